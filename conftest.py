@@ -1,0 +1,3 @@
+"""Loads the instrument that runs the specification."""
+
+pytest_plugins = ["nnspec.plugin"]

@@ -1,0 +1,200 @@
+"""What a clause may change in the process, and how it is put back.
+
+Each entry of :data:`STATES` reads one piece of state that outlives a clause and sets it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.modules.module as module_source
+import torch.overrides
+
+SEED = 20
+
+
+class State(NamedTuple):
+    """One piece of process-wide state: how it is read and how it is set."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], None]
+
+
+class Snapshot(NamedTuple):
+    """The values of all of :data:`STATES` at one moment, by name, and the modules imported by then."""
+
+    values: dict[str, Any]
+    modules: frozenset[str]
+
+
+def _default_device() -> torch.device:
+    return torch.empty(0).device
+
+
+def _set_default_device(device: torch.device) -> None:
+    torch.set_default_device(None if device.type == "cpu" else device)
+
+
+def _global_hooks() -> dict[str, dict[int, Any]]:
+    return {
+        name: dict(value)
+        for name, value in vars(module_source).items()
+        if name.startswith("_global_") and isinstance(value, dict)
+    }
+
+
+def _set_global_hooks(stores: dict[str, dict[int, Any]]) -> None:
+    for name, hooks in stores.items():
+        store = getattr(module_source, name)
+        store.clear()
+        store.update(hooks)
+
+
+def _module_attributes() -> dict[str, Any]:
+    return dict(vars(torch.nn.Module))
+
+
+def _set_module_attributes(attributes: dict[str, Any]) -> None:
+    for name in vars(torch.nn.Module).keys() - attributes.keys():
+        delattr(torch.nn.Module, name)
+    for name, value in attributes.items():
+        if vars(torch.nn.Module).get(name) is not value:
+            setattr(torch.nn.Module, name, value)
+
+
+def _future_flags() -> dict[str, bool]:
+    flags = vars(torch.__future__)
+    return {name.removeprefix("get_"): get() for name, get in flags.items() if name.startswith("get_")}
+
+
+def _set_future_flags(flags: dict[str, bool]) -> None:
+    for name, value in flags.items():
+        getattr(torch.__future__, f"set_{name}")(value)
+
+
+def _autocast() -> tuple[bool, torch.dtype]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.is_autocast_cpu_enabled(), torch.get_autocast_cpu_dtype()
+
+
+def _set_autocast(value: tuple[bool, torch.dtype]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.set_autocast_cpu_enabled(value[0])
+        torch.set_autocast_cpu_dtype(value[1])
+
+
+def _safe_globals() -> set[Any]:
+    if not hasattr(torch.serialization, "get_safe_globals"):
+        return set()
+    return set(torch.serialization.get_safe_globals())
+
+
+def _set_safe_globals(safe: set[Any]) -> None:
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(list(safe))
+
+
+def _set_environment(environment: dict[str, str]) -> None:
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # type: ignore[index]
+
+
+def _threads() -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if not thread.daemon)
+
+
+def _set_modes(count: int) -> None:
+    """Function modes are contexts: only their owner can leave them."""
+
+
+STATES: dict[str, State] = {
+    "grad mode": State(torch.is_grad_enabled, lambda mode: torch._C._set_grad_enabled(mode)),
+    "default dtype": State(torch.get_default_dtype, torch.set_default_dtype),
+    "default device": State(_default_device, _set_default_device),
+    "global hooks": State(_global_hooks, _set_global_hooks),
+    "attributes of nn.Module": State(_module_attributes, _set_module_attributes),
+    "torch.__future__ flags": State(_future_flags, _set_future_flags),
+    "anomaly mode": State(torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    "autocast": State(_autocast, _set_autocast),
+    "deterministic algorithms": State(
+        torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms
+    ),
+    "safe globals": State(_safe_globals, _set_safe_globals),
+    "thread count": State(torch.get_num_threads, torch.set_num_threads),
+    "threads": State(_threads, lambda names: None),
+    "function modes": State(torch.overrides._len_torch_function_stack, _set_modes)
+    if hasattr(torch.overrides, "_len_torch_function_stack")
+    else State(lambda: 0, _set_modes),
+    "warnings filters": State(lambda: list(warnings.filters), _set_filters),
+    "environment": State(_environment, _set_environment),
+    "working directory": State(os.getcwd, os.chdir),
+}
+
+#: What modules that torch imports on first use, such as torch._dynamo, set for good. Taking it away
+#: again would break them, so it stays when a clause was the first to need such a module.
+SET_BY_IMPORTS = frozenset({"safe globals", "warnings filters", "environment"})
+
+
+def seed() -> None:
+    """Start every generator that a clause may draw from at the same place."""
+    random.seed(SEED)
+    torch.manual_seed(SEED)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(SEED)
+
+
+def snapshot() -> Snapshot:
+    """The present values of all of :data:`STATES`."""
+    return Snapshot({name: state.read() for name, state in STATES.items()}, frozenset(sys.modules))
+
+
+def restore(before: Snapshot) -> list[str]:
+    """Put everything back.
+
+    Args:
+        before: what :func:`snapshot` returned before the clause ran.
+
+    Returns:
+        the names of what had been changed.
+    """
+    leaked = []
+    kept = SET_BY_IMPORTS if sys.modules.keys() - before.modules else frozenset[str]()
+    for name, state in STATES.items():
+        if name not in kept and state.read() != before.values[name]:
+            leaked.append(name)
+            state.write(before.values[name])
+    _forget_kind_of_global_hooks()
+    _forget_compiled_code()
+    return leaked
+
+
+def _forget_kind_of_global_hooks() -> None:
+    """torch remembers for good whether a global backward hook was full; a clause starts afresh."""
+    module_source._global_is_full_backward_hook = None
+
+
+def _forget_compiled_code() -> None:
+    dynamo = sys.modules.get("torch._dynamo")
+    if dynamo is not None:
+        with contextlib.suppress(AttributeError):
+            dynamo.reset()

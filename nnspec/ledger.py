@@ -1,0 +1,140 @@
+"""The hand-kept tables beside the clauses: claims, questions, retired ids, names left out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+VERDICTS = ("holds", "changed", "imprecise", "wrong", "aside")
+
+
+class LedgerError(Exception):
+    """A table cannot be read; the message names the file, the row and the remedy."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence from the notes, with the verdict of running torch.
+
+    Attributes:
+        id: note and number, such as ``N2-07``.
+        said: the sentence.
+        verdict: one of :data:`VERDICTS`.
+        instead: what is right, where the sentence is not.
+        clauses: ids of the clauses that decide it.
+    """
+
+    id: str
+    said: str
+    verdict: str
+    instead: str
+    clauses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a user asked, where, and the clauses that answer it."""
+
+    id: str
+    asked: str
+    threads: tuple[str, ...]
+    clauses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Retired:
+    """An id that was recorded once: its successor, or why it went."""
+
+    id: str
+    successor: str
+    why: str
+
+
+def read_table(path: Path) -> dict[str, dict[str, Any]]:
+    """A TOML file of tables, one for each row; empty if there is no such file.
+
+    Raises:
+        LedgerError: it is no TOML, or an entry is no table.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise LedgerError(f"{path}: cannot be read: {error}") from error
+    for name, row in found.items():
+        if not isinstance(row, dict):
+            raise LedgerError(f"{path}: {name} is no table; write it as [{name}]")
+    return found
+
+
+def read_claims(path: Path) -> list[Claim]:
+    """The rows of ``docs/claims.toml``, in file order."""
+    return [
+        Claim(
+            id=name,
+            said=_text(path, name, row, "said"),
+            verdict=_text(path, name, row, "verdict"),
+            instead=_text(path, name, row, "instead", ""),
+            clauses=_texts(path, name, row, "clauses"),
+        )
+        for name, row in _rows(path, {"said", "verdict", "instead", "clauses"})
+    ]
+
+
+def read_questions(path: Path) -> list[Question]:
+    """The rows of ``docs/questions.toml``, in file order."""
+    return [
+        Question(
+            id=name,
+            asked=_text(path, name, row, "asked"),
+            threads=_texts(path, name, row, "threads"),
+            clauses=_texts(path, name, row, "clauses"),
+        )
+        for name, row in _rows(path, {"asked", "threads", "clauses"})
+    ]
+
+
+def read_retired(path: Path) -> list[Retired]:
+    """The rows of ``spec/RETIRED.toml``, in file order."""
+    return [
+        Retired(
+            id=name,
+            successor=_text(path, name, row, "successor", ""),
+            why=_text(path, name, row, "why", ""),
+        )
+        for name, row in _rows(path, {"successor", "why"})
+    ]
+
+
+def _rows(path: Path, known: set[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    table = read_table(path)
+    for name, row in table.items():
+        unknown = sorted(row.keys() - known)
+        if unknown:
+            raise LedgerError(
+                f"{path}: [{name}] has an unknown entry {unknown[0]!r}; known are {', '.join(sorted(known))}"
+            )
+    return list(table.items())
+
+
+def _text(path: Path, name: str, row: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = row.get(key, default)
+    if not isinstance(value, str):
+        raise LedgerError(f"{path}: [{name}] needs {key} as a text")
+    return value
+
+
+def _texts(path: Path, name: str, row: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = row.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise LedgerError(f"{path}: [{name}] needs {key} as a list of texts")
+    return tuple(value)

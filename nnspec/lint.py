@@ -1,0 +1,364 @@
+"""The rules that a specification keeps, one function each.
+
+A rule looks at a :class:`Project` and yields what breaks it, each with the place and the remedy.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nnspec import api, ledger, record
+from nnspec.chapter import Chapter, read_spec
+from nnspec.clause import API_ROLES, Clause, ClauseError, plain_text
+
+ROLES = API_ROLES | {"issue", "pull", "ref", "doc", "term"}
+MARKS = {"since", "before", "needs", "claim", "question", "observed", "contradicts"}
+
+LONGEST_ID = 80
+LONGEST_NAME = 50
+LONGEST_STATEMENT = 100
+LONGEST_BODY = 25
+LONGEST_CHAPTER = 400
+LONGEST_MODULE = 400
+ALL_HELPERS = 150
+
+_WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_VAGUE = re.compile(r"\bshould\b|\btests? (that|whether|if)\b|\bchecks? (that|whether|if)\b|\bverif", re.I)
+_TITLED_MARKUP = re.compile(r"``(?P<code>[^`]*)``")
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything the rules look at.
+
+    Attributes:
+        root: the folder that holds ``spec/`` and ``docs/``.
+        chapters: all chapters.
+        claims, questions, retired: the tables.
+        recorded: the ids of every readable record.
+    """
+
+    root: Path
+    chapters: tuple[Chapter, ...]
+    claims: tuple[ledger.Claim, ...]
+    questions: tuple[ledger.Question, ...]
+    retired: tuple[ledger.Retired, ...]
+    recorded: frozenset[str]
+
+    @property
+    def clauses(self) -> list[Clause]:
+        return [clause for chapter in self.chapters for clause in chapter.clauses]
+
+    @property
+    def ids(self) -> set[str]:
+        return {clause.id for clause in self.clauses}
+
+
+def read_project(root: Path) -> Project:
+    """Read spec, tables and records.
+
+    Raises:
+        ClauseError: the spec cannot be read.
+        LedgerError: a table cannot be read.
+        RecordError: a record cannot be read.
+    """
+    docs = root / "docs"
+    return Project(
+        root=root,
+        chapters=tuple(read_spec(root / "spec")),
+        claims=tuple(ledger.read_claims(docs / "claims.toml")),
+        questions=tuple(ledger.read_questions(docs / "questions.toml")),
+        retired=tuple(ledger.read_retired(root / "spec" / "RETIRED.toml")),
+        recorded=frozenset(name for run in record.read_all(docs / "records") for name in run.rows),
+    )
+
+
+def findings(project: Project) -> list[str]:
+    """What breaks a rule, in the order of :data:`RULES`."""
+    return [found for rule in RULES for found in rule(project)]
+
+
+def ids_are_words(project: Project) -> Iterator[str]:
+    """Part, chapter and function are lower-case words, and short enough to say."""
+    for clause in project.clauses:
+        for name in (clause.part, clause.chapter, clause.name):
+            if not _WORDS.fullmatch(name):
+                yield f"{clause.place}: {clause.id}: {name!r} is not made of lower-case words"
+        if len(clause.name) > LONGEST_NAME:
+            yield (
+                f"{clause.place}: {clause.id}: the name has {len(clause.name)} characters, "
+                f"at most {LONGEST_NAME}; shorten it"
+            )
+        if len(clause.id) > LONGEST_ID:
+            yield f"{clause.place}: {clause.id}: the id has {len(clause.id)} characters, at most {LONGEST_ID}"
+
+
+def ids_are_unique(project: Project) -> Iterator[str]:
+    """No two clauses of a chapter have the same name: Python would run the last one only."""
+    for name, times in Counter(clause.id for clause in project.clauses).items():
+        if times > 1:
+            yield f"{name}: {times} clauses have this id; only the last one runs; rename the others"
+
+
+def clauses_are_functions(project: Project) -> Iterator[str]:
+    """Clauses stand at the top level of a chapter, in no class and under no condition."""
+    for chapter in project.chapters:
+        tree = ast.parse(chapter.path.read_text(encoding="utf-8"))
+        top = {id(node) for node in tree.body}
+        for node in ast.walk(tree):
+            name = getattr(node, "name", "")
+            is_test = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and name.startswith("test_")
+            if is_test and (id(node) not in top or isinstance(node, ast.AsyncFunctionDef)):
+                yield (
+                    f"{chapter.path}:{node.lineno}: {name} is no clause: a clause is a plain function "  # type: ignore[attr-defined]
+                    "at the top level of its chapter"
+                )
+
+
+def chapters_are_introduced(project: Project) -> Iterator[str]:
+    """Every chapter has clauses and a docstring, and every part one in its ``__init__.py``."""
+    for chapter in project.chapters:
+        if not chapter.docstring:
+            yield f"{chapter.path}:1: the chapter has no docstring; it opens the page"
+        if not chapter.clauses:
+            yield f"{chapter.path}:1: the chapter has no clauses"
+    for folder in sorted({chapter.path.parent for chapter in project.chapters}):
+        page = folder / "__init__.py"
+        if not page.exists() or not ast.get_docstring(ast.parse(page.read_text(encoding="utf-8"))):
+            yield f"{page}:1: the part has no docstring here; it is the part's opening page"
+
+
+def statements_are_sentences(project: Project) -> Iterator[str]:
+    """The docstring opens with one short sentence that speaks of torch, not of testing."""
+    for clause in project.clauses:
+        where = f"{clause.place}: {clause.id}"
+        if not clause.statement:
+            yield f"{where}: no statement; say in the docstring's first sentence what torch does"
+            continue
+        if not clause.statement.endswith("."):
+            yield f"{where}: the statement does not end with a full stop: {clause.plain!r}"
+        inner = _TITLED_MARKUP.sub("x", plain_text(clause.statement)[:-1])
+        if re.search(r"[a-z)`][.!?] [A-Z]", inner):
+            yield f"{where}: more than one sentence; put an empty line after the first: {clause.plain!r}"
+        if len(clause.plain) > LONGEST_STATEMENT:
+            yield (
+                f"{where}: the statement has {len(clause.plain)} characters, "
+                f"at most {LONGEST_STATEMENT}: {clause.plain!r}"
+            )
+        vague = _VAGUE.search(clause.plain)
+        if vague:
+            yield f"{where}: {vague[0]!r} speaks of testing; say what torch does: {clause.plain!r}"
+
+
+def statements_are_unique(project: Project) -> Iterator[str]:
+    """No two clauses say the same."""
+    first: dict[str, Clause] = {}
+    for clause in project.clauses:
+        if not clause.statement:
+            continue
+        same = first.setdefault(clause.plain.lower(), clause)
+        if same is not clause:
+            yield f"{clause.place}: {clause.id}: the same statement as {same.id} ({same.place})"
+
+
+def references_exist(project: Project) -> Iterator[str]:
+    """What a docstring names exists on a torch on which the clause holds."""
+    for clause in project.clauses:
+        inside = clause.bounds.place(torch.__version__) == "inside"
+        for reference in clause.references:
+            where = f"{clause.place}: {clause.id}"
+            if reference.role not in ROLES:
+                yield f"{where}: unknown role :{reference.role}:; one of {', '.join(sorted(ROLES))}"
+            elif reference.role in API_ROLES and inside and not api.exists(reference.target):
+                yield f"{where}: {reference.target} does not exist on torch {torch.__version__}"
+            elif reference.role in {"issue", "pull"} and not reference.target.isdigit():
+                yield f"{where}: :{reference.role}:`{reference.target}` is no number"
+
+
+def marks_are_known(project: Project) -> Iterator[str]:
+    """Marks and their arguments are those of the specification, and bounds leave some release."""
+    for clause in project.clauses:
+        where = f"{clause.place}: {clause.id}"
+        try:
+            clause.ensure_marks()
+        except ClauseError as error:
+            yield str(error)
+        for mark in clause.marks:
+            if mark.name not in MARKS:
+                yield f"{where}: unknown mark {mark.name!r}; one of {', '.join(sorted(MARKS))}"
+            elif mark.name == "observed" and mark.args:
+                yield f"{where}: observed takes no argument"
+            elif mark.name == "contradicts" and [type(arg) for arg in mark.args] != [str]:
+                yield f"{where}: contradicts takes one text that names the page or thread"
+            elif mark.name in {"claim", "question"} and not mark.args:
+                yield f"{where}: {mark.name} names no row"
+
+
+def bodies_fit_a_screen(project: Project) -> Iterator[str]:
+    """A body has at most 25 lines, a chapter 400, and all helpers together 150."""
+    helpers = 0
+    for chapter in project.chapters:
+        if chapter.lines > LONGEST_CHAPTER:
+            yield f"{chapter.path}: {chapter.lines} lines, at most {LONGEST_CHAPTER}; make two chapters of it"
+        for clause in chapter.clauses:
+            lines = len(clause.body.splitlines())
+            if lines > LONGEST_BODY:
+                yield f"{clause.place}: {clause.id}: {lines} lines, at most {LONGEST_BODY}; split it"
+        helpers += _helper_lines(chapter.path)
+    for path in sorted((project.root / "spec").rglob("conftest.py")):
+        helpers += _helper_lines(path)
+    if helpers > ALL_HELPERS:
+        yield f"spec: {helpers} lines of helpers, at most {ALL_HELPERS}; write them out or drop them"
+
+
+def _helper_lines(path: Path) -> int:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return sum(
+        (node.end_lineno or node.lineno) - node.lineno + 1
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("test_")
+    )
+
+
+def clauses_assert(project: Project) -> Iterator[str]:
+    """A clause asserts something, skips nothing by hand and swallows nothing."""
+    for clause in project.clauses:
+        where = f"{clause.place}: {clause.id}"
+        if not re.search(r"\bassert\b|pytest\.(raises|warns)|assert_close|\bbenchmark\(", clause.body):
+            yield f"{where}: asserts nothing, so it cannot fail"
+        if re.search(r"pytest\.(skip|xfail|importorskip|fail)\b", clause.body):
+            yield f"{where}: skips or fails by hand; say what it needs with a needs mark"
+        if any(isinstance(node, ast.ExceptHandler) for node in ast.walk(ast.parse(clause.body))):
+            yield f"{where}: catches an exception; use pytest.raises"
+        if "torch.__version__" in clause.body:
+            yield f"{where}: looks at the version; write two clauses with bounds"
+
+
+def spec_and_instrument_are_apart(project: Project) -> Iterator[str]:
+    """``spec/`` never imports ``nnspec`` and ``nnspec`` never imports ``spec``."""
+    for folder, other in (("spec", "nnspec"), ("nnspec", "spec")):
+        for path in sorted((project.root / folder).rglob("*.py")):
+            if folder == "nnspec" and "spec" in path.relative_to(project.root / folder).parts:
+                continue
+            source = path.read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(source)):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom):
+                    names = [node.module or ""]
+                if any(name.split(".")[0] == other for name in names):
+                    yield f"{path}:{node.lineno}: imports {other}; they meet in pytest only"  # type: ignore[attr-defined]
+            if folder == "nnspec" and source.count("\n") > LONGEST_MODULE:
+                yield f"{path}: {source.count(chr(10))} lines, at most {LONGEST_MODULE}"
+
+
+def claims_are_decided(project: Project) -> Iterator[str]:
+    """Every claim has a verdict that its clauses bear out, and every claim mark a row."""
+    clauses = {clause.id: clause for clause in project.clauses}
+    for claim in project.claims:
+        where = f"docs/claims.toml: {claim.id}"
+        if claim.verdict not in ledger.VERDICTS:
+            yield f"{where}: verdict {claim.verdict!r}; one of {', '.join(ledger.VERDICTS)}"
+        if claim.verdict == "aside":
+            continue
+        if claim.verdict != "holds" and not claim.instead:
+            yield f"{where}: verdict {claim.verdict!r} but no 'instead'; say what is right"
+        if claim.verdict == "changed":
+            own = [clauses[name].bounds for name in claim.clauses if name in clauses]
+            if not (any(bounds.since for bounds in own) and any(bounds.before for bounds in own)):
+                yield f"{where}: 'changed' asks for clauses bounded on both sides of the change"
+    yield from _rows_and_marks_agree(project, "claim", "docs/claims.toml", list(project.claims))
+
+
+def questions_are_answered(project: Project) -> Iterator[str]:
+    """Every question has clauses that answer it, and every question mark a row."""
+    yield from _rows_and_marks_agree(project, "question", "docs/questions.toml", list(project.questions))
+
+
+def _rows_and_marks_agree(
+    project: Project, kind: str, file: str, rows: list[ledger.Claim] | list[ledger.Question]
+) -> Iterator[str]:
+    marked: dict[str, list[str]] = {row.id: [] for row in rows}
+    for clause in project.clauses:
+        for name in clause.answers(kind):
+            if name not in marked:
+                yield f"{clause.place}: {clause.id}: {kind}({name!r}) is no row of {file}"
+            else:
+                marked[name].append(clause.id)
+    for row in rows:
+        if isinstance(row, ledger.Claim) and row.verdict == "aside":
+            continue
+        if not row.clauses:
+            yield f"{file}: {row.id}: no clause decides it"
+        for name in row.clauses:
+            if name not in project.ids:
+                yield f"{file}: {row.id}: names {name}, and there is no such clause"
+            elif name not in marked[row.id]:
+                yield f"{file}: {row.id}: names {name}, which does not carry {kind}({row.id!r})"
+        for name in marked[row.id]:
+            if name not in row.clauses:
+                yield f"{file}: {row.id}: does not name {name}, which carries {kind}({row.id!r})"
+
+
+def ids_do_not_vanish(project: Project) -> Iterator[str]:
+    """An id that was recorded lives on or is retired with a reason; a retired one is not used again."""
+    retired = {row.id: row for row in project.retired}
+    for name in sorted(project.recorded - project.ids - retired.keys()):
+        yield f"{name}: recorded once, and no longer here; name its successor or say why in spec/RETIRED.toml"
+    for name, row in retired.items():
+        if name in project.ids:
+            yield f"spec/RETIRED.toml: {name}: used again; a retired id is never reused"
+        if not row.successor and not row.why:
+            yield f"spec/RETIRED.toml: {name}: needs a successor or a why"
+        if row.successor and row.successor not in project.ids | retired.keys():
+            yield f"spec/RETIRED.toml: {name}: its successor {row.successor} does not exist"
+
+
+Rule = Callable[[Project], Iterator[str]]
+
+RULES: tuple[Rule, ...] = (
+    ids_are_words,
+    ids_are_unique,
+    clauses_are_functions,
+    chapters_are_introduced,
+    statements_are_sentences,
+    statements_are_unique,
+    marks_are_known,
+    references_exist,
+    bodies_fit_a_screen,
+    clauses_assert,
+    spec_and_instrument_are_apart,
+    claims_are_decided,
+    questions_are_answered,
+    ids_do_not_vanish,
+)
+
+
+def unnamed(project: Project) -> tuple[list[str], list[str]]:
+    """Public names that no clause refers to.
+
+    Returns:
+        the names that none speaks of, and those that ``docs/left_out.toml`` explains, each with why.
+    """
+    left_out = ledger.read_table(project.root / "docs" / "left_out.toml")
+    spoken = {
+        reference.target
+        for clause in project.clauses
+        for reference in clause.references
+        if reference.role in API_ROLES
+    }
+    missing, explained = [], []
+    for name in api.public_names():
+        if name in spoken or any(api.same_object(name, other) for other in spoken):
+            continue
+        if name in left_out:
+            explained.append(f"{name}: {left_out[name].get('why', '')}")
+        else:
+            missing.append(name)
+    return missing, explained

@@ -1,0 +1,189 @@
+"""The pytest plugin that runs the specification: marks, bounds, devices and isolation."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import torch
+
+from nnspec import device, isolation
+from nnspec.chapter import is_chapter
+from nnspec.clause import Clause, ClauseError
+from nnspec.outcome import ABSENT, ERROR, HOLDS, UNMET, VIOLATED, Outcome
+from nnspec.record import RecordError, ensure_writable, release_of
+from nnspec.report import Reporter, find_clause
+
+MARKS = (
+    'since("2.5"): holds from that release on; before it the clause must not hold',
+    'before("2.5"): held up to, not including, that release; from it on it must not hold',
+    'needs("cuda", 2): cannot be judged without it',
+    'claim("N2-07"): decides this row of docs/claims.toml',
+    'question("Q45"): answers this row of docs/questions.toml',
+    "observed: torch does so, but none of its documentation promises it",
+    'contradicts("..."): torch does the opposite of what the page or thread named says',
+)
+
+CLAUSE = pytest.StashKey[Clause]()
+SNAPSHOT = pytest.StashKey[isolation.Snapshot]()
+PASSED = pytest.StashKey[bool]()
+DEVICES = pytest.StashKey[tuple[str, ...]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("specification of torch.nn.Module")
+    group.addoption(
+        "--device",
+        action="append",
+        metavar="DEVICE",
+        help="a device type to run on, such as cpu or cuda; may be given more than once "
+        "(default: every device present)",
+    )
+    group.addoption(
+        "--record",
+        metavar="DIR",
+        type=Path,
+        help="write the outcome of every clause to DIR/<torch>-<device>.json",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+    config.stash[DEVICES] = _selected_devices(config.getoption("--device"))
+    torch.set_warn_always(True)
+    _run_benchmarks_once(config)
+    if hasattr(config, "workerinput"):
+        return
+    if config.getoption("--record") is not None:
+        try:
+            ensure_writable(config.getoption("--record"))
+        except RecordError as error:
+            raise pytest.UsageError(f"--record {error}") from None
+    config.pluginmanager.register(Reporter(config, config.stash[DEVICES]))
+
+
+def _selected_devices(wanted: list[str] | None) -> tuple[str, ...]:
+    found = device.present()
+    for name in wanted or ():
+        if name not in found:
+            raise pytest.UsageError(
+                f"--device {name}: no such device here; this torch finds {', '.join(found)}"
+            )
+    return tuple(dict.fromkeys(wanted)) if wanted else found
+
+
+def _run_benchmarks_once(config: pytest.Config) -> None:
+    """Without a wish to measure, a benchmark is a clause like any other and runs once."""
+    wished = ("benchmark_only", "benchmark_enable")
+    if not any(config.getoption(name, False) for name in wished):
+        config.option.benchmark_disable = True
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "device" in metafunc.fixturenames and is_chapter(metafunc.definition.path):
+        devices: tuple[str, ...] = metafunc.config.stash[DEVICES]
+        metafunc.parametrize("device", devices)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    defects: dict[str, None] = {}
+    for item in items:
+        if not is_chapter(item.path):
+            continue
+        try:
+            clause = find_clause(item.path, getattr(item, "originalname", item.name))
+            clause.ensure_marks()
+        except ClauseError as error:
+            defects[str(error)] = None
+        else:
+            item.stash[CLAUSE] = clause
+    if defects:
+        raise pytest.UsageError(*defects)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    clause = item.stash.get(CLAUSE, None)
+    if clause is not None:
+        for name, count in clause.needs:
+            lacking = device.lacking(name, count, item.config.stash[DEVICES])
+            if lacking:
+                pytest.skip(f"need {lacking}")
+        item.stash[SNAPSHOT] = isolation.snapshot()
+        isolation.seed()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    result = yield
+    before = item.stash.get(SNAPSHOT, None)
+    if before is not None:
+        leaked = isolation.restore(before)
+        passed: bool = item.stash.get(PASSED, False)
+        if leaked and passed:
+            pytest.fail(
+                f"it leaves a trace: {', '.join(leaked)}. It was put back for the others; "
+                "restore it in the body, with a context or with try and finally",
+                pytrace=False,
+            )
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    clause = item.stash.get(CLAUSE, None)
+    if clause is None:
+        return report
+    if call.when == "call":
+        item.stash[PASSED] = call.excinfo is None
+    outcome = _judge(clause, call, report)
+    if outcome is not None:
+        report.outcome_of_clause = list(outcome)  # type: ignore[attr-defined]
+    return report
+
+
+def _judge(clause: Clause, call: pytest.CallInfo[None], report: pytest.TestReport) -> Outcome | None:
+    """The outcome that one phase of a clause's run gives; the report is changed to agree."""
+    excinfo = call.excinfo
+    if call.when != "call":
+        if report.skipped:
+            return Outcome(UNMET, str(excinfo.value) if excinfo else "")
+        return Outcome(ERROR, _kind(excinfo)) if report.failed else None
+    if report.skipped:
+        report.outcome = "failed"
+        report.longrepr = "it skips by hand; say what it needs with a needs mark"
+        return Outcome(ERROR, "skips by hand")
+
+    place = clause.bounds.place(torch.__version__)
+    if place == "inside":
+        return Outcome(VIOLATED, _kind(excinfo)) if report.failed else Outcome(HOLDS)
+    if excinfo is None:
+        report.outcome = "failed"
+        report.longrepr = (
+            f"it holds on torch {release_of(torch.__version__)}, outside its bounds "
+            f"({clause.bounds}); move the bound to the release that changed it"
+        )
+        return Outcome(VIOLATED, "holds outside its bounds")
+    report.outcome = "passed"
+    report.longrepr = None
+    if _speaks_of_nothing(excinfo.value):
+        return Outcome(ABSENT, f"{excinfo.typename}: {excinfo.value}")
+    return Outcome(place, _kind(excinfo))
+
+
+def _kind(excinfo: pytest.ExceptionInfo[BaseException] | None) -> str:
+    return excinfo.typename if excinfo else ""
+
+
+def _speaks_of_nothing(error: BaseException) -> bool:
+    """Whether what a clause names does not exist here, so that it could not even be tried."""
+    if isinstance(error, (AttributeError, ImportError)):
+        return True
+    return isinstance(error, TypeError) and "unexpected keyword argument" in str(error)

@@ -1,0 +1,201 @@
+"""What a run of the specification shows, and the record that it leaves."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nnspec import device, record
+from nnspec.chapter import is_chapter, read_chapter, read_spec
+from nnspec.clause import Clause, ClauseError
+from nnspec.outcome import (
+    ABSENT,
+    ERROR,
+    FAILURES,
+    HOLDS,
+    NO_LONGER,
+    NOT_YET,
+    OUTCOMES,
+    UNMET,
+    VIOLATED,
+    Outcome,
+    together,
+)
+
+LETTERS = {HOLDS: ".", NOT_YET: "<", NO_LONGER: ">", ABSENT: "_", UNMET: "u"}
+
+
+@functools.cache
+def find_clause(path: Path, function: str) -> Clause:
+    """The clause that a function of a chapter is.
+
+    Raises:
+        ClauseError: the chapter cannot be read or has no such clause.
+    """
+    for clause in _clauses(path):
+        if function == f"test_{clause.name}":
+            return clause
+    raise ClauseError(
+        f"{path}: {function} is no clause; a clause is a function at the top level of its chapter"
+    )
+
+
+@functools.cache
+def _clauses(path: Path) -> tuple[Clause, ...]:
+    return read_chapter(path).clauses
+
+
+class Reporter:
+    """Gathers the outcomes where all reports arrive; shows them and records them.
+
+    Args:
+        config: pytest's configuration.
+        devices: the device types of the run.
+    """
+
+    def __init__(self, config: pytest.Config, devices: tuple[str, ...]) -> None:
+        self.config = config
+        self.devices = devices
+        self.outcomes: dict[Clause, list[Outcome]] = {}
+        self.note = ""
+
+    def pytest_report_header(self) -> str:
+        run = record.describe_run(torch.__version__, self.devices)
+        return (
+            f"torch {torch.__version__}, torchvision {run['torchvision']}, "
+            f"Python {platform.python_version()}, "
+            f"devices: {', '.join(map(device.describe, self.devices))}"
+        )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and self.config.get_verbosity() > 0:
+            self._show_statements(terminal)
+
+    def _show_statements(self, terminal: Any) -> None:
+        """Name each clause by its statement where pytest -v would show a node id."""
+        ordinary = terminal._locationline
+
+        def statement(nodeid: object, *place: Any) -> str:
+            clause = self._clause_of(str(nodeid))
+            if clause is None:
+                return str(ordinary(nodeid, *place))
+            case = str(nodeid).partition("[")[2]
+            return f"{clause.plain} [{case} " if case else f"{clause.plain} "
+
+        terminal._locationline = statement
+
+    def _clause_of(self, nodeid: str) -> Clause | None:
+        file, _, function = nodeid.partition("::")
+        path = self.config.rootpath / file
+        return find_clause(path, function.partition("[")[0]) if is_chapter(path) else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        outcome = getattr(report, "outcome_of_clause", None)
+        clause = self._clause_of(report.nodeid) if outcome is not None else None
+        if clause is None or outcome is None:
+            return
+        self.outcomes.setdefault(clause, []).append(Outcome(*outcome))
+        if outcome[0] in FAILURES:
+            report.longrepr = ClauseTraceback(clause, outcome[0], report.longrepr)  # type: ignore[assignment]
+
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        outcome = getattr(report, "outcome_of_clause", None)
+        if outcome is None:
+            return None
+        name = outcome[0]
+        if name == VIOLATED:
+            return "failed", "V", (name, {"red": True})
+        if name == ERROR:
+            return "error", "E", (name, {"red": True})
+        colour = {"green": True} if name == HOLDS else {"yellow": True}
+        return "skipped" if name == UNMET else "passed", LETTERS[name], (name, colour)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, object, object]:
+        target = self.config.getoption("--record")
+        if target is not None:
+            try:
+                self.note = f"recorded in {self._write_record(target, exitstatus)}"
+            except (record.RecordError, ClauseError) as error:
+                self.note = f"not recorded: {error}"
+                session.exitstatus = exitstatus or pytest.ExitCode.USAGE_ERROR
+        return (yield)
+
+    def _write_record(self, directory: Path, exitstatus: int) -> Path:
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            raise record.RecordError("the run did not come to its end; a record that was there is untouched")
+        if not self.outcomes:
+            raise record.RecordError("no clause was run")
+        root = next(iter(self.outcomes)).path.parents[1]
+        expected = {clause.id for chapter in read_spec(root) for clause in chapter.clauses}
+        missing = expected - {clause.id for clause in self.outcomes}
+        if missing:
+            raise record.RecordError(
+                f"{len(missing)} of {len(expected)} clauses were not run, such as {min(missing)}; "
+                "a record needs them all: pytest spec/ --record DIR"
+            )
+        rows = {}
+        for clause, cases in self.outcomes.items():
+            outcome = together(cases)
+            rows[clause.id] = record.Row(outcome.name, clause.digest, record.tidy(outcome.reason))
+        run = record.describe_run(torch.__version__, map(device.describe, self.devices))
+        return record.write(record.Record(run, dict(sorted(rows.items()))), directory)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.outcomes:
+            self._show_outcomes(terminalreporter)
+        if self.note:
+            failed = self.note.startswith("not recorded")
+            terminalreporter.write_line(self.note, red=failed, green=not failed)
+
+    def _show_outcomes(self, terminal: Any) -> None:
+        whole = {clause: together(cases) for clause, cases in self.outcomes.items()}
+        number = Counter(outcome.name for outcome in whole.values())
+        shown = [f"{number[name]} {name}" for name in reversed(OUTCOMES) if number[name]]
+        terminal.section("clauses", sep="-")
+        terminal.write_line(f"{len(whole)} clauses: {', '.join(shown)}")
+        reasons = Counter(outcome.reason for outcome in whole.values() if outcome.name == UNMET)
+        for reason, times in reasons.most_common():
+            terminal.write_line(f"unmet: {times} {'clause' if times == 1 else 'clauses'} {reason}")
+
+
+class ClauseTraceback:
+    """A failure as the terminal shows it: the clause and what differed, then pytest's traceback.
+
+    Args:
+        clause: the clause that failed.
+        outcome: ``violated`` or ``error``.
+        traceback: pytest's own representation of the failure.
+    """
+
+    def __init__(self, clause: Clause, outcome: str, traceback: Any) -> None:
+        self.clause, self.outcome, self.traceback = clause, outcome, traceback
+        self.reprcrash = getattr(traceback, "reprcrash", None)
+        self.differed = self.reprcrash.message if self.reprcrash else str(traceback)
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.clause.plain}\nclause {self.clause.id}\n{self.differed}"
+
+    def toterminal(self, terminal: Any) -> None:
+        terminal.line(f"{self.outcome}: {self.clause.plain}", red=True, bold=True)
+        terminal.line(f"clause {self.clause.id}, torch {torch.__version__}")
+        for line in self.differed.splitlines():
+            terminal.line(f"  {line}")
+        if hasattr(self.traceback, "toterminal"):
+            terminal.line("")
+            self.traceback.toterminal(terminal)

@@ -1,0 +1,1 @@
+"""The executable specification of torch.nn.Module: nothing but clauses."""

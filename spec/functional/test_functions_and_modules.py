@@ -1,0 +1,115 @@
+"""Functions and modules.
+
+``torch.nn.functional`` holds the computations, ``torch.nn`` the modules that keep what a computation needs.
+"""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+@pytest.mark.claim("N3-01", "N5-11")
+def test_linear_wants_its_parameters():
+    """:func:`~torch.nn.functional.linear` takes weight and bias as arguments on every call."""
+    weight, bias = torch.tensor([[2.0, 3.0]]), torch.tensor([5.0])
+
+    assert F.linear(torch.tensor([10.0, 100.0]), weight, bias).tolist() == [325.0]
+    assert F.linear(torch.tensor([10.0, 100.0]), weight).tolist() == [320.0]
+    with pytest.raises(TypeError, match="weight"):
+        F.linear(torch.tensor([10.0, 100.0]))
+
+
+@pytest.mark.claim("N3-01")
+def test_a_module_passes_its_own_parameters(device):
+    """A :class:`~torch.nn.Linear` computes what the function does with the parameters it keeps."""
+    layer = nn.Linear(3, 2, device=device)
+    x = torch.rand(4, 3, device=device)
+
+    assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize(
+    ("layer", "function"),
+    [
+        (nn.ReLU(), F.relu),
+        (nn.LeakyReLU(0.3), lambda x: F.leaky_relu(x, 0.3)),
+        (nn.Softmax(dim=1), lambda x: F.softmax(x, dim=1)),
+        (nn.MaxPool1d(2), lambda x: F.max_pool1d(x, 2)),
+    ],
+    ids=["relu", "leaky_relu", "softmax", "max_pool1d"],
+)
+@pytest.mark.claim("N5-11")
+def test_without_parameters_either_form_will_do(layer, function):
+    """A layer without parameters computes the same as its function and keeps no state."""
+    x = torch.randn(3, 4)
+
+    assert torch.equal(layer(x), function(x))
+    assert list(layer.state_dict()) == []
+
+
+@pytest.mark.claim("N3-01")
+def test_a_function_is_no_submodule():
+    """A function called in ``forward`` is not seen by :meth:`~torch.nn.Module.children`.
+
+    It takes no hooks, and printing the module does not show it.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden = nn.Linear(2, 3)
+
+        def forward(self, x):
+            return F.relu(self.hidden(x))
+
+    net = Net()
+
+    assert list(net.children()) == [net.hidden]
+    assert repr(net) == "Net(\n  (hidden): Linear(in_features=2, out_features=3, bias=True)\n)"
+
+
+def test_a_function_takes_gradients_to_its_arguments():
+    """Gradients flow into the tensors given to a function, parameters or not."""
+    weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
+
+    F.linear(torch.tensor([10.0, 100.0]), weight).backward()
+
+    assert weight.grad.tolist() == [[10.0, 100.0]]
+
+
+def test_dropout_as_a_function_drops_by_default():
+    """:func:`~torch.nn.functional.dropout` drops half unless ``training=False`` is passed.
+
+    Inside a module it does not follow :meth:`~torch.nn.Module.eval`; pass ``training=self.training``.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return F.dropout(x)
+
+    x = torch.full((1000,), 3.0)
+
+    assert sorted(set(Net().eval()(x).tolist())) == [0.0, 6.0]
+    assert F.dropout(x, training=False).tolist() == x.tolist()
+
+
+def test_batch_norm_as_a_function_evaluates_by_default():
+    """:func:`~torch.nn.functional.batch_norm` uses the given statistics unless ``training=True``."""
+    mean, variance = torch.tensor([1.0, 2.0]), torch.tensor([4.0, 16.0])
+
+    out = F.batch_norm(torch.tensor([[5.0, 10.0]]), mean, variance, eps=0.0)
+
+    assert out.tolist() == [[2.0, 2.0]]
+    assert (mean.tolist(), variance.tolist()) == ([1.0, 2.0], [4.0, 16.0])
+
+
+@pytest.mark.claim("N3-01")
+def test_batch_norm_as_a_function_updates_what_it_is_given():
+    """In training :func:`~torch.nn.functional.batch_norm` changes the given statistics in place."""
+    mean, variance = torch.tensor([10.0]), torch.tensor([3.0])
+
+    F.batch_norm(torch.tensor([[2.0], [6.0]]), mean, variance, training=True, momentum=0.5)
+
+    assert mean.tolist() == [7.0]
+    assert variance.tolist() == [5.5]

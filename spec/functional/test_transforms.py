@@ -1,0 +1,120 @@
+"""Function transforms over a module.
+
+A functional call makes a module a function of its tensors, which :func:`torch.func.grad`,
+:func:`torch.vmap` and their kin transform.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, grad, jvp, vjp
+
+
+def test_grad_gives_a_dict_of_gradients():
+    """:func:`~torch.func.grad` over a functional call gives the gradients by name."""
+    layer = nn.Linear(2, 1)
+    x = torch.tensor([10.0, 100.0])
+
+    gradients = grad(lambda state: functional_call(layer, state, x).sum())(dict(layer.named_parameters()))
+
+    assert {name: value.tolist() for name, value in gradients.items()} == {
+        "weight": [[10.0, 100.0]],
+        "bias": [1.0],
+    }
+    assert [parameter.grad for parameter in layer.parameters()] == [None, None]
+
+
+def test_grad_sees_only_what_is_given():
+    """:func:`~torch.func.grad` gives gradients only for the tensors that are given.
+
+    A module's own parameters are constants to it.
+    """
+    layer = nn.Linear(2, 1)
+
+    gradients = grad(lambda state: functional_call(layer, state, torch.rand(2)).sum())({"bias": layer.bias})
+
+    assert {name: value.tolist() for name, value in gradients.items()} == {"bias": [1.0]}
+
+
+def test_gradients_of_each_sample():
+    """:func:`~torch.vmap` over :func:`~torch.func.grad` gives a gradient for each sample."""
+    layer = nn.Linear(2, 1, bias=False)
+    x = torch.tensor([[10.0, 100.0], [20.0, 200.0]])
+
+    def loss(state, sample):
+        return functional_call(layer, state, sample).sum()
+
+    gradients = torch.vmap(grad(loss), in_dims=(None, 0))({"weight": layer.weight.detach()}, x)
+
+    assert gradients["weight"].tolist() == [[[10.0, 100.0]], [[20.0, 200.0]]]
+
+
+def test_derivative_in_a_direction():
+    """:func:`~torch.func.jvp` gives the output and its derivative in a direction of the parameters."""
+    layer = nn.Linear(2, 1, bias=False)
+    weight, direction = torch.tensor([[2.0, 3.0]]), torch.tensor([[1.0, -1.0]])
+
+    def call(weight):
+        return functional_call(layer, {"weight": weight}, torch.tensor([10.0, 100.0]))
+
+    out, derivative = jvp(call, (weight,), (direction,))
+
+    assert (out.tolist(), derivative.tolist()) == ([320.0], [-90.0])
+
+
+def test_product_from_the_left():
+    """:func:`~torch.func.vjp` gives the output and a function from its gradient to the parameters'."""
+    layer = nn.Linear(2, 1, bias=False)
+
+    def call(weight):
+        return functional_call(layer, {"weight": weight}, torch.tensor([10.0, 100.0]))
+
+    out, pull = vjp(call, torch.tensor([[2.0, 3.0]]))
+
+    assert out.tolist() == [320.0]
+    assert [value.tolist() for value in pull(torch.tensor([5.0]))] == [[[50.0, 500.0]]]
+
+
+def test_a_module_itself_can_be_mapped():
+    """:func:`~torch.vmap` maps a module over its input as it maps any function."""
+    layer = nn.Linear(3, 2)
+    x = torch.rand(4, 3)
+
+    torch.testing.assert_close(torch.vmap(layer)(x), layer(x))
+
+
+def test_drawing_at_random_is_an_error_by_default():
+    """A module that draws random numbers raises ``RuntimeError`` under :func:`~torch.vmap`."""
+    with pytest.raises(RuntimeError, match=r"vmap: called random operation while in randomness error mode"):
+        torch.vmap(nn.Dropout())(torch.rand(4, 3))
+
+
+def test_a_module_in_evaluation_mode_draws_nothing():
+    """A :class:`~torch.nn.Dropout` in evaluation mode can be mapped."""
+    x = torch.rand(4, 3)
+
+    assert torch.equal(torch.vmap(nn.Dropout().eval())(x), x)
+
+
+def test_randomness_may_be_the_same_or_different():
+    """With ``randomness`` set, :func:`~torch.vmap` draws the same for all or for each on its own."""
+    x = torch.full((4, 100), 3.0)
+
+    same = torch.vmap(nn.Dropout(), randomness="same")(x)
+    different = torch.vmap(nn.Dropout(), randomness="different")(x)
+
+    assert len(set(map(tuple, same.tolist()))) == 1
+    assert len(set(map(tuple, different.tolist()))) == 4
+
+
+def test_batch_norm_cannot_update_its_statistics_per_sample():
+    """A :class:`~torch.nn.BatchNorm1d` in training raises ``RuntimeError`` under :func:`~torch.vmap`.
+
+    Its running statistics would have to differ from sample to sample. Evaluate, leave out the statistics
+    with ``track_running_stats=False``, or use another norm.
+    """
+    x = torch.rand(3, 4, 2)
+
+    with pytest.raises(RuntimeError, match="in-place"):
+        torch.vmap(nn.BatchNorm1d(2))(x)
+    assert torch.vmap(nn.BatchNorm1d(2, track_running_stats=False))(x).shape == (3, 4, 2)

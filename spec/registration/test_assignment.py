@@ -1,0 +1,241 @@
+"""Assigning an attribute.
+
+The type of the value decides: a parameter, a submodule and a buffer are registered under the name of the
+attribute, everything else becomes a plain attribute.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N2-11", "N5-02")
+def test_a_parameter_is_registered():
+    """A :class:`~torch.nn.Parameter` assigned to a module becomes one of its parameters."""
+    net = nn.Module()
+    scale = nn.Parameter(torch.rand(2))
+    net.scale = scale
+
+    assert [(name, id(p)) for name, p in net.named_parameters()] == [("scale", id(scale))]
+    assert list(net._parameters) == ["scale"]
+
+
+@pytest.mark.claim("N2-11", "N5-18")
+def test_a_module_is_registered():
+    """A :class:`~torch.nn.Module` assigned to a module becomes one of its submodules."""
+    net = nn.Module()
+    inner = nn.Linear(2, 3)
+    net.inner = inner
+
+    assert [(name, id(m)) for name, m in net.named_children()] == [("inner", id(inner))]
+    assert list(net._modules) == ["inner"]
+
+
+@pytest.mark.since("2.5")
+def test_a_buffer_is_registered():
+    """A :class:`~torch.nn.Buffer` assigned to a module becomes one of its buffers (:pull:`125971`)."""
+    net = nn.Module()
+    mean = nn.Buffer(torch.rand(2))
+    net.mean = mean
+
+    assert [(name, id(b)) for name, b in net.named_buffers()] == [("mean", id(mean))]
+    assert list(net.state_dict()) == ["mean"]
+
+
+@pytest.mark.claim("N2-16", "N5-02")
+def test_a_tensor_is_a_plain_attribute():
+    """A tensor assigned to a new name is a plain attribute: neither parameter nor buffer.
+
+    So a module may keep a hidden state or a cache without it being trained or saved. That is what
+    :class:`~torch.nn.Parameter` is for: ``requires_grad`` alone registers nothing.
+    """
+    net = nn.Module()
+    net.hidden = torch.rand(2)
+    net.learned = torch.rand(2, requires_grad=True)
+
+    assert [*net.parameters(), *net.buffers()] == []
+    assert list(net.state_dict()) == []
+    assert {"hidden", "learned"} <= vars(net).keys()
+
+
+@pytest.mark.claim("N2-13")
+def test_a_layer_of_ones_own():
+    """A layer with two parameters and a convolution has two stores filled under its own names."""
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.rand(2, 3))
+            self.b = nn.Parameter(torch.rand(3))
+            self.layer_inner = nn.Conv2d(2, 3, 5)
+
+    layer = Layer()
+
+    assert list(layer._parameters) == ["w", "b"]
+    assert list(layer._modules) == ["layer_inner"]
+
+
+@pytest.mark.claim("N2-01")
+def test_a_block_chains_its_layers():
+    """A block builds its layers in ``__init__`` and chains them in ``forward``."""
+
+    class DoubleConv(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv2d(1, 2, 3)
+            self.second = nn.Conv2d(2, 4, 3)
+
+        def forward(self, x):
+            return self.second(torch.relu(self.first(x)))
+
+    block = DoubleConv()
+    x = torch.rand(1, 1, 8, 9)
+
+    assert [name for name, _ in block.named_children()] == ["first", "second"]
+    assert torch.equal(block(x), block.second(block.first(x).relu()))
+
+
+@pytest.mark.claim("N5-03")
+def test_submodules_bring_their_parameters():
+    """A submodule brings its parameters along, under its own name."""
+    net = nn.Module()
+    net.reader = nn.GRU(2, 3)
+    net.head = nn.Linear(3, 1)
+
+    reader = [f"reader.{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    assert [name for name, _ in net.named_parameters()] == [*reader, "head.weight", "head.bias"]
+
+
+@pytest.mark.claim("N5-01")
+def test_a_network_is_assigned_like_a_layer():
+    """A network of several layers is assigned like a single layer: both are modules."""
+    net = nn.Module()
+    net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    net.head = nn.Linear(3, 1)
+
+    assert [name for name, _ in net.named_modules()] == ["", "body", "body.0", "body.1", "head"]
+
+
+@pytest.mark.claim("N2-12")
+@pytest.mark.observed
+def test_registered_attributes_are_not_in_dict():
+    """A parameter, a buffer or a submodule lies in its store, not in the ``__dict__`` of the module.
+
+    ``object.__setattr__`` is not called for them, and ``__getattr__`` finds them again. What is plain goes
+    through ``object.__setattr__``.
+    """
+    net = nn.Module()
+    before = set(vars(net))
+    net.scale = nn.Parameter(torch.rand(2))
+    net.register_buffer("mean", torch.rand(2))
+    net.inner = nn.ReLU()
+    net.width = 2
+
+    assert set(vars(net)) - before == {"width"}
+
+
+def test_a_frozen_parameter_is_registered():
+    """A parameter that requires no gradient is registered like any other."""
+    net = nn.Module()
+    net.scale = nn.Parameter(torch.rand(2), requires_grad=False)
+
+    assert [name for name, _ in net.named_parameters()] == ["scale"]
+
+
+def test_two_names_for_one_parameter():
+    """One parameter or module assigned to two names is registered under both."""
+    net = nn.Module()
+    net.first = net.second = nn.Linear(2, 3)
+    net.scale = net.factor = nn.Parameter(torch.rand(2))
+
+    assert list(net._modules) == ["first", "second"]
+    assert list(net._parameters) == ["scale", "factor"]
+    assert net.first is net.second
+
+
+def test_assigning_again_keeps_the_place():
+    """A parameter or a submodule assigned to its name again takes the place of the old one."""
+    net = nn.Module()
+    net.a, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
+    net.c, net.d = nn.ReLU(), nn.Tanh()
+    net.a = nn.Parameter(torch.rand(4))
+    net.c = nn.GELU()
+
+    assert [(name, p.shape) for name, p in net.named_parameters()] == [("a", (4,)), ("b", (3,))]
+    assert [(name, type(m)) for name, m in net.named_children()] == [("c", nn.GELU), ("d", nn.Tanh)]
+
+
+def test_a_tensor_fills_a_buffer():
+    """A tensor assigned to the name of a buffer becomes that buffer."""
+    net = nn.Module()
+    net.register_buffer("mean", torch.rand(2))
+    new = torch.rand(3)
+    net.mean = new
+
+    assert [(name, id(b)) for name, b in net.named_buffers()] == [("mean", id(new))]
+    assert "mean" not in vars(net)
+
+
+def test_a_buffer_filled_anew_stays_non_persistent():
+    """A non-persistent buffer that is assigned a tensor stays non-persistent."""
+    net = nn.Module()
+    net.register_buffer("saved", torch.rand(2))
+    net.register_buffer("cache", torch.rand(2), persistent=False)
+    net.saved, net.cache = torch.rand(3), torch.rand(3)
+
+    assert list(net.state_dict()) == ["saved"]
+    assert [b.shape for b in net.buffers()] == [(3,), (3,)]
+
+
+@pytest.mark.since("2.5")
+def test_a_buffer_object_brings_persistence():
+    """A :class:`~torch.nn.Buffer` assigned to an existing buffer decides anew whether it is persistent."""
+    net = nn.Module()
+    net.register_buffer("first", torch.rand(2), persistent=False)
+    net.register_buffer("second", torch.rand(2), persistent=True)
+    net.first = nn.Buffer(torch.rand(3))
+    net.second = nn.Buffer(torch.rand(3), persistent=False)
+
+    assert list(net.state_dict()) == ["first"]
+    assert [name for name, _ in net.named_buffers()] == ["first", "second"]
+
+
+def test_none_empties_a_parameter():
+    """``None`` assigned to a parameter keeps the entry, empty, and a parameter can fill it again."""
+    layer = nn.Linear(2, 3)
+    layer.bias = None
+
+    assert layer._parameters["bias"] is None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+
+    layer.bias = nn.Parameter(torch.rand(3))
+
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+
+
+def test_none_empties_a_submodule():
+    """``None`` assigned to a submodule keeps the entry, empty, and a module can fill it again."""
+    net = nn.Module()
+    net.inner = nn.ReLU()
+    net.last = nn.Tanh()
+    net.inner = None
+
+    assert net._modules["inner"] is None
+    assert [name for name, _ in net.named_children()] == ["last"]
+
+    net.inner = nn.GELU()
+
+    assert [name for name, _ in net.named_children()] == ["inner", "last"]
+
+
+def test_none_empties_a_buffer():
+    """``None`` assigned to a buffer keeps the entry, empty, and a tensor can fill it again."""
+    layer = nn.BatchNorm1d(4)
+    layer.running_mean = None
+
+    assert layer._buffers["running_mean"] is None
+    assert list(layer.state_dict()) == ["weight", "bias", "running_var", "num_batches_tracked"]
+
+    layer.running_mean = torch.rand(4)
+
+    assert "running_mean" in layer.state_dict()

@@ -1,0 +1,164 @@
+"""Registering a parameter by name.
+
+``register_parameter`` does what an assignment does, for a name that is computed, and looks closer at the name.
+"""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_register_parameter_registers():
+    """:meth:`~torch.nn.Module.register_parameter` registers a parameter and returns nothing."""
+    net = nn.Module()
+    scale = nn.Parameter(torch.rand(2))
+    returned = net.register_parameter("scale", scale)
+
+    assert returned is None
+    assert net.scale is scale
+    assert list(net._parameters) == ["scale"]
+
+
+def test_any_other_name_will_do():
+    """Any string without a dot that is not empty will do as the name of a parameter."""
+    net = nn.Module()
+    net.register_parameter("0", nn.Parameter(torch.rand(2)))
+    net.register_parameter("my scale", nn.Parameter(torch.rand(2)))
+    net.register_parameter("class", nn.Parameter(torch.rand(2)))
+
+    assert [name for name, _ in net.named_parameters()] == ["0", "my scale", "class"]
+
+
+@pytest.mark.claim("N2-09")
+def test_none_registers_an_empty_parameter():
+    """``None`` registers the name without a parameter.
+
+    The attribute exists and is ``None``, so that ``forward`` can ask for it; nothing walks or saves it.
+    """
+    net = nn.Module()
+    net.register_parameter("bias", None)
+
+    assert net._parameters == {"bias": None}
+    assert net.bias is None
+    assert (list(net.parameters()), list(net.state_dict())) == ([], [])
+
+
+def test_registering_again_replaces():
+    """:meth:`~torch.nn.Module.register_parameter` under a parameter's name replaces it in its place."""
+    net = nn.Module()
+    net.a, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
+    net.register_parameter("a", nn.Parameter(torch.rand(4)))
+
+    assert [(name, p.shape) for name, p in net.named_parameters()] == [("a", (4,)), ("b", (3,))]
+
+
+@pytest.mark.observed
+def test_an_assignment_registers_by_name():
+    """Assigning a parameter calls the ``register_parameter`` of the module, overridden or not."""
+    calls = []
+
+    class Net(nn.Module):
+        def register_parameter(self, name, param):
+            calls.append((name, param))
+            super().register_parameter(name, param)
+
+    net = Net()
+    net.scale = scale = nn.Parameter(torch.rand(2))
+    net.scale = None
+
+    assert [(name, param is scale) for name, param in calls] == [("scale", True), ("scale", False)]
+    assert calls[1][1] is None
+
+
+@pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
+def test_the_name_is_a_string(name, kind):
+    """A name of a parameter that is no string raises TypeError."""
+    net = nn.Module()
+
+    with pytest.raises(TypeError, match=f"^parameter name should be a string. Got {kind}$"):
+        net.register_parameter(name, nn.Parameter(torch.rand(2)))
+
+
+def test_no_dot_in_the_name():
+    """A dot in the name of a parameter raises KeyError: dots part the names of nested modules."""
+    net = nn.Module()
+
+    with pytest.raises(KeyError, match=re.escape("""parameter name can\\'t contain ".""")):
+        net.register_parameter("head.scale", nn.Parameter(torch.rand(2)))
+
+    assert list(net._parameters) == []
+
+
+def test_the_name_is_not_empty():
+    """An empty name of a parameter raises KeyError."""
+    net = nn.Module()
+
+    with pytest.raises(KeyError, match="parameter name can.*t be empty string"):
+        net.register_parameter("", nn.Parameter(torch.rand(2)))
+
+
+@pytest.mark.parametrize("name", ["width", "mean", "inner", "forward"])
+def test_a_taken_name_is_refused(name):
+    """A name that stands for anything but a parameter already raises KeyError.
+
+    An assignment would replace a plain attribute, a buffer or a submodule.
+    """
+    net = nn.Module()
+    net.width = 2
+    net.register_buffer("mean", torch.rand(2))
+    net.inner = nn.ReLU()
+    old = getattr(net, name)
+
+    with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
+        net.register_parameter(name, nn.Parameter(torch.rand(2)))
+
+    assert getattr(net, name) == old if name == "forward" else getattr(net, name) is old
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(torch.rand(2, requires_grad=True), "torch.FloatTensor"), ([2.5], "list"), (0, "int")],
+    ids=["tensor", "list", "zero"],
+)
+def test_only_a_parameter_is_taken(value, kind):
+    """A value that is neither a parameter nor ``None`` raises TypeError."""
+    net = nn.Module()
+    wanted = f"cannot assign '{kind}' object to parameter 'scale' (torch.nn.Parameter or None required)"
+
+    with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
+        net.register_parameter("scale", value)
+
+    assert list(net._parameters) == []
+
+
+def test_a_computed_parameter_is_refused():
+    """A parameter that was computed from another tensor raises ValueError.
+
+    It is no leaf: an optimizer could not train it. The message says to compute it in ``forward``.
+    """
+    net = nn.Module()
+    computed = nn.Parameter(torch.rand(2), requires_grad=False)
+    computed.mul_(torch.rand(2, requires_grad=True))
+    wanted = (
+        "Cannot assign non-leaf Tensor to parameter 'scale'. Model parameters must be created explicitly. "
+        "To express 'scale' as a function of another Tensor, compute the value in the forward() method."
+    )
+
+    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+        net.register_parameter("scale", computed)
+
+    assert list(net._parameters) == []
+
+
+@pytest.mark.observed
+def test_the_name_is_looked_at_first():
+    """A fault in the name is told before one in the value."""
+    net = nn.Module()
+    net.width = 2
+
+    with pytest.raises(KeyError, match="attribute 'width' already exists"):
+        net.register_parameter("width", [2.5])
+    with pytest.raises(KeyError, match="parameter name can"):
+        net.register_parameter("head.scale", [2.5])

@@ -1,0 +1,259 @@
+"""A name that changes its kind.
+
+What is assigned to a name that is taken may replace what was there, or be refused. A name never stands
+for two things at once.
+"""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_a_parameter_replaces_a_plain_attribute():
+    """A parameter assigned to the name of a plain attribute replaces it."""
+    net = nn.Module()
+    net.scale = None
+    net.scale = scale = nn.Parameter(torch.rand(2))
+
+    assert net.scale is scale
+    assert list(net._parameters) == ["scale"]
+    assert "scale" not in vars(net)
+
+
+def test_a_parameter_replaces_a_submodule():
+    """A parameter assigned to the name of a submodule replaces it."""
+    net = nn.Module()
+    net.inner = nn.ReLU()
+    net.inner = inner = nn.Parameter(torch.rand(2))
+
+    assert net.inner is inner
+    assert (list(net._parameters), list(net._modules)) == (["inner"], [])
+
+
+def test_a_parameter_replaces_a_buffer():
+    """A parameter assigned to the name of a buffer replaces it."""
+    layer = nn.BatchNorm1d(4)
+    layer.running_mean = mean = nn.Parameter(torch.rand(4))
+
+    assert layer.running_mean is mean
+    assert list(layer._parameters) == ["weight", "bias", "running_mean"]
+    assert list(layer._buffers) == ["running_var", "num_batches_tracked"]
+
+
+def test_a_module_replaces_a_plain_attribute():
+    """A module assigned to the name of a plain attribute replaces it.
+
+    ``self.downsample = None`` first and a module later is fine.
+    """
+    net = nn.Module()
+    net.downsample = None
+    net.downsample = downsample = nn.Linear(2, 3)
+
+    assert net.downsample is downsample
+    assert list(net._modules) == ["downsample"]
+    assert "downsample" not in vars(net)
+
+
+def test_a_module_replaces_a_buffer():
+    """A module assigned to the name of a buffer replaces it."""
+    layer = nn.BatchNorm1d(4)
+    layer.running_mean = mean = nn.ReLU()
+
+    assert layer.running_mean is mean
+    assert list(layer._modules) == ["running_mean"]
+    assert list(layer._buffers) == ["running_var", "num_batches_tracked"]
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize("make", [lambda: nn.Parameter(torch.rand(2)), nn.ReLU], ids=["parameter", "module"])
+def test_a_replaced_buffer_is_forgotten_entirely(make):
+    """A non-persistent buffer that is replaced is no longer noted as non-persistent."""
+    net = nn.Module()
+    net.register_buffer("cache", torch.rand(2), persistent=False)
+    net.register_buffer("mask", torch.rand(2), persistent=False)
+    net.cache = make()
+
+    assert list(net._buffers) == ["mask"]
+    assert net._non_persistent_buffers_set == {"mask"}
+
+
+def test_replacing_leaves_the_other_names():
+    """A replacement leaves every other name where it was."""
+    net = nn.Module()
+    net.width = 2
+    net.register_buffer("mean", torch.rand(2))
+    net.inner = nn.ReLU()
+    net.scale = nn.Parameter(torch.rand(2))
+    net.width = nn.Parameter(torch.rand(3))
+
+    assert list(net._parameters) == ["scale", "width"]
+    assert (list(net._buffers), list(net._modules)) == (["mean"], ["inner"])
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (torch.rand(3), "torch.FloatTensor"),
+        (1.5, "float"),
+        (nn.ReLU(), "torch.nn.modules.activation.ReLU"),
+    ],
+    ids=["tensor", "float", "module"],
+)
+def test_a_parameter_is_not_replaced(value, kind):
+    """Anything but a parameter or ``None`` assigned to the name of a parameter raises TypeError.
+
+    To put a tensor into a parameter, copy it in under :class:`~torch.no_grad`; to put something else under
+    the name, delete the parameter first.
+    """
+    layer = nn.Linear(2, 3)
+    bias = layer.bias
+    wanted = f"cannot assign '{kind}' as parameter 'bias' (torch.nn.Parameter or None expected)"
+
+    with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
+        layer.bias = value
+
+    assert layer.bias is bias
+
+
+def test_an_empty_parameter_is_not_replaced():
+    """A parameter registered as ``None`` refuses a tensor just as a filled one does."""
+    layer = nn.Linear(2, 3, bias=False)
+
+    with pytest.raises(TypeError, match="cannot assign 'torch.FloatTensor' as parameter 'bias'"):
+        layer.bias = torch.rand(3)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (torch.rand(3), "torch.FloatTensor"),
+        ("relu", "str"),
+        (nn.ReLU, "torch.nn.modules.activation.ReLU"),
+    ],
+    ids=["tensor", "string", "class"],
+)
+def test_a_submodule_is_not_replaced(value, kind):
+    """Anything but a module, a parameter or ``None`` assigned to a submodule raises TypeError.
+
+    A class that is not called yet is no module either.
+    """
+    net = nn.Module()
+    net.inner = inner = nn.Tanh()
+    wanted = f"cannot assign '{kind}' as child module 'inner' (torch.nn.Module or None expected)"
+
+    with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
+        net.inner = value
+
+    assert net.inner is inner
+
+
+@pytest.mark.parametrize(("value", "kind"), [(1.5, "float"), ([2.5], "list")], ids=["float", "list"])
+def test_a_buffer_is_not_replaced(value, kind):
+    """Anything but a tensor, a module or ``None`` assigned to the name of a buffer raises TypeError."""
+    layer = nn.BatchNorm1d(4)
+    mean = layer.running_mean
+
+    with pytest.raises(TypeError, match=rf"cannot assign '{kind}' as buffer 'running_mean' \(.*or None expected"):
+        layer.running_mean = value
+
+    assert layer.running_mean is mean
+
+
+@pytest.mark.before("2.5")
+@pytest.mark.observed
+def test_the_refusal_names_tensors_alone():
+    """The error for a value that is no buffer expects a tensor or ``None``."""
+    layer = nn.BatchNorm1d(4)
+
+    with pytest.raises(TypeError, match=r"as buffer 'running_mean' \(torch\.Tensor or None expected\)$"):
+        layer.running_mean = 1.5
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_the_refusal_names_buffers_too():
+    """The error for a value that is no buffer expects a buffer, a tensor or ``None``."""
+    layer = nn.BatchNorm1d(4)
+    wanted = "as buffer 'running_mean' (torch.nn.Buffer, torch.Tensor or None expected)"
+
+    with pytest.raises(TypeError, match=f"{re.escape(wanted)}$"):
+        layer.running_mean = 1.5
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize("name", ["width", "forward"], ids=["plain", "method"])
+def test_a_buffer_replaces_no_plain_attribute(name):
+    """A :class:`~torch.nn.Buffer` assigned to the name of a plain attribute raises KeyError.
+
+    Here buffers differ from parameters and modules, which replace it.
+    """
+    net = nn.Module()
+    net.width = 2
+
+    with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
+        setattr(net, name, nn.Buffer(torch.rand(2)))
+
+    assert list(net._buffers) == []
+
+
+@pytest.mark.since("2.5")
+def test_a_buffer_replaces_no_parameter():
+    """A :class:`~torch.nn.Buffer` assigned to the name of a parameter raises TypeError."""
+    layer = nn.Linear(2, 3)
+
+    with pytest.raises(TypeError, match=r"cannot assign '.*' as parameter 'bias' \(torch.nn.Parameter or None"):
+        layer.bias = nn.Buffer(torch.rand(3))
+
+
+@pytest.mark.since("2.5")
+def test_a_buffer_replaces_no_submodule():
+    """A :class:`~torch.nn.Buffer` assigned to the name of a submodule raises TypeError."""
+    net = nn.Module()
+    net.inner = nn.ReLU()
+
+    with pytest.raises(TypeError, match=r"cannot assign '.*' as child module 'inner' \(torch.nn.Module or None"):
+        net.inner = nn.Buffer(torch.rand(3))
+
+
+def test_a_name_of_the_class_takes_no_parameter():
+    """A parameter assigned to a name that the class defines raises KeyError."""
+    net = nn.Module()
+
+    with pytest.raises(KeyError, match="attribute 'forward' already exists"):
+        net.forward = nn.Parameter(torch.rand(2))
+
+
+@pytest.mark.observed
+def test_a_name_of_the_class_hides_a_module():
+    """A module assigned to a name that the class defines is registered, but the name reads the class's.
+
+    ``__getattr__`` is asked only when Python finds nothing else.
+    """
+
+    class Net(nn.Module):
+        depth = 3
+
+    net = Net()
+    net.depth = inner = nn.ReLU()
+
+    assert [(name, id(m)) for name, m in net.named_children()] == [("depth", id(inner))]
+    assert net.depth == 3
+
+
+@pytest.mark.observed
+def test_a_refused_parameter_has_emptied_the_name():
+    """A parameter refused for its ``grad_fn`` has already removed what had its name.
+
+    The old entry goes before the new one is looked at.
+    """
+    net = nn.Module()
+    net.inner = nn.ReLU()
+    computed = nn.Parameter(torch.rand(2), requires_grad=False)
+    computed.mul_(torch.rand(2, requires_grad=True))
+
+    with pytest.raises(ValueError, match="Cannot assign non-leaf Tensor to parameter 'inner'"):
+        net.inner = computed
+
+    assert not hasattr(net, "inner")

@@ -1,0 +1,114 @@
+"""Walking the buffers of a module.
+
+A buffer is a tensor that belongs to a module's state and is not trained, such as the running mean of a
+batch normalisation. The walk is that of the parameters, over another store.
+"""
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_buffers_is_a_generator():
+    """:meth:`~torch.nn.Module.buffers` returns a generator over the buffers."""
+    norm = nn.BatchNorm1d(4)
+    walk = norm.buffers()
+
+    assert inspect.isgenerator(walk)
+    assert [id(b) for b in walk] == [id(b) for b in (norm.running_mean, norm.running_var, norm.num_batches_tracked)]
+    assert list(walk) == []
+
+
+def test_named_buffers_adds_the_name():
+    """:meth:`~torch.nn.Module.named_buffers` yields the buffers with their names."""
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+
+    named = dict(net.named_buffers())
+
+    assert list(named) == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
+    assert named["1.running_var"] is net[1].running_var
+
+
+def test_parameters_are_no_buffers():
+    """Neither parameters nor plain tensors are yielded, whether they are trained or not."""
+    net = nn.Module()
+    net.register_buffer("mean", torch.rand(2))
+    net.weight = nn.Parameter(torch.rand(3), requires_grad=False)
+    net.plain = torch.rand(4)
+
+    assert [name for name, _ in net.named_buffers()] == ["mean"]
+
+
+def test_a_non_persistent_buffer_is_walked():
+    """A buffer that is not persistent is walked too, although ``state_dict()`` leaves it out."""
+    net = nn.Module()
+    net.register_buffer("table", torch.rand(2), persistent=False)
+    net.register_buffer("mean", torch.rand(3))
+
+    assert [name for name, _ in net.named_buffers()] == ["table", "mean"]
+    assert list(net.state_dict()) == ["mean"]
+
+
+def test_own_buffers_then_those_below():
+    """A module's own buffers come first, then those of its submodules; ``recurse=False`` stops there."""
+    net = nn.Module()
+    net.norm = nn.BatchNorm1d(4)
+    net.register_buffer("mean", torch.rand(2))
+
+    every = [name for name, _ in net.named_buffers()]
+
+    assert every == ["mean", "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"]
+    assert [name for name, _ in net.named_buffers(recurse=False)] == ["mean"]
+    assert [b.shape for b in net.buffers(recurse=False)] == [(2,)]
+    assert [b.shape for b in net.buffers(False)] == [(2,)]
+
+
+def test_a_buffer_of_none_is_left_out():
+    """A buffer registered as ``None`` is not yielded."""
+    norm = nn.BatchNorm1d(4, track_running_stats=False)
+    norm.register_buffer("extra", torch.rand(2))
+
+    assert list(norm._buffers) == ["running_mean", "running_var", "num_batches_tracked", "extra"]
+    assert [name for name, _ in norm.named_buffers()] == ["extra"]
+
+
+@pytest.mark.question("Q13")
+def test_a_shared_buffer_is_walked_once():
+    """A buffer shared by two modules is yielded once, under the first name."""
+    net = nn.Sequential(nn.Module(), nn.Module())
+    net[0].register_buffer("mask", torch.rand(2, 3))
+    net[1].register_buffer("mask", net[0].mask)
+
+    assert [name for name, _ in net.named_buffers()] == ["0.mask"]
+    assert [id(b) for b in net.buffers()] == [id(net[0].mask)]
+
+
+def test_shared_buffers_under_every_name():
+    """``named_buffers(remove_duplicate=False)`` yields a shared buffer under each name."""
+    norm = nn.BatchNorm1d(4)
+    norm.register_buffer("mean_again", norm.running_mean)
+    net = nn.Sequential(norm, norm)
+
+    names = [name for name, _ in net.named_buffers(remove_duplicate=False)]
+
+    own = ["running_mean", "running_var", "num_batches_tracked", "mean_again"]
+    assert names == [f"0.{name}" for name in own] + [f"1.{name}" for name in own]
+
+
+def test_named_buffers_by_position():
+    """The arguments of ``named_buffers`` are ``prefix``, ``recurse`` and ``remove_duplicate``."""
+    net = nn.Sequential(nn.BatchNorm1d(4))
+    net.register_buffer("mean", torch.rand(2))
+    net.register_buffer("again", net.mean)
+
+    assert [name for name, _ in net.named_buffers("head", False)] == ["head.mean"]
+    assert [name for name, _ in net.named_buffers("head", False, False)] == ["head.mean", "head.again"]
+    assert [name for name, _ in net.named_buffers("head")][1] == "head.0.running_mean"
+
+
+def test_buffers_takes_recurse_only():
+    """:meth:`~torch.nn.Module.buffers` has no ``remove_duplicate``."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'remove_duplicate'"):
+        nn.BatchNorm1d(4).buffers(remove_duplicate=False)

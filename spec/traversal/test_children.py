@@ -1,0 +1,100 @@
+"""Walking the direct children of a module.
+
+A child is a module set on the module itself: one step down, no further. ``children()`` is the shallow
+counterpart of ``modules()``.
+"""
+
+import inspect
+
+import pytest
+from torch import nn
+
+
+@pytest.mark.claim("N3-08")
+def test_direct_children_only():
+    """:meth:`~torch.nn.Module.children` yields the direct children: not itself, nothing below them."""
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh())
+
+    walk = list(net.children())
+
+    assert [type(child) for child in walk] == [nn.Sequential, nn.Tanh]
+    assert walk[0] is net[0]
+
+
+@pytest.mark.claim("N3-12")
+def test_named_children_adds_the_name():
+    """:meth:`~torch.nn.Module.named_children` yields the same children, each with its name."""
+    net = nn.Module()
+    net.z = nn.Linear(2, 3)
+    net.a = nn.Sequential(nn.ReLU())
+
+    assert list(net.named_children()) == [("z", net.z), ("a", net.a)]
+    assert list(net.children()) == [net.z, net.a]
+
+
+def test_children_are_generators():
+    """``children()`` and ``named_children()`` return generators."""
+    net = nn.Sequential(nn.ReLU())
+    walk, named = net.children(), net.named_children()
+
+    assert [inspect.isgenerator(walk), inspect.isgenerator(named)] == [True, True]
+    assert [len(list(walk)), len(list(named))] == [1, 1]
+    assert [list(walk), list(named)] == [[], []]
+
+
+def test_a_layer_has_no_children():
+    """A layer that holds parameters only has no children."""
+    assert list(nn.Linear(2, 3).children()) == []
+    assert list(nn.Linear(2, 3).named_children()) == []
+
+
+@pytest.mark.question("Q13")
+def test_a_child_set_twice_is_walked_once():
+    """A child set under two names is yielded once, under the first; nothing switches that off."""
+    net = nn.Module()
+    net.encoder = nn.Linear(3, 3)
+    net.act = nn.ReLU()
+    net.decoder = net.encoder
+
+    assert list(net.named_children()) == [("encoder", net.encoder), ("act", net.act)]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'remove_duplicate'"):
+        net.named_children(remove_duplicate=False)
+
+
+def test_a_child_shared_with_a_deeper_level():
+    """A child that also sits inside another child is yielded; only direct repeats are left out."""
+    act = nn.ReLU()
+    net = nn.Sequential(nn.Sequential(act), act)
+
+    assert list(net.named_children()) == [("0", net[0]), ("1", act)]
+
+
+def test_none_is_no_child():
+    """A child registered as ``None`` is not yielded."""
+    net = nn.Module()
+    net.add_module("stem", None)
+    net.add_module("head", nn.ReLU())
+
+    assert list(net.named_children()) == [("head", net.head)]
+
+
+@pytest.mark.observed
+def test_a_module_may_be_its_own_child():
+    """A module set on itself is its own child."""
+    net = nn.Module()
+    net.me = net
+
+    assert list(net.named_children()) == [("me", net)]
+
+
+@pytest.mark.observed
+def test_children_calls_named_children():
+    """A class that overrides ``named_children`` changes what ``children()`` yields."""
+
+    class Reversed(nn.Sequential):
+        def named_children(self):
+            yield from reversed(list(super().named_children()))
+
+    net = Reversed(nn.ReLU(), nn.Tanh())
+
+    assert list(net.children()) == [net[1], net[0]]

@@ -1,0 +1,256 @@
+"""Walking all modules of a tree.
+
+``modules()`` and ``named_modules()`` go through the whole tree: the module itself, its children, and
+everything below them. Weights and biases are no modules and do not appear.
+"""
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N1-07", "N3-09")
+def test_the_module_itself_comes_first():
+    """:meth:`~torch.nn.Module.modules` yields the module itself first, then what is inside it."""
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 1))
+
+    walk = list(net.modules())
+
+    assert [type(module) for module in walk] == [nn.Sequential, nn.Sequential, nn.Linear, nn.ReLU, nn.Linear]
+    assert walk[0] is net
+    assert walk[1] is net[0]
+
+
+@pytest.mark.claim("N1-03")
+def test_both_forms_are_generators():
+    """:meth:`~torch.nn.Module.modules` and ``named_modules`` return generators."""
+    layer = nn.Linear(2, 3)
+    walk, named = layer.modules(), layer.named_modules()
+
+    assert [inspect.isgenerator(walk), inspect.isgenerator(named)] == [True, True]
+    assert [list(walk), list(named)] == [[layer], [("", layer)]]
+    assert [list(walk), list(named)] == [[], []]
+
+
+@pytest.mark.claim("N3-11")
+def test_names_join_the_path_with_dots():
+    """:meth:`~torch.nn.Module.named_modules` names each module by its path, the module itself by ``""``."""
+    net = nn.Module()
+    net.convBN1 = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    net.linear = nn.Linear(8, 2)
+    walk = net.named_modules()
+
+    assert [next(walk)[0] for _ in range(5)] == ["", "convBN1", "convBN1.0", "convBN1.1", "linear"]
+    with pytest.raises(StopIteration):
+        next(walk)
+
+
+def test_named_form_yields_name_and_module():
+    """:meth:`~torch.nn.Module.named_modules` yields pairs of a name and the module it belongs to."""
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
+
+    assert list(net.named_modules()) == [("", net), ("0", net[0]), ("1", net[1]), ("1.0", net[1][0])]
+
+
+@pytest.mark.claim("N1-06")
+def test_modules_are_the_grain():
+    """Parameters and buffers do not appear among the modules."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    net.scale = nn.Parameter(torch.rand(2))
+
+    assert [name for name, _ in net.named_modules()] == ["", "0", "1"]
+    assert len(list(net.named_parameters())) == 5
+
+
+@pytest.mark.claim("N4-08")
+def test_a_name_may_hold_a_space():
+    """The name of a child may hold a space, and becomes part of every name below it."""
+    net = nn.Sequential()
+    net.add_module("block 0", nn.Sequential(nn.Linear(2, 3)))
+
+    assert [name for name, _ in net.named_modules()] == ["", "block 0", "block 0.0"]
+    assert [name for name, _ in net.named_parameters()] == ["block 0.0.weight", "block 0.0.bias"]
+    assert list(net.state_dict()) == ["block 0.0.weight", "block 0.0.bias"]
+
+
+def test_prefix_names_the_root():
+    """``prefix`` is the name of the module itself, and with a dot the start of every other name."""
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
+
+    assert [name for name, _ in net.named_modules(prefix="body")] == ["body", "body.0", "body.1", "body.1.0"]
+
+
+@pytest.mark.question("Q13")
+def test_a_shared_module_is_walked_once():
+    """A module reachable by two names is yielded once, under the first of them.
+
+    Code that looks for its second name among ``named_modules()`` does not find it.
+    """
+    act = nn.ReLU()
+    net = nn.Sequential(act, nn.Linear(2, 3), nn.Sequential(act))
+
+    assert [name for name, _ in net.named_modules()] == ["", "0", "1", "2"]
+    assert list(net.modules()) == [net, act, net[1], net[2]]
+
+
+@pytest.mark.question("Q13")
+def test_remove_duplicate_false_gives_every_name():
+    """``named_modules(remove_duplicate=False)`` yields a shared module under each of its names."""
+    block = nn.Sequential(nn.ReLU())
+    net = nn.Sequential(block, block)
+
+    walk = list(net.named_modules(remove_duplicate=False))
+
+    assert [name for name, _ in walk] == ["", "0", "0.0", "1", "1.0"]
+    assert [module for _, module in walk] == [net, block, block[0], block, block[0]]
+
+
+@pytest.mark.since("2.11")
+def test_modules_takes_remove_duplicate():
+    """:meth:`~torch.nn.Module.modules` takes ``remove_duplicate`` too (:pull:`174383`)."""
+    act = nn.ReLU()
+    net = nn.Sequential(act, act)
+
+    assert list(net.modules(remove_duplicate=False)) == [net, act, act]
+    assert list(net.modules(False)) == [net, act, act]
+    assert list(net.modules(True)) == [net, act]
+
+
+@pytest.mark.before("2.11")
+def test_modules_takes_no_argument():
+    """:meth:`~torch.nn.Module.modules` takes no argument; a shared module comes once."""
+    act = nn.ReLU()
+    net = nn.Sequential(act, act)
+
+    assert list(net.modules()) == [net, act]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'remove_duplicate'"):
+        net.modules(remove_duplicate=False)
+
+
+def test_memo_leaves_modules_out():
+    """What is in the set ``memo`` is left out, together with all that is reached only through it."""
+    net = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Linear(2, 3))
+
+    assert list(net.named_modules({net[0]})) == [("", net), ("1", net[1])]
+    assert list(net.named_modules({net})) == []
+
+
+def test_memo_collects_what_was_walked():
+    """A walk adds every module that it yields to ``memo``, so that a second walk can go on from there."""
+    act = nn.ReLU()
+    encoder, decoder = nn.Sequential(nn.Linear(2, 3), act), nn.Sequential(act, nn.Linear(3, 2))
+    memo = set()
+
+    first = [name for name, _ in encoder.named_modules(memo, "encoder")]
+    second = [name for name, _ in decoder.named_modules(memo, "decoder")]
+
+    assert first == ["encoder", "encoder.0", "encoder.1"]
+    assert second == ["decoder", "decoder.1"]
+    assert memo == {encoder, encoder[0], act, decoder, decoder[1]}
+
+
+@pytest.mark.observed
+def test_memo_is_read_but_not_filled_with_duplicates():
+    """With ``remove_duplicate=False`` the walk still leaves out what is in ``memo``, but adds nothing."""
+    act = nn.ReLU()
+    net = nn.Sequential(act, nn.Tanh(), act)
+    memo = {net[1]}
+
+    assert [name for name, _ in net.named_modules(memo, "", False)] == ["", "0", "2"]
+    assert memo == {net[1]}
+
+
+def test_each_walk_starts_afresh():
+    """Without ``memo`` each walk yields all modules again."""
+    net = nn.Sequential(nn.ReLU())
+
+    assert list(net.named_modules()) == list(net.named_modules()) == [("", net), ("0", net[0])]
+
+
+def test_a_child_of_none_is_left_out():
+    """A child registered as ``None`` is not walked."""
+    net = nn.Module()
+    net.add_module("stem", nn.ReLU())
+    net.add_module("head", None)
+    net.add_module("tail", nn.Tanh())
+
+    assert [name for name, _ in net.named_modules()] == ["", "stem", "tail"]
+
+
+def test_modules_in_a_plain_list_are_not_walked():
+    """Modules kept in a plain list, tuple or dict are not walked; those in a ``ModuleList`` are."""
+    net = nn.Module()
+    net.plain = [nn.Linear(2, 3)]
+    net.table = {"act": nn.ReLU()}
+    net.kept = nn.ModuleList([nn.Linear(3, 4)])
+
+    assert [name for name, _ in net.named_modules()] == ["", "kept", "kept.0"]
+
+
+@pytest.mark.observed
+def test_a_cycle_is_walked_once_round():
+    """A module that holds one of its ancestors is walked to an end, each module once."""
+    net = nn.Module()
+    net.inner = nn.Linear(2, 3)
+    net.inner.back = net
+
+    assert list(net.named_modules()) == [("", net), ("inner", net.inner)]
+    assert [name for name, _ in net.named_parameters()] == ["inner.weight", "inner.bias"]
+
+
+@pytest.mark.observed
+def test_a_cycle_never_ends_with_duplicates():
+    """With ``remove_duplicate=False`` the walk of a cycle ends in a RecursionError."""
+    net = nn.Module()
+    net.back = net
+
+    with pytest.raises(RecursionError):
+        list(net.named_modules(remove_duplicate=False))
+
+
+@pytest.mark.observed
+def test_an_unhashable_module_cannot_be_walked():
+    """A module whose class defines ``__eq__`` and no ``__hash__`` cannot be walked.
+
+    A dataclass does so unless it is declared with ``eq=False``.
+    """
+
+    class Scale(nn.Module):
+        def __eq__(self, other):
+            return isinstance(other, Scale)
+
+    with pytest.raises(TypeError, match="unhashable type: 'Scale'"):
+        list(nn.Sequential(Scale()).modules())
+
+
+@pytest.mark.observed
+def test_modules_that_compare_equal_count_as_one():
+    """Two modules that compare and hash equal count as one: the second is left out of the walk."""
+
+    class Scale(nn.Linear):
+        def __eq__(self, other):
+            return isinstance(other, Scale)
+
+        def __hash__(self):
+            return 7
+
+    net = nn.Sequential(Scale(2, 3), Scale(3, 4))
+
+    assert [name for name, _ in net.named_modules()] == ["", "0"]
+    assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias"]
+
+
+@pytest.mark.observed
+def test_a_child_walks_itself():
+    """The walk asks each child for its own ``named_modules``, so a class can hide what is inside it."""
+
+    class Sealed(nn.Sequential):
+        def named_modules(self, memo=None, prefix="", remove_duplicate=True):
+            yield prefix, self
+
+    net = nn.Sequential(Sealed(nn.Linear(2, 3)), nn.ReLU())
+
+    assert [name for name, _ in net.named_modules()] == ["", "0", "1"]
+    assert list(net.parameters()) == []

@@ -1,0 +1,261 @@
+"""Walking the parameters of a module.
+
+A module holds some parameters itself and reaches the rest through its submodules. The walk is lazy: it
+is a generator, and looks at the module only while it is being walked.
+"""
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N1-03")
+def test_parameters_is_a_generator():
+    """:meth:`~torch.nn.Module.parameters` returns a generator.
+
+    It can be walked once. To walk again, call ``parameters()`` again.
+    """
+    walk = nn.Linear(2, 3).parameters()
+
+    assert inspect.isgenerator(walk)
+    assert len(list(walk)) == 2
+    assert list(walk) == []
+
+
+@pytest.mark.claim("N1-04")
+def test_only_the_walk_is_lazy():
+    """The walk is lazy, the parameters are not: it hands out tensors that are in memory already."""
+    net = nn.Sequential(nn.Linear(2, 3))
+    weight, bias = net[0].weight, net[0].bias
+
+    walk = net.parameters()
+    net.append(nn.Linear(3, 1, bias=False))
+
+    assert [id(p) for p in walk] == [id(weight), id(bias), id(net[1].weight)]
+
+
+@pytest.mark.question("Q17")
+@pytest.mark.observed
+def test_printing_the_walk_shows_a_generator():
+    """Printing ``net.parameters()`` shows a generator, not the parameters.
+
+    To see them, make a list: ``print(list(net.parameters()))``.
+    """
+    shown = repr(nn.Linear(2, 3).parameters())
+
+    assert shown.startswith("<generator object Module.parameters at 0x")
+
+
+def test_the_walk_has_no_index():
+    """A walk can be neither indexed nor measured; a list of it can."""
+    layer = nn.Linear(2, 3)
+
+    with pytest.raises(TypeError, match="'generator' object is not subscriptable"):
+        layer.parameters()[0]
+    with pytest.raises(TypeError, match=r"has no len\(\)"):
+        len(layer.parameters())
+
+
+@pytest.mark.question("Q17")
+def test_an_optimizer_uses_the_walk_up():
+    """An optimizer walks the generator to its end, so a second optimizer finds it empty.
+
+    Give each optimizer a walk of its own: ``SGD(net.parameters(), lr=0.1)``.
+    """
+    walk = nn.Linear(2, 3).parameters()
+    first = torch.optim.SGD(walk, lr=0.1)
+
+    assert len(first.param_groups[0]["params"]) == 2
+    with pytest.raises(ValueError, match="optimizer got an empty parameter list"):
+        torch.optim.SGD(walk, lr=0.1)
+
+
+def test_a_module_without_parameters_has_an_empty_walk():
+    """A module without parameters yields none, and an optimizer refuses the empty walk."""
+    net = nn.Sequential(nn.ReLU(), nn.Flatten())
+
+    assert list(net.parameters()) == []
+    with pytest.raises(ValueError, match="optimizer got an empty parameter list"):
+        torch.optim.SGD(net.parameters(), lr=0.1)
+
+
+@pytest.mark.claim("N1-05", "N3-10")
+def test_named_form_adds_the_name():
+    """:meth:`~torch.nn.Module.named_parameters` yields the same parameters, each with its name."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+
+    names, parameters = zip(*net.named_parameters(), strict=True)
+
+    assert names == ("0.weight", "0.bias", "2.weight", "2.bias")
+    assert [id(p) for p in parameters] == [id(p) for p in net.parameters()]
+
+
+@pytest.mark.claim("N4-06")
+def test_the_index_in_a_sequential_is_the_prefix():
+    """Asked of the whole net a name starts with the index of the layer; asked of the layer it does not."""
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+
+    of_the_net = [(name, tuple(p.shape)) for name, p in net.named_parameters()]
+    of_the_layer = [(name, tuple(p.shape)) for name, p in net[2].named_parameters()]
+
+    assert of_the_net == [("0.weight", (8, 4)), ("0.bias", (8,)), ("2.weight", (1, 8)), ("2.bias", (1,))]
+    assert of_the_layer == [("weight", (1, 8)), ("bias", (1,))]
+
+
+def test_own_parameters_come_first():
+    """A module's own parameters come before those of its submodules, whatever was registered first."""
+    net = nn.Module()
+    net.inner = nn.Linear(2, 3)
+    net.scale = nn.Parameter(torch.rand(2))
+
+    assert [name for name, _ in net.named_parameters()] == ["scale", "inner.weight", "inner.bias"]
+
+
+def test_the_walk_goes_depth_first():
+    """A submodule is walked to its depth before the next one, in the order of registration."""
+    net = nn.Module()
+    net.z = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 4, bias=False))
+    net.a = nn.Linear(4, 5, bias=False)
+
+    assert [name for name, _ in net.named_parameters()] == ["z.0.weight", "z.1.weight", "a.weight"]
+
+
+@pytest.mark.claim("N3-02")
+def test_frozen_parameters_are_walked_too():
+    """:meth:`~torch.nn.Module.parameters` yields frozen parameters too.
+
+    To train what is not frozen, filter by ``requires_grad``.
+    """
+    layer = nn.Linear(2, 3)
+    layer.weight.requires_grad_(False)
+
+    assert [p.requires_grad for p in layer.parameters()] == [False, True]
+
+
+@pytest.mark.question("Q13")
+def test_a_shared_parameter_is_walked_once():
+    """A parameter reachable by two names is yielded once, under the first of them."""
+    net = nn.Module()
+    net.encoder = nn.Linear(3, 3, bias=False)
+    net.decoder = nn.Linear(3, 3, bias=False)
+    net.decoder.weight = net.encoder.weight
+
+    assert [name for name, _ in net.named_parameters()] == ["encoder.weight"]
+
+
+def test_remove_duplicate_false_yields_every_name():
+    """With ``remove_duplicate=False`` a shared parameter is yielded under each of its names."""
+    net = nn.Module()
+    net.encoder = nn.Linear(3, 3, bias=False)
+    net.decoder = nn.Linear(3, 3, bias=False)
+    net.decoder.weight = net.encoder.weight
+
+    names = [name for name, _ in net.named_parameters(remove_duplicate=False)]
+
+    assert names == ["encoder.weight", "decoder.weight"]
+
+
+def test_prefix_is_put_before_every_name():
+    """``prefix`` is put before every name, with a dot between."""
+    names = [name for name, _ in nn.Linear(2, 3).named_parameters(prefix="head")]
+
+    assert names == ["head.weight", "head.bias"]
+
+
+def test_without_recurse_own_parameters_only():
+    """With ``recurse=False`` only the parameters set on the module itself are yielded."""
+    net = nn.Module()
+    net.scale = nn.Parameter(torch.rand(2))
+    net.inner = nn.Linear(2, 3)
+
+    assert [name for name, _ in net.named_parameters(recurse=False)] == ["scale"]
+    assert [p.shape for p in net.parameters(recurse=False)] == [(2,)]
+
+
+def test_an_entry_of_none_is_left_out():
+    """A parameter registered as ``None`` is not yielded."""
+    layer = nn.Linear(2, 3, bias=False)
+
+    assert list(layer._parameters) == ["weight", "bias"]
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+
+
+def test_a_shared_layer_has_one_set_of_names():
+    """The parameters of a layer used twice are walked once, under the first name of the layer."""
+    layer = nn.Linear(3, 3)
+    net = nn.Sequential(layer, nn.ReLU(), layer)
+
+    once = [name for name, _ in net.named_parameters()]
+    every = [name for name, _ in net.named_parameters(remove_duplicate=False)]
+
+    assert once == ["0.weight", "0.bias"]
+    assert every == ["0.weight", "0.bias", "2.weight", "2.bias"]
+
+
+def test_one_parameter_under_two_names_of_one_module():
+    """A parameter set twice on the same module is yielded once, also with ``recurse=False``."""
+    net = nn.Module()
+    net.first = nn.Parameter(torch.rand(2, 3))
+    net.second = net.first
+
+    assert [name for name, _ in net.named_parameters(recurse=False)] == ["first"]
+    assert [name for name, _ in net.named_parameters("", False, False)] == ["first", "second"]
+
+
+def test_parameters_are_told_apart_by_identity():
+    """Two parameters with equal values, or sharing one storage, are two entries of the walk."""
+    net = nn.Module()
+    net.a = nn.Parameter(torch.full((2, 3), 7.0))
+    net.equal = nn.Parameter(torch.full((2, 3), 7.0))
+    net.view = nn.Parameter(net.a.data)
+
+    assert [name for name, _ in net.named_parameters()] == ["a", "equal", "view"]
+
+
+def test_parameters_has_no_remove_duplicate():
+    """:meth:`~torch.nn.Module.parameters` takes ``recurse`` only; a shared parameter comes once."""
+    layer = nn.Linear(3, 3, bias=False)
+    net = nn.Sequential(layer, layer)
+
+    assert [id(p) for p in net.parameters(True)] == [id(layer.weight)]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'remove_duplicate'"):
+        net.parameters(remove_duplicate=False)
+
+
+def test_prefix_recurse_remove_duplicate_by_position():
+    """The arguments of ``named_parameters`` are ``prefix``, ``recurse`` and ``remove_duplicate``."""
+    layer = nn.Linear(3, 3, bias=False)
+    net = nn.Sequential(layer, layer)
+    net.scale = nn.Parameter(torch.rand(2))
+
+    own = [name for name, _ in net.named_parameters("head", False)]
+    all_names = [name for name, _ in net.named_parameters("head", True, False)]
+
+    assert own == ["head.scale"]
+    assert all_names == ["head.scale", "head.0.weight", "head.1.weight"]
+
+
+def test_buffers_are_no_parameters():
+    """Buffers and plain tensors are not yielded, even if they require a gradient."""
+    net = nn.Module()
+    net.weight = nn.Parameter(torch.rand(2))
+    net.register_buffer("mean", torch.rand(3, requires_grad=True))
+    net.plain = torch.rand(4, requires_grad=True)
+
+    assert [name for name, _ in net.named_parameters()] == ["weight"]
+
+
+@pytest.mark.observed
+def test_parameters_calls_named_parameters():
+    """A class that overrides ``named_parameters`` changes what ``parameters()`` yields."""
+
+    class Frozen(nn.Linear):
+        def named_parameters(self, *args, **kwargs):
+            return (entry for entry in super().named_parameters(*args, **kwargs) if entry[0] != "bias")
+
+    layer = Frozen(2, 3)
+
+    assert [p.shape for p in layer.parameters()] == [(3, 2)]
+    assert [p.shape for p in nn.Sequential(layer).parameters()] == [(3, 2), (3,)]

@@ -1,0 +1,127 @@
+"""Changing a module while it is walked.
+
+A walk reads the module as it goes. What it has not reached yet may be changed, what it stands on may
+not grow or shrink, and what it hands out is the object itself, not the place where it is kept.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.question("Q15")
+def test_assigning_to_the_loop_variable_does_nothing():
+    """Assigning to the loop variable of ``named_modules()`` replaces nothing in the module.
+
+    The variable is a name for the layer; the layer's place is an attribute of its parent.
+    """
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU()))
+    before = list(net.modules())
+
+    for _name, module in net.named_modules():
+        if isinstance(module, nn.ReLU):
+            module = nn.GELU()  # noqa: PLW2901
+
+    assert list(net.modules()) == before
+
+
+@pytest.mark.question("Q15")
+def test_setattr_on_the_parent_replaces_a_layer():
+    """A layer is replaced by setting it on its parent under the last part of its name (:issue:`78744`)."""
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
+
+    for name, module in list(net.named_modules()):
+        if isinstance(module, nn.ReLU):
+            parent, _, child = name.rpartition(".")
+            setattr(net.get_submodule(parent), child, nn.GELU())
+
+    assert [type(m) for m in net.modules()] == [nn.Sequential, nn.GELU, nn.Sequential, nn.Linear, nn.GELU]
+
+
+def test_a_value_may_be_replaced_during_the_walk():
+    """Setting a new parameter under an old name does not disturb the walk; a later one is seen new."""
+    layer = nn.Linear(2, 3)
+    seen = []
+
+    for name, parameter in layer.named_parameters():
+        seen.append((name, tuple(parameter.shape)))
+        layer.bias = nn.Parameter(torch.rand(7))
+
+    assert seen == [("weight", (3, 2)), ("bias", (7,))]
+
+
+@pytest.mark.observed
+def test_a_replaced_module_is_still_walked_down():
+    """A module replaced when the walk stands on it is walked to its end; its successor is not."""
+    net = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Tanh())
+    seen = []
+
+    for name, module in net.named_modules():
+        seen.append((name, type(module)))
+        if name == "0":
+            net[0] = nn.GELU()
+
+    assert seen == [("", nn.Sequential), ("0", nn.Sequential), ("0.0", nn.ReLU), ("1", nn.Tanh)]
+
+
+@pytest.mark.observed
+def test_what_lies_ahead_may_be_added():
+    """A module added to a part that the walk has not reached yet is walked."""
+    net = nn.Sequential(nn.ReLU(), nn.Sequential())
+    seen = []
+
+    for name, _module in net.named_modules():
+        seen.append(name)
+        if name == "0":
+            net[1].append(nn.Tanh())
+
+    assert seen == ["", "0", "1", "1.0"]
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_adding_a_parameter_stops_the_walk():
+    """Adding a parameter to the module just walked raises "dictionary changed size" (:pull:`129164`)."""
+    layer = nn.Linear(2, 3)
+
+    with pytest.raises(RuntimeError, match="dictionary changed size during iteration"):
+        for _ in layer.parameters():
+            layer.extra = nn.Parameter(torch.rand(2))
+
+
+@pytest.mark.before("2.5")
+@pytest.mark.observed
+def test_adding_a_parameter_mutates_the_ordered_dict():
+    """Adding a parameter to the module just walked raises "OrderedDict mutated during iteration"."""
+    layer = nn.Linear(2, 3)
+
+    with pytest.raises(RuntimeError, match="OrderedDict mutated during iteration"):
+        for _ in layer.parameters():
+            layer.extra = nn.Parameter(torch.rand(2))
+
+
+@pytest.mark.parametrize("walk", ["children", "named_children", "modules", "named_modules"])
+def test_deleting_a_child_stops_the_walk(walk):
+    """Deleting a child while its parent's children are walked raises a RuntimeError.
+
+    Walk a list instead: ``for child in list(net.children())``.
+    """
+    net = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.GELU())
+
+    with pytest.raises(RuntimeError, match="during iteration"):
+        for _ in getattr(net, walk)():
+            if "1" in net._modules:
+                delattr(net, "1") if len(list(net.children())) == 3 and walk.endswith("n") else None
+                if walk.endswith("modules") and _ not in (net, ("", net)):
+                    delattr(net, "1")
+
+
+def test_a_list_of_the_walk_is_safe():
+    """A list made of the walk keeps what was there, so the module may be changed while it is read."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+
+    for name, child in list(net.named_children()):
+        if isinstance(child, nn.ReLU):
+            delattr(net, name)
+
+    assert [name for name, _ in net.named_children()] == ["0", "2"]
