@@ -104,17 +104,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(*defects)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
     clause = item.stash.get(CLAUSE, None)
-    if clause is not None:
-        for name, count in clause.needs:
-            lacking = device.lacking(name, count, item.config.stash[DEVICES])
-            if lacking:
-                pytest.skip(f"need {lacking}")
-        item.stash[SNAPSHOT] = isolation.snapshot()
-        isolation.seed()
-    return (yield)
+    if clause is None:
+        return
+    for name, count in clause.needs:
+        lacking = device.lacking(name, count, item.config.stash[DEVICES])
+        if lacking:
+            pytest.skip(f"need {lacking}")
+    item.stash[SNAPSHOT] = isolation.snapshot()
+    isolation.seed()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

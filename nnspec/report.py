@@ -29,6 +29,7 @@ from nnspec.outcome import (
     together,
 )
 
+LINES_OF_DIFFERENCE = 8
 LETTERS = {HOLDS: ".", NOT_YET: "<", NO_LONGER: ">", ABSENT: "_", UNMET: "u"}
 
 
@@ -168,10 +169,14 @@ class Reporter:
         number = Counter(outcome.name for outcome in whole.values())
         shown = [f"{number[name]} {name}" for name in reversed(OUTCOMES) if number[name]]
         terminal.section("clauses", sep="-")
-        terminal.write_line(f"{len(whole)} clauses: {', '.join(shown)}")
+        terminal.write_line(f"{_clauses_in_words(len(whole))}: {', '.join(shown)}")
         reasons = Counter(outcome.reason for outcome in whole.values() if outcome.name == UNMET)
         for reason, times in reasons.most_common():
-            terminal.write_line(f"unmet: {times} {'clause' if times == 1 else 'clauses'} {reason}")
+            terminal.write_line(f"unmet: {_clauses_in_words(times)} {reason}")
+
+
+def _clauses_in_words(number: int) -> str:
+    return f"{number} {'clause' if number == 1 else 'clauses'}"
 
 
 class ClauseTraceback:
@@ -186,15 +191,16 @@ class ClauseTraceback:
     def __init__(self, clause: Clause, outcome: str, traceback: Any) -> None:
         self.clause, self.outcome, self.traceback = clause, outcome, traceback
         self.reprcrash = getattr(traceback, "reprcrash", None)
-        self.differed = self.reprcrash.message if self.reprcrash else str(traceback)
+        message = self.reprcrash.message if self.reprcrash else str(traceback)
+        self.differed = message.removeprefix("AssertionError: ").splitlines()[:LINES_OF_DIFFERENCE]
 
     def __str__(self) -> str:
-        return f"{self.outcome}: {self.clause.plain}\nclause {self.clause.id}\n{self.differed}"
+        return f"{self.outcome}: {self.clause.plain}\nclause {self.clause.id}\n" + "\n".join(self.differed)
 
     def toterminal(self, terminal: Any) -> None:
         terminal.line(f"{self.outcome}: {self.clause.plain}", red=True, bold=True)
         terminal.line(f"clause {self.clause.id}, torch {torch.__version__}")
-        for line in self.differed.splitlines():
+        for line in self.differed:
             terminal.line(f"  {line}")
         if hasattr(self.traceback, "toterminal"):
             terminal.line("")

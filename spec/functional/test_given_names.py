@@ -1,6 +1,7 @@
 """The names of the tensors given to a functional call.
 
-A name leads to a parameter or buffer as in a state dict. How much is asked of the names depends on ``strict``.
+A name leads to a parameter or buffer as in a state dict. How much is asked of the names depends on
+``strict``.
 """
 
 import pytest
@@ -160,9 +161,9 @@ def test_a_path_through_a_tensor_is_an_error():
 
 def test_an_empty_name_is_an_error():
     """A name that is empty, or empty after a dot, raises ``KeyError``."""
-    with pytest.raises(KeyError, match="tensor name can't be empty string"):
+    with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
         functional_call(nn.Linear(2, 1), {"": torch.rand(1)}, torch.rand(2))
-    with pytest.raises(KeyError, match="tensor name can't be empty string"):
+    with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
         functional_call(nn.Sequential(nn.Linear(2, 1)), {"0.": torch.rand(1)}, torch.rand(2))
 
 

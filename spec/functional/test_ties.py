@@ -141,7 +141,6 @@ def test_a_submodule_with_two_names_keeps_the_given_tensor():
     functional_call(net, {"left.weight": given}, torch.rand(2))
 
     assert net.left.weight is given
-    assert [name for name, _ in net.named_parameters()] == ["left.bias", "left.weight"]
 
 
 @pytest.mark.question("Q85")

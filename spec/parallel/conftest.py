@@ -1,13 +1,13 @@
 """The ranks: two processes that all clauses on distributed training share."""
 
 import contextlib
-import ctypes
 import faulthandler
 import importlib
 import marshal
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import sys
 import time
@@ -21,53 +21,78 @@ import pytest
 import torch
 import torch.distributed as dist
 
+PATIENCE = 15  # seconds until a rank that does not answer is given up
+
 
 def serve(rank, pipe, folder):
-    """Be a rank: meet the other one in ``folder`` and run what comes through the pipe, until pytest ends."""
+    """Be a rank: meet the other one in ``folder``, then run what comes through the pipe until pytest ends."""
     sys.stdout = sys.stderr = output = (folder / f"rank{rank}.txt").open("w", buffering=1)
-    for stream in (1, 2):
-        os.dup2(output.fileno(), stream)
-    faulthandler.register(signal.SIGUSR1, output)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    if sys.platform == "linux":
-        os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with pytest, even when busy
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     torch.set_num_threads(1)
-    store = dist.FileStore(str(folder / "store"), 2)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=timedelta(seconds=10))
-    reply = (None, "ready", "")
+    store, limit = dist.FileStore(str(folder / "store"), 2), timedelta(seconds=PATIENCE - 3)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=limit)
+    reply = (None, "ready")
     while True:
         pipe.send_bytes(pickle.dumps(reply))
         if pipe not in wait([pipe, multiprocessing.parent_process().sentinel]):
             return
+        faulthandler.dump_traceback_later(PATIENCE - 1, exit=True, file=output)
         module, code, args = pickle.loads(pipe.recv_bytes())
         torch.manual_seed(rank)
         try:
             function = types.FunctionType(marshal.loads(code), vars(importlib.import_module(module)))
-            reply = (None, pickle.dumps(function(rank, *args)), "")
+            reply = (None, function(rank, *args))
         except BaseException as error:
-            kinds = (AssertionError, AttributeError, ImportError, TypeError)
-            kind = next((kind for kind in kinds if isinstance(error, kind)), RuntimeError)
-            reply = (kind, str(error), traceback.format_exc())
+            traceback.print_exc()
+            reply = (type(error), str(error))
+        faulthandler.cancel_dump_traceback_later()
 
 
 class Ranks:
-    """``ranks(function, *args)`` calls ``function(rank, *args)`` in both and returns both results."""
+    """``ranks(function, *args)`` calls ``function(rank, *args)`` on both and returns both results."""
 
-    def __init__(self, folder, patience=15, method=None):
-        self.folder, self.patience = folder, patience
-        self.context = multiprocessing.get_context(method or ("spawn" if torch.cuda.is_available() else "fork"))
-        self.pairs = []
+    def __init__(self, folder, method):
+        self.folder, self.context, self.pair = folder, multiprocessing.get_context(method), []
 
     def __call__(self, function, *args):
-        if function.__code__.co_freevars:
-            names = ", ".join(function.__code__.co_freevars)
-            raise SyntaxError(f"{function.__name__} runs in another process: pass it {names} as arguments")
-        if not self.pairs:
+        unknown = function.__code__.co_freevars
+        assert not unknown, f"{function.__name__} runs in another process: pass it {unknown} as arguments"
+        if not self.pair:
             self.start()
         job = pickle.dumps((function.__module__, marshal.dumps(function.__code__), args))
-        for _, pipe in self.pairs:
-            with contextlib.suppress(BrokenPipeError):
+        for _, pipe in self.pair:
+            with contextlib.suppress(OSError):
                 pipe.send_bytes(job)
-        return [pickle.loads(result) for result in self.replies(self.patience)]
+        return self.results(PATIENCE)
+
+    def start(self):
+        assert not self.folder.exists(), f"{self.folder} is taken: the ranks meet in a folder of their own"
+        self.folder.mkdir()
+        for name in ("torch._dynamo", "torch.distributed.fsdp"):
+            importlib.import_module(name)  # slow: once here instead of in every rank
+        for rank in range(2):
+            pipe, theirs = self.context.Pipe()
+            process = self.context.Process(target=serve, args=(rank, theirs, self.folder), daemon=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, about forking
+                process.start()
+            theirs.close()
+            self.pair.append((process, pipe))
+        self.results(60 if self.context.get_start_method() == "spawn" else PATIENCE)
+
+    def results(self, patience):
+        results, deadline = {}, time.monotonic() + patience
+        while len(results) < 2:
+            waiting = {pipe: rank for rank, (_, pipe) in enumerate(self.pair) if rank not in results}
+            for pipe in wait(waiting, deadline - time.monotonic()) or waiting:
+                rank = waiting[pipe]
+                try:
+                    error, results[rank] = pickle.loads(pipe.recv_bytes()) if pipe.poll() else (TimeoutError, "")
+                except (EOFError, ConnectionResetError):
+                    error = ChildProcessError
+                if error:
+                    self.stop()
+                    ...
+        return [results[0], results[1]]

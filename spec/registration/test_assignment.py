@@ -176,7 +176,7 @@ def test_a_tensor_fills_a_buffer():
     assert "mean" not in vars(net)
 
 
-def test_a_buffer_filled_anew_stays_non_persistent():
+def test_a_buffer_keeps_its_persistence():
     """A non-persistent buffer that is assigned a tensor stays non-persistent."""
     net = nn.Module()
     net.register_buffer("saved", torch.rand(2))

@@ -1,7 +1,7 @@
 """Registering a buffer.
 
-A buffer is a tensor that belongs to the state of a module without being trained: it moves with the module and,
-if it is persistent, is saved with it.
+A buffer is a tensor that belongs to the state of a module without being trained: it moves with the module
+and, if it is persistent, is saved with it.
 """
 
 import re
@@ -120,7 +120,7 @@ def test_an_empty_buffer_keeps_its_persistence():
 
 @pytest.mark.observed
 def test_a_parameter_may_be_a_buffer():
-    """A parameter given to :meth:`~torch.nn.Module.register_buffer` is a buffer and not walked as parameter."""
+    """A parameter given to :meth:`~torch.nn.Module.register_buffer` is a buffer, no parameter."""
     net = nn.Module()
     net.register_buffer("scale", nn.Parameter(torch.rand(2)))
 
@@ -151,7 +151,7 @@ def test_no_dot_in_the_name():
     """A dot in the name of a buffer raises KeyError."""
     net = nn.Module()
 
-    with pytest.raises(KeyError, match="buffer name can.*t contain"):
+    with pytest.raises(KeyError, match=r"buffer name can.*t contain"):
         net.register_buffer("head.mean", torch.rand(2))
 
     assert list(net._buffers) == []
@@ -161,7 +161,7 @@ def test_the_name_is_not_empty():
     """An empty name of a buffer raises KeyError."""
     net = nn.Module()
 
-    with pytest.raises(KeyError, match="buffer name can.*t be empty string"):
+    with pytest.raises(KeyError, match=r"buffer name can.*t be empty string"):
         net.register_buffer("", torch.rand(2))
 
 
@@ -305,9 +305,9 @@ def test_an_older_override_refuses_non_persistent():
         net.cache = nn.Buffer(torch.rand(2), persistent=False)
 
 
-def test_scripted_modules_have_none_that_are_not_saved():
+def test_scripted_modules_save_every_buffer():
     """A :class:`~torch.jit.ScriptModule` refuses a non-persistent buffer."""
     net = torch.jit.ScriptModule()
 
-    with pytest.raises(RuntimeError, match="^ScriptModule does not support non-persistent buffers$"):
+    with pytest.raises(RuntimeError, match=r"^ScriptModule does not support non-persistent buffers$"):
         net.register_buffer("cache", torch.rand(2), persistent=False)

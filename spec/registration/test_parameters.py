@@ -1,6 +1,7 @@
 """Registering a parameter by name.
 
-``register_parameter`` does what an assignment does, for a name that is computed, and looks closer at the name.
+``register_parameter`` does what an assignment does, for a name that is computed. It looks closer at the
+name.
 """
 
 import re
@@ -85,7 +86,7 @@ def test_no_dot_in_the_name():
     """A dot in the name of a parameter raises KeyError: dots part the names of nested modules."""
     net = nn.Module()
 
-    with pytest.raises(KeyError, match=re.escape("""parameter name can\\'t contain ".""")):
+    with pytest.raises(KeyError, match=r"parameter name can.*t contain"):
         net.register_parameter("head.scale", nn.Parameter(torch.rand(2)))
 
     assert list(net._parameters) == []
@@ -95,7 +96,7 @@ def test_the_name_is_not_empty():
     """An empty name of a parameter raises KeyError."""
     net = nn.Module()
 
-    with pytest.raises(KeyError, match="parameter name can.*t be empty string"):
+    with pytest.raises(KeyError, match=r"parameter name can.*t be empty string"):
         net.register_parameter("", nn.Parameter(torch.rand(2)))
 
 
@@ -109,12 +110,11 @@ def test_a_taken_name_is_refused(name):
     net.width = 2
     net.register_buffer("mean", torch.rand(2))
     net.inner = nn.ReLU()
-    old = getattr(net, name)
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         net.register_parameter(name, nn.Parameter(torch.rand(2)))
 
-    assert getattr(net, name) == old if name == "forward" else getattr(net, name) is old
+    assert list(net._parameters) == []
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_an_empty_parameter_is_not_replaced():
     """A parameter registered as ``None`` refuses a tensor just as a filled one does."""
     layer = nn.Linear(2, 3, bias=False)
 
-    with pytest.raises(TypeError, match="cannot assign 'torch.FloatTensor' as parameter 'bias'"):
+    with pytest.raises(TypeError, match=r"cannot assign 'torch.FloatTensor' as parameter 'bias'"):
         layer.bias = torch.rand(3)
 
 
@@ -155,7 +155,7 @@ def test_a_buffer_is_not_replaced(value, kind):
     layer = nn.BatchNorm1d(4)
     mean = layer.running_mean
 
-    with pytest.raises(TypeError, match=rf"cannot assign '{kind}' as buffer 'running_mean' \(.*or None expected"):
+    with pytest.raises(TypeError, match=rf"cannot assign '{kind}' as buffer 'running_mean' \(.* expected\)"):
         layer.running_mean = value
 
     assert layer.running_mean is mean
@@ -203,7 +203,7 @@ def test_a_buffer_replaces_no_parameter():
     """A :class:`~torch.nn.Buffer` assigned to the name of a parameter raises TypeError."""
     layer = nn.Linear(2, 3)
 
-    with pytest.raises(TypeError, match=r"cannot assign '.*' as parameter 'bias' \(torch.nn.Parameter or None"):
+    with pytest.raises(TypeError, match=r"cannot assign '.*' as parameter 'bias'"):
         layer.bias = nn.Buffer(torch.rand(3))
 
 
@@ -213,7 +213,7 @@ def test_a_buffer_replaces_no_submodule():
     net = nn.Module()
     net.inner = nn.ReLU()
 
-    with pytest.raises(TypeError, match=r"cannot assign '.*' as child module 'inner' \(torch.nn.Module or None"):
+    with pytest.raises(TypeError, match=r"cannot assign '.*' as child module 'inner'"):
         net.inner = nn.Buffer(torch.rand(3))
 
 
@@ -243,7 +243,7 @@ def test_a_name_of_the_class_hides_a_module():
 
 
 @pytest.mark.observed
-def test_a_refused_parameter_has_emptied_the_name():
+def test_refusal_empties_the_name():
     """A parameter refused for its ``grad_fn`` has already removed what had its name.
 
     The old entry goes before the new one is looked at.

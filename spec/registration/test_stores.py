@@ -34,6 +34,36 @@ def test_own_entries_only():
     assert list(net.inner._parameters) == ["weight", "bias"]
 
 
+@pytest.mark.claim("N2-02")
+def test_a_sequential_has_every_store():
+    """A :class:`~torch.nn.Sequential` has every store, as each module has; its own parameters are none."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+
+    assert (net._parameters, net._buffers) == ({}, {})
+    assert list(net._modules) == ["0", "1"]
+
+
+@pytest.mark.claim("N2-10")
+def test_a_convolution_has_no_submodules():
+    """A :class:`~torch.nn.Conv2d` has no submodules, and the parameters ``weight`` and ``bias``."""
+    layer = nn.Conv2d(2, 3, 5)
+
+    assert layer._modules == {}
+    assert list(layer._parameters) == ["weight", "bias"]
+
+
+@pytest.mark.claim("N2-09")
+def test_keys_are_names_of_attributes():
+    """The keys of a store are names of attributes; the values are what was registered, or ``None``."""
+    net = nn.Module()
+    net.scale = scale = nn.Parameter(torch.rand(2))
+    net.inner = inner = nn.ReLU()
+    net.register_parameter("bias", None)
+
+    assert net._parameters == {"scale": scale, "bias": None}
+    assert net._modules == {"inner": inner}
+
+
 @pytest.mark.claim("N2-07")
 @pytest.mark.before("2.5")
 @pytest.mark.observed

@@ -133,7 +133,7 @@ def test_the_name_is_not_empty():
     """An empty name of a submodule raises KeyError."""
     net = nn.Module()
 
-    with pytest.raises(KeyError, match="module name can.*t be empty string"):
+    with pytest.raises(KeyError, match=r"module name can.*t be empty string"):
         net.add_module("", nn.ReLU())
 
 

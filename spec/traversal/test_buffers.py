@@ -17,7 +17,9 @@ def test_buffers_is_a_generator():
     walk = norm.buffers()
 
     assert inspect.isgenerator(walk)
-    assert [id(b) for b in walk] == [id(b) for b in (norm.running_mean, norm.running_var, norm.num_batches_tracked)]
+    assert [id(b) for b in walk] == [
+        id(b) for b in (norm.running_mean, norm.running_var, norm.num_batches_tracked)
+    ]
     assert list(walk) == []
 
 

@@ -1,0 +1,328 @@
+"""Which changes the specification notices: the clauses are collected once, each change has its own process.
+
+A clause notices a change when it fails with it. Only clauses that run the changed statement can, so a
+first run of all clauses, unchanged, records the lines that each of them reaches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import importlib
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+import torch
+from _pytest.runner import runtestprotocol
+
+from nnspec.clause import read_spec
+from nnspec.mutation_child import CRASHED, TIMED_OUT, Piece, limit_next, result_of, results_of
+from nnspec.mutation_targets import Change
+
+NOTICED = "noticed"
+SURVIVED = "survived"
+NOT_REACHED = "not reached"
+
+#: What becomes of a change; the first three count as noticed.
+VERDICTS = (NOTICED, CRASHED, TIMED_OUT, SURVIVED, NOT_REACHED)
+
+#: pytest plugins that write, wait or start processes.
+UNUSED_PLUGINS = ("cacheprovider", "faulthandler", "xdist", "cov", "randomly", "timeout")
+
+#: Parts whose clauses take long: they are asked only where no other clause runs the changed statement.
+SLOW_PARTS = ("parallel", "compilation", "benchmarks")
+
+#: A clause may take so many times its ordinary processor time, and so many seconds in any case.
+PATIENCE = 20
+LEAST_SECONDS = 3.0
+#: Ends what waits without working, as a deadlock does.
+LONGEST_WAIT = 60.0
+BASELINE_SECONDS = 1800.0
+
+
+class MutationError(Exception):
+    """Strength cannot be measured; the message says why and what to do."""
+
+
+@dataclass
+class Baseline:
+    """What the clauses do without a change.
+
+    Attributes:
+        lines: the lines of the target files that each clause runs, by node id.
+        seconds: the processor time of each clause.
+        failures: the clauses that do not hold, and how they fail.
+        modules: what the clauses import.
+    """
+
+    lines: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    modules: list[str] = field(default_factory=list)
+
+
+class Reach:
+    """Which clauses can notice a change, the likeliest first.
+
+    Args:
+        baseline: what the clauses do without a change.
+        named: node id of each clause to the functions that its docstring names.
+    """
+
+    def __init__(self, baseline: Baseline, named: Mapping[str, frozenset[str]]) -> None:
+        self.seconds = baseline.seconds
+        self.named = named
+        self.noticed: dict[str, Counter[str]] = defaultdict(Counter)
+        self.by_line: dict[tuple[str, int], list[str]] = defaultdict(list)
+        for nodeid, lines in baseline.lines.items():
+            for line in lines:
+                self.by_line[line].append(nodeid)
+
+    def clauses(self, change: Change) -> list[str]:
+        """The clauses that run the changed statement: those that noticed others there, then the short ones."""
+        reached = {nodeid for line in change.lines for nodeid in self.by_line.get((change.path, line), ())}
+        noticed = self.noticed[f"{change.file}:{change.function}"]
+
+        def rank(nodeid: str) -> tuple[int, bool, float, str]:
+            names_it = change.function in self.named.get(nodeid, ())
+            return -noticed[nodeid], not names_it, round(self.seconds[nodeid], 3), nodeid
+
+        return sorted(reached, key=rank)
+
+    def remember(self, change: Change, nodeid: str) -> None:
+        """A clause noticed a change: it is asked early about the next one in the same function."""
+        self.noticed[f"{change.file}:{change.function}"][nodeid] += 1
+
+
+class Measurement:
+    """The pytest plugin that tries the changes where pytest would run the clauses.
+
+    Args:
+        changes: what is tried.
+        jobs: how many processes there are at a time.
+        spec: the folder ``spec``.
+        tell: called with what is going on.
+        advance: called with each change and its verdict.
+    """
+
+    def __init__(
+        self,
+        changes: Iterable[Change],
+        jobs: int,
+        spec: Path,
+        tell: Callable[[str], None],
+        advance: Callable[[Change, str], None],
+    ) -> None:
+        self.changes = list(changes)
+        self.jobs = jobs
+        self.spec = spec
+        self.tell = tell
+        self.advance = advance
+        self.verdicts: dict[str, str] = {}
+        self.noticed_by: dict[str, str] = {}
+        self.problem = ""
+
+    def measure(self) -> dict[str, str]:
+        """Try every change.
+
+        Returns:
+            id of each change to its verdict.
+
+        Raises:
+            MutationError: the clauses cannot be collected, or do not all hold without a change.
+            KeyboardInterrupt: it was interrupted; no process is left.
+        """
+        with tempfile.TemporaryDirectory(prefix="nnspec-") as scratch:
+            options = ["-q", "-s", "-p", "nnspec.plugin", "--device", "cpu", f"--basetemp={scratch}/pytest"]
+            options += [option for name in UNUSED_PLUGINS for option in ("-p", f"no:{name}")]
+            options += ["-o", "tmp_path_retention_policy=none", "-W", "ignore::pytest.PytestWarning"]
+            ended = pytest.main([*options, str(self.spec)], plugins=[self])
+        if ended == pytest.ExitCode.INTERRUPTED and not self.problem:
+            raise KeyboardInterrupt
+        if self.problem or ended != pytest.ExitCode.OK:
+            raise MutationError(self.problem or f"pytest ended with {pytest.ExitCode(ended).name}")
+        return self.verdicts
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.pluginmanager.unregister(name="terminalreporter")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not self.problem:
+            self.problem = f"{report.nodeid}: cannot be collected:\n{report.longreprtext}"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        try:
+            if not self.problem:
+                self._try_all(session.items)
+        except MutationError as error:
+            self.problem = str(error)
+        return True
+
+    def _try_all(self, items: list[pytest.Item]) -> None:
+        torch.set_num_threads(1)
+        files = {change.path for change in self.changes}
+        slow_parts = set(SLOW_PARTS) - {change.file.partition("/")[0] for change in self.changes}
+        named = _named_functions(items, self.spec)
+        ordinary = [item for item in items if item.path.parent.name not in slow_parts]
+        slow = [item for item in items if item.path.parent.name in slow_parts]
+
+        not_reached = self._try(self.changes, self._reach(ordinary, named, files), ordinary)
+        if not_reached and slow:
+            not_reached = self._try(not_reached, self._reach(slow, named, files), slow)
+        for change in not_reached:
+            self._decide(change, NOT_REACHED)
+
+    def _reach(self, items: list[pytest.Item], named: Mapping[str, frozenset[str]], files: set[str]) -> Reach:
+        """Run clauses without a change: once to see what they reach, once more for their time."""
+        self.tell(f"{len(items)} clauses run without a change")
+        traced = _baseline(items, files)
+        _import_quietly(traced.modules)
+        timed = _baseline(items[::-1], set())
+        failures = {**traced.failures, **timed.failures}
+        if failures:
+            shown = "\n".join(f"  {nodeid}: {how}" for nodeid, how in sorted(failures.items()))
+            raise MutationError(
+                f"{len(failures)} clauses do not hold without a change, so that nothing can be measured; "
+                f"mend them first:\n{shown}"
+            )
+        gc.collect()
+        gc.freeze()
+        return Reach(Baseline(traced.lines, timed.seconds), named)
+
+    def _try(self, changes: list[Change], reach: Reach, items: list[pytest.Item]) -> list[Change]:
+        """Try changes with some of the clauses; those that none of them reaches are returned."""
+        by_id = {item.nodeid: item for item in items}
+        not_reached: list[Change] = []
+
+        def pieces() -> Iterator[Piece]:
+            for change in changes:
+                clauses = reach.clauses(change)
+                if not clauses:
+                    not_reached.append(change)
+                    continue
+                limits = [max(LEAST_SECONDS, PATIENCE * reach.seconds[nodeid]) for nodeid in clauses]
+                work = functools.partial(_first_to_notice, change, [by_id[i] for i in clauses], limits)
+                wait = LONGEST_WAIT + PATIENCE * sum(reach.seconds[nodeid] for nodeid in clauses)
+                yield Piece(change, work, wait)
+
+        for change, failure, nodeid in results_of(pieces(), self.jobs):
+            if nodeid:
+                reach.remember(change, nodeid)
+                self.noticed_by[change.id] = nodeid
+            self._decide(change, failure or (NOTICED if nodeid else SURVIVED))
+        return not_reached
+
+    def _decide(self, change: Change, verdict: str) -> None:
+        self.verdicts[change.id] = verdict
+        self.advance(change, verdict)
+
+
+def _named_functions(items: Iterable[pytest.Item], spec: Path) -> dict[str, frozenset[str]]:
+    """Node id of each clause to the functions its docstring names, with and without their class."""
+    named: dict[tuple[Path, str], frozenset[str]] = {}
+    for chapter in read_spec(spec):
+        for clause in chapter.clauses:
+            targets = [reference.target.split(".") for reference in clause.references]
+            names = {".".join(parts[-count:]) for parts in targets for count in (1, 2)}
+            named[clause.path.resolve(), f"test_{clause.name}"] = frozenset(names)
+    return {
+        item.nodeid: named.get((item.path.resolve(), getattr(item, "originalname", item.name)), frozenset())
+        for item in items
+    }
+
+
+def _first_to_notice(change: Change, items: list[pytest.Item], limits: list[float]) -> str:
+    """Put a change in and run clauses until one of them fails; its node id, or nothing."""
+    change.put_in()
+    for item, limit in zip(items, limits, strict=True):
+        limit_next(limit)
+        if _failure(item):
+            return item.nodeid
+    limit_next(0)
+    return ""
+
+
+def _failure(item: pytest.Item) -> str:
+    """Run one clause; how it fails, or nothing."""
+    for report in runtestprotocol(item, log=False, nextitem=None):
+        if report.failed:
+            return (report.longreprtext.strip().splitlines() or ["failed"])[-1]
+    return ""
+
+
+def _baseline(items: list[pytest.Item], files: set[str]) -> Baseline:
+    """Run clauses in a process of their own.
+
+    Args:
+        items: the clauses.
+        files: the files whose lines are followed; with none the clauses run at full speed.
+
+    Raises:
+        MutationError: the process died.
+    """
+    failure, found = result_of(functools.partial(_observe, items, files), BASELINE_SECONDS)
+    if failure:
+        raise MutationError(f"the process that ran the clauses without a change {failure}")
+    assert isinstance(found, Baseline)
+    return found
+
+
+def _observe(items: list[pytest.Item], files: set[str]) -> Baseline:
+    found = Baseline()
+    imported = set(sys.modules)
+    for item in items:
+        started = time.process_time()
+        with _following(files) as lines:
+            failure = _failure(item)
+        found.seconds[item.nodeid] = time.process_time() - started
+        found.lines[item.nodeid] = lines
+        if failure:
+            found.failures[item.nodeid] = failure
+    found.modules = sorted(set(sys.modules) - imported)
+    return found
+
+
+@contextlib.contextmanager
+def _following(files: set[str]) -> Iterator[set[tuple[str, int]]]:
+    """The lines of files that run inside the context, in any thread."""
+    lines: set[tuple[str, int]] = set()
+
+    def on_line(frame: FrameType, event: str, argument: Any) -> Callable[..., Any]:
+        lines.add((frame.f_code.co_filename, frame.f_lineno))
+        return on_line
+
+    def on_call(frame: FrameType, event: str, argument: Any) -> Callable[..., Any] | None:
+        return on_line if frame.f_code.co_filename in files else None
+
+    if files:
+        threading.settrace(on_call)
+        sys.settrace(on_call)
+    try:
+        yield lines
+    finally:
+        if files:
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
+
+
+def _import_quietly(modules: Iterable[str]) -> None:
+    """Import once what the clauses would import in every process anew."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in modules:
+            if name.partition(".")[0] in ("torch", "torchvision"):
+                with contextlib.suppress(Exception):
+                    importlib.import_module(name)

@@ -1,0 +1,259 @@
+"""Forward hooks that run even when the call fails.
+
+A forward hook registered with ``always_call=True`` also runs when a pre-hook, forward or another hook
+raises, so that what a pre-hook opened can be closed. The exception still reaches the caller.
+"""
+
+import warnings
+
+import pytest
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
+
+
+class Failing(nn.Module):
+    """Raises in forward."""
+
+    def forward(self, *args, **kwargs):
+        raise ValueError("forward failed")
+
+
+@pytest.mark.since("2.1")
+def test_it_runs_when_forward_raises():
+    """A forward hook with ``always_call=True`` runs when forward raises, and gets no output.
+
+    The exception reaches the caller all the same (:pull:`104278`).
+    """
+    failing = Failing()
+    seen = []
+    failing.register_forward_hook(lambda *given: seen.append(given), always_call=True)
+    with pytest.raises(ValueError, match="forward failed"):
+        failing(3, scale=5)
+
+    assert seen == [(failing, (3,), None)]
+
+
+@pytest.mark.since("2.1")
+def test_other_hooks_stay_silent_on_failure():
+    """When forward raises, hooks without ``always_call=True`` do not run beside those with it."""
+    failing = Failing()
+    calls = []
+    failing.register_forward_hook(lambda *given: calls.append("first"), always_call=True)
+    failing.register_forward_hook(lambda *given: calls.append("plain"), always_call=False)
+    failing.register_forward_hook(lambda *given: calls.append("second"), always_call=True)
+    with pytest.raises(ValueError, match="forward failed"):
+        failing()
+
+    assert calls == ["first", "second"]
+
+
+@pytest.mark.since("2.1")
+def test_it_runs_when_a_pre_hook_raises():
+    """A hook that is always called runs when a forward pre-hook raises, with the arguments so far."""
+    identity = nn.Identity()
+    seen = []
+
+    def failing(module, args):
+        raise ValueError("pre-hook failed")
+
+    identity.register_forward_pre_hook(lambda module, args: args[0] * 10)
+    identity.register_forward_pre_hook(failing)
+    identity.register_forward_hook(lambda *given: seen.append(given), always_call=True)
+    with pytest.raises(ValueError, match="pre-hook failed"):
+        identity(4)
+
+    assert seen == [(identity, (40,), None)]
+
+
+@pytest.mark.since("2.1")
+def test_it_runs_once_when_nothing_fails():
+    """When nothing fails, a hook that is always called is a forward hook like any other."""
+    identity = nn.Identity()
+    calls = []
+    identity.register_forward_hook(lambda *given: calls.append("plain"))
+    identity.register_forward_hook(lambda module, args, output: output + 1, always_call=True)
+    identity.register_forward_hook(lambda *given: calls.append(given[2]))
+
+    assert identity(4) == 5
+    assert calls == ["plain", 5]
+
+
+@pytest.mark.since("2.1")
+def test_a_later_hook_that_raises_does_not_run_it_again():
+    """When a later hook raises, a hook that already ran is not run a second time."""
+    identity = nn.Identity()
+    seen = []
+
+    def failing(module, args, output):
+        raise ValueError("hook failed")
+
+    identity.register_forward_hook(lambda *given: seen.append(("before", given[2])), always_call=True)
+    identity.register_forward_hook(failing)
+    identity.register_forward_hook(lambda *given: seen.append(("after", given[2])), always_call=True)
+    with pytest.raises(ValueError, match="hook failed"):
+        identity(4)
+
+    assert seen == [("before", 4), ("after", 4)]
+
+
+@pytest.mark.since("2.1")
+def test_it_is_not_run_again_for_its_own_error():
+    """A hook that is always called and raises is not run again for its own exception."""
+    identity = nn.Identity()
+    calls = []
+
+    def failing(module, args, output):
+        calls.append("failing")
+        raise ValueError("hook failed")
+
+    identity.register_forward_hook(failing, always_call=True)
+    with pytest.raises(ValueError, match="hook failed"):
+        identity(4)
+
+    assert calls == ["failing"]
+
+
+@pytest.mark.since("2.1")
+def test_its_own_error_becomes_a_warning():
+    """What such a hook raises on top of another exception becomes a warning; the others still run."""
+    failing = Failing()
+    calls = []
+
+    def failing_too(module, args, output):
+        raise KeyError("hook failed")
+
+    failing.register_forward_hook(failing_too, always_call=True)
+    failing.register_forward_hook(lambda *given: calls.append("other"), always_call=True)
+    message = r"^module forward hook with ``always_call=True`` raised .* in forward: 'hook failed'$"
+    with pytest.warns(UserWarning, match=message), pytest.raises(ValueError, match="forward failed"):
+        failing(4)
+
+    assert calls == ["other"]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.observed
+def test_what_it_returns_on_failure_goes_to_the_next():
+    """When forward raises, what one always called hook returns is the output that the next gets."""
+    failing = Failing()
+    seen = []
+    failing.register_forward_hook(lambda *given: "first", always_call=True)
+    failing.register_forward_hook(lambda *given: None, always_call=True)
+    failing.register_forward_hook(lambda *given: seen.append(given[2]), always_call=True)
+    with pytest.raises(ValueError, match="forward failed"):
+        failing()
+
+    assert seen == ["first"]
+
+
+@pytest.mark.since("2.1")
+def test_on_failure_it_sees_keyword_arguments_as_asked():
+    """When forward raises, a hook with ``with_kwargs=True`` gets the keyword arguments as always."""
+    failing = Failing()
+    seen = []
+    failing.register_forward_hook(lambda *given: seen.append(given), with_kwargs=True, always_call=True)
+    with pytest.raises(ValueError, match="forward failed"):
+        failing(3, scale=5)
+
+    assert seen == [(failing, (3,), {"scale": 5}, None)]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.observed
+def test_an_interrupt_runs_no_hooks():
+    """A ``KeyboardInterrupt`` in forward runs no hooks, not even those that are always called."""
+
+    class Interrupted(nn.Module):
+        def forward(self):
+            raise KeyboardInterrupt
+
+    interrupted = Interrupted()
+    calls = []
+    interrupted.register_forward_hook(lambda *given: calls.append("hook"), always_call=True)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+    assert calls == []
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.observed
+def test_the_store_of_always_called_hooks():
+    """A module remembers apart which hooks are always called, and forgets them on removal."""
+    identity = nn.Identity()
+    identity.register_forward_hook(lambda *given: None)
+    handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True, always_call=True)
+    assert dict(identity._forward_hooks_always_called) == {handle.id: True}
+
+    handle.remove()
+    assert dict(identity._forward_hooks_always_called) == {}
+    assert dict(identity._forward_hooks_with_kwargs) == {}
+
+
+@pytest.mark.since("2.1")
+def test_global_hooks_may_be_always_called_too():
+    """A global forward hook with ``always_call=True`` runs when forward raises, before local ones."""
+    failing = Failing()
+    seen = []
+    failing.register_forward_hook(lambda *given: seen.append(("local", given)), always_call=True)
+    with (
+        register_module_forward_hook(lambda *given: seen.append("plain")),
+        register_module_forward_hook(lambda *given: seen.append(("global", given)), always_call=True),
+        register_module_forward_hook(lambda *given: "replaced", always_call=True),
+        pytest.raises(ValueError, match="forward failed"),
+    ):
+        failing(3)
+
+    assert seen == [("global", (failing, (3,), None)), ("local", (failing, (3,), "replaced"))]
+
+
+@pytest.mark.since("2.1")
+def test_a_global_one_is_not_run_twice():
+    """A global hook that is always called and has run is not run again for a later exception."""
+    identity = nn.Identity()
+    calls = []
+
+    def failing(module, args, output):
+        raise ValueError("hook failed")
+
+    identity.register_forward_hook(failing)
+    with (
+        register_module_forward_hook(lambda *given: calls.append("global"), always_call=True),
+        pytest.raises(ValueError, match="hook failed"),
+    ):
+        identity(3)
+
+    assert calls == ["global"]
+
+
+@pytest.mark.since("2.1")
+def test_the_error_of_a_global_one_becomes_a_warning():
+    """What a global hook raises on top of another exception becomes a warning of its own."""
+    calls = []
+
+    def failing_too(module, args, output):
+        raise KeyError("hook failed")
+
+    message = r"^global module forward hook with ``always_call=True`` raised .* in forward: 'hook failed'$"
+    with (
+        register_module_forward_hook(failing_too, always_call=True),
+        register_module_forward_hook(lambda *given: calls.append("other"), always_call=True),
+        pytest.warns(UserWarning, match=message),
+        pytest.raises(ValueError, match="forward failed"),
+    ):
+        Failing()(3)
+
+    assert calls == ["other"]
+
+
+@pytest.mark.since("2.1")
+def test_a_failed_call_warns_of_nothing():
+    """Where no hook fails, a failed call gives no warning."""
+    failing = Failing()
+    failing.register_forward_hook(lambda *given: None, always_call=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(ValueError, match="forward failed"):
+            failing(3)
+
+    assert caught == []

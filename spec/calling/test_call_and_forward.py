@@ -1,0 +1,225 @@
+"""Calling a module, and the forward that it runs.
+
+``forward`` says what a module computes. It is run by calling the module, because the call runs the
+hooks as well.
+"""
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_a_call_runs_forward():
+    """Calling a module runs its :meth:`~torch.nn.Module.forward` and returns what that returns."""
+
+    class Scale(nn.Module):
+        def forward(self, x, factor):
+            return x * factor
+
+    assert Scale()(torch.tensor([2.0, 5.0]), 3).tolist() == [6.0, 15.0]
+
+
+def test_every_argument_is_passed_on():
+    """The call passes positional and keyword arguments on as they are."""
+
+    class Echo(nn.Module):
+        def forward(self, *args, **kwargs):
+            return args, kwargs
+
+    x = torch.rand(2)
+    args, kwargs = Echo()(x, "text", None, scale=x, flag=False)
+
+    assert args == (x, "text", None)
+    assert kwargs == {"scale": x, "flag": False}
+
+
+@pytest.mark.parametrize(
+    "value", [None, 3, "text", [torch.rand(2)], {"a": 1}], ids=["none", "int", "str", "list", "dict"]
+)
+def test_forward_may_return_anything(value):
+    """What forward returns need not be a tensor: the caller gets that very object."""
+
+    class Answer(nn.Module):
+        def forward(self):
+            return value
+
+    assert Answer()() is value
+
+
+def test_forward_itself_runs_no_hooks():
+    """Calling ``forward`` by hand runs no hooks."""
+    layer = nn.Linear(2, 3)
+    calls = []
+    layer.register_forward_pre_hook(lambda module, args: calls.append("pre"))
+    layer.register_forward_hook(lambda module, args, output: calls.append("post"))
+    x = torch.rand(1, 2)
+
+    by_hand = layer.forward(x)
+    assert calls == []
+
+    called = layer(x)
+    assert calls == ["pre", "post"]
+    assert torch.equal(by_hand, called)
+
+
+def test_a_missing_forward_raises():
+    """Calling a module without a forward raises an error that names its class."""
+
+    class Empty(nn.Module):
+        pass
+
+    message = r'^Module \[Empty\] is missing the required "forward" function$'
+    with pytest.raises(NotImplementedError, match=message):
+        Empty()(torch.rand(2), 3)
+
+
+@pytest.mark.observed
+def test_a_missing_forward_refuses_keywords():
+    """Without a forward, a keyword argument is refused before the missing forward is told."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'scale'"):
+        nn.Module()(scale=2)
+
+
+def test_a_container_without_forward_cannot_be_called():
+    """A :class:`~torch.nn.ModuleList` has no forward and cannot be called."""
+    with pytest.raises(NotImplementedError, match=r"Module \[ModuleList\] is missing the required"):
+        nn.ModuleList([nn.ReLU()])(torch.rand(2))
+
+
+def test_forward_may_be_replaced_on_one_module():
+    """A ``forward`` assigned to one module is what calls of this module run."""
+    patched, other = nn.ReLU(), nn.ReLU()
+    patched.forward = lambda x: x * 10
+    x = torch.tensor([-1.0, 2.0])
+
+    assert patched(x).tolist() == [-10.0, 20.0]
+    assert other(x).tolist() == [0.0, 2.0]
+
+
+def test_call_assigned_to_one_module_is_ignored():
+    """A ``__call__`` assigned to one module has no effect, because Python looks it up on the class."""
+    layer = nn.ReLU()
+    layer.__call__ = lambda x: "mine"
+
+    assert layer(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
+
+
+def test_an_error_in_forward_reaches_the_caller():
+    """An exception raised in forward reaches the caller as it is."""
+    error = KeyError("inside")
+
+    class Failing(nn.Module):
+        def forward(self, x):
+            raise error
+
+    failing = Failing()
+    failing.register_forward_hook(lambda module, args, output: None)
+    with pytest.raises(KeyError) as caught:
+        nn.Sequential(failing)(torch.rand(2))
+
+    assert caught.value is error
+
+
+def test_a_module_without_init_cannot_be_called():
+    """A subclass that leaves out ``super().__init__()`` cannot be called."""
+
+    class Forgetful(nn.Module):
+        def __init__(self):
+            pass
+
+        def forward(self, x):
+            return x
+
+    forgetful = Forgetful()
+    with pytest.raises(AttributeError, match="'Forgetful' object has no attribute '_backward_hooks'"):
+        forgetful(torch.rand(2))
+
+
+def test_a_call_reaches_submodules_through_forward():
+    """A submodule is called, and its hooks run, only if the forward above it calls it."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used = nn.ReLU()
+            self.unused = nn.ReLU()
+
+        def forward(self, x):
+            return self.used(self.used(x))
+
+    net = Net()
+    calls = []
+    net.used.register_forward_hook(lambda module, args, output: calls.append("used"))
+    net.unused.register_forward_hook(lambda module, args, output: calls.append("unused"))
+    net(torch.rand(2))
+
+    assert calls == ["used", "used"]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.observed
+def test_a_compiled_call_takes_the_place_of_the_call():
+    """Where a compiled call is stored, a call of the module runs that and nothing else.
+
+    :meth:`~torch.nn.Module.compile` is what stores it.
+    """
+    layer = nn.Linear(2, 3)
+    calls = []
+    layer.register_forward_hook(lambda module, args, output: calls.append("hook"))
+    layer._compiled_call_impl = lambda *args, **kwargs: (args, kwargs)
+
+    assert layer(5, scale=2) == ((5,), {"scale": 2})
+    assert calls == []
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize("hooked", [False, True], ids=["without_hooks", "with_hooks"])
+def test_tracing_names_the_scopes(hooked):
+    """In a traced graph an operation carries the path of the submodule whose call ran it."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential(nn.ReLU(), nn.Tanh())
+
+        def forward(self, x):
+            return self.inner(x).neg()
+
+    net = Net()
+    if hooked:
+        net.inner[0].register_forward_hook(lambda module, args, output: None)
+    graph = torch.jit.trace(net, torch.rand(2), check_trace=False).inlined_graph
+    scopes = {node.kind(): node.scopeName() for node in graph.nodes() if node.kind().startswith("aten")}
+
+    assert scopes == {
+        "aten::relu": "__module.inner/__module.inner.0",
+        "aten::tanh": "__module.inner/__module.inner.1",
+        "aten::neg": "",
+    }
+
+
+@pytest.mark.observed
+def test_a_failed_call_leaves_its_scope():
+    """While tracing, a call that raises leaves its scope, and an unregistered module opens none."""
+
+    class Failing(nn.Module):
+        def forward(self, x):
+            raise ValueError
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.failing = Failing()
+            self.unregistered = [nn.Tanh()]
+
+        def forward(self, x):
+            with contextlib.suppress(ValueError):
+                self.failing(x)
+            return self.unregistered[0](x).neg()
+
+    graph = torch.jit.trace(Net(), torch.rand(2), check_trace=False).inlined_graph
+    scopes = {node.kind(): node.scopeName() for node in graph.nodes() if node.kind().startswith("aten")}
+
+    assert scopes == {"aten::tanh": "", "aten::neg": ""}

@@ -1,0 +1,300 @@
+"""Forward hooks: what runs after forward, and may replace its output.
+
+:meth:`~torch.nn.Module.register_forward_hook` adds a function of the module, its positional arguments
+and its output. What it returns, unless ``None``, takes the place of the output.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+
+class Echo(nn.Module):
+    """Returns its arguments."""
+
+    def forward(self, *args, **kwargs):
+        return args, kwargs
+
+
+@pytest.mark.claim("N5-20")
+def test_it_runs_after_forward():
+    """A forward hook runs after forward, with the module, its arguments and its output."""
+    calls = []
+
+    class Add(nn.Module):
+        def forward(self, x, y):
+            calls.append("forward")
+            return x + y
+
+    add = Add()
+    add.register_forward_hook(lambda module, args, output: calls.append((module, args, output)))
+    add(3, 5)
+    add(7, 11)
+
+    assert calls == ["forward", (add, (3, 5), 8), "forward", (add, (7, 11), 18)]
+
+
+@pytest.mark.claim("N5-20")
+def test_it_takes_out_an_intermediate_result():
+    """A forward hook on an inner layer takes out what that layer returned, with its graph."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    taken = {}
+    net[1].register_forward_hook(lambda module, args, output: taken.update(tanh=output))
+    x = torch.rand(4, 2)
+    result = net(x)
+
+    assert torch.equal(taken["tanh"], torch.tanh(net[0](x)))
+    assert torch.equal(net[2](taken["tanh"]), result)
+    assert taken["tanh"].grad_fn is not None
+
+
+def test_registering_a_forward_hook_returns_a_handle():
+    """:meth:`~torch.nn.Module.register_forward_hook` returns a handle that removes the hook."""
+    echo = Echo()
+    calls = []
+    handle = echo.register_forward_hook(lambda module, args, output: calls.append(args))
+    echo(1)
+    handle.remove()
+    echo(2)
+
+    assert type(handle) is RemovableHandle
+    assert calls == [(1,)]
+
+
+def test_returning_none_keeps_the_output():
+    """A forward hook that returns ``None`` leaves the very output of forward."""
+    value = [torch.rand(2)]
+
+    class Answer(nn.Module):
+        def forward(self):
+            return value
+
+    answer = Answer()
+    answer.register_forward_hook(lambda module, args, output: None)
+
+    assert answer() is value
+
+
+@pytest.mark.claim("N5-21")
+@pytest.mark.parametrize("value", [7, (), False, "text"], ids=["int", "empty_tuple", "false", "str"])
+def test_what_it_returns_replaces_the_output(value):
+    """Anything but ``None`` that a forward hook returns takes the place of the output."""
+    echo = Echo()
+    echo.register_forward_hook(lambda module, args, output: value)
+
+    assert echo(1) is value
+
+
+def test_the_next_module_gets_the_replacement():
+    """The forward around a module goes on with what its forward hook returned."""
+    net = nn.Sequential(nn.ReLU(), nn.ReLU())
+    net[0].register_forward_hook(lambda module, args, output: output * 10 - 5)
+
+    assert net(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 15.0]
+
+
+def test_forward_hooks_run_in_order_of_registration():
+    """Forward hooks run in the order of registration, each on what the one before returned."""
+    identity = nn.Identity()
+    identity.register_forward_hook(lambda module, args, output: output + 1)
+    identity.register_forward_hook(lambda module, args, output: None)
+    identity.register_forward_hook(lambda module, args, output: output * 10)
+
+    assert identity(4) == 50
+
+
+def test_prepend_puts_a_forward_hook_first():
+    """With ``prepend=True`` a forward hook runs before those already registered."""
+    echo = Echo()
+    calls = []
+    echo.register_forward_hook(lambda *given: calls.append("first"))
+    echo.register_forward_hook(lambda *given: calls.append("second"))
+    echo.register_forward_hook(lambda *given: calls.append("prepended"), prepend=True)
+    echo()
+
+    assert calls == ["prepended", "first", "second"]
+
+
+def test_it_sees_what_pre_hooks_made_of_the_arguments():
+    """A forward hook sees the arguments that forward got, after all forward pre-hooks."""
+    echo = Echo()
+    seen = []
+    echo.register_forward_pre_hook(lambda module, args, kwargs: ((5, 6), {"scale": 7}), with_kwargs=True)
+    echo.register_forward_hook(lambda module, *given: seen.append(given), with_kwargs=True)
+    echo(1, scale=2)
+
+    assert seen == [((5, 6), {"scale": 7}, ((5, 6), {"scale": 7}))]
+
+
+@pytest.mark.question("Q43")
+def test_forward_hooks_do_not_see_keyword_arguments():
+    """A forward hook does not see keyword arguments: called by keyword alone, it gets no arguments."""
+    layer = nn.Linear(2, 3)
+    seen = []
+    layer.register_forward_hook(lambda *given: seen.append(given))
+    output = layer(input=torch.rand(1, 2))
+
+    assert seen == [(layer, (), output)]
+
+
+@pytest.mark.question("Q43")
+def test_with_kwargs_they_come_before_the_output():
+    """With ``with_kwargs=True`` a forward hook gets the keyword arguments before the output."""
+    echo = Echo()
+    seen = []
+
+    def hook(module, args, kwargs, output):
+        seen.append((module, args, kwargs, output))
+        return "replaced"
+
+    echo.register_forward_hook(hook, with_kwargs=True)
+
+    assert echo(2, scale=3) == "replaced"
+    assert seen == [(echo, (2,), {"scale": 3}, ((2,), {"scale": 3}))]
+
+
+def test_options_of_a_forward_hook_are_keyword_only():
+    """``prepend`` and the other options of a forward hook are given by keyword only."""
+    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+        Echo().register_forward_hook(lambda module, args, output: None, True)
+
+
+def test_forward_hooks_do_not_run_when_forward_raises():
+    """When forward raises, its forward hooks do not run."""
+    calls = []
+
+    class Failing(nn.Module):
+        def forward(self, x):
+            calls.append("forward")
+            raise ValueError("forward failed")
+
+    failing = Failing()
+    failing.register_forward_hook(lambda module, args, output: calls.append("post"))
+    with pytest.raises(ValueError, match="forward failed"):
+        failing(1)
+
+    assert calls == ["forward"]
+
+
+def test_an_error_in_a_forward_hook_stops_the_others():
+    """An exception in a forward hook reaches the caller, and the hooks after it do not run."""
+    echo = Echo()
+    calls = []
+
+    def failing(module, args, output):
+        calls.append("failing")
+        raise ValueError("hook failed")
+
+    echo.register_forward_hook(lambda *given: calls.append("before"))
+    echo.register_forward_hook(failing)
+    echo.register_forward_hook(lambda *given: calls.append("after"))
+    with pytest.raises(ValueError, match="hook failed"):
+        echo()
+
+    assert calls == ["before", "failing"]
+
+
+def test_a_forward_hook_may_remove_itself():
+    """A forward hook that removes itself while it runs has run for the last time."""
+    echo = Echo()
+    calls = []
+
+    def once(module, args, output):
+        calls.append("once")
+        handle.remove()
+
+    handle = echo.register_forward_hook(once)
+    echo.register_forward_hook(lambda *given: calls.append("always"))
+    echo()
+    echo()
+
+    assert calls == ["once", "always", "always"]
+
+
+@pytest.mark.observed
+def test_the_stores_of_a_forward_hook():
+    """A module keeps its forward hooks by handle, and apart which of them take keyword arguments."""
+    echo = Echo()
+
+    def plain(module, args, output): ...
+    def full(module, args, kwargs, output): ...
+
+    first = echo.register_forward_hook(plain)
+    second = echo.register_forward_hook(full, with_kwargs=True)
+
+    assert dict(echo._forward_hooks) == {first.id: plain, second.id: full}
+    assert dict(echo._forward_hooks_with_kwargs) == {second.id: True}
+
+    second.remove()
+    assert dict(echo._forward_hooks) == {first.id: plain}
+    assert dict(echo._forward_hooks_with_kwargs) == {}
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_modes_do_not_switch_hooks_off(mode):
+    """Forward hooks run in training and in evaluation, with gradients and without."""
+    layer = getattr(nn.Linear(2, 3), mode)()
+    seen = []
+    layer.register_forward_hook(lambda module, args, output: seen.append(output.requires_grad))
+    layer(torch.rand(1, 2))
+    with torch.no_grad():
+        layer(torch.rand(1, 2))
+    with torch.inference_mode():
+        layer(torch.rand(1, 2))
+
+    assert seen == [True, False, False]
+
+
+@pytest.mark.question("Q51")
+@pytest.mark.before("2.5")
+def test_the_fast_path_of_transformers_skips_hooks():
+    """In evaluation without gradients a transformer layer calls no submodule, so no hook runs.
+
+    :class:`~torch.nn.TransformerEncoderLayer` then takes a fused path of its own (:issue:`128413`).
+    """
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+    calls = []
+    layer.linear1.register_forward_hook(lambda *given: calls.append(layer.training))
+    x = torch.rand(1, 3, 4)
+    with torch.no_grad():
+        layer.train()(x)
+        layer.eval()(x)
+    layer.eval()(x)
+
+    assert calls == [True, False]
+
+
+@pytest.mark.question("Q51")
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
+def test_a_hook_keeps_transformers_off_the_fast_path(kind):
+    """A forward hook or pre-hook inside a transformer layer runs in evaluation without gradients too.
+
+    :class:`~torch.nn.TransformerEncoderLayer` leaves its fused path as soon as it finds one
+    (:issue:`128413`).
+    """
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).eval()
+    calls = []
+    register = getattr(layer.linear1, f"register_{kind}")
+    register(lambda *given: calls.append(given[0] is layer.linear1))
+    with torch.no_grad():
+        layer(torch.rand(1, 3, 4))
+
+    assert calls == [True]
+
+
+@pytest.mark.observed
+def test_the_output_projection_of_attention_is_never_called():
+    """:class:`~torch.nn.MultiheadAttention` never calls its ``out_proj``, so hooks on it never run.
+
+    It hands the weights of ``out_proj`` to a function instead.
+    """
+    attention = nn.MultiheadAttention(4, 2)
+    calls = []
+    attention.out_proj.register_forward_hook(lambda *given: calls.append("out_proj"))
+    attention.register_forward_hook(lambda *given: calls.append("attention"))
+    x = torch.rand(3, 1, 4)
+    attention(x, x, x)
+
+    assert calls == ["attention"]

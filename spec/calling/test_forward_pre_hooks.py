@@ -1,0 +1,260 @@
+"""Forward pre-hooks: what runs before forward, and may replace its arguments.
+
+:meth:`~torch.nn.Module.register_forward_pre_hook` adds a function of the module and its positional
+arguments. What it returns, unless ``None``, takes the place of the arguments.
+"""
+
+import re
+
+import pytest
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+
+class Echo(nn.Module):
+    """Returns its arguments."""
+
+    def forward(self, *args, **kwargs):
+        return args, kwargs
+
+
+def test_it_runs_before_forward():
+    """A forward pre-hook runs before forward, on every call, with the module and its arguments."""
+    calls = []
+
+    class Net(nn.Module):
+        def forward(self, x, y):
+            calls.append("forward")
+
+    net = Net()
+    net.register_forward_pre_hook(lambda module, args: calls.append((module, args)))
+    net(3, 5)
+    net(7, 11)
+
+    assert calls == [(net, (3, 5)), "forward", (net, (7, 11)), "forward"]
+
+
+def test_registering_returns_a_handle():
+    """:meth:`~torch.nn.Module.register_forward_pre_hook` returns a handle that removes the hook."""
+    echo = Echo()
+    calls = []
+    handle = echo.register_forward_pre_hook(lambda module, args: calls.append(args))
+    echo(1)
+    handle.remove()
+    echo(2)
+
+    assert type(handle) is RemovableHandle
+    assert calls == [(1,)]
+
+
+def test_returning_none_keeps_the_arguments():
+    """A pre-hook that returns ``None`` leaves the arguments as they are."""
+    echo = Echo()
+    echo.register_forward_pre_hook(lambda module, args: None)
+
+    assert echo(3, [4], scale=5) == ((3, [4]), {"scale": 5})
+
+
+def test_a_returned_tuple_replaces_the_arguments():
+    """A tuple that a pre-hook returns takes the place of all positional arguments."""
+    echo = Echo()
+    echo.register_forward_pre_hook(lambda module, args: (args[1], 30, 40))
+
+    assert echo(3, 4) == ((4, 30, 40), {})
+
+
+@pytest.mark.parametrize("value", [7, [3, 4], False], ids=["int", "list", "false"])
+def test_a_single_value_is_wrapped_into_a_tuple(value):
+    """Anything but a tuple that a pre-hook returns becomes the only argument."""
+    echo = Echo()
+    echo.register_forward_pre_hook(lambda module, args: value)
+
+    assert echo(1, 2) == ((value,), {})
+
+
+def test_an_empty_tuple_leaves_no_arguments():
+    """A pre-hook that returns an empty tuple leaves no positional arguments."""
+    echo = Echo()
+    echo.register_forward_pre_hook(lambda module, args: ())
+
+    assert echo(1, 2) == ((), {})
+
+
+def test_pre_hooks_run_in_order_of_registration():
+    """Forward pre-hooks run in the order of registration, each on what the one before returned."""
+    echo = Echo()
+    echo.register_forward_pre_hook(lambda module, args: args[0] + 1)
+    echo.register_forward_pre_hook(lambda module, args: None)
+    echo.register_forward_pre_hook(lambda module, args: args[0] * 10)
+
+    assert echo(4) == ((50,), {})
+
+
+def test_prepend_puts_a_pre_hook_first():
+    """With ``prepend=True`` a forward pre-hook runs before those already registered."""
+    echo = Echo()
+    calls = []
+    echo.register_forward_pre_hook(lambda module, args: calls.append("first"))
+    echo.register_forward_pre_hook(lambda module, args: calls.append("second"))
+    echo.register_forward_pre_hook(lambda module, args: calls.append("prepended"), prepend=True)
+    echo()
+
+    assert calls == ["prepended", "first", "second"]
+
+
+@pytest.mark.question("Q43")
+def test_keyword_arguments_are_not_seen():
+    """A pre-hook does not see keyword arguments, and they reach forward all the same."""
+    echo = Echo()
+    seen = []
+    echo.register_forward_pre_hook(lambda module, args: seen.append(args))
+    echo.register_forward_pre_hook(lambda module, args: (20,))
+
+    assert echo(2, scale=3) == ((20,), {"scale": 3})
+    assert seen == [(2,)]
+
+
+@pytest.mark.question("Q43")
+def test_with_kwargs_it_sees_keyword_arguments():
+    """Registered with ``with_kwargs=True`` a pre-hook is given the keyword arguments as well."""
+    echo = Echo()
+    seen = []
+    echo.register_forward_pre_hook(lambda *given: seen.append(given), with_kwargs=True)
+
+    assert echo(2, scale=3) == ((2,), {"scale": 3})
+    assert seen == [(echo, (2,), {"scale": 3})]
+
+
+def test_with_kwargs_it_replaces_both():
+    """A pre-hook with keyword arguments replaces both by returning a pair of them."""
+    echo = Echo()
+    echo.register_forward_pre_hook(
+        lambda module, args, kwargs: ((args[0], 7), {"shift": kwargs["scale"]}), with_kwargs=True
+    )
+
+    assert echo(2, scale=3) == ((2, 7), {"shift": 3})
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [(2,), (2, {}, 3), [(2,), {}], 5],
+    ids=["tuple_of_one", "tuple_of_three", "list_of_two", "single_value"],
+)
+def test_with_kwargs_only_a_pair_may_be_returned(returned):
+    """A pre-hook with keyword arguments that returns anything but a pair raises an error."""
+    echo = Echo()
+    echo.register_forward_pre_hook(lambda module, args, kwargs: returned, with_kwargs=True)
+
+    message = f"must return None or a tuple of (new_args, new_kwargs), but got {returned}."
+    with pytest.raises(RuntimeError, match="^forward pre-hook " + re.escape(message) + "$"):
+        echo(2)
+
+
+@pytest.mark.observed
+def test_kwargs_changed_in_place_reach_forward():
+    """Keyword arguments that a pre-hook changes in place reach forward, not the caller's dict."""
+    echo = Echo()
+    echo.register_forward_pre_hook(lambda module, args, kwargs: kwargs.update(scale=30), with_kwargs=True)
+    given = {"scale": 3, "shift": 4}
+
+    assert echo(**given) == ((), {"scale": 30, "shift": 4})
+    assert given == {"scale": 3, "shift": 4}
+
+
+def test_options_of_a_pre_hook_are_keyword_only():
+    """``prepend`` and ``with_kwargs`` of a forward pre-hook are given by keyword only."""
+    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+        Echo().register_forward_pre_hook(lambda module, args: None, True)
+
+
+def test_an_error_in_a_pre_hook_keeps_forward_from_running():
+    """An exception in a forward pre-hook reaches the caller, and neither forward nor hooks run."""
+    calls = []
+
+    class Net(nn.Module):
+        def forward(self, x):
+            calls.append("forward")
+
+    def failing(module, args):
+        calls.append("pre")
+        raise ValueError("pre-hook failed")
+
+    net = Net()
+    net.register_forward_pre_hook(failing)
+    net.register_forward_pre_hook(lambda module, args: calls.append("second pre"))
+    net.register_forward_hook(lambda module, args, output: calls.append("post"))
+    with pytest.raises(ValueError, match="pre-hook failed"):
+        net(1)
+
+    assert calls == ["pre"]
+
+
+def test_one_function_registered_twice_runs_twice():
+    """The same function registered twice runs twice."""
+    echo = Echo()
+
+    def add_one(module, args):
+        return args[0] + 1
+
+    first = echo.register_forward_pre_hook(add_one)
+    second = echo.register_forward_pre_hook(add_one)
+
+    assert echo(5) == ((7,), {})
+    assert first.id != second.id
+
+
+def test_a_pre_hook_may_remove_itself():
+    """A pre-hook that removes itself while it runs has run for the last time."""
+    echo = Echo()
+    calls = []
+
+    def once(module, args):
+        calls.append("once")
+        handle.remove()
+
+    handle = echo.register_forward_pre_hook(once)
+    echo.register_forward_pre_hook(lambda module, args: calls.append("always"))
+    echo()
+    echo()
+
+    assert calls == ["once", "always", "always"]
+
+
+@pytest.mark.observed
+def test_hooks_of_a_call_are_fixed_when_it_starts():
+    """A pre-hook added or removed by another takes effect from the next call on."""
+    echo = Echo()
+    calls = []
+
+    def change(module, args):
+        calls.append("change")
+        removed.remove()
+        if len(echo._forward_pre_hooks) == 1:
+            echo.register_forward_pre_hook(lambda module, args: calls.append("added"))
+
+    echo.register_forward_pre_hook(change)
+    removed = echo.register_forward_pre_hook(lambda module, args: calls.append("removed"))
+    echo()
+    assert calls == ["change", "removed"]
+
+    echo()
+    assert calls[2:] == ["change", "added"]
+
+
+@pytest.mark.observed
+def test_the_stores_of_a_pre_hook():
+    """A module keeps its pre-hooks by handle, and apart which of them take keyword arguments."""
+    echo = Echo()
+
+    def plain(module, args): ...
+    def full(module, args, kwargs): ...
+
+    first = echo.register_forward_pre_hook(plain)
+    second = echo.register_forward_pre_hook(full, with_kwargs=True)
+
+    assert dict(echo._forward_pre_hooks) == {first.id: plain, second.id: full}
+    assert dict(echo._forward_pre_hooks_with_kwargs) == {second.id: True}
+
+    second.remove()
+    assert dict(echo._forward_pre_hooks) == {first.id: plain}
+    assert dict(echo._forward_pre_hooks_with_kwargs) == {}

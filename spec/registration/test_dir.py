@@ -1,0 +1,70 @@
+"""What ``dir`` lists.
+
+It is what a prompt offers for completion.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_dir_lists_what_is_registered():
+    """``dir`` of a module lists what is registered, its plain attributes and those of its class."""
+    net = nn.Module()
+    net.scale = nn.Parameter(torch.rand(2))
+    net.register_buffer("mean", torch.rand(2))
+    net.inner = nn.ReLU()
+    net.width = 2
+
+    assert set(dir(net)) - set(dir(nn.Module())) == {"scale", "mean", "inner", "width"}
+    assert set(dir(nn.Module)) | set(vars(nn.Module())) == set(dir(nn.Module()))
+
+
+def test_names_of_numbers_are_left_out():
+    """``dir`` leaves out names that begin with a digit: they cannot be written after a dot."""
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    net.add_module("2nd", nn.ReLU())
+    net.add_module("last2", nn.ReLU())
+
+    assert set(dir(net)) - set(dir(nn.Sequential())) == {"last2"}
+
+
+def test_other_names_are_kept():
+    """``dir`` lists other names that cannot be written after a dot."""
+    net = nn.Module()
+    net.add_module("my layer", nn.ReLU())
+    net.add_module("lambda", nn.ReLU())
+
+    assert set(dir(net)) - set(dir(nn.Module())) == {"my layer", "lambda"}
+
+
+@pytest.mark.observed
+def test_names_are_sorted():
+    """``__dir__`` of a module returns a sorted list."""
+    net = nn.Module()
+    net.zeta, net.Alpha = nn.Parameter(torch.rand(2)), nn.ReLU()
+    names = net.__dir__()
+
+    assert names == sorted(names)
+    assert names.index("Alpha") == 0
+
+
+def test_names_of_submodules_are_their_own():
+    """``dir`` of a module does not list what its submodules hold."""
+    net = nn.Module()
+    net.inner = nn.Linear(2, 3)
+
+    assert set(dir(net)) & {"inner", "weight", "bias"} == {"inner"}
+
+
+@pytest.mark.observed
+def test_a_name_may_be_listed_twice():
+    """``dir`` lists a name twice that both the class and the instance define."""
+
+    class Net(nn.Module):
+        depth = 2
+
+    net = Net()
+    net.depth = 3
+
+    assert dir(net).count("depth") == 2

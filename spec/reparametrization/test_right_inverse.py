@@ -1,0 +1,322 @@
+"""The way back: from a value to the original.
+
+A parametrization may have a method ``right_inverse``. It is asked when the parametrization is registered, and
+whenever a value is assigned.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrize import register_parametrization
+
+
+def test_registering_keeps_the_value():
+    """With a ``right_inverse`` the original is chosen so that the tensor keeps its value."""
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2.0
+
+        def right_inverse(self, x):
+            return x / 2.0
+
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
+    register_parametrization(layer, "weight", Double())
+
+    assert layer.parametrizations.weight.original.tolist() == [[1.0, -1.5]]
+    assert layer.weight.tolist() == [[2.0, -3.0]]
+
+
+def test_without_one_the_original_keeps_the_value():
+    """Without ``right_inverse`` the original is the tensor as it was."""
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
+
+    register_parametrization(layer, "weight", nn.ReLU())
+
+    assert layer.parametrizations.weight.original.tolist() == [[2.0, -3.0]]
+
+
+def test_not_implemented_counts_as_without():
+    """A ``right_inverse`` that raises ``NotImplementedError`` counts as absent when registering."""
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2.0
+
+        def right_inverse(self, x):
+            raise NotImplementedError
+
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
+    register_parametrization(layer, "weight", Double())
+    register_parametrization(layer, "weight", Double())
+
+    assert layer.parametrizations.weight.original.tolist() == [[2.0, -3.0]]
+    assert layer.weight.tolist() == [[8.0, -12.0]]
+
+
+def test_it_is_not_asked_for_later_parametrizations():
+    """Registering a second parametrization leaves the original as it is."""
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2.0
+
+        def right_inverse(self, x):
+            return x / 2.0
+
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
+    register_parametrization(layer, "weight", nn.Identity())
+    register_parametrization(layer, "weight", Double())
+
+    assert layer.parametrizations.weight.original.tolist() == [[2.0, -3.0]]
+    assert layer.weight.tolist() == [[4.0, -6.0]]
+
+
+def test_assigning_sets_the_original():
+    """Assigning to a parametrized tensor sets the original by way of ``right_inverse``."""
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2.0
+
+        def right_inverse(self, x):
+            return x / 2.0
+
+    layer = register_parametrization(nn.Linear(2, 1), "weight", Double())
+    original = layer.parametrizations.weight.original
+
+    layer.weight = torch.tensor([[6.0, 10.0]])
+
+    assert layer.parametrizations.weight.original is original
+    assert original.tolist() == [[3.0, 5.0]]
+    assert layer.weight.tolist() == [[6.0, 10.0]]
+
+
+def test_assigning_goes_back_through_all_in_reverse():
+    """Assigning asks every parametrization for its inverse, the last one first."""
+
+    class Affine(nn.Module):
+        def __init__(self, factor, offset):
+            super().__init__()
+            self.factor, self.offset = factor, offset
+
+        def forward(self, x):
+            return x * self.factor + self.offset
+
+        def right_inverse(self, x):
+            return (x - self.offset) / self.factor
+
+    layer = nn.Linear(2, 1)
+    register_parametrization(layer, "weight", Affine(2.0, 0.0))
+    register_parametrization(layer, "weight", Affine(1.0, 10.0))
+
+    layer.weight = torch.tensor([[16.0, 20.0]])
+
+    assert layer.parametrizations.weight.original.tolist() == [[3.0, 5.0]]
+
+
+def test_assigning_without_one_is_an_error():
+    """Assigning raises ``RuntimeError`` if a parametrization has no ``right_inverse``."""
+    layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
+
+    with pytest.raises(RuntimeError, match=r"parametrization ReLU does not implement right_inverse\."):
+        layer.weight = torch.rand(1, 2)
+
+
+def test_it_records_no_gradients():
+    """``right_inverse`` runs without recording gradients, and the original stays a leaf."""
+    modes = []
+
+    class Same(nn.Module):
+        def forward(self, x):
+            return x
+
+        def right_inverse(self, x):
+            modes.append(torch.is_grad_enabled())
+            return x * 1.0
+
+    layer = register_parametrization(nn.Linear(2, 1), "weight", Same(), unsafe=True)
+    layer.weight = torch.rand(1, 2, requires_grad=True)
+
+    assert modes == [False, False]
+    assert layer.parametrizations.weight.original.is_leaf
+
+
+def test_several_originals():
+    """A ``right_inverse`` that returns a tuple leaves ``original0``, ``original1`` and so on."""
+
+    class Outer(nn.Module):
+        def forward(self, a, b):
+            return torch.outer(a, b)
+
+        def right_inverse(self, x):
+            return x[:, 0], x[0] / x[0, 0]
+
+    layer = nn.Linear(3, 2, bias=False)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, 2.0, 3.0], [4.0, 8.0, 12.0]]))
+    register_parametrization(layer, "weight", Outer())
+
+    originals = {name: value.tolist() for name, value in layer.parametrizations.weight.named_parameters()}
+    assert originals == {"original0": [1.0, 4.0], "original1": [1.0, 2.0, 3.0]}
+    assert layer.weight.tolist() == [[1.0, 2.0, 3.0], [4.0, 8.0, 12.0]]
+    assert not hasattr(layer.parametrizations.weight, "original")
+
+
+def test_several_originals_pass_through_later_ones():
+    """Only the first parametrization takes the several originals; the next take its result."""
+
+    class Sum(nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+        def right_inverse(self, x):
+            return x - 10.0, torch.full_like(x, 10.0)
+
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
+    register_parametrization(layer, "weight", Sum())
+    register_parametrization(layer, "weight", nn.ReLU())
+
+    assert layer.weight.tolist() == [[2.0, 0.0]]
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_several_originals_are_frozen_like_the_parameter(requires_grad):
+    """Several originals of a parameter are parameters that require gradients if it did."""
+
+    class Sum(nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+        def right_inverse(self, x):
+            return [x / 2.0, x / 2.0]
+
+    layer = nn.Linear(2, 1, bias=False).requires_grad_(requires_grad)
+    register_parametrization(layer, "weight", Sum())
+
+    assert [parameter.requires_grad for parameter in layer.parameters()] == [requires_grad] * 2
+    assert [type(parameter) for parameter in layer.parameters()] == [nn.Parameter] * 2
+
+
+def test_several_originals_of_a_buffer_are_buffers():
+    """Several originals of a buffer are buffers."""
+
+    class Sum(nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+        def right_inverse(self, x):
+            return x - 3.0, torch.full_like(x, 3.0)
+
+    norm = nn.BatchNorm1d(2)
+    register_parametrization(norm, "running_mean", Sum())
+
+    buffers = {name: value.tolist() for name, value in norm.parametrizations.named_buffers()}
+    assert buffers == {"running_mean.original0": [-3.0, -3.0], "running_mean.original1": [3.0, 3.0]}
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.observed
+def test_a_frozen_integer_parameter_may_be_split():
+    """A frozen parameter of integers may have several originals."""
+
+    class Sum(nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+        def right_inverse(self, x):
+            return x - 3, torch.full_like(x, 3)
+
+    net = nn.Module()
+    net.steps = nn.Parameter(torch.tensor([2, 5]), requires_grad=False)
+    register_parametrization(net, "steps", Sum())
+
+    assert net.steps.tolist() == [2, 5]
+    assert net.parametrizations.steps.original0.tolist() == [-1, 2]
+
+
+@pytest.mark.before("2.4")
+@pytest.mark.observed
+def test_a_frozen_integer_parameter_was_not_split():
+    """A frozen parameter of integers with several originals raises ``RuntimeError``."""
+
+    class Sum(nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+        def right_inverse(self, x):
+            return x - 3, torch.full_like(x, 3)
+
+    net = nn.Module()
+    net.steps = nn.Parameter(torch.tensor([2, 5]), requires_grad=False)
+
+    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
+        register_parametrization(net, "steps", Sum())
+
+
+def test_assigning_sets_several_originals():
+    """Assigning sets each of several originals, and they stay the same objects."""
+
+    class Sum(nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+        def right_inverse(self, x):
+            return x - 3.0, torch.full_like(x, 3.0)
+
+    layer = register_parametrization(nn.Linear(2, 1, bias=False), "weight", Sum())
+    before = list(layer.parameters())
+
+    layer.weight = torch.tensor([[10.0, 20.0]])
+
+    assert [id(parameter) for parameter in layer.parameters()] == [id(parameter) for parameter in before]
+    assert [parameter.tolist() for parameter in before] == [[[7.0, 17.0]], [[3.0, 3.0]]]
+
+
+@pytest.mark.observed
+def test_the_original_shares_memory_with_what_is_assigned():
+    """Where ``right_inverse`` returns its argument, the original shares memory with the assigned tensor."""
+
+    class Same(nn.Module):
+        def forward(self, x):
+            return x * 1.0
+
+        def right_inverse(self, x):
+            return x
+
+    layer = register_parametrization(nn.Linear(2, 1), "weight", Same())
+    value = torch.tensor([[2.0, 3.0]])
+    layer.weight = value
+    value.fill_(7.0)
+
+    assert layer.weight.tolist() == [[7.0, 7.0]]
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.observed
+def test_with_the_swap_flag_tensors_are_swapped():
+    """With the swap flag of ``torch.__future__`` an assigned parameter trades places with the original."""
+
+    class Same(nn.Module):
+        def forward(self, x):
+            return x * 1.0
+
+        def right_inverse(self, x):
+            return x
+
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[5.0, 6.0]]))
+    register_parametrization(layer, "weight", Same())
+    value = nn.Parameter(torch.tensor([[2.0, 3.0]]))
+
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        layer.weight = value
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+
+    assert (layer.weight.tolist(), value.tolist()) == ([[2.0, 3.0]], [[5.0, 6.0]])

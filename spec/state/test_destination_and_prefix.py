@@ -1,0 +1,161 @@
+"""Where a state dict is put, and under which prefix.
+
+The arguments of :meth:`~torch.nn.Module.state_dict` are meant for modules that save other modules.
+"""
+
+import warnings
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_prefix_is_put_before_every_key():
+    """``prefix`` is put before every key as it is; the dot at its end has to be given."""
+    net = nn.Sequential(nn.Linear(2, 3, bias=False))
+
+    assert list(net.state_dict(prefix="head.")) == ["head.0.weight"]
+    assert list(net.state_dict(prefix="head")) == ["head0.weight"]
+
+
+def test_destination_is_filled_and_returned():
+    """``destination`` is filled in place and returned; what it held before stays."""
+    destination = OrderedDict(epoch=7)
+
+    returned = nn.Linear(2, 3).state_dict(destination=destination)
+
+    assert returned is destination
+    assert list(destination) == ["epoch", "weight", "bias"]
+
+
+@pytest.mark.question("Q65")
+def test_a_plain_dict_may_be_the_destination():
+    """A plain ``dict`` or an ``OrderedDict`` without metadata may be the destination.
+
+    In old releases it needed a ``_metadata`` attribute and crashed without one (:issue:`72778`).
+    """
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    plain = net.state_dict(destination={})
+    ordered = net.state_dict(destination=OrderedDict())
+
+    assert (type(plain), list(plain)) == (dict, ["0.weight", "0.bias"])
+    assert (list(ordered), hasattr(ordered, "_metadata")) == (["0.weight", "0.bias"], False)
+
+
+@pytest.mark.observed
+def test_a_destination_with_metadata_receives_more():
+    """A destination that has ``_metadata`` receives the versions of the modules there."""
+    destination = OrderedDict()
+    destination._metadata = OrderedDict()
+
+    nn.Sequential(nn.ReLU()).state_dict(destination=destination, prefix="net.")
+
+    assert destination._metadata == {"net": {"version": 1}, "net.0": {"version": 1}}
+
+
+@pytest.mark.observed
+def test_submodules_are_called_by_keyword():
+    """The ``state_dict`` of a submodule is called with all three arguments by keyword."""
+    calls = []
+
+    class Part(nn.Module):
+        def state_dict(self, *args, **kwargs):
+            calls.append((args, kwargs))
+
+    destination = {}
+    nn.ModuleDict({"part": Part()}).state_dict(destination=destination, prefix="net.", keep_vars=True)
+
+    assert calls == [((), {"destination": destination, "prefix": "net.part.", "keep_vars": True})]
+    assert calls[0][1]["destination"] is destination
+
+
+@pytest.mark.question("Q65")
+def test_an_override_without_keywords_fails():
+    """A submodule whose ``state_dict`` takes no keywords makes its parent's ``state_dict`` fail."""
+
+    class Part(nn.Module):
+        def state_dict(self, *args):
+            return super().state_dict(*args)
+
+    with pytest.raises(TypeError, match="state_dict.* got an unexpected keyword argument"):
+        nn.ModuleDict({"part": Part()}).state_dict()
+
+
+@pytest.mark.question("Q65")
+@pytest.mark.since("2.4")
+def test_positional_arguments_warn_of_the_future():
+    """Positional arguments of ``state_dict`` give a ``FutureWarning``.
+
+    An override that passes its arguments on by position to ``super()`` gives it at every call.
+    """
+    with pytest.warns(FutureWarning, match="Positional args are being deprecated, use kwargs instead") as caught:
+        nn.Linear(2, 3).state_dict({})
+
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.before("2.4")
+def test_positional_arguments_warn():
+    """Positional arguments of ``state_dict`` give a ``UserWarning``."""
+    with pytest.warns(UserWarning, match="Positional args are being deprecated, use kwargs instead"):
+        nn.Linear(2, 3).state_dict({})
+
+
+def test_keywords_give_no_warning():
+    """Without positional arguments ``state_dict`` gives no warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nn.Sequential(nn.Linear(2, 3)).state_dict(destination={}, prefix="a.", keep_vars=True)
+
+    assert caught == []
+
+
+@pytest.mark.filterwarnings("ignore:Positional args are being deprecated")
+@pytest.mark.parametrize(
+    ("more", "keys", "kept"),
+    [
+        ((), ["weight", "bias"], False),
+        (("head.",), ["head.weight", "head.bias"], False),
+        (("head.", True), ["head.weight", "head.bias"], True),
+    ],
+    ids=["destination", "prefix", "keep_vars"],
+)
+def test_positional_order(more, keys, kept):
+    """By position the arguments are ``destination``, ``prefix`` and ``keep_vars``."""
+    layer = nn.Linear(2, 3)
+    destination = {}
+
+    returned = layer.state_dict(destination, *more)
+
+    assert returned is destination
+    assert list(destination) == keys
+    assert (destination[keys[0]] is layer.weight) is kept
+
+
+@pytest.mark.filterwarnings("ignore:Positional args are being deprecated")
+@pytest.mark.observed
+def test_keywords_win_over_positions():
+    """Where an argument is given both by position and by keyword, the keyword wins."""
+    layer = nn.Linear(2, 3, bias=False)
+    first, second = {}, {}
+
+    layer.state_dict(first, "a.", False, destination=second, prefix="b.", keep_vars=True)
+
+    assert first == {}
+    assert second == {"b.weight": layer.weight}
+    assert second["b.weight"] is layer.weight
+
+
+def test_prefix_and_destination_join_two_modules():
+    """With a prefix for each, two modules are saved into one dict."""
+    both = {}
+
+    nn.Linear(2, 3, bias=False).state_dict(destination=both, prefix="encoder.")
+    nn.Linear(3, 1, bias=False).state_dict(destination=both, prefix="decoder.")
+
+    assert {key: value.shape for key, value in both.items()} == {
+        "encoder.weight": torch.Size([3, 2]),
+        "decoder.weight": torch.Size([1, 3]),
+    }

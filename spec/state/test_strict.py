@@ -1,0 +1,112 @@
+"""Which keys must match, and what is said where they do not.
+
+By default the keys of the state dict and of the module have to be the same.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
+
+
+def test_missing_keys_raise():
+    """A key that the module has and the state dict lacks is an error that names it."""
+    with pytest.raises(RuntimeError) as caught:
+        nn.Linear(2, 3).load_state_dict({"weight": torch.rand(3, 2)})
+
+    assert str(caught.value) == 'Error(s) in loading state_dict for Linear:\n\tMissing key(s) in state_dict: "bias". '
+
+
+def test_unexpected_keys_raise():
+    """A key that the module does not have is an error that names it."""
+    layer = nn.Linear(2, 3)
+
+    with pytest.raises(RuntimeError) as caught:
+        layer.load_state_dict({**layer.state_dict(), "scale": torch.rand(1), "gain": torch.rand(1)})
+
+    assert str(caught.value) == (
+        'Error(s) in loading state_dict for Linear:\n\tUnexpected key(s) in state_dict: "scale", "gain". '
+    )
+
+
+def test_all_faults_are_told_at_once():
+    """All faults are told in one error: missing keys, then unexpected ones, then each other fault.
+
+    It begins with the class of the module that was loaded into.
+    """
+
+    class Net(nn.Sequential):
+        pass
+
+    with pytest.raises(RuntimeError) as caught:
+        Net(nn.Linear(2, 3), nn.Linear(3, 1)).load_state_dict(
+            {"0.weight": torch.rand(4, 2), "1.weight": torch.rand(1, 5), "1.bias": torch.rand(1), "x": torch.rand(1)}
+        )
+
+    assert str(caught.value).split("\n\t") == [
+        "Error(s) in loading state_dict for Net:",
+        'Missing key(s) in state_dict: "0.bias". ',
+        'Unexpected key(s) in state_dict: "x". ',
+        "size mismatch for 0.weight: copying a param with shape torch.Size([4, 2]) from checkpoint, "
+        "the shape in current model is torch.Size([3, 2]).",
+        "size mismatch for 1.weight: copying a param with shape torch.Size([1, 5]) from checkpoint, "
+        "the shape in current model is torch.Size([1, 3]).",
+    ]
+
+
+def test_without_strict_the_keys_are_returned():
+    """With ``strict=False`` the missing and the unexpected keys are returned, and nothing is raised."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+
+    result = net.load_state_dict({"0.bias": torch.rand(3), "head.weight": torch.rand(1)}, strict=False)
+
+    assert result.missing_keys == ["0.weight", "1.weight", "1.bias"]
+    assert result.unexpected_keys == ["head.weight"]
+
+
+def test_without_strict_the_rest_is_loaded():
+    """With ``strict=False`` what is there is loaded, and what is missing stays as it was."""
+    layer = nn.Linear(2, 3)
+    weight = layer.weight.detach().clone()
+
+    layer.load_state_dict({"bias": torch.tensor([1.0, 2.0, 3.0])}, False)
+
+    assert layer.bias.tolist() == [1.0, 2.0, 3.0]
+    assert torch.equal(layer.weight, weight)
+
+
+def test_names_that_begin_alike_are_kept_apart():
+    """A submodule is given the keys that begin with its name and a dot, not those that begin alike."""
+    net = nn.ModuleDict({"conv": nn.PReLU(), "conv1": nn.PReLU()})
+
+    result = net.load_state_dict({"conv1.weight": torch.tensor([0.5])}, strict=False)
+
+    assert result == (["conv.weight"], [])
+    assert net["conv1"].weight.item() == 0.5
+
+
+def test_unexpected_keys_are_found_at_any_depth():
+    """An unexpected key is found at any depth and told once, under its whole name."""
+    net = nn.Sequential(nn.Sequential(nn.PReLU()))
+    state = {"0.0.weight": torch.rand(1), "0.0.bias": torch.rand(1), "0.1.weight": torch.rand(1)}
+
+    result = net.load_state_dict(state, strict=False)
+
+    assert result.unexpected_keys == ["0.1.weight", "0.0.bias"]
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.parametrize("key", ["0", "1.scale", "0.weight.scale", "scale.x"])
+def test_a_key_must_match_whole(key):
+    """A key that only begins or ends at the name of a submodule or parameter is unexpected.
+
+    Up to torch 2.3 the first part of a key was enough (:issue:`123510`, :pull:`124385`).
+    """
+    net = nn.Sequential(nn.PReLU(), nn.PReLU())
+    net.scale = nn.Parameter(torch.rand(1))
+    net.register_module("1", None)
+
+    result = net.load_state_dict({**net.state_dict(), "0": torch.rand(1), "0.weight.scale": torch.rand(1)}, strict=False)
+    again = net.load_state_dict({**net.state_dict(), "scale.x": torch.rand(1)}, strict=False)
+
+    assert key in [*result.unexpected_keys, *again.unexpected_keys]

@@ -1,0 +1,138 @@
+"""Calling a function on every module.
+
+``apply`` goes from the leaves to the root, which is the opposite of ``modules()``. Its usual task is to
+initialise parameters.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_children_come_before_their_parent():
+    """:meth:`~torch.nn.Module.apply` calls a function on each module, children before their parent."""
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh())
+    calls = []
+
+    net.apply(calls.append)
+
+    assert calls == [net[0][0], net[0][1], net[0], net[1], net]
+
+
+def test_apply_returns_the_module():
+    """:meth:`~torch.nn.Module.apply` returns the module itself, and drops what the function returns."""
+    net = nn.Sequential(nn.ReLU())
+
+    assert net.apply(lambda module: "ignored") is net
+
+
+def test_apply_initialises_what_it_is_told_to():
+    """A function given to ``apply`` picks the modules it cares about by their type.
+
+    It is called with modules, never with parameters.
+    """
+
+    def fill(module):
+        if isinstance(module, nn.Linear):
+            nn.init.constant_(module.weight, 0.5)
+
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1), nn.PReLU(init=0.3)))
+    net.apply(fill)
+
+    assert torch.equal(net[0].weight, torch.full((3, 2), 0.5))
+    assert torch.equal(net[1][0].weight, torch.full((1, 3), 0.5))
+    assert torch.equal(net[1][1].weight, torch.tensor([0.3]))
+
+
+def test_a_module_set_twice_on_one_parent():
+    """A module set twice on the same parent is visited once."""
+    act = nn.ReLU()
+    net = nn.Sequential(act, nn.Tanh(), act)
+    calls = []
+
+    net.apply(calls.append)
+
+    assert calls == [act, net[1], net]
+
+
+@pytest.mark.observed
+def test_a_module_under_two_parents_is_visited_twice():
+    """A module under two parents is visited once for each, whereas ``modules()`` yields it once.
+
+    A function that is not idempotent, such as one that scales a weight, then acts twice.
+    """
+    act = nn.ReLU()
+    net = nn.Sequential(nn.Sequential(act), nn.Sequential(act))
+    calls = []
+
+    net.apply(calls.append)
+
+    assert calls == [act, net[0], act, net[1], net]
+    assert list(net.modules()).count(act) == 1
+
+
+def test_an_empty_slot_is_passed_over():
+    """A child registered as ``None`` is not visited."""
+    net = nn.Module()
+    net.add_module("head", None)
+    net.tail = nn.ReLU()
+    calls = []
+
+    net.apply(calls.append)
+
+    assert calls == [net.tail, net]
+
+
+def test_the_function_may_change_the_children():
+    """The function may replace the children of the module it is called with: they had their turn."""
+
+    def swap(module):
+        for name, child in module.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(module, name, nn.GELU())
+
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU(), nn.Tanh()))
+    net.apply(swap)
+
+    assert [type(m) for m in net.modules()] == [nn.Sequential, nn.GELU, nn.Sequential, nn.GELU, nn.Tanh]
+
+
+@pytest.mark.observed
+def test_a_child_applies_for_itself():
+    """The function reaches a child through the child's own ``apply``, which a class may override."""
+
+    class Frozen(nn.Sequential):
+        def apply(self, fn):
+            return self
+
+    net = nn.Sequential(Frozen(nn.ReLU()), nn.Tanh())
+    calls = []
+
+    net.apply(calls.append)
+
+    assert calls == [net[1], net]
+
+
+def test_an_error_ends_the_visit():
+    """An error of the function comes through; what was visited before stays changed."""
+
+    def refuse_tanh(module):
+        module.visited = True
+        if isinstance(module, nn.Tanh):
+            raise ValueError("no Tanh here")
+
+    net = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.GELU())
+
+    with pytest.raises(ValueError, match="no Tanh here"):
+        net.apply(refuse_tanh)
+    assert [hasattr(module, "visited") for module in (*net, net)] == [True, True, False, False]
+
+
+@pytest.mark.observed
+def test_apply_does_not_end_on_a_cycle():
+    """On a module that holds one of its ancestors ``apply`` ends in a RecursionError."""
+    net = nn.Sequential(nn.Sequential())
+    net[0].back = net
+
+    with pytest.raises(RecursionError):
+        net.apply(lambda module: None)

@@ -1,0 +1,201 @@
+"""From a dotted name to what it stands for.
+
+``get_submodule``, ``get_parameter`` and ``get_buffer`` follow a name such as ``"encoder.0.weight"`` one part
+after the other. They accept every name that a walk gives, the second name of a shared object included.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_get_submodule_follows_the_dots():
+    """:meth:`~torch.nn.Module.get_submodule` follows a dotted name, one attribute for each part."""
+    net = nn.Module()
+    net.body = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU()))
+
+    assert net.get_submodule("body") is net.body
+    assert net.get_submodule("body.1.0") is net.body[1][0]
+
+
+def test_the_empty_name_is_the_module_itself():
+    """``get_submodule("")`` returns the module itself."""
+    net = nn.Sequential(nn.ReLU())
+
+    assert net.get_submodule("") is net
+
+
+def test_every_name_of_a_walk_is_found():
+    """``get_submodule`` finds each name that ``named_modules()`` gives, duplicates included."""
+    act = nn.ReLU()
+    net = nn.Sequential(act, nn.Sequential(nn.Linear(2, 3), act))
+
+    walk = list(net.named_modules(remove_duplicate=False))
+
+    assert [net.get_submodule(name) for name, _ in walk] == [module for _, module in walk]
+    assert net.get_submodule("1.1") is act
+
+
+def test_a_missing_submodule_is_named():
+    """A part of the name that does not exist is named, with the class in which it was looked for."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    with pytest.raises(AttributeError, match="Sequential has no attribute `head`"):
+        net.get_submodule("head.0")
+    with pytest.raises(AttributeError, match="Linear has no attribute `act`"):
+        net.get_submodule("0.act")
+
+
+def test_a_parameter_is_no_submodule():
+    """A part of the name that is something else than a module is refused, at the end and on the way."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
+        net.get_submodule("0.weight")
+    with pytest.raises(AttributeError, match=r"`bias` is not an nn.Module"):
+        net.get_submodule("0.bias.data")
+
+
+def test_an_empty_slot_is_no_submodule():
+    """A child registered as ``None`` is refused as no module."""
+    net = nn.Module()
+    net.add_module("head", None)
+
+    with pytest.raises(AttributeError, match=r"`head` is not an nn.Module"):
+        net.get_submodule("head")
+
+
+@pytest.mark.observed
+def test_a_dot_at_the_end_is_an_empty_part():
+    """A dot at the end or two in a row leave an empty part, which no module has."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    with pytest.raises(AttributeError, match="Linear has no attribute ``"):
+        net.get_submodule("0.")
+    with pytest.raises(AttributeError, match="Sequential has no attribute ``"):
+        net.get_submodule(".0")
+
+
+@pytest.mark.observed
+def test_any_attribute_that_is_a_module_is_found():
+    """``get_submodule`` reads attributes: a module given by a property is found, though no walk sees it."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = [nn.Linear(2, 3)]
+
+        @property
+        def first(self):
+            return self.layers[0]
+
+    net = Net()
+
+    assert net.get_submodule("first") is net.layers[0]
+    assert list(net.children()) == []
+
+
+def test_get_parameter_of_the_module_itself():
+    """:meth:`~torch.nn.Module.get_parameter` returns the parameter itself, not a copy."""
+    layer = nn.Linear(2, 3)
+
+    assert layer.get_parameter("bias") is layer.bias
+    assert layer.get_parameter("weight") is layer.weight
+
+
+def test_get_parameter_takes_every_name_of_a_walk():
+    """``get_parameter`` finds each name that ``named_parameters()`` gives, duplicates included."""
+    layer = nn.Linear(3, 3)
+    net = nn.Sequential(layer, nn.Sequential(nn.ReLU(), layer))
+
+    walk = list(net.named_parameters(remove_duplicate=False))
+
+    assert [name for name, _ in walk] == ["0.weight", "0.bias", "1.1.weight", "1.1.bias"]
+    assert [id(net.get_parameter(name)) for name, _ in walk] == [id(p) for _, p in walk]
+
+
+def test_a_missing_parameter_is_named():
+    """``get_parameter`` names the missing part and the class of the module that lacks it."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    with pytest.raises(AttributeError, match="Linear has no attribute `gain`"):
+        net.get_parameter("0.gain")
+    with pytest.raises(AttributeError, match="Sequential has no attribute `weight`"):
+        net.get_parameter("weight")
+
+
+def test_get_parameter_refuses_what_is_no_parameter():
+    """``get_parameter`` refuses a buffer, a module and an entry of ``None`` as no parameter."""
+    net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3))
+
+    with pytest.raises(AttributeError, match=r"`running_mean` is not an nn.Parameter"):
+        net.get_parameter("1.running_mean")
+    with pytest.raises(AttributeError, match=r"`1` is not an nn.Parameter"):
+        net.get_parameter("1")
+    with pytest.raises(AttributeError, match=r"`bias` is not an nn.Parameter"):
+        net.get_parameter("0.bias")
+
+
+def test_get_parameter_needs_the_way_there():
+    """The way to a parameter is followed as ``get_submodule`` does, with its errors."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    with pytest.raises(AttributeError, match="Sequential has no attribute `1`"):
+        net.get_parameter("1.weight")
+    with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
+        net.get_parameter("0.weight.data")
+
+
+def test_get_buffer_finds_persistent_or_not():
+    """:meth:`~torch.nn.Module.get_buffer` returns a buffer, whether it is persistent or not."""
+    net = nn.Sequential(nn.BatchNorm1d(3))
+    net.register_buffer("table", torch.rand(2), persistent=False)
+
+    assert net.get_buffer("table") is net.table
+    assert net.get_buffer("0.running_var") is net[0].running_var
+
+
+def test_get_buffer_refuses_what_is_no_buffer():
+    """``get_buffer`` refuses a parameter, a plain tensor and a module as no buffer."""
+    net = nn.Sequential(nn.BatchNorm1d(3))
+    net.plain = torch.rand(2)
+
+    with pytest.raises(AttributeError, match="`weight` is not a buffer"):
+        net.get_buffer("0.weight")
+    with pytest.raises(AttributeError, match="`plain` is not a buffer"):
+        net.get_buffer("plain")
+    with pytest.raises(AttributeError, match="`0` is not a buffer"):
+        net.get_buffer("0")
+
+
+def test_a_missing_buffer_is_named():
+    """``get_buffer`` names the missing part and the class of the module that lacks it."""
+    net = nn.Sequential(nn.BatchNorm1d(3))
+
+    with pytest.raises(AttributeError, match="BatchNorm1d has no attribute `mean`"):
+        net.get_buffer("0.mean")
+    with pytest.raises(AttributeError, match="Sequential has no attribute `norm`"):
+        net.get_buffer("norm.mean")
+
+
+@pytest.mark.observed
+def test_a_buffer_of_none_is_returned():
+    """``get_buffer`` returns ``None`` for a buffer registered as ``None``; ``get_parameter`` would refuse."""
+    norm = nn.BatchNorm1d(3, affine=False, track_running_stats=False)
+
+    assert norm.get_buffer("running_mean") is None
+    with pytest.raises(AttributeError, match=r"`weight` is not an nn.Parameter"):
+        norm.get_parameter("weight")
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize("lookup", ["get_submodule", "get_parameter", "get_buffer"])
+def test_errors_use_the_printed_name(lookup):
+    """The class in a lookup's error is the name that ``_get_name()`` gives, as in ``print(net)``."""
+
+    class Net(nn.Module):
+        def _get_name(self):
+            return "Renamed"
+
+    with pytest.raises(AttributeError, match="Renamed has no attribute `x`"):
+        getattr(Net(), lookup)("x")

@@ -1,0 +1,257 @@
+"""What ``print(net)`` shows.
+
+A printed module is its name, what it says of itself (``extra_repr``), and its children, one below the other
+and indented. Parameters and buffers are not shown.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N4-09")
+def test_children_are_printed_indented():
+    """A module prints its children below its name, two spaces further in for each level.
+
+    Each line opens with the child's name in parentheses; the order is that of registration.
+    """
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Dropout(0.25))
+
+    assert str(net) == (
+        "Sequential(\n"
+        "  (0): Sequential(\n"
+        "    (0): Linear(in_features=2, out_features=3, bias=True)\n"
+        "    (1): ReLU()\n"
+        "  )\n"
+        "  (1): Dropout(p=0.25, inplace=False)\n"
+        ")"
+    )
+    assert repr(net) == str(net)
+
+
+def test_nothing_to_say_gives_empty_parentheses():
+    """A module without children and without ``extra_repr`` prints as its name and empty parentheses."""
+    net = nn.Module()
+    net.weight = nn.Parameter(torch.rand(2))
+    net.register_buffer("mean", torch.rand(3))
+
+    assert net.extra_repr() == ""
+    assert repr(net) == "Module()"
+
+
+def test_extra_repr_of_one_line_stays_inside():
+    """What :meth:`~torch.nn.Module.extra_repr` returns stands in the parentheses if it is one line."""
+
+    class Scale(nn.Module):
+        def extra_repr(self):
+            return "factor=0.5"
+
+    assert repr(Scale()) == "Scale(factor=0.5)"
+
+
+def test_extra_repr_of_more_lines_is_indented():
+    """An ``extra_repr`` of several lines is printed one line below the other, indented."""
+
+    class Scale(nn.Module):
+        def extra_repr(self):
+            return "factor=0.5\nshift=2"
+
+    assert repr(Scale()) == "Scale(\n  factor=0.5\n  shift=2\n)"
+
+
+def test_extra_repr_stands_above_the_children():
+    """In a module with children even one line of ``extra_repr`` has a line of its own, above them."""
+
+    class Block(nn.Sequential):
+        def extra_repr(self):
+            return "residual=True"
+
+    net = nn.Sequential(Block(nn.ReLU(), nn.Tanh()))
+
+    assert repr(net[0]) == "Block(\n  residual=True\n  (0): ReLU()\n  (1): Tanh()\n)"
+    assert repr(net) == (
+        "Sequential(\n  (0): Block(\n    residual=True\n    (0): ReLU()\n    (1): Tanh()\n  )\n)"
+    )
+
+
+@pytest.mark.claim("N5-05")
+def test_names_of_children_are_printed():
+    """A child is printed under its name, whether it was set as an attribute or with ``add_module``."""
+    net = nn.Module()
+    net.act = nn.ReLU()
+    net.add_module("block 0", nn.Tanh())
+
+    assert repr(net) == "Module(\n  (act): ReLU()\n  (block 0): Tanh()\n)"
+
+
+def test_an_empty_slot_is_printed():
+    """A child registered as ``None`` is printed as ``None``."""
+    net = nn.Module()
+    net.add_module("head", None)
+
+    assert repr(net) == "Module(\n  (head): None\n)"
+
+
+def test_a_shared_child_is_printed_each_time():
+    """A module used twice is printed at each of its places: the print does not tell that it is shared."""
+    act = nn.PReLU(num_parameters=3)
+    net = nn.Sequential(act, nn.Sequential(act))
+
+    assert repr(net) == (
+        "Sequential(\n"
+        "  (0): PReLU(num_parameters=3)\n"
+        "  (1): Sequential(\n"
+        "    (0): PReLU(num_parameters=3)\n"
+        "  )\n"
+        ")"
+    )
+
+
+@pytest.mark.observed
+def test_the_name_is_that_of_the_class():
+    """The name printed is that of the class, unless the class overrides ``_get_name``."""
+
+    class Net(nn.Sequential):
+        pass
+
+    class Compiled(nn.Sequential):
+        def _get_name(self):
+            return "Net[compiled]"
+
+    assert repr(Net()) == "Net()"
+    assert repr(Compiled(nn.ReLU())) == "Net[compiled](\n  (0): ReLU()\n)"
+
+
+def test_a_child_prints_itself():
+    """A child's own ``__repr__`` is what its parent shows, further lines two spaces in."""
+
+    class Table(nn.Module):
+        def __repr__(self):
+            return "a table\nof two lines"
+
+    assert repr(nn.Sequential(Table(), nn.ReLU())) == (
+        "Sequential(\n  (0): a table\n  of two lines\n  (1): ReLU()\n)"
+    )
+
+
+@pytest.mark.since("2.11")
+@pytest.mark.observed
+def test_a_blank_line_stays_empty():
+    """A blank line in what a child prints is shown as an empty line (:pull:`172644`)."""
+
+    class Table(nn.Module):
+        def extra_repr(self):
+            return "top\n\nbottom"
+
+    assert repr(nn.Sequential(Table())) == ("Sequential(\n  (0): Table(\n    top\n\n    bottom\n  )\n)")
+
+
+@pytest.mark.before("2.11")
+@pytest.mark.observed
+def test_a_blank_line_is_indented():
+    """A blank line in what a child prints is shown as a line of spaces, indented like its neighbours."""
+
+    class Table(nn.Module):
+        def extra_repr(self):
+            return "top\n\nbottom"
+
+    assert repr(nn.Sequential(Table())) == ("Sequential(\n  (0): Table(\n    top\n    \n    bottom\n  )\n)")
+
+
+@pytest.mark.question("Q117")
+@pytest.mark.observed
+def test_equal_blocks_of_a_list_are_folded():
+    """A :class:`~torch.nn.ModuleList` folds neighbours that print alike into ``(first-last): count x``.
+
+    They are different modules all the same, each with parameters of its own (:pull:`90452`).
+    """
+    blocks = nn.ModuleList([nn.Linear(2, 2) for _ in range(6)])
+
+    assert repr(blocks) == ("ModuleList(\n  (0-5): 6 x Linear(in_features=2, out_features=2, bias=True)\n)")
+    assert len(list(blocks.parameters())) == 12
+
+
+@pytest.mark.question("Q117")
+@pytest.mark.observed
+def test_only_neighbours_are_folded():
+    """Only neighbours are folded: a different module between them starts a new line."""
+    net = nn.ModuleList([nn.ReLU(), nn.Tanh(), nn.Tanh(), nn.Tanh(), nn.ReLU(), nn.GELU(), nn.GELU()])
+
+    assert repr(net) == (
+        "ModuleList(\n"
+        "  (0): ReLU()\n"
+        "  (1-3): 3 x Tanh()\n"
+        "  (4): ReLU()\n"
+        "  (5-6): 2 x GELU(approximate='none')\n"
+        ")"
+    )
+
+
+@pytest.mark.question("Q117")
+@pytest.mark.observed
+def test_folded_blocks_are_printed_in_full_once():
+    """A folded block of several lines is printed in full once, indented."""
+    net = nn.Module()
+    net.layers = nn.ModuleList([nn.Sequential(nn.Tanh(), nn.ReLU()) for _ in range(2)])
+
+    assert repr(net) == (
+        "Module(\n"
+        "  (layers): ModuleList(\n"
+        "    (0-1): 2 x Sequential(\n"
+        "      (0): Tanh()\n"
+        "      (1): ReLU()\n"
+        "    )\n"
+        "  )\n"
+        ")"
+    )
+
+
+@pytest.mark.question("Q117")
+@pytest.mark.observed
+def test_a_sequential_folds_nothing():
+    """A :class:`~torch.nn.Sequential` prints every child on a line of its own, however alike they are."""
+    assert repr(nn.Sequential(nn.ReLU(), nn.ReLU())) == "Sequential(\n  (0): ReLU()\n  (1): ReLU()\n)"
+
+
+@pytest.mark.observed
+def test_an_empty_module_list_prints_its_name():
+    """An empty ``ModuleList`` prints as its name and empty parentheses; a subclass under its own name."""
+
+    class Stack(nn.ModuleList):
+        pass
+
+    assert repr(nn.ModuleList()) == "ModuleList()"
+    assert repr(Stack()) == "Stack()"
+    assert repr(Stack([nn.ReLU()])) == "Stack(\n  (0): ReLU()\n)"
+
+
+@pytest.mark.observed
+def test_a_module_list_shows_no_extra_repr():
+    """A ``ModuleList`` leaves out the ``extra_repr`` that a subclass may define."""
+
+    class Stack(nn.ModuleList):
+        def extra_repr(self):
+            return "depth=1"
+
+    assert repr(Stack([nn.ReLU()])) == "Stack(\n  (0): ReLU()\n)"
+
+
+@pytest.mark.observed
+def test_a_module_list_indents_blank_lines():
+    """A ``ModuleList`` shows a blank line in what an element prints as a line of spaces."""
+
+    class Table(nn.Module):
+        def extra_repr(self):
+            return "top\n\nbottom"
+
+    assert repr(nn.ModuleList([Table()])) == ("ModuleList(\n  (0): Table(\n    top\n    \n    bottom\n  )\n)")
+
+
+@pytest.mark.observed
+def test_a_cycle_cannot_be_printed():
+    """Printing a module that holds one of its ancestors ends in a RecursionError."""
+    net = nn.Sequential(nn.Sequential())
+    net[0].back = net
+
+    with pytest.raises(RecursionError):
+        repr(net)

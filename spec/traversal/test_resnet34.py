@@ -1,0 +1,97 @@
+"""ResNet-34 as an example.
+
+torchvision's ``resnet34`` is large enough to show what a walk is for: 36 convolutions with a batch
+normalisation each, and one linear layer. The clauses build it on the meta device, without memory for weights.
+"""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+
+def resnet34():
+    import torchvision
+
+    with torch.device("meta"):
+        return torchvision.models.resnet34()
+
+
+@pytest.mark.needs("torchvision")
+@pytest.mark.claim("N1-08", "N1-09", "N1-05")
+def test_it_has_110_parameters():
+    """ResNet-34 has 110 parameters, with names or without.
+
+    A weight for each of 36 convolutions, a weight and a bias for each of 36 normalisations and for ``fc``.
+    """
+    net = resnet34()
+
+    assert [len(list(net.parameters())), len(list(net.named_parameters()))] == [110, 110]
+    assert sum(p.numel() for p in net.parameters()) == 21_797_672
+
+
+@pytest.mark.needs("torchvision")
+@pytest.mark.claim("N1-12")
+def test_the_first_parameter_is_conv1_weight():
+    """The first named parameter of ResNet-34 is ``conv1.weight``, the last ``fc.bias``."""
+    net = resnet34()
+    named = list(net.named_parameters())
+
+    assert [named[0][0], named[-1][0]] == ["conv1.weight", "fc.bias"]
+    assert named[0][1] is net.conv1.weight
+    assert type(named[0][1]) is nn.Parameter
+
+
+@pytest.mark.needs("torchvision")
+@pytest.mark.claim("N1-10")
+def test_it_has_116_modules():
+    """ResNet-34 has 116 modules: itself, its layers, and the blocks between."""
+    net = resnet34()
+    kinds = Counter(type(module).__name__ for module in net.modules())
+
+    assert sum(kinds.values()) == len(list(net.named_modules())) == 116
+    assert [kinds[name] for name in ("Conv2d", "BatchNorm2d", "Linear")] == [36, 36, 1]
+    assert [kinds[name] for name in ("ResNet", "BasicBlock", "Sequential", "ReLU")] == [1, 16, 7, 17]
+
+
+@pytest.mark.needs("torchvision")
+@pytest.mark.claim("N1-07", "N1-11")
+def test_the_whole_comes_before_conv1():
+    """The first two named modules of ResNet-34 are the whole net under ``""`` and then ``conv1``."""
+    net = resnet34()
+    named = list(net.named_modules())
+
+    assert named[0] == ("", net)
+    assert named[1] == ("conv1", net.conv1)
+    assert repr(named[1][1]) == (
+        "Conv2d(3, 64, kernel_size=(7, 7), stride=(2, 2), padding=(3, 3), bias=False)"
+    )
+
+
+@pytest.mark.needs("torchvision")
+def test_its_children_are_ten():
+    """ResNet-34 has ten children: the stem, four stages, pooling and the classifier."""
+    stem, stages, head = ["conv1", "bn1", "relu", "maxpool"], 4, ["avgpool", "fc"]
+
+    names = [name for name, _ in resnet34().named_children()]
+
+    assert names == [*stem, *(f"layer{stage}" for stage in range(1, stages + 1)), *head]
+
+
+@pytest.mark.needs("torchvision")
+def test_each_normalisation_has_three_buffers():
+    """The 108 buffers of ResNet-34 are three for each of its 36 batch normalisations."""
+    names = [name.rpartition(".")[2] for name, _ in resnet34().named_buffers()]
+
+    assert Counter(names) == {"running_mean": 36, "running_var": 36, "num_batches_tracked": 36}
+
+
+@pytest.mark.needs("torchvision")
+def test_a_deep_layer_is_found_by_name():
+    """``get_submodule`` finds a layer deep in ResNet-34 by the name that the walk gives."""
+    net = resnet34()
+
+    assert net.get_submodule("layer3.5.conv2") is net.layer3[5].conv2
+    assert net.get_parameter("layer3.5.conv2.weight") is net.layer3[5].conv2.weight
+    assert net.layer3[5].conv2.weight.shape == (256, 256, 3, 3)

@@ -1,0 +1,191 @@
+"""Replacing a submodule by its dotted name.
+
+``set_submodule`` came with torch 2.5 (:pull:`127714`) and grew stricter with 2.7 (:pull:`143455`). Before it,
+one looked the parent up and used ``setattr``.
+"""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.question("Q15")
+@pytest.mark.since("2.5")
+def test_a_submodule_is_replaced_in_place():
+    """:meth:`~torch.nn.Module.set_submodule` puts a module where the dotted name points.
+
+    The others stay as they are, and so does the order.
+    """
+    net = nn.Module()
+    net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    first, last, act = net.body[0], net.body[2], nn.GELU()
+
+    result = net.set_submodule("body.1", act)
+
+    assert result is None
+    assert list(net.body.named_children()) == [("0", first), ("1", act), ("2", last)]
+
+
+@pytest.mark.since("2.5")
+def test_a_name_without_dots_is_a_child():
+    """A name without a dot replaces a child of the module itself."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    act = nn.GELU()
+
+    net.set_submodule("1", act)
+
+    assert list(net.named_children()) == [("0", net[0]), ("1", act)]
+
+
+@pytest.mark.since("2.5")
+def test_a_new_child_is_added_at_the_end():
+    """A last part that does not exist yet is added to its parent, after the other children."""
+    net = nn.Sequential(nn.Sequential(nn.ReLU()))
+
+    net.set_submodule("0.head", nn.Linear(2, 3))
+    net.set_submodule("tail", nn.Tanh())
+
+    assert [name for name, _ in net.named_modules()] == ["", "0", "0.0", "0.head", "tail"]
+
+
+@pytest.mark.since("2.5")
+def test_a_missing_parent_is_named():
+    """The way to the last part must exist; a missing part of it is named and nothing is set."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    with pytest.raises(AttributeError, match="Linear has no attribute `body`"):
+        net.set_submodule("0.body.head", nn.ReLU())
+
+    assert [name for name, _ in net.named_modules()] == ["", "0"]
+
+
+@pytest.mark.since("2.5")
+def test_a_parent_must_be_a_module():
+    """The way to the last part must lead over modules only."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
+        net.set_submodule("0.weight.head", nn.ReLU())
+
+
+@pytest.mark.since("2.5")
+def test_the_empty_name_cannot_be_set():
+    """The empty name is refused: a module cannot replace itself."""
+    with pytest.raises(ValueError, match="Cannot set the submodule without a target name"):
+        nn.Sequential(nn.ReLU()).set_submodule("", nn.Tanh())
+
+
+@pytest.mark.since("2.5")
+def test_a_shared_module_is_replaced_at_one_name():
+    """A module shared by two names is replaced under the name given only."""
+    act = nn.ReLU()
+    net = nn.Sequential(act, nn.Linear(2, 3), act)
+
+    net.set_submodule("2", nn.GELU())
+
+    assert [type(child) for child in net] == [nn.ReLU, nn.Linear, nn.GELU]
+
+
+@pytest.mark.since("2.7")
+def test_strict_replaces_what_exists():
+    """``strict=True`` replaces a submodule that exists, of the module itself or deeper."""
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU()))
+
+    net.set_submodule("0", nn.GELU(), strict=True)
+    net.set_submodule("1.0", nn.Tanh(), True)
+
+    assert [type(m) for m in net.modules()] == [nn.Sequential, nn.GELU, nn.Sequential, nn.Tanh]
+
+
+@pytest.mark.since("2.7")
+def test_strict_adds_nothing():
+    """``strict=True`` refuses a last part that does not exist (:issue:`143441`)."""
+    net = nn.Sequential(nn.Sequential(nn.ReLU()))
+
+    with pytest.raises(AttributeError, match="Sequential has no attribute `head`"):
+        net.set_submodule("head", nn.Linear(2, 3), strict=True)
+    with pytest.raises(AttributeError, match="Sequential has no attribute `7`"):
+        net.set_submodule("0.7", nn.Linear(2, 3), strict=True)
+
+    assert [name for name, _ in net.named_modules()] == ["", "0", "0.0"]
+
+
+@pytest.mark.since("2.7")
+@pytest.mark.parametrize("value", [None, 3, nn.ReLU, torch.rand], ids=["None", "int", "class", "function"])
+def test_only_a_module_can_be_set(value):
+    """What is set must be a module: anything else, ``None`` included, is a ValueError.
+
+    The class instead of an object, ``nn.ReLU`` instead of ``nn.ReLU()``, is refused as well.
+    """
+    net = nn.Sequential(nn.ReLU())
+
+    with pytest.raises(ValueError, match=re.escape(f"`module` is not an nn.Module, found {type(value)}")):
+        net.set_submodule("0", value)
+
+    assert type(net[0]) is nn.ReLU
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.before("2.7")
+def test_none_empties_the_slot():
+    """Setting ``None`` leaves an empty slot under the name."""
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+
+    net.set_submodule("0", None)
+
+    assert list(net._modules.items()) == [("0", None), ("1", net[1])]
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.before("2.7")
+@pytest.mark.observed
+def test_anything_is_set_under_a_new_name():
+    """Something that is no module is refused for an existing child, and under a new name set as it is."""
+    net = nn.Sequential(nn.ReLU())
+
+    with pytest.raises(TypeError, match="cannot assign 'int' as child module '0'"):
+        net.set_submodule("0", 3)
+    net.set_submodule("depth", 3)
+
+    assert net.depth == 3
+
+
+@pytest.mark.since("2.7")
+def test_only_a_module_can_be_replaced():
+    """An existing attribute that is no module, such as a parameter or an empty slot, is not replaced."""
+    net = nn.Sequential(nn.Linear(2, 3))
+    net.add_module("head", None)
+
+    with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
+        net.set_submodule("0.weight", nn.ReLU())
+    with pytest.raises(AttributeError, match=r"`head` is not an nn.Module"):
+        net.set_submodule("head", nn.ReLU())
+
+    assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias"]
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.before("2.7")
+@pytest.mark.observed
+def test_a_parameter_gives_way_to_a_module():
+    """A module set under the name of a parameter takes its place."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    net.set_submodule("0.weight", nn.ReLU())
+
+    assert [name for name, _ in net.named_parameters()] == ["0.bias"]
+    assert [name for name, _ in net.named_modules()] == ["", "0", "0.weight"]
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.before("2.7")
+def test_an_empty_slot_can_be_filled():
+    """A child registered as ``None`` can be filled with a module."""
+    net = nn.Module()
+    net.add_module("head", None)
+
+    net.set_submodule("head", nn.ReLU())
+
+    assert type(net.head) is nn.ReLU
