@@ -143,11 +143,11 @@ def results_of(pieces: Iterable[Piece], jobs: int) -> Iterator[tuple[Any, str, A
                 return
             earliest = min(child.deadline for _, child in running.values())
             ready = wait(list(running), timeout=max(0.0, earliest - time.monotonic()))
-            for results in ready:
-                key, child = running.pop(results)
-                yield key, *child.receive()
             for results, (key, child) in list(running.items()):
-                if time.monotonic() > child.deadline:
+                if results in ready:
+                    del running[results]
+                    yield key, *child.receive()
+                elif time.monotonic() > child.deadline:
                     del running[results]
                     child.end()
                     yield key, TIMED_OUT, None

@@ -26,7 +26,7 @@ import pytest
 import torch
 from _pytest.runner import runtestprotocol
 
-from nnspec.clause import read_spec
+from nnspec.chapter import read_spec
 from nnspec.mutation_child import CRASHED, TIMED_OUT, Piece, limit_next, result_of, results_of
 from nnspec.mutation_targets import Change
 
@@ -90,7 +90,7 @@ class Reach:
                 self.by_line[line].append(nodeid)
 
     def clauses(self, change: Change) -> list[str]:
-        """The clauses that run the changed statement: those that noticed others there, then the short ones."""
+        """The clauses that run the changed statement, first those that noticed other changes there."""
         reached = {nodeid for line in change.lines for nodeid in self.by_line.get((change.path, line), ())}
         noticed = self.noticed[f"{change.file}:{change.function}"]
 
@@ -315,7 +315,7 @@ def _following(files: set[str]) -> Iterator[set[tuple[str, int]]]:
     finally:
         if files:
             sys.settrace(None)
-            threading.settrace(None)  # type: ignore[arg-type]
+            threading.settrace(None)
 
 
 def _import_quietly(modules: Iterable[str]) -> None:

@@ -257,7 +257,7 @@ class _Maker:
 
     def _compile_naming(self, names: list[str]) -> CodeType:
         """The code with names that the function closes over but does not use any more."""
-        uses = [ast.Expr(ast.Name(id=name, ctx=ast.Load())) for name in names]
+        uses: list[ast.stmt] = [ast.Expr(ast.Name(id=name, ctx=ast.Load())) for name in names]
         never = ast.If(test=ast.Constant(value=False), body=uses, orelse=[])
         self.definition.body.insert(0, ast.fix_missing_locations(ast.copy_location(never, self.definition)))
         try:

@@ -54,15 +54,16 @@ class Ranks:
     """``ranks(function, *args)`` calls ``function(rank, *args)`` on both and returns both results."""
 
     def __init__(self, folder, method):
-        self.folder, self.context, self.pair = folder, multiprocessing.get_context(method), []
+        self.folder, self.context = folder, multiprocessing.get_context(method)
+        self.processes, self.pipes = [], []
 
     def __call__(self, function, *args):
         unknown = function.__code__.co_freevars
         assert not unknown, f"{function.__name__} runs in another process: pass it {unknown} as arguments"
-        if not self.pair:
+        if not self.pipes:
             self.start()
         job = pickle.dumps((function.__module__, marshal.dumps(function.__code__), args))
-        for _, pipe in self.pair:
+        for pipe in self.pipes:
             with contextlib.suppress(OSError):
                 pipe.send_bytes(job)
         return self.results(PATIENCE)
@@ -71,7 +72,7 @@ class Ranks:
         assert not self.folder.exists(), f"{self.folder} is taken: the ranks meet in a folder of their own"
         self.folder.mkdir()
         for name in ("torch._dynamo", "torch.distributed.fsdp"):
-            importlib.import_module(name)  # slow: once here instead of in every rank
+            importlib.import_module(name)  # slow: once here instead of on every rank
         for rank in range(2):
             pipe, theirs = self.context.Pipe()
             process = self.context.Process(target=serve, args=(rank, theirs, self.folder), daemon=True)
@@ -79,20 +80,47 @@ class Ranks:
                 warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, about forking
                 process.start()
             theirs.close()
-            self.pair.append((process, pipe))
+            self.processes.append(process)
+            self.pipes.append(pipe)
         self.results(60 if self.context.get_start_method() == "spawn" else PATIENCE)
 
     def results(self, patience):
-        results, deadline = {}, time.monotonic() + patience
-        while len(results) < 2:
-            waiting = {pipe: rank for rank, (_, pipe) in enumerate(self.pair) if rank not in results}
-            for pipe in wait(waiting, deadline - time.monotonic()) or waiting:
-                rank = waiting[pipe]
-                try:
-                    error, results[rank] = pickle.loads(pipe.recv_bytes()) if pipe.poll() else (TimeoutError, "")
-                except (EOFError, ConnectionResetError):
-                    error = ChildProcessError
-                if error:
-                    self.stop()
-                    ...
-        return [results[0], results[1]]
+        results, waiting, deadline = [None, None], list(self.pipes), time.monotonic() + patience
+        while waiting:
+            pipe = (wait(waiting, deadline - time.monotonic()) or waiting)[0]
+            waiting.remove(pipe)
+            rank = self.pipes.index(pipe)
+            error, results[rank] = ChildProcessError, f"rank {rank} died, or gave no answer for {patience} s"
+            with contextlib.suppress(EOFError, ConnectionResetError):
+                if pipe.poll():
+                    error, results[rank] = pickle.loads(pipe.recv_bytes())
+            if error:
+                wrote = [
+                    f"{path.stem} wrote:\n{path.read_text()}" for path in sorted(self.folder.glob("*.txt"))
+                ]
+                self.stop()
+                raise error(results[rank]) from RuntimeError("\n".join(wrote))
+        return results
+
+    def stop(self):
+        for process, pipe in zip(self.processes, self.pipes, strict=True):
+            process.kill()
+            process.join()
+            pipe.close()
+        self.processes, self.pipes = [], []
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ranks(tmp_path_factory):
+    """Two processes that run the same function, each told its rank."""
+    ranks = Ranks(tmp_path_factory.mktemp("ranks") / "pair", "spawn" if torch.cuda.is_available() else "fork")
+    yield ranks
+    ranks.stop()
+
+
+@pytest.fixture
+def no_accelerator(monkeypatch):
+    """torch finds no accelerator, as on a machine without one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

@@ -96,17 +96,112 @@ def test_unexpected_keys_are_found_at_any_depth():
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.parametrize("key", ["0", "1.scale", "0.weight.scale", "scale.x"])
-def test_a_key_must_match_whole(key):
-    """A key that only begins or ends at the name of a submodule or parameter is unexpected.
+@pytest.mark.parametrize("key", ["0", "0.weight.x"], ids=["submodule", "behind_parameter"])
+def test_a_key_must_match_as_a_whole(key):
+    """A key that is the name of a submodule, or goes on behind a parameter's name, is unexpected.
 
-    Up to torch 2.3 the first part of a key was enough (:issue:`123510`, :pull:`124385`).
+    Up to torch 2.3 its first part was enough (:issue:`123510`, :pull:`124385`).
     """
-    net = nn.Sequential(nn.PReLU(), nn.PReLU())
-    net.scale = nn.Parameter(torch.rand(1))
-    net.register_module("1", None)
+    net = nn.Sequential(nn.PReLU())
 
-    result = net.load_state_dict({**net.state_dict(), "0": torch.rand(1), "0.weight.scale": torch.rand(1)}, strict=False)
-    again = net.load_state_dict({**net.state_dict(), "scale.x": torch.rand(1)}, strict=False)
+    result = net.load_state_dict({**net.state_dict(), key: torch.rand(1)}, strict=False)
 
-    assert key in [*result.unexpected_keys, *again.unexpected_keys]
+    assert result.unexpected_keys == [key]
+
+
+@pytest.mark.before("2.4")
+@pytest.mark.parametrize("key", ["0", "0.weight.x"], ids=["submodule", "behind_parameter"])
+def test_the_first_part_of_a_key_is_enough(key):
+    """A key that begins with the name of a submodule or parameter is passed over in silence."""
+    net = nn.Sequential(nn.PReLU())
+
+    result = net.load_state_dict({**net.state_dict(), key: torch.rand(1)}, strict=False)
+
+    assert result.unexpected_keys == []
+
+
+def test_a_key_of_an_entry_of_none_is_unexpected():
+    """A key whose parameter is ``None`` in the module is unexpected: loading does not create it."""
+    layer = nn.Linear(2, 3, bias=False)
+
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "bias"'):
+        layer.load_state_dict(nn.Linear(2, 3).state_dict())
+
+    assert layer.bias is None
+
+
+@pytest.mark.observed
+def test_keys_of_a_submodule_of_none_are_passed_over():
+    """Keys below a submodule that is ``None`` are passed over in silence, even with ``strict=True``."""
+    net = nn.Module()
+    net.register_module("head", None)
+
+    assert net.load_state_dict({"head.weight": torch.rand(1)}) == ([], [])
+
+
+def test_a_wrapper_prefix_matches_nothing():
+    """Saved from a wrapper, every key begins with ``module.``; with ``strict=False`` nothing is loaded.
+
+    The error disappears and the module keeps its random values.
+    """
+    wrapper = nn.Module()
+    wrapper.module = nn.Linear(2, 3)
+    layer = nn.Linear(2, 3)
+    before = layer.weight.detach().clone()
+
+    result = layer.load_state_dict(wrapper.state_dict(), strict=False)
+
+    assert result == (["weight", "bias"], ["module.weight", "module.bias"])
+    assert torch.equal(layer.weight, before)
+
+
+def test_a_wrapper_prefix_can_be_taken_off():
+    """:func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present` takes a prefix off in place.
+
+    Keys without the prefix stay as they are.
+    """
+    state = {"module.b": 1, "epoch": 2, "module.a.module.c": 3}
+
+    returned = consume_prefix_in_state_dict_if_present(state, "module.")
+
+    assert returned is None
+    assert state == {"b": 1, "epoch": 2, "a.module.c": 3}
+
+
+@pytest.mark.since("2.3")
+def test_a_prefix_is_taken_off_in_order():
+    """:func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present` keeps the order of the keys.
+
+    Up to torch 2.2 the keys were sorted.
+    """
+    state = {"module.b": 1, "module.a": 2}
+
+    consume_prefix_in_state_dict_if_present(state, "module.")
+
+    assert list(state) == ["b", "a"]
+
+
+@pytest.mark.since("2.3")
+def test_a_prefix_is_taken_off_the_metadata():
+    """Taking a prefix off a state dict also takes it off the names in its metadata.
+
+    Up to torch 2.2 the metadata kept it, so that versions were lost.
+    """
+    wrapper = nn.Module()
+    wrapper.module = nn.Sequential(nn.BatchNorm1d(2))
+    state = wrapper.state_dict()
+
+    consume_prefix_in_state_dict_if_present(state, "module.")
+
+    assert state._metadata == {"": {"version": 1}, "0": {"version": 2}}
+
+
+@pytest.mark.since("2.3")
+def test_other_metadata_stay():
+    """Names in the metadata that do not begin with the prefix stay when it is taken off."""
+    net = nn.ModuleDict({"modules": nn.ReLU(), "head": nn.ReLU()})
+    state = net.state_dict()
+
+    consume_prefix_in_state_dict_if_present(state, "module.")
+
+    assert list(state._metadata) == ["", "modules", "head"]

@@ -1,0 +1,219 @@
+"""Sequential: modules that run one after the other.
+
+A ``Sequential`` is a module whose children are its layers. It is built from positional modules or from
+an ``OrderedDict`` of names and modules, and calling it passes one value through all of them.
+"""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N3-06")
+def test_modules_run_in_the_order_given():
+    """A :class:`~torch.nn.Sequential` passes its input through its modules in the order given."""
+    net = nn.Sequential(nn.Softplus(), nn.Linear(2, 3), nn.Tanh())
+    x = torch.rand(4, 2)
+
+    expected = torch.tanh(net[1](nn.functional.softplus(x)))
+
+    assert torch.equal(net(x), expected)
+
+
+@pytest.mark.claim("N5-05")
+def test_positional_modules_are_numbered():
+    """Modules given by position are named ``"0"``, ``"1"`` and so on."""
+    relu, tanh = nn.ReLU(), nn.Tanh()
+    net = nn.Sequential(relu, tanh)
+
+    assert list(net.named_children()) == [("0", relu), ("1", tanh)]
+
+
+@pytest.mark.claim("N5-05")
+def test_an_ordered_dict_gives_the_names():
+    """One ``OrderedDict`` gives each module its name, by which it is also an attribute and printed."""
+    relu, tanh = nn.ReLU(), nn.Tanh()
+    net = nn.Sequential(OrderedDict([("second", tanh), ("first", relu)]))
+
+    assert list(net.named_children()) == [("second", tanh), ("first", relu)]
+    assert net.first is relu
+    assert repr(net) == "Sequential(\n  (second): Tanh()\n  (first): ReLU()\n)"
+
+
+@pytest.mark.claim("N5-05", "N4-10")
+def test_modules_may_be_added_by_name():
+    """A child named with ``add_module`` runs like the others and is indexed by its position."""
+    net = nn.Sequential()
+    net.add_module("block 0", nn.Sequential(nn.Sequential(nn.Linear(2, 3)), nn.ReLU()))
+    net.add_module("head", nn.Tanh())
+
+    assert net[0][0][0] is net.get_submodule("block 0.0.0")
+    assert net[1] is net.head
+    assert repr(net[1:]) == "Sequential(\n  (head): Tanh()\n)"
+
+
+@pytest.mark.parametrize("layers", [[nn.ReLU()], {"act": nn.ReLU()}], ids=["list", "dict"])
+def test_a_list_or_plain_dict_is_no_module(layers):
+    """A list or a plain dict is refused; a list of layers is passed as ``Sequential(*layers)``."""
+    with pytest.raises(TypeError, match=f"^{type(layers).__name__} is not a Module subclass$"):
+        nn.Sequential(layers)
+
+
+def test_an_ordered_dict_stands_alone():
+    """An ``OrderedDict`` next to other arguments is refused as no module."""
+    with pytest.raises(TypeError, match=r"collections\.OrderedDict is not a Module subclass"):
+        nn.Sequential(OrderedDict(act=nn.ReLU()), nn.Tanh())
+
+
+def test_an_empty_sequential_returns_its_input():
+    """An empty ``Sequential`` returns the very object that it is called with."""
+    x = torch.rand(2, 3)
+
+    assert nn.Sequential()(x) is x
+
+
+def test_one_value_goes_in():
+    """A ``Sequential`` is called with exactly one value; a tuple counts as one and is passed on as it is."""
+
+    class Swap(nn.Module):
+        def forward(self, pair):
+            return pair[1], pair[0]
+
+    assert nn.Sequential(Swap(), Swap(), Swap())((3, 7)) == (7, 3)
+    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+        nn.Sequential(Swap())(3, 7)
+
+
+def test_layers_are_called_not_forwarded():
+    """The layers are called as modules, so their hooks run."""
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    calls = []
+    for layer in net:
+        layer.register_forward_hook(lambda module, args, output: calls.append(type(module)))
+
+    net(torch.rand(2))
+
+    assert calls == [nn.ReLU, nn.Tanh]
+
+
+def test_a_module_may_run_twice():
+    """A module given twice runs twice, and its parameters are there once."""
+    double = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(double.weight, 3.0)
+    net = nn.Sequential(double, double)
+
+    assert net(torch.tensor([5.0])).item() == 45.0
+    assert len(list(net.parameters())) == 1
+
+
+@pytest.mark.observed
+def test_an_empty_slot_cannot_run():
+    """``None`` is accepted among the modules, but fails when the ``Sequential`` is called."""
+    net = nn.Sequential(nn.ReLU(), None)
+
+    assert len(net) == 2
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+        net(torch.rand(2))
+
+
+@pytest.mark.claim("N2-02")
+def test_it_has_every_store_of_a_module():
+    """A ``Sequential`` is a module like any other and has a store of parameters, too."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    assert isinstance(net, nn.Module)
+    assert list(net._modules) == ["0"]
+    assert list(net._parameters) == []
+
+
+@pytest.mark.claim("N2-03")
+def test_its_own_store_of_parameters_is_empty():
+    """As built, a ``Sequential`` holds no parameters of its own: those of its layers are in the layers."""
+    net = nn.Sequential(nn.Linear(2, 3))
+
+    assert list(net.named_parameters(recurse=False)) == []
+    assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias"]
+
+
+@pytest.mark.claim("N2-03")
+def test_a_parameter_may_be_set_on_it():
+    """A parameter can be set on a ``Sequential`` itself; it is walked, but does not take part in the run."""
+    net = nn.Sequential(nn.ReLU())
+    net.scale = nn.Parameter(torch.rand(2))
+
+    assert [name for name, _ in net.named_parameters()] == ["scale"]
+    assert len(net) == 1
+    assert torch.equal(net(torch.tensor([-3.0, 5.0])), torch.tensor([0.0, 5.0]))
+
+
+@pytest.mark.observed
+def test_a_module_set_on_it_becomes_a_layer():
+    """A module set as an attribute of a ``Sequential`` becomes its last layer and runs."""
+    net = nn.Sequential(nn.ReLU())
+    net.act = nn.Tanh()
+
+    assert [type(layer) for layer in net] == [nn.ReLU, nn.Tanh]
+    assert torch.equal(net(torch.tensor([0.5])), torch.tanh(torch.tensor([0.5])))
+
+
+@pytest.mark.claim("N2-04", "N2-05")
+def test_a_block_around_a_sequential():
+    """A block that only holds a ``Sequential`` has one child, and no parameters of its own.
+
+    The child is the same object by attribute and in the store.
+    """
+    block = nn.Module()
+    block.doubleconv = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
+
+    assert list(block._parameters) == []
+    assert list(block._modules) == ["doubleconv"]
+    assert block.doubleconv[0] is block._modules["doubleconv"][0]
+
+
+def test_len_counts_the_layers():
+    """``len(net)`` is the number of layers."""
+    assert [len(nn.Sequential()), len(nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh(), nn.GELU())))] == [
+        0,
+        2,
+    ]
+
+
+@pytest.mark.observed
+def test_an_empty_sequential_is_false():
+    """An empty ``Sequential`` is false, as an empty list is.
+
+    ``if self.head:`` skips an empty head; ``if self.head is not None:`` does not.
+    """
+    assert [bool(nn.Sequential()), bool(nn.Sequential(nn.ReLU()))] == [False, True]
+
+
+def test_iteration_yields_each_place():
+    """Iterating yields the layers in order, and a repeated one each time, unlike ``children()``."""
+    relu, tanh = nn.ReLU(), nn.Tanh()
+    net = nn.Sequential(relu, tanh, relu)
+
+    assert list(net) == [relu, tanh, relu]
+    assert list(reversed(net)) == [relu, tanh, relu][::-1]
+    assert list(net.children()) == [relu, tanh]
+
+
+@pytest.mark.observed
+def test_in_asks_for_the_very_layer():
+    """``layer in net`` asks whether that very object is a layer, not one like it, and not a name."""
+    relu = nn.ReLU()
+    net = nn.Sequential(relu, nn.Sequential(nn.Tanh()))
+
+    assert [relu in net, nn.ReLU() in net, net[1][0] in net, "0" in net] == [True, False, False, False]
+
+
+@pytest.mark.observed
+def test_dir_leaves_numbers_out():
+    """``dir(net)`` lists children by their name, except for names that are numbers."""
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    net.add_module("head", nn.GELU())
+
+    assert {"head", "append", "training"} <= set(dir(net))
+    assert [name for name in dir(net) if name.isdigit()] == []
+    assert getattr(net, "1") is net[1]

@@ -1,0 +1,225 @@
+"""Indexing, slicing and deleting layers of a Sequential.
+
+An index counts positions, not names. After a deletion the layers are numbered afresh; after slicing they
+keep the names they had.
+"""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_an_index_counts_from_either_end():
+    """``net[i]`` is the layer at that position, counted from the end if negative."""
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    net = nn.Sequential(relu, tanh, gelu)
+
+    assert [net[0], net[1], net[2]] == [relu, tanh, gelu]
+    assert [net[-3], net[-2], net[-1]] == [relu, tanh, gelu]
+
+
+@pytest.mark.claim("N4-10")
+def test_nested_layers_are_indexed_in_turn():
+    """A layer of a nested ``Sequential`` is reached by one index after the other."""
+    inner = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    net = nn.Sequential(OrderedDict([("stem", nn.Tanh()), ("body", nn.Sequential(nn.GELU(), inner))]))
+
+    assert net[1][1][0] is inner[0]
+    assert net[-1][1][-1] is inner[1]
+
+
+@pytest.mark.parametrize("index", [3, -4])
+def test_an_index_out_of_range_is_refused(index):
+    """An index past either end is an IndexError, to get, to set and to delete."""
+    net = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.GELU())
+
+    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+        net[index]
+    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+        net[index] = nn.Tanh()
+    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+        del net[index]
+
+
+@pytest.mark.observed
+def test_an_index_is_an_integer_or_like_one():
+    """An index may be anything that stands for an integer, such as a tensor of one, but no float or name."""
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+
+    assert net[torch.tensor(1)] is net[1]
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        net[1.0]
+    with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
+        net["0"]
+
+
+def test_a_slice_is_a_sequential_of_the_same_layers():
+    """A slice is a new ``Sequential`` that holds the very same layers."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4), nn.Tanh())
+
+    head = net[:-1]
+
+    assert type(head) is nn.Sequential
+    assert list(head) == [net[0], net[1], net[2]]
+    assert list(net[::-2]) == [net[3], net[1]]
+    assert list(net[9:]) == []
+    assert len(net) == 4
+
+
+@pytest.mark.question("Q23")
+@pytest.mark.observed
+def test_a_slice_keeps_the_names():
+    """The layers of a slice keep the names they had, so its first name need not be ``"0"``."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
+
+    assert [name for name, _ in net[1:].named_children()] == ["1", "2"]
+    assert list(net[1:].state_dict()) == ["2.weight", "2.bias"]
+
+
+@pytest.mark.question("Q23")
+@pytest.mark.observed
+def test_append_to_a_slice_may_overwrite():
+    """Appending to a slice names the layer by the number of layers, and may so overwrite the last one.
+
+    ``nn.Sequential(*net[1:])`` numbers the layers afresh and is safe to append to.
+    """
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    tail = nn.Sequential(relu, relu, tanh)[1:]
+    safe = nn.Sequential(*tail)
+
+    tail.append(gelu)
+    safe.append(gelu)
+
+    assert list(tail.named_children()) == [("1", relu), ("2", gelu)]
+    assert list(safe.named_children()) == [("0", relu), ("1", tanh), ("2", gelu)]
+
+
+@pytest.mark.observed
+def test_a_slice_of_a_subclass_calls_its_constructor():
+    """A slice of a subclass calls the subclass with one ``OrderedDict``, which it must accept."""
+
+    class Stack(nn.Sequential):
+        pass
+
+    class Block(nn.Sequential):
+        def __init__(self, width, depth):
+            super().__init__(*(nn.Linear(width, width) for _ in range(depth)))
+
+    assert type(Stack(nn.ReLU(), nn.Tanh())[:1]) is Stack
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'depth'"):
+        Block(2, depth=3)[:1]
+
+
+def test_assignment_replaces_and_keeps_the_name():
+    """``net[i] = layer`` replaces the layer at that position; name and order stay."""
+    net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("body", nn.Tanh()), ("head", nn.ReLU())]))
+    stem, gelu, elu = net[0], nn.GELU(), nn.ELU()
+
+    net[1] = gelu
+    net[-1] = elu
+
+    assert list(net.named_children()) == [("stem", stem), ("body", gelu), ("head", elu)]
+
+
+def test_only_a_module_or_none_is_assigned():
+    """Assigning something that is neither a module nor ``None`` is refused, and so is a slice."""
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+
+    with pytest.raises(TypeError, match=r"cannot assign 'int' as child module '1' \(torch.nn.Module or None"):
+        net[1] = 3
+    with pytest.raises(TypeError, match="'slice' object cannot be interpreted as an integer"):
+        net[0:1] = [nn.GELU()]
+    net[0] = None
+
+    assert [net[0], type(net[1])] == [None, nn.Tanh]
+
+
+@pytest.mark.question("Q23")
+def test_deletion_numbers_the_rest_afresh():
+    """After ``del net[i]`` the remaining layers are numbered afresh, so that append does not overwrite.
+
+    The keys of the state change with the names.
+    """
+    relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
+    net = nn.Sequential(relu, tanh, gelu)
+
+    del net[1]
+    assert list(net.named_children()) == [("0", relu), ("1", gelu)]
+
+    net.append(elu)
+    assert list(net.named_children()) == [("0", relu), ("1", gelu), ("2", elu)]
+
+
+def test_deletion_counts_from_the_end():
+    """``del net[-2]`` deletes the last layer but one."""
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    net = nn.Sequential(relu, tanh, gelu)
+
+    del net[-2]
+
+    assert list(net.named_children()) == [("0", relu), ("1", gelu)]
+
+
+def test_a_slice_is_deleted():
+    """``del net[a:b:c]`` deletes every layer of the slice and numbers the rest afresh."""
+    layers = [nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU(), nn.SELU()]
+    net = nn.Sequential(*layers)
+
+    del net[1::2]
+    assert list(net.named_children()) == [("0", layers[0]), ("1", layers[2]), ("2", layers[4])]
+
+    del net[:2]
+    assert list(net.named_children()) == [("0", layers[4])]
+
+
+@pytest.mark.question("Q23")
+@pytest.mark.observed
+def test_deletion_replaces_names_by_numbers():
+    """A deletion takes the names that an ``OrderedDict`` gave away from all remaining layers."""
+    net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("body", nn.Tanh()), ("head", nn.GELU())]))
+    stem, head = net.stem, net.head
+
+    del net[1]
+
+    assert list(net.named_children()) == [("0", stem), ("1", head)]
+    assert hasattr(net, "head") is False
+
+
+@pytest.mark.question("Q23")
+@pytest.mark.observed
+def test_delattr_numbers_nothing():
+    """Deleting a layer as an attribute leaves a gap in the numbers, and append then overwrites.
+
+    Use ``del net[1]`` instead of ``delattr(net, "1")``.
+    """
+    relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
+    net = nn.Sequential(relu, tanh, gelu)
+
+    delattr(net, "1")
+    net.append(elu)
+
+    assert list(net.named_children()) == [("0", relu), ("2", elu)]
+
+
+@pytest.mark.observed
+def test_pop_returns_what_it_removes():
+    """``net.pop(i)`` removes a layer and returns it; of a slice it returns a ``Sequential``."""
+    relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
+    net = nn.Sequential(relu, tanh, gelu, elu)
+
+    assert net.pop(1) is tanh
+    assert list(net.named_children()) == [("0", relu), ("1", gelu), ("2", elu)]
+    assert list(net.pop(slice(1, None)).named_children()) == [("1", gelu), ("2", elu)]
+    assert list(net.named_children()) == [("0", relu)]
+
+
+@pytest.mark.observed
+def test_pop_needs_to_be_told_which():
+    """:meth:`~torch.nn.Sequential.pop` has no default, unlike that of a list; ``pop(-1)`` takes the last."""
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
+        net.pop()
+    assert type(net.pop(-1)) is nn.Tanh

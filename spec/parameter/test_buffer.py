@@ -1,0 +1,195 @@
+"""``nn.Buffer``: a tensor that a module registers as a buffer when it is assigned.
+
+It is to buffers what :class:`~torch.nn.parameter.Parameter` is to parameters, and came with torch 2.5
+(:pull:`125971`). What it makes is a plain tensor that carries a flag.
+"""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.question("Q31")
+@pytest.mark.before("2.5")
+def test_there_is_no_buffer_class():
+    """``torch.nn`` has no ``Buffer``: only :meth:`~torch.nn.Module.register_buffer` makes a buffer."""
+    assert hasattr(nn, "Buffer") is False
+
+
+@pytest.mark.question("Q31")
+@pytest.mark.since("2.5")
+def test_an_assigned_buffer_is_registered():
+    """Assigning a :class:`~torch.nn.parameter.Buffer` to a module registers a buffer (:issue:`35735`)."""
+    net = nn.Module()
+    mean = nn.Buffer(torch.tensor([1.5, 2.5]))
+
+    net.mean = mean
+
+    assert net.mean is mean
+    assert [(name, buffer.tolist()) for name, buffer in net.named_buffers()] == [("mean", [1.5, 2.5])]
+    assert (list(net.parameters()), list(net.state_dict())) == ([], ["mean"])
+
+
+@pytest.mark.question("Q31")
+@pytest.mark.since("2.5")
+def test_an_assigned_tensor_is_not_registered():
+    """A plain tensor assigned to a module is no buffer, even next to a :class:`~torch.nn.parameter.Buffer`."""
+    net = nn.Module()
+
+    net.mean, net.last = nn.Buffer(torch.rand(2)), torch.rand(2)
+
+    assert [name for name, _ in net.named_buffers()] == ["mean"]
+
+
+@pytest.mark.since("2.5")
+def test_persistent_false_keeps_it_out_of_the_state():
+    """A :class:`~torch.nn.parameter.Buffer` with ``persistent=False`` is a buffer but not in the state dict."""
+    net = nn.Module()
+
+    net.mean, net.cache = nn.Buffer(torch.rand(2)), nn.Buffer(torch.rand(3), persistent=False)
+
+    assert [name for name, _ in net.named_buffers()] == ["mean", "cache"]
+    assert list(net.state_dict()) == ["mean"]
+    assert (net.mean.persistent, net.cache.persistent) == (True, False)
+
+
+@pytest.mark.since("2.5")
+def test_persistent_is_a_keyword():
+    """``persistent`` is a keyword: a second positional argument ends in a ``TypeError``."""
+    make = nn.Buffer
+
+    with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
+        make(torch.rand(2), False)
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_its_type_is_plain_tensor():
+    """A :class:`~torch.nn.parameter.Buffer` is a plain tensor with a flag: ``isinstance`` looks at the flag."""
+    mean = nn.Buffer(torch.tensor([1.5, 2.5]))
+
+    assert type(mean) is torch.Tensor
+    assert [isinstance(mean, kind) for kind in (nn.Buffer, nn.Parameter)] == [True, False]
+    assert isinstance(torch.rand(2), nn.Buffer) is False
+    assert nn.Buffer.__mro__[:2] == (nn.parameter.Buffer, torch.Tensor)
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_the_flag_of_a_buffer_decides():
+    """A tensor whose ``_is_buffer`` is true passes for a buffer; a false flag, or a flag on no tensor, does not."""
+
+    class Impostor:
+        _is_buffer = True
+
+    flagged, unflagged = torch.rand(2), torch.rand(2)
+    flagged._is_buffer, unflagged._is_buffer = True, False
+
+    assert [isinstance(value, nn.Buffer) for value in (flagged, unflagged, Impostor())] == [True, False, False]
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_a_subclass_of_buffer_is_never_met():
+    """No buffer passes for an instance of a subclass of :class:`~torch.nn.parameter.Buffer`."""
+
+    class Running(nn.Buffer):
+        pass
+
+    assert [isinstance(made(torch.rand(2)), Running) for made in (nn.Buffer, Running)] == [False, False]
+
+
+@pytest.mark.since("2.5")
+def test_a_buffer_requires_no_grad_of_its_own():
+    """A :class:`~torch.nn.parameter.Buffer` takes ``requires_grad`` from its tensor: normally ``False``."""
+    learned = torch.rand(2, requires_grad=True)
+
+    assert [nn.Buffer(torch.rand(2)).requires_grad, nn.Buffer(learned).requires_grad] == [False, True]
+
+
+@pytest.mark.since("2.5")
+def test_a_buffer_shares_the_storage_of_its_tensor():
+    """A :class:`~torch.nn.parameter.Buffer` is a leaf on the storage of its tensor, which stays a plain one."""
+    values = torch.tensor([1.5, 2.5], requires_grad=True)
+    result = values * 2
+
+    mean = nn.Buffer(result)
+
+    assert (mean.data_ptr(), mean.is_leaf) == (result.data_ptr(), True)
+    assert isinstance(result, nn.Buffer) is False
+
+
+@pytest.mark.since("2.5")
+def test_a_buffer_may_hold_integers():
+    """A :class:`~torch.nn.parameter.Buffer` may hold integers, and without data it is empty."""
+    assert (nn.Buffer(torch.arange(3)).dtype, nn.Buffer().shape) == (torch.int64, (0,))
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_results_from_a_buffer_are_none():
+    """What is computed from a :class:`~torch.nn.parameter.Buffer`, or moved, is a plain tensor and no buffer."""
+    mean = nn.Buffer(torch.rand(2))
+
+    results = (mean * 2, mean.clone(), mean.detach(), mean.to(torch.float64))
+
+    assert [isinstance(result, nn.Buffer) for result in results] == [False] * 4
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_a_buffer_prints_like_a_tensor():
+    """A :class:`~torch.nn.parameter.Buffer` prints like a plain tensor."""
+    assert repr(nn.Buffer(torch.tensor([1.5, 2.5]))) == "tensor([1.5000, 2.5000])"
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+@pytest.mark.parametrize(
+    "twin_of", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["deep copy", "pickle"]
+)
+def test_a_copied_buffer_is_a_buffer(twin_of):
+    """A deep copy and a pickle of a :class:`~torch.nn.parameter.Buffer` are buffers, persistent or not as before."""
+    cache = nn.Buffer(torch.tensor([1.5, 2.5]), persistent=False)
+
+    twin = twin_of(cache)
+
+    assert (isinstance(twin, nn.Buffer), twin.persistent, twin.tolist()) == (True, False, [1.5, 2.5])
+    assert twin.data_ptr() != cache.data_ptr()
+
+
+@pytest.mark.since("2.5")
+def test_a_tensor_subclass_stays_one():
+    """A :class:`~torch.nn.parameter.Buffer` built from a tensor subclass is of that subclass."""
+
+    class Tagged(torch.Tensor):
+        pass
+
+    mean = nn.Buffer(torch.rand(2).as_subclass(Tagged))
+
+    assert (type(mean), isinstance(mean, nn.Buffer)) == (Tagged, True)
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_parameter_and_buffer_exclude_each_other():
+    """A parameter built from a buffer is no buffer, and a buffer built from a parameter is no parameter."""
+    weight, mean = nn.Parameter(nn.Buffer(torch.rand(2))), nn.Buffer(nn.Parameter(torch.rand(2)))
+
+    assert [isinstance(weight, kind) for kind in (nn.Parameter, nn.Buffer)] == [True, False]
+    assert [isinstance(mean, kind) for kind in (nn.Parameter, nn.Buffer)] == [False, True]
+
+
+@pytest.mark.since("2.5")
+def test_no_buffer_in_the_place_of_a_parameter():
+    """A :class:`~torch.nn.parameter.Buffer` cannot be assigned to the name of a parameter."""
+    layer = nn.Linear(2, 3)
+    mean = nn.Buffer(torch.rand(3))
+
+    with pytest.raises(TypeError, match="as parameter 'bias' .*torch.nn.Parameter or None expected"):
+        layer.bias = mean
+
+    assert type(layer.bias) is nn.Parameter

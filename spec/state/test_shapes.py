@@ -1,0 +1,131 @@
+"""What happens where the shapes in the state dict and in the module differ.
+
+Shapes have to be the same: nothing is broadcast, cut or filled up.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.question("Q53")
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_size_mismatch_raises(strict):
+    """Another shape is an error that names the key and both shapes, also with ``strict=False``.
+
+    ``strict`` is about keys only. To load the rest, leave such keys out of the dict (:issue:`40859`).
+    """
+    state = {"weight": torch.rand(4, 2), "bias": torch.rand(3)}
+
+    with pytest.raises(RuntimeError) as caught:
+        nn.Linear(2, 3).load_state_dict(state, strict=strict)
+
+    assert str(caught.value) == (
+        "Error(s) in loading state_dict for Linear:\n\tsize mismatch for weight: copying a param with shape "
+        "torch.Size([4, 2]) from checkpoint, the shape in current model is torch.Size([3, 2])."
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [((3,), (1,)), ((1,), ()), ((), (1, 1)), ((2, 3), (3, 2)), ((6,), (2, 3)), ((2,), (1, 2))]
+)
+def test_shapes_are_not_adapted(ours, theirs):
+    """Neither a shape that broadcasts nor one with as many elements is taken."""
+    net = nn.Module()
+    net.scale = nn.Parameter(torch.full(ours, 5.0))
+
+    with pytest.raises(RuntimeError, match="size mismatch for scale"):
+        net.load_state_dict({"scale": torch.full(theirs, 7.0)})
+
+    assert torch.equal(net.scale, torch.full(ours, 5.0))
+
+
+@pytest.mark.question("Q53")
+def test_what_fits_can_be_picked_by_shape():
+    """With the mismatched keys left out and ``strict=False`` the rest of a state dict is loaded."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    ours, state = net.state_dict(), nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 5)).state_dict()
+
+    fitting = {key: value for key, value in state.items() if value.shape == ours[key].shape}
+    result = net.load_state_dict(fitting, strict=False)
+
+    assert result == (["1.weight", "1.bias"], [])
+    assert torch.equal(net[0].weight, state["0.weight"])
+
+
+def test_a_mismatched_key_is_not_missing():
+    """A key of another shape is neither missing nor unexpected."""
+    with pytest.raises(RuntimeError) as caught:
+        nn.PReLU().load_state_dict({"weight": torch.rand(2)})
+
+    assert "key(s)" not in str(caught.value)
+
+
+@pytest.mark.observed
+def test_one_element_loads_into_a_scalar():
+    """A 1-D tensor of one element loads into a scalar, as torch 0.3 saved scalars so."""
+    net = nn.Module()
+    net.scale = nn.Parameter(torch.tensor(5.0))
+
+    net.load_state_dict({"scale": torch.tensor([7.0])})
+
+    assert (net.scale.shape, net.scale.item()) == ((), 7.0)
+
+
+@pytest.mark.question("Q55")
+@pytest.mark.since("2.10")
+def test_several_elements_do_not_load_into_a_scalar():
+    """A 1-D tensor of several elements does not load into a scalar: it is a size mismatch.
+
+    Up to torch 2.9 its first element was taken in silence (:issue:`165873`, :pull:`166335`).
+    """
+    net = nn.Module()
+    net.scale = nn.Parameter(torch.tensor(5.0))
+
+    with pytest.raises(RuntimeError, match=r"size mismatch for scale: .* torch.Size\(\[2\]\) from checkpoint"):
+        net.load_state_dict({"scale": torch.tensor([7.0, 8.0])})
+
+
+@pytest.mark.question("Q55")
+@pytest.mark.before("2.10")
+@pytest.mark.observed
+def test_a_scalar_takes_the_first_element():
+    """A scalar parameter takes the first element of a 1-D tensor of any length, in silence."""
+    net = nn.Module()
+    net.scale = nn.Parameter(torch.tensor(5.0))
+
+    net.load_state_dict({"scale": torch.tensor([7.0, 8.0])})
+
+    assert net.scale.item() == 7.0
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_a_lazy_module_takes_the_shape():
+    """A lazy module that was not run yet takes the shapes of the state dict."""
+    layer = nn.LazyLinear(3)
+    state = nn.Linear(2, 3).state_dict()
+
+    layer.load_state_dict(state)
+
+    assert layer.weight.shape == (3, 2)
+    assert torch.equal(layer.weight, state["weight"])
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_a_lazy_state_does_not_load_into_a_built_layer():
+    """The state dict of a lazy module that was not run does not load into a layer with shapes."""
+    state = nn.LazyLinear(3).state_dict()
+
+    with pytest.raises(RuntimeError, match="trying to load an uninitialized parameter into an initialized one"):
+        nn.Linear(2, 3).load_state_dict(state)
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_a_lazy_state_loads_into_a_lazy_module():
+    """The state dict of a lazy module that was not run loads into another, which stays lazy."""
+    layer = nn.LazyLinear(3)
+
+    result = layer.load_state_dict(nn.LazyLinear(3).state_dict())
+
+    assert result == ([], [])
+    assert layer.has_uninitialized_params() is True
