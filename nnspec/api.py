@@ -48,6 +48,12 @@ def exists(target: str) -> bool:
 _NOTHING: Any = object()
 
 
+def find(target: str) -> Any:
+    """What a dotted name leads to on this torch, ``None`` if it leads nowhere."""
+    found = _found(target)
+    return None if found is _NOTHING else found
+
+
 def _found(target: str) -> Any:
     """What a dotted name leads to, ``_NOTHING`` if it leads nowhere."""
     parts = target.split(".")

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import os
 import sys
 import tempfile
 import threading
@@ -143,6 +144,7 @@ class Measurement:
             MutationError: the clauses cannot be collected, or do not all hold without a change.
             KeyboardInterrupt: it was interrupted; no process is left.
         """
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a process that knows a GPU cannot be forked
         with tempfile.TemporaryDirectory(prefix="nnspec-") as scratch:
             options = ["-q", "-s", "-p", "nnspec.plugin", "--device", "cpu", f"--basetemp={scratch}/pytest"]
             options += [option for name in UNUSED_PLUGINS for option in ("-p", f"no:{name}")]
@@ -169,6 +171,8 @@ class Measurement:
                 self._try_all(session.items)
         except MutationError as error:
             self.problem = str(error)
+        finally:
+            gc.unfreeze()
         return True
 
     def _try_all(self, items: list[pytest.Item]) -> None:

@@ -32,8 +32,8 @@ def test_append_names_by_the_number_of_layers():
 
 
 def test_append_takes_modules_only():
-    """Something that is no module cannot be appended."""
-    with pytest.raises(TypeError, match="^torch.FloatTensor is not a Module subclass$"):
+    """Only a module can be appended."""
+    with pytest.raises(TypeError, match=r"^torch\.FloatTensor is not a Module subclass$"):
         nn.Sequential().append(torch.rand(2))
 
 
@@ -104,7 +104,7 @@ def test_insert_needs_numbered_layers():
     ids=["list", "iterator", "ModuleList", "Sequential"],
 )
 def test_extend_takes_any_iterable(kind):
-    """:meth:`~torch.nn.Sequential.extend` appends every layer of an iterable and returns the ``Sequential``."""
+    """:meth:`~torch.nn.Sequential.extend` appends each layer of an iterable, and returns the net itself."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     net = nn.Sequential(relu)
 
@@ -155,8 +155,10 @@ def test_plus_takes_a_sequential_only(other):
 @pytest.mark.observed
 def test_nothing_but_a_sequential_comes_first():
     """A list on the left of ``+`` is refused as well."""
+    net = nn.Sequential(nn.Tanh())
+
     with pytest.raises(TypeError, match="can only concatenate list"):
-        [nn.ReLU()] + nn.Sequential(nn.Tanh())
+        [nn.ReLU()] + net  # noqa: RUF005
 
 
 def test_plus_equals_extends_in_place():

@@ -1,7 +1,7 @@
 """Loading by assignment: the module takes the tensors of the state dict themselves.
 
-``load_state_dict(state, assign=True)``, since torch 2.1 (:pull:`102212`), saves the copy. What the tensors in the
-dict are (dtype, device, memory), the module then has.
+``load_state_dict(state, assign=True)``, since torch 2.1 (:pull:`102212`), saves the copy. What the tensors
+in the dict are (dtype, device, memory), the module then has.
 """
 
 import re
@@ -173,7 +173,7 @@ def test_keys_must_agree_when_assigning():
     assert (layer.weight.device.type, layer.bias.device.type) == ("meta", "cpu")
 
 
-@pytest.mark.since("2.3")
+@pytest.mark.since("2.1")
 def test_integers_cannot_be_assigned_to_a_trainable_parameter():
     """With ``assign=True`` an integer tensor cannot become a trainable parameter: the error names it."""
     state = {"weight": torch.tensor([[1, 2], [3, 4], [5, 6]]), "bias": torch.rand(3)}
@@ -181,9 +181,9 @@ def test_integers_cannot_be_assigned_to_a_trainable_parameter():
     with pytest.raises(RuntimeError) as caught:
         nn.Linear(2, 3).load_state_dict(state, assign=True)
 
-    assert re.findall('While copying the parameter named "(.*)", .*exception occurred : (.*)', str(caught.value)) == [
-        ("weight", "('Only Tensors of floating point and complex dtype can require gradients',).")
-    ]
+    assert re.findall(
+        'While copying the parameter named "(.*)", .*exception occurred : (.*)', str(caught.value)
+    ) == [("weight", "('Only Tensors of floating point and complex dtype can require gradients',).")]
 
 
 @pytest.mark.since("2.1")
@@ -192,7 +192,9 @@ def test_each_module_is_told_to_assign():
     """Modules and hooks learn of ``assign=True`` from ``assign_to_params_buffers`` in the metadata."""
     seen = []
     net = nn.Sequential(nn.ReLU())
-    net[0]._register_load_state_dict_pre_hook(lambda state, prefix, metadata, *rest: seen.append(dict(metadata)))
+    net[0]._register_load_state_dict_pre_hook(
+        lambda state, prefix, metadata, *rest: seen.append(dict(metadata))
+    )
 
     net.load_state_dict({}, assign=True)
     net.load_state_dict({}, assign=False)

@@ -79,7 +79,7 @@ def test_an_override_without_keywords_fails():
         def state_dict(self, *args):
             return super().state_dict(*args)
 
-    with pytest.raises(TypeError, match="state_dict.* got an unexpected keyword argument"):
+    with pytest.raises(TypeError, match=r"state_dict\(\) got an unexpected keyword argument"):
         nn.ModuleDict({"part": Part()}).state_dict()
 
 
@@ -90,7 +90,7 @@ def test_positional_arguments_warn_of_the_future():
 
     An override that passes its arguments on by position to ``super()`` gives it at every call.
     """
-    with pytest.warns(FutureWarning, match="Positional args are being deprecated, use kwargs instead") as caught:
+    with pytest.warns(FutureWarning, match="Positional args are being deprecated, use kw") as caught:
         nn.Linear(2, 3).state_dict({})
 
     assert [warning.filename for warning in caught] == [__file__]

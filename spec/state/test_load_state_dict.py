@@ -14,7 +14,7 @@ from torch import nn
 def test_values_are_copied():
     """:meth:`~torch.nn.Module.load_state_dict` copies values into the parameters the module has.
 
-    The parameters stay the same objects with the same memory, so an optimizer made before goes on training them.
+    The parameters stay the same objects with the same memory, so an optimizer goes on training them.
     """
     layer = nn.Linear(2, 3, bias=False)
     weight, place = layer.weight, layer.weight.data_ptr()
@@ -72,7 +72,9 @@ def test_the_result_is_a_named_tuple():
     """The result is a named tuple of two lists, ``missing_keys`` and ``unexpected_keys``."""
     layer = nn.Linear(2, 3)
 
-    missing, unexpected = layer.load_state_dict({"weight": torch.rand(3, 2), "scale": torch.rand(1)}, strict=False)
+    missing, unexpected = layer.load_state_dict(
+        {"weight": torch.rand(3, 2), "scale": torch.rand(1)}, strict=False
+    )
 
     assert (missing, unexpected) == (["bias"], ["scale"])
     assert layer.load_state_dict({}, strict=False)._fields == ("missing_keys", "unexpected_keys")
@@ -201,7 +203,9 @@ def test_what_fits_is_loaded_before_the_error():
 def test_a_value_that_is_no_tensor_is_refused(strict):
     """A value that is no tensor is an error that names its key and type, also with ``strict=False``."""
     with pytest.raises(RuntimeError) as caught:
-        nn.Sequential(nn.Linear(1, 2)).load_state_dict({"0.weight": [2.0], "0.bias": torch.rand(2)}, strict=strict)
+        nn.Sequential(nn.Linear(1, 2)).load_state_dict(
+            {"0.weight": [2.0], "0.bias": torch.rand(2)}, strict=strict
+        )
 
     assert str(caught.value) == (
         'Error(s) in loading state_dict for Sequential:\n\tWhile copying the parameter named "0.weight", '
@@ -220,8 +224,9 @@ def test_a_failing_copy_is_reported(strict):
         net.load_state_dict({"row": torch.ones(3), "last": torch.tensor([5.0])}, strict=strict)
 
     assert str(caught.value).startswith(
-        'Error(s) in loading state_dict for Module:\n\tWhile copying the parameter named "row", whose dimensions '
-        "in the model are torch.Size([3]) and whose dimensions in the checkpoint are torch.Size([3]), "
+        'Error(s) in loading state_dict for Module:\n\tWhile copying the parameter named "row", '
+        "whose dimensions in the model are torch.Size([3]) "
+        "and whose dimensions in the checkpoint are torch.Size([3]), "
         "an exception occurred : ('unsupported operation"
     )
     assert net.last.tolist() == [5.0]

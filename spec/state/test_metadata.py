@@ -1,7 +1,7 @@
 """The metadata of a state dict: a version for every module.
 
-A state dict carries the version of each module's layout, so that a newer class can read what an older one saved.
-It is kept in the attribute ``_metadata`` of the dict and is easily lost.
+A state dict carries the version of each module's layout, so that a newer class can read what an older
+one saved. It is kept in the attribute ``_metadata`` of the dict and is easily lost.
 """
 
 import copy
@@ -41,7 +41,7 @@ def test_a_class_has_a_version():
 
 @pytest.mark.observed
 def test_which_copies_keep_the_metadata():
-    """``copy.copy`` and ``copy.deepcopy`` of a state dict keep its metadata; ``dict`` and ``.copy()`` lose it."""
+    """``copy.copy`` and ``copy.deepcopy`` keep the metadata of a state dict, ``.copy()`` loses them."""
     state = nn.Linear(2, 3).state_dict()
 
     kept = [hasattr(s, "_metadata") for s in (copy.copy(state), copy.deepcopy(state))]
@@ -122,7 +122,9 @@ def test_a_missing_batch_count_is_an_error(layer):
 
 @pytest.mark.question("Q57")
 @pytest.mark.since("2.2")
-@pytest.mark.parametrize("metadata", [None, {"": {"version": 1}}, {"": {}}], ids=["none", "old", "unversioned"])
+@pytest.mark.parametrize(
+    "metadata", [None, {"": {"version": 1}}, {"": {}}], ids=["none", "old", "no_version"]
+)
 def test_an_old_state_keeps_the_batch_count(metadata):
     """Where metadata are lacking or older than version 2, batch norm keeps its own count.
 
@@ -186,7 +188,7 @@ def test_an_instance_norm_refuses_very_old_statistics():
     with pytest.raises(RuntimeError) as caught:
         nn.ModuleDict({"n": nn.InstanceNorm1d(2)}).load_state_dict(state)
 
-    assert 'running stats buffer(s) "n.running_mean" and "n.running_var" for InstanceNorm1d' in str(caught.value)
+    assert 'stats buffer(s) "n.running_mean" and "n.running_var" for InstanceNorm1d' in str(caught.value)
     assert "Unexpected key(s)" not in str(caught.value)
 
 

@@ -157,26 +157,31 @@ def test_only_a_module_can_be_replaced():
     """An existing attribute that is no module, such as a parameter or an empty slot, is not replaced."""
     net = nn.Sequential(nn.Linear(2, 3))
     net.add_module("head", None)
+    net.depth = 3
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
         net.set_submodule("0.weight", nn.ReLU())
     with pytest.raises(AttributeError, match=r"`head` is not an nn.Module"):
         net.set_submodule("head", nn.ReLU())
+    with pytest.raises(AttributeError, match=r"`depth` is not an nn.Module"):
+        net.set_submodule("depth", nn.ReLU())
 
-    assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias"]
+    assert [name for name, _ in net.named_modules()] == ["", "0"]
 
 
 @pytest.mark.since("2.5")
 @pytest.mark.before("2.7")
 @pytest.mark.observed
-def test_a_parameter_gives_way_to_a_module():
-    """A module set under the name of a parameter takes its place."""
+def test_a_plain_attribute_gives_way_to_a_module():
+    """A module takes the place of a plain attribute, but not that of a parameter."""
     net = nn.Sequential(nn.Linear(2, 3))
+    net.depth = 3
 
-    net.set_submodule("0.weight", nn.ReLU())
+    net.set_submodule("depth", nn.ReLU())
+    with pytest.raises(TypeError, match="ReLU' as parameter 'weight'"):
+        net.set_submodule("0.weight", nn.ReLU())
 
-    assert [name for name, _ in net.named_parameters()] == ["0.bias"]
-    assert [name for name, _ in net.named_modules()] == ["", "0", "0.weight"]
+    assert [name for name, _ in net.named_modules()] == ["", "0", "depth"]
 
 
 @pytest.mark.since("2.5")

@@ -1,0 +1,124 @@
+"""What the pages are made of: parts, chapters, clauses, tables and records."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nnspec import ledger, record
+from nnspec.chapter import Chapter, read_spec
+from nnspec.clause import RELEASES, Clause
+from nnspec.record import Record
+
+#: Parts in the order of the book.
+PARTS = (
+    "registration",
+    "traversal",
+    "containers",
+    "parameter",
+    "gradients",
+    "calling",
+    "modes",
+    "state",
+    "placement",
+    "copying",
+    "functional",
+    "reparametrization",
+    "compilation",
+    "parallel",
+    "layers",
+    "contract",
+    "benchmarks",
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of chapters, opened by the docstring of its ``__init__.py``."""
+
+    name: str
+    docstring: str
+    chapters: tuple[Chapter, ...]
+
+
+@dataclass(frozen=True)
+class Book:
+    """Everything the site shows.
+
+    Attributes:
+        parts: in the order of the book.
+        records: oldest torch first.
+        claims, questions: the tables.
+    """
+
+    parts: tuple[Part, ...]
+    records: tuple[Record, ...]
+    claims: tuple[ledger.Claim, ...]
+    questions: tuple[ledger.Question, ...]
+
+    @cached_property
+    def clauses(self) -> Mapping[str, Clause]:
+        """Id to clause, in the order of the book."""
+        return {
+            clause.id: clause
+            for part in self.parts
+            for chapter in part.chapters
+            for clause in chapter.clauses
+        }
+
+    @cached_property
+    def by_release(self) -> Mapping[str, Record | None]:
+        """Each supported release with its record on the CPU."""
+        found = {one.release: one for one in self.records if one.device == "cpu"}
+        return {release: found.get(release) for release in RELEASES}
+
+    def outcome(self, clause: Clause, release: str) -> str:
+        """The recorded outcome of a clause on a release; ``not run`` if there is none."""
+        one = self.by_release[release]
+        row = one.rows.get(clause.id) if one else None
+        return row.outcome if row else "not run"
+
+
+def read_book(root: Path) -> Book:
+    """Read spec, tables and records below the root of the checkout."""
+    chapters = read_spec(root / "spec")
+    names = sorted({chapter.part for chapter in chapters}, key=_place)
+    parts = tuple(
+        Part(
+            name=name,
+            docstring=_docstring(root / "spec" / name / "__init__.py"),
+            chapters=_in_reading_order(
+                [chapter for chapter in chapters if chapter.part == name],
+                _docstring(root / "spec" / name / "__init__.py"),
+            ),
+        )
+        for name in names
+    )
+    docs = root / "docs"
+    return Book(
+        parts=parts,
+        records=tuple(record.read_all(docs / "records")),
+        claims=tuple(ledger.read_claims(docs / "claims.toml")),
+        questions=tuple(ledger.read_questions(docs / "questions.toml")),
+    )
+
+
+def _place(part: str) -> tuple[int, str]:
+    return (PARTS.index(part) if part in PARTS else len(PARTS), part)
+
+
+def _docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def _in_reading_order(chapters: list[Chapter], opening: str) -> tuple[Chapter, ...]:
+    """Chapters in the order in which the part's opening page names them, the others after."""
+
+    def place(chapter: Chapter) -> tuple[int, str]:
+        found = opening.find(f"*{chapter.name}*")
+        return (found if found >= 0 else len(opening), chapter.name)
+
+    return tuple(sorted(chapters, key=place))

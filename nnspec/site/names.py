@@ -1,0 +1,51 @@
+"""The API index: every public name with the clauses that speak of it."""
+
+from __future__ import annotations
+
+import inspect
+
+from nnspec import api
+from nnspec.clause import API_ROLES, Clause
+from nnspec.site import rst
+from nnspec.site.book import Book
+
+
+def pages(book: Book) -> dict[str, str]:
+    """One page of names."""
+    return {"api.rst": _index(book)}
+
+
+def _index(book: Book) -> str:
+    spoken: dict[str, list[Clause]] = {}
+    for clause in book.clauses.values():
+        for reference in clause.references:
+            if reference.role in API_ROLES:
+                spoken.setdefault(reference.target, []).append(clause)
+    silent = [name for name in api.public_names() if name not in spoken]
+    pieces = [
+        rst.heading("API index", "="),
+        "Every public name with the clauses that speak of it.\n",
+        *(_entry(name, spoken[name]) for name in sorted(spoken, key=str.lower)),
+    ]
+    if silent:
+        pieces += [rst.heading("Names that no clause speaks of", "-")]
+        pieces += ["\n".join(f"* ``{name}``" for name in silent)]
+    return "\n".join(pieces) + "\n"
+
+
+def _entry(name: str, clauses: list[Clause]) -> str:
+    listed = "\n".join(f"   * {rst.clause_link(clause)}" for clause in clauses)
+    kind = _kind(name)
+    if kind == "module":
+        return f".. py:module:: {name}\n.. py:currentmodule:: None\n\n``{name}``\n\n{listed}\n"
+    return f".. py:{kind}:: {name}\n\n{listed}\n"
+
+
+def _kind(name: str) -> str:
+    """The directive of Sphinx's Python domain for a name."""
+    found = api.find(name)
+    if inspect.ismodule(found):
+        return "module"
+    if inspect.isclass(found):
+        return "exception" if issubclass(found, BaseException) else "class"
+    return "function" if callable(found) else "data"

@@ -1,0 +1,316 @@
+"""The legacy backward hook, which sees the last operation of forward rather than the module.
+
+:meth:`~torch.nn.Module.register_backward_hook` is deprecated. Its hook hangs on the operation that made
+the (first) output, so what it sees are the gradients of the inputs of that operation.
+"""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+BOTH_KINDS = "^Cannot use both regular backward hooks and full backward hooks on a single Module. Please use"
+
+
+class Apply(nn.Module):
+    """Applies a function to its arguments."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args):
+        return self.function(*args)
+
+
+def test_it_gets_gradients_of_one_operation():
+    """A legacy backward hook of a module of one operation gets the gradients of inputs and outputs."""
+    net = Apply(torch.mul)
+    seen = []
+    net.register_backward_hook(lambda *given: seen.append(given))
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    y = torch.tensor([5.0, 7.0], requires_grad=True)
+    net(x, y).sum().backward()
+
+    [(module, grad_input, grad_output)] = seen
+    assert module is net
+    assert [gradient.tolist() for gradient in grad_input] == [[5.0, 7.0], [2.0, 3.0]]
+    assert [gradient.tolist() for gradient in grad_output] == [[1.0, 1.0]]
+
+
+def test_it_sees_the_last_operation_only():
+    """A legacy backward hook sees the inputs of the last operation, not those of the module."""
+    net = Apply(lambda x: (x * 2) * 3)
+    legacy, full = [], []
+    net.register_backward_hook(lambda *given: legacy.append(given[1]))
+    other = Apply(net.function)
+    other.register_full_backward_hook(lambda *given: full.append(given[1]))
+    net(torch.rand(2, requires_grad=True)).sum().backward()
+    other(torch.rand(2, requires_grad=True)).sum().backward()
+
+    [(of_input, of_constant)] = legacy
+    assert (of_input.tolist(), of_constant) == ([3.0, 3.0], None)
+    assert [gradient.tolist() for gradient in full[0]] == [[6.0, 6.0]]
+
+
+def test_for_a_linear_layer_it_starts_with_the_bias():
+    """For :class:`~torch.nn.Linear` a legacy hook's ``grad_input`` is of bias, input and weight.
+
+    The weight comes transposed.
+    """
+    layer = nn.Linear(2, 3)
+    seen = []
+    layer.register_backward_hook(lambda *given: seen.append(given[1]))
+    x = torch.rand(4, 2, requires_grad=True)
+    layer(x).sum().backward()
+
+    assert [tuple(gradient.shape) for gradient in seen[0]] == [(3,), (4, 2), (2, 3)]
+    assert torch.equal(seen[0][2], layer.weight.grad.T)
+
+
+def test_what_a_legacy_hook_returns_replaces_gradients():
+    """What a legacy backward hook returns takes the place of the gradients it was given."""
+    net = Apply(torch.mul)
+    net.register_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10, grad_input[1]))
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    y = torch.tensor([5.0, 7.0], requires_grad=True)
+    net(x, y).sum().backward()
+
+    assert (x.grad.tolist(), y.grad.tolist()) == ([50.0, 70.0], [2.0, 3.0])
+
+
+def test_registering_a_legacy_hook_returns_a_handle():
+    """:meth:`~torch.nn.Module.register_backward_hook` returns a handle that removes the hook."""
+    net = Apply(torch.sin)
+    calls = []
+    handle = net.register_backward_hook(lambda *given: calls.append("hook"))
+    x = torch.rand(2, requires_grad=True)
+    net(x).sum().backward()
+    handle.remove()
+    net(x).sum().backward()
+
+    assert type(handle) is RemovableHandle
+    assert calls == ["hook"]
+
+
+@pytest.mark.contradicts("register_backward_hook is documented as deprecated; registering one does not warn")
+def test_registering_a_legacy_hook_gives_no_warning():
+    """Registering a legacy backward hook gives no warning, although it is deprecated."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nn.Linear(2, 3).register_backward_hook(lambda *given: None)
+
+    assert caught == []
+
+
+def test_one_operation_gives_no_warning():
+    """A legacy backward hook gives no warning if the outputs come from one operation on the inputs."""
+    net, several = Apply(torch.mul), Apply(lambda x: x.unbind())
+    for module in (net, several):
+        module.register_backward_hook(lambda *given: None)
+    x = torch.rand(2, requires_grad=True) * 1
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net(x, x * 2)
+        several(x)
+
+    assert caught == []
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x, n: [x * n], "a single Tensor or a tuple of Tensors .* missing some of the grad_output"),
+        (lambda x, n: (x * n, "text"), "does not return a single Tensor or a tuple of Tensors is deprecated"),
+        (lambda x, n: x * n, "does not take as input a single Tensor .* missing some of the grad_input"),
+    ],
+    ids=["list_of_outputs", "output_no_tensor", "input_no_tensor"],
+)
+def test_it_warns_of_what_is_no_tensor(function, message):
+    """A legacy backward hook warns when an input or an output is anything but tensors."""
+    net = Apply(function)
+    calls = []
+    net.register_backward_hook(lambda *given: calls.append("hook"))
+    with pytest.warns((FutureWarning, UserWarning), match=message) as caught:
+        output = net(torch.rand(2, requires_grad=True) * 1, 3)
+    [tensor] = [value for value in (output, *output) if isinstance(value, torch.Tensor) and value.dim()]
+    tensor.sum().backward()
+
+    assert len(caught) == 1
+    assert calls == ["hook"]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: (x * 2, x * 3), "outputs are generated by different autograd Nodes .* some grad_output"),
+        (lambda x: (x * 2) * 3, "the forward contains multiple autograd Nodes .* missing some grad_input"),
+    ],
+    ids=["outputs", "forward"],
+)
+def test_it_warns_of_several_operations(function, message):
+    """A legacy backward hook warns when forward, or its outputs, take several operations."""
+    net = Apply(function)
+    net.register_backward_hook(lambda *given: None)
+    with pytest.warns((FutureWarning, UserWarning), match=message) as caught:
+        net(torch.rand(2, requires_grad=True) * 1)
+
+    assert len(caught) == 1
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.parametrize(
+    "function",
+    [lambda x, y: [x.sin()], lambda x, y: x.sin(), lambda x: (x * 2, x * 3), lambda x: x * 2 * 3],
+    ids=["output_no_tensor", "input_no_tensor", "several_outputs", "several_operations"],
+)
+def test_its_warnings_are_of_the_future(function):
+    """All warnings of a legacy backward hook are a ``FutureWarning``, seen by default."""
+    net = Apply(function)
+    net.register_backward_hook(lambda *given: None)
+    others = [None] * (function.__code__.co_argcount - 1)
+    with pytest.warns(FutureWarning, match="deprecated and will be removed") as caught:
+        net(torch.rand(2, requires_grad=True) * 1, *others)
+
+    assert [warning.category for warning in caught] == [FutureWarning]
+
+
+@pytest.mark.before("2.4")
+@pytest.mark.observed
+def test_its_warnings_are_for_users():
+    """The warnings of a legacy backward hook are a ``UserWarning``."""
+    net = Apply(lambda x: x * 2 * 3)
+    net.register_backward_hook(lambda *given: None)
+    with pytest.warns(Warning, match="deprecated and will be removed") as caught:
+        net(torch.rand(2, requires_grad=True) * 1)
+
+    assert [warning.category for warning in caught] == [UserWarning]
+
+
+@pytest.mark.observed
+def test_a_leaf_input_counts_as_another_operation():
+    """A legacy backward hook also warns when an input that needs a gradient is a leaf."""
+    net = Apply(torch.sin)
+    net.register_backward_hook(lambda *given: None)
+    leaf = torch.rand(2, requires_grad=True)
+
+    with pytest.warns((FutureWarning, UserWarning), match="the forward contains multiple autograd Nodes"):
+        net(leaf)
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: [[x * 5], x * 7],
+        lambda x: {"n": 3, "a": x * 5, "b": x * 7},
+        lambda x: ({"a": x * 5}, x * 7),
+    ],
+    ids=["nested_lists", "dict", "dict_in_tuple"],
+)
+def test_it_hangs_on_the_first_tensor(function):
+    """A legacy backward hook hangs on the first tensor of the outputs, however deep it lies."""
+    net = Apply(function)
+    seen = []
+    net.register_backward_hook(lambda *given: seen.append(given[1][0].tolist()))
+    x = torch.rand(2, requires_grad=True)
+    hooked = []
+    net.register_forward_hook(lambda module, args, output: hooked.append(output))
+    with pytest.warns((FutureWarning, UserWarning), match="does not return a single Tensor or a tuple"):
+        net(x)
+    tensors = torch.utils._pytree.tree_flatten(hooked[0])[0]
+    sum(tensor.sum() for tensor in tensors if isinstance(tensor, torch.Tensor)).backward()
+
+    assert seen == [[5.0, 5.0]]
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize(
+    ("output", "error"), [((), IndexError), ({"a": 1}, StopIteration)], ids=["empty_tuple", "dict"]
+)
+def test_without_a_tensor_the_call_fails(output, error):
+    """With a legacy backward hook, a module that returns no tensor cannot be called."""
+    net = Apply(lambda: output)
+    net.register_backward_hook(lambda *given: None)
+    with pytest.raises(error):
+        net()
+
+
+@pytest.mark.observed
+def test_without_a_graph_a_legacy_hook_does_nothing():
+    """Where the first output has no graph, a legacy backward hook neither fires nor warns."""
+    net = Apply(lambda x: (x.detach(), x * 2))
+    calls = []
+    net.register_backward_hook(lambda *given: calls.append("hook"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net(torch.rand(2, requires_grad=True))[1].sum().backward()
+
+    assert (calls, caught) == ([], [])
+
+
+def test_a_legacy_hook_allows_changes_in_place():
+    """With a legacy backward hook the output may be changed in place."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+    calls = []
+    net[0].register_backward_hook(lambda *given: calls.append("hook"))
+    net(torch.rand(1, 2)).sum().backward()
+
+    assert calls == ["hook"]
+
+
+def test_a_module_takes_no_full_hook_after_a_legacy_one():
+    """A module with a legacy backward hook refuses a full backward hook."""
+    layer = nn.Linear(2, 3)
+    layer.register_backward_hook(lambda *given: None)
+
+    with pytest.raises(RuntimeError, match=BOTH_KINDS):
+        layer.register_full_backward_hook(lambda *given: None)
+    assert len(layer._backward_hooks) == 1
+
+
+def test_a_module_takes_no_legacy_hook_after_a_full_one():
+    """A module with a full backward hook refuses a legacy one."""
+    layer = nn.Linear(2, 3)
+    layer.register_full_backward_hook(lambda *given: None)
+
+    with pytest.raises(RuntimeError, match=BOTH_KINDS):
+        layer.register_backward_hook(lambda *given: None)
+    assert len(layer._backward_hooks) == 1
+
+
+def test_each_kind_may_be_registered_again():
+    """A module takes any number of legacy backward hooks, or any number of full ones."""
+    legacy, full = nn.Identity(), nn.Identity()
+    calls = []
+    for name in ("first", "second"):
+        legacy.register_backward_hook(lambda *given, name=name: calls.append(f"{name} legacy"))
+        full.register_full_backward_hook(lambda *given, name=name: calls.append(f"{name} full"))
+    full(legacy(torch.rand(2, requires_grad=True) * 1)).sum().backward()
+
+    assert calls == ["first full", "second full", "first legacy", "second legacy"]
+
+
+@pytest.mark.observed
+def test_the_kind_is_remembered_after_removal():
+    """A module remembers the kind of its backward hooks after they are removed."""
+    layer = nn.Linear(2, 3)
+    layer.register_backward_hook(lambda *given: None).remove()
+    assert (dict(layer._backward_hooks), layer._is_full_backward_hook) == ({}, False)
+
+    with pytest.raises(RuntimeError, match=BOTH_KINDS):
+        layer.register_full_backward_hook(lambda *given: None)
+
+
+@pytest.mark.observed
+def test_a_legacy_hook_needs_its_module_alive():
+    """A legacy backward hook raises if its module is gone by the time of the backward pass."""
+    net = Apply(torch.sin)
+    net.register_backward_hook(lambda *given: None)
+    output = net(torch.rand(2, requires_grad=True) * 1)
+    del net
+
+    with pytest.raises(RuntimeError, match=r"^You are trying to call the hook of a dead Module!$"):
+        output.sum().backward()

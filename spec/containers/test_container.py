@@ -1,0 +1,61 @@
+"""Container: the deprecated base of the containers.
+
+``Container`` is a module that takes its children as keyword arguments. ``Module`` has long done all that it
+did; it warns, and is on its way out.
+"""
+
+import pytest
+from torch import nn
+
+
+@pytest.mark.observed
+@pytest.mark.filterwarnings("ignore:.*nn.Container")
+def test_keywords_become_children():
+    """``nn.Container(name=module)`` is a module with those children, in the order given."""
+    tanh, relu = nn.Tanh(), nn.ReLU()
+
+    net = nn.Container(z=tanh, a=relu)
+
+    assert list(net.named_children()) == [("z", tanh), ("a", relu)]
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.observed
+def test_making_one_is_a_future_warning():
+    """Making an ``nn.Container`` warns with a FutureWarning that it is deprecated (:pull:`127689`)."""
+    with pytest.warns(
+        FutureWarning, match="`nn.Container` is deprecated. All of it.* `nn.Module`. Subclass that"
+    ):
+        nn.Container()
+
+
+@pytest.mark.before("2.4")
+@pytest.mark.observed
+def test_making_one_is_a_user_warning():
+    """Making an ``nn.Container`` warns with a UserWarning that it is deprecated."""
+    with pytest.warns(UserWarning, match="^nn.Container is deprecated. All of it's functionality is now"):
+        nn.Container()
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.observed
+def test_a_subclass_warns_when_it_is_defined():
+    """Defining a subclass of ``nn.Container`` warns."""
+    with pytest.warns(FutureWarning, match="`nn.Container` is deprecated"):
+
+        class Net(nn.Container):
+            pass
+
+    assert issubclass(Net, nn.Module)
+
+
+@pytest.mark.before("2.4")
+@pytest.mark.observed
+def test_a_subclass_warns_when_it_is_made():
+    """Making an object of a subclass of ``nn.Container`` warns."""
+
+    class Net(nn.Container):
+        pass
+
+    with pytest.warns(UserWarning, match="nn.Container is deprecated"):
+        Net()

@@ -1,0 +1,276 @@
+"""ModuleDict: modules in a dictionary.
+
+The keys of a ``ModuleDict`` are the names of its children, and so the rules for names of children hold
+for them. It keeps the order of insertion.
+"""
+
+from collections import OrderedDict
+from types import MappingProxyType
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_a_key_is_the_name_of_a_child():
+    """A :class:`~torch.nn.ModuleDict` registers its modules under their keys."""
+    net = nn.Module()
+    net.heads = nn.ModuleDict({"left": nn.Linear(2, 3), "right": nn.Linear(2, 1, bias=False)})
+
+    assert net.heads["left"] is net.heads.left
+    assert [name for name, _ in net.named_parameters()] == [
+        "heads.left.weight",
+        "heads.left.bias",
+        "heads.right.weight",
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        dict,
+        OrderedDict,
+        nn.ModuleDict,
+        MappingProxyType,
+        lambda d: list(d.items()),
+        lambda d: map(list, d.items()),
+    ],
+    ids=["dict", "OrderedDict", "ModuleDict", "other mapping", "pairs", "iterator of lists"],
+)
+@pytest.mark.question("Q21")
+def test_it_is_built_from_mappings_and_pairs(kind):
+    """It is built from any mapping, another ``ModuleDict`` included, or from pairs, in their order."""
+    tanh, relu, gelu = nn.Tanh(), nn.ReLU(), nn.GELU()
+
+    table = nn.ModuleDict(kind({"z": tanh, "a": relu, "m": gelu}))
+
+    assert list(table.items()) == [("z", tanh), ("a", relu), ("m", gelu)]
+
+
+def test_nothing_makes_an_empty_dict():
+    """A ``ModuleDict`` of nothing is empty, and false as an empty dict is."""
+    assert [len(nn.ModuleDict()), len(nn.ModuleDict(None)), len(nn.ModuleDict({"a": nn.ReLU()}))] == [0, 0, 1]
+    assert [bool(nn.ModuleDict()), bool(nn.ModuleDict({"a": nn.ReLU()}))] == [False, True]
+
+
+def test_a_dict_of_modules_cannot_be_called():
+    """A ``ModuleDict`` has no ``forward``: its owner picks a module by key and calls it."""
+    table = nn.ModuleDict({"softplus": nn.Softplus(), "tanh": nn.Tanh()})
+    x = torch.rand(3)
+
+    with pytest.raises(NotImplementedError, match=r'Module \[ModuleDict\] is missing the required "forward"'):
+        table(x)
+    assert torch.equal(table["tanh"](x), torch.tanh(x))
+
+
+def test_it_reads_like_a_dict():
+    """``len``, ``in``, iteration, ``keys``, ``values`` and ``items`` are those of a dict."""
+    relu, tanh = nn.ReLU(), nn.Tanh()
+    table = nn.ModuleDict({"r": relu, "t": tanh})
+
+    assert [len(table), "t" in table, "x" in table, relu in table] == [2, True, False, False]
+    assert list(table) == list(table.keys()) == ["r", "t"]
+    assert list(table.values()) == [relu, tanh]
+    assert list(table.items()) == [("r", relu), ("t", tanh)]
+
+
+@pytest.mark.observed
+def test_keys_values_and_items_are_live():
+    """``keys``, ``values`` and ``items`` are views: they show what is added later."""
+    table = nn.ModuleDict({"r": nn.ReLU()})
+    keys, values, items = table.keys(), table.values(), table.items()
+
+    table["t"] = nn.Tanh()
+
+    assert list(keys) == list(keys) == ["r", "t"]
+    assert list(values) == [table["r"], table["t"]]
+    assert list(items) == [("r", table["r"]), ("t", table["t"])]
+
+
+def test_a_repeated_module_is_a_value_each_time():
+    """A module under two keys is a value under both, while ``children()`` yields it once."""
+    relu = nn.ReLU()
+    table = nn.ModuleDict({"a": relu, "b": relu})
+
+    assert list(table.values()) == [relu, relu]
+    assert list(table.children()) == [relu]
+
+
+def test_setting_a_key_replaces_in_place():
+    """Setting an existing key replaces the module and keeps its place; a new key goes to the end."""
+    relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
+    table = nn.ModuleDict({"a": relu, "b": tanh})
+
+    table["a"] = gelu
+    table["c"] = elu
+
+    assert list(table.items()) == [("a", gelu), ("b", tanh), ("c", elu)]
+
+
+def test_a_value_is_a_module_or_none():
+    """A value must be a module or ``None``; a class of modules is none."""
+    table = nn.ModuleDict()
+
+    with pytest.raises(TypeError, match="int is not a Module subclass"):
+        table["a"] = 3
+    with pytest.raises(TypeError, match="is not a Module subclass"):
+        table["a"] = nn.ReLU
+    table["a"] = None
+
+    assert list(table.items()) == [("a", None)]
+
+
+@pytest.mark.question("Q19")
+@pytest.mark.parametrize("key", [3, ("a", 1), None], ids=repr)
+def test_a_key_must_be_a_string(key):
+    """A key must be a string: a number or a tuple is refused; use ``str(key)``."""
+    table = nn.ModuleDict()
+    kind = "NoneType" if key is None else type(key).__name__
+
+    with pytest.raises(TypeError, match=f"^module name should be a string. Got {kind}$"):
+        table[key] = nn.ReLU()
+    with pytest.raises(TypeError, match=f"^module name should be a string. Got {kind}$"):
+        nn.ModuleDict({key: nn.ReLU()})
+
+    assert len(table) == 0
+
+
+@pytest.mark.question("Q19")
+def test_a_key_has_no_dot_and_is_not_empty():
+    """A key must not hold a dot, which separates names, nor be the empty string."""
+    table = nn.ModuleDict()
+
+    with pytest.raises(KeyError, match=r'contain "\.", got: layer\.1'):
+        table["layer.1"] = nn.ReLU()
+    with pytest.raises(KeyError, match="be empty string"):
+        table[""] = nn.ReLU()
+
+    assert list(table.keys()) == []
+
+
+@pytest.mark.question("Q19")
+@pytest.mark.parametrize("key", ["keys", "pop", "type", "training", "forward", "_modules"])
+def test_a_key_must_be_free_as_an_attribute(key):
+    """A key that is an attribute of ``ModuleDict`` already, such as ``"type"``, is refused.
+
+    A prefix or suffix of one's own, ``"type_"``, avoids it.
+    """
+    table = nn.ModuleDict()
+
+    with pytest.raises(KeyError, match=f"attribute '{key}' already exists"):
+        table[key] = nn.ReLU()
+    table[f"{key}_"] = nn.ReLU()
+
+    assert list(table) == [f"{key}_"]
+
+
+@pytest.mark.parametrize("key", ["x", 0])
+def test_a_missing_key_is_a_key_error(key):
+    """A key that is not there is a KeyError, to read, to delete and to pop."""
+    table = nn.ModuleDict({"a": nn.ReLU()})
+
+    with pytest.raises(KeyError, match=f"^{key!r}$"):
+        table[key]
+    with pytest.raises(KeyError, match=f"^{key!r}$"):
+        del table[key]
+    with pytest.raises(KeyError, match=f"^{key!r}$"):
+        table.pop(key)
+
+
+def test_deleting_a_key_removes_the_module():
+    """``del table[key]`` removes the module from the model."""
+    table = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
+
+    del table["a"]
+
+    assert [list(table), hasattr(table, "a")] == [["b"], False]
+
+
+def test_pop_takes_a_key_only():
+    """:meth:`~torch.nn.ModuleDict.pop` removes a module and returns it; it takes no default."""
+    relu = nn.ReLU()
+    table = nn.ModuleDict({"a": relu, "b": nn.Tanh()})
+
+    assert table.pop("a") is relu
+    assert list(table) == ["b"]
+    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+        table.pop("b", None)
+
+
+def test_clear_removes_everything():
+    """:meth:`~torch.nn.ModuleDict.clear` removes all modules."""
+    table = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
+
+    table.clear()
+
+    assert [len(table), list(table.children())] == [0, []]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [dict, OrderedDict, nn.ModuleDict, MappingProxyType, lambda d: list(d.items())],
+    ids=["dict", "OrderedDict", "ModuleDict", "other mapping", "pairs"],
+)
+@pytest.mark.question("Q21")
+def test_update_merges_in_the_order_given(kind):
+    """:meth:`~torch.nn.ModuleDict.update` overwrites existing keys in place and adds the others in order.
+
+    Merging one ``ModuleDict`` into another failed once (:issue:`27441`, :pull:`27814`).
+    """
+    a, b, z, m = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
+    table = nn.ModuleDict({"a": a, "b": b})
+
+    result = table.update(kind({"z": z, "a": m, "c": b}))
+
+    assert result is None
+    assert list(table.items()) == [("a", m), ("b", b), ("z", z), ("c", b)]
+
+
+@pytest.mark.parametrize("value", [3, nn.Linear(2, 3)], ids=["int", "Linear"])
+def test_update_needs_an_iterable(value):
+    """``update`` refuses what is neither a mapping nor an iterable."""
+    text = "ModuleDict.update should be called with an iterable of key/value pairs, but got "
+
+    with pytest.raises(TypeError) as update:
+        nn.ModuleDict().update(value)
+    with pytest.raises(TypeError) as init:
+        nn.ModuleDict(value)
+
+    assert [str(update.value), str(init.value)] == [text + type(value).__name__] * 2
+
+
+def test_update_needs_pairs():
+    """``update`` names the first element that is no pair; what came before it is in already."""
+    table = nn.ModuleDict()
+
+    with pytest.raises(TypeError, match="ModuleDict update sequence element #1 should be Iterable; isint"):
+        table.update([("a", nn.ReLU()), 3])
+    with pytest.raises(ValueError, match="ModuleDict update sequence element #0 has length 3; 2 is required"):
+        table.update([("b", nn.ReLU(), nn.Tanh())])
+
+    assert list(table) == ["a"]
+
+
+@pytest.mark.observed
+def test_an_attribute_is_a_key():
+    """A module set as an attribute is an entry of the ``ModuleDict`` as well."""
+    table = nn.ModuleDict({"a": nn.ReLU()})
+
+    table.tail = nn.Tanh()
+
+    assert list(table.items()) == [("a", table.a), ("tail", table.tail)]
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize("method", ["copy", "fromkeys", "get", "popitem", "setdefault"])
+def test_some_methods_of_a_dict_are_missing(method):
+    """A ``ModuleDict`` lacks several methods of a dict, ``get`` among them, which ``ParameterDict`` has."""
+    with pytest.raises(AttributeError, match=f"'ModuleDict' object has no attribute '{method}'"):
+        getattr(nn.ModuleDict(), method)
+
+
+def test_keys_are_printed():
+    """A ``ModuleDict`` is printed like any module, with the keys as names."""
+    table = nn.ModuleDict({"act": nn.ReLU(), "out": nn.Dropout(0.25)})
+
+    assert repr(table) == "ModuleDict(\n  (act): ReLU()\n  (out): Dropout(p=0.25, inplace=False)\n)"

@@ -1,0 +1,321 @@
+"""ParameterList: parameters, and other values, in a list.
+
+A ``ParameterList`` registers the parameters that are in it. A tensor becomes a parameter on its way in; any
+other value is kept as it is and belongs to no walk.
+"""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N3-05")
+def test_its_parameters_belong_to_the_model():
+    """Parameters in a :class:`~torch.nn.ParameterList` belong to the model; those in a plain list do not."""
+    net = nn.Module()
+    net.kept = nn.ParameterList([nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))])
+    net.lost = [nn.Parameter(torch.rand(4))]
+
+    assert [name for name, _ in net.named_parameters()] == ["kept.0", "kept.1"]
+    assert [tuple(p.shape) for p in net.kept] == [(2,), (3,)]
+
+
+def test_a_tensor_becomes_a_parameter():
+    """A tensor becomes a parameter that shares its memory; a parameter stays the object it is."""
+    tensor, parameter = torch.rand(2), nn.Parameter(torch.rand(3), requires_grad=False)
+
+    values = nn.ParameterList([tensor, parameter])
+
+    assert [type(values[0]), values[0].requires_grad] == [nn.Parameter, True]
+    assert values[0].data_ptr() == tensor.data_ptr()
+    assert values[1] is parameter
+
+
+def test_an_integer_tensor_cannot_become_a_parameter():
+    """A tensor of integers is refused, since it cannot require a gradient."""
+    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
+        nn.ParameterList([torch.tensor([1, 2])])
+
+
+@pytest.mark.question("Q25")
+def test_other_values_are_kept_as_they_are():
+    """A value that is no tensor is kept as it is: it counts as an element, and is no parameter."""
+    values = nn.ParameterList([nn.Parameter(torch.rand(2)), "text", None, 7])
+
+    assert list(values)[1:] == ["text", None, 7]
+    assert len(values) == 4
+    assert [name for name, _ in values.named_parameters()] == ["0"]
+
+
+@pytest.mark.question("Q25")
+@pytest.mark.observed
+def test_a_module_in_it_is_registered():
+    """A module in a ``ParameterList`` becomes its child, with its parameters."""
+    values = nn.ParameterList([nn.Linear(2, 3), nn.Parameter(torch.rand(2))])
+
+    assert [name for name, _ in values.named_parameters()] == ["1", "0.weight", "0.bias"]
+
+
+@pytest.mark.parametrize(
+    "kind", [list, tuple, iter, nn.ParameterList], ids=["list", "tuple", "iterator", "ParameterList"]
+)
+def test_it_is_filled_from_any_iterable(kind):
+    """A ``ParameterList`` is built from any iterable, another one included; the parameters are shared."""
+    a, b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
+
+    values = nn.ParameterList(kind([a, b]))
+
+    assert [id(p) for p in values] == [id(a), id(b)]
+
+
+def test_a_list_of_nothing_is_empty():
+    """A ``ParameterList`` of nothing is empty, and false as an empty list is."""
+    one = nn.ParameterList([torch.rand(2)])
+
+    assert [len(nn.ParameterList()), len(nn.ParameterList(None)), len(one)] == [0, 0, 1]
+    assert [bool(nn.ParameterList()), bool(one)] == [False, True]
+
+
+@pytest.mark.parametrize("value", [torch.rand(2, 3), 3], ids=["tensor", "int"])
+def test_a_tensor_is_not_taken_apart(value):
+    """A single tensor is refused where an iterable is due, rather than taken apart into its rows."""
+    text = f"^ParameterList.extend should be called with an iterable, but got {type(value).__name__}$"
+    values = nn.ParameterList()
+
+    with pytest.raises(TypeError, match=text):
+        nn.ParameterList(value)
+    with pytest.raises(TypeError, match=text):
+        values.extend(value)
+    with pytest.raises(TypeError, match=text):
+        values += value
+
+
+def test_an_index_counts_from_both_ends():
+    """``values[i]`` is the element at that position, counted from the end if negative."""
+    values = nn.ParameterList(["a", "b", "c"])
+
+    assert [values[0], values[1], values[2]] == ["a", "b", "c"]
+    assert [values[-3], values[-2], values[-1]] == ["a", "b", "c"]
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        values[1.0]
+
+
+@pytest.mark.parametrize("index", [2, -3])
+def test_an_index_past_either_end_is_refused(index):
+    """An index past either end of a ``ParameterList`` is an IndexError, to get and to set."""
+    values = nn.ParameterList(["a", "b"])
+
+    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+        values[index]
+    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+        values[index] = "c"
+
+    assert list(values) == ["a", "b"]
+
+
+def test_a_slice_is_a_new_list():
+    """A slice is a new list of the same class that shares the elements, numbered from 0."""
+
+    class Stack(nn.ParameterList):
+        pass
+
+    a, b, c = (nn.Parameter(torch.rand(size)) for size in (2, 3, 4))
+    values = Stack([a, b, c])
+
+    assert type(values[1:]) is Stack
+    assert [(name, id(p)) for name, p in values[1:].named_parameters()] == [("0", id(b)), ("1", id(c))]
+    assert [id(p) for p in values[::-2]] == [id(c), id(a)]
+    assert len(values) == 3
+
+
+def test_an_element_is_set_by_its_index():
+    """``values[i] = tensor`` replaces the element by a new parameter around that tensor."""
+    values = nn.ParameterList([torch.rand(2), torch.rand(3)])
+
+    values[-1] = torch.full((4,), 7.0)
+
+    assert [type(values[1]), values[1].tolist()] == [nn.Parameter, [7.0] * 4]
+    assert [name for name, _ in values.named_parameters()] == ["0", "1"]
+
+
+@pytest.mark.question("Q25")
+@pytest.mark.observed
+def test_a_parameter_does_not_give_way_to_a_value():
+    """Where a parameter was, only a parameter, a tensor or ``None`` can be set."""
+    values = nn.ParameterList([torch.rand(2), 7])
+
+    with pytest.raises(TypeError, match="cannot assign 'int' as parameter '0'"):
+        values[0] = 7
+    values[0] = None
+    values[1] = torch.rand(3)
+
+    assert values[0] is None
+    assert [name for name, _ in values.named_parameters()] == ["1"]
+
+
+def test_append_to_a_list_of_parameters():
+    """:meth:`~torch.nn.ParameterList.append` adds one value at the end and returns the list."""
+    values = nn.ParameterList()
+
+    result = values.append(torch.rand(2)).append("text")
+
+    assert result is values
+    assert [type(value) for value in values] == [nn.Parameter, str]
+
+
+def test_extend_a_list_of_parameters():
+    """:meth:`~torch.nn.ParameterList.extend` appends every value of an iterable and returns the list."""
+    values = nn.ParameterList(["a"])
+
+    result = values.extend(value for value in ("b", torch.rand(2)))
+
+    assert result is values
+    assert [type(value) for value in values] == [str, str, nn.Parameter]
+
+
+def test_plus_equals_appends_values():
+    """``values += iterable`` appends to the same list."""
+    values = before = nn.ParameterList(["a"])
+
+    values += ("b", "c")
+
+    assert values is before
+    assert list(values) == ["a", "b", "c"]
+
+
+@pytest.mark.observed
+def test_a_list_may_extend_itself():
+    """A ``ParameterList`` may be extended by itself: each element is then there twice."""
+    values = nn.ParameterList(["a", "b"])
+
+    values += values
+
+    assert list(values) == ["a", "b", "a", "b"]
+
+
+def test_a_shared_parameter_counts_each_time():
+    """A parameter put in twice is an element twice; ``parameters()`` yields it once."""
+    weight = nn.Parameter(torch.rand(2))
+    values = nn.ParameterList([weight, weight])
+
+    assert [len(values), len(list(values)), len(list(values.parameters()))] == [2, 2, 1]
+
+
+def test_an_attribute_is_no_element():
+    """A parameter set as an attribute belongs to the model, but is no element of the list."""
+    values = nn.ParameterList(["a"])
+    values.scale = nn.Parameter(torch.rand(2))
+
+    assert [len(values), list(values)] == [1, ["a"]]
+    assert [name for name, _ in values.named_parameters()] == ["scale"]
+
+
+@pytest.mark.observed
+@pytest.mark.contradicts("the documentation of ParameterList: it can be used like a regular Python list")
+@pytest.mark.parametrize("method", ["clear", "count", "index", "insert", "pop", "remove", "reverse", "sort"])
+def test_methods_that_remove_are_missing(method):
+    """A ``ParameterList`` lacks every method of a list that removes, inserts or sorts."""
+    with pytest.raises(AttributeError, match=f"'ParameterList' object has no attribute '{method}'"):
+        getattr(nn.ParameterList([torch.rand(2)]), method)
+
+
+@pytest.mark.observed
+def test_an_element_cannot_be_deleted():
+    """``del values[i]`` and ``values + other`` are not supported."""
+    values = nn.ParameterList(["a", "b"])
+
+    with pytest.raises(AttributeError, match="__delitem__"):
+        del values[0]
+    with pytest.raises(TypeError, match="unsupported operand"):
+        values + ["c"]  # noqa: RUF005
+
+    assert list(values) == ["a", "b"]
+
+
+@pytest.mark.question("Q27")
+def test_train_does_not_warn():
+    """Building a ``ParameterList``, setting its attributes and calling ``train()`` give no warning.
+
+    Older torch warned that setting attributes on it is not supported (:issue:`49285`, :issue:`53179`).
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        values = nn.ParameterList([torch.rand(2)])
+        values.note = "text"
+        values.train(False).train()
+
+    assert [str(warning.message) for warning in caught] == []
+    assert [values.training, values.note] == [True, "text"]
+
+
+def test_calling_it_is_an_error():
+    """Calling a ``ParameterList`` is a RuntimeError, whatever it is called with."""
+    with pytest.raises(RuntimeError, match="ParameterList should not be called"):
+        nn.ParameterList()()
+    with pytest.raises(RuntimeError, match="ParameterList should not be called"):
+        nn.ParameterList()(3, key="value")
+
+
+@pytest.mark.observed
+def test_it_prints_kind_dtype_and_size():
+    """A ``ParameterList`` prints each element's dtype and size, or the type of what is no tensor."""
+    values = nn.ParameterList([torch.rand(2, 3), "text", torch.rand((), dtype=torch.float64)])
+
+    assert repr(values) == (
+        "ParameterList(\n"
+        "    (0): Parameter containing: [torch.float32 of size 2x3]\n"
+        "    (1): Object of type: str\n"
+        "    (2): Parameter containing: [torch.float64 of size ]\n"
+        ")"
+    )
+
+
+@pytest.mark.observed
+def test_a_list_of_one_prints_on_one_line():
+    """A ``ParameterList`` of one element prints on one line, and an empty one as its name only."""
+    one = nn.ParameterList([torch.rand(2)])
+
+    assert repr(one) == "ParameterList(  (0): Parameter containing: [torch.float32 of size 2])"
+    assert repr(nn.ParameterList()) == "ParameterList()"
+
+
+@pytest.mark.observed
+def test_a_plain_tensor_is_printed_as_tensor():
+    """An element that was overwritten with a plain tensor as an attribute is printed as a tensor."""
+    values = nn.ParameterList([7])
+    setattr(values, "0", torch.rand(2, 3))
+
+    assert type(values[0]) is torch.Tensor
+    assert values.extra_repr() == "  (0): Tensor containing: [torch.float32 of size 2x3]"
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.since("2.1")
+@pytest.mark.observed
+def test_it_prints_the_cuda_device():
+    """A ``ParameterList`` prints the device of an element on a GPU."""
+    values = nn.ParameterList([torch.rand(2, device="cuda:0")])
+
+    assert values.extra_repr() == "  (0): Parameter containing: [torch.float32 of size 2 (cuda:0)]"
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.before("2.1")
+@pytest.mark.observed
+def test_it_prints_the_number_of_the_gpu():
+    """A ``ParameterList`` prints the number of the GPU on which an element is."""
+    values = nn.ParameterList([torch.rand(2, device="cuda:0")])
+
+    assert values.extra_repr() == "  (0): Parameter containing: [torch.float32 of size 2 (GPU 0)]"
+
+
+@pytest.mark.observed
+def test_dir_of_a_parameter_list_has_no_numbers():
+    """``dir(values)`` lists no element, though each is an attribute under its number."""
+    values = nn.ParameterList([torch.rand(2), "text"])
+
+    assert {"append", "training"} <= set(dir(values))
+    assert [name for name in dir(values) if name.isdigit()] == []
+    assert getattr(values, "1") == "text"

@@ -1,0 +1,367 @@
+"""DataParallel: one process, one module, several devices.
+
+:class:`~torch.nn.DataParallel` wraps a module. A call splits the batch over the devices, runs a copy of the
+module on each of them and puts the outputs together. Where torch finds no accelerator (the fixture
+``no_accelerator`` hides any) the wrapper only passes calls on.
+"""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.parallel import data_parallel
+
+
+class Steps(nn.DataParallel):
+    """Writes its steps down and takes them on the CPU."""
+
+    def __init__(self, module, device_ids):
+        super().__init__(module)
+        self.device_ids, self.output_device, self.dim = device_ids, device_ids[-1], 0
+        self.src_device_obj, self.steps = torch.device("cpu"), []
+
+    def scatter(self, inputs, kwargs, device_ids):
+        self.steps.append(("scatter", device_ids))
+        pieces = [piece for x in inputs for piece in x.chunk(len(device_ids))]
+        return tuple((piece,) for piece in pieces), tuple(kwargs for _ in pieces)
+
+    def replicate(self, module, device_ids):
+        self.steps.append(("replicate", device_ids))
+        return [module for _ in device_ids]
+
+    def parallel_apply(self, replicas, inputs, kwargs):
+        self.steps.append(("parallel_apply", len(replicas)))
+        return [replica(*x, **named) for replica, x, named in zip(replicas, inputs, kwargs, strict=True)]
+
+    def gather(self, outputs, output_device):
+        self.steps.append(("gather", output_device))
+        return outputs
+
+
+@pytest.mark.question("Q91")
+def test_state_dict_keys_start_with_module():
+    """:class:`~torch.nn.DataParallel` keeps the module as ``module``, and so names begin with it.
+
+    Save ``wrapped.module.state_dict()`` to get keys without it.
+    """
+    wrapped = nn.DataParallel(nn.Linear(2, 3))
+
+    assert list(wrapped.state_dict()) == ["module.weight", "module.bias"]
+    assert [name for name, _ in wrapped.named_parameters()] == ["module.weight", "module.bias"]
+    assert list(wrapped.module.state_dict()) == ["weight", "bias"]
+
+
+@pytest.mark.question("Q91")
+def test_prefix_can_be_taken_off_the_keys():
+    """``consume_prefix_in_state_dict_if_present`` makes the keys fit the plain module, in place."""
+    state = nn.DataParallel(nn.Linear(2, 3)).state_dict()
+
+    result = nn.modules.utils.consume_prefix_in_state_dict_if_present(state, "module.")
+
+    assert result is None
+    assert state.keys() == {"weight", "bias"}
+
+
+def test_the_module_itself_is_kept():
+    """:class:`~torch.nn.DataParallel` keeps the module it is given, with its parameters, not a copy."""
+    net = nn.Linear(2, 3)
+    weight = net.weight
+    wrapped = nn.DataParallel(net)
+
+    assert wrapped.module is net
+    assert wrapped.module.weight is weight
+
+
+@pytest.mark.question("Q91")
+def test_attributes_are_one_level_down():
+    """Attributes of the module are not found on the wrapper, only on its ``module``."""
+    net = nn.Linear(2, 3)
+    net.scale = 5
+    wrapped = nn.DataParallel(net)
+
+    with pytest.raises(AttributeError, match="'DataParallel' object has no attribute 'scale'"):
+        _ = wrapped.scale
+    assert wrapped.module.scale == 5
+
+
+def test_without_an_accelerator_the_module_is_called(no_accelerator):
+    """Without an accelerator :class:`~torch.nn.DataParallel` calls the module, whatever it is given."""
+    calls = []
+    net = nn.Identity()
+    net.forward = lambda *args, **kwargs: calls.append((args, kwargs)) or "output"
+    wrapped = nn.DataParallel(net)
+
+    assert wrapped.device_ids == []
+    assert wrapped(1, "b", flag=True) == "output"
+    assert calls == [((1, "b"), {"flag": True})]
+
+
+def test_without_an_accelerator_arguments_are_forgotten(no_accelerator):
+    """Without an accelerator ``device_ids``, ``output_device`` and ``dim`` are dropped."""
+    wrapped = nn.DataParallel(nn.Linear(2, 3), [0, 1], 1, dim=1)
+
+    assert wrapped.device_ids == []
+    assert [hasattr(wrapped, name) for name in ("output_device", "dim", "src_device_obj")] == [False] * 3
+
+
+@pytest.mark.observed
+def test_four_steps_in_order(no_accelerator):
+    """A call goes through ``scatter``, ``replicate``, ``parallel_apply`` and ``gather``.
+
+    They are methods, so that a subclass may replace a step.
+    """
+    wrapped = Steps(nn.Linear(2, 3), [4, 5])
+
+    outputs = wrapped(torch.rand(3, 2))
+
+    assert [len(output) for output in outputs] == [2, 1]
+    assert wrapped.steps == [
+        ("scatter", [4, 5]),
+        ("replicate", [4, 5]),
+        ("parallel_apply", 2),
+        ("gather", 5),
+    ]
+
+
+@pytest.mark.observed
+def test_no_more_replicas_than_pieces(no_accelerator):
+    """A batch with fewer rows than there are devices runs on the first devices only."""
+    wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
+
+    outputs = wrapped(torch.rand(2, 2))
+
+    assert len(outputs) == 2
+    assert wrapped.steps[1:3] == [("replicate", [4, 5]), ("parallel_apply", 2)]
+
+
+@pytest.mark.observed
+def test_one_device_needs_no_replicas(no_accelerator):
+    """With a single device the module itself is called with what ``scatter`` returned first."""
+    wrapped = Steps(nn.Bilinear(2, 4, 3), [4])
+    x, y = torch.rand(5, 2), torch.rand(5, 4)
+    wrapped.module.forward = lambda input1, input2=None: (input1, input2)
+
+    output = wrapped(x, input2=y)
+
+    assert output[0].tolist() == x.tolist()
+    assert output[1] is y
+    assert wrapped.steps == [("scatter", [4])]
+
+
+@pytest.mark.observed
+def test_without_inputs_one_replica_runs(no_accelerator):
+    """A module called without inputs runs once, on the first device."""
+    wrapped = Steps(nn.Identity(), [4, 5])
+    wrapped.module.forward = lambda: "output"
+
+    assert wrapped() == ["output"]
+    assert wrapped.steps[1] == ("replicate", [4])
+
+
+@pytest.mark.parametrize("kind", ["parameter", "buffer"])
+def test_all_tensors_belong_on_the_first_device(no_accelerator, kind):
+    """A parameter or buffer that is not on the first device is an error, which names both devices."""
+    net = nn.Linear(2, 3)
+    lost = torch.rand(2, device="meta")
+    net.register_parameter("lost", nn.Parameter(lost)) if kind == "parameter" else net.register_buffer(
+        "lost", lost
+    )
+    wrapped = Steps(net, [4, 5])
+
+    text = "on device cpu (device_ids[0]) but found one of them on device: meta"
+    with pytest.raises(RuntimeError, match="module must have its parameters and buffers " + re.escape(text)):
+        wrapped(torch.rand(3, 2))
+    assert wrapped.steps == []
+
+
+@pytest.mark.observed
+def test_the_wrapper_scatters_along_its_dim(no_accelerator):
+    """The methods ``scatter`` and ``gather`` are the functions, with the wrapper's ``dim``."""
+    wrapped = nn.DataParallel(nn.Identity())
+    wrapped.dim = 0
+
+    assert wrapped.scatter(("x",), {"y": 2}, [0, 1]) == ((("x",), ("x",)), ({"y": 2}, {"y": 2}))
+    assert wrapped.gather([(None, None), (None, None)], 0) == (None, None)
+
+
+@pytest.mark.since("2.1")
+def test_the_function_needs_an_accelerator(no_accelerator):
+    """:func:`~torch.nn.parallel.data_parallel` has no fallback: without an accelerator it refuses."""
+    with pytest.raises(RuntimeError, match="device type could not be determined"):
+        data_parallel(nn.Linear(2, 3), torch.rand(4, 2))
+
+
+@pytest.mark.before("2.1")
+@pytest.mark.observed
+def test_the_function_trips_without_an_accelerator(no_accelerator):
+    """Without an accelerator the function failed on its missing list of devices."""
+    with pytest.raises(TypeError, match="'NoneType' object is not subscriptable"):
+        data_parallel(nn.Linear(2, 3), torch.rand(4, 2))
+
+
+@pytest.mark.needs("cuda")
+def test_one_device_takes_the_module_in():
+    """With a single device the wrapper moves the module there at once, and later its inputs."""
+    net = nn.Linear(2, 3)
+    wrapped = nn.DataParallel(net, device_ids=[0])
+
+    output = wrapped(torch.rand(4, 2))
+
+    assert str(net.weight.device) == "cuda:0"
+    assert (str(output.device), output.shape) == ("cuda:0", (4, 3))
+
+
+@pytest.mark.needs("cuda")
+def test_defaults_are_every_device_and_the_first():
+    """By default all devices take part, the batch is dimension 0 and the output goes to the first."""
+    wrapped = nn.DataParallel(nn.Linear(2, 3))
+
+    assert wrapped.device_ids == list(range(torch.cuda.device_count()))
+    assert (wrapped.output_device, wrapped.dim) == (0, 0)
+
+
+@pytest.mark.needs("cuda")
+def test_devices_are_kept_as_numbers():
+    """Devices given as :class:`torch.device` are kept as numbers."""
+    device = torch.device("cuda", 0)
+    wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[device], output_device=device, dim=1)
+
+    assert (wrapped.device_ids, wrapped.output_device, wrapped.dim) == ([0], 0, 1)
+
+
+@pytest.mark.needs("cuda")
+def test_a_module_moved_away_is_an_error():
+    """A module that was moved to the CPU after wrapping cannot be called."""
+    wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[0])
+    wrapped.cpu()
+
+    with pytest.raises(RuntimeError, match=r"on device cuda:0 \(device_ids\[0\]\) but .* on device: cpu"):
+        wrapped(torch.rand(4, 2))
+
+
+@pytest.mark.needs("cuda")
+def test_the_function_runs_the_module_where_it_is():
+    """:func:`~torch.nn.parallel.data_parallel` wraps a lone input in a tuple and spreads a tuple."""
+    net = nn.Bilinear(2, 4, 3).cuda()
+    x, y = torch.rand(5, 2).cuda(), torch.rand(5, 4).cuda()
+
+    assert torch.equal(data_parallel(net, (x, y), [0]), net(x, y))
+    assert torch.equal(data_parallel(net, x, [0], module_kwargs={"input2": y}), net(x, y))
+
+
+@pytest.mark.needs("cuda")
+def test_the_function_does_not_move_the_module():
+    """:func:`~torch.nn.parallel.data_parallel` refuses a module that is not on the first device."""
+    with pytest.raises(RuntimeError, match=r"on device cuda:0 \(device_ids\[0\]\) but .* on device: cpu"):
+        data_parallel(nn.Linear(2, 3), torch.rand(4, 2), [0])
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.observed
+@pytest.mark.claim("N5-28")
+def test_gradients_of_replicas_are_summed():
+    """The gradients of all replicas are added up in the one module, not averaged.
+
+    A device named twice gets two replicas, so one device is enough to see it.
+    """
+    net = nn.Linear(2, 1, bias=False).cuda()
+    wrapped = nn.DataParallel(net, device_ids=[0, 0])
+
+    wrapped(torch.tensor([[1.0, 2.0], [3.0, 5.0]])).sum().backward()
+
+    assert net.weight.grad.tolist() == [[4.0, 7.0]]
+
+
+@pytest.mark.needs("cuda")
+def test_attributes_set_in_forward_are_lost():
+    """What ``forward`` assigns to ``self`` is set on a replica and gone after the call."""
+
+    class Counter(nn.Linear):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x)
+
+    net = Counter(2, 3).cuda()
+    nn.DataParallel(net, device_ids=[0, 0])(torch.rand(4, 2))
+
+    assert net.calls == 0
+
+
+@pytest.mark.needs("cuda")
+def test_a_scalar_output_becomes_a_vector():
+    """Where ``forward`` returns a scalar, the wrapper returns one number for each replica, and warns."""
+    net = nn.Flatten(0).cuda()
+    net.forward = torch.sum
+    wrapped = nn.DataParallel(net, device_ids=[0, 0])
+
+    with pytest.warns(UserWarning, match="input tensors were scalars; will instead unsqueeze"):
+        output = wrapped(torch.tensor([1.0, 2.0, 4.0]).cuda())
+    assert output.tolist() == [3.0, 4.0]
+
+
+@pytest.mark.needs("cuda", 2)
+@pytest.mark.claim("N5-27")
+def test_the_batch_is_split_over_the_devices():
+    """The batch is cut into equal pieces, the last one smaller, and each device gets one."""
+    pieces = []
+    net = nn.Linear(2, 3).cuda(0)
+    net.register_forward_pre_hook(lambda _, args: pieces.append((args[0].device.index, len(args[0]))))
+
+    output = nn.DataParallel(net, device_ids=[0, 1])(torch.rand(5, 2))
+
+    assert sorted(pieces) == [(0, 3), (1, 2)]
+    assert (str(output.device), output.shape) == ("cuda:0", (5, 3))
+
+
+@pytest.mark.needs("cuda", 2)
+def test_the_module_must_be_on_the_first_device():
+    """With several devices the wrapper does not move the module."""
+    wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[0, 1])
+
+    with pytest.raises(RuntimeError, match="found one of them on device: cpu"):
+        wrapped(torch.rand(4, 2))
+
+
+@pytest.mark.needs("cuda", 2)
+def test_keyword_arguments_are_split_too():
+    """Tensors given by keyword are split like the others; what is no tensor goes to every replica."""
+    net = nn.Bilinear(2, 4, 3).cuda(0)
+    x, y = torch.rand(5, 2).cuda(0), torch.rand(5, 4).cuda(0)
+
+    output = nn.DataParallel(net, device_ids=[0, 1])(x, input2=y)
+
+    torch.testing.assert_close(output, net(x, y))
+
+
+@pytest.mark.needs("cuda", 2)
+@pytest.mark.claim("N5-28")
+def test_gradients_end_on_the_first_device():
+    """Gradients of replicas on two devices are added up on the first device."""
+    net = nn.Linear(2, 1, bias=False).cuda(0)
+    wrapped = nn.DataParallel(net, device_ids=[0, 1])
+
+    wrapped(torch.tensor([[1.0, 2.0], [3.0, 5.0]])).sum().backward()
+
+    assert (str(net.weight.grad.device), net.weight.grad.tolist()) == ("cuda:0", [[4.0, 7.0]])
+
+
+@pytest.mark.needs("cuda", 2)
+def test_outputs_go_to_output_device():
+    """The outputs are put together on ``output_device``."""
+    wrapped = nn.DataParallel(nn.Linear(2, 3).cuda(0), device_ids=[0, 1], output_device=1)
+
+    assert str(wrapped(torch.rand(4, 2)).device) == "cuda:1"
+
+
+@pytest.mark.needs("cuda", 2)
+def test_only_buffers_of_the_first_device_are_kept():
+    """Buffers changed in place are kept from the first device; the others see only their piece."""
+    net = nn.BatchNorm1d(1, momentum=1.0).cuda(0)
+
+    nn.DataParallel(net, device_ids=[0, 1])(torch.tensor([[1.0], [3.0], [10.0], [20.0]]))
+
+    assert net.running_mean.tolist() == [2.0]
+    assert net.num_batches_tracked.item() == 1

@@ -1,0 +1,122 @@
+"""parallel_apply: running several modules at once, each in a thread.
+
+It takes as many inputs as modules, and keyword arguments and devices, where given, for each of them.
+"""
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.parallel import parallel_apply
+from torch.nn.parallel.parallel_apply import get_a_var
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kwargs", "devices"),
+    [([1], None, None), ([1, 2], [{}], None), ([1, 2], [{}, {}], [0, 0, 0])],
+    ids=["inputs", "kwargs_tup", "devices"],
+)
+def test_each_module_needs_its_arguments(inputs, kwargs, devices):
+    """:func:`~torch.nn.parallel.parallel_apply` asserts that all its lists are equally long."""
+    with pytest.raises(AssertionError):
+        parallel_apply([nn.ReLU(), nn.Tanh()], inputs, kwargs, devices)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kwargs", "devices", "told"),
+    [
+        ([1], None, None, "2 is not equal to the number of inputs 1"),
+        ([1, 2], [{}], None, "2 is not equal to the number of kwargs_tup 1"),
+        ([1, 2], [{}, {}], [0, 0, 0], "2 is not equal to the number of devices 3"),
+    ],
+    ids=["inputs", "kwargs_tup", "devices"],
+)
+@pytest.mark.since("2.11")
+@pytest.mark.observed
+def test_the_error_tells_both_lengths(inputs, kwargs, devices, told):
+    """The error about lists of different length says which list and how long both are."""
+    with pytest.raises(AssertionError, match="The number of modules " + told):
+        parallel_apply([nn.ReLU(), nn.Tanh()], inputs, kwargs, devices)
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (1, [x]), lambda x: {"a": 1, "b": (x,)}])
+@pytest.mark.observed
+def test_the_first_tensor_tells_the_device(wrap):
+    """``get_a_var`` finds the first tensor in tuples, lists and dicts, at any depth."""
+    x = torch.rand(2)
+
+    assert get_a_var(wrap(x)) is x
+    assert get_a_var([wrap(x), torch.rand(3)]) is x
+
+
+@pytest.mark.parametrize("value", [1, "a", (), [1, (2,)], {"a": [1]}])
+@pytest.mark.observed
+def test_without_a_tensor_there_is_none(value):
+    """``get_a_var`` returns ``None`` where there is no tensor."""
+    assert get_a_var(value) is None
+
+
+@pytest.mark.needs("cuda")
+def test_results_come_in_the_order_of_modules():
+    """:func:`~torch.nn.parallel.parallel_apply` returns the outputs in a list, in the order of the modules."""
+    x = torch.tensor([-1.0, 2.0]).cuda()
+
+    first, second = parallel_apply([nn.ReLU(), nn.Hardtanh()], [x, (x,)], devices=[0, 0])
+
+    assert (first.tolist(), second.tolist()) == ([0.0, 2.0], [-1.0, 1.0])
+
+
+@pytest.mark.needs("cuda")
+def test_each_module_gets_its_keyword_arguments():
+    """Each module is called with its own positional and keyword arguments."""
+    nets = [nn.Bilinear(2, 4, 3).cuda(), nn.Bilinear(2, 4, 3).cuda()]
+    x, y = torch.rand(5, 2).cuda(), torch.rand(5, 4).cuda()
+
+    outputs = parallel_apply(nets, [(x,), (x + 1,)], [{"input2": y}, {"input2": y * 2}], [0, 0])
+
+    assert torch.equal(outputs[0], nets[0](x, y))
+    assert torch.equal(outputs[1], nets[1](x + 1, y * 2))
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.observed
+def test_a_lone_module_runs_without_a_thread():
+    """Several modules run in threads of their own, a single one in the thread of the caller."""
+    seen = []
+    net = nn.Identity()
+    net.register_forward_pre_hook(lambda *_: seen.append(threading.current_thread()))
+    x = torch.rand(2).cuda()
+
+    parallel_apply([net], [x], devices=[0])
+    parallel_apply([net, net], [x, x], devices=[0, 0])
+
+    assert [thread is threading.current_thread() for thread in seen] == [True, False, False]
+
+
+@pytest.mark.needs("cuda")
+def test_threads_keep_the_grad_mode():
+    """Under :class:`~torch.no_grad` the threads of the modules record no graph either."""
+    nets = [nn.Linear(2, 3).cuda(), nn.Linear(2, 3).cuda()]
+    x = torch.rand(4, 2).cuda()
+
+    with torch.no_grad():
+        quiet = parallel_apply(nets, [x, x], devices=[0, 0])
+    loud = parallel_apply(nets, [x, x], devices=[0, 0])
+
+    assert [y.requires_grad for y in quiet + loud] == [False, False, True, True]
+
+
+@pytest.mark.needs("cuda")
+def test_an_error_names_its_replica():
+    """An error of a module keeps its type; the message begins with the replica and its device."""
+
+    def fail(x):
+        raise KeyError("lost")
+
+    net = nn.Identity()
+    net.forward = fail
+    x = torch.rand(2).cuda()
+
+    with pytest.raises(KeyError, match="Caught KeyError in replica 1 on device 0"):
+        parallel_apply([nn.Identity(), net], [x, x], devices=[0, 0])

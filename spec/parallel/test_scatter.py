@@ -1,0 +1,218 @@
+"""Scatter and gather: how arguments are split over devices and outputs put together.
+
+Both walk through tuples, lists and dicts. Tensors are split and joined; anything else is passed on as it is,
+which needs no device and shows how the walk goes.
+"""
+
+from collections import OrderedDict, namedtuple
+
+import pytest
+import torch
+from torch.nn.parallel import gather, scatter
+from torch.nn.parallel.scatter_gather import is_namedtuple, scatter_kwargs
+
+Pair = namedtuple("Pair", "left right")
+
+
+def test_other_objects_go_to_every_device():
+    """:func:`~torch.nn.parallel.scatter` gives the same object to every device if it is no tensor."""
+    shared = object()
+
+    assert scatter(shared, [0, 1, 2]) == [shared, shared, shared]
+
+
+@pytest.mark.parametrize(
+    "value", [(1, "b"), [1, "b"], {"a": 1, "b": 2}, Pair(1, "b"), ([1], {"a": Pair(2, 3)})]
+)
+def test_containers_are_rebuilt_for_each_device(value):
+    """Tuples, lists, dicts and named tuples are rebuilt for each device, at any depth."""
+    first, second = scatter(value, [0, 1])
+
+    assert (first, second) == (value, value)
+    assert [type(first), type(second)] == [type(value)] * 2
+    assert first is not second
+    assert first is not value
+
+
+def test_a_dict_keeps_its_type():
+    """:func:`~torch.nn.parallel.scatter` makes dicts of the type that it was given."""
+    (copy,) = scatter(OrderedDict(a=1), [0])
+
+    assert type(copy) is OrderedDict
+    assert copy == {"a": 1}
+
+
+def test_copies_are_shallow_only_at_the_leaves():
+    """A change that one replica makes to its list is not seen by the other."""
+    first, second = scatter([1, 2], [0, 1])
+    first.append(3)
+
+    assert second == [1, 2]
+
+
+@pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])
+@pytest.mark.observed
+def test_an_empty_container_is_shared(empty):
+    """An empty container is not rebuilt: every device gets the same one."""
+    first, second = scatter(empty, [0, 1])
+
+    assert first is empty
+    assert second is empty
+
+
+def test_no_device_no_piece():
+    """Without devices there is nothing to give."""
+    assert scatter("x", []) == []
+
+
+@pytest.mark.observed
+def test_positional_and_named_arguments_are_matched():
+    """``scatter_kwargs`` returns as many tuples of arguments as dicts of named ones."""
+    assert scatter_kwargs((1,), {"a": 2}, [0, 1]) == (((1,), (1,)), ({"a": 2}, {"a": 2}))
+
+
+@pytest.mark.parametrize("named", [None, {}])
+@pytest.mark.observed
+def test_missing_named_arguments_are_empty_dicts(named):
+    """Without named arguments ``scatter_kwargs`` returns an empty dict for each device."""
+    assert scatter_kwargs((1,), named, [0, 1]) == (((1,), (1,)), ({}, {}))
+
+
+@pytest.mark.observed
+def test_missing_arguments_are_empty_tuples():
+    """Without positional arguments ``scatter_kwargs`` returns an empty tuple for each device."""
+    assert scatter_kwargs((), {"a": 2}, [0, 1]) == (((), ()), ({"a": 2}, {"a": 2}))
+
+
+@pytest.mark.observed
+def test_without_arguments_there_is_no_piece():
+    """Without any argument ``scatter_kwargs`` returns nothing for any device."""
+    assert scatter_kwargs((), {}, [0, 1]) == ((), ())
+
+
+def test_none_is_gathered_to_none():
+    """:func:`~torch.nn.parallel.gather` joins the outputs ``None`` to one ``None``."""
+    assert gather([None, None], 0) is None
+
+
+@pytest.mark.parametrize(
+    "output", [(None, None), [None], {"a": None}, Pair(None, (None,)), OrderedDict(a=[None])]
+)
+def test_outputs_keep_their_structure(output):
+    """Outputs in tuples, lists, dicts and named tuples are joined entry by entry."""
+    joined = gather([output, output, output], 0)
+
+    assert joined == output
+    assert type(joined) is type(output)
+
+
+def test_dicts_of_different_size_are_refused():
+    """:func:`~torch.nn.parallel.gather` refuses dicts that do not have equally many keys."""
+    with pytest.raises(ValueError, match="All dicts must have the same number of keys"):
+        gather([{"a": None}, {"a": None, "b": None}], 0)
+
+
+def test_dicts_with_different_keys_are_refused():
+    """Dicts are joined by the keys of the first; one that lacks a key is an error."""
+    with pytest.raises(KeyError, match="a"):
+        gather([{"a": None}, {"b": None}], 0)
+
+
+@pytest.mark.since("2.10")
+def test_lists_of_different_length_are_refused():
+    """:func:`~torch.nn.parallel.gather` refuses tuples or lists of different length."""
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is longer than argument 1"):
+        gather([[None], [None, None]], 0)
+
+
+@pytest.mark.before("2.10")
+@pytest.mark.observed
+def test_longer_lists_are_cut():
+    """:func:`~torch.nn.parallel.gather` dropped, without a word, what longer tuples or lists held more."""
+    assert gather([[None], [None, None]], 0) == [None]
+
+
+def test_numbers_cannot_be_gathered():
+    """A replica may return tensors, ``None`` and containers of them, but no number."""
+    with pytest.raises(TypeError, match="'int' object is not iterable"):
+        gather([1, 2], 0)
+
+
+@pytest.mark.observed
+def test_tensors_on_the_cpu_cannot_be_gathered():
+    """:func:`~torch.nn.parallel.gather` joins tensors on accelerators only."""
+    with pytest.raises(AssertionError, match="Gather function not implemented for CPU tensors"):
+        gather([torch.rand(2), torch.rand(3)], "cpu")
+
+
+@pytest.mark.observed
+def test_is_namedtuple_is_deprecated():
+    """``is_namedtuple`` tells a named tuple from a plain one, and warns that it is deprecated."""
+    with pytest.warns(match="is_namedtuple"):
+        found = [is_namedtuple(value) for value in (Pair(1, 2), (1, 2), {"_fields": ()})]
+    assert found == [True, False, False]
+
+
+@pytest.mark.needs("cuda")
+def test_a_tensor_is_cut_into_pieces():
+    """:func:`~torch.nn.parallel.scatter` cuts a tensor along dimension 0 and moves the pieces."""
+    pieces = scatter(torch.arange(5.0), [0, 0])
+
+    assert [piece.tolist() for piece in pieces] == [[0.0, 1.0, 2.0], [3.0, 4.0]]
+    assert [str(piece.device) for piece in pieces] == ["cuda:0", "cuda:0"]
+
+
+@pytest.mark.needs("cuda")
+def test_dim_says_where_to_cut():
+    """``dim`` is the dimension along which tensors are cut and joined."""
+    x = torch.arange(6.0).view(2, 3).cuda()
+
+    pieces = scatter(x, [0, 0], 1)
+
+    assert [piece.shape for piece in pieces] == [(2, 2), (2, 1)]
+    assert gather(pieces, 0, 1).tolist() == x.tolist()
+
+
+@pytest.mark.needs("cuda")
+def test_fewer_rows_fewer_pieces():
+    """A tensor with fewer rows than devices gives fewer pieces, and cuts everything next to it."""
+    assert [len(scatter(torch.rand(1, 2), [0, 0])), len(scatter((torch.rand(1, 2), "x"), [0, 0]))] == [1, 1]
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.since("2.1")
+@pytest.mark.observed
+def test_too_few_named_pieces_are_left_alone():
+    """``scatter_kwargs`` does not pad named arguments that were cut into fewer pieces, if there are any."""
+    args, named = scatter_kwargs((torch.rand(2, 3),), {"scale": torch.rand(1)}, [0, 0])
+
+    assert (len(args), len(named)) == (2, 1)
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.before("2.1")
+@pytest.mark.observed
+def test_too_few_named_pieces_were_padded():
+    """``scatter_kwargs`` padded named arguments with empty dicts until there was one for each piece."""
+    args, named = scatter_kwargs((torch.rand(2, 3),), {"scale": torch.rand(1)}, [0, 0])
+
+    assert (len(args), len(named)) == (2, 2)
+
+
+@pytest.mark.needs("cuda")
+def test_gradients_flow_back_through_scatter():
+    """The gradients of the pieces come back as one gradient, on the device of the input."""
+    x = torch.arange(3.0, requires_grad=True)
+
+    first, second = scatter(x, [0, 0])
+    (first.sum() * 2 + second.sum() * 5).backward()
+
+    assert (str(x.grad.device), x.grad.tolist()) == ("cpu", [2.0, 2.0, 5.0])
+
+
+@pytest.mark.needs("cuda")
+def test_outputs_can_be_gathered_on_the_cpu():
+    """With ``"cpu"`` as target :func:`~torch.nn.parallel.gather` returns a tensor on the CPU."""
+    joined = gather([torch.tensor([1.0]).cuda(), torch.tensor([2.0, 3.0]).cuda()], "cpu")
+
+    assert (str(joined.device), joined.tolist()) == ("cpu", [1.0, 2.0, 3.0])

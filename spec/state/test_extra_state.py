@@ -1,0 +1,146 @@
+"""Extra state: what a module saves besides its tensors.
+
+A class that defines :meth:`~torch.nn.Module.get_extra_state` and :meth:`~torch.nn.Module.set_extra_state` has
+one more entry in its state dict, which may be any object.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+class Vocabulary(nn.Module):
+    """A module with a tensor, a submodule and words."""
+
+    def __init__(self, *words):
+        super().__init__()
+        self.words = list(words)
+        self.inner = nn.PReLU()
+        self.register_buffer("seen", torch.tensor(4))
+
+    def get_extra_state(self):
+        return self.words
+
+    def set_extra_state(self, state):
+        self.words = state
+
+
+def test_extra_state_has_a_key_of_its_own():
+    """What ``get_extra_state`` returns is saved as it is, under ``_extra_state``.
+
+    It comes after the module's own tensors and before its submodules.
+    """
+    module = Vocabulary("sea", "sky")
+
+    state = module.state_dict()
+
+    assert list(state) == ["seen", "_extra_state", "inner.weight"]
+    assert state["_extra_state"] is module.words
+
+
+def test_extra_state_of_a_submodule_has_its_prefix():
+    """The extra state of a submodule has the prefix of the submodule."""
+    state = nn.Sequential(Vocabulary("sea")).state_dict()
+
+    assert list(state) == ["0.seen", "0._extra_state", "0.inner.weight"]
+
+
+def test_extra_state_is_set_by_loading():
+    """Loading calls ``set_extra_state`` with what was saved."""
+    net = nn.Sequential(Vocabulary(), Vocabulary())
+
+    result = net.load_state_dict(nn.Sequential(Vocabulary("sea"), Vocabulary("sky", "sun")).state_dict())
+
+    assert result == ([], [])
+    assert [module.words for module in net] == [["sea"], ["sky", "sun"]]
+
+
+def test_none_is_an_extra_state_too():
+    """A ``get_extra_state`` that returns ``None`` leaves a key as well."""
+
+    class Nothing(nn.Module):
+        def get_extra_state(self):
+            return None
+
+    assert Nothing().state_dict() == {"_extra_state": None}
+
+
+def test_extra_state_is_set_after_the_modules_tensors():
+    """Extra state is set after the module's own tensors and before those of its submodules."""
+    seen = []
+
+    class Watching(Vocabulary):
+        def set_extra_state(self, state):
+            seen.append((self.seen.item(), self.inner.weight.item()))
+
+    module, state = Watching(), Watching().state_dict()
+    state.update({"seen": torch.tensor(9), "inner.weight": torch.tensor([0.75])})
+    module.load_state_dict(state)
+
+    assert seen == [(9, 0.25)]
+    assert module.inner.weight.item() == 0.75
+
+
+def test_missing_extra_state_is_a_missing_key():
+    """Extra state that is not in the dict is a missing key, and ``set_extra_state`` is not called."""
+    module, state = Vocabulary("sea"), Vocabulary("sky").state_dict()
+    del state["_extra_state"]
+
+    result = module.load_state_dict(state, strict=False)
+
+    assert result == (["_extra_state"], [])
+    assert module.words == ["sea"]
+
+
+def test_extra_state_nobody_sets_is_an_unexpected_key():
+    """Extra state for a module that does not set any is an unexpected key, told once."""
+    result = nn.ModuleDict({"a": nn.PReLU()}).load_state_dict(
+        {"a.weight": torch.rand(1), "a._extra_state": 5}, strict=False
+    )
+
+    assert result == ([], ["a._extra_state"])
+
+
+def test_getting_without_setting_does_not_load():
+    """A class with ``get_extra_state`` alone cannot load its own state dict."""
+
+    class Half(nn.Module):
+        def get_extra_state(self):
+            return 5
+
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "_extra_state"'):
+        Half().load_state_dict(Half().state_dict())
+
+
+@pytest.mark.parametrize("name", ["get_extra_state", "set_extra_state"])
+def test_the_default_raises(name):
+    """:meth:`~torch.nn.Module.get_extra_state` and the setter of a plain module raise if called."""
+    arguments = {"get_extra_state": (), "set_extra_state": (5,)}[name]
+
+    with pytest.raises(RuntimeError, match=rf"Module\.{name}\(\) that should never be called"):
+        getattr(nn.Linear(2, 3), name)(*arguments)
+
+
+@pytest.mark.observed
+def test_extra_state_is_a_matter_of_the_class():
+    """A ``get_extra_state`` set on one module, not on its class, is not used."""
+    layer = nn.PReLU()
+    layer.get_extra_state = lambda: 5
+
+    assert list(layer.state_dict()) == ["weight"]
+
+
+def test_a_parent_may_have_it_too():
+    """A module and its submodule may both have extra state, each under its own key."""
+
+    class Model(Vocabulary):
+        def __init__(self):
+            super().__init__("outer")
+            self.part = Vocabulary("inner")
+
+    state = Model().state_dict()
+    model = Model()
+    model.load_state_dict({**state, "part._extra_state": ["changed"]})
+
+    assert (state["_extra_state"], state["part._extra_state"]) == (["outer"], ["inner"])
+    assert (model.words, model.part.words) == (["outer"], ["changed"])

@@ -1,0 +1,246 @@
+"""Hooks that run when a state dict is made: before and after.
+
+A pre-hook prepares the module; a post-hook changes the finished dict in place. Each module runs its own.
+"""
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.question("Q67")
+def test_a_pre_hook_runs_before_anything_is_saved():
+    """:meth:`~torch.nn.Module.register_state_dict_pre_hook`: the hook runs before values are saved.
+
+    It is given the module, the prefix and ``keep_vars``; what it changes in the module is saved.
+    """
+    calls = []
+    layer = nn.Linear(2, 1, bias=False)
+
+    def halve(module, prefix, keep_vars):
+        calls.append((module, prefix, keep_vars))
+        module.weight = nn.Parameter(torch.tensor([[0.5, 0.25]]))
+
+    layer.register_state_dict_pre_hook(halve)
+    state = layer.state_dict(prefix="head.", keep_vars=True)
+
+    assert calls == [(layer, "head.", True)]
+    assert state["head.weight"].tolist() == [[0.5, 0.25]]
+
+
+@pytest.mark.question("Q67")
+def test_what_a_pre_hook_returns_is_ignored():
+    """What a state dict pre-hook returns is ignored."""
+    layer = nn.Linear(2, 3)
+    layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: {"x": 1})
+
+    assert list(layer.state_dict()) == ["weight", "bias"]
+
+
+def test_pre_hooks_run_from_the_outside_in():
+    """Pre-hooks run in order of registration, those of a module before those of its submodules."""
+    calls = []
+    net = nn.Sequential(nn.ReLU())
+    net[0].register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
+    net.register_state_dict_pre_hook(lambda *args: calls.append("first"))
+    net.register_state_dict_pre_hook(lambda *args: calls.append("second"))
+
+    net.state_dict()
+
+    assert calls == ["first", "second", "0."]
+
+
+def test_a_pre_hook_can_be_removed():
+    """The handle that registering a pre-hook returns removes that hook and no other."""
+    calls = []
+    layer = nn.ReLU()
+    handle = layer.register_state_dict_pre_hook(lambda *args: calls.append("removed"))
+    layer.register_state_dict_pre_hook(lambda *args: calls.append("kept"))
+
+    handle.remove()
+    layer.state_dict()
+
+    assert calls == ["kept"]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_pre_hooks_run_where_saving_is_overridden():
+    """Pre-hooks run for every module, also for one that overrides ``_save_to_state_dict``.
+
+    Lazy modules do so; in torch 2.0 their pre-hooks were not run (:pull:`98964`).
+    """
+    calls = []
+    layer = nn.LazyLinear(3)
+    layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
+
+    layer.state_dict()
+
+    assert calls == [""]
+
+
+@pytest.mark.before("2.1")
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_pre_hooks_of_lazy_modules_do_not_run():
+    """Pre-hooks of a lazy module are not run, as it overrides ``_save_to_state_dict``."""
+    calls = []
+    layer = nn.LazyLinear(3)
+    layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
+
+    layer.state_dict()
+
+    assert calls == []
+
+
+@pytest.mark.question("Q67")
+@pytest.mark.since("2.5")
+def test_a_post_hook_changes_the_dict_in_place():
+    """:meth:`~torch.nn.Module.register_state_dict_post_hook`: the hook changes the finished dict.
+
+    It is given the module, the dict, the prefix and the module's metadata. It is public since torch 2.5
+    (:pull:`131690`); before, there was only ``_register_state_dict_hook``.
+    """
+    calls = []
+    layer = nn.Linear(2, 3)
+
+    def rename(module, state_dict, prefix, local_metadata):
+        calls.append((module, list(state_dict), prefix, local_metadata))
+        state_dict[prefix + "kernel"] = state_dict.pop(prefix + "weight")
+
+    layer.register_state_dict_post_hook(rename)
+    state = layer.state_dict(prefix="head.")
+
+    assert calls == [(layer, ["head.weight", "head.bias"], "head.", {"version": 1})]
+    assert list(state) == ["head.bias", "head.kernel"]
+
+
+@pytest.mark.question("Q67")
+@pytest.mark.since("2.5")
+def test_a_post_hook_must_return_none():
+    """A public post-hook that returns anything but ``None`` makes ``state_dict`` raise."""
+    layer = nn.Linear(2, 3)
+    layer.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: state_dict)
+
+    with pytest.raises(RuntimeError, match="state_dict post-hook must return None"):
+        layer.state_dict()
+
+
+@pytest.mark.since("2.5")
+def test_post_hooks_run_from_the_inside_out():
+    """Post-hooks run in order of registration, those of a module after those of its submodules."""
+    calls = []
+    net = nn.Sequential(nn.ReLU())
+    net.register_state_dict_post_hook(lambda *args: calls.append("first"))
+    net.register_state_dict_post_hook(lambda *args: calls.append("second"))
+    net[0].register_state_dict_post_hook(lambda module, state, prefix, metadata: calls.append(prefix))
+
+    net.state_dict()
+
+    assert calls == ["0.", "first", "second"]
+
+
+@pytest.mark.since("2.5")
+def test_a_post_hook_of_a_submodule_sees_the_whole_dict():
+    """A post-hook of a submodule is given all that was saved so far, under the full names."""
+    seen = []
+    net = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.PReLU())
+    net[1].register_state_dict_post_hook(lambda module, state, prefix, metadata: seen.append(list(state)))
+
+    net.state_dict()
+
+    assert seen == [["0.weight", "1.weight"]]
+
+
+@pytest.mark.since("2.5")
+def test_a_post_hook_can_be_removed():
+    """The handle that registering a post-hook returns removes that hook and no other."""
+    calls = []
+    layer = nn.ReLU()
+    handle = layer.register_state_dict_post_hook(lambda *args: calls.append("removed"))
+    layer.register_state_dict_post_hook(lambda *args: calls.append("kept"))
+
+    handle.remove()
+    layer.state_dict()
+
+    assert calls == ["kept"]
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_a_bound_method_cannot_be_a_post_hook():
+    """A bound method cannot be registered as a public post-hook: torch sets a mark on the hook.
+
+    Wrap it in a function or a ``functools.partial``.
+    """
+
+    class Net(nn.ReLU):
+        def rename(self, module, state_dict, prefix, local_metadata):
+            pass
+
+    net = Net()
+
+    with pytest.raises(AttributeError, match="'method' object has no attribute '_from_public_api'"):
+        net.register_state_dict_post_hook(net.rename)
+
+
+@pytest.mark.question("Q67")
+@pytest.mark.observed
+def test_a_private_post_hook_of_the_root_may_return_another_dict():
+    """A hook of ``_register_state_dict_hook`` on the module that is asked may return another dict.
+
+    The next hook is given that dict.
+    """
+    seen = []
+    layer = nn.Linear(2, 3)
+    layer._register_state_dict_hook(lambda *args: None)
+    layer._register_state_dict_hook(lambda module, state, prefix, metadata: OrderedDict(kernel=1))
+    layer._register_state_dict_hook(lambda *args: seen.append(args))
+
+    state = layer.state_dict(prefix="head.")
+
+    assert state == {"kernel": 1}
+    assert seen == [(layer, {"kernel": 1}, "head.", {"version": 1})]
+
+
+@pytest.mark.question("Q67")
+@pytest.mark.observed
+def test_a_private_post_hook_of_a_submodule_may_not():
+    """What a hook of ``_register_state_dict_hook`` on a submodule returns is ignored.
+
+    Only what it changes in place arrives (:issue:`117437`).
+    """
+    net = nn.Sequential(nn.PReLU())
+    net[0]._register_state_dict_hook(lambda module, state, prefix, metadata: OrderedDict(kernel=1))
+
+    assert list(net.state_dict()) == ["0.weight"]
+
+
+@pytest.mark.observed
+def test_a_private_post_hook_can_be_removed():
+    """The handle of ``_register_state_dict_hook`` removes the hook."""
+    calls = []
+    layer = nn.ReLU()
+    handle = layer._register_state_dict_hook(lambda *args: calls.append("ran"))
+
+    layer.state_dict()
+    handle.remove()
+    layer.state_dict()
+
+    assert calls == ["ran"]
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_a_public_post_hook_cannot_become_private():
+    """A function that is a public post-hook cannot be given to ``_register_state_dict_hook``."""
+    layer = nn.ReLU()
+
+    def hook(module, state_dict, prefix, local_metadata):
+        pass
+
+    layer.register_state_dict_post_hook(hook)
+
+    with pytest.raises(RuntimeError, match="previously registered via register_state_dict_post_hook"):
+        layer._register_state_dict_hook(hook)
