@@ -137,7 +137,7 @@ class Clause:
     @cached_property
     def references(self) -> tuple[Reference, ...]:
         """The roles of the docstring, in order of first use."""
-        found = dict.fromkeys(_references(self.docstring))
+        found = dict.fromkeys(references_in(self.docstring))
         return tuple(found)
 
     @cached_property
@@ -236,7 +236,8 @@ def plain_text(text: str) -> str:
     return _ROLE.sub(shown, text).replace("``", "")
 
 
-def _references(text: str) -> Iterator[Reference]:
+def references_in(text: str) -> Iterator[Reference]:
+    """The roles of a text, in order."""
     for match in _ROLE.finditer(text):
         titled = _ROLE_BODY.match(match["body"])
         target = titled["target"] if titled else match["body"]

@@ -16,7 +16,7 @@ import torch
 
 from nnspec import api, ledger, record
 from nnspec.chapter import Chapter, read_spec
-from nnspec.clause import API_ROLES, Clause, ClauseError, plain_text
+from nnspec.clause import API_ROLES, Clause, ClauseError, Reference, plain_text, references_in
 
 ROLES = API_ROLES | {"issue", "pull", "ref", "doc", "term"}
 MARKS = {"since", "before", "needs", "claim", "question", "observed", "contradicts"}
@@ -170,16 +170,23 @@ def statements_are_unique(project: Project) -> Iterator[str]:
 
 def references_exist(project: Project) -> Iterator[str]:
     """What a docstring names exists on a torch on which the clause holds."""
+    for chapter in project.chapters:
+        for reference in references_in(chapter.docstring):
+            yield from _faults_of(reference, f"{chapter.path}:1: {chapter.id}", judge=False)
     for clause in project.clauses:
         inside = clause.bounds.place(torch.__version__) == "inside"
         for reference in clause.references:
-            where = f"{clause.place}: {clause.id}"
-            if reference.role not in ROLES:
-                yield f"{where}: unknown role :{reference.role}:; one of {', '.join(sorted(ROLES))}"
-            elif reference.role in API_ROLES and inside and not api.exists(reference.target):
-                yield f"{where}: {reference.target} does not exist on torch {torch.__version__}"
-            elif reference.role in {"issue", "pull"} and not reference.target.isdigit():
-                yield f"{where}: :{reference.role}:`{reference.target}` is no number"
+            yield from _faults_of(reference, f"{clause.place}: {clause.id}", judge=inside)
+
+
+def _faults_of(reference: Reference, where: str, *, judge: bool) -> Iterator[str]:
+    """What is wrong with a reference; whether its target exists is looked at if ``judge``."""
+    if reference.role not in ROLES:
+        yield f"{where}: unknown role :{reference.role}:; one of {', '.join(sorted(ROLES))}"
+    elif reference.role in API_ROLES and judge and not api.exists(reference.target):
+        yield f"{where}: {reference.target} does not exist on torch {torch.__version__}"
+    elif reference.role in {"issue", "pull"} and not reference.target.isdigit():
+        yield f"{where}: :{reference.role}:`{reference.target}` is no number"
 
 
 def marks_are_known(project: Project) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 
 from nnspec import api
-from nnspec.clause import API_ROLES, Clause
+from nnspec.clause import API_ROLES, Clause, references_in
 from nnspec.site import rst
 from nnspec.site.book import Book
 
@@ -21,6 +22,10 @@ def _index(book: Book) -> str:
         for reference in clause.references:
             if reference.role in API_ROLES:
                 spoken.setdefault(reference.target, []).append(clause)
+    for opening in _openings(book):
+        for reference in references_in(opening):
+            if reference.role in API_ROLES:
+                spoken.setdefault(reference.target, [])
     silent = [name for name in api.public_names() if name not in spoken]
     pieces = [
         rst.heading("API index", "="),
@@ -31,6 +36,13 @@ def _index(book: Book) -> str:
         pieces += [rst.heading("Names that no clause speaks of", "-")]
         pieces += ["\n".join(f"* ``{name}``" for name in silent)]
     return "\n".join(pieces) + "\n"
+
+
+def _openings(book: Book) -> Iterator[str]:
+    for part in book.parts:
+        yield part.docstring
+        for chapter in part.chapters:
+            yield chapter.docstring
 
 
 def _entry(name: str, clauses: list[Clause]) -> str:

@@ -12,8 +12,6 @@ from torch.nn.modules.module import register_module_forward_hook
 
 
 class Failing(nn.Module):
-    """Raises in forward."""
-
     def forward(self, *args, **kwargs):
         raise ValueError("forward failed")
 

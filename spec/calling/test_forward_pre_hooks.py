@@ -12,8 +12,6 @@ from torch.utils.hooks import RemovableHandle
 
 
 class Echo(nn.Module):
-    """Returns its arguments."""
-
     def forward(self, *args, **kwargs):
         return args, kwargs
 

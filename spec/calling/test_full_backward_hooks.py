@@ -11,29 +11,17 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 
-class Weigh(nn.Module):
-    """Multiplies its input by a parameter, 2 and 3."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([2.0, 3.0]))
-
-    def forward(self, x):
-        return x * self.weight
-
-
 def test_it_gets_gradients_of_inputs_and_outputs():
     """A full backward hook gets the module and two tuples: gradients of inputs and of outputs."""
-    weigh = Weigh()
+    layer = nn.Linear(2, 1)
     seen = []
-    weigh.register_full_backward_hook(lambda *given: seen.append(given))
-    x = torch.tensor([5.0, 7.0], requires_grad=True)
-    (weigh(x) * torch.tensor([10.0, 100.0])).sum().backward()
+    layer.register_full_backward_hook(lambda *given: seen.append(given))
+    (layer(torch.rand(1, 2, requires_grad=True)) * 10).sum().backward()
 
     [(module, grad_input, grad_output)] = seen
-    assert module is weigh
-    assert [gradient.tolist() for gradient in grad_input] == [[20.0, 300.0]]
-    assert [gradient.tolist() for gradient in grad_output] == [[10.0, 100.0]]
+    assert module is layer
+    assert [gradient.tolist() for gradient in grad_input] == [(layer.weight * 10).tolist()]
+    assert [gradient.tolist() for gradient in grad_output] == [[[10.0]]]
     assert (type(grad_input), type(grad_output)) == (tuple, tuple)
 
 
@@ -60,13 +48,13 @@ def test_it_fires_when_the_gradients_of_the_inputs_are_known():
 
 def test_registering_a_full_backward_hook_returns_a_handle():
     """:meth:`~torch.nn.Module.register_full_backward_hook` returns a handle that removes the hook."""
-    weigh = Weigh()
+    identity = nn.Identity()
     calls = []
-    handle = weigh.register_full_backward_hook(lambda *given: calls.append("hook"))
+    handle = identity.register_full_backward_hook(lambda *given: calls.append("hook"))
     x = torch.rand(2, requires_grad=True)
-    weigh(x).sum().backward()
+    identity(x).sum().backward()
     handle.remove()
-    weigh(x).sum().backward()
+    identity(x).sum().backward()
 
     assert type(handle) is RemovableHandle
     assert calls == ["hook"]
@@ -78,36 +66,36 @@ def test_what_it_returns_replaces_the_gradients_of_inputs():
 
     Gradients of the module's own parameters are not affected.
     """
-    weigh = Weigh()
-    weigh.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10,))
-    x = torch.tensor([5.0, 7.0], requires_grad=True)
-    weigh(x).sum().backward()
+    layer = nn.Linear(2, 1)
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10,))
+    x = torch.rand(1, 2, requires_grad=True)
+    layer(x).sum().backward()
 
-    assert x.grad.tolist() == [20.0, 30.0]
-    assert weigh.weight.grad.tolist() == [5.0, 7.0]
+    assert torch.equal(x.grad, layer.weight * 10)
+    assert torch.equal(layer.weight.grad, x)
 
 
 def test_full_backward_hooks_run_in_order_of_registration():
     """Full backward hooks run in the order of registration, each on what the one before returned."""
-    weigh = Weigh()
-    weigh.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] + 1,))
-    weigh.register_full_backward_hook(lambda module, grad_input, grad_output: None)
-    weigh.register_full_backward_hook(lambda module, grad_input, grad_output: [grad_input[0] * 10])
-    x = torch.tensor([5.0, 7.0], requires_grad=True)
-    weigh(x).sum().backward()
+    identity = nn.Identity()
+    identity.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] + 3,))
+    identity.register_full_backward_hook(lambda module, grad_input, grad_output: None)
+    identity.register_full_backward_hook(lambda module, grad_input, grad_output: [grad_input[0] * 10])
+    x = torch.rand(2, requires_grad=True)
+    identity(x).sum().backward()
 
-    assert x.grad.tolist() == [30.0, 40.0]
+    assert x.grad.tolist() == [40.0, 40.0]
 
 
 def test_prepend_puts_a_full_backward_hook_first():
     """With ``prepend=True`` a full backward hook runs before those already registered."""
-    weigh = Weigh()
+    identity = nn.Identity()
     calls = []
-    weigh.register_full_backward_hook(lambda *given: calls.append("first"))
-    weigh.register_full_backward_hook(lambda *given: calls.append("second"))
-    weigh.register_full_backward_hook(lambda *given: calls.append("prepended"), prepend=True)
-    weigh.register_full_backward_hook(lambda *given: calls.append("by position"), True)
-    weigh(torch.rand(2, requires_grad=True)).sum().backward()
+    identity.register_full_backward_hook(lambda *given: calls.append("first"))
+    identity.register_full_backward_hook(lambda *given: calls.append("second"))
+    identity.register_full_backward_hook(lambda *given: calls.append("prepended"), prepend=True)
+    identity.register_full_backward_hook(lambda *given: calls.append("by position"), True)
+    identity(torch.rand(2, requires_grad=True)).sum().backward()
 
     assert calls == ["by position", "prepended", "first", "second"]
 
@@ -115,9 +103,9 @@ def test_prepend_puts_a_full_backward_hook_first():
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_input_may_be_returned(count):
     """A full backward hook that returns more or fewer gradients than inputs raises an error."""
-    weigh = Weigh()
-    weigh.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input * count)
-    output = weigh(torch.rand(2, requires_grad=True))
+    identity = nn.Identity()
+    identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input * count)
+    output = identity(torch.rand(2, requires_grad=True))
 
     message = f"^Backward hook returned an invalid number of grad_input, got {count}, but expected 1$"
     with pytest.raises(RuntimeError, match=message):
@@ -127,9 +115,9 @@ def test_one_gradient_for_each_input_may_be_returned(count):
 @pytest.mark.observed
 def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
     """A gradient returned without a tuple is taken for a sequence of gradients, one for each row."""
-    weigh = Weigh()
-    weigh.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input[0])
-    output = weigh(torch.rand(4, 2, requires_grad=True))
+    identity = nn.Identity()
+    identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input[0])
+    output = identity(torch.rand(4, 2, requires_grad=True))
 
     with pytest.raises(RuntimeError, match="invalid number of grad_input, got 4, but expected 1"):
         output.sum().backward()
@@ -137,9 +125,9 @@ def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
 
 def test_a_returned_gradient_keeps_its_shape():
     """A full backward hook that returns a gradient of another shape raises an error."""
-    weigh = Weigh()
-    weigh.register_full_backward_hook(lambda module, grad_input, grad_output: (torch.rand(5),))
-    output = weigh(torch.rand(2, requires_grad=True))
+    identity = nn.Identity()
+    identity.register_full_backward_hook(lambda module, grad_input, grad_output: (torch.rand(5),))
+    output = identity(torch.rand(2, requires_grad=True))
 
     with pytest.raises(RuntimeError, match="has changed the size of value"):
         output.sum().backward()
@@ -147,13 +135,13 @@ def test_a_returned_gradient_keeps_its_shape():
 
 def test_an_error_in_a_backward_hook_reaches_the_caller():
     """An exception in a full backward hook comes out of :meth:`~torch.Tensor.backward`."""
-    weigh = Weigh()
+    identity = nn.Identity()
 
     def failing(module, grad_input, grad_output):
         raise KeyError("hook failed")
 
-    weigh.register_full_backward_hook(failing)
-    output = weigh(torch.rand(2, requires_grad=True))
+    identity.register_full_backward_hook(failing)
+    output = identity(torch.rand(2, requires_grad=True))
 
     with pytest.raises(KeyError, match="hook failed"):
         output.sum().backward()
@@ -161,21 +149,21 @@ def test_an_error_in_a_backward_hook_reaches_the_caller():
 
 def test_it_fires_once_for_each_call():
     """A module called twice fires its full backward hook twice, for the last call first."""
-    weigh = Weigh()
+    identity = nn.Identity()
     seen = []
-    weigh.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    identity.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
     x = torch.rand(2, requires_grad=True)
-    weigh(weigh(x)).sum().backward()
+    (identity(identity(x) * 5) * 3).sum().backward()
 
-    assert seen == [[1.0, 1.0], [2.0, 3.0]]
+    assert seen == [[3.0, 3.0], [15.0, 15.0]]
 
 
 def test_it_fires_in_every_backward_pass():
     """Each backward pass through one call fires the full backward hook anew."""
-    weigh = Weigh()
+    identity = nn.Identity()
     seen = []
-    weigh.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
-    output = weigh(torch.rand(2, requires_grad=True))
+    identity.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    output = identity(torch.rand(2, requires_grad=True))
     (output * torch.tensor([5.0, 7.0])).sum().backward(retain_graph=True)
     (output * torch.tensor([11.0, 13.0])).sum().backward()
 
@@ -185,12 +173,12 @@ def test_it_fires_in_every_backward_pass():
 @pytest.mark.observed
 def test_the_hooks_are_fixed_by_the_call():
     """The hooks that a backward pass fires are those registered when the module was called."""
-    weigh = Weigh()
+    identity = nn.Identity()
     calls = []
-    handle = weigh.register_full_backward_hook(lambda *given: calls.append("early"))
-    output = weigh(torch.rand(2, requires_grad=True))
+    handle = identity.register_full_backward_hook(lambda *given: calls.append("early"))
+    output = identity(torch.rand(2, requires_grad=True))
     handle.remove()
-    weigh.register_full_backward_hook(lambda *given: calls.append("late"))
+    identity.register_full_backward_hook(lambda *given: calls.append("late"))
     output.sum().backward()
 
     assert calls == ["early"]
@@ -198,13 +186,13 @@ def test_the_hooks_are_fixed_by_the_call():
 
 def test_it_needs_the_gradients_of_the_inputs():
     """Where only gradients of the module's parameters are asked for, the hook does not fire."""
-    weigh = Weigh()
+    layer = nn.Linear(2, 1)
     calls = []
-    weigh.register_full_backward_hook(lambda *given: calls.append("hook"))
-    x = torch.tensor([5.0, 7.0], requires_grad=True)
-    output = weigh(x)
-    (gradient,) = torch.autograd.grad(output.sum(), weigh.weight, retain_graph=True)
-    assert (calls, gradient.tolist()) == ([], [5.0, 7.0])
+    layer.register_full_backward_hook(lambda *given: calls.append("hook"))
+    x = torch.tensor([[5.0, 7.0]], requires_grad=True)
+    output = layer(x)
+    (gradient,) = torch.autograd.grad(output.sum(), layer.weight, retain_graph=True)
+    assert (calls, gradient.tolist()) == ([], [[5.0, 7.0]])
 
     torch.autograd.grad(output.sum(), x)
     assert calls == ["hook"]
@@ -243,14 +231,14 @@ def test_without_gradients_it_does_nothing():
 @pytest.mark.observed
 def test_the_store_of_full_backward_hooks():
     """A module keeps its full backward hooks by handle, and remembers that they are full."""
-    weigh = Weigh()
-    assert weigh._is_full_backward_hook is None
+    identity = nn.Identity()
+    assert identity._is_full_backward_hook is None
 
     def hook(module, grad_input, grad_output): ...
 
-    handle = weigh.register_full_backward_hook(hook)
-    assert dict(weigh._backward_hooks) == {handle.id: hook}
-    assert weigh._is_full_backward_hook is True
+    handle = identity.register_full_backward_hook(hook)
+    assert dict(identity._backward_hooks) == {handle.id: hook}
+    assert identity._is_full_backward_hook is True
 
 
 def test_forward_mode_differentiation_is_refused():

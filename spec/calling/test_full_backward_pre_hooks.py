@@ -12,26 +12,15 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 
-class Weigh(nn.Module):
-    """Multiplies its input by a parameter, 2 and 3."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([2.0, 3.0]))
-
-    def forward(self, x):
-        return x * self.weight
-
-
 def test_it_gets_the_gradients_of_the_outputs():
     """A full backward pre-hook gets the module and a tuple of the gradients of its outputs."""
-    weigh = Weigh()
+    identity = nn.Identity()
     seen = []
-    weigh.register_full_backward_pre_hook(lambda *given: seen.append(given))
-    (weigh(torch.rand(2, requires_grad=True)) * torch.tensor([10.0, 100.0])).sum().backward()
+    identity.register_full_backward_pre_hook(lambda *given: seen.append(given))
+    (identity(torch.rand(2, requires_grad=True)) * torch.tensor([10.0, 100.0])).sum().backward()
 
     [(module, grad_output)] = seen
-    assert module is weigh
+    assert module is identity
     assert type(grad_output) is tuple
     assert [gradient.tolist() for gradient in grad_output] == [[10.0, 100.0]]
 
@@ -39,11 +28,11 @@ def test_it_gets_the_gradients_of_the_outputs():
 def test_it_fires_before_the_gradients_of_the_module():
     """A full backward pre-hook fires before the backward pass goes through the module."""
     calls = []
-    weigh = Weigh()
-    weigh.weight.register_hook(lambda gradient: calls.append("weight"))
-    weigh.register_full_backward_hook(lambda *given: calls.append("hook"))
-    weigh.register_full_backward_pre_hook(lambda *given: calls.append("pre-hook"))
-    weigh(torch.rand(2, requires_grad=True)).sum().backward()
+    layer = nn.Linear(2, 1)
+    layer.weight.register_hook(lambda gradient: calls.append("weight"))
+    layer.register_full_backward_hook(lambda *given: calls.append("hook"))
+    layer.register_full_backward_pre_hook(lambda *given: calls.append("pre-hook"))
+    layer(torch.rand(1, 2, requires_grad=True)).sum().backward()
 
     assert sorted(calls[1:]) == ["hook", "weight"]
     assert calls[0] == "pre-hook"
@@ -51,13 +40,13 @@ def test_it_fires_before_the_gradients_of_the_module():
 
 def test_registering_a_pre_hook_for_backward_returns_a_handle():
     """:meth:`~torch.nn.Module.register_full_backward_pre_hook` returns a handle that removes it."""
-    weigh = Weigh()
+    identity = nn.Identity()
     calls = []
-    handle = weigh.register_full_backward_pre_hook(lambda *given: calls.append("hook"))
+    handle = identity.register_full_backward_pre_hook(lambda *given: calls.append("hook"))
     x = torch.rand(2, requires_grad=True)
-    weigh(x).sum().backward()
+    identity(x).sum().backward()
     handle.remove()
-    weigh(x).sum().backward()
+    identity(x).sum().backward()
 
     assert type(handle) is RemovableHandle
     assert calls == ["hook"]
@@ -68,38 +57,39 @@ def test_what_it_returns_replaces_the_gradients_of_outputs():
 
     Gradients of inputs and of parameters follow from it, and full backward hooks are given it.
     """
-    weigh = Weigh()
+    layer = nn.Linear(2, 1)
     seen = []
-    weigh.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
-    weigh.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
-    x = torch.tensor([5.0, 7.0], requires_grad=True)
-    weigh(x).sum().backward()
+    layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
+    layer.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    x = torch.tensor([[5.0, 7.0]], requires_grad=True)
+    layer(x).sum().backward()
 
-    assert (x.grad.tolist(), weigh.weight.grad.tolist()) == ([20.0, 30.0], [50.0, 70.0])
-    assert seen == [[10.0, 10.0]]
+    assert torch.equal(x.grad, layer.weight * 10)
+    assert layer.weight.grad.tolist() == [[50.0, 70.0]]
+    assert seen == [[[10.0]]]
 
 
 def test_backward_pre_hooks_run_in_order_of_registration():
     """Full backward pre-hooks run in the order of registration, each on what the last returned."""
-    weigh = Weigh()
-    weigh.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] + 1,))
-    weigh.register_full_backward_pre_hook(lambda module, grad_output: None)
-    weigh.register_full_backward_pre_hook(lambda module, grad_output: [grad_output[0] * 10])
+    identity = nn.Identity()
+    identity.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] + 1,))
+    identity.register_full_backward_pre_hook(lambda module, grad_output: None)
+    identity.register_full_backward_pre_hook(lambda module, grad_output: [grad_output[0] * 10])
     x = torch.rand(2, requires_grad=True)
-    weigh(x).sum().backward()
+    identity(x).sum().backward()
 
-    assert x.grad.tolist() == [40.0, 60.0]
+    assert x.grad.tolist() == [20.0, 20.0]
 
 
 def test_prepend_puts_a_backward_pre_hook_first():
     """With ``prepend=True`` a full backward pre-hook runs before those already registered."""
-    weigh = Weigh()
+    identity = nn.Identity()
     calls = []
-    weigh.register_full_backward_pre_hook(lambda *given: calls.append("first"))
-    weigh.register_full_backward_pre_hook(lambda *given: calls.append("second"))
-    weigh.register_full_backward_pre_hook(lambda *given: calls.append("prepended"), prepend=True)
-    weigh.register_full_backward_pre_hook(lambda *given: calls.append("by position"), True)
-    weigh(torch.rand(2, requires_grad=True)).sum().backward()
+    identity.register_full_backward_pre_hook(lambda *given: calls.append("first"))
+    identity.register_full_backward_pre_hook(lambda *given: calls.append("second"))
+    identity.register_full_backward_pre_hook(lambda *given: calls.append("prepended"), prepend=True)
+    identity.register_full_backward_pre_hook(lambda *given: calls.append("by position"), True)
+    identity(torch.rand(2, requires_grad=True)).sum().backward()
 
     assert calls == ["by position", "prepended", "first", "second"]
 
@@ -107,9 +97,9 @@ def test_prepend_puts_a_backward_pre_hook_first():
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_output_may_be_returned(count):
     """A full backward pre-hook that returns more or fewer gradients than outputs raises an error."""
-    weigh = Weigh()
-    weigh.register_full_backward_pre_hook(lambda module, grad_output: grad_output * count)
-    output = weigh(torch.rand(2, requires_grad=True))
+    identity = nn.Identity()
+    identity.register_full_backward_pre_hook(lambda module, grad_output: grad_output * count)
+    output = identity(torch.rand(2, requires_grad=True))
 
     message = f"^Backward pre hook returned an invalid number of grad_output, got {count}, but expected 1$"
     with pytest.raises(RuntimeError, match=message):
@@ -120,34 +110,34 @@ def test_one_gradient_for_each_output_may_be_returned(count):
 @pytest.mark.parametrize("hooked", [False, True], ids=["alone", "with_a_full_backward_hook"])
 def test_it_replaces_gradients_without_needy_inputs(hooked):
     """Where no input needs a gradient, what a full backward pre-hook returns still counts."""
-    weigh = Weigh()
-    weigh.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
+    layer = nn.Linear(2, 1)
+    layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     if hooked:
-        weigh.register_full_backward_hook(lambda *given: None)
-    weigh(torch.tensor([5.0, 7.0])).sum().backward()
+        layer.register_full_backward_hook(lambda *given: None)
+    layer(torch.tensor([[5.0, 7.0]])).sum().backward()
 
-    assert weigh.weight.grad.tolist() == [50.0, 70.0]
+    assert layer.weight.grad.tolist() == [[50.0, 70.0]]
 
 
 @pytest.mark.before("2.3")
 @pytest.mark.observed
 def test_without_needy_inputs_its_result_is_lost():
     """Where no input needs a gradient, what a full backward pre-hook returns is lost."""
-    weigh = Weigh()
-    weigh.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
-    weigh(torch.tensor([5.0, 7.0])).sum().backward()
+    layer = nn.Linear(2, 1)
+    layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
+    layer(torch.tensor([[5.0, 7.0]])).sum().backward()
 
-    assert weigh.weight.grad.tolist() == [5.0, 7.0]
+    assert layer.weight.grad.tolist() == [[5.0, 7.0]]
 
 
 def test_it_fires_without_needy_inputs():
     """A full backward pre-hook fires whether or not an input of the module needs a gradient."""
-    weigh = Weigh()
+    layer = nn.Linear(2, 1)
     seen = []
-    weigh.register_full_backward_pre_hook(lambda *given: seen.append(given[1][0].tolist()))
-    weigh(torch.rand(2)).sum().backward()
+    layer.register_full_backward_pre_hook(lambda *given: seen.append(given[1][0].tolist()))
+    (layer(torch.rand(1, 2)) * 10).sum().backward()
 
-    assert seen == [[1.0, 1.0]]
+    assert seen == [[[10.0]]]
 
 
 @pytest.mark.since("2.14")
@@ -158,11 +148,11 @@ def test_alone_it_does_not_warn():
     """
     counts = {}
     for kind in ("backward_hook", "backward_pre_hook"):
-        weigh = Weigh()
-        getattr(weigh, f"register_full_{kind}")(lambda *given: None)
+        layer = nn.Linear(2, 1)
+        getattr(layer, f"register_full_{kind}")(lambda *given: None)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            weigh(torch.rand(2)).sum().backward()
+            layer(torch.rand(1, 2)).sum().backward()
         counts[kind] = len(caught)
 
     assert counts == {"backward_hook": 1, "backward_pre_hook": 0}
@@ -173,9 +163,9 @@ def test_alone_it_does_not_warn():
 @pytest.mark.observed
 def test_alone_it_warns_of_full_hooks():
     """Where no input needs a gradient, a full backward pre-hook gives the warning of full hooks."""
-    weigh = Weigh()
-    weigh.register_full_backward_pre_hook(lambda *given: None)
-    output = weigh(torch.rand(2))
+    layer = nn.Linear(2, 1)
+    layer.register_full_backward_pre_hook(lambda *given: None)
+    output = layer(torch.rand(1, 2))
 
     with pytest.warns(UserWarning, match="^Full backward hook is firing .* since no inputs require grad"):
         output.sum().backward()
@@ -214,11 +204,11 @@ def test_it_goes_with_either_kind_of_backward_hook():
 @pytest.mark.observed
 def test_the_store_of_backward_pre_hooks():
     """A module keeps its full backward pre-hooks by handle, in a store of their own."""
-    weigh = Weigh()
+    identity = nn.Identity()
 
     def hook(module, grad_output): ...
 
-    handle = weigh.register_full_backward_pre_hook(hook)
+    handle = identity.register_full_backward_pre_hook(hook)
 
-    assert dict(weigh._backward_pre_hooks) == {handle.id: hook}
-    assert weigh._is_full_backward_hook is None
+    assert dict(identity._backward_pre_hooks) == {handle.id: hook}
+    assert identity._is_full_backward_hook is None

@@ -112,7 +112,7 @@ def test_setting_a_key_keeps_its_place():
 
 @pytest.mark.observed
 def test_a_parameter_gives_way_to_none_only():
-    """Where a parameter was, only a parameter, a tensor or ``None`` can be set."""
+    """The key of a parameter takes another parameter, a tensor or ``None``, and nothing else."""
     table = nn.ParameterDict([("p", torch.rand(2))])
 
     with pytest.raises(TypeError, match="cannot assign 'int' as parameter 'p'"):
@@ -188,7 +188,7 @@ def test_a_missing_key_differs_by_operation():
         table["x"]
     with pytest.raises(AttributeError, match="'ParameterDict' object has no attribute 'x'"):
         table.pop("x")
-    with pytest.raises(KeyError, match="^'x'$"):
+    with pytest.raises(KeyError, match="'x'"):
         del table["x"]
 
 
@@ -267,105 +267,6 @@ def test_setdefault_sets_what_is_missing():
     assert type(table.setdefault("q", torch.rand(2))) is nn.Parameter
     assert table.setdefault("r") is None
     assert list(table) == ["p", "q", "r"]
-
-
-def test_copy_shares_the_parameters():
-    """:meth:`~torch.nn.ParameterDict.copy` makes a new ``ParameterDict`` of the same parameters."""
-    table = nn.ParameterDict([("z", torch.rand(2)), ("a", torch.rand(3))])
-
-    copy = table.copy()
-    copy["n"] = 7
-
-    assert type(copy) is nn.ParameterDict
-    assert [list(table), list(copy)] == [["z", "a"], ["z", "a", "n"]]
-    assert [copy["z"] is table["z"], copy["a"] is table["a"]] == [True, True]
-
-
-def test_fromkeys_makes_a_new_dict():
-    """:meth:`~torch.nn.ParameterDict.fromkeys` makes a new ``ParameterDict`` with one value for all keys.
-
-    It is called on an object and takes nothing from it.
-    """
-    table = nn.ParameterDict([("p", "1")])
-
-    assert list(table.fromkeys(["z", "a"]).items()) == [("z", None), ("a", None)]
-    assert list(table.fromkeys("xy", 7).items()) == [("x", 7), ("y", 7)]
-    assert list(table) == ["p"]
-
-
-@pytest.mark.parametrize(
-    "kind", [OrderedDict, nn.ParameterDict, list], ids=["OrderedDict", "ParameterDict", "pairs"]
-)
-@pytest.mark.question("Q21")
-def test_update_overwrites_and_adds(kind):
-    """:meth:`~torch.nn.ParameterDict.update` overwrites existing keys in place and adds the others."""
-    table = nn.ParameterDict([("m", "1"), ("b", "2")])
-
-    result = table.update(kind([("z", "3"), ("m", "4"), ("a", "5")]))
-
-    assert result is None
-    assert list(table.items()) == [("m", "4"), ("b", "2"), ("z", "3"), ("a", "5")]
-
-
-@pytest.mark.parametrize("value", [7, nn.Linear(2, 3)], ids=["int", "Linear"])
-def test_update_takes_an_iterable_only(value):
-    """``update`` and the constructor refuse what is neither a mapping nor an iterable."""
-    text = "ParametersDict.update should be called with an iterable of key/value pairs, but got "
-
-    with pytest.raises(TypeError) as update:
-        nn.ParameterDict().update(value)
-    with pytest.raises(TypeError) as init:
-        nn.ParameterDict(value)
-
-    assert [str(update.value), str(init.value)] == [text + type(value).__name__] * 2
-
-
-def test_update_takes_pairs_only():
-    """``update`` names the first element that is no pair; what came before it is set already."""
-    table = nn.ParameterDict()
-
-    with pytest.raises(TypeError, match="ParameterDict update sequence element #1 should be Iterable; isint"):
-        table.update([("p", "1"), 7])
-    with pytest.raises(
-        ValueError, match="ParameterDict update sequence element #0 has length 3; 2 is required"
-    ):
-        table.update([("q", "1", "2")])
-
-    assert list(table.items()) == [("p", "1")]
-
-
-def test_or_merges_into_a_new_dict():
-    """``a | b`` is a new ``ParameterDict``: the keys of ``a``, then the new ones; ``b`` wins."""
-    a, b = nn.ParameterDict([("z", "1"), ("m", "2")]), nn.ParameterDict([("m", "3"), ("a", "4")])
-
-    merged = a | b
-
-    assert type(merged) is nn.ParameterDict
-    assert list(merged.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
-    assert list((a | {"y": "5", "x": "6"}).items()) == [("z", "1"), ("m", "2"), ("x", "6"), ("y", "5")]
-    assert [list(a.items()), list(b)] == [[("z", "1"), ("m", "2")], ["m", "a"]]
-
-
-@pytest.mark.observed
-def test_a_dict_on_the_left_makes_a_dict():
-    """A plain dict on the left of ``|`` gives a plain dict; the ``ParameterDict`` wins."""
-    left = {"z": "1", "m": "2"}
-
-    merged = left | nn.ParameterDict([("m", "3"), ("a", "4")])
-
-    assert type(merged) is dict
-    assert list(merged.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
-    assert left == {"z": "1", "m": "2"}
-
-
-def test_or_equals_updates_in_place():
-    """``a |= b`` updates ``a`` itself."""
-    table = before = nn.ParameterDict([("z", "1"), ("m", "2")])
-
-    table |= OrderedDict([("m", "3"), ("a", "4")])
-
-    assert table is before
-    assert list(table.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
 
 
 @pytest.mark.question("Q27")

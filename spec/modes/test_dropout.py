@@ -175,7 +175,9 @@ def test_dropout2d_takes_3d_for_a_batch():
     """:class:`~torch.nn.Dropout2d` takes 3 dimensions for a batch of sequences, and warns."""
     x = torch.full((8, 9, 5), 3.0)
 
-    with pytest.warns(UserWarning, match=r"^dropout2d: Received a 3D input to dropout2d and assuming") as caught:
+    with pytest.warns(
+        UserWarning, match=r"^dropout2d: Received a 3D input to dropout2d and assuming"
+    ) as caught:
         out = nn.Dropout2d(0.25)(x)
 
     assert len(caught) == 1
@@ -186,7 +188,9 @@ def test_dropout2d_takes_3d_for_a_batch():
 @pytest.mark.parametrize(("layer", "shape"), [(nn.Dropout2d, (2, 3)), (nn.Dropout2d, (2, 3, 4, 5, 6))])
 def test_dropout2d_warns_of_other_shapes(layer, shape):
     """:class:`~torch.nn.Dropout2d` warns for an input that has neither 3 nor 4 dimensions."""
-    with pytest.warns(UserWarning, match=f"^dropout2d: Received a {len(shape)}-D input to dropout2d") as caught:
+    with pytest.warns(
+        UserWarning, match=f"^dropout2d: Received a {len(shape)}-D input to dropout2d"
+    ) as caught:
         out = layer(0.5)(torch.rand(shape))
 
     assert len(caught) == 1
@@ -196,7 +200,9 @@ def test_dropout2d_warns_of_other_shapes(layer, shape):
 @pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 4, 5, 6, 7)], ids=["3d", "6d"])
 def test_dropout3d_warns_of_other_shapes(shape):
     """:class:`~torch.nn.Dropout3d` warns for an input that has neither 4 nor 5 dimensions."""
-    with pytest.warns(UserWarning, match=f"^dropout3d: Received a {len(shape)}-D input to dropout3d") as caught:
+    with pytest.warns(
+        UserWarning, match=f"^dropout3d: Received a {len(shape)}-D input to dropout3d"
+    ) as caught:
         out = nn.Dropout3d(0.5)(torch.rand(shape))
 
     assert len(caught) == 1

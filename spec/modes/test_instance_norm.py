@@ -103,7 +103,9 @@ def test_affine():
     torch.testing.assert_close(layer(x), plain * torch.tensor([[2.0], [3.0]]) + torch.tensor([[5.0], [7.0]]))
 
 
-@pytest.mark.parametrize(("layer", "dims"), [(nn.InstanceNorm1d, 2), (nn.InstanceNorm2d, 3), (nn.InstanceNorm3d, 4)])
+@pytest.mark.parametrize(
+    ("layer", "dims"), [(nn.InstanceNorm1d, 2), (nn.InstanceNorm2d, 3), (nn.InstanceNorm3d, 4)]
+)
 def test_a_sample_without_a_batch(layer, dims):
     """A layer takes a single sample and returns a single sample."""
     x = torch.randn([2] + [3] * (dims - 1))

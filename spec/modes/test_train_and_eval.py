@@ -49,7 +49,9 @@ def test_both_return_the_module():
     assert (net.train() is net, net.train(False) is net, net.eval() is net) == (True, True, True)
 
 
-@pytest.mark.parametrize("mode", ["x", 1, None, torch.tensor(True)], ids=["string", "number", "none", "tensor"])
+@pytest.mark.parametrize(
+    "mode", ["x", 1, None, torch.tensor(True)], ids=["string", "number", "none", "tensor"]
+)
 def test_the_mode_is_a_bool(mode):
     """A mode that is no ``bool`` raises ValueError and changes nothing.
 
@@ -57,7 +59,7 @@ def test_the_mode_is_a_bool(mode):
     """
     net = nn.Sequential(nn.Linear(2, 3)).eval()
 
-    with pytest.raises(ValueError, match="^training mode is expected to be boolean$"):
+    with pytest.raises(ValueError, match=r"^training mode is expected to be boolean$"):
         net.train(mode)
 
     assert [module.training for module in net.modules()] == [False, False]

@@ -59,7 +59,7 @@ def test_without_a_tensor_there_is_none(value):
 
 @pytest.mark.needs("cuda")
 def test_results_come_in_the_order_of_modules():
-    """:func:`~torch.nn.parallel.parallel_apply` returns the outputs in a list, in the order of the modules."""
+    """:func:`~torch.nn.parallel.parallel_apply` returns the outputs in the order of the modules."""
     x = torch.tensor([-1.0, 2.0]).cuda()
 
     first, second = parallel_apply([nn.ReLU(), nn.Hardtanh()], [x, (x,)], devices=[0, 0])

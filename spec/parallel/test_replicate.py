@@ -1,7 +1,7 @@
 """Replicas: the copies of a module that DataParallel runs.
 
-A replica is a shallow copy that holds tensors where the module has parameters. It lives for one call. Only the
-copying of tensors needs an accelerator; the rest can be seen on modules without any.
+A replica is a shallow copy that holds tensors where the module has parameters. It lives for one call. Copying
+tensors needs an accelerator; the rest can be seen on modules without any.
 """
 
 from collections import OrderedDict
@@ -93,18 +93,25 @@ def test_lazy_modules_have_no_replicas():
     assert type(net._replicate_for_data_parallel()) is nn.Linear
 
 
+@pytest.mark.since("2.11")
+@pytest.mark.observed
 def test_one_replica_for_each_device():
-    """:func:`~torch.nn.parallel.replicate` returns a new tree of modules for each device."""
+    """:func:`~torch.nn.parallel.replicate` returns a new tree of modules for each device.
+
+    Up to 2.10 it needed an accelerator even where there was no tensor to copy.
+    """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
 
     first, second = replicate(net, [0, 1])
 
     assert [type(module) for module in first.modules()] == [nn.Sequential, nn.ReLU, nn.Sequential, nn.Tanh]
+    assert replicate(net, []) == []
     trees = [set(map(id, tree.modules())) for tree in (net, first, second)]
     assert len(set.union(*trees)) == 12
-    assert replicate(net, []) == []
 
 
+@pytest.mark.since("2.11")
+@pytest.mark.observed
 def test_a_shared_submodule_stays_shared():
     """A submodule reachable by two names is one submodule in each replica too."""
     net = nn.Sequential(nn.ReLU())
@@ -116,6 +123,7 @@ def test_a_shared_submodule_stays_shared():
     assert replica.again is not net.again
 
 
+@pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_entries_of_none_are_copied():
     """Parameters, buffers and submodules registered as ``None`` are ``None`` in each replica."""

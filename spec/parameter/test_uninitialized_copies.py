@@ -94,7 +94,7 @@ def test_a_saved_one_is_no_weights_only_file(tmp_path):
 def test_a_lazy_layer_is_deep_copied(make, sizes):
     """A lazy layer without uninitialised buffers is deep-copied, and copy and original live on apart.
 
-    Up to torch 1.12 this failed (:issue:`65051`, :pull:`83809`).
+    It failed before :pull:`83809` (:issue:`65051`).
     """
     layer = make()
 

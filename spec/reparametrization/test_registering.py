@@ -104,7 +104,7 @@ def test_parametrizations_are_applied_in_order():
 
 
 def test_the_lists_are_kept_in_a_module_dict():
-    """``module.parametrizations`` holds a :class:`~torch.nn.utils.parametrize.ParametrizationList` by name."""
+    """``parametrizations`` holds a :class:`~torch.nn.utils.parametrize.ParametrizationList` by name."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.Tanh())

@@ -296,27 +296,34 @@ def test_the_original_shares_memory_with_what_is_assigned():
     assert layer.weight.tolist() == [[7.0, 7.0]]
 
 
+@pytest.mark.observed
+def test_a_parameter_is_not_assigned():
+    """Assigning a :class:`~torch.nn.Parameter` to a parametrized tensor raises ``KeyError``."""
+    layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
+
+    with pytest.raises(KeyError, match="attribute 'weight' already exists"):
+        layer.weight = nn.Parameter(torch.rand(1, 2))
+
+
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_with_the_swap_flag_tensors_are_swapped():
-    """With the swap flag of ``torch.__future__`` an assigned parameter trades places with the original."""
+    """With the swap flag of ``torch.__future__`` original and result of ``right_inverse`` trade places."""
+    given = nn.Parameter(torch.tensor([[2.0, 3.0]]))
 
-    class Same(nn.Module):
+    class Given(nn.Module):
         def forward(self, x):
             return x * 1.0
 
         def right_inverse(self, x):
-            return x
+            return given
 
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[5.0, 6.0]]))
-    register_parametrization(layer, "weight", Same())
-    value = nn.Parameter(torch.tensor([[2.0, 3.0]]))
-
     torch.__future__.set_swap_module_params_on_conversion(True)
     try:
-        layer.weight = value
+        register_parametrization(layer, "weight", Given())
     finally:
         torch.__future__.set_swap_module_params_on_conversion(False)
 
-    assert (layer.weight.tolist(), value.tolist()) == ([[2.0, 3.0]], [[5.0, 6.0]])
+    assert (layer.weight.tolist(), given.tolist()) == ([[2.0, 3.0]], [[5.0, 6.0]])

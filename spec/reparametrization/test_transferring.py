@@ -1,0 +1,155 @@
+"""Copying, saving and transferring parametrized modules."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrize import (
+    is_parametrized,
+    register_parametrization,
+    transfer_parametrizations_and_params,
+    type_before_parametrizations,
+)
+
+
+def test_the_type_before():
+    """:func:`~torch.nn.utils.parametrize.type_before_parametrizations` gives the class as written."""
+    layer = nn.Linear(2, 1)
+
+    assert type_before_parametrizations(layer) is nn.Linear
+    register_parametrization(layer, "weight", nn.ReLU())
+    register_parametrization(layer, "bias", nn.ReLU())
+    assert type_before_parametrizations(layer) is nn.Linear
+
+
+def test_a_copy_has_originals_of_its_own():
+    """A deep copy of a parametrized module is parametrized and has originals of its own."""
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
+    register_parametrization(layer, "weight", nn.ReLU())
+
+    other = copy.deepcopy(layer)
+    with torch.no_grad():
+        layer.parametrizations.weight.original.fill_(7.0)
+
+    assert other.weight.tolist() == [[2.0, 0.0]]
+    assert type(other) is type(layer)
+    assert is_parametrized(other, "weight")
+
+
+def test_a_copy_within_a_copy_is_made_once():
+    """In a deep copy a parametrized module that is held twice is still one module."""
+    layer = register_parametrization(nn.Linear(2, 2), "weight", nn.ReLU())
+    net = copy.deepcopy(nn.Sequential(layer, layer))
+
+    assert net[0] is net[1]
+    assert net[0] is not layer
+
+
+def test_slots_are_copied():
+    """A deep copy of a parametrized module takes ``__slots__`` with it."""
+
+    class Slotted(nn.Linear):
+        __slots__ = ("empty", "note")
+
+    layer = Slotted(2, 1)
+    layer.note = ["kept"]
+    other = copy.deepcopy(register_parametrization(layer, "weight", nn.ReLU()))
+
+    assert other.note == ["kept"]
+    assert other.note is not layer.note
+    assert not hasattr(other, "empty")
+
+
+def test_a_deepcopy_of_the_class_is_used():
+    """A class with its own ``__deepcopy__`` is copied by it when parametrized."""
+
+    class Own(nn.Linear):
+        def __deepcopy__(self, memo):
+            return "a copy"
+
+    layer = register_parametrization(Own(2, 1), "weight", nn.ReLU())
+
+    assert copy.deepcopy(layer) == "a copy"
+
+
+def test_a_parametrized_module_cannot_be_pickled():
+    """Pickling a parametrized module raises ``RuntimeError``; save its state dict instead."""
+    layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
+
+    with pytest.raises(
+        RuntimeError, match=r"(?s)parametrized modules is only supported through state_dict\(\)"
+    ):
+        pickle.dumps(layer)
+
+
+def test_everything_is_transferred():
+    """:func:`~torch.nn.utils.parametrize.transfer_parametrizations_and_params` takes all over.
+
+    The other module is returned; it holds the very same originals and parametrizations.
+    """
+    layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    register_parametrization(layer, "weight", nn.ReLU())
+    register_parametrization(layer, "weight", nn.Tanh())
+    register_parametrization(layer, "bias", nn.ReLU())
+
+    assert transfer_parametrizations_and_params(layer, other) is other
+    for name in ("weight", "bias"):
+        mine, theirs = layer.parametrizations[name], other.parametrizations[name]
+        assert theirs.original is mine.original
+        assert list(theirs) == list(mine)
+
+
+def test_one_tensor_may_be_transferred():
+    """With a name only that tensor is transferred."""
+    layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    register_parametrization(layer, "weight", nn.ReLU())
+    register_parametrization(layer, "bias", nn.ReLU())
+
+    transfer_parametrizations_and_params(layer, other, "bias")
+
+    assert [is_parametrized(other, name) for name in ("weight", "bias")] == [False, True]
+    assert other.parametrizations.bias.original is layer.parametrizations.bias.original
+
+
+def test_a_missing_parameter_is_made():
+    """A module that lacks the parameter gets it."""
+    layer, other = nn.Linear(2, 1), nn.Linear(2, 1, bias=False)
+    register_parametrization(layer, "bias", nn.ReLU())
+    other._parameters.pop("bias")
+
+    transfer_parametrizations_and_params(layer, other)
+
+    assert other.parametrizations.bias.original is layer.parametrizations.bias.original
+    assert torch.equal(other.bias, layer.bias)
+
+
+def test_several_originals_are_transferred():
+    """Several originals of one tensor are all transferred."""
+
+    class Sum(nn.Module):
+        def forward(self, a, b, c):
+            return a + b + c
+
+        def right_inverse(self, x):
+            return x - 3.0, torch.full_like(x, 2.0), torch.ones_like(x)
+
+    layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    register_parametrization(layer, "weight", Sum())
+    transfer_parametrizations_and_params(layer, other)
+
+    mine, theirs = layer.parametrizations.weight, other.parametrizations.weight
+    assert [theirs.original0 is mine.original0, theirs.original1 is mine.original1] == [True, True]
+    assert theirs.original2 is mine.original2
+
+
+def test_a_plain_module_has_nothing_to_transfer():
+    """From a module that is not parametrized nothing is transferred."""
+    layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    weight = other.weight
+
+    assert transfer_parametrizations_and_params(layer, other) is other
+    assert other.weight is weight
+    assert type(other) is nn.Linear
