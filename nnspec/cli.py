@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,23 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("releases", help="record every release, one after the other, through tox")
     command.add_argument("release", nargs="*", help="only these, such as 2.4; made anew even if fresh")
     command.set_defaults(run=_releases)
+    command = commands.add_parser(
+        "mutate", help="measure how many small changes to torch.nn the spec notices"
+    )
+    command.add_argument(
+        "--sample", type=int, metavar="N", help="try N of the changes, the same ones each time"
+    )
+    command.add_argument(
+        "--only", metavar="PATTERN", help="a file or function, such as module.py or Module.load_state_dict"
+    )
+    command.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes at a time (default: cores)",
+    )
+    command.set_defaults(run=_mutate)
     return parser
 
 
@@ -191,6 +209,12 @@ def _run_now(root: Path) -> Record:
         if not found:
             raise UsageError(f"the run of the spec left no record (pytest ended with {result.returncode})")
         return found[0]
+
+
+def _mutate(options: argparse.Namespace) -> int:
+    from nnspec import mutate
+
+    return mutate.run(options.only, options.sample, options.jobs, project_root() / "spec", None)
 
 
 def _releases(options: argparse.Namespace) -> int:

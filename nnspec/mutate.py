@@ -173,10 +173,10 @@ def _show(
         )
     number = Counter(verdicts.values())
     print(", ".join(f"{number[verdict]} {verdict}" for verdict in VERDICTS if number[verdict]))
-    wordings = sum(strength.MESSAGE in survivor.note for survivor in found.survivors)
+    messages = sum(strength.MESSAGE in survivor.note for survivor in found.survivors)
     explained = len(found.survivors) - len(unexplained)
     print(
-        f"{len(found.survivors)} survivors: {explained} explained, {wordings} only change the wording of a message"
+        f"{len(found.survivors)} survivors: {explained} explained, {messages} in the wording of messages only"
     )
     if unexplained:
         print("\nnot explained in docs/survivors.toml:")
@@ -213,10 +213,11 @@ class Progress:
         self.tell(f"{self.total} changes to {len({change.file for change in changes})} files")
 
     def tell(self, line: str) -> None:
-        """Show a line that stays; time is counted from it."""
+        """Show a line that stays; until the first change is done, time is counted from it."""
         self.end()
         print(line, file=self.stream, flush=True)
-        self.started = time.monotonic()
+        if not self.done:
+            self.started = time.monotonic()
 
     def advance(self, change: Change, verdict: str) -> None:
         """One more change has its verdict."""

@@ -43,9 +43,9 @@ class Child:
 
     def end(self) -> None:
         """Stop it and forget it."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.pid, signal.SIGKILL)
-        self._reap()
+            self._reap()
 
     def _reap(self) -> int:
         self.results.close()
@@ -84,7 +84,7 @@ def _do(work: Callable[[], Any], sender: Connection, parent: int) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _silence()
         _limit_memory()
         result = work()
@@ -116,10 +116,14 @@ def limit_next(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def result_of(work: Callable[[], Any], seconds: float) -> tuple[str, Any]:
-    """Do some work in a forked process and wait for it; see :meth:`Child.receive`."""
-    [(_, failure, result)] = results_of([Piece(None, work, seconds)], 1)
-    return failure, result
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """An interrupt is held back until the end of the context: one that comes amid a fork would be lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def results_of(pieces: Iterable[Piece], jobs: int) -> Iterator[tuple[Any, str, Any]]:
@@ -137,20 +141,23 @@ def results_of(pieces: Iterable[Piece], jobs: int) -> Iterator[tuple[Any, str, A
     try:
         while True:
             while len(running) < jobs and (piece := next(waiting, None)) is not None:
-                child = start(piece.work, piece.seconds)
-                running[child.results] = piece.key, child
+                with _without_interrupts():
+                    child = start(piece.work, piece.seconds)
+                    running[child.results] = piece.key, child
             if not running:
                 return
             earliest = min(child.deadline for _, child in running.values())
             ready = wait(list(running), timeout=max(0.0, earliest - time.monotonic()))
             for results, (key, child) in list(running.items()):
                 if results in ready:
-                    del running[results]
-                    yield key, *child.receive()
+                    failure, result = child.receive()
                 elif time.monotonic() > child.deadline:
-                    del running[results]
                     child.end()
-                    yield key, TIMED_OUT, None
+                    failure, result = TIMED_OUT, None
+                else:
+                    continue
+                del running[results]
+                yield key, failure, result
     finally:
         for _, child in running.values():
             child.end()

@@ -84,6 +84,8 @@ class Edit:
 
 def edits(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Edit]:
     """Every small change to a function, in source order of its statements; defaults come first."""
+    if all(_is_text(statement) for statement in function.body):
+        return
     place = Place(function.body[0].lineno, function.end_lineno or 0, False, _rebound_names(function))
     yield from _default_edits(function, place)
     for index, statement in enumerate(function.body):
@@ -137,12 +139,12 @@ def _default_edits(function: ast.FunctionDef | ast.AsyncFunctionDef, place: Plac
 def _edits_within(
     node: ast.AST, parent: ast.AST, field: str, index: int | None, place: Place
 ) -> Iterator[Edit]:
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return  # a docstring, a comment written as a text, or ``...``
+    if _is_text(node):
+        return
     place = _place_of(node, place)
+    is_message = place.is_message or _is_message(node)
     for name, operator in OPERATORS.items():
         for replacement in operator(node, place.rebound):
-            is_message = place.is_message or _is_message(node)
             yield Edit(
                 "message" if name == "string" and is_message else name,
                 getattr(node, "lineno", place.first),
@@ -155,9 +157,14 @@ def _edits_within(
                 index,
                 _located(replacement, node),
             )
-    inner = place._replace(is_message=place.is_message or _makes_message(node))
+    inner = place._replace(is_message=is_message or _makes_message(node))
     for child, child_field, child_index in _children(node):
         yield from _edits_within(child, node, child_field, child_index, inner)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Whether a statement does nothing: a docstring, a comment written as a text, or ``...``."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _located(new: ast.AST, old: ast.AST) -> ast.AST:

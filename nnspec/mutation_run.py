@@ -17,8 +17,8 @@ import threading
 import time
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,7 +28,7 @@ import torch
 from _pytest.runner import runtestprotocol
 
 from nnspec.chapter import read_spec
-from nnspec.mutation_child import CRASHED, TIMED_OUT, Piece, limit_next, result_of, results_of
+from nnspec.mutation_child import CRASHED, TIMED_OUT, Piece, limit_next, results_of
 from nnspec.mutation_targets import Change
 
 NOTICED = "noticed"
@@ -72,16 +72,25 @@ class Baseline:
     failures: dict[str, str] = field(default_factory=dict)
     modules: list[str] = field(default_factory=list)
 
+    def add(self, other: Baseline) -> None:
+        """Other clauses join in."""
+        self.lines.update(other.lines)
+        self.seconds.update(other.seconds)
+        self.failures.update(other.failures)
+        self.modules.extend(other.modules)
+
 
 class Reach:
     """Which clauses can notice a change, the likeliest first.
 
     Args:
         baseline: what the clauses do without a change.
+        slow: the clauses that are asked only where no other reaches a change.
         named: node id of each clause to the functions that its docstring names.
     """
 
-    def __init__(self, baseline: Baseline, named: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, baseline: Baseline, slow: Set[str], named: Mapping[str, frozenset[str]]) -> None:
+        self.slow = slow
         self.seconds = baseline.seconds
         self.named = named
         self.noticed: dict[str, Counter[str]] = defaultdict(Counter)
@@ -93,6 +102,7 @@ class Reach:
     def clauses(self, change: Change) -> list[str]:
         """The clauses that run the changed statement, first those that noticed other changes there."""
         reached = {nodeid for line in change.lines for nodeid in self.by_line.get((change.path, line), ())}
+        reached = reached - self.slow or reached
         noticed = self.noticed[f"{change.file}:{change.function}"]
 
         def rank(nodeid: str) -> tuple[int, bool, float, str]:
@@ -177,24 +187,23 @@ class Measurement:
 
     def _try_all(self, items: list[pytest.Item]) -> None:
         torch.set_num_threads(1)
-        files = {change.path for change in self.changes}
         slow_parts = set(SLOW_PARTS) - {change.file.partition("/")[0] for change in self.changes}
-        named = _named_functions(items, self.spec)
-        ordinary = [item for item in items if item.path.parent.name not in slow_parts]
         slow = [item for item in items if item.path.parent.name in slow_parts]
-
-        not_reached = self._try(self.changes, self._reach(ordinary, named, files), ordinary)
-        if not_reached and slow:
-            not_reached = self._try(not_reached, self._reach(slow, named, files), slow)
-        for change in not_reached:
-            self._decide(change, NOT_REACHED)
-
-    def _reach(self, items: list[pytest.Item], named: Mapping[str, frozenset[str]], files: set[str]) -> Reach:
-        """Run clauses without a change: once to see what they reach, once more for their time."""
+        ordinary = [item for item in items if item.path.parent.name not in slow_parts]
         self.tell(f"{len(items)} clauses run without a change")
-        traced = _baseline(items, files)
+        baseline = self._run_without_change([ordinary, slow])
+        reach = Reach(baseline, {item.nodeid for item in slow}, _named_functions(items, self.spec))
+        gc.collect()
+        gc.freeze()
+        self.tell(f"changes are tried, {self.jobs} at a time")
+        self._try(reach, {item.nodeid: item for item in items})
+
+    def _run_without_change(self, groups: list[list[pytest.Item]]) -> Baseline:
+        """Run groups of clauses: once to see which lines they reach, once more for their time."""
+        files = {change.path for change in self.changes}
+        traced = self._baseline(groups, files)
         _import_quietly(traced.modules)
-        timed = _baseline(items[::-1], set())
+        timed = self._baseline([group[::-1] for group in groups], set())
         failures = {**traced.failures, **timed.failures}
         if failures:
             shown = "\n".join(f"  {nodeid}: {how}" for nodeid, how in sorted(failures.items()))
@@ -202,23 +211,28 @@ class Measurement:
                 f"{len(failures)} clauses do not hold without a change, so that nothing can be measured; "
                 f"mend them first:\n{shown}"
             )
-        gc.collect()
-        gc.freeze()
-        return Reach(Baseline(traced.lines, timed.seconds), named)
+        return replace(traced, seconds=timed.seconds)
 
-    def _try(self, changes: list[Change], reach: Reach, items: list[pytest.Item]) -> list[Change]:
-        """Try changes with some of the clauses; those that none of them reaches are returned."""
-        by_id = {item.nodeid: item for item in items}
-        not_reached: list[Change] = []
+    def _baseline(self, groups: list[list[pytest.Item]], files: set[str]) -> Baseline:
+        whole = Baseline()
+        pieces = [
+            Piece(group, functools.partial(_observe, group, files), BASELINE_SECONDS) for group in groups
+        ]
+        for _, failure, found in results_of(pieces, self.jobs):
+            if failure:
+                raise MutationError(f"the clauses were run without a change, and their process {failure}")
+            whole.add(found)
+        return whole
 
+    def _try(self, reach: Reach, items: Mapping[str, pytest.Item]) -> None:
         def pieces() -> Iterator[Piece]:
-            for change in changes:
+            for change in self.changes:
                 clauses = reach.clauses(change)
                 if not clauses:
-                    not_reached.append(change)
+                    self._decide(change, NOT_REACHED)
                     continue
                 limits = [max(LEAST_SECONDS, PATIENCE * reach.seconds[nodeid]) for nodeid in clauses]
-                work = functools.partial(_first_to_notice, change, [by_id[i] for i in clauses], limits)
+                work = functools.partial(_first_to_notice, change, [items[i] for i in clauses], limits)
                 wait = LONGEST_WAIT + PATIENCE * sum(reach.seconds[nodeid] for nodeid in clauses)
                 yield Piece(change, work, wait)
 
@@ -227,7 +241,6 @@ class Measurement:
                 reach.remember(change, nodeid)
                 self.noticed_by[change.id] = nodeid
             self._decide(change, failure or (NOTICED if nodeid else SURVIVED))
-        return not_reached
 
     def _decide(self, change: Change, verdict: str) -> None:
         self.verdicts[change.id] = verdict
@@ -267,24 +280,8 @@ def _failure(item: pytest.Item) -> str:
     return ""
 
 
-def _baseline(items: list[pytest.Item], files: set[str]) -> Baseline:
-    """Run clauses in a process of their own.
-
-    Args:
-        items: the clauses.
-        files: the files whose lines are followed; with none the clauses run at full speed.
-
-    Raises:
-        MutationError: the process died.
-    """
-    failure, found = result_of(functools.partial(_observe, items, files), BASELINE_SECONDS)
-    if failure:
-        raise MutationError(f"the process that ran the clauses without a change {failure}")
-    assert isinstance(found, Baseline)
-    return found
-
-
 def _observe(items: list[pytest.Item], files: set[str]) -> Baseline:
+    """Run clauses and follow the lines of files; with no files the clauses run at full speed."""
     found = Baseline()
     imported = set(sys.modules)
     for item in items:

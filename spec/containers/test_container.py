@@ -10,7 +10,7 @@ from torch import nn
 
 @pytest.mark.observed
 def test_keywords_become_children():
-    """``nn.Container(name=module)`` is a module with those children, in the order given."""
+    """``nn.Container(name=module)`` is a module with its keyword arguments as children, in their order."""
     tanh, relu = nn.Tanh(), nn.ReLU()
 
     with pytest.warns(Warning, match="is deprecated"):

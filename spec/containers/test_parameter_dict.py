@@ -79,17 +79,21 @@ def test_a_dict_of_nothing_is_empty():
 
 
 def test_it_is_read_like_a_dict():
-    """``len``, ``in``, iteration, ``reversed`` and ``keys`` are those of a dict."""
+    """``len``, ``in``, iteration and ``reversed`` of a ``ParameterDict`` are those of a dict."""
     table = nn.ParameterDict([("z", "1"), ("a", "2")])
 
     assert [len(table), "a" in table, "x" in table] == [2, True, False]
-    assert list(table) == list(table.keys()) == ["z", "a"]
+    assert list(table) == ["z", "a"]
     assert list(reversed(table)) == ["a", "z"]
 
 
 @pytest.mark.observed
 def test_values_and_items_are_generators():
-    """``values`` and ``items`` can be walked once; ``keys`` is a view and can be walked again."""
+    """A ``ParameterDict`` has a live view of its keys, but its values and items can be walked once only.
+
+    They are :meth:`~torch.nn.ParameterDict.keys`, :meth:`~torch.nn.ParameterDict.values` and
+    :meth:`~torch.nn.ParameterDict.items`.
+    """
     table = nn.ParameterDict([("z", "1"), ("a", "2")])
     keys, values, items = table.keys(), table.values(), table.items()
 
@@ -111,7 +115,7 @@ def test_setting_a_key_keeps_its_place():
 
 
 @pytest.mark.observed
-def test_a_parameter_gives_way_to_none_only():
+def test_a_parameter_gives_way_to_no_plain_value():
     """The key of a parameter takes another parameter, a tensor or ``None``, and nothing else."""
     table = nn.ParameterDict([("p", torch.rand(2))])
 
@@ -284,7 +288,7 @@ def test_train_of_a_dict_does_not_warn():
 
 def test_it_is_not_to_be_called():
     """Calling a ``ParameterDict`` with a value is a RuntimeError."""
-    with pytest.raises(RuntimeError, match="ParameterDict should not be called"):
+    with pytest.raises(RuntimeError, match=r"^ParameterDict should not be called\.$"):
         nn.ParameterDict()(7)
 
 
@@ -306,7 +310,10 @@ def test_it_prints_type_and_size():
 
 @pytest.mark.observed
 def test_it_prints_a_plain_tensor():
-    """A value that was overwritten with a plain tensor as an attribute is printed as a tensor."""
+    """A value that was overwritten with a plain tensor as an attribute is printed as a tensor.
+
+    The lines come from :meth:`~torch.nn.ParameterDict.extra_repr`.
+    """
     table = nn.ParameterDict([("n", 7)])
     table.n = torch.rand(2, 3)
 
@@ -332,3 +339,20 @@ def test_it_prints_the_gpu_number_of_a_value():
     table = nn.ParameterDict([("p", torch.rand(2, device="cuda:0"))])
 
     assert table.extra_repr() == "  (p): Parameter containing: [torch.cuda.FloatTensor of size 2 (GPU 0)]"
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.observed
+@pytest.mark.parametrize("where", ["cuda:1", "privateuseone:0"])
+def test_it_prints_where_a_value_says_it_is(where):
+    """A ``ParameterDict`` prints the device for CUDA and for the backend that a vendor registered.
+
+    The parameter here only says that it is there, so that the clause needs no such device.
+    """
+
+    class Far(nn.Parameter):
+        device = torch.device(where)
+
+    table = nn.ParameterDict([("p", Far(torch.rand(2)))])
+
+    assert table.extra_repr().endswith(f" of size 2 ({where})]")

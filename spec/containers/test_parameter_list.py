@@ -252,9 +252,9 @@ def test_train_does_not_warn():
 
 def test_calling_it_is_an_error():
     """Calling a ``ParameterList`` is a RuntimeError, whatever it is called with."""
-    with pytest.raises(RuntimeError, match="ParameterList should not be called"):
+    with pytest.raises(RuntimeError, match=r"^ParameterList should not be called\.$"):
         nn.ParameterList()()
-    with pytest.raises(RuntimeError, match="ParameterList should not be called"):
+    with pytest.raises(RuntimeError, match=r"^ParameterList should not be called\.$"):
         nn.ParameterList()(3, key="value")
 
 
@@ -283,7 +283,10 @@ def test_a_list_of_one_prints_on_one_line():
 
 @pytest.mark.observed
 def test_a_plain_tensor_is_printed_as_tensor():
-    """An element that was overwritten with a plain tensor as an attribute is printed as a tensor."""
+    """An element that was overwritten with a plain tensor as an attribute is printed as a tensor.
+
+    The lines come from :meth:`~torch.nn.ParameterList.extra_repr`.
+    """
     values = nn.ParameterList([7])
     setattr(values, "0", torch.rand(2, 3))
 
@@ -309,6 +312,36 @@ def test_it_prints_the_number_of_the_gpu():
     values = nn.ParameterList([torch.rand(2, device="cuda:0")])
 
     assert values.extra_repr() == "  (0): Parameter containing: [torch.float32 of size 2 (GPU 0)]"
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.observed
+@pytest.mark.parametrize("where", ["cuda:1", "privateuseone:0"])
+def test_it_prints_where_a_parameter_says_it_is(where):
+    """A ``ParameterList`` prints the device for CUDA and for the backend that a vendor registered.
+
+    The parameter here only says that it is there, so that the clause needs no such device.
+    """
+
+    class Far(nn.Parameter):
+        device = torch.device(where)
+
+    values = nn.ParameterList([Far(torch.rand(2))])
+
+    assert values.extra_repr() == f"  (0): Parameter containing: [torch.float32 of size 2 ({where})]"
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize("where", ["meta", "xpu:0"])
+def test_it_prints_no_other_device(where):
+    """A ``ParameterList`` prints no device for other kinds of devices, accelerators included."""
+
+    class Far(nn.Parameter):
+        device = torch.device(where)
+
+    values = nn.ParameterList([Far(torch.rand(2))])
+
+    assert values.extra_repr() == "  (0): Parameter containing: [torch.float32 of size 2]"
 
 
 @pytest.mark.observed

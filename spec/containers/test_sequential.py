@@ -63,7 +63,7 @@ def test_a_list_or_plain_dict_is_no_module(layers):
 
 def test_an_ordered_dict_stands_alone():
     """An ``OrderedDict`` next to other arguments is refused as no module."""
-    with pytest.raises(TypeError, match=r"collections\.OrderedDict is not a Module subclass"):
+    with pytest.raises(TypeError, match="OrderedDict is not a Module subclass"):
         nn.Sequential(OrderedDict(act=nn.ReLU()), nn.Tanh())
 
 
@@ -86,8 +86,8 @@ def test_one_value_goes_in():
         nn.Sequential(Swap())(3, 7)
 
 
-def test_layers_are_called_not_forwarded():
-    """The layers are called as modules, so their hooks run."""
+def test_layers_are_called_with_their_hooks():
+    """The :meth:`~torch.nn.Sequential.forward` of a ``Sequential`` calls its layers, so their hooks run."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     calls = []
     for layer in net:
@@ -99,7 +99,7 @@ def test_layers_are_called_not_forwarded():
 
 
 def test_a_module_may_run_twice():
-    """A module given twice runs twice, and its parameters are there once."""
+    """A module given twice to a ``Sequential`` runs twice, and its parameters are there once."""
     double = nn.Linear(1, 1, bias=False)
     nn.init.constant_(double.weight, 3.0)
     net = nn.Sequential(double, double)
@@ -110,7 +110,7 @@ def test_a_module_may_run_twice():
 
 @pytest.mark.observed
 def test_an_empty_slot_cannot_run():
-    """``None`` is accepted among the modules, but fails when the ``Sequential`` is called."""
+    """``None`` among the modules is accepted, but fails when the ``Sequential`` is called."""
     net = nn.Sequential(nn.ReLU(), None)
 
     assert len(net) == 2

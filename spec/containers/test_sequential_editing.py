@@ -32,7 +32,7 @@ def test_append_names_by_the_number_of_layers():
 
 
 def test_append_takes_modules_only():
-    """Only a module can be appended."""
+    """Only a module can be appended to a ``Sequential``."""
     with pytest.raises(TypeError, match=r"^torch\.FloatTensor is not a Module subclass$"):
         nn.Sequential().append(torch.rand(2))
 

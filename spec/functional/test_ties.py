@@ -11,8 +11,6 @@ from torch.func import functional_call
 
 
 class Tied(nn.Module):
-    """Multiplies by a weight known as ``one`` and ``two``; tells each factor."""
-
     def __init__(self):
         super().__init__()
         self.one = nn.Parameter(torch.tensor(2.0))

@@ -137,10 +137,7 @@ def test_a_leaf_is_not_written_to():
     [(nn.Dropout1d, (8, 9, 5)), (nn.Dropout2d, (8, 9, 5, 4)), (nn.Dropout3d, (8, 9, 5, 4, 3))],
 )
 def test_whole_channels_are_dropped(layer, shape):
-    """:class:`~torch.nn.Dropout1d`, :class:`~torch.nn.Dropout2d` and :class:`~torch.nn.Dropout3d` drop channels.
-
-    A channel of one sample is kept or dropped as a whole.
-    """
+    """:class:`~torch.nn.Dropout1d` and its kind keep or drop whole channels of a sample."""
     out = layer(0.25)(torch.full(shape, 3.0)).flatten(2)
 
     assert sorted(set(out[:, :, 0].flatten().tolist())) == [0.0, 4.0]
@@ -210,7 +207,7 @@ def test_dropout3d_warns_of_other_shapes(shape):
 
 
 def test_alpha_dropout_keeps_mean_and_spread():
-    """:class:`~torch.nn.AlphaDropout` sets what it drops to SELU's lower limit, then shifts and scales all."""
+    """:class:`~torch.nn.AlphaDropout` sets what it drops to the limit of SELU, then shifts and scales."""
     limit = -1.0507009873554805 * 1.6732632423543772
     a = 1 / math.sqrt(0.75 * (1 + 0.25 * limit**2))
     b = -a * 0.25 * limit

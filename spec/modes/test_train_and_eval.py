@@ -140,7 +140,7 @@ def test_an_eval_of_a_child_is_not_called():
 
 
 def test_eval_leaves_gradients_on():
-    """:meth:`~torch.nn.Module.eval` does not switch gradients off: that is what :class:`~torch.no_grad` is for."""
+    """:meth:`~torch.nn.Module.eval` does not switch gradients off: :class:`~torch.no_grad` does."""
     net = nn.Linear(2, 3).eval()
     out = net(torch.rand(4, 2))
     out.sum().backward()

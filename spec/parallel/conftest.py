@@ -31,7 +31,7 @@ def serve(rank, pipe, folder):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     torch.set_num_threads(1)
-    store, limit = dist.FileStore(str(folder / "store"), 2), timedelta(seconds=PATIENCE - 3)
+    store, limit = dist.FileStore(str(folder / "store"), 2), timedelta(seconds=2 * PATIENCE)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=limit)
     reply = (None, "ready")
     while True:
@@ -95,9 +95,10 @@ class Ranks:
                 if pipe.poll():
                     error, results[rank] = pickle.loads(pipe.recv_bytes())
             if error:
-                wrote = [
-                    f"{path.stem} wrote:\n{path.read_text()}" for path in sorted(self.folder.glob("*.txt"))
-                ]
+                if error is ChildProcessError:
+                    self.processes[1 - rank].join(0.5)  # so that it can write down where it hangs, too
+                files = sorted(self.folder.glob("*.txt"))
+                wrote = [f"{file.stem} wrote:\n{file.read_text()}" for file in files]
                 self.stop()
                 raise error(results[rank]) from RuntimeError("\n".join(wrote))
         return results

@@ -23,21 +23,27 @@ def test_each_module_needs_its_arguments(inputs, kwargs, devices):
         parallel_apply([nn.ReLU(), nn.Tanh()], inputs, kwargs, devices)
 
 
+@pytest.mark.since("2.1")
+@pytest.mark.observed
+def test_the_error_tells_both_lengths():
+    """The error about too few inputs says how many modules and inputs there are."""
+    with pytest.raises(
+        AssertionError, match="The number of modules 2 is not equal to the number of inputs 1"
+    ):
+        parallel_apply([nn.ReLU(), nn.Tanh()], [1])
+
+
 @pytest.mark.parametrize(
-    ("inputs", "kwargs", "devices", "told"),
-    [
-        ([1], None, None, "2 is not equal to the number of inputs 1"),
-        ([1, 2], [{}], None, "2 is not equal to the number of kwargs_tup 1"),
-        ([1, 2], [{}, {}], [0, 0, 0], "2 is not equal to the number of devices 3"),
-    ],
-    ids=["inputs", "kwargs_tup", "devices"],
+    ("kwargs", "devices", "told"),
+    [([{}], None, "kwargs_tup 1"), ([{}, {}], [0, 0, 0], "devices 3")],
+    ids=["kwargs_tup", "devices"],
 )
 @pytest.mark.since("2.11")
 @pytest.mark.observed
-def test_the_error_tells_both_lengths(inputs, kwargs, devices, told):
-    """The error about lists of different length says which list and how long both are."""
-    with pytest.raises(AssertionError, match="The number of modules " + told):
-        parallel_apply([nn.ReLU(), nn.Tanh()], inputs, kwargs, devices)
+def test_every_error_tells_both_lengths(kwargs, devices, told):
+    """The errors about keyword arguments and devices say how many there are, too."""
+    with pytest.raises(AssertionError, match="The number of modules 2 is not equal to the number of " + told):
+        parallel_apply([nn.ReLU(), nn.Tanh()], [1, 2], kwargs, devices)
 
 
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (1, [x]), lambda x: {"a": 1, "b": (x,)}])

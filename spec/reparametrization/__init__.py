@@ -4,7 +4,7 @@ A *parametrization* is a module through which a tensor of another module passes 
 kept and trained is the *original*. Read ``registering`` first, then ``right_inverse``, ``consistency``,
 ``cached``, ``removing`` and ``transferring``. ``weight_norm``, ``spectral_norm`` and ``orthogonal`` are
 parametrizations that come with torch; ``old_weight_norm`` and ``old_spectral_norm`` are the forms before
-them, made of hooks. ``pruning_methods``, ``pruning`` and ``pruning_errors`` are about masks on parameters. The rest
-changes weights once: ``fusion`` and ``memory_format``; ``packed_sequences`` is about what recurrent layers
-take.
+them, made of hooks. ``pruning``, ``pruning_methods`` and ``pruning_errors`` are about masks on
+parameters. The rest changes weights once: ``fusion`` and ``memory_format``; ``packed_sequences`` is about
+what recurrent layers take.
 """

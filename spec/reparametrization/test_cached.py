@@ -104,8 +104,8 @@ def test_tracing_without_it_is_possible():
 
 @pytest.mark.filterwarnings("ignore")
 def test_scripting_is_an_error():
-    """A parametrized module that is scripted raises ``RuntimeError`` when it is called."""
+    """A parametrized module that is scripted raises an error when it is called."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(torch.jit.Error, match="Parametrization is not working with scripting"):
         torch.jit.script(layer)(torch.rand(2))

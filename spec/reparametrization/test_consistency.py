@@ -1,7 +1,7 @@
 """What is asked of a parametrization.
 
-A parametrized tensor keeps its dtype and shape. That is looked at when a parametrization is registered, unless
-it is registered with ``unsafe=True``, and to a part when a value is assigned.
+A parametrized tensor keeps its dtype and shape. That is looked at when a parametrization is registered,
+unless it is registered with ``unsafe=True``, and to a part when a value is assigned.
 """
 
 import pytest
@@ -15,8 +15,6 @@ from torch.nn.utils.parametrize import (
 
 
 class Custom(nn.Module):
-    """A parametrization made of two functions."""
-
     def __init__(self, forward, right_inverse=lambda x: x):
         super().__init__()
         self.forward, self.right_inverse = forward, right_inverse

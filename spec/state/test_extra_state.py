@@ -9,14 +9,10 @@ import torch
 from torch import nn
 
 
-class Vocabulary(nn.Module):
-    """A module with a tensor, a submodule and words."""
+class Words(nn.Module):
+    """A module that saves its words."""
 
-    def __init__(self, *words):
-        super().__init__()
-        self.words = list(words)
-        self.inner = nn.PReLU()
-        self.register_buffer("seen", torch.tensor(4))
+    words = ("none",)
 
     def get_extra_state(self):
         return self.words
@@ -30,7 +26,10 @@ def test_extra_state_has_a_key_of_its_own():
 
     It comes after the module's own tensors and before its submodules.
     """
-    module = Vocabulary("sea", "sky")
+    module = Words()
+    module.words = ["sea", "sky"]
+    module.inner = nn.PReLU()
+    module.register_buffer("seen", torch.tensor(4))
 
     state = module.state_dict()
 
@@ -40,19 +39,21 @@ def test_extra_state_has_a_key_of_its_own():
 
 def test_extra_state_of_a_submodule_has_its_prefix():
     """The extra state of a submodule has the prefix of the submodule."""
-    state = nn.Sequential(Vocabulary("sea")).state_dict()
+    state = nn.Sequential(nn.PReLU(), Words()).state_dict(prefix="net.")
 
-    assert list(state) == ["0.seen", "0._extra_state", "0.inner.weight"]
+    assert list(state) == ["net.0.weight", "net.1._extra_state"]
 
 
 def test_extra_state_is_set_by_loading():
     """Loading calls ``set_extra_state`` with what was saved."""
-    net = nn.Sequential(Vocabulary(), Vocabulary())
+    net = nn.Sequential(Words(), Words())
+    saved = [["sea"], ["sky", "sun"]]
 
-    result = net.load_state_dict(nn.Sequential(Vocabulary("sea"), Vocabulary("sky", "sun")).state_dict())
+    result = net.load_state_dict({"0._extra_state": saved[0], "1._extra_state": saved[1]})
 
     assert result == ([], [])
-    assert [module.words for module in net] == [["sea"], ["sky", "sun"]]
+    assert [module.words for module in net] == saved
+    assert net[0].words is saved[0]
 
 
 def test_none_is_an_extra_state_too():
@@ -69,27 +70,26 @@ def test_extra_state_is_set_after_the_modules_tensors():
     """Extra state is set after the module's own tensors and before those of its submodules."""
     seen = []
 
-    class Watching(Vocabulary):
+    class Watching(nn.Sequential):
         def set_extra_state(self, state):
-            seen.append((self.seen.item(), self.inner.weight.item()))
+            seen.append((self.scale.item(), self[0].weight.item()))
 
-    module, state = Watching(), Watching().state_dict()
-    state.update({"seen": torch.tensor(9), "inner.weight": torch.tensor([0.75])})
-    module.load_state_dict(state)
+    module = Watching(nn.PReLU())
+    module.scale = nn.Parameter(torch.tensor(1.5))
+    module.load_state_dict({"0.weight": torch.tensor([0.75]), "scale": torch.tensor(9.0), "_extra_state": 5})
 
-    assert seen == [(9, 0.25)]
-    assert module.inner.weight.item() == 0.75
+    assert seen == [(9.0, 0.25)]
+    assert module[0].weight.item() == 0.75
 
 
 def test_missing_extra_state_is_a_missing_key():
     """Extra state that is not in the dict is a missing key, and ``set_extra_state`` is not called."""
-    module, state = Vocabulary("sea"), Vocabulary("sky").state_dict()
-    del state["_extra_state"]
+    module = Words()
 
-    result = module.load_state_dict(state, strict=False)
+    result = module.load_state_dict({}, strict=False)
 
     assert result == (["_extra_state"], [])
-    assert module.words == ["sea"]
+    assert module.words == ("none",)
 
 
 def test_extra_state_nobody_sets_is_an_unexpected_key():
@@ -132,15 +132,10 @@ def test_extra_state_is_a_matter_of_the_class():
 
 def test_a_parent_may_have_it_too():
     """A module and its submodule may both have extra state, each under its own key."""
+    model = Words()
+    model.part = Words()
 
-    class Model(Vocabulary):
-        def __init__(self):
-            super().__init__("outer")
-            self.part = Vocabulary("inner")
+    model.load_state_dict({"_extra_state": ["outer"], "part._extra_state": ["inner"]})
 
-    state = Model().state_dict()
-    model = Model()
-    model.load_state_dict({**state, "part._extra_state": ["changed"]})
-
-    assert (state["_extra_state"], state["part._extra_state"]) == (["outer"], ["inner"])
-    assert (model.words, model.part.words) == (["outer"], ["changed"])
+    assert (model.words, model.part.words) == (["outer"], ["inner"])
+    assert model.state_dict() == {"_extra_state": ["outer"], "part._extra_state": ["inner"]}

@@ -100,13 +100,13 @@ def test_a_mismatch_is_printed_as_a_tuple(given, shown):
 
 def test_values_take_the_dtype_and_device_of_the_module(device):
     """Values are converted to the dtype and the device of the module."""
-    norm = nn.BatchNorm1d(2, device=device, dtype=torch.float64)
-    state = {**nn.BatchNorm1d(2).state_dict(), "weight": torch.tensor([1.5, 2.5], dtype=torch.float16)}
+    norm = nn.BatchNorm1d(2, device=device, dtype=torch.float16)
+    state = {**nn.BatchNorm1d(2).state_dict(), "weight": torch.tensor([1.5, 2.5], dtype=torch.float32)}
     state["num_batches_tracked"] = torch.tensor(3.9)
 
     norm.load_state_dict(state)
 
-    assert (norm.weight.dtype, norm.weight.device.type) == (torch.float64, device)
+    assert (norm.weight.dtype, norm.weight.device.type) == (torch.float16, device)
     assert norm.weight.tolist() == [1.5, 2.5]
     assert (norm.num_batches_tracked.dtype, norm.num_batches_tracked.item()) == (torch.int64, 3)
 

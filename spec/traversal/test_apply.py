@@ -45,7 +45,7 @@ def test_apply_initialises_what_it_is_told_to():
 
 
 def test_a_module_set_twice_on_one_parent():
-    """A module set twice on the same parent is visited once."""
+    """``apply`` visits a module that is set twice on the same parent once."""
     act = nn.ReLU()
     net = nn.Sequential(act, nn.Tanh(), act)
     calls = []
@@ -57,7 +57,7 @@ def test_a_module_set_twice_on_one_parent():
 
 @pytest.mark.observed
 def test_a_module_under_two_parents_is_visited_twice():
-    """A module under two parents is visited once for each, whereas ``modules()`` yields it once.
+    """``apply`` visits a module under two parents twice, whereas ``modules()`` yields it once.
 
     A function that is not idempotent, such as one that scales a weight, then acts twice.
     """
@@ -72,7 +72,7 @@ def test_a_module_under_two_parents_is_visited_twice():
 
 
 def test_an_empty_slot_is_passed_over():
-    """A child registered as ``None`` is not visited."""
+    """``apply`` does not visit a child registered as ``None``."""
     net = nn.Module()
     net.add_module("head", None)
     net.tail = nn.ReLU()
@@ -84,7 +84,7 @@ def test_an_empty_slot_is_passed_over():
 
 
 def test_the_function_may_change_the_children():
-    """The function may replace the children of the module it is called with: they had their turn."""
+    """A function given to ``apply`` may replace the children of its module: they had their turn."""
 
     def swap(module):
         for name, child in module.named_children():
@@ -99,7 +99,7 @@ def test_the_function_may_change_the_children():
 
 @pytest.mark.observed
 def test_a_child_applies_for_itself():
-    """The function reaches a child through the child's own ``apply``, which a class may override."""
+    """``apply`` reaches a child through the child's own ``apply``, which a class may override."""
 
     class Frozen(nn.Sequential):
         def apply(self, fn):
@@ -114,7 +114,7 @@ def test_a_child_applies_for_itself():
 
 
 def test_an_error_ends_the_visit():
-    """An error of the function comes through; what was visited before stays changed."""
+    """An error in the function given to ``apply`` ends it; what was visited before stays changed."""
 
     def refuse_tanh(module):
         module.visited = True

@@ -34,7 +34,7 @@ def test_named_buffers_adds_the_name():
 
 
 def test_parameters_are_no_buffers():
-    """Neither parameters nor plain tensors are yielded, whether they are trained or not."""
+    """``named_buffers`` yields neither parameters nor plain tensors, whether they are trained or not."""
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     net.weight = nn.Parameter(torch.rand(3), requires_grad=False)

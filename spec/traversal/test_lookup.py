@@ -66,8 +66,8 @@ def test_an_empty_slot_is_no_submodule():
 
 
 @pytest.mark.observed
-def test_a_dot_at_the_end_is_an_empty_part():
-    """A dot at the end or two in a row leave an empty part, which no module has."""
+def test_a_dot_at_either_end_is_an_empty_part():
+    """A dot at either end of the name leaves an empty part, which no module has."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Linear has no attribute ``"):

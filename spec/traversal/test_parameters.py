@@ -73,7 +73,7 @@ def test_an_optimizer_uses_the_walk_up():
 
 
 def test_a_module_without_parameters_has_an_empty_walk():
-    """A module without parameters yields none, and an optimizer refuses the empty walk."""
+    """A module without parameters has an empty walk, and an optimizer refuses it."""
     net = nn.Sequential(nn.ReLU(), nn.Flatten())
 
     assert list(net.parameters()) == []
@@ -238,7 +238,7 @@ def test_prefix_recurse_remove_duplicate_by_position():
 
 
 def test_buffers_are_no_parameters():
-    """Buffers and plain tensors are not yielded, even if they require a gradient."""
+    """``named_parameters`` yields no buffers and no plain tensors, even if they require a gradient."""
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(3, requires_grad=True))
@@ -259,3 +259,18 @@ def test_parameters_calls_named_parameters():
 
     assert [p.shape for p in layer.parameters()] == [(3, 2)]
     assert [p.shape for p in nn.Sequential(layer).parameters()] == [(3, 2), (3,)]
+
+
+@pytest.mark.observed
+def test_named_members_walks_any_kind():
+    """The private ``_named_members`` walks what a function finds in each module, as parameters are walked.
+
+    Libraries use it for members of their own.
+    """
+    layer = nn.BatchNorm1d(4)
+    net = nn.Sequential(layer, nn.Sequential(layer))
+
+    walk = net._named_members(lambda module: {**module._parameters, **module._buffers}.items())
+
+    own = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    assert [name for name, _ in walk] == [f"0.{name}" for name in own]

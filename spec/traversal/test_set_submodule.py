@@ -72,8 +72,8 @@ def test_a_parent_must_be_a_module():
 
 @pytest.mark.since("2.5")
 def test_the_empty_name_cannot_be_set():
-    """The empty name is refused: a module cannot replace itself."""
-    with pytest.raises(ValueError, match="Cannot set the submodule without a target name"):
+    """``set_submodule`` refuses the empty name: a module cannot replace itself."""
+    with pytest.raises(ValueError, match=r"^Cannot set the submodule without a target name!$"):
         nn.Sequential(nn.ReLU()).set_submodule("", nn.Tanh())
 
 
@@ -130,7 +130,7 @@ def test_only_a_module_can_be_set(value):
 @pytest.mark.since("2.5")
 @pytest.mark.before("2.7")
 def test_none_empties_the_slot():
-    """Setting ``None`` leaves an empty slot under the name."""
+    """``set_submodule(name, None)`` leaves an empty slot under the name."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
     net.set_submodule("0", None)

@@ -10,7 +10,7 @@ from torch import nn
 
 
 @pytest.mark.question("Q39")
-def test_frozen_parameters_do_not_freeze_the_statistics():
+def test_frozen_parameters_are_not_enough():
     """A layer without trainable parameters still updates its running statistics in training."""
     layer = nn.BatchNorm1d(2).requires_grad_(False)
     layer(torch.randn(8, 2) + 4)
@@ -22,9 +22,9 @@ def test_frozen_parameters_do_not_freeze_the_statistics():
 
 @pytest.mark.question("Q39")
 def test_train_wakes_a_layer_up():
-    """A layer put into evaluation mode updates its statistics again once the whole is switched to training.
+    """A layer in evaluation mode wakes up once the whole is switched to training.
 
-    A loop that begins each epoch with ``net.train()`` does that.
+    Its statistics are updated again. A loop that begins each epoch with ``net.train()`` does that.
     """
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     net[1].eval()
@@ -83,7 +83,7 @@ def test_gradients_pass_through_a_sleeping_layer():
     x = torch.randn(8, 2)
     layer(x).sum().backward()
 
-    torch.testing.assert_close(layer.weight.grad, x.sum(0) / (1 + 1e-5) ** 0.5)
+    assert torch.allclose(layer.weight.grad, x.sum(0) / (1 + 1e-5) ** 0.5, atol=1e-6)
     assert layer.bias.grad.tolist() == [8, 8]
 
 

@@ -1,0 +1,119 @@
+"""Hooks of tensors, and the warning when a tensor with hooks is saved.
+
+A hook registered on a tensor is not saved with it. ``torch.utils.hooks`` holds the functions that warn
+of this.
+"""
+
+import copy
+import pickle
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.hooks import unserializable_hook, warn_if_has_hooks
+
+
+def double(gradient):
+    return gradient * 2
+
+
+def test_a_tensor_hook_replaces_the_gradient():
+    """What a hook of a parameter returns is the gradient that the parameter gets.
+
+    :meth:`~torch.Tensor.register_hook` registers it.
+    """
+    layer = nn.Linear(2, 3)
+    handle = layer.bias.register_hook(double)
+    layer(torch.rand(1, 2)).sum().backward()
+    handle.remove()
+    layer(torch.rand(1, 2)).sum().backward()
+
+    assert layer.bias.grad.tolist() == [3.0, 3.0, 3.0]
+
+
+def test_saving_a_tensor_with_a_hook_warns():
+    """Pickling a tensor with a hook warns that the hook is not saved, and names the hook."""
+    tensor = torch.rand(2, requires_grad=True)
+    tensor.register_hook(double)
+    message = "^backward hook <function double .* on tensor will not be serialized.  If this is expected"
+    with pytest.warns(UserWarning, match=message) as caught:
+        other = pickle.loads(pickle.dumps(tensor))
+
+    assert len(caught) == 1
+    assert torch.equal(other, tensor)
+    assert not other._backward_hooks
+
+
+def test_warn_if_has_hooks_warns_of_each():
+    """:func:`~torch.utils.hooks.warn_if_has_hooks` warns once for each hook of a tensor."""
+    tensor = torch.rand(2, requires_grad=True)
+    tensor.register_hook(double)
+    tensor.register_hook(torch.neg)
+    with pytest.warns(UserWarning, match="decorate the function with") as caught:
+        warn_if_has_hooks(tensor)
+
+    assert ["double" in str(warning.message) for warning in caught] == [True, False]
+
+
+def test_warn_if_has_hooks_is_silent_without():
+    """:func:`~torch.utils.hooks.warn_if_has_hooks` gives no warning for a tensor without hooks."""
+    tensor = torch.rand(2, requires_grad=True)
+    tensor.register_hook(double).remove()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_if_has_hooks(tensor)
+        warn_if_has_hooks(torch.rand(2))
+
+    assert caught == []
+
+
+@pytest.mark.since("2.4")
+def test_a_marked_hook_is_left_out_of_the_warning():
+    """A hook marked by :func:`~torch.utils.hooks.unserializable_hook` gives no warning."""
+
+    @unserializable_hook
+    def marked(gradient):
+        return gradient
+
+    tensor = torch.rand(2, requires_grad=True)
+    tensor.register_hook(marked)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pickle.dumps(tensor)
+
+    assert caught == []
+
+
+@pytest.mark.before("2.4")
+@pytest.mark.contradicts("torch.utils.hooks.unserializable_hook: says that it suppresses the warning")
+def test_a_marked_hook_is_warned_of_all_the_same():
+    """A hook marked by :func:`~torch.utils.hooks.unserializable_hook` is warned of like any other."""
+    tensor = torch.rand(2, requires_grad=True)
+    tensor.register_hook(unserializable_hook(lambda gradient: gradient))
+    with pytest.warns(UserWarning, match="will not be serialized"):
+        warn_if_has_hooks(tensor)
+
+
+@pytest.mark.observed
+def test_marking_a_hook_returns_it():
+    """:func:`~torch.utils.hooks.unserializable_hook` marks the function and returns it."""
+
+    def hook(gradient): ...
+
+    assert unserializable_hook(hook) is hook
+    assert hook.__torch_unserializable__ is True
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize("kind", ["pickle", "deepcopy"])
+def test_a_copied_module_drops_hooks_silently(kind):
+    """A pickled or deep-copied module leaves out the hooks of its parameters, without a warning."""
+    layer = nn.Linear(2, 3)
+    layer.weight.register_hook(double)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        other = pickle.loads(pickle.dumps(layer)) if kind == "pickle" else copy.deepcopy(layer)
+
+    assert (len(layer.weight._backward_hooks), bool(other.weight._backward_hooks)) == (1, False)
+    assert caught == []

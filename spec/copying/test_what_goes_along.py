@@ -1,0 +1,211 @@
+"""What goes along with a deep copy, and what does not.
+
+Plain attributes and hooks are copied as well as they can be. A function is not copied at all, and what it
+closes over stays the original's.
+"""
+
+import copy
+import functools
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_plain_attributes_are_copied_deeply():
+    """Lists and dicts among the attributes are copied, with all they hold."""
+    net = nn.Module()
+    net.sizes = {"hidden": [2, 3]}
+    copied = copy.deepcopy(net)
+    copied.sizes["hidden"].append(5)
+
+    assert net.sizes == {"hidden": [2, 3]}
+    assert copied.sizes == {"hidden": [2, 3, 5]}
+
+
+def test_unregistered_modules_are_copied():
+    """A module in a list of the original is copied too, registered or not.
+
+    A copy of a student that holds its teacher so has a teacher of its own.
+    """
+    student, teacher = nn.Linear(2, 3), nn.Linear(2, 3)
+    student.teacher = [teacher]
+    copied = copy.deepcopy(student)
+
+    assert copied.teacher[0] is not teacher
+    assert copied.teacher[0].weight.tolist() == teacher.weight.tolist()
+
+
+def test_a_parent_is_taken_along():
+    """A submodule that refers to its parent takes the whole parent along when it is copied."""
+    net = nn.Module()
+    net.inner = nn.ReLU()
+    net.inner.parent = [net]
+    copied = copy.deepcopy(net.inner)
+
+    assert copied.parent[0] is not net
+    assert copied.parent[0].inner is copied
+
+
+def test_a_weak_reference_is_not_followed():
+    """A weak reference is copied as it is: it still leads to the original."""
+    net = nn.Linear(2, 3)
+    net.myself = weakref.ref(net)
+
+    assert copy.deepcopy(net).myself() is net
+
+
+def test_hooks_come_along():
+    """A deep copy has the hooks of the original; they are called with the copy."""
+    calls = []
+    net = nn.Linear(2, 3)
+    net.register_forward_pre_hook(lambda module, args: calls.append(("pre", module)))
+    net.register_forward_hook(lambda module, args, output: calls.append(("post", module)))
+    copied = copy.deepcopy(net)
+    copied(torch.rand(4, 2))
+
+    assert calls == [("pre", copied), ("post", copied)]
+
+
+def test_hooks_are_removed_from_one_only():
+    """A hook removed from the original is still there in a deep copy made before."""
+    calls = []
+    net = nn.Linear(2, 3)
+    handle = net.register_forward_hook(lambda module, args, output: calls.append(module))
+    copied = copy.deepcopy(net)
+    handle.remove()
+    net(torch.rand(4, 2))
+    copied(torch.rand(4, 2))
+
+    assert calls == [copied]
+
+
+@pytest.mark.question("Q83")
+def test_a_hook_closes_over_the_original():
+    """A hook that is a function still uses what it closes over: the original's, not the copy's."""
+    net = nn.Linear(2, 3)
+    net.register_forward_hook(lambda module, args, output: output + 10 * net.weight.sum())
+    copied = copy.deepcopy(net)
+    with torch.no_grad():
+        net.weight.fill_(1)
+        copied.weight.fill_(0)
+        copied.bias.fill_(2)
+
+    assert copied(torch.rand(2)).tolist() == [62, 62, 62]
+
+
+@pytest.mark.question("Q83")
+def test_a_replaced_forward_is_the_originals():
+    """A ``forward`` replaced by a function goes on computing with the weights of the original.
+
+    Libraries that wrap ``forward`` on the instance do that; a copy then follows the training of its original.
+    """
+    net = nn.Linear(2, 3)
+    old_forward = net.forward
+    net.forward = lambda x: old_forward(x)
+    copied = copy.deepcopy(net)
+    with torch.no_grad():
+        net.weight.fill_(1)
+        net.bias.fill_(5)
+
+    assert copied(torch.ones(2)).tolist() == [7, 7, 7]
+    assert copied.bias.tolist() != [5, 5, 5]
+
+
+@pytest.mark.question("Q83")
+@pytest.mark.parametrize("wrap", [lambda f: f, functools.partial], ids=["method", "partial"])
+def test_a_bound_method_changes_hands(wrap):
+    """A ``forward`` replaced by a bound method, or a partial of one, computes with the copy's weights."""
+    net = nn.Linear(2, 3)
+    net.forward = wrap(net.forward)
+    copied = copy.deepcopy(net)
+    with torch.no_grad():
+        net.bias.fill_(5)
+        copied.weight.fill_(1)
+        copied.bias.fill_(7)
+
+    assert copied(torch.ones(2)).tolist() == [9, 9, 9]
+
+
+def test_a_method_as_a_hook_changes_hands():
+    """A hook that is a method of the module is a method of the copy."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+            self.inner = nn.Linear(2, 3)
+            self.inner.register_forward_hook(self.note)
+
+        def note(self, module, args, output):
+            self.seen.append(output.shape)
+
+    net = Net()
+    copied = copy.deepcopy(net)
+    copied.inner(torch.rand(4, 2))
+
+    assert (net.seen, copied.seen) == ([], [(4, 3)])
+
+
+@pytest.mark.observed
+def test_hooks_on_parameters_stay_behind():
+    """A hook on a parameter is not copied: the gradients of the copy are not changed by it."""
+    net = nn.Linear(2, 1, bias=False)
+    net.weight.register_hook(lambda grad: 10 * grad)
+    copied = copy.deepcopy(net)
+    net(torch.tensor([3.0, 5.0])).backward()
+    copied(torch.tensor([3.0, 5.0])).backward()
+
+    assert net.weight.grad.tolist() == [[30, 50]]
+    assert copied.weight.grad.tolist() == [[3, 5]]
+
+
+def test_an_optimizer_stays_with_the_original():
+    """An optimizer of the original does not know the parameters of a deep copy."""
+    net = nn.Linear(2, 3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    copied = copy.deepcopy(net)
+    copied(torch.rand(4, 2)).sum().backward()
+    before = copied.bias.tolist()
+    optimizer.step()
+
+    assert copied.bias.tolist() == before
+
+
+@pytest.mark.observed
+def test_a_loading_hook_is_given_the_copy():
+    """A hook on loading that is given its module is given the copy after a deep copy."""
+    calls = []
+    net = nn.Linear(2, 3)
+    net._register_load_state_dict_pre_hook(lambda module, *args: calls.append(module), with_module=True)
+    copied = copy.deepcopy(net)
+    copied.load_state_dict(net.state_dict())
+
+    assert calls == [copied]
+
+
+@pytest.mark.observed
+def test_a_loading_hook_without_its_module():
+    """A hook on loading that is not given its module is copied as it is."""
+    calls = []
+    net = nn.Linear(2, 3)
+    net._register_load_state_dict_pre_hook(lambda state_dict, prefix, *args: calls.append(prefix))
+    copied = copy.deepcopy(net)
+    copied.load_state_dict(net.state_dict())
+
+    assert calls == [""]
+
+
+@pytest.mark.observed
+def test_a_loading_hook_outlives_its_module():
+    """A hook on loading holds its module weakly: once that is gone it can be neither called nor copied."""
+    net = nn.Linear(2, 3)
+    net._register_load_state_dict_pre_hook(lambda module, *args: None, with_module=True)
+    (hook,) = net._load_state_dict_pre_hooks.values()
+    del net
+
+    with pytest.raises(RuntimeError, match=r"^You are trying to call the hook of a dead Module!$"):
+        hook()
+    with pytest.raises(RuntimeError, match=r"^You are trying to revive the hook of a dead Module!$"):
+        copy.deepcopy(hook)

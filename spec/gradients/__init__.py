@@ -1,0 +1,7 @@
+"""Gradients: where they end up, how they add up, and who uses them.
+
+``backward`` leaves gradients on the leaves of a graph, which in a model are its parameters, and an
+optimizer reads them there. Read *accumulation* and *leaves* first, then *sharing* and *freezing*;
+*zero_grad*, *clipping* and *vectors* are about changing gradients, *optimizers* and *parameter_groups*
+about using them.
+"""

@@ -1,0 +1,252 @@
+"""Parameter groups: parameters of one optimizer that have options of their own."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Adam
+
+
+@pytest.mark.claim("N5-09")
+def test_a_group_has_its_own_learning_rate():
+    """A group has the learning rate it gives; a group that gives none has the default."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    groups = [{"params": net[0].parameters(), "lr": 0.01}, {"params": net[1].parameters()}]
+    optimizer = SGD(groups, lr=0.1, momentum=0.9)
+
+    assert [(group["lr"], group["momentum"]) for group in optimizer.param_groups] == [(0.01, 0.9), (0.1, 0.9)]
+
+
+@pytest.mark.claim("N5-09")
+def test_a_step_uses_the_learning_rate_of_the_group():
+    """A step changes each parameter by the learning rate of its group."""
+    layer = nn.Linear(2, 1)
+    nn.init.constant_(layer.weight, 3.0)
+    nn.init.constant_(layer.bias, 3.0)
+    optimizer = SGD([{"params": [layer.weight], "lr": 0.25}, {"params": [layer.bias]}], lr=0.5)
+    layer(torch.tensor([[2.0, 4.0]])).sum().backward()
+    optimizer.step()
+
+    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[2.5, 2.0]], [2.5])
+
+
+def test_parameters_alone_make_one_group():
+    """Parameters given without groups make a single group."""
+    layer = nn.Linear(2, 3)
+    optimizer = SGD(layer.parameters(), lr=0.1)
+
+    assert len(optimizer.param_groups) == 1
+    assert optimizer.param_groups[0]["params"] == list(layer.parameters())
+
+
+def test_a_learning_rate_may_be_changed():
+    """The learning rate of a group may be changed between steps."""
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, 3.0)
+    optimizer = SGD(layer.parameters(), lr=0.5)
+    optimizer.param_groups[0]["lr"] = 0.25
+    layer(torch.tensor([[2.0, 4.0]])).sum().backward()
+    optimizer.step()
+
+    assert layer.weight.tolist() == [[2.5, 2.0]]
+
+
+def test_weight_decay_may_leave_biases_out():
+    """Weight decay is an option of a group too, so that biases can be left out of it."""
+    layer = nn.Linear(2, 1)
+    groups = [{"params": [layer.weight]}, {"params": [layer.bias], "weight_decay": 0.0}]
+    optimizer = SGD(groups, lr=1.0, weight_decay=0.5)
+    nn.init.constant_(layer.weight, 3.0)
+    nn.init.constant_(layer.bias, 3.0)
+    layer.weight.grad, layer.bias.grad = torch.zeros(1, 2), torch.zeros(1)
+    optimizer.step()
+
+    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[1.5, 1.5]], [3.0])
+
+
+@pytest.mark.claim("N5-10")
+@pytest.mark.since("2.3")
+@pytest.mark.observed
+def test_printing_shows_the_options_of_each_group():
+    """Printing an optimizer shows each group's options in alphabetical order, but no parameters."""
+    layer = nn.Linear(2, 3)
+    optimizer = SGD([{"params": [layer.weight], "lr": 0.01}, {"params": layer.bias}], lr=0.1)
+    options = (
+        "    dampening: 0\n    differentiable: False\n    foreach: None\n    fused: None\n    lr: {}\n"
+        "    maximize: False\n    momentum: 0\n    nesterov: False\n    weight_decay: 0\n"
+    )
+
+    first, second = options.format(0.01), options.format(0.1)
+    assert repr(optimizer) == f"SGD (\nParameter Group 0\n{first}\nParameter Group 1\n{second})"
+
+
+@pytest.mark.claim("N5-10")
+@pytest.mark.before("2.3")
+@pytest.mark.observed
+def test_printing_shows_the_options_without_fused():
+    """Printing an ``SGD`` optimizer shows each group's options, among which is no ``fused``."""
+    layer = nn.Linear(2, 3)
+    optimizer = SGD([{"params": [layer.weight], "lr": 0.01}, {"params": layer.bias}], lr=0.1)
+    options = (
+        "    dampening: 0\n    differentiable: False\n    foreach: None\n    lr: {}\n"
+        "    maximize: False\n    momentum: 0\n    nesterov: False\n    weight_decay: 0\n"
+    )
+
+    first, second = options.format(0.01), options.format(0.1)
+    assert repr(optimizer) == f"SGD (\nParameter Group 0\n{first}\nParameter Group 1\n{second})"
+
+
+@pytest.mark.claim("N5-10")
+@pytest.mark.since("2.7")
+@pytest.mark.observed
+def test_adam_shows_decoupled_weight_decay():
+    """Printing an ``Adam`` optimizer shows ``decoupled_weight_decay`` among its options."""
+    lines = repr(Adam(nn.Linear(2, 3).parameters(), lr=0.1)).splitlines()
+
+    assert "    decoupled_weight_decay: False" in lines
+
+
+@pytest.mark.since("2.6")
+def test_named_parameters_are_accepted():
+    """An optimizer accepts named parameters and keeps the names (:pull:`134107`)."""
+    layer = nn.Linear(2, 3)
+    optimizer = SGD(layer.named_parameters(), lr=0.1)
+
+    [group] = optimizer.param_groups
+    assert group["param_names"] == ["weight", "bias"]
+    assert group["params"] == list(layer.parameters())
+
+
+@pytest.mark.before("2.6")
+def test_named_parameters_are_refused():
+    """An optimizer refuses named parameters."""
+    with pytest.raises(TypeError, match="can only optimize Tensors, but one of the params is tuple"):
+        SGD(nn.Linear(2, 3).named_parameters(), lr=0.1)
+
+
+@pytest.mark.since("2.6")
+def test_all_parameters_have_names_or_none():
+    """Names are given for all parameters of a group or for none."""
+    layer = nn.Linear(2, 3)
+
+    with pytest.raises(ValueError, match=r"with/without names. Some param names are missing$"):
+        SGD([("weight", layer.weight), layer.bias], lr=0.1)
+
+
+@pytest.mark.since("2.6")
+@pytest.mark.parametrize("named", [True, False], ids=["with_names", "without_names"])
+def test_all_groups_have_names_or_none(named):
+    """A group with names is not added to one without, nor the other way round."""
+    layer = nn.Linear(2, 3)
+    optimizer = SGD([layer.weight] if named else [("weight", layer.weight)], lr=0.1)
+    kind = "with names" if named else "without names"
+
+    message = f"all optimizer param groups should be with/without names. cannot add param group {kind} to"
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        optimizer.add_param_group({"params": [("bias", layer.bias)] if named else [layer.bias]})
+
+
+def test_a_group_may_be_added_later():
+    """:meth:`~torch.optim.Optimizer.add_param_group` adds a group with the defaults it leaves out."""
+    layer = nn.Linear(2, 3)
+    optimizer = SGD([layer.weight], lr=0.1, momentum=0.9)
+    group = {"params": layer.bias, "momentum": 0.5}
+
+    assert optimizer.add_param_group(group) is None
+    assert optimizer.param_groups[1] is group
+    assert (group["params"], group["lr"], group["momentum"]) == ([layer.bias], 0.1, 0.5)
+
+
+@pytest.mark.parametrize("given", [[torch.rand(2)], torch.rand(2)], ids=["list", "tensor"])
+def test_a_group_is_a_dict(given):
+    """A group that is no dict is refused."""
+    optimizer = SGD(nn.Linear(2, 3).parameters(), lr=0.1)
+
+    with pytest.raises((TypeError, AssertionError), match=r"param.group must be a dict"):
+        optimizer.add_param_group(given)
+
+
+@pytest.mark.since("2.1")
+def test_a_group_of_the_wrong_type_is_named():
+    """A group that is no dict raises a ``TypeError`` that names its type."""
+    optimizer = SGD(nn.Linear(2, 3).parameters(), lr=0.1)
+
+    with pytest.raises(TypeError, match=r"^param_group must be a dict, but got <class 'list'>$"):
+        optimizer.add_param_group([torch.rand(2)])
+
+
+def test_groups_and_parameters_are_not_mixed():
+    """Groups and bare parameters cannot be given together."""
+    layer = nn.Linear(2, 3)
+
+    with pytest.raises((TypeError, AssertionError), match=r"param.group must be a dict"):
+        SGD([{"params": [layer.weight]}, layer.bias], lr=0.1)
+
+
+def test_a_group_has_parameters():
+    """A group without ``params`` is refused."""
+    with pytest.raises(KeyError, match=r"^'params'$"):
+        SGD([{"lr": 0.1}], lr=0.1)
+
+
+@pytest.mark.question("Q111")
+def test_a_parameter_twice_in_a_group_is_warned_of():
+    """A parameter that is given twice in one group is warned of (:issue:`40967`)."""
+    weight = nn.Linear(2, 3).weight
+
+    with pytest.warns(UserWarning, match="^optimizer contains a parameter group with duplicate"):
+        SGD([weight, weight], lr=0.1)
+
+
+@pytest.mark.question("Q111")
+@pytest.mark.observed
+def test_a_parameter_twice_in_a_group_is_stepped_twice():
+    """A parameter that is given twice in one group takes every step twice."""
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, 3.0)
+    with pytest.warns(UserWarning, match="duplicate parameters"):
+        optimizer = SGD([layer.weight, layer.weight], lr=0.5)
+    layer.weight.grad = torch.tensor([[2.0, 4.0]])
+    optimizer.step()
+
+    assert layer.weight.tolist() == [[1.0, -1.0]]
+
+
+@pytest.mark.question("Q111")
+def test_a_parameter_in_two_groups_is_refused():
+    """A parameter that is given in two groups is refused, in the making and when a group is added."""
+    layer = nn.Linear(2, 3)
+    message = "^some parameters appear in more than one parameter group$"
+
+    with pytest.raises(ValueError, match=message):
+        SGD([{"params": layer.parameters()}, {"params": [layer.bias]}], lr=0.1)
+    optimizer = SGD([layer.weight], lr=0.1)
+    with pytest.raises(ValueError, match=message):
+        optimizer.add_param_group({"params": [layer.bias, layer.weight]})
+    assert len(optimizer.param_groups) == 1
+
+
+@pytest.mark.question("Q111")
+def test_tied_layers_in_two_groups_are_refused():
+    """Layers that share a parameter cannot be put in two groups; ``parameters()`` of both can in one."""
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net[1].weight = net[0].weight
+
+    with pytest.raises(ValueError, match="more than one parameter group"):
+        SGD([{"params": layer.parameters()} for layer in net], lr=0.1)
+    assert len(SGD(net.parameters(), lr=0.1).param_groups[0]["params"]) == 3
+
+
+@pytest.mark.since("2.2")
+def test_sgd_has_a_default_learning_rate():
+    """``SGD`` without a learning rate has 0.001."""
+    assert SGD(nn.Linear(2, 3).parameters()).param_groups[0]["lr"] == 0.001
+
+
+@pytest.mark.before("2.2")
+def test_sgd_asks_for_a_learning_rate():
+    """``SGD`` without a learning rate raises an error that names what is missing."""
+    message = "parameter group didn't specify a value of required optimization parameter lr"
+    with pytest.raises(ValueError, match=message):
+        SGD(nn.Linear(2, 3).parameters())

@@ -1,0 +1,120 @@
+"""All parameters of a model as one vector, and back."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+
+def test_parameters_are_laid_end_to_end(device):
+    """:func:`~torch.nn.utils.parameters_to_vector` lays all elements end to end, row by row."""
+    layer = nn.Linear(2, 3, device=device)
+    vector = parameters_to_vector(layer.parameters())
+
+    assert vector.tolist() == [*layer.weight.flatten().tolist(), *layer.bias.tolist()]
+    assert vector.device.type == device
+
+
+def test_gradients_flow_through_the_vector():
+    """The vector of parameters is a result like any other: gradients flow back through it."""
+    layer = nn.Linear(2, 1)
+    vector = parameters_to_vector(layer.parameters())
+    (vector * torch.tensor([2.0, 3.0, 5.0])).sum().backward()
+
+    assert (layer.weight.grad.tolist(), layer.bias.grad.tolist()) == ([[2.0, 3.0]], [5.0])
+
+
+def test_a_vector_is_cut_into_parameters(device):
+    """:func:`~torch.nn.utils.vector_to_parameters` gives each parameter its slice, in its own shape."""
+    layer = nn.Linear(2, 3, device=device)
+    weight = layer.weight
+    result = vector_to_parameters(torch.arange(9.0, device=device), layer.parameters())
+
+    assert result is None
+    assert layer.weight is weight
+    assert layer.weight.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    assert layer.bias.tolist() == [6.0, 7.0, 8.0]
+
+
+def test_there_and_back_changes_nothing():
+    """Turning parameters into a vector and back leaves all values as they were."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    before = [p.tolist() for p in net.parameters()]
+    vector = parameters_to_vector(net.parameters())
+    net.requires_grad_(False).apply(lambda module: [p.zero_() for p in module.parameters()])
+    vector_to_parameters(vector, net.parameters())
+
+    assert [p.tolist() for p in net.parameters()] == before
+
+
+@pytest.mark.observed
+def test_parameters_share_memory_with_the_vector():
+    """Parameters filled from a vector share its memory: changing the vector changes them."""
+    layer = nn.Linear(2, 1)
+    vector = torch.tensor([2.0, 3.0, 5.0])
+    vector_to_parameters(vector, layer.parameters())
+    vector.mul_(10)
+
+    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[20.0, 30.0]], [50.0])
+
+
+def test_the_parameters_stay_leaves():
+    """Parameters filled from a vector that has a graph stay leaves that need a gradient."""
+    layer = nn.Linear(2, 1)
+    source = torch.rand(3, requires_grad=True)
+    vector_to_parameters(source * 2, layer.parameters())
+
+    assert [(p.is_leaf, p.requires_grad) for p in layer.parameters()] == [(True, True)] * 2
+    assert torch.equal(parameters_to_vector(layer.parameters()), source * 2)
+
+
+@pytest.mark.observed
+def test_what_is_left_of_a_vector_is_ignored():
+    """A vector longer than the parameters together is cut off without an error."""
+    layer = nn.Linear(2, 1)
+    vector_to_parameters(torch.tensor([2.0, 3.0, 5.0, 7.0]), layer.parameters())
+
+    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[2.0, 3.0]], [5.0])
+
+
+@pytest.mark.observed
+def test_a_short_vector_fails_halfway():
+    """A vector that is too short raises an error when the parameters before have their values."""
+    layer = nn.Linear(2, 1)
+    nn.init.constant_(layer.bias, 7.0)
+    with pytest.raises(RuntimeError, match="is invalid for input of size 0"):
+        vector_to_parameters(torch.tensor([2.0, 3.0]), layer.parameters())
+
+    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[2.0, 3.0]], [7.0])
+
+
+def test_only_a_tensor_is_cut_into_parameters():
+    """:func:`~torch.nn.utils.vector_to_parameters` refuses a vector that is no tensor."""
+    with pytest.raises(TypeError, match=r"^expected torch.Tensor, but got: list$"):
+        vector_to_parameters([2.0, 3.0, 5.0], nn.Linear(2, 1).parameters())
+
+
+def test_no_parameters_make_no_vector():
+    """:func:`~torch.nn.utils.parameters_to_vector` raises if there is no parameter."""
+    with pytest.raises((RuntimeError, ValueError), match="expected a non-empty list of Tensors"):
+        parameters_to_vector(nn.ReLU().parameters())
+
+
+@pytest.mark.observed
+def test_a_parameter_that_is_not_contiguous_is_refused():
+    """:func:`~torch.nn.utils.parameters_to_vector` needs parameters that can be seen as a vector."""
+    with pytest.raises(RuntimeError, match="view size is not compatible with input tensor's size and stride"):
+        parameters_to_vector([nn.Parameter(torch.rand(2, 3).T)])
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu")], ids=["cpu_first", "cuda_first"])
+def test_parameters_lie_on_one_device(devices):
+    """Parameters on different devices are refused, in both directions."""
+    parameters = [nn.Parameter(torch.rand(2, device=device)) for device in devices]
+    message = "^Found two parameters on different devices, this is currently not supported.$"
+
+    with pytest.raises(TypeError, match=message):
+        parameters_to_vector(parameters)
+    with pytest.raises(TypeError, match=message):
+        vector_to_parameters(torch.rand(4), parameters)

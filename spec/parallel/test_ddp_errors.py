@@ -1,0 +1,271 @@
+"""What DistributedDataParallel refuses, and how it finds unused parameters.
+
+Most mistakes are found when wrapping. Parameters that get no gradient are found one call too late.
+"""
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+
+class Branches(nn.Module):
+    """Two layers, of which the caller chooses one."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+
+    def forward(self, x, side="left"):
+        return getattr(self, side)(x)
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_wrapping_needs_a_process_group():
+    """Without a process group wrapping is a :class:`ValueError` that tells to make one."""
+    with pytest.raises(
+        ValueError, match="Default process group has not been initialized, please make sure to call"
+    ):
+        DDP(nn.Linear(2, 3))
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.2")
+@pytest.mark.observed
+def test_wrapping_needed_a_process_group():
+    """Without a process group wrapping was a :class:`RuntimeError`."""
+    with pytest.raises(
+        RuntimeError, match="Default process group has not been initialized, please make sure to call"
+    ):
+        DDP(nn.Linear(2, 3))
+
+
+@pytest.mark.needs("distributed")
+def test_there_must_be_something_to_train(ranks):
+    """A module without any parameter that requires a gradient is refused."""
+
+    def wrap(rank):
+        text = "is not needed when a module doesn't have any parameter that requires a gradient"
+        for net in (nn.ReLU(), nn.Linear(2, 3).requires_grad_(False)):
+            with pytest.raises(RuntimeError, match=text):
+                DDP(net)
+
+    assert ranks(wrap) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+def test_a_module_is_on_one_type_of_device(ranks):
+    """A module with parameters on devices of different types is refused."""
+
+    def wrap(rank):
+        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1, device="meta"))
+        with pytest.raises(ValueError, match=r"module parameters locate in \{'(cpu|meta)', '(cpu|meta)'\}"):
+            DDP(net)
+
+    assert ranks(wrap) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+def test_at_most_one_device(ranks):
+    """``device_ids`` holds one device at most, as a rank has one."""
+
+    def wrap(rank):
+        with pytest.raises(ValueError, match="device_ids can only be None or contain a single element"):
+            DDP(nn.Linear(2, 3), device_ids=[0, 1])
+
+    assert ranks(wrap) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+def test_a_module_on_the_cpu_has_no_device_ids(ranks):
+    """For a module on the CPU ``device_ids`` and ``output_device`` are refused, an empty list is not."""
+
+    def wrap(rank):
+        with pytest.raises(
+            ValueError, match=r"but got device_ids \[0\], output_device None, and module parameters"
+        ):
+            DDP(nn.Linear(2, 3), device_ids=[0])
+        with pytest.raises(
+            ValueError, match="but got device_ids None, output_device 1, and module parameters"
+        ):
+            DDP(nn.Linear(2, 3), output_device=1)
+        model = DDP(nn.Linear(2, 3), device_ids=[])
+        return model.device_ids, model.output_device, model.dim
+
+    assert ranks(wrap) == [(None, None, 0)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_lazy_modules_run_first(ranks):
+    """A lazy module has to be called once before it is wrapped."""
+
+    def wrap(rank):
+        net = nn.LazyLinear(3)
+        with pytest.raises(
+            RuntimeError, match="uninitialized parameters can't be used with `DistributedDataParallel`"
+        ):
+            DDP(net)
+        net(torch.rand(1, 2))
+        return type(DDP(net).module)
+
+    assert ranks(wrap) == [nn.Linear, nn.Linear]
+
+
+@pytest.mark.needs("distributed")
+def test_ranks_have_as_many_parameters(ranks):
+    """A module that has more parameters on one rank than on the other is refused."""
+
+    def wrap(rank):
+        with pytest.raises(RuntimeError, match="DDP expects same model across all ranks, but Rank"):
+            DDP(nn.Linear(2, 3, bias=rank == 0))
+
+    assert ranks(wrap) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_one_group_is_enough(ranks):
+    """``process_group`` and ``device_mesh`` exclude each other."""
+
+    def wrap(rank):
+        mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
+        with pytest.raises(RuntimeError, match="Cannot specify both process_group and device_mesh arguments"):
+            DDP(nn.Linear(2, 3), process_group=dist.group.WORLD, device_mesh=mesh)
+        return DDP(nn.Linear(2, 3), device_mesh=mesh).device_mesh == mesh
+
+    assert ranks(wrap) == [True, True]
+
+
+@pytest.mark.needs("distributed")
+def test_unused_parameters_stop_the_next_call(ranks):
+    """After a backward that left parameters without gradient the next forward is an error."""
+
+    def train(rank):
+        model = DDP(Branches())
+        model(torch.ones(1, 1)).sum().backward()
+        with pytest.raises(
+            RuntimeError, match="Expected to have finished reduction in the prior iteration"
+        ) as caught:
+            model(torch.ones(1, 1))
+        text = str(caught.value)
+        return "find_unused_parameters=True" in text, f"receive grad for rank {rank}: 1" in text
+
+    assert ranks(train) == [(True, True)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_unused_parameters_can_be_looked_for(ranks):
+    """With ``find_unused_parameters=True`` a parameter unused on every rank keeps ``None`` as gradient."""
+
+    def train(rank):
+        model = DDP(Branches(), find_unused_parameters=True)
+        for _ in range(2):
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+        return model.module.left.weight.grad.item(), model.module.right.weight.grad
+
+    assert ranks(train) == [(3.0, None)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_a_parameter_unused_on_one_rank_counts_as_zero(ranks):
+    """A parameter unused on one rank only gets the mean with zero for that rank, on both ranks."""
+
+    def train(rank):
+        model = DDP(Branches(), find_unused_parameters=True)
+        model(torch.tensor([[rank + 5.0]]), ["left", "right"][rank]).sum().backward()
+        return model.module.left.weight.grad.item(), model.module.right.weight.grad.item()
+
+    assert ranks(train) == [(2.5, 3.0)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_a_static_graph_finds_them_once(ranks):
+    """With ``static_graph=True`` the first iteration shows which parameters are unused from then on."""
+
+    def train(rank):
+        model = DDP(Branches(), static_graph=True)
+        for _ in range(3):
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+        return model.static_graph, model.module.left.weight.grad.item()
+
+    assert ranks(train) == [(True, 4.5)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.observed
+def test_a_parameter_frozen_later_is_missed(ranks):
+    """A parameter frozen after wrapping counts as unused: freeze first, wrap afterwards."""
+
+    def train(rank):
+        model = DDP(Branches())
+        model.module.right.requires_grad_(False)
+        model(torch.ones(1, 1)).sum().backward()
+        with pytest.raises(RuntimeError, match="Expected to have finished reduction in the prior iteration"):
+            model(torch.ones(1, 1))
+
+    assert ranks(train) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+def test_a_parameter_frozen_before_is_left_out(ranks):
+    """A parameter frozen before wrapping is not expected to get a gradient."""
+
+    def train(rank):
+        net = Branches()
+        net.right.requires_grad_(False)
+        model = DDP(net)
+        for _ in range(2):
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+        return net.left.weight.grad.item(), net.right.weight.grad
+
+    assert ranks(train) == [(3.0, None)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_a_hook_for_communication_is_checked(ranks):
+    """``register_comm_hook`` refuses what cannot be called and wrong annotations."""
+
+    def wrap(rank):
+        def wrong_bucket(state, bucket: int): ...
+
+        def wrong_return(state, bucket) -> int: ...
+
+        model = DDP(nn.Linear(2, 3))
+        with pytest.raises(TypeError, match="Communication hook must be callable"):
+            model.register_comm_hook(None, 1)
+        with pytest.raises(ValueError, match="bucket annotation should be dist"):
+            model.register_comm_hook(None, wrong_bucket)
+        with pytest.raises(ValueError, match="return annotation should be torch"):
+            model.register_comm_hook(None, wrong_return)
+
+    assert ranks(wrap) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+def test_one_hook_for_communication(ranks):
+    """``register_comm_hook`` can be called once."""
+
+    def wrap(rank):
+        def keep(state, bucket): ...
+
+        model = DDP(nn.Linear(2, 3))
+        model.register_comm_hook(None, keep)
+        with pytest.raises(
+            RuntimeError, match="register_comm_hook or register_builtin_comm_hook can only be called"
+        ):
+            model.register_comm_hook(None, keep)
+
+    assert ranks(wrap) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+def test_an_argument_without_effect_warns(ranks):
+    """``check_reduction`` has no effect any more; it warns."""
+
+    def wrap(rank):
+        with pytest.warns(match="The `check_reduction` argument in `DistributedDataParallel`"):
+            DDP(nn.Linear(2, 3), check_reduction=True)
+
+    assert ranks(wrap) == [None, None]

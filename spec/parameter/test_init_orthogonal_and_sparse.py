@@ -1,0 +1,116 @@
+"""Orthogonal and sparse first values.
+
+:func:`~torch.nn.init.orthogonal_` makes rows or columns that are perpendicular, :func:`~torch.nn.init.sparse_`
+leaves most of each column zero.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.parametrize("sizes", [(3, 5), (4, 4)], ids=["wide", "square"])
+def test_rows_of_a_wide_matrix_are_orthonormal(sizes):
+    """:func:`~torch.nn.init.orthogonal_` makes the rows of a matrix that is no taller than wide orthonormal."""
+    weight = torch.empty(sizes)
+
+    result = nn.init.orthogonal_(weight)
+
+    assert result is weight
+    assert torch.allclose(weight @ weight.T, torch.eye(sizes[0]), atol=1e-5)
+
+
+def test_columns_of_a_tall_matrix_are_orthonormal():
+    """:func:`~torch.nn.init.orthogonal_` makes the columns of a matrix that is taller than wide orthonormal."""
+    weight = nn.init.orthogonal_(torch.empty(5, 3))
+
+    assert torch.allclose(weight.T @ weight, torch.eye(3), atol=1e-5)
+
+
+def test_gain_scales_an_orthogonal_matrix():
+    """:func:`~torch.nn.init.orthogonal_` multiplies by ``gain``, its second argument."""
+    weight = nn.init.orthogonal_(torch.empty(3, 5), 3.0)
+
+    assert torch.allclose(weight @ weight.T, 9 * torch.eye(3), atol=1e-4)
+
+
+def test_trailing_dimensions_are_flattened():
+    """:func:`~torch.nn.init.orthogonal_` of a convolution weight takes all but the first dimension as one."""
+    weight = nn.init.orthogonal_(torch.empty(3, 2, 2, 2))
+    rows = weight.view(3, 8)
+
+    assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
+
+
+@pytest.mark.observed
+@pytest.mark.parametrize("sizes", [(5, 3), (3, 5)], ids=["tall", "wide"])
+def test_the_orthogonal_matrix_has_no_favoured_sign(sizes):
+    """:func:`~torch.nn.init.orthogonal_` takes the Q of a QR decomposition of normal values with positive R.
+
+    With these signs, no orthogonal matrix is likelier than another.
+    """
+    torch.manual_seed(3)
+    weight = nn.init.orthogonal_(torch.empty(sizes))
+    torch.manual_seed(3)
+    normal = torch.empty(sizes).normal_()
+
+    if sizes[0] < sizes[1]:
+        weight, normal = weight.T, normal.T
+    r = weight.T @ normal
+
+    assert torch.allclose(r, r.triu(), atol=1e-5)
+    assert (r.diagonal() > 0).tolist() == [True] * 3
+
+
+def test_an_empty_orthogonal_matrix():
+    """:func:`~torch.nn.init.orthogonal_` of a tensor without elements does nothing and returns it."""
+    weight = torch.empty(0, 3)
+
+    assert nn.init.orthogonal_(weight) is weight
+
+
+def test_orthogonal_needs_two_dimensions():
+    """:func:`~torch.nn.init.orthogonal_` of a vector ends in a ``ValueError``."""
+    with pytest.raises(ValueError, match="Only tensors with 2 or more dimensions are supported"):
+        nn.init.orthogonal_(torch.empty(3))
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "zeros"), [(0.5, 3), (0.4, 3), (0.0, 0), (1.0, 6)], ids=["half", "rounded up", "none", "all"]
+)
+def test_sparse_zeroes_a_share_of_each_column(sparsity, zeros):
+    """:func:`~torch.nn.init.sparse_` zeroes that share of each column, rounded up."""
+    weight = torch.full((6, 4), 50.0)
+
+    result = nn.init.sparse_(weight, sparsity)
+
+    assert result is weight
+    assert (weight == 0).sum(dim=0).tolist() == [zeros] * 4
+
+
+def test_columns_of_sparse_are_zeroed_independently():
+    """:func:`~torch.nn.init.sparse_` chooses the rows of the zeros anew for each column."""
+    weight = nn.init.sparse_(torch.empty(20, 30), 0.5)
+
+    patterns = {tuple(column) for column in (weight == 0).T.tolist()}
+
+    assert len(patterns) > 20
+
+
+@pytest.mark.parametrize(("arguments", "std"), [((), 0.01), ((3.0,), 3.0)], ids=["default", "given"])
+def test_the_rest_of_sparse_is_normal(arguments, std):
+    """What :func:`~torch.nn.init.sparse_` leaves is normal with a deviation of 0.01, or ``std``."""
+    torch.manual_seed(3)
+    weight = nn.init.sparse_(torch.empty(6, 4), 0.5, *arguments)
+    torch.manual_seed(3)
+    normal = torch.empty(6, 4).normal_(0, std)
+
+    kept = weight != 0
+    assert weight[kept].tolist() == normal[kept].tolist()
+
+
+@pytest.mark.parametrize("sizes", [(3,), (2, 3, 4)], ids=["vector", "three dimensions"])
+def test_sparse_needs_a_matrix(sizes):
+    """:func:`~torch.nn.init.sparse_` takes tensors of two dimensions only."""
+    with pytest.raises(ValueError, match="Only tensors with 2 dimensions are supported"):
+        nn.init.sparse_(torch.empty(sizes), 0.5)

@@ -1,0 +1,134 @@
+"""Initial weights that let the input through: ``eye_`` and ``dirac_``.
+
+Both make a layer pass its input on unchanged, as far as the sizes allow.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_eye_is_the_identity_matrix():
+    """:func:`~torch.nn.init.eye_` writes ones on the diagonal and zeros elsewhere, in a matrix of any shape."""
+    weight = torch.full((2, 3), 50.0)
+
+    result = nn.init.eye_(weight)
+
+    assert result is weight
+    assert weight.tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+
+
+@pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
+def test_eye_keeps_requires_grad(requires_grad):
+    """:func:`~torch.nn.init.eye_` leaves ``requires_grad`` as it is."""
+    weight = nn.Parameter(torch.rand(2, 3), requires_grad)
+
+    nn.init.eye_(weight)
+
+    assert (weight.requires_grad, weight.is_leaf) == (requires_grad, True)
+
+
+def test_eye_makes_a_linear_layer_the_identity():
+    """A linear layer with an :func:`~torch.nn.init.eye_` weight returns its input."""
+    layer, x = nn.Linear(3, 3, bias=False), torch.rand(2, 3)
+
+    nn.init.eye_(layer.weight)
+
+    assert layer(x).tolist() == x.tolist()
+
+
+@pytest.mark.parametrize("sizes", [(3,), (2, 3, 4)], ids=["vector", "three dimensions"])
+def test_eye_needs_a_matrix(sizes):
+    """:func:`~torch.nn.init.eye_` takes tensors of two dimensions only."""
+    with pytest.raises(ValueError, match="Only tensors with 2 dimensions are supported"):
+        nn.init.eye_(torch.empty(sizes))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ones"),
+    [
+        ((2, 3, 5), [[0, 0, 2], [1, 1, 2]]),
+        ((3, 2, 4, 5), [[0, 0, 2, 2], [1, 1, 2, 2]]),
+        ((3, 2, 3, 5, 7), [[0, 0, 1, 2, 3], [1, 1, 1, 2, 3]]),
+    ],
+    ids=["one dimension", "two dimensions", "three dimensions"],
+)
+def test_dirac_has_a_one_in_the_middle(sizes, ones):
+    """:func:`~torch.nn.init.dirac_` writes a single one in the middle of each kernel from a channel to itself."""
+    weight = torch.full(sizes, 50.0)
+
+    result = nn.init.dirac_(weight)
+
+    assert result is weight
+    assert (weight.nonzero().tolist(), weight.sum().item()) == (ones, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ones"),
+    [
+        ((6, 3, 5), [[0, 0, 2], [1, 1, 2], [2, 2, 2], [3, 0, 2], [4, 1, 2], [5, 2, 2]]),
+        ((6, 2, 4, 5), [[0, 0, 2, 2], [1, 1, 2, 2], [3, 0, 2, 2], [4, 1, 2, 2]]),
+        ((4, 3, 3, 5, 7), [[0, 0, 1, 2, 3], [1, 1, 1, 2, 3], [2, 0, 1, 2, 3], [3, 1, 1, 2, 3]]),
+    ],
+    ids=["one dimension", "two dimensions", "three dimensions"],
+)
+def test_dirac_in_groups(sizes, ones):
+    """With ``groups``, :func:`~torch.nn.init.dirac_` writes the pattern once for each group of output channels."""
+    weight = nn.init.dirac_(torch.full(sizes, 50.0), 2)
+
+    assert (weight.nonzero().tolist(), weight.sum().item()) == (ones, float(len(ones)))
+
+
+def test_dirac_makes_a_convolution_the_identity():
+    """A convolution with a :func:`~torch.nn.init.dirac_` weight and ``padding="same"`` returns its input."""
+    layer = nn.Conv2d(4, 4, 3, padding="same", groups=2, bias=False)
+    x = torch.rand(2, 4, 5, 6)
+
+    nn.init.dirac_(layer.weight, groups=2)
+
+    assert torch.allclose(layer(x), x)
+    assert layer.weight.requires_grad is True
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (2, 2, 2, 2, 2, 2)], ids=["two", "six"])
+def test_dirac_needs_a_kernel(sizes):
+    """:func:`~torch.nn.init.dirac_` takes tensors of three, four or five dimensions only."""
+    with pytest.raises(ValueError, match="Only tensors with 3, 4, or 5 dimensions are supported"):
+        nn.init.dirac_(torch.empty(sizes))
+
+
+def test_groups_of_dirac_must_divide():
+    """:func:`~torch.nn.init.dirac_` ends in a ``ValueError`` if the groups do not divide the first dimension."""
+    with pytest.raises(ValueError, match="dim 0 must be divisible by groups"):
+        nn.init.dirac_(torch.empty(5, 4, 3), groups=2)
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [nn.init.eye_, nn.init.ones_, nn.init.orthogonal_, nn.init.kaiming_normal_, nn.init.trunc_normal_],
+)
+def test_a_meta_tensor_is_returned(fill):
+    """On the meta device the functions of :mod:`torch.nn.init` do nothing and return the tensor."""
+    weight = torch.empty(3, 5, device="meta")
+
+    assert fill(weight) is weight
+    assert (nn.init.dirac_(weight[None]).shape, nn.init.sparse_(weight, 0.5) is weight) == ((1, 3, 5), True)
+
+
+@pytest.mark.since("2.12")
+@pytest.mark.observed
+def test_sparse_on_meta_draws_nothing():
+    """:func:`~torch.nn.init.sparse_` of a meta tensor leaves the random state alone."""
+    before = torch.get_rng_state()
+
+    nn.init.sparse_(torch.empty(4, 3, device="meta"), 0.5)
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dirac_of_the_old_name():
+    """:func:`~torch.nn.init.dirac` writes the pattern of :func:`~torch.nn.init.dirac_`, with a warning."""
+    with pytest.warns(Warning, match="nn.init.dirac`? is now deprecated in favor of `?nn.init.dirac_"):
+        weight = nn.init.dirac(torch.empty(2, 3, 5))
+
+    assert weight.nonzero().tolist() == [[0, 0, 2], [1, 1, 2]]

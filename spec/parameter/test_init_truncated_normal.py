@@ -1,0 +1,134 @@
+"""The truncated normal distribution: ``trunc_normal_``.
+
+:func:`~torch.nn.init.trunc_normal_` draws from a normal distribution, from ``a`` to ``b`` only. The bounds are
+values, not multiples of the deviation.
+"""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_truncated_at_two_by_default():
+    """:func:`~torch.nn.init.trunc_normal_` draws standard normal values from -2 to 2 unless told otherwise."""
+    weight = torch.empty(100, 200)
+
+    result = nn.init.trunc_normal_(weight)
+
+    assert result is weight
+    assert (weight.abs().max().item() <= 2, weight.abs().max().item() > 1.9) == (True, True)
+    assert [weight.mean().item(), weight.std().item()] == pytest.approx([0.0, 0.8796], abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mean", "std"),
+    [
+        ((1.0, 2.0, 0.0, 4.0), 1.7905, 1.0904),
+        ((0.0, 1.0, 2.0, 3.0), 2.3157, 0.2475),
+        ((0.0, 1.0, -3.0, -2.0), -2.3157, 0.2475),
+        ((2.0, 4.0, 1.0, 3.0), 2.0, 0.5743),
+    ],
+    ids=["wide", "upper tail", "lower tail", "narrow"],
+)
+def test_mean_deviation_and_bounds_are_taken(arguments, mean, std):
+    """:func:`~torch.nn.init.trunc_normal_` takes mean, deviation, lower and upper bound, wherever the bounds lie."""
+    weight = nn.init.trunc_normal_(torch.empty(100, 200), *arguments)
+
+    a, b = arguments[2:]
+    assert (weight.min().item() >= a, weight.max().item() <= b) == (True, True)
+    assert [weight.min().item(), weight.max().item()] == pytest.approx([a, b], abs=0.05)
+    assert [weight.mean().item(), weight.std().item()] == pytest.approx([mean, std], abs=0.03)
+
+
+def test_bounds_are_not_relative_to_the_deviation():
+    """With a small deviation the bounds of :func:`~torch.nn.init.trunc_normal_` cut nothing off.
+
+    They stay at -2 and 2 unless they are given: ``std=0.02`` means bounds a hundred deviations away.
+    """
+    weight = nn.init.trunc_normal_(torch.empty(100, 200), std=0.02)
+
+    assert weight.abs().max().item() > 0.05
+    assert weight.std().item() == pytest.approx(0.02, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(2.5, 3.0), (-3.0, -2.5)], ids=["above", "below"]
+)
+def test_a_mean_far_outside_warns(a, b):
+    """A mean more than two deviations outside the bounds warns that the distribution may be incorrect."""
+    with pytest.warns(UserWarning, match="mean is more than 2 std from .a, b. in nn.init.trunc_normal_"):
+        weight = nn.init.trunc_normal_(torch.empty(5), 0.0, 1.0, a, b)
+
+    assert ((weight >= a) & (weight <= b)).tolist() == [True] * 5
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "a", "b"),
+    [(0.0, 1.0, 2.0, 3.0), (0.0, 1.0, -3.0, -2.0), (0.0, 2.0, 3.5, 5.0), (0.0, 2.0, -5.0, -3.5)],
+    ids=["above", "below", "above, wider", "below, wider"],
+)
+def test_a_mean_two_deviations_outside_does_not_warn(mean, std, a, b):
+    """A mean up to two deviations outside the bounds warns of nothing."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nn.init.trunc_normal_(torch.empty(5), mean, std, a, b)
+
+    assert caught == []
+
+
+@pytest.mark.since("2.12")
+@pytest.mark.observed
+def test_far_away_the_values_crowd_at_the_nearer_bound():
+    """With a mean far above both bounds the values lie close to the upper bound (:pull:`174997`)."""
+    with pytest.warns(UserWarning, match="The distribution of values may be incorrect"):
+        weight = nn.init.trunc_normal_(torch.empty(1000), 100.0, 1.0, -2.0, 2.0)
+
+    assert (weight.min().item() > 1.8, weight.unique().numel() > 500) == (True, True)
+
+
+@pytest.mark.before("2.12")
+@pytest.mark.observed
+def test_far_away_every_value_was_the_wrong_bound():
+    """With a mean far above both bounds every value is the lower bound, the farther one."""
+    with pytest.warns(UserWarning, match="The distribution of values may be incorrect"):
+        weight = nn.init.trunc_normal_(torch.empty(1000), 100.0, 1.0, -2.0, 2.0)
+
+    assert weight.unique().tolist() == [-2.0]
+
+
+@pytest.mark.since("2.12")
+@pytest.mark.observed
+def test_rejected_values_are_drawn_again():
+    """What falls outside the bounds is drawn again: the rest are the values of :func:`~torch.nn.init.normal_`."""
+    torch.manual_seed(3)
+    weight = nn.init.trunc_normal_(torch.empty(100), 0.5, 2.0, -1.0, 3.0)
+    torch.manual_seed(3)
+    normal = torch.empty(100).normal_(0.5, 2.0)
+
+    inside = (normal >= -1.0) & (normal <= 3.0)
+    assert weight[inside].tolist() == normal[inside].tolist()
+    assert 0 < inside.sum().item() < 100
+
+
+@pytest.mark.before("2.12")
+@pytest.mark.observed
+def test_one_draw_was_enough_for_every_value():
+    """Each value comes from one uniform draw, so the random state afterwards is that of ``uniform_``."""
+    torch.manual_seed(3)
+    nn.init.trunc_normal_(torch.empty(100))
+    state = torch.get_rng_state()
+    torch.manual_seed(3)
+    torch.empty(100).uniform_()
+
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=["double", "bfloat16"])
+def test_other_dtypes_stay_within_the_bounds(dtype):
+    """:func:`~torch.nn.init.trunc_normal_` stays within the bounds in other floating-point types too."""
+    weight = nn.init.trunc_normal_(torch.empty(100, 100, dtype=dtype), 0.0, 1.0, -0.75, 1.5)
+
+    assert weight.dtype == dtype
+    assert (weight.min().item() >= -0.75, weight.max().item() <= 1.5) == (True, True)

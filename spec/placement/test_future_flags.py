@@ -1,0 +1,234 @@
+"""Two flags that change what becomes of parameters: overwrite and swap.
+
+:func:`torch.__future__.set_overwrite_module_params_on_conversion` makes every conversion create new
+parameters. :func:`torch.__future__.set_swap_module_params_on_conversion`, since torch 2.3, makes every
+conversion keep them. Both are off unless set, and hold for the whole process.
+"""
+
+import contextlib
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+
+@contextlib.contextmanager
+def converting_by(way):
+    """Convert modules by ``overwrite`` or by ``swap``."""
+    set_flag = getattr(torch.__future__, f"set_{way}_module_params_on_conversion")
+    set_flag(True)
+    try:
+        yield
+    finally:
+        set_flag(False)
+
+
+def test_overwriting_is_off():
+    """:func:`torch.__future__.get_overwrite_module_params_on_conversion` is false until set."""
+    assert torch.__future__.get_overwrite_module_params_on_conversion() is False
+    with converting_by("overwrite"):
+        assert torch.__future__.get_overwrite_module_params_on_conversion() is True
+
+
+@pytest.mark.since("2.3")
+def test_swapping_is_off():
+    """:func:`torch.__future__.get_swap_module_params_on_conversion` is false until set."""
+    assert torch.__future__.get_swap_module_params_on_conversion() is False
+    with converting_by("swap"):
+        assert torch.__future__.get_swap_module_params_on_conversion() is True
+
+
+def test_overwriting_makes_new_parameters():
+    """With overwriting a cast replaces each parameter; the old one keeps its dtype."""
+    layer = nn.Linear(2, 3).requires_grad_(False)
+    weight = layer.weight
+
+    with converting_by("overwrite"):
+        returned = layer.double()
+
+    assert returned is layer
+    assert layer.weight is not weight
+    assert (type(layer.weight), layer.weight.dtype, weight.dtype) == (
+        nn.Parameter,
+        torch.float64,
+        torch.float32,
+    )
+    assert layer.weight.requires_grad is False
+
+
+def test_overwriting_makes_new_gradients():
+    """With overwriting the new parameter has a new gradient, and the old one keeps its own."""
+    layer = nn.Linear(2, 3)
+    layer(torch.tensor([[1.5, 2.5]])).sum().backward()
+    weight, grad = layer.weight, layer.weight.grad
+
+    with converting_by("overwrite"):
+        layer.double()
+
+    assert (weight.grad is grad, grad.dtype) == (True, torch.float32)
+    assert (layer.weight.grad.dtype, layer.weight.grad.tolist()) == (torch.float64, [[1.5, 2.5]] * 3)
+
+
+def test_overwriting_keeps_requires_grad_of_gradients():
+    """With overwriting a gradient that requires a gradient is replaced by one that does."""
+    layer = nn.Linear(2, 3)
+    layer.weight.grad = torch.rand(3, 2, requires_grad=True)
+    layer.bias.grad = torch.rand(3)
+
+    with converting_by("overwrite"):
+        layer.double()
+
+    assert [p.grad.requires_grad for p in layer.parameters()] == [True, False]
+
+
+def test_overwriting_breaks_ties():
+    """With overwriting a cast unties weights."""
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    net[1].weight = net[0].weight
+
+    with converting_by("overwrite"):
+        net.double()
+
+    assert net[1].weight is not net[0].weight
+
+
+@pytest.mark.question("Q77")
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+def test_overwriting_needs_leaves():
+    """With overwriting a cast of a parameter that is no leaf is an ``AssertionError``."""
+    layer = nn.Linear(2, 3).requires_grad_(False)
+    layer.weight.mul_(torch.rand(3, 2, requires_grad=True))
+
+    with converting_by("overwrite"), pytest.raises(AssertionError):
+        layer.half()
+
+    assert layer.weight.dtype == torch.float32
+
+
+def test_overwriting_needs_gradients_that_are_leaves():
+    """With overwriting a gradient with a graph, from ``create_graph=True``, is an ``AssertionError``."""
+    layer = nn.Linear(2, 3)
+    layer.weight.grad = torch.rand(3, 2, requires_grad=True) * 2
+
+    with converting_by("overwrite"), pytest.raises(AssertionError):
+        layer.double()
+
+    assert (layer.weight.dtype, layer.bias.dtype) == (torch.float64, torch.float32)
+
+
+@pytest.mark.since("2.11")
+@pytest.mark.observed
+def test_the_gradient_error_says_so():
+    """The error about a gradient with a graph says ``param_grad must be a leaf tensor``."""
+    layer = nn.Linear(2, 3)
+    layer.weight.grad = torch.rand(3, 2, requires_grad=True) * 2
+
+    with converting_by("overwrite"), pytest.raises(AssertionError, match="param_grad must be a leaf tensor"):
+        layer.double()
+
+
+@pytest.mark.since("2.3")
+@pytest.mark.parametrize("target", [torch.float64, "meta"], ids=["cast", "meta"])
+def test_swapping_keeps_parameters(target):
+    """With swapping the parameter stays the same object in every conversion, even to the meta device."""
+    layer = nn.Linear(2, 3)
+    layer.bias.requires_grad_(False)
+    before = list(layer.parameters())
+
+    with converting_by("swap"):
+        returned = layer.to(target)
+
+    assert returned is layer
+    assert [a is b for a, b in zip(before, layer.parameters(), strict=True)] == [True, True]
+    assert target in (layer.weight.dtype, layer.weight.device.type)
+    assert [(type(p), p.requires_grad) for p in before] == [(nn.Parameter, True), (nn.Parameter, False)]
+
+
+@pytest.mark.since("2.3")
+def test_swapping_keeps_gradients():
+    """With swapping a gradient is converted and stays the same object."""
+    layer = nn.Linear(2, 3)
+    layer.weight.grad = torch.tensor([[1.5, 2.5]] * 3)
+    layer.bias.grad = torch.rand(3, requires_grad=True)
+    grad = layer.weight.grad
+
+    with converting_by("swap"):
+        layer.double()
+
+    assert layer.weight.grad is grad
+    assert (grad.dtype, grad.tolist()) == (torch.float64, [[1.5, 2.5]] * 3)
+    assert [p.grad.requires_grad for p in layer.parameters()] == [False, True]
+
+
+@pytest.mark.question("Q71")
+@pytest.mark.since("2.3")
+def test_swapping_keeps_ties():
+    """With swapping tied weights stay tied, even on the meta device."""
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    net[1].weight = net[0].weight
+
+    with converting_by("swap"):
+        net.to("meta")
+
+    assert net[1].weight is net[0].weight
+    assert net[0].weight.device.type == "meta"
+
+
+@pytest.mark.since("2.3")
+def test_swapping_goes_before_overwriting():
+    """With both flags set a conversion swaps."""
+    layer = nn.Linear(2, 3)
+    weight = layer.weight
+
+    with converting_by("overwrite"), converting_by("swap"):
+        layer.double()
+
+    assert layer.weight is weight
+    assert weight.dtype == torch.float64
+
+
+@pytest.mark.since("2.3")
+def test_a_watched_parameter_cannot_be_converted():
+    """With swapping a parameter that a weak reference points to raises, and keeps its gradient."""
+    layer = nn.Linear(2, 3)
+    layer.weight.grad = torch.rand(3, 2)
+    watch, grad = weakref.ref(layer.weight), layer.weight.grad
+
+    with converting_by("swap"), pytest.raises(RuntimeError) as caught:
+        layer.double()
+
+    assert str(caught.value) == "_apply(): Couldn't swap Linear.weight"
+    assert "weakref associated with it" in str(caught.value.__cause__)
+    assert (watch().dtype, watch().grad is grad) == (torch.float32, True)
+
+
+@pytest.mark.since("2.3")
+def test_a_watched_gradient_cannot_be_converted():
+    """With swapping a gradient that a weak reference points to raises; its parameter was converted."""
+    layer = nn.Linear(2, 3)
+    grad = layer.weight.grad = torch.rand(3, 2)
+    watch = weakref.ref(grad)
+
+    with converting_by("swap"), pytest.raises(RuntimeError) as caught:
+        layer.double()
+
+    assert str(caught.value) == "_apply(): Couldn't swap Linear.weight.grad"
+    assert "weakref associated with it" in str(caught.value.__cause__)
+    assert (layer.weight.dtype, watch().dtype) == (torch.float64, torch.float32)
+
+
+@pytest.mark.since("2.4")
+def test_swapping_between_forward_and_backward_spoils_the_graph():
+    """With swapping a cast between forward and backward makes backward raise.
+
+    In torch 2.3 the cast itself raised.
+    """
+    layer = nn.Linear(2, 3)
+    loss = layer(torch.rand(4, 2)).sum()
+
+    with converting_by("swap"):
+        layer.double()
+
+    with pytest.raises(RuntimeError, match="AccumulateGrad node that was poisoned by swap_tensors"):
+        loss.backward()

@@ -1,0 +1,58 @@
+"""Sharing a module's tensors with other processes.
+
+:meth:`~torch.nn.Module.share_memory` moves them to shared memory, so that processes started later see the same
+values and each other's changes.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_share_memory_shares_parameters_and_buffers():
+    """:meth:`~torch.nn.Module.share_memory` moves all parameters and buffers to shared memory."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    values = {key: value.tolist() for key, value in net.state_dict().items()}
+    before = [t.is_shared() for t in net.state_dict().values()]
+
+    returned = net.share_memory()
+
+    assert returned is net
+    assert before == [False] * 7
+    assert [t.is_shared() for t in net.state_dict().values()] == [True] * 7
+    assert {key: value.tolist() for key, value in net.state_dict().items()} == values
+
+
+def test_share_memory_keeps_the_objects():
+    """Parameters and buffers stay the same objects: what refers to them sees the shared memory."""
+    norm = nn.BatchNorm1d(2)
+    before = {key: id(value) for key, value in norm.state_dict(keep_vars=True).items()}
+    mean = norm.running_mean
+
+    norm.share_memory()
+
+    assert {key: id(value) for key, value in norm.state_dict(keep_vars=True).items()} == before
+    assert mean.is_shared() is True
+
+
+def test_share_memory_shares_gradients():
+    """Gradients that are there are moved to shared memory too."""
+    layer = nn.Linear(2, 3)
+    layer.weight.grad = torch.rand(3, 2)
+
+    layer.share_memory()
+
+    assert (layer.weight.grad.is_shared(), layer.bias.grad) == (True, None)
+
+
+def test_a_cast_ends_sharing():
+    """A cast gives a shared module new memory, which is not shared."""
+    layer = nn.Linear(2, 3).share_memory().double()
+
+    assert [p.is_shared() for p in layer.parameters()] == [False, False]
+
+
+def test_a_module_has_no_pin_memory():
+    """A module has no ``pin_memory``: memory is pinned tensor by tensor."""
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'pin_memory'"):
+        nn.Linear(2, 3).pin_memory()

@@ -1,0 +1,303 @@
+"""Spectral normalization by a hook.
+
+:func:`torch.nn.utils.spectral_norm` is the form before parametrizations: a hook computes the weight at each
+call.
+"""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils import remove_spectral_norm, spectral_norm
+
+
+def test_the_weight_is_kept_under_another_name():
+    """:func:`~torch.nn.utils.spectral_norm` keeps the parameter as ``weight_orig`` and two buffers."""
+    layer = nn.Linear(2, 3)
+    weight = layer.weight
+
+    assert spectral_norm(layer) is layer
+    assert layer.weight_orig is weight
+    assert {name: tuple(value.shape) for name, value in layer.named_buffers()} == {
+        "weight_u": (3,),
+        "weight_v": (2,),
+    }
+    assert [name for name, _ in layer.named_parameters()] == ["bias", "weight_orig"]
+
+
+def test_the_weight_is_not_divided_before_the_first_call():
+    """Until the first call ``weight`` is a plain tensor with the value of the parameter."""
+    layer = nn.Linear(2, 2)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0], [0.0, 3.0]]))
+
+    spectral_norm(layer)
+
+    assert (type(layer.weight), layer.weight.requires_grad) == (torch.Tensor, False)
+    assert layer.weight.tolist() == [[2.0, 1.0], [0.0, 3.0]]
+
+
+def test_a_call_in_training_makes_one_iteration():
+    """In training mode each call makes one power iteration, *v* first, and divides the weight."""
+    layer = spectral_norm(nn.Linear(2, 2))
+    matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
+    with torch.no_grad():
+        layer.weight_orig.copy_(matrix)
+        layer.weight_u.copy_(torch.tensor([0.6, 0.8]))
+
+    layer(torch.rand(2))
+
+    v = F.normalize(matrix.T @ torch.tensor([0.6, 0.8]), dim=0)
+    u = F.normalize(matrix @ v, dim=0)
+    torch.testing.assert_close((layer.weight_u, layer.weight_v), (u, v))
+    torch.testing.assert_close(layer.weight.detach(), matrix / (u @ matrix @ v))
+
+
+def test_a_call_in_evaluation_makes_none():
+    """In evaluation mode the vectors stay and the weight is divided by their estimate."""
+    layer = spectral_norm(nn.Linear(2, 2)).eval()
+    matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
+    u, v = torch.tensor([0.8, 0.6]), torch.tensor([0.6, 0.8])
+    with torch.no_grad():
+        layer.weight_orig.copy_(matrix)
+        layer.weight_u.copy_(u)
+        layer.weight_v.copy_(v)
+
+    layer(torch.rand(2))
+
+    assert torch.equal(layer.weight_u, u)
+    torch.testing.assert_close(layer.weight.detach(), matrix / (u @ matrix @ v))
+
+
+def test_more_iterations_at_each_call():
+    """``n_power_iterations`` iterations are made at each call."""
+    layer = spectral_norm(nn.Linear(2, 2), n_power_iterations=3)
+    matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
+    with torch.no_grad():
+        layer.weight_orig.copy_(matrix)
+        layer.weight_u.copy_(torch.tensor([0.6, 0.8]))
+
+    layer(torch.rand(2))
+
+    u = torch.tensor([0.6, 0.8])
+    for _ in range(3):
+        u = F.normalize(matrix @ F.normalize(matrix.T @ u, dim=0), dim=0)
+    torch.testing.assert_close(layer.weight_u, u)
+
+
+@pytest.mark.observed
+def test_vectors_are_of_length_one():
+    """The vectors are drawn at random, *u* first, and made of length one."""
+    layer = nn.Linear(2, 3)
+    torch.manual_seed(7)
+    drawn = [F.normalize(torch.empty(size).normal_(), dim=0) for size in (3, 2)]
+    torch.manual_seed(7)
+
+    spectral_norm(layer)
+
+    torch.testing.assert_close([layer.weight_u, layer.weight_v], drawn)
+
+
+def test_eps_bounds_the_length_of_the_vectors():
+    """Lengths smaller than ``eps`` count as ``eps`` in the iterations."""
+    layer = spectral_norm(nn.Linear(2, 2), "weight", 1, 10.0)
+    with torch.no_grad():
+        layer.weight_orig.copy_(torch.tensor([[2.0, 1.0], [0.0, 1.0]]))
+        layer.weight_u.copy_(torch.tensor([0.6, 0.8]))
+
+    layer(torch.rand(2))
+
+    torch.testing.assert_close(layer.weight_v, torch.tensor([0.12, 0.14]))
+    torch.testing.assert_close(layer.weight_u, torch.tensor([0.038, 0.014]))
+
+
+def test_two_calls_before_one_backward():
+    """Several calls in training may come before one backward pass, which reaches ``weight_orig``."""
+    layer = spectral_norm(nn.Linear(2, 3))
+
+    (layer(torch.rand(2)).sum() + layer(torch.rand(2)).sum()).backward()
+
+    assert layer.weight_orig.grad.shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("layer", "sizes"),
+    [
+        (nn.Conv1d(2, 3, 5), (3, 10)),
+        (nn.ConvTranspose1d(2, 3, 5), (3, 10)),
+        (nn.ConvTranspose2d(2, 3, 5), (3, 50)),
+        (nn.ConvTranspose3d(2, 3, 5), (3, 250)),
+    ],
+    ids=["Conv1d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"],
+)
+def test_the_output_channels_make_the_rows(layer, sizes):
+    """The vectors fit a matrix with a row for each output channel."""
+    spectral_norm(layer)
+
+    assert (layer.weight_u.shape, layer.weight_v.shape) == (sizes[:1], sizes[1:])
+
+
+def test_dim_makes_the_rows():
+    """``dim`` names the dimension that makes the rows."""
+    layer = spectral_norm(nn.Conv1d(2, 3, 5), dim=2)
+
+    for _ in range(40):
+        layer(torch.rand(2, 5))
+
+    assert (layer.weight_u.shape, layer.weight_v.shape) == ((5,), (6,))
+    rows = layer.weight_orig.detach().permute(2, 0, 1).flatten(1)
+    torch.testing.assert_close(layer.weight.detach().norm() * torch.linalg.matrix_norm(rows, 2), rows.norm())
+
+
+def test_twice_is_an_error():
+    """Normalizing a parameter twice raises ``RuntimeError``; another parameter may be normalized."""
+    layer = spectral_norm(spectral_norm(nn.Bilinear(2, 3, 4), "weight"), "weight_orig")
+
+    with pytest.raises(RuntimeError, match=r"two spectral_norm hooks on the same parameter weight$"):
+        spectral_norm(layer)
+
+
+@pytest.mark.parametrize("number", [0, -2])
+def test_at_least_one_iteration_per_call(number):
+    """In the old form, too, ``n_power_iterations`` of less than one raises ``ValueError``."""
+    with pytest.raises(ValueError, match=f"to be positive, but got n_power_iterations={number}"):
+        spectral_norm(nn.Linear(2, 3), n_power_iterations=number)
+
+
+def test_a_parameter_of_none_is_an_error():
+    """A parameter that is ``None`` raises ``ValueError`` with its name."""
+    with pytest.raises(ValueError, match="cannot be applied as parameter `bias` is None"):
+        spectral_norm(nn.Linear(2, 3, bias=False), "bias")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_lazy_parameter_is_an_error():
+    """A lazy parameter raises ``ValueError`` until it has its shape."""
+    with pytest.raises(ValueError, match="`SpectralNorm` can't have uninitialized parameters"):
+        spectral_norm(nn.LazyLinear(2))
+
+
+def test_removing_leaves_the_divided_weight():
+    """:func:`~torch.nn.utils.remove_spectral_norm` leaves the divided weight, without an iteration."""
+    layer = spectral_norm(nn.Linear(2, 2))
+    matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
+    u, v = torch.tensor([0.8, 0.6]), torch.tensor([0.6, 0.8])
+    with torch.no_grad():
+        layer.weight_orig.copy_(matrix)
+        layer.weight_u.copy_(u)
+        layer.weight_v.copy_(v)
+
+    assert remove_spectral_norm(layer) is layer
+    torch.testing.assert_close(layer.weight.detach(), matrix / (u @ matrix @ v))
+    assert list(layer.state_dict()) == ["bias", "weight"]
+    assert layer.weight.requires_grad
+
+
+def test_removing_takes_off_its_hooks_only():
+    """Removing takes off the hooks of that name and leaves those of another."""
+    layer = spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig")
+
+    remove_spectral_norm(layer, "weight_orig")
+    assert [hook.name for hook in layer._forward_pre_hooks.values()] == ["weight"]
+    assert [hook.fn.name for hook in layer._state_dict_hooks.values()] == ["weight"]
+
+    remove_spectral_norm(layer)
+    assert [len(layer._forward_pre_hooks), len(layer._state_dict_hooks)] == [0, 0]
+
+
+@pytest.mark.observed
+def test_after_removing_loading_asks_for_old_names():
+    """After removing, a strict load still asks for ``weight_orig`` and ``weight_u`` and fails.
+
+    The hook that converts old state dicts stays behind. Load with ``strict=False``, or into a new module.
+    """
+    layer, other = remove_spectral_norm(spectral_norm(nn.Linear(2, 2))), nn.Linear(2, 2)
+
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "weight_orig", "weight_u"'):
+        layer.load_state_dict(other.state_dict())
+    layer.load_state_dict(other.state_dict(), strict=False)
+    assert torch.equal(layer.weight, other.weight)
+
+
+def test_nothing_to_remove_is_an_error():
+    """Removing from a parameter that is not normalized raises ``ValueError`` with name and module."""
+    layer = spectral_norm(nn.Linear(2, 2))
+    layer.register_forward_pre_hook(lambda *_: None)
+
+    with pytest.raises(ValueError, match=r"spectral_norm of 'bias' not found in Linear\(in_features=2"):
+        remove_spectral_norm(layer, "bias")
+
+
+def test_a_state_dict_tells_its_version():
+    """The metadata of a state dict tells a version for each normalized parameter."""
+    net = nn.Sequential(spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig"))
+
+    assert net.state_dict()._metadata["0"] == {
+        "version": 1,
+        "spectral_norm": {"weight.version": 1, "weight_orig.version": 1},
+    }
+
+
+def test_a_state_dict_is_loaded_back():
+    """A state dict of a normalized module loads into another."""
+    layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
+    layer(torch.rand(2))
+
+    assert list(layer.state_dict()) == ["bias", "weight_orig", "weight_u", "weight_v"]
+    assert str(other.load_state_dict(layer.state_dict())) == "<All keys matched successfully>"
+    assert torch.equal(other.weight_v, layer.weight_v)
+
+
+def test_a_state_dict_without_metadata_is_loaded():
+    """A plain dict with all of today's names is loaded as it is."""
+    layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
+
+    other.load_state_dict(dict(layer.state_dict()))
+
+    assert torch.equal(other.weight_v, layer.weight_v)
+
+
+def test_a_state_dict_of_old_times_is_converted():
+    """From a state dict without ``weight_v`` the vector is solved from the divided weight."""
+    layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
+    layer(torch.rand(2))
+    state = dict(layer.state_dict(), weight=layer.weight.detach())
+    del state["weight_v"]
+
+    other.load_state_dict(state)
+    other.eval()(torch.rand(2))
+
+    torch.testing.assert_close(other.weight_v, layer.weight_v)
+    torch.testing.assert_close(other.weight, layer.weight)
+
+
+@pytest.mark.parametrize("version", [0, None])
+def test_an_old_version_is_converted_too(version):
+    """A state dict with a version below 1 is converted, even if it has a ``weight_v``."""
+    layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
+    layer(torch.rand(2))
+    state = layer.state_dict()
+    state["weight"] = layer.weight.detach()
+    state["weight_v"] = torch.zeros(2)
+    state._metadata[""]["spectral_norm"]["weight.version"] = version
+
+    other.load_state_dict(state)
+
+    torch.testing.assert_close(other.weight_v, layer.weight_v)
+
+
+def test_what_old_times_lack_is_missing():
+    """If a state dict of old times lacks what is needed, the names are told as missing."""
+    layer = spectral_norm(nn.Linear(2, 3))
+
+    with pytest.raises(RuntimeError, match=r'in state_dict: "weight", "weight_u", "weight_u", "weight_v"\. '):
+        layer.load_state_dict({"bias": torch.rand(3), "weight_orig": torch.rand(3, 2)})
+
+
+@pytest.mark.observed
+def test_missing_names_are_told_twice():
+    """With ``strict=False`` too, the names of old times are told as missing, before those of today."""
+    layer = spectral_norm(nn.Linear(2, 3))
+
+    missing, unexpected = layer.load_state_dict({"weight_orig": torch.rand(3, 2)}, strict=False)
+
+    assert (missing, unexpected) == (["weight", "weight_u", "bias", "weight_u", "weight_v"], [])

@@ -1,0 +1,250 @@
+"""Orthogonal weights.
+
+The weight is computed as an orthogonal matrix: its columns, or its rows if it has more columns than rows, are
+of length one and at right angles.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import orthogonal
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (2, 4), (4, 2)], ids=["square", "tall", "wide"])
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder", None])
+@pytest.mark.parametrize("trivialize", [True, False])
+def test_the_weight_is_orthogonal(sizes, orthogonal_map, trivialize):
+    """:func:`~torch.nn.utils.parametrizations.orthogonal` makes the weight orthogonal by any map."""
+    layer = nn.Linear(*sizes)
+
+    assert orthogonal(layer, "weight", orthogonal_map, use_trivialization=trivialize) is layer
+    short = layer.weight if sizes[0] > sizes[1] else layer.weight.T
+    assert layer.weight.shape == sizes[::-1]
+    torch.testing.assert_close((short @ short.T).detach(), torch.eye(min(sizes)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
+def test_it_stays_orthogonal_in_training(orthogonal_map):
+    """The weight stays orthogonal when its original is trained."""
+    layer = orthogonal(nn.Linear(3, 3, bias=False), orthogonal_map=orthogonal_map)
+    before = layer.weight.detach().clone()
+
+    layer(torch.rand(5, 3)).pow(3).sum().backward()
+    with torch.no_grad():
+        original = layer.parametrizations.weight.original
+        original -= 0.5 * original.grad
+
+    torch.testing.assert_close((layer.weight @ layer.weight.T).detach(), torch.eye(3), atol=1e-5, rtol=0)
+    assert (layer.weight - before).abs().max() > 0.01
+
+
+def test_an_orthogonal_weight_keeps_its_value():
+    """A square weight that is orthogonal keeps its value."""
+    layer = nn.Linear(2, 2)
+    layer.weight = nn.Parameter(torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+
+    orthogonal(layer)
+
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+
+
+@pytest.mark.parametrize("sizes", [(2, 3), (3, 3)], ids=["tall", "square"])
+def test_another_weight_is_made_orthogonal(sizes):
+    """Another weight starts as the first factor of its QR decomposition, with positive diagonal."""
+    layer = nn.Linear(*sizes)
+    weight = layer.weight.detach().clone()
+
+    orthogonal(layer)
+
+    triangle = layer.weight.detach().T @ weight
+    torch.testing.assert_close(triangle, triangle.triu(), atol=1e-5, rtol=0)
+    assert (triangle.diagonal() > 0).all()
+
+
+def test_batches_of_matrices():
+    """A weight of more dimensions is a batch of matrices, each of them orthogonal."""
+    net = nn.Module()
+    net.weight = nn.Parameter(torch.rand(5, 2, 3))
+
+    orthogonal(net)
+
+    product = net.weight.detach() @ net.weight.detach().mT
+    torch.testing.assert_close(product, torch.eye(2).expand(5, 2, 2), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("weight", "name"),
+    [
+        (torch.rand(3, 3), "matrix_exp"),
+        (torch.rand(3, 2), "householder"),
+        (torch.rand(3, 2, dtype=torch.complex64), "matrix_exp"),
+    ],
+    ids=["square", "not square", "complex"],
+)
+@pytest.mark.observed
+def test_the_map_depends_on_the_weight(weight, name):
+    """The map is ``matrix_exp`` for square or complex weights, else ``householder``."""
+    net = nn.Module()
+    net.weight = nn.Parameter(weight)
+
+    assert orthogonal(net).parametrizations.weight[0].orthogonal_map.name == name
+
+
+def test_a_complex_weight_becomes_unitary():
+    """A complex weight becomes unitary."""
+    net = nn.Module()
+    net.weight = nn.Parameter(torch.rand(3, 2, dtype=torch.complex64))
+
+    orthogonal(net)
+
+    weight = net.weight.detach()
+    torch.testing.assert_close(weight.mH @ weight, torch.eye(2, dtype=torch.complex64), atol=1e-5, rtol=0)
+
+
+def test_the_exponential_map():
+    """``matrix_exp`` is the exponential of the lower triangle less its transpose."""
+    layer = orthogonal(nn.Linear(3, 3), orthogonal_map="matrix_exp", use_trivialization=False)
+    lower = layer.parametrizations.weight.original.detach().tril()
+
+    torch.testing.assert_close(layer.weight.detach(), torch.matrix_exp(lower - lower.T))
+
+
+def test_the_cayley_map():
+    """``cayley`` is the Cayley map of the lower triangle less its transpose."""
+    layer = orthogonal(nn.Linear(3, 3), orthogonal_map="cayley", use_trivialization=False)
+    lower = layer.parametrizations.weight.original.detach().tril()
+    skew, one = lower - lower.T, torch.eye(3)
+
+    torch.testing.assert_close(layer.weight.detach() @ (one - skew / 2), one + skew / 2)
+
+
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
+def test_a_tall_weight_takes_the_first_columns(orthogonal_map):
+    """For a tall weight the map is that of a square matrix, filled up with zeros, cut to its columns."""
+    tall = orthogonal(nn.Linear(2, 3), orthogonal_map=orthogonal_map, use_trivialization=False)
+    square = orthogonal(nn.Linear(3, 3), orthogonal_map=orthogonal_map, use_trivialization=False)
+    with torch.no_grad():
+        square.parametrizations.weight.original.zero_()
+        square.parametrizations.weight.original[:, :2] = tall.parametrizations.weight.original
+
+    torch.testing.assert_close(tall.weight, square.weight[:, :2])
+
+
+def test_the_householder_map():
+    """``householder`` multiplies reflections, one for each column."""
+    layer = orthogonal(nn.Linear(2, 3), orthogonal_map="householder", use_trivialization=False)
+    with torch.no_grad():
+        layer.parametrizations.weight.original.copy_(torch.tensor([[1.0, 9.0], [2.0, -1.0], [3.0, 4.0]]))
+
+    expected = torch.eye(3)
+    for column in (torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 1.0, 4.0])):
+        expected = expected @ (torch.eye(3) - 2 * torch.outer(column, column) / (column @ column))
+    torch.testing.assert_close(layer.weight.detach(), expected[:, :2] * torch.tensor([1.0, -1.0]))
+
+
+@pytest.mark.observed
+def test_a_base_is_kept():
+    """By default the value is kept in a buffer ``base`` and the original starts as a negative identity."""
+    layer = orthogonal(nn.Linear(2, 3))
+
+    assert list(layer.state_dict()) == [
+        "bias",
+        "parametrizations.weight.original",
+        "parametrizations.weight.0.base",
+    ]
+    assert layer.parametrizations.weight.original.tolist() == [[-1.0, 0.0], [0.0, -1.0], [0.0, 0.0]]
+    torch.testing.assert_close(layer.parametrizations.weight[0].base[:, :2], layer.weight)
+
+
+def test_without_trivialization_there_is_no_base():
+    """With ``use_trivialization=False`` there is no ``base``."""
+    layer = orthogonal(nn.Linear(2, 3), use_trivialization=False)
+
+    assert list(layer.buffers()) == []
+    assert not hasattr(layer.parametrizations.weight[0], "base")
+
+
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
+def test_an_orthogonal_matrix_may_be_assigned(orthogonal_map):
+    """By default an orthogonal matrix may be assigned to the weight."""
+    layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map)
+
+    layer.weight = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
+
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+@pytest.mark.parametrize("wide", [False, True])
+def test_householder_needs_no_base_for_assigning(flip, wide):
+    """With ``householder`` a matrix may be assigned without ``use_trivialization`` too."""
+    matrix = flip * torch.tensor([[1.0, 0.0], [0.0, 0.6], [0.0, -0.8]])
+    matrix = matrix.T.contiguous() if wide else matrix
+    layer = nn.Linear(*matrix.shape[::-1])
+    orthogonal(layer, orthogonal_map="householder", use_trivialization=False)
+
+    layer.weight = matrix
+
+    torch.testing.assert_close(layer.weight.detach(), matrix)
+
+
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
+def test_without_base_other_maps_take_no_value(orthogonal_map):
+    """Without ``use_trivialization`` assigning raises ``NotImplementedError`` for the other maps."""
+    layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map, use_trivialization=False)
+
+    with pytest.raises(NotImplementedError, match="not possible to assign to the matrix exponential"):
+        layer.weight = torch.eye(2)
+
+
+def test_an_assigned_value_has_the_shape():
+    """Assigning a matrix of another shape raises ``ValueError`` with both."""
+    layer = orthogonal(nn.Linear(2, 3))
+
+    with pytest.raises(
+        ValueError, match=r"of shape torch\.Size\(\[3, 2\]\)\. Got .* torch\.Size\(\[2, 3\]\)"
+    ):
+        layer.weight = torch.rand(2, 3)
+
+
+def test_a_vector_is_an_error():
+    """A tensor of less than two dimensions raises ``ValueError``."""
+    with pytest.raises(ValueError, match=r"matrix or batch of matrices\. Got a tensor of 1 dimensions"):
+        orthogonal(nn.Linear(2, 3), "bias")
+
+
+@pytest.mark.parametrize("name", ["wieght", "in_features"])
+def test_a_name_without_tensor_is_an_error(name):
+    """Without a tensor of that name :func:`~torch.nn.utils.parametrizations.orthogonal` raises an error."""
+    with pytest.raises(ValueError, match=f"has no parameter or buffer with name '{name}'"):
+        orthogonal(nn.Linear(2, 3), name)
+
+
+def test_an_unknown_map_is_an_error():
+    """A map of another name raises ``ValueError`` with the names that exist."""
+    layer = nn.Linear(2, 3)
+
+    with pytest.raises(ValueError, match=r'"matrix_exp", "cayley", "householder".* Got: givens'):
+        orthogonal(layer, orthogonal_map="givens")
+    assert not is_parametrized(layer)
+
+
+def test_householder_takes_no_complex_weight():
+    """A complex weight with ``householder`` raises ``ValueError``."""
+    net = nn.Module()
+    net.weight = nn.Parameter(torch.rand(3, 2, dtype=torch.complex64))
+
+    with pytest.raises(ValueError, match="householder parametrization does not support complex"):
+        orthogonal(net, orthogonal_map="householder")
+
+
+def test_removing_leaves_an_orthogonal_weight():
+    """Removing leaves a parameter with the orthogonal value."""
+    layer = orthogonal(nn.Linear(2, 3))
+    value = layer.weight.detach().clone()
+
+    remove_parametrizations(layer, "weight")
+
+    assert type(layer.weight) is nn.Parameter
+    torch.testing.assert_close(layer.weight.detach(), value)

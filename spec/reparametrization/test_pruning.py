@@ -1,0 +1,304 @@
+"""Pruning a parameter.
+
+Pruning multiplies a parameter by a mask of zeros and ones. The parameter is kept unpruned under another name,
+and a hook computes the pruned tensor before each call.
+"""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+
+def test_the_smallest_entries_become_zero():
+    """:func:`~torch.nn.utils.prune.l1_unstructured` zeroes the entries of least absolute value."""
+    layer = nn.Linear(3, 2)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0], [-2.0, 5.0, -4.0]]))
+
+    assert prune.l1_unstructured(layer, "weight", 2) is layer
+    assert layer.weight.tolist() == [[0.0, -6.0, 3.0], [0.0, 5.0, -4.0]]
+
+
+def test_the_parameter_and_a_mask_are_kept():
+    """The parameter becomes ``weight_orig``, the mask the buffer ``weight_mask``, ``weight`` a tensor."""
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
+    weight = layer.weight
+
+    prune.l1_unstructured(layer, name="weight", amount=1)
+
+    assert list(layer.state_dict()) == ["bias", "weight_orig", "weight_mask"]
+    assert layer.weight_orig is weight
+    assert layer.weight_mask.tolist() == [[0.0, 1.0, 1.0]]
+    assert (type(layer.weight), layer.weight.is_leaf) == (torch.Tensor, False)
+
+
+def test_the_pruned_tensor_is_computed_before_each_call():
+    """A change of ``weight_orig`` shows in ``weight`` at the next call, the mask applied."""
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
+    prune.l1_unstructured(layer, "weight", 1)
+
+    with torch.no_grad():
+        layer.weight_orig.fill_(7.0)
+    layer(torch.rand(3))
+
+    assert layer.weight.tolist() == [[0.0, 7.0, 7.0]]
+
+
+def test_pruned_entries_get_no_gradient():
+    """Gradients reach the entries of ``weight_orig`` that are left."""
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
+    prune.l1_unstructured(layer, "weight", 1)
+
+    layer(torch.tensor([10.0, 20.0, 30.0])).backward()
+
+    assert layer.weight_orig.grad.tolist() == [[0.0, 20.0, 30.0]]
+
+
+def test_a_fraction_is_rounded():
+    """A float is the fraction of entries to prune, rounded; an int is their number."""
+    pruned = {}
+    for amount in (0, 0.0, 1, 0.15, 0.25, 0.35, 5, 1.0):
+        layer = prune.l1_unstructured(nn.Linear(10, 1), "weight", amount)
+        pruned[repr(amount)] = int((layer.weight_mask == 0).sum())
+
+    assert pruned == {"0": 0, "0.0": 0, "1": 1, "0.15": 2, "0.25": 2, "0.35": 4, "5": 5, "1.0": 10}
+
+
+@pytest.mark.parametrize("amount", [2, 0.5])
+def test_entries_at_random(amount):
+    """:func:`~torch.nn.utils.prune.random_unstructured` zeroes as many entries at random."""
+    masks = set()
+    for _ in range(40):
+        layer = nn.Linear(4, 1)
+        assert prune.random_unstructured(layer, "weight", amount) is layer
+        masks.add(tuple(layer.weight_mask.flatten().tolist()))
+
+    assert {sum(mask) for mask in masks} == {2.0}
+    assert len(masks) == 6
+
+
+@pytest.mark.parametrize(
+    ("n", "left"), [(1, [0, 2]), (2, [1, 2]), (float("inf"), [1, 2]), (-float("inf"), [0, 2])]
+)
+def test_channels_of_least_norm(n, left):
+    """:func:`~torch.nn.utils.prune.ln_structured` zeroes the channels of least norm."""
+    layer = nn.Linear(3, 3)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, 2.0, 2.0], [0.0, 0.1, 4.0], [9.0, 9.0, 9.0]]))
+
+    assert prune.ln_structured(layer, "weight", 1, n, 0) is layer
+    assert [row for row in range(3) if layer.weight_mask[row].tolist() == [1.0, 1.0, 1.0]] == left
+    assert layer.weight_mask.sum() == 6.0
+
+
+@pytest.mark.parametrize("n", ["fro", "nuc"])
+def test_channels_of_least_matrix_norm(n):
+    """The norm may be a matrix norm where a channel is a matrix."""
+    layer = nn.Conv1d(2, 3, 2)
+    layer.weight = nn.Parameter(
+        torch.tensor([[[9.0, 0.0], [0.0, 9.0]], [[1.0, 2.0], [0.0, 1.0]], [[5.0] * 2] * 2])
+    )
+
+    prune.ln_structured(layer, "weight", amount=1, n=n, dim=0)
+
+    assert layer.weight_mask.sum(dim=(1, 2)).tolist() == [4.0, 0.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("dim", "left"), [(0, [[0.0, 0.0], [1.0, 1.0]]), (1, [[1.0, 0.0]] * 2), (-1, [[1.0, 0.0]] * 2)]
+)
+def test_dim_says_what_channels_are(dim, left):
+    """``dim`` names the dimension whose slices are channels, from the end if it is negative."""
+    layer = nn.Linear(2, 2)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0], [4.0, 3.0]]))
+
+    prune.ln_structured(layer, "weight", amount=0.5, n=2, dim=dim)
+
+    assert layer.weight_mask.tolist() == left
+
+
+@pytest.mark.parametrize("dim", [0, 1, -2])
+def test_channels_at_random(dim):
+    """:func:`~torch.nn.utils.prune.random_structured` zeroes as many channels at random."""
+    layer = nn.Linear(4, 4)
+
+    assert prune.random_structured(layer, "weight", 3, dim) is layer
+    rows = layer.weight_mask.movedim(dim, 0)
+    assert sorted(rows.tolist()) == [[0.0] * 4] * 3 + [[1.0] * 4]
+
+
+@pytest.mark.parametrize("how", [prune.random_structured, prune.ln_structured])
+@pytest.mark.parametrize("amount", [0, 0.1])
+def test_no_channel_at_all(how, amount):
+    """An amount that comes to no channel leaves a mask of ones."""
+    layer = nn.Linear(3, 2)
+    options = {"n": 2} if how is prune.ln_structured else {}
+
+    how(layer, "weight", amount=amount, dim=1, **options)
+
+    assert layer.weight_mask.tolist() == [[1.0] * 3] * 2
+
+
+def test_every_channel():
+    """All channels may be pruned."""
+    layer = prune.ln_structured(nn.Linear(3, 2), "weight", amount=1.0, n=2, dim=1)
+    other = prune.random_structured(nn.Linear(3, 2), "weight", amount=3, dim=1)
+
+    assert [layer.weight_mask.tolist(), other.weight_mask.tolist()] == [[[0.0] * 3] * 2] * 2
+
+
+def test_a_mask_may_be_given():
+    """:func:`~torch.nn.utils.prune.custom_from_mask` takes the mask, of any dtype."""
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
+
+    assert prune.custom_from_mask(layer, "weight", torch.tensor([[True, False, True]])) is layer
+    assert layer.weight.tolist() == [[1.0, 0.0, 3.0]]
+    assert layer.weight_mask.dtype is torch.float32
+
+
+def test_nothing_is_pruned_by_identity():
+    """:func:`~torch.nn.utils.prune.identity` prunes nothing and sets up names, mask and hook."""
+    layer = nn.Linear(3, 1)
+
+    assert prune.identity(layer, "bias") is layer
+    assert list(layer.state_dict()) == ["weight", "bias_orig", "bias_mask"]
+    assert layer.bias_mask.tolist() == [1.0]
+    assert len(layer._forward_pre_hooks) == 1
+
+
+def test_importance_is_told_by_scores():
+    """With ``importance_scores`` the entries of least score are zeroed instead."""
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
+
+    prune.l1_unstructured(layer, "weight", 1, torch.tensor([[5.0, 7.0, -3.0]]))
+
+    assert layer.weight.tolist() == [[1.0, -6.0, 0.0]]
+
+
+def test_importance_of_channels_is_told_by_scores():
+    """With ``importance_scores`` the channels whose scores have the least norm are zeroed instead."""
+    layer = nn.Linear(2, 2)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0], [4.0, 3.0]]))
+
+    prune.ln_structured(layer, "weight", 1, 2, 0, torch.tensor([[9.0, 9.0], [1.0, 1.0]]))
+
+    assert layer.weight_mask.tolist() == [[1.0, 1.0], [0.0, 0.0]]
+
+
+def test_pruning_again_acts_on_what_is_left():
+    """A second pruning takes its fraction of the entries that are left."""
+    layer = nn.Linear(8, 1)
+    layer.weight = nn.Parameter(torch.arange(1.0, 9.0).unsqueeze(0))
+
+    prune.l1_unstructured(layer, "weight", 0.5)
+    prune.l1_unstructured(layer, "weight", 0.5)
+
+    assert layer.weight_mask.tolist() == [[0.0] * 6 + [1.0] * 2]
+    assert layer.weight_orig.tolist() == [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]]
+    assert len(layer._forward_pre_hooks) == 1
+
+
+def test_pruning_channels_again_takes_other_channels():
+    """A second pruning of channels passes over channels that are all zero."""
+    layer = nn.Linear(2, 3)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, 1.0], [5.0, 5.0], [3.0, 3.0]]))
+
+    prune.ln_structured(layer, "weight", amount=1, n=2, dim=0)
+    prune.ln_structured(layer, "weight", amount=1, n=2, dim=-2)
+
+    assert layer.weight_mask.tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
+
+
+def test_two_parameters_of_a_module():
+    """Two parameters of a module are pruned independently."""
+    layer = prune.identity(prune.l1_unstructured(nn.Linear(3, 2), "weight", 2), "bias")
+
+    assert [hook._tensor_name for hook in layer._forward_pre_hooks.values()] == ["weight", "bias"]
+    assert [type(hook) for hook in layer._forward_pre_hooks.values()] == [
+        prune.L1Unstructured,
+        prune.Identity,
+    ]
+
+
+def test_removing_makes_it_permanent():
+    """:func:`~torch.nn.utils.prune.remove` leaves the parameter itself, with its zeros, and no hook."""
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
+    weight = layer.weight
+    prune.l1_unstructured(layer, "weight", 1)
+
+    assert prune.remove(layer, "weight") is layer
+    assert layer.weight is weight
+    assert weight.tolist() == [[0.0, -6.0, 3.0]]
+    assert list(layer.state_dict()) == ["bias", "weight"]
+    assert dict(layer._forward_pre_hooks) == {}
+
+
+def test_removing_takes_the_latest_values():
+    """Removing masks the values that the parameter has now."""
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
+    prune.l1_unstructured(layer, "weight", 1)
+    with torch.no_grad():
+        layer.weight_orig.fill_(7.0)
+
+    prune.remove(layer, "weight")
+
+    assert layer.weight.tolist() == [[0.0, 7.0, 7.0]]
+
+
+def test_nothing_to_remove_is_an_error():
+    """Removing from a parameter that is not pruned raises ``ValueError`` with its name."""
+    layer = prune.identity(nn.Linear(3, 1), "weight")
+    layer.register_forward_pre_hook(lambda *_: None)
+
+    with pytest.raises(ValueError, match=r"Parameter 'bias' of module Linear\(.*\) has to be pruned before"):
+        prune.remove(layer, "bias")
+    prune.remove(layer, "weight")
+    with pytest.raises(ValueError, match="Parameter 'weight'"):
+        prune.remove(layer, "weight")
+
+
+def test_is_pruned_looks_at_all_submodules():
+    """:func:`~torch.nn.utils.prune.is_pruned` is true if any submodule holds a pruned parameter."""
+    net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
+    net[0].register_forward_pre_hook(lambda *_: None)
+
+    assert prune.is_pruned(net) is False
+    prune.identity(net[1][0], "weight")
+    assert prune.is_pruned(net) is True
+    assert prune.is_pruned(net[0]) is False
+    prune.remove(net[1][0], "weight")
+    assert prune.is_pruned(net) is False
+
+
+def test_a_pruned_module_cannot_be_deep_copied():
+    """A deep copy of a pruned module raises ``RuntimeError``, as ``weight`` is no leaf.
+
+    Copy before pruning, or after :func:`~torch.nn.utils.prune.remove`.
+    """
+    layer = prune.identity(nn.Linear(3, 1), "weight")
+
+    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
+        copy.deepcopy(layer)
+    assert type(copy.deepcopy(prune.remove(layer, "weight"))) is nn.Linear
+
+
+def test_a_state_dict_goes_into_a_module_pruned_alike():
+    """The state of a pruned module loads into one pruned alike; the next call applies it."""
+    layer, other = (
+        prune.l1_unstructured(nn.Linear(3, 1), "weight", 2),
+        prune.identity(nn.Linear(3, 1), "weight"),
+    )
+    x = torch.rand(3)
+
+    other.load_state_dict(layer.state_dict())
+
+    assert torch.equal(other(x), layer(x))
+    assert torch.equal(other.weight, layer.weight)

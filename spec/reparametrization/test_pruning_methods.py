@@ -1,0 +1,301 @@
+"""Pruning methods.
+
+A pruning method is a class with a rule for the mask. The functions of the chapter on pruning apply the
+methods that come with torch; a method of one's own says how to compute a mask.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+
+def test_a_method_may_be_written():
+    """A subclass of :class:`~torch.nn.utils.prune.BasePruningMethod` needs a type and ``compute_mask``."""
+
+    class Negative(prune.BasePruningMethod):
+        PRUNING_TYPE = "unstructured"
+
+        def compute_mask(self, t, default_mask):
+            return default_mask * (t >= 0)
+
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
+
+    assert type(Negative.apply(layer, "weight")) is Negative
+    assert layer.weight.tolist() == [[1.0, 0.0, 3.0]]
+
+
+def test_compute_mask_is_abstract():
+    """A method without ``compute_mask`` cannot be made."""
+    with pytest.raises(TypeError, match="compute_mask"):
+        prune.BasePruningMethod()
+
+
+def test_arguments_go_to_the_constructor():
+    """What is passed to ``apply`` after the name goes to the constructor of the method."""
+    made = []
+
+    class Custom(prune.BasePruningMethod):
+        PRUNING_TYPE = "unstructured"
+
+        def __init__(self, *args, **kwargs):
+            made.append((args, kwargs))
+
+        def compute_mask(self, t, default_mask):
+            return default_mask
+
+    Custom.apply(nn.Linear(2, 1), "weight", 3, 4, key=5, importance_scores=torch.rand(1, 2))
+
+    assert made == [((3, 4), {"key": 5})]
+
+
+def test_scores_and_a_mask_of_ones_are_given():
+    """``compute_mask`` is given the scores, or else the parameter, and a mask of ones."""
+    given = []
+
+    class Custom(prune.BasePruningMethod):
+        PRUNING_TYPE = "unstructured"
+
+        def compute_mask(self, t, default_mask):
+            given.append((t.tolist(), default_mask.tolist()))
+            return default_mask
+
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, 3.0]]))
+    Custom.apply(layer, "weight")
+    Custom.apply(layer, "bias", importance_scores=torch.tensor([5.0]))
+
+    assert given == [([[2.0, 3.0]], [[1.0, 1.0]]), ([5.0], [1.0])]
+
+
+def test_every_method_has_a_type():
+    """The type of a method says what it prunes: entries, channels, or by the whole tensor."""
+    methods = (
+        prune.Identity,
+        prune.RandomUnstructured,
+        prune.L1Unstructured,
+        prune.RandomStructured,
+        prune.LnStructured,
+        prune.CustomFromMask,
+    )
+
+    assert {method.__name__: method.PRUNING_TYPE for method in methods} == {
+        "Identity": "unstructured",
+        "RandomUnstructured": "unstructured",
+        "L1Unstructured": "unstructured",
+        "RandomStructured": "structured",
+        "LnStructured": "structured",
+        "CustomFromMask": "global",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        (prune.Identity, ()),
+        (prune.RandomUnstructured, (1,)),
+        (prune.L1Unstructured, (1, torch.rand(3, 2))),
+        (prune.RandomStructured, (1, 0)),
+        (prune.LnStructured, (1, 2, 0, torch.rand(3, 2))),
+        (prune.CustomFromMask, (torch.ones(3, 2),)),
+    ],
+)
+def test_apply_returns_the_method(method, arguments):
+    """``apply`` returns the method, which is also the hook."""
+    layer = nn.Linear(2, 3)
+
+    applied = method.apply(layer, "weight", *arguments)
+
+    assert type(applied) is method
+    assert list(layer._forward_pre_hooks.values()) == [applied]
+
+
+def test_channels_lie_along_the_last_dimension():
+    """For :class:`~torch.nn.utils.prune.RandomStructured` and ``LnStructured`` ``dim`` is -1 by default."""
+    layer = nn.Linear(3, 2)
+    prune.RandomStructured.apply(layer, "weight", 2)
+
+    assert layer.weight_mask[0].tolist() == layer.weight_mask[1].tolist()
+    assert layer.weight_mask.sum() == 2.0
+    assert [prune.RandomStructured(1).dim, prune.LnStructured(1, 2).dim] == [-1, -1]
+
+
+def test_prune_computes_without_a_module():
+    """:meth:`~torch.nn.utils.prune.BasePruningMethod.prune` gives the pruned tensor and keeps nothing."""
+    t = torch.tensor([[1.0, -6.0, 3.0]])
+
+    assert prune.L1Unstructured(1).prune(t).tolist() == [[0.0, -6.0, 3.0]]
+    assert t.tolist() == [[1.0, -6.0, 3.0]]
+
+
+def test_prune_takes_mask_and_scores():
+    """:meth:`~torch.nn.utils.prune.BasePruningMethod.prune` takes a mask from before and scores."""
+    t = torch.tensor([[1.0, -6.0, 3.0, 4.0]])
+    mask = torch.tensor([[1.0, 1.0, 0.0, 1.0]])
+    scores = torch.tensor([[9.0, 2.0, 8.0, 7.0]])
+
+    assert prune.L1Unstructured(1).prune(t, mask).tolist() == [[0.0, -6.0, 0.0, 4.0]]
+    assert prune.L1Unstructured(1).prune(t, mask, scores).tolist() == [[1.0, 0.0, 0.0, 4.0]]
+    with pytest.raises(AssertionError, match="importance_scores should have the same shape as tensor t"):
+        prune.L1Unstructured(1).prune(t, importance_scores=torch.rand(4))
+
+
+@pytest.mark.parametrize("method", [prune.RandomUnstructured(1), prune.L1Unstructured(1)])
+def test_the_mask_from_before_is_not_changed(method):
+    """``compute_mask`` gives a new mask that keeps the zeros of the one from before."""
+    before = torch.tensor([[1.0, 0.0, 1.0]])
+
+    mask = method.compute_mask(torch.rand(1, 3), before)
+
+    assert before.tolist() == [[1.0, 0.0, 1.0]]
+    assert mask[0, 1] == 0.0
+
+
+@pytest.mark.parametrize("method", [prune.RandomStructured(1, 0), prune.LnStructured(1, 2, 0)])
+def test_channels_keep_the_zeros_from_before(method):
+    """Pruning channels keeps zeros from before in the channels that are left."""
+    before = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+
+    mask = method.compute_mask(torch.rand(3, 2), before)
+
+    assert sorted(mask.tolist()) == [[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
+
+
+def test_apply_mask_multiplies():
+    """:meth:`~torch.nn.utils.prune.BasePruningMethod.apply_mask` gives original times mask, in its dtype."""
+    layer = nn.Linear(3, 1)
+    method = prune.CustomFromMask.apply(layer, "weight", torch.tensor([[1, 0, 1]]))
+    layer.weight_orig.data = torch.tensor([[2.0, 3.0, 5.0]], dtype=torch.float64)
+
+    pruned = method.apply_mask(layer)
+
+    assert (pruned.tolist(), pruned.dtype) == ([[2.0, 0.0, 5.0]], torch.float64)
+
+
+def test_remove_of_the_method_leaves_the_hook():
+    """:meth:`~torch.nn.utils.prune.BasePruningMethod.remove` restores the parameter, not the hooks."""
+    layer = nn.Linear(3, 1)
+    method = prune.Identity.apply(layer, "weight")
+
+    assert method.remove(layer) is None
+    assert sorted(layer.state_dict()) == ["bias", "weight"]
+    assert len(layer._forward_pre_hooks) == 1
+
+
+def test_methods_on_one_parameter_form_a_container():
+    """Methods applied to one parameter are gathered in a :class:`~torch.nn.utils.prune.PruningContainer`."""
+    layer = nn.Linear(4, 1)
+    first = prune.L1Unstructured.apply(layer, "weight", 1)
+    second = prune.RandomUnstructured.apply(layer, "weight", 1)
+    third = prune.Identity.apply(layer, "weight")
+
+    assert type(second) is prune.PruningContainer
+    assert third is second
+    assert [type(method) for method in second] == [
+        prune.L1Unstructured,
+        prune.RandomUnstructured,
+        prune.Identity,
+    ]
+    assert (len(second), second[0] is first) == (3, True)
+    assert list(layer._forward_pre_hooks.values()) == [second]
+
+
+def test_only_the_last_method_computes():
+    """A container computes the mask of the method added last, on top of the mask there is."""
+    container = prune.PruningContainer()
+    container._tensor_name = "weight"
+    for amount in (1, 2):
+        method = prune.L1Unstructured(amount)
+        method._tensor_name = "weight"
+        container.add_pruning_method(method)
+
+    mask = container.compute_mask(
+        torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0])
+    )
+
+    assert mask.tolist() == [0.0, 0.0, 0.0, 1.0, 1.0]
+
+
+def test_a_container_is_made_of_methods():
+    """A :class:`~torch.nn.utils.prune.PruningContainer` may be made of a method and takes its name."""
+    method = prune.Identity()
+    method._tensor_name = "weight"
+
+    container = prune.PruningContainer(method)
+
+    assert (list(container), container._tensor_name) == ([method], "weight")
+
+
+def test_methods_of_another_parameter_are_refused():
+    """A method for another parameter raises ``ValueError`` with both names."""
+    method, other = prune.Identity(), prune.Identity()
+    method._tensor_name, other._tensor_name = "weight", "bias"
+    container = prune.PruningContainer(method)
+
+    with pytest.raises(ValueError, match=r"parameter named 'weight' to PruningContainer .* Found 'bias'"):
+        container.add_pruning_method(other)
+    assert len(container) == 1
+
+
+def test_a_container_takes_methods_only():
+    """What is no pruning method raises ``TypeError`` with its type."""
+    method = prune.Identity()
+    method._tensor_name = "weight"
+
+    with pytest.raises(TypeError, match="<class 'str'> is not a BasePruningMethod subclass"):
+        prune.PruningContainer(method).add_pruning_method("identity")
+
+
+def test_a_global_method_sees_everything():
+    """A method of type ``global`` is given the whole tensor, pruned entries as well."""
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, 3.0]]))
+
+    prune.l1_unstructured(layer, "weight", 1)
+    prune.custom_from_mask(layer, "weight", torch.tensor([[1.0, 0.0]]))
+
+    assert layer.weight_mask.tolist() == [[0.0, 0.0]]
+
+
+def test_a_method_for_entries_sees_what_is_left():
+    """A later method of type ``unstructured`` is given the entries that are left, in one dimension."""
+    given = []
+
+    class Custom(prune.BasePruningMethod):
+        PRUNING_TYPE = "unstructured"
+
+        def compute_mask(self, t, default_mask):
+            given.append((t.tolist(), default_mask.tolist()))
+            return torch.tensor([0, 1])
+
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0, 5.0]]))
+    prune.l1_unstructured(layer, "weight", 1)
+    Custom.apply(layer, "weight")
+
+    assert given == [([2.0, 5.0], [1.0, 1.0])]
+    assert layer.weight_mask.tolist() == [[0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "dim", "error", "told"),
+    [
+        ("rows", 0, ValueError, "Unrecognized PRUNING_TYPE rows"),
+        ("structured", None, AttributeError, "need to have the attribute `dim` defined"),
+        ("structured", -3, IndexError, "out of bounds for tensor with dimensions 2"),
+    ],
+    ids=["type", "no dim", "dim"],
+)
+def test_what_a_container_asks_of_a_method(kind, dim, error, told):
+    """A container raises an error for an unknown type, and for channels without a valid ``dim``."""
+
+    class Custom(prune.Identity):
+        PRUNING_TYPE = kind
+
+    if dim is not None:
+        Custom.dim = dim
+    layer = prune.identity(nn.Linear(2, 3), "weight")
+
+    with pytest.raises(error, match=told):
+        Custom.apply(layer, "weight")

@@ -1,0 +1,146 @@
+"""Weight normalization as a parametrization.
+
+The weight is kept as a magnitude *g* and a direction *v*: it is ``g * v / norm(v)``.
+"""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations, parametrize, weight_norm
+
+
+@pytest.mark.since("2.1")
+def test_magnitude_and_direction_are_kept():
+    """:func:`~torch.nn.utils.parametrizations.weight_norm` keeps norms and the weight as originals."""
+    layer = nn.Linear(2, 2, bias=False)
+    layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
+
+    assert parametrizations.weight_norm(layer) is layer
+    originals = {name: value.tolist() for name, value in layer.parametrizations.weight.named_parameters()}
+    assert originals == {"original0": [[5.0], [13.0]], "original1": [[3.0, 4.0], [5.0, 12.0]]}
+
+
+@pytest.mark.since("2.1")
+def test_the_value_is_kept(device):
+    """Registering weight norm leaves the value of the weight as it was."""
+    layer = nn.Linear(3, 2, device=device)
+    before = layer.weight.detach().clone()
+
+    parametrizations.weight_norm(layer)
+
+    torch.testing.assert_close(layer.weight.detach(), before)
+
+
+@pytest.mark.since("2.1")
+def test_the_magnitude_scales_the_direction():
+    """The weight has the magnitude ``original0`` whatever the length of ``original1``."""
+    layer = nn.Linear(2, 1, bias=False)
+    parametrizations.weight_norm(layer)
+
+    with torch.no_grad():
+        layer.parametrizations.weight.original0.fill_(10.0)
+        layer.parametrizations.weight.original1.copy_(torch.tensor([[0.3, 0.4]]))
+
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[6.0, 8.0]]))
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize(
+    ("dim", "norms"),
+    [(0, [[5.0], [13.0]]), (1, [[34.0**0.5, 160.0**0.5]]), (None, 194.0**0.5)],
+)
+def test_dim_says_over_what_norms_are_taken(dim, norms):
+    """Norms are taken over all dimensions but ``dim``; with ``None`` there is one for all."""
+    layer = nn.Linear(2, 2)
+    layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
+
+    parametrizations.weight_norm(layer, "weight", dim)
+
+    torch.testing.assert_close(layer.parametrizations.weight.original0.detach(), torch.tensor(norms))
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
+
+
+@pytest.mark.since("2.1")
+def test_the_name_may_be_given():
+    """Weight norm is for ``weight`` unless another name is given."""
+    layer = parametrizations.weight_norm(nn.Bilinear(2, 3, 4), "bias")
+
+    assert parametrize.is_parametrized(layer, "bias")
+    assert not parametrize.is_parametrized(layer, "weight")
+
+
+@pytest.mark.since("2.1")
+def test_it_does_not_warn():
+    """The parametrization gives no warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        parametrizations.weight_norm(nn.Linear(2, 1))
+
+    assert caught == []
+
+
+@pytest.mark.since("2.1")
+def test_removing_leaves_one_parameter():
+    """Removing weight norm leaves one parameter with the value of the weight."""
+    layer = parametrizations.weight_norm(nn.Linear(2, 1))
+    with torch.no_grad():
+        layer.parametrizations.weight.original0.fill_(10.0)
+        layer.parametrizations.weight.original1.copy_(torch.tensor([[0.3, 0.4]]))
+
+    parametrize.remove_parametrizations(layer, "weight")
+
+    torch.testing.assert_close(layer.weight, nn.Parameter(torch.tensor([[6.0, 8.0]])))
+    assert type(layer.weight) is nn.Parameter
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+def test_it_loads_the_state_of_the_old_form():
+    """A state dict of :func:`torch.nn.utils.weight_norm` loads into the parametrization.
+
+    The dict that is loaded is not changed (:issue:`102999`).
+    """
+    old = nn.Sequential(weight_norm(nn.Linear(2, 1)))
+    new = nn.Sequential(parametrizations.weight_norm(nn.Linear(2, 1)))
+    state = old.state_dict()
+
+    assert str(new.load_state_dict(state)) == "<All keys matched successfully>"
+    assert torch.equal(new[0].parametrizations.weight.original0, old[0].weight_g)
+    assert torch.equal(new[0].parametrizations.weight.original1, old[0].weight_v)
+    assert list(state) == ["0.bias", "0.weight_g", "0.weight_v"]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("key", ["weight_g", "weight_v"])
+def test_half_of_an_old_state_is_not_taken(key):
+    """Of the old names both are needed; one alone is unexpected."""
+    layer = parametrizations.weight_norm(nn.Linear(2, 1))
+
+    missing, unexpected = layer.load_state_dict({key: torch.rand(1, 1)}, strict=False)
+
+    assert sorted(missing) == [
+        "bias",
+        "parametrizations.weight.original0",
+        "parametrizations.weight.original1",
+    ]
+    assert unexpected == [key]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.question("Q89")
+def test_a_recurrent_weight_may_be_normalized():
+    """An :class:`~torch.nn.LSTM` computes with a normalized weight and gradients reach its originals."""
+    lstm = parametrizations.weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
+    x = torch.rand(4, 1, 2)
+    before, _ = lstm(x)
+
+    originals = lstm.parametrizations.weight_hh_l0
+    with torch.no_grad():
+        originals.original0.mul_(3.0)
+    after, _ = lstm(x)
+    after.sum().backward()
+
+    assert not torch.equal(before, after)
+    assert [value.grad is None for value in originals.parameters()] == [False, False]

@@ -1,0 +1,202 @@
+"""What :func:`torch.load` accepts: anything at all, or only tensors and plain data.
+
+Loading a pickle may run any code. With ``weights_only=True`` only tensors, plain Python data and what was
+declared safe are loaded, and everything else is refused.
+"""
+
+import datetime
+import io
+import os
+import pickle
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.since("2.6")
+def test_a_whole_module_is_refused_by_default():
+    """Without ``weights_only`` a file that holds a whole module is refused.
+
+    The default became ``True`` in torch 2.6; a file that is trusted needs ``weights_only=False``.
+    """
+    file = io.BytesIO()
+    torch.save(nn.Linear(2, 3), file)
+    file.seek(0)
+
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        torch.load(file)
+
+
+@pytest.mark.before("2.6")
+@pytest.mark.filterwarnings("ignore:You are using `torch.load`")
+def test_a_whole_module_is_loaded_by_default():
+    """Without ``weights_only`` a file that holds a whole module is loaded."""
+    file = io.BytesIO()
+    torch.save(nn.Linear(2, 3), file)
+    file.seek(0)
+
+    assert type(torch.load(file)) is nn.Linear
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.before("2.6")
+def test_the_old_default_warns():
+    """Without ``weights_only`` loading gives a ``FutureWarning`` that the default is going to change."""
+    file = io.BytesIO()
+    torch.save({"w": torch.rand(2)}, file)
+    file.seek(0)
+
+    with pytest.warns(FutureWarning, match="the default value for `weights_only` will be flipped to `True`"):
+        torch.load(file)
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_an_explicit_choice_does_not_warn(weights_only):
+    """With ``weights_only`` given, loading a state dict gives no warning."""
+    file = io.BytesIO()
+    torch.save({"w": torch.rand(2)}, file)
+    file.seek(0)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.load(file, weights_only=weights_only)
+
+    assert [str(w.message) for w in caught if issubclass(w.category, FutureWarning)] == []
+
+
+def test_a_whole_module_is_refused_on_request():
+    """With ``weights_only=True`` a whole module is refused, and the error names its class."""
+    file = io.BytesIO()
+    torch.save(nn.Linear(2, 3), file)
+    file.seek(0)
+
+    with pytest.raises(pickle.UnpicklingError, match=r"torch\.nn\.modules\.linear\.Linear"):
+        torch.load(file, weights_only=True)
+
+
+def test_plain_data_are_accepted():
+    """With ``weights_only=True`` tensors, parameters and nested plain data are loaded."""
+    data = {
+        "w": nn.Parameter(torch.tensor([1.5])),
+        "steps": [1, (2.5, None)],
+        "best": {"name": "a", "on": True},
+    }
+    file = io.BytesIO()
+    torch.save(data, file)
+    file.seek(0)
+
+    loaded = torch.load(file, weights_only=True)
+
+    assert (type(loaded["w"]), loaded["w"].tolist()) == (nn.Parameter, [1.5])
+    assert (loaded["steps"], loaded["best"]) == ([1, (2.5, None)], {"name": "a", "on": True})
+
+
+def test_other_objects_are_refused():
+    """With ``weights_only=True`` objects of other classes are refused, also those of the library."""
+    file = io.BytesIO()
+    torch.save({"took": datetime.timedelta(days=3)}, file)
+    file.seek(0)
+
+    with pytest.raises(pickle.UnpicklingError, match=r"Weights only load failed(.|\n)*datetime\.timedelta"):
+        torch.load(file, weights_only=True)
+
+
+def test_loading_a_pickle_runs_code(tmp_path):
+    """With ``weights_only=False`` a file may run any code; with ``weights_only=True`` it runs nothing."""
+
+    class Attack:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "made"),))
+
+    torch.save(Attack(), tmp_path / "model.pt")
+
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        torch.load(tmp_path / "model.pt", weights_only=True)
+    assert os.listdir(tmp_path) == ["model.pt"]
+    torch.load(tmp_path / "model.pt", weights_only=False)
+    assert sorted(os.listdir(tmp_path)) == ["made", "model.pt"]
+
+
+@pytest.mark.since("2.5")
+def test_a_class_may_be_declared_safe():
+    """Inside :class:`torch.serialization.safe_globals` objects of the classes named are loaded too."""
+    file = io.BytesIO()
+    torch.save({"took": datetime.timedelta(days=3)}, file)
+    file.seek(0)
+
+    with torch.serialization.safe_globals([datetime.timedelta]):
+        loaded = torch.load(file, weights_only=True)
+
+    assert loaded == {"took": datetime.timedelta(days=3)}
+    assert datetime.timedelta not in torch.serialization.get_safe_globals()
+
+
+@pytest.mark.since("2.4")
+def test_a_class_may_be_declared_safe_for_good():
+    """:func:`torch.serialization.add_safe_globals` declares classes safe for the whole process.
+
+    :func:`torch.serialization.clear_safe_globals` takes back all that were declared.
+    """
+    before = list(torch.serialization.get_safe_globals())
+    file = io.BytesIO()
+    torch.save({"took": datetime.timedelta(days=3)}, file)
+    file.seek(0)
+
+    torch.serialization.add_safe_globals([datetime.timedelta])
+    declared = torch.serialization.get_safe_globals()
+    loaded = torch.load(file, weights_only=True)
+    torch.serialization.clear_safe_globals()
+    cleared = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(before)
+
+    assert (datetime.timedelta in declared, cleared) == (True, [])
+    assert loaded == {"took": datetime.timedelta(days=3)}
+
+
+@pytest.mark.since("2.6")
+def test_what_is_refused_can_be_listed(tmp_path):
+    """:func:`torch.serialization.get_unsafe_globals_in_checkpoint` names what would be refused."""
+    torch.save({"took": datetime.timedelta(days=3), "w": torch.rand(2)}, tmp_path / "last.pt")
+
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(tmp_path / "last.pt")
+
+    assert names == ["datetime.timedelta"]
+
+
+def test_another_pickle_module_cannot_be_safe():
+    """With ``weights_only=True`` a ``pickle_module`` of one's own is a ``RuntimeError``."""
+    with pytest.raises(RuntimeError, match="Can not safely load weights when explicit pickle_module"):
+        torch.load(io.BytesIO(), pickle_module=pickle, weights_only=True)
+
+
+def test_the_environment_may_force_safe_loading(monkeypatch):
+    """``TORCH_FORCE_WEIGHTS_ONLY_LOAD=1`` forces safe loading, even against ``weights_only=False``."""
+    file = io.BytesIO()
+    torch.save(nn.Linear(2, 3), file)
+    file.seek(0)
+    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
+
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        torch.load(file, weights_only=False)
+
+
+@pytest.mark.since("2.6")
+def test_the_environment_may_bring_back_the_old_default(monkeypatch):
+    """``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` makes ``False`` the default again, with a warning.
+
+    It does not override ``weights_only=True`` in the call.
+    """
+    file = io.BytesIO()
+    torch.save(nn.Linear(2, 3), file)
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+
+    file.seek(0)
+    with pytest.warns(UserWarning, match="forcing weights_only=False"):
+        loaded = torch.load(file)
+    file.seek(0)
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        torch.load(file, weights_only=True)
+
+    assert type(loaded) is nn.Linear
