@@ -157,7 +157,9 @@ SET_BY_IMPORTS = frozenset({"safe globals", "warnings filters", "environment"})
 def seed() -> None:
     """Start every generator that a clause may draw from at the same place."""
     random.seed(SEED)
-    torch.manual_seed(SEED)
+    torch.default_generator.manual_seed(SEED)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(SEED)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed(SEED)

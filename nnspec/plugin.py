@@ -11,7 +11,7 @@ import torch
 from nnspec import device, isolation
 from nnspec.chapter import is_chapter
 from nnspec.clause import Clause, ClauseError
-from nnspec.outcome import ABSENT, ERROR, HOLDS, UNMET, VIOLATED, Outcome
+from nnspec.outcome import ABSENT, ERROR, FAILURES, HOLDS, NO_LONGER, NOT_YET, UNMET, VIOLATED, Outcome
 from nnspec.record import RecordError, ensure_writable, release_of
 from nnspec.report import Reporter, find_clause
 
@@ -133,53 +133,49 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     return result
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
     clause = item.stash.get(CLAUSE, None)
     if clause is None:
-        return report
+        return None
     if call.when == "call":
         item.stash[PASSED] = call.excinfo is None
-    outcome = _judge(clause, call, report)
-    if outcome is not None:
-        report.outcome_of_clause = list(outcome)  # type: ignore[attr-defined]
+    outcome = _judge(clause, call)
+    if outcome is not None and outcome.name in (NOT_YET, NO_LONGER, ABSENT):
+        call = pytest.CallInfo.from_call(lambda: None, "call")
+    report = pytest.TestReport.from_item_and_call(item, call)
+    if outcome is None:
+        return report
+    report.outcome_of_clause = list(outcome)  # type: ignore[attr-defined]
+    if outcome.name in FAILURES and not report.failed:
+        report.outcome = "failed"
+        report.longrepr = outcome.reason
     return report
 
 
-def _judge(clause: Clause, call: pytest.CallInfo[None], report: pytest.TestReport) -> Outcome | None:
-    """The outcome that one phase of a clause's run gives; the report is changed to agree."""
+def _judge(clause: Clause, call: pytest.CallInfo[None]) -> Outcome | None:
+    """The outcome that one phase of a clause's run gives, if it gives one."""
     excinfo = call.excinfo
+    skipped = excinfo is not None and isinstance(excinfo.value, pytest.skip.Exception)
     if call.when != "call":
-        if report.skipped:
-            return Outcome(UNMET, str(excinfo.value) if excinfo else "")
-        return Outcome(ERROR, _kind(excinfo)) if report.failed else None
-    if report.skipped:
-        report.outcome = "failed"
-        report.longrepr = "it skips by hand; say what it needs with a needs mark"
-        return Outcome(ERROR, "skips by hand")
+        if excinfo is None:
+            return None
+        return Outcome(UNMET, str(excinfo.value)) if skipped else Outcome(ERROR, excinfo.typename)
+    if skipped:
+        return Outcome(ERROR, "it skips by hand; say what it needs with a needs mark")
 
     place = clause.bounds.place(torch.__version__)
     if place == "inside":
-        return Outcome(VIOLATED, _kind(excinfo)) if report.failed else Outcome(HOLDS)
+        return Outcome(HOLDS) if excinfo is None else Outcome(VIOLATED, excinfo.typename)
     if excinfo is None:
-        report.outcome = "failed"
-        report.longrepr = (
+        return Outcome(
+            VIOLATED,
             f"it holds on torch {release_of(torch.__version__)}, outside its bounds "
-            f"({clause.bounds}); move the bound to the release that changed it"
+            f"({clause.bounds}); move the bound to the release that changed it",
         )
-        return Outcome(VIOLATED, "holds outside its bounds")
-    report.outcome = "passed"
-    report.longrepr = None
     if _speaks_of_nothing(excinfo.value):
         return Outcome(ABSENT, f"{excinfo.typename}: {excinfo.value}")
-    return Outcome(place, _kind(excinfo))
-
-
-def _kind(excinfo: pytest.ExceptionInfo[BaseException] | None) -> str:
-    return excinfo.typename if excinfo else ""
+    return Outcome(place, excinfo.typename)
 
 
 def _speaks_of_nothing(error: BaseException) -> bool:

@@ -47,9 +47,9 @@ def test_training_a_copy_leaves_the_original():
     net = nn.Linear(2, 3)
     copied = copy.deepcopy(net)
     before = net.weight.tolist()
-    torch.optim.SGD(copied.parameters(), lr=0.5).zero_grad()
     copied(torch.rand(4, 2) + 1).sum().backward()
-    torch.optim.SGD(copied.parameters(), lr=0.5).step()
+    with torch.no_grad():
+        copied.weight.sub_(copied.weight.grad)
 
     assert net.weight.tolist() == before
     assert copied.weight.tolist() != before

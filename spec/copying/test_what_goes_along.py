@@ -161,18 +161,6 @@ def test_hooks_on_parameters_stay_behind():
     assert copied.weight.grad.tolist() == [[3, 5]]
 
 
-def test_an_optimizer_stays_with_the_original():
-    """An optimizer of the original does not know the parameters of a deep copy."""
-    net = nn.Linear(2, 3)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
-    copied = copy.deepcopy(net)
-    copied(torch.rand(4, 2)).sum().backward()
-    before = copied.bias.tolist()
-    optimizer.step()
-
-    assert copied.bias.tolist() == before
-
-
 @pytest.mark.observed
 def test_a_loading_hook_is_given_the_copy():
     """A hook on loading that is given its module is given the copy after a deep copy."""

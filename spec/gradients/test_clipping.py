@@ -215,8 +215,11 @@ def test_values_of_a_single_tensor_are_cut():
     assert parameter.grad.tolist() == [1.5, -1.5, 0.5]
 
 
-@pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_], ids=["norm", "value"])
-@pytest.mark.parametrize("foreach", [True, False], ids=["foreach", "one_by_one"])
+@pytest.mark.parametrize(
+    ("clip", "foreach"),
+    [(clip_grad_norm_, True), (clip_grad_norm_, False), (clip_grad_value_, False)],
+    ids=["norm_foreach", "norm_one_by_one", "value_one_by_one"],
+)
 def test_clipping_is_not_recorded(clip, foreach):
     """Clipping a gradient that has a graph of its own leaves no trace in the graph."""
     parameter = nn.Parameter(torch.tensor([5.0, 7.0]))
@@ -227,6 +230,22 @@ def test_clipping_is_not_recorded(clip, foreach):
 
     assert parameter.grad.grad_fn is before
     assert parameter.grad.max().item() <= 1.0
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.3")
+@pytest.mark.observed
+def test_cutting_values_is_recorded():
+    """Cutting the values of a gradient that has a graph of its own is recorded in that graph.
+
+    So it was on torch 2.1 and 2.2 only, before and after it leaves no trace.
+    """
+    parameter = nn.Parameter(torch.tensor([5.0, 7.0]))
+    with pytest.warns(UserWarning, match="create_graph=True"):
+        parameter.pow(2).sum().backward(create_graph=True)
+    clip_grad_value_([parameter], 1.0)
+
+    assert parameter.grad.grad_fn.name() == "ClampMaxBackward0"
 
 
 @pytest.mark.since("2.4")

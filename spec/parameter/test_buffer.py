@@ -36,7 +36,9 @@ def test_an_assigned_buffer_is_registered():
 @pytest.mark.question("Q31")
 @pytest.mark.since("2.5")
 def test_an_assigned_tensor_is_not_registered():
-    """A plain tensor assigned to a module is no buffer, even next to a :class:`~torch.nn.parameter.Buffer`."""
+    """A plain tensor assigned to a module is no buffer, even next to a
+    :class:`~torch.nn.parameter.Buffer`.
+    """
     net = nn.Module()
 
     net.mean, net.last = nn.Buffer(torch.rand(2)), torch.rand(2)
@@ -46,7 +48,9 @@ def test_an_assigned_tensor_is_not_registered():
 
 @pytest.mark.since("2.5")
 def test_persistent_false_keeps_it_out_of_the_state():
-    """A :class:`~torch.nn.parameter.Buffer` with ``persistent=False`` is a buffer but not in the state dict."""
+    """A :class:`~torch.nn.parameter.Buffer` with ``persistent=False`` is a buffer but not in the state
+    dict.
+    """
     net = nn.Module()
 
     net.mean, net.cache = nn.Buffer(torch.rand(2)), nn.Buffer(torch.rand(3), persistent=False)
@@ -68,7 +72,9 @@ def test_persistent_is_a_keyword():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_its_type_is_plain_tensor():
-    """A :class:`~torch.nn.parameter.Buffer` is a plain tensor with a flag: ``isinstance`` looks at the flag."""
+    """A :class:`~torch.nn.parameter.Buffer` is a plain tensor with a flag: ``isinstance`` looks at the
+    flag.
+    """
     mean = nn.Buffer(torch.tensor([1.5, 2.5]))
 
     assert type(mean) is torch.Tensor
@@ -80,7 +86,7 @@ def test_its_type_is_plain_tensor():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_the_flag_of_a_buffer_decides():
-    """A tensor whose ``_is_buffer`` is true passes for a buffer; a false flag, or a flag on no tensor, does not."""
+    """A tensor whose ``_is_buffer`` is true passes for a buffer; the flag on anything else means nothing."""
 
     class Impostor:
         _is_buffer = True
@@ -88,7 +94,11 @@ def test_the_flag_of_a_buffer_decides():
     flagged, unflagged = torch.rand(2), torch.rand(2)
     flagged._is_buffer, unflagged._is_buffer = True, False
 
-    assert [isinstance(value, nn.Buffer) for value in (flagged, unflagged, Impostor())] == [True, False, False]
+    assert [isinstance(value, nn.Buffer) for value in (flagged, unflagged, Impostor())] == [
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.since("2.5")
@@ -112,7 +122,9 @@ def test_a_buffer_requires_no_grad_of_its_own():
 
 @pytest.mark.since("2.5")
 def test_a_buffer_shares_the_storage_of_its_tensor():
-    """A :class:`~torch.nn.parameter.Buffer` is a leaf on the storage of its tensor, which stays a plain one."""
+    """A :class:`~torch.nn.parameter.Buffer` is a leaf on the storage of its tensor, which stays a plain
+    one.
+    """
     values = torch.tensor([1.5, 2.5], requires_grad=True)
     result = values * 2
 
@@ -131,7 +143,9 @@ def test_a_buffer_may_hold_integers():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_results_from_a_buffer_are_none():
-    """What is computed from a :class:`~torch.nn.parameter.Buffer`, or moved, is a plain tensor and no buffer."""
+    """What is computed from a :class:`~torch.nn.parameter.Buffer`, or moved, is a plain tensor and no
+    buffer.
+    """
     mean = nn.Buffer(torch.rand(2))
 
     results = (mean * 2, mean.clone(), mean.detach(), mean.to(torch.float64))
@@ -152,7 +166,9 @@ def test_a_buffer_prints_like_a_tensor():
     "twin_of", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["deep copy", "pickle"]
 )
 def test_a_copied_buffer_is_a_buffer(twin_of):
-    """A deep copy and a pickle of a :class:`~torch.nn.parameter.Buffer` are buffers, persistent or not as before."""
+    """A deep copy and a pickle of a :class:`~torch.nn.parameter.Buffer` are buffers, persistent or not as
+    before.
+    """
     cache = nn.Buffer(torch.tensor([1.5, 2.5]), persistent=False)
 
     twin = twin_of(cache)
@@ -189,7 +205,7 @@ def test_no_buffer_in_the_place_of_a_parameter():
     layer = nn.Linear(2, 3)
     mean = nn.Buffer(torch.rand(3))
 
-    with pytest.raises(TypeError, match="as parameter 'bias' .*torch.nn.Parameter or None expected"):
+    with pytest.raises(TypeError, match=r"as parameter 'bias' .*torch.nn.Parameter or None expected"):
         layer.bias = mean
 
     assert type(layer.bias) is nn.Parameter

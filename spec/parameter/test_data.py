@@ -48,7 +48,9 @@ def test_data_is_a_new_object_each_time():
 
 
 def test_autograd_does_not_notice_writes_to_data():
-    """A write through ``data`` between forward and backward goes unnoticed: the gradient uses the new values."""
+    """A write through ``data`` between forward and backward goes unnoticed: the gradient uses the new
+    values.
+    """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
     result = x * weight
 
@@ -129,7 +131,9 @@ def test_a_moved_parameter_is_none(move):
 
 @pytest.mark.question("Q29")
 def test_a_parameter_moved_nowhere_is_itself():
-    """Where nothing is to do, ``to`` returns the parameter itself, so the loss shows on other machines only."""
+    """Where nothing is to do, ``to`` returns the parameter itself, so the loss shows on other machines
+    only.
+    """
     weight = nn.Parameter(torch.rand(2))
 
     assert weight.to("cpu") is weight

@@ -14,7 +14,9 @@ def test_a_vector_has_no_fans(function):
 
     The usual culprit is a bias in a loop over all parameters.
     """
-    with pytest.raises(ValueError, match="Fan in and fan out can not be computed for tensor with fewer than 2"):
+    with pytest.raises(
+        ValueError, match="Fan in and fan out can not be computed for tensor with fewer than 2"
+    ):
         function(nn.Linear(2, 3).bias)
 
 
@@ -71,6 +73,6 @@ def test_xavier_of_nothing():
 
 @pytest.mark.observed
 def test_integers_cannot_be_drawn():
-    """Drawing normal values into integers ends in a ``NotImplementedError`` or ``RuntimeError`` of the kernel."""
-    with pytest.raises(RuntimeError, match="normal.* not implemented for 'Long'|expects .* floating point"):
+    """Drawing normal values into integers ends in a ``RuntimeError`` that names the type."""
+    with pytest.raises(RuntimeError, match="not implemented for 'Long'"):
         nn.init.normal_(torch.zeros(3, dtype=torch.int64))

@@ -1,7 +1,7 @@
 """Fans and gains: how wide the values of Xavier and Kaiming initialisation spread.
 
-The fans of a weight are how many inputs reach one output and how many outputs one input reaches. The gain makes
-up for the nonlinearity that follows.
+The fans of a weight are how many inputs reach one output and how many outputs one input reaches. The gain
+makes up for the nonlinearity that follows.
 """
 
 import math
@@ -42,7 +42,9 @@ def test_the_weight_of_linear_is_fan_out_by_fan_in():
 
 @pytest.mark.parametrize(("arguments", "gain"), [((), 1.0), ((3.0,), 3.0)], ids=["default", "gain"])
 def test_xavier_uniform(arguments, gain):
-    """:func:`~torch.nn.init.xavier_uniform_` draws up to ``gain * sqrt(6 / (fan_in + fan_out))`` either side of 0."""
+    """:func:`~torch.nn.init.xavier_uniform_` draws up to ``gain * sqrt(6 / (fan_in + fan_out))`` either side
+    of 0.
+    """
     torch.manual_seed(3)
     weight = nn.init.xavier_uniform_(torch.empty(3, 5, 4), *arguments)
     torch.manual_seed(3)
@@ -53,7 +55,9 @@ def test_xavier_uniform(arguments, gain):
 
 @pytest.mark.parametrize(("arguments", "gain"), [((), 1.0), ((3.0,), 3.0)], ids=["default", "gain"])
 def test_xavier_normal(arguments, gain):
-    """:func:`~torch.nn.init.xavier_normal_` draws with a deviation of ``gain * sqrt(2 / (fan_in + fan_out))``."""
+    """:func:`~torch.nn.init.xavier_normal_` draws with a deviation of ``gain * sqrt(2 / (fan_in +
+    fan_out))``.
+    """
     torch.manual_seed(3)
     weight = nn.init.xavier_normal_(torch.empty(3, 5, 4), *arguments)
     torch.manual_seed(3)
@@ -74,8 +78,8 @@ KAIMING = [
 def test_kaiming_uniform(arguments, variance):
     """:func:`~torch.nn.init.kaiming_uniform_` draws up to ``gain * sqrt(3 / fan)`` either side of 0.
 
-    The fan is ``fan_in`` and the gain that of ``leaky_relu`` with slope ``a=0``, which is ``sqrt(2)``, unless told
-    otherwise.
+    The fan is ``fan_in`` and the gain that of ``leaky_relu`` with slope ``a=0``, which is ``sqrt(2)``, unless
+    told otherwise.
     """
     torch.manual_seed(3)
     weight = nn.init.kaiming_uniform_(torch.empty(3, 5, 4), *arguments)

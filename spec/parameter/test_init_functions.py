@@ -1,7 +1,7 @@
 """The functions of ``torch.nn.init`` that fill a tensor.
 
-Each writes into the tensor it is given and returns that tensor. Autograd does not see it. This chapter has the
-constants and the two plain distributions.
+Each writes into the tensor it is given and returns that tensor. Autograd does not see it. This chapter has
+the constants and the two plain distributions.
 """
 
 import pytest
@@ -29,7 +29,9 @@ FILLERS = [
 @pytest.mark.claim("N2-26")
 @pytest.mark.parametrize("fill", FILLERS)
 def test_a_parameter_is_filled_in_place(fill):
-    """A function of :mod:`torch.nn.init` fills a parameter that requires a gradient, and returns that parameter."""
+    """A function of :mod:`torch.nn.init` fills a parameter that requires a gradient, and returns that
+    parameter.
+    """
     weight = nn.Parameter(torch.full((3, 5), 50.0))
 
     result = fill(weight)
@@ -48,8 +50,9 @@ def test_a_plain_tensor_is_filled_too():
 
 
 def test_constant_and_its_two_short_forms():
-    """:func:`~torch.nn.init.constant_` fills with a value, :func:`~torch.nn.init.ones_` and \
-:func:`~torch.nn.init.zeros_` with 1 and 0."""
+    """:func:`~torch.nn.init.constant_` fills with a value, :func:`~torch.nn.init.ones_` and
+    :func:`~torch.nn.init.zeros_` with 1 and 0.
+    """
     filled = [
         nn.init.constant_(torch.empty(2, 3), 0.25),
         nn.init.ones_(torch.empty(2, 3)),
@@ -149,7 +152,8 @@ def test_names_without_underscore_are_deprecated(name, function, arguments):
     They are :func:`~torch.nn.init.uniform`, :func:`~torch.nn.init.normal`, :func:`~torch.nn.init.constant`,
     :func:`~torch.nn.init.eye`, :func:`~torch.nn.init.dirac`, :func:`~torch.nn.init.xavier_uniform`,
     :func:`~torch.nn.init.xavier_normal`, :func:`~torch.nn.init.kaiming_uniform`,
-    :func:`~torch.nn.init.kaiming_normal`, :func:`~torch.nn.init.orthogonal` and :func:`~torch.nn.init.sparse`.
+    :func:`~torch.nn.init.kaiming_normal`, :func:`~torch.nn.init.orthogonal` and
+    :func:`~torch.nn.init.sparse`.
     """
     weight, old = torch.rand(4, 5), getattr(nn.init, name)
     torch.manual_seed(3)
@@ -171,7 +175,9 @@ def test_names_without_underscore_gave_a_user_warning(name):
     """The names without underscore warn with a ``UserWarning``."""
     arguments = {row[0]: row[2] for row in DEPRECATED}[name]
 
-    with pytest.warns(UserWarning, match=f"nn.init.{name} is now deprecated in favor of nn.init.{name}_") as caught:
+    with pytest.warns(
+        UserWarning, match=f"nn.init.{name} is now deprecated in favor of nn.init.{name}_"
+    ) as caught:
         getattr(nn.init, name)(torch.rand(4, 5), *arguments)
 
     assert [warning.category for warning in caught] == [UserWarning]

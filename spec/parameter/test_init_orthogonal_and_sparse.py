@@ -1,7 +1,7 @@
 """Orthogonal and sparse first values.
 
-:func:`~torch.nn.init.orthogonal_` makes rows or columns that are perpendicular, :func:`~torch.nn.init.sparse_`
-leaves most of each column zero.
+:func:`~torch.nn.init.orthogonal_` makes rows or columns that are perpendicular,
+:func:`~torch.nn.init.sparse_` leaves most of each column zero.
 """
 
 import pytest
@@ -11,7 +11,9 @@ from torch import nn
 
 @pytest.mark.parametrize("sizes", [(3, 5), (4, 4)], ids=["wide", "square"])
 def test_rows_of_a_wide_matrix_are_orthonormal(sizes):
-    """:func:`~torch.nn.init.orthogonal_` makes the rows of a matrix that is no taller than wide orthonormal."""
+    """:func:`~torch.nn.init.orthogonal_` makes the rows of a matrix that is no taller than wide
+    orthonormal.
+    """
     weight = torch.empty(sizes)
 
     result = nn.init.orthogonal_(weight)
@@ -21,7 +23,9 @@ def test_rows_of_a_wide_matrix_are_orthonormal(sizes):
 
 
 def test_columns_of_a_tall_matrix_are_orthonormal():
-    """:func:`~torch.nn.init.orthogonal_` makes the columns of a matrix that is taller than wide orthonormal."""
+    """:func:`~torch.nn.init.orthogonal_` makes the columns of a matrix that is taller than wide
+    orthonormal.
+    """
     weight = nn.init.orthogonal_(torch.empty(5, 3))
 
     assert torch.allclose(weight.T @ weight, torch.eye(3), atol=1e-5)

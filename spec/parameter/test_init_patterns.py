@@ -9,7 +9,9 @@ from torch import nn
 
 
 def test_eye_is_the_identity_matrix():
-    """:func:`~torch.nn.init.eye_` writes ones on the diagonal and zeros elsewhere, in a matrix of any shape."""
+    """:func:`~torch.nn.init.eye_` writes ones on the diagonal and zeros elsewhere, in a matrix of any
+    shape.
+    """
     weight = torch.full((2, 3), 50.0)
 
     result = nn.init.eye_(weight)
@@ -54,7 +56,9 @@ def test_eye_needs_a_matrix(sizes):
     ids=["one dimension", "two dimensions", "three dimensions"],
 )
 def test_dirac_has_a_one_in_the_middle(sizes, ones):
-    """:func:`~torch.nn.init.dirac_` writes a single one in the middle of each kernel from a channel to itself."""
+    """:func:`~torch.nn.init.dirac_` writes a single one in the middle of each kernel from a channel to
+    itself.
+    """
     weight = torch.full(sizes, 50.0)
 
     result = nn.init.dirac_(weight)
@@ -73,7 +77,9 @@ def test_dirac_has_a_one_in_the_middle(sizes, ones):
     ids=["one dimension", "two dimensions", "three dimensions"],
 )
 def test_dirac_in_groups(sizes, ones):
-    """With ``groups``, :func:`~torch.nn.init.dirac_` writes the pattern once for each group of output channels."""
+    """With ``groups``, :func:`~torch.nn.init.dirac_` writes the pattern once for each group of output
+    channels.
+    """
     weight = nn.init.dirac_(torch.full(sizes, 50.0), 2)
 
     assert (weight.nonzero().tolist(), weight.sum().item()) == (ones, float(len(ones)))
@@ -98,7 +104,9 @@ def test_dirac_needs_a_kernel(sizes):
 
 
 def test_groups_of_dirac_must_divide():
-    """:func:`~torch.nn.init.dirac_` ends in a ``ValueError`` if the groups do not divide the first dimension."""
+    """:func:`~torch.nn.init.dirac_` ends in a ``ValueError`` if the groups do not divide the first
+    dimension.
+    """
     with pytest.raises(ValueError, match="dim 0 must be divisible by groups"):
         nn.init.dirac_(torch.empty(5, 4, 3), groups=2)
 

@@ -1,7 +1,7 @@
 """Writing first values into a parameter, in place.
 
-A parameter is a leaf that asks for a gradient, and autograd lets nobody write into such a tensor. There are three
-ways round: :class:`torch.no_grad`, the functions of :mod:`torch.nn.init`, and ``data``.
+A parameter is a leaf that asks for a gradient, and autograd lets nobody write into such a tensor. There are
+three ways round: :class:`torch.no_grad`, the functions of :mod:`torch.nn.init`, and ``data``.
 """
 
 import pytest
@@ -33,7 +33,9 @@ def test_writing_into_a_slice_fails():
 
 @pytest.mark.claim("N2-25")
 def test_under_no_grad_writing_is_allowed():
-    """Under :class:`torch.no_grad` a parameter is written in place, and stays a leaf that requires a gradient."""
+    """Under :class:`torch.no_grad` a parameter is written in place, and stays a leaf that requires a
+    gradient.
+    """
     weight = nn.Parameter(torch.tensor([1.5, 2.5, 3.5]))
 
     with torch.no_grad():
@@ -78,7 +80,9 @@ def test_a_frozen_parameter_needs_no_context():
 
 @pytest.mark.claim("N2-30")
 def test_apply_initialises_every_module():
-    """:meth:`~torch.nn.Module.apply` hands every module to a function, so one function initialises a network."""
+    """:meth:`~torch.nn.Module.apply` hands every module to a function, so one function initialises a
+    network.
+    """
 
     def initialise(module):
         if isinstance(module, nn.Linear):

@@ -1,6 +1,7 @@
 """The lazy layers of torch: linear, convolution and normalisation layers without the size of their input.
 
-Each takes the arguments of its ordinary class but the size of the input, and becomes that class at its first call.
+Each takes the arguments of its ordinary class but the size of the input, and becomes that class at its first
+call.
 """
 
 import pytest
@@ -39,7 +40,9 @@ def test_a_lazy_convolution_by_default(lazy, ordinary, dimensions):
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS[:3])
 def test_arguments_of_a_lazy_convolution(lazy, ordinary, dimensions):
-    """A lazy convolution takes the arguments of the ordinary one, in the same order, without ``in_channels``."""
+    """A lazy convolution takes the arguments of the ordinary one, in the same order, without
+    ``in_channels``.
+    """
     arguments = (4, 3, 2, 1, 3, 2, False, "circular", None, torch.float64)
     layer, model = lazy(*arguments), ordinary(6, *arguments)
 
@@ -87,7 +90,9 @@ def test_unbatched_input_of_a_lazy_convolution(lazy, ordinary, dimensions):
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
 @pytest.mark.parametrize("difference", [-1, 2], ids=["too few", "too many"])
 def test_dimensions_of_a_lazy_convolution(lazy, ordinary, dimensions, difference):
-    """A first input with other dimensions ends in a ``RuntimeError`` that names those allowed and its size."""
+    """A first input with other dimensions ends in a ``RuntimeError`` that names those allowed and its
+    size.
+    """
     layer, x = lazy(4, 3), torch.rand([6] * (dimensions + 1 + difference))
 
     with pytest.raises(RuntimeError) as caught:
@@ -100,7 +105,9 @@ def test_dimensions_of_a_lazy_convolution(lazy, ordinary, dimensions, difference
 
 
 def test_groups_must_divide_the_channels_seen():
-    """A lazy convolution whose groups do not divide the channels of its first input ends in a ``ValueError``."""
+    """A lazy convolution whose groups do not divide the channels of its first input ends in a
+    ``ValueError``.
+    """
     with pytest.raises(ValueError, match="in_channels must be divisible by groups"):
         nn.LazyConv2d(4, 3, groups=2)(torch.rand(2, 5, 6, 7))
 
@@ -123,7 +130,9 @@ def test_output_size_was_an_unexpected_keyword():
 
     Since 2.2 keywords are handed to ``initialize_parameters``, which took no ``output_size`` until 2.4.
     """
-    with pytest.raises(TypeError, match="initialize_parameters.. got an unexpected keyword argument 'output_size'"):
+    with pytest.raises(
+        TypeError, match=r"initialize_parameters.. got an unexpected keyword argument 'output_size'"
+    ):
         nn.LazyConvTranspose2d(4, 3, 2)(torch.rand(2, 5, 6, 7), output_size=[14, 15])
 
 
@@ -134,7 +143,12 @@ def test_lazy_linear_by_default():
     result = layer(torch.rand(5))
 
     assert (type(layer), result.shape) == (nn.Linear, (3,))
-    assert (layer.in_features, layer.out_features, layer.weight.shape, layer.bias.shape) == (5, 3, (3, 5), (3,))
+    assert (layer.in_features, layer.out_features, layer.weight.shape, layer.bias.shape) == (
+        5,
+        3,
+        (3, 5),
+        (3,),
+    )
 
 
 def test_lazy_linear_without_bias():
@@ -191,7 +205,7 @@ def test_resetting_too_early_does_nothing(make):
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALISATIONS)
 def test_a_lazy_normalisation(lazy, ordinary, dimensions):
-    """A lazy normalisation learns the number of channels, and starts with the values of the ordinary layer."""
+    """A lazy normalisation learns the number of channels, and starts with the usual values."""
     layer = lazy().eval()
 
     layer(torch.rand(2, 5, *[6] * dimensions))
@@ -232,7 +246,7 @@ def test_dimensions_of_a_lazy_normalisation(lazy, expected, given):
 
 
 def test_arguments_of_a_lazy_normalisation():
-    """A lazy normalisation takes the arguments of the ordinary one, in the same order, without ``num_features``."""
+    """A lazy normalisation takes the arguments of the ordinary one, in its order, but ``num_features``."""
     layer = nn.LazyBatchNorm1d(1e-3, 0.2, False, True, None, torch.float64)
     layer(torch.rand(4, 5, dtype=torch.float64))
 
@@ -242,12 +256,16 @@ def test_arguments_of_a_lazy_normalisation():
 
 
 def test_defaults_of_a_lazy_normalisation():
-    """A lazy normalisation has the defaults of batch normalisation: learned scale and shift, running statistics."""
+    """A lazy normalisation has by default a learned scale and shift, and running statistics."""
     layer = nn.LazyBatchNorm1d()
 
     assert (layer.eps, layer.momentum, layer.affine, layer.track_running_stats) == (1e-5, 0.1, True, True)
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
-    assert [name for name, _ in layer.named_buffers()] == ["running_mean", "running_var", "num_batches_tracked"]
+    assert [name for name, _ in layer.named_buffers()] == [
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    ]
 
 
 def test_a_lazy_normalisation_without_statistics():
@@ -271,7 +289,7 @@ def test_a_lazy_normalisation_without_bias():
 @pytest.mark.contradicts("torch.nn.LazyInstanceNorm1d: affine and track_running_stats default to False")
 @pytest.mark.parametrize("lazy", [nn.LazyInstanceNorm1d, nn.LazyInstanceNorm2d, nn.LazyInstanceNorm3d])
 def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
-    """Lazy instance normalisation is affine and keeps statistics by default; the ordinary layers do neither."""
+    """Lazy instance normalisation is affine and keeps statistics by default; the ordinary one does not."""
     layer, ordinary = lazy(), lazy.cls_to_become(4)
 
     assert (layer.affine, layer.track_running_stats) == (True, True)
@@ -282,5 +300,7 @@ def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
 @pytest.mark.observed
 def test_a_lazy_instance_norm_needs_a_batch_first():
     """A lazy instance normalisation takes dimension 1 for the channels, so an unbatched first input fails."""
-    with pytest.raises(ValueError, match="expected input's size at dim=0 to match num_features .4., but got: 3"):
+    with pytest.raises(
+        ValueError, match=r"expected input's size at dim=0 to match num_features .4., but got: 3"
+    ):
         nn.LazyInstanceNorm1d()(torch.rand(3, 4))

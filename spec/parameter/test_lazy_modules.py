@@ -1,8 +1,8 @@
 """Lazy modules: modules that learn the shape of their parameters from their first input.
 
 :class:`~torch.nn.modules.lazy.LazyModuleMixin` holds back the forward of a module until
-:meth:`~torch.nn.modules.lazy.LazyModuleMixin.initialize_parameters` has seen the first input. After that, most
-lazy modules turn into an ordinary class.
+:meth:`~torch.nn.modules.lazy.LazyModuleMixin.initialize_parameters` has seen the first input. After that,
+most lazy modules turn into an ordinary class.
 """
 
 import warnings
@@ -14,9 +14,8 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter
 
 
+# A lazy module of one's own: one weight, as long as the input.
 class LazyScale(LazyModuleMixin, nn.Module):
-    """A lazy module of one's own: one weight as long as the input."""
-
     def __init__(self):
         super().__init__()
         self.weight = UninitializedParameter()
@@ -40,7 +39,9 @@ def test_the_first_input_gives_the_shape():
 
 
 def test_has_uninitialized_params():
-    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` is true before the first call."""
+    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` is true before the first
+    call.
+    """
     layer = LazyScale()
 
     before = layer.has_uninitialized_params()
@@ -72,7 +73,9 @@ def test_the_class_changes():
 
 
 def test_without_cls_to_become_the_class_stays():
-    """A lazy module whose :attr:`~torch.nn.modules.lazy.LazyModuleMixin.cls_to_become` is ``None`` keeps its class."""
+    """A lazy module whose :attr:`~torch.nn.modules.lazy.LazyModuleMixin.cls_to_become` is ``None`` keeps its
+    class.
+    """
     layer = LazyScale()
 
     layer(torch.rand(2, 5))
@@ -110,7 +113,7 @@ def test_the_second_input_must_fit():
     layer = nn.LazyLinear(3)
     layer(torch.rand(2, 5))
 
-    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied .2x6 and 5x3"):
+    with pytest.raises(RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied .2x6 and 5x3"):
         layer(torch.rand(2, 6))
 
 
@@ -118,7 +121,7 @@ def test_calling_forward_infers_nothing():
     """Calling ``forward`` directly infers nothing and fails, for the shapes are inferred in a hook."""
     layer = nn.LazyLinear(3)
 
-    with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter in .*linear"):
+    with pytest.raises(ValueError, match=r"Attempted to use an uninitialized parameter in .*linear"):
         layer.forward(torch.rand(2, 5))
 
     assert layer.has_uninitialized_params() is True
@@ -177,7 +180,9 @@ def test_initialize_parameters_is_required():
 
 
 def test_initialize_parameters_must_finish():
-    """If a parameter is left uninitialised, the first call ends in a ``RuntimeError`` and the module stays lazy."""
+    """If a parameter is left uninitialised, the first call fails with a ``RuntimeError``; the module stays
+    lazy.
+    """
 
     class Unfinished(LazyScale):
         def initialize_parameters(self, x):
@@ -191,7 +196,7 @@ def test_initialize_parameters_must_finish():
     assert (layer.has_uninitialized_params(), len(layer._forward_pre_hooks)) == (True, 1)
 
 
-def test_initialize_parameters_sees_the_positional_arguments():
+def test_initialize_parameters_sees_positional_ones():
     """``initialize_parameters`` is called with the positional arguments of the first call."""
     layer = LazyScale()
 
@@ -203,7 +208,9 @@ def test_initialize_parameters_sees_the_positional_arguments():
 @pytest.mark.question("Q97")
 @pytest.mark.since("2.2")
 def test_initialize_parameters_sees_the_keywords():
-    """``initialize_parameters`` is called with the keyword arguments of the first call too (:issue:`59923`)."""
+    """``initialize_parameters`` is called with the keyword arguments of the first call too
+    (:issue:`59923`).
+    """
     layer = LazyScale()
 
     layer(torch.rand(2), "mask", scale=3)
@@ -234,21 +241,27 @@ def test_the_input_may_be_a_keyword():
 @pytest.mark.question("Q97")
 @pytest.mark.before("2.2")
 def test_the_input_had_to_be_positional():
-    """A first call with the input as a keyword ends in a ``TypeError``: ``initialize_parameters`` misses it."""
-    with pytest.raises(TypeError, match="initialize_parameters.. missing 1 required positional argument: 'input'"):
+    """A first call with the input as a keyword ends in a ``TypeError``: ``initialize_parameters`` misses
+    it.
+    """
+    with pytest.raises(
+        TypeError, match=r"initialize_parameters.. missing 1 required positional argument: 'input'"
+    ):
         nn.LazyLinear(3)(input=torch.rand(2, 5))
 
 
 def test_extra_arguments_are_an_error():
     """An argument that ``initialize_parameters`` does not take ends in a ``TypeError`` naming that method."""
-    with pytest.raises(TypeError, match=r"initialize_parameters\(\) takes 2 positional arguments but 3 were given"):
+    with pytest.raises(
+        TypeError, match=r"initialize_parameters\(\) takes 2 positional arguments but 3 were given"
+    ):
         nn.LazyLinear(3)(torch.rand(2, 5), "mask")
 
 
 @pytest.mark.observed
 def test_data_parallel_cannot_replicate_it():
     """A lazy module cannot be replicated for :class:`~torch.nn.DataParallel` before its first call."""
-    with pytest.raises(RuntimeError, match="can't be used with `DataParallel`. Run a dummy forward pass"):
+    with pytest.raises(RuntimeError, match=r"can't be used with `DataParallel`. Run a dummy forward pass"):
         nn.LazyLinear(3)._replicate_for_data_parallel()
 
 

@@ -27,7 +27,9 @@ def test_a_state_dict_holds_uninitialized_tensors():
 
 
 def test_what_is_initialised_is_detached():
-    """In the state dict of a lazy module what has a shape already is detached; ``keep_vars=True`` keeps it."""
+    """In the state dict of a lazy module what has a shape already is detached; ``keep_vars=True`` keeps
+    it.
+    """
     layer = nn.LazyLinear(3)
     layer.scale = nn.Parameter(torch.rand(2))
     layer.register_buffer("shift", torch.rand(2, requires_grad=True))
@@ -73,7 +75,7 @@ def test_loading_initialises_buffers_too():
 
 
 def test_a_loaded_module_is_lazy_until_called():
-    """After loading, a lazy module keeps its class and hooks until its first call, which keeps the loaded values."""
+    """After loading, a lazy module keeps its class until its first call, which keeps the loaded values."""
     source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
     layer.load_state_dict(source.state_dict())
     x = torch.rand(2, 5)
@@ -99,7 +101,9 @@ def test_the_first_call_after_loading_sets_in_features():
 @pytest.mark.before("2.8")
 @pytest.mark.observed
 def test_in_features_stayed_zero_after_loading():
-    """After loading, ``in_features`` of a :class:`~torch.nn.LazyLinear` stays 0 although it is initialised."""
+    """After loading, ``in_features`` of a :class:`~torch.nn.LazyLinear` stays 0 although it is
+    initialised.
+    """
     layer = nn.LazyLinear(3)
     layer.load_state_dict(nn.Linear(5, 3).state_dict())
 
@@ -114,7 +118,9 @@ def test_the_input_must_fit_what_was_loaded():
     layer = nn.LazyLinear(3)
     layer.load_state_dict(nn.Linear(5, 3).state_dict())
 
-    with pytest.raises(AssertionError, match="in_features inferred from input: 6 is not equal .*self.weight: 5"):
+    with pytest.raises(
+        AssertionError, match=r"in_features inferred from input: 6 is not equal .*self.weight: 5"
+    ):
         layer(torch.rand(2, 6))
 
 
@@ -151,7 +157,7 @@ def test_lazy_into_initialised_fails():
 
 @pytest.mark.since("2.1")
 def test_assign_replaces_uninitialized_parameters():
-    """``load_state_dict(assign=True)`` into a lazy module puts the loaded values in the place of its parameters."""
+    """``load_state_dict(assign=True)`` puts the loaded tensors in the place of uninitialised parameters."""
     source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
 
     layer.load_state_dict(source.state_dict(), assign=True)
@@ -162,7 +168,7 @@ def test_assign_replaces_uninitialized_parameters():
 
 @pytest.mark.observed
 def test_half_loaded_is_never_initialised():
-    """A lazy module that was loaded in part fails at its first call, for the loaded part cannot be materialised."""
+    """A lazy module loaded in part fails at its first call: the loaded part cannot be materialised."""
     layer = nn.LazyLinear(3)
     keys = layer.load_state_dict({"weight": torch.rand(3, 5)}, strict=False)
 

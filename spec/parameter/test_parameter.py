@@ -1,7 +1,7 @@
 """What a parameter is.
 
-:class:`~torch.nn.parameter.Parameter` is a subclass of :class:`torch.Tensor` that modules register and that asks
-for a gradient from the start. Apart from that it is a tensor.
+:class:`~torch.nn.parameter.Parameter` is a subclass of :class:`torch.Tensor` that modules register and that
+asks for a gradient from the start. Apart from that it is a tensor.
 """
 
 import pytest
@@ -111,7 +111,9 @@ def test_from_a_frozen_parameter_it_is_not_frozen():
 
 def test_integers_cannot_require_grad():
     """A parameter of integers ends in a ``RuntimeError`` unless ``requires_grad=False`` is given."""
-    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"):
+    with pytest.raises(
+        RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
+    ):
         nn.Parameter(torch.arange(3))
 
     counts = nn.Parameter(torch.arange(3), requires_grad=False)

@@ -1,7 +1,7 @@
 """Parameters and buffers that have no shape yet.
 
-:class:`~torch.nn.parameter.UninitializedParameter` and :class:`~torch.nn.parameter.UninitializedBuffer` hold the
-place of a tensor until somebody knows its shape. Until then they have a device, a dtype and little else.
+:class:`~torch.nn.parameter.UninitializedParameter` and :class:`~torch.nn.parameter.UninitializedBuffer` hold
+the place of a tensor until somebody knows its shape. Until then they have a device, a dtype and little else.
 """
 
 import pytest
@@ -68,8 +68,8 @@ def test_materialize_cannot_cross_to_meta():
 def test_what_it_becomes_is_an_attribute_of_the_class():
     """What an uninitialised tensor becomes is the ``cls_to_become`` of its class.
 
-    It is :class:`~torch.nn.parameter.Parameter` for :attr:`~torch.nn.UninitializedParameter.cls_to_become` and
-    :class:`torch.Tensor` for :attr:`~torch.nn.UninitializedBuffer.cls_to_become`.
+    It is :class:`~torch.nn.parameter.Parameter` for :attr:`~torch.nn.UninitializedParameter.cls_to_become`
+    and :class:`torch.Tensor` for :attr:`~torch.nn.UninitializedBuffer.cls_to_become`.
     """
 
     class Scale(nn.Parameter):
@@ -87,14 +87,18 @@ def test_what_it_becomes_is_an_attribute_of_the_class():
 
 
 def test_its_arguments_are_requires_grad_device_dtype():
-    """An :class:`~torch.nn.UninitializedParameter` takes ``requires_grad``, ``device`` and ``dtype``, in this order."""
+    """An :class:`~torch.nn.UninitializedParameter` takes ``requires_grad``, ``device`` and ``dtype``, in this
+    order.
+    """
     weight = UninitializedParameter(False, "meta", torch.float16)
 
     assert (weight.requires_grad, weight.device.type, weight.dtype) == (False, "meta", torch.float16)
 
 
 def test_an_uninitialized_parameter_by_default():
-    """An :class:`~torch.nn.UninitializedParameter` is a parameter on the default device that requires a gradient."""
+    """An :class:`~torch.nn.UninitializedParameter` is a parameter on the default device that requires a
+    gradient.
+    """
     weight = UninitializedParameter()
 
     assert isinstance(weight, nn.Parameter)
@@ -110,7 +114,9 @@ def test_an_uninitialized_buffer_by_default():
 
 
 def test_arguments_of_an_uninitialized_buffer():
-    """An :class:`~torch.nn.UninitializedBuffer` takes ``requires_grad``, ``device`` and ``dtype``, in this order."""
+    """An :class:`~torch.nn.UninitializedBuffer` takes ``requires_grad``, ``device`` and ``dtype``, in this
+    order.
+    """
     mean = UninitializedBuffer(True, "meta", torch.float16)
 
     assert (mean.requires_grad, mean.device.type, mean.dtype) == (True, "meta", torch.float16)
@@ -129,7 +135,9 @@ def test_an_uninitialized_buffer_is_assigned():
 
 @pytest.mark.before("2.5")
 def test_an_uninitialized_buffer_must_be_registered():
-    """An assigned :class:`~torch.nn.UninitializedBuffer` is a plain attribute; it has to be registered by hand."""
+    """An assigned :class:`~torch.nn.UninitializedBuffer` is a plain attribute; it has to be registered by
+    hand.
+    """
     net = nn.Module()
 
     net.mean = UninitializedBuffer()
@@ -168,7 +176,9 @@ def test_it_prints_its_class_only():
 
 
 def test_it_has_no_shape():
-    """Asking an uninitialised parameter for its shape ends in a ``RuntimeError`` that names the usual causes."""
+    """Asking an uninitialised parameter for its shape ends in a ``RuntimeError`` that names the usual
+    causes.
+    """
     with pytest.raises(RuntimeError) as caught:
         _ = UninitializedParameter().shape
 
@@ -179,7 +189,9 @@ def test_it_has_no_shape():
 
 def test_it_cannot_be_shared():
     """An uninitialised parameter cannot be moved to shared memory."""
-    with pytest.raises(RuntimeError, match="Can't share memory on an uninitialized parameter .*Call `forward`"):
+    with pytest.raises(
+        RuntimeError, match=r"Can't share memory on an uninitialized parameter .*Call `forward`"
+    ):
         UninitializedParameter().share_memory_()
 
 
@@ -197,7 +209,9 @@ def test_it_cannot_be_shared():
 )
 @pytest.mark.parametrize("kind", [UninitializedParameter, UninitializedBuffer], ids=["parameter", "buffer"])
 def test_operations_fail(kind, operation, named):
-    """An operation on an uninitialised tensor ends in a ``ValueError`` that names the operation and the class."""
+    """An operation on an uninitialised tensor ends in a ``ValueError`` that names the operation and the
+    class.
+    """
     with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter in") as caught:
         operation(kind())
 
@@ -260,7 +274,9 @@ def test_is_complex_was_forbidden():
 
 
 def test_other_dtypes_are_forbidden():
-    """``bfloat16()``, ``bool()`` and ``type()`` are not among the conversions that an uninitialised tensor allows."""
+    """``bfloat16()``, ``bool()`` and ``type()`` are not among the conversions that an uninitialised tensor
+    allows.
+    """
     mean = UninitializedBuffer()
 
     with pytest.raises(ValueError, match="<method 'bfloat16' of"):

@@ -14,7 +14,9 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 @pytest.mark.question("Q99")
 def test_a_deep_copy_of_an_uninitialized_parameter():
-    """A deep copy of an uninitialised parameter is another one, with its device, dtype and ``requires_grad``."""
+    """A deep copy of an uninitialised parameter is another one, with its device, dtype and
+    ``requires_grad``.
+    """
     weight = UninitializedParameter(False, "meta", torch.float16)
 
     twin = copy.deepcopy(weight)
@@ -38,7 +40,7 @@ def test_an_uninitialized_parameter_is_deep_copied_once():
 @pytest.mark.observed
 def test_an_uninitialized_buffer_is_not_deep_copied():
     """A deep copy of an uninitialised buffer ends in a ``ValueError``, on every release."""
-    with pytest.raises(ValueError, match="Tensor.__deepcopy__.*torch.nn.parameter.UninitializedBuffer"):
+    with pytest.raises(ValueError, match=r"Tensor.__deepcopy__.*torch.nn.parameter.UninitializedBuffer"):
         copy.deepcopy(UninitializedBuffer())
 
 
@@ -110,7 +112,7 @@ def test_a_lazy_layer_is_deep_copied(make, sizes):
 @pytest.mark.parametrize("make", [nn.LazyBatchNorm1d, nn.LazyInstanceNorm2d], ids=["batch", "instance"])
 def test_a_lazy_normalisation_is_not_deep_copied(make):
     """A lazy normalisation layer with running statistics cannot be deep-copied before its first forward."""
-    with pytest.raises(ValueError, match="Tensor.__deepcopy__.*UninitializedBuffer"):
+    with pytest.raises(ValueError, match=r"Tensor.__deepcopy__.*UninitializedBuffer"):
         copy.deepcopy(make())
 
 

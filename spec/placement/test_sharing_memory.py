@@ -1,7 +1,7 @@
 """Sharing a module's tensors with other processes.
 
-:meth:`~torch.nn.Module.share_memory` moves them to shared memory, so that processes started later see the same
-values and each other's changes.
+:meth:`~torch.nn.Module.share_memory` moves them to shared memory, so that processes started later see the
+same values and each other's changes.
 """
 
 import pytest

@@ -1,0 +1,135 @@
+"""Modules compiled to TorchScript from their source.
+
+:func:`torch.jit.script` reads the source of ``forward``. TorchScript is deprecated and still works.
+"""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.since("2.14")
+def test_it_warns_with_a_future_warning():
+    """:func:`~torch.jit.script` gives a ``FutureWarning``."""
+    with pytest.warns(FutureWarning, match=r"`torch\.jit\.script` is .* switch to `torch\.compile` or"):
+        torch.jit.script(nn.ReLU())
+
+
+@pytest.mark.since("2.10")
+@pytest.mark.before("2.14")
+def test_it_warned_of_deprecation():
+    """:func:`~torch.jit.script` gives a ``DeprecationWarning``, which Python hides by default."""
+    with pytest.warns(DeprecationWarning, match=r"`torch\.jit\.script` is .* switch to `torch\.compile` or"):
+        torch.jit.script(nn.ReLU())
+
+
+@pytest.mark.before("2.10")
+def test_it_did_not_warn():
+    """:func:`~torch.jit.script` of a module gives no warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.jit.script(nn.ReLU())
+
+    assert caught == []
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_scripted_module_is_a_module():
+    """:func:`~torch.jit.script` gives a :class:`~torch.jit.ScriptModule`, which is a module.
+
+    It is of no class of one's own; ``original_name`` tells the name of that.
+    """
+    scripted = torch.jit.script(nn.Linear(2, 3))
+
+    assert isinstance(scripted, torch.jit.ScriptModule)
+    assert isinstance(scripted, nn.Module)
+    assert not isinstance(scripted, nn.Linear)
+    assert scripted.original_name == "Linear"
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_names_and_results_are_the_same(device):
+    """A scripted module has the same names and gives the same results."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(device).eval()
+    scripted = torch.jit.script(net)
+    x = torch.rand(4, 2, device=device)
+
+    assert list(scripted.state_dict()) == list(net.state_dict())
+    torch.testing.assert_close(scripted(x), net(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_parameters_are_shared():
+    """A scripted module computes with the memory of the original's parameters."""
+    layer = nn.Linear(2, 1, bias=False)
+    scripted = torch.jit.script(layer)
+
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[2.0, 3.0]]))
+
+    assert scripted(torch.tensor([10.0, 100.0])).tolist() == [320.0]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_the_mode_is_its_own():
+    """A scripted module starts in the mode of the original and follows its own ``train`` and ``eval``."""
+    layer = nn.Dropout().eval()
+    scripted = torch.jit.script(layer)
+    x = torch.full((100,), 3.0)
+
+    assert scripted.training is False
+    scripted.train()
+    assert (scripted.training, layer.training) == (True, False)
+    assert sorted(set(scripted(x).tolist())) == [0.0, 6.0]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_control_flow_is_kept():
+    """Conditions on values are compiled, not decided once."""
+
+    class Net(nn.Module):
+        def forward(self, x):
+            if x.sum() > 0:
+                return x * 2.0
+            return x * 3.0
+
+    scripted = torch.jit.script(Net())
+
+    assert scripted(torch.tensor([1.0, 2.0])).tolist() == [2.0, 4.0]
+    assert scripted(torch.tensor([-1.0, -2.0])).tolist() == [-3.0, -6.0]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_file_needs_no_source(tmp_path):
+    """A saved scripted module is loaded without its class, by :func:`~torch.jit.load`."""
+    layer = nn.Linear(2, 3)
+    torch.jit.script(layer).save(str(tmp_path / "layer.pt"))
+    x = torch.rand(2)
+
+    loaded = torch.jit.load(str(tmp_path / "layer.pt"))
+
+    torch.testing.assert_close(loaded(x), layer(x))
+    assert list(loaded.state_dict()) == ["weight", "bias"]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_not_all_of_python_is_compiled():
+    """What TorchScript does not know raises an error when the module is compiled."""
+
+    class Net(nn.Module):
+        def forward(self, *args):
+            return args[0]
+
+    with pytest.raises(torch.jit.frontend.NotSupportedError, match="variable number of arguments"):
+        torch.jit.script(Net())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_scripted_module_takes_no_new_parameter():
+    """A new parameter or submodule set on a scripted module raises ``RuntimeError``."""
+    scripted = torch.jit.script(nn.Linear(2, 3))
+
+    with pytest.raises(RuntimeError, match="Cannot (add|re-assign)|Can't add"):
+        scripted.extra = nn.Parameter(torch.rand(2))

@@ -1,0 +1,74 @@
+"""Modules recorded as TorchScript.
+
+:func:`torch.jit.trace` calls a module with an example and records what is computed.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.since("2.14")
+def test_it_warns_with_a_future_warning():
+    """:func:`~torch.jit.trace` gives a ``FutureWarning``."""
+    with pytest.warns(FutureWarning, match=r"`torch\.jit\.trace` is .* switch to `torch\.compile` or"):
+        torch.jit.trace(nn.ReLU(), torch.rand(2))
+
+
+@pytest.mark.since("2.10")
+@pytest.mark.before("2.14")
+def test_it_warned_of_deprecation():
+    """:func:`~torch.jit.trace` gives a ``DeprecationWarning``."""
+    with pytest.warns(DeprecationWarning, match=r"`torch\.jit\.trace` is .* switch to `torch\.compile` or"):
+        torch.jit.trace(nn.ReLU(), torch.rand(2))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_traced_module_has_the_same_names():
+    """A traced module is a script module with the same names and results."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    x = torch.rand(4, 2)
+
+    traced = torch.jit.trace(net, x)
+
+    assert isinstance(traced, torch.jit.ScriptModule)
+    assert list(traced.state_dict()) == ["0.weight", "0.bias"]
+    torch.testing.assert_close(traced(x), net(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_conditions_are_decided_once():
+    """A condition on a value is decided by the example, with a ``TracerWarning``."""
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return x * 2.0 if x.sum() > 0 else x * 3.0
+
+    with pytest.warns(torch.jit.TracerWarning, match="Converting a tensor to a Python boolean"):
+        traced = torch.jit.trace(Net(), torch.tensor([1.0, 2.0]))
+
+    assert traced(torch.tensor([-1.0, -2.0])).tolist() == [-2.0, -4.0]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_the_mode_is_decided_once():
+    """What is computed is that of the mode at the time of tracing; ``train`` does not change it."""
+    traced = torch.jit.trace(nn.Dropout().eval(), torch.rand(3))
+    x = torch.full((100,), 3.0)
+
+    assert traced.training is False
+    traced.train()
+    assert traced.training is True
+    assert traced(x).tolist() == x.tolist()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_what_hooks_compute_is_recorded():
+    """What forward hooks compute with tensors becomes part of the recording."""
+    layer = nn.ReLU()
+    handle = layer.register_forward_hook(lambda module, args, out: out + 5.0)
+
+    traced = torch.jit.trace(layer, torch.rand(2))
+    handle.remove()
+
+    assert traced(torch.tensor([-1.0, 2.0])).tolist() == [5.0, 7.0]

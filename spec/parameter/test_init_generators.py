@@ -1,0 +1,138 @@
+"""Random first values that can be repeated: seeds and generators.
+
+:func:`torch.manual_seed` seeds the default generator, from which every layer draws. The functions of
+:mod:`torch.nn.init` also take a generator of one's own.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+DRAWING = [
+    pytest.param(nn.init.uniform_, (-2.0, 7.0), id="uniform_"),
+    pytest.param(nn.init.normal_, (7.0, 0.5), id="normal_"),
+    pytest.param(nn.init.xavier_uniform_, (3.0,), id="xavier_uniform_"),
+    pytest.param(nn.init.xavier_normal_, (3.0,), id="xavier_normal_"),
+    pytest.param(nn.init.kaiming_uniform_, (0.5,), id="kaiming_uniform_"),
+    pytest.param(nn.init.kaiming_normal_, (0.5,), id="kaiming_normal_"),
+    pytest.param(nn.init.orthogonal_, (3.0,), id="orthogonal_"),
+]
+
+
+@pytest.mark.claim("N5-07")
+def test_a_seed_repeats_a_network():
+    """After the same :func:`torch.manual_seed` a network is built with the same values."""
+
+    def build(seed):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2), nn.GRU(2, 3)
+        )
+
+    first, again, other = build(7), build(7), build(8)
+
+    assert [p.tolist() for p in first.parameters()] == [p.tolist() for p in again.parameters()]
+    assert first[0].weight.tolist() != other[0].weight.tolist()
+
+
+@pytest.mark.claim("N5-07")
+def test_a_layer_more_changes_those_after_it():
+    """A seed fixes the order of draws, not a layer: another layer before it changes a layer's values."""
+    torch.manual_seed(7)
+    alone = nn.Linear(4, 3)
+
+    torch.manual_seed(7)
+    nn.Linear(4, 2)
+    second = nn.Linear(4, 3)
+
+    assert alone.weight.tolist() != second.weight.tolist()
+
+
+@pytest.mark.claim("N5-07")
+def test_forking_keeps_the_seed_apart():
+    """Under :func:`torch.random.fork_rng` a layer may be seeded without a trace outside."""
+    before = torch.get_rng_state()
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        nn.Linear(4, 3)
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.since("2.2")
+@pytest.mark.parametrize(("function", "arguments"), DRAWING)
+def test_a_generator_decides_the_values(function, arguments):
+    """A function of :mod:`torch.nn.init` draws from the generator it is given (:issue:`98200`)."""
+    torch.manual_seed(5)
+    model = function(torch.empty(3, 5), *arguments)
+    before = torch.get_rng_state()
+
+    weight = function(torch.empty(3, 5), *arguments, generator=torch.Generator().manual_seed(5))
+
+    assert weight.tolist() == model.tolist()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("bounds", [(-2.0, 2.0), (-0.5, 2.5), (2.0, 3.0)], ids=["wide", "lopsided", "tail"])
+def test_a_generator_decides_truncated_values(bounds):
+    """:func:`~torch.nn.init.trunc_normal_` draws from the generator it is given, one release before the
+    others.
+    """
+    torch.manual_seed(5)
+    model = nn.init.trunc_normal_(torch.empty(30, 50), 0.0, 1.0, *bounds)
+    before = torch.get_rng_state()
+
+    weight = nn.init.trunc_normal_(
+        torch.empty(30, 50), 0.0, 1.0, *bounds, generator=torch.Generator().manual_seed(5)
+    )
+
+    assert weight.tolist() == model.tolist()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.since("2.2")
+def test_a_generator_goes_on():
+    """Two draws from one generator differ, for the generator goes on."""
+    generator = torch.Generator().manual_seed(5)
+
+    first, second = (nn.init.normal_(torch.empty(3), generator=generator) for _ in range(2))
+
+    assert first.tolist() != second.tolist()
+
+
+@pytest.mark.since("2.2")
+@pytest.mark.observed
+def test_a_generator_does_not_place_the_zeros():
+    """With a generator :func:`~torch.nn.init.sparse_` takes its values from it, but places the zeros without
+    it.
+
+    The places come from the default generator, so both have to be seeded.
+    """
+    torch.manual_seed(1)
+    first = nn.init.sparse_(torch.empty(20, 3), 0.5, generator=torch.Generator().manual_seed(5))
+    torch.manual_seed(2)
+    second = nn.init.sparse_(torch.empty(20, 3), 0.5, generator=torch.Generator().manual_seed(5))
+
+    both = (first != 0) & (second != 0)
+    assert first[both].tolist() == second[both].tolist()
+    assert (first == 0).tolist() != (second == 0).tolist()
+
+
+@pytest.mark.since("2.2")
+@pytest.mark.observed
+@pytest.mark.parametrize(
+    "function", [nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_], ids=lambda f: f.__name__
+)
+def test_a_tensor_subclass_is_handed_the_generator(function):
+    """A tensor subclass that takes over a function of :mod:`torch.nn.init` is handed the generator."""
+
+    class Recording(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return kwargs["generator"]
+
+    generator = torch.Generator()
+
+    assert function(torch.rand(2, 3).as_subclass(Recording), generator=generator) is generator

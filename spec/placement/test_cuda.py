@@ -1,0 +1,348 @@
+"""Modules on a GPU.
+
+A module is moved in place; its inputs are not moved with it and have to be sent to the same device.
+"""
+
+import io
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N5-25")
+@pytest.mark.needs("cuda")
+def test_cuda_moves_the_module():
+    """``cuda()`` moves all parameters and buffers of the module to the GPU and returns the module."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    values = {key: value.tolist() for key, value in net.state_dict().items()}
+
+    returned = net.cuda()
+
+    assert returned is net
+    assert [t.is_cuda for t in net.state_dict().values()] == [True] * 7
+    assert {key: value.tolist() for key, value in net.state_dict().items()} == values
+
+
+@pytest.mark.claim("N5-26")
+@pytest.mark.needs("cuda")
+def test_cuda_copies_a_tensor():
+    """``cuda()`` of a tensor returns a copy on the GPU; the tensor itself stays on the CPU."""
+    x = torch.tensor([1.5, 2.5])
+
+    returned = x.cuda()
+
+    assert (x.device.type, returned.device.type) == ("cpu", "cuda")
+    assert returned.tolist() == [1.5, 2.5]
+
+
+@pytest.mark.needs("cuda")
+def test_cuda_keeps_parameters_and_replaces_buffers():
+    """``cuda()`` keeps the parameter objects and replaces the buffers."""
+    norm = nn.BatchNorm1d(2)
+    weight, mean = norm.weight, norm.running_mean
+
+    norm.cuda()
+
+    assert (norm.weight is weight, weight.device.type) == (True, "cuda")
+    assert (norm.running_mean is mean, mean.device.type) == (False, "cpu")
+
+
+@pytest.mark.needs("cuda")
+def test_parameters_stay_leaves():
+    """A parameter is a leaf on the GPU too; a tensor that requires a gradient is none once copied there."""
+    x = torch.rand(2, requires_grad=True)
+
+    assert (nn.Linear(2, 3).cuda().weight.is_leaf, x.cuda().is_leaf) == (True, False)
+
+
+@pytest.mark.needs("cuda")
+def test_gradients_are_moved_along():
+    """A gradient is moved with its parameter and stays the same object."""
+    layer = nn.Linear(2, 3)
+    layer(torch.tensor([[1.5, 2.5]])).sum().backward()
+    grad = layer.weight.grad
+
+    layer.cuda()
+
+    assert layer.weight.grad is grad
+    assert (grad.device.type, grad.tolist()) == ("cuda", [[1.5, 2.5]] * 3)
+
+
+@pytest.mark.needs("cuda")
+def test_an_index_names_the_gpu():
+    """``cuda(0)`` and ``to("cuda:0")`` name the first GPU; without an index it is the current one."""
+    devices = [nn.Linear(2, 3).cuda(0).weight.device, nn.Linear(2, 3).to("cuda:0").weight.device]
+    current = nn.Linear(2, 3).to("cuda").weight.device
+
+    assert devices == [torch.device("cuda", 0)] * 2
+    assert current == torch.device("cuda", torch.cuda.current_device())
+
+
+@pytest.mark.needs("cuda")
+def test_a_second_move_copies_nothing():
+    """A module that is on the GPU keeps all its tensors when it is moved there again."""
+    norm = nn.BatchNorm1d(2).cuda()
+    before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
+
+    norm.cuda().to("cuda")
+
+    assert {key: (id(v), v.data_ptr()) for key, v in norm.state_dict(keep_vars=True).items()} == before
+
+
+@pytest.mark.needs("cuda")
+def test_cpu_brings_the_module_back():
+    """``cpu()`` brings parameters, gradients and buffers back to the CPU."""
+    norm = nn.BatchNorm1d(2).cuda()
+    norm.weight.grad = torch.tensor([1.5, 2.5], device="cuda")
+    weight = norm.weight
+
+    norm.cpu()
+
+    assert [t.device.type for t in norm.state_dict().values()] == ["cpu"] * 5
+    assert (norm.weight is weight, weight.grad.device.type, weight.grad.tolist()) == (True, "cpu", [1.5, 2.5])
+
+
+@pytest.mark.needs("cuda")
+def test_leaving_the_gpu_frees_its_memory():
+    """A module that is moved away from the GPU frees the memory it had there."""
+    before = torch.cuda.memory_allocated()
+    layer = nn.Linear(1000, 1000, device="cuda")
+    there = torch.cuda.memory_allocated()
+
+    layer.cpu()
+
+    assert there - before >= 4 * 1000 * 1000
+    assert torch.cuda.memory_allocated() == before
+
+
+@pytest.mark.needs("cuda")
+def test_inputs_on_the_cpu_are_refused():
+    """A module on the GPU refuses an input on the CPU."""
+    layer = nn.Linear(2, 3).cuda()
+
+    with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+        layer(torch.rand(4, 2))
+
+
+@pytest.mark.needs("cuda")
+def test_inputs_on_the_gpu_are_refused_by_the_cpu():
+    """A module on the CPU refuses an input on the GPU."""
+    with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+        nn.Linear(2, 3)(torch.rand(4, 2, device="cuda"))
+
+
+@pytest.mark.needs("cuda")
+def test_outputs_and_gradients_are_on_the_gpu():
+    """With module and input on the GPU, output and gradients are there too."""
+    layer = nn.Linear(2, 3).cuda()
+
+    output = layer(torch.rand(4, 2).cuda())
+    output.sum().backward()
+
+    assert [t.device.type for t in (output, layer.weight.grad, layer.bias.grad)] == ["cuda"] * 3
+
+
+@pytest.mark.needs("cuda")
+def test_an_optimizer_made_before_trains_on_the_gpu():
+    """An optimizer made before ``cuda()`` trains the module on the GPU."""
+    layer = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    layer.cuda()
+    before = layer.weight.tolist()
+
+    layer(torch.tensor([[1.0, 2.0]], device="cuda")).sum().backward()
+    optimizer.step()
+
+    assert optimizer.param_groups[0]["params"][0] is layer.weight
+    assert layer.weight.tolist() == [[pytest.approx(before[0][0] - 0.5), pytest.approx(before[0][1] - 1.0)]]
+
+
+@pytest.mark.needs("cuda")
+def test_an_optimizer_that_has_stepped_is_left_behind():
+    """An optimizer with momentum that stepped on the CPU fails on the GPU: its state was not moved."""
+    layer = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9, foreach=False)
+    layer(torch.rand(4, 2)).sum().backward()
+    optimizer.step()
+
+    layer.cuda()
+
+    with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+        optimizer.step()
+
+
+@pytest.mark.needs("cuda")
+def test_loading_moves_an_optimizers_state():
+    """Loading an optimizer's own state dict moves its state to the GPU, where its parameters are."""
+    layer = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
+    layer(torch.rand(4, 2)).sum().backward()
+    optimizer.step()
+
+    layer.cuda()
+    optimizer.load_state_dict(optimizer.state_dict())
+
+    assert optimizer.state[layer.weight]["momentum_buffer"].device.type == "cuda"
+
+
+@pytest.mark.needs("cuda")
+def test_pinned_memory_may_be_copied_in_the_background():
+    """A pinned tensor may be copied with ``non_blocking=True``; after synchronising it is there."""
+    x = torch.arange(1000.0).pin_memory()
+
+    y = x.to("cuda", non_blocking=True)
+    torch.cuda.synchronize()
+
+    assert (x.is_pinned(), y.device.type) == (True, "cuda")
+    assert torch.equal(y.cpu(), torch.arange(1000.0))
+
+
+@pytest.mark.needs("cuda")
+def test_a_module_may_be_moved_in_the_background():
+    """A module may be moved with ``non_blocking=True``; later work on the GPU waits for it."""
+    layer = nn.Linear(20, 30)
+    weight = layer.weight.detach().clone()
+
+    returned = layer.to("cuda", non_blocking=True)
+
+    assert returned is layer
+    assert torch.equal(layer.weight.detach().cpu(), weight)
+
+
+@pytest.mark.needs("cuda")
+def test_the_gpu_has_its_own_generator():
+    """Drawing on the GPU leaves the CPU's random numbers as they were."""
+    cpu, gpu = torch.get_rng_state(), torch.cuda.get_rng_state()
+
+    nn.Linear(20, 30, device="cuda")
+
+    assert torch.equal(torch.get_rng_state(), cpu)
+    assert not torch.equal(torch.cuda.get_rng_state(), gpu)
+
+
+@pytest.mark.needs("cuda")
+def test_one_seed_gives_other_weights_on_the_gpu():
+    """:func:`torch.manual_seed` seeds the GPU too, where the same seed gives other weights."""
+    weights = []
+    for device in ("cuda", "cuda", "cpu"):
+        torch.manual_seed(7)
+        weights.append(nn.Linear(20, 30, device=device).weight.detach().cpu())
+
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.needs("cuda")
+def test_a_file_from_the_cpu_may_be_loaded_to_the_gpu():
+    """With ``map_location="cuda"`` a state dict saved on the CPU is loaded to the GPU."""
+    file = io.BytesIO()
+    torch.save(nn.Linear(2, 3).state_dict(), file)
+    file.seek(0)
+
+    state = torch.load(file, map_location="cuda", weights_only=True)
+
+    assert [value.device.type for value in state.values()] == ["cuda", "cuda"]
+
+
+@pytest.mark.needs("cuda")
+def test_devices_in_a_file_may_be_renamed():
+    """With a dict as ``map_location`` the devices named in a file are replaced by others."""
+    file = io.BytesIO()
+    torch.save(nn.Linear(2, 3, device="cuda:0").state_dict(), file)
+    file.seek(0)
+
+    state = torch.load(file, map_location={"cuda:0": "cpu"}, weights_only=True)
+
+    assert [value.device.type for value in state.values()] == ["cpu", "cpu"]
+
+
+@pytest.mark.question("Q75")
+@pytest.mark.needs("cuda")
+@pytest.mark.parametrize("move", ["to", "cuda"])
+def test_nothing_can_be_copied_from_meta_to_the_gpu(move):
+    """A module on the meta device cannot be moved to the GPU, as there is nothing to copy."""
+    layer = nn.Linear(2, 3, device="meta")
+
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor; no data!"):
+        getattr(layer, move)("cuda")
+
+
+@pytest.mark.needs("cuda")
+def test_autocast_leaves_the_weights():
+    """Inside :class:`torch.autocast` a linear layer computes in 16 bits; weights and gradients do not."""
+    layer = nn.Linear(2, 3, device="cuda")
+
+    with torch.autocast("cuda", dtype=torch.float16):
+        output = layer(torch.rand(4, 2, device="cuda"))
+    output.float().sum().backward()
+
+    assert (output.dtype, layer.weight.dtype, layer.weight.grad.dtype) == (
+        torch.float16,
+        torch.float32,
+        torch.float32,
+    )
+
+
+@pytest.mark.needs("cuda")
+def test_a_module_on_the_gpu_counts_as_shared():
+    """``share_memory()`` changes nothing on the GPU, where every tensor counts as shared."""
+    layer = nn.Linear(2, 3, device="cuda")
+    place = layer.weight.data_ptr()
+
+    returned = layer.share_memory()
+
+    assert returned is layer
+    assert (layer.weight.is_shared(), layer.weight.data_ptr()) == (True, place)
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.since("2.6")
+def test_the_accelerator_names_the_gpu():
+    """``torch.accelerator.current_accelerator()``, since torch 2.6, is a device to move a module to."""
+    device = torch.accelerator.current_accelerator()
+
+    assert device.type == "cuda"
+    assert nn.Linear(2, 3).to(device).weight.device.type == "cuda"
+
+
+@pytest.mark.needs("cuda", 2)
+def test_a_module_moves_between_gpus():
+    """A module moves from one GPU to another in place, with its parameter objects and gradients."""
+    layer = nn.Linear(2, 3, device="cuda:0")
+    layer.weight.grad = torch.ones(3, 2, device="cuda:0")
+    weight = layer.weight
+
+    layer.to("cuda:1")
+
+    assert layer.weight is weight
+    assert [t.device.index for t in (weight, weight.grad, layer.bias)] == [1, 1, 1]
+
+
+@pytest.mark.needs("cuda", 2)
+def test_the_current_gpu_is_a_context():
+    """Inside :class:`torch.cuda.device` ``cuda()`` without an index moves to that GPU."""
+    with torch.cuda.device(1):
+        layer = nn.Linear(2, 3).cuda()
+
+    assert layer.weight.device == torch.device("cuda", 1)
+
+
+@pytest.mark.needs("cuda", 2)
+def test_two_gpus_are_two_devices():
+    """A module on one GPU refuses an input on another."""
+    layer = nn.Linear(2, 3, device="cuda:0")
+
+    with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+        layer(torch.rand(4, 2, device="cuda:1"))
+
+
+@pytest.mark.needs("cuda", 2)
+def test_parts_may_be_on_different_gpus():
+    """Parts of a module may be on different GPUs; what passes between them has to be moved."""
+    net = nn.Sequential(nn.Linear(2, 3, device="cuda:0"), nn.Linear(3, 1, device="cuda:1"))
+
+    output = net[1](net[0](torch.rand(4, 2, device="cuda:0")).to("cuda:1"))
+    output.sum().backward()
+
+    assert [p.grad.device.index for p in net.parameters()] == [0, 0, 1, 1]

@@ -1,0 +1,138 @@
+"""On which device and of which dtype a module is built.
+
+A layer takes ``device`` and ``dtype``; where it is not told, defaults that can be changed hold.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_a_layer_is_built_where_told(device):
+    """With ``device`` a layer is built there, buffers included."""
+    norm = nn.BatchNorm1d(2, device=device)
+
+    assert [t.device.type for t in norm.state_dict().values()] == [device] * 5
+
+
+def test_a_layer_is_built_of_the_dtype_told():
+    """With ``dtype`` a layer's floating point tensors have it; its integers stay integers."""
+    norm = nn.BatchNorm1d(2, dtype=torch.float64)
+
+    assert [t.dtype for t in norm.state_dict().values()] == [torch.float64] * 4 + [torch.int64]
+
+
+def test_a_layer_of_integers_cannot_be_built():
+    """A layer with parameters cannot be built with an integer ``dtype``."""
+    with pytest.raises(
+        RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
+    ):
+        nn.Linear(2, 3, dtype=torch.int64)
+
+
+def test_nothing_told_means_32_bits_on_the_cpu():
+    """Where nothing is told, layers are built on the CPU with 32-bit floating point."""
+    layer = nn.Linear(2, 3)
+
+    assert [(p.device, p.dtype) for p in layer.parameters()] == [(torch.device("cpu"), torch.float32)] * 2
+
+
+def test_a_device_is_a_context(device):
+    """Inside ``with torch.device(...)`` modules and tensors are created on that device."""
+    with torch.device(device):
+        norm = nn.BatchNorm1d(2)
+        x = torch.tensor([1.5, 2.5])
+
+    assert [t.device.type for t in [*norm.state_dict().values(), x]] == [device] * 6
+
+
+def test_a_context_ends():
+    """After ``with torch.device(...)`` the former default holds; what was created stays where it is."""
+    with torch.device("meta"):
+        inside = nn.Linear(2, 3)
+
+    assert (inside.weight.device.type, nn.Linear(2, 3).weight.device.type) == ("meta", "cpu")
+
+
+def test_the_innermost_context_holds():
+    """Of several ``with torch.device(...)`` the innermost holds."""
+    with torch.device("meta"), torch.device("cpu"):
+        layer = nn.Linear(2, 3)
+
+    assert layer.weight.device.type == "cpu"
+
+
+def test_an_explicit_device_wins():
+    """An explicit ``device`` wins over the context."""
+    with torch.device("meta"):
+        layer = nn.Linear(2, 3, device="cpu")
+
+    assert layer.weight.device.type == "cpu"
+
+
+def test_a_context_does_not_move_what_is_there():
+    """``with torch.device(...)`` neither moves modules that are there nor what they compute."""
+    layer, x = nn.Linear(2, 3), torch.rand(4, 2)
+
+    with torch.device("meta"):
+        output = layer(x)
+
+    assert (layer.weight.device.type, output.device.type) == ("cpu", "cpu")
+
+
+def test_the_default_device_can_be_set():
+    """:func:`torch.set_default_device` holds until it is set again; ``None`` brings the CPU back."""
+    torch.set_default_device("meta")
+    try:
+        layer = nn.Linear(2, 3)
+        with torch.device("cpu"):
+            inside = nn.Linear(2, 3)
+    finally:
+        torch.set_default_device(None)
+
+    assert [net.weight.device.type for net in (layer, inside, nn.Linear(2, 3))] == ["meta", "cpu", "cpu"]
+
+
+@pytest.mark.since("2.3")
+def test_the_default_device_can_be_read():
+    """:func:`torch.get_default_device` tells the default, inside a context the context's."""
+    with torch.device("meta"):
+        inside = torch.get_default_device()
+
+    assert (inside, torch.get_default_device()) == (torch.device("meta"), torch.device("cpu"))
+
+
+def test_the_default_dtype_can_be_set():
+    """:func:`torch.set_default_dtype` decides the dtype of modules built later, not of others."""
+    before = nn.Linear(2, 3)
+    torch.set_default_dtype(torch.float64)
+    try:
+        norm = nn.BatchNorm1d(2)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    assert [t.dtype for t in norm.state_dict().values()] == [torch.float64] * 4 + [torch.int64]
+    assert before.weight.dtype == torch.float32
+
+
+def test_the_default_dtype_is_floating_point():
+    """An integer default dtype is a ``TypeError``."""
+    with pytest.raises(TypeError, match="only floating-point types are supported as the default type"):
+        torch.set_default_dtype(torch.int64)
+
+
+def test_a_module_of_ones_own_takes_what_it_passes_on():
+    """A module of one's own takes ``device`` only if it passes it on; the context needs no such help."""
+
+    class Net(nn.Module):
+        def __init__(self, device=None):
+            super().__init__()
+            self.inner = nn.Linear(2, 3, device=device)
+            self.scale = nn.Parameter(torch.rand(3))
+
+    told = Net(device="meta")
+    with torch.device("meta"):
+        inside = Net()
+
+    assert [p.device.type for p in told.parameters()] == ["cpu", "meta", "meta"]
+    assert [p.device.type for p in inside.parameters()] == ["meta"] * 3

@@ -1,0 +1,92 @@
+"""Optimizers and modules that are moved or cast.
+
+An optimizer holds the parameter objects it was given. Whether a module may be moved later depends on whether its
+parameters stay the same objects, and on what the optimizer keeps beside them.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_an_optimizer_follows_a_cast(device):
+    """An optimizer made before a cast or move trains the module after it."""
+    layer = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    layer.to(device, torch.float16)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, 2.0]]))
+    layer.weight.grad = torch.tensor([[1.0, -1.0]], dtype=torch.float16, device=device)
+
+    optimizer.step()
+
+    assert optimizer.param_groups[0]["params"][0] is layer.weight
+    assert layer.weight.tolist() == [[0.5, 2.5]]
+
+
+def test_an_optimizer_does_not_follow_to_meta():
+    """An optimizer made before a move to or from the meta device holds parameters the module lost."""
+    layer = nn.Linear(2, 3, device="meta")
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+
+    layer.to_empty(device="cpu")
+
+    assert [p.device.type for p in optimizer.param_groups[0]["params"]] == ["meta", "meta"]
+    assert [p.device.type for p in layer.parameters()] == ["cpu", "cpu"]
+
+
+def test_an_optimizers_state_is_not_cast():
+    """What an optimizer keeps beside the parameters is neither cast nor moved with the module."""
+    layer = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
+    layer(torch.rand(4, 2)).sum().backward()
+    optimizer.step()
+
+    layer.double()
+
+    assert layer.weight.dtype == torch.float64
+    assert optimizer.state[layer.weight]["momentum_buffer"].dtype == torch.float32
+
+
+def test_loading_casts_an_optimizers_state():
+    """Loading an optimizer's own state dict casts and moves its state to its parameters."""
+    layer = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
+    layer(torch.tensor([[1.5, 2.5]])).sum().backward()
+    optimizer.step()
+
+    layer.double()
+    optimizer.load_state_dict(optimizer.state_dict())
+
+    momentum = optimizer.state[layer.weight]["momentum_buffer"]
+    assert (momentum.dtype, momentum.tolist()) == (torch.float64, [[1.5, 2.5]])
+
+
+def test_overwriting_leaves_the_optimizer_behind():
+    """With :func:`torch.__future__.set_overwrite_module_params_on_conversion` an optimizer is left behind."""
+    layer = nn.Linear(2, 3, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    try:
+        layer.double()
+    finally:
+        torch.__future__.set_overwrite_module_params_on_conversion(False)
+
+    assert optimizer.param_groups[0]["params"][0] is not layer.weight
+
+
+@pytest.mark.since("2.3")
+def test_swapping_keeps_the_optimizer():
+    """With :func:`torch.__future__.set_swap_module_params_on_conversion` it follows even to meta."""
+    layer = nn.Linear(2, 3, bias=False)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        layer.to("meta")
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+
+    assert optimizer.param_groups[0]["params"][0] is layer.weight
+    assert layer.weight.device.type == "meta"
