@@ -19,7 +19,7 @@ from nnspec.chapter import Chapter, read_spec
 from nnspec.clause import API_ROLES, Clause, ClauseError, Reference, plain_text, references_in
 
 ROLES = API_ROLES | {"issue", "pull", "ref", "doc", "term"}
-MARKS = {"since", "before", "needs", "claim", "question", "observed", "contradicts"}
+MARKS = {"since", "before", "needs", "claim", "question", "observed", "contradicts", "benchmark"}
 
 LONGEST_ID = 80
 LONGEST_NAME = 50

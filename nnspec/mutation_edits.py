@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from nnspec.mutation_operators import OPERATORS, called, like, other_constant
 
 #: A text with so many spaces is meant for people.
 SPACES_OF_A_MESSAGE = 2
+#: Code of so many characters is told whole.
+LONGEST_TOLD = 90
 
 _SKIPPED_FIELDS = frozenset({"annotation", "returns", "decorator_list", "ctx", "type_comment", "type_params"})
 
@@ -209,14 +212,36 @@ def _is_message(node: ast.AST) -> bool:
 
 
 def _told(old: ast.AST, new: ast.AST) -> str:
+    """A change in words; of long code only what stands about the difference."""
+    before, after = _one_line(old), _one_line(new)
     if isinstance(new, ast.Pass):
-        return f"dropped: {_short(old)}"
-    return f"{_short(old)} becomes {_short(new)}"
+        return f"dropped: {_window(before, 0, LONGEST_TOLD)}"
+    start = _common(before, after)
+    rest = min(len(before), len(after)) - start
+    end = min(rest, _common(before[::-1], after[::-1]))
+    shown = [_window(text, start, len(text) - end) for text in (before, after)]
+    return f"{shown[0]} becomes {shown[1]}"
 
 
-def _short(node: ast.AST) -> str:
+def _common(one: str, other: str) -> int:
+    """With how many of the same characters two texts start."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _window(text: str, start: int, end: int) -> str:
+    """A text if it is short, else what stands from one place to another and a little around."""
+    if len(text) <= LONGEST_TOLD:
+        return text
+    start, end = max(0, start - 30), min(len(text), end + 30)
+    before, after = "... " if start else "", " ..." if end < len(text) else ""
+    part = text[start:end]
+    if len(part) > 2 * LONGEST_TOLD:
+        part = f"{part[:LONGEST_TOLD]} ... {part[-LONGEST_TOLD:]}"
+    return f"{before}{part.strip()}{after}"
+
+
+def _one_line(node: ast.AST) -> str:
     if isinstance(node, (ast.If, ast.While, ast.With, ast.ExceptHandler)):
         node = like(node, body=[ast.Pass()], **({"orelse": []} if hasattr(node, "orelse") else {}))
     text = " ".join(ast.unparse(ast.fix_missing_locations(node)).split())
-    text = text.removesuffix(" pass")
-    return text if len(text) <= 90 else f"{text[:60]} ... {text[-25:]}"
+    return text.removesuffix(" pass")

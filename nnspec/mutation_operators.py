@@ -209,7 +209,9 @@ def dropped_argument(node: ast.AST, rebound: Set[str]) -> _Changed:
     if not isinstance(node, ast.Call):
         return
     for index, value in enumerate(node.args):
-        is_default = (called(node), index) in {("getattr", 2), ("get", 1), ("pop", 1), ("next", 1)}
+        is_default = (called(node), index) in {("getattr", 2), ("pop", 1), ("next", 1)} or (
+            (called(node), index) == ("get", 1) and not _is_none(value)
+        )
         if isinstance(value, ast.Starred) or is_default:
             yield like(node, args=_without(node.args, index))
     for index, keyword in enumerate(node.keywords):

@@ -141,7 +141,6 @@ class Measurement:
         self.tell = tell
         self.advance = advance
         self.verdicts: dict[str, str] = {}
-        self.noticed_by: dict[str, str] = {}
         self.problem = ""
 
     def measure(self) -> dict[str, str]:
@@ -190,7 +189,7 @@ class Measurement:
         slow_parts = set(SLOW_PARTS) - {change.file.partition("/")[0] for change in self.changes}
         slow = [item for item in items if item.path.parent.name in slow_parts]
         ordinary = [item for item in items if item.path.parent.name not in slow_parts]
-        self.tell(f"{len(items)} clauses run without a change")
+        self.tell(f"{len(items)} cases of the clauses run without a change")
         baseline = self._run_without_change([ordinary, slow])
         reach = Reach(baseline, {item.nodeid for item in slow}, _named_functions(items, self.spec))
         gc.collect()
@@ -208,8 +207,7 @@ class Measurement:
         if failures:
             shown = "\n".join(f"  {nodeid}: {how}" for nodeid, how in sorted(failures.items()))
             raise MutationError(
-                f"{len(failures)} clauses do not hold without a change, so that nothing can be measured; "
-                f"mend them first:\n{shown}"
+                f"these do not hold without a change; mend them, so that strength can be measured:\n{shown}"
             )
         return replace(traced, seconds=timed.seconds)
 
@@ -239,7 +237,6 @@ class Measurement:
         for change, failure, nodeid in results_of(pieces(), self.jobs):
             if nodeid:
                 reach.remember(change, nodeid)
-                self.noticed_by[change.id] = nodeid
             self._decide(change, failure or (NOTICED if nodeid else SURVIVED))
 
     def _decide(self, change: Change, verdict: str) -> None:

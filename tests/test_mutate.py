@@ -97,6 +97,8 @@ def test_every_operator_has_an_example_and_a_sentence():
         ("a: 'B' = c", "string", []),
         ("isinstance(a, b)", "argument", []),
         ("getattr(a, 'b', c)", "dropped-argument", ["getattr(a, 'b')"]),
+        ("a.get(b, 1)", "dropped-argument", ["a.get(b)"]),
+        ("a.get(b, None)", "dropped-argument", []),
         ("a += b", "arithmetic", ["a = b"]),
         ("a * b", "arithmetic", ["a / b"]),
         ("a, b = c", "dropped-element", []),
@@ -138,6 +140,16 @@ def test_the_text_of_an_error_or_a_warning_is_a_message():
         "f'a text for {people}' becomes f'XX{people}'",
         "{people} becomes {None}",
     ]
+
+
+def test_of_long_code_only_the_difference_is_told():
+    names = [f"condition_{number}" for number in range(10)]
+    told = [edit.told for edit in edits(function(" or ".join(names))) if edit.operator == "dropped-operand"]
+
+    assert told[5] == (
+        "... 3 or condition_4 or condition_5 or condition_6 or condition_7 or condition_ ... "
+        "becomes ... 3 or condition_4 or condition_6 or condition_7 or condition_ ..."
+    )
 
 
 def test_a_change_in_the_head_of_a_statement_needs_the_head_only():
@@ -471,7 +483,7 @@ def test_an_explanation_of_what_is_gone_is_outdated(whole):
 def test_progress_is_told_in_lines_where_there_is_no_terminal(whole):
     lines = whole["told"].splitlines()
 
-    assert lines[1] == "4 clauses run without a change"
+    assert lines[1] == "4 cases of the clauses run without a change"
     count = whole["record"]["files"]["tiny/sums.py"]
     assert lines[-1] == "{changes}/{changes} changes, {noticed} noticed, 6 survived, 0 s left".format(**count)
     assert "\x1b" not in whole["told"]
@@ -490,7 +502,7 @@ def test_a_clause_that_does_not_hold_without_a_change_is_refused(tmp_path):
     code, shown, told = measure(project(tmp_path, CLAUSES.replace("[3, 0]", "[4, 0]")))
 
     assert code == 2
-    assert "1 clauses do not hold without a change" in told
+    assert "these do not hold without a change" in told
     assert "test_small.py::test_count_up" in told
     assert shown == ""
     assert list((tmp_path / "docs" / "records").iterdir()) == []

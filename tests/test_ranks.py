@@ -83,10 +83,10 @@ def test_names_of_the_clause_are_refused(ranks):
             6,
         ),
         ("os._exit(0)", ["E *ChildProcessError: rank 1 died, or gave no answer*"], 6),
-        ("time.sleep(1000)", ["E *ChildProcessError: rank 1 died, or gave no answer*"], 15),
+        ("time.sleep(1000)", ["E *ChildProcessError: rank ? died, or gave no answer*"], 15),
         (
             "os.kill(os.getpid(), signal.SIGSTOP)",
-            ["E *ChildProcessError: rank 1 died, or gave no answer*"],
+            ["E *ChildProcessError: rank ? died, or gave no answer*"],
             15,
         ),
         ("return lambda: None", ["E *ChildProcessError: rank 1 died, or gave no answer*"], 15),

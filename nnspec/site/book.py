@@ -11,7 +11,12 @@ from pathlib import Path
 from nnspec import ledger, record
 from nnspec.chapter import Chapter, read_spec
 from nnspec.clause import RELEASES, Clause
+from nnspec.outcome import HOLDS, UNMET
 from nnspec.record import Record
+from nnspec.site.changes import Change, read_changes
+
+#: Shown where no record has the clause.
+NOT_RUN = "not run"
 
 #: Parts in the order of the book.
 PARTS = (
@@ -52,12 +57,14 @@ class Book:
         parts: in the order of the book.
         records: oldest torch first.
         claims, questions: the tables.
+        changes: release to what its makers changed, from ``docs/changes.toml``.
     """
 
     parts: tuple[Part, ...]
     records: tuple[Record, ...]
     claims: tuple[ledger.Claim, ...]
     questions: tuple[ledger.Question, ...]
+    changes: Mapping[str, tuple[Change, ...]]
 
     @cached_property
     def clauses(self) -> Mapping[str, Clause]:
@@ -75,11 +82,45 @@ class Book:
         found = {one.release: one for one in self.records if one.device == "cpu"}
         return {release: found.get(release) for release in RELEASES}
 
+    @cached_property
+    def on_accelerators(self) -> Mapping[str, list[Record]]:
+        """Each supported release with its records on other devices."""
+        others = [one for one in self.records if one.device != "cpu"]
+        return {release: [one for one in others if one.release == release] for release in RELEASES}
+
+    @cached_property
+    def chapters(self) -> Mapping[str, Chapter]:
+        """Id to chapter, in the order of the book."""
+        return {chapter.id: chapter for part in self.parts for chapter in part.chapters}
+
+    def chapter_of(self, clause: Clause) -> Chapter:
+        return self.chapters[f"{clause.part}.{clause.chapter}"]
+
     def outcome(self, clause: Clause, release: str) -> str:
-        """The recorded outcome of a clause on a release; ``not run`` if there is none."""
+        """The recorded outcome of a clause on a release; ``not run`` if there is none.
+
+        What the CPU cannot judge, a run on another device may.
+        """
         one = self.by_release[release]
-        row = one.rows.get(clause.id) if one else None
-        return row.outcome if row else "not run"
+        runs = [*([one] if one else []), *self.on_accelerators[release]]
+        found = [run.rows[clause.id].outcome for run in runs if clause.id in run.rows]
+        judged = [outcome for outcome in found if outcome != UNMET]
+        return (judged or found or [NOT_RUN])[0]
+
+    def stale(self, clause: Clause) -> list[str]:
+        """The records that were made before the clause was changed, by name."""
+        return [
+            one.name
+            for one in self.records
+            if clause.id in one.rows and one.rows[clause.id].digest != clause.digest
+        ]
+
+    def devices(self, clause: Clause) -> list[str]:
+        """The devices on which a clause was seen to hold."""
+        runs = [one for one in self.records if clause.id in one.rows and one.rows[clause.id].outcome == HOLDS]
+        elsewhere = "device" in clause.arguments or any(need == "cuda" for need, _ in clause.needs)
+        names = [str(name) for run in runs for name in run.run["devices"]]
+        return list(dict.fromkeys(name for name in names if name == "cpu" or elsewhere))
 
 
 def read_book(root: Path) -> Book:
@@ -103,6 +144,7 @@ def read_book(root: Path) -> Book:
         records=tuple(record.read_all(docs / "records")),
         claims=tuple(ledger.read_claims(docs / "claims.toml")),
         questions=tuple(ledger.read_questions(docs / "questions.toml")),
+        changes=read_changes(docs / "changes.toml"),
     )
 
 

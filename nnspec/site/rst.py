@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable, Sequence
 
 from nnspec.clause import Clause
 
@@ -33,10 +34,22 @@ def rest_of(docstring: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that is no markup, safe to stand in reStructuredText."""
-    for mark in ("\\", "*", "`", "|", "_", ":"):
+    """Text that is no markup, safe to stand in reStructuredText, on one line."""
+    text = " ".join(text.split())
+    for mark in ("\\", "*", "`", "|", "_", ":", "<", ">"):
         text = text.replace(mark, "\\" + mark)
     return text
+
+
+def paragraph(text: str) -> str:
+    """Text that is no markup as a paragraph, whatever it begins with."""
+    return f"\\ {escape(text)}\n"
+
+
+def literal(source: str) -> str:
+    """A piece of code in a line of text."""
+    source = " ".join(source.split())
+    return f"``{source}``" if source and "``" not in source else escape(source)
 
 
 def clause_link(clause: Clause) -> str:
@@ -44,6 +57,23 @@ def clause_link(clause: Clause) -> str:
     return f":ref:`{escape(clause.plain)} <{clause.id}>`"
 
 
-def clause_list(clauses: list[Clause]) -> str:
+def clause_list(clauses: Iterable[Clause]) -> str:
     """A list of clauses by their statements."""
     return "\n".join(f"* {clause_link(clause)}" for clause in clauses) + "\n"
+
+
+def link(text: str, address: str) -> str:
+    """A link to another place of the web."""
+    return f"`{escape(text)} <{address}>`__"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], css: str = "") -> str:
+    """A table; the cells are reStructuredText of one line each."""
+    lines = [".. list-table::", "   :header-rows: 1"]
+    lines += [f"   :class: {css}"] if css else []
+    lines.append("")
+    for row in (header, *rows):
+        first, *others = row
+        lines.append(f"   * - {first}")
+        lines += [f"     - {cell}" for cell in others]
+    return "\n".join(lines) + "\n"

@@ -149,11 +149,12 @@ def test_on_failure_it_sees_keyword_arguments_as_asked():
     """When forward raises, a hook with ``with_kwargs=True`` gets the keyword arguments as always."""
     failing = Failing()
     seen = []
+    failing.register_forward_hook(lambda *given: "first", always_call=True)
     failing.register_forward_hook(lambda *given: seen.append(given), with_kwargs=True, always_call=True)
     with pytest.raises(ValueError, match="forward failed"):
         failing(3, scale=5)
 
-    assert seen == [(failing, (3,), {"scale": 5}, None)]
+    assert seen == [(failing, (3,), {"scale": 5}, "first")]
 
 
 @pytest.mark.since("2.1")
@@ -222,6 +223,25 @@ def test_a_global_one_is_not_run_twice():
         identity(3)
 
     assert calls == ["global"]
+
+
+@pytest.mark.since("2.1")
+def test_a_global_one_after_a_failing_one_gets_the_output():
+    """A global hook that is always called gets the output if only another hook raised."""
+    identity = nn.Identity()
+    seen = []
+
+    def failing(module, args, output):
+        raise ValueError("hook failed")
+
+    with (
+        register_module_forward_hook(failing),
+        register_module_forward_hook(lambda *given: seen.append(given), always_call=True),
+        pytest.raises(ValueError, match="hook failed"),
+    ):
+        identity(3)
+
+    assert seen == [(identity, (3,), 3)]
 
 
 @pytest.mark.since("2.1")

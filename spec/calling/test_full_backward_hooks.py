@@ -25,7 +25,7 @@ def test_it_gets_gradients_of_inputs_and_outputs():
     assert (type(grad_input), type(grad_output)) == (tuple, tuple)
 
 
-def test_it_fires_when_the_gradients_of_the_inputs_are_known():
+def test_it_fires_after_the_gradients_inside():
     """A full backward hook fires after the backward pass has gone through the module."""
     calls = []
 

@@ -38,7 +38,7 @@ def test_it_fires_before_the_gradients_of_the_module():
     assert calls[0] == "pre-hook"
 
 
-def test_registering_a_pre_hook_for_backward_returns_a_handle():
+def test_registering_returns_a_handle():
     """:meth:`~torch.nn.Module.register_full_backward_pre_hook` returns a handle that removes it."""
     identity = nn.Identity()
     calls = []
@@ -52,7 +52,7 @@ def test_registering_a_pre_hook_for_backward_returns_a_handle():
     assert calls == ["hook"]
 
 
-def test_what_it_returns_replaces_the_gradients_of_outputs():
+def test_what_it_returns_replaces_gradients():
     """What a full backward pre-hook returns is what the module's backward pass starts from.
 
     Gradients of inputs and of parameters follow from it, and full backward hooks are given it.

@@ -153,7 +153,7 @@ def test_a_handle_whose_module_is_gone_is_read_back_dead():
 
 @pytest.mark.since("2.1")
 @pytest.mark.observed
-def test_a_forward_hook_handle_outlives_its_module_unreadably():
+def test_a_forward_hook_handle_cannot_be_read_back():
     """The handle of a forward hook cannot be read back once its module is gone."""
     handle = nn.Identity().register_forward_hook(print)
     gc.collect()

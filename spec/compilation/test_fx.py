@@ -1,7 +1,7 @@
 """Modules as graphs.
 
-:func:`torch.fx.symbolic_trace` runs ``forward`` with stand-ins for the inputs and gives a graph of what it did,
-which can be looked at, changed and run.
+:func:`torch.fx.symbolic_trace` runs ``forward`` with stand-ins for the inputs and gives a graph of what it
+did, which can be looked at, changed and run.
 """
 
 import copy

@@ -11,6 +11,11 @@ import torch
 from torch import nn
 
 
+class Double(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * 2.0
+
+
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
@@ -29,7 +34,7 @@ def test_a_call_runs_compiled_code(device):
 
     assert torch.equal(layer(x), expected)
     assert torch.equal(layer(x), expected)
-    assert [type(graph) for graph in graphs] == [torch.fx.GraphModule]
+    assert [isinstance(graph, torch.fx.GraphModule) for graph in graphs] == [True]
 
 
 @pytest.mark.since("2.1")
@@ -37,11 +42,11 @@ def test_a_call_runs_compiled_code(device):
 @pytest.mark.needs("compile")
 def test_nothing_is_returned():
     """:meth:`~torch.nn.Module.compile` changes the module in place and returns ``None``."""
-    layer = nn.Linear(2, 3)
+    layer = Double(2, 3)
     keys, before = list(layer.state_dict()), list(layer.modules())
 
     assert layer.compile(backend="eager") is None
-    assert type(layer) is nn.Linear
+    assert type(layer) is Double
     assert list(layer.state_dict()) == keys
     assert list(layer.modules()) == before
 
@@ -51,7 +56,7 @@ def test_nothing_is_returned():
 def test_arguments_are_passed_on():
     """All arguments are those of :func:`torch.compile`."""
     graphs = []
-    layer = nn.Linear(2, 3)
+    layer = Double(2, 3)
 
     layer.compile(backend=lambda graph, inputs: graphs.append(graph), disable=True)
     layer(torch.rand(2))
@@ -66,7 +71,7 @@ def test_arguments_are_passed_on():
 def test_forward_called_by_name_is_not_compiled():
     """Only a call of the module is compiled, not ``forward`` or another method called by name."""
     graphs = []
-    layer = nn.Linear(2, 3)
+    layer = Double(2, 3)
     layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
 
     layer.forward(torch.rand(2))
@@ -78,7 +83,7 @@ def test_forward_called_by_name_is_not_compiled():
 @pytest.mark.needs("compile")
 def test_parameters_may_be_changed_later():
     """Compiled code uses the parameters as they are at the call, and gradients reach them."""
-    layer = nn.Linear(2, 1, bias=False)
+    layer = Double(2, 1, bias=False)
     layer.compile(backend="eager")
     layer(torch.rand(2))
 
@@ -87,8 +92,41 @@ def test_parameters_may_be_changed_later():
     out = layer(torch.tensor([10.0, 100.0]))
     out.backward()
 
-    assert out.tolist() == [320.0]
-    assert layer.weight.grad.tolist() == [[10.0, 100.0]]
+    assert out.tolist() == [640.0]
+    assert layer.weight.grad.tolist() == [[20.0, 200.0]]
+
+
+@pytest.mark.since("2.14")
+@pytest.mark.needs("compile")
+@pytest.mark.question("Q105")
+def test_a_layer_of_torch_is_compiled_too():
+    """A layer of ``torch.nn`` compiled in place runs compiled code (:issue:`150915`, :pull:`185722`)."""
+    graphs = []
+    layer = nn.Linear(2, 3)
+    layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+
+    layer(torch.rand(2))
+
+    assert len(graphs) == 1
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.14")
+@pytest.mark.needs("compile")
+@pytest.mark.question("Q105")
+@pytest.mark.observed
+def test_a_layer_of_torch_ran_eagerly():
+    """A layer of ``torch.nn`` compiled in place runs eagerly (:issue:`150915`).
+
+    A module with a ``forward`` of one's own is compiled, and :func:`torch.compile` of a layer is, too.
+    """
+    graphs = []
+    layer = nn.Linear(2, 3)
+    layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+
+    layer(torch.rand(2))
+
+    assert graphs == []
 
 
 @pytest.mark.since("2.1")
@@ -96,14 +134,17 @@ def test_parameters_may_be_changed_later():
 def test_the_mode_is_followed():
     """A change of mode after the first call makes another graph."""
     graphs = []
-    layer = nn.Dropout()
-    layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
-    x = torch.full((100,), 3.0)
 
-    assert sorted(set(layer(x).tolist())) == [0.0, 6.0]
-    layer.eval()
-    assert layer(x).tolist() == x.tolist()
-    assert len(graphs) >= 1
+    class Net(nn.Module):
+        def forward(self, x):
+            return x * 2.0 if self.training else x * 3.0
+
+    net = Net()
+    net.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+    x = torch.tensor([5.0])
+
+    assert [net(x).item(), net.eval()(x).item(), net.train()(x).item()] == [10.0, 15.0, 10.0]
+    assert len(graphs) == 2
 
 
 @pytest.mark.since("2.1")
@@ -111,7 +152,7 @@ def test_the_mode_is_followed():
 def test_hooks_run_once():
     """Hooks of the module run once for a compiled call."""
     calls = []
-    layer = nn.Linear(2, 3)
+    layer = Double(2, 3)
     layer.register_forward_pre_hook(lambda *_: calls.append("pre"))
     layer.register_forward_hook(lambda *_: calls.append("post"))
 
@@ -127,7 +168,7 @@ def test_hooks_run_once():
 def test_a_global_hook_runs_once():
     """A global hook runs once for a call of a module compiled in place, as in eager mode."""
     calls = []
-    layer = nn.Linear(2, 3)
+    layer = Double(2, 3)
     layer.compile(backend="eager")
 
     handle = nn.modules.module.register_module_forward_hook(
@@ -138,7 +179,7 @@ def test_a_global_hook_runs_once():
     finally:
         handle.remove()
 
-    assert calls == ["Linear"]
+    assert calls == ["Double"]
 
 
 @pytest.mark.since("2.1")
@@ -146,13 +187,15 @@ def test_a_global_hook_runs_once():
 def test_a_submodule_may_be_compiled():
     """A submodule may be compiled on its own; the rest runs eagerly."""
     graphs = []
-    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    net = nn.Sequential(Double(2, 3), Double(3, 1))
+    backend = lambda graph, inputs: graphs.append([tuple(value.shape) for value in inputs]) or graph.forward  # noqa: E731
 
-    net[1].compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+    net[1].compile(backend=backend)
     net(torch.rand(4, 2))
 
-    assert [len(inputs) for inputs in [list(net.state_dict())]] == [4]
     assert len(graphs) == 1
+    assert (4, 3) in graphs[0]
+    assert (4, 2) not in graphs[0]
 
 
 @pytest.mark.since("2.1")
@@ -163,7 +206,7 @@ def test_a_submodule_may_be_compiled():
 def test_a_copy_is_not_compiled(duplicate):
     """A deep copy, or what comes back from a pickle, is not compiled."""
     graphs = []
-    layer = nn.Linear(2, 3)
+    layer = Double(2, 3)
     layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
     x = torch.rand(2)
 

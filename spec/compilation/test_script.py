@@ -131,5 +131,5 @@ def test_a_scripted_module_takes_no_new_parameter():
     """A new parameter or submodule set on a scripted module raises ``RuntimeError``."""
     scripted = torch.jit.script(nn.Linear(2, 3))
 
-    with pytest.raises(RuntimeError, match="Cannot (add|re-assign)|Can't add"):
+    with pytest.raises(RuntimeError, match="Can't add a new parameter after ScriptModule construction"):
         scripted.extra = nn.Parameter(torch.rand(2))

@@ -85,7 +85,7 @@ def test_attributes_are_one_level_down():
     assert wrapped.module.scale == 5
 
 
-def test_without_an_accelerator_the_module_is_called(no_accelerator):
+def test_no_accelerator_a_plain_call(no_accelerator):
     """Without an accelerator :class:`~torch.nn.DataParallel` calls the module, whatever it is given."""
     calls = []
     net = nn.Identity()
@@ -97,7 +97,7 @@ def test_without_an_accelerator_the_module_is_called(no_accelerator):
     assert calls == [((1, "b"), {"flag": True})]
 
 
-def test_without_an_accelerator_arguments_are_forgotten(no_accelerator):
+def test_no_accelerator_no_arguments_kept(no_accelerator):
     """Without an accelerator ``device_ids``, ``output_device`` and ``dim`` are dropped."""
     wrapped = nn.DataParallel(nn.Linear(2, 3), [0, 1], 1, dim=1)
 
@@ -111,11 +111,12 @@ def test_four_steps_in_order(no_accelerator):
 
     They are methods, so that a subclass may replace a step.
     """
-    wrapped = Steps(nn.Linear(2, 3), [4, 5])
+    wrapped = Steps(nn.Identity(), [4, 5])
+    wrapped.module.forward = lambda x, scale: x * scale
 
-    outputs = wrapped(torch.rand(3, 2))
+    outputs = wrapped(torch.tensor([1.0, 2.0, 4.0]), scale=3)
 
-    assert [len(output) for output in outputs] == [2, 1]
+    assert [output.tolist() for output in outputs] == [[3.0, 6.0], [12.0]]
     assert wrapped.steps == [
         ("scatter", [4, 5]),
         ("replicate", [4, 5]),
@@ -194,7 +195,7 @@ def test_the_function_needs_an_accelerator(no_accelerator):
 
 @pytest.mark.before("2.1")
 @pytest.mark.observed
-def test_the_function_trips_without_an_accelerator(no_accelerator):
+def test_the_function_once_tripped(no_accelerator):
     """Without an accelerator the function failed on its missing list of devices."""
     with pytest.raises(TypeError, match="'NoneType' object is not subscriptable"):
         data_parallel(nn.Linear(2, 3), torch.rand(4, 2))
@@ -241,7 +242,7 @@ def test_a_module_moved_away_is_an_error():
 
 
 @pytest.mark.needs("cuda")
-def test_the_function_runs_the_module_where_it_is():
+def test_the_function_calls_the_module():
     """:func:`~torch.nn.parallel.data_parallel` wraps a lone input in a tuple and spreads a tuple."""
     net = nn.Bilinear(2, 4, 3).cuda()
     x, y = torch.rand(5, 2).cuda(), torch.rand(5, 4).cuda()
@@ -357,7 +358,7 @@ def test_outputs_go_to_output_device():
 
 
 @pytest.mark.needs("cuda", 2)
-def test_only_buffers_of_the_first_device_are_kept():
+def test_buffers_of_the_first_device_stay():
     """Buffers changed in place are kept from the first device; the others see only their piece."""
     net = nn.BatchNorm1d(1, momentum=1.0).cuda(0)
 

@@ -169,7 +169,7 @@ def test_unused_parameters_can_be_looked_for(ranks):
 
 
 @pytest.mark.needs("distributed")
-def test_a_parameter_unused_on_one_rank_counts_as_zero(ranks):
+def test_unused_on_one_rank_counts_as_zero(ranks):
     """A parameter unused on one rank only gets the mean with zero for that rank, on both ranks."""
 
     def train(rank):
@@ -262,7 +262,10 @@ def test_one_hook_for_communication(ranks):
 
 @pytest.mark.needs("distributed")
 def test_an_argument_without_effect_warns(ranks):
-    """``check_reduction`` has no effect any more; it warns."""
+    """An argument that has lost its effect is deprecated with a warning.
+
+    It is ``check_reduction``.
+    """
 
     def wrap(rank):
         with pytest.warns(match="The `check_reduction` argument in `DistributedDataParallel`"):

@@ -180,9 +180,7 @@ def test_initialize_parameters_is_required():
 
 
 def test_initialize_parameters_must_finish():
-    """If a parameter is left uninitialised, the first call fails with a ``RuntimeError``; the module stays
-    lazy.
-    """
+    """A parameter left uninitialised fails the first call with a ``RuntimeError``; the module stays lazy."""
 
     class Unfinished(LazyScale):
         def initialize_parameters(self, x):

@@ -106,14 +106,12 @@ def test_cpu_brings_the_module_back():
 @pytest.mark.needs("cuda")
 def test_leaving_the_gpu_frees_its_memory():
     """A module that is moved away from the GPU frees the memory it had there."""
-    before = torch.cuda.memory_allocated()
     layer = nn.Linear(1000, 1000, device="cuda")
-    there = torch.cuda.memory_allocated()
+    before = torch.cuda.memory_allocated()
 
     layer.cpu()
 
-    assert there - before >= 4 * 1000 * 1000
-    assert torch.cuda.memory_allocated() == before
+    assert before - torch.cuda.memory_allocated() >= 4 * 1000 * 1000
 
 
 @pytest.mark.needs("cuda")

@@ -15,7 +15,6 @@ from torch import nn
 
 @contextlib.contextmanager
 def converting_by(way):
-    """Convert modules by ``overwrite`` or by ``swap``."""
     set_flag = getattr(torch.__future__, f"set_{way}_module_params_on_conversion")
     set_flag(True)
     try:
@@ -219,7 +218,7 @@ def test_a_watched_gradient_cannot_be_converted():
 
 
 @pytest.mark.since("2.4")
-def test_swapping_between_forward_and_backward_spoils_the_graph():
+def test_swapping_before_backward_spoils_the_graph():
     """With swapping a cast between forward and backward makes backward raise.
 
     In torch 2.3 the cast itself raised.

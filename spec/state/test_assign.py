@@ -174,7 +174,7 @@ def test_keys_must_agree_when_assigning():
 
 
 @pytest.mark.since("2.1")
-def test_integers_cannot_be_assigned_to_a_trainable_parameter():
+def test_integers_cannot_become_trainable():
     """With ``assign=True`` an integer tensor cannot become a trainable parameter: the error names it."""
     state = {"weight": torch.tensor([[1, 2], [3, 4], [5, 6]]), "bias": torch.rand(3)}
 

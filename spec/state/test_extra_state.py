@@ -10,8 +10,6 @@ from torch import nn
 
 
 class Words(nn.Module):
-    """A module that saves its words."""
-
     words = ("none",)
 
     def get_extra_state(self):

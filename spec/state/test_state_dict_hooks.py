@@ -187,7 +187,7 @@ def test_a_bound_method_cannot_be_a_post_hook():
 
 @pytest.mark.question("Q67")
 @pytest.mark.observed
-def test_a_private_post_hook_of_the_root_may_return_another_dict():
+def test_a_private_post_hook_of_the_root_may_return():
     """A hook of ``_register_state_dict_hook`` on the module that is asked may return another dict.
 
     The next hook is given that dict.

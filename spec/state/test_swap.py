@@ -14,7 +14,6 @@ from torch import nn
 
 @contextlib.contextmanager
 def swapping_parameters():
-    """Swap parameters instead of copying into them."""
     torch.__future__.set_swap_module_params_on_conversion(True)
     try:
         yield

@@ -1,0 +1,66 @@
+"""Clauses as objects of Sphinx: their anchors are their ids, and the search finds them one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from typing import Any
+
+from docutils import nodes
+from sphinx.domains import Domain, ObjType
+from sphinx.transforms import SphinxTransform
+
+
+class ClauseDomain(Domain):
+    """Knows the clauses of all pages; Sphinx's search lists its objects by name."""
+
+    name = "clause"
+    label = "Clause"
+    object_types = {"clause": ObjType("clause")}  # noqa: RUF012
+    initial_data: dict[str, Any] = {"clauses": {}}  # noqa: RUF012
+    data_version = 1
+
+    @property
+    def clauses(self) -> dict[str, tuple[str, str]]:
+        """Id to statement and page."""
+        found: dict[str, tuple[str, str]] = self.data["clauses"]
+        return found
+
+    def clear_doc(self, docname: str) -> None:
+        for name in [name for name, (_, page) in self.clauses.items() if page == docname]:
+            del self.clauses[name]
+
+    def merge_domaindata(self, docnames: Set[str], otherdata: dict[str, Any]) -> None:
+        self.clauses.update(
+            (name, entry) for name, entry in otherdata["clauses"].items() if entry[1] in docnames
+        )
+
+    def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
+        """What the search shows: the statement with the id, so that words of both are found."""
+        for name, (statement, page) in self.clauses.items():
+            shown = f"{statement} {name}"
+            yield shown, shown, "clause", page, name, 0
+
+
+class AnchorClauses(SphinxTransform):
+    """Lets the permalink of a clause be its id, which docutils would write with dashes."""
+
+    default_priority = 840  # before the domains look at the page, after targets found their sections
+
+    def apply(self, **kwargs: Any) -> None:
+        if not self.env.docname.startswith("spec/"):
+            return
+        domain = self.env.get_domain("clause")
+        assert isinstance(domain, ClauseDomain)
+        for section in self.document.findall(nodes.section):
+            for name in section["names"]:
+                if name.count(".") == 2 and " " not in name:
+                    self._anchor(section, name)
+                    statement = section.next_node(nodes.title).astext()
+                    domain.clauses[name] = (statement, self.env.docname)
+                    break
+
+    def _anchor(self, section: nodes.section, name: str) -> None:
+        section["ids"] = [name]
+        for other in section["names"]:
+            self.document.nameids[other] = name
+        self.document.ids[name] = section

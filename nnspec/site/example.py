@@ -1,0 +1,140 @@
+"""The example of a clause as a reader pastes it: fixtures and cases as plain lines, then the body."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from nnspec.chapter import Chapter
+from nnspec.clause import Clause
+
+
+class Fixture(NamedTuple):
+    """A pytest fixture in plain Python: the line that makes it and the imports which that line needs."""
+
+    line: str
+    imports: tuple[str, ...] = ()
+
+
+FIXTURES = {
+    "device": Fixture('device = "cpu"'),
+    "monkeypatch": Fixture("monkeypatch = pytest.MonkeyPatch()", ("import pytest",)),
+    "no_accelerator": Fixture(
+        "torch.cuda.is_available = torch.backends.mps.is_available = lambda: False", ("import torch",)
+    ),
+    "tmp_path": Fixture(
+        "tmp_path = Path(tempfile.mkdtemp())", ("import tempfile", "from pathlib import Path")
+    ),
+}
+
+#: Fixtures that only pytest can give, and what they are.
+PYTEST_ONLY = {
+    "ranks": "two processes that share their work; ``spec/parallel/conftest.py`` starts them",
+    "benchmark": "the stopwatch of pytest-benchmark",
+}
+
+
+@dataclass(frozen=True)
+class Cases:
+    """One ``parametrize`` of a clause.
+
+    Attributes:
+        names: the arguments that it sets.
+        first: source lines that set them to the first case.
+        rows: for each case the source of each value; empty where the cases are computed.
+        source: the cases as written.
+    """
+
+    names: tuple[str, ...]
+    first: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    source: str
+
+
+def preamble(chapter: Chapter) -> str:
+    """The imports and helpers that the examples of a chapter begin with."""
+    lines = chapter.preamble.splitlines()
+    used = [FIXTURES[name] for clause in chapter.clauses for name in clause.arguments if name in FIXTURES]
+    missing = dict.fromkeys(line for fixture in used for line in fixture.imports if line not in lines)
+    return "\n".join([*missing, *lines])
+
+
+def example(clause: Clause, chapter: Chapter) -> str:
+    """What to paste after the preamble: the first case and the fixtures as assignments, then the body."""
+    lead = [FIXTURES[name].line for name in clause.arguments if name in FIXTURES]
+    for one in cases(clause, chapter):
+        lead.extend(one.first)
+    return "\n".join(lead) + "\n\n" + clause.body if lead else clause.body
+
+
+def only_under_pytest(clause: Clause) -> str:
+    """The fixture that keeps an example from running outside pytest, empty if there is none."""
+    return next((name for name in clause.arguments if name in PYTEST_ONLY), "")
+
+
+def cases(clause: Clause, chapter: Chapter) -> list[Cases]:
+    """The cases of a clause, the innermost ``parametrize`` last."""
+    return [_cases(source.removeprefix("@"), chapter) for source in clause.cases]
+
+
+def _cases(source: str, chapter: Chapter) -> Cases:
+    call = ast.parse(source, mode="eval").body
+    assert isinstance(call, ast.Call)
+    names = _names(ast.literal_eval(call.args[0]))
+    values = call.args[1]
+    written = _source(source, values)
+    found = _elements(source, values, chapter)
+    rows = tuple(_row(text, element, len(names)) for text, element in found)
+    by_name = isinstance(values, ast.Name) and not any("pytest.param" in ast.unparse(e) for _, e in found)
+    if not found or by_name or any(len(row) != len(names) for row in rows):
+        first = (f"{', '.join(names)} = {_first_of(values, written)}",)
+    else:
+        first = tuple(f"{name} = {value}" for name, value in zip(names, rows[0], strict=True))
+    complete = all(len(row) == len(names) for row in rows)
+    return Cases(names, first, rows if complete else (), written)
+
+
+def _names(given: object) -> tuple[str, ...]:
+    if isinstance(given, str):
+        return tuple(name.strip() for name in given.split(","))
+    assert isinstance(given, (list, tuple))
+    return tuple(map(str, given))
+
+
+def _elements(source: str, values: ast.expr, chapter: Chapter) -> list[tuple[str, ast.expr]]:
+    """The source and the node of each case of a list that is written out, here or in the preamble."""
+    if isinstance(values, ast.Name):
+        for node in ast.parse(chapter.preamble).body:
+            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [
+                values.id
+            ]:
+                return _elements(chapter.preamble, node.value, chapter)
+        return []
+    if not isinstance(values, (ast.List, ast.Tuple)):
+        return []
+    if any(isinstance(element, ast.Starred) for element in values.elts):
+        return []
+    return [(source, element) for element in values.elts]
+
+
+def _row(source: str, element: ast.expr, width: int) -> tuple[str, ...]:
+    """The sources of the values of one case."""
+    if isinstance(element, ast.Call) and ast.unparse(element.func) == "pytest.param":
+        return tuple(_source(source, value) for value in element.args)
+    if width == 1:
+        return (_source(source, element),)
+    if isinstance(element, (ast.Tuple, ast.List)):
+        return tuple(_source(source, value) for value in element.elts)
+    return ()
+
+
+def _first_of(values: ast.expr, written: str) -> str:
+    simple = isinstance(values, (ast.Name, ast.List, ast.Tuple, ast.ListComp, ast.Subscript))
+    return f"{written}[0]" if simple else f"next(iter({written}))"
+
+
+def _source(source: str, node: ast.expr) -> str:
+    """A node as written, on one line."""
+    text = ast.get_source_segment(source, node) or ast.unparse(node)
+    return ast.unparse(node) if "\n" in text else text

@@ -1,0 +1,6 @@
+"""What the machinery costs.
+
+Every benchmark is a clause: it runs once with the others, and says what is done and how often. With
+``--benchmark-only`` it is measured. *walking* and *keeping* are about trees of growing size: what one
+module more costs. *calling* is about one call, with and without hooks.
+"""

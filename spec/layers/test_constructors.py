@@ -1,0 +1,118 @@
+"""What the constructors of layers have in common.
+
+Nearly every layer with parameters takes ``device`` and ``dtype``. Its arguments stay on it as attributes, and
+its parameters are counted like any tensor.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+LAYERS = [
+    pytest.param(nn.Linear, (2, 3), id="Linear"),
+    pytest.param(nn.Bilinear, (2, 3, 4), id="Bilinear"),
+    pytest.param(nn.Conv1d, (2, 3, 2), id="Conv1d"),
+    pytest.param(nn.Conv2d, (2, 3, 2), id="Conv2d"),
+    pytest.param(nn.Conv3d, (2, 3, 2), id="Conv3d"),
+    pytest.param(nn.ConvTranspose1d, (2, 3, 2), id="ConvTranspose1d"),
+    pytest.param(nn.ConvTranspose2d, (2, 3, 2), id="ConvTranspose2d"),
+    pytest.param(nn.ConvTranspose3d, (2, 3, 2), id="ConvTranspose3d"),
+    pytest.param(nn.Embedding, (4, 3), id="Embedding"),
+    pytest.param(nn.EmbeddingBag, (4, 3), id="EmbeddingBag"),
+    pytest.param(nn.BatchNorm1d, (3,), id="BatchNorm1d"),
+    pytest.param(nn.LayerNorm, (3,), id="LayerNorm"),
+    pytest.param(nn.GroupNorm, (2, 4), id="GroupNorm"),
+    pytest.param(nn.RNN, (2, 3), id="RNN"),
+    pytest.param(nn.LSTM, (2, 3), id="LSTM"),
+    pytest.param(nn.GRU, (2, 3), id="GRU"),
+    pytest.param(nn.LSTMCell, (2, 3), id="LSTMCell"),
+    pytest.param(nn.PReLU, (), id="PReLU"),
+    pytest.param(nn.MultiheadAttention, (4, 2), id="MultiheadAttention"),
+    pytest.param(nn.TransformerEncoderLayer, (4, 2, 8), id="TransformerEncoderLayer"),
+    pytest.param(nn.TransformerDecoderLayer, (4, 2, 8), id="TransformerDecoderLayer"),
+]
+
+
+@pytest.mark.parametrize(("layer", "arguments"), LAYERS)
+def test_device_and_dtype_are_taken(layer, arguments, device):
+    """A layer takes ``device`` and ``dtype``, and makes its floating-point tensors there and of that type."""
+    made = layer(*arguments, device=device, dtype=torch.float64)
+
+    tensors = [t for t in (*made.parameters(), *made.buffers()) if t.is_floating_point()]
+    assert {(t.device.type, t.dtype) for t in tensors} == {(torch.device(device).type, torch.float64)}
+
+
+@pytest.mark.parametrize(("layer", "arguments"), LAYERS)
+def test_without_dtype_the_default_is_taken(layer, arguments):
+    """Without ``dtype`` a layer takes the default dtype at the time it is built."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        made = layer(*arguments)
+    finally:
+        torch.set_default_dtype(before)
+
+    assert {p.dtype for p in made.parameters()} == {torch.float64}
+
+
+def test_a_device_context_is_the_default():
+    """Under ``with torch.device(...)`` layers are made on that device unless they are given another."""
+    with torch.device("meta"):
+        here, elsewhere = nn.Linear(2, 3), nn.Linear(2, 3, device="cpu")
+
+    assert [layer.weight.device.type for layer in (here, elsewhere)] == ["meta", "cpu"]
+
+
+def test_counters_keep_their_dtype():
+    """``dtype`` does not reach the counter of a batch normalisation, which stays an integer."""
+    assert nn.BatchNorm1d(3, dtype=torch.float64).num_batches_tracked.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (lambda: nn.Linear(5, 3), 5 * 3 + 3),
+        (lambda: nn.Conv2d(6, 4, (2, 3), groups=2), 4 * 3 * 2 * 3 + 4),
+        (lambda: nn.ConvTranspose2d(6, 4, (2, 3), groups=2), 6 * 2 * 2 * 3 + 4),
+        (lambda: nn.BatchNorm2d(6), 6 + 6),
+        (lambda: nn.Embedding(7, 3), 7 * 3),
+        (lambda: nn.LSTM(5, 3), 4 * (3 * 5 + 3 * 3 + 3 + 3)),
+        (lambda: nn.GRU(5, 3, 2, bidirectional=True), 2 * 3 * (3 * 5 + 9 + 6) + 2 * 3 * (3 * 6 + 9 + 6)),
+        (lambda: nn.MultiheadAttention(8, 2), 4 * (8 * 8 + 8)),
+        (lambda: nn.TransformerEncoderLayer(8, 2, 5), 4 * (64 + 8) + (8 * 5 + 5) + (5 * 8 + 8) + 4 * 8),
+        (lambda: nn.Sequential(nn.Flatten(), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout()), 0),
+    ],
+    ids=[
+        "linear",
+        "convolution",
+        "transposed convolution",
+        "batch norm",
+        "embedding",
+        "lstm",
+        "deep bidirectional gru",
+        "attention",
+        "encoder layer",
+        "no parameters",
+    ],
+)
+def test_how_many_numbers_a_layer_learns(make, count):
+    """How many numbers a layer learns is the sum of ``numel`` over its parameters."""
+    assert sum(p.numel() for p in make().parameters()) == count
+
+
+def test_arguments_stay_on_the_layer_as_attributes():
+    """The sizes a layer was built with stay on it as attributes; changing them later changes no parameter."""
+    layer = nn.Linear(2, 3)
+
+    layer.out_features = 7
+
+    assert (repr(layer), layer.weight.shape) == ("Linear(in_features=2, out_features=7, bias=True)", (3, 2))
+
+
+@pytest.mark.parametrize(
+    "argument", [{"devise": "cpu"}, {"Bias": False}, {"use_bias": False}], ids=lambda a: next(iter(a))
+)
+def test_an_unknown_argument_is_an_error(argument):
+    """A layer refuses an argument that it does not know with a ``TypeError`` naming it."""
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(argument))}'"):
+        nn.Linear(2, 3, **argument)

@@ -1,0 +1,239 @@
+"""Convolutions: shapes, padding and groups.
+
+A convolution slides one kernel over all positions of an image. Its parameters know the channels and the
+kernel, not the size of the image.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N5-04", "N2-14")
+def test_the_weight_of_a_convolution():
+    """The weight of :class:`~torch.nn.Conv2d` is ``(out_channels, in_channels, kernel height, kernel
+    width)``.
+    """
+    layer = nn.Conv2d(5, 4, (2, 3))
+
+    assert [(name, p.shape) for name, p in layer.named_parameters()] == [
+        ("weight", (4, 5, 2, 3)),
+        ("bias", (4,)),
+    ]
+    assert layer(torch.rand(1, 5, 10, 20)).shape == (1, 4, 9, 18)
+
+
+@pytest.mark.claim("N5-04")
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: nn.Conv1d(6, 4, 3, groups=2), (4, 3, 3)),
+        (lambda: nn.Conv2d(6, 4, (2, 3), groups=2), (4, 3, 2, 3)),
+        (lambda: nn.Conv3d(6, 4, 2, groups=2), (4, 3, 2, 2, 2)),
+        (lambda: nn.Conv2d(6, 6, (2, 3), groups=6), (6, 1, 2, 3)),
+        (lambda: nn.ConvTranspose1d(6, 4, 3, groups=2), (6, 2, 3)),
+        (lambda: nn.ConvTranspose2d(6, 4, (2, 3), groups=2), (6, 2, 2, 3)),
+        (lambda: nn.ConvTranspose3d(6, 4, 2, groups=2), (6, 2, 2, 2, 2)),
+    ],
+    ids=["1d", "2d", "3d", "depthwise", "transposed 1d", "transposed 2d", "transposed 3d"],
+)
+def test_groups_divide_the_second_size_of_the_weight(make, shape):
+    """With ``groups`` the second size of the weight is divided; a transposed convolution swaps the
+    channels.
+    """
+    layer = make()
+
+    assert (layer.weight.shape, layer.bias.shape) == (shape, (layer.out_channels,))
+
+
+def test_a_convolution_does_not_flip_its_kernel():
+    """A convolution is a cross-correlation: it lays the kernel on the input as it is, and adds the bias."""
+    layer = nn.Conv1d(1, 1, 2)
+    layer.weight.data = torch.tensor([[[1.0, 10.0]]])
+    layer.bias.data = torch.tensor([0.5])
+
+    assert layer(torch.tensor([[[1.0, 2.0, 3.0]]])).tolist() == [[[21.5, 32.5]]]
+
+
+def test_stride_padding_and_dilation_in_this_order():
+    """A convolution takes ``stride``, ``padding``, ``dilation`` and ``groups`` after the kernel, in this
+    order.
+    """
+    layer = nn.Conv2d(4, 6, (3, 5), (2, 1), (1, 3), (3, 2), 2, False)
+
+    assert repr(layer) == (
+        "Conv2d(4, 6, kernel_size=(3, 5), stride=(2, 1), padding=(1, 3), dilation=(3, 2), "
+        "groups=2, bias=False)"
+    )
+    assert layer(torch.rand(1, 4, 20, 30)).shape == (1, 6, 8, 28)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: nn.Conv1d(2, 4, 3), "Conv1d(2, 4, kernel_size=(3,), stride=(1,))"),
+        (
+            lambda: nn.Conv2d(2, 4, 3, padding="same", padding_mode="reflect"),
+            "Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=same, padding_mode=reflect)",
+        ),
+        (
+            lambda: nn.ConvTranspose2d(2, 4, 3, stride=2, output_padding=1),
+            "ConvTranspose2d(2, 4, kernel_size=(3, 3), stride=(2, 2), output_padding=(1, 1))",
+        ),
+    ],
+    ids=["default", "padding by name", "transposed"],
+)
+def test_a_convolution_prints_what_differs(make, text):
+    """A convolution prints channels, kernel and stride, and of the rest what differs from the default."""
+    assert repr(make()) == text
+
+
+@pytest.mark.parametrize("kernel", [1, 3, (2, 5)], ids=["one", "odd", "mixed"])
+@pytest.mark.parametrize("mode", ["zeros", "circular", "replicate", "reflect"])
+def test_padding_same_keeps_the_size(kernel, mode):
+    """With ``padding="same"`` the output has the size of the input, whatever the kernel and the dilation."""
+    layer = nn.Conv2d(2, 3, kernel, padding="same", dilation=2, padding_mode=mode)
+
+    assert layer(torch.rand(1, 2, 10, 12)).shape == (1, 3, 10, 12)
+
+
+def test_padding_same_of_an_even_kernel_is_lopsided():
+    """With ``padding="same"`` and an even kernel one position more is padded at the end."""
+    layer = nn.Conv1d(1, 1, 4, padding="same", bias=False, padding_mode="circular")
+    layer.weight.data = torch.tensor([[[1.0, 10.0, 100.0, 1000.0]]])
+
+    assert layer(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])).tolist() == [[[3214.0, 4321.0, 1432.0, 2143.0]]]
+
+
+def test_padding_valid_pads_nothing():
+    """``padding="valid"`` pads nothing, which is the default."""
+    x = torch.rand(1, 2, 10)
+
+    sizes = [nn.Conv1d(2, 3, 4, **how)(x).shape for how in ({}, {"padding": 0}, {"padding": "valid"})]
+    assert sizes == [(1, 3, 7)] * 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "values"),
+    [
+        ("zeros", [0.0, 1.0, 2.0, 3.0, 0.0]),
+        ("reflect", [2.0, 1.0, 2.0, 3.0, 2.0]),
+        ("replicate", [1.0, 1.0, 2.0, 3.0, 3.0]),
+        ("circular", [3.0, 1.0, 2.0, 3.0, 1.0]),
+    ],
+)
+def test_padding_mode_says_what_is_padded(mode, values):
+    """``padding_mode`` says what stands in the padding: zeros, or values of the input."""
+    layer = nn.Conv1d(1, 1, 1, padding=1, bias=False, padding_mode=mode)
+    layer.weight.data = torch.ones(1, 1, 1)
+
+    assert layer(torch.tensor([[[1.0, 2.0, 3.0]]])).tolist() == [[values]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"groups": 0}, "groups must be a positive integer"),
+        ({"in_channels": 5, "groups": 2}, "in_channels must be divisible by groups"),
+        ({"out_channels": 5, "groups": 2}, "out_channels must be divisible by groups"),
+        ({"padding": "full"}, "Invalid padding string 'full', should be one of"),
+        ({"padding": "same", "stride": 2}, "padding='same' is not supported for strided convolutions"),
+        ({"padding_mode": "mirror"}, "padding_mode must be one of .* but got padding_mode='mirror'"),
+    ],
+    ids=["no group", "in_channels", "out_channels", "padding", "stride", "padding_mode"],
+)
+@pytest.mark.parametrize("layer", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
+def test_what_a_convolution_refuses(layer, arguments, message):
+    """A convolution refuses arguments that do not fit together with a ``ValueError`` saying which."""
+    with pytest.raises(ValueError, match=message):
+        layer(**{"in_channels": 4, "out_channels": 6, "kernel_size": 3, **arguments})
+
+
+@pytest.mark.parametrize("layer", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+def test_a_transposed_convolution_pads_zeros_only(layer):
+    """A transposed convolution takes no other padding mode than ``"zeros"``."""
+    with pytest.raises(ValueError, match=f'Only "zeros" padding mode is supported for {layer.__name__}'):
+        layer(2, 3, 2, padding_mode="circular")
+
+
+@pytest.mark.parametrize("size", [[13, 16], [2, 4, 13, 16]], ids=["image", "whole output"])
+def test_output_size_of_a_transposed_convolution(size):
+    """``output_size`` chooses among the sizes that a strided convolution maps to the input.
+
+    It is the size of the image, or of the whole output.
+    """
+    layer = nn.ConvTranspose2d(5, 4, 3, stride=2)
+
+    assert layer(torch.rand(2, 5, 6, 7)).shape == (2, 4, 13, 15)
+    assert layer(torch.rand(2, 5, 6, 7), output_size=size).shape == (2, 4, 13, 16)
+
+
+def test_a_wrong_output_size():
+    """An ``output_size`` out of reach ends in a ``ValueError`` that names the sizes within reach."""
+    layer, x = nn.ConvTranspose1d(5, 4, 3, stride=2), torch.rand(2, 5, 6)
+
+    with pytest.raises(
+        ValueError, match=r"requested an output size of \[15\], .* range from \[13\] to \[14\]"
+    ):
+        layer(x, output_size=[15])
+    with pytest.raises(ValueError, match=r"requested an output size of \[12\]"):
+        layer(x, output_size=[12])
+    with pytest.raises(ValueError, match=r"output_size must have 1 or 3 elements \(got 2\)"):
+        layer(x, output_size=[4, 13])
+
+
+def test_an_unbatched_image():
+    """A convolution takes an image without a batch dimension, and returns one."""
+    layer, x = nn.Conv2d(2, 3, 3), torch.rand(2, 6, 7)
+
+    assert layer(x).shape == (3, 4, 5)
+    assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
+
+
+def test_the_channels_must_fit():
+    """An image with other channels than ``in_channels`` ends in a ``RuntimeError`` naming both."""
+    with pytest.raises(RuntimeError, match=r"to have 2 channels, but got 3 channels instead"):
+        nn.Conv2d(2, 3, 3)(torch.rand(1, 3, 6, 7))
+
+
+@pytest.mark.claim("N4-14")
+@pytest.mark.parametrize("sizes", [(8, 8), (17, 40)], ids=["small", "wide"])
+def test_one_network_for_images_of_any_size(sizes):
+    """A convolutional network has the same parameters whatever the size of the image."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+
+    assert sum(p.numel() for p in net.parameters()) == 4 * 3 * 9 + 4 + 2 * 4 * 9 + 2
+    assert net(torch.rand(5, 3, *sizes)).shape == (5, 2)
+
+
+@pytest.mark.claim("N4-14")
+def test_a_convolution_treats_every_position_alike():
+    """A shifted image gives the shifted output, for one kernel serves all positions."""
+    layer, x = nn.Conv2d(1, 2, 3), torch.rand(1, 1, 8, 9)
+
+    assert torch.allclose(layer(x[..., 1:]), layer(x)[..., 1:], atol=1e-6)
+
+
+def test_a_double_convolution_as_a_module():
+    """A block of several layers, such as the double convolution of a UNet, is a module that holds them."""
+
+    class DoubleConvolution(nn.Module):
+        def __init__(self, i, o):
+            super().__init__()
+            self.block = nn.Sequential(
+                nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.Conv2d(o, o, 3, padding=1)
+            )
+
+        def forward(self, x):
+            return self.block(x).relu()
+
+    net = nn.Sequential(DoubleConvolution(3, 4), nn.MaxPool2d(2), DoubleConvolution(4, 8))
+
+    assert net(torch.rand(1, 3, 8, 10)).shape == (1, 8, 4, 5)
+    assert [name for name, _ in net.named_parameters()][:3] == [
+        "0.block.0.weight",
+        "0.block.0.bias",
+        "0.block.2.weight",
+    ]

@@ -1,0 +1,123 @@
+"""The linear layer, and the layers next to it.
+
+:class:`~torch.nn.Linear` is the plainest layer with parameters: a weight, a bias and a product.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N1-01")
+def test_linear_is_x_times_a_transposed_plus_b():
+    """:class:`~torch.nn.Linear` computes ``x @ weight.T + bias``."""
+    layer = nn.Linear(2, 3)
+    layer.weight.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    layer.bias.data = torch.tensor([0.5, 0.25, 0.125])
+
+    assert layer(torch.tensor([[10.0, 1.0]])).tolist() == [[12.5, 34.25, 56.125]]
+
+
+@pytest.mark.claim("N2-14")
+def test_linear_calls_its_parameters_weight_and_bias():
+    """The parameters of :class:`~torch.nn.Linear` are called ``weight`` and ``bias``, and of these shapes."""
+    layer = nn.Linear(2, 3)
+
+    assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 2)), ("bias", (3,))]
+    assert [hasattr(layer, name) for name in ("w", "b")] == [False, False]
+    assert (layer.in_features, layer.out_features) == (2, 3)
+
+
+@pytest.mark.claim("N2-35")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Linear(2, 3, False),
+        lambda: nn.Bilinear(2, 3, 4, False),
+        lambda: nn.Conv2d(2, 3, 2, bias=False),
+        lambda: nn.ConvTranspose1d(2, 3, 2, bias=False),
+    ],
+    ids=["linear", "bilinear", "convolution", "transposed convolution"],
+)
+def test_without_bias_the_bias_is_none(make):
+    """A layer built with ``bias=False`` has ``bias`` ``None``, registered under its name but never walked."""
+    layer = make()
+
+    assert (layer.bias, list(layer._parameters)) == (None, ["weight", "bias"])
+    assert ([name for name, _ in layer.named_parameters()], list(layer.state_dict())) == (
+        ["weight"],
+        ["weight"],
+    )
+    assert "bias=False" in repr(layer)
+
+
+def test_linear_without_bias_is_the_product_alone():
+    """:class:`~torch.nn.Linear` without bias maps zero to zero, and one input to one row of products."""
+    layer = nn.Linear(2, 3, bias=False)
+    layer.weight.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+
+    assert layer(torch.tensor([10.0, 1.0])).tolist() == [12.0, 34.0, 56.0]
+
+
+@pytest.mark.parametrize("leading", [(), (4,), (4, 5), (0, 5)], ids=["none", "batch", "two", "empty"])
+def test_linear_works_on_the_last_dimension(leading):
+    """:class:`~torch.nn.Linear` works on the last dimension; those before it stay."""
+    assert nn.Linear(2, 3)(torch.rand(*leading, 2)).shape == (*leading, 3)
+
+
+def test_linear_refuses_another_size():
+    """An input whose last dimension is not ``in_features`` ends in a ``RuntimeError`` naming both shapes."""
+    with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied .4x5 and 2x3"):
+        nn.Linear(2, 3)(torch.rand(4, 5))
+
+
+@pytest.mark.claim("N4-01")
+def test_a_small_network_and_its_result():
+    """A :class:`~torch.nn.Sequential` of linear layers maps a batch, and its result carries a ``grad_fn``."""
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+
+    result = net(torch.rand(2, 4))
+
+    assert (result.shape, result.requires_grad) == ((2, 1), True)
+    assert result.grad_fn.name() == "AddmmBackward0"
+
+
+def test_bilinear_takes_two_inputs():
+    """:class:`~torch.nn.Bilinear` computes ``x1 @ weight @ x2 + bias`` for each output."""
+    layer = nn.Bilinear(2, 3, 4)
+    x, y = torch.rand(5, 2), torch.rand(5, 3)
+
+    result = torch.einsum("bi,oij,bj->bo", x, layer.weight, y) + layer.bias
+
+    assert (layer.weight.shape, layer.bias.shape) == ((4, 2, 3), (4,))
+    assert torch.allclose(layer(x, y), result, atol=1e-6)
+
+
+@pytest.mark.since("2.8")
+def test_bilinear_needs_a_first_input():
+    """:class:`~torch.nn.Bilinear` refuses a first input without features with a ``ValueError``."""
+    with pytest.raises(ValueError, match=r"in1_features must be > 0, but got .in1_features=0."):
+        nn.Bilinear(0, 2, 3)
+
+
+@pytest.mark.before("2.8")
+@pytest.mark.observed
+def test_bilinear_divided_by_zero():
+    """:class:`~torch.nn.Bilinear` of a first input without features ends in a ``ZeroDivisionError``."""
+    with pytest.raises(ZeroDivisionError):
+        nn.Bilinear(0, 2, 3)
+
+
+def test_identity_takes_anything():
+    """:class:`~torch.nn.Identity` takes any arguments when built, and returns its input itself."""
+    layer, x = nn.Identity(54, "anything", bias=False), torch.rand(2)
+
+    assert (layer(x) is x, list(layer.parameters()), repr(layer)) == (True, [], "Identity()")
+
+
+def test_how_linear_layers_print():
+    """A linear layer prints its sizes and whether it has a bias."""
+    assert [repr(layer) for layer in (nn.Linear(2, 3), nn.Bilinear(2, 3, 4, bias=False))] == [
+        "Linear(in_features=2, out_features=3, bias=True)",
+        "Bilinear(in1_features=2, in2_features=3, out_features=4, bias=False)",
+    ]

@@ -1,0 +1,170 @@
+"""Losses: modules that turn a prediction and a target into one number.
+
+Nearly all of them have no parameters; what they hold are the reduction and, for some, weights in a buffer.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@pytest.mark.claim("N5-08")
+@pytest.mark.parametrize(
+    "loss",
+    [nn.MSELoss(), nn.L1Loss(), nn.CrossEntropyLoss(), nn.BCEWithLogitsLoss(), nn.CTCLoss(), nn.KLDivLoss()],
+)
+def test_a_loss_is_a_module(loss):
+    """A loss is a :class:`~torch.nn.Module` without parameters."""
+    assert isinstance(loss, nn.Module)
+    assert (list(loss.parameters()), list(loss.state_dict())) == ([], [])
+
+
+@pytest.mark.claim("N5-08")
+def test_a_loss_is_called_like_a_layer():
+    """A loss is built first, then called with prediction and target; its result can be differentiated."""
+    prediction = torch.tensor([1.0, 5.0], requires_grad=True)
+
+    loss = nn.MSELoss()(prediction, torch.tensor([2.0, 2.0]))
+    loss.backward()
+
+    assert (loss.shape, loss.item(), prediction.grad.tolist()) == ((), 5.0, [-1.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("reduction", "result"), [("mean", 2.0), ("sum", 4.0), ("none", [1.0, 3.0])], ids=["mean", "sum", "none"]
+)
+def test_reduction_says_what_becomes_of_the_values(reduction, result):
+    """``reduction`` says what becomes of the single losses: their mean, their sum, or all of them."""
+    loss = nn.L1Loss(reduction=reduction)
+
+    assert loss(torch.tensor([1.0, 5.0]), torch.tensor([2.0, 2.0])).tolist() == result
+
+
+def test_the_mean_is_the_default():
+    """A loss takes the mean unless told otherwise."""
+    losses = (
+        nn.L1Loss(),
+        nn.MSELoss(),
+        nn.NLLLoss(),
+        nn.BCELoss(),
+        nn.HuberLoss(),
+        nn.SmoothL1Loss(),
+        nn.KLDivLoss(),
+    )
+
+    assert [loss.reduction for loss in losses] == ["mean"] * 7
+
+
+def test_an_unknown_reduction_is_found_at_the_call():
+    """An unknown reduction is taken when the loss is built, and refused when it is called."""
+    loss = nn.MSELoss(reduction="average")
+
+    with pytest.raises(ValueError, match="average is not a valid value for reduction"):
+        loss(torch.rand(2), torch.rand(2))
+
+
+@pytest.mark.parametrize(
+    ("size_average", "reduce", "reduction"),
+    [
+        (True, True, "mean"),
+        (False, None, "sum"),
+        (None, False, "none"),
+        (False, True, "sum"),
+        (None, True, "mean"),
+    ],
+)
+def test_the_old_arguments_still_count(size_average, reduce, reduction):
+    """``size_average`` and ``reduce`` still choose the reduction, before ``reduction`` itself, and warn."""
+    with pytest.warns(UserWarning, match=f"please use reduction='{reduction}' instead"):
+        loss = nn.MSELoss(size_average, reduce, "none" if reduction != "none" else "sum")
+
+    assert loss.reduction == reduction
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        (nn.CrossEntropyLoss, "weight"),
+        (nn.NLLLoss, "weight"),
+        (nn.BCELoss, "weight"),
+        (nn.BCEWithLogitsLoss, "weight"),
+        (nn.BCEWithLogitsLoss, "pos_weight"),
+        (nn.MultiMarginLoss, "weight"),
+    ],
+)
+def test_weights_of_a_loss_are_a_buffer(loss, name):
+    """The weights given to a loss are a buffer: they move with the module and are saved, but not trained."""
+    made = loss(**{name: torch.tensor([1.0, 2.0])}).to(torch.float64)
+
+    assert [(key, value.dtype) for key, value in made.named_buffers()] == [(name, torch.float64)]
+    assert (list(made.state_dict()), list(made.parameters())) == ([name], [])
+
+
+def test_cross_entropy_takes_scores_and_classes():
+    """:class:`~torch.nn.CrossEntropyLoss` takes scores and class numbers: it is ``log_softmax`` and
+    ``NLLLoss``.
+    """
+    scores, classes = torch.randn(4, 3), torch.tensor([0, 2, 1, 2])
+
+    result = nn.CrossEntropyLoss()(scores, classes)
+
+    assert torch.allclose(result, nn.NLLLoss()(scores.log_softmax(1), classes))
+    assert torch.allclose(result, -scores.log_softmax(1)[range(4), classes].mean())
+
+
+def test_cross_entropy_ignores_a_class():
+    """:class:`~torch.nn.CrossEntropyLoss` leaves targets of ``ignore_index`` out of the mean; it is -100 by
+    default.
+    """
+    scores = torch.randn(4, 3)
+
+    default = nn.CrossEntropyLoss()(scores, torch.tensor([0, 2, -100, -100]))
+    given = nn.CrossEntropyLoss(ignore_index=1)(scores, torch.tensor([0, 2, 1, 1]))
+
+    assert torch.allclose(default, nn.CrossEntropyLoss()(scores[:2], torch.tensor([0, 2])))
+    assert torch.equal(default, given)
+
+
+def test_cross_entropy_hands_its_arguments_on():
+    """:class:`~torch.nn.CrossEntropyLoss` hands weight, reduction and label smoothing to its function."""
+    scores, classes, weight = torch.randn(4, 3), torch.tensor([0, 2, 1, 2]), torch.tensor([1.0, 2.0, 4.0])
+    loss = nn.CrossEntropyLoss(weight, reduction="sum", label_smoothing=0.25)
+
+    expected = F.cross_entropy(scores, classes, weight, reduction="sum", label_smoothing=0.25)
+
+    assert torch.equal(loss(scores, classes), expected)
+
+
+def test_bce_with_logits_takes_scores():
+    """:class:`~torch.nn.BCEWithLogitsLoss` takes scores where :class:`~torch.nn.BCELoss` takes
+    probabilities.
+    """
+    scores, target = torch.randn(5), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
+
+    assert torch.allclose(nn.BCEWithLogitsLoss()(scores, target), nn.BCELoss()(scores.sigmoid(), target))
+
+
+def test_mse_of_other_shapes_warns():
+    """A loss broadcasts a prediction and a target of other shapes, and warns that this is likely wrong."""
+    with pytest.warns(UserWarning, match="Using a target size .* that is different to the input size"):
+        loss = nn.MSELoss()(torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 2.0]))
+
+    assert loss.item() == 0.5
+
+
+def test_a_loss_may_be_part_of_a_model():
+    """A loss assigned to a module is a submodule like any other."""
+    net = nn.Module()
+    net.loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0]))
+
+    assert [name for name, _ in net.named_modules()] == ["", "loss"]
+    assert list(net.state_dict()) == ["loss.weight"]
+
+
+@pytest.mark.since("2.13")
+def test_a_loss_with_parameters():
+    """:class:`~torch.nn.LinearCrossEntropyLoss` holds a linear layer, and so has parameters."""
+    loss = nn.LinearCrossEntropyLoss(5, 3)
+
+    assert [(name, p.shape) for name, p in loss.named_parameters()] == [("linear.weight", (3, 5))]

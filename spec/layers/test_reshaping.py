@@ -1,0 +1,103 @@
+"""Layers that only reshape: ``Flatten`` and ``Unflatten``.
+
+With them a network need not be cut into pieces where its tensors change their number of dimensions.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.claim("N2-23")
+def test_flatten_is_a_layer():
+    """:class:`~torch.nn.Flatten` is a layer, so a network that reshapes is still one ``Sequential``."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 5, 2))
+
+    assert isinstance(net[1], nn.Module)
+    assert net(torch.rand(7, 3, 8, 7)).shape == (7, 2)
+
+
+@pytest.mark.claim("N2-23")
+def test_unflatten_is_the_way_back():
+    """:class:`~torch.nn.Unflatten` splits one dimension into several, as a layer."""
+    net = nn.Sequential(nn.Linear(2, 24), nn.Unflatten(1, (4, 3, 2)), nn.ConvTranspose2d(4, 1, 2))
+
+    assert net(torch.rand(7, 2)).shape == (7, 1, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shape"),
+    [((), (2, 60)), ((0,), (120,)), ((1, 2), (2, 12, 5)), ((0, -2), (24, 5)), ((2, 3), (2, 3, 20))],
+    ids=["default", "from the first", "inner", "to the last but one", "end"],
+)
+def test_flatten_keeps_the_batch(arguments, shape):
+    """:class:`~torch.nn.Flatten` keeps the first dimension by default; its arguments are the first and the
+    last.
+    """
+    assert nn.Flatten(*arguments)(torch.rand(2, 3, 4, 5)).shape == shape
+
+
+def test_flatten_keeps_the_values_in_order():
+    """:class:`~torch.nn.Flatten` returns a view where it can: the values stay where they are."""
+    x = torch.arange(12.0).view(2, 3, 2)
+
+    assert nn.Flatten()(x).tolist() == [[0.0, 1, 2, 3, 4, 5], [6.0, 7, 8, 9, 10, 11]]
+    assert nn.Flatten()(x).data_ptr() == x.data_ptr()
+
+
+def test_one_size_of_unflatten_may_be_left_open():
+    """One size given to :class:`~torch.nn.Unflatten` may be -1; a list serves as well as a tuple."""
+    shapes = [
+        nn.Unflatten(1, sizes)(torch.rand(2, 12)).shape for sizes in ((3, 4), [3, -1], torch.Size([3, 4]))
+    ]
+
+    assert shapes == [(2, 3, 4)] * 3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (12, "unflattened_size must be a tuple of ints, but found type int"),
+        ((3, "4"), "unflattened_size must be tuple of ints, but found element of type str at pos 1"),
+        ((3.0, 4), "unflattened_size must be tuple of ints, but found element of type float at pos 0"),
+    ],
+    ids=["number", "string", "float"],
+)
+def test_unflatten_needs_whole_sizes(sizes, message):
+    """:class:`~torch.nn.Unflatten` refuses sizes that are no tuple of integers when it is built."""
+    with pytest.raises(TypeError) as caught:
+        nn.Unflatten(1, sizes)
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.before("2.13")
+def test_unflatten_took_named_dimensions():
+    """:class:`~torch.nn.Unflatten` of a named dimension takes a tuple of names and sizes."""
+    layer = nn.Unflatten("features", (("c", 3), ("h", 4)))
+
+    assert layer(torch.rand(2, 12, names=("n", "features"))).names == ("n", "c", "h")
+
+
+def test_how_reshaping_layers_print():
+    """Reshaping layers print their arguments."""
+    assert [repr(layer) for layer in (nn.Flatten(), nn.Flatten(0, 1), nn.Unflatten(1, (2, 3)))] == [
+        "Flatten(start_dim=1, end_dim=-1)",
+        "Flatten(start_dim=0, end_dim=1)",
+        "Unflatten(dim=1, unflattened_size=(2, 3))",
+    ]
+
+
+@pytest.mark.claim("N2-24")
+def test_lenet_flattens_to_400_features():
+    """The convolutions of LeNet turn a 32x32 image into 16 maps of 5x5: 400 features for the classifier."""
+    features = nn.Sequential(
+        nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)
+    )
+    net = nn.Sequential(
+        features, nn.Flatten(), nn.Linear(16 * 5 * 5, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+    )
+
+    x = torch.rand(2, 1, 32, 32)
+    assert (features(x).shape, net[:2](x).shape, net(x).shape) == ((2, 16, 5, 5), (2, 400), (2, 10))
+    assert sum(p.numel() for p in net.parameters()) == 61_706

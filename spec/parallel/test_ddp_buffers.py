@@ -1,0 +1,116 @@
+"""Buffers under DistributedDataParallel.
+
+Buffers are not averaged: those of rank 0 are handed to all.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+
+@pytest.mark.needs("distributed")
+def test_buffers_start_equal_too(ranks):
+    """Wrapping gives every rank the buffers of rank 0 as well."""
+
+    def wrap(rank):
+        net = nn.Linear(2, 3)
+        net.register_buffer("mean", torch.tensor([rank + 5.0, rank + 7.0]))
+        return DDP(net).module.mean.tolist()
+
+    assert ranks(wrap) == [[5.0, 7.0], [5.0, 7.0]]
+
+
+@pytest.mark.needs("distributed")
+def test_buffers_follow_rank_0(ranks):
+    """Each forward begins by giving every rank the buffers of rank 0.
+
+    Statistics gathered on other ranks are lost.
+    """
+
+    def run(rank):
+        model = DDP(nn.BatchNorm1d(1, momentum=1.0))
+        batches = torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]])
+        model(batches)
+        local = model.module.running_mean.item()
+        model.eval()
+        model(batches)
+        return local, model.module.running_mean.item()
+
+    assert ranks(run) == [(1.0, 1.0), (11.0, 1.0)]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.filterwarnings("ignore")
+def test_buffers_may_stay_local(ranks):
+    """With ``broadcast_buffers=False`` every rank keeps what it gathered."""
+
+    def run(rank):
+        model = DDP(nn.BatchNorm1d(1, momentum=1.0), broadcast_buffers=False)
+        batches = torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]])
+        for _ in range(2):
+            model(batches)
+        return model.module.running_mean.item()
+
+    assert ranks(run) == [1.0, 11.0]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_local_buffers_start_local(ranks):
+    """With ``broadcast_buffers=False`` every rank starts with its own buffers (:pull:`100729`)."""
+
+    def wrap(rank):
+        net = nn.Linear(2, 3)
+        net.register_buffer("mean", torch.tensor([rank + 5.0]))
+        return DDP(net, broadcast_buffers=False).module.mean.item()
+
+    assert ranks(wrap) == [5.0, 6.0]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.1")
+@pytest.mark.observed
+def test_local_buffers_started_equal(ranks):
+    """With ``broadcast_buffers=False`` every rank still started with the buffers of rank 0."""
+
+    def wrap(rank):
+        net = nn.Linear(2, 3)
+        net.register_buffer("mean", torch.tensor([rank + 5.0]))
+        return DDP(net, broadcast_buffers=False).module.mean.item()
+
+    assert ranks(wrap) == [5.0, 5.0]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_forward_sync_buffers_is_about_forward(ranks):
+    """With ``forward_sync_buffers=False`` buffers start equal and then stay local (:pull:`178054`)."""
+
+    def run(rank):
+        net = nn.BatchNorm1d(1, momentum=1.0)
+        net.running_mean.fill_(rank + 5.0)
+        model = DDP(net, forward_sync_buffers=False)
+        start = net.running_mean.item()
+        for _ in range(2):
+            model(torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]]))
+        return start, net.running_mean.item()
+
+    assert ranks(run) == [(5.0, 1.0), (5.0, 11.0)]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_broadcast_buffers_is_deprecated(ranks):
+    """``broadcast_buffers`` warns that it is deprecated, and loses to ``forward_sync_buffers``."""
+
+    def wrap(rank):
+        with pytest.warns(
+            FutureWarning, match="`broadcast_buffers` is deprecated. Use `forward_sync_buffers`"
+        ):
+            old = DDP(nn.Linear(2, 3), broadcast_buffers=False)
+        with pytest.warns(FutureWarning, match="Both `broadcast_buffers` and `forward_sync_buffers` were"):
+            both = DDP(nn.Linear(2, 3), broadcast_buffers=False, forward_sync_buffers=True)
+        return old.forward_sync_buffers, both.forward_sync_buffers, DDP(nn.Linear(2, 3)).forward_sync_buffers
+
+    assert ranks(wrap) == [(False, True, True)] * 2
