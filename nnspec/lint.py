@@ -28,6 +28,7 @@ LONGEST_BODY = 25
 LONGEST_CHAPTER = 400
 LONGEST_MODULE = 400
 ALL_HELPERS = 150
+FIXTURES_OF_A_PART = 100
 
 _WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _VAGUE = re.compile(r"\bshould\b|\btests? (that|whether|if)\b|\bchecks? (that|whether|if)\b|\bverif", re.I)
@@ -209,7 +210,7 @@ def marks_are_known(project: Project) -> Iterator[str]:
 
 
 def bodies_fit_a_screen(project: Project) -> Iterator[str]:
-    """A body has at most 25 lines, a chapter 400, and all helpers together 150."""
+    """A body has at most 25 lines, a chapter 400, all helpers 150, the fixtures of a part 100."""
     helpers = 0
     for chapter in project.chapters:
         if chapter.lines > LONGEST_CHAPTER:
@@ -220,7 +221,8 @@ def bodies_fit_a_screen(project: Project) -> Iterator[str]:
                 yield f"{clause.place}: {clause.id}: {lines} lines, at most {LONGEST_BODY}; split it"
         helpers += _helper_lines(chapter.path)
     for path in sorted((project.root / "spec").rglob("conftest.py")):
-        helpers += _helper_lines(path)
+        if _helper_lines(path) > FIXTURES_OF_A_PART:
+            yield f"{path}: {_helper_lines(path)} lines of fixtures, at most {FIXTURES_OF_A_PART}"
     if helpers > ALL_HELPERS:
         yield f"spec: {helpers} lines of helpers, at most {ALL_HELPERS}; write them out or drop them"
 

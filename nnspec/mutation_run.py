@@ -30,6 +30,7 @@ from _pytest.runner import runtestprotocol
 from nnspec.chapter import read_spec
 from nnspec.mutation_child import CRASHED, TIMED_OUT, Piece, limit_next, results_of
 from nnspec.mutation_targets import Change
+from nnspec.record import tidy
 
 NOTICED = "noticed"
 SURVIVED = "survived"
@@ -273,7 +274,8 @@ def _failure(item: pytest.Item) -> str:
     """Run one clause; how it fails, or nothing."""
     for report in runtestprotocol(item, log=False, nextitem=None):
         if report.failed:
-            return (report.longreprtext.strip().splitlines() or ["failed"])[-1]
+            crash = getattr(report.longrepr, "reprcrash", None)
+            return tidy(crash.message if crash else report.longreprtext) or "failed"
     return ""
 
 

@@ -185,7 +185,7 @@ def test_tracing_names_the_scopes(hooked):
             self.inner = nn.Sequential(nn.ReLU(), nn.Tanh())
 
         def forward(self, x):
-            return self.inner(x).neg()
+            return self.inner(input=x).neg()
 
     net = Net()
     if hooked:

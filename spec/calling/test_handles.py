@@ -133,11 +133,23 @@ def test_a_handle_read_back_raises_the_next_number():
     handle.id = RemovableHandle.next_id + 5
     other = RemovableHandle.__new__(RemovableHandle)
     other.__setstate__(handle.__getstate__())
+
     assert (other.id, other.hooks_dict_ref() is hooks) == (handle.id, True)
     assert RemovableHandle.next_id == handle.id + 1
 
-    other.__setstate__((hooks, 3))
-    assert (other.id, RemovableHandle.next_id) == (3, handle.id + 1)
+
+@pytest.mark.observed
+@pytest.mark.parametrize("rest", [(), (None,)], ids=["without_extra", "with_none"])
+def test_a_handle_of_an_older_torch_is_read_back(rest):
+    """A handle pickled without extra stores removes its hook, and leaves the next number if higher."""
+    hooks = OrderedDict({3: "mine", 5: "other"})
+    next_id = RemovableHandle(hooks).id + 1
+    handle = RemovableHandle.__new__(RemovableHandle)
+    handle.__setstate__((hooks, 3, *rest))
+    handle.remove()
+
+    assert (handle.id, dict(hooks)) == (3, {5: "other"})
+    assert RemovableHandle.next_id == next_id
 
 
 @pytest.mark.observed

@@ -103,10 +103,10 @@ def test_without_needy_inputs_it_fires_at_the_outputs():
     calls = []
     net = nn.Linear(2, 3)
     net.weight.register_hook(lambda gradient: calls.append("weight"))
-    net.register_full_backward_hook(lambda *given: calls.append((given[1], given[2][0].tolist())))
+    net.register_full_backward_hook(lambda *given: calls.append((*given[:2], given[2][0].tolist())))
     net(torch.rand(1, 2)).sum().backward()
 
-    assert calls == [((None,), [[1.0, 1.0, 1.0]]), "weight"]
+    assert calls == [(net, (None,), [[1.0, 1.0, 1.0]]), "weight"]
 
 
 @pytest.mark.question("Q47")

@@ -35,7 +35,6 @@ def test_it_did_not_warn():
     assert caught == []
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_scripted_module_is_a_module():
     """:func:`~torch.jit.script` gives a :class:`~torch.jit.ScriptModule`, which is a module.
 
@@ -49,7 +48,6 @@ def test_a_scripted_module_is_a_module():
     assert scripted.original_name == "Linear"
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_names_and_results_are_the_same(device):
     """A scripted module has the same names and gives the same results."""
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(device).eval()
@@ -60,7 +58,6 @@ def test_names_and_results_are_the_same(device):
     torch.testing.assert_close(scripted(x), net(x))
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_parameters_are_shared():
     """A scripted module computes with the memory of the original's parameters."""
     layer = nn.Linear(2, 1, bias=False)
@@ -72,7 +69,6 @@ def test_parameters_are_shared():
     assert scripted(torch.tensor([10.0, 100.0])).tolist() == [320.0]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_the_mode_is_its_own():
     """A scripted module starts in the mode of the original and follows its own ``train`` and ``eval``."""
     layer = nn.Dropout().eval()
@@ -85,7 +81,6 @@ def test_the_mode_is_its_own():
     assert sorted(set(scripted(x).tolist())) == [0.0, 6.0]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_control_flow_is_kept():
     """Conditions on values are compiled, not decided once."""
 
@@ -101,7 +96,6 @@ def test_control_flow_is_kept():
     assert scripted(torch.tensor([-1.0, -2.0])).tolist() == [-3.0, -6.0]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_file_needs_no_source(tmp_path):
     """A saved scripted module is loaded without its class, by :func:`~torch.jit.load`."""
     layer = nn.Linear(2, 3)
@@ -114,7 +108,6 @@ def test_a_file_needs_no_source(tmp_path):
     assert list(loaded.state_dict()) == ["weight", "bias"]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_not_all_of_python_is_compiled():
     """What TorchScript does not know raises an error when the module is compiled."""
 
@@ -126,7 +119,6 @@ def test_not_all_of_python_is_compiled():
         torch.jit.script(Net())
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_scripted_module_takes_no_new_parameter():
     """A new parameter or submodule set on a scripted module raises ``RuntimeError``."""
     scripted = torch.jit.script(nn.Linear(2, 3))

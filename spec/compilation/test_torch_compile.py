@@ -42,7 +42,7 @@ def test_calls_go_to_the_backend():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_names_are_longer():
-    """The same parameters have names that start with ``_orig_mod.``"""
+    """The names of the same parameters start with ``_orig_mod`` and a dot."""
     layer = nn.Linear(2, 3)
 
     named = dict(torch.compile(layer, backend="eager").named_parameters())
@@ -189,7 +189,6 @@ def test_a_method_may_be_compiled():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.filterwarnings("ignore:.*global hooks")
 @pytest.mark.question("Q109")
 def test_a_global_hook_runs_once_more():
     """A global hook runs for the given module and once more for the one that wraps it."""

@@ -23,7 +23,6 @@ def test_it_warned_of_deprecation():
         torch.jit.trace(nn.ReLU(), torch.rand(2))
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_traced_module_has_the_same_names():
     """A traced module is a script module with the same names and results."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
@@ -36,7 +35,6 @@ def test_a_traced_module_has_the_same_names():
     torch.testing.assert_close(traced(x), net(x))
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_conditions_are_decided_once():
     """A condition on a value is decided by the example, with a ``TracerWarning``."""
 
@@ -50,7 +48,6 @@ def test_conditions_are_decided_once():
     assert traced(torch.tensor([-1.0, -2.0])).tolist() == [-2.0, -4.0]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_the_mode_is_decided_once():
     """What is computed is that of the mode at the time of tracing; ``train`` does not change it."""
     traced = torch.jit.trace(nn.Dropout().eval(), torch.rand(3))
@@ -62,7 +59,6 @@ def test_the_mode_is_decided_once():
     assert traced(x).tolist() == x.tolist()
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_what_hooks_compute_is_recorded():
     """What forward hooks compute with tensors becomes part of the recording."""
     layer = nn.ReLU()

@@ -110,11 +110,14 @@ def test_a_lambda_cannot_be_pickled(place):
 def test_a_local_class_cannot_be_pickled():
     """A module whose class is defined inside a function cannot be pickled: its name leads nowhere."""
 
-    class Net(nn.Module):
-        pass
+    def make():
+        class Net(nn.Module):
+            pass
+
+        return Net()
 
     with pytest.raises((AttributeError, pickle.PicklingError), match=r"<locals>\.Net"):
-        pickle.dumps(Net())
+        pickle.dumps(make())
 
 
 def test_a_weak_reference_cannot_be_pickled():

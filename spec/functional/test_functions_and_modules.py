@@ -105,7 +105,7 @@ def test_batch_norm_as_a_function_evaluates_by_default():
 
 
 @pytest.mark.claim("N3-01")
-def test_batch_norm_as_a_function_updates_what_it_is_given():
+def test_batch_norm_updates_what_it_is_given():
     """In training :func:`~torch.nn.functional.batch_norm` changes the given statistics in place."""
     mean, variance = torch.tensor([10.0]), torch.tensor([3.0])
 

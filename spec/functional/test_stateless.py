@@ -43,7 +43,6 @@ def test_the_newer_form_does_not_warn():
     assert caught == []
 
 
-@pytest.mark.filterwarnings("ignore:.*functional_call")
 def test_it_computes_with_the_given_tensors_for_one_call():
     """The older form, too, calls the module with the given tensors and restores it."""
     layer = nn.Linear(2, 1)
@@ -56,14 +55,12 @@ def test_it_computes_with_the_given_tensors_for_one_call():
     assert layer.weight is own
 
 
-@pytest.mark.filterwarnings("ignore:.*functional_call")
 def test_it_takes_one_dict_only():
     """The older form takes no tuple of dicts."""
     with pytest.raises(AttributeError, match="'tuple' object has no attribute"):
         stateless.functional_call(nn.Linear(2, 1), ({}, {}), torch.rand(2))
 
 
-@pytest.mark.filterwarnings("ignore:.*functional_call")
 def test_it_is_not_strict_unless_told():
     """The older form allows missing names unless ``strict=True``."""
     layer = nn.Linear(2, 1)
@@ -74,7 +71,6 @@ def test_it_is_not_strict_unless_told():
         stateless.functional_call(layer, {}, x, strict=True)
 
 
-@pytest.mark.filterwarnings("ignore:.*functional_call")
 def test_it_keeps_ties_unless_told():
     """The older form keeps tied tensors tied unless ``tie_weights=False``."""
 

@@ -41,7 +41,6 @@ def test_buffers_follow_rank_0(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.filterwarnings("ignore")
 def test_buffers_may_stay_local(ranks):
     """With ``broadcast_buffers=False`` every rank keeps what it gathered."""
 

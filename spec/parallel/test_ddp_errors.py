@@ -24,7 +24,7 @@ class Branches(nn.Module):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_wrapping_needs_a_process_group():
-    """Without a process group wrapping is a :class:`ValueError` that tells to make one."""
+    """Without a process group wrapping is a ``ValueError`` that tells to make one."""
     with pytest.raises(
         ValueError, match="Default process group has not been initialized, please make sure to call"
     ):

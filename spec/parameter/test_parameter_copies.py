@@ -70,7 +70,7 @@ def test_a_deep_copy_looks_into_the_memo():
     """A deep copy notes itself in the memo under the parameter's ``id``, and obeys what stands there."""
     weight, memo = nn.Parameter(torch.rand(2)), {}
 
-    twin = copy.deepcopy(weight, memo)
+    twin = weight.__deepcopy__(memo)
 
     assert memo[id(weight)] is twin
     assert weight.__deepcopy__({id(weight): "noted"}) == "noted"

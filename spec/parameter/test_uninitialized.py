@@ -36,11 +36,13 @@ def test_materialize_makes_a_tensor_of_a_buffer():
 def test_materialize_keeps_device_and_dtype(device):
     """``materialize`` keeps the device, dtype and ``requires_grad`` given before."""
     weight = UninitializedParameter(requires_grad=False, device=device, dtype=torch.float64)
+    mean = UninitializedBuffer(device="meta")
 
     weight.materialize((2, 3))
+    mean.materialize((4,))
 
     assert (weight.device.type, weight.dtype) == (torch.device(device).type, torch.float64)
-    assert weight.requires_grad is False
+    assert (weight.requires_grad, mean.device.type) == (False, "meta")
 
 
 def test_materialize_takes_another_device_and_dtype(device):
@@ -246,7 +248,8 @@ def test_it_may_be_asked_where_and_what_it_is():
 
     assert (mean.to("meta").device.type, mean.to(dtype=torch.float16).dtype) == ("meta", torch.float16)
     assert (mean.cpu().device.type, mean.get_device(), mean.is_floating_point()) == ("cpu", -1, True)
-    assert (hash(mean), mean.size(), mean.is_leaf) == (id(mean), (0,), True)
+    assert (hash(mean), mean.is_leaf) == (id(mean), True)
+    assert (mean.size(), UninitializedParameter().size()) == ((0,), (0,))
     assert mean.copy_(torch.rand(0)) is mean
 
 

@@ -30,7 +30,7 @@ def test_an_uninitialized_parameter_is_deep_copied_once():
     """Within one deep copy a shared uninitialised parameter is copied once; the memo decides."""
     weight, memo = UninitializedParameter(), {}
 
-    twin = copy.deepcopy(weight, memo)
+    twin = weight.__deepcopy__(memo)
 
     assert memo[id(weight)] is twin
     assert weight.__deepcopy__({id(weight): "noted"}) == "noted"

@@ -93,7 +93,6 @@ def test_overwriting_breaks_ties():
 
 
 @pytest.mark.question("Q77")
-@pytest.mark.filterwarnings("ignore:The .grad attribute")
 def test_overwriting_needs_leaves():
     """With overwriting a cast of a parameter that is no leaf is an ``AssertionError``."""
     layer = nn.Linear(2, 3).requires_grad_(False)

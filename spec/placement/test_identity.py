@@ -136,7 +136,6 @@ def test_a_move_to_meta_makes_new_parameters():
     assert (type(layer.weight), weight.device.type) == (nn.Parameter, "cpu")
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute")
 def test_a_tensor_that_is_no_leaf_can_be_cast():
     """A parameter that has become part of a graph can be cast: it is given new data."""
     layer = nn.Linear(2, 3).requires_grad_(False)
@@ -148,7 +147,6 @@ def test_a_tensor_that_is_no_leaf_can_be_cast():
 
 
 @pytest.mark.question("Q77")
-@pytest.mark.filterwarnings("ignore:The .grad attribute")
 def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
     """A parameter that has become part of a graph cannot be replaced: an ``AssertionError``.
 
@@ -166,7 +164,6 @@ def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
 
 
 @pytest.mark.question("Q77")
-@pytest.mark.filterwarnings("ignore:The .grad attribute")
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_the_leaf_error_says_so():

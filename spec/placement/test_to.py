@@ -227,8 +227,6 @@ def test_a_real_dtype_does_not_warn():
 
 
 @pytest.mark.question("Q73")
-@pytest.mark.filterwarnings("ignore:Complex modules")
-@pytest.mark.filterwarnings("ignore:Casting complex values to real")
 def test_a_complex_module_becomes_real():
     """With a real dtype :meth:`~torch.nn.Module.to` casts complex parameters to it: the rest is lost."""
     net = nn.Module()

@@ -84,7 +84,6 @@ def test_tensors_are_told_apart_by_module_and_name():
     assert values == [2.0, 5.0, 3.0, 6.0]
 
 
-@pytest.mark.filterwarnings("ignore:.*is deprecated")
 def test_tracing_within_is_an_error():
     """Tracing a parametrized module within the context raises ``RuntimeError``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
@@ -93,7 +92,6 @@ def test_tracing_within_is_an_error():
         torch.jit.trace(layer, torch.rand(2), check_trace=False)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_tracing_without_it_is_possible():
     """Outside the context a parametrized module can be traced."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
@@ -102,7 +100,6 @@ def test_tracing_without_it_is_possible():
     assert torch.equal(torch.jit.trace(layer, x)(x), layer(x))
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_scripting_is_an_error():
     """A parametrized module that is scripted raises an error when it is called."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())

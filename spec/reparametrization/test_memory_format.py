@@ -63,7 +63,7 @@ def test_the_weight_of_a_3d_convolution_is_converted(conv):
 
 
 @pytest.mark.since("2.3")
-def test_3d_convolutions_inside_are_converted():
+def test_volumetric_convolutions_inside_are_converted():
     """Convolutions of three dimensions are converted anywhere inside, those of two are not."""
     net = nn.Sequential(nn.Sequential(nn.Conv3d(2, 3, 4)), nn.Conv2d(2, 3, 4))
 
@@ -75,7 +75,7 @@ def test_3d_convolutions_inside_are_converted():
 
 @pytest.mark.since("2.3")
 @pytest.mark.observed
-def test_3d_strides_are_set_where_sizes_are_one():
+def test_volumetric_strides_are_set_where_sizes_are_one():
     """In three dimensions, too, the strides are those of the format where a size is one."""
     conv = nn.utils.convert_conv3d_weight_memory_format(nn.Conv3d(2, 3, 1), torch.channels_last_3d)
 

@@ -25,7 +25,7 @@ def test_the_weight_is_kept_under_another_name():
     assert [name for name, _ in layer.named_parameters()] == ["bias", "weight_orig"]
 
 
-def test_the_weight_is_not_divided_before_the_first_call():
+def test_nothing_is_divided_before_the_first_call():
     """Until the first call ``weight`` is a plain tensor with the value of the parameter."""
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0], [0.0, 3.0]]))
@@ -169,7 +169,6 @@ def test_a_parameter_of_none_is_an_error():
         spectral_norm(nn.Linear(2, 3, bias=False), "bias")
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_lazy_parameter_is_an_error():
     """A lazy parameter raises ``ValueError`` until it has its shape."""
     with pytest.raises(ValueError, match="`SpectralNorm` can't have uninitialized parameters"):
@@ -219,7 +218,7 @@ def test_after_removing_loading_asks_for_old_names():
 
 
 def test_nothing_to_remove_is_an_error():
-    """Removing from a parameter that is not normalized raises ``ValueError`` with name and module."""
+    """Removing spectral normalization that is not there raises ``ValueError`` with name and module."""
     layer = spectral_norm(nn.Linear(2, 2))
     layer.register_forward_pre_hook(lambda *_: None)
 

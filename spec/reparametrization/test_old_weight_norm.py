@@ -43,7 +43,6 @@ def test_it_did_not_warn():
     assert caught == []
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_two_parameters_take_the_place_of_one():
     """:func:`~torch.nn.utils.weight_norm` replaces ``weight`` by ``weight_g`` and ``weight_v``."""
     layer = nn.Linear(2, 2)
@@ -55,7 +54,6 @@ def test_two_parameters_take_the_place_of_one():
     assert layer.weight_v.tolist() == [[3.0, 4.0], [5.0, 12.0]]
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_the_weight_is_a_plain_tensor():
     """``weight`` stays as a plain tensor with the value it had."""
     layer = nn.Linear(2, 2)
@@ -67,7 +65,6 @@ def test_the_weight_is_a_plain_tensor():
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_the_weight_is_computed_before_each_forward():
     """A change of ``weight_g`` or ``weight_v`` shows in ``weight`` at the next call only."""
     layer = nn.Linear(2, 1)
@@ -81,7 +78,6 @@ def test_the_weight_is_computed_before_each_forward():
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[6.0, 8.0]]))
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_gradients_flow_to_both():
     """Gradients reach ``weight_g`` and ``weight_v``."""
     layer = weight_norm(nn.Linear(2, 1, bias=False))
@@ -94,7 +90,6 @@ def test_gradients_flow_to_both():
     ]
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 @pytest.mark.parametrize(
     ("dim", "norms"),
     [(0, [[5.0], [13.0]]), (1, [[34.0**0.5, 160.0**0.5]]), (None, 194.0**0.5)],
@@ -111,7 +106,6 @@ def test_dim_has_the_same_meaning(dim, norms):
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_several_parameters_may_be_normalized():
     """Two parameters of a module may be normalized, each under its name."""
     layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), name="bias")
@@ -119,7 +113,6 @@ def test_several_parameters_may_be_normalized():
     assert list(layer._parameters) == ["weight_g", "weight_v", "bias_g", "bias_v"]
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_twice_is_an_error():
     """Normalizing a parameter twice raises ``RuntimeError`` with its name."""
     layer = weight_norm(nn.Linear(2, 1))
@@ -130,14 +123,12 @@ def test_twice_is_an_error():
         weight_norm(layer)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_lazy_parameter_is_an_error():
     """A parameter without a shape raises ``ValueError``."""
     with pytest.raises(ValueError, match="`WeightNorm` can't have uninitialized parameters"):
         weight_norm(nn.LazyLinear(2))
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_removing_leaves_the_weight():
     """:func:`~torch.nn.utils.remove_weight_norm` leaves one parameter, computed anew, and no hook."""
     layer = weight_norm(nn.Linear(2, 1))
@@ -151,7 +142,6 @@ def test_removing_leaves_the_weight():
     torch.testing.assert_close(layer.weight, nn.Parameter(torch.tensor([[6.0, 8.0]])))
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_removing_one_name_leaves_the_other():
     """Only the normalization of the given name is removed."""
     layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), "bias")
@@ -162,10 +152,9 @@ def test_removing_one_name_leaves_the_other():
     assert [hook.name for hook in layer._forward_pre_hooks.values()] == ["weight"]
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 @pytest.mark.parametrize("layer", [nn.Linear(2, 1), "normalized"], ids=["plain", "another name"])
 def test_nothing_to_remove_is_an_error(layer):
-    """Removing from a parameter that is not normalized raises ``ValueError`` with name and module."""
+    """Removing weight normalization that is not there raises ``ValueError`` with name and module."""
     layer = weight_norm(nn.Linear(2, 1)) if layer == "normalized" else layer
     layer.register_forward_pre_hook(lambda *_: None)
 
@@ -173,7 +162,6 @@ def test_nothing_to_remove_is_an_error(layer):
         remove_weight_norm(layer, "bias")
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 @pytest.mark.question("Q89")
 def test_an_lstm_computes_with_the_normalized_weight():
     """An :class:`~torch.nn.LSTM` takes up its normalized weight at each call."""

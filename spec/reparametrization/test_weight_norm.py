@@ -96,7 +96,6 @@ def test_removing_leaves_one_parameter():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.filterwarnings("ignore:.*weight_norm")
 def test_it_loads_the_state_of_the_old_form():
     """A state dict of :func:`torch.nn.utils.weight_norm` loads into the parametrization.
 

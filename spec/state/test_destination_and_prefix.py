@@ -112,7 +112,6 @@ def test_keywords_give_no_warning():
     assert caught == []
 
 
-@pytest.mark.filterwarnings("ignore:Positional args are being deprecated")
 @pytest.mark.parametrize(
     ("more", "keys", "kept"),
     [
@@ -134,7 +133,6 @@ def test_positional_order(more, keys, kept):
     assert (destination[keys[0]] is layer.weight) is kept
 
 
-@pytest.mark.filterwarnings("ignore:Positional args are being deprecated")
 @pytest.mark.observed
 def test_keywords_win_over_positions():
     """Where an argument is given both by position and by keyword, the keyword wins."""

@@ -181,8 +181,11 @@ def test_a_whole_module_may_be_saved():
 def test_a_module_of_a_local_class_cannot_be_saved():
     """A module whose class cannot be imported, such as a local one, cannot be saved whole."""
 
-    class Net(nn.Linear):
-        pass
+    def make():
+        class Net(nn.Linear):
+            pass
+
+        return Net(2, 3)
 
     with pytest.raises((AttributeError, pickle.PicklingError), match=r"<locals>\.Net"):
-        torch.save(Net(2, 3), io.BytesIO())
+        torch.save(make(), io.BytesIO())

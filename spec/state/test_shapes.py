@@ -100,7 +100,6 @@ def test_a_scalar_takes_the_first_element():
     assert net.scale.item() == 7.0
 
 
-@pytest.mark.filterwarnings("ignore:Lazy modules")
 def test_a_lazy_module_takes_the_shape():
     """A lazy module that was not run yet takes the shapes of the state dict."""
     layer = nn.LazyLinear(3)
@@ -112,7 +111,6 @@ def test_a_lazy_module_takes_the_shape():
     assert torch.equal(layer.weight, state["weight"])
 
 
-@pytest.mark.filterwarnings("ignore:Lazy modules")
 def test_a_lazy_state_does_not_load_into_a_built_layer():
     """The state dict of a lazy module that was not run does not load into a layer with shapes."""
     state = nn.LazyLinear(3).state_dict()
@@ -121,7 +119,6 @@ def test_a_lazy_state_does_not_load_into_a_built_layer():
         nn.Linear(2, 3).load_state_dict(state)
 
 
-@pytest.mark.filterwarnings("ignore:Lazy modules")
 def test_a_lazy_state_loads_into_a_lazy_module():
     """The state dict of a lazy module that was not run loads into another, which stays lazy."""
     layer = nn.LazyLinear(3)

@@ -66,7 +66,6 @@ def test_a_pre_hook_can_be_removed():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.filterwarnings("ignore:Lazy modules")
 def test_pre_hooks_run_where_saving_is_overridden():
     """Pre-hooks run for every module, also for one that overrides ``_save_to_state_dict``.
 
@@ -82,7 +81,6 @@ def test_pre_hooks_run_where_saving_is_overridden():
 
 
 @pytest.mark.before("2.1")
-@pytest.mark.filterwarnings("ignore:Lazy modules")
 def test_pre_hooks_of_lazy_modules_do_not_run():
     """Pre-hooks of a lazy module are not run, as it overrides ``_save_to_state_dict``."""
     calls = []

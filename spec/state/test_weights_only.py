@@ -30,7 +30,6 @@ def test_a_whole_module_is_refused_by_default():
 
 
 @pytest.mark.before("2.6")
-@pytest.mark.filterwarnings("ignore:You are using `torch.load`")
 def test_a_whole_module_is_loaded_by_default():
     """Without ``weights_only`` a file that holds a whole module is loaded."""
     file = io.BytesIO()
