@@ -10,7 +10,7 @@ author = "the nnspec authors"
 copyright = "2026, the nnspec authors"
 
 extensions = ["sphinx.ext.extlinks", "sphinx_copybutton", "sphinx_design", "nnspec.site"]
-exclude_patterns = ["_build", "records"]
+exclude_patterns = ["_build", "_generated", "records"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"^(?!torch).*")]
 
@@ -25,11 +25,25 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_show_search_summary = False  # a page opened from a file may not read another
+html_use_index = False
+html_domain_indices = False
+html_sidebars = {page: [] for page in ("index", "run", "releases", "api", "claims", "questions")} | {
+    page: [] for page in ("benchmarks", "strength", "contract")
+}
 html_theme_options = {
-    "navigation_with_keys": False,
-    "show_prev_next": True,
-    "navbar_end": ["theme-switcher"],
-    "footer_start": ["copyright"],
+    "collapse_navigation": True,
     "footer_end": [],
+    "footer_start": ["copyright"],
+    "header_links_before_dropdown": 10,
+    "logo": {"text": "nn.Module"},
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "navigation_depth": 2,
+    "navigation_with_keys": False,
+    "pygments_dark_style": "a11y-dark",
+    "pygments_light_style": "a11y-high-contrast-light",
     "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": True,
+    "show_toc_level": 1,
 }

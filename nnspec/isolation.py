@@ -59,11 +59,12 @@ def _set_global_hooks(stores: dict[str, dict[int, Any]]) -> None:
 
 
 def _module_attributes() -> dict[str, Any]:
-    return dict(vars(torch.nn.Module))
+    """What nn.Module defines, without the names of slots that Python's own copying caches on a class."""
+    return {name: value for name, value in vars(torch.nn.Module).items() if name != "__slotnames__"}
 
 
 def _set_module_attributes(attributes: dict[str, Any]) -> None:
-    for name in vars(torch.nn.Module).keys() - attributes.keys():
+    for name in _module_attributes().keys() - attributes.keys():
         delattr(torch.nn.Module, name)
     for name, value in attributes.items():
         if vars(torch.nn.Module).get(name) is not value:

@@ -5,7 +5,8 @@ an installed file, and clauses run until one of them fails. A change with which 
 either it makes no difference, or the specification does not say what it should.
 
 Left out, and counted as not tried, is what runs once when torch is imported: the bodies of modules and
-classes outside their functions.
+classes outside their functions. Clauses that need torch.distributed are not asked: they run in processes
+of their own.
 """
 
 from __future__ import annotations

@@ -187,6 +187,7 @@ class Measurement:
 
     def _try_all(self, items: list[pytest.Item]) -> None:
         torch.set_num_threads(1)
+        items = [item for item in items if not _is_elsewhere(item)]
         slow_parts = set(SLOW_PARTS) - {change.file.partition("/")[0] for change in self.changes}
         slow = [item for item in items if item.path.parent.name in slow_parts]
         ordinary = [item for item in items if item.path.parent.name not in slow_parts]
@@ -243,6 +244,11 @@ class Measurement:
     def _decide(self, change: Change, verdict: str) -> None:
         self.verdicts[change.id] = verdict
         self.advance(change, verdict)
+
+
+def _is_elsewhere(item: pytest.Item) -> bool:
+    """Whether torch runs in processes of their own, whose lines nobody follows."""
+    return any("distributed" in mark.args for mark in item.iter_markers("needs"))
 
 
 def _named_functions(items: Iterable[pytest.Item], spec: Path) -> dict[str, frozenset[str]]:

@@ -112,7 +112,8 @@ def test_malformed_marks_are_refused(write, mark, message):
 def test_bounds_that_exclude_everything_are_refused(write):
     clause = only(
         write,
-        '@pytest.mark.since("2.5")\n@pytest.mark.before("2.5")\ndef test_a():\n    """It is."""\n    assert 1',
+        '@pytest.mark.since("2.5")\n@pytest.mark.before("2.5")\n'
+        'def test_a():\n    """It is."""\n    assert 1',
     )
 
     with pytest.raises(ClauseError, match=r"since 2.5, before 2.5\) exclude every supported release"):
@@ -135,7 +136,7 @@ def test_marks_with_keywords_are_refused(write):
 
 
 def test_other_decorators_are_refused(write):
-    with pytest.raises(ClauseError, match="decorated with pytest.mark only"):
+    with pytest.raises(ClauseError, match=r"decorated with pytest\.mark only"):
         read(write, '@torch.no_grad()\ndef test_a():\n    """It is."""\n    assert 1')
 
 

@@ -356,6 +356,12 @@ def test_keep_going():
     assert sums.keep_going(False) == "going"
 
 
+@pytest.mark.needs("distributed")
+def test_never_called():
+    '''Such a clause is left out: its torch runs elsewhere.'''
+    assert sums.never_called(2) == -2
+
+
 def test_refuse():
     '''It refuses.'''
     with pytest.raises(ValueError):

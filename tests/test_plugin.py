@@ -172,7 +172,11 @@ def test_an_unknown_device_lists_those_there_are(run):
 
 def test_the_device_fixture_runs_on_each_device(run, monkeypatch):
     monkeypatch.setattr("nnspec.device.present", lambda: ("cpu", "meta"))
-    source = 'def test_a(device):\n    """It is there."""\n    assert torch.ones(2, device=device).device.type == device'
+    source = '''
+    def test_a(device):
+        """It is there."""
+        assert torch.ones(2, device=device).device.type == device
+    '''
 
     run(source).assert_outcomes(passed=2)
     run(source, "--device", "meta").assert_outcomes(passed=1)

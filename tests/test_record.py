@@ -93,7 +93,7 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage, message):
 def test_the_record_of_another_release_under_this_name_is_refused(tmp_path):
     path = record.write(Record(RUN, ROWS), tmp_path)
 
-    with pytest.raises(RecordError, match="holds a run of 2.4.1-cpu; name it"):
+    with pytest.raises(RecordError, match=r"holds a run of 2\.4\.1-cpu; name it"):
         record.read(path.rename(tmp_path / "2.6.0-cpu.json"))
 
 

@@ -9,9 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nnspec.site import chapters, names, tables
+from nnspec.site import chapters, front, matrix, measured, names, tables, upgrade
 from nnspec.site.book import Book, read_book
 from nnspec.site.domain import AnchorClauses, ClauseDomain
+
+WRITERS = (
+    front.pages,
+    chapters.pages,
+    upgrade.pages,
+    matrix.pages,
+    names.pages,
+    tables.pages,
+    measured.pages,
+)
+
+#: Scripts of single pages.
+SCRIPTS = {"releases": ("spec-data.js", "releases.js"), "upgrade/index": ("spec-data.js", "upgrade.js")}
 
 #: Where nothing but generated files lie, below the source folder.
 GENERATED = ("_generated", "spec", "upgrade")
@@ -22,19 +35,26 @@ def setup(app: Any) -> dict[str, object]:
     app.add_domain(ClauseDomain)
     app.add_transform(AnchorClauses)
     app.connect("builder-inited", _write_pages)
+    app.connect("html-page-context", _add_scripts)
     return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def pages(book: Book) -> dict[str, str]:
     """All generated files: path below the source folder to text."""
     written: dict[str, str] = {}
-    for write in (chapters.pages, tables.pages, names.pages):
+    for write in WRITERS:
         written.update(write(book))
     return written
 
 
 def _write_pages(app: Any) -> None:
     write(Path(app.srcdir))
+    app.config.html_static_path.append("_generated/static")
+
+
+def _add_scripts(app: Any, page: str, template: str, context: object, doctree: object) -> None:
+    for script in SCRIPTS.get(page, ()):
+        app.add_js_file(script)
 
 
 def write(source: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from nnspec import ledger, record
 from nnspec.chapter import Chapter, read_spec
@@ -58,6 +59,8 @@ class Book:
         records: oldest torch first.
         claims, questions: the tables.
         changes: release to what its makers changed, from ``docs/changes.toml``.
+        survivors: why a change to torch.nn stays unnoticed, from ``docs/survivors.toml``.
+        docs: the folder of the site's sources.
     """
 
     parts: tuple[Part, ...]
@@ -65,6 +68,12 @@ class Book:
     claims: tuple[ledger.Claim, ...]
     questions: tuple[ledger.Question, ...]
     changes: Mapping[str, tuple[Change, ...]]
+    survivors: Mapping[str, Mapping[str, Any]]
+    docs: Path
+
+    @property
+    def records_folder(self) -> Path:
+        return self.docs / "records"
 
     @cached_property
     def clauses(self) -> Mapping[str, Clause]:
@@ -145,6 +154,8 @@ def read_book(root: Path) -> Book:
         claims=tuple(ledger.read_claims(docs / "claims.toml")),
         questions=tuple(ledger.read_questions(docs / "questions.toml")),
         changes=read_changes(docs / "changes.toml"),
+        survivors=ledger.read_table(docs / "survivors.toml"),
+        docs=docs,
     )
 
 

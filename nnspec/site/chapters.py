@@ -62,10 +62,7 @@ def _contents(book: Book) -> str:
 
 def _part(part: Part) -> str:
     entries = "\n".join(f"   {chapter.name}" for chapter in part.chapters)
-    rows = [
-        (f":doc:`{chapter.name}`", str(len(chapter.clauses)))
-        for chapter in part.chapters
-    ]
+    rows = [(f":doc:`{chapter.name}`", str(len(chapter.clauses))) for chapter in part.chapters]
     return "\n".join(
         [
             f".. _part-{part.name}:\n",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from sphinx.domains import Domain, ObjType
@@ -15,8 +15,8 @@ class ClauseDomain(Domain):
 
     name = "clause"
     label = "Clause"
-    object_types = {"clause": ObjType("clause")}  # noqa: RUF012
-    initial_data: dict[str, Any] = {"clauses": {}}  # noqa: RUF012
+    object_types: ClassVar[dict[str, ObjType]] = {"clause": ObjType("clause")}
+    initial_data: ClassVar[dict[str, Any]] = {"clauses": {}}
     data_version = 1
 
     @property

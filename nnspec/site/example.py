@@ -88,7 +88,7 @@ def _cases(source: str, chapter: Chapter) -> Cases:
     rows = tuple(_row(text, element, len(names)) for text, element in found)
     by_name = isinstance(values, ast.Name) and not any("pytest.param" in ast.unparse(e) for _, e in found)
     if not found or by_name or any(len(row) != len(names) for row in rows):
-        first = (f"{', '.join(names)} = {_first_of(values, written)}",)
+        first: tuple[str, ...] = (f"{', '.join(names)} = {_first_of(values, written)}",)
     else:
         first = tuple(f"{name} = {value}" for name, value in zip(names, rows[0], strict=True))
     complete = all(len(row) == len(names) for row in rows)

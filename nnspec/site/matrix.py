@@ -132,7 +132,9 @@ def _data(book: Book) -> str:
     rows = []
     for name in names:
         clause = book.clauses.get(name)
-        runs = "".join(letters[one.rows[name].outcome if name in one.rows else NOT_RUN] for one in book.records)
+        runs = "".join(
+            letters[one.rows[name].outcome if name in one.rows else NOT_RUN] for one in book.records
+        )
         by_release = "".join(letters[book.outcome(clause, one)] if clause else "." for one in RELEASES)
         links = list(compare.threads(clause)) if clause else []
         rows.append([name, clause.plain if clause else "", by_release, runs, *([links] if links else [])])

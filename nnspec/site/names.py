@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from itertools import groupby
 
 from nnspec import api
 from nnspec.clause import API_ROLES, Clause, references_in
@@ -30,12 +31,23 @@ def _index(book: Book) -> str:
     pieces = [
         rst.heading("API index", "="),
         "Every public name with the clauses that speak of it.\n",
-        *(_entry(name, spoken[name]) for name in sorted(spoken, key=str.lower)),
     ]
+    names = sorted(spoken, key=lambda name: (_owner(name).lower(), name.lower()))
+    for owner, group in groupby(names, key=_owner):
+        pieces.append(rst.heading(owner, "-"))
+        pieces += [_entry(name, spoken[name]) for name in group]
     if silent:
         pieces += [rst.heading("Names that no clause speaks of", "-")]
         pieces += ["\n".join(f"* ``{name}``" for name in silent)]
     return "\n".join(pieces) + "\n"
+
+
+def _owner(name: str) -> str:
+    """The class or module that a name belongs to; a class belongs to itself."""
+    found = api.find(name)
+    if inspect.isclass(found) or inspect.ismodule(found):
+        return name
+    return name.rpartition(".")[0]
 
 
 def _openings(book: Book) -> Iterator[str]:

@@ -25,7 +25,7 @@ def test_a_call_runs_compiled_code(device):
     The graph is made at the first call, and used again.
     """
     graphs = []
-    layer = nn.Linear(2, 3, device=device)
+    layer = Double(2, 3, device=device)
     x = torch.rand(4, 2, device=device)
     expected = layer(x)
 
@@ -162,7 +162,7 @@ def test_hooks_run_once():
     assert calls == ["pre", "post"]
 
 
-@pytest.mark.since("2.1")
+@pytest.mark.since("2.4")
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
 def test_a_global_hook_runs_once():
@@ -180,6 +180,28 @@ def test_a_global_hook_runs_once():
         handle.remove()
 
     assert calls == ["Double"]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.4")
+@pytest.mark.needs("compile")
+@pytest.mark.question("Q109")
+@pytest.mark.observed
+def test_a_global_hook_ran_for_the_graph_too():
+    """A global hook runs for the graph and its wrapper as well, even if compiled in place."""
+    calls = []
+    layer = Double(2, 3)
+    layer.compile(backend="eager")
+
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda module, *_: calls.append(type(module).__name__)
+    )
+    try:
+        layer(torch.rand(2))
+    finally:
+        handle.remove()
+
+    assert calls == ["GraphModule", "OptimizedModule", "Double"]
 
 
 @pytest.mark.since("2.1")

@@ -166,11 +166,13 @@ def test_a_loading_hook_is_given_the_copy():
     """A hook on loading that is given its module is given the copy after a deep copy."""
     calls = []
     net = nn.Linear(2, 3)
-    net._register_load_state_dict_pre_hook(lambda module, *args: calls.append(module), with_module=True)
+    net._register_load_state_dict_pre_hook(
+        lambda module, state_dict, *args: calls.append((module, list(state_dict))), with_module=True
+    )
     copied = copy.deepcopy(net)
     copied.load_state_dict(net.state_dict())
 
-    assert calls == [copied]
+    assert calls == [(copied, ["weight", "bias"])]
 
 
 @pytest.mark.observed
@@ -183,6 +185,23 @@ def test_a_loading_hook_without_its_module():
     copied.load_state_dict(net.state_dict())
 
     assert calls == [""]
+
+
+@pytest.mark.observed
+def test_a_loading_hook_keeps_its_name():
+    """A hook on loading goes under the name of its function and passes on all arguments."""
+    net = nn.Linear(2, 3)
+
+    def note(*args, **kwargs):
+        return args, kwargs
+
+    net._register_load_state_dict_pre_hook(note)
+    net._register_load_state_dict_pre_hook(note, with_module=True)
+    alone, with_module = net._load_state_dict_pre_hooks.values()
+
+    assert (alone.__name__, with_module.__name__) == ("note", "note")
+    assert alone(2, key=3) == ((2,), {"key": 3})
+    assert with_module(2, key=3) == ((net, 2), {"key": 3})
 
 
 @pytest.mark.observed

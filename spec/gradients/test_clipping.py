@@ -178,6 +178,32 @@ def test_foreach_needs_a_device_that_has_it(clip):
         clip([parameter], 3.5, foreach=True)
 
 
+@pytest.mark.observed
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
+@pytest.mark.parametrize(
+    ("clip", "names"),
+    [
+        (clip_grad_norm_, ["_foreach_norm", "_foreach_mul_"]),
+        (clip_grad_value_, ["_foreach_clamp_min_", "_foreach_clamp_max_"]),
+    ],
+    ids=["norm", "value"],
+)
+def test_gradients_are_clipped_together(clip, names, foreach):
+    """Gradients are clipped by functions for many tensors at once, unless ``foreach=False``."""
+    (parameter,) = with_grads([3.0, 4.0])
+    called = []
+
+    class Record(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            called.append(function.__name__)
+            return function(*args, **(kwargs or {}))
+
+    with Record():
+        clip([parameter], 2.5, foreach=foreach)
+
+    assert [name for name in called if name.startswith("_foreach")] == ([] if foreach is False else names)
+
+
 @pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
 def test_by_default_any_device_will_do(foreach):
     """Without ``foreach=True`` gradients are clipped one by one where a device has nothing else."""
@@ -275,3 +301,14 @@ def test_the_old_name_does_the_same():
 
     assert norm.item() == 11.0
     assert torch.allclose(torch.cat([first.grad, second.grad]), torch.tensor([1.0, 1.5, -3.0]))
+
+
+def test_the_old_name_has_the_same_defaults():
+    """:func:`~torch.nn.utils.clip_grad_norm` has order 2 and accepts what is not finite by default."""
+    (parameter,) = with_grads([3.0, 4.0])
+    (nan,) = with_grads([math.nan])
+    with pytest.warns(Warning, match="deprecated"):
+        norms = [clip_grad_norm(parameter, 2.5).item(), clip_grad_norm(nan, 2.5).item()]
+
+    assert norms[0] == 5.0
+    assert math.isnan(norms[1])

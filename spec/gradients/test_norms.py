@@ -78,7 +78,7 @@ def test_gradients_are_scaled_by_the_norm_given(foreach):
     first, second = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
     first.grad, second.grad = torch.tensor([2.0, 3.0]), torch.tensor([-6.0])
     gradient = first.grad
-    result = nn.utils.clip_grads_with_norm_([first, second], 5, torch.tensor(20.0), foreach)
+    result = nn.utils.clip_grads_with_norm_([first, second], "5", torch.tensor(20.0), foreach)
 
     assert (result, first.grad is gradient) == (None, True)
     assert torch.allclose(torch.cat([first.grad, second.grad]), torch.tensor([0.5, 0.75, -1.5]))
@@ -114,3 +114,33 @@ def test_scaling_on_a_device_without_foreach():
 
     with pytest.raises(RuntimeError, match=r"^foreach=True was passed, but .* on meta tensors$"):
         nn.utils.clip_grads_with_norm_([parameter], 5.0, torch.tensor(10.0), foreach=True)
+
+
+@pytest.mark.since("2.6")
+@pytest.mark.observed
+@pytest.mark.parametrize(
+    ("foreach", "kind", "names"),
+    [
+        (None, torch.Tensor, ["_foreach_norm", "_foreach_mul_"]),
+        (True, nn.Parameter, ["_foreach_norm", "_foreach_mul_"]),
+        (False, torch.Tensor, []),
+        (None, nn.Parameter, []),
+    ],
+    ids=["default", "foreach", "one_by_one", "subclass"],
+)
+def test_plain_tensors_are_taken_together(foreach, kind, names):
+    """Plain tensors, or any with ``foreach=True``, are taken by functions for many tensors at once."""
+    parameter = nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.Tensor.as_subclass(torch.tensor([3.0, 4.0]), kind)
+    called = []
+
+    class Record(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            called.append(function.__name__)
+            return function(*args, **(kwargs or {}))
+
+    with Record():
+        norm = nn.utils.get_total_norm([parameter.grad], foreach=foreach)
+        nn.utils.clip_grads_with_norm_([parameter], 2.5, norm, foreach=foreach)
+
+    assert [name for name in called if name.startswith("_foreach")] == names

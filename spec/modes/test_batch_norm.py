@@ -207,6 +207,27 @@ def test_without_a_bias():
     assert torch.equal(layer(x), nn.BatchNorm1d(2)(x))
 
 
+@pytest.mark.before("2.12")
+@pytest.mark.observed
+def test_a_layer_prints_five_arguments():
+    """A layer prints features, ``eps``, ``momentum``, ``affine`` and ``track_running_stats``."""
+    shown = repr(nn.BatchNorm1d(2, 0.5, 0.25, False, False))
+
+    assert shown == "BatchNorm1d(2, eps=0.5, momentum=0.25, affine=False, track_running_stats=False)"
+
+
+@pytest.mark.since("2.12")
+@pytest.mark.observed
+def test_a_layer_prints_its_bias_too():
+    """A layer prints whether it has a bias, between ``affine`` and ``track_running_stats``."""
+    shown = [repr(nn.BatchNorm1d(2, 0.5, 0.25, affine, False)) for affine in (True, False)]
+
+    assert shown == [
+        "BatchNorm1d(2, eps=0.5, momentum=0.25, affine=True, bias=True, track_running_stats=False)",
+        "BatchNorm1d(2, eps=0.5, momentum=0.25, affine=False, bias=False, track_running_stats=False)",
+    ]
+
+
 def test_no_grad_does_not_stop_the_updates():
     """Running statistics are updated under :class:`~torch.no_grad` too, and with all parameters frozen.
 

@@ -41,6 +41,23 @@ def test_buffers_follow_rank_0(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.observed
+def test_after_no_grad_buffers_stay_local(ranks):
+    """The forward that follows one under :class:`~torch.no_grad` does not hand out buffers."""
+
+    def run(rank):
+        model = DDP(nn.BatchNorm1d(1, momentum=1.0))
+        batch = torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]])
+        with torch.no_grad():
+            model(batch)
+        model.eval()
+        model(batch)
+        return model.module.running_mean.item()
+
+    assert ranks(run) == [1.0, 11.0]
+
+
+@pytest.mark.needs("distributed")
 def test_buffers_may_stay_local(ranks):
     """With ``broadcast_buffers=False`` every rank keeps what it gathered."""
 

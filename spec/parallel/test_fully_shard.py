@@ -162,10 +162,12 @@ def test_the_root_stays_whole_after_forward(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.7")
-@pytest.mark.parametrize("reshard", [True, False])
-def test_reshard_after_forward_decides(ranks, reshard):
-    """``reshard_after_forward`` says whether a module is cut again after its forward."""
+@pytest.mark.since("2.8")
+def test_reshard_after_forward_decides(ranks):
+    """``reshard_after_forward`` says whether a module is cut again after its forward.
+
+    Before, the outermost module was not, whatever was said.
+    """
 
     def call(rank, reshard):
         from torch.distributed.fsdp import fully_shard
@@ -176,7 +178,8 @@ def test_reshard_after_forward_decides(ranks, reshard):
         net(torch.rand(4, 2)).sum().backward()
         return after_forward, hasattr(net.weight, "to_local")
 
-    assert ranks(call, reshard) == [(reshard, True)] * 2
+    assert ranks(call, True) == [(True, True)] * 2
+    assert ranks(call, False) == [(False, True)] * 2
 
 
 @pytest.mark.needs("distributed")

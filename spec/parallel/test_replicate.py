@@ -136,6 +136,7 @@ def test_entries_of_none_are_copied():
         assert replica._parameters == {"weight": None}
         assert replica._buffers == {"mean": None}
         assert replica._modules == {"inner": None}
+        assert replica._former_parameters == {}
 
 
 @pytest.mark.observed

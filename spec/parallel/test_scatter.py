@@ -22,7 +22,7 @@ def test_other_objects_go_to_every_device():
 
 
 @pytest.mark.parametrize(
-    "value", [(1, "b"), [1, "b"], {"a": 1, "b": 2}, Pair(1, "b"), ([1], {"a": Pair(2, 3)})]
+    "value", [(1, "b"), (1,), [1, "b"], [1], {"a": 1}, Pair(1, "b"), ([1], {"a": Pair(2, 3)})]
 )
 def test_containers_are_rebuilt_for_each_device(value):
     """Tuples, lists, dicts and named tuples are rebuilt for each device, at any depth."""

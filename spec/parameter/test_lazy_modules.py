@@ -169,7 +169,9 @@ def test_counting_parameters_too_early_fails():
 
 
 def test_initialize_parameters_is_required():
-    """A lazy module without ``initialize_parameters`` ends in a ``NotImplementedError`` at its first call."""
+    """A lazy module without :meth:`~torch.nn.modules.lazy.LazyModuleMixin.initialize_parameters` ends in a
+    ``NotImplementedError`` at its first call.
+    """
 
     class Forgetful(LazyModuleMixin, nn.Module):
         def forward(self, x):
@@ -281,7 +283,9 @@ def test_no_warning_at_construction():
 
 
 def test_constructor_arguments_reach_the_next_class():
-    """The mixin hands the arguments of its constructor on to the class it is mixed into."""
+    """The :class:`~torch.nn.modules.lazy.LazyModuleMixin` hands the arguments of its constructor on to the
+    class it is mixed into.
+    """
 
     class LazyLinearOfOne(LazyModuleMixin, nn.Linear):
         pass

@@ -95,11 +95,28 @@ def test_the_default_device_can_be_set():
 
 @pytest.mark.since("2.3")
 def test_the_default_device_can_be_read():
-    """:func:`torch.get_default_device` tells the default, inside a context the context's."""
-    with torch.device("meta"):
-        inside = torch.get_default_device()
+    """:func:`torch.get_default_device` tells the default device that was set."""
+    torch.set_default_device("meta")
+    try:
+        told = torch.get_default_device()
+    finally:
+        torch.set_default_device(None)
 
-    assert (inside, torch.get_default_device()) == (torch.device("meta"), torch.device("cpu"))
+    assert told == torch.device("meta")
+
+
+@pytest.mark.since("2.8")
+def test_the_device_of_a_context_can_be_read():
+    """Inside ``with torch.device(...)`` :func:`torch.get_default_device` tells that device.
+
+    Up to torch 2.7 it did not see the context, and failed once a default had been taken back.
+    """
+    torch.set_default_device(None)
+
+    with torch.device("meta"):
+        told = torch.get_default_device()
+
+    assert told == torch.device("meta")
 
 
 def test_the_default_dtype_can_be_set():

@@ -147,7 +147,7 @@ def test_to_empty_makes_room(device):
 
 
 @pytest.mark.question("Q103")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.1")
 def test_values_after_to_empty_are_arbitrary():
     """After ``to_empty`` parameters and buffers are uninitialised; deterministic mode shows them as NaN."""
     with torch.device("meta"):
@@ -299,7 +299,7 @@ def test_non_persistent_buffers_stay_on_meta():
 
 
 @pytest.mark.question("Q103")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.1")
 def test_non_persistent_buffers_are_lost_by_to_empty():
     """After ``to_empty`` and a complete load non-persistent buffers hold arbitrary values.
 

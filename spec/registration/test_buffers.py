@@ -248,6 +248,19 @@ def test_an_assignment_registers_by_name():
     assert list(net.state_dict()) == ["mean"]
 
 
+@pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_a_function_of_the_instance_registers():
+    """Assigning to a buffer calls a ``register_buffer`` that is set on the instance."""
+    calls = []
+    net = nn.Module()
+    net.register_buffer = lambda name, tensor, persistent: calls.append((name, persistent))
+    net.cache = nn.Buffer(torch.rand(2), persistent=False)
+
+    assert calls == [("cache", False)]
+    assert list(net._buffers) == []
+
+
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_an_assignment_fills_the_store_itself():
@@ -306,8 +319,13 @@ def test_an_older_override_refuses_non_persistent():
 
 
 def test_scripted_modules_save_every_buffer():
-    """A :class:`~torch.jit.ScriptModule` refuses a non-persistent buffer."""
-    net = torch.jit.ScriptModule()
+    """A :class:`~torch.jit.ScriptModule` takes a persistent buffer and refuses another."""
 
-    with pytest.raises(RuntimeError, match=r"^ScriptModule does not support non-persistent buffers$"):
-        net.register_buffer("cache", torch.rand(2), persistent=False)
+    class Net(torch.jit.ScriptModule):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.rand(2))
+            with pytest.raises(RuntimeError, match=r"^ScriptModule does not support non-persistent buffers$"):
+                self.register_buffer("cache", torch.rand(2), persistent=False)
+
+    assert [name for name, _ in Net().named_buffers()] == ["mean"]

@@ -179,14 +179,14 @@ def test_none_is_shown_to_two_of_the_hooks():
     with (
         hooks.register_module_parameter_registration_hook(lambda m, name, p: calls.append((name, p))),
         hooks.register_module_buffer_registration_hook(lambda m, name, b: calls.append((name, b))),
-        hooks.register_module_module_registration_hook(lambda m, name, c: calls.append((name, c))),
+        hooks.register_module_module_registration_hook(lambda m, name, c: calls.append((name, c, m is net))),
     ):
         net.register_parameter("bias", None)
         net.register_buffer("mean", None)
         net.add_module("last", None)
         net.inner = None
 
-    assert calls == [("mean", None), ("last", None), ("inner", None)]
+    assert calls == [("mean", None), ("last", None, True), ("inner", None, True)]
 
 
 @pytest.mark.observed

@@ -141,13 +141,14 @@ def test_a_checkpoint_may_be_loaded_without_its_values():
 @pytest.mark.since("2.1")
 def test_a_file_may_be_mapped(tmp_path):
     """With ``mmap=True`` tensors are read from the file when used; writing to them leaves it as it was."""
-    torch.save({"w": torch.tensor([1.5, 2.5])}, tmp_path / "w.pt")
+    path = str(tmp_path / "w.pt")
+    torch.save({"w": torch.tensor([1.5, 2.5])}, path)
 
-    mapped = torch.load(tmp_path / "w.pt", mmap=True, weights_only=True)
+    mapped = torch.load(path, mmap=True, weights_only=True)
     mapped["w"].fill_(9.0)
 
     assert mapped["w"].tolist() == [9.0, 9.0]
-    assert torch.load(tmp_path / "w.pt", weights_only=True)["w"].tolist() == [1.5, 2.5]
+    assert torch.load(path, weights_only=True)["w"].tolist() == [1.5, 2.5]
 
 
 @pytest.mark.since("2.1")
@@ -157,7 +158,7 @@ def test_mapping_needs_a_path():
     torch.save({"w": torch.tensor([1.5, 2.5])}, file)
     file.seek(0)
 
-    with pytest.raises(ValueError, match="f must be a file path in order to use the mmap argument"):
+    with pytest.raises(ValueError, match=r"^f must be a .* in order to use (the )?mmap argument"):
         torch.load(file, mmap=True, weights_only=True)
 
 

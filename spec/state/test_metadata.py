@@ -155,20 +155,25 @@ def test_an_old_state_resets_the_batch_count():
     assert norm.num_batches_tracked.item() == 0
 
 
+@pytest.mark.question("Q57")
 @pytest.mark.since("2.3")
-def test_a_meta_norm_starts_its_batch_count_at_zero():
-    """A batch norm on the meta device that is assigned an old state gets a real batch count of 0.
+def test_a_norm_without_a_real_count_starts_at_zero():
+    """Assigned an old state, batch norm keeps a real batch count and begins a count on meta at zero.
 
-    In torch 2.2 the count stayed on the meta device (:pull:`115285`).
+    In torch 2.2 the latter stayed on the meta device (:pull:`115285`).
     """
-    norm = nn.BatchNorm1d(2, device="meta")
+    real, meta = nn.BatchNorm1d(2), nn.BatchNorm1d(2, device="meta")
+    real.num_batches_tracked.fill_(7)
     state = {k: v for k, v in nn.BatchNorm1d(2).state_dict().items() if "num" not in k}
 
-    norm.load_state_dict(state, assign=True)
+    real.load_state_dict(state, assign=True)
+    meta.load_state_dict(state, assign=True)
 
-    assert norm.num_batches_tracked.device.type == "cpu"
-    assert norm.num_batches_tracked.item() == 0
-    assert norm.num_batches_tracked.dtype == torch.int64
+    counts = [norm.num_batches_tracked for norm in (real, meta)]
+    assert [(count.device.type, count.dtype, int(count)) for count in counts] == [
+        ("cpu", torch.int64, 7),
+        ("cpu", torch.int64, 0),
+    ]
 
 
 def test_a_norm_without_statistics_needs_no_count():
