@@ -81,9 +81,10 @@ def _is_foreign(url):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_opens_quietly_and_nothing_overflows(opened, name):
+    page = opened(name)
+    page.wait_for_load_state("networkidle")
     for width in (360, 768, 1440):
-        page = opened(name, width)
-        page.wait_for_load_state("networkidle")
+        page.set_viewport_size({"width": width, "height": 900})
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
         assert page.told == []
@@ -166,10 +167,9 @@ def test_the_matrix_is_filtered(opened):
     page.check("input[name=all]")
     page.fill("input[name=words]", "generator")
     page.select_option("select[name=part]", "traversal")
-    page.wait_for_function("document.querySelectorAll('.matrix tbody tr').length < 20")
+    page.wait_for_function("document.querySelector('.matrix a[href*=parameters_is_a_generator]')")
 
     ids = page.eval_on_selector_all(".matrix tbody a", "links => links.map(link => link.hash)")
-    assert "#traversal.parameters.parameters_is_a_generator" in ids
     assert all(one.startswith("#traversal.") for one in ids)
 
 
@@ -205,9 +205,7 @@ def test_copy_gives_the_example(opened, site):
     page.evaluate(
         "navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }"
     )
-    page.evaluate(
-        "document.execCommand = () => { window.copied = `${getSelection()}`; return true; }"
-    )
+    page.evaluate("document.execCommand = () => { window.copied = `${getSelection()}`; return true; }")
     section = page.locator(f'section[id="{clause.id}"]')
     section.hover()
     section.locator("button.copybtn").first.click(force=True)

@@ -12,8 +12,8 @@ from nnspec.site.strip import strip
 SOURCE = "https://github.com/nnspec/nnspec/blob/main/spec"
 
 READING = """\
-A **clause** is one statement about torch, with an example that was run. Clauses stand in **chapters**, chapters in
-**parts**. Below the example is a strip of the releases of torch, each with what was seen there:
+A **clause** is one statement about torch, with an example that was run. Clauses stand in **chapters**,
+chapters in **parts**. Below the example is a strip of the releases of torch, each with what was seen there:
 
 holds
    torch does what the clause says.
@@ -33,8 +33,8 @@ violated
 not run
    No record has it.
 
-A clause is marked as *observed* where torch does so and no documentation of torch promises it, and as *contradicts*
-where the documentation says the opposite.
+A clause is marked as *observed* where torch does so and no documentation of torch promises it, and as
+*contradicts* where the documentation says the opposite.
 """
 
 

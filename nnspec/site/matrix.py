@@ -28,8 +28,8 @@ SIGNS = {
 }
 
 OPENING = """\
-Each clause beside each release of torch. The table shows what differs between releases; the boxes above it choose
-other rows.
+Each clause beside each release of torch. The table shows what differs between releases; the boxes above it
+choose other rows.
 """
 
 

@@ -12,13 +12,14 @@ from nnspec.site import rst
 from nnspec.site.book import Book
 
 BENCHMARKS = """\
-What the machinery of nn.Module costs: the median time of each benchmark, in microseconds, on each machine that was
-measured. A benchmark is a clause; its example says what is timed.
+What the machinery of nn.Module costs: the median time of each benchmark, in microseconds, on each machine
+that was measured. A benchmark is a clause; its example says what is timed.
 """
 
 STRENGTH = """\
-How much of a change to torch.nn the specification notices. The source of torch.nn is changed in one small place, the
-clauses are run, and at least one of them has to fail. A change that none notices is a survivor, and has to be explained.
+How much of a change to torch.nn the specification notices. The source of torch.nn is changed in one small
+place, the clauses are run, and at least one of them has to fail. A change that none notices is a survivor,
+and has to be explained.
 """
 
 

@@ -112,7 +112,7 @@ def _resnet34(names: dict[str, Any]) -> str:
     net: nn.Module = names["net"]
     places = {id(entry): at for at, entry in enumerate(net.modules())}
     pieces = []
-    y = 34
+    y = 34.0
     for name, child in net.named_children():
         pieces.append(svg.text(8, y, name, "code"))
         pieces.append(svg.text(84, y, type(child).__name__, "quiet"))
@@ -137,17 +137,17 @@ def _range(module: nn.Module, places: dict[int, int]) -> str:
 
 def _routes(names: dict[str, Any]) -> str:
     """Where an assigned value ends, seen by assigning it."""
-    stores = {"_parameters": 0, "TypeError": 1, "_modules": 2, "_buffers": 3, "__dict__": 4}
+    stores = ("_parameters", "TypeError", "_modules", "_buffers", "__dict__")
     seen = [(told, _store(name, value)) for told, name, value in _assignments()]
     step = ROW + 12
+    places = {store: 50 + at * 60 for at, store in enumerate(stores)}
     pieces = []
     for at, (told, store) in enumerate(seen):
-        y, to = 30 + at * step, 50 + stores[store] * step * (len(seen) - 1) / (len(stores) - 0.6)
+        y, to = 30 + at * step, places[store]
         pieces.append(svg.path([(290, y - 5), (400, to)], "accent"))
         pieces.append(svg.text(8, y, told))
-    for store, at in stores.items():
-        y = 50 + at * step * (len(seen) - 1) / (len(stores) - 0.6)
-        pieces += [svg.box(400, y - 15, 150, 30), svg.text(414, y + 5, store, "code")]
+    for store, to in places.items():
+        pieces += [svg.box(400, to - 15, 150, 30), svg.text(414, to + 5, store, "code")]
     told = "; ".join(f"{told} goes to {store}" for told, store in seen) + "."
     return svg.figure("routes", "Where an assigned value goes", told, (560, 30 + step * len(seen)), pieces)
 

@@ -20,8 +20,8 @@ GROUPS = (
 )
 
 OPENING = """\
-Choose the torch you have and the torch you go to. You see what no longer holds first, then what newly holds; each
-statement opens its clause. The address names your choice, so that it can be sent.
+Choose the torch you have and the torch you go to. You see what no longer holds first, then what newly holds;
+each statement opens its clause. The address names your choice, so that it can be sent.
 """
 
 CHOOSER = """\

@@ -76,12 +76,15 @@ def test_frozen_parameters_stay_frozen():
     }
 
 
-def test_half_frozen_is_an_error():
-    """A parameter frozen in some of the modules only raises ``RuntimeError`` with its name."""
-    models = [nn.Linear(2, 1), nn.Linear(2, 1)]
-    models[1].bias.requires_grad_(False)
+@pytest.mark.parametrize("name", ["bias", "running_mean"])
+def test_half_frozen_is_an_error(name):
+    """A tensor that requires gradients in some of the modules only raises ``RuntimeError`` with its name."""
+    models = [nn.BatchNorm1d(2), nn.BatchNorm1d(2)]
+    getattr(models[1], name).requires_grad_(name == "running_mean")
 
-    with pytest.raises(RuntimeError, match=r"Expected bias from each model to have the same \.requires_grad"):
+    with pytest.raises(
+        RuntimeError, match=rf"Expected {name} from each model to have the same \.requires_grad"
+    ):
         stack_module_state(models)
 
 

@@ -267,12 +267,13 @@ def test_references_kept_in_a_list_are_not_replaced():
     assert functional_call(Net(), {"scale": torch.tensor(5.0)}, ()) == (5.0, 2.0)
 
 
-def test_a_scripted_module_is_refused():
-    """A module made by :func:`~torch.jit.script` raises ``RuntimeError``."""
-    scripted = torch.jit.trace(nn.Linear(2, 1), torch.rand(2))
+@pytest.mark.parametrize("kind", ["module", "function"])
+def test_a_scripted_module_is_refused(kind):
+    """A module or function made by :func:`~torch.jit.trace` raises ``RuntimeError``."""
+    traced = torch.jit.trace(nn.Linear(2, 1) if kind == "module" else torch.neg, torch.rand(2))
 
     with pytest.raises(RuntimeError, match="stateless API can't be used with Jitted modules"):
-        functional_call(scripted, {"bias": torch.rand(1)}, torch.rand(2))
+        functional_call(traced, {}, torch.rand(2))
 
 
 def test_it_cannot_be_traced():

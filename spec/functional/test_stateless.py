@@ -86,3 +86,12 @@ def test_it_keeps_ties_unless_told():
 
     assert stateless.functional_call(Net(), given, ()) == [5.0, 5.0]
     assert stateless.functional_call(Net(), given, (), tie_weights=False) == [5.0, 2.0]
+
+
+@pytest.mark.since("2.6")
+def test_arguments_may_be_left_out():
+    """The older form, too, may be called without positional arguments."""
+    x = torch.rand(2)
+    layer = nn.Linear(2, 1)
+
+    assert torch.equal(stateless.functional_call(layer, {}, kwargs={"input": x}), layer(x))

@@ -108,6 +108,7 @@ def test_buffers_are_tied_too():
             return [self.one.item(), self.two.item()]
 
     assert functional_call(Net(), {"one": torch.tensor(5.0)}, ()) == [5.0, 5.0]
+    assert functional_call(Net(), {"two": torch.tensor(5.0)}, (), strict=True) == [5.0, 5.0]
 
 
 def test_three_names_of_one_tensor():

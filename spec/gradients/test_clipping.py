@@ -4,6 +4,7 @@
 longer than a given norm; :func:`~torch.nn.utils.clip_grad_value_` cuts every element.
 """
 
+import inspect
 import math
 import warnings
 
@@ -272,6 +273,12 @@ def test_cutting_values_is_recorded():
     clip_grad_value_([parameter], 1.0)
 
     assert parameter.grad.grad_fn.name() == "ClampMaxBackward0"
+
+
+@pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_, clip_grad_norm])
+def test_foreach_is_left_to_torch(clip):
+    """``foreach`` is ``None`` by default: torch decides."""
+    assert inspect.signature(clip).parameters["foreach"].default is None
 
 
 @pytest.mark.since("2.4")

@@ -4,6 +4,7 @@ These are the two halves of :func:`~torch.nn.utils.clip_grad_norm_`, for those w
 in between, such as adding up norms over processes. They came with torch 2.6 (:pull:`139662`).
 """
 
+import inspect
 import math
 
 import pytest
@@ -144,3 +145,10 @@ def test_plain_tensors_are_taken_together(foreach, kind, names):
         nn.utils.clip_grads_with_norm_([parameter], 2.5, norm, foreach=foreach)
 
     assert [name for name in called if name.startswith("_foreach")] == names
+
+
+@pytest.mark.since("2.6")
+@pytest.mark.parametrize("name", ["get_total_norm", "clip_grads_with_norm_"])
+def test_foreach_of_norms_is_left_to_torch(name):
+    """``foreach`` is ``None`` by default in both halves of clipping by norm."""
+    assert inspect.signature(getattr(nn.utils, name)).parameters["foreach"].default is None

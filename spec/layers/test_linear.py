@@ -96,7 +96,7 @@ def test_bilinear_takes_two_inputs():
 @pytest.mark.since("2.8")
 def test_bilinear_needs_a_first_input():
     """:class:`~torch.nn.Bilinear` refuses a first input without features with a ``ValueError``."""
-    with pytest.raises(ValueError, match=r"in1_features must be > 0, but got .in1_features=0."):
+    with pytest.raises(ValueError, match=r"in1_features must be > 0, but got (\(in1_features=0\)|0)$"):
         nn.Bilinear(0, 2, 3)
 
 

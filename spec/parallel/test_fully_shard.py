@@ -164,10 +164,7 @@ def test_the_root_stays_whole_after_forward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_reshard_after_forward_decides(ranks):
-    """``reshard_after_forward`` says whether a module is cut again after its forward.
-
-    Before, the outermost module was not, whatever was said.
-    """
+    """``reshard_after_forward`` says whether a module is cut again after its forward."""
 
     def call(rank, reshard):
         from torch.distributed.fsdp import fully_shard

@@ -89,13 +89,15 @@ def test_both_are_in_evaluation_mode(fuse, training):
 
 @pytest.mark.since("2.2")
 @pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
-def test_the_norm_has_statistics(fuse):
-    """Fusing raises ``AssertionError`` if the batch norm keeps no statistics."""
+@pytest.mark.parametrize("lacking", ["running_mean", "running_var"])
+def test_the_norm_has_statistics(fuse, lacking):
+    """Fusing raises ``AssertionError`` if the batch norm lacks one of its statistics."""
     layer = nn.Conv1d(2, 3, 2) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3)
-    norm = nn.BatchNorm1d(3, track_running_stats=False)
+    norm = nn.BatchNorm1d(3).eval()
+    setattr(norm, lacking, None)
 
     with pytest.raises(AssertionError):
-        fuse(layer.eval(), norm.eval())
+        fuse(layer.eval(), norm)
 
 
 @pytest.mark.since("2.3")
