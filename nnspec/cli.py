@@ -16,6 +16,7 @@ from nnspec import compare, lint, record, releases
 from nnspec.chapter import read_spec
 from nnspec.clause import RELEASES, Clause, ClauseError
 from nnspec.ledger import LedgerError
+from nnspec.project import read_project
 from nnspec.record import Record, RecordError
 
 
@@ -111,7 +112,7 @@ def _clauses(root: Path) -> dict[str, Clause]:
 
 
 def _lint(options: argparse.Namespace) -> int:
-    project = lint.read_project(project_root())
+    project = read_project(project_root())
     if options.api:
         missing, explained = lint.unnamed(project)
         for line in explained:

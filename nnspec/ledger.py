@@ -50,6 +50,25 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Change:
+    """Something that a release changed: the clauses that say so, or why none is owed."""
+
+    what: str
+    threads: tuple[str, ...]
+    clauses: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """What one release changed, or why nothing is listed."""
+
+    name: str
+    changes: tuple[Change, ...]
+    none: str
+
+
+@dataclass(frozen=True)
 class Retired:
     """An id that was recorded once: its successor, or why it went."""
 
@@ -101,6 +120,29 @@ def read_questions(path: Path) -> list[Question]:
         )
         for name, row in _rows(path, {"asked", "threads", "clauses"})
     ]
+
+
+def read_changes(path: Path) -> list[Release]:
+    """The releases of ``docs/changes.toml``, in file order."""
+    return [
+        Release(
+            name=name,
+            changes=tuple(_change(path, name, entry) for entry in row.get("changes", [])),
+            none=_text(path, name, row, "none", ""),
+        )
+        for name, row in _rows(path, {"changes", "none"})
+    ]
+
+
+def _change(path: Path, name: str, entry: object) -> Change:
+    if not isinstance(entry, dict):
+        raise LedgerError(f'{path}: [{name}] has a change that is no table; write it as [["{name}".changes]]')
+    return Change(
+        what=_text(path, name, entry, "what"),
+        threads=_texts(path, name, entry, "threads"),
+        clauses=_texts(path, name, entry, "clauses"),
+        why=_text(path, name, entry, "why", ""),
+    )
 
 
 def read_retired(path: Path) -> list[Retired]:

@@ -1,6 +1,7 @@
 """The rules that a specification keeps, one function each.
 
-A rule looks at a :class:`Project` and yields what breaks it, each with the place and the remedy.
+A rule looks at a :class:`~nnspec.project.Project` and yields what breaks it, each with the place and
+the remedy.
 """
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from nnspec import api, ledger, record
-from nnspec.chapter import Chapter, read_spec
+from nnspec import api, ledger, lint_tables
 from nnspec.clause import API_ROLES, Clause, ClauseError, Reference, plain_text, references_in
+from nnspec.project import Project
 
 ROLES = API_ROLES | {"issue", "pull", "ref", "doc", "term"}
 MARKS = {"since", "before", "needs", "claim", "question", "observed", "contradicts", "benchmark"}
@@ -33,52 +33,6 @@ FIXTURES_OF_A_PART = 100
 _WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _VAGUE = re.compile(r"\bshould\b|\btests? (that|whether|if)\b|\bchecks? (that|whether|if)\b|\bverif", re.I)
 _TITLED_MARKUP = re.compile(r"``(?P<code>[^`]*)``")
-
-
-@dataclass(frozen=True)
-class Project:
-    """Everything the rules look at.
-
-    Attributes:
-        root: the folder that holds ``spec/`` and ``docs/``.
-        chapters: all chapters.
-        claims, questions, retired: the tables.
-        recorded: the ids of every readable record.
-    """
-
-    root: Path
-    chapters: tuple[Chapter, ...]
-    claims: tuple[ledger.Claim, ...]
-    questions: tuple[ledger.Question, ...]
-    retired: tuple[ledger.Retired, ...]
-    recorded: frozenset[str]
-
-    @property
-    def clauses(self) -> list[Clause]:
-        return [clause for chapter in self.chapters for clause in chapter.clauses]
-
-    @property
-    def ids(self) -> set[str]:
-        return {clause.id for clause in self.clauses}
-
-
-def read_project(root: Path) -> Project:
-    """Read spec, tables and records.
-
-    Raises:
-        ClauseError: the spec cannot be read.
-        LedgerError: a table cannot be read.
-        RecordError: a record cannot be read.
-    """
-    docs = root / "docs"
-    return Project(
-        root=root,
-        chapters=tuple(read_spec(root / "spec")),
-        claims=tuple(ledger.read_claims(docs / "claims.toml")),
-        questions=tuple(ledger.read_questions(docs / "questions.toml")),
-        retired=tuple(ledger.read_retired(root / "spec" / "RETIRED.toml")),
-        recorded=frozenset(name for run in record.read_all(docs / "records") for name in run.rows),
-    )
 
 
 def findings(project: Project) -> list[str]:
@@ -267,68 +221,6 @@ def spec_and_instrument_are_apart(project: Project) -> Iterator[str]:
                 yield f"{path}: {source.count(chr(10))} lines, at most {LONGEST_MODULE}"
 
 
-def claims_are_decided(project: Project) -> Iterator[str]:
-    """Every claim has a verdict that its clauses bear out, and every claim mark a row."""
-    clauses = {clause.id: clause for clause in project.clauses}
-    for claim in project.claims:
-        where = f"docs/claims.toml: {claim.id}"
-        if claim.verdict not in ledger.VERDICTS:
-            yield f"{where}: verdict {claim.verdict!r}; one of {', '.join(ledger.VERDICTS)}"
-        if claim.verdict == "aside":
-            continue
-        if claim.verdict != "holds" and not claim.instead:
-            yield f"{where}: verdict {claim.verdict!r} but no 'instead'; say what is right"
-        if claim.verdict == "changed":
-            own = [clauses[name].bounds for name in claim.clauses if name in clauses]
-            if not (any(bounds.since for bounds in own) and any(bounds.before for bounds in own)):
-                yield f"{where}: 'changed' asks for clauses bounded on both sides of the change"
-    yield from _rows_and_marks_agree(project, "claim", "docs/claims.toml", list(project.claims))
-
-
-def questions_are_answered(project: Project) -> Iterator[str]:
-    """Every question has clauses that answer it, and every question mark a row."""
-    yield from _rows_and_marks_agree(project, "question", "docs/questions.toml", list(project.questions))
-
-
-def _rows_and_marks_agree(
-    project: Project, kind: str, file: str, rows: list[ledger.Claim] | list[ledger.Question]
-) -> Iterator[str]:
-    marked: dict[str, list[str]] = {row.id: [] for row in rows}
-    for clause in project.clauses:
-        for name in clause.answers(kind):
-            if name not in marked:
-                yield f"{clause.place}: {clause.id}: {kind}({name!r}) is no row of {file}"
-            else:
-                marked[name].append(clause.id)
-    for row in rows:
-        if isinstance(row, ledger.Claim) and row.verdict == "aside":
-            continue
-        if not row.clauses:
-            yield f"{file}: {row.id}: no clause decides it"
-        for name in row.clauses:
-            if name not in project.ids:
-                yield f"{file}: {row.id}: names {name}, and there is no such clause"
-            elif name not in marked[row.id]:
-                yield f"{file}: {row.id}: names {name}, which does not carry {kind}({row.id!r})"
-        for name in marked[row.id]:
-            if name not in row.clauses:
-                yield f"{file}: {row.id}: does not name {name}, which carries {kind}({row.id!r})"
-
-
-def ids_do_not_vanish(project: Project) -> Iterator[str]:
-    """An id that was recorded lives on or is retired with a reason; a retired one is not used again."""
-    retired = {row.id: row for row in project.retired}
-    for name in sorted(project.recorded - project.ids - retired.keys()):
-        yield f"{name}: recorded once, and no longer here; name its successor or say why in spec/RETIRED.toml"
-    for name, row in retired.items():
-        if name in project.ids:
-            yield f"spec/RETIRED.toml: {name}: used again; a retired id is never reused"
-        if not row.successor and not row.why:
-            yield f"spec/RETIRED.toml: {name}: needs a successor or a why"
-        if row.successor and row.successor not in project.ids | retired.keys():
-            yield f"spec/RETIRED.toml: {name}: its successor {row.successor} does not exist"
-
-
 Rule = Callable[[Project], Iterator[str]]
 
 RULES: tuple[Rule, ...] = (
@@ -343,9 +235,10 @@ RULES: tuple[Rule, ...] = (
     bodies_fit_a_screen,
     clauses_assert,
     spec_and_instrument_are_apart,
-    claims_are_decided,
-    questions_are_answered,
-    ids_do_not_vanish,
+    lint_tables.claims_are_decided,
+    lint_tables.questions_are_answered,
+    lint_tables.changes_are_listed,
+    lint_tables.ids_do_not_vanish,
 )
 
 

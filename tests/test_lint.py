@@ -4,6 +4,7 @@ import pytest
 
 from nnspec import lint, record
 from nnspec.ledger import LedgerError
+from nnspec.project import read_project
 from nnspec.record import Record, Row
 
 GOOD = '''
@@ -14,7 +15,7 @@ def test_a():
 
 
 def findings(root):
-    return lint.findings(lint.read_project(root))
+    return lint.findings(read_project(root))
 
 
 def test_a_good_project_has_no_findings(write):
@@ -47,7 +48,7 @@ BROKEN = {
     "thread": (GOOD.replace("A layer", "A :issue:`x1` layer"), ":issue:`x1` is no number"),
     "observed": (GOOD.replace("def", '@pytest.mark.observed("x")\ndef'), "observed takes no argument"),
     "contradicts": (GOOD.replace("def", "@pytest.mark.contradicts\ndef"), "contradicts takes one text"),
-    "mark": (GOOD.replace("def", "@pytest.mark.slow\ndef"), "unknown mark 'slow'; one of before, claim"),
+    "mark": (GOOD.replace("def", "@pytest.mark.slow\ndef"), "unknown mark 'slow'; one of before, benchmark"),
     "need": (GOOD.replace("def", '@pytest.mark.needs("tpu")\ndef'), "needs('tpu') is unknown"),
     "claim": (GOOD.replace("def", '@pytest.mark.claim("N9-99")\ndef'), "claim('N9-99') is no row of"),
     "question": (GOOD.replace("def", '@pytest.mark.question("Q0")\ndef'), "question('Q0') is no row of"),
@@ -153,7 +154,7 @@ def test_deleting_a_claimed_clause_is_found(write):
 )
 def test_a_damaged_table_is_named(write, row, message):
     with pytest.raises(LedgerError, match=message):
-        lint.read_project(with_claims(write(CLAIMED), row))
+        read_project(with_claims(write(CLAIMED), row))
 
 
 RUN = {"torch": "2.4.1", "torchvision": "0.19.1", "python": "3.11", "devices": ["cpu"]}
@@ -197,11 +198,45 @@ def test_retired_ids(recorded, row, found):
     assert findings(recorded) == found
 
 
+CHANGE = 'what = "It came."'
+
+
+def quiet(*, but="", told=""):
+    """A table of changes in which no release but one changed anything."""
+    rows = {f"2.{minor}": 'none = "Nothing."' for minor in range(1, 16)}
+    if but:
+        rows[but] = told
+    return "".join(f'["{name}"]\n{text}\n' for name, text in rows.items())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (quiet(but="2.5", told=f'[["2.5".changes]]\n{CHANGE}\nclauses = ["mini.small.a"]'), ""),
+        (quiet(), "2.5: does not list mini.small.a, which is bounded there"),
+        (quiet(but="2.7"), "2.7: says nothing; list its changes"),
+        (
+            quiet(but="2.7", told=f'[["2.7".changes]]\n{CHANGE}\nclauses = ["mini.small.a"]'),
+            "2.7: lists mini.small.a, and no such clause is bounded there",
+        ),
+        (quiet(but="2.7", told=f'[["2.7".changes]]\n{CHANGE}'), "'It came.' has neither clauses nor a why"),
+    ],
+    ids=["listed", "left out", "silent", "misplaced", "no reason"],
+)
+def test_every_bounded_clause_is_among_the_changes(write, text, message):
+    root = write(GOOD.replace("def", '@pytest.mark.since("2.5")\ndef'))
+    (root / "docs" / "changes.toml").write_text(text)
+
+    found = findings(root)
+
+    assert (found == []) if not message else any(message in line for line in found)
+
+
 def test_names_that_no_clause_speaks_of_are_listed(write):
     root = write(GOOD.replace("A layer", "An :class:`~torch.nn.Module`"))
     (root / "docs" / "left_out.toml").write_text('["torch.nn.Module.ipu"]\nwhy = "no such device"\n')
 
-    missing, explained = lint.unnamed(lint.read_project(root))
+    missing, explained = lint.unnamed(read_project(root))
 
     assert "torch.nn.Module" not in missing
     assert "torch.nn.Module.parameters" in missing

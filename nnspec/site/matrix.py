@@ -70,7 +70,8 @@ def _controls(book: Book) -> str:
         '<label>Words <input name="words" type="search"></label>'
         f'<label>Part <select name="part"><option value="">all</option>{parts}</select></label>'
         f'<label>Outcome <select name="outcome"><option value="">any</option>{outcomes}</select></label>'
-        '<label class="check"><input name="all" type="checkbox"> also rows that are the same everywhere</label>'
+        '<label class="check"><input name="all" type="checkbox">'
+        " also rows that are the same everywhere</label>"
         "</form>"
         f'<ul class="legend">{legend}</ul>'
     )
@@ -82,7 +83,8 @@ def _table(book: Book, clauses: list[Clause]) -> str:
     return (
         f'<p id="count" role="status">{len(clauses)} of {len(book.clauses)} clauses</p>'
         '<div class="matrix" role="region" aria-label="Clauses and releases" tabindex="0">'
-        f'<table><thead><tr><th scope="col">Clause</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<table><thead><tr><th scope="col">Clause</th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 

@@ -22,7 +22,8 @@ def strip(book: Book, clause: Clause) -> str:
 def _cell(releases: list[str], outcome: str) -> str:
     first, last = releases[0], releases[-1]
     span = first if first == last else f"{first}\N{EN DASH}{last}"
-    return f'<li class="{css_class(outcome)}" style="--n:{len(releases)}">{span} <b>{html.escape(outcome)}</b></li>'
+    told = f"{span} <b>{html.escape(outcome)}</b>"
+    return f'<li class="{css_class(outcome)}" style="--n:{len(releases)}">{told}</li>'
 
 
 def css_class(outcome: str) -> str:

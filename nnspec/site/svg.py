@@ -35,7 +35,8 @@ def figure(name: str, title: str, told: str, size: tuple[float, float], pieces: 
     width, height = size
     drawn = "".join(pieces)
     return (
-        f'<figure class="picture"><div class="scroll" tabindex="0" role="region" aria-label="{html.escape(title)}">'
+        f'<figure class="picture">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(title)}">'
         f'<svg role="group" aria-labelledby="{name}-title {name}-desc" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}"><title id="{name}-title">{html.escape(title)}</title>'
         f'<desc id="{name}-desc">{html.escape(told)}</desc>{drawn}</svg></div>'
