@@ -10,7 +10,7 @@ author = "the nnspec authors"
 copyright = "2026, the nnspec authors"
 
 extensions = ["sphinx.ext.extlinks", "sphinx_copybutton", "sphinx_design", "nnspec.site"]
-exclude_patterns = ["_build", "_generated", "records"]
+exclude_patterns = ["_build", "_generated", "_templates", "records"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"^(?!torch).*")]
 
@@ -22,6 +22,7 @@ extlinks = {
 html_theme = "pydata_sphinx_theme"
 html_title = "nn.Module, the specification"
 html_static_path = ["_static"]
+templates_path = ["_templates"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False

@@ -38,7 +38,8 @@ def make_project(root: Path) -> Path:
             shutil.copy(ROOT / "spec" / part / file, root / "spec" / part / file)
     docs = root / "docs"
     (docs / "records").mkdir(parents=True)
-    shutil.copytree(ROOT / "docs" / "_static", docs / "_static")
+    for folder in ("_static", "_templates"):
+        shutil.copytree(ROOT / "docs" / folder, docs / folder)
     for file in ("conf.py", "index.rst", "run.rst", "claims.toml", "questions.toml"):
         shutil.copy(ROOT / "docs" / file, docs / file)
     with (docs / "claims.toml").open("a") as claims:

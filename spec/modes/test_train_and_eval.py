@@ -10,7 +10,10 @@ from torch import nn
 
 @pytest.mark.claim("N2-36", "N5-24")
 def test_eval_sets_training_to_false():
-    """:meth:`~torch.nn.Module.eval` sets ``training`` to false for a module and all its submodules."""
+    """:meth:`~torch.nn.Module.eval` sets ``training`` to false for a module and all its submodules.
+
+    The mode of a module is its attribute :attr:`~torch.nn.Module.training`.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout()))
     net.eval()
 

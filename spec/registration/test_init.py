@@ -67,7 +67,11 @@ def test_modules_share_no_store():
 
 @pytest.mark.observed
 def test_what_the_class_defines():
-    """The class says of itself: version 1, no dump of patches, no call of the next ``__init__``."""
+    """The class says of itself: version 1, no dump of patches, no call of the next ``__init__``.
+
+    These are ``_version``, :attr:`~torch.nn.Module.dump_patches`, which has no effect any more, and
+    :attr:`~torch.nn.Module.call_super_init`.
+    """
     assert (nn.Module._version, nn.Module.dump_patches, nn.Module.call_super_init) == (1, False, False)
 
 

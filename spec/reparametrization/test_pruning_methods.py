@@ -70,7 +70,14 @@ def test_scores_and_a_mask_of_ones_are_given():
 
 
 def test_every_method_has_a_type():
-    """The type of a method says what it prunes: entries, channels, or by the whole tensor."""
+    """The type of a method says what it prunes: entries, channels, or by the whole tensor.
+
+    Entries are pruned by :class:`~torch.nn.utils.prune.Identity`,
+    :class:`~torch.nn.utils.prune.RandomUnstructured` and :class:`~torch.nn.utils.prune.L1Unstructured`,
+    channels by :class:`~torch.nn.utils.prune.RandomStructured` and
+    :class:`~torch.nn.utils.prune.LnStructured`, by the whole tensor
+    :class:`~torch.nn.utils.prune.CustomFromMask`.
+    """
     methods = (
         prune.Identity,
         prune.RandomUnstructured,

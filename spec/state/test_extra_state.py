@@ -43,7 +43,10 @@ def test_extra_state_of_a_submodule_has_its_prefix():
 
 
 def test_extra_state_is_set_by_loading():
-    """Loading calls ``set_extra_state`` with what was saved."""
+    """Loading calls ``set_extra_state`` with what was saved.
+
+    :meth:`~torch.nn.Module.set_extra_state` is called once for each module that defines it.
+    """
     net = nn.Sequential(Words(), Words())
     saved = [["sea"], ["sky", "sun"]]
 
