@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name; by default the process's own.
 
     Returns:
-        the exit code: 0 well, 1 something was found, 2 the command could not be carried out.
+        the exit code: 0 well, 1 something was found, 2 the command could not be carried out, 130 interrupted,
+        141 nobody reads the output any more.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UsageError, ClauseError, LedgerError, RecordError) as error:
         print(f"nnspec {options.command}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print(f"nnspec {options.command}: interrupted", file=sys.stderr)
         return 130

@@ -105,9 +105,7 @@ def test_platform_and_date_do_not_enter_the_seal():
 
 
 def test_differences_are_told_row_by_row():
-    other = Record(
-        {**RUN, "torch": "2.5.1"}, {"a.b.c": Row("violated", "0123456789ab", "AssertionError")}
-    )
+    other = Record({**RUN, "torch": "2.5.1"}, {"a.b.c": Row("violated", "0123456789ab", "AssertionError")})
 
     assert record.differences(Record(RUN, ROWS), other) == [
         "torch: recorded with '2.4.1', run with '2.5.1'",

@@ -158,20 +158,19 @@ def test_pages_of_chapters_that_went_are_taken_away(write_project):
     assert (docs / "spec" / "mini" / "small.rst").exists()
 
 
-def test_a_change_by_hand_is_shown_on_both_pages(write_project):
+def test_a_change_of_a_release_is_shown_on_both_pages(write_project):
     docs = write_project / "docs"
     (docs / "changes.toml").write_text(
-        '[["2.5"]]\nwhat = "Stores are *plain* dicts."\nwhy = "Speed."\npull = 129164\n'
+        """["2.5"]\n[["2.5".changes]]\nwhat = "`_buffers` is a *plain* dict."\nthreads = ["#129164"]\n"""
         'clauses = ["mini.small.pair"]\n'
     )
 
     write(docs)
 
-    for name in ("releases", "upgrade/2.4-2.5"):
-        page = (docs / f"{name}.rst").read_text()
-        assert r"Stores are \*plain\* dicts." in page
-        assert "pull/129164" in page
-        assert "<mini.small.pair>" in page
+    pages = [(docs / f"{name}.rst").read_text() for name in ("releases", "upgrade/2.4-2.5")]
+    assert [r"``_buffers``\  is a \*plain\* dict." in page for page in pages] == [True, True]
+    assert ["issues/129164" in page for page in pages] == [False, True]
+    assert ["<mini.small.pair>" in page for page in pages] == [False, True]
 
 
 def test_stale_rows_are_told(site, tmp_path):

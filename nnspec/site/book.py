@@ -14,7 +14,6 @@ from nnspec.chapter import Chapter, read_spec
 from nnspec.clause import RELEASES, Clause
 from nnspec.outcome import HOLDS, UNMET
 from nnspec.record import Record
-from nnspec.site.changes import Change, read_changes
 
 #: Shown where no record has the clause.
 NOT_RUN = "not run"
@@ -58,7 +57,7 @@ class Book:
         parts: in the order of the book.
         records: oldest torch first.
         claims, questions: the tables.
-        changes: release to what its makers changed, from ``docs/changes.toml``.
+        changes: release to what it changed, from ``docs/changes.toml``.
         survivors: why a change to torch.nn stays unnoticed, from ``docs/survivors.toml``.
         docs: the folder of the site's sources.
     """
@@ -67,7 +66,7 @@ class Book:
     records: tuple[Record, ...]
     claims: tuple[ledger.Claim, ...]
     questions: tuple[ledger.Question, ...]
-    changes: Mapping[str, tuple[Change, ...]]
+    changes: Mapping[str, ledger.Release]
     survivors: Mapping[str, Mapping[str, Any]]
     docs: Path
 
@@ -153,7 +152,7 @@ def read_book(root: Path) -> Book:
         records=tuple(record.read_all(docs / "records")),
         claims=tuple(ledger.read_claims(docs / "claims.toml")),
         questions=tuple(ledger.read_questions(docs / "questions.toml")),
-        changes=read_changes(docs / "changes.toml"),
+        changes={one.name: one for one in ledger.read_changes(docs / "changes.toml")},
         survivors=ledger.read_table(docs / "survivors.toml"),
         docs=docs,
     )

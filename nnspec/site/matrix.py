@@ -13,7 +13,6 @@ from nnspec.record import Record
 from nnspec.site import rst
 from nnspec.site.book import NOT_RUN, Book
 from nnspec.site.strip import css_class
-from nnspec.site.upgrade import change_text
 
 #: Each outcome as one sign.
 SIGNS = {
@@ -48,7 +47,9 @@ def _releases(book: Book) -> str:
             rst.html(_table(book, rows)),
             rst.heading("The runs", "-"),
             _runs(book),
-            *_changes(book),
+            rst.heading("What each release changed", "-"),
+            "The :doc:`steps between releases <upgrade/index>` add the clauses that show it.\n",
+            _changes(book),
         ]
     )
 
@@ -119,12 +120,14 @@ def _stale(book: Book, one: Record) -> int:
     )
 
 
-def _changes(book: Book) -> list[str]:
+def _changes(book: Book) -> str:
+    """What each release changed, in its sentences, the newest first."""
     pieces = []
-    for release in reversed(list(book.changes)):
-        pieces.append(rst.heading(f"What its makers changed in {release}", "-"))
-        pieces += [change_text(book, change) for change in book.changes[release]]
-    return pieces
+    for release in reversed(list(book.changes.values())):
+        pieces.append(rst.heading(f"torch {release.name}", "~"))
+        pieces += [f"* {rst.marked(change.what)}" for change in release.changes]
+        pieces.append("" if release.changes else rst.paragraph(release.none))
+    return "\n".join(pieces) + "\n"
 
 
 def _data(book: Book) -> str:

@@ -83,7 +83,7 @@ def _walks(names: dict[str, Any]) -> str:
         "parameters()": {id(entry): at for at, entry in enumerate(net.parameters())},
         "buffers()": {id(entry): at for at, entry in enumerate(net.buffers())},
     }
-    columns = {name: 360 + 105 * at for at, name in enumerate(walks)}
+    columns = {name: 330 + 92 * at for at, name in enumerate(walks)}
     pieces = [svg.text(x, 20, name, "quiet") for name, x in columns.items()]
     rows = list(_entries(net, "", 0))
     for at, (depth, name, entry) in enumerate(rows):
@@ -94,7 +94,7 @@ def _walks(names: dict[str, Any]) -> str:
             if id(entry) in places:
                 pieces.append(svg.text(columns[walk] + 12, y, str(places[id(entry)]), "number"))
     told = "The number says when a walk hands out the entry, counted from 0; without a number it does not."
-    return svg.figure("walks", "A module and its walks", told, (790, 50 + ROW * len(rows)), pieces)
+    return svg.figure("walks", "A module and its walks", told, (670, 50 + ROW * len(rows)), pieces)
 
 
 def _entries(module: nn.Module, name: str, depth: int) -> Iterator[tuple[int, str, object]]:

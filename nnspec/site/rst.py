@@ -46,6 +46,33 @@ def paragraph(text: str) -> str:
     return f"\\ {escape(text)}\n"
 
 
+def marked(text: str) -> str:
+    """Text whose only markup is `code` between single backticks, whatever it begins with."""
+    pieces = " ".join(text.split()).split("`")
+    if len(pieces) % 2 == 0:
+        return f"\\ {escape(text)}"
+    shown = [rf"\ ``{piece}``\ " if at % 2 and piece else escape(piece) for at, piece in enumerate(pieces)]
+    shown = [_keep_ends(piece, one) for piece, one in zip(pieces, shown, strict=True)]
+    return "\\ " + "".join(shown)
+
+
+def _keep_ends(piece: str, shown: str) -> str:
+    """Escaping takes the blanks at both ends away; between code and text they count."""
+    before = " " if piece[:1] == " " else ""
+    after = " " if len(piece) > 1 and piece[-1:] == " " else ""
+    return f"{before}{shown}{after}"
+
+
+def thread_links(threads: Iterable[str]) -> str:
+    """Threads as links: ``#715`` is one of pytorch/pytorch, others name their repository."""
+    return ", ".join(link(name, _address(name)) for name in threads)
+
+
+def _address(thread: str) -> str:
+    repository, _, number = thread.partition("#")
+    return f"https://github.com/{repository or 'pytorch/pytorch'}/issues/{number}"
+
+
 def literal(source: str) -> str:
     """A piece of code in a line of text."""
     source = " ".join(source.split())

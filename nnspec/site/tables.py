@@ -39,8 +39,8 @@ def _claims(book: Book) -> str:
 def _claim(book: Book, claim: Claim) -> str:
     """A claim as a definition: the sentence, then what is right and the clauses."""
     clauses = [book.clauses[name] for name in claim.clauses if name in book.clauses]
-    lines = [f".. _claim-{claim.id}:\n", f"**{claim.id}** {rst.escape(claim.said)}"]
-    lines += [f"   Instead: {rst.escape(claim.instead)}\n"] if claim.instead else []
+    lines = [f".. _claim-{claim.id}:\n", f"**{claim.id}** {rst.marked(claim.said)}"]
+    lines += [f"   Instead: {rst.marked(claim.instead)}\n"] if claim.instead else []
     lines += [f"   * {rst.clause_link(clause)}" for clause in clauses]
     if not clauses and not claim.instead:
         lines.append(
@@ -58,17 +58,12 @@ def _questions(book: Book) -> str:
 
 def _question(book: Book, question: Question) -> str:
     clauses = [book.clauses[name] for name in question.clauses if name in book.clauses]
-    threads = ", ".join(rst.link(name, _address(name)) for name in question.threads)
+    threads = rst.thread_links(question.threads)
     return "\n".join(
         [
             f".. _question-{question.id}:\n",
-            rst.heading(f"\\ {rst.escape(question.asked)}", "-"),
+            rst.heading(rst.marked(question.asked), "-"),
             rst.clause_list(clauses) if clauses else "No clause answers it yet.\n",
             f"{question.id}. Asked in {threads}.\n" if threads else "",
         ]
     )
-
-
-def _address(thread: str) -> str:
-    repository, _, number = thread.partition("#")
-    return f"https://github.com/{repository or 'pytorch/pytorch'}/issues/{number}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from nnspec import compare
+from nnspec import compare, ledger
 from nnspec.clause import RELEASES, Clause
 from nnspec.record import Record
 from nnspec.site import rst
 from nnspec.site.book import Book
-from nnspec.site.changes import Change
 
 GROUPS = (
     ("No longer holds", "no_longer_holds"),
@@ -69,21 +68,28 @@ def _pair(book: Book, old: str, new: str) -> str:
     pieces = [rst.heading(f"From {old} to {new}", "=")]
     if before is None or after is None:
         pieces.append(_no_records([release for release in (old, new) if book.by_release[release] is None]))
-    if book.changes.get(new):
-        pieces.append(rst.heading("What its makers changed", "-"))
-        pieces += [change_text(book, change) for change in book.changes[new]]
     if before and after:
         pieces.append(_comparison(book, before, after))
+    if new in book.changes:
+        pieces += [rst.heading(f"What {new} changed", "-"), changes_of(book, new)]
     return "\n".join(pieces)
 
 
-def change_text(book: Book, change: Change) -> str:
-    """A change of a release as a definition: what, why, and the clauses that show it."""
-    pull = rst.link(f"#{change.pull}", f"https://github.com/pytorch/pytorch/pull/{change.pull}")
-    lines = [f"{rst.paragraph(change.what).strip()}{f' ({pull})' if change.pull else ''}"]
-    lines += [f"   {rst.paragraph(change.why)}"] if change.why else []
+def changes_of(book: Book, release: str) -> str:
+    """What a release changed, each change with why and the clauses that show it; empty if it has no row."""
+    found = book.changes.get(release)
+    if found is None:
+        return ""
+    told = [_change(book, change) for change in found.changes]
+    return "\n".join(told) or rst.paragraph(found.none)
+
+
+def _change(book: Book, change: ledger.Change) -> str:
+    threads = f" ({rst.thread_links(change.threads)})" if change.threads else ""
+    lines = [f"* {rst.marked(change.what)}{threads}\n"]
+    lines += [f"  {rst.marked(change.why)}\n"] if change.why else []
     shown = [book.clauses[name] for name in change.clauses if name in book.clauses]
-    lines += [f"   * {rst.clause_link(clause)}" for clause in shown]
+    lines += [f"  * {rst.clause_link(clause)}" for clause in shown]
     return "\n".join(lines) + "\n"
 
 
