@@ -44,7 +44,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "pygments_dark_style": "a11y-dark",
     "pygments_light_style": "a11y-high-contrast-light",
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "releases": []},
     "show_prev_next": True,
     "show_toc_level": 1,
 }

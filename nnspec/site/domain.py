@@ -25,6 +25,9 @@ class ClauseDomain(Domain):
         found: dict[str, tuple[str, str]] = self.data["clauses"]
         return found
 
+    def get_type_name(self, type: ObjType, primary: bool = False) -> str:
+        return type.lname
+
     def clear_doc(self, docname: str) -> None:
         for name in [name for name, (_, page) in self.clauses.items() if page == docname]:
             del self.clauses[name]
