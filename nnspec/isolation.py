@@ -29,10 +29,10 @@ class State(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The values of all of :data:`STATES` at one moment, by name, and the modules imported by then."""
+    """The values of all of :data:`STATES` at one moment, by name, and how many modules were imported."""
 
     values: dict[str, Any]
-    modules: frozenset[str]
+    modules: int
 
 
 def _default_device() -> torch.device:
@@ -168,7 +168,7 @@ def seed() -> None:
 
 def snapshot() -> Snapshot:
     """The present values of all of :data:`STATES`."""
-    return Snapshot({name: state.read() for name, state in STATES.items()}, frozenset(sys.modules))
+    return Snapshot({name: state.read() for name, state in STATES.items()}, len(sys.modules))
 
 
 def restore(before: Snapshot) -> list[str]:
@@ -181,7 +181,7 @@ def restore(before: Snapshot) -> list[str]:
         the names of what had been changed.
     """
     leaked = []
-    kept = SET_BY_IMPORTS if sys.modules.keys() - before.modules else frozenset[str]()
+    kept = SET_BY_IMPORTS if len(sys.modules) > before.modules else frozenset[str]()
     for name, state in STATES.items():
         if name not in kept and state.read() != before.values[name]:
             leaked.append(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", mark)
     config.stash[DEVICES] = _selected_devices(config.getoption("--device"))
     torch.set_warn_always(True)
+    torch.set_num_threads(1)  # tensors of a few elements gain nothing from more
     _run_benchmarks_once(config)
     if hasattr(config, "workerinput"):
         return
@@ -102,6 +104,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.stash[CLAUSE] = clause
     if defects:
         raise pytest.UsageError(*defects)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # torch and pytest stay: a clause that collects garbage need not look through them
 
 
 @pytest.hookimpl(tryfirst=True)
