@@ -28,6 +28,7 @@ _RUN = ("torch", "torchvision", "python", "devices", "platform", "date")
 #: What may differ between two runs that observed the same.
 _CIRCUMSTANCES = ("platform", "date")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+_PLACE = re.compile(r" \((/|[A-Za-z]:\\|unknown location)[^)]*\)")
 
 
 class RecordError(Exception):
@@ -188,8 +189,8 @@ def count(record: Record) -> dict[str, int]:
 
 
 def tidy(reason: str) -> str:
-    """A reason as one line without addresses, the same on every machine."""
-    return _ADDRESS.sub("0x...", " ".join(reason.split()))
+    """A reason as one line without addresses and places of files, the same on every machine."""
+    return _PLACE.sub("", _ADDRESS.sub("0x...", " ".join(reason.split())))
 
 
 def read(path: Path) -> Record:

@@ -118,6 +118,13 @@ def test_reasons_carry_no_addresses():
     assert record.tidy("<object at 0x7f31a2b3c4d5>\n  gone") == "<object at 0x...> gone"
 
 
+@pytest.mark.parametrize("place", ["/usr/lib/torch/__init__.py", "unknown location"])
+def test_reasons_carry_no_places_of_files(place):
+    reason = f"ImportError: cannot import name 'x' from 'torch' ({place})"
+
+    assert record.tidy(reason) == "ImportError: cannot import name 'x' from 'torch'"
+
+
 CLAUSES = '''
 @pytest.mark.since("2.5")
 def test_new():
