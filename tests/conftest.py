@@ -17,7 +17,6 @@ It opens the page.
 """
 
 import pytest
-import torchvision  # noqa: F401  (its imports would otherwise be undone after each inner run)
 import torch
 from torch import nn
 
