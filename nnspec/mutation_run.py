@@ -43,7 +43,7 @@ VERDICTS = (NOTICED, CRASHED, TIMED_OUT, SURVIVED, NOT_REACHED)
 UNUSED_PLUGINS = ("cacheprovider", "faulthandler", "xdist", "cov", "randomly", "timeout")
 
 #: Parts whose clauses take long: they are asked only where no other clause runs the changed statement.
-SLOW_PARTS = ("parallel", "compilation", "benchmarks")
+SLOW_PARTS = ("compilation", "benchmarks")
 
 #: A clause may take so many times its ordinary processor time, and so many seconds in any case.
 PATIENCE = 20

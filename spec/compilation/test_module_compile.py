@@ -64,6 +64,8 @@ def test_arguments_are_passed_on():
     assert graphs == []
     with pytest.raises(TypeError, match="unexpected keyword argument 'backnd'"):
         layer.compile(backnd="eager")
+    with pytest.raises(TypeError, match="positional argument"):
+        layer.compile("eager")
 
 
 @pytest.mark.since("2.1")

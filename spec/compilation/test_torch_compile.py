@@ -215,11 +215,12 @@ def test_a_global_hook_runs_once_more():
 @pytest.mark.since("2.8")
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
-def test_a_global_hook_is_warned_about():
-    """With a global hook a call gives a ``UserWarning`` (:issue:`149502`, :pull:`152740`)."""
+@pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward", "full_backward_pre"])
+def test_a_global_hook_is_warned_about(kind):
+    """With a global hook of any kind a call gives a ``UserWarning`` (:issue:`149502`, :pull:`152740`)."""
     compiled = torch.compile(nn.Linear(2, 3), backend="eager")
 
-    handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    handle = getattr(nn.modules.module, f"register_module_{kind}_hook")(lambda *_: None)
     try:
         with pytest.warns(UserWarning, match="cause the hooks to fire an extra time for the"):
             compiled(torch.rand(2))

@@ -68,3 +68,27 @@ def test_what_hooks_compute_is_recorded():
     handle.remove()
 
     assert traced(torch.tensor([-1.0, 2.0])).tolist() == [5.0, 7.0]
+
+
+def test_a_scripted_submodule_is_called():
+    """A scripted submodule is not recorded: the traced module calls it, conditions and all."""
+
+    @torch.jit.script
+    def steep(x):
+        return x * 2.0 if x.sum() > 0 else x * 3.0
+
+    class Steep(nn.Module):
+        def forward(self, x):
+            return steep(x)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.jit.script(Steep())
+
+        def forward(self, x):
+            return self.inner(x) + 1.0
+
+    traced = torch.jit.trace(Net(), torch.tensor([1.0, 2.0]))
+
+    assert traced(torch.tensor([-1.0, -2.0])).tolist() == [-2.0, -5.0]

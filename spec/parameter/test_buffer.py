@@ -113,6 +113,20 @@ def test_a_subclass_of_buffer_is_never_met():
 
 
 @pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_a_tensor_made_a_subclass_of_buffer_is_a_buffer():
+    """A tensor turned into a subclass of :class:`~torch.nn.parameter.Buffer` by hand is a buffer, unflagged."""
+
+    class Running(nn.Buffer):
+        pass
+
+    tensor = torch.rand(2).as_subclass(Running)
+
+    assert isinstance(tensor, nn.Buffer)
+    assert hasattr(tensor, "_is_buffer") is False
+
+
+@pytest.mark.since("2.5")
 def test_a_buffer_requires_no_grad_of_its_own():
     """A :class:`~torch.nn.parameter.Buffer` takes ``requires_grad`` from its tensor: normally ``False``."""
     learned = torch.rand(2, requires_grad=True)

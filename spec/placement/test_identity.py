@@ -7,6 +7,7 @@ parameter. All methods of this part go through ``Module._apply``.
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensor, FakeTensorMode
 
 
 def test_a_parameter_stays_the_same_object(device):
@@ -134,6 +135,80 @@ def test_a_move_to_meta_makes_new_parameters():
 
     assert layer.weight is not weight
     assert (type(layer.weight), weight.device.type) == (nn.Parameter, "cpu")
+
+
+def test_a_missing_parameter_is_passed_over():
+    """A parameter that is ``None`` is passed over, and those after it are converted."""
+    net = nn.Module()
+    net.register_parameter("bias", None)
+    net.scale = nn.Parameter(torch.tensor([1.5, 2.5]))
+
+    net.to(torch.float64)
+
+    assert (net.bias, net.scale.dtype) == (None, torch.float64)
+
+
+@pytest.mark.since("2.3")
+@pytest.mark.observed
+def test_a_parameter_of_several_tensors_is_swapped():
+    """A parameter whose class wraps other tensors, such as a jagged one, stays the same object as well."""
+    jagged = torch.nested.nested_tensor([torch.rand(2, 3), torch.rand(1, 3)], layout=torch.jagged)
+    net = nn.Module()
+    net.rows = before = nn.Parameter(jagged)
+
+    net.to(torch.float64)
+
+    assert net.rows is before
+    assert (net.rows.dtype, [row.shape[0] for row in net.rows.unbind()]) == (torch.float64, [2, 1])
+
+
+@pytest.mark.since("2.10")
+@pytest.mark.observed
+def test_a_fake_tensor_replaces_the_parameter():
+    """A conversion to a fake tensor makes a new parameter; the old one keeps its values."""
+    layer = nn.Linear(2, 3)
+    weight = layer.weight
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    layer._apply(mode.from_tensor)
+
+    assert [type(tensor) for tensor in (weight.data, layer.weight.data)] == [torch.Tensor, FakeTensor]
+
+
+@pytest.mark.before("2.10")
+@pytest.mark.observed
+def test_a_fake_tensor_did_not_replace_the_parameter():
+    """A conversion to a fake tensor keeps the parameter, and its values are real as before."""
+    layer = nn.Linear(2, 3)
+    weight = layer.weight
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    layer._apply(mode.from_tensor)
+
+    assert layer.weight is weight
+    assert type(weight.data) is torch.Tensor
+
+
+@pytest.mark.since("2.10")
+@pytest.mark.observed
+def test_a_fake_parameter_cannot_be_cast():
+    """A fake parameter is swapped when it is cast, which its mode, holding on to it, does not allow."""
+    with FakeTensorMode():
+        layer = nn.Linear(2, 3)
+        with pytest.raises(RuntimeError, match=r"_apply\(\): Couldn't swap Linear\.weight"):
+            layer.to(torch.float64)
+
+
+@pytest.mark.before("2.10")
+@pytest.mark.observed
+def test_a_fake_parameter_could_be_cast():
+    """A fake parameter stays the same object when it is cast."""
+    with FakeTensorMode():
+        layer = nn.Linear(2, 3)
+        weight = layer.weight
+        layer.to(torch.float64)
+
+    assert (layer.weight is weight, weight.dtype) == (True, torch.float64)
 
 
 def test_a_tensor_that_is_no_leaf_can_be_cast():

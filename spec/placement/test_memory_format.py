@@ -95,6 +95,16 @@ def test_format_and_dtype_together():
     ]
 
 
+def test_format_and_complex_dtype_together():
+    """A complex dtype given with a memory format is applied to complex parameters, as it is without one."""
+    conv = nn.Conv2d(3, 5, 2, dtype=torch.complex64)
+
+    conv.to(torch.complex128, memory_format=torch.channels_last)
+
+    assert [p.dtype for p in conv.parameters()] == [torch.complex128] * 2
+    assert conv.weight.stride() == (12, 1, 6, 3)
+
+
 @pytest.mark.observed
 def test_how_a_tensor_is_ordered():
     """A tensor of four dimensions is asked ``to(device, dtype, non_blocking, memory_format=...)``."""

@@ -3,6 +3,7 @@
 The module is built first, by the same code; loading then fills its parameters and buffers.
 """
 
+import warnings
 from collections import OrderedDict
 from types import MappingProxyType
 
@@ -57,6 +58,16 @@ def test_submodules_are_filled_too():
 
     assert net[0][0].weight.tolist() == [[7.0], [8.0]]
     assert net[1].weight.tolist() == [[5.0, 6.0]]
+
+
+def test_loading_gives_no_warning():
+    """Loading a state dict into a module with data gives no warning."""
+    layer = nn.Linear(2, 3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        layer.load_state_dict(nn.Linear(2, 3).state_dict())
+
+    assert caught == []
 
 
 def test_success_is_reported_in_words():
@@ -202,11 +213,11 @@ def test_what_fits_is_loaded_before_the_error():
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_value_that_is_no_tensor_is_refused(strict):
     """A value that is no tensor is an error that names its key and type, also with ``strict=False``."""
+    net = nn.Sequential(nn.Linear(1, 2))
     with pytest.raises(RuntimeError) as caught:
-        nn.Sequential(nn.Linear(1, 2)).load_state_dict(
-            {"0.weight": [2.0], "0.bias": torch.rand(2)}, strict=strict
-        )
+        net.load_state_dict({"0.weight": [2.0], "0.bias": torch.tensor([3.0, 5.0])}, strict=strict)
 
+    assert net[0].bias.tolist() == [3.0, 5.0]
     assert str(caught.value) == (
         'Error(s) in loading state_dict for Sequential:\n\tWhile copying the parameter named "0.weight", '
         "expected torch.Tensor or Tensor-like object from checkpoint but received <class 'list'>"
@@ -280,6 +291,19 @@ def test_a_module_asked_not_to_be_strict_collects_no_keys():
 
     assert (returned, missing, unexpected, errors) == (None, [], [], [])
     assert layer.weight.tolist() == [[3.0, 4.0]]
+
+
+@pytest.mark.observed
+def test_a_module_looks_at_keys_under_its_prefix():
+    """A module asked by itself reads the keys that begin with its prefix, and calls no other unexpected."""
+    layer = nn.Linear(1, 2)
+    state = {"head.bias": torch.tensor([3.0, 5.0]), "head.scale": torch.rand(1), "tail.bias": torch.rand(7)}
+    missing, unexpected, errors = [], [], []
+
+    layer._load_from_state_dict(state, "head.", {}, True, missing, unexpected, errors)
+
+    assert layer.bias.tolist() == [3.0, 5.0]
+    assert (missing, unexpected, errors) == (["head.weight"], ["head.scale"], [])
 
 
 def test_submodules_that_are_none_are_passed_over():
