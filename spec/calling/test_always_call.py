@@ -1,7 +1,7 @@
 """Forward hooks that run even when the call fails.
 
-A forward hook registered with ``always_call=True`` also runs when a pre-hook, forward or another hook
-raises, so that what a pre-hook opened can be closed. The exception still reaches the caller.
+A forward hook registered with ``always_call=True`` is always called: it also runs when a pre-hook, forward or
+another hook raises, so that what a pre-hook opened can be closed. The exception still reaches the caller.
 """
 
 import warnings
@@ -47,7 +47,7 @@ def test_other_hooks_stay_silent_on_failure():
 
 @pytest.mark.since("2.1")
 def test_it_runs_when_a_pre_hook_raises():
-    """A hook that is always called runs when a forward pre-hook raises, with the arguments so far."""
+    """An always called hook runs when a forward pre-hook raises, and gets the arguments so far."""
     identity = nn.Identity()
     seen = []
 
@@ -65,7 +65,7 @@ def test_it_runs_when_a_pre_hook_raises():
 
 @pytest.mark.since("2.1")
 def test_it_runs_once_when_nothing_fails():
-    """When nothing fails, a hook that is always called is a forward hook like any other."""
+    """When nothing fails, an always called hook is a forward hook like any other."""
     identity = nn.Identity()
     calls = []
     identity.register_forward_hook(lambda *given: calls.append("plain"))
@@ -78,7 +78,7 @@ def test_it_runs_once_when_nothing_fails():
 
 @pytest.mark.since("2.1")
 def test_a_later_hook_that_raises_does_not_run_it_again():
-    """When a later hook raises, a hook that already ran is not run a second time."""
+    """When a later hook raises, an always called hook that has run is not run a second time."""
     identity = nn.Identity()
     seen = []
 
@@ -96,7 +96,7 @@ def test_a_later_hook_that_raises_does_not_run_it_again():
 
 @pytest.mark.since("2.1")
 def test_it_is_not_run_again_for_its_own_error():
-    """A hook that is always called and raises is not run again for its own exception."""
+    """An always called hook that raises is not run again for its own exception."""
     identity = nn.Identity()
     calls = []
 
@@ -113,7 +113,7 @@ def test_it_is_not_run_again_for_its_own_error():
 
 @pytest.mark.since("2.1")
 def test_its_own_error_becomes_a_warning():
-    """What such a hook raises on top of another exception becomes a warning; the others still run."""
+    """What an always called hook raises after another exception becomes a warning; the others still run."""
     failing = Failing()
     calls = []
 
@@ -146,7 +146,7 @@ def test_what_it_returns_on_failure_goes_to_the_next():
 
 @pytest.mark.since("2.1")
 def test_on_failure_it_sees_keyword_arguments_as_asked():
-    """When forward raises, a hook with ``with_kwargs=True`` gets the keyword arguments as always."""
+    """When forward raises, a hook with ``with_kwargs=True`` still gets the keyword arguments."""
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: "first", always_call=True)
@@ -160,7 +160,7 @@ def test_on_failure_it_sees_keyword_arguments_as_asked():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_an_interrupt_runs_no_hooks():
-    """A ``KeyboardInterrupt`` in forward runs no hooks, not even those that are always called."""
+    """A ``KeyboardInterrupt`` in forward runs no hooks, not even always called ones."""
 
     class Interrupted(nn.Module):
         def forward(self):
@@ -178,7 +178,7 @@ def test_an_interrupt_runs_no_hooks():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_store_of_always_called_hooks():
-    """A module remembers apart which hooks are always called, and forgets them on removal."""
+    """A module keeps in a store which hooks are always called, and forgets them on removal."""
     identity = nn.Identity()
     identity.register_forward_hook(lambda *given: None)
     handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True, always_call=True)
@@ -208,7 +208,7 @@ def test_global_hooks_may_be_always_called_too():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_is_not_run_twice():
-    """A global hook that is always called and has run is not run again for a later exception."""
+    """A global always called hook that has run is not run again for a later exception."""
     identity = nn.Identity()
     calls = []
 
@@ -227,7 +227,7 @@ def test_a_global_one_is_not_run_twice():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_after_a_failing_one_gets_the_output():
-    """A global hook that is always called gets the output if only another hook raised."""
+    """A global always called hook gets the output if only another hook raised."""
     identity = nn.Identity()
     seen = []
 
@@ -246,7 +246,7 @@ def test_a_global_one_after_a_failing_one_gets_the_output():
 
 @pytest.mark.since("2.1")
 def test_the_error_of_a_global_one_becomes_a_warning():
-    """What a global hook raises on top of another exception becomes a warning of its own."""
+    """What a global always called hook raises after another exception becomes a warning of its own."""
     calls = []
 
     def failing_too(module, args, output):
@@ -266,7 +266,7 @@ def test_the_error_of_a_global_one_becomes_a_warning():
 
 @pytest.mark.since("2.1")
 def test_a_failed_call_warns_of_nothing():
-    """Where no hook fails, a failed call gives no warning."""
+    """A failed call gives no warning where no hook fails."""
     failing = Failing()
     failing.register_forward_hook(lambda *given: None, always_call=True)
     with warnings.catch_warnings(record=True) as caught:

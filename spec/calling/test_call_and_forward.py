@@ -65,7 +65,7 @@ def test_forward_itself_runs_no_hooks():
 
 
 def test_a_missing_forward_raises():
-    """Calling a module without a forward raises an error that names its class."""
+    """Calling a module without a forward raises a ``NotImplementedError`` that names its class."""
 
     class Empty(nn.Module):
         pass
@@ -77,15 +77,9 @@ def test_a_missing_forward_raises():
 
 @pytest.mark.observed
 def test_a_missing_forward_refuses_keywords():
-    """Without a forward, a keyword argument is refused before the missing forward is told."""
+    """Without a forward, a keyword argument raises ``TypeError`` before the missing forward is reported."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'scale'"):
         nn.Module()(scale=2)
-
-
-def test_a_container_without_forward_cannot_be_called():
-    """A :class:`~torch.nn.ModuleList` has no forward and cannot be called."""
-    with pytest.raises(NotImplementedError, match=r"Module \[ModuleList\] is missing the required"):
-        nn.ModuleList([nn.ReLU()])(torch.rand(2))
 
 
 def test_forward_may_be_replaced_on_one_module():
@@ -123,7 +117,7 @@ def test_an_error_in_forward_reaches_the_caller():
 
 
 def test_a_module_without_init_cannot_be_called():
-    """A subclass that leaves out ``super().__init__()`` cannot be called."""
+    """Calling a module that left out ``super().__init__()`` raises ``AttributeError``."""
 
     class Forgetful(nn.Module):
         def __init__(self):

@@ -150,7 +150,7 @@ def test_with_kwargs_they_come_before_the_output():
 
 
 def test_options_of_a_forward_hook_are_keyword_only():
-    """``prepend`` and the other options of a forward hook are given by keyword only."""
+    """The options of a forward hook go by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         nn.Identity().register_forward_hook(lambda module, args, output: None, True)
 

@@ -46,7 +46,7 @@ def test_registering_returns_a_handle():
 
 
 def test_returning_none_keeps_the_arguments():
-    """A pre-hook that returns ``None`` leaves the arguments as they are."""
+    """A forward pre-hook that returns ``None`` leaves the arguments as they are."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: None)
 
@@ -54,7 +54,7 @@ def test_returning_none_keeps_the_arguments():
 
 
 def test_a_returned_tuple_replaces_the_arguments():
-    """A tuple that a pre-hook returns takes the place of all positional arguments."""
+    """A tuple that a forward pre-hook returns takes the place of all positional arguments."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: (args[1], 30, 40))
 
@@ -63,7 +63,7 @@ def test_a_returned_tuple_replaces_the_arguments():
 
 @pytest.mark.parametrize("value", [7, [3, 4], False], ids=["int", "list", "false"])
 def test_a_single_value_is_wrapped_into_a_tuple(value):
-    """Anything but a tuple that a pre-hook returns becomes the only argument."""
+    """Anything but a tuple that a forward pre-hook returns becomes the only argument."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: value)
 
@@ -71,7 +71,7 @@ def test_a_single_value_is_wrapped_into_a_tuple(value):
 
 
 def test_an_empty_tuple_leaves_no_arguments():
-    """A pre-hook that returns an empty tuple leaves no positional arguments."""
+    """A forward pre-hook that returns an empty tuple leaves no positional arguments."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: ())
 
@@ -102,7 +102,7 @@ def test_prepend_puts_a_pre_hook_first():
 
 @pytest.mark.question("Q43")
 def test_keyword_arguments_are_not_seen():
-    """A pre-hook does not see keyword arguments, and they reach forward all the same."""
+    """A forward pre-hook does not see keyword arguments; they reach forward all the same."""
     echo = Echo()
     seen = []
     echo.register_forward_pre_hook(lambda module, args: seen.append(args))
@@ -114,7 +114,7 @@ def test_keyword_arguments_are_not_seen():
 
 @pytest.mark.question("Q43")
 def test_with_kwargs_it_sees_keyword_arguments():
-    """Registered with ``with_kwargs=True`` a pre-hook is given the keyword arguments as well."""
+    """With ``with_kwargs=True`` a forward pre-hook gets the keyword arguments after the positional ones."""
     echo = Echo()
     seen = []
     echo.register_forward_pre_hook(lambda *given: seen.append(given), with_kwargs=True)
@@ -124,7 +124,7 @@ def test_with_kwargs_it_sees_keyword_arguments():
 
 
 def test_with_kwargs_it_replaces_both():
-    """A pre-hook with keyword arguments replaces both by returning a pair of them."""
+    """With ``with_kwargs=True`` a forward pre-hook replaces both kinds of arguments by returning a pair."""
     echo = Echo()
     echo.register_forward_pre_hook(
         lambda module, args, kwargs: ((args[0], 7), {"shift": kwargs["scale"]}), with_kwargs=True
@@ -139,7 +139,7 @@ def test_with_kwargs_it_replaces_both():
     ids=["tuple_of_one", "tuple_of_three", "list_of_two", "single_value"],
 )
 def test_with_kwargs_only_a_pair_may_be_returned(returned):
-    """A pre-hook with keyword arguments that returns anything but a pair raises an error."""
+    """With ``with_kwargs=True`` a forward pre-hook that returns no pair raises ``RuntimeError``."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args, kwargs: returned, with_kwargs=True)
 
@@ -150,7 +150,7 @@ def test_with_kwargs_only_a_pair_may_be_returned(returned):
 
 @pytest.mark.observed
 def test_kwargs_changed_in_place_reach_forward():
-    """Keyword arguments that a pre-hook changes in place reach forward, not the caller's dict."""
+    """Keyword arguments that a forward pre-hook changes in place reach forward, not the caller's dict."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args, kwargs: kwargs.update(scale=30), with_kwargs=True)
     given = {"scale": 3, "shift": 4}
@@ -160,7 +160,7 @@ def test_kwargs_changed_in_place_reach_forward():
 
 
 def test_options_of_a_pre_hook_are_keyword_only():
-    """``prepend`` and ``with_kwargs`` of a forward pre-hook are given by keyword only."""
+    """The options of a forward pre-hook go by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         Echo().register_forward_pre_hook(lambda module, args: None, True)
 
@@ -188,7 +188,7 @@ def test_an_error_in_a_pre_hook_keeps_forward_from_running():
 
 
 def test_one_function_registered_twice_runs_twice():
-    """The same function registered twice runs twice."""
+    """A function registered twice as a forward pre-hook runs twice."""
     echo = Echo()
 
     def add_one(module, args):
@@ -202,7 +202,7 @@ def test_one_function_registered_twice_runs_twice():
 
 
 def test_a_pre_hook_may_remove_itself():
-    """A pre-hook that removes itself while it runs has run for the last time."""
+    """A forward pre-hook that removes itself while it runs has run for the last time."""
     echo = Echo()
     calls = []
 
@@ -220,7 +220,7 @@ def test_a_pre_hook_may_remove_itself():
 
 @pytest.mark.observed
 def test_hooks_of_a_call_are_fixed_when_it_starts():
-    """A pre-hook added or removed by another takes effect from the next call on."""
+    """A forward pre-hook added or removed by another takes effect from the next call on."""
     echo = Echo()
     calls = []
 
@@ -241,7 +241,7 @@ def test_hooks_of_a_call_are_fixed_when_it_starts():
 
 @pytest.mark.observed
 def test_the_stores_of_a_pre_hook():
-    """A module keeps its pre-hooks by handle, and apart which of them take keyword arguments."""
+    """A module keeps its forward pre-hooks by handle, and apart which of them take keyword arguments."""
     echo = Echo()
 
     def plain(module, args): ...

@@ -102,7 +102,7 @@ def test_prepend_puts_a_full_backward_hook_first():
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_input_may_be_returned(count):
-    """A full backward hook that returns more or fewer gradients than inputs raises an error."""
+    """A full backward hook that returns more or fewer gradients than inputs raises ``RuntimeError``."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input * count)
     output = identity(torch.rand(2, requires_grad=True))
@@ -114,7 +114,7 @@ def test_one_gradient_for_each_input_may_be_returned(count):
 
 @pytest.mark.observed
 def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
-    """A gradient returned without a tuple is taken for a sequence of gradients, one for each row."""
+    """A gradient that a full backward hook returns without a tuple is taken for a sequence of its rows."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input[0])
     output = identity(torch.rand(4, 2, requires_grad=True))
@@ -124,7 +124,7 @@ def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
 
 
 def test_a_returned_gradient_keeps_its_shape():
-    """A full backward hook that returns a gradient of another shape raises an error."""
+    """A full backward hook that returns a gradient of another shape raises ``RuntimeError``."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (torch.rand(5),))
     output = identity(torch.rand(2, requires_grad=True))
@@ -172,7 +172,7 @@ def test_it_fires_in_every_backward_pass():
 
 @pytest.mark.observed
 def test_the_hooks_are_fixed_by_the_call():
-    """The hooks that a backward pass fires are those registered when the module was called."""
+    """A backward pass fires the full backward hooks that were registered when the module was called."""
     identity = nn.Identity()
     calls = []
     handle = identity.register_full_backward_hook(lambda *given: calls.append("early"))
@@ -185,7 +185,7 @@ def test_the_hooks_are_fixed_by_the_call():
 
 
 def test_it_needs_the_gradients_of_the_inputs():
-    """Where only gradients of the module's parameters are asked for, the hook does not fire."""
+    """A full backward hook does not fire where only gradients of the module's parameters are asked for."""
     layer = nn.Linear(2, 1)
     calls = []
     layer.register_full_backward_hook(lambda *given: calls.append("hook"))
@@ -200,7 +200,7 @@ def test_it_needs_the_gradients_of_the_inputs():
 
 @pytest.mark.observed
 def test_a_second_derivative_does_not_fire_it():
-    """A gradient of a gradient that reaches the input past the output fires no hook."""
+    """A gradient of a gradient that reaches the input past the output fires no full backward hook."""
 
     class Square(nn.Module):
         def forward(self, x):
@@ -218,7 +218,7 @@ def test_a_second_derivative_does_not_fire_it():
 
 
 def test_without_gradients_it_does_nothing():
-    """In ``no_grad`` a full backward hook does nothing: forward gets the very arguments."""
+    """Under ``no_grad`` a full backward hook does nothing: forward gets the very arguments."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda *given: None)
     x = torch.rand(2, requires_grad=True)
@@ -242,7 +242,7 @@ def test_the_store_of_full_backward_hooks():
 
 
 def test_forward_mode_differentiation_is_refused():
-    """A module with a full backward hook cannot be differentiated in forward mode."""
+    """Forward-mode differentiation of a module with a full backward hook raises ``NotImplementedError``."""
     identity = nn.Identity()
     handle = identity.register_full_backward_hook(lambda *given: None)
     with torch.autograd.forward_ad.dual_level():

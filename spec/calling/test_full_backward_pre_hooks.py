@@ -70,7 +70,7 @@ def test_what_it_returns_replaces_gradients():
 
 
 def test_backward_pre_hooks_run_in_order_of_registration():
-    """Full backward pre-hooks run in the order of registration, each on what the last returned."""
+    """Full backward pre-hooks run in the order of registration, each on what the one before returned."""
     identity = nn.Identity()
     identity.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] + 1,))
     identity.register_full_backward_pre_hook(lambda module, grad_output: None)
@@ -96,7 +96,7 @@ def test_prepend_puts_a_backward_pre_hook_first():
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_output_may_be_returned(count):
-    """A full backward pre-hook that returns more or fewer gradients than outputs raises an error."""
+    """A full backward pre-hook that returns more or fewer gradients than outputs raises ``RuntimeError``."""
     identity = nn.Identity()
     identity.register_full_backward_pre_hook(lambda module, grad_output: grad_output * count)
     output = identity(torch.rand(2, requires_grad=True))
@@ -109,7 +109,7 @@ def test_one_gradient_for_each_output_may_be_returned(count):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("hooked", [False, True], ids=["alone", "with_a_full_backward_hook"])
 def test_it_replaces_gradients_without_needy_inputs(hooked):
-    """Where no input needs a gradient, what a full backward pre-hook returns still counts."""
+    """Where no input requires a gradient, what a full backward pre-hook returns still counts."""
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     if hooked:
@@ -122,7 +122,7 @@ def test_it_replaces_gradients_without_needy_inputs(hooked):
 @pytest.mark.before("2.3")
 @pytest.mark.observed
 def test_without_needy_inputs_its_result_is_lost():
-    """Where no input needs a gradient, what a full backward pre-hook returns is lost."""
+    """Where no input requires a gradient, what a full backward pre-hook returns is lost."""
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
@@ -131,7 +131,7 @@ def test_without_needy_inputs_its_result_is_lost():
 
 
 def test_it_fires_without_needy_inputs():
-    """A full backward pre-hook fires whether or not an input of the module needs a gradient."""
+    """A full backward pre-hook fires whether or not an input of the module requires a gradient."""
     layer = nn.Linear(2, 1)
     seen = []
     layer.register_full_backward_pre_hook(lambda *given: seen.append(given[1][0].tolist()))
@@ -142,7 +142,7 @@ def test_it_fires_without_needy_inputs():
 
 @pytest.mark.since("2.14")
 def test_alone_it_does_not_warn():
-    """Where no input needs a gradient, full backward hooks warn and pre-hooks alone do not.
+    """Where no input requires a gradient, full backward hooks warn and pre-hooks alone do not.
 
     Before, the warning came for pre-hooks as well (:issue:`189093`, :pull:`190685`).
     """
@@ -162,7 +162,7 @@ def test_alone_it_does_not_warn():
 @pytest.mark.before("2.14")
 @pytest.mark.observed
 def test_alone_it_warns_of_full_hooks():
-    """Where no input needs a gradient, a full backward pre-hook gives the warning of full hooks."""
+    """Where no input requires a gradient, a full backward pre-hook gives the warning of full hooks."""
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda *given: None)
     output = layer(torch.rand(1, 2))

@@ -67,9 +67,9 @@ def test_registering_a_global_hook_returns_a_handle(register):
 
 
 def test_a_global_forward_pre_hook_replaces_arguments():
-    """What a global forward pre-hook returns takes the place of the arguments, before local ones.
+    """What a global forward pre-hook returns replaces the arguments that local pre-hooks then get.
 
-    :func:`~torch.nn.modules.module.register_module_forward_pre_hook` has no other options.
+    :func:`~torch.nn.modules.module.register_module_forward_pre_hook` registers it, and has no options.
     """
     identity = nn.Identity()
     identity.register_forward_pre_hook(lambda module, args: args[0] * 10)
@@ -80,9 +80,9 @@ def test_a_global_forward_pre_hook_replaces_arguments():
 
 
 def test_a_global_forward_hook_replaces_the_output():
-    """What a global forward hook returns takes the place of the output, before local ones.
+    """What a global forward hook returns replaces the output that local hooks then get.
 
-    :func:`~torch.nn.modules.module.register_module_forward_hook` does not know ``prepend``.
+    :func:`~torch.nn.modules.module.register_module_forward_hook` registers it, and has no ``prepend``.
     """
     identity = nn.Identity()
     identity.register_forward_hook(lambda module, args, output: output * 10, prepend=True)
@@ -150,15 +150,15 @@ def test_on_failure_a_global_hook_gets_no_keyword_arguments():
 
 
 def test_options_of_a_global_forward_hook_are_keyword_only():
-    """``always_call`` and ``with_kwargs`` of a global forward hook are given by keyword only."""
+    """The options of a global forward hook go by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
         register_module_forward_hook(lambda module, args, output: None, True)
 
 
 def test_a_global_full_backward_hook_replaces_gradients():
-    """What a global full backward hook returns takes the place of gradients, before local hooks.
+    """What a global full backward hook returns replaces the gradients that local hooks then get.
 
-    :func:`~torch.nn.modules.module.register_module_full_backward_hook` is otherwise like the local one.
+    :func:`~torch.nn.modules.module.register_module_full_backward_hook` registers it.
     """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10,))
@@ -170,7 +170,7 @@ def test_a_global_full_backward_hook_replaces_gradients():
 
 
 def test_a_global_backward_pre_hook_replaces_gradients():
-    """What a global full backward pre-hook returns replaces gradients of outputs, before local ones.
+    """What a global full backward pre-hook returns replaces the gradients that local ones then get.
 
     :func:`~torch.nn.modules.module.register_module_full_backward_pre_hook` registers it.
     """
@@ -212,7 +212,7 @@ def test_global_and_local_kinds_may_differ(kind):
 
 
 def test_no_global_legacy_hook_after_a_full_one():
-    """A global legacy backward hook is refused where a global full backward hook is registered."""
+    """A global legacy backward hook raises ``RuntimeError`` where a global full one is registered."""
     with (
         register_module_full_backward_hook(lambda *given: None),
         pytest.raises(RuntimeError, match=BOTH_KINDS),
@@ -221,7 +221,7 @@ def test_no_global_legacy_hook_after_a_full_one():
 
 
 def test_no_global_full_hook_after_a_legacy_one():
-    """A global full backward hook is refused where a global legacy backward hook is registered."""
+    """A global full backward hook raises ``RuntimeError`` where a global legacy one is registered."""
     with (
         register_module_backward_hook(lambda *given: None),
         pytest.raises(RuntimeError, match=BOTH_KINDS),
@@ -230,7 +230,7 @@ def test_no_global_full_hook_after_a_legacy_one():
 
 
 def test_several_global_hooks_of_one_kind():
-    """Several global backward hooks of one kind may be registered, and run in that order."""
+    """Several global backward hooks of one kind may be registered, and run in the order of registration."""
     calls = []
     with (
         register_module_full_backward_hook(lambda *given: calls.append("first")),

@@ -46,7 +46,7 @@ def test_every_output_has_its_place():
 @pytest.mark.observed
 @pytest.mark.parametrize("needed", [False, True], ids=["needs_no_grad", "unused"])
 def test_an_input_without_gradient_has_zeros(needed):
-    """``grad_input`` holds zeros for a tensor that needs no gradient, and for one that is unused."""
+    """``grad_input`` holds zeros for a tensor that requires no gradient, and for one that is unused."""
     net = Apply(lambda x, y: x * 3 + y.detach())
     seen = []
     net.register_full_backward_hook(lambda *given: seen.append(given[1]))
@@ -70,7 +70,7 @@ def test_an_unused_input_gets_a_gradient_of_zeros():
 
 
 def test_what_needs_no_gradient_still_needs_none():
-    """Inside a hooked module, and among its outputs, a tensor that needs no gradient needs none."""
+    """A tensor that requires no gradient requires none inside a hooked module and among its outputs."""
     inside = []
     net = Apply(lambda x, y: inside.extend([x.requires_grad, y.requires_grad]) or (x * 2, y, x.argmax()))
     net.register_full_backward_hook(lambda *given: None)
@@ -95,7 +95,7 @@ def test_keyword_arguments_are_no_inputs():
 
 @pytest.mark.question("Q47")
 def test_without_needy_inputs_it_fires_at_the_outputs():
-    """Where no input needs a gradient, the hook fires as soon as the outputs' gradients are known.
+    """Where no input requires a gradient, a full backward hook fires at the gradients of the outputs.
 
     It comes before the gradients of the parameters then, and ``grad_input`` holds ``None`` only
     (:pull:`56693`).
@@ -111,7 +111,7 @@ def test_without_needy_inputs_it_fires_at_the_outputs():
 
 @pytest.mark.question("Q47")
 def test_without_inputs_it_fires_at_the_outputs():
-    """A module called without positional arguments fires its hook with an empty ``grad_input``."""
+    """A call without positional arguments fires a full backward hook with an empty ``grad_input``."""
     net = Apply(lambda x: x * 2)
     seen = []
     net.register_full_backward_hook(lambda *given: seen.append((given[1], given[2][0].tolist())))
@@ -125,7 +125,7 @@ def test_without_inputs_it_fires_at_the_outputs():
 @pytest.mark.question("Q47")
 @pytest.mark.since("2.8")
 def test_firing_at_the_outputs_warns():
-    """A full backward hook that fires at the outputs warns of it (:pull:`155339`)."""
+    """A full backward hook that fires at the outputs gives a ``UserWarning`` (:pull:`155339`)."""
     layer = nn.Linear(2, 3)
     layer.register_full_backward_hook(lambda *given: None)
     output = layer(torch.rand(1, 2))
@@ -150,7 +150,7 @@ def test_firing_at_the_outputs_is_silent():
 
 
 def test_at_the_inputs_it_fires_silently():
-    """A full backward hook of a module with an input that needs a gradient gives no warning."""
+    """A full backward hook of a module with an input that requires a gradient gives no warning."""
     layer = nn.Linear(2, 3)
     layer.register_full_backward_hook(lambda *given: None)
     with warnings.catch_warnings(record=True) as caught:
@@ -163,7 +163,7 @@ def test_at_the_inputs_it_fires_silently():
 @pytest.mark.question("Q47")
 @pytest.mark.parametrize("wrong", ["tensor", "tuple", "list"])
 def test_at_the_outputs_nothing_may_be_replaced(wrong):
-    """Where no input needs a gradient, returning one from the hook raises an error."""
+    """Where no input requires a gradient, a full backward hook that returns one raises ``RuntimeError``."""
     layer = nn.Linear(2, 3)
     gradient = torch.rand(1, 2)
     returned = {"tensor": gradient, "tuple": (None, gradient), "list": [None]}[wrong]
@@ -175,7 +175,7 @@ def test_at_the_outputs_nothing_may_be_replaced(wrong):
 
 
 def test_at_the_outputs_a_tuple_of_none_is_allowed():
-    """Where no input needs a gradient, the hook may return a tuple that holds ``None`` only."""
+    """Where no input requires a gradient, a full backward hook may return a tuple of ``None`` only."""
     layer = nn.Linear(2, 3)
     calls = []
     layer.register_full_backward_hook(lambda *given: (None,))
@@ -188,7 +188,7 @@ def test_at_the_outputs_a_tuple_of_none_is_allowed():
 
 @pytest.mark.question("Q47")
 def test_without_needy_outputs_it_never_fires():
-    """Where no output needs a gradient, nothing is hooked: the caller gets the very output."""
+    """Where no output requires a gradient, no hook fires and the caller gets the very output."""
     net = Apply(lambda x: x.detach())
     calls = []
     outputs = []
@@ -287,7 +287,7 @@ def test_forward_gets_views_and_returns_one():
 @pytest.mark.parametrize("kind", ["backward_hook", "backward_pre_hook"])
 @pytest.mark.parametrize("hooked", [0, 1], ids=["module_before", "module_itself"])
 def test_in_place_changes_are_refused(kind, hooked):
-    """With a full backward hook or pre-hook, changing input or output in place raises an error.
+    """With a full backward hook or pre-hook, changing an input or output in place raises ``RuntimeError``.
 
     A ``ReLU(inplace=True)`` fails if it, or the module before it, is hooked (:issue:`61519`).
     """

@@ -1,7 +1,7 @@
 """Hooks of tensors, and the warning when a tensor with hooks is saved.
 
-A hook registered on a tensor is not saved with it. ``torch.utils.hooks`` holds the functions that warn
-of this.
+A hook registered on a tensor is called with its gradient. It is not saved with the tensor, and
+``torch.utils.hooks`` holds the functions that warn of this.
 """
 
 import copy
@@ -88,7 +88,7 @@ def test_a_marked_hook_is_left_out_of_the_warning():
 @pytest.mark.before("2.4")
 @pytest.mark.contradicts("torch.utils.hooks.unserializable_hook: says that it suppresses the warning")
 def test_a_marked_hook_is_warned_of_all_the_same():
-    """A hook marked by :func:`~torch.utils.hooks.unserializable_hook` is warned of like any other."""
+    """A hook marked by :func:`~torch.utils.hooks.unserializable_hook` gives the warning like any other."""
     tensor = torch.rand(2, requires_grad=True)
     tensor.register_hook(unserializable_hook(lambda gradient: gradient))
     with pytest.warns(UserWarning, match="will not be serialized"):

@@ -162,7 +162,7 @@ def test_it_warns_of_several_operations(function, message):
     ids=["output_no_tensor", "input_no_tensor", "several_outputs", "several_operations"],
 )
 def test_its_warnings_are_of_the_future(function):
-    """All warnings of a legacy backward hook are a ``FutureWarning``, seen by default."""
+    """Every warning of a legacy backward hook is a ``FutureWarning``, which is shown by default."""
     net = Apply(function)
     net.register_backward_hook(lambda *given: None)
     others = [None] * (function.__code__.co_argcount - 1)
@@ -175,7 +175,7 @@ def test_its_warnings_are_of_the_future(function):
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_its_warnings_are_for_users():
-    """The warnings of a legacy backward hook are a ``UserWarning``."""
+    """The warnings of a legacy backward hook are of the category ``UserWarning``."""
     net = Apply(lambda x: x * 2 * 3)
     net.register_backward_hook(lambda *given: None)
     with pytest.warns(Warning, match="deprecated and will be removed") as caught:
@@ -186,7 +186,7 @@ def test_its_warnings_are_for_users():
 
 @pytest.mark.observed
 def test_a_leaf_input_counts_as_another_operation():
-    """A legacy backward hook also warns when an input that needs a gradient is a leaf."""
+    """A legacy backward hook also warns when an input that requires a gradient is a leaf."""
     net = Apply(torch.sin)
     net.register_backward_hook(lambda *given: None)
     leaf = torch.rand(2, requires_grad=True)
@@ -226,7 +226,7 @@ def test_it_hangs_on_the_first_tensor(function):
     ("output", "error"), [((), IndexError), ({"a": 1}, StopIteration)], ids=["empty_tuple", "dict"]
 )
 def test_without_a_tensor_the_call_fails(output, error):
-    """With a legacy backward hook, a module that returns no tensor cannot be called."""
+    """With a legacy backward hook, an output without a tensor raises ``IndexError`` or ``StopIteration``."""
     net = Apply(lambda: output)
     net.register_backward_hook(lambda *given: None)
     with pytest.raises(error):
@@ -257,7 +257,7 @@ def test_a_legacy_hook_allows_changes_in_place():
 
 
 def test_a_module_takes_no_full_hook_after_a_legacy_one():
-    """A module with a legacy backward hook refuses a full backward hook."""
+    """A full backward hook on a module with a legacy backward hook raises ``RuntimeError``."""
     layer = nn.Linear(2, 3)
     layer.register_backward_hook(lambda *given: None)
 
@@ -267,7 +267,7 @@ def test_a_module_takes_no_full_hook_after_a_legacy_one():
 
 
 def test_a_module_takes_no_legacy_hook_after_a_full_one():
-    """A module with a full backward hook refuses a legacy one."""
+    """A legacy backward hook on a module with a full backward hook raises ``RuntimeError``."""
     layer = nn.Linear(2, 3)
     layer.register_full_backward_hook(lambda *given: None)
 
@@ -301,7 +301,7 @@ def test_the_kind_is_remembered_after_removal():
 
 @pytest.mark.observed
 def test_a_legacy_hook_needs_its_module_alive():
-    """A legacy backward hook raises if its module is gone by the time of the backward pass."""
+    """A legacy backward hook raises ``RuntimeError`` if its module is gone at the backward pass."""
     net = Apply(torch.sin)
     net.register_backward_hook(lambda *given: None)
     output = net(torch.rand(2, requires_grad=True) * 1)

@@ -22,7 +22,7 @@ def test_keywords_become_children():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_making_one_is_a_future_warning():
-    """Making an ``nn.Container`` warns with a FutureWarning that it is deprecated (:pull:`127689`)."""
+    """Making an ``nn.Container`` gives a ``FutureWarning`` that it is deprecated (:pull:`127689`)."""
     with pytest.warns(
         FutureWarning, match="`nn.Container` is deprecated. All of it.* `nn.Module`. Subclass that"
     ):
@@ -32,7 +32,7 @@ def test_making_one_is_a_future_warning():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_making_one_is_a_user_warning():
-    """Making an ``nn.Container`` warns with a UserWarning that it is deprecated."""
+    """Making an ``nn.Container`` gives a ``UserWarning`` that it is deprecated."""
     with pytest.warns(UserWarning, match="^nn.Container is deprecated. All of it's functionality is now"):
         nn.Container()
 

@@ -39,7 +39,7 @@ def test_a_key_is_the_name_of_a_child():
 )
 @pytest.mark.question("Q21")
 def test_it_is_built_from_mappings_and_pairs(kind):
-    """It is built from any mapping, another ``ModuleDict`` included, or from pairs, in their order."""
+    """A ``ModuleDict`` is built from any mapping, another one included, or from pairs, in their order."""
     tanh, relu, gelu = nn.Tanh(), nn.ReLU(), nn.GELU()
 
     table = nn.ModuleDict(kind({"z": tanh, "a": relu, "m": gelu}))
@@ -110,7 +110,7 @@ def test_setting_a_key_replaces_in_place():
 
 
 def test_a_value_is_a_module_or_none():
-    """A value must be a module or ``None``; a class of modules is none."""
+    """A value of a ``ModuleDict`` that is neither a module nor ``None`` raises ``TypeError``."""
     table = nn.ModuleDict()
 
     with pytest.raises(TypeError, match="int is not a Module subclass"):
@@ -125,7 +125,10 @@ def test_a_value_is_a_module_or_none():
 @pytest.mark.question("Q19")
 @pytest.mark.parametrize("key", [3, ("a", 1), None], ids=repr)
 def test_a_key_must_be_a_string(key):
-    """A key must be a string: a number or a tuple is refused; use ``str(key)``."""
+    """A key of a ``ModuleDict`` that is no string raises ``TypeError``.
+
+    Use ``str(key)`` for a number or a tuple.
+    """
     table = nn.ModuleDict()
     kind = "NoneType" if key is None else type(key).__name__
 
@@ -139,7 +142,7 @@ def test_a_key_must_be_a_string(key):
 
 @pytest.mark.question("Q19")
 def test_a_key_has_no_dot_and_is_not_empty():
-    """A key must not hold a dot, which separates names, nor be the empty string."""
+    """A key with a dot, which separates names, and an empty key raise ``KeyError``."""
     table = nn.ModuleDict()
 
     with pytest.raises(KeyError, match=r'contain "\.", got: layer\.1'):
@@ -153,7 +156,7 @@ def test_a_key_has_no_dot_and_is_not_empty():
 @pytest.mark.question("Q19")
 @pytest.mark.parametrize("key", ["keys", "pop", "type", "training", "forward", "_modules"])
 def test_a_key_must_be_free_as_an_attribute(key):
-    """A key that is an attribute of ``ModuleDict`` already, such as ``"type"``, is refused.
+    """A key that is an attribute of ``ModuleDict`` already, such as ``"type"``, raises ``KeyError``.
 
     A prefix or suffix of one's own, ``"type_"``, avoids it.
     """
@@ -168,7 +171,7 @@ def test_a_key_must_be_free_as_an_attribute(key):
 
 @pytest.mark.parametrize("key", ["x", 0])
 def test_a_missing_key_is_a_key_error(key):
-    """A key that is not there is a KeyError, to read, to delete and to pop."""
+    """A missing key of a ``ModuleDict`` raises ``KeyError`` when it is read, deleted or popped."""
     table = nn.ModuleDict({"a": nn.ReLU()})
 
     with pytest.raises(KeyError, match=f"^{key!r}$"):
@@ -180,7 +183,7 @@ def test_a_missing_key_is_a_key_error(key):
 
 
 def test_deleting_a_key_removes_the_module():
-    """``del table[key]`` removes the module from the model."""
+    """``del table[key]`` removes a module from the ``ModuleDict``."""
     table = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
 
     del table["a"]
@@ -230,7 +233,7 @@ def test_update_merges_in_the_order_given(kind):
 
 @pytest.mark.parametrize("value", [3, nn.Linear(2, 3)], ids=["int", "Linear"])
 def test_update_needs_an_iterable(value):
-    """``update`` refuses what is neither a mapping nor an iterable."""
+    """``ModuleDict.update`` and the constructor raise ``TypeError`` for what is no iterable."""
     text = "ModuleDict.update should be called with an iterable of key/value pairs, but got "
 
     with pytest.raises(TypeError) as update:
@@ -242,7 +245,7 @@ def test_update_needs_an_iterable(value):
 
 
 def test_update_needs_pairs():
-    """``update`` names the first element that is no pair; what came before it is in already."""
+    """``ModuleDict.update`` names the first element that is no pair; what came before it is set already."""
     table = nn.ModuleDict()
 
     with pytest.raises(TypeError, match="ModuleDict update sequence element #1 should be Iterable; isint"):
@@ -266,7 +269,10 @@ def test_an_attribute_is_a_key():
 @pytest.mark.observed
 @pytest.mark.parametrize("method", ["copy", "fromkeys", "get", "popitem", "setdefault"])
 def test_some_methods_of_a_dict_are_missing(method):
-    """A ``ModuleDict`` lacks several methods of a dict, ``get`` among them, which ``ParameterDict`` has."""
+    """A ``ModuleDict`` has no ``copy``, ``fromkeys``, ``get``, ``popitem`` and ``setdefault``.
+
+    A ``ParameterDict`` has them.
+    """
     with pytest.raises(AttributeError, match=f"'ModuleDict' object has no attribute '{method}'"):
         getattr(nn.ModuleDict(), method)
 

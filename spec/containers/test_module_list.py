@@ -22,7 +22,7 @@ def test_what_is_in_it_is_registered():
 
 @pytest.mark.claim("N3-07")
 def test_it_cannot_be_called():
-    """A ``ModuleList`` has no ``forward``: calling it is a NotImplementedError."""
+    """A ``ModuleList`` has no ``forward``: calling it raises ``NotImplementedError``."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     with pytest.raises(NotImplementedError, match=r'Module \[ModuleList\] is missing the required "forward"'):
@@ -70,7 +70,10 @@ def test_it_is_empty_by_default():
 
 @pytest.mark.parametrize("value", [nn.Linear(2, 3), 3], ids=["Linear", "int"])
 def test_a_single_module_is_no_iterable(value):
-    """A single module is refused, by the constructor and by ``extend``; put it into a list."""
+    """The constructor and ``extend`` of a ``ModuleList`` raise ``TypeError`` for a single module.
+
+    Put it into a list.
+    """
     text = f"^ModuleList.extend should be called with an iterable, but got {type(value).__name__}$"
 
     with pytest.raises(TypeError, match=text):
@@ -80,7 +83,7 @@ def test_a_single_module_is_no_iterable(value):
 
 
 def test_only_modules_are_elements():
-    """An element that is no module is refused; of a dict the keys are the elements."""
+    """An element that is no module raises ``TypeError``; of a dict the keys are the elements."""
     with pytest.raises(TypeError, match="int is not a Module subclass"):
         nn.ModuleList([nn.ReLU(), 3])
     with pytest.raises(TypeError, match="str is not a Module subclass"):
@@ -98,7 +101,7 @@ def test_an_index_counts_from_either_side():
 
 @pytest.mark.parametrize("index", [2, -3])
 def test_an_index_out_of_its_range_is_refused(index):
-    """An index past either end of a ``ModuleList`` is an IndexError, to get, set and delete."""
+    """An index past either end of a ``ModuleList`` raises ``IndexError``, to get, set and delete."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
@@ -122,7 +125,7 @@ def test_an_index_may_be_a_tensor():
 
 
 def test_a_slice_is_numbered_afresh():
-    """A slice is a new list of the same class, with the same modules, numbered from 0."""
+    """A slice of a ``ModuleList`` is a new one of the same class, with the same modules, numbered from 0."""
 
     class Stack(nn.ModuleList):
         pass
@@ -148,7 +151,7 @@ def test_an_element_is_replaced_by_its_index():
 
 
 def test_only_a_module_replaces_an_element():
-    """Something that is neither a module nor ``None`` cannot replace an element, nor can a slice be set."""
+    """Setting an element to neither a module nor ``None``, or setting a slice, raises ``TypeError``."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     with pytest.raises(TypeError, match=r"cannot assign 'int' as child module '1' \(torch.nn.Module or None"):
@@ -185,13 +188,13 @@ def test_a_slice_of_elements_is_deleted():
 
 
 def test_iteration_yields_every_element():
-    """Iterating yields every element in order, a repeated one each time, as ``len`` counts them."""
-    relu, tanh = nn.ReLU(), nn.Tanh()
-    layers = nn.ModuleList([relu, tanh, relu])
+    """Iterating over a ``ModuleList`` yields every element in order, a repeated one each time."""
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    layers = nn.ModuleList([relu, tanh, relu, gelu])
 
-    assert list(layers) == [relu, tanh, relu]
-    assert len(layers) == 3
-    assert list(layers.children()) == [relu, tanh]
+    assert list(layers) == [relu, tanh, relu, gelu]
+    assert len(layers) == 4
+    assert list(layers.children()) == [relu, tanh, gelu]
 
 
 @pytest.mark.observed
@@ -267,7 +270,7 @@ def test_insert_shifts_the_later_ones(index, expected):
 
 @pytest.mark.observed
 def test_insert_at_a_negative_index_fails():
-    """Inserting at a negative index is a KeyError, and leaves the first element there twice."""
+    """Inserting at a negative index raises ``KeyError``, and leaves the first element in the list twice."""
     relu, tanh = nn.ReLU(), nn.Tanh()
     layers = nn.ModuleList([relu, tanh])
 
@@ -294,7 +297,7 @@ def test_insert_past_the_end_leaves_a_gap():
 
 @pytest.mark.observed
 def test_insert_takes_anything():
-    """``insert`` does not look at what it inserts: something that is no module gets in."""
+    """``ModuleList.insert`` takes anything: what is no module becomes an element too."""
     layers = nn.ModuleList([nn.ReLU()])
 
     layers.insert(1, 3)
@@ -318,14 +321,16 @@ def test_pop_removes_and_returns():
 @pytest.mark.observed
 @pytest.mark.parametrize("method", ["clear", "copy", "count", "index", "remove", "reverse", "sort"])
 def test_some_methods_of_a_list_are_missing(method):
-    """A ``ModuleList`` lacks several methods of a list, ``clear``, ``index`` and ``remove`` among them."""
+    """A ``ModuleList`` has no ``clear``, ``copy``, ``count``, ``index``, ``remove``, ``reverse``,
+    ``sort``.
+    """
     with pytest.raises(AttributeError, match=f"'ModuleList' object has no attribute '{method}'"):
         getattr(nn.ModuleList([nn.ReLU()]), method)
 
 
 @pytest.mark.observed
 def test_extending_with_itself_fails():
-    """``layers += layers`` fails halfway: it changes what it walks."""
+    """``layers += layers`` raises ``RuntimeError`` halfway: it changes what it walks."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     with pytest.raises(RuntimeError, match="during iteration"):

@@ -25,7 +25,7 @@ def test_its_keys_are_names_in_the_model():
 
 
 def test_a_tensor_value_becomes_a_parameter():
-    """A tensor becomes a parameter that shares its memory, a parameter stays the object it is."""
+    """A tensor put into a ``ParameterDict`` becomes a parameter on its memory; a parameter stays itself."""
     tensor, parameter = torch.rand(2), nn.Parameter(torch.rand(3), requires_grad=False)
     table = nn.ParameterDict([("t", tensor)])
 
@@ -53,7 +53,7 @@ def test_other_values_are_kept_under_their_key():
     ids=["OrderedDict", "ParameterDict", "list of pairs", "iterator of pairs", "iterator of lists"],
 )
 def test_the_order_given_is_kept(kind):
-    """From an ``OrderedDict``, a ``ParameterDict`` or pairs the values come in the order given."""
+    """A ``ParameterDict`` keeps the order of an ``OrderedDict``, of another one, and of pairs."""
     table = nn.ParameterDict(kind([("z", "1"), ("a", "2"), ("m", "3")]))
 
     assert list(table.items()) == [("z", "1"), ("a", "2"), ("m", "3")]
@@ -61,7 +61,7 @@ def test_the_order_given_is_kept(kind):
 
 @pytest.mark.parametrize("kind", [dict, MappingProxyType], ids=["dict", "other mapping"])
 def test_a_plain_dict_is_sorted(kind):
-    """From a plain dict or another mapping the values come sorted by their keys.
+    """A ``ParameterDict`` built from a plain dict, or another mapping, is sorted by its keys.
 
     A ``ModuleDict`` keeps their order.
     """
@@ -130,7 +130,7 @@ def test_a_parameter_gives_way_to_no_plain_value():
 
 @pytest.mark.parametrize("key", [3, ("a", 1)], ids=repr)
 def test_a_key_that_is_no_string_is_refused(key):
-    """A key that is no string is refused, to set and to get."""
+    """A key of a ``ParameterDict`` that is no string raises ``TypeError``, to set and to get."""
     table = nn.ParameterDict()
     text = (
         "Index given to ParameterDict cannot be used as a key as it is not a string "
@@ -154,7 +154,7 @@ def test_a_key_that_is_no_string_is_refused(key):
     ],
 )
 def test_the_rules_for_names_hold_for_keys(key, text):
-    """A parameter's key holds no dot, is not empty, and is no attribute of ``ParameterDict`` already."""
+    """A parameter's key that is empty, has a dot or is an attribute already raises ``KeyError``."""
     with pytest.raises(KeyError) as refused:
         nn.ParameterDict([(key, torch.rand(2))])
 
@@ -185,7 +185,7 @@ def test_a_value_may_hide_a_method():
 
 
 def test_a_missing_key_differs_by_operation():
-    """A missing key is an AttributeError to read and to pop, and a KeyError to delete."""
+    """A missing key raises ``AttributeError`` to read and to pop, and ``KeyError`` to delete."""
     table = nn.ParameterDict([("p", "1")])
 
     with pytest.raises(AttributeError, match="'ParameterDict' object has no attribute 'x'"):
@@ -287,7 +287,7 @@ def test_train_of_a_dict_does_not_warn():
 
 
 def test_it_is_not_to_be_called():
-    """Calling a ``ParameterDict`` with a value is a RuntimeError."""
+    """Calling a ``ParameterDict`` with a value raises ``RuntimeError``."""
     with pytest.raises(RuntimeError, match=r"^ParameterDict should not be called\.$"):
         nn.ParameterDict()(7)
 

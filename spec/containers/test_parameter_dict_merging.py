@@ -50,7 +50,7 @@ def test_update_overwrites_and_adds(kind):
 
 @pytest.mark.parametrize("value", [7, nn.Linear(2, 3)], ids=["int", "Linear"])
 def test_update_takes_an_iterable_only(value):
-    """``update`` and the constructor refuse what is neither a mapping nor an iterable."""
+    """``ParameterDict.update`` and the constructor raise ``TypeError`` for what is no iterable."""
     text = "ParametersDict.update should be called with an iterable of key/value pairs, but got "
 
     with pytest.raises(TypeError) as update:
@@ -62,7 +62,7 @@ def test_update_takes_an_iterable_only(value):
 
 
 def test_update_takes_pairs_only():
-    """``update`` names the first element that is no pair; what came before it is set already."""
+    """``ParameterDict.update`` names the first element that is no pair; those before it are set already."""
     table = nn.ParameterDict()
 
     with pytest.raises(TypeError, match="ParameterDict update sequence element #1 should be Iterable; isint"):

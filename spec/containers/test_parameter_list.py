@@ -23,7 +23,7 @@ def test_its_parameters_belong_to_the_model():
 
 
 def test_a_tensor_becomes_a_parameter():
-    """A tensor becomes a parameter that shares its memory; a parameter stays the object it is."""
+    """A tensor put into a ``ParameterList`` becomes a parameter on its memory; a parameter stays itself."""
     tensor, parameter = torch.rand(2), nn.Parameter(torch.rand(3), requires_grad=False)
 
     values = nn.ParameterList([tensor, parameter])
@@ -34,7 +34,7 @@ def test_a_tensor_becomes_a_parameter():
 
 
 def test_an_integer_tensor_cannot_become_a_parameter():
-    """A tensor of integers is refused, since it cannot require a gradient."""
+    """A tensor of integers raises ``RuntimeError``: it cannot become a parameter that requires a gradient."""
     with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
         nn.ParameterList([torch.tensor([1, 2])])
 
@@ -80,7 +80,7 @@ def test_a_list_of_nothing_is_empty():
 
 @pytest.mark.parametrize("value", [torch.rand(2, 3), 3], ids=["tensor", "int"])
 def test_a_tensor_is_not_taken_apart(value):
-    """A single tensor is refused where an iterable is due, rather than taken apart into its rows."""
+    """A single tensor in the place of an iterable raises ``TypeError``: its rows are not taken."""
     text = f"^ParameterList.extend should be called with an iterable, but got {type(value).__name__}$"
     values = nn.ParameterList()
 
@@ -104,7 +104,7 @@ def test_an_index_counts_from_both_ends():
 
 @pytest.mark.parametrize("index", [2, -3])
 def test_an_index_past_either_end_is_refused(index):
-    """An index past either end of a ``ParameterList`` is an IndexError, to get and to set."""
+    """An index past either end of a ``ParameterList`` raises ``IndexError``, to get and to set."""
     values = nn.ParameterList(["a", "b"])
 
     with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
@@ -116,7 +116,7 @@ def test_an_index_past_either_end_is_refused(index):
 
 
 def test_a_slice_is_a_new_list():
-    """A slice is a new list of the same class that shares the elements, numbered from 0."""
+    """A slice of a ``ParameterList`` is a new one of its class, with the same elements, numbered from 0."""
 
     class Stack(nn.ParameterList):
         pass
@@ -214,16 +214,18 @@ def test_an_attribute_is_no_element():
 
 @pytest.mark.observed
 @pytest.mark.contradicts("the documentation of ParameterList: it can be used like a regular Python list")
-@pytest.mark.parametrize("method", ["clear", "count", "index", "insert", "pop", "remove", "reverse", "sort"])
+@pytest.mark.parametrize(
+    "method", ["clear", "copy", "count", "index", "insert", "pop", "remove", "reverse", "sort"]
+)
 def test_methods_that_remove_are_missing(method):
-    """A ``ParameterList`` lacks every method of a list that removes, inserts or sorts."""
+    """Of the methods of a list a ``ParameterList`` has ``append`` and ``extend`` only."""
     with pytest.raises(AttributeError, match=f"'ParameterList' object has no attribute '{method}'"):
         getattr(nn.ParameterList([torch.rand(2)]), method)
 
 
 @pytest.mark.observed
 def test_an_element_cannot_be_deleted():
-    """``del values[i]`` and ``values + other`` are not supported."""
+    """``del values[i]`` raises ``AttributeError``, and ``values + other`` raises ``TypeError``."""
     values = nn.ParameterList(["a", "b"])
 
     with pytest.raises(AttributeError, match="__delitem__"):
@@ -238,7 +240,7 @@ def test_an_element_cannot_be_deleted():
 def test_train_does_not_warn():
     """Building a ``ParameterList``, setting its attributes and calling ``train()`` give no warning.
 
-    Older torch warned that setting attributes on it is not supported (:issue:`49285`, :issue:`53179`).
+    Older releases warned that setting attributes on it is not supported (:issue:`49285`, :issue:`53179`).
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -251,7 +253,7 @@ def test_train_does_not_warn():
 
 
 def test_calling_it_is_an_error():
-    """Calling a ``ParameterList`` is a RuntimeError, whatever it is called with."""
+    """Calling a ``ParameterList`` raises ``RuntimeError``, whatever it is called with."""
     with pytest.raises(RuntimeError, match=r"^ParameterList should not be called\.$"):
         nn.ParameterList()()
     with pytest.raises(RuntimeError, match=r"^ParameterList should not be called\.$"):

@@ -32,7 +32,7 @@ def test_append_names_by_the_number_of_layers():
 
 
 def test_append_takes_modules_only():
-    """Only a module can be appended to a ``Sequential``."""
+    """Appending anything but a module to a ``Sequential`` raises ``TypeError``."""
     with pytest.raises(TypeError, match=r"^torch\.FloatTensor is not a Module subclass$"):
         nn.Sequential().append(torch.rand(2))
 
@@ -63,7 +63,7 @@ def test_insert_into_an_empty_sequential():
 
 @pytest.mark.parametrize("index", [3, -3])
 def test_insert_out_of_range_is_refused(index):
-    """An index past either end cannot be inserted at, unlike in a list, and nothing changes."""
+    """Inserting past either end raises ``IndexError``, unlike in a list, and changes nothing."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
     with pytest.raises(IndexError, match=f"^Index out of range: {index}$"):
@@ -74,7 +74,7 @@ def test_insert_out_of_range_is_refused(index):
 
 @pytest.mark.observed
 def test_insert_takes_modules_only():
-    """Inserting something that is no module is an AssertionError, even for ``None``."""
+    """Inserting anything but a module into a ``Sequential`` raises ``AssertionError``, even ``None``."""
     net = nn.Sequential(nn.ReLU())
 
     for_module = r"^module should be of type: <class 'torch\.nn\.modules\.module\.Module'>$"
@@ -88,7 +88,7 @@ def test_insert_takes_modules_only():
 
 @pytest.mark.observed
 def test_insert_needs_numbered_layers():
-    """Before a layer that has a name instead of a number nothing can be inserted: a KeyError."""
+    """Inserting before a layer that has a name instead of a number raises ``KeyError``."""
     net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("head", nn.Tanh())]))
 
     with pytest.raises(KeyError, match="'1'"):
@@ -139,7 +139,7 @@ def test_plus_and_times_forget_the_subclass():
 
 @pytest.mark.parametrize("other", [[nn.ReLU()], nn.ModuleList([nn.ReLU()])], ids=["list", "ModuleList"])
 def test_plus_takes_a_sequential_only(other):
-    """``+`` and ``+=`` take another ``Sequential`` only; a list is a ValueError."""
+    """``+`` and ``+=`` take another ``Sequential`` only; a list raises ``ValueError``."""
     net = nn.Sequential(nn.Tanh())
     text = f"add operator supports only objects of Sequential class, but {type(other)} is given."
 
@@ -154,7 +154,7 @@ def test_plus_takes_a_sequential_only(other):
 
 @pytest.mark.observed
 def test_nothing_but_a_sequential_comes_first():
-    """A list on the left of ``+`` is refused as well."""
+    """A list on the left of ``+`` raises ``TypeError``."""
     net = nn.Sequential(nn.Tanh())
 
     with pytest.raises(TypeError, match="can only concatenate list"):
@@ -174,7 +174,7 @@ def test_plus_equals_extends_in_place():
 
 @pytest.mark.observed
 def test_plus_equals_itself_fails():
-    """``a += a`` and ``a.extend(a)`` fail halfway: they change what they walk.
+    """``a += a`` and ``a.extend(a)`` raise ``RuntimeError`` halfway: they change what they walk.
 
     ``a *= 2`` does what was meant.
     """
@@ -198,7 +198,7 @@ def test_times_repeats_the_same_layers():
 
 
 def test_times_works_from_either_side():
-    """``2 * net`` is the same as ``net * 2``, and a factor of one makes a copy."""
+    """``2 * net`` is the same as ``net * 2``, and ``net * 1`` is a new ``Sequential`` of the same layers."""
     relu, tanh = nn.ReLU(), nn.Tanh()
     net = nn.Sequential(relu, tanh)
     copy = net * 1
@@ -223,7 +223,7 @@ def test_times_equals_repeats_in_place():
 
 @pytest.mark.parametrize("factor", [1.5, "2", None], ids=repr)
 def test_a_factor_must_be_an_integer(factor):
-    """``*`` and ``*=`` with something that is no integer are a TypeError."""
+    """``*`` and ``*=`` with anything but an integer raise ``TypeError``."""
     net = nn.Sequential(nn.ReLU())
     text = f"unsupported operand type(s) for *: {nn.Sequential} and {type(factor)}"
 
@@ -237,7 +237,7 @@ def test_a_factor_must_be_an_integer(factor):
 
 @pytest.mark.parametrize("factor", [0, -2])
 def test_a_factor_must_be_positive(factor):
-    """``*`` and ``*=`` with zero or less are a ValueError, where a list would become empty."""
+    """``*`` and ``*=`` with zero or less raise ``ValueError``, where a list would become empty."""
     net = nn.Sequential(nn.ReLU())
     text = f"Non-positive multiplication factor {factor} for {nn.Sequential}"
 
@@ -251,7 +251,7 @@ def test_a_factor_must_be_positive(factor):
 
 @pytest.mark.observed
 def test_times_equals_needs_numbered_layers():
-    """``net *= 2`` fails for layers that have names instead of numbers; ``net * 2`` does not."""
+    """``net *= 2`` raises ``KeyError`` for layers with names instead of numbers; ``net * 2`` does not."""
     net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("head", nn.Tanh())]))
 
     with pytest.raises(KeyError, match="'0'"):

@@ -32,7 +32,7 @@ def test_nested_layers_are_indexed_in_turn():
 
 @pytest.mark.parametrize("index", [3, -4])
 def test_an_index_out_of_range_is_refused(index):
-    """An index past either end is an IndexError, to get, to set and to delete."""
+    """An index past either end of a ``Sequential`` raises ``IndexError``, to get, to set and to delete."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.GELU())
 
     with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
@@ -124,7 +124,7 @@ def test_assignment_replaces_and_keeps_the_name():
 
 
 def test_only_a_module_or_none_is_assigned():
-    """Assigning something that is neither a module nor ``None`` is refused, and so is a slice."""
+    """Assigning neither a module nor ``None`` to a layer, or assigning to a slice, raises ``TypeError``."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
     with pytest.raises(TypeError, match=r"cannot assign 'int' as child module '1' \(torch.nn.Module or None"):

@@ -1,4 +1,8 @@
-"""How gradients come into being and add up."""
+"""How gradients come into being and add up.
+
+A backward pass leaves a gradient on each parameter that the output depends on, in its attribute ``grad``. A
+gradient that is there already is added to.
+"""
 
 import re
 
@@ -81,13 +85,13 @@ def test_unused_parameters_keep_none():
 
 
 def test_only_a_single_number_has_a_gradient_of_its_own():
-    """``backward`` without an argument is refused for an output of more than one element."""
+    """``backward`` without an argument raises ``RuntimeError`` for an output of more than one element."""
     with pytest.raises(RuntimeError, match="grad can be implicitly created only for scalar outputs"):
         nn.Linear(2, 3)(torch.rand(1, 2)).backward()
 
 
 def test_a_graph_serves_one_backward_pass():
-    """A second backward pass through the same graph raises, unless the first retained the graph."""
+    """A second backward pass through a graph raises ``RuntimeError``, unless the first retained it."""
     layer = nn.Sequential(nn.Linear(2, 1), nn.Sigmoid())
     x = torch.tensor([[5.0, 7.0]])
     layer(x).sum().backward()
@@ -102,7 +106,7 @@ def test_a_graph_serves_one_backward_pass():
 
 
 def test_outputs_without_a_graph_have_no_gradient():
-    """Where no parameter needs a gradient, ``backward`` raises an error."""
+    """``backward`` raises ``RuntimeError`` where no parameter requires a gradient."""
     layer = nn.Linear(2, 1).requires_grad_(False)
     message = "element 0 of tensors does not require grad and does not have a grad_fn"
     with pytest.raises(RuntimeError, match=message):
@@ -110,7 +114,7 @@ def test_outputs_without_a_graph_have_no_gradient():
 
 
 def test_no_grad_builds_no_graph():
-    """In :class:`~torch.no_grad` a module computes without a graph, and its parameters still need one."""
+    """Under :class:`~torch.no_grad` a module computes without a graph; its parameters are not frozen."""
     layer = nn.Linear(2, 1)
     with torch.no_grad():
         output = layer(torch.rand(1, 2))
@@ -120,7 +124,7 @@ def test_no_grad_builds_no_graph():
 
 
 def test_a_gradient_has_no_graph():
-    """A gradient that an ordinary backward pass left needs no gradient itself."""
+    """A gradient left by an ordinary backward pass requires no gradient itself."""
     layer = nn.Linear(2, 1)
     layer(torch.rand(1, 2)).pow(2).sum().backward()
 
@@ -128,7 +132,9 @@ def test_a_gradient_has_no_graph():
 
 
 def test_create_graph_leaves_gradients_with_a_graph():
-    """``backward(create_graph=True)`` leaves gradients that can be differentiated, and warns of it."""
+    """``backward(create_graph=True)`` leaves gradients with a graph of their own, and gives a
+    ``UserWarning``.
+    """
     layer = nn.Linear(1, 1, bias=False)
     x = torch.tensor([[3.0]])
     message = "backward() with create_graph=True will create a reference cycle"
@@ -153,7 +159,7 @@ def test_an_assigned_gradient_has_the_same_shape(value):
 
 
 def test_an_assigned_gradient_has_the_same_dtype():
-    """A gradient of another dtype is refused by the parameter it is assigned to."""
+    """Assigning a gradient of another dtype raises ``RuntimeError``."""
     parameter = nn.Parameter(torch.rand(4))
 
     with pytest.raises(RuntimeError, match=r"assign.* (dtype|type)"):
@@ -161,7 +167,7 @@ def test_an_assigned_gradient_has_the_same_dtype():
 
 
 def test_a_gradient_of_the_wrong_kind_is_refused():
-    """Only a tensor or ``None`` can be assigned as gradient."""
+    """Assigning anything but a tensor or ``None`` as gradient raises ``TypeError``."""
     parameter = nn.Parameter(torch.rand(4))
 
     with pytest.raises(TypeError, match="assigned grad expected to be a Tensor or None"):

@@ -97,7 +97,7 @@ def test_a_tiny_number_keeps_from_dividing_by_zero():
 
 @pytest.mark.parametrize("kind", ["tensor", "list", "generator", "module"])
 def test_what_may_be_clipped(kind):
-    """Clipping takes one tensor or any iterable of tensors, a generator included."""
+    """:func:`~torch.nn.utils.clip_grad_norm_` takes one tensor or any iterable of tensors."""
     (parameter,) = with_grads([3.0, 4.0])
     iterables = {"tensor": parameter, "list": [parameter], "generator": (p for p in [parameter])}
     given = iterables.get(kind, nn.ParameterList([parameter]).parameters())
@@ -126,7 +126,7 @@ def test_without_gradients_the_norm_is_zero(given):
 
 @pytest.mark.since("2.8")
 def test_an_empty_generator_is_warned_of():
-    """An empty generator is warned of, as it may have been used up before."""
+    """An empty generator gives a ``UserWarning``, as it may have been used up before."""
     parameters = nn.Linear(2, 3).parameters()
     list(parameters)
 
@@ -147,7 +147,10 @@ def test_other_iterables_are_not_warned_of(kind):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf], ids=["nan", "inf"])
 def test_a_norm_that_is_not_finite_may_raise(value):
-    """With ``error_if_nonfinite=True`` a norm that is not finite raises, and no gradient is changed."""
+    """With ``error_if_nonfinite=True`` a norm that is not finite raises ``RuntimeError``.
+
+    No gradient is changed then.
+    """
     first, second = with_grads([2.0, 3.0], [value])
     message = r"^The total norm of order 2.0 for gradients from `parameters` is non-finite, so it cannot"
     with pytest.raises(RuntimeError, match=message):
@@ -170,7 +173,7 @@ def test_a_norm_that_is_not_finite_spoils_gradients():
 
 @pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_], ids=["norm", "value"])
 def test_foreach_needs_a_device_that_has_it(clip):
-    """``foreach=True`` raises where a device has no such implementation."""
+    """``foreach=True`` raises ``RuntimeError`` on a device that has no such implementation."""
     parameter = nn.Parameter(torch.empty(2, device="meta"))
     parameter.grad = torch.empty(2, device="meta")
 
@@ -265,7 +268,7 @@ def test_clipping_is_not_recorded(clip, foreach):
 def test_cutting_values_is_recorded():
     """Cutting the values of a gradient that has a graph of its own is recorded in that graph.
 
-    So it was on torch 2.1 and 2.2 only, before and after it leaves no trace.
+    It is so on torch 2.1 and 2.2 only; before and after, it leaves no trace.
     """
     parameter = nn.Parameter(torch.tensor([5.0, 7.0]))
     with pytest.warns(UserWarning, match="create_graph=True"):
@@ -283,7 +286,7 @@ def test_foreach_is_left_to_torch(clip):
 
 @pytest.mark.since("2.4")
 def test_the_old_name_warns_of_the_future():
-    """:func:`~torch.nn.utils.clip_grad_norm` is the old name, and a ``FutureWarning`` says so."""
+    """:func:`~torch.nn.utils.clip_grad_norm` is the old name, and gives a ``FutureWarning``."""
     (parameter,) = with_grads([3.0, 4.0])
     with pytest.warns(FutureWarning, match="clip_grad_norm` is now deprecated in favor"):
         clip_grad_norm(parameter, 2.5)
@@ -291,7 +294,7 @@ def test_the_old_name_warns_of_the_future():
 
 @pytest.mark.before("2.4")
 def test_the_old_name_warns():
-    """:func:`~torch.nn.utils.clip_grad_norm` is the old name, and a ``UserWarning`` says so."""
+    """:func:`~torch.nn.utils.clip_grad_norm` is the old name, and gives a ``UserWarning``."""
     (parameter,) = with_grads([3.0, 4.0])
     with pytest.warns(UserWarning, match="clip_grad_norm is now deprecated in favor"):
         clip_grad_norm(parameter, 2.5)

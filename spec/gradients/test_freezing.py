@@ -1,4 +1,8 @@
-"""Freezing: parameters that take no part in training."""
+"""Freezing: parameters that take no part in training.
+
+A parameter is frozen if it does not require a gradient. An optimizer looks at the gradient that is there, not
+at the flag.
+"""
 
 import pytest
 import torch
@@ -7,22 +11,32 @@ from torch import nn
 
 def test_requires_grad_sets_every_parameter():
     """:meth:`~torch.nn.Module.requires_grad_` sets the flag of every parameter and returns the module."""
-    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1)))
 
     assert net.requires_grad_(False) is net
     assert [p.requires_grad for p in net.parameters()] == [False] * 4
+    assert net(torch.rand(4, 2)).requires_grad is False
 
 
 def test_requires_grad_thaws_by_default():
     """:meth:`~torch.nn.Module.requires_grad_` without an argument makes all parameters trainable."""
-    net = nn.Linear(2, 3).requires_grad_(False)
+    net = nn.Linear(2, 3).requires_grad_(requires_grad=False)
 
     assert net.requires_grad_() is net
     assert [p.requires_grad for p in net.parameters()] == [True, True]
 
 
+def test_freezing_keeps_the_parameters():
+    """:meth:`~torch.nn.Module.requires_grad_` changes the parameters in place: an optimizer keeps them."""
+    net = nn.Linear(2, 3)
+    before = [id(p) for p in net.parameters()]
+    net.requires_grad_(False)
+
+    assert [id(p) for p in net.parameters()] == before
+
+
 def test_requires_grad_leaves_buffers_alone():
-    """:meth:`~torch.nn.Module.requires_grad_` changes parameters only: buffers need no gradient."""
+    """:meth:`~torch.nn.Module.requires_grad_` changes parameters only, and leaves buffers as they are."""
     norm = nn.BatchNorm1d(2).requires_grad_(True)
 
     assert [p.requires_grad for p in norm.parameters()] == [True, True]
@@ -36,6 +50,17 @@ def test_a_part_is_frozen_on_its_own():
     net(torch.rand(4, 2)).sum().backward()
 
     assert [name for name, p in net.named_parameters() if p.grad is not None] == ["0.weight", "0.bias"]
+
+
+@pytest.mark.observed
+def test_whole_numbers_cannot_be_thawed():
+    """``requires_grad_()`` raises ``RuntimeError`` for a parameter of integers; ``False`` is accepted."""
+    net = nn.Module()
+    net.index = nn.Parameter(torch.tensor([2, 3]), requires_grad=False)
+
+    assert net.requires_grad_(False) is net
+    with pytest.raises(RuntimeError, match="floating point"):
+        net.requires_grad_()
 
 
 def test_freezing_keeps_a_gradient_that_is_there():

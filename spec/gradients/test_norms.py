@@ -55,7 +55,7 @@ def test_the_norm_of_nothing_is_zero():
 @pytest.mark.since("2.6")
 @pytest.mark.parametrize("value", [math.nan, math.inf], ids=["nan", "inf"])
 def test_a_total_norm_that_is_not_finite_may_raise(value):
-    """:func:`~torch.nn.utils.get_total_norm` raises for a norm that is not finite only when asked."""
+    """:func:`~torch.nn.utils.get_total_norm` raises ``RuntimeError`` for a norm not finite, if asked to."""
     tensors = [torch.tensor([2.0, value])]
 
     assert not nn.utils.get_total_norm(tensors).isfinite()
@@ -65,7 +65,9 @@ def test_a_total_norm_that_is_not_finite_may_raise(value):
 
 @pytest.mark.since("2.6")
 def test_the_norm_of_a_device_without_foreach():
-    """:func:`~torch.nn.utils.get_total_norm` refuses ``foreach=True`` where a device does not have it."""
+    """:func:`~torch.nn.utils.get_total_norm` raises ``RuntimeError`` for ``foreach=True`` on a device without
+    it.
+    """
     tensors = [torch.empty(2, device="meta")]
 
     with pytest.raises(RuntimeError, match=r"^foreach=True was passed, but .* on meta tensors$"):
@@ -109,7 +111,9 @@ def test_a_single_tensor_is_scaled():
 
 @pytest.mark.since("2.6")
 def test_scaling_on_a_device_without_foreach():
-    """:func:`~torch.nn.utils.clip_grads_with_norm_` refuses ``foreach=True`` where a device lacks it."""
+    """:func:`~torch.nn.utils.clip_grads_with_norm_` raises ``RuntimeError`` for ``foreach=True`` on a device
+    without it.
+    """
     parameter = nn.Parameter(torch.empty(2, device="meta"))
     parameter.grad = torch.empty(2, device="meta")
 

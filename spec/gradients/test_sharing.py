@@ -22,9 +22,9 @@ def test_one_layer_may_stand_at_several_places():
     assert len(net) == 4
 
 
-@pytest.mark.claim("N2-34")
+@pytest.mark.claim("N2-34", "N4-13")
 def test_gradients_add_up_over_uses():
-    """Four uses of the weight 3 on the input 1 give 81, and the gradient 108, the sum of all four."""
+    """The gradient of a shared weight is the sum over its uses: four uses of 3 on 1 give 108."""
     linear = nn.Linear(1, 1, bias=False)
     nn.init.constant_(linear.weight, 3.0)
     output = nn.Sequential(linear, linear, linear, linear)(torch.ones(1, 1))
@@ -71,7 +71,7 @@ def test_assigning_a_parameter_ties_it():
 
 
 def test_copying_values_does_not_tie():
-    """Copying values with ``data`` or ``copy_`` does not tie: each parameter keeps its own gradient."""
+    """Copying values from one parameter to another does not tie them: each keeps its own gradient."""
     first, second = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         second.weight.copy_(first.weight)
@@ -94,7 +94,7 @@ def test_assigning_data_shares_memory_only():
     assert (second.weight is first.weight, second.weight.grad) == (False, None)
 
 
-@pytest.mark.claim("N2-32")
+@pytest.mark.claim("N2-32", "N4-16")
 def test_a_layer_may_use_its_weight_twice():
     """A layer may use one weight twice in forward, the second time transposed.
 

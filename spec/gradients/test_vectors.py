@@ -1,4 +1,8 @@
-"""All parameters of a model as one vector, and back."""
+"""All parameters of a model as one vector, and back.
+
+:func:`~torch.nn.utils.parameters_to_vector` copies the values out, and
+:func:`~torch.nn.utils.vector_to_parameters` makes the parameters slices of a vector.
+"""
 
 import pytest
 import torch
@@ -59,7 +63,7 @@ def test_parameters_share_memory_with_the_vector():
 
 
 def test_the_parameters_stay_leaves():
-    """Parameters filled from a vector that has a graph stay leaves that need a gradient."""
+    """Parameters filled from a vector that has a graph stay leaves that require a gradient."""
     layer = nn.Linear(2, 1)
     source = torch.rand(3, requires_grad=True)
     vector_to_parameters(source * 2, layer.parameters())
@@ -70,7 +74,7 @@ def test_the_parameters_stay_leaves():
 
 @pytest.mark.observed
 def test_what_is_left_of_a_vector_is_ignored():
-    """A vector longer than the parameters together is cut off without an error."""
+    """What is left over of a vector longer than the parameters together is ignored."""
     layer = nn.Linear(2, 1)
     vector_to_parameters(torch.tensor([2.0, 3.0, 5.0, 7.0]), layer.parameters())
 
@@ -79,7 +83,7 @@ def test_what_is_left_of_a_vector_is_ignored():
 
 @pytest.mark.observed
 def test_a_short_vector_fails_halfway():
-    """A vector that is too short raises an error when the parameters before have their values."""
+    """A vector that is too short raises ``RuntimeError`` once the parameters it suffices for are filled."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.bias, 7.0)
     with pytest.raises(RuntimeError, match="is invalid for input of size 0"):
@@ -89,20 +93,30 @@ def test_a_short_vector_fails_halfway():
 
 
 def test_only_a_tensor_is_cut_into_parameters():
-    """:func:`~torch.nn.utils.vector_to_parameters` refuses a vector that is no tensor."""
+    """:func:`~torch.nn.utils.vector_to_parameters` raises ``TypeError`` for a vector that is no tensor."""
     with pytest.raises(TypeError, match=r"^expected torch.Tensor, but got: list$"):
         vector_to_parameters([2.0, 3.0, 5.0], nn.Linear(2, 1).parameters())
 
 
+@pytest.mark.since("2.9")
 def test_no_parameters_make_no_vector():
-    """:func:`~torch.nn.utils.parameters_to_vector` raises if there is no parameter."""
-    with pytest.raises((RuntimeError, ValueError), match="expected a non-empty list of Tensors"):
+    """:func:`~torch.nn.utils.parameters_to_vector` raises ``ValueError`` if there is no parameter."""
+    with pytest.raises(ValueError, match="expected a non-empty list of Tensors"):
+        parameters_to_vector(nn.ReLU().parameters())
+
+
+@pytest.mark.before("2.9")
+def test_no_parameters_made_no_vector():
+    """:func:`~torch.nn.utils.parameters_to_vector` raises ``RuntimeError`` if there is no parameter."""
+    with pytest.raises(RuntimeError, match="expected a non-empty list of Tensors"):
         parameters_to_vector(nn.ReLU().parameters())
 
 
 @pytest.mark.observed
 def test_a_parameter_that_is_not_contiguous_is_refused():
-    """:func:`~torch.nn.utils.parameters_to_vector` needs parameters that can be seen as a vector."""
+    """:func:`~torch.nn.utils.parameters_to_vector` raises ``RuntimeError`` for a parameter that is not
+    contiguous.
+    """
     with pytest.raises(RuntimeError, match="view size is not compatible with input tensor's size and stride"):
         parameters_to_vector([nn.Parameter(torch.rand(2, 3).T)])
 
@@ -110,7 +124,7 @@ def test_a_parameter_that_is_not_contiguous_is_refused():
 @pytest.mark.needs("cuda")
 @pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu")], ids=["cpu_first", "cuda_first"])
 def test_parameters_lie_on_one_device(devices):
-    """Parameters on different devices are refused, in both directions."""
+    """Parameters on different devices raise ``TypeError``, in both directions."""
     parameters = [nn.Parameter(torch.rand(2, device=device)) for device in devices]
     message = "^Found two parameters on different devices, this is currently not supported.$"
 

@@ -1,4 +1,8 @@
-"""Clearing gradients before the next backward pass."""
+"""Clearing gradients before the next backward pass.
+
+Gradients add up until they are cleared. ``zero_grad`` of a module clears those of its parameters,
+``zero_grad`` of an optimizer those of the parameters it holds.
+"""
 
 import inspect
 import warnings
@@ -72,7 +76,7 @@ def test_zeroing_takes_a_gradient_off_its_graph():
 
 @pytest.mark.observed
 def test_zeroing_freezes_a_gradient_that_is_a_leaf():
-    """With ``set_to_none=False`` a gradient that is a leaf needs no gradient any more."""
+    """With ``set_to_none=False`` a gradient that is a leaf requires no gradient any more."""
     parameter = nn.Parameter(torch.rand(2))
     net = nn.ParameterList([parameter])
     parameter.grad = torch.rand(2).requires_grad_()
@@ -82,7 +86,7 @@ def test_zeroing_freezes_a_gradient_that_is_a_leaf():
 
 
 def test_zero_grad_reaches_frozen_parameters():
-    """Gradients that frozen parameters kept are cleared as well."""
+    """:meth:`~torch.nn.Module.zero_grad` also clears gradients that frozen parameters have kept."""
     layer = nn.Linear(2, 3)
     layer(torch.rand(1, 2)).sum().backward()
     layer.requires_grad_(False).zero_grad()
@@ -91,7 +95,7 @@ def test_zero_grad_reaches_frozen_parameters():
 
 
 def test_zero_grad_reaches_parameters_only():
-    """Gradients of inputs and of buffers are not cleared."""
+    """:meth:`~torch.nn.Module.zero_grad` leaves the gradients of inputs and of buffers."""
     layer = nn.Linear(2, 1)
     layer.register_buffer("scale", torch.tensor([3.0], requires_grad=True))
     x = torch.rand(1, 2, requires_grad=True)
@@ -115,7 +119,7 @@ def test_optimizers_set_gradients_to_none_too():
 
 @pytest.mark.parametrize("foreach", [None, True], ids=["one_by_one", "foreach"])
 def test_optimizers_leave_zeros_when_asked(foreach):
-    """An optimizer with ``zero_grad(set_to_none=False)`` leaves zeros, and ``None`` where it was."""
+    """``zero_grad(set_to_none=False)`` of an optimizer leaves zeros, and leaves ``None`` where it is."""
     layer = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, foreach=foreach)
     gradient = torch.tensor([[5.0, 7.0]])
@@ -134,16 +138,30 @@ def test_none_is_the_default(owner):
 
 
 def test_zero_grad_of_a_replica_warns():
-    """:meth:`~torch.nn.Module.zero_grad` of a replica of ``DataParallel`` warns that it has no effect."""
-    replica = nn.Linear(2, 3)._replicate_for_data_parallel()
+    """:meth:`~torch.nn.Module.zero_grad` of a replica has no effect, and gives a ``UserWarning``."""
+    layer = nn.Linear(2, 3)
+    layer.bias.grad = gradient = torch.rand(3)
+    replica = layer._replicate_for_data_parallel()
 
     message = r"^Calling .zero_grad\(\) from a module created with nn.DataParallel\(\) has no effect"
     with pytest.warns(UserWarning, match=message):
         replica.zero_grad()
+    assert layer.bias.grad is gradient
+
+
+@pytest.mark.since("2.10")
+@pytest.mark.observed
+def test_the_warning_points_at_the_call():
+    """The warning of ``zero_grad`` on a replica points at the line that called it, not into torch."""
+    replica = nn.Linear(2, 3)._replicate_for_data_parallel()
+    with pytest.warns(UserWarning, match="has no effect") as caught:
+        replica.zero_grad()
+
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_zero_grad_of_an_ordinary_module_is_silent():
-    """:meth:`~torch.nn.Module.zero_grad` gives no warning otherwise."""
+    """:meth:`~torch.nn.Module.zero_grad` of a module that is no replica gives no warning."""
     layer = nn.Linear(2, 3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

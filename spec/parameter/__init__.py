@@ -1,7 +1,7 @@
-"""The tensors of a module: parameters, buffers, their late arrival and their first values.
+"""The tensors of a module: parameters and buffers, those whose shape comes later, and first values.
 
 A :class:`~torch.nn.parameter.Parameter` is a tensor that a module registers when it is assigned. Read
-*parameter* first, then *parameter_copies*, *parameter_subclasses*, *data* and *buffer*. An uninitialised
+*parameter* first, then *data*, *buffer*, *parameter_copies* and *parameter_subclasses*. An uninitialised
 parameter has no shape yet: *uninitialized* and *uninitialized_copies*, then *lazy_modules*, *lazy_state* and
 *lazy_layers* show who makes them and who fills them in. How values get in: *inplace_initialisation*,
 *init_functions*, *init_patterns*, *init_orthogonal_and_sparse*, *init_truncated_normal*,

@@ -12,40 +12,6 @@ import torch
 from torch import nn
 
 
-@pytest.mark.question("Q31")
-@pytest.mark.before("2.5")
-def test_there_is_no_buffer_class():
-    """``torch.nn`` has no ``Buffer``: only :meth:`~torch.nn.Module.register_buffer` makes a buffer."""
-    assert hasattr(nn, "Buffer") is False
-
-
-@pytest.mark.question("Q31")
-@pytest.mark.since("2.5")
-def test_an_assigned_buffer_is_registered():
-    """Assigning a :class:`~torch.nn.parameter.Buffer` to a module registers a buffer (:issue:`35735`)."""
-    net = nn.Module()
-    mean = nn.Buffer(torch.tensor([1.5, 2.5]))
-
-    net.mean = mean
-
-    assert net.mean is mean
-    assert [(name, buffer.tolist()) for name, buffer in net.named_buffers()] == [("mean", [1.5, 2.5])]
-    assert (list(net.parameters()), list(net.state_dict())) == ([], ["mean"])
-
-
-@pytest.mark.question("Q31")
-@pytest.mark.since("2.5")
-def test_an_assigned_tensor_is_not_registered():
-    """A plain tensor assigned to a module is no buffer, even next to a
-    :class:`~torch.nn.parameter.Buffer`.
-    """
-    net = nn.Module()
-
-    net.mean, net.last = nn.Buffer(torch.rand(2)), torch.rand(2)
-
-    assert [name for name, _ in net.named_buffers()] == ["mean"]
-
-
 @pytest.mark.since("2.5")
 def test_persistent_false_keeps_it_out_of_the_state():
     """A :class:`~torch.nn.parameter.Buffer` with ``persistent=False`` is a buffer but not in the state
@@ -62,7 +28,9 @@ def test_persistent_false_keeps_it_out_of_the_state():
 
 @pytest.mark.since("2.5")
 def test_persistent_is_a_keyword():
-    """``persistent`` is a keyword: a second positional argument ends in a ``TypeError``."""
+    """``persistent`` of :class:`~torch.nn.parameter.Buffer` goes by keyword: by position it raises
+    ``TypeError``.
+    """
     make = nn.Buffer
 
     with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
@@ -104,7 +72,9 @@ def test_the_flag_of_a_buffer_decides():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_subclass_of_buffer_is_never_met():
-    """No buffer passes for an instance of a subclass of :class:`~torch.nn.parameter.Buffer`."""
+    """What :class:`~torch.nn.parameter.Buffer`, or a subclass of it, builds is no instance of that
+    subclass.
+    """
 
     class Running(nn.Buffer):
         pass
@@ -115,7 +85,7 @@ def test_a_subclass_of_buffer_is_never_met():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_tensor_made_a_subclass_of_buffer_is_a_buffer():
-    """A tensor turned into a subclass of :class:`~torch.nn.parameter.Buffer` by hand is a buffer, unflagged."""
+    """A tensor that ``as_subclass`` gives a subclass of ``Buffer`` is a buffer without the flag."""
 
     class Running(nn.Buffer):
         pass
@@ -213,13 +183,8 @@ def test_parameter_and_buffer_exclude_each_other():
     assert [isinstance(mean, kind) for kind in (nn.Parameter, nn.Buffer)] == [False, True]
 
 
-@pytest.mark.since("2.5")
-def test_no_buffer_in_the_place_of_a_parameter():
-    """A :class:`~torch.nn.parameter.Buffer` cannot be assigned to the name of a parameter."""
-    layer = nn.Linear(2, 3)
-    mean = nn.Buffer(torch.rand(3))
-
-    with pytest.raises(TypeError, match=r"as parameter 'bias' .*torch.nn.Parameter or None expected"):
-        layer.bias = mean
-
-    assert type(layer.bias) is nn.Parameter
+@pytest.mark.question("Q31")
+@pytest.mark.before("2.5")
+def test_there_is_no_buffer_class():
+    """``torch.nn`` has no ``Buffer``: only :meth:`~torch.nn.Module.register_buffer` makes a buffer."""
+    assert hasattr(nn, "Buffer") is False

@@ -41,7 +41,10 @@ def test_data_shares_the_storage(device):
 
 
 def test_data_is_a_new_object_each_time():
-    """Each access to ``data`` makes a new tensor object, so an attribute set on one is lost."""
+    """Each access to ``data`` makes a new tensor object.
+
+    An attribute set on one is lost.
+    """
     weight = nn.Parameter(torch.rand(2))
 
     assert weight.data is not weight.data
@@ -61,7 +64,7 @@ def test_autograd_does_not_notice_writes_to_data():
 
 
 def test_autograd_notices_writes_to_detach():
-    """A write through ``detach()`` between forward and backward ends in a ``RuntimeError`` in backward."""
+    """A write through ``detach()`` between forward and backward makes ``backward`` raise ``RuntimeError``."""
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
     result = x * weight
 
@@ -93,7 +96,7 @@ def test_assigned_data_may_differ_in_shape_and_dtype():
 
 
 def test_assigned_data_must_suit_a_gradient():
-    """Integers cannot be assigned to the ``data`` of a parameter that requires a gradient."""
+    """Assigning integers to the ``data`` of a parameter that requires a gradient raises ``RuntimeError``."""
     weight = nn.Parameter(torch.rand(2))
 
     with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
@@ -103,7 +106,7 @@ def test_assigned_data_must_suit_a_gradient():
 
 
 def test_assigned_data_must_be_a_tensor():
-    """Only a tensor can be assigned to the ``data`` of a parameter."""
+    """Assigning anything but a tensor to the ``data`` of a parameter raises ``TypeError``."""
     weight = nn.Parameter(torch.rand(2))
 
     with pytest.raises(TypeError, match="Variable data has to be a tensor, but got float"):
@@ -117,7 +120,7 @@ def test_assigned_data_must_be_a_tensor():
     ids=["device", "double", "dtype"],
 )
 def test_a_moved_parameter_is_none(move):
-    """A parameter moved to another device or dtype is a plain tensor, which a module does not register.
+    """A parameter cast or moved to another device is a plain tensor, which a module does not register.
 
     ``nn.Parameter(...).cuda()`` in ``__init__`` is the usual way to lose a parameter.
     """
@@ -131,9 +134,7 @@ def test_a_moved_parameter_is_none(move):
 
 @pytest.mark.question("Q29")
 def test_a_parameter_moved_nowhere_is_itself():
-    """Where nothing is to do, ``to`` returns the parameter itself, so the loss shows on other machines
-    only.
-    """
+    """``to`` returns the parameter itself where it changes nothing: the loss shows on other machines only."""
     weight = nn.Parameter(torch.rand(2))
 
     assert weight.to("cpu") is weight

@@ -135,7 +135,7 @@ def test_the_parameter_is_for_leaky_relu_only():
 
 @pytest.mark.parametrize("slope", [True, "0.2", [0.2]], ids=["bool", "string", "list"])
 def test_the_slope_must_be_a_number(slope):
-    """A slope that is no number, or is a bool, ends in a ``ValueError`` that shows it."""
+    """A slope that is no number, or is a bool, raises a ``ValueError`` that shows it."""
     with pytest.raises(ValueError) as caught:
         nn.init.calculate_gain("leaky_relu", slope)
 
@@ -144,6 +144,6 @@ def test_the_slope_must_be_a_number(slope):
 
 @pytest.mark.parametrize("nonlinearity", ["gelu", "ReLU", "identity"])
 def test_an_unknown_nonlinearity(nonlinearity):
-    """An unknown nonlinearity ends in a ``ValueError`` that names it; capitals matter."""
+    """An unknown nonlinearity raises a ``ValueError`` that names it; capitals matter."""
     with pytest.raises(ValueError, match=f"^Unsupported nonlinearity {nonlinearity}$"):
         nn.init.calculate_gain(nonlinearity)

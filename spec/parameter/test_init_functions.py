@@ -1,7 +1,7 @@
 """The functions of ``torch.nn.init`` that fill a tensor.
 
 Each writes into the tensor it is given and returns that tensor. Autograd does not see it. This chapter has
-the constants and the two plain distributions.
+the constants, the two plain distributions, and the older names without underscore.
 """
 
 import pytest
@@ -29,9 +29,7 @@ FILLERS = [
 @pytest.mark.claim("N2-26")
 @pytest.mark.parametrize("fill", FILLERS)
 def test_a_parameter_is_filled_in_place(fill):
-    """A function of :mod:`torch.nn.init` fills a parameter that requires a gradient, and returns that
-    parameter.
-    """
+    """A function of :mod:`torch.nn.init` fills a parameter in place, without ``no_grad``, and returns it."""
     weight = nn.Parameter(torch.full((3, 5), 50.0))
 
     result = fill(weight)
@@ -147,7 +145,7 @@ DEPRECATED = [
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize(("name", "function", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED])
 def test_names_without_underscore_are_deprecated(name, function, arguments):
-    """The names without underscore warn with a ``FutureWarning``, and do what the others do.
+    """The names without underscore give a ``FutureWarning``, and do what the others do.
 
     They are :func:`~torch.nn.init.uniform`, :func:`~torch.nn.init.normal`, :func:`~torch.nn.init.constant`,
     :func:`~torch.nn.init.eye`, :func:`~torch.nn.init.dirac`, :func:`~torch.nn.init.xavier_uniform`,
@@ -172,7 +170,7 @@ def test_names_without_underscore_are_deprecated(name, function, arguments):
 @pytest.mark.before("2.4")
 @pytest.mark.parametrize("name", [row[0] for row in DEPRECATED])
 def test_names_without_underscore_gave_a_user_warning(name):
-    """The names without underscore warn with a ``UserWarning``."""
+    """The names without underscore give a ``UserWarning``."""
     arguments = {row[0]: row[2] for row in DEPRECATED}[name]
 
     with pytest.warns(

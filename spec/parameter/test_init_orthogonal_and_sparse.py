@@ -74,7 +74,7 @@ def test_an_empty_orthogonal_matrix():
 
 
 def test_orthogonal_needs_two_dimensions():
-    """:func:`~torch.nn.init.orthogonal_` of a vector ends in a ``ValueError``."""
+    """:func:`~torch.nn.init.orthogonal_` of a vector raises ``ValueError``."""
     with pytest.raises(ValueError, match="Only tensors with 2 or more dimensions are supported"):
         nn.init.orthogonal_(torch.empty(3))
 
@@ -115,6 +115,6 @@ def test_the_rest_of_sparse_is_normal(arguments, std):
 
 @pytest.mark.parametrize("sizes", [(3,), (2, 3, 4)], ids=["vector", "three dimensions"])
 def test_sparse_needs_a_matrix(sizes):
-    """:func:`~torch.nn.init.sparse_` takes tensors of two dimensions only."""
+    """:func:`~torch.nn.init.sparse_` raises ``ValueError`` for a tensor that does not have two dimensions."""
     with pytest.raises(ValueError, match="Only tensors with 2 dimensions are supported"):
         nn.init.sparse_(torch.empty(sizes), 0.5)

@@ -41,7 +41,7 @@ def test_eye_makes_a_linear_layer_the_identity():
 
 @pytest.mark.parametrize("sizes", [(3,), (2, 3, 4)], ids=["vector", "three dimensions"])
 def test_eye_needs_a_matrix(sizes):
-    """:func:`~torch.nn.init.eye_` takes tensors of two dimensions only."""
+    """:func:`~torch.nn.init.eye_` raises ``ValueError`` for a tensor that does not have two dimensions."""
     with pytest.raises(ValueError, match="Only tensors with 2 dimensions are supported"):
         nn.init.eye_(torch.empty(sizes))
 
@@ -98,40 +98,15 @@ def test_dirac_makes_a_convolution_the_identity():
 
 @pytest.mark.parametrize("sizes", [(4, 4), (2, 2, 2, 2, 2, 2)], ids=["two", "six"])
 def test_dirac_needs_a_kernel(sizes):
-    """:func:`~torch.nn.init.dirac_` takes tensors of three, four or five dimensions only."""
+    """:func:`~torch.nn.init.dirac_` raises ``ValueError`` unless there are three, four or five dimensions."""
     with pytest.raises(ValueError, match="Only tensors with 3, 4, or 5 dimensions are supported"):
         nn.init.dirac_(torch.empty(sizes))
 
 
 def test_groups_of_dirac_must_divide():
-    """:func:`~torch.nn.init.dirac_` ends in a ``ValueError`` if the groups do not divide the first
-    dimension.
-    """
+    """:func:`~torch.nn.init.dirac_` raises ``ValueError`` if the groups do not divide the first dimension."""
     with pytest.raises(ValueError, match="dim 0 must be divisible by groups"):
         nn.init.dirac_(torch.empty(5, 4, 3), groups=2)
-
-
-@pytest.mark.parametrize(
-    "fill",
-    [nn.init.eye_, nn.init.ones_, nn.init.orthogonal_, nn.init.kaiming_normal_, nn.init.trunc_normal_],
-)
-def test_a_meta_tensor_is_returned(fill):
-    """On the meta device the functions of :mod:`torch.nn.init` do nothing and return the tensor."""
-    weight = torch.empty(3, 5, device="meta")
-
-    assert fill(weight) is weight
-    assert (nn.init.dirac_(weight[None]).shape, nn.init.sparse_(weight, 0.5) is weight) == ((1, 3, 5), True)
-
-
-@pytest.mark.since("2.12")
-@pytest.mark.observed
-def test_sparse_on_meta_draws_nothing():
-    """:func:`~torch.nn.init.sparse_` of a meta tensor leaves the random state alone."""
-    before = torch.get_rng_state()
-
-    nn.init.sparse_(torch.empty(4, 3, device="meta"), 0.5)
-
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_dirac_of_the_old_name():

@@ -59,7 +59,7 @@ def test_bounds_are_not_relative_to_the_deviation():
 
 @pytest.mark.parametrize(("a", "b"), [(2.5, 3.0), (-3.0, -2.5)], ids=["above", "below"])
 def test_a_mean_far_outside_warns(a, b):
-    """A mean more than two deviations outside the bounds warns that the distribution may be incorrect."""
+    """A mean more than two deviations outside the bounds gives a ``UserWarning``."""
     with pytest.warns(UserWarning, match="mean is more than 2 std from .a, b. in nn.init.trunc_normal_"):
         weight = nn.init.trunc_normal_(torch.empty(5), 0.0, 1.0, a, b)
 
@@ -72,7 +72,7 @@ def test_a_mean_far_outside_warns(a, b):
     ids=["above", "below", "above, wider", "below, wider"],
 )
 def test_a_mean_two_deviations_outside_does_not_warn(mean, std, a, b):
-    """A mean up to two deviations outside the bounds warns of nothing."""
+    """A mean up to two deviations outside the bounds gives no warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         nn.init.trunc_normal_(torch.empty(5), mean, std, a, b)

@@ -1,7 +1,7 @@
 """The lazy layers of torch: linear, convolution and normalisation layers without the size of their input.
 
-Each takes the arguments of its ordinary class but the size of the input, and becomes that class at its first
-call.
+Each takes the arguments of its ordinary class, all but the size of the input, and becomes that class at its
+first call.
 """
 
 import pytest
@@ -90,9 +90,7 @@ def test_unbatched_input_of_a_lazy_convolution(lazy, ordinary, dimensions):
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
 @pytest.mark.parametrize("difference", [-1, 2], ids=["too few", "too many"])
 def test_dimensions_of_a_lazy_convolution(lazy, ordinary, dimensions, difference):
-    """A first input with other dimensions ends in a ``RuntimeError`` that names those allowed and its
-    size.
-    """
+    """A first input with other dimensions raises a ``RuntimeError`` that names those allowed and its size."""
     layer, x = lazy(4, 3), torch.rand([6] * (dimensions + 1 + difference))
 
     with pytest.raises(RuntimeError) as caught:
@@ -105,9 +103,7 @@ def test_dimensions_of_a_lazy_convolution(lazy, ordinary, dimensions, difference
 
 
 def test_groups_must_divide_the_channels_seen():
-    """A lazy convolution whose groups do not divide the channels of its first input ends in a
-    ``ValueError``.
-    """
+    """A lazy convolution whose groups do not divide the channels of its first input raises ``ValueError``."""
     with pytest.raises(ValueError, match="in_channels must be divisible by groups"):
         nn.LazyConv2d(4, 3, groups=2)(torch.rand(2, 5, 6, 7))
 
@@ -126,7 +122,7 @@ def test_output_size_of_a_lazy_transposed_convolution():
 @pytest.mark.since("2.2")
 @pytest.mark.before("2.4")
 def test_output_size_was_an_unexpected_keyword():
-    """The first call of a lazy transposed convolution ends in a ``TypeError`` over ``output_size``.
+    """The first call of a lazy transposed convolution raises ``TypeError`` over ``output_size``.
 
     Since 2.2 keywords are handed to ``initialize_parameters``, which took no ``output_size`` until 2.4.
     """
@@ -256,7 +252,7 @@ def test_arguments_of_a_lazy_normalisation():
 
 
 def test_defaults_of_a_lazy_normalisation():
-    """A lazy normalisation has by default a learned scale and shift, and running statistics."""
+    """A lazy normalisation has a learned scale and shift, and running statistics, by default."""
     layer = nn.LazyBatchNorm1d()
 
     assert (layer.eps, layer.momentum, layer.affine, layer.track_running_stats) == (1e-5, 0.1, True, True)
@@ -299,7 +295,7 @@ def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_lazy_instance_norm_needs_a_batch_first():
-    """A lazy instance normalisation takes dimension 1 for the channels, so an unbatched first input fails."""
+    """A lazy instance normalisation refuses an unbatched first input: its channels are in dimension 1."""
     with pytest.raises(
         ValueError, match=r"expected input's size at dim=0 to match num_features .4., but got: 3"
     ):

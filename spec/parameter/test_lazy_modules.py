@@ -39,7 +39,7 @@ def test_the_first_input_gives_the_shape():
 
 
 def test_has_uninitialized_params():
-    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` is true before the first
+    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` is true until the first
     call.
     """
     layer = LazyScale()
@@ -85,7 +85,7 @@ def test_without_cls_to_become_the_class_stays():
 
 
 def test_parameters_stay_the_same_objects():
-    """The parameters of a lazy module stay the same objects, so who holds them sees them grow a shape."""
+    """The parameters of a lazy module stay the same objects when they get their shape."""
     layer = nn.LazyLinear(3)
     before = dict(layer.named_parameters())
 
@@ -97,7 +97,7 @@ def test_parameters_stay_the_same_objects():
 
 @pytest.mark.observed
 def test_the_hooks_are_taken_off():
-    """After the first call a lazy module has no trace of its two hooks left."""
+    """After the first call the two hooks of a lazy module are removed."""
     layer = nn.LazyLinear(3)
     stores = (layer._forward_pre_hooks, layer._load_state_dict_pre_hooks)
 
@@ -109,7 +109,7 @@ def test_the_hooks_are_taken_off():
 
 
 def test_the_second_input_must_fit():
-    """The shape is inferred once: a second input of another size ends in an error."""
+    """The shape is inferred once: a second input of another size raises ``RuntimeError``."""
     layer = nn.LazyLinear(3)
     layer(torch.rand(2, 5))
 
@@ -118,7 +118,7 @@ def test_the_second_input_must_fit():
 
 
 def test_calling_forward_infers_nothing():
-    """Calling ``forward`` directly infers nothing and fails, for the shapes are inferred in a hook."""
+    """Calling ``forward`` directly infers nothing and raises ``ValueError``: a hook does the inferring."""
     layer = nn.LazyLinear(3)
 
     with pytest.raises(ValueError, match=r"Attempted to use an uninitialized parameter in .*linear"):
@@ -161,7 +161,7 @@ def test_an_optimizer_may_come_before_the_first_call():
 
 
 def test_counting_parameters_too_early_fails():
-    """The usual count of parameters fails before the first call, and not with zero."""
+    """Counting the elements of an uninitialised parameter raises ``ValueError``; the count is not 0."""
     net = nn.Sequential(nn.Linear(2, 3), nn.LazyLinear(4))
 
     with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter in <method 'numel'"):
@@ -169,7 +169,7 @@ def test_counting_parameters_too_early_fails():
 
 
 def test_initialize_parameters_is_required():
-    """A lazy module without :meth:`~torch.nn.modules.lazy.LazyModuleMixin.initialize_parameters` ends in a
+    """A lazy module without :meth:`~torch.nn.modules.lazy.LazyModuleMixin.initialize_parameters` raises
     ``NotImplementedError`` at its first call.
     """
 
@@ -182,7 +182,7 @@ def test_initialize_parameters_is_required():
 
 
 def test_initialize_parameters_must_finish():
-    """A parameter left uninitialised fails the first call with a ``RuntimeError``; the module stays lazy."""
+    """A parameter left uninitialised makes the first call raise ``RuntimeError``; the module stays lazy."""
 
     class Unfinished(LazyScale):
         def initialize_parameters(self, x):
@@ -221,7 +221,7 @@ def test_initialize_parameters_sees_the_keywords():
 @pytest.mark.question("Q97")
 @pytest.mark.before("2.2")
 def test_initialize_parameters_saw_no_keywords():
-    """``initialize_parameters`` is called with positional arguments only; keywords reach forward alone."""
+    """``initialize_parameters`` is called with positional arguments only; ``forward`` gets the keywords."""
     layer = LazyScale()
 
     layer(torch.rand(2), "mask", scale=3)
@@ -241,9 +241,7 @@ def test_the_input_may_be_a_keyword():
 @pytest.mark.question("Q97")
 @pytest.mark.before("2.2")
 def test_the_input_had_to_be_positional():
-    """A first call with the input as a keyword ends in a ``TypeError``: ``initialize_parameters`` misses
-    it.
-    """
+    """A first call with the input as a keyword raises ``TypeError``: ``initialize_parameters`` misses it."""
     with pytest.raises(
         TypeError, match=r"initialize_parameters.. missing 1 required positional argument: 'input'"
     ):
@@ -251,30 +249,23 @@ def test_the_input_had_to_be_positional():
 
 
 def test_extra_arguments_are_an_error():
-    """An argument that ``initialize_parameters`` does not take ends in a ``TypeError`` naming that method."""
+    """An argument that ``initialize_parameters`` does not take raises a ``TypeError`` naming that method."""
     with pytest.raises(
         TypeError, match=r"initialize_parameters\(\) takes 2 positional arguments but 3 were given"
     ):
         nn.LazyLinear(3)(torch.rand(2, 5), "mask")
 
 
-@pytest.mark.observed
-def test_data_parallel_cannot_replicate_it():
-    """A lazy module cannot be replicated for :class:`~torch.nn.DataParallel` before its first call."""
-    with pytest.raises(RuntimeError, match=r"can't be used with `DataParallel`. Run a dummy forward pass"):
-        nn.LazyLinear(3)._replicate_for_data_parallel()
-
-
 @pytest.mark.before("2.4")
 def test_a_warning_at_construction():
-    """Building a lazy module warns that lazy modules are new and may change."""
+    """Building a lazy module gives a ``UserWarning`` that lazy modules are new and may change."""
     with pytest.warns(UserWarning, match="Lazy modules are a new feature under heavy development"):
         nn.LazyLinear(3)
 
 
 @pytest.mark.since("2.4")
 def test_no_warning_at_construction():
-    """Building a lazy module warns of nothing."""
+    """Building a lazy module gives no warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         nn.LazyLinear(3)

@@ -101,9 +101,7 @@ def test_the_first_call_after_loading_sets_in_features():
 @pytest.mark.before("2.8")
 @pytest.mark.observed
 def test_in_features_stayed_zero_after_loading():
-    """After loading, ``in_features`` of a :class:`~torch.nn.LazyLinear` stays 0 although it is
-    initialised.
-    """
+    """The first call after loading leaves ``in_features`` of a :class:`~torch.nn.LazyLinear` at 0."""
     layer = nn.LazyLinear(3)
     layer.load_state_dict(nn.Linear(5, 3).state_dict())
 
@@ -114,7 +112,7 @@ def test_in_features_stayed_zero_after_loading():
 
 @pytest.mark.since("2.8")
 def test_the_input_must_fit_what_was_loaded():
-    """A first input that does not fit the loaded weight ends in an ``AssertionError`` naming both sizes."""
+    """A first input that does not fit the loaded weight raises an ``AssertionError`` naming both sizes."""
     layer = nn.LazyLinear(3)
     layer.load_state_dict(nn.Linear(5, 3).state_dict())
 
@@ -146,7 +144,7 @@ def test_lazy_into_lazy_stays_lazy():
 
 
 def test_lazy_into_initialised_fails():
-    """Loading the state of a lazy module into an initialised one ends in a ``RuntimeError``."""
+    """Loading the state of a lazy module into an initialised one raises ``RuntimeError``."""
     layer = nn.Linear(5, 3)
 
     with pytest.raises(RuntimeError, match="Can't access the shape of an uninitialized parameter or buffer"):
@@ -168,7 +166,7 @@ def test_assign_replaces_uninitialized_parameters():
 
 @pytest.mark.observed
 def test_half_loaded_is_never_initialised():
-    """A lazy module loaded in part fails at its first call: the loaded part cannot be materialised."""
+    """A lazy module loaded in part raises ``AttributeError`` at its first call, and stays uninitialised."""
     layer = nn.LazyLinear(3)
     keys = layer.load_state_dict({"weight": torch.rand(3, 5)}, strict=False)
 

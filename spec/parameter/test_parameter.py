@@ -1,7 +1,7 @@
 """What a parameter is.
 
 :class:`~torch.nn.parameter.Parameter` is a subclass of :class:`torch.Tensor` that modules register and that
-asks for a gradient from the start. Apart from that it is a tensor.
+requires a gradient from the start. Apart from that it is a tensor.
 """
 
 import pytest
@@ -40,7 +40,7 @@ def test_grad_is_none_at_first():
 
 
 def test_requires_grad_is_the_second_argument():
-    """The second argument of :class:`~torch.nn.parameter.Parameter` says whether it asks for a gradient."""
+    """The second argument of :class:`~torch.nn.parameter.Parameter` says whether it requires a gradient."""
     frozen = nn.Parameter(torch.rand(2), False)
 
     assert (type(frozen), frozen.requires_grad) == (nn.Parameter, False)
@@ -48,7 +48,7 @@ def test_requires_grad_is_the_second_argument():
 
 
 def test_no_grad_does_not_freeze_it():
-    """A parameter made under :class:`torch.no_grad` asks for a gradient all the same."""
+    """A parameter made under :class:`torch.no_grad` requires a gradient all the same."""
     with torch.no_grad():
         weight = nn.Parameter(torch.rand(2))
 
@@ -110,7 +110,7 @@ def test_from_a_frozen_parameter_it_is_not_frozen():
 
 
 def test_integers_cannot_require_grad():
-    """A parameter of integers ends in a ``RuntimeError`` unless ``requires_grad=False`` is given."""
+    """A parameter of integers raises ``RuntimeError`` unless it is made with ``requires_grad=False``."""
     with pytest.raises(
         RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
     ):
@@ -123,18 +123,25 @@ def test_integers_cannot_require_grad():
 @pytest.mark.observed
 @pytest.mark.parametrize(("data", "kind"), [([1.5, 2.5], "list"), (1.5, "float")], ids=["list", "number"])
 def test_data_is_a_tensor(data, kind):
-    """A parameter is built from a tensor only, not from a list or a number."""
+    """A parameter is built from a tensor only: a list or a number raises ``AttributeError``."""
     with pytest.raises(AttributeError, match=f"'{kind}' object has no attribute 'detach'"):
         nn.Parameter(data)
 
 
 @pytest.mark.parametrize(
     "operation",
-    [lambda p: p * 2, lambda p: p.view(-1), lambda p: p.clone(), lambda p: p.detach(), lambda p: p[0]],
-    ids=["multiply", "view", "clone", "detach", "index"],
+    [
+        lambda p: p * 2,
+        lambda p: p.view(-1),
+        lambda p: p.clone(),
+        lambda p: p.detach(),
+        lambda p: p.data,
+        lambda p: p[0],
+    ],
+    ids=["multiply", "view", "clone", "detach", "data", "index"],
 )
 def test_results_are_plain_tensors(operation):
-    """What is computed from a parameter is a plain tensor, so a module does not register it."""
+    """A tensor derived from a parameter is a plain tensor, so a module does not register it."""
     weight = nn.Parameter(torch.rand(2, 3))
     net = nn.Module()
 

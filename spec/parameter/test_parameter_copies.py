@@ -1,7 +1,7 @@
 """Copies of a parameter: deep copies, pickles and saved files.
 
-What is copied are the values and whether they ask for a gradient. What autograd has hung on the parameter,
-its gradient and its hooks, stays behind.
+What is copied are the values and ``requires_grad``. What autograd has put on the parameter, its gradient and
+its hooks, stays behind.
 """
 
 import copy
@@ -49,7 +49,7 @@ def test_a_deep_copy_has_no_gradient():
 
 @pytest.mark.observed
 def test_a_deep_copy_drops_attributes():
-    """A deep copy of a parameter drops the attributes that somebody put on it."""
+    """A deep copy of a parameter drops the attributes that were set on it."""
     weight = nn.Parameter(torch.rand(2))
     weight.note = "weight decay off"
 
@@ -100,7 +100,7 @@ def test_a_pickle_brings_back_a_parameter(requires_grad):
 @pytest.mark.observed
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
 def test_a_pickle_keeps_attributes(requires_grad):
-    """A pickled parameter keeps the attributes put on it, which a deep copy drops."""
+    """A pickled parameter keeps the attributes set on it, which a deep copy drops."""
     weight = nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad)
     weight.note = "weight decay off"
 

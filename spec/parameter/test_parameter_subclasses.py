@@ -105,7 +105,7 @@ def test_prints_like_its_own_type():
 
 
 def test_copies_like_its_own_type():
-    """A parameter of a tensor subclass is deep-copied by that subclass."""
+    """A parameter of a tensor subclass is deep-copied by the ``__deepcopy__`` of that subclass."""
 
     class Noted(Tagged):
         def __deepcopy__(self, memo):
@@ -117,7 +117,7 @@ def test_copies_like_its_own_type():
 
 
 def test_detach_keeps_the_type_or_it_fails():
-    """A tensor subclass whose ``detach`` returns another type cannot become a parameter."""
+    """A tensor of a subclass whose ``detach`` returns another type raises ``RuntimeError`` as a parameter."""
 
     class Forgetful(torch.Tensor):
         __torch_function__ = torch._C._disabled_torch_function_impl
@@ -144,7 +144,7 @@ def test_a_subclass_of_parameter_is_a_parameter():
 
 @pytest.mark.observed
 def test_no_parameter_from_a_subclass_of_parameter():
-    """A parameter cannot be built from an instance of a subclass of parameter."""
+    """A parameter built from an instance of a subclass of parameter raises ``RuntimeError``."""
 
     class Scale(nn.Parameter):
         pass

@@ -67,8 +67,9 @@ def test_linear_draws_from_one_over_root_fan_in():
 
 @pytest.mark.question("Q101")
 def test_the_default_is_kaiming_with_an_odd_slope():
-    """The default weight is :func:`~torch.nn.init.kaiming_uniform_` with ``a=sqrt(5)``, which is narrower
-    than He's.
+    """``Linear`` draws its weight by :func:`~torch.nn.init.kaiming_uniform_` with ``a=sqrt(5)``.
+
+    He's initialisation spreads ``sqrt(6)`` times as wide.
     """
     torch.manual_seed(3)
     layer = nn.Linear(6, 4)
@@ -160,6 +161,14 @@ def test_the_padding_row_of_an_embedding_is_zero(make, padding_idx, row):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "slopes"), [((), [0.25]), ((3, 0.5), [0.5] * 3)], ids=["default", "given"]
+)
+def test_prelu_starts_with_a_quarter(arguments, slopes):
+    """:class:`~torch.nn.PReLU` starts with one slope of 0.25, or as many of another value as asked for."""
+    assert nn.PReLU(*arguments).weight.tolist() == slopes
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: nn.BatchNorm2d(3),
@@ -204,7 +213,7 @@ def test_reset_running_stats_keeps_the_parameters():
 
 
 def test_a_linear_layer_of_no_inputs():
-    """A linear layer without inputs warns, and its bias is zero."""
+    """A linear layer without inputs gives a ``UserWarning``, and its bias is zero."""
     with pytest.warns(UserWarning, match="Initializing zero-element tensors is a no-op"):
         layer = nn.Linear(0, 3)
 
@@ -241,7 +250,5 @@ def test_channels_last_drew_in_the_order_of_memory():
 
 @pytest.mark.claim("N5-14")
 def test_module_has_no_reset_parameters():
-    """:class:`~torch.nn.Module` has no ``reset_parameters``: a layer of one's own initialises itself or not
-    at all.
-    """
+    """:class:`~torch.nn.Module` has no ``reset_parameters``; a layer has one only if its class defines it."""
     assert [hasattr(m, "reset_parameters") for m in (nn.Module(), nn.Sequential(), nn.ReLU())] == [False] * 3

@@ -1,4 +1,8 @@
-"""First values of recurrent layers, attention and transformers."""
+"""First values of recurrent layers, attention and transformers.
+
+A recurrent layer draws all its parameters alike. Attention draws its input projection, and a transformer all
+its matrices, by Xavier initialisation.
+"""
 
 import math
 
@@ -81,11 +85,3 @@ def test_copies_of_an_encoder_layer_start_alike():
     first, second = encoder.layers
     assert first.linear1.weight.tolist() == second.linear1.weight.tolist() == layer.linear1.weight.tolist()
     assert first.linear1.weight is not second.linear1.weight
-
-
-@pytest.mark.parametrize(
-    ("arguments", "slopes"), [((), [0.25]), ((3, 0.5), [0.5] * 3)], ids=["default", "given"]
-)
-def test_prelu_starts_with_a_quarter(arguments, slopes):
-    """:class:`~torch.nn.PReLU` starts with one slope of 0.25, or as many of another value as asked for."""
-    assert nn.PReLU(*arguments).weight.tolist() == slopes

@@ -48,12 +48,12 @@ def test_the_device_is_where_the_layer_ends_up(device):
 
 
 def test_meta_is_a_device_too():
-    """With ``device="meta"`` the layer stays without memory."""
+    """With ``device="meta"`` :func:`~torch.nn.utils.skip_init` returns a layer without memory."""
     assert nn.utils.skip_init(nn.Linear, 5, 3, device="meta").weight.device.type == "meta"
 
 
 def test_the_layer_is_built_on_meta():
-    """The class itself is called with ``device="meta"``."""
+    """:func:`~torch.nn.utils.skip_init` calls the class itself with ``device="meta"``."""
 
     class Recording(nn.Linear):
         def __init__(self, *args, device=None):
@@ -67,7 +67,7 @@ def test_the_layer_is_built_on_meta():
 
 @pytest.mark.parametrize("cls", [int, torch.Tensor])
 def test_it_takes_module_classes_only(cls):
-    """:func:`~torch.nn.utils.skip_init` of a class that is no module ends in a ``RuntimeError``."""
+    """:func:`~torch.nn.utils.skip_init` of a class that is no module raises ``RuntimeError``."""
     with pytest.raises(RuntimeError) as caught:
         nn.utils.skip_init(cls)
 
@@ -75,9 +75,7 @@ def test_it_takes_module_classes_only(cls):
 
 
 def test_the_class_must_take_a_device():
-    """:func:`~torch.nn.utils.skip_init` of a class without a ``device`` argument ends in a
-    ``RuntimeError``.
-    """
+    """:func:`~torch.nn.utils.skip_init` of a class without a ``device`` argument raises ``RuntimeError``."""
 
     class Head(nn.Module):
         def __init__(self, sizes):

@@ -1,7 +1,7 @@
 """Parameters and buffers that have no shape yet.
 
 :class:`~torch.nn.parameter.UninitializedParameter` and :class:`~torch.nn.parameter.UninitializedBuffer` hold
-the place of a tensor until somebody knows its shape. Until then they have a device, a dtype and little else.
+the place of a tensor until its shape is known. Until then they have a device, a dtype and little else.
 """
 
 import pytest
@@ -58,20 +58,23 @@ def test_materialize_takes_another_device_and_dtype(device):
 
 @pytest.mark.observed
 def test_materialize_cannot_cross_to_meta():
-    """``materialize`` cannot take an uninitialised tensor to or from the meta device."""
-    mean = UninitializedBuffer()
+    """``materialize`` raises ``RuntimeError`` if it is to take a tensor to or from the meta device."""
+    mean, var = UninitializedBuffer(), UninitializedBuffer(device="meta")
 
     with pytest.raises(RuntimeError, match="incompatible tensor type"):
         mean.materialize((4,), "meta")
+    with pytest.raises(RuntimeError, match="incompatible tensor type"):
+        var.materialize((4,), "cpu")
 
-    assert type(mean) is UninitializedBuffer
+    assert [type(mean), type(var)] == [UninitializedBuffer, UninitializedBuffer]
 
 
 def test_what_it_becomes_is_an_attribute_of_the_class():
     """What an uninitialised tensor becomes is the ``cls_to_become`` of its class.
 
-    It is :class:`~torch.nn.parameter.Parameter` for :attr:`~torch.nn.UninitializedParameter.cls_to_become`
-    and :class:`torch.Tensor` for :attr:`~torch.nn.UninitializedBuffer.cls_to_become`.
+    :attr:`UninitializedParameter.cls_to_become <torch.nn.UninitializedParameter.cls_to_become>` is
+    :class:`~torch.nn.parameter.Parameter`, :attr:`UninitializedBuffer.cls_to_become
+    <torch.nn.UninitializedBuffer.cls_to_become>` is :class:`torch.Tensor`.
     """
 
     class Scale(nn.Parameter):
@@ -137,8 +140,8 @@ def test_an_uninitialized_buffer_is_assigned():
 
 @pytest.mark.before("2.5")
 def test_an_uninitialized_buffer_must_be_registered():
-    """An assigned :class:`~torch.nn.UninitializedBuffer` is a plain attribute; it has to be registered by
-    hand.
+    """An assigned :class:`~torch.nn.UninitializedBuffer` is a plain attribute; it is registered by name
+    only.
     """
     net = nn.Module()
 
@@ -178,7 +181,7 @@ def test_it_prints_its_class_only():
 
 
 def test_it_has_no_shape():
-    """Asking an uninitialised parameter for its shape ends in a ``RuntimeError`` that names the usual
+    """Asking an uninitialised parameter for its shape raises a ``RuntimeError`` that names the usual
     causes.
     """
     with pytest.raises(RuntimeError) as caught:
@@ -190,7 +193,7 @@ def test_it_has_no_shape():
 
 
 def test_it_cannot_be_shared():
-    """An uninitialised parameter cannot be moved to shared memory."""
+    """Moving an uninitialised parameter to shared memory raises ``RuntimeError``."""
     with pytest.raises(
         RuntimeError, match=r"Can't share memory on an uninitialized parameter .*Call `forward`"
     ):
@@ -211,7 +214,7 @@ def test_it_cannot_be_shared():
 )
 @pytest.mark.parametrize("kind", [UninitializedParameter, UninitializedBuffer], ids=["parameter", "buffer"])
 def test_operations_fail(kind, operation, named):
-    """An operation on an uninitialised tensor ends in a ``ValueError`` that names the operation and the
+    """An operation on an uninitialised tensor raises a ``ValueError`` that names the operation and the
     class.
     """
     with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter in") as caught:
@@ -235,7 +238,7 @@ def test_operations_fail(kind, operation, named):
     ],
 )
 def test_dtypes_may_be_changed(name, dtype):
-    """An uninitialised tensor may be asked for another dtype."""
+    """An uninitialised tensor may be cast to floats of 16, 32 and 64 bits and to signed integers."""
     mean = UninitializedBuffer(dtype=torch.float32)
 
     assert getattr(mean, name)().dtype == dtype
@@ -262,7 +265,7 @@ def test_it_may_be_moved_to_the_gpu():
 @pytest.mark.since("2.3")
 @pytest.mark.observed
 def test_is_complex_is_allowed():
-    """An uninitialised tensor may be asked whether it is complex; before torch 2.3 that was an error."""
+    """An uninitialised tensor may be asked whether it is complex."""
     kinds = [UninitializedParameter(dtype=dtype) for dtype in (torch.complex64, torch.float32)]
 
     assert [kind.is_complex() for kind in kinds] == [True, False]
@@ -271,15 +274,13 @@ def test_is_complex_is_allowed():
 @pytest.mark.before("2.3")
 @pytest.mark.observed
 def test_is_complex_was_forbidden():
-    """An uninitialised tensor asked whether it is complex answers with a ``ValueError``."""
+    """Asking an uninitialised tensor whether it is complex raises ``ValueError``."""
     with pytest.raises(ValueError, match="uninitialized parameter in <method 'is_complex' of"):
         UninitializedParameter().is_complex()
 
 
 def test_other_dtypes_are_forbidden():
-    """``bfloat16()``, ``bool()`` and ``type()`` are not among the conversions that an uninitialised tensor
-    allows.
-    """
+    """``bfloat16()``, ``bool()`` and ``type()`` of an uninitialised tensor raise ``ValueError``."""
     mean = UninitializedBuffer()
 
     with pytest.raises(ValueError, match="<method 'bfloat16' of"):

@@ -39,7 +39,7 @@ def test_an_uninitialized_parameter_is_deep_copied_once():
 @pytest.mark.question("Q99")
 @pytest.mark.observed
 def test_an_uninitialized_buffer_is_not_deep_copied():
-    """A deep copy of an uninitialised buffer ends in a ``ValueError``, on every release."""
+    """A deep copy of an uninitialised buffer raises ``ValueError``, on every release."""
     with pytest.raises(ValueError, match=r"Tensor.__deepcopy__.*torch.nn.parameter.UninitializedBuffer"):
         copy.deepcopy(UninitializedBuffer())
 
@@ -74,7 +74,7 @@ def test_a_pickle_forgets_persistence():
 
 @pytest.mark.observed
 def test_a_saved_one_is_no_weights_only_file(tmp_path):
-    """A file with an uninitialised parameter is refused by :func:`torch.load` with ``weights_only=True``."""
+    """A file with an uninitialised parameter raises ``UnpicklingError`` with ``weights_only=True``."""
     torch.save({"weight": UninitializedParameter()}, tmp_path / "state.pt")
 
     with pytest.raises(pickle.UnpicklingError, match="UninitializedParameter"):
@@ -111,14 +111,14 @@ def test_a_lazy_layer_is_deep_copied(make, sizes):
 @pytest.mark.observed
 @pytest.mark.parametrize("make", [nn.LazyBatchNorm1d, nn.LazyInstanceNorm2d], ids=["batch", "instance"])
 def test_a_lazy_normalisation_is_not_deep_copied(make):
-    """A lazy normalisation layer with running statistics cannot be deep-copied before its first forward."""
+    """A deep copy of a lazy normalisation with statistics raises ``ValueError`` before its first call."""
     with pytest.raises(ValueError, match=r"Tensor.__deepcopy__.*UninitializedBuffer"):
         copy.deepcopy(make())
 
 
 @pytest.mark.question("Q99")
 def test_an_initialised_lazy_normalisation_is_deep_copied():
-    """After its first forward a lazy normalisation layer is an ordinary one and is deep-copied."""
+    """After its first call a lazy normalisation layer is an ordinary one and is deep-copied."""
     layer = nn.LazyBatchNorm1d()
     layer(torch.rand(3, 4))
 
@@ -128,7 +128,7 @@ def test_an_initialised_lazy_normalisation_is_deep_copied():
 
 
 def test_a_pickled_lazy_layer_is_lazy():
-    """A pickled lazy layer comes back lazy and is initialised by its first forward."""
+    """A pickled lazy layer comes back lazy and is initialised by its first call."""
     twin = pickle.loads(pickle.dumps(nn.LazyLinear(3)))
 
     assert (type(twin), twin.has_uninitialized_params()) == (nn.LazyLinear, True)

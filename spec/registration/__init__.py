@@ -2,7 +2,7 @@
 
 An attribute becomes a parameter, a buffer, a submodule or a plain attribute by what is assigned to it.
 Read *assignment* first; *stores* shows where each of them ends up. *parameters*, *buffers* and *submodules*
-register by name instead, *plain_attributes* tells what is left out, and *init* what has to come before.
+register by name instead, *plain_attributes* is about what is left out, *init* about what has to come before.
 *replacing* is about a name that changes its kind, *attribute_lookup*, *deleting* and *dir* about what
 is registered already, and *hooks* about watching it all happen.
 """

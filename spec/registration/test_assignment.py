@@ -31,23 +31,28 @@ def test_a_module_is_registered():
     assert list(net._modules) == ["inner"]
 
 
+@pytest.mark.question("Q31")
 @pytest.mark.since("2.5")
 def test_a_buffer_is_registered():
-    """A :class:`~torch.nn.Buffer` assigned to a module becomes one of its buffers (:pull:`125971`)."""
+    """A :class:`~torch.nn.Buffer` assigned to a module becomes one of its buffers (:pull:`125971`).
+
+    Before torch 2.5 a buffer is registered by name only (:issue:`35735`).
+    """
     net = nn.Module()
     mean = nn.Buffer(torch.rand(2))
     net.mean = mean
 
     assert [(name, id(b)) for name, b in net.named_buffers()] == [("mean", id(mean))]
-    assert list(net.state_dict()) == ["mean"]
+    assert (list(net.parameters()), list(net.state_dict())) == ([], ["mean"])
 
 
 @pytest.mark.claim("N2-16", "N5-02")
+@pytest.mark.question("Q31")
 def test_a_tensor_is_a_plain_attribute():
     """A tensor assigned to a new name is a plain attribute: neither parameter nor buffer.
 
-    So a module may keep a hidden state or a cache without it being trained or saved. That is what
-    :class:`~torch.nn.Parameter` is for: ``requires_grad`` alone registers nothing.
+    So a module can keep a hidden state or a cache that is neither trained nor saved. What registers a tensor
+    is its type, :class:`~torch.nn.Parameter`, not ``requires_grad``.
     """
     net = nn.Module()
     net.hidden = torch.rand(2)
@@ -60,7 +65,7 @@ def test_a_tensor_is_a_plain_attribute():
 
 @pytest.mark.claim("N2-13")
 def test_a_layer_of_ones_own():
-    """A layer with two parameters and a convolution has two stores filled under its own names."""
+    """What a layer assigns in ``__init__`` lies in its stores: parameters in one, submodules in another."""
 
     class Layer(nn.Module):
         def __init__(self):
@@ -97,7 +102,7 @@ def test_a_block_chains_its_layers():
 
 @pytest.mark.claim("N5-03")
 def test_submodules_bring_their_parameters():
-    """A submodule brings its parameters along, under its own name."""
+    """A submodule brings its parameters along, its own name and a dot put before theirs."""
     net = nn.Module()
     net.reader = nn.GRU(2, 3)
     net.head = nn.Linear(3, 1)
@@ -121,8 +126,7 @@ def test_a_network_is_assigned_like_a_layer():
 def test_registered_attributes_are_not_in_dict():
     """A parameter, a buffer or a submodule lies in its store, not in the ``__dict__`` of the module.
 
-    ``object.__setattr__`` is not called for them, and ``__getattr__`` finds them again. What is plain goes
-    through ``object.__setattr__``.
+    ``object.__setattr__`` is called for plain attributes only, and ``__getattr__`` finds the others.
     """
     net = nn.Module()
     before = set(vars(net))
@@ -201,7 +205,7 @@ def test_a_buffer_object_brings_persistence():
 
 
 def test_none_empties_a_parameter():
-    """``None`` assigned to a parameter keeps the entry, empty, and a parameter can fill it again."""
+    """``None`` assigned to a parameter empties its entry, which a parameter can fill again."""
     layer = nn.Linear(2, 3)
     layer.bias = None
 
@@ -214,7 +218,7 @@ def test_none_empties_a_parameter():
 
 
 def test_none_empties_a_submodule():
-    """``None`` assigned to a submodule keeps the entry, empty, and a module can fill it again."""
+    """``None`` assigned to a submodule empties its entry, which a module can fill again."""
     net = nn.Module()
     net.inner = nn.ReLU()
     net.last = nn.Tanh()
@@ -229,7 +233,7 @@ def test_none_empties_a_submodule():
 
 
 def test_none_empties_a_buffer():
-    """``None`` assigned to a buffer keeps the entry, empty, and a tensor can fill it again."""
+    """``None`` assigned to a buffer empties its entry, which a tensor can fill again."""
     layer = nn.BatchNorm1d(4)
     layer.running_mean = None
 

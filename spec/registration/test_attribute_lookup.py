@@ -23,7 +23,7 @@ def test_registered_attributes_are_read():
 
 
 def test_a_missing_attribute():
-    """An attribute that is found nowhere raises AttributeError, which names class and attribute."""
+    """An attribute that is found nowhere raises ``AttributeError``, which names class and attribute."""
     net = nn.Linear(2, 3)
 
     with pytest.raises(AttributeError, match=r"^'Linear' object has no attribute 'wieght'$"):
@@ -68,7 +68,7 @@ def test_the_order_of_the_stores():
 
 @pytest.mark.observed
 def test_before_init_nothing_is_found():
-    """A module that was never initialised has no attributes, and says so."""
+    """A module whose ``__init__`` has not run has no attributes: reading one raises ``AttributeError``."""
     net = nn.Module.__new__(nn.Module)
 
     with pytest.raises(AttributeError, match=r"^'Module' object has no attribute 'scale'$"):
@@ -91,7 +91,7 @@ def test_a_property_is_read():
 
 @pytest.mark.question("Q05")
 def test_a_failing_property_seems_missing():
-    """A property that fails with AttributeError is reported as missing itself.
+    """A property that fails with ``AttributeError`` is reported as missing itself.
 
     Python then asks ``__getattr__``, which knows nothing of the property. The attribute that was really
     missing is named nowhere.
@@ -110,7 +110,7 @@ def test_a_failing_property_seems_missing():
 
 @pytest.mark.question("Q05")
 def test_another_error_passes_through():
-    """A property that fails with another error than AttributeError shows that error."""
+    """A property that raises anything but ``AttributeError`` lets that error through."""
 
     class Net(nn.Module):
         @property
@@ -123,7 +123,7 @@ def test_another_error_passes_through():
 
 @pytest.mark.question("Q05")
 def test_a_method_names_what_is_missing():
-    """A method that fails with AttributeError names the attribute that is missing."""
+    """A method that fails with ``AttributeError`` names the attribute that is missing."""
 
     class Net(nn.Module):
         def width(self):
@@ -134,7 +134,7 @@ def test_a_method_names_what_is_missing():
 
 
 def test_a_getattr_of_ones_own():
-    """A ``__getattr__`` of one's own asks that of :class:`~torch.nn.Module` for what is registered."""
+    """A ``__getattr__`` of one's own finds what is registered through ``Module.__getattr__``."""
 
     class Net(nn.Module):
         def __getattr__(self, name):

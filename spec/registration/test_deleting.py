@@ -1,6 +1,6 @@
 """Deleting an attribute.
 
-``del`` takes a registered attribute out of its store. The name is free afterwards, for anything.
+``del`` removes a registered attribute from its store. The name is free afterwards, for anything.
 """
 
 import pytest
@@ -9,7 +9,7 @@ from torch import nn
 
 
 def test_a_parameter_is_deleted():
-    """``del`` takes a parameter out of the module, entry and all."""
+    """``del`` removes a parameter from the module together with its entry."""
     layer = nn.Linear(2, 3)
     del layer.bias
 
@@ -19,7 +19,7 @@ def test_a_parameter_is_deleted():
 
 
 def test_a_buffer_is_deleted():
-    """``del`` takes a buffer out of the module."""
+    """``del`` removes a buffer from the module."""
     layer = nn.BatchNorm1d(4)
     del layer.running_mean
 
@@ -28,7 +28,7 @@ def test_a_buffer_is_deleted():
 
 
 def test_a_submodule_is_deleted():
-    """``del`` takes a submodule out of the module."""
+    """``del`` removes a submodule from the module."""
     net = nn.Module()
     net.inner, net.last = nn.ReLU(), nn.Tanh()
     del net.inner
@@ -38,7 +38,7 @@ def test_a_submodule_is_deleted():
 
 
 def test_a_plain_attribute_is_deleted():
-    """``del`` takes a plain attribute out of the module."""
+    """``del`` removes a plain attribute from the module."""
     net = nn.Module()
     net.width, net.depth = 2, 3
     del net.width
@@ -49,7 +49,7 @@ def test_a_plain_attribute_is_deleted():
 
 @pytest.mark.parametrize("name", ["bias", "running_mean", "inner"])
 def test_an_empty_entry_is_deleted(name):
-    """``del`` takes an entry of ``None`` out of its store."""
+    """``del`` removes an empty entry from its store."""
     net = nn.Module()
     net.register_parameter("bias", None)
     net.register_buffer("running_mean", None)
@@ -86,7 +86,7 @@ def test_a_deleted_buffer_is_forgotten():
 
 
 def test_one_of_two_names_is_deleted():
-    """``del`` takes away one name; what is registered under another one stays."""
+    """``del`` removes one name; the same object under another name stays."""
     net = nn.Module()
     net.first = net.second = nn.Linear(2, 3)
     del net.first
@@ -95,7 +95,7 @@ def test_one_of_two_names_is_deleted():
 
 
 def test_deleting_what_is_not_there():
-    """``del`` of a name that stands for nothing raises AttributeError."""
+    """``del`` of a name that stands for nothing raises ``AttributeError``."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="bias"):
@@ -103,7 +103,7 @@ def test_deleting_what_is_not_there():
 
 
 def test_what_the_class_defines_is_not_deleted():
-    """``del`` of a name that only the class defines raises AttributeError."""
+    """``del`` of a name that only the class defines raises ``AttributeError``."""
     net = nn.Linear(2, 3)
 
     with pytest.raises(AttributeError, match="forward"):
@@ -114,7 +114,7 @@ def test_what_the_class_defines_is_not_deleted():
 
 @pytest.mark.observed
 def test_the_store_comes_before_dict():
-    """``del`` of a name that is both registered and plain takes the registered one first."""
+    """``del`` of a name that is both registered and plain removes the registered one first."""
     net = nn.Module()
     net._modules["x"] = nn.ReLU()
     net._buffers["x"] = torch.rand(2)

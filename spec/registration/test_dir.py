@@ -1,6 +1,6 @@
 """What ``dir`` lists.
 
-It is what a prompt offers for completion.
+An interactive prompt offers these names for completion.
 """
 
 import pytest
@@ -30,7 +30,7 @@ def test_names_of_numbers_are_left_out():
 
 
 def test_other_names_are_kept():
-    """``dir`` lists other names that cannot be written after a dot."""
+    """``dir`` lists every other name, even one that cannot be written after a dot."""
     net = nn.Module()
     net.add_module("my layer", nn.ReLU())
     net.add_module("lambda", nn.ReLU())
@@ -59,7 +59,7 @@ def test_names_of_submodules_are_their_own():
 
 @pytest.mark.observed
 def test_a_name_may_be_listed_twice():
-    """``dir`` lists a name twice that both the class and the instance define."""
+    """``dir`` lists a name twice if both the class and the instance define it."""
 
     class Net(nn.Module):
         depth = 2

@@ -30,7 +30,7 @@ def test_the_attributes_of_a_new_module():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_the_attributes_without_always_called():
-    """A new module has no dictionary yet of the forward hooks that are always called."""
+    """A new module has no dictionary of the forward hooks that are always called."""
     names = ["_parameters", "_buffers", "_modules"]
     names += ["_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs"]
     names += ["_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"]
@@ -62,15 +62,16 @@ def test_modules_share_no_store():
     first, second = vars(nn.Module()), vars(nn.Module())
     stores = [name for name, value in first.items() if isinstance(value, (dict, set))]
 
+    assert {"_parameters", "_buffers", "_modules", "_forward_hooks"} <= set(stores)
     assert [name for name in stores if first[name] is second[name]] == []
 
 
 @pytest.mark.observed
 def test_what_the_class_defines():
-    """The class says of itself: version 1, no dump of patches, no call of the next ``__init__``.
+    """``Module`` has version 1, and its ``dump_patches`` and ``call_super_init`` are false.
 
-    These are ``_version``, :attr:`~torch.nn.Module.dump_patches`, which has no effect any more, and
-    :attr:`~torch.nn.Module.call_super_init`.
+    ``_version`` tells a state dict which layout the class has; :attr:`~torch.nn.Module.dump_patches` has no
+    effect any more; :attr:`~torch.nn.Module.call_super_init` makes ``__init__`` call the next class.
     """
     assert (nn.Module._version, nn.Module.dump_patches, nn.Module.call_super_init) == (1, False, False)
 
@@ -83,7 +84,7 @@ def test_a_new_module_is_in_training_mode():
 
 @pytest.mark.question("Q03")
 def test_no_module_before_init():
-    """A submodule assigned before ``super().__init__()`` raises AttributeError: there is no store yet."""
+    """A submodule assigned before ``super().__init__()`` raises ``AttributeError``: there is no store yet."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -96,7 +97,7 @@ def test_no_module_before_init():
 
 @pytest.mark.question("Q03")
 def test_no_parameter_before_init():
-    """A parameter assigned before ``super().__init__()`` raises AttributeError."""
+    """A parameter assigned before ``super().__init__()`` raises ``AttributeError``."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -109,7 +110,7 @@ def test_no_parameter_before_init():
 @pytest.mark.question("Q03")
 @pytest.mark.since("2.5")
 def test_no_buffer_before_init():
-    """A :class:`~torch.nn.Buffer` assigned before ``super().__init__()`` raises AttributeError."""
+    """A :class:`~torch.nn.Buffer` assigned before ``super().__init__()`` raises ``AttributeError``."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -130,7 +131,7 @@ def test_no_buffer_before_init():
     ids=["parameter", "buffer", "module"],
 )
 def test_no_registration_before_init(method, value, message):
-    """A registration by name before ``super().__init__()`` raises AttributeError."""
+    """A registration by name before ``super().__init__()`` raises ``AttributeError``."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -144,7 +145,7 @@ def test_no_registration_before_init(method, value, message):
 def test_plain_attributes_before_init():
     """A plain attribute can be set before ``super().__init__()`` and is kept.
 
-    A tensor is plain too, so it fails only if it was meant to be registered.
+    A tensor is plain too; only what has to be registered fails.
     """
 
     class Net(nn.Module):
@@ -173,7 +174,7 @@ def test_init_again_forgets_everything():
 
 
 def test_no_keyword_arguments():
-    """A keyword argument that reaches ``Module.__init__`` raises TypeError, which names the first."""
+    """Keyword arguments that reach ``Module.__init__`` raise ``TypeError``, which names the first of them."""
 
     class Net(nn.Module):
         pass
@@ -183,7 +184,7 @@ def test_no_keyword_arguments():
 
 
 def test_no_positional_arguments():
-    """Positional arguments that reach ``Module.__init__`` raise TypeError, which counts ``self`` too."""
+    """Positional arguments that reach ``Module.__init__`` raise ``TypeError``, which counts ``self`` too."""
 
     class Net(nn.Module):
         pass
@@ -229,7 +230,7 @@ def test_call_super_init():
 
 @pytest.mark.observed
 def test_call_super_init_without_a_next_class():
-    """With ``call_super_init = True`` an argument that no class takes is refused by ``object``."""
+    """With ``call_super_init = True`` an argument that no class takes raises ``TypeError`` in ``object``."""
 
     class Net(nn.Module):
         call_super_init = True

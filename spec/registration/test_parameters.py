@@ -1,7 +1,7 @@
 """Registering a parameter by name.
 
-``register_parameter`` does what an assignment does, for a name that is computed. It looks closer at the
-name.
+``register_parameter`` does what an assignment does, for a name that is computed. It replaces another
+parameter and nothing else.
 """
 
 import re
@@ -23,7 +23,7 @@ def test_register_parameter_registers():
 
 
 def test_any_other_name_will_do():
-    """Any string without a dot that is not empty will do as the name of a parameter."""
+    """Any string that is not empty and has no dot can be the name of a parameter."""
     net = nn.Module()
     net.register_parameter("0", nn.Parameter(torch.rand(2)))
     net.register_parameter("my scale", nn.Parameter(torch.rand(2)))
@@ -34,9 +34,9 @@ def test_any_other_name_will_do():
 
 @pytest.mark.claim("N2-09")
 def test_none_registers_an_empty_parameter():
-    """``None`` registers the name without a parameter.
+    """``None`` registers an empty parameter: the name exists, and nothing is walked or saved.
 
-    The attribute exists and is ``None``, so that ``forward`` can ask for it; nothing walks or saves it.
+    The attribute is ``None``, so that ``forward`` can ask for it.
     """
     net = nn.Module()
     net.register_parameter("bias", None)
@@ -75,7 +75,7 @@ def test_an_assignment_registers_by_name():
 
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
 def test_the_name_is_a_string(name, kind):
-    """A name of a parameter that is no string raises TypeError."""
+    """A name of a parameter that is no string raises ``TypeError``."""
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^parameter name should be a string. Got {kind}$"):
@@ -83,7 +83,7 @@ def test_the_name_is_a_string(name, kind):
 
 
 def test_no_dot_in_the_name():
-    """A dot in the name of a parameter raises KeyError: dots part the names of nested modules."""
+    """A dot in the name of a parameter raises ``KeyError``: dots separate the names of nested modules."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"parameter name can.*t contain"):
@@ -93,7 +93,7 @@ def test_no_dot_in_the_name():
 
 
 def test_the_name_is_not_empty():
-    """An empty name of a parameter raises KeyError."""
+    """An empty name of a parameter raises ``KeyError``."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"parameter name can.*t be empty string"):
@@ -102,7 +102,7 @@ def test_the_name_is_not_empty():
 
 @pytest.mark.parametrize("name", ["width", "mean", "inner", "forward"])
 def test_a_taken_name_is_refused(name):
-    """A name that stands for anything but a parameter already raises KeyError.
+    """A name that stands for anything but a parameter already raises ``KeyError``.
 
     An assignment would replace a plain attribute, a buffer or a submodule.
     """
@@ -123,7 +123,7 @@ def test_a_taken_name_is_refused(name):
     ids=["tensor", "list", "zero"],
 )
 def test_only_a_parameter_is_taken(value, kind):
-    """A value that is neither a parameter nor ``None`` raises TypeError."""
+    """A value that is neither a parameter nor ``None`` raises ``TypeError``."""
     net = nn.Module()
     wanted = f"cannot assign '{kind}' object to parameter 'scale' (torch.nn.Parameter or None required)"
 
@@ -134,9 +134,9 @@ def test_only_a_parameter_is_taken(value, kind):
 
 
 def test_a_computed_parameter_is_refused():
-    """A parameter that was computed from another tensor raises ValueError.
+    """A parameter that was computed from another tensor raises ``ValueError``.
 
-    It is no leaf: an optimizer could not train it. The message says to compute it in ``forward``.
+    It is no leaf, so an optimizer could not train it.
     """
     net = nn.Module()
     computed = nn.Parameter(torch.rand(2), requires_grad=False)
@@ -154,7 +154,7 @@ def test_a_computed_parameter_is_refused():
 
 @pytest.mark.observed
 def test_the_name_is_looked_at_first():
-    """A fault in the name is told before one in the value."""
+    """A fault in the name is reported before one in the value."""
     net = nn.Module()
     net.width = 2
 

@@ -1,7 +1,7 @@
 """A name that changes its kind.
 
-What is assigned to a name that is taken may replace what was there, or be refused. A name never stands
-for two things at once.
+What is assigned to a name that is taken may replace what was there, or be refused. A module never holds
+two things under one name.
 """
 
 import re
@@ -45,7 +45,7 @@ def test_a_parameter_replaces_a_buffer():
 def test_a_module_replaces_a_plain_attribute():
     """A module assigned to the name of a plain attribute replaces it.
 
-    ``self.downsample = None`` first and a module later is fine.
+    So ``self.downsample = None`` may come first and a module later.
     """
     net = nn.Module()
     net.downsample = None
@@ -102,7 +102,7 @@ def test_replacing_leaves_the_other_names():
     ids=["tensor", "float", "module"],
 )
 def test_a_parameter_is_not_replaced(value, kind):
-    """Anything but a parameter or ``None`` assigned to the name of a parameter raises TypeError.
+    """Anything but a parameter or ``None`` assigned to the name of a parameter raises ``TypeError``.
 
     To put a tensor into a parameter, copy it in under :class:`~torch.no_grad`; to put something else under
     the name, delete the parameter first.
@@ -135,7 +135,7 @@ def test_an_empty_parameter_is_not_replaced():
     ids=["tensor", "string", "class"],
 )
 def test_a_submodule_is_not_replaced(value, kind):
-    """Anything but a module, a parameter or ``None`` assigned to a submodule raises TypeError.
+    """Anything but a module, a parameter or ``None`` assigned to a submodule raises ``TypeError``.
 
     A class that is not called yet is no module either.
     """
@@ -151,7 +151,7 @@ def test_a_submodule_is_not_replaced(value, kind):
 
 @pytest.mark.parametrize(("value", "kind"), [(1.5, "float"), ([2.5], "list")], ids=["float", "list"])
 def test_a_buffer_is_not_replaced(value, kind):
-    """Anything but a tensor, a module or ``None`` assigned to the name of a buffer raises TypeError."""
+    """Anything but a tensor, a module or ``None`` assigned to the name of a buffer raises ``TypeError``."""
     layer = nn.BatchNorm1d(4)
     mean = layer.running_mean
 
@@ -185,7 +185,7 @@ def test_the_refusal_names_buffers_too():
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("name", ["width", "forward"], ids=["plain", "method"])
 def test_a_buffer_replaces_no_plain_attribute(name):
-    """A :class:`~torch.nn.Buffer` assigned to the name of a plain attribute raises KeyError.
+    """A :class:`~torch.nn.Buffer` assigned to the name of a plain attribute raises ``KeyError``.
 
     Here buffers differ from parameters and modules, which replace it.
     """
@@ -200,25 +200,31 @@ def test_a_buffer_replaces_no_plain_attribute(name):
 
 @pytest.mark.since("2.5")
 def test_a_buffer_replaces_no_parameter():
-    """A :class:`~torch.nn.Buffer` assigned to the name of a parameter raises TypeError."""
+    """A :class:`~torch.nn.Buffer` assigned to the name of a parameter raises ``TypeError``."""
     layer = nn.Linear(2, 3)
+    wanted = "cannot assign 'torch.FloatTensor' as parameter 'bias' (torch.nn.Parameter or None expected)"
 
-    with pytest.raises(TypeError, match=r"cannot assign '.*' as parameter 'bias'"):
+    with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         layer.bias = nn.Buffer(torch.rand(3))
+
+    assert type(layer.bias) is nn.Parameter
 
 
 @pytest.mark.since("2.5")
 def test_a_buffer_replaces_no_submodule():
-    """A :class:`~torch.nn.Buffer` assigned to the name of a submodule raises TypeError."""
+    """A :class:`~torch.nn.Buffer` assigned to the name of a submodule raises ``TypeError``."""
     net = nn.Module()
     net.inner = nn.ReLU()
+    wanted = "cannot assign 'torch.FloatTensor' as child module 'inner' (torch.nn.Module or None expected)"
 
-    with pytest.raises(TypeError, match=r"cannot assign '.*' as child module 'inner'"):
+    with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         net.inner = nn.Buffer(torch.rand(3))
+
+    assert type(net.inner) is nn.ReLU
 
 
 def test_a_name_of_the_class_takes_no_parameter():
-    """A parameter assigned to a name that the class defines raises KeyError."""
+    """A parameter assigned to a name that the class defines raises ``KeyError``."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match="attribute 'forward' already exists"):
@@ -227,7 +233,7 @@ def test_a_name_of_the_class_takes_no_parameter():
 
 @pytest.mark.observed
 def test_a_name_of_the_class_hides_a_module():
-    """A module assigned to a name that the class defines is registered, but the name reads the class's.
+    """A module assigned to a name that the class defines is registered, but reading gives the class's.
 
     ``__getattr__`` is asked only when Python finds nothing else.
     """

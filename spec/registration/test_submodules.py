@@ -63,7 +63,7 @@ def test_an_assignment_does_not_add():
 
 @pytest.mark.claim("N2-09")
 def test_none_registers_an_empty_submodule():
-    """``None`` registers the name without a submodule."""
+    """``None`` registers an empty submodule: the name exists, and nothing is walked."""
     net = nn.Module()
     net.add_module("inner", None)
     net.add_module("last", nn.ReLU())
@@ -83,7 +83,7 @@ def test_adding_again_replaces():
 
 
 def test_any_other_name_will_do():
-    """Any string without a dot that is not empty will do as the name of a submodule."""
+    """Any string that is not empty and has no dot can be the name of a submodule."""
     net = nn.Module()
     net.add_module("0", nn.ReLU())
     net.add_module("my layer", nn.ReLU())
@@ -98,7 +98,7 @@ def test_any_other_name_will_do():
     ids=["class", "tensor", "zero"],
 )
 def test_only_a_module_is_taken(value, kind):
-    """A value that is neither a module nor ``None`` raises TypeError.
+    """A value that is neither a module nor ``None`` raises ``TypeError``.
 
     A class that is not called yet, ``nn.ReLU`` for ``nn.ReLU()``, is the usual case.
     """
@@ -112,7 +112,7 @@ def test_only_a_module_is_taken(value, kind):
 
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
 def test_the_name_is_a_string(name, kind):
-    """A name of a submodule that is no string raises TypeError."""
+    """A name of a submodule that is no string raises ``TypeError``."""
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^module name should be a string. Got {kind}$"):
@@ -120,7 +120,7 @@ def test_the_name_is_a_string(name, kind):
 
 
 def test_no_dot_in_the_name():
-    """A dot in the name of a submodule raises KeyError, which tells the name."""
+    """A dot in the name of a submodule raises a ``KeyError`` with that name."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"module name can.*t contain .*, got: head\.inner"):
@@ -130,7 +130,7 @@ def test_no_dot_in_the_name():
 
 
 def test_the_name_is_not_empty():
-    """An empty name of a submodule raises KeyError."""
+    """An empty name of a submodule raises ``KeyError``."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"module name can.*t be empty string"):
@@ -139,7 +139,7 @@ def test_the_name_is_not_empty():
 
 @pytest.mark.parametrize("name", ["width", "scale", "mean", "forward"])
 def test_a_taken_name_is_refused(name):
-    """A name that stands for anything but a submodule already raises KeyError."""
+    """A name that stands for anything but a submodule already raises ``KeyError``."""
     net = nn.Module()
     net.width = 2
     net.scale = nn.Parameter(torch.rand(2))
@@ -156,7 +156,7 @@ def test_a_taken_name_is_refused(name):
 def test_setattr_does_not_look_at_the_name(name):
     """``setattr`` registers a submodule under a name that ``add_module`` would refuse.
 
-    Such a name breaks what walks by names later on: replace a nested layer with the help of its parent.
+    Such a name cannot be looked up again. To replace a nested layer, assign to its parent.
     """
     net = nn.Module()
     setattr(net, name, nn.ReLU())
@@ -166,7 +166,7 @@ def test_setattr_does_not_look_at_the_name(name):
 
 @pytest.mark.observed
 def test_a_module_may_hold_itself():
-    """A module can be registered as its own submodule, and no walk runs for ever."""
+    """A module can be registered as its own submodule; ``named_modules()`` yields it once."""
     net = nn.Module()
     net.add_module("again", net)
 

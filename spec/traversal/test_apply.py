@@ -1,7 +1,7 @@
 """Calling a function on every module.
 
-``apply`` goes from the leaves to the root, which is the opposite of ``modules()``. Its usual task is to
-initialise parameters.
+``apply`` visits the children before their parent, where ``modules()`` yields the parent first. Its usual
+task is to initialise parameters.
 """
 
 import pytest
@@ -26,8 +26,9 @@ def test_apply_returns_the_module():
     assert net.apply(lambda module: "ignored") is net
 
 
+@pytest.mark.claim("N2-30")
 def test_apply_initialises_what_it_is_told_to():
-    """A function given to ``apply`` picks the modules it cares about by their type.
+    """A function given to ``apply`` initialises the modules that it picks out by their type.
 
     It is called with modules, never with parameters.
     """
@@ -42,6 +43,27 @@ def test_apply_initialises_what_it_is_told_to():
     assert torch.equal(net[0].weight, torch.full((3, 2), 0.5))
     assert torch.equal(net[1][0].weight, torch.full((1, 3), 0.5))
     assert torch.equal(net[1][1].weight, torch.tensor([0.3]))
+
+
+@pytest.mark.claim("N2-30")
+def test_apply_tells_nobody_what_was_missed():
+    """A module that the function given to ``apply`` does not pick out keeps its values.
+
+    Here the function compares types, and so misses a subclass; ``isinstance`` would find it.
+    """
+
+    def initialise(module):
+        if type(module) is nn.Linear:
+            nn.init.constant_(module.weight, 0.5)
+
+    class Head(nn.Linear):
+        pass
+
+    net = nn.Sequential(nn.Linear(20, 2, bias=False), Head(20, 2, bias=False))
+    net.apply(initialise)
+
+    assert net[0].weight.unique().tolist() == [0.5]
+    assert len(net[1].weight.unique()) == 40
 
 
 def test_a_module_set_twice_on_one_parent():
@@ -84,7 +106,7 @@ def test_an_empty_slot_is_passed_over():
 
 
 def test_the_function_may_change_the_children():
-    """A function given to ``apply`` may replace the children of its module: they had their turn."""
+    """A function given to ``apply`` may replace the children of its module: they were visited before it."""
 
     def swap(module):
         for name, child in module.named_children():
@@ -130,7 +152,7 @@ def test_an_error_ends_the_visit():
 
 @pytest.mark.observed
 def test_apply_does_not_end_on_a_cycle():
-    """On a module that holds one of its ancestors ``apply`` ends in a RecursionError."""
+    """``apply`` on a module that holds one of its ancestors raises ``RecursionError``."""
     net = nn.Sequential(nn.Sequential())
     net[0].back = net
 

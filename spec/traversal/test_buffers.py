@@ -34,7 +34,7 @@ def test_named_buffers_adds_the_name():
 
 
 def test_parameters_are_no_buffers():
-    """``named_buffers`` yields neither parameters nor plain tensors, whether they are trained or not."""
+    """``named_buffers`` yields neither parameters nor plain tensors, even if they require no gradient."""
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     net.weight = nn.Parameter(torch.rand(3), requires_grad=False)
@@ -43,18 +43,8 @@ def test_parameters_are_no_buffers():
     assert [name for name, _ in net.named_buffers()] == ["mean"]
 
 
-def test_a_non_persistent_buffer_is_walked():
-    """A buffer that is not persistent is walked too, although ``state_dict()`` leaves it out."""
-    net = nn.Module()
-    net.register_buffer("table", torch.rand(2), persistent=False)
-    net.register_buffer("mean", torch.rand(3))
-
-    assert [name for name, _ in net.named_buffers()] == ["table", "mean"]
-    assert list(net.state_dict()) == ["mean"]
-
-
 def test_own_buffers_then_those_below():
-    """A module's own buffers come first, then those of its submodules; ``recurse=False`` stops there."""
+    """A module's own buffers come before those of its submodules, and alone with ``recurse=False``."""
     net = nn.Module()
     net.norm = nn.BatchNorm1d(4)
     net.register_buffer("mean", torch.rand(2))

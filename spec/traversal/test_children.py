@@ -12,7 +12,7 @@ from torch import nn
 
 @pytest.mark.claim("N3-08")
 def test_direct_children_only():
-    """:meth:`~torch.nn.Module.children` yields the direct children: not itself, nothing below them."""
+    """:meth:`~torch.nn.Module.children` yields the direct children, neither the module nor those below."""
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh())
 
     walk = list(net.children())

@@ -37,7 +37,7 @@ def test_every_name_of_a_walk_is_found():
 
 
 def test_a_missing_submodule_is_named():
-    """A part of the name that does not exist is named, with the class in which it was looked for."""
+    """``get_submodule`` raises ``AttributeError`` with the missing part and the class that lacks it."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Sequential has no attribute `head`"):
@@ -47,7 +47,7 @@ def test_a_missing_submodule_is_named():
 
 
 def test_a_parameter_is_no_submodule():
-    """A part of the name that is something else than a module is refused, at the end and on the way."""
+    """``get_submodule`` refuses a part that is no module, at the end of the name and on the way."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
@@ -57,7 +57,7 @@ def test_a_parameter_is_no_submodule():
 
 
 def test_an_empty_slot_is_no_submodule():
-    """A child registered as ``None`` is refused as no module."""
+    """``get_submodule`` refuses an empty entry: ``None`` is no module."""
     net = nn.Module()
     net.add_module("head", None)
 
@@ -115,7 +115,7 @@ def test_get_parameter_takes_every_name_of_a_walk():
 
 
 def test_a_missing_parameter_is_named():
-    """``get_parameter`` names the missing part and the class of the module that lacks it."""
+    """``get_parameter`` raises ``AttributeError`` with the missing part and the class that lacks it."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Linear has no attribute `gain`"):
@@ -137,7 +137,7 @@ def test_get_parameter_refuses_what_is_no_parameter():
 
 
 def test_get_parameter_needs_the_way_there():
-    """The way to a parameter is followed as ``get_submodule`` does, with its errors."""
+    """``get_parameter`` follows the way to a parameter as ``get_submodule`` does, with the same errors."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Sequential has no attribute `1`"):
@@ -169,7 +169,7 @@ def test_get_buffer_refuses_what_is_no_buffer():
 
 
 def test_a_missing_buffer_is_named():
-    """``get_buffer`` names the missing part and the class of the module that lacks it."""
+    """``get_buffer`` raises ``AttributeError`` with the missing part and the class that lacks it."""
     net = nn.Sequential(nn.BatchNorm1d(3))
 
     with pytest.raises(AttributeError, match="BatchNorm1d has no attribute `mean`"):

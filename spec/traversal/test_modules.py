@@ -25,7 +25,7 @@ def test_the_module_itself_comes_first():
 
 @pytest.mark.claim("N1-03")
 def test_both_forms_are_generators():
-    """:meth:`~torch.nn.Module.modules` and ``named_modules`` return generators."""
+    """:meth:`~torch.nn.Module.modules` and :meth:`~torch.nn.Module.named_modules` return generators."""
     layer = nn.Linear(2, 3)
     walk, named = layer.modules(), layer.named_modules()
 
@@ -153,7 +153,7 @@ def test_memo_collects_what_was_walked():
 
 @pytest.mark.observed
 def test_memo_is_read_but_not_filled_with_duplicates():
-    """With ``remove_duplicate=False`` the walk still leaves out what is in ``memo``, but adds nothing."""
+    """With ``remove_duplicate=False`` the walk leaves out what is in ``memo``, but adds nothing to it."""
     act = nn.ReLU()
     net = nn.Sequential(act, nn.Tanh(), act)
     memo = {net[1]}
@@ -179,16 +179,6 @@ def test_a_child_of_none_is_left_out():
     assert [name for name, _ in net.named_modules()] == ["", "stem", "tail"]
 
 
-def test_modules_in_a_plain_list_are_not_walked():
-    """Modules kept in a plain list, tuple or dict are not walked; those in a ``ModuleList`` are."""
-    net = nn.Module()
-    net.plain = [nn.Linear(2, 3)]
-    net.table = {"act": nn.ReLU()}
-    net.kept = nn.ModuleList([nn.Linear(3, 4)])
-
-    assert [name for name, _ in net.named_modules()] == ["", "kept", "kept.0"]
-
-
 @pytest.mark.observed
 def test_a_cycle_is_walked_once_round():
     """A module that holds one of its ancestors is walked to an end, each module once."""
@@ -202,7 +192,7 @@ def test_a_cycle_is_walked_once_round():
 
 @pytest.mark.observed
 def test_a_cycle_never_ends_with_duplicates():
-    """With ``remove_duplicate=False`` the walk of a cycle ends in a RecursionError."""
+    """With ``remove_duplicate=False`` the walk of a cycle raises ``RecursionError``."""
     net = nn.Module()
     net.back = net
 

@@ -68,7 +68,7 @@ def test_an_optimizer_uses_the_walk_up():
     first = torch.optim.SGD(walk, lr=0.1)
 
     assert len(first.param_groups[0]["params"]) == 2
-    with pytest.raises(ValueError, match="optimizer got an empty parameter list"):
+    with pytest.raises(ValueError, match=r"^optimizer got an empty parameter list$"):
         torch.optim.SGD(walk, lr=0.1)
 
 
@@ -77,7 +77,7 @@ def test_a_module_without_parameters_has_an_empty_walk():
     net = nn.Sequential(nn.ReLU(), nn.Flatten())
 
     assert list(net.parameters()) == []
-    with pytest.raises(ValueError, match="optimizer got an empty parameter list"):
+    with pytest.raises(ValueError, match=r"^optimizer got an empty parameter list$"):
         torch.optim.SGD(net.parameters(), lr=0.1)
 
 
@@ -94,7 +94,7 @@ def test_named_form_adds_the_name():
 
 @pytest.mark.claim("N4-06")
 def test_the_index_in_a_sequential_is_the_prefix():
-    """Asked of the whole net a name starts with the index of the layer; asked of the layer it does not."""
+    """A name given by the whole net starts with the layer's index, a name given by the layer does not."""
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 
     of_the_net = [(name, tuple(p.shape)) for name, p in net.named_parameters()]

@@ -249,7 +249,7 @@ def test_a_module_list_indents_blank_lines():
 
 @pytest.mark.observed
 def test_a_cycle_cannot_be_printed():
-    """Printing a module that holds one of its ancestors ends in a RecursionError."""
+    """Printing a module that holds one of its ancestors raises ``RecursionError``."""
     net = nn.Sequential(nn.Sequential())
     net[0].back = net
 

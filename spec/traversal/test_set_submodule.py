@@ -1,7 +1,7 @@
 """Replacing a submodule by its dotted name.
 
-``set_submodule`` came with torch 2.5 (:pull:`127714`) and grew stricter with 2.7 (:pull:`143455`). Before it,
-one looked the parent up and used ``setattr``.
+``set_submodule`` came with torch 2.5 (:pull:`127714`) and became stricter in 2.7 (:pull:`143455`). Where it
+does not exist, the parent is looked up and assigned to.
 """
 
 import re
@@ -52,7 +52,7 @@ def test_a_new_child_is_added_at_the_end():
 
 @pytest.mark.since("2.5")
 def test_a_missing_parent_is_named():
-    """The way to the last part must exist; a missing part of it is named and nothing is set."""
+    """``set_submodule`` raises ``AttributeError`` for a missing part before the last, and sets nothing."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Linear has no attribute `body`"):
@@ -63,7 +63,7 @@ def test_a_missing_parent_is_named():
 
 @pytest.mark.since("2.5")
 def test_a_parent_must_be_a_module():
-    """The way to the last part must lead over modules only."""
+    """``set_submodule`` refuses a way to the last part that leads over anything but modules."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
@@ -115,7 +115,7 @@ def test_strict_adds_nothing():
 @pytest.mark.since("2.7")
 @pytest.mark.parametrize("value", [None, 3, nn.ReLU, torch.rand], ids=["None", "int", "class", "function"])
 def test_only_a_module_can_be_set(value):
-    """What is set must be a module: anything else, ``None`` included, is a ValueError.
+    """``set_submodule`` raises ``ValueError`` for anything but a module, ``None`` included.
 
     The class instead of an object, ``nn.ReLU`` instead of ``nn.ReLU()``, is refused as well.
     """
@@ -130,7 +130,7 @@ def test_only_a_module_can_be_set(value):
 @pytest.mark.since("2.5")
 @pytest.mark.before("2.7")
 def test_none_empties_the_slot():
-    """``set_submodule(name, None)`` leaves an empty slot under the name."""
+    """``set_submodule(name, None)`` leaves an empty entry under the name."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
     net.set_submodule("0", None)
@@ -154,7 +154,7 @@ def test_anything_is_set_under_a_new_name():
 
 @pytest.mark.since("2.7")
 def test_only_a_module_can_be_replaced():
-    """An existing attribute that is no module, such as a parameter or an empty slot, is not replaced."""
+    """``set_submodule`` refuses to replace what is no module, such as a parameter or an empty entry."""
     net = nn.Sequential(nn.Linear(2, 3))
     net.add_module("head", None)
     net.depth = 3
@@ -173,7 +173,7 @@ def test_only_a_module_can_be_replaced():
 @pytest.mark.before("2.7")
 @pytest.mark.observed
 def test_a_plain_attribute_gives_way_to_a_module():
-    """A module takes the place of a plain attribute, but not that of a parameter."""
+    """``set_submodule`` replaces a plain attribute by a module, but not a parameter."""
     net = nn.Sequential(nn.Linear(2, 3))
     net.depth = 3
 
@@ -187,7 +187,7 @@ def test_a_plain_attribute_gives_way_to_a_module():
 @pytest.mark.since("2.5")
 @pytest.mark.before("2.7")
 def test_an_empty_slot_can_be_filled():
-    """A child registered as ``None`` can be filled with a module."""
+    """``set_submodule`` fills an empty entry with a module."""
     net = nn.Module()
     net.add_module("head", None)
 

@@ -39,7 +39,7 @@ def test_setattr_on_the_parent_replaces_a_layer():
 
 
 def test_a_value_may_be_replaced_during_the_walk():
-    """Setting a new parameter under an old name does not disturb the walk; a later one is seen new."""
+    """A parameter may be replaced during the walk; the new one is yielded if the walk has yet to reach it."""
     layer = nn.Linear(2, 3)
     seen = []
 
@@ -81,7 +81,7 @@ def test_what_lies_ahead_may_be_added():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_adding_a_parameter_stops_the_walk():
-    """Adding a parameter to the module just walked raises "dictionary changed size" (:pull:`129164`)."""
+    """Adding a parameter to the module just walked raises ``RuntimeError``: dict changed (:pull:`129164`)."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="dictionary changed size during iteration"):
@@ -92,7 +92,7 @@ def test_adding_a_parameter_stops_the_walk():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_adding_a_parameter_mutates_the_ordered_dict():
-    """Adding a parameter to the module just walked raises "OrderedDict mutated during iteration"."""
+    """Adding a parameter to the module just walked raises ``RuntimeError``: OrderedDict mutated."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="OrderedDict mutated during iteration"):
@@ -103,7 +103,7 @@ def test_adding_a_parameter_mutates_the_ordered_dict():
 @pytest.mark.observed
 @pytest.mark.parametrize("walk", ["children", "named_children"])
 def test_deleting_a_child_stops_the_walk(walk):
-    """Deleting a child while its parent's children are walked raises a RuntimeError.
+    """Deleting a child while its parent's children are walked raises ``RuntimeError``.
 
     Walk a list instead: ``for child in list(net.children())``.
     """
@@ -116,7 +116,7 @@ def test_deleting_a_child_stops_the_walk(walk):
 
 @pytest.mark.observed
 def test_at_the_module_itself_children_may_go():
-    """While ``modules()`` stands on the module itself its children may still come and go."""
+    """While ``modules()`` stands on the module itself, its children may still be deleted and added."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     walk = net.modules()
 
