@@ -1,7 +1,7 @@
 """Compilation: modules taken apart and run in another form.
 
 A *compiler* reads what ``forward`` does and runs a graph of it instead; a *backend* is what is handed the
-graph. Read ``module_compile`` for compiling a module in place and ``torch_compile`` for the module that wraps
-another. ``script`` and ``trace`` are about TorchScript, the older way, and ``fx`` about graphs to look at and
-to change.
+graph. Read *module_compile* for compiling a module in place and *torch_compile* for the module that wraps
+another. *script* and *trace* are about TorchScript, the older way, and *fx* is about graphs to look at and to
+change.
 """

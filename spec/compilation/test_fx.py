@@ -38,7 +38,7 @@ def test_a_graph_lists_what_is_done():
 
 
 def test_a_graph_module_is_a_module():
-    """The result is a :class:`~torch.fx.GraphModule`, a module with the same names and results."""
+    """What tracing gives is a :class:`~torch.fx.GraphModule`, a module with the same names and results."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     x = torch.rand(4, 2)
 

@@ -54,7 +54,7 @@ def test_nothing_is_returned():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_arguments_are_passed_on():
-    """All arguments are those of :func:`torch.compile`."""
+    """:meth:`~torch.nn.Module.compile` passes its arguments on to :func:`torch.compile`."""
     graphs = []
     layer = Double(2, 3)
 
@@ -71,7 +71,7 @@ def test_arguments_are_passed_on():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_forward_called_by_name_is_not_compiled():
-    """Only a call of the module is compiled, not ``forward`` or another method called by name."""
+    """Only a call of the module is compiled: ``forward`` called by name runs eagerly."""
     graphs = []
     layer = Double(2, 3)
     layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
@@ -120,7 +120,7 @@ def test_a_layer_of_torch_is_compiled_too():
 def test_a_layer_of_torch_ran_eagerly():
     """A layer of ``torch.nn`` compiled in place runs eagerly (:issue:`150915`).
 
-    A module with a ``forward`` of one's own is compiled, and :func:`torch.compile` of a layer is, too.
+    A module with a ``forward`` of one's own is compiled, and so is a layer given to :func:`torch.compile`.
     """
     graphs = []
     layer = nn.Linear(2, 3)

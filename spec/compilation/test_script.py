@@ -1,6 +1,6 @@
 """Modules compiled to TorchScript from their source.
 
-:func:`torch.jit.script` reads the source of ``forward``. TorchScript is deprecated and still works.
+:func:`torch.jit.script` reads the source of ``forward``. TorchScript is deprecated.
 """
 
 import warnings
@@ -12,7 +12,7 @@ from torch import nn
 
 @pytest.mark.since("2.14")
 def test_it_warns_with_a_future_warning():
-    """:func:`~torch.jit.script` gives a ``FutureWarning``."""
+    """:func:`~torch.jit.script` of a module gives a ``FutureWarning``."""
     with pytest.warns(FutureWarning, match=r"`torch\.jit\.script` is .* switch to `torch\.compile` or"):
         torch.jit.script(nn.ReLU())
 
@@ -38,7 +38,7 @@ def test_it_did_not_warn():
 def test_a_scripted_module_is_a_module():
     """:func:`~torch.jit.script` gives a :class:`~torch.jit.ScriptModule`, which is a module.
 
-    It is of no class of one's own; ``original_name`` tells the name of that.
+    It is not of the class of the original, whose name is kept as ``original_name``.
     """
     scripted = torch.jit.script(nn.Linear(2, 3))
 
@@ -109,7 +109,7 @@ def test_a_file_needs_no_source(tmp_path):
 
 
 def test_not_all_of_python_is_compiled():
-    """What TorchScript does not know raises an error when the module is compiled."""
+    """Python that TorchScript does not support raises ``NotSupportedError`` in the compilation."""
 
     class Net(nn.Module):
         def forward(self, *args):

@@ -3,6 +3,8 @@
 :func:`torch.jit.trace` calls a module with an example and records what is computed.
 """
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -18,13 +20,23 @@ def test_it_warns_with_a_future_warning():
 @pytest.mark.since("2.10")
 @pytest.mark.before("2.14")
 def test_it_warned_of_deprecation():
-    """:func:`~torch.jit.trace` gives a ``DeprecationWarning``."""
+    """:func:`~torch.jit.trace` gives a ``DeprecationWarning``, which Python hides by default."""
     with pytest.warns(DeprecationWarning, match=r"`torch\.jit\.trace` is .* switch to `torch\.compile` or"):
         torch.jit.trace(nn.ReLU(), torch.rand(2))
 
 
+@pytest.mark.before("2.10")
+def test_it_did_not_warn():
+    """:func:`~torch.jit.trace` of a module gives no warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.jit.trace(nn.ReLU(), torch.rand(2))
+
+    assert caught == []
+
+
 def test_a_traced_module_has_the_same_names():
-    """A traced module is a script module with the same names and results."""
+    """A traced module is a :class:`~torch.jit.ScriptModule` with the same names and results."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     x = torch.rand(4, 2)
 
@@ -49,7 +61,7 @@ def test_conditions_are_decided_once():
 
 
 def test_the_mode_is_decided_once():
-    """What is computed is that of the mode at the time of tracing; ``train`` does not change it."""
+    """A traced module computes in the mode in which it was traced; ``train`` does not change that."""
     traced = torch.jit.trace(nn.Dropout().eval(), torch.rand(3))
     x = torch.full((100,), 3.0)
 
@@ -73,13 +85,9 @@ def test_what_hooks_compute_is_recorded():
 def test_a_scripted_submodule_is_called():
     """A scripted submodule is not recorded: the traced module calls it, conditions and all."""
 
-    @torch.jit.script
-    def steep(x):
-        return x * 2.0 if x.sum() > 0 else x * 3.0
-
     class Steep(nn.Module):
         def forward(self, x):
-            return steep(x)
+            return x * 2.0 if x.sum() > 0 else x * 3.0
 
     class Net(nn.Module):
         def __init__(self):
@@ -92,3 +100,14 @@ def test_a_scripted_submodule_is_called():
     traced = torch.jit.trace(Net(), torch.tensor([1.0, 2.0]))
 
     assert traced(torch.tensor([-1.0, -2.0])).tolist() == [-2.0, -5.0]
+
+
+def test_a_function_that_calls_a_module_is_traced():
+    """A function that calls a module is recorded as well, unless the module has parameters to train."""
+    relu, layer = nn.ReLU(), nn.Linear(2, 3)
+
+    traced = torch.jit.trace(lambda x: relu(x) + 5.0, torch.rand(2))
+
+    assert traced(torch.tensor([-1.0, 2.0])).tolist() == [5.0, 7.0]
+    with pytest.raises(RuntimeError, match="Cannot insert a Tensor that requires grad as a constant"):
+        torch.jit.trace(lambda x: layer(x), torch.rand(2))

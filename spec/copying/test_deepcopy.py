@@ -241,7 +241,7 @@ def test_a_result_without_gradients_can_be_copied():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_compiled_call_is_left_out():
-    """What :meth:`~torch.nn.Module.compile` has compiled is left out: a deep copy runs uncompiled."""
+    """What :meth:`~torch.nn.Module.compile` has compiled is no part of the state that is copied."""
     net = nn.Linear(2, 3)
     net._compiled_call_impl = lambda x: "compiled"
     x = torch.rand(4, 2)

@@ -1,6 +1,7 @@
-"""Handles of hooks through copies and pickles.
+"""Hook handles that are copied or pickled.
 
-A :class:`~torch.utils.hooks.RemovableHandle` knows its dictionary of hooks and its own number in it.
+A :class:`~torch.utils.hooks.RemovableHandle` knows its dictionary of hooks and its own number in it. It is of
+use after a copy only if the dictionary is copied with it.
 """
 
 import copy
@@ -16,16 +17,19 @@ from torch.utils.hooks import RemovableHandle
 @pytest.mark.parametrize(
     "take", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["copy", "pickle"]
 )
-def test_a_handle_in_a_module_goes_with_it(take):
-    """A handle kept in its module removes the hook from the copy, when it is the copy's."""
+@pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
+def test_a_handle_in_a_module_goes_with_it(take, kind):
+    """A handle that is copied or pickled with its module removes the hook of that copy only."""
     net = nn.Linear(2, 3)
-    net.handle = net.register_forward_pre_hook(print, with_kwargs=True)
+    net.handle = getattr(net, f"register_{kind}")(print, with_kwargs=True)
     copied = take(net)
+    taken = list(getattr(copied, f"_{kind}s").values())
     copied.handle.remove()
 
-    assert (len(copied._forward_pre_hooks), len(copied._forward_pre_hooks_with_kwargs)) == (0, 0)
-    assert (len(net._forward_pre_hooks), len(net._forward_pre_hooks_with_kwargs)) == (1, 1)
-    assert copied.handle.id == net.handle.id
+    stores = (f"_{kind}s", f"_{kind}s_with_kwargs")
+    assert (taken, copied.handle.id) == ([print], net.handle.id)
+    assert [len(getattr(copied, store)) for store in stores] == [0, 0]
+    assert [len(getattr(net, store)) for store in stores] == [1, 1]
 
 
 @pytest.mark.observed
@@ -40,24 +44,30 @@ def test_a_handle_alone_is_dead():
 
 
 @pytest.mark.observed
-def test_a_handle_of_a_dead_module():
-    """A handle whose module is gone is copied all the same, and removes nothing."""
+@pytest.mark.parametrize(
+    "take", [copy.deepcopy, lambda handle: pickle.loads(pickle.dumps(handle))], ids=["copy", "pickle"]
+)
+def test_a_handle_of_a_dead_module(take):
+    """A handle whose module is gone is copied and pickled all the same, and removes nothing."""
     handle = nn.Linear(2, 3).register_full_backward_hook(print)
-    copied = copy.deepcopy(handle)
-    copied.remove()
+    copied = take(handle)
 
-    assert copied.id == handle.id
-    assert copied.hooks_dict_ref() is None
+    assert copied.remove() is None
+    assert (copied.id, copied.hooks_dict_ref()) == (handle.id, None)
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.observed
-def test_a_handle_of_a_dead_forward_hook():
-    """A handle of a forward hook whose module is gone cannot be copied: TypeError."""
-    handle = nn.Linear(2, 3).register_forward_pre_hook(print)
+@pytest.mark.parametrize(
+    "take", [copy.deepcopy, lambda handle: pickle.loads(pickle.dumps(handle))], ids=["copy", "pickle"]
+)
+@pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
+def test_a_handle_of_a_dead_forward_hook(take, kind):
+    """A handle of a forward hook whose module is gone can be neither copied nor read back."""
+    handle = getattr(nn.Linear(2, 3), f"register_{kind}")(print)
 
     with pytest.raises(TypeError, match="cannot create weak reference to 'NoneType' object"):
-        copy.deepcopy(handle)
+        take(handle)
 
 
 @pytest.mark.before("2.1")
@@ -72,10 +82,12 @@ def test_a_handle_of_a_dead_forward_hook_is_copied():
 @pytest.mark.observed
 def test_numbers_are_not_given_twice():
     """A handle that comes back raises the next number above its own, so that no number is given twice."""
-    first = RemovableHandle(OrderedDict())
-    first.__setstate__((None, first.id + 5))
-    second = RemovableHandle(OrderedDict())
+    hooks = OrderedDict()
+    first = RemovableHandle(hooks)
+    first.__setstate__((hooks, first.id + 5))
+    second = RemovableHandle(hooks)
 
+    assert first.hooks_dict_ref() is hooks
     assert second.id == first.id + 1
 
 
@@ -92,20 +104,20 @@ def test_numbers_never_go_down():
 @pytest.mark.observed
 @pytest.mark.parametrize("further", [(), (None,)], ids=["without", "none"])
 def test_a_handle_of_an_older_torch(further):
-    """A handle pickled without further dictionaries removes from the one it has."""
-    hooks = OrderedDict({7: print})
+    """A handle pickled by an older torch, without further dictionaries, removes from the one it has."""
+    hooks = OrderedDict({7: "mine", 8: "other"})
     handle = RemovableHandle(OrderedDict())
     handle.__setstate__((hooks, 7, *further))
     handle.remove()
 
-    assert hooks == {}
+    assert (handle.id, hooks) == (7, {8: "other"})
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_several_dictionaries_come_back():
     """A handle of several dictionaries keeps them all through its state (:pull:`104278`)."""
-    hooks, first, second = OrderedDict({7: print}), OrderedDict({7: True}), OrderedDict({7: True})
+    hooks, first, second = (OrderedDict({7: "mine", 8: "other"}) for _ in range(3))
     handle = RemovableHandle(OrderedDict())
     handle.__setstate__((hooks, 7, (first, second)))
 
@@ -113,7 +125,7 @@ def test_several_dictionaries_come_back():
 
     handle.remove()
 
-    assert (hooks, first, second) == ({}, {}, {})
+    assert (hooks, first, second) == ({8: "other"}, {8: "other"}, {8: "other"})
 
 
 def test_a_deep_copy_keeps_hooks_with_keywords():

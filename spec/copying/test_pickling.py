@@ -13,7 +13,7 @@ from torch import nn
 
 
 def test_a_round_trip():
-    """A module comes back from a pickle with submodules, values, mode and attributes, ready for use."""
+    """A module comes back from a pickle with submodules, values, mode and attributes."""
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
     net.width = 2
     loaded = pickle.loads(pickle.dumps(net))

@@ -89,13 +89,13 @@ def test_half_frozen_is_an_error(name):
 
 
 def test_no_module_is_an_error():
-    """An empty list raises ``RuntimeError``."""
+    """:func:`~torch.func.stack_module_state` of an empty list raises ``RuntimeError``."""
     with pytest.raises(RuntimeError, match="stack_module_state: Expected at least one model, got 0"):
         stack_module_state([])
 
 
 def test_one_module_is_enough():
-    """One module gives stacks of one."""
+    """:func:`~torch.func.stack_module_state` of one module gives stacks of one."""
     parameters, _ = stack_module_state([nn.Linear(3, 2)])
 
     assert [tuple(value.shape) for value in parameters.values()] == [(1, 2, 3), (1, 2)]
@@ -103,20 +103,20 @@ def test_one_module_is_enough():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_one_mode_for_all(training):
-    """The modules may all be in training mode or all in evaluation mode."""
+    """:func:`~torch.func.stack_module_state` takes modules that are all in one mode, whichever it is."""
     models = [nn.Linear(3, 2).train(training) for _ in range(2)]
 
     assert list(stack_module_state(models)[0]) == ["weight", "bias"]
 
 
 def test_different_modes_are_an_error():
-    """Modules in different modes raise ``RuntimeError``."""
+    """Stacking modules in different modes raises ``RuntimeError``."""
     with pytest.raises(RuntimeError, match="all models to have the same training/eval mode"):
         stack_module_state([nn.Linear(2, 1), nn.Linear(2, 1).eval()])
 
 
 def test_different_classes_are_an_error():
-    """Modules of different classes raise ``RuntimeError``, a subclass among them too."""
+    """Stacking modules of different classes, a class and its subclass too, raises ``RuntimeError``."""
 
     class Own(nn.Linear):
         pass
@@ -126,13 +126,13 @@ def test_different_classes_are_an_error():
 
 
 def test_different_shapes_are_an_error():
-    """Modules of one class whose tensors differ in shape raise ``RuntimeError``."""
+    """Stacking modules whose tensors differ in shape raises ``RuntimeError``."""
     with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):
         stack_module_state([nn.Linear(2, 1), nn.Linear(3, 1)])
 
 
 def test_a_module_list_may_be_given():
-    """A :class:`~torch.nn.ModuleList` serves as well as a list."""
+    """:func:`~torch.func.stack_module_state` takes a :class:`~torch.nn.ModuleList` in place of a list."""
     parameters, _ = stack_module_state(nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2)]))
 
     assert list(parameters) == ["weight", "bias"]
@@ -152,8 +152,8 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
     torch.testing.assert_close(out, torch.stack([model(x) for model in models]))
 
 
-def test_only_names_and_modes_of_the_first_count():
-    """The names of the first module decide; what only others hold is left out."""
+def test_only_names_of_the_first_count():
+    """The first module decides on the names to stack; what only others hold is left out."""
     models = [nn.Linear(2, 1, bias=False), nn.Linear(2, 1)]
 
     assert list(stack_module_state(models)[0]) == ["weight"]

@@ -69,15 +69,15 @@ def test_buffers_are_replaced_too():
 
 def test_names_reach_into_submodules():
     """Tensors of submodules are given under their dotted names."""
-    net = nn.Sequential(nn.Identity(), nn.ModuleDict({"head": nn.Linear(2, 1, bias=False)})["head"])
+    net = nn.Sequential(nn.Identity(), nn.Sequential(nn.Linear(2, 1, bias=False)))
 
-    out = functional_call(net, {"1.weight": torch.tensor([[2.0, 3.0]])}, torch.tensor([10.0, 100.0]))
+    out = functional_call(net, {"1.0.weight": torch.tensor([[2.0, 3.0]])}, torch.tensor([10.0, 100.0]))
 
     assert out.tolist() == [320.0]
 
 
 def test_one_argument_needs_no_tuple():
-    """What is no tuple is passed as the only argument, be it a list."""
+    """Anything but a tuple, a list included, is passed as the only argument."""
 
     class Net(nn.Module):
         def forward(self, *args):
@@ -242,7 +242,7 @@ def test_elements_are_dicts():
 
 
 def test_neither_dict_nor_sequence_is_an_error():
-    """Given neither a dict nor a sequence of them, it raises ``ValueError`` with the type."""
+    """Anything but a dict, a tuple or a list in the place of the tensors raises ``ValueError``."""
     with pytest.raises(ValueError, match="list/tuple of dicts, but got <class 'dict_items'>"):
         functional_call(nn.Linear(2, 1), {"bias": torch.rand(1)}.items(), torch.rand(2))
 
@@ -269,7 +269,7 @@ def test_references_kept_in_a_list_are_not_replaced():
 
 @pytest.mark.parametrize("kind", ["module", "function"])
 def test_a_scripted_module_is_refused(kind):
-    """A module or function made by :func:`~torch.jit.trace` raises ``RuntimeError``."""
+    """A functional call of what :func:`~torch.jit.trace` made raises ``RuntimeError``."""
     traced = torch.jit.trace(nn.Linear(2, 1) if kind == "module" else torch.neg, torch.rand(2))
 
     with pytest.raises(RuntimeError, match="stateless API can't be used with Jitted modules"):
@@ -277,7 +277,7 @@ def test_a_scripted_module_is_refused(kind):
 
 
 def test_it_cannot_be_traced():
-    """Within :func:`~torch.jit.trace` a functional call raises ``RuntimeError``."""
+    """Tracing a functional call with :func:`~torch.jit.trace` raises ``RuntimeError``."""
     layer = nn.Linear(2, 1)
 
     with pytest.raises(RuntimeError, match="stateless API can't be used with Jitted modules"):
@@ -286,7 +286,7 @@ def test_it_cannot_be_traced():
 
 @pytest.mark.since("2.1")
 def test_data_parallel_is_refused():
-    """A :class:`~torch.nn.DataParallel` raises ``RuntimeError``.
+    """A functional call of a :class:`~torch.nn.DataParallel` raises ``RuntimeError``.
 
     Its replicas would not get the given tensors (:issue:`77576`, :pull:`107403`).
     """
@@ -299,7 +299,7 @@ def test_data_parallel_is_refused():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_data_parallel_was_not_refused():
-    """A :class:`~torch.nn.DataParallel` is called with the given tensors."""
+    """A functional call of a :class:`~torch.nn.DataParallel` on one device uses the given tensors."""
     place = "cuda" if torch.cuda.is_available() else "cpu"
     net = nn.DataParallel(nn.Linear(2, 1, bias=False).to(place), device_ids=[0])
     given = {"module.weight": torch.tensor([[2.0, 3.0]], device=place)}

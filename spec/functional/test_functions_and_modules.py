@@ -29,25 +29,6 @@ def test_a_module_passes_its_own_parameters(device):
     assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
 
 
-@pytest.mark.parametrize(
-    ("layer", "function"),
-    [
-        (nn.ReLU(), F.relu),
-        (nn.LeakyReLU(0.3), lambda x: F.leaky_relu(x, 0.3)),
-        (nn.Softmax(dim=1), lambda x: F.softmax(x, dim=1)),
-        (nn.MaxPool1d(2), lambda x: F.max_pool1d(x, 2)),
-    ],
-    ids=["relu", "leaky_relu", "softmax", "max_pool1d"],
-)
-@pytest.mark.claim("N5-11")
-def test_without_parameters_either_form_will_do(layer, function):
-    """A layer without parameters computes the same as its function and keeps no state."""
-    x = torch.randn(3, 4)
-
-    assert torch.equal(layer(x), function(x))
-    assert list(layer.state_dict()) == []
-
-
 @pytest.mark.claim("N3-01")
 def test_a_function_is_no_submodule():
     """A function called in ``forward`` is not seen by :meth:`~torch.nn.Module.children`.
@@ -76,22 +57,6 @@ def test_a_function_takes_gradients_to_its_arguments():
     F.linear(torch.tensor([10.0, 100.0]), weight).backward()
 
     assert weight.grad.tolist() == [[10.0, 100.0]]
-
-
-def test_dropout_as_a_function_drops_by_default():
-    """:func:`~torch.nn.functional.dropout` drops half unless ``training=False`` is passed.
-
-    Inside a module it does not follow :meth:`~torch.nn.Module.eval`; pass ``training=self.training``.
-    """
-
-    class Net(nn.Module):
-        def forward(self, x):
-            return F.dropout(x)
-
-    x = torch.full((1000,), 3.0)
-
-    assert sorted(set(Net().eval()(x).tolist())) == [0.0, 6.0]
-    assert F.dropout(x, training=False).tolist() == x.tolist()
 
 
 def test_batch_norm_as_a_function_evaluates_by_default():

@@ -34,7 +34,7 @@ def test_an_unknown_name_becomes_an_attribute_for_the_call():
 
 
 def test_a_plain_tensor_attribute_is_replaced_too():
-    """Without ``strict`` a tensor that is a mere attribute may be replaced as well."""
+    """Without ``strict`` a given tensor takes the place of a plain tensor attribute."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -160,7 +160,7 @@ def test_a_path_through_a_tensor_is_an_error():
 
 
 def test_an_empty_name_is_an_error():
-    """A name that is empty, or empty after a dot, raises ``KeyError``."""
+    """A given name that is empty, or empty after a dot, raises ``KeyError``."""
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
         functional_call(nn.Linear(2, 1), {"": torch.rand(1)}, torch.rand(2))
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
@@ -168,7 +168,7 @@ def test_an_empty_name_is_an_error():
 
 
 def test_a_value_that_is_no_tensor_is_an_error():
-    """A value that is neither tensor nor ``None`` raises ``TypeError``, and the module is left as it was."""
+    """A given value that is neither tensor nor ``None`` raises ``TypeError``; the module keeps its own."""
     layer = nn.Linear(2, 1)
     weight = layer.weight
 

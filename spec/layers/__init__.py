@@ -2,7 +2,7 @@
 
 A layer is a module that torch brings along: parameters with known names and shapes, and a forward. Read
 *linear* first, then *constructors* for the arguments that layers share. *convolution*, *recurrent*,
-*normalisation*, *embeddings* and *attention* show the names and shapes of their parameters; *reshaping* and
-*activations* are layers without any, and *losses* are modules as well. *tying* is about weights used more
-than once.
+*normalisation*, *embeddings* and *attention* show the names and shapes of their parameters;
+*packed_sequences* are what recurrent layers take. *reshaping* and *activations* are layers without any
+parameters, and *losses* are modules as well. *tying* is about one weight in several layers.
 """

@@ -1,6 +1,6 @@
 """Activations and pooling: layers without parameters.
 
-Most of them are a function of :mod:`torch.nn.functional` with its arguments put down.
+Most of them are a function of :mod:`torch.nn.functional` together with its arguments.
 """
 
 import pytest
@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 
+@pytest.mark.claim("N5-11")
 @pytest.mark.parametrize(
     ("layer", "function"),
     [
@@ -38,9 +39,7 @@ def test_a_layer_is_a_function_with_its_arguments(layer, function):
 @pytest.mark.claim("N5-12")
 @pytest.mark.parametrize("name", ["pool", "MaxPool", "MaxPool2d"])
 def test_there_is_no_such_function(name):
-    """:mod:`torch.nn.functional` has no ``pool`` and no ``MaxPool``: its functions are ``max_pool2d`` and the
-    like.
-    """
+    """:mod:`torch.nn.functional` has no ``pool`` and no ``MaxPool``: one function is ``max_pool2d``."""
     with pytest.raises(AttributeError, match=f"'torch.nn.functional' has no attribute '{name}'"):
         getattr(F, name)
 

@@ -1,4 +1,8 @@
-"""Attention and transformers: the names, shapes and numbers of their parameters."""
+"""Attention and transformers: the names, shapes and numbers of their parameters.
+
+A transformer is built of attention, linear layers and normalisations, whose names are those in its state
+dict.
+"""
 
 import pytest
 import torch

@@ -55,19 +55,6 @@ def test_without_dtype_the_default_is_taken(layer, arguments):
     assert {p.dtype for p in made.parameters()} == {torch.float64}
 
 
-def test_a_device_context_is_the_default():
-    """Under ``with torch.device(...)`` layers are made on that device unless they are given another."""
-    with torch.device("meta"):
-        here, elsewhere = nn.Linear(2, 3), nn.Linear(2, 3, device="cpu")
-
-    assert [layer.weight.device.type for layer in (here, elsewhere)] == ["meta", "cpu"]
-
-
-def test_counters_keep_their_dtype():
-    """``dtype`` does not reach the counter of a batch normalisation, which stays an integer."""
-    assert nn.BatchNorm1d(3, dtype=torch.float64).num_batches_tracked.dtype == torch.int64
-
-
 @pytest.mark.parametrize(
     ("make", "count"),
     [

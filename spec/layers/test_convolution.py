@@ -98,7 +98,7 @@ def test_padding_same_keeps_the_size(kernel, mode):
 
 
 def test_padding_same_of_an_even_kernel_is_lopsided():
-    """With ``padding="same"`` and an even kernel one position more is padded at the end."""
+    """With ``padding="same"`` and an even kernel the end is padded by one position more than the start."""
     layer = nn.Conv1d(1, 1, 4, padding="same", bias=False, padding_mode="circular")
     layer.weight.data = torch.tensor([[[1.0, 10.0, 100.0, 1000.0]]])
 
@@ -169,7 +169,7 @@ def test_output_size_of_a_transposed_convolution(size):
 
 
 def test_a_wrong_output_size():
-    """An ``output_size`` out of reach ends in a ``ValueError`` that names the sizes within reach."""
+    """An ``output_size`` out of reach raises a ``ValueError`` that names the sizes within reach."""
     layer, x = nn.ConvTranspose1d(5, 4, 3, stride=2), torch.rand(2, 5, 6)
 
     with pytest.raises(
@@ -191,7 +191,7 @@ def test_an_unbatched_image():
 
 
 def test_the_channels_must_fit():
-    """An image with other channels than ``in_channels`` ends in a ``RuntimeError`` naming both."""
+    """An image with other channels than ``in_channels`` raises a ``RuntimeError`` naming both."""
     with pytest.raises(RuntimeError, match=r"to have 2 channels, but got 3 channels instead"):
         nn.Conv2d(2, 3, 3)(torch.rand(1, 3, 6, 7))
 

@@ -1,4 +1,7 @@
-"""Embeddings: tables of vectors, looked up by number."""
+"""Embeddings: tables of vectors, looked up by number.
+
+The table is the weight: one row for each number that the input may hold.
+"""
 
 import pytest
 import torch
@@ -42,7 +45,7 @@ def test_padding_idx_counts_from_the_end(make, given, kept):
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 @pytest.mark.parametrize("given", [4, -5], ids=["beyond", "before"])
 def test_padding_idx_must_be_a_row(make, given):
-    """A ``padding_idx`` outside the table ends in an ``AssertionError``."""
+    """A ``padding_idx`` outside the table raises ``AssertionError``."""
     with pytest.raises(AssertionError, match=r"(?i)padding_idx must be within num_embeddings"):
         make(4, 2, padding_idx=given)
 

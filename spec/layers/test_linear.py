@@ -52,7 +52,7 @@ def test_without_bias_the_bias_is_none(make):
 
 
 def test_linear_without_bias_is_the_product_alone():
-    """:class:`~torch.nn.Linear` without bias maps zero to zero, and one input to one row of products."""
+    """Without bias :class:`~torch.nn.Linear` computes the product ``x @ weight.T`` alone."""
     layer = nn.Linear(2, 3, bias=False)
     layer.weight.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
@@ -66,7 +66,7 @@ def test_linear_works_on_the_last_dimension(leading):
 
 
 def test_linear_refuses_another_size():
-    """An input whose last dimension is not ``in_features`` ends in a ``RuntimeError`` naming both shapes."""
+    """An input whose last dimension is not ``in_features`` raises a ``RuntimeError`` naming both shapes."""
     with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied .4x5 and 2x3"):
         nn.Linear(2, 3)(torch.rand(4, 5))
 
@@ -103,7 +103,7 @@ def test_bilinear_needs_a_first_input():
 @pytest.mark.before("2.8")
 @pytest.mark.observed
 def test_bilinear_divided_by_zero():
-    """:class:`~torch.nn.Bilinear` of a first input without features ends in a ``ZeroDivisionError``."""
+    """:class:`~torch.nn.Bilinear` of a first input without features raises ``ZeroDivisionError``."""
     with pytest.raises(ZeroDivisionError):
         nn.Bilinear(0, 2, 3)
 

@@ -75,7 +75,7 @@ def test_an_unknown_reduction_is_found_at_the_call():
     ],
 )
 def test_the_old_arguments_still_count(size_average, reduce, reduction):
-    """``size_average`` and ``reduce`` still choose the reduction, before ``reduction`` itself, and warn."""
+    """``size_average`` and ``reduce`` choose the reduction, before ``reduction`` itself, and warn."""
     with pytest.warns(UserWarning, match=f"please use reduction='{reduction}' instead"):
         loss = nn.MSELoss(size_average, reduce, "none" if reduction != "none" else "sum")
 

@@ -191,25 +191,19 @@ def test_hidden_size_must_be_positive():
     ids=["no input", "float", "bias", "batch_first"],
 )
 def test_types_of_the_arguments_are_examined(arguments, error, message):
-    """A recurrent layer refuses arguments of the wrong type, such as a device in the place of ``bias``."""
+    """A recurrent layer refuses an input size that is not positive, and arguments of the wrong type."""
     with pytest.raises(error, match=message):
         nn.GRU(**{"input_size": 5, "hidden_size": 3, **arguments})
 
 
-def test_dropout_of_one_layer_warns():
-    """``dropout`` in a recurrent layer of one layer warns that it does nothing."""
-    with pytest.warns(UserWarning, match="got dropout=0.5 and num_layers=1"):
-        nn.LSTM(5, 3, dropout=0.5)
-
-
 def test_another_input_size_is_an_error():
-    """A sequence of another feature size ends in a ``RuntimeError`` naming both sizes."""
+    """A sequence of another feature size raises a ``RuntimeError`` naming both sizes."""
     with pytest.raises(RuntimeError, match=r"must be equal to input_size. Expected 5, got 6"):
         nn.GRU(5, 3)(torch.rand(4, 2, 6))
 
 
 def test_another_hidden_state_is_an_error():
-    """A hidden state of another shape ends in a ``RuntimeError`` naming both shapes."""
+    """A hidden state of another shape raises a ``RuntimeError`` naming both shapes."""
     with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 2, 3\), got \[1, 4, 3\]"):
         nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(1, 4, 3))
 

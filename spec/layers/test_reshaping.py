@@ -31,8 +31,8 @@ def test_unflatten_is_the_way_back():
     ids=["default", "from the first", "inner", "to the last but one", "end"],
 )
 def test_flatten_keeps_the_batch(arguments, shape):
-    """:class:`~torch.nn.Flatten` keeps the first dimension by default; its arguments are the first and the
-    last.
+    """:class:`~torch.nn.Flatten` keeps the first dimension by default; it takes the first and the last
+    dimension to flatten.
     """
     assert nn.Flatten(*arguments)(torch.rand(2, 3, 4, 5)).shape == shape
 

@@ -1,6 +1,7 @@
-"""One weight in several places.
+"""One weight in several layers.
 
-Sharing is assigning: a parameter that two modules hold is one parameter, stored once and trained by both.
+A weight is tied by assigning it: two layers then hold one parameter, stored once. What that does to its
+gradient is in the part on gradients.
 """
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 @pytest.mark.claim("N4-13")
 def test_a_shared_weight_is_stored_once():
-    """A weight shared by two layers is stored once: one object, one storage, counted once."""
+    """A weight shared by two layers is one object in one storage, and counted once."""
     net = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
 
     net[1].weight = net[0].weight
@@ -18,40 +19,6 @@ def test_a_shared_weight_is_stored_once():
     assert net[0].weight is net[1].weight
     assert len({p.untyped_storage().data_ptr() for p in net.parameters()}) == 1
     assert sum(p.numel() for p in net.parameters()) == 16
-
-
-@pytest.mark.claim("N4-13")
-def test_a_shared_layer_is_used_twice():
-    """A layer used twice in a network gathers the gradients of both uses."""
-    layer = nn.Linear(1, 1, bias=False)
-    layer.weight.data.fill_(3.0)
-
-    nn.Sequential(layer, layer)(torch.tensor([[2.0]])).sum().backward()
-
-    assert layer.weight.grad.tolist() == [[12.0]]
-
-
-@pytest.mark.claim("N4-16")
-def test_a_tied_autoencoder_transposes_in_forward():
-    """An autoencoder ties its weights by using one parameter, transposed, in its forward."""
-
-    class Autoencoder(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.tensor([[1.0, 2.0, 3.0]]))
-
-        def forward(self, x):
-            return (x @ self.weight.T) @ self.weight
-
-    net = Autoencoder()
-    x = torch.tensor([[1.0, 0.0, 0.0]])
-    net(x).sum().backward()
-
-    assert net(x).tolist() == [[1.0, 2.0, 3.0]]
-    assert ([name for name, _ in net.named_parameters()], net.weight.grad.tolist()) == (
-        ["weight"],
-        [[7.0, 1.0, 1.0]],
-    )
 
 
 @pytest.mark.claim("N4-16")

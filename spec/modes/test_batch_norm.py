@@ -92,19 +92,14 @@ def test_defaults():
 
 
 def test_arguments_in_order():
-    """In order: features, ``eps``, ``momentum``, ``affine``, ``track_running_stats``, device and dtype."""
-    layer = nn.BatchNorm3d(3, 0.5, 0.25, False, False, "meta", torch.float64)
+    """In order, the arguments are features, ``eps``, ``momentum``, ``affine``, ``track_running_stats``,
+    device, dtype.
+    """
+    layer = nn.BatchNorm3d(3, 0.5, 0.25, True, False, "meta", torch.float64)
 
     assert (layer.num_features, layer.eps, layer.momentum) == (3, 0.5, 0.25)
-    assert (layer.affine, layer.track_running_stats) == (False, False)
-
-
-def test_device_and_dtype():
-    """``device`` and ``dtype`` are those of parameters and statistics; the count stays an integer."""
-    layer = nn.BatchNorm1d(2, device="meta", dtype=torch.float64)
-
-    assert {value.device.type for value in layer.state_dict().values()} == {"meta"}
-    assert [value.dtype for value in layer.state_dict().values()] == [torch.float64] * 4 + [torch.int64]
+    assert (layer.affine, layer.track_running_stats) == (True, False)
+    assert (layer.weight.device.type, layer.weight.dtype) == ("meta", torch.float64)
 
 
 def test_momentum_none_averages():
@@ -155,7 +150,7 @@ def test_without_statistics():
 
 @pytest.mark.observed
 def test_tracking_switched_off_later():
-    """``track_running_stats`` set to false later stops the updates; evaluation still uses what there is."""
+    """``track_running_stats`` set to false later stops the updates; evaluation uses what there is."""
     layer = nn.BatchNorm1d(2)
     layer.track_running_stats = False
     x = 3 * torch.randn(8, 2) + 4
@@ -169,7 +164,7 @@ def test_tracking_switched_off_later():
 @pytest.mark.observed
 @pytest.mark.parametrize("missing", ["running_mean", "running_var"])
 def test_one_statistic_alone_will_not_do(missing):
-    """In evaluation one statistic without the other raises RuntimeError."""
+    """In evaluation one statistic without the other raises ``RuntimeError``."""
     layer = nn.BatchNorm1d(2).eval()
     setattr(layer, missing, None)
 
@@ -190,50 +185,18 @@ def test_affine_scales_and_shifts():
 
 
 def test_without_affine():
-    """With ``affine=False`` weight and bias are empty entries."""
+    """With ``affine=False`` a layer has the entries ``weight`` and ``bias``, both ``None``."""
     layer = nn.BatchNorm2d(2, affine=False)
 
     assert layer._parameters == {"weight": None, "bias": None}
 
 
-@pytest.mark.since("2.12")
-def test_without_a_bias():
-    """With ``bias=False`` a layer has a weight but no bias (:issue:`157144`)."""
-    layer = nn.BatchNorm1d(2, bias=False)
-    x = torch.randn(8, 2)
-
-    assert list(layer.state_dict()) == ["weight", "running_mean", "running_var", "num_batches_tracked"]
-    assert layer._parameters["bias"] is None
-    assert torch.equal(layer(x), nn.BatchNorm1d(2)(x))
-
-
-@pytest.mark.before("2.12")
-@pytest.mark.observed
-def test_a_layer_prints_five_arguments():
-    """A layer prints features, ``eps``, ``momentum``, ``affine`` and ``track_running_stats``."""
-    shown = repr(nn.BatchNorm1d(2, 0.5, 0.25, False, False))
-
-    assert shown == "BatchNorm1d(2, eps=0.5, momentum=0.25, affine=False, track_running_stats=False)"
-
-
-@pytest.mark.since("2.12")
-@pytest.mark.observed
-def test_a_layer_prints_its_bias_too():
-    """A layer prints whether it has a bias, between ``affine`` and ``track_running_stats``."""
-    shown = [repr(nn.BatchNorm1d(2, 0.5, 0.25, affine, False)) for affine in (True, False)]
-
-    assert shown == [
-        "BatchNorm1d(2, eps=0.5, momentum=0.25, affine=True, bias=True, track_running_stats=False)",
-        "BatchNorm1d(2, eps=0.5, momentum=0.25, affine=False, bias=False, track_running_stats=False)",
-    ]
-
-
 def test_no_grad_does_not_stop_the_updates():
-    """Running statistics are updated under :class:`~torch.no_grad` too, and with all parameters frozen.
+    """Running statistics are updated under :class:`~torch.no_grad` too.
 
     Only evaluation mode stops the updates.
     """
-    layer = nn.BatchNorm1d(2, momentum=1.0).requires_grad_(False)
+    layer = nn.BatchNorm1d(2, momentum=1.0)
     x = torch.randn(8, 2) + 4
     with torch.no_grad():
         layer(x)
@@ -250,34 +213,9 @@ def test_the_statistics_require_no_grad():
     assert layer.running_mean.grad_fn is None
 
 
-def test_reset_running_stats():
-    """``reset_running_stats`` puts the statistics back to those of a new layer."""
-    layer = nn.BatchNorm1d(2)
-    layer(3 * torch.randn(8, 2) + 4)
-    with torch.no_grad():
-        layer.weight.fill_(3)
-    layer.reset_running_stats()
-
-    assert (layer.running_mean.tolist(), layer.running_var.tolist()) == ([0, 0], [1, 1])
-    assert (layer.num_batches_tracked.item(), layer.weight.tolist()) == (0, [3, 3])
-
-
-def test_reset_parameters():
-    """``reset_parameters`` puts weight, bias and statistics back to those of a new layer."""
-    layer = nn.BatchNorm1d(2)
-    layer(3 * torch.randn(8, 2) + 4)
-    with torch.no_grad():
-        layer.weight.fill_(3)
-        layer.bias.fill_(5)
-    layer.reset_parameters()
-
-    assert (layer.weight.tolist(), layer.bias.tolist()) == ([1, 1], [0, 0])
-    assert (layer.running_mean.tolist(), layer.num_batches_tracked.item()) == ([0, 0], 0)
-
-
 @pytest.mark.parametrize("shape", [(1, 2), (1, 2, 1)], ids=str)
 def test_one_value_cannot_be_normalised(shape):
-    """In training a single value per channel raises ValueError; in evaluation it will do.
+    """In training a single value per channel raises ``ValueError``; in evaluation it does not.
 
     The last batch of an epoch is often that small.
     """
@@ -292,7 +230,7 @@ def test_one_value_cannot_be_normalised(shape):
 
 @pytest.mark.parametrize("shape", [(2, 2), (1, 2, 2)], ids=str)
 def test_two_values_can_be_normalised(shape):
-    """Two values per channel will do in training, in the batch or along a dimension."""
+    """In training two values per channel suffice, in the batch or along a dimension."""
     assert nn.BatchNorm1d(2)(torch.randn(shape)).shape == shape
 
 
@@ -308,17 +246,9 @@ def test_two_values_can_be_normalised(shape):
     ],
 )
 def test_the_dimensions_are_counted(layer, dims, wanted):
-    """An input with the wrong number of dimensions raises ValueError, which tells both numbers."""
+    """An input with the wrong number of dimensions raises ``ValueError``, which tells both numbers."""
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(2)(torch.randn([2] * dims))
-
-
-@pytest.mark.parametrize(
-    ("layer", "dims"), [(nn.BatchNorm1d, 2), (nn.BatchNorm1d, 3), (nn.BatchNorm2d, 4), (nn.BatchNorm3d, 5)]
-)
-def test_the_right_dimensions(layer, dims):
-    """A layer of one, two or three dimensions takes that many beside batch and channels."""
-    assert layer(2)(torch.randn([2] * dims)).shape == (2,) * dims
 
 
 @pytest.mark.before("2.10")
@@ -334,7 +264,7 @@ def test_eps_may_be_anything():
 @pytest.mark.since("2.10")
 @pytest.mark.parametrize("eps", [0.0, -0.5])
 def test_eps_is_positive_in_training(eps):
-    """In training an ``eps`` of zero or below raises ValueError (:pull:`166756`)."""
+    """In training an ``eps`` of zero or below raises ``ValueError`` (:pull:`166756`)."""
     with pytest.raises(
         ValueError, match=rf"^batch_norm eps must be positive.*, but got {re.escape(str(eps))}$"
     ):
@@ -343,7 +273,7 @@ def test_eps_is_positive_in_training(eps):
 
 @pytest.mark.since("2.10")
 def test_eps_is_not_negative_in_evaluation():
-    """In evaluation an ``eps`` below zero raises ValueError."""
+    """In evaluation an ``eps`` below zero raises ``ValueError``."""
     with pytest.raises(ValueError, match=r"^batch_norm eps must be (positive|non-negative), but got -0.5$"):
         nn.BatchNorm1d(2, eps=-0.5).eval()(torch.randn(8, 2))
 
@@ -352,7 +282,7 @@ def test_eps_is_not_negative_in_evaluation():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_eps_of_zero_is_refused_in_evaluation():
-    """In evaluation an ``eps`` of zero raises ValueError (:issue:`173337`).
+    """In evaluation an ``eps`` of zero raises ``ValueError`` (:issue:`173337`).
 
     It was taken before 2.10, and is taken again from 2.12 on.
     """

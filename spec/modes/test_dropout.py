@@ -55,7 +55,7 @@ def test_half_is_dropped_by_default(layer):
 
 
 def test_every_call_draws_anew():
-    """Every call drops something else, unless the seed is set again."""
+    """Every call draws a mask of its own, the same one only after the same seed."""
     layer, x = nn.Dropout(0.5), torch.ones(100)
     torch.manual_seed(3)
     first, second = layer(x), layer(x)
@@ -85,7 +85,7 @@ def test_nothing_or_everything_is_dropped(p, left):
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("p", [-0.1, 1.1])
 def test_p_is_a_probability(layer, p):
-    """A ``p`` below 0 or above 1 raises ValueError."""
+    """A ``p`` below 0 or above 1 raises ``ValueError``."""
     wanted = f"dropout probability has to be between 0 and 1, but got {p}"
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
@@ -137,7 +137,7 @@ def test_a_leaf_is_not_written_to():
     [(nn.Dropout1d, (8, 9, 5)), (nn.Dropout2d, (8, 9, 5, 4)), (nn.Dropout3d, (8, 9, 5, 4, 3))],
 )
 def test_whole_channels_are_dropped(layer, shape):
-    """:class:`~torch.nn.Dropout1d` and its kind keep or drop whole channels of a sample."""
+    """:class:`~torch.nn.Dropout1d`, ``2d`` and ``3d`` keep or drop whole channels of a sample."""
     out = layer(0.25)(torch.full(shape, 3.0)).flatten(2)
 
     assert sorted(set(out[:, :, 0].flatten().tolist())) == [0.0, 4.0]
@@ -148,7 +148,7 @@ def test_whole_channels_are_dropped(layer, shape):
     ("layer", "shape"), [(nn.Dropout1d, (72, 5)), (nn.Dropout3d, (72, 5, 4, 3))], ids=["1d", "3d"]
 )
 def test_a_sample_without_a_batch(layer, shape):
-    """:class:`~torch.nn.Dropout1d` and :class:`~torch.nn.Dropout3d` take a single sample too."""
+    """:class:`~torch.nn.Dropout1d` and :class:`~torch.nn.Dropout3d` take a single sample without a batch."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         out = layer(0.25)(torch.full(shape, 3.0))
@@ -161,7 +161,7 @@ def test_a_sample_without_a_batch(layer, shape):
 
 @pytest.mark.parametrize("shape", [(7,), (2, 3, 4, 5)], ids=["1d", "4d"])
 def test_dropout1d_refuses_other_shapes(shape):
-    """:class:`~torch.nn.Dropout1d` raises RuntimeError for an input that has neither 2 nor 3 dimensions."""
+    """:class:`~torch.nn.Dropout1d` raises ``RuntimeError`` for an input of neither 2 nor 3 dimensions."""
     wanted = rf"dropout1d: Expected 2D or 3D input, but received a {len(shape)}D input\."
 
     with pytest.raises(RuntimeError, match=wanted):
@@ -184,7 +184,7 @@ def test_dropout2d_takes_3d_for_a_batch():
 
 @pytest.mark.parametrize(("layer", "shape"), [(nn.Dropout2d, (2, 3)), (nn.Dropout2d, (2, 3, 4, 5, 6))])
 def test_dropout2d_warns_of_other_shapes(layer, shape):
-    """:class:`~torch.nn.Dropout2d` warns for an input that has neither 3 nor 4 dimensions."""
+    """:class:`~torch.nn.Dropout2d` warns for an input of neither 3 nor 4 dimensions."""
     with pytest.warns(
         UserWarning, match=f"^dropout2d: Received a {len(shape)}-D input to dropout2d"
     ) as caught:
@@ -196,7 +196,7 @@ def test_dropout2d_warns_of_other_shapes(layer, shape):
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 4, 5, 6, 7)], ids=["3d", "6d"])
 def test_dropout3d_warns_of_other_shapes(shape):
-    """:class:`~torch.nn.Dropout3d` warns for an input that has neither 4 nor 5 dimensions."""
+    """:class:`~torch.nn.Dropout3d` warns for an input of neither 4 nor 5 dimensions."""
     with pytest.warns(
         UserWarning, match=f"^dropout3d: Received a {len(shape)}-D input to dropout3d"
     ) as caught:
@@ -217,10 +217,13 @@ def test_alpha_dropout_keeps_mean_and_spread():
 
 
 def test_feature_alpha_dropout_drops_channels():
-    """:class:`~torch.nn.FeatureAlphaDropout` does the same to whole channels."""
+    """:class:`~torch.nn.FeatureAlphaDropout` treats whole channels as ``AlphaDropout`` treats elements."""
+    limit = -1.0507009873554805 * 1.6732632423543772
+    a = 1 / math.sqrt(0.75 * (1 + 0.25 * limit**2))
+    b = -a * 0.25 * limit
     out = nn.FeatureAlphaDropout(0.25)(torch.full((8, 9, 5), 2.0))
 
-    assert len(set(out.flatten().tolist())) == 2
+    assert sorted(set(out.flatten().tolist())) == pytest.approx([a * limit + b, a * 2 + b])
     assert torch.equal(out, out[:, :, :1].expand_as(out))
 
 
@@ -228,7 +231,7 @@ def test_feature_alpha_dropout_drops_channels():
     "function", [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d], ids=lambda function: function.__name__
 )
 def test_functions_drop_by_default(function):
-    """:func:`~torch.nn.functional.dropout` and its kind know no mode: they drop by default.
+    """:func:`~torch.nn.functional.dropout` and its relatives know no mode: they drop by default.
 
     In ``forward`` pass ``training=self.training``, or evaluation drops as well.
     """
@@ -246,7 +249,7 @@ def test_functions_drop_by_default(function):
     "function", [F.alpha_dropout, F.feature_alpha_dropout], ids=lambda function: function.__name__
 )
 def test_alpha_functions_do_not_drop_by_default(function):
-    """:func:`~torch.nn.functional.alpha_dropout` and its kind do nothing by default.
+    """:func:`~torch.nn.functional.alpha_dropout` and its feature form do nothing by default.
 
     They want ``training=True``, unlike :func:`~torch.nn.functional.dropout`.
     """
@@ -263,7 +266,7 @@ def test_alpha_functions_do_not_drop_by_default(function):
 )
 @pytest.mark.parametrize("p", [-0.1, 1.1])
 def test_functions_want_a_probability_too(function, p):
-    """A function of dropout raises ValueError for a ``p`` below 0 or above 1, in either mode."""
+    """A function of dropout raises ``ValueError`` for a ``p`` below 0 or above 1, in either mode."""
     wanted = f"dropout probability has to be between 0 and 1, but got {p}"
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):

@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.question("Q39")
 def test_frozen_parameters_are_not_enough():
-    """A layer without trainable parameters still updates its running statistics in training."""
+    """A layer without trainable parameters updates its running statistics in training."""
     layer = nn.BatchNorm1d(2).requires_grad_(False)
     layer(torch.randn(8, 2) + 4)
 
@@ -22,9 +22,9 @@ def test_frozen_parameters_are_not_enough():
 
 @pytest.mark.question("Q39")
 def test_train_wakes_a_layer_up():
-    """A layer in evaluation mode wakes up once the whole is switched to training.
+    """A layer in evaluation mode is in training mode again once the whole is switched to training.
 
-    Its statistics are updated again. A loop that begins each epoch with ``net.train()`` does that.
+    Its statistics are then updated. A loop that begins each epoch with ``net.train()`` does that.
     """
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     net[1].eval()
@@ -62,7 +62,7 @@ def test_an_overridden_train_keeps_it_asleep():
 
 @pytest.mark.question("Q39")
 def test_a_subclass_keeps_itself_asleep():
-    """A subclass of a layer whose ``train`` does not listen stays in evaluation mode wherever it is put."""
+    """A subclass of a layer whose ``train`` ignores the mode stays in evaluation wherever it is put."""
 
     class FrozenNorm(nn.BatchNorm1d):
         def train(self, mode=True):
@@ -78,7 +78,7 @@ def test_a_subclass_keeps_itself_asleep():
 
 
 def test_gradients_pass_through_a_sleeping_layer():
-    """In evaluation mode weight and bias are still trained unless they are frozen too."""
+    """In evaluation mode weight and bias are trained unless they are frozen."""
     layer = nn.BatchNorm1d(2).eval()
     x = torch.randn(8, 2)
     layer(x).sum().backward()

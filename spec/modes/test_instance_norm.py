@@ -84,7 +84,7 @@ def test_momentum_none_keeps_the_statistics():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_momentum_none_is_refused():
-    """With ``momentum=None`` the first call raises TypeError."""
+    """With ``momentum=None`` the first call raises ``TypeError``."""
     layer = nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)
 
     with pytest.raises(TypeError, match="argument 'momentum'"):
@@ -127,14 +127,14 @@ def test_a_sample_without_a_batch(layer, dims):
     ],
 )
 def test_the_dimensions_are_counted(layer, dims, wanted):
-    """An input with a number of dimensions that a layer does not take raises ValueError."""
+    """An input with a number of dimensions that a layer does not take raises ``ValueError``."""
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(2)(torch.randn([2] * dims))
 
 
 @pytest.mark.parametrize("layer", [nn.InstanceNorm1d(2), nn.InstanceNorm1d(2).eval()], ids=["train", "eval"])
 def test_one_element_cannot_be_normalised(layer):
-    """One element per channel raises ValueError, in both modes, however large the batch is."""
+    """One element per channel raises ``ValueError``, in both modes, however large the batch is."""
     wanted = "Expected more than 1 spatial element when training, got input size torch.Size([4, 2, 1])"
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
@@ -142,7 +142,7 @@ def test_one_element_cannot_be_normalised(layer):
 
 
 def test_one_element_will_do_with_statistics():
-    """One element per channel will do in evaluation with running statistics."""
+    """In evaluation with running statistics one element per channel suffices."""
     layer = nn.InstanceNorm1d(2, track_running_stats=True).eval()
     x = torch.randn(4, 2, 1)
 
@@ -152,7 +152,7 @@ def test_one_element_will_do_with_statistics():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(("shape", "dim"), [((4, 3, 5), 1), ((3, 5), 0)], ids=["batch", "sample"])
 def test_affine_wants_its_channels(shape, dim):
-    """With ``affine=True`` another number of channels raises ValueError (:pull:`94624`)."""
+    """With ``affine=True`` another number of channels raises ``ValueError`` (:pull:`94624`)."""
     wanted = f"expected input's size at dim={dim} to match num_features (2), but got: 3."
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):

@@ -50,7 +50,8 @@ def test_recurrent_layers_drop_in_between(layer):
 
 def test_one_recurrent_layer_has_no_between():
     """A recurrent layer with ``dropout`` and a single layer warns, and drops nothing."""
-    with pytest.warns(UserWarning, match="dropout option adds dropout after all but last recurrent layer"):
+    message = "adds dropout after all but last recurrent layer.* got dropout=0.5 and num_layers=1"
+    with pytest.warns(UserWarning, match=message):
         net = nn.GRU(2, 8, num_layers=1, dropout=0.5)
     x = torch.randn(5, 4, 2)
 
@@ -70,7 +71,7 @@ def test_attention_drops_in_training():
 
 
 def test_a_transformer_layer_in_evaluation():
-    """An evaluated :class:`~torch.nn.TransformerEncoderLayer` computes the same with and without gradients.
+    """In evaluation a :class:`~torch.nn.TransformerEncoderLayer` computes the same with gradients or without.
 
     Without gradients it may take a fast path of its own, which rounds differently.
     """

@@ -56,7 +56,7 @@ def test_both_return_the_module():
     "mode", ["x", 1, None, torch.tensor(True)], ids=["string", "number", "none", "tensor"]
 )
 def test_the_mode_is_a_bool(mode):
-    """A mode that is no ``bool`` raises ValueError and changes nothing.
+    """A mode that is no ``bool`` raises ``ValueError`` and changes nothing.
 
     An optimizer or a data loader passed by mistake is caught that way.
     """
@@ -166,14 +166,22 @@ def test_no_grad_leaves_the_mode():
     assert (first.tolist(), second.tolist()) == ([0, 0, 0], [0, 0, 0])
 
 
-def test_the_mode_is_not_saved():
+def test_freezing_leaves_the_mode():
+    """:meth:`~torch.nn.Module.requires_grad_` does not switch a module to evaluation."""
+    net = nn.Sequential(nn.Linear(2, 3), nn.Dropout()).requires_grad_(False)
+
+    assert [module.training for module in net.modules()] == [True, True, True]
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_the_mode_is_not_saved(training):
     """The mode is no part of the state dict: loading leaves it as it is."""
-    saved = nn.Sequential(nn.Dropout(), nn.Linear(2, 3)).eval().state_dict()
-    net = nn.Sequential(nn.Dropout(), nn.Linear(2, 3))
+    saved = nn.Sequential(nn.Dropout(), nn.Linear(2, 3)).train(not training).state_dict()
+    net = nn.Sequential(nn.Dropout(), nn.Linear(2, 3)).train(training)
     net.load_state_dict(saved)
 
-    assert [name for name in saved if "training" in name] == []
-    assert [module.training for module in net.modules()] == [True, True, True]
+    assert list(saved) == ["1.weight", "1.bias"]
+    assert [module.training for module in net.modules()] == [training] * 3
 
 
 @pytest.mark.parametrize(

@@ -5,5 +5,6 @@ gradients are summed. *DistributedDataParallel* (DDP) keeps a module in each of 
 and averages gradients between them. *fully_shard* keeps a part of every parameter on each rank, its shard.
 
 Read *data_parallel* first, with *scatter*, *replicate* and *parallel_apply* for its steps; then *ddp*,
-*ddp_gradients*, *ddp_buffers* and *ddp_errors*; last *fully_shard*.
+*ddp_gradients*, *ddp_buffers* and *ddp_errors*, and *sync_batch_norm* for batch normalisation over all ranks;
+last *fully_shard*.
 """

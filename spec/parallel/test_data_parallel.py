@@ -52,17 +52,6 @@ def test_state_dict_keys_start_with_module():
     assert list(wrapped.module.state_dict()) == ["weight", "bias"]
 
 
-@pytest.mark.question("Q91")
-def test_prefix_can_be_taken_off_the_keys():
-    """``consume_prefix_in_state_dict_if_present`` makes the keys fit the plain module, in place."""
-    state = nn.DataParallel(nn.Linear(2, 3)).state_dict()
-
-    result = nn.modules.utils.consume_prefix_in_state_dict_if_present(state, "module.")
-
-    assert result is None
-    assert state.keys() == {"weight", "bias"}
-
-
 def test_the_module_itself_is_kept():
     """:class:`~torch.nn.DataParallel` keeps the module it is given, with its parameters, not a copy."""
     net = nn.Linear(2, 3)
@@ -152,7 +141,7 @@ def test_one_device_needs_no_replicas(no_accelerator):
 
 @pytest.mark.observed
 def test_without_inputs_one_replica_runs(no_accelerator):
-    """A module called without inputs runs once, on the first device."""
+    """:class:`~torch.nn.DataParallel` called without inputs runs the module once, on the first device."""
     wrapped = Steps(nn.Identity(), [4, 5])
     wrapped.module.forward = lambda: "output"
 
@@ -162,7 +151,7 @@ def test_without_inputs_one_replica_runs(no_accelerator):
 
 @pytest.mark.parametrize("kind", ["parameter", "buffer"])
 def test_all_tensors_belong_on_the_first_device(no_accelerator, kind):
-    """A parameter or buffer that is not on the first device is an error, which names both devices."""
+    """A parameter or buffer that is not on the first device raises a ``RuntimeError`` naming both."""
     net = nn.Linear(2, 3)
     lost = torch.rand(2, device="meta")
     net.register_parameter("lost", nn.Parameter(lost)) if kind == "parameter" else net.register_buffer(
@@ -188,7 +177,7 @@ def test_the_wrapper_scatters_along_its_dim(no_accelerator):
 
 @pytest.mark.since("2.1")
 def test_the_function_needs_an_accelerator(no_accelerator):
-    """:func:`~torch.nn.parallel.data_parallel` has no fallback: without an accelerator it refuses."""
+    """:func:`~torch.nn.parallel.data_parallel` raises ``RuntimeError`` without an accelerator."""
     with pytest.raises(RuntimeError, match="device type could not be determined"):
         data_parallel(nn.Linear(2, 3), torch.rand(4, 2))
 
@@ -196,7 +185,7 @@ def test_the_function_needs_an_accelerator(no_accelerator):
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_the_function_once_tripped(no_accelerator):
-    """Without an accelerator the function failed on its missing list of devices."""
+    """Without an accelerator the function raises ``TypeError``, as it finds no list of devices."""
     with pytest.raises(TypeError, match="'NoneType' object is not subscriptable"):
         data_parallel(nn.Linear(2, 3), torch.rand(4, 2))
 
@@ -233,7 +222,7 @@ def test_devices_are_kept_as_numbers():
 
 @pytest.mark.needs("cuda")
 def test_a_module_moved_away_is_an_error():
-    """A module that was moved to the CPU after wrapping cannot be called."""
+    """A call of a module that was moved to the CPU after wrapping raises ``RuntimeError``."""
     wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[0])
     wrapped.cpu()
 
@@ -253,7 +242,9 @@ def test_the_function_calls_the_module():
 
 @pytest.mark.needs("cuda")
 def test_the_function_does_not_move_the_module():
-    """:func:`~torch.nn.parallel.data_parallel` refuses a module that is not on the first device."""
+    """:func:`~torch.nn.parallel.data_parallel` of a module that is not on the first device raises
+    ``RuntimeError``.
+    """
     with pytest.raises(RuntimeError, match=r"on device cuda:0 \(device_ids\[0\]\) but .* on device: cpu"):
         data_parallel(nn.Linear(2, 3), torch.rand(4, 2), [0])
 

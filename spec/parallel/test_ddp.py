@@ -85,7 +85,7 @@ def test_attributes_are_found_on_module(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_state_dict_of_a_rank_fits_elsewhere(ranks):
-    """A state dict saved on one rank loads into a plain module once the prefix is gone."""
+    """The state dict of ``module`` on one rank loads into a plain module."""
 
     def save(rank):
         return DDP(nn.Linear(2, 3)).module.state_dict()

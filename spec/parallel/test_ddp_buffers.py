@@ -88,7 +88,7 @@ def test_local_buffers_start_local(ranks):
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_local_buffers_started_equal(ranks):
-    """With ``broadcast_buffers=False`` every rank still started with the buffers of rank 0."""
+    """With ``broadcast_buffers=False`` every rank still starts with the buffers of rank 0."""
 
     def wrap(rank):
         net = nn.Linear(2, 3)

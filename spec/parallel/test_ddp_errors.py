@@ -24,7 +24,7 @@ class Branches(nn.Module):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_wrapping_needs_a_process_group():
-    """Without a process group wrapping is a ``ValueError`` that tells to make one."""
+    """Without a process group wrapping raises a ``ValueError`` that says how to make one."""
     with pytest.raises(
         ValueError, match="Default process group has not been initialized, please make sure to call"
     ):
@@ -35,7 +35,7 @@ def test_wrapping_needs_a_process_group():
 @pytest.mark.before("2.2")
 @pytest.mark.observed
 def test_wrapping_needed_a_process_group():
-    """Without a process group wrapping was a :class:`RuntimeError`."""
+    """Without a process group wrapping raises ``RuntimeError``."""
     with pytest.raises(
         RuntimeError, match="Default process group has not been initialized, please make sure to call"
     ):
@@ -44,7 +44,7 @@ def test_wrapping_needed_a_process_group():
 
 @pytest.mark.needs("distributed")
 def test_there_must_be_something_to_train(ranks):
-    """A module without any parameter that requires a gradient is refused."""
+    """Wrapping a module without a parameter that requires a gradient raises ``RuntimeError``."""
 
     def wrap(rank):
         text = "is not needed when a module doesn't have any parameter that requires a gradient"
@@ -57,7 +57,7 @@ def test_there_must_be_something_to_train(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_module_is_on_one_type_of_device(ranks):
-    """A module with parameters on devices of different types is refused."""
+    """Wrapping a module with parameters on devices of different types raises ``ValueError``."""
 
     def wrap(rank):
         net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1, device="meta"))
@@ -69,7 +69,7 @@ def test_a_module_is_on_one_type_of_device(ranks):
 
 @pytest.mark.needs("distributed")
 def test_at_most_one_device(ranks):
-    """``device_ids`` holds one device at most, as a rank has one."""
+    """More than one device in ``device_ids`` raises ``ValueError``, as a rank has one."""
 
     def wrap(rank):
         with pytest.raises(ValueError, match="device_ids can only be None or contain a single element"):
@@ -99,7 +99,7 @@ def test_a_module_on_the_cpu_has_no_device_ids(ranks):
 
 @pytest.mark.needs("distributed")
 def test_lazy_modules_run_first(ranks):
-    """A lazy module has to be called once before it is wrapped."""
+    """Wrapping a lazy module before its first call raises ``RuntimeError``."""
 
     def wrap(rank):
         net = nn.LazyLinear(3)
@@ -115,7 +115,7 @@ def test_lazy_modules_run_first(ranks):
 
 @pytest.mark.needs("distributed")
 def test_ranks_have_as_many_parameters(ranks):
-    """A module that has more parameters on one rank than on the other is refused."""
+    """Wrapping a module with more parameters on one rank than on the other raises ``RuntimeError``."""
 
     def wrap(rank):
         with pytest.raises(RuntimeError, match="DDP expects same model across all ranks, but Rank"):
@@ -127,7 +127,7 @@ def test_ranks_have_as_many_parameters(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_one_group_is_enough(ranks):
-    """``process_group`` and ``device_mesh`` exclude each other."""
+    """``process_group`` and ``device_mesh`` given together raise ``RuntimeError``."""
 
     def wrap(rank):
         mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
@@ -140,7 +140,7 @@ def test_one_group_is_enough(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_parameters_stop_the_next_call(ranks):
-    """After a backward that left parameters without gradient the next forward is an error."""
+    """After a backward that left parameters without gradient the next forward raises ``RuntimeError``."""
 
     def train(rank):
         model = DDP(Branches())
@@ -245,7 +245,7 @@ def test_a_hook_for_communication_is_checked(ranks):
 
 @pytest.mark.needs("distributed")
 def test_one_hook_for_communication(ranks):
-    """``register_comm_hook`` can be called once."""
+    """A second call of ``register_comm_hook`` raises ``RuntimeError``."""
 
     def wrap(rank):
         def keep(state, bucket): ...
@@ -261,14 +261,24 @@ def test_one_hook_for_communication(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.4")
 def test_an_argument_without_effect_warns(ranks):
-    """An argument that has lost its effect is deprecated with a warning.
-
-    It is ``check_reduction``.
-    """
+    """``check_reduction`` gives a ``FutureWarning`` that it is deprecated; it has no effect."""
 
     def wrap(rank):
-        with pytest.warns(match="The `check_reduction` argument in `DistributedDataParallel`"):
+        with pytest.warns(FutureWarning, match="The `check_reduction` argument in `DistributedDataParallel`"):
+            DDP(nn.Linear(2, 3), check_reduction=True)
+
+    assert ranks(wrap) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.4")
+def test_an_argument_without_effect_warned_users(ranks):
+    """``check_reduction`` gives a ``UserWarning`` that it is deprecated; it has no effect."""
+
+    def wrap(rank):
+        with pytest.warns(UserWarning, match="The `check_reduction` argument in `DistributedDataParallel`"):
             DDP(nn.Linear(2, 3), check_reduction=True)
 
     assert ranks(wrap) == [None, None]

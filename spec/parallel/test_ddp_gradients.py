@@ -80,7 +80,7 @@ def test_no_sync_keeps_gradients_local(ranks):
 
 @pytest.mark.needs("distributed")
 def test_no_sync_must_hold_the_forward(ranks):
-    """It is the forward that decides: called before ``no_sync``, its gradients are averaged."""
+    """The forward decides: called before ``no_sync``, its gradients are averaged."""
 
     def train(rank):
         model = DDP(nn.Linear(1, 1, bias=False))

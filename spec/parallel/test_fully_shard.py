@@ -132,7 +132,7 @@ def test_gradients_are_averaged_and_sharded(ranks):
 @pytest.mark.before("2.9")
 @pytest.mark.observed
 def test_gradients_over_gloo_were_summed(ranks):
-    """Over gloo the gradients were summed where a mean was promised (:issue:`162338`)."""
+    """Over gloo the gradients are summed where a mean is promised (:issue:`162338`)."""
 
     def train(rank):
         from torch.distributed.fsdp import fully_shard
@@ -309,7 +309,7 @@ def test_submodules_are_sharded_first(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_lists_of_modules_are_refused(ranks):
-    """Containers without ``forward`` are refused: there is no call to come together for."""
+    """Containers without ``forward`` raise ``ValueError``: no call would bring their parameters together."""
 
     def shard(rank):
         from torch.distributed.fsdp import fully_shard
@@ -326,7 +326,7 @@ def test_lists_of_modules_are_refused(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_a_module_is_sharded_once(ranks):
-    """A second call on the same module is an error."""
+    """A second call of :func:`~torch.distributed.fsdp.fully_shard` on a module raises ``AssertionError``."""
 
     def shard(rank):
         from torch.distributed.fsdp import fully_shard
@@ -343,7 +343,7 @@ def test_a_module_is_sharded_once(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_sharded_modules_are_not_copied(ranks):
-    """A sharded module refuses :func:`copy.deepcopy`."""
+    """:func:`copy.deepcopy` of a sharded module raises ``AssertionError``."""
 
     def shard(rank):
         from torch.distributed.fsdp import fully_shard

@@ -41,7 +41,7 @@ def test_the_error_tells_both_lengths():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_every_error_tells_both_lengths(kwargs, devices, told):
-    """The errors about keyword arguments and devices say how many there are, too."""
+    """The errors about keyword arguments and devices say how many modules and how many of these there are."""
     with pytest.raises(AssertionError, match="The number of modules 2 is not equal to the number of " + told):
         parallel_apply([nn.ReLU(), nn.Tanh()], [1, 2], kwargs, devices)
 

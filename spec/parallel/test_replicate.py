@@ -34,7 +34,7 @@ def test_its_store_of_parameters_is_a_dict():
 @pytest.mark.observed
 @pytest.mark.before("2.5")
 def test_its_store_of_parameters_was_ordered():
-    """The empty store of parameters of a replica was an ``OrderedDict``."""
+    """The empty store of parameters of a replica is an ``OrderedDict``."""
     assert type(nn.Linear(2, 3)._replicate_for_data_parallel()._parameters) is OrderedDict
 
 
@@ -72,18 +72,10 @@ def test_stores_of_a_replica_are_its_own():
     assert (net.mean is mean, net[0] is relu) == (True, True)
 
 
-def test_zero_grad_on_a_replica_warns():
-    """:meth:`~torch.nn.Module.zero_grad` on a replica, as in ``forward``, has no effect and warns."""
-    replica = nn.Linear(2, 3)._replicate_for_data_parallel()
-
-    with pytest.warns(
-        UserWarning, match=r"Calling .zero_grad\(\) from a module created with nn.DataParallel\(\)"
-    ):
-        replica.zero_grad()
-
-
 def test_lazy_modules_have_no_replicas():
-    """A lazy module has to be called once before :class:`~torch.nn.DataParallel` can copy it."""
+    """Copying a lazy module for :class:`~torch.nn.DataParallel` before its first call raises
+    ``RuntimeError``.
+    """
     net = nn.LazyLinear(3)
     text = "Modules with uninitialized parameters can't be used with `DataParallel`. Run a dummy forward pass"
 
@@ -170,7 +162,7 @@ def test_detached_replicas_have_no_graph():
 
 @pytest.mark.needs("cuda")
 def test_the_first_replica_shares_its_buffers():
-    """The replica on the first device shares memory with the module; the next one holds copies."""
+    """The buffers of the first replica share memory with the module's; the next one holds copies."""
     net = nn.BatchNorm1d(3).cuda()
 
     first, second = replicate(net, [0, 0])

@@ -43,7 +43,7 @@ def test_a_dict_keeps_its_type():
 
 
 def test_copies_are_shallow_only_at_the_leaves():
-    """A change that one replica makes to its list is not seen by the other."""
+    """Each replica has lists and dicts of its own: a change of one is not seen by another replica."""
     first, second = scatter([1, 2], [0, 1])
     first.append(3)
 
@@ -61,7 +61,7 @@ def test_an_empty_container_is_shared(empty):
 
 
 def test_no_device_no_piece():
-    """Without devices there is nothing to give."""
+    """:func:`~torch.nn.parallel.scatter` returns an empty list for an empty list of devices."""
     assert scatter("x", []) == []
 
 
@@ -113,7 +113,7 @@ def test_dicts_of_different_size_are_refused():
 
 
 def test_dicts_with_different_keys_are_refused():
-    """Dicts are joined by the keys of the first; one that lacks a key is an error."""
+    """Dicts are joined by the keys of the first; one that lacks a key raises ``KeyError``."""
     with pytest.raises(KeyError, match="a"):
         gather([{"a": None}, {"b": None}], 0)
 
@@ -128,7 +128,7 @@ def test_lists_of_different_length_are_refused():
 @pytest.mark.before("2.10")
 @pytest.mark.observed
 def test_longer_lists_are_cut():
-    """:func:`~torch.nn.parallel.gather` dropped, without a word, what longer tuples or lists held more."""
+    """:func:`~torch.nn.parallel.gather` drops in silence what some tuples or lists hold more than others."""
     assert gather([[None], [None, None]], 0) == [None]
 
 
@@ -145,11 +145,23 @@ def test_tensors_on_the_cpu_cannot_be_gathered():
         gather([torch.rand(2), torch.rand(3)], "cpu")
 
 
+@pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_is_namedtuple_is_deprecated():
-    """``is_namedtuple`` tells a named tuple from a plain one, and warns that it is deprecated."""
-    with pytest.warns(match="is_namedtuple"):
+    """``is_namedtuple`` tells a named tuple from a plain one, and warns with a ``FutureWarning``."""
+    with pytest.warns(FutureWarning, match="is_namedtuple. is deprecated"):
         found = [is_namedtuple(value) for value in (Pair(1, 2), (1, 2), {"_fields": ()})]
+
+    assert found == [True, False, False]
+
+
+@pytest.mark.before("2.4")
+@pytest.mark.observed
+def test_is_namedtuple_warned_users():
+    """``is_namedtuple`` tells a named tuple from a plain one, and warns with a ``UserWarning``."""
+    with pytest.warns(UserWarning, match="is_namedtuple is deprecated"):
+        found = [is_namedtuple(value) for value in (Pair(1, 2), (1, 2), {"_fields": ()})]
+
     assert found == [True, False, False]
 
 
@@ -193,7 +205,7 @@ def test_too_few_named_pieces_are_left_alone():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_too_few_named_pieces_were_padded():
-    """``scatter_kwargs`` padded named arguments with empty dicts until there was one for each piece."""
+    """``scatter_kwargs`` pads named arguments with empty dicts, one for each piece that lacks them."""
     args, named = scatter_kwargs((torch.rand(2, 3),), {"scale": torch.rand(1)}, [0, 0])
 
     assert (len(args), len(named)) == (2, 2)

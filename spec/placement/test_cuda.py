@@ -51,7 +51,7 @@ def test_cuda_keeps_parameters_and_replaces_buffers():
 
 @pytest.mark.needs("cuda")
 def test_parameters_stay_leaves():
-    """A parameter is a leaf on the GPU too; a tensor that requires a gradient is none once copied there."""
+    """A moved parameter is a leaf on the GPU; a tensor that requires a gradient is none once copied there."""
     x = torch.rand(2, requires_grad=True)
 
     assert (nn.Linear(2, 3).cuda().weight.is_leaf, x.cuda().is_leaf) == (True, False)
@@ -133,7 +133,7 @@ def test_inputs_on_the_gpu_are_refused_by_the_cpu():
 
 @pytest.mark.needs("cuda")
 def test_outputs_and_gradients_are_on_the_gpu():
-    """With module and input on the GPU, output and gradients are there too."""
+    """With module and input on the GPU, output and gradients are on the GPU."""
     layer = nn.Linear(2, 3).cuda()
 
     output = layer(torch.rand(4, 2).cuda())
@@ -142,21 +142,23 @@ def test_outputs_and_gradients_are_on_the_gpu():
     assert [t.device.type for t in (output, layer.weight.grad, layer.bias.grad)] == ["cuda"] * 3
 
 
+@pytest.mark.question("Q69")
 @pytest.mark.needs("cuda")
 def test_an_optimizer_made_before_trains_on_the_gpu():
     """An optimizer made before ``cuda()`` trains the module on the GPU."""
     layer = nn.Linear(2, 1, bias=False)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    nn.init.constant_(layer.weight, 3.0)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
     layer.cuda()
-    before = layer.weight.tolist()
-
-    layer(torch.tensor([[1.0, 2.0]], device="cuda")).sum().backward()
+    layer(torch.tensor([[2.0, 4.0]], device="cuda")).sum().backward()
     optimizer.step()
 
     assert optimizer.param_groups[0]["params"][0] is layer.weight
-    assert layer.weight.tolist() == [[pytest.approx(before[0][0] - 0.5), pytest.approx(before[0][1] - 1.0)]]
+    assert layer.weight.tolist() == [[2.0, 1.0]]
+    assert optimizer.state[layer.weight]["momentum_buffer"].device.type == "cuda"
 
 
+@pytest.mark.question("Q69")
 @pytest.mark.needs("cuda")
 def test_an_optimizer_that_has_stepped_is_left_behind():
     """An optimizer with momentum that stepped on the CPU fails on the GPU: its state was not moved."""
@@ -167,6 +169,7 @@ def test_an_optimizer_that_has_stepped_is_left_behind():
 
     layer.cuda()
 
+    assert optimizer.state[layer.weight]["momentum_buffer"].device.type == "cpu"
     with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
         optimizer.step()
 
@@ -298,7 +301,7 @@ def test_a_module_on_the_gpu_counts_as_shared():
 @pytest.mark.needs("cuda")
 @pytest.mark.since("2.6")
 def test_the_accelerator_names_the_gpu():
-    """``torch.accelerator.current_accelerator()``, since torch 2.6, is a device to move a module to."""
+    """``torch.accelerator.current_accelerator()`` is a device to move a module to."""
     device = torch.accelerator.current_accelerator()
 
     assert device.type == "cuda"

@@ -31,7 +31,7 @@ def test_a_layer_of_integers_cannot_be_built():
 
 
 def test_nothing_told_means_32_bits_on_the_cpu():
-    """Where nothing is told, layers are built on the CPU with 32-bit floating point."""
+    """Without ``device`` and ``dtype`` layers are built on the CPU with 32-bit floating point."""
     layer = nn.Linear(2, 3)
 
     assert [(p.device, p.dtype) for p in layer.parameters()] == [(torch.device("cpu"), torch.float32)] * 2
@@ -133,7 +133,7 @@ def test_the_default_dtype_can_be_set():
 
 
 def test_the_default_dtype_is_floating_point():
-    """An integer default dtype is a ``TypeError``."""
+    """An integer default dtype raises ``TypeError``."""
     with pytest.raises(TypeError, match="only floating-point types are supported as the default type"):
         torch.set_default_dtype(torch.int64)
 

@@ -33,7 +33,7 @@ def test_each_tensor_is_asked_to_go(method):
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_mtia_asks_each_tensor_too():
-    """:meth:`~torch.nn.Module.mtia` asks every tensor to go to an MTIA device, since torch 2.5."""
+    """:meth:`~torch.nn.Module.mtia` asks every tensor to go to an MTIA device."""
     calls = []
 
     class Spy(torch.Tensor):

@@ -60,13 +60,15 @@ def test_precision_is_lost_for_good():
 
 
 def test_a_range_is_lost_too():
-    """``half()`` makes values infinite that 16 bits cannot hold; ``bfloat16()`` keeps their size."""
-    net = nn.Module()
-    net.scale = nn.Parameter(torch.tensor([70000.0, 1.5]))
+    """``half()`` makes numbers from 65520 on infinite; ``bfloat16()`` keeps their size, roughly."""
+    halved, kept = nn.Module(), nn.Module()
+    halved.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, 70000.0]))
+    kept.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, 70000.0]))
+    halved.half()
+    kept.bfloat16()
 
-    net.half()
-
-    assert net.scale.tolist() == [float("inf"), 1.5]
+    assert halved.scale.tolist() == [65504.0, float("inf"), float("inf")]
+    assert kept.scale.tolist() == [65536.0, 65536.0, 70144.0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, "torch.DoubleTensor"], ids=["dtype", "name"])
@@ -81,7 +83,7 @@ def test_type_casts_everything(dtype):
 
 
 def test_type_needs_floating_point_for_gradients():
-    """``type`` with an integer dtype raises where a parameter is trainable."""
+    """``type`` with an integer dtype raises ``RuntimeError`` where a parameter is trainable."""
     with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
         nn.Linear(2, 3).type(torch.int64)
 

@@ -94,7 +94,7 @@ def test_overwriting_breaks_ties():
 
 @pytest.mark.question("Q77")
 def test_overwriting_needs_leaves():
-    """With overwriting a cast of a parameter that is no leaf is an ``AssertionError``."""
+    """With overwriting a cast of a parameter that is no leaf raises ``AssertionError``."""
     layer = nn.Linear(2, 3).requires_grad_(False)
     layer.weight.mul_(torch.rand(3, 2, requires_grad=True))
 
@@ -105,7 +105,7 @@ def test_overwriting_needs_leaves():
 
 
 def test_overwriting_needs_gradients_that_are_leaves():
-    """With overwriting a gradient with a graph, from ``create_graph=True``, is an ``AssertionError``."""
+    """With overwriting a gradient with a graph, from ``create_graph=True``, raises ``AssertionError``."""
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2, requires_grad=True) * 2
 

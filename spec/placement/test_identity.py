@@ -148,7 +148,7 @@ def test_a_missing_parameter_is_passed_over():
     assert (net.bias, net.scale.dtype) == (None, torch.float64)
 
 
-@pytest.mark.since("2.3")
+@pytest.mark.since("2.2")
 @pytest.mark.observed
 def test_a_parameter_of_several_tensors_is_swapped():
     """A parameter whose class wraps other tensors, such as a jagged one, stays the same object as well."""
@@ -165,7 +165,7 @@ def test_a_parameter_of_several_tensors_is_swapped():
 @pytest.mark.since("2.10")
 @pytest.mark.observed
 def test_a_fake_tensor_replaces_the_parameter():
-    """A conversion to a fake tensor makes a new parameter; the old one keeps its values."""
+    """A conversion to a fake tensor makes a new parameter; the old one keeps its values (:pull:`161291`)."""
     layer = nn.Linear(2, 3)
     weight = layer.weight
     mode = FakeTensorMode(allow_non_fake_inputs=True)
@@ -192,7 +192,7 @@ def test_a_fake_tensor_did_not_replace_the_parameter():
 @pytest.mark.since("2.10")
 @pytest.mark.observed
 def test_a_fake_parameter_cannot_be_cast():
-    """A fake parameter is swapped when it is cast, which its mode, holding on to it, does not allow."""
+    """A fake parameter cannot be cast: it would be swapped, and its mode holds on to it (:issue:`170781`)."""
     with FakeTensorMode():
         layer = nn.Linear(2, 3)
         with pytest.raises(RuntimeError, match=r"_apply\(\): Couldn't swap Linear\.weight"):
@@ -223,7 +223,7 @@ def test_a_tensor_that_is_no_leaf_can_be_cast():
 
 @pytest.mark.question("Q77")
 def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
-    """A parameter that has become part of a graph cannot be replaced: an ``AssertionError``.
+    """Replacing a parameter that has become part of a graph raises ``AssertionError``.
 
     Moving to the meta device has to replace it, and so has a move to a device of another kind.
     """
@@ -255,7 +255,7 @@ def test_the_leaf_error_says_so():
 
 @pytest.mark.observed
 def test_only_parameters_can_be_replaced():
-    """A plain tensor put into ``_parameters`` by hand cannot be replaced: an ``AssertionError``."""
+    """Replacing a plain tensor that was put into ``_parameters`` by hand raises ``AssertionError``."""
     layer = nn.Linear(2, 3)
     layer._parameters["weight"] = torch.rand(3, 2)
 

@@ -1,11 +1,13 @@
-"""The order of a tensor in memory: ``channels_last`` and its kin.
+"""The order of a tensor in memory: ``channels_last`` and the other formats.
 
-``to(memory_format=...)`` changes how the parameters lie in memory, not what they hold nor their shapes.
+``to(memory_format=...)`` changes how parameters and buffers lie in memory, not their values or shapes. The
+functions of ``torch.nn.utils`` at the end do the same for the weights of convolutions only.
 """
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 
 def test_channels_last_orders_the_weights():
@@ -41,7 +43,7 @@ def test_other_dimensions_are_left_alone(kind):
 
 
 def test_channels_last_3d_orders_the_weights():
-    """``torch.channels_last_3d`` stores the weight of a 3-d convolution channels last."""
+    """``to(memory_format=torch.channels_last_3d)`` stores the weight of a 3-d convolution channels last."""
     conv = nn.Conv3d(3, 5, (2, 4, 6)).to(memory_format=torch.channels_last_3d)
 
     assert conv.weight.stride() == (144, 1, 72, 18, 3)
@@ -62,7 +64,7 @@ def test_the_format_must_fit(layer, kind, text):
 
 
 def test_buffers_are_ordered_too():
-    """A memory format holds for buffers of four dimensions too."""
+    """A memory format holds for buffers of four dimensions."""
     net = nn.Module()
     net.register_buffer("kernel", torch.rand(5, 3, 2, 4))
 
@@ -72,7 +74,7 @@ def test_buffers_are_ordered_too():
 
 
 def test_gradients_are_ordered_too():
-    """A memory format holds for gradients of four dimensions too."""
+    """A memory format holds for gradients of four dimensions."""
     conv = nn.Conv2d(3, 5, (2, 4))
     conv.weight.grad = torch.rand(5, 3, 2, 4)
 
@@ -128,10 +130,83 @@ def test_how_a_tensor_is_ordered():
 
 
 def test_outputs_are_channels_last(device):
-    """A convolution with such weights gives outputs that are channels last, whatever the input."""
+    """A convolution whose weight is channels last gives such outputs, whatever the input."""
     conv = nn.Conv2d(3, 5, 2, device=device).to(memory_format=torch.channels_last)
 
     output = conv(torch.rand(2, 3, 6, 4, device=device))
 
     assert output.is_contiguous(memory_format=torch.channels_last)
     assert output.stride() == (75, 1, 15, 5)
+
+
+@pytest.mark.parametrize("conv", [nn.Conv2d(2, 3, 4), nn.ConvTranspose2d(2, 3, 4)], ids=["Conv", "Transpose"])
+def test_the_weight_of_a_2d_convolution_is_converted(conv):
+    """:func:`~torch.nn.utils.convert_conv2d_weight_memory_format` orders the weight of a 2-d convolution."""
+    weight, before = conv.weight, conv.weight.detach().clone()
+
+    assert convert_conv2d_weight_memory_format(conv, torch.channels_last) is conv
+    assert conv.weight is weight
+    assert conv.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(conv.weight, before)
+
+
+def test_convolutions_inside_are_converted():
+    """The function for 2-d convolutions orders those at any depth, and no other layer."""
+    net = nn.Sequential(nn.Sequential(nn.Conv2d(2, 3, 4)), nn.Conv3d(2, 3, 4), nn.Module())
+    net[2].weight = nn.Parameter(torch.rand(2, 3, 4, 5))
+
+    convert_conv2d_weight_memory_format(net, torch.channels_last)
+
+    assert net[0][0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert net[1].weight.is_contiguous()
+    assert net[2].weight.is_contiguous()
+
+
+def test_the_weight_is_converted_back():
+    """The function for 2-d convolutions, given ``torch.contiguous_format``, brings the usual order back."""
+    conv = convert_conv2d_weight_memory_format(nn.Conv2d(2, 3, 4), torch.channels_last)
+
+    convert_conv2d_weight_memory_format(conv, torch.contiguous_format)
+
+    assert conv.weight.is_contiguous()
+    assert not conv.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.observed
+def test_strides_are_set_even_where_sizes_are_one():
+    """The function for 2-d convolutions sets the format's strides where a size of one leaves a choice."""
+    conv = convert_conv2d_weight_memory_format(nn.Conv2d(2, 3, 1), torch.channels_last)
+
+    assert conv.weight.stride() == (2, 1, 2, 2)
+
+
+@pytest.mark.since("2.3")
+@pytest.mark.parametrize("conv", [nn.Conv3d(2, 3, 4), nn.ConvTranspose3d(2, 3, 4)], ids=["Conv", "Transpose"])
+def test_the_weight_of_a_3d_convolution_is_converted(conv):
+    """:func:`~torch.nn.utils.convert_conv3d_weight_memory_format` orders the weight of a 3-d convolution."""
+    weight, before = conv.weight, conv.weight.detach().clone()
+
+    assert nn.utils.convert_conv3d_weight_memory_format(conv, torch.channels_last_3d) is conv
+    assert conv.weight is weight
+    assert conv.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert torch.equal(conv.weight, before)
+
+
+@pytest.mark.since("2.3")
+def test_volumetric_convolutions_inside_are_converted():
+    """The function for 3-d convolutions orders those at any depth, and leaves 2-d ones alone."""
+    net = nn.Sequential(nn.Sequential(nn.Conv3d(2, 3, 4)), nn.Conv2d(2, 3, 4))
+
+    nn.utils.convert_conv3d_weight_memory_format(net, torch.channels_last_3d)
+
+    assert net[0][0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert net[1].weight.is_contiguous()
+
+
+@pytest.mark.since("2.3")
+@pytest.mark.observed
+def test_volumetric_strides_are_set_where_sizes_are_one():
+    """The function for 3-d convolutions sets the format's strides where a size of one leaves a choice."""
+    conv = nn.utils.convert_conv3d_weight_memory_format(nn.Conv3d(2, 3, 1), torch.channels_last_3d)
+
+    assert conv.weight.stride() == (2, 1, 2, 2, 2)

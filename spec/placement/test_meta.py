@@ -56,7 +56,7 @@ def test_a_meta_module_can_be_cast(cast):
 
 @pytest.mark.question("Q75")
 def test_there_is_nothing_to_copy():
-    """Moving a module off the meta device is a ``NotImplementedError``: there is no data to copy."""
+    """Moving a module off the meta device raises ``NotImplementedError``: there is no data to copy."""
     layer = nn.Linear(2, 3, device="meta")
 
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor; no data!"):

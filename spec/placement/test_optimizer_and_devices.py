@@ -9,8 +9,12 @@ import torch
 from torch import nn
 
 
+@pytest.mark.question("Q69")
 def test_an_optimizer_follows_a_cast(device):
-    """An optimizer made before a cast or move trains the module after it."""
+    """An optimizer made before a cast or move trains the module after it.
+
+    The parameters are still the objects that the optimizer holds.
+    """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
     layer.to(device, torch.float16)
@@ -35,6 +39,7 @@ def test_an_optimizer_does_not_follow_to_meta():
     assert [p.device.type for p in layer.parameters()] == ["cpu", "cpu"]
 
 
+@pytest.mark.question("Q69")
 def test_an_optimizers_state_is_not_cast():
     """What an optimizer keeps beside the parameters is neither cast nor moved with the module."""
     layer = nn.Linear(2, 1, bias=False)
@@ -49,7 +54,7 @@ def test_an_optimizers_state_is_not_cast():
 
 
 def test_loading_casts_an_optimizers_state():
-    """Loading an optimizer's own state dict casts and moves its state to its parameters."""
+    """Loading an optimizer's own state dict casts its state to the dtype of its parameters."""
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
@@ -62,9 +67,11 @@ def test_loading_casts_an_optimizers_state():
     assert (momentum.dtype, momentum.tolist()) == (torch.float64, [[1.5, 2.5]])
 
 
+@pytest.mark.question("Q69", "Q115")
 def test_overwriting_leaves_the_optimizer_behind():
     """With :func:`torch.__future__.set_overwrite_module_params_on_conversion` an optimizer is left behind."""
-    layer = nn.Linear(2, 3, bias=False)
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, 3.0)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
 
     torch.__future__.set_overwrite_module_params_on_conversion(True)
@@ -72,13 +79,16 @@ def test_overwriting_leaves_the_optimizer_behind():
         layer.double()
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(False)
+    layer(torch.tensor([[2.0, 4.0]]).double()).sum().backward()
+    optimizer.step()
 
     assert optimizer.param_groups[0]["params"][0] is not layer.weight
+    assert layer.weight.tolist() == [[3.0, 3.0]]
 
 
 @pytest.mark.since("2.3")
 def test_swapping_keeps_the_optimizer():
-    """With :func:`torch.__future__.set_swap_module_params_on_conversion` it follows even to meta."""
+    """With :func:`torch.__future__.set_swap_module_params_on_conversion` it follows a module to meta."""
     layer = nn.Linear(2, 3, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
 

@@ -24,7 +24,7 @@ def test_share_memory_shares_parameters_and_buffers():
 
 
 def test_share_memory_keeps_the_objects():
-    """Parameters and buffers stay the same objects: what refers to them sees the shared memory."""
+    """:meth:`~torch.nn.Module.share_memory` keeps the parameter and buffer objects."""
     norm = nn.BatchNorm1d(2)
     before = {key: id(value) for key, value in norm.state_dict(keep_vars=True).items()}
     mean = norm.running_mean
@@ -36,7 +36,7 @@ def test_share_memory_keeps_the_objects():
 
 
 def test_share_memory_shares_gradients():
-    """Gradients that are there are moved to shared memory too."""
+    """:meth:`~torch.nn.Module.share_memory` moves the gradients that are there, too."""
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2)
 

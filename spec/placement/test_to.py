@@ -113,20 +113,9 @@ def test_integer_buffers_keep_their_dtype():
     }
 
 
-def test_plain_tensors_stay_behind():
-    """A tensor that is a plain attribute, not a buffer, is neither moved nor cast."""
-    net = nn.Module()
-    net.plain = torch.tensor([0.5])
-    net.register_buffer("mean", torch.tensor([0.5]))
-
-    net.to("meta", torch.float64)
-
-    assert (net.plain.device.type, net.plain.dtype) == ("cpu", torch.float32)
-
-
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool])
 def test_an_integer_dtype_is_refused(dtype):
-    """An integer or boolean dtype is a ``TypeError`` that names it, and nothing is cast."""
+    """An integer or boolean dtype raises a ``TypeError`` that names it, and nothing is cast."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(TypeError) as caught:
@@ -139,13 +128,13 @@ def test_an_integer_dtype_is_refused(dtype):
 
 
 def test_an_unknown_device_is_refused():
-    """An unknown name of a device is a ``RuntimeError`` that lists the known ones."""
+    """An unknown name of a device raises a ``RuntimeError`` that lists the known ones."""
     with pytest.raises(RuntimeError, match=r"Expected one of cpu, cuda, .* device string: gpu"):
         nn.Linear(2, 3).to("gpu")
 
 
 def test_a_copy_cannot_be_asked_for():
-    """``copy=True``, which a tensor accepts, is a ``RuntimeError``: a module is never copied."""
+    """``copy=True``, which a tensor accepts, raises ``RuntimeError``: a module is never copied."""
     with pytest.raises(RuntimeError, match=r"\.to\(\) does not accept copy argument"):
         nn.Linear(2, 3).to("cpu", copy=True)
 
@@ -157,7 +146,7 @@ def test_a_dtype_is_no_text():
 
 
 def test_a_memory_format_goes_by_keyword():
-    """A memory format by position is a ``TypeError``; it goes by the keyword ``memory_format``."""
+    """A memory format by position raises ``TypeError``; it goes by the keyword ``memory_format``."""
     with pytest.raises(TypeError, match=r"invalid combination of arguments - got .*memory_format"):
         nn.Conv2d(3, 5, 2).to(torch.channels_last)
 

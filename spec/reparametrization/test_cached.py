@@ -34,7 +34,7 @@ def test_changes_are_not_seen_within():
 
 
 def test_each_context_starts_afresh():
-    """What was computed is forgotten at the end of the context."""
+    """What :func:`~torch.nn.utils.parametrize.cached` kept is forgotten at the end of the context."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached():
@@ -46,7 +46,7 @@ def test_each_context_starts_afresh():
 
 
 def test_contexts_may_be_nested():
-    """Of nested contexts the outermost decides."""
+    """Of nested :func:`~torch.nn.utils.parametrize.cached` contexts the outermost decides."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached():
@@ -60,7 +60,7 @@ def test_contexts_may_be_nested():
 
 
 def test_an_exception_ends_it():
-    """The context ends with an exception as well."""
+    """An exception ends the context of :func:`~torch.nn.utils.parametrize.cached`."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with pytest.raises(KeyError, match="stop"), parametrize.cached():
@@ -70,7 +70,7 @@ def test_an_exception_ends_it():
 
 
 def test_tensors_are_told_apart_by_module_and_name():
-    """Within the context each tensor of each module is kept on its own."""
+    """Within :func:`~torch.nn.utils.parametrize.cached` each tensor of each module is kept on its own."""
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     for number, layer in enumerate(net):
         nn.init.constant_(layer.weight, number + 2.0)
@@ -85,7 +85,7 @@ def test_tensors_are_told_apart_by_module_and_name():
 
 
 def test_tracing_within_is_an_error():
-    """Tracing a parametrized module within the context raises ``RuntimeError``."""
+    """Tracing within :func:`~torch.nn.utils.parametrize.cached` raises ``RuntimeError``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached(), pytest.raises(RuntimeError, match="Cannot trace a model while caching"):
@@ -93,7 +93,7 @@ def test_tracing_within_is_an_error():
 
 
 def test_tracing_without_it_is_possible():
-    """Outside the context a parametrized module can be traced."""
+    """Outside :func:`~torch.nn.utils.parametrize.cached` a parametrized module can be traced."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
     x = torch.rand(2)
 
@@ -101,7 +101,7 @@ def test_tracing_without_it_is_possible():
 
 
 def test_scripting_is_an_error():
-    """A parametrized module that is scripted raises an error when it is called."""
+    """A parametrized module that is scripted raises ``torch.jit.Error`` when it is called."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with pytest.raises(torch.jit.Error, match="Parametrization is not working with scripting"):

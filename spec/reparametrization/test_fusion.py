@@ -1,6 +1,7 @@
-"""Fusing a batch norm into the layer before it.
+"""Fusing a batch normalisation into the layer before it.
 
-In evaluation a batch norm is a linear map for each channel; it can be made part of the weights before it.
+In evaluation a batch normalisation, here the *norm*, is a linear map of each channel; it can be made part of
+the weights before it.
 """
 
 import pytest
@@ -15,7 +16,7 @@ from torch.nn.utils.fusion import (
 
 
 def settled(norm):
-    """The batch norm in evaluation mode, with statistics and parameters of its own."""
+    """The norm in evaluation mode, with statistics and parameters of its own."""
     for number, tensor in enumerate((norm.weight, norm.bias, norm.running_mean, norm.running_var), 2):
         tensor.data.add_(torch.rand_like(tensor) * number)
     return norm.eval()
@@ -23,7 +24,7 @@ def settled(norm):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_convolution_takes_in_its_norm(bias, device):
-    """:func:`~torch.nn.utils.fusion.fuse_conv_bn_eval` gives one layer that does what both did."""
+    """:func:`~torch.nn.utils.fusion.fuse_conv_bn_eval` makes one layer of a convolution and its norm."""
     conv, norm = (
         nn.Conv2d(2, 3, 2, bias=bias).eval().to(device),
         settled(nn.BatchNorm2d(3, eps=0.3)).to(device),
@@ -49,7 +50,7 @@ def test_the_layers_are_left_alone():
 
 
 def test_a_transposed_convolution_has_to_be_told():
-    """For a transposed convolution ``transpose=True`` is needed."""
+    """A transposed convolution takes in its norm with ``transpose=True`` only."""
     conv, norm = nn.ConvTranspose2d(3, 2, 2).eval(), settled(nn.BatchNorm2d(2))
     x = torch.rand(4, 3, 5, 5)
 
@@ -62,7 +63,7 @@ def test_a_transposed_convolution_has_to_be_told():
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_linear_layer_takes_in_its_norm(bias, device):
-    """:func:`~torch.nn.utils.fusion.fuse_linear_bn_eval` does the same for a linear layer."""
+    """:func:`~torch.nn.utils.fusion.fuse_linear_bn_eval` makes one layer of a linear layer and its norm."""
     linear, norm = (
         nn.Linear(2, 3, bias=bias).eval().to(device),
         settled(nn.BatchNorm1d(3, eps=0.3)).to(device),
@@ -91,7 +92,7 @@ def test_both_are_in_evaluation_mode(fuse, training):
 @pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
 @pytest.mark.parametrize("lacking", ["running_mean", "running_var"])
 def test_the_norm_has_statistics(fuse, lacking):
-    """Fusing raises ``AssertionError`` if the batch norm lacks one of its statistics."""
+    """Fusing raises ``AssertionError`` if the norm lacks one of its statistics."""
     layer = nn.Conv1d(2, 3, 2) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3)
     norm = nn.BatchNorm1d(3).eval()
     setattr(norm, lacking, None)
@@ -132,7 +133,7 @@ def test_conv_weights_are_scaled_by_channel():
 
 
 def test_what_a_conv_lacks_is_made_up():
-    """Without bias, and without scale and shift of the norm, neutral ones are used."""
+    """A bias, or a scale or shift of the norm, that is lacking counts as zero, one and zero."""
     weight, bias = fuse_conv_bn_weights(
         torch.tensor([[[2.0]], [[3.0]]]),
         None,
@@ -180,7 +181,7 @@ def test_linear_weights_are_scaled_by_row():
 
 
 def test_a_linear_layer_without_bias_gets_one():
-    """A bias that is lacking counts as zero."""
+    """In a linear layer, too, a bias that is lacking counts as zero."""
     weight, bias = fuse_linear_bn_weights(
         torch.tensor([[2.0, 3.0]]),
         None,
@@ -211,7 +212,7 @@ def test_frozen_parameters_stay_frozen(fuse, frozen):
 @pytest.mark.observed
 @pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
 def test_a_made_up_bias_is_frozen(fuse):
-    """A bias that the layer did not have requires no gradients."""
+    """The bias of the fused layer requires no gradients if the layer had none."""
     layer = nn.Conv1d(2, 3, 2, bias=False) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3, bias=False)
 
     fused = fuse(layer.eval(), nn.BatchNorm1d(3).eval())
@@ -222,7 +223,7 @@ def test_a_made_up_bias_is_frozen(fuse):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_fused_convolution_keeps_its_dtype(bias):
-    """A convolution keeps its dtype when it takes in a norm of another."""
+    """A convolution keeps its dtype when it takes in a norm of another dtype."""
     conv, norm = nn.Conv1d(2, 3, 2, bias=bias).bfloat16().eval(), nn.BatchNorm1d(3).eval()
 
     fused = fuse_conv_bn_eval(conv, norm)
@@ -233,7 +234,7 @@ def test_a_fused_convolution_keeps_its_dtype(bias):
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_fused_linear_layer_keeps_its_dtype(bias):
-    """A linear layer keeps its dtype when it takes in a norm of another."""
+    """A linear layer keeps its dtype when it takes in a norm of another dtype."""
     linear, norm = nn.Linear(2, 3, bias=bias).bfloat16().eval(), nn.BatchNorm1d(3).eval()
 
     fused = fuse_linear_bn_eval(linear, norm)

@@ -1,4 +1,4 @@
-"""Spectral normalization by a hook.
+"""Spectral normalisation by a hook.
 
 :func:`torch.nn.utils.spectral_norm` is the form before parametrizations: a hook computes the weight at each
 call.
@@ -69,7 +69,7 @@ def test_a_call_in_evaluation_makes_none():
 
 
 def test_more_iterations_at_each_call():
-    """``n_power_iterations`` iterations are made at each call."""
+    """Each call of the module makes ``n_power_iterations`` iterations."""
     layer = spectral_norm(nn.Linear(2, 2), n_power_iterations=3)
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_vectors_are_of_length_one():
 
 
 def test_eps_bounds_the_length_of_the_vectors():
-    """Lengths smaller than ``eps`` count as ``eps`` in the iterations."""
+    """In the old form, too, lengths smaller than ``eps`` count as ``eps``."""
     layer = spectral_norm(nn.Linear(2, 2), "weight", 1, 10.0)
     with torch.no_grad():
         layer.weight_orig.copy_(torch.tensor([[2.0, 1.0], [0.0, 1.0]]))
@@ -137,7 +137,7 @@ def test_the_output_channels_make_the_rows(layer, sizes):
 
 
 def test_dim_makes_the_rows():
-    """``dim`` names the dimension that makes the rows."""
+    """In the old form, too, ``dim`` names the dimension that makes the rows."""
     layer = spectral_norm(nn.Conv1d(2, 3, 5), dim=2)
 
     for _ in range(40):
@@ -149,7 +149,7 @@ def test_dim_makes_the_rows():
 
 
 def test_twice_is_an_error():
-    """Normalizing a parameter twice raises ``RuntimeError``; another parameter may be normalized."""
+    """Spectral normalisation of one parameter twice raises ``RuntimeError``; another one may follow."""
     layer = spectral_norm(spectral_norm(nn.Bilinear(2, 3, 4), "weight"), "weight_orig")
 
     with pytest.raises(RuntimeError, match=r"two spectral_norm hooks on the same parameter weight$"):
@@ -164,13 +164,13 @@ def test_at_least_one_iteration_per_call(number):
 
 
 def test_a_parameter_of_none_is_an_error():
-    """A parameter that is ``None`` raises ``ValueError`` with its name."""
+    """Spectral normalisation of a parameter that is ``None`` raises ``ValueError`` with its name."""
     with pytest.raises(ValueError, match="cannot be applied as parameter `bias` is None"):
         spectral_norm(nn.Linear(2, 3, bias=False), "bias")
 
 
 def test_a_lazy_parameter_is_an_error():
-    """A lazy parameter raises ``ValueError`` until it has its shape."""
+    """Spectral normalisation of a lazy parameter raises ``ValueError`` until it has its shape."""
     with pytest.raises(ValueError, match="`SpectralNorm` can't have uninitialized parameters"):
         spectral_norm(nn.LazyLinear(2))
 
@@ -192,7 +192,7 @@ def test_removing_leaves_the_divided_weight():
 
 
 def test_removing_takes_off_its_hooks_only():
-    """Removing takes off the hooks of that name and leaves those of another."""
+    """Removing spectral normalisation takes off the hooks of that name and leaves those of another."""
     layer = spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig")
 
     remove_spectral_norm(layer, "weight_orig")
@@ -205,7 +205,7 @@ def test_removing_takes_off_its_hooks_only():
 
 @pytest.mark.observed
 def test_after_removing_loading_asks_for_old_names():
-    """After removing, a strict load still asks for ``weight_orig`` and ``weight_u`` and fails.
+    """After removing, a strict load asks for ``weight_orig`` and ``weight_u`` and fails.
 
     The hook that converts old state dicts stays behind. Load with ``strict=False``, or into a new module.
     """
@@ -218,7 +218,7 @@ def test_after_removing_loading_asks_for_old_names():
 
 
 def test_nothing_to_remove_is_an_error():
-    """Removing spectral normalization that is not there raises ``ValueError`` with name and module."""
+    """Removing spectral normalisation that is not there raises ``ValueError`` with name and module."""
     layer = spectral_norm(nn.Linear(2, 2))
     layer.register_forward_pre_hook(lambda *_: None)
 
@@ -227,7 +227,7 @@ def test_nothing_to_remove_is_an_error():
 
 
 def test_a_state_dict_tells_its_version():
-    """The metadata of a state dict tells a version for each normalized parameter."""
+    """The metadata of a state dict tells a version for each normalised parameter."""
     net = nn.Sequential(spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig"))
 
     assert net.state_dict()._metadata["0"] == {
@@ -237,7 +237,7 @@ def test_a_state_dict_tells_its_version():
 
 
 def test_a_state_dict_is_loaded_back():
-    """A state dict of a normalized module loads into another."""
+    """A state dict of a normalised module loads into another."""
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
     layer(torch.rand(2))
 

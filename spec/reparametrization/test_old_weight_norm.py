@@ -1,4 +1,4 @@
-"""Weight normalization by a hook.
+"""Weight normalisation by a hook.
 
 :func:`torch.nn.utils.weight_norm` is the form before parametrizations: a hook computes the weight at each
 call.
@@ -107,14 +107,14 @@ def test_dim_has_the_same_meaning(dim, norms):
 
 
 def test_several_parameters_may_be_normalized():
-    """Two parameters of a module may be normalized, each under its name."""
+    """Two parameters of a module may be normalised, each under its name."""
     layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), name="bias")
 
     assert list(layer._parameters) == ["weight_g", "weight_v", "bias_g", "bias_v"]
 
 
 def test_twice_is_an_error():
-    """Normalizing a parameter twice raises ``RuntimeError`` with its name."""
+    """Weight normalisation of one parameter twice raises ``RuntimeError`` with its name."""
     layer = weight_norm(nn.Linear(2, 1))
 
     with pytest.raises(
@@ -124,7 +124,7 @@ def test_twice_is_an_error():
 
 
 def test_a_lazy_parameter_is_an_error():
-    """A parameter without a shape raises ``ValueError``."""
+    """Weight normalisation of a parameter without a shape raises ``ValueError``."""
     with pytest.raises(ValueError, match="`WeightNorm` can't have uninitialized parameters"):
         weight_norm(nn.LazyLinear(2))
 
@@ -143,7 +143,7 @@ def test_removing_leaves_the_weight():
 
 
 def test_removing_one_name_leaves_the_other():
-    """Only the normalization of the given name is removed."""
+    """Removing weight normalisation takes off that of the given name only."""
     layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), "bias")
 
     remove_weight_norm(layer, "bias")
@@ -154,7 +154,7 @@ def test_removing_one_name_leaves_the_other():
 
 @pytest.mark.parametrize("layer", [nn.Linear(2, 1), "normalized"], ids=["plain", "another name"])
 def test_nothing_to_remove_is_an_error(layer):
-    """Removing weight normalization that is not there raises ``ValueError`` with name and module."""
+    """Removing weight normalisation that is not there raises ``ValueError`` with name and module."""
     layer = weight_norm(nn.Linear(2, 1)) if layer == "normalized" else layer
     layer.register_forward_pre_hook(lambda *_: None)
 
@@ -164,7 +164,7 @@ def test_nothing_to_remove_is_an_error(layer):
 
 @pytest.mark.question("Q89")
 def test_an_lstm_computes_with_the_normalized_weight():
-    """An :class:`~torch.nn.LSTM` takes up its normalized weight at each call."""
+    """An :class:`~torch.nn.LSTM` takes up its normalised weight at each call."""
     lstm = weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
     x = torch.rand(4, 1, 2)
     before, _ = lstm(x)

@@ -51,7 +51,7 @@ def test_an_orthogonal_weight_keeps_its_value():
 
 @pytest.mark.parametrize("sizes", [(2, 3), (3, 3)], ids=["tall", "square"])
 def test_another_weight_is_made_orthogonal(sizes):
-    """Another weight starts as the first factor of its QR decomposition, with positive diagonal."""
+    """A weight that is not orthogonal starts as the Q of its QR decomposition with positive diagonal."""
     layer = nn.Linear(*sizes)
     weight = layer.weight.detach().clone()
 
@@ -209,7 +209,7 @@ def test_an_assigned_value_has_the_shape():
 
 
 def test_a_vector_is_an_error():
-    """A tensor of less than two dimensions raises ``ValueError``."""
+    """:func:`~torch.nn.utils.parametrizations.orthogonal` of a vector raises ``ValueError``."""
     with pytest.raises(ValueError, match=r"matrix or batch of matrices\. Got a tensor of 1 dimensions"):
         orthogonal(nn.Linear(2, 3), "bias")
 
@@ -240,7 +240,7 @@ def test_householder_takes_no_complex_weight():
 
 
 def test_removing_leaves_an_orthogonal_weight():
-    """Removing leaves a parameter with the orthogonal value."""
+    """Removing leaves a parameter with the orthogonal value that the weight had."""
     layer = orthogonal(nn.Linear(2, 3))
     value = layer.weight.detach().clone()
 

@@ -144,7 +144,7 @@ def test_no_channel_at_all(how, amount):
 
 
 def test_every_channel():
-    """All channels may be pruned."""
+    """Channels may be pruned until none is left."""
     layer = prune.ln_structured(nn.Linear(3, 2), "weight", amount=1.0, n=2, dim=1)
     other = prune.random_structured(nn.Linear(3, 2), "weight", amount=3, dim=1)
 

@@ -235,7 +235,7 @@ def test_a_container_is_made_of_methods():
 
 
 def test_methods_of_another_parameter_are_refused():
-    """A method for another parameter raises ``ValueError`` with both names."""
+    """A container refuses a method for another parameter with a ``ValueError`` that has both names."""
     method, other = prune.Identity(), prune.Identity()
     method._tensor_name, other._tensor_name = "weight", "bias"
     container = prune.PruningContainer(method)
@@ -246,7 +246,7 @@ def test_methods_of_another_parameter_are_refused():
 
 
 def test_a_container_takes_methods_only():
-    """What is no pruning method raises ``TypeError`` with its type."""
+    """A container refuses what is no pruning method with a ``TypeError`` that names its type."""
     method = prune.Identity()
     method._tensor_name = "weight"
 

@@ -71,7 +71,7 @@ def test_all_parametrizations_of_a_tensor_are_removed():
 
 
 def test_other_tensors_stay_parametrized():
-    """Removing those of one tensor leaves those of another."""
+    """Removing the parametrizations of one tensor leaves those of another."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())

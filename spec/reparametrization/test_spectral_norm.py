@@ -1,4 +1,4 @@
-"""Spectral normalization as a parametrization.
+"""Spectral normalisation as a parametrization.
 
 The weight is divided by an estimate of its largest singular value. The estimate comes from two vectors, *u*
 and *v*, that are improved by power iteration as the weight is read in training mode.
@@ -72,7 +72,7 @@ def test_reading_in_evaluation_changes_nothing():
 
 
 def test_more_iterations_at_each_reading():
-    """``n_power_iterations`` iterations are made at each reading."""
+    """Each reading of the weight makes ``n_power_iterations`` iterations."""
     layer = spectral_norm(nn.Linear(2, 2), "weight", 3)
     norm = layer.parametrizations.weight[0]
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
@@ -126,7 +126,7 @@ def test_a_vector_is_divided_by_its_length():
 
 
 def test_eps_bounds_the_length_from_below():
-    """Lengths smaller than ``eps`` count as ``eps``."""
+    """In spectral normalisation lengths smaller than ``eps`` count as ``eps``."""
     layer = nn.Linear(4, 2)
     layer.bias = nn.Parameter(torch.tensor([3.0, 4.0]))
 

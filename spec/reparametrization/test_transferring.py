@@ -1,4 +1,8 @@
-"""Copying, saving and transferring parametrized modules."""
+"""Copying, pickling and transferring parametrized modules.
+
+A parametrized module is copied with its parametrizations, but cannot be pickled. Between two modules the
+originals and parametrizations may be handed over.
+"""
 
 import copy
 import pickle
@@ -86,7 +90,7 @@ def test_a_parametrized_module_cannot_be_pickled():
 
 
 def test_everything_is_transferred():
-    """:func:`~torch.nn.utils.parametrize.transfer_parametrizations_and_params` takes all over.
+    """:func:`~torch.nn.utils.parametrize.transfer_parametrizations_and_params` hands over every tensor.
 
     The other module is returned; it holds the very same originals and parametrizations.
     """
@@ -103,7 +107,7 @@ def test_everything_is_transferred():
 
 
 def test_one_tensor_may_be_transferred():
-    """With a name only that tensor is transferred."""
+    """With a name only that tensor and its parametrizations are transferred."""
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
@@ -115,7 +119,7 @@ def test_one_tensor_may_be_transferred():
 
 
 def test_a_missing_parameter_is_made():
-    """A module that lacks the parameter gets it."""
+    """A parameter that the other module lacks is made when it is transferred."""
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1, bias=False)
     register_parametrization(layer, "bias", nn.ReLU())
     other._parameters.pop("bias")

@@ -1,4 +1,4 @@
-"""Weight normalization as a parametrization.
+"""Weight normalisation as a parametrization.
 
 The weight is kept as a magnitude *g* and a direction *v*: it is ``g * v / norm(v)``.
 """
@@ -73,7 +73,7 @@ def test_the_name_may_be_given():
 
 @pytest.mark.since("2.1")
 def test_it_does_not_warn():
-    """The parametrization gives no warning."""
+    """Weight normalisation as a parametrization gives no warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         parametrizations.weight_norm(nn.Linear(2, 1))
@@ -114,7 +114,7 @@ def test_it_loads_the_state_of_the_old_form():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("key", ["weight_g", "weight_v"])
 def test_half_of_an_old_state_is_not_taken(key):
-    """Of the old names both are needed; one alone is unexpected."""
+    """One of the names ``weight_g`` and ``weight_v`` without the other is an unexpected key."""
     layer = parametrizations.weight_norm(nn.Linear(2, 1))
 
     missing, unexpected = layer.load_state_dict({key: torch.rand(1, 1)}, strict=False)
@@ -130,7 +130,7 @@ def test_half_of_an_old_state_is_not_taken(key):
 @pytest.mark.since("2.1")
 @pytest.mark.question("Q89")
 def test_a_recurrent_weight_may_be_normalized():
-    """An :class:`~torch.nn.LSTM` computes with a normalized weight and gradients reach its originals."""
+    """An :class:`~torch.nn.LSTM` computes with a normalised weight and gradients reach its originals."""
     lstm = parametrizations.weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
     x = torch.rand(4, 1, 2)
     before, _ = lstm(x)

@@ -1,7 +1,8 @@
 """What a module saves of itself, and how it takes it back.
 
 A *state dict* maps dotted names to the tensors of a module; loading copies the tensors of such a mapping
-into a module of the same build. Read *state_dict* and *load_state_dict* first, then *strict* and *shapes*
-for what may go wrong, and *files* for how a state dict reaches the disk. The chapters on hooks,
-*extra_state* and *metadata* are for those who change what is saved or loaded.
+into a module of the same build. Read *state_dict* and *load_state_dict* first, with *buffers_in_state* and
+*ties*, then *strict* and *shapes* for what may go wrong, and *assign* and *swap* for the two other ways of
+loading. *files* and *weights_only* are about the disk. *destination_and_prefix*, *state_dict_hooks*,
+*load_hooks*, *extra_state* and *metadata* are for those who change what is saved or loaded.
 """

@@ -157,7 +157,7 @@ def test_gradients_are_not_taken_over():
 
 @pytest.mark.since("2.1")
 def test_shapes_must_agree_when_assigning():
-    """With ``assign=True`` another shape is an error all the same."""
+    """With ``assign=True`` another shape raises ``RuntimeError``, as it does without."""
     with pytest.raises(RuntimeError, match=r"size mismatch for weight: .*\[4, 2\].*\[3, 2\]"):
         nn.Linear(2, 3).load_state_dict(nn.Linear(2, 4).state_dict(), assign=True)
 

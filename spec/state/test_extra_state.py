@@ -58,7 +58,7 @@ def test_extra_state_is_set_by_loading():
 
 
 def test_none_is_an_extra_state_too():
-    """A ``get_extra_state`` that returns ``None`` leaves a key as well."""
+    """A ``get_extra_state`` that returns ``None`` leaves a key with that value."""
 
     class Nothing(nn.Module):
         def get_extra_state(self):

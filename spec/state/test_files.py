@@ -37,7 +37,7 @@ def test_metadata_come_back():
 
 
 def test_a_file_may_be_an_open_buffer():
-    """:func:`torch.save` and :func:`torch.load` take an open binary file or a buffer too."""
+    """:func:`torch.save` and :func:`torch.load` take a path, an open binary file or a buffer."""
     file = io.BytesIO()
     torch.save({"w": torch.tensor([1.5, 2.5])}, file)
     file.seek(0)
@@ -153,7 +153,7 @@ def test_a_file_may_be_mapped(tmp_path):
 
 @pytest.mark.since("2.1")
 def test_mapping_needs_a_path():
-    """With ``mmap=True`` a path is needed: an open file or a buffer is a ``ValueError``."""
+    """With ``mmap=True`` a path is needed: an open file or a buffer raises ``ValueError``."""
     file = io.BytesIO()
     torch.save({"w": torch.tensor([1.5, 2.5])}, file)
     file.seek(0)

@@ -109,7 +109,7 @@ def test_the_metadata_stays_with_the_dict_while_loading():
 @pytest.mark.question("Q57")
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d, nn.BatchNorm2d])
 def test_a_missing_batch_count_is_an_error(layer):
-    """Batch norm of version 2 misses ``num_batches_tracked`` where it is not in the state dict.
+    """Batch normalisation of version 2 misses ``num_batches_tracked`` where it is not in the state dict.
 
     The counter came with version 2; a state dict with current metadata has to hold it.
     """
@@ -126,7 +126,7 @@ def test_a_missing_batch_count_is_an_error(layer):
     "metadata", [None, {"": {"version": 1}}, {"": {}}], ids=["none", "old", "no_version"]
 )
 def test_an_old_state_keeps_the_batch_count(metadata):
-    """Where metadata are lacking or older than version 2, batch norm keeps its own count.
+    """Where metadata are lacking or older than version 2, batch normalisation keeps its own count.
 
     Up to torch 2.1 it was set to zero (:issue:`110361`, :pull:`110850`).
     """
@@ -145,7 +145,7 @@ def test_an_old_state_keeps_the_batch_count(metadata):
 @pytest.mark.question("Q57")
 @pytest.mark.before("2.2")
 def test_an_old_state_resets_the_batch_count():
-    """Where the metadata are lacking, batch norm sets a missing batch count to zero."""
+    """Where the metadata are lacking, batch normalisation sets a missing batch count to zero."""
     norm = nn.BatchNorm1d(2)
     norm.num_batches_tracked.fill_(7)
     state = {k: v for k, v in nn.BatchNorm1d(2).state_dict().items() if "num" not in k}
@@ -158,7 +158,7 @@ def test_an_old_state_resets_the_batch_count():
 @pytest.mark.question("Q57")
 @pytest.mark.since("2.3")
 def test_a_norm_without_a_real_count_starts_at_zero():
-    """Assigned an old state, batch norm keeps a real batch count and begins a count on meta at zero.
+    """Assigned an old state, batch normalisation keeps a real count and begins one on meta at zero.
 
     In torch 2.2 the latter stayed on the meta device (:pull:`115285`).
     """
@@ -177,7 +177,7 @@ def test_a_norm_without_a_real_count_starts_at_zero():
 
 
 def test_a_norm_without_statistics_needs_no_count():
-    """Batch norm with ``track_running_stats=False`` loads an old state dict as it is."""
+    """Batch normalisation with ``track_running_stats=False`` loads an old state dict as it is."""
     norm = nn.BatchNorm1d(2, track_running_stats=False)
 
     result = norm.load_state_dict({"weight": torch.tensor([2.0, 3.0]), "bias": torch.tensor([4.0, 5.0])})
@@ -187,7 +187,7 @@ def test_a_norm_without_statistics_needs_no_count():
 
 
 def test_an_instance_norm_refuses_very_old_statistics():
-    """Without metadata, instance norm that keeps no statistics names those found in the state dict."""
+    """Without metadata, instance normalisation without statistics names those it finds in the state."""
     state = {"n.running_mean": torch.rand(2), "n.running_var": torch.rand(2)}
 
     with pytest.raises(RuntimeError) as caught:
@@ -198,7 +198,7 @@ def test_an_instance_norm_refuses_very_old_statistics():
 
 
 def test_an_instance_norm_with_metadata_counts_keys():
-    """With metadata, instance norm treats statistics it does not keep as unexpected keys."""
+    """With metadata, instance normalisation without statistics counts them as unexpected keys."""
     state = nn.InstanceNorm1d(2, track_running_stats=True).state_dict()
     del state["num_batches_tracked"]
 

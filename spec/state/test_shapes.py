@@ -1,6 +1,7 @@
-"""What happens where the shapes in the state dict and in the module differ.
+"""Shapes that differ between the state dict and the module.
 
-Shapes have to be the same: nothing is broadcast, cut or filled up.
+Shapes have to be the same: nothing is broadcast, cut or filled up. Lazy modules, which take the shapes of the
+state dict, are in the part on parameters.
 """
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 @pytest.mark.question("Q53")
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_size_mismatch_raises(strict):
-    """Another shape is an error that names the key and both shapes, also with ``strict=False``.
+    """Another shape raises a ``RuntimeError`` with the key and both shapes, also with ``strict=False``.
 
     ``strict`` is about keys only. To load the rest, leave such keys out of the dict (:issue:`40859`).
     """
@@ -98,32 +99,3 @@ def test_a_scalar_takes_the_first_element():
     net.load_state_dict({"scale": torch.tensor([7.0, 8.0])})
 
     assert net.scale.item() == 7.0
-
-
-def test_a_lazy_module_takes_the_shape():
-    """A lazy module that was not run yet takes the shapes of the state dict."""
-    layer = nn.LazyLinear(3)
-    state = nn.Linear(2, 3).state_dict()
-
-    layer.load_state_dict(state)
-
-    assert layer.weight.shape == (3, 2)
-    assert torch.equal(layer.weight, state["weight"])
-
-
-def test_a_lazy_state_does_not_load_into_a_built_layer():
-    """The state dict of a lazy module that was not run does not load into a layer with shapes."""
-    state = nn.LazyLinear(3).state_dict()
-
-    with pytest.raises(RuntimeError, match="load an uninitialized parameter into an initialized one"):
-        nn.Linear(2, 3).load_state_dict(state)
-
-
-def test_a_lazy_state_loads_into_a_lazy_module():
-    """The state dict of a lazy module that was not run loads into another, which stays lazy."""
-    layer = nn.LazyLinear(3)
-
-    result = layer.load_state_dict(nn.LazyLinear(3).state_dict())
-
-    assert result == ([], [])
-    assert layer.has_uninitialized_params() is True

@@ -102,7 +102,7 @@ def test_keep_vars_gives_the_objects_themselves():
 
 
 def test_keep_vars_reaches_submodules():
-    """``keep_vars=True`` holds for the submodules too."""
+    """``keep_vars=True`` holds for submodules at any depth."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     assert net.state_dict(keep_vars=True)["0.weight"] is net[0].weight

@@ -40,7 +40,7 @@ def test_what_a_pre_hook_returns_is_ignored():
 
 
 def test_pre_hooks_run_from_the_outside_in():
-    """Pre-hooks run in order of registration, those of a module before those of its submodules."""
+    """State dict pre-hooks run in order of registration, those of a module before those of its submodules."""
     calls = []
     net = nn.Sequential(nn.ReLU())
     net[0].register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
@@ -53,7 +53,7 @@ def test_pre_hooks_run_from_the_outside_in():
 
 
 def test_a_pre_hook_can_be_removed():
-    """The handle that registering a pre-hook returns removes that hook and no other."""
+    """The handle that registering a state dict pre-hook returns removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
     handle = layer.register_state_dict_pre_hook(lambda *args: calls.append("removed"))
@@ -67,7 +67,7 @@ def test_a_pre_hook_can_be_removed():
 
 @pytest.mark.since("2.1")
 def test_pre_hooks_run_where_saving_is_overridden():
-    """Pre-hooks run for every module, also for one that overrides ``_save_to_state_dict``.
+    """State dict pre-hooks run for a module that overrides ``_save_to_state_dict``, too.
 
     Lazy modules do so; in torch 2.0 their pre-hooks were not run (:pull:`98964`).
     """
@@ -82,7 +82,7 @@ def test_pre_hooks_run_where_saving_is_overridden():
 
 @pytest.mark.before("2.1")
 def test_pre_hooks_of_lazy_modules_do_not_run():
-    """Pre-hooks of a lazy module are not run, as it overrides ``_save_to_state_dict``."""
+    """State dict pre-hooks of a lazy module are not run, as it overrides ``_save_to_state_dict``."""
     calls = []
     layer = nn.LazyLinear(3)
     layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
@@ -117,7 +117,7 @@ def test_a_post_hook_changes_the_dict_in_place():
 @pytest.mark.question("Q67")
 @pytest.mark.since("2.5")
 def test_a_post_hook_must_return_none():
-    """A public post-hook that returns anything but ``None`` makes ``state_dict`` raise."""
+    """A state dict post-hook that returns anything but ``None`` raises ``RuntimeError``."""
     layer = nn.Linear(2, 3)
     layer.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: state_dict)
 
@@ -127,7 +127,7 @@ def test_a_post_hook_must_return_none():
 
 @pytest.mark.since("2.5")
 def test_post_hooks_run_from_the_inside_out():
-    """Post-hooks run in order of registration, those of a module after those of its submodules."""
+    """State dict post-hooks run in order of registration, those of a module after its submodules'."""
     calls = []
     net = nn.Sequential(nn.ReLU())
     net.register_state_dict_post_hook(lambda *args: calls.append("first"))
@@ -141,7 +141,7 @@ def test_post_hooks_run_from_the_inside_out():
 
 @pytest.mark.since("2.5")
 def test_a_post_hook_of_a_submodule_sees_the_whole_dict():
-    """A post-hook of a submodule is given all that was saved so far, under the full names."""
+    """A state dict post-hook of a submodule is given all that was saved so far, under the full names."""
     seen = []
     net = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.PReLU())
     net[1].register_state_dict_post_hook(lambda module, state, prefix, metadata: seen.append(list(state)))
@@ -153,7 +153,7 @@ def test_a_post_hook_of_a_submodule_sees_the_whole_dict():
 
 @pytest.mark.since("2.5")
 def test_a_post_hook_can_be_removed():
-    """The handle that registering a post-hook returns removes that hook and no other."""
+    """The handle that registering a state dict post-hook returns removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
     handle = layer.register_state_dict_post_hook(lambda *args: calls.append("removed"))
@@ -168,7 +168,7 @@ def test_a_post_hook_can_be_removed():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_bound_method_cannot_be_a_post_hook():
-    """A bound method cannot be registered as a public post-hook: torch sets a mark on the hook.
+    """A bound method cannot be registered as a state dict post-hook: torch sets a mark on the hook.
 
     Wrap it in a function or a ``functools.partial``.
     """
@@ -232,7 +232,7 @@ def test_a_private_post_hook_can_be_removed():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_public_post_hook_cannot_become_private():
-    """A function that is a public post-hook cannot be given to ``_register_state_dict_hook``."""
+    """A registered state dict post-hook cannot be given to ``_register_state_dict_hook``."""
     layer = nn.ReLU()
 
     def hook(module, state_dict, prefix, local_metadata):

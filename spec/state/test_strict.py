@@ -10,7 +10,7 @@ from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 
 def test_missing_keys_raise():
-    """A key that the module has and the state dict lacks is an error that names it."""
+    """A key that the module has and the state dict lacks raises a ``RuntimeError`` that names it."""
     with pytest.raises(RuntimeError) as caught:
         nn.Linear(2, 3).load_state_dict({"weight": torch.rand(3, 2)})
 
@@ -20,7 +20,7 @@ def test_missing_keys_raise():
 
 
 def test_unexpected_keys_raise():
-    """A key that the module does not have is an error that names it."""
+    """A key that the module does not have raises a ``RuntimeError`` that names it."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError) as caught:
@@ -158,6 +158,7 @@ def test_a_wrapper_prefix_matches_nothing():
     assert torch.equal(layer.weight, before)
 
 
+@pytest.mark.question("Q91")
 def test_a_wrapper_prefix_can_be_taken_off():
     """:func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present` takes a prefix off in place.
 

@@ -108,7 +108,7 @@ def test_module_load_makes_the_new_tensor():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("returned", ["self", "other"])
 def test_module_load_must_return_a_new_tensor(returned):
-    """A ``module_load`` that returns the module's tensor or the one given is an error."""
+    """A ``module_load`` that returns the module's tensor or the one given raises ``RuntimeError``."""
 
     class Same(torch.Tensor):
         def module_load(self, other, assign=False):
@@ -143,7 +143,7 @@ def test_module_load_may_return_a_parameter(wrapped):
 
 @pytest.mark.since("2.3")
 def test_a_watched_parameter_cannot_be_swapped():
-    """Under the flag a parameter that a weak reference points to cannot be loaded: the error says so."""
+    """Under the flag loading a parameter that a weak reference points to raises ``RuntimeError``."""
     layer = nn.Linear(2, 3)
     watch = weakref.ref(layer.weight)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 @pytest.mark.question("Q63")
 def test_every_name_is_a_key():
-    """A tied weight is in the state dict under each of its names, in the same memory.
+    """A tied weight is in the state dict under each of its names, each time in the same memory.
 
     Formats that refuse shared memory, such as safetensors, therefore refuse the state dict.
     """
@@ -83,7 +83,7 @@ def test_each_name_is_missed():
 
 @pytest.mark.question("Q63")
 def test_a_file_keeps_the_tie():
-    """:func:`torch.save` writes shared memory once, and :func:`torch.load` gives tensors that share it."""
+    """A tied weight that went through a file is two tensors in the same memory, as it was before."""
     net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     net[1].weight = net[0].weight
     file = io.BytesIO()

@@ -165,7 +165,7 @@ def test_what_is_refused_can_be_listed(tmp_path):
 
 
 def test_another_pickle_module_cannot_be_safe():
-    """With ``weights_only=True`` a ``pickle_module`` of one's own is a ``RuntimeError``."""
+    """With ``weights_only=True`` a ``pickle_module`` of one's own raises ``RuntimeError``."""
     with pytest.raises(RuntimeError, match="Can not safely load weights when explicit pickle_module"):
         torch.load(io.BytesIO(), pickle_module=pickle, weights_only=True)
 

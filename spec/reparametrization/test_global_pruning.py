@@ -1,0 +1,70 @@
+"""Pruning several parameters at once.
+
+:func:`~torch.nn.utils.prune.global_unstructured` takes the entries of several parameters together, so that
+layers may lose different shares of theirs.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+
+def test_several_parameters_are_taken_as_one():
+    """:func:`~torch.nn.utils.prune.global_unstructured` zeroes the smallest entries of all together."""
+    first, second = nn.Linear(2, 2), nn.Linear(2, 1)
+    first.weight = nn.Parameter(torch.tensor([[1.0, 6.0], [3.0, 9.0]]))
+    second.weight = nn.Parameter(torch.tensor([[2.0, 7.0]]))
+    parameters = [(first, "weight"), (second, "weight")]
+
+    assert prune.global_unstructured(parameters, prune.L1Unstructured, amount=3) is None
+    assert first.weight.tolist() == [[0.0, 6.0], [0.0, 9.0]]
+    assert second.weight.tolist() == [[0.0, 7.0]]
+
+
+def test_global_pruning_counts_what_is_left():
+    """Global pruning respects masks from before and takes its fraction of what is left."""
+    first, second = nn.Linear(2, 2), nn.Linear(2, 1)
+    first.weight = nn.Parameter(torch.tensor([[1.0, 6.0], [3.0, 9.0]]))
+    second.weight = nn.Parameter(torch.tensor([[2.0, 7.0]]))
+    prune.custom_from_mask(first, "weight", torch.tensor([[1, 0], [1, 0]]))
+
+    prune.global_unstructured([(first, "weight"), (second, "weight")], prune.L1Unstructured, amount=0.5)
+
+    assert first.weight.tolist() == [[0.0, 0.0], [3.0, 0.0]]
+    assert second.weight.tolist() == [[0.0, 7.0]]
+
+
+def test_global_scores_are_given_by_parameter():
+    """Scores for global pruning are a dict by module and name; other parameters count by value."""
+    first, second = nn.Linear(2, 1), nn.Linear(2, 1)
+    first.weight = nn.Parameter(torch.tensor([[1.0, 6.0]]))
+    second.weight = nn.Parameter(torch.tensor([[2.0, 7.0]]))
+    parameters = ((first, "weight"), (second, "weight"))
+
+    prune.global_unstructured(
+        parameters, prune.L1Unstructured, {(second, "weight"): torch.tensor([[9.0, 0.5]])}, amount=2
+    )
+
+    assert first.weight.tolist() == [[0.0, 6.0]]
+    assert second.weight.tolist() == [[2.0, 0.0]]
+
+
+def test_global_scores_are_a_dict():
+    """Scores for global pruning that are no dict raise ``TypeError``."""
+    with pytest.raises(TypeError, match="importance_scores must be of type dict"):
+        prune.global_unstructured([(nn.Linear(2, 1), "weight")], prune.L1Unstructured, [1.0], amount=1)
+
+
+def test_global_parameters_are_iterable():
+    """Parameters for global pruning that cannot be iterated over raise ``TypeError``."""
+    with pytest.raises(TypeError, match=r"global_unstructured\(\): parameters is not an Iterable"):
+        prune.global_unstructured(3, prune.L1Unstructured, amount=1)
+
+
+def test_channels_are_not_pruned_globally():
+    """Global pruning with a method for channels raises ``TypeError``."""
+    with pytest.raises(
+        TypeError, match=r'Only "unstructured" PRUNING_TYPE .*RandomStructured.* of type structured'
+    ):
+        prune.global_unstructured([(nn.Linear(2, 1), "weight")], prune.RandomStructured, amount=1)
