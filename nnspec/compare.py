@@ -122,7 +122,7 @@ def _notes(before: Record, after: Record, clauses: Mapping[str, Clause]) -> list
                 "were changed after it was made; make it anew with: "
                 f"python -m nnspec releases {one.release}"
             )
-    return notes
+    return list(dict.fromkeys(notes))
 
 
 def find_record(directory: Path, wanted: str) -> Record:

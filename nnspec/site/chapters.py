@@ -75,13 +75,13 @@ def _part(part: Part) -> str:
 
 
 def _chapter(book: Book, chapter: Chapter) -> str:
+    preamble = example.preamble(chapter)
     pieces = [
         f".. _chapter-{chapter.id}:\n",
         rst.heading(rst.title_of(chapter.docstring), "="),
         rst.rest_of(chapter.docstring) + "\n",
         pictures.of_chapter(chapter),
-        "The examples of this page begin with:\n",
-        rst.code(example.preamble(chapter)),
+        *(["The examples of this page begin with:\n", rst.code(preamble)] if preamble else []),
         *(_clause(book, chapter, clause) for clause in chapter.clauses),
     ]
     return "\n".join(pieces)

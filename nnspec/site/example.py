@@ -32,6 +32,7 @@ FIXTURES = {
 PYTEST_ONLY = {
     "ranks": "two processes that share their work; ``spec/parallel/conftest.py`` starts them",
     "benchmark": "the stopwatch of pytest-benchmark",
+    "findings": "what looks at a module for faults: at exemplars, or at :doc:`your own </contract>`",
 }
 
 

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nnspec import bench, bench_figures, bench_report
 from nnspec.record import RecordError
 from nnspec.site import rst
 from nnspec.site.book import Book
 
 BENCHMARKS = """\
-What the machinery of nn.Module costs: the median time of each benchmark, in microseconds, on each machine
-that was measured. A benchmark is a clause; its example says what is timed.
+What the machinery of nn.Module costs. Where it says so, the unit is one call of an empty module in the same
+run: such a ratio tells of other machines too. A benchmark is a clause; its example says what is timed. Times
+are medians, taken without garbage collection.
 """
+
+#: Where the figures lie below the source folder; Sphinx copies them to ``_static``.
+FIGURES = "_generated/static"
+
+#: The suffix of a figure and the class that shows it in that theme only.
+THEMES = {"": "only-light", "-dark": "only-dark"}
+
+#: The tables of a run, each with the figures that show it.
+SECTIONS = {
+    bench_report.machinery: ["machinery"],
+    bench_report.growth: ["growth"],
+    bench_report.ways: ["calling"],
+    bench_report.counted: [],
+    bench_report.devices: ["devices"],
+    bench_report.stopwatches: [],
+}
 
 STRENGTH = """\
 How much of a change to torch.nn the specification notices. The source of torch.nn is changed in one small
@@ -25,7 +44,7 @@ and has to be explained.
 
 def pages(book: Book) -> dict[str, str]:
     """The page of the benchmarks and the page of the strength."""
-    return {"benchmarks.rst": _benchmarks(book), "strength.rst": _strength(book)}
+    return {**_benchmarks(book), "strength.rst": _strength(book)}
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -38,42 +57,77 @@ def _read(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _benchmarks(book: Book) -> str:
+def _benchmarks(book: Book) -> dict[str, str]:
+    """The page of the benchmarks, and its figures."""
+    runs = bench.read_all(bench.record_files(book.records_folder))
     pieces = [rst.heading("Benchmarks", "="), BENCHMARKS]
-    files = sorted(book.records_folder.glob("bench-*.json"))
-    if not files:
+    if not runs:
         pieces.append("Nothing is measured yet. This measures: ``tox -e bench``.\n")
-    for path in files:
-        found = _read(path)
-        pieces += [
-            rst.heading(rst.escape(path.stem.removeprefix("bench-")), "-"),
-            rst.paragraph(_machine(found)),
-            rst.table(("What is timed", "Median, µs", "Spread, µs"), _times(book, found), "times"),
-        ]
-    return "\n".join(pieces)
+        return {"benchmarks.rst": "\n".join(pieces)}
+    figures = bench_figures.draw(runs)
+    if len(runs) > 1:
+        pieces += _section(bench_report.releases(runs), figures, ["releases"], "-", {})
+    for run in runs:
+        name = run.name.removeprefix("bench-")
+        pieces += [rst.heading(rst.escape(f"torch {name}"), "-"), rst.paragraph(run.describe())]
+        for make, drawn in SECTIONS.items():
+            wanted = [f"{one}-{name}" if len(runs) > 1 else one for one in drawn]
+            pieces += _section(make(run), figures, wanted, "~", _clauses(book, run))
+    pages = {"benchmarks.rst": "\n".join(pieces)}
+    for name, picture in figures.items():
+        for theme, svg in picture.svg.items():
+            pages[f"{FIGURES}/{_svg(name, theme)}"] = svg
+    return pages
 
 
-def _machine(found: Mapping[str, Any]) -> str:
-    machine = found.get("machine_info", {})
-    told = [machine.get("cpu", {}).get("brand_raw"), machine.get("system"), found.get("datetime")]
-    return ", ".join(str(word) for word in told if word) or "The machine is not named."
+def _section(
+    table: bench_report.Table,
+    figures: Mapping[str, bench_figures.Picture],
+    wanted: list[str],
+    underline: str,
+    clauses: Mapping[str, str],
+) -> Iterator[str]:
+    """A table with the figures that show it; nothing if it is empty."""
+    if not table.rows:
+        return
+    yield rst.heading(rst.escape(table.title), underline)
+    for name in wanted:
+        if name in figures:
+            yield rst.html(_figure(name, figures[name]))
+    yield rst.paragraph(table.note)
+    rows = [[_linked(cells[0], clauses), *map(rst.escape, cells[1:])] for cells in table.rows]
+    yield rst.table(list(map(rst.escape, table.header)), rows, "times")
 
 
-def _times(book: Book, found: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    for row in found.get("benchmarks", []):
-        stats = row["stats"]
-        median, spread = (f"{stats[key] * 1e6:.3g}" for key in ("median", "iqr"))
-        yield _timed(book, str(row["fullname"])), median, spread
+def _svg(name: str, theme: str) -> str:
+    return f"bench-{name}{theme}.svg"
 
 
-def _timed(book: Book, fullname: str) -> str:
-    """A benchmark by its clause: ``spec/benchmarks/test_calling.py::test_a_call[cpu]``."""
-    place, _, name = fullname.partition("::")
-    function, _, case = name.partition("[")
-    part, chapter = Path(place).parent.name, Path(place).stem.removeprefix("test_")
-    clause = book.clauses.get(f"{part}.{chapter}.{function.removeprefix('test_')}")
-    shown = rst.clause_link(clause) if clause else rst.literal(fullname)
-    return f"{shown} ({rst.escape(case.removesuffix(']'))})" if case else shown
+def _figure(name: str, picture: bench_figures.Picture) -> str:
+    """A figure for each theme; the page shows the one that fits."""
+    title = html.escape(picture.title)
+    images = "".join(
+        f'<img class="{css}" src="_static/{_svg(name, theme)}" alt="{title}; see the table below">'
+        for theme, css in THEMES.items()
+    )
+    return (
+        f'<figure class="picture"><div class="scroll" tabindex="0" role="region" aria-label="{title}">'
+        f"{images}</div></figure>"
+    )
+
+
+def _clauses(book: Book, run: bench.Run) -> dict[str, str]:
+    """Each operation with the clause that says what is timed."""
+    found: dict[str, str] = {}
+    for row in run.rows:
+        name = row.id.partition("[")[0]
+        if name in book.clauses:
+            found.setdefault(row.operation, name)
+    return found
+
+
+def _linked(cell: str, clauses: Mapping[str, str]) -> str:
+    return f":ref:`{rst.escape(cell)} <{clauses[cell]}>`" if cell in clauses else rst.escape(cell) or "\\ "
 
 
 def _strength(book: Book) -> str:
