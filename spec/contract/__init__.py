@@ -1,0 +1,16 @@
+"""What every well-behaved module keeps to, whatever it computes.
+
+The other parts say what torch does with a module; this one says what a module owes to torch, so that
+training, saving, moving and copying it go as its users expect. Its clauses are run on a handful of exemplars,
+and can be pointed at any module.
+
+``build()`` makes a fresh module and ``example()`` its inputs, ``(args, kwargs)``. ``ready()`` is a fresh
+module too, whose lazy layers have their shapes, and ``other()`` one built from another seed. The functions
+of ``findings`` look at modules and return sentences, each with the attribute, the cause and the cure: a
+clause holds if there are none. ``unless(found)`` ends a clause that says nothing of a module in which
+something was found.
+
+Read *registration* first: most faults begin with state that nn.Module does not know of. Then *names* and
+*building*; *calling*, *modes* and *rows* are about forward, *gradients* about backward; *state*, *loading*,
+*copying*, *moving* and *replacing* are about where a module's state goes.
+"""

@@ -1,0 +1,56 @@
+"""A module's state is registered.
+
+nn.Module knows the parameters, buffers and submodules that are assigned to it, and nothing else: state in a
+list, a closure or an object of another class is not trained, not moved, not saved and not set to eval.
+"""
+
+
+def test_modules_in_containers(build, findings):
+    """No module hides in a list, tuple, set or dict: each is a submodule.
+
+    A plain list of layers is the most frequent fault of all. :class:`~torch.nn.ModuleList` and
+    :class:`~torch.nn.ModuleDict` register what is in them.
+    """
+    net = build()
+
+    assert findings.modules_in_containers(net) == []
+
+
+def test_tensors_in_containers(ready, example, findings):
+    """No parameter, and no tensor that forward uses, hides in a list, tuple, set or dict.
+
+    :class:`~torch.nn.ParameterList` and :class:`~torch.nn.ParameterDict` register parameters; other tensors
+    are registered one by one, with :meth:`~torch.nn.Module.register_buffer`.
+    """
+    net = ready()
+
+    assert findings.tensors_in_containers(net, example) == []
+
+
+def test_plain_attributes(ready, example, findings):
+    """No attribute is a tensor that forward uses and that is not registered.
+
+    A tensor that is assigned is a plain attribute: a :class:`~torch.nn.parameter.Parameter` is trained, a
+    buffer is moved and saved. A tensor on the class is shared by all instances besides.
+    """
+    net = ready()
+
+    assert findings.plain_attributes(net, example) == []
+
+
+def test_objects(ready, example, findings):
+    """No object of another class holds modules or tensors that forward uses."""
+    net = ready()
+
+    assert findings.objects(net, example) == []
+
+
+def test_closures(build, findings):
+    """No function kept as an attribute holds a module or a tensor.
+
+    What a lambda or a ``functools.partial`` holds is not registered. And a lambda that refers to ``self``
+    goes on doing so in a copy: the copy computes with the original's weights.
+    """
+    net = build()
+
+    assert findings.closures(net) == []

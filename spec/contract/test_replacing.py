@@ -1,0 +1,46 @@
+"""Calling a module with other tensors.
+
+:func:`torch.func.functional_call` and replicas run a module with tensors in the place of its parameters.
+Forward looks each of them up on ``self``, when it needs it.
+"""
+
+import torch
+
+
+def test_its_own_state(build, ready, example, unless, findings):
+    """:func:`~torch.func.functional_call` with copies of a module's own state gives its own output."""
+    unless(findings.unrepeatable(build, example))
+    net = ready()
+    unless(findings.misnamed(net, net.named_parameters()))
+    net.eval()
+    state = {name: value.detach().clone() for name, value in findings.tensors(net).items()}
+    args, kwargs = example()
+    output = torch.func.functional_call(net, state, args, kwargs)
+
+    assert findings.differs_when_functional(output, findings.run(net, example)) == []
+
+
+def test_the_state_of_another(build, ready, other, example, unless, findings):
+    """:func:`~torch.func.functional_call` with the state of another build gives the output of that build."""
+    unless(findings.unrepeatable(build, example))
+    net, another = ready(), other()
+    unless(findings.not_registered(build, example) + findings.names_differ(net, another))
+    unless(findings.misnamed(net, net.named_parameters()))
+    net.eval(), another.eval()
+    state = findings.tensors(another)
+    args, kwargs = example()
+    output = torch.func.functional_call(net, state, args, kwargs)
+
+    assert findings.stale(output, findings.run(another, example)) == []
+
+
+def test_a_replica(build, ready, example, unless, findings):
+    """A replica, as :class:`~torch.nn.DataParallel` makes them, computes the same as its module.
+
+    A replica has no parameters: ``next(self.parameters())`` in forward finds none.
+    """
+    unless(findings.unrepeatable(build, example))
+    net = ready()
+    net.eval()
+
+    assert findings.differs_in_a_replica(net, example) == []

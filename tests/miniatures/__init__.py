@@ -1,0 +1,53 @@
+"""Tiny modules, each with one fault that is met in real code, and their repaired twins.
+
+A file has the miniatures of one chapter of ``spec/contract``; its list ``MINIATURES`` says which clause a
+fault violates and what the finding tells.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+
+def rows() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Three rows of four features."""
+    return (torch.rand(3, 4, generator=torch.Generator().manual_seed(3)),), {}
+
+
+def numbers() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Three rows of four whole numbers."""
+    return (torch.tensor([[1, 0, 2, 4], [3, 3, 1, 0], [2, 4, 4, 1]]),), {}
+
+
+class Miniature(NamedTuple):
+    """A fault and its repair.
+
+    Attributes:
+        faulty: makes the module with the fault.
+        clause: the one clause that it violates, as ``chapter.name``.
+        finding: how the finding begins.
+        cure: how it ends.
+        repaired: makes its repaired twin.
+        example: makes the inputs of both.
+    """
+
+    faulty: Callable[[], nn.Module]
+    clause: str
+    finding: str
+    cure: str
+    repaired: Callable[[], nn.Module]
+    example: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]] = rows
+
+
+def every_miniature() -> list[Miniature]:
+    """The miniatures of all files beside this one."""
+    modules = [
+        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+    ]
+    return [miniature for module in modules for miniature in getattr(module, "MINIATURES", [])]

@@ -1,0 +1,279 @@
+"""Calls that leave a trace."""
+
+import torch
+from torch import nn
+
+from miniatures import Miniature, rows
+
+
+def named_rows():
+    """Rows in a dict, with a mask beside them."""
+    return ({"x": rows()[0][0], "mask": torch.tensor([[True], [False], [True]])},), {}
+
+
+class Net(nn.Module):
+    """Two linear layers: what the miniatures of this file have in common."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.body(x).relu())
+
+
+class CallOverridden(Net):
+    """It overrides __call__, and so has no hooks."""
+
+    def __call__(self, x):
+        return self.forward(x)
+
+
+class ForwardCalledDirectly(Net):
+    """It calls the forward of a layer, and so passes its hooks by."""
+
+    def forward(self, x):
+        return self.head(self.body.forward(x).relu())
+
+
+class UsesUpItsLayers(Net):
+    """It walks an iterator that __init__ made, and finds it at its end in the second call."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = iter([0, 1])
+
+    def forward(self, x):
+        for _ in range(2):
+            x = list(self.children())[next(self.layers)](x)
+        return x
+
+
+class WalksItsLayers(Net):
+    def forward(self, x):
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+
+class AddsToItsInput(Net):
+    """It adds to its input in place."""
+
+    def forward(self, x):
+        x += 1
+        return super().forward(x)
+
+
+class AddsToACopy(Net):
+    def forward(self, x):
+        return super().forward(x + 1)
+
+
+class TakesFromItsDict(Net):
+    """It pops an entry of the dict that it is given."""
+
+    def forward(self, inputs):
+        mask = inputs.pop("mask")
+        return super().forward(inputs["x"]) * mask
+
+
+class ReadsItsDict(Net):
+    def forward(self, inputs):
+        return super().forward(inputs["x"]) * inputs["mask"]
+
+
+class ClampsItsWeight(Net):
+    """It keeps its weight within bounds by writing to it in forward."""
+
+    def forward(self, x):
+        self.body.weight.data.clamp_(-0.25, 0.25)
+        return super().forward(x)
+
+
+class ComputesWithAClampedWeight(Net):
+    def forward(self, x):
+        weight = self.body.weight.clamp(-0.25, 0.25)
+        return self.head(nn.functional.linear(x, weight, self.body.bias).relu())
+
+
+class LayerMadeInForward(Net):
+    """It makes a layer in its first call, when it knows the width of its input."""
+
+    def forward(self, x):
+        if not hasattr(self, "first"):
+            self.first = nn.Linear(x.shape[1], 4, device=x.device, dtype=x.dtype)
+        return super().forward(self.first(x))
+
+
+class LayerMadeLazily(Net):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.LazyLinear(4)
+
+    def forward(self, x):
+        return super().forward(self.first(x))
+
+
+class KeepsItsFeatures(Net):
+    """It keeps an activation, to be looked at later."""
+
+    def forward(self, x):
+        features = self.body(x).relu()
+        self.features = features.detach()
+        return self.head(features)
+
+
+class ReturnsItsFeatures(Net):
+    def forward(self, x):
+        features = self.body(x).relu()
+        return self.head(features), features
+
+
+class KeepsItsLoss(Net):
+    """It keeps a loss with its graph, to be added later."""
+
+    def forward(self, x):
+        features = self.body(x).relu()
+        self.penalty = features.pow(2).mean()
+        return self.head(features)
+
+
+class ReturnsItsLoss(Net):
+    def forward(self, x):
+        features = self.body(x).relu()
+        return {"scores": self.head(features), "penalty": features.pow(2).mean()}
+
+
+class CountsInPython(Net):
+    """It counts its calls in a Python number, which no checkpoint has and which replicas lose."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x)
+
+
+class CountsInABuffer(Net):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.tensor(0))
+
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+        return super().forward(x)
+
+
+class SeedsInForward(Net):
+    """It seeds the generator of the whole process, to get the same noise in each call."""
+
+    def forward(self, x):
+        torch.manual_seed(3)
+        return super().forward(x)
+
+
+class AsksForGradMode(Net):
+    """It takes gradients being recorded for train mode."""
+
+    def forward(self, x):
+        scores = super().forward(x)
+        return scores if torch.is_grad_enabled() else scores.softmax(1)
+
+
+class AsksForMode(Net):
+    def forward(self, x):
+        scores = super().forward(x)
+        return scores if self.training else scores.softmax(1)
+
+
+MINIATURES = [
+    Miniature(
+        CallOverridden,
+        "calling.its_hooks_run",
+        "one call ran these hooks of the module: none; CallOverridden overrides __call__",
+        "write forward instead, and call it by self(x)",
+        Net,
+    ),
+    Miniature(
+        ForwardCalledDirectly,
+        "calling.hooks_of_submodules_run",
+        "`body`.forward ran once, its hooks never: forward is called directly",
+        "call `body` itself",
+        Net,
+    ),
+    Miniature(
+        UsesUpItsLayers,
+        "calling.a_second_call",
+        "the first call passes, and a second with equal inputs raises StopIteration: without a text "
+        "at calling.py:",
+        "let forward use up nothing that __init__ made",
+        WalksItsLayers,
+    ),
+    Miniature(
+        AddsToItsInput,
+        "calling.inputs_stay",
+        "the input `args[0]` differs in 12 of 12 values, by up to 1 after the call",
+        "work on a copy: x = x + 1 for x += 1",
+        AddsToACopy,
+    ),
+    Miniature(
+        TakesFromItsDict,
+        "calling.inputs_stay",
+        "the input `args[0]` has the entries 'x' instead of 'x', 'mask' after the call",
+        "work on a copy: x = x + 1 for x += 1",
+        ReadsItsDict,
+        named_rows,
+    ),
+    Miniature(
+        ClampsItsWeight,
+        "calling.parameters_stay",
+        "`body.weight` differs in",
+        "or use a parametrization",
+        ComputesWithAClampedWeight,
+    ),
+    Miniature(
+        LayerMadeInForward,
+        "calling.nothing_is_registered",
+        "the parameter `first.weight` is made by the first call",
+        "make it in __init__, or use a lazy layer",
+        LayerMadeLazily,
+    ),
+    Miniature(
+        KeepsItsFeatures,
+        "calling.no_tensor_is_left_on_it",
+        "`features` keeps a tensor of shape (3, 4) from the last call",
+        "or let who wants it register a forward hook",
+        ReturnsItsFeatures,
+    ),
+    Miniature(
+        KeepsItsLoss,
+        "calling.no_tensor_is_left_on_it",
+        "`penalty` keeps the graph of the last call (MeanBackward0)",
+        "return it, or keep its detach()",
+        ReturnsItsLoss,
+    ),
+    Miniature(
+        CountsInPython,
+        "calling.attributes_stay",
+        "`calls` is 1 after a call and was 0 before: it is in no checkpoint",
+        "make it a buffer",
+        CountsInABuffer,
+    ),
+    Miniature(
+        SeedsInForward,
+        "calling.the_process_stays",
+        "forward changes the seed of the process from 20 to 3",
+        "draw from a torch.Generator of its own",
+        Net,
+    ),
+    Miniature(
+        AsksForGradMode,
+        "calling.without_gradients",
+        "`output` differs in 6 of 6 values",
+        "let forward ask self.training, not torch.is_grad_enabled()",
+        AsksForMode,
+    ),
+]

@@ -1,0 +1,161 @@
+"""Copies that are no copies."""
+
+import copy
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from miniatures import Miniature
+
+
+class Net(nn.Module):
+    """Two linear layers and a factor: what the miniatures of this file have in common."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.factor = factor
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.body(x).relu()) * self.factor
+
+
+class KeepsWhatItComputed(Net):
+    """It keeps a tensor that it computed from a parameter: deepcopy refuses those."""
+
+    def __init__(self):
+        super().__init__()
+        self.first_norm = self.body.weight.norm()
+
+    def extra_repr(self):
+        return f"norm at first: {self.first_norm:.3f}"
+
+
+class KeepsADetachedTensor(KeepsWhatItComputed):
+    def __init__(self):
+        super().__init__()
+        self.first_norm = self.body.weight.detach().norm()
+
+
+class CopyWithDefaults(Net):
+    """Its __deepcopy__ builds a new one with the default arguments."""
+
+    def __deepcopy__(self, memo):
+        copied = type(self)()
+        copied.load_state_dict(self.state_dict())
+        return copied
+
+
+class CopyOfReferences(Net):
+    """Its __deepcopy__ copies references only."""
+
+    def __deepcopy__(self, memo):
+        return copy.copy(self)
+
+
+class FoundInARegistry(Net):
+    """Forward finds the module in a registry, by a name that its copies have too."""
+
+    registry: ClassVar = {}
+
+    def __init__(self):
+        super().__init__()
+        self.key = f"layer {len(self.registry)}"
+        self.registry[self.key] = self
+
+    def forward(self, x):
+        found = self.registry[self.key]
+        return nn.functional.linear(self.body(x), found.head.weight, found.head.bias)
+
+
+class ReluOfALambda(Net):
+    """It keeps a lambda, which pickle refuses."""
+
+    def __init__(self):
+        super().__init__()
+        self.act = lambda x: x.relu()
+
+    def forward(self, x):
+        return self.head(self.act(self.body(x)))
+
+
+class ReluOfTorch(ReluOfALambda):
+    def __init__(self):
+        super().__init__()
+        self.act = torch.relu
+
+
+class TiedFromOutside(nn.Module):
+    """Its __deepcopy__ builds a new one, in which what was tied after the constructor is not tied."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def __deepcopy__(self, memo):
+        copied = TiedFromOutside()
+        copied.load_state_dict(self.state_dict())
+        return copied
+
+    def forward(self, x):
+        return self.head(self.body(x).relu())
+
+
+class TiedAndCopied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    forward = TiedFromOutside.forward
+
+
+def tied(net):
+    net.head.weight = net.body.weight
+    return net
+
+
+MINIATURES = [
+    Miniature(
+        KeepsWhatItComputed,
+        "copying.a_deep_copy",
+        "`first_norm` is computed from parameters and kept, so that copy.deepcopy raises RuntimeError",
+        "use a parametrization (torch.nn.utils.parametrizations), or compute in forward",
+        KeepsADetachedTensor,
+    ),
+    Miniature(
+        lambda: CopyWithDefaults(2.5),
+        "copying.a_deep_copy_computes_the_same",
+        "a deep copy computes something else: `output` differs in 6 of 6 values",
+        "or leave them away",
+        lambda: Net(2.5),
+    ),
+    Miniature(
+        CopyOfReferences,
+        "copying.a_deep_copy_shares_nothing",
+        "a deep copy shares `body.weight`, `body.bias`, `head.weight`, `head.bias` with its original",
+        "or leave __deepcopy__ away",
+        Net,
+    ),
+    Miniature(
+        FoundInARegistry,
+        "copying.a_deep_copy_is_independent",
+        "after a change of the original, the deep copy gives another output",
+        "write functions kept on self as methods",
+        Net,
+    ),
+    Miniature(
+        ReluOfALambda,
+        "copying.pickling",
+        "`act` cannot be pickled",
+        "when they are needed",
+        ReluOfTorch,
+    ),
+    Miniature(
+        lambda: tied(TiedFromOutside()),
+        "copying.ties_are_kept",
+        "`body.weight`, `head.weight` are one tensor, and in a deep copy they are several",
+        "or leave both as they are",
+        lambda: tied(TiedAndCopied()),
+    ),
+]

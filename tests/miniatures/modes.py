@@ -1,0 +1,252 @@
+"""Modes that do too little, too much, or nothing; and rows that depend on one another."""
+
+import torch
+from torch import nn
+
+from miniatures import Miniature
+
+
+class Net(nn.Module):
+    """A linear layer, batch norm and another linear layer: what most of this file has in common."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.norm, self.head = nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.norm(self.body(x)).relu())
+
+
+class TrainReturnsNothing(Net):
+    """It overrides train and forgets to return self: ``net = net.eval()`` is None."""
+
+    def train(self, mode=True):
+        super().train(mode)
+
+
+class ToReturnsNothing(Net):
+    """It overrides to and forgets to return self."""
+
+    def to(self, *args, **kwargs):
+        super().to(*args, **kwargs)
+
+
+class EvalOfItselfOnly(nn.Module):
+    """It overrides eval, and leaves its submodules in train mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.norm = nn.Linear(4, 4), nn.LayerNorm(4)
+
+    def eval(self):
+        self.training = False
+        return self
+
+    def forward(self, x):
+        return self.norm(self.body(x))
+
+
+class EvalOfAll(EvalOfItselfOnly):
+    eval = nn.Module.eval
+
+
+class NormKeptInEval(Net):
+    """It overrides train to keep its batch norm in eval mode."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+
+class MergesInEval(nn.Module):
+    """It adds its low-rank update to the weight in eval mode, and takes it away in train mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.down, self.up = nn.Parameter(torch.rand(1, 4)), nn.Parameter(torch.rand(4, 1))
+
+    def train(self, mode=True):
+        if mode != self.training:
+            self.inner.weight.data += (-1 if mode else 1) * (self.up @ self.down).data
+        return super().train(mode)
+
+    def forward(self, x):
+        update = (self.up @ self.down) * (1.0 if self.training else 0.0)
+        return nn.functional.linear(x, self.inner.weight + update, self.inner.bias)
+
+
+class AddsInForward(MergesInEval):
+    train = nn.Module.train
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.inner.weight + self.up @ self.down, self.inner.bias)
+
+
+class ThawsInTrain(Net):
+    """Its train makes every parameter trainable, and its eval none."""
+
+    def train(self, mode=True):
+        for parameter in self.parameters():
+            parameter.requires_grad_(mode)
+        return super().train(mode)
+
+
+class FunctionalDropout(nn.Module):
+    """It calls F.dropout without telling it the mode, and so drops in eval mode too."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 16)
+
+    def forward(self, x):
+        return nn.functional.dropout(self.inner(x))
+
+
+class FunctionalDropoutInTrain(FunctionalDropout):
+    def forward(self, x):
+        return nn.functional.dropout(self.inner(x), training=self.training)
+
+
+class NoiseInASubmodule(nn.Module):
+    """A submodule adds noise in eval mode too."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.noisy = nn.Linear(4, 4), FunctionalDropout()
+
+    def forward(self, x):
+        return self.noisy(self.inner(x))
+
+
+class NoNoiseInEval(NoiseInASubmodule):
+    def __init__(self):
+        super().__init__()
+        self.noisy = FunctionalDropoutInTrain()
+
+
+class CountsInEval(Net):
+    """It counts its calls in a buffer, in eval mode too."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.tensor(0))
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x)
+
+
+class CountsInTrain(CountsInEval):
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+        return Net.forward(self, x)
+
+
+class CentresOverTheBatch(Net):
+    """It takes away the mean of the batch, in eval mode too."""
+
+    def forward(self, x):
+        return super().forward(x - x.mean(0))
+
+
+class CentresOverARow(Net):
+    def forward(self, x):
+        return super().forward(x - x.mean(1, keepdim=True))
+
+
+class BatchSizeWrittenIn(Net):
+    """It reshapes to a batch of three rows, whatever the batch is."""
+
+    def forward(self, x):
+        return super().forward(x.view(3, 4))
+
+
+class BatchSizeLeftOpen(Net):
+    def forward(self, x):
+        return super().forward(x.view(-1, 4))
+
+
+MINIATURES = [
+    Miniature(
+        TrainReturnsNothing,
+        "modes.methods_return_it",
+        "train() returns None instead of the module: `net = net.train()` loses it",
+        "return self where it is overridden",
+        Net,
+    ),
+    Miniature(
+        ToReturnsNothing,
+        "modes.methods_return_it",
+        "to() returns None instead of the module: `net = net.to()` loses it",
+        "return self where it is overridden",
+        Net,
+    ),
+    Miniature(
+        EvalOfItselfOnly,
+        "modes.modes_reach_every_submodule",
+        "`body`, `norm` are in train mode after eval()",
+        "call super().train(mode) and return self",
+        EvalOfAll,
+    ),
+    Miniature(
+        NormKeptInEval,
+        "modes.modes_reach_every_submodule",
+        "`norm` is in eval mode after train()",
+        "call super().train(mode) and return self",
+        Net,
+    ),
+    Miniature(
+        MergesInEval,
+        "modes.modes_change_nothing_else",
+        "eval() changes the values of `inner.weight`: what is saved depends on the mode",
+        "and compute in forward, by self.training",
+        AddsInForward,
+    ),
+    Miniature(
+        ThawsInTrain,
+        "modes.modes_change_nothing_else",
+        "eval() sets requires_grad of `body.weight`, `body.bias`, `norm.weight`, ",
+        "leave requires_grad alone there",
+        Net,
+    ),
+    Miniature(
+        FunctionalDropout,
+        "modes.eval_is_deterministic",
+        "two equal calls in eval mode differ, first in the forward of `FunctionalDropout`: `output` "
+        "differs in",
+        "and keep nothing from one call to the next",
+        FunctionalDropoutInTrain,
+    ),
+    Miniature(
+        NoiseInASubmodule,
+        "modes.eval_is_deterministic",
+        "two equal calls in eval mode differ, first in the forward of `noisy`: `output` differs in",
+        "and keep nothing from one call to the next",
+        NoNoiseInEval,
+    ),
+    Miniature(
+        CountsInEval,
+        "modes.buffers_stay_in_eval",
+        "`calls` differs in 1 of 1 values after a call in eval mode",
+        "change it only if self.training",
+        CountsInTrain,
+    ),
+    Miniature(
+        CentresOverTheBatch,
+        "rows.rows_are_independent",
+        "`output[0]` differs in 2 of 2 values",
+        "use running statistics in eval mode",
+        CentresOverARow,
+    ),
+    Miniature(
+        BatchSizeWrittenIn,
+        "rows.another_batch_size",
+        "with 2 rows instead of 3 it raises RuntimeError: shape '[3, 4]' is invalid for input of "
+        "size 8 at modes.py:",
+        "or write -1",
+        BatchSizeLeftOpen,
+    ),
+]

@@ -1,0 +1,152 @@
+"""Names that change from build to build, and names that a class overrides."""
+
+import itertools
+import random
+
+import torch
+from torch import nn
+
+from miniatures import Miniature
+
+
+class NamesFromACounter(nn.Module):
+    """Its layers are named by a counter that runs on from build to build."""
+
+    number = itertools.count()
+
+    def __init__(self):
+        super().__init__()
+        for _ in range(2):
+            self.add_module(f"block{next(self.number)}", nn.Linear(4, 4))
+
+    def forward(self, x):
+        for block in self.children():
+            x = block(x).relu()
+        return x
+
+
+class NamesFromPlaces(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for number in range(2):
+            self.add_module(f"block{number}", nn.Linear(4, 4))
+
+    forward = NamesFromACounter.forward
+
+
+class OrderFromChance(nn.Module):
+    """Its heads are registered in an order that differs from build to build."""
+
+    order = random.Random(0)
+
+    def __init__(self):
+        super().__init__()
+        names = ["boxes", "labels", "masks", "scores", "tracks"]
+        self.order.shuffle(names)
+        self.heads = nn.ModuleDict({name: nn.Linear(4, 2) for name in names})
+
+    def forward(self, x):
+        return [self.heads[name](x) for name in sorted(self.heads)]
+
+
+class OrderFromNames(OrderFromChance):
+    def __init__(self):
+        nn.Module.__init__(self)
+        names = ["boxes", "labels", "masks", "scores", "tracks"]
+        self.heads = nn.ModuleDict({name: nn.Linear(4, 2) for name in names})
+
+
+class NormAsDefaultArgument(nn.Module):
+    """A layer is the default of an argument, and so belongs to all instances."""
+
+    def __init__(self, norm=nn.LayerNorm(4)):  # noqa: B008
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.norm = norm
+
+    def forward(self, x):
+        return self.norm(self.inner(x))
+
+
+class NormMadeInConstructor(NormAsDefaultArgument):
+    def __init__(self, norm=None):
+        super().__init__(nn.LayerNorm(4) if norm is None else norm)
+
+
+class NamesItsHeadTwice(nn.Module):
+    """It adds the parameters of its head to a walk that has them already."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2, bias=False)
+
+    def named_parameters(self, *args, **kwargs):
+        yield from super().named_parameters(*args, **kwargs)
+        for name, parameter in self.head.named_parameters():
+            yield f"classifier.{name}", parameter
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+class NamesItsHeadOnce(NamesItsHeadTwice):
+    named_parameters = nn.Module.named_parameters
+
+
+class StateDictWithoutPrefix(nn.Module):
+    """It overrides state_dict without passing its arguments on, so no other module can hold it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.register_buffer("steps", torch.tensor(3))
+
+    def state_dict(self, *args, **kwargs):
+        return super().state_dict()
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class StateDictWithPrefix(StateDictWithoutPrefix):
+    def state_dict(self, *args, **kwargs):
+        return nn.Module.state_dict(self, *args, **kwargs)
+
+
+MINIATURES = [
+    Miniature(
+        NamesFromACounter,
+        "names.names_are_stable",
+        "`block",
+        "not from a counter, an id, a clock or a random number",
+        NamesFromPlaces,
+    ),
+    Miniature(
+        OrderFromChance,
+        "names.order_is_stable",
+        "parameter 0 is `heads.",
+        "register in a fixed order, and not in that of a set",
+        OrderFromNames,
+    ),
+    Miniature(
+        NormAsDefaultArgument,
+        "names.builds_share_nothing",
+        "two builds share `norm.weight`, `norm.bias`, made once as a default argument",
+        "make it in __init__",
+        NormMadeInConstructor,
+    ),
+    Miniature(
+        NamesItsHeadTwice,
+        "names.each_parameter_is_named_once",
+        "named_parameters() yields `head.weight`, `classifier.weight`, which is one parameter, 2 times",
+        "leave named_parameters() as it is",
+        NamesItsHeadOnce,
+    ),
+    Miniature(
+        StateDictWithoutPrefix,
+        "names.its_keys_follow_its_place",
+        "inside another module the state dict has no other key instead of `part.steps`, `part.inner.weight`",
+        "pass destination, prefix and keep_vars on",
+        StateDictWithPrefix,
+    ),
+]

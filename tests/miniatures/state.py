@@ -1,0 +1,236 @@
+"""State dicts that lose something, and loading that does not bring it back."""
+
+import torch
+from torch import nn
+
+from miniatures import Miniature
+
+
+class Net(nn.Module):
+    """Two linear layers: what the miniatures of this file have in common."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.body(x).relu())
+
+
+class LeavesItsBodyOut(Net):
+    """It leaves its body out of the state dict and of what it expects in one, to keep checkpoints small."""
+
+    def state_dict(self, *args, prefix="", **kwargs):
+        state = super().state_dict(*args, prefix=prefix, **kwargs)
+        for name in ("body.weight", "body.bias"):
+            del state[prefix + name]
+        return state
+
+    def load_state_dict(self, state, strict=True, **kwargs):
+        own = {f"body.{name}": value for name, value in self.body.state_dict().items()}
+        return super().load_state_dict({**own, **state}, strict, **kwargs)
+
+
+class CopiesItsState(Net):
+    """Its state dict has copies, and what writes to it does not reach the module."""
+
+    def state_dict(self, *args, **kwargs):
+        state = super().state_dict(*args, **kwargs)
+        for name, value in state.items():
+            state[name] = value.clone()
+        return state
+
+
+class TiedThroughData(Net):
+    """Two parameters are tied through .data: a cast or a deep copy separates them."""
+
+    def __init__(self):
+        super().__init__()
+        self.back = nn.Linear(4, 4)
+        self.back.weight = nn.Parameter(self.body.weight.data)
+
+    def forward(self, x):
+        return super().forward(self.back(self.body(x)))
+
+
+class TiedThroughTheParameter(TiedThroughData):
+    def __init__(self):
+        super().__init__()
+        self.back.weight = self.body.weight
+
+
+class Vocabulary:
+    """A class of the module's own."""
+
+    def __init__(self, words):
+        self.words = words
+
+
+class ExtraStateOfItsOwnClass(Net):
+    """Its extra state is an object that torch.load refuses with weights_only=True."""
+
+    def __init__(self):
+        super().__init__()
+        self.vocabulary = Vocabulary(["a", "b"])
+
+    def get_extra_state(self):
+        return self.vocabulary
+
+    def set_extra_state(self, state):
+        self.vocabulary = state
+
+
+class ExtraStateOfTexts(ExtraStateOfItsOwnClass):
+    def get_extra_state(self):
+        return self.vocabulary.words
+
+    def set_extra_state(self, state):
+        self.vocabulary = Vocabulary(state)
+
+
+class RenamesWhenSaved(Net):
+    """It saves its body under another name and does not know it when loading."""
+
+    def __init__(self):
+        super().__init__()
+        self._register_state_dict_hook(self.rename)
+
+    @staticmethod
+    def rename(module, state, prefix, metadata):
+        state[prefix + "encoder.bias"] = state[prefix + "body.bias"]
+
+
+class KeepsItsOwnHead(Net):
+    """It loads all but its head, and says nothing of it."""
+
+    def load_state_dict(self, state, strict=True, **kwargs):
+        own = {f"head.{name}": value for name, value in self.head.state_dict().items()}
+        return super().load_state_dict({**state, **own}, strict, **kwargs)
+
+
+class ProjectionThatIsNotSaved(Net):
+    """A random projection is a non-persistent buffer: each build has another."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("projection", torch.rand(4, 4), persistent=False)
+
+    def forward(self, x):
+        return super().forward(x @ self.projection)
+
+
+class ProjectionThatIsSaved(ProjectionThatIsNotSaved):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("projection", torch.rand(4, 4))
+
+
+class LenientByDefault(Net):
+    """It overrides load_state_dict with strict=False, and misses no key that a checkpoint lacks."""
+
+    def load_state_dict(self, state, strict=False, **kwargs):
+        return super().load_state_dict(state, strict, **kwargs)
+
+
+class NewParametersWhenLoaded(Net):
+    """It makes new parameters when it loads, which no optimizer knows."""
+
+    def _load_from_state_dict(self, state, prefix, *args):
+        self.body.weight = nn.Parameter(self.body.weight.detach().clone())
+        return super()._load_from_state_dict(state, prefix, *args)
+
+
+class CopiesWhenAssigned(nn.Module):
+    """It copies what it loads into its weight, which on meta has no memory to copy into."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(2, 4))
+
+    def _load_from_state_dict(self, state, prefix, metadata, strict, missing, unexpected, errors):
+        with torch.no_grad():
+            if prefix + "weight" in state:
+                self.weight.copy_(state[prefix + "weight"])
+            else:
+                missing.append(prefix + "weight")
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.weight)
+
+
+class AssignsWhenAssigned(CopiesWhenAssigned):
+    _load_from_state_dict = nn.Module._load_from_state_dict
+
+
+MINIATURES = [
+    Miniature(
+        LeavesItsBodyOut,
+        "state.every_entry_is_there",
+        "the state dict lacks `body.weight`, `body.bias`",
+        "leave every entry of super()'s in",
+        Net,
+    ),
+    Miniature(
+        CopiesItsState,
+        "state.values_are_references",
+        "`body.weight`, `body.bias`, `head.weight`, `head.bias` of the state dict are copies",
+        "and copy where a copy is wanted",
+        Net,
+    ),
+    Miniature(
+        TiedThroughData,
+        "state.memory_is_shared_by_ties_only",
+        "`back.weight` and `body.weight` are two tensors in one memory",
+        "assign the same Parameter, and else clone() one of them",
+        TiedThroughTheParameter,
+    ),
+    Miniature(
+        ExtraStateOfItsOwnClass,
+        "state.through_a_file",
+        "torch.load(..., weights_only=True) refuses the file: `_extra_state`, a Vocabulary is no tensor",
+        "and lists and dicts of these",
+        ExtraStateOfTexts,
+    ),
+    Miniature(
+        RenamesWhenSaved,
+        "loading.a_fresh_build_takes_the_state",
+        'a fresh build refuses the state dict of another: Unexpected key(s) in state_dict: "encoder.bias"',
+        "use the same names and shapes, those of the attributes",
+        Net,
+    ),
+    Miniature(
+        KeepsItsOwnHead,
+        "loading.a_fresh_build_takes_the_state",
+        "`head.weight` differs in 8 of 8 values",
+        "load every entry of the state dict",
+        Net,
+    ),
+    Miniature(
+        ProjectionThatIsNotSaved,
+        "loading.the_loaded_build_computes_the_same",
+        "`projection` is a non-persistent buffer with other values in each build",
+        "register it with persistent=True",
+        ProjectionThatIsSaved,
+    ),
+    Miniature(
+        LenientByDefault,
+        "loading.a_missing_key_is_refused",
+        "load_state_dict says nothing of a state dict without `body.weight`",
+        "keep strict=True as the default where it is overridden",
+        Net,
+    ),
+    Miniature(
+        NewParametersWhenLoaded,
+        "loading.parameters_stay_the_same_objects",
+        "`body.weight` is another Parameter after load_state_dict: an optimizer goes on with the old",
+        "or copy_ into it under no_grad()",
+        Net,
+    ),
+    Miniature(
+        CopiesWhenAssigned,
+        "loading.assigning_onto_meta",
+        "`weight` stays on meta after load_state_dict(..., assign=True)",
+        "call super()'s",
+        AssignsWhenAssigned,
+    ),
+]
