@@ -114,7 +114,7 @@ def _read_clause(
         end_line=node.end_lineno or node.lineno,
         docstring=ast.get_docstring(node) or "",
         body=body,
-        preamble=_used(node, definitions),
+        preamble=_used(node, lines, definitions),
         cases=tuple(cases),
         arguments=tuple(argument.arg for argument in node.args.args),
         marks=tuple(marks),
@@ -161,10 +161,13 @@ def _definitions(tree: ast.Module, lines: list[str]) -> dict[str, str]:
     return found
 
 
-def _used(node: ast.AST, definitions: dict[str, str]) -> tuple[str, ...]:
-    """Sources of the chapter's definitions that a node uses, directly or through one another."""
+def _used(node: ast.FunctionDef, lines: list[str], definitions: dict[str, str]) -> tuple[str, ...]:
+    """Sources of the chapter's definitions that a function uses, directly or through one another."""
+    source = _source(node, lines)
+    if not any(name in source for name in definitions):
+        return ()
     used: dict[str, str] = {}
-    waiting = [node]
+    waiting: list[ast.AST] = [node]
     while waiting:
         for name in _names(waiting.pop()):
             if name in definitions and name not in used:

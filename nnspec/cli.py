@@ -11,13 +11,30 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from nnspec import compare, lint, record, releases
+from nnspec import bench_command, compare, launch, lint, record, releases, settings
 from nnspec.chapter import read_spec
 from nnspec.clause import RELEASES, Clause, ClauseError
 from nnspec.ledger import LedgerError
 from nnspec.project import read_project
 from nnspec.record import Record, RecordError
+from nnspec.settings import SettingsError
+
+CONTRACT_EXAMPLES = """\
+examples:
+  nnspec contract torchvision.models:resnet34 --input 2,3,64,64
+  nnspec contract 'mypkg.models:Net(10, bias=False)' --input 2,128:int64 --input 2,128:bool
+  nnspec contract mypkg.models:build --inputs mypkg.models:example_inputs
+  nnspec contract mypkg.models:build --input 4,16 --allow closures
+"""
+
+VERIFY_EXAMPLES = """\
+examples:
+  nnspec verify
+  nnspec verify state copying -v
+  nnspec verify --device cuda --record my-records
+"""
 
 
 class UsageError(Exception):
@@ -37,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (UsageError, ClauseError, LedgerError, RecordError) as error:
+    except (UsageError, ClauseError, FileNotFoundError, LedgerError, RecordError, SettingsError) as error:
         print(f"nnspec {options.command}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -51,10 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nnspec",
-        description="Lints, records and compares the executable specification of torch.nn.Module.",
+        description="Runs, lints, records and compares the executable specification of torch.nn.Module.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
+    _add_runs(commands)
     command = commands.add_parser("lint", help="see that the specification keeps its own rules")
     command.add_argument("--api", action="store_true", help="list the public names that no clause speaks of")
     command.set_defaults(run=_lint)
@@ -76,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=_compare)
 
+    bench_command.add(commands)
     command = commands.add_parser("releases", help="record every release, one after the other, through tox")
     command.add_argument("release", nargs="*", help="only these, such as 2.4; made anew even if fresh")
     command.set_defaults(run=_releases)
@@ -99,6 +118,46 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_runs(commands: Any) -> None:
+    """The two commands that work wherever the package is installed."""
+    command = commands.add_parser(
+        "contract",
+        help="see whether a module of your own behaves as a Module",
+        description="Puts a module under the clauses that hold for every well-behaved Module.",
+        epilog=CONTRACT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "target",
+        nargs="?",
+        help="a class or function that makes the module, package.module:name or 'package.module:Net(10)' "
+        "(default: module in [tool.nnspec] of the pyproject.toml here)",
+    )
+    command.add_argument(
+        "--input", action="append", default=[], metavar="SHAPE[:DTYPE]", help="one positional input"
+    )
+    command.add_argument("--inputs", metavar="CALLABLE", help="a function that returns the inputs")
+    command.add_argument(
+        "--allow", action="append", default=[], metavar="CLAUSE", help="a clause that may be violated"
+    )
+    command.add_argument("--device", action="append", default=[], help="on this device only (default: all)")
+    command.add_argument("-v", "--verbose", action="store_true", help="name every clause by its statement")
+    command.set_defaults(run=_contract)
+
+    command = commands.add_parser(
+        "verify",
+        help="run the specification on the torch at hand",
+        description="Runs the specification, or parts of it, on the torch at hand.",
+        epilog=VERIFY_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("part", nargs="*", help="only these, such as state or state/test_ties.py")
+    command.add_argument("--device", action="append", default=[], help="on this device only (default: all)")
+    command.add_argument("--record", type=Path, metavar="DIR", help="write every outcome to a file in DIR")
+    command.add_argument("-v", "--verbose", action="store_true", help="name every clause by its statement")
+    command.set_defaults(run=_verify)
+
+
 def project_root() -> Path:
     """The folder that holds ``spec/``: this one, or the checkout that this package lies in.
 
@@ -108,11 +167,35 @@ def project_root() -> Path:
     for root in (Path.cwd(), Path(__file__).resolve().parents[1]):
         if (root / "spec").is_dir() and (root / "docs").is_dir():
             return root
-    raise UsageError(f"{Path.cwd()}: no spec/ and docs/ here; run it in a checkout of the project")
+    raise UsageError(f"{Path.cwd()}: no spec/ and docs/ here; run this command in a checkout of the project")
 
 
 def _clauses(root: Path) -> dict[str, Clause]:
     return {clause.id: clause for chapter in read_spec(root / "spec") for clause in chapter.clauses}
+
+
+def _contract(options: argparse.Namespace) -> int:
+    target, inputs, from_callable = options.target, options.input, options.inputs
+    if target is None:
+        kept = settings.read(Path.cwd())
+        if not kept.module:
+            raise UsageError(
+                "no module was named; name one, as in: nnspec contract mypkg.models:Net --input 2,3,64,64"
+            )
+        target = kept.module
+        if not inputs and not from_callable:
+            inputs, from_callable = list(kept.input), kept.inputs or None
+    arguments = ["--module", target, *(["--inputs", from_callable] if from_callable else [])]
+    for name, values in (("--input", inputs), ("--allow", options.allow), ("--device", options.device)):
+        arguments += [word for value in values for word in (name, value)]
+    return launch.run(["contract"], ["-rN", "-v" if options.verbose else "-qq", *arguments])
+
+
+def _verify(options: argparse.Namespace) -> int:
+    arguments = [word for value in options.device for word in ("--device", value)]
+    if options.record:
+        arguments += ["--record", str(options.record)]
+    return launch.run(options.part, [*(["-v"] if options.verbose else []), *arguments])
 
 
 def _lint(options: argparse.Namespace) -> int:

@@ -20,6 +20,16 @@ import torch.overrides
 
 SEED = 20
 
+GLOBAL_HOOKS: list[dict[int, Any]] = [
+    value
+    for name, value in vars(module_source).items()
+    if name.startswith("_global_") and isinstance(value, dict)
+]
+
+FUTURE_FLAGS: dict[str, Callable[[], bool]] = {
+    name.removeprefix("get_"): get for name, get in vars(torch.__future__).items() if name.startswith("get_")
+}
+
 
 class State(NamedTuple):
     """One piece of process-wide state: how it is read and how it is set."""
@@ -43,24 +53,21 @@ def _set_default_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
-def _global_hooks() -> dict[str, dict[int, Any]]:
-    return {
-        name: dict(value)
-        for name, value in vars(module_source).items()
-        if name.startswith("_global_") and isinstance(value, dict)
-    }
+def _global_hooks() -> list[dict[int, Any]]:
+    return [store.copy() for store in GLOBAL_HOOKS]
 
 
-def _set_global_hooks(stores: dict[str, dict[int, Any]]) -> None:
-    for name, hooks in stores.items():
-        store = getattr(module_source, name)
+def _set_global_hooks(stores: list[dict[int, Any]]) -> None:
+    for store, hooks in zip(GLOBAL_HOOKS, stores, strict=True):
         store.clear()
         store.update(hooks)
 
 
 def _module_attributes() -> dict[str, Any]:
     """What nn.Module defines, without the names of slots that Python's own copying caches on a class."""
-    return {name: value for name, value in vars(torch.nn.Module).items() if name != "__slotnames__"}
+    attributes = dict(vars(torch.nn.Module))
+    attributes.pop("__slotnames__", None)
+    return attributes
 
 
 def _set_module_attributes(attributes: dict[str, Any]) -> None:
@@ -72,8 +79,7 @@ def _set_module_attributes(attributes: dict[str, Any]) -> None:
 
 
 def _future_flags() -> dict[str, bool]:
-    flags = vars(torch.__future__)
-    return {name.removeprefix("get_"): get() for name, get in flags.items() if name.startswith("get_")}
+    return {name: get() for name, get in FUTURE_FLAGS.items()}
 
 
 def _set_future_flags(flags: dict[str, bool]) -> None:
@@ -105,14 +111,18 @@ def _set_safe_globals(safe: set[Any]) -> None:
     torch.serialization.add_safe_globals(list(safe))
 
 
-def _set_environment(environment: dict[str, str]) -> None:
-    for name in os.environ.keys() - environment.keys():
-        del os.environ[name]
-    os.environ.update(environment)
+def _set_environment(environment: dict[Any, Any]) -> None:
+    for name in _environment().keys() - environment.keys():
+        del os.environ[os.fsdecode(name)]
+    for name, value in environment.items():
+        os.environ[os.fsdecode(name)] = os.fsdecode(value)
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+def _environment() -> dict[Any, Any]:
+    """The variables as the system spells them: to decode them all takes longer than many a clause."""
+    variables = dict(os.environ._data)  # type: ignore[attr-defined]
+    variables.pop(os.environ.encodekey("PYTEST_CURRENT_TEST"), None)
+    return variables
 
 
 def _set_filters(filters: list[Any]) -> None:
@@ -166,29 +176,40 @@ def seed() -> None:
         numpy.random.seed(SEED)
 
 
-def snapshot() -> Snapshot:
-    """The present values of all of :data:`STATES`."""
-    return Snapshot({name: state.read() for name, state in STATES.items()}, len(sys.modules))
+def snapshot(last: Snapshot | None = None) -> Snapshot:
+    """The present values of all of :data:`STATES`.
+
+    Args:
+        last: what :func:`restore` returned after the clause before, if there was one. Only the warnings
+            filters are read anew then: pytest sets them for each clause.
+    """
+    if last is None:
+        return Snapshot({name: state.read() for name, state in STATES.items()}, len(sys.modules))
+    last.values["warnings filters"] = list(warnings.filters)
+    return last
 
 
-def restore(before: Snapshot) -> list[str]:
+def restore(before: Snapshot, *, compiled: bool = True) -> tuple[list[str], Snapshot]:
     """Put everything back.
 
     Args:
         before: what :func:`snapshot` returned before the clause ran.
+        compiled: whether the clause may have compiled something.
 
     Returns:
-        the names of what had been changed.
+        the names of what had been changed, and the snapshot that the next clause is held against.
     """
     leaked = []
-    kept = SET_BY_IMPORTS if len(sys.modules) > before.modules else frozenset[str]()
+    imported = len(sys.modules) > before.modules
+    kept = SET_BY_IMPORTS if imported else frozenset[str]()
     for name, state in STATES.items():
         if name not in kept and state.read() != before.values[name]:
             leaked.append(name)
             state.write(before.values[name])
     _forget_kind_of_global_hooks()
-    _forget_compiled_code()
-    return leaked
+    if compiled:
+        _forget_compiled_code()
+    return leaked, snapshot() if leaked or imported else before
 
 
 def _forget_kind_of_global_hooks() -> None:

@@ -11,9 +11,15 @@ ABSENT = "absent"
 UNMET = "unmet"
 VIOLATED = "violated"
 ERROR = "error"
+NOT_APPLICABLE = "not applicable"
+ALLOWED = "allowed"
 
-#: Every outcome, the one that outweighs the others first.
+#: Every outcome of a clause about torch, the one that outweighs the others first.
 OUTCOMES = (ERROR, VIOLATED, NO_LONGER, NOT_YET, ABSENT, UNMET, HOLDS)
+
+#: Those and what else a clause of the contract may come to: a violation that was accepted beforehand, and,
+#: lightest of all, that it does not speak of the module at hand.
+ALL_OUTCOMES = (ERROR, VIOLATED, ALLOWED, NO_LONGER, NOT_YET, ABSENT, UNMET, HOLDS, NOT_APPLICABLE)
 
 #: The outcomes that fail a run.
 FAILURES = (ERROR, VIOLATED)
@@ -28,4 +34,4 @@ class Outcome(NamedTuple):
 
 def together(outcomes: list[Outcome]) -> Outcome:
     """The outcome of a clause from those of its cases and devices: the weightiest one."""
-    return min(outcomes, key=lambda outcome: OUTCOMES.index(outcome.name))
+    return min(outcomes, key=lambda outcome: ALL_OUTCOMES.index(outcome.name))

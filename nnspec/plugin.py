@@ -9,10 +9,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from nnspec import device, isolation
+from nnspec import contract, device, isolation
 from nnspec.chapter import is_chapter
 from nnspec.clause import Clause, ClauseError
-from nnspec.outcome import ABSENT, ERROR, FAILURES, HOLDS, NO_LONGER, NOT_YET, UNMET, VIOLATED, Outcome
+from nnspec.outcome import (
+    ABSENT,
+    ALLOWED,
+    ERROR,
+    FAILURES,
+    HOLDS,
+    NO_LONGER,
+    NOT_APPLICABLE,
+    NOT_YET,
+    UNMET,
+    VIOLATED,
+    Outcome,
+)
 from nnspec.record import RecordError, ensure_writable, release_of
 from nnspec.report import Reporter, find_clause
 
@@ -32,7 +44,8 @@ PASSED = pytest.StashKey[bool]()
 DEVICES = pytest.StashKey[tuple[str, ...]]()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.register(contract, contract.__name__)
     group = parser.getgroup("specification of torch.nn.Module")
     group.addoption(
         "--device",
@@ -55,7 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", mark)
     config.stash[DEVICES] = _selected_devices(config.getoption("--device"))
     torch.set_warn_always(True)
-    torch.set_num_threads(1)  # tensors of a few elements gain nothing from more
+    if config.getoption("--module") is None:
+        torch.set_num_threads(1)  # tensors of a few elements gain nothing from more
+    torch.autograd.backward(torch.ones(1, requires_grad=True))  # a first one in a compilation breaks forks
     _run_benchmarks_once(config)
     if hasattr(config, "workerinput"):
         return
@@ -110,6 +125,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()  # torch and pytest stay: a clause that collects garbage need not look through them
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # what stays frozen to the end is taken for a leak by the libraries that torch loads
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     clause = item.stash.get(CLAUSE, None)
@@ -119,7 +138,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         lacking = device.lacking(name, count, item.config.stash[DEVICES])
         if lacking:
             pytest.skip(f"need {lacking}")
-    item.stash[SNAPSHOT] = isolation.snapshot()
+    # whether a need is met may have been tried just now, which is not the clause's doing
+    last = None if clause.needs else item.config.stash.get(SNAPSHOT, None)
+    item.stash[SNAPSHOT] = isolation.snapshot(last)
     isolation.seed()
 
 
@@ -128,9 +149,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     result = yield
     before = item.stash.get(SNAPSHOT, None)
     if before is not None:
-        leaked = isolation.restore(before)
+        compiled = any(name == "compile" for name, _ in item.stash[CLAUSE].needs)
+        leaked, item.config.stash[SNAPSHOT] = isolation.restore(before, compiled=compiled)
         passed: bool = item.stash.get(PASSED, False)
-        if leaked and passed:
+        of_a_module = item.config.getoption("--module") is not None  # a clause of the contract says so
+        if leaked and passed and not of_a_module:
             pytest.fail(
                 f"it leaves a trace: {', '.join(leaked)}. It was put back for the others; "
                 "restore it in the body, with a context or with try and finally",
@@ -146,13 +169,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return None
     if call.when == "call":
         item.stash[PASSED] = call.excinfo is None
-    outcome = _judge(clause, call)
-    if outcome is not None and outcome.name in (NOT_YET, NO_LONGER, ABSENT):
+    outcome = contract.amend(_judge(clause, call), item, clause, call)
+    if outcome is not None and outcome.name in (NOT_YET, NO_LONGER, ABSENT, NOT_APPLICABLE, ALLOWED):
         call = pytest.CallInfo.from_call(lambda: None, "call")
     report = pytest.TestReport.from_item_and_call(item, call)
     if outcome is None:
         return report
     report.outcome_of_clause = list(outcome)  # type: ignore[attr-defined]
+    contract.add_findings(report, item, clause, call)
     if outcome.name in FAILURES and not report.failed:
         report.outcome = "failed"
         report.longrepr = outcome.reason

@@ -12,17 +12,19 @@ from typing import Any
 import pytest
 import torch
 
-from nnspec import device, record
+from nnspec import contract, device, record
 from nnspec.chapter import is_chapter, read_chapter, read_spec
 from nnspec.clause import Clause, ClauseError
 from nnspec.outcome import (
     ABSENT,
+    ALL_OUTCOMES,
+    ALLOWED,
     ERROR,
     FAILURES,
     HOLDS,
     NO_LONGER,
+    NOT_APPLICABLE,
     NOT_YET,
-    OUTCOMES,
     UNMET,
     VIOLATED,
     Outcome,
@@ -30,7 +32,15 @@ from nnspec.outcome import (
 )
 
 LINES_OF_DIFFERENCE = 8
-LETTERS = {HOLDS: ".", NOT_YET: "<", NO_LONGER: ">", ABSENT: "_", UNMET: "u"}
+LETTERS = {
+    HOLDS: ".",
+    NOT_YET: "<",
+    NO_LONGER: ">",
+    ABSENT: "_",
+    UNMET: "u",
+    NOT_APPLICABLE: "n",
+    ALLOWED: "a",
+}
 
 
 @functools.cache
@@ -107,7 +117,8 @@ class Reporter:
             return
         self.outcomes.setdefault(clause, []).append(Outcome(*outcome))
         if outcome[0] in FAILURES:
-            report.longrepr = ClauseTraceback(clause, outcome[0], report.longrepr)  # type: ignore[assignment]
+            found = getattr(report, "findings", None)
+            report.longrepr = ClauseTraceback(clause, outcome[0], report.longrepr, found)  # type: ignore[assignment]
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
@@ -152,6 +163,11 @@ class Reporter:
         rows = {}
         for clause, cases in self.outcomes.items():
             outcome = together(cases)
+            if outcome.name == NOT_APPLICABLE:
+                raise record.RecordError(
+                    f"{clause.id} is applicable to none of the exemplars, such as: {outcome.reason}; "
+                    "add one to EXEMPLARS in spec/contract/conftest.py"
+                )
             rows[clause.id] = record.Row(outcome.name, clause.digest, record.tidy(outcome.reason))
         run = record.describe_run(torch.__version__, map(device.describe, self.devices))
         return record.write(record.Record(run, dict(sorted(rows.items()))), directory)
@@ -167,9 +183,13 @@ class Reporter:
     def _show_outcomes(self, terminal: Any) -> None:
         whole = {clause: together(cases) for clause, cases in self.outcomes.items()}
         number = Counter(outcome.name for outcome in whole.values())
-        shown = [f"{number[name]} {name}" for name in reversed(OUTCOMES) if number[name]]
+        shown = [f"{number[name]} {name}" for name in reversed(ALL_OUTCOMES) if number[name]]
         terminal.section("clauses", sep="-")
+        for line in contract.heading(self.config):
+            terminal.write_line(line)
         terminal.write_line(f"{_clauses_in_words(len(whole))}: {', '.join(shown)}")
+        for line in contract.footer(self.config, whole):
+            terminal.write_line(line)
         reasons = Counter(outcome.reason for outcome in whole.values() if outcome.name == UNMET)
         for reason, times in reasons.most_common():
             terminal.write_line(f"unmet: {_clauses_in_words(times)} {reason}")
@@ -185,14 +205,19 @@ class ClauseTraceback:
     Args:
         clause: the clause that failed.
         outcome: ``violated`` or ``error``.
-        traceback: pytest's own representation of the failure.
+        traceback: pytest's own representation of the failure, or a text that says no more than the findings.
+        findings: what was found in a module under the contract, one text each.
     """
 
-    def __init__(self, clause: Clause, outcome: str, traceback: Any) -> None:
+    def __init__(
+        self, clause: Clause, outcome: str, traceback: Any, findings: list[str] | None = None
+    ) -> None:
         self.clause, self.outcome, self.traceback = clause, outcome, traceback
         self.reprcrash = getattr(traceback, "reprcrash", None)
         message = self.reprcrash.message if self.reprcrash else str(traceback)
         self.differed = message.removeprefix("AssertionError: ").splitlines()[:LINES_OF_DIFFERENCE]
+        if findings:
+            self.differed = [line for finding in findings for line in finding.splitlines()]
 
     def __str__(self) -> str:
         return f"{self.outcome}: {self.clause.plain}\nclause {self.clause.id}\n" + "\n".join(self.differed)

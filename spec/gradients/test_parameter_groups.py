@@ -180,7 +180,7 @@ def test_a_group_was_asserted_to_be_a_dict():
     """A group that is no dict raises ``AssertionError``, and nothing under ``python -O``."""
     optimizer = SGD(nn.Linear(2, 3).parameters(), lr=0.1)
 
-    with pytest.raises(AssertionError, match="^param group must be a dict$"):
+    with pytest.raises(AssertionError, match=r"^param group must be a dict$"):
         optimizer.add_param_group([torch.rand(2)])
 
 
@@ -189,7 +189,7 @@ def test_groups_and_parameters_are_not_mixed():
     """Groups and bare parameters cannot be given together."""
     layer = nn.Linear(2, 3)
 
-    with pytest.raises(TypeError, match="^param_group must be a dict, but got <class"):
+    with pytest.raises(TypeError, match=r"^param_group must be a dict, but got <class"):
         SGD([{"params": [layer.weight]}, layer.bias], lr=0.1)
 
 
