@@ -4,6 +4,8 @@ As a rule a parameter stays and is given new data, a buffer is replaced, and a g
 parameter. All methods of this part go through ``Module._apply``.
 """
 
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -189,26 +191,29 @@ def test_a_fake_tensor_did_not_replace_the_parameter():
     assert type(weight.data) is torch.Tensor
 
 
-@pytest.mark.since("2.10")
+@pytest.mark.since("2.8")
 @pytest.mark.observed
-def test_a_fake_parameter_cannot_be_cast():
-    """A fake parameter cannot be cast: it would be swapped, and its mode holds on to it (:issue:`170781`)."""
+def test_a_fake_parameter_is_swapped():
+    """A fake parameter is swapped when it is cast, which a weak reference to it forbids (:pull:`152539`)."""
     with FakeTensorMode():
-        layer = nn.Linear(2, 3)
+        layer = nn.Linear(2, 3, bias=False)
+        held = weakref.ref(layer.weight)
         with pytest.raises(RuntimeError, match=r"_apply\(\): Couldn't swap Linear\.weight"):
             layer.to(torch.float64)
 
+    assert held() is layer.weight
 
-@pytest.mark.before("2.10")
+
+@pytest.mark.before("2.8")
 @pytest.mark.observed
-def test_a_fake_parameter_could_be_cast():
-    """A fake parameter stays the same object when it is cast."""
+def test_a_fake_parameter_was_cast_in_place():
+    """A fake parameter is cast in place, with a weak reference to it or without."""
     with FakeTensorMode():
-        layer = nn.Linear(2, 3)
-        weight = layer.weight
+        layer = nn.Linear(2, 3, bias=False)
+        held = weakref.ref(layer.weight)
         layer.to(torch.float64)
 
-    assert (layer.weight is weight, weight.dtype) == (True, torch.float64)
+    assert (held() is layer.weight, layer.weight.dtype) == (True, torch.float64)
 
 
 def test_a_tensor_that_is_no_leaf_can_be_cast():
