@@ -86,8 +86,8 @@ def test_a_scripted_submodule_is_called():
     """A scripted submodule is not recorded: the traced module calls it, conditions and all."""
 
     class Steep(nn.Module):
-        def forward(self, x):
-            return x * 2.0 if x.sum() > 0 else x * 3.0
+        def forward(self, x, up):
+            return x * up if x.sum() > 0 else x * 3.0
 
     class Net(nn.Module):
         def __init__(self):
@@ -95,10 +95,11 @@ def test_a_scripted_submodule_is_called():
             self.inner = torch.jit.script(Steep())
 
         def forward(self, x):
-            return self.inner(x) + 1.0
+            return self.inner(x, up=x + 1.0) + 1.0
 
     traced = torch.jit.trace(Net(), torch.tensor([1.0, 2.0]))
 
+    assert traced(torch.tensor([1.0, 2.0])).tolist() == [3.0, 7.0]
     assert traced(torch.tensor([-1.0, -2.0])).tolist() == [-2.0, -5.0]
 
 

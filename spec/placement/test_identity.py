@@ -164,6 +164,21 @@ def test_a_parameter_of_several_tensors_is_swapped():
     assert (net.rows.dtype, [row.shape[0] for row in net.rows.unbind()]) == (torch.float64, [2, 1])
 
 
+@pytest.mark.since("2.3")
+@pytest.mark.observed
+def test_tensors_within_a_parameter_are_converted():
+    """Where a parameter wraps other tensors, these are converted, and the parameter stays the same object."""
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    net = nn.Module()
+    net.pair = before = nn.Parameter(TwoTensor(torch.tensor([1.5, 2.5]), torch.tensor([3.5, 4.5])))
+
+    net.to(torch.float64)
+
+    assert net.pair is before
+    assert [inner.dtype for inner in (net.pair.a, net.pair.b)] == [torch.float64, torch.float64]
+
+
 @pytest.mark.since("2.10")
 @pytest.mark.observed
 def test_a_fake_tensor_replaces_the_parameter():

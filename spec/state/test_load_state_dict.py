@@ -294,7 +294,7 @@ def test_a_module_asked_not_to_be_strict_collects_no_keys():
 def test_a_module_looks_at_keys_under_its_prefix():
     """A module asked by itself reads the keys that begin with its prefix, and calls no other unexpected."""
     layer = nn.Linear(1, 2)
-    state = {"head.bias": torch.tensor([3.0, 5.0]), "head.scale": torch.rand(1), "tail.bias": torch.rand(7)}
+    state = {"head.bias": torch.tensor([3.0, 5.0]), "head.scale": torch.rand(1), "tail.gain": torch.rand(7)}
     missing, unexpected, errors = [], [], []
 
     layer._load_from_state_dict(state, "head.", {}, True, missing, unexpected, errors)
