@@ -61,6 +61,7 @@ def _run(release: str, root: Path, directory: Path) -> bool:
     environment = root / ".tox" / f"torch{release}"
     command = [sys.executable, "-m", "tox", "run", "-e", f"torch{release}", "--"]
     command += ["-q", "--device", "cpu", "--record", str(directory)]
+    shutil.rmtree(environment, ignore_errors=True)  # what an interrupted run left may be incomplete
     try:
         return subprocess.run(command, cwd=root, check=False).returncode == 0
     finally:
