@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import site_builder
 import torchvision  # noqa: F401  (its imports would otherwise be undone after each inner run)
+
+from nnspec import isolation
 
 CHAPTER = '''
 """A chapter.
@@ -23,6 +25,14 @@ from torch import nn
 '''
 
 Write = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _process_is_put_back() -> Iterator[None]:
+    """Some miniatures are made to change the process."""
+    before = isolation.snapshot()
+    yield
+    isolation.restore(before, compiled=False)
 
 
 @pytest.fixture

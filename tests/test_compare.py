@@ -168,7 +168,7 @@ def test_the_command_outside_a_checkout(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("nnspec.cli.__file__", str(tmp_path / "a" / "b" / "cli.py"))
 
     assert main(["lint"]) == 2
-    assert "no spec/ and docs/ here; run it in a checkout" in capsys.readouterr().err
+    assert "no spec/ and docs/ here; run this command in a checkout" in capsys.readouterr().err
 
 
 def test_an_unknown_release_to_record(project, capsys):

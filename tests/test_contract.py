@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +37,8 @@ class Contract:
             for clause in chapter.clauses:
                 if clause.bounds.place(torch.__version__) == "inside":
                     self.clauses[f"{chapter.name}.{clause.name}"] = getattr(module, f"test_{clause.name}")
+        for name in [name for name in sys.modules if name.partition(".")[0] == "spec"]:
+            del sys.modules[name]  # other tests bring a specification of their own
 
     def judged(self, subject: Subject, folder: Path) -> Iterator[tuple[str, str, str]]:
         """The clauses that do not simply hold for a module, each with the outcome and why."""
