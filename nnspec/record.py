@@ -19,7 +19,7 @@ from typing import Any
 from packaging.version import Version
 
 from nnspec.clause import Clause
-from nnspec.outcome import HOLDS, NO_LONGER, NOT_YET, OUTCOMES
+from nnspec.outcome import FAILURES, HOLDS, NO_LONGER, NOT_YET, OUTCOMES
 
 SCHEMA = 1
 REMAKE = "make it anew with: pytest spec/ --record docs/records"
@@ -281,7 +281,7 @@ def check(record: Record, clauses: Mapping[str, Clause]) -> list[str]:
         if row.digest != clause.digest:
             found.append(f"{name}: stale: the clause was changed after it was recorded")
         place = clause.bounds.place(record.version)
-        contrary = (NOT_YET, NO_LONGER) if place == "inside" else (HOLDS,)
+        contrary = (*FAILURES, *((NOT_YET, NO_LONGER) if place == "inside" else (HOLDS,)))
         if row.outcome in contrary or (row.outcome in (NOT_YET, NO_LONGER) and row.outcome != place):
             found.append(
                 f"{name}: recorded as {row.outcome!r} on torch {record.version}, "
