@@ -154,9 +154,10 @@ def test_a_record_is_checked_against_the_clauses(write):
     assert record.check(Record({**RUN, "torch": "2.5.0"}, good), clauses) == [
         "mini.small.new: recorded as 'not yet' on torch 2.5.0, but its bounds say since 2.5"
     ]
+    bounds = clauses["mini.small.old"].bounds
     failed = {**good, "mini.small.old": Row("error", clauses["mini.small.old"].digest, "ImportError")}
     assert record.check(Record(RUN, failed), clauses) == [
-        f"mini.small.old: recorded as 'error' on torch 2.4.1, but its bounds say {clauses['mini.small.old'].bounds}"
+        f"mini.small.old: recorded as 'error' on torch 2.4.1, but its bounds say {bounds}"
     ]
 
 
