@@ -143,7 +143,7 @@ def test_without_records_the_pages_say_what_makes_them(write_project):
     told = {name: (docs / f"{name}.rst").read_text() for name in ("releases", "benchmarks", "strength")}
     assert "python -m nnspec releases" in told["releases"]
     assert "tox -e bench" in told["benchmarks"]
-    assert "python -m nnspec mutate --record" in told["strength"]
+    assert "python -m nnspec mutate``" in told["strength"]
 
 
 def test_pages_of_chapters_that_went_are_taken_away(write_project):

@@ -134,7 +134,7 @@ def _strength(book: Book) -> str:
     pieces = [rst.heading("Strength", "="), STRENGTH]
     files = sorted(book.records_folder.glob("strength-*.json"))
     if not files:
-        pieces.append("Nothing is measured yet. This measures: ``python -m nnspec mutate --record``.\n")
+        pieces.append("Nothing is measured yet. This measures: ``python -m nnspec mutate``.\n")
     for path in files:
         pieces += _strength_of(book, path)
     return "\n".join(pieces)
@@ -153,7 +153,7 @@ def _strength_of(book: Book, path: Path) -> Iterator[str]:
         yield "None.\n"
     else:
         rows = [_survivor(book, name, told) for name, told in found["survivors"].items()]
-        yield rst.table(("Change", "Line", "What is changed", "Why it stays"), rows, "survivors")
+        yield rst.table(("Change", "What is changed", "Why it stays"), rows, "survivors")
 
 
 def _file(name: str, count: Mapping[str, int]) -> list[str]:
@@ -163,7 +163,7 @@ def _file(name: str, count: Mapping[str, int]) -> list[str]:
 
 
 def _survivor(book: Book, name: str, told: list[str]) -> list[str]:
-    text, what, *note = told
+    _, what, *note = told
     explained = book.survivors.get(name)
     why = f"{explained['kind']}: {explained['why']}" if explained else "; ".join(note) or "not explained yet"
-    return [rst.literal(name), rst.literal(text), rst.escape(what), rst.escape(why)]
+    return [rst.literal(name), rst.escape(what), rst.escape(why)]
