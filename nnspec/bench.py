@@ -6,8 +6,6 @@ A record holds of a run only what its figures need, one line for each benchmark.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
-from nnspec.record import RecordError, device_word, ensure_writable, release_of
+from nnspec.record import RecordError, device_word, release_of, write_whole
 
 SCHEMA = 1
 MEASURE = "measure with: pytest spec/benchmarks --benchmark-only --benchmark-json=FILE"
@@ -216,24 +214,6 @@ def write(run: Run, directory: Path) -> Path:
         RecordError: it cannot be written; one that was there is untouched.
     """
     return write_whole(directory / f"{run.name}.json", _text(run))
-
-
-def write_whole(path: Path, text: str) -> Path:
-    """Write a file whole or not at all, and return it.
-
-    Raises:
-        RecordError: it cannot be written; one that was there is untouched.
-    """
-    ensure_writable(path.parent)
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
-    return path
 
 
 def _text(run: Run) -> str:

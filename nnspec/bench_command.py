@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnspec import bench, bench_figures, bench_report
+from nnspec.record import write_whole
 
 HELP = "make tables and figures of measured times"
 
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     print(bench_report.as_text(bench_report.tables(runs)))
     for name, picture in pictures.items():
         for theme, svg in picture.svg.items():
-            print(f"figure: {bench.write_whole(options.output / f'{name}{theme}.svg', svg)}")
+            print(f"figure: {write_whole(options.output / f'{name}{theme}.svg', svg)}")
     for one in runs if options.record else ():
         print(f"record: {bench.write(one, options.record)}")
     return 0

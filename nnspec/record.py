@@ -151,12 +151,20 @@ def write(record: Record, directory: Path) -> Path:
     Raises:
         RecordError: the file cannot be written; one that was there is untouched.
     """
-    path = directory / f"{record.name}.json"
-    ensure_writable(directory)
+    return write_whole(directory / f"{record.name}.json", _text(record))
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a file whole or not at all, and return it.
+
+    Raises:
+        RecordError: it cannot be written; one that was there is untouched.
+    """
+    ensure_writable(path.parent)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=directory)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(_text(record))
+            file.write(text)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:

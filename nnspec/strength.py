@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ import torch
 from nnspec.ledger import read_table
 from nnspec.mutation_run import NOT_REACHED, SURVIVED
 from nnspec.mutation_targets import Change, Target
-from nnspec.record import RecordError, describe_run, ensure_writable
+from nnspec.record import RecordError, describe_run, write_whole
 
 SCHEMA = 1
 
@@ -137,18 +135,8 @@ def write(strength: Strength, directory: Path) -> Path:
     Raises:
         RecordError: it cannot be written; one that was there is untouched.
     """
-    ensure_writable(directory)
     run = describe_run(torch.__version__, ["cpu"])
-    path = directory / f"strength-{run['torch']}.json"
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=directory)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(_text(strength, run))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
-    return path
+    return write_whole(directory / f"strength-{run['torch']}.json", _text(strength, run))
 
 
 def _text(strength: Strength, run: Mapping[str, Any]) -> str:
