@@ -29,12 +29,7 @@ class Chapter:
 
 def is_chapter(path: Path) -> bool:
     """Whether a file lies where chapters lie: ``spec/<part>/test_<chapter>.py``."""
-    return (
-        path.suffix == ".py"
-        and path.name.startswith("test_")
-        and len(path.parents) > 1
-        and path.parents[1].name == "spec"
-    )
+    return path.suffix == ".py" and path.name.startswith("test_") and path.parent.parent.name == "spec"
 
 
 def read_spec(root: Path) -> list[Chapter]:

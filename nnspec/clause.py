@@ -6,6 +6,7 @@ the text, its body the example, its marks say when it holds and what it answers.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Iterator
@@ -48,6 +49,11 @@ class Reference:
     target: str
 
 
+@functools.cache
+def _minor(version: str) -> tuple[int, ...]:
+    return Version(version).release[:2]
+
+
 @dataclass(frozen=True)
 class Bounds:
     """The releases on which a clause holds: from ``since`` on, up to but not including ``before``."""
@@ -57,10 +63,10 @@ class Bounds:
 
     def place(self, version: str) -> str:
         """Where a torch version lies: ``"inside"``, ``"not yet"`` or ``"no longer"``."""
-        release = Version(version).release[:2]
-        if self.since and release < Version(self.since).release:
+        release = _minor(version)
+        if self.since and release < _minor(self.since):
             return "not yet"
-        if self.before and release >= Version(self.before).release:
+        if self.before and release >= _minor(self.before):
             return "no longer"
         return "inside"
 
@@ -74,8 +80,8 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Clause:
-    """One statement about torch with the example that decides it.
+class Marked:
+    """A clause as far as its marks tell: what a run has to know of it.
 
     Attributes:
         part: folder of the chapter, such as ``traversal``.
@@ -83,12 +89,6 @@ class Clause:
         name: function without ``test_``.
         path: file the clause stands in.
         line: line of its ``def``, from 1.
-        end_line: last line of its body.
-        docstring: cleaned docstring, empty if there is none.
-        body: source of the body without the docstring, dedented.
-        preamble: sources of the chapter's own definitions that the body uses.
-        cases: sources of its ``parametrize`` decorators.
-        arguments: the fixtures and cases it takes.
         marks: marks other than ``parametrize``, in source order.
     """
 
@@ -97,12 +97,6 @@ class Clause:
     name: str
     path: Path
     line: int
-    end_line: int
-    docstring: str
-    body: str
-    preamble: tuple[str, ...]
-    cases: tuple[str, ...]
-    arguments: tuple[str, ...]
     marks: tuple[Mark, ...]
 
     @property
@@ -113,32 +107,6 @@ class Clause:
     def place(self) -> str:
         """``file:line``, for messages."""
         return f"{self.path}:{self.line}"
-
-    @cached_property
-    def statement(self) -> str:
-        """The first sentence of the docstring, as written."""
-        return self._split[0]
-
-    @cached_property
-    def prose(self) -> str:
-        """What follows the statement."""
-        return self._split[1]
-
-    @cached_property
-    def _split(self) -> tuple[str, str]:
-        first, _, rest = self.docstring.partition("\n\n")
-        return " ".join(first.split()), rest.strip()
-
-    @cached_property
-    def plain(self) -> str:
-        """The statement as a terminal shows it: without roles and literal marks."""
-        return plain_text(self.statement)
-
-    @cached_property
-    def references(self) -> tuple[Reference, ...]:
-        """The roles of the docstring, in order of first use."""
-        found = dict.fromkeys(references_in(self.docstring))
-        return tuple(found)
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -211,6 +179,53 @@ class Clause:
     def has(self, name: str) -> bool:
         """Whether it carries the mark ``name``."""
         return any(mark.name == name for mark in self.marks)
+
+
+@dataclass(frozen=True)
+class Clause(Marked):
+    """One statement about torch with the example that decides it.
+
+    Attributes:
+        end_line: last line of its body.
+        docstring: cleaned docstring, empty if there is none.
+        body: source of the body without the docstring, dedented.
+        preamble: sources of the chapter's own definitions that the body uses.
+        cases: sources of its ``parametrize`` decorators.
+        arguments: the fixtures and cases it takes.
+    """
+
+    end_line: int
+    docstring: str
+    body: str
+    preamble: tuple[str, ...]
+    cases: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+    @cached_property
+    def statement(self) -> str:
+        """The first sentence of the docstring, as written."""
+        return self._split[0]
+
+    @cached_property
+    def prose(self) -> str:
+        """What follows the statement."""
+        return self._split[1]
+
+    @cached_property
+    def _split(self) -> tuple[str, str]:
+        first, _, rest = self.docstring.partition("\n\n")
+        return " ".join(first.split()), rest.strip()
+
+    @cached_property
+    def plain(self) -> str:
+        """The statement as a terminal shows it: without roles and literal marks."""
+        return plain_text(self.statement)
+
+    @cached_property
+    def references(self) -> tuple[Reference, ...]:
+        """The roles of the docstring, in order of first use."""
+        found = dict.fromkeys(references_in(self.docstring))
+        return tuple(found)
 
     @cached_property
     def digest(self) -> str:

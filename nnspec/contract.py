@@ -14,7 +14,7 @@ from torch import nn
 
 from nnspec import named, settings, subject
 from nnspec.chapter import is_chapter, read_chapter
-from nnspec.clause import Clause
+from nnspec.clause import Clause, Marked
 from nnspec.named import SubjectError
 from nnspec.outcome import ALLOWED, ERROR, HOLDS, NOT_APPLICABLE, VIOLATED, Outcome
 from nnspec.subject import Subject
@@ -149,7 +149,7 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
 
 
 def amend(
-    outcome: Outcome | None, item: pytest.Item, clause: Clause, call: pytest.CallInfo[None]
+    outcome: Outcome | None, item: pytest.Item, clause: Marked, call: pytest.CallInfo[None]
 ) -> Outcome | None:
     """The outcome of a clause; one of the contract may be not applicable, or its violation allowed."""
     if clause.part != PART or call.when != "call" or outcome is None:
@@ -172,7 +172,7 @@ def _is_ours(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
 
 
 def add_findings(
-    report: pytest.TestReport, item: pytest.Item, clause: Clause, call: pytest.CallInfo[None]
+    report: pytest.TestReport, item: pytest.Item, clause: Marked, call: pytest.CallInfo[None]
 ) -> None:
     """Say in a report of the contract what was found, and keep a traceback only where it helps.
 
@@ -205,22 +205,21 @@ def footer(config: pytest.Config, outcomes: Mapping[Clause, Outcome]) -> list[st
 
     Args:
         config: pytest's configuration.
-        outcomes: the outcome of every clause that was run.
+        outcomes: the outcome of every clause of the contract that was run.
     """
     lines = []
-    ours = {clause: outcome for clause, outcome in outcomes.items() if clause.part == PART}
-    for reason in dict.fromkeys(one.reason for one in ours.values() if one.name == NOT_APPLICABLE):
-        ids = [clause.id for clause, one in ours.items() if one == Outcome(NOT_APPLICABLE, reason)]
+    for reason in dict.fromkeys(one.reason for one in outcomes.values() if one.name == NOT_APPLICABLE):
+        ids = [clause.id for clause, one in outcomes.items() if one == Outcome(NOT_APPLICABLE, reason)]
         lines += [f"not applicable: {', '.join(ids)}", f"  {reason}"]
     if config.stash[SUBJECT] is None:
         return lines
     for name in (ALLOWED, VIOLATED, ERROR):
-        for clause, outcome in ours.items():
+        for clause, outcome in outcomes.items():
             if outcome.name == name:
                 told = outcome.reason if name == ALLOWED else clause.plain
                 lines.append(f"{name}: {clause.id}: {told}")
     for name, allowance in config.stash[ALLOWANCES].items():
-        here = [outcome.name for clause, outcome in ours.items() if clause.id == name]
+        here = [outcome.name for clause, outcome in outcomes.items() if clause.id == name]
         if here and here[0] in (HOLDS, NOT_APPLICABLE):
             lines.append(f"allowed, but {here[0]}: {name}; remove it from {allowance.where}")
     return lines

@@ -11,7 +11,7 @@ import torch
 
 from nnspec import contract, device, isolation
 from nnspec.chapter import is_chapter
-from nnspec.clause import Clause, ClauseError
+from nnspec.clause import ClauseError, Mark, Marked
 from nnspec.outcome import (
     ABSENT,
     ALLOWED,
@@ -26,7 +26,7 @@ from nnspec.outcome import (
     Outcome,
 )
 from nnspec.record import RecordError, ensure_writable, release_of
-from nnspec.report import Reporter, find_clause
+from nnspec.report import Reporter
 
 MARKS = (
     'since("2.5"): holds from that release on; before it the clause must not hold',
@@ -38,10 +38,11 @@ MARKS = (
     'contradicts("..."): torch does the opposite of what the page or thread named says',
 )
 
-CLAUSE = pytest.StashKey[Clause]()
+CLAUSE = pytest.StashKey[Marked]()
 SNAPSHOT = pytest.StashKey[isolation.Snapshot]()
 PASSED = pytest.StashKey[bool]()
 DEVICES = pytest.StashKey[tuple[str, ...]]()
+LACKING = pytest.StashKey[dict[tuple[str, int], str]]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -107,26 +108,66 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     defects: dict[str, None] = {}
+    found: dict[object, Marked] = {}
     for item in items:
         if not is_chapter(item.path):
             continue
+        function = getattr(item, "function", item)
         try:
-            clause = find_clause(item.path, getattr(item, "originalname", item.name))
-            clause.ensure_marks()
+            if function not in found:
+                found[function] = _read_marks(item)
         except ClauseError as error:
             defects[str(error)] = None
         else:
-            item.stash[CLAUSE] = clause
+            item.stash[CLAUSE] = found[function]
     if defects:
         raise pytest.UsageError(*defects)
 
 
-def pytest_collection_finish() -> None:
-    gc.freeze()  # torch and pytest stay: a clause that collects garbage need not look through them
+def _read_marks(item: pytest.Item) -> Marked:
+    """The clause that an item is, by the marks on its function: no source is read where all is well.
+
+    Raises:
+        ClauseError: it is no function at the top level of its chapter, or a mark is malformed.
+    """
+    path = item.path
+    if not isinstance(item, pytest.Function) or item.cls is not None:
+        raise ClauseError(
+            f"{path}: {item.name} is no clause; a clause is a function at the top level of its chapter"
+        )
+    function = item.function
+    given = [mark for mark in getattr(function, "pytestmark", ()) if mark.name != "parametrize"]
+    clause = Marked(
+        part=path.parent.name,
+        chapter=path.stem.removeprefix("test_"),
+        name=function.__name__.removeprefix("test_"),
+        path=path,
+        line=function.__code__.co_firstlineno,
+        marks=tuple(Mark(mark.name, mark.args) for mark in given),
+    )
+    for mark in given:
+        if mark.kwargs and mark.name != "benchmark":
+            raise ClauseError(f"{clause.place}: {clause.id}: {mark.name} takes positional arguments only")
+    clause.ensure_marks()
+    return clause
 
 
-def pytest_unconfigure() -> None:
-    gc.unfreeze()  # what stays frozen to the end is taken for a leak by the libraries that torch loads
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Try once what the clauses need, and keep the collector away from all that is there before them."""
+    clauses = {item.stash[CLAUSE] for item in session.items if CLAUSE in item.stash}
+    if not session.config.option.collectonly:
+        session.config.stash[LACKING] = {
+            need: device.lacking(*need, session.config.stash[DEVICES])
+            for need in sorted({need for clause in clauses for need in clause.needs})
+        }
+    gc.freeze()
+    gc.enable()
+    try:
+        return (yield)
+    finally:
+        gc.disable()
+        gc.unfreeze()  # what stays frozen to the end is taken for a leak by the libraries that torch loads
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -134,13 +175,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     clause = item.stash.get(CLAUSE, None)
     if clause is None:
         return
-    for name, count in clause.needs:
-        lacking = device.lacking(name, count, item.config.stash[DEVICES])
-        if lacking:
+    for need in clause.needs:
+        if lacking := item.config.stash[LACKING][need]:
             pytest.skip(f"need {lacking}")
-    # whether a need is met may have been tried just now, which is not the clause's doing
-    last = None if clause.needs else item.config.stash.get(SNAPSHOT, None)
-    item.stash[SNAPSHOT] = isolation.snapshot(last)
+    item.stash[SNAPSHOT] = isolation.snapshot(item.config.stash.get(SNAPSHOT, None))
     isolation.seed()
 
 
@@ -183,7 +221,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-def _judge(clause: Clause, call: pytest.CallInfo[None]) -> Outcome | None:
+def _judge(clause: Marked, call: pytest.CallInfo[None]) -> Outcome | None:
     """The outcome that one phase of a clause's run gives, if it gives one."""
     excinfo = call.excinfo
     skipped = excinfo is not None and isinstance(excinfo.value, pytest.skip.Exception)

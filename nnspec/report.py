@@ -74,7 +74,7 @@ class Reporter:
     def __init__(self, config: pytest.Config, devices: tuple[str, ...]) -> None:
         self.config = config
         self.devices = devices
-        self.outcomes: dict[Clause, list[Outcome]] = {}
+        self.outcomes: dict[str, list[Outcome]] = {}  # by file and function
         self.note = ""
 
     def pytest_report_header(self) -> str:
@@ -109,14 +109,18 @@ class Reporter:
         path = self.config.rootpath / file
         return find_clause(path, function.partition("[")[0]) if is_chapter(path) else None
 
+    def _by_clause(self) -> dict[Clause, list[Outcome]]:
+        clauses = ((self._clause_of(name), cases) for name, cases in self.outcomes.items())
+        return {clause: cases for clause, cases in clauses if clause is not None}
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         outcome = getattr(report, "outcome_of_clause", None)
-        clause = self._clause_of(report.nodeid) if outcome is not None else None
-        if clause is None or outcome is None:
+        if outcome is None:
             return
-        self.outcomes.setdefault(clause, []).append(Outcome(*outcome))
-        if outcome[0] in FAILURES:
+        self.outcomes.setdefault(report.nodeid.partition("[")[0], []).append(Outcome(*outcome))
+        clause = self._clause_of(report.nodeid) if outcome[0] in FAILURES else None
+        if clause is not None:
             found = getattr(report, "findings", None)
             report.longrepr = ClauseTraceback(clause, outcome[0], report.longrepr, found)  # type: ignore[assignment]
 
@@ -152,16 +156,17 @@ class Reporter:
             raise record.RecordError("the run did not come to its end; a record that was there is untouched")
         if not self.outcomes:
             raise record.RecordError("no clause was run")
-        root = next(iter(self.outcomes)).path.parents[1]
+        outcomes = self._by_clause()
+        root = next(iter(outcomes)).path.parents[1]
         expected = {clause.id for chapter in read_spec(root) for clause in chapter.clauses}
-        missing = expected - {clause.id for clause in self.outcomes}
+        missing = expected - {clause.id for clause in outcomes}
         if missing:
             raise record.RecordError(
                 f"{len(missing)} of {len(expected)} clauses were not run, such as {min(missing)}; "
                 "a record needs them all: pytest spec/ --record DIR"
             )
         rows = {}
-        for clause, cases in self.outcomes.items():
+        for clause, cases in outcomes.items():
             outcome = together(cases)
             if outcome.name == NOT_APPLICABLE:
                 raise record.RecordError(
@@ -181,18 +186,27 @@ class Reporter:
             terminalreporter.write_line(self.note, red=failed, green=not failed)
 
     def _show_outcomes(self, terminal: Any) -> None:
-        whole = {clause: together(cases) for clause, cases in self.outcomes.items()}
+        whole = {name: together(cases) for name, cases in self.outcomes.items()}
         number = Counter(outcome.name for outcome in whole.values())
         shown = [f"{number[name]} {name}" for name in reversed(ALL_OUTCOMES) if number[name]]
         terminal.section("clauses", sep="-")
         for line in contract.heading(self.config):
             terminal.write_line(line)
         terminal.write_line(f"{_clauses_in_words(len(whole))}: {', '.join(shown)}")
-        for line in contract.footer(self.config, whole):
+        for line in contract.footer(self.config, self._of_the_contract(whole)):
             terminal.write_line(line)
         reasons = Counter(outcome.reason for outcome in whole.values() if outcome.name == UNMET)
         for reason, times in reasons.most_common():
             terminal.write_line(f"unmet: {_clauses_in_words(times)} {reason}")
+
+    def _of_the_contract(self, whole: dict[str, Outcome]) -> dict[Clause, Outcome]:
+        found = {}
+        for name, outcome in whole.items():
+            if contract.is_contract(self.config.rootpath / name.partition("::")[0]):
+                clause = self._clause_of(name)
+                assert clause is not None
+                found[clause] = outcome
+        return found
 
 
 def _clauses_in_words(number: int) -> str:

@@ -103,6 +103,17 @@ def test_sparse_on_meta_draws_nothing():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.before("2.12")
+@pytest.mark.observed
+def test_sparse_on_meta_draws_all_the_same():
+    """Filling a meta tensor sparsely moves the random state on, though no value is kept."""
+    before = torch.get_rng_state()
+
+    nn.init.sparse_(torch.empty(4, 3, device="meta"), 0.5)
+
+    assert not torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.observed
 def test_integers_cannot_be_drawn():
     """Drawing normal values into integers raises a ``RuntimeError`` that names the type."""

@@ -85,9 +85,9 @@ def test_a_mean_two_deviations_outside_does_not_warn(mean, std, a, b):
 def test_far_away_the_values_crowd_at_the_nearer_bound():
     """With a mean far above both bounds the values lie close to the upper bound (:pull:`174997`)."""
     with pytest.warns(UserWarning, match="The distribution of values may be incorrect"):
-        weight = nn.init.trunc_normal_(torch.empty(1000), 100.0, 1.0, -2.0, 2.0)
+        weight = nn.init.trunc_normal_(torch.empty(100), 100.0, 1.0, -2.0, 2.0)
 
-    assert (weight.min().item() > 1.8, weight.unique().numel() > 500) == (True, True)
+    assert (weight.min().item() > 1.8, weight.unique().numel() > 90) == (True, True)
 
 
 @pytest.mark.before("2.12")
@@ -95,7 +95,7 @@ def test_far_away_the_values_crowd_at_the_nearer_bound():
 def test_far_away_every_value_was_the_wrong_bound():
     """With a mean far above both bounds every value is the lower bound, the farther one."""
     with pytest.warns(UserWarning, match="The distribution of values may be incorrect"):
-        weight = nn.init.trunc_normal_(torch.empty(1000), 100.0, 1.0, -2.0, 2.0)
+        weight = nn.init.trunc_normal_(torch.empty(100), 100.0, 1.0, -2.0, 2.0)
 
     assert weight.unique().tolist() == [-2.0]
 
