@@ -1,8 +1,8 @@
 """ResNet-34 as an example.
 
 torchvision's ``resnet34`` is large enough to show what a walk is for: 36 convolutions with a batch
-normalisation each, and one linear layer. The clauses only look at it, so they share one, built on the meta device
-without memory for weights.
+normalisation each, and one linear layer. The clauses only look at it and so share one, which is built on the
+meta device, without memory for weights.
 """
 
 from collections import Counter
