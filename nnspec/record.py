@@ -134,7 +134,7 @@ def ensure_writable(directory: Path) -> None:
         tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
         raise RecordError(
-            f"{directory}: records cannot be written here: {error.strerror}; name another folder"
+            f"{directory}: nothing can be written here: {error.strerror}; name another folder"
         ) from error
 
 

@@ -30,7 +30,10 @@ HTML = "<img src=x onerror=alert(1)>"
 
 
 def make_project(root: Path) -> Path:
-    """Some chapters of the real spec with records of four releases; claims and devices hold HTML."""
+    """Some chapters of the real spec with records of four releases; claims and devices hold HTML.
+
+    What was measured is the real thing.
+    """
     for name in CHAPTERS:
         part, chapter = name.split("/")
         (root / "spec" / part).mkdir(parents=True, exist_ok=True)
@@ -40,8 +43,10 @@ def make_project(root: Path) -> Path:
     (docs / "records").mkdir(parents=True)
     for folder in ("_static", "_templates"):
         shutil.copytree(ROOT / "docs" / folder, docs / folder)
-    for file in ("conf.py", "index.rst", "run.rst", "claims.toml", "questions.toml"):
+    for file in ("conf.py", "index.rst", "run.rst", "claims.toml", "questions.toml", "survivors.toml"):
         shutil.copy(ROOT / "docs" / file, docs / file)
+    for file in (*(ROOT / "docs/records").glob("bench-*"), *(ROOT / "docs/records").glob("strength-*")):
+        shutil.copy(file, docs / "records")
     with (docs / "claims.toml").open("a") as claims:
         claims.write(f"\n[X1-01]\nsaid = '{HTML}'\nverdict = 'wrong'\ninstead = '{HTML}'\n")
     clauses = [clause for chapter in read_spec(root / "spec") for clause in chapter.clauses]

@@ -328,7 +328,7 @@ def test_a_folder_that_cannot_be_written_is_named(measured, tmp_path, capsys, op
     (tmp_path / "file").write_text("")
 
     assert main(["bench-report", str(measured([*CALLS, *LINEAR])), option, str(tmp_path / "file")]) == 2
-    assert f"{tmp_path / 'file'}: records cannot be written here" in capsys.readouterr().err
+    assert f"{tmp_path / 'file'}: nothing can be written here" in capsys.readouterr().err
 
 
 def test_benchmarks_say_what_they_time(tmp_path):

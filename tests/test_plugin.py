@@ -304,7 +304,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_run(run, tmp_path)
 
     result = run(HOLDS, "--record", tmp_path / "file")
 
-    assert "records cannot be written here" in stderr(result)
+    assert "nothing can be written here" in stderr(result)
     assert "Traceback" not in stderr(result)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 

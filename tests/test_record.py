@@ -49,7 +49,7 @@ def test_a_run_with_an_accelerator_is_named_by_it(tmp_path):
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(RecordError, match="records cannot be written here"):
+    with pytest.raises(RecordError, match="nothing can be written here"):
         record.write(Record(RUN, ROWS), tmp_path / "file")
 
 
