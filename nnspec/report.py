@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import platform
 from collections import Counter
@@ -105,13 +106,24 @@ class Reporter:
         terminal._locationline = statement
 
     def _clause_of(self, nodeid: str) -> Clause | None:
+        """The clause to show for a node id; none for what is no clause, or is not written as one."""
         file, _, function = nodeid.partition("::")
         path = self.config.rootpath / file
-        return find_clause(path, function.partition("[")[0]) if is_chapter(path) else None
+        with contextlib.suppress(ClauseError):
+            return find_clause(path, function.partition("[")[0]) if is_chapter(path) else None
+        return None
 
     def _by_clause(self) -> dict[Clause, list[Outcome]]:
-        clauses = ((self._clause_of(name), cases) for name, cases in self.outcomes.items())
-        return {clause: cases for clause, cases in clauses if clause is not None}
+        """The outcomes of every clause that was run.
+
+        Raises:
+            ClauseError: something was run that is not written as a clause.
+        """
+        found = {}
+        for name, cases in self.outcomes.items():
+            file, _, function = name.partition("::")
+            found[find_clause(self.config.rootpath / file, function)] = cases
+        return found
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

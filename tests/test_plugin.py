@@ -156,6 +156,18 @@ def test_a_malformed_clause_stops_the_run_with_one_message(run, source, message)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
+def test_a_failure_that_is_not_written_as_a_clause_is_shown_and_not_recorded(run, tmp_path):
+    result = run(
+        'if torch:\n    def test_a():\n        """It is."""\n        assert 1 == 2', "--record", str(tmp_path)
+    )
+
+    result.stdout.fnmatch_lines(
+        ["*assert 1 == 2*", "not recorded: *test_a is no clause; a clause is a function*"]
+    )
+    assert "INTERNALERROR" not in result.stdout.str()
+    assert result.ret == 1
+
+
 def test_an_unknown_mark_stops_the_run(run):
     result = run(HOLDS.replace("def test", "@pytest.mark.sinze('2.5')\ndef test"))
 
