@@ -11,7 +11,7 @@ from nnspec.site.strip import strip
 
 #: Clauses that make a good first impression, the best one first.
 FAVOURITES = (
-    "registration.stores.stores_are_ordered_dicts",
+    "registration.assignment.a_buffer_is_registered",
     "traversal.parameters.parameters_is_a_generator",
 )
 
