@@ -88,7 +88,7 @@ class Marked:
         chapter: file without ``test_``, such as ``parameters``.
         name: function without ``test_``.
         path: file the clause stands in.
-        line: line of its ``def``, from 1.
+        line: line of its ``def``, or of its first mark where it was read from the function; from 1.
         marks: marks other than ``parametrize``, in source order.
     """
 

@@ -105,25 +105,16 @@ class Reporter:
 
         terminal._locationline = statement
 
+    def _find(self, nodeid: str) -> Clause:
+        file, _, function = nodeid.partition("::")
+        return find_clause(self.config.rootpath / file, function.partition("[")[0])
+
     def _clause_of(self, nodeid: str) -> Clause | None:
         """The clause to show for a node id; none for what is no clause, or is not written as one."""
-        file, _, function = nodeid.partition("::")
-        path = self.config.rootpath / file
-        with contextlib.suppress(ClauseError):
-            return find_clause(path, function.partition("[")[0]) if is_chapter(path) else None
+        if is_chapter(self.config.rootpath / nodeid.partition("::")[0]):
+            with contextlib.suppress(ClauseError):
+                return self._find(nodeid)
         return None
-
-    def _by_clause(self) -> dict[Clause, list[Outcome]]:
-        """The outcomes of every clause that was run.
-
-        Raises:
-            ClauseError: something was run that is not written as a clause.
-        """
-        found = {}
-        for name, cases in self.outcomes.items():
-            file, _, function = name.partition("::")
-            found[find_clause(self.config.rootpath / file, function)] = cases
-        return found
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -168,7 +159,7 @@ class Reporter:
             raise record.RecordError("the run did not come to its end; a record that was there is untouched")
         if not self.outcomes:
             raise record.RecordError("no clause was run")
-        outcomes = self._by_clause()
+        outcomes = {self._find(name): cases for name, cases in self.outcomes.items()}
         root = next(iter(outcomes)).path.parents[1]
         expected = {clause.id for chapter in read_spec(root) for clause in chapter.clauses}
         missing = expected - {clause.id for clause in outcomes}
@@ -212,13 +203,12 @@ class Reporter:
             terminal.write_line(f"unmet: {_clauses_in_words(times)} {reason}")
 
     def _of_the_contract(self, whole: dict[str, Outcome]) -> dict[Clause, Outcome]:
-        found = {}
-        for name, outcome in whole.items():
-            if contract.is_contract(self.config.rootpath / name.partition("::")[0]):
-                clause = self._clause_of(name)
-                assert clause is not None
-                found[clause] = outcome
-        return found
+        found = {
+            self._clause_of(name): outcome
+            for name, outcome in whole.items()
+            if contract.is_contract(self.config.rootpath / name.partition("::")[0])
+        }
+        return {clause: outcome for clause, outcome in found.items() if clause is not None}
 
 
 def _clauses_in_words(number: int) -> str:

@@ -144,6 +144,7 @@ def test_what_does_not_exist_violates_inside_the_bounds(run):
     [
         (NEW.replace('"2.5"', '"two"'), "since('two') is no release"),
         (NEW.replace('@pytest.mark.since("2.5")', '@pytest.mark.before("2.0")'), "exclude every supported"),
+        (NEW.replace('since("2.5")', 'since(release="2.5")'), "since takes positional arguments only"),
         (HOLDS.replace("def test", '@pytest.mark.needs("tpu")\ndef test'), "needs('tpu') is unknown"),
         ('class TestX:\n    def test_a(self):\n        """It."""\n        assert 1', "test_a is no clause"),
     ],
