@@ -92,9 +92,7 @@ def test_defaults():
 
 
 def test_arguments_in_order():
-    """In order, the arguments are features, ``eps``, ``momentum``, ``affine``, ``track_running_stats``,
-    device, dtype.
-    """
+    """After the features come ``eps``, ``momentum``, ``affine``, ``track_running_stats``, device, dtype."""
     layer = nn.BatchNorm3d(3, 0.5, 0.25, True, False, "meta", torch.float64)
 
     assert (layer.num_features, layer.eps, layer.momentum) == (3, 0.5, 0.25)

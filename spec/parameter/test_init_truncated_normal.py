@@ -30,9 +30,10 @@ def test_truncated_at_two_by_default():
         ((1.0, 2.0, 0.0, 4.0), 1.7125, 1.0588),
         ((0.0, 1.0, 2.0, 3.0), 2.3157, 0.2475),
         ((0.0, 1.0, -3.0, -2.0), -2.3157, 0.2475),
+        ((0.0, 2.0, 4.0, 6.0), 4.6314, 0.4950),
         ((2.0, 4.0, 1.0, 3.0), 2.0, 0.5743),
     ],
-    ids=["wide", "upper tail", "lower tail", "narrow"],
+    ids=["wide", "upper tail", "lower tail", "wider tail", "narrow"],
 )
 def test_mean_deviation_and_bounds_are_taken(arguments, mean, std):
     """:func:`~torch.nn.init.trunc_normal_` takes mean, deviation, lower and upper bound, wherever the bounds

@@ -251,6 +251,18 @@ def test_arguments_of_a_lazy_normalisation():
     assert layer.num_batches_tracked.dtype == torch.int64
 
 
+def test_device_and_dtype_of_a_lazy_normalisation():
+    """``device`` and ``dtype`` of a lazy normalisation are those of all its tensors but the batch count.
+
+    The count is on the device too, and stays an integer.
+    """
+    layer = nn.LazyBatchNorm1d(device="meta", dtype=torch.float64)
+
+    tensors = [*layer.parameters(), *layer.buffers()]
+    assert [tensor.dtype for tensor in tensors] == [torch.float64] * 4 + [torch.int64]
+    assert [tensor.device.type for tensor in tensors] == ["meta"] * 5
+
+
 def test_defaults_of_a_lazy_normalisation():
     """A lazy normalisation has a learned scale and shift, and running statistics, by default."""
     layer = nn.LazyBatchNorm1d()

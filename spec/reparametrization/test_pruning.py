@@ -83,7 +83,8 @@ def test_entries_at_random(amount):
 
 
 @pytest.mark.parametrize(
-    ("n", "left"), [(1, [0, 2]), (2, [1, 2]), (float("inf"), [1, 2]), (-float("inf"), [0, 2])]
+    ("n", "left"),
+    [(1, [0, 2]), (2, [1, 2]), ("fro", [1, 2]), (float("inf"), [1, 2]), (-float("inf"), [0, 2])],
 )
 def test_channels_of_least_norm(n, left):
     """:func:`~torch.nn.utils.prune.ln_structured` zeroes the channels of least norm."""
@@ -95,17 +96,16 @@ def test_channels_of_least_norm(n, left):
     assert layer.weight_mask.sum() == 6.0
 
 
-@pytest.mark.parametrize("n", ["fro", "nuc"])
-def test_channels_of_least_matrix_norm(n):
+@pytest.mark.parametrize(("n", "left"), [("fro", [0.0, 4.0, 4.0]), ("nuc", [4.0, 0.0, 4.0])])
+def test_channels_of_least_matrix_norm(n, left):
     """The norm may be a matrix norm where a channel is a matrix."""
-    layer = nn.Conv1d(2, 3, 2)
-    layer.weight = nn.Parameter(
-        torch.tensor([[[9.0, 0.0], [0.0, 9.0]], [[1.0, 2.0], [0.0, 1.0]], [[5.0] * 2] * 2])
-    )
+    layer = nn.Conv1d(3, 2, 2)
+    channels = torch.tensor([[[3.0, 0.0], [0.0, 3.0]], [[5.0, 0.0], [0.0, 0.0]], [[9.0, 9.0], [9.0, 9.0]]])
+    layer.weight = nn.Parameter(channels.movedim(0, 1))
 
-    prune.ln_structured(layer, "weight", amount=1, n=n, dim=0)
+    prune.ln_structured(layer, "weight", amount=1, n=n, dim=1)
 
-    assert layer.weight_mask.sum(dim=(1, 2)).tolist() == [4.0, 0.0, 4.0]
+    assert layer.weight_mask.sum(dim=(0, 2)).tolist() == left
 
 
 @pytest.mark.parametrize(

@@ -123,23 +123,23 @@ def test_a_missing_batch_count_is_an_error(layer):
 @pytest.mark.question("Q57")
 @pytest.mark.since("2.2")
 @pytest.mark.parametrize(
-    "metadata", [None, {"": {"version": 1}}, {"": {}}], ids=["none", "old", "no_version"]
+    "metadata", [None, {"0": {"version": 1}}, {"0": {}}], ids=["none", "old", "no_version"]
 )
 def test_an_old_state_keeps_the_batch_count(metadata):
     """Where metadata are lacking or older than version 2, batch normalisation keeps its own count.
 
     Up to torch 2.1 it was set to zero (:issue:`110361`, :pull:`110850`).
     """
-    norm = nn.BatchNorm1d(2)
-    norm.num_batches_tracked.fill_(7)
-    state = OrderedDict((k, v) for k, v in nn.BatchNorm1d(2).state_dict().items() if "num" not in k)
+    net, other = nn.Sequential(nn.BatchNorm1d(2)), nn.Sequential(nn.BatchNorm1d(2))
+    net[0].num_batches_tracked.fill_(7)
+    state = OrderedDict((k, v) for k, v in other.state_dict().items() if "num" not in k)
     if metadata is not None:
         state._metadata = metadata
 
-    result = norm.load_state_dict(state)
+    result = net.load_state_dict(state)
 
     assert result == ([], [])
-    assert norm.num_batches_tracked.item() == 7
+    assert net[0].num_batches_tracked.item() == 7
 
 
 @pytest.mark.question("Q57")
