@@ -4,4 +4,4 @@ import gc
 
 gc.disable()  # importing torch makes a million objects that stay; the instrument enables it for the clauses
 
-pytest_plugins = ["nnspec.plugin"]
+pytest_plugins = ["nnspec.running.plugin"]

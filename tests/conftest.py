@@ -10,7 +10,7 @@ import pytest
 import site_builder
 import torchvision  # noqa: F401  (its imports would otherwise be undone after each inner run)
 
-from nnspec import isolation
+from nnspec.running import isolation
 
 CHAPTER = '''
 """A chapter.
@@ -43,7 +43,7 @@ def write(tmp_path: Path) -> Write:
         folder = tmp_path / "spec" / part
         folder.mkdir(parents=True, exist_ok=True)
         (tmp_path / "docs" / "records").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "conftest.py").write_text('pytest_plugins = ["nnspec.plugin"]\n')
+        (tmp_path / "conftest.py").write_text('pytest_plugins = ["nnspec.running.plugin"]\n')
         (tmp_path / "spec" / "__init__.py").write_text('"""A miniature."""\n')
         (folder / "__init__.py").write_text('"""A part."""\n')
         source = head.lstrip() + "\n" + textwrap.dedent(clauses).strip() + "\n"

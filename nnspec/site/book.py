@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nnspec import ledger, record
-from nnspec.chapter import Chapter, read_spec
-from nnspec.clause import RELEASES, Clause
-from nnspec.outcome import HOLDS, UNMET
-from nnspec.record import Record
+from nnspec.clauses import tables
+from nnspec.clauses.chapter import Chapter, read_spec
+from nnspec.clauses.clause import RELEASES, Clause
+from nnspec.records import record
+from nnspec.records.outcomes import HOLDS, UNMET
+from nnspec.records.record import Record
 
 #: Shown where no record has the clause.
 NOT_RUN = "not run"
@@ -64,9 +65,9 @@ class Book:
 
     parts: tuple[Part, ...]
     records: tuple[Record, ...]
-    claims: tuple[ledger.Claim, ...]
-    questions: tuple[ledger.Question, ...]
-    changes: Mapping[str, ledger.Release]
+    claims: tuple[tables.Claim, ...]
+    questions: tuple[tables.Question, ...]
+    changes: Mapping[str, tables.Release]
     survivors: Mapping[str, Mapping[str, Any]]
     docs: Path
 
@@ -150,10 +151,10 @@ def read_book(root: Path) -> Book:
     return Book(
         parts=parts,
         records=tuple(record.read_all(docs / "records")),
-        claims=tuple(ledger.read_claims(docs / "claims.toml")),
-        questions=tuple(ledger.read_questions(docs / "questions.toml")),
-        changes={one.name: one for one in ledger.read_changes(docs / "changes.toml")},
-        survivors=ledger.read_table(docs / "survivors.toml"),
+        claims=tuple(tables.read_claims(docs / "claims.toml")),
+        questions=tuple(tables.read_questions(docs / "questions.toml")),
+        changes={one.name: one for one in tables.read_changes(docs / "changes.toml")},
+        survivors=tables.read_table(docs / "survivors.toml"),
         docs=docs,
     )
 

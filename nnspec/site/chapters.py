@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nnspec.chapter import Chapter
-from nnspec.clause import Clause
-from nnspec.compare import threads
+from nnspec.clauses.chapter import Chapter
+from nnspec.clauses.clause import Clause
+from nnspec.records.comparison import threads
 from nnspec.site import example, pictures, rst
 from nnspec.site.book import Book, Part
 from nnspec.site.strip import strip

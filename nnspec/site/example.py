@@ -6,8 +6,8 @@ import ast
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nnspec.chapter import Chapter
-from nnspec.clause import Clause
+from nnspec.clauses.chapter import Chapter
+from nnspec.clauses.clause import Clause
 
 
 class Fixture(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nnspec.outcome import HOLDS
+from nnspec.records.outcomes import HOLDS
 from nnspec.site import example, rst
 from nnspec.site.book import Book
 from nnspec.site.strip import strip

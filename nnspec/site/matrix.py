@@ -6,10 +6,10 @@ import html
 import json
 from collections.abc import Mapping
 
-from nnspec import compare
-from nnspec.clause import RELEASES, Clause
-from nnspec.outcome import ABSENT, ERROR, HOLDS, NO_LONGER, NOT_YET, OUTCOMES, UNMET, VIOLATED
-from nnspec.record import Record
+from nnspec.clauses.clause import RELEASES, Clause
+from nnspec.records import comparison
+from nnspec.records.outcomes import ABSENT, ERROR, HOLDS, NO_LONGER, NOT_YET, OUTCOMES, UNMET, VIOLATED
+from nnspec.records.record import Record
 from nnspec.site import rst
 from nnspec.site.book import NOT_RUN, Book
 from nnspec.site.strip import css_class
@@ -141,7 +141,7 @@ def _data(book: Book) -> str:
             letters[one.rows[name].outcome if name in one.rows else NOT_RUN] for one in book.records
         )
         by_release = "".join(letters[book.outcome(clause, one)] if clause else "." for one in RELEASES)
-        links = list(compare.threads(clause)) if clause else []
+        links = list(comparison.threads(clause)) if clause else []
         rows.append([name, clause.plain if clause else "", by_release, runs, *([links] if links else [])])
     data = {
         "releases": RELEASES,

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nnspec import bench, bench_figures, bench_report
-from nnspec.record import RecordError
+from nnspec.benchmarks import figures, report, runs
+from nnspec.records.record import RecordError
 from nnspec.site import rst
 from nnspec.site.book import Book
 
@@ -27,12 +27,12 @@ THEMES = {"": "only-light", "-dark": "only-dark"}
 
 #: The tables of a run, each with the figures that show it.
 SECTIONS = {
-    bench_report.machinery: ["machinery"],
-    bench_report.growth: ["growth"],
-    bench_report.ways: ["calling"],
-    bench_report.counted: [],
-    bench_report.devices: ["devices"],
-    bench_report.stopwatches: [],
+    report.machinery: ["machinery"],
+    report.growth: ["growth"],
+    report.ways: ["calling"],
+    report.counted: [],
+    report.devices: ["devices"],
+    report.stopwatches: [],
 }
 
 STRENGTH = """\
@@ -59,14 +59,14 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _benchmarks(book: Book) -> dict[str, str]:
     """The page of the benchmarks, and its figures."""
-    runs = bench.read_all(bench.record_files(book.records_folder))
+    measured = runs.read_all(runs.record_files(book.records_folder))
     pieces = [rst.heading("Benchmarks", "="), BENCHMARKS]
     if not runs:
         pieces.append("Nothing is measured yet. This measures: ``tox -e bench``.\n")
         return {"benchmarks.rst": "\n".join(pieces)}
-    figures = bench_figures.draw(runs)
+    pictures = figures.draw(measured)  # noqa: F841
     if len(runs) > 1:
-        pieces += _section(bench_report.releases(runs), figures, ["releases"], "-", {})
+        pieces += _section(report.releases(runs), figures, ["releases"], "-", {})
     for run in runs:
         name = run.name.removeprefix("bench-")
         pieces += [rst.heading(rst.escape(f"torch {name}"), "-"), rst.paragraph(run.describe())]
@@ -81,8 +81,8 @@ def _benchmarks(book: Book) -> dict[str, str]:
 
 
 def _section(
-    table: bench_report.Table,
-    figures: Mapping[str, bench_figures.Picture],
+    table: report.Table,
+    figures: Mapping[str, figures.Picture],
     wanted: list[str],
     underline: str,
     clauses: Mapping[str, str],
@@ -103,7 +103,7 @@ def _svg(name: str, theme: str) -> str:
     return f"bench-{name}{theme}.svg"
 
 
-def _figure(name: str, picture: bench_figures.Picture) -> str:
+def _figure(name: str, picture: figures.Picture) -> str:
     """A figure for each theme; the page shows the one that fits."""
     title = html.escape(picture.title)
     images = "".join(
@@ -116,7 +116,7 @@ def _figure(name: str, picture: bench_figures.Picture) -> str:
     )
 
 
-def _clauses(book: Book, run: bench.Run) -> dict[str, str]:
+def _clauses(book: Book, run: runs.Run) -> dict[str, str]:
     """Each operation with the clause that says what is timed."""
     found: dict[str, str] = {}
     for row in run.rows:

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Iterator
 from itertools import groupby
 
-from nnspec import api
-from nnspec.clause import API_ROLES, Clause, references_in
+from nnspec.clauses import public_names
+from nnspec.clauses.clause import API_ROLES, Clause, references_in
 from nnspec.site import rst
 from nnspec.site.book import Book
 
@@ -27,7 +27,7 @@ def _index(book: Book) -> str:
         for reference in references_in(opening):
             if reference.role in API_ROLES:
                 spoken.setdefault(reference.target, [])
-    silent = [name for name in api.public_names() if name not in spoken]
+    silent = [name for name in public_names.public_names() if name not in spoken]
     pieces = [
         rst.heading("API index", "="),
         "Every public name with the clauses that speak of it.\n",
@@ -44,7 +44,7 @@ def _index(book: Book) -> str:
 
 def _owner(name: str) -> str:
     """The class or module that a name belongs to; a class belongs to itself."""
-    found = api.find(name)
+    found = public_names.find(name)
     if inspect.isclass(found) or inspect.ismodule(found):
         return name
     return name.rpartition(".")[0]
@@ -67,7 +67,7 @@ def _entry(name: str, clauses: list[Clause]) -> str:
 
 def _kind(name: str) -> str:
     """The directive of Sphinx's Python domain for a name."""
-    found = api.find(name)
+    found = public_names.find(name)
     if inspect.ismodule(found):
         return "module"
     if inspect.isclass(found):

@@ -9,9 +9,9 @@ from unittest import mock
 import torch
 from torch import nn
 
-from nnspec import isolation
-from nnspec.chapter import Chapter
-from nnspec.clause import Clause
+from nnspec.clauses.chapter import Chapter
+from nnspec.clauses.clause import Clause
+from nnspec.running import isolation
 from nnspec.site import example, rst, svg
 
 ROW = 26

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from nnspec.clause import Clause
+from nnspec.clauses.clause import Clause
 
 
 def heading(text: str, underline: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from itertools import groupby
 
-from nnspec.clause import RELEASES, Clause
+from nnspec.clauses.clause import RELEASES, Clause
 from nnspec.site.book import Book
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnspec.ledger import Claim, Question
+from nnspec.clauses.tables import Claim, Question
 from nnspec.site import rst
 from nnspec.site.book import Book
 

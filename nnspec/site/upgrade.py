@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from nnspec import compare, ledger
-from nnspec.clause import RELEASES, Clause
-from nnspec.record import Record
+from nnspec.clauses import tables
+from nnspec.clauses.clause import RELEASES, Clause
+from nnspec.records import comparison
+from nnspec.records.record import Record
 from nnspec.site import rst
 from nnspec.site.book import Book
 
@@ -84,7 +85,7 @@ def changes_of(book: Book, release: str) -> str:
     return "\n".join(told) or rst.paragraph(found.none)
 
 
-def _change(book: Book, change: ledger.Change) -> str:
+def _change(book: Book, change: tables.Change) -> str:
     threads = f" ({rst.thread_links(change.threads)})" if change.threads else ""
     lines = [f"* {rst.marked(change.what)}{threads}\n"]
     lines += [f"  {rst.marked(change.why)}\n"] if change.why else []
@@ -94,10 +95,10 @@ def _change(book: Book, change: ledger.Change) -> str:
 
 
 def _comparison(book: Book, before: Record, after: Record) -> str:
-    found = compare.compare(before, after, book.clauses)
+    found = comparison.compare(before, after, book.clauses)
     pieces = []
     for title, name in GROUPS:
-        changes: list[compare.Change] = getattr(found, name)
+        changes: list[comparison.Change] = getattr(found, name)
         if changes:
             pieces.append(rst.heading(f"{title} ({len(changes)})", "-"))
             pieces.append("\n".join(_row(change, book.clauses.get(change.id)) for change in changes) + "\n")
@@ -108,7 +109,7 @@ def _comparison(book: Book, before: Record, after: Record) -> str:
     return "\n".join(pieces)
 
 
-def _row(change: compare.Change, clause: Clause | None) -> str:
+def _row(change: comparison.Change, clause: Clause | None) -> str:
     name = rst.clause_link(clause) if clause else f"``{change.id}``"
     lines = [f"* {name} *{change.before or 'no row'} → {change.after or 'no row'}*"]
     lines += [f"  {rst.link('#' + link.rpartition('/')[2], link)}" for link in change.links]

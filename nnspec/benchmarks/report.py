@@ -1,0 +1,353 @@
+"""What times say: cost against size, ways of calling, CPU beside GPU, release beside release.
+
+The unit is one call of an empty module in the same run, so that what is told is a ratio and no property of
+the machine. Only what a GPU takes is told in seconds.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from nnspec.benchmarks.runs import Row, Run
+
+TREES = ("wide", "branching", "deep")
+NETWORK = "ResNet-34"
+WAYS = {"an empty call": "a module", "three layers": "by hand", "a small linear layer": "plain"}
+COUNTED = {"hooks": "hook", "layers in a row": "layer"}
+PASSES = ("forward", "forward and backward", "training step")
+MOVES = ("move to the GPU", "move to the CPU")
+
+#: A cost counts as linear as long as the last modules cost at most so many times what the first ones do, and
+#: the line misses no cost by more than such a part of it.
+LINEAR = 1.5
+MISS = 0.25
+NONE = "–"  # noqa: RUF001
+
+
+class Fit(NamedTuple):
+    """A line through costs at several sizes.
+
+    Attributes:
+        constant: cost at size 0.
+        slope: what one more costs.
+        first: what one more costs between the two smallest sizes.
+        last: what one more costs between the two largest sizes.
+        miss: how far the line misses a cost at most, as a part of the cost.
+    """
+
+    constant: float
+    slope: float
+    first: float
+    last: float
+    miss: float
+
+    @property
+    def bend(self) -> float:
+        """How many times what one more costs at first it costs in the end."""
+        return self.last / self.first if self.first > 0 else float("inf")
+
+    @property
+    def is_linear(self) -> bool:
+        return 1 / LINEAR <= self.bend <= LINEAR and self.miss <= MISS
+
+
+def fit(points: Sequence[tuple[int, float]]) -> Fit:
+    """The line with the least relative errors through costs at two sizes or more.
+
+    Each squared error is divided by the square of the cost, for sizes span decades and the largest would
+    otherwise decide alone. A constant below 0 is taken as 0.
+
+    Args:
+        points: size and cost, smallest size first.
+
+    Raises:
+        ValueError: fewer than two sizes.
+    """
+    if len({size for size, _ in points}) < 2:
+        raise ValueError(f"a line needs two sizes or more, not {len(points)}")
+    weighted = [(cost**-2, size, cost) for size, cost in points]
+    weight = sum(w for w, _, _ in weighted)
+    size, cost = sum(w * n for w, n, _ in weighted) / weight, sum(w * c for w, _, c in weighted) / weight
+    spread = sum(w * (n - size) ** 2 for w, n, _ in weighted)
+    slope = sum(w * (n - size) * (c - cost) for w, n, c in weighted) / spread
+    constant = cost - slope * size
+    if constant < 0:
+        constant = 0.0
+        slope = sum(w * n * c for w, n, c in weighted) / sum(w * n * n for w, n, _ in weighted)
+    miss = max(abs(constant + slope * n - c) / c for n, c in points)
+    return Fit(constant, slope, _step(points[0], points[1]), _step(points[-2], points[-1]), miss)
+
+
+def _step(before: tuple[int, float], after: tuple[int, float]) -> float:
+    return (after[1] - before[1]) / (after[0] - before[0])
+
+
+class Curve(NamedTuple):
+    """Costs of an operation on one kind of thing at growing sizes, in empty calls, and the line through."""
+
+    operation: str
+    kind: str
+    points: tuple[tuple[int, float], ...]
+    fit: Fit
+
+
+class Race(NamedTuple):
+    """The same work on the CPU and on another device.
+
+    Attributes:
+        operation, kind, device: what is done on what, and the device beside the CPU.
+        batches: batch size, seconds on the CPU, seconds on the device.
+    """
+
+    operation: str
+    kind: str
+    device: str
+    batches: tuple[tuple[int, float, float], ...]
+
+    @property
+    def wins_from(self) -> int | None:
+        """The smallest batch from which on the device is faster, None if it is slower at the largest."""
+        found = None
+        for batch, cpu, other in reversed(self.batches):
+            if other >= cpu:
+                break
+            found = batch
+        return found
+
+
+class Table(NamedTuple):
+    """A table of a report: what it shows, how to read it, a header and rows of text."""
+
+    title: str
+    note: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def unit(run: Run) -> float | None:
+    """Seconds that a call of an empty module took in this run, None if it was not measured."""
+    rows = rows_named(run, "an empty call", "a module")
+    return rows[0].median if rows else None
+
+
+def curves(run: Run, rows: Iterable[Row]) -> list[Curve]:
+    """The growing costs among some rows of a run, in empty calls; none if the empty call was not measured."""
+    one = unit(run)
+    found: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for row in rows:
+        if one is not None and row.size is not None and row.device == "cpu":
+            found.setdefault((row.operation, row.kind), []).append((row.size, row.median / one))
+    return [
+        Curve(operation, kind, tuple(sorted(points)), fit(sorted(points)))
+        for (operation, kind), points in found.items()
+        if len(points) > 1
+    ]
+
+
+def trees(run: Run) -> list[Curve]:
+    """The cost of each operation on trees of growing size."""
+    return curves(run, [row for row in run.rows if row.kind in TREES])
+
+
+def rows_named(run: Run, operation: str, kind: str) -> list[Row]:
+    """The rows of an operation on one kind of thing, on the CPU."""
+    return [row for row in run.of(operation) if row.kind == kind and row.device == "cpu"]
+
+
+def races(run: Run) -> list[Race]:
+    """What was measured on the CPU and on another device as well."""
+    found = []
+    for operation in PASSES:
+        rows = [row for row in run.of(operation) if row.size is not None]
+        for kind in dict.fromkeys(row.kind for row in rows):
+            cpu, other = (
+                {row.size or 0: row for row in rows if row.kind == kind and (row.device == "cpu") is on_cpu}
+                for on_cpu in (True, False)
+            )
+            both = sorted(cpu.keys() & other.keys())
+            if both:
+                batches = tuple((size, cpu[size].median, other[size].median) for size in both)
+                found.append(Race(operation, kind, other[both[0]].device, batches))
+    return found
+
+
+def number(value: float) -> str:
+    """A ratio as one reads it: two or three digits that count."""
+    if value >= 99.5:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
+
+
+def seconds(value: float) -> str:
+    """A time with its unit."""
+    for factor, word in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
+        if value * factor >= 1:
+            return f"{value * factor:.3g} {word}"
+    return f"{value * 1e9:.3g} ns"
+
+
+def tables(runs: Sequence[Run]) -> list[Table]:
+    """All tables that a report of these runs has; a run without the empty call has only some."""
+    found = []
+    for run in runs:
+        where = f" ({run.name.removeprefix('bench-')})" if len(runs) > 1 else ""
+        for make in TABLES:
+            table = make(run)
+            if table.rows:
+                found.append(table._replace(title=table.title + where))
+    if len(runs) > 1:
+        found.append(releases(runs))
+    return found
+
+
+def machinery(run: Run) -> Table:
+    """What one module more costs in each operation."""
+    by_operation: dict[str, dict[str, Curve]] = {}
+    for curve in trees(run):
+        by_operation.setdefault(curve.operation, {})[curve.kind] = curve
+    one = unit(run) or 1.0
+    network = {row.operation: row for row in run.rows if row.kind == NETWORK}
+    rows = []
+    for operation, kinds in by_operation.items():
+        cells = [told_slope(kinds[kind].fit) if kind in kinds else NONE for kind in TREES]
+        row = network.get(operation)
+        whole = number(row.median / one / row.size) if row and row.size else NONE
+        rows.append((operation, *cells, whole))
+    note = (
+        "In calls of an empty module, measured in the same run. The cost is fitted as a constant and a part "
+        "for each module, with the least relative errors. A → B: not linear, one module more costs A in the "
+        f"smallest trees and B in the largest. {NETWORK}: the whole divided by its modules."
+    )
+    return Table("What one module more costs", note, ("Operation", *TREES, NETWORK), tuple(rows))
+
+
+def told_slope(found: Fit) -> str:
+    """What one more costs; two numbers where it is not the same at all sizes."""
+    return number(found.slope) if found.is_linear else f"{number(max(found.first, 0))} → {number(found.last)}"
+
+
+def growth(run: Run) -> Table:
+    """The costs themselves at each size."""
+    rows = []
+    for curve in trees(run):
+        costs = ", ".join(f"{size:,}: {number(cost)}" for size, cost in curve.points)
+        rows.append((curve.operation, curve.kind, costs, f"{curve.fit.bend:.2f}"))
+    note = (
+        "In calls of an empty module, at each number of modules. Bend: how many times what one module more "
+        f"costs in the smallest trees it costs in the largest. Up to {LINEAR} counts as linear, if the line "
+        f"also misses no cost by more than {MISS:.0%}."
+    )
+    return Table("Cost against size", note, ("Operation", "Tree", "Size: cost", "Bend"), tuple(rows))
+
+
+def ways(run: Run) -> Table:
+    """One way of calling beside another."""
+    rows = []
+    for operation, plain in WAYS.items():
+        found = [row for row in run.of(operation) if row.device == "cpu"]
+        base = next((row.median for row in found if row.kind == plain), None)
+        if base is not None:
+            rows += [(operation, row.kind, number(row.median / base)) for row in found]
+    note = "Each beside the one that is 1.00, measured in the same run."
+    return Table("Ways of calling", note, ("What is called", "How", "Ratio"), tuple(rows))
+
+
+def counted(run: Run) -> Table:
+    """What one more hook or layer costs."""
+    rows = []
+    for operation, word in COUNTED.items():
+        for curve in curves(run, run.of(operation)):
+            costs = ", ".join(f"{size}: {number(cost)}" for size, cost in curve.points)
+            rows.append((f"{curve.kind} {operation}", costs, f"{number(curve.fit.last)} a {word}"))
+    note = "In calls of an empty module. One more: from the last number to the one before."
+    return Table("Hooks and layers", note, ("Of what", "Number: cost", "One more"), tuple(rows))
+
+
+def devices(run: Run) -> Table:
+    """CPU beside GPU: where the GPU starts to win."""
+    rows = []
+    for race in races(run):
+        first = race.wins_from
+        won = "never here" if first is None else f"from {first}"
+        for batch, cpu, other in race.batches:
+            name = (race.operation, race.kind) if batch == race.batches[0][0] else ("", "")
+            told = won if name[0] else ""
+            rows.append((*name, str(batch), seconds(other), number(cpu / other), told))
+    for row in [row for operation in MOVES for row in run.of(operation)]:
+        rows.append((row.operation, row.kind, NONE, seconds(row.median), NONE, ""))
+    plain = {row.size: row.median for row in run.of("one GPU") if row.kind == "plain"}
+    for row in run.of("one GPU"):
+        if row.size in plain and row.kind != "plain":
+            told = f"{number(row.median / plain[row.size])} times the plain layer"
+            rows.append((f"{row.kind} on one GPU", "Linear", str(row.size), seconds(row.median), NONE, told))
+    header = ("Work", "Of what", "Batch", "GPU", "CPU / GPU", "GPU wins")
+    note = f"Median times on {run.accelerator}, and how many times as long the CPU takes with all its cores."
+    return Table("CPU beside GPU", note, header, tuple(rows))
+
+
+def stopwatches(run: Run) -> Table:
+    """pytest-benchmark beside torch.utils.benchmark.Timer."""
+    rows = []
+    for row in run.rows:
+        if row.timer is not None:
+            name = row.kind if row.size is None else f"{row.kind}, {row.size}"
+            rows.append((name, seconds(row.median), seconds(row.timer), f"{row.timer / row.median - 1:+.1%}"))
+    header = ("Call", "pytest-benchmark", "Timer", "Difference")
+    note = "The same calls in one run: medians of pytest-benchmark and of torch.utils.benchmark.Timer."
+    return Table("Two stopwatches", note, header, tuple(rows))
+
+
+def releases(runs: Sequence[Run]) -> Table:
+    """What one module more costs in a wide tree, release beside release."""
+    columns = [{curve.operation: curve.fit for curve in trees(run) if curve.kind == "wide"} for run in runs]
+    operations = dict.fromkeys(operation for column in columns for operation in column)
+    rows = [("an empty call, in calls of a plain function", *(_empty_call(run) for run in runs))]
+    for operation in operations:
+        cells = [told_slope(column[operation]) if operation in column else NONE for column in columns]
+        rows.append((operation, *cells))
+    note = (
+        "What one module more costs in a wide tree, in empty calls of the same run: where the empty call "
+        "became cheaper, all else looks dearer, and the first row tells."
+    )
+    header = ("Operation", *(run.name.removeprefix("bench-") for run in runs))
+    return Table("Release beside release", note, header, tuple(rows))
+
+
+def _empty_call(run: Run) -> str:
+    plain = next((row.median for row in run.of("an empty call") if row.kind == "a function"), None)
+    one = unit(run)
+    return NONE if plain is None or one is None else number(one / plain)
+
+
+TABLES: tuple[Callable[[Run], Table], ...] = (machinery, growth, ways, counted, devices, stopwatches)
+
+
+def missing(run: Run) -> list[str]:
+    """What a report of this run cannot show, and why."""
+    found = []
+    if unit(run) is None:
+        found.append(
+            "no ratios of the machinery: the call of an empty module was not measured "
+            "(benchmarks.calling.calling_an_empty_module)"
+        )
+    if not run.accelerator:
+        found.append("no GPU beside the CPU: none was measured")
+    return found
+
+
+def as_text(found: Sequence[Table], width: int = 100) -> str:
+    """Tables for a terminal."""
+    return "\n".join(line for table in found for line in _lines(table, width))
+
+
+def _lines(table: Table, width: int) -> Iterator[str]:
+    columns = list(zip(table.header, *table.rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    yield table.title
+    yield from textwrap.wrap(table.note, width)
+    for row in (table.header, tuple("-" * each for each in widths), *table.rows):
+        cells = [cell.ljust(each) for cell, each in zip(row, widths, strict=True)]
+        yield "  ".join(cells).rstrip()
+    yield ""

@@ -1,0 +1,137 @@
+"""The specification as a whole: parts, chapters, clauses and the tables beside them, read once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nnspec.clauses import tables
+from nnspec.clauses.chapter import Chapter, read_chapters
+from nnspec.clauses.clause import Clause
+from nnspec.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of chapters, opened by the docstring of its ``__init__.py``."""
+
+    name: str
+    docstring: str
+    chapters: tuple[Chapter, ...]
+
+
+@dataclass(frozen=True)
+class Specification:
+    """All that is written.
+
+    Attributes:
+        root: the folder that holds ``spec/`` and ``docs/``.
+        parts: in reading order.
+        claims, questions, changes, retired: the tables.
+    """
+
+    root: Path
+    parts: tuple[Part, ...]
+    claims: tuple[tables.Claim, ...]
+    questions: tuple[tables.Question, ...]
+    changes: tuple[tables.Release, ...]
+    retired: tuple[tables.Retired, ...]
+
+    @property
+    def records_folder(self) -> Path:
+        return self.root / "docs" / "records"
+
+    @cached_property
+    def chapters(self) -> tuple[Chapter, ...]:
+        """All chapters in reading order."""
+        return tuple(chapter for part in self.parts for chapter in part.chapters)
+
+    @cached_property
+    def clauses(self) -> Mapping[str, Clause]:
+        """Id to clause, in reading order."""
+        return {clause.id: clause for chapter in self.chapters for clause in chapter.clauses}
+
+    def chapter_of(self, clause: Clause) -> Chapter:
+        """The chapter that a clause stands in."""
+        return next(chapter for chapter in self.chapters if chapter.path == clause.path)
+
+    def deciding(self, mark: str) -> Mapping[str, tuple[Clause, ...]]:
+        """The clauses that carry each argument of a mark.
+
+        Args:
+            mark: ``claim`` or ``question``.
+
+        Returns:
+            row such as ``N2-07`` to its clauses, in reading order.
+        """
+        marked: dict[str, tuple[Clause, ...]] = {}
+        for clause in self.clauses.values():
+            for row in clause.answers(mark):
+                marked[row] = (*marked.get(row, ()), clause)
+        return marked
+
+
+def find_checkout() -> Path:
+    """The folder that holds ``spec/`` and ``docs/``: this one, or the checkout that this package lies in.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for root in (Path.cwd(), Path(__file__).resolve().parents[2]):
+        if (root / "spec").is_dir() and (root / "docs").is_dir():
+            return root
+    raise UsageError(f"{Path.cwd()}: no spec/ and docs/ here; run this command in a checkout of the project")
+
+
+def read_specification(root: Path) -> Specification:
+    """Read ``spec/`` and the tables below a checkout.
+
+    Raises:
+        ClauseError: the spec cannot be read.
+        TableError: a table cannot be read.
+    """
+    docs = root / "docs"
+    return Specification(
+        root=root,
+        parts=read_parts(root / "spec"),
+        claims=tuple(tables.read_claims(docs / "claims.toml")),
+        questions=tuple(tables.read_questions(docs / "questions.toml")),
+        changes=tuple(tables.read_changes(docs / "changes.toml")),
+        retired=tuple(tables.read_retired(root / "spec" / "RETIRED.toml")),
+    )
+
+
+def read_parts(folder: Path) -> tuple[Part, ...]:
+    """The parts below a folder in the order in which its ``__init__.py`` names them, chapters likewise.
+
+    Raises:
+        ClauseError: there is no chapter, or one cannot be read.
+    """
+    chapters = read_chapters(folder)
+    names = _in_order({chapter.part for chapter in chapters}, _docstring(folder))
+    return tuple(_read_part(folder / name, chapters) for name in names)
+
+
+def _read_part(folder: Path, chapters: list[Chapter]) -> Part:
+    own = {chapter.name: chapter for chapter in chapters if chapter.part == folder.name}
+    opening = _docstring(folder)
+    return Part(folder.name, opening, tuple(own[name] for name in _in_order(own, opening)))
+
+
+def _docstring(folder: Path) -> str:
+    """What the ``__init__.py`` of a folder says, empty if it says nothing."""
+    page = folder / "__init__.py"
+    return (ast.get_docstring(ast.parse(page.read_text(encoding="utf-8"))) or "") if page.exists() else ""
+
+
+def _in_order(names: Mapping[str, object] | set[str], opening: str) -> list[str]:
+    """Names in the order in which a text has them in emphasis, as ``*name*``, the others after."""
+
+    def place(name: str) -> tuple[int, str]:
+        found = opening.find(f"*{name}*")
+        return (found if found >= 0 else len(opening), name)
+
+    return sorted(names, key=place)

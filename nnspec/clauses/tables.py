@@ -1,0 +1,179 @@
+"""The hand-kept tables beside the clauses: claims, questions, changes, retired ids, names left out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnspec.errors import NnspecError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+VERDICTS = ("holds", "changed", "imprecise", "wrong", "aside")
+
+
+class TableError(NnspecError):
+    """A table cannot be read; the message names the file, the row and the remedy."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence from the notes, with the verdict of running torch.
+
+    Attributes:
+        id: note and number, such as ``N2-07``.
+        said: the sentence.
+        verdict: one of :data:`VERDICTS`.
+        instead: what is right, where the sentence is not.
+    """
+
+    id: str
+    said: str
+    verdict: str
+    instead: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a user asked, and where."""
+
+    id: str
+    asked: str
+    threads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that a release changed: the clauses that say so, or why none is owed."""
+
+    what: str
+    threads: tuple[str, ...]
+    clauses: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """What one release changed, or why nothing is listed."""
+
+    name: str
+    changes: tuple[Change, ...]
+    none: str
+
+
+@dataclass(frozen=True)
+class Retired:
+    """An id that was recorded once: its successor, or why it went."""
+
+    id: str
+    successor: str
+    why: str
+
+
+def read_table(path: Path) -> dict[str, dict[str, Any]]:
+    """A TOML file of tables, one for each row; empty if there is no such file.
+
+    Raises:
+        TableError: it is no TOML, or an entry is no table.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TableError(f"{path}: cannot be read: {error}") from error
+    for name, row in found.items():
+        if not isinstance(row, dict):
+            raise TableError(f"{path}: {name} is no table; write it as [{name}]")
+    return found
+
+
+def read_claims(path: Path) -> list[Claim]:
+    """The rows of ``docs/claims.toml``, in file order."""
+    return [
+        Claim(
+            id=name,
+            said=_text(path, name, row, "said"),
+            verdict=_text(path, name, row, "verdict"),
+            instead=_text(path, name, row, "instead", ""),
+        )
+        for name, row in _rows(path, {"said", "verdict", "instead"})
+    ]
+
+
+def read_questions(path: Path) -> list[Question]:
+    """The rows of ``docs/questions.toml``, in file order."""
+    return [
+        Question(
+            id=name,
+            asked=_text(path, name, row, "asked"),
+            threads=_texts(path, name, row, "threads"),
+        )
+        for name, row in _rows(path, {"asked", "threads"})
+    ]
+
+
+def read_changes(path: Path) -> list[Release]:
+    """The releases of ``docs/changes.toml``, in file order."""
+    return [
+        Release(
+            name=name,
+            changes=tuple(_change(path, name, entry) for entry in row.get("changes", [])),
+            none=_text(path, name, row, "none", ""),
+        )
+        for name, row in _rows(path, {"changes", "none"})
+    ]
+
+
+def _change(path: Path, name: str, entry: object) -> Change:
+    if not isinstance(entry, dict):
+        raise TableError(f'{path}: [{name}] has a change that is no table; write it as [["{name}".changes]]')
+    return Change(
+        what=_text(path, name, entry, "what"),
+        threads=_texts(path, name, entry, "threads"),
+        clauses=_texts(path, name, entry, "clauses"),
+        why=_text(path, name, entry, "why", ""),
+    )
+
+
+def read_retired(path: Path) -> list[Retired]:
+    """The rows of ``spec/RETIRED.toml``, in file order."""
+    return [
+        Retired(
+            id=name,
+            successor=_text(path, name, row, "successor", ""),
+            why=_text(path, name, row, "why", ""),
+        )
+        for name, row in _rows(path, {"successor", "why"})
+    ]
+
+
+def _rows(path: Path, known: set[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    table = read_table(path)
+    for name, row in table.items():
+        unknown = sorted(row.keys() - known)
+        if unknown:
+            raise TableError(
+                f"{path}: [{name}] has an unknown entry {unknown[0]!r}; known are {', '.join(sorted(known))}"
+            )
+    return list(table.items())
+
+
+def _text(path: Path, name: str, row: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = row.get(key, default)
+    if not isinstance(value, str):
+        raise TableError(f"{path}: [{name}] needs {key} as a text")
+    return value
+
+
+def _texts(path: Path, name: str, row: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = row.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise TableError(f"{path}: [{name}] needs {key} as a list of texts")
+    return tuple(value)

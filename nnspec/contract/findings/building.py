@@ -1,0 +1,175 @@
+"""Findings about names and about building."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnspec.contract.findings.tree import (
+    Build,
+    dotted,
+    listed,
+    names,
+    once,
+    parameters,
+    shared,
+    tensors,
+    they,
+    told,
+)
+
+
+def names_differ(one: nn.Module, two: nn.Module) -> list[str]:
+    """Names that only one of two builds has."""
+    here, there = names(one), names(two)
+    only = [name for name in here if name not in there] + [name for name in there if name not in here]
+    if not only:
+        return []
+    return [
+        f"{listed(only)}: only one of two builds has {'this name' if len(only) == 1 else 'these names'}; "
+        "take names from what is built, not from a counter, an id, a clock or a random number"
+    ]
+
+
+def order_differs(one: nn.Module, two: nn.Module) -> list[str]:
+    """The first place at which two builds have different parameters."""
+    there = list(parameters(two))
+    here = [name for name in parameters(one) if name in there]
+    there = [name for name in there if name in here]
+    for position, (a, b) in enumerate(zip(here, there, strict=True)):
+        if a != b:
+            return [
+                f"parameter {position} is `{a}` in one build and `{b}` in another: an optimizer's state is "
+                "kept by position; register in a fixed order, and not in that of a set"
+            ]
+    return []
+
+
+def shared_by_builds(one: nn.Module, two: nn.Module) -> list[str]:
+    """Tensors that two builds share."""
+    found = shared(one, two)
+    if not found:
+        return []
+    return [
+        f"two builds share {listed(found)}, made once as a default argument, on the class or at the top of "
+        "a file: what is done to the one is done to the other; make it in __init__"
+    ]
+
+
+def shared_by_copy(net: nn.Module, copied: nn.Module) -> list[str]:
+    """Tensors that a deep copy shares with its original."""
+    found = shared(net, copied)
+    if not found:
+        return []
+    return [
+        f"a deep copy shares {listed(found)} with its original: training the one changes the other; let "
+        "__deepcopy__ copy with copy.deepcopy(value, memo), or leave __deepcopy__ away"
+    ]
+
+
+def misnamed(net: nn.Module, walk: Iterable[tuple[str, nn.Parameter]]) -> list[str]:
+    """Parameters that a walk yields more than once, or not at all, or that are not registered."""
+    walked = list(walk)
+    registered = parameters(net)
+    times = Counter(id(parameter) for _, parameter in walked)
+    all_names = {id(one): [name for name, two in walked if two is one] for _, one in walked}
+    known = {id(parameter) for parameter in registered.values()}
+    found = [
+        f"named_parameters() yields {listed(all_names[key])}, which is one parameter, {count} times; "
+        "leave named_parameters() as it is"
+        for key, count in times.items()
+        if count > 1
+    ]
+    found += [
+        f"named_parameters() leaves out `{name}`: no optimizer trains it; leave parameters() and "
+        "named_parameters() as they are, and freeze with requires_grad_(False)"
+        for name, parameter in registered.items()
+        if id(parameter) not in times
+    ]
+    return found + [
+        f"named_parameters() yields `{name}`, which is not registered; assign it to self"
+        for name, parameter in walked
+        if id(parameter) not in known
+    ]
+
+
+def misplaced(own: dict[str, Any], whole: dict[str, Any], prefix: str) -> list[str]:
+    """Keys that a module has by itself and not, with the prefix, as part of another, or the reverse."""
+    lost = [key for key in own if prefix + key not in whole]
+    added = [key for key in whole if key.removeprefix(prefix) not in own or not key.startswith(prefix)]
+    if not lost and not added:
+        return []
+    return [
+        f"inside another module the state dict has {listed(added) or 'no other key'} instead of "
+        f"{listed([prefix + key for key in lost]) or 'none'}; where state_dict or _save_to_state_dict is "
+        "overridden, pass destination, prefix and keep_vars on"
+    ]
+
+
+def uninitialised(net: nn.Module) -> list[str]:
+    """Modules that lack what nn.Module.__init__ sets."""
+    found, waiting, seen = [], [("", net)], set()
+    while waiting:
+        path, module = waiting.pop(0)
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        absent = [name for name in vars(nn.Module()) if name not in vars(module)]
+        if absent and not isinstance(module, torch.jit.ScriptModule):
+            found.append(
+                f"`{path or 'self'}`, a {type(module).__name__}, has no {listed(absent)}: nn.Module.__init__ "
+                "has not run; call super().__init__() first of all in __init__"
+            )
+        children = vars(module).get("_modules", {}).items()
+        waiting += [(dotted(path, name), child) for name, child in children if child is not None]
+    return found
+
+
+def unprinted(net: nn.Module) -> list[str]:
+    """The error of ``repr``, or children whose names it leaves out."""
+    try:
+        text = repr(net)
+    except Exception as error:
+        return [f"repr raises {told(error)}; let extra_repr use what __init__ sets"]
+    missing = [name for name, _ in net.named_children() if f"({name}):" not in text]
+    if not missing:
+        return []
+    return [f"repr leaves out {listed(missing)}; override extra_repr, not __repr__"]
+
+
+@once
+def not_built_on_meta(build: Build) -> list[str]:
+    """What keeps a module from being built under ``torch.device("meta")``."""
+    try:
+        with warnings.catch_warnings(), torch.device("meta"):
+            warnings.simplefilter("ignore")
+            net = build()
+    except Exception as error:
+        return [
+            f'built under torch.device("meta") it raises {told(error)}; let the constructor read no values '
+            "out of tensors, and give no device of its own"
+        ]
+    elsewhere = [name for name, tensor in tensors(net).items() if not tensor.is_meta]
+    if not elsewhere:
+        return []
+    return [
+        f'{they(elsewhere, "is", "are")} not on meta when built under torch.device("meta"): the '
+        "constructor has a device written in; leave device= away, or take it as an argument"
+    ]
+
+
+def left_behind(net: nn.Module, device: str) -> list[str]:
+    """Parameters and buffers that are not on a type of device."""
+    there = torch.device(device).type
+    behind = {name: tensor.device for name, tensor in tensors(net).items() if tensor.device.type != there}
+    if not behind:
+        return []
+    return [
+        f"{they(behind, 'is', 'are')} on {next(iter(behind.values()))} after the move to {device}; let "
+        "_apply move what is registered, which it does unless it is overridden"
+    ]

@@ -1,0 +1,172 @@
+"""Findings about what a call does besides computing."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnspec.contract.findings.hidden import OF_TORCH
+from nnspec.contract.findings.nested import Example, differences, run, tensors_in
+from nnspec.contract.findings.tree import buffers, dotted, entries, parameters, times, told
+
+
+def hooks_missed(net: nn.Module, calls: list[str]) -> list[str]:
+    """That one call of the module did not run a pre-hook and a hook, if so."""
+    if calls == ["forward_pre", "forward"]:
+        return []
+    ran = ", ".join(calls) or "none"
+    overrides = [owner.__name__ for owner in type(net).__mro__ if "__call__" in vars(owner)]
+    cause = f"{overrides[0]} overrides __call__" if overrides[0] != "Module" else "forward calls self again"
+    return [
+        f"one call ran these hooks of the module: {ran}; {cause}: write forward instead, and call it by "
+        "self(x)"
+    ]
+
+
+def hooks_passed_by(net: nn.Module, example: Example) -> list[str]:
+    """Submodules whose forward runs more often than their hooks."""
+    runs: Counter[str] = Counter()
+    hooked: Counter[str] = Counter()
+    for path, module in net.named_modules():
+        if not path or isinstance(module, torch.jit.ScriptModule):
+            continue
+        module.forward = _counted(module.forward, runs, path)
+        module.register_forward_hook(_counting_hook(hooked, path))
+    run(net, example)
+    return [
+        f"`{path}`.forward ran {times(count)}, its hooks {times(hooked[path])}: forward is called directly; "
+        f"call `{path}` itself"
+        for path, count in runs.items()
+        if count != hooked[path]
+    ]
+
+
+def _counted(forward: Callable[..., Any], runs: Counter[str], path: str) -> Callable[..., Any]:
+    @functools.wraps(forward)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        runs[path] += 1
+        return forward(*args, **kwargs)
+
+    return counted
+
+
+def _counting_hook(hooked: Counter[str], path: str) -> Callable[..., None]:
+    def hook(*_: object) -> None:
+        hooked[path] += 1
+
+    return hook
+
+
+def second_call_refused(net: nn.Module, example: Example) -> list[str]:
+    """The error of a second call with equal inputs, if it raises one and the first does not."""
+    run(net, example)
+    try:
+        run(net, example)
+    except Exception as error:
+        return [
+            f"the first call passes, and a second with equal inputs raises {told(error)}; let forward use up "
+            "nothing that __init__ made"
+        ]
+    return []
+
+
+def changed_inputs(called: Any, fresh: Any) -> list[str]:
+    """Inputs that are not as they were before the call."""
+    (args, kwargs), (fresh_args, fresh_kwargs) = called, fresh
+    found = differences(args, fresh_args, "args", exact=True) + differences(
+        kwargs, fresh_kwargs, "kwargs", exact=True
+    )
+    return [f"the input {one} after the call; work on a copy: x = x + 1 for x += 1" for one in found]
+
+
+def changed_parameters(net: nn.Module, before: dict[str, nn.Parameter]) -> list[str]:
+    """Parameters that a call gave other values."""
+    return [
+        f"`{name}` {difference.partition(' ')[2]} after a call; let forward compute from it and leave it to "
+        "the optimizer, or use a parametrization"
+        for name, parameter in parameters(net).items()
+        for difference in differences(parameter.data, before.get(name, parameter).data, exact=True)
+    ]
+
+
+def changed_buffers(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
+    """Buffers that a call gave other values."""
+    return [
+        f"`{name}` {difference.partition(' ')[2]} after a call in eval mode; change it only if self.training"
+        for name, buffer in buffers(net).items()
+        for difference in differences(buffer, before.get(name, buffer), exact=True)
+    ]
+
+
+def newly_registered(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """What is registered after a call and was not before."""
+    return [
+        f"the {kind} `{name}` is made by the first call: an optimizer made before it does not know it, and a "
+        "fresh build cannot load it; make it in __init__, or use a lazy layer"
+        for name, kind in after.items()
+        if name not in before
+    ]
+
+
+def kept_tensors(net: nn.Module) -> dict[str, Tensor]:
+    """The tensors in plain attributes and buffers of all submodules, by path."""
+    found = dict(entries(net, "_buffers"))
+    for path, module in net.named_modules():
+        for name, value in vars(module).items():
+            if name not in OF_TORCH and not isinstance(value, nn.Module):
+                found.update(tensors_in(value, dotted(path, name)))
+    return found
+
+
+def left_on_it(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
+    """Tensors that a call has put on a module: with a graph, or where there were none."""
+    found = []
+    for path, tensor in after.items():
+        if isinstance(tensor, nn.Parameter) or before.get(path) is tensor:
+            continue
+        if tensor.grad_fn is not None and (path not in before or before[path].grad_fn is None):
+            found.append(
+                f"`{path}` keeps the graph of the last call ({tensor.grad_fn.name()}): it fills memory and "
+                "cannot be deep-copied; return it, or keep its detach()"
+            )
+        elif path not in before:
+            found.append(
+                f"`{path}` keeps a tensor of shape {tuple(tensor.shape)} from the last call, which .to() "
+                "does not move; return it, or let who wants it register a forward hook"
+            )
+    return found
+
+
+def plain_values(net: nn.Module) -> dict[str, Any]:
+    """Numbers, texts and flat containers of them that are attributes of submodules, by path."""
+    found = {}
+    for path, module in net.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, (int, float, str, bool)) or (isinstance(value, (list, dict, set)) and value):
+                if name in OF_TORCH or tensors_in(value) or not _is_flat(value):
+                    continue
+                found[dotted(path, name)] = copy.copy(value)
+    return found
+
+
+def _is_flat(value: object) -> bool:
+    inner = (
+        value.values() if isinstance(value, dict) else value if isinstance(value, (list, set)) else [value]
+    )
+    return all(isinstance(one, (int, float, str, bool)) for one in inner)
+
+
+def changed_attributes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Plain attributes that a call has changed."""
+    return [
+        f"`{path}` is {after.get(path)!r} after a call and was {value!r} before: it is in no checkpoint, and "
+        "replicas of DataParallel lose it; make it a buffer"
+        for path, value in before.items()
+        if after.get(path) != value
+    ]

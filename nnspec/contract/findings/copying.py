@@ -1,0 +1,173 @@
+"""Findings about copies, and about calls with other tensors in the place of the parameters."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from torch import Tensor, nn
+
+from nnspec.contract.findings.hidden import OF_TORCH
+from nnspec.contract.findings.nested import Example, differences, run
+from nnspec.contract.findings.tree import dotted, entries, listed, told
+
+
+def differs_in_a_copy(copied: nn.Module, net: nn.Module, example: Example, what: str) -> list[str]:
+    """That a copy computes something else, and the attributes in which it differs.
+
+    Args:
+        copied: the copy.
+        net: its original.
+        example: makes the inputs.
+        what: what the copy is called, such as ``a deep copy``.
+    """
+    flags = _different_values(copied, net)
+    copied.eval()
+    net.eval()
+    found = differences(run(copied, example), run(net, example))
+    if not found:
+        return []
+    why = f": {flags[0]}" if flags else ""
+    return [
+        f"{what} computes something else: {found[0]}{why}; let __deepcopy__, __reduce__ and __getstate__ "
+        "take every attribute along, or leave them away"
+    ]
+
+
+def _different_values(copied: nn.Module, net: nn.Module) -> list[str]:
+    theirs = dict(copied.named_modules())
+    return [
+        f"`{dotted(path, name)}` is {vars(theirs[path]).get(name)!r} on the copy and {value!r} on the "
+        "original"
+        for path, module in net.named_modules()
+        if path in theirs
+        for name, value in vars(module).items()
+        if isinstance(value, (int, float, str)) and vars(theirs[path]).get(name) != value
+    ]
+
+
+def follows_the_original(after: Any, expected: Any) -> list[str]:
+    """That a deep copy computes something else once the original has other values."""
+    return [
+        f"after a change of the original, the deep copy gives another output: {difference}; something in it "
+        "still refers to the original: let __deepcopy__ copy all, and write functions kept on self as "
+        "methods"
+        for difference in differences(after, expected)[:1]
+    ]
+
+
+def not_picklable(net: nn.Module) -> list[str]:
+    """The error of pickle, and the attribute it is about."""
+    try:
+        pickle.dumps(net)
+    except Exception as error:
+        culprits = [
+            dotted(path, name)
+            for path, module in net.named_modules()
+            for name, value in vars(module).items()
+            if name not in OF_TORCH and not _is_picklable(value)
+        ]
+        what = (
+            f"{listed(culprits)} cannot be pickled" if culprits else f"{type(net).__name__} cannot be pickled"
+        )
+        return [
+            f"{what}: {told(error)}; a class or function is pickled by its name, so write it at the top of "
+            "its file, and make locks, files and generators when they are needed"
+        ]
+    return []
+
+
+def _is_picklable(value: object) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return False
+    return True
+
+
+def ties(net: nn.Module) -> list[list[str]]:
+    """The groups of names that lead to one parameter or buffer."""
+    groups: dict[int, list[str]] = {}
+    for store in ("_parameters", "_buffers"):
+        for name, value in entries(net, store):
+            groups.setdefault(id(value), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def untied(before: list[list[str]], after: list[list[str]], by: str) -> list[str]:
+    """Groups of names that do not lead to one tensor any more."""
+    return [
+        f"{listed(group)} are one tensor, and in {by} they are several; tie them again in __deepcopy__ or "
+        "_apply, or leave both as they are"
+        for group in before
+        if not any(set(group) <= set(other) for other in after)
+    ]
+
+
+def differs_without_gradients(without: Any, expected: Any) -> list[str]:
+    """Outputs that are others under ``no_grad()``."""
+    return [
+        f"{difference} under no_grad(), in eval mode; let forward ask self.training, not "
+        "torch.is_grad_enabled()"
+        for difference in differences(without, expected)
+    ]
+
+
+def differs_when_functional(output: Any, expected: Any) -> list[str]:
+    """Outputs of ``functional_call`` with copies of a module's own state that are not those of the module."""
+    return [
+        f"{difference} when torch.func.functional_call gives it copies of its own state; let forward use the "
+        "values of its parameters, and ask neither for requires_grad nor for what they are"
+        for difference in differences(output, expected)
+    ]
+
+
+def stale(output: Any, expected: Any) -> list[str]:
+    """Outputs with the state of another build that are others than those of that build."""
+    return [
+        "called with the state of another build by torch.func.functional_call it does not compute what that "
+        f"build does: {difference}; forward goes on using tensors that __init__ put aside: look each up on "
+        "self, in forward"
+        for difference in differences(output, expected)[:1]
+    ]
+
+
+def replica(net: nn.Module) -> Any:
+    """A copy as DataParallel makes them for each device: with tensors in the place of its parameters."""
+    modules = list(net.modules())
+    copies: dict[int, Any] = {
+        id(module): module._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
+        for module in modules
+    }
+    tensors: dict[int, Tensor] = {}
+    for module in modules:
+        copied = copies[id(module)]
+        copied._former_parameters = {}
+        for name, child in module._modules.items():
+            copied._modules[name] = None if child is None else copies[id(child)]
+        for name, parameter in module._parameters.items():
+            if parameter is None:
+                copied._parameters[name] = None
+            else:
+                tensor = tensors.setdefault(id(parameter), parameter.clone())
+                setattr(copied, name, tensor)
+                copied._former_parameters[name] = tensor
+        for name, buffer in module._buffers.items():
+            copied._buffers[name] = None if buffer is None else buffer.clone()
+    return copies[id(net)]
+
+
+def differs_in_a_replica(net: nn.Module, example: Example) -> list[str]:
+    """That a replica raises or computes something else."""
+    expected = run(net, example)
+    try:
+        output = run(replica(net), example)
+    except Exception as error:
+        return [
+            f"a replica, which has no parameters, raises {told(error)}; take the dtype and the device from "
+            "the inputs, or from an attribute such as self.weight"
+        ]
+    return [
+        f"{difference} in a replica; look parameters up on self, in forward"
+        for difference in differences(output, expected)
+    ]

@@ -1,0 +1,336 @@
+"""State that a module holds past nn.Module: in containers, closures, objects and plain attributes.
+
+Such state is not walked: it is not moved, not saved, not trained, and no mode reaches it.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from nnspec.contract.findings.nested import Example
+from nnspec.contract.findings.tree import count, dotted
+from nnspec.running import isolation
+
+#: What torch itself keeps on every module.
+OF_TORCH = frozenset(vars(nn.Module())) | {"_is_replica", "_former_parameters", "_flat_weights"}
+
+#: How far into attributes and elements a plain attribute is followed.
+DEEPEST = 4
+
+_STANDARD = frozenset(sys.stdlib_module_names) | {"torch", "torchvision", "numpy"}
+
+
+class Held(NamedTuple):
+    """One thing that an attribute of a module leads to.
+
+    Attributes:
+        attribute: the attribute with the path of its module, such as ``encoder.blocks``.
+        holder: the value of the attribute.
+        thing: the module or tensor found in it, or the holder itself.
+        registered: whether the module tree holds the thing too.
+    """
+
+    attribute: str
+    holder: object
+    thing: nn.Module | Tensor
+    registered: bool
+
+
+def modules_in_containers(net: nn.Module) -> list[str]:
+    """Lists, tuples, sets and dicts with modules that are registered nowhere."""
+    found = []
+    for attribute, holder, things in _unregistered(net, _is_container, nn.Module):
+        modules = [thing for thing in things if isinstance(thing, nn.Module)]
+        better = "nn.ModuleDict" if isinstance(holder, Mapping) else "nn.ModuleList"
+        found.append(
+            f"`{attribute}` is a plain {type(holder).__name__} with {count(len(modules), 'module')} in it: "
+            f"{_unreached(modules)}; use {better}"
+        )
+    return found
+
+
+def tensors_in_containers(net: nn.Module, example: Example) -> list[str]:
+    """Containers with parameters, or with tensors that forward uses, that are registered nowhere."""
+    found, groups = [], list(_unregistered(net, _is_container, Tensor))
+    seen = used(net, example) if groups else {}
+    for attribute, holder, things in groups:
+        parameters = [thing for thing in things if _is_trained(thing)]
+        plain = [thing for thing in things if not _is_trained(thing) and id(thing) in seen]
+        kind = type(holder).__name__
+        if parameters:
+            better = "nn.ParameterDict" if isinstance(holder, Mapping) else "nn.ParameterList"
+            found.append(
+                f"`{attribute}` is a plain {kind} with {count(len(parameters), 'parameter')} in it: no "
+                f"optimizer, no .to() and no state_dict() reaches what is not registered; use {better}"
+            )
+        if plain:
+            found.append(
+                f"`{attribute}` is a plain {kind} with {count(len(plain), 'tensor')} in it that forward "
+                "uses: .to() and state_dict() leave out what is not registered; register each with "
+                "register_buffer"
+            )
+    return found
+
+
+def plain_attributes(net: nn.Module, example: Example) -> list[str]:
+    """Attributes that are a module, a parameter, or a tensor that forward uses, and are not registered."""
+    found, groups = [], list(_unregistered(net, _is_torch, (nn.Module, Tensor)))
+    seen = used(net, example) if groups else {}
+    for attribute, _, (thing, *_) in groups:
+        name = attribute.rpartition(".")[2]
+        if isinstance(thing, nn.Module):
+            found.append(
+                f"`{attribute}` is a module put past nn.Module's registration: {_unreached([thing])}; "
+                f"assign it in __init__ with self.{name} = ..."
+            )
+        elif _is_trained(thing):
+            found.append(
+                f"`{attribute}` is a tensor that requires a gradient, and is no registered parameter: no "
+                f"optimizer sees it and .to() does not move it; use self.{name} = nn.Parameter(...)"
+            )
+        elif id(thing) in seen:
+            found.append(
+                f"`{attribute}` is a plain tensor that forward uses: .to() does not move it and state_dict() "
+                f'leaves it out; use self.register_buffer("{name}", ...)'
+            )
+    return found + _on_classes(net)
+
+
+def _on_classes(net: nn.Module) -> list[str]:
+    """Tensors and modules that are attributes of a class: all of its instances share them."""
+    found = []
+    for path, module in net.named_modules():
+        for owner in type(module).__mro__:
+            if _is_standard(owner):
+                continue
+            for name, value in vars(owner).items():
+                if isinstance(value, (Tensor, nn.Module)):
+                    kind = "tensor" if isinstance(value, Tensor) else "module"
+                    found.append(
+                        f"`{dotted(path, name)}` is a {kind} on the class {owner.__name__}: every instance "
+                        "shares it, and neither .to() nor state_dict() reaches it; make it in __init__, on "
+                        "self"
+                    )
+    return found
+
+
+def objects(net: nn.Module, example: Example) -> list[str]:
+    """Objects of other classes with modules, parameters, or tensors that forward uses, registered nowhere."""
+    found, groups = [], list(_unregistered(net, _is_object, (nn.Module, Tensor)))
+    seen = used(net, example) if groups else {}
+    for attribute, holder, things in groups:
+        needed = [
+            thing
+            for thing in things
+            if isinstance(thing, nn.Module) or _is_trained(thing) or id(thing) in seen
+        ]
+        if needed:
+            kind = type(holder).__name__
+            found.append(
+                f"`{attribute}` is a {kind}, no module, and holds {_things(needed)}: nn.Module does not look "
+                f"into it, so .to(), state_dict() and optimizers leave them out; make {kind} an nn.Module"
+            )
+    return found
+
+
+def closures(net: nn.Module) -> list[str]:
+    """Functions kept as attributes that hold modules or tensors, their own ones or those of the module."""
+    found = []
+    for attribute, holder, held in _grouped(net, _is_function):
+        own = [one.thing for one in held if not one.registered]
+        again = [one.thing for one in held if one.registered and not _copies_along(holder)]
+        kind = _kind_of_function(holder)
+        if own:
+            found.append(
+                f"`{attribute}` is {kind} that holds {_things(own)}: what a function holds is not "
+                "registered, so .to(), state_dict() and optimizers leave it out; assign it to self and "
+                "write a method"
+            )
+        elif again:
+            what = (
+                "the module itself" if any(one is net for one in again) else f"{_things(again)} of the module"
+            )
+            found.append(
+                f"`{attribute}` is {kind} that holds {what}: copies of the module would go on computing with "
+                "the original's weights; write a method"
+            )
+    return found
+
+
+def hidden(net: nn.Module, example: Example) -> list[str]:
+    """Everything of this module that its registers do not know, in one list."""
+    return [
+        *modules_in_containers(net),
+        *tensors_in_containers(net, example),
+        *plain_attributes(net, example),
+        *objects(net, example),
+        *closures(net),
+    ]
+
+
+class Uses(TorchFunctionMode):
+    """Notes every tensor that a torch function is called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[int, Tensor] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for value in (*args, *(kwargs or {}).values()):
+            if isinstance(value, Tensor):
+                self.seen[id(value)] = value
+            elif isinstance(value, (list, tuple)):
+                self.seen.update((id(one), one) for one in value if isinstance(one, Tensor))
+        return func(*args, **(kwargs or {}))
+
+
+def used(net: nn.Module, example: Example) -> dict[int, Tensor]:
+    """The tensors that torch functions are called with in one call of the module, by identity."""
+    args, kwargs = example()
+    isolation.seed()
+    uses = Uses()
+    with uses:
+        net(*args, **kwargs)
+    return uses.seen
+
+
+def _unregistered(
+    net: nn.Module, kind: Any, wanted: type | tuple[type, ...]
+) -> Iterator[tuple[str, object, list[nn.Module | Tensor]]]:
+    """Attributes of a kind with the wanted things in them that the module tree does not hold."""
+    for attribute, holder, held in _grouped(net, kind):
+        things = [one.thing for one in held if not one.registered and isinstance(one.thing, wanted)]
+        if things:
+            yield attribute, holder, things
+
+
+def _grouped(net: nn.Module, kind: Any) -> Iterator[tuple[str, object, list[Held]]]:
+    """Plain attributes of all submodules whose value is of a kind, with what they hold."""
+    known = {id(thing) for module in net.modules() for thing in _registered(module)} | {id(net)}
+    for path, module in net.named_modules():
+        for name, value in _attributes(module):
+            if not kind(value):
+                continue
+            attribute, things = dotted(path, name), list(_reached(value, DEEPEST, set()))
+            held = [Held(attribute, value, thing, id(thing) in known) for thing in things]
+            if held:
+                yield attribute, value, held
+
+
+def _attributes(module: nn.Module) -> list[tuple[str, object]]:
+    """The plain attributes of a module, without those that torch keeps there."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return []
+    return [(name, value) for name, value in vars(module).items() if name not in OF_TORCH]
+
+
+def _registered(module: nn.Module) -> list[object]:
+    stores = (module._parameters, module._buffers, module._modules)
+    return [thing for store in stores for thing in store.values() if thing is not None]
+
+
+def _reached(value: object, depth: int, seen: set[int]) -> Iterator[nn.Module | Tensor]:
+    """The modules and tensors that a value leads to; what a module holds is its own matter."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, (nn.Module, Tensor)):
+        yield value
+    elif depth > 0:
+        for inner in _inside(value):
+            yield from _reached(inner, depth - 1, seen)
+
+
+def _inside(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
+        return list(value)
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, types.MethodType):
+        return [value.__self__]
+    if isinstance(value, types.FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+        return [*cells, *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
+    return list(vars(value).values()) if _is_object(value) else []
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _is_container(value: object) -> bool:
+    return isinstance(value, (list, tuple, set, frozenset, deque, Mapping))
+
+
+def _is_function(value: object) -> bool:
+    return isinstance(value, (types.FunctionType, types.MethodType, functools.partial))
+
+
+def _is_torch(value: object) -> bool:
+    """A module, or a tensor that was not computed from others: what was is made anew in each call."""
+    return isinstance(value, nn.Module) or (isinstance(value, Tensor) and value.is_leaf)
+
+
+def _is_object(value: object) -> bool:
+    """An instance of a class that is neither Python's nor torch's own."""
+    if (
+        isinstance(value, (type, types.ModuleType, nn.Module, Tensor))
+        or _is_container(value)
+        or _is_function(value)
+    ):
+        return False
+    return hasattr(value, "__dict__") and not _is_standard(type(value))
+
+
+def _is_standard(owner: type) -> bool:
+    return owner is types.SimpleNamespace or owner.__module__.partition(".")[0] in _STANDARD
+
+
+def _is_trained(thing: object) -> bool:
+    return isinstance(thing, Tensor) and thing.requires_grad and thing.is_leaf
+
+
+def _copies_along(holder: object) -> bool:
+    """Whether a deep copy of a function refers to the copy of what it holds: methods and partials do."""
+    if isinstance(holder, functools.partial):
+        return all(_copies_along(inner) for inner in (holder.func, *holder.args, *holder.keywords.values()))
+    return not isinstance(holder, types.FunctionType) or not list(_reached(holder, DEEPEST, set()))
+
+
+def _kind_of_function(holder: object) -> str:
+    if isinstance(holder, functools.partial):
+        return "a functools.partial"
+    if isinstance(holder, types.MethodType):
+        return "a method of another object"
+    return "a lambda" if getattr(holder, "__name__", "") == "<lambda>" else "a function"
+
+
+def _things(things: list[nn.Module | Tensor]) -> str:
+    modules = [thing for thing in things if isinstance(thing, nn.Module)]
+    tensors = [thing for thing in things if isinstance(thing, Tensor)]
+    told = [count(len(modules), "module")] if modules else []
+    return " and ".join([*told, *([count(len(tensors), "tensor")] if tensors else [])])
+
+
+def _unreached(modules: list[nn.Module]) -> str:
+    parameters = {id(one): one for module in modules for one in module.parameters()}
+    theirs = "their" if len(modules) > 1 else "its"
+    if not parameters:
+        return "train(), eval(), hooks and .to() do not reach what is not registered"
+    verb = "is" if len(parameters) == 1 else "are"
+    return f"{theirs} {count(len(parameters), 'parameter')} {verb} not registered"

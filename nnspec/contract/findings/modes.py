@@ -1,0 +1,201 @@
+"""Findings about modes, and about the rows of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nnspec.contract.findings.nested import Example, differences, mapped, run, tensors_in
+from nnspec.contract.findings.tree import count, listed, tensors, told
+from nnspec.running import isolation
+
+
+class State(NamedTuple):
+    """A registered tensor at one moment: a copy, and whether it required a gradient."""
+
+    value: Tensor
+    requires_grad: bool
+
+
+def not_itself(net: nn.Module, returned: dict[str, object]) -> list[str]:
+    """Methods that return something else than the module."""
+    return [
+        f"{call} returns {_shown(value)} instead of the module: `net = net.{call}` loses it; return self "
+        "where it is overridden"
+        for call, value in returned.items()
+        if value is not net
+    ]
+
+
+def _shown(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def in_mode(net: nn.Module, training: bool) -> list[str]:
+    """The paths of the modules that are in train mode, or in eval mode."""
+    return [path or "self" for path, module in net.named_modules() if module.training is training]
+
+
+def unreached_by_modes(after_eval: list[str], after_train: list[str]) -> list[str]:
+    """Submodules that are not in the mode that was set last.
+
+    Args:
+        after_eval: the modules still in train mode after ``eval()``.
+        after_train: the modules still in eval mode after ``train()``.
+    """
+    found = []
+    for call, mode, paths in (("eval()", "train", after_eval), ("train()", "eval", after_train)):
+        if paths:
+            verb = "is" if len(paths) == 1 else "are"
+            found.append(
+                f"{listed(paths)} {verb} in {mode} mode after {call}; where train or eval is overridden, "
+                "call super().train(mode) and return self"
+            )
+    return found
+
+
+def snapshot(net: nn.Module) -> dict[str, State]:
+    """Copies of all registered tensors by name."""
+    return {
+        name: State(tensor.detach().clone(), tensor.requires_grad) for name, tensor in tensors(net).items()
+    }
+
+
+def changed_by_modes(
+    before: dict[str, State], after_eval: dict[str, State], after_train: dict[str, State]
+) -> list[str]:
+    """Tensors that are not the same before ``eval()``, after it, and after ``train()``."""
+    found = []
+    for call, one, two in (("eval()", before, after_eval), ("train()", after_eval, after_train)):
+        there = [name for name in one if name in two]
+        flags = [name for name in there if one[name].requires_grad != two[name].requires_grad]
+        values = [name for name in there if differences(two[name].value, one[name].value, exact=True)]
+        if flags:
+            found.append(
+                f"{call} sets requires_grad of {listed(flags)} to {two[flags[0]].requires_grad}: what was "
+                "frozen is trained, or the reverse; leave requires_grad alone there"
+            )
+        if values:
+            found.append(
+                f"{call} changes the values of {listed(values)}: what is saved depends on the mode; leave "
+                "parameters alone there, and compute in forward, by self.training"
+            )
+        if len(there) < len(one) or len(there) < len(two):
+            names = [name for name in (*one, *two) if name not in there]
+            found.append(f"{call} registers or removes {listed(names)}; let it set the mode only")
+    return found
+
+
+def random_in_eval(net: nn.Module, example: Example) -> list[str]:
+    """Where two equal calls begin to differ: the submodule that finished first with another output."""
+    finished: list[tuple[str, Any]] = []
+    for path, module in net.named_modules():
+        if not isinstance(module, torch.jit.ScriptModule):
+            module.register_forward_hook(_noting(finished, path))
+    first = _call(net, example, isolation.SEED)
+    once, finished[:] = list(finished), []
+    second = _call(net, example, isolation.SEED + 1)
+    found = differences(second, first)
+    if not found:
+        return []
+    where = next((path for (path, a), (_, b) in zip(once, finished, strict=False) if differences(b, a)), "")
+    return [
+        f"two equal calls in eval mode differ, first in the forward of `{where or type(net).__name__}`: "
+        f"{found[0]}; give F.dropout training=self.training, draw random numbers only if self.training, and "
+        "keep nothing from one call to the next"
+    ]
+
+
+def _noting(finished: list[tuple[str, Any]], path: str) -> Callable[..., None]:
+    def hook(module: nn.Module, args: object, output: object) -> None:
+        finished.append((path, mapped(output, lambda tensor: tensor.detach().clone())))
+
+    return hook
+
+
+def _call(net: nn.Module, example: Example, seed: int) -> Any:
+    args, kwargs = example()
+    isolation.seed()
+    torch.manual_seed(seed)
+    return net(*args, **kwargs)
+
+
+def without_batch(net: nn.Module, example: Example) -> list[str]:
+    """Why it cannot be said which rows of the inputs belong to which rows of the outputs."""
+    sizes = {tensor.shape[0] for _, tensor in tensors_in(example()) if tensor.dim() > 0}
+    sequence_first = [
+        path or type(net).__name__
+        for path, module in net.named_modules()
+        if getattr(module, "batch_first", True) is False
+    ]
+    if sequence_first:
+        return [f"`{sequence_first[0]}` has batch_first=False, so the first dimension does not count rows"]
+    if not sizes:
+        return ["none of its inputs has rows"]
+    if len(sizes) > 1:
+        return ["its inputs differ in their first dimension, so it does not count rows"]
+    (size,) = sizes
+    if size < 2:
+        return ["its example has one row only"]
+    if not _rows(run(net, example), size):
+        return ["no output has a row for each row of its inputs"]
+    return []
+
+
+def rows_dependent(net: nn.Module, example: Example) -> list[str]:
+    """Outputs of the first row that change with the other rows."""
+    size = _size(example)
+    whole = run(net, example)
+    alike = run(net, example, lambda tensor: _first_repeated(tensor, size))
+    found = []
+    for (path, one), (_, two) in zip(_rows(whole, size), _rows(alike, size), strict=False):
+        different = differences(two[0], one[0], f"{path}[0]")
+        if different and _counts_rows(net, example, path):
+            found.append(
+                f"{different[0]} when the other rows of the batch are others: forward takes a mean, a "
+                "maximum or batch statistics over the first dimension; use running statistics in eval mode"
+            )
+    return found
+
+
+def sizes_refused(net: nn.Module, example: Example) -> list[str]:
+    """The error of a call with fewer rows, or outputs that keep their number of rows."""
+    size = _size(example)
+    try:
+        fewer = run(net, example, lambda tensor: tensor[: size - 1] if tensor.dim() else tensor)
+    except Exception as error:
+        return [
+            f"with {count(size - 1, 'row')} instead of {size} it raises {told(error)}; take the number of "
+            "rows from x.shape[0], or write -1"
+        ]
+    if _rows(fewer, size - 1):
+        return []
+    return [
+        f"with {count(size - 1, 'row')} instead of {size} no output has {count(size - 1, 'row')}; take the "
+        "number of rows from x.shape[0], or write -1"
+    ]
+
+
+def _size(example: Example) -> int:
+    return next(tensor.shape[0] for _, tensor in tensors_in(example()) if tensor.dim() > 0)
+
+
+def _rows(output: object, size: int) -> list[tuple[str, Tensor]]:
+    return [(path, one) for path, one in tensors_in(output) if one.dim() > 0 and one.shape[0] == size]
+
+
+def _first_repeated(tensor: Tensor, size: int) -> Tensor:
+    return tensor[:1].expand(size, *tensor.shape[1:]).clone() if tensor.dim() else tensor
+
+
+def _counts_rows(net: nn.Module, example: Example, path: str) -> bool:
+    """Whether an output gets shorter with the inputs: another dimension may be as long by chance."""
+    size = _size(example)
+    try:
+        fewer = run(net, example, lambda tensor: tensor[: size - 1] if tensor.dim() else tensor)
+    except Exception:
+        return True
+    return path in dict(_rows(fewer, size - 1))

@@ -1,0 +1,184 @@
+"""Findings about casts and moves, and about the settings of the process."""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from nnspec.contract.findings.nested import Example, floating_in, mapped, movable_in, run, tensors_in
+from nnspec.contract.findings.tree import place, tensors, they, told
+
+#: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.
+MEETING_PLACES = frozenset(
+    {"__getitem__", "__setitem__", "__set__", "_assert", "copy_", "to", "type_as"}
+    | {"lstm", "gru", "rnn_tanh", "rnn_relu", "_pack_padded_sequence"}
+)
+
+#: Functions that make a tensor out of nothing, on the default device and in the default dtype.
+FACTORIES = (
+    *("arange", "empty", "eye", "full", "hann_window", "linspace", "logspace", "ones", "rand", "randint"),
+    *("randn", "randperm", "tensor", "as_tensor", "zeros", "tril_indices", "triu_indices"),
+)
+
+OF_WHOLE_NUMBERS = frozenset({"arange", "randint", "randperm", "tensor", "tril_indices", "triu_indices"})
+
+
+def settings() -> dict[str, Any]:
+    """The settings of the process that a module leaves alone."""
+    return {
+        "the default dtype": torch.get_default_dtype(),
+        "grad mode": torch.is_grad_enabled(),
+        "the default device": torch.empty(0).device,
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "the seed": torch.initial_seed(),
+    }
+
+
+def changed_settings(before: dict[str, Any], by: str) -> list[str]:
+    """Settings that are not what they were."""
+    return [
+        f"{by} changes {name} of the process from {before[name]} to {value}, for everyone; "
+        + (
+            "draw from a torch.Generator of its own"
+            if name == "the seed"
+            else "change it in a context, if at all"
+        )
+        for name, value in settings().items()
+        if value != before[name]
+    ]
+
+
+def not_cast(net: nn.Module, dtype: torch.dtype) -> list[str]:
+    """Floating parameters and buffers that are not of a dtype after a cast to it."""
+    floating = {name: tensor for name, tensor in tensors(net).items() if tensor.is_floating_point()}
+    left = {name: tensor.dtype for name, tensor in floating.items() if tensor.dtype != dtype}
+    if not left:
+        return []
+    return [
+        f"{they(left, 'is', 'are')} {next(iter(left.values()))} after the cast to {dtype}; let _apply cast "
+        "what is registered, which it does unless it is overridden"
+    ]
+
+
+def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
+    """Floating outputs of another dtype, for a module and inputs of this one, or the error of the call."""
+    inputs = mapped(example(), lambda one: one.to(dtype) if one.is_floating_point() else one)
+    with _Watch() as watch:
+        try:
+            output = run(net, lambda: inputs)
+        except Exception as error:
+            return [f"with parameters and inputs in {dtype} it raises {told(error)}; {_cure('dtype', watch)}"]
+    return [
+        f"`{path}` is {tensor.dtype} though parameters and inputs are {dtype}; {_cure('dtype', watch)}"
+        for path, tensor in floating_in(output)
+        if tensor.is_floating_point() and tensor.dtype != dtype
+    ]
+
+
+class Call(NamedTuple):
+    """One call on the meta device: what was seen on the way, and the error or the output."""
+
+    watch: _Watch
+    error: Exception | None
+    output: Any
+
+
+def call_on_meta(net: nn.Module, example: Example) -> Call:
+    """Call a module on the meta device with its inputs moved there."""
+    inputs = mapped(example(), lambda one: one.to("meta"))
+    with _Watch() as watch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return Call(watch, None, run(net, lambda: inputs))
+        except Exception as error:
+            return Call(watch, error, None)
+
+
+def reading_values(call: Call) -> list[str]:
+    """The error of a call on meta where no two devices meet: forward reads values, which meta has not."""
+    if call.error is None or call.watch.meetings:
+        return []
+    return [f"it does not run on the meta device: {told(call.error)}"]
+
+
+def not_computed_on_meta(call: Call) -> list[str]:
+    """Functions that forward calls with tensors on meta and on the CPU, and outputs on the CPU."""
+    cure = _cure("device", call.watch)
+    if call.watch.meetings:
+        return [f"on another device forward calls {meeting}; {cure}" for meeting in call.watch.meetings]
+    return [
+        f"`{path}` is on {tensor.device} though parameters and inputs are not; {cure}"
+        for path, tensor in movable_in(call.output)
+        if not tensor.is_meta
+    ]
+
+
+def not_computed_there(net: nn.Module, example: Example, device: str) -> list[str]:
+    """Outputs that are not on a device, for a module and inputs there, or the error of the call."""
+    inputs = mapped(example(), lambda one: one.to(device))
+    with _Watch() as watch:
+        try:
+            output = run(net, lambda: inputs)
+        except RuntimeError as error:
+            return [f"on {device} it raises {told(error)}; {_cure('device', watch)}"]
+    return [
+        f"`{path}` is on {tensor.device} though parameters and inputs are on {device}; "
+        f"{_cure('device', watch)}"
+        for path, tensor in movable_in(output)
+        if tensor.device.type != torch.device(device).type
+    ]
+
+
+def described(net: nn.Module) -> dict[str, str]:
+    """Shape and dtype of all that is registered, by name."""
+    return {name: f"{tuple(tensor.shape)} of {tensor.dtype}" for name, tensor in tensors(net).items()}
+
+
+def redescribed(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Names whose shape or dtype is another, or that have come or gone."""
+    return [
+        f"`{name}` is {after.get(name, 'gone')} on its way to meta and back, and was "
+        f"{before.get(name, 'not there')}; leave _apply and to() as they are"
+        for name in (*before, *(name for name in after if name not in before))
+        if name in before and name in after and before[name] != after[name]
+    ]
+
+
+class _Watch(TorchFunctionMode):
+    """Notes the factory functions that forward calls, and functions that two devices meet in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: dict[str, dict[str, Any]] = {}
+        self.meetings: dict[str, None] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if name in FACTORIES and getattr(torch, name, None) is func:
+            self.made.setdefault(name, dict(kwargs))
+        elif name not in MEETING_PLACES:
+            found = [one for _, one in tensors_in((args, kwargs))]
+            if any(one.is_meta for one in found) and any(one.is_cpu and one.dim() > 0 for one in found):
+                self.meetings[f"{name} with tensors on meta and on cpu{place(traceback.extract_stack())}"] = (
+                    None
+                )
+        return func(*args, **kwargs)
+
+
+def _cure(what: str, watch: _Watch) -> str:
+    """What is to be done about a dtype or a device that does not follow the inputs."""
+    fixed = (torch.float32,) if what == "dtype" else (torch.device("cpu"), "cpu")
+    for name, kwargs in watch.made.items():
+        if what == "dtype" and name in OF_WHOLE_NUMBERS:
+            continue
+        if what not in kwargs:
+            return f"forward calls torch.{name} without {what}=: give it {what}=x.{what}"
+        if kwargs[what] in fixed:
+            return f"forward calls torch.{name} with {what}={kwargs[what]}: give it {what}=x.{what}"
+    cast = ".float()" if what == "dtype" else ".cpu()"
+    return f"take the {what} from the inputs: x.to(y.{what}) for {cast}"

@@ -1,0 +1,93 @@
+"""What the clauses of the contract cannot do without.
+
+A clause that compares outputs says nothing of a module whose outputs are random, and so on. These functions
+return why, as the others do: an empty list if nothing is missing.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.utils.parametrize
+from torch import nn
+
+from nnspec.contract.findings.building import shared_by_builds
+from nnspec.contract.findings.calling import kept_tensors, second_call_refused
+from nnspec.contract.findings.hidden import hidden
+from nnspec.contract.findings.nested import Example, differences, floating_in, run, tensors_in
+from nnspec.contract.findings.tree import Build, once, parameters, ready, they, told
+
+
+@once
+def unrepeatable(build: Build, example: Example) -> list[str]:
+    """Why the outputs of two calls in eval mode cannot be compared, even from the same seed."""
+    net = ready(build, example)
+    net.eval()
+    first = run(net, example)
+    if not tensors_in(first):
+        return [f"its output, a {type(first).__name__}, has no tensors to compare"]
+    if one_call_only(build, example):
+        return one_call_only(build, example)
+    if differences(run(net, example), first):
+        return ["two equal calls in eval mode from the same seed differ, so outputs cannot be compared"]
+    return []
+
+
+@once
+def one_call_only(build: Build, example: Example) -> list[str]:
+    """The error of a second call, if it raises one."""
+    return second_call_refused(ready(build, example), example)
+
+
+@once
+def not_registered(build: Build, example: Example) -> list[str]:
+    """Everything that a fresh module holds and does not register."""
+    return hidden(ready(build, example), example)
+
+
+@once
+def without_floating_output(build: Build, example: Example) -> list[str]:
+    """That no output is a floating tensor, if so."""
+    found = floating_in(run(ready(build, example), example))
+    return [] if found else ["it has no floating output"]
+
+
+@once
+def sharing(build: Build) -> list[str]:
+    """The tensors that two builds share."""
+    return shared_by_builds(build(), build())
+
+
+def untrained(net: nn.Module) -> list[str]:
+    """That no parameter requires a gradient, if so."""
+    found = any(parameter.requires_grad for parameter in parameters(net).values())
+    return [] if found else ["it has no parameter that requires a gradient"]
+
+
+def not_deep_copied(net: nn.Module) -> list[str]:
+    """The error of ``copy.deepcopy``, and the tensors that it is about."""
+    try:
+        copy.deepcopy(net)
+    except Exception as error:
+        computed = [name for name, tensor in kept_tensors(net).items() if tensor.grad_fn is not None]
+        if not computed:
+            return [f"copy.deepcopy raises {told(error)}; make what cannot be copied when it is needed"]
+        return [
+            f"{they(computed, 'is', 'are')} computed from parameters and kept, so that copy.deepcopy raises "
+            f"{type(error).__name__}; use a parametrization (torch.nn.utils.parametrizations), or compute in "
+            "forward"
+        ]
+    return []
+
+
+def unpicklable_in_torch(net: nn.Module) -> list[str]:
+    """Submodules that torch itself does not pickle."""
+    for path, module in net.named_modules():
+        if torch.nn.utils.parametrize.is_parametrized(module):
+            return [
+                f"`{path or 'self'}` is parametrized, and torch saves parametrized modules by state dict only"
+            ]
+        if isinstance(module, torch.jit.ScriptModule):
+            return [f"`{path or 'self'}` is a ScriptModule, which torch saves with torch.jit.save only"]
+    return []

@@ -1,0 +1,168 @@
+"""Tensors in nested structures: what a module takes and what it returns.
+
+A structure is a tensor, a tuple, a list, a dict, a dataclass, any object with attributes, or such things
+within one another.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnspec.running import isolation
+
+Example = Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]
+
+#: How far into attributes of objects a structure is followed.
+DEEPEST = 12
+
+_ATOMS = (str, bytes, int, float, complex, bool, type(None), type, torch.dtype, torch.device, torch.Size)
+
+
+def tensors_in(value: object, path: str = "output") -> list[tuple[str, Tensor]]:
+    """The tensors of a structure, each with the path that leads to it, such as ``output[0].logits``."""
+    return [(where, leaf) for where, leaf in _leaves(value, path, DEEPEST) if isinstance(leaf, Tensor)]
+
+
+def movable_in(value: object) -> list[tuple[str, Tensor]]:
+    """The tensors of a structure without the sizes of packed batches, which are on the CPU always."""
+    return [(path, leaf) for path, leaf in tensors_in(value) if not path.endswith(".batch_sizes")]
+
+
+def floating_in(value: object) -> list[tuple[str, Tensor]]:
+    """The tensors of a structure that can carry a gradient."""
+    return [(path, leaf) for path, leaf in tensors_in(value) if is_floating(leaf)]
+
+
+def is_floating(tensor: Tensor) -> bool:
+    """Whether a tensor has a floating point or complex dtype."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A copy of a structure with ``change(tensor)`` in the place of every tensor."""
+    memo = {id(leaf): leaf for _, leaf in tensors_in(value)}
+    memo |= {id(leaf): change(leaf) for _, leaf in movable_in(value)}
+    return copy.deepcopy(value, dict(memo))
+
+
+def run(net: nn.Module, example: Example, change: Callable[[Tensor], Tensor] | None = None) -> Any:
+    """What the module returns for its example inputs, from the usual seed.
+
+    Gradients are recorded: a module that computes with them, such as one of forces, cannot do without.
+
+    Args:
+        net: the module, called in the mode it is in.
+        example: makes the inputs.
+        change: is applied to every tensor of the inputs first.
+    """
+    inputs = example()
+    args, kwargs = mapped(inputs, change) if change else inputs
+    isolation.seed()
+    return net(*args, **kwargs)
+
+
+def differences(got: object, expected: object, path: str = "output", *, exact: bool = False) -> list[str]:
+    """Where two structures differ, in words; NaN equals NaN.
+
+    Args:
+        got: the structure that is judged.
+        expected: what it is held against.
+        path: what both are called.
+        exact: tensors are equal in every bit, not only within the tolerance that suits their dtype.
+    """
+    one, other = _children(got), _children(expected)
+    if isinstance(got, Tensor) and isinstance(expected, Tensor):
+        difference = _difference(got.detach(), expected.detach(), exact=exact)
+        return [f"`{path}` {difference}"] if difference else []
+    if type(got) is not type(expected):
+        return [f"`{path}` is a {type(got).__name__} instead of a {type(expected).__name__}"]
+    if one is None or other is None:
+        return [] if _same_atom(got, expected) else [f"`{path}` is {got!r} instead of {expected!r}"]
+    if list(one) != list(other):
+        return [f"`{path}` has the entries {listed(one)} instead of {listed(other)}"]
+    found = []
+    for key in one:
+        found += differences(one[key], other[key], path + key, exact=exact)
+    return found
+
+
+def _difference(got: Tensor, expected: Tensor, *, exact: bool) -> str:
+    if got.shape != expected.shape:
+        return f"has shape {tuple(got.shape)} instead of {tuple(expected.shape)}"
+    if got.dtype != expected.dtype:
+        return f"has dtype {got.dtype} instead of {expected.dtype}"
+    if got.is_meta or expected.is_meta:
+        return ""
+    if got.layout != torch.strided or got.is_quantized:
+        got, expected = (got.dequantize() if got.is_quantized else got.to_dense() for got in (got, expected))
+    if got.device == expected.device and torch.equal(got, expected):
+        return ""
+    got, expected = got.cpu(), expected.cpu()
+    if not exact or bool(got.isnan().any()):
+        largest = 1.0 if not is_floating(expected) else float(expected.abs().nan_to_num(0, 0, 0).max())
+        try:
+            relative, absolute = _tolerance(got.dtype, largest)
+            torch.testing.assert_close(got, expected, rtol=relative, atol=absolute, equal_nan=True)
+        except AssertionError:
+            pass
+        else:
+            return ""
+    apart = got != expected
+    if is_floating(got):
+        apart &= ~(got.isnan() & expected.isnan())
+        by = (got - expected).abs().nan_to_num(math.inf)[apart].max()
+        return f"differs in {int(apart.sum())} of {got.numel()} values, by up to {float(by):.2g}"
+    return f"differs in {int(apart.sum())} of {got.numel()} values"
+
+
+def _tolerance(dtype: torch.dtype, largest: float) -> tuple[float, float]:
+    """The tolerances of ``torch.testing``; the absolute one grows with the largest value."""
+    relative = {torch.float64: 1e-7, torch.float32: 1.3e-6, torch.complex64: 1.3e-6, torch.complex128: 1e-7}
+    absolute = {torch.float64: 1e-7, torch.complex128: 1e-7}
+    if dtype in (torch.float16, torch.bfloat16):
+        return 1.6e-2, 1e-3 * max(1.0, largest)
+    return relative.get(dtype, 0.0), absolute.get(dtype, 1e-5) * max(1.0, largest)
+
+
+def _same_atom(got: object, expected: object) -> bool:
+    if isinstance(got, float) and isinstance(expected, float):
+        return got == expected or (math.isnan(got) and math.isnan(expected))
+    if isinstance(got, _ATOMS):
+        return got == expected
+    return True
+
+
+def listed(children: Mapping[str, object]) -> str:
+    return ", ".join(key.strip(".[]") for key in children) or "(none)"
+
+
+def _leaves(value: object, path: str, depth: int) -> Iterator[tuple[str, object]]:
+    children = None if depth == 0 else _children(value)
+    if children is None:
+        yield path, value
+        return
+    for key, child in children.items():
+        yield from _leaves(child, path + key, depth - 1)
+
+
+def _children(value: object) -> dict[str, object] | None:
+    """What a structure holds, by the text that leads to it; None for a leaf."""
+    if isinstance(value, (Tensor, nn.Module, *_ATOMS)) or callable(value):
+        return None
+    if isinstance(value, Mapping):
+        return {f"[{key!r}]": child for key, child in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {f".{name}": getattr(value, name) for name in value._fields}
+    if isinstance(value, (tuple, list)):
+        return {f"[{index}]": child for index, child in enumerate(value)}
+    names = getattr(value, "__dict__", None)
+    if isinstance(names, dict):
+        return {f".{name}": child for name, child in names.items()}
+    slots = getattr(type(value), "__slots__", ())
+    return {f".{name}": getattr(value, name) for name in slots if hasattr(value, name)} if slots else None

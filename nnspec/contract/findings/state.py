@@ -1,0 +1,188 @@
+"""Findings about the state dict and about loading."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnspec.contract.findings.nested import Example, differences, run
+from nnspec.contract.findings.tree import (
+    buffers,
+    dotted,
+    entries,
+    listed,
+    memory,
+    parameters,
+    tensors,
+    they,
+    told,
+)
+
+
+def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
+    """Parameters and persistent buffers that a state dict lacks."""
+    passing = {
+        dotted(path, name)
+        for path, module in net.named_modules()
+        for name in module._non_persistent_buffers_set
+    }
+    wanted = [*parameters(net), *(name for name in buffers(net) if name not in passing)]
+    lost = [name for name in wanted if name not in state]
+    if not lost:
+        return []
+    return [
+        f"the state dict lacks {listed(lost)}: a checkpoint does not bring back what it computed; where "
+        "state_dict or _save_to_state_dict is overridden, leave every entry of super()'s in"
+    ]
+
+
+def not_referred_to(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
+    """Entries of a state dict that do not share memory with what they are named for."""
+    own = dict(entries(net, "_parameters")) | dict(entries(net, "_buffers"))
+    tensors_of_state = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    copies = [
+        name
+        for name, value in tensors_of_state.items()
+        if name in own and value.numel() and memory(value.detach()) != memory(own[name].detach())
+    ]
+    if not copies:
+        return []
+    return [
+        f"{listed(copies)} of the state dict {'is a copy' if len(copies) == 1 else 'are copies'}: what is "
+        "written there does not reach the module; let state_dict return super()'s values, and copy where a "
+        "copy is wanted"
+    ]
+
+
+def sharing_by_accident(net: nn.Module) -> list[str]:
+    """Pairs of different parameters or buffers that lie in the same memory."""
+    found, places = [], [(name, *_extent(one), one) for name, one in tensors(net).items() if one.numel()]
+    for index, (name, storage, start, end, one) in enumerate(places):
+        for other, its_storage, its_start, its_end, two in places[:index]:
+            if storage == its_storage and start < its_end and its_start < end and one is not two:
+                found.append(
+                    f"`{name}` and `{other}` are two tensors in one memory: a cast, a move or a deep copy "
+                    "separates them; to tie them, assign the same Parameter, and else clone() one of them"
+                )
+    return found
+
+
+def _extent(tensor: Tensor) -> tuple[object, int, int]:
+    """The memory of a tensor, its first element there, and the one after its last."""
+    if tensor.layout != torch.strided or tensor.is_meta:
+        return id(tensor), 0, 1
+    start = int(tensor.storage_offset())
+    length = sum(int((size - 1) * stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return memory(tensor), start, start + length + 1
+
+
+def not_back_from_file(path: Path, state: Mapping[str, Any]) -> list[str]:
+    """What keeps a state dict from coming back from a file with ``weights_only=True``."""
+    try:
+        back = torch.load(path, weights_only=True)
+    except Exception as error:
+        reason = "; ".join(line.strip() for line in str(error).splitlines() if "nsupported" in line)[:200]
+        cause = reason.rstrip(".") or told(error)
+        own = [
+            f"`{key}`, a {type(value).__name__}"
+            for key, value in state.items()
+            if not isinstance(value, Tensor)
+        ]
+        return [
+            f"torch.load(..., weights_only=True) refuses the file: {', '.join(own) or 'a value'} is no "
+            f"tensor ({cause}); let get_extra_state return tensors, numbers, texts, and lists and dicts of "
+            "these"
+        ]
+    return [
+        f"{difference} after a file; save with torch.save(net.state_dict(), file)"
+        for difference in differences(dict(back), dict(state), "state", exact=True)
+    ]
+
+
+def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
+    """The error of a strict load, or entries that have other values afterwards."""
+    kept = copy.deepcopy(state)  # a plain dict would lose the versions that a state dict carries
+    try:
+        fresh.load_state_dict(kept)
+    except Exception as error:
+        reasons = [line.strip() for line in str(error).splitlines()[1:]] or [told(error)]
+        return [
+            f"a fresh build refuses the state dict of another: {' '.join(reasons)[:300].rstrip('.')}; let "
+            "saving and loading use the same names and shapes, those of the attributes"
+        ]
+    return [
+        f"`{name}` {difference.partition(' ')[2]} after load_state_dict; load every entry of the state dict"
+        for name, value in fresh.state_dict().items()
+        if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
+        for difference in differences(value, kept[name], name, exact=True)
+    ]
+
+
+def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) -> list[str]:
+    """That a build which has loaded the state of another computes something else, and from what."""
+    net.eval()
+    fresh.eval()
+    found = differences(run(fresh, example), run(net, example))
+    if not found:
+        return []
+    loaded, state = tensors(fresh), net.state_dict()
+    strange = [
+        name
+        for name, one in buffers(net).items()
+        if name not in state and differences(loaded.get(name), one, exact=True)
+    ]
+    if strange:
+        return [
+            f"`{name}` is a non-persistent buffer with other values in each build, so that {found[0]} after "
+            "loading; register it with persistent=True"
+            for name in strange
+        ]
+    return [
+        f"{found[0]} after loading: forward depends on something that is in no parameter and no buffer; "
+        "register it, or keep it in get_extra_state"
+    ]
+
+
+def accepted_without_a_key(net: nn.Module, state: dict[str, Any]) -> list[str]:
+    """That a state dict is loaded though it lacks a key."""
+    if not state:
+        return []
+    left_out = next(iter(state))
+    rest = copy.copy(state)
+    del rest[left_out]
+    try:
+        net.load_state_dict(rest)
+    except Exception:
+        return []
+    return [
+        f"load_state_dict says nothing of a state dict without `{left_out}`, which keeps the values it was "
+        "built with; keep strict=True as the default where it is overridden"
+    ]
+
+
+def replaced(before: dict[str, nn.Parameter], after: dict[str, nn.Parameter], by: str) -> list[str]:
+    """Parameters that have become other objects."""
+    new = [name for name, parameter in before.items() if name in after and after[name] is not parameter]
+    if not new:
+        return []
+    return [
+        f"{they(new, 'is another Parameter', 'are other Parameters')} after {by}: an optimizer goes on with "
+        "the old; change .data, or copy_ into it under no_grad()"
+    ]
+
+
+def not_assigned(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
+    """Entries of a state dict that are still on meta after a load with ``assign=True``."""
+    own = dict(entries(net, "_parameters")) | dict(entries(net, "_buffers"))
+    stay = [name for name in state if name in own and own[name].is_meta]
+    if not stay:
+        return []
+    return [
+        f"{they(stay, 'stays', 'stay')} on meta after load_state_dict(..., assign=True), copied into instead "
+        "of assigned; where _load_from_state_dict is overridden, call super()'s"
+    ]

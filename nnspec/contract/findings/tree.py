@@ -1,0 +1,191 @@
+"""What a module tree holds, and the words in which findings speak of it."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from nnspec.contract.findings.nested import Example, is_floating, run
+from nnspec.running import isolation
+
+Build = Callable[[], nn.Module]
+
+#: How much of the text of an error is told.
+LONGEST_TEXT = 300
+
+Found = ParamSpec("Found")
+Kept = TypeVar("Kept")
+
+
+def once(function: Callable[Found, Kept]) -> Callable[Found, Kept]:
+    """A function of a subject that is computed once; ``build`` and ``example`` are methods of the subject."""
+    kept: dict[tuple[object, ...], Kept] = {}
+
+    @functools.wraps(function)
+    def call(*args: Found.args, **kwargs: Found.kwargs) -> Kept:
+        key = tuple(getattr(one, "__self__", one) for one in args)
+        if key not in kept:
+            kept[key] = function(*args, **kwargs)
+        return kept[key]
+
+    return call
+
+
+def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Module:
+    """A fresh module that clauses may do anything to.
+
+    Args:
+        build: makes a fresh module from the usual seed.
+        example: makes its inputs; a module with lazy parameters is called once.
+        make: makes a fresh module from any seed; another than the usual one is taken.
+    """
+    net = from_another_seed(make) if make else build()
+    return materialised(copy.deepcopy(net) if _shares(build) else net, example)
+
+
+@once
+def _shares(build: Build) -> bool:
+    """Whether two builds share a tensor, so that what is done to one is done to the other."""
+    return bool(shared(build(), build()))
+
+
+def shared(one: nn.Module, two: nn.Module) -> list[str]:
+    """The names in one module of the tensors that lie in the memory of another."""
+    theirs = {memory(tensor) for tensor in tensors(two).values() if _has_memory(tensor)}
+    return [name for name, tensor in tensors(one).items() if _has_memory(tensor) and memory(tensor) in theirs]
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    return not is_lazy(tensor) and tensor.numel() > 0
+
+
+def materialised(net: nn.Module, example: Example) -> nn.Module:
+    """The module itself, called once if it has lazy parameters that get their shapes from the first call."""
+    if any(is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
+        run(net, example)
+    return net
+
+
+def from_another_seed(make: Build) -> nn.Module:
+    """A fresh module whose random numbers are others than those of the usual seed."""
+    isolation.seed()
+    random.seed(isolation.SEED + 1)
+    torch.manual_seed(isolation.SEED + 1)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(isolation.SEED + 1)
+    net = make()
+    net.to("cpu")
+    net.train()
+    return net
+
+
+def parameters(net: nn.Module) -> dict[str, nn.Parameter]:
+    """The registered parameters by name, each under its first name, whatever a class overrides."""
+    return _once(entries(net, "_parameters"))
+
+
+def buffers(net: nn.Module) -> dict[str, Tensor]:
+    """The registered buffers by name, each under its first name."""
+    return _once(entries(net, "_buffers"))
+
+
+def tensors(net: nn.Module) -> dict[str, Tensor]:
+    """The registered parameters and buffers by name."""
+    return {**parameters(net), **buffers(net)}
+
+
+def names(net: nn.Module) -> dict[str, str]:
+    """The names of all that is registered, each with its kind."""
+    return {
+        name: kind
+        for kind, store in (("parameter", "_parameters"), ("buffer", "_buffers"), ("submodule", "_modules"))
+        for name, _ in entries(net, store)
+    }
+
+
+def entries(net: nn.Module, store: str) -> Iterator[tuple[str, Any]]:
+    for path, module in net.named_modules(remove_duplicate=False):
+        for name, value in vars(module).get(store, {}).items():
+            if value is not None:
+                yield dotted(path, name), value
+
+
+def _once(entries: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    first: dict[int, tuple[str, Any]] = {}
+    for name, value in entries:
+        first.setdefault(id(value), (name, value))
+    return dict(first.values())
+
+
+def disturb(net: nn.Module) -> None:
+    """Change every floating parameter and buffer in place."""
+    with torch.no_grad():
+        for tensor in tensors(net).values():
+            if is_floating(tensor):
+                tensor.mul_(1.25).add_(0.125)
+
+
+def memory(tensor: Tensor) -> object:
+    """What tells whether two tensors share memory."""
+    if tensor.is_meta or tensor.layout != torch.strided:
+        return id(tensor)
+    return tensor.untyped_storage().data_ptr()
+
+
+def dotted(path: str, name: str) -> str:
+    """The name of an attribute with the path of its module."""
+    return f"{path}.{name}" if path else name
+
+
+def count(things: int, name: str) -> str:
+    """A number of things in words: ``1 module``, ``3 modules``."""
+    return f"{things} {name}{'' if things == 1 else 's'}"
+
+
+def times(number: int) -> str:
+    """How often in words: ``once``, ``3 times``."""
+    return "once" if number == 1 else "never" if number == 0 else f"{number} times"
+
+
+def listed(found: Iterable[str], most: int = 6) -> str:
+    """Names in a row, each marked as code, the last ones left out if there are many."""
+    all_names = [f"`{name}`" for name in found]
+    more = f" and {len(all_names) - most} more" if len(all_names) > most else ""
+    return ", ".join(all_names[:most]) + more
+
+
+def they(names: Iterable[str], one: str, more: str) -> str:
+    """Names and a verb that goes with their number: ``they(["a", "b"], "is", "are")``."""
+    found = list(names)
+    return f"{listed(found)} {one if len(found) == 1 else more}"
+
+
+def told(error: BaseException) -> str:
+    """An error's type and the first line of its text, and where the module's own code raised it."""
+    line = (str(error).strip() or "without a text").splitlines()[0].rstrip(".")
+    text = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
+    return f"{type(error).__name__}: {text}{place(traceback.extract_tb(error.__traceback__))}"
+
+
+def place(frames: Iterable[traceback.FrameSummary]) -> str:
+    """The last line of the module's own code among the frames of a stack, empty if there is none."""
+    own = [frame for frame in frames if frame.line and not _is_of_others(Path(frame.filename))]
+    return f" at {Path(own[-1].filename).name}:{own[-1].lineno}, `{own[-1].line}`" if own else ""
+
+
+def _is_of_others(path: Path) -> bool:
+    """Whether a file is of this package, of torch, of Python, or a chapter."""
+    homes = (Path(__file__).parents[1], Path(torch.__file__).parent, Path(traceback.__file__).parent)
+    installed = any(part in path.parts for part in ("site-packages", "dist-packages"))
+    of_python = homes[2] in path.parents and not installed
+    return homes[0] in path.parents or homes[1] in path.parents or of_python

@@ -1,0 +1,1 @@
+"""The rules that the specification keeps, one function each."""

@@ -1,0 +1,117 @@
+"""Rules about code: a clause is a short function that asserts something, apart from the instrument."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from nnspec.clauses.clause import ClauseError
+from nnspec.clauses.specification import Specification
+
+MARKS = {"since", "before", "needs", "claim", "question", "observed", "contradicts"}
+
+LONGEST_BODY = 25
+LONGEST_CHAPTER = 400
+ALL_HELPERS = 150
+FIXTURES_OF_A_PART = 100
+
+
+def clauses_are_functions(specification: Specification) -> Iterator[str]:
+    """Clauses stand at the top level of a chapter, in no class and under no condition."""
+    for chapter in specification.chapters:
+        tree = ast.parse(chapter.path.read_text(encoding="utf-8"))
+        top = {id(node) for node in tree.body}
+        for node in ast.walk(tree):
+            name = getattr(node, "name", "")
+            is_test = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and name.startswith("test_")
+            if is_test and (id(node) not in top or isinstance(node, ast.AsyncFunctionDef)):
+                yield (
+                    f"{chapter.path}:{node.lineno}: {name} is no clause: a clause is a plain function "  # type: ignore[attr-defined]
+                    "at the top level of its chapter"
+                )
+
+
+def chapters_are_introduced(specification: Specification) -> Iterator[str]:
+    """Every chapter has clauses and a docstring, and every part one in its ``__init__.py``."""
+    for chapter in specification.chapters:
+        if not chapter.docstring:
+            yield f"{chapter.path}:1: the chapter has no docstring; it opens the page"
+        if not chapter.clauses:
+            yield f"{chapter.path}:1: the chapter has no clauses"
+    for folder in sorted({chapter.path.parent for chapter in specification.chapters}):
+        page = folder / "__init__.py"
+        if not page.exists() or not ast.get_docstring(ast.parse(page.read_text(encoding="utf-8"))):
+            yield f"{page}:1: the part has no docstring here; it is the part's opening page"
+
+
+def marks_are_known(specification: Specification) -> Iterator[str]:
+    """Marks and their arguments are those of the specification, and bounds leave some release."""
+    for clause in specification.clauses.values():
+        where = f"{clause.place}: {clause.id}"
+        try:
+            clause.ensure_marks()
+        except ClauseError as error:
+            yield str(error)
+        for mark in clause.marks:
+            if mark.name not in MARKS:
+                yield f"{where}: unknown mark {mark.name!r}; one of {', '.join(sorted(MARKS))}"
+            elif mark.name == "observed" and mark.args:
+                yield f"{where}: observed takes no argument"
+            elif mark.name == "contradicts" and [type(arg) for arg in mark.args] != [str]:
+                yield f"{where}: contradicts takes one text that names the page or thread"
+            elif mark.name in {"claim", "question"} and not mark.args:
+                yield f"{where}: {mark.name} names no row"
+
+
+def bodies_fit_a_screen(specification: Specification) -> Iterator[str]:
+    """A body has at most 25 lines, a chapter 400, all helpers 150, the fixtures of a part 100."""
+    helpers = 0
+    for chapter in specification.chapters:
+        if chapter.lines > LONGEST_CHAPTER:
+            yield f"{chapter.path}: {chapter.lines} lines, at most {LONGEST_CHAPTER}; make two chapters of it"
+        for clause in chapter.clauses:
+            lines = len(clause.body.splitlines())
+            if lines > LONGEST_BODY:
+                yield f"{clause.place}: {clause.id}: {lines} lines, at most {LONGEST_BODY}; split it"
+        helpers += _helper_lines(chapter.path)
+    for path in sorted((specification.root / "spec").rglob("conftest.py")):
+        if _helper_lines(path) > FIXTURES_OF_A_PART:
+            yield f"{path}: {_helper_lines(path)} lines of fixtures, at most {FIXTURES_OF_A_PART}"
+    if helpers > ALL_HELPERS:
+        yield f"spec: {helpers} lines of helpers, at most {ALL_HELPERS}; write them out or drop them"
+
+
+def _helper_lines(path: Path) -> int:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return sum(
+        (node.end_lineno or node.lineno) - node.lineno + 1
+        for node in tree.body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("test_")
+    )
+
+
+def clauses_assert(specification: Specification) -> Iterator[str]:
+    """A clause asserts something, skips nothing by hand and swallows nothing."""
+    for clause in specification.clauses.values():
+        where = f"{clause.place}: {clause.id}"
+        if not re.search(r"\bassert\b|pytest\.(raises|warns)|assert_close", clause.body):
+            yield f"{where}: asserts nothing, so it cannot fail"
+        if re.search(r"pytest\.(skip|xfail|importorskip|fail)\b", clause.body):
+            yield f"{where}: skips or fails by hand; say what it needs with a needs mark"
+        if any(isinstance(node, ast.ExceptHandler) for node in ast.walk(ast.parse(clause.body))):
+            yield f"{where}: catches an exception; use pytest.raises"
+        if "torch.__version__" in clause.body:
+            yield f"{where}: looks at the version; write two clauses with bounds"
+
+
+def spec_stands_apart(specification: Specification) -> Iterator[str]:
+    """``spec/`` never imports ``nnspec``: they meet in pytest only."""
+    for path in sorted((specification.root / "spec").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            if any(name.partition(".")[0] == "nnspec" for name in names):
+                yield f"{path}:{node.lineno}: imports nnspec; they meet in pytest only"  # type: ignore[attr-defined]

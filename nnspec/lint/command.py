@@ -1,0 +1,88 @@
+"""The command ``python -m nnspec lint``: does the specification keep its own rules?"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+
+from nnspec.clauses import public_names
+from nnspec.clauses.clause import API_ROLES
+from nnspec.clauses.specification import Specification, find_checkout, read_specification
+from nnspec.clauses.tables import read_table
+from nnspec.lint import bodies, ids, statements, tables
+
+#: A rule looks at a specification and yields what breaks it, each with the place and the remedy.
+Rule = Callable[[Specification], Iterator[str]]
+
+RULES: tuple[Rule, ...] = (
+    ids.ids_are_words,
+    ids.ids_are_unique,
+    bodies.clauses_are_functions,
+    bodies.chapters_are_introduced,
+    statements.statements_are_sentences,
+    statements.statements_are_unique,
+    bodies.marks_are_known,
+    statements.references_exist,
+    bodies.bodies_fit_a_screen,
+    bodies.clauses_assert,
+    bodies.spec_stands_apart,
+    tables.claims_are_decided,
+    tables.questions_are_answered,
+    tables.changes_are_listed,
+    ids.ids_do_not_vanish,
+)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what breaks a rule, or which public names no clause speaks of.
+
+    Returns:
+        the exit code: 0 if there is nothing to mend, else 1.
+
+    Raises:
+        NnspecError: the specification cannot be read.
+    """
+    specification = read_specification(find_checkout())
+    if options.api:
+        missing, explained = unnamed(specification)
+        for line in explained:
+            print(f"left out: {line}")
+        for name in missing:
+            print(f"no clause speaks of {name}")
+        print(f"{len(missing)} public names without a clause, {len(explained)} left out with a reason")
+        return 1 if missing else 0
+    broken = faults(specification)
+    for line in broken:
+        print(line)
+    clauses, chapters = len(specification.clauses), len(specification.chapters)
+    print(f"{clauses} clauses in {chapters} chapters, {len(broken)} faults")
+    return 1 if broken else 0
+
+
+def faults(specification: Specification) -> list[str]:
+    """What breaks a rule, in the order of :data:`RULES`."""
+    return [fault for rule in RULES for fault in rule(specification)]
+
+
+def unnamed(specification: Specification) -> tuple[list[str], list[str]]:
+    """Public names that no clause refers to.
+
+    Returns:
+        the names that none speaks of, and those that ``docs/left_out.toml`` explains, each with why.
+    """
+    left_out = read_table(specification.root / "docs" / "left_out.toml")
+    spoken = {
+        reference.target
+        for clause in specification.clauses.values()
+        for reference in clause.references
+        if reference.role in API_ROLES
+    }
+    missing, explained = [], []
+    for name in public_names.public_names():
+        if name in spoken or any(public_names.same_object(name, other) for other in spoken):
+            continue
+        if name in left_out:
+            explained.append(f"{name}: {left_out[name].get('why', '')}")
+        else:
+            missing.append(name)
+    return missing, explained

@@ -1,0 +1,59 @@
+"""Rules about names: ids are words, short and unique, and no recorded one vanishes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from nnspec.clauses.specification import Specification
+from nnspec.records import record
+
+LONGEST_ID = 80
+LONGEST_NAME = 50
+
+_WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+def ids_are_words(specification: Specification) -> Iterator[str]:
+    """Part, chapter and function are lower-case words, and short enough to say."""
+    for clause in specification.clauses.values():
+        for name in (clause.part, clause.chapter, clause.name):
+            if not _WORDS.fullmatch(name):
+                yield f"{clause.place}: {clause.id}: {name!r} is not made of lower-case words"
+        if len(clause.name) > LONGEST_NAME:
+            yield (
+                f"{clause.place}: {clause.id}: the name has {len(clause.name)} characters, "
+                f"at most {LONGEST_NAME}; shorten it"
+            )
+        if len(clause.id) > LONGEST_ID:
+            yield f"{clause.place}: {clause.id}: the id has {len(clause.id)} characters, at most {LONGEST_ID}"
+
+
+def ids_are_unique(specification: Specification) -> Iterator[str]:
+    """No two clauses of a chapter have the same name: Python would run the last one only."""
+    for name, times in Counter(_every_id(specification)).items():
+        if times > 1:
+            yield f"{name}: {times} clauses have this id; only the last one runs; rename the others"
+
+
+def _every_id(specification: Specification) -> Iterator[str]:
+    for chapter in specification.chapters:
+        for clause in chapter.clauses:
+            yield clause.id
+
+
+def ids_do_not_vanish(specification: Specification) -> Iterator[str]:
+    """An id that was recorded lives on or is retired with a reason; a retired one is not used again."""
+    ids = set(specification.clauses)
+    retired = {row.id: row for row in specification.retired}
+    recorded = {name for kept in record.read_all(specification.records_folder) for name in kept.rows}
+    for name in sorted(recorded - ids - retired.keys()):
+        yield f"{name}: recorded once, and no longer here; name its successor or say why in spec/RETIRED.toml"
+    for name, row in retired.items():
+        if name in ids:
+            yield f"spec/RETIRED.toml: {name}: used again; a retired id is never reused"
+        if not row.successor and not row.why:
+            yield f"spec/RETIRED.toml: {name}: needs a successor or a why"
+        if row.successor and row.successor not in ids | retired.keys():
+            yield f"spec/RETIRED.toml: {name}: its successor {row.successor} does not exist"

@@ -1,0 +1,191 @@
+"""The commands about records: check-records, releases, adopt and compare."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from nnspec.clauses.clause import Clause
+from nnspec.clauses.releases import RELEASES
+from nnspec.clauses.specification import find_checkout, read_parts
+from nnspec.errors import UsageError
+from nnspec.records import checks, comparison, record, remaking
+from nnspec.records.files import FileError
+from nnspec.records.outcomes import FAILURES
+from nnspec.records.record import Record, RecordError
+
+BRING = "bring them with: python -m nnspec releases --pending"
+
+
+def _clauses(root: Path) -> dict[str, Clause]:
+    """Id to clause."""
+    parts = read_parts(root / "spec")
+    return {clause.id: clause for part in parts for chapter in part.chapters for clause in chapter.clauses}
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check records: what is wrong in them fails, what is pending is listed.
+
+    Raises:
+        NnspecError: there are no records, or the spec cannot be read.
+    """
+    root = find_checkout()
+    clauses = _clauses(root)
+    directory = root / "docs" / "records"
+    paths = options.files or record.record_files(directory)
+    if not paths:
+        raise RecordError(f"{directory}: no records; {record.REMAKE}")
+    records, defects = _read(paths)
+    awaited: dict[str, list[str]] = {}
+    for kept in records:
+        defects += [f"{kept.name}: {line}" for line in checks.wrong(kept, clauses)]
+        for name, why in checks.pending(kept, clauses).items():
+            awaited.setdefault(f"{name}: {why}", []).append(kept.release)
+    if options.fresh:
+        defects += _contradictions(options.fresh, records, clauses)
+    missing = _missing(records) if not options.files else []
+    for line in defects:
+        print(line)
+    for line, releases in awaited.items():
+        where = "every release" if len(releases) == len(records) > 1 else ", ".join(releases)
+        print(f"pending: {line} ({where})")
+    for release in missing:
+        print(f"pending: torch {release} has no record")
+    print(f"{len(paths)} records, {len(defects)} defects, {len(awaited) + len(missing)} pending")
+    if awaited or missing:
+        print(BRING)
+    return 1 if defects or (options.strict and (awaited or missing)) else 0
+
+
+def _read(paths: list[Path]) -> tuple[list[Record], list[str]]:
+    """The records that can be read, and a line for each that cannot."""
+    records, defects = [], []
+    for path in paths:
+        try:
+            records.append(record.read(path))
+        except FileError as error:
+            defects.append(str(error))
+    return records, defects
+
+
+def _missing(records: list[Record]) -> list[str]:
+    there = {kept.release for kept in records if kept.device == "cpu"}
+    return [release for release in RELEASES if release not in there]
+
+
+def _contradictions(directory: Path, records: list[Record], clauses: Mapping[str, Clause]) -> list[str]:
+    """What freshly made records say differently than the kept ones, pending rows aside."""
+    found = record.read_all(directory)
+    if not found:
+        raise RecordError(f"{directory}: no records here; make one with: pytest spec/ --record {directory}")
+    kept = {one.name: one for one in records}
+    lines = []
+    for fresh in found:
+        if fresh.name not in kept:
+            print(f"{fresh.name}: no such record is kept, so the fresh one has nothing to agree with")
+            continue
+        awaited = checks.pending(kept[fresh.name], clauses)
+        lines += [f"{fresh.name}: {line}" for line in checks.differences(kept[fresh.name], fresh, awaited)]
+    return lines
+
+
+def releases(options: argparse.Namespace) -> int:
+    """Record releases through tox.
+
+    Raises:
+        NnspecError: a release is not supported, or tox is not installed.
+    """
+    for release in options.release:
+        if release not in RELEASES:
+            raise UsageError(f"{release!r} is no supported release; one of {', '.join(RELEASES)}")
+    if importlib.util.find_spec("tox") is None:
+        raise UsageError("tox is not installed; install it with: pip install tox")
+    root = find_checkout()
+    failed = remaking.record_releases(
+        options.release or RELEASES, _clauses(root), root, only_pending=options.pending
+    )
+    if failed:
+        again = " ".join(["python -m nnspec releases", *(["--pending"] if options.pending else []), *failed])
+        print(f"failed: {', '.join(failed)}; see above, then: {again}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def adopt(options: argparse.Namespace) -> int:
+    """Take the rows that are pending from records made elsewhere.
+
+    Raises:
+        NnspecError: a folder has no record, or one that cannot stand beside the kept one.
+    """
+    root = find_checkout()
+    clauses = _clauses(root)
+    directory = root / "docs" / "records"
+    for folder in options.folders:
+        found = record.read_all(folder)
+        if not found:
+            raise RecordError(f"{folder}: no records here")
+        for fresh in found:
+            print(_adopted(fresh, directory, clauses))
+    return 0
+
+
+def _adopted(fresh: Record, directory: Path, clauses: Mapping[str, Clause]) -> str:
+    """Put what a record brings into the kept one; what was done, in a line."""
+    bad = [name for name, row in fresh.rows.items() if row.outcome in FAILURES]
+    if bad:
+        raise RecordError(
+            f"{fresh.name}: says {fresh.rows[bad[0]].outcome!r} of {bad[0]}; nothing was adopted"
+        )
+    path = directory / f"{fresh.name}.json"
+    kept = record.read(path) if path.exists() else None
+    current = {
+        name: row
+        for name, row in fresh.rows.items()
+        if name in clauses and row.digest == clauses[name].digest
+    }
+    if kept is not None:
+        awaited = checks.pending(kept, clauses)
+        current = {name: row for name, row in current.items() if name in awaited}
+        if not awaited:
+            return f"{fresh.name}: nothing is pending"
+    spliced = checks.splice(kept, Record(fresh.run, current), clauses)
+    record.write(spliced, directory)
+    left = len(checks.pending(spliced, clauses))
+    return f"{fresh.name}: {len(current)} rows adopted, {left} pending"
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Say what changes from one torch to another.
+
+    Raises:
+        NnspecError: a side cannot be found or read.
+    """
+    root = find_checkout()
+    before, after = (_side(root, wanted) for wanted in (options.before, options.after))
+    found = comparison.compare(before, after, _clauses(root))
+    print(json.dumps(found.as_json(), indent=2) if options.json else comparison.as_text(found))
+    return 1 if found.no_longer_holds else 0
+
+
+def _side(root: Path, wanted: str) -> Record:
+    if wanted == "installed":
+        return _run_now(root)
+    return comparison.find_record(root / "docs" / "records", wanted)
+
+
+def _run_now(root: Path) -> Record:
+    """Run the whole spec on the torch at hand and read what it recorded."""
+    print("running the spec on the torch at hand ...", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "pytest", str(root / "spec"), "-q", "--device", "cpu"]
+        command += ["--record", directory, "--rootdir", str(root)]
+        result = subprocess.run(command, cwd=root, stdout=sys.stderr, check=False)
+        records = record.read_all(Path(directory))
+        if not records:
+            raise UsageError(f"the run of the spec left no record (pytest ended with {result.returncode})")
+        return records[0]

@@ -1,0 +1,185 @@
+"""Two records side by side: what changed from one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from nnspec.clauses.clause import Clause
+from nnspec.clauses.releases import release_of
+from nnspec.records import checks, record
+from nnspec.records.outcomes import ABSENT, ERROR, HOLDS, NO_LONGER, NOT_YET, UNMET, VIOLATED
+from nnspec.records.record import Record, RecordError
+
+#: Outcomes that say the clause is false there.
+FALSE = (NOT_YET, NO_LONGER, ABSENT, VIOLATED)
+#: Outcomes that say nothing.
+UNJUDGED = (UNMET, ERROR)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One clause that differs between two records.
+
+    Attributes:
+        id: the clause.
+        statement: its statement in plain text; empty for a clause that is no longer in the spec.
+        before, after: its outcomes; empty where it has no row.
+        links: the threads that its text names.
+    """
+
+    id: str
+    statement: str
+    before: str
+    after: str
+    links: tuple[str, ...] = ()
+
+
+@dataclass
+class Comparison:
+    """What changed from one record to another.
+
+    Attributes:
+        before, after: the names of the records, such as ``2.4.1-cpu``.
+        newly_holds: false before, holds after.
+        no_longer_holds: holds before, false after.
+        added: without a row before.
+        retired: without a row after.
+        not_judged: could not be judged on at least one side.
+        same: how many rows say the same.
+        notes: what a reader must know to trust it, such as stale rows.
+    """
+
+    before: str
+    after: str
+    newly_holds: list[Change] = field(default_factory=list)
+    no_longer_holds: list[Change] = field(default_factory=list)
+    added: list[Change] = field(default_factory=list)
+    retired: list[Change] = field(default_factory=list)
+    not_judged: list[Change] = field(default_factory=list)
+    same: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, object]:
+        """The comparison as plain lists and dicts."""
+        return asdict(self)
+
+
+def compare(before: Record, after: Record, clauses: Mapping[str, Clause]) -> Comparison:
+    """What changes for somebody who goes from one torch to another.
+
+    Args:
+        before, after: the two runs.
+        clauses: id to clause, for statements and links.
+    """
+    comparison = Comparison(before.name, after.name)
+    for name in sorted(before.rows.keys() | after.rows.keys()):
+        old, new = before.rows.get(name), after.rows.get(name)
+        change = _change(name, old.outcome if old else "", new.outcome if new else "", clauses.get(name))
+        if old is None:
+            comparison.added.append(change)
+        elif new is None:
+            comparison.retired.append(change)
+        elif old.outcome in UNJUDGED or new.outcome in UNJUDGED:
+            comparison.not_judged.append(change)
+        elif old.outcome in FALSE and new.outcome == HOLDS:
+            comparison.newly_holds.append(change)
+        elif old.outcome == HOLDS and new.outcome in FALSE:
+            comparison.no_longer_holds.append(change)
+        else:
+            comparison.same += 1
+    comparison.notes.extend(_notes(before, after, clauses))
+    return comparison
+
+
+def _change(name: str, before: str, after: str, clause: Clause | None) -> Change:
+    if clause is None:
+        return Change(name, "", before, after)
+    return Change(name, clause.plain, before, after, threads(clause))
+
+
+def threads(clause: Clause) -> tuple[str, ...]:
+    """The addresses of the pull requests and issues that a clause names."""
+    folders = {"pull": "pull", "issue": "issues"}
+    return tuple(
+        f"https://github.com/pytorch/pytorch/{folders[reference.role]}/{reference.target}"
+        for reference in clause.references
+        if reference.role in folders
+    )
+
+
+def _notes(before: Record, after: Record, clauses: Mapping[str, Clause]) -> list[str]:
+    notes = []
+    if (before.run, before.rows) == (after.run, after.rows):
+        notes.append("both sides are the same run, so nothing can differ")
+    for side in dict.fromkeys((before.name, after.name)):
+        awaited = checks.pending(before if side == before.name else after, clauses)
+        if awaited:
+            notes.append(
+                f"{len(awaited)} rows of {side} are pending, such as {min(awaited)}: those clauses are newer "
+                "than the record; bring them with: python -m nnspec releases --pending"
+            )
+    return notes
+
+
+def find_record(directory: Path, wanted: str) -> Record:
+    """The record that somebody means.
+
+    Args:
+        directory: where records are kept.
+        wanted: a release (``2.4``), a version (``2.4.1``), a record's name (``2.11.0-cuda``) or a file.
+
+    Raises:
+        RecordError: there is none, or it cannot be read.
+    """
+    if wanted.endswith(".json"):
+        return record.read(Path(wanted))
+    names = [path.stem for path in record.record_files(directory)]
+    for fits in (_is_name, _is_version, _is_release):
+        found = [name for name in names if fits(name, wanted)]
+        if found:
+            return record.read(directory / f"{found[0]}.json")
+    there = ", ".join(names) or "none"
+    raise RecordError(
+        f"no record of {wanted!r} in {directory}; there are: {there}. "
+        "Name one of them, a file, or 'installed' for a run of the torch at hand"
+    )
+
+
+def _is_name(name: str, wanted: str) -> bool:
+    return name == wanted
+
+
+def _is_version(name: str, wanted: str) -> bool:
+    return name == f"{wanted}-cpu"
+
+
+def _is_release(name: str, wanted: str) -> bool:
+    version, _, device = name.partition("-")
+    release, _, wanted_device = wanted.partition("-")
+    return release_of(version) == release and device == (wanted_device or "cpu")
+
+
+def as_text(found: Comparison) -> str:
+    """The comparison as a terminal shows it, what breaks first."""
+    lines = [f"{found.before} -> {found.after}"]
+    for title, changes in (
+        ("no longer holds", found.no_longer_holds),
+        ("newly holds", found.newly_holds),
+        ("added", found.added),
+        ("retired", found.retired),
+        ("not judged on both sides", found.not_judged),
+    ):
+        if not changes:
+            continue
+        lines += ["", f"{title} ({len(changes)})"]
+        for change in changes:
+            lines.append(f"  {change.statement or change.id}")
+            lines.append(f"      {change.id}  [{change.before or '-'} -> {change.after or '-'}]")
+            lines += [f"      {link}" for link in change.links]
+    if not any((found.no_longer_holds, found.newly_holds, found.added, found.retired)):
+        lines += ["", "nothing that could be judged on both sides differs"]
+    lines += ["", f"the same on both sides: {found.same}"]
+    lines += [f"note: {note}" for note in found.notes]
+    return "\n".join(lines)

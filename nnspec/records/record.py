@@ -1,0 +1,191 @@
+"""The outcomes of one run as a file: a header, and under each chapter one line for each clause.
+
+Nothing in the file sums up its rows, so two changes to different chapters can be merged.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from nnspec.clauses.releases import release_of
+from nnspec.records.files import FileError, as_lines, read_json, write_whole
+from nnspec.records.outcomes import OUTCOMES
+
+SCHEMA = 2
+REMAKE = "make it anew with: pytest spec/ --record docs/records"
+
+_RUN = ("torch", "torchvision", "python", "platform", "devices")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+_PLACE = re.compile(r" \((/|[A-Za-z]:\\|unknown location)[^)]*\)")
+
+
+class RecordError(FileError):
+    """A record cannot be used; the message names the file, the place and the remedy."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The outcome of one clause, the digest of what was run, and the reason where it does not hold."""
+
+    outcome: str
+    digest: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run.
+
+    Attributes:
+        run: torch, torchvision, python, platform and devices.
+        rows: clause id to row, sorted by id.
+    """
+
+    run: Mapping[str, Any]
+    rows: Mapping[str, Row]
+
+    @property
+    def version(self) -> str:
+        """The torch version without a build suffix, such as ``2.15.0``."""
+        return str(self.run["torch"])
+
+    @property
+    def release(self) -> str:
+        """The torch minor version, such as ``2.15``."""
+        return release_of(self.version)
+
+    @property
+    def device(self) -> str:
+        """What the run was about: ``cpu``, or the accelerator beside it."""
+        return device_word(self.run["devices"])
+
+    @property
+    def name(self) -> str:
+        """Its file name without suffix, such as ``2.15.0-cpu``."""
+        return f"{self.version}-{self.device}"
+
+
+def device_word(devices: Iterable[str]) -> str:
+    """The one word for a run on these devices: its accelerator, or ``cpu``."""
+    types = [str(name).partition(" ")[0] for name in devices]
+    return next((name for name in types if name != "cpu"), "cpu")
+
+
+def describe_run(torch_version: str, devices: Iterable[str]) -> dict[str, Any]:
+    """The header of a record made now.
+
+    Args:
+        torch_version: ``torch.__version__``.
+        devices: the devices of the run, with the hardware's name where there is one.
+    """
+    return {
+        "torch": Version(torch_version).public,
+        "torchvision": _torchvision(),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "devices": list(devices),
+    }
+
+
+def _torchvision() -> str:
+    try:
+        return Version(importlib.metadata.version("torchvision")).public
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def tidy(reason: str) -> str:
+    """A reason as one line without addresses and places of files, the same on every machine."""
+    return _PLACE.sub("", _ADDRESS.sub("0x...", " ".join(reason.split())))
+
+
+def write(record: Record, directory: Path) -> Path:
+    """Write a record whole or not at all.
+
+    Args:
+        record: what was run.
+        directory: the folder; the file is named by the run.
+
+    Returns:
+        the file.
+
+    Raises:
+        FileError: the file cannot be written; one that was there is untouched.
+    """
+    chapters: dict[str, dict[str, list[str]]] = {}
+    for name, row in sorted(record.rows.items()):
+        chapter, _, clause = name.rpartition(".")
+        values = [row.outcome, row.digest, *([row.reason] if row.reason else [])]
+        chapters.setdefault(chapter, {})[clause] = values
+    header = {key: record.run[key] for key in _RUN}
+    text = as_lines({"schema": SCHEMA, "run": header, "clauses": chapters}, depth=3)
+    return write_whole(directory / f"{record.name}.json", text)
+
+
+def read(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        FileError: the file is missing, damaged, cut off, or of another schema.
+    """
+    found = read_json(path, REMAKE)
+    if "schema" not in found:
+        raise RecordError(f"{path}: no record of this project: it has no 'schema'; remove it from here")
+    if found["schema"] != SCHEMA:
+        raise RecordError(f"{path}: schema {found['schema']!r}, this nnspec reads schema {SCHEMA}; {REMAKE}")
+    record = Record(_read_run(path, found.get("run")), _read_rows(path, found.get("clauses")))
+    if path.stem != record.name:
+        raise RecordError(f"{path}: holds a run of {record.name}; name it {record.name}.json")
+    return record
+
+
+def _read_run(path: Path, run: object) -> Mapping[str, Any]:
+    texts = isinstance(run, dict) and all(isinstance(run.get(key), str) for key in _RUN[:-1])
+    if not isinstance(run, dict) or set(run) != set(_RUN) or not texts or not _are_texts(run["devices"]):
+        raise RecordError(f"{path}: 'run' does not name {', '.join(_RUN)}; {REMAKE}")
+    try:
+        Version(run["torch"])
+    except InvalidVersion:
+        raise RecordError(f"{path}: torch {run['torch']!r} is no version; {REMAKE}") from None
+    return run
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, str) for entry in value)
+
+
+def _read_rows(path: Path, chapters: object) -> dict[str, Row]:
+    if not isinstance(chapters, dict) or not all(isinstance(rows, dict) for rows in chapters.values()):
+        raise RecordError(f"{path}: 'clauses' does not hold a table for each chapter; {REMAKE}")
+    rows: dict[str, Row] = {}
+    for chapter, clauses in chapters.items():
+        for clause, values in clauses.items():
+            if not _are_texts(values) or len(values) not in (2, 3) or values[0] not in OUTCOMES:
+                raise RecordError(
+                    f"{path}: row '{chapter}.{clause}' is not [outcome, digest, reason]; {REMAKE}"
+                )
+            rows[f"{chapter}.{clause}"] = Row(*values)
+    return dict(sorted(rows.items()))
+
+
+def read_all(directory: Path) -> list[Record]:
+    """All records of a folder, oldest torch first.
+
+    Raises:
+        FileError: a file among them cannot be read.
+    """
+    records = [read(path) for path in record_files(directory)]
+    return sorted(records, key=lambda record: (Version(record.version), record.device))
+
+
+def record_files(directory: Path) -> list[Path]:
+    """The files of a folder that are named as records are: by a torch version."""
+    return sorted(path for path in directory.glob("*.json") if path.name[:1].isdigit())

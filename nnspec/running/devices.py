@@ -1,0 +1,89 @@
+"""The devices of this machine, and what a clause may need that is not everywhere."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import warnings
+from typing import Any
+
+import torch
+import torch.distributed
+
+ACCELERATORS = ("cuda", "mps", "xpu", "mtia", "hpu")
+
+
+@functools.cache
+def present() -> tuple[str, ...]:
+    """The types of device that torch finds on this machine, ``cpu`` first."""
+    renamed = getattr(torch._C, "_get_privateuse1_backend_name", None)
+    private = renamed() if renamed else "privateuseone"
+    names = [name for name in (*ACCELERATORS, private) if _is_available(name)]
+    return ("cpu", *names)
+
+
+def _is_available(name: str) -> bool:
+    module: Any = getattr(torch.backends if name == "mps" else torch, name, None)
+    return hasattr(module, "is_available") and bool(module.is_available())
+
+
+def describe(name: str) -> str:
+    """A device type with the hardware's own name where torch tells it: ``cuda (NVIDIA H200)``."""
+    module: Any = getattr(torch, name, None)
+    if name == "cpu" or not hasattr(module, "get_device_name"):
+        return name
+    count = torch.cuda.device_count() if name == "cuda" else 1
+    many = f"{count} x " if count > 1 else ""
+    return f"{name} ({many}{module.get_device_name()})"
+
+
+def lacking(name: str, count: int, selected: tuple[str, ...]) -> str:
+    """Why a need of a clause is not met here.
+
+    Args:
+        name: the need, one of :data:`nnspec.clauses.clause.NEEDS`.
+        count: how many of it.
+        selected: the device types that this run is about.
+
+    Returns:
+        the reason, empty if the need is met.
+    """
+    if name == "cuda":
+        return _lacking_cuda(count, selected)
+    if name == "torchvision":
+        return "" if _torchvision_imports() else "torchvision that imports"
+    if name == "distributed":
+        return "" if torch.distributed.is_available() else "torch.distributed"
+    return "" if _compile_works() else "a Python that this torch.compile supports"
+
+
+def _lacking_cuda(count: int, selected: tuple[str, ...]) -> str:
+    found = torch.cuda.device_count() if "cuda" in selected else 0
+    if found >= count:
+        return ""
+    return "a CUDA device" if count == 1 else f"{count} CUDA devices"
+
+
+@functools.cache
+def _torchvision_imports() -> bool:
+    if importlib.util.find_spec("torchvision") is None:
+        return False
+    try:
+        import torchvision.models  # noqa: F401
+    except (ImportError, RuntimeError, OSError):
+        return False
+    return True
+
+
+@functools.cache
+def _compile_works() -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1))
+        except RuntimeError as error:
+            if "not yet supported" in str(error) or "not supported" in str(error):
+                return False
+            raise
+    torch._dynamo.reset()
+    return True

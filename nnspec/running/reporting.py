@@ -1,0 +1,228 @@
+"""What a run of the specification shows, and the record that it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import platform
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nnspec.clauses.chapter import is_chapter, read_chapter
+from nnspec.clauses.clause import Clause, ClauseError
+from nnspec.clauses.specification import read_parts
+from nnspec.errors import NnspecError
+from nnspec.records import checks, record
+from nnspec.records.outcomes import (
+    ABSENT,
+    ERROR,
+    FAILURES,
+    HOLDS,
+    NO_LONGER,
+    NOT_YET,
+    OUTCOMES,
+    UNMET,
+    VIOLATED,
+    Outcome,
+    together,
+)
+from nnspec.running import devices
+
+LINES_OF_DIFFERENCE = 8
+LETTERS = {
+    HOLDS: ".",
+    NOT_YET: "<",
+    NO_LONGER: ">",
+    ABSENT: "_",
+    UNMET: "u",
+}
+
+
+@functools.cache
+def find_clause(path: Path, function: str) -> Clause:
+    """The clause that a function of a chapter is.
+
+    Raises:
+        ClauseError: the chapter cannot be read or has no such clause.
+    """
+    for clause in _clauses(path):
+        if function == f"test_{clause.name}":
+            return clause
+    raise ClauseError(
+        f"{path}: {function} is no clause; a clause is a function at the top level of its chapter"
+    )
+
+
+@functools.cache
+def _clauses(path: Path) -> tuple[Clause, ...]:
+    return read_chapter(path).clauses
+
+
+class Reporter:
+    """Gathers the outcomes where all reports arrive; shows them and records them.
+
+    Args:
+        config: pytest's configuration.
+        devices: the device types of the run.
+    """
+
+    def __init__(self, config: pytest.Config, devices: tuple[str, ...]) -> None:
+        self.config = config
+        self.devices = devices
+        self.outcomes: dict[str, list[Outcome]] = {}  # by file and function
+        self.note = ""
+
+    def pytest_report_header(self) -> str:
+        run = record.describe_run(torch.__version__, self.devices)
+        return (
+            f"torch {torch.__version__}, torchvision {run['torchvision']}, "
+            f"Python {platform.python_version()}, "
+            f"devices: {', '.join(map(devices.describe, self.devices))}"
+        )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and self.config.get_verbosity() > 0:
+            self._show_statements(terminal)
+
+    def _show_statements(self, terminal: Any) -> None:
+        """Name each clause by its statement where pytest -v would show a node id."""
+        ordinary = terminal._locationline
+
+        def statement(nodeid: object, *place: Any) -> str:
+            clause = self._clause_of(str(nodeid))
+            if clause is None:
+                return str(ordinary(nodeid, *place))
+            case = str(nodeid).partition("[")[2]
+            return f"{clause.plain} [{case} " if case else f"{clause.plain} "
+
+        terminal._locationline = statement
+
+    def _find(self, nodeid: str) -> Clause:
+        file, _, function = nodeid.partition("::")
+        return find_clause(self.config.rootpath / file, function.partition("[")[0])
+
+    def _clause_of(self, nodeid: str) -> Clause | None:
+        """The clause to show for a node id; none for what is no clause, or is not written as one."""
+        if is_chapter(self.config.rootpath / nodeid.partition("::")[0]):
+            with contextlib.suppress(ClauseError):
+                return self._find(nodeid)
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        outcome = getattr(report, "outcome_of_clause", None)
+        if outcome is None:
+            return
+        self.outcomes.setdefault(report.nodeid.partition("[")[0], []).append(Outcome(*outcome))
+        clause = self._clause_of(report.nodeid) if outcome[0] in FAILURES else None
+        if clause is not None:
+            report.longrepr = ClauseTraceback(clause, outcome[0], report.longrepr)  # type: ignore[assignment]
+
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        outcome = getattr(report, "outcome_of_clause", None)
+        if outcome is None:
+            return None
+        name = outcome[0]
+        if name == VIOLATED:
+            return "failed", "V", (name, {"red": True})
+        if name == ERROR:
+            return "error", "E", (name, {"red": True})
+        colour = {"green": True} if name == HOLDS else {"yellow": True}
+        return "skipped" if name == UNMET else "passed", LETTERS[name], (name, colour)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, object, object]:
+        target = self.config.getoption("--record")
+        if target is not None:
+            try:
+                self.note = f"recorded in {self._write_record(target, exitstatus)}"
+            except NnspecError as error:
+                self.note = f"not recorded: {error}"
+                session.exitstatus = exitstatus or pytest.ExitCode.USAGE_ERROR
+        return (yield)
+
+    def _write_record(self, directory: Path, exitstatus: int) -> Path:
+        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            raise record.RecordError("the run did not come to its end; a record that was there is untouched")
+        if not self.outcomes:
+            raise record.RecordError("no clause was run")
+        outcomes = {self._find(name): cases for name, cases in self.outcomes.items()}
+        clauses = _all_clauses(next(iter(outcomes)).path.parents[1])
+        rows = {
+            clause.id: record.Row(outcome.name, clause.digest, record.tidy(outcome.reason))
+            for clause, outcome in sorted(
+                ((clause, together(cases)) for clause, cases in outcomes.items()), key=lambda pair: pair[0].id
+            )
+        }
+        run = record.describe_run(torch.__version__, map(devices.describe, self.devices))
+        fresh = record.Record(run, rows)
+        path = directory / f"{fresh.name}.json"
+        kept = record.read(path) if path.exists() and clauses.keys() - rows.keys() else None
+        return record.write(checks.splice(kept, fresh, clauses), directory)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.outcomes:
+            self._show_outcomes(terminalreporter)
+        if self.note:
+            failed = self.note.startswith("not recorded")
+            terminalreporter.write_line(self.note, red=failed, green=not failed)
+
+    def _show_outcomes(self, terminal: Any) -> None:
+        whole = {name: together(cases) for name, cases in self.outcomes.items()}
+        number = Counter(outcome.name for outcome in whole.values())
+        shown = [f"{number[name]} {name}" for name in reversed(OUTCOMES) if number[name]]
+        terminal.section("clauses", sep="-")
+        terminal.write_line(f"{_clauses_in_words(len(whole))}: {', '.join(shown)}")
+        reasons = Counter(outcome.reason for outcome in whole.values() if outcome.name == UNMET)
+        for reason, times in reasons.most_common():
+            terminal.write_line(f"unmet: {_clauses_in_words(times)} {reason}")
+
+
+def _all_clauses(folder: Path) -> dict[str, Clause]:
+    """Id to clause, of the folder ``spec``."""
+    parts = read_parts(folder)
+    return {clause.id: clause for part in parts for chapter in part.chapters for clause in chapter.clauses}
+
+
+def _clauses_in_words(number: int) -> str:
+    return f"{number} {'clause' if number == 1 else 'clauses'}"
+
+
+class ClauseTraceback:
+    """A failure as the terminal shows it: the clause and what differed, then pytest's traceback.
+
+    Args:
+        clause: the clause that failed.
+        outcome: ``violated`` or ``error``.
+        traceback: pytest's own representation of the failure.
+    """
+
+    def __init__(self, clause: Clause, outcome: str, traceback: Any) -> None:
+        self.clause, self.outcome, self.traceback = clause, outcome, traceback
+        self.reprcrash = getattr(traceback, "reprcrash", None)
+        message = self.reprcrash.message if self.reprcrash else str(traceback)
+        self.differed = message.removeprefix("AssertionError: ").splitlines()[:LINES_OF_DIFFERENCE]
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.clause.plain}\nclause {self.clause.id}\n" + "\n".join(self.differed)
+
+    def toterminal(self, terminal: Any) -> None:
+        terminal.line(f"{self.outcome}: {self.clause.plain}", red=True, bold=True)
+        terminal.line(f"clause {self.clause.id}, torch {torch.__version__}")
+        for line in self.differed:
+            terminal.line(f"  {line}")
+        if hasattr(self.traceback, "toterminal"):
+            terminal.line("")
+            self.traceback.toterminal(terminal)

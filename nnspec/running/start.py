@@ -1,0 +1,73 @@
+"""Starts pytest on files of this package from any folder, with nothing of that folder's own set-up."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from nnspec.errors import UsageError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+#: pytest's settings for these runs; those of the present folder and of the environment are left aside.
+SETTINGS = Path(__file__).with_name("pytest.ini")
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Run the specification, or parts of it.
+
+    Returns:
+        0 all is well, 1 a clause is violated, 2 the run could not be carried out.
+
+    Raises:
+        UsageError: the specification, or a part of this name, is not there.
+    """
+    spec = spec_folder()
+    for part in options.part:
+        if not (spec / part).exists():
+            there = sorted(folder.name for folder in spec.iterdir() if (folder / "__init__.py").exists())
+            raise UsageError(f"{part}: the specification has no such part; one of {', '.join(there)}")
+    arguments = [word for device in options.device for word in ("--device", device)]
+    arguments += ["--record", str(options.record)] if options.record else []
+    arguments += ["-v"] if options.verbose else []
+    return run_pytest([spec / part for part in options.part] or [spec], "nnspec.running.plugin", arguments)
+
+
+def spec_folder() -> Path:
+    """The specification: inside the installed package, or beside the package in a checkout.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    for folder in (_PACKAGE / "spec", _PACKAGE.parent / "spec"):
+        if (folder / "__init__.py").exists():
+            return folder
+    raise UsageError(f"{_PACKAGE}: holds no specification; install the package anew with pip")
+
+
+def run_pytest(paths: Sequence[Path], plugin: str, options: Sequence[str]) -> int:
+    """Run pytest in this process.
+
+    Args:
+        paths: files and folders of this package or of ``spec/``.
+        plugin: the plugin that knows them.
+        options: for pytest.
+
+    Returns:
+        0 all passed, 1 something failed, 2 the run could not be carried out.
+    """
+    top = paths[0] if paths[0].is_dir() else paths[0].parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    with mock.patch.dict(os.environ, environment, clear=True), tempfile.TemporaryDirectory() as folder:
+        arguments = ["-c", str(SETTINGS), "--rootdir", str(_PACKAGE.parent), "--confcutdir", str(top)]
+        arguments += ["-p", plugin, "--benchmark-storage", f"file://{folder}", *options, *map(str, paths)]
+        code = pytest.main(arguments)
+    judged = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    return int(code) if code in judged else 2

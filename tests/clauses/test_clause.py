@@ -1,0 +1,173 @@
+"""Clauses are read from source: id, text, example, marks, bounds, digest."""
+
+import pytest
+
+from nnspec.clauses.chapter import is_chapter, read_chapter, read_spec
+from nnspec.clauses.clause import Bounds, ClauseError, Reference, plain_text
+
+ONE = '''
+WIDTH = 3
+
+
+def layer():
+    return nn.Linear(2, WIDTH)
+
+
+@pytest.mark.since("2.3")
+@pytest.mark.needs("cuda", 2)
+@pytest.mark.claim("N1-01", "N1-02")
+def test_a_thing_happens():
+    """:meth:`~torch.nn.Module.parameters` returns ``2`` things.
+
+    Why it matters (:pull:`129164`).
+    """
+    made = layer()
+
+    assert made
+'''
+
+
+def read(write, source):
+    root = write(source)
+    (chapter,) = read_spec(root / "spec")
+    return chapter
+
+
+def only(write, source):
+    (clause,) = read(write, source).clauses
+    return clause
+
+
+def test_all_parts_of_a_clause(write):
+    clause = only(write, ONE)
+
+    assert clause.id == "mini.small.a_thing_happens"
+    assert clause.statement == ":meth:`~torch.nn.Module.parameters` returns ``2`` things."
+    assert clause.plain == "parameters() returns 2 things."
+    assert clause.prose == "Why it matters (:pull:`129164`)."
+    assert clause.body == "made = layer()\n\nassert made"
+    assert clause.references == (
+        Reference("meth", "torch.nn.Module.parameters"),
+        Reference("pull", "129164"),
+    )
+    assert clause.answers("claim") == ("N1-01", "N1-02")
+    assert clause.needs == (("cuda", 2),)
+    assert clause.bounds == Bounds("2.3", None)
+
+
+def test_the_chapter_opens_with_docstring_and_preamble(write):
+    chapter = read(write, ONE)
+
+    assert chapter.id == "mini.small"
+    assert chapter.docstring == "A chapter.\n\nIt opens the page."
+    assert chapter.preamble.startswith("import pytest\nimport torch\nfrom torch import nn\n\n")
+    assert chapter.preamble.endswith("WIDTH = 3\n\ndef layer():\n    return nn.Linear(2, WIDTH)")
+
+
+def test_the_digest_follows_statement_body_and_helpers_only(write):
+    first = only(write, ONE).digest
+
+    assert only(write, ONE.replace("Why it matters", "Why it is so")).digest == first
+    assert only(write, ONE.replace('since("2.3")', 'since("2.4")')).digest == first
+    assert only(write, ONE.replace("returns ``2`` things", "returns things")).digest != first
+    assert only(write, ONE.replace("assert made", "assert not made")).digest != first
+    assert only(write, ONE.replace("WIDTH = 3", "WIDTH = 4")).digest != first
+
+
+@pytest.mark.parametrize(
+    ("version", "place"),
+    [
+        ("2.2.2", "not yet"),
+        ("2.3.0a0+git123", "inside"),
+        ("2.9.1+cu130", "inside"),
+        ("2.10.0", "no longer"),
+        ("3.0", "no longer"),
+    ],
+)
+def test_bounds_place_a_version(version, place):
+    assert Bounds("2.3", "2.10").place(version) == place
+
+
+@pytest.mark.parametrize(
+    ("mark", "message"),
+    [
+        ('since("two")', r"since\('two'\) is no release; write one as since"),
+        ("since(2.5)", r"since\(2.5\) is no release"),
+        ("since()", r"since\(\) is no release"),
+        ('since("2.5.1")', "is no release"),
+        ('since("1.13")', "not one of the supported releases"),
+        ('before("2.0")', "exclude every supported release"),
+        ('needs("gpu")', r"needs\('gpu'\) is unknown; one of cuda, "),
+        ('needs("cuda", 0)', "how many, as a number from 1"),
+        ("needs()", r"needs\(\) is unknown"),
+    ],
+)
+def test_malformed_marks_are_refused(write, mark, message):
+    clause = only(write, f'@pytest.mark.{mark}\ndef test_a():\n    """It is."""\n    assert 1')
+
+    with pytest.raises(ClauseError, match=message):
+        clause.ensure_marks()
+
+
+def test_bounds_that_exclude_everything_are_refused(write):
+    clause = only(
+        write,
+        '@pytest.mark.since("2.5")\n@pytest.mark.before("2.5")\n'
+        'def test_a():\n    """It is."""\n    assert 1',
+    )
+
+    with pytest.raises(ClauseError, match=r"since 2.5, before 2.5\) exclude every supported release"):
+        clause.ensure_marks()
+
+
+def test_a_bound_given_twice_is_refused(write):
+    clause = only(
+        write,
+        '@pytest.mark.since("2.5")\n@pytest.mark.since("2.6")\ndef test_a():\n    """It is."""\n    assert 1',
+    )
+
+    with pytest.raises(ClauseError, match="since is given 2 times"):
+        clause.ensure_marks()
+
+
+def test_marks_with_keywords_are_refused(write):
+    with pytest.raises(ClauseError, match="unknown argument 'release'"):
+        read(write, '@pytest.mark.since(release="2.5")\ndef test_a():\n    """It is."""\n    assert 1')
+
+
+def test_other_decorators_are_refused(write):
+    with pytest.raises(ClauseError, match=r"decorated with pytest\.mark only"):
+        read(write, '@torch.no_grad()\ndef test_a():\n    """It is."""\n    assert 1')
+
+
+def test_a_file_that_is_no_python_is_named(write):
+    root = write("def test_a(:")
+
+    with pytest.raises(ClauseError, match=r"test_small.py: cannot be read as a chapter"):
+        read_chapter(root / "spec" / "mini" / "test_small.py")
+
+
+def test_an_empty_spec_is_refused(tmp_path):
+    with pytest.raises(ClauseError, match="no chapters here"):
+        read_spec(tmp_path)
+
+
+def test_only_files_two_below_spec_are_chapters(tmp_path):
+    assert is_chapter(tmp_path / "spec" / "part" / "test_x.py")
+    assert not is_chapter(tmp_path / "tests" / "test_x.py")
+    assert not is_chapter(tmp_path / "spec" / "part" / "conftest.py")
+    assert not is_chapter(tmp_path / "spec" / "test_x.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (":class:`~torch.nn.Sequential` runs", "Sequential runs"),
+        (":meth:`torch.nn.Module.to` moves", "torch.nn.Module.to() moves"),
+        (":func:`the norm <torch.nn.utils.clip_grad_norm_>` is", "the norm is"),
+        ("see :issue:`129164`", "see #129164"),
+        ("a ``dict`` of :attr:`~torch.Tensor.grad`", "a dict of grad"),
+    ],
+)
+def test_plain_text_has_no_roles(text, plain):
+    assert plain_text(text) == plain

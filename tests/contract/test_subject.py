@@ -1,0 +1,303 @@
+"""What is put under the contract is found, built and called; what cannot be is told in its author's words."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nnspec.contract import target
+from nnspec.contract.target import SubjectError
+
+MODELS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, width=3, *, bias=True):
+        super().__init__()
+        self.inner = nn.Linear(2, width, bias=bias)
+
+    def forward(self, x, mask=None):
+        return self.inner(x)
+
+class Strict(Net):
+    def forward(self, x):
+        raise ValueError("four is too many")
+
+class Flat(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.ones(2).view(3)
+
+class Models:
+    net = Net
+
+def build():
+    return Net(4)
+
+def evaluated():
+    return Net().eval()
+
+def takes(width):
+    return Net(width)
+
+def nothing():
+    pass
+
+def on_meta():
+    return nn.Linear(2, 3, device="meta")
+
+def gives_up():
+    raise SystemExit("no licence")
+
+def named():
+    return nn.Embedding(10, 2)
+
+made = Net()
+number = 3
+KEPT = torch.ones(4, 2)
+
+def tensor():
+    return KEPT
+
+def random_pair():
+    return (torch.randn(4, 2),), {"mask": None}
+
+def listed():
+    return [torch.ones(4, 2), None]
+
+def by_name():
+    return {"x": torch.ones(4, 2)}
+
+def a_set():
+    return {1, 2}
+
+def no_data():
+    raise FileNotFoundError("data.pt is not here")
+"""
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    """A folder with ``models.py`` and faulty modules in it, as the current one."""
+    (tmp_path / "models.py").write_text(MODELS)
+    (tmp_path / "unparsable.py").write_text("x = 1\ndef f(:\n    pass\n")
+    (tmp_path / "needy.py").write_text("import torch\nimport absent_package\n")
+    (tmp_path / "raising.py").write_text("limit = 1\nlimit / 0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in ("models", "unparsable", "needy", "raising"):
+        sys.modules.pop(name, None)
+
+
+def refused(target, *inputs, from_callable=None):
+    """The message with which a subject is refused."""
+    with pytest.raises(SubjectError) as caught:
+        target.find(target, list(inputs), from_callable)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "shape"),
+    [
+        ("models:Net", (3, 2)),
+        ("models.Net", (3, 2)),
+        ("models:Models.net", (3, 2)),
+        ("models:build", (4, 2)),
+        ("models:Net(5, bias=False)", (5, 2)),
+        ("models:takes(width=6)", (6, 2)),
+    ],
+)
+def test_a_class_or_a_function_perhaps_with_arguments(target, shape):
+    net = target.find(target, ["4,2"], None).build()
+
+    assert tuple(net.inner.weight.shape) == shape
+
+
+def test_every_build_is_fresh_and_equal():
+    found = target.find("models:Net", ["4,2"], None)
+    first, second = found.build(), found.build()
+
+    assert first is not second
+    assert torch.equal(first.inner.weight, second.inner.weight)
+
+
+def test_a_build_is_in_train_mode():
+    assert [
+        module.training for module in target.find("models:evaluated", ["4,2"], None).build().modules()
+    ] == [
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "dtype", "shape", "lowest", "highest"),
+    [
+        ("40,50", torch.float32, (40, 50), -10, 10),
+        ("40,50:float64", torch.float64, (40, 50), -10, 10),
+        ("400:int64", torch.int64, (400,), 0, 9),
+        ("400:uint8", torch.uint8, (400,), 0, 9),
+        ("400:bool", torch.bool, (400,), 0, 1),
+    ],
+)
+def test_an_input_is_drawn_for_its_shape_and_dtype(monkeypatch, text, dtype, shape, lowest, highest):
+    monkeypatch.setattr(subject, "_try", lambda found: None)
+    (drawn,), named = target.find("models:Net", [text], None).example()
+
+    assert (drawn.dtype, tuple(drawn.shape), named) == (dtype, shape, {})
+    assert lowest <= drawn.min() < drawn.max() <= highest
+    assert dtype.is_floating_point or (drawn.min(), drawn.max()) == (lowest, highest)
+
+
+def test_whole_numbers_fit_an_embedding():
+    assert isinstance(target.find("models:named", ["2,128:int64"], None).build(), nn.Embedding)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("models:tensor", "float32 (4, 2)"),
+        ("models.random_pair", "float32 (4, 2), mask=None"),
+        ("models:listed", "float32 (4, 2), None"),
+        ("models:by_name", "x=float32 (4, 2)"),
+    ],
+)
+def test_a_callable_returns_the_inputs(name, expected):
+    assert target.shown(target.find("models:Net", [], name).example()) == expected
+
+
+@pytest.mark.parametrize("inputs", [["4,2"], "models:tensor", "models:random_pair"])
+def test_examples_are_equal_and_unshared(inputs):
+    drawn, called = (inputs, None) if isinstance(inputs, list) else ([], inputs)
+    found = target.find("models:Net", drawn, called)
+    ((first, *_), _), ((second, *_), _) = found.example(), found.example()
+
+    assert torch.equal(first, second)
+    assert first.data_ptr() != second.data_ptr()
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("modells:Net", "there is no module 'modells'; it was looked for in {here} and among the installed"),
+        ("modells.deep.Net", "there is no module 'modells'; it was looked for in {here}"),
+        ("models.deep:Net", "there is no module 'models.deep'; it was looked for in {here}"),
+        ("models:Nett", "models has no 'Nett'; did you mean Net?"),
+        ("models.Nett", "models has no 'Nett'; did you mean Net?"),
+        ("models", "is no name of the form package.module:name"),
+        ("models:", "is no name of the form package.module:name"),
+        ("models.py:Net", "is a file; name its module as Python imports it from the current folder"),
+        ("models:Net(width)", "its arguments cannot be read as literals"),
+        ("models:Net(3", "its arguments cannot be read as literals"),
+        ("models:Net(**{'width': 3})", "its arguments cannot be read as literals"),
+        ("models:number", "is an int; name a module's class, or a function that returns a module"),
+        ("models:made", "is a module already made, and the contract needs a fresh one again and again"),
+        ("models:nothing", "returns None, not a torch.nn.Module; name a module's class, or a function"),
+        ("models:on_meta", "is built on the meta device, without values; build it on the CPU"),
+    ],
+)
+def test_a_target_that_is_no_subject(target, message, tmp_path):
+    told = refused(target, "4,2")
+
+    assert told.startswith(f"--module {target}: ")
+    assert message.format(here=tmp_path) in told
+
+
+def place(line, within="", file="models.py"):
+    """Where a line of the user's code stands, as a message says it."""
+    number = 1 + [text.strip() for text in Path(file).read_text().splitlines()].index(line)
+    return f"  {file}:{number}{within and f', in {within}'}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("target", "told", "line"),
+    [
+        (
+            "unparsable:f",
+            "raised when imported: SyntaxError: invalid syntax (unparsable.py, line 2)",
+            ("def f(:", "", "unparsable.py"),
+        ),
+        (
+            "needy:f",
+            "raised when imported: ModuleNotFoundError: No module named 'absent_package'",
+            ("import absent_package", "<module>", "needy.py"),
+        ),
+        (
+            "raising.f",
+            "raised when imported: ZeroDivisionError: division by zero",
+            ("limit / 0", "<module>", "raising.py"),
+        ),
+        (
+            "models:gives_up",
+            "raised when built: SystemExit: no licence",
+            ('raise SystemExit("no licence")', "gives_up"),
+        ),
+        (
+            "models:Strict",
+            "raised when called, in train mode, on float32 (4, 2): ValueError: four is too many",
+            ('raise ValueError("four is too many")', "forward"),
+        ),
+        (
+            "models:Flat",
+            "raised when built: RuntimeError: shape '[3]' is invalid for input of size 2",
+            ("self.inner = torch.ones(2).view(3)", "__init__"),
+        ),
+    ],
+)
+def test_the_users_own_error_and_the_last_line_of_their_own_code(target, told, line):
+    assert refused(target, "4,2") == f"--module {target}: {told}\n{place(*line)}"
+
+
+def test_a_missing_argument_is_asked_for():
+    assert refused("models:takes", "4,2") == (
+        "--module models:takes: raised when built: TypeError: takes() missing 1 required positional "
+        "argument: 'width'\n  give its arguments, as in 'package.module:Net(10, bias=False)', or name a "
+        "function that builds it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "2x3",
+            "--input 2x3: is no shape; write sizes from 1 on with commas, and perhaps a dtype",
+        ),
+        ("2,-3", "--input 2,-3: is no shape"),
+        ("2,0", "--input 2,0: is no shape"),
+        ("", "--input : is no shape"),
+        ("2,3:", "--input 2,3:: is no shape"),
+        ("2,3:in64", "--input 2,3:in64: torch has no dtype 'in64'; such as float32, int64 or bool"),
+        ("2,3:nn", "--input 2,3:nn: torch has no dtype 'nn'"),
+    ],
+)
+def test_a_malformed_input(text, message):
+    assert refused("models:Net", text).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("models:number", "--inputs models:number: is an int; name a function that takes nothing"),
+        ("models:absent", "--inputs models:absent: models has no 'absent'"),
+        ("models:a_set", "--inputs models:a_set: returned a set; expected a tensor, a tuple or list"),
+        (
+            "models:no_data",
+            "--inputs models:no_data: raised: FileNotFoundError: data.pt is not here\n  models.py:",
+        ),
+        ("models:takes", "--inputs models:takes: raised: TypeError: takes() missing 1 required"),
+    ],
+)
+def test_inputs_that_cannot_be_had(name, message):
+    assert refused("models:Net", from_callable=name).startswith(message)
+
+
+def test_inputs_are_asked_for_once_and_only_once():
+    assert "no input was given; say what it is called with: --input 2,3,64,64" in refused("models:Net")
+    assert "--input and --inputs were both given" in refused(
+        "models:Net", "4,2", from_callable="models:tensor"
+    )

@@ -1,0 +1,244 @@
+"""Each rule is broken by a small project, is the only one that complains, and says what to do."""
+
+import pytest
+
+from nnspec import lint
+from nnspec.clauses.specification import read_project
+from nnspec.clauses.tables import LedgerError
+from nnspec.records import record
+from nnspec.records.record import Record, Row
+
+GOOD = '''
+def test_a():
+    """A layer has a weight."""
+    assert nn.Linear(2, 3).weight.shape == (3, 2)
+'''
+
+
+def findings(root):
+    return lint.findings(read_project(root))
+
+
+def test_a_good_project_has_no_findings(write):
+    assert findings(write(GOOD)) == []
+
+
+BROKEN = {
+    "words": (GOOD.replace("test_a", "test_aB"), "'aB' is not made of lower-case words"),
+    "long name": (GOOD.replace("test_a", "test_" + "a" * 51), "the name has 51 characters, at most 50"),
+    "twice": (
+        GOOD + GOOD.replace("A layer", "Another layer"),
+        "mini.small.a: 2 clauses have this id; only the last one runs",
+    ),
+    "nested": (
+        GOOD + "\nif True:\n    def test_b():\n        pass\n",
+        "test_b is no clause: a clause is a plain function",
+    ),
+    "no statement": (GOOD.replace('"""A layer has a weight."""', ""), "no statement; say in the docstring"),
+    "no full stop": (GOOD.replace("weight.", "weight"), "does not end with a full stop"),
+    "two sentences": (GOOD.replace("weight.", "weight. It is big."), "more than one sentence"),
+    "long": (GOOD.replace("a weight", "a " + "very " * 20 + "big weight"), "at most 100"),
+    "should": (GOOD.replace("has a", "should have a"), "'should' speaks of testing"),
+    "tests that": (GOOD.replace("A layer has", "Tests that a layer has"), "'Tests that' speaks of testing"),
+    "same": (GOOD + GOOD.replace("test_a", "test_b"), "mini.small.b: the same statement as mini.small.a"),
+    "role": (GOOD.replace("A layer", "A :klass:`torch.nn.Linear`"), "unknown role :klass:"),
+    "target": (
+        GOOD.replace("A layer", "A :class:`~torch.nn.Linnear`"),
+        "torch.nn.Linnear does not exist on torch",
+    ),
+    "thread": (GOOD.replace("A layer", "A :issue:`x1` layer"), ":issue:`x1` is no number"),
+    "observed": (GOOD.replace("def", '@pytest.mark.observed("x")\ndef'), "observed takes no argument"),
+    "contradicts": (GOOD.replace("def", "@pytest.mark.contradicts\ndef"), "contradicts takes one text"),
+    "mark": (GOOD.replace("def", "@pytest.mark.slow\ndef"), "unknown mark 'slow'; one of before, benchmark"),
+    "need": (GOOD.replace("def", '@pytest.mark.needs("tpu")\ndef'), "needs('tpu') is unknown"),
+    "claim": (GOOD.replace("def", '@pytest.mark.claim("N9-99")\ndef'), "claim('N9-99') is no row of"),
+    "question": (GOOD.replace("def", '@pytest.mark.question("Q0")\ndef'), "question('Q0') is no row of"),
+    "long body": (GOOD + "    assert 1\n" * 26, "27 lines, at most 25"),
+    "long chapter": (GOOD + "\n# more" * 400, "lines, at most 400; make two chapters of it"),
+    "helpers": (
+        "def helper():\n" + "    print()\n" * 150 + GOOD,
+        "spec: 151 lines of helpers, at most 150",
+    ),
+    "asserts nothing": (GOOD.replace("assert ", ""), "asserts nothing, so it cannot fail"),
+    "skips": (GOOD + '    pytest.skip("no")\n', "skips or fails by hand"),
+    "catches": (
+        GOOD + "    try:\n        print()\n    except ValueError:\n        pass\n",
+        "catches an exception; use pytest.raises",
+    ),
+    "version": (GOOD + "    assert torch.__version__\n", "looks at the version"),
+    "imports": (GOOD + "    import nnspec.clause\n", "imports nnspec; they meet in pytest only"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_rule_is_the_only_finding(write, name):
+    source, message = BROKEN[name]
+
+    found = findings(write(source))
+
+    assert len(found) == 1
+    assert message in found[0]
+
+
+def test_a_name_that_went_is_judged_only_where_the_clause_holds(write):
+    source = GOOD.replace("A layer", "A :class:`~torch.nn.Linnear`")
+
+    assert findings(write(source.replace("def", '@pytest.mark.before("2.1")\ndef'))) == []
+
+
+def test_chapter_and_part_need_a_docstring(write):
+    root = write(GOOD, head="import pytest\nfrom torch import nn\n\n")
+    (root / "spec" / "mini" / "__init__.py").write_text("")
+
+    found = findings(root)
+
+    assert len(found) == 2
+    assert found[0].endswith("the chapter has no docstring; it opens the page")
+    assert found[1].endswith("the part has no docstring here; it is the part's opening page")
+
+
+def test_a_chapter_needs_clauses(write):
+    assert findings(write("WIDTH = 3"))[0].endswith("the chapter has no clauses")
+
+
+CLAIMED = GOOD.replace("def", '@pytest.mark.claim("N1-01")\ndef')
+ROW = '[N1-01]\nsaid = "A layer has a weight."\nverdict = "holds"\nclauses = ["mini.small.a"]\n'
+
+
+def with_claims(root, text):
+    (root / "docs" / "claims.toml").write_text(text)
+    return root
+
+
+def test_a_claim_with_its_clause(write):
+    assert findings(with_claims(write(CLAIMED), ROW)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "row", "message"),
+    [
+        (GOOD, ROW, "names mini.small.a, which does not carry claim('N1-01')"),
+        (CLAIMED, ROW.replace('"mini.small.a"', ""), "no clause decides it"),
+        (CLAIMED, ROW.replace("small.a", "small.b"), "names mini.small.b, and there is no such clause"),
+        (CLAIMED, ROW.replace('"holds"', '"true"'), "verdict 'true'; one of holds, changed"),
+        (CLAIMED, ROW.replace('"holds"', '"wrong"'), "no 'instead'; say what is right"),
+        (
+            CLAIMED,
+            ROW.replace('"holds"', '"changed"') + 'instead = "It did."\n',
+            "'changed' asks for clauses bounded on both sides of the change",
+        ),
+    ],
+)
+def test_claims_and_marks_have_to_agree(write, source, row, message):
+    found = findings(with_claims(write(source), row))
+
+    assert message in " ".join(found)
+
+
+def test_deleting_a_claimed_clause_is_found(write):
+    root = with_claims(write(CLAIMED + GOOD.replace("test_a", "test_b").replace("A l", "One l")), ROW)
+    assert findings(root) == []
+
+    write(GOOD.replace("test_a", "test_b").replace("A l", "One l"))
+
+    assert findings(root) == ["docs/claims.toml: N1-01: names mini.small.a, and there is no such clause"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("[N1-01]\nverdict = 3\n", r"\[N1-01\] needs said as a text"),
+        ("N1-01 = 3\n", "N1-01 is no table"),
+        ("[N1-01\n", "cannot be read"),
+        (ROW + "extra = 1\n", r"\[N1-01\] has an unknown entry 'extra'"),
+    ],
+)
+def test_a_damaged_table_is_named(write, row, message):
+    with pytest.raises(LedgerError, match=message):
+        read_project(with_claims(write(CLAIMED), row))
+
+
+RUN = {"torch": "2.4.1", "torchvision": "0.19.1", "python": "3.11", "devices": ["cpu"]}
+
+
+@pytest.fixture
+def recorded(write):
+    """A project in whose record an id stands that is no longer there."""
+    root = write(GOOD)
+    rows = {"mini.small.a": Row("holds", "0"), "mini.small.gone": Row("holds", "0")}
+    record.write(Record({**RUN, "platform": "Linux", "date": "2026-01-02"}, rows), root / "docs" / "records")
+    return root
+
+
+def test_a_recorded_id_may_not_vanish(recorded):
+    assert findings(recorded) == [
+        "mini.small.gone: recorded once, and no longer here; "
+        "name its successor or say why in spec/RETIRED.toml"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ('["mini.small.gone"]\nsuccessor = "mini.small.a"\n', []),
+        ('["mini.small.gone"]\nwhy = "It said nothing."\n', []),
+        ('["mini.small.gone"]\n', ["spec/RETIRED.toml: mini.small.gone: needs a successor or a why"]),
+        (
+            '["mini.small.gone"]\nsuccessor = "mini.small.z"\n',
+            ["spec/RETIRED.toml: mini.small.gone: its successor mini.small.z does not exist"],
+        ),
+        (
+            '["mini.small.gone"]\nwhy = "So."\n["mini.small.a"]\nwhy = "So."\n',
+            ["spec/RETIRED.toml: mini.small.a: used again; a retired id is never reused"],
+        ),
+    ],
+)
+def test_retired_ids(recorded, row, found):
+    (recorded / "spec" / "RETIRED.toml").write_text(row)
+
+    assert findings(recorded) == found
+
+
+CHANGE = 'what = "It came."'
+
+
+def quiet(*, but="", told=""):
+    """A table of changes in which no release but one changed anything."""
+    rows = {f"2.{minor}": 'none = "Nothing."' for minor in range(1, 16)}
+    if but:
+        rows[but] = told
+    return "".join(f'["{name}"]\n{text}\n' for name, text in rows.items())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (quiet(but="2.5", told=f'[["2.5".changes]]\n{CHANGE}\nclauses = ["mini.small.a"]'), ""),
+        (quiet(), "2.5: does not list mini.small.a, which is bounded there"),
+        (quiet(but="2.7"), "2.7: says nothing; list its changes"),
+        (
+            quiet(but="2.7", told=f'[["2.7".changes]]\n{CHANGE}\nclauses = ["mini.small.a"]'),
+            "2.7: lists mini.small.a, and no such clause is bounded there",
+        ),
+        (quiet(but="2.7", told=f'[["2.7".changes]]\n{CHANGE}'), "'It came.' has neither clauses nor a why"),
+    ],
+    ids=["listed", "left out", "silent", "misplaced", "no reason"],
+)
+def test_every_bounded_clause_is_among_the_changes(write, text, message):
+    root = write(GOOD.replace("def", '@pytest.mark.since("2.5")\ndef'))
+    (root / "docs" / "changes.toml").write_text(text)
+
+    found = findings(root)
+
+    assert (found == []) if not message else any(message in line for line in found)
+
+
+def test_names_that_no_clause_speaks_of_are_listed(write):
+    root = write(GOOD.replace("A layer", "An :class:`~torch.nn.Module`"))
+    (root / "docs" / "left_out.toml").write_text('["torch.nn.Module.ipu"]\nwhy = "no such device"\n')
+
+    missing, explained = lint.unnamed(read_project(root))
+
+    assert "torch.nn.Module" not in missing
+    assert "torch.nn.Module.parameters" in missing
+    assert explained == ["torch.nn.Module.ipu: no such device"]

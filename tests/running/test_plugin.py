@@ -1,0 +1,338 @@
+"""The plugin runs miniature specifications, each wrong in one way, and says what is wrong."""
+
+import os
+import re
+
+import pytest
+import torch
+
+from nnspec.records import record
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def run(write, pytester, monkeypatch):
+    """Runs a miniature: ``run(clauses, *arguments, torch="2.4.1")`` gives pytest's result."""
+
+    def runs(clauses, *arguments, version=None, **options):
+        root = write(clauses, **options)
+        monkeypatch.chdir(root)
+        (root / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = ["--strict-markers"]\n')
+        if version:
+            monkeypatch.setattr(torch, "__version__", version)
+        return pytester.runpytest_inprocess(
+            "--rootdir", root, "-p", "no:cacheprovider", root / "spec", *arguments
+        )
+
+    return runs
+
+
+def stderr(result):
+    return result.stderr.str()
+
+
+HOLDS = '''
+def test_a():
+    """A layer has two parameters."""
+    assert len(list(nn.Linear(2, 3).parameters())) == 2
+'''
+
+
+def test_a_clause_that_holds(run):
+    result = run(HOLDS)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["torch *, torchvision *, Python *, devices: cpu*", "1 clause: 1 holds"])
+    assert result.ret == 0
+
+
+def test_a_violated_clause_names_itself_and_the_difference_before_the_traceback(run):
+    result = run(HOLDS.replace("== 2", "== 5"))
+
+    result.stdout.fnmatch_lines(
+        [
+            "violated: A layer has two parameters.",
+            "clause mini.small.a, torch *",
+            "  assert 2 == 5",
+            ">       assert len(list(nn.Linear(2, 3).parameters())) == 5",
+            "1 clause: 1 violated",
+        ]
+    )
+    assert result.ret == 1
+
+
+def test_an_exception_of_torch_violates(run):
+    result = run('def test_a():\n    """It adds."""\n    torch.ones(2) + torch.ones(3)\n    assert 1')
+
+    result.stdout.fnmatch_lines(["1 clause: 1 violated"])
+
+
+def test_a_clause_that_cannot_be_set_up_is_an_error(run):
+    result = run('def test_a(absent_fixture):\n    """It is."""\n    assert 1')
+
+    result.stdout.fnmatch_lines(["error: It is.", "1 clause: 1 error"])
+    assert result.ret == 1
+
+
+def test_verbose_shows_statements(run):
+    result = run(HOLDS, "-v")
+
+    result.stdout.fnmatch_lines(["A layer has two parameters. holds*"])
+    result.stdout.no_fnmatch_line("*test_small.py::test_a*")
+
+
+NEW = '''
+@pytest.mark.since("2.5")
+def test_new():
+    """It is new."""
+    assert nn.Linear.__module__ == {value!r}
+'''
+
+
+@pytest.mark.parametrize(
+    ("version", "value", "tally"),
+    [
+        ("2.5.1", "torch.nn.modules.linear", "1 clause: 1 holds"),
+        ("2.5.1", "other", "1 clause: 1 violated"),
+        ("2.4.1", "other", "1 clause: 1 not yet"),
+        ("2.4.1", "torch.nn.modules.linear", "1 clause: 1 violated"),
+    ],
+)
+def test_a_bound_is_checked_on_both_sides(run, version, value, tally):
+    result = run(NEW.format(value=value), version=version)
+
+    result.stdout.fnmatch_lines([tally])
+    assert result.ret == (1 if "violated" in tally else 0)
+
+
+def test_holding_outside_its_bounds_says_so(run):
+    result = run(NEW.format(value="torch.nn.modules.linear"), version="2.4.1")
+
+    result.stdout.fnmatch_lines(["*it holds on torch 2.4, outside its bounds (since 2.5); move the bound*"])
+
+
+def test_before_is_no_longer(run):
+    source = NEW.replace("since", "before").format(value="other")
+
+    run(source, version="2.6.0").stdout.fnmatch_lines(["1 clause: 1 no longer"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "assert nn.NoSuchLayer",
+        "from torch import no_such_name; assert no_such_name",
+        "assert nn.Linear(2, 3, no_such_argument=1)",
+    ],
+)
+def test_what_does_not_exist_is_absent(run, body):
+    result = run(f'@pytest.mark.since("2.5")\ndef test_a():\n    """It is."""\n    {body}', version="2.4.1")
+
+    result.stdout.fnmatch_lines(["1 clause: 1 absent"])
+    assert result.ret == 0
+
+
+def test_what_does_not_exist_violates_inside_the_bounds(run):
+    result = run('def test_a():\n    """It is."""\n    assert nn.NoSuchLayer')
+
+    result.stdout.fnmatch_lines(["1 clause: 1 violated"])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (NEW.replace('"2.5"', '"two"'), "since('two') is no release"),
+        (NEW.replace('@pytest.mark.since("2.5")', '@pytest.mark.before("2.0")'), "exclude every supported"),
+        (NEW.replace('since("2.5")', 'since(release="2.5")'), "since takes positional arguments only"),
+        (HOLDS.replace("def test", '@pytest.mark.needs("tpu")\ndef test'), "needs('tpu') is unknown"),
+        ('class TestX:\n    def test_a(self):\n        """It."""\n        assert 1', "test_a is no clause"),
+    ],
+)
+def test_a_malformed_clause_stops_the_run_with_one_message(run, source, message):
+    result = run(source.replace("{value!r}", "1"))
+
+    assert message in stderr(result)
+    assert "Traceback" not in stderr(result) + result.stdout.str()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_failure_that_is_not_written_as_a_clause_is_shown_and_not_recorded(run, tmp_path):
+    result = run(
+        'if torch:\n    def test_a():\n        """It is."""\n        assert 1 == 2', "--record", str(tmp_path)
+    )
+
+    result.stdout.fnmatch_lines(
+        ["*assert 1 == 2*", "not recorded: *test_a is no clause; a clause is a function*"]
+    )
+    assert "INTERNALERROR" not in result.stdout.str()
+    assert result.ret == 1
+
+
+def test_an_unknown_mark_stops_the_run(run):
+    result = run(HOLDS.replace("def test", "@pytest.mark.sinze('2.5')\ndef test"))
+
+    result.stdout.fnmatch_lines(["*'sinze' not found in `markers` configuration option*"])
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+
+
+def test_an_unknown_device_lists_those_there_are(run):
+    result = run(HOLDS, "--device", "cudda")
+
+    assert "--device cudda: no such device here; this torch finds cpu" in stderr(result)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_the_device_fixture_runs_on_each_device(run, monkeypatch):
+    monkeypatch.setattr("nnspec.device.present", lambda: ("cpu", "meta"))
+    source = '''
+    def test_a(device):
+        """It is there."""
+        assert torch.ones(2, device=device).device.type == device
+    '''
+
+    run(source).assert_outcomes(passed=2)
+    run(source, "--device", "meta").assert_outcomes(passed=1)
+
+
+def test_an_unmet_need_is_told_with_its_reason(run, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    result = run(HOLDS.replace("def test", '@pytest.mark.needs("cuda", 2)\ndef test'))
+
+    result.stdout.fnmatch_lines(["1 clause: 1 unmet", "unmet: 1 clause need 2 CUDA devices"])
+    assert result.ret == 0
+
+
+def test_skipping_by_hand_is_an_error(run):
+    result = run('def test_a():\n    """It is."""\n    pytest.skip("no")\n    assert 1')
+
+    result.stdout.fnmatch_lines(["*skips by hand*", "1 clause: 1 error"])
+    assert result.ret == 1
+
+
+LEAKS = {
+    "default dtype": "torch.set_default_dtype(torch.float64)",
+    "default device": 'torch.set_default_device("meta")',
+    "grad mode": "torch._C._set_grad_enabled(False)",
+    "global hooks": "nn.modules.module.register_module_forward_hook(print)",
+    "attributes of nn.Module": "nn.Module.marker = 1",
+    "torch.__future__ flags": "torch.__future__.set_overwrite_module_params_on_conversion(True)",
+    "anomaly mode": "torch.autograd.set_detect_anomaly(True)",
+    "deterministic algorithms": "torch.use_deterministic_algorithms(True)",
+    "thread count": "torch.set_num_threads(torch.get_num_threads() + 1)",
+    "environment": 'import os; os.environ["MARKER"] = "1"',
+    "working directory": 'import os; os.chdir("/")',
+}
+
+
+@pytest.mark.parametrize("what", LEAKS)
+def test_a_clause_that_leaves_a_trace_is_reported_and_the_next_sees_none(run, what):
+    source = f'''
+    def test_a():
+        """It changes something for good."""
+        {LEAKS[what]}
+        assert 1
+
+    def test_b():
+        """A tensor is an ordinary one."""
+        made = torch.ones(2, requires_grad=True) * 2
+        assert (made.dtype, made.device.type, made.requires_grad) == (torch.float32, "cpu", True)
+    '''
+    directory = os.getcwd()
+
+    result = run(source)
+
+    result.stdout.fnmatch_lines([f"*it leaves a trace: {what}*"])
+    result.assert_outcomes(passed=2, errors=1)
+    assert os.getcwd() != directory
+    assert not hasattr(torch.nn.Module, "marker")
+
+
+def test_every_clause_starts_from_the_same_seed(run):
+    source = '''
+    import random
+
+    def test_a():
+        """The first draws."""
+        print("drawn", float(torch.rand(1)), random.random())
+        assert 1
+
+    def test_b():
+        """The second draws."""
+        print("drawn", float(torch.rand(1)), random.random())
+        assert 1
+    '''
+    drawn = re.findall(r"drawn .*", run(source, "-s").stdout.str())
+
+    assert len(drawn) == 2
+    assert drawn[0] == drawn[1]
+
+
+TWO = HOLDS + NEW.replace("{value!r}", '"torch.nn.modules.linear"')
+
+
+def test_a_record_has_a_row_for_each_clause(run, tmp_path):
+    result = run(TWO, "--record", tmp_path / "records", version="2.5.1")
+
+    found = record.read(tmp_path / "records" / "2.5.1-cpu.json")
+    assert {name: row.outcome for name, row in found.rows.items()} == {
+        "mini.small.a": "holds",
+        "mini.small.new": "holds",
+    }
+    result.stdout.fnmatch_lines(["recorded in *2.5.1-cpu.json"])
+
+
+def test_cases_add_up_to_one_row(run, tmp_path):
+    source = '@pytest.mark.parametrize("n", [1, 2])\ndef test_a(n):\n    """It is one."""\n    assert n == 1'
+
+    run(source, "--record", tmp_path / "records", version="2.5.1")
+
+    found = record.read(tmp_path / "records" / "2.5.1-cpu.json")
+    assert [(row.outcome, row.reason) for row in found.rows.values()] == [("violated", "AssertionError")]
+
+
+def test_part_of_the_spec_is_not_recorded(run, tmp_path):
+    result = run(TWO, "--record", tmp_path / "records", "-k", "test_new", version="2.5.1")
+
+    result.stdout.fnmatch_lines(["not recorded: 1 of 2 clauses were not run, such as mini.small.a;*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert list((tmp_path / "records").iterdir()) == []
+
+
+def test_an_interrupted_run_leaves_the_old_record(run, tmp_path):
+    run(TWO, "--record", tmp_path / "records", version="2.5.1")
+    path = tmp_path / "records" / "2.5.1-cpu.json"
+    before = path.read_text()
+
+    source = 'def test_a():\n    """It is."""\n    pytest.exit("enough")'
+    result = run(source, "--record", tmp_path / "records", version="2.5.1")
+
+    result.stdout.fnmatch_lines(["not recorded: the run did not come to its end*"])
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert path.read_text() == before
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_run(run, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    result = run(HOLDS, "--record", tmp_path / "file")
+
+    assert "nothing can be written here" in stderr(result)
+    assert "Traceback" not in stderr(result)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_workers_give_the_same_record(run, tmp_path):
+    run(TWO, "--record", tmp_path / "alone")
+    run(TWO, "--record", tmp_path / "shared", "-n", "2")
+
+    (alone,), (shared,) = record.read_all(tmp_path / "alone"), record.read_all(tmp_path / "shared")
+    assert record.differences(alone, shared) == []
+
+
+def test_other_tests_are_left_alone(run, tmp_path, pytester):
+    root = tmp_path / "plain"
+    root.mkdir()
+    (root / "test_plain.py").write_text("class TestX:\n    def test_it(self):\n        pass\n")
+
+    pytester.runpytest_inprocess("--rootdir", root, "-p", "nnspec.running.plugin", root).assert_outcomes(passed=1)

@@ -1,0 +1,230 @@
+"""The site in a real browser: Debian's Chromium, driven from Python, from files and without a network."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from site_builder import HTML
+
+from nnspec.records import comparison
+from nnspec.records.comparison import find_record
+from nnspec.site import example
+from nnspec.site.book import read_book
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+PAGES = (
+    "index.html",
+    "run.html",
+    "spec/index.html",
+    "spec/traversal/index.html",
+    "spec/traversal/parameters.html",
+    "spec/traversal/resnet34.html",
+    "spec/calling/order.html",
+    "spec/parallel/data_parallel.html",
+    "upgrade/index.html?from=2.4&to=2.5",
+    "upgrade/2.4-2.5.html",
+    "releases.html",
+    "api.html",
+    "claims.html",
+    "questions.html",
+    "benchmarks.html",
+    "strength.html",
+    "search.html?q=zero_grad",
+)
+
+pytestmark = pytest.mark.skipif(
+    not os.path.exists(CHROMIUM), reason=f"no {CHROMIUM}; install Debian's package chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, site):
+    """Opens a page of the site; what the console and the network told is in ``page.told``."""
+    contexts = []
+
+    def open_page(name, width=1440, theme="light"):
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        contexts.append(context)
+        context.add_init_script(f"localStorage.mode = localStorage.theme = '{theme}'")
+        page = context.new_page()
+        page.told = []
+        page.on("console", lambda message: message.type == "error" and page.told.append(message.text))
+        page.on("pageerror", lambda error: page.told.append(str(error)))
+        page.on("request", lambda request: _is_foreign(request.url) and page.told.append(request.url))
+        page.on("dialog", lambda dialog: page.told.append(dialog.message))
+        page.goto(f"{site.as_uri()}/{name}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def _is_foreign(url):
+    return not url.startswith(("file:", "data:", "blob:"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_opens_quietly_and_nothing_overflows(opened, name):
+    page = opened(name)
+    page.wait_for_load_state("networkidle")
+    for width in (360, 768, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        over = page.evaluate(
+            """Math.max(...[document.documentElement, ...document.querySelectorAll(".sidebar-secondary-item")]
+                .map(box => box.scrollWidth - box.clientWidth))"""
+        )
+
+        assert page.told == []
+        assert over <= 0, f"{name} is {over} pixels too wide at {width}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious(opened, name, theme):
+    page = opened(name, theme=theme)
+    page.add_script_tag(path=AXE)
+    found = page.evaluate(
+        "axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)"
+    )
+
+    assert [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "anchor"),
+    [
+        ("zero_grad", "#gradients.zero_grad."),
+        ("state.load_state_dict.", "#state.load_state_dict."),
+        ("traversal.parameters.parameters_is_a_generator", "#traversal.parameters.parameters_is_a_generator"),
+        ("parameters returns generator", "#traversal.parameters.parameters_is_a_generator"),
+        ("torch.nn.Module.zero_grad", "#torch.nn.Module.zero_grad"),
+    ],
+)
+def test_search_leads_to_the_clause(opened, query, anchor):
+    page = opened(f"search.html?q={query}")
+    page.wait_for_selector("#search-results li a")
+    links = page.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
+
+    assert any(anchor in link for link in links[:5]), links[:5]
+
+
+def test_upgrade_shows_the_rows_of_compare(opened, site):
+    records = site.parent / "docs" / "records"
+    before, after = (find_record(records, release) for release in ("2.4", "2.5"))
+    expected = comparison.compare(before, after, read_book(site.parent).clauses)
+    page = opened("upgrade/index.html?from=2.4&to=2.5")
+
+    shown = page.eval_on_selector_all(
+        "#comparison li", "items => items.map(item => [item.parentNode.dataset.group, item.dataset.clause])"
+    )
+    assert shown == [
+        [title, change.id]
+        for title, changes in (
+            ("No longer holds", expected.no_longer_holds),
+            ("Newly holds", expected.newly_holds),
+            ("Added", expected.added),
+            ("Retired", expected.retired),
+            ("Not judged on both sides", expected.not_judged),
+        )
+        for change in changes
+    ]
+    assert f"The same on both sides: {expected.same}." in page.inner_text("#comparison")
+    plain = opened("upgrade/2.4-2.5.html").inner_text("article")
+    assert [change.statement in plain for change in expected.no_longer_holds] == [True] * len(
+        expected.no_longer_holds
+    )
+
+
+def test_a_choice_goes_into_the_address(opened):
+    page = opened("upgrade/index.html")
+    page.select_option("select[name=from]", "2.0")
+    page.select_option("select[name=to]", "2.15")
+    page.click("#choose button")
+
+    page.wait_for_url("**/upgrade/index.html?from=2.0&to=2.15")
+    assert page.inner_text("#comparison h2") == "From 2.0.1-cpu to 2.15.0-cpu"
+
+
+def test_the_matrix_is_filtered(opened):
+    page = opened("releases.html")
+    page.check("input[name=all]")
+    page.fill("input[name=words]", "generator")
+    page.select_option("select[name=part]", "traversal")
+    page.wait_for_function("document.querySelector('.matrix a[href*=parameters_is_a_generator]')")
+
+    ids = page.eval_on_selector_all(".matrix tbody a", "links => links.map(link => link.hash)")
+    assert all(one.startswith("#traversal.") for one in ids)
+
+
+def test_header_and_first_column_of_the_matrix_stay(opened):
+    page = opened("releases.html", width=360)
+    page.check("input[name=all]")
+    page.wait_for_function("document.querySelectorAll('.matrix tbody tr').length > 60")
+    page.eval_on_selector(".matrix", "box => box.scrollTo(300, 300)")
+    places = page.evaluate(
+        """() => {
+            const box = document.querySelector(".matrix").getBoundingClientRect();
+            const head = document.querySelector(".matrix thead th").getBoundingClientRect();
+            const row = document.querySelector(".matrix tbody th").getBoundingClientRect();
+            return [head.top - box.top, row.left - box.left];
+        }"""
+    )
+
+    assert max(map(abs, places)) <= 2
+
+
+def test_a_permalink_lands_on_its_clause(opened):
+    page = opened("spec/traversal/parameters.html#traversal.parameters.parameters_is_a_generator")
+    page.wait_for_timeout(300)
+    top = page.eval_on_selector(":target", "section => section.getBoundingClientRect().top")
+
+    assert 0 <= top < 300
+
+
+def test_copy_gives_the_example(opened, site):
+    book = read_book(site.parent)
+    clause = book.clauses["traversal.parameters.parameters_is_a_generator"]
+    page = opened("spec/traversal/parameters.html")
+    page.evaluate(
+        "navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }"
+    )
+    page.evaluate("document.execCommand = () => { window.copied = `${getSelection()}`; return true; }")
+    section = page.locator(f'section[id="{clause.id}"]')
+    section.hover()
+    section.locator("button.copybtn").first.click(force=True)
+
+    assert page.evaluate("window.copied").strip() == example.example(clause, book.chapter_of(clause)).strip()
+
+
+def test_html_in_claims_and_records_is_text(opened):
+    for name in ("claims.html", "releases.html", "index.html", "upgrade/index.html?from=2.15.0-cuda&to=2.15"):
+        page = opened(name)
+        assert page.told == []
+        assert page.locator("img[src=x]").count() == 0
+    assert HTML in opened("claims.html").inner_text("article").replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_ids_are_unique_on_a_page(opened):
+    for name in ("index.html", "spec/calling/order.html"):
+        ids = opened(name).eval_on_selector_all("[id]", "all => all.map(one => one.id)")
+        assert [one for one, count in Counter(ids).items() if count > 1] == []
