@@ -58,7 +58,7 @@ class Change:
         file: the file as the id names it.
         function: its qualified name.
         text: the source line that is changed.
-        told: the change in words.
+        difference: the change in words.
         is_message: whether only the text of an error or a warning changes.
         path: the file as Python names it.
         lines: the lines of the statement; a clause that runs none of them cannot notice.
@@ -71,7 +71,7 @@ class Change:
     file: str
     function: str
     text: str
-    told: str
+    difference: str
     is_message: bool
     path: str
     lines: range
@@ -131,24 +131,24 @@ def read_target(module: str) -> Target:
         whole = _alone(tree, definition, classes)
         code = _code_of(whole, path, definition, classes)
         functions = tuple(living.get(code, ()))
-        found = list(edits(definition))
+        possible = list(edits(definition))
         if functions:
             maker = _Maker(
                 short_name(module), path, source.splitlines(), definition, classes, functions, whole
             )
-            changes.extend(maker.changes(found, seen))
+            changes.extend(maker.changes(possible, seen))
         else:
-            not_tried += len(found)
+            not_tried += len(possible)
     return Target(short_name(module), tuple(changes), not_tried)
 
 
 def _living_functions(path: str) -> dict[CodeType, list[FunctionType]]:
     """The functions from a file that exist in this process, by what they run."""
-    found: dict[CodeType, list[FunctionType]] = {}
+    functions: dict[CodeType, list[FunctionType]] = {}
     for thing in gc.get_objects():
         if type(thing) is FunctionType and thing.__code__.co_filename == path:
-            found.setdefault(thing.__code__, []).append(thing)
-    return found
+            functions.setdefault(thing.__code__, []).append(thing)
+    return functions
 
 
 def _definitions(
@@ -222,8 +222,8 @@ class _Maker:
     def name(self) -> str:
         return ".".join([*(around.name for around in self.classes), self.definition.name])
 
-    def changes(self, found: Iterable[Edit], seen: Counter[str]) -> Iterator[Change]:
-        for edit in found:
+    def changes(self, possible: Iterable[Edit], seen: Counter[str]) -> Iterator[Change]:
+        for edit in possible:
             code = self._changed_code(edit)
             if edit.default is None and code == self.functions[0].__code__:
                 continue
@@ -234,7 +234,7 @@ class _Maker:
                 file=self.file,
                 function=self.name,
                 text=self.source[edit.line - 1].strip(),
-                told=edit.told,
+                difference=edit.difference,
                 is_message=edit.is_message,
                 path=self.path,
                 lines=range(edit.first, edit.last + 1),
