@@ -96,7 +96,7 @@ def sum_up(targets: Iterable[Target], tried: Iterable[Change], verdicts: Mapping
         if number[target.file]
     }
     rows = [
-        Survivor(change.id, change.text, change.difference, _note(change, verdicts[change.id]))
+        Survivor(change.id, change.text, change.edit.difference, _note(change, verdicts[change.id]))
         for change in survivors
     ]
     return Strength(counts, tuple(sorted(rows)))
@@ -104,7 +104,7 @@ def sum_up(targets: Iterable[Target], tried: Iterable[Change], verdicts: Mapping
 
 def _note(change: Change, verdict: str) -> str:
     notes = [NOT_REACHED] if verdict == NOT_REACHED else []
-    return ", ".join([*notes, *([MESSAGE] if change.is_message else [])])
+    return ", ".join([*notes, *([MESSAGE] if change.edit.is_message else [])])
 
 
 def read_explanations(path: Path) -> dict[str, Explanation]:

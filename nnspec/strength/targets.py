@@ -58,34 +58,33 @@ class Change:
         file: the file as the id names it.
         function: its qualified name.
         text: the source line that is changed.
-        difference: the change in words.
-        is_message: whether only the text of an error or a warning changes.
         path: the file as Python names it.
-        lines: the lines of the statement; a clause that runs none of them cannot notice.
+        edit: what is changed.
         functions: the living functions.
         code: what they run instead.
-        default: the argument whose default changes, and its new value.
     """
 
     id: str
     file: str
     function: str
     text: str
-    difference: str
-    is_message: bool
     path: str
-    lines: range
+    edit: Edit
     functions: tuple[FunctionType, ...]
     code: CodeType
-    default: tuple[str, object] | None
+
+    @property
+    def lines(self) -> range:
+        """The lines of the statement; a clause that runs none of them cannot notice."""
+        return range(self.edit.first, self.edit.last + 1)
 
     def put_in(self) -> None:
         """Change the function for the rest of this process."""
         for function in self.functions:
-            if self.default is None:
+            if self.edit.default is None:
                 function.__code__ = self.code
             else:
-                _set_default(function, *self.default)
+                _set_default(function, *self.edit.default)
 
 
 @dataclass(frozen=True)
@@ -234,13 +233,10 @@ class _Maker:
                 file=self.file,
                 function=self.name,
                 text=self.source[edit.line - 1].strip(),
-                difference=edit.difference,
-                is_message=edit.is_message,
                 path=self.path,
-                lines=range(edit.first, edit.last + 1),
+                edit=edit,
                 functions=self.functions,
                 code=code,
-                default=edit.default,
             )
 
     def _changed_code(self, edit: Edit) -> CodeType:
