@@ -10,18 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnspec.contract.findings.tree import (
-    Build,
-    dotted,
-    listed,
-    names,
-    once,
-    parameters,
-    shared,
-    tensors,
-    they,
-    told,
-)
+from nnspec.contract.findings.tree import Build, dotted, names, once, parameters, shared, tensors
+from nnspec.contract.wording import brief, listed, they
 
 
 def names_differ(one: nn.Module, two: nn.Module) -> list[str]:
@@ -135,7 +125,7 @@ def unprinted(net: nn.Module) -> list[str]:
     try:
         text = repr(net)
     except Exception as error:
-        return [f"repr raises {told(error)}; let extra_repr use what __init__ sets"]
+        return [f"repr raises {brief(error)}; let extra_repr use what __init__ sets"]
     missing = [name for name, _ in net.named_children() if f"({name}):" not in text]
     if not missing:
         return []
@@ -151,7 +141,7 @@ def not_built_on_meta(build: Build) -> list[str]:
             net = build()
     except Exception as error:
         return [
-            f'built under torch.device("meta") it raises {told(error)}; let the constructor read no values '
+            f'built under torch.device("meta") it raises {brief(error)}; let the constructor read no values '
             "out of tensors, and give no device of its own"
         ]
     elsewhere = [name for name, tensor in tensors(net).items() if not tensor.is_meta]

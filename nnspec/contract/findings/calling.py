@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.hidden import OF_TORCH
 from nnspec.contract.findings.nested import Example, differences, run, tensors_in
-from nnspec.contract.findings.tree import buffers, dotted, entries, parameters, times, told
+from nnspec.contract.findings.tree import buffers, dotted, entries, parameters
+from nnspec.contract.wording import brief, times
 
 
 def hooks_missed(net: nn.Module, calls: list[str]) -> list[str]:
@@ -70,8 +71,8 @@ def second_call_refused(net: nn.Module, example: Example) -> list[str]:
         run(net, example)
     except Exception as error:
         return [
-            f"the first call passes, and a second with equal inputs raises {told(error)}; let forward use up "
-            "nothing that __init__ made"
+            f"the first call passes, and a second with equal inputs raises {brief(error)}; let forward use "
+            "up nothing that __init__ made"
         ]
     return []
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.hidden import Uses
 from nnspec.contract.findings.nested import Example, differences, floating_in
-from nnspec.contract.findings.tree import buffers, count, listed, parameters, they, told
+from nnspec.contract.findings.tree import buffers, parameters
+from nnspec.contract.wording import brief, count, listed, they
 from nnspec.running import isolation
 
 
@@ -61,7 +62,7 @@ def gradients_differ(net: nn.Module, example: Example) -> list[str]:
         second = gradients(net, example)
     except RuntimeError as error:
         return [
-            f"the backward of a second call raises {told(error)}; what forward computes from parameters is "
+            f"the backward of a second call raises {brief(error)}; what forward computes from parameters is "
             "to be computed anew in each call, not kept from the first"
         ]
     return [

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.nested import Example
-from nnspec.contract.findings.tree import count, dotted
+from nnspec.contract.findings.tree import dotted
+from nnspec.contract.wording import count
 from nnspec.running import isolation
 
 #: What torch itself keeps on every module.

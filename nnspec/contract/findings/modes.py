@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nnspec.contract.findings.nested import Example, differences, mapped, run, tensors_in
-from nnspec.contract.findings.tree import count, listed, tensors, told
+from nnspec.contract.findings.tree import tensors
+from nnspec.contract.wording import brief, count, kind_of, listed
 from nnspec.running import isolation
 
 
@@ -23,15 +24,11 @@ class State(NamedTuple):
 def not_itself(net: nn.Module, returned: dict[str, object]) -> list[str]:
     """Methods that return something else than the module."""
     return [
-        f"{call} returns {_shown(value)} instead of the module: `net = net.{call}` loses it; return self "
+        f"{call} returns {kind_of(value)} instead of the module: `net = net.{call}` loses it; return self "
         "where it is overridden"
         for call, value in returned.items()
         if value is not net
     ]
-
-
-def _shown(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def in_mode(net: nn.Module, training: bool) -> list[str]:
@@ -168,7 +165,7 @@ def sizes_refused(net: nn.Module, example: Example) -> list[str]:
         fewer = run(net, example, lambda tensor: tensor[: size - 1] if tensor.dim() else tensor)
     except Exception as error:
         return [
-            f"with {count(size - 1, 'row')} instead of {size} it raises {told(error)}; take the number of "
+            f"with {count(size - 1, 'row')} instead of {size} it raises {brief(error)}; take the number of "
             "rows from x.shape[0], or write -1"
         ]
     if _rows(fewer, size - 1):

@@ -11,17 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from nnspec.contract.findings.nested import Example, differences, run
-from nnspec.contract.findings.tree import (
-    buffers,
-    dotted,
-    entries,
-    listed,
-    memory,
-    parameters,
-    tensors,
-    they,
-    told,
-)
+from nnspec.contract.findings.tree import buffers, dotted, entries, memory, parameters, tensors
+from nnspec.contract.wording import brief, listed, they
 
 
 def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
@@ -87,7 +78,7 @@ def not_back_from_file(path: Path, state: Mapping[str, Any]) -> list[str]:
         back = torch.load(path, weights_only=True)
     except Exception as error:
         reason = "; ".join(line.strip() for line in str(error).splitlines() if "nsupported" in line)[:200]
-        cause = reason.rstrip(".") or told(error)
+        cause = reason.rstrip(".") or brief(error)
         own = [
             f"`{key}`, a {type(value).__name__}"
             for key, value in state.items()
@@ -110,7 +101,7 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
     try:
         fresh.load_state_dict(kept)
     except Exception as error:
-        reasons = [line.strip() for line in str(error).splitlines()[1:]] or [told(error)]
+        reasons = [line.strip() for line in str(error).splitlines()[1:]] or [brief(error)]
         return [
             f"a fresh build refuses the state dict of another: {' '.join(reasons)[:300].rstrip('.')}; let "
             "saving and loading use the same names and shapes, those of the attributes"
