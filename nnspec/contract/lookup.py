@@ -34,7 +34,7 @@ def find_object(name: str, option: str) -> object:
     except (Exception, SystemExit) as error:
         raise UsageError(f"{where}: {_why_not(name, error)}") from None
     if isinstance(named, ModuleType):
-        raise UsageError(f"{where}: is a module of Python's; name what is in it: package.module:name")
+        raise UsageError(f"{where}: is a Python module; name what is in it, as in package.module:name")
     return named
 
 
@@ -45,7 +45,7 @@ def _why_not(name: str, error: BaseException) -> str:
         return "is no name of the form package.module:name"
     if isinstance(error, AttributeError) and not is_the_users:
         owner, missing = getattr(error.obj, "__name__", "it"), str(error.name)
-        if hidden := _import_error(f"{owner}.{missing}"):
+        if isinstance(error.obj, ModuleType) and (hidden := _import_error(f"{owner}.{missing}")):
             return _why_not(name, hidden)
         near = difflib.get_close_matches(missing, dir(error.obj), 3)
         return f"{owner} has no {missing!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
