@@ -85,9 +85,11 @@ def find_target(name: str, shapes: Sequence[str], function: str | None) -> Targe
         sys.path.insert(0, os.getcwd())
     make_inputs = inputs.returned_by(function) if function else inputs.drawn(shapes)
     target = Target(name, _find_maker(name), make_inputs)
+    before = isolation.snapshot()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _try(target)
+    isolation.restore(before, compiled=False)  # or the rules would miss what the first call changes for good
     return target
 
 

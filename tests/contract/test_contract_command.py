@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nnspec import cli
+from nnspec.contract import command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,6 +59,32 @@ def test_the_command_works_beside_any_other_set_up(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {*DISTURBING, "models.py"}
 
 
+def test_every_option_reaches_the_run(monkeypatch):
+    runs = []
+    monkeypatch.setattr(command, "run_pytest", lambda *run: runs.append(run) or 1)
+    options = [
+        "--inputs",
+        "m:give",
+        "--allow",
+        "closures",
+        "--allow",
+        "objects",
+        "--device",
+        "cpu",
+        "--device",
+        "cuda",
+    ]
+
+    assert cli.main(["contract", "m:Net", *options, "-v"]) == 1
+    assert cli.main(["contract", "m:Net", "--input", "2,3", "--input", "2"]) == 1
+
+    plugin = "nnspec.contract.plugin"
+    assert runs == [
+        ([command.RULES], plugin, ["-rN", "-v", "--module", "m:Net", *options]),
+        ([command.RULES], plugin, ["-rN", "-qq", "--module", "m:Net", "--input", "2,3", "--input", "2"]),
+    ]
+
+
 def test_the_table_names_the_module_its_inputs_and_what_is_allowed(tmp_path):
     table = """
 [tool.nnspec]
@@ -105,8 +132,8 @@ def test_the_page_shows_what_the_command_prints(tmp_path, file, model, expected)
 
     code, output = contract(tmp_path, f"models:{model}", "--input", "2,12:int64", **{"models.py": models})
 
-    command, _, shown = (page / file).read_text().partition("\n")
-    assert command == f"$ nnspec contract models:{model} --input 2,12:int64"
+    line, _, shown = (page / file).read_text().partition("\n")
+    assert line == f"$ nnspec contract models:{model} --input 2,12:int64"
     assert re.sub(r"torch \d\S*", "torch 2.15.0", output) == shown, (
         f"make {file} anew: run its first line there"
     )

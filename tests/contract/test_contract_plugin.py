@@ -43,6 +43,7 @@ class Leaky(nn.Linear):
 
     def forward(self, x):
         torch.use_deterministic_algorithms(True)
+        torch.manual_seed(3)
         return super().forward(x)
 '''
 
@@ -190,10 +191,15 @@ def test_a_fault_of_the_rule_is_no_violation_of_the_module(run):
     )
 
 
-def test_what_a_module_changes_in_the_process_is_no_error_of_every_rule(run):
-    result = run(CALLED, "--module", "models:Leaky", "--input", "4,2")
+def test_what_a_module_changes_in_the_process_is_put_back_for_the_next_rule(run):
+    rule = '''
+def test_the_process_is_as_it_was():
+    """Nothing is left of the module."""
+    assert (torch.are_deterministic_algorithms_enabled(), torch.initial_seed()) == (False, 20)
+'''
+    result = run(CALLED + rule, "--module", "models:Leaky", "--input", "4,2")
 
-    result.stdout.fnmatch_lines(["1 rule: 1 holds"])
+    result.stdout.fnmatch_lines(["2 rules: 2 holds"])
 
 
 def test_every_build_and_every_example_starts_from_the_same_seed(run):

@@ -47,6 +47,11 @@ def takes(width):
 def nothing():
     pass
 
+class Deterministic(Net):
+    def forward(self, x):
+        torch.use_deterministic_algorithms(True)
+        return super().forward(x)
+
 def on_meta():
     return nn.Linear(2, 3, device="meta")
 
@@ -133,6 +138,12 @@ def test_a_build_is_in_train_mode():
     net = find_target("models:evaluated", ["4,2"], None).build()
 
     assert [module.training for module in net.modules()] == [True, True]
+
+
+def test_what_the_first_call_changes_in_the_process_is_put_back():
+    find_target("models:Deterministic", ["4,2"], None)
+
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.parametrize(
