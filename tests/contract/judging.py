@@ -60,9 +60,9 @@ def judge_by(rules: dict[str, Rule], target: Target, folder: Path, config: pytes
 def _given(target: Target) -> dict[str, Any]:
     """What the conftest of the rules gives to them."""
 
-    def unless(found: list[str]) -> None:
-        if found:
-            raise NotApplicable(found[0])
+    def unless(obstacles: list[str]) -> None:
+        if obstacles:
+            raise NotApplicable(obstacles[0])
 
     return {
         "build": target.build,

@@ -290,9 +290,9 @@ def test_an_allowed_rule_allows_no_other(run):
 def test_a_misuse_stops_the_run_with_one_message(run, arguments, table, message):
     result = run(HIDDEN, *NET, *arguments, table=table)
 
-    told = result.stderr.str() + result.stdout.str()
-    assert message in told
-    assert "Traceback" not in told
+    output = result.stderr.str() + result.stdout.str()
+    assert message in output
+    assert "Traceback" not in output
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 

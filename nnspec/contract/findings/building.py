@@ -42,22 +42,22 @@ def order_differs(one: nn.Module, two: nn.Module) -> list[str]:
 
 def shared_by_builds(one: nn.Module, two: nn.Module) -> list[str]:
     """Tensors that two builds share."""
-    found = shared(one, two)
-    if not found:
+    common = shared(one, two)
+    if not common:
         return []
     return [
-        f"two builds share {listed(found)}, made once as a default argument, on the class or at the top of "
+        f"two builds share {listed(common)}, made once as a default argument, on the class or at the top of "
         "a file: what is done to the one is done to the other; make it in __init__"
     ]
 
 
 def shared_by_copy(net: nn.Module, copied: nn.Module) -> list[str]:
     """Tensors that a deep copy shares with its original."""
-    found = shared(net, copied)
-    if not found:
+    common = shared(net, copied)
+    if not common:
         return []
     return [
-        f"a deep copy shares {listed(found)} with its original: training the one changes the other; let "
+        f"a deep copy shares {listed(common)} with its original: training the one changes the other; let "
         "__deepcopy__ copy with copy.deepcopy(value, memo), or leave __deepcopy__ away"
     ]
 
@@ -69,19 +69,19 @@ def misnamed(net: nn.Module, walk: Iterable[tuple[str, nn.Parameter]]) -> list[s
     times = Counter(id(parameter) for _, parameter in walked)
     all_names = {id(one): [name for name, two in walked if two is one] for _, one in walked}
     known = {id(parameter) for parameter in registered.values()}
-    found = [
+    sentences = [
         f"named_parameters() yields {listed(all_names[key])}, which is one parameter, {count} times; "
         "leave named_parameters() as it is"
         for key, count in times.items()
         if count > 1
     ]
-    found += [
+    sentences += [
         f"named_parameters() leaves out `{name}`: no optimizer trains it; leave parameters() and "
         "named_parameters() as they are, and freeze with requires_grad_(False)"
         for name, parameter in registered.items()
         if id(parameter) not in times
     ]
-    return found + [
+    return sentences + [
         f"named_parameters() yields `{name}`, which is not registered; assign it to self"
         for name, parameter in walked
         if id(parameter) not in known
@@ -103,7 +103,7 @@ def misplaced(own: dict[str, Any], whole: dict[str, Any], prefix: str) -> list[s
 
 def uninitialised(net: nn.Module) -> list[str]:
     """Modules that lack what nn.Module.__init__ sets."""
-    found, waiting, seen = [], [("", net)], set()
+    sentences, waiting, seen = [], [("", net)], set()
     while waiting:
         path, module = waiting.pop(0)
         if id(module) in seen:
@@ -111,13 +111,13 @@ def uninitialised(net: nn.Module) -> list[str]:
         seen.add(id(module))
         absent = [name for name in vars(nn.Module()) if name not in vars(module)]
         if absent and not isinstance(module, torch.jit.ScriptModule):
-            found.append(
+            sentences.append(
                 f"`{path or 'self'}`, a {type(module).__name__}, has no {listed(absent)}: nn.Module.__init__ "
                 "has not run; call super().__init__() first of all in __init__"
             )
         children = vars(module).get("_modules", {}).items()
         waiting += [(dotted(path, name), child) for name, child in children if child is not None]
-    return found
+    return sentences
 
 
 def unprinted(net: nn.Module) -> list[str]:

@@ -25,12 +25,12 @@ def differs_in_a_copy(copied: nn.Module, net: nn.Module, example: Example, what:
     flags = _different_values(copied, net)
     copied.eval()
     net.eval()
-    found = differences(run(copied, example), run(net, example))
-    if not found:
+    different = differences(run(copied, example), run(net, example))
+    if not different:
         return []
     why = f": {flags[0]}" if flags else ""
     return [
-        f"{what} computes something else: {found[0]}{why}; let __deepcopy__, __reduce__ and __getstate__ "
+        f"{what} computes something else: {different[0]}{why}; let __deepcopy__, __reduce__ and __getstate__ "
         "take every attribute along, or leave them away"
     ]
 

@@ -39,11 +39,11 @@ def cut_off(net: nn.Module, example: Example) -> list[str]:
 def _missed(net: nn.Module, example: Example) -> dict[str, bool]:
     """Parameters that require a gradient and get none, each with whether a function is called with it."""
     uses = Uses()
-    found = gradients(net, example, uses)
+    reached = gradients(net, example, uses)
     return {
         name: id(parameter) in uses.seen
         for name, parameter in parameters(net).items()
-        if parameter.requires_grad and name not in found
+        if parameter.requires_grad and name not in reached
     }
 
 
@@ -118,5 +118,5 @@ def gradients(net: nn.Module, example: Example, uses: Uses | None = None) -> dic
     weights = [
         torch.linspace(1, 2, one.numel(), device=one.device).to(one.dtype).view_as(one) for one in outputs
     ]
-    found = torch.autograd.grad(outputs, list(wanted.values()), weights, allow_unused=True)
-    return {name: one for name, one in zip(wanted, found, strict=True) if one is not None}
+    grads = torch.autograd.grad(outputs, list(wanted.values()), weights, allow_unused=True)
+    return {name: one for name, one in zip(wanted, grads, strict=True) if one is not None}

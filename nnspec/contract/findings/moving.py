@@ -165,8 +165,8 @@ class _Watch(TorchFunctionMode):
         if name in FACTORIES and getattr(torch, name, None) is func:
             self.made.setdefault(name, dict(kwargs))
         elif name not in MEETING_PLACES:
-            found = [one for _, one in tensors_in((args, kwargs))]
-            if any(one.is_meta for one in found) and any(one.is_cpu and one.dim() > 0 for one in found):
+            given = [one for _, one in tensors_in((args, kwargs))]
+            if any(one.is_meta for one in given) and any(one.is_cpu and one.dim() > 0 for one in given):
                 self.meetings[f"{name} with tensors on meta and on cpu{place(traceback.extract_stack())}"] = (
                     None
                 )

@@ -51,8 +51,8 @@ def not_registered(build: Build, example: Example) -> list[str]:
 @once
 def without_floating_output(build: Build, example: Example) -> list[str]:
     """That no output is a floating tensor, if so."""
-    found = floating_in(run(ready(build, example), example))
-    return [] if found else ["it has no floating output"]
+    outputs = floating_in(run(ready(build, example), example))
+    return [] if outputs else ["it has no floating output"]
 
 
 @once
@@ -70,8 +70,8 @@ def no_assign() -> list[str]:
 
 def untrained(net: nn.Module) -> list[str]:
     """That no parameter requires a gradient, if so."""
-    found = any(parameter.requires_grad for parameter in parameters(net).values())
-    return [] if found else ["it has no parameter that requires a gradient"]
+    is_trained = any(parameter.requires_grad for parameter in parameters(net).values())
+    return [] if is_trained else ["it has no parameter that requires a gradient"]
 
 
 def not_deep_copied(net: nn.Module) -> list[str]:

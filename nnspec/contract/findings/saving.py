@@ -52,15 +52,15 @@ def not_referred_to(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
 
 def sharing_by_accident(net: nn.Module) -> list[str]:
     """Pairs of different parameters or buffers that lie in the same memory."""
-    found, places = [], [(name, *_extent(one), one) for name, one in tensors(net).items() if one.numel()]
+    sentences, places = [], [(name, *_extent(one), one) for name, one in tensors(net).items() if one.numel()]
     for index, (name, storage, start, end, one) in enumerate(places):
         for other, its_storage, its_start, its_end, two in places[:index]:
             if storage == its_storage and start < its_end and its_start < end and one is not two:
-                found.append(
+                sentences.append(
                     f"`{name}` and `{other}` are two tensors in one memory: a cast, a move or a deep copy "
                     "separates them; to tie them, assign the same Parameter, and else clone() one of them"
                 )
-    return found
+    return sentences
 
 
 def _extent(tensor: Tensor) -> tuple[object, int, int]:
@@ -118,8 +118,8 @@ def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) ->
     """That a build which has loaded the state of another computes something else, and from what."""
     net.eval()
     fresh.eval()
-    found = differences(run(fresh, example), run(net, example))
-    if not found:
+    different = differences(run(fresh, example), run(net, example))
+    if not different:
         return []
     loaded, state = tensors(fresh), net.state_dict()
     strange = [
@@ -129,12 +129,12 @@ def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) ->
     ]
     if strange:
         return [
-            f"`{name}` is a non-persistent buffer with other values in each build, so that {found[0]} after "
-            "loading; register it with persistent=True"
+            f"`{name}` is a non-persistent buffer with other values in each build, so that {different[0]} "
+            "after loading; register it with persistent=True"
             for name in strange
         ]
     return [
-        f"{found[0]} after loading: forward depends on something that is in no parameter and no buffer; "
+        f"{different[0]} after loading: forward depends on something that is in no parameter and no buffer; "
         "register it, or keep it in get_extra_state"
     ]
 

@@ -6,8 +6,8 @@ training, saving, moving and copying it go as its users expect. Its rules can be
 ``build()`` makes a fresh module and ``example()`` its inputs, ``(args, kwargs)``. ``ready()`` is a fresh
 module too, whose lazy layers have their shapes, and ``other()`` one built from another seed. The functions
 of ``nnspec.contract.findings`` look at modules and return sentences, each with the attribute, the cause and
-the cure: a rule holds if there are none. ``unless(found)`` ends a rule that says nothing of a module in which
-something was found.
+the cure: a rule holds if there are none. ``unless(obstacles)`` ends a rule that says nothing of a module
+because of something in it.
 
 Read *registration* first: most faults begin with state that nn.Module does not know of. Then *names* and
 *building*; *calling*, *modes* and *rows* are about forward, *gradients* about backward; *state*, *loading*,

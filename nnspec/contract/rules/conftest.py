@@ -32,10 +32,10 @@ def other(target, build, example):
 
 @pytest.fixture
 def unless():
-    """``unless(found)`` ends the rule as not applicable if anything was found."""
+    """``unless(obstacles)`` ends the rule as not applicable if there are any."""
 
-    def unless(found):
-        if found:
-            raise NotApplicable(found[0])
+    def unless(obstacles):
+        if obstacles:
+            raise NotApplicable(obstacles[0])
 
     return unless
