@@ -1,115 +1,69 @@
-"""An object by its name, as in ``package.module:name``, and what is told of an error that it raises."""
+"""An object by its name, as in ``package.module:name`` or ``package.module.name``."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
-import linecache
 import os
-import re
-import sysconfig
+import pkgutil
 import traceback
-from pathlib import Path
+from types import ModuleType
 
-import torch
-
-_NAME = re.compile(r"(?P<path>[^\W\d]\w*(\.[^\W\d]\w*)*)(:(?P<name>[^\W\d]\w*(\.[^\W\d]\w*)*))?")
-_NNSPEC, _TORCH = Path(__file__).parent, Path(torch.__file__).parent
-_PYTHON = Path(sysconfig.get_path("stdlib"))
+from nnspec.contract.wording import describe, own_frames
+from nnspec.errors import UsageError
 
 
-class SubjectError(Exception):
-    """A module cannot be put under the contract; the message has the module's own error, if it raised one."""
-
-
-def find(name: str, option: str) -> object:
-    """The object that ``package.module:name`` or ``package.module.name`` names.
+def find_object(name: str, option: str) -> object:
+    """The object of a name.
 
     Args:
-        name: the name.
+        name: as Python imports it from the current folder, with a colon before what is in the module or not.
         option: the option that it was given with, for messages.
 
     Raises:
-        SubjectError: the name is malformed, names nothing, or its module raises when it is imported.
+        UsageError: the name is malformed, names nothing, or its module raises when it is imported.
     """
     where = f"{option} {name}"
     if name.partition(":")[0].endswith(".py") or "/" in name or "\\" in name:
-        raise SubjectError(
+        raise UsageError(
             f"{where}: is a file; name its module as Python imports it from the current folder, "
             "such as package.module:name"
         )
-    match = _NAME.fullmatch(name)
-    if not match or not (match["name"] or "." in match["path"]):
-        raise SubjectError(f"{where}: is no name of the form package.module:name")
-    parts = match["path"].split(".")
-    shortest = len(parts) if match["name"] else 1
-    for end in range(len(parts) if match["name"] else len(parts) - 1, shortest - 1, -1):
-        found = _imported(".".join(parts[:end]), where)
-        if found is not None:
-            return _attribute(found, [*parts[end:], *(match["name"] or "").split(".")], where)
-    raise SubjectError(
-        f"{where}: there is no module {'.'.join(parts[:shortest])!r}; it was looked for in {os.getcwd()} "
-        "and among the installed packages"
-    )
-
-
-def _imported(path: str, where: str) -> object | None:
-    """The module of this path, or None if there is none."""
     try:
-        return importlib.import_module(path)
+        named = pkgutil.resolve_name(name)
     except (Exception, SystemExit) as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and f"{path}.".startswith(f"{missing}."):
-            return None
-        raise SubjectError(f"{where}: raised when imported: {told(error)}") from None
+        raise UsageError(f"{where}: {_why_not(name, error)}") from None
+    if isinstance(named, ModuleType):
+        raise UsageError(f"{where}: is a Python module; name what is in it, as in package.module:name")
+    return named
 
 
-def _attribute(owner: object, names: list[str], where: str) -> object:
-    for name in filter(None, names):
-        if not hasattr(owner, name):
-            near = difflib.get_close_matches(name, dir(owner), 3)
-            meant = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise SubjectError(f"{where}: {getattr(owner, '__name__', 'it')} has no {name!r}{meant}")
-        owner = getattr(owner, name)
-    return owner
+def _why_not(name: str, error: BaseException) -> str:
+    """What keeps a name from leading to an object, from the error that ``resolve_name`` raised."""
+    is_the_users = bool(own_frames(traceback.extract_tb(error.__traceback__)))
+    if isinstance(error, ValueError) and not is_the_users:
+        return "is no name of the form package.module:name"
+    if isinstance(error, AttributeError) and not is_the_users:
+        owner, missing = getattr(error.obj, "__name__", "it"), str(error.name)
+        if isinstance(error.obj, ModuleType) and (hidden := _import_error(f"{owner}.{missing}")):
+            return _why_not(name, hidden)
+        near = difflib.get_close_matches(missing, dir(error.obj), 3)
+        return f"{owner} has no {missing!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+    path = name.partition(":")[0]
+    if isinstance(error, ModuleNotFoundError) and error.name and f"{path}.".startswith(f"{error.name}."):
+        return (
+            f"there is no module {error.name!r}; it was looked for in {os.getcwd()} and among the installed "
+            "packages"
+        )
+    return f"raised when imported: {describe(error)}"
 
 
-def told(error: BaseException) -> str:
-    """An error as its author needs it: type, text, and the last line of their own code on its way."""
-    place = _place(error)
-    return f"{type(error).__name__}: {error}" + (f"\n  {place}" if place else "")
-
-
-def _place(error: BaseException) -> str:
-    if isinstance(error, SyntaxError) and error.filename:
-        line = linecache.getline(error.filename, error.lineno or 0).strip()
-        return f"{_relative(error.filename)}:{error.lineno}: {line}"
-    frames = places(error)
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    if not own:
-        return ""
-    return f"{_relative(own[-1].filename)}:{own[-1].lineno}, in {own[-1].name}: {own[-1].line}"
-
-
-def places(error: BaseException) -> list[traceback.FrameSummary]:
-    """Where an error passed through code that is neither the specification's nor torch's nor Python's."""
-    return [frame for frame in traceback.extract_tb(error.__traceback__) if _is_foreign(Path(frame.filename))]
-
-
-def _is_foreign(path: Path) -> bool:
-    if not path.is_absolute() or _NNSPEC in path.parents or _TORCH in path.parents:
-        return False
-    if path.parts[-3:-2] == ("spec",) or {"_pytest", "pluggy"} & set(path.parts):
-        return False
-    return "site-packages" in path.parts or _PYTHON not in path.parents
-
-
-def _relative(filename: str) -> str:
-    path = Path(filename)
-    return str(path.relative_to(Path.cwd())) if Path.cwd() in path.parents else filename
-
-
-def kind(found: object) -> str:
-    """What an object is, for messages: ``None``, ``an int``, ``a Linear``."""
-    name = type(found).__name__
-    return "None" if found is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+def _import_error(path: str) -> Exception | None:
+    """Why a module that is there cannot be imported: ``resolve_name`` takes it for an attribute then."""
+    try:
+        importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        return None if f"{path}.".startswith(f"{error.name}.") else error
+    except ImportError as error:
+        return error
+    return None

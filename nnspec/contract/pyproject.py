@@ -8,32 +8,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnspec.errors import UsageError
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-EXPECTED = {
+_EXPECTED = {
     "module": "a text",
     "input": "a list of texts",
     "inputs": "a text",
-    "allow": 'lines such as clause = "the reason"',
+    "allow": 'lines such as rule = "the reason"',
 }
 
 
-class SettingsError(Exception):
-    """The table cannot be used; the message names the file, the key and the remedy."""
-
-
 @dataclass(frozen=True)
-class Settings:
+class Table:
     """The table.
 
     Attributes:
-        module: the module to put under the contract where the command names none.
+        module: the module to judge where the command names none.
         input: its inputs, one shape each.
-        inputs: or the callable that returns them.
-        allow: clauses that may be violated, each with the reason.
+        inputs: or the function that returns them.
+        allow: rules that may be violated, each with the reason.
     """
 
     module: str = ""
@@ -42,34 +40,28 @@ class Settings:
     allow: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(folder: Path) -> Settings:
-    """The settings in the ``pyproject.toml`` of a folder; empty ones if it has none.
+def read_table(folder: Path) -> Table:
+    """The table in the ``pyproject.toml`` of a folder; an empty one if it has none.
 
     Raises:
-        SettingsError: the file is no TOML, or the table has an unknown key or a value of the wrong type.
+        UsageError: the file is no TOML, or the table has an unknown key or a value of the wrong type.
     """
     path = folder / "pyproject.toml"
     if not path.exists():
-        return Settings()
+        return Table()
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
-    tool = found.get("tool", {})
-    table: dict[str, Any] = tool.get("nnspec", {}) if isinstance(tool, dict) else {}
+        raise UsageError(f"{path}: cannot be read: {error}") from None
+    table: dict[str, Any] = written.get("tool", {}).get("nnspec", {})
     if isinstance(table.get("allow"), dict):
         table["allow"] = _flat(table["allow"])
     for key, value in table.items():
-        if key not in EXPECTED:
-            raise SettingsError(f"{path}: [tool.nnspec] has no key {key!r}; it knows {', '.join(EXPECTED)}")
+        if key not in _EXPECTED:
+            raise UsageError(f"{path}: [tool.nnspec] has no key {key!r}; it knows {', '.join(_EXPECTED)}")
         if not _fits(key, value):
-            raise SettingsError(f"{path}: [tool.nnspec] {key} = {value!r}: expected {EXPECTED[key]}")
-    return Settings(
-        module=table.get("module", ""),
-        input=tuple(table.get("input", ())),
-        inputs=table.get("inputs", ""),
-        allow=table.get("allow", {}),
-    )
+            raise UsageError(f"{path}: [tool.nnspec] {key} = {value!r}: expected {_EXPECTED[key]}")
+    return Table(**table | {"input": tuple(table.get("input", ()))})
 
 
 def _flat(table: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 import torch.distributed
 
+from nnspec.errors import UsageError
+
 ACCELERATORS = ("cuda", "mps", "xpu", "mtia", "hpu")
 
 
@@ -25,6 +27,21 @@ def present() -> tuple[str, ...]:
 def _is_available(name: str) -> bool:
     module: Any = getattr(torch.backends if name == "mps" else torch, name, None)
     return hasattr(module, "is_available") and bool(module.is_available())
+
+
+def select(wanted: list[str] | None) -> tuple[str, ...]:
+    """The device types that a run is about.
+
+    Args:
+        wanted: those that ``--device`` names; none means all that are present.
+
+    Raises:
+        UsageError: this torch finds no such device.
+    """
+    for name in wanted or ():
+        if name not in present():
+            raise UsageError(f"--device {name}: no such device here; this torch finds {', '.join(present())}")
+    return tuple(dict.fromkeys(wanted)) if wanted else present()
 
 
 def describe(name: str) -> str:

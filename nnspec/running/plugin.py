@@ -68,7 +68,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
-    config.stash[DEVICES] = _selected_devices(config.getoption("--device"))
+    try:
+        config.stash[DEVICES] = devices.select(config.getoption("--device"))
+    except NnspecError as error:
+        raise pytest.UsageError(str(error)) from None
     torch.set_warn_always(True)
     torch.set_num_threads(1)  # tensors of a few elements gain nothing from more
     torch.autograd.backward(torch.ones(1, requires_grad=True))  # a first one in a compilation breaks forks
@@ -81,16 +84,6 @@ def pytest_configure(config: pytest.Config) -> None:
         except NnspecError as error:
             raise pytest.UsageError(f"--record {error}") from None
     config.pluginmanager.register(Reporter(config, config.stash[DEVICES]))
-
-
-def _selected_devices(wanted: list[str] | None) -> tuple[str, ...]:
-    present = devices.present()
-    for name in wanted or ():
-        if name not in present:
-            raise pytest.UsageError(
-                f"--device {name}: no such device here; this torch finds {', '.join(present)}"
-            )
-    return tuple(dict.fromkeys(wanted)) if wanted else present
 
 
 def _run_benchmarks_once(config: pytest.Config) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import platform
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,25 @@ def _clauses(path: Path) -> tuple[Clause, ...]:
     return read_chapter(path).clauses
 
 
+def show_statements(terminal: Any, statement_of: Callable[[str], str | None]) -> None:
+    """Let ``pytest -v`` name each item by a statement where it would show a node id.
+
+    Args:
+        terminal: pytest's terminal reporter.
+        statement_of: the statement for a node id; none leaves the node id.
+    """
+    ordinary = terminal._locationline
+
+    def line(nodeid: object, *place: Any) -> str:
+        statement = statement_of(str(nodeid))
+        if statement is None:
+            return str(ordinary(nodeid, *place))
+        case = str(nodeid).partition("[")[2]
+        return f"{statement} [{case} " if case else f"{statement} "
+
+    terminal._locationline = line
+
+
 class Reporter:
     """Gathers the outcomes where all reports arrive; shows them and records them.
 
@@ -89,20 +108,11 @@ class Reporter:
     def pytest_sessionstart(self) -> None:
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None and self.config.get_verbosity() > 0:
-            self._show_statements(terminal)
+            show_statements(terminal, self._statement_of)
 
-    def _show_statements(self, terminal: Any) -> None:
-        """Name each clause by its statement where pytest -v would show a node id."""
-        ordinary = terminal._locationline
-
-        def statement(nodeid: object, *place: Any) -> str:
-            clause = self._clause_of(str(nodeid))
-            if clause is None:
-                return str(ordinary(nodeid, *place))
-            case = str(nodeid).partition("[")[2]
-            return f"{clause.plain} [{case} " if case else f"{clause.plain} "
-
-        terminal._locationline = statement
+    def _statement_of(self, nodeid: str) -> str | None:
+        clause = self._clause_of(nodeid)
+        return clause.plain if clause else None
 
     def _find(self, nodeid: str) -> Clause:
         file, _, function = nodeid.partition("::")
@@ -123,7 +133,9 @@ class Reporter:
         self.outcomes.setdefault(report.nodeid.partition("[")[0], []).append(Outcome(*outcome))
         clause = self._clause_of(report.nodeid) if outcome[0] in FAILURES else None
         if clause is not None:
-            report.longrepr = ClauseTraceback(clause, outcome[0], report.longrepr)  # type: ignore[assignment]
+            report.longrepr = Failure(  # type: ignore[assignment]
+                f"{outcome[0]}: {clause.plain}", f"clause {clause.id}", report.longrepr
+            )
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
@@ -200,27 +212,29 @@ def _clauses_in_words(number: int) -> str:
     return f"{number} {'clause' if number == 1 else 'clauses'}"
 
 
-class ClauseTraceback:
-    """A failure as the terminal shows it: the clause and what differed, then pytest's traceback.
+class Failure:
+    """A failure as the terminal shows it: what failed and what differed, then pytest's traceback.
 
     Args:
-        clause: the clause that failed.
-        outcome: ``violated`` or ``error``.
-        traceback: pytest's own representation of the failure.
+        headline: the outcome and the statement.
+        name: what the statement is and its id, such as ``clause state.ties.tied_once``.
+        traceback: pytest's own representation of the failure, or a text that says no more than the lines.
+        differed: lines that say what differed; by default the message of the traceback.
     """
 
-    def __init__(self, clause: Clause, outcome: str, traceback: Any) -> None:
-        self.clause, self.outcome, self.traceback = clause, outcome, traceback
+    def __init__(self, headline: str, name: str, traceback: Any, differed: list[str] | None = None) -> None:
+        self.headline, self.name, self.traceback = headline, name, traceback
         self.reprcrash = getattr(traceback, "reprcrash", None)
         message = self.reprcrash.message if self.reprcrash else str(traceback)
-        self.differed = message.removeprefix("AssertionError: ").splitlines()[:LINES_OF_DIFFERENCE]
+        lines = message.removeprefix("AssertionError: ").splitlines()[:LINES_OF_DIFFERENCE]
+        self.differed = differed or lines
 
     def __str__(self) -> str:
-        return f"{self.outcome}: {self.clause.plain}\nclause {self.clause.id}\n" + "\n".join(self.differed)
+        return "\n".join([self.headline, self.name, *self.differed])
 
     def toterminal(self, terminal: Any) -> None:
-        terminal.line(f"{self.outcome}: {self.clause.plain}", red=True, bold=True)
-        terminal.line(f"clause {self.clause.id}, torch {torch.__version__}")
+        terminal.line(self.headline, red=True, bold=True)
+        terminal.line(f"{self.name}, torch {torch.__version__}")
         for line in self.differed:
             terminal.line(f"  {line}")
         if hasattr(self.traceback, "toterminal"):

@@ -1,6 +1,6 @@
-"""Puts torchvision's classification models under the contract, one after the other: ``tox -e contract``.
+"""Judges torchvision's classification models by the contract, one after the other: ``tox -e contract``.
 
-Usage: python tests/torchvision_models.py [MODEL ...]
+Usage: python tests/contract/torchvision_models.py [MODEL ...]
 
 Each model is judged in a process of its own, smallest first, and what one of them does ends no other. What is
 known of them stands in ``KNOWN`` and is explained in docs/contract.rst; any other violation fails the run.
@@ -15,7 +15,7 @@ from collections import defaultdict
 
 from torchvision import models
 
-#: What models are known to violate: the beginning of their names, and the clauses.
+#: What models are known to violate: the beginning of their names, and the rules.
 KNOWN = {"regnet": ("building_on_meta",)}
 
 #: Architectures that take one size of images only, or in train mode nothing much smaller than it. The others
@@ -39,9 +39,9 @@ def judge(name):
     """Run the contract on one model."""
     command = [sys.executable, "-m", "nnspec", "contract", f"torchvision.models:{name}"]
     command += ["--input", f"2,3,{size(name)},{size(name)}"]
-    for start, clauses in KNOWN.items():
+    for start, rules in KNOWN.items():
         if name.startswith(start):
-            command += [word for clause in clauses for word in ("--allow", clause)]
+            command += [word for rule in rules for word in ("--allow", rule)]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
@@ -55,18 +55,18 @@ def main(names):
             continue
         start = time.monotonic()
         done = judge(name)
-        counts = re.search(r"^\d+ clauses?: (.*)$", done.stdout, re.M)
+        counts = re.search(r"^\d+ rules?: (.*)$", done.stdout, re.M)
         shown = counts[1] if counts else f"not judged, exit code {done.returncode}"
         seconds = f"{time.monotonic() - start:.0f} s"
         print(f"{name:20}{parameters / 1e6:7.1f} M{size(name):5} px  {shown} ({seconds})", flush=True)
-        for outcome, clause in re.findall(r"^(violated|allowed.*?): (contract[\w.]+)", done.stdout, re.M):
-            groups[f"{outcome}: {clause}"].append(name)
+        for outcome, rule in re.findall(r"^(violated|allowed.*?): (\w+\.\w+)", done.stdout, re.M):
+            groups[f"{outcome}: {rule}"].append(name)
         if done.returncode:
             groups["failed"].append(name)
             print(done.stdout, flush=True)
     print(f"\n{len(names)} models")
-    for what, found in sorted(groups.items()):
-        print(f"{what}: {len(found)}: {', '.join(found)}")
+    for what, models_of_group in sorted(groups.items()):
+        print(f"{what}: {len(models_of_group)}: {', '.join(models_of_group)}")
     return 1 if groups["failed"] else 0
 
 

@@ -10,18 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnspec.contract.findings.tree import (
-    Build,
-    dotted,
-    listed,
-    names,
-    once,
-    parameters,
-    shared,
-    tensors,
-    they,
-    told,
-)
+from nnspec.contract.findings.tree import Build, dotted, names, once, parameters, shared, tensors
+from nnspec.contract.wording import brief, listed, they
 
 
 def names_differ(one: nn.Module, two: nn.Module) -> list[str]:
@@ -52,22 +42,22 @@ def order_differs(one: nn.Module, two: nn.Module) -> list[str]:
 
 def shared_by_builds(one: nn.Module, two: nn.Module) -> list[str]:
     """Tensors that two builds share."""
-    found = shared(one, two)
-    if not found:
+    common = shared(one, two)
+    if not common:
         return []
     return [
-        f"two builds share {listed(found)}, made once as a default argument, on the class or at the top of "
+        f"two builds share {listed(common)}, made once as a default argument, on the class or at the top of "
         "a file: what is done to the one is done to the other; make it in __init__"
     ]
 
 
 def shared_by_copy(net: nn.Module, copied: nn.Module) -> list[str]:
     """Tensors that a deep copy shares with its original."""
-    found = shared(net, copied)
-    if not found:
+    common = shared(net, copied)
+    if not common:
         return []
     return [
-        f"a deep copy shares {listed(found)} with its original: training the one changes the other; let "
+        f"a deep copy shares {listed(common)} with its original: training the one changes the other; let "
         "__deepcopy__ copy with copy.deepcopy(value, memo), or leave __deepcopy__ away"
     ]
 
@@ -79,19 +69,19 @@ def misnamed(net: nn.Module, walk: Iterable[tuple[str, nn.Parameter]]) -> list[s
     times = Counter(id(parameter) for _, parameter in walked)
     all_names = {id(one): [name for name, two in walked if two is one] for _, one in walked}
     known = {id(parameter) for parameter in registered.values()}
-    found = [
+    sentences = [
         f"named_parameters() yields {listed(all_names[key])}, which is one parameter, {count} times; "
         "leave named_parameters() as it is"
         for key, count in times.items()
         if count > 1
     ]
-    found += [
+    sentences += [
         f"named_parameters() leaves out `{name}`: no optimizer trains it; leave parameters() and "
         "named_parameters() as they are, and freeze with requires_grad_(False)"
         for name, parameter in registered.items()
         if id(parameter) not in times
     ]
-    return found + [
+    return sentences + [
         f"named_parameters() yields `{name}`, which is not registered; assign it to self"
         for name, parameter in walked
         if id(parameter) not in known
@@ -113,7 +103,7 @@ def misplaced(own: dict[str, Any], whole: dict[str, Any], prefix: str) -> list[s
 
 def uninitialised(net: nn.Module) -> list[str]:
     """Modules that lack what nn.Module.__init__ sets."""
-    found, waiting, seen = [], [("", net)], set()
+    sentences, waiting, seen = [], [("", net)], set()
     while waiting:
         path, module = waiting.pop(0)
         if id(module) in seen:
@@ -121,13 +111,13 @@ def uninitialised(net: nn.Module) -> list[str]:
         seen.add(id(module))
         absent = [name for name in vars(nn.Module()) if name not in vars(module)]
         if absent and not isinstance(module, torch.jit.ScriptModule):
-            found.append(
+            sentences.append(
                 f"`{path or 'self'}`, a {type(module).__name__}, has no {listed(absent)}: nn.Module.__init__ "
                 "has not run; call super().__init__() first of all in __init__"
             )
         children = vars(module).get("_modules", {}).items()
         waiting += [(dotted(path, name), child) for name, child in children if child is not None]
-    return found
+    return sentences
 
 
 def unprinted(net: nn.Module) -> list[str]:
@@ -135,7 +125,7 @@ def unprinted(net: nn.Module) -> list[str]:
     try:
         text = repr(net)
     except Exception as error:
-        return [f"repr raises {told(error)}; let extra_repr use what __init__ sets"]
+        return [f"repr raises {brief(error)}; let extra_repr use what __init__ sets"]
     missing = [name for name, _ in net.named_children() if f"({name}):" not in text]
     if not missing:
         return []
@@ -151,7 +141,7 @@ def not_built_on_meta(build: Build) -> list[str]:
             net = build()
     except Exception as error:
         return [
-            f'built under torch.device("meta") it raises {told(error)}; let the constructor read no values '
+            f'built under torch.device("meta") it raises {brief(error)}; let the constructor read no values '
             "out of tensors, and give no device of its own"
         ]
     elsewhere = [name for name, tensor in tensors(net).items() if not tensor.is_meta]

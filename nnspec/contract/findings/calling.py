@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.hidden import OF_TORCH
 from nnspec.contract.findings.nested import Example, differences, run, tensors_in
-from nnspec.contract.findings.tree import buffers, dotted, entries, parameters, times, told
+from nnspec.contract.findings.tree import buffers, dotted, entries, parameters
+from nnspec.contract.wording import brief, times
 
 
 def hooks_missed(net: nn.Module, calls: list[str]) -> list[str]:
@@ -70,8 +71,8 @@ def second_call_refused(net: nn.Module, example: Example) -> list[str]:
         run(net, example)
     except Exception as error:
         return [
-            f"the first call passes, and a second with equal inputs raises {told(error)}; let forward use up "
-            "nothing that __init__ made"
+            f"the first call passes, and a second with equal inputs raises {brief(error)}; let forward use "
+            "up nothing that __init__ made"
         ]
     return []
 
@@ -79,10 +80,10 @@ def second_call_refused(net: nn.Module, example: Example) -> list[str]:
 def changed_inputs(called: Any, fresh: Any) -> list[str]:
     """Inputs that are not as they were before the call."""
     (args, kwargs), (fresh_args, fresh_kwargs) = called, fresh
-    found = differences(args, fresh_args, "args", exact=True) + differences(
+    different = differences(args, fresh_args, "args", exact=True) + differences(
         kwargs, fresh_kwargs, "kwargs", exact=True
     )
-    return [f"the input {one} after the call; work on a copy: x = x + 1 for x += 1" for one in found]
+    return [f"the input {one} after the call; work on a copy: x = x + 1 for x += 1" for one in different]
 
 
 def changed_parameters(net: nn.Module, before: dict[str, nn.Parameter]) -> list[str]:
@@ -116,43 +117,43 @@ def newly_registered(before: dict[str, str], after: dict[str, str]) -> list[str]
 
 def kept_tensors(net: nn.Module) -> dict[str, Tensor]:
     """The tensors in plain attributes and buffers of all submodules, by path."""
-    found = dict(entries(net, "_buffers"))
+    kept = dict(entries(net, "_buffers"))
     for path, module in net.named_modules():
         for name, value in vars(module).items():
             if name not in OF_TORCH and not isinstance(value, nn.Module):
-                found.update(tensors_in(value, dotted(path, name)))
-    return found
+                kept.update(tensors_in(value, dotted(path, name)))
+    return kept
 
 
 def left_on_it(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
     """Tensors that a call has put on a module: with a graph, or where there were none."""
-    found = []
+    sentences = []
     for path, tensor in after.items():
         if isinstance(tensor, nn.Parameter) or before.get(path) is tensor:
             continue
         if tensor.grad_fn is not None and (path not in before or before[path].grad_fn is None):
-            found.append(
+            sentences.append(
                 f"`{path}` keeps the graph of the last call ({tensor.grad_fn.name()}): it fills memory and "
                 "cannot be deep-copied; return it, or keep its detach()"
             )
         elif path not in before:
-            found.append(
+            sentences.append(
                 f"`{path}` keeps a tensor of shape {tuple(tensor.shape)} from the last call, which .to() "
                 "does not move; return it, or let who wants it register a forward hook"
             )
-    return found
+    return sentences
 
 
 def plain_values(net: nn.Module) -> dict[str, Any]:
     """Numbers, texts and flat containers of them that are attributes of submodules, by path."""
-    found = {}
+    values = {}
     for path, module in net.named_modules():
         for name, value in vars(module).items():
             if isinstance(value, (int, float, str, bool)) or (isinstance(value, (list, dict, set)) and value):
                 if name in OF_TORCH or tensors_in(value) or not _is_flat(value):
                     continue
-                found[dotted(path, name)] = copy.copy(value)
-    return found
+                values[dotted(path, name)] = copy.copy(value)
+    return values
 
 
 def _is_flat(value: object) -> bool:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.hidden import OF_TORCH
 from nnspec.contract.findings.nested import Example, differences, run
-from nnspec.contract.findings.tree import dotted, entries, listed, told
+from nnspec.contract.findings.tree import dotted, entries
+from nnspec.contract.wording import brief, listed
 
 
 def differs_in_a_copy(copied: nn.Module, net: nn.Module, example: Example, what: str) -> list[str]:
@@ -24,12 +25,12 @@ def differs_in_a_copy(copied: nn.Module, net: nn.Module, example: Example, what:
     flags = _different_values(copied, net)
     copied.eval()
     net.eval()
-    found = differences(run(copied, example), run(net, example))
-    if not found:
+    different = differences(run(copied, example), run(net, example))
+    if not different:
         return []
     why = f": {flags[0]}" if flags else ""
     return [
-        f"{what} computes something else: {found[0]}{why}; let __deepcopy__, __reduce__ and __getstate__ "
+        f"{what} computes something else: {different[0]}{why}; let __deepcopy__, __reduce__ and __getstate__ "
         "take every attribute along, or leave them away"
     ]
 
@@ -71,7 +72,7 @@ def not_picklable(net: nn.Module) -> list[str]:
             f"{listed(culprits)} cannot be pickled" if culprits else f"{type(net).__name__} cannot be pickled"
         )
         return [
-            f"{what}: {told(error)}; a class or function is pickled by its name, so write it at the top of "
+            f"{what}: {brief(error)}; a class or function is pickled by its name, so write it at the top of "
             "its file, and make locks, files and generators when they are needed"
         ]
     return []
@@ -164,7 +165,7 @@ def differs_in_a_replica(net: nn.Module, example: Example) -> list[str]:
         output = run(replica(net), example)
     except Exception as error:
         return [
-            f"a replica, which has no parameters, raises {told(error)}; take the dtype and the device from "
+            f"a replica, which has no parameters, raises {brief(error)}; take the dtype and the device from "
             "the inputs, or from an attribute such as self.weight"
         ]
     return [

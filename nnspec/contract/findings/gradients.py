@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.hidden import Uses
 from nnspec.contract.findings.nested import Example, differences, floating_in
-from nnspec.contract.findings.tree import buffers, count, listed, parameters, they, told
+from nnspec.contract.findings.tree import buffers, parameters
+from nnspec.contract.wording import brief, count, listed, they
 from nnspec.running import isolation
 
 
@@ -38,11 +39,11 @@ def cut_off(net: nn.Module, example: Example) -> list[str]:
 def _missed(net: nn.Module, example: Example) -> dict[str, bool]:
     """Parameters that require a gradient and get none, each with whether a function is called with it."""
     uses = Uses()
-    found = gradients(net, example, uses)
+    reached = gradients(net, example, uses)
     return {
         name: id(parameter) in uses.seen
         for name, parameter in parameters(net).items()
-        if parameter.requires_grad and name not in found
+        if parameter.requires_grad and name not in reached
     }
 
 
@@ -61,7 +62,7 @@ def gradients_differ(net: nn.Module, example: Example) -> list[str]:
         second = gradients(net, example)
     except RuntimeError as error:
         return [
-            f"the backward of a second call raises {told(error)}; what forward computes from parameters is "
+            f"the backward of a second call raises {brief(error)}; what forward computes from parameters is "
             "to be computed anew in each call, not kept from the first"
         ]
     return [
@@ -117,5 +118,5 @@ def gradients(net: nn.Module, example: Example, uses: Uses | None = None) -> dic
     weights = [
         torch.linspace(1, 2, one.numel(), device=one.device).to(one.dtype).view_as(one) for one in outputs
     ]
-    found = torch.autograd.grad(outputs, list(wanted.values()), weights, allow_unused=True)
-    return {name: one for name, one in zip(wanted, found, strict=True) if one is not None}
+    grads = torch.autograd.grad(outputs, list(wanted.values()), weights, allow_unused=True)
+    return {name: one for name, one in zip(wanted, grads, strict=True) if one is not None}

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.nested import Example
-from nnspec.contract.findings.tree import count, dotted
+from nnspec.contract.findings.tree import dotted
+from nnspec.contract.wording import count
 from nnspec.running import isolation
 
 #: What torch itself keeps on every module.
@@ -47,20 +48,20 @@ class Held(NamedTuple):
 
 def modules_in_containers(net: nn.Module) -> list[str]:
     """Lists, tuples, sets and dicts with modules that are registered nowhere."""
-    found = []
+    sentences = []
     for attribute, holder, things in _unregistered(net, _is_container, nn.Module):
         modules = [thing for thing in things if isinstance(thing, nn.Module)]
         better = "nn.ModuleDict" if isinstance(holder, Mapping) else "nn.ModuleList"
-        found.append(
+        sentences.append(
             f"`{attribute}` is a plain {type(holder).__name__} with {count(len(modules), 'module')} in it: "
             f"{_unreached(modules)}; use {better}"
         )
-    return found
+    return sentences
 
 
 def tensors_in_containers(net: nn.Module, example: Example) -> list[str]:
     """Containers with parameters, or with tensors that forward uses, that are registered nowhere."""
-    found, groups = [], list(_unregistered(net, _is_container, Tensor))
+    sentences, groups = [], list(_unregistered(net, _is_container, Tensor))
     seen = used(net, example) if groups else {}
     for attribute, holder, things in groups:
         parameters = [thing for thing in things if _is_trained(thing)]
@@ -68,46 +69,46 @@ def tensors_in_containers(net: nn.Module, example: Example) -> list[str]:
         kind = type(holder).__name__
         if parameters:
             better = "nn.ParameterDict" if isinstance(holder, Mapping) else "nn.ParameterList"
-            found.append(
+            sentences.append(
                 f"`{attribute}` is a plain {kind} with {count(len(parameters), 'parameter')} in it: no "
                 f"optimizer, no .to() and no state_dict() reaches what is not registered; use {better}"
             )
         if plain:
-            found.append(
+            sentences.append(
                 f"`{attribute}` is a plain {kind} with {count(len(plain), 'tensor')} in it that forward "
                 "uses: .to() and state_dict() leave out what is not registered; register each with "
                 "register_buffer"
             )
-    return found
+    return sentences
 
 
 def plain_attributes(net: nn.Module, example: Example) -> list[str]:
     """Attributes that are a module, a parameter, or a tensor that forward uses, and are not registered."""
-    found, groups = [], list(_unregistered(net, _is_torch, (nn.Module, Tensor)))
+    sentences, groups = [], list(_unregistered(net, _is_torch, (nn.Module, Tensor)))
     seen = used(net, example) if groups else {}
     for attribute, _, (thing, *_) in groups:
         name = attribute.rpartition(".")[2]
         if isinstance(thing, nn.Module):
-            found.append(
+            sentences.append(
                 f"`{attribute}` is a module put past nn.Module's registration: {_unreached([thing])}; "
                 f"assign it in __init__ with self.{name} = ..."
             )
         elif _is_trained(thing):
-            found.append(
+            sentences.append(
                 f"`{attribute}` is a tensor that requires a gradient, and is no registered parameter: no "
                 f"optimizer sees it and .to() does not move it; use self.{name} = nn.Parameter(...)"
             )
         elif id(thing) in seen:
-            found.append(
+            sentences.append(
                 f"`{attribute}` is a plain tensor that forward uses: .to() does not move it and state_dict() "
                 f'leaves it out; use self.register_buffer("{name}", ...)'
             )
-    return found + _on_classes(net)
+    return sentences + _on_classes(net)
 
 
 def _on_classes(net: nn.Module) -> list[str]:
     """Tensors and modules that are attributes of a class: all of its instances share them."""
-    found = []
+    sentences = []
     for path, module in net.named_modules():
         for owner in type(module).__mro__:
             if _is_standard(owner):
@@ -115,17 +116,17 @@ def _on_classes(net: nn.Module) -> list[str]:
             for name, value in vars(owner).items():
                 if isinstance(value, (Tensor, nn.Module)):
                     kind = "tensor" if isinstance(value, Tensor) else "module"
-                    found.append(
+                    sentences.append(
                         f"`{dotted(path, name)}` is a {kind} on the class {owner.__name__}: every instance "
                         "shares it, and neither .to() nor state_dict() reaches it; make it in __init__, on "
                         "self"
                     )
-    return found
+    return sentences
 
 
 def objects(net: nn.Module, example: Example) -> list[str]:
     """Objects of other classes with modules, parameters, or tensors that forward uses, registered nowhere."""
-    found, groups = [], list(_unregistered(net, _is_object, (nn.Module, Tensor)))
+    sentences, groups = [], list(_unregistered(net, _is_object, (nn.Module, Tensor)))
     seen = used(net, example) if groups else {}
     for attribute, holder, things in groups:
         needed = [
@@ -135,22 +136,22 @@ def objects(net: nn.Module, example: Example) -> list[str]:
         ]
         if needed:
             kind = type(holder).__name__
-            found.append(
+            sentences.append(
                 f"`{attribute}` is a {kind}, no module, and holds {_things(needed)}: nn.Module does not look "
                 f"into it, so .to(), state_dict() and optimizers leave them out; make {kind} an nn.Module"
             )
-    return found
+    return sentences
 
 
 def closures(net: nn.Module) -> list[str]:
     """Functions kept as attributes that hold modules or tensors, their own ones or those of the module."""
-    found = []
+    sentences = []
     for attribute, holder, held in _grouped(net, _is_function):
         own = [one.thing for one in held if not one.registered]
         again = [one.thing for one in held if one.registered and not _copies_along(holder)]
         kind = _kind_of_function(holder)
         if own:
-            found.append(
+            sentences.append(
                 f"`{attribute}` is {kind} that holds {_things(own)}: what a function holds is not "
                 "registered, so .to(), state_dict() and optimizers leave it out; assign it to self and "
                 "write a method"
@@ -159,11 +160,11 @@ def closures(net: nn.Module) -> list[str]:
             what = (
                 "the module itself" if any(one is net for one in again) else f"{_things(again)} of the module"
             )
-            found.append(
+            sentences.append(
                 f"`{attribute}` is {kind} that holds {what}: copies of the module would go on computing with "
                 "the original's weights; write a method"
             )
-    return found
+    return sentences
 
 
 def hidden(net: nn.Module, example: Example) -> list[str]:
@@ -323,8 +324,8 @@ def _kind_of_function(holder: object) -> str:
 def _things(things: list[nn.Module | Tensor]) -> str:
     modules = [thing for thing in things if isinstance(thing, nn.Module)]
     tensors = [thing for thing in things if isinstance(thing, Tensor)]
-    told = [count(len(modules), "module")] if modules else []
-    return " and ".join([*told, *([count(len(tensors), "tensor")] if tensors else [])])
+    words = [count(len(modules), "module")] if modules else []
+    return " and ".join([*words, *([count(len(tensors), "tensor")] if tensors else [])])
 
 
 def _unreached(modules: list[nn.Module]) -> str:

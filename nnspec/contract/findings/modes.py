@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nnspec.contract.findings.nested import Example, differences, mapped, run, tensors_in
-from nnspec.contract.findings.tree import count, listed, tensors, told
+from nnspec.contract.findings.tree import tensors
+from nnspec.contract.wording import brief, count, kind_of, listed
 from nnspec.running import isolation
 
 
@@ -23,15 +24,11 @@ class State(NamedTuple):
 def not_itself(net: nn.Module, returned: dict[str, object]) -> list[str]:
     """Methods that return something else than the module."""
     return [
-        f"{call} returns {_shown(value)} instead of the module: `net = net.{call}` loses it; return self "
+        f"{call} returns {kind_of(value)} instead of the module: `net = net.{call}` loses it; return self "
         "where it is overridden"
         for call, value in returned.items()
         if value is not net
     ]
-
-
-def _shown(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def in_mode(net: nn.Module, training: bool) -> list[str]:
@@ -46,15 +43,15 @@ def unreached_by_modes(after_eval: list[str], after_train: list[str]) -> list[st
         after_eval: the modules still in train mode after ``eval()``.
         after_train: the modules still in eval mode after ``train()``.
     """
-    found = []
+    sentences = []
     for call, mode, paths in (("eval()", "train", after_eval), ("train()", "eval", after_train)):
         if paths:
             verb = "is" if len(paths) == 1 else "are"
-            found.append(
+            sentences.append(
                 f"{listed(paths)} {verb} in {mode} mode after {call}; where train or eval is overridden, "
                 "call super().train(mode) and return self"
             )
-    return found
+    return sentences
 
 
 def snapshot(net: nn.Module) -> dict[str, State]:
@@ -68,25 +65,25 @@ def changed_by_modes(
     before: dict[str, State], after_eval: dict[str, State], after_train: dict[str, State]
 ) -> list[str]:
     """Tensors that are not the same before ``eval()``, after it, and after ``train()``."""
-    found = []
+    sentences = []
     for call, one, two in (("eval()", before, after_eval), ("train()", after_eval, after_train)):
         there = [name for name in one if name in two]
         flags = [name for name in there if one[name].requires_grad != two[name].requires_grad]
         values = [name for name in there if differences(two[name].value, one[name].value, exact=True)]
         if flags:
-            found.append(
+            sentences.append(
                 f"{call} sets requires_grad of {listed(flags)} to {two[flags[0]].requires_grad}: what was "
                 "frozen is trained, or the reverse; leave requires_grad alone there"
             )
         if values:
-            found.append(
+            sentences.append(
                 f"{call} changes the values of {listed(values)}: what is saved depends on the mode; leave "
                 "parameters alone there, and compute in forward, by self.training"
             )
         if len(there) < len(one) or len(there) < len(two):
             names = [name for name in (*one, *two) if name not in there]
-            found.append(f"{call} registers or removes {listed(names)}; let it set the mode only")
-    return found
+            sentences.append(f"{call} registers or removes {listed(names)}; let it set the mode only")
+    return sentences
 
 
 def random_in_eval(net: nn.Module, example: Example) -> list[str]:
@@ -98,14 +95,14 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
     first = _call(net, example, isolation.SEED)
     once, finished[:] = list(finished), []
     second = _call(net, example, isolation.SEED + 1)
-    found = differences(second, first)
-    if not found:
+    different = differences(second, first)
+    if not different:
         return []
     where = next((path for (path, a), (_, b) in zip(once, finished, strict=False) if differences(b, a)), "")
     return [
         f"two equal calls in eval mode differ, first in the forward of `{where or type(net).__name__}`: "
-        f"{found[0]}; give F.dropout training=self.training, draw random numbers only if self.training, and "
-        "keep nothing from one call to the next"
+        f"{different[0]}; give F.dropout training=self.training, draw random numbers only if self.training, "
+        "and keep nothing from one call to the next"
     ]
 
 
@@ -150,15 +147,15 @@ def rows_dependent(net: nn.Module, example: Example) -> list[str]:
     size = _size(example)
     whole = run(net, example)
     alike = run(net, example, lambda tensor: _first_repeated(tensor, size))
-    found = []
+    sentences = []
     for (path, one), (_, two) in zip(_rows(whole, size), _rows(alike, size), strict=False):
         different = differences(two[0], one[0], f"{path}[0]")
         if different and _counts_rows(net, example, path):
-            found.append(
+            sentences.append(
                 f"{different[0]} when the other rows of the batch are others: forward takes a mean, a "
                 "maximum or batch statistics over the first dimension; use running statistics in eval mode"
             )
-    return found
+    return sentences
 
 
 def sizes_refused(net: nn.Module, example: Example) -> list[str]:
@@ -168,7 +165,7 @@ def sizes_refused(net: nn.Module, example: Example) -> list[str]:
         fewer = run(net, example, lambda tensor: tensor[: size - 1] if tensor.dim() else tensor)
     except Exception as error:
         return [
-            f"with {count(size - 1, 'row')} instead of {size} it raises {told(error)}; take the number of "
+            f"with {count(size - 1, 'row')} instead of {size} it raises {brief(error)}; take the number of "
             "rows from x.shape[0], or write -1"
         ]
     if _rows(fewer, size - 1):

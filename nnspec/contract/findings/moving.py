@@ -11,7 +11,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.nested import Example, floating_in, mapped, movable_in, run, tensors_in
-from nnspec.contract.findings.tree import place, tensors, they, told
+from nnspec.contract.findings.tree import tensors
+from nnspec.contract.wording import brief, place, they
 
 #: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.
 MEETING_PLACES = frozenset(
@@ -28,7 +29,7 @@ FACTORIES = (
 OF_WHOLE_NUMBERS = frozenset({"arange", "randint", "randperm", "tensor", "tril_indices", "triu_indices"})
 
 
-def settings() -> dict[str, Any]:
+def process_settings() -> dict[str, Any]:
     """The settings of the process that a module leaves alone."""
     return {
         "the default dtype": torch.get_default_dtype(),
@@ -48,7 +49,7 @@ def changed_settings(before: dict[str, Any], by: str) -> list[str]:
             if name == "the seed"
             else "change it in a context, if at all"
         )
-        for name, value in settings().items()
+        for name, value in process_settings().items()
         if value != before[name]
     ]
 
@@ -72,7 +73,9 @@ def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> lis
         try:
             output = run(net, lambda: inputs)
         except Exception as error:
-            return [f"with parameters and inputs in {dtype} it raises {told(error)}; {_cure('dtype', watch)}"]
+            return [
+                f"with parameters and inputs in {dtype} it raises {brief(error)}; {_cure('dtype', watch)}"
+            ]
     return [
         f"`{path}` is {tensor.dtype} though parameters and inputs are {dtype}; {_cure('dtype', watch)}"
         for path, tensor in floating_in(output)
@@ -103,7 +106,7 @@ def reading_values(call: Call) -> list[str]:
     """The error of a call on meta where no two devices meet: forward reads values, which meta has not."""
     if call.error is None or call.watch.meetings:
         return []
-    return [f"it does not run on the meta device: {told(call.error)}"]
+    return [f"it does not run on the meta device: {brief(call.error)}"]
 
 
 def not_computed_on_meta(call: Call) -> list[str]:
@@ -125,7 +128,7 @@ def not_computed_there(net: nn.Module, example: Example, device: str) -> list[st
         try:
             output = run(net, lambda: inputs)
         except RuntimeError as error:
-            return [f"on {device} it raises {told(error)}; {_cure('device', watch)}"]
+            return [f"on {device} it raises {brief(error)}; {_cure('device', watch)}"]
     return [
         f"`{path}` is on {tensor.device} though parameters and inputs are on {device}; "
         f"{_cure('device', watch)}"
@@ -162,8 +165,8 @@ class _Watch(TorchFunctionMode):
         if name in FACTORIES and getattr(torch, name, None) is func:
             self.made.setdefault(name, dict(kwargs))
         elif name not in MEETING_PLACES:
-            found = [one for _, one in tensors_in((args, kwargs))]
-            if any(one.is_meta for one in found) and any(one.is_cpu and one.dim() > 0 for one in found):
+            given = [one for _, one in tensors_in((args, kwargs))]
+            if any(one.is_meta for one in given) and any(one.is_cpu and one.dim() > 0 for one in given):
                 self.meetings[f"{name} with tensors on meta and on cpu{place(traceback.extract_stack())}"] = (
                     None
                 )

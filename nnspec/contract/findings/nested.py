@@ -86,10 +86,10 @@ def differences(got: object, expected: object, path: str = "output", *, exact: b
         return [] if _same_atom(got, expected) else [f"`{path}` is {got!r} instead of {expected!r}"]
     if list(one) != list(other):
         return [f"`{path}` has the entries {listed(one)} instead of {listed(other)}"]
-    found = []
+    sentences = []
     for key in one:
-        found += differences(one[key], other[key], path + key, exact=exact)
-    return found
+        sentences += differences(one[key], other[key], path + key, exact=exact)
+    return sentences
 
 
 def _difference(got: Tensor, expected: Tensor, *, exact: bool) -> str:

@@ -1,4 +1,4 @@
-"""What a module tree holds, and the words in which findings speak of it."""
+"""What a module tree holds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import copy
 import functools
 import random
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -20,15 +18,12 @@ from nnspec.running import isolation
 
 Build = Callable[[], nn.Module]
 
-#: How much of the text of an error is told.
-LONGEST_TEXT = 300
-
 Found = ParamSpec("Found")
 Kept = TypeVar("Kept")
 
 
 def once(function: Callable[Found, Kept]) -> Callable[Found, Kept]:
-    """A function of a subject that is computed once; ``build`` and ``example`` are methods of the subject."""
+    """A function of a target that is computed once; ``build`` and ``example`` are methods of the target."""
     kept: dict[tuple[object, ...], Kept] = {}
 
     @functools.wraps(function)
@@ -42,7 +37,7 @@ def once(function: Callable[Found, Kept]) -> Callable[Found, Kept]:
 
 
 def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Module:
-    """A fresh module that clauses may do anything to.
+    """A fresh module that rules may do anything to.
 
     Args:
         build: makes a fresh module from the usual seed.
@@ -145,47 +140,3 @@ def memory(tensor: Tensor) -> object:
 def dotted(path: str, name: str) -> str:
     """The name of an attribute with the path of its module."""
     return f"{path}.{name}" if path else name
-
-
-def count(things: int, name: str) -> str:
-    """A number of things in words: ``1 module``, ``3 modules``."""
-    return f"{things} {name}{'' if things == 1 else 's'}"
-
-
-def times(number: int) -> str:
-    """How often in words: ``once``, ``3 times``."""
-    return "once" if number == 1 else "never" if number == 0 else f"{number} times"
-
-
-def listed(found: Iterable[str], most: int = 6) -> str:
-    """Names in a row, each marked as code, the last ones left out if there are many."""
-    all_names = [f"`{name}`" for name in found]
-    more = f" and {len(all_names) - most} more" if len(all_names) > most else ""
-    return ", ".join(all_names[:most]) + more
-
-
-def they(names: Iterable[str], one: str, more: str) -> str:
-    """Names and a verb that goes with their number: ``they(["a", "b"], "is", "are")``."""
-    found = list(names)
-    return f"{listed(found)} {one if len(found) == 1 else more}"
-
-
-def told(error: BaseException) -> str:
-    """An error's type and the first line of its text, and where the module's own code raised it."""
-    line = (str(error).strip() or "without a text").splitlines()[0].rstrip(".")
-    text = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
-    return f"{type(error).__name__}: {text}{place(traceback.extract_tb(error.__traceback__))}"
-
-
-def place(frames: Iterable[traceback.FrameSummary]) -> str:
-    """The last line of the module's own code among the frames of a stack, empty if there is none."""
-    own = [frame for frame in frames if frame.line and not _is_of_others(Path(frame.filename))]
-    return f" at {Path(own[-1].filename).name}:{own[-1].lineno}, `{own[-1].line}`" if own else ""
-
-
-def _is_of_others(path: Path) -> bool:
-    """Whether a file is of this package, of torch, of Python, or a chapter."""
-    homes = (Path(__file__).parents[1], Path(torch.__file__).parent, Path(traceback.__file__).parent)
-    installed = any(part in path.parts for part in ("site-packages", "dist-packages"))
-    of_python = homes[2] in path.parents and not installed
-    return homes[0] in path.parents or homes[1] in path.parents or of_python

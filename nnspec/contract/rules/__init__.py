@@ -1,14 +1,13 @@
 """What every well-behaved module keeps to, whatever it computes.
 
-The other parts say what torch does with a module; this one says what a module owes to torch, so that
-training, saving, moving and copying it go as its users expect. Its clauses are run on a handful of exemplars,
-and can be pointed at any module.
+The specification says what torch does with a module; the contract says what a module owes to torch, so that
+training, saving, moving and copying it go as its users expect. Its rules can be pointed at any module.
 
 ``build()`` makes a fresh module and ``example()`` its inputs, ``(args, kwargs)``. ``ready()`` is a fresh
 module too, whose lazy layers have their shapes, and ``other()`` one built from another seed. The functions
-of ``findings`` look at modules and return sentences, each with the attribute, the cause and the cure: a
-clause holds if there are none. ``unless(found)`` ends a clause that says nothing of a module in which
-something was found.
+of ``nnspec.contract.findings`` look at modules and return sentences, each with the attribute, the cause and
+the cure: a rule holds if there are none. ``unless(obstacles)`` ends a rule that says nothing of a module
+because of something in it.
 
 Read *registration* first: most faults begin with state that nn.Module does not know of. Then *names* and
 *building*; *calling*, *modes* and *rows* are about forward, *gradients* about backward; *state*, *loading*,

@@ -1,132 +1,41 @@
-"""The exemplars of the contract: what its clauses are run on unless a module is given."""
-
-import functools
-import importlib.util
+"""What the rules are given, made of the module that is judged."""
 
 import pytest
-import torch
-from torch import nn
-from torch.nn.utils import parametrizations
+
+from nnspec.contract.findings import tree
+from nnspec.contract.outcomes import NotApplicable
 
 
 @pytest.fixture
-def ready(build, example, findings):
+def build(target):
+    """``build()`` makes a fresh module, on the CPU and in train mode, from the same seed each time."""
+    return target.build
+
+
+@pytest.fixture
+def example(target):
+    """``example()`` gives ``(args, kwargs)``: the same values each time, in tensors of their own."""
+    return target.example
+
+
+@pytest.fixture
+def ready(build, example):
     """``ready()`` is a fresh module; one with lazy layers has been called, so that they have their shapes."""
-    return lambda: findings.ready(build, example)
+    return lambda: tree.ready(build, example)
 
 
 @pytest.fixture
-def other(subject_of_contract, build, example, findings):
+def other(target, build, example):
     """``other()`` is a fresh module too, built from another seed."""
-    return lambda: findings.ready(build, example, make=subject_of_contract.make)
+    return lambda: tree.ready(build, example, make=target.make)
 
 
 @pytest.fixture
-def unless(not_applicable):
-    """``unless(found)`` ends the clause as not applicable if anything was found."""
+def unless():
+    """``unless(obstacles)`` ends the rule as not applicable if there are any."""
 
-    def unless(found):
-        if found:
-            not_applicable(found[0])
+    def unless(obstacles):
+        if obstacles:
+            raise NotApplicable(obstacles[0])
 
     return unless
-
-
-class DoubleConv(nn.Module):
-    """Two convolutions, each with batch norm, as a U-Net has them."""
-
-    def __init__(self):
-        super().__init__()
-        self.doubleconv = nn.Sequential(
-            *(nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True)),
-            *(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True)),
-        )
-
-    def forward(self, x):
-        return self.doubleconv(x)
-
-
-class LeNet(nn.Module):
-    """Convolutions, a reshape in the middle, and linear layers."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(
-            *(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2)),
-            *(nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2)),
-        )
-        self.classifier = nn.Sequential(
-            nn.Linear(16 * 5 * 5, 12), nn.Tanh(), nn.Dropout(0.5), nn.Linear(12, 10)
-        )
-
-    def forward(self, x):
-        return self.classifier(self.features(x).flatten(1))
-
-
-class Parametrized(nn.Module):
-    """A linear layer with a weight of norm 1, and named inputs and outputs."""
-
-    def __init__(self):
-        super().__init__()
-        self.inner = parametrizations.spectral_norm(nn.Linear(4, 3))
-        self.register_buffer("offset", torch.tensor([0.5, 1.5, 2.5]))
-        self.register_parameter("scale", None)
-
-    def forward(self, x, *, mask):
-        scores = self.inner(x) + self.offset
-        return {"scores": scores.masked_fill(mask, 0.0), "kept": (~mask).sum(1)}
-
-
-def tied():
-    """Two linear layers with one weight."""
-    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
-    net[2].weight = net[0].weight
-    return net
-
-
-@functools.cache
-def thin_resnet34_class():
-    """torchvision's ResNet34 with all of its layers, each of a sixteenth of the channels."""
-    global ThinResNet34  # pickle finds a class at the top of its file
-    from torchvision.models.resnet import BasicBlock, ResNet
-
-    class ThinResNet34(ResNet):
-        def __init__(self):
-            super().__init__(BasicBlock, [3, 4, 6, 3], num_classes=7)
-            self.conv1, self.bn1 = nn.Conv2d(3, 4, 7, 2, 3, bias=False), nn.BatchNorm2d(4)
-            self.fc = nn.Linear(32, 7)
-
-        def _make_layer(self, block, planes, blocks, *args, **kwargs):
-            self.inplanes = 4 if planes == 64 else self.inplanes
-            return super()._make_layer(block, planes // 16, blocks, *args, **kwargs)
-
-    return ThinResNet34
-
-
-def of_shape(*shape):
-    """Makes one float tensor."""
-    return lambda: ((torch.rand(shape, generator=torch.Generator().manual_seed(3)),), {})
-
-
-EXEMPLARS = {
-    "double convolution": (DoubleConv, of_shape(3, 2, 6, 5)),
-    "LeNet": (LeNet, of_shape(2, 1, 32, 32)),
-    "tied Sequential": (tied, of_shape(3, 4)),
-    "GRU": (lambda: nn.GRU(3, 4, num_layers=2, batch_first=True), of_shape(3, 5, 3)),
-    "transformer encoder": (
-        lambda: nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(8, 2, 6, batch_first=True), 2, enable_nested_tensor=False
-        ),
-        of_shape(3, 5, 8),
-    ),
-    "lazy network": (
-        lambda: nn.Sequential(nn.LazyConv1d(3, 2), nn.LazyBatchNorm1d(), nn.Flatten(), nn.LazyLinear(2)),
-        of_shape(4, 2, 6),
-    ),
-    "parametrized layer": (
-        Parametrized,
-        lambda: ((of_shape(3, 4)()[0]), {"mask": torch.tensor([[True, False, False]]).expand(3, 3)}),
-    ),
-}
-if importlib.util.find_spec("torchvision"):
-    EXEMPLARS["ResNet34"] = (lambda: thin_resnet34_class()(), of_shape(2, 3, 32, 32))

@@ -4,35 +4,37 @@ A constructor calls ``super().__init__()``, makes what the module needs, and lea
 to who builds it.
 """
 
+from nnspec.contract.findings import building, moving, obstacles
 
-def test_every_module_is_initialised(build, findings):
+
+def test_every_module_is_initialised(build):
     """Every module in a tree has run ``nn.Module.__init__``."""
     net = build()
 
-    assert findings.uninitialised(net) == []
+    assert building.uninitialised(net) == []
 
 
-def test_printing(build, findings):
+def test_printing(build):
     """``repr`` prints a module with the name of every child."""
     net = build()
 
-    assert findings.unprinted(net) == []
+    assert building.unprinted(net) == []
 
 
-def test_building_on_meta(build, unless, findings):
+def test_building_on_meta(build, unless):
     """Built under ``torch.device("meta")``, a module has every parameter and buffer on meta.
 
     This is how large models are built before their weights are loaded. A device written into the constructor
     and values read with ``.item()`` stand in the way.
     """
-    unless(findings.sharing(build))
+    unless(obstacles.sharing(build))
 
-    assert findings.not_built_on_meta(build) == []
+    assert building.not_built_on_meta(build) == []
 
 
-def test_building_leaves_the_process(build, findings):
+def test_building_leaves_the_process(build):
     """Building a module changes no default dtype, grad mode or seed of the process."""
-    before = findings.settings()
+    before = moving.process_settings()
     build()
 
-    assert findings.changed_settings(before, "its constructor") == []
+    assert moving.changed_settings(before, "its constructor") == []

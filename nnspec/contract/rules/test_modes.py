@@ -8,8 +8,10 @@ import copy
 
 import torch
 
+from nnspec.contract.findings import calling, modes, nested, obstacles
 
-def test_methods_return_it(ready, findings):
+
+def test_methods_return_it(ready):
     """``train``, ``eval``, ``requires_grad_`` and ``to`` return the module itself."""
     net = ready()
     returned = {
@@ -19,47 +21,47 @@ def test_methods_return_it(ready, findings):
         "to()": net.to(torch.float64),
     }
 
-    assert findings.not_itself(net, returned) == []
+    assert modes.not_itself(net, returned) == []
 
 
-def test_modes_reach_every_submodule(build, findings):
+def test_modes_reach_every_submodule(build):
     """:meth:`~torch.nn.Module.eval` and :meth:`~torch.nn.Module.train` reach every submodule."""
     net = build()
     net.eval()
-    left_in_train = findings.in_mode(net, True)
+    left_in_train = modes.in_mode(net, True)
     net.train()
 
-    assert findings.unreached_by_modes(left_in_train, findings.in_mode(net, False)) == []
+    assert modes.unreached_by_modes(left_in_train, modes.in_mode(net, False)) == []
 
 
-def test_modes_change_nothing_else(ready, findings):
+def test_modes_change_nothing_else(ready):
     """``eval()`` and ``train()`` change no parameter, no buffer and no ``requires_grad``."""
     net = ready()
-    before = findings.snapshot(net)
+    before = modes.snapshot(net)
     net.eval()
-    after_eval = findings.snapshot(net)
+    after_eval = modes.snapshot(net)
     net.train()
 
-    assert findings.changed_by_modes(before, after_eval, findings.snapshot(net)) == []
+    assert modes.changed_by_modes(before, after_eval, modes.snapshot(net)) == []
 
 
-def test_eval_is_deterministic(build, ready, example, unless, findings):
+def test_eval_is_deterministic(build, ready, example, unless):
     """In eval mode equal inputs give equal outputs, whatever the seed.
 
     :func:`torch.nn.functional.dropout` drops in eval too, unless it is told the mode.
     """
-    unless(findings.one_call_only(build, example))
+    unless(obstacles.one_call_only(build, example))
     net = ready()
     net.eval()
 
-    assert findings.random_in_eval(net, example) == []
+    assert modes.random_in_eval(net, example) == []
 
 
-def test_buffers_stay_in_eval(ready, example, findings):
+def test_buffers_stay_in_eval(ready, example):
     """In eval mode a call changes no buffer."""
     net = ready()
     net.eval()
     before = copy.deepcopy(dict(net.named_buffers()))
-    findings.run(net, example)
+    nested.run(net, example)
 
-    assert findings.changed_buffers(net, before) == []
+    assert calling.changed_buffers(net, before) == []

@@ -6,40 +6,42 @@ each time the module is built.
 
 from torch import nn
 
+from nnspec.contract.findings import building
 
-def test_names_are_stable(ready, other, findings):
+
+def test_names_are_stable(ready, other):
     """Two builds have the same names of parameters, buffers and submodules."""
-    assert findings.names_differ(ready(), other()) == []
+    assert building.names_differ(ready(), other()) == []
 
 
-def test_order_is_stable(ready, other, findings):
+def test_order_is_stable(ready, other):
     """Two builds have their parameters in the same order.
 
     The state of an optimizer is kept by position, and DistributedDataParallel compares parameters by
     position.
     """
-    assert findings.order_differs(ready(), other()) == []
+    assert building.order_differs(ready(), other()) == []
 
 
-def test_builds_share_nothing(build, findings):
+def test_builds_share_nothing(build):
     """Two builds share no tensor.
 
     A layer made as the default of an argument is made once, and every instance gets the same one.
     """
-    assert findings.shared_by_builds(build(), build()) == []
+    assert building.shared_by_builds(build(), build()) == []
 
 
-def test_each_parameter_is_named_once(build, findings):
+def test_each_parameter_is_named_once(build):
     """:meth:`~torch.nn.Module.named_parameters` yields each registered parameter, and each once.
 
     Optimizers refuse a parameter that comes twice, and do not train one that does not come.
     """
     net = build()
 
-    assert findings.misnamed(net, net.named_parameters()) == []
+    assert building.misnamed(net, net.named_parameters()) == []
 
 
-def test_its_keys_follow_its_place(ready, findings):
+def test_its_keys_follow_its_place(ready):
     """Inside another module the keys of a module are the same, with the prefix of its place.
 
     A class that overrides ``state_dict`` without passing its arguments on cannot be part of another.
@@ -47,4 +49,4 @@ def test_its_keys_follow_its_place(ready, findings):
     net = ready()
     whole = nn.ModuleDict({"part": net})
 
-    assert findings.misplaced(net.state_dict(), whole.state_dict(), "part.") == []
+    assert building.misplaced(net.state_dict(), whole.state_dict(), "part.") == []

@@ -4,8 +4,10 @@ nn.Module knows the parameters, buffers and submodules that are assigned to it, 
 list, a closure or an object of another class is not trained, not moved, not saved and not set to eval.
 """
 
+from nnspec.contract.findings import hidden
 
-def test_modules_in_containers(build, findings):
+
+def test_modules_in_containers(build):
     """No module hides in a list, tuple, set or dict: each is a submodule.
 
     A plain list of layers is the most frequent fault of all. :class:`~torch.nn.ModuleList` and
@@ -13,10 +15,10 @@ def test_modules_in_containers(build, findings):
     """
     net = build()
 
-    assert findings.modules_in_containers(net) == []
+    assert hidden.modules_in_containers(net) == []
 
 
-def test_tensors_in_containers(ready, example, findings):
+def test_tensors_in_containers(ready, example):
     """No parameter, and no tensor that forward uses, hides in a list, tuple, set or dict.
 
     :class:`~torch.nn.ParameterList` and :class:`~torch.nn.ParameterDict` register parameters; other tensors
@@ -24,10 +26,10 @@ def test_tensors_in_containers(ready, example, findings):
     """
     net = ready()
 
-    assert findings.tensors_in_containers(net, example) == []
+    assert hidden.tensors_in_containers(net, example) == []
 
 
-def test_plain_attributes(ready, example, findings):
+def test_plain_attributes(ready, example):
     """No attribute is a tensor that forward uses and that is not registered.
 
     A tensor that is assigned is a plain attribute: a :class:`~torch.nn.parameter.Parameter` is trained, a
@@ -35,17 +37,17 @@ def test_plain_attributes(ready, example, findings):
     """
     net = ready()
 
-    assert findings.plain_attributes(net, example) == []
+    assert hidden.plain_attributes(net, example) == []
 
 
-def test_objects(ready, example, findings):
+def test_objects(ready, example):
     """No object of another class holds modules or tensors that forward uses."""
     net = ready()
 
-    assert findings.objects(net, example) == []
+    assert hidden.objects(net, example) == []
 
 
-def test_closures(build, findings):
+def test_closures(build):
     """No function kept as an attribute holds a module or a tensor.
 
     What a lambda or a ``functools.partial`` holds is not registered. And a lambda that refers to ``self``
@@ -53,4 +55,4 @@ def test_closures(build, findings):
     """
     net = build()
 
-    assert findings.closures(net) == []
+    assert hidden.closures(net) == []

@@ -6,41 +6,43 @@ Forward looks each of them up on ``self``, when it needs it.
 
 import torch
 
+from nnspec.contract.findings import building, copying, nested, obstacles, tree
 
-def test_its_own_state(build, ready, example, unless, findings):
+
+def test_its_own_state(build, ready, example, unless):
     """:func:`~torch.func.functional_call` with copies of a module's own state gives its own output."""
-    unless(findings.unrepeatable(build, example))
+    unless(obstacles.unrepeatable(build, example))
     net = ready()
-    unless(findings.misnamed(net, net.named_parameters()))
+    unless(building.misnamed(net, net.named_parameters()))
     net.eval()
-    state = {name: value.detach().clone() for name, value in findings.tensors(net).items()}
+    state = {name: value.detach().clone() for name, value in tree.tensors(net).items()}
     args, kwargs = example()
     output = torch.func.functional_call(net, state, args, kwargs)
 
-    assert findings.differs_when_functional(output, findings.run(net, example)) == []
+    assert copying.differs_when_functional(output, nested.run(net, example)) == []
 
 
-def test_the_state_of_another(build, ready, other, example, unless, findings):
+def test_the_state_of_another(build, ready, other, example, unless):
     """:func:`~torch.func.functional_call` with the state of another build gives the output of that build."""
-    unless(findings.unrepeatable(build, example))
+    unless(obstacles.unrepeatable(build, example))
     net, another = ready(), other()
-    unless(findings.not_registered(build, example) + findings.names_differ(net, another))
-    unless(findings.misnamed(net, net.named_parameters()))
+    unless(obstacles.not_registered(build, example) + building.names_differ(net, another))
+    unless(building.misnamed(net, net.named_parameters()))
     net.eval(), another.eval()
-    state = findings.tensors(another)
+    state = tree.tensors(another)
     args, kwargs = example()
     output = torch.func.functional_call(net, state, args, kwargs)
 
-    assert findings.stale(output, findings.run(another, example)) == []
+    assert copying.stale(output, nested.run(another, example)) == []
 
 
-def test_a_replica(build, ready, example, unless, findings):
+def test_a_replica(build, ready, example, unless):
     """A replica, as :class:`~torch.nn.DataParallel` makes them, computes the same as its module.
 
     A replica has no parameters: ``next(self.parameters())`` in forward finds none.
     """
-    unless(findings.unrepeatable(build, example))
+    unless(obstacles.unrepeatable(build, example))
     net = ready()
     net.eval()
 
-    assert findings.differs_in_a_replica(net, example) == []
+    assert copying.differs_in_a_replica(net, example) == []

@@ -4,25 +4,27 @@ In eval mode a batch is a matter of speed: what comes out for a row depends on t
 have any number of them.
 """
 
+from nnspec.contract.findings import modes, obstacles
 
-def test_rows_are_independent(build, ready, example, unless, findings):
+
+def test_rows_are_independent(build, ready, example, unless):
     """In eval mode the output for a row does not depend on the other rows of its batch."""
-    unless(findings.unrepeatable(build, example))
+    unless(obstacles.unrepeatable(build, example))
     net = ready()
     net.eval()
-    unless(findings.without_batch(net, example))
+    unless(modes.without_batch(net, example))
 
-    assert findings.rows_dependent(net, example) == []
+    assert modes.rows_dependent(net, example) == []
 
 
-def test_another_batch_size(build, ready, example, unless, findings):
+def test_another_batch_size(build, ready, example, unless):
     """In eval mode a module takes a batch of another size.
 
     The last batch of a data set is smaller than the others.
     """
-    unless(findings.unrepeatable(build, example))
+    unless(obstacles.unrepeatable(build, example))
     net = ready()
     net.eval()
-    unless(findings.without_batch(net, example))
+    unless(modes.without_batch(net, example))
 
-    assert findings.sizes_refused(net, example) == []
+    assert modes.sizes_refused(net, example) == []

@@ -6,32 +6,34 @@ to them: it is no copy.
 
 import torch
 
+from nnspec.contract.findings import saving
 
-def test_every_entry_is_there(build, findings):
+
+def test_every_entry_is_there(build):
     """The state dict has every parameter and every persistent buffer."""
     net = build()
 
-    assert findings.not_in_state(net, net.state_dict()) == []
+    assert saving.not_in_state(net, net.state_dict()) == []
 
 
-def test_values_are_references(ready, findings):
+def test_values_are_references(ready):
     """The values of the state dict share memory with the parameters and buffers."""
     net = ready()
 
-    assert findings.not_referred_to(net, net.state_dict()) == []
+    assert saving.not_referred_to(net, net.state_dict()) == []
 
 
-def test_memory_is_shared_by_ties_only(ready, findings):
+def test_memory_is_shared_by_ties_only(ready):
     """Two entries share memory only if they are the same tensor.
 
     Memory shared through ``.data`` or a view looks like a tie, and parts company with the next cast.
     """
     net = ready()
 
-    assert findings.sharing_by_accident(net) == []
+    assert saving.sharing_by_accident(net) == []
 
 
-def test_through_a_file(ready, tmp_path, findings):
+def test_through_a_file(ready, tmp_path):
     """The state dict comes back whole from a file that :func:`torch.load` reads with ``weights_only=True``.
 
     This is the default from torch 2.6 on. Extra state of a class of one's own is refused.
@@ -39,4 +41,4 @@ def test_through_a_file(ready, tmp_path, findings):
     state = ready().state_dict()
     torch.save(state, tmp_path / "state.pt")
 
-    assert findings.not_back_from_file(tmp_path / "state.pt", state) == []
+    assert saving.not_back_from_file(tmp_path / "state.pt", state) == []

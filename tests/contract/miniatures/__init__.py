@@ -1,7 +1,7 @@
 """Tiny modules, each with one fault that is met in real code, and their repaired twins.
 
-A file has the miniatures of one chapter of ``spec/contract``; its list ``MINIATURES`` says which clause a
-fault violates and what the finding tells.
+A file has the miniatures of one or two chapters of rules; its list ``MINIATURES`` says which rule a fault
+violates and what the finding says.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Miniature(NamedTuple):
 
     Attributes:
         faulty: makes the module with the fault.
-        clause: the one clause that it violates, as ``chapter.name``.
+        rule: the one rule that it violates, as ``chapter.rule``.
         finding: how the finding begins.
         cure: how it ends.
         repaired: makes its repaired twin.
@@ -38,7 +38,7 @@ class Miniature(NamedTuple):
     """
 
     faulty: Callable[[], nn.Module]
-    clause: str
+    rule: str
     finding: str
     cure: str
     repaired: Callable[[], nn.Module]
@@ -47,7 +47,5 @@ class Miniature(NamedTuple):
 
 def every_miniature() -> list[Miniature]:
     """The miniatures of all files beside this one."""
-    modules = [
-        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
-    ]
+    modules = [importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__)]
     return [miniature for module in modules for miniature in getattr(module, "MINIATURES", [])]

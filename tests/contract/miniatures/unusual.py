@@ -1,6 +1,6 @@
-"""Sound modules with unusual inputs and outputs, and what the contract cannot say of them.
+"""Sound modules with unusual inputs and outputs, and what the rules cannot say of them.
 
-``UNUSUAL`` has for each what makes it, what makes its inputs, and the reasons for which clauses do not apply.
+``UNUSUAL`` has for each what makes it, what makes its inputs, and the reasons for which rules do not apply.
 """
 
 import collections

@@ -1,12 +1,13 @@
-"""What the clauses of the contract cannot do without.
+"""What stands in the way of judging a module by a rule.
 
-A clause that compares outputs says nothing of a module whose outputs are random, and so on. These functions
-return why, as the others do: an empty list if nothing is missing.
+A rule that compares outputs says nothing of a module whose outputs are random, and so on. These functions
+return why, as the others do: an empty list if nothing does.
 """
 
 from __future__ import annotations
 
 import copy
+import inspect
 
 import torch
 import torch.nn.utils.parametrize
@@ -16,7 +17,8 @@ from nnspec.contract.findings.building import shared_by_builds
 from nnspec.contract.findings.calling import kept_tensors, second_call_refused
 from nnspec.contract.findings.hidden import hidden
 from nnspec.contract.findings.nested import Example, differences, floating_in, run, tensors_in
-from nnspec.contract.findings.tree import Build, once, parameters, ready, they, told
+from nnspec.contract.findings.tree import Build, once, parameters, ready
+from nnspec.contract.wording import brief, they
 
 
 @once
@@ -49,8 +51,8 @@ def not_registered(build: Build, example: Example) -> list[str]:
 @once
 def without_floating_output(build: Build, example: Example) -> list[str]:
     """That no output is a floating tensor, if so."""
-    found = floating_in(run(ready(build, example), example))
-    return [] if found else ["it has no floating output"]
+    outputs = floating_in(run(ready(build, example), example))
+    return [] if outputs else ["it has no floating output"]
 
 
 @once
@@ -59,10 +61,17 @@ def sharing(build: Build) -> list[str]:
     return shared_by_builds(build(), build())
 
 
+def no_assign() -> list[str]:
+    """That this torch cannot assign a state dict, if so."""
+    if "assign" in inspect.signature(nn.Module.load_state_dict).parameters:
+        return []
+    return [f"load_state_dict of torch {torch.__version__} has no assign=True, which came with 2.1"]
+
+
 def untrained(net: nn.Module) -> list[str]:
     """That no parameter requires a gradient, if so."""
-    found = any(parameter.requires_grad for parameter in parameters(net).values())
-    return [] if found else ["it has no parameter that requires a gradient"]
+    is_trained = any(parameter.requires_grad for parameter in parameters(net).values())
+    return [] if is_trained else ["it has no parameter that requires a gradient"]
 
 
 def not_deep_copied(net: nn.Module) -> list[str]:
@@ -72,7 +81,7 @@ def not_deep_copied(net: nn.Module) -> list[str]:
     except Exception as error:
         computed = [name for name, tensor in kept_tensors(net).items() if tensor.grad_fn is not None]
         if not computed:
-            return [f"copy.deepcopy raises {told(error)}; make what cannot be copied when it is needed"]
+            return [f"copy.deepcopy raises {brief(error)}; make what cannot be copied when it is needed"]
         return [
             f"{they(computed, 'is', 'are')} computed from parameters and kept, so that copy.deepcopy raises "
             f"{type(error).__name__}; use a parametrization (torch.nn.utils.parametrizations), or compute in "

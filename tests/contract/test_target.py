@@ -1,4 +1,4 @@
-"""What is put under the contract is found, built and called; what cannot be is told in its author's words."""
+"""The module to judge is found, built and called; why it cannot be is said in its author's words."""
 
 import sys
 from pathlib import Path
@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from nnspec.contract import target
-from nnspec.contract.target import SubjectError
+from nnspec.contract import inputs
+from nnspec.contract.target import find_target
+from nnspec.errors import UsageError
 
 MODELS = """
 import torch
@@ -45,6 +46,11 @@ def takes(width):
 
 def nothing():
     pass
+
+class Deterministic(Net):
+    def forward(self, x):
+        torch.use_deterministic_algorithms(True)
+        return super().forward(x)
 
 def on_meta():
     return nn.Linear(2, 3, device="meta")
@@ -86,22 +92,25 @@ def models(tmp_path, monkeypatch):
     (tmp_path / "unparsable.py").write_text("x = 1\ndef f(:\n    pass\n")
     (tmp_path / "needy.py").write_text("import torch\nimport absent_package\n")
     (tmp_path / "raising.py").write_text("limit = 1\nlimit / 0\n")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("")
+    (tmp_path / "package" / "needy.py").write_text("import torch\nimport absent_package\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
-    for name in ("models", "unparsable", "needy", "raising"):
+    for name in ("models", "unparsable", "needy", "raising", "package", "package.needy"):
         sys.modules.pop(name, None)
 
 
-def refused(target, *inputs, from_callable=None):
-    """The message with which a subject is refused."""
-    with pytest.raises(SubjectError) as caught:
-        target.find(target, list(inputs), from_callable)
+def refused(name, *shapes, function=None):
+    """The message with which a module is refused."""
+    with pytest.raises(UsageError) as caught:
+        find_target(name, shapes, function)
     return str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("target", "shape"),
+    ("name", "shape"),
     [
         ("models:Net", (3, 2)),
         ("models.Net", (3, 2)),
@@ -111,27 +120,30 @@ def refused(target, *inputs, from_callable=None):
         ("models:takes(width=6)", (6, 2)),
     ],
 )
-def test_a_class_or_a_function_perhaps_with_arguments(target, shape):
-    net = target.find(target, ["4,2"], None).build()
+def test_a_class_or_a_function_perhaps_with_arguments(name, shape):
+    net = find_target(name, ["4,2"], None).build()
 
     assert tuple(net.inner.weight.shape) == shape
 
 
 def test_every_build_is_fresh_and_equal():
-    found = target.find("models:Net", ["4,2"], None)
-    first, second = found.build(), found.build()
+    target = find_target("models:Net", ["4,2"], None)
+    first, second = target.build(), target.build()
 
     assert first is not second
     assert torch.equal(first.inner.weight, second.inner.weight)
 
 
 def test_a_build_is_in_train_mode():
-    assert [
-        module.training for module in target.find("models:evaluated", ["4,2"], None).build().modules()
-    ] == [
-        True,
-        True,
-    ]
+    net = find_target("models:evaluated", ["4,2"], None).build()
+
+    assert [module.training for module in net.modules()] == [True, True]
+
+
+def test_what_the_first_call_changes_in_the_process_is_put_back():
+    find_target("models:Deterministic", ["4,2"], None)
+
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 @pytest.mark.parametrize(
@@ -144,9 +156,8 @@ def test_a_build_is_in_train_mode():
         ("400:bool", torch.bool, (400,), 0, 1),
     ],
 )
-def test_an_input_is_drawn_for_its_shape_and_dtype(monkeypatch, text, dtype, shape, lowest, highest):
-    monkeypatch.setattr(subject, "_try", lambda found: None)
-    (drawn,), named = target.find("models:Net", [text], None).example()
+def test_an_input_is_drawn_for_its_shape_and_dtype(text, dtype, shape, lowest, highest):
+    (drawn,), named = inputs.drawn([text])()
 
     assert (drawn.dtype, tuple(drawn.shape), named) == (dtype, shape, {})
     assert lowest <= drawn.min() < drawn.max() <= highest
@@ -154,7 +165,7 @@ def test_an_input_is_drawn_for_its_shape_and_dtype(monkeypatch, text, dtype, sha
 
 
 def test_whole_numbers_fit_an_embedding():
-    assert isinstance(target.find("models:named", ["2,128:int64"], None).build(), nn.Embedding)
+    assert isinstance(find_target("models:named", ["2,128:int64"], None).build(), nn.Embedding)
 
 
 @pytest.mark.parametrize(
@@ -167,29 +178,33 @@ def test_whole_numbers_fit_an_embedding():
     ],
 )
 def test_a_callable_returns_the_inputs(name, expected):
-    assert target.shown(target.find("models:Net", [], name).example()) == expected
+    assert inputs.in_words(find_target("models:Net", [], name).example()) == expected
 
 
-@pytest.mark.parametrize("inputs", [["4,2"], "models:tensor", "models:random_pair"])
-def test_examples_are_equal_and_unshared(inputs):
-    drawn, called = (inputs, None) if isinstance(inputs, list) else ([], inputs)
-    found = target.find("models:Net", drawn, called)
-    ((first, *_), _), ((second, *_), _) = found.example(), found.example()
+@pytest.mark.parametrize(
+    ("shapes", "function"), [(["4,2"], None), ([], "models:tensor"), ([], "models:random_pair")]
+)
+def test_examples_are_equal_and_unshared(shapes, function):
+    target = find_target("models:Net", shapes, function)
+    ((first, *_), _), ((second, *_), _) = target.example(), target.example()
 
     assert torch.equal(first, second)
     assert first.data_ptr() != second.data_ptr()
 
 
 @pytest.mark.parametrize(
-    ("target", "message"),
+    ("name", "message"),
     [
         ("modells:Net", "there is no module 'modells'; it was looked for in {here} and among the installed"),
         ("modells.deep.Net", "there is no module 'modells'; it was looked for in {here}"),
         ("models.deep:Net", "there is no module 'models.deep'; it was looked for in {here}"),
+        ("package.needy.f", "raised when imported: ModuleNotFoundError: No module named 'absent_package'"),
+        ("package.Nett", "package has no 'Nett'"),
         ("models:Nett", "models has no 'Nett'; did you mean Net?"),
         ("models.Nett", "models has no 'Nett'; did you mean Net?"),
-        ("models", "is no name of the form package.module:name"),
-        ("models:", "is no name of the form package.module:name"),
+        ("models", "is a Python module; name what is in it, as in package.module:name"),
+        ("models:", "is a Python module; name what is in it, as in package.module:name"),
+        ("models:Net:Net", "is no name of the form package.module:name"),
         ("models.py:Net", "is a file; name its module as Python imports it from the current folder"),
         ("models:Net(width)", "its arguments cannot be read as literals"),
         ("models:Net(3", "its arguments cannot be read as literals"),
@@ -200,11 +215,11 @@ def test_examples_are_equal_and_unshared(inputs):
         ("models:on_meta", "is built on the meta device, without values; build it on the CPU"),
     ],
 )
-def test_a_target_that_is_no_subject(target, message, tmp_path):
-    told = refused(target, "4,2")
+def test_a_name_that_leads_to_no_module(name, message, tmp_path):
+    refusal = refused(name, "4,2")
 
-    assert told.startswith(f"--module {target}: ")
-    assert message.format(here=tmp_path) in told
+    assert refusal.startswith(f"--module {name}: ")
+    assert message.format(here=tmp_path) in refusal
 
 
 def place(line, within="", file="models.py"):
@@ -214,7 +229,7 @@ def place(line, within="", file="models.py"):
 
 
 @pytest.mark.parametrize(
-    ("target", "told", "line"),
+    ("name", "reason", "line"),
     [
         (
             "unparsable:f",
@@ -248,8 +263,8 @@ def place(line, within="", file="models.py"):
         ),
     ],
 )
-def test_the_users_own_error_and_the_last_line_of_their_own_code(target, told, line):
-    assert refused(target, "4,2") == f"--module {target}: {told}\n{place(*line)}"
+def test_the_users_own_error_and_the_last_line_of_their_own_code(name, reason, line):
+    assert refused(name, "4,2") == f"--module {name}: {reason}\n{place(*line)}"
 
 
 def test_a_missing_argument_is_asked_for():
@@ -293,11 +308,9 @@ def test_a_malformed_input(text, message):
     ],
 )
 def test_inputs_that_cannot_be_had(name, message):
-    assert refused("models:Net", from_callable=name).startswith(message)
+    assert refused("models:Net", function=name).startswith(message)
 
 
 def test_inputs_are_asked_for_once_and_only_once():
     assert "no input was given; say what it is called with: --input 2,3,64,64" in refused("models:Net")
-    assert "--input and --inputs were both given" in refused(
-        "models:Net", "4,2", from_callable="models:tensor"
-    )
+    assert "--input and --inputs were both given" in refused("models:Net", "4,2", function="models:tensor")

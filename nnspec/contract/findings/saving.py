@@ -11,17 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from nnspec.contract.findings.nested import Example, differences, run
-from nnspec.contract.findings.tree import (
-    buffers,
-    dotted,
-    entries,
-    listed,
-    memory,
-    parameters,
-    tensors,
-    they,
-    told,
-)
+from nnspec.contract.findings.tree import buffers, dotted, entries, memory, parameters, tensors
+from nnspec.contract.wording import brief, listed, they
 
 
 def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
@@ -61,15 +52,15 @@ def not_referred_to(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
 
 def sharing_by_accident(net: nn.Module) -> list[str]:
     """Pairs of different parameters or buffers that lie in the same memory."""
-    found, places = [], [(name, *_extent(one), one) for name, one in tensors(net).items() if one.numel()]
+    sentences, places = [], [(name, *_extent(one), one) for name, one in tensors(net).items() if one.numel()]
     for index, (name, storage, start, end, one) in enumerate(places):
         for other, its_storage, its_start, its_end, two in places[:index]:
             if storage == its_storage and start < its_end and its_start < end and one is not two:
-                found.append(
+                sentences.append(
                     f"`{name}` and `{other}` are two tensors in one memory: a cast, a move or a deep copy "
                     "separates them; to tie them, assign the same Parameter, and else clone() one of them"
                 )
-    return found
+    return sentences
 
 
 def _extent(tensor: Tensor) -> tuple[object, int, int]:
@@ -87,7 +78,7 @@ def not_back_from_file(path: Path, state: Mapping[str, Any]) -> list[str]:
         back = torch.load(path, weights_only=True)
     except Exception as error:
         reason = "; ".join(line.strip() for line in str(error).splitlines() if "nsupported" in line)[:200]
-        cause = reason.rstrip(".") or told(error)
+        cause = reason.rstrip(".") or brief(error)
         own = [
             f"`{key}`, a {type(value).__name__}"
             for key, value in state.items()
@@ -110,7 +101,7 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
     try:
         fresh.load_state_dict(kept)
     except Exception as error:
-        reasons = [line.strip() for line in str(error).splitlines()[1:]] or [told(error)]
+        reasons = [line.strip() for line in str(error).splitlines()[1:]] or [brief(error)]
         return [
             f"a fresh build refuses the state dict of another: {' '.join(reasons)[:300].rstrip('.')}; let "
             "saving and loading use the same names and shapes, those of the attributes"
@@ -127,8 +118,8 @@ def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) ->
     """That a build which has loaded the state of another computes something else, and from what."""
     net.eval()
     fresh.eval()
-    found = differences(run(fresh, example), run(net, example))
-    if not found:
+    different = differences(run(fresh, example), run(net, example))
+    if not different:
         return []
     loaded, state = tensors(fresh), net.state_dict()
     strange = [
@@ -138,12 +129,12 @@ def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) ->
     ]
     if strange:
         return [
-            f"`{name}` is a non-persistent buffer with other values in each build, so that {found[0]} after "
-            "loading; register it with persistent=True"
+            f"`{name}` is a non-persistent buffer with other values in each build, so that {different[0]} "
+            "after loading; register it with persistent=True"
             for name in strange
         ]
     return [
-        f"{found[0]} after loading: forward depends on something that is in no parameter and no buffer; "
+        f"{different[0]} after loading: forward depends on something that is in no parameter and no buffer; "
         "register it, or keep it in get_extra_state"
     ]
 

@@ -1,0 +1,140 @@
+"""``nnspec contract`` from a folder of the user's, as its page shows it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nnspec import cli
+from nnspec.contract import command
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MODELS = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(2, 3)
+        self.blocks = [nn.Linear(3, 3)]
+
+    def forward(self, x):
+        return self.blocks[0](self.inner(x))
+"""
+
+#: A set-up of the user's own that would break any run that it reached.
+DISTURBING = {
+    "pytest.ini": "[pytest]\naddopts = --no-such-option\n",
+    "conftest.py": "raise RuntimeError('a conftest of the user')\n",
+}
+
+
+def contract(folder, *arguments, **files):
+    """Runs the command in a folder with files; gives exit code and output."""
+    for name, text in (DISTURBING | {"models.py": MODELS} | files).items():
+        (folder / name).write_text(text)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "--no-such-option"}
+    done = subprocess.run(
+        [sys.executable, "-m", "nnspec", "contract", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_command_works_beside_any_other_set_up(tmp_path):
+    code, output = contract(tmp_path, "models:Net", "--input", "4,2")
+
+    assert "contract of models:Net, called with float32 (4, 2)\n" in output
+    assert "`blocks` is a plain list with 1 module" in output
+    assert code == 1
+    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {*DISTURBING, "models.py"}
+
+
+def test_every_option_reaches_the_run(monkeypatch):
+    runs = []
+    monkeypatch.setattr(command, "run_pytest", lambda *run: runs.append(run) or 1)
+    options = [
+        "--inputs",
+        "m:give",
+        "--allow",
+        "closures",
+        "--allow",
+        "objects",
+        "--device",
+        "cpu",
+        "--device",
+        "cuda",
+    ]
+
+    assert cli.main(["contract", "m:Net", *options, "-v"]) == 1
+    assert cli.main(["contract", "m:Net", "--input", "2,3", "--input", "2"]) == 1
+
+    plugin = "nnspec.contract.plugin"
+    assert runs == [
+        ([command.RULES], plugin, ["-rN", "-v", "--module", "m:Net", *options]),
+        ([command.RULES], plugin, ["-rN", "-qq", "--module", "m:Net", "--input", "2,3", "--input", "2"]),
+    ]
+
+
+def test_the_table_names_the_module_its_inputs_and_what_is_allowed(tmp_path):
+    table = """
+[tool.nnspec]
+module = "models:Net"
+input = ["4,2"]
+
+[tool.nnspec.allow]
+modules_in_containers = "the list is walked by hand"
+"""
+    code, output = contract(tmp_path, **{"pyproject.toml": table})
+
+    assert "allowed: registration.modules_in_containers: the list is walked by hand\n" in output
+    assert code == 0
+
+
+def test_a_module_that_cannot_be_judged_is_exit_code_2(tmp_path):
+    code, output = contract(tmp_path, "models:Net", "--input", "4,3")
+
+    assert "--module models:Net: raised when called, in train mode, on float32 (4, 3): RuntimeError" in output
+    assert "Traceback" not in output
+    assert code == 2
+
+
+def test_a_table_that_cannot_be_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.nnspec")
+
+    assert cli.main(["contract"]) == 2
+    assert f"{tmp_path / 'pyproject.toml'}: cannot be read: Expected ']'" in capsys.readouterr().err
+
+
+def test_no_module_at_all(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.main(["contract"]) == 2
+    assert capsys.readouterr().err.startswith("nnspec contract: no module was named; name one, as in: nnspec")
+
+
+@pytest.mark.parametrize(
+    ("file", "model", "expected"), [("good.txt", "Tagger", 0), ("broken.txt", "Hurried", 1)]
+)
+def test_the_page_shows_what_the_command_prints(tmp_path, file, model, expected):
+    page = ROOT / "docs" / "contract"
+    models = (page / "models.py").read_text()
+
+    code, output = contract(tmp_path, f"models:{model}", "--input", "2,12:int64", **{"models.py": models})
+
+    line, _, shown = (page / file).read_text().partition("\n")
+    assert line == f"$ nnspec contract models:{model} --input 2,12:int64"
+    assert re.sub(r"torch \d\S*", "torch 2.15.0", output) == shown, (
+        f"make {file} anew: run its first line there"
+    )
+    assert code == expected

@@ -1,0 +1,159 @@
+"""The rules on tiny modules, each with one fault that its own rule alone finds."""
+
+import pytest
+import torch
+from judging import failures
+from miniatures import every_miniature, rows
+from miniatures.unusual import UNUSUAL, Scores
+from torch import nn
+
+from nnspec.contract.findings import building, moving
+from nnspec.contract.findings.nested import differences
+from nnspec.contract.outcomes import NOT_APPLICABLE
+from nnspec.contract.target import Target
+from nnspec.records.outcomes import HOLDS, VIOLATED
+
+MINIATURES = every_miniature()
+
+
+def _name(miniature):
+    made = miniature.faulty
+    return made.__name__ if isinstance(made, type) else type(made()).__name__
+
+
+@pytest.mark.parametrize("miniature", MINIATURES, ids=_name)
+def test_a_fault_is_found_by_its_rule_alone(judge, miniature):
+    violated = failures(judge(Target("miniature", miniature.faulty, miniature.example)))
+
+    assert list(violated) == [miniature.rule]
+    assert violated[miniature.rule].startswith(miniature.finding)
+    assert violated[miniature.rule].endswith(miniature.cure)
+
+
+@pytest.mark.parametrize("miniature", MINIATURES, ids=_name)
+def test_its_repaired_twin_keeps_the_contract(judge, miniature):
+    assert failures(judge(Target("twin", miniature.repaired, miniature.example))) == {}
+
+
+def test_every_rule_has_a_miniature_but_one_that_needs_two_devices(rules):
+    assert rules.keys() - {miniature.rule for miniature in MINIATURES} == {"moving.every_device"}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_inputs_and_outputs(judge, name):
+    make, make_inputs, reasons = UNUSUAL[name]
+
+    others = [verdict for verdict in judge(Target(name, make, make_inputs)) if verdict.outcome != HOLDS]
+
+    assert {verdict.outcome for verdict in others} <= {NOT_APPLICABLE}
+    assert {verdict.reason.split(" at unusual.py")[0] for verdict in others} == reasons
+
+
+class Noisy(nn.Linear):
+    """A layer whose noise comes from a generator that no seed reaches."""
+
+    generator = torch.Generator().manual_seed(0)
+
+    def forward(self, x):
+        return super().forward(x) + torch.rand(3, 4, generator=self.generator, device="cpu")
+
+
+def test_outputs_that_cannot_be_compared(judge):
+    verdicts = judge(Target("noisy", lambda: Noisy(4, 4), rows))
+
+    reason = "two equal calls in eval mode from the same seed differ, so outputs cannot be compared"
+    assert [verdict.rule for verdict in verdicts if verdict.reason == reason] == [
+        "calling.without_gradients",
+        "copying.a_deep_copy_computes_the_same",
+        "copying.a_deep_copy_is_independent",
+        "copying.pickling",
+        "loading.the_loaded_build_computes_the_same",
+        "replacing.its_own_state",
+        "replacing.the_state_of_another",
+        "replacing.a_replica",
+        "rows.rows_are_independent",
+        "rows.another_batch_size",
+    ]
+    (of_eval,) = (verdict for verdict in verdicts if verdict.rule == "modes.eval_is_deterministic")
+    assert of_eval.outcome == VIOLATED
+
+
+class Forces(nn.Module):
+    """The forces of an energy: gradients are what it computes with."""
+
+    def __init__(self):
+        super().__init__()
+        self.energy = nn.Linear(4, 1)
+
+    def forward(self, places):
+        places = places.detach().requires_grad_()
+        energy = self.energy(places).tanh().sum()
+        return torch.autograd.grad(energy, places, create_graph=self.training)[0]
+
+
+def test_a_module_that_needs_gradients_is_told_so_once(judge):
+    assert failures(judge(Target("forces", Forces, rows))) == {
+        "calling.without_gradients": "RuntimeError: "
+        "element 0 of tensors does not require grad and does not have a grad_fn"
+    }
+
+
+class LeavesForTheCPU(nn.Linear):
+    """A layer that returns a tensor on the CPU, wherever it is."""
+
+    def forward(self, x):
+        super().forward(x)
+        return torch.zeros(3, 2, device="cpu")
+
+
+def test_a_module_on_a_device_is_found_to_leave_it():
+    net = LeavesForTheCPU(4, 2)
+    assert building.left_behind(net, "meta")[0].startswith(
+        "`weight`, `bias` are on cpu after the move to meta;"
+    )
+
+    assert moving.not_computed_there(net.to("meta"), rows, "meta") == [
+        "`output` is on cpu though parameters and inputs are on meta; "
+        "forward calls torch.zeros with device=cpu: give it device=x.device"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "beginnings"),
+    [
+        (torch.tensor([1.0, float("nan")]), torch.tensor([1.0, float("nan")]), []),
+        (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0000001]), []),
+        (
+            torch.tensor([1.0, 2.0]),
+            torch.tensor([1.0, 2.5]),
+            ["`output` differs in 1 of 2 values, by up to 0.5"],
+        ),
+        (torch.tensor([1]), torch.tensor([2]), ["`output` differs in 1 of 1 values"]),
+        (torch.ones(2), torch.ones(3), ["`output` has shape (2,) instead of (3,)"]),
+        (torch.ones(2), torch.ones(2).half(), ["`output` has dtype torch.float32 instead of torch.float16"]),
+        ((1, [2.0]), (1, [2.0]), []),
+        ({"a": 1}, {"a": 2}, ["`output['a']` is 1 instead of 2"]),
+        ({"a": 1}, {"b": 1}, ["`output` has the entries 'a' instead of 'b'"]),
+        ([1], (1,), ["`output` is a list instead of a tuple"]),
+        (
+            Scores(torch.ones(1), (None,)),
+            Scores(torch.zeros(1), (None,)),
+            ["`output.logits` differs in 1 of 1"],
+        ),
+        (float("nan"), float("nan"), []),
+    ],
+    ids=str,
+)
+def test_differences_of_nested_outputs(got, expected, beginnings):
+    sentences = differences(got, expected)
+
+    assert [
+        sentence[: len(beginning)] for sentence, beginning in zip(sentences, beginnings, strict=True)
+    ] == beginnings
+
+
+def test_equal_computations_are_compared_in_every_bit():
+    near = torch.tensor([1.0]), torch.tensor([1.0000001])
+
+    assert differences(*near) == []
+    assert differences(*near, exact=True) == ["`output` differs in 1 of 1 values, by up to 1.2e-07"]
