@@ -18,7 +18,7 @@ from nnspec.contract.target import Target
 from nnspec.contract.wording import count
 from nnspec.records.outcomes import ERROR, FAILURES, HOLDS, UNMET, VIOLATED, Outcome
 from nnspec.running import devices
-from nnspec.running.reporting import Failure, show_statements
+from nnspec.running.reporting import Failure, show_statements, torch_version
 
 #: Outcome to pytest's own category, letter and colour.
 _SHOWN = {
@@ -74,7 +74,7 @@ class Reporter:
         if outcome.name in FAILURES:
             report.longrepr = Failure(  # type: ignore[assignment]
                 f"{outcome.name}: {rule.statement}",
-                f"rule {rule.id}",
+                f"rule {rule.id}, torch {torch_version()}",
                 report.longrepr,
                 getattr(report, "findings", None),
             )

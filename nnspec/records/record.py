@@ -88,16 +88,17 @@ def describe_run(torch_version: str, devices: Iterable[str]) -> dict[str, Any]:
     """
     return {
         "torch": Version(torch_version).public,
-        "torchvision": _torchvision(),
+        "torchvision": installed("torchvision"),
         "python": ".".join(platform.python_version_tuple()[:2]),
         "platform": f"{platform.system()} {platform.machine()}",
         "devices": list(devices),
     }
 
 
-def _torchvision() -> str:
+def installed(distribution: str) -> str:
+    """The version of an installed distribution without a build suffix, ``none`` if there is none."""
     try:
-        return Version(importlib.metadata.version("torchvision")).public
+        return Version(importlib.metadata.version(distribution)).public
     except importlib.metadata.PackageNotFoundError:
         return "none"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import platform
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from nnspec.clauses.chapter import is_chapter, read_chapter
 from nnspec.clauses.clause import Clause, ClauseError
@@ -31,7 +31,6 @@ from nnspec.records.outcomes import (
     Outcome,
     together,
 )
-from nnspec.running import devices
 
 LINES_OF_DIFFERENCE = 8
 LETTERS = {
@@ -82,27 +81,37 @@ def show_statements(terminal: Any, statement_of: Callable[[str], str | None]) ->
     terminal._locationline = line
 
 
+def torch_version() -> str:
+    """The torch of this run: as it says itself, or as it is installed where it is not imported."""
+    torch = sys.modules.get("torch")
+    return str(torch.__version__) if torch else record.installed("torch")
+
+
 class Reporter:
     """Gathers the outcomes where all reports arrive; shows them and records them.
 
     Args:
         config: pytest's configuration.
-        devices: the device types of the run.
+        run: the header of a record of this run; none where other processes run the clauses and will tell it.
     """
 
-    def __init__(self, config: pytest.Config, devices: tuple[str, ...]) -> None:
+    def __init__(self, config: pytest.Config, run: dict[str, Any] | None) -> None:
         self.config = config
-        self.devices = devices
+        self.run = run
         self.outcomes: dict[str, list[Outcome]] = {}  # by file and function
         self.note = ""
 
     def pytest_report_header(self) -> str:
-        run = record.describe_run(torch.__version__, self.devices)
+        devices = f", devices: {', '.join(self.run['devices'])}" if self.run else ""
         return (
-            f"torch {torch.__version__}, torchvision {run['torchvision']}, "
-            f"Python {platform.python_version()}, "
-            f"devices: {', '.join(map(devices.describe, self.devices))}"
+            f"torch {torch_version()}, torchvision {record.installed('torchvision')}, "
+            f"Python {platform.python_version()}{devices}"
         )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of ``pytest -n`` has ended: it says what it ran on."""
+        self.run = getattr(node, "workeroutput", {}).get("run", self.run)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
@@ -134,7 +143,9 @@ class Reporter:
         clause = self._clause_of(report.nodeid) if outcome[0] in FAILURES else None
         if clause is not None:
             report.longrepr = Failure(  # type: ignore[assignment]
-                f"{outcome[0]}: {clause.plain}", f"clause {clause.id}", report.longrepr
+                f"{outcome[0]}: {clause.plain}",
+                f"clause {clause.id}, torch {torch_version()}",
+                report.longrepr,
             )
 
     def pytest_report_teststatus(
@@ -167,7 +178,7 @@ class Reporter:
     def _write_record(self, directory: Path, exitstatus: int) -> Path:
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             raise record.RecordError("the run did not come to its end; a record that was there is untouched")
-        if not self.outcomes:
+        if not self.outcomes or self.run is None:
             raise record.RecordError("no clause was run")
         outcomes = {self._find(name): cases for name, cases in self.outcomes.items()}
         clauses = _all_clauses(next(iter(outcomes)).path.parents[1])
@@ -177,8 +188,7 @@ class Reporter:
                 ((clause, together(cases)) for clause, cases in outcomes.items()), key=lambda pair: pair[0].id
             )
         }
-        run = record.describe_run(torch.__version__, map(devices.describe, self.devices))
-        fresh = record.Record(run, rows)
+        fresh = record.Record(self.run, rows)
         path = directory / f"{fresh.name}.json"
         kept = record.read(path) if path.exists() and clauses.keys() - rows.keys() else None
         return record.write(checks.splice(kept, fresh, clauses), directory)
@@ -217,7 +227,7 @@ class Failure:
 
     Args:
         headline: the outcome and the statement.
-        name: what the statement is and its id, such as ``clause state.ties.tied_once``.
+        name: what has the statement, such as ``clause state.ties.tied_once, torch 2.4.1``.
         traceback: pytest's own representation of the failure, or a text that says no more than the lines.
         differed: lines that say what differed; by default the message of the traceback.
     """
@@ -234,7 +244,7 @@ class Failure:
 
     def toterminal(self, terminal: Any) -> None:
         terminal.line(self.headline, red=True, bold=True)
-        terminal.line(f"{self.name}, torch {torch.__version__}")
+        terminal.line(self.name)
         for line in self.differed:
             terminal.line(f"  {line}")
         if hasattr(self.traceback, "toterminal"):

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from nnspec.errors import NnspecError
-from nnspec.running.plugin import CLAUSE
+from nnspec.running.judging import CLAUSE
 from nnspec.running.reporting import find_clause
 from nnspec.strength.baseline import Baseline, failure_of, follow, import_quietly, time_each
 from nnspec.strength.processes import CRASHED, TIMED_OUT, Piece, limit_next, results_of
