@@ -1,6 +1,6 @@
-"""tox has an environment for each release in ``nnspec/clauses/releases.toml``, with the pins that stand there."""
+"""tox has an environment for each release in ``nnspec/clauses/releases.toml``, with the pins it names."""
 
-import runpy
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from tox.tox_env.python.pip.req_file import PythonDeps
 
 ROOT = Path(__file__).parent
 
-# Run and not imported: tox may live where the project is not installed.
-PINS = runpy.run_path(str(ROOT / "nnspec" / "clauses" / "releases.py"))["PINS"]
+sys.path.insert(0, str(ROOT))  # tox may live where the project is not installed
+from nnspec.clauses.releases import PINS  # noqa: E402
 
 
 @impl
