@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
+
+from nnspec.errors import NnspecError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -15,6 +17,10 @@ else:
     import tomli as tomllib
 
 FILE = Path(__file__).with_suffix(".toml")
+
+
+class ReleasesError(NnspecError):
+    """The list of releases cannot be read; the message names the row and what it has to say."""
 
 
 class Pins(NamedTuple):
@@ -36,15 +42,35 @@ class Pins(NamedTuple):
         return [f"torch=={self.torch}", f"torchvision=={self.torchvision}", *self.beside]
 
 
+def release_of(version: str) -> str:
+    """The minor release of a torch version: ``2.15.0+cpu`` gives ``2.15``."""
+    return ".".join(map(str, Version(version).release[:2]))
+
+
 def read(path: Path = FILE) -> Mapping[str, Pins]:
-    """Each release with its pins, oldest first."""
-    with path.open("rb") as file:
-        table = tomllib.load(file)
-    pins = {
-        name: Pins(row["torch"], row["torchvision"], tuple(row.get("beside", ())))
-        for name, row in table.items()
-    }
+    """Each release with its pins, oldest first.
+
+    Raises:
+        ReleasesError: the file is no TOML, or a row lacks a pin or pins another release.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ReleasesError(f"{path}: cannot be read: {error}") from error
+    pins = {release: _read_pins(f"{path}: {release}", release, row) for release, row in table.items()}
     return dict(sorted(pins.items(), key=lambda pair: Version(pair[0])))
+
+
+def _read_pins(where: str, release: str, row: Any) -> Pins:
+    if not isinstance(row, dict) or row.keys() - {"beside"} != {"torch", "torchvision"}:
+        raise ReleasesError(f"{where}: is {row}; say torch and torchvision, and if need be beside")
+    try:
+        pinned = release_of(row["torch"])
+    except InvalidVersion as error:
+        raise ReleasesError(f"{where}: {error}; name a patch release such as {release}.0") from error
+    if pinned != release:
+        raise ReleasesError(f"{where}: pins torch {row['torch']}; name a patch release such as {release}.0")
+    return Pins(row["torch"], row["torchvision"], tuple(row.get("beside", ())))
 
 
 #: Each supported release, such as ``2.4``, with its pins, oldest first.
@@ -52,8 +78,3 @@ PINS = read()
 
 #: Supported torch minor releases, oldest first.
 RELEASES = tuple(PINS)
-
-
-def release_of(version: str) -> str:
-    """The minor release of a torch version: ``2.15.0+cpu`` gives ``2.15``."""
-    return ".".join(map(str, Version(version).release[:2]))

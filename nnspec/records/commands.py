@@ -182,8 +182,8 @@ def _run_now(root: Path) -> Record:
     """Run the whole spec on the torch at hand and read what it recorded."""
     print("running the spec on the torch at hand ...", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "pytest", str(root / "spec"), "-q", "--device", "cpu"]
-        command += ["--record", directory, "--rootdir", str(root)]
+        command = [sys.executable, "-m", "pytest", str(root / "spec"), "-q", "--device=cpu"]
+        command += [f"--record={directory}", "--rootdir", str(root)]
         result = subprocess.run(command, cwd=root, stdout=sys.stderr, check=False)
         records = record.read_all(Path(directory))
         if not records:

@@ -72,10 +72,9 @@ def _run(root: Path, release: str, clauses: list[Clause]) -> bool:
     command = [sys.executable, "-m", "tox", "run", "-e", f"torch{release}", "--"]
     command += ["-q", "--device", "cpu", "--record", str(root / "docs" / "records")]
     with tempfile.TemporaryDirectory() as folder:
-        if clauses:
-            names = Path(folder) / "clauses.txt"
-            names.write_text("".join(f"{clause.node(root)}\n" for clause in clauses), encoding="utf-8")
-            command.append(f"@{names}")
+        names = Path(folder) / "clauses.txt"
+        names.write_text("".join(f"{clause.node(root)}\n" for clause in clauses), encoding="utf-8")
+        command.append(f"@{names}" if clauses else "spec")
         try:
             return subprocess.run(command, cwd=root, check=False).returncode == 0
         finally:

@@ -1,0 +1,53 @@
+"""The workflows: none runs for ever or may do more than it has to, and none lists the releases again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nnspec.clauses.releases import RELEASES
+
+FOLDER = Path(__file__).resolve().parents[2] / ".github" / "workflows"
+WORKFLOWS = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in FOLDER.iterdir()}
+
+every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=WORKFLOWS)
+
+
+@every_workflow
+def test_each_job_ends_in_time(workflow):
+    assert [name for name, job in workflow["jobs"].items() if "timeout-minutes" not in job] == []
+    assert "concurrency" in workflow
+
+
+def test_only_these_jobs_may_write():
+    writing = {
+        f"{name}.{job}": [what for what, how in settings["permissions"].items() if how == "write"]
+        for name, workflow in WORKFLOWS.items()
+        for job, settings in workflow["jobs"].items()
+        if "permissions" in settings
+    }
+
+    assert [
+        name for name, workflow in WORKFLOWS.items() if workflow["permissions"] != {"contents": "read"}
+    ] == []
+    assert writing == {
+        "spec.publish": ["pages", "id-token"],
+        "records.propose": ["contents", "pull-requests"],
+        "canary.canary": ["issues"],
+    }
+
+
+def test_the_site_is_published_when_all_else_is_green():
+    jobs = WORKFLOWS["spec"]["jobs"]
+
+    assert sorted(jobs["publish"]["needs"]) == sorted(jobs.keys() - {"publish", "list"})
+    assert jobs["release"]["needs"] == "list"
+
+
+@every_workflow
+def test_no_release_is_named(workflow):
+    text = yaml.safe_dump(workflow)
+
+    assert [release for release in RELEASES if f"torch{release}" in text or f"'{release}'" in text] == []
