@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Set
 from typing import Any, ClassVar
 
@@ -44,23 +45,26 @@ class ClauseDomain(Domain):
             yield shown, shown, "clause", page, name, 0
 
 
+_ID, _RULE = re.compile(r"\w+\.\w+\.\w+"), re.compile(r"\w+\.\w+")
+
+
 class AnchorClauses(SphinxTransform):
-    """Lets the permalink of a clause be its id, which docutils would write with dashes."""
+    """Lets the permalink of a clause or a rule be its id, which docutils would write with dashes."""
 
     default_priority = 840  # before the domains look at the page, after targets found their sections
 
     def apply(self, **kwargs: Any) -> None:
-        if not self.env.docname.startswith("spec/"):
-            return
+        folder, _, _ = self.env.docname.rpartition("/")
         domain = self.env.get_domain("clause")
         assert isinstance(domain, ClauseDomain)
         for section in self.document.findall(nodes.section):
             for name in section["names"]:
-                if name.count(".") == 2 and " " not in name:
-                    self._anchor(section, name)
+                if folder.startswith("spec/") and _ID.fullmatch(name):
                     statement = section.next_node(nodes.title).astext()
                     domain.clauses[name] = (statement, self.env.docname)
-                    break
+                    self._anchor(section, name)
+                elif folder == "contract/rules" and _RULE.fullmatch(name):
+                    self._anchor(section, name)
 
     def _anchor(self, section: nodes.section, name: str) -> None:
         section["ids"] = [name]
