@@ -103,9 +103,7 @@ def _change(name: str, before: str, after: str, clause: Clause | None) -> Change
 def threads(clause: Clause) -> tuple[str, ...]:
     """The addresses of the pull requests and issues that a clause names."""
     return tuple(
-        ROLES[reference.role] % reference.target
-        for reference in clause.references
-        if reference.role in ROLES
+        ROLES[reference.role] % reference.target for reference in clause.references if reference.role in ROLES
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from nnspec.clauses import public_names
@@ -27,17 +27,25 @@ def pages(book: Book) -> dict[str, str]:
 
 
 def _spoken(book: Book) -> dict[str, list[Clause]]:
-    """Each name that a text of the site links to with its clauses; none where only an opening or a rule does."""
+    """Each name that the site links to, with its clauses; none where only an opening or a rule names it."""
     spoken: dict[str, list[Clause]] = {}
     for clause in book.specification.clauses.values():
         for name in _names(clause.references):
             spoken.setdefault(name, []).append(clause)
-    rules = [rule for chapter in book.rules.chapters for rule in chapter.clauses]
-    openings = (*book.specification.parts, *book.specification.chapters, book.rules, *book.rules.chapters)
-    for other in (*openings, *rules):
-        for name in _names(references_in(other.docstring)):
+    for docstring in _others(book):
+        for name in _names(references_in(docstring)):
             spoken.setdefault(name, [])
     return spoken
+
+
+def _others(book: Book) -> Iterator[str]:
+    """The openings of parts and chapters, and the rules of the contract."""
+    for part in (*book.specification.parts, book.rules):
+        yield part.docstring
+        for chapter in part.chapters:
+            yield chapter.docstring
+    for chapter in book.rules.chapters:
+        yield from (rule.docstring for rule in chapter.clauses)
 
 
 def _names(references: Iterable[Reference]) -> list[str]:

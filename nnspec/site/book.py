@@ -45,8 +45,8 @@ class Book:
     @cached_property
     def by_release(self) -> Mapping[str, list[Record]]:
         """Each supported release with its records, the one on the CPU first."""
-        records = sorted(reversed(self.records), key=lambda record: record.device != "cpu")
-        return {release: [one for one in records if one.release == release] for release in RELEASES}
+        records = sorted(self.records, key=lambda record: record.device == "cpu")
+        return {release: [one for one in reversed(records) if one.release == release] for release in RELEASES}
 
     def on_cpu(self, release: str) -> Record | None:
         """The record of a release on the CPU, if there is one."""
@@ -68,7 +68,7 @@ class Book:
 
     @cached_property
     def pending(self) -> Mapping[str, Mapping[str, str]]:
-        """Each record, by name, with its pending rows, as :func:`nnspec.records.checks.pending` tells them."""
+        """The name of each record with its pending rows: id to why the next run has to bring it."""
         clauses = self.specification.clauses
         return {record.name: checks.pending(record, clauses) for record in self.records}
 

@@ -12,7 +12,8 @@ def pages(book: Book) -> dict[str, str]:
     parts = book.specification.parts
     written = {"spec/index.rst": render("specification.rst.j2", parts=parts)}
     for part in parts:
-        written[f"spec/{part.name}/index.rst"] = render("part.rst.j2", part=part)
+        chapters = [(f":doc:`{chapter.name}`", len(chapter.clauses)) for chapter in part.chapters]
+        written[f"spec/{part.name}/index.rst"] = render("part.rst.j2", part=part, chapters=chapters)
         for chapter in part.chapters:
             written[f"spec/{part.name}/{chapter.name}.rst"] = render(
                 "chapter.rst.j2",

@@ -7,7 +7,7 @@ from nnspec.site.templates import render
 
 
 def pages(book: Book) -> dict[str, str]:
-    """A page for the contract and for each of its chapters, and the contents that ``docs/contract.rst`` includes."""
+    """A page for the contract and for each chapter of it; and contents, for ``docs/contract.rst``."""
     written = {
         "_generated/rules.rst": render("rules_contents.rst.j2"),
         "contract/rules/index.rst": render("rules.rst.j2", part=book.rules),

@@ -45,7 +45,8 @@ class ClauseDomain(Domain):
             yield shown, shown, "clause", page, name, 0
 
 
-_ID, _RULE = re.compile(r"\w+\.\w+\.\w+"), re.compile(r"\w+\.\w+")
+#: How the ids look that become anchors: of clauses below ``spec/``, of rules below ``contract/``.
+_IDS = {"spec": re.compile(r"\w+\.\w+\.\w+"), "contract": re.compile(r"\w+\.\w+")}
 
 
 class AnchorClauses(SphinxTransform):
@@ -54,17 +55,15 @@ class AnchorClauses(SphinxTransform):
     default_priority = 840  # before the domains look at the page, after targets found their sections
 
     def apply(self, **kwargs: Any) -> None:
-        folder, _, _ = self.env.docname.rpartition("/")
+        folder = self.env.docname.partition("/")[0]
         domain = self.env.get_domain("clause")
         assert isinstance(domain, ClauseDomain)
-        for section in self.document.findall(nodes.section):
-            for name in section["names"]:
-                if folder.startswith("spec/") and _ID.fullmatch(name):
-                    statement = section.next_node(nodes.title).astext()
-                    domain.clauses[name] = (statement, self.env.docname)
-                    self._anchor(section, name)
-                elif folder == "contract/rules" and _RULE.fullmatch(name):
-                    self._anchor(section, name)
+        for section in self.document.findall(nodes.section) if folder in _IDS else ():
+            name = next(filter(_IDS[folder].fullmatch, section["names"]), None)
+            if name:
+                self._anchor(section, name)
+            if name and folder == "spec":
+                domain.clauses[name] = (section.next_node(nodes.title).astext(), self.env.docname)
 
     def _anchor(self, section: nodes.section, name: str) -> None:
         section["ids"] = [name]

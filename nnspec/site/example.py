@@ -28,6 +28,7 @@ FIXTURES = {
     ),
 }
 
+
 @dataclass(frozen=True)
 class Cases:
     """One ``parametrize`` of a clause.

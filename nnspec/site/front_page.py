@@ -27,7 +27,7 @@ def pages(book: Book) -> dict[str, str]:
 
 
 def _numbers(record: Record) -> tuple[str, int, int, int, int]:
-    """A record's name, and its rows: all, those that hold, are false outside their bounds, could not be judged."""
+    """The name of a record; how many rows it has, hold, are false outside their bounds, are not judged."""
     outcomes = [row.outcome for row in record.rows.values()]
     outside = sum(map(outcomes.count, (NOT_YET, NO_LONGER, ABSENT)))
     return record.name, len(outcomes), outcomes.count(HOLDS), outside, outcomes.count(UNMET)

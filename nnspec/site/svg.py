@@ -9,7 +9,7 @@ from markupsafe import Markup
 from nnspec.site.templates import render
 
 
-def text(x: float, y: float, words: str, css: str = "") -> Markup:
+def text(x: float, y: float, words: str, css: str = "plain") -> Markup:
     """A line of text that begins at a point."""
     return Markup('<text x="{}" y="{}" class="{}">{}</text>').format(x, y, css, words)
 

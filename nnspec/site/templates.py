@@ -15,7 +15,12 @@ def render(template: str, /, **names: object) -> str:
 
 def text(value: object) -> str:
     """Text that is no markup, safe to stand in reStructuredText, on one line."""
-    return rst.escape(" ".join(str(value).split()))
+    return _escaped(" ".join(str(value).split()))
+
+
+def _escaped(piece: str) -> str:
+    """Escaped as Sphinx does it, but for quotation marks, which become typographic ones."""
+    return rst.escape(piece).replace(r"\'", "'").replace(r"\"", '"')
 
 
 def marked(source: str) -> str:
@@ -24,7 +29,7 @@ def marked(source: str) -> str:
     if len(pieces) % 2 == 0:
         return rf"\ {text(source)}"
     return "\\ " + "".join(
-        rf"\ ``{piece}``\ " if at % 2 and piece else rst.escape(piece) for at, piece in enumerate(pieces)
+        rf"\ ``{piece}``\ " if at % 2 and piece else _escaped(piece) for at, piece in enumerate(pieces)
     )
 
 
