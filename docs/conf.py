@@ -5,6 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from nnspec.clauses import threads
+
 project = "nn.Module, the executable specification"
 author = "the nnspec authors"
 copyright = "2026, the nnspec authors"
@@ -14,10 +16,7 @@ exclude_patterns = ["_build", "_generated", "_templates", "records"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"^(?!torch).*")]
 
-extlinks = {
-    "issue": ("https://github.com/pytorch/pytorch/issues/%s", "#%s"),
-    "pull": ("https://github.com/pytorch/pytorch/pull/%s", "#%s"),
-}
+extlinks = {role: (address, "#%s") for role, address in threads.ROLES.items()}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "nn.Module, the specification"

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import site_builder
 import torchvision  # noqa: F401  (its imports would otherwise be undone after each inner run)
 
 from nnspec.running import isolation
@@ -51,9 +50,3 @@ def write(tmp_path: Path) -> Write:
         return tmp_path
 
     return miniature
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the pages of a small site; its sources lie beside it."""
-    return site_builder.build(site_builder.make_project(tmp_path_factory.mktemp("site")))

@@ -61,7 +61,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (!differ) place.append(element("p", "Nothing that could be judged on both sides differs."));
     place.append(element("p", `The same on both sides: ${same.length}.`));
     for (const run of new Set([runs[from], runs[to]])) {
-      if (run.stale) place.append(element("p", `Note: in ${run.name}, ${run.stale} clauses were changed after it was recorded.`));
+      if (run.pending) place.append(element("p", `Note: ${run.pending} rows of ${run.name} are pending: those clauses are newer than the record.`));
     }
   };
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -105,9 +104,8 @@ def _parse(path: Path) -> tuple[ast.Module, list[str]]:
         raise ClauseError(f"{path}: cannot be read as a chapter: {error}") from error
 
 
-@functools.lru_cache(maxsize=1)
 def _fixtures(conftest: Path) -> tuple[Definition, ...]:
-    """What the ``conftest.py`` of a part defines; chapters are read part by part."""
+    """What the ``conftest.py`` of a part defines."""
     return tuple(_definitions(*_parse(conftest))) if conftest.exists() else ()
 
 

@@ -76,6 +76,19 @@ class Retired:
     why: str
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Which clauses the site shows at which place.
+
+    Attributes:
+        front: the clause that opens the front page; empty if none is named.
+        pictures: each drawing with the clause whose run it draws, at the head of that clause's chapter.
+    """
+
+    front: str
+    pictures: Mapping[str, str]
+
+
 def read_table(path: Path) -> dict[str, dict[str, Any]]:
     """A TOML file of tables, one for each row; empty if there is no such file.
 
@@ -152,6 +165,25 @@ def read_retired(path: Path) -> list[Retired]:
         )
         for name, row in _rows(path, {"successor", "why"})
     ]
+
+
+def read_shown(path: Path) -> Shown:
+    """What ``docs/site.toml`` says of the site's pages.
+
+    Raises:
+        TableError: it cannot be read, or an entry is unknown or no text.
+    """
+    table = read_table(path)
+    unknown = sorted(table.keys() - {"front", "pictures"})
+    if unknown:
+        raise TableError(f"{path}: unknown table [{unknown[0]}]; known are [front] and [pictures]")
+    front, pictures = table.get("front", {}), table.get("pictures", {})
+    if front.keys() - {"clause"}:
+        raise TableError(f"{path}: [front] names a clause and nothing else")
+    return Shown(
+        front=_text(path, "front", front, "clause", ""),
+        pictures={drawing: _text(path, "pictures", pictures, drawing) for drawing in pictures},
+    )
 
 
 def _rows(path: Path, known: set[str]) -> list[tuple[str, Mapping[str, Any]]]:

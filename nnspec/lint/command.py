@@ -9,7 +9,7 @@ from nnspec.clauses import public_names
 from nnspec.clauses.clause import API_ROLES
 from nnspec.clauses.specification import Specification, find_checkout, read_specification
 from nnspec.clauses.tables import read_table
-from nnspec.lint import bodies, ids, statements, tables
+from nnspec.lint import bodies, ids, site, statements, tables
 
 #: A rule looks at a specification and yields what breaks it, each with the place and the remedy.
 Rule = Callable[[Specification], Iterator[str]]
@@ -30,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     tables.questions_are_answered,
     tables.changes_are_listed,
     ids.ids_do_not_vanish,
+    site.shown_clauses_exist,
 )
 
 

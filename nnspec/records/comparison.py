@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.releases import release_of
+from nnspec.clauses.threads import ROLES
 from nnspec.records import checks, record
 from nnspec.records.outcomes import ABSENT, ERROR, HOLDS, NO_LONGER, NOT_YET, UNMET, VIOLATED
 from nnspec.records.record import Record, RecordError
@@ -101,11 +102,8 @@ def _change(name: str, before: str, after: str, clause: Clause | None) -> Change
 
 def threads(clause: Clause) -> tuple[str, ...]:
     """The addresses of the pull requests and issues that a clause names."""
-    folders = {"pull": "pull", "issue": "issues"}
     return tuple(
-        f"https://github.com/pytorch/pytorch/{folders[reference.role]}/{reference.target}"
-        for reference in clause.references
-        if reference.role in folders
+        ROLES[reference.role] % reference.target for reference in clause.references if reference.role in ROLES
     )
 
 

@@ -9,25 +9,40 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nnspec.site import chapters, front, matrix, measured, names, tables, upgrade
+from nnspec.records.files import write_whole
+from nnspec.site import (
+    api_index,
+    benchmarks_page,
+    browser_data,
+    chapters_page,
+    claims_and_questions,
+    contract_pages,
+    front_page,
+    releases_page,
+    strength_page,
+    upgrade_pages,
+)
 from nnspec.site.book import Book, read_book
 from nnspec.site.domain import AnchorClauses, ClauseDomain
 
 WRITERS = (
-    front.pages,
-    chapters.pages,
-    upgrade.pages,
-    matrix.pages,
-    names.pages,
-    tables.pages,
-    measured.pages,
+    front_page.pages,
+    chapters_page.pages,
+    upgrade_pages.pages,
+    releases_page.pages,
+    browser_data.pages,
+    api_index.pages,
+    claims_and_questions.pages,
+    benchmarks_page.pages,
+    strength_page.pages,
+    contract_pages.pages,
 )
 
 #: Scripts of single pages.
 SCRIPTS = {"releases": ("spec-data.js", "releases.js"), "upgrade/index": ("spec-data.js", "upgrade.js")}
 
 #: Where nothing but generated files lie, below the source folder.
-GENERATED = ("_generated", "spec", "upgrade")
+GENERATED = ("_generated", "spec", "upgrade", "contract/rules")
 
 
 def setup(app: Any) -> dict[str, object]:
@@ -41,10 +56,7 @@ def setup(app: Any) -> dict[str, object]:
 
 def pages(book: Book) -> dict[str, str]:
     """All generated files: path below the source folder to text."""
-    written: dict[str, str] = {}
-    for write in WRITERS:
-        written.update(write(book))
-    return written
+    return {path: text for write_pages in WRITERS for path, text in write_pages(book).items()}
 
 
 def _write_pages(app: Any) -> None:
@@ -62,9 +74,8 @@ def write(source: Path) -> None:
     written = pages(read_book(source.parent))
     for name, text in written.items():
         path = source / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+            write_whole(path, text)
     for folder in GENERATED:
         for path in (source / folder).rglob("*.*"):
             if path.is_file() and path.relative_to(source).as_posix() not in written:

@@ -1,53 +1,25 @@
-"""What the pages are made of: parts, chapters, clauses, tables and records."""
+"""What the pages are made of: the specification, its records, the rules of the contract."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from nnspec import contract
 from nnspec.clauses import tables
-from nnspec.clauses.chapter import Chapter, read_spec
-from nnspec.clauses.clause import RELEASES, Clause
-from nnspec.records import record
+from nnspec.clauses.clause import Clause
+from nnspec.clauses.releases import RELEASES
+from nnspec.clauses.specification import Part, Specification, read_parts, read_specification
+from nnspec.records import checks, record
 from nnspec.records.outcomes import HOLDS, UNMET
 from nnspec.records.record import Record
 
 #: Shown where no record has the clause.
 NOT_RUN = "not run"
-
-#: Parts in the order of the book.
-PARTS = (
-    "registration",
-    "traversal",
-    "containers",
-    "parameter",
-    "gradients",
-    "calling",
-    "modes",
-    "state",
-    "placement",
-    "copying",
-    "functional",
-    "reparametrization",
-    "compilation",
-    "parallel",
-    "layers",
-    "contract",
-    "benchmarks",
-)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A folder of chapters, opened by the docstring of its ``__init__.py``."""
-
-    name: str
-    docstring: str
-    chapters: tuple[Chapter, ...]
 
 
 @dataclass(frozen=True)
@@ -55,123 +27,90 @@ class Book:
     """Everything the site shows.
 
     Attributes:
-        parts: in the order of the book.
+        specification: the clauses and the tables beside them.
         records: oldest torch first.
-        claims, questions: the tables.
-        changes: release to what it changed, from ``docs/changes.toml``.
+        shown: which clauses stand at which place, from ``docs/site.toml``.
         survivors: why a change to torch.nn stays unnoticed, from ``docs/survivors.toml``.
-        docs: the folder of the site's sources.
+        rules: the contract, a part that is no part of the specification.
+        repository: the address of the source; empty if it has none.
     """
 
-    parts: tuple[Part, ...]
+    specification: Specification
     records: tuple[Record, ...]
-    claims: tuple[tables.Claim, ...]
-    questions: tuple[tables.Question, ...]
-    changes: Mapping[str, tables.Release]
+    shown: tables.Shown
     survivors: Mapping[str, Mapping[str, Any]]
-    docs: Path
-
-    @property
-    def records_folder(self) -> Path:
-        return self.docs / "records"
+    rules: Part
+    repository: str
 
     @cached_property
-    def clauses(self) -> Mapping[str, Clause]:
-        """Id to clause, in the order of the book."""
-        return {
-            clause.id: clause
-            for part in self.parts
-            for chapter in part.chapters
-            for clause in chapter.clauses
-        }
+    def by_release(self) -> Mapping[str, list[Record]]:
+        """Each supported release with its records, the one on the CPU first."""
+        records = sorted(self.records, key=lambda record: record.device == "cpu")
+        return {release: [one for one in reversed(records) if one.release == release] for release in RELEASES}
 
-    @cached_property
-    def by_release(self) -> Mapping[str, Record | None]:
-        """Each supported release with its record on the CPU."""
-        found = {one.release: one for one in self.records if one.device == "cpu"}
-        return {release: found.get(release) for release in RELEASES}
-
-    @cached_property
-    def on_accelerators(self) -> Mapping[str, list[Record]]:
-        """Each supported release with its records on other devices."""
-        others = [one for one in self.records if one.device != "cpu"]
-        return {release: [one for one in others if one.release == release] for release in RELEASES}
-
-    @cached_property
-    def chapters(self) -> Mapping[str, Chapter]:
-        """Id to chapter, in the order of the book."""
-        return {chapter.id: chapter for part in self.parts for chapter in part.chapters}
-
-    def chapter_of(self, clause: Clause) -> Chapter:
-        return self.chapters[f"{clause.part}.{clause.chapter}"]
+    def on_cpu(self, release: str) -> Record | None:
+        """The record of a release on the CPU, if there is one."""
+        return next((record for record in self.by_release[release] if record.device == "cpu"), None)
 
     def outcome(self, clause: Clause, release: str) -> str:
-        """The recorded outcome of a clause on a release; ``not run`` if there is none.
+        """The recorded outcome of a clause on a release; :data:`NOT_RUN` if there is none.
 
         What the CPU cannot judge, a run on another device may.
         """
-        one = self.by_release[release]
-        runs = [*([one] if one else []), *self.on_accelerators[release]]
-        found = [run.rows[clause.id].outcome for run in runs if clause.id in run.rows]
-        judged = [outcome for outcome in found if outcome != UNMET]
-        return (judged or found or [NOT_RUN])[0]
+        rows = [record.rows[clause.id] for record in self.by_release[release] if clause.id in record.rows]
+        judged = [row for row in rows if row.outcome != UNMET]
+        return next((row.outcome for row in judged or rows), NOT_RUN)
+
+    def strip(self, clause: Clause) -> list[tuple[str, list[str]]]:
+        """The outcomes of a clause in the order of releases, each with the neighbours that share it."""
+        neighbours = groupby(RELEASES, key=lambda release: self.outcome(clause, release))
+        return [(outcome, list(releases)) for outcome, releases in neighbours]
+
+    @cached_property
+    def pending(self) -> Mapping[str, Mapping[str, str]]:
+        """The name of each record with its pending rows: id to why the next run has to bring it."""
+        clauses = self.specification.clauses
+        return {record.name: checks.pending(record, clauses) for record in self.records}
 
     def stale(self, clause: Clause) -> list[str]:
         """The records that were made before the clause was changed, by name."""
-        return [
-            one.name
-            for one in self.records
-            if clause.id in one.rows and one.rows[clause.id].digest != clause.digest
-        ]
+        return [name for name, rows in self.pending.items() if rows.get(clause.id) == checks.CHANGED]
 
     def devices(self, clause: Clause) -> list[str]:
         """The devices on which a clause was seen to hold."""
-        runs = [one for one in self.records if clause.id in one.rows and one.rows[clause.id].outcome == HOLDS]
         elsewhere = "device" in clause.arguments or any(need == "cuda" for need, _ in clause.needs)
-        names = [str(name) for run in runs for name in run.run["devices"]]
+        names = [
+            str(name)
+            for record in self.records
+            if clause.id in record.rows and record.rows[clause.id].outcome == HOLDS
+            for name in record.run["devices"]
+        ]
         return list(dict.fromkeys(name for name in names if name == "cpu" or elsewhere))
+
+    def source_of(self, clause: Clause) -> str:
+        """The address of the source of a clause or a rule; empty if the repository has none."""
+        root = self.specification.root
+        if not clause.path.is_relative_to(root):
+            root = Path(__file__).parents[2]
+        path = clause.path.relative_to(root).as_posix()
+        return f"{self.repository}/blob/main/{path}#L{clause.line}" if self.repository else ""
 
 
 def read_book(root: Path) -> Book:
-    """Read spec, tables and records below the root of the checkout."""
-    chapters = read_spec(root / "spec")
-    names = sorted({chapter.part for chapter in chapters}, key=_place)
-    parts = tuple(
-        Part(
-            name=name,
-            docstring=_docstring(root / "spec" / name / "__init__.py"),
-            chapters=_in_reading_order(
-                [chapter for chapter in chapters if chapter.part == name],
-                _docstring(root / "spec" / name / "__init__.py"),
-            ),
-        )
-        for name in names
-    )
+    """Read specification, tables and records below the root of a checkout.
+
+    Raises:
+        NnspecError: something there cannot be read.
+    """
     docs = root / "docs"
+    specification = read_specification(root)
+    project = tables.read_table(root / "pyproject.toml").get("project", {})
+    (rules,) = read_parts(Path(contract.__path__[0]))
     return Book(
-        parts=parts,
-        records=tuple(record.read_all(docs / "records")),
-        claims=tuple(tables.read_claims(docs / "claims.toml")),
-        questions=tuple(tables.read_questions(docs / "questions.toml")),
-        changes={one.name: one for one in tables.read_changes(docs / "changes.toml")},
+        specification=specification,
+        records=tuple(record.read_all(specification.records_folder)),
+        shown=tables.read_shown(docs / "site.toml"),
         survivors=tables.read_table(docs / "survivors.toml"),
-        docs=docs,
+        rules=rules,
+        repository=str(project.get("urls", {}).get("Source", "")).rstrip("/"),
     )
-
-
-def _place(part: str) -> tuple[int, str]:
-    return (PARTS.index(part) if part in PARTS else len(PARTS), part)
-
-
-def _docstring(path: Path) -> str:
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-
-
-def _in_reading_order(chapters: list[Chapter], opening: str) -> tuple[Chapter, ...]:
-    """Chapters in the order in which the part's opening page names them, the others after."""
-
-    def place(chapter: Chapter) -> tuple[int, str]:
-        found = opening.find(f"*{chapter.name}*")
-        return (found if found >= 0 else len(opening), chapter.name)
-
-    return tuple(sorted(chapters, key=place))

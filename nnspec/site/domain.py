@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Set
 from typing import Any, ClassVar
 
@@ -44,23 +45,25 @@ class ClauseDomain(Domain):
             yield shown, shown, "clause", page, name, 0
 
 
+#: How the ids look that become anchors: of clauses below ``spec/``, of rules below ``contract/``.
+_IDS = {"spec": re.compile(r"\w+\.\w+\.\w+"), "contract": re.compile(r"\w+\.\w+")}
+
+
 class AnchorClauses(SphinxTransform):
-    """Lets the permalink of a clause be its id, which docutils would write with dashes."""
+    """Lets the permalink of a clause or a rule be its id, which docutils would write with dashes."""
 
     default_priority = 840  # before the domains look at the page, after targets found their sections
 
     def apply(self, **kwargs: Any) -> None:
-        if not self.env.docname.startswith("spec/"):
-            return
+        folder = self.env.docname.partition("/")[0]
         domain = self.env.get_domain("clause")
         assert isinstance(domain, ClauseDomain)
-        for section in self.document.findall(nodes.section):
-            for name in section["names"]:
-                if name.count(".") == 2 and " " not in name:
-                    self._anchor(section, name)
-                    statement = section.next_node(nodes.title).astext()
-                    domain.clauses[name] = (statement, self.env.docname)
-                    break
+        for section in self.document.findall(nodes.section) if folder in _IDS else ():
+            name = next(filter(_IDS[folder].fullmatch, section["names"]), None)
+            if name:
+                self._anchor(section, name)
+            if name and folder == "spec":
+                domain.clauses[name] = (section.next_node(nodes.title).astext(), self.env.docname)
 
     def _anchor(self, section: nodes.section, name: str) -> None:
         section["ids"] = [name]

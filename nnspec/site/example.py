@@ -28,13 +28,6 @@ FIXTURES = {
     ),
 }
 
-#: Fixtures that only pytest can give, and what they are.
-PYTEST_ONLY = {
-    "ranks": "two processes that share their work; ``spec/parallel/conftest.py`` starts them",
-    "benchmark": "the stopwatch of pytest-benchmark",
-    "findings": "what looks at a module for faults: at exemplars, or at :doc:`your own </contract>`",
-}
-
 
 @dataclass(frozen=True)
 class Cases:
@@ -69,9 +62,19 @@ def example(clause: Clause, chapter: Chapter) -> str:
     return "\n".join(lead) + "\n\n" + clause.body if lead else clause.body
 
 
-def only_under_pytest(clause: Clause) -> str:
+def only_under_pytest(clause: Clause, chapter: Chapter) -> str:
     """The fixture that keeps an example from running outside pytest, empty if there is none."""
-    return next((name for name in clause.arguments if name in PYTEST_ONLY), "")
+    given = {name for each in cases(clause, chapter) for name in each.names} | FIXTURES.keys()
+    return next((name for name in clause.arguments if name not in given), "")
+
+
+def told_of(fixture: str, clause: Clause) -> str:
+    """What the docstring of a fixture says of it where the clause's part defines it, else nothing."""
+    for definition in map(ast.parse, clause.definitions):
+        node = definition.body[0]
+        if isinstance(node, ast.FunctionDef) and node.name == fixture:
+            return ast.get_docstring(node) or ""
+    return ""
 
 
 def cases(clause: Clause, chapter: Chapter) -> list[Cases]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from unittest import mock
 
 import torch
@@ -11,26 +11,32 @@ from torch import nn
 
 from nnspec.clauses.chapter import Chapter
 from nnspec.clauses.clause import Clause
+from nnspec.clauses.tables import TableError
 from nnspec.running import isolation
-from nnspec.site import example, rst, svg
+from nnspec.site import example, svg
 
 ROW = 26
 
 
-class Picture(NamedTuple):
-    """The clause whose run is drawn, and what draws its names."""
+def of_chapter(pictures: Mapping[str, str], chapter: Chapter) -> list[str]:
+    """The pictures that open a chapter, as HTML.
 
-    clause: str
-    draw: Callable[[dict[str, Any]], str]
+    Args:
+        pictures: drawing to the clause whose run it draws.
+        chapter: the chapter.
 
-
-def of_chapter(chapter: Chapter) -> str:
-    """The picture that opens a chapter, empty if it has none."""
-    picture = PICTURES.get(chapter.id)
-    clause = next((clause for clause in chapter.clauses if picture and clause.id == picture.clause), None)
-    if picture is None or clause is None:
-        return ""
-    return rst.html(picture.draw(observe(clause, chapter)))
+    Raises:
+        TableError: there is no such drawing.
+    """
+    unknown = sorted(pictures.keys() - DRAWINGS.keys())
+    if unknown:
+        raise TableError(f"docs/site.toml: no drawing {unknown[0]!r}; there are {', '.join(DRAWINGS)}")
+    clauses = {clause.id: clause for clause in chapter.clauses}
+    return [
+        DRAWINGS[drawing](observe(clauses[name], chapter))
+        for drawing, name in pictures.items()
+        if name in clauses
+    ]
 
 
 def observe(clause: Clause, chapter: Chapter) -> dict[str, Any]:
@@ -219,10 +225,11 @@ def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
 
-PICTURES = {
-    "calling.order": Picture("calling.order.everything_in_one_call", _order_of_a_call),
-    "traversal.modules": Picture("traversal.modules.names_join_the_path_with_dots", _walks),
-    "traversal.resnet34": Picture("traversal.resnet34.it_has_116_modules", _resnet34),
-    "registration.assignment": Picture("registration.assignment.a_parameter_is_registered", _routes),
-    "parallel.data_parallel": Picture("parallel.data_parallel.four_steps_in_order", _data_parallel),
+#: Each drawing by its name in ``docs/site.toml``.
+DRAWINGS: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "order": _order_of_a_call,
+    "walks": _walks,
+    "resnet34": _resnet34,
+    "routes": _routes,
+    "data_parallel": _data_parallel,
 }

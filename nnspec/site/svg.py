@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 
+from markupsafe import Markup
 
-def text(x: float, y: float, words: str, css: str = "") -> str:
+from nnspec.site.templates import render
+
+
+def text(x: float, y: float, words: str, css: str = "plain") -> Markup:
     """A line of text that begins at a point."""
-    return f'<text x="{x}" y="{y}"{_class(css)}>{html.escape(words)}</text>'
+    return Markup('<text x="{}" y="{}" class="{}">{}</text>').format(x, y, css, words)
 
 
-def box(x: float, y: float, width: float, height: float) -> str:
+def box(x: float, y: float, width: float, height: float) -> Markup:
     """A box by its upper left corner."""
-    return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="4" class="box"/>'
+    return Markup('<rect x="{}" y="{}" width="{}" height="{}" rx="4" class="box"/>').format(
+        x, y, width, height
+    )
 
 
-def path(points: Iterable[tuple[float, float]], css: str = "line") -> str:
+def path(points: Iterable[tuple[float, float]], css: str = "line") -> Markup:
     """A line through points."""
     through = " L".join(f"{x} {y}" for x, y in points)
-    return f'<path d="M{through}"{_class(css)}/>'
+    return Markup('<path d="M{}" class="{}"/>').format(through, css)
 
 
-def figure(name: str, title: str, told: str, size: tuple[float, float], pieces: Iterable[str]) -> str:
+def figure(name: str, title: str, told: str, size: tuple[float, float], pieces: Iterable[Markup]) -> str:
     """A picture with its title, what it shows in words, and a box in which it scrolls.
 
     Args:
@@ -32,17 +37,4 @@ def figure(name: str, title: str, told: str, size: tuple[float, float], pieces: 
         size: width and height.
         pieces: what is drawn.
     """
-    width, height = size
-    drawn = "".join(pieces)
-    return (
-        f'<figure class="picture">'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(title)}">'
-        f'<svg role="group" aria-labelledby="{name}-title {name}-desc" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}"><title id="{name}-title">{html.escape(title)}</title>'
-        f'<desc id="{name}-desc">{html.escape(told)}</desc>{drawn}</svg></div>'
-        f"<figcaption>{html.escape(title)}. {html.escape(told)}</figcaption></figure>"
-    )
-
-
-def _class(css: str) -> str:
-    return f' class="{css}"' if css else ""
+    return render("picture.html.j2", name=name, title=title, told=told, size=size, pieces=pieces)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnspec.clauses.chapter import is_chapter, read_chapter, read_spec
+from nnspec.clauses.chapter import is_chapter, read_chapter, read_chapters
 from nnspec.clauses.clause import Bounds, ClauseError, Reference, plain_text
 
 ONE = '''
@@ -29,7 +29,7 @@ def test_a_thing_happens():
 
 def read(write, source):
     root = write(source)
-    (chapter,) = read_spec(root / "spec")
+    (chapter,) = read_chapters(root / "spec")
     return chapter
 
 
@@ -64,14 +64,96 @@ def test_the_chapter_opens_with_docstring_and_preamble(write):
     assert chapter.preamble.endswith("WIDTH = 3\n\ndef layer():\n    return nn.Linear(2, WIDTH)")
 
 
-def test_the_digest_follows_statement_body_and_helpers_only(write):
-    first = only(write, ONE).digest
+FIXTURE = """
+import pytest
+import json, math
+from torch import nn, fx
 
-    assert only(write, ONE.replace("Why it matters", "Why it is so")).digest == first
-    assert only(write, ONE.replace('since("2.3")', 'since("2.4")')).digest == first
-    assert only(write, ONE.replace("returns ``2`` things", "returns things")).digest != first
-    assert only(write, ONE.replace("assert made", "assert not made")).digest != first
-    assert only(write, ONE.replace("WIDTH = 3", "WIDTH = 4")).digest != first
+
+@pytest.fixture
+def width():
+    return math.prod([2, OTHER])
+
+
+@pytest.fixture
+def unused():
+    return json
+
+
+OTHER = 3
+"""
+
+CASES = '''
+import torch.fx
+import torch.jit
+
+
+@pytest.mark.parametrize("more", [1, 2])
+def test_a_thing_happens(width, more):
+    """A thing happens."""
+    assert torch.fx.Graph and width == 6
+'''
+
+
+def digest(write, source, fixtures=FIXTURE):
+    root = write(source)
+    (root / "spec" / "mini" / "conftest.py").write_text(fixtures)
+    (clause,) = read_chapter(root / "spec" / "mini" / "test_small.py").clauses
+    return clause.digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("assert made", "assert not made"),
+        ("WIDTH = 3", "WIDTH = 4"),
+        ("return nn.Linear(2, WIDTH)", "return nn.Linear(3, WIDTH)"),
+    ],
+)
+def test_the_digest_changes_with_the_body_and_what_it_uses(write, old, new):
+    assert digest(write, ONE.replace(old, new)) != digest(write, ONE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Why it matters", "Why it is so"),
+        ("returns ``2`` things", "returns things"),
+        ('since("2.3")', 'since("2.4")'),
+        ('@pytest.mark.claim("N1-01", "N1-02")\n', ""),
+        ("def layer():", "UNUSED = 1\n\n\ndef layer():"),
+    ],
+)
+def test_the_digest_stays_with_other_words_marks_and_neighbours(write, old, new):
+    assert digest(write, ONE.replace(old, new)) == digest(write, ONE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("[1, 2]", "[1, 3]"), ("import torch.fx\n", ""), ("width == 6", "width == 7")],
+)
+def test_the_digest_changes_with_cases_and_imports(write, old, new):
+    assert digest(write, CASES.replace(old, new)) != digest(write, CASES)
+
+
+def test_the_digest_stays_with_imports_that_are_not_used(write):
+    assert digest(write, CASES.replace("import torch.jit\n", "import torch.onnx\n")) == digest(write, CASES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("math.prod", "math.fsum", False),
+        ("OTHER = 3", "OTHER = 4", False),
+        ("import json, math", "import json\nimport numpy as math", False),
+        ("@pytest.fixture\ndef unused", "@pytest.fixture(autouse=True)\ndef unused", False),
+        ("return json", "return 1", True),
+        ("import json, math", "import math, json", True),
+        ("from torch import nn, fx\n", "", True),
+    ],
+)
+def test_the_digest_follows_the_fixtures_that_are_used(write, old, new, same):
+    assert (digest(write, CASES, FIXTURE.replace(old, new)) == digest(write, CASES)) is same
 
 
 @pytest.mark.parametrize(
@@ -149,7 +231,7 @@ def test_a_file_that_is_no_python_is_named(write):
 
 def test_an_empty_spec_is_refused(tmp_path):
     with pytest.raises(ClauseError, match="no chapters here"):
-        read_spec(tmp_path)
+        read_chapters(tmp_path)
 
 
 def test_only_files_two_below_spec_are_chapters(tmp_path):

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nnspec.clauses.chapter import read_spec
+from nnspec.clauses.chapter import read_chapters
 from nnspec.clauses.clause import Clause
 from nnspec.records import record
 from nnspec.records.record import Record, Row
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = (
     "calling/order",
     "gradients/zero_grad",
@@ -25,6 +25,17 @@ CHAPTERS = (
     "traversal/parameters",
     "traversal/resnet34",
 )
+FILES = (
+    "conf.py",
+    "contract.rst",
+    "index.rst",
+    "run.rst",
+    "claims.toml",
+    "questions.toml",
+    "site.toml",
+    "survivors.toml",
+)
+REPOSITORY = "https://example.org/nnspec"
 VERSIONS = ("2.0.1", "2.4.1", "2.5.1", "2.15.0")
 HTML = "<img src=x onerror=alert(1)>"
 
@@ -41,15 +52,17 @@ def make_project(root: Path) -> Path:
             shutil.copy(ROOT / "spec" / part / file, root / "spec" / part / file)
     docs = root / "docs"
     (docs / "records").mkdir(parents=True)
-    for folder in ("_static", "_templates"):
-        shutil.copytree(ROOT / "docs" / folder, docs / folder)
-    for file in ("conf.py", "index.rst", "run.rst", "claims.toml", "questions.toml", "survivors.toml"):
+    generated = shutil.ignore_patterns("rules")
+    for folder in ("_static", "_templates", "contract"):
+        shutil.copytree(ROOT / "docs" / folder, docs / folder, ignore=generated)
+    for file in FILES:
         shutil.copy(ROOT / "docs" / file, docs / file)
+    (root / "pyproject.toml").write_text(f'[project.urls]\nSource = "{REPOSITORY}"\n')
     for file in (*(ROOT / "docs/records").glob("bench-*"), *(ROOT / "docs/records").glob("strength-*")):
         shutil.copy(file, docs / "records")
     with (docs / "claims.toml").open("a") as claims:
         claims.write(f"\n[X1-01]\nsaid = '{HTML}'\nverdict = 'wrong'\ninstead = '{HTML}'\n")
-    clauses = [clause for chapter in read_spec(root / "spec") for clause in chapter.clauses]
+    clauses = [clause for chapter in read_chapters(root / "spec") for clause in chapter.clauses]
     for version in VERSIONS:
         _record(clauses, version, ["cpu"], docs / "records")
     _record(clauses, "2.15.0", ["cpu", f"cuda ({HTML})"], docs / "records")
@@ -68,7 +81,6 @@ def _record(clauses: list[Clause], version: str, devices: list[str], directory: 
         "torchvision": "0.1",
         "python": "3.11",
         "platform": "Linux",
-        "date": "2026-01-02",
     }
     record.write(Record({**run, "devices": devices}, rows), directory)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from site_builder import HTML
 
+from nnspec.clauses.specification import read_specification
 from nnspec.records import comparison
 from nnspec.records.comparison import find_record
 from nnspec.site import example
-from nnspec.site.book import read_book
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -35,6 +35,9 @@ PAGES = (
     "questions.html",
     "benchmarks.html",
     "strength.html",
+    "contract.html",
+    "contract/rules/index.html",
+    "contract/rules/loading.html",
     "search.html?q=zero_grad",
 )
 
@@ -131,7 +134,7 @@ def test_search_leads_to_the_clause(opened, query, anchor):
 def test_upgrade_shows_the_rows_of_compare(opened, site):
     records = site.parent / "docs" / "records"
     before, after = (find_record(records, release) for release in ("2.4", "2.5"))
-    expected = comparison.compare(before, after, read_book(site.parent).clauses)
+    expected = comparison.compare(before, after, read_specification(site.parent).clauses)
     page = opened("upgrade/index.html?from=2.4&to=2.5")
 
     shown = page.eval_on_selector_all(
@@ -202,8 +205,8 @@ def test_a_permalink_lands_on_its_clause(opened):
 
 
 def test_copy_gives_the_example(opened, site):
-    book = read_book(site.parent)
-    clause = book.clauses["traversal.parameters.parameters_is_a_generator"]
+    specification = read_specification(site.parent)
+    clause = specification.clauses["traversal.parameters.parameters_is_a_generator"]
     page = opened("spec/traversal/parameters.html")
     page.evaluate(
         "navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }"
@@ -213,7 +216,10 @@ def test_copy_gives_the_example(opened, site):
     section.hover()
     section.locator("button.copybtn").first.click(force=True)
 
-    assert page.evaluate("window.copied").strip() == example.example(clause, book.chapter_of(clause)).strip()
+    assert (
+        page.evaluate("window.copied").strip()
+        == example.example(clause, specification.chapter_of(clause)).strip()
+    )
 
 
 def test_html_in_claims_and_records_is_text(opened):

@@ -11,8 +11,12 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from site_builder import HTML
 
-from nnspec.clauses.chapter import read_spec
-from nnspec.site import example, write
+from nnspec.clauses.specification import read_parts, read_specification
+from nnspec.clauses.tables import TableError
+from nnspec.lint.site import shown_clauses_exist
+from nnspec.records import record
+from nnspec.records.record import Record, Row
+from nnspec.site import example, pages, write
 from nnspec.site.book import read_book
 
 CLAUSES = '''
@@ -117,7 +121,7 @@ def test_a_picture_has_words(site, chapter, title):
 
 
 def test_cases_and_fixtures_are_plain_lines(write_project):
-    chapter = read_spec(write_project / "spec")[0]
+    ((chapter,),) = (part.chapters for part in read_parts(write_project / "spec"))
     pair, named, shared = chapter.clauses
 
     assert example.example(pair, chapter).splitlines()[:3] == [
@@ -132,7 +136,8 @@ def test_cases_and_fixtures_are_plain_lines(write_project):
         "doubled = [2 * value for value in VALUES][0]",
     }
     assert example.preamble(chapter).startswith("import tempfile\nfrom pathlib import Path\n")
-    assert example.only_under_pytest(shared) == "ranks"
+    assert example.only_under_pytest(shared, chapter) == "ranks"
+    assert example.only_under_pytest(pair, chapter) == ""
 
 
 def test_without_records_the_pages_say_what_makes_them(write_project):
@@ -173,12 +178,118 @@ def test_a_change_of_a_release_is_shown_on_both_pages(write_project):
     assert ["<mini.small.pair>" in page for page in pages] == [False, True]
 
 
-def test_stale_rows_are_told(site, tmp_path):
-    book = read_book(site.parent)
-    clause = next(iter(book.clauses.values()))
+def _recorded(root, *, without="", altered=""):
+    """Records of the miniature on torch 2.5.1, as of a run before some clauses were written or changed."""
+    clauses = read_specification(root).clauses
+    rows = {
+        name: Row("holds", "000000000000" if name == altered else clause.digest)
+        for name, clause in clauses.items()
+        if name != without
+    }
+    header = {
+        "torch": "2.5.1",
+        "torchvision": "0.1",
+        "python": "3.11",
+        "platform": "Linux",
+        "devices": ["cpu"],
+    }
+    record.write(Record(header, rows), root / "docs" / "records")
+    return read_book(root)
 
-    assert book.stale(clause) == []
+
+def test_a_clause_that_was_changed_is_stale(write_project):
+    book = _recorded(write_project, altered="mini.small.pair")
+    clauses = book.specification.clauses
+
+    assert [book.stale(clause) for clause in clauses.values()] == [["2.5.1-cpu"], [], []]
+    assert ":stale: changed after it was recorded on 2.5.1\\-cpu" in pages(book)["spec/mini/small.rst"]
+
+
+def test_a_new_clause_is_pending_and_not_run(write_project):
+    book = _recorded(write_project, without="mini.small.named", altered="mini.small.pair")
+    named = book.specification.clauses["mini.small.named"]
+    written = pages(book)
+
+    assert book.outcome(named, "2.5") == "not run"
+    assert book.stale(named) == []
+    assert '"pending":2' in written["_generated/static/spec-data.js"]
+    assert written["releases.rst"].count("     - 2\n     - 2\n     - 2\n") == 1  # rows, hold, pending
+
+
+def test_a_release_without_a_record_is_not_run(site):
+    book = read_book(site.parent)
+    clause = next(iter(book.specification.clauses.values()))
+
     assert book.outcome(clause, "2.1") == "not run"
+    assert book.strip(clause)[1] == ("not run", ["2.1", "2.2", "2.3"])
+
+
+def test_an_accelerator_judges_what_the_cpu_cannot(site):
+    book = read_book(site.parent)
+    needs_cuda = [clause for clause in book.specification.clauses.values() if ("cuda", 1) in clause.needs]
+
+    assert needs_cuda
+    assert {book.outcome(clause, "2.4") for clause in needs_cuda} == {"unmet"}
+    assert {book.outcome(clause, "2.15") for clause in needs_cuda} == {"holds"}
+
+
+def test_sources_lie_in_the_repository_of_the_project(site, write_project):
+    clause = (site / "spec" / "traversal" / "parameters.html").read_text()
+    rule = (site / "contract" / "rules" / "loading.html").read_text()
+
+    assert 'href="https://example.org/nnspec/blob/main/spec/traversal/test_parameters.py#L' in clause
+    assert 'href="https://example.org/nnspec/blob/main/nnspec/contract/rules/test_loading.py#L' in rule
+    assert ":id: ``mini.small.pair``\n" in pages(read_book(write_project))["spec/mini/small.rst"]
+
+
+def test_rules_have_pages_without_releases(site):
+    page = (site / "contract" / "rules" / "loading.html").read_text()
+
+    assert '<section id="loading.a_missing_key_is_refused">' in page
+    assert "A class that overrides it with" in page
+    assert 'class="strip"' not in page
+    assert 'href="contract/rules/index.html#part-contract"' in (site / "contract.html").read_text()
+
+
+def test_search_lists_clauses_and_no_rules(site):
+    index = (site / "searchindex.js").read_text()
+
+    assert "parameters() returns a generator. traversal.parameters" in index
+    assert "refuses a state dict that lacks a key. loading" not in index
+
+
+def test_a_drawing_that_is_not_there_is_named(write_project):
+    (write_project / "docs" / "site.toml").write_text('[pictures]\ncube = "mini.small.pair"\n')
+
+    with pytest.raises(TableError, match=r"no drawing 'cube'; there are order, walks"):
+        pages(read_book(write_project))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("[front]\nclause = 1\n", r"\[front\] needs clause as a text"),
+        ('[front]\npage = "x"\n', r"\[front\] names a clause and nothing else"),
+        ("[pictures]\norder = 1\n", r"\[pictures\] needs order as a text"),
+        ("[doors]\n", r"unknown table \[doors\]; known are \[front\] and \[pictures\]"),
+    ],
+)
+def test_a_site_table_that_is_not_as_asked_is_refused(write_project, table, message):
+    (write_project / "docs" / "site.toml").write_text(table)
+
+    with pytest.raises(TableError, match=message):
+        read_book(write_project)
+
+
+def test_lint_sees_what_the_site_shows(write_project):
+    (write_project / "docs" / "site.toml").write_text(
+        '[front]\nclause = "mini.small.gone"\n[pictures]\norder = "mini.small.pair"\nwalks = "mini.gone"\n'
+    )
+
+    assert list(shown_clauses_exist(read_specification(write_project))) == [
+        "docs/site.toml: [front] clause: there is no clause 'mini.small.gone'; name one that exists",
+        "docs/site.toml: [pictures] walks: there is no clause 'mini.gone'; name one that exists",
+    ]
 
 
 @pytest.fixture

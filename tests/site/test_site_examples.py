@@ -10,17 +10,17 @@ from unittest import mock
 import pytest
 import torch
 
-from nnspec.clauses.chapter import read_spec
+from nnspec.clauses.chapter import read_chapters
 from nnspec.running import devices, isolation
 from nnspec.site import example
 
-ROOT = Path(__file__).resolve().parents[1]
-CHAPTERS = {chapter.id: chapter for chapter in read_spec(ROOT / "spec")}
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = {chapter.id: chapter for chapter in read_chapters(ROOT / "spec")}
 
 
-def left_out(clause):
+def left_out(clause, chapter):
     """Why an example cannot be tried here, empty if it can."""
-    fixture = example.only_under_pytest(clause)
+    fixture = example.only_under_pytest(clause, chapter)
     if fixture:
         return f"{fixture} is there under pytest only"
     if clause.bounds.place(torch.__version__) != "inside":
@@ -51,7 +51,7 @@ def paste(source, path):
 def test_examples_run_when_pasted(name, tmp_path, record_property):
     chapter = CHAPTERS[name]
     failed = []
-    reasons = [left_out(clause) for clause in chapter.clauses]
+    reasons = [left_out(clause, chapter) for clause in chapter.clauses]
     record_property("left out", sum(map(bool, reasons)))
     for clause, reason in zip(chapter.clauses, reasons, strict=True):
         if reason:
