@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from nnspec.clauses.clause import Clause
-from nnspec.records.outcomes import FAILURES, HOLDS, NO_LONGER, NOT_YET
+from nnspec.records.outcomes import ABSENT, FAILURES, HOLDS, NO_LONGER, NOT_YET
 from nnspec.records.record import Record, RecordError, Row
 
 NEW = "new: the clause has not been recorded"
@@ -49,7 +49,7 @@ def wrong(record: Record, clauses: Mapping[str, Clause]) -> list[str]:
 def _is_contrary(row: Row, clause: Clause, version: str) -> bool:
     place = clause.bounds.place(version)
     if place == "inside":
-        return row.outcome in (NOT_YET, NO_LONGER)
+        return row.outcome in (NOT_YET, NO_LONGER, ABSENT)
     return row.outcome == HOLDS or (row.outcome in (NOT_YET, NO_LONGER) and row.outcome != place)
 
 

@@ -2,11 +2,14 @@
 
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from nnspec.records import record
+from nnspec.running import isolation
 
 pytest_plugins = ["pytester"]
 
@@ -184,7 +187,7 @@ def test_an_unknown_device_lists_those_there_are(run):
 
 
 def test_the_device_fixture_runs_on_each_device(run, monkeypatch):
-    monkeypatch.setattr("nnspec.device.present", lambda: ("cpu", "meta"))
+    monkeypatch.setattr("nnspec.running.devices.present", lambda: ("cpu", "meta"))
     source = '''
     def test_a(device):
         """It is there."""
@@ -211,6 +214,11 @@ def test_skipping_by_hand_is_an_error(run):
 
 
 LEAKS = {
+    "autocast": "torch.set_autocast_cpu_enabled(True)",
+    "function modes": "from torch.utils._device import DeviceContext; DeviceContext('cpu').__enter__()",
+    "safe globals": "torch.serialization.add_safe_globals([Made])",
+    "threads": "import threading; threading.Thread(target=DONE.wait).start()",
+    "warnings filters": "import warnings; warnings.simplefilter('error')",
     "default dtype": "torch.set_default_dtype(torch.float64)",
     "default device": 'torch.set_default_device("meta")',
     "grad mode": "torch._C._set_grad_enabled(False)",
@@ -225,9 +233,21 @@ LEAKS = {
 }
 
 
+def test_every_state_has_a_clause_that_changes_it():
+    assert sorted(LEAKS) == sorted(isolation.STATES)
+
+
 @pytest.mark.parametrize("what", LEAKS)
 def test_a_clause_that_leaves_a_trace_is_reported_and_the_next_sees_none(run, what):
     source = f'''
+    import threading
+    import warnings
+
+    DONE = threading.Event()
+
+    class Made:
+        pass
+
     def test_a():
         """It changes something for good."""
         {LEAKS[what]}
@@ -235,8 +255,11 @@ def test_a_clause_that_leaves_a_trace_is_reported_and_the_next_sees_none(run, wh
 
     def test_b():
         """A tensor is an ordinary one."""
+        DONE.set()
         made = torch.ones(2, requires_grad=True) * 2
         assert (made.dtype, made.device.type, made.requires_grad) == (torch.float32, "cpu", True)
+        with warnings.catch_warnings(record=True):
+            warnings.warn("heard", stacklevel=1)
     '''
     directory = os.getcwd()
 
@@ -291,12 +314,30 @@ def test_cases_add_up_to_one_row(run, tmp_path):
     assert [(row.outcome, row.reason) for row in found.rows.values()] == [("violated", "AssertionError")]
 
 
-def test_part_of_the_spec_is_not_recorded(run, tmp_path):
+def test_a_run_of_some_clauses_brings_their_rows(run, tmp_path):
+    run(TWO, "--record", tmp_path / "records", "-k", "test_new", version="2.5.1")
+    assert list(record.read(tmp_path / "records" / "2.5.1-cpu.json").rows) == ["mini.small.new"]
+
+    run(TWO, "--record", tmp_path / "records", "-k", "test_a", version="2.5.1")
+    assert list(record.read(tmp_path / "records" / "2.5.1-cpu.json").rows) == [
+        "mini.small.a",
+        "mini.small.new",
+    ]
+
+
+def test_a_run_of_some_clauses_on_another_python_is_not_recorded(run, tmp_path):
+    run(TWO, "--record", tmp_path / "records", version="2.5.1")
+    path = tmp_path / "records" / "2.5.1-cpu.json"
+    path.write_text(re.sub(r'"python": "[\d.]+"', '"python": "3.1"', path.read_text()))
+    before = path.read_text()
+
     result = run(TWO, "--record", tmp_path / "records", "-k", "test_new", version="2.5.1")
 
-    result.stdout.fnmatch_lines(["not recorded: 1 of 2 clauses were not run, such as mini.small.a;*"])
+    result.stdout.fnmatch_lines(
+        ["not recorded: 2.5.1-cpu: was recorded with python '3.1', and this run has*"]
+    )
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert list((tmp_path / "records").iterdir()) == []
+    assert path.read_text() == before
 
 
 def test_an_interrupted_run_leaves_the_old_record(run, tmp_path):
@@ -327,7 +368,22 @@ def test_workers_give_the_same_record(run, tmp_path):
     run(TWO, "--record", tmp_path / "shared", "-n", "2")
 
     (alone,), (shared,) = record.read_all(tmp_path / "alone"), record.read_all(tmp_path / "shared")
-    assert record.differences(alone, shared) == []
+    assert alone == shared
+
+
+def test_who_hands_out_the_clauses_does_not_import_torch(write):
+    root = write(HOLDS)
+    (root / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    watch = (
+        "import sys\n\ndef pytest_unconfigure(config):\n    print('torch' in sys.modules, file=sys.stderr)\n"
+    )
+    (root / "watch.py").write_text(watch)
+    command = [sys.executable, "-m", "pytest", "spec", "-n", "1", "-p", "watch"]
+
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+    assert "1 clause: 1 holds" in result.stdout
+    assert result.stderr.splitlines()[-1:] == ["False"]
 
 
 def test_other_tests_are_left_alone(run, tmp_path, pytester):
@@ -335,4 +391,6 @@ def test_other_tests_are_left_alone(run, tmp_path, pytester):
     root.mkdir()
     (root / "test_plain.py").write_text("class TestX:\n    def test_it(self):\n        pass\n")
 
-    pytester.runpytest_inprocess("--rootdir", root, "-p", "nnspec.running.plugin", root).assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("--rootdir", root, "-p", "nnspec.running.plugin", root).assert_outcomes(
+        passed=1
+    )

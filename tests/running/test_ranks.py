@@ -14,7 +14,7 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-CONFTEST = Path(__file__).parents[1] / "spec" / "parallel" / "conftest.py"
+CONFTEST = Path(__file__).parents[2] / "spec" / "parallel" / "conftest.py"
 HELPERS = """
 import os, signal, sys, time
 import pytest, torch
