@@ -1,4 +1,4 @@
-"""The command ``python -m nnspec cost``: what a run costs, as a ratio to importing what it cannot do without."""
+"""The command ``python -m nnspec cost``: what a run costs beside importing what it cannot do without."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Cost(NamedTuple):
 def run(options: argparse.Namespace) -> int:
     """Measure runs of the specification in turn with the floor, and print each as a ratio to it.
 
-    Byte code is cached by a round that is not counted. Medians are printed: of processor time, since the machine
-    may have other work, and of wall time.
+    Byte code is cached by a round that is not counted. Medians are printed: of processor time, since the
+    machine may have other work, and of wall time.
 
     Raises:
         UsageError: there is no checkout, ``--rounds`` is no positive number, or a run fails.
