@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
+import pkgutil
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +36,9 @@ MODULES = (
 )
 
 
-@functools.cache
+_NOTHING: Any = object()
+
+
 def exists(target: str) -> bool:
     """Whether a dotted name leads to something on this torch.
 
@@ -45,36 +47,24 @@ def exists(target: str) -> bool:
     return _found(target) is not _NOTHING
 
 
-_NOTHING: Any = object()
-
-
 def find(target: str) -> Any:
     """What a dotted name leads to on this torch, ``None`` if it leads nowhere."""
-    found = _found(target)
-    return None if found is _NOTHING else found
+    value = _found(target)
+    return None if value is _NOTHING else value
 
 
+@functools.cache
 def _found(target: str) -> Any:
-    """What a dotted name leads to, ``_NOTHING`` if it leads nowhere."""
-    parts = target.split(".")
-    for cut in range(len(parts), 0, -1):
-        try:
-            value: Any = importlib.import_module(".".join(parts[:cut]))
-        except ImportError:
-            continue
-        for name in parts[cut:]:
-            if hasattr(value, name):
-                value = getattr(value, name)
-            elif isinstance(value, type) and _is_annotated(value, name):
-                value = None
-            else:
-                return _NOTHING
-        return value
-    return _NOTHING
-
-
-def _is_annotated(cls: type, name: str) -> bool:
-    return any(name in vars(base).get("__annotations__", ()) for base in cls.__mro__)
+    """What a dotted name leads to, ``_NOTHING`` if it leads nowhere, None if a class only annotates it."""
+    try:
+        return pkgutil.resolve_name(target)
+    except (ImportError, AttributeError, ValueError):
+        owner, _, name = target.rpartition(".")
+    cls = _found(owner) if owner else _NOTHING
+    annotated = isinstance(cls, type) and any(
+        name in vars(base).get("__annotations__", ()) for base in cls.__mro__
+    )
+    return None if annotated else _NOTHING
 
 
 def public_names() -> list[str]:
@@ -119,5 +109,5 @@ def _members(path: str, module: types.ModuleType) -> Iterator[str]:
 
 def same_object(one: str, other: str) -> bool:
     """Whether two names lead to the same function or class."""
-    found = _found(one)
-    return found is not _NOTHING and found is not None and found is _found(other)
+    value = find(one)
+    return value is not None and value is find(other)
