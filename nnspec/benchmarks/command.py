@@ -15,19 +15,20 @@ def run(options: argparse.Namespace) -> int:
         the exit code, 0.
 
     Raises:
-        FileError: a file cannot be read, a figure not be drawn, or a file not be written.
+        FileError: a file cannot be read or written.
+        UsageError: two files are of the same torch and device, or figures cannot be drawn here.
     """
     measured = runs.read_all(options.files)
     pictures = figures.draw(measured) if options.output else {}
-    for run_of_one_file in measured:
-        print(run_of_one_file.describe())
-        for what in report.missing(run_of_one_file):
-            print(f"left out: {what}")
+    for each in measured:
+        print(each.describe())
+        for reason in report.missing(each):
+            print(f"left out: {reason}")
     print()
     print(report.as_text(report.tables(measured)))
     for name, picture in pictures.items():
         for theme, svg in picture.svg.items():
             print(f"figure: {write_whole(options.output / f'{name}{theme}.svg', svg)}")
-    for run_of_one_file in measured if options.record else ():
-        print(f"record: {runs.write(run_of_one_file, options.record)}")
+    for each in measured if options.record else ():
+        print(f"record: {runs.write(each, options.record)}")
     return 0

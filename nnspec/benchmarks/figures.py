@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from nnspec.benchmarks.report import PASSES, TREES, WAYS, Curve, Fit, curves, number, races, rows_named, trees
+from nnspec.benchmarks.report import (
+    PASSES,
+    TREES,
+    WAYS,
+    Curve,
+    Fit,
+    Race,
+    curves,
+    number,
+    races,
+    rows_named,
+    trees,
+)
 from nnspec.benchmarks.runs import Run
-from nnspec.records.record import RecordError
+from nnspec.errors import UsageError
 
 SIZE = 13
 COUNTS = (0, 1, 10)
@@ -43,25 +55,25 @@ def draw(runs: Sequence[Run]) -> dict[str, Picture]:
     With several runs the figures of each carry its name, and one more shows the releases side by side.
 
     Raises:
-        RecordError: matplotlib is not installed.
+        UsageError: matplotlib is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise RecordError(
+        raise UsageError(
             "figures need matplotlib, which is not installed; install it with: pip install nnspec[docs] "
             "(tables are shown without it, if no figures are asked for)"
         )
-    found = {}
+    pictures = {}
     for run in runs:
-        suffix = f"-{run.name.removeprefix('bench-')}" if len(runs) > 1 else ""
+        suffix = f"-{run.title}" if len(runs) > 1 else ""
         for name, (title, paint) in FIGURES.items():
             svg = _paint(paint, [run], f"{title}, torch {run.version}")
             if svg:
-                found[f"{name}{suffix}"] = Picture(title, svg)
+                pictures[f"{name}{suffix}"] = Picture(title, svg)
     if len(runs) > 1:
         title = "What one module more costs in a wide tree, release beside release"
         svg = _paint(_releases, runs, title)
-        found |= {"releases": Picture(title, svg)} if svg else {}
-    return found
+        pictures |= {"releases": Picture(title, svg)} if svg else {}
+    return pictures
 
 
 Paint = Callable[[Any, Theme, Sequence[Run]], bool]
@@ -73,13 +85,14 @@ def _paint(paint: Paint, runs: Sequence[Run], title: str) -> dict[str, str]:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    found = {}
+    drawn = {}
     for suffix, theme in THEMES.items():
         settings: Any = {
             "font.size": SIZE,
             "font.family": ["sans-serif"],
             "svg.fonttype": "none",
             "svg.hashsalt": "nnspec",
+            "text.parse_math": False,
             **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), theme.text),
             "axes.edgecolor": theme.quiet,
             "axes.spines.top": False,
@@ -95,17 +108,17 @@ def _paint(paint: Paint, runs: Sequence[Run], title: str) -> dict[str, str]:
             figure.suptitle(title, fontsize=SIZE + 4, fontweight="bold", x=0.012, ha="left")
             file = io.StringIO()
             figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        found[suffix] = file.getvalue()
-    return found
+        drawn[suffix] = file.getvalue()
+    return drawn
 
 
 def _machinery(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     """A row for each operation; a line from the first modules to the last where they do not cost the same."""
-    found = trees(runs[0])
-    if not found:
+    grown = trees(runs[0])
+    if not grown:
         return False
-    costs = {(curve.operation, curve.kind): curve.fit for curve in found}
-    operations = sorted(dict.fromkeys(curve.operation for curve in found), key=_dearest(found))
+    costs = {(curve.operation, curve.kind): curve.fit for curve in grown}
+    operations = sorted(dict.fromkeys(curve.operation for curve in grown), key=_dearest(grown))
     figure.set_size_inches(11, 0.42 * len(operations) + 2.2)
     axes = figure.subplots()
     for at, kind in enumerate(TREES):
@@ -121,8 +134,8 @@ def _machinery(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     return True
 
 
-def _dearest(found: Sequence[Curve]) -> Callable[[str], float]:
-    wide = {curve.operation: curve.fit.slope for curve in found if curve.kind == "wide"}
+def _dearest(grown: Sequence[Curve]) -> Callable[[str], float]:
+    wide = {curve.operation: curve.fit.slope for curve in grown if curve.kind == "wide"}
     return lambda operation: wide.get(operation, 0.0)
 
 
@@ -136,10 +149,10 @@ def _dots(axes: Any, rows: Sequence[tuple[float, Fit]], colour: str, marker: str
 
 def _growth(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     """A small picture for each operation: cost against size, both in decades."""
-    found = trees(runs[0])
-    if not found:
+    grown = trees(runs[0])
+    if not grown:
         return False
-    operations = list(dict.fromkeys(curve.operation for curve in found))
+    operations = list(dict.fromkeys(curve.operation for curve in grown))
     lines = -(-len(operations) // 4)
     figure.set_size_inches(13, 2.5 * lines + 1)
     grid = figure.subplots(lines, 4, sharex=True, sharey=True, squeeze=False)
@@ -149,7 +162,7 @@ def _growth(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
         axes.set(xscale="log", yscale="log")
         axes.set_title(operation, fontsize=SIZE, loc="left")
         axes.grid()
-        for curve in found:
+        for curve in grown:
             if curve.operation == operation:
                 _curve(axes, theme, curve)
     figure.supxlabel("modules; solid: the fitted line; dashed: not linear", fontsize=SIZE)
@@ -164,8 +177,8 @@ def _curve(axes: Any, theme: Theme, curve: Curve) -> None:
     sizes, costs = zip(*curve.points, strict=True)
     line = curve.fit
     style = "-" if line.is_linear else "--"
-    told = [line.constant + line.slope * size for size in sizes] if line.is_linear else costs
-    axes.plot(sizes, told, style, color=theme.colours[at], linewidth=1.2)
+    fitted = [line.constant + line.slope * size for size in sizes] if line.is_linear else costs
+    axes.plot(sizes, fitted, style, color=theme.colours[at], linewidth=1.2)
     axes.plot(sizes, costs, MARKERS[at], color=theme.colours[at], markersize=5, label=curve.kind)
 
 
@@ -185,8 +198,8 @@ def _calling(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     ]
     colours = dict(zip(WAYS, theme.colours, strict=True))
     names = [f"{operation}: {kind}" for operation, kind, _ in bars]
-    found = left.barh(names, [ratio for _, _, ratio in bars], color=[colours[name] for name, _, _ in bars])
-    left.bar_label(found, [number(ratio) for _, _, ratio in bars], padding=4)
+    drawn = left.barh(names, [ratio for _, _, ratio in bars], color=[colours[name] for name, _, _ in bars])
+    left.bar_label(drawn, [number(ratio) for _, _, ratio in bars], padding=4)
     left.invert_yaxis()
     left.set_title("One way beside another", loc="left")
     left.set(xlabel="times the one that is 1.00")
@@ -215,13 +228,13 @@ def _calling(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
 
 def _devices(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     """Above how many times as long the CPU takes, below what the GPU takes."""
-    found = races(runs[0])
-    if not found:
+    ran = races(runs[0])
+    if not ran:
         return False
-    kinds = list(dict.fromkeys(race.kind for race in found))
+    kinds = list(dict.fromkeys(race.kind for race in ran))
     figure.set_size_inches(4.4 * len(kinds) + 1, 7.5)
     grid = figure.subplots(2, len(kinds), sharex="col", sharey="row", squeeze=False)
-    for race in found:
+    for race in ran:
         above, below = grid[:, kinds.index(race.kind)]
         at = PASSES.index(race.operation)
         batches = [batch for batch, _, _ in race.batches]
@@ -233,7 +246,7 @@ def _devices(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
         above.axhline(1, color=theme.text, linewidth=1)
         below.set(xscale="log", yscale="log", xlabel="batch")
         for axes in (above, below):
-            axes.set_xticks(*_batches(race for race in found if race.kind == kind), minor=False)
+            axes.set_xticks(*_batches(race for race in ran if race.kind == kind), minor=False)
             axes.minorticks_off()
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
             axes.grid()
@@ -243,8 +256,8 @@ def _devices(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     return True
 
 
-def _batches(found: Any) -> tuple[list[int], list[str]]:
-    batches = sorted({batch for race in found for batch, _, _ in race.batches})
+def _batches(races: Iterable[Race]) -> tuple[list[int], list[str]]:
+    batches = sorted({batch for race in races for batch, _, _ in race.batches})
     return batches, [str(batch) for batch in batches]
 
 
@@ -253,21 +266,23 @@ def _releases(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     import matplotlib
     from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-    found = [[curve for curve in trees(run) if curve.kind == "wide"] for run in runs]
-    if sum(map(bool, found)) < 2:
+    columns = [[curve for curve in trees(run) if curve.kind == "wide"] for run in runs]
+    if sum(map(bool, columns)) < 2:
         return False
-    operations = sorted({curve.operation for column in found for curve in column}, key=_dearest(found[-1]))
+    operations = sorted(
+        {curve.operation for column in columns for curve in column}, key=_dearest(columns[-1])
+    )
     figure.set_size_inches(11, 0.42 * len(operations) + 2.2)
     axes = figure.subplots()
     ramp = LinearSegmentedColormap.from_list("releases", [theme.quiet, theme.colours[0]])
-    for at, (run, column) in enumerate(zip(runs, found, strict=True)):
+    for at, (run, column) in enumerate(zip(runs, columns, strict=True)):
         colour = to_hex(ramp(at / (len(runs) - 1)))
         rows = [(float(operations.index(curve.operation)), curve.fit) for curve in column]
         marker = matplotlib.lines.Line2D.filled_markers[at % 8]
         axes.plot(
             [fit.slope for _, fit in rows], [y for y, _ in rows], str(marker), color=colour, markersize=7
         )
-        axes.plot([], [], str(marker), color=colour, label=run.name.removeprefix("bench-"))
+        axes.plot([], [], str(marker), color=colour, label=run.title)
     axes.set(xscale="log", xlabel="in calls of an empty module of the same run")
     axes.set_yticks(range(len(operations)), operations)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")

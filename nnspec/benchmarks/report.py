@@ -1,7 +1,7 @@
 """What times say: cost against size, ways of calling, CPU beside GPU, release beside release.
 
-The unit is one call of an empty module in the same run, so that what is told is a ratio and no property of
-the machine. Only what a GPU takes is told in seconds.
+The unit is one call of an empty module in the same run, so that what is shown is a ratio and no property of
+the machine. Only what a GPU takes is shown in seconds.
 """
 
 from __future__ import annotations
@@ -109,12 +109,12 @@ class Race(NamedTuple):
     @property
     def wins_from(self) -> int | None:
         """The smallest batch from which on the device is faster, None if it is slower at the largest."""
-        found = None
+        smallest = None
         for batch, cpu, other in reversed(self.batches):
             if other >= cpu:
                 break
-            found = batch
-        return found
+            smallest = batch
+        return smallest
 
 
 class Table(NamedTuple):
@@ -134,14 +134,14 @@ def unit(run: Run) -> float | None:
 
 def curves(run: Run, rows: Iterable[Row]) -> list[Curve]:
     """The growing costs among some rows of a run, in empty calls; none if the empty call was not measured."""
-    one = unit(run)
-    found: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    empty_call = unit(run)
+    costs: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for row in rows:
-        if one is not None and row.size is not None and row.device == "cpu":
-            found.setdefault((row.operation, row.kind), []).append((row.size, row.median / one))
+        if empty_call is not None and row.size is not None and row.device == "cpu":
+            costs.setdefault((row.operation, row.kind), []).append((row.size, row.median / empty_call))
     return [
         Curve(operation, kind, tuple(sorted(points)), fit(sorted(points)))
-        for (operation, kind), points in found.items()
+        for (operation, kind), points in costs.items()
         if len(points) > 1
     ]
 
@@ -158,7 +158,7 @@ def rows_named(run: Run, operation: str, kind: str) -> list[Row]:
 
 def races(run: Run) -> list[Race]:
     """What was measured on the CPU and on another device as well."""
-    found = []
+    ran = []
     for operation in PASSES:
         rows = [row for row in run.of(operation) if row.size is not None]
         for kind in dict.fromkeys(row.kind for row in rows):
@@ -169,8 +169,8 @@ def races(run: Run) -> list[Race]:
             both = sorted(cpu.keys() & other.keys())
             if both:
                 batches = tuple((size, cpu[size].median, other[size].median) for size in both)
-                found.append(Race(operation, kind, other[both[0]].device, batches))
-    return found
+                ran.append(Race(operation, kind, other[both[0]].device, batches))
+    return ran
 
 
 def number(value: float) -> str:
@@ -190,16 +190,16 @@ def seconds(value: float) -> str:
 
 def tables(runs: Sequence[Run]) -> list[Table]:
     """All tables that a report of these runs has; a run without the empty call has only some."""
-    found = []
+    shown = []
     for run in runs:
-        where = f" ({run.name.removeprefix('bench-')})" if len(runs) > 1 else ""
+        where = f" ({run.title})" if len(runs) > 1 else ""
         for make in TABLES:
             table = make(run)
             if table.rows:
-                found.append(table._replace(title=table.title + where))
+                shown.append(table._replace(title=table.title + where))
     if len(runs) > 1:
-        found.append(releases(runs))
-    return found
+        shown.append(releases(runs))
+    return shown
 
 
 def machinery(run: Run) -> Table:
@@ -207,13 +207,13 @@ def machinery(run: Run) -> Table:
     by_operation: dict[str, dict[str, Curve]] = {}
     for curve in trees(run):
         by_operation.setdefault(curve.operation, {})[curve.kind] = curve
-    one = unit(run) or 1.0
+    empty_call = unit(run) or 1.0
     network = {row.operation: row for row in run.rows if row.kind == NETWORK}
     rows = []
     for operation, kinds in by_operation.items():
-        cells = [told_slope(kinds[kind].fit) if kind in kinds else NONE for kind in TREES]
+        cells = [slope(kinds[kind].fit) if kind in kinds else NONE for kind in TREES]
         row = network.get(operation)
-        whole = number(row.median / one / row.size) if row and row.size else NONE
+        whole = number(row.median / empty_call / row.size) if row and row.size else NONE
         rows.append((operation, *cells, whole))
     note = (
         "In calls of an empty module, measured in the same run. The cost is fitted as a constant and a part "
@@ -223,9 +223,9 @@ def machinery(run: Run) -> Table:
     return Table("What one module more costs", note, ("Operation", *TREES, NETWORK), tuple(rows))
 
 
-def told_slope(found: Fit) -> str:
+def slope(line: Fit) -> str:
     """What one more costs; two numbers where it is not the same at all sizes."""
-    return number(found.slope) if found.is_linear else f"{number(max(found.first, 0))} → {number(found.last)}"
+    return number(line.slope) if line.is_linear else f"{number(max(line.first, 0))} → {number(line.last)}"
 
 
 def growth(run: Run) -> Table:
@@ -246,10 +246,10 @@ def ways(run: Run) -> Table:
     """One way of calling beside another."""
     rows = []
     for operation, plain in WAYS.items():
-        found = [row for row in run.of(operation) if row.device == "cpu"]
-        base = next((row.median for row in found if row.kind == plain), None)
-        if base is not None:
-            rows += [(operation, row.kind, number(row.median / base)) for row in found]
+        base = rows_named(run, operation, plain)
+        on_cpu = [row for row in run.of(operation) if row.device == "cpu"]
+        if base:
+            rows += [(operation, row.kind, number(row.median / base[0].median)) for row in on_cpu]
     note = "Each beside the one that is 1.00, measured in the same run."
     return Table("Ways of calling", note, ("What is called", "How", "Ratio"), tuple(rows))
 
@@ -273,15 +273,14 @@ def devices(run: Run) -> Table:
         won = "never here" if first is None else f"from {first}"
         for batch, cpu, other in race.batches:
             name = (race.operation, race.kind) if batch == race.batches[0][0] else ("", "")
-            told = won if name[0] else ""
-            rows.append((*name, str(batch), seconds(other), number(cpu / other), told))
+            rows.append((*name, str(batch), seconds(other), number(cpu / other), won if name[0] else ""))
     for row in [row for operation in MOVES for row in run.of(operation)]:
         rows.append((row.operation, row.kind, NONE, seconds(row.median), NONE, ""))
     plain = {row.size: row.median for row in run.of("one GPU") if row.kind == "plain"}
     for row in run.of("one GPU"):
         if row.size in plain and row.kind != "plain":
-            told = f"{number(row.median / plain[row.size])} times the plain layer"
-            rows.append((f"{row.kind} on one GPU", "Linear", str(row.size), seconds(row.median), NONE, told))
+            ratio = f"{number(row.median / plain[row.size])} times the plain layer"
+            rows.append((f"{row.kind} on one GPU", "Linear", str(row.size), seconds(row.median), NONE, ratio))
     header = ("Work", "Of what", "Batch", "GPU", "CPU / GPU", "GPU wins")
     note = f"Median times on {run.accelerator}, and how many times as long the CPU takes with all its cores."
     return Table("CPU beside GPU", note, header, tuple(rows))
@@ -305,20 +304,20 @@ def releases(runs: Sequence[Run]) -> Table:
     operations = dict.fromkeys(operation for column in columns for operation in column)
     rows = [("an empty call, in calls of a plain function", *(_empty_call(run) for run in runs))]
     for operation in operations:
-        cells = [told_slope(column[operation]) if operation in column else NONE for column in columns]
+        cells = [slope(column[operation]) if operation in column else NONE for column in columns]
         rows.append((operation, *cells))
     note = (
         "What one module more costs in a wide tree, in empty calls of the same run: where the empty call "
         "became cheaper, all else looks dearer, and the first row tells."
     )
-    header = ("Operation", *(run.name.removeprefix("bench-") for run in runs))
+    header = ("Operation", *(run.title for run in runs))
     return Table("Release beside release", note, header, tuple(rows))
 
 
 def _empty_call(run: Run) -> str:
-    plain = next((row.median for row in run.of("an empty call") if row.kind == "a function"), None)
-    one = unit(run)
-    return NONE if plain is None or one is None else number(one / plain)
+    plain = rows_named(run, "an empty call", "a function")
+    empty_call = unit(run)
+    return number(empty_call / plain[0].median) if plain and empty_call else NONE
 
 
 TABLES: tuple[Callable[[Run], Table], ...] = (machinery, growth, ways, counted, devices, stopwatches)
@@ -326,20 +325,17 @@ TABLES: tuple[Callable[[Run], Table], ...] = (machinery, growth, ways, counted, 
 
 def missing(run: Run) -> list[str]:
     """What a report of this run cannot show, and why."""
-    found = []
+    reasons = []
     if unit(run) is None:
-        found.append(
-            "no ratios of the machinery: the call of an empty module was not measured "
-            "(benchmarks.calling.calling_an_empty_module)"
-        )
+        reasons.append("no ratios of the machinery: the call of an empty module was not measured")
     if not run.accelerator:
-        found.append("no GPU beside the CPU: none was measured")
-    return found
+        reasons.append("no GPU beside the CPU: none was measured")
+    return reasons
 
 
-def as_text(found: Sequence[Table], width: int = 100) -> str:
+def as_text(tables: Sequence[Table], width: int = 100) -> str:
     """Tables for a terminal."""
-    return "\n".join(line for table in found for line in _lines(table, width))
+    return "\n".join(line for table in tables for line in _lines(table, width))
 
 
 def _lines(table: Table, width: int) -> Iterator[str]:

@@ -5,20 +5,23 @@ A record holds of a run only what its figures need, one line for each benchmark.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+import datetime
+import re
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
-from nnspec.records.record import RecordError, device_word, release_of, write_whole
+from nnspec.errors import UsageError
+from nnspec.records.files import FileError, as_lines, read_json, write_whole
+from nnspec.records.record import device_word
 
-SCHEMA = 1
-MEASURE = "measure with: pytest spec/benchmarks --benchmark-only --benchmark-json=FILE"
+SCHEMA = 2
+MEASURE = "measure with: tox run -e bench"
 
-_RUN = ("torch", "python", "platform", "devices", "cores", "date")
 _DIGITS = 4
 
 
@@ -26,7 +29,7 @@ class Row(NamedTuple):
     """One benchmark.
 
     Attributes:
-        id: its clause, and its case in brackets.
+        id: its file and function, and its case in brackets.
         operation: what is timed, such as ``deepcopy()``.
         kind: on what, such as a ``wide`` tree.
         size: how many modules, hooks, layers, or rows of a batch; None where there is only one size.
@@ -66,19 +69,19 @@ class Run:
         return str(self.run["torch"])
 
     @property
-    def release(self) -> str:
-        """The torch minor version, such as ``2.15``."""
-        return release_of(self.version)
-
-    @property
     def accelerator(self) -> str:
         """The device beside the CPU that was measured, empty if there is none."""
         return next((row.device for row in self.rows if row.device != "cpu"), "")
 
     @property
+    def title(self) -> str:
+        """What tells it from other runs, such as ``2.15.0-cpu``."""
+        return f"{self.version}-{self.accelerator or 'cpu'}"
+
+    @property
     def name(self) -> str:
         """Its file name without suffix, such as ``bench-2.15.0-cpu``."""
-        return f"bench-{self.version}-{self.accelerator or 'cpu'}"
+        return f"bench-{self.title}"
 
     def of(self, operation: str) -> list[Row]:
         """The rows of one operation."""
@@ -87,121 +90,192 @@ class Run:
     def describe(self) -> str:
         """What was measured on, in one line."""
         run = self.run
-        devices = ", ".join(map(str, run["devices"]))
         return (
             f"torch {run['torch']}, Python {run['python']}, {run['platform']}, {run['cores']} cores, "
-            f"{devices}, {run['date']}"
+            f"{', '.join(run['devices'])}, {run['date']}"
         )
+
+
+def read_all(paths: Iterable[Path]) -> list[Run]:
+    """Several files, oldest torch first.
+
+    Raises:
+        FileError: one of them cannot be read.
+        UsageError: two are of the same torch and device.
+    """
+    runs: dict[str, Run] = {}
+    files: dict[str, Path] = {}
+    for path in paths:
+        run = read(path)
+        if run.name in files:
+            raise UsageError(
+                f"{path}: of the same torch and device as {files[run.name]} ({run.title}); give one of them"
+            )
+        runs[run.name], files[run.name] = run, path
+    return sorted(runs.values(), key=lambda run: (Version(run.version), run.accelerator))
+
+
+def record_files(directory: Path) -> list[Path]:
+    """The records of times in a folder."""
+    return sorted(directory.glob("bench-*.json"))
 
 
 def read(path: Path) -> Run:
     """Read a file of pytest-benchmark or a record made of one.
 
     Raises:
-        RecordError: it is missing, empty, cut off, of another schema, or holds no benchmarks of this project.
+        FileError: it is missing, empty, cut off, of another schema, or holds no benchmarks of this project.
     """
+    table = read_json(path, MEASURE)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read: {error}") from error
-    if not text.strip():
-        raise RecordError(
-            f"{path}: is empty; the run that was to write it did not come to its end: {MEASURE}"
-        )
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RecordError(
-            f"{path}:{error.lineno}: not valid JSON ({error.msg}), perhaps cut off; {MEASURE}"
-        ) from error
-    if not isinstance(found, dict) or "benchmarks" not in found:
-        raise RecordError(f"{path}: no file of pytest-benchmark: it has no 'benchmarks'; {MEASURE}")
-    try:
-        run = _from_record(found) if "schema" in found else _from_pytest_benchmark(found)
+        return _from_record(table) if "schema" in table else _from_pytest_benchmark(table)
     except _Defect as defect:
-        raise RecordError(f"{path}: {defect}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError(
-            f"{path}: not written as pytest-benchmark writes it ({type(error).__name__}: {error}); {MEASURE}"
-        ) from error
-    if not run.rows:
-        raise RecordError(f"{path}: holds no benchmarks; {MEASURE}")
-    for row in run.rows:
-        if not row.median > 0:
-            raise RecordError(f"{path}: {row.id}: a median of {row.median!r} seconds is no time; {MEASURE}")
-    return run
+        raise FileError(f"{path}: {defect}; {MEASURE}") from None
 
 
 class _Defect(Exception):
     """What is wrong with a file, without its name."""
 
 
-def _from_pytest_benchmark(found: Mapping[str, Any]) -> Run:
-    machine = found.get("machine_info")
-    if not isinstance(machine, dict) or not isinstance(found["benchmarks"], list):
-        raise _Defect(f"no file of pytest-benchmark: it has no 'machine_info'; {MEASURE}")
+def _from_record(table: Mapping[str, Any]) -> Run:
+    if table["schema"] != SCHEMA:
+        raise _Defect(f"schema {reprlib.repr(table['schema'])}, this nnspec reads schema {SCHEMA}")
+    benchmarks = table.get("benchmarks")
+    if not isinstance(benchmarks, dict):
+        raise _Defect(f"'benchmarks' is {reprlib.repr(benchmarks)}, expected a table")
+    return _run(table.get("run"), list(benchmarks.items()))
+
+
+def _from_pytest_benchmark(table: Mapping[str, Any]) -> Run:
+    benchmarks, machine = table.get("benchmarks"), table.get("machine_info")
+    for name, value, kind in (("benchmarks", benchmarks, list), ("machine_info", machine, dict)):
+        if not isinstance(value, kind):
+            raise _Defect(f"no file of pytest-benchmark: it has no '{name}'")
+    assert isinstance(benchmarks, list)
+    assert isinstance(machine, dict)
     if "torch" not in machine:
-        raise _Defect(f"does not say which torch was measured; it was not made in this project: {MEASURE}")
-    rows = tuple(_row(one) for one in found["benchmarks"])
-    measured = {row.device for row in rows}
+        raise _Defect("does not say which torch was measured; it was not made in this project")
+    rows = list(map(_values, benchmarks))
+    measured = {"cpu", *(str(values["device"]) for _, values in rows)}
+    devices = machine.get("devices")
     run = {
-        "torch": _version(machine["torch"]),
-        "python": ".".join(str(machine["python_version"]).split(".")[:2]),
-        "platform": f"{machine['system']} {machine['machine']}",
-        "devices": [name for name in machine["devices"] if device_word([name]) in measured | {"cpu"}],
-        "cores": int(machine["cores"]),
-        "date": str(found["datetime"])[:10],
+        "torch": machine["torch"],
+        "python": ".".join(str(machine.get("python_version")).split(".")[:2]),
+        "platform": f"{machine.get('system')} {machine.get('machine')}",
+        "devices": [name for name in devices if device_word([name]) in measured]
+        if isinstance(devices, list)
+        else devices,
+        "cores": machine.get("cores"),
+        "date": str(table.get("datetime"))[:10],
     }
-    return Run(run, rows)
+    return _run(run, rows)
 
 
-def _version(told: object) -> str:
-    try:
-        return Version(str(told)).public
-    except InvalidVersion:
-        raise _Defect(f"{told!r} is no version of torch; {MEASURE}") from None
+def _values(benchmark: object) -> tuple[str, dict[str, Any]]:
+    """The id of a benchmark and what a row says of it."""
+    fullname = benchmark.get("fullname") if isinstance(benchmark, dict) else None
+    if not isinstance(benchmark, dict) or not isinstance(fullname, str) or not fullname.isprintable():
+        raise _Defect(f"{reprlib.repr(benchmark)} is no benchmark with a 'fullname'")
+    facts, stats = benchmark.get("extra_info"), benchmark.get("stats")
+    if not isinstance(facts, dict) or not {"operation", "kind", "size", "device"} <= facts.keys():
+        raise _Defect(f"{fullname}: does not say what is timed; it is no benchmark of this project")
+    if not isinstance(stats, dict):
+        raise _Defect(f"{fullname}: 'stats' is {reprlib.repr(stats)}, expected a table")
+    file, _, function = fullname.partition("::")
+    id = f"{Path(file).stem.removeprefix('bench_')}.{function.removeprefix('bench_')}"
+    return id, {name: facts[name] if name in facts else stats.get(name) for name in _ROW}
 
 
-def _row(one: Mapping[str, Any]) -> Row:
-    told, stats = one.get("extra_info", {}), one["stats"]
-    if not {"operation", "kind", "size", "device"} <= told.keys():
-        raise _Defect(f"{one['fullname']}: does not say what is timed; it is no benchmark of spec/benchmarks")
-    return Row(
-        _clause(str(one["fullname"])),
-        str(told["operation"]),
-        str(told["kind"]),
-        None if told["size"] is None else int(told["size"]),
-        str(told["device"]),
-        _seconds(stats["median"]),
-        _seconds(stats["iqr"]),
-        int(stats["rounds"]),
-        None if told.get("timer") is None else _seconds(told["timer"]),
-    )
-
-
-def _clause(fullname: str) -> str:
-    """``spec/benchmarks/test_walking.py::test_walk[wide-10]`` gives ``benchmarks.walking.walk[wide-10]``."""
-    place, _, name = fullname.partition("::")
-    return f"{Path(place).parent.name}.{Path(place).stem.removeprefix('test_')}.{name.removeprefix('test_')}"
-
-
-def _seconds(value: object) -> float:
-    return float(f"{float(str(value)):.{_DIGITS}g}")
-
-
-def _from_record(found: Mapping[str, Any]) -> Run:
-    if found["schema"] != SCHEMA:
-        raise _Defect(
-            f"schema {found['schema']!r}, this nnspec reads schema {SCHEMA}; make it anew with: "
-            "python -m nnspec bench-report FILE --record docs/records"
+def _run(run: object, benchmarks: Sequence[tuple[str, object]]) -> Run:
+    """A run whose every value is what it has to be."""
+    header = _checked(run, _RUN, "'run'")
+    header["torch"] = Version(header["torch"]).public
+    if not benchmarks:
+        raise _Defect("holds no benchmarks")
+    rows: dict[object, Row] = {}
+    for id, values in benchmarks:
+        row = Row(id, **_checked(values, _ROW, id))
+        case = (row.operation, row.kind, row.size, row.device)
+        if case in rows:
+            raise _Defect(f"{id}: times the same as {rows[case].id}, of the same size on the same device")
+        rows[case] = row._replace(
+            median=_rounded(row.median),
+            iqr=_rounded(row.iqr),
+            timer=None if row.timer is None else _rounded(row.timer),
         )
-    run = found["run"]
-    if set(run) != set(_RUN):
-        raise _Defect(f"'run' does not name {', '.join(_RUN)}")
-    rows = tuple(Row(name, **values) for name, values in found["benchmarks"].items())
-    if found["count"] != len(rows):
-        raise _Defect(f"'count' is {found['count']} and there are {len(rows)} benchmarks; it was altered")
-    return Run(run, rows)
+    if len({id for id, _ in benchmarks}) < len(benchmarks):
+        raise _Defect("holds two benchmarks of the same name")
+    return Run(header, tuple(rows.values()))
+
+
+def _rounded(seconds: float) -> float:
+    return float(f"{seconds:.{_DIGITS}g}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\w+", value) is not None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 10**9
+
+
+def _is_time(value: object) -> bool:
+    return type(value) in (int, float) and 1e-12 <= value < 1e9  # type: ignore[operator]
+
+
+def _is_version(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(Version(value))
+    except InvalidVersion:
+        return False
+
+
+def _is_date(value: object) -> bool:
+    try:
+        return isinstance(value, str) and datetime.date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+#: What a run or a row says, by name: what is expected, and whether a value is such a one.
+_Expected = Mapping[str, tuple[str, Callable[[Any], bool]]]
+
+_RUN: _Expected = {
+    "torch": ("a version", _is_version),
+    "python": ("a text", _is_text),
+    "platform": ("a text", _is_text),
+    "devices": ("a list of texts", lambda value: isinstance(value, list) and all(map(_is_text, value))),
+    "cores": ("a whole number from 0", _is_count),
+    "date": ("a date such as 2026-01-31", _is_date),
+}
+
+_ROW: _Expected = {
+    "operation": ("a text", _is_text),
+    "kind": ("a text", _is_text),
+    "size": ("a whole number from 0, or null", lambda value: value is None or _is_count(value)),
+    "device": ("a word such as cuda", _is_word),
+    "median": ("seconds, at least 1e-12", _is_time),
+    "iqr": ("seconds", lambda value: _is_time(value) or (value == 0 and value is not False)),
+    "rounds": ("a whole number from 0", _is_count),
+    "timer": ("seconds, at least 1e-12, or null", lambda value: value is None or _is_time(value)),
+}
+
+
+def _checked(table: object, expected: _Expected, place: str) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise _Defect(f"{place} is {reprlib.repr(table)}, expected a table")
+    unknown = sorted(table.keys() - expected.keys())
+    if unknown:
+        raise _Defect(f"{place} has an unknown entry {unknown[0]!r}; known are {', '.join(expected)}")
+    for name, (what, is_such) in expected.items():
+        if not is_such(table.get(name)):
+            raise _Defect(f"{place}: {name} is {reprlib.repr(table.get(name))}, expected {what}")
+    return dict(table)
 
 
 def write(run: Run, directory: Path) -> Path:
@@ -211,50 +285,12 @@ def write(run: Run, directory: Path) -> Path:
         the file.
 
     Raises:
-        RecordError: it cannot be written; one that was there is untouched.
+        FileError: it cannot be written; one that was there is untouched.
     """
-    return write_whole(directory / f"{run.name}.json", _text(run))
-
-
-def _text(run: Run) -> str:
-    lines = ",\n".join(f"    {json.dumps(row.id)}: {json.dumps(_values(row))}" for row in run.rows)
-    return (
-        "{\n"
-        f'  "schema": {SCHEMA},\n'
-        f'  "run": {json.dumps({key: run.run[key] for key in _RUN})},\n'
-        f'  "benchmarks": {{\n{lines}\n  }},\n'
-        f'  "count": {len(run.rows)}\n'
-        "}\n"
-    )
-
-
-def _values(row: Row) -> dict[str, Any]:
-    values = row._asdict()
-    del values["id"]
-    if row.timer is None:
-        del values["timer"]
-    return values
-
-
-def record_files(directory: Path) -> list[Path]:
-    """The records of times in a folder."""
-    return sorted(directory.glob("bench-*.json"))
-
-
-def read_all(paths: Iterable[Path]) -> list[Run]:
-    """Several files, oldest torch first.
-
-    Raises:
-        RecordError: one of them cannot be read, or two are of the same torch and device.
-    """
-    runs: list[Run] = []
-    seen: dict[str, Path] = {}
-    for path in paths:
-        run = read(path)
-        if run.name in seen:
-            raise RecordError(
-                f"{path}: of the same torch and device as {seen[run.name]} ({run.name}); give one of them"
-            )
-        seen[run.name] = path
-        runs.append(run)
-    return sorted(runs, key=lambda run: (Version(run.version), run.accelerator))
+    benchmarks = {row.id: row._asdict() for row in run.rows}
+    for values in benchmarks.values():
+        del values["id"]
+        if values["timer"] is None:
+            del values["timer"]
+    table = {"schema": SCHEMA, "run": run.run, "benchmarks": benchmarks}
+    return write_whole(directory / f"{run.name}.json", as_lines(table, depth=2))

@@ -39,6 +39,8 @@ MARKS = (
 )
 
 CLAUSE = pytest.StashKey[Marked]()
+#: The marks of whatever lies below ``spec/``: a clause or a benchmark.
+MARKED = pytest.StashKey[Marked]()
 SNAPSHOT = pytest.StashKey[isolation.Snapshot]()
 PASSED = pytest.StashKey[bool]()
 DEVICES = pytest.StashKey[tuple[str, ...]]()
@@ -85,14 +87,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _run_benchmarks_once(config: pytest.Config) -> None:
-    """Without a wish to measure, a benchmark is a clause like any other and runs once."""
+    """Without a wish to measure, a benchmark runs once and shows that it still works."""
     wished = ("benchmark_only", "benchmark_enable")
     if not any(config.getoption(name, False) for name in wished):
         config.option.benchmark_disable = True
 
 
+def _is_in_spec(path: Path) -> bool:
+    return path.parent.parent.name == "spec"
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "device" in metafunc.fixturenames and is_chapter(metafunc.definition.path):
+    if "device" in metafunc.fixturenames and _is_in_spec(metafunc.definition.path):
         metafunc.parametrize("device", metafunc.config.stash[DEVICES])
 
 
@@ -100,7 +106,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     defects: dict[str, None] = {}
     found: dict[object, Marked] = {}
     for item in items:
-        if not is_chapter(item.path):
+        if not _is_in_spec(item.path):
             continue
         function = getattr(item, "function", item)
         try:
@@ -109,7 +115,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         except ClauseError as error:
             defects[str(error)] = None
         else:
-            item.stash[CLAUSE] = found[function]
+            item.stash[MARKED] = found[function]
+            if is_chapter(item.path):
+                item.stash[CLAUSE] = found[function]
     if defects:
         raise pytest.UsageError(*defects)
 
@@ -145,11 +153,11 @@ def _read_marks(item: pytest.Item) -> Marked:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Try once what the clauses need, and keep the collector away from all that is there before them."""
-    clauses = {item.stash[CLAUSE] for item in session.items if CLAUSE in item.stash}
+    marked = {item.stash[MARKED] for item in session.items if MARKED in item.stash}
     if not session.config.option.collectonly:
         session.config.stash[LACKING] = {
             need: devices.lacking(*need, session.config.stash[DEVICES])
-            for need in sorted({need for clause in clauses for need in clause.needs})
+            for need in sorted({need for each in marked for need in each.needs})
         }
     gc.freeze()
     gc.enable()
@@ -162,12 +170,14 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    clause = item.stash.get(CLAUSE, None)
-    if clause is None:
+    marked = item.stash.get(MARKED, None)
+    if marked is None:
         return
-    for need in clause.needs:
+    for need in marked.needs:
         if lacking := item.config.stash[LACKING][need]:
             pytest.skip(f"need {lacking}")
+    if CLAUSE not in item.stash and marked.bounds.place(torch.__version__) != "inside":
+        pytest.skip(f"is for torch {marked.bounds}")
     item.stash[SNAPSHOT] = isolation.snapshot(item.config.stash.get(SNAPSHOT, None))
     isolation.seed()
 
@@ -177,7 +187,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     result = yield
     before = item.stash.get(SNAPSHOT, None)
     if before is not None:
-        compiled = any(name == "compile" for name, _ in item.stash[CLAUSE].needs)
+        compiled = any(name == "compile" for name, _ in item.stash[MARKED].needs)
         leaked, item.config.stash[SNAPSHOT] = isolation.restore(before, compiled=compiled)
         passed: bool = item.stash.get(PASSED, False)
         if leaked and passed:
@@ -191,11 +201,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
+    if call.when == "call":
+        item.stash[PASSED] = call.excinfo is None
     clause = item.stash.get(CLAUSE, None)
     if clause is None:
         return None
-    if call.when == "call":
-        item.stash[PASSED] = call.excinfo is None
     outcome = _judge(clause, call)
     if outcome is not None and outcome.name in (NOT_YET, NO_LONGER, ABSENT):
         call = pytest.CallInfo.from_call(lambda: None, "call")

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import datetime
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
-from nnspec.clauses.tables import read_table
-from nnspec.records.record import RecordError, describe_run, write_whole
-from nnspec.strength.measurement import NOT_REACHED, SURVIVED
+from nnspec.clauses.tables import TableError, read_table
+from nnspec.records.files import as_lines, write_whole
+from nnspec.records.record import describe_run
+from nnspec.strength.measurement import NOT_REACHED, SURVIVING
 from nnspec.strength.targets import Change, Target
 
 SCHEMA = 1
 
 #: Why a change may stay unnoticed.
 KINDS = ("same behaviour", "unreachable on a CPU", "message wording only")
-
-#: Verdicts on a change that is not noticed.
-SURVIVING = (SURVIVED, NOT_REACHED)
 
 MESSAGE = "message wording"
 
@@ -33,13 +31,13 @@ class Survivor(NamedTuple):
     Attributes:
         id: of the change.
         text: the source line that is changed.
-        told: the change in words.
+        difference: the change in words.
         note: what is to be known of it: that no clause runs the line, that only a message changes.
     """
 
     id: str
     text: str
-    told: str
+    difference: str
     note: str
 
 
@@ -66,7 +64,7 @@ class Explanation(NamedTuple):
 
 @dataclass(frozen=True)
 class Strength:
-    """What one measurement found.
+    """The outcome of one measurement.
 
     Attributes:
         counts: file to its count.
@@ -98,7 +96,7 @@ def sum_up(targets: Iterable[Target], tried: Iterable[Change], verdicts: Mapping
         if number[target.file]
     }
     rows = [
-        Survivor(change.id, change.text, change.told, _note(change, verdicts[change.id]))
+        Survivor(change.id, change.text, change.edit.difference, _note(change, verdicts[change.id]))
         for change in survivors
     ]
     return Strength(counts, tuple(sorted(rows)))
@@ -106,24 +104,24 @@ def sum_up(targets: Iterable[Target], tried: Iterable[Change], verdicts: Mapping
 
 def _note(change: Change, verdict: str) -> str:
     notes = [NOT_REACHED] if verdict == NOT_REACHED else []
-    return ", ".join([*notes, *([MESSAGE] if change.is_message else [])])
+    return ", ".join([*notes, *([MESSAGE] if change.edit.is_message else [])])
 
 
 def read_explanations(path: Path) -> dict[str, Explanation]:
     """The table ``docs/survivors.toml``: id of a survivor to why it stays; empty if there is none.
 
     Raises:
-        RecordError: a row is not written as it has to be.
-        LedgerError: the file is no TOML.
+        TableError: the file is no TOML, or a row is not written as it has to be.
     """
-    found = {}
+    explanations = {}
     for name, row in read_table(path).items():
-        if set(row) != {"kind", "why"} or row["kind"] not in KINDS or not str(row["why"]).strip():
-            raise RecordError(
-                f"{path}: [{json.dumps(name)}] needs kind, one of {', '.join(map(repr, KINDS))}, and why"
+        kind, why = row.get("kind"), row.get("why")
+        if row.keys() != {"kind", "why"} or kind not in KINDS or not isinstance(why, str) or not why.strip():
+            raise TableError(
+                f'{path}: ["{name}"] needs kind, one of {", ".join(map(repr, KINDS))}, and why, a text'
             )
-        found[name] = Explanation(row["kind"], row["why"])
-    return found
+        explanations[name] = Explanation(kind, why)
+    return explanations
 
 
 def write(strength: Strength, directory: Path) -> Path:
@@ -133,41 +131,17 @@ def write(strength: Strength, directory: Path) -> Path:
         the file.
 
     Raises:
-        RecordError: it cannot be written; one that was there is untouched.
+        FileError: it cannot be written; one that was there is untouched.
     """
-    run = describe_run(torch.__version__, ["cpu"])
-    return write_whole(directory / f"strength-{run['torch']}.json", _text(strength, run))
-
-
-def _text(strength: Strength, run: Mapping[str, Any]) -> str:
-    """JSON with one line for each file and each survivor, so that a diff shows which one it was."""
-    header = {
-        "torch": run["torch"],
-        "python": run["python"],
-        "platform": run["platform"],
-        "date": run["date"],
+    described = describe_run(torch.__version__, ["cpu"])
+    run = {key: described[key] for key in ("torch", "python", "platform")}
+    table = {
+        "schema": SCHEMA,
+        "run": {**run, "date": datetime.date.today().isoformat()},
+        "files": {
+            name: {key.replace("_", " "): value for key, value in count._asdict().items()}
+            for name, count in strength.counts.items()
+        },
+        "survivors": {row.id: [text for text in row[1:] if text] for row in strength.survivors},
     }
-    files = [
-        f"    {json.dumps(name)}: {json.dumps(_count_row(count))}" for name, count in strength.counts.items()
-    ]
-    survivors = [
-        f"    {json.dumps(row.id)}: {json.dumps([part for part in row[1:] if part])}"
-        for row in strength.survivors
-    ]
-    return (
-        "{\n"
-        f'  "schema": {SCHEMA},\n'
-        f'  "run": {json.dumps(header)},\n'
-        f'  "files": {_block(files)},\n'
-        f'  "survivors": {_block(survivors)}\n'
-        "}\n"
-    )
-
-
-def _count_row(count: Count) -> dict[str, int]:
-    return {name.replace("_", " "): value for name, value in count._asdict().items()}
-
-
-def _block(lines: list[str]) -> str:
-    inner = ",\n".join(lines)
-    return f"{{\n{inner}\n  }}" if lines else "{}"
+    return write_whole(directory / f"strength-{run['torch']}.json", as_lines(table, depth=2))

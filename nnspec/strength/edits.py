@@ -14,8 +14,8 @@ from nnspec.strength.operators import OPERATORS, called, like, other_constant
 
 #: A text with so many spaces is meant for people.
 SPACES_OF_A_MESSAGE = 2
-#: Code of so many characters is told whole.
-LONGEST_TOLD = 90
+#: Code of so many characters is shown whole.
+LONGEST_SHOWN = 90
 
 _SKIPPED_FIELDS = frozenset({"annotation", "returns", "decorator_list", "ctx", "type_comment", "type_params"})
 
@@ -45,7 +45,7 @@ class Edit:
         line: the line that is changed.
         first: first line of the statement that is changed; where it does not run, nothing differs.
         last: last line of that statement.
-        told: the change in words.
+        difference: the change in words.
         is_message: whether only the text of an error or a warning changes.
         parent: the node whose child is replaced.
         field: the field the child stands in.
@@ -58,7 +58,7 @@ class Edit:
     line: int
     first: int
     last: int
-    told: str
+    difference: str
     is_message: bool
     parent: ast.AST
     field: str
@@ -122,14 +122,14 @@ def _default_edits(function: ast.FunctionDef | ast.AsyncFunctionDef, place: Plac
             if not isinstance(node, ast.Constant) or node.value is ...:
                 continue
             new = other_constant(node.value)
-            told = f"{argument.arg}={node.value!r} becomes {argument.arg}={new!r}"
+            difference = f"{argument.arg}={node.value!r} becomes {argument.arg}={new!r}"
             replacement = like(node, value=new)
             yield Edit(
                 "default",
                 node.lineno,
                 place.first,
                 place.last,
-                told,
+                difference,
                 False,
                 function.args,
                 field,
@@ -153,7 +153,7 @@ def _edits_within(
                 getattr(node, "lineno", place.first),
                 place.first,
                 place.last,
-                _told(node, replacement),
+                _difference(node, replacement),
                 is_message,
                 parent,
                 field,
@@ -211,11 +211,11 @@ def _is_message(node: ast.AST) -> bool:
     )
 
 
-def _told(old: ast.AST, new: ast.AST) -> str:
+def _difference(old: ast.AST, new: ast.AST) -> str:
     """A change in words; of long code only what stands about the difference."""
     before, after = _one_line(old), _one_line(new)
     if isinstance(new, ast.Pass):
-        return f"dropped: {_window(before, 0, LONGEST_TOLD)}"
+        return f"dropped: {_window(before, 0, LONGEST_SHOWN)}"
     start = _common(before, after)
     rest = min(len(before), len(after)) - start
     end = min(rest, _common(before[::-1], after[::-1]))
@@ -230,13 +230,13 @@ def _common(one: str, other: str) -> int:
 
 def _window(text: str, start: int, end: int) -> str:
     """A text if it is short, else what stands from one place to another and a little around."""
-    if len(text) <= LONGEST_TOLD:
+    if len(text) <= LONGEST_SHOWN:
         return text
     start, end = max(0, start - 30), min(len(text), end + 30)
     before, after = "... " if start else "", " ..." if end < len(text) else ""
     part = text[start:end]
-    if len(part) > 2 * LONGEST_TOLD:
-        part = f"{part[:LONGEST_TOLD]} ... {part[-LONGEST_TOLD:]}"
+    if len(part) > 2 * LONGEST_SHOWN:
+        part = f"{part[:LONGEST_SHOWN]} ... {part[-LONGEST_SHOWN:]}"
     return f"{before}{part.strip()}{after}"
 
 

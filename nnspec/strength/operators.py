@@ -38,22 +38,10 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
 }
 #: Calls that can only end in a TypeError when an argument of theirs is None.
-_STRICT_CALLS = frozenset(
-    {
-        "all",
-        "any",
-        "delattr",
-        "dict",
-        "dir",
-        "enumerate",
-        "hasattr",
-        "isinstance",
-        "issubclass",
-        "iter",
-        "len",
-    }
-    | {"list", "map", "max", "min", "next", "range", "reversed", "set", "setattr", "sorted", "sum", "super"}
-    | {"tuple", "vars", "zip"}
+_STRICT_CALLS = (
+    {"all", "any", "delattr", "dict", "dir", "enumerate", "hasattr", "isinstance", "issubclass", "iter"}
+    | {"len", "list", "map", "max", "min", "next", "range", "reversed", "set", "setattr", "sorted", "sum"}
+    | {"super", "tuple", "vars", "zip"}
 )
 
 _Node = TypeVar("_Node", bound=ast.AST)

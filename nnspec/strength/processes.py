@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 CRASHED = "crashed"
 TIMED_OUT = "timed out"
@@ -27,72 +29,63 @@ class Piece(NamedTuple):
     seconds: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class Child:
     """A forked process.
 
     Attributes:
-        pid: its process id.
+        key: of the piece of work that it does.
+        process: the process.
         results: where it sends what it worked out.
         deadline: when it is ended, in seconds of the monotonic clock.
     """
 
-    pid: int
+    key: Any
+    process: BaseProcess
     results: Connection
     deadline: float
 
-    def end(self) -> None:
-        """Stop it and forget it."""
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self.pid, signal.SIGKILL)
-            self._reap()
-
-    def _reap(self) -> int:
-        self.results.close()
-        return os.waitpid(self.pid, 0)[1]
-
-    def receive(self) -> tuple[str, Any]:
+    def finish(self) -> tuple[str, Any]:
         """What came of it: ``("", result)``, or :data:`CRASHED` or :data:`TIMED_OUT` with nothing."""
-        result, failure = None, ""
+        if not self.results.poll():
+            self.end()
+            return TIMED_OUT, None
         try:
-            result = self.results.recv()
+            return "", self.results.recv()
         except (EOFError, OSError):
-            failure = CRASHED
-        status = self._reap()
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
-            failure = TIMED_OUT
-        return failure, result
+            pass
+        finally:
+            self.end()
+        return TIMED_OUT if self.process.exitcode == -signal.SIGPROF else CRASHED, None
+
+    def end(self) -> None:
+        """Stop it, if it still runs; one that has ended keeps its exit code."""
+        self.process.kill()
+        self.process.join()
+        self.results.close()
 
 
-def start(work: Callable[[], Any], seconds: float) -> Child:
-    """Fork a process that does some work.
-
-    Args:
-        work: what it does; what it returns is sent back.
-        seconds: how long it may take.
-    """
-    receiver, sender = Pipe(duplex=False)
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        _do(work, sender, parent)
+def _start(piece: Piece) -> Child:
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    process = fork.Process(target=_do, args=(piece.work, sender))
+    process.start()
     sender.close()
-    return Child(pid, receiver, time.monotonic() + seconds)
+    return Child(piece.key, process, receiver, time.monotonic() + piece.seconds)
 
 
-def _do(work: Callable[[], Any], sender: Connection, parent: int) -> NoReturn:
-    status = 1
+def _do(work: Callable[[], Any], sender: Connection) -> None:
+    own = os.getpid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    _silence()
+    _limit_memory()
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        _silence()
-        _limit_memory()
         result = work()
-        if os.getppid() == parent:
+        if os.getpid() == own:
             sender.send(result)
-        status = 0
     finally:
-        os._exit(status)
+        os._exit(0)  # what a clause left running is not waited for
 
 
 def _silence() -> None:
@@ -137,27 +130,21 @@ def results_of(pieces: Iterable[Piece], jobs: int) -> Iterator[tuple[Any, str, A
         key, failure and result of each piece, in the order in which they end.
     """
     waiting = iter(pieces)
-    running: dict[Connection, tuple[Any, Child]] = {}
+    running: dict[Connection, Child] = {}
     try:
         while True:
             while len(running) < jobs and (piece := next(waiting, None)) is not None:
                 with _without_interrupts():
-                    child = start(piece.work, piece.seconds)
-                    running[child.results] = piece.key, child
+                    child = _start(piece)
+                    running[child.results] = child
             if not running:
                 return
-            earliest = min(child.deadline for _, child in running.values())
+            earliest = min(child.deadline for child in running.values())
             ready = wait(list(running), timeout=max(0.0, earliest - time.monotonic()))
-            for results, (key, child) in list(running.items()):
-                if results in ready:
-                    failure, result = child.receive()
-                elif time.monotonic() > child.deadline:
-                    child.end()
-                    failure, result = TIMED_OUT, None
-                else:
-                    continue
-                del running[results]
-                yield key, failure, result
+            for results, child in list(running.items()):
+                if results in ready or time.monotonic() > child.deadline:
+                    del running[results]
+                    yield child.key, *child.finish()
     finally:
-        for _, child in running.values():
+        for child in running.values():
             child.end()

@@ -58,34 +58,33 @@ class Change:
         file: the file as the id names it.
         function: its qualified name.
         text: the source line that is changed.
-        told: the change in words.
-        is_message: whether only the text of an error or a warning changes.
         path: the file as Python names it.
-        lines: the lines of the statement; a clause that runs none of them cannot notice.
+        edit: what is changed.
         functions: the living functions.
         code: what they run instead.
-        default: the argument whose default changes, and its new value.
     """
 
     id: str
     file: str
     function: str
     text: str
-    told: str
-    is_message: bool
     path: str
-    lines: range
+    edit: Edit
     functions: tuple[FunctionType, ...]
     code: CodeType
-    default: tuple[str, object] | None
+
+    @property
+    def lines(self) -> range:
+        """The lines of the statement; a clause that runs none of them cannot notice."""
+        return range(self.edit.first, self.edit.last + 1)
 
     def put_in(self) -> None:
         """Change the function for the rest of this process."""
         for function in self.functions:
-            if self.default is None:
+            if self.edit.default is None:
                 function.__code__ = self.code
             else:
-                _set_default(function, *self.default)
+                _set_default(function, *self.edit.default)
 
 
 @dataclass(frozen=True)
@@ -131,24 +130,24 @@ def read_target(module: str) -> Target:
         whole = _alone(tree, definition, classes)
         code = _code_of(whole, path, definition, classes)
         functions = tuple(living.get(code, ()))
-        found = list(edits(definition))
+        possible = list(edits(definition))
         if functions:
             maker = _Maker(
                 short_name(module), path, source.splitlines(), definition, classes, functions, whole
             )
-            changes.extend(maker.changes(found, seen))
+            changes.extend(maker.changes(possible, seen))
         else:
-            not_tried += len(found)
+            not_tried += len(possible)
     return Target(short_name(module), tuple(changes), not_tried)
 
 
 def _living_functions(path: str) -> dict[CodeType, list[FunctionType]]:
     """The functions from a file that exist in this process, by what they run."""
-    found: dict[CodeType, list[FunctionType]] = {}
+    functions: dict[CodeType, list[FunctionType]] = {}
     for thing in gc.get_objects():
         if type(thing) is FunctionType and thing.__code__.co_filename == path:
-            found.setdefault(thing.__code__, []).append(thing)
-    return found
+            functions.setdefault(thing.__code__, []).append(thing)
+    return functions
 
 
 def _definitions(
@@ -222,8 +221,8 @@ class _Maker:
     def name(self) -> str:
         return ".".join([*(around.name for around in self.classes), self.definition.name])
 
-    def changes(self, found: Iterable[Edit], seen: Counter[str]) -> Iterator[Change]:
-        for edit in found:
+    def changes(self, possible: Iterable[Edit], seen: Counter[str]) -> Iterator[Change]:
+        for edit in possible:
             code = self._changed_code(edit)
             if edit.default is None and code == self.functions[0].__code__:
                 continue
@@ -234,13 +233,10 @@ class _Maker:
                 file=self.file,
                 function=self.name,
                 text=self.source[edit.line - 1].strip(),
-                told=edit.told,
-                is_message=edit.is_message,
                 path=self.path,
-                lines=range(edit.first, edit.last + 1),
+                edit=edit,
                 functions=self.functions,
                 code=code,
-                default=edit.default,
             )
 
     def _changed_code(self, edit: Edit) -> CodeType:

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 @pytest.mark.benchmark(group="an empty call, a function")
 def bench_calling_a_function(benchmark):
-    """A function that returns its input is called without any machinery."""
+    """A call of a function that returns its input."""
     x = torch.rand(2, 3)
 
     assert benchmark(lambda x: x, x) is x
@@ -24,7 +24,7 @@ def bench_calling_a_function(benchmark):
 
 @pytest.mark.benchmark(group="an empty call, forward")
 def bench_calling_forward_itself(benchmark):
-    """A call of ``forward`` goes past the machinery of the module."""
+    """A call of the ``forward`` of an ``Identity``, past the machinery of the module."""
     layer, x = nn.Identity(), torch.rand(2, 3)
 
     assert benchmark(layer.forward, x) is x
@@ -32,7 +32,7 @@ def bench_calling_forward_itself(benchmark):
 
 @pytest.mark.benchmark(group="an empty call, a module")
 def bench_calling_an_empty_module(benchmark):
-    """A call of a module that returns its input costs the machinery alone."""
+    """A call of an ``Identity``: the machinery alone."""
     layer, x = nn.Identity(), torch.rand(2, 3)
 
     assert benchmark(layer, x) is x
@@ -41,7 +41,7 @@ def bench_calling_an_empty_module(benchmark):
 @pytest.mark.benchmark(group="hooks, forward pre")
 @pytest.mark.parametrize("count", [0, 1, 10])
 def bench_calling_with_forward_pre_hooks(benchmark, count):
-    """Each forward pre-hook is called in a call of a module."""
+    """A call of an ``Identity`` with forward pre-hooks that note a number."""
     layer, x, called = nn.Identity(), torch.rand(2, 3), set()
     for number in range(count):
         layer.register_forward_pre_hook(lambda module, args, number=number: called.add(number))
@@ -53,7 +53,7 @@ def bench_calling_with_forward_pre_hooks(benchmark, count):
 @pytest.mark.benchmark(group="hooks, forward")
 @pytest.mark.parametrize("count", [0, 1, 10])
 def bench_calling_with_forward_hooks(benchmark, count):
-    """Each forward hook is called in a call of a module."""
+    """A call of an ``Identity`` with forward hooks that note a number."""
     layer, x, called = nn.Identity(), torch.rand(2, 3), set()
     for number in range(count):
         layer.register_forward_hook(lambda module, args, output, number=number: called.add(number))
@@ -65,7 +65,7 @@ def bench_calling_with_forward_hooks(benchmark, count):
 @pytest.mark.benchmark(group="hooks, global forward")
 @pytest.mark.parametrize("count", [0, 1, 10])
 def bench_calling_with_global_forward_hooks(benchmark, count):
-    """Each global forward hook is called in a call of any module."""
+    """A call of an ``Identity`` under global forward hooks that note a number."""
     layer, x, called = nn.Identity(), torch.rand(2, 3), set()
 
     with contextlib.ExitStack() as hooks:
@@ -81,7 +81,7 @@ def bench_calling_with_global_forward_hooks(benchmark, count):
 @pytest.mark.benchmark(group="hooks, full backward pre")
 @pytest.mark.parametrize("count", [0, 1, 10])
 def bench_going_back_with_full_backward_pre_hooks(benchmark, count):
-    """Each full backward pre-hook is called in a call and the way back through it."""
+    """A call of an ``Identity`` with full backward pre-hooks, and the way back through it."""
     layer, x, called = nn.Identity(), torch.rand(2, 3, requires_grad=True), set()
     gradient = torch.full((2, 3), 0.5)
     for number in range(count):
@@ -96,7 +96,7 @@ def bench_going_back_with_full_backward_pre_hooks(benchmark, count):
 @pytest.mark.benchmark(group="hooks, full backward")
 @pytest.mark.parametrize("count", [0, 1, 10])
 def bench_going_back_with_full_backward_hooks(benchmark, count):
-    """Each full backward hook is called in a call and the way back through it."""
+    """A call of an ``Identity`` with full backward hooks, and the way back through it."""
     layer, x, called = nn.Identity(), torch.rand(2, 3, requires_grad=True), set()
     gradient = torch.full((2, 3), 0.5)
     for number in range(count):
@@ -111,7 +111,7 @@ def bench_going_back_with_full_backward_hooks(benchmark, count):
 @pytest.mark.benchmark(group="layers in a row, Sequential")
 @pytest.mark.parametrize("size", [1, 10, 100])
 def bench_calling_a_sequential(benchmark, size):
-    """A :class:`~torch.nn.Sequential` calls its layers one after the other."""
+    """A call of a ``Sequential`` of as many ``Identity`` layers."""
     net, x = nn.Sequential(*(nn.Identity() for _ in range(size))), torch.rand(2, 3)
 
     assert benchmark(net, x) is x
@@ -119,7 +119,7 @@ def bench_calling_a_sequential(benchmark, size):
 
 @pytest.mark.benchmark(group="three layers, by hand")
 def bench_calling_layers_written_by_hand(benchmark):
-    """A ``forward`` written by hand looks each of its layers up and calls it."""
+    """A call of a module whose ``forward`` calls three ``Identity`` layers by name."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -136,7 +136,7 @@ def bench_calling_layers_written_by_hand(benchmark):
 
 @pytest.mark.benchmark(group="three layers, Sequential")
 def bench_calling_the_same_layers_in_a_sequential(benchmark):
-    """A :class:`~torch.nn.Sequential` of three layers does what a ``forward`` written by hand does."""
+    """A call of a ``Sequential`` of three ``Identity`` layers."""
     net, x = nn.Sequential(nn.Identity(), nn.Identity(), nn.Identity()), torch.rand(2, 3)
 
     assert benchmark(net, x) is x
@@ -144,7 +144,7 @@ def bench_calling_the_same_layers_in_a_sequential(benchmark):
 
 @pytest.mark.benchmark(group="a small linear layer, plain")
 def bench_calling_a_linear_layer(benchmark):
-    """A small linear layer gives the product of its input and weight, with the bias added."""
+    """A call of a linear layer of 3 by 4."""
     layer, x = nn.Linear(3, 4), torch.rand(2, 3)
 
     found = benchmark(layer, x)
@@ -154,7 +154,7 @@ def bench_calling_a_linear_layer(benchmark):
 
 @pytest.mark.benchmark(group="a small linear layer, functional_call")
 def bench_calling_a_linear_layer_by_functional_call(benchmark):
-    """:func:`~torch.func.functional_call` puts parameters into a layer for each call."""
+    """A ``functional_call`` of a linear layer of 3 by 4 with other parameters."""
     layer, x = nn.Linear(3, 4), torch.rand(2, 3)
     own = {name: torch.full_like(value, 0.5) for name, value in layer.named_parameters()}
 
@@ -165,7 +165,7 @@ def bench_calling_a_linear_layer_by_functional_call(benchmark):
 
 @pytest.mark.benchmark(group="a small linear layer, parametrized")
 def bench_calling_a_parametrized_linear_layer(benchmark):
-    """A parametrized weight is computed anew for each call of its layer."""
+    """A call of a linear layer of 3 by 4 whose weight is parametrized by ``Tanh``."""
     layer, x = nn.Linear(3, 4), torch.rand(2, 3)
     weight = layer.weight
     parametrize.register_parametrization(layer, "weight", nn.Tanh())
@@ -178,7 +178,7 @@ def bench_calling_a_parametrized_linear_layer(benchmark):
 @pytest.mark.needs("compile")
 @pytest.mark.benchmark(group="a small linear layer, compiled (eager)")
 def bench_calling_a_compiled_linear_layer(benchmark):
-    """A layer compiled for the backend ``"eager"`` gives what the plain one gives."""
+    """A call of a linear layer of 3 by 4, compiled for the backend ``"eager"`` before."""
     layer, x = nn.Linear(3, 4), torch.rand(2, 3)
     compiled = torch.compile(layer, backend="eager")
     with warnings.catch_warnings():  # up to torch 2.8 every compilation leaves a filter

@@ -1,9 +1,9 @@
 """Networks at work, on the CPU and beside it.
 
-Each clause runs on every device present, and a call is over when the device is done with it: on CUDA it ends
-with a synchronisation. From the times of growing batches one sees where a GPU starts to win. While it is
-measured, the CPU uses all its cores. Numbers that are compared are whole, so that every device computes the
-same.
+Each benchmark runs on every device present, and a call is over when the device is done with it: on CUDA it
+ends with a synchronisation. From the times of growing batches one sees where a GPU starts to win. While it
+is measured, the CPU uses all its cores. Numbers that are compared are whole, so that every device computes
+the same.
 """
 
 import pytest
@@ -22,7 +22,7 @@ def whole_numbers(layer, *shape):
 @pytest.mark.benchmark(group="forward, Linear")
 @pytest.mark.parametrize("batch", [1, 8, 64, 512, 4096])
 def bench_forward_of_linear(benchmark, until_done, device, batch):
-    """A linear layer of 256 by 256 gives the same on every device."""
+    """A call of a linear layer of 256 by 256, until the device is done."""
     layer = nn.Linear(256, 256)
     x = whole_numbers(layer, batch, 256)
     expected = layer(x)
@@ -37,7 +37,7 @@ def bench_forward_of_linear(benchmark, until_done, device, batch):
 @pytest.mark.benchmark(group="forward and backward, Linear")
 @pytest.mark.parametrize("batch", [1, 8, 64, 512, 4096])
 def bench_forward_and_backward_of_linear(benchmark, until_done, device, batch):
-    """A linear layer of 256 by 256 gets its gradients on its device."""
+    """``zero_grad``, a call and ``backward`` of a linear layer of 256 by 256."""
     layer, x = nn.Linear(256, 256).to(device), torch.rand(batch, 256).to(device)
 
     def there_and_back():
@@ -52,7 +52,7 @@ def bench_forward_and_backward_of_linear(benchmark, until_done, device, batch):
 @pytest.mark.benchmark(group="training step, Linear")
 @pytest.mark.parametrize("batch", [1, 8, 64, 512, 4096])
 def bench_training_step_of_linear(benchmark, until_done, device, batch):
-    """A step of SGD changes the bias of a linear layer of 256 by 256 on its device."""
+    """A training step of a linear layer of 256 by 256 with SGD."""
     layer, x = nn.Linear(256, 256).to(device), torch.rand(batch, 256).to(device)
     optimizer = torch.optim.SGD(layer.parameters(), lr=1e-6)
     before = layer.bias.detach().clone()
@@ -71,10 +71,7 @@ def bench_training_step_of_linear(benchmark, until_done, device, batch):
 @pytest.mark.benchmark(group="forward, Conv2d")
 @pytest.mark.parametrize("batch", [1, 8, 64, 512])
 def bench_forward_of_conv2d(benchmark, until_done, device, batch):
-    """A convolution of whole numbers gives the same ones on every device.
-
-    They are rounded, for cuDNN may go through fractions on its way.
-    """
+    """A call of a convolution from 3 to 8 channels on pictures of 16 by 16."""
     layer = nn.Conv2d(3, 8, 3)
     x = whole_numbers(layer, batch, 3, 16, 16)
     expected = layer(x)
@@ -82,14 +79,14 @@ def bench_forward_of_conv2d(benchmark, until_done, device, batch):
 
     found = until_done(benchmark, lambda: layer(x))
 
-    assert torch.equal(found.cpu().round(), expected)
+    assert torch.equal(found.cpu().round(), expected)  # cuDNN may go through fractions on its way
     assert found.device.type == device
 
 
 @pytest.mark.benchmark(group="forward and backward, Conv2d")
 @pytest.mark.parametrize("batch", [1, 8, 64, 512])
 def bench_forward_and_backward_of_conv2d(benchmark, until_done, device, batch):
-    """A convolution of small pictures gets its gradients on its device."""
+    """``zero_grad``, a call and ``backward`` of a convolution on pictures of 16 by 16."""
     layer, x = nn.Conv2d(3, 8, 3).to(device), torch.rand(batch, 3, 16, 16).to(device)
 
     def there_and_back():
@@ -104,7 +101,7 @@ def bench_forward_and_backward_of_conv2d(benchmark, until_done, device, batch):
 @pytest.mark.benchmark(group="training step, Conv2d")
 @pytest.mark.parametrize("batch", [1, 8, 64, 512])
 def bench_training_step_of_conv2d(benchmark, until_done, device, batch):
-    """A step of SGD changes the bias of a convolution on its device."""
+    """A training step of a convolution on pictures of 16 by 16 with SGD."""
     layer, x = nn.Conv2d(3, 8, 3).to(device), torch.rand(batch, 3, 16, 16).to(device)
     optimizer = torch.optim.SGD(layer.parameters(), lr=1e-6)
     before = layer.bias.detach().clone()
@@ -124,7 +121,7 @@ def bench_training_step_of_conv2d(benchmark, until_done, device, batch):
 @pytest.mark.benchmark(group="forward, ResNet-34")
 @pytest.mark.parametrize("batch", [1, 4, 16])
 def bench_forward_of_resnet34(benchmark, until_done, resnet34, device, batch):
-    """ResNet-34 gives 1000 finite scores for each picture on every device."""
+    """A call of ResNet-34 in eval mode, without gradients, on pictures of 64 by 64."""
     net, x = resnet34.eval().to(device), torch.rand(batch, 3, 64, 64).to(device)
 
     with torch.no_grad():
@@ -138,7 +135,7 @@ def bench_forward_of_resnet34(benchmark, until_done, resnet34, device, batch):
 @pytest.mark.benchmark(group="forward and backward, ResNet-34")
 @pytest.mark.parametrize("batch", [1, 4, 16])
 def bench_forward_and_backward_of_resnet34(benchmark, until_done, resnet34, device, batch):
-    """ResNet-34 gets a gradient for each of its 110 parameters on its device."""
+    """``zero_grad``, a call and ``backward`` of ResNet-34 on pictures of 64 by 64."""
     net, x = resnet34.to(device), torch.rand(batch, 3, 64, 64).to(device)
 
     def there_and_back():
@@ -155,7 +152,7 @@ def bench_forward_and_backward_of_resnet34(benchmark, until_done, resnet34, devi
 @pytest.mark.benchmark(group="training step, ResNet-34")
 @pytest.mark.parametrize("batch", [1, 4, 16])
 def bench_training_step_of_resnet34(benchmark, until_done, resnet34, device, batch):
-    """A step of SGD lowers the biases of the last layer of ResNet-34 on its device."""
+    """A training step of ResNet-34 on pictures of 64 by 64 with SGD."""
     net, x = resnet34.to(device), torch.rand(batch, 3, 64, 64).to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-6)
     before = net.fc.bias.detach().clone()
@@ -175,7 +172,7 @@ def bench_training_step_of_resnet34(benchmark, until_done, resnet34, device, bat
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="move to the GPU, ResNet-34")
 def bench_moving_resnet34_to_the_gpu(benchmark, resnet34):
-    """All 218 tensors of ResNet-34 go from the CPU to the GPU."""
+    """The move of the 218 tensors of ResNet-34 from the CPU to the GPU."""
 
     def back():
         resnet34.to("cpu")
@@ -193,7 +190,7 @@ def bench_moving_resnet34_to_the_gpu(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="move to the CPU, ResNet-34")
 def bench_moving_resnet34_to_the_cpu(benchmark, resnet34):
-    """All 218 tensors of ResNet-34 go from the GPU to the CPU."""
+    """The move of the 218 tensors of ResNet-34 from the GPU to the CPU."""
 
     def back():
         resnet34.to("cuda")
@@ -212,7 +209,7 @@ def bench_moving_resnet34_to_the_cpu(benchmark, resnet34):
 @pytest.mark.benchmark(group="one GPU, plain")
 @pytest.mark.parametrize("batch", [8, 512])
 def bench_calling_a_layer_on_the_gpu(benchmark, batch):
-    """A layer on the GPU takes a batch that is there already."""
+    """A call of a linear layer on the GPU with a batch that is there already."""
     layer = nn.Linear(256, 256)
     x = whole_numbers(layer, batch, 256)
     expected = layer(x)
@@ -230,7 +227,7 @@ def bench_calling_a_layer_on_the_gpu(benchmark, batch):
 @pytest.mark.benchmark(group="one GPU, DataParallel")
 @pytest.mark.parametrize("batch", [8, 512])
 def bench_calling_data_parallel_on_one_gpu(benchmark, batch):
-    """:class:`~torch.nn.DataParallel` on one GPU gives what the layer itself gives."""
+    """A call of the same layer in ``DataParallel`` on one GPU."""
     layer = nn.Linear(256, 256)
     x = whole_numbers(layer, batch, 256)
     expected = layer(x)

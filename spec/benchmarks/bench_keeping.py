@@ -21,7 +21,7 @@ TREES = [*SMALL, ("wide", 10000), ("branching", 10000)]
 @pytest.mark.benchmark(group="state_dict()")
 @pytest.mark.parametrize(("shape", "size"), TREES)
 def bench_state_dict_of_a_tree(benchmark, tree, size):
-    """:meth:`~torch.nn.Module.state_dict` of a tree has one entry for each layer."""
+    """``state_dict`` of a tree."""
     state = benchmark(tree.state_dict)
 
     assert [value.item() for value in state.values()] == [0.25] * size
@@ -30,10 +30,7 @@ def bench_state_dict_of_a_tree(benchmark, tree, size):
 @pytest.mark.benchmark(group="load_state_dict()")
 @pytest.mark.parametrize(("shape", "size"), SMALL)
 def bench_loading_into_a_tree(benchmark, grow, shape, size):
-    """:meth:`~torch.nn.Module.load_state_dict` copies one tensor into each layer of a tree.
-
-    For each child it looks through all keys of its parent, so the time for a wide tree grows as the square.
-    """
+    """``load_state_dict`` of a tree, which looks through all keys of a parent for each of its children."""
     tree = grow(shape, size)
     before = list(tree.parameters())
     state = {name: torch.full_like(value, 0.5) for name, value in tree.state_dict().items()}
@@ -47,7 +44,7 @@ def bench_loading_into_a_tree(benchmark, grow, shape, size):
 @pytest.mark.benchmark(group="load_state_dict(assign=True)")
 @pytest.mark.parametrize(("shape", "size"), SMALL)
 def bench_assigning_to_a_tree(benchmark, grow, shape, size):
-    """With ``assign=True`` ``load_state_dict`` puts one tensor into each layer of a tree."""
+    """``load_state_dict`` of a tree with ``assign=True``."""
     tree = grow(shape, size)
     before = list(tree.parameters())
     state = {name: torch.full_like(value, 0.5) for name, value in tree.state_dict().items()}
@@ -61,7 +58,7 @@ def bench_assigning_to_a_tree(benchmark, grow, shape, size):
 @pytest.mark.benchmark(group="deepcopy()")
 @pytest.mark.parametrize(("shape", "size"), SMALL)
 def bench_deepcopy_of_a_tree(benchmark, tree, size):
-    """A deep copy of a tree has as many parameters, none of them shared."""
+    """``copy.deepcopy`` of a tree."""
     copied = benchmark(copy.deepcopy, tree)
 
     assert len({*map(id, tree.parameters()), *map(id, copied.parameters())}) == 2 * size
@@ -70,7 +67,7 @@ def bench_deepcopy_of_a_tree(benchmark, tree, size):
 @pytest.mark.benchmark(group="pickle")
 @pytest.mark.parametrize(("shape", "size"), SMALL)
 def bench_pickling_a_tree(benchmark, tree, size):
-    """A tree that goes through :mod:`pickle` comes back with every layer."""
+    """A tree through ``pickle.dumps`` and ``pickle.loads``."""
     loaded = benchmark(lambda: pickle.loads(pickle.dumps(tree)))
 
     assert [parameter.item() for parameter in loaded.parameters()] == [0.25] * size
@@ -80,7 +77,7 @@ def bench_pickling_a_tree(benchmark, tree, size):
 @pytest.mark.benchmark(group="to(dtype)")
 @pytest.mark.parametrize(("shape", "size"), TREES)
 def bench_casting_a_tree(benchmark, tree, size):
-    """Casting to another dtype and back visits every layer of a tree."""
+    """The cast of a tree to ``float64`` and back."""
     benchmark(lambda: tree.to(torch.float64).to(torch.float32))
 
     assert [parameter.dtype for parameter in tree.parameters()] == [torch.float32] * size

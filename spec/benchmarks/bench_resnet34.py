@@ -14,7 +14,7 @@ import torch
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="construct, ResNet-34")
 def bench_constructing_it(benchmark):
-    """ResNet-34 is constructed with 21,797,672 numbers to learn, drawn at random or set."""
+    """The construction of ResNet-34, its weights drawn."""
     import torchvision
 
     net = benchmark(torchvision.models.resnet34)
@@ -25,7 +25,7 @@ def bench_constructing_it(benchmark):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="parameters(), ResNet-34")
 def bench_its_parameters(benchmark, resnet34):
-    """A walk of :meth:`~torch.nn.Module.parameters` over ResNet-34 yields 110."""
+    """A whole walk of ``parameters`` over ResNet-34."""
     found = benchmark(lambda: list(resnet34.parameters()))
 
     assert len(found) == 110
@@ -34,7 +34,7 @@ def bench_its_parameters(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="named_parameters(), ResNet-34")
 def bench_its_named_parameters(benchmark, resnet34):
-    """A walk of :meth:`~torch.nn.Module.named_parameters` over ResNet-34 yields 110 pairs."""
+    """A whole walk of ``named_parameters`` over ResNet-34."""
     found = benchmark(lambda: list(resnet34.named_parameters()))
 
     assert [len(found), found[-1][0]] == [110, "fc.bias"]
@@ -43,7 +43,7 @@ def bench_its_named_parameters(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="named_modules(), ResNet-34")
 def bench_its_named_modules(benchmark, resnet34):
-    """A walk of :meth:`~torch.nn.Module.named_modules` over ResNet-34 yields 116 pairs."""
+    """A whole walk of ``named_modules`` over ResNet-34."""
     found = benchmark(lambda: list(resnet34.named_modules()))
 
     assert [len(found), found[-1][0]] == [116, "fc"]
@@ -52,7 +52,7 @@ def bench_its_named_modules(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="apply(), ResNet-34")
 def bench_apply_to_it(benchmark, resnet34):
-    """:meth:`~torch.nn.Module.apply` hands all modules of ResNet-34 to its function."""
+    """``apply`` on ResNet-34 of a function that notes each module."""
     handed = set()
 
     benchmark(resnet34.apply, handed.add)
@@ -63,7 +63,7 @@ def bench_apply_to_it(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="train() and eval(), ResNet-34")
 def bench_switching_its_mode(benchmark, resnet34):
-    """:meth:`~torch.nn.Module.train` and :meth:`~torch.nn.Module.eval` visit all modules of ResNet-34."""
+    """``train`` and ``eval`` of ResNet-34."""
     benchmark(lambda: resnet34.train().eval())
 
     assert [module.training for module in resnet34.modules()] == [False] * 116
@@ -72,7 +72,7 @@ def bench_switching_its_mode(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="requires_grad_(), ResNet-34")
 def bench_freezing_it(benchmark, resnet34):
-    """:meth:`~torch.nn.Module.requires_grad_` freezes all parameters of ResNet-34."""
+    """``requires_grad_(False)`` of ResNet-34."""
     benchmark(resnet34.requires_grad_, False)
 
     assert [parameter.requires_grad for parameter in resnet34.parameters()] == [False] * 110
@@ -81,7 +81,7 @@ def bench_freezing_it(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="zero_grad(), ResNet-34")
 def bench_forgetting_its_gradients(benchmark, resnet34):
-    """:meth:`~torch.nn.Module.zero_grad` forgets all gradients of ResNet-34."""
+    """``zero_grad`` of ResNet-34 with all gradients there."""
 
     def fill():
         for parameter in resnet34.parameters():
@@ -95,7 +95,7 @@ def bench_forgetting_its_gradients(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="zero_grad(False), ResNet-34")
 def bench_clearing_its_gradients(benchmark, resnet34):
-    """With ``set_to_none=False`` ``zero_grad`` fills all gradients of ResNet-34 with zeros."""
+    """``zero_grad(set_to_none=False)`` of ResNet-34 with all gradients there."""
     for parameter in resnet34.parameters():
         parameter.grad = torch.full_like(parameter, 2.0)
 
@@ -107,7 +107,7 @@ def bench_clearing_its_gradients(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="repr(), ResNet-34")
 def bench_printing_it(benchmark, resnet34):
-    """Printing ResNet-34 names all its 36 convolutions."""
+    """``repr`` of ResNet-34."""
     printed = benchmark(repr, resnet34)
 
     assert printed.count("Conv2d(") == 36
@@ -116,7 +116,7 @@ def bench_printing_it(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="state_dict(), ResNet-34")
 def bench_its_state_dict(benchmark, resnet34):
-    """:meth:`~torch.nn.Module.state_dict` of ResNet-34 has 218 entries."""
+    """``state_dict`` of ResNet-34."""
     state = benchmark(resnet34.state_dict)
 
     assert len(state) == 218
@@ -125,7 +125,7 @@ def bench_its_state_dict(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="load_state_dict(), ResNet-34")
 def bench_loading_into_it(benchmark, resnet34):
-    """:meth:`~torch.nn.Module.load_state_dict` copies 218 tensors into ResNet-34."""
+    """``load_state_dict`` of ResNet-34."""
     weight = resnet34.fc.weight
     state = {name: torch.full_like(value, 3) for name, value in resnet34.state_dict().items()}
 
@@ -139,7 +139,7 @@ def bench_loading_into_it(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="load_state_dict(assign=True), ResNet-34")
 def bench_assigning_to_it(benchmark, resnet34):
-    """With ``assign=True`` ``load_state_dict`` puts 218 tensors into ResNet-34."""
+    """``load_state_dict`` of ResNet-34 with ``assign=True``."""
     state = {name: torch.full_like(value, 3) for name, value in resnet34.state_dict().items()}
 
     benchmark(resnet34.load_state_dict, state, assign=True)
@@ -152,7 +152,7 @@ def bench_assigning_to_it(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="deepcopy(), ResNet-34")
 def bench_deepcopy_of_it(benchmark, resnet34):
-    """A deep copy of ResNet-34 has 110 parameters of its own."""
+    """``copy.deepcopy`` of ResNet-34."""
     copied = benchmark(copy.deepcopy, resnet34)
 
     places = {parameter.data_ptr() for net in (resnet34, copied) for parameter in net.parameters()}
@@ -162,7 +162,7 @@ def bench_deepcopy_of_it(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="pickle, ResNet-34")
 def bench_pickling_it(benchmark, resnet34):
-    """ResNet-34 goes through :mod:`pickle` and comes back with equal weights."""
+    """ResNet-34 through ``pickle.dumps`` and ``pickle.loads``."""
     loaded = benchmark(lambda: pickle.loads(pickle.dumps(resnet34)))
 
     assert torch.equal(loaded.fc.weight, resnet34.fc.weight)
@@ -172,7 +172,7 @@ def bench_pickling_it(benchmark, resnet34):
 @pytest.mark.needs("torchvision")
 @pytest.mark.benchmark(group="to(dtype), ResNet-34")
 def bench_casting_it(benchmark, resnet34):
-    """ResNet-34 is cast to another dtype and back, all but its 36 counters of batches."""
+    """The cast of ResNet-34 to ``float64`` and back."""
     benchmark(lambda: resnet34.to(torch.float64).to(torch.float32))
 
     dtypes = [value.dtype for value in resnet34.state_dict().values()]

@@ -5,10 +5,13 @@ import functools
 import gc
 import os
 import statistics
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+
+HERE = Path(__file__).parent
 
 #: The module that holds the module of a number, for each shape of tree; the root is number 0.
 PARENTS = {
@@ -17,9 +20,8 @@ PARENTS = {
     "deep": lambda number: number - 1,
 }
 
-#: Arguments of clauses that say how large a case is.
+#: Arguments that say how large a case is.
 SIZES = ("size", "batch", "count")
-LARGEST = 10_000
 RESNET34 = 116  # modules
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -35,11 +37,26 @@ def pytest_benchmark_update_machine_info(machine_info):
         machine_info["devices"].append(f"cuda ({torch.cuda.get_device_name()})")
 
 
+def size_of(item):
+    """How large the case of an item is, None where there is only one."""
+    cases = item.callspec.params if hasattr(item, "callspec") else {}
+    return next((cases[name] for name in SIZES if name in cases), None)
+
+
 def pytest_collection_modifyitems(config, items):
-    """Trees of 10,000 modules are grown to be measured; whether a clause holds is seen on smaller ones."""
-    if config.option.benchmark_disable:
-        sizes = [getattr(item, "callspec", None) and item.callspec.params.get("size") for item in items]
-        items[:] = [item for item, size in zip(items, sizes, strict=True) if size != LARGEST]
+    """Unmeasured, each benchmark runs once: on its smallest case, on the first device."""
+    if not config.option.benchmark_disable:
+        return
+    smallest = {}
+    for item in items:
+        if item.path.parent == HERE:
+            rival = smallest.setdefault(item.function, item)
+            if (size_of(item) or 0) < (size_of(rival) or 0):
+                smallest[item.function] = item
+    larger = {item for item in items if item.path.parent == HERE and smallest[item.function] is not item}
+    if larger:
+        config.hook.pytest_deselected(items=list(larger))
+        items[:] = [item for item in items if item not in larger]
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +68,9 @@ def facts(request):
     cases = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     operation, _, kind = benchmark.group.partition(", ")
     kind = ", ".join(word for word in (kind, cases.get("shape")) if word)
-    size = next((cases[name] for name in SIZES if name in cases), RESNET34 if kind == "ResNet-34" else None)
+    size = size_of(request.node)
+    if kind == "ResNet-34" and size is None:
+        size = RESNET34
     needs_cuda = any("cuda" in mark.args for mark in request.node.iter_markers("needs"))
     device = cases.get("device", "cuda" if needs_cuda else "cpu")
     benchmark.extra_info.update(operation=operation, kind=kind, size=size, device=device)
@@ -73,7 +92,7 @@ def grow():
 
 @pytest.fixture(scope="module")
 def grown(grow):
-    """Trees that the clauses of a chapter share: growing a large one takes longer than what is done to it."""
+    """Trees that the benchmarks of a file share: growing a large one takes longer than what is done to it."""
     gc.disable()
     yield functools.cache(grow)
     gc.enable()
@@ -81,7 +100,7 @@ def grown(grow):
 
 @pytest.fixture
 def tree(grown, shape, size):
-    """A tree of ``size`` modules; a clause that does not leave it as it was grows its own."""
+    """A tree of ``size`` modules; a benchmark that does not leave it as it was grows its own."""
     return grown(shape, size)
 
 

@@ -4,7 +4,9 @@
 everything below them. Weights and biases are no modules and do not appear.
 """
 
+import copy
 import inspect
+import sys
 
 import pytest
 import torch
@@ -244,3 +246,23 @@ def test_a_child_walks_itself():
 
     assert [name for name, _ in net.named_modules()] == ["", "0", "1"]
     assert list(net.parameters()) == []
+
+
+@pytest.mark.parametrize(
+    "walk",
+    [lambda net: list(net.modules()), nn.Module.eval, nn.Module.state_dict, copy.deepcopy, repr],
+    ids=["modules", "eval", "state_dict", "deepcopy", "repr"],
+)
+def test_a_tree_deeper_than_python_can_recurse(walk):
+    """A tree deeper than Python's recursion limit can be built, but neither walked, copied nor printed.
+
+    Every walk goes down by recursion, and a copy needs several calls for each level.
+    """
+    net = nn.Module()
+    for _ in range(sys.getrecursionlimit()):
+        outer = nn.Module()
+        outer.inner = net
+        net = outer
+
+    with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
+        walk(net)
