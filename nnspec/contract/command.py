@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nnspec.contract import plugin
 from nnspec.contract.pyproject import read_table
 from nnspec.errors import UsageError
 from nnspec.running.start import run_pytest
@@ -39,4 +38,4 @@ def run(options: argparse.Namespace) -> int:
     arguments += ["--inputs", function] if function else []
     for name, values in (("--input", shapes), ("--allow", options.allow), ("--device", options.device)):
         arguments += [word for value in values for word in (name, value)]
-    return run_pytest([RULES], plugin.__name__, arguments)
+    return run_pytest([RULES], "nnspec.contract.plugin", arguments)

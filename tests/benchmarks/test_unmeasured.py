@@ -20,7 +20,11 @@ FOLDER = ROOT / "spec" / "benchmarks"
 def pytest_on_benchmarks(*arguments):
     """Runs the real benchmarks in a process of their own and gives what is shown."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--device", "cpu", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = {
+        **outside,
+        "PYTHONPATH": str(ROOT),
+    }  # a worker of xdist that is told of one measures nothing
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout

@@ -178,16 +178,16 @@ def test_a_change_of_a_release_is_shown_on_both_pages(write_project):
     assert ["<mini.small.pair>" in page for page in pages] == [False, True]
 
 
-def _recorded(root, *, without="", altered=""):
-    """Records of the miniature on torch 2.5.1, as of a run before some clauses were written or changed."""
+def _recorded(root, *, version="2.5.1", without="", altered="", outcome="holds"):
+    """The book of the miniature with a record, as of a run before some clauses were written or changed."""
     clauses = read_specification(root).clauses
     rows = {
-        name: Row("holds", "000000000000" if name == altered else clause.digest)
+        name: Row(outcome, "000000000000" if name == altered else clause.digest)
         for name, clause in clauses.items()
         if name != without
     }
     header = {
-        "torch": "2.5.1",
+        "torch": version,
         "torchvision": "0.1",
         "python": "3.11",
         "platform": "Linux",
@@ -214,6 +214,14 @@ def test_a_new_clause_is_pending_and_not_run(write_project):
     assert book.stale(named) == []
     assert '"pending":2' in written["_generated/static/spec-data.js"]
     assert written["releases.rst"].count("     - 2\n     - 2\n     - 2\n") == 1  # rows, hold, pending
+
+
+def test_html_in_statements_is_text(write_project):
+    _recorded(write_project, version="2.4.1", outcome="not yet")
+    matrix = pages(_recorded(write_project))["releases.rst"].partition("<tbody>")[2]
+
+    assert ">A &lt;b&gt;pair&lt;/b&gt; of *two* is one.</a>" in matrix
+    assert "<b>" not in matrix
 
 
 def test_a_release_without_a_record_is_not_run(site):

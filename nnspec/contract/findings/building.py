@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnspec.contract.findings.tree import Build, dotted, names, once, parameters, shared, tensors
+from nnspec.contract.findings.tree import Build, dotted, names, parameters, shared, tensors
 from nnspec.contract.wording import brief, listed, they
 
 
@@ -132,7 +133,7 @@ def unprinted(net: nn.Module) -> list[str]:
     return [f"repr leaves out {listed(missing)}; override extra_repr, not __repr__"]
 
 
-@once
+@functools.cache
 def not_built_on_meta(build: Build) -> list[str]:
     """What keeps a module from being built under ``torch.device("meta")``."""
     try:

@@ -7,6 +7,7 @@ return why, as the others do: an empty list if nothing does.
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 
 import torch
@@ -17,11 +18,11 @@ from nnspec.contract.findings.building import shared_by_builds
 from nnspec.contract.findings.calling import kept_tensors, second_call_refused
 from nnspec.contract.findings.hidden import hidden
 from nnspec.contract.findings.nested import Example, differences, floating_in, run, tensors_in
-from nnspec.contract.findings.tree import Build, once, parameters, ready
+from nnspec.contract.findings.tree import Build, parameters, ready
 from nnspec.contract.wording import brief, they
 
 
-@once
+@functools.cache
 def unrepeatable(build: Build, example: Example) -> list[str]:
     """Why the outputs of two calls in eval mode cannot be compared, even from the same seed."""
     net = ready(build, example)
@@ -36,26 +37,26 @@ def unrepeatable(build: Build, example: Example) -> list[str]:
     return []
 
 
-@once
+@functools.cache
 def one_call_only(build: Build, example: Example) -> list[str]:
     """The error of a second call, if it raises one."""
     return second_call_refused(ready(build, example), example)
 
 
-@once
+@functools.cache
 def not_registered(build: Build, example: Example) -> list[str]:
     """Everything that a fresh module holds and does not register."""
     return hidden(ready(build, example), example)
 
 
-@once
+@functools.cache
 def without_floating_output(build: Build, example: Example) -> list[str]:
     """That no output is a floating tensor, if so."""
     outputs = floating_in(run(ready(build, example), example))
     return [] if outputs else ["it has no floating output"]
 
 
-@once
+@functools.cache
 def sharing(build: Build) -> list[str]:
     """The tensors that two builds share."""
     return shared_by_builds(build(), build())

@@ -7,7 +7,7 @@ import functools
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,23 +17,6 @@ from nnspec.contract.findings.nested import Example, is_floating, run
 from nnspec.running import isolation
 
 Build = Callable[[], nn.Module]
-
-Found = ParamSpec("Found")
-Kept = TypeVar("Kept")
-
-
-def once(function: Callable[Found, Kept]) -> Callable[Found, Kept]:
-    """A function of a target that is computed once; ``build`` and ``example`` are methods of the target."""
-    kept: dict[tuple[object, ...], Kept] = {}
-
-    @functools.wraps(function)
-    def call(*args: Found.args, **kwargs: Found.kwargs) -> Kept:
-        key = tuple(getattr(one, "__self__", one) for one in args)
-        if key not in kept:
-            kept[key] = function(*args, **kwargs)
-        return kept[key]
-
-    return call
 
 
 def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Module:
@@ -48,7 +31,7 @@ def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Mo
     return materialised(copy.deepcopy(net) if _shares(build) else net, example)
 
 
-@once
+@functools.cache
 def _shares(build: Build) -> bool:
     """Whether two builds share a tensor, so that what is done to one is done to the other."""
     return bool(shared(build(), build()))
