@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -67,11 +68,13 @@ def lacking(name: str, count: int, selected: tuple[str, ...]) -> str:
     """
     if name == "cuda":
         return _lacking_cuda(count, selected)
-    if name == "torchvision":
-        return "" if _torchvision_imports() else "torchvision that imports"
-    if name == "distributed":
-        return "" if torch.distributed.is_available() else "torch.distributed"
-    return "" if _compile_works() else "a Python that this torch.compile supports"
+    others: dict[str, tuple[Callable[[], bool], str]] = {
+        "torchvision": (_torchvision_imports, "torchvision that imports"),
+        "distributed": (torch.distributed.is_available, "torch.distributed"),
+        "compile": (_compile_works, "a Python that this torch.compile supports"),
+    }
+    is_there, what = others[name]
+    return "" if is_there() else what
 
 
 def _lacking_cuda(count: int, selected: tuple[str, ...]) -> str:
