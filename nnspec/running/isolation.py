@@ -135,8 +135,8 @@ def _threads() -> list[str]:
 
 def _set_modes(count: int) -> None:
     """Leave the function modes that were entered; one that was left cannot be entered again."""
-    while torch.overrides._len_torch_function_stack() > count:
-        torch.overrides._pop_mode()
+    while torch.overrides._len_torch_function_stack() > count:  # type: ignore[attr-defined]
+        torch.overrides._pop_mode()  # type: ignore[no-untyped-call]
 
 
 STATES: dict[str, State] = {
