@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
+from torch.utils._device import DeviceContext
 
 from nnspec.records import record
 from nnspec.running import isolation
@@ -213,62 +215,93 @@ def test_skipping_by_hand_is_an_error(run):
     assert result.ret == 1
 
 
-LEAKS = {
-    "autocast": "torch.set_autocast_cpu_enabled(True)",
-    "function modes": "from torch.utils._device import DeviceContext; DeviceContext('cpu').__enter__()",
-    "safe globals": "torch.serialization.add_safe_globals([Made])",
-    "threads": "import threading; threading.Thread(target=DONE.wait).start()",
-    "warnings filters": "import warnings; warnings.simplefilter('error')",
-    "default dtype": "torch.set_default_dtype(torch.float64)",
-    "default device": 'torch.set_default_device("meta")',
-    "grad mode": "torch._C._set_grad_enabled(False)",
-    "global hooks": "nn.modules.module.register_module_forward_hook(print)",
-    "attributes of nn.Module": "nn.Module.marker = 1",
-    "torch.__future__ flags": "torch.__future__.set_overwrite_module_params_on_conversion(True)",
-    "anomaly mode": "torch.autograd.set_detect_anomaly(True)",
-    "deterministic algorithms": "torch.use_deterministic_algorithms(True)",
-    "thread count": "torch.set_num_threads(torch.get_num_threads() + 1)",
-    "environment": 'import os; os.environ["MARKER"] = "1"',
-    "working directory": 'import os; os.chdir("/")',
-}
+FUTURE, FLAG = "torch.__future__", "overwrite_module_params_on_conversion"
+#: What a clause may leave behind: the state, how it is changed, and what then looks different.
+LEAKS = [
+    ("grad mode", "torch._C._set_grad_enabled(False)", "torch.is_grad_enabled()"),
+    ("default dtype", "torch.set_default_dtype(torch.float64)", "torch.ones(1).dtype"),
+    ("default device", 'torch.set_default_device("meta")', "torch.ones(1).device"),
+    ("global hooks", "register_module_forward_hook(print)", "len(_global_forward_hooks)"),
+    ("attributes of nn.Module", "nn.Module.marker = 1", 'hasattr(nn.Module, "marker")'),
+    ("attributes of nn.Module", "nn.Module.train = print", "nn.Module.train"),
+    ("attributes of nn.Module", "del nn.Module.train", 'hasattr(nn.Module, "train")'),
+    ("torch.__future__ flags", f"{FUTURE}.set_{FLAG}(True)", f"{FUTURE}.get_{FLAG}()"),
+    ("anomaly mode", "torch.autograd.set_detect_anomaly(True)", "torch.is_anomaly_enabled()"),
+    ("autocast", "torch.set_autocast_cpu_enabled(True)", "torch.is_autocast_cpu_enabled()"),
+    ("autocast", "torch.set_autocast_cpu_dtype(torch.float16)", "torch.get_autocast_cpu_dtype()"),
+    (
+        "deterministic algorithms",
+        "torch.use_deterministic_algorithms(True)",
+        "torch.are_deterministic_algorithms_enabled()",
+    ),
+    (
+        "safe globals",
+        "torch.serialization.add_safe_globals([Made])",
+        "Made in torch.serialization.get_safe_globals()",
+    ),
+    ("thread count", "torch.set_num_threads(2)", "torch.get_num_threads()"),
+    ("threads", "threading.Thread(target=END.wait).start()", "threading.active_count()"),
+    ("function modes", "MODE.__enter__()", "torch.overrides._len_torch_function_stack()"),
+    ("warnings filters", "warnings.simplefilter('error')", "list(warnings.filters)"),
+    ("environment", 'os.environ["MARKER"] = "1"', 'os.environ.get("MARKER")'),
+    ("environment", 'os.environ["PRESENT"] = "2"', 'os.environ.get("PRESENT")'),
+    ("environment", 'del os.environ["PRESENT"]', 'os.environ.get("PRESENT")'),
+    ("working directory", 'os.chdir("/")', "os.getcwd()"),
+]
+
+#: What only its owner can end: it is reported and stays.
+LASTING = {"threads", "function modes"}
 
 
 def test_every_state_has_a_clause_that_changes_it():
-    assert sorted(LEAKS) == sorted(isolation.STATES)
+    assert {what for what, _, _ in LEAKS} == isolation.STATES.keys()
 
 
-@pytest.mark.parametrize("what", LEAKS)
-def test_a_clause_that_leaves_a_trace_is_reported_and_the_next_sees_none(run, what):
+@pytest.mark.parametrize(("what", "change", "look"), LEAKS)
+def test_a_clause_that_leaves_a_trace_is_reported_and_the_next_sees_none(
+    run, monkeypatch, what, change, look
+):
     source = f'''
+    import os
     import threading
     import warnings
 
-    DONE = threading.Event()
+    from torch.nn.modules.module import _global_forward_hooks, register_module_forward_hook
+
+    from nnspec.running.isolation import LEFT
+
+    END, MODE = LEFT
 
     class Made:
         pass
 
+    def look():
+        return {look}
+
+    BEFORE = look()
+
     def test_a():
         """It changes something for good."""
-        {LEAKS[what]}
-        assert 1
+        {change}
+        assert look() != BEFORE
 
     def test_b():
-        """A tensor is an ordinary one."""
-        DONE.set()
-        made = torch.ones(2, requires_grad=True) * 2
-        assert (made.dtype, made.device.type, made.requires_grad) == (torch.float32, "cpu", True)
-        with warnings.catch_warnings(record=True):
-            warnings.warn("heard", stacklevel=1)
+        """It is as it was."""
+        assert look() == BEFORE
     '''
-    directory = os.getcwd()
+    monkeypatch.setenv("PRESENT", "1")
+    end = threading.Event()
+    mode = DeviceContext("cpu")
+    monkeypatch.setattr(isolation, "LEFT", (end, mode), raising=False)
 
-    result = run(source)
+    result = run(source, "-p", "no:warnings", *(["-k", "test_a"] if what in LASTING else []))
 
-    result.stdout.fnmatch_lines([f"*it leaves a trace: {what}*"])
-    result.assert_outcomes(passed=2, errors=1)
-    assert os.getcwd() != directory
-    assert not hasattr(torch.nn.Module, "marker")
+    end.set()
+    if what == "function modes":
+        mode.__exit__(None, None, None)
+
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_a*", f"*it leaves a trace: {what}. It was*"])
+    result.assert_outcomes(passed=1 if what in LASTING else 2, errors=1, deselected=what in LASTING)
 
 
 def test_every_clause_starts_from_the_same_seed(run):
