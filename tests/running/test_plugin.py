@@ -1,6 +1,5 @@
 """The plugin runs miniature specifications, each wrong in one way, and says what is wrong."""
 
-import os
 import re
 import subprocess
 import sys
