@@ -3,7 +3,8 @@
 import pytest
 
 from nnspec.clauses.chapter import is_chapter, read_chapter, read_chapters
-from nnspec.clauses.clause import Bounds, ClauseError, Reference, plain_text
+from nnspec.clauses.clause import Bounds, ClauseError, Reference, plain_text, references_in
+from nnspec.clauses.releases import RELEASES
 
 ONE = '''
 WIDTH = 3
@@ -171,13 +172,27 @@ def test_bounds_place_a_version(version, place):
 
 
 @pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        (Bounds(), "every release"),
+        (Bounds("2.3"), "since 2.3"),
+        (Bounds(before="2.10"), "before 2.10"),
+        (Bounds("2.3", "2.10"), "since 2.3, before 2.10"),
+    ],
+)
+def test_bounds_in_words(bounds, text):
+    assert str(bounds) == text
+
+
+@pytest.mark.parametrize(
     ("mark", "message"),
     [
         ('since("two")', r"since\('two'\) is no release; write one as since"),
         ("since(2.5)", r"since\(2.5\) is no release"),
         ("since()", r"since\(\) is no release"),
         ('since("2.5.1")', "is no release"),
-        ('since("1.13")', "not one of the supported releases"),
+        ('since("2.4", "2.5")', r"since\('2.4', '2.5'\) is no release"),
+        ('since("1.13")', f"not one of the supported releases, {RELEASES[0]} to {RELEASES[-1]}$"),
         ('before("2.0")', "exclude every supported release"),
         ('needs("gpu")', r"needs\('gpu'\) is unknown; one of cuda, "),
         ('needs("cuda", 0)', "how many, as a number from 1"),
@@ -217,8 +232,20 @@ def test_marks_with_keywords_are_refused(write):
         read(write, '@pytest.mark.since(release="2.5")\ndef test_a():\n    """It is."""\n    assert 1')
 
 
+def test_marks_with_names_are_refused(write):
+    with pytest.raises(ClauseError, match=r": @pytest.mark.since\(X\): arguments of marks are"):
+        read(write, 'X = "2.5"\n\n@pytest.mark.since(X)\ndef test_a():\n    """It is."""\n    assert 1')
+
+
+def test_cases_may_be_anything(write):
+    case = '@pytest.mark.parametrize("layer", [nn.ReLU()], ids=str)'
+    clause = only(write, f'{case}\ndef test_a(layer):\n    """It is."""\n    assert 1')
+
+    assert (clause.cases, clause.marks, clause.arguments) == ((case,), (), ("layer",))
+
+
 def test_other_decorators_are_refused(write):
-    with pytest.raises(ClauseError, match=r"decorated with pytest\.mark only"):
+    with pytest.raises(ClauseError, match="pytest.mark only; write helpers as plain functions"):
         read(write, '@torch.no_grad()\ndef test_a():\n    """It is."""\n    assert 1')
 
 
@@ -247,9 +274,22 @@ def test_only_files_two_below_spec_are_chapters(tmp_path):
         (":class:`~torch.nn.Sequential` runs", "Sequential runs"),
         (":meth:`torch.nn.Module.to` moves", "torch.nn.Module.to() moves"),
         (":func:`the norm <torch.nn.utils.clip_grad_norm_>` is", "the norm is"),
+        (":func:`~torch.cat` joins", "cat() joins"),
+        ("a :term:`~leaf`", "a leaf"),
         ("see :issue:`129164`", "see #129164"),
         ("a ``dict`` of :attr:`~torch.Tensor.grad`", "a dict of grad"),
     ],
 )
 def test_plain_text_has_no_roles(text, plain):
     assert plain_text(text) == plain
+
+
+def test_references_are_targets_without_titles_and_signs():
+    text = "A :func:`norm <torch.norm>` of :attr:`~torch.Tensor.grad`, :class:`!Thing`, see :issue:`129164`."
+
+    assert list(references_in(text)) == [
+        Reference("func", "torch.norm"),
+        Reference("attr", "torch.Tensor.grad"),
+        Reference("class", "Thing"),
+        Reference("issue", "129164"),
+    ]

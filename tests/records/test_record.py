@@ -6,6 +6,7 @@ import pytest
 
 from nnspec.records import files, record
 from nnspec.records.files import FileError
+from nnspec.records.outcomes import Outcome, together
 from nnspec.records.record import Record, Row
 
 RUN = {
@@ -101,8 +102,8 @@ def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
     ("damage", "message"),
     [
         (lambda text: text[: len(text) // 2], r"2.4.1-cpu.json:\d+: not valid JSON .*perhaps cut off"),
-        (lambda text: "", "is empty"),
-        (lambda text: "[]", "holds list in place of a table"),
+        (lambda text: "", "is empty; what was to write it did not come to its end: make it anew with"),
+        (lambda text: "[]", "holds list in place of a table; make it anew with"),
         (lambda text: "[" * 100_000, "cannot be read as JSON|not valid JSON"),
         (
             lambda text: text.replace('"clauses": {', '"clauses": 1' + "0" * 5000 + ', "x": {'),
@@ -118,6 +119,13 @@ def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
         (lambda text: text.replace('"torch": "2.4.1"', '"torch": "banana"'), "torch 'banana' is no version"),
         (lambda text: text.replace('"torch": "2.4.1"', '"torch": null'), "'run' does not name"),
         (lambda text: text.replace('"torchvision": "0.19.1",', ""), "'run' does not name"),
+        (lambda text: text.replace('"torchvision": "0.19.1"', '"torchvision": 1'), "'run' does not name"),
+        (lambda text: text.replace('"python": "3.11"', '"python": 3.11'), "'run' does not name"),
+        (
+            lambda text: text.replace('"platform": "Linux x86_64"', '"platform": null'),
+            "'run' does not name torch, torchvision, python, platform, devices; make it anew with",
+        ),
+        (lambda text: text.replace('"run": {', '"run": [], "x": {'), "'run' does not name"),
         (lambda text: text.replace('"devices": ["cpu"]', '"devices": []'), "'run' does not name"),
         (
             lambda text: text.replace('"devices": ["cpu"]', '"devices": ["x/../y"]'),
@@ -151,6 +159,34 @@ def test_reasons_carry_no_places_of_files(place):
     reason = f"ImportError: cannot import name 'x' from 'torch' ({place})"
 
     assert record.tidy(reason) == "ImportError: cannot import name 'x' from 'torch'"
+
+
+def test_records_of_a_folder_are_read_from_the_oldest_torch_on(tmp_path):
+    for version, devices in (("2.10.0", ["cpu"]), ("2.9.1", ["cpu", "cuda"]), ("2.9.1", ["cpu"])):
+        record.write(Record({**RUN, "torch": version, "devices": devices}, ROWS), tmp_path)
+
+    assert [kept.name for kept in record.read_all(tmp_path)] == ["2.9.1-cpu", "2.9.1-cuda", "2.10.0-cpu"]
+
+
+def test_the_header_says_what_was_run(monkeypatch):
+    installed = {"torchvision": "0.19.1+cu121"}
+    monkeypatch.setattr("importlib.metadata.version", lambda name: installed[name])
+    monkeypatch.setattr("platform.python_version_tuple", lambda: ("3", "11", "7"))
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+
+    assert record.describe_run("2.4.1+cu121", iter(["cpu"])) == RUN
+
+
+def test_what_is_not_installed_has_no_version():
+    assert record.installed("no-such-distribution") == "none"
+
+
+def test_the_weightiest_outcome_is_that_of_the_clause():
+    cases = [Outcome("holds"), Outcome("unmet", "a"), Outcome("violated", "b"), Outcome("not yet", "c")]
+
+    assert together(cases) == Outcome("violated", "b")
+    assert together(cases[:2]) == Outcome("unmet", "a")
 
 
 def test_only_files_named_by_a_version_are_records(tmp_path):
