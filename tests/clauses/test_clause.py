@@ -65,6 +65,14 @@ def test_the_chapter_opens_with_docstring_and_preamble(write):
     assert chapter.preamble.endswith("WIDTH = 3\n\ndef layer():\n    return nn.Linear(2, WIDTH)")
 
 
+def test_the_preamble_is_all_but_docstring_and_clauses(write):
+    head = "import torch\n\ntorch.manual_seed(1)\n"
+    clause = 'def test_a():\n    """It is."""\n    assert 1'
+
+    assert read_chapters(write(clause, head=head) / "spec")[0].preamble == head.strip()
+    assert read_chapters(write(clause, head=f'"""A."""\n\n{head}') / "spec")[0].preamble == head.strip()
+
+
 FIXTURE = """
 import pytest
 import json, math
@@ -233,7 +241,7 @@ def test_marks_with_keywords_are_refused(write):
 
 
 def test_marks_with_names_are_refused(write):
-    with pytest.raises(ClauseError, match=r": @pytest.mark.since\(X\): arguments of marks are"):
+    with pytest.raises(ClauseError, match=r"small.py:\d+: @pytest.mark.since\(X\): arguments of marks"):
         read(write, 'X = "2.5"\n\n@pytest.mark.since(X)\ndef test_a():\n    """It is."""\n    assert 1')
 
 

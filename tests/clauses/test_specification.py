@@ -22,7 +22,7 @@ def root(write):
     write(CLAUSE.format(name="two"), part="first", chapter="b")
     root = write(CLAUSE.format(name="three"), part="zeroth", chapter="c")
     (root / "spec" / "__init__.py").write_text('"""Read *zeroth* before *first*."""')
-    (root / "spec" / "first" / "__init__.py").write_text('"""Opened by *b*."""')
+    (root / "spec" / "first" / "__init__.py").write_text('"""*b*, then *a*, then *b* again."""')
     (root / "docs" / "claims.toml").write_text('[N1-01]\nsaid = "so"\nverdict = "holds"')
     (root / "docs" / "questions.toml").write_text('[Q1]\nasked = "why?"')
     (root / "docs" / "changes.toml").write_text('["2.5"]\nnone = "x"')
@@ -36,7 +36,7 @@ def test_parts_and_chapters_stand_in_the_order_of_their_openings(root):
     assert list(read.clauses) == ["zeroth.c.three", "first.b.two", "first.a.one"]
     assert [(part.name, part.docstring) for part in read.parts] == [
         ("zeroth", "A part."),
-        ("first", "Opened by *b*."),
+        ("first", "*b*, then *a*, then *b* again."),
     ]
     chapters = [read.chapter_of(clause).id for clause in read.clauses.values()]
     assert chapters == [
@@ -44,6 +44,18 @@ def test_parts_and_chapters_stand_in_the_order_of_their_openings(root):
         "first.b",
         "first.a",
     ]
+
+
+@pytest.mark.parametrize("opening", ["", None])
+def test_a_part_that_says_nothing_has_no_docstring_and_its_chapters_by_name(root, opening):
+    page = root / "spec" / "first" / "__init__.py"
+    page.unlink()
+    if opening is not None:
+        page.write_text(opening)
+
+    part = read_specification(root).parts[1]
+
+    assert (part.docstring, [chapter.name for chapter in part.chapters]) == ("", ["a", "b"])
 
 
 def test_each_table_is_read(root):

@@ -1,6 +1,7 @@
 """Records are written whole, and a damaged, foreign or altered file is refused by name."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -80,15 +81,39 @@ def test_a_run_with_an_accelerator_is_named_by_it(tmp_path):
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(FileError, match="nothing can be written here"):
-        record.write(Record(RUN, ROWS), tmp_path / "file")
+    for folder in (tmp_path / "file", Path("/proc")):
+        with pytest.raises(FileError, match=f"{folder}: nothing can be written .*; name another"):
+            record.write(Record(RUN, ROWS), folder)
+
+
+def test_folders_are_made_and_anybody_may_read_the_file(tmp_path):
+    path = files.write_whole(tmp_path / "a" / "b" / "c.txt", "é")
+
+    assert path.read_text(encoding="utf-8") == "é"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_tables_have_one_entry_a_line_down_to_a_depth():
+    table = {"a": {"b": {"c": 1}, "d": {}}, "e": ["f"]}
+
+    assert files.as_lines(table, 2).splitlines() == [
+        "{",
+        '  "a": {',
+        '    "b": {"c": 1},',
+        '    "d": {}',
+        "  },",
+        '  "e": ["f"]',
+        "}",
+    ]
 
 
 def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
     path = record.write(Record(RUN, ROWS), tmp_path)
     before = path.read_text()
 
-    def fail(*args):
+    def fail(temporary, file):
+        assert Path(temporary).parent == tmp_path
+        assert Path(temporary).name.startswith(".2.4.1-cpu.json.")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "replace", fail)
@@ -139,8 +164,9 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage, message):
     path = record.write(Record(RUN, ROWS), tmp_path)
     path.write_text(damage(path.read_text()))
 
-    with pytest.raises(FileError, match=message):
+    with pytest.raises(FileError, match=message) as error:
         record.read(path)
+    assert str(error.value).startswith(str(path))
 
 
 def test_the_record_of_another_release_under_this_name_is_refused(tmp_path):
