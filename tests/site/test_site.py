@@ -231,7 +231,8 @@ def test_rows_that_are_new_changed_or_gone_are_pending(write_project):
     data = written["_generated/static/spec-data.js"]
     assert '{"name":"2.5.1-cpu","release":"2.5","device":"cpu","pending":4}' in data
     assert '{"name":"2.6.0-cpu","release":"2.6","device":"cpu","pending":0}' in data
-    assert "     - 3\n     - 1\n     - 4\n" in written["releases.rst"]  # rows, hold, pending
+    for counts in ((3, 1, 4), (3, 3, 0)):  # rows, hold, pending
+        assert "".join(f"     - {count}\n" for count in counts) in written["releases.rst"]
 
 
 def test_html_in_statements_is_text(write_project):
