@@ -17,12 +17,8 @@ CLAUSE = 'def test_a():\n    """It is."""\n    assert 1'
 @pytest.fixture
 def project(write, monkeypatch):
     """A project with two ordinary parts and two slow ones."""
-    for part, need in (
-        ("plain", "cuda"),
-        ("compilation", "compile"),
-        ("ranks", "distributed"),
-        ("other", "cuda"),
-    ):
+    needs = {"plain": "cuda", "compilation": "compile", "ranks": "distributed", "other": "cuda"}
+    for part, need in needs.items():
         root = write(f'@pytest.mark.needs("{need}")\n{CLAUSE}', part=part)
     monkeypatch.chdir(root)
     return root
@@ -81,7 +77,10 @@ def test_a_process_is_measured_with_its_byte_code_cached(tmp_path, monkeypatch):
     monkeypatch.setattr(cost.time, "perf_counter", lambda: next(seconds))
     used = iter([SimpleNamespace(ru_utime=1.0, ru_stime=0.5), SimpleNamespace(ru_utime=3.0, ru_stime=1.5)])
     monkeypatch.setattr(cost.resource, "getrusage", lambda who: next(used))
-    look = "import os; open('seen', 'w').write(repr([os.environ.get(n) for n in ('MARKER', 'PYTHONDONTWRITEBYTECODE')]))"
+    look = (
+        "import os; names = ('MARKER', 'PYTHONDONTWRITEBYTECODE'); "
+        "open('seen', 'w').write(repr([os.environ.get(name) for name in names]))"
+    )
 
     assert cost._cost([sys.executable, "-c", look], tmp_path) == Cost(3.0, 5)
     assert (tmp_path / "seen").read_text() == "['kept', None]"

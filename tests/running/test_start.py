@@ -18,6 +18,7 @@ def package(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "__init__.py").write_text("")
     (tmp_path / "nnspec" / "spec" / "nothing").mkdir()
+    (tmp_path / "nnspec" / "pyproject.toml").write_text("")
     monkeypatch.setattr(start, "_PACKAGE", tmp_path / "nnspec")
     return tmp_path / "nnspec"
 
@@ -41,8 +42,8 @@ def test_the_specification_in_the_package_or_beside_it(package, tmp_path):
     (package / "spec").rename(tmp_path / "spec")
     assert start.spec_folder() == tmp_path / "spec"
 
-    (tmp_path / "spec" / "__init__.py").unlink()
-    with pytest.raises(UsageError, match="nnspec: holds no specification; install the package anew with pip"):
+    (tmp_path / "spec").rename(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="nnspec: there is no spec in it; install the package anew with pip"):
         start.spec_folder()
 
 
@@ -53,12 +54,13 @@ def test_pytest_sees_its_own_settings_and_none_of_the_environment(package, start
 
     assert main(["verify"]) == 0
 
-    storage = started.arguments.pop(9)
+    storage = started.arguments.pop(13)
     assert storage.startswith("file:///")
     assert not os.path.exists(storage.removeprefix("file://"))
     assert started.arguments == [
-        *("-c", str(start.SETTINGS), "--rootdir", str(package.parent)),
-        *("--confcutdir", str(package / "spec"), "-p", "nnspec.running.plugin", "--benchmark-storage"),
+        *("-c", str(package / "pyproject.toml"), "--rootdir", str(package.parent)),
+        *("--confcutdir", str(package / "spec"), "-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin"),
+        *("-p", "nnspec.running.plugin", "--benchmark-storage"),
         str(package / "spec"),
     ]
     own = {name: value for name, value in started.environment.items() if name.startswith("PYTEST_")}
@@ -73,7 +75,7 @@ def test_options_and_parts_are_handed_on(package, started, tmp_path):
 
     assert main(["verify", "one/test_a.py", "two", *wish]) == 0
 
-    assert started.arguments[10:] == [
+    assert started.arguments[14:] == [
         *("--device", "cpu", "--device", "meta", "--record", str(tmp_path / "records"), "-v"),
         *(str(package / "spec" / part) for part in ("one/test_a.py", "two")),
     ]

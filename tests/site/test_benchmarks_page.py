@@ -37,7 +37,7 @@ def test_a_run_is_shown_with_ratios_and_figures(tmp_path):
     assert "_generated/static/bench-machinery-dark.svg" in written
 
 
-def test_releases_stand_side_by_side(tmp_path):
+def test_the_page_shows_releases_side_by_side(tmp_path):
     page = pages(tmp_path, "2.0.1", "2.15.0")["benchmarks.rst"]
 
     assert (

@@ -275,7 +275,7 @@ def test_rules_have_pages_without_releases(site):
     assert '<section id="loading.a_missing_key_is_refused">' in page
     assert "A class that overrides it with" in page
     assert 'class="strip"' not in page
-    assert 'href="contract/rules/index.html#part-contract"' in (site / "contract.html").read_text()
+    assert 'href="contract/rules/loading.html"' in (site / "contract.html").read_text()
 
 
 def test_search_lists_clauses_and_no_rules(site):
