@@ -52,6 +52,7 @@ def test_all_parts_of_a_clause(write):
         Reference("pull", "129164"),
     )
     assert clause.answers("claim") == ("N1-01", "N1-02")
+    assert (clause.has("since"), clause.has("before")) == (True, False)
     assert clause.needs == (("cuda", 2),)
     assert clause.bounds == Bounds("2.3", None)
 
@@ -109,6 +110,10 @@ def digest(write, source, fixtures=FIXTURE):
     (root / "spec" / "mini" / "conftest.py").write_text(fixtures)
     (clause,) = read_chapter(root / "spec" / "mini" / "test_small.py").clauses
     return clause.digest
+
+
+def test_how_a_digest_is_made_stays_since_else_each_row_of_each_record_is_pending(write):
+    assert digest(write, CASES) == "eaf3219509ae"
 
 
 @pytest.mark.parametrize(
@@ -205,6 +210,7 @@ def test_bounds_in_words(bounds, text):
         ('needs("gpu")', r"needs\('gpu'\) is unknown; one of cuda, "),
         ('needs("cuda", 0)', "how many, as a number from 1"),
         ("needs()", r"needs\(\) is unknown"),
+        ('needs("cuda", 1, 2)', r"needs\('cuda', 1, 2\) is unknown"),
     ],
 )
 def test_malformed_marks_are_refused(write, mark, message):
@@ -212,6 +218,12 @@ def test_malformed_marks_are_refused(write, mark, message):
 
     with pytest.raises(ClauseError, match=message):
         clause.ensure_marks()
+
+
+def test_one_of_a_need_is_meant_where_no_number_is_given(write):
+    clause = only(write, '@pytest.mark.needs("cuda")\ndef test_a():\n    """It is."""\n    assert 1')
+
+    assert clause.needs == (("cuda", 1),)
 
 
 def test_bounds_that_exclude_everything_are_refused(write):

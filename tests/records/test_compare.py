@@ -89,6 +89,7 @@ def installed(project, monkeypatch):
     commands = []
 
     def run(command, **options):
+        assert options == {"cwd": project, "stdout": sys.stderr, "check": False}
         commands.append(command)
         (place,) = [word.partition("=")[2] for word in command if word.startswith("--record=")]
         shutil.copy(project / "docs/records/2.5.1-cpu.json", place)
@@ -101,7 +102,9 @@ def installed(project, monkeypatch):
 def test_a_record_beside_a_run_of_the_torch_at_hand(project, installed, capsys):
     main(["compare", "2.4", "installed"])
 
-    assert capsys.readouterr().out.startswith("2.4.1-cpu -> 2.5.1-cpu\n")
+    shown = capsys.readouterr()
+    assert shown.out.startswith("2.4.1-cpu -> 2.5.1-cpu\n")
+    assert shown.err == "running the spec on the torch at hand ...\n"
     ((python, *command),) = installed
     (place,) = [word for word in command if word.startswith("--record=")]
     assert python == sys.executable

@@ -95,6 +95,9 @@ def test_a_run_that_fails_is_not_measured(tmp_path):
         cost._cost([sys.executable, "-c", fail], tmp_path)
 
 
-def test_rounds_are_counted_from_one(capsys):
+def test_rounds_are_counted_from_one(project, monkeypatch, capsys):
+    monkeypatch.setattr(cost, "_cost", lambda command, root: Cost(1, 1))
+    assert main(["cost", "--rounds", "1"]) == 0
+
     assert main(["cost", "--rounds", "0"]) == 2
     assert "--rounds 0: how often each is run, a number from 1" in capsys.readouterr().err
