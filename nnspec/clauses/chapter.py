@@ -162,7 +162,7 @@ def _read_mark(node: ast.expr, path: Path) -> Mark:
             "write helpers as plain functions and contexts in the body"
         )
     name = name.removeprefix("pytest.mark.")
-    if call is None or name in {"parametrize", "benchmark"}:
+    if call is None or name == "parametrize":
         return Mark(name)
     try:
         args = tuple(ast.literal_eval(argument) for argument in call.args)

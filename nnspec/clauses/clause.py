@@ -249,7 +249,7 @@ def plain_text(text: str) -> str:
         if titled:
             return titled["title"]
         if body.startswith("~"):
-            body = body.rpartition(".")[2] if role in API_ROLES else body[1:]
+            body = body[1:].rpartition(".")[2]
         if role in {"issue", "pull"}:
             return f"#{body}"
         return f"{body}()" if role in {"meth", "func"} else body
@@ -262,4 +262,4 @@ def references_in(text: str) -> Iterator[Reference]:
     for match in _ROLE.finditer(text):
         titled = _ROLE_BODY.match(match["body"])
         target = titled["target"] if titled else match["body"]
-        yield Reference(match["role"].rpartition(":")[2], target.lstrip("~!"))
+        yield Reference(match["role"], target.lstrip("~!"))

@@ -155,8 +155,7 @@ def _is_version(name: str, wanted: str) -> bool:
 
 def _is_release(name: str, wanted: str) -> bool:
     version, _, device = name.partition("-")
-    release, _, wanted_device = wanted.partition("-")
-    return release_of(version) == release and device == (wanted_device or "cpu")
+    return release_of(version) == wanted and device == "cpu"
 
 
 def as_text(comparison: Comparison) -> str:

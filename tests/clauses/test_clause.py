@@ -3,7 +3,8 @@
 import pytest
 
 from nnspec.clauses.chapter import is_chapter, read_chapter, read_chapters
-from nnspec.clauses.clause import Bounds, ClauseError, Reference, plain_text
+from nnspec.clauses.clause import Bounds, ClauseError, Reference, plain_text, references_in
+from nnspec.clauses.releases import RELEASES
 
 ONE = '''
 WIDTH = 3
@@ -51,6 +52,7 @@ def test_all_parts_of_a_clause(write):
         Reference("pull", "129164"),
     )
     assert clause.answers("claim") == ("N1-01", "N1-02")
+    assert (clause.has("since"), clause.has("before")) == (True, False)
     assert clause.needs == (("cuda", 2),)
     assert clause.bounds == Bounds("2.3", None)
 
@@ -62,6 +64,14 @@ def test_the_chapter_opens_with_docstring_and_preamble(write):
     assert chapter.docstring == "A chapter.\n\nIt opens the page."
     assert chapter.preamble.startswith("import pytest\nimport torch\nfrom torch import nn\n\n")
     assert chapter.preamble.endswith("WIDTH = 3\n\ndef layer():\n    return nn.Linear(2, WIDTH)")
+
+
+def test_the_preamble_is_all_but_docstring_and_clauses(write):
+    head = "import torch\n\ntorch.manual_seed(1)\n"
+    clause = 'def test_a():\n    """It is."""\n    assert 1'
+
+    assert read_chapters(write(clause, head=head) / "spec")[0].preamble == head.strip()
+    assert read_chapters(write(clause, head=f'"""A."""\n\n{head}') / "spec")[0].preamble == head.strip()
 
 
 FIXTURE = """
@@ -100,6 +110,10 @@ def digest(write, source, fixtures=FIXTURE):
     (root / "spec" / "mini" / "conftest.py").write_text(fixtures)
     (clause,) = read_chapter(root / "spec" / "mini" / "test_small.py").clauses
     return clause.digest
+
+
+def test_how_a_digest_is_made_stays_since_else_each_row_of_each_record_is_pending(write):
+    assert digest(write, CASES) == "eaf3219509ae"
 
 
 @pytest.mark.parametrize(
@@ -171,17 +185,32 @@ def test_bounds_place_a_version(version, place):
 
 
 @pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        (Bounds(), "every release"),
+        (Bounds("2.3"), "since 2.3"),
+        (Bounds(before="2.10"), "before 2.10"),
+        (Bounds("2.3", "2.10"), "since 2.3, before 2.10"),
+    ],
+)
+def test_bounds_in_words(bounds, text):
+    assert str(bounds) == text
+
+
+@pytest.mark.parametrize(
     ("mark", "message"),
     [
         ('since("two")', r"since\('two'\) is no release; write one as since"),
         ("since(2.5)", r"since\(2.5\) is no release"),
         ("since()", r"since\(\) is no release"),
         ('since("2.5.1")', "is no release"),
-        ('since("1.13")', "not one of the supported releases"),
+        ('since("2.4", "2.5")', r"since\('2.4', '2.5'\) is no release"),
+        ('since("1.13")', f"not one of the supported releases, {RELEASES[0]} to {RELEASES[-1]}$"),
         ('before("2.0")', "exclude every supported release"),
         ('needs("gpu")', r"needs\('gpu'\) is unknown; one of cuda, "),
         ('needs("cuda", 0)', "how many, as a number from 1"),
         ("needs()", r"needs\(\) is unknown"),
+        ('needs("cuda", 1, 2)', r"needs\('cuda', 1, 2\) is unknown"),
     ],
 )
 def test_malformed_marks_are_refused(write, mark, message):
@@ -189,6 +218,12 @@ def test_malformed_marks_are_refused(write, mark, message):
 
     with pytest.raises(ClauseError, match=message):
         clause.ensure_marks()
+
+
+def test_one_of_a_need_is_meant_where_no_number_is_given(write):
+    clause = only(write, '@pytest.mark.needs("cuda")\ndef test_a():\n    """It is."""\n    assert 1')
+
+    assert clause.needs == (("cuda", 1),)
 
 
 def test_bounds_that_exclude_everything_are_refused(write):
@@ -217,8 +252,20 @@ def test_marks_with_keywords_are_refused(write):
         read(write, '@pytest.mark.since(release="2.5")\ndef test_a():\n    """It is."""\n    assert 1')
 
 
+def test_marks_with_names_are_refused(write):
+    with pytest.raises(ClauseError, match=r"small.py:\d+: @pytest.mark.since\(X\): arguments of marks"):
+        read(write, 'X = "2.5"\n\n@pytest.mark.since(X)\ndef test_a():\n    """It is."""\n    assert 1')
+
+
+def test_cases_may_be_anything(write):
+    case = '@pytest.mark.parametrize("layer", [nn.ReLU()], ids=str)'
+    clause = only(write, f'{case}\ndef test_a(layer):\n    """It is."""\n    assert 1')
+
+    assert (clause.cases, clause.marks, clause.arguments) == ((case,), (), ("layer",))
+
+
 def test_other_decorators_are_refused(write):
-    with pytest.raises(ClauseError, match=r"decorated with pytest\.mark only"):
+    with pytest.raises(ClauseError, match="mark only; write helpers as plain functions"):
         read(write, '@torch.no_grad()\ndef test_a():\n    """It is."""\n    assert 1')
 
 
@@ -247,9 +294,22 @@ def test_only_files_two_below_spec_are_chapters(tmp_path):
         (":class:`~torch.nn.Sequential` runs", "Sequential runs"),
         (":meth:`torch.nn.Module.to` moves", "torch.nn.Module.to() moves"),
         (":func:`the norm <torch.nn.utils.clip_grad_norm_>` is", "the norm is"),
+        (":func:`~torch.cat` joins", "cat() joins"),
+        ("a :term:`~leaf`", "a leaf"),
         ("see :issue:`129164`", "see #129164"),
         ("a ``dict`` of :attr:`~torch.Tensor.grad`", "a dict of grad"),
     ],
 )
 def test_plain_text_has_no_roles(text, plain):
     assert plain_text(text) == plain
+
+
+def test_references_are_targets_without_titles_and_signs():
+    text = "A :func:`norm <torch.norm>` of :attr:`~torch.Tensor.grad`, :class:`!Thing`, see :issue:`129164`."
+
+    assert list(references_in(text)) == [
+        Reference("func", "torch.norm"),
+        Reference("attr", "torch.Tensor.grad"),
+        Reference("class", "Thing"),
+        Reference("issue", "129164"),
+    ]

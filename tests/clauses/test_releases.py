@@ -18,12 +18,14 @@ ROW = '\n["{release}"]\ntorch = "{release}.1"\ntorchvision = "0.31.0"\nbeside = 
 
 def test_oldest_first_wherever_they_stand(tmp_path):
     file = tmp_path / "releases.toml"
-    file.write_text("".join(ROW.format(release=release) for release in ("2.10", "2.9", "2.0")))
+    rows = [ROW.format(release=release) for release in ("2.10", "2.9", "2.0")]
+    file.write_text("".join(rows).replace('beside = ["numpy<3"]\n', "", 1))
 
     pins = read(file)
 
     assert list(pins) == ["2.0", "2.9", "2.10"]
     assert pins["2.9"].requirements == ["torch==2.9.1", "torchvision==0.31.0", "numpy<3"]
+    assert pins["2.10"].requirements == ["torch==2.10.1", "torchvision==0.31.0"]
 
 
 @pytest.mark.parametrize(

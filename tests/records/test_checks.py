@@ -139,6 +139,8 @@ def test_rows_of_another_run_do_not_stand_beside_the_others(clauses, rows, key):
     fresh = Record({**RUN, key: "other"}, {"mini.small.new": rows["mini.small.new"]})
 
     with pytest.raises(
-        RecordError, match=f"2.4.1-cpu: was recorded with {key} '.*', and this run has 'other'"
+        RecordError,
+        match=f"2.4.1-cpu: was recorded with {key} '.*', and this run has 'other'; "
+        "its rows cannot stand beside the others: run all clauses, or record into another folder",
     ):
         checks.splice(Record(RUN, rows), fresh, clauses)

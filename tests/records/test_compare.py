@@ -1,10 +1,15 @@
 """Two records side by side, and the command that shows them."""
 
 import json
+import shutil
+import subprocess
+import sys
+
+import pytest
 
 from nnspec.cli import main
-from nnspec.records import comparison
-from nnspec.records.record import Record, Row
+from nnspec.records import comparison, record
+from nnspec.records.record import Record, RecordError, Row
 
 RUN = {"torchvision": "0.1", "python": "3.11", "platform": "Linux", "devices": ["cpu"]}
 
@@ -43,13 +48,78 @@ def test_a_reversed_pair_is_reversed(project, capsys):
 
 def test_the_same_release_says_so(project, capsys):
     assert main(["compare", "2.4", "2.4.1"]) == 0
-    assert "nothing that could be judged on both sides differs" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines() == [
+        "2.4.1-cpu -> 2.4.1-cpu",
+        "",
+        "not judged on both sides (1)",
+        "  It is far.",
+        "      mini.small.far  [unmet -> unmet]",
+        "",
+        "nothing that could be judged on both sides differs",
+        "",
+        "the same on both sides: 3",
+        "note: both sides are the same run, so nothing can differ",
+    ]
 
 
 def test_a_missing_record_lists_those_there_are(project, capsys):
     assert main(["compare", "2.4", "2.9"]) == 2
-    assert "no record of '2.9' in" in (error := capsys.readouterr().err)
-    assert "there are: 2.4.1-cpu, 2.5.1-cpu" in error
+    assert capsys.readouterr().err.endswith(
+        "; there are: 2.4.1-cpu, 2.5.1-cpu. "
+        "Name one of them, a file, or 'installed' for a run of the torch at hand\n"
+    )
+
+
+def test_without_records_none_can_be_named(tmp_path):
+    with pytest.raises(RecordError, match=r"no record of '2\.9' in .*; there are: none\. "):
+        comparison.find_record(tmp_path, "2.9")
+
+
+def test_a_record_beside_that_of_the_cpu_is_meant_by_its_name_alone(tmp_path):
+    for devices in (["cpu"], ["cpu", "cuda (NVIDIA H200)"]):
+        record.write(Record({**RUN, "torch": "2.4.1", "devices": devices}, {}), tmp_path)
+    names = ("2.4", "2.4.1", "2.4.1-cpu", "2.4.1-cuda")
+
+    assert [comparison.find_record(tmp_path, name).device for name in names] == ["cpu", "cpu", "cpu", "cuda"]
+
+
+@pytest.fixture
+def installed(project, monkeypatch):
+    """The command line of a run of the torch at hand, that leaves the record of torch 2.5.1."""
+    commands = []
+
+    def run(command, **options):
+        assert options == {"cwd": project, "stdout": sys.stderr, "check": False}
+        commands.append(command)
+        (place,) = [word.partition("=")[2] for word in command if word.startswith("--record=")]
+        shutil.copy(project / "docs/records/2.5.1-cpu.json", place)
+        return subprocess.CompletedProcess(command, returncode=0)
+
+    monkeypatch.setattr("nnspec.records.commands.subprocess.run", run)
+    return commands
+
+
+def test_a_record_beside_a_run_of_the_torch_at_hand(project, installed, capsys):
+    main(["compare", "2.4", "installed"])
+
+    shown = capsys.readouterr()
+    assert shown.out.startswith("2.4.1-cpu -> 2.5.1-cpu\n")
+    assert shown.err == "running the spec on the torch at hand ...\n"
+    ((python, *command),) = installed
+    (place,) = [word for word in command if word.startswith("--record=")]
+    assert python == sys.executable
+    assert command == [
+        *("-m", "pytest", str(project / "spec"), "-q", "--device=cpu"),
+        *(place, "--rootdir", str(project)),
+    ]
+
+
+def test_a_run_of_the_torch_at_hand_that_leaves_no_record(project, monkeypatch, capsys):
+    ended = subprocess.CompletedProcess([], returncode=4)
+    monkeypatch.setattr("nnspec.records.commands.subprocess.run", lambda *arguments, **options: ended)
+
+    assert main(["compare", "installed", "2.4"]) == 2
+    assert "the run of the spec left no record (pytest ended with 4)" in capsys.readouterr().err
 
 
 def test_a_file_can_be_named(project, capsys):
@@ -65,11 +135,40 @@ def test_pending_rows_are_noted(project, change, capsys):
 
 
 def test_added_and_retired_rows():
-    before = Record({**RUN, "torch": "2.4.1"}, {"a.b.gone": Row("holds", "0"), "a.b.c": Row("holds", "0")})
-    after = Record({**RUN, "torch": "2.5.1"}, {"a.b.here": Row("holds", "0"), "a.b.c": Row("violated", "0")})
+    same = {"a.b.f": Row("holds", "0"), "a.b.g": Row("absent", "0")}
+    before = {"a.b.gone": "holds", "a.b.c": "holds", "a.b.d": "unmet", "a.b.e": "holds"}
+    after = {"a.b.here": "holds", "a.b.c": "violated", "a.b.d": "holds", "a.b.e": "error"}
+    before, after = (
+        Record(
+            {**RUN, "torch": version}, {**same, **{name: Row(outcome, "0") for name, outcome in rows.items()}}
+        )
+        for version, rows in (("2.4.1", before), ("2.5.1", after))
+    )
 
-    found = comparison.compare(before, after, {})
-
-    assert [change.id for change in found.added] == ["a.b.here"]
-    assert [change.id for change in found.retired] == ["a.b.gone"]
-    assert [change.id for change in found.no_longer_holds] == ["a.b.c"]
+    assert comparison.as_text(comparison.compare(before, after, {})).splitlines() == [
+        "2.4.1-cpu -> 2.5.1-cpu",
+        "",
+        "no longer holds (1)",
+        "  a.b.c",
+        "      a.b.c  [holds -> violated]",
+        "",
+        "added (1)",
+        "  a.b.here",
+        "      a.b.here  [- -> holds]",
+        "",
+        "retired (1)",
+        "  a.b.gone",
+        "      a.b.gone  [holds -> -]",
+        "",
+        "not judged on both sides (2)",
+        "  a.b.d",
+        "      a.b.d  [unmet -> holds]",
+        "  a.b.e",
+        "      a.b.e  [holds -> error]",
+        "",
+        "the same on both sides: 2",
+        "note: 6 rows of 2.4.1-cpu are pending, such as a.b.c: those clauses are newer than the record; "
+        "bring them with: python -m nnspec releases --pending",
+        "note: 6 rows of 2.5.1-cpu are pending, such as a.b.c: those clauses are newer than the record; "
+        "bring them with: python -m nnspec releases --pending",
+    ]

@@ -1,11 +1,13 @@
 """Records are written whole, and a damaged, foreign or altered file is refused by name."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from nnspec.records import files, record
 from nnspec.records.files import FileError
+from nnspec.records.outcomes import Outcome, together
 from nnspec.records.record import Record, Row
 
 RUN = {
@@ -79,15 +81,39 @@ def test_a_run_with_an_accelerator_is_named_by_it(tmp_path):
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(FileError, match="nothing can be written here"):
-        record.write(Record(RUN, ROWS), tmp_path / "file")
+    for folder in (tmp_path / "file", Path("/proc")):
+        with pytest.raises(FileError, match=f"{folder}: nothing can be written .*; name another"):
+            record.write(Record(RUN, ROWS), folder)
+
+
+def test_folders_are_made_and_anybody_may_read_the_file(tmp_path):
+    path = files.write_whole(tmp_path / "a" / "b" / "c.txt", "é")
+
+    assert path.read_text(encoding="utf-8") == "é"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_tables_have_one_entry_a_line_down_to_a_depth():
+    table = {"a": {"b": {"c": 1}, "d": {}}, "e": ["f"]}
+
+    assert files.as_lines(table, 2).splitlines() == [
+        "{",
+        '  "a": {',
+        '    "b": {"c": 1},',
+        '    "d": {}',
+        "  },",
+        '  "e": ["f"]',
+        "}",
+    ]
 
 
 def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
     path = record.write(Record(RUN, ROWS), tmp_path)
     before = path.read_text()
 
-    def fail(*args):
+    def fail(temporary, file):
+        assert Path(temporary).parent == tmp_path
+        assert Path(temporary).name.startswith(".2.4.1-cpu.json.")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "replace", fail)
@@ -101,8 +127,8 @@ def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
     ("damage", "message"),
     [
         (lambda text: text[: len(text) // 2], r"2.4.1-cpu.json:\d+: not valid JSON .*perhaps cut off"),
-        (lambda text: "", "is empty"),
-        (lambda text: "[]", "holds list in place of a table"),
+        (lambda text: "", "is empty; what was to write it did not come to its end: make it anew with"),
+        (lambda text: "[]", "holds list in place of a table; make it anew with"),
         (lambda text: "[" * 100_000, "cannot be read as JSON|not valid JSON"),
         (
             lambda text: text.replace('"clauses": {', '"clauses": 1' + "0" * 5000 + ', "x": {'),
@@ -118,6 +144,13 @@ def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
         (lambda text: text.replace('"torch": "2.4.1"', '"torch": "banana"'), "torch 'banana' is no version"),
         (lambda text: text.replace('"torch": "2.4.1"', '"torch": null'), "'run' does not name"),
         (lambda text: text.replace('"torchvision": "0.19.1",', ""), "'run' does not name"),
+        (lambda text: text.replace('"torchvision": "0.19.1"', '"torchvision": 1'), "'run' does not name"),
+        (lambda text: text.replace('"python": "3.11"', '"python": 3.11'), "'run' does not name"),
+        (
+            lambda text: text.replace('"platform": "Linux x86_64"', '"platform": null'),
+            "'run' does not name torch, torchvision, python, platform, devices; make it anew with",
+        ),
+        (lambda text: text.replace('"run": {', '"run": [], "x": {'), "'run' does not name"),
         (lambda text: text.replace('"devices": ["cpu"]', '"devices": []'), "'run' does not name"),
         (
             lambda text: text.replace('"devices": ["cpu"]', '"devices": ["x/../y"]'),
@@ -131,8 +164,9 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage, message):
     path = record.write(Record(RUN, ROWS), tmp_path)
     path.write_text(damage(path.read_text()))
 
-    with pytest.raises(FileError, match=message):
+    with pytest.raises(FileError, match=message) as error:
         record.read(path)
+    assert str(error.value).startswith(str(path))
 
 
 def test_the_record_of_another_release_under_this_name_is_refused(tmp_path):
@@ -151,6 +185,34 @@ def test_reasons_carry_no_places_of_files(place):
     reason = f"ImportError: cannot import name 'x' from 'torch' ({place})"
 
     assert record.tidy(reason) == "ImportError: cannot import name 'x' from 'torch'"
+
+
+def test_records_of_a_folder_are_read_from_the_oldest_torch_on(tmp_path):
+    for version, devices in (("2.10.0", ["cpu"]), ("2.9.1", ["cpu", "cuda"]), ("2.9.1", ["cpu"])):
+        record.write(Record({**RUN, "torch": version, "devices": devices}, ROWS), tmp_path)
+
+    assert [kept.name for kept in record.read_all(tmp_path)] == ["2.9.1-cpu", "2.9.1-cuda", "2.10.0-cpu"]
+
+
+def test_the_header_says_what_was_run(monkeypatch):
+    installed = {"torchvision": "0.19.1+cu121"}
+    monkeypatch.setattr("importlib.metadata.version", lambda name: installed[name])
+    monkeypatch.setattr("platform.python_version_tuple", lambda: ("3", "11", "7"))
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+
+    assert record.describe_run("2.4.1+cu121", iter(["cpu"])) == RUN
+
+
+def test_what_is_not_installed_has_no_version():
+    assert record.installed("no-such-distribution") == "none"
+
+
+def test_the_weightiest_outcome_is_that_of_the_clause():
+    cases = [Outcome("holds"), Outcome("unmet", "a"), Outcome("violated", "b"), Outcome("not yet", "c")]
+
+    assert together(cases) == Outcome("violated", "b")
+    assert together(cases[:2]) == Outcome("unmet", "a")
 
 
 def test_only_files_named_by_a_version_are_records(tmp_path):

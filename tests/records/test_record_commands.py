@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,16 +86,69 @@ def test_records_against_a_fresh_run(project, change, tmp_path, capsys):
     assert main(["check-records", "--fresh", str(fresh)]) == 0
 
 
+def test_a_fresh_run_adds_its_defects_to_those_of_the_records(project, tmp_path, capsys):
+    """And a record beside which none is kept is told and passed over."""
+    was, other = kept(project), kept(project, "2.5.1")
+    rows = {**was.rows, "mini.small.always": Row("violated", "0")}
+    record.write(Record(was.run, rows), project / "docs" / "records")
+    fresh = tmp_path / "fresh"
+    record.write(Record({**was.run, "torch": "2.3.0"}, was.rows), fresh)
+    record.write(Record({**was.run, "python": "3.9"}, was.rows), fresh)
+    record.write(Record({**other.run, "python": "3.8"}, other.rows), fresh)
+
+    assert main(["check-records", "--fresh", str(fresh)]) == 1
+    assert lines_of(capsys)[:5] == [
+        "2.3.0-cpu: no such record is kept, so the fresh one has nothing to agree with",
+        "2.4.1-cpu: mini.small.always: recorded as 'violated'; no record of a release may say so",
+        "2.4.1-cpu: python: recorded with '3.11', run with '3.9'",
+        "2.5.1-cpu: python: recorded with '3.11', run with '3.8'",
+        "pending: mini.small.always: changed: the clause was changed after it was recorded (2.4)",
+    ]
+
+
+def test_a_fresh_run_that_is_not_there(project, tmp_path, capsys):
+    assert main(["check-records", "--fresh", str(tmp_path / "none")]) == 2
+    assert "none: no records here; make one with: pytest spec/ --record" in capsys.readouterr().err
+
+
+def test_a_project_without_records(project, capsys):
+    shutil.rmtree(project / "docs" / "records")
+
+    assert main(["check-records"]) == 2
+    assert "records: no records; make it anew with: pytest spec/ --record" in capsys.readouterr().err
+
+
+def test_what_is_pending_on_some_releases_names_them(project, capsys):
+    folder = project / "docs" / "records"
+    late = kept(project, "2.5.1")
+    record.write(Record({**late.run, "torch": "2.6.0"}, late.rows), folder)
+    for was in (kept(project), late):
+        rows = {name: row for name, row in was.rows.items() if name != "mini.small.far"}
+        record.write(Record(was.run, rows), folder)
+    line = "pending: mini.small.far: new: the clause has not been recorded"
+
+    main(["check-records"])
+    assert f"{line} (2.4, 2.5)" in lines_of(capsys)
+
+    main(["check-records", str(folder / "2.4.1-cpu.json")])
+    assert f"{line} (2.4)" in lines_of(capsys)
+
+
 @pytest.fixture
 def tox(project, monkeypatch):
-    """The command lines that tox would be started with, in a project whose records have no gaps."""
+    """The environments that tox is started with, and what runs there; runs fail in two of them."""
     calls = []
+    options = ["--", "-q", "--device", "cpu", "--record", str(project / "docs" / "records")]
 
-    def run(command, **options):
-        names = [word for word in command if word.startswith("@")]
-        nodes = open(names[0][1:]).read().split() if names else []  # noqa: SIM115
-        calls.append((command[command.index("-e") + 1], nodes))
-        return subprocess.CompletedProcess(command, returncode=calls[-1][0] == "torch2.5")
+    def run(command, cwd, check):
+        name, what = command[5], command[-1]
+        environment = project / ".tox" / name
+        assert not environment.exists()
+        environment.mkdir(parents=True)
+        assert command == [sys.executable, "-m", "tox", "run", "-e", name, *options, what]
+        assert (cwd, check) == (project, False)
+        calls.append((name, Path(what[1:]).read_text().split() if what.startswith("@") else what))
+        return subprocess.CompletedProcess(command, returncode=name in ("torch2.5", "torch2.7"))
 
     monkeypatch.setattr(remaking.subprocess, "run", run)
     return calls
@@ -104,7 +159,7 @@ ALL = [f"spec/mini/test_small.py::test_{name}" for name in ("new", "old", "alway
 
 def test_releases_run_all_clauses(tox, capsys):
     assert main(["releases", "2.4"]) == 0
-    assert tox == [("torch2.4", [])]
+    assert tox == [("torch2.4", "spec")]
     assert lines_of(capsys) == ["[1/1] torch 2.4: 4 clauses"]
 
 
@@ -114,8 +169,19 @@ def test_pending_clauses_alone_are_run(tox, change, capsys):
 
     change()
     assert main(["releases", "--pending", "2.3", "2.4"]) == 0
-    assert tox == [("torch2.3", []), ("torch2.4", ["spec/mini/test_small.py::test_always"])]
+    assert tox == [("torch2.3", "spec"), ("torch2.4", [ALL[2]])]
     assert lines_of(capsys)[-2:] == ["[1/2] torch 2.3: 4 clauses", "[2/2] torch 2.4: 1 clause"]
+
+
+def test_all_that_is_pending_on_a_release_is_run_there(tox, project, change, capsys):
+    change()
+    was = kept(project)
+    rows = {name: row for name, row in was.rows.items() if name != "mini.small.far"}
+    record.write(Record(was.run, rows), project / "docs" / "records")
+
+    assert main(["releases", "--pending", "2.4"]) == 0
+    assert tox == [("torch2.4", ALL[2:])]
+    assert lines_of(capsys) == ["[1/1] torch 2.4: 2 clauses"]
 
 
 def test_rows_that_have_only_to_go_are_taken_out_by_a_run_of_one_clause(tox, project):
@@ -128,17 +194,30 @@ def test_rows_that_have_only_to_go_are_taken_out_by_a_run_of_one_clause(tox, pro
     assert tox == [("torch2.4", ALL[:1])]
 
 
-def test_a_release_that_fails_stops_no_other_and_is_named(tox, capsys):
-    assert main(["releases", "2.5", "2.6"]) == 1
-    assert [name for name, _ in tox] == ["torch2.5", "torch2.6"]
-    assert capsys.readouterr().err == "failed: 2.5; see above, then: python -m nnspec releases 2.5\n"
+@pytest.mark.parametrize("wish", [[], ["--pending"]])
+def test_releases_that_fail_stop_no_other_and_are_named(tox, change, capsys, wish):
+    change()
+
+    assert main(["releases", *wish, "2.5", "2.6", "2.7"]) == 1
+    assert [name for name, _ in tox] == ["torch2.5", "torch2.6", "torch2.7"]
+    again = " ".join(["python -m nnspec releases", *wish, "2.5", "2.7"])
+    assert capsys.readouterr().err == f"failed: 2.5, 2.7; see above, then: {again}\n"
 
 
-def test_an_environment_of_an_interrupted_run_is_taken_away(tox, project):
+def test_without_tox_nothing_is_run(tox, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tox" else 1)
+
+    assert main(["releases", "2.4"]) == 2
+    assert "tox is not installed; install it with: pip install tox" in capsys.readouterr().err
+    assert tox == []
+
+
+def test_an_environment_is_made_anew_and_taken_away(tox, project):
     (project / ".tox" / "torch2.4").mkdir(parents=True)
 
     main(["releases", "2.4"])
 
+    assert [name for name, _ in tox] == ["torch2.4"]
     assert not (project / ".tox" / "torch2.4").exists()
 
 
@@ -154,6 +233,7 @@ def test_rows_are_adopted_where_they_are_pending(project, change, tmp_path, caps
     fresh = {
         "mini.small.always": Row("holds", clause.digest),
         "mini.small.old": Row("unmet", was.rows["mini.small.old"].digest),
+        "mini.small.gone": Row("holds", "0"),
     }
     record.write(Record(was.run, fresh), tmp_path / "elsewhere")
 
@@ -163,6 +243,17 @@ def test_rows_are_adopted_where_they_are_pending(project, change, tmp_path, caps
     assert kept(project).rows == {**was.rows, "mini.small.always": Row("holds", clause.digest)}
     assert main(["adopt", str(tmp_path / "elsewhere")]) == 0
     assert lines_of(capsys) == ["2.4.1-cpu: nothing is pending"]
+
+
+def test_rows_of_a_clause_as_it_was_are_not_adopted(project, change, tmp_path, capsys):
+    was = kept(project)
+    record.write(was, tmp_path / "elsewhere")
+    change()
+
+    assert main(["adopt", str(tmp_path / "elsewhere")]) == 0
+
+    assert lines_of(capsys) == ["2.4.1-cpu: 0 rows adopted, 1 pending"]
+    assert kept(project).rows == was.rows
 
 
 def remaking_clauses(project):

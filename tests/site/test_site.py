@@ -14,7 +14,7 @@ from site_builder import HTML
 from nnspec.clauses.specification import read_parts, read_specification
 from nnspec.clauses.tables import TableError
 from nnspec.lint.site import shown_clauses_exist
-from nnspec.records import record
+from nnspec.records import checks, record
 from nnspec.records.record import Record, Row
 from nnspec.site import example, pages, write
 from nnspec.site.book import read_book
@@ -178,13 +178,11 @@ def test_a_change_of_a_release_is_shown_on_both_pages(write_project):
     assert ["<mini.small.pair>" in page for page in pages] == [False, True]
 
 
-def _recorded(root, *, version="2.5.1", without="", altered="", outcome="holds"):
-    """The book of the miniature with a record, as of a run before some clauses were written or changed."""
-    clauses = read_specification(root).clauses
+def _recorded(root, *, version="2.5.1", altered="", outcome="holds"):
+    """The book of the miniature with a record, as of a run before a clause was changed."""
     rows = {
         name: Row(outcome, "000000000000" if name == altered else clause.digest)
-        for name, clause in clauses.items()
-        if name != without
+        for name, clause in read_specification(root).clauses.items()
     }
     header = {
         "torch": version,
@@ -205,15 +203,36 @@ def test_a_clause_that_was_changed_is_stale(write_project):
     assert ":stale: changed after it was recorded on 2.5.1\\-cpu" in pages(book)["spec/mini/small.rst"]
 
 
-def test_a_new_clause_is_pending_and_not_run(write_project):
-    book = _recorded(write_project, without="mini.small.named", altered="mini.small.pair")
-    named = book.specification.clauses["mini.small.named"]
+def test_rows_that_are_new_changed_or_gone_are_pending(write_project):
+    (kept,) = _recorded(write_project).records
+    rows = {
+        "mini.small.pair": Row("holds", "000000000000"),
+        "mini.small.shared": Row("unmet", "000000000000"),
+        "mini.small.gone": Row("unmet", "000000000000"),
+    }
+    record.write(Record(kept.run, rows), write_project / "docs" / "records")
+    record.write(Record({**kept.run, "torch": "2.6.0"}, kept.rows), write_project / "docs" / "records")
+
+    book = read_book(write_project)
     written = pages(book)
 
-    assert book.outcome(named, "2.5") == "not run"
-    assert book.stale(named) == []
-    assert '"pending":2' in written["_generated/static/spec-data.js"]
-    assert written["releases.rst"].count("     - 2\n     - 2\n     - 2\n") == 1  # rows, hold, pending
+    assert book.pending == {
+        "2.5.1-cpu": {
+            "mini.small.gone": checks.GONE,
+            "mini.small.named": checks.NEW,
+            "mini.small.pair": checks.CHANGED,
+            "mini.small.shared": checks.CHANGED,
+        },
+        "2.6.0-cpu": {},
+    }
+    named, shared = (book.specification.clauses[f"mini.small.{name}"] for name in ("named", "shared"))
+    assert [book.outcome(named, release) for release in ("2.5", "2.6")] == ["not run", "holds"]
+    assert (book.stale(named), book.stale(shared)) == ([], ["2.5.1-cpu"])
+    data = written["_generated/static/spec-data.js"]
+    assert '{"name":"2.5.1-cpu","release":"2.5","device":"cpu","pending":4}' in data
+    assert '{"name":"2.6.0-cpu","release":"2.6","device":"cpu","pending":0}' in data
+    for counts in ((3, 1, 4), (3, 3, 0)):  # rows, hold, pending
+        assert "".join(f"     - {count}\n" for count in counts) in written["releases.rst"]
 
 
 def test_html_in_statements_is_text(write_project):

@@ -1,0 +1,131 @@
+"""The tables beside the clauses come as they are written, and a row that cannot be used is named."""
+
+import pytest
+
+from nnspec.clauses import tables
+from nnspec.clauses.tables import Change, Claim, Question, Release, Retired, Shown, TableError
+
+CHANGES = """
+["2.5"]
+[["2.5".changes]]
+what = "plain dicts"
+threads = ["#715", "other/one#2"]
+clauses = ["a.b.c"]
+
+[["2.5".changes]]
+what = "an argument"
+why = "it is internal"
+
+["2.6"]
+none = "nothing here"
+"""
+
+
+@pytest.fixture
+def write_table(tmp_path):
+    """Writes a table and gives its file."""
+
+    def write(text):
+        file = tmp_path / "table.toml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "rows"),
+    [
+        (
+            tables.read_claims,
+            '[N1-01]\nsaid = "one"\nverdict = "holds"\n'
+            '[N1-02]\nsaid = "two"\nverdict = "wrong"\ninstead = "2"\n',
+            [Claim("N1-01", "one", "holds", ""), Claim("N1-02", "two", "wrong", "2")],
+        ),
+        (
+            tables.read_questions,
+            '[Q1]\nasked = "why?"\nthreads = ["#715"]\n[Q2]\nasked = "how?"',
+            [Question("Q1", "why?", ("#715",)), Question("Q2", "how?", ())],
+        ),
+        (
+            tables.read_changes,
+            CHANGES,
+            [
+                Release(
+                    "2.5",
+                    (
+                        Change("plain dicts", ("#715", "other/one#2"), ("a.b.c",), ""),
+                        Change("an argument", (), (), "it is internal"),
+                    ),
+                    "",
+                ),
+                Release("2.6", (), "nothing here"),
+            ],
+        ),
+        (
+            tables.read_retired,
+            '["a.b.c"]\nsuccessor = "a.b.d"\n["a.b.e"]\nwhy = "it went"',
+            [Retired("a.b.c", "a.b.d", ""), Retired("a.b.e", "", "it went")],
+        ),
+        (tables.read_shown, '[front]\nclause = "a.b.c"', Shown("a.b.c", {})),
+        (
+            tables.read_shown,
+            '[pictures]\nwalk = "a.b.c"\ntie = "a.b.d"',
+            Shown("", {"walk": "a.b.c", "tie": "a.b.d"}),
+        ),
+    ],
+)
+def test_rows_come_as_they_are_written(write_table, read, text, rows):
+    assert read(write_table(text)) == rows
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "message"),
+    [
+        (tables.read_claims, "[N1-01", "cannot be read: "),
+        (tables.read_claims, "x = 1", "x is no table; write it as [x]"),
+        (tables.read_claims, '[N1-01]\nsaid = "one"', "[N1-01] needs verdict as a text"),
+        (
+            tables.read_questions,
+            '[Q1]\nasked = "why?"\nthread = 1',
+            "[Q1] has an unknown entry 'thread'; known are asked, threads",
+        ),
+        (
+            tables.read_questions,
+            '[Q1]\nasked = "why?"\nthreads = "#715"',
+            "[Q1] needs threads as a list of texts",
+        ),
+        (
+            tables.read_questions,
+            '[Q1]\nasked = "why?"\nthreads = [715]',
+            "[Q1] needs threads as a list of texts",
+        ),
+        (
+            tables.read_changes,
+            '["2.5"]\nchanges = [1]',
+            '[2.5] has a change that is no table; write it as [["2.5".changes]]',
+        ),
+        (tables.read_changes, '[["2.5".changes]]\nwhy = "so"', "[2.5] needs what as a text"),
+        (
+            tables.read_changes,
+            '[["2.5".changes]]\nwhat = "x"\nclauses = 1',
+            "[2.5] needs clauses as a list of texts",
+        ),
+        (tables.read_changes, '["2.5"]\nnone = 1', "[2.5] needs none as a text"),
+        (tables.read_shown, "[back]", "unknown table [back]; known are [front] and [pictures]"),
+        (tables.read_shown, "[front]\nrule = 'x'", "[front] names a clause and nothing else"),
+        (tables.read_shown, "[front]\nclause = 1", "[front] needs clause as a text"),
+        (tables.read_shown, "[pictures]\nwalk = 1", "[pictures] needs walk as a text"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(write_table, read, text, message):
+    file = write_table(text)
+
+    with pytest.raises(TableError) as error:
+        read(file)
+
+    assert str(error.value).startswith(f"{file}: {message}")
+
+
+def test_a_table_that_is_not_there_is_empty(tmp_path):
+    assert tables.read_questions(tmp_path / "none.toml") == []
