@@ -6,6 +6,7 @@ the machine. Only what a GPU takes is shown in seconds.
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -109,12 +110,8 @@ class Race(NamedTuple):
     @property
     def wins_from(self) -> int | None:
         """The smallest batch from which on the device is faster, None if it is slower at the largest."""
-        smallest = None
-        for batch, cpu, other in reversed(self.batches):
-            if other >= cpu:
-                break
-            smallest = batch
-        return smallest
+        won = itertools.takewhile(lambda batch: batch[2] < batch[1], reversed(self.batches))
+        return min((size for size, _, _ in won), default=None)
 
 
 class Table(NamedTuple):
@@ -274,8 +271,9 @@ def devices(run: Run) -> Table:
         for batch, cpu, other in race.batches:
             name = (race.operation, race.kind) if batch == race.batches[0][0] else ("", "")
             rows.append((*name, str(batch), seconds(other), number(cpu / other), won if name[0] else ""))
-    for row in [row for operation in MOVES for row in run.of(operation)]:
-        rows.append((row.operation, row.kind, NONE, seconds(row.median), NONE, ""))
+    for operation in MOVES:
+        for row in run.of(operation):
+            rows.append((row.operation, row.kind, NONE, seconds(row.median), NONE, ""))
     plain = {row.size: row.median for row in run.of("one GPU") if row.kind == "plain"}
     for row in run.of("one GPU"):
         if row.size in plain and row.kind != "plain":
@@ -343,7 +341,7 @@ def _lines(table: Table, width: int) -> Iterator[str]:
     widths = [max(map(len, column)) for column in columns]
     yield table.title
     yield from textwrap.wrap(table.note, width)
-    for row in (table.header, tuple("-" * each for each in widths), *table.rows):
-        cells = [cell.ljust(each) for cell, each in zip(row, widths, strict=True)]
+    for row in (table.header, tuple("-" * width for width in widths), *table.rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         yield "  ".join(cells).rstrip()
     yield ""

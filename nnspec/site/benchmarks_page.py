@@ -36,7 +36,7 @@ def pages(book: Book) -> dict[str, str]:
     drawn = figures.draw(runs) if runs else {}
     text = render(
         "benchmarks.rst.j2",
-        runs=[(run, _word(run), _sections(run, runs)) for run in runs],
+        runs=[(run, _sections(run, runs)) for run in runs],
         releases=report.releases(runs) if len(runs) > 1 else None,
         figures=drawn,
         themes=THEMES,
@@ -50,13 +50,8 @@ def pages(book: Book) -> dict[str, str]:
     return {"benchmarks.rst": text, **images}
 
 
-def _word(run: Run) -> str:
-    """What a run was made on: ``2.15.0-cpu``."""
-    return run.name.removeprefix("bench-")
-
-
 def _sections(run: Run, runs: Sequence[Run]) -> list[tuple[report.Table, str]]:
     """The tables of a run that have rows, each with the name of its figure."""
-    suffix = f"-{_word(run)}" if len(runs) > 1 else ""
+    suffix = f"-{run.title}" if len(runs) > 1 else ""
     tables = [(make(run), f"{figure}{suffix}") for make, figure in SECTIONS.items()]
     return [(table, figure) for table, figure in tables if table.rows]
