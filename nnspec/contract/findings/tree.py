@@ -37,10 +37,10 @@ def _shares(build: Build) -> bool:
     return bool(shared(build(), build()))
 
 
-def shared(one: nn.Module, two: nn.Module) -> list[str]:
+def shared(net: nn.Module, other: nn.Module) -> list[str]:
     """The names in one module of the tensors that lie in the memory of another."""
-    theirs = {memory(tensor) for tensor in tensors(two).values() if _has_memory(tensor)}
-    return [name for name, tensor in tensors(one).items() if _has_memory(tensor) and memory(tensor) in theirs]
+    theirs = {memory(tensor) for tensor in tensors(other).values() if _has_memory(tensor)}
+    return [name for name, tensor in tensors(net).items() if _has_memory(tensor) and memory(tensor) in theirs]
 
 
 def _has_memory(tensor: Tensor) -> bool:
