@@ -98,13 +98,12 @@ class Race(NamedTuple):
     """The same work on the CPU and on another device.
 
     Attributes:
-        operation, kind, device: what is done on what, and the device beside the CPU.
+        operation, kind: what is done on what.
         batches: batch size, seconds on the CPU, seconds on the device.
     """
 
     operation: str
     kind: str
-    device: str
     batches: tuple[tuple[int, float, float], ...]
 
     @property
@@ -164,9 +163,9 @@ def races(run: Run) -> list[Race]:
                 for on_cpu in (True, False)
             )
             both = sorted(cpu.keys() & other.keys())
-            if both:
-                batches = tuple((size, cpu[size].median, other[size].median) for size in both)
-                ran.append(Race(operation, kind, other[both[0]].device, batches))
+            batches = tuple((size, cpu[size].median, other[size].median) for size in both)
+            if batches:
+                ran.append(Race(operation, kind, batches))
     return ran
 
 
@@ -318,7 +317,15 @@ def _empty_call(run: Run) -> str:
     return number(empty_call / plain[0].median) if plain and empty_call else NONE
 
 
-TABLES: tuple[Callable[[Run], Table], ...] = (machinery, growth, ways, counted, devices, stopwatches)
+#: The tables of a run, each with the name of the figure that shows it, if there is one.
+TABLES: dict[Callable[[Run], Table], str] = {
+    machinery: "machinery",
+    growth: "growth",
+    ways: "calling",
+    counted: "",
+    devices: "devices",
+    stopwatches: "",
+}
 
 
 def missing(run: Run) -> list[str]:

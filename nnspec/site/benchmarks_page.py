@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from nnspec.benchmarks import figures, report
 from nnspec.benchmarks.runs import Run, read_all, record_files
@@ -14,16 +14,6 @@ FIGURES = "_generated/static"
 
 #: The suffix of a figure and the class that shows it in that theme only.
 THEMES = {"": "only-light", "-dark": "only-dark"}
-
-#: The tables of a run, each with the figure that shows it.
-SECTIONS: Mapping[Callable[[Run], report.Table], str] = {
-    report.machinery: "machinery",
-    report.growth: "growth",
-    report.ways: "calling",
-    report.counted: "",
-    report.devices: "devices",
-    report.stopwatches: "",
-}
 
 
 def pages(book: Book) -> dict[str, str]:
@@ -53,5 +43,5 @@ def pages(book: Book) -> dict[str, str]:
 def _sections(run: Run, runs: Sequence[Run]) -> list[tuple[report.Table, str]]:
     """The tables of a run that have rows, each with the name of its figure."""
     suffix = f"-{run.title}" if len(runs) > 1 else ""
-    tables = [(make(run), f"{figure}{suffix}") for make, figure in SECTIONS.items()]
+    tables = [(make(run), f"{figure}{suffix}") for make, figure in report.TABLES.items()]
     return [(table, figure) for table, figure in tables if table.rows]

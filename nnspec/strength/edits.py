@@ -223,9 +223,10 @@ def _difference(old: ast.AST, new: ast.AST) -> str:
     return f"{shown[0]} becomes {shown[1]}"
 
 
-def _common(one: str, other: str) -> int:
+def _common(text: str, other: str) -> int:
     """With how many of the same characters two texts start."""
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    pairs = zip(text, other, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _window(text: str, start: int, end: int) -> str:

@@ -144,9 +144,9 @@ def read_target(module: str) -> Target:
 def _living_functions(path: str) -> dict[CodeType, list[FunctionType]]:
     """The functions from a file that exist in this process, by what they run."""
     functions: dict[CodeType, list[FunctionType]] = {}
-    for thing in gc.get_objects():
-        if type(thing) is FunctionType and thing.__code__.co_filename == path:
-            functions.setdefault(thing.__code__, []).append(thing)
+    for function in gc.get_objects():
+        if type(function) is FunctionType and function.__code__.co_filename == path:
+            functions.setdefault(function.__code__, []).append(function)
     return functions
 
 

@@ -91,19 +91,19 @@ def changed_inputs(called: Any, fresh: Any) -> list[str]:
 def changed_parameters(net: nn.Module, before: dict[str, nn.Parameter]) -> list[str]:
     """Parameters that a call gave other values."""
     return [
-        f"`{name}` {difference.partition(' ')[2]} after a call; let forward compute from it and leave it to "
-        "the optimizer, or use a parametrization"
+        f"{difference} after a call; let forward compute from it and leave it to the optimizer, or use a "
+        "parametrization"
         for name, parameter in parameters(net).items()
-        for difference in differences(parameter.data, before.get(name, parameter).data, exact=True)
+        for difference in differences(parameter.data, before.get(name, parameter).data, name, exact=True)
     ]
 
 
 def changed_buffers(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
     """Buffers that a call gave other values."""
     return [
-        f"`{name}` {difference.partition(' ')[2]} after a call in eval mode; change it only if self.training"
+        f"{difference} after a call in eval mode; change it only if self.training"
         for name, buffer in buffers(net).items()
-        for difference in differences(buffer, before.get(name, buffer), exact=True)
+        for difference in differences(buffer, before.get(name, buffer), name, exact=True)
     ]
 
 

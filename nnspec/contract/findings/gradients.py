@@ -66,8 +66,7 @@ def gradients_differ(net: nn.Module, example: Example) -> list[str]:
             "to be computed anew in each call, not kept from the first"
         ]
     return [
-        f"the gradient of `{name}` {difference.partition(' ')[2]} in a second equal call; keep nothing from "
-        "one call to the next"
+        f"the gradient of {difference} in a second equal call; keep nothing from one call to the next"
         for name in first
         for difference in differences(second.get(name), first[name], name)
     ]

@@ -108,7 +108,7 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
             "saving and loading use the same names and shapes, those of the attributes"
         ]
     return [
-        f"`{name}` {difference.partition(' ')[2]} after load_state_dict; load every entry of the state dict"
+        f"{difference} after load_state_dict; load every entry of the state dict"
         for name, value in fresh.state_dict().items()
         if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
         for difference in differences(value, kept[name], name, exact=True)

@@ -27,8 +27,12 @@ def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Mo
         example: makes its inputs; a module with lazy parameters is called once.
         make: makes a fresh module from any seed; another than the usual one is taken.
     """
-    net = from_another_seed(make) if make else build()
-    return materialised(copy.deepcopy(net) if _shares(build) else net, example)
+    net = _from_another_seed(make) if make else build()
+    if _shares(build):
+        net = copy.deepcopy(net)
+    if any(is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
+        run(net, example)
+    return net
 
 
 @functools.cache
@@ -47,14 +51,7 @@ def _has_memory(tensor: Tensor) -> bool:
     return not is_lazy(tensor) and tensor.numel() > 0
 
 
-def materialised(net: nn.Module, example: Example) -> nn.Module:
-    """The module itself, called once if it has lazy parameters that get their shapes from the first call."""
-    if any(is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
-        run(net, example)
-    return net
-
-
-def from_another_seed(make: Build) -> nn.Module:
+def _from_another_seed(make: Build) -> nn.Module:
     """A fresh module whose random numbers are others than those of the usual seed."""
     isolation.seed()
     random.seed(isolation.SEED + 1)
