@@ -82,7 +82,7 @@ def sum_up(targets: Iterable[Target], tried: Iterable[Change], verdicts: Mapping
         number[change.file] += 1
         if verdicts[change.id] in SURVIVING:
             survived[change.file] += 1
-            facts = {NOT_REACHED: verdicts[change.id] == NOT_REACHED, MESSAGE: change.edit.is_message}
+            facts = {NOT_REACHED: verdicts[change.id] == NOT_REACHED, MESSAGE: change.edit.place.is_message}
             note = ", ".join(fact for fact, is_so in facts.items() if is_so)
             survivors.append(Survivor(change.id, change.text, change.edit.difference, note))
     counts = {

@@ -76,7 +76,7 @@ class Change:
     @property
     def lines(self) -> range:
         """The lines of the statement; a clause that runs none of them cannot notice."""
-        return range(self.edit.first, self.edit.last + 1)
+        return range(self.edit.place.first, self.edit.place.last + 1)
 
     def put_in(self) -> None:
         """Change the function for the rest of this process."""
