@@ -111,10 +111,9 @@ def _elements(source: str, values: ast.expr, chapter: Chapter) -> list[tuple[str
     """The source and the node of each case of a list that is written out, here or in the preamble."""
     if isinstance(values, ast.Name):
         for node in ast.parse(chapter.preamble).body:
-            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [
-                values.id
-            ]:
-                return _elements(chapter.preamble, node.value, chapter)
+            match node:
+                case ast.Assign(targets=[ast.Name(id=values.id)], value=value):
+                    return _elements(chapter.preamble, value, chapter)
         return []
     if not isinstance(values, (ast.List, ast.Tuple)):
         return []

@@ -38,7 +38,7 @@ def hooks_passed_by(net: nn.Module, example: Example) -> list[str]:
         if not path or isinstance(module, torch.jit.ScriptModule):
             continue
         module.forward = _counted(module.forward, runs, path)
-        module.register_forward_hook(_counting_hook(hooked, path))
+        module.register_forward_hook(lambda *_, path=path: hooked.update([path]))
     run(net, example)
     return [
         f"`{path}`.forward ran {times(count)}, its hooks {times(hooked[path])}: forward is called directly; "
@@ -55,13 +55,6 @@ def _counted(forward: Callable[..., Any], runs: Counter[str], path: str) -> Call
         return forward(*args, **kwargs)
 
     return counted
-
-
-def _counting_hook(hooked: Counter[str], path: str) -> Callable[..., None]:
-    def hook(*_: object) -> None:
-        hooked[path] += 1
-
-    return hook
 
 
 def second_call_refused(net: nn.Module, example: Example) -> list[str]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.nested import Example, differences, mapped, run, tensors_in
 from nnspec.contract.findings.tree import tensors
-from nnspec.contract.wording import brief, count, kind_of, listed
+from nnspec.contract.wording import brief, count, kind_of, listed, they
 from nnspec.running import isolation
 
 
@@ -46,9 +46,8 @@ def unreached_by_modes(after_eval: list[str], after_train: list[str]) -> list[st
     sentences = []
     for call, mode, paths in (("eval()", "train", after_eval), ("train()", "eval", after_train)):
         if paths:
-            verb = "is" if len(paths) == 1 else "are"
             sentences.append(
-                f"{listed(paths)} {verb} in {mode} mode after {call}; where train or eval is overridden, "
+                f"{they(paths, 'is', 'are')} in {mode} mode after {call}; where train or eval is overridden, "
                 "call super().train(mode) and return self"
             )
     return sentences
