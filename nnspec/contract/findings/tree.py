@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import random
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -53,11 +51,7 @@ def _has_memory(tensor: Tensor) -> bool:
 
 def _from_another_seed(make: Build) -> nn.Module:
     """A fresh module whose random numbers are others than those of the usual seed."""
-    isolation.seed()
-    random.seed(isolation.SEED + 1)
-    torch.manual_seed(isolation.SEED + 1)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(isolation.SEED + 1)
+    isolation.seed(isolation.SEED + 1)
     net = make()
     net.to("cpu")
     net.train()
