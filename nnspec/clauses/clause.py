@@ -130,12 +130,12 @@ class Marked:
         return bounds
 
     def _bound(self, name: str) -> str | None:
-        found = [mark.args for mark in self.marks if mark.name == name]
-        if not found:
+        given = [mark.args for mark in self.marks if mark.name == name]
+        if not given:
             return None
-        if len(found) > 1:
-            raise ClauseError(f"{self.place}: {self.id}: {name} is given {len(found)} times; keep one")
-        args = found[0]
+        if len(given) > 1:
+            raise ClauseError(f"{self.place}: {self.id}: {name} is given {len(given)} times; keep one")
+        args = given[0]
         if len(args) != 1 or not isinstance(args[0], str) or not _RELEASE.fullmatch(args[0]):
             shown = ", ".join(map(repr, args))
             raise ClauseError(
@@ -155,7 +155,7 @@ class Marked:
         Raises:
             ClauseError: a need is unknown or its count is no positive number.
         """
-        found: list[tuple[str, int]] = []
+        needs: list[tuple[str, int]] = []
         for mark in self.marks:
             if mark.name != "needs":
                 continue
@@ -169,8 +169,8 @@ class Marked:
                 raise ClauseError(
                     f"{self.place}: {self.id}: needs({name!r}, {count!r}): how many, as a number from 1"
                 )
-            found.append((str(name), count))
-        return tuple(found)
+            needs.append((str(name), count))
+        return tuple(needs)
 
     def ensure_marks(self) -> None:
         """Raise :class:`ClauseError` if a bound or a need is malformed."""
@@ -228,8 +228,7 @@ class Clause(Marked):
     @cached_property
     def references(self) -> tuple[Reference, ...]:
         """The roles of the docstring, in order of first use."""
-        found = dict.fromkeys(references_in(self.docstring))
-        return tuple(found)
+        return tuple(dict.fromkeys(references_in(self.docstring)))
 
     @cached_property
     def digest(self) -> str:

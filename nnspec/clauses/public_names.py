@@ -107,7 +107,7 @@ def _members(path: str, module: types.ModuleType) -> Iterator[str]:
             yield f"{path}.{name}"
 
 
-def same_object(one: str, other: str) -> bool:
+def same_object(name: str, other: str) -> bool:
     """Whether two names lead to the same function or class."""
-    value = find(one)
+    value = find(name)
     return value is not None and value is find(other)

@@ -115,6 +115,16 @@ def read_parts(folder: Path) -> tuple[Part, ...]:
     return tuple(_read_part(folder / name, chapters) for name in names)
 
 
+def read_clauses(folder: Path) -> dict[str, Clause]:
+    """Id to clause, below a folder such as ``spec``, in reading order.
+
+    Raises:
+        ClauseError: there is no chapter, or one cannot be read.
+    """
+    parts = read_parts(folder)
+    return {clause.id: clause for part in parts for chapter in part.chapters for clause in chapter.clauses}
+
+
 def _read_part(folder: Path, chapters: list[Chapter]) -> Part:
     own = {chapter.name: chapter for chapter in chapters if chapter.part == folder.name}
     opening = _docstring(folder)
@@ -131,7 +141,7 @@ def _in_order(names: Mapping[str, object] | set[str], opening: str) -> list[str]
     """Names in the order in which a text has them in emphasis, as ``*name*``, the others after."""
 
     def place(name: str) -> tuple[int, str]:
-        found = opening.find(f"*{name}*")
-        return (found if found >= 0 else len(opening), name)
+        at = opening.find(f"*{name}*")
+        return (at if at >= 0 else len(opening), name)
 
     return sorted(names, key=place)

@@ -98,13 +98,13 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TableError(f"{path}: cannot be read: {error}") from error
-    for name, row in found.items():
+    for name, row in table.items():
         if not isinstance(row, dict):
             raise TableError(f"{path}: {name} is no table; write it as [{name}]")
-    return found
+    return table
 
 
 def read_claims(path: Path) -> list[Claim]:

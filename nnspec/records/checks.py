@@ -16,16 +16,16 @@ GONE = "gone: there is no such clause any more"
 
 def pending(record: Record, clauses: Mapping[str, Clause]) -> dict[str, str]:
     """What the next run has to bring: id to :data:`NEW`, :data:`CHANGED` or :data:`GONE`, sorted by id."""
-    found: dict[str, str] = {}
+    awaited: dict[str, str] = {}
     for name in sorted(clauses.keys() | record.rows.keys()):
         clause, row = clauses.get(name), record.rows.get(name)
         if row is None:
-            found[name] = NEW
+            awaited[name] = NEW
         elif clause is None:
-            found[name] = GONE
+            awaited[name] = GONE
         elif row.digest != clause.digest:
-            found[name] = CHANGED
-    return found
+            awaited[name] = CHANGED
+    return awaited
 
 
 def wrong(record: Record, clauses: Mapping[str, Clause]) -> list[str]:

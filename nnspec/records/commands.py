@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.releases import RELEASES
-from nnspec.clauses.specification import find_checkout, read_parts
+from nnspec.clauses.specification import find_checkout, read_clauses
 from nnspec.errors import UsageError
 from nnspec.records import checks, comparison, record, remaking
 from nnspec.records.files import FileError
@@ -23,12 +23,6 @@ from nnspec.records.record import Record, RecordError
 BRING = "bring them with: python -m nnspec releases --pending"
 
 
-def _clauses(root: Path) -> dict[str, Clause]:
-    """Id to clause."""
-    parts = read_parts(root / "spec")
-    return {clause.id: clause for part in parts for chapter in part.chapters for clause in chapter.clauses}
-
-
 def check(options: argparse.Namespace) -> int:
     """Check records: what is wrong in them fails, what is pending is listed.
 
@@ -36,7 +30,7 @@ def check(options: argparse.Namespace) -> int:
         NnspecError: there are no records, or the spec cannot be read.
     """
     root = find_checkout()
-    clauses = _clauses(root)
+    clauses = read_clauses(root / "spec")
     directory = root / "docs" / "records"
     paths = options.files or record.record_files(directory)
     if not paths:
@@ -81,12 +75,12 @@ def _missing(records: list[Record]) -> list[str]:
 
 def _contradictions(directory: Path, records: list[Record], clauses: Mapping[str, Clause]) -> list[str]:
     """What freshly made records say differently than the kept ones, pending rows aside."""
-    found = record.read_all(directory)
-    if not found:
+    fresh_records = record.read_all(directory)
+    if not fresh_records:
         raise RecordError(f"{directory}: no records here; make one with: pytest spec/ --record {directory}")
-    kept = {one.name: one for one in records}
+    kept = {same.name: same for same in records}
     lines = []
-    for fresh in found:
+    for fresh in fresh_records:
         if fresh.name not in kept:
             print(f"{fresh.name}: no such record is kept, so the fresh one has nothing to agree with")
             continue
@@ -108,7 +102,7 @@ def releases(options: argparse.Namespace) -> int:
         raise UsageError("tox is not installed; install it with: pip install tox")
     root = find_checkout()
     failed = remaking.record_releases(
-        options.release or RELEASES, _clauses(root), root, only_pending=options.pending
+        options.release or RELEASES, read_clauses(root / "spec"), root, only_pending=options.pending
     )
     if failed:
         again = " ".join(["python -m nnspec releases", *(["--pending"] if options.pending else []), *failed])
@@ -123,13 +117,13 @@ def adopt(options: argparse.Namespace) -> int:
         NnspecError: a folder has no record, or one that cannot stand beside the kept one.
     """
     root = find_checkout()
-    clauses = _clauses(root)
+    clauses = read_clauses(root / "spec")
     directory = root / "docs" / "records"
     for folder in options.folders:
-        found = record.read_all(folder)
-        if not found:
+        records = record.read_all(folder)
+        if not records:
             raise RecordError(f"{folder}: no records here")
-        for fresh in found:
+        for fresh in records:
             print(_adopted(fresh, directory, clauses))
     return 0
 
@@ -167,9 +161,9 @@ def compare(options: argparse.Namespace) -> int:
     """
     root = find_checkout()
     before, after = (_side(root, wanted) for wanted in (options.before, options.after))
-    found = comparison.compare(before, after, _clauses(root))
-    print(json.dumps(found.as_json(), indent=2) if options.json else comparison.as_text(found))
-    return 1 if found.no_longer_holds else 0
+    difference = comparison.compare(before, after, read_clauses(root / "spec"))
+    print(json.dumps(difference.as_json(), indent=2) if options.json else comparison.as_text(difference))
+    return 1 if difference.no_longer_holds else 0
 
 
 def _side(root: Path, wanted: str) -> Record:

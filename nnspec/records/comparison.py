@@ -135,9 +135,9 @@ def find_record(directory: Path, wanted: str) -> Record:
         return record.read(Path(wanted))
     names = [path.stem for path in record.record_files(directory)]
     for fits in (_is_name, _is_version, _is_release):
-        found = [name for name in names if fits(name, wanted)]
-        if found:
-            return record.read(directory / f"{found[0]}.json")
+        fitting = [name for name in names if fits(name, wanted)]
+        if fitting:
+            return record.read(directory / f"{fitting[0]}.json")
     there = ", ".join(names) or "none"
     raise RecordError(
         f"no record of {wanted!r} in {directory}; there are: {there}. "
@@ -159,15 +159,15 @@ def _is_release(name: str, wanted: str) -> bool:
     return release_of(version) == release and device == (wanted_device or "cpu")
 
 
-def as_text(found: Comparison) -> str:
+def as_text(comparison: Comparison) -> str:
     """The comparison as a terminal shows it, what breaks first."""
-    lines = [f"{found.before} -> {found.after}"]
+    lines = [f"{comparison.before} -> {comparison.after}"]
     for title, changes in (
-        ("no longer holds", found.no_longer_holds),
-        ("newly holds", found.newly_holds),
-        ("added", found.added),
-        ("retired", found.retired),
-        ("not judged on both sides", found.not_judged),
+        ("no longer holds", comparison.no_longer_holds),
+        ("newly holds", comparison.newly_holds),
+        ("added", comparison.added),
+        ("retired", comparison.retired),
+        ("not judged on both sides", comparison.not_judged),
     ):
         if not changes:
             continue
@@ -176,8 +176,8 @@ def as_text(found: Comparison) -> str:
             lines.append(f"  {change.statement or change.id}")
             lines.append(f"      {change.id}  [{change.before or '-'} -> {change.after or '-'}]")
             lines += [f"      {link}" for link in change.links]
-    if not any((found.no_longer_holds, found.newly_holds, found.added, found.retired)):
+    if not any((comparison.no_longer_holds, comparison.newly_holds, comparison.added, comparison.retired)):
         lines += ["", "nothing that could be judged on both sides differs"]
-    lines += ["", f"the same on both sides: {found.same}"]
-    lines += [f"note: {note}" for note in found.notes]
+    lines += ["", f"the same on both sides: {comparison.same}"]
+    lines += [f"note: {note}" for note in comparison.notes]
     return "\n".join(lines)

@@ -85,13 +85,13 @@ def read_json(path: Path, remedy: str) -> dict[str, object]:
     if not text.strip():
         raise FileError(f"{path}: is empty; what was to write it did not come to its end: {remedy}")
     try:
-        found = json.loads(text)
+        table = json.loads(text)
     except json.JSONDecodeError as error:
         raise FileError(
             f"{path}:{error.lineno}: not valid JSON ({error.msg}), perhaps cut off; restore it, or {remedy}"
         ) from error
     except (ValueError, RecursionError) as error:
         raise FileError(f"{path}: cannot be read as JSON ({error}); restore it, or {remedy}") from error
-    if not isinstance(found, dict):
-        raise FileError(f"{path}: holds {type(found).__name__} in place of a table; {remedy}")
-    return found
+    if not isinstance(table, dict):
+        raise FileError(f"{path}: holds {type(table).__name__} in place of a table; {remedy}")
+    return table

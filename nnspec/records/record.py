@@ -137,12 +137,12 @@ def read(path: Path) -> Record:
     Raises:
         FileError: the file is missing, damaged, cut off, or of another schema.
     """
-    found = read_json(path, REMAKE)
-    if "schema" not in found:
+    table = read_json(path, REMAKE)
+    if "schema" not in table:
         raise RecordError(f"{path}: no record of this project: it has no 'schema'; remove it from here")
-    if found["schema"] != SCHEMA:
-        raise RecordError(f"{path}: schema {found['schema']!r}, this nnspec reads schema {SCHEMA}; {REMAKE}")
-    record = Record(_read_run(path, found.get("run")), _read_rows(path, found.get("clauses")))
+    if table["schema"] != SCHEMA:
+        raise RecordError(f"{path}: schema {table['schema']!r}, this nnspec reads schema {SCHEMA}; {REMAKE}")
+    record = Record(_read_run(path, table.get("run")), _read_rows(path, table.get("clauses")))
     if path.stem != record.name:
         raise RecordError(f"{path}: holds a run of {record.name}; name it {record.name}.json")
     return record

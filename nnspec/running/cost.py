@@ -42,8 +42,8 @@ def run(options: argparse.Namespace) -> int:
     commands = _commands(root)
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for number in range(options.rounds + 1):
-        told = f"round {number} of {options.rounds}" if number else "a round that is not counted"
-        print(told, file=sys.stderr, flush=True)
+        progress = f"round {number} of {options.rounds}" if number else "a round that is not counted"
+        print(progress, file=sys.stderr, flush=True)
         for name, command in commands.items():
             cost = _cost(command, root)
             if number:

@@ -75,8 +75,8 @@ def lacking(name: str, count: int, selected: tuple[str, ...]) -> str:
 
 
 def _lacking_cuda(count: int, selected: tuple[str, ...]) -> str:
-    found = torch.cuda.device_count() if "cuda" in selected else 0
-    if found >= count:
+    there = torch.cuda.device_count() if "cuda" in selected else 0
+    if there >= count:
         return ""
     return "a CUDA device" if count == 1 else f"{count} CUDA devices"
 

@@ -134,7 +134,9 @@ def _threads() -> list[str]:
 
 
 def _set_modes(count: int) -> None:
-    """Function modes are contexts: only their owner can leave them."""
+    """Leave the function modes that were entered; one that was left cannot be entered again."""
+    while torch.overrides._len_torch_function_stack() > count:
+        torch.overrides._pop_mode()
 
 
 STATES: dict[str, State] = {

@@ -69,22 +69,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     defects: dict[str, None] = {}
-    found: dict[object, Marked] = {}
+    marks: dict[object, Marked] = {}
     for item in items:
         if not _is_in_spec(item.path):
             continue
         function = getattr(item, "function", item)
         try:
-            if function not in found:
-                found[function] = _read_marks(item)
+            if function not in marks:
+                marks[function] = _read_marks(item)
         except ClauseError as error:
             defects[str(error)] = None
         else:
-            item.stash[MARKED] = found[function]
+            item.stash[MARKED] = marks[function]
             file = item.nodeid.partition("::")[0]
-            item.location = (file, found[function].line - 1, item.name)  # pytest's own way looks at the disk
+            item.location = (file, marks[function].line - 1, item.name)  # pytest's own way looks at the disk
             if is_chapter(item.path):
-                item.stash[CLAUSE] = found[function]
+                item.stash[CLAUSE] = marks[function]
     if defects:
         raise pytest.UsageError(*defects)
 

@@ -15,7 +15,7 @@ import pytest
 
 from nnspec.clauses.chapter import is_chapter, read_chapter
 from nnspec.clauses.clause import Clause, ClauseError
-from nnspec.clauses.specification import read_parts
+from nnspec.clauses.specification import read_clauses
 from nnspec.errors import NnspecError
 from nnspec.records import checks, record
 from nnspec.records.outcomes import (
@@ -181,7 +181,7 @@ class Reporter:
         if not self.outcomes or self.run is None:
             raise record.RecordError("no clause was run")
         outcomes = {self._find(name): cases for name, cases in self.outcomes.items()}
-        clauses = _all_clauses(next(iter(outcomes)).path.parents[1])
+        clauses = read_clauses(next(iter(outcomes)).path.parents[1])
         rows = {
             clause.id: record.Row(outcome.name, clause.digest, record.tidy(outcome.reason))
             for clause, outcome in sorted(
@@ -210,12 +210,6 @@ class Reporter:
         reasons = Counter(outcome.reason for outcome in whole.values() if outcome.name == UNMET)
         for reason, times in reasons.most_common():
             terminal.write_line(f"unmet: {_clauses_in_words(times)} {reason}")
-
-
-def _all_clauses(folder: Path) -> dict[str, Clause]:
-    """Id to clause, of the folder ``spec``."""
-    parts = read_parts(folder)
-    return {clause.id: clause for part in parts for chapter in part.chapters for clause in chapter.clauses}
 
 
 def _clauses_in_words(number: int) -> str:

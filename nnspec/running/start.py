@@ -15,9 +15,6 @@ from nnspec.errors import UsageError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
-#: pytest's settings for these runs; those of the present folder and of the environment are left aside.
-SETTINGS = Path(__file__).with_name("pytest.ini")
-
 
 def verify(options: argparse.Namespace) -> int:
     """Run the specification, or parts of it.
@@ -40,15 +37,20 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def spec_folder() -> Path:
-    """The specification: inside the installed package, or beside the package in a checkout.
+    """The specification.
 
     Raises:
-        UsageError: there is neither.
+        UsageError: it is not there.
     """
-    for folder in (_PACKAGE / "spec", _PACKAGE.parent / "spec"):
-        if (folder / "__init__.py").exists():
-            return folder
-    raise UsageError(f"{_PACKAGE}: holds no specification; install the package anew with pip")
+    return _carried("spec")
+
+
+def _carried(name: str) -> Path:
+    """A file or folder that the installed package carries along, and that lies beside it in a checkout."""
+    for folder in (_PACKAGE, _PACKAGE.parent):
+        if (folder / name).exists():
+            return folder / name
+    raise UsageError(f"{_PACKAGE}: there is no {name} in it; install the package anew with pip")
 
 
 def run_pytest(paths: Sequence[Path], plugin: str, options: Sequence[str]) -> int:
@@ -66,7 +68,8 @@ def run_pytest(paths: Sequence[Path], plugin: str, options: Sequence[str]) -> in
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     with mock.patch.dict(os.environ, environment, clear=True), tempfile.TemporaryDirectory() as folder:
-        arguments = ["-c", str(SETTINGS), "--rootdir", str(_PACKAGE.parent), "--confcutdir", str(top)]
+        arguments = ["-c", str(_carried("pyproject.toml")), "--rootdir", str(_PACKAGE.parent)]
+        arguments += ["--confcutdir", str(top), "-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin"]
         arguments += ["-p", plugin, "--benchmark-storage", f"file://{folder}", *options, *map(str, paths)]
         code = pytest.main(arguments)
     judged = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)

@@ -10,7 +10,6 @@ import pytest
 
 from nnspec import cli
 from nnspec.clauses import specification
-from nnspec.running import start
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,7 +54,7 @@ def test_the_wheel_carries_every_file(wheel, folder, inside):
     written = {path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*.py")}
 
     assert written <= {path.relative_to(wheel / inside) for path in (wheel / inside).rglob("*.py")}
-    assert (wheel / "nnspec" / "running" / start.SETTINGS.name).exists()
+    assert (wheel / "nnspec" / "pyproject.toml").exists()
 
 
 def test_the_installed_command_runs_the_specification_from_any_folder(nnspec, wheel, tmp_path):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -217,7 +218,7 @@ LEAKS = {
     "autocast": "torch.set_autocast_cpu_enabled(True)",
     "function modes": "from torch.utils._device import DeviceContext; DeviceContext('cpu').__enter__()",
     "safe globals": "torch.serialization.add_safe_globals([Made])",
-    "threads": "import threading; threading.Thread(target=DONE.wait).start()",
+    "threads": "threading.enough = threading.Event(); threading.Thread(target=threading.enough.wait).start()",
     "warnings filters": "import warnings; warnings.simplefilter('error')",
     "default dtype": "torch.set_default_dtype(torch.float64)",
     "default device": 'torch.set_default_device("meta")',
@@ -243,8 +244,6 @@ def test_a_clause_that_leaves_a_trace_is_reported_and_the_next_sees_none(run, wh
     import threading
     import warnings
 
-    DONE = threading.Event()
-
     class Made:
         pass
 
@@ -255,7 +254,6 @@ def test_a_clause_that_leaves_a_trace_is_reported_and_the_next_sees_none(run, wh
 
     def test_b():
         """A tensor is an ordinary one."""
-        DONE.set()
         made = torch.ones(2, requires_grad=True) * 2
         assert (made.dtype, made.device.type, made.requires_grad) == (torch.float32, "cpu", True)
         with warnings.catch_warnings(record=True):
@@ -264,6 +262,8 @@ def test_a_clause_that_leaves_a_trace_is_reported_and_the_next_sees_none(run, wh
     directory = os.getcwd()
 
     result = run(source)
+    if what == "threads":
+        threading.enough.set()
 
     result.stdout.fnmatch_lines([f"*it leaves a trace: {what}*"])
     result.assert_outcomes(passed=2, errors=1)

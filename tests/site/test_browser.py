@@ -85,7 +85,7 @@ def _is_foreign(url):
 @pytest.mark.parametrize("name", PAGES)
 def test_page_opens_quietly_and_nothing_overflows(opened, name):
     page = opened(name)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function("document.readyState === 'complete'")
     for width in (360, 768, 1440):
         page.set_viewport_size({"width": width, "height": 900})
         over = page.evaluate(
