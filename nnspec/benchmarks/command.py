@@ -20,15 +20,15 @@ def run(options: argparse.Namespace) -> int:
     """
     measured = runs.read_all(options.files)
     pictures = figures.draw(measured) if options.output else {}
-    for each in measured:
-        print(each.describe())
-        for reason in report.missing(each):
+    for run in measured:
+        print(run.describe())
+        for reason in report.missing(run):
             print(f"left out: {reason}")
     print()
     print(report.as_text(report.tables(measured)))
     for name, picture in pictures.items():
         for theme, svg in picture.svg.items():
             print(f"figure: {write_whole(options.output / f'{name}{theme}.svg', svg)}")
-    for each in measured if options.record else ():
-        print(f"record: {runs.write(each, options.record)}")
+    for run in measured if options.record else ():
+        print(f"record: {runs.write(run, options.record)}")
     return 0

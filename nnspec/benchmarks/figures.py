@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from nnspec.benchmarks.report import (
@@ -13,7 +13,6 @@ from nnspec.benchmarks.report import (
     WAYS,
     Curve,
     Fit,
-    Race,
     curves,
     number,
     races,
@@ -26,6 +25,7 @@ from nnspec.errors import UsageError
 SIZE = 13
 COUNTS = (0, 1, 10)
 MARKERS = ("o", "s", "D")
+PLAIN_NUMBER = "{x:,.4g}"
 
 
 class Theme(NamedTuple):
@@ -66,13 +66,12 @@ def draw(runs: Sequence[Run]) -> dict[str, Picture]:
     for run in runs:
         suffix = f"-{run.title}" if len(runs) > 1 else ""
         for name, (title, paint) in FIGURES.items():
-            svg = _paint(paint, [run], f"{title}, torch {run.version}")
-            if svg:
+            if svg := _paint(paint, [run], f"{title}, torch {run.version}"):
                 pictures[f"{name}{suffix}"] = Picture(title, svg)
     if len(runs) > 1:
         title = "What one module more costs in a wide tree, release beside release"
-        svg = _paint(_releases, runs, title)
-        pictures |= {"releases": Picture(title, svg)} if svg else {}
+        if svg := _paint(_releases, runs, title):
+            pictures["releases"] = Picture(title, svg)
     return pictures
 
 
@@ -124,14 +123,18 @@ def _machinery(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     for at, kind in enumerate(TREES):
         rows = [(row, costs[name, kind]) for row, name in enumerate(operations) if (name, kind) in costs]
         _dots(axes, [(row + (1 - at) * 0.22, fit) for row, fit in rows], theme.colours[at], MARKERS[at], kind)
-    axes.set(
-        xscale="log", xlabel="in calls of an empty module; a line: from the smallest trees to the largest"
-    )
-    axes.set_yticks(range(len(operations)), operations)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+    axes.set(xlabel="in calls of an empty module; a line: from the smallest trees to the largest")
     axes.grid(axis="x")
-    axes.legend(loc="lower right")
+    _show_operations(axes, operations)
     return True
+
+
+def _show_operations(axes: Any, operations: Sequence[str]) -> None:
+    """A row for each operation, and decades of its cost."""
+    axes.set(xscale="log")
+    axes.set_yticks(range(len(operations)), operations)
+    axes.xaxis.set_major_formatter(PLAIN_NUMBER)
+    axes.legend(loc="lower right")
 
 
 def _dearest(grown: Sequence[Curve]) -> Callable[[str], float]:
@@ -220,7 +223,7 @@ def _calling(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     right.set(xscale="log", xlabel="calls of an empty module")
     right.set_yticks(range(len(hooks)), [curve.kind for curve in hooks])
     right.set_ylim(len(hooks) - 0.5, -0.9)
-    right.xaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+    right.xaxis.set_major_formatter(PLAIN_NUMBER)
     right.grid(axis="x")
     right.legend(loc="upper right", ncols=len(COUNTS), columnspacing=1)
     return True
@@ -242,23 +245,19 @@ def _devices(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
         above.plot(batches, [cpu / other for _, cpu, other in race.batches], **looks)
         below.plot(batches, [other * 1e3 for _, _, other in race.batches], **looks)
     for kind, (above, below) in zip(kinds, grid.T, strict=True):
+        batches = sorted({batch for race in ran if race.kind == kind for batch, _, _ in race.batches})
         above.set(title=kind, xscale="log", yscale="log")
         above.axhline(1, color=theme.text, linewidth=1)
         below.set(xscale="log", yscale="log", xlabel="batch")
         for axes in (above, below):
-            axes.set_xticks(*_batches(race for race in ran if race.kind == kind), minor=False)
+            axes.set_xticks(batches, list(map(str, batches)), minor=False)
             axes.minorticks_off()
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+            axes.yaxis.set_major_formatter(PLAIN_NUMBER)
             axes.grid()
     grid[0, 0].set_ylabel("CPU time / GPU time\n(above 1 the GPU wins)")
     grid[1, 0].set_ylabel("GPU time, ms")
     grid[0, 0].legend(loc="upper left", fontsize=SIZE - 2)
     return True
-
-
-def _batches(races: Iterable[Race]) -> tuple[list[int], list[str]]:
-    batches = sorted({batch for race in races for batch, _, _ in race.batches})
-    return batches, [str(batch) for batch in batches]
 
 
 def _releases(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
@@ -276,18 +275,18 @@ def _releases(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     axes = figure.subplots()
     ramp = LinearSegmentedColormap.from_list("releases", [theme.quiet, theme.colours[0]])
     for at, (run, column) in enumerate(zip(runs, columns, strict=True)):
-        colour = to_hex(ramp(at / (len(runs) - 1)))
-        rows = [(float(operations.index(curve.operation)), curve.fit) for curve in column]
-        marker = matplotlib.lines.Line2D.filled_markers[at % 8]
-        axes.plot(
-            [fit.slope for _, fit in rows], [y for y, _ in rows], str(marker), color=colour, markersize=7
-        )
-        axes.plot([], [], str(marker), color=colour, label=run.title)
-    axes.set(xscale="log", xlabel="in calls of an empty module of the same run")
-    axes.set_yticks(range(len(operations)), operations)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+        slopes = [curve.fit.slope for curve in column]
+        rows = [operations.index(curve.operation) for curve in column]
+        looks: dict[str, Any] = {
+            "marker": matplotlib.lines.Line2D.filled_markers[at % 8],
+            "color": to_hex(ramp(at / (len(runs) - 1))),
+            "linestyle": "none",
+        }
+        axes.plot(slopes, rows, markersize=7, **looks)
+        axes.plot([], [], label=run.title, **looks)
+    axes.set(xlabel="in calls of an empty module of the same run")
     axes.grid(axis="both")
-    axes.legend(loc="lower right")
+    _show_operations(axes, operations)
     return True
 
 

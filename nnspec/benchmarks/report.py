@@ -6,6 +6,7 @@ the machine. Only what a GPU takes is shown in seconds.
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -97,24 +98,19 @@ class Race(NamedTuple):
     """The same work on the CPU and on another device.
 
     Attributes:
-        operation, kind, device: what is done on what, and the device beside the CPU.
+        operation, kind: what is done on what.
         batches: batch size, seconds on the CPU, seconds on the device.
     """
 
     operation: str
     kind: str
-    device: str
     batches: tuple[tuple[int, float, float], ...]
 
     @property
     def wins_from(self) -> int | None:
         """The smallest batch from which on the device is faster, None if it is slower at the largest."""
-        smallest = None
-        for batch, cpu, other in reversed(self.batches):
-            if other >= cpu:
-                break
-            smallest = batch
-        return smallest
+        won = itertools.takewhile(lambda batch: batch[2] < batch[1], reversed(self.batches))
+        return min((size for size, _, _ in won), default=None)
 
 
 class Table(NamedTuple):
@@ -167,9 +163,9 @@ def races(run: Run) -> list[Race]:
                 for on_cpu in (True, False)
             )
             both = sorted(cpu.keys() & other.keys())
-            if both:
-                batches = tuple((size, cpu[size].median, other[size].median) for size in both)
-                ran.append(Race(operation, kind, other[both[0]].device, batches))
+            batches = tuple((size, cpu[size].median, other[size].median) for size in both)
+            if batches:
+                ran.append(Race(operation, kind, batches))
     return ran
 
 
@@ -274,8 +270,9 @@ def devices(run: Run) -> Table:
         for batch, cpu, other in race.batches:
             name = (race.operation, race.kind) if batch == race.batches[0][0] else ("", "")
             rows.append((*name, str(batch), seconds(other), number(cpu / other), won if name[0] else ""))
-    for row in [row for operation in MOVES for row in run.of(operation)]:
-        rows.append((row.operation, row.kind, NONE, seconds(row.median), NONE, ""))
+    for operation in MOVES:
+        for row in run.of(operation):
+            rows.append((row.operation, row.kind, NONE, seconds(row.median), NONE, ""))
     plain = {row.size: row.median for row in run.of("one GPU") if row.kind == "plain"}
     for row in run.of("one GPU"):
         if row.size in plain and row.kind != "plain":
@@ -320,7 +317,15 @@ def _empty_call(run: Run) -> str:
     return number(empty_call / plain[0].median) if plain and empty_call else NONE
 
 
-TABLES: tuple[Callable[[Run], Table], ...] = (machinery, growth, ways, counted, devices, stopwatches)
+#: The tables of a run, each with the name of the figure that shows it, if there is one.
+TABLES: dict[Callable[[Run], Table], str] = {
+    machinery: "machinery",
+    growth: "growth",
+    ways: "calling",
+    counted: "",
+    devices: "devices",
+    stopwatches: "",
+}
 
 
 def missing(run: Run) -> list[str]:
@@ -343,7 +348,7 @@ def _lines(table: Table, width: int) -> Iterator[str]:
     widths = [max(map(len, column)) for column in columns]
     yield table.title
     yield from textwrap.wrap(table.note, width)
-    for row in (table.header, tuple("-" * each for each in widths), *table.rows):
-        cells = [cell.ljust(each) for cell, each in zip(row, widths, strict=True)]
+    for row in (table.header, tuple("-" * width for width in widths), *table.rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         yield "  ".join(cells).rstrip()
     yield ""

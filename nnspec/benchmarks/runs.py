@@ -148,23 +148,21 @@ def _from_record(table: Mapping[str, Any]) -> Run:
 
 def _from_pytest_benchmark(table: Mapping[str, Any]) -> Run:
     benchmarks, machine = table.get("benchmarks"), table.get("machine_info")
-    for name, value, kind in (("benchmarks", benchmarks, list), ("machine_info", machine, dict)):
-        if not isinstance(value, kind):
-            raise _Defect(f"no file of pytest-benchmark: it has no '{name}'")
-    assert isinstance(benchmarks, list)
-    assert isinstance(machine, dict)
+    if not isinstance(benchmarks, list) or not isinstance(machine, dict):
+        missing = "machine_info" if isinstance(benchmarks, list) else "benchmarks"
+        raise _Defect(f"no file of pytest-benchmark: it has no '{missing}'")
     if "torch" not in machine:
         raise _Defect("does not say which torch was measured; it was not made in this project")
     rows = list(map(_values, benchmarks))
     measured = {"cpu", *(str(values["device"]) for _, values in rows)}
     devices = machine.get("devices")
+    if isinstance(devices, list):
+        devices = [name for name in devices if device_word([name]) in measured]
     run = {
         "torch": machine["torch"],
         "python": ".".join(str(machine.get("python_version")).split(".")[:2]),
         "platform": f"{machine.get('system')} {machine.get('machine')}",
-        "devices": [name for name in devices if device_word([name]) in measured]
-        if isinstance(devices, list)
-        else devices,
+        "devices": devices,
         "cores": machine.get("cores"),
         "date": str(table.get("datetime"))[:10],
     }

@@ -17,8 +17,6 @@ from nnspec.errors import NnspecError
 from nnspec.records.outcomes import ERROR, VIOLATED, Outcome
 from nnspec.running import devices, isolation
 
-TARGET = pytest.StashKey[Target]()
-DEVICES = pytest.StashKey[tuple[str, ...]]()
 REPORTER = pytest.StashKey[Reporter]()
 SNAPSHOT = pytest.StashKey[isolation.Snapshot]()
 RULE = pytest.StashKey[Rule]()
@@ -75,18 +73,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if config.getoption("numprocesses", None):
         raise pytest.UsageError("-n was given; leave it out: a module is judged in one process")
     try:
-        config.stash[DEVICES] = devices.select(config.getoption("--device"))
-        config.stash[TARGET] = find_target(name, config.getoption("--input"), config.getoption("--inputs"))
+        used = devices.select(config.getoption("--device"))
+        judged = find_target(name, config.getoption("--input"), config.getoption("--inputs"))
     except NnspecError as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[REPORTER] = Reporter(config, config.stash[TARGET], config.stash[DEVICES])
+    config.stash[REPORTER] = Reporter(config, judged, used)
     config.pluginmanager.register(config.stash[REPORTER])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device" in metafunc.fixturenames:
-        used: tuple[str, ...] = metafunc.config.stash[DEVICES]
-        metafunc.parametrize("device", used)
+        metafunc.parametrize("device", metafunc.config.stash[REPORTER].devices)
 
 
 @pytest.hookimpl(trylast=True)
@@ -128,7 +125,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 
 def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> None:
     """Remember the findings of ``assert of_something(build()) == []``, whole and one by one."""
-    if op == "==" and right == [] and isinstance(left, list) and all(isinstance(one, str) for one in left):
+    if op == "==" and right == [] and isinstance(left, list) and all(isinstance(text, str) for text in left):
         config.stash[FINDINGS] = left
 
 
@@ -171,4 +168,4 @@ def _add_findings(report: pytest.TestReport, item: pytest.Item, call: pytest.Cal
 @pytest.fixture
 def target(request: pytest.FixtureRequest) -> Target:
     """The module that is judged, and its inputs."""
-    return request.config.stash[TARGET]
+    return request.config.stash[REPORTER].target

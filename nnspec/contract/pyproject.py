@@ -69,13 +69,15 @@ def _flat(table: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in table.items():
         inner = _flat(value) if isinstance(value, dict) else {"": value}
-        flat.update({f"{key}.{rest}" if rest else key: one for rest, one in inner.items()})
+        flat.update({f"{key}.{rest}" if rest else key: reason for rest, reason in inner.items()})
     return flat
 
 
 def _fits(key: str, value: object) -> bool:
     if key == "input":
-        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return isinstance(value, list) and all(isinstance(shape, str) for shape in value)
     if key == "allow":
-        return isinstance(value, dict) and all(isinstance(one, str) and one for one in value.values())
+        return isinstance(value, dict) and all(
+            isinstance(reason, str) and reason for reason in value.values()
+        )
     return isinstance(value, str)

@@ -31,6 +31,9 @@ def read_rules(folder: Path) -> dict[str, Rule]:
     Raises:
         ClauseError: a chapter cannot be read.
     """
-    written = [rule for path in sorted(folder.glob("test_*.py")) for rule in read_chapter(path).clauses]
-    ids = [rule_id(rule.path, rule.name) for rule in written]
-    return {id_: Rule(id_, rule.plain) for id_, rule in zip(ids, written, strict=True)}
+    rules = [
+        Rule(rule_id(path, clause.name), clause.plain)
+        for path in sorted(folder.glob("test_*.py"))
+        for clause in read_chapter(path).clauses
+    ]
+    return {rule.id: rule for rule in rules}

@@ -44,17 +44,17 @@ class Target:
             UsageError: what was made is no module.
         """
         isolation.seed()
-        made = self.make()
-        if not isinstance(made, nn.Module):
+        net = self.make()
+        if not isinstance(net, nn.Module):
             raise UsageError(
-                f"--module {self.name}: returns {kind_of(made)}, not a torch.nn.Module; "
+                f"--module {self.name}: returns {kind_of(net)}, not a torch.nn.Module; "
                 "name a module's class, or a function that returns a fresh module"
             )
-        if {tensor.device.type for tensor in _tensors(made)} - {"cpu", "meta"}:
-            made.to("cpu")
-        if not made.training:
-            made.train()
-        return made
+        if {tensor.device.type for tensor in _tensors(net)} - {"cpu", "meta"}:
+            net.to("cpu")
+        if not net.training:
+            net.train()
+        return net
 
     def example(self) -> Inputs:
         """The inputs ``(args, kwargs)``: the same values each time, in tensors of their own."""
@@ -118,7 +118,7 @@ def _read_arguments(name: str, rest: str) -> tuple[tuple[Any, ...], dict[str, An
         assert isinstance(call, ast.Call)
         assert isinstance(call.func, ast.Name)
         args = tuple(map(ast.literal_eval, call.args))
-        kwargs = {one.arg: ast.literal_eval(one.value) for one in call.keywords if one.arg}
+        kwargs = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
         assert len(kwargs) == len(call.keywords)
     except (AssertionError, SyntaxError, ValueError):
         raise UsageError(

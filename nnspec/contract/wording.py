@@ -73,9 +73,9 @@ def kind_of(value: object) -> str:
     return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
-def count(things: int, name: str) -> str:
+def count(number: int, name: str) -> str:
     """A number of things in words: ``1 module``, ``3 modules``."""
-    return f"{things} {name}{'' if things == 1 else 's'}"
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def times(number: int) -> str:
@@ -90,7 +90,7 @@ def listed(names: Iterable[str], most: int = 6) -> str:
     return ", ".join(marked[:most]) + more
 
 
-def they(names: Iterable[str], one: str, more: str) -> str:
+def they(names: Iterable[str], singular: str, plural: str) -> str:
     """Names and a verb that goes with their number: ``they(["a", "b"], "is", "are")``."""
     known = list(names)
-    return f"{listed(known)} {one if len(known) == 1 else more}"
+    return f"{listed(known)} {singular if len(known) == 1 else plural}"

@@ -77,8 +77,8 @@ def bodies_fit_a_screen(specification: Specification) -> Iterator[str]:
                 yield f"{clause.place}: {clause.id}: {lines} lines, at most {LONGEST_BODY}; split it"
         helpers += _helper_lines(chapter.path)
     for path in sorted((specification.root / "spec").rglob("conftest.py")):
-        if _helper_lines(path) > FIXTURES_OF_A_PART:
-            yield f"{path}: {_helper_lines(path)} lines of fixtures, at most {FIXTURES_OF_A_PART}"
+        if (lines := _helper_lines(path)) > FIXTURES_OF_A_PART:
+            yield f"{path}: {lines} lines of fixtures, at most {FIXTURES_OF_A_PART}"
     if helpers > ALL_HELPERS:
         yield f"spec: {helpers} lines of helpers, at most {ALL_HELPERS}; write them out or drop them"
 

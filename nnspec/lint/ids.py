@@ -32,15 +32,10 @@ def ids_are_words(specification: Specification) -> Iterator[str]:
 
 def ids_are_unique(specification: Specification) -> Iterator[str]:
     """No two clauses of a chapter have the same name: Python would run the last one only."""
-    for name, times in Counter(_every_id(specification)).items():
+    ids = Counter(clause.id for chapter in specification.chapters for clause in chapter.clauses)
+    for name, times in ids.items():
         if times > 1:
             yield f"{name}: {times} clauses have this id; only the last one runs; rename the others"
-
-
-def _every_id(specification: Specification) -> Iterator[str]:
-    for chapter in specification.chapters:
-        for clause in chapter.clauses:
-            yield clause.id
 
 
 def ids_do_not_vanish(specification: Specification) -> Iterator[str]:

@@ -16,7 +16,6 @@ ROLES = API_ROLES | {"issue", "pull", "ref", "doc", "term"}
 LONGEST_STATEMENT = 100
 
 _VAGUE = re.compile(r"\bshould\b|\btests? (that|whether|if)\b|\bchecks? (that|whether|if)\b|\bverif", re.I)
-_TITLED_MARKUP = re.compile(r"``(?P<code>[^`]*)``")
 
 
 def statements_are_sentences(specification: Specification) -> Iterator[str]:
@@ -28,7 +27,7 @@ def statements_are_sentences(specification: Specification) -> Iterator[str]:
             continue
         if not clause.statement.endswith("."):
             yield f"{where}: the statement does not end with a full stop: {clause.plain!r}"
-        inner = _TITLED_MARKUP.sub("x", plain_text(clause.statement)[:-1])
+        inner = re.sub(r"``[^`]*``", "x", plain_text(clause.statement)[:-1])
         if re.search(r"[a-z)`][.!?] [A-Z]", inner):
             yield f"{where}: more than one sentence; put an empty line after the first: {clause.plain!r}"
         if len(clause.plain) > LONGEST_STATEMENT:

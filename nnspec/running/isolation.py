@@ -167,15 +167,15 @@ STATES: dict[str, State] = {
 SET_BY_IMPORTS = frozenset({"safe globals", "warnings filters", "environment"})
 
 
-def seed() -> None:
+def seed(value: int = SEED) -> None:
     """Start every generator that a clause may draw from at the same place."""
-    random.seed(SEED)
-    torch.default_generator.manual_seed(SEED)
+    random.seed(value)
+    torch.default_generator.manual_seed(value)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(SEED)
+        torch.cuda.manual_seed_all(value)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
-        numpy.random.seed(SEED)
+        numpy.random.seed(value)
 
 
 def snapshot(last: Snapshot | None = None) -> Snapshot:

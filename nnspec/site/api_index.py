@@ -54,17 +54,16 @@ def _names(references: Iterable[Reference]) -> list[str]:
 
 def _owner(name: str) -> str:
     """The class or module that a name belongs to; a class belongs to itself."""
-    found = public_names.find(name)
-    if inspect.isclass(found) or inspect.ismodule(found):
-        return name
-    return name.rpartition(".")[0]
+    named = public_names.find(name)
+    is_owner = inspect.isclass(named) or inspect.ismodule(named)
+    return name if is_owner else name.rpartition(".")[0]
 
 
 def _kind(name: str) -> str:
     """The directive of Sphinx's Python domain for a name."""
-    found = public_names.find(name)
-    if inspect.ismodule(found):
+    named = public_names.find(name)
+    if inspect.ismodule(named):
         return "module"
-    if inspect.isclass(found):
-        return "exception" if issubclass(found, BaseException) else "class"
-    return "function" if callable(found) else "data"
+    if inspect.isclass(named):
+        return "exception" if issubclass(named, BaseException) else "class"
+    return "function" if callable(named) else "data"

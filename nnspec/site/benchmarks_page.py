@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from nnspec.benchmarks import figures, report
 from nnspec.benchmarks.runs import Run, read_all, record_files
@@ -15,16 +15,6 @@ FIGURES = "_generated/static"
 #: The suffix of a figure and the class that shows it in that theme only.
 THEMES = {"": "only-light", "-dark": "only-dark"}
 
-#: The tables of a run, each with the figure that shows it.
-SECTIONS: Mapping[Callable[[Run], report.Table], str] = {
-    report.machinery: "machinery",
-    report.growth: "growth",
-    report.ways: "calling",
-    report.counted: "",
-    report.devices: "devices",
-    report.stopwatches: "",
-}
-
 
 def pages(book: Book) -> dict[str, str]:
     """The page of the benchmarks, and its figures.
@@ -36,7 +26,7 @@ def pages(book: Book) -> dict[str, str]:
     drawn = figures.draw(runs) if runs else {}
     text = render(
         "benchmarks.rst.j2",
-        runs=[(run, _word(run), _sections(run, runs)) for run in runs],
+        runs=[(run, _sections(run, runs)) for run in runs],
         releases=report.releases(runs) if len(runs) > 1 else None,
         figures=drawn,
         themes=THEMES,
@@ -50,13 +40,8 @@ def pages(book: Book) -> dict[str, str]:
     return {"benchmarks.rst": text, **images}
 
 
-def _word(run: Run) -> str:
-    """What a run was made on: ``2.15.0-cpu``."""
-    return run.name.removeprefix("bench-")
-
-
 def _sections(run: Run, runs: Sequence[Run]) -> list[tuple[report.Table, str]]:
     """The tables of a run that have rows, each with the name of its figure."""
-    suffix = f"-{_word(run)}" if len(runs) > 1 else ""
-    tables = [(make(run), f"{figure}{suffix}") for make, figure in SECTIONS.items()]
+    suffix = f"-{run.title}" if len(runs) > 1 else ""
+    tables = [(make(run), f"{figure}{suffix}") for make, figure in report.TABLES.items()]
     return [(table, figure) for table, figure in tables if table.rows]

@@ -46,7 +46,10 @@ class Book:
     def by_release(self) -> Mapping[str, list[Record]]:
         """Each supported release with its records, the one on the CPU first."""
         records = sorted(self.records, key=lambda record: record.device == "cpu")
-        return {release: [one for one in reversed(records) if one.release == release] for release in RELEASES}
+        return {
+            release: [record for record in reversed(records) if record.release == release]
+            for release in RELEASES
+        }
 
     def on_cpu(self, release: str) -> Record | None:
         """The record of a release on the CPU, if there is one."""

@@ -23,8 +23,8 @@ class ClauseDomain(Domain):
     @property
     def clauses(self) -> dict[str, tuple[str, str]]:
         """Id to statement and page."""
-        found: dict[str, tuple[str, str]] = self.data["clauses"]
-        return found
+        clauses: dict[str, tuple[str, str]] = self.data["clauses"]
+        return clauses
 
     def get_type_name(self, type: ObjType, primary: bool = False) -> str:
         return type.lname

@@ -57,19 +57,19 @@ def preamble(chapter: Chapter) -> str:
 def example(clause: Clause, chapter: Chapter) -> str:
     """What to paste after the preamble: the first case and the fixtures as assignments, then the body."""
     lead = [FIXTURES[name].line for name in clause.arguments if name in FIXTURES]
-    for one in cases(clause, chapter):
-        lead.extend(one.first)
+    for parametrized in cases(clause, chapter):
+        lead.extend(parametrized.first)
     return "\n".join(lead) + "\n\n" + clause.body if lead else clause.body
 
 
 def only_under_pytest(clause: Clause, chapter: Chapter) -> str:
     """The fixture that keeps an example from running outside pytest, empty if there is none."""
-    given = {name for each in cases(clause, chapter) for name in each.names} | FIXTURES.keys()
+    given = {name for case in cases(clause, chapter) for name in case.names} | FIXTURES.keys()
     return next((name for name in clause.arguments if name not in given), "")
 
 
-def told_of(fixture: str, clause: Clause) -> str:
-    """What the docstring of a fixture says of it where the clause's part defines it, else nothing."""
+def docstring_of(fixture: str, clause: Clause) -> str:
+    """The docstring of a fixture that the clause's part defines, else nothing."""
     for definition in map(ast.parse, clause.definitions):
         node = definition.body[0]
         if isinstance(node, ast.FunctionDef) and node.name == fixture:
@@ -88,15 +88,16 @@ def _cases(source: str, chapter: Chapter) -> Cases:
     names = _names(ast.literal_eval(call.args[0]))
     values = call.args[1]
     written = _source(source, values)
-    found = _elements(source, values, chapter)
-    rows = tuple(_row(text, element, len(names)) for text, element in found)
-    by_name = isinstance(values, ast.Name) and not any("pytest.param" in ast.unparse(e) for _, e in found)
-    if not found or by_name or any(len(row) != len(names) for row in rows):
+    elements = _elements(source, values, chapter)
+    rows = tuple(_row(text, element, len(names)) for text, element in elements)
+    by_name = isinstance(values, ast.Name) and not any("pytest.param" in ast.unparse(e) for _, e in elements)
+    if any(len(row) != len(names) for row in rows):
+        rows = ()
+    if not rows or by_name:
         first: tuple[str, ...] = (f"{', '.join(names)} = {_first_of(values, written)}",)
     else:
         first = tuple(f"{name} = {value}" for name, value in zip(names, rows[0], strict=True))
-    complete = all(len(row) == len(names) for row in rows)
-    return Cases(names, first, rows if complete else (), written)
+    return Cases(names, first, rows, written)
 
 
 def _names(given: object) -> tuple[str, ...]:
@@ -110,10 +111,9 @@ def _elements(source: str, values: ast.expr, chapter: Chapter) -> list[tuple[str
     """The source and the node of each case of a list that is written out, here or in the preamble."""
     if isinstance(values, ast.Name):
         for node in ast.parse(chapter.preamble).body:
-            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [
-                values.id
-            ]:
-                return _elements(chapter.preamble, node.value, chapter)
+            match node:
+                case ast.Assign(targets=[ast.Name(id=values.id)], value=value):
+                    return _elements(chapter.preamble, value, chapter)
         return []
     if not isinstance(values, (ast.List, ast.Tuple)):
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any
 from unittest import mock
 
@@ -69,9 +70,9 @@ def _order_of_a_call(names: dict[str, Any]) -> str:
         pieces.append(svg.box(x, y - 20, 208, 28))
         pieces.append(svg.text(x + 8, y - 1, str(number), "number"))
         pieces.append(svg.text(x + 30, y - 1, word.removeprefix("global "), "code"))
-    told = "In this order: " + ", ".join(calls) + "."
+    caption = f"In this order: {', '.join(calls)}."
     size = (652, len(calls) * 34 + 40)
-    return svg.figure("order", "One call and its backward pass", told, size, [svg.path(points), *pieces])
+    return svg.figure("order", "One call and its backward pass", caption, size, [svg.path(points), *pieces])
 
 
 def _lane(word: str) -> str:
@@ -84,10 +85,8 @@ def _walks(names: dict[str, Any]) -> str:
     """A small tree, and the place of each entry in each walk."""
     net: nn.Module = names["net"]
     walks = {
-        "modules()": {id(entry): at for at, entry in enumerate(net.modules())},
-        "children()": {id(entry): at for at, entry in enumerate(net.children())},
-        "parameters()": {id(entry): at for at, entry in enumerate(net.parameters())},
-        "buffers()": {id(entry): at for at, entry in enumerate(net.buffers())},
+        f"{walk.__name__}()": {id(entry): at for at, entry in enumerate(walk())}
+        for walk in (net.modules, net.children, net.parameters, net.buffers)
     }
     columns = {name: 330 + 92 * at for at, name in enumerate(walks)}
     pieces = [svg.text(x, 20, name, "quiet") for name, x in columns.items()]
@@ -99,8 +98,8 @@ def _walks(names: dict[str, Any]) -> str:
         for walk, places in walks.items():
             if id(entry) in places:
                 pieces.append(svg.text(columns[walk] + 12, y, str(places[id(entry)]), "number"))
-    told = "The number says when a walk hands out the entry, counted from 0; without a number it does not."
-    return svg.figure("walks", "A module and its walks", told, (670, 50 + ROW * len(rows)), pieces)
+    caption = "The number says when a walk hands out the entry, counted from 0; without a number it does not."
+    return svg.figure("walks", "A module and its walks", caption, (670, 50 + ROW * len(rows)), pieces)
 
 
 def _entries(module: nn.Module, name: str, depth: int) -> Iterator[tuple[int, str, object]]:
@@ -129,11 +128,11 @@ def _resnet34(names: dict[str, Any]) -> str:
             pieces.append(svg.text(x + 8, y, own, "code"))
             pieces.append(svg.text(x + 26, y, _range(block, places), "number"))
         y += 36
-    told = (
+    caption = (
         f"modules() hands out {len(places)} modules: 0 is the network itself, and the numbers say which "
         "ones lie in each child and in each block of a layer."
     )
-    return svg.figure("resnet34", "The tree of ResNet-34", told, (790, y), pieces)
+    return svg.figure("resnet34", "The tree of ResNet-34", caption, (790, y), pieces)
 
 
 def _range(module: nn.Module, places: dict[int, int]) -> str:
@@ -144,18 +143,18 @@ def _range(module: nn.Module, places: dict[int, int]) -> str:
 def _routes(names: dict[str, Any]) -> str:
     """Where an assigned value ends, seen by assigning it."""
     stores = ("_parameters", "TypeError", "_modules", "_buffers", "__dict__")
-    seen = [(told, _store(name, value)) for told, name, value in _assignments()]
+    seen = [(value_in_words, _store(name, value)) for value_in_words, name, value in _assignments()]
     step = ROW + 12
     places = {store: 50 + at * 60 for at, store in enumerate(stores)}
     pieces = []
-    for at, (told, store) in enumerate(seen):
+    for at, (value_in_words, store) in enumerate(seen):
         y, to = 30 + at * step, places[store]
         pieces.append(svg.path([(290, y - 5), (400, to)], "accent"))
-        pieces.append(svg.text(8, y, told))
+        pieces.append(svg.text(8, y, value_in_words))
     for store, to in places.items():
         pieces += [svg.box(400, to - 15, 150, 30), svg.text(414, to + 5, store, "code")]
-    told = "; ".join(f"{told} goes to {store}" for told, store in seen) + "."
-    return svg.figure("routes", "Where an assigned value goes", told, (560, 30 + step * len(seen)), pieces)
+    caption = "; ".join(f"{value_in_words} goes to {store}" for value_in_words, store in seen) + "."
+    return svg.figure("routes", "Where an assigned value goes", caption, (560, 30 + step * len(seen)), pieces)
 
 
 def _assignments() -> Iterator[tuple[str, str, object]]:
@@ -178,8 +177,8 @@ def _store(name: str, value: object) -> str:
         setattr(net, name, value)
     except TypeError:
         return "TypeError"
-    found = [store for store in ("_parameters", "_modules", "_buffers") if name in getattr(net, store)]
-    return found[0] if found else "__dict__"
+    stores = ("_parameters", "_modules", "_buffers")
+    return next((store for store in stores if name in getattr(net, store)), "__dict__")
 
 
 def _data_parallel(names: dict[str, Any]) -> str:
@@ -202,23 +201,15 @@ def _data_parallel(names: dict[str, Any]) -> str:
         cells = words[step]
         middle = 84 if len(cells) == 1 else 60
         now = [(float(x), middle + 48.0 * row) for row in range(len(cells))]
-        pairs = zip(before, now, strict=True) if len(before) == len(now) else _all_pairs(before, now)
+        pairs = zip(before, now, strict=True) if len(before) == len(now) else product(before, now)
         pieces += [svg.path(pair) for pair in pairs]
         for (_, y), cell in zip(now, cells, strict=True):
             pieces += [svg.box(x, y - 18, 140, 36), svg.text(x + 12, y + 5, cell)]
         before = [(x + 140.0, y) for _, y in now]
-    told = (
-        f"A batch of {_rows(sum(sizes))} on devices {' and '.join(map(str, devices))}: "
-        + ", then ".join(step for step, _ in steps)
-        + "."
-    )
-    return svg.figure("data-parallel", "What DataParallel does with a batch", told, (850, 150), pieces)
-
-
-def _all_pairs(
-    some: list[tuple[float, float]], others: list[tuple[float, float]]
-) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    return [(one, other) for one in some for other in others]
+    where = " and ".join(map(str, devices))
+    what = ", then ".join(step for step, _ in steps)
+    caption = f"A batch of {_rows(sum(sizes))} on devices {where}: {what}."
+    return svg.figure("data-parallel", "What DataParallel does with a batch", caption, (850, 150), pieces)
 
 
 def _rows(count: int) -> str:

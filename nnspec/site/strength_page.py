@@ -33,7 +33,7 @@ def _tables(book: Book, strength: Mapping[str, Any]) -> tuple[str, Row, list[Row
         strength["run"]["torch"],
         _counts("all", whole),
         [_counts(name, counts) for name, counts in files.items()],
-        [_survivor(book, name, told) for name, told in strength["survivors"].items()],
+        [_survivor(book, name, facts) for name, facts in strength["survivors"].items()],
     )
 
 
@@ -42,8 +42,8 @@ def _counts(name: str, counts: Mapping[str, int]) -> Row:
     return name, changes, noticed, f"{noticed / max(changes, 1):.1%}", counts["survived"], counts["not tried"]
 
 
-def _survivor(book: Book, name: str, told: list[str]) -> Row:
-    _, what, *note = told
+def _survivor(book: Book, name: str, facts: list[str]) -> Row:
+    _, what, *note = facts
     explained = book.survivors.get(name)
     why = f"{explained['kind']}: {explained['why']}" if explained else "; ".join(note) or "not explained yet"
     return name, what, why

@@ -27,14 +27,14 @@ def path(points: Iterable[tuple[float, float]], css: str = "line") -> Markup:
     return Markup('<path d="M{}" class="{}"/>').format(through, css)
 
 
-def figure(name: str, title: str, told: str, size: tuple[float, float], pieces: Iterable[Markup]) -> str:
+def figure(name: str, title: str, caption: str, size: tuple[float, float], pieces: Iterable[Markup]) -> str:
     """A picture with its title, what it shows in words, and a box in which it scrolls.
 
     Args:
         name: the id, unique on its page.
         title: a few words.
-        told: what is to be seen, also for those who do not see it.
+        caption: what is to be seen, also for those who do not see it.
         size: width and height.
         pieces: what is drawn.
     """
-    return render("picture.html.j2", name=name, title=title, told=told, size=size, pieces=pieces)
+    return render("picture.html.j2", name=name, title=title, caption=caption, size=size, pieces=pieces)

@@ -12,6 +12,7 @@ of their own.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import importlib.util
 import os
@@ -91,10 +92,8 @@ def _read_targets(only: str | None) -> list[Target]:
     targets = []
     for name in (*MODULES, *FURTHER_MODULES):
         if not file or _is_file(short_name(name), file):
-            try:
+            with contextlib.suppress(ImportError):  # this torch does not have it
                 targets.append(read_target(name))
-            except ImportError:
-                continue  # this torch does not have it
     return targets
 
 

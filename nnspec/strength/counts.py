@@ -55,13 +55,6 @@ class Count(NamedTuple):
         return self.noticed / self.changes if self.changes else 1.0
 
 
-class Explanation(NamedTuple):
-    """Why a survivor stays: one of :data:`KINDS`, and in words."""
-
-    kind: str
-    why: str
-
-
 @dataclass(frozen=True)
 class Strength:
     """The outcome of one measurement.
@@ -82,45 +75,37 @@ class Strength:
 
 def sum_up(targets: Iterable[Target], tried: Iterable[Change], verdicts: Mapping[str, str]) -> Strength:
     """What the verdicts on the changes that were tried amount to."""
-    tried = list(tried)
-    survivors = [change for change in tried if verdicts[change.id] in SURVIVING]
-    number, survived = (Counter(change.file for change in some) for some in (tried, survivors))
+    number: Counter[str] = Counter()
+    survived: Counter[str] = Counter()
+    survivors = []
+    for change in tried:
+        number[change.file] += 1
+        if verdicts[change.id] in SURVIVING:
+            survived[change.file] += 1
+            facts = {NOT_REACHED: verdicts[change.id] == NOT_REACHED, MESSAGE: change.edit.place.is_message}
+            note = ", ".join(fact for fact, is_so in facts.items() if is_so)
+            survivors.append(Survivor(change.id, change.text, change.edit.difference, note))
     counts = {
-        target.file: Count(
-            number[target.file],
-            number[target.file] - survived[target.file],
-            survived[target.file],
-            target.not_tried,
-        )
+        file: Count(number[file], number[file] - survived[file], survived[file], target.not_tried)
         for target in targets
-        if number[target.file]
+        if number[file := target.file]
     }
-    rows = [
-        Survivor(change.id, change.text, change.edit.difference, _note(change, verdicts[change.id]))
-        for change in survivors
-    ]
-    return Strength(counts, tuple(sorted(rows)))
+    return Strength(counts, tuple(sorted(survivors)))
 
 
-def _note(change: Change, verdict: str) -> str:
-    notes = [NOT_REACHED] if verdict == NOT_REACHED else []
-    return ", ".join([*notes, *([MESSAGE] if change.edit.is_message else [])])
-
-
-def read_explanations(path: Path) -> dict[str, Explanation]:
-    """The table ``docs/survivors.toml``: id of a survivor to why it stays; empty if there is none.
+def read_explanations(path: Path) -> Mapping[str, Mapping[str, str]]:
+    """The table ``docs/survivors.toml``: id of a survivor to why it stays, one of :data:`KINDS` and in words.
 
     Raises:
         TableError: the file is no TOML, or a row is not written as it has to be.
     """
-    explanations = {}
-    for name, row in read_table(path).items():
+    explanations = read_table(path)
+    for name, row in explanations.items():
         kind, why = row.get("kind"), row.get("why")
         if row.keys() != {"kind", "why"} or kind not in KINDS or not isinstance(why, str) or not why.strip():
             raise TableError(
                 f'{path}: ["{name}"] needs kind, one of {", ".join(map(repr, KINDS))}, and why, a text'
             )
-        explanations[name] = Explanation(kind, why)
     return explanations
 
 

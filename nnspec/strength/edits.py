@@ -43,10 +43,8 @@ class Edit:
     Attributes:
         operator: what kind of change, a key of :data:`OPERATORS` or ``message``.
         line: the line that is changed.
-        first: first line of the statement that is changed; where it does not run, nothing differs.
-        last: last line of that statement.
+        place: where it stands; where the lines of the statement do not run, nothing differs.
         difference: the change in words.
-        is_message: whether only the text of an error or a warning changes.
         parent: the node whose child is replaced.
         field: the field the child stands in.
         index: its place there, if the field is a list.
@@ -56,10 +54,8 @@ class Edit:
 
     operator: str
     line: int
-    first: int
-    last: int
+    place: Place
     difference: str
-    is_message: bool
     parent: ast.AST
     field: str
     index: int | None
@@ -122,20 +118,16 @@ def _default_edits(function: ast.FunctionDef | ast.AsyncFunctionDef, place: Plac
             if not isinstance(node, ast.Constant) or node.value is ...:
                 continue
             new = other_constant(node.value)
-            difference = f"{argument.arg}={node.value!r} becomes {argument.arg}={new!r}"
-            replacement = like(node, value=new)
             yield Edit(
-                "default",
-                node.lineno,
-                place.first,
-                place.last,
-                difference,
-                False,
-                function.args,
-                field,
-                index,
-                replacement,
-                (argument.arg, new),
+                operator="default",
+                line=node.lineno,
+                place=place,
+                difference=f"{argument.arg}={node.value!r} becomes {argument.arg}={new!r}",
+                parent=function.args,
+                field=field,
+                index=index,
+                replacement=like(node, value=new),
+                default=(argument.arg, new),
             )
 
 
@@ -145,22 +137,19 @@ def _edits_within(
     if _is_text(node):
         return
     place = _place_of(node, place)
-    is_message = place.is_message or _is_message(node)
     for name, operator in OPERATORS.items():
         for replacement in operator(node, place.rebound):
             yield Edit(
-                "message" if name == "string" and is_message else name,
-                getattr(node, "lineno", place.first),
-                place.first,
-                place.last,
-                _difference(node, replacement),
-                is_message,
-                parent,
-                field,
-                index,
-                _located(replacement, node),
+                operator="message" if name == "string" and place.is_message else name,
+                line=getattr(node, "lineno", place.first),
+                place=place,
+                difference=_difference(node, replacement),
+                parent=parent,
+                field=field,
+                index=index,
+                replacement=_located(replacement, node),
             )
-    inner = place._replace(is_message=is_message or _makes_message(node))
+    inner = place._replace(is_message=place.is_message or _makes_message(node))
     for child, child_field, child_index in _children(node):
         yield from _edits_within(child, node, child_field, child_index, inner)
 
@@ -177,9 +166,9 @@ def _located(new: ast.AST, old: ast.AST) -> ast.AST:
 
 
 def _place_of(node: ast.AST, place: Place) -> Place:
-    """The lines that run when a statement does: for one with a body, those of its head."""
+    """Where a node stands; of a statement with a body only the lines of its head count."""
     if not isinstance(node, (ast.stmt, ast.ExceptHandler)):
-        return place
+        return place._replace(is_message=place.is_message or _is_message(node))
     body = getattr(node, "body", None)
     last = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
     return place._replace(first=node.lineno, last=last, is_message=False)
@@ -223,9 +212,10 @@ def _difference(old: ast.AST, new: ast.AST) -> str:
     return f"{shown[0]} becomes {shown[1]}"
 
 
-def _common(one: str, other: str) -> int:
+def _common(text: str, other: str) -> int:
     """With how many of the same characters two texts start."""
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    pairs = zip(text, other, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _window(text: str, start: int, end: int) -> str:

@@ -76,7 +76,7 @@ class Change:
     @property
     def lines(self) -> range:
         """The lines of the statement; a clause that runs none of them cannot notice."""
-        return range(self.edit.first, self.edit.last + 1)
+        return range(self.edit.place.first, self.edit.place.last + 1)
 
     def put_in(self) -> None:
         """Change the function for the rest of this process."""
@@ -121,32 +121,47 @@ def read_target(module: str) -> Target:
     if path is None:
         raise ImportError(f"{module} has no source file")
     source = Path(path).read_text(encoding="utf-8")
-    tree = ast.parse(source)
+    lines, tree = source.splitlines(), ast.parse(source)
+    file = short_name(module)
     living = _living_functions(path)
     changes: list[Change] = []
     seen: Counter[str] = Counter()
     not_tried = sum(1 for statement in _run_on_import(tree.body) for _ in edits_of_statement(statement))
     for definition, classes in _definitions(tree.body):
-        whole = _alone(tree, definition, classes)
-        code = _code_of(whole, path, definition, classes)
-        functions = tuple(living.get(code, ()))
+        written = _Written(path, definition, classes, _alone(tree, definition, classes))
+        functions = tuple(living.get(written.compiled(), ()))
         possible = list(edits(definition))
-        if functions:
-            maker = _Maker(
-                short_name(module), path, source.splitlines(), definition, classes, functions, whole
-            )
-            changes.extend(maker.changes(possible, seen))
-        else:
+        if not functions:
             not_tried += len(possible)
-    return Target(short_name(module), tuple(changes), not_tried)
+            continue
+        for edit in possible:
+            original = functions[0].__code__
+            code = written.changed(edit, original)
+            if edit.default is None and code == original:
+                continue
+            place = f"{file}:{written.name}:{edit.line - definition.lineno}:{edit.operator}"
+            seen[place] += 1
+            changes.append(
+                Change(
+                    id=place if seen[place] == 1 else f"{place}:{seen[place]}",
+                    file=file,
+                    function=written.name,
+                    text=lines[edit.line - 1].strip(),
+                    path=path,
+                    edit=edit,
+                    functions=functions,
+                    code=code,
+                )
+            )
+    return Target(file, tuple(changes), not_tried)
 
 
 def _living_functions(path: str) -> dict[CodeType, list[FunctionType]]:
     """The functions from a file that exist in this process, by what they run."""
     functions: dict[CodeType, list[FunctionType]] = {}
-    for thing in gc.get_objects():
-        if type(thing) is FunctionType and thing.__code__.co_filename == path:
-            functions.setdefault(thing.__code__, []).append(thing)
+    for function in gc.get_objects():
+        if type(function) is FunctionType and function.__code__.co_filename == path:
+            functions.setdefault(function.__code__, []).append(function)
     return functions
 
 
@@ -196,68 +211,41 @@ def _imports(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _imports([*statement.body, *statement.orelse])
 
 
-def _code_of(
-    whole: ast.Module, path: str, definition: _Definition, classes: tuple[ast.ClassDef, ...]
-) -> CodeType:
-    code = compile(whole, path, "exec", dont_inherit=True)
-    for name in [*(around.name for around in classes), definition.name]:
-        code = next(part for part in code.co_consts if isinstance(part, CodeType) and part.co_name == name)
-    return code
-
-
 @dataclass(frozen=True)
-class _Maker:
-    """Makes the changes to one function."""
+class _Written:
+    """A function as it is written: its definition, the classes around it, and a module with nothing else."""
 
-    file: str
     path: str
-    source: list[str]
     definition: _Definition
     classes: tuple[ast.ClassDef, ...]
-    functions: tuple[FunctionType, ...]
-    whole: ast.Module
+    alone: ast.Module
 
     @property
     def name(self) -> str:
-        return ".".join([*(around.name for around in self.classes), self.definition.name])
+        return ".".join(around.name for around in (*self.classes, self.definition))
 
-    def changes(self, possible: Iterable[Edit], seen: Counter[str]) -> Iterator[Change]:
-        for edit in possible:
-            code = self._changed_code(edit)
-            if edit.default is None and code == self.functions[0].__code__:
-                continue
-            place = f"{self.file}:{self.name}:{edit.line - self.definition.lineno}:{edit.operator}"
-            seen[place] += 1
-            yield Change(
-                id=place if seen[place] == 1 else f"{place}:{seen[place]}",
-                file=self.file,
-                function=self.name,
-                text=self.source[edit.line - 1].strip(),
-                path=self.path,
-                edit=edit,
-                functions=self.functions,
-                code=code,
+    def compiled(self) -> CodeType:
+        code = compile(self.alone, self.path, "exec", dont_inherit=True)
+        for name in self.name.split("."):
+            code = next(
+                part for part in code.co_consts if isinstance(part, CodeType) and part.co_name == name
             )
-
-    def _changed_code(self, edit: Edit) -> CodeType:
-        original = self.functions[0].__code__
-        with edit.applied():
-            code = self._compile()
-            lost = [name for name in original.co_freevars if name not in code.co_freevars]
-            if lost:
-                code = self._compile_naming(lost)
         return code
 
-    def _compile(self) -> CodeType:
-        return _code_of(self.whole, self.path, self.definition, self.classes)
+    def changed(self, edit: Edit, original: CodeType) -> CodeType:
+        """The code with an edit; it closes over the names that the original code does."""
+        with edit.applied():
+            code = self.compiled()
+            lost = [name for name in original.co_freevars if name not in code.co_freevars]
+            return self._compiled_naming(lost) if lost else code
 
-    def _compile_naming(self, names: list[str]) -> CodeType:
+    def _compiled_naming(self, names: list[str]) -> CodeType:
         """The code with names that the function closes over but does not use any more."""
         uses: list[ast.stmt] = [ast.Expr(ast.Name(id=name, ctx=ast.Load())) for name in names]
         never = ast.If(test=ast.Constant(value=False), body=uses, orelse=[])
         self.definition.body.insert(0, ast.fix_missing_locations(ast.copy_location(never, self.definition)))
         try:
-            return self._compile()
+            return self.compiled()
         finally:
             del self.definition.body[0]
 

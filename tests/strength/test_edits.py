@@ -115,7 +115,7 @@ def test_a_tree_is_whole_again_after_a_change():
 def test_the_text_of_an_error_or_a_warning_is_a_message():
     body = "raise KeyError('key ' + a)\nwarnings.warn('text', B, stacklevel=2)\nf(f'a text for {people}')"
 
-    assert sorted({edit.difference for edit in edits(function(body)) if edit.is_message}) == [
+    assert sorted({edit.difference for edit in edits(function(body)) if edit.place.is_message}) == [
         "'key ' + a becomes 'key '",
         "'key ' + a becomes a",
         "'key ' becomes 'XX'",
@@ -146,4 +146,4 @@ def test_a_change_in_the_head_of_a_statement_needs_the_head_only():
         if edit.operator == "comparison"
     ]
 
-    assert (edit.line, edit.first, edit.last) == (3, 2, 5)
+    assert (edit.line, edit.place.first, edit.place.last) == (3, 2, 5)

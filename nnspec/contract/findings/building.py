@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,9 +14,9 @@ from nnspec.contract.findings.tree import Build, dotted, names, parameters, shar
 from nnspec.contract.wording import brief, listed, they
 
 
-def names_differ(one: nn.Module, two: nn.Module) -> list[str]:
+def names_differ(net: nn.Module, other: nn.Module) -> list[str]:
     """Names that only one of two builds has."""
-    here, there = names(one), names(two)
+    here, there = names(net), names(other)
     only = [name for name in here if name not in there] + [name for name in there if name not in here]
     if not only:
         return []
@@ -27,23 +26,23 @@ def names_differ(one: nn.Module, two: nn.Module) -> list[str]:
     ]
 
 
-def order_differs(one: nn.Module, two: nn.Module) -> list[str]:
+def order_differs(net: nn.Module, other: nn.Module) -> list[str]:
     """The first place at which two builds have different parameters."""
-    there = list(parameters(two))
-    here = [name for name in parameters(one) if name in there]
+    there = list(parameters(other))
+    here = [name for name in parameters(net) if name in there]
     there = [name for name in there if name in here]
-    for position, (a, b) in enumerate(zip(here, there, strict=True)):
-        if a != b:
+    for position, (name, its_name) in enumerate(zip(here, there, strict=True)):
+        if name != its_name:
             return [
-                f"parameter {position} is `{a}` in one build and `{b}` in another: an optimizer's state is "
-                "kept by position; register in a fixed order, and not in that of a set"
+                f"parameter {position} is `{name}` in one build and `{its_name}` in another: an optimizer's "
+                "state is kept by position; register in a fixed order, and not in that of a set"
             ]
     return []
 
 
-def shared_by_builds(one: nn.Module, two: nn.Module) -> list[str]:
+def shared_by_builds(net: nn.Module, other: nn.Module) -> list[str]:
     """Tensors that two builds share."""
-    common = shared(one, two)
+    common = shared(net, other)
     if not common:
         return []
     return [
@@ -67,20 +66,21 @@ def misnamed(net: nn.Module, walk: Iterable[tuple[str, nn.Parameter]]) -> list[s
     """Parameters that a walk yields more than once, or not at all, or that are not registered."""
     walked = list(walk)
     registered = parameters(net)
-    times = Counter(id(parameter) for _, parameter in walked)
-    all_names = {id(one): [name for name, two in walked if two is one] for _, one in walked}
+    all_names: dict[int, list[str]] = {}
+    for name, parameter in walked:
+        all_names.setdefault(id(parameter), []).append(name)
     known = {id(parameter) for parameter in registered.values()}
     sentences = [
-        f"named_parameters() yields {listed(all_names[key])}, which is one parameter, {count} times; "
+        f"named_parameters() yields {listed(its_names)}, which is one parameter, {len(its_names)} times; "
         "leave named_parameters() as it is"
-        for key, count in times.items()
-        if count > 1
+        for its_names in all_names.values()
+        if len(its_names) > 1
     ]
     sentences += [
         f"named_parameters() leaves out `{name}`: no optimizer trains it; leave parameters() and "
         "named_parameters() as they are, and freeze with requires_grad_(False)"
         for name, parameter in registered.items()
-        if id(parameter) not in times
+        if id(parameter) not in all_names
     ]
     return sentences + [
         f"named_parameters() yields `{name}`, which is not registered; assign it to self"

@@ -38,7 +38,7 @@ def hooks_passed_by(net: nn.Module, example: Example) -> list[str]:
         if not path or isinstance(module, torch.jit.ScriptModule):
             continue
         module.forward = _counted(module.forward, runs, path)
-        module.register_forward_hook(_counting_hook(hooked, path))
+        module.register_forward_hook(lambda *_, path=path: hooked.update([path]))
     run(net, example)
     return [
         f"`{path}`.forward ran {times(count)}, its hooks {times(hooked[path])}: forward is called directly; "
@@ -57,13 +57,6 @@ def _counted(forward: Callable[..., Any], runs: Counter[str], path: str) -> Call
     return counted
 
 
-def _counting_hook(hooked: Counter[str], path: str) -> Callable[..., None]:
-    def hook(*_: object) -> None:
-        hooked[path] += 1
-
-    return hook
-
-
 def second_call_refused(net: nn.Module, example: Example) -> list[str]:
     """The error of a second call with equal inputs, if it raises one and the first does not."""
     run(net, example)
@@ -80,28 +73,30 @@ def second_call_refused(net: nn.Module, example: Example) -> list[str]:
 def changed_inputs(called: Any, fresh: Any) -> list[str]:
     """Inputs that are not as they were before the call."""
     (args, kwargs), (fresh_args, fresh_kwargs) = called, fresh
-    different = differences(args, fresh_args, "args", exact=True) + differences(
-        kwargs, fresh_kwargs, "kwargs", exact=True
-    )
-    return [f"the input {one} after the call; work on a copy: x = x + 1 for x += 1" for one in different]
+    different = differences(args, fresh_args, "args", exact=True)
+    different += differences(kwargs, fresh_kwargs, "kwargs", exact=True)
+    return [
+        f"the input {difference} after the call; work on a copy: x = x + 1 for x += 1"
+        for difference in different
+    ]
 
 
 def changed_parameters(net: nn.Module, before: dict[str, nn.Parameter]) -> list[str]:
     """Parameters that a call gave other values."""
     return [
-        f"`{name}` {difference.partition(' ')[2]} after a call; let forward compute from it and leave it to "
-        "the optimizer, or use a parametrization"
+        f"{difference} after a call; let forward compute from it and leave it to the optimizer, or use a "
+        "parametrization"
         for name, parameter in parameters(net).items()
-        for difference in differences(parameter.data, before.get(name, parameter).data, exact=True)
+        for difference in differences(parameter.data, before.get(name, parameter).data, name, exact=True)
     ]
 
 
 def changed_buffers(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
     """Buffers that a call gave other values."""
     return [
-        f"`{name}` {difference.partition(' ')[2]} after a call in eval mode; change it only if self.training"
+        f"{difference} after a call in eval mode; change it only if self.training"
         for name, buffer in buffers(net).items()
-        for difference in differences(buffer, before.get(name, buffer), exact=True)
+        for difference in differences(buffer, before.get(name, buffer), name, exact=True)
     ]
 
 
@@ -146,21 +141,19 @@ def left_on_it(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]
 
 def plain_values(net: nn.Module) -> dict[str, Any]:
     """Numbers, texts and flat containers of them that are attributes of submodules, by path."""
-    values = {}
-    for path, module in net.named_modules():
-        for name, value in vars(module).items():
-            if isinstance(value, (int, float, str, bool)) or (isinstance(value, (list, dict, set)) and value):
-                if name in OF_TORCH or tensors_in(value) or not _is_flat(value):
-                    continue
-                values[dotted(path, name)] = copy.copy(value)
-    return values
+    return {
+        dotted(path, name): copy.copy(value)
+        for path, module in net.named_modules()
+        for name, value in vars(module).items()
+        if name not in OF_TORCH and _is_plain(value)
+    }
 
 
-def _is_flat(value: object) -> bool:
-    inner = (
-        value.values() if isinstance(value, dict) else value if isinstance(value, (list, set)) else [value]
-    )
-    return all(isinstance(one, (int, float, str, bool)) for one in inner)
+def _is_plain(value: object) -> bool:
+    if isinstance(value, (list, set, dict)):
+        elements = value.values() if isinstance(value, dict) else value
+        return bool(value) and all(isinstance(element, (int, float, str)) for element in elements)
+    return isinstance(value, (int, float, str))
 
 
 def changed_attributes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

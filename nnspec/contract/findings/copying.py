@@ -68,12 +68,10 @@ def not_picklable(net: nn.Module) -> list[str]:
             for name, value in vars(module).items()
             if name not in OF_TORCH and not _is_picklable(value)
         ]
-        what = (
-            f"{listed(culprits)} cannot be pickled" if culprits else f"{type(net).__name__} cannot be pickled"
-        )
         return [
-            f"{what}: {brief(error)}; a class or function is pickled by its name, so write it at the top of "
-            "its file, and make locks, files and generators when they are needed"
+            f"{listed(culprits) or type(net).__name__} cannot be pickled: {brief(error)}; a class or "
+            "function is pickled by its name, so write it at the top of its file, and make locks, files and "
+            "generators when they are needed"
         ]
     return []
 

@@ -66,8 +66,7 @@ def gradients_differ(net: nn.Module, example: Example) -> list[str]:
             "to be computed anew in each call, not kept from the first"
         ]
     return [
-        f"the gradient of `{name}` {difference.partition(' ')[2]} in a second equal call; keep nothing from "
-        "one call to the next"
+        f"the gradient of {difference} in a second equal call; keep nothing from one call to the next"
         for name in first
         for difference in differences(second.get(name), first[name], name)
     ]
@@ -111,12 +110,13 @@ def gradients(net: nn.Module, example: Example, uses: Uses | None = None) -> dic
     isolation.seed()
     with uses or contextlib.nullcontext():
         output = net(*args, **kwargs)
-    wanted = {name: one for name, one in parameters(net).items() if one.requires_grad}
-    outputs = [one for _, one in floating_in(output) if one.requires_grad]
+    wanted = {name: parameter for name, parameter in parameters(net).items() if parameter.requires_grad}
+    outputs = [tensor for _, tensor in floating_in(output) if tensor.requires_grad]
     if not outputs or not wanted:
         return {}
     weights = [
-        torch.linspace(1, 2, one.numel(), device=one.device).to(one.dtype).view_as(one) for one in outputs
+        torch.linspace(1, 2, tensor.numel(), device=tensor.device).to(tensor.dtype).view_as(tensor)
+        for tensor in outputs
     ]
     grads = torch.autograd.grad(outputs, list(wanted.values()), weights, allow_unused=True)
-    return {name: one for name, one in zip(wanted, grads, strict=True) if one is not None}
+    return {name: grad for name, grad in zip(wanted, grads, strict=True) if grad is not None}

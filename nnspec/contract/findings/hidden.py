@@ -9,8 +9,8 @@ import functools
 import sys
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,30 +27,22 @@ OF_TORCH = frozenset(vars(nn.Module())) | {"_is_replica", "_former_parameters", 
 #: How far into attributes and elements a plain attribute is followed.
 DEEPEST = 4
 
+Kind = Callable[[object], bool]
+
 _STANDARD = frozenset(sys.stdlib_module_names) | {"torch", "torchvision", "numpy"}
 
 
-class Held(NamedTuple):
-    """One thing that an attribute of a module leads to.
-
-    Attributes:
-        attribute: the attribute with the path of its module, such as ``encoder.blocks``.
-        holder: the value of the attribute.
-        thing: the module or tensor found in it, or the holder itself.
-        registered: whether the module tree holds the thing too.
-    """
-
-    attribute: str
-    holder: object
-    thing: nn.Module | Tensor
-    registered: bool
+#: An attribute with the path of its module, its value, and the modules and tensors in that value.
+Held = tuple[str, object, list[nn.Module | Tensor]]
 
 
 def modules_in_containers(net: nn.Module) -> list[str]:
     """Lists, tuples, sets and dicts with modules that are registered nowhere."""
     sentences = []
-    for attribute, holder, things in _unregistered(net, _is_container, nn.Module):
-        modules = [thing for thing in things if isinstance(thing, nn.Module)]
+    for attribute, holder, entries in _unregistered(net, _is_container):
+        modules = [entry for entry in entries if isinstance(entry, nn.Module)]
+        if not modules:
+            continue
         better = "nn.ModuleDict" if isinstance(holder, Mapping) else "nn.ModuleList"
         sentences.append(
             f"`{attribute}` is a plain {type(holder).__name__} with {count(len(modules), 'module')} in it: "
@@ -61,11 +53,11 @@ def modules_in_containers(net: nn.Module) -> list[str]:
 
 def tensors_in_containers(net: nn.Module, example: Example) -> list[str]:
     """Containers with parameters, or with tensors that forward uses, that are registered nowhere."""
-    sentences, groups = [], list(_unregistered(net, _is_container, Tensor))
-    seen = used(net, example) if groups else {}
-    for attribute, holder, things in groups:
-        parameters = [thing for thing in things if _is_trained(thing)]
-        plain = [thing for thing in things if not _is_trained(thing) and id(thing) in seen]
+    sentences = []
+    for attribute, holder, entries in _needed(net, example, _is_container):
+        tensors = [entry for entry in entries if isinstance(entry, Tensor)]
+        parameters = [tensor for tensor in tensors if _is_trained(tensor)]
+        plain = [tensor for tensor in tensors if not _is_trained(tensor)]
         kind = type(holder).__name__
         if parameters:
             better = "nn.ParameterDict" if isinstance(holder, Mapping) else "nn.ParameterList"
@@ -84,21 +76,20 @@ def tensors_in_containers(net: nn.Module, example: Example) -> list[str]:
 
 def plain_attributes(net: nn.Module, example: Example) -> list[str]:
     """Attributes that are a module, a parameter, or a tensor that forward uses, and are not registered."""
-    sentences, groups = [], list(_unregistered(net, _is_torch, (nn.Module, Tensor)))
-    seen = used(net, example) if groups else {}
-    for attribute, _, (thing, *_) in groups:
+    sentences = []
+    for attribute, value, _ in _needed(net, example, _is_torch):
         name = attribute.rpartition(".")[2]
-        if isinstance(thing, nn.Module):
+        if isinstance(value, nn.Module):
             sentences.append(
-                f"`{attribute}` is a module put past nn.Module's registration: {_unreached([thing])}; "
+                f"`{attribute}` is a module put past nn.Module's registration: {_unreached([value])}; "
                 f"assign it in __init__ with self.{name} = ..."
             )
-        elif _is_trained(thing):
+        elif _is_trained(value):
             sentences.append(
                 f"`{attribute}` is a tensor that requires a gradient, and is no registered parameter: no "
                 f"optimizer sees it and .to() does not move it; use self.{name} = nn.Parameter(...)"
             )
-        elif id(thing) in seen:
+        else:
             sentences.append(
                 f"`{attribute}` is a plain tensor that forward uses: .to() does not move it and state_dict() "
                 f'leaves it out; use self.register_buffer("{name}", ...)'
@@ -126,40 +117,32 @@ def _on_classes(net: nn.Module) -> list[str]:
 
 def objects(net: nn.Module, example: Example) -> list[str]:
     """Objects of other classes with modules, parameters, or tensors that forward uses, registered nowhere."""
-    sentences, groups = [], list(_unregistered(net, _is_object, (nn.Module, Tensor)))
-    seen = used(net, example) if groups else {}
-    for attribute, holder, things in groups:
-        needed = [
-            thing
-            for thing in things
-            if isinstance(thing, nn.Module) or _is_trained(thing) or id(thing) in seen
-        ]
-        if needed:
-            kind = type(holder).__name__
-            sentences.append(
-                f"`{attribute}` is a {kind}, no module, and holds {_things(needed)}: nn.Module does not look "
-                f"into it, so .to(), state_dict() and optimizers leave them out; make {kind} an nn.Module"
-            )
+    sentences = []
+    for attribute, holder, entries in _needed(net, example, _is_object):
+        kind = type(holder).__name__
+        sentences.append(
+            f"`{attribute}` is a {kind}, no module, and holds {_in_words(entries)}: nn.Module does not look "
+            f"into it, so .to(), state_dict() and optimizers leave them out; make {kind} an nn.Module"
+        )
     return sentences
 
 
 def closures(net: nn.Module) -> list[str]:
     """Functions kept as attributes that hold modules or tensors, their own ones or those of the module."""
-    sentences = []
-    for attribute, holder, held in _grouped(net, _is_function):
-        own = [one.thing for one in held if not one.registered]
-        again = [one.thing for one in held if one.registered and not _copies_along(holder)]
+    sentences, known = [], _registered(net)
+    for attribute, holder, entries in _held(net, _is_function):
+        own = [entry for entry in entries if id(entry) not in known]
+        again = [entry for entry in entries if id(entry) in known and not _copies_along(holder)]
         kind = _kind_of_function(holder)
         if own:
             sentences.append(
-                f"`{attribute}` is {kind} that holds {_things(own)}: what a function holds is not "
+                f"`{attribute}` is {kind} that holds {_in_words(own)}: what a function holds is not "
                 "registered, so .to(), state_dict() and optimizers leave it out; assign it to self and "
                 "write a method"
             )
         elif again:
-            what = (
-                "the module itself" if any(one is net for one in again) else f"{_things(again)} of the module"
-            )
+            is_itself = any(entry is net for entry in again)
+            what = "the module itself" if is_itself else f"{_in_words(again)} of the module"
             sentences.append(
                 f"`{attribute}` is {kind} that holds {what}: copies of the module would go on computing with "
                 "the original's weights; write a method"
@@ -190,53 +173,50 @@ class Uses(TorchFunctionMode):
             if isinstance(value, Tensor):
                 self.seen[id(value)] = value
             elif isinstance(value, (list, tuple)):
-                self.seen.update((id(one), one) for one in value if isinstance(one, Tensor))
+                self.seen.update((id(element), element) for element in value if isinstance(element, Tensor))
         return func(*args, **(kwargs or {}))
 
 
-def used(net: nn.Module, example: Example) -> dict[int, Tensor]:
-    """The tensors that torch functions are called with in one call of the module, by identity."""
-    args, kwargs = example()
-    isolation.seed()
-    uses = Uses()
-    with uses:
-        net(*args, **kwargs)
-    return uses.seen
+def _needed(net: nn.Module, example: Example, kind: Kind) -> Iterator[Held]:
+    """Attributes of a kind with unregistered modules, parameters, and tensors that forward uses."""
+    unregistered, uses = list(_unregistered(net, kind)), Uses()
+    if not all(_is_state(entry) for _, _, entries in unregistered for entry in entries):
+        args, kwargs = example()
+        isolation.seed()
+        with uses:
+            net(*args, **kwargs)
+    for attribute, holder, entries in unregistered:
+        needed = [entry for entry in entries if _is_state(entry) or id(entry) in uses.seen]
+        if needed:
+            yield attribute, holder, needed
 
 
-def _unregistered(
-    net: nn.Module, kind: Any, wanted: type | tuple[type, ...]
-) -> Iterator[tuple[str, object, list[nn.Module | Tensor]]]:
-    """Attributes of a kind with the wanted things in them that the module tree does not hold."""
-    for attribute, holder, held in _grouped(net, kind):
-        things = [one.thing for one in held if not one.registered and isinstance(one.thing, wanted)]
-        if things:
-            yield attribute, holder, things
+def _is_state(value: object) -> bool:
+    return isinstance(value, nn.Module) or _is_trained(value)
 
 
-def _grouped(net: nn.Module, kind: Any) -> Iterator[tuple[str, object, list[Held]]]:
+def _unregistered(net: nn.Module, kind: Kind) -> Iterator[Held]:
+    """Attributes of a kind with what they hold and the module tree does not."""
+    known = _registered(net)
+    for attribute, holder, entries in _held(net, kind):
+        unregistered = [entry for entry in entries if id(entry) not in known]
+        if unregistered:
+            yield attribute, holder, unregistered
+
+
+def _held(net: nn.Module, kind: Kind) -> Iterator[Held]:
     """Plain attributes of all submodules whose value is of a kind, with what they hold."""
-    known = {id(thing) for module in net.modules() for thing in _registered(module)} | {id(net)}
     for path, module in net.named_modules():
-        for name, value in _attributes(module):
-            if not kind(value):
-                continue
-            attribute, things = dotted(path, name), list(_reached(value, DEEPEST, set()))
-            held = [Held(attribute, value, thing, id(thing) in known) for thing in things]
-            if held:
-                yield attribute, value, held
+        if not isinstance(module, torch.jit.ScriptModule):
+            for name, value in vars(module).items():
+                if name not in OF_TORCH and kind(value):
+                    yield dotted(path, name), value, list(_reached(value, DEEPEST, set()))
 
 
-def _attributes(module: nn.Module) -> list[tuple[str, object]]:
-    """The plain attributes of a module, without those that torch keeps there."""
-    if isinstance(module, torch.jit.ScriptModule):
-        return []
-    return [(name, value) for name, value in vars(module).items() if name not in OF_TORCH]
-
-
-def _registered(module: nn.Module) -> list[object]:
-    stores = (module._parameters, module._buffers, module._modules)
-    return [thing for store in stores for thing in store.values() if thing is not None]
+def _registered(net: nn.Module) -> set[int]:
+    """The identities of all that the module tree holds."""
+    stores = [store for m in net.modules() for store in (m._parameters, m._buffers, m._modules)]
+    return {id(net)} | {id(entry) for store in stores for entry in store.values()}
 
 
 def _reached(value: object, depth: int, seen: set[int]) -> Iterator[nn.Module | Tensor]:
@@ -302,8 +282,8 @@ def _is_standard(owner: type) -> bool:
     return owner is types.SimpleNamespace or owner.__module__.partition(".")[0] in _STANDARD
 
 
-def _is_trained(thing: object) -> bool:
-    return isinstance(thing, Tensor) and thing.requires_grad and thing.is_leaf
+def _is_trained(value: object) -> bool:
+    return isinstance(value, Tensor) and value.requires_grad and value.is_leaf
 
 
 def _copies_along(holder: object) -> bool:
@@ -321,15 +301,14 @@ def _kind_of_function(holder: object) -> str:
     return "a lambda" if getattr(holder, "__name__", "") == "<lambda>" else "a function"
 
 
-def _things(things: list[nn.Module | Tensor]) -> str:
-    modules = [thing for thing in things if isinstance(thing, nn.Module)]
-    tensors = [thing for thing in things if isinstance(thing, Tensor)]
-    words = [count(len(modules), "module")] if modules else []
-    return " and ".join([*words, *([count(len(tensors), "tensor")] if tensors else [])])
+def _in_words(entries: list[nn.Module | Tensor]) -> str:
+    modules = sum(isinstance(entry, nn.Module) for entry in entries)
+    counts = {"module": modules, "tensor": len(entries) - modules}
+    return " and ".join(count(number, name) for name, number in counts.items() if number)
 
 
 def _unreached(modules: list[nn.Module]) -> str:
-    parameters = {id(one): one for module in modules for one in module.parameters()}
+    parameters = {id(parameter) for module in modules for parameter in module.parameters()}
     theirs = "their" if len(modules) > 1 else "its"
     if not parameters:
         return "train(), eval(), hooks and .to() do not reach what is not registered"

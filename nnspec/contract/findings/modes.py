@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.nested import Example, differences, mapped, run, tensors_in
 from nnspec.contract.findings.tree import tensors
-from nnspec.contract.wording import brief, count, kind_of, listed
+from nnspec.contract.wording import brief, count, kind_of, listed, they
 from nnspec.running import isolation
 
 
@@ -46,9 +46,8 @@ def unreached_by_modes(after_eval: list[str], after_train: list[str]) -> list[st
     sentences = []
     for call, mode, paths in (("eval()", "train", after_eval), ("train()", "eval", after_train)):
         if paths:
-            verb = "is" if len(paths) == 1 else "are"
             sentences.append(
-                f"{listed(paths)} {verb} in {mode} mode after {call}; where train or eval is overridden, "
+                f"{they(paths, 'is', 'are')} in {mode} mode after {call}; where train or eval is overridden, "
                 "call super().train(mode) and return self"
             )
     return sentences
@@ -66,13 +65,13 @@ def changed_by_modes(
 ) -> list[str]:
     """Tensors that are not the same before ``eval()``, after it, and after ``train()``."""
     sentences = []
-    for call, one, two in (("eval()", before, after_eval), ("train()", after_eval, after_train)):
-        there = [name for name in one if name in two]
-        flags = [name for name in there if one[name].requires_grad != two[name].requires_grad]
-        values = [name for name in there if differences(two[name].value, one[name].value, exact=True)]
+    for call, old, new in (("eval()", before, after_eval), ("train()", after_eval, after_train)):
+        there = [name for name in old if name in new]
+        flags = [name for name in there if old[name].requires_grad != new[name].requires_grad]
+        values = [name for name in there if differences(new[name].value, old[name].value, exact=True)]
         if flags:
             sentences.append(
-                f"{call} sets requires_grad of {listed(flags)} to {two[flags[0]].requires_grad}: what was "
+                f"{call} sets requires_grad of {listed(flags)} to {new[flags[0]].requires_grad}: what was "
                 "frozen is trained, or the reverse; leave requires_grad alone there"
             )
         if values:
@@ -80,8 +79,8 @@ def changed_by_modes(
                 f"{call} changes the values of {listed(values)}: what is saved depends on the mode; leave "
                 "parameters alone there, and compute in forward, by self.training"
             )
-        if len(there) < len(one) or len(there) < len(two):
-            names = [name for name in (*one, *two) if name not in there]
+        names = [name for name in (*old, *new) if name not in there]
+        if names:
             sentences.append(f"{call} registers or removes {listed(names)}; let it set the mode only")
     return sentences
 
@@ -98,7 +97,8 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
     different = differences(second, first)
     if not different:
         return []
-    where = next((path for (path, a), (_, b) in zip(once, finished, strict=False) if differences(b, a)), "")
+    pairs = zip(once, finished, strict=False)
+    where = next((path for (path, output), (_, again) in pairs if differences(again, output)), "")
     return [
         f"two equal calls in eval mode differ, first in the forward of `{where or type(net).__name__}`: "
         f"{different[0]}; give F.dropout training=self.training, draw random numbers only if self.training, "
@@ -145,11 +145,11 @@ def without_batch(net: nn.Module, example: Example) -> list[str]:
 def rows_dependent(net: nn.Module, example: Example) -> list[str]:
     """Outputs of the first row that change with the other rows."""
     size = _size(example)
-    whole = run(net, example)
-    alike = run(net, example, lambda tensor: _first_repeated(tensor, size))
+    outputs = _rows(run(net, example), size)
+    alike = _rows(run(net, example, lambda tensor: _first_repeated(tensor, size)), size)
     sentences = []
-    for (path, one), (_, two) in zip(_rows(whole, size), _rows(alike, size), strict=False):
-        different = differences(two[0], one[0], f"{path}[0]")
+    for (path, output), (_, output_alike) in zip(outputs, alike, strict=False):
+        different = differences(output_alike[0], output[0], f"{path}[0]")
         if different and _counts_rows(net, example, path):
             sentences.append(
                 f"{different[0]} when the other rows of the batch are others: forward takes a mean, a "
@@ -160,20 +160,23 @@ def rows_dependent(net: nn.Module, example: Example) -> list[str]:
 
 def sizes_refused(net: nn.Module, example: Example) -> list[str]:
     """The error of a call with fewer rows, or outputs that keep their number of rows."""
-    size = _size(example)
+    rows = count(_size(example) - 1, "row")
     try:
-        fewer = run(net, example, lambda tensor: tensor[: size - 1] if tensor.dim() else tensor)
+        defect = "" if _with_a_row_less(net, example) else f"no output has {rows}"
     except Exception as error:
-        return [
-            f"with {count(size - 1, 'row')} instead of {size} it raises {brief(error)}; take the number of "
-            "rows from x.shape[0], or write -1"
-        ]
-    if _rows(fewer, size - 1):
+        defect = f"it raises {brief(error)}"
+    if not defect:
         return []
     return [
-        f"with {count(size - 1, 'row')} instead of {size} no output has {count(size - 1, 'row')}; take the "
-        "number of rows from x.shape[0], or write -1"
+        f"with {rows} instead of {_size(example)} {defect}; take the number of rows from x.shape[0], or "
+        "write -1"
     ]
+
+
+def _with_a_row_less(net: nn.Module, example: Example) -> list[tuple[str, Tensor]]:
+    """The outputs that have a row less when the inputs do."""
+    size = _size(example) - 1
+    return _rows(run(net, example, lambda tensor: tensor[:size] if tensor.dim() else tensor), size)
 
 
 def _size(example: Example) -> int:
@@ -181,7 +184,7 @@ def _size(example: Example) -> int:
 
 
 def _rows(output: object, size: int) -> list[tuple[str, Tensor]]:
-    return [(path, one) for path, one in tensors_in(output) if one.dim() > 0 and one.shape[0] == size]
+    return [(path, tensor) for path, tensor in tensors_in(output) if tensor.shape[:1] == (size,)]
 
 
 def _first_repeated(tensor: Tensor, size: int) -> Tensor:
@@ -190,9 +193,7 @@ def _first_repeated(tensor: Tensor, size: int) -> Tensor:
 
 def _counts_rows(net: nn.Module, example: Example, path: str) -> bool:
     """Whether an output gets shorter with the inputs: another dimension may be as long by chance."""
-    size = _size(example)
     try:
-        fewer = run(net, example, lambda tensor: tensor[: size - 1] if tensor.dim() else tensor)
+        return path in dict(_with_a_row_less(net, example))
     except Exception:
         return True
-    return path in dict(_rows(fewer, size - 1))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from nnspec.contract.findings.nested import Example, floating_in, mapped, movable_in, run, tensors_in
+from nnspec.contract.findings.nested import Example, mapped, movable_in, run, tensors_in
 from nnspec.contract.findings.tree import tensors
 from nnspec.contract.wording import brief, place, they
 
@@ -56,8 +56,11 @@ def changed_settings(before: dict[str, Any], by: str) -> list[str]:
 
 def not_cast(net: nn.Module, dtype: torch.dtype) -> list[str]:
     """Floating parameters and buffers that are not of a dtype after a cast to it."""
-    floating = {name: tensor for name, tensor in tensors(net).items() if tensor.is_floating_point()}
-    left = {name: tensor.dtype for name, tensor in floating.items() if tensor.dtype != dtype}
+    left = {
+        name: tensor.dtype
+        for name, tensor in tensors(net).items()
+        if tensor.is_floating_point() and tensor.dtype != dtype
+    }
     if not left:
         return []
     return [
@@ -68,7 +71,7 @@ def not_cast(net: nn.Module, dtype: torch.dtype) -> list[str]:
 
 def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
     """Floating outputs of another dtype, for a module and inputs of this one, or the error of the call."""
-    inputs = mapped(example(), lambda one: one.to(dtype) if one.is_floating_point() else one)
+    inputs = mapped(example(), lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
     with _Watch() as watch:
         try:
             output = run(net, lambda: inputs)
@@ -78,7 +81,7 @@ def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> lis
             ]
     return [
         f"`{path}` is {tensor.dtype} though parameters and inputs are {dtype}; {_cure('dtype', watch)}"
-        for path, tensor in floating_in(output)
+        for path, tensor in tensors_in(output)
         if tensor.is_floating_point() and tensor.dtype != dtype
     ]
 
@@ -93,7 +96,7 @@ class Call(NamedTuple):
 
 def call_on_meta(net: nn.Module, example: Example) -> Call:
     """Call a module on the meta device with its inputs moved there."""
-    inputs = mapped(example(), lambda one: one.to("meta"))
+    inputs = mapped(example(), lambda tensor: tensor.to("meta"))
     with _Watch() as watch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -123,7 +126,7 @@ def not_computed_on_meta(call: Call) -> list[str]:
 
 def not_computed_there(net: nn.Module, example: Example, device: str) -> list[str]:
     """Outputs that are not on a device, for a module and inputs there, or the error of the call."""
-    inputs = mapped(example(), lambda one: one.to(device))
+    inputs = mapped(example(), lambda tensor: tensor.to(device))
     with _Watch() as watch:
         try:
             output = run(net, lambda: inputs)
@@ -143,12 +146,12 @@ def described(net: nn.Module) -> dict[str, str]:
 
 
 def redescribed(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Names whose shape or dtype is another, or that have come or gone."""
+    """Names whose shape or dtype is another."""
     return [
-        f"`{name}` is {after.get(name, 'gone')} on its way to meta and back, and was "
-        f"{before.get(name, 'not there')}; leave _apply and to() as they are"
-        for name in (*before, *(name for name in after if name not in before))
-        if name in before and name in after and before[name] != after[name]
+        f"`{name}` is {after[name]} on its way to meta and back, and was {before[name]}; leave _apply and "
+        "to() as they are"
+        for name in before
+        if name in after and before[name] != after[name]
     ]
 
 
@@ -157,26 +160,26 @@ class _Watch(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.made: dict[str, dict[str, Any]] = {}
+        self.factories: dict[str, dict[str, Any]] = {}
         self.meetings: dict[str, None] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
         if name in FACTORIES and getattr(torch, name, None) is func:
-            self.made.setdefault(name, dict(kwargs))
+            self.factories.setdefault(name, dict(kwargs))
         elif name not in MEETING_PLACES:
-            given = [one for _, one in tensors_in((args, kwargs))]
-            if any(one.is_meta for one in given) and any(one.is_cpu and one.dim() > 0 for one in given):
-                self.meetings[f"{name} with tensors on meta and on cpu{place(traceback.extract_stack())}"] = (
-                    None
-                )
+            given = [tensor for _, tensor in tensors_in((args, kwargs))]
+            on_cpu = any(tensor.is_cpu and tensor.dim() > 0 for tensor in given)
+            if on_cpu and any(tensor.is_meta for tensor in given):
+                where = place(traceback.extract_stack())
+                self.meetings[f"{name} with tensors on meta and on cpu{where}"] = None
         return func(*args, **kwargs)
 
 
 def _cure(what: str, watch: _Watch) -> str:
     """What is to be done about a dtype or a device that does not follow the inputs."""
     fixed = (torch.float32,) if what == "dtype" else (torch.device("cpu"), "cpu")
-    for name, kwargs in watch.made.items():
+    for name, kwargs in watch.factories.items():
         if what == "dtype" and name in OF_WHOLE_NUMBERS:
             continue
         if what not in kwargs:

@@ -76,20 +76,21 @@ def differences(got: object, expected: object, path: str = "output", *, exact: b
         path: what both are called.
         exact: tensors are equal in every bit, not only within the tolerance that suits their dtype.
     """
-    one, other = _children(got), _children(expected)
+    children, others = _children(got), _children(expected)
     if isinstance(got, Tensor) and isinstance(expected, Tensor):
         difference = _difference(got.detach(), expected.detach(), exact=exact)
         return [f"`{path}` {difference}"] if difference else []
     if type(got) is not type(expected):
         return [f"`{path}` is a {type(got).__name__} instead of a {type(expected).__name__}"]
-    if one is None or other is None:
+    if children is None or others is None:
         return [] if _same_atom(got, expected) else [f"`{path}` is {got!r} instead of {expected!r}"]
-    if list(one) != list(other):
-        return [f"`{path}` has the entries {listed(one)} instead of {listed(other)}"]
-    sentences = []
-    for key in one:
-        sentences += differences(one[key], other[key], path + key, exact=exact)
-    return sentences
+    if list(children) != list(others):
+        return [f"`{path}` has the entries {_keys(children)} instead of {_keys(others)}"]
+    return [
+        difference
+        for key, child in children.items()
+        for difference in differences(child, others[key], path + key, exact=exact)
+    ]
 
 
 def _difference(got: Tensor, expected: Tensor, *, exact: bool) -> str:
@@ -113,12 +114,11 @@ def _difference(got: Tensor, expected: Tensor, *, exact: bool) -> str:
             pass
         else:
             return ""
-    apart = got != expected
+    apart, by = got != expected, ""
     if is_floating(got):
         apart &= ~(got.isnan() & expected.isnan())
-        by = (got - expected).abs().nan_to_num(math.inf)[apart].max()
-        return f"differs in {int(apart.sum())} of {got.numel()} values, by up to {float(by):.2g}"
-    return f"differs in {int(apart.sum())} of {got.numel()} values"
+        by = f", by up to {float((got - expected).abs().nan_to_num(math.inf)[apart].max()):.2g}"
+    return f"differs in {int(apart.sum())} of {got.numel()} values{by}"
 
 
 def _tolerance(dtype: torch.dtype, largest: float) -> tuple[float, float]:
@@ -138,7 +138,7 @@ def _same_atom(got: object, expected: object) -> bool:
     return True
 
 
-def listed(children: Mapping[str, object]) -> str:
+def _keys(children: Mapping[str, object]) -> str:
     return ", ".join(key.strip(".[]") for key in children) or "(none)"
 
 

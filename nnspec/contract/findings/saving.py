@@ -35,11 +35,13 @@ def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
 def not_referred_to(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
     """Entries of a state dict that do not share memory with what they are named for."""
     own = dict(entries(net, "_parameters")) | dict(entries(net, "_buffers"))
-    tensors_of_state = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     copies = [
         name
-        for name, value in tensors_of_state.items()
-        if name in own and value.numel() and memory(value.detach()) != memory(own[name].detach())
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+        and name in own
+        and value.numel()
+        and memory(value.detach()) != memory(own[name].detach())
     ]
     if not copies:
         return []
@@ -52,15 +54,14 @@ def not_referred_to(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
 
 def sharing_by_accident(net: nn.Module) -> list[str]:
     """Pairs of different parameters or buffers that lie in the same memory."""
-    sentences, places = [], [(name, *_extent(one), one) for name, one in tensors(net).items() if one.numel()]
-    for index, (name, storage, start, end, one) in enumerate(places):
-        for other, its_storage, its_start, its_end, two in places[:index]:
-            if storage == its_storage and start < its_end and its_start < end and one is not two:
-                sentences.append(
-                    f"`{name}` and `{other}` are two tensors in one memory: a cast, a move or a deep copy "
-                    "separates them; to tie them, assign the same Parameter, and else clone() one of them"
-                )
-    return sentences
+    places = [(name, tensor, *_extent(tensor)) for name, tensor in tensors(net).items() if tensor.numel()]
+    return [
+        f"`{name}` and `{other}` are two tensors in one memory: a cast, a move or a deep copy separates "
+        "them; to tie them, assign the same Parameter, and else clone() one of them"
+        for index, (name, tensor, storage, start, end) in enumerate(places)
+        for other, its_tensor, its_storage, its_start, its_end in places[:index]
+        if storage == its_storage and start < its_end and its_start < end and tensor is not its_tensor
+    ]
 
 
 def _extent(tensor: Tensor) -> tuple[object, int, int]:
@@ -107,7 +108,7 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
             "saving and loading use the same names and shapes, those of the attributes"
         ]
     return [
-        f"`{name}` {difference.partition(' ')[2]} after load_state_dict; load every entry of the state dict"
+        f"{difference} after load_state_dict; load every entry of the state dict"
         for name, value in fresh.state_dict().items()
         if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
         for difference in differences(value, kept[name], name, exact=True)
@@ -124,8 +125,8 @@ def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) ->
     loaded, state = tensors(fresh), net.state_dict()
     strange = [
         name
-        for name, one in buffers(net).items()
-        if name not in state and differences(loaded.get(name), one, exact=True)
+        for name, buffer in buffers(net).items()
+        if name not in state and differences(loaded.get(name), buffer, exact=True)
     ]
     if strange:
         return [

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import random
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -27,8 +25,12 @@ def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Mo
         example: makes its inputs; a module with lazy parameters is called once.
         make: makes a fresh module from any seed; another than the usual one is taken.
     """
-    net = from_another_seed(make) if make else build()
-    return materialised(copy.deepcopy(net) if _shares(build) else net, example)
+    net = _from_another_seed(make) if make else build()
+    if _shares(build):
+        net = copy.deepcopy(net)
+    if any(is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
+        run(net, example)
+    return net
 
 
 @functools.cache
@@ -37,30 +39,19 @@ def _shares(build: Build) -> bool:
     return bool(shared(build(), build()))
 
 
-def shared(one: nn.Module, two: nn.Module) -> list[str]:
+def shared(net: nn.Module, other: nn.Module) -> list[str]:
     """The names in one module of the tensors that lie in the memory of another."""
-    theirs = {memory(tensor) for tensor in tensors(two).values() if _has_memory(tensor)}
-    return [name for name, tensor in tensors(one).items() if _has_memory(tensor) and memory(tensor) in theirs]
+    theirs = {memory(tensor) for tensor in tensors(other).values() if _has_memory(tensor)}
+    return [name for name, tensor in tensors(net).items() if _has_memory(tensor) and memory(tensor) in theirs]
 
 
 def _has_memory(tensor: Tensor) -> bool:
     return not is_lazy(tensor) and tensor.numel() > 0
 
 
-def materialised(net: nn.Module, example: Example) -> nn.Module:
-    """The module itself, called once if it has lazy parameters that get their shapes from the first call."""
-    if any(is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
-        run(net, example)
-    return net
-
-
-def from_another_seed(make: Build) -> nn.Module:
+def _from_another_seed(make: Build) -> nn.Module:
     """A fresh module whose random numbers are others than those of the usual seed."""
-    isolation.seed()
-    random.seed(isolation.SEED + 1)
-    torch.manual_seed(isolation.SEED + 1)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(isolation.SEED + 1)
+    isolation.seed(isolation.SEED + 1)
     net = make()
     net.to("cpu")
     net.train()
