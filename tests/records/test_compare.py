@@ -134,6 +134,18 @@ def test_pending_rows_are_noted(project, change, capsys):
     assert "note: 1 rows of 2.4.1-cpu are pending, such as mini.small.always" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["2.4.1-cpu", "2.5.1-cpu"])
+def test_pending_rows_are_noted_of_the_record_that_has_them(project, capsys, name):
+    kept = record.read(project / "docs" / "records" / f"{name}.json")
+    rows = {clause: row for clause, row in kept.rows.items() if clause != "mini.small.far"}
+    record.write(Record(kept.run, rows), project / "docs" / "records")
+
+    main(["compare", "2.4", "2.5"])
+
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert [note.partition(",")[0] for note in notes] == [f"note: 1 rows of {name} are pending"]
+
+
 def test_added_and_retired_rows():
     same = {"a.b.f": Row("holds", "0"), "a.b.g": Row("absent", "0")}
     before = {"a.b.gone": "holds", "a.b.c": "holds", "a.b.d": "unmet", "a.b.e": "holds"}

@@ -169,6 +169,11 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage, message):
     assert str(error.value).startswith(str(path))
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileError, match=r"none\.json: cannot be read: .*; make it anew with"):
+        record.read(tmp_path / "none.json")
+
+
 def test_the_record_of_another_release_under_this_name_is_refused(tmp_path):
     path = record.write(Record(RUN, ROWS), tmp_path)
 
