@@ -47,6 +47,7 @@ def test_all_parts_of_a_clause(write):
     assert clause.plain == "parameters() returns 2 things."
     assert clause.prose == "Why it matters (:pull:`129164`)."
     assert clause.body == "made = layer()\n\nassert made"
+    assert (clause.line, clause.end_line) == (21, 28)
     assert clause.references == (
         Reference("meth", "torch.nn.Module.parameters"),
         Reference("pull", "129164"),
@@ -55,6 +56,19 @@ def test_all_parts_of_a_clause(write):
     assert (clause.has("since"), clause.has("before")) == (True, False)
     assert clause.needs == (("cuda", 2),)
     assert clause.bounds == Bounds("2.3", None)
+
+
+@pytest.mark.parametrize(
+    ("source", "body"),
+    [
+        ('"""It is."""', ""),
+        ("assert 1", "assert 1"),
+        ('"""It is."""\n\n    # why\n    assert 1\n', "# why\nassert 1"),
+        ("if 1:\n        assert 1", "if 1:\n    assert 1"),
+    ],
+)
+def test_the_body_is_what_follows_the_docstring(write, source, body):
+    assert only(write, f"def test_a():\n    {source}").body == body
 
 
 def test_the_chapter_opens_with_docstring_and_preamble(write):

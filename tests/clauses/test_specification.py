@@ -21,7 +21,7 @@ def root(write):
     write(CLAUSE.format(name="one"), part="first", chapter="a")
     write(CLAUSE.format(name="two"), part="first", chapter="b")
     root = write(CLAUSE.format(name="three"), part="zeroth", chapter="c")
-    (root / "spec" / "__init__.py").write_text('"""Read *zeroth* before *first*."""')
+    (root / "spec" / "__init__.py").write_text('"""Read *zeroth* before the others."""')
     (root / "spec" / "first" / "__init__.py").write_text('"""*b*, then *a*, then *b* again."""')
     (root / "docs" / "claims.toml").write_text('[N1-01]\nsaid = "so"\nverdict = "holds"')
     (root / "docs" / "questions.toml").write_text('[Q1]\nasked = "why?"')

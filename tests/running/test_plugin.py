@@ -192,6 +192,33 @@ def test_an_unmet_need_is_told_with_its_reason(run, monkeypatch):
     assert result.ret == 0
 
 
+def test_a_clause_is_reported_once_and_a_shared_fixture_is_made_once(run, tmp_path):
+    source = '''
+    MADE = []
+
+    @pytest.fixture(scope="module")
+    def number():
+        MADE.append("one")
+        return len(MADE)
+
+    def test_a(number):
+        """It is the first."""
+        assert number == 1
+
+    def test_b(number):
+        """It is the first still."""
+        assert number == 1
+    '''
+    other = tmp_path / "test_other.py"
+    other.write_text("def test_it():\n    pass\n")
+
+    result = run(source, other)
+
+    result.assert_outcomes(passed=3)
+    reports = [report.when for report in result.reprec.getreports("pytest_runtest_logreport")]
+    assert reports == ["call", "call", "setup", "call", "teardown"]
+
+
 def test_skipping_by_hand_is_an_error(run):
     result = run('def test_a():\n    """It is."""\n    pytest.skip("no")\n    assert 1')
 
