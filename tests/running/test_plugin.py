@@ -219,6 +219,21 @@ def test_a_clause_is_reported_once_and_a_shared_fixture_is_made_once(run, tmp_pa
     assert reports == ["call", "call", "setup", "call", "teardown"]
 
 
+@pytest.mark.parametrize(("version", "outcomes"), [("2.4.1", {"skipped": 1}), ("2.5.0", {"passed": 1})])
+def test_a_benchmark_is_run_within_its_bounds_alone(run, tmp_path, version, outcomes):
+    file = tmp_path / "spec" / "mini" / "bench_small.py"
+    file.parent.mkdir(parents=True)
+    file.write_text('import pytest\n\n@pytest.mark.since("2.5")\ndef bench_a():\n    pass\n')
+    names = ["-o", "python_files=bench_*.py", "-o", "python_functions=bench_*"]
+
+    result = run(HOLDS, *names, "-rs", version=version)
+
+    result.assert_outcomes(**outcomes)
+    result.stdout.no_fnmatch_line("*clauses*")
+    if "skipped" in outcomes:
+        result.stdout.fnmatch_lines(["*is for torch since 2.5*"])
+
+
 def test_skipping_by_hand_is_an_error(run):
     result = run('def test_a():\n    """It is."""\n    pytest.skip("no")\n    assert 1')
 
