@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from nnspec.contract import tree
 from nnspec.contract.command import RULES
-from nnspec.contract.findings import tree
 from nnspec.contract.outcomes import NotApplicable, judge
 from nnspec.contract.plugin import FINDINGS
 from nnspec.contract.rule import rule_id

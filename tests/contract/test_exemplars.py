@@ -6,7 +6,7 @@ import pytest
 from exemplars import EXEMPLARS
 from torch import nn
 
-from nnspec.contract.findings import obstacles
+from nnspec.contract import not_applicable
 from nnspec.contract.outcomes import NOT_APPLICABLE
 from nnspec.contract.target import Target
 from nnspec.records.outcomes import HOLDS
@@ -30,7 +30,7 @@ def test_every_rule_holds_for_an_exemplar(judge_exemplar, rules):
     verdicts = [verdict for name in EXEMPLARS for verdict in judge_exemplar(name)]
     held = {verdict.rule for verdict in verdicts if verdict.outcome == HOLDS}
 
-    of_newer_torch = {"loading.assigning_onto_meta"} if obstacles.no_assign() else set()
+    of_newer_torch = {"loading.assigning_onto_meta"} if not_applicable.no_assign() else set()
     assert rules.keys() - held == of_newer_torch
 
 

@@ -8,7 +8,7 @@ from miniatures.unusual import UNUSUAL, Scores
 from torch import nn
 
 from nnspec.contract.findings import building, moving
-from nnspec.contract.findings.nested import differences
+from nnspec.contract.nested import differences
 from nnspec.contract.outcomes import NOT_APPLICABLE
 from nnspec.contract.target import Target
 from nnspec.records.outcomes import HOLDS, VIOLATED

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnspec.contract.findings.tree import Build, dotted, names, parameters, shared, tensors
+from nnspec.contract.tree import Build, dotted, names, parameters, shared, tensors
 from nnspec.contract.wording import brief, listed, they
 
 

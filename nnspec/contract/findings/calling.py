@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnspec.contract.findings.hidden import OF_TORCH
-from nnspec.contract.findings.nested import Example, differences, run, tensors_in
-from nnspec.contract.findings.tree import buffers, dotted, entries, parameters
+from nnspec.contract.findings.registration import OF_TORCH
+from nnspec.contract.nested import Example, differences, run, tensors_in
+from nnspec.contract.tree import buffers, dotted, entries, parameters
 from nnspec.contract.wording import brief, times
 
 

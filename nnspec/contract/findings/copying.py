@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nnspec.contract.findings.hidden import OF_TORCH
-from nnspec.contract.findings.nested import Example, differences, run
-from nnspec.contract.findings.tree import dotted, entries
+from nnspec.contract.findings.registration import OF_TORCH
+from nnspec.contract.nested import Example, differences, run
+from nnspec.contract.tree import dotted, entries
 from nnspec.contract.wording import brief, listed
 
 

@@ -7,9 +7,9 @@ import contextlib
 import torch
 from torch import Tensor, nn
 
-from nnspec.contract.findings.hidden import Uses
-from nnspec.contract.findings.nested import Example, differences, floating_in
-from nnspec.contract.findings.tree import buffers, parameters
+from nnspec.contract.findings.registration import Uses
+from nnspec.contract.nested import Example, differences, floating_in
+from nnspec.contract.tree import buffers, parameters
 from nnspec.contract.wording import brief, count, listed, they
 from nnspec.running import isolation
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nnspec.contract.findings.nested import Example, differences, mapped, run, tensors_in
-from nnspec.contract.findings.tree import tensors
+from nnspec.contract.nested import Example, differences, mapped, run, tensors_in
+from nnspec.contract.tree import tensors
 from nnspec.contract.wording import brief, count, kind_of, listed, they
 from nnspec.running import isolation
 

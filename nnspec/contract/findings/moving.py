@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from nnspec.contract.findings.nested import Example, mapped, movable_in, run, tensors_in
-from nnspec.contract.findings.tree import tensors
+from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
+from nnspec.contract.tree import tensors
 from nnspec.contract.wording import brief, place, they
 
 #: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnspec.contract.findings import tree
+from nnspec.contract import tree
 from nnspec.contract.outcomes import NotApplicable
 
 

@@ -4,7 +4,8 @@ A constructor calls ``super().__init__()``, makes what the module needs, and lea
 to who builds it.
 """
 
-from nnspec.contract.findings import building, moving, obstacles
+from nnspec.contract import not_applicable
+from nnspec.contract.findings import building, moving
 
 
 def test_every_module_is_initialised(build):
@@ -27,7 +28,7 @@ def test_building_on_meta(build, unless):
     This is how large models are built before their weights are loaded. A device written into the constructor
     and values read with ``.item()`` stand in the way.
     """
-    unless(obstacles.sharing(build))
+    unless(not_applicable.sharing(build))
 
     assert building.not_built_on_meta(build) == []
 

@@ -8,7 +8,8 @@ import copy
 
 import torch
 
-from nnspec.contract.findings import calling, copying, moving, nested, obstacles, tree
+from nnspec.contract import nested, not_applicable, tree
+from nnspec.contract.findings import calling, copying, moving
 
 
 def test_its_hooks_run(ready, example):
@@ -105,7 +106,7 @@ def test_the_process_stays(ready, example):
 
 def test_without_gradients(build, ready, example, unless):
     """In eval mode a module computes the same with gradients and without."""
-    unless(obstacles.unrepeatable(build, example))
+    unless(not_applicable.unrepeatable(build, example))
     net = ready()
     net.eval()
     expected = nested.run(net, example)

@@ -6,7 +6,8 @@ A copy is a module of its own: it computes the same, and nothing that is done to
 import copy
 import pickle
 
-from nnspec.contract.findings import building, copying, hidden, nested, obstacles, tree
+from nnspec.contract import nested, not_applicable, tree
+from nnspec.contract.findings import building, copying, registration
 
 
 def test_a_deep_copy(ready):
@@ -16,13 +17,13 @@ def test_a_deep_copy(ready):
     """
     net = ready()
 
-    assert obstacles.not_deep_copied(net) == []
+    assert not_applicable.not_deep_copied(net) == []
 
 
 def test_a_deep_copy_computes_the_same(build, ready, example, unless):
     """A deep copy computes the same as its original."""
     net = ready()
-    unless(obstacles.unrepeatable(build, example) + obstacles.not_deep_copied(net))
+    unless(not_applicable.unrepeatable(build, example) + not_applicable.not_deep_copied(net))
     copied = copy.deepcopy(net)
 
     assert copying.differs_in_a_copy(copied, net, example, "a deep copy") == []
@@ -31,7 +32,7 @@ def test_a_deep_copy_computes_the_same(build, ready, example, unless):
 def test_a_deep_copy_shares_nothing(ready, unless):
     """A deep copy shares no tensor with its original."""
     net = ready()
-    unless(obstacles.not_deep_copied(net))
+    unless(not_applicable.not_deep_copied(net))
 
     assert building.shared_by_copy(net, copy.deepcopy(net)) == []
 
@@ -39,9 +40,9 @@ def test_a_deep_copy_shares_nothing(ready, unless):
 def test_a_deep_copy_is_independent(build, ready, example, unless):
     """A change of the original's parameters does not change what a deep copy computes."""
     net = ready()
-    unless(obstacles.unrepeatable(build, example) + obstacles.not_deep_copied(net))
+    unless(not_applicable.unrepeatable(build, example) + not_applicable.not_deep_copied(net))
     copied = copy.deepcopy(net)
-    unless(hidden.closures(net) + building.shared_by_copy(net, copied))
+    unless(registration.closures(net) + building.shared_by_copy(net, copied))
     expected = nested.run(copied, example)
     tree.disturb(net)
 
@@ -54,10 +55,10 @@ def test_pickling(build, ready, example, unless):
     torch itself refuses to pickle a module with parametrizations: its state dict is saved instead.
     """
     net = ready()
-    unless(obstacles.unpicklable_in_torch(net) + hidden.closures(net))
+    unless(not_applicable.unpicklable_in_torch(net) + registration.closures(net))
 
     assert copying.not_picklable(net) == []
-    unless(obstacles.unrepeatable(build, example))
+    unless(not_applicable.unrepeatable(build, example))
     back = pickle.loads(pickle.dumps(net))
     assert copying.differs_in_a_copy(back, net, example, "a copy from pickle") == []
 
@@ -65,7 +66,7 @@ def test_pickling(build, ready, example, unless):
 def test_ties_are_kept(ready, unless):
     """What is tied stays tied in a deep copy and after a cast."""
     net = ready()
-    unless(obstacles.not_deep_copied(net))
+    unless(not_applicable.not_deep_copied(net))
     ties = copying.ties(net)
     copied = copy.deepcopy(net)
     net.double()

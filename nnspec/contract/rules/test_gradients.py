@@ -6,7 +6,8 @@ it, and DistributedDataParallel stops with an error.
 
 import torch
 
-from nnspec.contract.findings import gradients, nested, obstacles, tree
+from nnspec.contract import nested, not_applicable, tree
+from nnspec.contract.findings import gradients
 
 
 def test_forward_uses_every_parameter(ready, example, unless):
@@ -15,7 +16,7 @@ def test_forward_uses_every_parameter(ready, example, unless):
     DistributedDataParallel waits for each of them, unless it is told to find the unused ones.
     """
     net = ready()
-    unless(obstacles.untrained(net))
+    unless(not_applicable.untrained(net))
 
     assert gradients.unused_parameters(net, example) == []
 
@@ -26,7 +27,7 @@ def test_backward_reaches_every_parameter(build, ready, example, unless):
     ``detach()``, ``.data``, ``no_grad()`` and ``.item()`` cut the graph.
     """
     net = ready()
-    unless(obstacles.untrained(net) + obstacles.without_floating_output(build, example))
+    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
 
     assert gradients.cut_off(net, example) == []
 
@@ -37,8 +38,8 @@ def test_a_second_step(build, ready, example, unless):
     A graph that is kept from the first call can be walked once only.
     """
     net = ready()
-    unless(obstacles.untrained(net) + obstacles.without_floating_output(build, example))
-    unless(obstacles.one_call_only(build, example))
+    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.one_call_only(build, example))
 
     assert gradients.gradients_differ(net, example) == []
 
@@ -46,7 +47,7 @@ def test_a_second_step(build, ready, example, unless):
 def test_freezing(ready, example, unless):
     """``requires_grad_(False)`` freezes every parameter, and a call thaws none."""
     net = ready()
-    unless(obstacles.untrained(net))
+    unless(not_applicable.untrained(net))
     parameters = tree.parameters(net)
     net.requires_grad_(False)
     nested.run(net, example)
@@ -57,7 +58,7 @@ def test_freezing(ready, example, unless):
 def test_zero_grad_clears_all(ready, unless):
     """:meth:`~torch.nn.Module.zero_grad` clears the gradient of every parameter."""
     net = ready()
-    unless(obstacles.untrained(net))
+    unless(not_applicable.untrained(net))
     for parameter in tree.parameters(net).values():
         parameter.grad = torch.ones_like(parameter)
     net.zero_grad()

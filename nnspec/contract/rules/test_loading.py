@@ -6,7 +6,8 @@ same outputs.
 
 import copy
 
-from nnspec.contract.findings import building, obstacles, saving, tree
+from nnspec.contract import not_applicable, tree
+from nnspec.contract.findings import building, state_dicts
 
 
 def test_a_fresh_build_takes_the_state(ready, other, unless):
@@ -14,17 +15,17 @@ def test_a_fresh_build_takes_the_state(ready, other, unless):
     net, fresh = ready(), other()
     unless(building.names_differ(net, fresh))
 
-    assert saving.not_taken(fresh, net.state_dict()) == []
+    assert state_dicts.not_taken(fresh, net.state_dict()) == []
 
 
 def test_the_loaded_build_computes_the_same(build, ready, other, example, unless):
     """A fresh build that has loaded the state dict of another computes the same."""
-    unless(obstacles.unrepeatable(build, example))
+    unless(not_applicable.unrepeatable(build, example))
     net, fresh = ready(), other()
-    unless(obstacles.not_registered(build, example) + saving.not_in_state(net, net.state_dict()))
-    unless(saving.not_taken(fresh, net.state_dict()))
+    unless(not_applicable.not_registered(build, example) + state_dicts.not_in_state(net, net.state_dict()))
+    unless(state_dicts.not_taken(fresh, net.state_dict()))
 
-    assert saving.differs_after_loading(fresh, net, example) == []
+    assert state_dicts.differs_after_loading(fresh, net, example) == []
 
 
 def test_a_missing_key_is_refused(ready):
@@ -34,7 +35,7 @@ def test_a_missing_key_is_refused(ready):
     """
     net = ready()
 
-    assert saving.accepted_without_a_key(net, net.state_dict()) == []
+    assert state_dicts.accepted_without_a_key(net, net.state_dict()) == []
 
 
 def test_parameters_stay_the_same_objects(ready):
@@ -46,15 +47,15 @@ def test_parameters_stay_the_same_objects(ready):
     before = tree.parameters(net)
     net.load_state_dict(copy.deepcopy(net.state_dict()), strict=False)
 
-    assert saving.replaced(before, tree.parameters(net), "load_state_dict") == []
+    assert state_dicts.replaced(before, tree.parameters(net), "load_state_dict") == []
 
 
 def test_assigning_onto_meta(ready, other, unless):
     """On the meta device a module takes the tensors of a state dict with ``assign=True``."""
-    unless(obstacles.no_assign())
+    unless(not_applicable.no_assign())
     state, net = ready().state_dict(), ready()
-    unless(saving.not_taken(other(), state))
+    unless(state_dicts.not_taken(other(), state))
     net.to("meta")
     net.load_state_dict(state, strict=False, assign=True)
 
-    assert saving.not_assigned(net, state) == []
+    assert state_dicts.not_assigned(net, state) == []

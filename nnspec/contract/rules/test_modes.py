@@ -8,7 +8,8 @@ import copy
 
 import torch
 
-from nnspec.contract.findings import calling, modes, nested, obstacles
+from nnspec.contract import nested, not_applicable
+from nnspec.contract.findings import calling, modes
 
 
 def test_methods_return_it(ready):
@@ -50,7 +51,7 @@ def test_eval_is_deterministic(build, ready, example, unless):
 
     :func:`torch.nn.functional.dropout` drops in eval too, unless it is told the mode.
     """
-    unless(obstacles.one_call_only(build, example))
+    unless(not_applicable.one_call_only(build, example))
     net = ready()
     net.eval()
 

@@ -6,7 +6,8 @@ the device of its inputs.
 
 import torch
 
-from nnspec.contract.findings import building, moving, obstacles, saving, tree
+from nnspec.contract import not_applicable, tree
+from nnspec.contract.findings import building, moving, state_dicts
 
 
 def test_a_cast_reaches_all(ready):
@@ -19,7 +20,9 @@ def test_a_cast_reaches_all(ready):
 
 def test_computing_in_float64(build, ready, example, unless):
     """In float64, with inputs in float64, the floating outputs are float64."""
-    unless(obstacles.not_registered(build, example) + obstacles.without_floating_output(build, example))
+    unless(
+        not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
+    )
     net = ready()
     net.double()
     unless(moving.not_cast(net, torch.float64))
@@ -44,7 +47,7 @@ def test_computing_on_meta(build, example, unless):
 
     Meta stands for any other device: a tensor that forward makes without ``device=`` is on the CPU.
     """
-    unless(building.not_built_on_meta(build) + obstacles.not_registered(build, example))
+    unless(building.not_built_on_meta(build) + not_applicable.not_registered(build, example))
     with torch.device("meta"):
         net = build()
     call = moving.call_on_meta(net, example)
@@ -56,7 +59,7 @@ def test_computing_on_meta(build, example, unless):
 def test_every_device(build, ready, example, unless, device):
     """After :meth:`~torch.nn.Module.to` the state is on the device, and so are the outputs."""
     net = ready()
-    unless(obstacles.not_registered(build, example))
+    unless(not_applicable.not_registered(build, example))
     net.to(device)
 
     assert building.left_behind(net, device) == []
@@ -69,4 +72,4 @@ def test_a_cast_keeps_the_parameters(ready):
     before = tree.parameters(net)
     net.double()
 
-    assert saving.replaced(before, tree.parameters(net), "double()") == []
+    assert state_dicts.replaced(before, tree.parameters(net), "double()") == []

@@ -4,7 +4,7 @@ nn.Module knows the parameters, buffers and submodules that are assigned to it, 
 list, a closure or an object of another class is not trained, not moved, not saved and not set to eval.
 """
 
-from nnspec.contract.findings import hidden
+from nnspec.contract.findings import registration
 
 
 def test_modules_in_containers(build):
@@ -15,7 +15,7 @@ def test_modules_in_containers(build):
     """
     net = build()
 
-    assert hidden.modules_in_containers(net) == []
+    assert registration.modules_in_containers(net) == []
 
 
 def test_tensors_in_containers(ready, example):
@@ -26,7 +26,7 @@ def test_tensors_in_containers(ready, example):
     """
     net = ready()
 
-    assert hidden.tensors_in_containers(net, example) == []
+    assert registration.tensors_in_containers(net, example) == []
 
 
 def test_plain_attributes(ready, example):
@@ -37,14 +37,14 @@ def test_plain_attributes(ready, example):
     """
     net = ready()
 
-    assert hidden.plain_attributes(net, example) == []
+    assert registration.plain_attributes(net, example) == []
 
 
 def test_objects(ready, example):
     """No object of another class holds modules or tensors that forward uses."""
     net = ready()
 
-    assert hidden.objects(net, example) == []
+    assert registration.objects(net, example) == []
 
 
 def test_closures(build):
@@ -55,4 +55,4 @@ def test_closures(build):
     """
     net = build()
 
-    assert hidden.closures(net) == []
+    assert registration.closures(net) == []

@@ -6,12 +6,13 @@ Forward looks each of them up on ``self``, when it needs it.
 
 import torch
 
-from nnspec.contract.findings import building, copying, nested, obstacles, tree
+from nnspec.contract import nested, not_applicable, tree
+from nnspec.contract.findings import building, copying
 
 
 def test_its_own_state(build, ready, example, unless):
     """:func:`~torch.func.functional_call` with copies of a module's own state gives its own output."""
-    unless(obstacles.unrepeatable(build, example))
+    unless(not_applicable.unrepeatable(build, example))
     net = ready()
     unless(building.misnamed(net, net.named_parameters()))
     net.eval()
@@ -24,9 +25,9 @@ def test_its_own_state(build, ready, example, unless):
 
 def test_the_state_of_another(build, ready, other, example, unless):
     """:func:`~torch.func.functional_call` with the state of another build gives the output of that build."""
-    unless(obstacles.unrepeatable(build, example))
+    unless(not_applicable.unrepeatable(build, example))
     net, another = ready(), other()
-    unless(obstacles.not_registered(build, example) + building.names_differ(net, another))
+    unless(not_applicable.not_registered(build, example) + building.names_differ(net, another))
     unless(building.misnamed(net, net.named_parameters()))
     net.eval(), another.eval()
     state = tree.tensors(another)
@@ -41,7 +42,7 @@ def test_a_replica(build, ready, example, unless):
 
     A replica has no parameters: ``next(self.parameters())`` in forward finds none.
     """
-    unless(obstacles.unrepeatable(build, example))
+    unless(not_applicable.unrepeatable(build, example))
     net = ready()
     net.eval()
 

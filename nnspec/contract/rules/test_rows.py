@@ -4,12 +4,13 @@ In eval mode a batch is a matter of speed: what comes out for a row depends on t
 have any number of them.
 """
 
-from nnspec.contract.findings import modes, obstacles
+from nnspec.contract import not_applicable
+from nnspec.contract.findings import modes
 
 
 def test_rows_are_independent(build, ready, example, unless):
     """In eval mode the output for a row does not depend on the other rows of its batch."""
-    unless(obstacles.unrepeatable(build, example))
+    unless(not_applicable.unrepeatable(build, example))
     net = ready()
     net.eval()
     unless(modes.without_batch(net, example))
@@ -22,7 +23,7 @@ def test_another_batch_size(build, ready, example, unless):
 
     The last batch of a data set is smaller than the others.
     """
-    unless(obstacles.unrepeatable(build, example))
+    unless(not_applicable.unrepeatable(build, example))
     net = ready()
     net.eval()
     unless(modes.without_batch(net, example))

@@ -6,21 +6,21 @@ to them: it is no copy.
 
 import torch
 
-from nnspec.contract.findings import saving
+from nnspec.contract.findings import state_dicts
 
 
 def test_every_entry_is_there(build):
     """The state dict has every parameter and every persistent buffer."""
     net = build()
 
-    assert saving.not_in_state(net, net.state_dict()) == []
+    assert state_dicts.not_in_state(net, net.state_dict()) == []
 
 
 def test_values_are_references(ready):
     """The values of the state dict share memory with the parameters and buffers."""
     net = ready()
 
-    assert saving.not_referred_to(net, net.state_dict()) == []
+    assert state_dicts.not_referred_to(net, net.state_dict()) == []
 
 
 def test_memory_is_shared_by_ties_only(ready):
@@ -30,7 +30,7 @@ def test_memory_is_shared_by_ties_only(ready):
     """
     net = ready()
 
-    assert saving.sharing_by_accident(net) == []
+    assert state_dicts.sharing_by_accident(net) == []
 
 
 def test_through_a_file(ready, tmp_path):
@@ -41,4 +41,4 @@ def test_through_a_file(ready, tmp_path):
     state = ready().state_dict()
     torch.save(state, tmp_path / "state.pt")
 
-    assert saving.not_back_from_file(tmp_path / "state.pt", state) == []
+    assert state_dicts.not_back_from_file(tmp_path / "state.pt", state) == []

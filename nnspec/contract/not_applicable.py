@@ -1,4 +1,4 @@
-"""What stands in the way of judging a module by a rule.
+"""Why a rule is not applicable to a module.
 
 A rule that compares outputs says nothing of a module whose outputs are random, and so on. These functions
 return why, as the others do: an empty list if nothing does.
@@ -16,9 +16,9 @@ from torch import nn
 
 from nnspec.contract.findings.building import shared_by_builds
 from nnspec.contract.findings.calling import kept_tensors, second_call_refused
-from nnspec.contract.findings.hidden import hidden
-from nnspec.contract.findings.nested import Example, differences, floating_in, run, tensors_in
-from nnspec.contract.findings.tree import Build, parameters, ready
+from nnspec.contract.findings.registration import hidden
+from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
+from nnspec.contract.tree import Build, parameters, ready
 from nnspec.contract.wording import brief, they
 
 

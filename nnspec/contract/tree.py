@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from nnspec.contract.findings.nested import Example, is_floating, run
+from nnspec.contract.nested import Example, is_floating, run
 from nnspec.running import isolation
 
 Build = Callable[[], nn.Module]

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnspec.contract.findings.nested import Example, differences, run
-from nnspec.contract.findings.tree import buffers, dotted, entries, memory, parameters, tensors
+from nnspec.contract.nested import Example, differences, run
+from nnspec.contract.tree import buffers, dotted, entries, memory, parameters, tensors
 from nnspec.contract.wording import brief, listed, they
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nnspec.contract.findings.nested import Example
-from nnspec.contract.findings.tree import dotted
+from nnspec.contract.nested import Example
+from nnspec.contract.tree import dotted
 from nnspec.contract.wording import count
 from nnspec.running import isolation
 
