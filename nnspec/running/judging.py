@@ -119,13 +119,8 @@ def _read_marks(item: pytest.Item) -> Marked:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Try once what the clauses need, and keep the collector away from all that is there before them."""
-    marked = {item.stash[MARKED] for item in session.items if MARKED in item.stash}
-    if not session.config.option.collectonly:
-        session.config.stash[LACKING] = {
-            need: devices.lacking(*need, session.config.stash[DEVICES])
-            for need in sorted({need for each in marked for need in each.needs})
-        }
+    """Keep the collector away from all that is there before the clauses."""
+    session.config.stash[LACKING] = {}
     gc.freeze()
     gc.enable()
     try:
@@ -154,12 +149,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if marked is None:
         return
     for need in marked.needs:
-        if lacking := item.config.stash[LACKING][need]:
+        if lacking := _lacking(need, item.config):
             pytest.skip(f"need {lacking}")
     if CLAUSE not in item.stash and marked.bounds.place(torch.__version__) != "inside":
         pytest.skip(f"is for torch {marked.bounds}")
     item.stash[SNAPSHOT] = isolation.snapshot(item.config.stash.get(SNAPSHOT, None))
     isolation.seed()
+
+
+def _lacking(need: tuple[str, int], config: pytest.Config) -> str:
+    """Why a need is not met, empty if it is: tried once, and what that imports is kept from the collector."""
+    tried = config.stash[LACKING]
+    if need not in tried:
+        gc.disable()
+        tried[need] = devices.lacking(*need, config.stash[DEVICES])
+        gc.freeze()
+        gc.enable()
+        config.stash[SNAPSHOT] = isolation.snapshot()
+    return tried[need]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

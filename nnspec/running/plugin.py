@@ -5,7 +5,9 @@ With ``pytest -n`` the process that hands out the clauses runs none of them, so 
 
 from __future__ import annotations
 
+import atexit
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +66,24 @@ def _prepare(config: pytest.Config) -> dict[str, object]:
 
     config.pluginmanager.register(judging)
     return judging.prepare(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``-n`` alone, chapters stay whole; another ``--dist`` is the user's choice."""
+    if config.getoption("dist") != "load":
+        return None
+    from nnspec.running.workers import ByChapter
+
+    return ByChapter(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        from nnspec.running.workers import end_without_tidying
+
+        atexit.register(end_without_tidying)
 
 
 def _run_benchmarks_once(config: pytest.Config) -> None:

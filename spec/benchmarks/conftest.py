@@ -11,6 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+from .thin import thinned
+
 HERE = Path(__file__).parent
 
 #: The module that holds the module of a number, for each shape of tree; the root is number 0.
@@ -105,10 +107,14 @@ def tree(grown, shape, size):
 
 
 @pytest.fixture(scope="session")
-def one_resnet34():
+def one_resnet34(pytestconfig):
     import torchvision
 
-    return torchvision.models.resnet34()
+    if not pytestconfig.option.benchmark_disable:
+        return torchvision.models.resnet34()
+    with torch.device("meta"):
+        net = torchvision.models.resnet34()
+    return thinned(net)
 
 
 @pytest.fixture
