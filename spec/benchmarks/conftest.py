@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from .thin import thinned
+from .thin import thin_resnet34
 
 HERE = Path(__file__).parent
 
@@ -110,11 +110,7 @@ def tree(grown, shape, size):
 def one_resnet34(pytestconfig):
     import torchvision
 
-    if not pytestconfig.option.benchmark_disable:
-        return torchvision.models.resnet34()
-    with torch.device("meta"):
-        net = torchvision.models.resnet34()
-    return thinned(net)
+    return thin_resnet34() if pytestconfig.option.benchmark_disable else torchvision.models.resnet34()
 
 
 @pytest.fixture
