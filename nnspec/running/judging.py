@@ -132,12 +132,19 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run a clause as pytest does; a setup or teardown in which nothing happened is not reported."""
+    """Run a clause as pytest does; a setup or teardown in which nothing happened is not reported.
+
+    A worker that nobody watches sends no more than is shown: its messages take as long as many a clause.
+    """
     if CLAUSE not in item.stash:
         return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    is_unwatched = hasattr(item.config, "workerinput") and item.config.get_verbosity() <= 0
+    if not is_unwatched:
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in runtestprotocol(item, log=False, nextitem=nextitem):
         if report.when == "call" or not report.passed:
+            if is_unwatched:
+                report.keywords = {}
             item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
