@@ -1,7 +1,8 @@
 """Why a rule is not applicable to a module.
 
 A rule that compares outputs says nothing of a module whose outputs are random, and so on. These functions
-return why, as the findings do: an empty list if nothing does. A rule may hold a finding against itself too.
+return why, as the findings do: an empty list if nothing does. Some
+rules give a finding as the reason.
 """
 
 from __future__ import annotations
