@@ -1,8 +1,7 @@
 """Why a rule is not applicable to a module.
 
 A rule that compares outputs says nothing of a module whose outputs are random, and so on. These functions
-return why, as the findings do: an empty list if nothing does. Some
-rules give a finding as the reason.
+return why, as the findings do: an empty list if nothing does. Some rules give a finding as the reason.
 """
 
 from __future__ import annotations
