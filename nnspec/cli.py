@@ -196,6 +196,12 @@ def _add_measuring(commands: Any) -> None:
         "--only", metavar="PATTERN", help="a file or function, such as module.py or Module.load_state_dict"
     )
     command.add_argument(
+        "--device",
+        default="cpu",
+        help="an accelerator on which clauses run as well, to change what only that reaches (default: cpu)",
+    )
+    command.add_argument("--record", type=Path, metavar="DIR", help="where to (default: docs/records)")
+    command.add_argument(
         "--jobs",
         type=int,
         default=os.cpu_count() or 1,

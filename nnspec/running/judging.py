@@ -37,24 +37,29 @@ DEVICES = pytest.StashKey[tuple[str, ...]]()
 LACKING = pytest.StashKey[dict[tuple[str, int], str]]()
 
 
-def prepare(config: pytest.Config) -> dict[str, Any]:
+def prepare(config: pytest.Config) -> None:
     """Choose the devices and set torch up for clauses.
 
-    Returns:
-        the header of a record that is made of the run.
+    A process that has used an accelerator cannot be forked, so nothing here does.
 
     Raises:
         UsageError: ``--device`` names one that is not there.
     """
-    selected = devices.select(config.getoption("--device"))
-    config.stash[DEVICES] = selected
+    config.stash[DEVICES] = devices.select(config.getoption("--device"))
     torch.set_warn_always(True)
     torch.set_num_threads(1)  # tensors of a few elements gain nothing from more
-    torch.autograd.backward(torch.ones(1, requires_grad=True))  # a first one in a compilation breaks forks
-    run = describe_run(torch.__version__, map(devices.describe, selected))
+    if devices.present() == ("cpu",):
+        torch.autograd.backward(
+            torch.ones(1, requires_grad=True)
+        )  # a first one in a compilation breaks forks
     if hasattr(config, "workeroutput"):
-        config.workeroutput["run"] = run
-    return run
+        config.workeroutput["run"] = describe(config)
+
+
+def describe(config: pytest.Config) -> dict[str, Any]:
+    """The header of a record that is made of this run."""
+    selected = config.stash[DEVICES]
+    return describe_run(torch.__version__, map(devices.describe, selected))
 
 
 def _is_in_spec(path: Path) -> bool:

@@ -6,6 +6,8 @@ With ``pytest -n`` the process that hands out the clauses runs none of them, so 
 from __future__ import annotations
 
 import atexit
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +55,20 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if config.getoption("--record") is not None and not is_worker:
             ensure_writable(config.getoption("--record"))
-        run = None if hands_out and not config.getoption("--device") else _prepare(config)
+        describe = None if hands_out and not config.getoption("--device") else _prepare(config)
     except NnspecError as error:
         raise pytest.UsageError(str(error)) from None
     if not is_worker:
-        config.pluginmanager.register(Reporter(config, run))
+        config.pluginmanager.register(Reporter(config, describe))
 
 
-def _prepare(config: pytest.Config) -> dict[str, object]:
-    """Let this process run clauses; the header of a record that is made of it."""
+def _prepare(config: pytest.Config) -> Callable[[], dict[str, Any]]:
+    """Let this process run clauses; what tells the header of a record that is made of it."""
     from nnspec.running import judging
 
     config.pluginmanager.register(judging)
-    return judging.prepare(config)
+    judging.prepare(config)
+    return functools.partial(judging.describe, config)
 
 
 @pytest.hookimpl(optionalhook=True)

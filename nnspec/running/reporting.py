@@ -92,17 +92,18 @@ class Reporter:
 
     Args:
         config: pytest's configuration.
-        run: the header of a record of this run; none where other processes run the clauses and will tell it.
+        describe: tells the header of a record of this run; none where other processes run the clauses and
+            will tell it.
     """
 
-    def __init__(self, config: pytest.Config, run: dict[str, Any] | None) -> None:
+    def __init__(self, config: pytest.Config, describe: Callable[[], dict[str, Any]] | None) -> None:
         self.config = config
-        self.run = run
+        self.describe = describe
         self.outcomes: dict[str, list[Outcome]] = {}  # by file and function
         self.note = ""
 
     def pytest_report_header(self) -> str:
-        devices = f", devices: {', '.join(self.run['devices'])}" if self.run else ""
+        devices = f", devices: {', '.join(self.describe()['devices'])}" if self.describe else ""
         return (
             f"torch {torch_version()}, torchvision {record.installed('torchvision')}, "
             f"Python {platform.python_version()}{devices}"
@@ -111,7 +112,9 @@ class Reporter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker of ``pytest -n`` has ended: it says what it ran on."""
-        self.run = getattr(node, "workeroutput", {}).get("run", self.run)
+        run = getattr(node, "workeroutput", {}).get("run")
+        if run is not None:
+            self.describe = lambda: dict(run)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
@@ -178,7 +181,7 @@ class Reporter:
     def _write_record(self, directory: Path, exitstatus: int) -> Path:
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             raise record.RecordError("the run did not come to its end; a record that was there is untouched")
-        if not self.outcomes or self.run is None:
+        if not self.outcomes or self.describe is None:
             raise record.RecordError("no clause was run")
         outcomes = {self._find(name): cases for name, cases in self.outcomes.items()}
         clauses = read_clauses(next(iter(outcomes)).path.parents[1])
@@ -188,7 +191,7 @@ class Reporter:
                 ((clause, together(cases)) for clause, cases in outcomes.items()), key=lambda pair: pair[0].id
             )
         }
-        fresh = record.Record(self.run, rows)
+        fresh = record.Record(self.describe(), rows)
         path = directory / f"{fresh.name}.json"
         kept = record.read(path) if path.exists() and clauses.keys() - rows.keys() else None
         return record.write(checks.splice(kept, fresh, clauses), directory)

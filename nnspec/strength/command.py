@@ -25,10 +25,19 @@ import torch
 
 from nnspec.clauses.specification import find_checkout
 from nnspec.records.files import ensure_writable
+from nnspec.running import devices
 from nnspec.strength import counts
 from nnspec.strength.measurement import SURVIVED, SURVIVING, VERDICTS, Measurement, MutationError
 from nnspec.strength.progress import Progress
-from nnspec.strength.targets import FURTHER_MODULES, MODULES, Change, Target, read_target, short_name
+from nnspec.strength.targets import (
+    ACCELERATED_MODULES,
+    FURTHER_MODULES,
+    MODULES,
+    Change,
+    Target,
+    read_target,
+    short_name,
+)
 
 SEED = 20
 
@@ -39,38 +48,46 @@ def run(options: argparse.Namespace) -> int:
     Args:
         options: ``only``, the changes to try, such as ``module.py``, ``Module.load_state_dict``,
             ``container.py:Sequential`` or the id of one, also those of :data:`FURTHER_MODULES`;
-            ``sample``, how many of them, the same ones each time; ``jobs``, how many processes at a time.
+            ``sample``, how many of them, the same ones each time; ``jobs``, how many processes at a time;
+            ``device``, an accelerator on which the clauses run as well, and then what only that reaches is
+            changed; ``record``, the folder of the record, by default ``docs/records``.
 
     Returns:
         the exit code: 0 if every survivor is explained in ``docs/survivors.toml``, 1 if not.
 
     Raises:
         MutationError: strength cannot be measured.
+        UsageError: there is no such device here.
         TableError: ``docs/survivors.toml`` is not written as it has to be.
         FileError: the record cannot be written.
     """
     _ensure_possible(options.sample, options.jobs)
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # a process that asked CUDA itself cannot be forked
+    devices.select([options.device])
     root = find_checkout()
-    records = root / "docs" / "records"
+    records = options.record or root / "docs" / "records"
     is_whole = options.only is None and options.sample is None
     if is_whole:
         ensure_writable(records)
     explanations = counts.read_explanations(root / "docs" / "survivors.toml")
-    targets = _read_targets(options.only)
+    targets = _read_targets(options.only, options.device)
     changes = _select(targets, options.only, options.sample)
     progress = Progress(sys.stderr, changes)
+    measurement = Measurement(changes, options.jobs, options.device, root / "spec", progress)
     try:
-        verdicts = Measurement(changes, options.jobs, root / "spec", progress).measure()
+        verdicts = measurement.measure()
     finally:
         progress.end()
     strength = counts.sum_up(targets, changes, verdicts)
-    written = counts.write(strength, records) if is_whole else None
+    written = counts.write(strength, options.device, records) if is_whole else None
 
     unexplained = [survivor for survivor in strength.survivors if survivor.id not in explanations]
     _show(strength, verdicts, unexplained)
     _show_outdated(explanations, verdicts, strength.counts.keys() if is_whole else set())
+    for nodeid, how in sorted(measurement.left_out.items()):
+        print(f"left out, as it does not hold without a change: {nodeid}: {how}")
     print(f"recorded in {written}" if written else "not recorded: only a whole run is")
-    return 1 if unexplained else 0
+    return 1 if unexplained or measurement.left_out else 0
 
 
 def _ensure_possible(sample: int | None, jobs: int) -> None:
@@ -84,10 +101,10 @@ def _ensure_possible(sample: int | None, jobs: int) -> None:
         raise MutationError(f"--jobs {jobs}: how many processes at a time, a number from 1")
 
 
-def _read_targets(only: str | None) -> list[Target]:
+def _read_targets(only: str | None, device: str) -> list[Target]:
     """The files that a pattern can be about: all that are known, or those of a whole run."""
     if only is None:
-        return [read_target(name) for name in MODULES]
+        return [read_target(name) for name in (MODULES if device == "cpu" else ACCELERATED_MODULES)]
     file = only.partition(":")[0] if ".py" in only else ""
     targets = []
     for name in (*MODULES, *FURTHER_MODULES):

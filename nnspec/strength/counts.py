@@ -109,8 +109,8 @@ def read_explanations(path: Path) -> Mapping[str, Mapping[str, str]]:
     return explanations
 
 
-def write(strength: Strength, directory: Path) -> Path:
-    """Write the record ``strength-<torch>.json`` whole or not at all.
+def write(strength: Strength, device: str, directory: Path) -> Path:
+    """Write the record ``strength-<torch>-<device>.json`` whole or not at all.
 
     Returns:
         the file.
@@ -129,4 +129,4 @@ def write(strength: Strength, directory: Path) -> Path:
         },
         "survivors": {row.id: [text for text in row[1:] if text] for row in strength.survivors},
     }
-    return write_whole(directory / f"strength-{run['torch']}.json", as_lines(table, depth=2))
+    return write_whole(directory / f"strength-{run['torch']}-{device}.json", as_lines(table, depth=2))

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -46,6 +47,9 @@ LEAST_SECONDS = 3.0
 LONGEST_WAIT = 60.0
 BASELINE_SECONDS = 1800.0
 
+#: How many changes one process tries on an accelerator.
+CHANGES_ON_ACCELERATOR = 16
+
 
 class MutationError(NnspecError):
     """Strength cannot be measured; the message says why and what to do."""
@@ -71,7 +75,9 @@ class Reach:
         Those that compile take long: they are asked only where no other runs it.
         """
         lines = [(change.path, line) for line in change.lines]
-        reached = {nodeid for line in lines for nodeid in self.baseline.clauses.get(line, ())}
+        reached = {
+            nodeid for line in lines for nodeid in self.baseline.clauses.get(line, ())
+        } & self.named.keys()
         noticed = self.noticed[f"{change.file}:{change.function}"]
 
         def rank(nodeid: str) -> tuple[int, bool, float, str]:
@@ -91,31 +97,42 @@ class Measurement:
     Args:
         changes: what is tried.
         jobs: how many processes there are at a time.
+        device: ``cpu``, or an accelerator on which the clauses run as well.
         spec: the folder ``spec``.
         progress: is told of each step.
     """
 
-    def __init__(self, changes: Sequence[Change], jobs: int, spec: Path, progress: Progress) -> None:
+    def __init__(
+        self, changes: Sequence[Change], jobs: int, device: str, spec: Path, progress: Progress
+    ) -> None:
         self.changes = changes
         self.jobs = jobs
+        self.devices = tuple(dict.fromkeys(("cpu", device)))
         self.spec = spec
         self.progress = progress
         self.verdicts: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
         self.defect = ""
 
+    @property
+    def on_accelerator(self) -> bool:
+        return self.devices != ("cpu",)
+
     def measure(self) -> dict[str, str]:
-        """Try every change.
+        """Try every change. What does not hold without one is in :attr:`left_out`, with how it fails.
 
         Returns:
             id of each change to its verdict.
 
         Raises:
-            MutationError: the clauses cannot be collected, or do not all hold without a change.
+            MutationError: the clauses cannot be collected.
             KeyboardInterrupt: it was interrupted; no process is left.
         """
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a process that knows a GPU cannot be forked
+        if not self.on_accelerator:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         with tempfile.TemporaryDirectory(prefix="nnspec-") as scratch:
-            options = ["-q", "-s", "-p", "nnspec.running.plugin", "--device", "cpu"]
+            options = ["-q", "-s", "-p", "nnspec.running.plugin"]
+            options += [f"--device={device}" for device in self.devices]
             options += ["--basetemp", f"{scratch}/pytest", "-o", "tmp_path_retention_policy=none"]
             options += ["-W", "ignore::pytest.PytestWarning"]
             options += [option for name in UNUSED_PLUGINS for option in ("-p", f"no:{name}")]
@@ -153,7 +170,9 @@ class Measurement:
             if CLAUSE in item.stash and not _needs(item, "distributed")  # those run in processes of their own
         }
         self.progress.say(f"{len(clauses)} cases of the clauses run without a change")
-        reach = Reach(self._run_without_change(list(clauses.values())), clauses)
+        baseline = self._run_without_change(list(clauses.values()))
+        self.left_out = baseline.failures
+        reach = Reach(baseline, {name: item for name, item in clauses.items() if name not in self.left_out})
         gc.collect()
         gc.freeze()
         self.progress.say(f"changes are tried, {self.jobs} at a time")
@@ -163,22 +182,20 @@ class Measurement:
         """Run the clauses: once to see which lines they run, once more, backwards, for their time."""
         files = {change.path for change in self.changes}
         followed = self._observe(items, functools.partial(follow, files=files))
-        import_quietly(followed.modules)
+        if not self.on_accelerator:  # which of the modules looks at it when it is imported, nobody knows
+            import_quietly(followed.modules)
         timed = self._observe(items[::-1], time_each)
-        failures = {**followed.failures, **timed.failures}
-        if failures:
-            shown = "\n".join(f"  {nodeid}: {how}" for nodeid, how in sorted(failures.items()))
-            raise MutationError(
-                f"these do not hold without a change; mend them, so that strength can be measured:\n{shown}"
-            )
-        return replace(followed, seconds=timed.seconds)
+        return replace(followed, seconds=timed.seconds, failures={**followed.failures, **timed.failures})
 
     def _observe(
         self, items: Sequence[pytest.Item], observe: Callable[[Sequence[pytest.Item]], Baseline]
     ) -> Baseline:
         share = -(-len(items) // self.jobs) or 1
         groups = [items[start : start + share] for start in range(0, len(items), share)]
-        pieces = [Piece(None, functools.partial(observe, group), BASELINE_SECONDS) for group in groups]
+        pieces = [
+            Piece(None, functools.partial(observe, group), BASELINE_SECONDS, self.on_accelerator)
+            for group in groups
+        ]
         whole = Baseline()
         for _, failure, baseline in results_of(pieces, self.jobs):
             if failure:
@@ -187,21 +204,41 @@ class Measurement:
         return whole
 
     def _try(self, reach: Reach, items: Mapping[str, pytest.Item]) -> None:
-        def pieces() -> Iterator[Piece]:
-            for change in self.changes:
-                clauses = reach.clauses(change)
-                if not clauses:
-                    self._decide(change, NOT_REACHED)
-                    continue
-                seconds = [PATIENCE * reach.baseline.seconds[nodeid] for nodeid in clauses]
-                limits = [max(LEAST_SECONDS, limit) for limit in seconds]
-                work = functools.partial(_first_to_notice, change, [items[i] for i in clauses], limits)
-                yield Piece(change, work, LONGEST_WAIT + sum(seconds))
+        """Try each change in a process of its own; on an accelerator, which takes long to wake up, several.
 
-        for change, failure, nodeid in results_of(pieces(), self.jobs):
-            if nodeid:
-                reach.remember(change, nodeid)
-            self._decide(change, failure or (NOTICED if nodeid else SURVIVED))
+        Where several come to no end, each of them is tried alone.
+        """
+        size = CHANGES_ON_ACCELERATOR if self.on_accelerator else 1
+        self._try_together(self.changes, size, reach, items)
+        self._try_together(
+            [change for change in self.changes if change.id not in self.verdicts], 1, reach, items
+        )
+
+    def _try_together(
+        self, changes: Sequence[Change], size: int, reach: Reach, items: Mapping[str, pytest.Item]
+    ) -> None:
+        def pieces() -> Iterator[Piece]:
+            for start in range(0, len(changes), size):
+                trials = []
+                for change in changes[start : start + size]:
+                    if clauses := reach.clauses(change):
+                        seconds = [PATIENCE * reach.baseline.seconds[nodeid] for nodeid in clauses]
+                        limits = [max(LEAST_SECONDS, limit) for limit in seconds]
+                        trials.append(Trial(change, [items[nodeid] for nodeid in clauses], limits))
+                    else:
+                        self._decide(change, NOT_REACHED)
+                if trials:
+                    limit = LONGEST_WAIT + sum(sum(trial.limits) for trial in trials)
+                    work = functools.partial(_noticed_by, trials)
+                    yield Piece([trial.change for trial in trials], work, limit, self.on_accelerator)
+
+        for tried, failure, noticed in results_of(pieces(), self.jobs):
+            if failure and len(tried) > 1:
+                continue
+            for change, nodeid in zip(tried, noticed or [""], strict=True):
+                if nodeid:
+                    reach.remember(change, nodeid)
+                self._decide(change, failure or (NOTICED if nodeid else SURVIVED))
 
     def _decide(self, change: Change, verdict: str) -> None:
         self.verdicts[change.id] = verdict
@@ -220,12 +257,36 @@ def _named_functions(item: pytest.Item) -> frozenset[str]:
     return frozenset(".".join(parts[-count:]) for parts in targets for count in (1, 2))
 
 
-def _first_to_notice(change: Change, items: Sequence[pytest.Item], limits: Sequence[float]) -> str:
-    """Put a change in and run clauses until one of them fails; its node id, or nothing."""
-    change.put_in()
-    for item, limit in zip(items, limits, strict=True):
-        limit_next(limit)
-        if failure_of(item):
-            return item.nodeid
-    limit_next(0)
-    return ""
+class Trial(NamedTuple):
+    """A change, the clauses that can notice it, and the processor time that each of them may take."""
+
+    change: Change
+    items: Sequence[pytest.Item]
+    limits: Sequence[float]
+
+
+def _noticed_by(trials: Sequence[Trial]) -> list[str]:
+    """The node id of the first clause that fails with each change, or nothing.
+
+    Raises:
+        RuntimeError: what a change has done stays when it is taken out.
+    """
+    found = []
+    for trial in trials:
+        with trial.change.put_in():
+            item = _first_to_fail(trial)
+        if item is not None and len(trials) > 1 and failure_of(item):
+            raise RuntimeError(f"{trial.change.id} spoils the process")
+        found.append(item.nodeid if item is not None else "")
+    return found
+
+
+def _first_to_fail(trial: Trial) -> pytest.Item | None:
+    try:
+        for item, limit in zip(trial.items, trial.limits, strict=True):
+            limit_next(limit)
+            if failure_of(item):
+                return item
+        return None
+    finally:
+        limit_next(0)

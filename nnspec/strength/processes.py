@@ -22,11 +22,15 @@ MEMORY = 4 << 30
 
 
 class Piece(NamedTuple):
-    """Some work to do, a key that tells it from others, and how many seconds it may take."""
+    """Some work to do, a key that tells it from others, and how many seconds it may take.
+
+    Work on an accelerator has no limit to its memory: the driver reserves addresses far beyond what it uses.
+    """
 
     key: Any
     work: Callable[[], Any]
     seconds: float
+    on_accelerator: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,20 +72,21 @@ class Child:
 def _start(piece: Piece) -> Child:
     fork = multiprocessing.get_context("fork")
     receiver, sender = fork.Pipe(duplex=False)
-    process = fork.Process(target=_do, args=(piece.work, sender))
+    process = fork.Process(target=_do, args=(piece, sender))
     process.start()
     sender.close()
     return Child(piece.key, process, receiver, time.monotonic() + piece.seconds)
 
 
-def _do(work: Callable[[], Any], sender: Connection) -> None:
+def _do(piece: Piece, sender: Connection) -> None:
     own = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _silence()
-    _limit_memory()
+    if not piece.on_accelerator:
+        _limit_memory()
     try:
-        result = work()
+        result = piece.work()
         if os.getpid() == own:
             sender.send(result)
     finally:

@@ -7,6 +7,7 @@ so that whoever holds the function has the change: a class, a decorator, a prope
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
 import importlib
 from collections import Counter
@@ -25,15 +26,23 @@ MODULES = (
     "torch.nn.modules.lazy",
 )
 
+#: The modules that are measured where there is an accelerator: without one most of them is out of reach.
+ACCELERATED_MODULES = (
+    "torch.nn.parallel.data_parallel",
+    "torch.nn.parallel.parallel_apply",
+    "torch.nn.parallel.replicate",
+    "torch.nn.parallel.scatter_gather",
+    "torch.nn.parallel.comm",
+    "torch.nn.parallel._functions",
+)
+
 #: The modules that can be asked for as well.
 FURTHER_MODULES = (
     "torch.utils.hooks",
     "torch.nn.init",
     "torch.nn.modules.batchnorm",
     "torch.nn.modules.dropout",
-    "torch.nn.parallel.data_parallel",
-    "torch.nn.parallel.replicate",
-    "torch.nn.parallel.scatter_gather",
+    *ACCELERATED_MODULES,
     "torch.nn.utils.clip_grad",
     "torch.nn.utils.convert_parameters",
     "torch.nn.utils.fusion",
@@ -78,13 +87,22 @@ class Change:
         """The lines of the statement; a clause that runs none of them cannot notice."""
         return range(self.edit.place.first, self.edit.place.last + 1)
 
-    def put_in(self) -> None:
-        """Change the function for the rest of this process."""
-        for function in self.functions:
-            if self.edit.default is None:
-                function.__code__ = self.code
-            else:
-                _set_default(function, *self.edit.default)
+    @contextlib.contextmanager
+    def put_in(self) -> Iterator[None]:
+        """Inside the context the function is changed."""
+        kept = [
+            (living, living.__code__, living.__defaults__, living.__kwdefaults__) for living in self.functions
+        ]
+        try:
+            for function in self.functions:
+                if self.edit.default is None:
+                    function.__code__ = self.code
+                else:
+                    _set_default(function, *self.edit.default)
+            yield
+        finally:
+            for function, code, defaults, kwdefaults in kept:
+                function.__code__, function.__defaults__, function.__kwdefaults__ = code, defaults, kwdefaults
 
 
 @dataclass(frozen=True)

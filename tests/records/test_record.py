@@ -222,6 +222,6 @@ def test_the_weightiest_outcome_is_that_of_the_clause():
 
 def test_only_files_named_by_a_version_are_records(tmp_path):
     record.write(Record(RUN, ROWS), tmp_path)
-    (tmp_path / "strength-2.15.0.json").write_text("{}")
+    (tmp_path / "strength-2.15.0-cpu.json").write_text("{}")
 
     assert [kept.name for kept in record.read_all(tmp_path)] == ["2.4.1-cpu"]

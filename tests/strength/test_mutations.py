@@ -89,6 +89,12 @@ kind = "same behaviour"
 why = "there was such a line once"
 """
 
+ON_ACCELERATOR = """
+from nnspec.strength import measurement
+measurement.CHANGES_ON_ACCELERATOR = 5
+measurement.Measurement.on_accelerator = property(lambda measurement: True)
+"""
+
 DRIVER = """
 import sys
 from nnspec import cli
@@ -181,7 +187,7 @@ def test_the_record_counts_each_file(whole):
     assert count["changes"] == count["noticed"] + count["survived"]
     assert (count["survived"], count["not tried"]) == (6, 0)
     assert set(whole["record"]["run"]) == {"torch", "python", "platform", "date"}
-    assert whole["path"].name == f"strength-{whole['record']['run']['torch']}.json"
+    assert whole["path"].name == f"strength-{whole['record']['run']['torch']}-cpu.json"
 
 
 def test_survivors_are_shown_unless_they_are_explained(whole):
@@ -216,14 +222,27 @@ def test_a_part_is_shown_but_not_recorded(tmp_path):
     assert not (tmp_path / "docs" / "records").exists()
 
 
-def test_a_clause_that_does_not_hold_without_a_change_is_refused(tmp_path):
-    code, shown, errors = measure(project(tmp_path, CLAUSES.replace("[3, 0]", "[4, 0]")))
+def test_a_clause_that_does_not_hold_without_a_change_is_left_out(tmp_path):
+    code, shown, errors = measure(
+        project(tmp_path, CLAUSES.replace("[3, 0]", "[4, 0]")), "--only", "count_up"
+    )
 
-    assert code == 2
-    assert "these do not hold without a change" in errors
-    assert "test_small.py::test_count_up" in errors
-    assert shown == ""
-    assert list((tmp_path / "docs" / "records").iterdir()) == []
+    assert code == 1
+    assert "left out, as it does not hold without a change: spec/mini/test_small.py::test_count_up" in shown
+    assert ", 0 noticed" in errors
+
+
+def test_on_an_accelerator_one_process_tries_several_changes(tmp_path, whole):
+    folder = project(tmp_path)
+    (folder / "driver.py").write_text(ON_ACCELERATOR + DRIVER)
+
+    _, shown, _ = measure(folder, "--record", "elsewhere")
+
+    [path] = (folder / "elsewhere").iterdir()
+    record = json.loads(path.read_text())
+    assert (record["files"], record["survivors"]) == (whole["record"]["files"], whole["record"]["survivors"])
+    assert "3 timed out" in shown
+    assert "1 crashed" in shown
 
 
 def test_an_interrupted_measurement_leaves_no_process_and_no_record(tmp_path):
@@ -250,6 +269,7 @@ def test_an_interrupted_measurement_leaves_no_process_and_no_record(tmp_path):
     [
         (["--sample", "0"], "--sample 0: how many changes to try"),
         (["--jobs", "0"], "--jobs 0: how many processes at a time"),
+        (["--device", "abacus"], "--device abacus: no such device here; this torch finds cpu"),
         (["--only", "module.py:Module.fly"], "--only module.py:Module.fly: no change matches"),
     ],
 )
