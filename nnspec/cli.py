@@ -27,7 +27,7 @@ examples:
   nnspec contract mypkg.models:build --input 4,16 --allow closures
 """
 
-MEASURE = "To get such a file: pytest spec/benchmarks --benchmark-only --benchmark-json=FILE"
+MEASURE = "To get such a file: pytest @spec/benchmarks/options.txt --benchmark-json=FILE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -182,6 +182,20 @@ def _add_measuring(commands: Any) -> None:
         "measure what a run of the specification costs beside importing torch",
     )
     command.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each is run")
+
+    command = _add(
+        commands,
+        "measure",
+        "nnspec.running.measure:run",
+        "measure all that a machine can tell: records, benchmarks, strength",
+        description="Runs the specification on every device that torch finds, then the benchmarks, then the\n"
+        "strength of what only an accelerator reaches. Everything lands in FOLDER, with a log of each step;\n"
+        "a step that fails ends none of the others. For a machine that is there for minutes only.",
+    )
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="where everything goes")
+    command.add_argument(
+        "--minutes", type=float, metavar="N", help="end each step in time, so that all take N minutes at most"
+    )
 
     command = _add(
         commands,
