@@ -135,10 +135,11 @@ def _take(step: Step, folder: Path, root: Path, end: float | None) -> str:
 
 def _run(arguments: Sequence[str], root: Path, until: float | None, log: TextIO) -> str:
     """Run a command of Python, show what it shows, and keep that in a log; how it ended, in words."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=root,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**environment, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
