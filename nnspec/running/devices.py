@@ -45,6 +45,12 @@ def select(wanted: list[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted)) if wanted else present()
 
 
+def wake(names: tuple[str, ...]) -> None:
+    """Use each device once: what the first use sets in the process is no clause's doing."""
+    for name in names:
+        torch.empty(1, device=name)
+
+
 def describe(name: str) -> str:
     """A device type with the hardware's own name where torch tells it: ``cuda (NVIDIA H200)``."""
     module: Any = getattr(torch, name, None)

@@ -182,7 +182,7 @@ def snapshot(last: Snapshot | None = None) -> Snapshot:
     """The present values of all of :data:`STATES`.
 
     Args:
-        last: what :func:`restore` returned after the clause before, if there was one. Only the warnings
+        last: the snapshot before, or what :func:`restore` returned, if there is one. Only the warnings
             filters are read anew then: pytest sets them for each clause.
     """
     if last is None:

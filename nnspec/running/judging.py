@@ -160,12 +160,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     marked = item.stash.get(MARKED, None)
     if marked is None:
         return
+    if SNAPSHOT not in item.config.stash:
+        devices.wake(item.config.stash[DEVICES])
+        item.config.stash[SNAPSHOT] = isolation.snapshot()
     for need in marked.needs:
         if lacking := _lacking(need, item.config):
             pytest.skip(f"need {lacking}")
     if CLAUSE not in item.stash and marked.bounds.place(torch.__version__) != "inside":
         pytest.skip(f"is for torch {marked.bounds}")
-    item.stash[SNAPSHOT] = isolation.snapshot(item.config.stash.get(SNAPSHOT, None))
+    item.stash[SNAPSHOT] = isolation.snapshot(item.config.stash[SNAPSHOT])
     isolation.seed()
 
 
