@@ -26,11 +26,11 @@ def pages(book: Book) -> dict[str, str]:
 
 
 def _tables(book: Book, strength: Mapping[str, Any]) -> tuple[str, Row, list[Row], list[Row]]:
-    """The torch of a record, its files together, each file, and the survivors."""
+    """The torch and the device of a record, its files together, each file, and the survivors."""
     files: Mapping[str, Mapping[str, int]] = strength["files"]
     whole: Counter[str] = sum(map(Counter, files.values()), Counter())
     return (
-        strength["run"]["torch"],
+        "{torch}, {device}".format(**strength["run"]),
         _counts("all", whole),
         [_counts(name, counts) for name, counts in files.items()],
         [_survivor(book, name, facts) for name, facts in strength["survivors"].items()],

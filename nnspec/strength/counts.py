@@ -118,11 +118,11 @@ def write(strength: Strength, device: str, directory: Path) -> Path:
     Raises:
         FileError: it cannot be written; one that was there is untouched.
     """
-    described = describe_run(torch.__version__, ["cpu"])
+    described = describe_run(torch.__version__, [device])
     run = {key: described[key] for key in ("torch", "python", "platform")}
     table = {
         "schema": SCHEMA,
-        "run": {**run, "date": datetime.date.today().isoformat()},
+        "run": {**run, "device": device, "date": datetime.date.today().isoformat()},
         "files": {
             name: {key.replace("_", " "): value for key, value in count._asdict().items()}
             for name, count in strength.counts.items()

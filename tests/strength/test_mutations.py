@@ -186,7 +186,7 @@ def test_the_record_counts_each_file(whole):
     assert list(files) == ["tiny/sums.py"]
     assert count["changes"] == count["noticed"] + count["survived"]
     assert (count["survived"], count["not tried"]) == (6, 0)
-    assert set(whole["record"]["run"]) == {"torch", "python", "platform", "date"}
+    assert set(whole["record"]["run"]) == {"torch", "device", "python", "platform", "date"}
     assert whole["path"].name == f"strength-{whole['record']['run']['torch']}-cpu.json"
 
 
