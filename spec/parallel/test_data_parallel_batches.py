@@ -1,4 +1,4 @@
-"""Batches under DataParallel: who gets which rows, and what becomes of the outputs.
+"""Batches under DataParallel: which replica gets which rows, and what becomes of the outputs.
 
 Everything here is seen on one GPU: a device that is named twice gets two copies of the module. Only where the
 pieces lie needs a second one, and that is in *data_parallel*.
@@ -12,7 +12,7 @@ from torch import nn
 @pytest.mark.needs("cuda")
 @pytest.mark.claim("N5-27")
 def test_each_replica_gets_a_piece():
-    """:class:`~torch.nn.DataParallel` cuts the batch into equal pieces, the last smaller, one a replica.
+    """:class:`~torch.nn.DataParallel` gives each replica an equal piece of the batch, the last the rest.
 
     The outputs are joined in the order of the batch.
     """
