@@ -120,6 +120,7 @@ def test_hooks_run_once_for_each_replica():
     nn.DataParallel(net, device_ids=[0, 0])(torch.rand(4, 2)).sum().backward()
 
     assert (len(forward), len(backward)) == (2, 2)
+    assert len(set(forward)) == 2
     assert set(forward) == set(backward)
     assert net not in forward
 

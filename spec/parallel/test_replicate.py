@@ -172,7 +172,7 @@ def test_weights_of_a_replica_are_no_leaves():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_lists_and_dicts_of_parameters_hold_tensors():
-    """:func:`~torch.nn.parallel.replicate` fills :class:`~torch.nn.ParameterList` and dict with tensors."""
+    """:class:`~torch.nn.ParameterList` and ``ParameterDict`` hold tensors in a replica, under their keys."""
     values = nn.ParameterList([torch.tensor([1.0, 2.0]), torch.tensor([3.0])]).cuda()
     table = nn.ParameterDict({"scale": torch.tensor([4.0, 5.0])}).cuda()
 
