@@ -185,47 +185,50 @@ def _curve(axes: Any, theme: Theme, curve: Curve) -> None:
     axes.plot(sizes, costs, MARKERS[at], color=theme.colours[at], markersize=5, label=curve.kind)
 
 
-def _calling(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
-    """On the left one way of calling beside another, on the right what hooks add."""
-    run = runs[0]
-    hooks = curves(run, run.of("hooks"))
-    if not hooks:
-        return False
-    figure.set_size_inches(13, 5.6)
-    left, right = figure.subplots(1, 2)
+def _ways(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
+    """A bar for each way of calling."""
     bars = [
         (operation, row.kind, row.median / base.median)
         for operation, plain in WAYS.items()
-        for base in rows_named(run, operation, plain)
-        for row in run.of(operation)
+        for base in rows_named(runs[0], operation, plain)
+        for row in runs[0].of(operation)
     ]
+    if not bars:
+        return False
+    figure.set_size_inches(11, 0.38 * len(bars) + 1.6)
+    axes = figure.subplots()
     colours = dict(zip(WAYS, theme.colours, strict=True))
     names = [f"{operation}: {kind}" for operation, kind, _ in bars]
-    drawn = left.barh(names, [ratio for _, _, ratio in bars], color=[colours[name] for name, _, _ in bars])
-    left.bar_label(drawn, [number(ratio) for _, _, ratio in bars], padding=4)
-    left.invert_yaxis()
-    left.set_title("One way beside another", loc="left")
-    left.set(xlabel="times the one that is 1.00")
-    left.margins(x=0.15)
+    drawn = axes.barh(names, [ratio for _, _, ratio in bars], color=[colours[name] for name, _, _ in bars])
+    axes.bar_label(drawn, [number(ratio) for _, _, ratio in bars], padding=4)
+    axes.invert_yaxis()
+    axes.set(xlabel="times the one that is 1.00")
+    axes.margins(x=0.1)
+    return True
+
+
+def _hooks(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
+    """A row for each kind of hook: a call without, with one and with ten."""
+    hooks = curves(runs[0], runs[0].of("hooks"))
+    if not hooks:
+        return False
+    figure.set_size_inches(11, 0.45 * len(hooks) + 2)
+    axes = figure.subplots()
     for row, curve in enumerate(hooks):
-        costs = dict(curve.points)
-        right.plot(
-            [costs[count] for count in COUNTS if count in costs], [row] * len(costs), color=theme.quiet
-        )
-        for at, count in enumerate(COUNTS):
-            if count in costs:
-                right.plot(costs[count], row, MARKERS[at], color=theme.colours[at], markersize=8)
+        axes.plot([cost for _, cost in curve.points], [row] * len(curve.points), color=theme.quiet)
     for at, count in enumerate(COUNTS):
-        right.plot(
-            [], [], MARKERS[at], color=theme.colours[at], label=f"{count} hooks" if count != 1 else "1 hook"
-        )
-    right.set_title("Hooks", loc="left")
-    right.set(xscale="log", xlabel="calls of an empty module")
-    right.set_yticks(range(len(hooks)), [curve.kind for curve in hooks])
-    right.set_ylim(len(hooks) - 0.5, -0.9)
-    right.xaxis.set_major_formatter(PLAIN_NUMBER)
-    right.grid(axis="x")
-    right.legend(loc="upper right", ncols=len(COUNTS), columnspacing=1)
+        dots = [
+            (cost, row) for row, curve in enumerate(hooks) for size, cost in curve.points if size == count
+        ]
+        looks: dict[str, Any] = {"color": theme.colours[at], "markersize": 8}
+        label = f"{count} hook{'s' * (count != 1)}"
+        axes.plot([cost for cost, _ in dots], [row for _, row in dots], MARKERS[at], label=label, **looks)
+    axes.set(xscale="log", xlabel="calls of an empty module")
+    axes.set_yticks(range(len(hooks)), [curve.kind for curve in hooks])
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(PLAIN_NUMBER)
+    axes.grid(axis="x")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(COUNTS), columnspacing=1)
     return True
 
 
@@ -293,6 +296,7 @@ def _releases(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
 FIGURES: dict[str, tuple[str, Paint]] = {
     "machinery": ("What one module more costs", _machinery),
     "growth": ("Cost against size", _growth),
-    "calling": ("What a call costs", _calling),
+    "hooks": ("What hooks cost", _hooks),
+    "ways": ("Ways of calling", _ways),
     "devices": ("CPU beside GPU", _devices),
 }

@@ -16,9 +16,8 @@ from nnspec.benchmarks.runs import Row, Run
 TREES = ("wide", "branching", "deep")
 NETWORK = "ResNet-34"
 WAYS = {"an empty call": "a module", "three layers": "by hand", "a small linear layer": "plain"}
-COUNTED = {"hooks": "hook", "layers in a row": "layer"}
 PASSES = ("forward", "forward and backward", "training step")
-MOVES = ("move to the GPU", "move to the CPU")
+MOVES = ("to the GPU", "to the CPU")
 
 #: A cost counts as linear as long as the last modules cost at most so many times what the first ones do, and
 #: the line misses no cost by more than such a part of it.
@@ -107,10 +106,12 @@ class Race(NamedTuple):
     batches: tuple[tuple[int, float, float], ...]
 
     @property
-    def wins_from(self) -> int | None:
-        """The smallest batch from which on the device is faster, None if it is slower at the largest."""
-        won = itertools.takewhile(lambda batch: batch[2] < batch[1], reversed(self.batches))
-        return min((size for size, _, _ in won), default=None)
+    def won(self) -> str:
+        """From which batch on the device is faster, in words."""
+        faster = list(itertools.takewhile(lambda batch: batch[2] < batch[1], reversed(self.batches)))
+        if not faster:
+            return "never here"
+        return "always" if len(faster) == len(self.batches) else f"from batch {faster[-1][0]}"
 
 
 class Table(NamedTuple):
@@ -184,12 +185,17 @@ def seconds(value: float) -> str:
     return f"{value * 1e9:.3g} ns"
 
 
+def amount(size: int) -> str:
+    """A number of bytes with its unit."""
+    return f"{size / 2**20:.3g} MiB" if size >= 2**20 else f"{size / 2**10:.3g} KiB"
+
+
 def tables(runs: Sequence[Run]) -> list[Table]:
     """All tables that a report of these runs has; a run without the empty call has only some."""
     shown = []
     for run in runs:
         where = f" ({run.title})" if len(runs) > 1 else ""
-        for make in TABLES:
+        for make in ON_GPU | MACHINERY:
             table = make(run)
             if table.rows:
                 shown.append(table._replace(title=table.title + where))
@@ -246,53 +252,109 @@ def ways(run: Run) -> Table:
         on_cpu = [row for row in run.of(operation) if row.device == "cpu"]
         if base:
             rows += [(operation, row.kind, number(row.median / base[0].median)) for row in on_cpu]
-    note = "Each beside the one that is 1.00, measured in the same run."
+    for curve in curves(run, run.of("layers in a row")):
+        rows.append((curve.operation, f"each further, {curve.kind}", number(curve.fit.last)))
+    note = (
+        "Each beside the one that is 1.00, measured in the same run; a further layer beside the call of an "
+        "empty module."
+    )
     return Table("Ways of calling", note, ("What is called", "How", "Ratio"), tuple(rows))
 
 
-def counted(run: Run) -> Table:
-    """What one more hook or layer costs."""
+def hooks(run: Run) -> Table:
+    """What the first hook of a kind and each further one add to a call."""
     rows = []
-    for operation, word in COUNTED.items():
-        for curve in curves(run, run.of(operation)):
-            costs = ", ".join(f"{size}: {number(cost)}" for size, cost in curve.points)
-            rows.append((f"{curve.kind} {operation}", costs, f"{number(curve.fit.last)} a {word}"))
-    note = "In calls of an empty module. One more: from the last number to the one before."
-    return Table("Hooks and layers", note, ("Of what", "Number: cost", "One more"), tuple(rows))
+    for curve in curves(run, run.of("hooks")):
+        without = curve.points[0][1]
+        rows.append((curve.kind, *map(number, (without, curve.fit.first, curve.fit.last))))
+    header = ("Kind of hook", "A call without", "First hook adds", "Each further adds")
+    note = "In calls of an empty module. For backward hooks the call is one with the way back through it."
+    return Table("What hooks cost", note, header, tuple(rows))
+
+
+def winners(run: Run) -> Table:
+    """From which batch on the GPU wins."""
+    ran = {(race.operation, race.kind): race.won for race in races(run)}
+    kinds = dict.fromkeys(kind for _, kind in ran)
+    works = dict.fromkeys(operation for operation, _ in ran)
+    rows = [(work, *(ran.get((work, kind), NONE) for kind in kinds)) for work in works]
+    note = (
+        f"From which batch on {run.hardware} is faster than the CPU with all its {run.run['cores']} cores. "
+        "Always: with every batch that was measured; never here: not with the largest of them."
+    )
+    return Table("Where the GPU wins", note, ("Work", *kinds), tuple(rows))
 
 
 def devices(run: Run) -> Table:
-    """CPU beside GPU: where the GPU starts to win."""
-    rows = []
+    """CPU beside GPU at each batch."""
+    cells: dict[tuple[str, int], dict[str, str]] = {}
     for race in races(run):
-        first = race.wins_from
-        won = "never here" if first is None else f"from {first}"
         for batch, cpu, other in race.batches:
-            name = (race.operation, race.kind) if batch == race.batches[0][0] else ("", "")
-            rows.append((*name, str(batch), seconds(other), number(cpu / other), won if name[0] else ""))
-    for operation in MOVES:
-        for row in run.of(operation):
-            rows.append((row.operation, row.kind, NONE, seconds(row.median), NONE, ""))
-    plain = {row.size: row.median for row in run.of("one GPU") if row.kind == "plain"}
-    for row in run.of("one GPU"):
-        if row.size in plain and row.kind != "plain":
-            ratio = f"{number(row.median / plain[row.size])} times the plain layer"
-            rows.append((f"{row.kind} on one GPU", "Linear", str(row.size), seconds(row.median), NONE, ratio))
-    header = ("Work", "Of what", "Batch", "GPU", "CPU / GPU", "GPU wins")
-    note = f"Median times on {run.accelerator}, and how many times as long the CPU takes with all its cores."
-    return Table("CPU beside GPU", note, header, tuple(rows))
+            shown = f"{seconds(other)} ({number(cpu / other)})"
+            cells.setdefault((race.kind, batch), {})[race.operation] = shown
+    rows = [
+        (kind, str(batch), *(passes.get(operation, NONE) for operation in PASSES))
+        for (kind, batch), passes in cells.items()
+    ]
+    note = (
+        "What the GPU takes until it is done and, in brackets, how many times as long the CPU takes: above "
+        "1 the GPU wins. torch's own settings are kept: with them an NVIDIA GPU may use TF32 in convolutions."
+    )
+    return Table("CPU beside GPU", note, ("Network", "Batch", *PASSES), tuple(rows))
+
+
+def transfers(run: Run) -> Table:
+    """Moves to the GPU and back."""
+    cells: dict[tuple[str, int], dict[str, str]] = {}
+    for way in MOVES:
+        for row in run.of(f"move {way}"):
+            size = row.size or 0
+            shown = f"{seconds(row.median)} ({number(size / row.median / 1e9)} GB/s)"
+            cells.setdefault((row.kind, size), {})[way] = shown
+    rows = [
+        (kind, amount(size), *(ways.get(way, NONE) for way in MOVES)) for (kind, size), ways in cells.items()
+    ]
+    note = (
+        f"{NETWORK} moves by Module.to, its tensors one by one. A tensor is copied into one that is there "
+        "already; the memory on the CPU's side is pageable, as usual, or pinned."
+    )
+    return Table("Moves to the GPU and back", note, ("What moves", "Size", *MOVES), tuple(rows))
+
+
+def data_parallel(run: Run) -> Table:
+    """DataParallel on one GPU beside the plain network."""
+    cells: dict[tuple[str, int], dict[str, float]] = {}
+    for row in run.of("DataParallel"):
+        network, _, how = row.kind.partition(", ")
+        cells.setdefault((network, row.size or 0), {})[how] = row.median
+    wrapped = dict.fromkeys(how for times in cells.values() for how in times if how != "plain")
+    rows = [
+        (
+            *(network, str(batch), seconds(times["plain"])),
+            *(number(times[how] / times["plain"]) if how in times else NONE for how in wrapped),
+        )
+        for (network, batch), times in cells.items()
+        if "plain" in times
+    ]
+    note = (
+        "A call on one GPU until it is done; in DataParallel, how many times as long. With [0] nothing is "
+        "replicated, with [0, 0] two replicas share the GPU."
+    )
+    return Table("DataParallel on one GPU", note, ("Network", "Batch", "plain", *wrapped), tuple(rows))
 
 
 def stopwatches(run: Run) -> Table:
     """pytest-benchmark beside torch.utils.benchmark.Timer."""
-    rows = []
-    for row in run.rows:
-        if row.timer is not None:
-            name = row.kind if row.size is None else f"{row.kind}, {row.size}"
-            rows.append((name, seconds(row.median), seconds(row.timer), f"{row.timer / row.median - 1:+.1%}"))
-    header = ("Call", "pytest-benchmark", "Timer", "Difference")
-    note = "The same calls in one run: medians of pytest-benchmark and of torch.utils.benchmark.Timer."
-    return Table("Two stopwatches", note, header, tuple(rows))
+    rows = [
+        (row.kind if row.size is None else f"{row.kind}, {row.size}", f"{row.timer / row.median - 1:+.1%}")
+        for row in run.rows
+        if row.timer is not None
+    ]
+    note = (
+        "The same calls in one run: how much more the median of torch.utils.benchmark.Timer is than that of "
+        "pytest-benchmark."
+    )
+    return Table("Two stopwatches", note, ("Call", "Difference"), tuple(rows))
 
 
 def releases(runs: Sequence[Run]) -> Table:
@@ -318,12 +380,13 @@ def _empty_call(run: Run) -> str:
 
 
 #: The tables of a run, each with the name of the figure that shows it, if there is one.
-TABLES: dict[Callable[[Run], Table], str] = {
+Tables = dict[Callable[[Run], Table], str]
+ON_GPU: Tables = {winners: "devices", devices: "", transfers: "", data_parallel: ""}
+MACHINERY: Tables = {
     machinery: "machinery",
+    hooks: "hooks",
+    ways: "ways",
     growth: "growth",
-    ways: "calling",
-    counted: "",
-    devices: "devices",
     stopwatches: "",
 }
 

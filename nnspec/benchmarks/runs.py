@@ -32,7 +32,7 @@ class Row(NamedTuple):
         id: its file and function, and its case in brackets.
         operation: what is timed, such as ``deepcopy()``.
         kind: on what, such as a ``wide`` tree.
-        size: how many modules, hooks, layers, or rows of a batch; None where there is only one size.
+        size: how many modules, hooks, layers, bytes, or rows of a batch; None where there is only one size.
         device: ``cpu`` or ``cuda``.
         median: of the rounds, in seconds for one call.
         iqr: the interquartile range, in seconds.
@@ -72,6 +72,14 @@ class Run:
     def accelerator(self) -> str:
         """The device beside the CPU that was measured, empty if there is none."""
         return next((row.device for row in self.rows if row.device != "cpu"), "")
+
+    @property
+    def hardware(self) -> str:
+        """The name of that device's hardware, such as ``NVIDIA H200``, where torch told it."""
+        names = dict(
+            str(name).removesuffix(")").split(" (", 1) for name in self.run["devices"] if " (" in name
+        )
+        return names.get(self.accelerator, self.accelerator)
 
     @property
     def title(self) -> str:
@@ -154,10 +162,11 @@ def _from_pytest_benchmark(table: Mapping[str, Any]) -> Run:
     if "torch" not in machine:
         raise _Defect("does not say which torch was measured; it was not made in this project")
     rows = list(map(_values, benchmarks))
-    measured = {"cpu", *(str(values["device"]) for _, values in rows)}
     devices = machine.get("devices")
     if isinstance(devices, list):
-        devices = [name for name in devices if device_word([name]) in measured]
+        named = {device_word([name]): name for name in devices}
+        measured = dict.fromkeys(["cpu", *(str(values["device"]) for _, values in rows)])
+        devices = [named.get(device, device) for device in measured]
     run = {
         "torch": machine["torch"],
         "python": ".".join(str(machine.get("python_version")).split(".")[:2]),

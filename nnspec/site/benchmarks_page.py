@@ -24,9 +24,11 @@ def pages(book: Book) -> dict[str, str]:
     """
     runs = read_all(record_files(book.specification.records_folder))
     drawn = figures.draw(runs) if runs else {}
+    on_gpu = {run.accelerator: run for run in runs if run.accelerator}.values()
     text = render(
         "benchmarks.rst.j2",
-        runs=[(run, _sections(run, runs)) for run in runs],
+        on_gpu=[(run, _sections(run, report.ON_GPU, runs)) for run in on_gpu],
+        machinery=[(run, _sections(run, report.MACHINERY, runs)) for run in runs[-1:]],
         releases=report.releases(runs) if len(runs) > 1 else None,
         figures=drawn,
         themes=THEMES,
@@ -36,12 +38,13 @@ def pages(book: Book) -> dict[str, str]:
         f"{FIGURES}/bench-{name}{theme}.svg": svg
         for name, figure in drawn.items()
         for theme, svg in figure.svg.items()
+        if f"bench-{name}{theme}.svg" in text
     }
     return {"benchmarks.rst": text, **images}
 
 
-def _sections(run: Run, runs: Sequence[Run]) -> list[tuple[report.Table, str]]:
-    """The tables of a run that have rows, each with the name of its figure."""
+def _sections(run: Run, tables: report.Tables, runs: Sequence[Run]) -> list[tuple[report.Table, str]]:
+    """Those tables of a run that have rows, each with the name of its figure."""
     suffix = f"-{run.title}" if len(runs) > 1 else ""
-    tables = [(make(run), f"{figure}{suffix}") for make, figure in report.TABLES.items()]
-    return [(table, figure) for table, figure in tables if table.rows]
+    made = [(make(run), f"{figure}{suffix}") for make, figure in tables.items()]
+    return [(table, figure) for table, figure in made if table.rows]

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from .thin import thin_resnet34
+from .waiting import waits_for
 
 HERE = Path(__file__).parent
 
@@ -22,8 +23,9 @@ PARENTS = {
     "deep": lambda number: number - 1,
 }
 
-#: Arguments that say how large a case is.
+#: Arguments that say how large a case is, and those that tell its kind from others.
 SIZES = ("size", "batch", "count")
+KINDS = ("shape", "memory", "how")
 RESNET34 = 116  # modules
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -69,7 +71,7 @@ def facts(request):
     benchmark = request.getfixturevalue("benchmark")
     cases = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     operation, _, kind = benchmark.group.partition(", ")
-    kind = ", ".join(word for word in (kind, cases.get("shape")) if word)
+    kind = ", ".join(word for word in (kind, *map(cases.get, KINDS)) if word)
     size = size_of(request.node)
     if kind == "ResNet-34" and size is None:
         size = RESNET34
@@ -120,12 +122,13 @@ def resnet34(one_resnet34):
 
 
 @pytest.fixture
-def until_done(device):
-    """Times a call until the device is done, the CPU with all its cores: ``until_done(benchmark, call)``."""
-    wait = getattr(getattr(torch, device), "synchronize", lambda: None)
+def until_done():
+    """Times a call until a device is done: ``until_done(benchmark, call, device)``; a CPU uses all cores."""
     threads = torch.get_num_threads()
 
-    def until_done(benchmark, call):
+    def until_done(benchmark, call, device):
+        wait = waits_for(device)
+
         def whole():
             output = call()
             wait()
