@@ -25,7 +25,7 @@ from nnspec.errors import UsageError
 SIZE = 13
 COUNTS = (0, 1, 10)
 MARKERS = ("o", "s", "D")
-PLAIN_NUMBER = "{x:,.4g}"
+PLAIN_NUMBER = "{x:,g}"
 
 
 class Theme(NamedTuple):
@@ -163,6 +163,8 @@ def _growth(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
         axes.set_visible(False)
     for axes, operation in zip(grid.flat, operations, strict=False):
         axes.set(xscale="log", yscale="log")
+        axes.xaxis.set_major_formatter(PLAIN_NUMBER)
+        axes.yaxis.set_major_formatter(PLAIN_NUMBER)
         axes.set_title(operation, fontsize=SIZE, loc="left")
         axes.grid()
         for curve in grown:
@@ -238,7 +240,7 @@ def _devices(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
     if not ran:
         return False
     kinds = list(dict.fromkeys(race.kind for race in ran))
-    figure.set_size_inches(4.4 * len(kinds) + 1, 7.5)
+    figure.set_size_inches(3.4 * len(kinds) + 1, 6.5)
     grid = figure.subplots(2, len(kinds), sharex="col", sharey="row", squeeze=False)
     for race in ran:
         above, below = grid[:, kinds.index(race.kind)]
@@ -259,7 +261,8 @@ def _devices(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
             axes.grid()
     grid[0, 0].set_ylabel("CPU time / GPU time\n(above 1 the GPU wins)")
     grid[1, 0].set_ylabel("GPU time, ms")
-    grid[0, 0].legend(loc="upper left", fontsize=SIZE - 2)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return True
 
 
@@ -281,7 +284,7 @@ def _releases(figure: Any, theme: Theme, runs: Sequence[Run]) -> bool:
         slopes = [curve.fit.slope for curve in column]
         rows = [operations.index(curve.operation) for curve in column]
         looks: dict[str, Any] = {
-            "marker": matplotlib.lines.Line2D.filled_markers[at % 8],
+            "marker": matplotlib.lines.Line2D.filled_markers[1 + at % 8],
             "color": to_hex(ramp(at / (len(runs) - 1))),
             "linestyle": "none",
         }

@@ -232,16 +232,20 @@ def slope(line: Fit) -> str:
 
 def growth(run: Run) -> Table:
     """The costs themselves at each size."""
+    grown = trees(run)
+    sizes = sorted({size for curve in grown for size, _ in curve.points})
     rows = []
-    for curve in trees(run):
-        costs = ", ".join(f"{size:,}: {number(cost)}" for size, cost in curve.points)
-        rows.append((curve.operation, curve.kind, costs, f"{curve.fit.bend:.2f}"))
+    for curve in grown:
+        costs = {size: number(cost) for size, cost in curve.points}
+        cells = [costs.get(size, NONE) for size in sizes]
+        rows.append((curve.operation, curve.kind, *cells, f"{curve.fit.bend:.2f}"))
     note = (
         "In calls of an empty module, at each number of modules. Bend: how many times what one module more "
         f"costs in the smallest trees it costs in the largest. Up to {LINEAR} counts as linear, if the line "
         f"also misses no cost by more than {MISS:.0%}."
     )
-    return Table("Cost against size", note, ("Operation", "Tree", "Size: cost", "Bend"), tuple(rows))
+    header = ("Operation", "Tree", *(f"{size:,}" for size in sizes), "Bend")
+    return Table("Cost against size", note, header, tuple(rows))
 
 
 def ways(run: Run) -> Table:
@@ -279,7 +283,7 @@ def winners(run: Run) -> Table:
     works = dict.fromkeys(operation for operation, _ in ran)
     rows = [(work, *(ran.get((work, kind), NONE) for kind in kinds)) for work in works]
     note = (
-        f"From which batch on {run.hardware} is faster than the CPU with all its {run.run['cores']} cores. "
+        f"The batch from which on the GPU is faster than the CPU with all its {run.run['cores']} cores. "
         "Always: with every batch that was measured; never here: not with the largest of them."
     )
     return Table("Where the GPU wins", note, ("Work", *kinds), tuple(rows))
@@ -381,7 +385,7 @@ def _empty_call(run: Run) -> str:
 
 #: The tables of a run, each with the name of the figure that shows it, if there is one.
 Tables = dict[Callable[[Run], Table], str]
-ON_GPU: Tables = {winners: "devices", devices: "", transfers: "", data_parallel: ""}
+ON_GPU: Tables = {winners: "", devices: "devices", transfers: "", data_parallel: ""}
 MACHINERY: Tables = {
     machinery: "machinery",
     hooks: "hooks",

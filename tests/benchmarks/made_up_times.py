@@ -18,10 +18,11 @@ def tree(operation, kind, costs):
     ]
 
 
-def race(operation, cpu, gpu):
+def race(operation, cpu, gpu, kind="Linear"):
     """Benchmarks of a pass on both devices: batch to seconds."""
+    name = f"bench_devices.py::bench_{operation}_of_{kind}"
     return [
-        timed(f"bench_devices.py::bench_race[{device}-{batch}]", operation, "Linear", batch, time, device)
+        timed(f"{name}[{device}-{batch}]", operation, kind, batch, time, device)
         for device, times in (("cpu", cpu), ("cuda", gpu))
         for batch, time in times.items()
     ]
@@ -32,8 +33,8 @@ CALLS = [
     timed(EMPTY, "an empty call", "a module", None, 1e-6),
 ]
 HOOKS = [
-    timed(f"bench_calling.py::bench_hooks[{n}]", "hooks", "forward", n, (1 + n / 2) * 1e-6)
-    for n in (0, 1, 10)
+    timed(f"bench_calling.py::bench_hooks[{n}]", "hooks", "forward", n, time * 1e-6)
+    for n, time in ((0, 1), (1, 1.7), (10, 5.3))
 ]
 LINEAR = tree("parameters()", "wide", {10: 25, 100: 205, 1000: 2005})
 SQUARE = tree("parameters()", "deep", {10: 20, 30: 120, 100: 1100})

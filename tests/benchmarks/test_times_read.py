@@ -26,6 +26,15 @@ def test_a_run_with_an_accelerator_is_named_by_it(measured):
 
     assert run.name == "bench-2.15.0-cuda"
     assert run.run["devices"] == ["cpu", "cuda (NVIDIA H200)"]
+    assert run.hardware == "NVIDIA H200"
+
+
+def test_an_accelerator_without_a_name_is_called_by_its_type(measured):
+    run = runs.read(
+        measured([*CALLS, timed("bench_devices.py::bench_f", "forward", "Linear", 1, 1e-5, "mps")])
+    )
+
+    assert [run.run["devices"], run.hardware] == [["cpu", "mps"], "mps"]
 
 
 def test_a_record_comes_back_as_it_was_written(measured, tmp_path):

@@ -74,39 +74,79 @@ def test_ways_and_hooks_are_ratios(measured):
     run = runs.read(measured(CALLS + HOOKS))
 
     assert [row[1:] for row in report.ways(run).rows] == [("a function", "0.10"), ("a module", "1.00")]
-    assert rows(report.counted(run)) == {"forward hooks": ["0: 1.00, 1: 1.50, 10: 6.00", "0.50 a hook"]}
+    assert rows(report.hooks(run)) == {"forward": ["1.00", "0.70", "0.40"]}
 
 
-def test_where_the_gpu_starts_to_win(measured):
-    times = race("forward", {1: 1e-5, 8: 4e-5, 64: 3e-4}, {1: 2e-5, 8: 2e-5, 64: 3e-5})
+def test_a_further_layer_is_beside_an_empty_call(measured):
+    layers = [
+        timed(f"bench_calling.py::bench_layers[{n}]", "layers in a row", "Sequential", n, (2 + n / 2) * 1e-6)
+        for n in (1, 10, 100)
+    ]
 
-    table = report.devices(runs.read(measured(CALLS + times)))
+    table = report.ways(runs.read(measured(CALLS + layers)))
 
+    assert table.rows[-1] == ("layers in a row", "each further, Sequential", "0.50")
+
+
+def test_costs_stand_below_their_sizes(measured):
+    table = report.growth(runs.read(measured([*CALLS, *LINEAR, *SQUARE])))
+
+    assert table.header == ("Operation", "Tree", "10", "30", "100", "1,000", "Bend")
     assert table.rows == (
-        ("forward", "Linear", "1", "20 µs", "0.50", "from 8"),
-        ("", "", "8", "20 µs", "2.00", ""),
-        ("", "", "64", "30 µs", "10.0", ""),
+        ("parameters()", "wide", "25.0", "–", "205", "2,005", "1.00"),  # noqa: RUF001
+        ("parameters()", "deep", "20.0", "120", "1,100", "–", "2.80"),  # noqa: RUF001
     )
 
 
-def test_a_gpu_may_never_win(measured):
-    times = race("forward", {1: 3e-5, 8: 1e-5}, {1: 2e-5, 8: 2e-5})
-
-    assert report.devices(runs.read(measured(times))).rows[0][-1] == "never here"
-
-
-def test_moves_and_data_parallel_have_rows(measured):
-    name = "bench_devices.py::bench_x"
+def test_where_the_gpu_starts_to_win(measured):
     times = [
-        timed(f"{name}[1]", "move to the GPU", "ResNet-34", 116, 0.012, "cuda"),
-        timed(f"{name}[2]", "one GPU", "plain", 8, 2e-5, "cuda"),
-        timed(f"{name}[3]", "one GPU", "DataParallel", 8, 5e-5, "cuda"),
+        *race("forward", {1: 1e-5, 8: 4e-5, 64: 3e-4}, {1: 2e-5, 8: 2e-5, 64: 3e-5}),
+        *race("forward", {1: 3e-3, 4: 1e-2}, {1: 2e-3, 4: 2e-3}, "ResNet-34"),
+        *race("training step", {1: 3e-5, 8: 1e-5}, {1: 2e-5, 8: 2e-5}),
+    ]
+    run = runs.read(measured(CALLS + times))
+
+    won, shown = report.winners(run), report.devices(run)
+
+    assert won.header == ("Work", "Linear", "ResNet-34")
+    assert rows(won) == {"forward": ["from batch 8", "always"], "training step": ["never here", "–"]}  # noqa: RUF001
+    assert "the CPU with all its 2 cores" in won.note
+    assert shown.rows[:3] == (
+        ("Linear", "1", "20 µs (0.50)", "–", "20 µs (1.50)"),  # noqa: RUF001
+        ("Linear", "8", "20 µs (2.00)", "–", "20 µs (0.50)"),  # noqa: RUF001
+        ("Linear", "64", "30 µs (10.0)", "–", "–"),  # noqa: RUF001
+    )
+
+
+def test_moves_have_a_time_and_a_rate(measured):
+    name = "bench_moving.py::bench_x"
+    times = [
+        timed(f"{name}[1]", "move to the GPU", "ResNet-34", 87_000_000, 0.012, "cuda"),
+        timed(f"{name}[2]", "move to the GPU", "a tensor, pinned", 2**10, 1e-5, "cuda"),
+        timed(f"{name}[3]", "move to the CPU", "a tensor, pinned", 2**10, 2e-5, "cuda"),
     ]
 
-    table = report.devices(runs.read(measured(times)))
+    table = report.transfers(runs.read(measured(times)))
 
-    assert [row[0] for row in table.rows] == ["move to the GPU", "DataParallel on one GPU"]
-    assert [table.rows[0][3], table.rows[1][-1]] == ["12 ms", "2.50 times the plain layer"]
+    assert table.rows == (
+        ("ResNet-34", "83 MiB", "12 ms (7.25 GB/s)", "–"),  # noqa: RUF001
+        ("a tensor, pinned", "1 KiB", "10 µs (0.10 GB/s)", "20 µs (0.05 GB/s)"),
+    )
+
+
+def test_data_parallel_is_beside_the_plain_network(measured):
+    name = "bench_devices.py::bench_x"
+    times = [
+        timed(f"{name}[1]", "DataParallel", "Linear, plain", 8, 2e-5, "cuda"),
+        timed(f"{name}[2]", "DataParallel", "Linear, device_ids=[0]", 8, 5e-5, "cuda"),
+        timed(f"{name}[3]", "DataParallel", "Linear, device_ids=[0, 0]", 8, 3e-4, "cuda"),
+        timed(f"{name}[4]", "DataParallel", "ResNet-34, device_ids=[0]", 4, 3e-4, "cuda"),
+    ]
+
+    table = report.data_parallel(runs.read(measured(times)))
+
+    assert table.header == ("Network", "Batch", "plain", "device_ids=[0]", "device_ids=[0, 0]")
+    assert table.rows == (("Linear", "8", "20 µs", "2.50", "15.0"),)
 
 
 def test_two_stopwatches_stand_side_by_side(measured):
@@ -114,7 +154,7 @@ def test_two_stopwatches_stand_side_by_side(measured):
 
     table = report.stopwatches(runs.read(measured([benchmark])))
 
-    assert table.rows == (("Linear, 8", "20 µs", "21 µs", "+5.0%"),)
+    assert table.rows == (("Linear, 8", "+5.0%"),)
 
 
 def test_releases_stand_side_by_side(measured, capsys):
@@ -142,10 +182,11 @@ def test_figures_are_drawn_for_light_and_dark(measured, tmp_path, capsys):
 
     assert main(["bench-report", str(file), "--output", str(tmp_path / "figures")]) == 0
     names = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    drawn = ["calling", "devices", "growth", "machinery"]
+    drawn = ["devices", "growth", "hooks", "machinery", "ways"]
     assert names == sorted(f"{name}{theme}.svg" for name in drawn for theme in ("", "-dark"))
     light, dark = ((tmp_path / "figures" / f"growth{theme}.svg").read_text() for theme in ("", "-dark"))
     assert ["parameters()" in light, "#222222" in light, "#222222" in dark] == [True, True, False]
+    assert [">1,000<" in light, "$" in light] == [True, False]
     assert "figure: " in capsys.readouterr().out
 
 

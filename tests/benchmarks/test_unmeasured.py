@@ -2,9 +2,11 @@
 
 import ast
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -53,6 +55,21 @@ def test_every_benchmark_says_in_one_sentence_what_is_timed():
     assert [text for text in sentences if "\n" in text or not text.endswith(".") or ". " in text] == []
     assert len(set(sentences)) == len(sentences) > 50
     assert [each.name for each in functions if "benchmark" not in {a.arg for a in each.args.args}] == []
+
+
+def test_a_call_waits_for_whatever_device_it_is_on(monkeypatch):
+    waits_for = runpy.run_path(str(FOLDER / "waiting.py"))["waits_for"]
+    for name in ("cuda", "own", "accelerator"):
+        module = SimpleNamespace(synchronize=lambda name=name: name)
+        monkeypatch.setattr(torch, name, module, raising=False)
+    monkeypatch.setattr(torch, "bare", SimpleNamespace(), raising=False)
+
+    waited = [waits_for(device)() for device in ("cpu", "cuda", "own", "bare", "unheard_of")]
+
+    assert waited == [None, "cuda", "own", "accelerator", "accelerator"]
+    monkeypatch.delattr(torch, "accelerator")
+    with pytest.raises(pytest.skip.Exception, match="torch has nothing that waits for bare"):
+        waits_for("bare")
 
 
 def test_a_measured_run_says_what_it_timed(tmp_path):
