@@ -309,20 +309,22 @@ def devices(run: Run) -> Table:
 
 def transfers(run: Run) -> Table:
     """Moves to the GPU and back."""
-    cells: dict[tuple[str, int], dict[str, str]] = {}
+    cells: dict[tuple[str, int], dict[str, tuple[str, str]]] = {}
     for way in MOVES:
         for row in run.of(f"move {way}"):
             size = row.size or 0
-            shown = f"{seconds(row.median)} ({number(size / row.median / 1e9)} GB/s)"
+            shown = seconds(row.median), number(size / row.median / 1e9)
             cells.setdefault((row.kind, size), {})[way] = shown
     rows = [
-        (kind, amount(size), *(ways.get(way, NONE) for way in MOVES)) for (kind, size), ways in cells.items()
+        (kind, amount(size), *(cell for way in MOVES for cell in ways.get(way, (NONE, NONE))))
+        for (kind, size), ways in cells.items()
     ]
     note = (
         f"{NETWORK} moves by Module.to, its tensors one by one. A tensor is copied into one that is there "
         "already; the memory on the CPU's side is pageable, as usual, or pinned."
     )
-    return Table("Moves to the GPU and back", note, ("What moves", "Size", *MOVES), tuple(rows))
+    header = ("What moves", "Size", *(title for way in MOVES for title in (way, "GB/s")))
+    return Table("Moves to the GPU and back", note, header, tuple(rows))
 
 
 def data_parallel(run: Run) -> Table:

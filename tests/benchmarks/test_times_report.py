@@ -128,9 +128,10 @@ def test_moves_have_a_time_and_a_rate(measured):
 
     table = report.transfers(runs.read(measured(times)))
 
+    assert table.header == ("What moves", "Size", "to the GPU", "GB/s", "to the CPU", "GB/s")
     assert table.rows == (
-        ("ResNet-34", "83 MiB", "12 ms (7.25 GB/s)", "–"),  # noqa: RUF001
-        ("a tensor, pinned", "1 KiB", "10 µs (0.10 GB/s)", "20 µs (0.05 GB/s)"),
+        ("ResNet-34", "83 MiB", "12 ms", "7.25", "–", "–"),  # noqa: RUF001
+        ("a tensor, pinned", "1 KiB", "10 µs", "0.10", "20 µs", "0.05"),
     )
 
 
