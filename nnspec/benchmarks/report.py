@@ -269,10 +269,13 @@ def hooks(run: Run) -> Table:
     """What the first hook of a kind and each further one add to a call."""
     rows = []
     for curve in curves(run, run.of("hooks")):
-        without = curve.points[0][1]
-        rows.append((curve.kind, *map(number, (without, curve.fit.first, curve.fit.last))))
+        added = (max(cost, 0) for cost in (curve.fit.first, curve.fit.last))
+        rows.append((curve.kind, *map(number, (curve.points[0][1], *added))))
     header = ("Kind of hook", "A call without", "First hook adds", "Each further adds")
-    note = "In calls of an empty module. For backward hooks the call is one with the way back through it."
+    note = (
+        "In calls of an empty module. For backward hooks the call is one with the way back through it. What "
+        "is lost in the noise counts as 0."
+    )
     return Table("What hooks cost", note, header, tuple(rows))
 
 

@@ -77,6 +77,17 @@ def test_ways_and_hooks_are_ratios(measured):
     assert rows(report.hooks(run)) == {"forward": ["1.00", "0.70", "0.40"]}
 
 
+def test_a_hook_never_costs_less_than_nothing(measured):
+    times = [
+        timed(f"bench_calling.py::bench_back[{n}]", "hooks", "full backward", n, time * 1e-6)
+        for n, time in ((0, 20), (1, 75), (10, 74))
+    ]
+
+    assert rows(report.hooks(runs.read(measured(CALLS + times)))) == {
+        "full backward": ["20.0", "55.0", "0.00"]
+    }
+
+
 def test_a_further_layer_is_beside_an_empty_call(measured):
     layers = [
         timed(f"bench_calling.py::bench_layers[{n}]", "layers in a row", "Sequential", n, (2 + n / 2) * 1e-6)
