@@ -36,6 +36,7 @@ def project(write, monkeypatch):
         ROOT / "spec" / "benchmarks", root / "spec" / "benchmarks", ignore=shutil.ignore_patterns("bench*")
     )
     (root / "spec" / "benchmarks" / "bench_devices.py").write_text(BENCHMARK)
+    (root / "spec" / "benchmarks" / "bench_moving.py").touch()
     shutil.copy(ROOT / "pyproject.toml", root)
     monkeypatch.chdir(root)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
