@@ -106,6 +106,15 @@ def clauses_assert(specification: Specification) -> Iterator[str]:
             yield f"{where}: looks at the version; write two clauses with bounds"
 
 
+def errors_are_matched(specification: Specification) -> Iterator[str]:
+    """An error that is expected is told by a fragment of its message, ``^$`` where it has none."""
+    for clause in specification.clauses.values():
+        for node in ast.walk(ast.parse(clause.body)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.raises":
+                if not any(word.arg == "match" for word in node.keywords):
+                    yield f"{clause.place}: {clause.id}: {ast.unparse(node)} has no match; any such error would do"
+
+
 def spec_stands_apart(specification: Specification) -> Iterator[str]:
     """``spec/`` never imports ``nnspec``: they meet in pytest only."""
     for path in sorted((specification.root / "spec").rglob("*.py")):
