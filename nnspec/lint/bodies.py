@@ -109,10 +109,11 @@ def clauses_assert(specification: Specification) -> Iterator[str]:
 def errors_are_matched(specification: Specification) -> Iterator[str]:
     """An error that is expected is told by a fragment of its message, ``^$`` where it has none."""
     for clause in specification.clauses.values():
-        for node in ast.walk(ast.parse(clause.body)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.raises":
-                if not any(word.arg == "match" for word in node.keywords):
-                    yield f"{clause.place}: {clause.id}: {ast.unparse(node)} has no match; any such error would do"
+        calls = [node for node in ast.walk(ast.parse(clause.body)) if isinstance(node, ast.Call)]
+        for call in calls:
+            matched = any(word.arg == "match" for word in call.keywords)
+            if ast.unparse(call.func) == "pytest.raises" and not matched:
+                yield f"{clause.place}: {clause.id}: {ast.unparse(call)} has no match; any such error would do"
 
 
 def spec_stands_apart(specification: Specification) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Rules about words: a statement can be understood alone, says no more than is asserted, and spells as torch does."""
+"""Rules about words: a statement can be understood alone, says what is asserted, and is spelt as torch is."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def short_names_are_clear(specification: Specification) -> Iterator[str]:
             owner = ".".join(target.split(".")[-2:])
             for clause in clauses:
                 yield (
-                    f"{_where(clause)}: {short!r} may be {', '.join(sorted(targets))}; show the owner, such as "
+                    f"{_where(clause)}: {short!r} may be {' or '.join(sorted(targets))}; show the owner: "
                     f"`{owner} <{target}>`"
                 )
 
@@ -57,7 +57,7 @@ def halves_are_asserted(specification: Specification) -> Iterator[str]:
         said = plain_text(clause.statement)
         word = _HALVES.search(said)
         if word and not clause.cases and _assertions(clause) < 2:
-            yield f"{_where(clause)}: says {word[0]!r} and asserts one thing; assert the other half too: {said!r}"
+            yield f"{_where(clause)}: says {word[0]!r} and asserts one thing; assert the other half: {said!r}"
 
 
 def _assertions(clause: Clause) -> int:
