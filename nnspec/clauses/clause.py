@@ -70,6 +70,14 @@ class Bounds:
             return "no longer"
         return "inside"
 
+    @property
+    def heading(self) -> str:
+        """What a statement begins with that does not hold on every release, such as ``Up to 2.4:``."""
+        last = next((r for r in reversed(RELEASES) if self.before and _minor(r) < _minor(self.before)), None)
+        if self.since and last:
+            return f"From {self.since} to {last}:" if last != self.since else f"On {last}:"
+        return f"Since {self.since}:" if self.since else f"Up to {last}:" if last else ""
+
     def __str__(self) -> str:
         words = []
         if self.since:
@@ -221,9 +229,14 @@ class Clause(Marked):
         return " ".join(first.split()), rest.strip()
 
     @cached_property
+    def dated(self) -> str:
+        """The statement, and before it the releases on which it holds, where it does not hold on all."""
+        return f"{self.bounds.heading} {self.statement}".lstrip()
+
+    @cached_property
     def plain(self) -> str:
-        """The statement as a terminal shows it: without roles and literal marks."""
-        return plain_text(self.statement)
+        """The dated statement as a terminal shows it: without roles and literal marks."""
+        return plain_text(self.dated)
 
     @cached_property
     def references(self) -> tuple[Reference, ...]:

@@ -106,6 +106,16 @@ def clauses_assert(specification: Specification) -> Iterator[str]:
             yield f"{where}: looks at the version; write two clauses with bounds"
 
 
+def errors_are_matched(specification: Specification) -> Iterator[str]:
+    """An error that is expected is told by a fragment of its message, ``^$`` where it has none."""
+    for clause in specification.clauses.values():
+        calls = [node for node in ast.walk(ast.parse(clause.body)) if isinstance(node, ast.Call)]
+        for call in calls:
+            matched = any(word.arg == "match" for word in call.keywords)
+            if ast.unparse(call.func) == "pytest.raises" and not matched:
+                yield f"{clause.place}: {clause.id}: {ast.unparse(call)} has no match; any such error would do"
+
+
 def spec_stands_apart(specification: Specification) -> Iterator[str]:
     """``spec/`` never imports ``nnspec``: they meet in pytest only."""
     for path in sorted((specification.root / "spec").rglob("*.py")):

@@ -9,7 +9,7 @@ from nnspec.clauses import public_names
 from nnspec.clauses.clause import API_ROLES
 from nnspec.clauses.specification import Specification, find_checkout, read_specification
 from nnspec.clauses.tables import read_table
-from nnspec.lint import bodies, ids, site, statements, tables
+from nnspec.lint import bodies, ids, site, statements, tables, wording
 
 #: A rule looks at a specification and yields what breaks it, each with the place and the remedy.
 Rule = Callable[[Specification], Iterator[str]]
@@ -21,10 +21,16 @@ RULES: tuple[Rule, ...] = (
     bodies.chapters_are_introduced,
     statements.statements_are_sentences,
     statements.statements_are_unique,
+    wording.statements_name_what_they_speak_of,
+    wording.short_names_are_clear,
+    wording.halves_are_asserted,
+    wording.nothing_is_no_thing,
+    wording.words_are_spelt_as_torch_does,
     bodies.marks_are_known,
     statements.references_exist,
     bodies.bodies_fit_a_screen,
     bodies.clauses_assert,
+    bodies.errors_are_matched,
     bodies.spec_stands_apart,
     tables.claims_are_decided,
     tables.questions_are_answered,

@@ -22,22 +22,20 @@ def statements_are_sentences(specification: Specification) -> Iterator[str]:
     """The docstring opens with one short sentence that speaks of torch, not of testing."""
     for clause in specification.clauses.values():
         where = f"{clause.place}: {clause.id}"
-        if not clause.statement:
+        said = plain_text(clause.statement)
+        if not said:
             yield f"{where}: no statement; say in the docstring's first sentence what torch does"
             continue
-        if not clause.statement.endswith("."):
-            yield f"{where}: the statement does not end with a full stop: {clause.plain!r}"
-        inner = re.sub(r"``[^`]*``", "x", plain_text(clause.statement)[:-1])
+        if not said.endswith("."):
+            yield f"{where}: the statement does not end with a full stop: {said!r}"
+        inner = re.sub(r"``[^`]*``", "x", said[:-1])
         if re.search(r"[a-z)`][.!?] [A-Z]", inner):
-            yield f"{where}: more than one sentence; put an empty line after the first: {clause.plain!r}"
-        if len(clause.plain) > LONGEST_STATEMENT:
-            yield (
-                f"{where}: the statement has {len(clause.plain)} characters, "
-                f"at most {LONGEST_STATEMENT}: {clause.plain!r}"
-            )
-        vague = _VAGUE.search(clause.plain)
+            yield f"{where}: more than one sentence; put an empty line after the first: {said!r}"
+        if len(said) > LONGEST_STATEMENT:
+            yield f"{where}: the statement has {len(said)} characters, at most {LONGEST_STATEMENT}: {said!r}"
+        vague = _VAGUE.search(said)
         if vague:
-            yield f"{where}: {vague[0]!r} speaks of testing; say what torch does: {clause.plain!r}"
+            yield f"{where}: {vague[0]!r} speaks of testing; say what torch does: {said!r}"
 
 
 def statements_are_unique(specification: Specification) -> Iterator[str]:
@@ -46,7 +44,7 @@ def statements_are_unique(specification: Specification) -> Iterator[str]:
     for clause in specification.clauses.values():
         if not clause.statement:
             continue
-        same = first.setdefault(clause.plain.lower(), clause)
+        same = first.setdefault(plain_text(clause.statement).lower(), clause)
         if same is not clause:
             yield f"{clause.place}: {clause.id}: the same statement as {same.id} ({same.place})"
 

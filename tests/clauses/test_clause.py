@@ -44,7 +44,8 @@ def test_all_parts_of_a_clause(write):
 
     assert clause.id == "mini.small.a_thing_happens"
     assert clause.statement == ":meth:`~torch.nn.Module.parameters` returns ``2`` things."
-    assert clause.plain == "parameters() returns 2 things."
+    assert clause.plain == "Since 2.3: parameters() returns 2 things."
+    assert clause.dated == "Since 2.3: :meth:`~torch.nn.Module.parameters` returns ``2`` things."
     assert clause.prose == "Why it matters (:pull:`129164`)."
     assert clause.body == "made = layer()\n\nassert made"
     assert (clause.line, clause.end_line) == (21, 28)
@@ -86,6 +87,21 @@ def test_the_preamble_is_all_but_docstring_and_clauses(write):
 
     assert read_chapters(write(clause, head=head) / "spec")[0].preamble == head.strip()
     assert read_chapters(write(clause, head=f'"""A."""\n\n{head}') / "spec")[0].preamble == head.strip()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "heading"),
+    [
+        (Bounds(), ""),
+        (Bounds(since="2.5"), "Since 2.5:"),
+        (Bounds(before="2.5"), "Up to 2.4:"),
+        (Bounds("2.1", "2.5"), "From 2.1 to 2.4:"),
+        (Bounds("2.4", "2.5"), "On 2.4:"),
+        (Bounds(before="2.10"), "Up to 2.9:"),
+    ],
+)
+def test_a_statement_says_on_which_releases_it_holds(bounds, heading):
+    assert bounds.heading == heading
 
 
 FIXTURE = """
