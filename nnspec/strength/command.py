@@ -27,8 +27,9 @@ from nnspec.clauses.specification import find_checkout
 from nnspec.records.files import ensure_writable
 from nnspec.running import devices
 from nnspec.strength import counts
-from nnspec.strength.measurement import SURVIVED, SURVIVING, VERDICTS, Measurement, MutationError
+from nnspec.strength.measurement import SURVIVED, SURVIVING, VERDICTS, Measurement
 from nnspec.strength.progress import Progress
+from nnspec.strength.session import MutationError
 from nnspec.strength.targets import (
     ACCELERATED_MODULES,
     FURTHER_MODULES,
