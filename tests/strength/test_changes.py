@@ -92,10 +92,15 @@ def change_named(name: str) -> Change:
 def test_a_change_is_put_into_the_living_function(target, name, seen):
     module = target()
     box, greet, twice = module.Box(), module.greet, module.Box.twice
-    change_named(name).put_in()
 
-    size = box.size()
-    assert (greet("Bob"), size, None if size is None else box.half, twice(4)) == seen
+    def all_seen():
+        size = box.size()
+        return greet("Bob"), size, None if size is None else box.half, twice(4)
+
+    ordinary = all_seen()
+    with change_named(name).put_in():
+        assert all_seen() == seen
+    assert all_seen() == ordinary != seen
 
 
 def test_what_runs_on_import_is_not_tried(target):
