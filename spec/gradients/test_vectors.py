@@ -124,7 +124,7 @@ def test_a_parameter_that_is_not_contiguous_is_refused():
 @pytest.mark.needs("cuda")
 @pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu")], ids=["cpu_first", "cuda_first"])
 def test_parameters_lie_on_one_device(devices):
-    """Parameters on different devices raise ``TypeError``, in both directions."""
+    """:func:`~torch.nn.utils.parameters_to_vector` refuses parameters on two devices, its inverse too."""
     parameters = [nn.Parameter(torch.rand(2, device=device)) for device in devices]
     message = "^Found two parameters on different devices, this is currently not supported.$"
 

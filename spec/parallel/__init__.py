@@ -4,7 +4,7 @@ There are three ways. *DataParallel* makes short-lived copies of a module, repli
 gradients are summed. *DistributedDataParallel* (DDP) keeps a module in each of several processes, the ranks,
 and averages gradients between them. *fully_shard* keeps a part of every parameter on each rank, its shard.
 
-Read *data_parallel* first, with *scatter*, *replicate* and *parallel_apply* for its steps; then *ddp*,
-*ddp_gradients*, *ddp_buffers* and *ddp_errors*, and *sync_batch_norm* for batch normalisation over all ranks;
-last *fully_shard*.
+Read *data_parallel* first, with *data_parallel_batches* for its inputs and outputs, and *scatter*,
+*replicate* and *parallel_apply* for its steps; then *ddp*, *ddp_gradients*, *ddp_buffers* and *ddp_errors*,
+and *sync_batch_norm* for batch normalisation over all ranks; last *fully_shard*.
 """

@@ -122,6 +122,6 @@ def ranks(tmp_path_factory):
 
 @pytest.fixture
 def no_accelerator(monkeypatch):
-    """torch finds no accelerator, as on a machine without one."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    """DataParallel finds no accelerator of any kind, as on a machine without one."""
+    for names in (vars(torch._utils), torch.nn.DataParallel.__init__.__globals__):
+        monkeypatch.setitem(names, "_get_available_device_type", lambda: None)

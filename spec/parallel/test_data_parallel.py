@@ -3,6 +3,8 @@
 :class:`~torch.nn.DataParallel` wraps a module. A call splits the batch over the devices, runs a copy of the
 module on each of them and puts the outputs together. Where torch finds no accelerator (the fixture
 ``no_accelerator`` hides any) the wrapper only passes calls on.
+
+A device that is named twice gets two copies, so most of this shows on one GPU.
 """
 
 import re
@@ -64,7 +66,7 @@ def test_the_module_itself_is_kept():
 
 @pytest.mark.question("Q91")
 def test_attributes_are_one_level_down():
-    """Attributes of the module are not found on the wrapper, only on its ``module``."""
+    """An attribute of the module is not found on its :class:`~torch.nn.DataParallel`, only on ``module``."""
     net = nn.Linear(2, 3)
     net.scale = 5
     wrapped = nn.DataParallel(net)
@@ -76,18 +78,16 @@ def test_attributes_are_one_level_down():
 
 def test_no_accelerator_a_plain_call(no_accelerator):
     """Without an accelerator :class:`~torch.nn.DataParallel` calls the module, whatever it is given."""
-    calls = []
     net = nn.Identity()
-    net.forward = lambda *args, **kwargs: calls.append((args, kwargs)) or "output"
+    net.forward = lambda *args, **kwargs: ("called with", args, kwargs)
     wrapped = nn.DataParallel(net)
 
     assert wrapped.device_ids == []
-    assert wrapped(1, "b", flag=True) == "output"
-    assert calls == [((1, "b"), {"flag": True})]
+    assert wrapped(1, "b", flag=True) == ("called with", (1, "b"), {"flag": True})
 
 
 def test_no_accelerator_no_arguments_kept(no_accelerator):
-    """Without an accelerator ``device_ids``, ``output_device`` and ``dim`` are dropped."""
+    """Without an accelerator :class:`~torch.nn.DataParallel` drops its devices and its ``dim``."""
     wrapped = nn.DataParallel(nn.Linear(2, 3), [0, 1], 1, dim=1)
 
     assert wrapped.device_ids == []
@@ -96,7 +96,7 @@ def test_no_accelerator_no_arguments_kept(no_accelerator):
 
 @pytest.mark.observed
 def test_four_steps_in_order(no_accelerator):
-    """A call goes through ``scatter``, ``replicate``, ``parallel_apply`` and ``gather``.
+    """:class:`~torch.nn.DataParallel` calls ``scatter``, ``replicate``, ``parallel_apply`` and ``gather``.
 
     They are methods, so that a subclass may replace a step.
     """
@@ -116,7 +116,7 @@ def test_four_steps_in_order(no_accelerator):
 
 @pytest.mark.observed
 def test_no_more_replicas_than_pieces(no_accelerator):
-    """A batch with fewer rows than there are devices runs on the first devices only."""
+    """A batch with fewer rows than :class:`~torch.nn.DataParallel` has devices runs on the first ones."""
     wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
 
     outputs = wrapped(torch.rand(2, 2))
@@ -127,7 +127,7 @@ def test_no_more_replicas_than_pieces(no_accelerator):
 
 @pytest.mark.observed
 def test_one_device_needs_no_replicas(no_accelerator):
-    """With a single device the module itself is called with what ``scatter`` returned first."""
+    """:class:`~torch.nn.DataParallel` on a single device calls the module itself, on what it scattered."""
     wrapped = Steps(nn.Bilinear(2, 4, 3), [4])
     x, y = torch.rand(5, 2), torch.rand(5, 4)
     wrapped.module.forward = lambda input1, input2=None: (input1, input2)
@@ -137,6 +137,26 @@ def test_one_device_needs_no_replicas(no_accelerator):
     assert output[0].tolist() == x.tolist()
     assert output[1] is y
     assert wrapped.steps == [("scatter", [4])]
+
+
+@pytest.mark.observed
+def test_one_device_keeps_what_forward_assigns(no_accelerator):
+    """On a single device :class:`~torch.nn.DataParallel` keeps what ``forward`` assigns to the module.
+
+    With several devices it is set on replicas and lost, so a counter works until there is a second GPU.
+    """
+
+    class Counter(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x
+
+    net = Counter()
+    Steps(net, [4])(torch.rand(2))
+
+    assert net.calls == 1
 
 
 @pytest.mark.observed
@@ -151,12 +171,13 @@ def test_without_inputs_one_replica_runs(no_accelerator):
 
 @pytest.mark.parametrize("kind", ["parameter", "buffer"])
 def test_all_tensors_belong_on_the_first_device(no_accelerator, kind):
-    """A parameter or buffer that is not on the first device raises a ``RuntimeError`` naming both."""
+    """:class:`~torch.nn.DataParallel` refuses a parameter or buffer that is not on the first device."""
     net = nn.Linear(2, 3)
     lost = torch.rand(2, device="meta")
-    net.register_parameter("lost", nn.Parameter(lost)) if kind == "parameter" else net.register_buffer(
-        "lost", lost
-    )
+    if kind == "parameter":
+        net.lost = nn.Parameter(lost)
+    else:
+        net.register_buffer("lost", lost)
     wrapped = Steps(net, [4, 5])
 
     text = "on device cpu (device_ids[0]) but found one of them on device: meta"
@@ -167,7 +188,7 @@ def test_all_tensors_belong_on_the_first_device(no_accelerator, kind):
 
 @pytest.mark.observed
 def test_the_wrapper_scatters_along_its_dim(no_accelerator):
-    """The methods ``scatter`` and ``gather`` are the functions, with the wrapper's ``dim``."""
+    """``scatter`` and ``gather`` of :class:`~torch.nn.DataParallel` are the functions, with its ``dim``."""
     wrapped = nn.DataParallel(nn.Identity())
     wrapped.dim = 0
 
@@ -185,26 +206,30 @@ def test_the_function_needs_an_accelerator(no_accelerator):
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_the_function_once_tripped(no_accelerator):
-    """Without an accelerator the function raises ``TypeError``, as it finds no list of devices."""
+    """:func:`~torch.nn.parallel.data_parallel` without an accelerator trips over its missing devices."""
     with pytest.raises(TypeError, match="'NoneType' object is not subscriptable"):
         data_parallel(nn.Linear(2, 3), torch.rand(4, 2))
 
 
 @pytest.mark.needs("cuda")
 def test_one_device_takes_the_module_in():
-    """With a single device the wrapper moves the module there at once, and later its inputs."""
+    """:class:`~torch.nn.DataParallel` on one device moves the module there at once, inputs in each call."""
     net = nn.Linear(2, 3)
     wrapped = nn.DataParallel(net, device_ids=[0])
+    assert str(net.weight.device) == "cuda:0"
 
     output = wrapped(torch.rand(4, 2))
 
-    assert str(net.weight.device) == "cuda:0"
-    assert (str(output.device), output.shape) == ("cuda:0", (4, 3))
+    assert str(output.device) == "cuda:0"
+    assert output.shape == (4, 3)
 
 
 @pytest.mark.needs("cuda")
 def test_defaults_are_every_device_and_the_first():
-    """By default all devices take part, the batch is dimension 0 and the output goes to the first."""
+    """By default :class:`~torch.nn.DataParallel` takes all devices, and joins outputs on the first.
+
+    The batch is dimension 0.
+    """
     wrapped = nn.DataParallel(nn.Linear(2, 3))
 
     assert wrapped.device_ids == list(range(torch.cuda.device_count()))
@@ -213,7 +238,7 @@ def test_defaults_are_every_device_and_the_first():
 
 @pytest.mark.needs("cuda")
 def test_devices_are_kept_as_numbers():
-    """Devices given as :class:`torch.device` are kept as numbers."""
+    """:class:`~torch.nn.DataParallel` keeps devices given as :class:`torch.device` as numbers."""
     device = torch.device("cuda", 0)
     wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[device], output_device=device, dim=1)
 
@@ -222,7 +247,7 @@ def test_devices_are_kept_as_numbers():
 
 @pytest.mark.needs("cuda")
 def test_a_module_moved_away_is_an_error():
-    """A call of a module that was moved to the CPU after wrapping raises ``RuntimeError``."""
+    """A module moved to the CPU after :class:`~torch.nn.DataParallel` took it raises ``RuntimeError``."""
     wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[0])
     wrapped.cpu()
 
@@ -233,17 +258,19 @@ def test_a_module_moved_away_is_an_error():
 @pytest.mark.needs("cuda")
 def test_the_function_calls_the_module():
     """:func:`~torch.nn.parallel.data_parallel` wraps a lone input in a tuple and spreads a tuple."""
-    net = nn.Bilinear(2, 4, 3).cuda()
-    x, y = torch.rand(5, 2).cuda(), torch.rand(5, 4).cuda()
+    net = nn.Identity()
+    net.forward = lambda x, y: 10 * x + y
+    x, y = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4.0, 5.0, 6.0])
 
-    assert torch.equal(data_parallel(net, (x, y), [0]), net(x, y))
-    assert torch.equal(data_parallel(net, x, [0], module_kwargs={"input2": y}), net(x, y))
+    assert data_parallel(net, (x, y), [0]).tolist() == [14.0, 25.0, 36.0]
+    assert data_parallel(net, x, [0, 0], module_kwargs={"y": y}).tolist() == [14.0, 25.0, 36.0]
 
 
 @pytest.mark.needs("cuda")
 def test_the_function_does_not_move_the_module():
-    """:func:`~torch.nn.parallel.data_parallel` of a module that is not on the first device raises
-    ``RuntimeError``.
+    """:func:`~torch.nn.parallel.data_parallel` refuses a module that is not on the first device.
+
+    It raises ``RuntimeError``, also for a single device.
     """
     with pytest.raises(RuntimeError, match=r"on device cuda:0 \(device_ids\[0\]\) but .* on device: cpu"):
         data_parallel(nn.Linear(2, 3), torch.rand(4, 2), [0])
@@ -253,7 +280,7 @@ def test_the_function_does_not_move_the_module():
 @pytest.mark.observed
 @pytest.mark.claim("N5-28")
 def test_gradients_of_replicas_are_summed():
-    """The gradients of all replicas are added up in the one module, not averaged.
+    """:class:`~torch.nn.DataParallel` adds the gradients of all replicas in the module, unaveraged.
 
     A device named twice gets two replicas, so one device is enough to see it.
     """
@@ -267,25 +294,33 @@ def test_gradients_of_replicas_are_summed():
 
 @pytest.mark.needs("cuda")
 def test_attributes_set_in_forward_are_lost():
-    """What ``forward`` assigns to ``self`` is set on a replica and gone after the call."""
+    """What ``forward`` assigns to ``self`` under :class:`~torch.nn.DataParallel` is lost after the call.
 
-    class Counter(nn.Linear):
+    It is set on a replica. Return it with the output, or write into a buffer in place.
+    """
+
+    class Counter(nn.Module):
         calls = 0
 
         def forward(self, x):
             self.calls += 1
-            return super().forward(x)
+            return x + self.calls
 
-    net = Counter(2, 3).cuda()
-    nn.DataParallel(net, device_ids=[0, 0])(torch.rand(4, 2))
+    net = Counter()
+    wrapped = nn.DataParallel(net, device_ids=[0, 0])
 
+    assert wrapped(torch.tensor([10.0, 20.0])).tolist() == [11.0, 21.0]
+    assert wrapped(torch.tensor([10.0, 20.0])).tolist() == [11.0, 21.0]
     assert net.calls == 0
 
 
 @pytest.mark.needs("cuda")
 def test_a_scalar_output_becomes_a_vector():
-    """Where ``forward`` returns a scalar, the wrapper returns one number for each replica, and warns."""
-    net = nn.Flatten(0).cuda()
+    """:class:`~torch.nn.DataParallel` makes a vector of scalar outputs, one of each replica, and warns.
+
+    A loss taken in ``forward`` therefore needs a ``mean()`` or ``sum()`` before ``backward()``.
+    """
+    net = nn.Identity()
     net.forward = torch.sum
     wrapped = nn.DataParallel(net, device_ids=[0, 0])
 
@@ -294,55 +329,60 @@ def test_a_scalar_output_becomes_a_vector():
     assert output.tolist() == [3.0, 4.0]
 
 
-@pytest.mark.needs("cuda", 2)
-@pytest.mark.claim("N5-27")
-def test_the_batch_is_split_over_the_devices():
-    """The batch is cut into equal pieces, the last one smaller, and each device gets one."""
-    pieces = []
-    net = nn.Linear(2, 3).cuda(0)
-    net.register_forward_pre_hook(lambda _, args: pieces.append((args[0].device.index, len(args[0]))))
-
-    output = nn.DataParallel(net, device_ids=[0, 1])(torch.rand(5, 2))
-
-    assert sorted(pieces) == [(0, 3), (1, 2)]
-    assert (str(output.device), output.shape) == ("cuda:0", (5, 3))
-
-
-@pytest.mark.needs("cuda", 2)
+@pytest.mark.needs("cuda")
 def test_the_module_must_be_on_the_first_device():
-    """With several devices the wrapper does not move the module."""
-    wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[0, 1])
+    """With several devices :class:`~torch.nn.DataParallel` does not move the module."""
+    net = nn.Linear(2, 3)
+    wrapped = nn.DataParallel(net, device_ids=[0, 0])
+    assert net.weight.device.type == "cpu"
 
     with pytest.raises(RuntimeError, match="found one of them on device: cpu"):
         wrapped(torch.rand(4, 2))
 
 
-@pytest.mark.needs("cuda", 2)
+@pytest.mark.needs("cuda")
 def test_keyword_arguments_are_split_too():
-    """Tensors given by keyword are split like the others; what is no tensor goes to every replica."""
-    net = nn.Bilinear(2, 4, 3).cuda(0)
-    x, y = torch.rand(5, 2).cuda(0), torch.rand(5, 4).cuda(0)
+    """:class:`~torch.nn.DataParallel` cuts tensors given by keyword; what is no tensor goes to all."""
+    net = nn.Identity()
+    net.forward = lambda x, y, factor: factor * x + y
+    wrapped = nn.DataParallel(net, device_ids=[0, 0])
 
-    output = nn.DataParallel(net, device_ids=[0, 1])(x, input2=y)
+    output = wrapped(torch.tensor([1.0, 2.0, 3.0]), y=torch.tensor([4.0, 5.0, 6.0]), factor=10)
 
-    torch.testing.assert_close(output, net(x, y))
+    assert output.tolist() == [14.0, 25.0, 36.0]
+
+
+@pytest.mark.needs("cuda", 2)
+@pytest.mark.claim("N5-27")
+def test_the_batch_is_split_over_the_devices():
+    """:class:`~torch.nn.DataParallel` cuts the batch into one piece for each GPU, and runs it there."""
+    pieces = []
+    net = nn.Linear(2, 3).cuda(0)
+    net.register_forward_pre_hook(lambda _, args: pieces.append((str(args[0].device), len(args[0]))))
+
+    output = nn.DataParallel(net, device_ids=[0, 1])(torch.rand(5, 2))
+
+    assert sorted(pieces) == [("cuda:0", 3), ("cuda:1", 2)]
+    assert str(output.device) == "cuda:0"
+    assert output.shape == (5, 3)
 
 
 @pytest.mark.needs("cuda", 2)
 @pytest.mark.claim("N5-28")
 def test_gradients_end_on_the_first_device():
-    """Gradients of replicas on two devices are added up on the first device."""
+    """:class:`~torch.nn.DataParallel` adds the gradients of replicas on two GPUs on the first GPU."""
     net = nn.Linear(2, 1, bias=False).cuda(0)
     wrapped = nn.DataParallel(net, device_ids=[0, 1])
 
     wrapped(torch.tensor([[1.0, 2.0], [3.0, 5.0]])).sum().backward()
 
-    assert (str(net.weight.grad.device), net.weight.grad.tolist()) == ("cuda:0", [[4.0, 7.0]])
+    assert str(net.weight.grad.device) == "cuda:0"
+    assert net.weight.grad.tolist() == [[4.0, 7.0]]
 
 
 @pytest.mark.needs("cuda", 2)
 def test_outputs_go_to_output_device():
-    """The outputs are put together on ``output_device``."""
+    """:class:`~torch.nn.DataParallel` joins the outputs on ``output_device``."""
     wrapped = nn.DataParallel(nn.Linear(2, 3).cuda(0), device_ids=[0, 1], output_device=1)
 
     assert str(wrapped(torch.rand(4, 2)).device) == "cuda:1"
@@ -350,7 +390,7 @@ def test_outputs_go_to_output_device():
 
 @pytest.mark.needs("cuda", 2)
 def test_buffers_of_the_first_device_stay():
-    """Buffers changed in place are kept from the first device; the others see only their piece."""
+    """:class:`~torch.nn.DataParallel` keeps the first GPU's changes to buffers; those of others are lost."""
     net = nn.BatchNorm1d(1, momentum=1.0).cuda(0)
 
     nn.DataParallel(net, device_ids=[0, 1])(torch.tensor([[1.0], [3.0], [10.0], [20.0]]))

@@ -26,7 +26,7 @@ def test_each_module_needs_its_arguments(inputs, kwargs, devices):
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_error_tells_both_lengths():
-    """The error about too few inputs says how many modules and inputs there are."""
+    """:func:`~torch.nn.parallel.parallel_apply` says how many modules and inputs do not agree."""
     with pytest.raises(
         AssertionError, match="The number of modules 2 is not equal to the number of inputs 1"
     ):
@@ -41,7 +41,7 @@ def test_the_error_tells_both_lengths():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_every_error_tells_both_lengths(kwargs, devices, told):
-    """The errors about keyword arguments and devices say how many modules and how many of these there are."""
+    """:func:`~torch.nn.parallel.parallel_apply` says how many keyword arguments or devices do not agree."""
     with pytest.raises(AssertionError, match="The number of modules 2 is not equal to the number of " + told):
         parallel_apply([nn.ReLU(), nn.Tanh()], [1, 2], kwargs, devices)
 
@@ -65,30 +65,38 @@ def test_without_a_tensor_there_is_none(value):
 
 @pytest.mark.needs("cuda")
 def test_results_come_in_the_order_of_modules():
-    """:func:`~torch.nn.parallel.parallel_apply` returns the outputs in the order of the modules."""
+    """:func:`~torch.nn.parallel.parallel_apply` returns the outputs in the order of the modules.
+
+    An input that is no tuple or list is the only argument.
+    """
     x = torch.tensor([-1.0, 2.0]).cuda()
 
     first, second = parallel_apply([nn.ReLU(), nn.Hardtanh()], [x, (x,)], devices=[0, 0])
 
-    assert (first.tolist(), second.tolist()) == ([0.0, 2.0], [-1.0, 1.0])
+    assert first.tolist() == [0.0, 2.0]
+    assert second.tolist() == [-1.0, 1.0]
 
 
 @pytest.mark.needs("cuda")
 def test_each_module_gets_its_keyword_arguments():
-    """Each module is called with its own positional and keyword arguments."""
-    nets = [nn.Bilinear(2, 4, 3).cuda(), nn.Bilinear(2, 4, 3).cuda()]
-    x, y = torch.rand(5, 2).cuda(), torch.rand(5, 4).cuda()
+    """:func:`~torch.nn.parallel.parallel_apply` calls each module with its own named arguments."""
 
-    outputs = parallel_apply(nets, [(x,), (x + 1,)], [{"input2": y}, {"input2": y * 2}], [0, 0])
+    class Scale(nn.Module):
+        def forward(self, x, by):
+            return x * by
 
-    assert torch.equal(outputs[0], nets[0](x, y))
-    assert torch.equal(outputs[1], nets[1](x + 1, y * 2))
+    x = torch.tensor([1.0, 2.0]).cuda()
+
+    first, second = parallel_apply([Scale(), Scale()], [(x,), (x + 10,)], [{"by": 3}, {"by": 5}], [0, 0])
+
+    assert first.tolist() == [3.0, 6.0]
+    assert second.tolist() == [55.0, 60.0]
 
 
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_a_lone_module_runs_without_a_thread():
-    """Several modules run in threads of their own, a single one in the thread of the caller."""
+    """:func:`~torch.nn.parallel.parallel_apply` runs several modules in threads, a single one in none."""
     seen = []
     net = nn.Identity()
     net.register_forward_pre_hook(lambda *_: seen.append(threading.current_thread()))
@@ -102,7 +110,7 @@ def test_a_lone_module_runs_without_a_thread():
 
 @pytest.mark.needs("cuda")
 def test_threads_keep_the_grad_mode():
-    """Under :class:`~torch.no_grad` the threads of the modules record no graph either."""
+    """:func:`~torch.nn.parallel.parallel_apply` keeps the grad mode in the threads of the modules."""
     nets = [nn.Linear(2, 3).cuda(), nn.Linear(2, 3).cuda()]
     x = torch.rand(4, 2).cuda()
 
@@ -110,12 +118,38 @@ def test_threads_keep_the_grad_mode():
         quiet = parallel_apply(nets, [x, x], devices=[0, 0])
     loud = parallel_apply(nets, [x, x], devices=[0, 0])
 
-    assert [y.requires_grad for y in quiet + loud] == [False, False, True, True]
+    assert [y.requires_grad for y in quiet] == [False, False]
+    assert [y.requires_grad for y in loud] == [True, True]
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.observed
+def test_threads_forget_the_dtype_of_autocast():
+    """:func:`~torch.nn.parallel.parallel_apply` under :class:`torch.autocast` computes in float16 always.
+
+    Its threads are told that autocast is on, but not its dtype. With ``torch.bfloat16`` under
+    :class:`~torch.nn.DataParallel` put the autocast into ``forward``.
+    """
+
+    class Square(nn.Module):
+        def forward(self, x):
+            return x @ x
+
+    net, x = Square(), torch.rand(3, 3).cuda()
+
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        first, second = parallel_apply([net, net], [x, x], devices=[0, 0])
+        plain = net(x)
+
+    assert [y.dtype for y in (plain, first, second)] == [torch.bfloat16, torch.float16, torch.float16]
 
 
 @pytest.mark.needs("cuda")
 def test_an_error_names_its_replica():
-    """An error of a module keeps its type; the message begins with the replica and its device."""
+    """An error of a module in :func:`~torch.nn.parallel.parallel_apply` keeps its type, naming its replica.
+
+    The message begins with the number of the replica and its device, and goes on with the traceback.
+    """
 
     def fail(x):
         raise KeyError("lost")

@@ -14,7 +14,7 @@ from torch.nn.parallel import replicate
 
 @pytest.mark.observed
 def test_a_replica_has_no_parameters():
-    """A replica has the class and the attributes of its module, but none of its parameters."""
+    """A replica of :class:`~torch.nn.DataParallel` has its module's class and attributes, no parameters."""
     net = nn.Linear(2, 3)
     replica = net._replicate_for_data_parallel()
 
@@ -27,20 +27,23 @@ def test_a_replica_has_no_parameters():
 @pytest.mark.observed
 @pytest.mark.since("2.5")
 def test_its_store_of_parameters_is_a_dict():
-    """The empty store of parameters of a replica is a plain ``dict`` (:pull:`129164`)."""
+    """A replica of :class:`~torch.nn.DataParallel` has a plain ``dict`` as its empty store of parameters.
+
+    It has been one since :pull:`129164`.
+    """
     assert type(nn.Linear(2, 3)._replicate_for_data_parallel()._parameters) is dict
 
 
 @pytest.mark.observed
 @pytest.mark.before("2.5")
 def test_its_store_of_parameters_was_ordered():
-    """The empty store of parameters of a replica is an ``OrderedDict``."""
+    """A replica of :class:`~torch.nn.DataParallel` has an ``OrderedDict`` as empty store of parameters."""
     assert type(nn.Linear(2, 3)._replicate_for_data_parallel()._parameters) is OrderedDict
 
 
 @pytest.mark.observed
 def test_a_replica_is_marked():
-    """A replica carries ``_is_replica``; its module does not."""
+    """A replica of :class:`~torch.nn.DataParallel` carries ``_is_replica``; its module does not."""
     net = nn.Linear(2, 3)
 
     assert net._replicate_for_data_parallel()._is_replica is True
@@ -49,7 +52,10 @@ def test_a_replica_is_marked():
 
 @pytest.mark.observed
 def test_attributes_are_set_on_the_replica_alone():
-    """An attribute assigned to a replica is not seen on the module; a list changed in place is."""
+    """An attribute assigned to a replica of :class:`~torch.nn.DataParallel` is not set on its module.
+
+    A list that is changed in place is the module's own.
+    """
     net = nn.Linear(2, 3)
     net.count, net.seen = 1, ["a"]
     replica = net._replicate_for_data_parallel()
@@ -61,7 +67,7 @@ def test_attributes_are_set_on_the_replica_alone():
 
 @pytest.mark.observed
 def test_stores_of_a_replica_are_its_own():
-    """A replica holds the same buffers and submodules in stores of its own."""
+    """A replica of :class:`~torch.nn.DataParallel` holds buffers and submodules in stores of its own."""
     net = nn.Sequential(nn.ReLU())
     net.register_buffer("mean", torch.tensor([2.0, 3.0]))
     mean, relu = net.mean, net[0]
@@ -70,6 +76,15 @@ def test_stores_of_a_replica_are_its_own():
     assert (replica.mean is mean, replica[0] is relu) == (True, True)
     replica.mean, replica[0] = torch.tensor([5.0, 6.0]), nn.Tanh()
     assert (net.mean is mean, net[0] is relu) == (True, True)
+
+
+@pytest.mark.observed
+def test_a_replica_is_in_the_mode_of_its_module():
+    """A replica of :class:`~torch.nn.DataParallel` trains or evaluates as its module does."""
+    net = nn.Dropout().eval()
+
+    assert net._replicate_for_data_parallel().training is False
+    assert net.train()._replicate_for_data_parallel().training is True
 
 
 def test_lazy_modules_have_no_replicas():
@@ -90,11 +105,12 @@ def test_lazy_modules_have_no_replicas():
 def test_one_replica_for_each_device():
     """:func:`~torch.nn.parallel.replicate` returns a new tree of modules for each device.
 
-    Up to 2.10 it needed an accelerator even where there was no tensor to copy.
+    The devices are looked at only if there is a tensor to copy: these two are not there. Up to 2.10 they had
+    to be.
     """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
 
-    first, second = replicate(net, [0, 1])
+    first, second = replicate(net, [98, 99])
 
     assert [type(module) for module in first.modules()] == [nn.Sequential, nn.ReLU, nn.Sequential, nn.Tanh]
     assert replicate(net, []) == []
@@ -105,11 +121,11 @@ def test_one_replica_for_each_device():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_a_shared_submodule_stays_shared():
-    """A submodule reachable by two names is one submodule in each replica too."""
+    """:func:`~torch.nn.parallel.replicate` makes one submodule of one that has two names."""
     net = nn.Sequential(nn.ReLU())
     net.add_module("again", net[0])
 
-    (replica,) = replicate(net, [0])
+    (replica,) = replicate(net, [99])
 
     assert replica.again is replica[0]
     assert replica.again is not net.again
@@ -118,13 +134,13 @@ def test_a_shared_submodule_stays_shared():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_entries_of_none_are_copied():
-    """Parameters, buffers and submodules registered as ``None`` are ``None`` in each replica."""
+    """:func:`~torch.nn.parallel.replicate` keeps entries of ``None`` in all three stores."""
     net = nn.Module()
     net.register_parameter("weight", None)
     net.register_buffer("mean", None)
     net.register_module("inner", None)
 
-    for replica in replicate(net, [0, 1]):
+    for replica in replicate(net, [98, 99]):
         assert replica._parameters == {"weight": None}
         assert replica._buffers == {"mean": None}
         assert replica._modules == {"inner": None}
@@ -140,29 +156,55 @@ def test_modules_on_the_cpu_are_not_replicated():
 
 @pytest.mark.needs("cuda")
 def test_weights_of_a_replica_are_no_leaves():
-    """Weights of a replica are tensors computed from the parameters, not parameters."""
+    """:func:`~torch.nn.parallel.replicate` computes the weights of each replica from the parameters.
+
+    They are tensors with a graph, no parameters and no leaves.
+    """
     net = nn.Linear(2, 3).cuda()
 
     for replica in replicate(net, [0, 0]):
-        assert (type(replica.weight), replica.weight.is_leaf) == (torch.Tensor, False)
+        assert type(replica.weight) is torch.Tensor
+        assert replica.weight.is_leaf is False
         assert torch.equal(replica.weight, net.weight)
         assert list(replica._former_parameters) == ["weight", "bias"]
 
 
 @pytest.mark.needs("cuda")
+@pytest.mark.observed
+def test_lists_and_dicts_of_parameters_hold_tensors():
+    """:class:`~torch.nn.ParameterList` and ``ParameterDict`` hold tensors in a replica, under their keys."""
+    values = nn.ParameterList([torch.tensor([1.0, 2.0]), torch.tensor([3.0])]).cuda()
+    table = nn.ParameterDict({"scale": torch.tensor([4.0, 5.0])}).cuda()
+
+    second = replicate(values, [0, 0])[1]
+    assert [type(value) for value in second] == [torch.Tensor, torch.Tensor]
+    assert [value.tolist() for value in second] == [[1.0, 2.0], [3.0]]
+
+    second = replicate(table, [0, 0])[1]
+    assert list(second) == ["scale"]
+    assert second["scale"].tolist() == [4.0, 5.0]
+
+
+@pytest.mark.needs("cuda")
 def test_detached_replicas_have_no_graph():
-    """With ``detach=True``, as under :class:`~torch.no_grad`, further replicas hold plain copies."""
+    """:func:`~torch.nn.parallel.replicate` with ``detach=True`` makes replicas without a graph.
+
+    :class:`~torch.nn.DataParallel` does so under :class:`~torch.no_grad`. The first replica then holds the
+    parameters themselves.
+    """
     net = nn.Linear(2, 3).cuda()
 
-    second = replicate(net, [0, 0], detach=True)[1]
+    first, second = replicate(net, [0, 0], detach=True)
 
+    assert first.weight is net.weight
+    assert type(second.weight) is torch.Tensor
     assert (second.weight.requires_grad, second.weight.grad_fn) == (False, None)
     assert torch.equal(second.weight, net.weight)
 
 
 @pytest.mark.needs("cuda")
 def test_the_first_replica_shares_its_buffers():
-    """The buffers of the first replica share memory with the module's; the next one holds copies."""
+    """:func:`~torch.nn.parallel.replicate` shares buffers with the first replica, and copies for others."""
     net = nn.BatchNorm1d(3).cuda()
 
     first, second = replicate(net, [0, 0])
@@ -170,3 +212,43 @@ def test_the_first_replica_shares_its_buffers():
     second.running_mean.fill_(7.0)
 
     assert net.running_mean.tolist() == [5.0, 5.0, 5.0]
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.observed
+def test_a_device_named_twice_may_share_a_tensor():
+    """:func:`~torch.nn.parallel.replicate` does not copy a lone tensor of a dtype to its own device.
+
+    Tensors of one dtype are copied together; a single one is passed on as it is. So BatchNorm on a device
+    that is named twice counts each batch twice.
+    """
+    net = nn.BatchNorm1d(3).cuda()
+
+    second = replicate(net, [0, 0])[1]
+
+    assert second.num_batches_tracked.data_ptr() == net.num_batches_tracked.data_ptr()
+    assert second.running_mean.data_ptr() != net.running_mean.data_ptr()
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.since("2.11")
+@pytest.mark.observed
+def test_complex_parameters_stay_complex():
+    """:func:`~torch.nn.parallel.replicate` copies complex parameters as complex ones (:issue:`55375`)."""
+    net = nn.Module()
+    net.weight = nn.Parameter(torch.tensor([1 + 2j, 3 + 4j]).cuda())
+
+    for replica in replicate(net, [0, 0]):
+        assert replica.weight.tolist() == [1 + 2j, 3 + 4j]
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.before("2.11")
+@pytest.mark.observed
+def test_complex_parameters_became_real():
+    """:func:`~torch.nn.parallel.replicate` copies complex parameters as real tensors of pairs."""
+    net = nn.Module()
+    net.weight = nn.Parameter(torch.tensor([1 + 2j, 3 + 4j]).cuda())
+
+    for replica in replicate(net, [0, 0]):
+        assert replica.weight.tolist() == [[1.0, 2.0], [3.0, 4.0]]

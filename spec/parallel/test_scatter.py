@@ -25,7 +25,7 @@ def test_other_objects_go_to_every_device():
     "value", [(1, "b"), (1,), [1, "b"], [1], {"a": 1}, Pair(1, "b"), ([1], {"a": Pair(2, 3)})]
 )
 def test_containers_are_rebuilt_for_each_device(value):
-    """Tuples, lists, dicts and named tuples are rebuilt for each device, at any depth."""
+    """:func:`~torch.nn.parallel.scatter` rebuilds tuples, lists, dicts and named tuples for each device."""
     first, second = scatter(value, [0, 1])
 
     assert (first, second) == (value, value)
@@ -43,7 +43,7 @@ def test_a_dict_keeps_its_type():
 
 
 def test_copies_are_shallow_only_at_the_leaves():
-    """Each replica has lists and dicts of its own: a change of one is not seen by another replica."""
+    """:func:`~torch.nn.parallel.scatter` gives each device a list of its own, which changes alone."""
     first, second = scatter([1, 2], [0, 1])
     first.append(3)
 
@@ -53,7 +53,7 @@ def test_copies_are_shallow_only_at_the_leaves():
 @pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])
 @pytest.mark.observed
 def test_an_empty_container_is_shared(empty):
-    """An empty container is not rebuilt: every device gets the same one."""
+    """:func:`~torch.nn.parallel.scatter` does not rebuild an empty container: all devices get the same."""
     first, second = scatter(empty, [0, 1])
 
     assert first is empty
@@ -99,7 +99,7 @@ def test_none_is_gathered_to_none():
     "output", [(None, None), [None], {"a": None}, Pair(None, (None,)), OrderedDict(a=[None])]
 )
 def test_outputs_keep_their_structure(output):
-    """Outputs in tuples, lists, dicts and named tuples are joined entry by entry."""
+    """:func:`~torch.nn.parallel.gather` joins tuples, lists, dicts and named tuples entry by entry."""
     joined = gather([output, output, output], 0)
 
     assert joined == output
@@ -113,7 +113,7 @@ def test_dicts_of_different_size_are_refused():
 
 
 def test_dicts_with_different_keys_are_refused():
-    """Dicts are joined by the keys of the first; one that lacks a key raises ``KeyError``."""
+    """:func:`~torch.nn.parallel.gather` takes the keys of the first dict; to lack one is an error."""
     with pytest.raises(KeyError, match="a"):
         gather([{"a": None}, {"b": None}], 0)
 
@@ -133,7 +133,7 @@ def test_longer_lists_are_cut():
 
 
 def test_numbers_cannot_be_gathered():
-    """A replica may return tensors, ``None`` and containers of them, but no number."""
+    """:func:`~torch.nn.parallel.gather` joins tensors, ``None`` and containers of them, but no numbers."""
     with pytest.raises(TypeError, match="'int' object is not iterable"):
         gather([1, 2], 0)
 
@@ -176,19 +176,26 @@ def test_a_tensor_is_cut_into_pieces():
 
 @pytest.mark.needs("cuda")
 def test_dim_says_where_to_cut():
-    """``dim`` is the dimension along which tensors are cut and joined."""
+    """``dim`` of :func:`~torch.nn.parallel.scatter` and ``gather`` is where tensors are cut and joined."""
     x = torch.arange(6.0).view(2, 3).cuda()
 
     pieces = scatter(x, [0, 0], 1)
 
-    assert [piece.shape for piece in pieces] == [(2, 2), (2, 1)]
+    assert [piece.tolist() for piece in pieces] == [[[0.0, 1.0], [3.0, 4.0]], [[2.0], [5.0]]]
     assert gather(pieces, 0, 1).tolist() == x.tolist()
 
 
 @pytest.mark.needs("cuda")
 def test_fewer_rows_fewer_pieces():
-    """A tensor with fewer rows than devices gives fewer pieces, and cuts everything next to it."""
-    assert [len(scatter(torch.rand(1, 2), [0, 0])), len(scatter((torch.rand(1, 2), "x"), [0, 0]))] == [1, 1]
+    """:func:`~torch.nn.parallel.scatter` makes fewer pieces of a tensor with fewer rows than devices.
+
+    What stands beside it in a tuple, list or dict is cut short.
+    """
+    alone = scatter(torch.tensor([[1.0, 2.0]]), [0, 0])
+    beside = scatter((torch.tensor([[1.0, 2.0]]), torch.tensor([3.0, 4.0, 5.0])), [0, 0])
+
+    assert [piece.tolist() for piece in alone] == [[[1.0, 2.0]]]
+    assert [[piece.tolist() for piece in pair] for pair in beside] == [[[[1.0, 2.0]], [3.0, 4.0]]]
 
 
 @pytest.mark.needs("cuda")
@@ -212,14 +219,51 @@ def test_too_few_named_pieces_were_padded():
 
 
 @pytest.mark.needs("cuda")
+@pytest.mark.since("2.11")
+@pytest.mark.observed
+def test_complex_tensors_stay_complex():
+    """:func:`~torch.nn.parallel.scatter` and ``gather`` cut and join complex tensors as complex ones."""
+    values = [1 + 2j, 3 + 4j, 5 + 6j]
+
+    pieces = scatter(torch.tensor(values), [0, 0])
+
+    assert [piece.tolist() for piece in pieces] == [values[:2], values[2:]]
+    assert gather(pieces, 0).tolist() == values
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.before("2.11")
+@pytest.mark.observed
+def test_complex_tensors_became_real():
+    """:func:`~torch.nn.parallel.scatter` makes real pieces of pairs of a complex tensor (:issue:`55375`)."""
+    pieces = scatter(torch.tensor([1 + 2j, 3 + 4j, 5 + 6j]), [0, 0])
+
+    assert [piece.tolist() for piece in pieces] == [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]]]
+
+
+@pytest.mark.needs("cuda")
 def test_gradients_flow_back_through_scatter():
-    """The gradients of the pieces come back as one gradient, on the device of the input."""
+    """Gradients of pieces of :func:`~torch.nn.parallel.scatter` come back as one, where the input is."""
     x = torch.arange(3.0, requires_grad=True)
 
     first, second = scatter(x, [0, 0])
     (first.sum() * 2 + second.sum() * 5).backward()
 
-    assert (str(x.grad.device), x.grad.tolist()) == ("cpu", [2.0, 2.0, 5.0])
+    assert x.grad.device.type == "cpu"
+    assert x.grad.tolist() == [2.0, 2.0, 5.0]
+
+
+@pytest.mark.needs("cuda")
+def test_gradients_flow_back_through_gather():
+    """:func:`~torch.nn.parallel.gather` gives each of its inputs its part of the gradient."""
+    first = torch.tensor([1.0, 2.0], device="cuda", requires_grad=True)
+    second = torch.tensor([3.0], device="cuda", requires_grad=True)
+
+    joined = gather([first, second], 0)
+    (joined * torch.tensor([2.0, 3.0, 5.0], device="cuda")).sum().backward()
+
+    assert first.grad.tolist() == [2.0, 3.0]
+    assert second.grad.tolist() == [5.0]
 
 
 @pytest.mark.needs("cuda")
@@ -227,4 +271,5 @@ def test_outputs_can_be_gathered_on_the_cpu():
     """With ``"cpu"`` as target :func:`~torch.nn.parallel.gather` returns a tensor on the CPU."""
     joined = gather([torch.tensor([1.0]).cuda(), torch.tensor([2.0, 3.0]).cuda()], "cpu")
 
-    assert (str(joined.device), joined.tolist()) == ("cpu", [1.0, 2.0, 3.0])
+    assert joined.device.type == "cpu"
+    assert joined.tolist() == [1.0, 2.0, 3.0]

@@ -258,7 +258,7 @@ def test_it_may_be_asked_where_and_what_it_is():
 
 @pytest.mark.needs("cuda")
 def test_it_may_be_moved_to_the_gpu():
-    """An uninitialised tensor may be moved with ``cuda()``."""
+    """An uninitialised tensor may be moved to the GPU with ``cuda()``."""
     assert UninitializedBuffer().cuda().device.type == "cuda"
 
 

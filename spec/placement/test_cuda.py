@@ -13,7 +13,7 @@ from torch import nn
 @pytest.mark.claim("N5-25")
 @pytest.mark.needs("cuda")
 def test_cuda_moves_the_module():
-    """``cuda()`` moves all parameters and buffers of the module to the GPU and returns the module."""
+    """:meth:`~torch.nn.Module.cuda` moves all parameters and buffers to the GPU; it returns the module."""
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     values = {key: value.tolist() for key, value in net.state_dict().items()}
 
@@ -27,39 +27,49 @@ def test_cuda_moves_the_module():
 @pytest.mark.claim("N5-26")
 @pytest.mark.needs("cuda")
 def test_cuda_copies_a_tensor():
-    """``cuda()`` of a tensor returns a copy on the GPU; the tensor itself stays on the CPU."""
+    """:meth:`torch.Tensor.cuda` returns a copy on the GPU, unlike a module's; the tensor stays on the CPU.
+
+    ``x.cuda()`` without ``x =`` before it does nothing.
+    """
     x = torch.tensor([1.5, 2.5])
 
     returned = x.cuda()
 
-    assert (x.device.type, returned.device.type) == ("cpu", "cuda")
+    assert x.device.type == "cpu"
+    assert returned.device.type == "cuda"
     assert returned.tolist() == [1.5, 2.5]
 
 
 @pytest.mark.needs("cuda")
 @pytest.mark.contradicts("torch.nn.Module.cuda: 'makes associated parameters and buffers different objects'")
 def test_cuda_keeps_parameters_and_replaces_buffers():
-    """``cuda()`` keeps the parameter objects and replaces the buffers."""
+    """:meth:`~torch.nn.Module.cuda` keeps the parameter objects and replaces the buffers."""
     norm = nn.BatchNorm1d(2)
     weight, mean = norm.weight, norm.running_mean
 
     norm.cuda()
 
-    assert (norm.weight is weight, weight.device.type) == (True, "cuda")
-    assert (norm.running_mean is mean, mean.device.type) == (False, "cpu")
+    assert norm.weight is weight
+    assert weight.device.type == "cuda"
+    assert norm.running_mean is not mean
+    assert mean.device.type == "cpu"
 
 
 @pytest.mark.needs("cuda")
 def test_parameters_stay_leaves():
-    """A moved parameter is a leaf on the GPU; a tensor that requires a gradient is none once copied there."""
+    """:meth:`~torch.nn.Module.cuda` keeps parameters leaves; a tensor that requires grad is copied to none.
+
+    An optimizer refuses what is no leaf: create such tensors with ``device="cuda"``.
+    """
     x = torch.rand(2, requires_grad=True)
 
-    assert (nn.Linear(2, 3).cuda().weight.is_leaf, x.cuda().is_leaf) == (True, False)
+    assert nn.Linear(2, 3).cuda().weight.is_leaf is True
+    assert x.cuda().is_leaf is False
 
 
 @pytest.mark.needs("cuda")
 def test_gradients_are_moved_along():
-    """A gradient is moved with its parameter and stays the same object."""
+    """:meth:`~torch.nn.Module.cuda` moves a gradient with its parameter; it stays the same object."""
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     grad = layer.weight.grad
@@ -67,12 +77,13 @@ def test_gradients_are_moved_along():
     layer.cuda()
 
     assert layer.weight.grad is grad
-    assert (grad.device.type, grad.tolist()) == ("cuda", [[1.5, 2.5]] * 3)
+    assert grad.device.type == "cuda"
+    assert grad.tolist() == [[1.5, 2.5]] * 3
 
 
 @pytest.mark.needs("cuda")
 def test_an_index_names_the_gpu():
-    """``cuda(0)`` and ``to("cuda:0")`` name the first GPU; without an index it is the current one."""
+    """``cuda(0)`` and ``to("cuda:0")`` of a module name the first GPU, without an index the current one."""
     devices = [nn.Linear(2, 3).cuda(0).weight.device, nn.Linear(2, 3).to("cuda:0").weight.device]
     current = nn.Linear(2, 3).to("cuda").weight.device
 
@@ -93,7 +104,7 @@ def test_a_second_move_copies_nothing():
 
 @pytest.mark.needs("cuda")
 def test_cpu_brings_the_module_back():
-    """``cpu()`` brings parameters, gradients and buffers back to the CPU."""
+    """:meth:`~torch.nn.Module.cpu` brings parameters, gradients and buffers back to the CPU."""
     norm = nn.BatchNorm1d(2).cuda()
     norm.weight.grad = torch.tensor([1.5, 2.5], device="cuda")
     weight = norm.weight
@@ -101,7 +112,9 @@ def test_cpu_brings_the_module_back():
     norm.cpu()
 
     assert [t.device.type for t in norm.state_dict().values()] == ["cpu"] * 5
-    assert (norm.weight is weight, weight.grad.device.type, weight.grad.tolist()) == (True, "cpu", [1.5, 2.5])
+    assert norm.weight is weight
+    assert weight.grad.device.type == "cpu"
+    assert weight.grad.tolist() == [1.5, 2.5]
 
 
 @pytest.mark.needs("cuda")
@@ -117,7 +130,7 @@ def test_leaving_the_gpu_frees_its_memory():
 
 @pytest.mark.needs("cuda")
 def test_inputs_on_the_cpu_are_refused():
-    """A module on the GPU refuses an input on the CPU."""
+    """A module on the GPU raises ``RuntimeError`` for an input on the CPU: all must be on one device."""
     layer = nn.Linear(2, 3).cuda()
 
     with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
@@ -126,14 +139,14 @@ def test_inputs_on_the_cpu_are_refused():
 
 @pytest.mark.needs("cuda")
 def test_inputs_on_the_gpu_are_refused_by_the_cpu():
-    """A module on the CPU refuses an input on the GPU."""
+    """A module on the CPU raises ``RuntimeError`` for an input on the GPU: all must be on one device."""
     with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
         nn.Linear(2, 3)(torch.rand(4, 2, device="cuda"))
 
 
 @pytest.mark.needs("cuda")
 def test_outputs_and_gradients_are_on_the_gpu():
-    """With module and input on the GPU, output and gradients are on the GPU."""
+    """A module on the GPU, called with an input there, has its output and its gradients there."""
     layer = nn.Linear(2, 3).cuda()
 
     output = layer(torch.rand(4, 2).cuda())
@@ -145,7 +158,7 @@ def test_outputs_and_gradients_are_on_the_gpu():
 @pytest.mark.question("Q69")
 @pytest.mark.needs("cuda")
 def test_an_optimizer_made_before_trains_on_the_gpu():
-    """An optimizer made before ``cuda()`` trains the module on the GPU."""
+    """An optimizer made before :meth:`~torch.nn.Module.cuda` trains the module on the GPU."""
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
@@ -161,7 +174,10 @@ def test_an_optimizer_made_before_trains_on_the_gpu():
 @pytest.mark.question("Q69")
 @pytest.mark.needs("cuda")
 def test_an_optimizer_that_has_stepped_is_left_behind():
-    """An optimizer with momentum that stepped on the CPU fails on the GPU: its state was not moved."""
+    """An optimizer with momentum that stepped on the CPU fails on the GPU: its state was not moved.
+
+    Load its own state dict, and the state goes where the parameters are.
+    """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9, foreach=False)
     layer(torch.rand(4, 2)).sum().backward()
@@ -190,19 +206,23 @@ def test_loading_moves_an_optimizers_state():
 
 @pytest.mark.needs("cuda")
 def test_pinned_memory_may_be_copied_in_the_background():
-    """A pinned tensor may be copied with ``non_blocking=True``; after synchronising it is there."""
+    """A tensor in pinned memory may be copied to the GPU with ``non_blocking=True``, in the background.
+
+    Its values are there once the GPU is synchronised, or for later work on the same stream.
+    """
     x = torch.arange(1000.0).pin_memory()
 
     y = x.to("cuda", non_blocking=True)
     torch.cuda.synchronize()
 
-    assert (x.is_pinned(), y.device.type) == (True, "cuda")
+    assert x.is_pinned() is True
+    assert y.device.type == "cuda"
     assert torch.equal(y.cpu(), torch.arange(1000.0))
 
 
 @pytest.mark.needs("cuda")
 def test_a_module_may_be_moved_in_the_background():
-    """A module may be moved with ``non_blocking=True``; later work on the GPU waits for it."""
+    """A module may be moved to the GPU with ``non_blocking=True``; later work there waits for it."""
     layer = nn.Linear(20, 30)
     weight = layer.weight.detach().clone()
 
@@ -214,7 +234,7 @@ def test_a_module_may_be_moved_in_the_background():
 
 @pytest.mark.needs("cuda")
 def test_the_gpu_has_its_own_generator():
-    """Drawing on the GPU leaves the CPU's random numbers as they were."""
+    """The GPU has a random generator of its own: drawing there leaves that of the CPU as it was."""
     cpu, gpu = torch.get_rng_state(), torch.cuda.get_rng_state()
 
     nn.Linear(20, 30, device="cuda")
@@ -272,30 +292,30 @@ def test_nothing_can_be_copied_from_meta_to_the_gpu(move):
 
 @pytest.mark.needs("cuda")
 def test_autocast_leaves_the_weights():
-    """Inside :class:`torch.autocast` a linear layer computes in 16 bits; weights and gradients do not."""
+    """Inside :class:`torch.autocast` a Linear gives 16-bit outputs; weights and gradients stay in 32."""
     layer = nn.Linear(2, 3, device="cuda")
 
     with torch.autocast("cuda", dtype=torch.float16):
         output = layer(torch.rand(4, 2, device="cuda"))
     output.float().sum().backward()
 
-    assert (output.dtype, layer.weight.dtype, layer.weight.grad.dtype) == (
-        torch.float16,
-        torch.float32,
-        torch.float32,
-    )
+    assert output.dtype == torch.float16
+    assert layer.weight.dtype == torch.float32
+    assert layer.weight.grad.dtype == torch.float32
 
 
 @pytest.mark.needs("cuda")
 def test_a_module_on_the_gpu_counts_as_shared():
-    """``share_memory()`` changes nothing on the GPU, where every tensor counts as shared."""
+    """:meth:`~torch.nn.Module.share_memory` changes nothing on the GPU, where tensors count as shared."""
     layer = nn.Linear(2, 3, device="cuda")
     place = layer.weight.data_ptr()
+    assert layer.weight.is_shared() is True
 
     returned = layer.share_memory()
 
     assert returned is layer
-    assert (layer.weight.is_shared(), layer.weight.data_ptr()) == (True, place)
+    assert layer.weight.is_shared() is True
+    assert layer.weight.data_ptr() == place
 
 
 @pytest.mark.needs("cuda")
