@@ -225,6 +225,26 @@ def _add_measuring(commands: Any) -> None:
 
     command = _add(
         commands,
+        "strength",
+        "nnspec.strength.clauses_command:run",
+        "see that each assertion of the clauses can fail",
+        description="Changes what each clause runs, one small thing at a time: first what its calls do and\n"
+        "return, then the functions of torch.nn. Each assertion has to fail under one of the changes.\n"
+        "An interrupted run goes on where it was.",
+    )
+    command.add_argument("--clauses", action="store_true", required=True, help="of every clause")
+    command.add_argument("--only", metavar="PATTERN", help="ids of clauses, such as 'state.*'")
+    command.add_argument("--record", type=Path, metavar="DIR", help="where to (default: docs/records)")
+    command.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes at a time (default: cores)",
+    )
+
+    command = _add(
+        commands,
         "bench-report",
         "nnspec.benchmarks.command:run",
         "make tables and figures of measured times",

@@ -12,7 +12,6 @@ of their own.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import fnmatch
 import importlib.util
 import os
@@ -27,8 +26,9 @@ from nnspec.clauses.specification import find_checkout
 from nnspec.records.files import ensure_writable
 from nnspec.running import devices
 from nnspec.strength import counts
-from nnspec.strength.measurement import SURVIVED, SURVIVING, VERDICTS, Measurement, MutationError
-from nnspec.strength.progress import Progress
+from nnspec.strength.measurement import SURVIVED, SURVIVING, VERDICTS, Measurement
+from nnspec.strength.progress import Progress, Words
+from nnspec.strength.session import MutationError
 from nnspec.strength.targets import (
     ACCELERATED_MODULES,
     FURTHER_MODULES,
@@ -36,6 +36,7 @@ from nnspec.strength.targets import (
     Change,
     Target,
     read_target,
+    read_targets,
     short_name,
 )
 
@@ -61,7 +62,9 @@ def run(options: argparse.Namespace) -> int:
         TableError: ``docs/survivors.toml`` is not written as it has to be.
         FileError: the record cannot be written.
     """
-    _ensure_possible(options.sample, options.jobs)
+    if options.sample is not None and options.sample < 1:
+        raise MutationError(f"--sample {options.sample}: how many changes to try, a number from 1")
+    ensure_possible(options.jobs)
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # a process that asked CUDA itself cannot be forked
     devices.select([options.device])
     root = find_checkout()
@@ -72,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
     explanations = counts.read_explanations(root / "docs" / "survivors.toml")
     targets = _read_targets(options.only, options.device)
     changes = _select(targets, options.only, options.sample)
-    progress = Progress(sys.stderr, changes)
+    progress = Progress(sys.stderr, Words("changes", "noticed", "survived"))
+    progress.begin(len(changes))
     measurement = Measurement(changes, options.jobs, options.device, root / "spec", progress)
     try:
         verdicts = measurement.measure()
@@ -90,13 +94,16 @@ def run(options: argparse.Namespace) -> int:
     return 1 if unexplained or measurement.left_out else 0
 
 
-def _ensure_possible(sample: int | None, jobs: int) -> None:
+def ensure_possible(jobs: int) -> None:
+    """See that functions can be changed here.
+
+    Raises:
+        MutationError: they cannot, or ``jobs`` makes no sense.
+    """
     if not hasattr(os, "fork"):
         raise MutationError("each change lives in a forked process, and this system cannot fork")
     if importlib.util.find_spec("coverage") is None:
         raise MutationError("coverage is not installed; install it with: pip install coverage")
-    if sample is not None and sample < 1:
-        raise MutationError(f"--sample {sample}: how many changes to try, a number from 1")
     if jobs < 1:
         raise MutationError(f"--jobs {jobs}: how many processes at a time, a number from 1")
 
@@ -106,12 +113,8 @@ def _read_targets(only: str | None, device: str) -> list[Target]:
     if only is None:
         return [read_target(name) for name in (MODULES if device == "cpu" else ACCELERATED_MODULES)]
     file = only.partition(":")[0] if ".py" in only else ""
-    targets = []
-    for name in (*MODULES, *FURTHER_MODULES):
-        if not file or _is_file(short_name(name), file):
-            with contextlib.suppress(ImportError):  # this torch does not have it
-                targets.append(read_target(name))
-    return targets
+    known = (*MODULES, *FURTHER_MODULES)
+    return read_targets(name for name in known if not file or _is_file(short_name(name), file))
 
 
 def _is_file(name: str, wanted: str) -> bool:

@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import functools
 import gc
-import os
-import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import torch
 
-from nnspec.errors import NnspecError
 from nnspec.running.judging import CLAUSE
 from nnspec.running.reporting import find_clause
-from nnspec.strength.baseline import Baseline, failure_of, follow, import_quietly, time_each
+from nnspec.strength.baseline import Baseline, failure_of
 from nnspec.strength.processes import CRASHED, TIMED_OUT, Piece, limit_next, results_of
 from nnspec.strength.progress import Progress
+from nnspec.strength.session import LONGEST_WAIT, Session, limit_for, needs
 from nnspec.strength.targets import Change
 
 NOTICED = "noticed"
@@ -37,22 +33,8 @@ VERDICTS = (NOTICED, CRASHED, TIMED_OUT, SURVIVED, NOT_REACHED)
 #: Verdicts on a change that is not noticed.
 SURVIVING = (SURVIVED, NOT_REACHED)
 
-#: pytest plugins that write, wait or start processes.
-UNUSED_PLUGINS = ("cacheprovider", "faulthandler", "xdist", "cov", "randomly", "timeout")
-
-#: A clause may take so many times its ordinary processor time, and so many seconds in any case.
-PATIENCE = 20
-LEAST_SECONDS = 3.0
-#: Ends what waits without working, as a deadlock does.
-LONGEST_WAIT = 60.0
-BASELINE_SECONDS = 1800.0
-
 #: How many changes one process tries on an accelerator.
 CHANGES_ON_ACCELERATOR = 16
-
-
-class MutationError(NnspecError):
-    """Strength cannot be measured; the message says why and what to do."""
 
 
 class Reach:
@@ -65,7 +47,7 @@ class Reach:
 
     def __init__(self, baseline: Baseline, items: Mapping[str, pytest.Item]) -> None:
         self.baseline = baseline
-        self.slow = {nodeid for nodeid, item in items.items() if _needs(item, "compile")}
+        self.slow = {nodeid for nodeid, item in items.items() if needs(item, "compile")}
         self.named = {nodeid: _named_functions(item) for nodeid, item in items.items()}
         self.noticed: dict[str, Counter[str]] = defaultdict(Counter)
 
@@ -91,32 +73,21 @@ class Reach:
         self.noticed[f"{change.file}:{change.function}"][nodeid] += 1
 
 
-class Measurement:
-    """The pytest plugin that tries the changes where pytest would run the clauses.
+class Measurement(Session):
+    """Tries changes.
 
     Args:
         changes: what is tried.
-        jobs: how many processes there are at a time.
-        device: ``cpu``, or an accelerator on which the clauses run as well.
-        spec: the folder ``spec``.
-        progress: is told of each step.
+        jobs, device, spec, progress: as for every session.
     """
 
     def __init__(
         self, changes: Sequence[Change], jobs: int, device: str, spec: Path, progress: Progress
     ) -> None:
+        super().__init__(jobs, device, spec, progress)
         self.changes = changes
-        self.jobs = jobs
-        self.devices = tuple(dict.fromkeys(("cpu", device)))
-        self.spec = spec
-        self.progress = progress
         self.verdicts: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
-        self.defect = ""
-
-    @property
-    def on_accelerator(self) -> bool:
-        return self.devices != ("cpu",)
 
     def measure(self) -> dict[str, str]:
         """Try every change. What does not hold without one is in :attr:`left_out`, with how it fails.
@@ -128,80 +99,20 @@ class Measurement:
             MutationError: the clauses cannot be collected.
             KeyboardInterrupt: it was interrupted; no process is left.
         """
-        if not self.on_accelerator:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        with tempfile.TemporaryDirectory(prefix="nnspec-") as scratch:
-            options = ["-q", "-s", "-p", "nnspec.running.plugin"]
-            options += [f"--device={device}" for device in self.devices]
-            options += ["--basetemp", f"{scratch}/pytest", "-o", "tmp_path_retention_policy=none"]
-            options += ["-W", "ignore::pytest.PytestWarning"]
-            options += [option for name in UNUSED_PLUGINS for option in ("-p", f"no:{name}")]
-            ended = pytest.main([*options, str(self.spec)], plugins=[self])
-        if ended == pytest.ExitCode.INTERRUPTED and not self.defect:
-            raise KeyboardInterrupt
-        if self.defect or ended != pytest.ExitCode.OK:
-            raise MutationError(self.defect or f"pytest ended with {pytest.ExitCode(ended).name}")
+        self.start()
         return self.verdicts
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_configure(self, config: pytest.Config) -> None:
-        config.pluginmanager.unregister(name="terminalreporter")
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed and not self.defect:
-            self.defect = f"{report.nodeid}: cannot be collected:\n{report.longreprtext}"
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        try:
-            if not self.defect:
-                self._try_all(session.items)
-        except MutationError as error:
-            self.defect = str(error)
-        finally:
-            gc.unfreeze()
-        return True
-
-    def _try_all(self, items: Sequence[pytest.Item]) -> None:
-        torch.set_num_threads(1)
-        clauses = {
-            item.nodeid: item
-            for item in items
-            if CLAUSE in item.stash and not _needs(item, "distributed")  # those run in processes of their own
-        }
+    def work(self, items: Mapping[str, pytest.Item]) -> None:
+        """Try them with all clauses but those that run in processes of their own."""
+        clauses = {name: item for name, item in items.items() if not needs(item, "distributed")}
         self.progress.say(f"{len(clauses)} cases of the clauses run without a change")
-        baseline = self._run_without_change(list(clauses.values()))
+        baseline = self.run_without_change(list(clauses.values()), {change.path for change in self.changes})
         self.left_out = baseline.failures
         reach = Reach(baseline, {name: item for name, item in clauses.items() if name not in self.left_out})
         gc.collect()
         gc.freeze()
         self.progress.say(f"changes are tried, {self.jobs} at a time")
         self._try(reach, clauses)
-
-    def _run_without_change(self, items: Sequence[pytest.Item]) -> Baseline:
-        """Run the clauses: once to see which lines they run, once more, backwards, for their time."""
-        files = {change.path for change in self.changes}
-        followed = self._observe(items, functools.partial(follow, files=files))
-        if not self.on_accelerator:  # which of the modules looks at it when it is imported, nobody knows
-            import_quietly(followed.modules)
-        timed = self._observe(items[::-1], time_each)
-        return replace(followed, seconds=timed.seconds, failures={**followed.failures, **timed.failures})
-
-    def _observe(
-        self, items: Sequence[pytest.Item], observe: Callable[[Sequence[pytest.Item]], Baseline]
-    ) -> Baseline:
-        share = -(-len(items) // self.jobs) or 1
-        groups = [items[start : start + share] for start in range(0, len(items), share)]
-        pieces = [
-            Piece(None, functools.partial(observe, group), BASELINE_SECONDS, self.on_accelerator)
-            for group in groups
-        ]
-        whole = Baseline()
-        for _, failure, baseline in results_of(pieces, self.jobs):
-            if failure:
-                raise MutationError(f"the clauses were run without a change, and their process {failure}")
-            whole.add(baseline)
-        return whole
 
     def _try(self, reach: Reach, items: Mapping[str, pytest.Item]) -> None:
         """Try each change in a process of its own; on an accelerator, which takes long to wake up, several.
@@ -222,8 +133,7 @@ class Measurement:
                 trials = []
                 for change in changes[start : start + size]:
                     if clauses := reach.clauses(change):
-                        seconds = [PATIENCE * reach.baseline.seconds[nodeid] for nodeid in clauses]
-                        limits = [max(LEAST_SECONDS, limit) for limit in seconds]
+                        limits = [limit_for(reach.baseline.seconds[nodeid]) for nodeid in clauses]
                         trials.append(Trial(change, [items[nodeid] for nodeid in clauses], limits))
                     else:
                         self._decide(change, NOT_REACHED)
@@ -243,10 +153,6 @@ class Measurement:
     def _decide(self, change: Change, verdict: str) -> None:
         self.verdicts[change.id] = verdict
         self.progress.advance(survived=verdict in SURVIVING)
-
-
-def _needs(item: pytest.Item, name: str) -> bool:
-    return any(need == name for need, _ in item.stash[CLAUSE].needs)
 
 
 def _named_functions(item: pytest.Item) -> frozenset[str]:

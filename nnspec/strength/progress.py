@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
-from nnspec.strength.targets import Change
+
+class Words(NamedTuple):
+    """What is counted, in words: all of them, the good ones, the others."""
+
+    all: str
+    good: str
+    others: str
 
 
 class Progress:
@@ -14,16 +19,21 @@ class Progress:
 
     Args:
         stream: where it is shown.
-        changes: what is tried.
+        words: what is counted.
     """
 
-    def __init__(self, stream: TextIO, changes: Sequence[Change]) -> None:
+    def __init__(self, stream: TextIO, words: Words) -> None:
         self.stream = stream
+        self.words = words
         self.renews = stream.isatty()
-        self.total = len(changes)
-        self.done = self.survivors = 0
+        self.total = self.done = self.survivors = 0
         self.is_open = False
-        self.say(f"{self.total} changes to {len({change.file for change in changes})} files")
+        self.started = time.monotonic()
+
+    def begin(self, total: int, known: int = 0) -> None:
+        """So many there are, and so many of them are known from an earlier time."""
+        self.total = total - known
+        self.say(f"{total} {self.words.all}" + (f", {known} of them known already" if known else ""))
 
     def say(self, line: str) -> None:
         """Show a line that stays; until the first change is done, time is counted from it."""
@@ -47,8 +57,8 @@ class Progress:
         seconds = (time.monotonic() - self.started) / self.done * (self.total - self.done)
         left = f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
         return (
-            f"{self.done}/{self.total} changes, {self.done - self.survivors} noticed, "
-            f"{self.survivors} survived, {left} left"
+            f"{self.done}/{self.total} {self.words.all}, {self.done - self.survivors} {self.words.good}, "
+            f"{self.survivors} {self.words.others}, {left} left"
         )
 
     def end(self) -> None:

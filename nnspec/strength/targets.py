@@ -129,6 +129,15 @@ def short_name(module: str) -> str:
     return path
 
 
+def read_targets(modules: Iterable[str]) -> list[Target]:
+    """Those of some modules that this torch has."""
+    targets = []
+    for module in modules:
+        with contextlib.suppress(ImportError):
+            targets.append(read_target(module))
+    return targets
+
+
 def read_target(module: str) -> Target:
     """Every change to the functions of a module, which is imported.
 

@@ -98,8 +98,8 @@ measurement.Measurement.on_accelerator = property(lambda measurement: True)
 DRIVER = """
 import sys
 from nnspec import cli
-from nnspec.strength import command, measurement
-measurement.LEAST_SECONDS = 0.5
+from nnspec.strength import command, session
+session.LEAST_SECONDS = 0.5
 command.MODULES = ("tiny.sums",)
 sys.exit(cli.main(["mutate", "--jobs", "2", *sys.argv[1:]]))
 """

@@ -1,0 +1,136 @@
+"""The command ``python -m nnspec strength --clauses``."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import fnmatch
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from nnspec.clauses.specification import find_checkout
+from nnspec.clauses.tables import TableError, read_table
+from nnspec.records.files import as_lines, ensure_writable, write_whole
+from nnspec.records.record import describe_run
+from nnspec.strength.clauses import ClauseSession, Judged
+from nnspec.strength.command import ensure_possible
+from nnspec.strength.progress import Progress, Words
+from nnspec.strength.session import MutationError
+from nnspec.strength.targets import FURTHER_MODULES, MODULES, read_targets
+
+SCHEMA = 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """See of each clause whether its assertions can fail, and show those that cannot.
+
+    Args:
+        options: ``only``, the ids of clauses; ``jobs``, how many processes at a time; ``record``, the folder
+            of the record, by default ``docs/records``.
+
+    Returns:
+        the exit code: 0 if every assertion can fail or is explained in ``docs/assertions.toml``, 1 if not.
+
+    Raises:
+        MutationError: the clauses cannot be judged.
+        TableError: ``docs/assertions.toml`` is not written as it has to be.
+        FileError: the record cannot be written.
+    """
+    ensure_possible(options.jobs)
+    root = find_checkout()
+    records = options.record or root / "docs" / "records"
+    if options.only is None:
+        ensure_writable(records)
+    explanations = _read_explanations(root / "docs" / "assertions.toml")
+    changes = [change for target in read_targets((*MODULES, *FURTHER_MODULES)) for change in target.changes]
+    torch_version = describe_run(torch.__version__, ["cpu"])["torch"]
+    kept = root / "build" / f"assertions-{torch_version}-cpu.jsonl"
+    progress = Progress(sys.stderr, Words("clauses", "whole", "with an assertion that does not fail"))
+    pattern = options.only or "*"
+    session = ClauseSession(
+        changes,
+        kept,
+        lambda name: fnmatch.fnmatchcase(name, pattern),
+        options.jobs,
+        "cpu",
+        root / "spec",
+        progress,
+    )
+    try:
+        session.start()
+    finally:
+        progress.end()
+    if not session.judged:
+        raise MutationError(f"--only {options.only}: no clause that can be judged here has such an id")
+    judged = dict(sorted(session.judged.items()))
+    unexplained = _show(judged, explanations)
+    if options.only is None:
+        print(f"recorded in {_write(judged, records)}")
+    else:
+        print("not recorded: only a whole run is")
+    return 1 if unexplained else 0
+
+
+def _read_explanations(path: Path) -> Mapping[str, str]:
+    """Why an assertion need not fail, by ``clause: assertion``.
+
+    Raises:
+        TableError: a row is not written as it has to be.
+    """
+    if not path.exists():
+        return {}
+    why = {}
+    for name, row in read_table(path).items():
+        if row.keys() != {"why"} or not isinstance(row["why"], str) or not row["why"].strip():
+            raise TableError(f'{path}: ["{name}"] needs why, a text, and nothing else')
+        why[name] = row["why"]
+    return why
+
+
+def _show(judged: Mapping[str, Judged], explanations: Mapping[str, str]) -> list[str]:
+    """Print the count of each part and what nobody explained; the latter."""
+    print(f"assertions of the clauses on torch {torch.__version__}")
+    print(f"{'':<20}{'clauses':>9}{'assertions':>12}{'can fail':>10}{'not judged':>12}")
+    clauses: Counter[str] = Counter()
+    assertions: Counter[str] = Counter()
+    unfailing: Counter[str] = Counter()
+    not_judged: Counter[str] = Counter()
+    for name, found in judged.items():
+        for part in (name.partition(".")[0], "all"):
+            clauses[part] += 1
+            assertions[part] += found.assertions
+            unfailing[part] += len(found.unfailing)
+            not_judged[part] += bool(found.why)
+    for part in [*(part for part in clauses if part != "all"), "all"]:
+        can = assertions[part] - unfailing[part]
+        print(f"{part:<20}{clauses[part]:>9}{assertions[part]:>12}{can:>10}{not_judged[part]:>12}")
+    for name, found in judged.items():
+        if found.why:
+            print(f"not judged: {name}: {found.why}")
+    names = [f"{name}: {text}" for name, found in judged.items() for text in found.unfailing]
+    unexplained = [name for name in names if name not in explanations]
+    if unexplained:
+        print("\nnothing made these fail, and docs/assertions.toml does not say why:")
+        print("\n".join(unexplained))
+    for name in explanations.keys() - set(names):
+        if name.partition(":")[0] in judged:
+            print(f"outdated in docs/assertions.toml: {name}; remove it")
+    return unexplained
+
+
+def _write(judged: Mapping[str, Judged], directory: Path) -> Path:
+    described = describe_run(torch.__version__, ["cpu"])
+    run = {key: described[key] for key in ("torch", "python", "platform")}
+    table = {
+        "schema": SCHEMA,
+        "run": {**run, "device": "cpu", "date": datetime.date.today().isoformat()},
+        "clauses": len(judged),
+        "assertions": sum(found.assertions for found in judged.values()),
+        "never fail": {name: found.unfailing for name, found in judged.items() if found.unfailing},
+        "not judged": {name: found.why for name, found in judged.items() if found.why},
+    }
+    return write_whole(directory / f"assertions-{run['torch']}-cpu.json", as_lines(table, depth=2))
