@@ -81,8 +81,6 @@ def _read_explanations(path: Path) -> Mapping[str, str]:
     Raises:
         TableError: a row is not written as it has to be.
     """
-    if not path.exists():
-        return {}
     why = {}
     for name, row in read_table(path).items():
         if row.keys() != {"why"} or not isinstance(row["why"], str) or not row["why"].strip():
