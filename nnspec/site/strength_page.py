@@ -44,7 +44,7 @@ def _tables(book: Book, strength: Mapping[str, Any]) -> tuple[str, Row, list[Row
 
 
 def _assertions(book: Book, record: Mapping[str, Any]) -> tuple[str, int, int, int, list[Row]]:
-    """The torch and the device of a record, its clauses and assertions, those that can fail, and the others."""
+    """The torch and device of a record, its clauses and assertions, those that can fail, and the others."""
     rows: list[Row] = [
         (text, name, book.unfailing.get(f"{name}: {text}", {}).get("why", "not explained yet"))
         for name, texts in record["never fail"].items()
