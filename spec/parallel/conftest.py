@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 
 PATIENCE = 15  # seconds until a rank that does not answer is given up
+SLOW = ("torch._dynamo", "torch.distributed.fsdp")  # to import, and no part of a clause
 
 
 def serve(rank, pipe, folder):
@@ -31,6 +32,8 @@ def serve(rank, pipe, folder):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     torch.set_num_threads(1)
+    for name in SLOW:
+        importlib.import_module(name)
     store, limit = dist.FileStore(str(folder / "store"), 2), timedelta(seconds=2 * PATIENCE)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=limit)
     reply = (None, "ready")
@@ -71,8 +74,8 @@ class Ranks:
     def start(self):
         assert not self.folder.exists(), f"{self.folder} is taken: the ranks meet in a folder of their own"
         self.folder.mkdir()
-        for name in ("torch._dynamo", "torch.distributed.fsdp"):
-            importlib.import_module(name)  # slow: once here instead of on every rank
+        for name in SLOW:
+            importlib.import_module(name)  # once for all ranks that are forked
         for rank in range(2):
             pipe, theirs = self.context.Pipe()
             process = self.context.Process(target=serve, args=(rank, theirs, self.folder), daemon=True)
@@ -115,7 +118,8 @@ class Ranks:
 @pytest.fixture(scope="session")
 def ranks(tmp_path_factory):
     """Two processes that run the same function, each told its rank."""
-    ranks = Ranks(tmp_path_factory.mktemp("ranks") / "pair", "spawn" if torch.cuda.is_available() else "fork")
+    method = "spawn" if torch._utils._get_available_device_type() else "fork"
+    ranks = Ranks(tmp_path_factory.mktemp("ranks") / "pair", method)
     yield ranks
     ranks.stop()
 
