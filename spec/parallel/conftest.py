@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 import types
+import unittest.mock
 import warnings
 from datetime import timedelta
 from multiprocessing.connection import wait
@@ -22,6 +23,7 @@ import torch
 import torch.distributed as dist
 
 PATIENCE = 15  # seconds until a rank that does not answer is given up
+HIDDEN = {"CUDA_VISIBLE_DEVICES": "", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}  # ranks are on the CPU
 SLOW = ("torch._dynamo", "torch.distributed.fsdp")  # to import, and no part of a clause
 
 
@@ -29,7 +31,6 @@ def serve(rank, pipe, folder):
     """Be a rank: meet the other one in ``folder``, then run what comes through the pipe until pytest ends."""
     sys.stdout = sys.stderr = output = (folder / f"rank{rank}.txt").open("w", buffering=1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     torch.set_num_threads(1)
     for name in SLOW:
@@ -79,7 +80,7 @@ class Ranks:
         for rank in range(2):
             pipe, theirs = self.context.Pipe()
             process = self.context.Process(target=serve, args=(rank, theirs, self.folder), daemon=True)
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), unittest.mock.patch.dict(os.environ, HIDDEN):
                 warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, about forking
                 process.start()
             theirs.close()
