@@ -38,30 +38,65 @@ def test_a_graph_lists_what_is_done():
 
 
 def test_a_graph_module_is_a_module():
-    """What tracing gives is a :class:`~torch.fx.GraphModule`, a module with the same names and results."""
+    """:func:`~torch.fx.symbolic_trace` returns a :class:`~torch.fx.GraphModule` that computes the same.
+
+    It is a module, but not one of the original's class, whose other methods it lacks.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     x = torch.rand(4, 2)
 
     traced = fx.symbolic_trace(net)
 
-    assert (isinstance(traced, fx.GraphModule), isinstance(traced, nn.Module)) == (True, True)
+    assert isinstance(traced, fx.GraphModule)
+    assert isinstance(traced, nn.Module)
     assert not isinstance(traced, nn.Sequential)
-    assert list(traced.state_dict()) == list(net.state_dict())
     assert torch.equal(traced(x), net(x))
 
 
+def test_unused_modules_vanish():
+    """:func:`~torch.fx.symbolic_trace` keeps only what ``forward`` uses, tied modules under one name.
+
+    A plain tensor that ``forward`` uses becomes a buffer. So a checkpoint of the
+    :class:`~torch.fx.GraphModule` may not load into the original, nor the other way round.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Linear(2, 2), nn.Linear(2, 2)
+            self.tied = self.used
+            self.offset = torch.tensor([2.0, 3.0])
+
+        def forward(self, x):
+            return self.tied(self.used(x)) + self.offset
+
+    net = Net()
+    traced = fx.symbolic_trace(net)
+
+    assert set(traced.state_dict()) == {"used.weight", "used.bias", "offset"}
+    with pytest.raises(RuntimeError, match=r'(?s)Missing key.*"unused\.weight".*Unexpected key.*"offset"'):
+        net.load_state_dict(traced.state_dict())
+
+
 def test_parameters_are_the_same_objects():
-    """A graph module holds the very submodules and parameters of the original."""
+    """A :class:`~torch.fx.GraphModule` of ``symbolic_trace`` holds the original's layers and parameters.
+
+    They are the same objects under the same names: who trains one trains both.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
 
     traced = fx.symbolic_trace(net)
 
+    assert list(traced.state_dict()) == ["0.weight", "0.bias"]
     assert [id(value) for value in traced.parameters()] == [id(value) for value in net.parameters()]
     assert traced.get_submodule("0") is net[0]
 
 
 def test_layers_of_torch_are_leaves():
-    """Layers of ``torch.nn`` are single calls; modules of one's own are taken apart."""
+    """:func:`~torch.fx.symbolic_trace` keeps a layer of ``torch.nn`` as one call and traces your modules.
+
+    ``Sequential`` is taken apart like a module of one's own.
+    """
 
     class Block(nn.Module):
         def __init__(self):
@@ -73,12 +108,17 @@ def test_layers_of_torch_are_leaves():
 
     nodes = fx.symbolic_trace(nn.Sequential(Block(), nn.ReLU())).graph.nodes
 
-    assert [node.target for node in nodes if node.op == "call_module"] == ["0.linear", "1"]
-    assert [node.name for node in nodes if node.op == "call_function"] == ["add"]
+    assert [(node.op, node.name) for node in nodes] == [
+        ("placeholder", "input_1"),
+        ("call_module", "_0_linear"),
+        ("call_function", "add"),
+        ("call_module", "_1"),
+        ("output", "output"),
+    ]
 
 
 def test_a_tracer_decides_on_leaves():
-    """A :class:`~torch.fx.Tracer` of one's own may say which modules are leaves."""
+    """``is_leaf_module`` of a :class:`~torch.fx.Tracer` says which modules stay single calls."""
 
     class Block(nn.Linear):
         def forward(self, x):
@@ -95,16 +135,21 @@ def test_a_tracer_decides_on_leaves():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_is_taken_over(training):
-    """A graph module has the mode of the original, and its leaves follow a change."""
+    """A :class:`~torch.fx.GraphModule` starts in the original's mode; ``train()`` reaches its layers."""
     traced = fx.symbolic_trace(nn.Sequential(nn.Dropout()).train(training))
 
     assert traced.training is training
+    assert traced.get_submodule("0").training is training
     traced.train(not training)
+    assert traced.training is not training
     assert traced.get_submodule("0").training is not training
 
 
 def test_conditions_on_values_are_an_error():
-    """A condition on the value of an input raises ``TraceError``."""
+    """:func:`~torch.fx.symbolic_trace` raises ``TraceError`` for an ``if`` on the value of an input.
+
+    :func:`torch.jit.trace` takes the branch of its example, ``torch.jit.script`` keeps both.
+    """
 
     class Net(nn.Module):
         def forward(self, x):
@@ -115,7 +160,7 @@ def test_conditions_on_values_are_an_error():
 
 
 def test_a_changed_graph_is_compiled_anew():
-    """A change of the graph takes effect with :meth:`~torch.fx.GraphModule.recompile`."""
+    """A changed graph of a ``GraphModule`` runs after :meth:`~torch.fx.GraphModule.recompile`, not before."""
     traced = fx.symbolic_trace(nn.Sequential(nn.ReLU()))
     x = torch.tensor([-2.0, 3.0])
     for node in traced.graph.nodes:
@@ -129,12 +174,13 @@ def test_a_changed_graph_is_compiled_anew():
 
 
 def test_a_copy_has_parameters_of_its_own():
-    """A deep copy of a graph module has a graph and parameters of its own."""
+    """``copy.deepcopy`` of a :class:`~torch.fx.GraphModule` has a graph and parameters of its own."""
     traced = fx.symbolic_trace(nn.Sequential(nn.Linear(2, 3)))
     x = torch.rand(2)
 
     other = copy.deepcopy(traced)
 
+    assert type(other.graph) is fx.Graph
     assert other.graph is not traced.graph
     assert other.get_parameter("0.weight") is not traced.get_parameter("0.weight")
     assert torch.equal(other(x), traced(x))

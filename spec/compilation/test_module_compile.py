@@ -1,6 +1,8 @@
 """Compiling a module in place.
 
-:meth:`torch.nn.Module.compile` compiles what a call of the module does. The module stays what it is.
+:meth:`torch.nn.Module.compile` compiles what a call of the module does. The module stays what it is: its
+class, names and ``state_dict`` do not change. The other way, a module around the module, is in
+*torch_compile*.
 """
 
 import copy
@@ -9,6 +11,7 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 
 class Double(nn.Linear):
@@ -20,28 +23,40 @@ class Double(nn.Linear):
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_a_call_runs_compiled_code(device):
-    """After :meth:`~torch.nn.Module.compile` a call hands a graph to the backend and runs it.
+    """After :meth:`Module.compile <torch.nn.Module.compile>` a call runs what the backend made of its graph.
 
-    The graph is made at the first call, and used again.
+    The graph is made at the first call, so errors and the time that it takes show there, and is used again.
     """
-    graphs = []
+    steps = []
     layer = Double(2, 3, device=device)
     x = torch.rand(4, 2, device=device)
     expected = layer(x)
 
-    layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
-    assert graphs == []
+    def backend(graph, inputs):
+        def run(*args):
+            steps.append("run")
+            return graph(*args)
+
+        steps.append(f"compile a {type(graph).__name__}")
+        return run
+
+    layer.compile(backend=backend)
+    assert steps == []
 
     assert torch.equal(layer(x), expected)
     assert torch.equal(layer(x), expected)
-    assert [isinstance(graph, torch.fx.GraphModule) for graph in graphs] == [True]
+    assert steps == ["compile a GraphModule", "run", "run"]
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.question("Q105")
 @pytest.mark.needs("compile")
 def test_nothing_is_returned():
-    """:meth:`~torch.nn.Module.compile` changes the module in place and returns ``None``."""
+    """:meth:`Module.compile <torch.nn.Module.compile>` returns ``None``; the module keeps class and names.
+
+    So ``net = net.compile()`` loses the module. Checkpoints fit with and without it, unlike those of a module
+    that :func:`torch.compile` wraps.
+    """
     layer = Double(2, 3)
     keys, before = list(layer.state_dict()), list(layer.modules())
 
@@ -54,14 +69,24 @@ def test_nothing_is_returned():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_arguments_are_passed_on():
-    """:meth:`~torch.nn.Module.compile` passes its arguments on to :func:`torch.compile`."""
+    """:meth:`Module.compile <torch.nn.Module.compile>` hands its arguments to :func:`torch.compile`.
+
+    They are given by name.
+    """
     graphs = []
-    layer = Double(2, 3)
+    layer, disabled = Double(2, 3), Double(2, 3)
 
-    layer.compile(backend=lambda graph, inputs: graphs.append(graph), disable=True)
-    layer(torch.rand(2))
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
 
+    disabled.compile(backend=backend, disable=True)
+    disabled(torch.rand(2))
     assert graphs == []
+    layer.compile(backend=backend)
+    layer(torch.rand(2))
+    assert len(graphs) == 1
+
     with pytest.raises(TypeError, match="unexpected keyword argument 'backnd'"):
         layer.compile(backnd="eager")
     with pytest.raises(TypeError, match="positional argument"):
@@ -71,24 +96,41 @@ def test_arguments_are_passed_on():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_forward_called_by_name_is_not_compiled():
-    """Only a call of the module is compiled: ``forward`` called by name runs eagerly."""
+    """After :meth:`Module.compile <torch.nn.Module.compile>` ``module.forward(x)`` still runs eagerly.
+
+    Only a call, ``module(x)``, runs compiled code; so do not call ``forward`` by name.
+    """
     graphs = []
     layer = Double(2, 3)
-    layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    layer.compile(backend=backend)
 
     layer.forward(torch.rand(2))
-
     assert graphs == []
+    layer(torch.rand(2))
+    assert len(graphs) == 1
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_parameters_may_be_changed_later():
-    """Compiled code uses the parameters as they are at the call, and gradients reach them."""
-    layer = Double(2, 1, bias=False)
-    layer.compile(backend="eager")
-    layer(torch.rand(2))
+    """After :meth:`Module.compile <torch.nn.Module.compile>` each call uses the parameters as they are then.
 
+    One graph does for all values, and gradients reach the parameters.
+    """
+    graphs = []
+    layer = Double(2, 1, bias=False)
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    layer.compile(backend=backend)
+    layer(torch.rand(2))
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[2.0, 3.0]]))
     out = layer(torch.tensor([10.0, 100.0]))
@@ -96,17 +138,25 @@ def test_parameters_may_be_changed_later():
 
     assert out.tolist() == [640.0]
     assert layer.weight.grad.tolist() == [[20.0, 200.0]]
+    assert len(graphs) == 1
 
 
 @pytest.mark.since("2.14")
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_a_layer_of_torch_is_compiled_too():
-    """A layer of ``torch.nn`` compiled in place runs compiled code (:issue:`150915`, :pull:`185722`)."""
+    """:meth:`Module.compile <torch.nn.Module.compile>` compiles a layer of ``torch.nn`` itself as well.
+
+    See :issue:`150915` and :pull:`185722`.
+    """
     graphs = []
     layer = nn.Linear(2, 3)
-    layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
 
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    layer.compile(backend=backend)
     layer(torch.rand(2))
 
     assert len(graphs) == 1
@@ -118,32 +168,46 @@ def test_a_layer_of_torch_is_compiled_too():
 @pytest.mark.question("Q105")
 @pytest.mark.observed
 def test_a_layer_of_torch_ran_eagerly():
-    """A layer of ``torch.nn`` compiled in place runs eagerly (:issue:`150915`).
+    """:meth:`Module.compile <torch.nn.Module.compile>` leaves a layer of ``torch.nn`` itself eager.
 
-    A module with a ``forward`` of one's own is compiled, and so is a layer given to :func:`torch.compile`.
+    A subclass with a ``forward`` of its own is compiled, and so is a layer given to :func:`torch.compile`
+    (:issue:`150915`).
     """
     graphs = []
-    layer = nn.Linear(2, 3)
-    layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+    layer, own = nn.Linear(2, 3), Double(2, 3)
 
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    layer.compile(backend=backend)
     layer(torch.rand(2))
-
     assert graphs == []
+
+    own.compile(backend=backend)
+    own(torch.rand(2))
+    assert len(graphs) == 1
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_the_mode_is_followed():
-    """A change of mode after the first call makes another graph."""
+    """After :meth:`Module.compile <torch.nn.Module.compile>` a forward that reads ``training`` obeys it.
+
+    The first call after ``train()`` or ``eval()`` makes a second graph; going back makes none.
+    """
     graphs = []
 
     class Net(nn.Module):
         def forward(self, x):
             return x * 2.0 if self.training else x * 3.0
 
-    net = Net()
-    net.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
-    x = torch.tensor([5.0])
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net, x = Net(), torch.tensor([5.0])
+    net.compile(backend=backend)
 
     assert [net(x).item(), net.eval()(x).item(), net.train()(x).item()] == [10.0, 15.0, 10.0]
     assert len(graphs) == 2
@@ -152,36 +216,43 @@ def test_the_mode_is_followed():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_hooks_run_once():
-    """Hooks of the module run once for a compiled call."""
+    """Forward hooks of a module run once in a call after ``Module.compile``, around ``forward``."""
     calls = []
-    layer = Double(2, 3)
-    layer.register_forward_pre_hook(lambda *_: calls.append("pre"))
-    layer.register_forward_hook(lambda *_: calls.append("post"))
 
-    layer.compile(backend="eager")
-    layer(torch.rand(2))
+    class Net(nn.Module):
+        def forward(self, x):
+            calls.append("forward")
+            return x * 2.0
 
-    assert calls == ["pre", "post"]
+    net = Net()
+    net.register_forward_pre_hook(lambda *_: calls.append("pre"))
+    net.register_forward_hook(lambda *_: calls.append("post"))
+    net.compile(backend="eager")
+    net(torch.rand(2))
+
+    assert calls == ["pre", "forward", "post"]
 
 
 @pytest.mark.since("2.4")
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
 def test_a_global_hook_runs_once():
-    """A global hook runs once for a call of a module compiled in place, as in eager mode."""
+    """A global forward hook runs once in a call of a module compiled by ``Module.compile``.
+
+    So it does without compilation. A module that :func:`torch.compile` wraps runs it twice.
+    """
     calls = []
     layer = Double(2, 3)
-    layer.compile(backend="eager")
 
-    handle = nn.modules.module.register_module_forward_hook(
-        lambda module, *_: calls.append(type(module).__name__)
-    )
+    handle = register_module_forward_hook(lambda module, *_: calls.append(type(module).__name__))
     try:
+        layer(torch.rand(2))
+        layer.compile(backend="eager")
         layer(torch.rand(2))
     finally:
         handle.remove()
 
-    assert calls == ["Double"]
+    assert calls == ["Double", "Double"]
 
 
 @pytest.mark.since("2.1")
@@ -190,14 +261,12 @@ def test_a_global_hook_runs_once():
 @pytest.mark.question("Q109")
 @pytest.mark.observed
 def test_a_global_hook_ran_for_the_graph_too():
-    """A global hook runs for the graph and its wrapper as well, even if compiled in place."""
+    """A global forward hook runs for the graph and its wrapper too in a call after ``Module.compile``."""
     calls = []
     layer = Double(2, 3)
     layer.compile(backend="eager")
 
-    handle = nn.modules.module.register_module_forward_hook(
-        lambda module, *_: calls.append(type(module).__name__)
-    )
+    handle = register_module_forward_hook(lambda module, *_: calls.append(type(module).__name__))
     try:
         layer(torch.rand(2))
     finally:
@@ -209,32 +278,47 @@ def test_a_global_hook_ran_for_the_graph_too():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_a_submodule_may_be_compiled():
-    """A submodule may be compiled on its own; the rest runs eagerly."""
-    graphs = []
+    """:meth:`Module.compile <torch.nn.Module.compile>` of a submodule leaves the rest of the net eager."""
+    shapes = []
     net = nn.Sequential(Double(2, 3), Double(3, 1))
-    backend = lambda graph, inputs: graphs.append([tuple(value.shape) for value in inputs]) or graph.forward  # noqa: E731
+    x = torch.rand(4, 2)
+    expected = net(x)
+
+    def backend(graph, inputs):
+        shapes.append([tuple(value.shape) for value in inputs])
+        return graph.forward
 
     net[1].compile(backend=backend)
-    net(torch.rand(4, 2))
 
-    assert len(graphs) == 1
-    assert (4, 3) in graphs[0]
-    assert (4, 2) not in graphs[0]
+    assert torch.equal(net(x), expected)
+    assert len(shapes) == 1
+    assert (4, 3) in shapes[0]
+    assert (4, 2) not in shapes[0]
+
+
+def through_pickle(module):
+    return pickle.loads(pickle.dumps(module))
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
-@pytest.mark.parametrize(
-    "duplicate", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))], ids=["deepcopy", "pickle"]
-)
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, through_pickle])
 def test_a_copy_is_not_compiled(duplicate):
-    """A deep copy, or what comes back from a pickle, is not compiled."""
-    graphs = []
-    layer = Double(2, 3)
-    layer.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
-    x = torch.rand(2)
+    """A deep copy, or what comes back from a pickle, forgets ``Module.compile`` and runs eagerly.
 
-    assert torch.equal(duplicate(layer)(x), layer.forward(x))
+    Compile the copy again.
+    """
+    graphs = []
+    layer, x = Double(2, 3), torch.rand(2)
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    layer.compile(backend=backend)
+    twin = duplicate(layer)
+
+    assert torch.equal(twin(x), layer.forward(x))
     assert graphs == []
     layer(x)
     assert len(graphs) == 1

@@ -36,7 +36,7 @@ def test_it_did_not_warn():
 
 
 def test_a_scripted_module_is_a_module():
-    """:func:`~torch.jit.script` gives a :class:`~torch.jit.ScriptModule`, which is a module.
+    """:func:`~torch.jit.script` of a module returns a :class:`~torch.jit.ScriptModule`, which is a module.
 
     It is not of the class of the original, whose name is kept as ``original_name``.
     """
@@ -49,40 +49,50 @@ def test_a_scripted_module_is_a_module():
 
 
 def test_names_and_results_are_the_same(device):
-    """A scripted module has the same names and gives the same results."""
+    """:func:`~torch.jit.script` keeps the names and results of the module."""
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(device).eval()
     scripted = torch.jit.script(net)
     x = torch.rand(4, 2, device=device)
 
     assert list(scripted.state_dict()) == list(net.state_dict())
+    assert [name for name, _ in scripted.named_modules()] == ["", "0", "1"]
     torch.testing.assert_close(scripted(x), net(x))
 
 
 def test_parameters_are_shared():
-    """A scripted module computes with the memory of the original's parameters."""
+    """What :func:`~torch.jit.script` returns computes in the memory of the original's parameters.
+
+    Who trains or loads one changes both.
+    """
     layer = nn.Linear(2, 1, bias=False)
     scripted = torch.jit.script(layer)
 
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[2.0, 3.0]]))
 
+    assert scripted.weight.data_ptr() == layer.weight.data_ptr()
     assert scripted(torch.tensor([10.0, 100.0])).tolist() == [320.0]
 
 
 def test_the_mode_is_its_own():
-    """A scripted module starts in the mode of the original and follows its own ``train`` and ``eval``."""
+    """What ``torch.jit.script`` returns starts in the original's mode, then follows its own ``train()``."""
     layer = nn.Dropout().eval()
     scripted = torch.jit.script(layer)
     x = torch.full((100,), 3.0)
 
     assert scripted.training is False
+    assert scripted(x).tolist() == x.tolist()
     scripted.train()
-    assert (scripted.training, layer.training) == (True, False)
+    assert scripted.training is True
+    assert layer.training is False
     assert sorted(set(scripted(x).tolist())) == [0.0, 6.0]
 
 
 def test_control_flow_is_kept():
-    """Conditions on values are compiled, not decided once."""
+    """:func:`~torch.jit.script` keeps an ``if`` on a tensor's value; both branches still work.
+
+    :func:`torch.jit.trace` keeps the branch that its example takes.
+    """
 
     class Net(nn.Module):
         def forward(self, x):
@@ -97,7 +107,7 @@ def test_control_flow_is_kept():
 
 
 def test_a_file_needs_no_source(tmp_path):
-    """A saved scripted module is loaded without its class, by :func:`~torch.jit.load`."""
+    """:func:`~torch.jit.load` reads a saved module of ``torch.jit.script`` without knowing its class."""
     layer = nn.Linear(2, 3)
     torch.jit.script(layer).save(str(tmp_path / "layer.pt"))
     x = torch.rand(2)
@@ -106,10 +116,11 @@ def test_a_file_needs_no_source(tmp_path):
 
     torch.testing.assert_close(loaded(x), layer(x))
     assert list(loaded.state_dict()) == ["weight", "bias"]
+    assert not isinstance(loaded, nn.Linear)
 
 
 def test_not_all_of_python_is_compiled():
-    """Python that TorchScript does not support raises ``NotSupportedError`` in the compilation."""
+    """:func:`~torch.jit.script` raises ``NotSupportedError`` for ``*args`` and other unsupported Python."""
 
     class Net(nn.Module):
         def forward(self, *args):
@@ -120,8 +131,16 @@ def test_not_all_of_python_is_compiled():
 
 
 def test_a_scripted_module_takes_no_new_parameter():
-    """A new parameter or submodule set on a scripted module raises ``RuntimeError``."""
+    """What :func:`~torch.jit.script` returns raises ``RuntimeError`` for a new parameter or submodule.
+
+    A parameter that is there may be replaced.
+    """
     scripted = torch.jit.script(nn.Linear(2, 3))
 
     with pytest.raises(RuntimeError, match="Can't add a new parameter after ScriptModule construction"):
         scripted.extra = nn.Parameter(torch.rand(2))
+    with pytest.raises(RuntimeError, match="Cannot re-assign modules in a ScriptModule"):
+        scripted.extra = nn.Linear(2, 3)
+
+    scripted.bias = nn.Parameter(torch.tensor([4.0, 5.0, 6.0]))
+    assert scripted(torch.zeros(2)).tolist() == [4.0, 5.0, 6.0]

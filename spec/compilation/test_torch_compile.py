@@ -1,6 +1,7 @@
 """Compiling into another module.
 
-:func:`torch.compile` of a module gives a module that wraps it, with the same parameters under longer names.
+:func:`torch.compile` of a module gives an ``OptimizedModule``: a module that wraps the original, with the
+same parameters under longer names.
 """
 
 import copy
@@ -9,52 +10,76 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules import module as global_hooks
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_the_module_is_wrapped():
-    """:func:`~torch.compile` returns a new module that holds the given one as ``_orig_mod``."""
+    """:func:`torch.compile <torch.compile>` of a module returns a new one that holds it as ``_orig_mod``.
+
+    The new one is an ``OptimizedModule``, not one of the original's class. Compile in place with
+    :meth:`torch.nn.Module.compile` where that hurts.
+    """
     layer = nn.Linear(2, 3)
 
     compiled = torch.compile(layer, backend="eager")
 
     assert type(compiled).__name__ == "OptimizedModule"
     assert compiled._orig_mod is layer
-    assert (isinstance(compiled, nn.Module), isinstance(compiled, nn.Linear)) == (True, False)
+    assert isinstance(compiled, nn.Module)
+    assert not isinstance(compiled, nn.Linear)
     assert list(compiled.modules()) == [compiled, layer]
 
 
 @pytest.mark.needs("compile")
 def test_calls_go_to_the_backend():
-    """Calls of the new module run a graph; calls of the given one run eagerly."""
-    graphs = []
+    """Calls of what :func:`torch.compile <torch.compile>` returns run a graph; the original stays eager."""
+    steps = []
     layer = nn.Linear(2, 3)
-    compiled = torch.compile(layer, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
     x = torch.rand(2)
 
+    def backend(graph, inputs):
+        def run(*args):
+            steps.append("run")
+            return graph(*args)
+
+        steps.append("compile")
+        return run
+
+    compiled = torch.compile(layer, backend=backend)
+
     expected = layer(x)
-    assert graphs == []
+    assert steps == []
     assert torch.equal(compiled(x), expected)
-    assert len(graphs) == 1
+    assert steps == ["compile", "run"]
+    layer(x)
+    assert steps == ["compile", "run"]
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_names_are_longer():
-    """The names of the same parameters start with ``_orig_mod`` and a dot."""
+    """:func:`torch.compile <torch.compile>` of a module puts ``_orig_mod.`` before its parameters' names.
+
+    A rule that goes by names, such as which parameters decay, misses them.
+    """
     layer = nn.Linear(2, 3)
 
     named = dict(torch.compile(layer, backend="eager").named_parameters())
 
     assert list(named) == ["_orig_mod.weight", "_orig_mod.bias"]
     assert named["_orig_mod.weight"] is layer.weight
+    assert named["_orig_mod.bias"] is layer.bias
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_its_state_dict_does_not_fit_the_module():
-    """A state dict of the new module does not load into a plain one; save that of the given module."""
+    """The ``state_dict()`` of what ``torch.compile`` returns does not load into the plain module.
+
+    Its keys begin with ``_orig_mod.``. Save ``compiled._orig_mod.state_dict()``, which fits both.
+    """
     layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
 
@@ -66,26 +91,37 @@ def test_its_state_dict_does_not_fit_the_module():
 
 @pytest.mark.needs("compile")
 def test_attributes_are_read_from_the_module():
-    """Attributes, submodules and methods of the given module can be read on the new one."""
-    layer = nn.Linear(2, 3)
-    compiled = torch.compile(layer, backend="eager")
+    """What ``torch.compile`` returns finds attributes that it lacks on the original: parameters, methods."""
 
-    assert (compiled.in_features, compiled.weight is layer.weight) == (2, True)
-    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'wieght'"):
+    class Net(nn.Linear):
+        def size(self):
+            return self.weight.numel()
+
+    net = Net(2, 3)
+    compiled = torch.compile(net, backend="eager")
+
+    assert compiled.in_features == 2
+    assert compiled.weight is net.weight
+    assert compiled.size() == 6
+    with pytest.raises(AttributeError, match="'Net' object has no attribute 'wieght'"):
         _ = compiled.wieght
 
 
 @pytest.mark.since("2.4")
 @pytest.mark.needs("compile")
 def test_attributes_are_set_on_the_module():
-    """An attribute set on the new module is set on the given one."""
+    """An attribute set on what :func:`torch.compile <torch.compile>` returns is set on the original.
+
+    Only a few of the wrapper's own, such as ``forward``, stay with it.
+    """
     layer = nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
 
     compiled.note = "kept"
     compiled.bias = None
 
-    assert (layer.note, layer.bias) == ("kept", None)
+    assert layer.note == "kept"
+    assert layer.bias is None
     assert "note" not in vars(compiled)
 
 
@@ -93,7 +129,7 @@ def test_attributes_are_set_on_the_module():
 @pytest.mark.needs("compile")
 @pytest.mark.observed
 def test_attributes_were_set_on_the_wrapper():
-    """An attribute set on the new module is not set on the given one."""
+    """An attribute set on what :func:`torch.compile <torch.compile>` returns is not set on the original."""
     layer = nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
 
@@ -106,7 +142,7 @@ def test_attributes_were_set_on_the_wrapper():
 @pytest.mark.since("2.8")
 @pytest.mark.needs("compile")
 def test_attributes_are_deleted_from_the_module():
-    """An attribute deleted on the new module is deleted on the given one."""
+    """An attribute deleted on what :func:`torch.compile <torch.compile>` returns goes from the original."""
     layer = nn.Linear(2, 3)
     layer.note = "gone"
 
@@ -118,7 +154,7 @@ def test_attributes_are_deleted_from_the_module():
 @pytest.mark.since("2.10")
 @pytest.mark.needs("compile")
 def test_a_length_is_passed_on():
-    """The length of the new module is that of the given one, if it has any."""
+    """``len()`` of what :func:`torch.compile <torch.compile>` returns is the original's, if it has one."""
     assert len(torch.compile(nn.Sequential(nn.ReLU(), nn.ReLU()), backend="eager")) == 2
     with pytest.raises(TypeError, match=r"Linear does not support len\(\)"):
         len(torch.compile(nn.Linear(2, 3), backend="eager"))
@@ -127,62 +163,82 @@ def test_a_length_is_passed_on():
 @pytest.mark.since("2.5")
 @pytest.mark.needs("compile")
 def test_the_mode_is_shared():
-    """Both modules have one mode, whichever it is set on (:issue:`122414`, :issue:`132986`)."""
+    """What ``torch.compile`` returns and the original share one mode: ``train()`` of either sets both.
+
+    See :issue:`122414` and :issue:`132986`.
+    """
     layer = nn.Linear(2, 3).eval()
     compiled = torch.compile(layer, backend="eager")
+    assert compiled.training is False
 
-    modes = [compiled.training]
     layer.train()
-    modes += [compiled.training]
+    assert compiled.training is True
     compiled.eval()
-    modes += [layer.training]
-
-    assert modes == [False, True, False]
+    assert layer.training is False
 
 
 @pytest.mark.before("2.5")
 @pytest.mark.needs("compile")
 def test_the_mode_was_not_shared():
-    """The new module is in training mode whatever the mode of the given one (:issue:`122414`)."""
+    """What ``torch.compile`` returns starts in training mode, whatever the mode of the original.
+
+    See :issue:`122414`.
+    """
     layer = nn.Linear(2, 3).eval()
 
     compiled = torch.compile(layer, backend="eager")
 
-    assert (compiled.training, layer.training) == (True, False)
+    assert compiled.training is True
+    assert layer.training is False
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q107")
 def test_other_methods_run_eagerly():
-    """Methods other than ``forward`` are those of the given module and run eagerly (:issue:`141616`)."""
+    """Methods other than ``forward`` of what ``torch.compile`` returns run eagerly, on the original.
+
+    ``compiled.generate(x)`` compiles nothing, although it calls the module. Compile the method itself
+    (:issue:`141616`).
+    """
     graphs = []
 
     class Net(nn.Linear):
         def generate(self, x):
             return self(x) * 2.0
 
-    net = Net(2, 3)
-    compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
-    x = torch.rand(2)
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net, x = Net(2, 3), torch.rand(2)
+    compiled = torch.compile(net, backend=backend)
 
     assert torch.equal(compiled.generate(x), net(x) * 2.0)
     assert compiled.generate.__self__ is net
     assert graphs == []
+    compiled(x)
+    assert len(graphs) == 1
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q107")
 def test_a_method_may_be_compiled():
-    """A method is compiled by passing the bound method to :func:`~torch.compile`."""
+    """A method such as ``generate`` is compiled by ``net.generate = torch.compile(net.generate)``.
+
+    What it calls is compiled with it, the module's ``forward`` included.
+    """
     graphs = []
 
     class Net(nn.Linear):
         def generate(self, x):
             return self(x) * 2.0
 
-    net = Net(2, 3)
-    net.generate = torch.compile(net.generate, backend=lambda graph, _: graphs.append(graph) or graph.forward)
-    x = torch.rand(2)
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net, x = Net(2, 3), torch.rand(2)
+    net.generate = torch.compile(net.generate, backend=backend)
 
     assert torch.equal(net.generate(x), net(x) * 2.0)
     assert len(graphs) == 1
@@ -192,7 +248,11 @@ def test_a_method_may_be_compiled():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
 def test_a_global_hook_runs_once_more():
-    """A global hook runs for the given module and once more for the one that wraps it."""
+    """A global forward hook runs twice in a call of what ``torch.compile`` returns.
+
+    It is called with the original, then with the module that wraps it. Compile in place with
+    :meth:`torch.nn.Module.compile`, or look at the class of the module in the hook.
+    """
     calls = []
 
     class Double(nn.Linear):
@@ -201,9 +261,7 @@ def test_a_global_hook_runs_once_more():
 
     compiled = torch.compile(Double(2, 3), backend="eager")
 
-    handle = nn.modules.module.register_module_forward_hook(
-        lambda module, *_: calls.append(type(module).__name__)
-    )
+    handle = global_hooks.register_module_forward_hook(lambda module, *_: calls.append(type(module).__name__))
     try:
         compiled(torch.rand(2))
     finally:
@@ -217,10 +275,13 @@ def test_a_global_hook_runs_once_more():
 @pytest.mark.question("Q109")
 @pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward", "full_backward_pre"])
 def test_a_global_hook_is_warned_about(kind):
-    """With a global hook of any kind a call gives a ``UserWarning`` (:issue:`149502`, :pull:`152740`)."""
+    """With a global hook a call of what ``torch.compile`` returns gives a ``UserWarning``.
+
+    It says that the hook runs once more than without compilation (:issue:`149502`, :pull:`152740`).
+    """
     compiled = torch.compile(nn.Linear(2, 3), backend="eager")
 
-    handle = getattr(nn.modules.module, f"register_module_{kind}_hook")(lambda *_: None)
+    handle = getattr(global_hooks, f"register_module_{kind}_hook")(lambda *_: None)
     try:
         with pytest.warns(UserWarning, match="cause the hooks to fire an extra time for the"):
             compiled(torch.rand(2))
@@ -234,7 +295,10 @@ def test_a_global_hook_is_warned_about(kind):
 
 @pytest.mark.needs("compile")
 def test_hooks_of_the_wrapper_are_its_own():
-    """A hook set on the new module is its own and is given the new module."""
+    """A forward hook set on what ``torch.compile`` returns is given that; one on the original, the original.
+
+    Set backward hooks on the original.
+    """
     calls = []
     layer = nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
@@ -244,15 +308,13 @@ def test_hooks_of_the_wrapper_are_its_own():
     compiled(torch.rand(2))
 
     assert calls == [True, True]
-    assert [len(module._forward_hooks) for module in (layer, vars(compiled)["_modules"]["_orig_mod"])] == [
-        1,
-        1,
-    ]
+    assert len(layer._forward_hooks) == 1
+    assert len(vars(compiled)["_forward_hooks"]) == 1
 
 
 @pytest.mark.needs("compile")
 def test_printing_shows_both():
-    """The new module is printed with the given one inside."""
+    """What :func:`torch.compile <torch.compile>` returns is printed with the original inside."""
     compiled = torch.compile(nn.ReLU(), backend="eager")
 
     assert repr(compiled) == "OptimizedModule(\n  (_orig_mod): ReLU()\n)"
@@ -260,27 +322,35 @@ def test_printing_shows_both():
 
 @pytest.mark.needs("compile")
 def test_it_may_be_called_without_a_module():
-    """Called without a module, :func:`~torch.compile` gives a function that wraps one."""
+    """Without a module :func:`torch.compile <torch.compile>` returns a function that wraps one."""
     layer = nn.Linear(2, 3)
 
-    assert torch.compile(backend="eager")(layer)._orig_mod is layer
+    wrap = torch.compile(backend="eager")
+
+    assert wrap(layer)._orig_mod is layer
+    assert type(wrap(layer)).__name__ == "OptimizedModule"
 
 
 @pytest.mark.needs("compile")
 def test_a_copy_wraps_a_copy():
-    """A deep copy of the new module wraps a copy of the given one."""
+    """``copy.deepcopy`` of what ``torch.compile`` returns wraps a deep copy of the original."""
     compiled = torch.compile(nn.Linear(2, 3), backend="eager")
 
     other = copy.deepcopy(compiled)
 
     assert type(other) is type(compiled)
+    assert type(other._orig_mod) is nn.Linear
     assert other._orig_mod is not compiled._orig_mod
+    assert other._orig_mod.weight is not compiled._orig_mod.weight
     assert torch.equal(other._orig_mod.weight, compiled._orig_mod.weight)
 
 
 @pytest.mark.needs("compile")
 def test_an_optimizer_trains_the_module():
-    """An optimizer made with the parameters of the new module trains the given one."""
+    """An optimizer made with the parameters of what ``torch.compile`` returns trains the original.
+
+    They are the same objects, so one made before the compilation goes on as well.
+    """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     compiled = torch.compile(layer, backend="eager")

@@ -12,7 +12,7 @@ from torch import nn
 
 @pytest.mark.since("2.14")
 def test_it_warns_with_a_future_warning():
-    """:func:`~torch.jit.trace` gives a ``FutureWarning``."""
+    """:func:`~torch.jit.trace` of a module gives a ``FutureWarning``."""
     with pytest.warns(FutureWarning, match=r"`torch\.jit\.trace` is .* switch to `torch\.compile` or"):
         torch.jit.trace(nn.ReLU(), torch.rand(2))
 
@@ -36,7 +36,10 @@ def test_it_did_not_warn():
 
 
 def test_a_traced_module_has_the_same_names():
-    """A traced module is a :class:`~torch.jit.ScriptModule` with the same names and results."""
+    """:func:`~torch.jit.trace` of a module returns a ``ScriptModule`` with the same names and results.
+
+    The results are the same for inputs that take the way of the example.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     x = torch.rand(4, 2)
 
@@ -48,7 +51,10 @@ def test_a_traced_module_has_the_same_names():
 
 
 def test_conditions_are_decided_once():
-    """A condition on a value is decided by the example, with a ``TracerWarning``."""
+    """:func:`~torch.jit.trace` keeps the branch that its example takes, with a ``TracerWarning``.
+
+    Other inputs then give wrong results in silence. :func:`torch.jit.script` keeps both branches.
+    """
 
     class Net(nn.Module):
         def forward(self, x):
@@ -57,11 +63,12 @@ def test_conditions_are_decided_once():
     with pytest.warns(torch.jit.TracerWarning, match="Converting a tensor to a Python boolean"):
         traced = torch.jit.trace(Net(), torch.tensor([1.0, 2.0]))
 
+    assert traced(torch.tensor([1.0, 2.0])).tolist() == [2.0, 4.0]
     assert traced(torch.tensor([-1.0, -2.0])).tolist() == [-2.0, -4.0]
 
 
 def test_the_mode_is_decided_once():
-    """A traced module computes in the mode in which it was traced; ``train`` does not change that."""
+    """What :func:`~torch.jit.trace` returns computes in the mode of the tracing, also after ``train()``."""
     traced = torch.jit.trace(nn.Dropout().eval(), torch.rand(3))
     x = torch.full((100,), 3.0)
 
@@ -72,18 +79,19 @@ def test_the_mode_is_decided_once():
 
 
 def test_what_hooks_compute_is_recorded():
-    """What forward hooks compute with tensors becomes part of the recording."""
+    """:func:`~torch.jit.trace` records what forward hooks compute, also if they are removed later."""
     layer = nn.ReLU()
     handle = layer.register_forward_hook(lambda module, args, out: out + 5.0)
 
     traced = torch.jit.trace(layer, torch.rand(2))
     handle.remove()
 
+    assert layer(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
     assert traced(torch.tensor([-1.0, 2.0])).tolist() == [5.0, 7.0]
 
 
 def test_a_scripted_submodule_is_called():
-    """A scripted submodule is not recorded: the traced module calls it, conditions and all."""
+    """:func:`~torch.jit.trace` calls a scripted submodule, with its conditions, instead of recording it."""
 
     class Steep(nn.Module):
         def forward(self, x, up):
@@ -104,7 +112,7 @@ def test_a_scripted_submodule_is_called():
 
 
 def test_a_function_that_calls_a_module_is_traced():
-    """A function that calls a module is recorded as well, unless the module has parameters to train."""
+    """:func:`~torch.jit.trace` takes a function that calls a module, if that has no parameter to train."""
     relu, layer = nn.ReLU(), nn.Linear(2, 3)
 
     traced = torch.jit.trace(lambda x: relu(x) + 5.0, torch.rand(2))
