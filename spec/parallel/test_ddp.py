@@ -15,7 +15,10 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 @pytest.mark.needs("distributed")
 def test_all_ranks_start_equal(ranks):
-    """Wrapping gives every rank the parameters of rank 0."""
+    """:class:`~torch.nn.parallel.DistributedDataParallel` gives every rank the parameters of rank 0.
+
+    It does so when it is made, by default. So it is enough to load a checkpoint on rank 0 before wrapping.
+    """
 
     def wrap(rank):
         net = nn.Linear(2, 3)
@@ -25,14 +28,15 @@ def test_all_ranks_start_equal(ranks):
 
     (before, after), (other_before, other_after) = ranks(wrap)
 
-    assert before != other_before
-    assert (after, other_after) == (before, before)
+    assert other_before != before
+    assert after == before
+    assert other_after == before
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_init_sync_can_be_left_out(ranks):
-    """With ``init_sync=False`` every rank starts with its own parameters."""
+    """``DistributedDataParallel(init_sync=False)`` lets every rank start with its own parameters."""
 
     def wrap(rank):
         net = nn.Linear(2, 1, bias=False)
@@ -44,21 +48,31 @@ def test_init_sync_can_be_left_out(ranks):
 
 @pytest.mark.needs("distributed")
 def test_parameters_are_kept(ranks):
-    """Wrapping keeps the parameters, so that an optimizer made before it still steps on them."""
+    """:class:`~torch.nn.parallel.DistributedDataParallel` keeps the parameter objects that it wraps.
 
-    def wrap(rank):
-        net = nn.Linear(2, 3)
+    An optimizer made before the wrapping therefore still steps on them.
+    """
+
+    def train(rank):
+        net = nn.Linear(1, 1, bias=False)
         weight = net.weight
+        optimizer = torch.optim.SGD([weight], lr=0.5)
+        nn.init.constant_(weight, 4.0)
         model = DDP(net)
-        return type(model.module.weight), model.module.weight is weight
+        model(torch.tensor([[rank + 1.0]])).sum().backward()
+        optimizer.step()
+        return model.module.weight is weight, weight.item()
 
-    assert ranks(wrap) == [(nn.Parameter, True)] * 2
+    assert ranks(train) == [(True, 3.25)] * 2
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.question("Q91")
 def test_state_dict_keys_start_with_module(ranks):
-    """:class:`~torch.nn.parallel.DistributedDataParallel` puts ``module.`` before every key and name."""
+    """:class:`~torch.nn.parallel.DistributedDataParallel` puts ``module.`` before every key and name.
+
+    Save ``model.module.state_dict()`` to get keys that a plain module has.
+    """
 
     def wrap(rank):
         model = DDP(nn.Linear(2, 3))
@@ -70,7 +84,10 @@ def test_state_dict_keys_start_with_module(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.question("Q91")
 def test_attributes_are_found_on_module(ranks):
-    """The wrapped module and its attributes are reached through ``module`` only."""
+    """An attribute of the module is not found on its ``DistributedDataParallel``, only on ``module``.
+
+    To read ``model.scale`` raises ``AttributeError``; ``model.module.scale`` is what works.
+    """
 
     def wrap(rank):
         net = nn.Linear(2, 3)
@@ -85,7 +102,7 @@ def test_attributes_are_found_on_module(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_state_dict_of_a_rank_fits_elsewhere(ranks):
-    """The state dict of ``module`` on one rank loads into a plain module."""
+    """``module.state_dict()`` of a ``DistributedDataParallel`` on one rank loads into a plain module."""
 
     def save(rank):
         return DDP(nn.Linear(2, 3)).module.state_dict()
@@ -99,34 +116,53 @@ def test_a_state_dict_of_a_rank_fits_elsewhere(ranks):
 
 @pytest.mark.needs("distributed")
 def test_arguments_are_not_split(ranks):
-    """Each rank runs its module once, with all arguments as they were given."""
+    """A call of ``DistributedDataParallel`` calls its module once, with all its arguments, unsplit.
+
+    Each rank needs a batch of its own, from a ``DistributedSampler`` for instance. With ``device_ids``
+    tensors are moved to that device.
+    """
 
     def run(rank):
-        net = nn.Linear(1, 1)
-        net.forward = lambda *args, **kwargs: (args, kwargs)
-        return DDP(net)(1, "b", flag=True)
+        calls = []
 
-    assert ranks(run) == [((1, "b"), {"flag": True})] * 2
+        class Net(nn.Linear):
+            def forward(self, *args, **kwargs):
+                calls.append((args, kwargs))
+                return "output"
+
+        return DDP(Net(1, 1))([rank, 7, 8], "b", flag=True), calls
+
+    assert ranks(run) == [
+        ("output", [(([0, 7, 8], "b"), {"flag": True})]),
+        ("output", [(([1, 7, 8], "b"), {"flag": True})]),
+    ]
 
 
 @pytest.mark.needs("distributed")
 def test_hooks_run_on_every_rank(ranks):
-    """Hooks of the wrapper and of the module are called on every rank, with its own inputs."""
+    """Forward hooks of ``DistributedDataParallel`` and its module run on each rank, with its own inputs."""
 
     def run(rank):
         calls = []
+
+        def hook(module, args, output):
+            calls.append((type(module).__name__, args[0].item()))
+
         model = DDP(nn.Linear(1, 1))
-        model.register_forward_hook(lambda _, args, output: calls.append(("wrapper", args[0].item())))
-        model.module.register_forward_hook(lambda _, args, output: calls.append(("module", args[0].item())))
+        model.register_forward_hook(hook)
+        model.module.register_forward_hook(hook)
         model(torch.tensor([[rank + 1.0]]))
         return calls
 
-    assert ranks(run) == [[("module", 1.0), ("wrapper", 1.0)], [("module", 2.0), ("wrapper", 2.0)]]
+    assert ranks(run) == [
+        [("Linear", 1.0), ("DistributedDataParallel", 1.0)],
+        [("Linear", 2.0), ("DistributedDataParallel", 2.0)],
+    ]
 
 
 @pytest.mark.needs("distributed")
 def test_mode_reaches_the_module(ranks):
-    """``train`` and ``eval`` of the wrapper return it and set the mode of the module."""
+    """``train()`` and ``eval()`` of ``DistributedDataParallel`` return it and set its module's mode."""
 
     def run(rank):
         model = DDP(nn.Linear(1, 1))
@@ -137,7 +173,7 @@ def test_mode_reaches_the_module(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_copy_averages_as_well(ranks):
-    """A deep copy of the wrapper averages gradients of its own module."""
+    """``copy.deepcopy`` of a ``DistributedDataParallel`` averages gradients of its own module."""
 
     def train(rank):
         model = DDP(nn.Linear(1, 1, bias=False))

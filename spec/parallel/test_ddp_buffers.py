@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 @pytest.mark.needs("distributed")
 def test_buffers_start_equal_too(ranks):
-    """Wrapping gives every rank the buffers of rank 0 as well."""
+    """``DistributedDataParallel`` gives every rank the buffers of rank 0 when it is made."""
 
     def wrap(rank):
         net = nn.Linear(2, 3)
@@ -23,9 +23,10 @@ def test_buffers_start_equal_too(ranks):
 
 @pytest.mark.needs("distributed")
 def test_buffers_follow_rank_0(ranks):
-    """Each forward begins by giving every rank the buffers of rank 0.
+    """``DistributedDataParallel`` copies rank 0's buffers to all ranks before a call, save after ``no_grad``.
 
-    Statistics gathered on other ranks are lost.
+    Statistics gathered on other ranks are lost. Where they should count, use
+    :class:`~torch.nn.SyncBatchNorm`.
     """
 
     def run(rank):
@@ -43,23 +44,31 @@ def test_buffers_follow_rank_0(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.observed
 def test_after_no_grad_buffers_stay_local(ranks):
-    """The forward that follows one under :class:`~torch.no_grad` does not hand out buffers."""
+    """After a call under ``no_grad`` or ``no_sync`` ``DistributedDataParallel`` copies no buffers.
+
+    Ranks keep their own until the call after the next one.
+    """
 
     def run(rank):
         model = DDP(nn.BatchNorm1d(1, momentum=1.0))
         batch = torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]])
-        with torch.no_grad():
-            model(batch)
-        model.eval()
-        model(batch)
-        return model.module.running_mean.item()
+        means = []
+        for quiet in (torch.no_grad(), model.no_sync()):
+            model.train()
+            with quiet:
+                model(batch)
+            model.eval()
+            for _ in range(2):
+                model(batch)
+                means.append(model.module.running_mean.item())
+        return means
 
-    assert ranks(run) == [1.0, 11.0]
+    assert ranks(run) == [[1.0, 1.0, 1.0, 1.0], [11.0, 1.0, 11.0, 1.0]]
 
 
 @pytest.mark.needs("distributed")
 def test_buffers_may_stay_local(ranks):
-    """With ``broadcast_buffers=False`` every rank keeps what it gathered."""
+    """``DistributedDataParallel(broadcast_buffers=False)`` lets each rank keep the buffers it updates."""
 
     def run(rank):
         model = DDP(nn.BatchNorm1d(1, momentum=1.0), broadcast_buffers=False)
@@ -74,7 +83,10 @@ def test_buffers_may_stay_local(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.1")
 def test_local_buffers_start_local(ranks):
-    """With ``broadcast_buffers=False`` every rank starts with its own buffers (:pull:`100729`)."""
+    """``DistributedDataParallel(broadcast_buffers=False)`` lets every rank start with its own buffers.
+
+    See :pull:`100729`.
+    """
 
     def wrap(rank):
         net = nn.Linear(2, 3)
@@ -88,7 +100,7 @@ def test_local_buffers_start_local(ranks):
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_local_buffers_started_equal(ranks):
-    """With ``broadcast_buffers=False`` every rank still starts with the buffers of rank 0."""
+    """``DistributedDataParallel(broadcast_buffers=False)`` starts every rank with rank 0's buffers."""
 
     def wrap(rank):
         net = nn.Linear(2, 3)
@@ -101,7 +113,10 @@ def test_local_buffers_started_equal(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_forward_sync_buffers_is_about_forward(ranks):
-    """With ``forward_sync_buffers=False`` buffers start equal and then stay local (:pull:`178054`)."""
+    """``DistributedDataParallel(forward_sync_buffers=False)``: buffers start equal and then stay local.
+
+    See :pull:`178054`.
+    """
 
     def run(rank):
         net = nn.BatchNorm1d(1, momentum=1.0)
@@ -118,7 +133,7 @@ def test_forward_sync_buffers_is_about_forward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_broadcast_buffers_is_deprecated(ranks):
-    """``broadcast_buffers`` warns that it is deprecated, and loses to ``forward_sync_buffers``."""
+    """``DistributedDataParallel`` warns of ``broadcast_buffers``; ``forward_sync_buffers`` overrides it."""
 
     def wrap(rank):
         with pytest.warns(

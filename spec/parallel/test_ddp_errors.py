@@ -24,7 +24,10 @@ class Branches(nn.Module):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_wrapping_needs_a_process_group():
-    """Without a process group wrapping raises a ``ValueError`` that says how to make one."""
+    """:class:`~torch.nn.parallel.DistributedDataParallel` raises ``ValueError`` without a process group.
+
+    Call ``torch.distributed.init_process_group`` first, or start with ``torchrun`` and call it there.
+    """
     with pytest.raises(
         ValueError, match="Default process group has not been initialized, please make sure to call"
     ):
@@ -35,7 +38,7 @@ def test_wrapping_needs_a_process_group():
 @pytest.mark.before("2.2")
 @pytest.mark.observed
 def test_wrapping_needed_a_process_group():
-    """Without a process group wrapping raises ``RuntimeError``."""
+    """:class:`~torch.nn.parallel.DistributedDataParallel` raises ``RuntimeError`` without a process group."""
     with pytest.raises(
         RuntimeError, match="Default process group has not been initialized, please make sure to call"
     ):
@@ -44,7 +47,7 @@ def test_wrapping_needed_a_process_group():
 
 @pytest.mark.needs("distributed")
 def test_there_must_be_something_to_train(ranks):
-    """Wrapping a module without a parameter that requires a gradient raises ``RuntimeError``."""
+    """``DistributedDataParallel`` raises ``RuntimeError`` if no parameter requires a gradient."""
 
     def wrap(rank):
         text = "is not needed when a module doesn't have any parameter that requires a gradient"
@@ -57,7 +60,7 @@ def test_there_must_be_something_to_train(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_module_is_on_one_type_of_device(ranks):
-    """Wrapping a module with parameters on devices of different types raises ``ValueError``."""
+    """``DistributedDataParallel`` raises ``ValueError`` for parameters on devices of different types."""
 
     def wrap(rank):
         net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1, device="meta"))
@@ -69,7 +72,10 @@ def test_a_module_is_on_one_type_of_device(ranks):
 
 @pytest.mark.needs("distributed")
 def test_at_most_one_device(ranks):
-    """More than one device in ``device_ids`` raises ``ValueError``, as a rank has one."""
+    """``DistributedDataParallel`` raises ``ValueError`` for more than one device in ``device_ids``.
+
+    A rank has one. :class:`~torch.nn.DataParallel` is what takes several.
+    """
 
     def wrap(rank):
         with pytest.raises(ValueError, match="device_ids can only be None or contain a single element"):
@@ -80,7 +86,10 @@ def test_at_most_one_device(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_module_on_the_cpu_has_no_device_ids(ranks):
-    """For a module on the CPU ``device_ids`` and ``output_device`` are refused, an empty list is not."""
+    """``DistributedDataParallel`` of a module on the CPU refuses ``device_ids`` and ``output_device``.
+
+    It raises ``ValueError``. An empty list or ``None`` is right there.
+    """
 
     def wrap(rank):
         with pytest.raises(
@@ -92,14 +101,17 @@ def test_a_module_on_the_cpu_has_no_device_ids(ranks):
         ):
             DDP(nn.Linear(2, 3), output_device=1)
         model = DDP(nn.Linear(2, 3), device_ids=[])
-        return model.device_ids, model.output_device, model.dim
+        return model.device_ids, model.output_device
 
-    assert ranks(wrap) == [(None, None, 0)] * 2
+    assert ranks(wrap) == [(None, None)] * 2
 
 
 @pytest.mark.needs("distributed")
 def test_lazy_modules_run_first(ranks):
-    """Wrapping a lazy module before its first call raises ``RuntimeError``."""
+    """``DistributedDataParallel`` raises ``RuntimeError`` for a lazy module before its first call.
+
+    Call the module once, on every rank, then wrap it.
+    """
 
     def wrap(rank):
         net = nn.LazyLinear(3)
@@ -115,7 +127,7 @@ def test_lazy_modules_run_first(ranks):
 
 @pytest.mark.needs("distributed")
 def test_ranks_have_as_many_parameters(ranks):
-    """Wrapping a module with more parameters on one rank than on the other raises ``RuntimeError``."""
+    """``DistributedDataParallel`` raises ``RuntimeError`` if ranks have different numbers of parameters."""
 
     def wrap(rank):
         with pytest.raises(RuntimeError, match="DDP expects same model across all ranks, but Rank"):
@@ -127,7 +139,7 @@ def test_ranks_have_as_many_parameters(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_one_group_is_enough(ranks):
-    """``process_group`` and ``device_mesh`` given together raise ``RuntimeError``."""
+    """``DistributedDataParallel`` takes ``process_group`` or ``device_mesh``; both raise ``RuntimeError``."""
 
     def wrap(rank):
         mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
@@ -140,14 +152,16 @@ def test_one_group_is_enough(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_parameters_stop_the_next_call(ranks):
-    """After a backward that left parameters without gradient the next forward raises ``RuntimeError``."""
+    """``DistributedDataParallel`` raises at the next call after a backward that left out parameters.
+
+    The ``RuntimeError`` tells their numbers in the order of ``parameters()``, from 0. Freeze what is not
+    trained before wrapping, or pass ``find_unused_parameters=True``, which costs time in every step.
+    """
 
     def train(rank):
         model = DDP(Branches())
         model(torch.ones(1, 1)).sum().backward()
-        with pytest.raises(
-            RuntimeError, match="Expected to have finished reduction in the prior iteration"
-        ) as caught:
+        with pytest.raises(RuntimeError, match="Expected to have finished reduction") as caught:
             model(torch.ones(1, 1))
         text = str(caught.value)
         return "find_unused_parameters=True" in text, f"receive grad for rank {rank}: 1" in text
@@ -157,7 +171,9 @@ def test_unused_parameters_stop_the_next_call(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_parameters_can_be_looked_for(ranks):
-    """With ``find_unused_parameters=True`` a parameter unused on every rank keeps ``None`` as gradient."""
+    """``DistributedDataParallel(find_unused_parameters=True)`` leaves the gradient of what no rank used
+    ``None``.
+    """
 
     def train(rank):
         model = DDP(Branches(), find_unused_parameters=True)
@@ -170,7 +186,10 @@ def test_unused_parameters_can_be_looked_for(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_on_one_rank_counts_as_zero(ranks):
-    """A parameter unused on one rank only gets the mean with zero for that rank, on both ranks."""
+    """``DistributedDataParallel(find_unused_parameters=True)`` counts an unused parameter's gradient as 0.
+
+    If it is used on one rank only, all ranks get the mean with that zero, also the one that did not use it.
+    """
 
     def train(rank):
         model = DDP(Branches(), find_unused_parameters=True)
@@ -182,25 +201,55 @@ def test_unused_on_one_rank_counts_as_zero(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_static_graph_finds_them_once(ranks):
-    """With ``static_graph=True`` the first iteration shows which parameters are unused from then on."""
+    """``DistributedDataParallel(static_graph=True)`` lets ``forward`` leave parameters unused.
+
+    The first iteration shows which ones; they are to be the same from then on.
+    """
 
     def train(rank):
         model = DDP(Branches(), static_graph=True)
-        for _ in range(3):
+        for _ in range(4):
             model(torch.tensor([[rank + 1.0]])).sum().backward()
-        return model.static_graph, model.module.left.weight.grad.item()
+        return model.module.left.weight.grad.item(), model.module.right.weight.grad
 
-    assert ranks(train) == [(True, 4.5)] * 2
+    assert ranks(train) == [(6.0, None)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.observed
+def test_a_static_graph_needs_all_outputs(ranks):
+    """``DistributedDataParallel(static_graph=True)`` raises at the third call if the loss omits an output.
+
+    So it does beside ``find_unused_parameters=True``, which alone takes such a loss (:issue:`79171`).
+    """
+
+    def train(rank):
+        class Heads(Branches):
+            def forward(self, x):
+                return self.left(x), self.right(x)
+
+        model, calls = DDP(Heads(), static_graph=True), []
+        with pytest.raises(RuntimeError, match="Expected to have finished reduction"):
+            for _ in range(4):
+                output, _left_out = model(torch.ones(1, 1))
+                calls.append("called")
+                output.sum().backward()
+        return calls
+
+    assert ranks(train) == [["called", "called"]] * 2
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.observed
 def test_a_parameter_frozen_later_is_missed(ranks):
-    """A parameter frozen after wrapping counts as unused: freeze first, wrap afterwards."""
+    """``DistributedDataParallel`` raises at the second call if a parameter is frozen after wrapping.
+
+    It waits for a gradient that does not come. Freeze first, wrap afterwards.
+    """
 
     def train(rank):
-        model = DDP(Branches())
-        model.module.right.requires_grad_(False)
+        model = DDP(nn.Linear(1, 1))
+        model.module.bias.requires_grad_(False)
         model(torch.ones(1, 1)).sum().backward()
         with pytest.raises(RuntimeError, match="Expected to have finished reduction in the prior iteration"):
             model(torch.ones(1, 1))
@@ -210,27 +259,29 @@ def test_a_parameter_frozen_later_is_missed(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_parameter_frozen_before_is_left_out(ranks):
-    """A parameter frozen before wrapping is not expected to get a gradient."""
+    """``DistributedDataParallel`` leaves out parameters that were frozen before wrapping."""
 
     def train(rank):
-        net = Branches()
-        net.right.requires_grad_(False)
+        net = nn.Linear(1, 1)
+        net.bias.requires_grad_(False)
         model = DDP(net)
         for _ in range(2):
             model(torch.tensor([[rank + 1.0]])).sum().backward()
-        return net.left.weight.grad.item(), net.right.weight.grad
+        return net.weight.grad.item(), net.bias.grad
 
     assert ranks(train) == [(3.0, None)] * 2
 
 
 @pytest.mark.needs("distributed")
 def test_a_hook_for_communication_is_checked(ranks):
-    """``register_comm_hook`` refuses what cannot be called and wrong annotations."""
+    """``DistributedDataParallel.register_comm_hook`` refuses non-callables and wrong annotations."""
 
     def wrap(rank):
         def wrong_bucket(state, bucket: int): ...
 
         def wrong_return(state, bucket) -> int: ...
+
+        def right(state, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]: ...
 
         model = DDP(nn.Linear(2, 3))
         with pytest.raises(TypeError, match="Communication hook must be callable"):
@@ -239,13 +290,14 @@ def test_a_hook_for_communication_is_checked(ranks):
             model.register_comm_hook(None, wrong_bucket)
         with pytest.raises(ValueError, match="return annotation should be torch"):
             model.register_comm_hook(None, wrong_return)
+        model.register_comm_hook(None, right)
 
     assert ranks(wrap) == [None, None]
 
 
 @pytest.mark.needs("distributed")
 def test_one_hook_for_communication(ranks):
-    """A second call of ``register_comm_hook`` raises ``RuntimeError``."""
+    """A second ``DistributedDataParallel.register_comm_hook`` raises ``RuntimeError``."""
 
     def wrap(rank):
         def keep(state, bucket): ...
@@ -263,7 +315,7 @@ def test_one_hook_for_communication(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
 def test_an_argument_without_effect_warns(ranks):
-    """``check_reduction`` gives a ``FutureWarning`` that it is deprecated; it has no effect."""
+    """``check_reduction=True`` makes ``DistributedDataParallel`` give a ``FutureWarning``."""
 
     def wrap(rank):
         with pytest.warns(FutureWarning, match="The `check_reduction` argument in `DistributedDataParallel`"):
@@ -275,7 +327,7 @@ def test_an_argument_without_effect_warns(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.before("2.4")
 def test_an_argument_without_effect_warned_users(ranks):
-    """``check_reduction`` gives a ``UserWarning`` that it is deprecated; it has no effect."""
+    """``check_reduction=True`` makes ``DistributedDataParallel`` give a ``UserWarning``."""
 
     def wrap(rank):
         with pytest.warns(UserWarning, match="The `check_reduction` argument in `DistributedDataParallel`"):

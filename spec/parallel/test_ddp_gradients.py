@@ -13,9 +13,10 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 @pytest.mark.needs("distributed")
 @pytest.mark.claim("N5-28")
 def test_gradients_are_averaged(ranks):
-    """After backward every rank holds the mean of the gradients of all ranks.
+    """:class:`~torch.nn.parallel.DistributedDataParallel` averages the gradients of all ranks in backward.
 
-    :class:`~torch.nn.DataParallel` adds them up instead.
+    Each rank then holds the mean. A loss that is a mean over each rank's batch is one over all then,
+    if the batches are equally large. :class:`~torch.nn.DataParallel` adds gradients up instead.
     """
 
     def train(rank):
@@ -28,7 +29,10 @@ def test_gradients_are_averaged(ranks):
 
 @pytest.mark.needs("distributed")
 def test_weights_stay_equal(ranks):
-    """Ranks that step on averaged gradients keep equal weights, whatever their batches were."""
+    """``DistributedDataParallel`` keeps the weights of all ranks equal, whatever their batches are.
+
+    They start equal, and each rank steps on the same averaged gradients.
+    """
 
     def train(rank):
         model = DDP(nn.Linear(2, 3))
@@ -48,7 +52,7 @@ def test_weights_stay_equal(ranks):
 
 @pytest.mark.needs("distributed")
 def test_gradients_add_up(ranks):
-    """A second backward adds its averaged gradients to the first ones."""
+    """A second backward of ``DistributedDataParallel`` adds its averaged gradients to the first ones."""
 
     def train(rank):
         model = DDP(nn.Linear(2, 1, bias=False))
@@ -61,9 +65,10 @@ def test_gradients_add_up(ranks):
 
 @pytest.mark.needs("distributed")
 def test_no_sync_keeps_gradients_local(ranks):
-    """Under :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync` each rank gathers its own gradients.
+    """Under ``DistributedDataParallel.no_sync()`` each rank adds up its own gradients.
 
-    The first backward after it averages all that was gathered.
+    The first backward after it averages all that was gathered, so small batches can be added up to a large
+    one and exchanged once. See :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync`.
     """
 
     def train(rank):
@@ -80,7 +85,7 @@ def test_no_sync_keeps_gradients_local(ranks):
 
 @pytest.mark.needs("distributed")
 def test_no_sync_must_hold_the_forward(ranks):
-    """The forward decides: called before ``no_sync``, its gradients are averaged."""
+    """``DistributedDataParallel.no_sync()`` must hold the forward: around backward alone it does nothing."""
 
     def train(rank):
         model = DDP(nn.Linear(1, 1, bias=False))
@@ -95,44 +100,57 @@ def test_no_sync_must_hold_the_forward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.observed
 def test_no_sync_ends_with_an_error(ranks):
-    """``no_sync`` restores the synchronisation it found, also after an error, and may be nested."""
+    """``DistributedDataParallel.no_sync()`` may be nested, and ends with an error in its block."""
 
     def train(rank):
-        model = DDP(nn.Linear(1, 1))
+        model = DDP(nn.Linear(1, 1, bias=False))
+
+        def gradient():
+            model.zero_grad()
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+            return model.module.weight.grad.item()
+
         seen = []
         with pytest.raises(ValueError, match="lost"), model.no_sync():
             with model.no_sync():
-                seen.append(model.require_backward_grad_sync)
-            seen.append(model.require_backward_grad_sync)
+                seen.append(gradient())
+            seen.append(gradient())
             raise ValueError("lost")
-        return [*seen, model.require_backward_grad_sync]
+        return [*seen, gradient()]
 
-    assert ranks(train) == [[False, False, True]] * 2
+    assert ranks(train) == [[1.0, 1.0, 1.5], [2.0, 2.0, 1.5]]
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.question("Q95")
 def test_other_methods_do_not_average(ranks):
-    """A method called as ``model.module.method`` gives gradients that are not averaged.
+    """Gradients of ``model.module.method()`` under ``DistributedDataParallel`` are not averaged.
 
-    Only a call of the wrapper prepares the averaging. Without backward, such calls are fine.
+    Only a call of the wrapper prepares the averaging. Without backward, such calls are fine; else let
+    ``forward`` choose the method by an argument.
     """
 
     def train(rank):
-        model = DDP(nn.Linear(1, 1, bias=False))
-        model.module.score = lambda x: model.module(x) * 3
-        model.module.score(torch.tensor([[rank + 1.0]])).sum().backward()
-        return model.module.weight.grad.item()
+        class Net(nn.Linear):
+            def score(self, x):
+                return self(x) * 3
 
-    assert ranks(train) == [3.0, 6.0]
+        model, x = DDP(Net(1, 1, bias=False)), torch.tensor([[rank + 1.0]])
+        model.module.score(x).sum().backward()
+        past_the_wrapper = model.module.weight.grad.item()
+        model.zero_grad()
+        model(x).sum().backward()
+        return past_the_wrapper, model.module.weight.grad.item()
+
+    assert ranks(train) == [(3.0, 1.5), (6.0, 1.5)]
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.question("Q93")
 def test_a_replaced_weight_is_not_averaged(ranks):
-    """A parameter assigned after wrapping is not watched: its gradients differ between ranks.
+    """``DistributedDataParallel`` does not average gradients of a parameter assigned after wrapping.
 
-    Change parameters first, wrap afterwards.
+    No error says so; the ranks drift apart. Change parameters first, wrap afterwards.
     """
 
     def train(rank):
@@ -146,7 +164,7 @@ def test_a_replaced_weight_is_not_averaged(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_hook_replaces_the_averaging(ranks):
-    """A hook given to ``register_comm_hook`` gets the gradients and decides what becomes of them."""
+    """``DistributedDataParallel.register_comm_hook`` replaces the averaging by what its hook returns."""
 
     def train(rank):
         def keep(state, bucket):
@@ -166,7 +184,10 @@ def test_a_hook_replaces_the_averaging(ranks):
 
 @pytest.mark.needs("distributed")
 def test_ranks_may_have_more_batches(ranks):
-    """Within ``join`` a rank that ran out of batches takes part with zero gradients."""
+    """Within ``DistributedDataParallel.join()`` a rank without further batches counts as zero gradients.
+
+    Without it the other ranks wait for that one.
+    """
 
     def train(rank):
         model = DDP(nn.Linear(1, 1, bias=False))
@@ -183,7 +204,7 @@ def test_ranks_may_have_more_batches(ranks):
 
 @pytest.mark.needs("distributed")
 def test_join_can_divide_by_who_is_left(ranks):
-    """With ``divide_by_initial_world_size=False`` the mean is over the ranks that still have batches."""
+    """``DistributedDataParallel.join(divide_by_initial_world_size=False)`` averages over ranks with batches."""
 
     def train(rank):
         model = DDP(nn.Linear(1, 1, bias=False))
@@ -200,7 +221,11 @@ def test_join_can_divide_by_who_is_left(ranks):
 
 @pytest.mark.needs("distributed")
 def test_gradients_can_be_views_of_buckets(ranks):
-    """With ``gradient_as_bucket_view=True`` the gradients share one piece of memory, the bucket."""
+    """``DistributedDataParallel(gradient_as_bucket_view=True)`` makes gradients views of shared memory.
+
+    It saves the memory of a second copy of all gradients. The shared tensors are the buckets that the ranks
+    exchange.
+    """
 
     def train(rank, as_view):
         model = DDP(nn.Linear(2, 3), gradient_as_bucket_view=as_view)
@@ -208,4 +233,5 @@ def test_gradients_can_be_views_of_buckets(ranks):
         places = [p.grad.untyped_storage().data_ptr() for p in model.parameters()]
         return len(set(places))
 
-    assert (ranks(train, True), ranks(train, False)) == ([1, 1], [2, 2])
+    assert ranks(train, True) == [1, 1]
+    assert ranks(train, False) == [2, 2]
