@@ -204,7 +204,10 @@ def test_ranks_may_have_more_batches(ranks):
 
 @pytest.mark.needs("distributed")
 def test_join_can_divide_by_who_is_left(ranks):
-    """``DistributedDataParallel.join(divide_by_initial_world_size=False)`` averages over ranks with batches."""
+    """``divide_by_initial_world_size=False`` of ``DistributedDataParallel.join()`` averages over who is left.
+
+    Ranks without further batches do not count, not even as zeros.
+    """
 
     def train(rank):
         model = DDP(nn.Linear(1, 1, bias=False))
