@@ -7,8 +7,6 @@ module on each of them and puts the outputs together. Where torch finds no accel
 A device that is named twice gets two copies, so most of this shows on one GPU.
 """
 
-import re
-
 import pytest
 import torch
 from torch import nn
@@ -55,7 +53,7 @@ def test_state_dict_keys_start_with_module():
 
 
 def test_the_module_itself_is_kept():
-    """:class:`~torch.nn.DataParallel` keeps the module it is given, with its parameters, not a copy."""
+    """:class:`~torch.nn.DataParallel` keeps the module itself and its parameters, not a copy."""
     net = nn.Linear(2, 3)
     weight = net.weight
     wrapped = nn.DataParallel(net)
@@ -66,7 +64,10 @@ def test_the_module_itself_is_kept():
 
 @pytest.mark.question("Q91")
 def test_attributes_are_one_level_down():
-    """An attribute of the module is not found on its :class:`~torch.nn.DataParallel`, only on ``module``."""
+    """An attribute of the module is not found on its :class:`~torch.nn.DataParallel`, only on ``module``.
+
+    Methods neither: write ``wrapped.module.scale``.
+    """
     net = nn.Linear(2, 3)
     net.scale = 5
     wrapped = nn.DataParallel(net)
@@ -91,12 +92,13 @@ def test_no_accelerator_no_arguments_kept(no_accelerator):
     wrapped = nn.DataParallel(nn.Linear(2, 3), [0, 1], 1, dim=1)
 
     assert wrapped.device_ids == []
-    assert [hasattr(wrapped, name) for name in ("output_device", "dim", "src_device_obj")] == [False] * 3
+    assert not hasattr(wrapped, "output_device")
+    assert not hasattr(wrapped, "dim")
 
 
 @pytest.mark.observed
 def test_four_steps_in_order(no_accelerator):
-    """:class:`~torch.nn.DataParallel` calls ``scatter``, ``replicate``, ``parallel_apply`` and ``gather``.
+    """:class:`~torch.nn.DataParallel` calls ``scatter``, ``replicate``, ``parallel_apply``, then ``gather``.
 
     They are methods, so that a subclass may replace a step.
     """
@@ -106,12 +108,7 @@ def test_four_steps_in_order(no_accelerator):
     outputs = wrapped(torch.tensor([1.0, 2.0, 4.0]), scale=3)
 
     assert [output.tolist() for output in outputs] == [[3.0, 6.0], [12.0]]
-    assert wrapped.steps == [
-        ("scatter", [4, 5]),
-        ("replicate", [4, 5]),
-        ("parallel_apply", 2),
-        ("gather", 5),
-    ]
+    assert wrapped.steps == [("scatter", [4, 5]), ("replicate", [4, 5]), ("parallel_apply", 2), ("gather", 5)]
 
 
 @pytest.mark.observed
@@ -169,31 +166,31 @@ def test_without_inputs_one_replica_runs(no_accelerator):
     assert wrapped.steps[1] == ("replicate", [4])
 
 
-@pytest.mark.parametrize("kind", ["parameter", "buffer"])
-def test_all_tensors_belong_on_the_first_device(no_accelerator, kind):
+def test_all_tensors_belong_on_the_first_device(no_accelerator):
     """:class:`~torch.nn.DataParallel` refuses a parameter or buffer that is not on the first device."""
-    net = nn.Linear(2, 3)
-    lost = torch.rand(2, device="meta")
-    if kind == "parameter":
-        net.lost = nn.Parameter(lost)
-    else:
-        net.register_buffer("lost", lost)
-    wrapped = Steps(net, [4, 5])
+    parameter, buffer = nn.Linear(2, 3), nn.Linear(2, 3)
+    parameter.lost = nn.Parameter(torch.rand(2, device="meta"))
+    buffer.register_buffer("lost", torch.rand(2, device="meta"))
 
-    text = "on device cpu (device_ids[0]) but found one of them on device: meta"
-    with pytest.raises(RuntimeError, match="module must have its parameters and buffers " + re.escape(text)):
-        wrapped(torch.rand(3, 2))
-    assert wrapped.steps == []
+    for net in (parameter, buffer):
+        wrapped = Steps(net, [4, 5])
+        with pytest.raises(RuntimeError, match=r"on device cpu \(device_ids\[0\]\) but .* on device: meta"):
+            wrapped(torch.rand(3, 2))
+        assert wrapped.steps == []
 
 
+@pytest.mark.needs("cuda")
 @pytest.mark.observed
-def test_the_wrapper_scatters_along_its_dim(no_accelerator):
-    """``scatter`` and ``gather`` of :class:`~torch.nn.DataParallel` are the functions, with its ``dim``."""
-    wrapped = nn.DataParallel(nn.Identity())
-    wrapped.dim = 0
+def test_the_wrapper_scatters_along_its_dim():
+    """``DataParallel.scatter`` and ``DataParallel.gather`` split and join along the wrapper's ``dim``."""
+    wrapped = nn.DataParallel(nn.Identity(), device_ids=[0, 0], dim=1)
+    x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
-    assert wrapped.scatter(("x",), {"y": 2}, [0, 1]) == ((("x",), ("x",)), ({"y": 2}, {"y": 2}))
-    assert wrapped.gather([(None, None), (None, None)], 0) == (None, None)
+    args, named = wrapped.scatter((x,), {"scale": 2}, [0, 0])
+
+    assert [piece.tolist() for (piece,) in args] == [[[1.0, 2.0], [4.0, 5.0]], [[3.0], [6.0]]]
+    assert named == ({"scale": 2}, {"scale": 2})
+    assert wrapped.gather([piece for (piece,) in args], 0).tolist() == x.tolist()
 
 
 @pytest.mark.since("2.1")
@@ -206,7 +203,7 @@ def test_the_function_needs_an_accelerator(no_accelerator):
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_the_function_once_tripped(no_accelerator):
-    """:func:`~torch.nn.parallel.data_parallel` without an accelerator trips over its missing devices."""
+    """:func:`~torch.nn.parallel.data_parallel` raises ``TypeError`` without an accelerator."""
     with pytest.raises(TypeError, match="'NoneType' object is not subscriptable"):
         data_parallel(nn.Linear(2, 3), torch.rand(4, 2))
 
@@ -233,7 +230,8 @@ def test_defaults_are_every_device_and_the_first():
     wrapped = nn.DataParallel(nn.Linear(2, 3))
 
     assert wrapped.device_ids == list(range(torch.cuda.device_count()))
-    assert (wrapped.output_device, wrapped.dim) == (0, 0)
+    assert wrapped.output_device == 0
+    assert wrapped.dim == 0
 
 
 @pytest.mark.needs("cuda")
@@ -342,7 +340,7 @@ def test_the_module_must_be_on_the_first_device():
 
 @pytest.mark.needs("cuda")
 def test_keyword_arguments_are_split_too():
-    """:class:`~torch.nn.DataParallel` cuts tensors given by keyword; what is no tensor goes to all."""
+    """:class:`~torch.nn.DataParallel` cuts tensors given by keyword, and gives the rest to all."""
     net = nn.Identity()
     net.forward = lambda x, y, factor: factor * x + y
     wrapped = nn.DataParallel(net, device_ids=[0, 0])

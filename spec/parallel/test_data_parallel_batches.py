@@ -119,7 +119,8 @@ def test_hooks_run_once_for_each_replica():
 
     nn.DataParallel(net, device_ids=[0, 0])(torch.rand(4, 2)).sum().backward()
 
-    assert (len(forward), len(backward)) == (2, 2)
+    assert len(forward) == 2
+    assert len(backward) == 2
     assert len(set(forward)) == 2
     assert set(forward) == set(backward)
     assert net not in forward
@@ -143,7 +144,7 @@ def test_replicas_live_for_one_call():
 
 @pytest.mark.needs("cuda")
 def test_batch_norm_normalises_each_piece():
-    """BatchNorm under :class:`~torch.nn.DataParallel` normalises each piece of the batch by itself.
+    """BatchNorm under :class:`~torch.nn.DataParallel` normalizes each piece of the batch by itself.
 
     Large batches cut into small pieces train like small ones.
     """
@@ -212,4 +213,5 @@ def test_replicas_need_no_gradient_under_no_grad():
     loud = wrapped(torch.rand(4, 2))
 
     assert seen == [False, False, True, True]
-    assert (quiet.requires_grad, loud.requires_grad) == (False, True)
+    assert quiet.requires_grad is False
+    assert loud.requires_grad is True

@@ -18,15 +18,18 @@ from torch.nn.parallel.parallel_apply import get_a_var
     ids=["inputs", "kwargs_tup", "devices"],
 )
 def test_each_module_needs_its_arguments(inputs, kwargs, devices):
-    """:func:`~torch.nn.parallel.parallel_apply` asserts that all its lists are equally long."""
-    with pytest.raises(AssertionError):
+    """:func:`~torch.nn.parallel.parallel_apply` raises ``AssertionError`` for lists of different length.
+
+    Modules, inputs, keyword arguments and devices are to be equally many.
+    """
+    with pytest.raises(AssertionError, match=r"^$|^The number of modules 2 is not equal"):
         parallel_apply([nn.ReLU(), nn.Tanh()], inputs, kwargs, devices)
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_error_tells_both_lengths():
-    """:func:`~torch.nn.parallel.parallel_apply` says how many modules and inputs do not agree."""
+    """:func:`~torch.nn.parallel.parallel_apply` names both numbers if modules and inputs do not match."""
     with pytest.raises(
         AssertionError, match="The number of modules 2 is not equal to the number of inputs 1"
     ):
@@ -41,25 +44,30 @@ def test_the_error_tells_both_lengths():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_every_error_tells_both_lengths(kwargs, devices, told):
-    """:func:`~torch.nn.parallel.parallel_apply` says how many keyword arguments or devices do not agree."""
+    """:func:`~torch.nn.parallel.parallel_apply` names both numbers if keyword arguments or devices do not
+    match the modules.
+    """
     with pytest.raises(AssertionError, match="The number of modules 2 is not equal to the number of " + told):
         parallel_apply([nn.ReLU(), nn.Tanh()], [1, 2], kwargs, devices)
 
 
-@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (1, [x]), lambda x: {"a": 1, "b": (x,)}])
 @pytest.mark.observed
-def test_the_first_tensor_tells_the_device(wrap):
-    """``get_a_var`` finds the first tensor in tuples, lists and dicts, at any depth."""
-    x = torch.rand(2)
+def test_the_first_tensor_tells_the_device():
+    """``get_a_var`` of ``parallel_apply`` finds the first tensor in tuples, lists and dicts, at any depth.
 
-    assert get_a_var(wrap(x)) is x
-    assert get_a_var([wrap(x), torch.rand(3)]) is x
+    Without ``devices`` a module runs on the device of that tensor.
+    """
+    x, other = torch.rand(2), torch.rand(3)
+
+    assert get_a_var(x) is x
+    assert get_a_var((1, [x], other)) is x
+    assert get_a_var([{"a": 1, "b": (x, other)}, other]) is x
 
 
 @pytest.mark.parametrize("value", [1, "a", (), [1, (2,)], {"a": [1]}])
 @pytest.mark.observed
 def test_without_a_tensor_there_is_none(value):
-    """``get_a_var`` returns ``None`` where there is no tensor."""
+    """``get_a_var`` of ``parallel_apply`` returns ``None`` for what holds no tensor."""
     assert get_a_var(value) is None
 
 
@@ -67,7 +75,7 @@ def test_without_a_tensor_there_is_none(value):
 def test_results_come_in_the_order_of_modules():
     """:func:`~torch.nn.parallel.parallel_apply` returns the outputs in the order of the modules.
 
-    An input that is no tuple or list is the only argument.
+    An input that is not a tuple or list is the only argument.
     """
     x = torch.tensor([-1.0, 2.0]).cuda()
 

@@ -15,39 +15,41 @@ Pair = namedtuple("Pair", "left right")
 
 
 def test_other_objects_go_to_every_device():
-    """:func:`~torch.nn.parallel.scatter` gives the same object to every device if it is no tensor."""
+    """:func:`~torch.nn.parallel.scatter` gives every device the same object if it is not a tensor."""
     shared = object()
 
     assert scatter(shared, [0, 1, 2]) == [shared, shared, shared]
 
 
 @pytest.mark.parametrize(
-    "value", [(1, "b"), (1,), [1, "b"], [1], {"a": 1}, Pair(1, "b"), ([1], {"a": Pair(2, 3)})]
+    "value",
+    [(1, "b"), (1,), [1, "b"], [1], {"a": 1}, OrderedDict(a=1), Pair(1, "b"), ([1], {"a": Pair(2, 3)})],
 )
 def test_containers_are_rebuilt_for_each_device(value):
-    """:func:`~torch.nn.parallel.scatter` rebuilds tuples, lists, dicts and named tuples for each device."""
+    """:func:`~torch.nn.parallel.scatter` rebuilds tuples, lists, dicts and named tuples for each device.
+
+    They keep their type, such as ``OrderedDict``.
+    """
     first, second = scatter(value, [0, 1])
 
-    assert (first, second) == (value, value)
-    assert [type(first), type(second)] == [type(value)] * 2
+    assert first == value
+    assert second == value
+    assert [type(first), type(second)] == [type(value), type(value)]
     assert first is not second
     assert first is not value
 
 
-def test_a_dict_keeps_its_type():
-    """:func:`~torch.nn.parallel.scatter` makes dicts of the type that it was given."""
-    (copy,) = scatter(OrderedDict(a=1), [0])
-
-    assert type(copy) is OrderedDict
-    assert copy == {"a": 1}
-
-
 def test_copies_are_shallow_only_at_the_leaves():
-    """:func:`~torch.nn.parallel.scatter` gives each device a list of its own, which changes alone."""
-    first, second = scatter([1, 2], [0, 1])
-    first.append(3)
+    """:func:`~torch.nn.parallel.scatter` rebuilds nested containers too; the objects in them are shared."""
+    leaf = object()
+    value = {"a": [leaf]}
 
-    assert second == [1, 2]
+    first, second = scatter(value, [0, 1])
+    first["a"].append(3)
+
+    assert value == {"a": [leaf]}
+    assert second == {"a": [leaf]}
+    assert first == {"a": [leaf, 3]}
 
 
 @pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])
@@ -67,26 +69,26 @@ def test_no_device_no_piece():
 
 @pytest.mark.observed
 def test_positional_and_named_arguments_are_matched():
-    """``scatter_kwargs`` returns as many tuples of arguments as dicts of named ones."""
+    """``scatter_kwargs`` scatters arguments and named ones: a tuple and a dict for each device."""
     assert scatter_kwargs((1,), {"a": 2}, [0, 1]) == (((1,), (1,)), ({"a": 2}, {"a": 2}))
 
 
 @pytest.mark.parametrize("named", [None, {}])
 @pytest.mark.observed
 def test_missing_named_arguments_are_empty_dicts(named):
-    """Without named arguments ``scatter_kwargs`` returns an empty dict for each device."""
+    """Without named arguments ``scatter_kwargs`` returns an empty dict beside each tuple of arguments."""
     assert scatter_kwargs((1,), named, [0, 1]) == (((1,), (1,)), ({}, {}))
 
 
 @pytest.mark.observed
 def test_missing_arguments_are_empty_tuples():
-    """Without positional arguments ``scatter_kwargs`` returns an empty tuple for each device."""
+    """Without positional arguments ``scatter_kwargs`` returns an empty tuple beside each dict."""
     assert scatter_kwargs((), {"a": 2}, [0, 1]) == (((), ()), ({"a": 2}, {"a": 2}))
 
 
 @pytest.mark.observed
 def test_without_arguments_there_is_no_piece():
-    """Without any argument ``scatter_kwargs`` returns nothing for any device."""
+    """Without any argument ``scatter_kwargs`` returns two empty tuples, however many devices there are."""
     assert scatter_kwargs((), {}, [0, 1]) == ((), ())
 
 
@@ -107,22 +109,28 @@ def test_outputs_keep_their_structure(output):
 
 
 def test_dicts_of_different_size_are_refused():
-    """:func:`~torch.nn.parallel.gather` refuses dicts that do not have equally many keys."""
+    """:func:`~torch.nn.parallel.gather` raises ``ValueError`` for dicts with unequally many keys."""
     with pytest.raises(ValueError, match="All dicts must have the same number of keys"):
         gather([{"a": None}, {"a": None, "b": None}], 0)
 
 
 def test_dicts_with_different_keys_are_refused():
-    """:func:`~torch.nn.parallel.gather` takes the keys of the first dict; to lack one is an error."""
-    with pytest.raises(KeyError, match="a"):
+    """:func:`~torch.nn.parallel.gather` raises ``KeyError`` if a dict lacks a key of the first one.
+
+    The order of the keys is that of the first dict.
+    """
+    with pytest.raises(KeyError, match="'a'"):
         gather([{"a": None}, {"b": None}], 0)
+    assert list(gather([{"a": None, "b": None}, {"b": None, "a": None}], 0)) == ["a", "b"]
 
 
 @pytest.mark.since("2.10")
 def test_lists_of_different_length_are_refused():
-    """:func:`~torch.nn.parallel.gather` refuses tuples or lists of different length."""
+    """:func:`~torch.nn.parallel.gather` raises ``ValueError`` for tuples or lists of different length."""
     with pytest.raises(ValueError, match=r"zip\(\) argument 2 is longer than argument 1"):
         gather([[None], [None, None]], 0)
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is shorter than argument 1"):
+        gather([(None, None), (None,)], 0)
 
 
 @pytest.mark.before("2.10")
@@ -130,17 +138,23 @@ def test_lists_of_different_length_are_refused():
 def test_longer_lists_are_cut():
     """:func:`~torch.nn.parallel.gather` drops in silence what some tuples or lists hold more than others."""
     assert gather([[None], [None, None]], 0) == [None]
+    assert gather([(None, None), (None,)], 0) == (None,)
 
 
 def test_numbers_cannot_be_gathered():
-    """:func:`~torch.nn.parallel.gather` joins tensors, ``None`` and containers of them, but no numbers."""
+    """:func:`~torch.nn.parallel.gather` raises ``TypeError`` for numbers, also inside of containers.
+
+    Under :class:`~torch.nn.DataParallel` ``forward`` therefore returns a number as a tensor.
+    """
     with pytest.raises(TypeError, match="'int' object is not iterable"):
         gather([1, 2], 0)
+    with pytest.raises(TypeError, match="'float' object is not iterable"):
+        gather([{"loss": 1.5}, {"loss": 2.5}], 0)
 
 
 @pytest.mark.observed
 def test_tensors_on_the_cpu_cannot_be_gathered():
-    """:func:`~torch.nn.parallel.gather` joins tensors on accelerators only."""
+    """:func:`~torch.nn.parallel.gather` raises ``AssertionError`` for tensors that are on the CPU."""
     with pytest.raises(AssertionError, match="Gather function not implemented for CPU tensors"):
         gather([torch.rand(2), torch.rand(3)], "cpu")
 
@@ -148,7 +162,7 @@ def test_tensors_on_the_cpu_cannot_be_gathered():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_is_namedtuple_is_deprecated():
-    """``is_namedtuple`` tells a named tuple from a plain one, and warns with a ``FutureWarning``."""
+    """``is_namedtuple`` of ``scatter_gather`` tells named tuples, and gives a ``FutureWarning``."""
     with pytest.warns(FutureWarning, match="is_namedtuple. is deprecated"):
         found = [is_namedtuple(value) for value in (Pair(1, 2), (1, 2), {"_fields": ()})]
 
@@ -158,7 +172,7 @@ def test_is_namedtuple_is_deprecated():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_is_namedtuple_warned_users():
-    """``is_namedtuple`` tells a named tuple from a plain one, and warns with a ``UserWarning``."""
+    """``is_namedtuple`` of ``scatter_gather`` tells named tuples, and gives a ``UserWarning``."""
     with pytest.warns(UserWarning, match="is_namedtuple is deprecated"):
         found = [is_namedtuple(value) for value in (Pair(1, 2), (1, 2), {"_fields": ()})]
 
@@ -202,10 +216,19 @@ def test_fewer_rows_fewer_pieces():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_too_few_named_pieces_are_left_alone():
-    """``scatter_kwargs`` does not pad named arguments that were cut into fewer pieces, if there are any."""
-    args, named = scatter_kwargs((torch.rand(2, 3),), {"scale": torch.rand(1)}, [0, 0])
+    """``scatter_kwargs`` pads named pieces with empty dicts only if there are fewer than arguments.
 
-    assert (len(args), len(named)) == (2, 1)
+    Not fewer than pieces of arguments: one argument in two pieces stands beside one named piece.
+    """
+    x, scale = torch.rand(2, 3), torch.rand(1)
+
+    args, named = scatter_kwargs((x,), {"scale": scale}, [0, 0])
+    assert len(args) == 2
+    assert len(named) == 1
+
+    args, named = scatter_kwargs((x, x), {"scale": scale}, [0, 0])
+    assert len(args) == 2
+    assert [list(piece) for piece in named] == [["scale"], []]
 
 
 @pytest.mark.needs("cuda")
@@ -215,7 +238,8 @@ def test_too_few_named_pieces_were_padded():
     """``scatter_kwargs`` pads named arguments with empty dicts, one for each piece that lacks them."""
     args, named = scatter_kwargs((torch.rand(2, 3),), {"scale": torch.rand(1)}, [0, 0])
 
-    assert (len(args), len(named)) == (2, 2)
+    assert len(args) == 2
+    assert [list(piece) for piece in named] == [["scale"], []]
 
 
 @pytest.mark.needs("cuda")
