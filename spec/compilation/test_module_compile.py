@@ -192,7 +192,8 @@ def test_a_layer_of_torch_ran_eagerly():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_the_mode_is_followed():
-    """After :meth:`Module.compile <torch.nn.Module.compile>` a forward that reads ``training`` obeys it.
+    """After :meth:`Module.compile <torch.nn.Module.compile>` a ``forward`` that reads ``training`` follows
+    ``train()`` and ``eval()``.
 
     The first call after ``train()`` or ``eval()`` makes a second graph; going back makes none.
     """

@@ -295,7 +295,7 @@ def test_a_global_hook_is_warned_about(kind):
 
 @pytest.mark.needs("compile")
 def test_hooks_of_the_wrapper_are_its_own():
-    """A forward hook set on what ``torch.compile`` returns is given that; one on the original, the original.
+    """A forward hook on what ``torch.compile`` returns is called with that, not with the original.
 
     Set backward hooks on the original.
     """

@@ -12,7 +12,7 @@ from torch import nn
 
 @pytest.mark.since("2.14")
 def test_it_warns_with_a_future_warning():
-    """:func:`~torch.jit.trace` of a module gives a ``FutureWarning``."""
+    """:func:`torch.jit.trace <torch.jit.trace>` of a module gives a ``FutureWarning``."""
     with pytest.warns(FutureWarning, match=r"`torch\.jit\.trace` is .* switch to `torch\.compile` or"):
         torch.jit.trace(nn.ReLU(), torch.rand(2))
 
@@ -20,14 +20,16 @@ def test_it_warns_with_a_future_warning():
 @pytest.mark.since("2.10")
 @pytest.mark.before("2.14")
 def test_it_warned_of_deprecation():
-    """:func:`~torch.jit.trace` gives a ``DeprecationWarning``, which Python hides by default."""
+    """:func:`torch.jit.trace <torch.jit.trace>` gives a ``DeprecationWarning``, which Python hides by
+    default.
+    """
     with pytest.warns(DeprecationWarning, match=r"`torch\.jit\.trace` is .* switch to `torch\.compile` or"):
         torch.jit.trace(nn.ReLU(), torch.rand(2))
 
 
 @pytest.mark.before("2.10")
 def test_it_did_not_warn():
-    """:func:`~torch.jit.trace` of a module gives no warning."""
+    """:func:`torch.jit.trace <torch.jit.trace>` of a module gives no warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.jit.trace(nn.ReLU(), torch.rand(2))
@@ -36,7 +38,8 @@ def test_it_did_not_warn():
 
 
 def test_a_traced_module_has_the_same_names():
-    """:func:`~torch.jit.trace` of a module returns a ``ScriptModule`` with the same names and results.
+    """:func:`torch.jit.trace <torch.jit.trace>` of a module returns a ``ScriptModule`` with the same names
+    and results.
 
     The results are the same for inputs that take the way of the example.
     """
@@ -51,7 +54,8 @@ def test_a_traced_module_has_the_same_names():
 
 
 def test_conditions_are_decided_once():
-    """:func:`~torch.jit.trace` keeps the branch that its example takes, with a ``TracerWarning``.
+    """:func:`torch.jit.trace <torch.jit.trace>` keeps the branch that its example takes, with a
+    ``TracerWarning``.
 
     Other inputs then give wrong results in silence. :func:`torch.jit.script` keeps both branches.
     """
@@ -68,7 +72,9 @@ def test_conditions_are_decided_once():
 
 
 def test_the_mode_is_decided_once():
-    """What :func:`~torch.jit.trace` returns computes in the mode of the tracing, also after ``train()``."""
+    """What :func:`torch.jit.trace <torch.jit.trace>` returns computes in the mode of the tracing, also after
+    ``train()``.
+    """
     traced = torch.jit.trace(nn.Dropout().eval(), torch.rand(3))
     x = torch.full((100,), 3.0)
 
@@ -79,7 +85,9 @@ def test_the_mode_is_decided_once():
 
 
 def test_what_hooks_compute_is_recorded():
-    """:func:`~torch.jit.trace` records what forward hooks compute, also if they are removed later."""
+    """:func:`torch.jit.trace <torch.jit.trace>` records what forward hooks compute, also if they are removed
+    later.
+    """
     layer = nn.ReLU()
     handle = layer.register_forward_hook(lambda module, args, out: out + 5.0)
 
@@ -91,7 +99,9 @@ def test_what_hooks_compute_is_recorded():
 
 
 def test_a_scripted_submodule_is_called():
-    """:func:`~torch.jit.trace` calls a scripted submodule, with its conditions, instead of recording it."""
+    """:func:`torch.jit.trace <torch.jit.trace>` calls a scripted submodule, with its conditions, instead of
+    recording it.
+    """
 
     class Steep(nn.Module):
         def forward(self, x, up):
@@ -112,7 +122,9 @@ def test_a_scripted_submodule_is_called():
 
 
 def test_a_function_that_calls_a_module_is_traced():
-    """:func:`~torch.jit.trace` takes a function that calls a module, if that has no parameter to train."""
+    """:func:`torch.jit.trace <torch.jit.trace>` takes a function that calls a module, if that has no
+    parameter to train.
+    """
     relu, layer = nn.ReLU(), nn.Linear(2, 3)
 
     traced = torch.jit.trace(lambda x: relu(x) + 5.0, torch.rand(2))

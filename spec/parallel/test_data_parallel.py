@@ -41,7 +41,7 @@ class Steps(nn.DataParallel):
 
 @pytest.mark.question("Q91")
 def test_state_dict_keys_start_with_module():
-    """:class:`~torch.nn.DataParallel` keeps the module as ``module``, and so names begin with it.
+    """:class:`~torch.nn.DataParallel` puts ``module.`` before every parameter name and key.
 
     Save ``wrapped.module.state_dict()`` to get keys without it.
     """

@@ -21,7 +21,7 @@ def fully_shard(module, **options):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_each_rank_keeps_some_rows(ranks):
-    """:func:`~torch.distributed.fsdp.fully_shard` cuts each parameter by rows; the last rank gets fewer."""
+    """:func:`~torch.distributed.fsdp.fully_shard` cuts parameters by rows; the last rank may get fewer."""
 
     def shard(rank):
         net = fully_shard(nn.Linear(2, 3))
@@ -296,7 +296,7 @@ def test_buffers_stay_whole(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_submodules_are_sharded_first(ranks):
-    """``fully_shard`` takes the parameters that no earlier ``fully_shard`` of a submodule has taken.
+    """``fully_shard`` of a module takes the parameters that none of a submodule has taken before.
 
     So shard submodules first, the whole last.
     """

@@ -108,7 +108,7 @@ def test_lazy_modules_have_no_replicas():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_one_replica_for_each_device():
-    """:func:`~torch.nn.parallel.replicate` returns a new tree of modules for each device.
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` returns a new tree of modules for each device.
 
     The devices are looked at only if there is a tensor to copy: these two are not there. Up to 2.10 they had
     to be.
@@ -126,7 +126,7 @@ def test_one_replica_for_each_device():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_a_shared_submodule_stays_shared():
-    """:func:`~torch.nn.parallel.replicate` makes one submodule of one that has two names."""
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies a submodule with two names once."""
     net = nn.Sequential(nn.ReLU())
     net.add_module("again", net[0])
 
@@ -139,7 +139,7 @@ def test_a_shared_submodule_stays_shared():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_entries_of_none_are_copied():
-    """:func:`~torch.nn.parallel.replicate` keeps entries of ``None`` in all three stores."""
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` keeps ``None`` entries in all three stores."""
     net = nn.Module()
     net.register_parameter("weight", None)
     net.register_buffer("mean", None)
@@ -149,19 +149,21 @@ def test_entries_of_none_are_copied():
         assert replica._parameters == {"weight": None}
         assert replica._buffers == {"mean": None}
         assert replica._modules == {"inner": None}
-        assert replica._former_parameters == {}
 
 
 @pytest.mark.observed
 def test_modules_on_the_cpu_are_not_replicated():
-    """:func:`~torch.nn.parallel.replicate` raises ``AssertionError`` for parameters on the CPU."""
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` raises ``AssertionError`` for parameters on
+    the CPU.
+    """
     with pytest.raises(AssertionError, match="Broadcast function not implemented for CPU tensors"):
         replicate(nn.Linear(2, 3), [0, 1])
 
 
 @pytest.mark.needs("cuda")
 def test_weights_of_a_replica_are_no_leaves():
-    """:func:`~torch.nn.parallel.replicate` computes the weights of each replica from the parameters.
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` computes the weights of each replica from the
+    parameters.
 
     They are tensors with a graph, no parameters and no leaves.
     """
@@ -192,7 +194,8 @@ def test_lists_and_dicts_of_parameters_hold_tensors():
 
 @pytest.mark.needs("cuda")
 def test_detached_replicas_have_no_graph():
-    """:func:`~torch.nn.parallel.replicate` with ``detach=True`` makes replicas without a graph.
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` with ``detach=True`` makes replicas without a
+    graph.
 
     :class:`~torch.nn.DataParallel` does so under :class:`~torch.no_grad`. The first replica then holds the
     parameters themselves.
@@ -209,7 +212,9 @@ def test_detached_replicas_have_no_graph():
 
 @pytest.mark.needs("cuda")
 def test_the_first_replica_shares_its_buffers():
-    """:func:`~torch.nn.parallel.replicate` shares buffers with the first replica, and copies for others."""
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` shares buffers with the first replica, and
+    copies for others.
+    """
     net = nn.BatchNorm1d(3).cuda()
 
     first, second = replicate(net, [0, 0])
@@ -222,7 +227,8 @@ def test_the_first_replica_shares_its_buffers():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_a_device_named_twice_may_share_a_tensor():
-    """:func:`~torch.nn.parallel.replicate` does not copy a lone tensor of a dtype to its own device.
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` does not copy a lone tensor of a dtype to its
+    own device.
 
     Tensors of one dtype are copied together; a single one is passed on as it is. So BatchNorm on a device
     that is named twice counts each batch twice.
@@ -239,7 +245,9 @@ def test_a_device_named_twice_may_share_a_tensor():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_complex_parameters_stay_complex():
-    """:func:`~torch.nn.parallel.replicate` copies complex parameters as complex ones (:issue:`55375`)."""
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies complex parameters as complex ones
+    (:issue:`55375`).
+    """
     net = nn.Module()
     net.weight = nn.Parameter(torch.tensor([1 + 2j, 3 + 4j]).cuda())
 
@@ -251,7 +259,9 @@ def test_complex_parameters_stay_complex():
 @pytest.mark.before("2.11")
 @pytest.mark.observed
 def test_complex_parameters_became_real():
-    """:func:`~torch.nn.parallel.replicate` copies complex parameters as real tensors of pairs."""
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies complex parameters as real tensors of
+    pairs.
+    """
     net = nn.Module()
     net.weight = nn.Parameter(torch.tensor([1 + 2j, 3 + 4j]).cuda())
 

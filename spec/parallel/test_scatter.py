@@ -15,7 +15,9 @@ Pair = namedtuple("Pair", "left right")
 
 
 def test_other_objects_go_to_every_device():
-    """:func:`~torch.nn.parallel.scatter` gives every device the same object if it is not a tensor."""
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` gives every device the same object if it is not a
+    tensor.
+    """
     shared = object()
 
     assert scatter(shared, [0, 1, 2]) == [shared, shared, shared]
@@ -26,7 +28,8 @@ def test_other_objects_go_to_every_device():
     [(1, "b"), (1,), [1, "b"], [1], {"a": 1}, OrderedDict(a=1), Pair(1, "b"), ([1], {"a": Pair(2, 3)})],
 )
 def test_containers_are_rebuilt_for_each_device(value):
-    """:func:`~torch.nn.parallel.scatter` rebuilds tuples, lists, dicts and named tuples for each device.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` rebuilds tuples, lists, dicts and named tuples for
+    each device.
 
     They keep their type, such as ``OrderedDict``.
     """
@@ -40,7 +43,9 @@ def test_containers_are_rebuilt_for_each_device(value):
 
 
 def test_copies_are_shallow_only_at_the_leaves():
-    """:func:`~torch.nn.parallel.scatter` rebuilds nested containers too; the objects in them are shared."""
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` rebuilds nested containers too; the objects in
+    them are shared.
+    """
     leaf = object()
     value = {"a": [leaf]}
 
@@ -55,7 +60,9 @@ def test_copies_are_shallow_only_at_the_leaves():
 @pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])
 @pytest.mark.observed
 def test_an_empty_container_is_shared(empty):
-    """:func:`~torch.nn.parallel.scatter` does not rebuild an empty container: all devices get the same."""
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` does not rebuild an empty container: all devices
+    get the same.
+    """
     first, second = scatter(empty, [0, 1])
 
     assert first is empty
@@ -63,7 +70,9 @@ def test_an_empty_container_is_shared(empty):
 
 
 def test_no_device_no_piece():
-    """:func:`~torch.nn.parallel.scatter` returns an empty list for an empty list of devices."""
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` returns an empty list for an empty list of
+    devices.
+    """
     assert scatter("x", []) == []
 
 
@@ -93,7 +102,7 @@ def test_without_arguments_there_is_no_piece():
 
 
 def test_none_is_gathered_to_none():
-    """:func:`~torch.nn.parallel.gather` joins the outputs ``None`` to one ``None``."""
+    """:func:`parallel.gather <torch.nn.parallel.gather>` joins the outputs ``None`` to one ``None``."""
     assert gather([None, None], 0) is None
 
 
@@ -101,7 +110,9 @@ def test_none_is_gathered_to_none():
     "output", [(None, None), [None], {"a": None}, Pair(None, (None,)), OrderedDict(a=[None])]
 )
 def test_outputs_keep_their_structure(output):
-    """:func:`~torch.nn.parallel.gather` joins tuples, lists, dicts and named tuples entry by entry."""
+    """:func:`parallel.gather <torch.nn.parallel.gather>` joins tuples, lists, dicts and named tuples entry by
+    entry.
+    """
     joined = gather([output, output, output], 0)
 
     assert joined == output
@@ -109,13 +120,16 @@ def test_outputs_keep_their_structure(output):
 
 
 def test_dicts_of_different_size_are_refused():
-    """:func:`~torch.nn.parallel.gather` raises ``ValueError`` for dicts with unequally many keys."""
+    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``ValueError`` for dicts with unequally many
+    keys.
+    """
     with pytest.raises(ValueError, match="All dicts must have the same number of keys"):
         gather([{"a": None}, {"a": None, "b": None}], 0)
 
 
 def test_dicts_with_different_keys_are_refused():
-    """:func:`~torch.nn.parallel.gather` raises ``KeyError`` if a dict lacks a key of the first one.
+    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``KeyError`` if a dict lacks a key of the
+    first one.
 
     The order of the keys is that of the first dict.
     """
@@ -126,7 +140,9 @@ def test_dicts_with_different_keys_are_refused():
 
 @pytest.mark.since("2.10")
 def test_lists_of_different_length_are_refused():
-    """:func:`~torch.nn.parallel.gather` raises ``ValueError`` for tuples or lists of different length."""
+    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``ValueError`` for tuples or lists of
+    different length.
+    """
     with pytest.raises(ValueError, match=r"zip\(\) argument 2 is longer than argument 1"):
         gather([[None], [None, None]], 0)
     with pytest.raises(ValueError, match=r"zip\(\) argument 2 is shorter than argument 1"):
@@ -136,13 +152,16 @@ def test_lists_of_different_length_are_refused():
 @pytest.mark.before("2.10")
 @pytest.mark.observed
 def test_longer_lists_are_cut():
-    """:func:`~torch.nn.parallel.gather` drops in silence what some tuples or lists hold more than others."""
+    """:func:`parallel.gather <torch.nn.parallel.gather>` drops in silence what some tuples or lists hold more
+    than others.
+    """
     assert gather([[None], [None, None]], 0) == [None]
     assert gather([(None, None), (None,)], 0) == (None,)
 
 
 def test_numbers_cannot_be_gathered():
-    """:func:`~torch.nn.parallel.gather` raises ``TypeError`` for numbers, also inside of containers.
+    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``TypeError`` for numbers, also inside of
+    containers.
 
     Under :class:`~torch.nn.DataParallel` ``forward`` therefore returns a number as a tensor.
     """
@@ -154,7 +173,9 @@ def test_numbers_cannot_be_gathered():
 
 @pytest.mark.observed
 def test_tensors_on_the_cpu_cannot_be_gathered():
-    """:func:`~torch.nn.parallel.gather` raises ``AssertionError`` for tensors that are on the CPU."""
+    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``AssertionError`` for tensors that are on
+    the CPU.
+    """
     with pytest.raises(AssertionError, match="Gather function not implemented for CPU tensors"):
         gather([torch.rand(2), torch.rand(3)], "cpu")
 
@@ -181,7 +202,9 @@ def test_is_namedtuple_warned_users():
 
 @pytest.mark.needs("cuda")
 def test_a_tensor_is_cut_into_pieces():
-    """:func:`~torch.nn.parallel.scatter` cuts a tensor along dimension 0 and moves the pieces."""
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` cuts a tensor along dimension 0 and moves the
+    pieces.
+    """
     pieces = scatter(torch.arange(5.0), [0, 0])
 
     assert [piece.tolist() for piece in pieces] == [[0.0, 1.0, 2.0], [3.0, 4.0]]
@@ -190,7 +213,9 @@ def test_a_tensor_is_cut_into_pieces():
 
 @pytest.mark.needs("cuda")
 def test_dim_says_where_to_cut():
-    """``dim`` of :func:`~torch.nn.parallel.scatter` and ``gather`` is where tensors are cut and joined."""
+    """``dim`` of :func:`parallel.scatter <torch.nn.parallel.scatter>` and ``gather`` is where tensors are cut
+    and joined.
+    """
     x = torch.arange(6.0).view(2, 3).cuda()
 
     pieces = scatter(x, [0, 0], 1)
@@ -201,7 +226,8 @@ def test_dim_says_where_to_cut():
 
 @pytest.mark.needs("cuda")
 def test_fewer_rows_fewer_pieces():
-    """:func:`~torch.nn.parallel.scatter` makes fewer pieces of a tensor with fewer rows than devices.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` makes fewer pieces of a tensor with fewer rows
+    than devices.
 
     What stands beside it in a tuple, list or dict is cut short.
     """
@@ -246,7 +272,9 @@ def test_too_few_named_pieces_were_padded():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_complex_tensors_stay_complex():
-    """:func:`~torch.nn.parallel.scatter` and ``gather`` cut and join complex tensors as complex ones."""
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` and ``gather`` cut and join complex tensors as
+    complex ones.
+    """
     values = [1 + 2j, 3 + 4j, 5 + 6j]
 
     pieces = scatter(torch.tensor(values), [0, 0])
@@ -259,7 +287,9 @@ def test_complex_tensors_stay_complex():
 @pytest.mark.before("2.11")
 @pytest.mark.observed
 def test_complex_tensors_became_real():
-    """:func:`~torch.nn.parallel.scatter` makes real pieces of pairs of a complex tensor (:issue:`55375`)."""
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` makes real pieces of pairs of a complex tensor
+    (:issue:`55375`).
+    """
     pieces = scatter(torch.tensor([1 + 2j, 3 + 4j, 5 + 6j]), [0, 0])
 
     assert [piece.tolist() for piece in pieces] == [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]]]
@@ -267,7 +297,9 @@ def test_complex_tensors_became_real():
 
 @pytest.mark.needs("cuda")
 def test_gradients_flow_back_through_scatter():
-    """Gradients of pieces of :func:`~torch.nn.parallel.scatter` come back as one, where the input is."""
+    """Gradients of pieces of :func:`parallel.scatter <torch.nn.parallel.scatter>` come back as one, where the
+    input is.
+    """
     x = torch.arange(3.0, requires_grad=True)
 
     first, second = scatter(x, [0, 0])
@@ -279,7 +311,7 @@ def test_gradients_flow_back_through_scatter():
 
 @pytest.mark.needs("cuda")
 def test_gradients_flow_back_through_gather():
-    """:func:`~torch.nn.parallel.gather` gives each of its inputs its part of the gradient."""
+    """:func:`parallel.gather <torch.nn.parallel.gather>` gives each input its part of the gradient."""
     first = torch.tensor([1.0, 2.0], device="cuda", requires_grad=True)
     second = torch.tensor([3.0], device="cuda", requires_grad=True)
 
@@ -292,7 +324,9 @@ def test_gradients_flow_back_through_gather():
 
 @pytest.mark.needs("cuda")
 def test_outputs_can_be_gathered_on_the_cpu():
-    """With ``"cpu"`` as target :func:`~torch.nn.parallel.gather` returns a tensor on the CPU."""
+    """With ``"cpu"`` as target :func:`parallel.gather <torch.nn.parallel.gather>` returns a tensor on the
+    CPU.
+    """
     joined = gather([torch.tensor([1.0]).cuda(), torch.tensor([2.0, 3.0]).cuda()], "cpu")
 
     assert joined.device.type == "cpu"
