@@ -228,15 +228,22 @@ def test_a_static_graph_needs_all_outputs(ranks):
             def forward(self, x):
                 return self.left(x), self.right(x)
 
-        model, calls = DDP(Heads(), static_graph=True), []
-        with pytest.raises(RuntimeError, match="Expected to have finished reduction"):
-            for _ in range(4):
-                output, _left_out = model(torch.ones(1, 1))
-                calls.append("called")
-                output.sum().backward()
-        return calls
+        raised_at = []
+        for options in ({}, {"find_unused_parameters": True}):
+            model = DDP(Heads(), static_graph=True, **options)
+            with pytest.raises(RuntimeError, match="Expected to have finished reduction"):
+                for number in range(1, 5):
+                    used, _left_out = model(torch.ones(1, 1))
+                    used.sum().backward()
+            raised_at.append(number)
 
-    assert ranks(train) == [["called", "called"]] * 2
+        model = DDP(Heads(), find_unused_parameters=True)
+        for _ in range(4):
+            used, _left_out = model(torch.ones(1, 1))
+            used.sum().backward()
+        return raised_at
+
+    assert ranks(train) == [[3, 3]] * 2
 
 
 @pytest.mark.needs("distributed")
