@@ -6,5 +6,5 @@ and averages gradients between them. *fully_shard* keeps a part of every paramet
 
 Read *data_parallel* first, with *data_parallel_batches* for its inputs and outputs, and *scatter*,
 *replicate* and *parallel_apply* for its steps; then *ddp*, *ddp_gradients*, *ddp_buffers* and *ddp_errors*,
-and *sync_batch_norm* for batch normalisation over all ranks; last *fully_shard*.
+and *sync_batch_norm* for batch normalization over all ranks; last *fully_shard*.
 """
