@@ -15,9 +15,10 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 @pytest.mark.needs("distributed")
 def test_all_ranks_start_equal(ranks):
-    """:class:`~torch.nn.parallel.DistributedDataParallel` gives every rank the parameters of rank 0.
+    """By default ``DistributedDataParallel`` gives every rank the parameters of rank 0.
 
-    It does so when it is made, by default. So it is enough to load a checkpoint on rank 0 before wrapping.
+    It does so when it is made, so it is enough to load a checkpoint on rank 0 before wrapping. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def wrap(rank):

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 @pytest.mark.needs("distributed")
 def test_buffers_start_equal_too(ranks):
-    """``DistributedDataParallel`` gives every rank the buffers of rank 0 when it is made."""
+    """By default ``DistributedDataParallel`` gives every rank the buffers of rank 0 when it is made."""
 
     def wrap(rank):
         net = nn.Linear(2, 3)
@@ -23,9 +23,10 @@ def test_buffers_start_equal_too(ranks):
 
 @pytest.mark.needs("distributed")
 def test_buffers_follow_rank_0(ranks):
-    """``DistributedDataParallel`` copies rank 0's buffers to all ranks before a call, save after ``no_grad``.
+    """``DistributedDataParallel`` hands out rank 0's buffers before a call, save after ``no_grad`` or
+    ``no_sync``.
 
-    Statistics gathered on other ranks are lost. Where they should count, use
+    That is the default. Statistics gathered on other ranks are lost. Where they should count, use
     :class:`~torch.nn.SyncBatchNorm`.
     """
 
@@ -44,7 +45,7 @@ def test_buffers_follow_rank_0(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.observed
 def test_after_no_grad_buffers_stay_local(ranks):
-    """After a call under ``no_grad`` or ``no_sync`` ``DistributedDataParallel`` copies no buffers.
+    """``DistributedDataParallel`` copies no buffers in the call after one under ``no_grad`` or ``no_sync``.
 
     Ranks keep their own until the call after the next one.
     """
