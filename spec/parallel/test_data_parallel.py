@@ -66,7 +66,7 @@ def test_the_module_itself_is_kept():
 def test_attributes_are_one_level_down():
     """An attribute of the module is not found on its :class:`~torch.nn.DataParallel`, only on ``module``.
 
-    Methods neither: write ``wrapped.module.scale``.
+    That goes for methods too: call ``wrapped.module.method()``.
     """
     net = nn.Linear(2, 3)
     net.scale = 5
