@@ -70,7 +70,9 @@ def test_plain_attributes_are_its_own():
 
 
 def test_submodules_are_switched_for_both():
-    """``eval()`` on a ``copy.copy`` switches the submodules of the original module, but not itself."""
+    """``eval()`` on a ``copy.copy`` switches the original module's submodules, but not the original
+    itself.
+    """
     net = nn.Sequential(nn.Dropout())
 
     copy.copy(net).eval()

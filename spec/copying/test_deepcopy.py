@@ -93,7 +93,7 @@ def test_init_is_not_called():
 
 
 def test_ties_are_kept():
-    """Within one ``copy.deepcopy`` what was shared stays shared: parameters, buffers and submodules alike."""
+    """Within one ``copy.deepcopy`` an object in two places stays one: parameter, buffer or submodule."""
     net = nn.Module()
     net.encoder, net.decoder = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
     net.decoder.weight = net.encoder.weight
@@ -109,7 +109,7 @@ def test_ties_are_kept():
 
 
 def test_ties_across_copies_are_cut():
-    """Two calls of ``copy.deepcopy`` share nothing, though the modules that they copy share a parameter.
+    """Two calls of ``copy.deepcopy`` share no parameter, though the modules that they copy share one.
 
     To keep the tie, copy both in one go, as a tuple.
     """

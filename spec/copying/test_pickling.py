@@ -104,9 +104,10 @@ def test_hooks_are_pickled_by_name():
     """``pickle.dumps(module)`` takes hooks along by name, if they are functions of a file."""
     net = nn.Linear(2, 3)
     net.register_forward_pre_hook(print)
-    loaded = pickle.loads(pickle.dumps(net))
+    written = pickle.dumps(net)
 
-    assert list(loaded._forward_pre_hooks.values()) == [print]
+    assert b"print" in written
+    assert list(pickle.loads(written)._forward_pre_hooks.values()) == [print]
 
 
 def test_a_lambda_cannot_be_pickled():

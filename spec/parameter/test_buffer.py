@@ -53,9 +53,7 @@ def test_its_type_is_plain_tensor():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_the_flag_of_a_buffer_decides():
-    """``isinstance(value, nn.Buffer)`` is true for any tensor whose ``_is_buffer`` is true, but no other
-    value.
-    """
+    """``isinstance(value, nn.Buffer)`` looks at ``_is_buffer`` of a tensor, but of nothing else."""
 
     class Impostor:
         _is_buffer = True

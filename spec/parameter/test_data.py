@@ -68,10 +68,10 @@ def test_autograd_does_not_notice_writes_to_data():
 
 
 def test_autograd_notices_writes_to_detach():
-    """A write through ``parameter.detach()`` before ``backward`` makes ``backward`` raise
-    ``RuntimeError``.
+    """A write through ``parameter.detach()`` makes ``backward`` raise ``RuntimeError`` if it needs the
+    old values.
 
-    It says so only where the old values are needed for the gradient.
+    Where it does not, as for a sum, nothing is wrong and nothing is said.
     """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
     product, total = x * weight, x + weight

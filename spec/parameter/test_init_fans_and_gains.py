@@ -26,8 +26,8 @@ from torch import nn
     ids=["linear", "convolution", "two dimensions", "groups", "transposed"],
 )
 def test_fans_are_read_off_the_shape(layer, fans):
-    """In :mod:`torch.nn.init` ``fan_in`` is a weight's second size, ``fan_out`` the first, times the
-    kernel's.
+    """``fan_in`` of :mod:`torch.nn.init` is a weight's second size, ``fan_out`` the first, each times the
+    kernel.
 
     For a transposed convolution the two are therefore swapped.
     """

@@ -43,16 +43,17 @@ def test_the_first_input_gives_the_shape():
 
 
 def test_has_uninitialized_params():
-    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` is true until the first
-    call.
+    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` is true until a call or
+    loading.
     """
-    layer = LazyScale()
+    called, loaded = LazyScale(), LazyScale()
 
-    assert layer.has_uninitialized_params() is True
+    assert [called.has_uninitialized_params(), loaded.has_uninitialized_params()] == [True, True]
 
-    layer(torch.rand(2, 5))
+    called(torch.rand(2, 5))
+    loaded.load_state_dict({"weight": torch.rand(5)})
 
-    assert layer.has_uninitialized_params() is False
+    assert [called.has_uninitialized_params(), loaded.has_uninitialized_params()] == [False, False]
 
 
 def test_uninitialized_buffers_count_too():
@@ -125,9 +126,7 @@ def test_the_hooks_are_taken_off():
 
 
 def test_the_second_input_must_fit():
-    """A lazy module, such as ``nn.LazyLinear``, infers its shape once: another size raises
-    ``RuntimeError``.
-    """
+    """``nn.LazyLinear`` infers its shape once: a later input of another size raises ``RuntimeError``."""
     layer = nn.LazyLinear(3)
     layer(torch.rand(2, 5))
 
@@ -301,9 +300,10 @@ def test_the_input_had_to_be_positional():
 
 
 def test_extra_arguments_are_an_error():
-    """A first argument too many makes a lazy module raise ``TypeError`` about ``initialize_parameters``.
+    """The first call of a lazy module raises ``TypeError`` if ``initialize_parameters`` takes fewer
+    arguments.
 
-    The message names that method, not ``forward``, even if ``forward`` takes the argument.
+    The message names that method, not ``forward``, even if ``forward`` takes them all.
     """
 
     class Narrow(LazyScale):

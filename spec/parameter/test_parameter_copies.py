@@ -32,7 +32,7 @@ def test_a_deep_copy_is_a_parameter_of_its_own(requires_grad):
 
 
 def test_a_deep_copy_keeps_the_memory_format():
-    """A deep copy of an ``nn.Parameter`` keeps its strides, such as those of ``channels_last``."""
+    """A deep copy of an ``nn.Parameter`` keeps its memory format, such as ``channels_last``."""
     weight = nn.Parameter(torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last))
 
     twin = copy.deepcopy(weight)

@@ -26,10 +26,15 @@ def test_a_recurrent_layer_draws_by_its_hidden_size(make):
 
 
 def test_attention_starts_with_zero_biases():
-    """:class:`~torch.nn.MultiheadAttention` starts with all biases zero."""
-    layer = nn.MultiheadAttention(4, 2)
+    """``nn.MultiheadAttention`` starts with zero biases of its input and output projections.
 
-    assert (layer.in_proj_bias.tolist(), layer.out_proj.bias.tolist()) == ([0.0] * 12, [0.0] * 4)
+    The rows that ``add_bias_kv`` adds are drawn.
+    """
+    layer = nn.MultiheadAttention(4, 2, add_bias_kv=True)
+
+    assert layer.in_proj_bias.tolist() == [0.0] * 12
+    assert layer.out_proj.bias.tolist() == [0.0] * 4
+    assert layer.bias_k.abs().min().item() > 0
 
 
 @pytest.mark.observed

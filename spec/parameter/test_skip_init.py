@@ -12,7 +12,8 @@ from torch import nn
 
 
 def test_a_layer_without_first_values():
-    """:func:`~torch.nn.utils.skip_init` returns the layer with parameters of the usual shape, on the CPU.
+    """:func:`~torch.nn.utils.skip_init` returns the layer, with parameters on the CPU unless told
+    otherwise.
 
     Their values are arbitrary, NaN included: fill or load every one of them.
     """

@@ -233,10 +233,11 @@ def test_it_cannot_be_shared():
 )
 @pytest.mark.parametrize("kind", [UninitializedParameter, UninitializedBuffer], ids=["parameter", "buffer"])
 def test_operations_fail(kind, operation, named):
-    """An uninitialized tensor refuses what needs values, with a ``ValueError`` that names the operation.
+    """An ``UninitializedParameter`` refuses most operations, with a ``ValueError`` that names the
+    operation.
 
-    Call the module with a dummy batch first. What is allowed all the same are casts, moves and a few
-    questions: see the clauses below.
+    So does an ``UninitializedBuffer``. Call the module with a dummy batch first. What is allowed all the
+    same are casts, moves and a few questions: see the clauses below.
     """
     with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter in") as caught:
         operation(kind())
