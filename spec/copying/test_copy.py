@@ -11,7 +11,10 @@ from torch import nn
 
 
 def test_a_shallow_copy_shares_everything():
-    """``copy.copy(module)`` is another module with the same parameters, buffers and submodules."""
+    """``copy.copy(module)`` is another module with the same parameters, buffers and submodules.
+
+    Training the one trains the other. For a module of its own use ``copy.deepcopy``.
+    """
     net = nn.BatchNorm1d(3)
     net.inner = nn.Linear(2, 3)
     copied = copy.copy(net)
@@ -27,7 +30,7 @@ def test_a_shallow_copy_shares_everything():
 def test_the_stores_are_shared():
     """What is registered on a ``copy.copy`` of a module, or deleted from it, is so on the original.
 
-    Use ``copy.deepcopy`` to change one of the two.
+    The stores are the very dictionaries of the original.
     """
     net = nn.Linear(2, 3)
     copied = copy.copy(net)

@@ -269,6 +269,9 @@ def test_a_stored_result_cannot_be_copied():
 def test_a_result_without_gradients_can_be_copied():
     """``copy.deepcopy`` copies a result that ``forward`` computed and stored under
     :class:`~torch.no_grad`.
+
+    So a model that was run for evaluation alone is copied, and the same model after a training step is
+    not.
     """
 
     class Net(nn.Linear):

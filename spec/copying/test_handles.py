@@ -25,7 +25,10 @@ def twin_of(request):
 
 @pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
 def test_a_handle_in_a_module_goes_with_it(twin_of, kind):
-    """A ``RemovableHandle`` copied or pickled with its module removes the hook of that copy alone."""
+    """A ``RemovableHandle`` copied or pickled with its module removes the hook of that copy alone.
+
+    So keep the handle as an attribute of the module if copies are to be able to take the hook off.
+    """
     net = nn.Linear(2, 3)
     net.handle = getattr(net, f"register_{kind}")(print, with_kwargs=True)
     copied = twin_of(net)
@@ -44,6 +47,8 @@ def test_a_handle_in_a_module_goes_with_it(twin_of, kind):
 def test_a_handle_alone_is_dead():
     """A ``RemovableHandle`` pickled without its module removes nothing when it comes back: it leads
     nowhere.
+
+    A handle holds its dictionary of hooks weakly. Pickle it together with the module.
     """
     net = nn.Linear(2, 3)
     handle = net.register_forward_pre_hook(print)

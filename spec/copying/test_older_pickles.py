@@ -31,7 +31,10 @@ def restored(net, without=()):
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_missing_dictionaries_of_hooks_are_added(name):
-    """``Module.__setstate__`` adds each dictionary of hooks that an older pickle lacks, empty."""
+    """``Module.__setstate__`` adds each dictionary of hooks that an older pickle lacks, empty.
+
+    That is how a model saved as a whole by an older torch can be called: a call looks into each of them.
+    """
     new = restored(nn.Linear(2, 3), [name])
 
     assert type(vars(new)[name]) is OrderedDict
@@ -50,7 +53,11 @@ def test_missing_always_called_hooks_are_added():
 
 @pytest.mark.question("Q81")
 def test_the_missing_set_of_buffers_is_added():
-    """``Module.__setstate__`` adds an empty ``_non_persistent_buffers_set``: all buffers are persistent."""
+    """``Module.__setstate__`` adds an empty ``_non_persistent_buffers_set``: all buffers are persistent.
+
+    A module made without it, by a ``__setstate__`` of its own, fails at ``state_dict()`` with an
+    ``AttributeError``.
+    """
     new = restored(nn.BatchNorm1d(3), ["_non_persistent_buffers_set"])
 
     assert vars(new)["_non_persistent_buffers_set"] == set()

@@ -88,9 +88,14 @@ def test_hooks_are_removed_from_one_only():
     A model that is copied while it is being watched goes on being watched: remove hooks first.
     """
     calls = []
+
+    def after(module, args, output):
+        calls.append(module)
+
     net = nn.Linear(2, 3)
-    handle = net.register_forward_hook(lambda module, args, output: calls.append(module))
+    handle = net.register_forward_hook(after)
     copied = copy.deepcopy(net)
+
     handle.remove()
     net(torch.rand(4, 2))
     copied(torch.rand(4, 2))
@@ -137,7 +142,11 @@ def test_a_replaced_forward_is_the_originals():
 @pytest.mark.question("Q83")
 @pytest.mark.parametrize("wrap", [lambda method: method, functools.partial], ids=["method", "partial"])
 def test_a_bound_method_changes_hands(wrap):
-    """A ``forward`` replaced by a bound method, or a partial of one, computes with a deep copy's weights."""
+    """A ``forward`` replaced by a bound method, or a partial of one, computes with a deep copy's weights.
+
+    ``copy.deepcopy`` binds the method to the copy. A function that holds the module in a closure is not
+    copied.
+    """
     net = nn.Linear(2, 3)
     net.forward = wrap(net.forward)
     copied = copy.deepcopy(net)

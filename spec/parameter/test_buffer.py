@@ -41,7 +41,10 @@ def test_persistent_is_a_keyword():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_its_type_is_plain_tensor():
-    """A :class:`~torch.nn.parameter.Buffer` is a plain tensor with a flag, which ``isinstance`` looks at."""
+    """A :class:`~torch.nn.parameter.Buffer` is a plain tensor with a flag, which ``isinstance`` looks at.
+
+    So ``type(nn.Buffer(tensor)) is nn.Buffer`` is false.
+    """
     mean = nn.Buffer(torch.tensor([1.5, 2.5]))
 
     assert type(mean) is torch.Tensor

@@ -11,7 +11,11 @@ from torch import nn
 
 @pytest.mark.claim("N2-18", "N4-04")
 def test_data_is_a_plain_tensor():
-    """``parameter.data`` is a plain tensor with the parameter's values, not a parameter."""
+    """``parameter.data`` is a plain tensor with the parameter's values, not a parameter.
+
+    Old code changes weights through it. Under :class:`torch.no_grad` the parameter itself can be changed,
+    and autograd notices what it has to.
+    """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     with torch.no_grad():
         net[2].bias.fill_(2.5)
@@ -23,7 +27,10 @@ def test_data_is_a_plain_tensor():
 
 @pytest.mark.claim("N2-21")
 def test_data_requires_no_grad():
-    """``parameter.data`` has ``requires_grad=False`` though the parameter has ``True``."""
+    """``parameter.data`` has ``requires_grad=False`` though the parameter has ``True``.
+
+    What is computed from it is outside the graph, like what is computed from ``detach()``.
+    """
     weight = nn.Parameter(torch.rand(2))
 
     assert weight.requires_grad is True
@@ -174,7 +181,10 @@ def test_a_parameter_moved_nowhere_is_itself():
 
 @pytest.mark.question("Q29")
 def test_move_the_tensor_then_wrap_it(device):
-    """``nn.Parameter(tensor.to(device))`` is registered, on that device: move first, then wrap."""
+    """``nn.Parameter(tensor.to(device))`` is registered, on that device: move first, then wrap.
+
+    Or leave the device out of ``__init__`` and move the module: :meth:`Module.to <torch.nn.Module.to>`.
+    """
     net = nn.Module()
 
     net.scale = nn.Parameter(torch.rand(2).to(device, torch.float64))
@@ -186,7 +196,11 @@ def test_move_the_tensor_then_wrap_it(device):
 
 @pytest.mark.question("Q29")
 def test_moving_the_module_keeps_the_parameter():
-    """:meth:`Module.to <torch.nn.Module.to>` casts and moves parameters and leaves them parameters."""
+    """``net.to(...)`` casts and moves parameters and leaves them parameters, unlike
+    ``parameter.to(...)``.
+
+    See :meth:`Module.to <torch.nn.Module.to>`.
+    """
     net = nn.Linear(2, 3)
 
     net.to("meta", torch.float64)
@@ -196,3 +210,4 @@ def test_moving_the_module_keeps_the_parameter():
         ("bias", nn.Parameter),
     ]
     assert [(p.device.type, p.dtype) for p in net.parameters()] == [("meta", torch.float64)] * 2
+    assert type(net.weight.to(torch.float32)) is torch.Tensor

@@ -59,7 +59,10 @@ def test_a_layer_more_changes_those_after_it():
 
 @pytest.mark.claim("N5-07")
 def test_forking_keeps_the_seed_apart():
-    """Under :func:`torch.random.fork_rng` a layer is built from a seed without a trace outside."""
+    """Under :func:`torch.random.fork_rng` a layer is built from a seed without a trace outside.
+
+    Give ``devices=[]`` where no GPU is used: by default the state of every GPU is saved.
+    """
     before = torch.get_rng_state()
 
     with torch.random.fork_rng(devices=[]):

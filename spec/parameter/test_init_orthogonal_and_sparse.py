@@ -38,7 +38,11 @@ def test_gain_scales_an_orthogonal_matrix():
 
 
 def test_trailing_dimensions_are_flattened():
-    """:func:`~torch.nn.init.orthogonal_` of a convolution weight takes all but the first dimension as one."""
+    """``nn.init.orthogonal_`` of a convolution weight takes all its dimensions but the first as one.
+
+    What is orthogonal is the matrix ``weight.flatten(1)``, not the convolution: the norm of its output
+    may still differ from that of its input.
+    """
     weight = nn.init.orthogonal_(torch.empty(3, 2, 2, 2))
     rows = weight.view(3, 8)
 

@@ -27,7 +27,10 @@ def test_writing_into_a_parameter_fails():
 
 @pytest.mark.claim("N2-25")
 def test_writing_into_a_slice_fails():
-    """``parameter[0] = value`` raises ``RuntimeError`` and changes nothing: a slice is a view of a leaf."""
+    """``parameter[0] = value`` raises ``RuntimeError`` and changes nothing: a slice is a view of a leaf.
+
+    Write it under :class:`torch.no_grad`.
+    """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))
 
     with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad"):

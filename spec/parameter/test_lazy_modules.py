@@ -258,7 +258,10 @@ def test_initialize_parameters_sees_the_keywords():
 @pytest.mark.question("Q97")
 @pytest.mark.before("2.2")
 def test_initialize_parameters_saw_no_keywords():
-    """``initialize_parameters`` of a lazy module gets no keywords, which ``forward`` gets all the same."""
+    """``initialize_parameters`` of a lazy module gets no keywords, which ``forward`` gets all the same.
+
+    A size that depends on one has to be given by position.
+    """
     forwarded = []
 
     class Listening(LazyScale):
@@ -277,7 +280,10 @@ def test_initialize_parameters_saw_no_keywords():
 @pytest.mark.question("Q97")
 @pytest.mark.since("2.2")
 def test_the_input_may_be_a_keyword():
-    """``nn.LazyLinear(3)(input=x)`` works from the first call on: a lazy module's input may be a keyword."""
+    """``nn.LazyLinear(3)(input=x)`` works from the first call on: a lazy module's input may be a keyword.
+
+    The keyword has the name that ``initialize_parameters`` gives it.
+    """
     layer = nn.LazyLinear(3)
 
     output = layer(input=torch.rand(2, 5))

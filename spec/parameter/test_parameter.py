@@ -11,7 +11,10 @@ from torch import nn
 
 @pytest.mark.claim("N2-15")
 def test_a_parameter_is_a_tensor():
-    """A :class:`~torch.nn.parameter.Parameter` is a :class:`torch.Tensor`, built from a tensor."""
+    """A :class:`~torch.nn.parameter.Parameter` is a :class:`torch.Tensor`, built from a tensor.
+
+    All that tensors can do it can; a module that it is assigned to registers it.
+    """
     values = torch.tensor([[1.5, 2.5, 3.5]])
 
     weight = nn.Parameter(values)
@@ -35,7 +38,11 @@ def test_requires_grad_from_the_start():
 
 @pytest.mark.claim("N2-17", "N2-20")
 def test_a_plain_tensor_requires_no_grad():
-    """A plain :class:`torch.Tensor` starts with ``requires_grad=False``, unlike an ``nn.Parameter``."""
+    """A plain :class:`torch.Tensor` starts with ``requires_grad=False``, unlike an ``nn.Parameter``.
+
+    With ``requires_grad=True`` it is trained by whom it is given to, but a module does not register it,
+    move it or save it.
+    """
     plain = torch.tensor([1.5, 2.5])
 
     assert plain.requires_grad is False

@@ -14,7 +14,10 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 @pytest.mark.question("Q99")
 def test_a_deep_copy_of_an_uninitialized_parameter():
-    """A deep copy of an ``UninitializedParameter`` is another, with device, dtype and ``requires_grad``."""
+    """A deep copy of an ``UninitializedParameter`` is another, with device, dtype and ``requires_grad``.
+
+    The two get their shapes apart: a lazy network and its copy may see inputs of different sizes.
+    """
     weight = UninitializedParameter(False, "meta", torch.float16)
 
     twin = copy.deepcopy(weight)
@@ -138,7 +141,11 @@ def test_a_lazy_normalisation_is_not_deep_copied(make):
 
 @pytest.mark.question("Q99")
 def test_an_initialised_lazy_normalisation_is_deep_copied():
-    """After its first call an ``nn.LazyBatchNorm1d`` is an ``nn.BatchNorm1d`` and is deep-copied like one."""
+    """After its first call an ``nn.LazyBatchNorm1d`` is an ``nn.BatchNorm1d`` and is deep-copied like
+    one.
+
+    So run a lazy network on a dummy batch before it is copied.
+    """
     layer = nn.LazyBatchNorm1d()
     layer(torch.rand(3, 4))
 
