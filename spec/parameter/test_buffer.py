@@ -26,7 +26,7 @@ def test_persistent_false_keeps_it_out_of_the_state():
 
     assert [name for name, _ in net.named_buffers()] == ["mean", "cache"]
     assert list(net.state_dict()) == ["mean"]
-    assert (net.mean.persistent, net.cache.persistent) == (True, False)
+    assert [net.mean.persistent, net.cache.persistent] == [True, False]
 
 
 @pytest.mark.since("2.5")
@@ -166,7 +166,9 @@ def test_a_copied_buffer_is_a_buffer(twin_of):
 
     twin = twin_of(cache)
 
-    assert (isinstance(twin, nn.Buffer), twin.persistent, twin.tolist()) == (True, False, [1.5, 2.5])
+    assert isinstance(twin, nn.Buffer)
+    assert twin.persistent is False
+    assert twin.tolist() == [1.5, 2.5]
     assert twin.data_ptr() != cache.data_ptr()
 
 

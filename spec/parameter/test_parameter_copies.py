@@ -88,7 +88,9 @@ def test_a_pickle_brings_back_a_parameter(requires_grad):
 
     twin = pickle.loads(pickle.dumps(weight))
 
-    assert (type(twin), twin.tolist(), twin.requires_grad) == (nn.Parameter, [1.5, 2.5], requires_grad)
+    assert type(twin) is nn.Parameter
+    assert twin.tolist() == [1.5, 2.5]
+    assert twin.requires_grad is requires_grad
 
 
 @pytest.mark.observed
@@ -100,7 +102,9 @@ def test_a_pickle_keeps_attributes(requires_grad):
 
     twin = pickle.loads(pickle.dumps(weight))
 
-    assert (type(twin), twin.note, twin.tolist()) == (nn.Parameter, "weight decay off", [1.5, 2.5])
+    assert type(twin) is nn.Parameter
+    assert twin.note == "weight decay off"
+    assert twin.tolist() == [1.5, 2.5]
     assert twin.requires_grad is requires_grad
 
 

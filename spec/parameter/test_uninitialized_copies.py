@@ -57,7 +57,8 @@ def test_a_pickle_brings_back_an_uninitialized_tensor(kind, requires_grad):
     """A pickled uninitialized parameter or buffer comes back as one, with its ``requires_grad``."""
     twin = pickle.loads(pickle.dumps(kind(requires_grad)))
 
-    assert (type(twin), twin.requires_grad) == (kind, requires_grad)
+    assert type(twin) is kind
+    assert twin.requires_grad is requires_grad
 
 
 @pytest.mark.observed
@@ -123,7 +124,7 @@ def test_a_lazy_layer_is_deep_copied(lazy, arguments, sizes):
     assert layer.has_uninitialized_params() is True
     assert type(layer) is lazy
     assert type(twin) is lazy.cls_to_become
-    assert (len(layer._forward_pre_hooks), len(twin._forward_pre_hooks)) == (1, 0)
+    assert [len(layer._forward_pre_hooks), len(twin._forward_pre_hooks)] == [1, 0]
 
 
 @pytest.mark.question("Q99")
