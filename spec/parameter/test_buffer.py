@@ -50,7 +50,6 @@ def test_its_type_is_plain_tensor():
     assert type(mean) is torch.Tensor
     assert [isinstance(mean, kind) for kind in (nn.Buffer, nn.Parameter)] == [True, False]
     assert isinstance(torch.rand(2), nn.Buffer) is False
-    assert nn.Buffer.__mro__[:2] == (nn.parameter.Buffer, torch.Tensor)
 
 
 @pytest.mark.since("2.5")
@@ -117,7 +116,7 @@ def test_a_buffer_shares_the_storage_of_its_tensor():
     mean = nn.Buffer(result)
 
     assert mean.data_ptr() == result.data_ptr()
-    assert (result.is_leaf, mean.is_leaf) == (False, True)
+    assert mean.is_leaf is True
     assert isinstance(result, nn.Buffer) is False
 
 

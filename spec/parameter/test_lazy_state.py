@@ -43,7 +43,7 @@ def test_what_is_initialised_is_detached():
 
 
 def test_absent_and_non_persistent_entries_are_left_out():
-    """The state dict of a lazy module leaves out ``None`` and non-persistent buffers, like any other."""
+    """``state_dict()`` of a lazy module leaves out what is ``None`` and what is not persistent."""
     layer = nn.LazyLinear(3, bias=False)
     layer.register_buffer("cache", torch.rand(2), persistent=False)
     layer.register_buffer("nothing", None)

@@ -23,7 +23,8 @@ def test_materialize_makes_a_parameter():
     assert result is None
     assert id(weight) == known_as
     assert type(weight) is nn.Parameter
-    assert (weight.shape, weight.dtype, weight.requires_grad) == ((2, 3), torch.float32, True)
+    assert weight.shape == (2, 3)
+    assert weight.requires_grad is True
 
 
 def test_materialize_makes_a_tensor_of_a_buffer():
