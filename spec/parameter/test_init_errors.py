@@ -105,15 +105,14 @@ def test_xavier_of_nothing():
     ],
 )
 def test_a_meta_tensor_is_returned(function, arguments, sizes):
-    """On the meta device the functions of :mod:`torch.nn.init` return the tensor, which stays on meta.
+    """The functions of :mod:`torch.nn.init` take a tensor on the meta device, and return it.
 
-    A model built there is initialized after ``to_empty``, not before.
+    Nothing is written, as there is no memory: a model built there is initialized after ``to_empty``, not
+    before.
     """
     weight = torch.empty(sizes, device="meta")
 
     assert function(weight, *arguments) is weight
-    assert weight.device.type == "meta"
-    assert weight.shape == sizes
 
 
 @pytest.mark.since("2.12")
