@@ -291,8 +291,7 @@ def test_a_result_without_gradients_can_be_copied():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_compiled_call_is_left_out():
-    """``Module.__getstate__()`` leaves out ``_compiled_call_impl``: a module compiled in place is copied
-    uncompiled.
+    """``Module.__getstate__()`` leaves out ``_compiled_call_impl``: copies and pickles are not compiled.
 
     Call :meth:`Module.compile <torch.nn.Module.compile>` on the copy. See also
     :ref:`compilation.module_compile.a_copy_is_not_compiled`.
