@@ -5,6 +5,7 @@ best state so far.
 """
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -302,6 +303,7 @@ def test_a_compiled_call_is_left_out():
 
     assert net(x) == "compiled"
     assert copy.deepcopy(net)(x).shape == (4, 3)
+    assert pickle.loads(pickle.dumps(net))(x).shape == (4, 3)
     assert "_compiled_call_impl" not in net.__getstate__()
     assert net(x) == "compiled"
 
