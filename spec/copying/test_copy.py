@@ -11,22 +11,32 @@ from torch import nn
 
 
 def test_a_shallow_copy_shares_everything():
-    """A shallow copy is another module with the same parameters, buffers and submodules."""
-    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    """``copy.copy(module)`` is another module with the same parameters, buffers and submodules.
+
+    Training the one trains the other. For a module of its own use ``copy.deepcopy``.
+    """
+    net = nn.BatchNorm1d(3)
+    net.inner = nn.Linear(2, 3)
     copied = copy.copy(net)
 
     assert copied is not net
-    assert type(copied) is nn.Sequential
+    assert type(copied) is nn.BatchNorm1d
     assert [id(p) for p in copied.parameters()] == [id(p) for p in net.parameters()]
-    assert [id(m) for m in copied.children()] == [id(m) for m in net.children()]
+    assert [id(b) for b in copied.buffers()] == [id(b) for b in net.buffers()]
+    assert [id(m) for m in copied.children()] == [id(net.inner)]
 
 
 @pytest.mark.observed
 def test_the_stores_are_shared():
-    """What is registered on a shallow copy, or deleted from it, is so on the original."""
+    """What is registered on a ``copy.copy`` of a module, or deleted from it, is so on the original.
+
+    The stores are the very dictionaries of the original.
+    """
     net = nn.Linear(2, 3)
     copied = copy.copy(net)
-    copied.scale = scale = nn.Parameter(torch.rand(2))
+    scale = nn.Parameter(torch.rand(2))
+
+    copied.scale = scale
     del copied.bias
 
     assert [name for name, _ in net.named_parameters()] == ["weight", "scale"]
@@ -35,18 +45,23 @@ def test_the_stores_are_shared():
 
 @pytest.mark.observed
 def test_hooks_are_shared():
-    """A hook registered on a shallow copy is called for the original."""
+    """A hook registered on a ``copy.copy`` of a module is called for the original too."""
     calls = []
+
+    def after(module, args, output):
+        calls.append(module)
+
     net = nn.Linear(2, 3)
     copied = copy.copy(net)
-    copied.register_forward_hook(lambda module, args, output: calls.append(module))
+    copied.register_forward_hook(after)
     net(torch.rand(4, 2))
+    copied(torch.rand(4, 2))
 
-    assert calls == [net]
+    assert calls == [net, copied]
 
 
 def test_plain_attributes_are_its_own():
-    """A plain attribute set on a shallow copy leaves the original, ``training`` included."""
+    """A plain attribute set on a ``copy.copy`` leaves the original module, ``training`` included."""
     net = nn.Dropout()
     net.width = 2
     copied = copy.copy(net)
@@ -58,16 +73,25 @@ def test_plain_attributes_are_its_own():
 
 
 def test_submodules_are_switched_for_both():
-    """Switching a shallow copy to evaluation switches the submodules of the original."""
+    """``eval()`` on a ``copy.copy`` switches the original module's submodules, but not the original
+    itself.
+    """
     net = nn.Sequential(nn.Dropout())
+
     copy.copy(net).eval()
 
-    assert (net.training, net[0].training) == (True, False)
+    assert net.training is True
+    assert net[0].training is False
 
 
 def test_moving_a_shallow_copy_moves_both():
-    """Converting a shallow copy converts the original."""
+    """``to()``, ``double()`` and other casts of a ``copy.copy`` convert the original module."""
     net = nn.Linear(2, 3)
+
     copy.copy(net).double()
 
     assert [p.dtype for p in net.parameters()] == [torch.float64] * 2
+
+    copy.copy(net).to(torch.float16)
+
+    assert [p.dtype for p in net.parameters()] == [torch.float16] * 2

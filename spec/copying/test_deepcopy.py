@@ -5,6 +5,7 @@ best state so far.
 """
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -12,20 +13,25 @@ from torch import nn
 
 
 def test_a_deep_copy_is_equal_and_separate(device):
-    """A deep copy has parameters and buffers of equal values in memory of its own, on the same device."""
-    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(device, torch.float64)
-    copied = copy.deepcopy(net)
-    old, new = net.state_dict(), copied.state_dict()
+    """``copy.deepcopy(module)`` has equal parameters and buffers in memory of its own, on the same
+    device.
 
-    assert [(name, value.tolist()) for name, value in new.items()] == [
-        (n, v.tolist()) for n, v in old.items()
-    ]
+    That is how a teacher, an average of weights or the best state so far is kept: ``best =
+    model.state_dict()`` alone would follow the training.
+    """
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(device, torch.float64)
+    old, new = net.state_dict(), copy.deepcopy(net).state_dict()
+
+    assert list(new) == list(old)
+    assert [value.tolist() for value in new.values()] == [value.tolist() for value in old.values()]
     assert [(v.dtype, v.device) for v in new.values()] == [(v.dtype, v.device) for v in old.values()]
     assert {v.data_ptr() for v in new.values()} & {v.data_ptr() for v in old.values()} == set()
 
 
 def test_a_deep_copy_has_the_same_shape():
-    """A deep copy is of the same class, with the same submodules, mode and plain attributes."""
+    """``copy.deepcopy(module)`` is of the same class, with copies of submodules, mode and plain
+    attributes.
+    """
 
     class Net(nn.Module):
         def __init__(self, width):
@@ -36,55 +42,75 @@ def test_a_deep_copy_has_the_same_shape():
     net = Net(3).eval()
     copied = copy.deepcopy(net)
 
-    assert [(n, type(m)) for n, m in copied.named_modules()] == [(n, type(m)) for n, m in net.named_modules()]
-    assert [m.training for m in copied.modules()] == [False] * 4
-    assert (type(copied), copied.width) == (Net, 3)
-    assert {id(m) for m in copied.modules()} & {id(m) for m in net.modules()} == set()
+    assert [(name, type(module)) for name, module in copied.named_modules()] == [
+        ("", Net),
+        ("inner", nn.Sequential),
+        ("inner.0", nn.Linear),
+        ("inner.1", nn.Dropout),
+    ]
+    assert [module.training for module in copied.modules()] == [False] * 4
+    assert copied.width == 3
+    assert {id(module) for module in copied.modules()} & {id(module) for module in net.modules()} == set()
 
 
 def test_training_a_copy_leaves_the_original():
-    """Training a deep copy leaves the original as it was, and the other way round."""
+    """Training a ``copy.deepcopy`` of a module leaves the original as it was, and the other way round."""
+
+    def train(module):
+        module(torch.tensor([1.0, 2.0])).sum().backward()
+        torch.optim.SGD(module.parameters(), lr=0.5).step()
+
     net = nn.Linear(2, 3)
     copied = copy.deepcopy(net)
     before = net.weight.tolist()
-    copied(torch.rand(4, 2) + 1).sum().backward()
-    with torch.no_grad():
-        copied.weight.sub_(copied.weight.grad)
 
+    train(copied)
+    after = copied.weight.tolist()
+
+    assert after != before
     assert net.weight.tolist() == before
-    assert copied.weight.tolist() != before
     assert net.weight.grad is None
+
+    train(net)
+
+    assert net.weight.tolist() != before
+    assert copied.weight.tolist() == after
 
 
 def test_init_is_not_called():
-    """A deep copy does not call ``__init__``."""
+    """``copy.deepcopy(module)`` does not call ``__init__``: the attributes are copied instead."""
     calls = []
 
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
             calls.append("init")
+            self.width = 3
 
-    copy.deepcopy(Net())
+    copied = copy.deepcopy(Net())
 
     assert calls == ["init"]
+    assert copied.width == 3
 
 
 def test_ties_are_kept():
-    """Within a deep copy what was shared stays shared: parameters, buffers and submodules alike."""
+    """Within one ``copy.deepcopy`` an object in two places stays one: parameter, buffer or submodule."""
     net = nn.Module()
-    net.encoder, net.decoder = nn.Linear(3, 3), nn.Linear(3, 3)
+    net.encoder, net.decoder = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
     net.decoder.weight = net.encoder.weight
+    net.decoder.running_mean = net.encoder.running_mean
     net.first = net.second = nn.ReLU()
     copied = copy.deepcopy(net)
 
     assert copied.decoder.weight is copied.encoder.weight
-    assert copied.encoder.weight is not net.encoder.weight
+    assert copied.decoder.running_mean is copied.encoder.running_mean
     assert copied.first is copied.second
+    assert copied.encoder.weight is not net.encoder.weight
+    assert copied.decoder.bias is not copied.encoder.bias
 
 
 def test_ties_across_copies_are_cut():
-    """Two deep copies made one after the other share nothing, though their originals did.
+    """Two calls of ``copy.deepcopy`` share no parameter, though the modules that they copy share one.
 
     To keep the tie, copy both in one go, as a tuple.
     """
@@ -94,22 +120,26 @@ def test_ties_across_copies_are_cut():
     both = copy.deepcopy((encoder, decoder))
 
     assert first.weight is not second.weight
+    assert first.weight.data_ptr() != second.weight.data_ptr()
     assert both[0].weight is both[1].weight
 
 
 def test_frozen_parameters_stay_frozen():
-    """A deep copy keeps for each parameter whether it requires a gradient."""
+    """``copy.deepcopy(module)`` keeps for each parameter whether it requires a gradient.
+
+    A copy of a model that is trained, to serve as a teacher, is so trained as well until it is frozen.
+    """
     net = nn.Linear(2, 3)
     net.bias.requires_grad_(False)
 
-    assert [(n, p.requires_grad) for n, p in copy.deepcopy(net).named_parameters()] == [
+    assert [(name, p.requires_grad) for name, p in copy.deepcopy(net).named_parameters()] == [
         ("weight", True),
         ("bias", False),
     ]
 
 
 def test_gradients_of_parameters_stay_behind():
-    """The parameters of a deep copy start without gradients, whatever those of the original have."""
+    """Parameters of a ``copy.deepcopy`` start with ``grad`` ``None``, whatever the original has gathered."""
     net = nn.Linear(2, 3)
     net(torch.rand(4, 2)).sum().backward()
     copied = copy.deepcopy(net)
@@ -120,18 +150,22 @@ def test_gradients_of_parameters_stay_behind():
 
 @pytest.mark.observed
 def test_gradients_of_other_tensors_come_along():
-    """The gradient of a tensor that is no parameter is copied with it."""
+    """``copy.deepcopy(module)`` copies the gradient of a buffer or other plain tensor, unlike a
+    parameter's.
+    """
     net = nn.Module()
+    net.weight = nn.Parameter(torch.rand(2))
     net.register_buffer("scale", torch.rand(2, requires_grad=True))
-    (3 * net.scale).sum().backward()
+    (3 * net.scale + net.weight).sum().backward()
     copied = copy.deepcopy(net)
 
     assert copied.scale.grad.tolist() == [3, 3]
     assert copied.scale.grad is not net.scale.grad
+    assert copied.weight.grad is None
 
 
 def test_buffers_keep_their_persistence():
-    """A deep copy keeps for each buffer whether it is persistent."""
+    """``copy.deepcopy(module)`` keeps for each buffer whether it is persistent, in a set of its own."""
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)
@@ -147,11 +181,12 @@ def test_buffers_keep_their_persistence():
 
 @pytest.mark.observed
 def test_views_of_buffers_stay_views():
-    """A buffer that is a view of another one is a view of the other's copy."""
+    """In a ``copy.deepcopy`` a buffer that is a view of another one is a view of the other's copy."""
     net = nn.Module()
     net.register_buffer("table", torch.tensor([2.0, 3.0, 5.0]))
     net.register_buffer("head", net.table[:2])
     copied = copy.deepcopy(net)
+
     copied.table.fill_(7)
 
     assert copied.head.tolist() == [7, 7]
@@ -160,15 +195,21 @@ def test_views_of_buffers_stay_views():
 
 @pytest.mark.observed
 def test_views_of_parameters_come_apart():
-    """A parameter that shares memory with another one, without being it, has its own in a deep copy."""
+    """In a ``copy.deepcopy`` two parameters on the same memory come apart, unless they are one object.
+
+    Tie by assigning the parameter itself, not a new one on its ``data``.
+    """
     net = nn.Module()
     net.table = nn.Parameter(torch.tensor([2.0, 3.0, 5.0]))
     net.head = nn.Parameter(net.table.data[:2])
     copied = copy.deepcopy(net)
+
     with torch.no_grad():
         copied.table.fill_(7)
+        net.table.fill_(9)
 
     assert copied.head.tolist() == [2, 3]
+    assert net.head.tolist() == [9, 9]
 
 
 @pytest.mark.parametrize(
@@ -183,24 +224,27 @@ def test_views_of_parameters_come_apart():
     ids=lambda container: type(container).__name__,
 )
 def test_containers_are_copied(container):
-    """A deep copy of a container has the same names in the same order, and grows on its own."""
+    """``copy.deepcopy`` of an ``nn.ModuleDict`` or other container keeps names and order, and grows alone."""
     copied = copy.deepcopy(container)
     old, new = dict(container.named_parameters()), dict(copied.named_parameters())
 
-    assert (type(copied), len(copied)) == (type(container), 2)
-    assert {name: value.tolist() for name, value in new.items()} == {n: v.tolist() for n, v in old.items()}
+    assert type(copied) is type(container)
+    assert len(copied) == 2
     assert list(new) == list(old)
+    assert [value.tolist() for value in new.values()] == [value.tolist() for value in old.values()]
 
     copied.register_parameter("more", nn.Parameter(torch.rand(2)))
 
+    assert "more" in copied._parameters
     assert "more" not in container._parameters
 
 
 @pytest.mark.question("Q79")
 def test_a_stored_result_cannot_be_copied():
-    """A module that keeps a result of ``forward`` as an attribute cannot be copied once it has run.
+    """``copy.deepcopy`` of a module that stores a result with a history, as an attribute, raises
+    ``RuntimeError``.
 
-    The result has a history, and a deep copy of it would have to copy that too. Keep it detached.
+    So a model can be copied until it has run. Store the result detached.
     """
 
     class Net(nn.Linear):
@@ -219,12 +263,17 @@ def test_a_stored_result_cannot_be_copied():
 
     net.last = net.last.detach()
 
-    assert torch.equal(copy.deepcopy(net).last, net.last)
+    assert copy.deepcopy(net).last.tolist() == net.last.tolist()
 
 
 @pytest.mark.question("Q79")
 def test_a_result_without_gradients_can_be_copied():
-    """A result of ``forward`` that was computed under :class:`~torch.no_grad` is copied."""
+    """``copy.deepcopy`` copies a result that ``forward`` computed and stored under
+    :class:`~torch.no_grad`.
+
+    So a model that was run for evaluation alone is copied, and the same model after a training step is
+    not.
+    """
 
     class Net(nn.Linear):
         def forward(self, x):
@@ -234,20 +283,27 @@ def test_a_result_without_gradients_can_be_copied():
     net = Net(2, 3)
     with torch.no_grad():
         net(torch.rand(4, 2))
+    copied = copy.deepcopy(net)
 
-    assert torch.equal(copy.deepcopy(net).last, net.last)
+    assert copied.last.tolist() == net.last.tolist()
+    assert copied.last is not net.last
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_compiled_call_is_left_out():
-    """What :meth:`~torch.nn.Module.compile` has compiled is no part of the state that is copied."""
+    """``Module.__getstate__()`` leaves out ``_compiled_call_impl``: copies and pickles are not compiled.
+
+    Call :meth:`Module.compile <torch.nn.Module.compile>` on the copy. See also
+    :ref:`compilation.module_compile.a_copy_is_not_compiled`.
+    """
     net = nn.Linear(2, 3)
     net._compiled_call_impl = lambda x: "compiled"
     x = torch.rand(4, 2)
 
     assert net(x) == "compiled"
     assert copy.deepcopy(net)(x).shape == (4, 3)
+    assert pickle.loads(pickle.dumps(net))(x).shape == (4, 3)
     assert "_compiled_call_impl" not in net.__getstate__()
     assert net(x) == "compiled"
 
@@ -255,11 +311,12 @@ def test_a_compiled_call_is_left_out():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_state_is_a_copy():
-    """``__getstate__`` returns a new dictionary of the attributes: changing it leaves the module."""
+    """``Module.__getstate__()`` returns a new dictionary of the attributes: changing it leaves the module."""
     net = nn.Linear(2, 3)
     state = net.__getstate__()
 
     assert state == vars(net)
+    assert state["_parameters"] is net._parameters
 
     del state["_parameters"]
 

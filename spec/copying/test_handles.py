@@ -14,74 +14,92 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 
-@pytest.mark.parametrize(
-    "take", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["copy", "pickle"]
-)
+def through_pickle(value):
+    return pickle.loads(pickle.dumps(value))
+
+
+@pytest.fixture(params=[copy.deepcopy, through_pickle], ids=["copy", "pickle"])
+def twin_of(request):
+    return request.param
+
+
 @pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
-def test_a_handle_in_a_module_goes_with_it(take, kind):
-    """A handle that is copied or pickled with its module removes the hook of that copy only."""
+def test_a_handle_in_a_module_goes_with_it(twin_of, kind):
+    """A ``RemovableHandle`` copied or pickled with its module removes the hook of that copy alone.
+
+    So keep the handle as an attribute of the module if copies are to be able to take the hook off.
+    """
     net = nn.Linear(2, 3)
     net.handle = getattr(net, f"register_{kind}")(print, with_kwargs=True)
-    copied = take(net)
-    taken = list(getattr(copied, f"_{kind}s").values())
+    copied = twin_of(net)
+
+    assert list(getattr(copied, f"_{kind}s").values()) == [print]
+
     copied.handle.remove()
 
-    stores = (f"_{kind}s", f"_{kind}s_with_kwargs")
-    assert (taken, copied.handle.id) == ([print], net.handle.id)
+    stores = [f"_{kind}s", f"_{kind}s_with_kwargs"]
+    assert copied.handle.id == net.handle.id
     assert [len(getattr(copied, store)) for store in stores] == [0, 0]
     assert [len(getattr(net, store)) for store in stores] == [1, 1]
 
 
 @pytest.mark.observed
 def test_a_handle_alone_is_dead():
-    """A handle that comes back from a pickle alone removes nothing: its dictionary is gone."""
-    net = nn.Linear(2, 3)
-    handle = pickle.loads(pickle.dumps(net.register_forward_pre_hook(print)))
-    handle.remove()
+    """A ``RemovableHandle`` pickled without its module removes nothing when it comes back: it leads
+    nowhere.
 
-    assert handle.hooks_dict_ref() is None
+    A handle holds its dictionary of hooks weakly. Pickle it together with the module.
+    """
+    net = nn.Linear(2, 3)
+    handle = net.register_forward_pre_hook(print)
+    loaded = pickle.loads(pickle.dumps(handle))
+
+    loaded.remove()
+
+    assert loaded.id == handle.id
+    assert loaded.hooks_dict_ref() is None
     assert list(net._forward_pre_hooks.values()) == [print]
 
 
 @pytest.mark.observed
-@pytest.mark.parametrize(
-    "take", [copy.deepcopy, lambda handle: pickle.loads(pickle.dumps(handle))], ids=["copy", "pickle"]
-)
-def test_a_handle_of_a_dead_module(take):
-    """A handle whose module is gone is copied and pickled all the same, and removes nothing."""
+def test_a_handle_of_a_dead_module(twin_of):
+    """A ``RemovableHandle`` whose module is gone is copied and pickled all the same, and removes nothing."""
     handle = nn.Linear(2, 3).register_full_backward_hook(print)
-    copied = take(handle)
+    copied = twin_of(handle)
 
     assert copied.remove() is None
-    assert (copied.id, copied.hooks_dict_ref()) == (handle.id, None)
+    assert copied.id == handle.id
+    assert copied.hooks_dict_ref() is None
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.observed
-@pytest.mark.parametrize(
-    "take", [copy.deepcopy, lambda handle: pickle.loads(pickle.dumps(handle))], ids=["copy", "pickle"]
-)
 @pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
-def test_a_handle_of_a_dead_forward_hook(take, kind):
-    """A handle of a forward hook whose module is gone can be neither copied nor read back."""
+def test_a_handle_of_a_dead_forward_hook(twin_of, kind):
+    """A ``RemovableHandle`` of a forward hook whose module is gone is neither copied nor read back.
+
+    So keep handles and their modules together, or drop the handles.
+    """
     handle = getattr(nn.Linear(2, 3), f"register_{kind}")(print)
 
     with pytest.raises(TypeError, match="cannot create weak reference to 'NoneType' object"):
-        take(handle)
+        twin_of(handle)
 
 
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_a_handle_of_a_dead_forward_hook_is_copied():
-    """A handle of a forward hook whose module is gone is copied like any other handle."""
+    """A ``RemovableHandle`` of a forward hook whose module is gone is copied like any other handle."""
     handle = nn.Linear(2, 3).register_forward_pre_hook(print)
+    copied = copy.deepcopy(handle)
 
-    assert copy.deepcopy(handle).id == handle.id
+    assert copied is not handle
+    assert copied.id == handle.id
 
 
 @pytest.mark.observed
 def test_numbers_are_not_given_twice():
-    """A handle that comes back raises the next number above its own, so that no number is given twice."""
+    """A ``RemovableHandle`` that comes back raises the next ``id`` above its own: none is given twice."""
     hooks = OrderedDict()
     first = RemovableHandle(hooks)
     first.__setstate__((hooks, first.id + 5))
@@ -93,9 +111,10 @@ def test_numbers_are_not_given_twice():
 
 @pytest.mark.observed
 def test_numbers_never_go_down():
-    """A handle with a low number leaves the next number as it is."""
+    """A ``RemovableHandle`` that comes back with a low ``id`` leaves the next one as it is."""
     hooks = OrderedDict()
     first, second = RemovableHandle(hooks), RemovableHandle(hooks)
+
     first.__setstate__((None, first.id))
 
     assert RemovableHandle(hooks).id == second.id + 1
@@ -104,19 +123,21 @@ def test_numbers_never_go_down():
 @pytest.mark.observed
 @pytest.mark.parametrize("further", [(), (None,)], ids=["without", "none"])
 def test_a_handle_of_an_older_torch(further):
-    """A handle pickled by an older torch, without further dictionaries, removes from the one it has."""
+    """A ``RemovableHandle`` pickled by an older torch, with a single dictionary, removes from that one."""
     hooks = OrderedDict({7: "mine", 8: "other"})
     handle = RemovableHandle(OrderedDict())
     handle.__setstate__((hooks, 7, *further))
+
     handle.remove()
 
-    assert (handle.id, hooks) == (7, {8: "other"})
+    assert handle.id == 7
+    assert hooks == {8: "other"}
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_several_dictionaries_come_back():
-    """A handle of several dictionaries keeps them all through its state (:pull:`104278`)."""
+    """A ``RemovableHandle`` of several dictionaries keeps them all through its state (:pull:`104278`)."""
     hooks, first, second = (OrderedDict({7: "mine", 8: "other"}) for _ in range(3))
     handle = RemovableHandle(OrderedDict())
     handle.__setstate__((hooks, 7, (first, second)))
@@ -125,14 +146,18 @@ def test_several_dictionaries_come_back():
 
     handle.remove()
 
-    assert (hooks, first, second) == ({8: "other"}, {8: "other"}, {8: "other"})
+    assert [hooks, first, second] == [{8: "other"}, {8: "other"}, {8: "other"}]
 
 
 def test_a_deep_copy_keeps_hooks_with_keywords():
-    """A hook that takes keyword arguments goes on taking them in a deep copy."""
+    """A hook registered with ``with_kwargs=True`` goes on taking keyword arguments in a ``copy.deepcopy``."""
     calls = []
+
+    def before(module, args, kwargs):
+        calls.append((args, list(kwargs)))
+
     net = nn.Linear(2, 3)
-    net.register_forward_pre_hook(lambda module, args, kwargs: calls.append(list(kwargs)), with_kwargs=True)
+    net.register_forward_pre_hook(before, with_kwargs=True)
     copy.deepcopy(net)(input=torch.rand(4, 2))
 
-    assert calls == [["input"]]
+    assert calls == [((), ["input"])]

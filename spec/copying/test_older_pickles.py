@@ -31,24 +31,33 @@ def restored(net, without=()):
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_missing_dictionaries_of_hooks_are_added(name):
-    """A dictionary of hooks that a pickle does not have is added, empty."""
+    """``Module.__setstate__`` adds each dictionary of hooks that an older pickle lacks, empty.
+
+    That is how a model saved as a whole by an older torch can be called: a call looks into each of them.
+    """
     new = restored(nn.Linear(2, 3), [name])
 
-    assert (type(vars(new)[name]), len(vars(new)[name])) == (OrderedDict, 0)
+    assert type(vars(new)[name]) is OrderedDict
+    assert len(vars(new)[name]) == 0
     assert new(torch.rand(4, 2)).shape == (4, 3)
 
 
 @pytest.mark.since("2.1")
 def test_missing_always_called_hooks_are_added():
-    """The dictionary of the hooks that are always called is added too (:pull:`104278`)."""
+    """``Module.__setstate__`` adds ``_forward_hooks_always_called`` to an older pickle (:pull:`104278`)."""
     new = restored(nn.Linear(2, 3), ["_forward_hooks_always_called"])
 
-    assert (type(new._forward_hooks_always_called), len(new._forward_hooks_always_called)) == (OrderedDict, 0)
+    assert type(new._forward_hooks_always_called) is OrderedDict
+    assert len(new._forward_hooks_always_called) == 0
 
 
 @pytest.mark.question("Q81")
 def test_the_missing_set_of_buffers_is_added():
-    """A pickle without ``_non_persistent_buffers_set`` gets an empty one: all its buffers are persistent."""
+    """``Module.__setstate__`` adds an empty ``_non_persistent_buffers_set``: all buffers are persistent.
+
+    A module made without it, by a ``__setstate__`` of its own, fails at ``state_dict()`` with an
+    ``AttributeError``.
+    """
     new = restored(nn.BatchNorm1d(3), ["_non_persistent_buffers_set"])
 
     assert vars(new)["_non_persistent_buffers_set"] == set()
@@ -57,25 +66,33 @@ def test_the_missing_set_of_buffers_is_added():
 
 @pytest.mark.question("Q81")
 def test_a_bypassed_setstate_adds_nothing():
-    """A class whose ``__setstate__`` passes that of :class:`~torch.nn.Module` by lacks what was to be added.
+    """A ``__setstate__`` that does not call ``Module.__setstate__`` leaves an older pickle without new
+    attributes.
 
-    That is when an older model loads and then complains of ``_non_persistent_buffers_set``.
+    That is when an older model loads and then complains of ``_non_persistent_buffers_set``. Call
+    ``super().__setstate__(state)``.
     """
 
-    class Net(nn.BatchNorm1d):
+    class Bypassing(nn.BatchNorm1d):
         def __setstate__(self, state):
             self.__dict__.update(state)
 
-    new = restored(Net(3), ["_non_persistent_buffers_set"])
+    class Calling(nn.BatchNorm1d):
+        def __setstate__(self, state):
+            super().__setstate__(state)
+
+    new = restored(Bypassing(3), ["_non_persistent_buffers_set"])
 
     with pytest.raises(
-        AttributeError, match=r"^'Net' object has no attribute '_non_persistent_buffers_set'$"
+        AttributeError, match=r"^'Bypassing' object has no attribute '_non_persistent_buffers_set'$"
     ):
         new.state_dict()
 
+    assert len(restored(Calling(3), ["_non_persistent_buffers_set"]).state_dict()) == 5
+
 
 def test_the_missing_kind_of_hook_is_added():
-    """A pickle without ``_is_full_backward_hook`` gets ``None``: no backward hook is registered yet."""
+    """``Module.__setstate__`` adds ``_is_full_backward_hook`` as ``None``: no backward hook is there yet."""
     new = restored(nn.Linear(2, 3), ["_is_full_backward_hook"])
 
     assert vars(new)["_is_full_backward_hook"] is None
@@ -84,7 +101,7 @@ def test_the_missing_kind_of_hook_is_added():
 
 @pytest.mark.parametrize("name", [*HOOKS, "_non_persistent_buffers_set", "_is_full_backward_hook"])
 def test_what_a_pickle_has_is_kept(name):
-    """What a pickle has is taken as it is, not replaced by something empty."""
+    """``Module.__setstate__`` takes what a pickle has as it is, and replaces nothing by something empty."""
     net = nn.Linear(2, 3)
     vars(net)[name] = kept = OrderedDict(there=True)
 
@@ -94,13 +111,14 @@ def test_what_a_pickle_has_is_kept(name):
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_always_called_hooks_are_kept():
-    """The dictionary of the hooks that are always called is taken as it is."""
+    """``Module.__setstate__`` takes the ``_forward_hooks_always_called`` that a pickle has as they are."""
     net = nn.Linear(2, 3)
-    vars(net)["_forward_hooks_always_called"] = kept = OrderedDict(there=True)
+    kept = net._forward_hooks_always_called
+    kept["there"] = True
     new = restored(net)
 
     assert vars(new)["_forward_hooks_always_called"] is kept
-    assert vars(nn.Linear(2, 3))["_forward_hooks_always_called"] == {}
+    assert kept == {"there": True}
 
 
 @pytest.mark.observed
@@ -108,23 +126,27 @@ def test_always_called_hooks_are_kept():
     "name", ["training", "_parameters", "_buffers", "_modules", "_forward_hooks", "_backward_hooks"]
 )
 def test_the_oldest_attributes_are_not_added(name):
-    """What every torch has written is not added: a pickle without it gives a module that lacks it."""
+    """``Module.__setstate__`` adds no ``_parameters``, ``training`` and the like: a pickle has to have
+    them.
+
+    Every torch has written them. A pickle without gives a module that lacks them.
+    """
     assert name not in vars(restored(nn.Linear(2, 3), [name]))
 
 
 @pytest.mark.observed
 def test_attributes_of_the_module_stay():
-    """``__setstate__`` adds to the attributes that a module has, and replaces those of the same name."""
+    """``Module.__setstate__`` replaces attributes of the same name, and leaves the module's others."""
     net = nn.Linear(2, 3)
     net.width, net.depth = 2, 3
     net.__setstate__({"width": 5})
 
-    assert (net.width, net.depth, net.in_features) == (5, 3, 2)
+    assert [net.width, net.depth, net.in_features] == [5, 3, 2]
 
 
 @pytest.mark.observed
 def test_an_older_convolution():
-    """A convolution pickled without ``padding_mode`` pads with zeros; one that has it keeps it."""
+    """An ``nn.Conv2d`` pickled without ``padding_mode`` pads with zeros; one that has it keeps it."""
     net = nn.Conv2d(2, 3, 5, padding=1, padding_mode="reflect")
 
     assert restored(net, ["padding_mode"]).padding_mode == "zeros"
@@ -134,6 +156,9 @@ def test_an_older_convolution():
 @pytest.mark.observed
 @pytest.mark.parametrize("layer", [nn.Softmax, nn.Softmin, nn.LogSoftmax])
 def test_an_older_softmax(layer):
-    """A softmax pickled without ``dim`` has the dimension ``None``; one that has it keeps it."""
+    """An ``nn.Softmax`` pickled without ``dim`` has ``dim`` ``None``; one that has it keeps it.
+
+    So do ``nn.Softmin`` and ``nn.LogSoftmax``.
+    """
     assert restored(layer(1), ["dim"]).dim is None
     assert restored(layer(1)).dim == 1

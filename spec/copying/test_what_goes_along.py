@@ -14,7 +14,7 @@ from torch import nn
 
 
 def test_plain_attributes_are_copied_deeply():
-    """Lists and dicts among the attributes are copied, with all they hold."""
+    """``copy.deepcopy(module)`` copies lists and dicts among the attributes, with all that they hold."""
     net = nn.Module()
     net.sizes = {"hidden": [2, 3]}
     copied = copy.deepcopy(net)
@@ -25,20 +25,25 @@ def test_plain_attributes_are_copied_deeply():
 
 
 def test_unregistered_modules_are_copied():
-    """A module in a list of the original is copied too, registered or not.
+    """``copy.deepcopy(module)`` copies a module in a plain list too, registered or not.
 
-    A copy of a student that holds its teacher so has a teacher of its own.
+    A copy of a student that holds its teacher so has a teacher of its own, with memory of its own. Hold
+    it by a weak reference, or give ``__deepcopy__`` to the class, where that is not wanted.
     """
     student, teacher = nn.Linear(2, 3), nn.Linear(2, 3)
     student.teacher = [teacher]
     copied = copy.deepcopy(student)
 
     assert copied.teacher[0] is not teacher
+    assert copied.teacher[0].weight is not teacher.weight
     assert copied.teacher[0].weight.tolist() == teacher.weight.tolist()
 
 
 def test_a_parent_is_taken_along():
-    """A submodule that refers to its parent takes the whole parent along when it is copied."""
+    """``copy.deepcopy`` of a submodule that refers to its parent copies the whole parent too.
+
+    A weak reference to the parent avoids it.
+    """
     net = nn.Module()
     net.inner = nn.ReLU()
     net.inner.parent = [net]
@@ -49,19 +54,28 @@ def test_a_parent_is_taken_along():
 
 
 def test_a_weak_reference_is_not_followed():
-    """A weak reference is copied as it is: it leads to the original."""
+    """``copy.deepcopy(module)`` keeps a weak reference as it is: in the copy it leads to the original."""
     net = nn.Linear(2, 3)
     net.myself = weakref.ref(net)
+    copied = copy.deepcopy(net)
 
-    assert copy.deepcopy(net).myself() is net
+    assert copied.myself is net.myself
+    assert copied.myself() is net
 
 
 def test_hooks_come_along():
-    """A deep copy has the hooks of the original; they are called with the copy."""
+    """``copy.deepcopy(module)`` has the forward hooks and pre-hooks of the module, called with the copy."""
     calls = []
+
+    def before(module, args):
+        calls.append(("pre", module))
+
+    def after(module, args, output):
+        calls.append(("post", module))
+
     net = nn.Linear(2, 3)
-    net.register_forward_pre_hook(lambda module, args: calls.append(("pre", module)))
-    net.register_forward_hook(lambda module, args, output: calls.append(("post", module)))
+    net.register_forward_pre_hook(before)
+    net.register_forward_hook(after)
     copied = copy.deepcopy(net)
     copied(torch.rand(4, 2))
 
@@ -69,11 +83,19 @@ def test_hooks_come_along():
 
 
 def test_hooks_are_removed_from_one_only():
-    """A hook removed from the original stays in a deep copy made before."""
+    """A hook removed by its handle from a module stays in a ``copy.deepcopy`` made before.
+
+    A model that is copied while it is being watched goes on being watched: remove hooks first.
+    """
     calls = []
+
+    def after(module, args, output):
+        calls.append(module)
+
     net = nn.Linear(2, 3)
-    handle = net.register_forward_hook(lambda module, args, output: calls.append(module))
+    handle = net.register_forward_hook(after)
     copied = copy.deepcopy(net)
+
     handle.remove()
     net(torch.rand(4, 2))
     copied(torch.rand(4, 2))
@@ -83,7 +105,10 @@ def test_hooks_are_removed_from_one_only():
 
 @pytest.mark.question("Q83")
 def test_a_hook_closes_over_the_original():
-    """A hook that is a function uses in the copy what it closes over: the original's, not the copy's."""
+    """A hook that is a function uses in a ``copy.deepcopy`` what it closes over: the original's tensors.
+
+    Read what is needed off the module that the hook is given.
+    """
     net = nn.Linear(2, 3)
     net.register_forward_hook(lambda module, args, output: output + 10 * net.weight.sum())
     copied = copy.deepcopy(net)
@@ -97,9 +122,10 @@ def test_a_hook_closes_over_the_original():
 
 @pytest.mark.question("Q83")
 def test_a_replaced_forward_is_the_originals():
-    """A ``forward`` replaced by a function goes on computing with the weights of the original.
+    """A ``forward`` replaced by a function computes in a ``copy.deepcopy`` with the original's weights.
 
-    Libraries that wrap ``forward`` on the instance do that; a copy then follows the training of its original.
+    Libraries that wrap ``forward`` on the instance do that; a copy then follows the training of its
+    original. Replace it by a bound method, or by a partial of one, which changes hands.
     """
     net = nn.Linear(2, 3)
     old_forward = net.forward
@@ -114,9 +140,13 @@ def test_a_replaced_forward_is_the_originals():
 
 
 @pytest.mark.question("Q83")
-@pytest.mark.parametrize("wrap", [lambda f: f, functools.partial], ids=["method", "partial"])
+@pytest.mark.parametrize("wrap", [lambda method: method, functools.partial], ids=["method", "partial"])
 def test_a_bound_method_changes_hands(wrap):
-    """A ``forward`` replaced by a bound method, or a partial of one, computes with the copy's weights."""
+    """A ``forward`` replaced by a bound method, or a partial of one, computes with a deep copy's weights.
+
+    ``copy.deepcopy`` binds the method to the copy. A function that holds the module in a closure is not
+    copied.
+    """
     net = nn.Linear(2, 3)
     net.forward = wrap(net.forward)
     copied = copy.deepcopy(net)
@@ -129,7 +159,7 @@ def test_a_bound_method_changes_hands(wrap):
 
 
 def test_a_method_as_a_hook_changes_hands():
-    """A hook that is a method of the module is a method of the copy."""
+    """A hook that is a method of the module is, in a ``copy.deepcopy``, the method of the copy."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -145,12 +175,16 @@ def test_a_method_as_a_hook_changes_hands():
     copied = copy.deepcopy(net)
     copied.inner(torch.rand(4, 2))
 
-    assert (net.seen, copied.seen) == ([], [(4, 3)])
+    assert net.seen == []
+    assert copied.seen == [(4, 3)]
 
 
 @pytest.mark.observed
 def test_hooks_on_parameters_stay_behind():
-    """A hook on a parameter is not copied: the gradients of the copy are not changed by it."""
+    """``copy.deepcopy(module)`` leaves behind hooks on parameters, such as those of ``register_hook``.
+
+    A mask or a clip on gradients is so lost in the copy: register it there again.
+    """
     net = nn.Linear(2, 1, bias=False)
     net.weight.register_hook(lambda grad: 10 * grad)
     copied = copy.deepcopy(net)
@@ -163,12 +197,14 @@ def test_hooks_on_parameters_stay_behind():
 
 @pytest.mark.observed
 def test_a_loading_hook_is_given_the_copy():
-    """A load pre-hook that asks for the module is given the copy after a deep copy."""
+    """A load pre-hook with ``with_module=True`` is given the copy after ``copy.deepcopy``."""
     calls = []
+
+    def before_loading(module, state_dict, *args):
+        calls.append((module, list(state_dict)))
+
     net = nn.Linear(2, 3)
-    net._register_load_state_dict_pre_hook(
-        lambda module, state_dict, *args: calls.append((module, list(state_dict))), with_module=True
-    )
+    net._register_load_state_dict_pre_hook(before_loading, with_module=True)
     copied = copy.deepcopy(net)
     copied.load_state_dict(net.state_dict())
 
@@ -177,11 +213,15 @@ def test_a_loading_hook_is_given_the_copy():
 
 @pytest.mark.observed
 def test_a_loading_hook_without_its_module():
-    """A load pre-hook that does not ask for the module is given none after a deep copy either."""
+    """A load pre-hook without ``with_module`` is not given a module after ``copy.deepcopy`` either."""
     calls = []
+
+    def before_loading(state_dict, prefix, local_metadata, *args):
+        calls.append((list(state_dict), prefix, local_metadata))
+
     net = nn.Linear(2, 3)
-    net._register_load_state_dict_pre_hook(lambda *args: calls.append(args[1:3]))
+    net._register_load_state_dict_pre_hook(before_loading)
     copied = copy.deepcopy(net)
     copied.load_state_dict(net.state_dict())
 
-    assert calls == [("", {"version": 1})]
+    assert calls == [(["weight", "bias"], "", {"version": 1})]

@@ -11,7 +11,11 @@ from torch import nn
 
 @pytest.mark.claim("N2-18", "N4-04")
 def test_data_is_a_plain_tensor():
-    """The ``data`` of a parameter is a plain tensor with its values."""
+    """``parameter.data`` is a plain tensor with the parameter's values, not a parameter.
+
+    Old code changes weights through it. Under :class:`torch.no_grad` the parameter itself can be changed,
+    and autograd notices what it has to.
+    """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     with torch.no_grad():
         net[2].bias.fill_(2.5)
@@ -23,14 +27,18 @@ def test_data_is_a_plain_tensor():
 
 @pytest.mark.claim("N2-21")
 def test_data_requires_no_grad():
-    """The ``data`` of a parameter has ``requires_grad=False`` though the parameter has ``True``."""
+    """``parameter.data`` has ``requires_grad=False`` though the parameter has ``True``.
+
+    What is computed from it is outside the graph, like what is computed from ``detach()``.
+    """
     weight = nn.Parameter(torch.rand(2))
 
-    assert (weight.requires_grad, weight.data.requires_grad) == (True, False)
+    assert weight.requires_grad is True
+    assert weight.data.requires_grad is False
 
 
 def test_data_shares_the_storage(device):
-    """What is written through ``data`` is written to the parameter, for both share one storage."""
+    """What is written through ``parameter.data`` is written to the parameter: both share one storage."""
     weight = nn.Parameter(torch.tensor([1.5, 2.5], device=device))
 
     weight.data[0] = 7.0
@@ -41,18 +49,20 @@ def test_data_shares_the_storage(device):
 
 
 def test_data_is_a_new_object_each_time():
-    """Each access to ``data`` makes a new tensor object.
-
-    An attribute set on one is lost.
-    """
+    """Each access to ``parameter.data`` makes a new tensor object, so an attribute set on one is lost."""
     weight = nn.Parameter(torch.rand(2))
 
+    weight.data.note = "kept?"
+
     assert weight.data is not weight.data
+    assert hasattr(weight.data, "note") is False
 
 
 def test_autograd_does_not_notice_writes_to_data():
-    """A write through ``data`` between forward and backward goes unnoticed: the gradient uses the new
+    """A write through ``parameter.data`` before ``backward`` goes unnoticed: the gradient uses the new
     values.
+
+    It is silently wrong. Write under :class:`torch.no_grad` instead, where autograd notices.
     """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
     result = x * weight
@@ -60,34 +70,44 @@ def test_autograd_does_not_notice_writes_to_data():
     weight.data.fill_(10.0)
     result.backward()
 
-    assert (result.item(), x.grad.item()) == (6.0, 10.0)
+    assert result.item() == 6.0
+    assert x.grad.item() == 10.0
 
 
 def test_autograd_notices_writes_to_detach():
-    """A write through ``detach()`` between forward and backward makes ``backward`` raise ``RuntimeError``."""
+    """A write through ``parameter.detach()`` makes ``backward`` raise ``RuntimeError`` if it needs the
+    old values.
+
+    Where it does not, as for a sum, nothing is wrong and nothing is said.
+    """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
-    result = x * weight
+    product, total = x * weight, x + weight
 
     weight.detach().fill_(10.0)
 
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        result.backward()
+        product.backward()
+
+    total.backward()
+
+    assert x.grad.item() == 1.0
 
 
 def test_assigning_data_keeps_the_parameter():
-    """Assigning to ``data`` gives a parameter other values; it stays the object that optimizers know."""
+    """Assigning to ``parameter.data`` replaces the values, and keeps the object that optimizers know."""
     layer = nn.Linear(2, 1)
     weight, values = layer.weight, torch.tensor([[1.5, 2.5]])
 
     layer.weight.data = values
 
     assert layer.weight is weight
-    assert (weight.tolist(), weight.data_ptr()) == ([[1.5, 2.5]], values.data_ptr())
     assert (type(weight), weight.requires_grad) == (nn.Parameter, True)
+    assert weight.tolist() == [[1.5, 2.5]]
+    assert weight.data_ptr() == values.data_ptr()
 
 
 def test_assigned_data_may_differ_in_shape_and_dtype():
-    """The tensor assigned to ``data`` may have another shape and another floating-point dtype."""
+    """A tensor assigned to ``parameter.data`` may have another shape and another floating-point dtype."""
     weight = nn.Parameter(torch.rand(2, 3))
 
     weight.data = torch.rand(4, dtype=torch.float64)
@@ -96,21 +116,28 @@ def test_assigned_data_may_differ_in_shape_and_dtype():
 
 
 def test_assigned_data_must_suit_a_gradient():
-    """Assigning integers to the ``data`` of a parameter that requires a gradient raises ``RuntimeError``."""
-    weight = nn.Parameter(torch.rand(2))
+    """Integers assigned to the ``data`` of a parameter that requires a gradient raise ``RuntimeError``."""
+    weight, frozen = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2), requires_grad=False)
 
     with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
         weight.data = torch.arange(2)
 
+    frozen.data = torch.arange(2)
+
     assert weight.dtype == torch.float32
+    assert frozen.dtype == torch.int64
 
 
 def test_assigned_data_must_be_a_tensor():
-    """Assigning anything but a tensor to the ``data`` of a parameter raises ``TypeError``."""
-    weight = nn.Parameter(torch.rand(2))
+    """Assigning anything but a tensor to ``parameter.data`` raises ``TypeError``."""
+    weight = nn.Parameter(torch.tensor([2.5]))
 
     with pytest.raises(TypeError, match="Variable data has to be a tensor, but got float"):
         weight.data = 1.5
+    with pytest.raises(TypeError, match="Variable data has to be a tensor, but got list"):
+        weight.data = [1.5]
+
+    assert weight.tolist() == [2.5]
 
 
 @pytest.mark.question("Q29")
@@ -120,46 +147,67 @@ def test_assigned_data_must_be_a_tensor():
     ids=["device", "double", "dtype"],
 )
 def test_a_moved_parameter_is_none(move):
-    """A parameter cast or moved to another device is a plain tensor, which a module does not register.
+    """``nn.Parameter(...).to(...)`` that moves or casts is a plain tensor, which a module does not
+    register.
 
-    ``nn.Parameter(...).cuda()`` in ``__init__`` is the usual way to lose a parameter.
+    ``nn.Parameter(...).cuda()`` in ``__init__`` is the usual way to lose a parameter: the optimizer never
+    sees it. Move the tensor and wrap it then, or move the whole module.
     """
     net = nn.Module()
 
     net.scale = move(nn.Parameter(torch.rand(2)))
 
-    assert (type(net.scale), net.scale.is_leaf) == (torch.Tensor, False)
+    assert type(net.scale) is torch.Tensor
+    assert net.scale.is_leaf is False
     assert list(net.named_parameters()) == []
 
 
 @pytest.mark.question("Q29")
 def test_a_parameter_moved_nowhere_is_itself():
-    """``to`` returns the parameter itself where it changes nothing: the loss shows on other machines only."""
-    weight = nn.Parameter(torch.rand(2))
+    """``parameter.to(...)`` returns the parameter itself if it changes nothing, and a module registers
+    it.
 
-    assert weight.to("cpu") is weight
+    So a parameter that is lost on the GPU is there on the CPU, where the tests run.
+    """
+    weight = nn.Parameter(torch.rand(2))
+    net = nn.Module()
+
+    net.scale = weight.to("cpu")
+
+    assert net.scale is weight
     assert weight.to(torch.float32) is weight
+    assert [name for name, _ in net.named_parameters()] == ["scale"]
 
 
 @pytest.mark.question("Q29")
 def test_move_the_tensor_then_wrap_it(device):
-    """A parameter built from a tensor that lies on the device already is registered."""
+    """``nn.Parameter(tensor.to(device))`` is registered, on that device: move first, then wrap.
+
+    Or leave the device out of ``__init__`` and move the module: :meth:`Module.to <torch.nn.Module.to>`.
+    """
     net = nn.Module()
 
     net.scale = nn.Parameter(torch.rand(2).to(device, torch.float64))
 
     assert [name for name, _ in net.named_parameters()] == ["scale"]
-    assert (net.scale.device.type, net.scale.dtype) == (torch.device(device).type, torch.float64)
+    assert net.scale.device.type == torch.device(device).type
+    assert net.scale.dtype == torch.float64
 
 
 @pytest.mark.question("Q29")
 def test_moving_the_module_keeps_the_parameter():
-    """Moving the module, with :meth:`~torch.nn.Module.to`, leaves its parameters parameters."""
+    """``net.to(...)`` casts and moves parameters and leaves them parameters, unlike
+    ``parameter.to(...)``.
+
+    See :meth:`Module.to <torch.nn.Module.to>`.
+    """
     net = nn.Linear(2, 3)
 
-    net.to(torch.float64)
+    net.to("meta", torch.float64)
 
-    assert [(name, type(p), p.dtype) for name, p in net.named_parameters()] == [
-        ("weight", nn.Parameter, torch.float64),
-        ("bias", nn.Parameter, torch.float64),
+    assert [(name, type(p)) for name, p in net.named_parameters()] == [
+        ("weight", nn.Parameter),
+        ("bias", nn.Parameter),
     ]
+    assert [(p.device.type, p.dtype) for p in net.parameters()] == [("meta", torch.float64)] * 2
+    assert type(net.weight.to(torch.float32)) is torch.Tensor

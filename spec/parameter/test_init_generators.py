@@ -21,7 +21,10 @@ DRAWING = [
 
 @pytest.mark.claim("N5-07")
 def test_a_seed_repeats_a_network():
-    """After the same :func:`torch.manual_seed` a network is built with the same values."""
+    """After the same :func:`torch.manual_seed` a network is built with the same values.
+
+    On the same device, that is: a GPU draws other values from the same seed.
+    """
 
     def build(seed):
         torch.manual_seed(seed)
@@ -37,33 +40,49 @@ def test_a_seed_repeats_a_network():
 
 @pytest.mark.claim("N5-07")
 def test_a_layer_more_changes_those_after_it():
-    """A seed fixes the order of draws, not a layer: another layer before it changes a layer's values."""
-    torch.manual_seed(7)
-    alone = nn.Linear(4, 3)
+    """:func:`torch.manual_seed` fixes the order of draws: one layer more changes the values of those
+    after it.
 
-    torch.manual_seed(7)
-    nn.Linear(4, 2)
-    second = nn.Linear(4, 3)
+    Two networks that share their first layers alone start alike only there.
+    """
 
-    assert alone.weight.tolist() != second.weight.tolist()
+    def build(*sizes):
+        torch.manual_seed(7)
+        return [nn.Linear(4, size).weight.tolist() for size in sizes]
+
+    first, last = build(2, 3)
+    same_first, _, other_last = build(2, 2, 3)
+
+    assert first == same_first
+    assert last != other_last
 
 
 @pytest.mark.claim("N5-07")
 def test_forking_keeps_the_seed_apart():
-    """Under :func:`torch.random.fork_rng` a layer may be seeded without a trace outside."""
+    """Under :func:`torch.random.fork_rng` a layer is built from a seed without a trace outside.
+
+    Give ``devices=[]`` where no GPU is used: by default the state of every GPU is saved.
+    """
     before = torch.get_rng_state()
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        nn.Linear(4, 3)
+        seeded = nn.Linear(4, 3)
 
     assert torch.equal(torch.get_rng_state(), before)
+
+    torch.manual_seed(7)
+
+    assert nn.Linear(4, 3).weight.tolist() == seeded.weight.tolist()
 
 
 @pytest.mark.since("2.2")
 @pytest.mark.parametrize(("function", "arguments"), DRAWING)
 def test_a_generator_decides_the_values(function, arguments):
-    """A function of :mod:`torch.nn.init` draws from the generator it is given (:issue:`98200`)."""
+    """``nn.init.normal_(..., generator=g)`` and the like draw from that generator (:issue:`98200`).
+
+    The default generator stays where it is, so other draws are not disturbed.
+    """
     torch.manual_seed(5)
     model = function(torch.empty(3, 5), *arguments)
     before = torch.get_rng_state()
@@ -77,9 +96,7 @@ def test_a_generator_decides_the_values(function, arguments):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("bounds", [(-2.0, 2.0), (-0.5, 2.5), (2.0, 3.0)], ids=["wide", "lopsided", "tail"])
 def test_a_generator_decides_truncated_values(bounds):
-    """:func:`~torch.nn.init.trunc_normal_` draws from the generator it is given, one release before the
-    others.
-    """
+    """:func:`~torch.nn.init.trunc_normal_` draws from the generator that it is given."""
     torch.manual_seed(5)
     model = nn.init.trunc_normal_(torch.empty(30, 50), 0.0, 1.0, *bounds)
     before = torch.get_rng_state()
@@ -94,19 +111,21 @@ def test_a_generator_decides_truncated_values(bounds):
 
 @pytest.mark.since("2.2")
 def test_a_generator_goes_on():
-    """Two draws from one generator differ, for the generator goes on."""
+    """Two calls of ``nn.init.normal_`` with one generator draw different values: the generator goes on."""
     generator = torch.Generator().manual_seed(5)
 
     first, second = (nn.init.normal_(torch.empty(3), generator=generator) for _ in range(2))
+    generator.manual_seed(5)
+    again = nn.init.normal_(torch.empty(3), generator=generator)
 
     assert first.tolist() != second.tolist()
+    assert first.tolist() == again.tolist()
 
 
 @pytest.mark.since("2.2")
 @pytest.mark.observed
 def test_a_generator_does_not_place_the_zeros():
-    """With a generator :func:`~torch.nn.init.sparse_` takes its values from it, but places the zeros without
-    it.
+    """``nn.init.sparse_(..., generator=g)`` takes its values from ``g``, but places the zeros without it.
 
     The places come from the default generator, so both have to be seeded.
     """
@@ -116,6 +135,7 @@ def test_a_generator_does_not_place_the_zeros():
     second = nn.init.sparse_(torch.empty(20, 3), 0.5, generator=torch.Generator().manual_seed(5))
 
     both = (first != 0) & (second != 0)
+    assert both.any()
     assert first[both].tolist() == second[both].tolist()
     assert (first == 0).tolist() != (second == 0).tolist()
 
@@ -126,7 +146,11 @@ def test_a_generator_does_not_place_the_zeros():
     "function", [nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_], ids=lambda f: f.__name__
 )
 def test_a_tensor_subclass_is_handed_the_generator(function):
-    """A tensor subclass that takes over a function of :mod:`torch.nn.init` is handed the generator."""
+    """``__torch_function__`` of a tensor subclass is handed the ``generator`` given to
+    ``nn.init.normal_``.
+
+    So it is by ``uniform_`` and ``kaiming_uniform_``.
+    """
 
     class Recording(torch.Tensor):
         @classmethod

@@ -9,8 +9,8 @@ from torch import nn
 
 
 def test_eye_is_the_identity_matrix():
-    """:func:`~torch.nn.init.eye_` writes ones on the diagonal and zeros elsewhere, in a matrix of any
-    shape.
+    """:func:`~torch.nn.init.eye_` writes ones on the diagonal of a matrix, square or not, and zeros
+    elsewhere.
     """
     weight = torch.full((2, 3), 50.0)
 
@@ -31,7 +31,7 @@ def test_eye_keeps_requires_grad(requires_grad):
 
 
 def test_eye_makes_a_linear_layer_the_identity():
-    """A linear layer with an :func:`~torch.nn.init.eye_` weight returns its input."""
+    """An ``nn.Linear`` without bias and with an :func:`~torch.nn.init.eye_` weight returns its input."""
     layer, x = nn.Linear(3, 3, bias=False), torch.rand(2, 3)
 
     nn.init.eye_(layer.weight)
@@ -56,15 +56,17 @@ def test_eye_needs_a_matrix(sizes):
     ids=["one dimension", "two dimensions", "three dimensions"],
 )
 def test_dirac_has_a_one_in_the_middle(sizes, ones):
-    """:func:`~torch.nn.init.dirac_` writes a single one in the middle of each kernel from a channel to
-    itself.
+    """:func:`~torch.nn.init.dirac_` writes a one in the middle of each kernel from a channel to itself.
+
+    All else is zero: an output channel without an input channel of its number stays silent.
     """
     weight = torch.full(sizes, 50.0)
 
     result = nn.init.dirac_(weight)
 
     assert result is weight
-    assert (weight.nonzero().tolist(), weight.sum().item()) == (ones, 2.0)
+    assert weight.nonzero().tolist() == ones
+    assert weight.sum().item() == 2.0
 
 
 @pytest.mark.parametrize(
@@ -77,16 +79,18 @@ def test_dirac_has_a_one_in_the_middle(sizes, ones):
     ids=["one dimension", "two dimensions", "three dimensions"],
 )
 def test_dirac_in_groups(sizes, ones):
-    """With ``groups``, :func:`~torch.nn.init.dirac_` writes the pattern once for each group of output
-    channels.
-    """
+    """``nn.init.dirac_(weight, groups)`` writes its pattern once for each group of output channels."""
     weight = nn.init.dirac_(torch.full(sizes, 50.0), 2)
 
-    assert (weight.nonzero().tolist(), weight.sum().item()) == (ones, float(len(ones)))
+    assert weight.nonzero().tolist() == ones
+    assert weight.sum().item() == len(ones)
 
 
 def test_dirac_makes_a_convolution_the_identity():
-    """A convolution with a :func:`~torch.nn.init.dirac_` weight and ``padding="same"`` returns its input."""
+    """A convolution with a :func:`~torch.nn.init.dirac_` weight and ``padding="same"`` returns its input.
+
+    With more than one group give ``groups`` to both.
+    """
     layer = nn.Conv2d(4, 4, 3, padding="same", groups=2, bias=False)
     x = torch.rand(2, 4, 5, 6)
 
@@ -111,7 +115,10 @@ def test_groups_of_dirac_must_divide():
 
 def test_dirac_of_the_old_name():
     """:func:`~torch.nn.init.dirac` writes the pattern of :func:`~torch.nn.init.dirac_`, with a warning."""
-    with pytest.warns(Warning, match="nn.init.dirac`? is now deprecated in favor of `?nn.init.dirac_"):
-        weight = nn.init.dirac(torch.empty(2, 3, 5))
+    weight = torch.empty(2, 3, 5)
 
+    with pytest.warns(Warning, match="nn.init.dirac`? is now deprecated in favor of `?nn.init.dirac_"):
+        result = nn.init.dirac(weight)
+
+    assert result is weight
     assert weight.nonzero().tolist() == [[0, 0, 2], [1, 1, 2]]

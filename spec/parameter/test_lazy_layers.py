@@ -1,8 +1,10 @@
-"""The lazy layers of torch: linear, convolution and normalisation layers without the size of their input.
+"""The lazy layers of torch: linear, convolution and normalization layers without the size of their input.
 
 Each takes the arguments of its ordinary class, all but the size of the input, and becomes that class at its
 first call.
 """
+
+import re
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ CONVOLUTIONS = [
     (nn.LazyConvTranspose2d, nn.ConvTranspose2d, 2),
     (nn.LazyConvTranspose3d, nn.ConvTranspose3d, 3),
 ]
-NORMALISATIONS = [
+NORMALIZATIONS = [
     (nn.LazyBatchNorm1d, nn.BatchNorm1d, 1),
     (nn.LazyBatchNorm2d, nn.BatchNorm2d, 2),
     (nn.LazyBatchNorm3d, nn.BatchNorm3d, 3),
@@ -28,19 +30,24 @@ NORMALISATIONS = [
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
 def test_a_lazy_convolution_by_default(lazy, ordinary, dimensions):
-    """A lazy convolution becomes the ordinary one with the same defaults, having seen the channels."""
-    layer = lazy(4, 3)
+    """``nn.LazyConv2d`` and the like become the ordinary convolution, with ``in_channels`` from the
+    input.
+
+    All other arguments have the defaults of the ordinary class.
+    """
+    layer, model = lazy(4, 3), ordinary(5, 4, 3)
 
     layer(torch.rand(2, 5, *[6] * dimensions))
 
-    assert repr(layer) == repr(ordinary(5, 4, 3))
-    assert layer.weight.shape == ordinary(5, 4, 3).weight.shape
+    assert type(layer) is ordinary
+    assert repr(layer) == repr(model)
+    assert layer.weight.shape == model.weight.shape
     assert layer.bias.shape == (4,)
 
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS[:3])
 def test_arguments_of_a_lazy_convolution(lazy, ordinary, dimensions):
-    """A lazy convolution takes the arguments of the ordinary one, in the same order, without
+    """``nn.LazyConv2d`` and the like take the ordinary class's arguments in order, without
     ``in_channels``.
     """
     arguments = (4, 3, 2, 1, 3, 2, False, "circular", None, torch.float64)
@@ -50,12 +57,13 @@ def test_arguments_of_a_lazy_convolution(lazy, ordinary, dimensions):
 
     assert repr(layer) == repr(model)
     assert (layer.weight.shape, layer.weight.dtype) == (model.weight.shape, torch.float64)
-    assert (layer.bias, [name for name, _ in layer.named_parameters()]) == (None, ["weight"])
+    assert layer.bias is None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
 
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS[3:])
 def test_arguments_of_a_lazy_transposed_convolution(lazy, ordinary, dimensions):
-    """A lazy transposed convolution takes the arguments of the ordinary one too, in its order."""
+    """``nn.LazyConvTranspose2d`` and the like take the ordinary class's arguments, less ``in_channels``."""
     arguments = (4, 3, 3, 1, 2, 2, False, 4, "zeros", None, torch.float64)
     layer, model = lazy(*arguments), ordinary(6, *arguments)
 
@@ -63,12 +71,13 @@ def test_arguments_of_a_lazy_transposed_convolution(lazy, ordinary, dimensions):
 
     assert repr(layer) == repr(model)
     assert (layer.weight.shape, layer.weight.dtype) == (model.weight.shape, torch.float64)
-    assert (layer.bias, [name for name, _ in layer.named_parameters()]) == (None, ["weight"])
+    assert layer.bias is None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=["double", "half"])
 def test_device_and_dtype_of_lazy_parameters(device, dtype):
-    """``device`` and ``dtype`` of a lazy layer are those of its uninitialised weight and bias."""
+    """``device`` and ``dtype`` given to a lazy layer are those of its uninitialized weight and bias."""
     layers = [nn.LazyLinear(3, True, device, dtype), nn.LazyConv2d(4, 3, device=device, dtype=dtype)]
 
     parameters = [p for layer in layers for p in layer.parameters()]
@@ -79,52 +88,63 @@ def test_device_and_dtype_of_lazy_parameters(device, dtype):
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
 def test_unbatched_input_of_a_lazy_convolution(lazy, ordinary, dimensions):
-    """A lazy convolution takes an unbatched first input: the channels are then its first dimension."""
+    """A lazy convolution takes an unbatched first input: ``in_channels`` is then the size of dimension 0."""
     layer = lazy(4, 3)
 
-    layer(torch.rand(5, *[6] * dimensions))
+    output = layer(torch.rand(5, *[6] * dimensions))
 
-    assert (type(layer), layer.in_channels) == (ordinary, 5)
+    assert type(layer) is ordinary
+    assert layer.in_channels == 5
+    assert len(output) == 4
 
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
 @pytest.mark.parametrize("difference", [-1, 2], ids=["too few", "too many"])
 def test_dimensions_of_a_lazy_convolution(lazy, ordinary, dimensions, difference):
-    """A first input with other dimensions raises a ``RuntimeError`` that names those allowed and its size."""
+    """A lazy convolution refuses a first input of other dimensions with ``RuntimeError``, and stays lazy.
+
+    The message names the dimensions allowed and the size of the input.
+    """
     layer, x = lazy(4, 3), torch.rand([6] * (dimensions + 1 + difference))
-
-    with pytest.raises(RuntimeError) as caught:
-        layer(x)
-
-    assert str(caught.value) == (
+    message = (
         f"Expected {dimensions + 1}D (unbatched) or {dimensions + 2}D (batched) input to {lazy.__name__}, "
         f"but got input of size: {x.shape}"
     )
 
+    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
+        layer(x)
+
+    assert type(layer) is lazy
+
 
 def test_groups_must_divide_the_channels_seen():
-    """A lazy convolution whose groups do not divide the channels of its first input raises ``ValueError``."""
+    """A lazy convolution whose ``groups`` do not divide the channels it sees raises ``ValueError``."""
+    layer = nn.LazyConv2d(4, 3, groups=2)
+
     with pytest.raises(ValueError, match="in_channels must be divisible by groups"):
-        nn.LazyConv2d(4, 3, groups=2)(torch.rand(2, 5, 6, 7))
+        layer(torch.rand(2, 5, 6, 7))
+
+    assert nn.LazyConv2d(4, 3, groups=2)(torch.rand(2, 8, 6, 7)).shape == (2, 4, 4, 5)
 
 
 @pytest.mark.since("2.4")
 def test_output_size_of_a_lazy_transposed_convolution():
-    """The first call of a lazy transposed convolution takes ``output_size``, by position or by keyword."""
+    """The first call of an ``nn.LazyConvTranspose2d`` takes ``output_size``, by position or by keyword."""
     x = torch.rand(2, 5, 6, 7)
 
     by_position = nn.LazyConvTranspose2d(4, 3, 2)(x, [14, 15])
     by_keyword = nn.LazyConvTranspose2d(4, 3, 2)(x, output_size=[14, 16])
 
-    assert (by_position.shape, by_keyword.shape) == ((2, 4, 14, 15), (2, 4, 14, 16))
+    assert by_position.shape == (2, 4, 14, 15)
+    assert by_keyword.shape == (2, 4, 14, 16)
 
 
 @pytest.mark.since("2.2")
 @pytest.mark.before("2.4")
 def test_output_size_was_an_unexpected_keyword():
-    """The first call of a lazy transposed convolution raises ``TypeError`` over ``output_size``.
+    """The first call of an ``nn.LazyConvTranspose2d`` raises ``TypeError`` over ``output_size``.
 
-    Since 2.2 keywords are handed to ``initialize_parameters``, which took no ``output_size`` until 2.4.
+    Its ``initialize_parameters`` gets the keyword and does not take it. Make the first call without.
     """
     with pytest.raises(
         TypeError, match=r"initialize_parameters.. got an unexpected keyword argument 'output_size'"
@@ -133,80 +153,93 @@ def test_output_size_was_an_unexpected_keyword():
 
 
 def test_lazy_linear_by_default():
-    """A :class:`~torch.nn.LazyLinear` takes the number of output features, and sees the rest in any input."""
-    layer = nn.LazyLinear(3)
+    """``nn.LazyLinear(out_features)`` takes ``in_features`` from the last dimension of its first input."""
+    layer, flat = nn.LazyLinear(3), nn.LazyLinear(3)
 
-    result = layer(torch.rand(5))
+    output = layer(torch.rand(2, 7, 5))
+    flat(torch.rand(4))
 
-    assert (type(layer), result.shape) == (nn.Linear, (3,))
-    assert (layer.in_features, layer.out_features, layer.weight.shape, layer.bias.shape) == (
-        5,
-        3,
-        (3, 5),
-        (3,),
-    )
+    assert output.shape == (2, 7, 3)
+    assert (layer.in_features, layer.out_features) == (5, 3)
+    assert [layer.weight.shape, layer.bias.shape] == [(3, 5), (3,)]
+    assert flat.weight.shape == (3, 4)
 
 
 def test_lazy_linear_without_bias():
-    """A :class:`~torch.nn.LazyLinear` with ``bias=False`` has ``bias`` ``None``."""
+    """``nn.LazyLinear(out_features, bias=False)`` has ``bias`` ``None``, and a weight alone."""
     layer = nn.LazyLinear(3, False)
 
     layer(torch.rand(2, 5))
 
-    assert (layer.bias, [name for name, _ in layer.named_parameters()]) == (None, ["weight"])
+    assert layer.bias is None
+    assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 5))]
 
 
 @pytest.mark.parametrize(
-    ("lazy", "ordinary"),
+    ("lazy", "arguments", "in_size"),
     [
-        (lambda: nn.LazyLinear(3), lambda: nn.Linear(6, 3)),
-        (lambda: nn.LazyConv1d(4, 3), lambda: nn.Conv1d(5, 4, 3)),
-        (lambda: nn.LazyConvTranspose1d(4, 3), lambda: nn.ConvTranspose1d(5, 4, 3)),
+        (nn.LazyLinear, (3,), 6),
+        (nn.LazyConv1d, (4, 3), 5),
+        (nn.LazyConvTranspose1d, (4, 3), 5),
     ],
     ids=["linear", "convolution", "transposed convolution"],
 )
-def test_initialised_like_the_ordinary_layer(lazy, ordinary):
-    """A lazy layer draws at its first call the values that the ordinary one draws at construction."""
-    layer, x = lazy(), torch.rand(2, 5, 6)
+def test_initialised_like_the_ordinary_layer(lazy, arguments, in_size):
+    """``nn.LazyLinear`` and lazy convolutions draw at their first call what the ordinary ones draw when
+    built.
+    """
+    layer, x = lazy(*arguments), torch.rand(2, 5, 6)
 
     torch.manual_seed(7)
     layer(x)
     torch.manual_seed(7)
-    model = ordinary()
+    model = lazy.cls_to_become(in_size, *arguments)
 
     assert [p.tolist() for p in layer.parameters()] == [p.tolist() for p in model.parameters()]
 
 
 def test_construction_draws_nothing():
-    """Building a lazy layer draws no random numbers, so seeds give other networks than ordinary layers do."""
-    before = torch.get_rng_state()
+    """Building a lazy layer, such as ``nn.LazyLinear``, draws no random numbers; its first call draws
+    them.
 
-    nn.Sequential(nn.LazyLinear(3), nn.LazyConv2d(4, 3), nn.LazyBatchNorm1d())
+    A seed set before a network is built so gives other values than with ordinary layers. Set it before
+    the first call.
+    """
+    x, before = torch.rand(2, 5), torch.get_rng_state()
+
+    layer = nn.LazyLinear(3)
+    nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm1d())
 
     assert torch.equal(torch.get_rng_state(), before)
 
+    layer(x)
+
+    assert torch.equal(torch.get_rng_state(), before) is False
+
 
 @pytest.mark.parametrize(
-    "make",
-    [lambda: nn.LazyLinear(3), lambda: nn.LazyConv2d(4, 3), lambda: nn.LazyBatchNorm2d()],
-    ids=["linear", "convolution", "normalisation"],
+    "layer",
+    [nn.LazyLinear(3), nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()],
+    ids=["linear", "convolution", "normalization"],
 )
-def test_resetting_too_early_does_nothing(make):
-    """``reset_parameters`` of a lazy layer does nothing before its first call and returns ``None``."""
-    layer = make()
+def test_resetting_too_early_does_nothing(layer):
+    """``reset_parameters()`` of a lazy layer does nothing before its first call and returns ``None``."""
+    before = torch.get_rng_state()
 
     assert layer.reset_parameters() is None
     assert layer.has_uninitialized_params() is True
+    assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALISATIONS)
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
 def test_a_lazy_normalisation(lazy, ordinary, dimensions):
-    """A lazy normalisation learns the number of channels, and starts with the usual values."""
+    """``nn.LazyBatchNorm2d`` and the like take ``num_features`` from dimension 1 of their first input."""
     layer = lazy().eval()
 
     layer(torch.rand(2, 5, *[6] * dimensions))
 
-    assert (type(layer), layer.num_features) == (ordinary, 5)
+    assert type(layer) is ordinary
+    assert layer.num_features == 5
     assert {key: value.tolist() for key, value in layer.state_dict().items()} == {
         "weight": [1.0] * 5,
         "bias": [0.0] * 5,
@@ -232,31 +265,41 @@ def test_a_lazy_normalisation(lazy, ordinary, dimensions):
     ],
 )
 def test_dimensions_of_a_lazy_normalisation(lazy, expected, given):
-    """A lazy normalisation refuses a first input of other dimensions, and is initialised nevertheless."""
+    """``nn.LazyBatchNorm2d`` and the like refuse a first input of other dimensions, yet are initialized
+    by it.
+
+    The hook that infers the size runs before the check in ``forward``. Build the layer anew after such an
+    error.
+    """
     layer = lazy()
 
     with pytest.raises(ValueError, match=f"^expected {expected} input .got {given}D input.$"):
         layer(torch.rand([2] * given))
 
-    assert (type(layer), layer.num_features) == (lazy.cls_to_become, 2)
+    assert type(layer) is lazy.cls_to_become
+    assert layer.num_features == 2
 
 
-def test_arguments_of_a_lazy_normalisation():
-    """A lazy normalisation takes the arguments of the ordinary one, in its order, but ``num_features``."""
-    layer = nn.LazyBatchNorm1d(1e-3, 0.2, False, True, None, torch.float64)
-    layer(torch.rand(4, 5, dtype=torch.float64))
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
+def test_arguments_of_a_lazy_normalisation(lazy, ordinary, dimensions):
+    """A lazy BatchNorm or InstanceNorm takes the ordinary one's arguments in order, less ``num_features``."""
+    layer = lazy(1e-3, 0.2, False, True, None, torch.float64)
+
+    layer(torch.rand(4, 5, *[6] * dimensions, dtype=torch.float64))
 
     assert (layer.eps, layer.momentum, layer.affine, layer.track_running_stats) == (1e-3, 0.2, False, True)
-    assert (layer.weight, layer.bias, layer.running_mean.dtype) == (None, None, torch.float64)
+    assert (layer.weight, layer.bias) == (None, None)
+    assert layer.running_mean.dtype == torch.float64
     assert layer.num_batches_tracked.dtype == torch.int64
 
 
-def test_device_and_dtype_of_a_lazy_normalisation():
-    """``device`` and ``dtype`` of a lazy normalisation are those of all its tensors but the batch count.
+@pytest.mark.parametrize("lazy", [nn.LazyBatchNorm1d, nn.LazyInstanceNorm1d])
+def test_device_and_dtype_of_a_lazy_normalisation(lazy):
+    """``device`` and ``dtype`` of a lazy BatchNorm or InstanceNorm are those of all but the batch count.
 
     The count is on the device too, and stays an integer.
     """
-    layer = nn.LazyBatchNorm1d(device="meta", dtype=torch.float64)
+    layer = lazy(device="meta", dtype=torch.float64)
 
     tensors = [*layer.parameters(), *layer.buffers()]
     assert [tensor.dtype for tensor in tensors] == [torch.float64] * 4 + [torch.int64]
@@ -264,10 +307,11 @@ def test_device_and_dtype_of_a_lazy_normalisation():
 
 
 def test_defaults_of_a_lazy_normalisation():
-    """A lazy normalisation has a learned scale and shift, and running statistics, by default."""
+    """``nn.LazyBatchNorm1d()`` has a learned scale and shift, and running statistics, by default."""
     layer = nn.LazyBatchNorm1d()
 
-    assert (layer.eps, layer.momentum, layer.affine, layer.track_running_stats) == (1e-5, 0.1, True, True)
+    assert (layer.eps, layer.momentum) == (1e-5, 0.1)
+    assert (layer.affine, layer.track_running_stats) == (True, True)
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
     assert [name for name, _ in layer.named_buffers()] == [
         "running_mean",
@@ -277,27 +321,39 @@ def test_defaults_of_a_lazy_normalisation():
 
 
 def test_a_lazy_normalisation_without_statistics():
-    """A lazy normalisation with ``track_running_stats=False`` has its buffers ``None``."""
+    """``nn.LazyBatchNorm1d(track_running_stats=False)`` has its buffers ``None``, after its first call
+    too.
+    """
     layer = nn.LazyBatchNorm1d(track_running_stats=False)
+
+    assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
+
     layer(torch.rand(4, 5))
 
     assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
-    assert (layer.weight.shape, list(layer.buffers())) == ((5,), [])
+    assert layer.weight.shape == (5,)
 
 
 @pytest.mark.since("2.12")
 def test_a_lazy_normalisation_without_bias():
-    """A lazy normalisation with ``bias=False`` learns a scale only."""
+    """A lazy BatchNorm with ``bias=False`` learns a scale, and its ``bias`` is ``None``."""
     layer = nn.LazyBatchNorm1d(bias=False)
+
     layer(torch.rand(4, 5))
 
-    assert (layer.weight.tolist(), layer.bias) == ([1.0] * 5, None)
+    assert layer.weight.tolist() == [1.0] * 5
+    assert layer.bias is None
 
 
 @pytest.mark.contradicts("torch.nn.LazyInstanceNorm1d: affine and track_running_stats default to False")
 @pytest.mark.parametrize("lazy", [nn.LazyInstanceNorm1d, nn.LazyInstanceNorm2d, nn.LazyInstanceNorm3d])
 def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
-    """Lazy instance normalisation is affine and keeps statistics by default; the ordinary one does not."""
+    """``nn.LazyInstanceNorm1d`` is affine and keeps statistics by default; ``nn.InstanceNorm1d`` does
+    not.
+
+    So it is with two and three dimensions. Exchanging one for the other changes what a network does in
+    evaluation: pass both arguments.
+    """
     layer, ordinary = lazy(), lazy.cls_to_become(4)
 
     assert (layer.affine, layer.track_running_stats) == (True, True)
@@ -307,7 +363,15 @@ def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_lazy_instance_norm_needs_a_batch_first():
-    """A lazy instance normalisation refuses an unbatched first input: its channels are in dimension 1."""
+    """``nn.LazyInstanceNorm1d`` refuses an unbatched first input: it takes the size of dimension 1.
+
+    After a batch, unbatched inputs are fine.
+    """
+    layer = nn.LazyInstanceNorm1d()
+    layer(torch.rand(2, 3, 4))
+
+    assert layer(torch.rand(3, 4)).shape == (3, 4)
+
     with pytest.raises(
         ValueError, match=r"expected input's size at dim=0 to match num_features .4., but got: 3"
     ):

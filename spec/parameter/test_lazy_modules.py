@@ -29,63 +29,76 @@ class LazyScale(LazyModuleMixin, nn.Module):
 
 
 def test_the_first_input_gives_the_shape():
-    """The first call of a lazy module gives its parameters their shape, and runs forward with them."""
-    layer = nn.LazyLinear(3)
+    """The first call of a lazy module, such as ``nn.LazyLinear``, gives its parameters their shape, and
+    runs.
 
-    result = layer(torch.rand(2, 5))
+    Make that call, with a dummy batch, before parameters are counted, filled or printed.
+    """
+    layer, x = nn.LazyLinear(3), torch.rand(2, 5)
 
-    assert result.shape == (2, 3)
+    result = layer(x)
+
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 5)), ("bias", (3,))]
+    assert torch.allclose(result, x @ layer.weight.T + layer.bias)
 
 
 def test_has_uninitialized_params():
-    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` is true until the first
-    call.
+    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` is true until a call or
+    loading.
     """
-    layer = LazyScale()
+    called, loaded = LazyScale(), LazyScale()
 
-    before = layer.has_uninitialized_params()
-    layer(torch.rand(2, 5))
+    assert [called.has_uninitialized_params(), loaded.has_uninitialized_params()] == [True, True]
 
-    assert (before, layer.has_uninitialized_params()) == (True, False)
+    called(torch.rand(2, 5))
+    loaded.load_state_dict({"weight": torch.rand(5)})
+
+    assert [called.has_uninitialized_params(), loaded.has_uninitialized_params()] == [False, False]
 
 
 def test_uninitialized_buffers_count_too():
-    """``has_uninitialized_params`` looks at buffers as well as at parameters."""
+    """``has_uninitialized_params()`` of a lazy module is true for uninitialized buffers as well."""
     layer = nn.LazyBatchNorm1d(affine=False)
 
-    assert (list(layer.parameters()), layer.has_uninitialized_params()) == ([], True)
+    assert list(layer.parameters()) == []
+    assert layer.has_uninitialized_params() is True
 
 
 def test_the_class_changes():
-    """After its first call a lazy module is of the class named by ``cls_to_become``, for good."""
+    """After its first call a lazy module is of the class named by ``cls_to_become``, for good.
+
+    ``isinstance(layer, nn.LazyLinear)`` is then false, and the layer prints as an ``nn.Linear``.
+    """
     layer = nn.LazyLinear(3)
 
-    before = repr(layer)
+    assert repr(layer) == "LazyLinear(in_features=0, out_features=3, bias=True)"
+    assert nn.LazyLinear.cls_to_become is nn.Linear
+
     layer(torch.rand(2, 5))
 
-    assert nn.LazyLinear.cls_to_become is nn.Linear
     assert type(layer) is nn.Linear
-    assert (before, repr(layer)) == (
-        "LazyLinear(in_features=0, out_features=3, bias=True)",
-        "Linear(in_features=5, out_features=3, bias=True)",
-    )
+    assert repr(layer) == "Linear(in_features=5, out_features=3, bias=True)"
 
 
 def test_without_cls_to_become_the_class_stays():
-    """A lazy module whose :attr:`~torch.nn.modules.lazy.LazyModuleMixin.cls_to_become` is ``None`` keeps its
-    class.
+    """With :attr:`LazyModuleMixin.cls_to_become <torch.nn.modules.lazy.LazyModuleMixin.cls_to_become>`
+    ``None`` a lazy module keeps its class.
     """
     layer = LazyScale()
 
     layer(torch.rand(2, 5))
 
-    assert (LazyModuleMixin.cls_to_become, type(layer)) == (None, LazyScale)
+    assert LazyModuleMixin.cls_to_become is None
+    assert type(layer) is LazyScale
     assert type(layer.weight) is nn.Parameter
 
 
 def test_parameters_stay_the_same_objects():
-    """The parameters of a lazy module stay the same objects when they get their shape."""
+    """Parameters of ``nn.LazyLinear`` and the like stay the same objects when the first call gives them
+    shape.
+
+    An optimizer that was given them before keeps working.
+    """
     layer = nn.LazyLinear(3)
     before = dict(layer.named_parameters())
 
@@ -97,48 +110,61 @@ def test_parameters_stay_the_same_objects():
 
 @pytest.mark.observed
 def test_the_hooks_are_taken_off():
-    """After the first call the two hooks of a lazy module are removed."""
+    """The first call of a lazy module, such as ``nn.LazyLinear``, takes its two hooks off."""
     layer = nn.LazyLinear(3)
-    stores = (layer._forward_pre_hooks, layer._load_state_dict_pre_hooks)
+    stores = [layer._forward_pre_hooks, layer._load_state_dict_pre_hooks]
 
-    before = [len(store) for store in stores]
+    assert [len(store) for store in stores] == [1, 1]
+    assert [hasattr(layer, name) for name in ("_initialize_hook", "_load_hook")] == [True, True]
+
     layer(torch.rand(2, 5))
 
-    assert (before, [len(store) for store in stores]) == ([1, 1], [0, 0])
+    assert [len(store) for store in stores] == [0, 0]
     assert [hasattr(layer, name) for name in ("_initialize_hook", "_load_hook")] == [False, False]
 
 
 def test_the_second_input_must_fit():
-    """The shape is inferred once: a second input of another size raises ``RuntimeError``."""
+    """``nn.LazyLinear`` infers its shape once: a later input of another size raises ``RuntimeError``."""
     layer = nn.LazyLinear(3)
     layer(torch.rand(2, 5))
 
     with pytest.raises(RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied .2x6 and 5x3"):
         layer(torch.rand(2, 6))
 
+    assert layer(torch.rand(4, 5)).shape == (4, 3)
+
 
 def test_calling_forward_infers_nothing():
-    """Calling ``forward`` directly infers nothing and raises ``ValueError``: a hook does the inferring."""
+    """``forward`` of a lazy module called by name infers nothing and raises ``ValueError``: a hook
+    infers.
+
+    Call the module itself.
+    """
     layer = nn.LazyLinear(3)
 
     with pytest.raises(ValueError, match=r"Attempted to use an uninitialized parameter in .*linear"):
         layer.forward(torch.rand(2, 5))
 
     assert layer.has_uninitialized_params() is True
+    assert type(layer) is nn.LazyLinear
 
 
 def test_a_network_is_initialised_by_one_dry_run():
-    """One call of a network initialises every lazy module that the call passes."""
+    """One call of a network initializes every lazy module (``nn.LazyLinear``) that it passes, and no
+    other.
+    """
     net = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(8), nn.LazyBatchNorm1d())
+    net[1].unused = nn.LazyLinear(2)
 
     net(torch.rand(2, 3, 6, 5))
 
     assert [type(layer) for layer in net] == [nn.Conv2d, nn.Flatten, nn.Linear, nn.BatchNorm1d]
-    assert (net[0].in_channels, net[2].in_features, net[3].num_features) == (3, 48, 8)
+    assert [net[0].in_channels, net[2].in_features, net[3].num_features] == [3, 48, 8]
+    assert net[1].unused.has_uninitialized_params() is True
 
 
 def test_move_first_then_run(device):
-    """A lazy module is moved before its first call; what it makes is on that device and of that dtype."""
+    """``nn.LazyLinear(3).to(device, dtype)`` decides where, and of which dtype, its parameters are made."""
     layer = nn.LazyLinear(3).to(device, torch.float64)
 
     layer(torch.rand(2, 5, device=device, dtype=torch.float64))
@@ -148,30 +174,36 @@ def test_move_first_then_run(device):
 
 
 def test_an_optimizer_may_come_before_the_first_call():
-    """An optimizer takes uninitialised parameters, and trains them once they have a shape."""
+    """An optimizer, such as ``SGD``, takes uninitialized parameters and trains them after the first call.
+
+    A ``step()`` before that call does nothing, as they have no gradient.
+    """
     net = nn.LazyLinear(3)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    optimizer.step()
 
     net(torch.tensor([[1.0, 2.0]])).sum().backward()
     before = net.weight.detach().clone()
     optimizer.step()
 
     assert optimizer.param_groups[0]["params"][0] is net.weight
-    assert torch.allclose(before - net.weight, torch.tensor([[0.5, 1.0]]).expand(3, 2))
+    assert torch.allclose(before - net.weight, torch.tensor([[0.5, 1.0]] * 3))
 
 
 def test_counting_parameters_too_early_fails():
-    """Counting the elements of an uninitialised parameter raises ``ValueError``; the count is not 0."""
+    """``numel()`` of an uninitialized parameter raises ``ValueError``, so counting a lazy network fails."""
     net = nn.Sequential(nn.Linear(2, 3), nn.LazyLinear(4))
 
     with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter in <method 'numel'"):
         sum(p.numel() for p in net.parameters())
 
+    net(torch.rand(5, 2))
+
+    assert sum(p.numel() for p in net.parameters()) == 2 * 3 + 3 + 3 * 4 + 4
+
 
 def test_initialize_parameters_is_required():
-    """A lazy module without :meth:`~torch.nn.modules.lazy.LazyModuleMixin.initialize_parameters` raises
-    ``NotImplementedError`` at its first call.
-    """
+    """A lazy module without ``initialize_parameters`` raises ``NotImplementedError`` at its first call."""
 
     class Forgetful(LazyModuleMixin, nn.Module):
         def forward(self, x):
@@ -182,7 +214,7 @@ def test_initialize_parameters_is_required():
 
 
 def test_initialize_parameters_must_finish():
-    """A parameter left uninitialised makes the first call raise ``RuntimeError``; the module stays lazy."""
+    """A lazy module raises ``RuntimeError`` if ``initialize_parameters`` leaves one out, and stays lazy."""
 
     class Unfinished(LazyScale):
         def initialize_parameters(self, x):
@@ -193,11 +225,12 @@ def test_initialize_parameters_must_finish():
     with pytest.raises(RuntimeError, match="module Unfinished has not been fully initialized"):
         layer(torch.rand(2))
 
-    assert (layer.has_uninitialized_params(), len(layer._forward_pre_hooks)) == (True, 1)
+    assert layer.has_uninitialized_params() is True
+    assert len(layer._forward_pre_hooks) == 1
 
 
 def test_initialize_parameters_sees_positional_ones():
-    """``initialize_parameters`` is called with the positional arguments of the first call."""
+    """``initialize_parameters`` of a lazy module gets the positional arguments of the first call."""
     layer = LazyScale()
 
     layer(torch.rand(2), "mask")
@@ -208,8 +241,10 @@ def test_initialize_parameters_sees_positional_ones():
 @pytest.mark.question("Q97")
 @pytest.mark.since("2.2")
 def test_initialize_parameters_sees_the_keywords():
-    """``initialize_parameters`` is called with the keyword arguments of the first call too
-    (:issue:`59923`).
+    """``initialize_parameters`` of a lazy module gets the keyword arguments of the first call too.
+
+    It has to take them all, even if it needs none: ``def initialize_parameters(self, x, **kwargs)``. See
+    :issue:`59923`.
     """
     layer = LazyScale()
 
@@ -221,27 +256,47 @@ def test_initialize_parameters_sees_the_keywords():
 @pytest.mark.question("Q97")
 @pytest.mark.before("2.2")
 def test_initialize_parameters_saw_no_keywords():
-    """``initialize_parameters`` is called with positional arguments only; ``forward`` gets the keywords."""
-    layer = LazyScale()
+    """``initialize_parameters`` of a lazy module gets no keywords, which ``forward`` gets all the same.
+
+    A size that depends on one has to be given by position.
+    """
+    forwarded = []
+
+    class Listening(LazyScale):
+        def forward(self, x, *args, **kwargs):
+            forwarded.append(kwargs)
+            return x
+
+    layer = Listening()
 
     layer(torch.rand(2), "mask", scale=3)
 
     assert layer.seen == (("mask",), {})
+    assert forwarded == [{"scale": 3}]
 
 
 @pytest.mark.question("Q97")
 @pytest.mark.since("2.2")
 def test_the_input_may_be_a_keyword():
-    """A lazy module may be called with its input as a keyword from the first call on."""
+    """``nn.LazyLinear(3)(input=x)`` works from the first call on: a lazy module's input may be a keyword.
+
+    The keyword has the name that ``initialize_parameters`` gives it.
+    """
     layer = nn.LazyLinear(3)
 
-    assert (layer(input=torch.rand(2, 5)).shape, type(layer)) == ((2, 3), nn.Linear)
+    output = layer(input=torch.rand(2, 5))
+
+    assert output.shape == (2, 3)
+    assert type(layer) is nn.Linear
 
 
 @pytest.mark.question("Q97")
 @pytest.mark.before("2.2")
 def test_the_input_had_to_be_positional():
-    """A first call with the input as a keyword raises ``TypeError``: ``initialize_parameters`` misses it."""
+    """``nn.LazyLinear(3)(input=x)`` raises ``TypeError``: ``initialize_parameters`` gets no keywords.
+
+    Give the input of the first call by position.
+    """
     with pytest.raises(
         TypeError, match=r"initialize_parameters.. missing 1 required positional argument: 'input'"
     ):
@@ -249,38 +304,51 @@ def test_the_input_had_to_be_positional():
 
 
 def test_extra_arguments_are_an_error():
-    """An argument that ``initialize_parameters`` does not take raises a ``TypeError`` naming that method."""
+    """The first call of a lazy module raises ``TypeError`` if ``initialize_parameters`` takes fewer
+    arguments.
+
+    The message names that method, not ``forward``, even if ``forward`` takes them all.
+    """
+
+    class Narrow(LazyScale):
+        def initialize_parameters(self, x):
+            self.weight.materialize((x.shape[-1],))
+
     with pytest.raises(
         TypeError, match=r"initialize_parameters\(\) takes 2 positional arguments but 3 were given"
     ):
-        nn.LazyLinear(3)(torch.rand(2, 5), "mask")
+        Narrow()(torch.rand(2, 5), "mask")
+
+    assert Narrow()(torch.rand(2, 5)).shape == (2, 5)
 
 
 @pytest.mark.before("2.4")
 def test_a_warning_at_construction():
-    """Building a lazy module gives a ``UserWarning`` that lazy modules are new and may change."""
+    """Building a lazy module, such as ``nn.LazyLinear``, gives a ``UserWarning`` that it is new and may
+    change.
+    """
     with pytest.warns(UserWarning, match="Lazy modules are a new feature under heavy development"):
         nn.LazyLinear(3)
 
 
 @pytest.mark.since("2.4")
 def test_no_warning_at_construction():
-    """Building a lazy module gives no warning."""
+    """Building a lazy module, such as ``nn.LazyLinear``, gives no warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        nn.LazyLinear(3)
+        layer = nn.LazyLinear(3)
 
     assert caught == []
+    assert layer.has_uninitialized_params() is True
 
 
 def test_constructor_arguments_reach_the_next_class():
-    """The :class:`~torch.nn.modules.lazy.LazyModuleMixin` hands the arguments of its constructor on to the
-    class it is mixed into.
-    """
+    """:class:`~torch.nn.modules.lazy.LazyModuleMixin` hands constructor arguments on to the next class."""
 
     class LazyLinearOfOne(LazyModuleMixin, nn.Linear):
         pass
 
     layer = LazyLinearOfOne(2, 3, bias=False)
 
-    assert (layer.in_features, layer.out_features, layer.bias) == (2, 3, None)
+    assert (layer.in_features, layer.out_features) == (2, 3)
+    assert layer.bias is None

@@ -11,44 +11,77 @@ from torch import nn
 
 @pytest.mark.claim("N2-15")
 def test_a_parameter_is_a_tensor():
-    """A :class:`~torch.nn.parameter.Parameter` is a tensor, built from a tensor."""
+    """A :class:`~torch.nn.parameter.Parameter` is a :class:`torch.Tensor`, built from a tensor.
+
+    All that tensors can do it can; a module that it is assigned to registers it.
+    """
     values = torch.tensor([[1.5, 2.5, 3.5]])
 
     weight = nn.Parameter(values)
 
-    assert nn.Parameter.__mro__[:2] == (nn.Parameter, torch.Tensor)
     assert type(weight) is nn.Parameter
-    assert (weight.tolist(), weight.shape, weight.dtype) == ([[1.5, 2.5, 3.5]], (1, 3), torch.float32)
+    assert isinstance(weight, torch.Tensor)
+    assert weight.tolist() == [[1.5, 2.5, 3.5]]
+    assert (weight.shape, weight.dtype) == ((1, 3), torch.float32)
 
 
 @pytest.mark.claim("N2-20")
 def test_requires_grad_from_the_start():
-    """A :class:`~torch.nn.parameter.Parameter` starts with ``requires_grad=True``."""
+    """A :class:`~torch.nn.parameter.Parameter` starts with ``requires_grad=True``, unless told otherwise.
+
+    So an optimizer that is given a model trains everything in it. How to leave a
+    part as it is: :ref:`chapter-gradients.freezing`.
+    """
     assert nn.Parameter(torch.rand(2)).requires_grad is True
+    assert nn.Parameter(torch.rand(2), requires_grad=False).requires_grad is False
 
 
 @pytest.mark.claim("N2-17", "N2-20")
 def test_a_plain_tensor_requires_no_grad():
-    """A plain tensor starts with ``requires_grad=False``, unlike a parameter."""
-    assert [torch.rand(2).requires_grad, torch.tensor([1.5]).requires_grad] == [False, False]
+    """A plain :class:`torch.Tensor` starts with ``requires_grad=False``, unlike an ``nn.Parameter``.
+
+    With ``requires_grad=True`` it is trained by whom it is given to, but a module does not register it,
+    move it or save it.
+    """
+    plain = torch.tensor([1.5, 2.5])
+
+    assert plain.requires_grad is False
+    assert torch.rand(2).requires_grad is False
+    assert nn.Parameter(plain).requires_grad is True
 
 
 @pytest.mark.claim("N2-19")
 def test_grad_is_none_at_first():
-    """A tensor and a parameter both start with ``grad`` ``None``."""
-    assert (torch.rand(2).grad, nn.Parameter(torch.rand(2)).grad) == (None, None)
+    """A tensor and an ``nn.Parameter`` both start with ``grad`` ``None``.
+
+    It is a tensor after the first ``backward`` that reaches the parameter.
+    """
+    weight = nn.Parameter(torch.tensor([1.5, 2.5]))
+
+    assert torch.rand(2).grad is None
+    assert weight.grad is None
+
+    (weight * 3).sum().backward()
+
+    assert weight.grad.tolist() == [3.0, 3.0]
 
 
 def test_requires_grad_is_the_second_argument():
     """The second argument of :class:`~torch.nn.parameter.Parameter` says whether it requires a gradient."""
     frozen = nn.Parameter(torch.rand(2), False)
 
-    assert (type(frozen), frozen.requires_grad) == (nn.Parameter, False)
+    assert type(frozen) is nn.Parameter
+    assert frozen.requires_grad is False
+    assert nn.Parameter(torch.rand(2), True).requires_grad is True
     assert nn.Parameter(data=torch.rand(2), requires_grad=False).requires_grad is False
 
 
 def test_no_grad_does_not_freeze_it():
-    """A parameter made under :class:`torch.no_grad` requires a gradient all the same."""
+    """A :class:`~torch.nn.parameter.Parameter` made under :class:`torch.no_grad` requires a gradient all
+    the same.
+
+    Pass ``requires_grad=False`` to make a frozen one.
+    """
     with torch.no_grad():
         weight = nn.Parameter(torch.rand(2))
 
@@ -56,15 +89,26 @@ def test_no_grad_does_not_freeze_it():
 
 
 def test_from_nothing_it_is_empty():
-    """Without data a parameter is empty, with shape ``(0,)`` and the default dtype."""
-    empty = nn.Parameter()
+    """``nn.Parameter()`` without data is empty: its shape is ``(0,)``, its dtype the default dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        empty = nn.Parameter()
+    finally:
+        torch.set_default_dtype(before)
 
-    assert (empty.shape, empty.dtype, empty.requires_grad) == ((0,), torch.get_default_dtype(), True)
+    assert empty.shape == (0,)
+    assert empty.dtype == torch.float64
+    assert empty.requires_grad is True
     assert nn.Parameter(None, False).requires_grad is False
 
 
 def test_shares_the_storage_of_its_tensor(device):
-    """A parameter shares the storage of the tensor it is built from: nothing is copied."""
+    """An ``nn.Parameter`` shares the storage of the tensor that it is built from: nothing is copied.
+
+    What is written into the tensor later is written into the parameter. Give it a ``clone()`` where that
+    is not wanted.
+    """
     values = torch.tensor([1.5, 2.5], device=device)
     weight = nn.Parameter(values)
 
@@ -76,30 +120,34 @@ def test_shares_the_storage_of_its_tensor(device):
 
 
 def test_the_tensor_is_left_as_it_was():
-    """Building a parameter leaves the tensor itself a plain one that requires no gradient."""
+    """The tensor that an ``nn.Parameter`` is built from stays a plain one that requires no gradient."""
     values = torch.rand(2)
 
-    nn.Parameter(values)
+    weight = nn.Parameter(values)
 
-    assert (type(values), values.requires_grad) == (torch.Tensor, False)
+    assert weight is not values
+    assert type(values) is torch.Tensor
+    assert values.requires_grad is False
 
 
 def test_cut_off_from_its_source():
-    """A parameter built from the result of an operation is a leaf of its own, cut off from the graph.
+    """An ``nn.Parameter`` built from the result of an operation is a leaf, cut off from that operation.
 
     A gradient that reaches the parameter stops there; the source of the values sees none of it.
     """
     source = torch.tensor([1.5, 2.5], requires_grad=True)
-    weight = nn.Parameter(source * 2)
+    result = source * 2
+    weight = nn.Parameter(result)
 
     (weight * 3).sum().backward()
 
     assert (weight.is_leaf, weight.grad_fn) == (True, None)
-    assert (weight.grad.tolist(), source.grad) == ([3.0, 3.0], None)
+    assert weight.grad.tolist() == [3.0, 3.0]
+    assert source.grad is None
 
 
 def test_from_a_frozen_parameter_it_is_not_frozen():
-    """A parameter built from a frozen parameter is a new one, not frozen, on the same storage."""
+    """``nn.Parameter`` of a frozen parameter makes another one on the same storage, which is not frozen."""
     frozen = nn.Parameter(torch.rand(2), requires_grad=False)
 
     again = nn.Parameter(frozen)
@@ -107,23 +155,34 @@ def test_from_a_frozen_parameter_it_is_not_frozen():
     assert again is not frozen
     assert (type(again), again.requires_grad) == (nn.Parameter, True)
     assert again.data_ptr() == frozen.data_ptr()
+    assert frozen.requires_grad is False
 
 
 def test_integers_cannot_require_grad():
-    """A parameter of integers raises ``RuntimeError`` unless it is made with ``requires_grad=False``."""
+    """An ``nn.Parameter`` of integers raises ``RuntimeError`` unless ``requires_grad=False`` is given.
+
+    Whole numbers that belong to a module are better a buffer: see
+    :meth:`~torch.nn.Module.register_buffer`.
+    """
     with pytest.raises(
         RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
     ):
         nn.Parameter(torch.arange(3))
 
     counts = nn.Parameter(torch.arange(3), requires_grad=False)
-    assert (type(counts), counts.dtype) == (nn.Parameter, torch.int64)
+
+    assert type(counts) is nn.Parameter
+    assert counts.dtype == torch.int64
 
 
 @pytest.mark.observed
 @pytest.mark.parametrize(("data", "kind"), [([1.5, 2.5], "list"), (1.5, "float")], ids=["list", "number"])
 def test_data_is_a_tensor(data, kind):
-    """A parameter is built from a tensor only: a list or a number raises ``AttributeError``."""
+    """``nn.Parameter([1.5, 2.5])`` raises ``AttributeError``: a parameter is not built from a list or a
+    number.
+
+    Wrap the values first: ``nn.Parameter(torch.tensor([1.5, 2.5]))``.
+    """
     with pytest.raises(AttributeError, match=f"'{kind}' object has no attribute 'detach'"):
         nn.Parameter(data)
 
@@ -141,25 +200,33 @@ def test_data_is_a_tensor(data, kind):
     ids=["multiply", "view", "clone", "detach", "data", "index"],
 )
 def test_results_are_plain_tensors(operation):
-    """A tensor derived from a parameter is a plain tensor, so a module does not register it."""
+    """A tensor computed from an ``nn.Parameter`` is a plain tensor, which a module does not register.
+
+    ``self.weight = nn.Parameter(w) / 2`` so leaves a module without the parameter. Compute first, then
+    wrap.
+    """
     weight = nn.Parameter(torch.rand(2, 3))
     net = nn.Module()
 
     net.result = operation(weight)
+    net.wrapped = nn.Parameter(operation(weight))
 
     assert type(net.result) is torch.Tensor
-    assert list(net.parameters()) == []
+    assert [name for name, _ in net.named_parameters()] == ["wrapped"]
 
 
 def test_an_inplace_operation_returns_the_parameter():
-    """An in-place operation returns the parameter itself, a leaf that requires a gradient as before."""
+    """Under ``no_grad`` an in-place operation on an ``nn.Parameter`` returns the parameter itself, a leaf
+    still.
+    """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))
 
     with torch.no_grad():
         result = weight.mul_(2)
 
     assert result is weight
-    assert (type(weight), weight.is_leaf, weight.requires_grad) == (nn.Parameter, True, True)
+    assert type(weight) is nn.Parameter
+    assert (weight.is_leaf, weight.requires_grad) == (True, True)
     assert weight.tolist() == [3.0, 5.0]
 
 
@@ -171,7 +238,8 @@ def test_an_inplace_operation_returns_the_parameter():
     ids=["rows", "everything", "one row"],
 )
 def test_a_slice_names_its_operation(part, name):
-    """A slice of a parameter carries a ``grad_fn`` named ``SliceBackward0``, one row ``SelectBackward0``.
+    """A slice of an ``nn.Parameter`` has the ``grad_fn`` ``SliceBackward0``, a single row
+    ``SelectBackward0``.
 
     The ``0`` at the end belongs to the name on every release from 2.0 on.
     """
@@ -182,14 +250,16 @@ def test_a_slice_names_its_operation(part, name):
 
 
 def test_repr_says_that_it_contains_a_tensor():
-    """A parameter prints as ``Parameter containing:``, and the tensor on the line below."""
+    """An ``nn.Parameter`` prints as ``Parameter containing:``, and the tensor on the line below."""
     assert repr(nn.Parameter(torch.tensor([1.5, 2.5]))) == (
         "Parameter containing:\ntensor([1.5000, 2.5000], requires_grad=True)"
     )
 
 
 def test_repr_of_a_frozen_parameter():
-    """A frozen parameter prints without ``requires_grad=True``."""
-    frozen = nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad=False)
+    """A frozen ``nn.Parameter`` prints without ``requires_grad=True``."""
+    weight = nn.Parameter(torch.tensor([1.5, 2.5]))
 
-    assert repr(frozen) == "Parameter containing:\ntensor([1.5000, 2.5000])"
+    weight.requires_grad_(False)
+
+    assert repr(weight) == "Parameter containing:\ntensor([1.5000, 2.5000])"

@@ -20,60 +20,73 @@ def tagged():
 
 
 def test_keeps_the_type_of_its_tensor():
-    """A parameter built from a tensor subclass is of that subclass, and passes for a parameter too."""
+    """``nn.Parameter`` of a tensor subclass is of that subclass, and ``isinstance`` calls it a parameter.
+
+    Ask ``isinstance(value, nn.Parameter)``; ``type(value)`` is not ``nn.Parameter`` for such a one.
+    """
     weight = nn.Parameter(tagged())
 
-    assert (type(weight), isinstance(weight, nn.Parameter)) == (Tagged, True)
-    assert (weight.tolist(), weight.requires_grad, weight.is_leaf) == ([1.5, 2.5], True, True)
+    assert type(weight) is Tagged
+    assert isinstance(weight, nn.Parameter)
+    assert weight.tolist() == [1.5, 2.5]
+    assert (weight.requires_grad, weight.is_leaf) == (True, True)
 
 
 def test_a_module_registers_it():
-    """A module registers a parameter of a tensor subclass like any other."""
+    """A module registers an ``nn.Parameter`` of a tensor subclass, but not a plain tensor of the subclass."""
     net = nn.Module()
 
     net.scale = nn.Parameter(tagged())
+    net.shift = tagged()
 
     assert [(name, type(p)) for name, p in net.named_parameters()] == [("scale", Tagged)]
 
 
 def test_subclass_takes_requires_grad():
-    """A parameter built from a tensor subclass takes ``requires_grad`` as given."""
+    """``nn.Parameter`` of a tensor subclass takes ``requires_grad`` as given, ``True`` by default."""
     assert nn.Parameter(tagged(), requires_grad=False).requires_grad is False
+    assert nn.Parameter(tagged().requires_grad_(), requires_grad=False).requires_grad is False
+    assert nn.Parameter(tagged()).requires_grad is True
 
 
 def test_subclass_source_is_left_alone():
-    """The tensor of a subclass that became a parameter is none itself; both share the storage."""
+    """``nn.Parameter`` leaves a tensor of a subclass no parameter, and shares its storage."""
     values = tagged()
 
     weight = nn.Parameter(values)
 
-    assert (isinstance(values, nn.Parameter), values.requires_grad) == (False, False)
+    assert isinstance(values, nn.Parameter) is False
+    assert values.requires_grad is False
     assert weight.data_ptr() == values.data_ptr()
 
 
 @pytest.mark.observed
 def test_any_tensor_with_the_flag_passes():
-    """A tensor whose ``_is_param`` is true passes for a parameter, one whose flag is false does not."""
-    flagged, unflagged = torch.rand(2), torch.rand(2)
+    """``isinstance(tensor, nn.Parameter)`` is true for any tensor whose ``_is_param`` is true."""
+    flagged, unflagged, plain = torch.rand(2), torch.rand(2), torch.rand(2)
     flagged._is_param, unflagged._is_param = True, False
 
-    assert [isinstance(t, nn.Parameter) for t in (flagged, unflagged)] == [True, False]
+    assert [isinstance(t, nn.Parameter) for t in (flagged, unflagged, plain)] == [True, False, False]
 
 
 @pytest.mark.observed
 def test_the_flag_is_for_tensors_only():
-    """An object that is no tensor is no parameter, whatever flag it carries."""
+    """``isinstance(value, nn.Parameter)`` is false for what is not a tensor, whatever flag it carries."""
 
     class Impostor:
         _is_param = True
 
+    flagged = torch.rand(2)
+    flagged._is_param = True
+
     assert isinstance(Impostor(), nn.Parameter) is False
+    assert isinstance(flagged, nn.Parameter) is True
 
 
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_the_flag_makes_no_subclass():
-    """A flagged tensor passes for a parameter, but not for a subclass of parameter."""
+    """A tensor with ``_is_param`` passes for an ``nn.Parameter``, but not for a subclass of it."""
 
     class Scale(nn.Parameter):
         pass
@@ -87,7 +100,9 @@ def test_the_flag_makes_no_subclass():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_the_flag_made_every_subclass():
-    """A flagged tensor passes for every subclass of parameter, even for an uninitialised one."""
+    """A tensor with ``_is_param`` passes for every subclass of ``nn.Parameter``, even an uninitialized
+    one.
+    """
 
     class Scale(nn.Parameter):
         pass
@@ -100,12 +115,12 @@ def test_the_flag_made_every_subclass():
 
 @pytest.mark.observed
 def test_prints_like_its_own_type():
-    """A parameter of a tensor subclass prints as that subclass does, inside ``Parameter(...)``."""
+    """An ``nn.Parameter`` of a tensor subclass prints as that subclass does, inside ``Parameter(...)``."""
     assert repr(nn.Parameter(tagged())) == "Parameter(Tagged([1.5000, 2.5000], requires_grad=True))"
 
 
 def test_copies_like_its_own_type():
-    """A parameter of a tensor subclass is deep-copied by the ``__deepcopy__`` of that subclass."""
+    """A deep copy of an ``nn.Parameter`` of a tensor subclass calls the subclass's ``__deepcopy__``."""
 
     class Noted(Tagged):
         def __deepcopy__(self, memo):
@@ -113,24 +128,26 @@ def test_copies_like_its_own_type():
 
     weight = nn.Parameter(torch.rand(2).as_subclass(Noted))
 
+    assert type(weight) is Noted
     assert copy.deepcopy(weight) == "copied by Noted"
 
 
 def test_detach_keeps_the_type_or_it_fails():
-    """A tensor of a subclass whose ``detach`` returns another type raises ``RuntimeError`` as a parameter."""
+    """``nn.Parameter`` of a tensor subclass whose ``detach`` returns another type raises ``RuntimeError``."""
 
     class Forgetful(torch.Tensor):
         __torch_function__ = torch._C._disabled_torch_function_impl
 
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(
+        RuntimeError, match=r"from an instance of type Forgetful .*type Tensor was found instead"
+    ):
         nn.Parameter(torch.rand(2).as_subclass(Forgetful))
 
-    assert "Creating a Parameter from an instance of type Forgetful" in str(caught.value)
-    assert "return type Tensor was found instead" in str(caught.value)
+    assert isinstance(nn.Parameter(tagged()), nn.Parameter)
 
 
 def test_a_subclass_of_parameter_is_a_parameter():
-    """A subclass of :class:`~torch.nn.parameter.Parameter` is built from a tensor or a parameter."""
+    """A subclass of :class:`~torch.nn.parameter.Parameter` is built from a tensor, a parameter or nothing."""
 
     class Scale(nn.Parameter):
         pass
@@ -139,15 +156,22 @@ def test_a_subclass_of_parameter_is_a_parameter():
 
     assert [type(scale) for scale in scales] == [Scale, Scale, Scale]
     assert [scale.requires_grad for scale in scales] == [True, False, True]
-    assert [isinstance(value, Scale) for value in (scales[0], nn.Parameter(torch.rand(2)))] == [True, False]
+    assert [scale.shape for scale in scales] == [(2,), (2,), (0,)]
 
 
 @pytest.mark.observed
 def test_no_parameter_from_a_subclass_of_parameter():
-    """A parameter built from an instance of a subclass of parameter raises ``RuntimeError``."""
+    """``nn.Parameter`` of an instance of a subclass of ``nn.Parameter`` raises ``RuntimeError``.
+
+    Give it the instance's ``data``.
+    """
 
     class Scale(nn.Parameter):
         pass
 
+    scale = Scale(torch.tensor([1.5, 2.5]))
+
     with pytest.raises(RuntimeError, match="Creating a Parameter from an instance of type Scale requires"):
-        nn.Parameter(Scale(torch.rand(2)))
+        nn.Parameter(scale)
+
+    assert nn.Parameter(scale.data).tolist() == [1.5, 2.5]
