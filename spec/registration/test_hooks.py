@@ -106,9 +106,10 @@ def test_a_hook_comes_before_the_registration():
         net.scale = nn.Parameter(torch.rand(2))
         net.register_buffer("mean", torch.rand(2))
         net.inner = nn.ReLU()
+        net.add_module("last", nn.ReLU())
 
-    assert found == [("scale", False), ("mean", False), ("inner", False)]
-    assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner"]
+    assert found == [("scale", False), ("mean", False), ("inner", False), ("last", False)]
+    assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner", "last"]
 
 
 def test_a_parameter_hook_may_replace():

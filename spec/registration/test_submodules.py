@@ -104,7 +104,7 @@ def test_any_other_name_will_do():
     ids=["class", "tensor", "zero"],
 )
 def test_only_a_module_is_taken(value, kind):
-    """:meth:`~torch.nn.Module.add_module` raises ``TypeError`` for neither a module nor ``None``.
+    """``add_module`` raises ``TypeError`` for a value that is neither a module nor ``None``.
 
     A class that is not called yet, ``nn.ReLU`` for ``nn.ReLU()``, is the usual case.
     """
@@ -152,7 +152,8 @@ def test_the_name_is_not_empty():
 def test_a_taken_name_is_refused(name):
     """``add_module`` raises ``KeyError`` for a name that a plain attribute, a parameter or a buffer has.
 
-    So does a name that the class defines, such as ``forward``. An assignment would replace the first three.
+    So does a name that the class defines, such as ``forward``. An assignment would replace a plain attribute
+    or a buffer.
     """
     net = nn.Module()
     net.width = 2
