@@ -208,7 +208,7 @@ def test_deleting_a_key_removes_the_module():
 
 
 def test_pop_takes_a_key_only():
-    """:meth:`ModuleDict.pop <torch.nn.ModuleDict.pop>` removes a module, returns it, and has no default."""
+    """:meth:`ModuleDict.pop <torch.nn.ModuleDict.pop>` removes and returns a module; it has no default."""
     relu = nn.ReLU()
     table = nn.ModuleDict({"a": relu, "b": nn.Tanh()})
 
@@ -251,7 +251,7 @@ def test_update_merges_in_the_order_given(kind):
 
 @pytest.mark.parametrize("value", [3, nn.Linear(2, 3)], ids=["int", "Linear"])
 def test_update_needs_an_iterable(value):
-    """``ModuleDict(value)`` and ``ModuleDict.update`` raise ``TypeError`` if it cannot be iterated."""
+    """``ModuleDict(value)`` and its ``update`` raise ``TypeError`` for a value that cannot be iterated."""
     text = (
         "^ModuleDict.update should be called with an iterable of key/value pairs, "
         f"but got {type(value).__name__}$"

@@ -347,9 +347,10 @@ def test_insert_takes_anything():
 
 @pytest.mark.observed
 def test_pop_removes_and_returns():
-    """:meth:`ModuleList.pop <torch.nn.ModuleList.pop>` removes and returns an element, or a slice as a list.
+    """:meth:`ModuleList.pop <torch.nn.ModuleList.pop>` removes an element, or a slice, and returns it.
 
-    Unlike that of a list it has to be told which: ``layers.pop(-1)`` takes the last.
+    Unlike that of a list it has to be told which: ``layers.pop(-1)`` takes the last. A slice comes back as a
+    ``ModuleList``.
     """
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     layers = nn.ModuleList([relu, tanh, gelu, elu])

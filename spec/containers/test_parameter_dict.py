@@ -282,7 +282,7 @@ def test_deleting_removes_the_parameter():
 
 
 def test_pop_returns_the_value():
-    """:meth:`ParameterDict.pop <torch.nn.ParameterDict.pop>` removes a value, returns it, has no default."""
+    """:meth:`ParameterDict.pop <torch.nn.ParameterDict.pop>` removes and returns a value, without default."""
     table = nn.ParameterDict([("p", "1"), ("q", "2")])
 
     assert table.pop("p") == "1"

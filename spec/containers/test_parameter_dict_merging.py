@@ -44,7 +44,7 @@ def test_fromkeys_makes_a_new_dict():
 )
 @pytest.mark.question("Q21")
 def test_update_overwrites_and_adds(kind):
-    """:meth:`ParameterDict.update <torch.nn.ParameterDict.update>` sets existing keys in place, adds others.
+    """:meth:`ParameterDict.update <torch.nn.ParameterDict.update>` overwrites keys that exist, adds others.
 
     New keys come in the order of an ``OrderedDict``, a ``ParameterDict`` or pairs; those of a plain dict are
     sorted.

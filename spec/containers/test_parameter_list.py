@@ -12,6 +12,7 @@ from torch import nn
 
 
 @pytest.mark.claim("N3-05")
+@pytest.mark.question("Q01")
 def test_its_parameters_belong_to_the_model():
     """Parameters in a :class:`~torch.nn.ParameterList` belong to the model; those in a plain list do not.
 

@@ -204,7 +204,7 @@ def test_a_tensor_fills_a_buffer():
 
 
 def test_a_buffer_keeps_its_persistence():
-    """A buffer registered with ``persistent=False`` stays non-persistent when a tensor is assigned to it."""
+    """A buffer made with ``persistent=False`` stays non-persistent when a plain tensor is assigned to it."""
     net = nn.Module()
     net.register_buffer("saved", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)

@@ -79,9 +79,9 @@ def test_the_order_of_the_stores():
 
 @pytest.mark.observed
 def test_before_init_nothing_is_found():
-    """Before ``Module.__init__`` has run, reading ``net.scale`` or ``net.training`` is an error.
+    """Before ``Module.__init__`` has run, reading ``net.training`` raises ``AttributeError``.
 
-    It is an ``AttributeError`` as for any other name, and says nothing of ``super().__init__()``.
+    The error is that of any missing name, and says nothing of ``super().__init__()``.
     """
     net = nn.Module.__new__(nn.Module)
 

@@ -9,7 +9,7 @@ from torch import nn
 
 
 def test_dir_lists_what_is_registered():
-    """``dir(net)`` lists registered, plain and class attributes, unless their names begin with a digit."""
+    """``dir(module)`` lists registered, plain and class attributes, unless names begin with a digit."""
 
     class Net(nn.Module):
         depth = 3
@@ -26,7 +26,7 @@ def test_dir_lists_what_is_registered():
 
 
 def test_names_of_numbers_are_left_out():
-    """``dir(net)`` leaves out names that begin with a digit, as they cannot be written after a dot.
+    """``dir(module)`` leaves out names that begin with a digit, as they cannot be written after a dot.
 
     So a prompt completes no layer of a :class:`~torch.nn.Sequential`; ``print(net)`` shows them.
     """
@@ -38,7 +38,7 @@ def test_names_of_numbers_are_left_out():
 
 
 def test_other_names_are_kept():
-    """``dir(net)`` lists a name with a space and a keyword, though they cannot be written after a dot."""
+    """``dir(module)`` lists a name with a space and a keyword, though neither can be written after a dot."""
     net = nn.Module()
     net.add_module("my layer", nn.ReLU())
     net.add_module("lambda", nn.ReLU())
@@ -48,7 +48,7 @@ def test_other_names_are_kept():
 
 @pytest.mark.observed
 def test_names_are_sorted():
-    """``net.__dir__()`` of a module returns a sorted list."""
+    """``module.__dir__()`` returns a sorted list."""
     net = nn.Module()
     net.zeta, net.Alpha = nn.Parameter(torch.rand(2)), nn.ReLU()
     names = net.__dir__()
@@ -58,7 +58,7 @@ def test_names_are_sorted():
 
 
 def test_names_of_submodules_are_their_own():
-    """``dir(net)`` does not list what the submodules of ``net`` hold."""
+    """``dir(module)`` does not list what the submodules of the module hold."""
     net = nn.Module()
     net.inner = nn.Linear(2, 3)
 
@@ -68,7 +68,7 @@ def test_names_of_submodules_are_their_own():
 
 @pytest.mark.observed
 def test_a_name_may_be_listed_twice():
-    """``dir(net)`` lists a name twice if both the class and the instance of the module define it."""
+    """``dir(module)`` lists a name twice if both the class and the instance define it."""
 
     class Net(nn.Module):
         depth = 2

@@ -209,7 +209,10 @@ def test_hooks_on_an_assignment_in_order():
 
 @pytest.mark.observed
 def test_none_is_shown_to_two_of_the_hooks():
-    """``register_module_*_registration_hook``: a ``None`` buffer or module calls hooks, a parameter not."""
+    """``register_module_*_registration_hook``: hooks see a ``None`` buffer or module, not a parameter.
+
+    ``register_parameter(name, None)`` and ``layer.bias = None`` go unseen.
+    """
     calls = []
     net = nn.Module()
     net.inner = nn.ReLU()

@@ -192,7 +192,7 @@ def test_init_again_forgets_everything():
 
 
 def test_no_keyword_arguments():
-    """A keyword argument that reaches ``Module.__init__`` raises a ``TypeError`` that names it.
+    """By default a keyword argument that reaches ``Module.__init__`` raises a ``TypeError`` that names it.
 
     Of several the first is named.
     """
@@ -205,7 +205,10 @@ def test_no_keyword_arguments():
 
 
 def test_no_positional_arguments():
-    """Positional arguments that reach ``Module.__init__`` raise ``TypeError``, which counts ``self`` too."""
+    """By default a positional argument that reaches ``Module.__init__`` raises ``TypeError``.
+
+    The error counts ``self`` too.
+    """
 
     class Net(nn.Module):
         pass
@@ -267,7 +270,7 @@ def test_call_super_init_without_a_next_class():
 
 
 def test_a_class_before_module_is_initialised():
-    """A class named before :class:`~torch.nn.Module` gets the arguments, and has to set up the module.
+    """A base class named before :class:`~torch.nn.Module` gets the arguments, and has to set up the module.
 
     It does so by ``super().__init__()``.
     """

@@ -47,19 +47,6 @@ def test_layers_in_a_list_are_not_moved():
     assert net.kept[0].training is False
 
 
-@pytest.mark.question("Q01")
-def test_parameters_in_a_list():
-    """Parameters in a plain ``list`` are not registered; in a :class:`~torch.nn.ParameterList` they are."""
-    net = nn.Module()
-    net.scales = [nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))]
-
-    assert list(net.parameters()) == []
-
-    net.scales = nn.ParameterList(net.scales)
-
-    assert [name for name, _ in net.named_parameters()] == ["scales.0", "scales.1"]
-
-
 def test_a_list_holds_without_registering():
     """A module in a ``list`` of one, ``net.teacher = [teacher]``, is held without being registered.
 
@@ -169,7 +156,7 @@ def test_a_value_of_another_type():
 
 
 def test_a_setter_is_used():
-    """A ``property`` of a module with a setter receives a plain value, as in any other class."""
+    """A ``property`` setter of a module receives a plain value that is assigned to its name."""
 
     class Net(nn.Module):
         @property

@@ -74,7 +74,10 @@ def test_a_module_replaces_a_buffer():
 @pytest.mark.observed
 @pytest.mark.parametrize("make", [lambda: nn.Parameter(torch.rand(2)), nn.ReLU], ids=["parameter", "module"])
 def test_a_replaced_buffer_is_forgotten_entirely(make):
-    """Replacing a non-persistent buffer takes its name out of ``_non_persistent_buffers_set``."""
+    """A parameter or module that replaces a buffer takes its name out of ``_non_persistent_buffers_set``.
+
+    A buffer that is registered under the name later is persistent again.
+    """
     net = nn.Module()
     net.register_buffer("cache", torch.rand(2), persistent=False)
     net.register_buffer("mask", torch.rand(2), persistent=False)
@@ -85,7 +88,7 @@ def test_a_replaced_buffer_is_forgotten_entirely(make):
 
 
 def test_replacing_leaves_the_other_names():
-    """Assigning a parameter or a module to the name of something else leaves ``net``'s other names alone."""
+    """A parameter or a module that takes the place of something else leaves all other names alone."""
     net = nn.Module()
     net.width, net.depth = 2, 3
     net.register_buffer("mean", torch.rand(2))
