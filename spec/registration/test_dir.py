@@ -38,7 +38,7 @@ def test_names_of_numbers_are_left_out():
 
 
 def test_other_names_are_kept():
-    """``dir(module)`` lists a name with a space and a keyword, though neither can be written after a dot."""
+    """``dir(module)`` lists a name with a space and a keyword, though they cannot be written after a dot."""
     net = nn.Module()
     net.add_module("my layer", nn.ReLU())
     net.add_module("lambda", nn.ReLU())

@@ -88,7 +88,7 @@ def test_a_replaced_buffer_is_forgotten_entirely(make):
 
 
 def test_replacing_leaves_the_other_names():
-    """A parameter or a module that takes the place of something else leaves all other names alone."""
+    """``net.x = parameter`` or ``= module`` in the place of something else leaves all other names alone."""
     net = nn.Module()
     net.width, net.depth = 2, 3
     net.register_buffer("mean", torch.rand(2))

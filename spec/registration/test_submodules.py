@@ -185,7 +185,8 @@ def test_setattr_does_not_look_at_the_name(name):
 def test_a_module_may_hold_itself():
     """:meth:`~torch.nn.Module.add_module` takes the module itself; ``named_modules()`` yields it once.
 
-    What goes on to the children, such as ``train()``, ``to()`` or ``state_dict()``, raises ``RecursionError``.
+    What goes on to the children, such as ``train()``, ``to()`` or ``state_dict()``, raises
+    ``RecursionError``.
     """
     net = nn.Module()
     net.add_module("again", net)
