@@ -42,7 +42,10 @@ def test_a_key_is_the_name_of_a_child():
 )
 @pytest.mark.question("Q21")
 def test_it_is_built_from_mappings_and_pairs(kind):
-    """A ``ModuleDict`` is built from any mapping, another one included, or from pairs, in their order."""
+    """A ``ModuleDict`` is built from any mapping, another one included, or from pairs, in their order.
+
+    A :class:`~torch.nn.ParameterDict` sorts the keys of a plain dict.
+    """
     tanh, relu, gelu = nn.Tanh(), nn.ReLU(), nn.GELU()
 
     table = nn.ModuleDict(kind({"z": tanh, "a": relu, "m": gelu}))

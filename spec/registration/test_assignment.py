@@ -94,7 +94,10 @@ def test_a_layer_of_ones_own():
 
 @pytest.mark.claim("N2-01")
 def test_a_block_chains_its_layers():
-    """A :class:`~torch.nn.Module` of one's own makes layers in ``__init__`` and calls them in ``forward``."""
+    """A :class:`~torch.nn.Module` of one's own makes layers in ``__init__`` and calls them in ``forward``.
+
+    Call the block, ``block(x)``, not ``block.forward(x)``: only so its hooks run.
+    """
 
     class DoubleConv(nn.Module):
         def __init__(self):

@@ -13,7 +13,10 @@ from torch import nn
 
 @pytest.mark.claim("N2-08")
 def test_stores_keep_the_order_of_registration():
-    """``_parameters``, ``_buffers`` and ``_modules`` keep the order of registration, not of the names."""
+    """``_parameters``, ``_buffers`` and ``_modules`` keep the order of registration, not of the names.
+
+    State dicts, optimizers and ``repr`` follow it.
+    """
     net = nn.Module()
     net.w, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
     net.register_buffer("var", torch.rand(2))
