@@ -11,15 +11,20 @@ from torch import nn
 
 
 def test_copy_shares_the_parameters():
-    """:meth:`~torch.nn.ParameterDict.copy` makes a new ``ParameterDict`` of the same parameters."""
+    """:meth:`~torch.nn.ParameterDict.copy` makes a new ``ParameterDict`` of the same parameters.
+
+    ``copy.deepcopy`` copies the parameters too.
+    """
     table = nn.ParameterDict([("z", torch.rand(2)), ("a", torch.rand(3))])
 
     copy = table.copy()
     copy["n"] = 7
 
     assert type(copy) is nn.ParameterDict
-    assert [list(table), list(copy)] == [["z", "a"], ["z", "a", "n"]]
-    assert [copy["z"] is table["z"], copy["a"] is table["a"]] == [True, True]
+    assert list(table) == ["z", "a"]
+    assert list(copy) == ["z", "a", "n"]
+    assert copy["z"] is table["z"]
+    assert copy["a"] is table["a"]
 
 
 def test_fromkeys_makes_a_new_dict():
@@ -39,7 +44,11 @@ def test_fromkeys_makes_a_new_dict():
 )
 @pytest.mark.question("Q21")
 def test_update_overwrites_and_adds(kind):
-    """:meth:`~torch.nn.ParameterDict.update` overwrites existing keys in place and adds the others."""
+    """:meth:`ParameterDict.update <torch.nn.ParameterDict.update>` overwrites keys that exist, adds others.
+
+    New keys come in the order of an ``OrderedDict``, a ``ParameterDict`` or pairs; those of a plain dict are
+    sorted.
+    """
     table = nn.ParameterDict([("m", "1"), ("b", "2")])
 
     result = table.update(kind([("z", "3"), ("m", "4"), ("a", "5")]))
@@ -50,19 +59,20 @@ def test_update_overwrites_and_adds(kind):
 
 @pytest.mark.parametrize("value", [7, nn.Linear(2, 3)], ids=["int", "Linear"])
 def test_update_takes_an_iterable_only(value):
-    """``ParameterDict.update`` and the constructor raise ``TypeError`` for what is no iterable."""
-    text = "ParametersDict.update should be called with an iterable of key/value pairs, but got "
+    """``ParameterDict(value)`` and its ``update`` raise ``TypeError`` if the value cannot be iterated."""
+    text = (
+        "^ParametersDict.update should be called with an iterable of key/value pairs, "
+        f"but got {type(value).__name__}$"
+    )
 
-    with pytest.raises(TypeError) as update:
+    with pytest.raises(TypeError, match=text):
         nn.ParameterDict().update(value)
-    with pytest.raises(TypeError) as init:
+    with pytest.raises(TypeError, match=text):
         nn.ParameterDict(value)
-
-    assert [str(update.value), str(init.value)] == [text + type(value).__name__] * 2
 
 
 def test_update_takes_pairs_only():
-    """``ParameterDict.update`` names the first element that is no pair; those before it are set already."""
+    """``ParameterDict.update`` names the first element that is not a pair; those before are set already."""
     table = nn.ParameterDict()
 
     with pytest.raises(TypeError, match="ParameterDict update sequence element #1 should be Iterable; isint"):
@@ -76,7 +86,10 @@ def test_update_takes_pairs_only():
 
 
 def test_or_merges_into_a_new_dict():
-    """``a | b`` is a new ``ParameterDict``: the keys of ``a``, then the new ones; ``b`` wins."""
+    """``a | b`` is a new ``ParameterDict``: the keys of ``a``, then the new ones; ``b`` wins.
+
+    The new keys of a plain dict are sorted.
+    """
     a, b = nn.ParameterDict([("z", "1"), ("m", "2")]), nn.ParameterDict([("m", "3"), ("a", "4")])
 
     merged = a | b
@@ -84,23 +97,24 @@ def test_or_merges_into_a_new_dict():
     assert type(merged) is nn.ParameterDict
     assert list(merged.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
     assert list((a | {"y": "5", "x": "6"}).items()) == [("z", "1"), ("m", "2"), ("x", "6"), ("y", "5")]
-    assert [list(a.items()), list(b)] == [[("z", "1"), ("m", "2")], ["m", "a"]]
+    assert list(a.items()) == [("z", "1"), ("m", "2")]
+    assert list(b.items()) == [("m", "3"), ("a", "4")]
 
 
 @pytest.mark.observed
 def test_a_dict_on_the_left_makes_a_dict():
-    """A plain dict on the left of ``|`` gives a plain dict; the ``ParameterDict`` wins."""
+    """A plain dict on the left of ``|`` gives a plain dict; the ``ParameterDict`` on the right wins."""
     left = {"z": "1", "m": "2"}
 
     merged = left | nn.ParameterDict([("m", "3"), ("a", "4")])
 
     assert type(merged) is dict
     assert list(merged.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
-    assert left == {"z": "1", "m": "2"}
+    assert list(left.items()) == [("z", "1"), ("m", "2")]
 
 
 def test_or_equals_updates_in_place():
-    """``a |= b`` updates ``a`` itself."""
+    """``a |= b`` updates the ``ParameterDict`` ``a`` itself."""
     table = before = nn.ParameterDict([("z", "1"), ("m", "2")])
 
     table |= OrderedDict([("m", "3"), ("a", "4")])

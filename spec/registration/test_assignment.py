@@ -11,7 +11,12 @@ from torch import nn
 
 @pytest.mark.claim("N2-11", "N5-02")
 def test_a_parameter_is_registered():
-    """A :class:`~torch.nn.Parameter` assigned to a module becomes one of its parameters."""
+    """A :class:`~torch.nn.Parameter` assigned to a new attribute of a module becomes one of its parameters.
+
+    What is computed from one, ``nn.Parameter(...).double()`` for instance, is a plain tensor and not
+    registered: make the tensor first and wrap it last. For a name that is computed there is
+    :meth:`~torch.nn.Module.register_parameter`.
+    """
     net = nn.Module()
     scale = nn.Parameter(torch.rand(2))
     net.scale = scale
@@ -22,7 +27,11 @@ def test_a_parameter_is_registered():
 
 @pytest.mark.claim("N2-11", "N5-18")
 def test_a_module_is_registered():
-    """A :class:`~torch.nn.Module` assigned to a module becomes one of its submodules."""
+    """A :class:`~torch.nn.Module` assigned to a new attribute of a module becomes one of its submodules.
+
+    In a plain list or dict it does not: put it into a :class:`~torch.nn.ModuleList` or a
+    :class:`~torch.nn.ModuleDict`.
+    """
     net = nn.Module()
     inner = nn.Linear(2, 3)
     net.inner = inner
@@ -34,38 +43,41 @@ def test_a_module_is_registered():
 @pytest.mark.question("Q31")
 @pytest.mark.since("2.5")
 def test_a_buffer_is_registered():
-    """A :class:`~torch.nn.Buffer` assigned to a module becomes one of its buffers (:pull:`125971`).
+    """A :class:`~torch.nn.Buffer` assigned to a new attribute of a module becomes one of its buffers.
 
-    Before torch 2.5 a buffer is registered by name only (:issue:`35735`).
+    It came with :pull:`125971`. Before torch 2.5 a buffer is registered by name only (:issue:`35735`), with
+    :meth:`~torch.nn.Module.register_buffer`, which works on every release.
     """
     net = nn.Module()
     mean = nn.Buffer(torch.rand(2))
     net.mean = mean
 
     assert [(name, id(b)) for name, b in net.named_buffers()] == [("mean", id(mean))]
-    assert (list(net.parameters()), list(net.state_dict())) == ([], ["mean"])
+    assert list(net.state_dict()) == ["mean"]
+    assert list(net.parameters()) == []
 
 
 @pytest.mark.claim("N2-16", "N5-02")
 @pytest.mark.question("Q31")
 def test_a_tensor_is_a_plain_attribute():
-    """A tensor assigned to a new name is a plain attribute: neither parameter nor buffer.
+    """A plain tensor assigned to a new attribute of an ``nn.Module`` is neither parameter nor buffer.
 
     So a module can keep a hidden state or a cache that is neither trained nor saved. What registers a tensor
-    is its type, :class:`~torch.nn.Parameter`, not ``requires_grad``.
+    is its type, :class:`~torch.nn.Parameter`, not ``requires_grad``. A mask that has to move with the module
+    is given to :meth:`~torch.nn.Module.register_buffer`.
     """
     net = nn.Module()
     net.hidden = torch.rand(2)
     net.learned = torch.rand(2, requires_grad=True)
 
-    assert [*net.parameters(), *net.buffers()] == []
-    assert list(net.state_dict()) == []
+    assert list(net.parameters()) == []
+    assert list(net.buffers()) == []
     assert {"hidden", "learned"} <= vars(net).keys()
 
 
 @pytest.mark.claim("N2-13")
 def test_a_layer_of_ones_own():
-    """What a layer assigns in ``__init__`` lies in its stores: parameters in one, submodules in another."""
+    """What ``__init__`` assigns lies in ``_parameters`` if it is a parameter, in ``_modules`` if a module."""
 
     class Layer(nn.Module):
         def __init__(self):
@@ -82,7 +94,10 @@ def test_a_layer_of_ones_own():
 
 @pytest.mark.claim("N2-01")
 def test_a_block_chains_its_layers():
-    """A block builds its layers in ``__init__`` and chains them in ``forward``."""
+    """A :class:`~torch.nn.Module` of one's own makes layers in ``__init__`` and calls them in ``forward``.
+
+    Call the block, ``block(x)``, not ``block.forward(x)``: only so its hooks run.
+    """
 
     class DoubleConv(nn.Module):
         def __init__(self):
@@ -102,18 +117,24 @@ def test_a_block_chains_its_layers():
 
 @pytest.mark.claim("N5-03")
 def test_submodules_bring_their_parameters():
-    """A submodule brings its parameters along, its own name and a dot put before theirs."""
+    """A module assigned to ``net.head`` brings its parameters along: ``net`` names them ``head.weight``."""
     net = nn.Module()
     net.reader = nn.GRU(2, 3)
     net.head = nn.Linear(3, 1)
 
-    reader = [f"reader.{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    assert [name for name, _ in net.named_parameters()] == [*reader, "head.weight", "head.bias"]
+    assert [name for name, _ in net.named_parameters()] == [
+        "reader.weight_ih_l0",
+        "reader.weight_hh_l0",
+        "reader.bias_ih_l0",
+        "reader.bias_hh_l0",
+        "head.weight",
+        "head.bias",
+    ]
 
 
 @pytest.mark.claim("N5-01")
 def test_a_network_is_assigned_like_a_layer():
-    """A network of several layers is assigned like a single layer: both are modules."""
+    """A network such as a :class:`~torch.nn.Sequential` is assigned like a single layer: both are modules."""
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     net.head = nn.Linear(3, 1)
@@ -136,29 +157,31 @@ def test_registered_attributes_are_not_in_dict():
     net.width = 2
 
     assert set(vars(net)) - before == {"width"}
+    assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner"]
 
 
 def test_a_frozen_parameter_is_registered():
-    """A parameter that requires no gradient is registered like any other."""
+    """A :class:`~torch.nn.Parameter` with ``requires_grad=False`` is registered and saved like any other."""
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2), requires_grad=False)
 
     assert [name for name, _ in net.named_parameters()] == ["scale"]
+    assert list(net.state_dict()) == ["scale"]
 
 
 def test_two_names_for_one_parameter():
-    """One parameter or module assigned to two names is registered under both."""
+    """One :class:`~torch.nn.Parameter` or module assigned to two attributes is registered under both."""
     net = nn.Module()
-    net.first = net.second = nn.Linear(2, 3)
-    net.scale = net.factor = nn.Parameter(torch.rand(2))
+    scale, layer = nn.Parameter(torch.rand(2)), nn.Linear(2, 3)
+    net.scale = net.factor = scale
+    net.first = net.second = layer
 
-    assert list(net._modules) == ["first", "second"]
-    assert list(net._parameters) == ["scale", "factor"]
-    assert net.first is net.second
+    assert net._parameters == {"scale": scale, "factor": scale}
+    assert net._modules == {"first": layer, "second": layer}
 
 
 def test_assigning_again_keeps_the_place():
-    """A parameter or a submodule assigned to its name again takes the place of the old one."""
+    """A parameter or a submodule assigned again, ``net.a = new``, takes the place of the old one."""
     net = nn.Module()
     net.a, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
     net.c, net.d = nn.ReLU(), nn.Tanh()
@@ -170,7 +193,10 @@ def test_assigning_again_keeps_the_place():
 
 
 def test_a_tensor_fills_a_buffer():
-    """A tensor assigned to the name of a buffer becomes that buffer."""
+    """A plain tensor assigned to the name of a buffer, ``net.mean = tensor``, becomes that buffer.
+
+    So running statistics can be written as ``self.mean = 0.9 * self.mean + 0.1 * x.mean()``.
+    """
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     new = torch.rand(3)
@@ -181,7 +207,7 @@ def test_a_tensor_fills_a_buffer():
 
 
 def test_a_buffer_keeps_its_persistence():
-    """A non-persistent buffer that is assigned a tensor stays non-persistent."""
+    """A buffer made with ``persistent=False`` stays non-persistent when a plain tensor is assigned to it."""
     net = nn.Module()
     net.register_buffer("saved", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)
@@ -205,7 +231,7 @@ def test_a_buffer_object_brings_persistence():
 
 
 def test_none_empties_a_parameter():
-    """``None`` assigned to a parameter empties its entry, which a parameter can fill again."""
+    """``layer.bias = None`` empties the entry of a parameter, which a parameter can fill again."""
     layer = nn.Linear(2, 3)
     layer.bias = None
 
@@ -218,7 +244,7 @@ def test_none_empties_a_parameter():
 
 
 def test_none_empties_a_submodule():
-    """``None`` assigned to a submodule empties its entry, which a module can fill again."""
+    """``net.inner = None`` empties the entry of a submodule, which a module can fill again."""
     net = nn.Module()
     net.inner = nn.ReLU()
     net.last = nn.Tanh()
@@ -233,7 +259,7 @@ def test_none_empties_a_submodule():
 
 
 def test_none_empties_a_buffer():
-    """``None`` assigned to a buffer empties its entry, which a tensor can fill again."""
+    """``layer.running_mean = None`` empties the entry of a buffer, which a tensor can fill again."""
     layer = nn.BatchNorm1d(4)
     layer.running_mean = None
 

@@ -12,48 +12,59 @@ from torch import nn
 
 
 def test_registered_attributes_are_read():
-    """A parameter, a buffer and a submodule are read as attributes: the very objects that were registered."""
+    """``net.name`` is the very parameter, buffer or submodule that was registered under that name."""
     net = nn.Module()
     scale, mean, inner = nn.Parameter(torch.rand(2)), torch.rand(2), nn.ReLU()
     net.scale, net.inner = scale, inner
     net.register_buffer("mean", mean)
 
-    assert (net.scale is scale, net.mean is mean, net.inner is inner) == (True, True, True)
+    assert net.scale is scale
+    assert net.mean is mean
+    assert net.inner is inner
     assert getattr(net, "scale", None) is scale
 
 
 def test_a_missing_attribute():
-    """An attribute that is found nowhere raises ``AttributeError``, which names class and attribute."""
+    """A missing attribute of a :class:`~torch.nn.Module` raises ``AttributeError``, naming class and name.
+
+    So ``hasattr`` and a default for ``getattr`` work as for any other object.
+    """
     net = nn.Linear(2, 3)
 
     with pytest.raises(AttributeError, match=r"^'Linear' object has no attribute 'wieght'$"):
         net.wieght  # noqa: B018
 
+    assert hasattr(net, "weight")
     assert not hasattr(net, "wieght")
     assert getattr(net, "wieght", "default") == "default"
 
 
 def test_submodules_are_not_searched():
-    """An attribute of a submodule is read from the submodule only."""
-    net = nn.Sequential(nn.Linear(2, 3))
+    """``net.weight`` is not looked for in the submodules of ``net``: write ``net.inner.weight``."""
+    net = nn.Module()
+    net.inner = nn.Linear(2, 3)
 
-    with pytest.raises(AttributeError, match="'Sequential' object has no attribute 'weight'"):
+    with pytest.raises(AttributeError, match="'Module' object has no attribute 'weight'"):
         net.weight  # noqa: B018
+
+    assert net.inner.weight.shape == (3, 2)
 
 
 @pytest.mark.observed
 def test_dict_comes_before_the_stores():
-    """What lies in the ``__dict__`` of the module is read before the stores are asked."""
-    layer = nn.Linear(2, 3)
-    layer.__dict__["weight"] = "plain"
+    """What is in the ``__dict__`` of a module is read before its parameters, buffers and submodules."""
+    net = nn.Module()
+    net.scale, net.inner = nn.Parameter(torch.rand(2)), nn.ReLU()
+    net.register_buffer("mean", torch.rand(2))
+    net.__dict__.update(scale="a", mean="b", inner="c")
 
-    assert layer.weight == "plain"
-    assert list(layer._parameters) == ["weight", "bias"]
+    assert [net.scale, net.mean, net.inner] == ["a", "b", "c"]
+    assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner"]
 
 
 @pytest.mark.observed
 def test_the_order_of_the_stores():
-    """The stores are asked in this order: parameters, buffers, submodules."""
+    """A name in several stores is read from ``_parameters`` first, then ``_buffers``, then ``_modules``."""
     net = nn.Module()
     scale, mean, inner = nn.Parameter(torch.rand(2)), torch.rand(2), nn.ReLU()
     net._modules["x"] = inner
@@ -68,15 +79,20 @@ def test_the_order_of_the_stores():
 
 @pytest.mark.observed
 def test_before_init_nothing_is_found():
-    """A module whose ``__init__`` has not run has no attributes: reading one raises ``AttributeError``."""
+    """Before ``Module.__init__`` has run, reading ``net.training`` raises ``AttributeError``.
+
+    The error is that of any missing name, and says nothing of ``super().__init__()``.
+    """
     net = nn.Module.__new__(nn.Module)
 
     with pytest.raises(AttributeError, match=r"^'Module' object has no attribute 'scale'$"):
         net.scale  # noqa: B018
+    with pytest.raises(AttributeError, match=r"^'Module' object has no attribute 'training'$"):
+        net.training  # noqa: B018
 
 
 def test_a_property_is_read():
-    """A property of a module may use what is registered."""
+    """A ``property`` in a subclass of :class:`~torch.nn.Module` can read what is registered."""
 
     class Net(nn.Module):
         @property
@@ -91,10 +107,10 @@ def test_a_property_is_read():
 
 @pytest.mark.question("Q05")
 def test_a_failing_property_seems_missing():
-    """A property that fails with ``AttributeError`` is reported as missing itself.
+    """A ``property`` of a module that fails with ``AttributeError`` is reported as missing itself.
 
     Python then asks ``__getattr__``, which knows nothing of the property. The attribute that was really
-    missing is named nowhere.
+    missing is named nowhere; calling the getter by hand, ``Net.width.fget(net)``, names it.
     """
 
     class Net(nn.Module):
@@ -104,13 +120,16 @@ def test_a_failing_property_seems_missing():
 
     with pytest.raises(AttributeError, match=r"^'Net' object has no attribute 'width'$") as error:
         Net().width  # noqa: B018
+    with pytest.raises(AttributeError, match=r"^'Net' object has no attribute 'missing'$"):
+        Net.width.fget(Net())
 
-    assert (error.value.__cause__, error.value.__context__) == (None, None)
+    assert error.value.__cause__ is None
+    assert error.value.__context__ is None
 
 
 @pytest.mark.question("Q05")
 def test_another_error_passes_through():
-    """A property that raises anything but ``AttributeError`` lets that error through."""
+    """A ``property`` of a module that raises another error than ``AttributeError`` lets it through."""
 
     class Net(nn.Module):
         @property
@@ -123,7 +142,10 @@ def test_another_error_passes_through():
 
 @pytest.mark.question("Q05")
 def test_a_method_names_what_is_missing():
-    """A method that fails with ``AttributeError`` names the attribute that is missing."""
+    """A method of a :class:`~torch.nn.Module` that reads a missing attribute names it in the error.
+
+    So a method shows what a ``property`` hides.
+    """
 
     class Net(nn.Module):
         def width(self):
@@ -134,26 +156,33 @@ def test_a_method_names_what_is_missing():
 
 
 def test_a_getattr_of_ones_own():
-    """A ``__getattr__`` of one's own finds what is registered through ``Module.__getattr__``."""
+    """A ``__getattr__`` of one's own finds what is registered with ``super().__getattr__(name)``.
+
+    One that does not ask :class:`~torch.nn.Module` hides all parameters, buffers and submodules.
+    """
 
     class Net(nn.Module):
         def __getattr__(self, name):
-            return super().__getattr__(name) if name in ("_modules", "inner") else f"no {name}"
+            if name == "width":
+                return self.inner.out_features
+            return super().__getattr__(name)
 
     net = Net()
-    net.inner = inner = nn.ReLU()
+    net.inner = inner = nn.Linear(2, 3)
 
     assert net.inner is inner
-    assert net.outer == "no outer"
+    assert net.width == 3
+    with pytest.raises(AttributeError, match="'Net' object has no attribute 'depth'"):
+        net.depth  # noqa: B018
 
 
 @pytest.mark.question("Q119")
 @pytest.mark.observed
 def test_an_annotation_registers_nothing():
-    """A type written in the class body registers nothing and hides nothing.
+    """An annotation in the body of a module class, ``inner: nn.Linear``, registers and hides nothing.
 
-    Type checkers take ``inner: nn.Linear`` over the declared result of ``__getattr__``, which cannot tell a
-    buffer from a submodule.
+    Type checkers take it over the declared result of ``__getattr__``, which cannot tell a buffer from a
+    submodule. Annotate the buffers and submodules that a class uses.
     """
 
     class Net(nn.Module):
@@ -163,11 +192,11 @@ def test_an_annotation_registers_nothing():
     net = Net()
 
     assert not hasattr(net, "inner")
+    assert [*net._modules, *net._buffers] == []
 
     net.inner = inner = nn.Linear(2, 3)
 
     assert net.inner is inner
-    assert typing.get_type_hints(Net)["inner"] is nn.Linear
 
 
 @pytest.mark.question("Q119")
@@ -175,7 +204,7 @@ def test_an_annotation_registers_nothing():
 @pytest.mark.before("2.6")
 @pytest.mark.observed
 def test_getattr_is_annotated_as_any():
-    """``Module.__getattr__`` is annotated to return anything (:pull:`104321`).
+    """``Module.__getattr__`` is annotated to return ``typing.Any`` (:pull:`104321`).
 
     In 2.0, and again from 2.6 on (:pull:`115074`), it is a tensor or a module: there a type checker asks for
     a narrower type before a buffer or a submodule is used.

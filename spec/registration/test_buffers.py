@@ -4,6 +4,7 @@ A buffer is a tensor that belongs to the state of a module without being trained
 and, if it is persistent, is saved with it.
 """
 
+import copy
 import re
 
 import pytest
@@ -13,9 +14,10 @@ from torch import nn
 
 @pytest.mark.claim("N5-19")
 def test_register_buffer_registers():
-    """:meth:`~torch.nn.Module.register_buffer` registers a tensor as a buffer and returns nothing.
+    """:meth:`~torch.nn.Module.register_buffer` registers a tensor as a buffer and returns ``None``.
 
-    Buffers hold state such as running statistics. They are no cache for the backward pass.
+    Buffers hold state that no optimizer trains, such as running statistics or a mask. An optimizer is given
+    :meth:`~torch.nn.Module.parameters`, in which they are not.
     """
     net = nn.Module()
     mean = torch.rand(2)
@@ -23,20 +25,29 @@ def test_register_buffer_registers():
 
     assert returned is None
     assert net.mean is mean
-    assert (list(net._buffers), list(net.parameters())) == (["mean"], [])
+    assert list(net._buffers) == ["mean"]
+    assert list(net.parameters()) == []
 
 
 @pytest.mark.claim("N5-19")
 def test_buffers_are_no_results_of_forward():
-    """A forward pass adds no buffers to a module."""
-    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    net(torch.rand(4, 2))
+    """Calling a :class:`~torch.nn.Linear` or a :class:`~torch.nn.BatchNorm1d` adds no buffers.
 
-    assert [len(module._buffers) for module in net.modules()] == [0, 0, 0, 0]
+    A buffer is there from ``register_buffer`` on. What the backward pass needs is kept by autograd.
+    """
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    net(torch.rand(4, 2)).sum().backward()
+
+    assert [name for name, _ in net.named_buffers()] == [
+        "1.running_mean",
+        "1.running_var",
+        "1.num_batches_tracked",
+    ]
+    assert list(net[0]._buffers) == []
 
 
 def test_buffers_are_persistent_by_default():
-    """A buffer is persistent unless told otherwise: it is in the state dict."""
+    """:meth:`~torch.nn.Module.register_buffer` makes a persistent buffer by default: it is saved."""
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("var", torch.rand(2), True)
@@ -45,7 +56,11 @@ def test_buffers_are_persistent_by_default():
 
 
 def test_a_non_persistent_buffer():
-    """With ``persistent=False`` a buffer moves with the module but is not in its state dict."""
+    """A buffer with ``persistent=False`` moves with its module but is not in its ``state_dict()``.
+
+    Use it for what ``__init__`` can compute again, such as a table of positions: files stay small, and an
+    older file that lacks it can be loaded.
+    """
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)
@@ -70,18 +85,22 @@ def test_registering_again_decides_anew():
 
 
 def test_none_registers_an_empty_buffer():
-    """``None`` registers an empty buffer: the name exists, and nothing is walked or saved."""
+    """``register_buffer(name, None)`` makes an empty buffer: the name exists, nothing is walked or saved."""
     net = nn.Module()
     net.register_buffer("mean", None)
 
     assert net._buffers == {"mean": None}
     assert net.mean is None
-    assert (list(net.buffers()), list(net.state_dict())) == ([], [])
+    assert list(net.buffers()) == []
+    assert list(net.state_dict()) == []
 
 
 @pytest.mark.question("Q07")
 def test_an_empty_buffer_is_filled():
-    """A tensor assigned to a buffer registered as ``None`` fills it: it is walked, moved and saved."""
+    """A tensor assigned after ``register_buffer("mean", None)`` fills the buffer: walked, moved and saved.
+
+    Assign it before ``load_state_dict``: for an empty buffer the saved tensor is an unexpected key.
+    """
     net = nn.Module()
     net.register_buffer("mean", None)
     net.mean = torch.rand(2)
@@ -94,7 +113,7 @@ def test_an_empty_buffer_is_filled():
 
 @pytest.mark.observed
 def test_an_empty_buffer_keeps_its_persistence():
-    """A non-persistent buffer registered as ``None`` is still non-persistent once it is filled."""
+    """After ``register_buffer(name, None, persistent=False)`` the buffer stays non-persistent once filled."""
     net = nn.Module()
     net.register_buffer("cache", None, persistent=False)
     net.cache = torch.rand(2)
@@ -105,7 +124,7 @@ def test_an_empty_buffer_keeps_its_persistence():
 
 @pytest.mark.observed
 def test_a_parameter_may_be_a_buffer():
-    """A parameter given to :meth:`~torch.nn.Module.register_buffer` is a buffer, no parameter."""
+    """A :class:`~torch.nn.Parameter` given to ``register_buffer`` is among the buffers of the module only."""
     net = nn.Module()
     net.register_buffer("scale", nn.Parameter(torch.rand(2)))
 
@@ -115,25 +134,33 @@ def test_a_parameter_may_be_a_buffer():
 
 @pytest.mark.observed
 def test_a_computed_tensor_may_be_a_buffer():
-    """A tensor with a ``grad_fn`` is accepted as a buffer; as a parameter it would be refused."""
-    net = nn.Module()
-    net.register_buffer("doubled", 2 * torch.rand(2, requires_grad=True))
+    """:meth:`~torch.nn.Module.register_buffer` takes a non-leaf tensor, which keeps its ``grad_fn``.
 
-    assert not net.doubled.is_leaf
-    assert list(net.state_dict()) == ["doubled"]
+    Such a module cannot be copied with ``deepcopy``. Register ``tensor.detach()`` if the graph is not wanted.
+    """
+    net = nn.Module()
+    doubled = 2 * torch.rand(2, requires_grad=True)
+    net.register_buffer("doubled", doubled)
+
+    assert net.doubled is doubled
+    assert net.doubled.grad_fn is not None
+    with pytest.raises(RuntimeError, match="support the deepcopy protocol"):
+        copy.deepcopy(net)
 
 
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
 def test_the_name_is_a_string(name, kind):
-    """A name of a buffer that is no string raises ``TypeError``."""
+    """:meth:`~torch.nn.Module.register_buffer` raises ``TypeError`` for a name that is not a string."""
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^buffer name should be a string. Got {kind}$"):
         net.register_buffer(name, torch.rand(2))
 
+    assert list(net._buffers) == []
+
 
 def test_no_dot_in_the_name():
-    """A dot in the name of a buffer raises ``KeyError``."""
+    """:meth:`~torch.nn.Module.register_buffer` raises ``KeyError`` for a name with a dot."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t contain"):
@@ -143,7 +170,7 @@ def test_no_dot_in_the_name():
 
 
 def test_the_name_is_not_empty():
-    """An empty name of a buffer raises ``KeyError``."""
+    """:meth:`~torch.nn.Module.register_buffer` raises ``KeyError`` for an empty name."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t be empty string"):
@@ -152,7 +179,7 @@ def test_the_name_is_not_empty():
 
 @pytest.mark.parametrize("name", ["width", "scale", "inner", "forward"])
 def test_a_taken_name_is_refused(name):
-    """A name that stands for anything but a buffer already raises ``KeyError``.
+    """:meth:`~torch.nn.Module.register_buffer` raises ``KeyError`` for a name taken by anything but a buffer.
 
     ``self.mean = tensor`` followed by ``register_buffer("mean", self.mean)`` fails for that reason.
     """
@@ -167,9 +194,14 @@ def test_a_taken_name_is_refused(name):
     assert list(net._buffers) == []
 
 
-@pytest.mark.parametrize(("value", "kind"), [(1.5, "float"), ([2.5], "list")], ids=["number", "list"])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(1.5, "float"), ([2.5], "list"), ("text", "str")], ids=["number", "list", "text"]
+)
 def test_only_a_tensor_is_taken(value, kind):
-    """A value that is neither a tensor nor ``None`` raises ``TypeError``."""
+    """:meth:`~torch.nn.Module.register_buffer` raises ``TypeError`` for a number, a list or a string.
+
+    A number becomes a buffer as ``torch.tensor(1.5)``.
+    """
     net = nn.Module()
     wanted = f"cannot assign '{kind}' object to buffer 'mean' (torch Tensor or None required)"
 
@@ -181,7 +213,10 @@ def test_only_a_tensor_is_taken(value, kind):
 
 @pytest.mark.since("2.9")
 def test_a_tensor_like_object_is_taken():
-    """An object with ``__torch_function__`` is accepted as a buffer, named or assigned (:pull:`159455`)."""
+    """An object with ``__torch_function__`` may be registered as a buffer or assigned to one.
+
+    Wrappers of tensors that are not tensors themselves can so be part of the state (:pull:`159455`).
+    """
 
     class TensorLike:
         @classmethod
@@ -200,7 +235,7 @@ def test_a_tensor_like_object_is_taken():
 @pytest.mark.before("2.9")
 @pytest.mark.observed
 def test_a_tensor_like_object_is_refused():
-    """An object with ``__torch_function__`` that is no tensor is refused as a buffer."""
+    """An object with ``__torch_function__`` that is not a tensor is refused as a buffer."""
 
     class TensorLike:
         @classmethod
@@ -208,9 +243,12 @@ def test_a_tensor_like_object_is_refused():
             return NotImplemented
 
     net = nn.Module()
+    net.register_buffer("var", None)
 
     with pytest.raises(TypeError, match="TensorLike' object to buffer 'mean'"):
         net.register_buffer("mean", TensorLike())
+    with pytest.raises(TypeError, match="TensorLike' as buffer 'var'"):
+        net.var = TensorLike()
 
 
 @pytest.mark.since("2.5")
@@ -236,10 +274,14 @@ def test_an_assignment_registers_by_name():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_function_of_the_instance_registers():
-    """Assigning to a buffer calls a ``register_buffer`` that is set on the instance."""
+    """Assigning to a buffer calls a ``register_buffer`` that is set on the instance of a module."""
     calls = []
     net = nn.Module()
-    net.register_buffer = lambda name, tensor, persistent: calls.append((name, persistent))
+
+    def note(name, tensor, persistent):
+        calls.append((name, persistent))
+
+    net.register_buffer = note
     net.cache = nn.Buffer(torch.rand(2), persistent=False)
 
     assert calls == [("cache", False)]
@@ -249,7 +291,7 @@ def test_a_function_of_the_instance_registers():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_an_assignment_fills_the_store_itself():
-    """Assigning to a buffer fills the store without calling the ``register_buffer`` of the module."""
+    """Assigning to a buffer fills the store and does not call the ``register_buffer`` of the module."""
     calls = []
 
     class Net(nn.Module):
@@ -287,7 +329,7 @@ def test_an_older_override_registers_too():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_an_older_override_refuses_non_persistent():
-    """A non-persistent buffer raises ``RuntimeError`` if ``register_buffer`` takes no ``persistent``."""
+    """Assigning a non-persistent buffer fails if an overridden ``register_buffer`` lacks ``persistent``."""
 
     class Net(nn.Module):
         def register_buffer(self, name, tensor):
@@ -304,7 +346,7 @@ def test_an_older_override_refuses_non_persistent():
 
 
 def test_scripted_modules_save_every_buffer():
-    """A :class:`~torch.jit.ScriptModule` raises ``RuntimeError`` for a buffer that is not persistent."""
+    """:class:`~torch.jit.ScriptModule` raises ``RuntimeError`` for a buffer with ``persistent=False``."""
 
     class Net(torch.jit.ScriptModule):
         def __init__(self):

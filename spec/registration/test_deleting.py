@@ -9,7 +9,10 @@ from torch import nn
 
 
 def test_a_parameter_is_deleted():
-    """``del`` removes a parameter from the module together with its entry."""
+    """``del layer.bias`` removes a parameter from its module together with its entry.
+
+    Where ``forward`` reads ``layer.bias`` it fails then; ``layer.bias = None`` keeps the name.
+    """
     layer = nn.Linear(2, 3)
     del layer.bias
 
@@ -19,7 +22,7 @@ def test_a_parameter_is_deleted():
 
 
 def test_a_buffer_is_deleted():
-    """``del`` removes a buffer from the module."""
+    """``del layer.running_mean`` removes a buffer from its module."""
     layer = nn.BatchNorm1d(4)
     del layer.running_mean
 
@@ -28,7 +31,7 @@ def test_a_buffer_is_deleted():
 
 
 def test_a_submodule_is_deleted():
-    """``del`` removes a submodule from the module."""
+    """``del net.inner`` removes a submodule from its module."""
     net = nn.Module()
     net.inner, net.last = nn.ReLU(), nn.Tanh()
     del net.inner
@@ -38,7 +41,7 @@ def test_a_submodule_is_deleted():
 
 
 def test_a_plain_attribute_is_deleted():
-    """``del`` removes a plain attribute from the module."""
+    """``del net.width`` removes a plain attribute from a module."""
     net = nn.Module()
     net.width, net.depth = 2, 3
     del net.width
@@ -49,34 +52,41 @@ def test_a_plain_attribute_is_deleted():
 
 @pytest.mark.parametrize("name", ["bias", "running_mean", "inner"])
 def test_an_empty_entry_is_deleted(name):
-    """``del`` removes an empty entry from its store."""
+    """``del net.bias`` removes a parameter, a buffer or a submodule that is ``None`` from its store."""
     net = nn.Module()
     net.register_parameter("bias", None)
     net.register_buffer("running_mean", None)
     net.add_module("inner", None)
+    names = {*net._parameters, *net._buffers, *net._modules}
     delattr(net, name)
 
-    assert name not in {*net._parameters, *net._buffers, *net._modules}
-    assert len({*net._parameters, *net._buffers, *net._modules}) == 2
+    assert names - {*net._parameters, *net._buffers, *net._modules} == {name}
+    assert not hasattr(net, name)
 
 
 def test_the_name_is_free_afterwards():
-    """A name that was deleted can be given to anything."""
+    """After ``del layer.bias`` the name can be given to a plain tensor, a buffer or a module."""
     layer = nn.Linear(2, 3)
     del layer.bias
     layer.bias = torch.rand(3)
-
     assert "bias" in vars(layer)
 
     del layer.bias
     layer.register_buffer("bias", torch.rand(3))
+    assert list(layer._buffers) == ["bias"]
 
-    assert (list(layer._parameters), list(layer._buffers)) == (["weight"], ["bias"])
+    del layer.bias
+    layer.add_module("bias", nn.ReLU())
+    assert list(layer._modules) == ["bias"]
+    assert list(layer._parameters) == ["weight"]
 
 
 @pytest.mark.observed
 def test_a_deleted_buffer_is_forgotten():
-    """A non-persistent buffer that is deleted is no longer noted as non-persistent."""
+    """``del`` of a non-persistent buffer takes its name out of ``_non_persistent_buffers_set``.
+
+    A buffer that is given the name later is persistent again.
+    """
     net = nn.Module()
     net.register_buffer("cache", torch.rand(2), persistent=False)
     net.register_buffer("mask", torch.rand(2), persistent=False)
@@ -86,16 +96,18 @@ def test_a_deleted_buffer_is_forgotten():
 
 
 def test_one_of_two_names_is_deleted():
-    """``del`` removes one name; the same object under another name stays."""
+    """``del net.first`` removes one name; the same object under another name stays."""
     net = nn.Module()
-    net.first = net.second = nn.Linear(2, 3)
+    layer = nn.Linear(2, 3)
+    net.first = net.second = layer
     del net.first
 
+    assert net._modules == {"second": layer}
     assert [name for name, _ in net.named_parameters()] == ["second.weight", "second.bias"]
 
 
 def test_deleting_what_is_not_there():
-    """``del`` of a name that stands for nothing raises ``AttributeError``."""
+    """``del net.bias`` raises ``AttributeError`` if ``net`` has no ``bias``, even if a submodule has."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="bias"):
@@ -103,27 +115,36 @@ def test_deleting_what_is_not_there():
 
 
 def test_what_the_class_defines_is_not_deleted():
-    """``del`` of a name that only the class defines raises ``AttributeError``."""
+    """``del net.forward`` raises ``AttributeError``: only the class of a module defines that name."""
     net = nn.Linear(2, 3)
 
     with pytest.raises(AttributeError, match="forward"):
         del net.forward
 
-    assert "forward" in vars(nn.Linear)
+    net.forward = "plain"
+    del net.forward
+
+    assert net.forward(torch.rand(4, 2)).shape == (4, 3)
 
 
 @pytest.mark.observed
 def test_the_store_comes_before_dict():
-    """``del`` of a name that is both registered and plain removes the registered one first."""
+    """``del net.x`` takes a parameter of that name first, then a buffer, a submodule, a plain attribute."""
     net = nn.Module()
     net._modules["x"] = nn.ReLU()
     net._buffers["x"] = torch.rand(2)
     net._parameters["x"] = nn.Parameter(torch.rand(2))
     net.__dict__["x"] = "plain"
-    left = []
-    for _ in range(4):
-        left.append(("x" in net._parameters, "x" in net._buffers, "x" in net._modules))
-        del net.x
+    stores = [net._parameters, net._buffers, net._modules, net.__dict__]
 
-    assert left == [(True, True, True), (False, True, True), (False, False, True), (False, False, False)]
-    assert "x" not in vars(net)
+    left = []
+    for _ in stores:
+        del net.x
+        left.append(["x" in store for store in stores])
+
+    assert left == [
+        [False, True, True, True],
+        [False, False, True, True],
+        [False, False, False, True],
+        [False, False, False, False],
+    ]

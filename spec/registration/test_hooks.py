@@ -12,9 +12,11 @@ from torch.utils.hooks import RemovableHandle
 
 
 def test_the_parameter_hook():
-    """The parameter hook is called with the module, the name and the parameter, however it is registered.
+    """``register_module_parameter_registration_hook``: the hook gets module, name and parameter.
 
-    :func:`~torch.nn.modules.module.register_module_parameter_registration_hook` registers it.
+    :func:`~torch.nn.modules.module.register_module_parameter_registration_hook` watches all modules, those
+    of torch and of other libraries too, whether a parameter is assigned or registered by name. Use it as a
+    context manager, or remove it: it stays otherwise.
     """
     calls = []
     net, scale, shift = nn.Module(), nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2))
@@ -28,9 +30,10 @@ def test_the_parameter_hook():
 
 
 def test_the_buffer_hook():
-    """The buffer hook is called with the module, the name and the tensor, however it is registered.
+    """``register_module_buffer_registration_hook``: the hook gets module, name and tensor.
 
-    :func:`~torch.nn.modules.module.register_module_buffer_registration_hook` registers it.
+    :func:`~torch.nn.modules.module.register_module_buffer_registration_hook` registers it. It is called for a
+    buffer that is registered and for a tensor that is assigned to one.
     """
     calls = []
     net, mean, new = nn.Module(), torch.rand(2), torch.rand(2)
@@ -45,7 +48,7 @@ def test_the_buffer_hook():
 
 @pytest.mark.since("2.5")
 def test_the_buffer_hook_sees_buffer_objects():
-    """The buffer hook is called for a :class:`~torch.nn.Buffer` that is assigned."""
+    """``register_module_buffer_registration_hook``: the hook sees an assigned :class:`~torch.nn.Buffer`."""
     calls = []
     net = nn.Module()
     with hooks.register_module_buffer_registration_hook(lambda *args: calls.append(args)):
@@ -55,9 +58,10 @@ def test_the_buffer_hook_sees_buffer_objects():
 
 
 def test_the_module_hook():
-    """The module hook is called with the module, the name and the submodule, however it is registered.
+    """``register_module_module_registration_hook``: the hook gets module, name and submodule.
 
-    :func:`~torch.nn.modules.module.register_module_module_registration_hook` registers it.
+    :func:`~torch.nn.modules.module.register_module_module_registration_hook` registers it. It is called for a
+    submodule that is assigned and for one that is registered by name.
     """
     calls = []
     net, first, last = nn.Module(), nn.ReLU(), nn.Tanh()
@@ -71,7 +75,10 @@ def test_the_module_hook():
 
 
 def test_every_module_is_watched():
-    """The hooks see what torch's own layers register, containers included."""
+    """``register_module_*_registration_hook``: the hooks see what torch's own layers register.
+
+    Containers are among them.
+    """
     calls = []
     with (
         hooks.register_module_parameter_registration_hook(lambda module, name, p: calls.append(name)),
@@ -84,71 +91,93 @@ def test_every_module_is_watched():
 
 
 def test_a_hook_comes_before_the_registration():
-    """A hook is called before the name is registered."""
+    """``register_module_*_registration_hook``: the hooks run before the new name is there."""
     found = []
     net = nn.Module()
+
+    def look(module, name, value):
+        found.append((name, hasattr(module, name)))
+
     with (
-        hooks.register_module_parameter_registration_hook(lambda m, name, p: found.append(hasattr(m, name))),
-        hooks.register_module_buffer_registration_hook(lambda m, name, b: found.append(hasattr(m, name))),
-        hooks.register_module_module_registration_hook(lambda m, name, c: found.append(hasattr(m, name))),
+        hooks.register_module_parameter_registration_hook(look),
+        hooks.register_module_buffer_registration_hook(look),
+        hooks.register_module_module_registration_hook(look),
     ):
         net.scale = nn.Parameter(torch.rand(2))
         net.register_buffer("mean", torch.rand(2))
         net.inner = nn.ReLU()
+        net.add_module("last", nn.ReLU())
 
-    assert found == [False, False, False]
+    assert found == [("scale", False), ("mean", False), ("inner", False), ("last", False)]
+    assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner", "last"]
 
 
 def test_a_parameter_hook_may_replace():
-    """What a parameter hook returns is registered instead of the parameter."""
+    """``register_module_parameter_registration_hook``: what the hook returns is registered instead."""
     net, other = nn.Module(), nn.Parameter(torch.rand(3))
     with hooks.register_module_parameter_registration_hook(lambda module, name, p: other):
         net.scale = nn.Parameter(torch.rand(2))
         net.register_parameter("shift", nn.Parameter(torch.rand(2)))
 
-    assert (net.scale is other, net.shift is other) == (True, True)
+    assert net.scale is other
+    assert net.shift is other
 
 
 def test_a_buffer_hook_may_replace():
-    """What a buffer hook returns is registered instead of the tensor."""
+    """``register_module_buffer_registration_hook``: what the hook returns is registered instead."""
     net, other = nn.Module(), torch.rand(3)
     net.register_buffer("var", torch.rand(2))
     with hooks.register_module_buffer_registration_hook(lambda module, name, b: other):
         net.register_buffer("mean", torch.rand(2))
         net.var = torch.rand(2)
 
-    assert (net.mean is other, net.var is other) == (True, True)
+    assert net.mean is other
+    assert net.var is other
 
 
 def test_a_module_hook_may_replace():
-    """What a module hook returns is registered instead of the submodule."""
+    """``register_module_module_registration_hook``: what the hook returns is registered instead."""
     net, other = nn.Module(), nn.Tanh()
     with hooks.register_module_module_registration_hook(lambda module, name, m: other):
         net.first = nn.ReLU()
         net.add_module("last", nn.ReLU())
 
-    assert (net.first is other, net.last is other) == (True, True)
+    assert net.first is other
+    assert net.last is other
 
 
-@pytest.mark.parametrize("kind", ["parameter", "buffer", "module"])
-def test_hooks_run_in_the_order_of_registration(kind):
-    """Several hooks run in the order of registration, each on what the one before it returned."""
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("parameter", [nn.Parameter(torch.zeros(n)) for n in (2, 3, 4)]),
+        ("buffer", [torch.zeros(n) for n in (2, 3, 4)]),
+        ("module", [nn.ReLU(), nn.Tanh(), nn.GELU()]),
+    ],
+    ids=["parameter", "buffer", "module"],
+)
+def test_hooks_run_in_the_order_of_registration(kind, values):
+    """``register_module_*_registration_hook``: each hook gets what the one registered before returned.
+
+    One that returns ``None`` passes on what it got.
+    """
+    given, first, second = values
     seen = []
-    values = {
-        "parameter": lambda: nn.Parameter(torch.rand(2)),
-        "buffer": lambda: torch.rand(2),
-        "module": nn.ReLU,
-    }
-    given, first, second = (values[kind]() for _ in range(3))
-    register = getattr(hooks, f"register_module_{kind}_registration_hook")
+
+    def replace(module, name, value):
+        seen.append(value)
+        return first
+
+    def look(module, name, value):
+        seen.append(value)
+
+    def replace_again(module, name, value):
+        seen.append(value)
+        return second
+
     net = nn.Module()
-    with (
-        register(lambda module, name, value: seen.append(value) or first),
-        register(lambda module, name, value: seen.append(value)),
-        register(lambda module, name, value: seen.append(value) or second),
-    ):
-        adder = {"parameter": net.register_parameter, "buffer": net.register_buffer, "module": net.add_module}
-        adder[kind]("x", given)
+    register = getattr(hooks, f"register_module_{kind}_registration_hook")
+    with register(replace), register(look), register(replace_again):
+        getattr(net, f"register_{kind}")("x", given)
 
     assert [id(value) for value in seen] == [id(given), id(first), id(first)]
     assert net.x is second
@@ -156,42 +185,57 @@ def test_hooks_run_in_the_order_of_registration(kind):
 
 @pytest.mark.observed
 def test_hooks_on_an_assignment_in_order():
-    """Several hooks on an assigned submodule run in order, each on what the one before it returned."""
+    """``register_module_module_registration_hook``: hooks run in order on an assigned submodule too."""
     seen = []
-    given, first = nn.ReLU(), nn.Tanh()
+    given, other = nn.ReLU(), nn.Tanh()
+
+    def replace(module, name, value):
+        seen.append(value)
+        return other
+
+    def look(module, name, value):
+        seen.append(value)
+
     net = nn.Module()
     with (
-        hooks.register_module_module_registration_hook(lambda m, name, value: seen.append(value) or first),
-        hooks.register_module_module_registration_hook(lambda m, name, value: seen.append(value)),
+        hooks.register_module_module_registration_hook(replace),
+        hooks.register_module_module_registration_hook(look),
     ):
         net.inner = given
 
-    assert seen == [given, first]
-    assert net.inner is first
+    assert seen == [given, other]
+    assert net.inner is other
 
 
 @pytest.mark.observed
 def test_none_is_shown_to_two_of_the_hooks():
-    """The buffer hook and the module hook are called for ``None``, the parameter hook is not."""
+    """``register_module_*_registration_hook``: hooks see a ``None`` buffer or module, not a parameter.
+
+    ``register_parameter(name, None)`` and ``layer.bias = None`` go unseen.
+    """
     calls = []
     net = nn.Module()
     net.inner = nn.ReLU()
+
+    def note(module, name, value):
+        calls.append((module is net, name, value))
+
     with (
-        hooks.register_module_parameter_registration_hook(lambda m, name, p: calls.append((name, p))),
-        hooks.register_module_buffer_registration_hook(lambda m, name, b: calls.append((name, b))),
-        hooks.register_module_module_registration_hook(lambda m, name, c: calls.append((name, c, m is net))),
+        hooks.register_module_parameter_registration_hook(note),
+        hooks.register_module_buffer_registration_hook(note),
+        hooks.register_module_module_registration_hook(note),
     ):
         net.register_parameter("bias", None)
         net.register_buffer("mean", None)
         net.add_module("last", None)
         net.inner = None
 
-    assert calls == [("mean", None), ("last", None, True), ("inner", None, True)]
+    assert calls == [(True, "mean", None), (True, "last", None), (True, "inner", None)]
 
 
 @pytest.mark.observed
 def test_a_module_hook_may_fill_an_emptied_name():
-    """What a module hook returns for ``None`` assigned to a submodule is registered."""
+    """``register_module_module_registration_hook``: ``net.inner = None`` registers what the hook returns."""
     net, other = nn.Module(), nn.Tanh()
     net.inner = nn.ReLU()
     with hooks.register_module_module_registration_hook(lambda module, name, m: other):
@@ -201,23 +245,28 @@ def test_a_module_hook_may_fill_an_emptied_name():
 
 
 def test_plain_attributes_are_not_watched():
-    """No hook is called for a plain attribute."""
+    """``register_module_*_registration_hook``: no hook is called for a plain attribute."""
     calls = []
     net = nn.Module()
+
+    def note(module, name, value):
+        calls.append(name)
+
     with (
-        hooks.register_module_parameter_registration_hook(lambda *args: calls.append(args)),
-        hooks.register_module_buffer_registration_hook(lambda *args: calls.append(args)),
-        hooks.register_module_module_registration_hook(lambda *args: calls.append(args)),
+        hooks.register_module_parameter_registration_hook(note),
+        hooks.register_module_buffer_registration_hook(note),
+        hooks.register_module_module_registration_hook(note),
     ):
         net.hidden = torch.rand(2)
         net.layers = [nn.ReLU()]
+        net.inner = nn.ReLU()
 
-    assert calls == []
+    assert calls == ["inner"]
 
 
 @pytest.mark.observed
 def test_a_replacement_is_not_looked_at():
-    """What a hook returns is registered, whatever its type."""
+    """``register_module_parameter_registration_hook``: what the hook returns may be of any type."""
     net = nn.Module()
     with hooks.register_module_parameter_registration_hook(lambda module, name, p: "anything"):
         net.scale = nn.Parameter(torch.rand(2))
@@ -227,7 +276,7 @@ def test_a_replacement_is_not_looked_at():
 
 @pytest.mark.observed
 def test_a_hook_that_fails():
-    """An error in a hook keeps the name from being registered."""
+    """``register_module_parameter_registration_hook``: an error in the hook leaves the name unregistered."""
     net = nn.Module()
 
     def refuse(module, name, parameter):
@@ -242,15 +291,20 @@ def test_a_hook_that_fails():
     assert list(net._parameters) == []
 
 
-@pytest.mark.parametrize("kind", ["parameter", "buffer", "module"])
-def test_a_hook_is_removed(kind):
-    """A hook is called until its :class:`~torch.utils.hooks.RemovableHandle` removes it."""
+@pytest.mark.parametrize(("kind", "number"), [("parameter", 2), ("buffer", 3), ("module", 1)])
+def test_a_hook_is_removed(kind, number):
+    """``register_module_*_registration_hook``: a hook is called until its handle is removed.
+
+    The handle is a :class:`~torch.utils.hooks.RemovableHandle`. A hook that is left behind is called for
+    every module that is made later in the process.
+    """
     calls = []
-    handle = getattr(hooks, f"register_module_{kind}_registration_hook")(lambda *args: calls.append(kind))
+    register = getattr(hooks, f"register_module_{kind}_registration_hook")
+    handle = register(lambda module, name, value: calls.append(name))
     nn.Sequential(nn.BatchNorm1d(3))
-    seen = len(calls)
+    assert len(calls) == number
+
     handle.remove()
     nn.Sequential(nn.BatchNorm1d(3))
-
+    assert len(calls) == number
     assert type(handle) is RemovableHandle
-    assert (seen, len(calls)) == {"parameter": (2, 2), "buffer": (3, 3), "module": (1, 1)}[kind]

@@ -15,7 +15,10 @@ from torch import nn
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_attributes_of_a_new_module():
-    """A new module has these attributes and no others: mode, stores and dictionaries of hooks."""
+    """``nn.Module()`` has these attributes and no others: mode, stores and dictionaries of hooks.
+
+    There is no ``_backend``, as older texts have it.
+    """
     names = ["_parameters", "_buffers", "_modules"]
     names += ["_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs"]
     names += ["_forward_hooks_always_called", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"]
@@ -30,7 +33,7 @@ def test_the_attributes_of_a_new_module():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_the_attributes_without_always_called():
-    """A new module has no dictionary of the forward hooks that are always called."""
+    """``nn.Module()`` has no ``_forward_hooks_always_called`` among its attributes."""
     names = ["_parameters", "_buffers", "_modules"]
     names += ["_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs"]
     names += ["_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"]
@@ -41,24 +44,18 @@ def test_the_attributes_without_always_called():
     assert vars(nn.Module()) == {**{name: {} for name in names}, **others}
 
 
-@pytest.mark.claim("N5-16")
-def test_there_is_no_backend():
-    """A module has no ``_backend`` attribute."""
-    assert not hasattr(nn.Linear(2, 3), "_backend")
-
-
 @pytest.mark.observed
 def test_hooks_are_kept_in_ordered_dicts():
-    """The dictionaries of hooks are of the type ``OrderedDict``."""
+    """The dictionaries of hooks of an ``nn.Module`` are of the type ``OrderedDict``."""
     hooks = {name: type(value) for name, value in vars(nn.Module()).items() if name.endswith("hooks")}
 
-    assert set(hooks.values()) == {OrderedDict}
     assert len(hooks) == 8
+    assert set(hooks.values()) == {OrderedDict}
 
 
 @pytest.mark.observed
 def test_modules_share_no_store():
-    """Every module has stores and dictionaries of its own."""
+    """Two modules share no ``_parameters``, ``_buffers``, ``_modules`` and no dictionary of hooks."""
     first, second = vars(nn.Module()), vars(nn.Module())
     stores = [name for name, value in first.items() if isinstance(value, (dict, set))]
 
@@ -68,23 +65,32 @@ def test_modules_share_no_store():
 
 @pytest.mark.observed
 def test_what_the_class_defines():
-    """``Module`` has version 1, and its ``dump_patches`` and ``call_super_init`` are false.
+    """``nn.Module`` has ``_version`` 1, and its ``dump_patches`` and ``call_super_init`` are false.
 
     ``_version`` tells a state dict which layout the class has; :attr:`~torch.nn.Module.dump_patches` has no
     effect any more; :attr:`~torch.nn.Module.call_super_init` makes ``__init__`` call the next class.
     """
-    assert (nn.Module._version, nn.Module.dump_patches, nn.Module.call_super_init) == (1, False, False)
+    assert nn.Module._version == 1
+    assert nn.Module.dump_patches is False
+    assert nn.Module.call_super_init is False
 
 
 def test_a_new_module_is_in_training_mode():
-    """A new module is in training mode."""
+    """``training`` of a new :class:`~torch.nn.Module` is ``True``: it is in training mode.
+
+    So a model that is loaded for use needs :meth:`~torch.nn.Module.eval`.
+    """
     assert nn.Module().training is True
     assert [module.training for module in nn.Sequential(nn.ReLU(), nn.Dropout()).modules()] == [True] * 3
 
 
 @pytest.mark.question("Q03")
 def test_no_module_before_init():
-    """A submodule assigned before ``super().__init__()`` raises ``AttributeError``: there is no store yet."""
+    """A submodule assigned before ``super().__init__()`` raises ``AttributeError``.
+
+    There is no store for it yet. Call ``super().__init__()`` first in every ``__init__``; one that was
+    forgotten in a base class, or in a dataclass, gives the same error.
+    """
 
     class Net(nn.Module):
         def __init__(self):
@@ -97,11 +103,12 @@ def test_no_module_before_init():
 
 @pytest.mark.question("Q03")
 def test_no_parameter_before_init():
-    """A parameter assigned before ``super().__init__()`` raises ``AttributeError``."""
+    """A :class:`~torch.nn.Parameter` assigned before ``super().__init__()`` raises ``AttributeError``."""
 
     class Net(nn.Module):
         def __init__(self):
             self.scale = nn.Parameter(torch.rand(2))
+            super().__init__()
 
     with pytest.raises(AttributeError, match=r"^cannot assign parameters before Module.__init__\(\) call$"):
         Net()
@@ -115,6 +122,7 @@ def test_no_buffer_before_init():
     class Net(nn.Module):
         def __init__(self):
             self.mean = nn.Buffer(torch.rand(2))
+            super().__init__()
 
     with pytest.raises(AttributeError, match=r"^cannot assign buffer before Module.__init__\(\) call$"):
         Net()
@@ -131,7 +139,10 @@ def test_no_buffer_before_init():
     ids=["parameter", "buffer", "module"],
 )
 def test_no_registration_before_init(method, value, message):
-    """A registration by name before ``super().__init__()`` raises ``AttributeError``."""
+    """``register_parameter``, ``register_buffer`` and ``add_module`` fail before ``super().__init__()``.
+
+    The error is an ``AttributeError``; that of ``add_module`` does not say why.
+    """
 
     class Net(nn.Module):
         def __init__(self):
@@ -143,7 +154,7 @@ def test_no_registration_before_init(method, value, message):
 
 @pytest.mark.question("Q03")
 def test_plain_attributes_before_init():
-    """A plain attribute can be set before ``super().__init__()`` and is kept.
+    """A plain attribute may be set before ``super().__init__()`` of a module, and is kept.
 
     A tensor is plain too; only what has to be registered fails.
     """
@@ -156,25 +167,35 @@ def test_plain_attributes_before_init():
 
     net = Net()
 
-    assert (net.width, net.hidden.shape) == (2, (2,))
+    assert net.width == 2
+    assert net.hidden.shape == (2,)
 
 
 @pytest.mark.observed
 def test_init_again_forgets_everything():
-    """A second ``__init__`` empties the stores and leaves the plain attributes."""
+    """Calling ``Module.__init__`` again empties all stores and leaves plain attributes.
+
+    It sets ``training`` to ``True`` too. So of several bases that each call ``nn.Module.__init__(self)`` the
+    last forgets what the others registered.
+    """
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2))
+    net.register_buffer("mean", torch.rand(2))
     net.inner = nn.ReLU()
     net.width = 2
     net.eval()
     nn.Module.__init__(net)
 
-    assert (list(net.named_parameters()), list(net.children())) == ([], [])
-    assert (net.training, net.width) == (True, 2)
+    assert [*net._parameters, *net._buffers, *net._modules] == []
+    assert net.training is True
+    assert net.width == 2
 
 
 def test_no_keyword_arguments():
-    """Keyword arguments that reach ``Module.__init__`` raise ``TypeError``, which names the first of them."""
+    """By default a keyword argument that reaches ``Module.__init__`` raises a ``TypeError`` that names it.
+
+    Of several the first is named.
+    """
 
     class Net(nn.Module):
         pass
@@ -184,7 +205,10 @@ def test_no_keyword_arguments():
 
 
 def test_no_positional_arguments():
-    """Positional arguments that reach ``Module.__init__`` raise ``TypeError``, which counts ``self`` too."""
+    """By default a positional argument that reaches ``Module.__init__`` raises ``TypeError``.
+
+    The error counts ``self`` too.
+    """
 
     class Net(nn.Module):
         pass
@@ -194,7 +218,11 @@ def test_no_positional_arguments():
 
 
 def test_the_next_class_is_not_initialised():
-    """``Module.__init__`` does not call the ``__init__`` of the class that follows it."""
+    """By default ``Module.__init__`` does not call the ``__init__`` of the class that comes after it.
+
+    A mixin named after :class:`~torch.nn.Module` stays without its attributes. Name it before, or set
+    :attr:`~torch.nn.Module.call_super_init`.
+    """
     calls = []
 
     class Mixin:
@@ -211,9 +239,9 @@ def test_the_next_class_is_not_initialised():
 
 @pytest.mark.observed
 def test_call_super_init():
-    """With ``call_super_init = True`` the next class is initialised, with all arguments (:pull:`91819`).
+    """With ``call_super_init = True`` ``Module.__init__`` gives all arguments to the class after it.
 
-    By then the module is set up: the next class may register parameters.
+    By then the module is set up: the next class may register parameters (:pull:`91819`).
     """
 
     class Mixin:
@@ -242,17 +270,26 @@ def test_call_super_init_without_a_next_class():
 
 
 def test_a_class_before_module_is_initialised():
-    """A class that comes before :class:`~torch.nn.Module` passes on what it does not take itself."""
+    """A base class named before :class:`~torch.nn.Module` gets the arguments, and has to set up the module.
+
+    It does so by ``super().__init__()``.
+    """
 
     class Mixin:
         def __init__(self, width, **rest):
             super().__init__(**rest)
             self.width = width
 
+    class Silent:
+        def __init__(self, width):
+            self.width = width
+
     class Net(Mixin, nn.Module):
         pass
 
-    net = Net(width=2)
-    net.inner = nn.ReLU()
+    class Unready(Silent, nn.Module):
+        pass
 
-    assert (net.width, list(net._modules)) == (2, ["inner"])
+    assert [Net(width=2).width, Unready(width=2).width] == [2, 2]
+    assert Net(width=2)._modules == {}
+    assert not hasattr(Unready(width=2), "_modules")

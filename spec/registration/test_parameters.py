@@ -12,7 +12,11 @@ from torch import nn
 
 
 def test_register_parameter_registers():
-    """:meth:`~torch.nn.Module.register_parameter` registers a parameter and returns nothing."""
+    """:meth:`~torch.nn.Module.register_parameter` registers a parameter and returns ``None``.
+
+    It is what an assignment calls. Use it for a name that is computed, and with ``None`` for a parameter
+    that may be left out.
+    """
     net = nn.Module()
     scale = nn.Parameter(torch.rand(2))
     returned = net.register_parameter("scale", scale)
@@ -23,27 +27,31 @@ def test_register_parameter_registers():
 
 
 def test_any_other_name_will_do():
-    """Any string that is not empty and has no dot can be the name of a parameter."""
+    """``register_parameter`` takes a name that is a number, a keyword or has a space, if it is free."""
     net = nn.Module()
     net.register_parameter("0", nn.Parameter(torch.rand(2)))
     net.register_parameter("my scale", nn.Parameter(torch.rand(2)))
     net.register_parameter("class", nn.Parameter(torch.rand(2)))
 
     assert [name for name, _ in net.named_parameters()] == ["0", "my scale", "class"]
+    with pytest.raises(KeyError, match="attribute 'training' already exists"):
+        net.register_parameter("training", nn.Parameter(torch.rand(2)))
 
 
 @pytest.mark.claim("N2-09")
 def test_none_registers_an_empty_parameter():
-    """``None`` registers an empty parameter: the name exists, and nothing is walked or saved.
+    """``register_parameter(name, None)`` makes an empty parameter: the name exists, nothing is walked.
 
-    The attribute is ``None``, so that ``forward`` can ask for it.
+    Nothing is saved either. The attribute is ``None``, so that ``forward`` can ask for it, as layers with
+    ``bias=False`` do.
     """
     net = nn.Module()
     net.register_parameter("bias", None)
 
     assert net._parameters == {"bias": None}
     assert net.bias is None
-    assert (list(net.parameters()), list(net.state_dict())) == ([], [])
+    assert list(net.parameters()) == []
+    assert list(net.state_dict()) == []
 
 
 def test_registering_again_replaces():
@@ -75,15 +83,20 @@ def test_an_assignment_registers_by_name():
 
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
 def test_the_name_is_a_string(name, kind):
-    """A name of a parameter that is no string raises ``TypeError``."""
+    """:meth:`~torch.nn.Module.register_parameter` raises ``TypeError`` for a name that is not a string."""
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^parameter name should be a string. Got {kind}$"):
         net.register_parameter(name, nn.Parameter(torch.rand(2)))
 
+    assert list(net._parameters) == []
+
 
 def test_no_dot_in_the_name():
-    """A dot in the name of a parameter raises ``KeyError``: dots separate the names of nested modules."""
+    """:meth:`~torch.nn.Module.register_parameter` raises ``KeyError`` for a name with a dot.
+
+    Dots separate the names of nested modules.
+    """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"parameter name can.*t contain"):
@@ -93,7 +106,7 @@ def test_no_dot_in_the_name():
 
 
 def test_the_name_is_not_empty():
-    """An empty name of a parameter raises ``KeyError``."""
+    """:meth:`~torch.nn.Module.register_parameter` raises ``KeyError`` for an empty name."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"parameter name can.*t be empty string"):
@@ -102,7 +115,7 @@ def test_the_name_is_not_empty():
 
 @pytest.mark.parametrize("name", ["width", "mean", "inner", "forward"])
 def test_a_taken_name_is_refused(name):
-    """A name that stands for anything but a parameter already raises ``KeyError``.
+    """``register_parameter`` raises ``KeyError`` for a name that anything but a parameter has.
 
     An assignment would replace a plain attribute, a buffer or a submodule.
     """
@@ -123,7 +136,10 @@ def test_a_taken_name_is_refused(name):
     ids=["tensor", "list", "zero"],
 )
 def test_only_a_parameter_is_taken(value, kind):
-    """A value that is neither a parameter nor ``None`` raises ``TypeError``."""
+    """``register_parameter`` raises ``TypeError`` for a value that is neither a parameter nor ``None``.
+
+    A tensor is wrapped first, ``nn.Parameter(tensor)``, also one that requires a gradient.
+    """
     net = nn.Module()
     wanted = f"cannot assign '{kind}' object to parameter 'scale' (torch.nn.Parameter or None required)"
 
@@ -134,9 +150,10 @@ def test_only_a_parameter_is_taken(value, kind):
 
 
 def test_a_computed_parameter_is_refused():
-    """A parameter that was computed from another tensor raises ``ValueError``.
+    """:meth:`~torch.nn.Module.register_parameter` raises ``ValueError`` for a non-leaf parameter.
 
-    It is no leaf, so an optimizer could not train it.
+    An optimizer could not train it. Compute the value in ``forward``, or use
+    :func:`~torch.nn.utils.parametrize.register_parametrization`.
     """
     net = nn.Module()
     computed = nn.Parameter(torch.rand(2), requires_grad=False)
@@ -154,7 +171,7 @@ def test_a_computed_parameter_is_refused():
 
 @pytest.mark.observed
 def test_the_name_is_looked_at_first():
-    """A fault in the name is reported before one in the value."""
+    """:meth:`~torch.nn.Module.register_parameter` reports a fault in the name before one in the value."""
     net = nn.Module()
     net.width = 2
 

@@ -17,8 +17,9 @@ from torch import nn
     ids=["list", "tuple", "set", "dict"],
 )
 def test_layers_in_a_container(container):
-    """Layers in a list, a tuple, a set or a dict of Python are not registered.
+    """Layers in a plain ``list``, ``tuple``, ``set`` or ``dict`` of a module are not registered.
 
+    The optimizer never gets their parameters, ``cuda()`` leaves them on the CPU, and no file has them.
     :class:`~torch.nn.ModuleList` and :class:`~torch.nn.ModuleDict` register what they hold.
     """
     net = nn.Module()
@@ -31,47 +32,39 @@ def test_layers_in_a_container(container):
 
 @pytest.mark.question("Q01")
 def test_layers_in_a_list_are_not_moved():
-    """Layers in a list are neither moved nor switched to evaluation with the module."""
+    """Layers in a plain ``list`` of a module follow neither its ``to()`` nor its ``eval()``.
+
+    "Expected all tensors to be on the same device" is how it shows; a :class:`~torch.nn.ModuleList` follows.
+    """
     net = nn.Module()
-    net.hidden = [nn.Linear(2, 3)]
-    net.head = nn.Linear(3, 1)
+    net.lost = [nn.Linear(2, 3)]
+    net.kept = nn.ModuleList([nn.Linear(2, 3)])
     net.to("meta", torch.float64).eval()
 
-    assert [(net.head.weight.device.type, net.head.weight.dtype)] == [("meta", torch.float64)]
-    assert [(p.device.type, p.dtype) for p in net.hidden[0].parameters()] == [("cpu", torch.float32)] * 2
-    assert (net.head.training, net.hidden[0].training) == (False, True)
-
-
-@pytest.mark.question("Q01")
-def test_parameters_in_a_list():
-    """Parameters in a list are not registered; :class:`~torch.nn.ParameterList` registers what it holds."""
-    net = nn.Module()
-    net.scales = [nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))]
-
-    assert list(net.parameters()) == []
-
-    net.scales = nn.ParameterList(net.scales)
-
-    assert [name for name, _ in net.named_parameters()] == ["scales.0", "scales.1"]
+    assert [(p.device.type, p.dtype) for p in net.lost[0].parameters()] == [("cpu", torch.float32)] * 2
+    assert [(p.device.type, p.dtype) for p in net.kept[0].parameters()] == [("meta", torch.float64)] * 2
+    assert net.lost[0].training is True
+    assert net.kept[0].training is False
 
 
 def test_a_list_holds_without_registering():
-    """A module in a list of one is held without being registered.
+    """A module in a ``list`` of one, ``net.teacher = [teacher]``, is held without being registered.
 
-    So a teacher or a parent can be kept at hand.
+    So a teacher or a parent can be kept at hand. It has to be moved and switched to evaluation by hand.
     """
-    student = nn.Linear(2, 3)
-    student.teacher = [nn.Linear(2, 3)]
+    student, teacher = nn.Linear(2, 3), nn.Linear(2, 3)
+    student.teacher = [teacher]
 
+    assert student.teacher[0] is teacher
+    assert list(student.children()) == []
     assert [name for name, _ in student.named_parameters()] == ["weight", "bias"]
-    assert isinstance(student.teacher[0], nn.Linear)
 
 
 @pytest.mark.question("Q09")
 def test_layers_made_in_forward():
-    """A layer made in ``forward`` and kept nowhere has no parameters that an optimizer could train.
+    """A layer made in ``forward`` and kept nowhere is missing from :meth:`~torch.nn.Module.parameters`.
 
-    Each call makes it anew, untrained. Make it in ``__init__``.
+    Each call makes it anew, untrained, and an optimizer gets an empty list. Make it in ``__init__``.
     """
 
     class Net(nn.Module):
@@ -81,13 +74,18 @@ def test_layers_made_in_forward():
     net = Net()
     net(torch.rand(4, 2))
 
+    assert list(net.parameters()) == []
     with pytest.raises(ValueError, match="optimizer got an empty parameter list"):
         torch.optim.SGD(net.parameters(), lr=0.1)
 
 
 @pytest.mark.question("Q09")
 def test_layers_assigned_in_forward():
-    """A layer that ``forward`` assigns to the module is registered from its first call on."""
+    """A layer that ``forward`` assigns to ``self`` is registered from the first call of the module on.
+
+    An optimizer made before lacks its parameters, and every call assigns a new one. Where the shape of the
+    input is not known before, a lazy layer such as :class:`~torch.nn.LazyLinear` is meant.
+    """
 
     class Net(nn.Module):
         def forward(self, x):
@@ -95,33 +93,31 @@ def test_layers_assigned_in_forward():
             return self.head(x)
 
     net = Net()
-    before = [name for name, _ in net.named_parameters()]
-    net(torch.rand(4, 2))
+    assert list(net._modules) == []
 
-    assert before == []
+    net(torch.rand(4, 2))
+    assert list(net._modules) == ["head"]
     assert [name for name, _ in net.named_parameters()] == ["head.weight", "head.bias"]
 
 
 @pytest.mark.claim("N2-16")
 def test_a_plain_tensor_is_not_moved():
-    """A plain tensor attribute is neither moved, nor cast, nor saved with the module.
+    """A plain tensor attribute of a :class:`~torch.nn.Module` is neither moved, nor cast, nor saved.
 
-    A buffer is all three.
+    A buffer is all three: :meth:`~torch.nn.Module.register_buffer`.
     """
     net = nn.Module()
     net.hidden = torch.rand(2)
     net.register_buffer("mean", torch.rand(2))
     net.to("meta", torch.float64)
 
-    assert [(t.device.type, t.dtype) for t in (net.hidden, net.mean)] == [
-        ("cpu", torch.float32),
-        ("meta", torch.float64),
-    ]
+    assert [net.hidden.device.type, net.hidden.dtype] == ["cpu", torch.float32]
+    assert [net.mean.device.type, net.mean.dtype] == ["meta", torch.float64]
     assert list(net.state_dict()) == ["mean"]
 
 
 def test_functions_and_classes():
-    """A function, a method of a module and a class of modules are plain attributes."""
+    """A function, a bound method or a class assigned to a :class:`~torch.nn.Module` is a plain attribute."""
     net = nn.Module()
     net.activation = torch.relu
     net.step = nn.Linear(2, 3).forward
@@ -132,7 +128,10 @@ def test_functions_and_classes():
 
 
 def test_attributes_of_the_class():
-    """A parameter or a module in the body of the class is read on every instance and registered on none."""
+    """A parameter or layer in the body of a ``Module`` class is read on instances, but not registered.
+
+    All instances share it, and none of them trains or saves it. Assign it in ``__init__``.
+    """
 
     class Net(nn.Module):
         scale = nn.Parameter(torch.rand(2))
@@ -140,22 +139,24 @@ def test_attributes_of_the_class():
 
     net = Net()
 
-    assert list(net.parameters()) == []
     assert net.scale is Net.scale
+    assert net.inner is Net.inner
+    assert list(net.parameters()) == []
+    assert list(net.children()) == []
 
 
 def test_a_value_of_another_type():
-    """A plain attribute may be given values of any type, one after the other."""
+    """A plain attribute of a :class:`~torch.nn.Module` may be given values of any type, in turn."""
     net = nn.Module()
-    net.state = 2
-    net.state = torch.rand(2)
-    net.state = "done"
+    for value in [2, torch.rand(2), None, [nn.ReLU()], "done"]:
+        net.state = value
 
-    assert vars(net)["state"] == "done"
+        assert net.state is value
+        assert vars(net)["state"] is value
 
 
 def test_a_setter_is_used():
-    """A property with a setter receives what is assigned, as in any other class."""
+    """A ``property`` setter of a module receives a plain value that is assigned to its name."""
 
     class Net(nn.Module):
         @property
@@ -170,21 +171,30 @@ def test_a_setter_is_used():
     net.width = 3
 
     assert net.width == 6
-    assert "width" not in vars(net)
+    assert net._width == 6
 
 
 @pytest.mark.observed
 def test_a_setter_receives_no_module():
-    """A module assigned to the name of a property is registered without its setter being called.
+    """A module assigned to the name of a ``property`` is registered, and its setter is not called.
 
-    The getter answers as before.
+    The getter answers as before, so what was registered is hidden. Assign it under another name in a method.
     """
+    calls = []
 
     class Net(nn.Module):
-        inner = property(lambda self: "from the getter", lambda self, value: None)
+        @property
+        def inner(self):
+            return "from the getter"
+
+        @inner.setter
+        def inner(self, value):
+            calls.append(value)
 
     net = Net()
+    net.inner = "plain"
     net.inner = nn.ReLU()
 
+    assert calls == ["plain"]
     assert list(net._modules) == ["inner"]
     assert net.inner == "from the getter"

@@ -12,7 +12,10 @@ from torch import nn
 
 
 def test_a_parameter_replaces_a_plain_attribute():
-    """A parameter assigned to the name of a plain attribute replaces it."""
+    """A :class:`~torch.nn.Parameter` assigned to the name of a plain attribute takes its place.
+
+    So ``self.scale = None`` may come first and a parameter later.
+    """
     net = nn.Module()
     net.scale = None
     net.scale = scale = nn.Parameter(torch.rand(2))
@@ -23,27 +26,29 @@ def test_a_parameter_replaces_a_plain_attribute():
 
 
 def test_a_parameter_replaces_a_submodule():
-    """A parameter assigned to the name of a submodule replaces it."""
+    """A :class:`~torch.nn.Parameter` assigned to the name of a submodule takes its place."""
     net = nn.Module()
     net.inner = nn.ReLU()
     net.inner = inner = nn.Parameter(torch.rand(2))
 
     assert net.inner is inner
-    assert (list(net._parameters), list(net._modules)) == (["inner"], [])
+    assert list(net._parameters) == ["inner"]
+    assert list(net._modules) == []
 
 
 def test_a_parameter_replaces_a_buffer():
-    """A parameter assigned to the name of a buffer replaces it."""
+    """A :class:`~torch.nn.Parameter` assigned to the name of a buffer takes its place."""
     layer = nn.BatchNorm1d(4)
-    layer.running_mean = mean = nn.Parameter(torch.rand(4))
+    mean = nn.Parameter(torch.rand(4))
+    layer.running_mean = mean
 
-    assert layer.running_mean is mean
+    assert layer._parameters["running_mean"] is mean
     assert list(layer._parameters) == ["weight", "bias", "running_mean"]
     assert list(layer._buffers) == ["running_var", "num_batches_tracked"]
 
 
 def test_a_module_replaces_a_plain_attribute():
-    """A module assigned to the name of a plain attribute replaces it.
+    """A :class:`~torch.nn.Module` assigned to the name of a plain attribute takes its place.
 
     So ``self.downsample = None`` may come first and a module later.
     """
@@ -57,7 +62,7 @@ def test_a_module_replaces_a_plain_attribute():
 
 
 def test_a_module_replaces_a_buffer():
-    """A module assigned to the name of a buffer replaces it."""
+    """A :class:`~torch.nn.Module` assigned to the name of a buffer takes its place."""
     layer = nn.BatchNorm1d(4)
     layer.running_mean = mean = nn.ReLU()
 
@@ -69,7 +74,10 @@ def test_a_module_replaces_a_buffer():
 @pytest.mark.observed
 @pytest.mark.parametrize("make", [lambda: nn.Parameter(torch.rand(2)), nn.ReLU], ids=["parameter", "module"])
 def test_a_replaced_buffer_is_forgotten_entirely(make):
-    """A non-persistent buffer that is replaced is no longer noted as non-persistent."""
+    """A parameter or module that replaces a buffer takes its name out of ``_non_persistent_buffers_set``.
+
+    A buffer that is registered under the name later is persistent again.
+    """
     net = nn.Module()
     net.register_buffer("cache", torch.rand(2), persistent=False)
     net.register_buffer("mask", torch.rand(2), persistent=False)
@@ -80,16 +88,21 @@ def test_a_replaced_buffer_is_forgotten_entirely(make):
 
 
 def test_replacing_leaves_the_other_names():
-    """A replacement leaves every other name where it was."""
+    """``net.x = parameter`` or ``= module`` in the place of something else leaves all other names alone."""
     net = nn.Module()
-    net.width = 2
+    net.width, net.depth = 2, 3
     net.register_buffer("mean", torch.rand(2))
-    net.inner = nn.ReLU()
-    net.scale = nn.Parameter(torch.rand(2))
-    net.width = nn.Parameter(torch.rand(3))
+    net.register_buffer("var", torch.rand(2))
+    net.inner, net.last = nn.ReLU(), nn.Tanh()
 
-    assert list(net._parameters) == ["scale", "width"]
-    assert (list(net._buffers), list(net._modules)) == (["mean"], ["inner"])
+    net.width = nn.Parameter(torch.rand(3))
+    net.mean = nn.GELU()
+    net.inner = nn.Parameter(torch.rand(4))
+
+    assert net.depth == 3
+    assert list(net._parameters) == ["width", "inner"]
+    assert list(net._buffers) == ["var"]
+    assert list(net._modules) == ["last", "mean"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +115,7 @@ def test_replacing_leaves_the_other_names():
     ids=["tensor", "float", "module"],
 )
 def test_a_parameter_is_not_replaced(value, kind):
-    """Anything but a parameter or ``None`` assigned to the name of a parameter raises ``TypeError``.
+    """Assigning anything but a :class:`~torch.nn.Parameter` or ``None`` to a parameter raises ``TypeError``.
 
     To put a tensor into a parameter, copy it in under :class:`~torch.no_grad`; to put something else under
     the name, delete the parameter first.
@@ -118,11 +131,15 @@ def test_a_parameter_is_not_replaced(value, kind):
 
 
 def test_an_empty_parameter_is_not_replaced():
-    """A parameter registered as ``None`` refuses a tensor just as a filled one does."""
+    """A parameter that is ``None``, as with ``bias=False``, takes a parameter but not a plain tensor."""
     layer = nn.Linear(2, 3, bias=False)
 
     with pytest.raises(TypeError, match=r"cannot assign 'torch.FloatTensor' as parameter 'bias'"):
         layer.bias = torch.rand(3)
+
+    layer.bias = nn.Parameter(torch.rand(3))
+
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
 
 
 @pytest.mark.parametrize(
@@ -135,9 +152,10 @@ def test_an_empty_parameter_is_not_replaced():
     ids=["tensor", "string", "class"],
 )
 def test_a_submodule_is_not_replaced(value, kind):
-    """Anything but a module, a parameter or ``None`` assigned to a submodule raises ``TypeError``.
+    """Assigning anything but a module, a parameter or ``None`` to a submodule raises ``TypeError``.
 
-    A class that is not called yet is no module either.
+    A class that is not called yet is not a module either. Delete the submodule first to put something else
+    there.
     """
     net = nn.Module()
     net.inner = inner = nn.Tanh()
@@ -149,9 +167,13 @@ def test_a_submodule_is_not_replaced(value, kind):
     assert net.inner is inner
 
 
-@pytest.mark.parametrize(("value", "kind"), [(1.5, "float"), ([2.5], "list")], ids=["float", "list"])
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(1.5, "float"), ([2.5], "list"), ("text", "str"), (object(), "object")],
+    ids=["float", "list", "text", "object"],
+)
 def test_a_buffer_is_not_replaced(value, kind):
-    """Anything but a tensor, a module or ``None`` assigned to the name of a buffer raises ``TypeError``."""
+    """A number, a list, a string or an ``object`` assigned to a buffer raises ``TypeError``."""
     layer = nn.BatchNorm1d(4)
     mean = layer.running_mean
 
@@ -164,7 +186,7 @@ def test_a_buffer_is_not_replaced(value, kind):
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_the_refusal_names_tensors_alone():
-    """The error for a value that is no buffer expects a tensor or ``None``."""
+    """The ``TypeError`` for a number assigned to a buffer says ``torch.Tensor or None expected``."""
     layer = nn.BatchNorm1d(4)
 
     with pytest.raises(TypeError, match=r"as buffer 'running_mean' \(torch\.Tensor or None expected\)$"):
@@ -174,7 +196,7 @@ def test_the_refusal_names_tensors_alone():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_the_refusal_names_buffers_too():
-    """The error for a value that is no buffer expects a buffer, a tensor or ``None``."""
+    """The ``TypeError`` for a number assigned to a buffer asks for ``torch.nn.Buffer`` too."""
     layer = nn.BatchNorm1d(4)
     wanted = "as buffer 'running_mean' (torch.nn.Buffer, torch.Tensor or None expected)"
 
@@ -187,7 +209,7 @@ def test_the_refusal_names_buffers_too():
 def test_a_buffer_replaces_no_plain_attribute(name):
     """A :class:`~torch.nn.Buffer` assigned to the name of a plain attribute raises ``KeyError``.
 
-    Here buffers differ from parameters and modules, which replace it.
+    Here buffers differ from parameters and modules, which take its place. Delete the attribute first.
     """
     net = nn.Module()
     net.width = 2
@@ -224,7 +246,10 @@ def test_a_buffer_replaces_no_submodule():
 
 
 def test_a_name_of_the_class_takes_no_parameter():
-    """A parameter assigned to a name that the class defines raises ``KeyError``."""
+    """A :class:`~torch.nn.Parameter` assigned to a name that its class defines raises ``KeyError``.
+
+    ``forward`` is one. Such a name cannot be deleted either; choose another.
+    """
     net = nn.Module()
 
     with pytest.raises(KeyError, match="attribute 'forward' already exists"):
@@ -233,7 +258,7 @@ def test_a_name_of_the_class_takes_no_parameter():
 
 @pytest.mark.observed
 def test_a_name_of_the_class_hides_a_module():
-    """A module assigned to a name that the class defines is registered, but reading gives the class's.
+    """A module assigned to a name that its class defines is registered, but ``net.name`` reads the class's.
 
     ``__getattr__`` is asked only when Python finds nothing else.
     """
@@ -250,7 +275,7 @@ def test_a_name_of_the_class_hides_a_module():
 
 @pytest.mark.observed
 def test_refusal_empties_the_name():
-    """A parameter refused for its ``grad_fn`` has already removed what had its name.
+    """A non-leaf :class:`~torch.nn.Parameter` is refused, but what had the name is gone by then.
 
     The old entry goes before the new one is looked at.
     """

@@ -13,34 +13,44 @@ from torch import nn
 
 @pytest.mark.claim("N2-08")
 def test_stores_keep_the_order_of_registration():
-    """A store keeps its entries in the order of registration, not by name."""
-    net = nn.Module()
-    net.w = nn.Parameter(torch.rand(2))
-    net.b = nn.Parameter(torch.rand(3))
-    net.a = nn.Parameter(torch.rand(4))
+    """``_parameters``, ``_buffers`` and ``_modules`` keep the order of registration, not of the names.
 
-    assert list(net._parameters) == ["w", "b", "a"]
+    State dicts, optimizers and ``repr`` follow it.
+    """
+    net = nn.Module()
+    net.w, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
+    net.register_buffer("var", torch.rand(2))
+    net.register_buffer("mean", torch.rand(2))
+    net.tail, net.head = nn.ReLU(), nn.Tanh()
+
+    assert list(net._parameters) == ["w", "b"]
+    assert list(net._buffers) == ["var", "mean"]
+    assert list(net._modules) == ["tail", "head"]
 
 
 @pytest.mark.claim("N5-17")
 def test_own_entries_only():
-    """A store holds what was set on the module itself, not what its submodules hold."""
+    """``_parameters``, ``_buffers`` and ``_modules`` hold what a module has itself, not its submodules.
+
+    What the submodules hold is in theirs. :meth:`~torch.nn.Module.named_parameters` walks them all.
+    """
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2))
-    net.inner = nn.Linear(2, 3)
+    net.inner = nn.Sequential(nn.BatchNorm1d(3))
 
     assert list(net._parameters) == ["scale"]
+    assert list(net._buffers) == []
     assert list(net._modules) == ["inner"]
-    assert list(net.inner._parameters) == ["weight", "bias"]
+    assert list(net.inner[0]._parameters) == ["weight", "bias"]
 
 
 @pytest.mark.claim("N2-02")
 def test_a_sequential_has_every_store():
-    """A :class:`~torch.nn.Sequential` has every store, as each module has; that of parameters is empty."""
+    """A :class:`~torch.nn.Sequential` has ``_parameters`` and ``_buffers`` too, which start empty."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
 
-    assert isinstance(net, nn.Module)
-    assert (net._parameters, net._buffers) == ({}, {})
+    assert net._parameters == {}
+    assert net._buffers == {}
     assert list(net._modules) == ["0", "1"]
 
 
@@ -55,13 +65,18 @@ def test_a_convolution_has_no_submodules():
 
 @pytest.mark.claim("N2-09")
 def test_keys_are_names_of_attributes():
-    """The keys of a store are names of attributes; the values are what was registered, or ``None``."""
+    """``_parameters``, ``_buffers`` and ``_modules`` map names of attributes to what was registered.
+
+    A value is ``None`` where the entry is empty.
+    """
     net = nn.Module()
     net.scale = scale = nn.Parameter(torch.rand(2))
-    net.inner = inner = nn.ReLU()
     net.register_parameter("bias", None)
+    net.register_buffer("mean", None)
+    net.inner = inner = nn.ReLU()
 
     assert net._parameters == {"scale": scale, "bias": None}
+    assert net._buffers == {"mean": None}
     assert net._modules == {"inner": inner}
 
 
@@ -69,7 +84,7 @@ def test_keys_are_names_of_attributes():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_stores_are_ordered_dicts():
-    """A module keeps its parameters, buffers and submodules in ``OrderedDict`` stores."""
+    """``_parameters``, ``_buffers`` and ``_modules`` of a new module are of the type ``OrderedDict``."""
     net = nn.BatchNorm1d(4)
 
     assert [type(store) for store in (net._parameters, net._buffers, net._modules)] == [OrderedDict] * 3
@@ -79,10 +94,14 @@ def test_stores_are_ordered_dicts():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_stores_are_plain_dicts():
-    """A module keeps its parameters, buffers and submodules in plain ``dict`` stores.
+    """``_parameters``, ``_buffers`` and ``_modules`` of a new module are of the type ``dict``.
 
-    Code that calls ``move_to_end`` on a store fails from torch 2.5 on (:pull:`129164`).
+    Code that calls ``move_to_end`` on a store fails from torch 2.5 on (:pull:`129164`). Deleting a layer of a
+    :class:`~torch.nn.Sequential` still leaves an ``OrderedDict``.
     """
     net = nn.BatchNorm1d(4)
+    stack = nn.Sequential(nn.ReLU(), nn.Tanh())
+    del stack[0]
 
     assert [type(store) for store in (net._parameters, net._buffers, net._modules)] == [dict] * 3
+    assert type(stack._modules) is OrderedDict

@@ -29,7 +29,7 @@ def test_add_module_registers(method):
 
 @pytest.mark.observed
 def test_register_module_calls_add_module():
-    """:meth:`~torch.nn.Module.register_module` calls ``add_module``, overridden or not."""
+    """:meth:`~torch.nn.Module.register_module` calls the ``add_module`` of the module, overridden or not."""
     calls = []
 
     class Net(nn.Module):
@@ -46,7 +46,11 @@ def test_register_module_calls_add_module():
 
 @pytest.mark.observed
 def test_an_assignment_does_not_add():
-    """Assigning a submodule does not call ``add_module``: an override of it is passed by."""
+    """Assigning a submodule, ``net.inner = module``, does not call ``add_module``, even if it is overridden.
+
+    To see every submodule that is registered, use the hook of
+    :func:`~torch.nn.modules.module.register_module_module_registration_hook`.
+    """
     calls = []
 
     class Net(nn.Module):
@@ -56,14 +60,15 @@ def test_an_assignment_does_not_add():
 
     net = Net()
     net.inner = nn.ReLU()
+    net.add_module("last", nn.ReLU())
 
-    assert calls == []
-    assert list(net._modules) == ["inner"]
+    assert calls == ["last"]
+    assert list(net._modules) == ["inner", "last"]
 
 
 @pytest.mark.claim("N2-09")
 def test_none_registers_an_empty_submodule():
-    """``None`` registers an empty submodule: the name exists, and nothing is walked."""
+    """``add_module(name, None)`` makes an empty submodule: the name exists, nothing is walked."""
     net = nn.Module()
     net.add_module("inner", None)
     net.add_module("last", nn.ReLU())
@@ -83,13 +88,15 @@ def test_adding_again_replaces():
 
 
 def test_any_other_name_will_do():
-    """Any string that is not empty and has no dot can be the name of a submodule."""
+    """``add_module`` takes a name that is a number, a keyword or has a space, if nothing has it yet."""
     net = nn.Module()
     net.add_module("0", nn.ReLU())
     net.add_module("my layer", nn.ReLU())
     net.add_module("lambda", nn.ReLU())
 
     assert [name for name, _ in net.named_children()] == ["0", "my layer", "lambda"]
+    with pytest.raises(KeyError, match="attribute 'training' already exists"):
+        net.add_module("training", nn.ReLU())
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,7 @@ def test_any_other_name_will_do():
     ids=["class", "tensor", "zero"],
 )
 def test_only_a_module_is_taken(value, kind):
-    """A value that is neither a module nor ``None`` raises ``TypeError``.
+    """``add_module`` raises ``TypeError`` for a value that is neither a module nor ``None``.
 
     A class that is not called yet, ``nn.ReLU`` for ``nn.ReLU()``, is the usual case.
     """
@@ -112,15 +119,20 @@ def test_only_a_module_is_taken(value, kind):
 
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
 def test_the_name_is_a_string(name, kind):
-    """A name of a submodule that is no string raises ``TypeError``."""
+    """:meth:`~torch.nn.Module.add_module` raises ``TypeError`` for a name that is not a string."""
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^module name should be a string. Got {kind}$"):
         net.add_module(name, nn.ReLU())
 
+    assert list(net._modules) == []
+
 
 def test_no_dot_in_the_name():
-    """A dot in the name of a submodule raises a ``KeyError`` with that name."""
+    """:meth:`~torch.nn.Module.add_module` raises a ``KeyError`` that says the name, if it has a dot.
+
+    To put a layer into a nested module, add it to that module: ``net.head.add_module("inner", layer)``.
+    """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"module name can.*t contain .*, got: head\.inner"):
@@ -130,7 +142,7 @@ def test_no_dot_in_the_name():
 
 
 def test_the_name_is_not_empty():
-    """An empty name of a submodule raises ``KeyError``."""
+    """:meth:`~torch.nn.Module.add_module` raises ``KeyError`` for an empty name."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"module name can.*t be empty string"):
@@ -139,7 +151,11 @@ def test_the_name_is_not_empty():
 
 @pytest.mark.parametrize("name", ["width", "scale", "mean", "forward"])
 def test_a_taken_name_is_refused(name):
-    """A name that stands for anything but a submodule already raises ``KeyError``."""
+    """``add_module`` raises ``KeyError`` for a name that a plain attribute, a parameter or a buffer has.
+
+    So does a name that the class defines, such as ``forward``. An assignment would replace a plain attribute
+    or a buffer.
+    """
     net = nn.Module()
     net.width = 2
     net.scale = nn.Parameter(torch.rand(2))
@@ -154,20 +170,28 @@ def test_a_taken_name_is_refused(name):
 @pytest.mark.observed
 @pytest.mark.parametrize("name", ["head.inner", ""], ids=["dot", "empty"])
 def test_setattr_does_not_look_at_the_name(name):
-    """``setattr`` registers a submodule under a name that ``add_module`` would refuse.
+    """``setattr(net, name, module)`` takes a name with a dot or an empty one, unlike ``add_module``.
 
-    Such a name cannot be looked up again. To replace a nested layer, assign to its parent.
+    :meth:`~torch.nn.Module.get_submodule` does not find it. To replace a nested layer, assign to its parent.
     """
-    net = nn.Module()
-    setattr(net, name, nn.ReLU())
+    net, layer = nn.Module(), nn.ReLU()
+    setattr(net, name, layer)
 
-    assert list(net._modules) == [name]
+    assert net._modules == {name: layer}
+    with pytest.raises(KeyError, match="module name can"):
+        nn.Module().add_module(name, layer)
 
 
 @pytest.mark.observed
 def test_a_module_may_hold_itself():
-    """A module can be registered as its own submodule; ``named_modules()`` yields it once."""
+    """:meth:`~torch.nn.Module.add_module` takes the module itself; ``named_modules()`` yields it once.
+
+    What goes on to the children, such as ``train()``, ``to()`` or ``state_dict()``, raises
+    ``RecursionError``.
+    """
     net = nn.Module()
     net.add_module("again", net)
 
+    assert net.again is net
+    assert list(net.children()) == [net]
     assert [name for name, _ in net.named_modules()] == [""]
