@@ -167,9 +167,9 @@ def test_eval_leaves_gradients_on():
     """
     net = nn.Linear(2, 3).eval()
     out = net(torch.rand(4, 2))
-    out.sum().backward()
-
     assert out.requires_grad is True
+
+    out.sum().backward()
     assert net.weight.grad.shape == (3, 2)
     with torch.no_grad():
         assert net(torch.rand(4, 2)).requires_grad is False

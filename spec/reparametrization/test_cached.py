@@ -11,7 +11,10 @@ from torch.nn.utils.parametrize import register_parametrization
 
 
 def test_a_tensor_is_computed_once():
-    """Within :func:`~torch.nn.utils.parametrize.cached` every reading gives the same tensor."""
+    """Within :func:`~torch.nn.utils.parametrize.cached` each reading of a parametrized tensor gives the same.
+
+    Put it around the forward pass of a network that reads a weight several times, as a recurrent one does.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached():
@@ -20,17 +23,19 @@ def test_a_tensor_is_computed_once():
 
 
 def test_changes_are_not_seen_within():
-    """Within :func:`~torch.nn.utils.parametrize.cached` a change of the original is not seen."""
+    """Within :func:`~torch.nn.utils.parametrize.cached` a change of the original is not seen.
+
+    A step of the optimizer belongs outside.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
-    with torch.no_grad():
-        layer.parametrizations.weight.original.fill_(3.0)
+    original = layer.parametrizations.weight.original
+    original.data.fill_(3.0)
 
-        with parametrize.cached():
-            before = layer.weight.tolist()
-            layer.parametrizations.weight.original.fill_(5.0)
-            within = layer.weight.tolist()
-
-    assert [before, within, layer.weight.tolist()] == [[[3.0, 3.0]], [[3.0, 3.0]], [[5.0, 5.0]]]
+    with parametrize.cached():
+        assert layer.weight.tolist() == [[3.0, 3.0]]
+        original.data.fill_(5.0)
+        assert layer.weight.tolist() == [[3.0, 3.0]]
+    assert layer.weight.tolist() == [[5.0, 5.0]]
 
 
 def test_each_context_starts_afresh():
@@ -64,8 +69,11 @@ def test_an_exception_ends_it():
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with pytest.raises(KeyError, match="stop"), parametrize.cached():
+        kept = layer.weight
+        assert layer.weight is kept
         raise KeyError("stop")
 
+    assert layer.weight is not kept
     assert layer.weight is not layer.weight
 
 
@@ -85,7 +93,7 @@ def test_tensors_are_told_apart_by_module_and_name():
 
 
 def test_tracing_within_is_an_error():
-    """Tracing within :func:`~torch.nn.utils.parametrize.cached` raises ``RuntimeError``."""
+    """``torch.jit.trace`` within :func:`~torch.nn.utils.parametrize.cached` raises ``RuntimeError``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached(), pytest.raises(RuntimeError, match="Cannot trace a model while caching"):
@@ -93,15 +101,22 @@ def test_tracing_within_is_an_error():
 
 
 def test_tracing_without_it_is_possible():
-    """Outside :func:`~torch.nn.utils.parametrize.cached` a parametrized module can be traced."""
-    layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
-    x = torch.rand(2)
+    """``torch.jit.trace`` takes a parametrized module outside :func:`~torch.nn.utils.parametrize.cached`.
 
-    assert torch.equal(torch.jit.trace(layer, x)(x), layer(x))
+    The parametrization is part of what is traced.
+    """
+    layer = register_parametrization(nn.Linear(2, 1, bias=False), "weight", nn.ReLU())
+    traced = torch.jit.trace(layer, torch.tensor([1.0, 2.0]))
+
+    layer.parametrizations.weight.original.data = torch.tensor([[2.0, -3.0]])
+    assert traced(torch.tensor([10.0, 100.0])).tolist() == [20.0]
 
 
 def test_scripting_is_an_error():
-    """A parametrized module that is scripted raises ``torch.jit.Error`` when it is called."""
+    """A parametrized module given to ``torch.jit.script`` raises ``torch.jit.Error`` when it is called.
+
+    Remove the parametrizations first, or trace.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with pytest.raises(torch.jit.Error, match="Parametrization is not working with scripting"):
