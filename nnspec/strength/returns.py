@@ -103,7 +103,8 @@ def _is_subject(function: Any) -> bool:
         return "torch" in modules and not issubclass(
             kind, (torch.Size, torch.dtype, torch.device, torch.Generator)
         )
-    return module.partition(".")[0] in SUBJECTS and not module.startswith(ONLOOKERS)
+    computes = module == "torch" and inspect.isbuiltin(function)
+    return module.partition(".")[0] in SUBJECTS and not module.startswith(ONLOOKERS) and not computes
 
 
 def _receiver(function: Any) -> Any:
