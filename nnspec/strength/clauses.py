@@ -27,6 +27,7 @@ from nnspec.strength.assertions import Watch, rewrite
 from nnspec.strength.baseline import Baseline, failure_of
 from nnspec.strength.processes import Piece, limit_next, results_of
 from nnspec.strength.progress import Progress
+from nnspec.strength.returns import SPOILING
 from nnspec.strength.session import Session, limit_for
 from nnspec.strength.targets import Change
 
@@ -228,6 +229,7 @@ def _judge(task: _Task) -> Judged:
         texts = rewritten.assertions
         seen |= watch.seen
         trials += [(item, change) for change in watch.answers.possible]
+    trials.sort(key=lambda trial: trial[1][1] in SPOILING)  # last, for it may spoil what clauses share
     if not seen:
         return Judged("", len(texts), (), NOT_RUN if texts else "")
     trials += [(item, change) for change in task.changes for item in task.items]

@@ -151,7 +151,7 @@ def _things(given: Iterable[Any]) -> Iterator[Any]:
     """What can be spoilt: tensors, modules with all below them, dicts, lists and sets with what they hold."""
     for value in given:
         if isinstance(value, nn.Module):
-            yield from value.modules()
+            yield from list(value.modules())
         elif isinstance(value, (torch.Tensor, dict, list, set)):
             yield value
         if isinstance(value, (list, tuple)):

@@ -30,7 +30,7 @@ def test_training_normalises_by_the_batch(device):
 
 @pytest.mark.claim("N5-22")
 def test_evaluation_normalises_by_what_is_kept(device):
-    """In evaluation ``BatchNorm`` normalizes each channel by its running statistics, not by the batch.
+    """By default ``BatchNorm`` in evaluation normalizes each channel by running statistics, not by the batch.
 
     Where training is good and evaluation bad, they are far from those of the batches: too few steps, too
     small a ``momentum``, or data that differ. See *without_statistics* for a layer that keeps none.
@@ -85,7 +85,7 @@ def test_batches_are_counted():
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_new_layer(layer):
-    """A new ``BatchNorm`` has mean 0, variance 1, weight 1 and bias 0, and has counted no batch."""
+    """A new ``BatchNorm`` by default has mean 0, variance 1, weight 1, bias 0, and has counted no batch."""
     state = layer(2).state_dict()
 
     assert {name: value.tolist() for name, value in state.items()} == {
@@ -134,7 +134,7 @@ def test_momentum_none_averages():
 
 @pytest.mark.observed
 def test_momentum_none_wants_the_count():
-    """``BatchNorm`` with ``momentum=None`` moves no statistics if ``num_batches_tracked`` is ``None``.
+    """``BatchNorm`` with ``momentum=None`` moves no statistics while ``num_batches_tracked`` is ``None``.
 
     With a momentum it does.
     """
@@ -173,7 +173,7 @@ def test_without_statistics():
 
 @pytest.mark.observed
 def test_tracking_switched_off_later():
-    """``track_running_stats`` set to false later stops updates of ``BatchNorm``; evaluation uses them.
+    """``track_running_stats = False`` on a built ``BatchNorm`` stops updates; evaluation uses the statistics.
 
     A layer that is to normalize by the batch in evaluation too is built with ``track_running_stats=False``.
     """

@@ -115,7 +115,7 @@ def test_p_is_a_probability(layer, p):
 
 @pytest.mark.parametrize(("layer", "shape"), PLAIN)
 def test_inplace_writes_to_the_input(layer, shape):
-    """With ``inplace=True`` ``Dropout``, ``Dropout1d``, ``2d`` and ``3d`` overwrite and return the input."""
+    """In training ``Dropout``, ``Dropout1d``, ``2d`` and ``3d`` with ``inplace=True`` write to the input."""
     x = torch.full(shape, 3.0)
     out = layer(1.0, True)(x)
 
@@ -207,7 +207,7 @@ def test_dropout2d_takes_3d_for_a_batch():
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5, 6)], ids=["2d", "5d"])
 def test_dropout2d_warns_of_other_shapes(shape):
-    """:class:`~torch.nn.Dropout2d` warns of neither 3 nor 4 dimensions; with 4 it is silent.
+    """:class:`~torch.nn.Dropout2d` warns if the input has not 3 or 4 dimensions; with 4 it is silent.
 
     With 3 it gives another warning: see *dropout2d_takes_3d_for_a_batch*.
     """
@@ -226,7 +226,7 @@ def test_dropout2d_warns_of_other_shapes(shape):
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 4, 5, 6, 7)], ids=["3d", "6d"])
 def test_dropout3d_warns_of_other_shapes(shape):
-    """:class:`~torch.nn.Dropout3d` warns of neither 4 nor 5 dimensions; with those it is silent."""
+    """:class:`~torch.nn.Dropout3d` warns if the input has not 4 or 5 dimensions; with those it is silent."""
     with pytest.warns(
         UserWarning, match=f"^dropout3d: Received a {len(shape)}-D input to dropout3d"
     ) as caught:
@@ -273,9 +273,9 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize(("function", "shape"), FUNCTIONS, ids=[name.__name__ for name, _ in FUNCTIONS])
 def test_functions_drop_by_default(function, shape):
-    """:func:`~torch.nn.functional.dropout` and its 1d to 3d forms know no mode: they drop by default.
+    """:func:`functional.dropout <torch.nn.functional.dropout>` knows no mode: it drops by default.
 
-    In ``forward`` pass ``training=self.training``, or evaluation drops as well.
+    So do its 1d to 3d forms. In ``forward`` pass ``training=self.training``, or evaluation drops as well.
     """
     x = torch.full(shape, 3.0)
 
@@ -288,13 +288,14 @@ def test_functions_drop_by_default(function, shape):
     "function", [F.alpha_dropout, F.feature_alpha_dropout], ids=lambda function: function.__name__
 )
 def test_alpha_functions_do_not_drop_by_default(function):
-    """:func:`~torch.nn.functional.alpha_dropout` and its feature form do nothing by default.
+    """``F.alpha_dropout`` and ``F.feature_alpha_dropout`` do nothing by default, unlike ``F.dropout``.
 
-    They want ``training=True``, unlike :func:`~torch.nn.functional.dropout`.
+    They want ``training=True``.
     """
     x = torch.full((72, 5), 2.0)
 
     assert torch.equal(function(x, 0.5), x)
+    assert not torch.equal(F.dropout(x, 0.5), x)
     assert len(function(x, 0.5, True).unique()) == 2
 
 

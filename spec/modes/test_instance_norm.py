@@ -16,9 +16,9 @@ LAYERS = [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d]
 
 
 def test_each_sample_is_normalised():
-    """``InstanceNorm`` normalizes each channel of each sample by its own mean and variance in both modes.
+    """By default ``InstanceNorm`` normalizes each channel of each sample on its own, in both modes.
 
-    The variance is the biased one. With ``track_running_stats=True`` evaluation does otherwise.
+    It takes the mean and the biased variance. With ``track_running_stats=True`` evaluation does otherwise.
     """
     x = 3 * torch.randn(4, 2, 5) + 4
     layer = nn.InstanceNorm1d(2, eps=0.25)
@@ -170,15 +170,17 @@ def test_the_dimensions_are_counted(layer, dims, wanted):
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_one_element_cannot_be_normalised(training):
-    """``InstanceNorm`` refuses one element per channel with ``ValueError``, however large the batch is.
+    """``InstanceNorm`` refuses one element per channel, unless evaluation uses running statistics.
 
-    It does so in both modes; only evaluation with running statistics takes it. A network whose last feature
-    map is a single pixel meets this.
+    However large the batch is, it raises ``ValueError``. A network whose last feature map is a single pixel
+    meets this.
     """
     wanted = "Expected more than 1 spatial element when training, got input size torch.Size([4, 2, 1])"
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         nn.InstanceNorm1d(2).train(training)(torch.randn(4, 2, 1))
+    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+        nn.InstanceNorm1d(2, track_running_stats=True)(torch.randn(4, 2, 1))
     assert nn.InstanceNorm1d(2).train(training)(torch.randn(4, 2, 2)).shape == (4, 2, 2)
 
 
@@ -194,7 +196,7 @@ def test_one_element_will_do_with_statistics():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(("shape", "dim"), [((4, 3, 5), 1), ((3, 5), 0)], ids=["batch", "sample"])
 def test_affine_wants_its_channels(shape, dim):
-    """``InstanceNorm(affine=True)`` raises ``ValueError`` for other channels than its own (:pull:`94624`)."""
+    """``InstanceNorm(affine=True)`` refuses another number of channels: ``ValueError`` (:pull:`94624`)."""
     wanted = f"expected input's size at dim={dim} to match num_features (2), but got: 3."
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
@@ -203,7 +205,7 @@ def test_affine_wants_its_channels(shape, dim):
 
 @pytest.mark.since("2.1")
 def test_other_channels_are_warned_of():
-    """``InstanceNorm`` without ``affine`` takes another number of channels, and warns."""
+    """``InstanceNorm`` by default takes another number of channels than told, and warns."""
     x = torch.randn(4, 3, 5)
 
     with pytest.warns(UserWarning, match="input's size at dim=1 does not match num_features") as caught:
@@ -214,7 +216,7 @@ def test_other_channels_are_warned_of():
 
 
 def test_the_function_uses_the_input():
-    """:func:`~torch.nn.functional.instance_norm` uses the statistics of the input unless told otherwise."""
+    """``F.instance_norm`` uses the statistics of the input unless ``use_input_stats=False``."""
     x = 3 * torch.randn(4, 2, 5) + 4
     mean, var = torch.tensor([3.0, 5.0]), torch.tensor([2.0, 6.0])
 

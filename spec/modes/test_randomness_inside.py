@@ -32,7 +32,10 @@ def test_rrelu_uses_the_mean_slope_in_evaluation():
 
 
 def test_the_function_of_rrelu_uses_the_mean():
-    """:func:`~torch.nn.functional.rrelu` knows no mode: it uses the mean slope unless ``training=True``."""
+    """:func:`functional.rrelu <torch.nn.functional.rrelu>` uses the mean slope unless ``training=True``.
+
+    It knows no mode: pass ``training=self.training``.
+    """
     x = torch.full((200,), -2.0)
 
     assert F.rrelu(x, 0.25, 0.75).unique().tolist() == [-1.0]

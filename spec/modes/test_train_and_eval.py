@@ -10,7 +10,7 @@ from torch import nn
 
 @pytest.mark.claim("N2-36", "N5-24")
 def test_eval_sets_training_to_false():
-    """:meth:`~torch.nn.Module.eval` sets ``training`` to false for a module and all its submodules.
+    """:meth:`Module.eval <torch.nn.Module.eval>` sets ``training`` to false for it and all submodules.
 
     The mode of a module is its attribute :attr:`~torch.nn.Module.training`. It decides what dropout and
     batch normalization do, and nothing else: gradients are recorded as before.
@@ -23,7 +23,7 @@ def test_eval_sets_training_to_false():
 
 @pytest.mark.claim("N2-36", "N5-24")
 def test_train_sets_training_to_true():
-    """:meth:`~torch.nn.Module.train` sets ``training`` to true for a module and all its submodules."""
+    """:meth:`Module.train <torch.nn.Module.train>` sets ``training`` to true for it and all submodules."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout())).eval()
     net.train()
 
@@ -44,7 +44,7 @@ def test_train_takes_the_mode():
 
 @pytest.mark.question("Q41")
 def test_both_return_the_module():
-    """:meth:`~torch.nn.Module.train` and :meth:`~torch.nn.Module.eval` return the module itself.
+    """``net.train()`` and ``net.eval()`` return ``net`` itself.
 
     So ``model = Model().eval()`` is fine.
     """
@@ -59,7 +59,7 @@ def test_both_return_the_module():
     "mode", ["x", 1, None, torch.tensor(True)], ids=["string", "number", "none", "tensor"]
 )
 def test_the_mode_is_a_bool(mode):
-    """:meth:`~torch.nn.Module.train` of anything but a ``bool`` raises ``ValueError`` and changes nothing.
+    """``net.train(mode)`` raises ``ValueError`` for anything but a ``bool`` and changes nothing.
 
     An optimizer or a data loader passed by mistake is caught that way.
     """
@@ -108,7 +108,7 @@ def test_a_later_submodule_keeps_its_mode():
 
 
 def test_every_submodule_is_asked():
-    """:meth:`~torch.nn.Module.train` calls the ``train`` of each child, overridden or not, with the mode."""
+    """``net.train(mode)`` calls the ``train`` of each child, overridden or not, with the mode."""
     calls = []
 
     class Layer(nn.Module):
@@ -124,7 +124,7 @@ def test_every_submodule_is_asked():
 
 
 def test_eval_calls_train():
-    """:meth:`~torch.nn.Module.eval` calls ``train(False)``, so that one override serves both."""
+    """``net.eval()`` calls ``net.train(False)``, so that one override serves both."""
     calls = []
 
     class Net(nn.Module):
@@ -161,7 +161,7 @@ def test_an_eval_of_a_child_is_not_called():
 
 
 def test_eval_leaves_gradients_on():
-    """:meth:`~torch.nn.Module.eval` does not switch gradients off: :class:`~torch.no_grad` does.
+    """``net.eval()`` does not switch gradients off: :class:`~torch.no_grad` does.
 
     Evaluation with ``eval()`` alone keeps the graph of every output and may run out of memory. Use both.
     """

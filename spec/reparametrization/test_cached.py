@@ -11,9 +11,9 @@ from torch.nn.utils.parametrize import register_parametrization
 
 
 def test_a_tensor_is_computed_once():
-    """Within :func:`~torch.nn.utils.parametrize.cached` each reading of a parametrized tensor gives the same.
+    """Within ``parametrize.cached()`` each reading of a parametrized tensor gives the same object.
 
-    Put it around the forward pass of a network that reads a weight several times, as a recurrent one does.
+    Put :func:`~torch.nn.utils.parametrize.cached` around the forward pass of a network that reads a weight several times, as a recurrent one does.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
@@ -23,7 +23,7 @@ def test_a_tensor_is_computed_once():
 
 
 def test_changes_are_not_seen_within():
-    """Within :func:`~torch.nn.utils.parametrize.cached` a change of the original is not seen.
+    """Within ``parametrize.cached()`` a change of the original is not seen.
 
     A step of the optimizer belongs outside.
     """
@@ -39,7 +39,7 @@ def test_changes_are_not_seen_within():
 
 
 def test_each_context_starts_afresh():
-    """What :func:`~torch.nn.utils.parametrize.cached` kept is forgotten at the end of the context."""
+    """What ``parametrize.cached()`` kept is forgotten at the end of the context."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached():
@@ -51,7 +51,7 @@ def test_each_context_starts_afresh():
 
 
 def test_contexts_may_be_nested():
-    """Of nested :func:`~torch.nn.utils.parametrize.cached` contexts the outermost decides."""
+    """Of nested ``parametrize.cached()`` contexts the outermost decides."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached():
@@ -65,7 +65,7 @@ def test_contexts_may_be_nested():
 
 
 def test_an_exception_ends_it():
-    """An exception ends the context of :func:`~torch.nn.utils.parametrize.cached`."""
+    """An exception ends the context of ``parametrize.cached()``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with pytest.raises(KeyError, match="stop"), parametrize.cached():
@@ -78,7 +78,7 @@ def test_an_exception_ends_it():
 
 
 def test_tensors_are_told_apart_by_module_and_name():
-    """Within :func:`~torch.nn.utils.parametrize.cached` each tensor of each module is kept on its own."""
+    """Within ``parametrize.cached()`` each tensor of each module is kept on its own."""
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     for number, layer in enumerate(net):
         nn.init.constant_(layer.weight, number + 2.0)
@@ -93,7 +93,7 @@ def test_tensors_are_told_apart_by_module_and_name():
 
 
 def test_tracing_within_is_an_error():
-    """``torch.jit.trace`` within :func:`~torch.nn.utils.parametrize.cached` raises ``RuntimeError``."""
+    """``torch.jit.trace`` within ``parametrize.cached()`` raises ``RuntimeError``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached(), pytest.raises(RuntimeError, match="Cannot trace a model while caching"):
@@ -101,7 +101,7 @@ def test_tracing_within_is_an_error():
 
 
 def test_tracing_without_it_is_possible():
-    """``torch.jit.trace`` takes a parametrized module outside :func:`~torch.nn.utils.parametrize.cached`.
+    """``torch.jit.trace`` takes a parametrized module outside ``parametrize.cached()``.
 
     The parametrization is part of what is traced.
     """

@@ -47,7 +47,7 @@ class Noting(nn.Module):
 )
 @pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
 def test_the_result_keeps_type_dtype_and_shape(forward, told, first):
-    """``register_parametrization`` raises ``ValueError`` if the result has another dtype or shape.
+    """By default ``register_parametrization`` raises ``ValueError`` if the result changes dtype or shape.
 
     Likewise if it is not a tensor. With ``unsafe=True`` nothing is looked at.
     """
@@ -166,7 +166,7 @@ def test_elements_of_a_sequence_are_tensors():
 
 
 def test_unsafe_allows_another_dtype_and_shape():
-    """With ``unsafe=True`` a parametrization may change dtype and shape of the tensor."""
+    """``register_parametrization(unsafe=True)`` lets a parametrization change dtype and shape."""
     layer = nn.Linear(2, 1, bias=False)
     register_parametrization(layer, "weight", Custom(lambda x: x.T.double()), unsafe=True)
 
@@ -186,7 +186,7 @@ def test_unsafe_does_not_compute_at_registration():
 
 
 def test_a_safe_registration_runs_both_once():
-    """``register_parametrization`` runs ``right_inverse``, then ``forward``; of a later one in turn.
+    """``register_parametrization`` runs ``right_inverse`` before ``forward``, for a later one after it.
 
     What the ``right_inverse`` of a later parametrization returns is looked at and dropped.
     """
@@ -262,9 +262,9 @@ def test_assigning_takes_a_tensor_of_the_dtype(later, told):
     ids=["no sequence", "length", "no tensor", "dtype"],
 )
 def test_assigning_takes_as_many_tensors(later, told):
-    """Assigning a tensor of several originals wants as many tensors of their dtypes from ``right_inverse``.
+    """Assigning a tensor of several originals raises ``ValueError`` unless ``right_inverse`` gives as many.
 
-    Anything else raises ``ValueError``.
+    Each has to be a tensor of the dtype of its original.
     """
     answers = [[torch.rand(1, 2), torch.rand(1, 2)], later]
     layer = nn.Linear(2, 1)

@@ -146,7 +146,7 @@ def test_channels_lie_along_the_last_dimension():
 
 
 def test_prune_computes_without_a_module():
-    """:meth:`~torch.nn.utils.prune.BasePruningMethod.prune` gives the pruned tensor and keeps nothing."""
+    """``BasePruningMethod.prune`` gives the pruned tensor and leaves the one that it was given."""
     t = torch.tensor([[1.0, -6.0, 3.0]])
 
     assert prune.L1Unstructured(1).prune(t).tolist() == [[0.0, -6.0, 3.0]]
@@ -154,7 +154,7 @@ def test_prune_computes_without_a_module():
 
 
 def test_prune_takes_mask_and_scores():
-    """:meth:`~torch.nn.utils.prune.BasePruningMethod.prune` takes a mask from before and scores."""
+    """``BasePruningMethod.prune`` takes a mask from before and scores of the shape of the tensor."""
     t = torch.tensor([[1.0, -6.0, 3.0, 4.0]])
     mask = torch.tensor([[1.0, 1.0, 0.0, 1.0]])
     scores = torch.tensor([[9.0, 2.0, 8.0, 7.0]])
@@ -188,7 +188,7 @@ def test_channels_keep_the_zeros_from_before(method):
 
 
 def test_apply_mask_multiplies():
-    """:meth:`~torch.nn.utils.prune.BasePruningMethod.apply_mask` gives original times mask, in its dtype."""
+    """``BasePruningMethod.apply_mask`` gives the original times the mask, in the dtype of the original."""
     layer = nn.Linear(3, 1)
     method = prune.CustomFromMask.apply(layer, "weight", torch.tensor([[1, 0, 1]]))
     layer.weight_orig.data = torch.tensor([[2.0, 3.0, 5.0]], dtype=torch.float64)
@@ -216,7 +216,7 @@ def test_remove_of_the_method_leaves_the_hook():
 
 
 def test_methods_on_one_parameter_form_a_container():
-    """Methods applied to one parameter are gathered in a :class:`~torch.nn.utils.prune.PruningContainer`."""
+    """Pruning methods on one parameter are gathered in a :class:`~torch.nn.utils.prune.PruningContainer`."""
     layer = nn.Linear(4, 1)
     first = prune.L1Unstructured.apply(layer, "weight", 1)
     second = prune.RandomUnstructured.apply(layer, "weight", 1)

@@ -11,9 +11,10 @@ from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 
 def test_the_tensor_passes_through_the_parametrization(device):
-    """After :func:`~torch.nn.utils.parametrize.register_parametrization` a tensor is read through it.
+    """After ``register_parametrization`` a tensor is read through the parametrization.
 
-    What is stored and trained is the original. Code that reads ``layer.weight`` needs no change.
+    :func:`~torch.nn.utils.parametrize.register_parametrization` stores and trains the original. Code that
+    reads ``layer.weight`` needs no change.
     """
     layer = nn.Linear(2, 2, bias=False, device=device)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0], [-5.0, 7.0]]).to(device))
@@ -32,7 +33,7 @@ def test_the_module_is_returned():
 
 
 def test_the_original_is_the_parameter_itself():
-    """``register_parametrization`` keeps the parameter itself, as the ``original``.
+    """``register_parametrization`` keeps the parameter itself as ``original``, unless it is split up.
 
     It is ``module.parametrizations.<name>.original``. An optimizer built before goes on to train it, unless
     ``right_inverse`` returns several tensors: those are new.
@@ -46,7 +47,7 @@ def test_the_original_is_the_parameter_itself():
 
 
 def test_the_tensor_is_no_parameter_any_more():
-    """:func:`~torch.nn.utils.parametrize.register_parametrization` gives the parameter a longer name.
+    """``register_parametrization`` renames the parameter to ``parametrizations.<name>.original``.
 
     The short name leaves the parameters and the state dict: a checkpoint from before no longer loads, and
     code that looks for ``weight`` in :meth:`~torch.nn.Module.named_parameters` misses it.
@@ -59,7 +60,7 @@ def test_the_tensor_is_no_parameter_any_more():
 
 
 def test_the_value_is_computed_at_each_reading():
-    """Outside :func:`~torch.nn.utils.parametrize.cached` each reading of a parametrized tensor is new.
+    """Outside ``parametrize.cached()`` each reading of a parametrized tensor computes a new one.
 
     A parametrization with a costly ``forward`` is paid for at each reading. Within ``cached()`` it is once.
     """
@@ -246,7 +247,7 @@ def test_dotted_names_are_not_followed():
 
 
 def test_a_functional_call_may_give_the_original():
-    """A :func:`func.functional_call <torch.func.functional_call>` given the original parametrizes it.
+    """``torch.func.functional_call`` that is given an ``original`` applies the parametrization to it.
 
     The key is the long one, ``"parametrizations.weight.original"``.
     """

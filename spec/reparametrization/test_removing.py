@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import (
 
 
 def test_by_default_the_value_stays():
-    """:func:`~torch.nn.utils.parametrize.remove_parametrizations` leaves the tensor with the value computed.
+    """``remove_parametrizations`` by default leaves the tensor with the value computed.
 
     The module then costs nothing extra and can be pickled; the original is gone.
     """
@@ -54,7 +54,7 @@ def test_the_parameter_is_the_same_object(leave):
 
 
 def test_the_class_is_the_old_one_again():
-    """``remove_parametrizations`` of the last one undoes the class of the module and ``parametrizations``."""
+    """``remove_parametrizations`` of the last tensor gives the module its old class back."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
 
@@ -66,7 +66,7 @@ def test_the_class_is_the_old_one_again():
 
 
 def test_all_parametrizations_of_a_tensor_are_removed():
-    """:func:`~torch.nn.utils.parametrize.remove_parametrizations` takes off all of a tensor at once.
+    """``remove_parametrizations`` takes off all parametrizations of a tensor at once.
 
     A single one cannot be taken off: remove all and register the others again.
     """
@@ -82,7 +82,7 @@ def test_all_parametrizations_of_a_tensor_are_removed():
 
 
 def test_other_tensors_stay_parametrized():
-    """:func:`~torch.nn.utils.parametrize.remove_parametrizations` of one tensor leaves those of another."""
+    """``remove_parametrizations`` of one tensor leaves the others of the module parametrized."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())

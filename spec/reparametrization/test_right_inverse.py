@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 
 def test_registering_keeps_the_value():
-    """``register_parametrization`` sets the original to what ``right_inverse`` gives for the tensor.
+    """A first ``register_parametrization`` sets the original to what ``right_inverse`` makes of the tensor.
 
     The tensor so keeps its value. Where ``right_inverse`` does not lead back, it takes another.
     """
@@ -230,7 +230,7 @@ def test_several_originals_pass_through_later_ones():
 
 @pytest.mark.parametrize("requires_grad", [True, False])
 def test_several_originals_are_frozen_like_the_parameter(requires_grad):
-    """``original0`` and ``original1`` of a parameter are parameters that require gradients if it did."""
+    """``original0`` and ``original1`` of a split parameter are parameters, frozen if it was."""
 
     class Sum(nn.Module):
         def forward(self, a, b):

@@ -79,7 +79,7 @@ def test_reading_in_evaluation_changes_nothing():
 
 
 def test_more_iterations_at_each_reading():
-    """``parametrizations.spectral_norm`` makes ``n_power_iterations`` at each reading in training mode."""
+    """``parametrizations.spectral_norm`` iterates ``n_power_iterations`` times at a reading in training."""
     layer = spectral_norm(nn.Linear(2, 2), "weight", 3)
     norm = layer.parametrizations.weight[0]
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
