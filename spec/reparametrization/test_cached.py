@@ -13,7 +13,8 @@ from torch.nn.utils.parametrize import register_parametrization
 def test_a_tensor_is_computed_once():
     """Within ``parametrize.cached()`` each reading of a parametrized tensor gives the same object.
 
-    Put :func:`~torch.nn.utils.parametrize.cached` around the forward pass of a network that reads a weight several times, as a recurrent one does.
+    Put :func:`~torch.nn.utils.parametrize.cached` around the forward pass of a network that reads a weight
+    several times, as a recurrent one does.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
