@@ -14,6 +14,8 @@ from torch.nn.utils.fusion import (
     fuse_linear_bn_weights,
 )
 
+FUSED = [(fuse_conv_bn_eval, nn.Conv1d, (2, 3, 2)), (fuse_linear_bn_eval, nn.Linear, (2, 3))]
+
 
 def settled(norm):
     """The norm in evaluation mode, with statistics and parameters of its own."""
@@ -92,11 +94,11 @@ def test_a_linear_layer_takes_in_its_norm(bias, device):
     torch.testing.assert_close(fused(x), norm(linear(x)), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
+@pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 @pytest.mark.parametrize("training", ["layer", "norm"])
-def test_both_are_in_evaluation_mode(fuse, training):
+def test_both_are_in_evaluation_mode(fuse, kind, sizes, training):
     """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` refuse layers in training: ``AssertionError``."""
-    layer = nn.Conv1d(2, 3, 2) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3)
+    layer = kind(*sizes)
     norm = nn.BatchNorm1d(3)
     (norm if training == "layer" else layer).eval()
 
@@ -105,11 +107,11 @@ def test_both_are_in_evaluation_mode(fuse, training):
 
 
 @pytest.mark.since("2.2")
-@pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
+@pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 @pytest.mark.parametrize("lacking", ["running_mean", "running_var"])
-def test_the_norm_has_statistics(fuse, lacking):
+def test_the_norm_has_statistics(fuse, kind, sizes, lacking):
     """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` want both running statistics: ``AssertionError``."""
-    layer = nn.Conv1d(2, 3, 2) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3)
+    layer = kind(*sizes)
     norm = nn.BatchNorm1d(3).eval()
     assert type(fuse(layer.eval(), norm)) is type(layer)
 
@@ -226,11 +228,11 @@ def test_a_linear_layer_needs_an_affine_norm():
     assert type(fuse_conv_bn_eval(nn.Conv1d(2, 3, 2).eval(), norm)) is nn.Conv1d
 
 
-@pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
+@pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 @pytest.mark.parametrize("frozen", ["weight", "bias"])
-def test_frozen_parameters_stay_frozen(fuse, frozen):
+def test_frozen_parameters_stay_frozen(fuse, kind, sizes, frozen):
     """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` freeze weight and bias that were frozen."""
-    layer = nn.Conv1d(2, 3, 2) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3)
+    layer = kind(*sizes)
     getattr(layer, frozen).requires_grad_(False)
 
     fused = fuse(layer.eval(), nn.BatchNorm1d(3).eval())
@@ -242,13 +244,13 @@ def test_frozen_parameters_stay_frozen(fuse, frozen):
 
 
 @pytest.mark.observed
-@pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
-def test_a_made_up_bias_is_frozen(fuse):
+@pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
+def test_a_made_up_bias_is_frozen(fuse, kind, sizes):
     """A bias made up by ``fuse_conv_bn_eval`` or ``fuse_linear_bn_eval`` requires no gradient.
 
     Who trains the fused layer thaws it first.
     """
-    layer = nn.Conv1d(2, 3, 2, bias=False) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3, bias=False)
+    layer = kind(*sizes, bias=False)
 
     fused = fuse(layer.eval(), nn.BatchNorm1d(3).eval())
 

@@ -83,7 +83,7 @@ def test_a_call_in_evaluation_makes_none():
 
 
 def test_more_iterations_at_each_call():
-    """With ``torch.nn.utils.spectral_norm`` a call in training makes ``n_power_iterations``."""
+    """``torch.nn.utils.spectral_norm`` iterates ``n_power_iterations`` times at a call in training."""
     layer = spectral_norm(nn.Linear(2, 2), n_power_iterations=3)
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     with torch.no_grad():
@@ -184,7 +184,7 @@ def test_at_least_one_iteration_per_call(number):
 
 
 def test_a_parameter_of_none_is_an_error():
-    """``torch.nn.utils.spectral_norm`` of a parameter ``None`` raises ``ValueError`` with its name."""
+    """``torch.nn.utils.spectral_norm`` raises ``ValueError`` for a parameter that is ``None``."""
     with pytest.raises(ValueError, match="cannot be applied as parameter `bias` is None"):
         spectral_norm(nn.Linear(2, 3, bias=False), "bias")
 
@@ -250,7 +250,7 @@ def test_nothing_to_remove_is_an_error():
 
 
 def test_a_state_dict_tells_its_version():
-    """The metadata of ``state_dict()`` tells a version for each ``torch.nn.utils.spectral_norm``."""
+    """``state_dict()._metadata`` has a version for each parameter under ``torch.nn.utils.spectral_norm``."""
     net = nn.Sequential(spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig"))
 
     assert net.state_dict()._metadata["0"] == {
@@ -260,7 +260,7 @@ def test_a_state_dict_tells_its_version():
 
 
 def test_a_state_dict_is_loaded_back():
-    """The state dict of a module that has ``torch.nn.utils.spectral_norm`` loads into another such."""
+    """A state dict saved under ``torch.nn.utils.spectral_norm`` loads into a module that has it too."""
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
     layer(torch.rand(2))
 

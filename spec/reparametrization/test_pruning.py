@@ -13,9 +13,10 @@ from torch.nn.utils import prune
 
 
 def test_the_smallest_entries_become_zero():
-    """:func:`~torch.nn.utils.prune.l1_unstructured` zeroes the entries of least absolute value.
+    """``prune.l1_unstructured`` zeroes the entries of least absolute value.
 
-    The tensor keeps its shape and its memory: pruning makes nothing smaller or faster by itself.
+    After :func:`~torch.nn.utils.prune.l1_unstructured` the tensor keeps its shape and its memory: pruning
+    makes nothing smaller or faster by itself.
     """
     layer = nn.Linear(3, 2)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0], [-2.0, 5.0, -4.0]]))
@@ -90,7 +91,7 @@ def test_a_fraction_is_rounded(amount, pruned):
 
 @pytest.mark.parametrize("amount", [2, 0.5])
 def test_entries_at_random(amount):
-    """:func:`~torch.nn.utils.prune.random_unstructured` zeroes as many entries as told, at random."""
+    """``prune.random_unstructured`` zeroes as many entries as told, at random."""
     masks = set()
     for _ in range(40):
         layer = nn.Linear(4, 1)
@@ -106,7 +107,7 @@ def test_entries_at_random(amount):
     [(1, [0, 2]), (2, [1, 2]), ("fro", [1, 2]), (float("inf"), [1, 2]), (-float("inf"), [0, 2])],
 )
 def test_channels_of_least_norm(n, left):
-    """:func:`~torch.nn.utils.prune.ln_structured` zeroes the channels of least norm."""
+    """:func:`prune.ln_structured <torch.nn.utils.prune.ln_structured>` zeroes the channels of least norm."""
     layer = nn.Linear(3, 3)
     layer.weight = nn.Parameter(torch.tensor([[2.0, 2.0, 2.0], [0.0, 0.1, 4.0], [9.0, 9.0, 9.0]]))
 
@@ -142,7 +143,7 @@ def test_dim_says_what_channels_are(dim, left):
 
 @pytest.mark.parametrize("dim", [0, 1, -2])
 def test_channels_at_random(dim):
-    """:func:`~torch.nn.utils.prune.random_structured` zeroes as many channels as told, at random."""
+    """``prune.random_structured`` zeroes as many channels as told, at random."""
     left = set()
     for _ in range(40):
         layer = nn.Linear(4, 4)
@@ -156,7 +157,7 @@ def test_channels_at_random(dim):
 
 @pytest.mark.parametrize("amount", [0, 0.1])
 def test_no_channel_at_all(amount):
-    """``random_structured`` and ``ln_structured`` with an amount of no channel leave a mask of ones."""
+    """``prune.random_structured`` and ``ln_structured`` with an ``amount`` of none leave a mask of ones."""
     layer = prune.random_structured(nn.Linear(3, 2), "weight", amount, dim=1)
     other = prune.ln_structured(nn.Linear(3, 2), "weight", amount, n=2, dim=1)
 
@@ -165,7 +166,7 @@ def test_no_channel_at_all(amount):
 
 
 def test_every_channel():
-    """``random_structured`` and ``ln_structured`` may prune channels until none is left."""
+    """``prune.random_structured`` and ``ln_structured`` may prune channels until none is left."""
     layer = prune.ln_structured(nn.Linear(3, 2), "weight", amount=1.0, n=2, dim=1)
     other = prune.random_structured(nn.Linear(3, 2), "weight", amount=3, dim=1)
 
@@ -174,7 +175,7 @@ def test_every_channel():
 
 
 def test_a_mask_may_be_given():
-    """:func:`~torch.nn.utils.prune.custom_from_mask` takes the mask, of any dtype, and keeps a float one."""
+    """``prune.custom_from_mask`` takes the mask, of any dtype, and keeps one of the weight's dtype."""
     layer = nn.Linear(3, 1)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
 
@@ -184,7 +185,7 @@ def test_a_mask_may_be_given():
 
 
 def test_nothing_is_pruned_by_identity():
-    """:func:`~torch.nn.utils.prune.identity` prunes nothing and sets up names, mask and hook.
+    """:func:`prune.identity <torch.nn.utils.prune.identity>` prunes nothing and sets up names, mask and hook.
 
     A state dict of a pruned module loads into one that went through it.
     """
@@ -298,7 +299,7 @@ def test_nothing_to_remove_is_an_error():
 
 
 def test_is_pruned_looks_at_all_submodules():
-    """:func:`~torch.nn.utils.prune.is_pruned` is true if any submodule holds a pruned parameter."""
+    """``prune.is_pruned`` is true if the module or any submodule holds a pruned parameter."""
     net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
     net[0].register_forward_pre_hook(lambda *_: None)
 

@@ -49,7 +49,7 @@ def test_a_number_above_the_size_is_an_error():
 
 
 def test_channels_need_two_dimensions():
-    """``random_structured`` and ``ln_structured`` of a one-dimensional parameter raise ``ValueError``."""
+    """``prune.random_structured`` and ``ln_structured`` raise ``ValueError`` for a vector."""
     layer = nn.Linear(2, 3)
     told = r"multidimensional tensors\. Found .* torch\.Size\(\[3\]\) with 1 dims"
 
@@ -61,7 +61,7 @@ def test_channels_need_two_dimensions():
 
 @pytest.mark.parametrize("dim", [2, 3])
 def test_channels_need_a_dimension_that_exists(dim):
-    """``random_structured`` and ``ln_structured`` raise ``IndexError`` for a ``dim`` beyond the last."""
+    """``prune.random_structured`` and ``ln_structured`` raise ``IndexError`` for a ``dim`` too large."""
     layer = nn.Linear(2, 3)
     told = rf"Invalid index {dim} for tensor of size torch\.Size\(\[3, 2\]\)"
 
