@@ -99,8 +99,8 @@ def test_gradients_pass_through_a_sleeping_layer():
     layer.running_var.fill_(3.75)
     x = torch.tensor([[3.0, 5.0], [6.0, 2.0]], requires_grad=True)
     layer(x).sum().backward()
-    assert x.grad.tolist() == [[0.5, 0.5], [0.5, 0.5]]
-    assert layer.weight.grad.tolist() == [4.5, 3.5]
+    torch.testing.assert_close(x.grad, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
+    torch.testing.assert_close(layer.weight.grad, torch.tensor([4.5, 3.5]))
     assert layer.bias.grad.tolist() == [2, 2]
 
     layer.zero_grad()
