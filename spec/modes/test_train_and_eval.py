@@ -10,10 +10,10 @@ from torch import nn
 
 @pytest.mark.claim("N2-36", "N5-24")
 def test_eval_sets_training_to_false():
-    """:meth:`Module.eval <torch.nn.Module.eval>` sets ``training`` to false for it and all submodules.
+    """:meth:`Module.eval <torch.nn.Module.eval>` makes ``training`` false for a module and all below it.
 
-    The mode of a module is its attribute :attr:`~torch.nn.Module.training`. It decides what dropout and
-    batch normalization do, and nothing else: gradients are recorded as before.
+    The mode of a module is its attribute :attr:`~torch.nn.Module.training`. It decides what dropout,
+    batch normalization and a few other layers do; gradients are recorded as before.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout()))
     net.eval()
@@ -23,7 +23,7 @@ def test_eval_sets_training_to_false():
 
 @pytest.mark.claim("N2-36", "N5-24")
 def test_train_sets_training_to_true():
-    """:meth:`Module.train <torch.nn.Module.train>` sets ``training`` to true for it and all submodules."""
+    """:meth:`Module.train <torch.nn.Module.train>` makes ``training`` true for a module and all below it."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout())).eval()
     net.train()
 
