@@ -46,14 +46,12 @@ def test_a_convolution_takes_in_its_norm(bias, device):
 def test_the_layers_are_left_alone():
     """``fuse_conv_bn_eval`` gives a new convolution and leaves convolution and BatchNorm as they are."""
     conv, norm = nn.Conv1d(2, 3, 2).eval(), settled(nn.BatchNorm1d(3))
-    weight = conv.weight
     before = [tensor.tolist() for tensor in (*conv.parameters(), *norm.parameters(), *norm.buffers())]
 
     fused = fuse_conv_bn_eval(conv, norm)
 
     assert fused is not conv
-    assert conv.weight is weight
-    assert fused.weight is not weight
+    assert fused.weight is not conv.weight
     after = [tensor.tolist() for tensor in (*conv.parameters(), *norm.parameters(), *norm.buffers())]
     assert after == before
 
