@@ -198,9 +198,9 @@ def test_an_lstm_computes_with_the_normalized_weight():
     with torch.no_grad():
         lstm.weight_hh_l0_g.mul_(3.0)
     after, _ = lstm(x)
-    after.sum().backward()
-
     assert not torch.equal(before, after)
+
+    after.sum().backward()
     assert [lstm.weight_hh_l0_g.grad is None, lstm.weight_hh_l0_v.grad is None] == [False, False]
 
 

@@ -158,7 +158,7 @@ def test_a_recurrent_weight_may_be_normalized():
     with torch.no_grad():
         originals.original0.mul_(3.0)
     after, _ = lstm(x)
-    after.sum().backward()
-
     assert not torch.equal(before, after)
+
+    after.sum().backward()
     assert [value.grad is None for value in originals.parameters()] == [False, False]
