@@ -1,7 +1,8 @@
-"""Batch normalisation.
+"""Batch normalization.
 
-In training a batch is normalised by its own mean and variance, and running statistics are kept; in
-evaluation the running statistics take their place.
+In training a batch is normalized by its own mean and variance, and running statistics are kept; in
+evaluation the running statistics take their place. What is said of ``BatchNorm`` holds for
+:class:`~torch.nn.BatchNorm1d`, :class:`~torch.nn.BatchNorm2d` and :class:`~torch.nn.BatchNorm3d`.
 """
 
 import re
@@ -15,7 +16,11 @@ LAYERS = [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d]
 
 @pytest.mark.claim("N5-22")
 def test_training_normalises_by_the_batch(device):
-    """In training each channel is normalised by the mean and the biased variance of the batch."""
+    """In training ``BatchNorm`` normalizes each channel by the batch's mean and biased variance.
+
+    A sample's output depends on the others of its batch. Where the output of one sample has to be the same
+    in any company, call :meth:`~torch.nn.Module.eval` first.
+    """
     x = 3 * torch.randn(8, 2, 5, device=device) + 4
     layer = nn.BatchNorm1d(2, eps=0.25).to(device)
     mean, var = x.mean((0, 2), keepdim=True), x.var((0, 2), correction=0, keepdim=True)
@@ -25,52 +30,62 @@ def test_training_normalises_by_the_batch(device):
 
 @pytest.mark.claim("N5-22")
 def test_evaluation_normalises_by_what_is_kept(device):
-    """In evaluation each channel is normalised by the running statistics, whatever the batch is."""
+    """By default ``BatchNorm`` in evaluation normalizes each channel by running statistics, not by the batch.
+
+    Where training is good and evaluation bad, they are far from those of the batches: too few steps, too
+    small a ``momentum``, or data that differ. See *without_statistics* for a layer that keeps none.
+    """
     layer = nn.BatchNorm1d(2, eps=0.25).to(device).eval()
     layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
     layer.running_var.copy_(torch.tensor([2.0, 6.0]))
     x = torch.tensor([[4.0, 10.0], [1.0, 0.0]], device=device)
 
     wanted = torch.tensor([[1 / 1.5, 5 / 2.5], [-2 / 1.5, -5 / 2.5]], device=device)
-    assert torch.allclose(layer(x), wanted, atol=1e-6)
+    torch.testing.assert_close(layer(x), wanted)
+    torch.testing.assert_close(layer(x[:1]), wanted[:1])
 
 
 def test_training_updates_the_running_statistics(device):
-    """In training the running statistics move towards those of the batch, by ``momentum``.
+    """In training the running statistics of ``BatchNorm`` move towards those of the batch by ``momentum``.
 
     The new value has the weight ``momentum``, the other way round than in an optimizer. The running variance
-    is unbiased, unlike the one the batch is normalised by.
+    is unbiased, unlike the one the batch is normalized by.
     """
     x = 3 * torch.randn(8, 2, 5, device=device) + 4
     layer = nn.BatchNorm1d(2, momentum=0.25).to(device)
     layer(x)
 
-    assert torch.allclose(layer.running_mean, 0.25 * x.mean((0, 2)), atol=1e-6)
-    assert torch.allclose(layer.running_var, 0.75 + 0.25 * x.var((0, 2), correction=1), atol=1e-6)
+    torch.testing.assert_close(layer.running_mean, 0.25 * x.mean((0, 2)))
+    torch.testing.assert_close(layer.running_var, 0.75 + 0.25 * x.var((0, 2), correction=1))
 
 
 def test_evaluation_leaves_the_running_statistics():
-    """In evaluation the running statistics and the count of batches stay as they are."""
-    layer = nn.BatchNorm1d(2).eval()
+    """In evaluation ``BatchNorm`` leaves ``running_mean``, ``running_var`` and ``num_batches_tracked``."""
+    layer = nn.BatchNorm1d(2)
     layer(3 * torch.randn(8, 2) + 4)
+    before = [buffer.tolist() for buffer in layer.buffers()]
 
-    assert (layer.running_mean.tolist(), layer.running_var.tolist()) == ([0, 0], [1, 1])
-    assert layer.num_batches_tracked.item() == 0
+    layer.eval()(3 * torch.randn(8, 2) + 4)
+    assert [buffer.tolist() for buffer in layer.buffers()] == before
+
+    layer.train()(3 * torch.randn(8, 2) + 4)
+    assert [buffer.tolist() for buffer in layer.buffers()] != before
 
 
 def test_batches_are_counted():
-    """``num_batches_tracked`` counts the batches seen in training."""
+    """``num_batches_tracked`` of ``BatchNorm`` counts the batches seen in training only."""
     layer = nn.BatchNorm1d(2)
     for _ in range(3):
         layer(torch.randn(8, 2))
-    layer.eval()(torch.randn(8, 2))
+    assert layer.num_batches_tracked.item() == 3
 
+    layer.eval()(torch.randn(8, 2))
     assert layer.num_batches_tracked.item() == 3
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_new_layer(layer):
-    """A new layer has mean 0, variance 1, weight 1 and bias 0, and has seen no batch."""
+    """A new ``BatchNorm`` by default has mean 0, variance 1, weight 1, bias 0, and has counted no batch."""
     state = layer(2).state_dict()
 
     assert {name: value.tolist() for name, value in state.items()} == {
@@ -83,39 +98,45 @@ def test_a_new_layer(layer):
     assert [value.dtype for value in state.values()] == [torch.float32] * 4 + [torch.int64]
 
 
-def test_defaults():
-    """By default ``eps`` is 1e-5, ``momentum`` is 0.1, and a layer is affine and keeps running statistics."""
-    layer = nn.BatchNorm2d(3)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_defaults(layer):
+    """By default ``BatchNorm`` has ``eps=1e-5``, ``momentum=0.1``, is affine and keeps statistics."""
+    net = layer(3)
 
-    assert (layer.num_features, layer.eps, layer.momentum) == (3, 1e-5, 0.1)
-    assert (layer.affine, layer.track_running_stats) == (True, True)
+    assert net.num_features == 3
+    assert net.eps == 1e-5
+    assert net.momentum == 0.1
+    assert net.affine is True
+    assert net.track_running_stats is True
 
 
 def test_arguments_in_order():
-    """After the features come ``eps``, ``momentum``, ``affine``, ``track_running_stats``, device, dtype."""
+    """``BatchNorm3d(features, eps, momentum, affine, track_running_stats, device, dtype)`` is the order."""
     layer = nn.BatchNorm3d(3, 0.5, 0.25, True, False, "meta", torch.float64)
 
     assert (layer.num_features, layer.eps, layer.momentum) == (3, 0.5, 0.25)
     assert (layer.affine, layer.track_running_stats) == (True, False)
-    assert (layer.weight.device.type, layer.weight.dtype) == ("meta", torch.float64)
+    assert layer.weight.device.type == "meta"
+    assert layer.weight.dtype is torch.float64
+    assert nn.BatchNorm3d(3, 0.5, 0.25, False, True).affine is False
 
 
 def test_momentum_none_averages():
-    """With ``momentum=None`` the running statistics are the plain average over all batches."""
+    """With ``momentum=None`` the running statistics of ``BatchNorm`` are the average over all batches."""
     batches = [torch.randn(8, 2) + shift for shift in (1.0, 4.0, 9.0)]
     layer = nn.BatchNorm1d(2, momentum=None)
     for x in batches:
         layer(x)
 
-    assert torch.allclose(layer.running_mean, torch.stack([x.mean(0) for x in batches]).mean(0), atol=1e-6)
-    assert torch.allclose(layer.running_var, torch.stack([x.var(0) for x in batches]).mean(0), atol=1e-6)
+    torch.testing.assert_close(layer.running_mean, torch.stack([x.mean(0) for x in batches]).mean(0))
+    torch.testing.assert_close(layer.running_var, torch.stack([x.var(0) for x in batches]).mean(0))
 
 
 @pytest.mark.observed
 def test_momentum_none_wants_the_count():
-    """With ``momentum=None`` and without a count the running statistics do not move.
+    """``BatchNorm`` with ``momentum=None`` moves no statistics while ``num_batches_tracked`` is ``None``.
 
-    With a momentum they do.
+    With a momentum it does.
     """
     averaging, moving = nn.BatchNorm1d(2, momentum=None), nn.BatchNorm1d(2, momentum=1.0)
     averaging.num_batches_tracked = moving.num_batches_tracked = None
@@ -124,45 +145,54 @@ def test_momentum_none_wants_the_count():
     moving(x)
 
     assert averaging.running_mean.tolist() == [0, 0]
-    assert torch.allclose(moving.running_mean, x.mean(0), atol=1e-6)
+    assert averaging.running_var.tolist() == [1, 1]
+    torch.testing.assert_close(moving.running_mean, x.mean(0))
+    torch.testing.assert_close(moving.running_var, x.var(0))
 
 
 def test_momentum_zero_keeps_the_statistics():
-    """With ``momentum=0.0`` the running statistics stay, while batches are counted."""
+    """``BatchNorm`` with ``momentum=0.0`` keeps its running statistics, while it counts batches."""
     layer = nn.BatchNorm1d(2, momentum=0.0)
     layer(torch.randn(8, 2) + 4)
 
-    assert (layer.running_mean.tolist(), layer.running_var.tolist()) == ([0, 0], [1, 1])
+    assert layer.running_mean.tolist() == [0, 0]
+    assert layer.running_var.tolist() == [1, 1]
     assert layer.num_batches_tracked.item() == 1
 
 
 def test_without_statistics():
-    """With ``track_running_stats=False`` there are no statistics: both modes normalise by the batch."""
-    layer = nn.BatchNorm1d(2, track_running_stats=False)
+    """``BatchNorm`` with ``track_running_stats=False`` normalizes by the batch in both modes."""
+    layer = nn.BatchNorm1d(2, eps=0.25, track_running_stats=False)
     x = 3 * torch.randn(8, 2) + 4
+    wanted = (x - x.mean(0)) / (x.var(0, correction=0) + 0.25).sqrt()
 
     assert layer._buffers == {"running_mean": None, "running_var": None, "num_batches_tracked": None}
-    assert torch.equal(layer.train()(x), layer.eval()(x))
-    assert torch.allclose(layer(x).mean(0), torch.zeros(2), atol=1e-6)
+    torch.testing.assert_close(layer.train()(x), wanted)
+    torch.testing.assert_close(layer.eval()(x), wanted)
 
 
 @pytest.mark.observed
 def test_tracking_switched_off_later():
-    """``track_running_stats`` set to false later stops the updates; evaluation uses what there is."""
-    layer = nn.BatchNorm1d(2)
+    """``track_running_stats = False`` on a built ``BatchNorm`` stops updates; evaluation uses the statistics.
+
+    A layer that is to normalize by the batch in evaluation too is built with ``track_running_stats=False``.
+    """
+    layer = nn.BatchNorm1d(2, eps=0.25, momentum=1.0)
+    layer(torch.tensor([[1.0, 2.0], [3.0, 6.0]]))
     layer.track_running_stats = False
     x = 3 * torch.randn(8, 2) + 4
     trained, evaluated = layer(x), layer.eval()(x)
 
-    assert (layer.running_mean.tolist(), layer.num_batches_tracked.item()) == ([0, 0], 0)
-    assert torch.allclose(trained.mean(0), torch.zeros(2), atol=1e-6)
-    assert torch.allclose(evaluated, x / (1 + 1e-5) ** 0.5, atol=1e-6)
+    assert layer.running_mean.tolist() == [2, 4]
+    assert layer.num_batches_tracked.item() == 1
+    torch.testing.assert_close(trained, nn.BatchNorm1d(2, eps=0.25)(x))
+    torch.testing.assert_close(evaluated, (x - torch.tensor([2.0, 4.0])) / torch.tensor([2.25, 8.25]).sqrt())
 
 
 @pytest.mark.observed
 @pytest.mark.parametrize("missing", ["running_mean", "running_var"])
 def test_one_statistic_alone_will_not_do(missing):
-    """In evaluation one statistic without the other raises ``RuntimeError``."""
+    """In evaluation ``BatchNorm`` with one statistic set to ``None`` raises ``RuntimeError``."""
     layer = nn.BatchNorm1d(2).eval()
     setattr(layer, missing, None)
 
@@ -171,65 +201,76 @@ def test_one_statistic_alone_will_not_do(missing):
 
 
 def test_affine_scales_and_shifts():
-    """What is normalised is multiplied by ``weight``, and ``bias`` is added, in either mode."""
-    layer = nn.BatchNorm1d(2).eval()
-    x = torch.randn(8, 2)
-    plain = layer(x)
+    """In both modes ``BatchNorm`` multiplies what is normalized by ``weight`` and adds ``bias``."""
+    x = 3 * torch.randn(8, 2) + 4
+    layer, plain = nn.BatchNorm1d(2), nn.BatchNorm1d(2, affine=False)
+    weight, bias = torch.tensor([2.0, 3.0]), torch.tensor([5.0, 7.0])
     with torch.no_grad():
-        layer.weight.copy_(torch.tensor([2.0, 3.0]))
-        layer.bias.copy_(torch.tensor([5.0, 7.0]))
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
 
-    assert torch.allclose(layer(x), plain * torch.tensor([2.0, 3.0]) + torch.tensor([5.0, 7.0]), atol=1e-6)
+    torch.testing.assert_close(layer(x), plain(x) * weight + bias)
+    torch.testing.assert_close(layer.eval()(x), plain.eval()(x) * weight + bias)
 
 
 def test_without_affine():
-    """With ``affine=False`` a layer has the entries ``weight`` and ``bias``, both ``None``."""
+    """``BatchNorm`` with ``affine=False`` has ``None`` as ``weight`` and as ``bias``."""
     layer = nn.BatchNorm2d(2, affine=False)
 
     assert layer._parameters == {"weight": None, "bias": None}
 
 
 def test_no_grad_does_not_stop_the_updates():
-    """Running statistics are updated under :class:`~torch.no_grad` too.
+    """``BatchNorm`` in training mode updates its running statistics under :class:`~torch.no_grad` too.
 
-    Only evaluation mode stops the updates.
+    A forward pass that is only meant to look, as for a validation loss, changes the layer unless
+    :meth:`~torch.nn.Module.eval` was called.
     """
     layer = nn.BatchNorm1d(2, momentum=1.0)
     x = torch.randn(8, 2) + 4
     with torch.no_grad():
         layer(x)
+    torch.testing.assert_close(layer.running_mean, x.mean(0))
 
-    assert torch.allclose(layer.running_mean, x.mean(0), atol=1e-6)
+    with torch.no_grad():
+        layer.eval()(x + 1)
+    torch.testing.assert_close(layer.running_mean, x.mean(0))
 
 
 def test_the_statistics_require_no_grad():
-    """Running statistics carry no gradient, whatever the input does."""
+    """The running statistics of ``BatchNorm`` carry no gradient, whatever the input does."""
     layer = nn.BatchNorm1d(2)
     layer(torch.randn(8, 2, requires_grad=True)).sum().backward()
 
-    assert [b.requires_grad for b in layer.buffers()] == [False] * 3
+    assert [buffer.requires_grad for buffer in layer.buffers()] == [False, False, False]
     assert layer.running_mean.grad_fn is None
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 2, 1)], ids=str)
 def test_one_value_cannot_be_normalised(shape):
-    """In training a single value per channel raises ``ValueError``; in evaluation it does not.
+    """``BatchNorm`` refuses one value per channel, unless evaluation uses running statistics.
 
-    The last batch of an epoch is often that small.
+    The last batch of an epoch is often that small: use ``drop_last=True`` in the data loader. A layer with
+    ``track_running_stats=False`` raises in evaluation too.
     """
-    layer = nn.BatchNorm1d(2)
     wanted = f"Expected more than 1 value per channel when training, got input size {torch.Size(shape)}"
+    x = torch.full(shape, 3.0)
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        layer(torch.randn(shape))
+        nn.BatchNorm1d(2)(x)
+    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+        nn.BatchNorm1d(2, track_running_stats=False).eval()(x)
+    torch.testing.assert_close(nn.BatchNorm1d(2).eval()(x), x, atol=1e-4, rtol=0)
 
-    assert layer.eval()(torch.randn(shape)).shape == shape
 
+def test_two_values_can_be_normalised():
+    """In training two values per channel suffice for ``BatchNorm``, in the batch or along a dimension."""
+    layer = nn.BatchNorm1d(2)
+    x = torch.tensor([[3.0, 6.0], [5.0, 2.0]])
+    wanted = torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
 
-@pytest.mark.parametrize("shape", [(2, 2), (1, 2, 2)], ids=str)
-def test_two_values_can_be_normalised(shape):
-    """In training two values per channel suffice, in the batch or along a dimension."""
-    assert nn.BatchNorm1d(2)(torch.randn(shape)).shape == shape
+    torch.testing.assert_close(layer(x), wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(layer(x.T.unsqueeze(0)), wanted.T.unsqueeze(0), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +285,7 @@ def test_two_values_can_be_normalised(shape):
     ],
 )
 def test_the_dimensions_are_counted(layer, dims, wanted):
-    """An input with the wrong number of dimensions raises ``ValueError``, which tells both numbers."""
+    """``BatchNorm`` raises ``ValueError`` for a wrong number of dimensions and tells both numbers."""
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(2)(torch.randn([2] * dims))
 
@@ -252,17 +293,19 @@ def test_the_dimensions_are_counted(layer, dims, wanted):
 @pytest.mark.before("2.10")
 @pytest.mark.observed
 def test_eps_may_be_anything():
-    """An ``eps`` of zero or below is taken, in either mode."""
+    """``BatchNorm`` takes an ``eps`` of zero or below, in either mode."""
     x = torch.tensor([[1.0, 2.0], [5.0, 4.0]])
 
-    assert torch.allclose(nn.BatchNorm1d(2, eps=0.0)(x), torch.tensor([[-1.0, -1.0], [1.0, 1.0]]), atol=1e-6)
-    assert torch.allclose(nn.BatchNorm1d(2, eps=-0.75).eval()(x), 2 * x, atol=1e-6)
+    torch.testing.assert_close(nn.BatchNorm1d(2, eps=0.0)(x), torch.tensor([[-1.0, -1.0], [1.0, 1.0]]))
+    torch.testing.assert_close(nn.BatchNorm1d(2, eps=-0.75).eval()(x), 2 * x)
+    torch.testing.assert_close(nn.BatchNorm1d(2, eps=0.0).eval()(x), x)
+    torch.testing.assert_close(nn.BatchNorm1d(2, eps=-0.75)(x)[:, 0], torch.tensor([-2.0, 2.0]) / 3.25**0.5)
 
 
 @pytest.mark.since("2.10")
 @pytest.mark.parametrize("eps", [0.0, -0.5])
 def test_eps_is_positive_in_training(eps):
-    """In training an ``eps`` of zero or below raises ``ValueError`` (:pull:`166756`)."""
+    """In training ``BatchNorm`` raises ``ValueError`` for an ``eps`` of zero or below (:pull:`166756`)."""
     with pytest.raises(
         ValueError, match=rf"^batch_norm eps must be positive.*, but got {re.escape(str(eps))}$"
     ):
@@ -271,7 +314,7 @@ def test_eps_is_positive_in_training(eps):
 
 @pytest.mark.since("2.10")
 def test_eps_is_not_negative_in_evaluation():
-    """In evaluation an ``eps`` below zero raises ``ValueError``."""
+    """In evaluation ``BatchNorm`` raises ``ValueError`` for an ``eps`` below zero."""
     with pytest.raises(ValueError, match=r"^batch_norm eps must be (positive|non-negative), but got -0.5$"):
         nn.BatchNorm1d(2, eps=-0.5).eval()(torch.randn(8, 2))
 
@@ -280,7 +323,7 @@ def test_eps_is_not_negative_in_evaluation():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_eps_of_zero_is_refused_in_evaluation():
-    """In evaluation an ``eps`` of zero raises ``ValueError`` (:issue:`173337`).
+    """In evaluation ``BatchNorm`` raises ``ValueError`` for an ``eps`` of zero (:issue:`173337`).
 
     It was taken before 2.10, and is taken again from 2.12 on.
     """

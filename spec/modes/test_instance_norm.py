@@ -1,6 +1,8 @@
-"""Instance normalisation.
+"""Instance normalization.
 
-Each channel of each sample is normalised on its own, in both modes unless running statistics were asked for.
+Each channel of each sample is normalized on its own, in both modes unless running statistics were asked for.
+What is said of ``InstanceNorm`` holds for :class:`~torch.nn.InstanceNorm1d`,
+:class:`~torch.nn.InstanceNorm2d` and :class:`~torch.nn.InstanceNorm3d`.
 """
 
 import re
@@ -14,77 +16,110 @@ LAYERS = [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d]
 
 
 def test_each_sample_is_normalised():
-    """Each channel of each sample is normalised by its own mean and biased variance, in both modes."""
+    """By default ``InstanceNorm`` normalizes each channel of each sample on its own, in both modes.
+
+    It takes the mean and the biased variance. With ``track_running_stats=True`` evaluation does otherwise.
+    """
     x = 3 * torch.randn(4, 2, 5) + 4
     layer = nn.InstanceNorm1d(2, eps=0.25)
     wanted = (x - x.mean(2, keepdim=True)) / (x.var(2, correction=0, keepdim=True) + 0.25).sqrt()
 
-    assert torch.allclose(layer.train()(x), wanted, atol=1e-6)
-    assert torch.allclose(layer.eval()(x), wanted, atol=1e-6)
+    torch.testing.assert_close(layer.train()(x), wanted)
+    torch.testing.assert_close(layer.eval()(x), wanted)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_no_state_by_default(layer):
-    """By default a layer has neither parameters nor statistics, unlike batch normalisation."""
+    """By default ``InstanceNorm`` has no parameters and no running statistics, unlike ``BatchNorm``.
+
+    Its output is not scaled or shifted by anything learned. Ask for it with ``affine=True``.
+    """
     net = layer(2)
 
-    assert (net.affine, net.track_running_stats, net.eps, net.momentum) == (False, False, 1e-5, 0.1)
-    assert list(net.state_dict()) == []
+    assert [*net.parameters(), *net.buffers()] == []
+    assert [name for name, _ in nn.BatchNorm1d(2).named_parameters()] == ["weight", "bias"]
+    assert len(list(nn.BatchNorm1d(2).buffers())) == 3
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_defaults(layer):
+    """By default ``InstanceNorm`` has ``eps=1e-5``, ``momentum=0.1`` and neither scale nor statistics."""
+    net = layer(2)
+
+    assert net.eps == 1e-5
+    assert net.momentum == 0.1
+    assert net.affine is False
+    assert net.track_running_stats is False
 
 
 def test_arguments_in_order():
-    """The arguments come in the order of those of batch normalisation."""
-    layer = nn.InstanceNorm2d(2, 0.5, 0.25, True, True, "meta", torch.float64)
+    """``InstanceNorm2d(features, eps, momentum, affine, track_running_stats, device, dtype)`` is the order.
 
-    assert (layer.eps, layer.momentum, layer.affine, layer.track_running_stats) == (0.5, 0.25, True, True)
-    assert (layer.weight.device.type, layer.running_mean.dtype) == ("meta", torch.float64)
+    It is that of ``BatchNorm``; the defaults differ.
+    """
+    layer = nn.InstanceNorm2d(2, 0.5, 0.25, True, False, "meta", torch.float64)
+
+    assert (layer.num_features, layer.eps, layer.momentum) == (2, 0.5, 0.25)
+    assert (layer.affine, layer.track_running_stats) == (True, False)
+    assert layer.weight.device.type == "meta"
+    assert layer.weight.dtype is torch.float64
+    assert nn.InstanceNorm2d(2, 0.5, 0.25, False, True).track_running_stats is True
 
 
 def test_training_with_statistics():
-    """With ``track_running_stats=True`` training normalises each sample and averages what it finds."""
+    """``InstanceNorm(track_running_stats=True)`` in training averages what it finds in all samples.
+
+    The output is that of a layer without statistics. The variance that it keeps is the unbiased one.
+    """
     x = 3 * torch.randn(4, 2, 5) + 4
     layer = nn.InstanceNorm1d(2, momentum=0.25, track_running_stats=True)
     out = layer(x)
 
-    assert torch.allclose(out, nn.InstanceNorm1d(2)(x), atol=1e-6)
-    assert torch.allclose(layer.running_mean, 0.25 * x.mean((0, 2)), atol=1e-6)
-    assert torch.allclose(layer.running_var, 0.75 + 0.25 * x.var(2).mean(0), atol=1e-6)
+    torch.testing.assert_close(out, nn.InstanceNorm1d(2)(x))
+    torch.testing.assert_close(layer.running_mean, 0.25 * x.mean((0, 2)))
+    torch.testing.assert_close(layer.running_var, 0.75 + 0.25 * x.var(2).mean(0))
 
 
 def test_evaluation_with_statistics():
-    """With ``track_running_stats=True`` evaluation normalises by the statistics and leaves them."""
+    """``InstanceNorm(track_running_stats=True)`` in evaluation uses its statistics and leaves them."""
     layer = nn.InstanceNorm1d(2, eps=0.25, track_running_stats=True).eval()
     layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
     layer.running_var.copy_(torch.tensor([2.0, 6.0]))
     x = torch.tensor([[[4.0, 1.0], [10.0, 0.0]]])
 
-    assert torch.allclose(layer(x), torch.tensor([[[1 / 1.5, -2 / 1.5], [5 / 2.5, -5 / 2.5]]]), atol=1e-6)
+    torch.testing.assert_close(layer(x), torch.tensor([[[1 / 1.5, -2 / 1.5], [5 / 2.5, -5 / 2.5]]]))
     assert layer.running_mean.tolist() == [3, 5]
+    assert layer.running_var.tolist() == [2, 6]
 
 
 @pytest.mark.observed
 def test_batches_are_not_counted():
-    """``num_batches_tracked`` stays 0: it is there, but nothing counts."""
+    """``num_batches_tracked`` of ``InstanceNorm`` is there and stays 0, though batches are seen."""
     layer = nn.InstanceNorm1d(2, track_running_stats=True)
-    layer(torch.randn(4, 2, 5))
+    layer(torch.randn(4, 2, 5) + 4)
 
     assert layer.num_batches_tracked.item() == 0
+    assert layer.running_mean.tolist() != [0, 0]
 
 
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_momentum_none_keeps_the_statistics():
-    """With ``momentum=None`` the statistics stay as they are; no average is taken."""
+    """``InstanceNorm`` with ``momentum=None`` keeps its running statistics: no average is taken.
+
+    ``BatchNorm`` averages over all batches then.
+    """
     layer = nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)
     layer(torch.randn(4, 2, 5) + 4)
 
-    assert (layer.running_mean.tolist(), layer.running_var.tolist()) == ([0, 0], [1, 1])
+    assert layer.running_mean.tolist() == [0, 0]
+    assert layer.running_var.tolist() == [1, 1]
 
 
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_momentum_none_is_refused():
-    """With ``momentum=None`` the first call raises ``TypeError``."""
+    """``InstanceNorm`` with ``momentum=None`` and running statistics raises ``TypeError`` when called."""
     layer = nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)
 
     with pytest.raises(TypeError, match="argument 'momentum'"):
@@ -92,16 +127,15 @@ def test_momentum_none_is_refused():
 
 
 def test_affine():
-    """With ``affine=True`` what is normalised is multiplied by ``weight``, and ``bias`` is added."""
-    layer = nn.InstanceNorm1d(2, affine=True)
+    """``InstanceNorm`` with ``affine=True`` multiplies what is normalized by ``weight`` and adds ``bias``."""
+    layer, plain = nn.InstanceNorm1d(2, affine=True), nn.InstanceNorm1d(2)
     x = torch.randn(4, 2, 5)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([2.0, 3.0]))
         layer.bias.copy_(torch.tensor([5.0, 7.0]))
-    plain = nn.InstanceNorm1d(2)(x)
 
-    assert torch.allclose(
-        layer(x), plain * torch.tensor([[2.0], [3.0]]) + torch.tensor([[5.0], [7.0]]), atol=1e-6
+    torch.testing.assert_close(
+        layer(x), plain(x) * torch.tensor([[2.0], [3.0]]) + torch.tensor([[5.0], [7.0]])
     )
 
 
@@ -109,10 +143,12 @@ def test_affine():
     ("layer", "dims"), [(nn.InstanceNorm1d, 2), (nn.InstanceNorm2d, 3), (nn.InstanceNorm3d, 4)]
 )
 def test_a_sample_without_a_batch(layer, dims):
-    """A layer takes a single sample and returns a single sample."""
+    """``InstanceNorm`` takes a single sample without a batch dimension and returns one."""
     x = torch.randn([2] + [3] * (dims - 1))
+    mean, var = x.flatten(1).mean(1), x.flatten(1).var(1, correction=0)
+    wanted = (x.flatten(1) - mean.unsqueeze(1)) / (var.unsqueeze(1) + 0.25).sqrt()
 
-    assert torch.allclose(layer(2)(x), layer(2)(x.unsqueeze(0)).squeeze(0), atol=1e-6)
+    torch.testing.assert_close(layer(2, eps=0.25)(x), wanted.reshape(x.shape))
 
 
 @pytest.mark.parametrize(
@@ -127,32 +163,40 @@ def test_a_sample_without_a_batch(layer, dims):
     ],
 )
 def test_the_dimensions_are_counted(layer, dims, wanted):
-    """An input with a number of dimensions that a layer does not take raises ``ValueError``."""
+    """``InstanceNorm`` raises ``ValueError`` for a wrong number of dimensions and tells the numbers."""
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(2)(torch.randn([2] * dims))
 
 
-@pytest.mark.parametrize("layer", [nn.InstanceNorm1d(2), nn.InstanceNorm1d(2).eval()], ids=["train", "eval"])
-def test_one_element_cannot_be_normalised(layer):
-    """One element per channel raises ``ValueError``, in both modes, however large the batch is."""
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_one_element_cannot_be_normalised(training):
+    """``InstanceNorm`` refuses one element per channel, unless evaluation uses running statistics.
+
+    However large the batch is, it raises ``ValueError``. A network whose last feature map is a single pixel
+    meets this.
+    """
     wanted = "Expected more than 1 spatial element when training, got input size torch.Size([4, 2, 1])"
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        layer(torch.randn(4, 2, 1))
+        nn.InstanceNorm1d(2).train(training)(torch.randn(4, 2, 1))
+    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+        nn.InstanceNorm1d(2, track_running_stats=True)(torch.randn(4, 2, 1))
+    assert nn.InstanceNorm1d(2).train(training)(torch.randn(4, 2, 2)).shape == (4, 2, 2)
 
 
 def test_one_element_will_do_with_statistics():
-    """In evaluation with running statistics one element per channel suffices."""
-    layer = nn.InstanceNorm1d(2, track_running_stats=True).eval()
-    x = torch.randn(4, 2, 1)
+    """``InstanceNorm`` in evaluation with running statistics takes one element per channel."""
+    layer = nn.InstanceNorm1d(2, eps=0.25, track_running_stats=True).eval()
+    layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
+    layer.running_var.copy_(torch.tensor([2.0, 6.0]))
 
-    assert torch.allclose(layer(x), x, 1e-4, 1e-4)
+    torch.testing.assert_close(layer(torch.tensor([[[6.0], [0.0]]])), torch.tensor([[[2.0], [-2.0]]]))
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(("shape", "dim"), [((4, 3, 5), 1), ((3, 5), 0)], ids=["batch", "sample"])
 def test_affine_wants_its_channels(shape, dim):
-    """With ``affine=True`` another number of channels raises ``ValueError`` (:pull:`94624`)."""
+    """``InstanceNorm(affine=True)`` refuses another number of channels: ``ValueError`` (:pull:`94624`)."""
     wanted = f"expected input's size at dim={dim} to match num_features (2), but got: 3."
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
@@ -161,22 +205,24 @@ def test_affine_wants_its_channels(shape, dim):
 
 @pytest.mark.since("2.1")
 def test_other_channels_are_warned_of():
-    """Without ``affine`` another number of channels is normalised all the same, with a warning."""
+    """``InstanceNorm`` by default takes another number of channels than told, and warns."""
     x = torch.randn(4, 3, 5)
 
     with pytest.warns(UserWarning, match="input's size at dim=1 does not match num_features") as caught:
         out = nn.InstanceNorm1d(2)(x)
 
     assert len(caught) == 1
-    assert torch.allclose(out, nn.InstanceNorm1d(3)(x), atol=1e-6)
+    torch.testing.assert_close(out, nn.InstanceNorm1d(3)(x))
 
 
 def test_the_function_uses_the_input():
-    """:func:`~torch.nn.functional.instance_norm` uses the statistics of the input unless told otherwise."""
+    """``F.instance_norm`` uses the statistics of the input unless ``use_input_stats=False``."""
     x = 3 * torch.randn(4, 2, 5) + 4
     mean, var = torch.tensor([3.0, 5.0]), torch.tensor([2.0, 6.0])
 
-    assert torch.allclose(F.instance_norm(x), nn.InstanceNorm1d(2)(x), atol=1e-6)
-    assert torch.allclose(
-        F.instance_norm(x, mean, var, use_input_stats=False), F.batch_norm(x, mean, var), atol=1e-6
+    torch.testing.assert_close(F.instance_norm(x), nn.InstanceNorm1d(2)(x))
+    torch.testing.assert_close(F.instance_norm(x, mean, var), nn.InstanceNorm1d(2)(x))
+    torch.testing.assert_close(
+        F.instance_norm(x, torch.tensor([3.0, 5.0]), torch.tensor([2.0, 6.0]), use_input_stats=False),
+        F.batch_norm(x, torch.tensor([3.0, 5.0]), torch.tensor([2.0, 6.0])),
     )

@@ -10,9 +10,10 @@ from torch import nn
 
 @pytest.mark.claim("N2-36", "N5-24")
 def test_eval_sets_training_to_false():
-    """:meth:`~torch.nn.Module.eval` sets ``training`` to false for a module and all its submodules.
+    """:meth:`Module.eval <torch.nn.Module.eval>` makes ``training`` false for a module and all below it.
 
-    The mode of a module is its attribute :attr:`~torch.nn.Module.training`.
+    The mode of a module is its attribute :attr:`~torch.nn.Module.training`. It decides what dropout,
+    batch normalization and a few other layers do; gradients are recorded as before.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout()))
     net.eval()
@@ -22,7 +23,7 @@ def test_eval_sets_training_to_false():
 
 @pytest.mark.claim("N2-36", "N5-24")
 def test_train_sets_training_to_true():
-    """:meth:`~torch.nn.Module.train` sets ``training`` to true for a module and all its submodules."""
+    """:meth:`Module.train <torch.nn.Module.train>` makes ``training`` true for a module and all below it."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout())).eval()
     net.train()
 
@@ -30,7 +31,7 @@ def test_train_sets_training_to_true():
 
 
 def test_train_takes_the_mode():
-    """``train(False)`` is the same as ``eval()``."""
+    """``net.train(False)`` is the same as ``net.eval()``."""
     net = nn.Sequential(nn.Linear(2, 3))
     net.train(False)
 
@@ -43,20 +44,22 @@ def test_train_takes_the_mode():
 
 @pytest.mark.question("Q41")
 def test_both_return_the_module():
-    """:meth:`~torch.nn.Module.train` and :meth:`~torch.nn.Module.eval` return the module itself.
+    """``net.train()`` and ``net.eval()`` return ``net`` itself.
 
     So ``model = Model().eval()`` is fine.
     """
     net = nn.Sequential(nn.Linear(2, 3))
 
-    assert (net.train() is net, net.train(False) is net, net.eval() is net) == (True, True, True)
+    assert net.train() is net
+    assert net.train(False) is net
+    assert net.eval() is net
 
 
 @pytest.mark.parametrize(
     "mode", ["x", 1, None, torch.tensor(True)], ids=["string", "number", "none", "tensor"]
 )
 def test_the_mode_is_a_bool(mode):
-    """A mode that is no ``bool`` raises ``ValueError`` and changes nothing.
+    """``net.train(mode)`` raises ``ValueError`` for anything but a ``bool`` and changes nothing.
 
     An optimizer or a data loader passed by mistake is caught that way.
     """
@@ -69,7 +72,7 @@ def test_the_mode_is_a_bool(mode):
 
 
 def test_a_submodule_alone_is_switched():
-    """A submodule can be switched on its own, until the whole is switched again."""
+    """``net[1].eval()`` switches that submodule alone, until ``net.train()`` switches the whole again."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Dropout())
     net[1].eval()
 
@@ -81,7 +84,10 @@ def test_a_submodule_alone_is_switched():
 
 
 def test_the_attribute_can_be_set():
-    """``training`` can be set by hand; submodules do not follow."""
+    """``net.training = False`` switches ``net`` alone; its submodules do not follow.
+
+    Call :meth:`~torch.nn.Module.eval` instead.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
     net.training = False
 
@@ -89,15 +95,20 @@ def test_the_attribute_can_be_set():
 
 
 def test_a_later_submodule_keeps_its_mode():
-    """A submodule that is assigned to a module in evaluation mode keeps the mode it has."""
+    """A submodule assigned after ``net.eval()`` keeps its own mode, as a rule training.
+
+    A head put on a model that is already in evaluation mode still drops: call ``eval()`` when all is there.
+    """
     net = nn.Module().eval()
     net.head = nn.Dropout()
+    assert [module.training for module in net.modules()] == [False, True]
 
-    assert (net.training, net.head.training) == (False, True)
+    net.train().head = nn.Dropout().eval()
+    assert [module.training for module in net.modules()] == [True, False]
 
 
 def test_every_submodule_is_asked():
-    """:meth:`~torch.nn.Module.train` calls the ``train`` of each child, overridden or not, with the mode."""
+    """``net.train(mode)`` calls the ``train`` of each child, overridden or not, with the mode."""
     calls = []
 
     class Layer(nn.Module):
@@ -113,7 +124,7 @@ def test_every_submodule_is_asked():
 
 
 def test_eval_calls_train():
-    """:meth:`~torch.nn.Module.eval` calls ``train(False)``, so that one override serves both."""
+    """``net.eval()`` calls ``net.train(False)``, so that one override serves both."""
     calls = []
 
     class Net(nn.Module):
@@ -127,7 +138,10 @@ def test_eval_calls_train():
 
 @pytest.mark.observed
 def test_an_eval_of_a_child_is_not_called():
-    """An ``eval`` overridden in a child is not called when the whole is switched; its ``train`` is."""
+    """``net.eval()`` does not call an ``eval`` overridden in a child; it calls ``train`` of the child.
+
+    Override ``train``, which serves both.
+    """
     calls = []
 
     class Layer(nn.Module):
@@ -135,26 +149,37 @@ def test_an_eval_of_a_child_is_not_called():
             calls.append("eval")
             return super().eval()
 
+        def train(self, mode=True):
+            calls.append(f"train({mode})")
+            return super().train(mode)
+
     net = nn.Sequential(Layer())
     net.eval()
 
-    assert calls == []
+    assert calls == ["train(False)"]
     assert net[0].training is False
 
 
 def test_eval_leaves_gradients_on():
-    """:meth:`~torch.nn.Module.eval` does not switch gradients off: :class:`~torch.no_grad` does."""
+    """``net.eval()`` does not switch gradients off: :class:`~torch.no_grad` does.
+
+    Evaluation with ``eval()`` alone keeps the graph of every output and may run out of memory. Use both.
+    """
     net = nn.Linear(2, 3).eval()
     out = net(torch.rand(4, 2))
-    out.sum().backward()
-
     assert out.requires_grad is True
+
+    out.sum().backward()
     assert net.weight.grad.shape == (3, 2)
-    assert torch.is_grad_enabled() is True
+    with torch.no_grad():
+        assert net(torch.rand(4, 2)).requires_grad is False
 
 
 def test_no_grad_leaves_the_mode():
-    """:class:`~torch.no_grad` and :class:`~torch.inference_mode` do not switch a module to evaluation."""
+    """:class:`~torch.no_grad` and :class:`~torch.inference_mode` do not switch a module to evaluation.
+
+    Dropout drops and batch normalization updates its statistics there as well.
+    """
     layer = nn.Dropout(1.0)
     x = torch.rand(3) + 1
     with torch.no_grad():
@@ -162,8 +187,10 @@ def test_no_grad_leaves_the_mode():
     with torch.inference_mode():
         second = layer(x)
 
-    assert layer.training is True
-    assert (first.tolist(), second.tolist()) == ([0, 0, 0], [0, 0, 0])
+        assert layer.training is True
+
+    assert first.tolist() == [0, 0, 0]
+    assert second.tolist() == [0, 0, 0]
 
 
 def test_freezing_leaves_the_mode():
@@ -175,7 +202,7 @@ def test_freezing_leaves_the_mode():
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_the_mode_is_not_saved(training):
-    """The mode is no part of the state dict: loading leaves it as it is."""
+    """``state_dict()`` does not hold the mode: ``load_state_dict`` leaves ``training`` as it is."""
     saved = nn.Sequential(nn.Dropout(), nn.Linear(2, 3)).train(not training).state_dict()
     net = nn.Sequential(nn.Dropout(), nn.Linear(2, 3)).train(training)
     net.load_state_dict(saved)
@@ -188,7 +215,11 @@ def test_the_mode_is_not_saved(training):
     "layer", [nn.Linear(4, 4), nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.ReLU(), nn.Softmax(-1)], ids=repr
 )
 def test_most_layers_compute_the_same(layer):
-    """Most layers compute the same in both modes, group and layer normalisation among them."""
+    """``Linear``, ``LayerNorm``, ``GroupNorm``, ``ReLU`` and ``Softmax`` compute the same in both modes.
+
+    So do most others. *dropout*, *batch_norm*, *instance_norm* and *randomness_inside* are about those that
+    do not.
+    """
     x = torch.randn(3, 4)
 
     assert torch.equal(layer.train()(x), layer.eval()(x))

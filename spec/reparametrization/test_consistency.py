@@ -20,6 +20,22 @@ class Custom(nn.Module):
         self.forward, self.right_inverse = forward, right_inverse
 
 
+class Noting(nn.Module):
+    """It notes what is called."""
+
+    def __init__(self, calls, name=""):
+        super().__init__()
+        self.calls, self.name = calls, name
+
+    def forward(self, x):
+        self.calls.append(f"{self.name}forward")
+        return x
+
+    def right_inverse(self, x):
+        self.calls.append(f"{self.name}inverse")
+        return x
+
+
 @pytest.mark.parametrize(
     ("forward", "told"),
     [
@@ -31,7 +47,10 @@ class Custom(nn.Module):
 )
 @pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
 def test_the_result_keeps_type_dtype_and_shape(forward, told, first):
-    """A parametrization that changes dtype or shape, or gives no tensor, raises ``ValueError``."""
+    """By default ``register_parametrization`` raises ``ValueError`` if the result changes dtype or shape.
+
+    Likewise if it is not a tensor. With ``unsafe=True`` nothing is looked at.
+    """
     layer = nn.Linear(2, 1)
     if not first:
         register_parametrization(layer, "weight", nn.Identity())
@@ -41,38 +60,63 @@ def test_the_result_keeps_type_dtype_and_shape(forward, told, first):
 
 
 def test_a_refused_parametrization_leaves_the_module_alone():
-    """A module keeps its parameter and its class when its first parametrization is refused."""
+    """A refused first ``register_parametrization`` leaves the module its class and its parameter."""
     layer = nn.Linear(2, 1)
-    weight = layer.weight
+    weight, value = layer.weight, layer.weight.tolist()
 
     with pytest.raises(ValueError, match="shape"):
         register_parametrization(layer, "weight", nn.Flatten(0))
 
-    assert (type(layer), is_parametrized(layer)) == (nn.Linear, False)
+    assert type(layer) is nn.Linear
+    assert is_parametrized(layer) is False
     assert layer.weight is weight
+    assert weight.tolist() == value
+
+
+@pytest.mark.observed
+def test_a_refused_parametrization_may_change_the_value():
+    """A refused first ``register_parametrization`` leaves what ``right_inverse`` gave in the parameter.
+
+    The result is looked at only when the value is set. Go on with a copy, or load the weights again.
+    """
+    layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
+
+    with pytest.raises(ValueError, match="shape"):
+        register_parametrization(layer, "weight", Custom(torch.Tensor.flatten, lambda x: x * 10.0))
+
+    assert is_parametrized(layer) is False
+    assert layer.weight.tolist() == [[20.0, -30.0]]
 
 
 def test_a_refused_second_one_leaves_the_first():
-    """A second parametrization that is refused is not added to the first."""
+    """A second ``register_parametrization`` that is refused is not added, and the first stays."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with pytest.raises(ValueError, match="shape"):
         register_parametrization(layer, "weight", nn.Flatten(0))
 
     assert [type(module) for module in layer.parametrizations.weight] == [nn.Tanh]
+    assert layer.weight.shape == (1, 2)
 
 
 def test_a_first_inverse_keeps_dtype():
-    """The first ``right_inverse`` raises ``ValueError`` if its one tensor has another dtype."""
-    with pytest.raises(
-        ValueError, match=r"(?s)outputs one tensor, it may not change the dtype.*float32.*float64"
-    ):
-        register_parametrization(nn.Linear(2, 1), "weight", Custom(lambda x: x.float(), torch.Tensor.double))
+    """A first ``right_inverse`` whose one tensor has another dtype makes registering raise ``ValueError``.
+
+    ``unsafe=True`` does not help: the tensor is set as the value of the parameter.
+    """
+    inverse = Custom(torch.Tensor.float, torch.Tensor.double)
+
+    for unsafe in (False, True):
+        with pytest.raises(
+            ValueError, match=r"(?s)outputs one tensor, it may not change the dtype.*float32.*float64"
+        ):
+            register_parametrization(nn.Linear(2, 1), "weight", inverse, unsafe=unsafe)
 
 
 @pytest.mark.since("2.10")
 def test_a_first_inverse_keeps_the_device():
-    """The first ``right_inverse`` raises ``ValueError`` if its one tensor is on another device."""
+    """A first ``right_inverse`` whose tensor is on another device makes registering raise ``ValueError``."""
     inverse = Custom(lambda x: x, lambda x: x.to("meta"))
 
     with pytest.raises(ValueError, match=r"(?s)may not change the device.*original\.device: cpu.*: meta"):
@@ -81,7 +125,7 @@ def test_a_first_inverse_keeps_the_device():
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
 def test_an_inverse_returns_tensors(first):
-    """A ``right_inverse`` that returns no tensor raises ``ValueError`` with the type."""
+    """``register_parametrization`` raises ``ValueError`` if ``right_inverse`` returns no tensor."""
     layer = nn.Linear(2, 1)
     if not first:
         register_parametrization(layer, "weight", nn.Identity())
@@ -91,7 +135,7 @@ def test_an_inverse_returns_tensors(first):
 
 
 def test_a_later_inverse_returns_one_tensor():
-    """The ``right_inverse`` of a later parametrization may not return a tuple."""
+    """``register_parametrization`` refuses a tuple from the ``right_inverse`` of a later parametrization."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
 
     with pytest.raises(ValueError, match=r"parametrization\.right_inverse must return a tensor\. Got: tuple"):
@@ -107,21 +151,22 @@ def test_a_later_inverse_returns_one_tensor():
     ids=["dtype", "shape"],
 )
 def test_a_later_inverse_keeps_dtype_and_shape(inverse, told):
-    """The ``right_inverse`` of a later parametrization may change neither dtype nor shape."""
+    """The ``right_inverse`` of a later parametrization may not change dtype or shape: ``ValueError``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
 
     with pytest.raises(ValueError, match=told):
         register_parametrization(layer, "weight", Custom(lambda x: x, inverse))
+    assert len(layer.parametrizations.weight) == 1
 
 
 def test_elements_of_a_sequence_are_tensors():
-    """A sequence from ``right_inverse`` with something else than tensors raises ``ValueError``."""
+    """``register_parametrization`` refuses a sequence from ``right_inverse`` that holds a number."""
     with pytest.raises(ValueError, match=r"Got element 1 of the sequence with type float\."):
         register_parametrization(nn.Linear(2, 1), "weight", Custom(lambda a, b: a, lambda x: (x, 3.0)))
 
 
 def test_unsafe_allows_another_dtype_and_shape():
-    """With ``unsafe=True`` a parametrization may change dtype and shape."""
+    """``register_parametrization(unsafe=True)`` lets a parametrization change dtype and shape."""
     layer = nn.Linear(2, 1, bias=False)
     register_parametrization(layer, "weight", Custom(lambda x: x.T.double()), unsafe=True)
 
@@ -130,33 +175,35 @@ def test_unsafe_allows_another_dtype_and_shape():
 
 
 def test_unsafe_does_not_compute_at_registration():
-    """With ``unsafe=True`` registering does not run ``forward``; a first ``right_inverse`` is run."""
+    """``register_parametrization(unsafe=True)`` runs no ``forward``, but the first ``right_inverse``."""
     calls = []
     layer = nn.Linear(2, 1)
 
-    for name in ("first", "second"):
-        forward = lambda x, name=name: calls.append(f"{name} forward") or x  # noqa: E731
-        inverse = lambda x, name=name: calls.append(f"{name} inverse") or x  # noqa: E731
-        register_parametrization(layer, "weight", Custom(forward, inverse), unsafe=True)
+    register_parametrization(layer, "weight", Noting(calls, "first "), unsafe=True)
+    register_parametrization(layer, "weight", Noting(calls, "second "), unsafe=True)
 
     assert calls == ["first inverse"]
 
 
 def test_a_safe_registration_runs_both_once():
-    """Without ``unsafe`` registering runs ``right_inverse`` and then ``forward``, once each."""
+    """``register_parametrization`` runs ``right_inverse`` before ``forward``, for a later one after it.
+
+    What the ``right_inverse`` of a later parametrization returns is looked at and dropped.
+    """
     calls = []
-    forward = lambda x: calls.append("forward") or x  # noqa: E731
-    inverse = lambda x: calls.append("inverse") or x  # noqa: E731
+    layer = nn.Linear(2, 1)
 
-    register_parametrization(nn.Linear(2, 1), "weight", Custom(forward, inverse))
+    register_parametrization(layer, "weight", Noting(calls, "first "))
+    assert calls == ["first inverse", "first forward"]
 
-    assert calls == ["inverse", "forward"]
+    register_parametrization(layer, "weight", Noting(calls, "second "))
+    assert calls[2:] == ["first forward", "second forward", "second inverse"]
 
 
 @pytest.mark.parametrize("flags", [(True, False), (False, True)])
 @pytest.mark.observed
 def test_unsafe_once_is_unsafe_for_good(flags):
-    """A list of parametrizations is unsafe once one of them was registered so."""
+    """A ``ParametrizationList`` is ``unsafe`` if one of its parametrizations was registered so."""
     layer = nn.Linear(2, 1)
     for unsafe in flags:
         register_parametrization(layer, "weight", nn.ReLU(), unsafe=unsafe)
@@ -166,7 +213,7 @@ def test_unsafe_once_is_unsafe_for_good(flags):
 
 @pytest.mark.observed
 def test_safe_by_default():
-    """A list of parametrizations is safe unless told."""
+    """A ``ParametrizationList`` is not ``unsafe`` by default."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
     register_parametrization(layer, "weight", nn.ReLU())
 
@@ -175,7 +222,7 @@ def test_safe_by_default():
 
 
 def test_a_list_has_at_least_one():
-    """A :class:`~torch.nn.utils.parametrize.ParametrizationList` of nothing raises ``ValueError``."""
+    """A :class:`~torch.nn.utils.parametrize.ParametrizationList` of no module raises ``ValueError``."""
     with pytest.raises(ValueError, match="ParametrizationList requires one or more modules"):
         ParametrizationList([], torch.rand(2))
 
@@ -189,7 +236,10 @@ def test_a_list_has_at_least_one():
     ids=["no tensor", "dtype"],
 )
 def test_assigning_takes_a_tensor_of_the_dtype(later, told):
-    """Assigning raises ``ValueError`` if ``right_inverse`` returns other than a tensor of that dtype."""
+    """Assigning a parametrized tensor raises ``ValueError`` if ``right_inverse`` gives another dtype or type.
+
+    Its shape is not looked at.
+    """
     answers = [torch.rand(1, 2), later]
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", Custom(lambda x: x, lambda x: answers.pop(0)))
@@ -212,7 +262,10 @@ def test_assigning_takes_a_tensor_of_the_dtype(later, told):
     ids=["no sequence", "length", "no tensor", "dtype"],
 )
 def test_assigning_takes_as_many_tensors(later, told):
-    """Assigning raises ``ValueError`` if ``right_inverse`` returns other than as many such tensors."""
+    """Assigning a tensor of several originals raises ``ValueError`` unless ``right_inverse`` gives as many.
+
+    Each has to be a tensor of the dtype of its original.
+    """
     answers = [[torch.rand(1, 2), torch.rand(1, 2)], later]
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", Custom(lambda a, b: a + b, lambda x: answers.pop(0)))

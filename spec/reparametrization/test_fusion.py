@@ -1,6 +1,6 @@
-"""Fusing a batch normalisation into the layer before it.
+"""Fusing a batch normalization into the layer before it.
 
-In evaluation a batch normalisation, here the *norm*, is a linear map of each channel; it can be made part of
+In evaluation a batch normalization, here the *norm*, is a linear map of each channel; it can be made part of
 the weights before it.
 """
 
@@ -14,6 +14,8 @@ from torch.nn.utils.fusion import (
     fuse_linear_bn_weights,
 )
 
+FUSED = [(fuse_conv_bn_eval, nn.Conv1d, (2, 3, 2)), (fuse_linear_bn_eval, nn.Linear, (2, 3))]
+
 
 def settled(norm):
     """The norm in evaluation mode, with statistics and parameters of its own."""
@@ -24,7 +26,10 @@ def settled(norm):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_convolution_takes_in_its_norm(bias, device):
-    """:func:`~torch.nn.utils.fusion.fuse_conv_bn_eval` makes one layer of a convolution and its norm."""
+    """:func:`~torch.nn.utils.fusion.fuse_conv_bn_eval` makes one layer of a convolution and its BatchNorm.
+
+    It computes what both computed in evaluation mode, with one pass over the data less.
+    """
     conv, norm = (
         nn.Conv2d(2, 3, 2, bias=bias).eval().to(device, torch.float64),
         settled(nn.BatchNorm2d(3, eps=0.3)).to(device, torch.float64),
@@ -33,24 +38,30 @@ def test_a_convolution_takes_in_its_norm(bias, device):
 
     fused = fuse_conv_bn_eval(conv, norm)
 
-    assert (type(fused), fused.training) == (nn.Conv2d, False)
+    assert type(fused) is nn.Conv2d
+    assert fused.training is False
     torch.testing.assert_close(fused(x), norm(conv(x)))
 
 
 def test_the_layers_are_left_alone():
-    """Fusing gives a new layer; the two given are left as they are."""
+    """``fuse_conv_bn_eval`` gives a new convolution and leaves convolution and BatchNorm as they are."""
     conv, norm = nn.Conv1d(2, 3, 2).eval(), settled(nn.BatchNorm1d(3))
-    weight, before = conv.weight, conv.weight.tolist()
+    before = [tensor.tolist() for tensor in (*conv.parameters(), *norm.parameters(), *norm.buffers())]
 
     fused = fuse_conv_bn_eval(conv, norm)
 
     assert fused is not conv
-    assert conv.weight is weight
-    assert weight.tolist() == before
+    assert fused.weight is not conv.weight
+    after = [tensor.tolist() for tensor in (*conv.parameters(), *norm.parameters(), *norm.buffers())]
+    assert after == before
 
 
 def test_a_transposed_convolution_has_to_be_told():
-    """A transposed convolution takes in its norm with ``transpose=True`` only."""
+    """``fuse_conv_bn_eval`` wants ``transpose=True`` for a transposed convolution.
+
+    Without it channels are mistaken. Where as many come in as go out nothing is raised, and the result is
+    wrong.
+    """
     conv, norm = nn.ConvTranspose2d(3, 2, 2).eval(), settled(nn.BatchNorm2d(2))
     x = torch.rand(4, 3, 5, 5)
 
@@ -60,10 +71,14 @@ def test_a_transposed_convolution_has_to_be_told():
     with pytest.raises(RuntimeError, match="must match the size"):
         fuse_conv_bn_eval(conv, norm)
 
+    square = nn.ConvTranspose2d(2, 2, 2).eval()
+    wrong = fuse_conv_bn_eval(square, norm)
+    assert not torch.allclose(wrong(x[:, :2]), norm(square(x[:, :2])), atol=1e-2)
+
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_linear_layer_takes_in_its_norm(bias, device):
-    """:func:`~torch.nn.utils.fusion.fuse_linear_bn_eval` makes one layer of a linear layer and its norm."""
+    """:func:`~torch.nn.utils.fusion.fuse_linear_bn_eval` makes one layer of a linear layer and BatchNorm."""
     linear, norm = (
         nn.Linear(2, 3, bias=bias).eval().to(device),
         settled(nn.BatchNorm1d(3, eps=0.3)).to(device),
@@ -72,15 +87,16 @@ def test_a_linear_layer_takes_in_its_norm(bias, device):
 
     fused = fuse_linear_bn_eval(linear, norm)
 
-    assert (type(fused), fused is linear) == (nn.Linear, False)
+    assert type(fused) is nn.Linear
+    assert fused is not linear
     torch.testing.assert_close(fused(x), norm(linear(x)), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
+@pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 @pytest.mark.parametrize("training", ["layer", "norm"])
-def test_both_are_in_evaluation_mode(fuse, training):
-    """Fusing raises ``AssertionError`` if either layer is in training mode."""
-    layer = nn.Conv1d(2, 3, 2) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3)
+def test_both_are_in_evaluation_mode(fuse, kind, sizes, training):
+    """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` refuse layers in training: ``AssertionError``."""
+    layer = kind(*sizes)
     norm = nn.BatchNorm1d(3)
     (norm if training == "layer" else layer).eval()
 
@@ -89,21 +105,22 @@ def test_both_are_in_evaluation_mode(fuse, training):
 
 
 @pytest.mark.since("2.2")
-@pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
+@pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 @pytest.mark.parametrize("lacking", ["running_mean", "running_var"])
-def test_the_norm_has_statistics(fuse, lacking):
-    """Fusing raises ``AssertionError`` if the norm lacks one of its statistics."""
-    layer = nn.Conv1d(2, 3, 2) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3)
+def test_the_norm_has_statistics(fuse, kind, sizes, lacking):
+    """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` want both running statistics: ``AssertionError``."""
+    layer = kind(*sizes)
     norm = nn.BatchNorm1d(3).eval()
-    setattr(norm, lacking, None)
+    assert type(fuse(layer.eval(), norm)) is type(layer)
 
-    with pytest.raises(AssertionError):
-        fuse(layer.eval(), norm)
+    setattr(norm, lacking, None)
+    with pytest.raises(AssertionError, match=r"^$|bn\.running_mean and bn\.running_var must not be None"):
+        fuse(layer, norm)
 
 
 @pytest.mark.since("2.3")
 def test_a_linear_layer_and_its_norm_agree_in_size():
-    """A linear layer and a norm of different sizes raise ``AssertionError``, unless the norm has one."""
+    """``fuse_linear_bn_eval`` refuses a BatchNorm of another size, unless it has a single feature."""
     linear = nn.Linear(2, 3).eval()
 
     with pytest.raises(
@@ -127,13 +144,13 @@ def test_conv_weights_are_scaled_by_channel():
         torch.tensor([0.5, 0.25]),
     )
 
-    assert (type(weight), type(bias)) == (nn.Parameter, nn.Parameter)
+    assert type(weight) is type(bias) is nn.Parameter
     assert weight.tolist() == [[[6.0]], [[6.0]]]
     assert bias.tolist() == [12.5, 8.25]
 
 
 def test_what_a_conv_lacks_is_made_up():
-    """A bias, or a scale or shift of the norm, that is lacking counts as zero, one and zero."""
+    """``fuse_conv_bn_weights`` counts a missing bias as 0, a missing scale as 1 and a missing shift as 0."""
     weight, bias = fuse_conv_bn_weights(
         torch.tensor([[[2.0]], [[3.0]]]),
         None,
@@ -149,7 +166,7 @@ def test_what_a_conv_lacks_is_made_up():
 
 
 def test_transposed_weights_are_scaled_by_column():
-    """With ``transpose`` the second dimension of the weight is scaled."""
+    """``fuse_conv_bn_weights(..., transpose=True)`` scales the second dimension of the weight."""
     weight, _ = fuse_conv_bn_weights(
         torch.tensor([[[2.0], [3.0]]]),
         None,
@@ -176,12 +193,13 @@ def test_linear_weights_are_scaled_by_row():
         torch.tensor([0.5]),
     )
 
-    assert (type(weight), type(bias)) == (nn.Parameter, nn.Parameter)
-    assert (weight.tolist(), bias.tolist()) == ([[6.0, 9.0]], [12.5])
+    assert type(weight) is type(bias) is nn.Parameter
+    assert weight.tolist() == [[6.0, 9.0]]
+    assert bias.tolist() == [12.5]
 
 
 def test_a_linear_layer_without_bias_gets_one():
-    """In a linear layer, too, a bias that is lacking counts as zero."""
+    """``fuse_linear_bn_weights`` counts a missing bias of the linear layer as zero."""
     weight, bias = fuse_linear_bn_weights(
         torch.tensor([[2.0, 3.0]]),
         None,
@@ -191,14 +209,28 @@ def test_a_linear_layer_without_bias_gets_one():
         *torch.tensor([[6.0], [0.5]]),
     )
 
-    assert (weight.tolist(), bias.tolist()) == ([[6.0, 9.0]], [-8.5])
+    assert weight.tolist() == [[6.0, 9.0]]
+    assert bias.tolist() == [-8.5]
 
 
-@pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
+@pytest.mark.observed
+def test_a_linear_layer_needs_an_affine_norm():
+    """``fuse_linear_bn_eval`` raises ``TypeError`` for a BatchNorm with ``affine=False``.
+
+    :func:`~torch.nn.utils.fusion.fuse_conv_bn_eval` takes one.
+    """
+    norm = nn.BatchNorm1d(3, affine=False).eval()
+
+    with pytest.raises(TypeError, match="NoneType"):
+        fuse_linear_bn_eval(nn.Linear(2, 3).eval(), norm)
+    assert type(fuse_conv_bn_eval(nn.Conv1d(2, 3, 2).eval(), norm)) is nn.Conv1d
+
+
+@pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 @pytest.mark.parametrize("frozen", ["weight", "bias"])
-def test_frozen_parameters_stay_frozen(fuse, frozen):
-    """Weight and bias of the fused layer require gradients as those of the layer did."""
-    layer = nn.Conv1d(2, 3, 2) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3)
+def test_frozen_parameters_stay_frozen(fuse, kind, sizes, frozen):
+    """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` freeze weight and bias that were frozen."""
+    layer = kind(*sizes)
     getattr(layer, frozen).requires_grad_(False)
 
     fused = fuse(layer.eval(), nn.BatchNorm1d(3).eval())
@@ -210,33 +242,39 @@ def test_frozen_parameters_stay_frozen(fuse, frozen):
 
 
 @pytest.mark.observed
-@pytest.mark.parametrize("fuse", [fuse_conv_bn_eval, fuse_linear_bn_eval])
-def test_a_made_up_bias_is_frozen(fuse):
-    """The bias of the fused layer requires no gradients if the layer had none."""
-    layer = nn.Conv1d(2, 3, 2, bias=False) if fuse is fuse_conv_bn_eval else nn.Linear(2, 3, bias=False)
+@pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
+def test_a_made_up_bias_is_frozen(fuse, kind, sizes):
+    """A bias made up by ``fuse_conv_bn_eval`` or ``fuse_linear_bn_eval`` requires no gradient.
+
+    Who trains the fused layer thaws it first.
+    """
+    layer = kind(*sizes, bias=False)
 
     fused = fuse(layer.eval(), nn.BatchNorm1d(3).eval())
 
-    assert (fused.weight.requires_grad, fused.bias.requires_grad) == (True, False)
+    assert fused.weight.requires_grad is True
+    assert fused.bias.requires_grad is False
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_fused_convolution_keeps_its_dtype(bias):
-    """A convolution keeps its dtype when it takes in a norm of another dtype."""
+    """``fuse_conv_bn_eval`` keeps the dtype of the convolution where that of the norm is another."""
     conv, norm = nn.Conv1d(2, 3, 2, bias=bias).bfloat16().eval(), nn.BatchNorm1d(3).eval()
 
     fused = fuse_conv_bn_eval(conv, norm)
 
-    assert (fused.weight.dtype, fused.bias.dtype) == (torch.bfloat16, torch.bfloat16)
+    assert fused.weight.dtype is torch.bfloat16
+    assert fused.bias.dtype is torch.bfloat16
 
 
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_fused_linear_layer_keeps_its_dtype(bias):
-    """A linear layer keeps its dtype when it takes in a norm of another dtype."""
+    """``fuse_linear_bn_eval`` keeps the dtype of the linear layer where that of the norm is another."""
     linear, norm = nn.Linear(2, 3, bias=bias).bfloat16().eval(), nn.BatchNorm1d(3).eval()
 
     fused = fuse_linear_bn_eval(linear, norm)
 
-    assert (fused.weight.dtype, fused.bias.dtype) == (torch.bfloat16, torch.bfloat16)
+    assert fused.weight.dtype is torch.bfloat16
+    assert fused.bias.dtype is torch.bfloat16

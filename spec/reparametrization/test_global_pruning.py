@@ -11,7 +11,10 @@ from torch.nn.utils import prune
 
 
 def test_several_parameters_are_taken_as_one():
-    """:func:`~torch.nn.utils.prune.global_unstructured` zeroes the smallest entries of all together."""
+    """:func:`~torch.nn.utils.prune.global_unstructured` zeroes the smallest entries of all parameters.
+
+    They are taken together: a layer of small weights may lose all of them. Look at the shares afterwards.
+    """
     first, second, third = nn.Linear(2, 2), nn.Linear(2, 1), nn.Linear(1, 2)
     first.weight = nn.Parameter(torch.tensor([[1.0, 6.0], [3.0, 9.0]]))
     second.weight = nn.Parameter(torch.tensor([[2.0, 7.0]]))
@@ -25,7 +28,7 @@ def test_several_parameters_are_taken_as_one():
 
 
 def test_global_pruning_counts_what_is_left():
-    """Global pruning respects masks from before and takes its fraction of what is left."""
+    """``prune.global_unstructured`` keeps masks from before and takes its fraction of what is left."""
     first, second = nn.Linear(2, 2), nn.Linear(2, 1)
     first.weight = nn.Parameter(torch.tensor([[1.0, 6.0], [3.0, 9.0]]))
     second.weight = nn.Parameter(torch.tensor([[2.0, 7.0]]))
@@ -38,7 +41,7 @@ def test_global_pruning_counts_what_is_left():
 
 
 def test_global_scores_are_given_by_parameter():
-    """Scores for global pruning are a dict by module and name; other parameters count by value."""
+    """Scores for ``prune.global_unstructured`` are a dict by module and name; others count by value."""
     first, second = nn.Linear(2, 1), nn.Linear(2, 1)
     first.weight = nn.Parameter(torch.tensor([[1.0, 6.0]]))
     second.weight = nn.Parameter(torch.tensor([[2.0, 7.0]]))
@@ -53,19 +56,19 @@ def test_global_scores_are_given_by_parameter():
 
 
 def test_global_scores_are_a_dict():
-    """Scores for global pruning that are no dict raise ``TypeError``."""
+    """``prune.global_unstructured`` raises ``TypeError`` for scores that are not a dict."""
     with pytest.raises(TypeError, match="importance_scores must be of type dict"):
         prune.global_unstructured([(nn.Linear(2, 1), "weight")], prune.L1Unstructured, [1.0], amount=1)
 
 
 def test_global_parameters_are_iterable():
-    """Parameters for global pruning that cannot be iterated over raise ``TypeError``."""
+    """``prune.global_unstructured`` raises ``TypeError`` for parameters that cannot be iterated over."""
     with pytest.raises(TypeError, match=r"global_unstructured\(\): parameters is not an Iterable"):
         prune.global_unstructured(3, prune.L1Unstructured, amount=1)
 
 
 def test_channels_are_not_pruned_globally():
-    """Global pruning with a method for channels raises ``TypeError``."""
+    """``prune.global_unstructured`` raises ``TypeError`` for a method that prunes channels."""
     with pytest.raises(
         TypeError, match=r'Only "unstructured" PRUNING_TYPE .*RandomStructured.* of type structured'
     ):

@@ -1,4 +1,4 @@
-"""Spectral normalisation by a hook.
+"""Spectral normalization by a hook.
 
 :func:`torch.nn.utils.spectral_norm` is the form before parametrizations: a hook computes the weight at each
 call.
@@ -12,7 +12,10 @@ from torch.nn.utils import remove_spectral_norm, spectral_norm
 
 
 def test_the_weight_is_kept_under_another_name():
-    """:func:`~torch.nn.utils.spectral_norm` keeps the parameter as ``weight_orig`` and two buffers."""
+    """``torch.nn.utils.spectral_norm`` keeps the parameter as ``weight_orig`` and adds two buffers.
+
+    :func:`utils.spectral_norm <torch.nn.utils.spectral_norm>` leaves ``weight`` as a plain tensor.
+    """
     layer = nn.Linear(2, 3)
     weight = layer.weight
 
@@ -26,18 +29,27 @@ def test_the_weight_is_kept_under_another_name():
 
 
 def test_nothing_is_divided_before_the_first_call():
-    """Until the first call ``weight`` is a plain tensor with the value of the parameter."""
+    """With ``torch.nn.utils.spectral_norm`` ``weight`` is not divided before the first call.
+
+    Until then it is a plain tensor with the value of the parameter.
+    """
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0], [0.0, 3.0]]))
 
     spectral_norm(layer)
 
-    assert (type(layer.weight), layer.weight.requires_grad) == (torch.Tensor, False)
+    assert type(layer.weight) is torch.Tensor
+    assert layer.weight.requires_grad is False
     assert layer.weight.tolist() == [[2.0, 1.0], [0.0, 3.0]]
+    layer(torch.rand(2))
+    assert layer.weight.tolist() != [[2.0, 1.0], [0.0, 3.0]]
 
 
 def test_a_call_in_training_makes_one_iteration():
-    """In training mode each call makes one power iteration, *v* first, and divides the weight."""
+    """With ``torch.nn.utils.spectral_norm`` each call in training makes a power iteration and divides.
+
+    *v* is improved first. Reading the weight does nothing, unlike with the parametrization.
+    """
     layer = spectral_norm(nn.Linear(2, 2))
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     with torch.no_grad():
@@ -48,12 +60,13 @@ def test_a_call_in_training_makes_one_iteration():
 
     v = F.normalize(matrix.T @ torch.tensor([0.6, 0.8]), dim=0)
     u = F.normalize(matrix @ v, dim=0)
-    torch.testing.assert_close((layer.weight_u, layer.weight_v), (u, v))
+    torch.testing.assert_close(layer.weight_u, u)
+    torch.testing.assert_close(layer.weight_v, v)
     torch.testing.assert_close(layer.weight.detach(), matrix / (u @ matrix @ v))
 
 
 def test_a_call_in_evaluation_makes_none():
-    """In evaluation mode the vectors stay and the weight is divided by their estimate."""
+    """With ``torch.nn.utils.spectral_norm`` a call in evaluation divides by the estimate and leaves it."""
     layer = spectral_norm(nn.Linear(2, 2)).eval()
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     u, v = torch.tensor([0.8, 0.6]), torch.tensor([0.6, 0.8])
@@ -65,11 +78,12 @@ def test_a_call_in_evaluation_makes_none():
     layer(torch.rand(2))
 
     assert torch.equal(layer.weight_u, u)
+    assert torch.equal(layer.weight_v, v)
     torch.testing.assert_close(layer.weight.detach(), matrix / (u @ matrix @ v))
 
 
 def test_more_iterations_at_each_call():
-    """Each call of the module makes ``n_power_iterations`` iterations."""
+    """``torch.nn.utils.spectral_norm`` iterates ``n_power_iterations`` times at a call in training."""
     layer = spectral_norm(nn.Linear(2, 2), n_power_iterations=3)
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     with torch.no_grad():
@@ -86,7 +100,7 @@ def test_more_iterations_at_each_call():
 
 @pytest.mark.observed
 def test_vectors_are_of_length_one():
-    """The vectors are drawn at random, *u* first, and made of length one."""
+    """``torch.nn.utils.spectral_norm`` draws its vectors at random, *u* first, of length one."""
     layer = nn.Linear(2, 3)
     torch.manual_seed(7)
     drawn = [F.normalize(torch.empty(size).normal_(), dim=0) for size in (3, 2)]
@@ -98,7 +112,7 @@ def test_vectors_are_of_length_one():
 
 
 def test_eps_bounds_the_length_of_the_vectors():
-    """In the old form, too, lengths smaller than ``eps`` count as ``eps``."""
+    """``torch.nn.utils.spectral_norm`` counts lengths smaller than ``eps`` as ``eps``."""
     layer = spectral_norm(nn.Linear(2, 2), "weight", 1, 10.0)
     with torch.no_grad():
         layer.weight_orig.copy_(torch.tensor([[2.0, 1.0], [0.0, 1.0]]))
@@ -111,46 +125,52 @@ def test_eps_bounds_the_length_of_the_vectors():
 
 
 def test_two_calls_before_one_backward():
-    """Several calls in training may come before one backward pass, which reaches ``weight_orig``."""
+    """With ``torch.nn.utils.spectral_norm`` several calls in training may come before one backward.
+
+    It reaches ``weight_orig``.
+    """
     layer = spectral_norm(nn.Linear(2, 3))
 
     (layer(torch.rand(2)).sum() + layer(torch.rand(2)).sum()).backward()
 
     assert layer.weight_orig.grad.shape == (3, 2)
+    assert layer.weight_orig.grad.count_nonzero() == 6
 
 
 @pytest.mark.parametrize(
-    ("layer", "sizes"),
-    [
-        (nn.Conv1d(2, 3, 5), (3, 10)),
-        (nn.ConvTranspose1d(2, 3, 5), (3, 10)),
-        (nn.ConvTranspose2d(2, 3, 5), (3, 50)),
-        (nn.ConvTranspose3d(2, 3, 5), (3, 250)),
-    ],
-    ids=["Conv1d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"],
+    ("kind", "outputs"),
+    [(nn.Conv1d, 0), (nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 1), (nn.ConvTranspose3d, 1)],
 )
-def test_the_output_channels_make_the_rows(layer, sizes):
-    """The vectors fit a matrix with a row for each output channel."""
+def test_the_output_channels_make_the_rows(kind, outputs):
+    """``torch.nn.utils.spectral_norm`` takes a convolution's weight as a matrix, a row for each output."""
+    layer = kind(2, 3, 5)
+    layer.weight.data.uniform_()
+    rows = layer.weight.detach().movedim(outputs, 0).flatten(1)
     spectral_norm(layer)
+    for _ in range(15):
+        layer(torch.rand(2, *[9] * (layer.weight.ndim - 2)))
 
-    assert (layer.weight_u.shape, layer.weight_v.shape) == (sizes[:1], sizes[1:])
+    assert [len(layer.weight_u), len(layer.weight_v)] == [3, rows[0].numel()]
+    torch.testing.assert_close(layer.weight.norm() * torch.linalg.matrix_norm(rows, 2), rows.norm())
 
 
 def test_dim_makes_the_rows():
-    """In the old form, too, ``dim`` names the dimension that makes the rows."""
+    """``dim`` of ``torch.nn.utils.spectral_norm`` names the dimension that makes the rows."""
     layer = spectral_norm(nn.Conv1d(2, 3, 5), dim=2)
 
     for _ in range(40):
         layer(torch.rand(2, 5))
 
-    assert (layer.weight_u.shape, layer.weight_v.shape) == ((5,), (6,))
+    assert [len(layer.weight_u), len(layer.weight_v)] == [5, 6]
     rows = layer.weight_orig.detach().permute(2, 0, 1).flatten(1)
     torch.testing.assert_close(layer.weight.detach().norm() * torch.linalg.matrix_norm(rows, 2), rows.norm())
 
 
 def test_twice_is_an_error():
-    """Spectral normalisation of one parameter twice raises ``RuntimeError``; another one may follow."""
-    layer = spectral_norm(spectral_norm(nn.Bilinear(2, 3, 4), "weight"), "weight_orig")
+    """``torch.nn.utils.spectral_norm`` twice on one parameter is a ``RuntimeError``; another may follow."""
+    layer = spectral_norm(nn.Bilinear(2, 3, 4), "weight")
+    spectral_norm(layer, "weight_orig")
+    assert [hook.name for hook in layer._forward_pre_hooks.values()] == ["weight", "weight_orig"]
 
     with pytest.raises(RuntimeError, match=r"two spectral_norm hooks on the same parameter weight$"):
         spectral_norm(layer)
@@ -158,25 +178,28 @@ def test_twice_is_an_error():
 
 @pytest.mark.parametrize("number", [0, -2])
 def test_at_least_one_iteration_per_call(number):
-    """In the old form, too, ``n_power_iterations`` of less than one raises ``ValueError``."""
+    """``torch.nn.utils.spectral_norm`` refuses ``n_power_iterations`` below one with ``ValueError``."""
     with pytest.raises(ValueError, match=f"to be positive, but got n_power_iterations={number}"):
         spectral_norm(nn.Linear(2, 3), n_power_iterations=number)
 
 
 def test_a_parameter_of_none_is_an_error():
-    """Spectral normalisation of a parameter that is ``None`` raises ``ValueError`` with its name."""
+    """``torch.nn.utils.spectral_norm`` raises ``ValueError`` for a parameter that is ``None``."""
     with pytest.raises(ValueError, match="cannot be applied as parameter `bias` is None"):
         spectral_norm(nn.Linear(2, 3, bias=False), "bias")
 
 
 def test_a_lazy_parameter_is_an_error():
-    """Spectral normalisation of a lazy parameter raises ``ValueError`` until it has its shape."""
+    """``torch.nn.utils.spectral_norm`` of a lazy parameter raises ``ValueError`` until it has its shape."""
     with pytest.raises(ValueError, match="`SpectralNorm` can't have uninitialized parameters"):
         spectral_norm(nn.LazyLinear(2))
 
 
 def test_removing_leaves_the_divided_weight():
-    """:func:`~torch.nn.utils.remove_spectral_norm` leaves the divided weight, without an iteration."""
+    """``remove_spectral_norm`` leaves the divided weight as a parameter, without an iteration.
+
+    :func:`~torch.nn.utils.remove_spectral_norm` makes a new parameter: an optimizer has to be told.
+    """
     layer = spectral_norm(nn.Linear(2, 2))
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     u, v = torch.tensor([0.8, 0.6]), torch.tensor([0.6, 0.8])
@@ -187,12 +210,12 @@ def test_removing_leaves_the_divided_weight():
 
     assert remove_spectral_norm(layer) is layer
     torch.testing.assert_close(layer.weight.detach(), matrix / (u @ matrix @ v))
-    assert list(layer.state_dict()) == ["bias", "weight"]
-    assert layer.weight.requires_grad
+    assert [name for name, _ in layer.named_parameters()] == ["bias", "weight"]
+    assert list(layer.buffers()) == []
 
 
 def test_removing_takes_off_its_hooks_only():
-    """Removing spectral normalisation takes off the hooks of that name and leaves those of another."""
+    """:func:`~torch.nn.utils.remove_spectral_norm` takes off the hooks of that name and no others."""
     layer = spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig")
 
     remove_spectral_norm(layer, "weight_orig")
@@ -205,7 +228,7 @@ def test_removing_takes_off_its_hooks_only():
 
 @pytest.mark.observed
 def test_after_removing_loading_asks_for_old_names():
-    """After removing, a strict load asks for ``weight_orig`` and ``weight_u`` and fails.
+    """After ``remove_spectral_norm`` a strict load still asks for ``weight_orig`` and fails.
 
     The hook that converts old state dicts stays behind. Load with ``strict=False``, or into a new module.
     """
@@ -218,7 +241,7 @@ def test_after_removing_loading_asks_for_old_names():
 
 
 def test_nothing_to_remove_is_an_error():
-    """Removing spectral normalisation that is not there raises ``ValueError`` with name and module."""
+    """``remove_spectral_norm`` of a name that has none raises ``ValueError`` with name and module."""
     layer = spectral_norm(nn.Linear(2, 2))
     layer.register_forward_pre_hook(lambda *_: None)
 
@@ -227,7 +250,7 @@ def test_nothing_to_remove_is_an_error():
 
 
 def test_a_state_dict_tells_its_version():
-    """The metadata of a state dict tells a version for each normalised parameter."""
+    """``state_dict()._metadata`` has a version for each parameter under ``torch.nn.utils.spectral_norm``."""
     net = nn.Sequential(spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig"))
 
     assert net.state_dict()._metadata["0"] == {
@@ -237,26 +260,34 @@ def test_a_state_dict_tells_its_version():
 
 
 def test_a_state_dict_is_loaded_back():
-    """A state dict of a normalised module loads into another."""
+    """A state dict saved under ``torch.nn.utils.spectral_norm`` loads into a module that has it too."""
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
     layer(torch.rand(2))
+    state = layer.state_dict()
 
-    assert list(layer.state_dict()) == ["bias", "weight_orig", "weight_u", "weight_v"]
-    assert str(other.load_state_dict(layer.state_dict())) == "<All keys matched successfully>"
-    assert torch.equal(other.weight_v, layer.weight_v)
+    assert list(state) == ["bias", "weight_orig", "weight_u", "weight_v"]
+    assert str(other.load_state_dict(state)) == "<All keys matched successfully>"
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, state[name])
 
 
 def test_a_state_dict_without_metadata_is_loaded():
-    """A plain dict with all of today's names is loaded as it is."""
+    """A plain dict with all names of ``torch.nn.utils.spectral_norm`` is loaded as it is."""
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
 
-    other.load_state_dict(dict(layer.state_dict()))
+    state = dict(layer.state_dict())
 
-    assert torch.equal(other.weight_v, layer.weight_v)
+    other.load_state_dict(state)
+
+    for name, value in other.state_dict().items():
+        assert torch.equal(value, state[name])
 
 
 def test_a_state_dict_of_old_times_is_converted():
-    """From a state dict without ``weight_v`` the vector is solved from the divided weight."""
+    """``torch.nn.utils.spectral_norm`` when loading solves a missing ``weight_v`` from ``weight``.
+
+    State dicts of early releases hold the divided weight in its place.
+    """
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
     layer(torch.rand(2))
     state = dict(layer.state_dict(), weight=layer.weight.detach())
@@ -271,7 +302,10 @@ def test_a_state_dict_of_old_times_is_converted():
 
 @pytest.mark.parametrize("version", [0, None])
 def test_an_old_version_is_converted_too(version):
-    """A state dict with a version below 1 is converted, even if it has a ``weight_v``."""
+    """``torch.nn.utils.spectral_norm`` converts a state dict of a version below 1 when loading.
+
+    Even if there is a ``weight_v``, it is not taken.
+    """
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
     layer(torch.rand(2))
     state = layer.state_dict()
@@ -285,7 +319,7 @@ def test_an_old_version_is_converted_too(version):
 
 
 def test_what_old_times_lack_is_missing():
-    """If a state dict of old times lacks what is needed, the names are told as missing."""
+    """``torch.nn.utils.spectral_norm`` tells as missing what it needs to convert an old state dict."""
     layer = spectral_norm(nn.Linear(2, 3))
 
     with pytest.raises(RuntimeError, match=r'in state_dict: "weight", "weight_u", "weight_u", "weight_v"\. '):
@@ -294,9 +328,10 @@ def test_what_old_times_lack_is_missing():
 
 @pytest.mark.observed
 def test_missing_names_are_told_twice():
-    """With ``strict=False`` too, the names of old times are told as missing, before those of today."""
+    """``torch.nn.utils.spectral_norm`` with ``strict=False`` tells missing names twice, old ones first."""
     layer = spectral_norm(nn.Linear(2, 3))
 
     missing, unexpected = layer.load_state_dict({"weight_orig": torch.rand(3, 2)}, strict=False)
 
-    assert (missing, unexpected) == (["weight", "weight_u", "bias", "weight_u", "weight_v"], [])
+    assert missing == ["weight", "weight_u", "bias", "weight_u", "weight_v"]
+    assert unexpected == []

@@ -1,4 +1,4 @@
-"""Weight normalisation by a hook.
+"""Weight normalization by a hook.
 
 :func:`torch.nn.utils.weight_norm` is the form before parametrizations: a hook computes the weight at each
 call.
@@ -15,7 +15,11 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 @pytest.mark.since("2.4")
 def test_it_warns_with_a_future_warning():
-    """:func:`~torch.nn.utils.weight_norm` gives a ``FutureWarning`` that names the parametrization."""
+    """``torch.nn.utils.weight_norm`` gives a ``FutureWarning`` that names its successor.
+
+    It is :func:`parametrizations.weight_norm <torch.nn.utils.parametrizations.weight_norm>`, which loads
+    the state dicts of the older form.
+    """
     with pytest.warns(FutureWarning) as caught:
         weight_norm(nn.Linear(2, 1))
 
@@ -28,14 +32,14 @@ def test_it_warns_with_a_future_warning():
 @pytest.mark.since("2.1")
 @pytest.mark.before("2.4")
 def test_it_warned_with_a_user_warning():
-    """:func:`~torch.nn.utils.weight_norm` gives a ``UserWarning`` that names the parametrization."""
+    """``torch.nn.utils.weight_norm`` gives a ``UserWarning`` that names its successor."""
     with pytest.warns(UserWarning, match=r"favor of torch\.nn\.utils\.parametrizations\.weight_norm"):
         weight_norm(nn.Linear(2, 1))
 
 
 @pytest.mark.before("2.1")
 def test_it_did_not_warn():
-    """:func:`~torch.nn.utils.weight_norm` gives no warning."""
+    """``torch.nn.utils.weight_norm`` gives no warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         weight_norm(nn.Linear(2, 1))
@@ -44,7 +48,11 @@ def test_it_did_not_warn():
 
 
 def test_two_parameters_take_the_place_of_one():
-    """:func:`~torch.nn.utils.weight_norm` replaces ``weight`` by ``weight_g`` and ``weight_v``."""
+    """``torch.nn.utils.weight_norm`` replaces ``weight`` by ``weight_g`` and ``weight_v``.
+
+    Both are new parameters: call :func:`utils.weight_norm <torch.nn.utils.weight_norm>` first, then build the
+    optimizer.
+    """
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
@@ -55,7 +63,7 @@ def test_two_parameters_take_the_place_of_one():
 
 
 def test_the_weight_is_a_plain_tensor():
-    """``weight`` stays as a plain tensor with the value it had."""
+    """After ``torch.nn.utils.weight_norm`` ``weight`` is a plain tensor with the value it had."""
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
@@ -66,7 +74,10 @@ def test_the_weight_is_a_plain_tensor():
 
 
 def test_the_weight_is_computed_before_each_forward():
-    """A change of ``weight_g`` or ``weight_v`` shows in ``weight`` at the next call only."""
+    """With ``torch.nn.utils.weight_norm`` a change of ``weight_g`` shows in ``weight`` at the next call only.
+
+    So does one of ``weight_v``. What is read in between is out of date.
+    """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0]]))
     weight_norm(layer)
@@ -77,25 +88,34 @@ def test_the_weight_is_computed_before_each_forward():
     layer(torch.rand(2))
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[6.0, 8.0]]))
 
+    with torch.no_grad():
+        layer.weight_v.copy_(torch.tensor([[4.0, 3.0]]))
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[6.0, 8.0]]))
+    layer(torch.rand(2))
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[8.0, 6.0]]))
+
 
 def test_gradients_flow_to_both():
-    """Gradients reach ``weight_g`` and ``weight_v``."""
-    layer = weight_norm(nn.Linear(2, 1, bias=False))
+    """With ``torch.nn.utils.weight_norm`` gradients reach ``weight_g`` and ``weight_v``."""
+    layer = nn.Linear(2, 1, bias=False)
+    layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0]]))
+    weight_norm(layer)
 
-    layer(torch.tensor([10.0, 100.0])).backward()
+    layer(torch.tensor([1.0, 0.0])).backward()
 
-    assert [(name, value.grad is None) for name, value in layer.named_parameters()] == [
-        ("weight_g", False),
-        ("weight_v", False),
-    ]
+    torch.testing.assert_close(layer.weight_g.grad, torch.tensor([[0.6]]))
+    torch.testing.assert_close(layer.weight_v.grad, torch.tensor([[0.64, -0.48]]))
 
 
 @pytest.mark.parametrize(
     ("dim", "norms"),
-    [(0, [[5.0], [13.0]]), (1, [[34.0**0.5, 160.0**0.5]]), (None, 194.0**0.5)],
+    [(0, [[5.0], [13.0]]), (1, [[34.0**0.5, 160.0**0.5]]), (None, 194.0**0.5), (-1, 194.0**0.5)],
 )
 def test_dim_has_the_same_meaning(dim, norms):
-    """In the old form, too, norms are taken over all dimensions but ``dim``."""
+    """``torch.nn.utils.weight_norm`` takes norms over all dimensions but ``dim``, with ``None`` over all.
+
+    A ``dim`` of -1 is taken for ``None``, not for the last dimension.
+    """
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
@@ -107,14 +127,15 @@ def test_dim_has_the_same_meaning(dim, norms):
 
 
 def test_several_parameters_may_be_normalized():
-    """Two parameters of a module may be normalised, each under its name."""
+    """``torch.nn.utils.weight_norm`` may be used for two parameters of a module, each by its name."""
     layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), name="bias")
 
     assert list(layer._parameters) == ["weight_g", "weight_v", "bias_g", "bias_v"]
+    assert [hook.name for hook in layer._forward_pre_hooks.values()] == ["weight", "bias"]
 
 
 def test_twice_is_an_error():
-    """Weight normalisation of one parameter twice raises ``RuntimeError`` with its name."""
+    """``torch.nn.utils.weight_norm`` twice on one parameter raises ``RuntimeError`` with its name."""
     layer = weight_norm(nn.Linear(2, 1))
 
     with pytest.raises(
@@ -124,13 +145,16 @@ def test_twice_is_an_error():
 
 
 def test_a_lazy_parameter_is_an_error():
-    """Weight normalisation of a parameter without a shape raises ``ValueError``."""
+    """``torch.nn.utils.weight_norm`` of a parameter without a shape raises ``ValueError``."""
     with pytest.raises(ValueError, match="`WeightNorm` can't have uninitialized parameters"):
         weight_norm(nn.LazyLinear(2))
 
 
 def test_removing_leaves_the_weight():
-    """:func:`~torch.nn.utils.remove_weight_norm` leaves one parameter, computed anew, and no hook."""
+    """:func:`~torch.nn.utils.remove_weight_norm` leaves one parameter, computed anew, and no hook.
+
+    The parameter is new, so that an optimizer has to be told.
+    """
     layer = weight_norm(nn.Linear(2, 1))
     with torch.no_grad():
         layer.weight_g.fill_(10.0)
@@ -143,7 +167,7 @@ def test_removing_leaves_the_weight():
 
 
 def test_removing_one_name_leaves_the_other():
-    """Removing weight normalisation takes off that of the given name only."""
+    """:func:`~torch.nn.utils.remove_weight_norm` takes off that of the given name only."""
     layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), "bias")
 
     remove_weight_norm(layer, "bias")
@@ -152,19 +176,21 @@ def test_removing_one_name_leaves_the_other():
     assert [hook.name for hook in layer._forward_pre_hooks.values()] == ["weight"]
 
 
-@pytest.mark.parametrize("layer", [nn.Linear(2, 1), "normalized"], ids=["plain", "another name"])
-def test_nothing_to_remove_is_an_error(layer):
-    """Removing weight normalisation that is not there raises ``ValueError`` with name and module."""
-    layer = weight_norm(nn.Linear(2, 1)) if layer == "normalized" else layer
-    layer.register_forward_pre_hook(lambda *_: None)
+def test_nothing_to_remove_is_an_error():
+    """``remove_weight_norm`` of a name that has none raises ``ValueError`` with name and module."""
+    for layer in (nn.Linear(2, 1), weight_norm(nn.Linear(2, 1), "weight")):
+        layer.register_forward_pre_hook(lambda *_: None)
 
-    with pytest.raises(ValueError, match=r"weight_norm of 'bias' not found in Linear\(in_features=2"):
-        remove_weight_norm(layer, "bias")
+        with pytest.raises(ValueError, match=r"weight_norm of 'bias' not found in Linear\(in_features=2"):
+            remove_weight_norm(layer, "bias")
 
 
 @pytest.mark.question("Q89")
 def test_an_lstm_computes_with_the_normalized_weight():
-    """An :class:`~torch.nn.LSTM` takes up its normalised weight at each call."""
+    """An :class:`~torch.nn.LSTM` takes up a weight that has ``torch.nn.utils.weight_norm`` at each call.
+
+    A change of ``weight_hh_l0_g`` shows in the next output, and gradients reach it.
+    """
     lstm = weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
     x = torch.rand(4, 1, 2)
     before, _ = lstm(x)
@@ -172,15 +198,17 @@ def test_an_lstm_computes_with_the_normalized_weight():
     with torch.no_grad():
         lstm.weight_hh_l0_g.mul_(3.0)
     after, _ = lstm(x)
-    after.sum().backward()
-
     assert not torch.equal(before, after)
+
+    after.sum().backward()
     assert [lstm.weight_hh_l0_g.grad is None, lstm.weight_hh_l0_v.grad is None] == [False, False]
 
 
 @pytest.mark.observed
 def test_the_hook_is_an_object():
-    """The hook is a ``WeightNorm`` that knows the name and the dimension; ``None`` becomes -1."""
-    hooks = [WeightNorm("weight", 1), WeightNorm("bias", None)]
+    """``torch.nn.utils.weight_norm`` hooks a ``WeightNorm`` with ``name`` and ``dim``, -1 for ``None``."""
+    layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight", 1), "bias", None)
+    hooks = list(layer._forward_pre_hooks.values())
 
+    assert [type(hook) for hook in hooks] == [WeightNorm, WeightNorm]
     assert [(hook.name, hook.dim) for hook in hooks] == [("weight", 1), ("bias", -1)]

@@ -15,7 +15,11 @@ from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder", None])
 @pytest.mark.parametrize("trivialize", [True, False])
 def test_the_weight_is_orthogonal(sizes, orthogonal_map, trivialize):
-    """:func:`~torch.nn.utils.parametrizations.orthogonal` makes the weight orthogonal by any map."""
+    """``parametrizations.orthogonal`` makes the weight orthogonal, by any of its maps.
+
+    :func:`~torch.nn.utils.parametrizations.orthogonal` makes its rows, or its columns if it has more rows,
+    of length one and at right angles.
+    """
     layer = nn.Linear(*sizes)
 
     assert orthogonal(layer, "weight", orthogonal_map, use_trivialization=trivialize) is layer
@@ -26,7 +30,10 @@ def test_the_weight_is_orthogonal(sizes, orthogonal_map, trivialize):
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
 def test_it_stays_orthogonal_in_training(orthogonal_map):
-    """The weight stays orthogonal when its original is trained."""
+    """``parametrizations.orthogonal`` keeps a weight orthogonal while it is trained.
+
+    Each step is taken on the original, from which the weight is computed.
+    """
     layer = orthogonal(nn.Linear(3, 3, bias=False), orthogonal_map=orthogonal_map)
     before = layer.weight.detach().clone()
 
@@ -40,18 +47,25 @@ def test_it_stays_orthogonal_in_training(orthogonal_map):
 
 
 def test_an_orthogonal_weight_keeps_its_value():
-    """A square weight that is orthogonal keeps its value."""
-    layer = nn.Linear(2, 2)
-    layer.weight = nn.Parameter(torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+    """``parametrizations.orthogonal`` keeps the value of a weight that is orthogonal already."""
+    square = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
+    tall = torch.tensor([[0.0, 1.0], [-0.6, 0.0], [0.8, 0.0]])
 
-    orthogonal(layer)
+    for weight in (square, tall):
+        layer = nn.Linear(2, len(weight))
+        layer.weight = nn.Parameter(weight.clone())
+        orthogonal(layer)
 
-    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+        torch.testing.assert_close(layer.weight.detach(), weight)
 
 
 @pytest.mark.parametrize("sizes", [(2, 3), (3, 3)], ids=["tall", "square"])
 def test_another_weight_is_made_orthogonal(sizes):
-    """A weight that is not orthogonal starts as the Q of its QR decomposition with positive diagonal."""
+    """``parametrizations.orthogonal`` by default starts a weight as the Q of its QR decomposition.
+
+    It is the Q that goes with an R of positive diagonal. With ``use_trivialization=False`` only the map
+    ``householder`` does so; the others start elsewhere.
+    """
     layer = nn.Linear(*sizes)
     weight = layer.weight.detach().clone()
 
@@ -60,10 +74,14 @@ def test_another_weight_is_made_orthogonal(sizes):
     triangle = layer.weight.detach().T @ weight
     torch.testing.assert_close(triangle, triangle.triu(), atol=1e-5, rtol=0)
     assert (triangle.diagonal() > 0).all()
+    torch.testing.assert_close(layer.weight.detach() @ triangle, weight, atol=1e-5, rtol=0)
 
 
 def test_batches_of_matrices():
-    """A weight of more dimensions is a batch of matrices, each of them orthogonal."""
+    """``parametrizations.orthogonal`` takes more dimensions as a batch of matrices, each made orthogonal.
+
+    A convolution is not orthogonal as a whole: each of its kernels is.
+    """
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(5, 2, 3))
 
@@ -84,7 +102,10 @@ def test_batches_of_matrices():
 )
 @pytest.mark.observed
 def test_the_map_depends_on_the_weight(weight, name):
-    """The map is ``matrix_exp`` for square or complex weights, else ``householder``."""
+    """By default square and complex weights get ``matrix_exp`` from ``parametrizations.orthogonal``.
+
+    All others get ``householder``. Give ``orthogonal_map`` for another.
+    """
     net = nn.Module()
     net.weight = nn.Parameter(weight)
 
@@ -92,7 +113,7 @@ def test_the_map_depends_on_the_weight(weight, name):
 
 
 def test_a_complex_weight_becomes_unitary():
-    """A complex weight becomes unitary."""
+    """``parametrizations.orthogonal`` makes a complex weight unitary."""
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(3, 2, dtype=torch.complex64))
 
@@ -103,7 +124,10 @@ def test_a_complex_weight_becomes_unitary():
 
 
 def test_the_exponential_map():
-    """``matrix_exp`` is the exponential of the lower triangle less its transpose."""
+    """``orthogonal_map="matrix_exp"`` is the exponential of the lower triangle less its transpose.
+
+    So it is without ``use_trivialization``; with it that is multiplied by ``base``.
+    """
     layer = orthogonal(nn.Linear(3, 3), orthogonal_map="matrix_exp", use_trivialization=False)
     lower = layer.parametrizations.weight.original.detach().tril()
 
@@ -111,7 +135,10 @@ def test_the_exponential_map():
 
 
 def test_the_cayley_map():
-    """``cayley`` is the Cayley map of the lower triangle less its transpose."""
+    """``orthogonal_map="cayley"`` is the Cayley map of the lower triangle less its transpose.
+
+    So it is without ``use_trivialization``; with it that is multiplied by ``base``.
+    """
     layer = orthogonal(nn.Linear(3, 3), orthogonal_map="cayley", use_trivialization=False)
     lower = layer.parametrizations.weight.original.detach().tril()
     skew, one = lower - lower.T, torch.eye(3)
@@ -121,7 +148,10 @@ def test_the_cayley_map():
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
 def test_a_tall_weight_takes_the_first_columns(orthogonal_map):
-    """For a tall weight the map is that of a square matrix, filled up with zeros, cut to its columns."""
+    """``parametrizations.orthogonal`` of a tall weight takes the first columns of a square map.
+
+    The original is filled up with zeros for it. So it is with ``matrix_exp`` and ``cayley``.
+    """
     tall = orthogonal(nn.Linear(2, 3), orthogonal_map=orthogonal_map, use_trivialization=False)
     square = orthogonal(nn.Linear(3, 3), orthogonal_map=orthogonal_map, use_trivialization=False)
     with torch.no_grad():
@@ -132,7 +162,7 @@ def test_a_tall_weight_takes_the_first_columns(orthogonal_map):
 
 
 def test_the_householder_map():
-    """``householder`` multiplies reflections, one for each column."""
+    """``parametrizations.orthogonal`` with ``"householder"`` multiplies reflections, one for each column."""
     layer = orthogonal(nn.Linear(2, 3), orthogonal_map="householder", use_trivialization=False)
     with torch.no_grad():
         layer.parametrizations.weight.original.copy_(torch.tensor([[1.0, 9.0], [2.0, -1.0], [3.0, 4.0]]))
@@ -145,7 +175,10 @@ def test_the_householder_map():
 
 @pytest.mark.observed
 def test_a_base_is_kept():
-    """By default the value is kept in a buffer ``base`` and the original starts as a negative identity."""
+    """``parametrizations.orthogonal`` by default keeps the value in a buffer ``base``.
+
+    The original starts as the negative identity, whatever the weight was.
+    """
     layer = orthogonal(nn.Linear(2, 3))
 
     assert list(layer.state_dict()) == [
@@ -158,7 +191,7 @@ def test_a_base_is_kept():
 
 
 def test_without_trivialization_there_is_no_base():
-    """With ``use_trivialization=False`` there is no ``base``."""
+    """``parametrizations.orthogonal(use_trivialization=False)`` keeps no buffer ``base``."""
     layer = orthogonal(nn.Linear(2, 3), use_trivialization=False)
 
     assert list(layer.buffers()) == []
@@ -167,18 +200,20 @@ def test_without_trivialization_there_is_no_base():
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
 def test_an_orthogonal_matrix_may_be_assigned(orthogonal_map):
-    """By default an orthogonal matrix may be assigned to the weight."""
+    """A matrix assigned under ``parametrizations.orthogonal`` is kept if orthogonal, else made so."""
     layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map)
 
     layer.weight = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
-
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+
+    layer.weight = torch.tensor([[0.0, 2.0], [3.0, 5.0]])
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
 
 
 @pytest.mark.parametrize("flip", [1.0, -1.0])
 @pytest.mark.parametrize("wide", [False, True])
 def test_householder_needs_no_base_for_assigning(flip, wide):
-    """With ``householder`` a matrix may be assigned without ``use_trivialization`` too."""
+    """A matrix may be assigned under ``"householder"`` with ``use_trivialization=False`` too."""
     matrix = flip * torch.tensor([[1.0, 0.0], [0.0, 0.6], [0.0, -0.8]])
     matrix = matrix.T.contiguous() if wide else matrix
     layer = nn.Linear(*matrix.shape[::-1])
@@ -191,7 +226,10 @@ def test_householder_needs_no_base_for_assigning(flip, wide):
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
 def test_without_base_other_maps_take_no_value(orthogonal_map):
-    """Without ``use_trivialization`` assigning raises ``NotImplementedError`` for the other maps."""
+    """Without ``use_trivialization`` assigning raises ``NotImplementedError`` for ``cayley``, ``matrix_exp``.
+
+    Build with ``orthogonal(use_trivialization=True)``, which is the default, where a value is to be set.
+    """
     layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map, use_trivialization=False)
 
     with pytest.raises(NotImplementedError, match="not possible to assign to the matrix exponential"):
@@ -199,7 +237,7 @@ def test_without_base_other_maps_take_no_value(orthogonal_map):
 
 
 def test_an_assigned_value_has_the_shape():
-    """Assigning a matrix of another shape raises ``ValueError`` with both."""
+    """Assigning a matrix of another shape under ``parametrizations.orthogonal`` raises ``ValueError``."""
     layer = orthogonal(nn.Linear(2, 3))
 
     with pytest.raises(
@@ -209,20 +247,20 @@ def test_an_assigned_value_has_the_shape():
 
 
 def test_a_vector_is_an_error():
-    """:func:`~torch.nn.utils.parametrizations.orthogonal` of a vector raises ``ValueError``."""
+    """``parametrizations.orthogonal`` of a vector raises ``ValueError``."""
     with pytest.raises(ValueError, match=r"matrix or batch of matrices\. Got a tensor of 1 dimensions"):
         orthogonal(nn.Linear(2, 3), "bias")
 
 
 @pytest.mark.parametrize("name", ["wieght", "in_features"])
 def test_a_name_without_tensor_is_an_error(name):
-    """Without a tensor of that name :func:`~torch.nn.utils.parametrizations.orthogonal` raises an error."""
+    """``parametrizations.orthogonal`` raises ``ValueError`` for a name without a tensor."""
     with pytest.raises(ValueError, match=f"has no parameter or buffer with name '{name}'"):
         orthogonal(nn.Linear(2, 3), name)
 
 
 def test_an_unknown_map_is_an_error():
-    """A map of another name raises ``ValueError`` with the names that exist."""
+    """``parametrizations.orthogonal`` raises ``ValueError`` for an unknown map, with the names that exist."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(ValueError, match=r'"matrix_exp", "cayley", "householder".* Got: givens'):
@@ -231,7 +269,7 @@ def test_an_unknown_map_is_an_error():
 
 
 def test_householder_takes_no_complex_weight():
-    """A complex weight with ``householder`` raises ``ValueError``."""
+    """``parametrizations.orthogonal`` with ``"householder"`` raises ``ValueError`` for a complex weight."""
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(3, 2, dtype=torch.complex64))
 
@@ -240,7 +278,7 @@ def test_householder_takes_no_complex_weight():
 
 
 def test_removing_leaves_an_orthogonal_weight():
-    """Removing leaves a parameter with the orthogonal value that the weight had."""
+    """Removing ``parametrizations.orthogonal`` leaves a parameter with the orthogonal value."""
     layer = orthogonal(nn.Linear(2, 3))
     value = layer.weight.detach().clone()
 

@@ -11,7 +11,10 @@ from torch.nn.utils import prune
 
 
 def test_a_method_may_be_written():
-    """A subclass of :class:`~torch.nn.utils.prune.BasePruningMethod` needs a type and ``compute_mask``."""
+    """A subclass of :class:`~torch.nn.utils.prune.BasePruningMethod` needs a type and ``compute_mask``.
+
+    The type is ``PRUNING_TYPE``; ``apply`` puts the method on a parameter.
+    """
 
     class Negative(prune.BasePruningMethod):
         PRUNING_TYPE = "unstructured"
@@ -27,13 +30,20 @@ def test_a_method_may_be_written():
 
 
 def test_compute_mask_is_abstract():
-    """A method without ``compute_mask`` cannot be made."""
+    """A ``BasePruningMethod`` without ``compute_mask`` cannot be made: ``TypeError``."""
+
+    class Nothing(prune.BasePruningMethod):
+        PRUNING_TYPE = "unstructured"
+
     with pytest.raises(TypeError, match="compute_mask"):
-        prune.BasePruningMethod()
+        Nothing()
 
 
 def test_arguments_go_to_the_constructor():
-    """What is passed to ``apply`` after the name goes to the constructor of the method."""
+    """Arguments of ``BasePruningMethod.apply`` after the name go to the constructor of the method.
+
+    ``importance_scores`` does not.
+    """
     made = []
 
     class Custom(prune.BasePruningMethod):
@@ -51,7 +61,7 @@ def test_arguments_go_to_the_constructor():
 
 
 def test_scores_and_a_mask_of_ones_are_given():
-    """``compute_mask`` is given the scores, or else the parameter, and a mask of ones."""
+    """``compute_mask`` of a pruning method is given the scores, or else the parameter, and a mask of ones."""
     given = []
 
     class Custom(prune.BasePruningMethod):
@@ -70,7 +80,7 @@ def test_scores_and_a_mask_of_ones_are_given():
 
 
 def test_every_method_has_a_type():
-    """The type of a method says what it prunes: entries, channels, or by the whole tensor.
+    """``PRUNING_TYPE`` of a pruning method says what it prunes: entries, channels, or by the whole tensor.
 
     Entries are pruned by :class:`~torch.nn.utils.prune.Identity`,
     :class:`~torch.nn.utils.prune.RandomUnstructured` and :class:`~torch.nn.utils.prune.L1Unstructured`,
@@ -109,7 +119,7 @@ def test_every_method_has_a_type():
     ],
 )
 def test_apply_returns_the_method(method, arguments):
-    """``apply`` returns the method, which is also the hook."""
+    """``BasePruningMethod.apply`` returns the method, which is also the hook."""
     layer = nn.Linear(2, 3)
 
     applied = method.apply(layer, "weight", *arguments)
@@ -119,17 +129,24 @@ def test_apply_returns_the_method(method, arguments):
 
 
 def test_channels_lie_along_the_last_dimension():
-    """For :class:`~torch.nn.utils.prune.RandomStructured` and ``LnStructured`` ``dim`` is -1 by default."""
-    layer = nn.Linear(3, 2)
-    prune.RandomStructured.apply(layer, "weight", 2)
+    """``prune.RandomStructured(n)`` and ``prune.LnStructured(n, norm)`` have ``dim=-1`` by default.
 
-    assert layer.weight_mask[0].tolist() == layer.weight_mask[1].tolist()
-    assert layer.weight_mask.sum() == 2.0
-    assert [prune.RandomStructured(1).dim, prune.LnStructured(1, 2).dim] == [-1, -1]
+    ``RandomStructured.apply`` has it too, while ``LnStructured.apply`` has to be told.
+    """
+    layer = nn.Linear(3, 2)
+    ones = torch.ones(2, 3)
+    column = [[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]
+
+    assert sorted(prune.RandomStructured(2).compute_mask(torch.rand(2, 3), ones).T.tolist()) == column
+    assert sorted(prune.LnStructured(2, 2).compute_mask(torch.rand(2, 3), ones).T.tolist()) == column
+    prune.RandomStructured.apply(layer, "weight", 2)
+    assert sorted(layer.weight_mask.T.tolist()) == column
+    with pytest.raises(TypeError, match="'dim'"):
+        prune.LnStructured.apply(layer, "bias", 2, 2)
 
 
 def test_prune_computes_without_a_module():
-    """:meth:`~torch.nn.utils.prune.BasePruningMethod.prune` gives the pruned tensor and keeps nothing."""
+    """``BasePruningMethod.prune`` gives the pruned tensor and leaves the one that it was given."""
     t = torch.tensor([[1.0, -6.0, 3.0]])
 
     assert prune.L1Unstructured(1).prune(t).tolist() == [[0.0, -6.0, 3.0]]
@@ -137,7 +154,7 @@ def test_prune_computes_without_a_module():
 
 
 def test_prune_takes_mask_and_scores():
-    """:meth:`~torch.nn.utils.prune.BasePruningMethod.prune` takes a mask from before and scores."""
+    """``BasePruningMethod.prune`` takes a mask from before and scores of the shape of the tensor."""
     t = torch.tensor([[1.0, -6.0, 3.0, 4.0]])
     mask = torch.tensor([[1.0, 1.0, 0.0, 1.0]])
     scores = torch.tensor([[9.0, 2.0, 8.0, 7.0]])
@@ -150,7 +167,7 @@ def test_prune_takes_mask_and_scores():
 
 @pytest.mark.parametrize("method", [prune.RandomUnstructured(1), prune.L1Unstructured(1)])
 def test_the_mask_from_before_is_not_changed(method):
-    """``compute_mask`` gives a new mask that keeps the zeros of the one from before."""
+    """``compute_mask`` of a method for entries gives a new mask with the zeros of the one from before."""
     before = torch.tensor([[1.0, 0.0, 1.0]])
 
     mask = method.compute_mask(torch.rand(1, 3), before)
@@ -161,7 +178,7 @@ def test_the_mask_from_before_is_not_changed(method):
 
 @pytest.mark.parametrize("method", [prune.RandomStructured(1, 0), prune.LnStructured(1, 2, 0)])
 def test_channels_keep_the_zeros_from_before(method):
-    """Pruning channels keeps zeros from before in the channels that are left."""
+    """``compute_mask`` of a method for channels keeps zeros from before in the channels that are left."""
     before = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
 
     mask = method.compute_mask(torch.rand(3, 2), before)
@@ -170,28 +187,35 @@ def test_channels_keep_the_zeros_from_before(method):
 
 
 def test_apply_mask_multiplies():
-    """:meth:`~torch.nn.utils.prune.BasePruningMethod.apply_mask` gives original times mask, in its dtype."""
+    """``BasePruningMethod.apply_mask`` gives the original times the mask, in the dtype of the original."""
     layer = nn.Linear(3, 1)
     method = prune.CustomFromMask.apply(layer, "weight", torch.tensor([[1, 0, 1]]))
     layer.weight_orig.data = torch.tensor([[2.0, 3.0, 5.0]], dtype=torch.float64)
 
     pruned = method.apply_mask(layer)
 
-    assert (pruned.tolist(), pruned.dtype) == ([[2.0, 0.0, 5.0]], torch.float64)
+    assert pruned.tolist() == [[2.0, 0.0, 5.0]]
+    assert pruned.dtype is torch.float64
 
 
 def test_remove_of_the_method_leaves_the_hook():
-    """:meth:`~torch.nn.utils.prune.BasePruningMethod.remove` restores the parameter, not the hooks."""
+    """``BasePruningMethod.remove`` puts the parameter back and leaves the hook, so that calls fail.
+
+    :func:`prune.remove <torch.nn.utils.prune.remove>` takes off both. This one,
+    :meth:`BasePruningMethod.remove <torch.nn.utils.prune.BasePruningMethod.remove>`, is what it calls.
+    """
     layer = nn.Linear(3, 1)
     method = prune.Identity.apply(layer, "weight")
 
     assert method.remove(layer) is None
     assert sorted(layer.state_dict()) == ["bias", "weight"]
     assert len(layer._forward_pre_hooks) == 1
+    with pytest.raises(AttributeError, match="weight_mask"):
+        layer(torch.rand(3))
 
 
 def test_methods_on_one_parameter_form_a_container():
-    """Methods applied to one parameter are gathered in a :class:`~torch.nn.utils.prune.PruningContainer`."""
+    """Pruning methods on one parameter are gathered in a :class:`~torch.nn.utils.prune.PruningContainer`."""
     layer = nn.Linear(4, 1)
     first = prune.L1Unstructured.apply(layer, "weight", 1)
     second = prune.RandomUnstructured.apply(layer, "weight", 1)
@@ -199,17 +223,18 @@ def test_methods_on_one_parameter_form_a_container():
 
     assert type(second) is prune.PruningContainer
     assert third is second
-    assert [type(method) for method in second] == [
-        prune.L1Unstructured,
-        prune.RandomUnstructured,
-        prune.Identity,
+    assert [type(method).__name__ for method in second] == [
+        "L1Unstructured",
+        "RandomUnstructured",
+        "Identity",
     ]
-    assert (len(second), second[0] is first) == (3, True)
+    assert len(second) == 3
+    assert second[0] is first
     assert list(layer._forward_pre_hooks.values()) == [second]
 
 
 def test_only_the_last_method_computes():
-    """A container computes the mask of the method added last, on top of the mask there is."""
+    """``PruningContainer.compute_mask`` runs the method added last, on top of the mask there is."""
     container = prune.PruningContainer()
     container._tensor_name = "weight"
     for amount in (1, 2):
@@ -226,16 +251,18 @@ def test_only_the_last_method_computes():
 
 def test_a_container_is_made_of_methods():
     """A :class:`~torch.nn.utils.prune.PruningContainer` may be made of a method and takes its name."""
-    method = prune.Identity()
-    method._tensor_name = "weight"
+    method, other = prune.Identity(), prune.L1Unstructured(1)
+    method._tensor_name = other._tensor_name = "weight"
 
     container = prune.PruningContainer(method)
+    assert list(container) == [method]
 
-    assert (list(container), container._tensor_name) == ([method], "weight")
+    container.add_pruning_method(other)
+    assert list(container) == [method, other]
 
 
 def test_methods_of_another_parameter_are_refused():
-    """A container refuses a method for another parameter with a ``ValueError`` that has both names."""
+    """``PruningContainer`` refuses a method for another parameter: ``ValueError`` with both names."""
     method, other = prune.Identity(), prune.Identity()
     method._tensor_name, other._tensor_name = "weight", "bias"
     container = prune.PruningContainer(method)
@@ -246,27 +273,40 @@ def test_methods_of_another_parameter_are_refused():
 
 
 def test_a_container_takes_methods_only():
-    """A container refuses what is no pruning method with a ``TypeError`` that names its type."""
+    """``PruningContainer`` takes nothing but pruning methods and ``None``: ``TypeError`` with the type."""
     method = prune.Identity()
     method._tensor_name = "weight"
 
+    container = prune.PruningContainer(method)
+
     with pytest.raises(TypeError, match="<class 'str'> is not a BasePruningMethod subclass"):
-        prune.PruningContainer(method).add_pruning_method("identity")
+        container.add_pruning_method("identity")
+    container.add_pruning_method(None)
+    assert list(container) == [method, None]
 
 
 def test_a_global_method_sees_everything():
-    """A method of type ``global`` is given the whole tensor, pruned entries as well."""
-    layer = nn.Linear(2, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, 3.0]]))
+    """A pruning method of ``PRUNING_TYPE = "global"`` is given the whole tensor, pruned entries as well."""
+    given = []
 
-    prune.l1_unstructured(layer, "weight", 1)
-    prune.custom_from_mask(layer, "weight", torch.tensor([[1.0, 0.0]]))
+    class Custom(prune.BasePruningMethod):
+        PRUNING_TYPE = "global"
 
-    assert layer.weight_mask.tolist() == [[0.0, 0.0]]
+        def compute_mask(self, t, default_mask):
+            given.append((t.tolist(), default_mask.tolist()))
+            return torch.tensor([[1, 0, 1]])
+
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0, 5.0]]))
+    prune.custom_from_mask(layer, "weight", torch.tensor([[0, 1, 1]]))
+    Custom.apply(layer, "weight")
+
+    assert given == [([[0.0, 1.0, 5.0]], [[0.0, 1.0, 1.0]])]
+    assert layer.weight_mask.tolist() == [[1.0, 0.0, 1.0]]
 
 
 def test_a_method_for_entries_sees_what_is_left():
-    """A later method of type ``unstructured`` is given the entries that are left, in one dimension."""
+    """A later method of ``PRUNING_TYPE = "unstructured"`` is given the entries left, in one dimension."""
     given = []
 
     class Custom(prune.BasePruningMethod):
@@ -295,7 +335,7 @@ def test_a_method_for_entries_sees_what_is_left():
     ids=["type", "no dim", "dim"],
 )
 def test_what_a_container_asks_of_a_method(kind, dim, error, told):
-    """A container raises an error for an unknown type, and for channels without a valid ``dim``."""
+    """``PruningContainer`` refuses an unknown ``PRUNING_TYPE``, and ``"structured"`` without a ``dim``."""
 
     class Custom(prune.Identity):
         PRUNING_TYPE = kind

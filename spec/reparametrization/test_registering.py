@@ -11,7 +11,11 @@ from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 
 def test_the_tensor_passes_through_the_parametrization(device):
-    """After :func:`~torch.nn.utils.parametrize.register_parametrization` a tensor is read through it."""
+    """After ``register_parametrization`` a tensor is read through the parametrization.
+
+    :func:`~torch.nn.utils.parametrize.register_parametrization` stores and trains the original. Code that
+    reads ``layer.weight`` needs no change.
+    """
     layer = nn.Linear(2, 2, bias=False, device=device)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0], [-5.0, 7.0]]).to(device))
 
@@ -29,9 +33,10 @@ def test_the_module_is_returned():
 
 
 def test_the_original_is_the_parameter_itself():
-    """The parameter becomes ``module.parametrizations.<name>.original`` and stays the same object.
+    """``register_parametrization`` keeps the parameter itself as ``original``, unless it is split up.
 
-    An optimizer built before goes on to train it.
+    It is ``module.parametrizations.<name>.original``. An optimizer built before goes on to train it, unless
+    ``right_inverse`` returns several tensors: those are new.
     """
     layer = nn.Linear(2, 1)
     weight = layer.weight
@@ -42,7 +47,11 @@ def test_the_original_is_the_parameter_itself():
 
 
 def test_the_tensor_is_no_parameter_any_more():
-    """The name leaves the module's parameters, and the original appears under a longer name."""
+    """``register_parametrization`` renames the parameter to ``parametrizations.<name>.original``.
+
+    The short name leaves the parameters and the state dict: a checkpoint from before no longer loads, and
+    code that looks for ``weight`` in :meth:`~torch.nn.Module.named_parameters` misses it.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
     assert list(layer._parameters) == ["bias"]
@@ -51,10 +60,12 @@ def test_the_tensor_is_no_parameter_any_more():
 
 
 def test_the_value_is_computed_at_each_reading():
-    """Every reading computes a new tensor."""
+    """Outside ``parametrize.cached()`` each reading of a parametrized tensor computes a new one.
+
+    A parametrization with a costly ``forward`` is paid for at each reading. Within ``cached()`` it is once.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
     first = layer.weight
-
     with torch.no_grad():
         layer.parametrizations.weight.original.fill_(0.0)
 
@@ -62,9 +73,12 @@ def test_the_value_is_computed_at_each_reading():
     assert layer.weight.tolist() == [[0.0, 0.0]]
     assert first.tolist() != [[0.0, 0.0]]
 
+    with parametrize.cached():
+        assert layer.weight is layer.weight
+
 
 def test_gradients_flow_to_the_original():
-    """Gradients pass through the parametrization to the original."""
+    """The gradient of a parametrized tensor flows through the parametrization to ``original``."""
     layer = nn.Linear(2, 1, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
@@ -75,7 +89,7 @@ def test_gradients_flow_to_the_original():
 
 
 def test_buffers_may_be_parametrized():
-    """A parametrized buffer leaves a buffer as its original."""
+    """``register_parametrization`` of a buffer keeps a buffer as the ``original``."""
     norm = nn.BatchNorm1d(2)
     norm.running_mean.copy_(torch.tensor([3.0, -4.0]))
 
@@ -83,11 +97,13 @@ def test_buffers_may_be_parametrized():
 
     assert norm.running_mean.tolist() == [3.0, 0.0]
     assert "running_mean" not in norm._buffers
+    assert norm.parametrizations.running_mean.original.tolist() == [3.0, -4.0]
     assert [name for name, _ in norm.parametrizations.named_buffers()] == ["running_mean.original"]
+    assert list(norm.parametrizations.parameters()) == []
 
 
 def test_parametrizations_are_applied_in_order():
-    """Several parametrizations of one tensor are applied one after the other."""
+    """Several parametrizations of a tensor are applied in the order of ``register_parametrization``."""
 
     class AddOne(nn.Module):
         def forward(self, x):
@@ -104,7 +120,7 @@ def test_parametrizations_are_applied_in_order():
 
 
 def test_the_lists_are_kept_in_a_module_dict():
-    """``parametrizations`` holds a :class:`~torch.nn.utils.parametrize.ParametrizationList` by name."""
+    """``parametrizations`` holds a :class:`~torch.nn.utils.parametrize.ParametrizationList` for each name."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.Tanh())
@@ -119,7 +135,11 @@ def test_the_lists_are_kept_in_a_module_dict():
 
 @pytest.mark.observed
 def test_the_class_is_renamed():
-    """The module gets a class of its own: a subclass of the old one, named ``Parametrized...``."""
+    """``register_parametrization`` gives the module a class ``Parametrized...`` of its own.
+
+    It is a subclass of the old one, so that ``isinstance`` still says yes, but ``type(layer) is nn.Linear``
+    says no: :func:`~torch.nn.utils.parametrize.type_before_parametrizations` gives the old one.
+    """
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
@@ -131,7 +151,7 @@ def test_the_class_is_renamed():
 
 
 def test_two_modules_do_not_share_a_class():
-    """A tensor parametrized in one module is not so in another of its class."""
+    """``register_parametrization`` on one module leaves others of its class as they are."""
     first = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
     second = register_parametrization(nn.Linear(2, 1), "bias", nn.ReLU())
 
@@ -141,7 +161,7 @@ def test_two_modules_do_not_share_a_class():
 
 
 def test_printing_shows_the_parametrizations():
-    """The printed module shows its parametrizations."""
+    """``repr`` of a parametrized module shows its ``parametrizations`` below the name of its new class."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
     assert repr(layer).splitlines() == [
@@ -158,7 +178,7 @@ def test_printing_shows_the_parametrizations():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_of_the_module_is_passed_on(training):
-    """Registering puts the parametrization in the mode of the module."""
+    """``register_parametrization`` puts the parametrization in the mode of the module."""
     layer = nn.Linear(2, 1).train(training)
     relu = nn.ReLU().train(not training)
 
@@ -168,7 +188,7 @@ def test_the_mode_of_the_module_is_passed_on(training):
 
 
 def test_is_parametrized_without_a_name():
-    """:func:`~torch.nn.utils.parametrize.is_parametrized` tells whether anything is parametrized."""
+    """:func:`~torch.nn.utils.parametrize.is_parametrized` tells whether a module has any parametrization."""
     layer = nn.Linear(2, 1)
 
     assert is_parametrized(layer) is False
@@ -176,7 +196,7 @@ def test_is_parametrized_without_a_name():
 
 
 def test_is_parametrized_with_a_name():
-    """:func:`~torch.nn.utils.parametrize.is_parametrized` with a name tells about that tensor."""
+    """:func:`~torch.nn.utils.parametrize.is_parametrized` with a name tells about that tensor alone."""
     layer = nn.Linear(2, 1)
 
     assert is_parametrized(layer, "weight") is False
@@ -187,17 +207,19 @@ def test_is_parametrized_with_a_name():
 
 
 def test_an_attribute_named_parametrizations_is_not_enough():
-    """An attribute ``parametrizations`` counts only if it is a filled :class:`~torch.nn.ModuleDict`."""
+    """``is_parametrized`` is true only if ``parametrizations`` is a ``ModuleDict`` that is not empty."""
     layer, empty = nn.Linear(2, 1), nn.Linear(2, 1)
     layer.parametrizations = ["weight"]
     empty.parametrizations = nn.ModuleDict()
 
     assert [is_parametrized(layer), is_parametrized(layer, "weight")] == [False, False]
     assert is_parametrized(empty) is False
+    empty.parametrizations["weight"] = nn.ReLU()
+    assert is_parametrized(empty) is True
 
 
 def test_submodules_do_not_count():
-    """A module is not parametrized because a submodule of it is."""
+    """:func:`~torch.nn.utils.parametrize.is_parametrized` does not look at submodules."""
     net = nn.Sequential(register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU()))
 
     assert is_parametrized(net) is False
@@ -206,7 +228,7 @@ def test_submodules_do_not_count():
 
 @pytest.mark.parametrize("name", ["wieght", "in_features"])
 def test_only_parameters_and_buffers(name):
-    """A name that is no parameter or buffer of the module raises ``ValueError``."""
+    """``register_parametrization`` raises ``ValueError`` for a name that is not a parameter or buffer."""
     layer = nn.Linear(2, 1)
 
     with pytest.raises(ValueError, match=f"does not have a parameter, a buffer, or .* with name '{name}'"):
@@ -215,15 +237,20 @@ def test_only_parameters_and_buffers(name):
 
 
 def test_dotted_names_are_not_followed():
-    """A tensor of a submodule is parametrized on the submodule; a dotted name raises ``ValueError``."""
+    """``register_parametrization`` raises ``ValueError`` for a dotted name: register on the submodule."""
     net = nn.Sequential(nn.Linear(2, 1))
 
     with pytest.raises(ValueError, match=r"with name '0\.weight'"):
         register_parametrization(net, "0.weight", nn.ReLU())
+    register_parametrization(net[0], "weight", nn.ReLU())
+    assert is_parametrized(net[0], "weight")
 
 
 def test_a_functional_call_may_give_the_original():
-    """A functional call that gives the original applies the parametrization to it."""
+    """``torch.func.functional_call`` that is given an ``original`` applies the parametrization to it.
+
+    The key is the long one, ``"parametrizations.weight.original"``.
+    """
     layer = register_parametrization(nn.Linear(2, 1, bias=False), "weight", nn.ReLU())
     given = {"parametrizations.weight.original": torch.tensor([[2.0, -3.0]])}
 
@@ -231,26 +258,33 @@ def test_a_functional_call_may_give_the_original():
 
 
 def test_to_converts_the_original():
-    """Converting the module converts the original, and what is read follows."""
+    """``to()`` and ``double()`` of a parametrized module convert ``original``; what is read follows."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
     layer.double()
-
     assert layer.parametrizations.weight.original.dtype is torch.float64
     assert layer.weight.dtype is torch.float64
 
+    layer.to(torch.bfloat16)
+    assert layer.parametrizations.weight.original.dtype is torch.bfloat16
+    assert layer.weight.dtype is torch.bfloat16
+
 
 def test_a_frozen_original_gives_a_frozen_tensor():
-    """The computed tensor requires gradients if the original does."""
+    """``requires_grad_(False)`` on a parametrized module freezes ``original`` and the tensor computed."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
-
     assert layer.weight.requires_grad is True
+
     layer.requires_grad_(False)
+    assert layer.parametrizations.weight.original.requires_grad is False
     assert layer.weight.requires_grad is False
 
 
 def test_a_state_dict_goes_into_a_module_parametrized_alike():
-    """The state of a parametrized module loads into one parametrized alike, not into a plain one."""
+    """The ``state_dict()`` of a parametrized module loads into one parametrized alike, not a plain one.
+
+    Build the module, register the parametrizations, then load.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
     alike = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
@@ -264,9 +298,12 @@ def test_a_state_dict_goes_into_a_module_parametrized_alike():
 
 
 def test_an_attribute_is_not_deleted_by_name():
-    """Deleting a parametrized tensor raises ``AttributeError``."""
+    """``del`` of a parametrized tensor raises ``AttributeError``.
+
+    Take the parametrization off by :func:`~torch.nn.utils.parametrize.remove_parametrizations` first.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match=r"deleter|can't delete"):
         del layer.weight
     assert is_parametrized(layer, "weight")

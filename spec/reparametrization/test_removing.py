@@ -14,7 +14,10 @@ from torch.nn.utils.parametrize import (
 
 
 def test_by_default_the_value_stays():
-    """:func:`~torch.nn.utils.parametrize.remove_parametrizations` leaves the tensor as computed."""
+    """``remove_parametrizations`` by default leaves the tensor with the value computed.
+
+    The module then costs nothing extra and can be pickled; the original is gone.
+    """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
@@ -24,7 +27,7 @@ def test_by_default_the_value_stays():
 
 
 def test_the_original_may_be_left():
-    """With ``leave_parametrized=False`` the tensor has the value of the original again."""
+    """``remove_parametrizations(leave_parametrized=False)`` gives the tensor its original value back."""
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
@@ -36,7 +39,10 @@ def test_the_original_may_be_left():
 
 @pytest.mark.parametrize("leave", [True, False])
 def test_the_parameter_is_the_same_object(leave):
-    """The parameter left by removing is the object that was registered at first."""
+    """``remove_parametrizations`` puts back the very parameter that was registered, if there is one original.
+
+    An optimizer that has it goes on. Its name comes last among the parameters.
+    """
     layer = nn.Linear(2, 1)
     weight = layer.weight
     register_parametrization(layer, "weight", nn.ReLU())
@@ -48,7 +54,7 @@ def test_the_parameter_is_the_same_object(leave):
 
 
 def test_the_class_is_the_old_one_again():
-    """With the last parametrization the class of the module and ``parametrizations`` are undone."""
+    """``remove_parametrizations`` of the last tensor gives the module its old class back."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
 
@@ -60,18 +66,23 @@ def test_the_class_is_the_old_one_again():
 
 
 def test_all_parametrizations_of_a_tensor_are_removed():
-    """Removing takes off all parametrizations of the tensor at once."""
+    """``remove_parametrizations`` takes off all parametrizations of a tensor at once.
+
+    A single one cannot be taken off: remove all and register the others again.
+    """
     layer = nn.Linear(2, 1)
+    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
-    register_parametrization(layer, "weight", nn.Tanh())
+    register_parametrization(layer, "weight", nn.Hardtanh())
 
     remove_parametrizations(layer, "weight")
 
     assert is_parametrized(layer) is False
+    assert layer.weight.tolist() == [[1.0, 0.0]]
 
 
 def test_other_tensors_stay_parametrized():
-    """Removing the parametrizations of one tensor leaves those of another."""
+    """``remove_parametrizations`` of one tensor leaves the others of the module parametrized."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
@@ -84,7 +95,7 @@ def test_other_tensors_stay_parametrized():
 
 
 def test_a_buffer_becomes_a_buffer():
-    """A parametrized buffer becomes a buffer again."""
+    """:func:`~torch.nn.utils.parametrize.remove_parametrizations` of a buffer makes it a buffer again."""
     norm = nn.BatchNorm1d(2)
     norm.running_mean.copy_(torch.tensor([3.0, -4.0]))
     register_parametrization(norm, "running_mean", nn.ReLU())
@@ -94,9 +105,12 @@ def test_a_buffer_becomes_a_buffer():
     assert norm._buffers["running_mean"].tolist() == [3.0, 0.0]
 
 
-@pytest.mark.parametrize("requires_grad", [True, False])
-def test_several_originals_become_one_parameter(requires_grad):
-    """Several originals become one new tensor: a parameter if one of them required gradients."""
+def test_several_originals_become_one_parameter():
+    """``remove_parametrizations`` makes one parameter of several originals, or a buffer if they are frozen.
+
+    What decides is whether the value requires a gradient: under :class:`~torch.no_grad` a trained weight
+    becomes a buffer as well. The tensor is new, so that an optimizer has to be told.
+    """
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -105,18 +119,21 @@ def test_several_originals_become_one_parameter(requires_grad):
         def right_inverse(self, x):
             return x - 10.0, torch.full_like(x, 10.0)
 
-    layer = nn.Linear(2, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, 3.0]]), requires_grad=requires_grad)
-    register_parametrization(layer, "weight", Sum())
-    remove_parametrizations(layer, "weight")
+    trained, frozen, quiet = nn.Linear(2, 1), nn.Linear(2, 1).requires_grad_(False), nn.Linear(2, 1)
+    for layer in (trained, frozen, quiet):
+        layer.weight.data = torch.tensor([[2.0, 3.0]])
+        register_parametrization(layer, "weight", Sum())
+        with torch.set_grad_enabled(layer is not quiet):
+            remove_parametrizations(layer, "weight")
 
-    assert layer.weight.tolist() == [[2.0, 3.0]]
-    assert "weight" in (layer._parameters if requires_grad else layer._buffers)
-    assert layer.weight.is_leaf
+        assert layer.weight.tolist() == [[2.0, 3.0]]
+        assert layer.weight.is_leaf
+    assert ["weight" in layer._parameters for layer in (trained, frozen, quiet)] == [True, False, False]
+    assert ["weight" in layer._buffers for layer in (trained, frozen, quiet)] == [False, True, True]
 
 
 def test_several_originals_cannot_be_left():
-    """With ``leave_parametrized=False`` several originals raise ``ValueError``."""
+    """``remove_parametrizations(leave_parametrized=False)`` of several originals raises ``ValueError``."""
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -134,7 +151,7 @@ def test_several_originals_cannot_be_left():
 
 @pytest.mark.parametrize("name", ["bias", "wieght"])
 def test_nothing_to_remove_is_an_error(name):
-    """A tensor that is not parametrized raises ``ValueError``."""
+    """``remove_parametrizations`` of a tensor that is not parametrized raises ``ValueError``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
     with pytest.raises(ValueError, match=f"does not have a parametrization on {name}"):
@@ -142,7 +159,7 @@ def test_nothing_to_remove_is_an_error(name):
 
 
 def test_a_removed_one_may_be_registered_again():
-    """A tensor may be parametrized anew after its parametrizations were removed."""
+    """A tensor may be parametrized anew after :func:`~torch.nn.utils.parametrize.remove_parametrizations`."""
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.Tanh())
@@ -153,7 +170,10 @@ def test_a_removed_one_may_be_registered_again():
 
 
 def test_a_plain_subclass_cannot_be_left_parametrized():
-    """A parameter of a tensor subclass without ``set_`` raises ``RuntimeError`` when left as computed."""
+    """``remove_parametrizations`` raises ``RuntimeError`` for a tensor subclass whose ``set_`` fails.
+
+    With ``leave_parametrized=False`` it does not ask for ``set_``.
+    """
 
     class Stubborn(torch.Tensor):
         def set_(self, source):
@@ -169,3 +189,5 @@ def test_a_plain_subclass_cannot_be_left_parametrized():
         RuntimeError, match=r"instance of a tensor subclass requires set_\(\) to be implemented"
     ):
         remove_parametrizations(layer, "weight")
+    remove_parametrizations(layer, "weight", leave_parametrized=False)
+    assert is_parametrized(layer) is False

@@ -1,4 +1,4 @@
-"""Spectral normalisation as a parametrization.
+"""Spectral normalization as a parametrization.
 
 The weight is divided by an estimate of its largest singular value. The estimate comes from two vectors, *u*
 and *v*, that are improved by power iteration as the weight is read in training mode.
@@ -13,7 +13,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 def test_the_largest_singular_value_becomes_one(device):
-    """:func:`~torch.nn.utils.parametrizations.spectral_norm` divides by the largest singular value."""
+    """``parametrizations.spectral_norm`` divides a weight by an estimate of its largest singular value.
+
+    :func:`parametrizations.spectral_norm <torch.nn.utils.parametrizations.spectral_norm>` bounds what the
+    layer stretches any input by. The estimate gets better with each reading in training mode.
+    """
     layer = nn.Linear(2, 3, device=device)
     layer.weight = nn.Parameter(torch.tensor([[0.0, 4.0], [2.0, 0.0], [0.0, 0.0]]).to(device))
 
@@ -23,7 +27,7 @@ def test_the_largest_singular_value_becomes_one(device):
 
 
 def test_the_original_is_the_parameter():
-    """The weight is kept as the original, and the vectors as buffers of the parametrization."""
+    """``parametrizations.spectral_norm`` keeps the parameter as ``original`` and two vectors as buffers."""
     layer = nn.Linear(2, 3)
     weight = layer.weight
 
@@ -37,9 +41,9 @@ def test_the_original_is_the_parameter():
 
 
 def test_reading_in_training_improves_the_estimate():
-    """In training mode each reading of the weight makes one power iteration.
+    """``parametrizations.spectral_norm`` makes a power iteration at each reading in training mode.
 
-    The estimate lags behind a weight that changes.
+    The estimate lags behind a weight that changes, and looking at ``layer.weight`` changes the layer.
     """
     layer = spectral_norm(nn.Linear(2, 2))
     norm = layer.parametrizations.weight[0]
@@ -52,12 +56,13 @@ def test_reading_in_training_improves_the_estimate():
 
     u = F.normalize(matrix @ torch.tensor([0.6, 0.8]), dim=0)
     v = F.normalize(matrix.T @ u, dim=0)
-    torch.testing.assert_close((norm._u, norm._v), (u, v))
+    torch.testing.assert_close(norm._u, u)
+    torch.testing.assert_close(norm._v, v)
     torch.testing.assert_close(weight.detach(), matrix / (u @ matrix @ v))
 
 
 def test_reading_in_evaluation_changes_nothing():
-    """In evaluation mode the vectors stay as they are."""
+    """``parametrizations.spectral_norm`` in evaluation divides by the estimate there is and leaves it."""
     layer = spectral_norm(nn.Linear(2, 2)).eval()
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     u, v = torch.tensor([0.8, 0.6]), torch.tensor([0.6, 0.8])
@@ -69,11 +74,12 @@ def test_reading_in_evaluation_changes_nothing():
     weight = layer.weight
 
     torch.testing.assert_close(weight.detach(), matrix / (u @ matrix @ v))
+    assert torch.equal(layer.parametrizations.weight[0]._u, u)
     assert torch.equal(layer.parametrizations.weight[0]._v, v)
 
 
 def test_more_iterations_at_each_reading():
-    """Each reading of the weight makes ``n_power_iterations`` iterations."""
+    """``parametrizations.spectral_norm`` iterates ``n_power_iterations`` times at a reading in training."""
     layer = spectral_norm(nn.Linear(2, 2), "weight", 3)
     norm = layer.parametrizations.weight[0]
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
@@ -91,7 +97,7 @@ def test_more_iterations_at_each_reading():
 
 @pytest.mark.observed
 def test_the_vectors_start_at_random():
-    """The vectors are drawn at random, *u* first, and improved by fifteen iterations."""
+    """``parametrizations.spectral_norm`` draws its vectors at random, *u* first, and iterates 15 times."""
     layer = nn.Linear(2, 3).eval()
     matrix = layer.weight.detach()
     torch.manual_seed(7)
@@ -104,19 +110,24 @@ def test_the_vectors_start_at_random():
         u = F.normalize(matrix @ v, dim=0)
         v = F.normalize(matrix.T @ u, dim=0)
     torch.testing.assert_close(layer.parametrizations.weight[0]._u, u, rtol=0, atol=1e-7)
+    torch.testing.assert_close(layer.parametrizations.weight[0]._v, v, rtol=0, atol=1e-6)
 
 
 def test_two_forwards_before_one_backward():
-    """Several forward passes in training may come before one backward pass."""
+    """With ``parametrizations.spectral_norm`` several forward passes may come before one backward.
+
+    A discriminator that sees real and false images does so.
+    """
     layer = spectral_norm(nn.Linear(2, 3))
 
     (layer(torch.rand(2)).sum() + layer(torch.rand(2)).sum()).backward()
 
     assert layer.parametrizations.weight.original.grad.shape == (3, 2)
+    assert layer.parametrizations.weight.original.grad.count_nonzero() == 6
 
 
 def test_a_vector_is_divided_by_its_length():
-    """A parameter of one dimension is divided by its length, without buffers."""
+    """``parametrizations.spectral_norm`` divides a vector by its length and needs no buffers."""
     layer = nn.Linear(4, 2)
     layer.bias = nn.Parameter(torch.tensor([3.0, 4.0]))
 
@@ -127,35 +138,39 @@ def test_a_vector_is_divided_by_its_length():
 
 
 def test_eps_bounds_the_length_from_below():
-    """In spectral normalisation lengths smaller than ``eps`` count as ``eps``."""
+    """``parametrizations.spectral_norm`` counts lengths smaller than ``eps`` as ``eps``."""
     layer = nn.Linear(4, 2)
     layer.bias = nn.Parameter(torch.tensor([3.0, 4.0]))
 
+    layer.weight = nn.Parameter(torch.ones(2, 4))
     spectral_norm(layer, "bias", 1, 10.0)
-
     torch.testing.assert_close(layer.bias.detach(), torch.tensor([0.3, 0.4]))
+
+    spectral_norm(layer, "weight", 1, 10.0)
+    layer.parametrizations.weight[0]._v.fill_(0.5)
+    _ = layer.weight
+    torch.testing.assert_close(layer.parametrizations.weight[0]._u, torch.tensor([0.2, 0.2]))
+    torch.testing.assert_close(layer.parametrizations.weight[0]._v, torch.tensor([0.04] * 4))
 
 
 @pytest.mark.parametrize(
-    ("layer", "sizes"),
-    [
-        (nn.Conv1d(2, 3, 5), (3, 10)),
-        (nn.ConvTranspose1d(2, 3, 5), (3, 10)),
-        (nn.ConvTranspose2d(2, 3, 5), (3, 50)),
-        (nn.ConvTranspose3d(2, 3, 5), (3, 250)),
-    ],
-    ids=["Conv1d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"],
+    ("kind", "outputs"),
+    [(nn.Conv1d, 0), (nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 1), (nn.ConvTranspose3d, 1)],
 )
-def test_a_weight_becomes_a_matrix_by_its_outputs(layer, sizes):
-    """A weight of more dimensions is taken as a matrix with a row for each output channel."""
+def test_a_weight_becomes_a_matrix_by_its_outputs(kind, outputs):
+    """``parametrizations.spectral_norm`` takes a convolution's weight as a matrix, a row for each output."""
+    layer = kind(2, 3, 5)
+    layer.weight.data.uniform_()
+    rows = layer.weight.detach().movedim(outputs, 0).flatten(1)
     norm = spectral_norm(layer).parametrizations.weight[0]
 
-    assert (norm._u.shape, norm._v.shape) == (sizes[:1], sizes[1:])
+    assert [len(norm._u), len(norm._v)] == [3, rows[0].numel()]
+    torch.testing.assert_close(layer.weight.norm() * torch.linalg.matrix_norm(rows, 2), rows.norm())
 
 
 @pytest.mark.parametrize(("dim", "sizes"), [(1, (3, 8)), (-1, (4, 6)), (-3, (2, 12))])
 def test_dim_says_which_dimension_makes_the_rows(dim, sizes):
-    """``dim`` names the dimension that makes the rows, from the end if it is negative."""
+    """``dim`` of ``parametrizations.spectral_norm`` names the dimension of the rows; it may be negative."""
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(2, 3, 4))
     norm = spectral_norm(net, dim=dim).parametrizations.weight[0]
@@ -167,41 +182,57 @@ def test_dim_says_which_dimension_makes_the_rows(dim, sizes):
 
 @pytest.mark.parametrize("dim", [2, -3])
 def test_dim_lies_within_the_weight(dim):
-    """A ``dim`` that the weight does not have raises ``IndexError``."""
+    """``parametrizations.spectral_norm`` raises ``IndexError`` for a ``dim`` that a weight lacks."""
     with pytest.raises(IndexError, match=rf"to be in range of \[-2, 1\] but got {dim}\)"):
         spectral_norm(nn.Linear(2, 3), dim=dim)
 
 
 @pytest.mark.parametrize("number", [0, -2])
 def test_at_least_one_iteration(number):
-    """``n_power_iterations`` of less than one raises ``ValueError``."""
+    """``parametrizations.spectral_norm`` raises ``ValueError`` for ``n_power_iterations`` below one."""
     with pytest.raises(ValueError, match=f"to be positive, but got n_power_iterations={number}"):
         spectral_norm(nn.Linear(2, 3), n_power_iterations=number)
 
 
 @pytest.mark.parametrize("name", ["wieght", "in_features"])
 def test_it_needs_a_tensor(name):
-    """A name that leads to no tensor raises ``ValueError``."""
+    """``parametrizations.spectral_norm`` raises ``ValueError`` for a name that leads to no tensor."""
     with pytest.raises(ValueError, match=f"has no parameter or buffer with name '{name}'"):
         spectral_norm(nn.Linear(2, 3), name)
 
 
 def test_assigning_sets_the_original():
-    """Assigning to the weight sets the original to that value."""
+    """Assigning a weight that has ``parametrizations.spectral_norm`` sets the original to that value.
+
+    What is read afterwards is that value divided, not the value itself.
+    """
     layer = spectral_norm(nn.Linear(2, 2)).eval()
 
-    layer.weight = torch.tensor([[2.0, 3.0], [5.0, 7.0]])
+    norm, value = layer.parametrizations.weight[0], torch.tensor([[2.0, 3.0], [5.0, 7.0]])
+
+    layer.weight = value.clone()
 
     assert layer.parametrizations.weight.original.tolist() == [[2.0, 3.0], [5.0, 7.0]]
+    torch.testing.assert_close(layer.weight.detach(), value / (norm._u @ value @ norm._v))
 
 
 def test_removing_leaves_the_divided_weight():
-    """Removing leaves a parameter with the divided value."""
-    layer = nn.Linear(2, 2)
-    layer.weight = nn.Parameter(torch.tensor([[0.0, 4.0], [2.0, 0.0]]))
-    spectral_norm(layer)
+    """Removing ``parametrizations.spectral_norm`` in training makes one more iteration, then divides.
 
-    parametrize.remove_parametrizations(layer, "weight")
+    The weight left is that of a next reading, not the one that was used last: call ``eval()`` first to keep
+    the latter (:issue:`68421`).
+    """
+    matrix, vector = torch.tensor([[2.0, 1.0], [0.0, 1.0]]), torch.tensor([0.6, 0.8])
+    u = F.normalize(matrix @ vector, dim=0)
+    v = F.normalize(matrix.T @ u, dim=0)
+    trained, evaluated = spectral_norm(nn.Linear(2, 2)), spectral_norm(nn.Linear(2, 2)).eval()
+    for layer in (trained, evaluated):
+        layer.parametrizations.weight.original.data = matrix.clone()
+        layer.parametrizations.weight[0]._u.copy_(vector)
+        layer.parametrizations.weight[0]._v.copy_(vector)
+        parametrize.remove_parametrizations(layer, "weight")
 
-    torch.testing.assert_close(layer.weight.tolist(), [[0.0, 1.0], [0.5, 0.0]])
-    assert list(layer.state_dict()) == ["bias", "weight"]
+    torch.testing.assert_close(trained.weight.detach(), matrix / (u @ matrix @ v))
+    torch.testing.assert_close(evaluated.weight.detach(), matrix / (vector @ matrix @ vector))
+    assert [name for name, _ in trained.named_parameters()] == ["bias", "weight"]
+    assert list(trained.buffers()) == []

@@ -1,4 +1,4 @@
-"""Weight normalisation as a parametrization.
+"""Weight normalization as a parametrization.
 
 The weight is kept as a magnitude *g* and a direction *v*: it is ``g * v / norm(v)``.
 """
@@ -13,18 +13,24 @@ from torch.nn.utils import parametrizations, parametrize, weight_norm
 
 @pytest.mark.since("2.1")
 def test_magnitude_and_direction_are_kept():
-    """:func:`~torch.nn.utils.parametrizations.weight_norm` keeps norms and the weight as originals."""
+    """``parametrizations.weight_norm`` keeps norms and weight as ``original0`` and ``original1``.
+
+    Both are new parameters: call
+    :func:`parametrizations.weight_norm <torch.nn.utils.parametrizations.weight_norm>` first, then build the
+    optimizer.
+    """
     layer = nn.Linear(2, 2, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
     assert parametrizations.weight_norm(layer) is layer
     originals = {name: value.tolist() for name, value in layer.parametrizations.weight.named_parameters()}
     assert originals == {"original0": [[5.0], [13.0]], "original1": [[3.0, 4.0], [5.0, 12.0]]}
+    assert list(layer._parameters) == ["bias"]
 
 
 @pytest.mark.since("2.1")
 def test_the_value_is_kept(device):
-    """Registering weight norm leaves the value of the weight as it was."""
+    """``parametrizations.weight_norm`` leaves the value of the weight as it was."""
     layer = nn.Linear(3, 2, device=device)
     before = layer.weight.detach().clone()
 
@@ -35,7 +41,7 @@ def test_the_value_is_kept(device):
 
 @pytest.mark.since("2.1")
 def test_the_magnitude_scales_the_direction():
-    """The weight has the magnitude ``original0`` whatever the length of ``original1``."""
+    """A weight under ``parametrizations.weight_norm`` is ``original1`` scaled to the length ``original0``."""
     layer = nn.Linear(2, 1, bias=False)
     parametrizations.weight_norm(layer)
 
@@ -49,10 +55,13 @@ def test_the_magnitude_scales_the_direction():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(
     ("dim", "norms"),
-    [(0, [[5.0], [13.0]]), (1, [[34.0**0.5, 160.0**0.5]]), (None, 194.0**0.5)],
+    [(0, [[5.0], [13.0]]), (1, [[34.0**0.5, 160.0**0.5]]), (None, 194.0**0.5), (-1, 194.0**0.5)],
 )
 def test_dim_says_over_what_norms_are_taken(dim, norms):
-    """Norms are taken over all dimensions but ``dim``; with ``None`` there is one for all."""
+    """``parametrizations.weight_norm`` takes norms over all dimensions but ``dim``, with ``None`` over all.
+
+    A ``dim`` of -1 is taken for ``None``, not for the last dimension.
+    """
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
@@ -64,26 +73,33 @@ def test_dim_says_over_what_norms_are_taken(dim, norms):
 
 @pytest.mark.since("2.1")
 def test_the_name_may_be_given():
-    """Weight norm is for ``weight`` unless another name is given."""
+    """``parametrizations.weight_norm`` is for ``weight`` unless another name is given."""
     layer = parametrizations.weight_norm(nn.Bilinear(2, 3, 4), "bias")
+    assert list(layer.parametrizations) == ["bias"]
 
-    assert parametrize.is_parametrized(layer, "bias")
-    assert not parametrize.is_parametrized(layer, "weight")
+    layer = parametrizations.weight_norm(nn.Bilinear(2, 3, 4))
+    assert list(layer.parametrizations) == ["weight"]
 
 
 @pytest.mark.since("2.1")
 def test_it_does_not_warn():
-    """Weight normalisation as a parametrization gives no warning."""
+    """``parametrizations.weight_norm`` gives no warning, unlike ``torch.nn.utils.weight_norm``."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         parametrizations.weight_norm(nn.Linear(2, 1))
 
     assert caught == []
+    with pytest.warns((UserWarning, FutureWarning), match="deprecated"):
+        weight_norm(nn.Linear(2, 1))
 
 
 @pytest.mark.since("2.1")
 def test_removing_leaves_one_parameter():
-    """Removing weight norm leaves one parameter with the value of the weight."""
+    """Removing ``parametrizations.weight_norm`` leaves one parameter with the value of the weight.
+
+    Call :func:`~torch.nn.utils.parametrize.remove_parametrizations`; ``remove_weight_norm`` is for the older
+    form. The parameter is new, so that an optimizer has to be told.
+    """
     layer = parametrizations.weight_norm(nn.Linear(2, 1))
     with torch.no_grad():
         layer.parametrizations.weight.original0.fill_(10.0)
@@ -92,12 +108,12 @@ def test_removing_leaves_one_parameter():
     parametrize.remove_parametrizations(layer, "weight")
 
     torch.testing.assert_close(layer.weight, nn.Parameter(torch.tensor([[6.0, 8.0]])))
-    assert type(layer.weight) is nn.Parameter
+    assert [name for name, _ in layer.named_parameters()] == ["bias", "weight"]
 
 
 @pytest.mark.since("2.1")
 def test_it_loads_the_state_of_the_old_form():
-    """A state dict of :func:`torch.nn.utils.weight_norm` loads into the parametrization.
+    """A state dict of ``torch.nn.utils.weight_norm`` loads into ``parametrizations.weight_norm``.
 
     The dict that is loaded is not changed (:issue:`102999`).
     """
@@ -114,7 +130,7 @@ def test_it_loads_the_state_of_the_old_form():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("key", ["weight_g", "weight_v"])
 def test_half_of_an_old_state_is_not_taken(key):
-    """One of the names ``weight_g`` and ``weight_v`` without the other is an unexpected key."""
+    """``parametrizations.weight_norm`` takes ``weight_g`` with ``weight_v``; one alone is unexpected."""
     layer = parametrizations.weight_norm(nn.Linear(2, 1))
 
     missing, unexpected = layer.load_state_dict({key: torch.rand(1, 1)}, strict=False)
@@ -130,7 +146,10 @@ def test_half_of_an_old_state_is_not_taken(key):
 @pytest.mark.since("2.1")
 @pytest.mark.question("Q89")
 def test_a_recurrent_weight_may_be_normalized():
-    """An :class:`~torch.nn.LSTM` computes with a normalised weight and gradients reach its originals."""
+    """An :class:`~torch.nn.LSTM` computes with a weight that has ``parametrizations.weight_norm``.
+
+    A change of the originals shows in the next output, and gradients reach them.
+    """
     lstm = parametrizations.weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
     x = torch.rand(4, 1, 2)
     before, _ = lstm(x)
@@ -139,7 +158,7 @@ def test_a_recurrent_weight_may_be_normalized():
     with torch.no_grad():
         originals.original0.mul_(3.0)
     after, _ = lstm(x)
-    after.sum().backward()
-
     assert not torch.equal(before, after)
+
+    after.sum().backward()
     assert [value.grad is None for value in originals.parameters()] == [False, False]

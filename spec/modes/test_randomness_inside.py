@@ -1,0 +1,111 @@
+"""Layers with something random inside, which depend on the mode as dropout does.
+
+Recurrent layers, attention and the transformer have a dropout inside. :class:`~torch.nn.RReLU` draws its
+slopes. A ``dropout`` of 1 shows best what is dropped.
+"""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def test_rrelu_draws_slopes_in_training():
+    """In training :class:`~torch.nn.RReLU` multiplies what is negative by slopes drawn between its bounds."""
+    x = torch.cat([torch.full((200,), -2.0), torch.full((200,), 2.0)])
+    slopes = nn.RReLU(0.25, 0.75)(x) / x
+
+    assert 0.25 <= slopes[:200].min().item() < 0.35
+    assert 0.65 < slopes[:200].max().item() <= 0.75
+    assert slopes[200:].unique().tolist() == [1.0]
+
+
+def test_rrelu_uses_the_mean_slope_in_evaluation():
+    """In evaluation :class:`~torch.nn.RReLU` multiplies what is negative by the mean of its bounds.
+
+    The bounds are 1/8 and 1/3 by default.
+    """
+    x = torch.tensor([-2.0, 3.0])
+
+    assert nn.RReLU(0.25, 0.75).eval()(x).tolist() == [-1.0, 3.0]
+    assert nn.RReLU().eval()(x).tolist() == pytest.approx([-2 * (1 / 8 + 1 / 3) / 2, 3.0])
+
+
+def test_the_function_of_rrelu_uses_the_mean():
+    """:func:`functional.rrelu <torch.nn.functional.rrelu>` uses the mean slope unless ``training=True``.
+
+    It knows no mode: pass ``training=self.training``.
+    """
+    x = torch.full((200,), -2.0)
+
+    assert F.rrelu(x, 0.25, 0.75).unique().tolist() == [-1.0]
+    assert len(F.rrelu(x, 0.25, 0.75, True).unique()) > 100
+
+
+@pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
+def test_recurrent_layers_drop_in_between(layer):
+    """In training ``nn.RNN``, ``LSTM`` and ``GRU`` drop with ``dropout`` what goes on to the next layer.
+
+    What the last layer gives is not dropped. Put a :class:`~torch.nn.Dropout` behind where that is wanted.
+    """
+    net = layer(2, 8, num_layers=2, dropout=1.0)
+    x = torch.randn(5, 4, 2)
+    output, _ = net(x)
+
+    assert torch.equal(net(x + 1)[0], output)
+    assert (output != 0).all()
+
+    net.eval()
+    assert not torch.allclose(net(x + 1)[0], net(x)[0])
+
+
+@pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
+def test_one_recurrent_layer_has_no_between(layer):
+    """With ``num_layers=1`` ``nn.RNN``, ``LSTM`` and ``GRU`` warn of ``dropout`` and drop nothing."""
+    message = "adds dropout after all but last recurrent layer.* got dropout=0.5 and num_layers=1"
+    with pytest.warns(UserWarning, match=message):
+        net = layer(2, 8, num_layers=1, dropout=0.5)
+    x = torch.randn(5, 4, 2)
+
+    torch.testing.assert_close(net.train()(x)[0], net.eval()(x)[0])
+
+
+def test_attention_drops_in_training():
+    """:class:`~torch.nn.MultiheadAttention` drops attention weights in training only."""
+    net = nn.MultiheadAttention(4, 2, dropout=1.0)
+    net.out_proj.bias.data = torch.tensor([2.0, 3.0, 5.0, 7.0])
+    x = torch.randn(5, 3, 4)
+
+    assert net(x, x, x)[0].flatten(0, 1).unique(dim=0).tolist() == [[2.0, 3.0, 5.0, 7.0]]
+
+    net.eval()
+    assert len(net(x, x, x)[0].flatten(0, 1).unique(dim=0)) == 15
+
+
+def test_a_transformer_layer_drops_in_training():
+    """:class:`~torch.nn.TransformerEncoderLayer` drops attention and feed-forward in training only.
+
+    With ``dropout=1`` nothing but the two normalizations of the input is left.
+    """
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=1.0, batch_first=True)
+    x = torch.randn(3, 5, 4)
+    left = layer.norm2(layer.norm1(x))
+
+    torch.testing.assert_close(layer(x), left)
+    assert not torch.allclose(layer.eval()(x), left, atol=0.01)
+
+
+def test_a_transformer_layer_in_evaluation():
+    """In evaluation :class:`~torch.nn.TransformerEncoderLayer` gives the same with gradients or without.
+
+    Without gradients it may take a fast path of its own, which rounds differently.
+    """
+    layer = nn.TransformerEncoderLayer(4, 2, dim_feedforward=8, batch_first=True).eval()
+    x = torch.randn(3, 5, 4)
+    with torch.no_grad():
+        fast = layer(x)
+    slow = layer(x)
+
+    torch.testing.assert_close(fast, slow.detach(), rtol=1e-4, atol=1e-5)
+    assert fast.requires_grad is False
+    assert slow.requires_grad is True
