@@ -150,14 +150,15 @@ def test_requires_grad_and_grad_stay():
 
 def test_loading_is_not_recorded():
     """:meth:`~torch.nn.Module.load_state_dict` is not recorded by autograd: parameters remain leaves."""
-    layer = nn.Linear(2, 1, bias=False)
+    frozen, trained = nn.Linear(2, 1, bias=False).requires_grad_(False), nn.Linear(2, 1, bias=False)
     value = torch.tensor([[1.0, 2.0]], requires_grad=True) * 3
 
-    layer.load_state_dict({"weight": value})
+    frozen.load_state_dict({"weight": value})
+    trained.load_state_dict({"weight": value})
 
-    assert layer.weight.is_leaf is True
-    assert layer.weight.requires_grad is True
-    assert layer.weight.tolist() == [[3.0, 6.0]]
+    assert frozen.weight.requires_grad is False
+    assert trained.weight.is_leaf is True
+    assert trained.weight.tolist() == [[3.0, 6.0]]
 
 
 def test_loading_before_backward_spoils_the_graph():

@@ -14,8 +14,8 @@ from torch import nn
 def test_a_pre_hook_runs_before_anything_is_saved():
     """A hook of :meth:`~torch.nn.Module.register_state_dict_pre_hook` runs before values are saved.
 
-    It is given the module, the prefix and ``keep_vars``; what it changes in the module is saved. It prepares a
-    module, by merging weights for instance. Keys are renamed by a post-hook.
+    It is given the module, the prefix and ``keep_vars``; what it changes in the module is saved. It prepares
+    a module, by merging weights for instance. Keys are renamed by a post-hook.
     """
     calls = []
     layer = nn.Linear(2, 1, bias=False)
