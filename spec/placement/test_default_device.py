@@ -64,7 +64,7 @@ def test_a_context_ends():
 
 
 def test_the_innermost_context_holds():
-    """Of several ``with torch.device(...)`` the innermost holds."""
+    """Of several ``with torch.device(...)`` the innermost holds for what is created there."""
     with torch.device("meta"):
         with torch.device("cpu"):
             inner = nn.Linear(2, 3)

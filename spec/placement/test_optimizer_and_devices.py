@@ -30,7 +30,7 @@ def test_an_optimizer_follows_a_cast(device):
 
 
 def test_an_optimizer_does_not_follow_to_meta():
-    """An optimizer made before ``to("meta")`` or ``to_empty`` off it holds parameters the module lost.
+    """An optimizer made before ``to("meta")``, or ``to_empty`` off meta, holds parameters the module lost.
 
     It trains nothing, without an error. Make the optimizer when the module has its values.
     """

@@ -110,7 +110,7 @@ def test_the_present_dtype_and_device_copy_nothing():
 
 
 def test_integer_buffers_keep_their_dtype():
-    """``Module.to(device, dtype)`` moves integers and booleans, and casts floating point tensors alone."""
+    """``Module.to(device, dtype)`` moves integers and booleans, and does not cast them."""
     net = nn.Module()
     net.register_buffer("steps", torch.tensor([1, 2]))
     net.register_buffer("mask", torch.tensor([True, False]))

@@ -11,16 +11,18 @@ from torch import nn
 
 
 def test_buffers_are_saved_and_loaded():
-    """:meth:`~torch.nn.Module.state_dict` saves a buffer and ``load_state_dict`` fills it.
+    """``state_dict()`` saves a buffer and ``load_state_dict`` fills it, unless ``persistent=False``.
 
     Statistics of BatchNorm, for instance, come back with a checkpoint though no optimizer knows of them.
     """
     net = nn.Module()
     net.register_buffer("mean", torch.tensor([1.0, 2.0]))
+    net.register_buffer("cache", torch.tensor([5.0, 6.0]), persistent=False)
     saved = copy.deepcopy(net.state_dict())
 
     net.load_state_dict({"mean": torch.tensor([3.0, 4.0])})
 
+    assert list(saved) == ["mean"]
     assert saved["mean"].tolist() == [1.0, 2.0]
     assert net.mean.tolist() == [3.0, 4.0]
 
@@ -40,7 +42,7 @@ def test_a_non_persistent_buffer_is_not_saved(keep_vars):
 
 
 def test_a_non_persistent_buffer_is_not_missing():
-    """A buffer with ``persistent=False`` is not a missing key while loading, and keeps its value."""
+    """``load_state_dict`` does not miss a buffer with ``persistent=False``, which keeps its value."""
     net = nn.Module()
     net.register_buffer("cache", torch.tensor([1.0, 2.0]), persistent=False)
 

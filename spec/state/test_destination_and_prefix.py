@@ -11,7 +11,7 @@ from torch import nn
 
 
 def test_prefix_is_put_before_every_key():
-    """``state_dict(prefix=...)`` puts the prefix before every key as it is; give the dot at its end."""
+    """``state_dict(prefix=...)`` puts the prefix before every key as it is, without a dot of its own."""
     net = nn.Sequential(nn.Linear(2, 3, bias=False))
 
     assert list(net.state_dict(prefix="head.")) == ["head.0.weight"]

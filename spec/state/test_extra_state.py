@@ -85,7 +85,7 @@ def test_extra_state_is_set_after_the_modules_tensors():
 
 
 def test_missing_extra_state_is_a_missing_key():
-    """A missing ``_extra_state`` is a missing key, and ``set_extra_state`` is not called."""
+    """``load_state_dict`` without ``_extra_state`` misses that key and does not call ``set_extra_state``."""
     module = Words()
 
     result = module.load_state_dict({}, strict=False)

@@ -86,7 +86,7 @@ def test_a_checkpoint_may_hold_more(tmp_path):
 
 @pytest.mark.parametrize(("keep_vars", "kind"), [(False, torch.Tensor), (True, nn.Parameter)])
 def test_loaded_tensors_are_of_the_type_saved(keep_vars, kind):
-    """:func:`torch.load` gives plain tensors back, and parameters if saved with ``keep_vars=True``."""
+    """:func:`torch.load` of a ``state_dict()`` gives tensors, or parameters if it had ``keep_vars=True``."""
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3).state_dict(keep_vars=keep_vars), file)
     file.seek(0)

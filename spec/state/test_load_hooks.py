@@ -149,7 +149,7 @@ def test_a_load_pre_hook_can_be_removed():
 
 @pytest.mark.observed
 def test_a_load_pre_hook_does_not_keep_its_module():
-    """A load pre-hook with ``with_module=True`` does not keep its module alive.
+    """A ``load_state_dict`` pre-hook with ``with_module=True`` does not keep its module alive.
 
     Once the module is gone, calling or copying the hook raises ``RuntimeError``.
     """

@@ -123,7 +123,7 @@ def test_the_metadata_stays_with_the_dict_while_loading():
 @pytest.mark.question("Q57")
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d, nn.BatchNorm2d])
 def test_a_missing_batch_count_is_an_error(layer):
-    """``BatchNorm`` misses ``num_batches_tracked`` in a state dict whose metadata say version 2.
+    """``BatchNorm`` needs ``num_batches_tracked`` in a state dict whose metadata say version 2.
 
     The counter came with version 2. Without metadata, as in ``dict(state)``, it may be missing.
     """
@@ -209,7 +209,7 @@ def test_a_norm_without_statistics_needs_no_count():
 
 
 def test_an_instance_norm_refuses_very_old_statistics():
-    """``InstanceNorm`` without statistics refuses those in a dict without metadata, and names them.
+    """``InstanceNorm`` without statistics refuses ``running_mean`` in a dict without metadata.
 
     Before torch 0.4 the layer always saved them. Delete these keys to load the rest.
     """
@@ -223,7 +223,7 @@ def test_an_instance_norm_refuses_very_old_statistics():
 
 
 def test_an_instance_norm_with_metadata_counts_keys():
-    """``InstanceNorm`` without statistics counts those in a dict with metadata as unexpected keys."""
+    """``InstanceNorm`` without statistics finds ``running_mean`` unexpected in a dict with metadata."""
     state = nn.InstanceNorm1d(2, track_running_stats=True).state_dict()
     del state["num_batches_tracked"]
 

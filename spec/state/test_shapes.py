@@ -33,7 +33,7 @@ def test_a_size_mismatch_raises(strict):
     [((3,), (1,)), ((1,), ()), ((), (1, 1)), ((2, 3), (3, 2)), ((6,), (2, 3)), ((2,), (1, 2))],
 )
 def test_shapes_are_not_adapted(ours, theirs):
-    """``load_state_dict`` takes neither a shape that broadcasts nor one with as many elements."""
+    """``load_state_dict`` neither broadcasts nor reshapes a value, but for ``(1,)`` into a scalar."""
     net = nn.Module()
     net.scale = nn.Parameter(torch.full(ours, 5.0))
 

@@ -37,7 +37,7 @@ def test_an_inner_layer_has_no_prefix():
 
 
 def test_without_state_it_is_empty():
-    """:meth:`~torch.nn.Module.state_dict` of modules without parameters and buffers is empty."""
+    """:meth:`~torch.nn.Module.state_dict` without parameters, buffers and extra state is empty."""
     state = nn.Sequential(nn.ReLU(), nn.Dropout(0.3)).state_dict()
 
     assert type(state) is OrderedDict
@@ -169,10 +169,11 @@ def test_frozen_parameters_are_included():
 
 
 def test_plain_attributes_are_left_out():
-    """:meth:`~torch.nn.Module.state_dict` leaves out plain tensors, numbers, lists of modules and the mode.
+    """:meth:`~torch.nn.Module.state_dict` leaves out plain tensors, numbers, lists of modules, ``training``.
 
     What has to be saved is registered: tensors with :meth:`~torch.nn.Module.register_buffer`, modules in a
-    :class:`~torch.nn.ModuleList`. Other values go into extra state, or beside the state dict in a checkpoint.
+    :class:`~torch.nn.ModuleList`. Other values go into extra state, or beside the state dict in a
+    checkpoint.
     """
     net = nn.Module()
     net.plain = torch.rand(2)

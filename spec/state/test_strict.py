@@ -65,7 +65,7 @@ def test_all_faults_are_told_at_once():
 
 
 def test_without_strict_the_keys_are_returned():
-    """``load_state_dict(strict=False)`` returns missing and unexpected keys instead of raising.
+    """``load_state_dict(strict=False)`` returns missing and unexpected keys and does not raise for them.
 
     Look at the result: a checkpoint of which nothing fits loads as quietly as one that fits.
     """
@@ -154,7 +154,7 @@ def test_keys_of_a_submodule_of_none_are_passed_over():
 
 
 def test_a_wrapper_prefix_matches_nothing():
-    """``load_state_dict(strict=False)`` loads nothing from a wrapper, whose keys begin with ``module.``.
+    """Saved from a wrapper, keys begin with ``module.``: ``load_state_dict(strict=False)`` loads none.
 
     The error disappears and the module keeps its random values. Take the prefix off with
     :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`, or save ``wrapper.module``.

@@ -47,7 +47,10 @@ def test_objects_stay_when_swapping(assign):
 
 @pytest.mark.since("2.3")
 def test_without_assign_the_memory_stays_when_swapping():
-    """``load_state_dict`` under ``set_swap_module_params_on_conversion`` keeps memory and dtype."""
+    """``load_state_dict`` without ``assign`` keeps memory under ``set_swap_module_params_on_conversion``.
+
+    So it keeps the dtype and the device. Only a ``module_load`` of one's own may do otherwise.
+    """
     layer = nn.Linear(2, 1, bias=False)
     place = layer.weight.data_ptr()
 

@@ -98,7 +98,7 @@ def test_plain_data_are_accepted():
 
 
 def test_other_objects_are_refused():
-    """``torch.load(weights_only=True)`` refuses objects of other classes, those of Python's library too."""
+    """``torch.load(weights_only=True)`` refuses classes that are not allowed, even Python's own."""
     file = io.BytesIO()
     torch.save({"took": datetime.timedelta(days=3)}, file)
     file.seek(0)
