@@ -50,9 +50,13 @@ def test_other_dimensions_are_left_alone(kind):
 
 def test_channels_last_3d_orders_the_weights():
     """``to(memory_format=torch.channels_last_3d)`` stores the weight of a 3-d convolution channels last."""
-    conv = nn.Conv3d(3, 5, (2, 4, 6)).to(memory_format=torch.channels_last_3d)
+    conv = nn.Conv3d(3, 5, (2, 4, 6))
+    values = conv.weight.tolist()
+
+    conv.to(memory_format=torch.channels_last_3d)
 
     assert conv.weight.stride() == (144, 1, 72, 18, 3)
+    assert conv.weight.tolist() == values
 
 
 def test_the_format_must_fit():
@@ -72,20 +76,24 @@ def test_buffers_are_ordered_too():
     """``to(memory_format=...)`` reorders four-dimensional buffers too."""
     net = nn.Module()
     net.register_buffer("kernel", torch.rand(5, 3, 2, 4))
+    values = net.kernel.tolist()
 
     net.to(memory_format=torch.channels_last)
 
     assert net.kernel.stride() == (24, 1, 12, 3)
+    assert net.kernel.tolist() == values
 
 
 def test_gradients_are_ordered_too():
     """``to(memory_format=...)`` reorders four-dimensional gradients too."""
     conv = nn.Conv2d(3, 5, (2, 4))
     conv.weight.grad = torch.rand(5, 3, 2, 4)
+    values = conv.weight.grad.tolist()
 
     conv.to(memory_format=torch.channels_last)
 
     assert conv.weight.grad.stride() == (24, 1, 12, 3)
+    assert conv.weight.grad.tolist() == values
 
 
 def test_format_and_dtype_together():

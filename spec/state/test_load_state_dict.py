@@ -87,12 +87,12 @@ def test_the_result_is_a_named_tuple():
     """``load_state_dict`` returns a named tuple: the lists ``missing_keys`` and ``unexpected_keys``."""
     layer = nn.Linear(2, 3)
 
-    missing, unexpected = layer.load_state_dict(
-        {"weight": torch.rand(3, 2), "scale": torch.rand(1)}, strict=False
-    )
+    result = layer.load_state_dict({"weight": torch.rand(3, 2), "scale": torch.rand(1)}, strict=False)
+    missing, unexpected = result
 
-    assert (missing, unexpected) == (["bias"], ["scale"])
-    assert layer.load_state_dict({}, strict=False)._fields == ("missing_keys", "unexpected_keys")
+    assert result._fields == ("missing_keys", "unexpected_keys")
+    assert missing == ["bias"]
+    assert unexpected == ["scale"]
 
 
 @pytest.mark.parametrize(
@@ -340,5 +340,8 @@ def test_submodules_that_are_none_are_passed_over():
     net.register_module("head", None)
     net.body = nn.PReLU()
 
-    assert net.load_state_dict({"body.weight": torch.tensor([0.75])}) == ([], [])
+    result = net.load_state_dict({"body.weight": torch.tensor([0.75])})
+
+    assert result == ([], [])
+    assert net.head is None
     assert net.body.weight.item() == 0.75

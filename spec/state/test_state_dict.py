@@ -15,14 +15,15 @@ from torch import nn
 def test_keys_are_dotted_names():
     """:meth:`~torch.nn.Module.state_dict` returns an ``OrderedDict`` from dotted names to tensors.
 
-    The keys are those of :meth:`~torch.nn.Module.named_parameters` and of the persistent buffers, so
-    renaming an attribute or wrapping the module changes them and breaks older checkpoints. A module without
-    parameters and buffers, such as :class:`~torch.nn.ReLU`, leaves no key.
+    The keys are those of :meth:`~torch.nn.Module.named_parameters` and of the persistent buffers: renaming an
+    attribute or wrapping the module changes them and breaks older checkpoints. A module without parameters
+    and buffers, such as :class:`~torch.nn.ReLU`, leaves no key.
     """
     state = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)).state_dict()
 
     assert type(state) is OrderedDict
     assert list(state) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert [tuple(value.shape) for value in state.values()] == [(8, 4), (8,), (1, 8), (1,)]
 
 
 @pytest.mark.claim("N4-03")
@@ -121,9 +122,12 @@ def test_keep_vars_gives_the_objects_themselves():
 
 def test_keep_vars_reaches_submodules():
     """``state_dict(keep_vars=True)`` holds the parameters of submodules at any depth themselves."""
-    net = nn.Sequential(nn.Linear(2, 3))
+    net = nn.Sequential(nn.PReLU(), nn.Sequential(nn.PReLU()))
 
-    assert net.state_dict(keep_vars=True)["0.weight"] is net[0].weight
+    state = net.state_dict(keep_vars=True)
+
+    assert state["0.weight"] is net[0].weight
+    assert state["1.0.weight"] is net[1][0].weight
 
 
 def test_order_is_parameters_buffers_submodules():
