@@ -34,7 +34,8 @@ def test_a_load_pre_hook_is_given_everything():
 @pytest.mark.question("Q67")
 @pytest.mark.observed
 def test_a_private_load_pre_hook_is_given_no_module():
-    """A hook of ``_register_load_state_dict_pre_hook`` is given all but the module."""
+    """``_register_load_state_dict_pre_hook`` gives its hook the dict, prefix and lists, but not the
+    module."""
     calls = []
     layer = nn.PReLU()
     state = layer.state_dict()
