@@ -34,13 +34,14 @@ def test_cuda_copies_a_tensor():
 
     ``x.cuda()`` without ``x =`` before it does nothing.
     """
-    x = torch.tensor([1.5, 2.5])
+    x, layer = torch.tensor([1.5, 2.5]), nn.Linear(2, 3)
 
     returned = x.cuda()
 
     assert x.device.type == "cpu"
     assert returned.device.type == "cuda"
     assert returned.tolist() == [1.5, 2.5]
+    assert layer.cuda() is layer
 
 
 @pytest.mark.needs("cuda")

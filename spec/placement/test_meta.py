@@ -214,7 +214,7 @@ def test_to_empty_may_keep_the_device():
 
 
 def test_to_empty_reaches_submodules():
-    """``Module.to_empty`` reaches submodules at any depth unless it is told otherwise."""
+    """``Module.to_empty`` reaches submodules at any depth."""
     net = nn.Sequential(nn.Sequential(nn.PReLU(device="meta")))
 
     net.to_empty(device="cpu")
