@@ -142,7 +142,7 @@ def test_module_load_must_return_a_new_tensor(given):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("wrapped", [False, True], ids=["tensor", "parameter"])
 def test_module_load_may_return_a_parameter(wrapped):
-    """What :meth:`~torch.Tensor.module_load` makes of a parameter is one, with its ``requires_grad``."""
+    """What ``module_load`` returns for a parameter is made one, and keeps the module's ``requires_grad``."""
 
     class Table(nn.Parameter):
         def module_load(self, other, assign=False):
@@ -150,12 +150,13 @@ def test_module_load_may_return_a_parameter(wrapped):
 
     net = nn.Module()
     net.rows = Table(torch.rand(2), requires_grad=False)
+    net.columns = Table(torch.rand(2))
     with swapping_parameters():
-        net.load_state_dict({"rows": torch.tensor([3.0, 5.0])})
+        net.load_state_dict({"rows": torch.tensor([3.0, 5.0]), "columns": torch.tensor([7.0, 9.0])})
 
-    assert type(net.rows) is nn.Parameter
-    assert net.rows.requires_grad is False
-    assert net.rows.tolist() == [3.0, 5.0]
+    assert [type(p) for p in net.parameters()] == [nn.Parameter, nn.Parameter]
+    assert [p.requires_grad for p in net.parameters()] == [False, True]
+    assert [p.tolist() for p in net.parameters()] == [[3.0, 5.0], [7.0, 9.0]]
 
 
 @pytest.mark.since("2.3")
