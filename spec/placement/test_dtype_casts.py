@@ -140,9 +140,9 @@ def test_recurrent_layers_are_cast_too():
 
     They keep a list of their weights, ``_flat_weights``, which follows.
     """
-    layer = nn.LSTM(2, 3).double()
+    layer, built = nn.LSTM(2, 3).double(), nn.LSTM(2, 3, dtype=torch.float64)
+    built.load_state_dict(layer.state_dict())
+    x = torch.rand(5, 1, 2, dtype=torch.float64)
 
-    output, _ = layer(torch.rand(5, 1, 2, dtype=torch.float64))
-
-    assert output.dtype == torch.float64
+    assert torch.equal(layer(x)[0], built(x)[0])
     assert [id(weight) for weight in layer._flat_weights] == [id(p) for p in layer.parameters()]
