@@ -9,21 +9,22 @@ from torch import nn
 
 
 def test_a_layer_is_built_where_told(device):
-    """With ``device`` a layer is built there, buffers included."""
+    """A layer such as ``nn.BatchNorm1d(2, device=...)`` is built on that device, buffers included."""
     norm = nn.BatchNorm1d(2, device=device)
 
     assert [t.device.type for t in norm.state_dict().values()] == [device] * 5
 
 
 def test_a_layer_is_built_of_the_dtype_told():
-    """With ``dtype`` a layer's floating point tensors have it; its integers stay integers."""
+    """A layer's ``dtype=`` holds for its floating point tensors; its integers stay integers."""
     norm = nn.BatchNorm1d(2, dtype=torch.float64)
 
-    assert [t.dtype for t in norm.state_dict().values()] == [torch.float64] * 4 + [torch.int64]
+    assert [p.dtype for p in norm.parameters()] == [torch.float64, torch.float64]
+    assert [b.dtype for b in norm.buffers()] == [torch.float64, torch.float64, torch.int64]
 
 
 def test_a_layer_of_integers_cannot_be_built():
-    """A layer with parameters cannot be built with an integer ``dtype``."""
+    """A layer with parameters, such as ``nn.Linear``, cannot be built with an integer ``dtype``."""
     with pytest.raises(
         RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
     ):
@@ -31,14 +32,21 @@ def test_a_layer_of_integers_cannot_be_built():
 
 
 def test_nothing_told_means_32_bits_on_the_cpu():
-    """Without ``device`` and ``dtype`` layers are built on the CPU with 32-bit floating point."""
+    """Without ``device`` and ``dtype`` layers are built on the CPU with 32-bit floating point.
+
+    :func:`torch.set_default_device`, a device as context and :func:`torch.set_default_dtype` change that.
+    """
     layer = nn.Linear(2, 3)
 
-    assert [(p.device, p.dtype) for p in layer.parameters()] == [(torch.device("cpu"), torch.float32)] * 2
+    assert [p.device for p in layer.parameters()] == [torch.device("cpu")] * 2
+    assert [p.dtype for p in layer.parameters()] == [torch.float32] * 2
 
 
 def test_a_device_is_a_context(device):
-    """Inside ``with torch.device(...)`` modules and tensors are created on that device."""
+    """Inside ``with torch.device(...)`` modules and tensors are created on that device.
+
+    A large model is so built where it is to run, or on the meta device without any memory. See *meta*.
+    """
     with torch.device(device):
         norm = nn.BatchNorm1d(2)
         x = torch.tensor([1.5, 2.5])
@@ -51,23 +59,33 @@ def test_a_context_ends():
     with torch.device("meta"):
         inside = nn.Linear(2, 3)
 
-    assert (inside.weight.device.type, nn.Linear(2, 3).weight.device.type) == ("meta", "cpu")
+    assert nn.Linear(2, 3).weight.device.type == "cpu"
+    assert inside.weight.device.type == "meta"
 
 
 def test_the_innermost_context_holds():
-    """Of several ``with torch.device(...)`` the innermost holds."""
-    with torch.device("meta"), torch.device("cpu"):
-        layer = nn.Linear(2, 3)
+    """Of several ``with torch.device(...)`` the innermost holds for what is created there."""
+    with torch.device("meta"):
+        with torch.device("cpu"):
+            inner = nn.Linear(2, 3)
+        outer = nn.Linear(2, 3)
 
-    assert layer.weight.device.type == "cpu"
+    assert inner.weight.device.type == "cpu"
+    assert outer.weight.device.type == "meta"
 
 
 def test_an_explicit_device_wins():
-    """An explicit ``device`` wins over the context."""
+    """A layer's ``device=`` wins over ``with torch.device(...)`` and ``torch.set_default_device``."""
     with torch.device("meta"):
-        layer = nn.Linear(2, 3, device="cpu")
+        in_context = nn.Linear(2, 3, device="cpu")
+    torch.set_default_device("meta")
+    try:
+        by_default = nn.Linear(2, 3, device="cpu")
+    finally:
+        torch.set_default_device(None)
 
-    assert layer.weight.device.type == "cpu"
+    assert in_context.weight.device.type == "cpu"
+    assert by_default.weight.device.type == "cpu"
 
 
 def test_a_context_does_not_move_what_is_there():
@@ -77,7 +95,8 @@ def test_a_context_does_not_move_what_is_there():
     with torch.device("meta"):
         output = layer(x)
 
-    assert (layer.weight.device.type, output.device.type) == ("cpu", "cpu")
+    assert layer.weight.device.type == "cpu"
+    assert output.device.type == "cpu"
 
 
 def test_the_default_device_can_be_set():
@@ -95,7 +114,7 @@ def test_the_default_device_can_be_set():
 
 @pytest.mark.since("2.3")
 def test_the_default_device_can_be_read():
-    """:func:`torch.get_default_device` tells the default device that was set."""
+    """:func:`torch.get_default_device` returns the device that ``torch.set_default_device`` set."""
     torch.set_default_device("meta")
     try:
         told = torch.get_default_device()
@@ -107,7 +126,7 @@ def test_the_default_device_can_be_read():
 
 @pytest.mark.since("2.8")
 def test_the_device_of_a_context_can_be_read():
-    """Inside ``with torch.device(...)`` :func:`torch.get_default_device` tells that device.
+    """Inside ``with torch.device(...)`` :func:`torch.get_default_device` returns that device.
 
     Up to torch 2.7 it did not see the context, and failed once a default had been taken back.
     """
@@ -120,7 +139,7 @@ def test_the_device_of_a_context_can_be_read():
 
 
 def test_the_default_dtype_can_be_set():
-    """:func:`torch.set_default_dtype` decides the dtype of modules built later, not of others."""
+    """:func:`torch.set_default_dtype` decides the dtype of modules built later, not of older ones."""
     before = nn.Linear(2, 3)
     torch.set_default_dtype(torch.float64)
     try:
@@ -133,13 +152,17 @@ def test_the_default_dtype_can_be_set():
 
 
 def test_the_default_dtype_is_floating_point():
-    """An integer default dtype raises ``TypeError``."""
+    """:func:`torch.set_default_dtype` raises ``TypeError`` for an integer dtype."""
     with pytest.raises(TypeError, match="only floating-point types are supported as the default type"):
         torch.set_default_dtype(torch.int64)
 
 
 def test_a_module_of_ones_own_takes_what_it_passes_on():
-    """A module of one's own takes ``device`` only if it passes it on; the context needs no such help."""
+    """A module of one's own has a ``device=`` only as far as it passes it on; a context needs no help.
+
+    What it creates itself, in :meth:`~torch.nn.Module.__init__`, has to be given the device too, unless it is
+    built inside ``with torch.device(...)``.
+    """
 
     class Net(nn.Module):
         def __init__(self, device=None):
@@ -152,4 +175,4 @@ def test_a_module_of_ones_own_takes_what_it_passes_on():
         inside = Net()
 
     assert [p.device.type for p in told.parameters()] == ["cpu", "meta", "meta"]
-    assert [p.device.type for p in inside.parameters()] == ["meta"] * 3
+    assert [p.device.type for p in inside.parameters()] == ["meta", "meta", "meta"]

@@ -17,10 +17,10 @@ CASTS = [
 
 @pytest.mark.parametrize(("cast", "dtype"), CASTS)
 def test_floating_point_is_cast(cast, dtype):
-    """Each cast changes floating point parameters and buffers, at any depth, and returns the module.
+    """``Module.float``, ``double``, ``half`` and ``bfloat16`` cast floating point tensors at any depth.
 
     They are :meth:`~torch.nn.Module.float`, :meth:`~torch.nn.Module.double`, :meth:`~torch.nn.Module.half`
-    and :meth:`~torch.nn.Module.bfloat16`.
+    and :meth:`~torch.nn.Module.bfloat16`. Parameters and buffers are cast in place; the module is returned.
     """
     net = nn.Sequential(nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float16))
 
@@ -34,7 +34,7 @@ def test_floating_point_is_cast(cast, dtype):
 @pytest.mark.question("Q73")
 @pytest.mark.parametrize(("cast", "dtype"), CASTS)
 def test_other_dtypes_are_left_alone(cast, dtype):
-    """A cast leaves integer, boolean and complex tensors alone.
+    """``Module.half``, ``double`` and the like leave integer, boolean and complex tensors alone.
 
     ``double()`` and ``to(torch.float64)`` differ so on complex parameters: only the latter casts them.
     """
@@ -50,17 +50,24 @@ def test_other_dtypes_are_left_alone(cast, dtype):
 
 
 def test_precision_is_lost_for_good():
-    """A cast to less precision rounds the values, and casting back does not bring them back."""
+    """``Module.bfloat16`` rounds the values, and casting back with ``double()`` does not restore them.
+
+    Save a state dict before you try a smaller dtype.
+    """
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor([0.1, 1.5], dtype=torch.float64))
 
     net.bfloat16().double()
 
+    assert net.scale.dtype == torch.float64
     assert net.scale.tolist() == [0.10009765625, 1.5]
 
 
 def test_a_range_is_lost_too():
-    """``half()`` makes numbers from 65520 on infinite; ``bfloat16()`` keeps their size, roughly."""
+    """``Module.half`` makes numbers from 65520 on infinite; ``bfloat16`` keeps their size, roughly.
+
+    It has the range of ``float32`` with fewer digits.
+    """
     halved, kept = nn.Module(), nn.Module()
     halved.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, 70000.0]))
     kept.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, 70000.0]))
@@ -73,7 +80,7 @@ def test_a_range_is_lost_too():
 
 @pytest.mark.parametrize("dtype", [torch.float64, "torch.DoubleTensor"], ids=["dtype", "name"])
 def test_type_casts_everything(dtype):
-    """:meth:`~torch.nn.Module.type` casts every parameter and buffer, also those of integers."""
+    """:meth:`Module.type <torch.nn.Module.type>` casts every parameter and buffer, also those of integers."""
     norm = nn.BatchNorm1d(2)
 
     returned = norm.type(dtype)
@@ -83,35 +90,34 @@ def test_type_casts_everything(dtype):
 
 
 def test_type_needs_floating_point_for_gradients():
-    """``type`` with an integer dtype raises ``RuntimeError`` where a parameter is trainable."""
+    """``Module.type`` to an integer dtype raises ``RuntimeError`` where a parameter is trainable."""
+    layer = nn.Linear(2, 3)
+
     with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
-        nn.Linear(2, 3).type(torch.int64)
+        layer.type(torch.int64)
+    assert layer.weight.dtype == torch.float32
 
 
 def test_type_may_make_integers():
-    """``type`` with an integer dtype, which ``to`` refuses, casts buffers and frozen parameters."""
+    """``Module.type`` to an integer dtype, which ``to`` refuses, casts buffers and frozen parameters."""
     net = nn.Module()
     net.register_buffer("mean", torch.tensor([2.75, -1.5]))
     net.scale = nn.Parameter(torch.tensor([3.25]), requires_grad=False)
 
+    with pytest.raises(TypeError, match="only accepts floating point or complex dtypes"):
+        net.to(torch.int32)
     net.type(torch.int32)
 
-    assert (net.mean.dtype, net.mean.tolist()) == (torch.int32, [2, -1])
-    assert (net.scale.dtype, net.scale.tolist()) == (torch.int32, [3])
-
-
-def test_a_cast_to_the_present_dtype_keeps_every_tensor():
-    """A cast to the dtype that the module has copies nothing."""
-    norm = nn.BatchNorm1d(2)
-    before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
-
-    norm.float()
-
-    assert before == {key: (id(v), v.data_ptr()) for key, v in norm.state_dict(keep_vars=True).items()}
+    assert [t.dtype for t in net.state_dict().values()] == [torch.int32, torch.int32]
+    assert net.mean.tolist() == [2, -1]
+    assert net.scale.tolist() == [3]
 
 
 def test_inputs_must_have_the_dtype_of_the_weights():
-    """A module that was cast does not cast its input: another dtype is an error of the layer."""
+    """``Module.double`` does not make a module cast its input: ``nn.Linear`` raises for another dtype.
+
+    Cast the input as well: ``net(x.to(dtype))``. :class:`torch.autocast` does so inside its block.
+    """
     layer = nn.Linear(2, 3).double()
 
     with pytest.raises(RuntimeError, match="mat1 and mat2 must have the same dtype"):
@@ -119,15 +125,24 @@ def test_inputs_must_have_the_dtype_of_the_weights():
 
 
 def test_outputs_have_the_dtype_of_the_weights():
-    """A module that was cast computes in its new dtype."""
-    assert nn.Linear(2, 3).double()(torch.rand(4, 2, dtype=torch.float64)).dtype == torch.float64
+    """``nn.Linear`` computes in the dtype to which it was cast, as with ``double()``."""
+    layer = nn.Linear(2, 1, bias=False).double()
+    layer.weight.data.fill_(0.1)
+
+    output = layer(torch.tensor([[1.0, 2.0]], dtype=torch.float64))
+
+    assert output.dtype == torch.float64
+    assert output.item() == pytest.approx(0.3, abs=1e-15)
 
 
 def test_recurrent_layers_are_cast_too():
-    """A recurrent layer computes with its new weights after it was cast or moved."""
-    layer = nn.LSTM(2, 3).double()
+    """``nn.LSTM`` and other recurrent layers compute with their new weights after ``Module.double``.
 
-    output, _ = layer(torch.rand(5, 1, 2, dtype=torch.float64))
+    They keep a list of their weights, ``_flat_weights``, which follows.
+    """
+    layer, built = nn.LSTM(2, 3).double(), nn.LSTM(2, 3, dtype=torch.float64)
+    built.load_state_dict(layer.state_dict())
+    x = torch.rand(5, 1, 2, dtype=torch.float64)
 
-    assert output.dtype == torch.float64
-    assert [a is b for a, b in zip(layer._flat_weights, layer.parameters(), strict=True)] == [True] * 4
+    assert torch.equal(layer(x)[0], built(x)[0])
+    assert [id(weight) for weight in layer._flat_weights] == [id(p) for p in layer.parameters()]

@@ -11,9 +11,10 @@ from torch import nn
 
 @pytest.mark.question("Q69")
 def test_an_optimizer_follows_a_cast(device):
-    """An optimizer made before a cast or move trains the module after it.
+    """An optimizer made before ``Module.to`` trains the module after it, between devices with data.
 
-    The parameters are still the objects that the optimizer holds.
+    The parameters are still the objects that the optimizer holds. Older advice, to move first, is on the safe
+    side: the meta device, XLA and the flags of *future_flags* make new parameters.
     """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
@@ -29,32 +30,44 @@ def test_an_optimizer_follows_a_cast(device):
 
 
 def test_an_optimizer_does_not_follow_to_meta():
-    """An optimizer made before a move to or from the meta device holds parameters the module lost."""
-    layer = nn.Linear(2, 3, device="meta")
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    """An optimizer made before ``to("meta")``, or ``to_empty`` off meta, holds parameters the module lost.
 
-    layer.to_empty(device="cpu")
+    It trains nothing, without an error. Make the optimizer when the module has its values.
+    """
+    leaving, entering = nn.PReLU(device="meta"), nn.PReLU()
+    first = torch.optim.SGD(leaving.parameters(), lr=0.5)
+    second = torch.optim.SGD(entering.parameters(), lr=0.5)
 
-    assert [p.device.type for p in optimizer.param_groups[0]["params"]] == ["meta", "meta"]
-    assert [p.device.type for p in layer.parameters()] == ["cpu", "cpu"]
+    leaving.to_empty(device="cpu")
+    entering.to("meta")
+
+    assert first.param_groups[0]["params"][0] is not leaving.weight
+    assert first.param_groups[0]["params"][0].device.type == "meta"
+    assert second.param_groups[0]["params"][0] is not entering.weight
+    assert second.param_groups[0]["params"][0].device.type == "cpu"
 
 
 @pytest.mark.question("Q69")
 def test_an_optimizers_state_is_not_cast():
-    """What an optimizer keeps beside the parameters is neither cast nor moved with the module."""
+    """``Module.to`` and casts leave alone what an optimizer keeps beside the parameters.
+
+    Momentum and the like stay where they were: load the optimizer's own state dict to bring them along.
+    """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
     layer(torch.rand(4, 2)).sum().backward()
     optimizer.step()
+    momentum = optimizer.state[layer.weight]["momentum_buffer"]
 
-    layer.double()
+    layer.to(torch.float64)
 
     assert layer.weight.dtype == torch.float64
-    assert optimizer.state[layer.weight]["momentum_buffer"].dtype == torch.float32
+    assert optimizer.state[layer.weight]["momentum_buffer"] is momentum
+    assert momentum.dtype == torch.float32
 
 
 def test_loading_casts_an_optimizers_state():
-    """Loading an optimizer's own state dict casts its state to the dtype of its parameters."""
+    """``Optimizer.load_state_dict`` of its own state casts the state to the dtype of its parameters."""
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
@@ -64,12 +77,16 @@ def test_loading_casts_an_optimizers_state():
     optimizer.load_state_dict(optimizer.state_dict())
 
     momentum = optimizer.state[layer.weight]["momentum_buffer"]
-    assert (momentum.dtype, momentum.tolist()) == (torch.float64, [[1.5, 2.5]])
+    assert momentum.dtype == torch.float64
+    assert momentum.tolist() == [[1.5, 2.5]]
 
 
 @pytest.mark.question("Q69", "Q115")
 def test_overwriting_leaves_the_optimizer_behind():
-    """With :func:`torch.__future__.set_overwrite_module_params_on_conversion` an optimizer is left behind."""
+    """With ``set_overwrite_module_params_on_conversion`` an older optimizer trains nothing after a cast.
+
+    It holds the parameters that the module had before. Make the optimizer after the cast.
+    """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
@@ -88,7 +105,7 @@ def test_overwriting_leaves_the_optimizer_behind():
 
 @pytest.mark.since("2.3")
 def test_swapping_keeps_the_optimizer():
-    """With :func:`torch.__future__.set_swap_module_params_on_conversion` it follows a module to meta."""
+    """With ``set_swap_module_params_on_conversion`` an optimizer follows a module even to meta."""
     layer = nn.Linear(2, 3, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
 

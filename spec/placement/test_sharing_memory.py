@@ -10,7 +10,11 @@ from torch import nn
 
 
 def test_share_memory_shares_parameters_and_buffers():
-    """:meth:`~torch.nn.Module.share_memory` moves all parameters and buffers to shared memory."""
+    """:meth:`~torch.nn.Module.share_memory` moves all parameters and buffers to shared memory.
+
+    It is the first step of training in several processes: workers that are started with the module see each
+    other's updates.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     values = {key: value.tolist() for key, value in net.state_dict().items()}
     before = [t.is_shared() for t in net.state_dict().values()]
@@ -38,21 +42,31 @@ def test_share_memory_keeps_the_objects():
 def test_share_memory_shares_gradients():
     """:meth:`~torch.nn.Module.share_memory` moves the gradients that are there, too."""
     layer = nn.Linear(2, 3)
-    layer.weight.grad = torch.rand(3, 2)
+    layer.weight.grad = torch.tensor([[1.5, 2.5]] * 3)
 
     layer.share_memory()
 
-    assert (layer.weight.grad.is_shared(), layer.bias.grad) == (True, None)
+    assert layer.weight.grad.is_shared() is True
+    assert layer.weight.grad.tolist() == [[1.5, 2.5]] * 3
+    assert layer.bias.grad is None
 
 
 def test_a_cast_ends_sharing():
-    """A cast gives a shared module new memory, which is not shared."""
-    layer = nn.Linear(2, 3).share_memory().double()
+    """A cast after :meth:`~torch.nn.Module.share_memory` gives new memory, which is not shared.
 
+    Cast first. Where nothing changes, as in ``float()`` of a 32-bit module, the memory stays shared.
+    """
+    layer = nn.Linear(2, 3).share_memory()
+
+    layer.float()
+    assert [p.is_shared() for p in layer.parameters()] == [True, True]
+
+    layer.double()
     assert [p.is_shared() for p in layer.parameters()] == [False, False]
 
 
 def test_a_module_has_no_pin_memory():
-    """A module has no ``pin_memory``: memory is pinned tensor by tensor."""
+    """A module has no ``pin_memory``, unlike a tensor: memory is pinned tensor by tensor."""
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'pin_memory'"):
         nn.Linear(2, 3).pin_memory()
+    assert callable(torch.rand(2).pin_memory)

@@ -12,74 +12,81 @@ from torch import nn
 
 @pytest.mark.claim("N5-26")
 def test_a_module_is_changed_in_place():
-    """:meth:`~torch.nn.Module.to` changes the module itself and returns it."""
+    """:meth:`Module.to <torch.nn.Module.to>` changes the module itself and returns it.
+
+    ``net.to(device)`` is enough, and who needs the old state has to copy it before.
+    """
     layer = nn.Linear(2, 3)
 
     returned = layer.to(torch.float64)
 
     assert returned is layer
-    assert (layer.weight.dtype, layer.bias.dtype) == (torch.float64, torch.float64)
+    assert [p.dtype for p in layer.parameters()] == [torch.float64, torch.float64]
 
 
 @pytest.mark.claim("N5-26")
 def test_a_tensor_is_copied():
-    """:meth:`~torch.Tensor.to` of a tensor returns a copy and leaves the tensor as it was.
+    """:meth:`Tensor.to <torch.Tensor.to>` of another dtype or device returns a copy, unlike a module's.
 
-    The result has to be kept: ``x = x.to(device)``.
+    The result has to be kept: ``x = x.to(device)``. Where nothing changes, it is the tensor itself.
     """
     x = torch.tensor([1.5, 2.5])
 
     returned = x.to(torch.float64)
 
-    assert (x.dtype, returned.dtype) == (torch.float32, torch.float64)
     assert returned is not x
+    assert returned.dtype == torch.float64
+    assert x.dtype == torch.float32
+    assert x.to(torch.float32) is x
 
 
 def test_a_device_moves_parameters_and_buffers(device):
-    """With a device, parameters and buffers at any depth are moved there; dtypes stay."""
+    """``Module.to(device)`` moves parameters and buffers at any depth; their dtypes stay.
+
+    Inputs are not moved with the module, nor are plain tensors among its attributes.
+    """
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 2, dtype=torch.float16)), nn.BatchNorm1d(2))
-    mean = net[1].running_mean.tolist()
+    net[1].running_mean.copy_(torch.tensor([1.5, 2.5]))
+    net.plain = torch.rand(2)
 
     net.to(device)
 
     assert {t.device.type for t in net.state_dict().values()} == {device}
-    assert [t.dtype for t in net.state_dict().values()] == [torch.float16] * 2 + [torch.float32] * 4 + [
-        torch.int64
-    ]
-    assert net[1].running_mean.tolist() == mean
+    assert [p.dtype for p in net.parameters()] == [torch.float16] * 2 + [torch.float32] * 2
+    assert [b.dtype for b in net.buffers()] == [torch.float32] * 2 + [torch.int64]
+    assert net[1].running_mean.tolist() == [1.5, 2.5]
+    assert net.plain.device.type == "cpu"
 
 
 @pytest.mark.parametrize("given", ["meta", torch.device("meta")], ids=["text", "device"])
 def test_a_device_may_be_a_text(given):
-    """A device is given as a :class:`torch.device` or as its name."""
+    """``Module.to`` takes a device as a :class:`torch.device` or by its name."""
     assert nn.Linear(2, 3).to(given).weight.device == torch.device("meta")
 
 
 def test_a_device_and_a_dtype():
-    """Device and dtype may be given together, in this order or by keyword."""
+    """``Module.to`` takes device and dtype together, in this order or by keyword."""
     first = nn.Linear(2, 3).to("meta", torch.float64)
     second = nn.Linear(2, 3).to(dtype=torch.float64, device="meta")
 
-    assert [(p.device.type, p.dtype) for net in (first, second) for p in net.parameters()] == [
-        ("meta", torch.float64)
-    ] * 4
+    assert [(p.device.type, p.dtype) for p in first.parameters()] == [("meta", torch.float64)] * 2
+    assert [(p.device.type, p.dtype) for p in second.parameters()] == [("meta", torch.float64)] * 2
 
 
-@pytest.mark.parametrize("keyword", [False, True], ids=["position", "keyword"])
-def test_a_tensor_gives_device_and_dtype(keyword):
-    """With a tensor, the module takes the tensor's device and dtype."""
+def test_a_tensor_gives_device_and_dtype():
+    """``Module.to(tensor)`` gives the module the tensor's device and dtype."""
     like = torch.empty(1, dtype=torch.float64, device="meta")
-    layer = nn.Linear(2, 3)
+    first, second = nn.Linear(2, 3), nn.Linear(2, 3)
 
-    returned = layer.to(tensor=like) if keyword else layer.to(like)
-
-    assert returned is layer
-    assert (layer.weight.device.type, layer.weight.dtype) == ("meta", torch.float64)
+    assert first.to(like) is first
+    assert second.to(tensor=like) is second
+    assert [(p.device.type, p.dtype) for p in first.parameters()] == [("meta", torch.float64)] * 2
+    assert [(p.device.type, p.dtype) for p in second.parameters()] == [("meta", torch.float64)] * 2
 
 
 @pytest.mark.parametrize("given", [(), (None,)], ids=["nothing", "none"])
 def test_nothing_given_changes_nothing(given):
-    """Without arguments, or with ``None``, every parameter and buffer stays as it is."""
+    """``Module.to()`` without arguments, or with ``None``, leaves every parameter and buffer as it is."""
     norm = nn.BatchNorm1d(2)
     before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
 
@@ -87,18 +94,23 @@ def test_nothing_given_changes_nothing(given):
     assert before == {key: (id(v), v.data_ptr()) for key, v in norm.state_dict(keep_vars=True).items()}
 
 
-def test_the_present_dtype_and_device_copy_nothing(device):
-    """Asked for the dtype and device it has, the module keeps all its tensors."""
-    norm = nn.BatchNorm1d(2, device=device, dtype=torch.float16)
+def test_the_present_dtype_and_device_copy_nothing():
+    """``Module.to``, ``cpu()`` and ``float()`` keep all tensors of a module that is there already.
+
+    A move that may be needless costs next to nothing.
+    """
+    norm = nn.BatchNorm1d(2)
     before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
 
-    norm.to(device, torch.float16)
+    norm.to("cpu", torch.float32)
+    norm.cpu()
+    norm.float()
 
-    assert before == {key: (id(v), v.data_ptr()) for key, v in norm.state_dict(keep_vars=True).items()}
+    assert {key: (id(v), v.data_ptr()) for key, v in norm.state_dict(keep_vars=True).items()} == before
 
 
 def test_integer_buffers_keep_their_dtype():
-    """A dtype is applied to floating point tensors; integers and booleans are moved and not cast."""
+    """``Module.to(device, dtype)`` moves integers and booleans, and does not cast them."""
     net = nn.Module()
     net.register_buffer("steps", torch.tensor([1, 2]))
     net.register_buffer("mask", torch.tensor([True, False]))
@@ -115,51 +127,60 @@ def test_integer_buffers_keep_their_dtype():
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool])
 def test_an_integer_dtype_is_refused(dtype):
-    """An integer or boolean dtype raises a ``TypeError`` that names it, and nothing is cast."""
+    """``Module.to`` raises ``TypeError`` for an integer or boolean dtype, and casts nothing."""
     layer = nn.Linear(2, 3)
 
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(TypeError, match="only accepts floating point or complex dtypes") as caught:
         layer.to(dtype)
 
     assert str(caught.value) == (
         f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
     )
-    assert layer.weight.dtype == torch.float32
+    assert [p.dtype for p in layer.parameters()] == [torch.float32, torch.float32]
 
 
 def test_an_unknown_device_is_refused():
-    """An unknown name of a device raises a ``RuntimeError`` that lists the known ones."""
+    """``Module.to`` raises ``RuntimeError`` for an unknown device, and lists the known ones."""
     with pytest.raises(RuntimeError, match=r"Expected one of cpu, cuda, .* device string: gpu"):
         nn.Linear(2, 3).to("gpu")
 
 
 def test_a_copy_cannot_be_asked_for():
-    """``copy=True``, which a tensor accepts, raises ``RuntimeError``: a module is never copied."""
+    """``Module.to(copy=True)`` raises ``RuntimeError``, though a tensor accepts it.
+
+    A module is never copied by a move: use ``copy.deepcopy(net).to(device)``.
+    """
+    x = torch.rand(2)
+
     with pytest.raises(RuntimeError, match=r"\.to\(\) does not accept copy argument"):
         nn.Linear(2, 3).to("cpu", copy=True)
+    assert x.to("cpu", copy=True).data_ptr() != x.data_ptr()
 
 
 def test_a_dtype_is_no_text():
-    """A dtype given as a text is taken for a device and refused."""
+    """``Module.to("float64")`` takes the text for a device and raises ``RuntimeError``."""
     with pytest.raises(RuntimeError, match="Invalid device string: 'float64'"):
         nn.Linear(2, 3).to("float64")
 
 
 def test_a_memory_format_goes_by_keyword():
-    """A memory format by position raises ``TypeError``; it goes by the keyword ``memory_format``."""
+    """``Module.to(torch.channels_last)`` raises ``TypeError``; it goes by the keyword ``memory_format``."""
+    conv = nn.Conv2d(3, 5, 2)
+
     with pytest.raises(TypeError, match=r"invalid combination of arguments - got .*memory_format"):
-        nn.Conv2d(3, 5, 2).to(torch.channels_last)
+        conv.to(torch.channels_last)
+    assert conv.to(memory_format=torch.channels_last).weight.stride() == (12, 1, 6, 3)
 
 
 @pytest.mark.observed
 def test_the_type_float_means_double():
-    """Python's own ``float`` stands for 64-bit floating point."""
-    assert nn.Linear(2, 3).to(float).weight.dtype == torch.float64
+    """``Module.to(float)``, with Python's own type, casts to 64-bit floating point."""
+    assert [p.dtype for p in nn.Linear(2, 3).to(float).parameters()] == [torch.float64, torch.float64]
 
 
 @pytest.mark.observed
 def test_how_each_tensor_is_moved():
-    """Each tensor is asked ``to(device, dtype, non_blocking)``, with no dtype where it holds integers."""
+    """``Module.to`` asks each tensor ``to(device, dtype, non_blocking)``, integers without a dtype."""
     calls = []
 
     class Spy(torch.Tensor):
@@ -183,23 +204,24 @@ def test_how_each_tensor_is_moved():
 
 
 def test_complex_modules_warn():
-    """A complex dtype casts the module, with a warning that complex modules are new.
+    """``Module.to`` a complex dtype casts the module, with a warning that complex modules are new.
 
     :issue:`46374` collects what is known of them.
     """
-    layer = nn.Linear(2, 3)
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, 3.0)
 
     with pytest.warns(UserWarning, match="Complex modules are a new feature under active development"):
         layer.to(torch.complex64)
 
     assert layer.weight.dtype == torch.complex64
-    assert layer(torch.ones(1, 2, dtype=torch.complex64)).dtype == torch.complex64
+    assert layer(torch.tensor([[1 + 2j, 5 + 7j]])).tolist() == [[18 + 27j]]
 
 
 @pytest.mark.since("2.10")
 @pytest.mark.observed
 def test_the_complex_warning_names_the_caller():
-    """The warning about complex modules names the line that called ``to``."""
+    """The warning of ``Module.to`` about complex modules names the line that called it."""
     with pytest.warns(UserWarning, match="Complex modules are a new feature") as caught:
         nn.Linear(2, 3).to(torch.complex64)
 
@@ -207,28 +229,35 @@ def test_the_complex_warning_names_the_caller():
 
 
 def test_a_real_dtype_does_not_warn():
-    """A floating point dtype gives no warning."""
+    """``Module.to`` a floating point dtype gives no warning where no parameter is complex."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        nn.BatchNorm1d(2).to(torch.bfloat16)
+        norm = nn.BatchNorm1d(2).to(torch.bfloat16)
 
     assert caught == []
+    assert norm.weight.dtype == torch.bfloat16
 
 
 @pytest.mark.question("Q73")
 def test_a_complex_module_becomes_real():
-    """With a real dtype :meth:`~torch.nn.Module.to` casts complex parameters to it: the rest is lost."""
+    """``Module.to`` a real dtype casts complex parameters too: their imaginary parts are lost.
+
+    :meth:`~torch.nn.Module.double` and the other casts leave them alone.
+    """
     net = nn.Module()
     net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j, 3.5 - 4.5j]))
 
-    net.to(torch.float64)
+    net.double()
+    assert net.phase.dtype == torch.complex64
 
-    assert (net.phase.dtype, net.phase.tolist()) == (torch.float64, [1.5, 3.5])
+    net.to(torch.float64)
+    assert net.phase.dtype == torch.float64
+    assert net.phase.tolist() == [1.5, 3.5]
 
 
 @pytest.mark.question("Q73")
 def test_losing_the_imaginary_part_warns():
-    """Casting complex parameters to a real dtype warns that the imaginary part is discarded."""
+    """``Module.to`` a real dtype warns that the imaginary part of complex parameters is discarded."""
     net = nn.Module()
     net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j]))
 

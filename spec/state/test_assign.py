@@ -4,6 +4,7 @@
 in the dict are (dtype, device, memory), the module then has.
 """
 
+import copy
 import re
 
 import pytest
@@ -13,9 +14,10 @@ from torch import nn
 
 @pytest.mark.since("2.1")
 def test_the_memory_of_the_dict_is_taken():
-    """With ``assign=True`` parameters and buffers share memory with the state dict that was loaded.
+    """``load_state_dict(assign=True)`` makes parameters and buffers share memory with the given dict.
 
-    Training the module then changes the dict.
+    Training the module then changes the dict, and other modules that were given the same one. Without
+    ``assign`` the values are copied.
     """
     norm, state = nn.BatchNorm1d(2), nn.BatchNorm1d(2).state_dict()
 
@@ -27,7 +29,7 @@ def test_the_memory_of_the_dict_is_taken():
 
 @pytest.mark.since("2.1")
 def test_parameters_are_replaced():
-    """With ``assign=True`` a plain tensor becomes a new parameter, and a buffer is the tensor given."""
+    """``load_state_dict(assign=True)`` makes new parameters of tensors, and takes buffers as they are."""
     norm, state = nn.BatchNorm1d(2), nn.BatchNorm1d(2).state_dict()
     weight = norm.weight
 
@@ -40,17 +42,22 @@ def test_parameters_are_replaced():
 
 @pytest.mark.since("2.1")
 def test_a_parameter_in_the_dict_is_taken_as_it_is():
-    """With ``assign=True`` a parameter in the state dict becomes the module's parameter itself."""
+    """``load_state_dict(assign=True)`` takes a parameter in the dict as the module's parameter itself."""
     layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
 
     layer.load_state_dict(other.state_dict(keep_vars=True), assign=True)
 
-    assert (layer.weight is other.weight, layer.bias is other.bias) == (True, True)
+    assert layer.weight is other.weight
+    assert layer.bias is other.bias
 
 
 @pytest.mark.since("2.1")
 def test_dtype_and_device_of_the_dict_win(device):
-    """With ``assign=True`` the module takes the dtype and the device of the tensors in the state dict."""
+    """``load_state_dict(assign=True)`` gives the module the dtype and device of the tensors in the dict.
+
+    This is how a model that was built on the meta device gets its weights without a second copy of them in
+    memory. Cast or move afterwards where the checkpoint is of another kind.
+    """
     layer = nn.Linear(2, 3, device="meta")
 
     layer.load_state_dict(nn.Linear(2, 3, dtype=torch.float16, device=device).state_dict(), assign=True)
@@ -62,7 +69,7 @@ def test_dtype_and_device_of_the_dict_win(device):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("keep_vars", [False, True], ids=["tensors", "parameters"])
 def test_requires_grad_of_the_module_is_kept(keep_vars):
-    """With ``assign=True`` the module's own ``requires_grad`` is kept, whatever the dict holds.
+    """``load_state_dict(assign=True)`` keeps the module's ``requires_grad``, whatever the dict holds.
 
     Up to torch 2.2 a tensor always became trainable and a parameter kept its own setting (:pull:`121157`).
     """
@@ -80,22 +87,24 @@ def test_requires_grad_of_the_module_is_kept(keep_vars):
 @pytest.mark.since("2.3")
 @pytest.mark.observed
 def test_a_parameter_in_the_dict_is_changed():
-    """With ``assign=True`` the module's ``requires_grad`` is set on the parameters of the dict.
+    """``load_state_dict(assign=True)`` sets ``requires_grad`` of parameters in the dict to the module's.
 
     Where they belong to another module, that module is frozen or unfrozen too.
     """
-    layer, other = nn.Linear(2, 3).requires_grad_(False), nn.Linear(2, 3)
+    layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
+    layer.weight.requires_grad_(False)
+    other.bias.requires_grad_(False)
 
     layer.load_state_dict(other.state_dict(keep_vars=True), assign=True)
 
-    assert [p.requires_grad for p in other.parameters()] == [False, False]
+    assert [p.requires_grad for p in other.parameters()] == [False, True]
 
 
 @pytest.mark.question("Q59")
 @pytest.mark.before("2.3")
 @pytest.mark.since("2.1")
 def test_requires_grad_of_the_module_is_lost():
-    """With ``assign=True`` a frozen parameter becomes trainable."""
+    """``load_state_dict(assign=True)`` of plain tensors makes a frozen parameter trainable."""
     layer = nn.Linear(2, 3).requires_grad_(False)
 
     layer.load_state_dict(nn.Linear(2, 3).state_dict(), assign=True)
@@ -106,47 +115,58 @@ def test_requires_grad_of_the_module_is_lost():
 @pytest.mark.question("Q61")
 @pytest.mark.since("2.1")
 def test_tied_weights_are_untied():
-    """With ``assign=True`` a tied weight becomes two parameters, each with a gradient of its own.
+    """``load_state_dict(assign=True)`` unties: a tied weight becomes two parameters with two gradients.
 
     Where the tensors of the dict share memory, so do the two, but an optimizer sees both (:issue:`188346`).
+    Tie the weights again after loading, or make the dict with ``keep_vars=True``.
     """
-    net = nn.ModuleDict({"a": nn.Linear(3, 3, bias=False), "b": nn.Linear(3, 3, bias=False)})
+    net = nn.ModuleDict({"a": nn.Linear(1, 1, bias=False), "b": nn.Linear(1, 1, bias=False)})
     net["b"].weight = net["a"].weight
 
     net.load_state_dict(net.state_dict(), assign=True)
+    (net["a"](torch.tensor([3.0])) + net["b"](torch.tensor([5.0]))).backward()
 
     assert net["a"].weight is not net["b"].weight
     assert net["a"].weight.data_ptr() == net["b"].weight.data_ptr()
-    assert len(list(net.parameters())) == 2
+    assert [p.grad.item() for p in net.parameters()] == [3.0, 5.0]
 
 
 @pytest.mark.question("Q61")
 @pytest.mark.since("2.1")
 def test_a_tied_parameter_in_the_dict_stays_tied():
-    """With ``assign=True`` and a dict made with ``keep_vars=True`` tied weights stay tied."""
+    """``load_state_dict(assign=True)`` keeps tied weights of a dict made with ``keep_vars=True`` tied."""
     net = nn.ModuleDict({"a": nn.Linear(3, 3, bias=False), "b": nn.Linear(3, 3, bias=False)})
     net["b"].weight = net["a"].weight
+    other = copy.deepcopy(net)
 
-    net.load_state_dict(net.state_dict(keep_vars=True), assign=True)
+    net.load_state_dict(other.state_dict(keep_vars=True), assign=True)
 
-    assert net["a"].weight is net["b"].weight
+    assert net["a"].weight is other["a"].weight
+    assert net["b"].weight is other["a"].weight
 
 
 @pytest.mark.since("2.1")
 def test_the_optimizer_keeps_the_old_parameters():
-    """With ``assign=True`` an optimizer made before goes on with parameters the module no longer has."""
-    layer = nn.Linear(2, 3)
+    """After ``load_state_dict(assign=True)`` an older optimizer trains parameters the module lost.
+
+    The model stops learning without an error. Create the optimizer after loading.
+    """
+    layer = nn.Linear(2, 1, bias=False)
+    old = layer.weight
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
 
-    layer.load_state_dict(nn.Linear(2, 3).state_dict(), assign=True)
+    layer.load_state_dict({"weight": torch.tensor([[3.0, 4.0]])}, assign=True)
+    layer(torch.tensor([[1.0, 2.0]])).sum().backward()
+    optimizer.step()
 
-    ours = {id(p) for p in layer.parameters()}
-    assert [id(p) in ours for p in optimizer.param_groups[0]["params"]] == [False, False]
+    assert layer.weight is not old
+    assert layer.weight.grad.tolist() == [[1.0, 2.0]]
+    assert layer.weight.tolist() == [[3.0, 4.0]]
 
 
 @pytest.mark.since("2.1")
 def test_gradients_are_not_taken_over():
-    """With ``assign=True`` the new parameters have no gradient yet."""
+    """``load_state_dict(assign=True)`` of plain tensors drops gradients: the new parameters have none."""
     layer = nn.Linear(2, 3)
     layer(torch.rand(1, 2)).sum().backward()
 
@@ -156,29 +176,39 @@ def test_gradients_are_not_taken_over():
 
 
 @pytest.mark.since("2.1")
-def test_shapes_must_agree_when_assigning():
-    """With ``assign=True`` another shape raises ``RuntimeError``, as it does without."""
+@pytest.mark.parametrize("assign", [True, False])
+def test_shapes_must_agree_when_assigning(assign):
+    """``load_state_dict(assign=True)`` raises ``RuntimeError`` for another shape, as it does without."""
+    layer = nn.Linear(2, 3)
+    weight = layer.weight
+
     with pytest.raises(RuntimeError, match=r"size mismatch for weight: .*\[4, 2\].*\[3, 2\]"):
-        nn.Linear(2, 3).load_state_dict(nn.Linear(2, 4).state_dict(), assign=True)
+        layer.load_state_dict(nn.Linear(2, 4).state_dict(), assign=assign)
+
+    assert layer.weight is weight
+    assert layer.weight.shape == (3, 2)
 
 
 @pytest.mark.since("2.1")
 def test_keys_must_agree_when_assigning():
-    """With ``assign=True`` and ``strict=False`` parameters that are missing stay as they were."""
-    layer = nn.Linear(2, 3, device="meta")
+    """``load_state_dict(strict=False, assign=True)`` leaves parameters that are missing as they were."""
+    layer = nn.Linear(2, 1)
+    weight = nn.init.constant_(layer.weight, 3.0)
 
-    result = layer.load_state_dict({"bias": torch.rand(3)}, strict=False, assign=True)
+    result = layer.load_state_dict({"bias": torch.tensor([5.0])}, strict=False, assign=True)
 
-    assert result.missing_keys == ["weight"]
-    assert (layer.weight.device.type, layer.bias.device.type) == ("meta", "cpu")
+    assert result == (["weight"], [])
+    assert layer.weight is weight
+    assert layer.weight.tolist() == [[3.0, 3.0]]
+    assert layer.bias.tolist() == [5.0]
 
 
 @pytest.mark.since("2.1")
 def test_integers_cannot_become_trainable():
-    """With ``assign=True`` an integer tensor cannot become a trainable parameter: the error names it."""
+    """``load_state_dict(assign=True)`` raises where an integer would be trainable: the error names it."""
     state = {"weight": torch.tensor([[1, 2], [3, 4], [5, 6]]), "bias": torch.rand(3)}
 
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(RuntimeError, match='While copying the parameter named "weight"') as caught:
         nn.Linear(2, 3).load_state_dict(state, assign=True)
 
     assert re.findall(
@@ -189,31 +219,40 @@ def test_integers_cannot_become_trainable():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_each_module_is_told_to_assign():
-    """Modules and hooks learn of ``assign=True`` from ``assign_to_params_buffers`` in the metadata."""
+    """``load_state_dict(assign=True)`` tells modules in their metadata: ``assign_to_params_buffers``.
+
+    Modules that override ``_load_from_state_dict`` and hooks find it there.
+    """
     seen = []
     net = nn.Sequential(nn.ReLU())
-    net[0]._register_load_state_dict_pre_hook(
-        lambda state, prefix, metadata, *rest: seen.append(dict(metadata))
-    )
+    for module in net.modules():
+        module._register_load_state_dict_pre_hook(
+            lambda state, prefix, data, *_: seen.append((prefix, {**data}))
+        )
 
     net.load_state_dict({}, assign=True)
     net.load_state_dict({}, assign=False)
 
-    assert seen == [{"assign_to_params_buffers": True}, {}]
+    told = {"assign_to_params_buffers": True}
+    assert seen == [("", told), ("0.", told), ("", {}), ("0.", {})]
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_dict_once_assigned_is_assigned_again():
-    """Loading with ``assign=True`` marks the given dict, and its next load assigns without being asked.
+    """``load_state_dict(assign=True)`` marks a dict with ``_metadata``: its next load assigns unasked.
 
-    The mark is written to the dict's metadata and goes with it into a file (:issue:`188166`).
+    The mark goes with the dict into a file (:issue:`188166`). A plain ``dict``, without metadata, bears none.
     """
     state = nn.Linear(2, 3).state_dict()
+    plain = dict(state)
     nn.Linear(2, 3).load_state_dict(state, assign=True)
-    layer = nn.Linear(2, 3)
+    nn.Linear(2, 3).load_state_dict(plain, assign=True)
+    layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
 
     layer.load_state_dict(state)
+    other.load_state_dict(plain)
 
     assert state._metadata == {"": {"version": 1, "assign_to_params_buffers": True}}
     assert layer.weight.data_ptr() == state["weight"].data_ptr()
+    assert other.weight.data_ptr() != plain["weight"].data_ptr()

@@ -3,24 +3,36 @@
 A buffer is saved unless it was registered with ``persistent=False``.
 """
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 
 def test_buffers_are_saved_and_loaded():
-    """A buffer is saved and loaded like a parameter."""
+    """``state_dict()`` saves a buffer and ``load_state_dict`` fills it, unless ``persistent=False``.
+
+    Statistics of BatchNorm, for instance, come back with a checkpoint though no optimizer knows of them.
+    """
     net = nn.Module()
     net.register_buffer("mean", torch.tensor([1.0, 2.0]))
+    net.register_buffer("cache", torch.tensor([5.0, 6.0]), persistent=False)
+    saved = copy.deepcopy(net.state_dict())
 
     net.load_state_dict({"mean": torch.tensor([3.0, 4.0])})
 
-    assert {key: value.tolist() for key, value in net.state_dict().items()} == {"mean": [3.0, 4.0]}
+    assert list(saved) == ["mean"]
+    assert saved["mean"].tolist() == [1.0, 2.0]
+    assert net.mean.tolist() == [3.0, 4.0]
 
 
 @pytest.mark.parametrize("keep_vars", [False, True])
 def test_a_non_persistent_buffer_is_not_saved(keep_vars):
-    """A buffer with ``persistent=False`` is not in the state dict, with ``keep_vars=True`` neither."""
+    """``state_dict()`` leaves out a buffer with ``persistent=False``, also with ``keep_vars=True``.
+
+    Use it for what can be computed again, such as a mask. See :meth:`~torch.nn.Module.register_buffer`.
+    """
     net = nn.Module()
     net.register_buffer("cache", torch.rand(2), persistent=False)
     net.register_buffer("mean", torch.rand(2))
@@ -30,7 +42,7 @@ def test_a_non_persistent_buffer_is_not_saved(keep_vars):
 
 
 def test_a_non_persistent_buffer_is_not_missing():
-    """A buffer with ``persistent=False`` is not missed while loading, and keeps its value."""
+    """``load_state_dict`` does not miss a buffer with ``persistent=False``, which keeps its value."""
     net = nn.Module()
     net.register_buffer("cache", torch.tensor([1.0, 2.0]), persistent=False)
 
@@ -41,7 +53,8 @@ def test_a_non_persistent_buffer_is_not_missing():
 def test_a_non_persistent_buffer_is_unexpected():
     """A value for a buffer with ``persistent=False`` is an unexpected key and is not loaded.
 
-    Making a buffer non-persistent in a later version of a class breaks its older checkpoints so.
+    Making a buffer non-persistent in a later version of a class breaks its older checkpoints so: delete the
+    key before loading, or load with ``strict=False``.
     """
     net = nn.Module()
     net.register_buffer("cache", torch.tensor([1.0, 2.0]), persistent=False)
@@ -53,14 +66,18 @@ def test_a_non_persistent_buffer_is_unexpected():
 
 
 def test_persistence_is_each_modules_own():
-    """A name that is non-persistent in one module is saved in another, above or below."""
-    net = nn.Sequential(nn.Module())
-    net.register_buffer("cache", torch.rand(2), persistent=False)
-    net[0].register_buffer("cache", torch.tensor([5.0, 6.0]))
+    """``persistent=False`` in one module lets buffers of that name above and below it be saved."""
+    net = nn.Sequential(nn.Sequential(nn.Module()))
+    net[0].register_buffer("cache", torch.rand(2), persistent=False)
+    net.register_buffer("cache", torch.tensor([3.0, 4.0]))
+    net[0][0].register_buffer("cache", torch.tensor([5.0, 6.0]))
 
-    net.load_state_dict({"0.cache": torch.tensor([7.0, 8.0])})
+    assert list(net.state_dict()) == ["cache", "0.0.cache"]
 
-    assert {key: value.tolist() for key, value in net.state_dict().items()} == {"0.cache": [7.0, 8.0]}
+    net.load_state_dict({"cache": torch.tensor([1.0, 2.0]), "0.0.cache": torch.tensor([7.0, 8.0])})
+
+    assert net.cache.tolist() == [1.0, 2.0]
+    assert net[0][0].cache.tolist() == [7.0, 8.0]
 
 
 @pytest.mark.question("Q07")
@@ -79,10 +96,11 @@ def test_a_buffer_of_none_is_neither_saved_nor_loaded():
 
 
 def test_a_dtype_of_a_buffer_is_kept():
-    """A value loaded into an integer buffer loses its fraction."""
+    """:meth:`~torch.nn.Module.load_state_dict` cuts off the fraction of a value for an integer buffer."""
     net = nn.Module()
     net.register_buffer("steps", torch.tensor([1, 2]))
 
     net.load_state_dict({"steps": torch.tensor([3.7, -4.7])})
 
-    assert (net.steps.dtype, net.steps.tolist()) == (torch.int64, [3, -4])
+    assert net.steps.dtype == torch.int64
+    assert net.steps.tolist() == [3, -4]

@@ -13,9 +13,10 @@ from torch import nn
 
 
 def test_values_are_copied():
-    """:meth:`~torch.nn.Module.load_state_dict` copies values into the parameters the module has.
+    """:meth:`~torch.nn.Module.load_state_dict` copies values into the parameters that the module has.
 
-    The parameters stay the same objects with the same memory, so an optimizer goes on training them.
+    The parameters stay the same objects with the same memory, so an optimizer that was made before goes on
+    training them. What changes the objects instead is ``assign=True``.
     """
     layer = nn.Linear(2, 3, bias=False)
     weight, place = layer.weight, layer.weight.data_ptr()
@@ -29,18 +30,19 @@ def test_values_are_copied():
 
 
 def test_later_changes_of_the_dict_do_not_reach_the_module():
-    """After loading, module and state dict share no memory."""
-    layer = nn.Linear(2, 1, bias=False)
-    state = {"weight": torch.tensor([[1.0, 2.0]])}
-    layer.load_state_dict(state)
+    """After ``load_state_dict`` of another module's ``state_dict()`` the two share no memory."""
+    teacher, student = nn.PReLU(init=3.0), nn.PReLU(init=5.0)
+    student.load_state_dict(teacher.state_dict())
 
-    state["weight"].fill_(9.0)
+    nn.init.constant_(teacher.weight, 7.0)
+    assert student.weight.item() == 3.0
 
-    assert layer.weight.tolist() == [[1.0, 2.0]]
+    nn.init.constant_(student.weight, 9.0)
+    assert teacher.weight.item() == 7.0
 
 
 def test_buffers_are_filled_in_place():
-    """Buffers are filled in place like parameters."""
+    """:meth:`~torch.nn.Module.load_state_dict` fills buffers in place: they stay the same tensors."""
     norm = nn.BatchNorm1d(2)
     mean = norm.running_mean
 
@@ -51,7 +53,7 @@ def test_buffers_are_filled_in_place():
 
 
 def test_submodules_are_filled_too():
-    """The values of submodules at any depth are filled by their dotted names."""
+    """:meth:`~torch.nn.Module.load_state_dict` fills submodules at any depth by their dotted names."""
     net = nn.Sequential(nn.Sequential(nn.Linear(1, 2, bias=False)), nn.Linear(2, 1, bias=False))
 
     net.load_state_dict({"1.weight": torch.tensor([[5.0, 6.0]]), "0.0.weight": torch.tensor([[7.0], [8.0]])})
@@ -61,7 +63,7 @@ def test_submodules_are_filled_too():
 
 
 def test_loading_gives_no_warning():
-    """Loading a state dict into a module with data gives no warning."""
+    """``load_state_dict`` into a module with data gives no warning if keys, shapes and dtypes agree."""
     layer = nn.Linear(2, 3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -71,24 +73,26 @@ def test_loading_gives_no_warning():
 
 
 def test_success_is_reported_in_words():
-    """A load without a mismatch returns an object that prints ``<All keys matched successfully>``."""
+    """``load_state_dict`` returns what prints as ``<All keys matched successfully>`` if all keys match."""
     layer = nn.Linear(2, 3)
 
     result = layer.load_state_dict(layer.state_dict())
 
-    assert (repr(result), str(result)) == ("<All keys matched successfully>",) * 2
+    assert repr(result) == "<All keys matched successfully>"
+    assert str(result) == "<All keys matched successfully>"
+    assert result == ([], [])
 
 
 def test_the_result_is_a_named_tuple():
-    """The result is a named tuple of two lists, ``missing_keys`` and ``unexpected_keys``."""
+    """``load_state_dict`` returns a named tuple: the lists ``missing_keys`` and ``unexpected_keys``."""
     layer = nn.Linear(2, 3)
 
-    missing, unexpected = layer.load_state_dict(
-        {"weight": torch.rand(3, 2), "scale": torch.rand(1)}, strict=False
-    )
+    result = layer.load_state_dict({"weight": torch.rand(3, 2), "scale": torch.rand(1)}, strict=False)
+    missing, unexpected = result
 
-    assert (missing, unexpected) == (["bias"], ["scale"])
-    assert layer.load_state_dict({}, strict=False)._fields == ("missing_keys", "unexpected_keys")
+    assert result._fields == ("missing_keys", "unexpected_keys")
+    assert missing == ["bias"]
+    assert unexpected == ["scale"]
 
 
 @pytest.mark.parametrize(
@@ -100,53 +104,67 @@ def test_the_result_is_a_named_tuple():
     ids=["missing", "unexpected"],
 )
 def test_a_mismatch_is_printed_as_a_tuple(given, shown):
-    """A result with missing or with unexpected keys prints both lists."""
+    """The result of ``load_state_dict(strict=False)`` prints both lists of keys if one is not empty."""
     layer = nn.Linear(2, 3)
     state = {**layer.state_dict(), "x": torch.rand(1)}
 
     result = layer.load_state_dict({key: state[key] for key in given}, strict=False)
 
-    assert repr(result) == str(result) == "_IncompatibleKeys" + shown
+    assert repr(result) == "_IncompatibleKeys" + shown
+    assert str(result) == "_IncompatibleKeys" + shown
 
 
 def test_values_take_the_dtype_and_device_of_the_module(device):
-    """Values are converted to the dtype and the device of the module."""
+    """``load_state_dict`` converts values to the dtype and the device that the module has.
+
+    A checkpoint in half precision does not make a module so; cast the module, or load with ``assign=True``.
+    """
     norm = nn.BatchNorm1d(2, device=device, dtype=torch.float16)
-    state = {**nn.BatchNorm1d(2).state_dict(), "weight": torch.tensor([1.5, 2.5], dtype=torch.float32)}
+    state = {**nn.BatchNorm1d(2).state_dict(), "weight": torch.tensor([1.5, 2.5], dtype=torch.float64)}
     state["num_batches_tracked"] = torch.tensor(3.9)
 
     norm.load_state_dict(state)
 
-    assert (norm.weight.dtype, norm.weight.device.type) == (torch.float16, device)
     assert norm.weight.tolist() == [1.5, 2.5]
-    assert (norm.num_batches_tracked.dtype, norm.num_batches_tracked.item()) == (torch.int64, 3)
+    assert [t.dtype for t in norm.state_dict().values()] == [torch.float16] * 4 + [torch.int64]
+    assert {t.device.type for t in norm.state_dict().values()} == {device}
+    assert norm.num_batches_tracked.item() == 3
 
 
 def test_requires_grad_and_grad_stay():
-    """Loading changes neither ``requires_grad`` nor the gradients of the module."""
+    """``load_state_dict`` changes neither ``requires_grad`` nor the gradients of the module."""
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.0, 2.0]])).sum().backward()
     layer.bias.requires_grad_(False)
+    other = nn.Linear(2, 3)
+    other.weight.requires_grad_(False)
+    other.bias.grad = torch.tensor([5.0, 6.0, 7.0])
 
-    layer.load_state_dict(nn.Linear(2, 3).state_dict(keep_vars=True))
+    layer.load_state_dict(other.state_dict(keep_vars=True))
 
     assert [p.requires_grad for p in layer.parameters()] == [True, False]
     assert layer.weight.grad.tolist() == [[1.0, 2.0]] * 3
+    assert layer.bias.grad.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_loading_is_not_recorded():
-    """Loading is not recorded by autograd: parameters remain leaves, whatever the values were."""
-    layer = nn.Linear(2, 1, bias=False)
+    """:meth:`~torch.nn.Module.load_state_dict` is not recorded by autograd: parameters remain leaves."""
+    frozen, trained = nn.Linear(2, 1, bias=False).requires_grad_(False), nn.Linear(2, 1, bias=False)
     value = torch.tensor([[1.0, 2.0]], requires_grad=True) * 3
 
-    layer.load_state_dict({"weight": value})
+    frozen.load_state_dict({"weight": value})
+    trained.load_state_dict({"weight": value})
 
-    assert (layer.weight.is_leaf, layer.weight.grad_fn) == (True, None)
-    assert layer.weight.tolist() == [[3.0, 6.0]]
+    assert frozen.weight.requires_grad is False
+    assert trained.weight.is_leaf is True
+    assert trained.weight.tolist() == [[3.0, 6.0]]
 
 
 def test_loading_before_backward_spoils_the_graph():
-    """Loading between forward and backward changes saved weights in place, and backward raises."""
+    """``load_state_dict`` between forward and backward spoils weights that backward needs, which raises.
+
+    Load before the forward pass, or compute the gradients first.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     loss = net(torch.rand(4, 2)).sum()
 
@@ -158,7 +176,7 @@ def test_loading_before_backward_spoils_the_graph():
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict, MappingProxyType])
 def test_any_mapping_will_do(kind):
-    """Any mapping may be loaded, also one that cannot be written to."""
+    """:meth:`~torch.nn.Module.load_state_dict` takes any mapping, also one that cannot be written to."""
     layer = nn.Linear(2, 1, bias=False)
 
     layer.load_state_dict(kind({"weight": torch.tensor([[3.0, 4.0]])}))
@@ -166,17 +184,24 @@ def test_any_mapping_will_do(kind):
     assert layer.weight.tolist() == [[3.0, 4.0]]
 
 
-@pytest.mark.parametrize("given", ["model.pt", [("weight", torch.ones(3, 2))], nn.Linear(2, 3)], ids=type)
+@pytest.mark.parametrize("given", ["model.pt", [("weight", torch.rand(3, 2))], nn.Linear(2, 3)], ids=type)
 def test_what_is_no_mapping_is_refused(given):
-    """A path, a list or a module in place of the mapping raises a ``TypeError`` that names its type."""
-    with pytest.raises(TypeError) as caught:
+    """``load_state_dict`` raises ``TypeError`` for a path, a list or a module: it takes a mapping.
+
+    Read the file first: ``net.load_state_dict(torch.load(path, weights_only=True))``.
+    """
+    with pytest.raises(TypeError, match="Expected state_dict to be dict-like") as caught:
         nn.Linear(2, 3).load_state_dict(given)
 
     assert str(caught.value) == f"Expected state_dict to be dict-like, got {type(given)}."
 
 
 def test_the_given_dict_is_not_changed():
-    """The given dict is not changed, even where modules add to or take from what they load."""
+    """``load_state_dict`` leaves the dict that it is given its keys, whatever modules do while loading.
+
+    Modules and hooks that add to or take from what they load are given a copy of it. The metadata are not
+    copied: see *assign*.
+    """
 
     class Renaming(nn.Linear):
         def _load_from_state_dict(self, state_dict, prefix, *args):
@@ -192,7 +217,10 @@ def test_the_given_dict_is_not_changed():
 
 
 def test_what_fits_is_loaded_before_the_error():
-    """Where loading raises, the values that fit have been loaded all the same."""
+    """Where ``load_state_dict`` raises for keys or shapes, values that fit are loaded all the same.
+
+    Whoever catches the error has a module that is half loaded: build it anew.
+    """
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="size mismatch for weight"):
@@ -203,9 +231,9 @@ def test_what_fits_is_loaded_before_the_error():
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_value_that_is_no_tensor_is_refused(strict):
-    """A value that is no tensor raises a ``RuntimeError`` with key and type, also with ``strict=False``."""
+    """``load_state_dict`` raises ``RuntimeError`` for a non-tensor, with key and type; ``strict`` or not."""
     net = nn.Sequential(nn.Linear(1, 2))
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(RuntimeError, match="or Tensor-like object") as caught:
         net.load_state_dict({"0.weight": [2.0], "0.bias": torch.tensor([3.0, 5.0])}, strict=strict)
 
     assert net[0].bias.tolist() == [3.0, 5.0]
@@ -217,12 +245,12 @@ def test_a_value_that_is_no_tensor_is_refused(strict):
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_failing_copy_is_reported(strict):
-    """An exception while copying is reported with the key, both shapes and the exception's text."""
+    """``load_state_dict`` reports an exception while copying, with key, both shapes and its text."""
     net = nn.Module()
     net.register_buffer("row", torch.zeros(1).expand(3))
     net.register_buffer("last", torch.zeros(1))
 
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(RuntimeError, match="While copying the parameter named") as caught:
         net.load_state_dict({"row": torch.ones(3), "last": torch.tensor([5.0])}, strict=strict)
 
     assert str(caught.value).startswith(
@@ -236,7 +264,10 @@ def test_a_failing_copy_is_reported(strict):
 
 @pytest.mark.observed
 def test_modules_are_loaded_before_their_submodules():
-    """Each module loads its own part before its submodules do, each given only its own keys."""
+    """``_load_from_state_dict`` of a module is called before those of its submodules.
+
+    Each is given only the keys that begin with its own name.
+    """
     seen = []
 
     class Part(nn.Sequential):
@@ -245,15 +276,15 @@ def test_modules_are_loaded_before_their_submodules():
             super()._load_from_state_dict(state_dict, prefix, *args)
 
     net = Part(Part(nn.PReLU()), Part())
-    net.load_state_dict({"0.0.weight": torch.tensor([0.5])})
+    net.load_state_dict({"0.0.weight": torch.tensor([0.5]), "1.x": torch.rand(1)}, strict=False)
 
-    assert seen == [("", ["0.0.weight"]), ("0.", ["0.0.weight"]), ("1.", [])]
+    assert seen == [("", ["0.0.weight", "1.x"]), ("0.", ["0.0.weight"]), ("1.", ["1.x"])]
 
 
 @pytest.mark.observed
 @pytest.mark.parametrize("strict", [True, False])
 def test_modules_are_always_asked_to_be_strict(strict):
-    """``_load_from_state_dict`` of each module is given ``strict=True``, whatever the caller said.
+    """``_load_from_state_dict`` is given ``strict=True``, whatever ``load_state_dict`` was given.
 
     Keys are collected always, and raised or not at the end (:issue:`156177`).
     """
@@ -283,16 +314,16 @@ def test_a_module_asked_not_to_be_strict_collects_no_keys():
     missing, unexpected, errors = [], [], []
     state = {"weight": torch.tensor([[3.0, 4.0]]), "x": torch.rand(1), "_extra_state": 5}
 
-    returned = layer._load_from_state_dict(state, "", {}, False, missing, unexpected, errors)
+    layer._load_from_state_dict(state, "", {}, False, missing, unexpected, errors)
     Versioned()._load_from_state_dict({}, "", {}, False, missing, unexpected, errors)
 
-    assert (returned, missing, unexpected, errors) == (None, [], [], [])
     assert layer.weight.tolist() == [[3.0, 4.0]]
+    assert [missing, unexpected, errors] == [[], [], []]
 
 
 @pytest.mark.observed
 def test_a_module_looks_at_keys_under_its_prefix():
-    """A module asked by itself reads the keys that begin with its prefix, and calls no other unexpected."""
+    """``_load_from_state_dict`` reads the keys that begin with its prefix, and passes over all others."""
     layer = nn.Linear(1, 2)
     state = {"head.bias": torch.tensor([3.0, 5.0]), "head.scale": torch.rand(1), "tail.gain": torch.rand(7)}
     missing, unexpected, errors = [], [], []
@@ -300,14 +331,17 @@ def test_a_module_looks_at_keys_under_its_prefix():
     layer._load_from_state_dict(state, "head.", {}, True, missing, unexpected, errors)
 
     assert layer.bias.tolist() == [3.0, 5.0]
-    assert (missing, unexpected, errors) == (["head.weight"], ["head.scale"], [])
+    assert [missing, unexpected, errors] == [["head.weight"], ["head.scale"], []]
 
 
 def test_submodules_that_are_none_are_passed_over():
-    """A submodule that is ``None`` is passed over."""
+    """:meth:`~torch.nn.Module.load_state_dict` passes over submodules that are ``None``."""
     net = nn.Module()
     net.register_module("head", None)
     net.body = nn.PReLU()
 
-    assert net.load_state_dict({"body.weight": torch.tensor([0.75])}) == ([], [])
+    result = net.load_state_dict({"body.weight": torch.tensor([0.75])})
+
+    assert result == ([], [])
+    assert net.head is None
     assert net.body.weight.item() == 0.75

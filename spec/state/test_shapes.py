@@ -12,13 +12,14 @@ from torch import nn
 @pytest.mark.question("Q53")
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_size_mismatch_raises(strict):
-    """Another shape raises a ``RuntimeError`` with the key and both shapes, also with ``strict=False``.
+    """``load_state_dict`` raises ``RuntimeError`` for another shape, also with ``strict=False``.
 
-    ``strict`` is about keys only. To load the rest, leave such keys out of the dict (:issue:`40859`).
+    The error names the key and both shapes. ``strict`` is about keys only: to load the rest, leave such keys
+    out of the dict (:issue:`40859`).
     """
     state = {"weight": torch.rand(4, 2), "bias": torch.rand(3)}
 
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(RuntimeError, match="size mismatch for weight") as caught:
         nn.Linear(2, 3).load_state_dict(state, strict=strict)
 
     assert str(caught.value) == (
@@ -32,7 +33,7 @@ def test_a_size_mismatch_raises(strict):
     [((3,), (1,)), ((1,), ()), ((), (1, 1)), ((2, 3), (3, 2)), ((6,), (2, 3)), ((2,), (1, 2))],
 )
 def test_shapes_are_not_adapted(ours, theirs):
-    """Neither a shape that broadcasts nor one with as many elements is taken."""
+    """``load_state_dict`` neither broadcasts nor reshapes a value, but for ``(1,)`` into a scalar."""
     net = nn.Module()
     net.scale = nn.Parameter(torch.full(ours, 5.0))
 
@@ -44,7 +45,7 @@ def test_shapes_are_not_adapted(ours, theirs):
 
 @pytest.mark.question("Q53")
 def test_what_fits_can_be_picked_by_shape():
-    """With the mismatched keys left out and ``strict=False`` the rest of a state dict is loaded."""
+    """``load_state_dict(strict=False)`` loads the rest if keys of other shapes are left out before."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     ours, state = net.state_dict(), nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 5)).state_dict()
 
@@ -53,31 +54,41 @@ def test_what_fits_can_be_picked_by_shape():
 
     assert result == (["1.weight", "1.bias"], [])
     assert torch.equal(net[0].weight, state["0.weight"])
+    assert torch.equal(net[0].bias, state["0.bias"])
 
 
 def test_a_mismatched_key_is_not_missing():
-    """A key of another shape is neither missing nor unexpected."""
-    with pytest.raises(RuntimeError) as caught:
-        nn.PReLU().load_state_dict({"weight": torch.rand(2)})
+    """``load_state_dict`` counts a key of another shape neither as missing nor as unexpected."""
+    kept = []
+    layer = nn.PReLU()
+    layer.register_load_state_dict_post_hook(lambda module, keys: kept.append(tuple(keys)))
 
+    with pytest.raises(RuntimeError, match="size mismatch for weight") as caught:
+        layer.load_state_dict({"weight": torch.rand(2)})
+
+    assert kept == [([], [])]
     assert "key(s)" not in str(caught.value)
 
 
 @pytest.mark.observed
 def test_one_element_loads_into_a_scalar():
-    """A 1-D tensor of one element loads into a scalar, as torch 0.3 saved scalars so."""
+    """``load_state_dict`` loads a 1-D tensor of one element into a scalar, as torch 0.3 saved it.
+
+    The scalar stays one.
+    """
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor(5.0))
 
     net.load_state_dict({"scale": torch.tensor([7.0])})
 
-    assert (net.scale.shape, net.scale.item()) == ((), 7.0)
+    assert net.scale.shape == ()
+    assert net.scale.item() == 7.0
 
 
 @pytest.mark.question("Q55")
 @pytest.mark.since("2.10")
 def test_several_elements_do_not_load_into_a_scalar():
-    """A 1-D tensor of several elements does not load into a scalar: it is a size mismatch.
+    """``load_state_dict`` of a 1-D tensor of several elements into a scalar is a size mismatch.
 
     Up to torch 2.9 its first element was taken in silence (:issue:`165873`, :pull:`166335`).
     """
@@ -92,7 +103,7 @@ def test_several_elements_do_not_load_into_a_scalar():
 @pytest.mark.before("2.10")
 @pytest.mark.observed
 def test_a_scalar_takes_the_first_element():
-    """A scalar parameter takes the first element of a 1-D tensor of any length, in silence."""
+    """``load_state_dict`` of a 1-D tensor into a scalar takes the first element, in silence."""
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor(5.0))
 

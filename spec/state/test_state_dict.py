@@ -3,6 +3,7 @@
 It is the usual thing to save of a module: values only, no code.
 """
 
+import copy
 from collections import OrderedDict
 
 import pytest
@@ -12,71 +13,89 @@ from torch import nn
 
 @pytest.mark.claim("N4-02")
 def test_keys_are_dotted_names():
-    """:meth:`~torch.nn.Module.state_dict` is an ``OrderedDict`` from dotted names to tensors.
+    """:meth:`~torch.nn.Module.state_dict` returns an ``OrderedDict`` from dotted names to tensors.
 
-    A module without parameters and buffers, such as :class:`~torch.nn.ReLU`, leaves no key.
+    The keys are those of :meth:`~torch.nn.Module.named_parameters` and of the persistent buffers: renaming an
+    attribute or wrapping the module changes them and breaks older checkpoints. A module without parameters
+    and buffers, such as :class:`~torch.nn.ReLU`, leaves no key.
     """
     state = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)).state_dict()
 
     assert type(state) is OrderedDict
     assert list(state) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert [tuple(value.shape) for value in state.values()] == [(8, 4), (8,), (1, 8), (1,)]
 
 
 @pytest.mark.claim("N4-03")
 def test_an_inner_layer_has_no_prefix():
-    """The state dict of an inner layer has the layer's own names, without the path to it."""
+    """:meth:`~torch.nn.Module.state_dict` of an inner layer has the layer's own names, without its path.
+
+    To load it into the whole model, or a part of the whole into the layer, put the prefix on or take it off.
+    """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 
     assert list(net[2].state_dict()) == ["weight", "bias"]
 
 
 def test_without_state_it_is_empty():
-    """The state dict of a module without parameters and buffers is empty."""
-    assert nn.Sequential(nn.ReLU(), nn.Dropout(0.3)).state_dict() == {}
+    """:meth:`~torch.nn.Module.state_dict` without parameters, buffers and extra state is empty."""
+    state = nn.Sequential(nn.ReLU(), nn.Dropout(0.3)).state_dict()
+
+    assert type(state) is OrderedDict
+    assert list(state) == []
 
 
 @pytest.mark.claim("N4-07")
 def test_one_value_is_reached_by_its_key():
-    """A key of the state dict reaches the values of one parameter; writing there writes the module."""
+    """Writing in place to a tensor of :meth:`~torch.nn.Module.state_dict` writes the module's parameter.
+
+    Assigning to the key, ``state["2.bias"] = ...``, changes the dict alone.
+    """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    state = net.state_dict()
 
-    net.state_dict()["2.bias"].data.fill_(0.25)
+    state["2.bias"].fill_(0.25)
+    assert net[2].bias.tolist() == [0.25]
 
+    state["2.bias"] = torch.tensor([0.75])
     assert net[2].bias.tolist() == [0.25]
 
 
 def test_values_are_references(device):
-    """The tensors of a state dict share memory with the module, on its device; they are no copies.
+    """The tensors in :meth:`~torch.nn.Module.state_dict` share memory with the module, on its device.
 
-    To keep the values of this moment, clone each of them or use ``copy.deepcopy``.
+    A "best" state that is kept during training goes on changing with the model. To keep the values of this
+    moment, use ``copy.deepcopy(model.state_dict())`` or save it to a file.
     """
     layer = nn.Linear(2, 3, device=device)
     state = layer.state_dict()
 
     with torch.no_grad():
-        layer.bias.fill_(0.5)
+        layer.bias.copy_(torch.tensor([0.5, 0.75, 2.0]))
 
-    assert state["bias"].tolist() == [0.5, 0.5, 0.5]
-    assert {key: value.data_ptr() for key, value in state.items()} == {
-        "weight": layer.weight.data_ptr(),
-        "bias": layer.bias.data_ptr(),
-    }
+    assert state["bias"].tolist() == [0.5, 0.75, 2.0]
+    assert [value.device.type for value in state.values()] == [device, device]
+    assert state["weight"].data_ptr() == layer.weight.data_ptr()
 
 
 def test_an_optimizer_step_changes_a_kept_state_dict():
-    """A state dict that was put aside follows every later step of the optimizer."""
-    layer = nn.Linear(2, 3, bias=False)
-    best = layer.state_dict()
-    before = best["weight"].clone()
+    """A :meth:`~torch.nn.Module.state_dict` that was kept follows every later step of the optimizer."""
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, 3.0)
+    best, copied = layer.state_dict(), copy.deepcopy(layer.state_dict())
 
     layer(torch.tensor([[1.0, 2.0]])).sum().backward()
     torch.optim.SGD(layer.parameters(), lr=0.5).step()
 
-    assert torch.equal(before - best["weight"], torch.tensor([[0.5, 1.0]] * 3))
+    assert best["weight"].tolist() == [[2.5, 2.0]]
+    assert copied["weight"].tolist() == [[3.0, 3.0]]
 
 
 def test_values_are_detached():
-    """The values are plain detached tensors, not :class:`~torch.nn.parameter.Parameter` objects."""
+    """:meth:`~torch.nn.Module.state_dict` holds detached tensors, not ``Parameter`` objects.
+
+    They share memory with the module all the same. ``keep_vars=True`` gives the parameters themselves.
+    """
     norm = nn.BatchNorm1d(2)
 
     state = norm.state_dict()
@@ -87,7 +106,7 @@ def test_values_are_detached():
 
 
 def test_keep_vars_gives_the_objects_themselves():
-    """With ``keep_vars=True`` the values are the very parameters and buffers of the module."""
+    """``state_dict(keep_vars=True)`` holds the very parameters and buffers of the module."""
     norm = nn.BatchNorm1d(2)
 
     state = norm.state_dict(keep_vars=True)
@@ -102,25 +121,36 @@ def test_keep_vars_gives_the_objects_themselves():
 
 
 def test_keep_vars_reaches_submodules():
-    """``keep_vars=True`` holds for submodules at any depth."""
-    net = nn.Sequential(nn.Linear(2, 3))
+    """``state_dict(keep_vars=True)`` holds the parameters of submodules at any depth themselves."""
+    net = nn.Sequential(nn.PReLU(), nn.Sequential(nn.PReLU()))
 
-    assert net.state_dict(keep_vars=True)["0.weight"] is net[0].weight
+    state = net.state_dict(keep_vars=True)
+
+    assert state["0.weight"] is net[0].weight
+    assert state["1.0.weight"] is net[1][0].weight
 
 
 def test_order_is_parameters_buffers_submodules():
-    """A module's parameters come first, then its buffers, then its submodules, each as registered."""
+    """:meth:`~torch.nn.Module.state_dict` lists a module's parameters, then buffers, then submodules.
+
+    Within each kind the order is that of registration.
+    """
     net = nn.Module()
     net.inner = nn.Linear(2, 3)
+    net.first = nn.PReLU()
     net.register_buffer("steps", torch.tensor(4))
+    net.register_buffer("age", torch.tensor(5))
     net.scale = nn.Parameter(torch.rand(2))
     net.alpha = nn.Parameter(torch.rand(2))
 
-    assert list(net.state_dict()) == ["scale", "alpha", "steps", "inner.weight", "inner.bias"]
+    assert list(net.state_dict()) == [
+        *["scale", "alpha", "steps", "age"],
+        *["inner.weight", "inner.bias", "first.weight"],
+    ]
 
 
 def test_entries_of_none_leave_no_key():
-    """Parameters, buffers and submodules that are ``None`` leave no key."""
+    """Parameters, buffers and submodules that are ``None`` leave no key in ``state_dict()``."""
     net = nn.Module()
     net.register_parameter("scale", None)
     net.register_buffer("mask", None)
@@ -131,14 +161,24 @@ def test_entries_of_none_leave_no_key():
 
 
 def test_frozen_parameters_are_included():
-    """Frozen parameters are in the state dict like all others."""
-    layer = nn.Linear(2, 3).requires_grad_(False)
+    """:meth:`~torch.nn.Module.state_dict` holds frozen parameters like all others."""
+    layer = nn.Linear(1, 2).requires_grad_(False)
+    nn.init.constant_(layer.weight, 3.0)
+    layer.bias.copy_(torch.tensor([5.0, 7.0]))
 
-    assert list(layer.state_dict()) == ["weight", "bias"]
+    assert {key: value.tolist() for key, value in layer.state_dict().items()} == {
+        "weight": [[3.0], [3.0]],
+        "bias": [5.0, 7.0],
+    }
 
 
 def test_plain_attributes_are_left_out():
-    """Plain tensors, numbers, lists of modules and ``training`` are not in the state dict."""
+    """:meth:`~torch.nn.Module.state_dict` leaves out plain tensors, numbers, lists of modules, ``training``.
+
+    What has to be saved is registered: tensors with :meth:`~torch.nn.Module.register_buffer`, modules in a
+    :class:`~torch.nn.ModuleList`. Other values go into extra state, or beside the state dict in a
+    checkpoint.
+    """
     net = nn.Module()
     net.plain = torch.rand(2)
     net.rate = 0.3
@@ -146,10 +186,14 @@ def test_plain_attributes_are_left_out():
     net.scale = nn.Parameter(torch.rand(2))
 
     assert list(net.state_dict()) == ["scale"]
+    assert net.training is True
 
 
 def test_each_call_makes_a_new_dict():
-    """Every call makes a new dict: adding to it or deleting from it leaves the module as it was."""
+    """Without ``destination``, each call of :meth:`~torch.nn.Module.state_dict` makes a new dict.
+
+    Adding to it or deleting from it leaves the module as it was.
+    """
     layer = nn.Linear(2, 3)
     state = layer.state_dict()
 
@@ -157,23 +201,24 @@ def test_each_call_makes_a_new_dict():
     state["epoch"] = 7
 
     assert list(layer.state_dict()) == ["weight", "bias"]
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
 
 
 def test_a_replaced_parameter_is_not_followed():
-    """After a parameter is replaced, an older state dict still holds the old tensor."""
-    layer = nn.Linear(2, 3)
+    """A kept :meth:`~torch.nn.Module.state_dict` does not follow a parameter that is replaced."""
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, 3.0)
     state = layer.state_dict()
-    old = layer.weight
 
-    layer.weight = nn.Parameter(torch.rand(3, 2))
+    layer.weight = nn.Parameter(torch.tensor([[5.0, 7.0]]))
 
-    assert state["weight"].data_ptr() == old.data_ptr()
-    assert state["weight"].data_ptr() != layer.weight.data_ptr()
+    assert state["weight"].tolist() == [[3.0, 3.0]]
+    assert layer.state_dict()["weight"].tolist() == [[5.0, 7.0]]
 
 
 @pytest.mark.observed
 def test_one_module_may_save_its_own_part():
-    """A module that overrides ``_save_to_state_dict`` decides what its own part holds.
+    """A module that overrides ``_save_to_state_dict`` decides what it saves of itself.
 
     It is called with the dict to fill, the prefix and ``keep_vars``; submodules are saved separately.
     """
@@ -181,10 +226,16 @@ def test_one_module_may_save_its_own_part():
 
     class Table(nn.Module):
         def _save_to_state_dict(self, destination, prefix, keep_vars):
-            calls.append((sorted(destination), prefix, keep_vars))
+            calls.append((list(destination), prefix, keep_vars))
             destination[prefix + "rows"] = torch.tensor([5, 6])
 
-    net = nn.ModuleDict({"first": nn.Linear(2, 3), "table": Table()})
+    table = Table()
+    table.ignored = nn.Parameter(torch.rand(2))
+    table.inner = nn.PReLU()
+    net = nn.ModuleDict({"first": nn.PReLU(), "table": table})
 
-    assert list(net.state_dict(keep_vars=True)) == ["first.weight", "first.bias", "table.rows"]
-    assert calls == [(["first.bias", "first.weight"], "table.", True)]
+    state = net.state_dict(keep_vars=True)
+
+    assert list(state) == ["first.weight", "table.rows", "table.inner.weight"]
+    assert state["table.rows"].tolist() == [5, 6]
+    assert calls == [(["first.weight"], "table.", True)]

@@ -12,18 +12,19 @@ from torch import nn
 
 @pytest.mark.question("Q67")
 def test_a_pre_hook_runs_before_anything_is_saved():
-    """:meth:`~torch.nn.Module.register_state_dict_pre_hook`: the hook runs before values are saved.
+    """A hook of :meth:`~torch.nn.Module.register_state_dict_pre_hook` runs before values are saved.
 
-    It is given the module, the prefix and ``keep_vars``; what it changes in the module is saved.
+    It is given the module, the prefix and ``keep_vars``; what it changes in the module is saved. It prepares
+    a module, by merging weights for instance. Keys are renamed by a post-hook.
     """
     calls = []
     layer = nn.Linear(2, 1, bias=False)
 
-    def halve(module, prefix, keep_vars):
+    def merge(module, prefix, keep_vars):
         calls.append((module, prefix, keep_vars))
         module.weight = nn.Parameter(torch.tensor([[0.5, 0.25]]))
 
-    layer.register_state_dict_pre_hook(halve)
+    layer.register_state_dict_pre_hook(merge)
     state = layer.state_dict(prefix="head.", keep_vars=True)
 
     assert calls == [(layer, "head.", True)]
@@ -32,7 +33,7 @@ def test_a_pre_hook_runs_before_anything_is_saved():
 
 @pytest.mark.question("Q67")
 def test_what_a_pre_hook_returns_is_ignored():
-    """What a state dict pre-hook returns is ignored."""
+    """What a hook of :meth:`~torch.nn.Module.register_state_dict_pre_hook` returns is ignored."""
     layer = nn.Linear(2, 3)
     layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: {"x": 1})
 
@@ -40,7 +41,7 @@ def test_what_a_pre_hook_returns_is_ignored():
 
 
 def test_pre_hooks_run_from_the_outside_in():
-    """State dict pre-hooks run in order of registration, those of a module before those of its submodules."""
+    """``state_dict`` runs pre-hooks in order of registration, a module's before its submodules'."""
     calls = []
     net = nn.Sequential(nn.ReLU())
     net[0].register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
@@ -53,7 +54,7 @@ def test_pre_hooks_run_from_the_outside_in():
 
 
 def test_a_pre_hook_can_be_removed():
-    """The handle that registering a state dict pre-hook returns removes that hook and no other."""
+    """The handle of :meth:`~torch.nn.Module.register_state_dict_pre_hook` removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
     handle = layer.register_state_dict_pre_hook(lambda *args: calls.append("removed"))
@@ -67,7 +68,7 @@ def test_a_pre_hook_can_be_removed():
 
 @pytest.mark.since("2.1")
 def test_pre_hooks_run_where_saving_is_overridden():
-    """State dict pre-hooks run for a module that overrides ``_save_to_state_dict``, too.
+    """``state_dict`` runs pre-hooks of a module that overrides ``_save_to_state_dict``, too.
 
     Lazy modules do so; in torch 2.0 their pre-hooks were not run (:pull:`98964`).
     """
@@ -82,7 +83,7 @@ def test_pre_hooks_run_where_saving_is_overridden():
 
 @pytest.mark.before("2.1")
 def test_pre_hooks_of_lazy_modules_do_not_run():
-    """State dict pre-hooks of a lazy module are not run, as it overrides ``_save_to_state_dict``."""
+    """``state_dict`` does not run pre-hooks of a lazy module, which overrides ``_save_to_state_dict``."""
     calls = []
     layer = nn.LazyLinear(3)
     layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
@@ -95,7 +96,7 @@ def test_pre_hooks_of_lazy_modules_do_not_run():
 @pytest.mark.question("Q67")
 @pytest.mark.since("2.5")
 def test_a_post_hook_changes_the_dict_in_place():
-    """:meth:`~torch.nn.Module.register_state_dict_post_hook`: the hook changes the finished dict.
+    """A hook of :meth:`~torch.nn.Module.register_state_dict_post_hook` changes the finished dict in place.
 
     It is given the module, the dict, the prefix and the module's metadata. It is public since torch 2.5
     (:pull:`131690`); before, there was only ``_register_state_dict_hook``.
@@ -117,17 +118,23 @@ def test_a_post_hook_changes_the_dict_in_place():
 @pytest.mark.question("Q67")
 @pytest.mark.since("2.5")
 def test_a_post_hook_must_return_none():
-    """A state dict post-hook that returns anything but ``None`` raises ``RuntimeError``."""
-    layer = nn.Linear(2, 3)
-    layer.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: state_dict)
+    """A hook of ``register_state_dict_post_hook`` that returns anything but ``None`` raises.
 
+    It is a ``RuntimeError``: change the dict in place. Only hooks of ``_register_state_dict_hook`` may return
+    another.
+    """
+    quiet, loud = nn.Linear(2, 3), nn.Linear(2, 3)
+    quiet.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: None)
+    loud.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: state_dict)
+
+    assert list(quiet.state_dict()) == ["weight", "bias"]
     with pytest.raises(RuntimeError, match="state_dict post-hook must return None"):
-        layer.state_dict()
+        loud.state_dict()
 
 
 @pytest.mark.since("2.5")
 def test_post_hooks_run_from_the_inside_out():
-    """State dict post-hooks run in order of registration, those of a module after its submodules'."""
+    """``state_dict`` runs post-hooks in order of registration, a module's after its submodules'."""
     calls = []
     net = nn.Sequential(nn.ReLU())
     net.register_state_dict_post_hook(lambda *args: calls.append("first"))
@@ -141,7 +148,7 @@ def test_post_hooks_run_from_the_inside_out():
 
 @pytest.mark.since("2.5")
 def test_a_post_hook_of_a_submodule_sees_the_whole_dict():
-    """A state dict post-hook of a submodule is given all that was saved so far, under the full names."""
+    """A ``state_dict`` post-hook of a submodule is given all that was saved so far, by its full names."""
     seen = []
     net = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.PReLU())
     net[1].register_state_dict_post_hook(lambda module, state, prefix, metadata: seen.append(list(state)))
@@ -153,7 +160,7 @@ def test_a_post_hook_of_a_submodule_sees_the_whole_dict():
 
 @pytest.mark.since("2.5")
 def test_a_post_hook_can_be_removed():
-    """The handle that registering a state dict post-hook returns removes that hook and no other."""
+    """The handle of :meth:`~torch.nn.Module.register_state_dict_post_hook` removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
     handle = layer.register_state_dict_post_hook(lambda *args: calls.append("removed"))
@@ -168,9 +175,9 @@ def test_a_post_hook_can_be_removed():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_bound_method_cannot_be_a_post_hook():
-    """A bound method cannot be registered as a state dict post-hook: torch sets a mark on the hook.
+    """``register_state_dict_post_hook`` refuses a bound method: it sets an attribute on the hook.
 
-    Wrap it in a function or a ``functools.partial``.
+    It is an ``AttributeError``. Wrap the method in a function or a ``functools.partial``.
     """
 
     class Net(nn.ReLU):
@@ -188,7 +195,7 @@ def test_a_bound_method_cannot_be_a_post_hook():
 def test_a_private_post_hook_of_the_root_may_return():
     """A hook of ``_register_state_dict_hook`` on the module that is asked may return another dict.
 
-    The next hook is given that dict.
+    The next hook is given that dict, and the caller the last one.
     """
     seen = []
     layer = nn.Linear(2, 3)
@@ -210,29 +217,34 @@ def test_a_private_post_hook_of_a_submodule_may_not():
     Only what it changes in place arrives (:issue:`117437`).
     """
     net = nn.Sequential(nn.PReLU())
-    net[0]._register_state_dict_hook(lambda module, state, prefix, metadata: OrderedDict(kernel=1))
 
-    assert list(net.state_dict()) == ["0.weight"]
+    def rename(module, state_dict, prefix, local_metadata):
+        state_dict[prefix + "slope"] = state_dict.pop(prefix + "weight")
+        return OrderedDict(kernel=1)
+
+    net[0]._register_state_dict_hook(rename)
+
+    assert list(net.state_dict()) == ["0.slope"]
 
 
 @pytest.mark.observed
 def test_a_private_post_hook_can_be_removed():
-    """The handle of ``_register_state_dict_hook`` removes the hook."""
+    """The handle of ``_register_state_dict_hook`` removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
-    handle = layer._register_state_dict_hook(lambda *args: calls.append("ran"))
+    handle = layer._register_state_dict_hook(lambda *args: calls.append("removed"))
+    layer._register_state_dict_hook(lambda *args: calls.append("kept"))
 
-    layer.state_dict()
     handle.remove()
     layer.state_dict()
 
-    assert calls == ["ran"]
+    assert calls == ["kept"]
 
 
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_public_post_hook_cannot_become_private():
-    """A registered state dict post-hook cannot be given to ``_register_state_dict_hook``."""
+    """``_register_state_dict_hook`` refuses a hook of ``register_state_dict_post_hook``."""
     layer = nn.ReLU()
 
     def hook(module, state_dict, prefix, local_metadata):

@@ -24,12 +24,12 @@ def swapping_parameters():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("assign", [False, True])
 def test_objects_stay_when_swapping(assign):
-    """Under the flag parameters and buffers stay the same objects, also with ``assign=True``.
+    """``load_state_dict`` under ``set_swap_module_params_on_conversion`` keeps every tensor object.
 
-    An optimizer made before therefore still sees them.
+    That is so with ``assign=True`` too, so an optimizer made before still trains the module.
     """
     norm = nn.BatchNorm1d(2)
-    before = [norm.weight, norm.bias, norm.running_mean]
+    weight, mean = norm.weight, norm.running_mean
     state = {
         **norm.state_dict(),
         "weight": torch.tensor([3.0, 4.0]),
@@ -39,52 +39,64 @@ def test_objects_stay_when_swapping(assign):
     with swapping_parameters():
         norm.load_state_dict(state, assign=assign)
 
-    assert [a is b for a, b in zip(before, [norm.weight, norm.bias, norm.running_mean], strict=True)] == [
-        True
-    ] * 3
-    assert (norm.weight.tolist(), norm.running_mean.tolist()) == ([3.0, 4.0], [5.0, 6.0])
+    assert norm.weight is weight
+    assert weight.tolist() == [3.0, 4.0]
+    assert norm.running_mean is mean
+    assert mean.tolist() == [5.0, 6.0]
 
 
 @pytest.mark.since("2.3")
 def test_without_assign_the_memory_stays_when_swapping():
-    """Under the flag, without ``assign``, the parameter keeps its memory, dtype and device."""
-    layer = nn.Linear(2, 3)
+    """``load_state_dict`` without ``assign`` keeps memory under ``set_swap_module_params_on_conversion``.
+
+    So it keeps the dtype and the device. Only a ``module_load`` of one's own may do otherwise.
+    """
+    layer = nn.Linear(2, 1, bias=False)
     place = layer.weight.data_ptr()
 
     with swapping_parameters():
-        layer.load_state_dict(nn.Linear(2, 3, dtype=torch.float64).state_dict())
+        layer.load_state_dict({"weight": torch.tensor([[3.0, 4.0]], dtype=torch.float64)})
 
-    assert (layer.weight.data_ptr(), layer.weight.dtype) == (place, torch.float32)
+    assert layer.weight.data_ptr() == place
+    assert layer.weight.dtype == torch.float32
+    assert layer.weight.tolist() == [[3.0, 4.0]]
 
 
 @pytest.mark.since("2.3")
 def test_assign_takes_the_memory_when_swapping():
-    """Under the flag, with ``assign=True``, the parameter takes dtype and memory of the tensor given."""
+    """With ``set_swap_module_params_on_conversion`` and ``assign=True`` the given memory is taken.
+
+    The parameter stays the same object, of the dtype of the tensor in the dict.
+    """
     layer, state = nn.Linear(2, 3), nn.Linear(2, 3, dtype=torch.float64).state_dict()
+    weight = layer.weight
 
     with swapping_parameters():
         layer.load_state_dict(state, assign=True)
 
-    assert (layer.weight.data_ptr(), layer.weight.dtype) == (state["weight"].data_ptr(), torch.float64)
-    assert type(layer.weight) is nn.Parameter
+    assert layer.weight is weight
+    assert type(weight) is nn.Parameter
+    assert weight.dtype == torch.float64
+    assert weight.data_ptr() == state["weight"].data_ptr()
 
 
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("assign", [False, True])
 def test_requires_grad_stays_when_swapping(assign):
-    """Under the flag ``requires_grad`` of the module is kept."""
-    layer = nn.Linear(2, 3)
+    """``load_state_dict`` under ``set_swap_module_params_on_conversion`` keeps ``requires_grad``."""
+    layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
     layer.bias.requires_grad_(False)
+    other.weight.requires_grad_(False)
 
     with swapping_parameters():
-        layer.load_state_dict(nn.Linear(2, 3).state_dict(keep_vars=True), assign=assign)
+        layer.load_state_dict(other.state_dict(keep_vars=True), assign=assign)
 
     assert [p.requires_grad for p in layer.parameters()] == [True, False]
 
 
 @pytest.mark.since("2.3")
 def test_module_load_makes_the_new_tensor():
-    """Under the flag :meth:`~torch.Tensor.module_load` of the module's tensor makes the new one.
+    """Under ``set_swap_module_params_on_conversion`` :meth:`~torch.Tensor.module_load` makes what is loaded.
 
     A subclass decides there what loading means. It is given the value from the dict and ``assign``.
     """
@@ -106,18 +118,21 @@ def test_module_load_makes_the_new_tensor():
 
 
 @pytest.mark.since("2.3")
-@pytest.mark.parametrize("returned", ["self", "other"])
-def test_module_load_must_return_a_new_tensor(returned):
-    """A ``module_load`` that returns the module's tensor or the one given raises ``RuntimeError``."""
+@pytest.mark.parametrize("given", ["self", "other"])
+def test_module_load_must_return_a_new_tensor(given):
+    """A ``module_load`` that returns ``self`` or the tensor given makes ``load_state_dict`` raise.
+
+    It is a ``RuntimeError``. Return a clone, or the tensor detached.
+    """
 
     class Same(torch.Tensor):
         def module_load(self, other, assign=False):
-            return {"self": self, "other": other}[returned]
+            return self if given == "self" else other
 
     net = nn.Module()
     net.register_buffer("scale", torch.tensor([1.0, 2.0]).as_subclass(Same))
 
-    with swapping_parameters(), pytest.raises(RuntimeError) as caught:
+    with swapping_parameters(), pytest.raises(RuntimeError, match="While swapping the parameter") as caught:
         net.load_state_dict({"scale": torch.tensor([3.0, 5.0])})
 
     assert 'While swapping the parameter named "scale"' in str(caught.value)
@@ -127,7 +142,7 @@ def test_module_load_must_return_a_new_tensor(returned):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("wrapped", [False, True], ids=["tensor", "parameter"])
 def test_module_load_may_return_a_parameter(wrapped):
-    """What ``module_load`` returns for a parameter becomes one, with the module's ``requires_grad``."""
+    """What ``module_load`` returns for a parameter is made one, and keeps the module's ``requires_grad``."""
 
     class Table(nn.Parameter):
         def module_load(self, other, assign=False):
@@ -135,19 +150,25 @@ def test_module_load_may_return_a_parameter(wrapped):
 
     net = nn.Module()
     net.rows = Table(torch.rand(2), requires_grad=False)
+    net.columns = Table(torch.rand(2))
     with swapping_parameters():
-        net.load_state_dict({"rows": torch.tensor([3.0, 5.0])})
+        net.load_state_dict({"rows": torch.tensor([3.0, 5.0]), "columns": torch.tensor([7.0, 9.0])})
 
-    assert (type(net.rows), net.rows.requires_grad, net.rows.tolist()) == (nn.Parameter, False, [3.0, 5.0])
+    assert [type(p) for p in net.parameters()] == [nn.Parameter, nn.Parameter]
+    assert [p.requires_grad for p in net.parameters()] == [False, True]
+    assert [p.tolist() for p in net.parameters()] == [[3.0, 5.0], [7.0, 9.0]]
 
 
 @pytest.mark.since("2.3")
 def test_a_watched_parameter_cannot_be_swapped():
-    """Under the flag loading a parameter that a weak reference points to raises ``RuntimeError``."""
+    """With ``set_swap_module_params_on_conversion`` loading into a weakly referenced tensor raises.
+
+    A ``weakref`` to a parameter, as some caches keep, makes ``load_state_dict`` raise ``RuntimeError``.
+    """
     layer = nn.Linear(2, 3)
     watch = weakref.ref(layer.weight)
 
-    with swapping_parameters(), pytest.raises(RuntimeError) as caught:
+    with swapping_parameters(), pytest.raises(RuntimeError, match="While swapping the parameter") as caught:
         layer.load_state_dict(nn.Linear(2, 3).state_dict())
 
     assert 'While swapping the parameter named "weight"' in str(caught.value)

@@ -12,9 +12,10 @@ from torch import nn
 
 @pytest.mark.question("Q63")
 def test_every_name_is_a_key():
-    """A tied weight is in the state dict under each of its names, each time in the same memory.
+    """:meth:`~torch.nn.Module.state_dict` holds a tied weight under each of its names, in the same memory.
 
-    Formats that refuse shared memory, such as safetensors, therefore refuse the state dict.
+    Formats that refuse shared memory, such as safetensors, therefore refuse the state dict: drop all names
+    but one before saving, and load with ``strict=False``.
     """
     net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     net[1].weight = net[0].weight
@@ -28,7 +29,7 @@ def test_every_name_is_a_key():
 
 @pytest.mark.question("Q63")
 def test_tied_values_are_different_objects():
-    """The values of a tied weight are two tensor objects; with ``keep_vars=True`` they are one."""
+    """``state_dict()`` holds a tied weight as two tensor objects, with ``keep_vars=True`` as one."""
     net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     net[1].weight = net[0].weight
 
@@ -39,53 +40,69 @@ def test_tied_values_are_different_objects():
 
 
 def test_a_shared_module_is_saved_under_each_name():
-    """A module that is registered twice is saved under each of its names."""
+    """:meth:`~torch.nn.Module.state_dict` saves a module that is registered twice under both names."""
     layer = nn.PReLU()
 
-    assert list(nn.Sequential(layer, layer).state_dict()) == ["0.weight", "1.weight"]
+    state = nn.Sequential(layer, layer).state_dict()
+
+    assert list(state) == ["0.weight", "1.weight"]
+    assert state["0.weight"].data_ptr() == state["1.weight"].data_ptr()
 
 
 def test_loading_keeps_weights_tied():
-    """Loading copies in place and so keeps tied weights tied."""
-    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
-    net[1].weight = net[0].weight
+    """:meth:`~torch.nn.Module.load_state_dict` copies in place and so keeps tied weights tied.
 
-    net.load_state_dict(nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)).state_dict())
+    With ``assign=True`` it does not: see *assign*.
+    """
+    net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
+    net[1].weight = net[0].weight
+    value = torch.tensor([[3.0, 4.0]])
+
+    net.load_state_dict({"0.weight": value, "1.weight": value})
 
     assert net[0].weight is net[1].weight
+    assert net[0].weight.tolist() == [[3.0, 4.0]]
 
 
-def test_the_last_name_wins():
-    """Where the values for a tied weight differ, the one that is loaded last remains, in silence."""
-    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+@pytest.mark.parametrize(
+    "order", [["0.weight", "1.weight"], ["1.weight", "0.weight"]], ids=["as_is", "reversed"]
+)
+def test_the_last_name_wins(order):
+    """``load_state_dict`` gives a tied weight the value of its last name in the module, in silence.
+
+    The order of the dict does not matter.
+    """
+    net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
     net[1].weight = net[0].weight
+    values = {"0.weight": torch.tensor([[3.0, 4.0]]), "1.weight": torch.tensor([[5.0, 6.0]])}
 
-    net.load_state_dict({"1.weight": torch.full((3, 3), 2.0), "0.weight": torch.full((3, 3), 5.0)})
+    result = net.load_state_dict({key: values[key] for key in order})
 
-    assert torch.equal(net[0].weight, torch.full((3, 3), 2.0))
+    assert result == ([], [])
+    assert net[0].weight.tolist() == [[5.0, 6.0]]
 
 
 @pytest.mark.question("Q63")
 def test_each_name_is_missed():
-    """A name of a tied weight that was dropped from the dict is a missing key, though its values came.
+    """``load_state_dict`` misses each name of a tied weight, though its value came under another.
 
     What was saved without duplicates is loaded with ``strict=False``.
     """
-    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
     net[1].weight = net[0].weight
-    value = torch.arange(9.0).view(3, 3)
 
-    result = net.load_state_dict({"0.weight": value}, strict=False)
+    result = net.load_state_dict({"0.weight": torch.tensor([[3.0, 4.0]])}, strict=False)
 
-    assert result.missing_keys == ["1.weight"]
-    assert torch.equal(net[1].weight, value)
+    assert result == (["1.weight"], [])
+    assert net[1].weight.tolist() == [[3.0, 4.0]]
 
 
 @pytest.mark.question("Q63")
 def test_a_file_keeps_the_tie():
-    """A tied weight that went through a file is two tensors in the same memory, as it was before."""
-    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    """:func:`torch.save` and :func:`torch.load` keep a tied weight two tensors in the same memory."""
+    net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
     net[1].weight = net[0].weight
+    nn.init.constant_(net[0].weight, 3.0)
     file = io.BytesIO()
     torch.save(net.state_dict(), file)
     file.seek(0)
@@ -93,4 +110,5 @@ def test_a_file_keeps_the_tie():
     state = torch.load(file, weights_only=True)
 
     assert list(state) == ["0.weight", "1.weight"]
+    assert state["1.weight"].tolist() == [[3.0, 3.0]]
     assert state["0.weight"].data_ptr() == state["1.weight"].data_ptr()

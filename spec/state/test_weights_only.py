@@ -8,6 +8,7 @@ import datetime
 import io
 import os
 import pickle
+import random
 import warnings
 
 import pytest
@@ -17,9 +18,10 @@ from torch import nn
 
 @pytest.mark.since("2.6")
 def test_a_whole_module_is_refused_by_default():
-    """Without ``weights_only`` a file that holds a whole module is refused.
+    """:func:`torch.load` without ``weights_only`` refuses a file that holds a whole module.
 
-    The default became ``True`` in torch 2.6; a file that is trusted needs ``weights_only=False``.
+    The default became ``True`` in torch 2.6. Where the file is trusted, give ``weights_only=False``;
+    better, save state dicts, which load either way.
     """
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
@@ -31,7 +33,7 @@ def test_a_whole_module_is_refused_by_default():
 
 @pytest.mark.before("2.6")
 def test_a_whole_module_is_loaded_by_default():
-    """Without ``weights_only`` a file that holds a whole module is loaded."""
+    """:func:`torch.load` without ``weights_only`` loads a file that holds a whole module."""
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
     file.seek(0)
@@ -42,7 +44,7 @@ def test_a_whole_module_is_loaded_by_default():
 @pytest.mark.since("2.4")
 @pytest.mark.before("2.6")
 def test_the_old_default_warns():
-    """Without ``weights_only`` loading gives a ``FutureWarning`` that the default is going to change."""
+    """:func:`torch.load` without ``weights_only`` gives a ``FutureWarning`` that the default changes."""
     file = io.BytesIO()
     torch.save({"w": torch.rand(2)}, file)
     file.seek(0)
@@ -53,7 +55,7 @@ def test_the_old_default_warns():
 
 @pytest.mark.parametrize("weights_only", [True, False])
 def test_an_explicit_choice_does_not_warn(weights_only):
-    """With ``weights_only`` given, loading a state dict gives no warning."""
+    """:func:`torch.load` with ``weights_only`` given does not give a ``FutureWarning``."""
     file = io.BytesIO()
     torch.save({"w": torch.rand(2)}, file)
     file.seek(0)
@@ -66,7 +68,7 @@ def test_an_explicit_choice_does_not_warn(weights_only):
 
 
 def test_a_whole_module_is_refused_on_request():
-    """With ``weights_only=True`` a whole module is refused, and the error names its class."""
+    """``torch.load(weights_only=True)`` refuses a whole module, and the error names its class."""
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
     file.seek(0)
@@ -76,7 +78,7 @@ def test_a_whole_module_is_refused_on_request():
 
 
 def test_plain_data_are_accepted():
-    """With ``weights_only=True`` tensors, parameters and nested plain data are loaded."""
+    """``torch.load(weights_only=True)`` loads tensors, parameters and nested plain data."""
     data = {
         "w": nn.Parameter(torch.tensor([1.5])),
         "steps": [1, (2.5, None)],
@@ -88,12 +90,15 @@ def test_plain_data_are_accepted():
 
     loaded = torch.load(file, weights_only=True)
 
-    assert (type(loaded["w"]), loaded["w"].tolist()) == (nn.Parameter, [1.5])
-    assert (loaded["steps"], loaded["best"]) == ([1, (2.5, None)], {"name": "a", "on": True})
+    assert list(loaded) == ["w", "steps", "best"]
+    assert type(loaded["w"]) is nn.Parameter
+    assert loaded["w"].tolist() == [1.5]
+    assert loaded["steps"] == [1, (2.5, None)]
+    assert loaded["best"] == {"name": "a", "on": True}
 
 
 def test_other_objects_are_refused():
-    """With ``weights_only=True`` objects of other classes are refused, also those of the library."""
+    """``torch.load(weights_only=True)`` refuses classes that are not allowed, even Python's own."""
     file = io.BytesIO()
     torch.save({"took": datetime.timedelta(days=3)}, file)
     file.seek(0)
@@ -103,7 +108,11 @@ def test_other_objects_are_refused():
 
 
 def test_loading_a_pickle_runs_code(tmp_path):
-    """With ``weights_only=False`` a file may run any code; with ``weights_only=True`` it runs nothing."""
+    """``torch.load(weights_only=False)`` may run any code; ``True`` refuses what is not allowed.
+
+    A file from somebody else is a program. With ``weights_only=True`` a callable in it is refused unless it
+    is allowed; a class that was declared safe runs its own ``__setstate__`` still.
+    """
 
     class Attack:
         def __reduce__(self):
@@ -119,17 +128,37 @@ def test_loading_a_pickle_runs_code(tmp_path):
 
 
 @pytest.mark.since("2.5")
+@pytest.mark.observed
+def test_a_safe_class_runs_its_setstate():
+    """``torch.load(weights_only=True)`` runs the ``__setstate__`` of a class that was declared safe.
+
+    Declare safe what you would let run. ``random.Random`` takes up its state there.
+    """
+    file = io.BytesIO()
+    torch.save(random.Random(7), file)
+    file.seek(0)
+
+    with torch.serialization.safe_globals([random.Random]):
+        loaded = torch.load(file, weights_only=True)
+
+    assert type(loaded) is random.Random
+    assert loaded.random() == random.Random(7).random()
+
+
+@pytest.mark.since("2.5")
 def test_a_class_may_be_declared_safe():
-    """Inside :class:`torch.serialization.safe_globals` objects of the classes named are loaded too."""
+    """Inside :class:`torch.serialization.safe_globals` objects of the classes named load, not after."""
     file = io.BytesIO()
     torch.save({"took": datetime.timedelta(days=3)}, file)
     file.seek(0)
 
     with torch.serialization.safe_globals([datetime.timedelta]):
         loaded = torch.load(file, weights_only=True)
+    file.seek(0)
 
     assert loaded == {"took": datetime.timedelta(days=3)}
-    assert datetime.timedelta not in torch.serialization.get_safe_globals()
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        torch.load(file, weights_only=True)
 
 
 @pytest.mark.since("2.4")
@@ -150,8 +179,9 @@ def test_a_class_may_be_declared_safe_for_good():
     cleared = torch.serialization.get_safe_globals()
     torch.serialization.add_safe_globals(before)
 
-    assert (datetime.timedelta in declared, cleared) == (True, [])
+    assert datetime.timedelta in declared
     assert loaded == {"took": datetime.timedelta(days=3)}
+    assert cleared == []
 
 
 @pytest.mark.since("2.6")
@@ -165,25 +195,31 @@ def test_what_is_refused_can_be_listed(tmp_path):
 
 
 def test_another_pickle_module_cannot_be_safe():
-    """With ``weights_only=True`` a ``pickle_module`` of one's own raises ``RuntimeError``."""
+    """``torch.load(pickle_module=..., weights_only=True)`` raises ``RuntimeError``.
+
+    Only torch's own unpickler refuses what is not allowed.
+    """
     with pytest.raises(RuntimeError, match="Can not safely load weights when explicit pickle_module"):
         torch.load(io.BytesIO(), pickle_module=pickle, weights_only=True)
 
 
 def test_the_environment_may_force_safe_loading(monkeypatch):
-    """``TORCH_FORCE_WEIGHTS_ONLY_LOAD=1`` forces safe loading, even against ``weights_only=False``."""
+    """``TORCH_FORCE_WEIGHTS_ONLY_LOAD=1`` makes ``torch.load`` refuse, even with ``weights_only=False``."""
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
-    file.seek(0)
-    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
 
+    file.seek(0)
+    assert type(torch.load(file, weights_only=False)) is nn.Linear
+
+    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
+    file.seek(0)
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
         torch.load(file, weights_only=False)
 
 
 @pytest.mark.since("2.6")
 def test_the_environment_may_bring_back_the_old_default(monkeypatch):
-    """``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` makes ``False`` the default again, with a warning.
+    """``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` makes ``weights_only=False`` the default, with a warning.
 
     It does not override ``weights_only=True`` in the call.
     """
