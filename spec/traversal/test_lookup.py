@@ -10,7 +10,11 @@ from torch import nn
 
 
 def test_get_submodule_follows_the_dots():
-    """:meth:`~torch.nn.Module.get_submodule` follows a dotted name, one attribute for each part."""
+    """:meth:`~torch.nn.Module.get_submodule` follows a dotted name, one attribute for each part.
+
+    So a name that a walk or a state dict gives leads to the module, without ``eval`` or a loop over
+    ``getattr``.
+    """
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU()))
 
@@ -19,7 +23,7 @@ def test_get_submodule_follows_the_dots():
 
 
 def test_the_empty_name_is_the_module_itself():
-    """``get_submodule("")`` returns the module itself."""
+    """``net.get_submodule("")`` returns the module itself."""
     net = nn.Sequential(nn.ReLU())
 
     assert net.get_submodule("") is net
@@ -47,7 +51,7 @@ def test_a_missing_submodule_is_named():
 
 
 def test_a_parameter_is_no_submodule():
-    """``get_submodule`` refuses a part that is no module, at the end of the name and on the way."""
+    """``get_submodule`` raises ``AttributeError`` for a part that is not a module, last or on the way."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
@@ -57,7 +61,7 @@ def test_a_parameter_is_no_submodule():
 
 
 def test_an_empty_slot_is_no_submodule():
-    """``get_submodule`` refuses an empty entry: ``None`` is no module."""
+    """``get_submodule`` raises ``AttributeError`` for a child registered as ``None``."""
     net = nn.Module()
     net.add_module("head", None)
 
@@ -67,7 +71,7 @@ def test_an_empty_slot_is_no_submodule():
 
 @pytest.mark.observed
 def test_a_dot_at_either_end_is_an_empty_part():
-    """A dot at either end of the name leaves an empty part, which no module has."""
+    """``get_submodule`` takes a dot at either end of the name for an empty part, which no module has."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Linear has no attribute ``"):
@@ -125,7 +129,7 @@ def test_a_missing_parameter_is_named():
 
 
 def test_get_parameter_refuses_what_is_no_parameter():
-    """``get_parameter`` refuses a buffer, a module and an entry of ``None`` as no parameter."""
+    """``get_parameter`` raises ``AttributeError`` for a buffer, a module and an entry of ``None``."""
     net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3))
 
     with pytest.raises(AttributeError, match=r"`running_mean` is not an nn.Parameter"):
@@ -156,7 +160,7 @@ def test_get_buffer_finds_persistent_or_not():
 
 
 def test_get_buffer_refuses_what_is_no_buffer():
-    """``get_buffer`` refuses a parameter, a plain tensor and a module as no buffer."""
+    """``get_buffer`` raises ``AttributeError`` for a parameter, a plain tensor and a module."""
     net = nn.Sequential(nn.BatchNorm1d(3))
     net.plain = torch.rand(2)
 
@@ -180,7 +184,7 @@ def test_a_missing_buffer_is_named():
 
 @pytest.mark.observed
 def test_a_buffer_of_none_is_returned():
-    """``get_buffer`` returns ``None`` for a buffer registered as ``None``; ``get_parameter`` would refuse."""
+    """``get_buffer`` returns ``None`` for a buffer registered as ``None``, where ``get_parameter`` raises."""
     norm = nn.BatchNorm1d(3, affine=False, track_running_stats=False)
 
     assert norm.get_buffer("running_mean") is None
@@ -191,7 +195,10 @@ def test_a_buffer_of_none_is_returned():
 @pytest.mark.observed
 @pytest.mark.parametrize("lookup", ["get_submodule", "get_parameter", "get_buffer"])
 def test_errors_use_the_printed_name(lookup):
-    """The class in a lookup's error is the name that ``_get_name()`` gives, as in ``print(net)``."""
+    """``get_submodule`` names the class in its error as ``_get_name()`` does, and so does ``print(net)``.
+
+    The errors of ``get_parameter`` and ``get_buffer`` do so too.
+    """
 
     class Net(nn.Module):
         def _get_name(self):
