@@ -48,7 +48,9 @@ def test_other_hooks_stay_silent_on_failure():
 
 @pytest.mark.since("2.1")
 def test_it_runs_when_a_pre_hook_raises():
-    """An ``always_call=True`` hook runs when a forward pre-hook raises, and gets the arguments so far."""
+    """An ``always_call=True`` forward hook runs when a forward pre-hook raises, and gets the arguments so
+    far.
+    """
     identity = nn.Identity()
     seen = []
 
@@ -97,7 +99,7 @@ def test_a_later_hook_that_raises_does_not_run_it_again():
 
 @pytest.mark.since("2.1")
 def test_it_is_not_run_again_for_its_own_error():
-    """An ``always_call=True`` hook that raises is not run again for its own exception."""
+    """An ``always_call=True`` forward hook that raises is not run again for its own exception."""
     identity = nn.Identity()
     calls = []
 
@@ -114,7 +116,7 @@ def test_it_is_not_run_again_for_its_own_error():
 
 @pytest.mark.since("2.1")
 def test_its_own_error_becomes_a_warning():
-    """An ``always_call=True`` hook that fails after another exception warns; the next ones still
+    """An ``always_call=True`` forward hook that fails after another exception warns; the next ones still
     run.
 
     Its own exception is lost but for the text in the warning.
@@ -222,7 +224,7 @@ def test_global_hooks_may_be_always_called_too():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_is_not_run_twice():
-    """A global ``always_call=True`` hook that has run is not run again when a later hook raises."""
+    """A global ``always_call=True`` forward hook that has run is not run again when a later hook raises."""
     identity = nn.Identity()
     calls = []
 
@@ -241,7 +243,9 @@ def test_a_global_one_is_not_run_twice():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_after_a_failing_one_gets_the_output():
-    """A global ``always_call=True`` hook gets the output of ``forward`` when an earlier hook raised."""
+    """A global ``always_call=True`` forward hook gets the output of ``forward`` when an earlier hook
+    raised.
+    """
     identity = nn.Identity()
     seen = []
 
@@ -260,7 +264,9 @@ def test_a_global_one_after_a_failing_one_gets_the_output():
 
 @pytest.mark.since("2.1")
 def test_the_error_of_a_global_one_becomes_a_warning():
-    """A global ``always_call=True`` hook that fails after another exception gives a warning of its own."""
+    """A global ``always_call=True`` forward hook that fails after another exception gives a warning of its
+    own.
+    """
     calls = []
 
     def failing_too(module, args, output):

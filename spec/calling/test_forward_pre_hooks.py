@@ -248,7 +248,9 @@ def test_a_pre_hook_may_remove_itself():
 
 @pytest.mark.observed
 def test_hooks_of_a_call_are_fixed_when_it_starts():
-    """A ``register_forward_pre_hook`` or ``remove()`` in a forward pre-hook acts from the next call on."""
+    """If a forward pre-hook registers another or calls its ``remove()``, that counts from the next call
+    on.
+    """
     echo = Echo()
     calls = []
 

@@ -216,7 +216,7 @@ def test_it_needs_the_gradients_of_the_inputs():
 
 @pytest.mark.observed
 def test_a_second_derivative_does_not_fire_it():
-    """``backward()`` of a gradient fires no full backward hook, unless it passes the output of the module."""
+    """A second derivative fires no full backward hook, unless ``backward()`` passes the module's output."""
 
     class Square(nn.Module):
         def forward(self, x):

@@ -57,9 +57,9 @@ def test_a_global_forward_pre_hook_runs_for_every_module():
     ids=lambda function: function.__name__,
 )
 def test_registering_a_global_hook_returns_a_handle(register):
-    """Each function that registers a global hook, as ``register_module_forward_hook``, returns its handle.
+    """``register_module_forward_hook`` and the like return a handle that removes the global hook.
 
-    ``handle.remove()`` removes the hook from all modules.
+    ``handle.remove()`` takes it from all modules.
     """
     net = nn.Tanh()
     calls = []
@@ -142,8 +142,7 @@ def test_removal_forgets_not_that_kwargs_were_asked_for():
 @pytest.mark.since("2.6")
 @pytest.mark.observed
 def test_on_failure_a_global_hook_gets_no_keyword_arguments():
-    """When ``forward`` raises, a global ``always_call`` hook with ``with_kwargs=True`` gets no such
-    arguments.
+    """When ``forward`` raises, a global ``always_call`` hook gets no keyword arguments, even ``with_kwargs``.
 
     A hook that insists on four arguments fails then, and that failure becomes a warning.
     """
@@ -231,8 +230,8 @@ def test_global_and_local_kinds_may_differ(local, everywhere):
 
 
 def test_no_global_legacy_hook_after_a_full_one():
-    """``register_module_backward_hook`` raises ``RuntimeError`` where a global full backward hook is
-    there.
+    """``register_module_backward_hook`` raises ``RuntimeError`` if a global full backward hook is
+    registered.
     """
     with (
         register_module_full_backward_hook(lambda *given: None),
@@ -242,7 +241,9 @@ def test_no_global_legacy_hook_after_a_full_one():
 
 
 def test_no_global_full_hook_after_a_legacy_one():
-    """``register_module_full_backward_hook`` raises ``RuntimeError`` where a global legacy hook is there."""
+    """``register_module_full_backward_hook`` raises ``RuntimeError`` if a global legacy hook is
+    registered.
+    """
     with (
         register_module_backward_hook(lambda *given: None),
         pytest.raises(RuntimeError, match=BOTH_KINDS),

@@ -15,7 +15,12 @@ from torch.utils.hooks import RemovableHandle
 
 
 def test_remove_takes_one_hook_out():
-    """``handle.remove()`` of a registered hook takes out this hook and no other."""
+    """:meth:`RemovableHandle.remove <torch.utils.hooks.RemovableHandle.remove>` takes out its hook and no
+    other.
+
+    Keep the handle that a ``register_...`` method returns: nothing else removes the hook, and one that is
+    left behind runs in every later call, and with its closure keeps tensors alive.
+    """
     identity = nn.Identity()
     calls = []
     identity.register_forward_hook(lambda *given: calls.append("first"))
@@ -28,7 +33,7 @@ def test_remove_takes_one_hook_out():
 
 
 def test_removing_twice_is_allowed():
-    """``handle.remove()`` does nothing if the hook is gone already."""
+    """``RemovableHandle.remove`` does nothing if the hook is gone already."""
     identity = nn.Identity()
     handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True)
     other = identity.register_forward_hook(lambda *given: None, with_kwargs=True)

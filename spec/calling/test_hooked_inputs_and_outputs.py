@@ -54,9 +54,11 @@ def test_every_output_has_its_place():
 @pytest.mark.observed
 @pytest.mark.parametrize("needed", [False, True], ids=["needs_no_grad", "unused"])
 def test_an_input_without_gradient_has_zeros(needed):
-    """A full backward hook's ``grad_input`` holds zeros for a tensor that needs no gradient or is unused.
+    """If one input requires a gradient, a full backward hook's ``grad_input`` has zeros for tensors that do
+    not.
 
-    At least one other positional tensor has to require a gradient; else all places hold ``None``.
+    So it has for an input that requires a gradient and is not used. If none requires one, all places hold
+    ``None``.
     """
     net = Apply(lambda x, y: x * 3 + y.detach())
     seen = []
@@ -103,8 +105,8 @@ def test_what_needs_no_gradient_still_needs_none():
 
 
 def test_keyword_arguments_are_no_inputs():
-    """A tensor passed by keyword has no place in a full backward hook's ``grad_input``; its gradient
-    flows.
+    """A tensor passed by keyword has no place in a full backward hook's ``grad_input``, yet gets its
+    gradient.
     """
     net = Apply(lambda x, scale: x * scale)
     seen = []
@@ -371,10 +373,10 @@ def test_the_very_tensors_arrive_without_needy_ones():
 @pytest.mark.parametrize("kind", ["backward_hook", "backward_pre_hook"])
 @pytest.mark.parametrize("hooked", [0, 1], ids=["module_before", "module_itself"])
 def test_in_place_changes_are_refused(kind, hooked):
-    """``ReLU(inplace=True)`` raises ``RuntimeError`` if it, or the layer before, has a full backward hook.
+    """With gradients on, ``ReLU(inplace=True)`` raises if it, or the layer before, has a full backward hook.
 
-    A full backward pre-hook is enough (:issue:`61519`). Set ``inplace=False`` in a net that is to be hooked;
-    models of torchvision mostly have ``True``. Under ``no_grad`` nothing fails.
+    A full backward pre-hook is enough (:issue:`61519`). The ``RuntimeError`` says that a view is modified.
+    Set ``inplace=False`` in a net that is to be hooked; models of torchvision mostly have ``True``.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
     getattr(net[hooked], f"register_full_{kind}")(lambda *given: None)

@@ -35,7 +35,7 @@ def test_a_tensor_hook_replaces_the_gradient():
 
 
 def test_saving_a_tensor_with_a_hook_warns():
-    """``pickle`` of a tensor with a ``register_hook`` hook warns that it is not saved, and names the hook."""
+    """Pickling a tensor with a ``register_hook`` hook warns that the hook is not saved, and names it."""
     tensor = torch.rand(2, requires_grad=True)
     tensor.register_hook(double)
     message = "^backward hook <function double .* on tensor will not be serialized.  If this is expected"

@@ -21,7 +21,7 @@ class Apply(nn.Module):
 
 
 def test_it_gets_gradients_of_one_operation():
-    """A ``register_backward_hook`` hook gets the module and the gradients of one operation's ends.
+    """A ``register_backward_hook`` hook gets the module, ``grad_input`` and ``grad_output`` of one operation.
 
     ``grad_input`` is of the inputs of the operation that made the output, ``grad_output`` of that output.
     Register :meth:`~torch.nn.Module.register_full_backward_hook` instead, whose gradients are those of the

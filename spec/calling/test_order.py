@@ -15,7 +15,7 @@ def note(calls, word):
 
 
 def test_everything_in_one_call():
-    """``net(x)`` and ``backward()`` run each kind of hook at its place, global before local ones.
+    """In ``net(x)`` and ``backward()`` pre-hooks come first, hooks last, and global ones before local ones.
 
     What a hook returns is what the next one gets, so the order decides who sees the changes of whom.
     """

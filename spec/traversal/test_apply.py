@@ -47,10 +47,10 @@ def test_apply_initialises_what_it_is_told_to():
 
 @pytest.mark.claim("N2-30")
 def test_apply_tells_nobody_what_was_missed():
-    """A module that the function given to ``net.apply`` does not pick out keeps its values, without a word.
+    """A module that the function given to ``net.apply`` does not pick out keeps its values.
 
-    Here the function compares types, and so misses a subclass; ``isinstance`` would find it. Count what was
-    initialized, or look at the values afterwards.
+    Nothing tells. Here the function compares types, and so misses a subclass; ``isinstance`` would find it.
+    Count what was initialized, or look at the values afterwards.
     """
 
     def initialise(module):

@@ -24,13 +24,14 @@ def test_buffers_is_a_generator():
 
 
 def test_named_buffers_adds_the_name():
-    """:meth:`~torch.nn.Module.named_buffers` yields the same buffers as ``buffers()``, each with its name."""
+    """:meth:`~torch.nn.Module.named_buffers` yields the buffers of ``buffers()``, each with its name."""
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
 
-    named = dict(net.named_buffers())
+    names, buffers = zip(*net.named_buffers(), strict=True)
 
-    assert list(named) == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
-    assert named["1.running_var"] is net[1].running_var
+    assert names == ("1.running_mean", "1.running_var", "1.num_batches_tracked")
+    assert buffers[1] is net[1].running_var
+    assert [id(b) for b in buffers] == [id(b) for b in net.buffers()]
 
 
 def test_parameters_are_no_buffers():

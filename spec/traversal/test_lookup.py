@@ -206,3 +206,4 @@ def test_errors_use_the_printed_name(lookup):
 
     with pytest.raises(AttributeError, match="Renamed has no attribute `x`"):
         getattr(Net(), lookup)("x")
+    assert repr(Net()) == "Renamed()"

@@ -80,9 +80,7 @@ def test_a_name_may_hold_a_space():
 
 
 def test_prefix_names_the_root():
-    """``named_modules(prefix="body")`` names the module itself ``body``, and what is inside ``body.`` and
-    its path.
-    """
+    """``named_modules(prefix="body")`` names the module itself ``body``, and its child ``0`` ``body.0``."""
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
 
     assert [name for name, _ in net.named_modules(prefix="body")] == ["body", "body.0", "body.1", "body.1.0"]

@@ -94,7 +94,8 @@ def test_a_module_without_parameters_has_an_empty_walk():
 
 @pytest.mark.claim("N1-05", "N3-10")
 def test_named_form_adds_the_name():
-    """:meth:`~torch.nn.Module.named_parameters` yields the same parameters, each with its name.
+    """:meth:`~torch.nn.Module.named_parameters` yields the parameters of ``parameters()``, each with its
+    name.
 
     The name is the path to it, and the key under which :meth:`~torch.nn.Module.state_dict` saves it.
     """

@@ -223,9 +223,7 @@ def test_a_sequential_folds_nothing():
 
 @pytest.mark.observed
 def test_an_empty_module_list_prints_its_name():
-    """``repr`` of an empty ``ModuleList`` is its name and empty parentheses, of a subclass that of its
-    own.
-    """
+    """``repr`` of an empty ``ModuleList``, or of an empty subclass of it, is its name and parentheses."""
 
     class Stack(nn.ModuleList):
         pass
