@@ -264,9 +264,7 @@ def test_a_global_one_after_a_failing_one_gets_the_output():
 
 @pytest.mark.since("2.1")
 def test_the_error_of_a_global_one_becomes_a_warning():
-    """A global ``always_call=True`` forward hook that fails after another exception gives a warning of its
-    own.
-    """
+    """A global ``always_call=True`` forward hook that fails after another exception warns of its own."""
     calls = []
 
     def failing_too(module, args, output):

@@ -113,7 +113,7 @@ def test_forward_may_be_replaced_on_one_module():
 
 
 def test_call_assigned_to_one_module_is_ignored():
-    """A ``__call__`` assigned to one module has no effect, because Python looks it up on the class."""
+    """A ``__call__`` assigned to one module has no effect on ``net(x)``: Python looks it up on the class."""
     layer = nn.ReLU()
     layer.__call__ = lambda x: "mine"
 
@@ -152,7 +152,7 @@ def test_a_module_without_init_cannot_be_called():
 
 
 def test_a_call_reaches_submodules_through_forward():
-    """A submodule is called, and its hooks run, only if the ``forward`` above it calls it.
+    """Calling a module runs the hooks of a submodule only if its ``forward`` calls that submodule.
 
     A hook that never fires often sits on a layer that ``forward`` bypasses: it uses the weight of the layer,
     or calls the layer's ``forward`` by hand.

@@ -263,10 +263,11 @@ def test_modes_do_not_switch_hooks_off(training):
 @pytest.mark.question("Q51")
 @pytest.mark.before("2.5")
 def test_the_fast_path_of_transformers_skips_hooks():
-    """``TransformerEncoderLayer`` in ``eval()`` under ``no_grad`` calls no submodule, so their hooks do not
-    run.
+    """``TransformerEncoderLayer(batch_first=True)`` in ``eval()`` under ``no_grad`` runs no hook of its
+    layers.
 
-    It takes a fused path of its own (:issue:`128413`). With gradients, or ``train()``, the hooks run.
+    It takes a fused path of its own that calls none of them (:issue:`128413`). With gradients, or in
+    ``train()``, the hooks run.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
     calls = []

@@ -185,9 +185,8 @@ def test_options_of_a_pre_hook_are_keyword_only():
 
 
 def test_an_error_in_a_pre_hook_keeps_forward_from_running():
-    """An exception in a forward pre-hook reaches the caller, and ``forward`` and later hooks do not run.
-
-    Only forward hooks with ``always_call=True`` still do.
+    """An exception in a forward pre-hook keeps ``forward``, and later hooks without ``always_call``, from
+    running.
     """
     calls = []
 

@@ -113,7 +113,11 @@ def test_prepend_puts_a_full_backward_hook_first():
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_input_may_be_returned(count):
-    """A full backward hook that returns more or fewer gradients than inputs raises ``RuntimeError``."""
+    """If an input needs a gradient, a full backward hook that returns too many or few raises
+    ``RuntimeError``.
+
+    There must be as many as positional arguments, ``None`` for those that are not tensors.
+    """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input * count)
     output = identity(torch.rand(2, requires_grad=True))
@@ -265,17 +269,17 @@ def test_the_store_of_full_backward_hooks():
 
 
 def test_forward_mode_differentiation_is_refused():
-    """Forward-mode differentiation raises ``NotImplementedError`` in a module with a full backward hook.
+    """With a full backward hook, forward AD of a tensor with ``requires_grad`` is a ``NotImplementedError``.
 
-    The way of ``torch.autograd.forward_ad`` through the function that learns the gradients is not written.
+    Other tensors pass. Remove the hook, or detach the input.
     """
     identity = nn.Identity()
-    handle = identity.register_full_backward_hook(lambda *given: None)
+    identity.register_full_backward_hook(lambda *given: None)
+    primal = torch.rand(2, requires_grad=True)
     with torch.autograd.forward_ad.dual_level():
-        primal = torch.rand(2, requires_grad=True)
         dual = torch.autograd.forward_ad.make_dual(primal, torch.tensor([5.0, 7.0]))
         with pytest.raises(NotImplementedError, match="implement the jvp function"):
             identity(dual)
-        handle.remove()
 
-        assert torch.autograd.forward_ad.unpack_dual(identity(dual)).tangent.tolist() == [5.0, 7.0]
+        other = torch.autograd.forward_ad.make_dual(primal.detach(), torch.tensor([5.0, 7.0]))
+        assert torch.autograd.forward_ad.unpack_dual(identity(other)).tangent.tolist() == [5.0, 7.0]

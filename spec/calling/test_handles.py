@@ -66,7 +66,7 @@ def test_a_handle_is_a_context():
 
 
 def test_every_handle_has_its_own_number():
-    """Every ``RemovableHandle`` of the process has an ``id`` of its own, one higher than the one before."""
+    """Each hook that is registered in the process gets a ``RemovableHandle`` with the next ``id``."""
     identity, other = nn.Identity(), nn.Tanh()
     first = identity.register_forward_hook(lambda *given: None)
     second = other.register_full_backward_hook(lambda *given: None)

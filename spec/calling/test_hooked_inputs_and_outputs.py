@@ -54,10 +54,9 @@ def test_every_output_has_its_place():
 @pytest.mark.observed
 @pytest.mark.parametrize("needed", [False, True], ids=["needs_no_grad", "unused"])
 def test_an_input_without_gradient_has_zeros(needed):
-    """If one input requires a gradient, a full backward hook's ``grad_input`` has zeros for tensors that do
-    not.
+    """If an input requires a gradient, a full backward hook's ``grad_input`` has zeros for those that do not.
 
-    So it has for an input that requires a gradient and is not used. If none requires one, all places hold
+    So it has for a tensor that requires a gradient and is not used. If none requires one, all places hold
     ``None``.
     """
     net = Apply(lambda x, y: x * 3 + y.detach())

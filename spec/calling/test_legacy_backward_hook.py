@@ -227,7 +227,11 @@ def test_a_leaf_input_counts_as_another_operation():
     ids=["nested_lists", "dict", "dict_in_tuple"],
 )
 def test_it_hangs_on_the_first_tensor(wrap):
-    """A ``register_backward_hook`` hook hangs on the first tensor of the outputs, however deep it lies."""
+    """A ``register_backward_hook`` hook hangs on the first element of the outputs, of a dict the first
+    tensor.
+
+    It goes down from one to the next until it comes to a tensor.
+    """
     seen = []
 
     class Net(nn.Module):
@@ -247,13 +251,18 @@ def test_it_hangs_on_the_first_tensor(wrap):
 @pytest.mark.observed
 @pytest.mark.parametrize(
     ("output", "error", "message"),
-    [((), IndexError, "tuple index out of range"), ({"a": 1}, StopIteration, r"^$")],
-    ids=["empty_tuple", "dict"],
+    [
+        (None, TypeError, "not subscriptable"),
+        ([3], TypeError, "not subscriptable"),
+        ((), IndexError, "out of range"),
+        ({"a": 1}, StopIteration, r"^$"),
+    ],
+    ids=["none", "number", "empty_tuple", "dict"],
 )
 def test_without_a_tensor_the_call_fails(output, error, message):
-    """With a ``register_backward_hook`` hook, an output without a tensor makes the call raise.
+    """With a ``register_backward_hook`` hook, ``None``, a number or an empty output makes the call raise.
 
-    For an empty tuple it is an ``IndexError``, for a dict without a tensor a ``StopIteration`` without words.
+    So does a dict without a tensor, by a ``StopIteration`` without words.
     """
     net = Apply(lambda: output)
     net.register_backward_hook(lambda *given: None)

@@ -41,7 +41,10 @@ def test_nothing_to_say_gives_empty_parentheses():
 
 
 def test_extra_repr_of_one_line_stays_inside():
-    """What :meth:`~torch.nn.Module.extra_repr` returns stands in the parentheses if it is one line."""
+    """``repr`` of a module without children has the one line of its ``extra_repr`` in the parentheses.
+
+    Say there what :meth:`~torch.nn.Module.extra_repr` is for: sizes and options, not values.
+    """
 
     class Scale(nn.Module):
         def extra_repr(self):
@@ -51,7 +54,7 @@ def test_extra_repr_of_one_line_stays_inside():
 
 
 def test_extra_repr_of_more_lines_is_indented():
-    """An ``extra_repr`` of several lines is printed one line below the other, indented."""
+    """``repr`` shows an ``extra_repr`` of several lines one below the other, two spaces further in."""
 
     class Scale(nn.Module):
         def extra_repr(self):
@@ -61,7 +64,9 @@ def test_extra_repr_of_more_lines_is_indented():
 
 
 def test_extra_repr_stands_above_the_children():
-    """In a module with children even one line of ``extra_repr`` has a line of its own, above them."""
+    """``repr`` of a module with children has even one line of ``extra_repr`` on a line of its own, above
+    them.
+    """
 
     class Block(nn.Sequential):
         def extra_repr(self):
