@@ -146,7 +146,7 @@ def test_what_it_returns_on_failure_goes_to_the_next():
     seen = []
     failing.register_forward_hook(lambda *given: "first", always_call=True)
     failing.register_forward_hook(lambda *given: None, always_call=True)
-    failing.register_forward_hook(lambda *given: seen.append(given[2]), always_call=True)
+    failing.register_forward_hook(lambda module, args, output: seen.append(output), always_call=True)
     with pytest.raises(ValueError, match="forward failed"):
         failing()
 

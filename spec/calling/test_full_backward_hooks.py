@@ -169,7 +169,9 @@ def test_it_fires_once_for_each_call():
     """A module called twice fires its full backward hook twice in ``backward()``, for the last call first."""
     identity = nn.Identity()
     seen = []
-    identity.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    identity.register_full_backward_hook(
+        lambda module, grad_input, grad_output: seen.append(grad_output[0].tolist())
+    )
     x = torch.rand(2, requires_grad=True)
     (identity(identity(x) * 5) * 3).sum().backward()
 
@@ -180,7 +182,9 @@ def test_it_fires_in_every_backward_pass():
     """Each ``backward()`` through one call fires the full backward hook anew."""
     identity = nn.Identity()
     seen = []
-    identity.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    identity.register_full_backward_hook(
+        lambda module, grad_input, grad_output: seen.append(grad_output[0].tolist())
+    )
     output = identity(torch.rand(2, requires_grad=True))
     (output * torch.tensor([5.0, 7.0])).sum().backward(retain_graph=True)
     (output * torch.tensor([11.0, 13.0])).sum().backward()

@@ -60,7 +60,9 @@ def test_what_it_returns_replaces_gradients():
     layer = nn.Linear(2, 1)
     seen = []
     layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
-    layer.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    layer.register_full_backward_hook(
+        lambda module, grad_input, grad_output: seen.append(grad_output[0].tolist())
+    )
     x = torch.tensor([[5.0, 7.0]], requires_grad=True)
     layer(x).sum().backward()
 

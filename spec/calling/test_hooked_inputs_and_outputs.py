@@ -391,7 +391,9 @@ def test_a_copy_may_be_changed_in_place():
     """After ``clone()`` the output of a module with a full backward hook may be changed in place."""
     layer = nn.Linear(2, 3)
     seen = []
-    layer.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    layer.register_full_backward_hook(
+        lambda module, grad_input, grad_output: seen.append(grad_output[0].tolist())
+    )
     x = torch.rand(1, 2, requires_grad=True)
     layer(x).clone().mul_(5).sum().backward()
 

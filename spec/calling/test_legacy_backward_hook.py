@@ -66,7 +66,7 @@ def test_for_a_linear_layer_it_starts_with_the_bias():
     """
     layer = nn.Linear(2, 3)
     seen = []
-    layer.register_backward_hook(lambda *given: seen.append(given[1]))
+    layer.register_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
     x = torch.rand(4, 2, requires_grad=True)
     layer(x).sum().backward()
 
