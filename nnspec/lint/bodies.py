@@ -113,7 +113,7 @@ def errors_are_matched(specification: Specification) -> Iterator[str]:
         for call in calls:
             matched = any(word.arg == "match" for word in call.keywords)
             if ast.unparse(call.func) == "pytest.raises" and not matched:
-                yield f"{clause.place}: {clause.id}: {ast.unparse(call)} has no match; any such error would do"
+                yield f"{clause.place}: {clause.id}: {ast.unparse(call)}: any such error will do; add match"
 
 
 def spec_stands_apart(specification: Specification) -> Iterator[str]:

@@ -24,7 +24,7 @@ def statements_name_what_they_speak_of(specification: Specification) -> Iterator
     """A statement names torch's API, by a role or as code, so that it can be read alone."""
     for clause in specification.clauses.values():
         names = any(reference.role in API_ROLES for reference in references_in(clause.statement))
-        if not names and "``" not in clause.statement:
+        if clause.statement and not names and "``" not in clause.statement:
             yield (
                 f"{_where(clause)}: the statement names no API; name what it speaks of with a role or as "
                 f"code: {plain_text(clause.statement)!r}"
@@ -40,7 +40,7 @@ def short_names_are_clear(specification: Specification) -> Iterator[str]:
                 uses[match["target"].rpartition(".")[2]][match["target"]].append(clause)
     for short, targets in uses.items():
         first = next(iter(targets))
-        if all(public_names.same_object(first, other) for other in targets):
+        if len(targets) == 1 or all(public_names.same_object(first, other) for other in targets):
             continue
         for target, clauses in targets.items():
             owner = ".".join(target.split(".")[-2:])

@@ -19,10 +19,13 @@ ACCELERATORS = ("cuda", "mps", "xpu", "mtia", "hpu")
 @functools.cache
 def present() -> tuple[str, ...]:
     """The types of device that torch finds on this machine, ``cpu`` first."""
+    return ("cpu", *(name for name in (*ACCELERATORS, private()) if _is_available(name)))
+
+
+def private() -> str:
+    """The type of the device that a vendor may add to torch, by the name that it has been given."""
     renamed = getattr(torch._C, "_get_privateuse1_backend_name", None)
-    private = renamed() if renamed else "privateuseone"
-    names = [name for name in (*ACCELERATORS, private) if _is_available(name)]
-    return ("cpu", *names)
+    return renamed() if renamed else "privateuseone"
 
 
 def _is_available(name: str) -> bool:
@@ -56,7 +59,7 @@ def describe(name: str) -> str:
     module: Any = getattr(torch, name, None)
     if name == "cpu" or not hasattr(module, "get_device_name"):
         return name
-    count = torch.cuda.device_count() if name == "cuda" else 1
+    count = module.device_count() if hasattr(module, "device_count") else 1
     many = f"{count} x " if count > 1 else ""
     return f"{name} ({many}{module.get_device_name()})"
 

@@ -18,6 +18,8 @@ import torch
 import torch.nn.modules.module as module_source
 import torch.overrides
 
+from nnspec.running import devices
+
 SEED = 20
 
 GLOBAL_HOOKS: list[dict[int, Any]] = [
@@ -173,6 +175,9 @@ def seed(value: int = SEED) -> None:
     torch.default_generator.manual_seed(value)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(value)
+    private: Any = getattr(torch, devices.private(), None)
+    if hasattr(private, "manual_seed_all"):
+        private.manual_seed_all(value)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed(value)

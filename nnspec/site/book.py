@@ -31,6 +31,7 @@ class Book:
         records: oldest torch first.
         shown: which clauses stand at which place, from ``docs/site.toml``.
         survivors: why a change to torch.nn stays unnoticed, from ``docs/survivors.toml``.
+        unfailing: why nothing makes an assertion fail, from ``docs/assertions.toml``.
         rules: the contract, a part that is no part of the specification.
         repository: the address of the source; empty if it has none.
     """
@@ -39,6 +40,7 @@ class Book:
     records: tuple[Record, ...]
     shown: tables.Shown
     survivors: Mapping[str, Mapping[str, Any]]
+    unfailing: Mapping[str, Mapping[str, Any]]
     rules: Part
     repository: str
 
@@ -114,6 +116,7 @@ def read_book(root: Path) -> Book:
         records=tuple(record.read_all(specification.records_folder)),
         shown=tables.read_shown(docs / "site.toml"),
         survivors=tables.read_table(docs / "survivors.toml"),
+        unfailing=tables.read_table(docs / "assertions.toml"),
         rules=rules,
         repository=str(project.get("urls", {}).get("Source", "")).rstrip("/"),
     )

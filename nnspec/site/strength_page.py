@@ -19,10 +19,16 @@ def pages(book: Book) -> dict[str, str]:
     Raises:
         FileError: a record of it cannot be read.
     """
-    files = sorted(book.specification.records_folder.glob("strength-*.json"))
-    remedy = "make it anew with: python -m nnspec mutate"
-    measured = [_tables(book, read_json(path, remedy)) for path in files]
-    return {"strength.rst": render("strength.rst.j2", measured=measured)}
+    folder = book.specification.records_folder
+    remedy = "make it anew with: python -m nnspec "
+    measured = [
+        _tables(book, read_json(path, f"{remedy}mutate")) for path in sorted(folder.glob("strength-*.json"))
+    ]
+    judged = [
+        _assertions(book, read_json(path, f"{remedy}strength --clauses"))
+        for path in sorted(folder.glob("assertions-*.json"))
+    ]
+    return {"strength.rst": render("strength.rst.j2", measured=measured, judged=judged)}
 
 
 def _tables(book: Book, strength: Mapping[str, Any]) -> tuple[str, Row, list[Row], list[Row]]:
@@ -35,6 +41,17 @@ def _tables(book: Book, strength: Mapping[str, Any]) -> tuple[str, Row, list[Row
         [_counts(name, counts) for name, counts in files.items()],
         [_survivor(book, name, facts) for name, facts in strength["survivors"].items()],
     )
+
+
+def _assertions(book: Book, record: Mapping[str, Any]) -> tuple[str, int, int, int, list[Row]]:
+    """The torch and device of a record, its clauses and assertions, those that can fail, and the others."""
+    rows: list[Row] = [
+        (text, name, book.unfailing.get(f"{name}: {text}", {}).get("why", "not explained yet"))
+        for name, texts in record["never fail"].items()
+        for text in texts
+    ]
+    where = "{torch}, {device}".format(**record["run"])
+    return where, record["clauses"], record["assertions"], record["assertions"] - len(rows), rows
 
 
 def _counts(name: str, counts: Mapping[str, int]) -> Row:

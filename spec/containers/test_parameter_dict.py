@@ -355,4 +355,4 @@ def test_it_prints_where_a_value_says_it_is(where):
 
     table = nn.ParameterDict([("p", Far(torch.rand(2)))])
 
-    assert table.extra_repr().endswith(f" of size 2 ({where})]")
+    assert table.extra_repr().endswith(f" of size 2 ({Far.device})]")

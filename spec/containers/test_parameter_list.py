@@ -330,7 +330,7 @@ def test_it_prints_where_a_parameter_says_it_is(where):
 
     values = nn.ParameterList([Far(torch.rand(2))])
 
-    assert values.extra_repr() == f"  (0): Parameter containing: [torch.float32 of size 2 ({where})]"
+    assert values.extra_repr() == f"  (0): Parameter containing: [torch.float32 of size 2 ({Far.device})]"
 
 
 @pytest.mark.observed

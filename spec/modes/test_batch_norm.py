@@ -35,14 +35,14 @@ def test_evaluation_normalises_by_what_is_kept(device):
     assert torch.allclose(layer(x), wanted, atol=1e-6)
 
 
-def test_training_updates_the_running_statistics():
+def test_training_updates_the_running_statistics(device):
     """In training the running statistics move towards those of the batch, by ``momentum``.
 
     The new value has the weight ``momentum``, the other way round than in an optimizer. The running variance
     is unbiased, unlike the one the batch is normalised by.
     """
-    x = 3 * torch.randn(8, 2, 5) + 4
-    layer = nn.BatchNorm1d(2, momentum=0.25)
+    x = 3 * torch.randn(8, 2, 5, device=device) + 4
+    layer = nn.BatchNorm1d(2, momentum=0.25).to(device)
     layer(x)
 
     assert torch.allclose(layer.running_mean, 0.25 * x.mean((0, 2)), atol=1e-6)

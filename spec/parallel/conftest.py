@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 import types
+import unittest.mock
 import warnings
 from datetime import timedelta
 from multiprocessing.connection import wait
@@ -22,15 +23,18 @@ import torch
 import torch.distributed as dist
 
 PATIENCE = 15  # seconds until a rank that does not answer is given up
+HIDDEN = {"CUDA_VISIBLE_DEVICES": "", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}  # ranks are on the CPU
+SLOW = ("torch._dynamo", "torch.distributed.fsdp")  # to import, and no part of a clause
 
 
 def serve(rank, pipe, folder):
     """Be a rank: meet the other one in ``folder``, then run what comes through the pipe until pytest ends."""
     sys.stdout = sys.stderr = output = (folder / f"rank{rank}.txt").open("w", buffering=1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
     torch.set_num_threads(1)
+    for name in SLOW:
+        importlib.import_module(name)
     store, limit = dist.FileStore(str(folder / "store"), 2), timedelta(seconds=2 * PATIENCE)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=limit)
     reply = (None, "ready")
@@ -71,12 +75,12 @@ class Ranks:
     def start(self):
         assert not self.folder.exists(), f"{self.folder} is taken: the ranks meet in a folder of their own"
         self.folder.mkdir()
-        for name in ("torch._dynamo", "torch.distributed.fsdp"):
-            importlib.import_module(name)  # slow: once here instead of on every rank
+        for name in SLOW:
+            importlib.import_module(name)  # once for all ranks that are forked
         for rank in range(2):
             pipe, theirs = self.context.Pipe()
             process = self.context.Process(target=serve, args=(rank, theirs, self.folder), daemon=True)
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), unittest.mock.patch.dict(os.environ, HIDDEN):
                 warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, about forking
                 process.start()
             theirs.close()
@@ -115,7 +119,8 @@ class Ranks:
 @pytest.fixture(scope="session")
 def ranks(tmp_path_factory):
     """Two processes that run the same function, each told its rank."""
-    ranks = Ranks(tmp_path_factory.mktemp("ranks") / "pair", "spawn" if torch.cuda.is_available() else "fork")
+    method = "spawn" if torch._utils._get_available_device_type() else "fork"
+    ranks = Ranks(tmp_path_factory.mktemp("ranks") / "pair", method)
     yield ranks
     ranks.stop()
 

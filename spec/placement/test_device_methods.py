@@ -88,7 +88,7 @@ def test_a_gpu_that_is_not_there(move, monkeypatch):
     layer = nn.Linear(2, 3)
     place = layer.weight.data_ptr()
 
-    with pytest.raises((RuntimeError, AssertionError), match=r"CUDA|NVIDIA|accelerator"):
+    with pytest.raises((RuntimeError, AssertionError), match=r"(?i)cuda|nvidia|accelerator"):
         getattr(layer, move)({"cuda": 99, "to": "cuda:99"}[move])
 
     assert (layer.weight.device.type, layer.weight.data_ptr()) == ("cpu", place)

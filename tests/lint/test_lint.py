@@ -10,7 +10,7 @@ from nnspec.records.record import Record, Row
 
 GOOD = '''
 def test_a():
-    """A layer has a weight."""
+    """A layer of ``Linear`` has a weight."""
     assert nn.Linear(2, 3).weight.shape == (3, 2)
 '''
 
@@ -34,12 +34,15 @@ BROKEN = {
         GOOD + "\nif True:\n    def test_b():\n        pass\n",
         "test_b is no clause: a clause is a plain function",
     ),
-    "no statement": (GOOD.replace('"""A layer has a weight."""', ""), "no statement; say in the docstring"),
+    "no statement": (
+        GOOD.replace('"""A layer of ``Linear`` has a weight."""', ""),
+        "no statement; say in the docstring",
+    ),
     "no full stop": (GOOD.replace("weight.", "weight"), "does not end with a full stop"),
     "two sentences": (GOOD.replace("weight.", "weight. It is big."), "more than one sentence"),
     "long": (GOOD.replace("a weight", "a " + "very " * 20 + "big weight"), "at most 100"),
     "should": (GOOD.replace("has a", "should have a"), "'should' speaks of testing"),
-    "tests that": (GOOD.replace("A layer has", "Tests that a layer has"), "'Tests that' speaks of testing"),
+    "tests that": (GOOD.replace("A layer", "Tests that a layer"), "'Tests that' speaks of testing"),
     "same": (GOOD + GOOD.replace("test_a", "test_b"), "mini.small.b: the same statement as mini.small.a"),
     "role": (GOOD.replace("A layer", "A :klass:`torch.nn.Linear`"), "unknown role :klass:"),
     "target": (
@@ -66,6 +69,17 @@ BROKEN = {
         "catches an exception; use pytest.raises",
     ),
     "version": (GOOD + "    assert torch.__version__\n", "looks at the version"),
+    "no name": (GOOD.replace(" of ``Linear``", ""), "the statement names no API"),
+    "halves": (
+        GOOD.replace("has a", "only has a").replace("shape == (3, 2)", "requires_grad"),
+        "says 'only' and asserts one thing",
+    ),
+    "no thing": (GOOD.replace("has a weight", "is no leaf"), "'is no leaf'; say 'is not a'"),
+    "spelling": (GOOD.replace("has a", "normalises a"), "'normalises'; torch spells it with z"),
+    "any error": (
+        GOOD + "    with pytest.raises(ValueError):\n        nn.Linear()\n",
+        "pytest.raises(ValueError): any such error will do; add match",
+    ),
     "imports": (GOOD + "    import nnspec.clause\n", "imports nnspec; they meet in pytest only"),
 }
 
@@ -78,6 +92,17 @@ def test_a_broken_rule_is_the_only_finding(write, name):
 
     assert len(found) == 1
     assert message in found[0]
+
+
+def test_a_short_name_with_two_meanings_shows_its_owner(write):
+    one = GOOD.replace("A layer", "A :meth:`~torch.nn.Module.zero_grad`")
+    other = GOOD.replace("test_a", "test_b").replace("A layer", ":meth:`~torch.optim.Optimizer.zero_grad`")
+
+    assert faults(write(one)) == []
+    found = faults(write(one + other))
+    assert len(found) == 2
+    assert "'zero_grad' may be torch.nn.Module.zero_grad or torch.optim.Optimizer.zero_grad" in found[0]
+    assert found[0].endswith("show the owner: `Module.zero_grad <torch.nn.Module.zero_grad>`")
 
 
 def test_a_name_that_went_is_judged_only_where_the_clause_holds(write):

@@ -23,7 +23,7 @@ def torch(monkeypatch):
         backends=SimpleNamespace(mps=there(), cuda=SimpleNamespace()),
         mps=SimpleNamespace(),
         xpu=SimpleNamespace(is_available=lambda: False),
-        own=there(get_device_name=lambda: "Own 1"),
+        own=there(device_count=lambda: 3, get_device_name=lambda: "Own 1"),
         distributed=there(),
         ones=lambda count: 1,
         compile=lambda function, backend: function,
@@ -58,7 +58,7 @@ def test_all_devices_are_meant_or_those_that_are_named(torch):
 
 
 def test_a_device_is_described_by_what_the_hardware_is_called(torch):
-    described = ["cpu", "cuda (2 x NVIDIA H200)", "mps", "own (Own 1)"]
+    described = ["cpu", "cuda (2 x NVIDIA H200)", "mps", "own (3 x Own 1)"]
     assert [devices.describe(name) for name in devices.present()] == described
 
     torch.cuda.device_count = lambda: 1

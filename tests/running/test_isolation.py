@@ -122,6 +122,15 @@ def test_what_is_drawn_on_cuda_starts_from_the_seed_too(monkeypatch):
     assert seeds == [isolation.SEED]
 
 
+def test_what_is_drawn_on_a_vendors_device_starts_from_the_seed_too(monkeypatch):
+    seeds = []
+    monkeypatch.setattr(torch, "privateuseone", SimpleNamespace(manual_seed_all=seeds.append), raising=False)
+
+    isolation.seed()
+
+    assert seeds == [isolation.SEED]
+
+
 def test_a_default_device_that_was_there_before_is_put_back():
     torch.set_default_device("meta")
     before = isolation.snapshot()

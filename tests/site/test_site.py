@@ -151,6 +151,22 @@ def test_without_records_the_pages_say_what_makes_them(write_project):
     assert "python -m nnspec mutate``" in told["strength"]
 
 
+def test_assertions_that_never_fail_are_shown_with_why(write_project):
+    docs = write_project / "docs"
+    (docs / "records" / "assertions-2.15.0-cpu.json").write_text(
+        '{"schema": 1, "run": {"torch": "2.15.0", "device": "cpu"}, "clauses": 3, "assertions": 7,'
+        ' "never fail": {"mini.small.a": ["x is x"], "mini.small.b": ["1 == 1"]}, "not judged": {}}'
+    )
+    (docs / "assertions.toml").write_text('["mini.small.a: x is x"]\nwhy = "It is a law."\n')
+
+    write(docs)
+
+    told = (docs / "strength.rst").read_text()
+    assert "**5** of 7 assertions in 3 clauses failed" in told
+    assert "``x is x``\n     - mini.small.a\n     - It is a law." in told
+    assert "``1 == 1``\n     - mini.small.b\n     - not explained yet" in told
+
+
 def test_pages_of_chapters_that_went_are_taken_away(write_project):
     docs = write_project / "docs"
     left = docs / "spec" / "mini" / "old.rst"

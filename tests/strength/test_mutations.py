@@ -4,13 +4,12 @@ import importlib.util
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from driving import measure, start
 
 from nnspec.clauses.tables import TableError
 from nnspec.cli import main
@@ -104,8 +103,6 @@ command.MODULES = ("tiny.sums",)
 sys.exit(cli.main(["mutate", "--jobs", "2", *sys.argv[1:]]))
 """
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def project(folder: Path, clauses: str = CLAUSES, sums: str = SUMS) -> Path:
     """Writes a tiny package and its specification."""
@@ -119,24 +116,6 @@ def project(folder: Path, clauses: str = CLAUSES, sums: str = SUMS) -> Path:
     (folder / "docs" / "survivors.toml").write_text(EXPLAINED)
     (folder / "driver.py").write_text(DRIVER)
     return folder
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "driver.py", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def measure(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    process = start(folder, *arguments)
-    shown, errors = process.communicate(timeout=300)
-    return process.returncode, shown, errors
 
 
 @pytest.fixture(scope="module")
