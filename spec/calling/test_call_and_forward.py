@@ -12,7 +12,7 @@ from torch import nn
 
 
 def test_a_call_runs_forward():
-    """Calling a module, as in ``net(x)``, runs its ``forward`` once and returns what that returns.
+    """Calling a module without hooks, as ``net(x)``, runs ``forward`` once and returns what that returns.
 
     Write :meth:`Module.forward <torch.nn.Module.forward>` and call the module: ``net.forward(x)`` computes
     the same but leaves out every hook, without a word.

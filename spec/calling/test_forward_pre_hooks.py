@@ -56,7 +56,7 @@ def test_returning_none_keeps_the_arguments():
 
 
 def test_a_returned_tuple_replaces_the_arguments():
-    """A tuple that a forward pre-hook returns replaces all positional arguments of ``forward``.
+    """Without ``with_kwargs``, a tuple that a forward pre-hook returns replaces all positional arguments.
 
     To pass on one tuple as one argument, wrap it: ``return (value,)``.
     """
@@ -68,9 +68,10 @@ def test_a_returned_tuple_replaces_the_arguments():
 
 @pytest.mark.parametrize("value", [7, [3, 4], False], ids=["int", "list", "false"])
 def test_a_single_value_is_wrapped_into_a_tuple(value):
-    """Whatever a forward pre-hook returns but a tuple or ``None`` is the only positional argument.
+    """Without ``with_kwargs``, what a forward pre-hook returns is the only argument, unless a tuple or
+    ``None``.
 
-    A hook with ``with_kwargs=True`` has to return a pair instead.
+    A list is one argument too. With ``with_kwargs=True`` a hook returns a pair.
     """
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: value)
@@ -79,11 +80,11 @@ def test_a_single_value_is_wrapped_into_a_tuple(value):
 
 
 def test_an_empty_tuple_leaves_no_arguments():
-    """A forward pre-hook that returns an empty tuple leaves ``forward`` no positional arguments."""
+    """Without ``with_kwargs``, an empty tuple from a forward pre-hook leaves no positional arguments."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: ())
 
-    assert echo(1, 2) == ((), {})
+    assert echo(1, 2, scale=5) == ((), {"scale": 5})
 
 
 def test_pre_hooks_run_in_order_of_registration():

@@ -131,7 +131,7 @@ def test_one_gradient_for_each_input_may_be_returned(count):
 def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
     """If a full backward hook returns ``grad_input[0]``, not a tuple, its rows are taken for the gradients.
 
-    With a batch of more than one row that raises; write ``return (gradient,)``.
+    That raises in ``backward()``; write ``return (gradient,)``.
     """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input[0])

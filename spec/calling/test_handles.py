@@ -18,8 +18,8 @@ def test_remove_takes_one_hook_out():
     """:meth:`RemovableHandle.remove <torch.utils.hooks.RemovableHandle.remove>` takes out its hook and no
     other.
 
-    Keep the handle that a ``register_...`` method returns: nothing else removes the hook, and one that is
-    left behind runs in every later call, and with its closure keeps tensors alive.
+    Keep the handle that a ``register_...`` method returns: a hook that is left behind runs in every later
+    call, and what it refers to stays in memory.
     """
     identity = nn.Identity()
     calls = []

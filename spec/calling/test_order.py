@@ -44,8 +44,7 @@ def test_everything_in_one_call():
 def test_legacy_hooks_come_between_pre_hooks_and_gradients():
     """With a full backward pre-hook beside it, a ``register_backward_hook`` hook fires right after that.
 
-    So it fires before any gradient inside the module is computed, and sees ``grad_output`` as the pre-hook
-    left it.
+    So it fires before any gradient inside the module is computed.
     """
     calls = []
     net = nn.Module()

@@ -139,9 +139,10 @@ def test_modules_takes_no_argument():
 
 def test_memo_leaves_modules_out():
     """``named_modules(memo)`` leaves out the modules in the set, and what is reached only through them."""
-    net = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Linear(2, 3))
+    act = nn.Tanh()
+    net = nn.Sequential(nn.Sequential(nn.ReLU(), act), nn.Linear(2, 3), act)
 
-    assert list(net.named_modules({net[0]})) == [("", net), ("1", net[1])]
+    assert list(net.named_modules({net[0]})) == [("", net), ("1", net[1]), ("2", act)]
     assert list(net.named_modules({net})) == []
 
 

@@ -43,7 +43,7 @@ def test_nothing_to_say_gives_empty_parentheses():
 def test_extra_repr_of_one_line_stays_inside():
     """``repr`` of a module without children has the one line of its ``extra_repr`` in the parentheses.
 
-    Say there what :meth:`~torch.nn.Module.extra_repr` is for: sizes and options, not values.
+    :meth:`~torch.nn.Module.extra_repr` is the place for sizes and options.
     """
 
     class Scale(nn.Module):
