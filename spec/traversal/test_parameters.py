@@ -15,8 +15,7 @@ from torch import nn
 def test_parameters_is_a_generator():
     """:meth:`~torch.nn.Module.parameters` returns a generator.
 
-    It can be walked once: a second loop over the same generator does nothing, without an error. To walk
-    again, call ``parameters()`` again.
+    It can be walked once. To walk again, call ``parameters()`` again.
     """
     walk = nn.Linear(2, 3).parameters()
 
