@@ -13,7 +13,11 @@ from torch.utils.hooks import RemovableHandle
 
 
 def test_it_gets_the_gradients_of_the_outputs():
-    """A full backward pre-hook gets the module and ``grad_output``, a tuple of its outputs' gradients."""
+    """A full backward pre-hook gets the module and ``grad_output``, a tuple of its outputs' gradients.
+
+    It sees what comes back into a module, and may scale or mask it for all that lies inside. What leaves the
+    module at its inputs is for :meth:`~torch.nn.Module.register_full_backward_hook`.
+    """
     identity = nn.Identity()
     seen = []
     identity.register_full_backward_pre_hook(lambda *given: seen.append(given))

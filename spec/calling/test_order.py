@@ -86,7 +86,10 @@ def test_hooks_of_nested_modules_nest():
 
 
 def test_backward_goes_through_modules_in_reverse():
-    """Through a ``Sequential``, forward hooks run from the first layer on, backward hooks from the last."""
+    """Through a ``Sequential``, forward hooks run from the first layer on, backward hooks from the last.
+
+    Lists that both kinds of hooks fill have to be read from opposite ends to match layers.
+    """
     calls = []
     net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
     for name, module in net.named_children():

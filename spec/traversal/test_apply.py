@@ -10,7 +10,11 @@ from torch import nn
 
 
 def test_children_come_before_their_parent():
-    """:meth:`~torch.nn.Module.apply` calls a function on each module, children before their parent."""
+    """:meth:`~torch.nn.Module.apply` calls a function on each module, children before their parent.
+
+    So what is done for a parent comes last and may overwrite what was done for its layers. A loop over
+    :meth:`~torch.nn.Module.modules` comes to the parent first.
+    """
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh())
     calls = []
 
@@ -20,7 +24,10 @@ def test_children_come_before_their_parent():
 
 
 def test_apply_returns_the_module():
-    """:meth:`~torch.nn.Module.apply` returns the module itself, and drops what the function returns."""
+    """:meth:`~torch.nn.Module.apply` returns the module itself, and drops what the function returns.
+
+    ``net = Net().apply(fill)`` is therefore common; results have to be kept by the function.
+    """
     net = nn.Sequential(nn.ReLU())
 
     assert net.apply(lambda module: "ignored") is net

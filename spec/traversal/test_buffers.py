@@ -48,7 +48,10 @@ def test_parameters_are_no_buffers():
 
 
 def test_own_buffers_then_those_below():
-    """``named_buffers()`` yields a module's own buffers first, and these alone with ``recurse=False``."""
+    """``named_buffers()`` yields a module's own buffers first, and these alone with ``recurse=False``.
+
+    So it is even if a submodule was registered before.
+    """
     net = nn.Module()
     net.norm = nn.BatchNorm1d(4)
     net.register_buffer("mean", torch.rand(2))

@@ -26,7 +26,11 @@ def test_direct_children_only():
 
 @pytest.mark.claim("N3-12")
 def test_named_children_adds_the_name():
-    """:meth:`~torch.nn.Module.named_children` yields the modules of ``children()``, each with its name."""
+    """:meth:`~torch.nn.Module.named_children` yields the modules of ``children()``, each with its name.
+
+    ``dict(net.named_children())`` finds a layer by its name; for names with dots there is
+    :meth:`~torch.nn.Module.get_submodule`.
+    """
     net = nn.Module()
     net.z = nn.Linear(2, 3)
     net.a = nn.Sequential(nn.ReLU())

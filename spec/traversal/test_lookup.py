@@ -41,7 +41,11 @@ def test_every_name_of_a_walk_is_found():
 
 
 def test_a_missing_submodule_is_named():
-    """``get_submodule`` raises ``AttributeError`` with the missing part and the class that lacks it."""
+    """``get_submodule`` raises ``AttributeError`` with the missing part and the class that lacks it.
+
+    There is no default to give, as ``getattr`` has: to ask whether a name is there, look into
+    ``dict(net.named_modules())``.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Sequential has no attribute `head`"):
@@ -100,7 +104,10 @@ def test_any_attribute_that_is_a_module_is_found():
 
 
 def test_get_parameter_of_the_module_itself():
-    """:meth:`~torch.nn.Module.get_parameter` returns the parameter itself, not a copy."""
+    """:meth:`~torch.nn.Module.get_parameter` returns the parameter itself, not a copy.
+
+    What is done to it in place is done to the module.
+    """
     layer = nn.Linear(2, 3)
 
     assert layer.get_parameter("bias") is layer.bias
