@@ -48,9 +48,7 @@ def test_other_hooks_stay_silent_on_failure():
 
 @pytest.mark.since("2.1")
 def test_it_runs_when_a_pre_hook_raises():
-    """An ``always_call=True`` forward hook runs when a forward pre-hook raises, and gets the arguments so
-    far.
-    """
+    """An ``always_call=True`` forward hook runs when a pre-hook raises, with the arguments so far."""
     identity = nn.Identity()
     seen = []
 
@@ -116,8 +114,7 @@ def test_it_is_not_run_again_for_its_own_error():
 
 @pytest.mark.since("2.1")
 def test_its_own_error_becomes_a_warning():
-    """An ``always_call=True`` forward hook that fails after another exception warns; the next ones still
-    run.
+    """An ``always_call=True`` forward hook that fails after another error warns; the next still run.
 
     Its own exception is lost but for the text in the warning.
     """
@@ -139,9 +136,7 @@ def test_its_own_error_becomes_a_warning():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_what_it_returns_on_failure_goes_to_the_next():
-    """When ``forward`` raises, what one ``always_call=True`` hook returns is the output that the next
-    gets.
-    """
+    """When ``forward`` raises, what one ``always_call=True`` hook returns is the output for the next."""
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: "first", always_call=True)
@@ -155,9 +150,7 @@ def test_what_it_returns_on_failure_goes_to_the_next():
 
 @pytest.mark.since("2.1")
 def test_on_failure_it_sees_keyword_arguments_as_asked():
-    """When ``forward`` raises, an ``always_call`` hook with ``with_kwargs=True`` gets the keyword
-    arguments.
-    """
+    """When ``forward`` raises, an ``always_call`` hook with ``with_kwargs`` gets keyword arguments."""
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: "first", always_call=True)
@@ -243,9 +236,7 @@ def test_a_global_one_is_not_run_twice():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_after_a_failing_one_gets_the_output():
-    """A global ``always_call=True`` forward hook gets the output of ``forward`` when an earlier hook
-    raised.
-    """
+    """A global ``always_call=True`` forward hook gets the output when an earlier hook raised."""
     identity = nn.Identity()
     seen = []
 

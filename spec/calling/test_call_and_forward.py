@@ -82,9 +82,7 @@ def test_forward_itself_runs_no_hooks():
 
 
 def test_a_missing_forward_raises():
-    """Calling a module whose class has no ``forward`` raises a ``NotImplementedError`` that names the
-    class.
-    """
+    """Calling a module without a ``forward`` raises a ``NotImplementedError`` that names its class."""
 
     class Empty(nn.Module):
         pass
@@ -102,9 +100,7 @@ def test_a_missing_forward_refuses_keywords():
 
 
 def test_forward_may_be_replaced_on_one_module():
-    """A ``forward`` assigned to one module is what calls of this module run; others keep that of the
-    class.
-    """
+    """A ``forward`` assigned to one module is what calls of this module run, and of no other."""
     patched, other = nn.ReLU(), nn.ReLU()
     patched.forward = lambda x: x * 10
     x = torch.tensor([-1.0, 2.0])

@@ -96,7 +96,7 @@ def test_the_next_module_gets_the_replacement():
 
 
 def test_forward_hooks_run_in_order_of_registration():
-    """Without ``prepend``, forward hooks run in the order of registration, each on what the last returned."""
+    """Forward hooks without ``prepend`` run as registered, each on what the last returned."""
     identity = nn.Identity()
     identity.register_forward_hook(lambda module, args, output: output + 1)
     identity.register_forward_hook(lambda module, args, output: None)
@@ -185,9 +185,7 @@ def test_forward_hooks_do_not_run_when_forward_raises():
 
 
 def test_an_error_in_a_forward_hook_stops_the_others():
-    """An exception in a forward hook reaches the caller, and later hooks without ``always_call`` do not
-    run.
-    """
+    """An exception in a forward hook keeps later hooks without ``always_call`` from running."""
     identity = nn.Identity()
     calls = []
 
@@ -205,7 +203,7 @@ def test_an_error_in_a_forward_hook_stops_the_others():
 
 
 def test_a_forward_hook_may_remove_itself():
-    """A forward hook that calls ``remove()`` on its own handle while it runs has run for the last time."""
+    """A forward hook that calls ``remove()`` on its own handle has run for the last time."""
     identity = nn.Identity()
     calls = []
 
@@ -245,9 +243,7 @@ def test_the_stores_of_a_forward_hook():
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_modes_do_not_switch_hooks_off(training):
-    """Forward hooks run after ``train()`` and ``eval()``, with gradients, ``no_grad`` and
-    ``inference_mode``.
-    """
+    """Forward hooks run in training and in ``eval()``, under ``no_grad`` and ``inference_mode`` too."""
     layer = nn.Linear(2, 3).train(training)
     seen = []
     layer.register_forward_hook(lambda module, args, output: seen.append(output.requires_grad))

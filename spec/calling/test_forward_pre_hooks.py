@@ -17,9 +17,7 @@ class Echo(nn.Module):
 
 
 def test_it_runs_before_forward():
-    """A forward pre-hook runs before ``forward`` on each call, with the module and a tuple of its
-    arguments.
-    """
+    """A forward pre-hook runs before ``forward`` on each call, with the module and its arguments."""
     calls = []
 
     class Net(nn.Module):
@@ -88,9 +86,7 @@ def test_an_empty_tuple_leaves_no_arguments():
 
 
 def test_pre_hooks_run_in_order_of_registration():
-    """Without ``prepend``, forward pre-hooks run in the order of registration, each on what the last
-    returned.
-    """
+    """Forward pre-hooks without ``prepend`` run as registered, each on what the last returned."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: args[0] + 1)
     echo.register_forward_pre_hook(lambda module, args: None)
@@ -170,7 +166,7 @@ def test_with_kwargs_only_a_pair_may_be_returned(returned):
 
 @pytest.mark.observed
 def test_kwargs_changed_in_place_reach_forward():
-    """With ``with_kwargs=True`` a forward pre-hook may change its ``kwargs`` in place, which ``forward``
+    """A forward pre-hook with ``with_kwargs=True`` may change in place the ``kwargs`` that ``forward``
     gets.
     """
     echo = Echo()
@@ -186,9 +182,7 @@ def test_options_of_a_pre_hook_are_keyword_only():
 
 
 def test_an_error_in_a_pre_hook_keeps_forward_from_running():
-    """An exception in a forward pre-hook keeps ``forward``, and later hooks without ``always_call``, from
-    running.
-    """
+    """After an exception in a forward pre-hook ``forward`` and hooks without ``always_call`` do not run."""
     calls = []
 
     class Net(nn.Module):
@@ -228,9 +222,7 @@ def test_one_function_registered_twice_runs_twice():
 
 
 def test_a_pre_hook_may_remove_itself():
-    """A forward pre-hook that calls ``remove()`` on its own handle while it runs has run for the last
-    time.
-    """
+    """A forward pre-hook that calls ``remove()`` on its own handle has run for the last time."""
     echo = Echo()
     calls = []
 
@@ -248,9 +240,7 @@ def test_a_pre_hook_may_remove_itself():
 
 @pytest.mark.observed
 def test_hooks_of_a_call_are_fixed_when_it_starts():
-    """If a forward pre-hook registers another or calls its ``remove()``, that counts from the next call
-    on.
-    """
+    """A forward pre-hook that registers another, or calls its ``remove()``, changes the next call."""
     echo = Echo()
     calls = []
 

@@ -32,9 +32,7 @@ def test_it_gets_gradients_of_inputs_and_outputs():
 
 
 def test_it_fires_after_the_gradients_inside():
-    """A full backward hook fires when ``backward()`` has come through the module, before it goes further
-    back.
-    """
+    """A full backward hook fires when ``backward()`` has come through the module, before it goes on."""
     calls = []
 
     class Net(nn.Module):
@@ -85,9 +83,7 @@ def test_what_it_returns_replaces_the_gradients_of_inputs():
 
 
 def test_full_backward_hooks_run_in_order_of_registration():
-    """Without ``prepend``, full backward hooks run in order of registration, each on what the last
-    returned.
-    """
+    """Full backward hooks without ``prepend`` run as registered, each on what the last returned."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] + 3,))
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: None)
@@ -259,8 +255,9 @@ def test_without_gradients_it_does_nothing():
 
 @pytest.mark.observed
 def test_the_store_of_full_backward_hooks():
-    """``_backward_hooks`` keeps full backward hooks by handle ``id``; ``_is_full_backward_hook`` is
-    ``True``.
+    """A module keeps full backward hooks by handle ``id`` in ``_backward_hooks``, and that they are full.
+
+    ``_is_full_backward_hook`` is ``True`` from the first one on, and ``None`` before.
     """
     identity = nn.Identity()
     assert identity._is_full_backward_hook is None

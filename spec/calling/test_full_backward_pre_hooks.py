@@ -76,7 +76,7 @@ def test_what_it_returns_replaces_gradients():
 
 
 def test_backward_pre_hooks_run_in_order_of_registration():
-    """Without ``prepend``, full backward pre-hooks run as registered, each on what the last returned."""
+    """Full backward pre-hooks without ``prepend`` run as registered, each on what the last returned."""
     identity = nn.Identity()
     identity.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] + 1,))
     identity.register_full_backward_pre_hook(lambda module, grad_output: None)
@@ -115,9 +115,7 @@ def test_one_gradient_for_each_output_may_be_returned(count):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("hooked", [False, True], ids=["alone", "with_a_full_backward_hook"])
 def test_it_replaces_gradients_without_needy_inputs(hooked):
-    """If no input requires a gradient, what a full backward pre-hook returns still replaces
-    ``grad_output``.
-    """
+    """If no input requires a gradient, a full backward pre-hook may still replace ``grad_output``."""
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     if hooked:

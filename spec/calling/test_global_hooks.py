@@ -170,9 +170,7 @@ def test_options_of_a_global_forward_hook_are_keyword_only():
 
 
 def test_a_global_full_backward_hook_replaces_gradients():
-    """What a ``register_module_full_backward_hook`` hook returns is the ``grad_input`` that local ones
-    get.
-    """
+    """What a ``register_module_full_backward_hook`` hook returns is what local full hooks then get."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10,))
     x = torch.rand(2, requires_grad=True)
@@ -230,9 +228,7 @@ def test_global_and_local_kinds_may_differ(local, everywhere):
 
 
 def test_no_global_legacy_hook_after_a_full_one():
-    """``register_module_backward_hook`` raises ``RuntimeError`` if a global full backward hook is
-    registered.
-    """
+    """``register_module_backward_hook`` raises ``RuntimeError`` beside a global full backward hook."""
     with (
         register_module_full_backward_hook(lambda *given: None),
         pytest.raises(RuntimeError, match=BOTH_KINDS),
@@ -241,9 +237,7 @@ def test_no_global_legacy_hook_after_a_full_one():
 
 
 def test_no_global_full_hook_after_a_legacy_one():
-    """``register_module_full_backward_hook`` raises ``RuntimeError`` if a global legacy hook is
-    registered.
-    """
+    """``register_module_full_backward_hook`` raises ``RuntimeError`` beside a global legacy hook."""
     with (
         register_module_backward_hook(lambda *given: None),
         pytest.raises(RuntimeError, match=BOTH_KINDS),

@@ -77,9 +77,7 @@ def test_every_handle_has_its_own_number():
 
 
 def test_a_handle_keeps_no_module_alive():
-    """A ``RemovableHandle`` does not keep its module alive, and ``remove()`` works after the module is
-    gone.
-    """
+    """A ``RemovableHandle`` does not keep its module alive; ``remove()`` works when it is gone."""
     identity = nn.Identity()
     gone = weakref.ref(identity)
     handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True)

@@ -72,9 +72,7 @@ def test_an_input_without_gradient_has_zeros(needed):
 
 @pytest.mark.observed
 def test_an_unused_input_gets_a_gradient_of_zeros():
-    """With a full backward hook, an input that ``forward`` does not use gets zeros as ``grad``, not
-    ``None``.
-    """
+    """With a full backward hook an input that ``forward`` does not use gets zeros as its ``grad``."""
     net = Apply(lambda x, y: x * 3)
     x, y = torch.rand(2, requires_grad=True), torch.rand(2, requires_grad=True)
     net(x, y).sum().backward()
@@ -307,9 +305,7 @@ def test_a_named_tuple_becomes_a_tuple():
 
 
 def test_plain_tuples_and_tensors_stay_so():
-    """With a full backward hook a module returns a tensor or ``tuple`` as ``forward`` does, without
-    warning.
-    """
+    """With a full backward hook a module returns a tensor or a ``tuple`` as ``forward`` does."""
     single, several = Apply(lambda x: x * 2), Apply(lambda x: (x * 2,))
     single.register_full_backward_hook(lambda *given: None)
     several.register_full_backward_hook(lambda *given: None)

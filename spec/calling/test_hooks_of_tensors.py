@@ -94,9 +94,7 @@ def test_a_marked_hook_is_left_out_of_the_warning():
 @pytest.mark.before("2.4")
 @pytest.mark.contradicts("torch.utils.hooks.unserializable_hook: says that it suppresses the warning")
 def test_a_marked_hook_is_warned_of_all_the_same():
-    """``warn_if_has_hooks`` warns of a hook marked by :func:`~torch.utils.hooks.unserializable_hook` as
-    well.
-    """
+    """``warn_if_has_hooks`` warns of a hook marked by ``unserializable_hook`` as well."""
     tensor = torch.rand(2, requires_grad=True)
     tensor.register_hook(unserializable_hook(lambda gradient: gradient))
     with pytest.warns(UserWarning, match="will not be serialized"):

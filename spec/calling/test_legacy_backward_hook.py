@@ -59,10 +59,9 @@ def test_it_sees_the_last_operation_only():
 
 
 def test_for_a_linear_layer_it_starts_with_the_bias():
-    """For ``Linear`` on a matrix, a ``register_backward_hook`` hook's ``grad_input`` is of bias, input,
-    weight.
+    """For a matrix, a ``register_backward_hook`` hook of ``Linear`` sees gradients of bias, input, weight.
 
-    The weight comes transposed.
+    That is the order for an input of two dimensions; the gradient of the weight comes transposed.
     """
     layer = nn.Linear(2, 3)
     seen = []
@@ -111,9 +110,7 @@ def test_registering_a_legacy_hook_gives_no_warning():
 
 
 def test_one_operation_gives_no_warning():
-    """A ``register_backward_hook`` hook does not warn if one operation makes the outputs of non-leaf
-    inputs.
-    """
+    """A ``register_backward_hook`` hook gives no warning for one operation on non-leaf inputs."""
     net, several = Apply(torch.mul), Apply(lambda x: x.unbind())
     for module in (net, several):
         module.register_backward_hook(lambda *given: None)
@@ -136,9 +133,7 @@ def test_one_operation_gives_no_warning():
     ids=["list_of_outputs", "output_no_tensor", "input_no_tensor"],
 )
 def test_it_warns_of_what_is_no_tensor(wrap, others, message):
-    """A ``register_backward_hook`` hook warns if the input or output holds anything but tensors, and
-    fires.
-    """
+    """A ``register_backward_hook`` hook warns if inputs or outputs are not all tensors, and fires."""
     calls = []
 
     class Net(nn.Module):
@@ -165,9 +160,7 @@ def test_it_warns_of_what_is_no_tensor(wrap, others, message):
     ids=["outputs", "forward"],
 )
 def test_it_warns_of_several_operations(function, message):
-    """A ``register_backward_hook`` hook warns if several operations make the outputs or lie in
-    ``forward``.
-    """
+    """A ``register_backward_hook`` hook warns if ``forward`` or its outputs take several operations."""
     net = Apply(function)
     net.register_backward_hook(lambda *given: None)
     with pytest.warns((FutureWarning, UserWarning), match=message) as caught:
@@ -287,9 +280,7 @@ def test_without_a_graph_a_legacy_hook_does_nothing():
 
 
 def test_a_legacy_hook_allows_changes_in_place():
-    """With a ``register_backward_hook`` hook the output may be changed in place, by ``ReLU(inplace=True)``
-    say.
-    """
+    """With a ``register_backward_hook`` hook, ``ReLU(inplace=True)`` may change the output in place."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
     calls = []
     net[0].register_backward_hook(lambda *given: calls.append("hook"))
@@ -319,9 +310,7 @@ def test_a_module_takes_no_legacy_hook_after_a_full_one():
 
 
 def test_each_kind_may_be_registered_again():
-    """A module takes several ``register_backward_hook`` hooks, or several full ones, and runs them in
-    order.
-    """
+    """A module takes several ``register_backward_hook`` hooks, or several full ones, in order."""
     legacy, full = nn.Identity(), nn.Identity()
     calls = []
     for name in ("first", "second"):

@@ -57,9 +57,7 @@ def test_a_layer_has_no_children():
 
 @pytest.mark.question("Q13")
 def test_a_child_set_twice_is_walked_once():
-    """``named_children()`` yields a child with two names once, under the first, and has no
-    ``remove_duplicate``.
-    """
+    """``named_children()`` yields a child with two names once, and has no ``remove_duplicate``."""
     net = nn.Module()
     net.encoder = nn.Linear(3, 3)
     net.act = nn.ReLU()

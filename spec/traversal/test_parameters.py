@@ -108,9 +108,7 @@ def test_named_form_adds_the_name():
 
 @pytest.mark.claim("N4-06")
 def test_the_index_in_a_sequential_is_the_prefix():
-    """``named_parameters()`` of a ``Sequential`` puts a layer's index before the names that the layer
-    gives.
-    """
+    """``named_parameters()`` of a ``Sequential`` puts a layer's index before the layer's own names."""
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 
     of_the_net = [(name, tuple(p.shape)) for name, p in net.named_parameters()]

@@ -158,9 +158,7 @@ def test_a_blank_line_stays_empty():
 @pytest.mark.before("2.11")
 @pytest.mark.observed
 def test_a_blank_line_is_indented():
-    """``print(net)`` shows a blank line in what a child prints as a line of spaces, indented like the
-    others.
-    """
+    """``print(net)`` shows a blank line in what a child prints as a line of spaces."""
 
     class Table(nn.Module):
         def extra_repr(self):

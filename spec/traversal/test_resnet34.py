@@ -39,7 +39,7 @@ def test_it_has_110_parameters():
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-12")
 def test_the_first_parameter_is_conv1_weight():
-    """The first of ``named_parameters()`` of torchvision's ``resnet34`` is ``conv1.weight``, the last
+    """``named_parameters()`` of torchvision's ``resnet34`` begins with ``conv1.weight``, ends with
     ``fc.bias``.
     """
     net = resnet34()
@@ -66,9 +66,7 @@ def test_it_has_116_modules():
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-07", "N1-11")
 def test_the_whole_comes_before_conv1():
-    """The first two ``named_modules()`` of torchvision's ``resnet34`` are the net as ``""``, then
-    ``conv1``.
-    """
+    """``named_modules()`` of torchvision's ``resnet34`` begins with the net as ``""``, then ``conv1``."""
     net = resnet34()
     named = list(net.named_modules())
 

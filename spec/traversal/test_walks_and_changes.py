@@ -44,9 +44,7 @@ def test_setattr_on_the_parent_replaces_a_layer():
 
 
 def test_a_value_may_be_replaced_during_the_walk():
-    """A parameter may be replaced while ``named_parameters()`` walks: the new one is yielded if still
-    ahead.
-    """
+    """A parameter replaced while ``named_parameters()`` walks is yielded anew only if still ahead."""
     layer = nn.Linear(2, 3)
     seen = []
 
@@ -59,9 +57,7 @@ def test_a_value_may_be_replaced_during_the_walk():
 
 @pytest.mark.observed
 def test_a_replaced_module_is_still_walked_down():
-    """A module replaced while ``named_modules()`` stands on it is walked to its end, and its successor
-    not.
-    """
+    """A module replaced while ``named_modules()`` stands on it is walked down, its successor not."""
     net = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Tanh())
     seen = []
 
@@ -90,8 +86,7 @@ def test_what_lies_ahead_may_be_added():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_adding_a_parameter_stops_the_walk():
-    """Adding a parameter to the module that ``parameters()`` walks raises ``RuntimeError``: dict changed
-    size.
+    """Adding a parameter to a module that ``parameters()`` walks raises ``RuntimeError``: changed size.
 
     The stores are plain dicts (:pull:`129164`).
     """
@@ -105,9 +100,7 @@ def test_adding_a_parameter_stops_the_walk():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_adding_a_parameter_mutates_the_ordered_dict():
-    """Adding a parameter to the module that ``parameters()`` walks raises ``RuntimeError``: it was
-    mutated.
-    """
+    """Adding a parameter to a module that ``parameters()`` walks raises ``RuntimeError``: mutated."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="OrderedDict mutated during iteration"):
