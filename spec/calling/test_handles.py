@@ -77,14 +77,18 @@ def test_every_handle_has_its_own_number():
 
 
 def test_a_handle_keeps_no_module_alive():
-    """A ``RemovableHandle`` does not keep its module alive; ``remove()`` works when it is gone."""
+    """A ``RemovableHandle`` keeps neither module nor hook alive; ``remove()`` works when they are gone."""
+
+    def hook(module, args, output): ...
+
     identity = nn.Identity()
-    gone = weakref.ref(identity)
-    handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True)
-    del identity
+    handle = identity.register_forward_hook(hook, with_kwargs=True)
+    module, function = weakref.ref(identity), weakref.ref(hook)
+    del identity, hook
     gc.collect()
 
-    assert gone() is None
+    assert module() is None
+    assert function() is None
     assert handle.remove() is None
 
 
