@@ -18,9 +18,10 @@ class Failing(nn.Module):
 
 @pytest.mark.since("2.1")
 def test_it_runs_when_forward_raises():
-    """A forward hook with ``always_call=True`` runs when forward raises, and gets no output.
+    """A forward hook with ``always_call=True`` runs when ``forward`` raises, and gets ``None`` as the output.
 
-    The exception reaches the caller all the same (:pull:`104278`).
+    The exception reaches the caller all the same (:pull:`104278`). What a pre-hook opened, such as a span of
+    a profiler, is closed in such a hook: an ordinary one does not run after an error.
     """
     failing = Failing()
     seen = []
@@ -33,7 +34,7 @@ def test_it_runs_when_forward_raises():
 
 @pytest.mark.since("2.1")
 def test_other_hooks_stay_silent_on_failure():
-    """When forward raises, hooks without ``always_call=True`` do not run beside those with it."""
+    """When ``forward`` raises, of the forward hooks those with ``always_call=True`` run, and no others."""
     failing = Failing()
     calls = []
     failing.register_forward_hook(lambda *given: calls.append("first"), always_call=True)
@@ -47,7 +48,7 @@ def test_other_hooks_stay_silent_on_failure():
 
 @pytest.mark.since("2.1")
 def test_it_runs_when_a_pre_hook_raises():
-    """An always called hook runs when a forward pre-hook raises, and gets the arguments so far."""
+    """An ``always_call=True`` forward hook runs when a pre-hook raises, with the arguments so far."""
     identity = nn.Identity()
     seen = []
 
@@ -65,20 +66,20 @@ def test_it_runs_when_a_pre_hook_raises():
 
 @pytest.mark.since("2.1")
 def test_it_runs_once_when_nothing_fails():
-    """When nothing fails, an always called hook is a forward hook like any other."""
+    """When nothing raises, an ``always_call=True`` hook is a forward hook like any other."""
     identity = nn.Identity()
     calls = []
-    identity.register_forward_hook(lambda *given: calls.append("plain"))
+    identity.register_forward_hook(lambda module, args, output: calls.append(("before", output)))
     identity.register_forward_hook(lambda module, args, output: output + 1, always_call=True)
-    identity.register_forward_hook(lambda *given: calls.append(given[2]))
+    identity.register_forward_hook(lambda module, args, output: calls.append(("after", output)))
 
     assert identity(4) == 5
-    assert calls == ["plain", 5]
+    assert calls == [("before", 4), ("after", 5)]
 
 
 @pytest.mark.since("2.1")
 def test_a_later_hook_that_raises_does_not_run_it_again():
-    """When a later hook raises, an always called hook that has run is not run a second time."""
+    """When a later hook raises, an ``always_call=True`` hook that has run is not run a second time."""
     identity = nn.Identity()
     seen = []
 
@@ -96,7 +97,7 @@ def test_a_later_hook_that_raises_does_not_run_it_again():
 
 @pytest.mark.since("2.1")
 def test_it_is_not_run_again_for_its_own_error():
-    """An always called hook that raises is not run again for its own exception."""
+    """An ``always_call=True`` forward hook that raises is not run again for its own exception."""
     identity = nn.Identity()
     calls = []
 
@@ -113,7 +114,10 @@ def test_it_is_not_run_again_for_its_own_error():
 
 @pytest.mark.since("2.1")
 def test_its_own_error_becomes_a_warning():
-    """What an always called hook raises after another exception becomes a warning; the others still run."""
+    """An ``always_call=True`` forward hook that fails after another error warns; the next still run.
+
+    Its own exception is lost but for the text in the warning.
+    """
     failing = Failing()
     calls = []
 
@@ -132,12 +136,12 @@ def test_its_own_error_becomes_a_warning():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_what_it_returns_on_failure_goes_to_the_next():
-    """When forward raises, what one always called hook returns is the output that the next gets."""
+    """When ``forward`` raises, what one ``always_call=True`` hook returns is the output for the next."""
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: "first", always_call=True)
     failing.register_forward_hook(lambda *given: None, always_call=True)
-    failing.register_forward_hook(lambda *given: seen.append(given[2]), always_call=True)
+    failing.register_forward_hook(lambda module, args, output: seen.append(output), always_call=True)
     with pytest.raises(ValueError, match="forward failed"):
         failing()
 
@@ -146,7 +150,7 @@ def test_what_it_returns_on_failure_goes_to_the_next():
 
 @pytest.mark.since("2.1")
 def test_on_failure_it_sees_keyword_arguments_as_asked():
-    """When forward raises, a hook with ``with_kwargs=True`` still gets the keyword arguments."""
+    """When ``forward`` raises, an ``always_call`` hook with ``with_kwargs`` gets keyword arguments."""
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: "first", always_call=True)
@@ -160,25 +164,30 @@ def test_on_failure_it_sees_keyword_arguments_as_asked():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_an_interrupt_runs_no_hooks():
-    """A ``KeyboardInterrupt`` in forward runs no hooks, not even always called ones."""
+    """A ``KeyboardInterrupt`` in ``forward`` runs no forward hooks, not even those with ``always_call=True``.
 
-    class Interrupted(nn.Module):
-        def forward(self):
-            raise KeyboardInterrupt
+    Only exceptions derived from ``Exception`` do.
+    """
 
-    interrupted = Interrupted()
+    class Raising(nn.Module):
+        def forward(self, error):
+            raise error
+
+    raising = Raising()
     calls = []
-    interrupted.register_forward_hook(lambda *given: calls.append("hook"), always_call=True)
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
+    raising.register_forward_hook(lambda module, args, output: calls.append(args[0]), always_call=True)
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        raising(KeyboardInterrupt)
+    with pytest.raises(OSError, match=r"^$"):
+        raising(OSError)
 
-    assert calls == []
+    assert calls == [OSError]
 
 
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_store_of_always_called_hooks():
-    """A module keeps in a store which hooks are always called, and forgets them on removal."""
+    """``_forward_hooks_always_called`` lists the hooks registered with ``always_call=True`` until removed."""
     identity = nn.Identity()
     identity.register_forward_hook(lambda *given: None)
     handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True, always_call=True)
@@ -191,7 +200,7 @@ def test_the_store_of_always_called_hooks():
 
 @pytest.mark.since("2.1")
 def test_global_hooks_may_be_always_called_too():
-    """A global forward hook with ``always_call=True`` runs when forward raises, before local ones."""
+    """A global forward hook with ``always_call=True`` runs when ``forward`` raises, before local ones."""
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: seen.append(("local", given)), always_call=True)
@@ -208,7 +217,7 @@ def test_global_hooks_may_be_always_called_too():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_is_not_run_twice():
-    """A global always called hook that has run is not run again for a later exception."""
+    """A global ``always_call=True`` forward hook that has run is not run again when a later hook raises."""
     identity = nn.Identity()
     calls = []
 
@@ -227,7 +236,7 @@ def test_a_global_one_is_not_run_twice():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_after_a_failing_one_gets_the_output():
-    """A global always called hook gets the output if only another hook raised."""
+    """A global ``always_call=True`` forward hook gets the output when an earlier hook raised."""
     identity = nn.Identity()
     seen = []
 
@@ -246,7 +255,7 @@ def test_a_global_one_after_a_failing_one_gets_the_output():
 
 @pytest.mark.since("2.1")
 def test_the_error_of_a_global_one_becomes_a_warning():
-    """What a global always called hook raises after another exception becomes a warning of its own."""
+    """A global ``always_call=True`` forward hook that fails after another exception warns of its own."""
     calls = []
 
     def failing_too(module, args, output):
@@ -266,7 +275,7 @@ def test_the_error_of_a_global_one_becomes_a_warning():
 
 @pytest.mark.since("2.1")
 def test_a_failed_call_warns_of_nothing():
-    """A failed call gives no warning where no hook fails."""
+    """A call that raises gives no warning if its ``always_call=True`` hooks do not raise."""
     failing = Failing()
     failing.register_forward_hook(lambda *given: None, always_call=True)
     with warnings.catch_warnings(record=True) as caught:

@@ -12,34 +12,47 @@ from torch import nn
 
 
 def test_a_call_runs_forward():
-    """Calling a module runs its :meth:`~torch.nn.Module.forward` and returns what that returns."""
+    """Calling a module without hooks, as ``net(x)``, runs ``forward`` once and returns what that returns.
+
+    Write :meth:`Module.forward <torch.nn.Module.forward>` and call the module: ``net.forward(x)`` computes
+    the same but leaves out every hook, without a word.
+    """
+    calls = []
 
     class Scale(nn.Module):
         def forward(self, x, factor):
+            calls.append(factor)
             return x * factor
 
     assert Scale()(torch.tensor([2.0, 5.0]), 3).tolist() == [6.0, 15.0]
+    assert calls == [3]
 
 
 def test_every_argument_is_passed_on():
-    """The call passes positional and keyword arguments on as they are."""
+    """Calling a module without hooks passes positional and keyword arguments on to ``forward`` as they are.
+
+    Pre-hooks may replace them, and a full backward hook makes ``forward`` see views of the tensors.
+    """
 
     class Echo(nn.Module):
         def forward(self, *args, **kwargs):
             return args, kwargs
 
-    x = torch.rand(2)
-    args, kwargs = Echo()(x, "text", None, scale=x, flag=False)
+    x, anything = torch.rand(2), object()
+    args, kwargs = Echo()(x, anything, None, scale=x, flag=False)
 
-    assert args == (x, "text", None)
-    assert kwargs == {"scale": x, "flag": False}
+    assert args[0] is x
+    assert args[1:] == (anything, None)
+    assert list(kwargs) == ["scale", "flag"]
+    assert kwargs["scale"] is x
+    assert kwargs["flag"] is False
 
 
 @pytest.mark.parametrize(
     "value", [None, 3, "text", [torch.rand(2)], {"a": 1}], ids=["none", "int", "str", "list", "dict"]
 )
 def test_forward_may_return_anything(value):
-    """What forward returns need not be a tensor: the caller gets that very object."""
+    """``forward`` may return anything, not tensors alone: calling a module without hooks returns it."""
 
     class Answer(nn.Module):
         def forward(self):
@@ -49,7 +62,11 @@ def test_forward_may_return_anything(value):
 
 
 def test_forward_itself_runs_no_hooks():
-    """Calling ``forward`` by hand runs no hooks."""
+    """``net.forward(x)`` runs no hooks, unlike ``net(x)``.
+
+    Whoever calls ``forward`` by hand gets the right numbers, but what lives in hooks is left out: features
+    taken out of a layer, weights computed before each call (:func:`torch.nn.utils.weight_norm`), profilers.
+    """
     layer = nn.Linear(2, 3)
     calls = []
     layer.register_forward_pre_hook(lambda module, args: calls.append("pre"))
@@ -57,15 +74,15 @@ def test_forward_itself_runs_no_hooks():
     x = torch.rand(1, 2)
 
     by_hand = layer.forward(x)
-    assert calls == []
-
+    calls.append("by hand")
     called = layer(x)
-    assert calls == ["pre", "post"]
+
+    assert calls == ["by hand", "pre", "post"]
     assert torch.equal(by_hand, called)
 
 
 def test_a_missing_forward_raises():
-    """Calling a module without a forward raises a ``NotImplementedError`` that names its class."""
+    """Calling a module without a ``forward`` raises a ``NotImplementedError`` that names its class."""
 
     class Empty(nn.Module):
         pass
@@ -77,13 +94,13 @@ def test_a_missing_forward_raises():
 
 @pytest.mark.observed
 def test_a_missing_forward_refuses_keywords():
-    """Without a forward, a keyword argument raises ``TypeError`` before the missing forward is reported."""
+    """Calling a module without ``forward`` by keyword raises ``TypeError``, not ``NotImplementedError``."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'scale'"):
         nn.Module()(scale=2)
 
 
 def test_forward_may_be_replaced_on_one_module():
-    """A ``forward`` assigned to one module is what calls of this module run."""
+    """A ``forward`` assigned to one module is what calls of this module run, and of no other."""
     patched, other = nn.ReLU(), nn.ReLU()
     patched.forward = lambda x: x * 10
     x = torch.tensor([-1.0, 2.0])
@@ -93,7 +110,7 @@ def test_forward_may_be_replaced_on_one_module():
 
 
 def test_call_assigned_to_one_module_is_ignored():
-    """A ``__call__`` assigned to one module has no effect, because Python looks it up on the class."""
+    """A ``__call__`` assigned to one module has no effect on ``net(x)``: Python looks it up on the class."""
     layer = nn.ReLU()
     layer.__call__ = lambda x: "mine"
 
@@ -101,7 +118,7 @@ def test_call_assigned_to_one_module_is_ignored():
 
 
 def test_an_error_in_forward_reaches_the_caller():
-    """An exception raised in forward reaches the caller as it is."""
+    """An exception raised in ``forward`` reaches the caller of the module as it is."""
     error = KeyError("inside")
 
     class Failing(nn.Module):
@@ -110,7 +127,7 @@ def test_an_error_in_forward_reaches_the_caller():
 
     failing = Failing()
     failing.register_forward_hook(lambda module, args, output: None)
-    with pytest.raises(KeyError) as caught:
+    with pytest.raises(KeyError, match="inside") as caught:
         nn.Sequential(failing)(torch.rand(2))
 
     assert caught.value is error
@@ -132,7 +149,11 @@ def test_a_module_without_init_cannot_be_called():
 
 
 def test_a_call_reaches_submodules_through_forward():
-    """A submodule is called, and its hooks run, only if the forward above it calls it."""
+    """Calling a module runs the hooks of a submodule only if its ``forward`` calls that submodule.
+
+    A hook that never fires often sits on a layer that ``forward`` bypasses: it uses the weight of the layer,
+    or calls the layer's ``forward`` by hand.
+    """
 
     class Net(nn.Module):
         def __init__(self):
@@ -155,23 +176,32 @@ def test_a_call_reaches_submodules_through_forward():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_compiled_call_takes_the_place_of_the_call():
-    """Where a compiled call is stored, a call of the module runs that and nothing else.
+    """If ``_compiled_call_impl`` is set, calling a module runs it instead of hooks and ``forward``.
 
-    :meth:`~torch.nn.Module.compile` is what stores it.
+    :meth:`Module.compile <torch.nn.Module.compile>` sets it.
     """
-    layer = nn.Linear(2, 3)
     calls = []
-    layer.register_forward_hook(lambda module, args, output: calls.append("hook"))
-    layer._compiled_call_impl = lambda *args, **kwargs: (args, kwargs)
 
-    assert layer(5, scale=2) == ((5,), {"scale": 2})
-    assert calls == []
+    class Net(nn.Module):
+        def forward(self, *args, **kwargs):
+            calls.append("forward")
+
+    def compiled(*args, **kwargs):
+        calls.append("compiled")
+        return args, kwargs
+
+    net = Net()
+    net.register_forward_hook(lambda module, args, output: calls.append("hook"))
+    net._compiled_call_impl = compiled
+
+    assert net(5, scale=2) == ((5,), {"scale": 2})
+    assert calls == ["compiled"]
 
 
 @pytest.mark.observed
 @pytest.mark.parametrize("hooked", [False, True], ids=["without_hooks", "with_hooks"])
 def test_tracing_names_the_scopes(hooked):
-    """In a traced graph an operation carries the path of the submodule whose call ran it."""
+    """In a graph of ``torch.jit.trace`` an operation carries the path of the submodule whose call ran it."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -196,7 +226,7 @@ def test_tracing_names_the_scopes(hooked):
 
 @pytest.mark.observed
 def test_a_failed_call_leaves_its_scope():
-    """While tracing, a call that raises leaves its scope, and an unregistered module opens none."""
+    """In ``torch.jit.trace`` a call that raises leaves its scope, and an unregistered module opens none."""
 
     class Failing(nn.Module):
         def forward(self, x):

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 @pytest.mark.claim("N5-20")
 def test_it_runs_after_forward():
-    """A forward hook runs after forward, with the module, its arguments and its output."""
+    """A forward hook runs after ``forward``, with the module, its positional arguments and its output."""
     calls = []
 
     class Add(nn.Module):
@@ -30,7 +30,11 @@ def test_it_runs_after_forward():
 
 @pytest.mark.claim("N5-20")
 def test_it_takes_out_an_intermediate_result():
-    """A forward hook on an inner layer takes out what that layer returned, with its graph."""
+    """A forward hook on a layer inside a net gets what that layer's ``forward`` returned, with its graph.
+
+    So features of an inner layer need no second forward. Keep ``output.detach()`` if gradients are not
+    wanted: the output itself holds the graph, and its memory, as long as it is kept.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
     taken = {}
     net[1].register_forward_hook(lambda module, args, output: taken.update(tanh=output))
@@ -56,7 +60,7 @@ def test_registering_a_forward_hook_returns_a_handle():
 
 
 def test_returning_none_keeps_the_output():
-    """A forward hook that returns ``None`` leaves the very output of forward."""
+    """A forward hook that returns ``None`` leaves the very object that ``forward`` returned."""
     value = [torch.rand(2)]
 
     class Answer(nn.Module):
@@ -72,7 +76,11 @@ def test_returning_none_keeps_the_output():
 @pytest.mark.claim("N5-21")
 @pytest.mark.parametrize("value", [7, (), False, "text"], ids=["int", "empty_tuple", "false", "str"])
 def test_what_it_returns_replaces_the_output(value):
-    """Anything but ``None`` that a forward hook returns takes the place of the output."""
+    """Anything but ``None`` that a forward hook returns takes the place of the output of ``forward``.
+
+    A hook that is to look only must not return anything: ``lambda *given: seen.append(given)`` is fine,
+    ``lambda module, args, output: output.detach()`` cuts the graph.
+    """
     identity = nn.Identity()
     identity.register_forward_hook(lambda module, args, output: value)
 
@@ -80,7 +88,7 @@ def test_what_it_returns_replaces_the_output(value):
 
 
 def test_the_next_module_gets_the_replacement():
-    """The forward around a module goes on with what its forward hook returned."""
+    """The next layer of a ``Sequential`` gets what a forward hook returned, not the output it replaced."""
     net = nn.Sequential(nn.ReLU(), nn.ReLU())
     net[0].register_forward_hook(lambda module, args, output: output * 10 - 5)
 
@@ -88,7 +96,7 @@ def test_the_next_module_gets_the_replacement():
 
 
 def test_forward_hooks_run_in_order_of_registration():
-    """Forward hooks run in the order of registration, each on what the one before returned."""
+    """Forward hooks without ``prepend`` run as registered, each on what the last returned."""
     identity = nn.Identity()
     identity.register_forward_hook(lambda module, args, output: output + 1)
     identity.register_forward_hook(lambda module, args, output: None)
@@ -98,7 +106,7 @@ def test_forward_hooks_run_in_order_of_registration():
 
 
 def test_prepend_puts_a_forward_hook_first():
-    """With ``prepend=True`` a forward hook runs before those already registered."""
+    """``register_forward_hook(hook, prepend=True)`` puts a hook before those that the module has."""
     identity = nn.Identity()
     calls = []
     identity.register_forward_hook(lambda *given: calls.append("first"))
@@ -110,7 +118,7 @@ def test_prepend_puts_a_forward_hook_first():
 
 
 def test_it_sees_what_pre_hooks_made_of_the_arguments():
-    """A forward hook sees the arguments that forward got, after all forward pre-hooks."""
+    """A forward hook sees the arguments that ``forward`` got, after all forward pre-hooks."""
     net = nn.Module()
     net.forward = lambda x, scale: x * scale
     seen = []
@@ -123,7 +131,11 @@ def test_it_sees_what_pre_hooks_made_of_the_arguments():
 
 @pytest.mark.question("Q43")
 def test_forward_hooks_do_not_see_keyword_arguments():
-    """A forward hook does not see keyword arguments: called by keyword alone, it gets no arguments."""
+    """Without ``with_kwargs=True`` a forward hook does not see the keyword arguments of the call.
+
+    Of ``net(input=x)`` it gets no arguments at all, and ``args[0]`` raises ``IndexError``. Register it with
+    :meth:`register_forward_hook(hook, with_kwargs=True) <torch.nn.Module.register_forward_hook>`.
+    """
     layer = nn.Linear(2, 3)
     seen = []
     layer.register_forward_hook(lambda *given: seen.append(given))
@@ -150,13 +162,13 @@ def test_with_kwargs_they_come_before_the_output():
 
 
 def test_options_of_a_forward_hook_are_keyword_only():
-    """The options of a forward hook go by keyword: by position they raise ``TypeError``."""
+    """The options of ``register_forward_hook`` go by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         nn.Identity().register_forward_hook(lambda module, args, output: None, True)
 
 
 def test_forward_hooks_do_not_run_when_forward_raises():
-    """When forward raises, its forward hooks do not run."""
+    """When ``forward`` raises, forward hooks without ``always_call`` do not run."""
     calls = []
 
     class Failing(nn.Module):
@@ -173,7 +185,7 @@ def test_forward_hooks_do_not_run_when_forward_raises():
 
 
 def test_an_error_in_a_forward_hook_stops_the_others():
-    """An exception in a forward hook reaches the caller, and the hooks after it do not run."""
+    """An exception in a forward hook keeps later hooks without ``always_call`` from running."""
     identity = nn.Identity()
     calls = []
 
@@ -191,7 +203,7 @@ def test_an_error_in_a_forward_hook_stops_the_others():
 
 
 def test_a_forward_hook_may_remove_itself():
-    """A forward hook that removes itself while it runs has run for the last time."""
+    """A forward hook that calls ``remove()`` on its own handle has run for the last time."""
     identity = nn.Identity()
     calls = []
 
@@ -209,7 +221,10 @@ def test_a_forward_hook_may_remove_itself():
 
 @pytest.mark.observed
 def test_the_stores_of_a_forward_hook():
-    """A module keeps its forward hooks by handle, and apart which of them take keyword arguments."""
+    """A module keeps forward hooks by handle ``id`` in ``_forward_hooks`` until they are removed.
+
+    ``_forward_hooks_with_kwargs`` says which of them take keyword arguments.
+    """
     identity = nn.Identity()
 
     def plain(module, args, output): ...
@@ -226,10 +241,10 @@ def test_the_stores_of_a_forward_hook():
     assert dict(identity._forward_hooks_with_kwargs) == {}
 
 
-@pytest.mark.parametrize("mode", ["train", "eval"])
-def test_modes_do_not_switch_hooks_off(mode):
-    """Forward hooks run in training and in evaluation, with gradients and without."""
-    layer = getattr(nn.Linear(2, 3), mode)()
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_modes_do_not_switch_hooks_off(training):
+    """Forward hooks run in training and in ``eval()``, under ``no_grad`` and ``inference_mode`` too."""
+    layer = nn.Linear(2, 3).train(training)
     seen = []
     layer.register_forward_hook(lambda module, args, output: seen.append(output.requires_grad))
     layer(torch.rand(1, 2))
@@ -244,52 +259,63 @@ def test_modes_do_not_switch_hooks_off(mode):
 @pytest.mark.question("Q51")
 @pytest.mark.before("2.5")
 def test_the_fast_path_of_transformers_skips_hooks():
-    """In evaluation without gradients a transformer layer calls no submodule, so no hook runs.
+    """``TransformerEncoderLayer(batch_first=True)`` in ``eval()`` under ``no_grad`` runs no hook of its
+    layers.
 
-    :class:`~torch.nn.TransformerEncoderLayer` then takes a fused path of its own (:issue:`128413`).
+    It takes a fused path of its own that calls none of them (:issue:`128413`). With gradients, or in
+    ``train()``, the hooks run.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
     calls = []
-    layer.linear1.register_forward_hook(lambda *given: calls.append(layer.training))
+    for child in layer.children():
+        child.register_forward_hook(lambda module, args, output: calls.append(module))
     x = torch.rand(1, 3, 4)
     with torch.no_grad():
-        layer.train()(x)
         layer.eval()(x)
-    layer.eval()(x)
+        assert calls == []
 
-    assert calls == [True, False]
+        layer.train()(x)
+        assert layer.linear1 in calls
+
+    calls.clear()
+    layer.eval()(x)
+    assert layer.linear1 in calls
 
 
 @pytest.mark.question("Q51")
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
 def test_a_hook_keeps_transformers_off_the_fast_path(kind):
-    """A forward hook or pre-hook inside a transformer layer runs in evaluation without gradients too.
+    """A forward hook on a layer of ``TransformerEncoderLayer`` also runs in ``eval()`` under ``no_grad``.
 
-    :class:`~torch.nn.TransformerEncoderLayer` leaves its fused path as soon as it finds one
-    (:issue:`128413`).
+    So does a forward pre-hook. The layer leaves its fused path as soon as it finds either (:issue:`128413`),
+    and is slower for it. See :class:`torch.nn.TransformerEncoderLayer`.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).eval()
     calls = []
-    register = getattr(layer.linear1, f"register_{kind}")
-    register(lambda *given: calls.append(given[0] is layer.linear1))
+    for child in (layer.linear1, layer.norm2):
+        getattr(child, f"register_{kind}")(lambda module, *given: calls.append(module))
     with torch.no_grad():
         layer(torch.rand(1, 3, 4))
 
-    assert calls == [True]
+    assert calls == [layer.linear1, layer.norm2]
 
 
 @pytest.mark.observed
 def test_the_output_projection_of_attention_is_never_called():
     """:class:`~torch.nn.MultiheadAttention` never calls its ``out_proj``, so hooks on it never run.
 
-    It hands the weights of ``out_proj`` to a function instead.
+    It hands the weights of ``out_proj`` to a function instead. Hook the attention itself, whose output is
+    that of the projection.
     """
     attention = nn.MultiheadAttention(4, 2)
     calls = []
+    attention.out_proj.register_forward_pre_hook(lambda *given: calls.append("before out_proj"))
     attention.out_proj.register_forward_hook(lambda *given: calls.append("out_proj"))
     attention.register_forward_hook(lambda *given: calls.append("attention"))
     x = torch.rand(3, 1, 4)
     attention(x, x, x)
+    with torch.no_grad():
+        attention.eval()(x, x, x)
 
-    assert calls == ["attention"]
+    assert calls == ["attention", "attention"]

@@ -17,7 +17,7 @@ class Echo(nn.Module):
 
 
 def test_it_runs_before_forward():
-    """A forward pre-hook runs before forward, on every call, with the module and its arguments."""
+    """A forward pre-hook runs before ``forward`` on each call, with the module and its arguments."""
     calls = []
 
     class Net(nn.Module):
@@ -46,7 +46,7 @@ def test_registering_returns_a_handle():
 
 
 def test_returning_none_keeps_the_arguments():
-    """A forward pre-hook that returns ``None`` leaves the arguments as they are."""
+    """A forward pre-hook that returns ``None`` leaves the arguments of ``forward`` as they are."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: None)
 
@@ -54,32 +54,39 @@ def test_returning_none_keeps_the_arguments():
 
 
 def test_a_returned_tuple_replaces_the_arguments():
-    """A tuple that a forward pre-hook returns takes the place of all positional arguments."""
+    """Without ``with_kwargs``, a tuple that a forward pre-hook returns replaces all positional arguments.
+
+    To pass on one tuple as one argument, wrap it: ``return (value,)``.
+    """
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: (args[1], 30, 40))
 
-    assert echo(3, 4) == ((4, 30, 40), {})
+    assert echo(3, 4, scale=5) == ((4, 30, 40), {"scale": 5})
 
 
 @pytest.mark.parametrize("value", [7, [3, 4], False], ids=["int", "list", "false"])
 def test_a_single_value_is_wrapped_into_a_tuple(value):
-    """Anything but a tuple that a forward pre-hook returns becomes the only argument."""
+    """Without ``with_kwargs``, what a forward pre-hook returns is the only argument, unless a tuple or
+    ``None``.
+
+    A list is one argument too. With ``with_kwargs=True`` a hook returns a pair.
+    """
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: value)
 
-    assert echo(1, 2) == ((value,), {})
+    assert echo(1, 2, scale=5) == ((value,), {"scale": 5})
 
 
 def test_an_empty_tuple_leaves_no_arguments():
-    """A forward pre-hook that returns an empty tuple leaves no positional arguments."""
+    """Without ``with_kwargs``, an empty tuple from a forward pre-hook leaves no positional arguments."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: ())
 
-    assert echo(1, 2) == ((), {})
+    assert echo(1, 2, scale=5) == ((), {"scale": 5})
 
 
 def test_pre_hooks_run_in_order_of_registration():
-    """Forward pre-hooks run in the order of registration, each on what the one before returned."""
+    """Forward pre-hooks without ``prepend`` run as registered, each on what the last returned."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: args[0] + 1)
     echo.register_forward_pre_hook(lambda module, args: None)
@@ -89,7 +96,7 @@ def test_pre_hooks_run_in_order_of_registration():
 
 
 def test_prepend_puts_a_pre_hook_first():
-    """With ``prepend=True`` a forward pre-hook runs before those already registered."""
+    """``register_forward_pre_hook(hook, prepend=True)`` puts a hook before those that the module has."""
     echo = Echo()
     calls = []
     echo.register_forward_pre_hook(lambda module, args: calls.append("first"))
@@ -102,7 +109,12 @@ def test_prepend_puts_a_pre_hook_first():
 
 @pytest.mark.question("Q43")
 def test_keyword_arguments_are_not_seen():
-    """A forward pre-hook does not see keyword arguments; they reach forward all the same."""
+    """Without ``with_kwargs`` a forward pre-hook does not see keyword arguments, which reach ``forward``.
+
+    A hook that reads ``args[0]`` fails with ``IndexError`` as soon as somebody calls ``net(input=x)``.
+    Register it with
+    :meth:`register_forward_pre_hook(hook, with_kwargs=True) <torch.nn.Module.register_forward_pre_hook>`.
+    """
     echo = Echo()
     seen = []
     echo.register_forward_pre_hook(lambda module, args: seen.append(args))
@@ -139,7 +151,11 @@ def test_with_kwargs_it_replaces_both():
     ids=["tuple_of_one", "tuple_of_three", "list_of_two", "single_value"],
 )
 def test_with_kwargs_only_a_pair_may_be_returned(returned):
-    """With ``with_kwargs=True`` a forward pre-hook that returns no pair raises ``RuntimeError``."""
+    """With ``with_kwargs=True`` a forward pre-hook that returns neither a pair nor ``None`` raises
+    ``RuntimeError``.
+
+    The message shows what was returned.
+    """
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args, kwargs: returned, with_kwargs=True)
 
@@ -150,23 +166,23 @@ def test_with_kwargs_only_a_pair_may_be_returned(returned):
 
 @pytest.mark.observed
 def test_kwargs_changed_in_place_reach_forward():
-    """Keyword arguments that a forward pre-hook changes in place reach forward, not the caller's dict."""
+    """A forward pre-hook with ``with_kwargs=True`` may change in place the ``kwargs`` that ``forward``
+    gets.
+    """
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args, kwargs: kwargs.update(scale=30), with_kwargs=True)
-    given = {"scale": 3, "shift": 4}
 
-    assert echo(**given) == ((), {"scale": 30, "shift": 4})
-    assert given == {"scale": 3, "shift": 4}
+    assert echo(scale=3, shift=4) == ((), {"scale": 30, "shift": 4})
 
 
 def test_options_of_a_pre_hook_are_keyword_only():
-    """The options of a forward pre-hook go by keyword: by position they raise ``TypeError``."""
+    """The options of ``register_forward_pre_hook`` go by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         Echo().register_forward_pre_hook(lambda module, args: None, True)
 
 
 def test_an_error_in_a_pre_hook_keeps_forward_from_running():
-    """An exception in a forward pre-hook reaches the caller, and neither forward nor hooks run."""
+    """After an exception in a forward pre-hook ``forward`` and hooks without ``always_call`` do not run."""
     calls = []
 
     class Net(nn.Module):
@@ -188,7 +204,7 @@ def test_an_error_in_a_pre_hook_keeps_forward_from_running():
 
 
 def test_one_function_registered_twice_runs_twice():
-    """A function registered twice as a forward pre-hook runs twice."""
+    """A function given to ``register_forward_pre_hook`` twice runs twice; each handle removes one run."""
     echo = Echo()
 
     def add_one(module, args):
@@ -196,13 +212,17 @@ def test_one_function_registered_twice_runs_twice():
 
     first = echo.register_forward_pre_hook(add_one)
     second = echo.register_forward_pre_hook(add_one)
-
     assert echo(5) == ((7,), {})
-    assert first.id != second.id
+
+    first.remove()
+    assert echo(5) == ((6,), {})
+
+    second.remove()
+    assert echo(5) == ((5,), {})
 
 
 def test_a_pre_hook_may_remove_itself():
-    """A forward pre-hook that removes itself while it runs has run for the last time."""
+    """A forward pre-hook that calls ``remove()`` on its own handle has run for the last time."""
     echo = Echo()
     calls = []
 
@@ -220,28 +240,30 @@ def test_a_pre_hook_may_remove_itself():
 
 @pytest.mark.observed
 def test_hooks_of_a_call_are_fixed_when_it_starts():
-    """A forward pre-hook added or removed by another takes effect from the next call on."""
+    """A forward pre-hook that registers another, or calls its ``remove()``, changes the next call."""
     echo = Echo()
     calls = []
 
     def change(module, args):
-        calls.append("change")
-        removed.remove()
-        if len(echo._forward_pre_hooks) == 1:
-            echo.register_forward_pre_hook(lambda module, args: calls.append("added"))
+        changer.remove()
+        other.remove()
+        echo.register_forward_pre_hook(lambda module, args: calls.append("added"))
 
-    echo.register_forward_pre_hook(change)
-    removed = echo.register_forward_pre_hook(lambda module, args: calls.append("removed"))
+    changer = echo.register_forward_pre_hook(change)
+    other = echo.register_forward_pre_hook(lambda module, args: calls.append("removed"))
     echo()
-    assert calls == ["change", "removed"]
+    calls.append("second call")
+    echo()
 
-    echo()
-    assert calls[2:] == ["change", "added"]
+    assert calls == ["removed", "second call", "added"]
 
 
 @pytest.mark.observed
 def test_the_stores_of_a_pre_hook():
-    """A module keeps its forward pre-hooks by handle, and apart which of them take keyword arguments."""
+    """A module keeps forward pre-hooks by handle ``id`` in ``_forward_pre_hooks`` until they are removed.
+
+    ``_forward_pre_hooks_with_kwargs`` says which of them take keyword arguments.
+    """
     echo = Echo()
 
     def plain(module, args): ...

@@ -12,7 +12,12 @@ from torch.utils.hooks import RemovableHandle
 
 
 def test_it_gets_gradients_of_inputs_and_outputs():
-    """A full backward hook gets the module and two tuples: gradients of inputs and of outputs."""
+    """A full backward hook gets the module and two tuples, ``grad_input`` and ``grad_output``.
+
+    They hold the gradients of its inputs and of its outputs:
+    :meth:`~torch.nn.Module.register_full_backward_hook` is for looking at gradients that flow through, not at
+    those of parameters, which have :meth:`torch.Tensor.register_hook`.
+    """
     layer = nn.Linear(2, 1)
     seen = []
     layer.register_full_backward_hook(lambda *given: seen.append(given))
@@ -22,11 +27,12 @@ def test_it_gets_gradients_of_inputs_and_outputs():
     assert module is layer
     assert [gradient.tolist() for gradient in grad_input] == [(layer.weight * 10).tolist()]
     assert [gradient.tolist() for gradient in grad_output] == [[[10.0]]]
-    assert (type(grad_input), type(grad_output)) == (tuple, tuple)
+    assert type(grad_input) is tuple
+    assert type(grad_output) is tuple
 
 
 def test_it_fires_after_the_gradients_inside():
-    """A full backward hook fires after the backward pass has gone through the module."""
+    """A full backward hook fires when ``backward()`` has come through the module, before it goes on."""
     calls = []
 
     class Net(nn.Module):
@@ -62,9 +68,10 @@ def test_registering_a_full_backward_hook_returns_a_handle():
 
 @pytest.mark.claim("N5-21")
 def test_what_it_returns_replaces_the_gradients_of_inputs():
-    """What a full backward hook returns goes on in place of the gradients of the inputs.
+    """What a full backward hook returns replaces ``grad_input``; gradients of parameters stay as they are.
 
-    Gradients of the module's own parameters are not affected.
+    To change those of the parameters as well, change ``grad_output`` in a full backward pre-hook:
+    :meth:`~torch.nn.Module.register_full_backward_pre_hook`.
     """
     layer = nn.Linear(2, 1)
     layer.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10,))
@@ -76,7 +83,7 @@ def test_what_it_returns_replaces_the_gradients_of_inputs():
 
 
 def test_full_backward_hooks_run_in_order_of_registration():
-    """Full backward hooks run in the order of registration, each on what the one before returned."""
+    """Full backward hooks without ``prepend`` run as registered, each on what the last returned."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] + 3,))
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: None)
@@ -88,7 +95,7 @@ def test_full_backward_hooks_run_in_order_of_registration():
 
 
 def test_prepend_puts_a_full_backward_hook_first():
-    """With ``prepend=True`` a full backward hook runs before those already registered."""
+    """``register_full_backward_hook(hook, prepend=True)`` puts a hook before those that the module has."""
     identity = nn.Identity()
     calls = []
     identity.register_full_backward_hook(lambda *given: calls.append("first"))
@@ -102,7 +109,11 @@ def test_prepend_puts_a_full_backward_hook_first():
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_input_may_be_returned(count):
-    """A full backward hook that returns more or fewer gradients than inputs raises ``RuntimeError``."""
+    """If an input needs a gradient, a full backward hook that returns too many or few raises
+    ``RuntimeError``.
+
+    There must be as many as positional arguments, ``None`` for those that are not tensors.
+    """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input * count)
     output = identity(torch.rand(2, requires_grad=True))
@@ -114,7 +125,10 @@ def test_one_gradient_for_each_input_may_be_returned(count):
 
 @pytest.mark.observed
 def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
-    """A gradient that a full backward hook returns without a tuple is taken for a sequence of its rows."""
+    """If a full backward hook returns ``grad_input[0]``, not a tuple, its rows are taken for the gradients.
+
+    That raises in ``backward()``; write ``return (gradient,)``.
+    """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input[0])
     output = identity(torch.rand(4, 2, requires_grad=True))
@@ -148,10 +162,12 @@ def test_an_error_in_a_backward_hook_reaches_the_caller():
 
 
 def test_it_fires_once_for_each_call():
-    """A module called twice fires its full backward hook twice, for the last call first."""
+    """A module called twice fires its full backward hook twice in ``backward()``, for the last call first."""
     identity = nn.Identity()
     seen = []
-    identity.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    identity.register_full_backward_hook(
+        lambda module, grad_input, grad_output: seen.append(grad_output[0].tolist())
+    )
     x = torch.rand(2, requires_grad=True)
     (identity(identity(x) * 5) * 3).sum().backward()
 
@@ -159,10 +175,12 @@ def test_it_fires_once_for_each_call():
 
 
 def test_it_fires_in_every_backward_pass():
-    """Each backward pass through one call fires the full backward hook anew."""
+    """Each ``backward()`` through one call fires the full backward hook anew."""
     identity = nn.Identity()
     seen = []
-    identity.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    identity.register_full_backward_hook(
+        lambda module, grad_input, grad_output: seen.append(grad_output[0].tolist())
+    )
     output = identity(torch.rand(2, requires_grad=True))
     (output * torch.tensor([5.0, 7.0])).sum().backward(retain_graph=True)
     (output * torch.tensor([11.0, 13.0])).sum().backward()
@@ -172,7 +190,7 @@ def test_it_fires_in_every_backward_pass():
 
 @pytest.mark.observed
 def test_the_hooks_are_fixed_by_the_call():
-    """A backward pass fires the full backward hooks that were registered when the module was called."""
+    """``backward()`` fires the full backward hooks that the module had when it was called."""
     identity = nn.Identity()
     calls = []
     handle = identity.register_full_backward_hook(lambda *given: calls.append("early"))
@@ -185,22 +203,24 @@ def test_the_hooks_are_fixed_by_the_call():
 
 
 def test_it_needs_the_gradients_of_the_inputs():
-    """A full backward hook does not fire where only gradients of the module's parameters are asked for."""
+    """If an input requires a gradient, ``autograd.grad`` of a weight alone fires no full backward hook."""
     layer = nn.Linear(2, 1)
     calls = []
     layer.register_full_backward_hook(lambda *given: calls.append("hook"))
     x = torch.tensor([[5.0, 7.0]], requires_grad=True)
     output = layer(x)
-    (gradient,) = torch.autograd.grad(output.sum(), layer.weight, retain_graph=True)
-    assert (calls, gradient.tolist()) == ([], [[5.0, 7.0]])
 
+    (gradient,) = torch.autograd.grad(output.sum(), layer.weight, retain_graph=True)
+    calls.append("after the weight")
     torch.autograd.grad(output.sum(), x)
-    assert calls == ["hook"]
+
+    assert gradient.tolist() == [[5.0, 7.0]]
+    assert calls == ["after the weight", "hook"]
 
 
 @pytest.mark.observed
 def test_a_second_derivative_does_not_fire_it():
-    """A gradient of a gradient that reaches the input past the output fires no full backward hook."""
+    """A second derivative fires no full backward hook, unless ``backward()`` passes the module's output."""
 
     class Square(nn.Module):
         def forward(self, x):
@@ -210,15 +230,20 @@ def test_a_second_derivative_does_not_fire_it():
     calls = []
     square.register_full_backward_hook(lambda *given: calls.append("hook"))
     x = torch.tensor([3.0, 4.0], requires_grad=True)
-    (gradient,) = torch.autograd.grad(square(x).sum(), x, create_graph=True)
-    gradient.sum().backward()
+    output = square(x)
+    (gradient,) = torch.autograd.grad(output.sum(), x, create_graph=True)
+    assert calls == ["hook"]
 
+    gradient.sum().backward(retain_graph=True)
     assert calls == ["hook"]
     assert x.grad.tolist() == [2.0, 2.0]
 
+    (gradient.sum() + output.sum()).backward()
+    assert calls == ["hook", "hook"]
+
 
 def test_without_gradients_it_does_nothing():
-    """Under ``no_grad`` a full backward hook does nothing: forward gets the very arguments."""
+    """Under ``no_grad`` a full backward hook does nothing: ``forward`` gets the very arguments."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda *given: None)
     x = torch.rand(2, requires_grad=True)
@@ -230,7 +255,10 @@ def test_without_gradients_it_does_nothing():
 
 @pytest.mark.observed
 def test_the_store_of_full_backward_hooks():
-    """A module keeps its full backward hooks by handle, and remembers that they are full."""
+    """A module keeps full backward hooks by handle ``id`` in ``_backward_hooks``, and that they are full.
+
+    ``_is_full_backward_hook`` is ``True`` from the first one on, and ``None`` before.
+    """
     identity = nn.Identity()
     assert identity._is_full_backward_hook is None
 
@@ -242,14 +270,17 @@ def test_the_store_of_full_backward_hooks():
 
 
 def test_forward_mode_differentiation_is_refused():
-    """Forward-mode differentiation of a module with a full backward hook raises ``NotImplementedError``."""
+    """With a full backward hook, forward AD of a tensor with ``requires_grad`` is a ``NotImplementedError``.
+
+    Other tensors pass. Remove the hook, or detach the input.
+    """
     identity = nn.Identity()
-    handle = identity.register_full_backward_hook(lambda *given: None)
+    identity.register_full_backward_hook(lambda *given: None)
+    primal = torch.rand(2, requires_grad=True)
     with torch.autograd.forward_ad.dual_level():
-        primal = torch.rand(2, requires_grad=True)
         dual = torch.autograd.forward_ad.make_dual(primal, torch.tensor([5.0, 7.0]))
         with pytest.raises(NotImplementedError, match="implement the jvp function"):
             identity(dual)
-        handle.remove()
 
-        assert torch.autograd.forward_ad.unpack_dual(identity(dual)).tangent.tolist() == [5.0, 7.0]
+        other = torch.autograd.forward_ad.make_dual(primal.detach(), torch.tensor([5.0, 7.0]))
+        assert torch.autograd.forward_ad.unpack_dual(identity(other)).tangent.tolist() == [5.0, 7.0]

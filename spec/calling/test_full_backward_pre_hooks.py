@@ -13,7 +13,11 @@ from torch.utils.hooks import RemovableHandle
 
 
 def test_it_gets_the_gradients_of_the_outputs():
-    """A full backward pre-hook gets the module and a tuple of the gradients of its outputs."""
+    """A full backward pre-hook gets the module and ``grad_output``, a tuple of its outputs' gradients.
+
+    It sees what comes back into a module, and may scale or mask it for all that lies inside. What leaves the
+    module at its inputs is for :meth:`~torch.nn.Module.register_full_backward_hook`.
+    """
     identity = nn.Identity()
     seen = []
     identity.register_full_backward_pre_hook(lambda *given: seen.append(given))
@@ -26,20 +30,20 @@ def test_it_gets_the_gradients_of_the_outputs():
 
 
 def test_it_fires_before_the_gradients_of_the_module():
-    """A full backward pre-hook fires before the backward pass goes through the module."""
+    """A full backward pre-hook fires before ``backward()`` goes through the module."""
     calls = []
     layer = nn.Linear(2, 1)
     layer.weight.register_hook(lambda gradient: calls.append("weight"))
-    layer.register_full_backward_hook(lambda *given: calls.append("hook"))
     layer.register_full_backward_pre_hook(lambda *given: calls.append("pre-hook"))
-    layer(torch.rand(1, 2, requires_grad=True)).sum().backward()
+    output = layer(torch.rand(1, 2, requires_grad=True))
+    output.register_hook(lambda gradient: calls.append("output"))
+    output.sum().backward()
 
-    assert sorted(calls[1:]) == ["hook", "weight"]
-    assert calls[0] == "pre-hook"
+    assert calls == ["output", "pre-hook", "weight"]
 
 
 def test_registering_returns_a_handle():
-    """:meth:`~torch.nn.Module.register_full_backward_pre_hook` returns a handle that removes it."""
+    """:meth:`~torch.nn.Module.register_full_backward_pre_hook` returns a handle that removes the hook."""
     identity = nn.Identity()
     calls = []
     handle = identity.register_full_backward_pre_hook(lambda *given: calls.append("hook"))
@@ -53,14 +57,16 @@ def test_registering_returns_a_handle():
 
 
 def test_what_it_returns_replaces_gradients():
-    """What a full backward pre-hook returns is what the module's backward pass starts from.
+    """What a full backward pre-hook returns replaces ``grad_output`` in the backward pass of the module.
 
     Gradients of inputs and of parameters follow from it, and full backward hooks are given it.
     """
     layer = nn.Linear(2, 1)
     seen = []
     layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
-    layer.register_full_backward_hook(lambda *given: seen.append(given[2][0].tolist()))
+    layer.register_full_backward_hook(
+        lambda module, grad_input, grad_output: seen.append(grad_output[0].tolist())
+    )
     x = torch.tensor([[5.0, 7.0]], requires_grad=True)
     layer(x).sum().backward()
 
@@ -70,7 +76,7 @@ def test_what_it_returns_replaces_gradients():
 
 
 def test_backward_pre_hooks_run_in_order_of_registration():
-    """Full backward pre-hooks run in the order of registration, each on what the one before returned."""
+    """Full backward pre-hooks without ``prepend`` run as registered, each on what the last returned."""
     identity = nn.Identity()
     identity.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] + 1,))
     identity.register_full_backward_pre_hook(lambda module, grad_output: None)
@@ -82,7 +88,7 @@ def test_backward_pre_hooks_run_in_order_of_registration():
 
 
 def test_prepend_puts_a_backward_pre_hook_first():
-    """With ``prepend=True`` a full backward pre-hook runs before those already registered."""
+    """``register_full_backward_pre_hook(hook, prepend=True)`` puts a hook before those the module has."""
     identity = nn.Identity()
     calls = []
     identity.register_full_backward_pre_hook(lambda *given: calls.append("first"))
@@ -109,7 +115,7 @@ def test_one_gradient_for_each_output_may_be_returned(count):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("hooked", [False, True], ids=["alone", "with_a_full_backward_hook"])
 def test_it_replaces_gradients_without_needy_inputs(hooked):
-    """Where no input requires a gradient, what a full backward pre-hook returns still counts."""
+    """If no input requires a gradient, a full backward pre-hook may still replace ``grad_output``."""
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     if hooked:
@@ -122,7 +128,7 @@ def test_it_replaces_gradients_without_needy_inputs(hooked):
 @pytest.mark.before("2.3")
 @pytest.mark.observed
 def test_without_needy_inputs_its_result_is_lost():
-    """Where no input requires a gradient, what a full backward pre-hook returns is lost."""
+    """If no input requires a gradient, the ``grad_output`` that a full backward pre-hook returns is lost."""
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
@@ -131,38 +137,40 @@ def test_without_needy_inputs_its_result_is_lost():
 
 
 def test_it_fires_without_needy_inputs():
-    """A full backward pre-hook fires whether or not an input of the module requires a gradient."""
+    """A full backward pre-hook fires in ``backward()`` whether or not an input requires a gradient."""
     layer = nn.Linear(2, 1)
     seen = []
-    layer.register_full_backward_pre_hook(lambda *given: seen.append(given[1][0].tolist()))
+    layer.register_full_backward_pre_hook(lambda module, grad_output: seen.append(grad_output[0].tolist()))
     (layer(torch.rand(1, 2)) * 10).sum().backward()
+    (layer(torch.rand(1, 2, requires_grad=True)) * 100).sum().backward()
 
-    assert seen == [[[10.0]]]
+    assert seen == [[[10.0]], [[100.0]]]
 
 
 @pytest.mark.since("2.14")
 def test_alone_it_does_not_warn():
-    """Where no input requires a gradient, full backward hooks warn and pre-hooks alone do not.
+    """A full backward pre-hook alone gives no warning in ``backward()`` if no input requires a gradient.
 
-    Before, the warning came for pre-hooks as well (:issue:`189093`, :pull:`190685`).
+    A full backward hook does (:issue:`189093`, :pull:`190685`).
     """
-    counts = {}
-    for kind in ("backward_hook", "backward_pre_hook"):
-        layer = nn.Linear(2, 1)
-        getattr(layer, f"register_full_{kind}")(lambda *given: None)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            layer(torch.rand(1, 2)).sum().backward()
-        counts[kind] = len(caught)
+    layer = nn.Linear(2, 1)
+    layer.register_full_backward_pre_hook(lambda *given: None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        layer(torch.rand(1, 2)).sum().backward()
+    assert caught == []
 
-    assert counts == {"backward_hook": 1, "backward_pre_hook": 0}
+    layer.register_full_backward_hook(lambda *given: None)
+    output = layer(torch.rand(1, 2))
+    with pytest.warns(UserWarning, match="^Full backward hook is firing .* since no inputs require grad"):
+        output.sum().backward()
 
 
 @pytest.mark.since("2.8")
 @pytest.mark.before("2.14")
 @pytest.mark.observed
 def test_alone_it_warns_of_full_hooks():
-    """Where no input requires a gradient, a full backward pre-hook gives the warning of full hooks."""
+    """A full backward pre-hook gives the ``UserWarning`` of full hooks if no input requires a gradient."""
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda *given: None)
     output = layer(torch.rand(1, 2))
@@ -172,7 +180,7 @@ def test_alone_it_warns_of_full_hooks():
 
 
 def test_places_without_gradient_hold_none():
-    """A full backward pre-hook sees ``None`` for an output that is no tensor or is unused."""
+    """A full backward pre-hook sees ``None`` for an output that is not a tensor or is unused."""
 
     class Several(nn.Module):
         def forward(self, x):
@@ -180,15 +188,17 @@ def test_places_without_gradient_hold_none():
 
     several = Several()
     seen = []
-    several.register_full_backward_pre_hook(lambda *given: seen.append(given[1]))
+    several.register_full_backward_pre_hook(lambda module, grad_output: seen.append(grad_output))
     several(torch.rand(2, requires_grad=True))[2].sum().backward()
 
     [(of_first, of_text, of_third)] = seen
-    assert (of_first, of_text, of_third.tolist()) == (None, None, [1.0, 1.0])
+    assert of_first is None
+    assert of_text is None
+    assert of_third.tolist() == [1.0, 1.0]
 
 
 def test_it_goes_with_either_kind_of_backward_hook():
-    """A full backward pre-hook may be registered beside full and beside legacy backward hooks."""
+    """``register_full_backward_pre_hook`` goes with full and with legacy backward hooks on one module."""
     calls = []
     full, legacy = nn.Identity(), nn.Identity()
     full.register_full_backward_hook(lambda *given: calls.append("full"))
@@ -203,7 +213,10 @@ def test_it_goes_with_either_kind_of_backward_hook():
 
 @pytest.mark.observed
 def test_the_store_of_backward_pre_hooks():
-    """A module keeps its full backward pre-hooks by handle, in a store of their own."""
+    """A module keeps full backward pre-hooks by handle ``id`` in ``_backward_pre_hooks``.
+
+    They leave the kind of its backward hooks open: ``_is_full_backward_hook`` stays ``None``.
+    """
     identity = nn.Identity()
 
     def hook(module, grad_output): ...

@@ -21,7 +21,11 @@ BOTH_KINDS = "^Cannot use both regular backward hooks and full backward hooks as
 
 
 def test_a_global_forward_hook_runs_for_every_module():
-    """A global forward hook runs for every module that is called, inner ones first."""
+    """A ``register_module_forward_hook`` hook runs for every module that is called, inner ones first.
+
+    It also runs for modules made later, in every library of the process: remove it when the measurement is
+    over.
+    """
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     calls = []
     with register_module_forward_hook(lambda module, args, output: calls.append(type(module).__name__)):
@@ -32,7 +36,7 @@ def test_a_global_forward_hook_runs_for_every_module():
 
 
 def test_a_global_forward_pre_hook_runs_for_every_module():
-    """A global forward pre-hook runs for every module that is called, outer ones first."""
+    """A ``register_module_forward_pre_hook`` hook runs for every module that is called, outer ones first."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     calls = []
     with register_module_forward_pre_hook(lambda module, args: calls.append(type(module).__name__)):
@@ -53,7 +57,10 @@ def test_a_global_forward_pre_hook_runs_for_every_module():
     ids=lambda function: function.__name__,
 )
 def test_registering_a_global_hook_returns_a_handle(register):
-    """Every function that registers a global hook returns a handle that removes it."""
+    """``register_module_forward_hook`` and the like return a handle that removes the global hook.
+
+    ``handle.remove()`` takes it from all modules.
+    """
     net = nn.Tanh()
     calls = []
     handle = register(lambda *given: calls.append("hook"))
@@ -67,10 +74,7 @@ def test_registering_a_global_hook_returns_a_handle(register):
 
 
 def test_a_global_forward_pre_hook_replaces_arguments():
-    """What a global forward pre-hook returns replaces the arguments that local pre-hooks then get.
-
-    :func:`~torch.nn.modules.module.register_module_forward_pre_hook` registers it, and has no options.
-    """
+    """What a ``register_module_forward_pre_hook`` hook returns is what local forward pre-hooks then get."""
     identity = nn.Identity()
     identity.register_forward_pre_hook(lambda module, args: args[0] * 10)
     with register_module_forward_pre_hook(lambda module, args: args[0] + 1):
@@ -80,9 +84,9 @@ def test_a_global_forward_pre_hook_replaces_arguments():
 
 
 def test_a_global_forward_hook_replaces_the_output():
-    """What a global forward hook returns replaces the output that local hooks then get.
+    """What a ``register_module_forward_hook`` hook returns is the output that local forward hooks get.
 
-    :func:`~torch.nn.modules.module.register_module_forward_hook` registers it, and has no ``prepend``.
+    No ``prepend`` puts a local hook before it.
     """
     identity = nn.Identity()
     identity.register_forward_hook(lambda module, args, output: output * 10, prepend=True)
@@ -93,21 +97,22 @@ def test_a_global_forward_hook_replaces_the_output():
 
 
 def test_global_hooks_do_not_see_keyword_arguments():
-    """Global forward hooks and pre-hooks do not see keyword arguments."""
-    layer = nn.Linear(2, 3)
+    """Without ``with_kwargs`` global forward hooks and pre-hooks do not see keyword arguments."""
+    net = nn.Module()
+    net.forward = lambda x, scale: x * scale
     seen = []
     with (
         register_module_forward_pre_hook(lambda module, args: seen.append(args)),
-        register_module_forward_hook(lambda module, args, output: seen.append(args)),
+        register_module_forward_hook(lambda module, args, output: seen.append((args, output))),
     ):
-        layer(input=torch.rand(1, 2))
+        net(2, scale=5)
 
-    assert seen == [(), ()]
+    assert seen == [(2,), ((2,), 10)]
 
 
 @pytest.mark.since("2.6")
 def test_a_global_forward_hook_may_see_keyword_arguments():
-    """A global forward hook registered with ``with_kwargs=True`` gets the keyword arguments too."""
+    """``register_module_forward_hook(hook, with_kwargs=True)`` gives the hook the keyword arguments too."""
     net = nn.Module()
     net.forward = lambda x, scale: x * scale
     seen = []
@@ -121,7 +126,10 @@ def test_a_global_forward_hook_may_see_keyword_arguments():
 @pytest.mark.since("2.6")
 @pytest.mark.observed
 def test_removal_forgets_not_that_kwargs_were_asked_for():
-    """Removing a global forward hook leaves behind that it asked for keyword arguments."""
+    """``remove()`` of a global forward hook leaves its entry in ``_global_forward_hooks_with_kwargs``.
+
+    Its entry among the always called hooks goes.
+    """
     handle = register_module_forward_hook(lambda *given: None, with_kwargs=True, always_call=True)
     handle.remove()
 
@@ -134,32 +142,35 @@ def test_removal_forgets_not_that_kwargs_were_asked_for():
 @pytest.mark.since("2.6")
 @pytest.mark.observed
 def test_on_failure_a_global_hook_gets_no_keyword_arguments():
-    """When forward raises, a global hook is called without the keyword arguments it asked for.
+    """When ``forward`` raises, a global ``always_call`` hook gets no keyword arguments, even ``with_kwargs``.
 
     A hook that insists on four arguments fails then, and that failure becomes a warning.
     """
+
+    class Failing(nn.Module):
+        def forward(self, x, scale):
+            raise ValueError("forward failed")
+
+    failing = Failing()
     seen = []
     with (
         register_module_forward_hook(lambda *given: seen.append(given), with_kwargs=True, always_call=True),
-        pytest.raises(NotImplementedError),
+        pytest.raises(ValueError, match="forward failed"),
     ):
-        nn.Module()(3)
+        failing(3, scale=5)
     source._global_forward_hooks_with_kwargs.clear()
 
-    assert [given[1:] for given in seen] == [((3,), None)]
+    assert seen == [(failing, (3,), None)]
 
 
 def test_options_of_a_global_forward_hook_are_keyword_only():
-    """The options of a global forward hook go by keyword: by position they raise ``TypeError``."""
+    """The options of ``register_module_forward_hook`` go by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
         register_module_forward_hook(lambda module, args, output: None, True)
 
 
 def test_a_global_full_backward_hook_replaces_gradients():
-    """What a global full backward hook returns replaces the gradients that local hooks then get.
-
-    :func:`~torch.nn.modules.module.register_module_full_backward_hook` registers it.
-    """
+    """What a ``register_module_full_backward_hook`` hook returns is what local full hooks then get."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10,))
     x = torch.rand(2, requires_grad=True)
@@ -170,10 +181,7 @@ def test_a_global_full_backward_hook_replaces_gradients():
 
 
 def test_a_global_backward_pre_hook_replaces_gradients():
-    """What a global full backward pre-hook returns replaces the gradients that local ones then get.
-
-    :func:`~torch.nn.modules.module.register_module_full_backward_pre_hook` registers it.
-    """
+    """What a ``register_module_full_backward_pre_hook`` hook returns is what local pre-hooks then get."""
     identity = nn.Identity()
     identity.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     x = torch.rand(2, requires_grad=True)
@@ -184,9 +192,9 @@ def test_a_global_backward_pre_hook_replaces_gradients():
 
 
 def test_global_legacy_hooks_come_before_local_ones():
-    """A global legacy backward hook runs before the local ones of a module.
+    """A ``register_module_backward_hook`` hook runs before the local legacy backward hooks of a module.
 
-    :func:`~torch.nn.modules.module.register_module_backward_hook` is deprecated like the local one.
+    It is deprecated like the local one, :meth:`~torch.nn.Module.register_backward_hook`.
     """
     net = nn.Tanh()
     calls = []
@@ -197,14 +205,22 @@ def test_global_legacy_hooks_come_before_local_ones():
     assert calls == [net, "local"]
 
 
-@pytest.mark.parametrize("kind", ["full", "legacy"])
-def test_global_and_local_kinds_may_differ(kind):
-    """Global hooks of one kind and local ones of the other may be mixed, and both fire."""
+@pytest.mark.parametrize(
+    ("local", "everywhere"),
+    [
+        (nn.Module.register_backward_hook, register_module_full_backward_hook),
+        (nn.Module.register_full_backward_hook, register_module_backward_hook),
+    ],
+    ids=["full", "legacy"],
+)
+def test_global_and_local_kinds_may_differ(local, everywhere):
+    """``register_module_full_backward_hook`` goes with local legacy backward hooks: both fire.
+
+    So does a global legacy hook with local full ones.
+    """
     net = nn.Tanh()
     calls = []
-    local = net.register_backward_hook if kind == "full" else net.register_full_backward_hook
-    everywhere = register_module_full_backward_hook if kind == "full" else register_module_backward_hook
-    local(lambda *given: calls.append("local"))
+    local(net, lambda *given: calls.append("local"))
     with everywhere(lambda *given: calls.append("global")):
         net(torch.rand(2, requires_grad=True) * 1).sum().backward()
 
@@ -212,7 +228,7 @@ def test_global_and_local_kinds_may_differ(kind):
 
 
 def test_no_global_legacy_hook_after_a_full_one():
-    """A global legacy backward hook raises ``RuntimeError`` where a global full one is registered."""
+    """``register_module_backward_hook`` raises ``RuntimeError`` beside a global full backward hook."""
     with (
         register_module_full_backward_hook(lambda *given: None),
         pytest.raises(RuntimeError, match=BOTH_KINDS),
@@ -221,7 +237,7 @@ def test_no_global_legacy_hook_after_a_full_one():
 
 
 def test_no_global_full_hook_after_a_legacy_one():
-    """A global full backward hook raises ``RuntimeError`` where a global legacy one is registered."""
+    """``register_module_full_backward_hook`` raises ``RuntimeError`` beside a global legacy hook."""
     with (
         register_module_backward_hook(lambda *given: None),
         pytest.raises(RuntimeError, match=BOTH_KINDS),
@@ -230,7 +246,7 @@ def test_no_global_full_hook_after_a_legacy_one():
 
 
 def test_several_global_hooks_of_one_kind():
-    """Several global backward hooks of one kind may be registered, and run in the order of registration."""
+    """``register_module_full_backward_hook`` hooks, several at once, run in the order of registration."""
     calls = []
     with (
         register_module_full_backward_hook(lambda *given: calls.append("first")),
@@ -243,21 +259,28 @@ def test_several_global_hooks_of_one_kind():
 
 @pytest.mark.observed
 def test_the_global_kind_is_remembered_after_removal():
-    """The kind of the first global backward hook binds the process even after its removal."""
+    """After ``remove()`` of a ``register_module_backward_hook`` hook a global full hook is still refused.
+
+    ``_global_is_full_backward_hook`` keeps the kind of the first one for the whole process.
+    """
     register_module_backward_hook(lambda *given: None).remove()
-    assert (dict(source._global_backward_hooks), source._global_is_full_backward_hook) == ({}, False)
+    assert dict(source._global_backward_hooks) == {}
+    assert source._global_is_full_backward_hook is False
 
     with pytest.raises(RuntimeError, match=BOTH_KINDS):
         register_module_full_backward_hook(lambda *given: None)
 
 
-def test_global_backward_pre_hooks_bind_to_no_kind():
-    """A global full backward pre-hook goes with global backward hooks of either kind."""
+@pytest.mark.parametrize(
+    "register", [register_module_full_backward_hook, register_module_backward_hook], ids=["full", "legacy"]
+)
+def test_global_backward_pre_hooks_bind_to_no_kind(register):
+    """``register_module_full_backward_pre_hook`` goes with global backward hooks of either kind."""
     calls = []
     with (
         register_module_full_backward_pre_hook(lambda *given: calls.append("pre-hook")),
-        register_module_backward_hook(lambda *given: calls.append("legacy")),
+        register(lambda *given: calls.append("hook")),
     ):
         nn.Identity()(torch.rand(2, requires_grad=True)).sum().backward()
 
-    assert calls == ["pre-hook", "legacy"]
+    assert calls == ["pre-hook", "hook"]

@@ -21,7 +21,12 @@ class Apply(nn.Module):
 
 
 def test_it_gets_gradients_of_one_operation():
-    """A legacy backward hook of a module of one operation gets the gradients of inputs and outputs."""
+    """A ``register_backward_hook`` hook gets the module, ``grad_input`` and ``grad_output`` of one operation.
+
+    ``grad_input`` is of the inputs of the operation that made the output, ``grad_output`` of that output.
+    Register :meth:`~torch.nn.Module.register_full_backward_hook` instead, whose gradients are those of the
+    module.
+    """
     net = Apply(torch.mul)
     seen = []
     net.register_backward_hook(lambda *given: seen.append(given))
@@ -36,28 +41,31 @@ def test_it_gets_gradients_of_one_operation():
 
 
 def test_it_sees_the_last_operation_only():
-    """A legacy backward hook sees the inputs of the last operation, not those of the module."""
-    net = Apply(lambda x: (x * 2) * 3)
+    """A ``register_backward_hook`` hook gets gradients of the last operation's inputs, unlike a full hook.
+
+    So for a module of several operations what it calls ``grad_input`` is wrong without an error.
+    """
+    net, other = Apply(lambda x: (x * 2) * 3), Apply(lambda x: (x * 2) * 3)
     legacy, full = [], []
-    net.register_backward_hook(lambda *given: legacy.append(given[1]))
-    other = Apply(net.forward)
-    other.register_full_backward_hook(lambda *given: full.append(given[1]))
+    net.register_backward_hook(lambda module, grad_input, grad_output: legacy.append(grad_input[0].tolist()))
+    other.register_full_backward_hook(
+        lambda module, grad_input, grad_output: full.append(grad_input[0].tolist())
+    )
     net(torch.rand(2, requires_grad=True)).sum().backward()
     other(torch.rand(2, requires_grad=True)).sum().backward()
 
-    [(of_input, of_constant)] = legacy
-    assert (of_input.tolist(), of_constant) == ([3.0, 3.0], None)
-    assert [gradient.tolist() for gradient in full[0]] == [[6.0, 6.0]]
+    assert legacy == [[3.0, 3.0]]
+    assert full == [[6.0, 6.0]]
 
 
 def test_for_a_linear_layer_it_starts_with_the_bias():
-    """For :class:`~torch.nn.Linear` a legacy hook's ``grad_input`` is of bias, input and weight.
+    """For a matrix, a ``register_backward_hook`` hook of ``Linear`` sees gradients of bias, input, weight.
 
-    The weight comes transposed.
+    That is the order for an input of two dimensions; the gradient of the weight comes transposed.
     """
     layer = nn.Linear(2, 3)
     seen = []
-    layer.register_backward_hook(lambda *given: seen.append(given[1]))
+    layer.register_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
     x = torch.rand(4, 2, requires_grad=True)
     layer(x).sum().backward()
 
@@ -66,14 +74,15 @@ def test_for_a_linear_layer_it_starts_with_the_bias():
 
 
 def test_what_a_legacy_hook_returns_replaces_gradients():
-    """What a legacy backward hook returns takes the place of the gradients it was given."""
+    """What a ``register_backward_hook`` hook returns takes the place of the ``grad_input`` it was given."""
     net = Apply(torch.mul)
     net.register_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10, grad_input[1]))
     x = torch.tensor([2.0, 3.0], requires_grad=True)
     y = torch.tensor([5.0, 7.0], requires_grad=True)
     net(x, y).sum().backward()
 
-    assert (x.grad.tolist(), y.grad.tolist()) == ([50.0, 70.0], [2.0, 3.0])
+    assert x.grad.tolist() == [50.0, 70.0]
+    assert y.grad.tolist() == [2.0, 3.0]
 
 
 def test_registering_a_legacy_hook_returns_a_handle():
@@ -92,7 +101,7 @@ def test_registering_a_legacy_hook_returns_a_handle():
 
 @pytest.mark.contradicts("register_backward_hook is documented as deprecated; registering one does not warn")
 def test_registering_a_legacy_hook_gives_no_warning():
-    """Registering a legacy backward hook gives no warning, although it is deprecated."""
+    """Registering a hook with ``register_backward_hook`` gives no warning, although that is deprecated."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         nn.Linear(2, 3).register_backward_hook(lambda *given: None)
@@ -101,7 +110,7 @@ def test_registering_a_legacy_hook_gives_no_warning():
 
 
 def test_one_operation_gives_no_warning():
-    """A legacy backward hook gives no warning if the outputs come from one operation on the inputs."""
+    """A ``register_backward_hook`` hook gives no warning for one operation on non-leaf inputs."""
     net, several = Apply(torch.mul), Apply(lambda x: x.unbind())
     for module in (net, several):
         module.register_backward_hook(lambda *given: None)
@@ -115,23 +124,28 @@ def test_one_operation_gives_no_warning():
 
 
 @pytest.mark.parametrize(
-    ("function", "message"),
+    ("wrap", "others", "message"),
     [
-        (lambda x, n: [x * n], "a single Tensor or a tuple of Tensors .* missing some of the grad_output"),
-        (lambda x, n: (x * n, "text"), "does not return a single Tensor or a tuple of Tensors is deprecated"),
-        (lambda x, n: x * n, "does not take as input a single Tensor .* missing some of the grad_input"),
+        (lambda y: [y], [], "a single Tensor or a tuple of Tensors .* missing some of the grad_output"),
+        (lambda y: (y, "a"), [], "does not return a single Tensor or a tuple of Tensors is deprecated"),
+        (lambda y: y, [3], "does not take as input a single Tensor .* missing some of the grad_input"),
     ],
     ids=["list_of_outputs", "output_no_tensor", "input_no_tensor"],
 )
-def test_it_warns_of_what_is_no_tensor(function, message):
-    """A legacy backward hook warns when an input or an output is anything but tensors."""
-    net = Apply(function)
+def test_it_warns_of_what_is_no_tensor(wrap, others, message):
+    """A ``register_backward_hook`` hook warns if inputs or outputs are not all tensors, and fires."""
     calls = []
+
+    class Net(nn.Module):
+        def forward(self, x, *others):
+            self.result = x * 3
+            return wrap(self.result)
+
+    net = Net()
     net.register_backward_hook(lambda *given: calls.append("hook"))
     with pytest.warns((FutureWarning, UserWarning), match=message) as caught:
-        output = net(torch.rand(2, requires_grad=True) * 1, 3)
-    [tensor] = [value for value in (output, *output) if isinstance(value, torch.Tensor) and value.dim()]
-    tensor.sum().backward()
+        net(torch.rand(2, requires_grad=True) * 1, *others)
+    net.result.sum().backward()
 
     assert len(caught) == 1
     assert calls == ["hook"]
@@ -146,7 +160,7 @@ def test_it_warns_of_what_is_no_tensor(function, message):
     ids=["outputs", "forward"],
 )
 def test_it_warns_of_several_operations(function, message):
-    """A legacy backward hook warns when forward, or its outputs, take several operations."""
+    """A ``register_backward_hook`` hook warns if ``forward`` or its outputs take several operations."""
     net = Apply(function)
     net.register_backward_hook(lambda *given: None)
     with pytest.warns((FutureWarning, UserWarning), match=message) as caught:
@@ -157,15 +171,19 @@ def test_it_warns_of_several_operations(function, message):
 
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize(
-    "function",
-    [lambda x, y: [x.sin()], lambda x, y: x.sin(), lambda x: (x * 2, x * 3), lambda x: x * 2 * 3],
+    ("function", "others"),
+    [
+        (lambda x: [x.sin()], []),
+        (lambda x, y: x.sin(), [None]),
+        (lambda x: (x * 2, x * 3), []),
+        (lambda x: x * 2 * 3, []),
+    ],
     ids=["output_no_tensor", "input_no_tensor", "several_outputs", "several_operations"],
 )
-def test_its_warnings_are_of_the_future(function):
-    """Every warning of a legacy backward hook is a ``FutureWarning``, which is shown by default."""
+def test_its_warnings_are_of_the_future(function, others):
+    """Every warning of a ``register_backward_hook`` hook is a ``FutureWarning``."""
     net = Apply(function)
     net.register_backward_hook(lambda *given: None)
-    others = [None] * (function.__code__.co_argcount - 1)
     with pytest.warns(FutureWarning, match="deprecated and will be removed") as caught:
         net(torch.rand(2, requires_grad=True) * 1, *others)
 
@@ -175,7 +193,7 @@ def test_its_warnings_are_of_the_future(function):
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_its_warnings_are_for_users():
-    """The warnings of a legacy backward hook are of the category ``UserWarning``."""
+    """The warnings of a ``register_backward_hook`` hook are of the category ``UserWarning``."""
     net = Apply(lambda x: x * 2 * 3)
     net.register_backward_hook(lambda *given: None)
     with pytest.warns(Warning, match="deprecated and will be removed") as caught:
@@ -186,7 +204,7 @@ def test_its_warnings_are_for_users():
 
 @pytest.mark.observed
 def test_a_leaf_input_counts_as_another_operation():
-    """A legacy backward hook also warns when an input that requires a gradient is a leaf."""
+    """A ``register_backward_hook`` hook also warns if an input that requires a gradient is a leaf."""
     net = Apply(torch.sin)
     net.register_backward_hook(lambda *given: None)
     leaf = torch.rand(2, requires_grad=True)
@@ -197,57 +215,72 @@ def test_a_leaf_input_counts_as_another_operation():
 
 @pytest.mark.observed
 @pytest.mark.parametrize(
-    "function",
-    [
-        lambda x: [[x * 5], x * 7],
-        lambda x: {"n": 3, "a": x * 5, "b": x * 7},
-        lambda x: ({"a": x * 5}, x * 7),
-    ],
+    "wrap",
+    [lambda a, b: [[a], b], lambda a, b: {"n": 3, "a": a, "b": b}, lambda a, b: ({"a": a}, b)],
     ids=["nested_lists", "dict", "dict_in_tuple"],
 )
-def test_it_hangs_on_the_first_tensor(function):
-    """A legacy backward hook hangs on the first tensor of the outputs, however deep it lies."""
-    net = Apply(function)
+def test_it_hangs_on_the_first_tensor(wrap):
+    """A ``register_backward_hook`` hook hangs on the first element of the outputs, of a dict the first
+    tensor.
+
+    It goes down from one to the next until it comes to a tensor.
+    """
     seen = []
-    net.register_backward_hook(lambda *given: seen.append(given[1][0].tolist()))
-    x = torch.rand(2, requires_grad=True)
-    hooked = []
-    net.register_forward_hook(lambda module, args, output: hooked.append(output))
+
+    class Net(nn.Module):
+        def forward(self, x):
+            self.results = x * 5, x * 7
+            return wrap(*self.results)
+
+    net = Net()
+    net.register_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input[0].tolist()))
     with pytest.warns((FutureWarning, UserWarning), match="does not return a single Tensor or a tuple"):
-        net(x)
-    tensors = torch.utils._pytree.tree_flatten(hooked[0])[0]
-    sum(tensor.sum() for tensor in tensors if isinstance(tensor, torch.Tensor)).backward()
+        net(torch.rand(2, requires_grad=True))
+    sum(net.results).sum().backward()
 
     assert seen == [[5.0, 5.0]]
 
 
 @pytest.mark.observed
 @pytest.mark.parametrize(
-    ("output", "error"), [((), IndexError), ({"a": 1}, StopIteration)], ids=["empty_tuple", "dict"]
+    ("output", "error", "message"),
+    [
+        (None, TypeError, "not subscriptable"),
+        ([3], TypeError, "not subscriptable"),
+        ((), IndexError, "out of range"),
+        ({"a": 1}, StopIteration, r"^$"),
+    ],
+    ids=["none", "number", "empty_tuple", "dict"],
 )
-def test_without_a_tensor_the_call_fails(output, error):
-    """With a legacy backward hook, an output without a tensor raises ``IndexError`` or ``StopIteration``."""
+def test_without_a_tensor_the_call_fails(output, error, message):
+    """With a ``register_backward_hook`` hook, ``None``, a number or an empty output makes the call raise.
+
+    So does a dict without a tensor, by a ``StopIteration`` without words.
+    """
     net = Apply(lambda: output)
     net.register_backward_hook(lambda *given: None)
-    with pytest.raises(error):
+    with pytest.raises(error, match=message):
         net()
 
 
 @pytest.mark.observed
 def test_without_a_graph_a_legacy_hook_does_nothing():
-    """Where the first output has no graph, a legacy backward hook neither fires nor warns."""
+    """A ``register_backward_hook`` hook neither fires nor warns if the first output has no ``grad_fn``."""
     net = Apply(lambda x: (x.detach(), x * 2))
     calls = []
     net.register_backward_hook(lambda *given: calls.append("hook"))
+    x = torch.rand(2, requires_grad=True)
+    x.register_hook(lambda gradient: calls.append("x"))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        net(torch.rand(2, requires_grad=True))[1].sum().backward()
+        net(x)[1].sum().backward()
 
-    assert (calls, caught) == ([], [])
+    assert calls == ["x"]
+    assert caught == []
 
 
 def test_a_legacy_hook_allows_changes_in_place():
-    """With a legacy backward hook the output may be changed in place."""
+    """With a ``register_backward_hook`` hook, ``ReLU(inplace=True)`` may change the output in place."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
     calls = []
     net[0].register_backward_hook(lambda *given: calls.append("hook"))
@@ -257,7 +290,7 @@ def test_a_legacy_hook_allows_changes_in_place():
 
 
 def test_a_module_takes_no_full_hook_after_a_legacy_one():
-    """A full backward hook on a module with a legacy backward hook raises ``RuntimeError``."""
+    """``register_full_backward_hook`` raises ``RuntimeError`` on a module that has a legacy backward hook."""
     layer = nn.Linear(2, 3)
     layer.register_backward_hook(lambda *given: None)
 
@@ -267,7 +300,7 @@ def test_a_module_takes_no_full_hook_after_a_legacy_one():
 
 
 def test_a_module_takes_no_legacy_hook_after_a_full_one():
-    """A legacy backward hook on a module with a full backward hook raises ``RuntimeError``."""
+    """``register_backward_hook`` raises ``RuntimeError`` on a module that has a full backward hook."""
     layer = nn.Linear(2, 3)
     layer.register_full_backward_hook(lambda *given: None)
 
@@ -277,7 +310,7 @@ def test_a_module_takes_no_legacy_hook_after_a_full_one():
 
 
 def test_each_kind_may_be_registered_again():
-    """A module takes any number of legacy backward hooks, or any number of full ones."""
+    """A module takes several ``register_backward_hook`` hooks, or several full ones, in order."""
     legacy, full = nn.Identity(), nn.Identity()
     calls = []
     for name in ("first", "second"):
@@ -290,10 +323,14 @@ def test_each_kind_may_be_registered_again():
 
 @pytest.mark.observed
 def test_the_kind_is_remembered_after_removal():
-    """A module remembers the kind of its backward hooks after they are removed."""
+    """After ``remove()`` of a ``register_backward_hook`` hook the module still refuses full backward hooks.
+
+    ``_is_full_backward_hook`` keeps the kind of the first one.
+    """
     layer = nn.Linear(2, 3)
     layer.register_backward_hook(lambda *given: None).remove()
-    assert (dict(layer._backward_hooks), layer._is_full_backward_hook) == ({}, False)
+    assert dict(layer._backward_hooks) == {}
+    assert layer._is_full_backward_hook is False
 
     with pytest.raises(RuntimeError, match=BOTH_KINDS):
         layer.register_full_backward_hook(lambda *given: None)
@@ -301,7 +338,7 @@ def test_the_kind_is_remembered_after_removal():
 
 @pytest.mark.observed
 def test_a_legacy_hook_needs_its_module_alive():
-    """A legacy backward hook raises ``RuntimeError`` if its module is gone at the backward pass."""
+    """A ``register_backward_hook`` hook makes ``backward()`` raise ``RuntimeError`` if its module is gone."""
     net = Apply(torch.sin)
     net.register_backward_hook(lambda *given: None)
     output = net(torch.rand(2, requires_grad=True) * 1)

@@ -15,34 +15,37 @@ def note(calls, word):
 
 
 def test_everything_in_one_call():
-    """A call and its backward pass run each kind of hook at its place, global before local ones."""
+    """In ``net(x)`` and ``backward()`` pre-hooks come first, hooks last, and global ones before local ones.
+
+    What a hook returns is what the next one gets, so the order decides who sees the changes of whom.
+    """
     calls = []
-    net = nn.Module()
     weight = torch.rand(2, requires_grad=True)
     weight.register_hook(note(calls, "gradient of weight"))
-    net.forward = lambda x: note(calls, "forward")() or x * weight
+
+    class Scale(nn.Module):
+        def forward(self, x):
+            calls.append("forward")
+            return x * weight
+
+    net = Scale()
     with contextlib.ExitStack() as stack:
         for kind in ("full_backward_hook", "forward_hook", "full_backward_pre_hook", "forward_pre_hook"):
             getattr(net, f"register_{kind}")(note(calls, kind))
             stack.enter_context(getattr(source, f"register_module_{kind}")(note(calls, f"global {kind}")))
         net(torch.rand(2, requires_grad=True)).sum().backward()
 
-    assert calls == [
-        "global forward_pre_hook",
-        "forward_pre_hook",
-        "forward",
-        "global forward_hook",
-        "forward_hook",
-        "global full_backward_pre_hook",
-        "full_backward_pre_hook",
-        "gradient of weight",
-        "global full_backward_hook",
-        "full_backward_hook",
-    ]
+    assert calls[:2] == ["global forward_pre_hook", "forward_pre_hook"]
+    assert calls[2:5] == ["forward", "global forward_hook", "forward_hook"]
+    assert calls[5:7] == ["global full_backward_pre_hook", "full_backward_pre_hook"]
+    assert calls[7:] == ["gradient of weight", "global full_backward_hook", "full_backward_hook"]
 
 
 def test_legacy_hooks_come_between_pre_hooks_and_gradients():
-    """A legacy backward hook beside a pre-hook fires right after it, before any gradient inside."""
+    """With a full backward pre-hook beside it, a ``register_backward_hook`` hook fires right after that.
+
+    So it fires before any gradient inside the module is computed.
+    """
     calls = []
     net = nn.Module()
     weight = torch.rand(2, requires_grad=True)
@@ -60,7 +63,7 @@ def test_legacy_hooks_come_between_pre_hooks_and_gradients():
 
 
 def test_hooks_of_nested_modules_nest():
-    """Hooks of an outer module enclose those of an inner one, forward and backward."""
+    """Forward and backward hooks of a ``Sequential`` enclose those of the layer in it."""
     calls = []
     net = nn.Sequential(nn.Linear(2, 3))
     for name, module in (("outer", net), ("inner", net[0])):
@@ -83,7 +86,10 @@ def test_hooks_of_nested_modules_nest():
 
 
 def test_backward_goes_through_modules_in_reverse():
-    """The backward pass fires the hooks of the module that was called last first."""
+    """Through a ``Sequential``, forward hooks run from the first layer on, backward hooks from the last.
+
+    Lists that both kinds of hooks fill have to be read from opposite ends to match layers.
+    """
     calls = []
     net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
     for name, module in net.named_children():
@@ -95,13 +101,26 @@ def test_backward_goes_through_modules_in_reverse():
 
 
 def test_hooks_see_the_output_before_it_is_hooked():
-    """Forward hooks get the output as forward made it; backward hooks are put on what they return."""
-    outputs = []
-    identity = nn.Identity()
-    identity.register_full_backward_hook(lambda *given: None)
-    identity.register_forward_hook(lambda module, args, output: outputs.append(output) or output * 3)
-    result = identity(torch.rand(2, requires_grad=True))
+    """Forward hooks get the very output of ``forward``; full backward hooks sit on what they return.
 
-    assert result._base.grad_fn.name() == "MulBackward0"
-    assert result.grad_fn.name() == "BackwardHookFunctionBackward"
-    assert torch.equal(result, outputs[0] * 3)
+    A forward hook that scales the output is therefore part of what the backward hook sees: ``grad_output``
+    belongs to the scaled output.
+    """
+    outputs, gradients = [], []
+
+    class Double(nn.Module):
+        def forward(self, x):
+            outputs.append(x * 2)
+            return outputs[0]
+
+    def triple(module, args, output):
+        outputs.append(output)
+        return output * 3
+
+    net = Double()
+    net.register_forward_hook(triple)
+    net.register_full_backward_hook(lambda module, *given: gradients.extend(g[0].tolist() for g in given))
+    net(torch.rand(2, requires_grad=True)).sum().backward()
+
+    assert outputs[1] is outputs[0]
+    assert gradients == [[6.0, 6.0], [1.0, 1.0]]

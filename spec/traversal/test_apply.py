@@ -1,7 +1,7 @@
 """Calling a function on every module.
 
 ``apply`` visits the children before their parent, where ``modules()`` yields the parent first. Its usual
-task is to initialise parameters.
+task is to initialize parameters.
 """
 
 import pytest
@@ -10,7 +10,11 @@ from torch import nn
 
 
 def test_children_come_before_their_parent():
-    """:meth:`~torch.nn.Module.apply` calls a function on each module, children before their parent."""
+    """:meth:`~torch.nn.Module.apply` calls a function on each module, children before their parent.
+
+    So what is done for a parent comes last and may overwrite what was done for its layers. A loop over
+    :meth:`~torch.nn.Module.modules` comes to the parent first.
+    """
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh())
     calls = []
 
@@ -20,7 +24,10 @@ def test_children_come_before_their_parent():
 
 
 def test_apply_returns_the_module():
-    """:meth:`~torch.nn.Module.apply` returns the module itself, and drops what the function returns."""
+    """:meth:`~torch.nn.Module.apply` returns the module itself, and drops what the function returns.
+
+    ``net = Net().apply(fill)`` is therefore common; results have to be kept by the function.
+    """
     net = nn.Sequential(nn.ReLU())
 
     assert net.apply(lambda module: "ignored") is net
@@ -28,7 +35,7 @@ def test_apply_returns_the_module():
 
 @pytest.mark.claim("N2-30")
 def test_apply_initialises_what_it_is_told_to():
-    """A function given to ``apply`` initialises the modules that it picks out by their type.
+    """A function given to ``net.apply`` initializes the modules that it picks out by their type.
 
     It is called with modules, never with parameters.
     """
@@ -47,9 +54,10 @@ def test_apply_initialises_what_it_is_told_to():
 
 @pytest.mark.claim("N2-30")
 def test_apply_tells_nobody_what_was_missed():
-    """A module that the function given to ``apply`` does not pick out keeps its values.
+    """A module that the function given to ``net.apply`` does not pick out keeps its values.
 
-    Here the function compares types, and so misses a subclass; ``isinstance`` would find it.
+    Nothing tells. Here the function compares types, and so misses a subclass; ``isinstance`` would find it.
+    Count what was initialized, or look at the values afterwards.
     """
 
     def initialise(module):
@@ -67,7 +75,7 @@ def test_apply_tells_nobody_what_was_missed():
 
 
 def test_a_module_set_twice_on_one_parent():
-    """``apply`` visits a module that is set twice on the same parent once."""
+    """``net.apply`` visits a module that is set twice on the same parent once."""
     act = nn.ReLU()
     net = nn.Sequential(act, nn.Tanh(), act)
     calls = []
@@ -79,9 +87,10 @@ def test_a_module_set_twice_on_one_parent():
 
 @pytest.mark.observed
 def test_a_module_under_two_parents_is_visited_twice():
-    """``apply`` visits a module under two parents twice, whereas ``modules()`` yields it once.
+    """``net.apply`` visits a module under two parents twice, whereas ``modules()`` yields it once.
 
-    A function that is not idempotent, such as one that scales a weight, then acts twice.
+    A function that is not idempotent, such as one that scales a weight, then acts twice. Loop over
+    :meth:`~torch.nn.Module.modules` instead.
     """
     act = nn.ReLU()
     net = nn.Sequential(nn.Sequential(act), nn.Sequential(act))
@@ -90,11 +99,11 @@ def test_a_module_under_two_parents_is_visited_twice():
     net.apply(calls.append)
 
     assert calls == [act, net[0], act, net[1], net]
-    assert list(net.modules()).count(act) == 1
+    assert list(net.modules()) == [net, net[0], act, net[1]]
 
 
 def test_an_empty_slot_is_passed_over():
-    """``apply`` does not visit a child registered as ``None``."""
+    """``net.apply`` does not visit a child registered as ``None``."""
     net = nn.Module()
     net.add_module("head", None)
     net.tail = nn.ReLU()
@@ -106,7 +115,7 @@ def test_an_empty_slot_is_passed_over():
 
 
 def test_the_function_may_change_the_children():
-    """A function given to ``apply`` may replace the children of its module: they were visited before it."""
+    """A function given to ``net.apply`` may replace children of its module: they were visited before it."""
 
     def swap(module):
         for name, child in module.named_children():
@@ -121,7 +130,7 @@ def test_the_function_may_change_the_children():
 
 @pytest.mark.observed
 def test_a_child_applies_for_itself():
-    """``apply`` reaches a child through the child's own ``apply``, which a class may override."""
+    """``net.apply`` reaches a child through the child's own ``apply``, which a class may override."""
 
     class Frozen(nn.Sequential):
         def apply(self, fn):
@@ -136,7 +145,7 @@ def test_a_child_applies_for_itself():
 
 
 def test_an_error_ends_the_visit():
-    """An error in the function given to ``apply`` ends it; what was visited before stays changed."""
+    """An error in the function given to ``net.apply`` ends it; what was visited before stays changed."""
 
     def refuse_tanh(module):
         module.visited = True
@@ -152,9 +161,9 @@ def test_an_error_ends_the_visit():
 
 @pytest.mark.observed
 def test_apply_does_not_end_on_a_cycle():
-    """``apply`` on a module that holds one of its ancestors raises ``RecursionError``."""
+    """``net.apply`` raises ``RecursionError`` for a module that holds one of its ancestors."""
     net = nn.Sequential(nn.Sequential())
     net[0].back = net
 
-    with pytest.raises(RecursionError):
+    with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
         net.apply(lambda module: None)

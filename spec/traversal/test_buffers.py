@@ -1,7 +1,7 @@
 """Walking the buffers of a module.
 
 A buffer is a tensor that belongs to a module's state and is not trained, such as the running mean of a
-batch normalisation. The walk is that of the parameters, over another store.
+batch normalization. The walk is that of the parameters, over another store.
 """
 
 import inspect
@@ -24,17 +24,21 @@ def test_buffers_is_a_generator():
 
 
 def test_named_buffers_adds_the_name():
-    """:meth:`~torch.nn.Module.named_buffers` yields the buffers with their names."""
+    """:meth:`~torch.nn.Module.named_buffers` yields the buffers of ``buffers()``, each with its name."""
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
 
-    named = dict(net.named_buffers())
+    names, buffers = zip(*net.named_buffers(), strict=True)
 
-    assert list(named) == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
-    assert named["1.running_var"] is net[1].running_var
+    assert names == ("1.running_mean", "1.running_var", "1.num_batches_tracked")
+    assert buffers[1] is net[1].running_var
+    assert [id(b) for b in buffers] == [id(b) for b in net.buffers()]
 
 
 def test_parameters_are_no_buffers():
-    """``named_buffers`` yields neither parameters nor plain tensors, even if they require no gradient."""
+    """``named_buffers()`` yields neither parameters nor plain tensors, even if they require no gradient.
+
+    A plain tensor set on a module is neither saved nor moved: see :meth:`~torch.nn.Module.register_buffer`.
+    """
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     net.weight = nn.Parameter(torch.rand(3), requires_grad=False)
@@ -44,7 +48,10 @@ def test_parameters_are_no_buffers():
 
 
 def test_own_buffers_then_those_below():
-    """A module's own buffers come before those of its submodules, and alone with ``recurse=False``."""
+    """``named_buffers()`` yields a module's own buffers first, and these alone with ``recurse=False``.
+
+    So it is even if a submodule was registered before.
+    """
     net = nn.Module()
     net.norm = nn.BatchNorm1d(4)
     net.register_buffer("mean", torch.rand(2))
@@ -58,7 +65,7 @@ def test_own_buffers_then_those_below():
 
 
 def test_a_buffer_of_none_is_left_out():
-    """A buffer registered as ``None`` is not yielded."""
+    """``named_buffers()`` does not yield a buffer registered as ``None``."""
     norm = nn.BatchNorm1d(4, track_running_stats=False)
     norm.register_buffer("extra", torch.rand(2))
 
@@ -68,7 +75,10 @@ def test_a_buffer_of_none_is_left_out():
 
 @pytest.mark.question("Q13")
 def test_a_shared_buffer_is_walked_once():
-    """A buffer shared by two modules is yielded once, under the first name."""
+    """``named_buffers()`` yields a buffer that two modules share once, under the first name.
+
+    With ``remove_duplicate=False`` it comes under each name.
+    """
     net = nn.Sequential(nn.Module(), nn.Module())
     net[0].register_buffer("mask", torch.rand(2, 3))
     net[1].register_buffer("mask", net[0].mask)
@@ -90,7 +100,7 @@ def test_shared_buffers_under_every_name():
 
 
 def test_named_buffers_by_position():
-    """The arguments of ``named_buffers`` are ``prefix``, ``recurse`` and ``remove_duplicate``."""
+    """``named_buffers`` takes ``prefix``, ``recurse`` and ``remove_duplicate``, in this order."""
     net = nn.Sequential(nn.BatchNorm1d(4))
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("again", net.mean)

@@ -12,7 +12,10 @@ from torch import nn
 
 @pytest.mark.claim("N3-08")
 def test_direct_children_only():
-    """:meth:`~torch.nn.Module.children` yields the direct children, neither the module nor those below."""
+    """:meth:`~torch.nn.Module.children` yields the direct children, neither the module nor those below.
+
+    For those below as well use :meth:`~torch.nn.Module.modules`.
+    """
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh())
 
     walk = list(net.children())
@@ -23,7 +26,11 @@ def test_direct_children_only():
 
 @pytest.mark.claim("N3-12")
 def test_named_children_adds_the_name():
-    """:meth:`~torch.nn.Module.named_children` yields the same children, each with its name."""
+    """:meth:`~torch.nn.Module.named_children` yields the modules of ``children()``, each with its name.
+
+    ``dict(net.named_children())`` finds a layer by its name; for names with dots there is
+    :meth:`~torch.nn.Module.get_submodule`.
+    """
     net = nn.Module()
     net.z = nn.Linear(2, 3)
     net.a = nn.Sequential(nn.ReLU())
@@ -43,14 +50,14 @@ def test_children_are_generators():
 
 
 def test_a_layer_has_no_children():
-    """A layer that holds parameters only has no children."""
+    """``children()`` of a layer that holds parameters and no modules, such as ``nn.Linear``, is empty."""
     assert list(nn.Linear(2, 3).children()) == []
     assert list(nn.Linear(2, 3).named_children()) == []
 
 
 @pytest.mark.question("Q13")
 def test_a_child_set_twice_is_walked_once():
-    """A child set under two names is yielded once, under the first; nothing switches that off."""
+    """``named_children()`` yields a child with two names once, and has no ``remove_duplicate``."""
     net = nn.Module()
     net.encoder = nn.Linear(3, 3)
     net.act = nn.ReLU()
@@ -62,15 +69,15 @@ def test_a_child_set_twice_is_walked_once():
 
 
 def test_a_child_shared_with_a_deeper_level():
-    """A child that also sits inside another child is yielded; only direct repeats are left out."""
+    """``named_children()`` leaves out direct repeats only: a child that also sits deeper is yielded."""
     act = nn.ReLU()
-    net = nn.Sequential(nn.Sequential(act), act)
+    net = nn.Sequential(nn.Sequential(act), act, act)
 
     assert list(net.named_children()) == [("0", net[0]), ("1", act)]
 
 
 def test_none_is_no_child():
-    """A child registered as ``None`` is not yielded."""
+    """``named_children()`` does not yield a child registered as ``None``."""
     net = nn.Module()
     net.add_module("stem", None)
     net.add_module("head", nn.ReLU())
@@ -80,7 +87,7 @@ def test_none_is_no_child():
 
 @pytest.mark.observed
 def test_a_module_may_be_its_own_child():
-    """A module set on itself is its own child."""
+    """``named_children()`` yields the module itself if it is set on itself."""
     net = nn.Module()
     net.me = net
 

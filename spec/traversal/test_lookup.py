@@ -10,7 +10,11 @@ from torch import nn
 
 
 def test_get_submodule_follows_the_dots():
-    """:meth:`~torch.nn.Module.get_submodule` follows a dotted name, one attribute for each part."""
+    """:meth:`~torch.nn.Module.get_submodule` follows a dotted name, one attribute for each part.
+
+    So a name that a walk or a state dict gives leads to the module, without ``eval`` or a loop over
+    ``getattr``.
+    """
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU()))
 
@@ -19,7 +23,7 @@ def test_get_submodule_follows_the_dots():
 
 
 def test_the_empty_name_is_the_module_itself():
-    """``get_submodule("")`` returns the module itself."""
+    """``net.get_submodule("")`` returns the module itself."""
     net = nn.Sequential(nn.ReLU())
 
     assert net.get_submodule("") is net
@@ -37,7 +41,11 @@ def test_every_name_of_a_walk_is_found():
 
 
 def test_a_missing_submodule_is_named():
-    """``get_submodule`` raises ``AttributeError`` with the missing part and the class that lacks it."""
+    """``get_submodule`` raises ``AttributeError`` with the missing part and the class that lacks it.
+
+    There is no default to give, as ``getattr`` has: to ask whether a name is there, look into
+    ``dict(net.named_modules())``.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Sequential has no attribute `head`"):
@@ -47,7 +55,7 @@ def test_a_missing_submodule_is_named():
 
 
 def test_a_parameter_is_no_submodule():
-    """``get_submodule`` refuses a part that is no module, at the end of the name and on the way."""
+    """``get_submodule`` raises ``AttributeError`` for a part that is not a module, last or on the way."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
@@ -57,7 +65,7 @@ def test_a_parameter_is_no_submodule():
 
 
 def test_an_empty_slot_is_no_submodule():
-    """``get_submodule`` refuses an empty entry: ``None`` is no module."""
+    """``get_submodule`` raises ``AttributeError`` for a child registered as ``None``."""
     net = nn.Module()
     net.add_module("head", None)
 
@@ -67,7 +75,7 @@ def test_an_empty_slot_is_no_submodule():
 
 @pytest.mark.observed
 def test_a_dot_at_either_end_is_an_empty_part():
-    """A dot at either end of the name leaves an empty part, which no module has."""
+    """``get_submodule`` takes a dot at either end of the name for an empty part, which no module has."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Linear has no attribute ``"):
@@ -96,7 +104,10 @@ def test_any_attribute_that_is_a_module_is_found():
 
 
 def test_get_parameter_of_the_module_itself():
-    """:meth:`~torch.nn.Module.get_parameter` returns the parameter itself, not a copy."""
+    """:meth:`~torch.nn.Module.get_parameter` returns the parameter itself, not a copy.
+
+    What is done to it in place is done to the module.
+    """
     layer = nn.Linear(2, 3)
 
     assert layer.get_parameter("bias") is layer.bias
@@ -125,7 +136,7 @@ def test_a_missing_parameter_is_named():
 
 
 def test_get_parameter_refuses_what_is_no_parameter():
-    """``get_parameter`` refuses a buffer, a module and an entry of ``None`` as no parameter."""
+    """``get_parameter`` raises ``AttributeError`` for a buffer, a module and an entry of ``None``."""
     net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3))
 
     with pytest.raises(AttributeError, match=r"`running_mean` is not an nn.Parameter"):
@@ -156,7 +167,7 @@ def test_get_buffer_finds_persistent_or_not():
 
 
 def test_get_buffer_refuses_what_is_no_buffer():
-    """``get_buffer`` refuses a parameter, a plain tensor and a module as no buffer."""
+    """``get_buffer`` raises ``AttributeError`` for a parameter, a plain tensor and a module."""
     net = nn.Sequential(nn.BatchNorm1d(3))
     net.plain = torch.rand(2)
 
@@ -180,7 +191,7 @@ def test_a_missing_buffer_is_named():
 
 @pytest.mark.observed
 def test_a_buffer_of_none_is_returned():
-    """``get_buffer`` returns ``None`` for a buffer registered as ``None``; ``get_parameter`` would refuse."""
+    """``get_buffer`` returns ``None`` for a buffer registered as ``None``, where ``get_parameter`` raises."""
     norm = nn.BatchNorm1d(3, affine=False, track_running_stats=False)
 
     assert norm.get_buffer("running_mean") is None
@@ -191,7 +202,10 @@ def test_a_buffer_of_none_is_returned():
 @pytest.mark.observed
 @pytest.mark.parametrize("lookup", ["get_submodule", "get_parameter", "get_buffer"])
 def test_errors_use_the_printed_name(lookup):
-    """The class in a lookup's error is the name that ``_get_name()`` gives, as in ``print(net)``."""
+    """``get_submodule`` names the class in its error as ``_get_name()`` does, and so does ``print(net)``.
+
+    The errors of ``get_parameter`` and ``get_buffer`` do so too.
+    """
 
     class Net(nn.Module):
         def _get_name(self):
@@ -199,3 +213,4 @@ def test_errors_use_the_printed_name(lookup):
 
     with pytest.raises(AttributeError, match="Renamed has no attribute `x`"):
         getattr(Net(), lookup)("x")
+    assert repr(Net()) == "Renamed()"

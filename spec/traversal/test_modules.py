@@ -15,7 +15,10 @@ from torch import nn
 
 @pytest.mark.claim("N1-07", "N3-09")
 def test_the_module_itself_comes_first():
-    """:meth:`~torch.nn.Module.modules` yields the module itself first, then what is inside it."""
+    """:meth:`~torch.nn.Module.modules` yields the module itself first, then what is inside it.
+
+    A loop that is to look at layers alone tests their type, or walks :meth:`~torch.nn.Module.children`.
+    """
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 1))
 
     walk = list(net.modules())
@@ -38,27 +41,26 @@ def test_both_forms_are_generators():
 
 @pytest.mark.claim("N3-11")
 def test_names_join_the_path_with_dots():
-    """:meth:`~torch.nn.Module.named_modules` names each module by its path, the module itself by ``""``."""
+    """:meth:`~torch.nn.Module.named_modules` yields each module with its path, and itself with ``""``.
+
+    The path is what :meth:`~torch.nn.Module.get_submodule` takes and what keys of the state dict begin with.
+    """
     net = nn.Module()
     net.convBN1 = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
     net.linear = nn.Linear(8, 2)
-    walk = net.named_modules()
 
-    assert [next(walk)[0] for _ in range(5)] == ["", "convBN1", "convBN1.0", "convBN1.1", "linear"]
-    with pytest.raises(StopIteration):
-        next(walk)
-
-
-def test_named_form_yields_name_and_module():
-    """:meth:`~torch.nn.Module.named_modules` yields pairs of a name and the module it belongs to."""
-    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
-
-    assert list(net.named_modules()) == [("", net), ("0", net[0]), ("1", net[1]), ("1.0", net[1][0])]
+    assert list(net.named_modules()) == [
+        ("", net),
+        ("convBN1", net.convBN1),
+        ("convBN1.0", net.convBN1[0]),
+        ("convBN1.1", net.convBN1[1]),
+        ("linear", net.linear),
+    ]
 
 
 @pytest.mark.claim("N1-06")
 def test_modules_are_the_grain():
-    """Parameters and buffers do not appear among the modules."""
+    """``named_modules()`` yields neither parameters nor buffers."""
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     net.scale = nn.Parameter(torch.rand(2))
 
@@ -68,7 +70,7 @@ def test_modules_are_the_grain():
 
 @pytest.mark.claim("N4-08")
 def test_a_name_may_hold_a_space():
-    """The name of a child may hold a space, and becomes part of every name below it."""
+    """``add_module`` takes a name with a space, which ``named_modules()`` puts into every name below it."""
     net = nn.Sequential()
     net.add_module("block 0", nn.Sequential(nn.Linear(2, 3)))
 
@@ -78,7 +80,7 @@ def test_a_name_may_hold_a_space():
 
 
 def test_prefix_names_the_root():
-    """``prefix`` is the name of the module itself, and with a dot the start of every other name."""
+    """``named_modules(prefix="body")`` names the module itself ``body``, and its child ``0`` ``body.0``."""
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
 
     assert [name for name, _ in net.named_modules(prefix="body")] == ["body", "body.0", "body.1", "body.1.0"]
@@ -86,9 +88,11 @@ def test_prefix_names_the_root():
 
 @pytest.mark.question("Q13")
 def test_a_shared_module_is_walked_once():
-    """A module reachable by two names is yielded once, under the first of them.
+    """``modules()`` and ``named_modules()`` yield a module that has two names once, under the first of them.
 
-    Code that looks for its second name among ``named_modules()`` does not find it.
+    Code that looks for its second name among ``named_modules()`` does not find it. Pass
+    ``remove_duplicate=False`` to :meth:`~torch.nn.Module.named_modules`, or ask for the name with
+    :meth:`~torch.nn.Module.get_submodule`.
     """
     act = nn.ReLU()
     net = nn.Sequential(act, nn.Linear(2, 3), nn.Sequential(act))
@@ -111,7 +115,9 @@ def test_remove_duplicate_false_gives_every_name():
 
 @pytest.mark.since("2.11")
 def test_modules_takes_remove_duplicate():
-    """:meth:`~torch.nn.Module.modules` takes ``remove_duplicate`` too (:pull:`174383`)."""
+    """:meth:`~torch.nn.Module.modules` takes ``remove_duplicate``, as ``named_modules`` does
+    (:pull:`174383`).
+    """
     act = nn.ReLU()
     net = nn.Sequential(act, act)
 
@@ -122,7 +128,7 @@ def test_modules_takes_remove_duplicate():
 
 @pytest.mark.before("2.11")
 def test_modules_takes_no_argument():
-    """:meth:`~torch.nn.Module.modules` takes no argument; a shared module comes once."""
+    """:meth:`~torch.nn.Module.modules` takes no argument, and yields a shared module once."""
     act = nn.ReLU()
     net = nn.Sequential(act, act)
 
@@ -132,15 +138,16 @@ def test_modules_takes_no_argument():
 
 
 def test_memo_leaves_modules_out():
-    """What is in the set ``memo`` is left out, together with all that is reached only through it."""
-    net = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Linear(2, 3))
+    """``named_modules(memo)`` leaves out the modules in the set, and what is reached only through them."""
+    act = nn.Tanh()
+    net = nn.Sequential(nn.Sequential(nn.ReLU(), act), nn.Linear(2, 3), act)
 
-    assert list(net.named_modules({net[0]})) == [("", net), ("1", net[1])]
+    assert list(net.named_modules({net[0]})) == [("", net), ("1", net[1]), ("2", act)]
     assert list(net.named_modules({net})) == []
 
 
 def test_memo_collects_what_was_walked():
-    """A walk adds every module that it yields to ``memo``, so that a second walk can go on from there."""
+    """``named_modules(memo)`` adds what it yields to the set, so that a second walk can go on from there."""
     act = nn.ReLU()
     encoder, decoder = nn.Sequential(nn.Linear(2, 3), act), nn.Sequential(act, nn.Linear(3, 2))
     memo = set()
@@ -155,7 +162,10 @@ def test_memo_collects_what_was_walked():
 
 @pytest.mark.observed
 def test_memo_is_read_but_not_filled_with_duplicates():
-    """With ``remove_duplicate=False`` the walk leaves out what is in ``memo``, but adds nothing to it."""
+    """``named_modules(memo, "", False)`` leaves out what is in the set, but adds nothing to it.
+
+    The third argument is ``remove_duplicate``.
+    """
     act = nn.ReLU()
     net = nn.Sequential(act, nn.Tanh(), act)
     memo = {net[1]}
@@ -165,14 +175,15 @@ def test_memo_is_read_but_not_filled_with_duplicates():
 
 
 def test_each_walk_starts_afresh():
-    """Without ``memo`` each walk yields all modules again."""
+    """Without ``memo`` each call of ``named_modules()`` yields all modules again."""
     net = nn.Sequential(nn.ReLU())
 
-    assert list(net.named_modules()) == list(net.named_modules()) == [("", net), ("0", net[0])]
+    assert list(net.named_modules()) == [("", net), ("0", net[0])]
+    assert list(net.named_modules()) == [("", net), ("0", net[0])]
 
 
 def test_a_child_of_none_is_left_out():
-    """A child registered as ``None`` is not walked."""
+    """``named_modules()`` does not yield a child registered as ``None``."""
     net = nn.Module()
     net.add_module("stem", nn.ReLU())
     net.add_module("head", None)
@@ -183,7 +194,7 @@ def test_a_child_of_none_is_left_out():
 
 @pytest.mark.observed
 def test_a_cycle_is_walked_once_round():
-    """A module that holds one of its ancestors is walked to an end, each module once."""
+    """``named_modules()`` of a module that holds one of its ancestors ends, and yields each module once."""
     net = nn.Module()
     net.inner = nn.Linear(2, 3)
     net.inner.back = net
@@ -194,17 +205,17 @@ def test_a_cycle_is_walked_once_round():
 
 @pytest.mark.observed
 def test_a_cycle_never_ends_with_duplicates():
-    """With ``remove_duplicate=False`` the walk of a cycle raises ``RecursionError``."""
+    """``named_modules(remove_duplicate=False)`` raises ``RecursionError`` for a module that holds itself."""
     net = nn.Module()
     net.back = net
 
-    with pytest.raises(RecursionError):
+    with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
         list(net.named_modules(remove_duplicate=False))
 
 
 @pytest.mark.observed
 def test_an_unhashable_module_cannot_be_walked():
-    """A module whose class defines ``__eq__`` and no ``__hash__`` cannot be walked.
+    """``modules()`` raises ``TypeError`` for a module whose class defines ``__eq__`` and no ``__hash__``.
 
     A dataclass does so unless it is declared with ``eq=False``.
     """
@@ -219,7 +230,10 @@ def test_an_unhashable_module_cannot_be_walked():
 
 @pytest.mark.observed
 def test_modules_that_compare_equal_count_as_one():
-    """Two modules that compare and hash equal count as one: the second is left out of the walk."""
+    """``named_modules()`` takes modules that compare and hash equal for one, and leaves out the second.
+
+    An optimizer then does not get its parameters. Do not define ``__eq__`` for a module.
+    """
 
     class Scale(nn.Linear):
         def __eq__(self, other):
@@ -236,7 +250,7 @@ def test_modules_that_compare_equal_count_as_one():
 
 @pytest.mark.observed
 def test_a_child_walks_itself():
-    """The walk asks each child for its own ``named_modules``, so a class can hide what is inside it."""
+    """``named_modules()`` asks each child for its own, so that a class can hide what is inside it."""
 
     class Sealed(nn.Sequential):
         def named_modules(self, memo=None, prefix="", remove_duplicate=True):
@@ -254,9 +268,10 @@ def test_a_child_walks_itself():
     ids=["modules", "eval", "state_dict", "deepcopy", "repr"],
 )
 def test_a_tree_deeper_than_python_can_recurse(walk):
-    """A tree deeper than Python's recursion limit can be built, but neither walked, copied nor printed.
+    """In a tree deeper than Python's recursion limit ``modules()``, ``deepcopy`` and ``repr`` fail.
 
-    Every walk goes down by recursion, and a copy needs several calls for each level.
+    Every walk goes down by recursion and raises ``RecursionError``; a copy needs several calls for each
+    level.
     """
     net = nn.Module()
     for _ in range(sys.getrecursionlimit()):

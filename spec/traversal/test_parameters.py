@@ -26,7 +26,10 @@ def test_parameters_is_a_generator():
 
 @pytest.mark.claim("N1-04")
 def test_only_the_walk_is_lazy():
-    """The walk is lazy, the parameters are not: it hands out tensors that are in memory already."""
+    """:meth:`~torch.nn.Module.parameters` walks lazily, but hands out tensors that are in memory already.
+
+    It saves no memory, and looks at the module only as it is walked: a layer added meanwhile is seen.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
     weight, bias = net[0].weight, net[0].bias
 
@@ -39,7 +42,7 @@ def test_only_the_walk_is_lazy():
 @pytest.mark.question("Q17")
 @pytest.mark.observed
 def test_printing_the_walk_shows_a_generator():
-    """Printing ``net.parameters()`` shows a generator, not the parameters.
+    """:meth:`print(net.parameters()) <torch.nn.Module.parameters>` shows a generator, not the parameters.
 
     To see them, make a list: ``print(list(net.parameters()))``.
     """
@@ -49,7 +52,7 @@ def test_printing_the_walk_shows_a_generator():
 
 
 def test_the_walk_has_no_index():
-    """A walk can be neither indexed nor measured; a list of it can."""
+    """``net.parameters()`` has neither index nor ``len()``; ``list(net.parameters())`` has both."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(TypeError, match="'generator' object is not subscriptable"):
@@ -57,10 +60,13 @@ def test_the_walk_has_no_index():
     with pytest.raises(TypeError, match=r"has no len\(\)"):
         len(layer.parameters())
 
+    assert list(layer.parameters())[1] is layer.bias
+    assert len(list(layer.parameters())) == 2
+
 
 @pytest.mark.question("Q17")
 def test_an_optimizer_uses_the_walk_up():
-    """An optimizer walks the generator to its end, so a second optimizer finds it empty.
+    """An optimizer walks the generator of ``parameters()`` to its end, so a second one finds it empty.
 
     Give each optimizer a walk of its own: ``SGD(net.parameters(), lr=0.1)``.
     """
@@ -73,7 +79,11 @@ def test_an_optimizer_uses_the_walk_up():
 
 
 def test_a_module_without_parameters_has_an_empty_walk():
-    """A module without parameters has an empty walk, and an optimizer refuses it."""
+    """``parameters()`` of a module without parameters yields nothing, and an optimizer refuses that.
+
+    Parameters in a plain list are not registered and not walked: use :class:`~torch.nn.ParameterList` or
+    :class:`~torch.nn.ModuleList`.
+    """
     net = nn.Sequential(nn.ReLU(), nn.Flatten())
 
     assert list(net.parameters()) == []
@@ -83,7 +93,11 @@ def test_a_module_without_parameters_has_an_empty_walk():
 
 @pytest.mark.claim("N1-05", "N3-10")
 def test_named_form_adds_the_name():
-    """:meth:`~torch.nn.Module.named_parameters` yields the same parameters, each with its name."""
+    """:meth:`~torch.nn.Module.named_parameters` yields the parameters of ``parameters()``, each with its
+    name.
+
+    The name is the path to it, and the key under which :meth:`~torch.nn.Module.state_dict` saves it.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
 
     names, parameters = zip(*net.named_parameters(), strict=True)
@@ -94,7 +108,7 @@ def test_named_form_adds_the_name():
 
 @pytest.mark.claim("N4-06")
 def test_the_index_in_a_sequential_is_the_prefix():
-    """A name given by the whole net starts with the layer's index, a name given by the layer does not."""
+    """``named_parameters()`` of a ``Sequential`` puts a layer's index before the layer's own names."""
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 
     of_the_net = [(name, tuple(p.shape)) for name, p in net.named_parameters()]
@@ -105,7 +119,7 @@ def test_the_index_in_a_sequential_is_the_prefix():
 
 
 def test_own_parameters_come_first():
-    """A module's own parameters come before those of its submodules, whatever was registered first."""
+    """``named_parameters()`` yields a module's own parameters first, whatever was registered first."""
     net = nn.Module()
     net.inner = nn.Linear(2, 3)
     net.scale = nn.Parameter(torch.rand(2))
@@ -114,7 +128,7 @@ def test_own_parameters_come_first():
 
 
 def test_the_walk_goes_depth_first():
-    """A submodule is walked to its depth before the next one, in the order of registration."""
+    """``named_parameters()`` walks a submodule to its depth before the next, in the order of registration."""
     net = nn.Module()
     net.z = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 4, bias=False))
     net.a = nn.Linear(4, 5, bias=False)
@@ -136,17 +150,22 @@ def test_frozen_parameters_are_walked_too():
 
 @pytest.mark.question("Q13")
 def test_a_shared_parameter_is_walked_once():
-    """A parameter reachable by two names is yielded once, under the first of them."""
+    """``named_parameters()`` yields a parameter that has two names once, under the first of them.
+
+    An optimizer thus updates it once. Code that looks for the second name does not find it; pass
+    ``remove_duplicate=False`` to :meth:`~torch.nn.Module.named_parameters`.
+    """
     net = nn.Module()
     net.encoder = nn.Linear(3, 3, bias=False)
     net.decoder = nn.Linear(3, 3, bias=False)
     net.decoder.weight = net.encoder.weight
 
     assert [name for name, _ in net.named_parameters()] == ["encoder.weight"]
+    assert [id(p) for p in net.parameters()] == [id(net.encoder.weight)]
 
 
 def test_remove_duplicate_false_yields_every_name():
-    """With ``remove_duplicate=False`` a shared parameter is yielded under each of its names."""
+    """``named_parameters(remove_duplicate=False)`` yields a shared parameter under each of its names."""
     net = nn.Module()
     net.encoder = nn.Linear(3, 3, bias=False)
     net.decoder = nn.Linear(3, 3, bias=False)
@@ -158,14 +177,14 @@ def test_remove_duplicate_false_yields_every_name():
 
 
 def test_prefix_is_put_before_every_name():
-    """``prefix`` is put before every name, with a dot between."""
+    """``named_parameters(prefix="head")`` puts the prefix before every name, with a dot between."""
     names = [name for name, _ in nn.Linear(2, 3).named_parameters(prefix="head")]
 
     assert names == ["head.weight", "head.bias"]
 
 
 def test_without_recurse_own_parameters_only():
-    """With ``recurse=False`` only the parameters set on the module itself are yielded."""
+    """``named_parameters(recurse=False)`` yields only the parameters set on the module itself."""
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2))
     net.inner = nn.Linear(2, 3)
@@ -175,7 +194,7 @@ def test_without_recurse_own_parameters_only():
 
 
 def test_an_entry_of_none_is_left_out():
-    """A parameter registered as ``None`` is not yielded."""
+    """``named_parameters()`` does not yield a parameter registered as ``None``."""
     layer = nn.Linear(2, 3, bias=False)
 
     assert list(layer._parameters) == ["weight", "bias"]
@@ -183,7 +202,7 @@ def test_an_entry_of_none_is_left_out():
 
 
 def test_a_shared_layer_has_one_set_of_names():
-    """The parameters of a layer used twice are walked once, under the first name of the layer."""
+    """``named_parameters()`` walks a layer that is used twice once, under its first name."""
     layer = nn.Linear(3, 3)
     net = nn.Sequential(layer, nn.ReLU(), layer)
 
@@ -195,7 +214,7 @@ def test_a_shared_layer_has_one_set_of_names():
 
 
 def test_one_parameter_under_two_names_of_one_module():
-    """A parameter set twice on the same module is yielded once, also with ``recurse=False``."""
+    """``named_parameters(recurse=False)`` yields a parameter that is set twice on the module once."""
     net = nn.Module()
     net.first = nn.Parameter(torch.rand(2, 3))
     net.second = net.first
@@ -205,7 +224,7 @@ def test_one_parameter_under_two_names_of_one_module():
 
 
 def test_parameters_are_told_apart_by_identity():
-    """Two parameters with equal values, or sharing one storage, are two entries of the walk."""
+    """``named_parameters()`` yields parameters with equal values, or with one storage, as different ones."""
     net = nn.Module()
     net.a = nn.Parameter(torch.full((2, 3), 7.0))
     net.equal = nn.Parameter(torch.full((2, 3), 7.0))
@@ -215,7 +234,10 @@ def test_parameters_are_told_apart_by_identity():
 
 
 def test_parameters_has_no_remove_duplicate():
-    """:meth:`~torch.nn.Module.parameters` takes ``recurse`` only; a shared parameter comes once."""
+    """:meth:`~torch.nn.Module.parameters` takes ``recurse`` and no ``remove_duplicate``.
+
+    A shared parameter comes once.
+    """
     layer = nn.Linear(3, 3, bias=False)
     net = nn.Sequential(layer, layer)
 
@@ -225,7 +247,7 @@ def test_parameters_has_no_remove_duplicate():
 
 
 def test_prefix_recurse_remove_duplicate_by_position():
-    """The arguments of ``named_parameters`` are ``prefix``, ``recurse`` and ``remove_duplicate``."""
+    """``named_parameters`` takes ``prefix``, ``recurse`` and ``remove_duplicate``, in this order."""
     layer = nn.Linear(3, 3, bias=False)
     net = nn.Sequential(layer, layer)
     net.scale = nn.Parameter(torch.rand(2))
@@ -238,7 +260,7 @@ def test_prefix_recurse_remove_duplicate_by_position():
 
 
 def test_buffers_are_no_parameters():
-    """``named_parameters`` yields no buffers and no plain tensors, even if they require a gradient."""
+    """``named_parameters()`` yields no buffers and no plain tensors, even if they require a gradient."""
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(3, requires_grad=True))

@@ -1,7 +1,7 @@
 """ResNet-34 as an example.
 
 torchvision's ``resnet34`` is large enough to show what a walk is for: 36 convolutions with a batch
-normalisation each, and one linear layer. The clauses only look at it and so share one, which is built on the
+normalization each, and one linear layer. The clauses only look at it and so share one, which is built on the
 meta device, without memory for weights.
 """
 
@@ -24,20 +24,24 @@ def resnet34():
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-08", "N1-09", "N1-05")
 def test_it_has_110_parameters():
-    """ResNet-34 has 110 parameters, with names or without.
+    """torchvision's ``resnet34`` has 110 parameters, from ``parameters()`` and ``named_parameters()`` alike.
 
-    A weight for each of 36 convolutions, a weight and a bias for each of 36 normalisations and for ``fc``.
+    A weight for each of 36 convolutions, a weight and a bias for each of 36 batch normalizations and for
+    ``fc``. What a count of parameters usually means is the sum of their :meth:`~torch.Tensor.numel`.
     """
     net = resnet34()
 
-    assert [len(list(net.parameters())), len(list(net.named_parameters()))] == [110, 110]
+    assert len(list(net.parameters())) == 110
+    assert len(list(net.named_parameters())) == 110
     assert sum(p.numel() for p in net.parameters()) == 21_797_672
 
 
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-12")
 def test_the_first_parameter_is_conv1_weight():
-    """The first named parameter of ResNet-34 is ``conv1.weight``, the last ``fc.bias``."""
+    """``named_parameters()`` of torchvision's ``resnet34`` begins with ``conv1.weight``, ends with
+    ``fc.bias``.
+    """
     net = resnet34()
     named = list(net.named_parameters())
 
@@ -49,19 +53,20 @@ def test_the_first_parameter_is_conv1_weight():
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-10")
 def test_it_has_116_modules():
-    """ResNet-34 has 116 modules: itself, its layers, and the blocks between."""
+    """torchvision's ``resnet34`` has 116 ``modules()``: itself, its layers, and the blocks between."""
     net = resnet34()
     kinds = Counter(type(module).__name__ for module in net.modules())
 
-    assert sum(kinds.values()) == len(list(net.named_modules())) == 116
+    assert len(list(net.named_modules())) == 116
     assert [kinds[name] for name in ("Conv2d", "BatchNorm2d", "Linear")] == [36, 36, 1]
     assert [kinds[name] for name in ("ResNet", "BasicBlock", "Sequential", "ReLU")] == [1, 16, 7, 17]
+    assert sum(kinds.values()) == 116
 
 
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-07", "N1-11")
 def test_the_whole_comes_before_conv1():
-    """The first two named modules of ResNet-34 are the whole net under ``""`` and then ``conv1``."""
+    """``named_modules()`` of torchvision's ``resnet34`` begins with the net as ``""``, then ``conv1``."""
     net = resnet34()
     named = list(net.named_modules())
 
@@ -74,17 +79,17 @@ def test_the_whole_comes_before_conv1():
 
 @pytest.mark.needs("torchvision")
 def test_its_children_are_ten():
-    """ResNet-34 has ten children: the stem, four stages, pooling and the classifier."""
-    stem, stages, head = ["conv1", "bn1", "relu", "maxpool"], 4, ["avgpool", "fc"]
-
+    """torchvision's ``resnet34`` has ten ``children()``: the stem, four stages, pooling, the classifier."""
     names = [name for name, _ in resnet34().named_children()]
 
-    assert names == [*stem, *(f"layer{stage}" for stage in range(1, stages + 1)), *head]
+    assert names[:4] == ["conv1", "bn1", "relu", "maxpool"]
+    assert names[4:8] == ["layer1", "layer2", "layer3", "layer4"]
+    assert names[8:] == ["avgpool", "fc"]
 
 
 @pytest.mark.needs("torchvision")
 def test_each_normalisation_has_three_buffers():
-    """The 108 buffers of ResNet-34 are three for each of its 36 batch normalisations."""
+    """The 108 ``buffers()`` of torchvision's ``resnet34`` are three for each of 36 batch normalizations."""
     names = [name.rpartition(".")[2] for name, _ in resnet34().named_buffers()]
 
     assert Counter(names) == {"running_mean": 36, "running_var": 36, "num_batches_tracked": 36}
@@ -92,7 +97,7 @@ def test_each_normalisation_has_three_buffers():
 
 @pytest.mark.needs("torchvision")
 def test_a_deep_layer_is_found_by_name():
-    """``get_submodule`` finds a layer deep in ResNet-34 by the name that the walk gives."""
+    """``get_submodule`` finds a layer deep in torchvision's ``resnet34`` by the name that a walk gives."""
     net = resnet34()
 
     assert net.get_submodule("layer3.5.conv2") is net.layer3[5].conv2

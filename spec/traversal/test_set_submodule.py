@@ -14,9 +14,11 @@ from torch import nn
 @pytest.mark.question("Q15")
 @pytest.mark.since("2.5")
 def test_a_submodule_is_replaced_in_place():
-    """:meth:`~torch.nn.Module.set_submodule` puts a module where the dotted name points.
+    """:meth:`~torch.nn.Module.set_submodule` puts a module where the dotted name points, and leaves the
+    others.
 
-    The others stay as they are, and so does the order.
+    The order of the children stays too. An optimizer or hook that was given the old module keeps that one:
+    replace first, then build the optimizer.
     """
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
@@ -30,18 +32,19 @@ def test_a_submodule_is_replaced_in_place():
 
 @pytest.mark.since("2.5")
 def test_a_name_without_dots_is_a_child():
-    """A name without a dot replaces a child of the module itself."""
-    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    act = nn.GELU()
+    """``set_submodule`` with a name without dots replaces a child of the module itself."""
+    inner, act = nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.GELU()
+    net = nn.Sequential(inner, nn.ReLU())
 
     net.set_submodule("1", act)
 
-    assert list(net.named_children()) == [("0", net[0]), ("1", act)]
+    assert list(net.named_children()) == [("0", inner), ("1", act)]
+    assert type(inner[1]) is nn.ReLU
 
 
 @pytest.mark.since("2.5")
 def test_a_new_child_is_added_at_the_end():
-    """A last part that does not exist yet is added to its parent, after the other children."""
+    """``set_submodule`` adds a last part that does not exist yet to its parent, after the other children."""
     net = nn.Sequential(nn.Sequential(nn.ReLU()))
 
     net.set_submodule("0.head", nn.Linear(2, 3))
@@ -63,7 +66,7 @@ def test_a_missing_parent_is_named():
 
 @pytest.mark.since("2.5")
 def test_a_parent_must_be_a_module():
-    """``set_submodule`` refuses a way to the last part that leads over anything but modules."""
+    """``set_submodule`` raises ``AttributeError`` if a part before the last is not a module."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
@@ -72,14 +75,17 @@ def test_a_parent_must_be_a_module():
 
 @pytest.mark.since("2.5")
 def test_the_empty_name_cannot_be_set():
-    """``set_submodule`` refuses the empty name: a module cannot replace itself."""
+    """``set_submodule("", module)`` raises ``ValueError``: a module cannot replace itself."""
     with pytest.raises(ValueError, match=r"^Cannot set the submodule without a target name!$"):
         nn.Sequential(nn.ReLU()).set_submodule("", nn.Tanh())
 
 
 @pytest.mark.since("2.5")
 def test_a_shared_module_is_replaced_at_one_name():
-    """A module shared by two names is replaced under the name given only."""
+    """``set_submodule`` replaces a module that has two names under the name given only.
+
+    Walk with ``named_modules(remove_duplicate=False)`` to find the others.
+    """
     act = nn.ReLU()
     net = nn.Sequential(act, nn.Linear(2, 3), act)
 
@@ -90,7 +96,7 @@ def test_a_shared_module_is_replaced_at_one_name():
 
 @pytest.mark.since("2.7")
 def test_strict_replaces_what_exists():
-    """``strict=True`` replaces a submodule that exists, of the module itself or deeper."""
+    """``set_submodule(name, module, strict=True)`` replaces a submodule, of the module itself or deeper."""
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU()))
 
     net.set_submodule("0", nn.GELU(), strict=True)
@@ -101,7 +107,10 @@ def test_strict_replaces_what_exists():
 
 @pytest.mark.since("2.7")
 def test_strict_adds_nothing():
-    """``strict=True`` refuses a last part that does not exist (:issue:`143441`)."""
+    """``set_submodule(..., strict=True)`` refuses a last part that does not exist (:issue:`143441`).
+
+    Without it a misspelled name adds a module that ``forward`` never calls, and nothing warns.
+    """
     net = nn.Sequential(nn.Sequential(nn.ReLU()))
 
     with pytest.raises(AttributeError, match="Sequential has no attribute `head`"):
@@ -142,7 +151,7 @@ def test_none_empties_the_slot():
 @pytest.mark.before("2.7")
 @pytest.mark.observed
 def test_anything_is_set_under_a_new_name():
-    """Something that is no module is refused for an existing child, and under a new name set as it is."""
+    """``set_submodule`` refuses a non-module for an existing child, and sets it under a new name."""
     net = nn.Sequential(nn.ReLU())
 
     with pytest.raises(TypeError, match="cannot assign 'int' as child module '0'"):
@@ -150,11 +159,12 @@ def test_anything_is_set_under_a_new_name():
     net.set_submodule("depth", 3)
 
     assert net.depth == 3
+    assert type(net[0]) is nn.ReLU
 
 
 @pytest.mark.since("2.7")
 def test_only_a_module_can_be_replaced():
-    """``set_submodule`` refuses to replace what is no module, such as a parameter or an empty entry."""
+    """``set_submodule`` refuses to replace a parameter, a plain attribute or an empty entry by a module."""
     net = nn.Sequential(nn.Linear(2, 3))
     net.add_module("head", None)
     net.depth = 3
@@ -173,7 +183,7 @@ def test_only_a_module_can_be_replaced():
 @pytest.mark.before("2.7")
 @pytest.mark.observed
 def test_a_plain_attribute_gives_way_to_a_module():
-    """``set_submodule`` replaces a plain attribute by a module, but not a parameter."""
+    """``set_submodule`` replaces a plain attribute by a module, and refuses to replace a parameter."""
     net = nn.Sequential(nn.Linear(2, 3))
     net.depth = 3
 
@@ -182,6 +192,7 @@ def test_a_plain_attribute_gives_way_to_a_module():
         net.set_submodule("0.weight", nn.ReLU())
 
     assert [name for name, _ in net.named_modules()] == ["", "0", "depth"]
+    assert type(net.depth) is nn.ReLU
 
 
 @pytest.mark.since("2.5")

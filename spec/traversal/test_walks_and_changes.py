@@ -13,7 +13,8 @@ from torch import nn
 def test_assigning_to_the_loop_variable_does_nothing():
     """Assigning to the loop variable of ``named_modules()`` replaces nothing in the module.
 
-    The variable is a name for the layer; the layer's place is an attribute of its parent.
+    The variable is a name for the layer; the layer's place is an attribute of its parent, where
+    :meth:`~torch.nn.Module.set_submodule` or ``setattr`` puts another.
     """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU()))
     before = list(net.modules())
@@ -27,7 +28,11 @@ def test_assigning_to_the_loop_variable_does_nothing():
 
 @pytest.mark.question("Q15")
 def test_setattr_on_the_parent_replaces_a_layer():
-    """A layer is replaced by setting it on its parent under the last part of its name (:issue:`78744`)."""
+    """``setattr`` on the parent, under the last part of a layer's name, replaces the layer (:issue:`78744`).
+
+    :meth:`~torch.nn.Module.get_submodule` finds the parent. Walk a list, so that new layers are not walked as
+    well.
+    """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
 
     for name, module in list(net.named_modules()):
@@ -39,7 +44,7 @@ def test_setattr_on_the_parent_replaces_a_layer():
 
 
 def test_a_value_may_be_replaced_during_the_walk():
-    """A parameter may be replaced during the walk; the new one is yielded if the walk has yet to reach it."""
+    """A parameter replaced while ``named_parameters()`` walks is yielded anew only if still ahead."""
     layer = nn.Linear(2, 3)
     seen = []
 
@@ -52,7 +57,7 @@ def test_a_value_may_be_replaced_during_the_walk():
 
 @pytest.mark.observed
 def test_a_replaced_module_is_still_walked_down():
-    """A module replaced when the walk stands on it is walked to its end; its successor is not."""
+    """A module replaced while ``named_modules()`` stands on it is walked down, its successor not."""
     net = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Tanh())
     seen = []
 
@@ -66,7 +71,7 @@ def test_a_replaced_module_is_still_walked_down():
 
 @pytest.mark.observed
 def test_what_lies_ahead_may_be_added():
-    """A module added to a part that the walk has not reached yet is walked."""
+    """A module added to a part that ``named_modules()`` has not reached yet is walked."""
     net = nn.Sequential(nn.ReLU(), nn.Sequential())
     seen = []
 
@@ -81,7 +86,10 @@ def test_what_lies_ahead_may_be_added():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_adding_a_parameter_stops_the_walk():
-    """Adding a parameter to the module just walked raises ``RuntimeError``: dict changed (:pull:`129164`)."""
+    """Adding a parameter to a module that ``parameters()`` walks raises ``RuntimeError``: changed size.
+
+    The stores are plain dicts (:pull:`129164`).
+    """
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="dictionary changed size during iteration"):
@@ -92,7 +100,7 @@ def test_adding_a_parameter_stops_the_walk():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_adding_a_parameter_mutates_the_ordered_dict():
-    """Adding a parameter to the module just walked raises ``RuntimeError``: OrderedDict mutated."""
+    """Adding a parameter to a module that ``parameters()`` walks raises ``RuntimeError``: mutated."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="OrderedDict mutated during iteration"):
@@ -103,7 +111,7 @@ def test_adding_a_parameter_mutates_the_ordered_dict():
 @pytest.mark.observed
 @pytest.mark.parametrize("walk", ["children", "named_children"])
 def test_deleting_a_child_stops_the_walk(walk):
-    """Deleting a child while its parent's children are walked raises ``RuntimeError``.
+    """Deleting a child while ``children()`` of its parent is walked raises ``RuntimeError``.
 
     Walk a list instead: ``for child in list(net.children())``.
     """
@@ -127,7 +135,7 @@ def test_at_the_module_itself_children_may_go():
 
 
 def test_a_list_of_the_walk_is_safe():
-    """A list made of the walk keeps what was there, so the module may be changed while it is read."""
+    """A list made of ``named_children()`` keeps what was there: the module may be changed as it is read."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
 
     for name, child in list(net.named_children()):
