@@ -84,8 +84,7 @@ def test_a_replaced_layer_is_never_updated():
 
 @pytest.mark.question("Q115")
 def test_new_values_for_an_old_parameter_count():
-    """By default ``load_state_dict`` keeps the parameters that an optimizer holds, which trains the new
-    values.
+    """By default ``load_state_dict`` keeps the parameters that an optimizer holds, so new values are trained.
 
     With ``assign=True`` the module gets other parameters, and the optimizer has to be made anew.
     """

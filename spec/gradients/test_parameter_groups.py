@@ -192,9 +192,9 @@ def test_a_group_of_the_wrong_type_is_named(given, kind):
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_a_group_was_asserted_to_be_a_dict():
-    """``add_param_group`` raises ``AssertionError`` for anything but a dict, and nothing in ``python -O``.
+    """``add_param_group`` raises ``AssertionError`` for anything but a dict.
 
-    There it fails later, if at all.
+    ``python -O`` takes assertions away: there it fails later, if at all.
     """
     optimizer = SGD(nn.Linear(2, 3).parameters(), lr=0.1)
 
@@ -204,11 +204,13 @@ def test_a_group_was_asserted_to_be_a_dict():
 
 @pytest.mark.since("2.1")
 def test_groups_and_parameters_are_not_mixed():
-    """An optimizer raises ``TypeError`` for a list in which a dict is followed by a bare parameter."""
+    """An optimizer raises ``TypeError`` for a list that mixes groups and bare parameters, in any order."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(TypeError, match=r"^param_group must be a dict, but got <class"):
         SGD([{"params": [layer.weight]}, layer.bias], lr=0.1)
+    with pytest.raises(TypeError, match=r"can only optimize Tensors, but one of the params is dict$"):
+        SGD([layer.bias, {"params": [layer.weight]}], lr=0.1)
 
 
 def test_a_group_has_parameters():
