@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import gc
 import hashlib
-import itertools
 import json
 import mmap
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import pytest
 import torch
@@ -27,7 +27,8 @@ from nnspec.strength.assertions import Watch, rewrite
 from nnspec.strength.baseline import Baseline, failure_of
 from nnspec.strength.processes import Piece, limit_next, results_of
 from nnspec.strength.progress import Progress
-from nnspec.strength.session import LONGEST_WAIT, Session, limit_for
+from nnspec.strength.returns import SPOILING
+from nnspec.strength.session import Session, limit_for
 from nnspec.strength.targets import Change
 
 NOT_RUN = "it is not run here"
@@ -37,6 +38,9 @@ NEVER_SEEN = "never reached: "
 #: Room for the number of a trial and for whether each assertion failed, shared with the process that tries.
 ROOM = 4096
 HEAD = 8
+
+#: Seconds after which a process that judges one clause is taken to wait without working.
+LONGEST_JUDGEMENT = 600.0
 
 
 class Judged(NamedTuple):
@@ -59,7 +63,7 @@ class ClauseSession(Session):
     """Judges the clauses.
 
     Args:
-        changes: to functions of torch.nn.
+        read_changes: reads the changes to functions of torch.nn; it is asked if others do not do.
         kept: what an earlier session found, and where this one notes what it finds.
         matches: whether a clause is wanted, by its id.
         jobs, device, spec, progress: as for every session.
@@ -67,7 +71,7 @@ class ClauseSession(Session):
 
     def __init__(
         self,
-        changes: Sequence[Change],
+        read_changes: Callable[[], Sequence[Change]],
         kept: Path,
         matches: Callable[[str], bool],
         jobs: int,
@@ -76,7 +80,7 @@ class ClauseSession(Session):
         progress: Progress,
     ) -> None:
         super().__init__(jobs, device, spec, progress)
-        self.changes = changes
+        self.read_changes = read_changes
         self.kept = kept
         self.matches = matches
         self.judged: dict[str, Judged] = {}
@@ -89,50 +93,61 @@ class ClauseSession(Session):
             if clause.bounds.place(torch.__version__) == "inside" and self.matches(clause.id):
                 cases[clause.id].append(item)
         digests = {name: _digest(those[0]) for name, those in cases.items()}
-        self.judged = {
-            name: found for name, found in _read(self.kept).items() if digests.get(name) == found.digest
-        }
-        open_cases = {name: those for name, those in cases.items() if name not in self.judged}
+        self.judged = {name: row for name, row in _read(self.kept).items() if digests.get(name) == row.digest}
+        tasks = [
+            _Task(name, those, (), mmap.mmap(-1, ROOM))
+            for name, those in cases.items()
+            if name not in self.judged
+        ]
         self.progress.begin(len(cases), len(self.judged))
-        if not open_cases:
-            return
-        several = list(itertools.chain.from_iterable(open_cases.values()))
-        self.progress.say(f"{len(several)} cases of {len(open_cases)} clauses run without a change")
-        baseline = self.run_without_change(several, {change.path for change in self.changes})
+        self.kept.parent.mkdir(parents=True, exist_ok=True)
+        with self.kept.open("a", encoding="utf-8") as notes:
+            left = []
+            for task, found in self._judge(tasks):
+                if found.unfailing:
+                    left.append(task)
+                else:
+                    self._note(task.name, found._replace(digest=digests[task.name]), notes)
+            for task, found in self._judge(self._with_changes(left)):
+                self._note(task.name, found._replace(digest=digests[task.name]), notes)
+
+    def _with_changes(self, tasks: Sequence[_Task]) -> list[_Task]:
+        """The tasks with the changes to torch.nn that each of them runs."""
+        if not tasks:
+            return []
+        several = [item for task in tasks for item in task.items]
+        self.progress.say(f"{len(tasks)} clauses are left for changes to torch.nn")
+        changes = self.read_changes()
+        baseline = self.run_without_change(several, {change.path for change in changes})
+        reached = _reached(changes, baseline)
+        return [
+            task._replace(changes=_all_of([reached[item.nodeid] for item in task.items])) for task in tasks
+        ]
+
+    def _judge(self, tasks: Sequence[_Task]) -> Iterator[tuple[_Task, Judged]]:
+        """Judge clauses, each in a process; one that is ended by a change goes on in another."""
         gc.collect()
         gc.freeze()
-        self.progress.say(f"clauses are judged, {self.jobs} at a time")
-        self._judge(open_cases, digests, baseline)
-
-    def _judge(
-        self, cases: Mapping[str, Sequence[pytest.Item]], digests: Mapping[str, str], baseline: Baseline
-    ) -> None:
-        reached = _reached(self.changes, baseline)
-        waiting = deque(
-            _Task(name, those, _sorted_changes(those, reached, baseline), mmap.mmap(-1, ROOM))
-            for name, those in cases.items()
-        )
+        waiting = deque(tasks)
+        begun: dict[str, int] = {}
 
         def pieces() -> Iterator[Piece]:
             while waiting:
                 task = waiting.popleft()
-                limits = [limit_for(baseline.seconds.get(item.nodeid, 0.0)) for item in task.items]
-                wait = LONGEST_WAIT + sum(limits) * 20
-                yield Piece(task, functools.partial(_judge, task, limits), wait, self.on_accelerator)
+                yield Piece(task, functools.partial(_judge, task), LONGEST_JUDGEMENT, self.on_accelerator)
 
-        begun: dict[str, int] = {}
-        self.kept.parent.mkdir(parents=True, exist_ok=True)
-        with self.kept.open("a", encoding="utf-8") as notes:
-            while waiting:
-                for task, failure, found in results_of(pieces(), self.jobs):
-                    if failure and task.begun() != begun.get(task.name):
-                        begun[task.name] = task.begun()
-                        waiting.append(task)  # it goes on after the change that ended its process
-                        continue
-                    judged = Judged(digests[task.name], *(found or (0, (), f"{NOT_WATCHED}: {failure}")))
-                    self.judged[task.name] = judged
-                    print(json.dumps([task.name, *judged]), file=notes, flush=True)
-                    self.progress.advance(survived=bool(judged.unfailing or judged.why))
+        while waiting:
+            for task, failure, found in results_of(pieces(), self.jobs):
+                if failure and task.begun() != begun.get(task.name):
+                    begun[task.name] = task.begun()
+                    waiting.append(task)
+                else:
+                    yield task, found or Judged("", 0, (), f"{NOT_WATCHED}: {failure}")
+
+    def _note(self, name: str, found: Judged, notes: TextIO) -> None:
+        self.judged[name] = found
+        print(json.dumps([name, *found]), file=notes, flush=True)
+        self.progress.advance(survived=bool(found.unfailing or found.why))
 
 
 class _Task(NamedTuple):
@@ -173,35 +188,35 @@ def _read(path: Path) -> dict[str, Judged]:
     return found
 
 
-def _reached(changes: Sequence[Change], baseline: Baseline) -> dict[str, list[Change]]:
+def _reached(changes: Sequence[Change], baseline: Baseline) -> Mapping[str, list[Change]]:
     """The changes that each case runs, those that few others run first."""
-    reached: dict[str, list[tuple[int, int, Change]]] = defaultdict(list)
+    ranked: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for place, change in enumerate(changes):
         nodeids = {n for line in change.lines for n in baseline.clauses.get((change.path, line), ())}
         for nodeid in nodeids:
-            reached[nodeid].append((len(nodeids), place, change))
-    return {
-        nodeid: [change for *_, change in sorted(those, key=lambda t: t[:2])]
-        for nodeid, those in reached.items()
-    }
+            ranked[nodeid].append((len(nodeids), place))
+    reached: dict[str, list[Change]] = defaultdict(list)
+    for nodeid, places in ranked.items():
+        reached[nodeid] = [changes[place] for _, place in sorted(places)]
+    return reached
 
 
-def _sorted_changes(
-    items: Sequence[pytest.Item], reached: Mapping[str, Sequence[Change]], baseline: Baseline
-) -> list[Change]:
-    return list({change.id: change for item in items for change in reached.get(item.nodeid, ())}.values())
+def _all_of(lists: Sequence[Sequence[Change]]) -> list[Change]:
+    return list({change.id: change for changes in lists for change in changes}.values())
 
 
-def _judge(task: _Task, limits: Sequence[float]) -> tuple[int, tuple[str, ...], str]:
+def _judge(task: _Task) -> Judged:
     """Try changes until each assertion has failed: how many there are, those that never did, or why not."""
     memory = task.memory
     done = task.begun()
     watch = Watch()
-    trials: list[tuple[pytest.Item, float, Any]] = []
+    trials: list[tuple[pytest.Item, Any]] = []
+    limits: dict[str, float] = {}
     texts: list[str] = []
     seen: set[int] = set()
-    for item, limit in zip(task.items, limits, strict=True):
+    for item in task.items:
         function = item.obj  # type: ignore[attr-defined]
+        started = time.process_time()
         for calls in (True, False):
             rewritten = rewrite(function, watch, calls=calls)
             item.obj = rewritten.function  # type: ignore[attr-defined]
@@ -209,25 +224,23 @@ def _judge(task: _Task, limits: Sequence[float]) -> tuple[int, tuple[str, ...], 
             if not wrong and not watch.failed:
                 break
         else:
-            return len(rewritten.assertions), (), NOT_WATCHED
+            return Judged("", len(rewritten.assertions), (), NOT_WATCHED)
+        limits[item.nodeid] = limit_for(time.process_time() - started)
         texts = rewritten.assertions
         seen |= watch.seen
-        trials += [(item, limit, change) for change in watch.answers.possible]
+        trials += [(item, change) for change in watch.answers.possible]
+    trials.sort(key=lambda trial: trial[1][1] in SPOILING)  # last, for it may spoil what clauses share
     if not seen:
-        return len(texts), (), NOT_RUN if texts else ""
-    trials += [
-        (item, limit, change)
-        for change in task.changes
-        for item, limit in zip(task.items, limits, strict=True)
-    ]
+        return Judged("", len(texts), (), NOT_RUN if texts else "")
+    trials += [(item, change) for change in task.changes for item in task.items]
     failed = {number for number in range(len(texts)) if memory[HEAD + number]}
-    for number, (item, limit, change) in enumerate(trials, start=1):
+    for number, (item, change) in enumerate(trials, start=1):
         if len(failed) == len(texts):
             break
         if number <= done:
             continue
         memory[:HEAD] = number.to_bytes(HEAD, "little")
-        limit_next(limit)
+        limit_next(limits[item.nodeid])
         if isinstance(change, Change):
             with change.put_in():
                 _run(item, watch, None)
@@ -242,7 +255,7 @@ def _judge(task: _Task, limits: Sequence[float]) -> tuple[int, tuple[str, ...], 
         for number, text in enumerate(texts)
         if number not in failed
     ]
-    return len(texts), tuple(left), ""
+    return Judged("", len(texts), tuple(left), "")
 
 
 def _run(item: pytest.Item, watch: Watch, change: Any) -> str:

@@ -20,7 +20,7 @@ from nnspec.strength.clauses import ClauseSession, Judged
 from nnspec.strength.command import ensure_possible
 from nnspec.strength.progress import Progress, Words
 from nnspec.strength.session import MutationError
-from nnspec.strength.targets import FURTHER_MODULES, MODULES, read_targets
+from nnspec.strength.targets import FURTHER_MODULES, MODULES, Change, read_targets
 
 SCHEMA = 1
 
@@ -46,13 +46,12 @@ def run(options: argparse.Namespace) -> int:
     if options.only is None:
         ensure_writable(records)
     explanations = _read_explanations(root / "docs" / "assertions.toml")
-    changes = [change for target in read_targets((*MODULES, *FURTHER_MODULES)) for change in target.changes]
     torch_version = describe_run(torch.__version__, ["cpu"])["torch"]
     kept = root / "build" / f"assertions-{torch_version}-cpu.jsonl"
     progress = Progress(sys.stderr, Words("clauses", "whole", "with an assertion that does not fail"))
     pattern = options.only or "*"
     session = ClauseSession(
-        changes,
+        _read_changes,
         kept,
         lambda name: fnmatch.fnmatchcase(name, pattern),
         options.jobs,
@@ -75,14 +74,16 @@ def run(options: argparse.Namespace) -> int:
     return 1 if unexplained else 0
 
 
+def _read_changes() -> list[Change]:
+    return [change for target in read_targets((*MODULES, *FURTHER_MODULES)) for change in target.changes]
+
+
 def _read_explanations(path: Path) -> Mapping[str, str]:
     """Why an assertion need not fail, by ``clause: assertion``.
 
     Raises:
         TableError: a row is not written as it has to be.
     """
-    if not path.exists():
-        return {}
     why = {}
     for name, row in read_table(path).items():
         if row.keys() != {"why"} or not isinstance(row["why"], str) or not row["why"].strip():

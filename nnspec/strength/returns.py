@@ -103,7 +103,8 @@ def _is_subject(function: Any) -> bool:
         return "torch" in modules and not issubclass(
             kind, (torch.Size, torch.dtype, torch.device, torch.Generator)
         )
-    return module.partition(".")[0] in SUBJECTS and not module.startswith(ONLOOKERS)
+    computes = module == "torch" and inspect.isbuiltin(function)
+    return module.partition(".")[0] in SUBJECTS and not module.startswith(ONLOOKERS) and not computes
 
 
 def _receiver(function: Any) -> Any:
@@ -150,7 +151,7 @@ def _things(given: Iterable[Any]) -> Iterator[Any]:
     """What can be spoilt: tensors, modules with all below them, dicts, lists and sets with what they hold."""
     for value in given:
         if isinstance(value, nn.Module):
-            yield from value.modules()
+            yield from list(value.modules())
         elif isinstance(value, (torch.Tensor, dict, list, set)):
             yield value
         if isinstance(value, (list, tuple)):

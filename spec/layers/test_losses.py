@@ -84,7 +84,7 @@ def test_an_unknown_reduction_is_found_at_the_call():
     ],
 )
 def test_the_old_arguments_still_count(size_average, reduce, reduction):
-    """``size_average`` and ``reduce`` of ``nn.MSELoss`` go before ``reduction``, and give a ``UserWarning``."""
+    """``size_average`` and ``reduce`` of ``nn.MSELoss`` go before ``reduction``, and draw a warning."""
     with pytest.warns(UserWarning, match=f"please use reduction='{reduction}' instead"):
         loss = nn.MSELoss(size_average, reduce, "none" if reduction != "none" else "sum")
 

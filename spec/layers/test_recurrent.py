@@ -26,7 +26,7 @@ def test_the_parameters_of_a_recurrent_layer(make, gates):
 
 
 def test_names_tell_layer_and_direction():
-    """Parameters of a deep bidirectional ``GRU`` end in their layer, ``_l1``, and the way back ``_reverse``."""
+    """Parameter names of a deep ``GRU`` end in their layer, ``_l1``, and ``_reverse`` for the way back."""
     layer = nn.GRU(5, 3, num_layers=2, bidirectional=True, bias=False)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
