@@ -117,6 +117,7 @@ class ClauseSession(Session):
             return []
         several = [item for task in tasks for item in task.items]
         self.progress.say(f"{len(tasks)} clauses are left for changes to torch.nn")
+        gc.unfreeze()  # what is frozen is not found among the living functions
         changes = self.read_changes()
         baseline = self.run_without_change(several, {change.path for change in changes})
         reached = _reached(changes, baseline)

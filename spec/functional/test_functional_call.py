@@ -25,9 +25,10 @@ def test_it_computes_with_the_given_tensors(device):
 
 
 def test_the_module_has_its_own_tensors_afterwards():
-    """``functional_call`` leaves the module with its own parameters, unchanged.
+    """After ``functional_call`` a module such as ``nn.Linear`` has its own parameters again, unchanged.
 
-    An exception is a parametrized tensor given by its plain name: see *given_names*.
+    There are two exceptions: a parametrized tensor given by its plain name, in *given_names*, and a submodule
+    held under two names, in *ties*.
     """
     layer = nn.Linear(2, 1)
     weight, bias = layer.weight, layer.bias

@@ -34,7 +34,7 @@ def test_a_module_passes_its_own_parameters(device):
 
 @pytest.mark.claim("N3-01")
 def test_a_function_is_no_submodule():
-    """A function called in ``forward`` is not seen by :meth:`~torch.nn.Module.children`.
+    """:meth:`Module.children <torch.nn.Module.children>` does not see a function called in ``forward``.
 
     It takes no hooks, and printing the module does not show it. ``nn.ReLU`` as an attribute does both.
     """
@@ -65,10 +65,10 @@ def test_a_function_takes_gradients_to_its_arguments():
 
 
 def test_batch_norm_as_a_function_evaluates_by_default():
-    """:func:`~torch.nn.functional.batch_norm` uses the given statistics unless ``training=True``.
+    """:func:`F.batch_norm <torch.nn.functional.batch_norm>` uses given statistics unless ``training=True``.
 
-    A module follows ``eval()`` by itself. So it is with ``F.dropout``, which drops unless it is told not to:
-    pass ``training=self.training``.
+    A module follows ``eval()`` by itself, a function does not: pass ``training=self.training``, to
+    ``F.dropout`` as well, which drops unless it is told not to.
     """
     mean, variance = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 15.0])
 

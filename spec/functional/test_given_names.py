@@ -204,7 +204,9 @@ def test_an_attribute_that_is_no_tensor_is_an_error():
     assert layer.in_features == 2
 
 
-@pytest.mark.observed
+@pytest.mark.contradicts(
+    "torch.func.functional_call: the plain name will completely disable the parametrization"
+)
 def test_the_plain_name_of_a_parametrized_tensor():
     """``functional_call`` writes a tensor given for a parametrized weight into the original
     (:issue:`186565`).

@@ -34,7 +34,10 @@ def test_without_tie_weights_each_name_stands_alone():
 
 
 def test_different_values_are_an_error():
-    """``functional_call`` raises a ``ValueError`` with all names for different tensors under tied names."""
+    """``functional_call`` raises ``ValueError`` if all tied names are given, but with different tensors.
+
+    The error tells the names.
+    """
     given = {"two": torch.tensor(5.0), "one": torch.tensor(7.0)}
 
     message = (
@@ -46,13 +49,13 @@ def test_different_values_are_an_error():
 
 
 def test_equal_values_in_two_tensors_are_an_error():
-    """``functional_call`` raises ``ValueError`` for two tensors of equal values under tied names as well."""
+    """``functional_call`` raises ``ValueError`` for two tensors under two tied names though they are equal."""
     with pytest.raises(ValueError, match="multiple values for keys"):
         functional_call(Tied(), {"one": torch.tensor(5.0), "two": torch.tensor(5.0)}, ())
 
 
 def test_the_same_tensor_may_be_given_twice():
-    """``functional_call`` takes one tensor under all of its tied names."""
+    """``functional_call`` accepts the same tensor under all names of a tied one."""
     value = torch.tensor(5.0)
 
     assert functional_call(Tied(), {"one": value, "two": value}, ()) == [5.0, 5.0]

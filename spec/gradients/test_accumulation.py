@@ -189,7 +189,7 @@ def test_create_graph_leaves_gradients_with_a_graph():
 
 @pytest.mark.parametrize("length", [5, 3])
 def test_an_assigned_gradient_has_the_same_shape(length):
-    """Assigning ``parameter.grad`` a tensor of another shape raises ``RuntimeError``; of its own it stays."""
+    """Assigning ``parameter.grad`` a tensor of another shape raises ``RuntimeError``; one of its own fits."""
     parameter = nn.Parameter(torch.rand(4))
     gradient = torch.rand(4)
     parameter.grad = gradient

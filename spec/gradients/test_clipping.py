@@ -22,10 +22,11 @@ def with_grads(*gradients, **options):
 
 
 def test_gradients_are_scaled_to_the_norm(device):
-    """:func:`~torch.nn.utils.clip_grad_norm_` scales gradients whose common norm is above ``max_norm`` to it.
+    """``clip_grad_norm_`` scales gradients whose common norm is above ``max_norm`` down to it.
 
-    All are multiplied by the same factor, so the direction of the step stays. Call it between ``backward()``
-    and ``step()``, for all parameters at once: for each layer alone it is another step.
+    All are multiplied by the same factor, so the direction of the step stays. Call
+    :func:`~torch.nn.utils.clip_grad_norm_` between ``backward()`` and ``step()``, for all parameters at once:
+    for each layer alone it is another step.
     """
     first, second = with_grads([2.0, 3.0], [-6.0], device=device)
     clip_grad_norm_([first, second], 3.5)
@@ -288,8 +289,7 @@ def test_gradients_of_several_dtypes_are_clipped_together():
 
 @pytest.mark.parametrize("foreach", [None, False], ids=["foreach", "one_by_one"])
 def test_values_are_cut_on_both_sides(foreach, device):
-    """:func:`~torch.nn.utils.clip_grad_value_` cuts each element of a gradient to ``clip_value`` on both
-    sides.
+    """``clip_grad_value_`` cuts each element of a gradient to between ``-clip_value`` and ``clip_value``.
 
     So the direction of the step changes, unlike with :func:`~torch.nn.utils.clip_grad_norm_`.
     """

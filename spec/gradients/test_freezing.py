@@ -10,7 +10,7 @@ from torch import nn
 
 
 def test_requires_grad_sets_every_parameter():
-    """:meth:`~torch.nn.Module.requires_grad_` sets the flag of every parameter and returns the module.
+    """:meth:`~torch.nn.Module.requires_grad_` of a module sets the flag of every parameter, and returns it.
 
     A frozen part costs no memory for gradients, and an optimizer that gets only the others has less to hold.
     """
@@ -22,7 +22,7 @@ def test_requires_grad_sets_every_parameter():
 
 
 def test_requires_grad_thaws_by_default():
-    """:meth:`~torch.nn.Module.requires_grad_` without an argument makes all parameters trainable."""
+    """``module.requires_grad_()`` without an argument makes all parameters trainable."""
     net = nn.Linear(2, 3).requires_grad_(requires_grad=False)
 
     assert net.requires_grad_() is net
@@ -30,7 +30,7 @@ def test_requires_grad_thaws_by_default():
 
 
 def test_freezing_keeps_the_parameters():
-    """:meth:`~torch.nn.Module.requires_grad_` changes the parameters in place: an optimizer keeps them."""
+    """``module.requires_grad_(False)`` changes the parameters in place: an optimizer keeps them."""
     net = nn.Linear(2, 3)
     before = [id(p) for p in net.parameters()]
     net.requires_grad_(False)
@@ -40,7 +40,7 @@ def test_freezing_keeps_the_parameters():
 
 
 def test_requires_grad_leaves_buffers_alone():
-    """:meth:`~torch.nn.Module.requires_grad_` changes parameters only, and leaves buffers as they are."""
+    """``module.requires_grad_()`` changes parameters only, and leaves buffers as they are."""
     norm = nn.BatchNorm1d(2)
     norm.running_mean.requires_grad_(True)
 
@@ -65,7 +65,7 @@ def test_a_part_is_frozen_on_its_own():
 
 @pytest.mark.observed
 def test_whole_numbers_cannot_be_thawed():
-    """``requires_grad_()`` raises ``RuntimeError`` for a parameter of integers; ``False`` is accepted."""
+    """``module.requires_grad_()`` raises ``RuntimeError`` for a parameter of integers; ``False`` does not."""
     net = nn.Module()
     net.index = nn.Parameter(torch.tensor([2, 3]), requires_grad=False)
 
@@ -140,9 +140,9 @@ def test_weight_decay_spares_what_has_no_gradient():
 
 
 def test_a_frozen_parameter_with_an_old_gradient_moves_on():
-    """:meth:`~torch.optim.Optimizer.step` still moves a frozen parameter by the gradient that it kept.
+    """``optimizer.step()`` still moves a frozen parameter by the gradient that it kept.
 
-    Only ``zero_grad`` after freezing stops it.
+    Only :meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` after freezing stops it.
     """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)

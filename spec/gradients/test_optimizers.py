@@ -12,7 +12,7 @@ from torch.optim import SGD
 
 
 def test_a_step_changes_parameters_in_place():
-    """:meth:`~torch.optim.Optimizer.step` changes the parameters of the module themselves, in place."""
+    """:meth:`Optimizer.step <torch.optim.Optimizer.step>` changes the module's parameters in place."""
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     weight = layer.weight
@@ -25,7 +25,7 @@ def test_a_step_changes_parameters_in_place():
 
 
 def test_a_step_passes_over_missing_gradients():
-    """:meth:`~torch.optim.Optimizer.step` leaves a parameter alone whose ``grad`` is ``None``."""
+    """``optimizer.step()`` leaves a parameter alone whose ``grad`` is ``None``."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 3.0)
     before = layer.bias.tolist()

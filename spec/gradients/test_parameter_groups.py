@@ -29,7 +29,7 @@ def test_a_group_has_its_own_learning_rate():
 
 @pytest.mark.claim("N5-09")
 def test_a_step_uses_the_learning_rate_of_the_group():
-    """:meth:`~torch.optim.Optimizer.step` changes each parameter by the learning rate of its group."""
+    """``optimizer.step()`` changes each parameter by the learning rate of its group."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 3.0)
     nn.init.constant_(layer.bias, 3.0)
@@ -234,7 +234,7 @@ def test_a_parameter_twice_in_a_group_is_warned_of():
 @pytest.mark.question("Q111")
 @pytest.mark.observed
 def test_a_parameter_twice_in_a_group_is_stepped_twice():
-    """:meth:`~torch.optim.Optimizer.step` changes a parameter twice that is given twice in one group."""
+    """``optimizer.step()`` changes a parameter twice that is given twice in one group."""
     weight = nn.Parameter(torch.tensor([3.0]))
     with pytest.warns(UserWarning, match="duplicate parameters"):
         optimizer = SGD([weight, weight], lr=0.5)

@@ -120,15 +120,14 @@ def test_only_a_tensor_is_cut_into_parameters():
 
 @pytest.mark.since("2.9")
 def test_no_parameters_make_no_vector():
-    """:func:`~torch.nn.utils.parameters_to_vector` raises ``ValueError`` for a module without parameters."""
+    """``parameters_to_vector`` raises ``ValueError`` for a module without parameters."""
     with pytest.raises(ValueError, match="expected a non-empty list of Tensors"):
         parameters_to_vector(nn.ReLU().parameters())
 
 
 @pytest.mark.before("2.9")
 def test_no_parameters_made_no_vector():
-    """:func:`~torch.nn.utils.parameters_to_vector` raises ``RuntimeError`` for a module without parameters.
-    """
+    """``parameters_to_vector`` raises ``RuntimeError`` for a module without parameters."""
     with pytest.raises(RuntimeError, match="expected a non-empty list of Tensors"):
         parameters_to_vector(nn.ReLU().parameters())
 

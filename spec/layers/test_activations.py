@@ -96,9 +96,9 @@ def test_prelu_learns_its_slope():
     ids=["1d", "2d", "3d", "4d"],
 )
 def test_softmax_without_a_dimension_warns(shape, dim):
-    """:class:`~torch.nn.Softmax` without ``dim`` warns, and takes 0 for tensors of 1 or 3 dimensions, or 1.
+    """``nn.Softmax`` without ``dim`` warns, and guesses 0 for tensors of 1 or 3 dimensions, 1 for 2 or 4.
 
-    For a batch of sequences it is the batch over which it adds up to one then. Say ``dim=-1``.
+    Over a batch of sequences it adds up to one along the batch then. Say ``dim=-1``.
     """
     x = torch.rand(shape)
 
@@ -140,7 +140,7 @@ def test_pooling_steps_by_its_kernel(pool):
         (nn.LogSoftmax(1), "LogSoftmax(dim=1)"),
         (nn.PReLU(3), "PReLU(num_parameters=3)"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_how_activations_print(layer, text):
     """``repr`` of an activation shows its arguments, such as ``GLU(dim=1)``; ``inplace`` only if ``True``."""

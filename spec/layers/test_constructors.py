@@ -35,7 +35,7 @@ LAYERS = [
 
 @pytest.mark.parametrize(("layer", "arguments"), LAYERS)
 def test_device_and_dtype_are_taken(layer, arguments, device):
-    """A layer built with ``device`` and ``dtype``, as by ``nn.Linear``, has its floating-point tensors so.
+    """Layers such as ``nn.Linear`` make floating-point tensors on ``device`` and in ``dtype``, if given.
 
     That spares a copy: without them a layer is made on the CPU in float32, and moved and cast afterwards.
     """
@@ -47,9 +47,9 @@ def test_device_and_dtype_are_taken(layer, arguments, device):
 
 @pytest.mark.parametrize(("layer", "arguments"), LAYERS)
 def test_without_dtype_the_default_is_taken(layer, arguments):
-    """A layer built without ``dtype``, as by ``nn.Linear(2, 3)``, takes the default dtype of that moment.
+    """Layers such as ``nn.Linear`` take the default dtype of the moment they are built without ``dtype``.
 
-    :func:`torch.set_default_dtype` later changes nothing about it.
+    :func:`torch.set_default_dtype` later changes nothing about them.
     """
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)

@@ -18,9 +18,9 @@ def test_an_embedding_looks_rows_up():
 
 
 def test_only_rows_looked_up_get_a_gradient():
-    """By default the gradient of ``Embedding`` is zero but in rows looked up, which count how often.
+    """By default the gradient of ``nn.Embedding`` adds up over the uses of a row, and is zero in the others.
 
-    ``scale_grad_by_freq=True`` divides by how often.
+    ``scale_grad_by_freq=True`` divides it by the number of uses.
     """
     often, scaled = nn.Embedding(4, 2), nn.Embedding(4, 2, scale_grad_by_freq=True)
 

@@ -43,7 +43,7 @@ def test_a_loss_is_called_like_a_layer():
     ("reduction", "result"), [("mean", 2.0), ("sum", 4.0), ("none", [1.0, 3.0])], ids=["mean", "sum", "none"]
 )
 def test_reduction_says_what_becomes_of_the_values(reduction, result):
-    """``reduction`` of a loss such as ``nn.L1Loss`` says: the mean, the sum, or all values."""
+    """``reduction`` of ``nn.L1Loss`` and other losses makes the mean, the sum, or keeps all values."""
     loss = nn.L1Loss(reduction=reduction)
 
     assert loss(torch.tensor([1.0, 5.0]), torch.tensor([2.0, 2.0])).tolist() == result

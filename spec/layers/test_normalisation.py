@@ -61,8 +61,7 @@ def test_layer_norm_without_bias():
     ],
 )
 def test_shapes_pass_through_a_normalisation(layer, sizes):
-    """``BatchNorm1d`` and the like return the shape they take, with or without dimensions they can do
-    without.
+    """``nn.BatchNorm1d``, ``nn.InstanceNorm2d`` and their like return the shape of their input.
 
     ``BatchNorm1d`` can do without the last dimension, ``InstanceNorm`` without the batch.
     """

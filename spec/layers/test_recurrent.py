@@ -180,9 +180,10 @@ def test_an_unbatched_sequence(make):
     ids=["dropout", "bool", "large projection", "negative projection"],
 )
 def test_what_a_recurrent_layer_refuses(arguments, message):
-    """``nn.LSTM`` raises ``ValueError`` for a ``dropout`` outside 0 to 1 or a ``proj_size`` not below it.
+    """``nn.LSTM`` raises ``ValueError`` for ``dropout`` outside 0 to 1, or ``proj_size`` over
+    ``hidden_size``.
 
-    The projection has to be smaller than the hidden state.
+    A ``proj_size`` as large is refused as well, and a ``dropout`` of ``True``.
     """
     with pytest.raises(ValueError, match=message):
         nn.LSTM(5, 3, **arguments)
@@ -215,7 +216,7 @@ def test_types_of_the_arguments_are_examined(arguments, error, message):
 
 
 def test_another_input_size_is_an_error():
-    """``nn.GRU`` and its like raise a ``RuntimeError`` naming both sizes for other features."""
+    """``nn.GRU`` and its like raise a ``RuntimeError`` with both sizes if features are not ``input_size``."""
     with pytest.raises(RuntimeError, match=r"must be equal to input_size. Expected 5, got 6"):
         nn.GRU(5, 3)(torch.rand(4, 2, 6))
 
