@@ -25,7 +25,10 @@ def test_linear_wants_its_parameters():
 
 @pytest.mark.claim("N3-01")
 def test_a_module_passes_its_own_parameters(device):
-    """:class:`~torch.nn.Linear` computes what ``F.linear`` does with the parameters it keeps."""
+    """:class:`~torch.nn.Linear` computes what ``F.linear`` does with the parameters it keeps.
+
+    The function is the computation, the module the place where its tensors live, are trained and saved.
+    """
     layer = nn.Linear(3, 2, device=device)
     x = torch.rand(4, 3, device=device)
 
@@ -81,7 +84,10 @@ def test_batch_norm_as_a_function_evaluates_by_default():
 
 @pytest.mark.claim("N3-01")
 def test_batch_norm_updates_what_it_is_given():
-    """``F.batch_norm(..., training=True)`` changes the statistics that it is given in place."""
+    """``F.batch_norm(..., training=True)`` changes the statistics that it is given in place.
+
+    That is how a module's buffers are updated. Give clones where the old values are still needed.
+    """
     mean, variance = torch.tensor([10.0]), torch.tensor([3.0])
 
     F.batch_norm(torch.tensor([[2.0], [6.0]]), mean, variance, training=True, momentum=0.5)

@@ -49,7 +49,7 @@ def test_different_values_are_an_error():
 
 
 def test_equal_values_in_two_tensors_are_an_error():
-    """``functional_call`` raises ``ValueError`` for two tensors under two tied names though they are equal."""
+    """``functional_call`` raises ``ValueError`` for two tied names with two tensors of equal values."""
     with pytest.raises(ValueError, match="multiple values for keys"):
         functional_call(Tied(), {"one": torch.tensor(5.0), "two": torch.tensor(5.0)}, ())
 
@@ -166,7 +166,11 @@ def test_a_submodule_with_two_names_keeps_the_given_tensor():
 
 @pytest.mark.question("Q85")
 def test_without_tie_weights_such_a_submodule_is_restored():
-    """After ``functional_call(tie_weights=False)`` a submodule held under two names has its own parameter."""
+    """After ``functional_call(tie_weights=False)`` a submodule held under two names has its own parameter.
+
+    The names under which its tensors are given are all that count then: give those that
+    ``named_parameters()`` yields.
+    """
     net = nn.Module()
     net.left = nn.Linear(2, 1)
     net.right = net.left

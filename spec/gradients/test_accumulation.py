@@ -27,7 +27,11 @@ def test_before_backward_grad_is_none():
 
 @pytest.mark.claim("N2-22")
 def test_the_gradient_is_on_the_parameter():
-    """A backward pass leaves the gradient on the parameter itself, not on its ``.data``."""
+    """A backward pass leaves the gradient on the parameter itself, not on its ``.data``.
+
+    ``.data`` makes a new tensor each time it is read, which has no gradient. :meth:`~torch.Tensor.detach`
+    is the way to values without a graph.
+    """
     layer = nn.Linear(2, 1)
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
 

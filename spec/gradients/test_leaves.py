@@ -72,7 +72,11 @@ def test_retain_grad_keeps_the_gradient():
 
 @pytest.mark.question("Q35")
 def test_retain_grad_comes_before_backward():
-    """:meth:`~torch.Tensor.retain_grad` called after the backward pass brings no gradient back."""
+    """:meth:`~torch.Tensor.retain_grad` called after the backward pass brings no gradient back.
+
+    Gradients of non-leaves are thrown away as soon as they have been passed on. Call it in forward, or
+    right after it.
+    """
     hidden = nn.Linear(2, 3)(torch.rand(1, 2))
     hidden.sum().backward(retain_graph=True)
     hidden.retain_grad()

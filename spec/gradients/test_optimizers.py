@@ -135,7 +135,10 @@ def test_a_set_of_parameters_is_warned_of():
 
 @pytest.mark.question("Q113")
 def test_a_set_of_parameters_is_accepted():
-    """An :class:`~torch.optim.Optimizer` accepts a set of parameters in place of a list."""
+    """An :class:`~torch.optim.Optimizer` accepts a set of parameters in place of a list.
+
+    Its order differs from run to run, and the state of an optimizer is saved in that order: give a list.
+    """
     layer = nn.Linear(2, 3)
     optimizer = SGD(set(layer.parameters()), lr=0.1)
 
@@ -144,7 +147,10 @@ def test_a_set_of_parameters_is_accepted():
 
 @pytest.mark.question("Q113")
 def test_a_set_in_a_group_is_refused():
-    """A set as ``params`` of a parameter group makes an optimizer raise ``TypeError``; a list does not."""
+    """A set as ``params`` of a parameter group makes an optimizer raise ``TypeError``; a list does not.
+
+    Sort out groups by names, from ``named_parameters()``, and the order comes by itself.
+    """
     parameters = set(nn.Linear(2, 3).parameters())
 
     with pytest.raises(TypeError, match=r"organized in ordered collections, .* Please use a list instead"):

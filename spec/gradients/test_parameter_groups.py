@@ -29,7 +29,10 @@ def test_a_group_has_its_own_learning_rate():
 
 @pytest.mark.claim("N5-09")
 def test_a_step_uses_the_learning_rate_of_the_group():
-    """``optimizer.step()`` changes each parameter by the learning rate of its group."""
+    """``optimizer.step()`` changes each parameter by the learning rate of its group.
+
+    Rates are looked up at each step, so a scheduler may change them in between.
+    """
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 3.0)
     nn.init.constant_(layer.bias, 3.0)
@@ -83,7 +86,10 @@ def test_weight_decay_may_leave_biases_out():
 @pytest.mark.since("2.3")
 @pytest.mark.observed
 def test_printing_shows_the_options_of_each_group():
-    """``print(optimizer)`` shows the options of each group in alphabetical order, but no parameters."""
+    """``print(optimizer)`` shows the options of each group in alphabetical order, but no parameters.
+
+    To see which parameters a group holds, compare ``group["params"]`` with ``named_parameters()``.
+    """
     layer = nn.Linear(2, 3)
     optimizer = SGD([{"params": [layer.weight], "lr": 0.01}, {"params": layer.bias}], lr=0.1)
     options = (
@@ -234,7 +240,10 @@ def test_a_parameter_twice_in_a_group_is_warned_of():
 @pytest.mark.question("Q111")
 @pytest.mark.observed
 def test_a_parameter_twice_in_a_group_is_stepped_twice():
-    """``optimizer.step()`` changes a parameter twice that is given twice in one group."""
+    """``optimizer.step()`` changes a parameter twice that is given twice in one group.
+
+    Its learning rate is doubled without an error: take the warning seriously.
+    """
     weight = nn.Parameter(torch.tensor([3.0]))
     with pytest.warns(UserWarning, match="duplicate parameters"):
         optimizer = SGD([weight, weight], lr=0.5)
@@ -246,7 +255,10 @@ def test_a_parameter_twice_in_a_group_is_stepped_twice():
 
 @pytest.mark.question("Q111")
 def test_a_parameter_in_two_groups_is_refused():
-    """An optimizer raises ``ValueError`` for a parameter in two groups, also in ``add_param_group``."""
+    """An optimizer raises ``ValueError`` for a parameter in two groups, also in ``add_param_group``.
+
+    Sort parameters by ``id``, so that each is in one group only.
+    """
     layer = nn.Linear(2, 3)
     message = "^some parameters appear in more than one parameter group$"
 
@@ -260,7 +272,10 @@ def test_a_parameter_in_two_groups_is_refused():
 
 @pytest.mark.question("Q111")
 def test_tied_layers_in_two_groups_are_refused():
-    """An optimizer raises ``ValueError`` for a group for each of two tied layers, not for one of both."""
+    """An optimizer raises ``ValueError`` for a group for each of two tied layers, not for one of both.
+
+    Decide to which group the shared parameter belongs, and leave it out of the other.
+    """
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     net[1].weight = net[0].weight
 

@@ -27,7 +27,10 @@ def test_one_layer_may_stand_at_several_places():
 
 @pytest.mark.claim("N2-34")
 def test_gradients_add_up_over_uses():
-    """The gradient of a weight used four times in a ``Sequential`` is the sum over the four uses."""
+    """The gradient of a weight used four times in a ``Sequential`` is the sum over the four uses.
+
+    Here 3 to the power of 4 is computed, whose derivative is 4 times 27.
+    """
     linear = nn.Linear(1, 1, bias=False)
     nn.init.constant_(linear.weight, 3.0)
     output = nn.Sequential(linear, linear, linear, linear)(torch.ones(1, 1))
@@ -54,7 +57,10 @@ def test_a_shared_layer_is_one_object():
 
 @pytest.mark.claim("N4-12")
 def test_gradients_of_tied_layers_are_added():
-    """``backward()`` gives a tied parameter the sum of the gradients it would have at each place."""
+    """``backward()`` gives a tied parameter the sum of the gradients it would have at each place.
+
+    With plain ``SGD`` a tied weight therefore takes larger steps than each of two would.
+    """
     tied = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2))
     tied[2].weight = tied[0].weight
     untied = copy.deepcopy(tied)
@@ -170,7 +176,11 @@ def test_a_layer_may_use_its_weight_twice():
 
 @pytest.mark.claim("N2-31")
 def test_counting_by_layers_counts_shared_ones_again():
-    """``numel()`` summed layer by layer counts a shared parameter each time, over ``parameters()`` once."""
+    """``numel()`` summed layer by layer counts a shared parameter each time, over ``parameters()`` once.
+
+    Summaries that go through layers tell too much for models with tied weights: sum over
+    ``net.parameters()``.
+    """
     shared = nn.Linear(2, 2)
     net = nn.Sequential(shared, nn.Linear(2, 2), shared)
     layer_by_layer = sum(p.numel() for layer in net for p in layer.parameters())

@@ -146,7 +146,10 @@ def test_optimizers_leave_zeros_when_asked(foreach):
 @pytest.mark.question("Q33")
 @pytest.mark.parametrize("owner", [nn.Module, torch.optim.Optimizer], ids=["module", "optimizer"])
 def test_none_is_the_default(owner):
-    """``zero_grad`` of modules and of optimizers has ``set_to_none=True`` by default."""
+    """``zero_grad`` of modules and of optimizers has ``set_to_none=True`` by default.
+
+    Code that reads ``p.grad`` after it meets ``None``: ask for that, or pass ``set_to_none=False``.
+    """
     assert inspect.signature(owner.zero_grad).parameters["set_to_none"].default is True
 
 

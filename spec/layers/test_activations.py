@@ -45,7 +45,10 @@ def test_a_layer_is_a_function_with_its_arguments(layer, function, arguments):
 
 @pytest.mark.claim("N5-12")
 def test_there_is_no_such_function():
-    """The function of ``nn.MaxPool2d`` is ``F.max_pool2d``: functions are named in small letters."""
+    """The function of ``nn.MaxPool2d`` is ``F.max_pool2d``: functions are named in small letters.
+
+    The name tells the kind and the dimension; there is no ``F.pool`` and no ``F.MaxPool``.
+    """
     x = torch.tensor([[[1.0, 2.0], [5.0, 3.0]]])
 
     assert F.max_pool2d(x, 2).tolist() == nn.MaxPool2d(2)(x).tolist() == [[[5.0]]]

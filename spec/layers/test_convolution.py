@@ -11,7 +11,10 @@ from torch import nn
 
 @pytest.mark.claim("N5-04", "N2-14")
 def test_the_weight_of_a_convolution():
-    """``Conv2d.weight`` has the shape ``(out_channels, in_channels, kernel height, kernel width)``."""
+    """``Conv2d.weight`` has the shape ``(out_channels, in_channels, kernel height, kernel width)``.
+
+    TensorFlow puts the kernel first: transpose weights that come from there.
+    """
     layer = nn.Conv2d(5, 4, (2, 3))
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [

@@ -23,7 +23,11 @@ def test_linear_is_x_times_a_transposed_plus_b():
 
 @pytest.mark.claim("N2-14")
 def test_linear_calls_its_parameters_weight_and_bias():
-    """The parameters of :class:`~torch.nn.Linear` are called ``weight`` and ``bias``, not ``w`` and ``b``."""
+    """The parameters of :class:`~torch.nn.Linear` are called ``weight`` and ``bias``, not ``w`` and ``b``.
+
+    These are the names in a state dict, so weights saved under others have to be renamed before they are
+    loaded.
+    """
     layer = nn.Linear(2, 3)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 2)), ("bias", (3,))]
@@ -84,7 +88,10 @@ def test_linear_refuses_another_size():
 
 @pytest.mark.claim("N4-01")
 def test_a_small_network_and_its_result():
-    """A :class:`~torch.nn.Sequential` of linear layers maps a batch, and its result carries a ``grad_fn``."""
+    """A :class:`~torch.nn.Sequential` of linear layers maps a batch, and its result carries a ``grad_fn``.
+
+    That is where the backward pass starts; under :class:`~torch.no_grad` there is none.
+    """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 
     result = net(torch.rand(2, 4))

@@ -15,7 +15,11 @@ from torch.nn import functional as F
     [nn.MSELoss(), nn.L1Loss(), nn.CrossEntropyLoss(), nn.BCEWithLogitsLoss(), nn.CTCLoss(), nn.KLDivLoss()],
 )
 def test_a_loss_is_a_module(loss):
-    """A loss such as ``nn.MSELoss()`` is a :class:`~torch.nn.Module` without parameters."""
+    """A loss such as ``nn.MSELoss()`` is a :class:`~torch.nn.Module` without parameters.
+
+    Exceptions are those that hold a layer of their own, such as
+    :class:`~torch.nn.AdaptiveLogSoftmaxWithLoss`.
+    """
     assert isinstance(loss, nn.Module)
     assert list(loss.parameters()) == []
     assert list(loss.state_dict()) == []

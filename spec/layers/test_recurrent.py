@@ -63,7 +63,11 @@ def test_an_lstm_with_projection():
 @pytest.mark.claim("N4-15")
 @pytest.mark.parametrize("length", [1, 4, 30])
 def test_sequences_of_any_length(length):
-    """``nn.RNN``, ``GRU`` and ``LSTM`` take sequences of any length from 1 on, with the same parameters."""
+    """``nn.RNN``, ``GRU`` and ``LSTM`` take sequences of any length from 1 on, with the same parameters.
+
+    Sequences of one batch have one length: pad them, or pack them with
+    :func:`~torch.nn.utils.rnn.pack_sequence`.
+    """
     for layer in (nn.RNN(5, 3), nn.GRU(5, 3), nn.LSTM(5, 3)):
         output, _ = layer(torch.rand(length, 2, 5))
         assert output.shape == (length, 2, 3)
@@ -73,7 +77,10 @@ def test_sequences_of_any_length(length):
 
 @pytest.mark.claim("N4-15")
 def test_every_step_uses_the_same_parameters():
-    """``nn.RNN`` does at each step what ``nn.RNNCell`` with the same parameters does."""
+    """``nn.RNN`` does at each step what ``nn.RNNCell`` with the same parameters does.
+
+    A cell is for loops of one's own; the layer runs the whole sequence at once and is faster.
+    """
     layer, cell, x = nn.RNN(5, 3), nn.RNNCell(5, 3), torch.rand(4, 2, 5)
     cell.load_state_dict({name[:-3]: value for name, value in layer.state_dict().items()})
 

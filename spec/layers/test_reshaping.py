@@ -12,7 +12,10 @@ from torch import nn
 
 @pytest.mark.claim("N2-23")
 def test_flatten_is_a_layer():
-    """:class:`~torch.nn.Flatten` is a layer, so a network that reshapes is still one ``Sequential``."""
+    """:class:`~torch.nn.Flatten` is a layer, so a network that reshapes is still one ``Sequential``.
+
+    Without it the model is cut in two, with a ``view`` between them in forward.
+    """
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 5, 2))
 
     assert isinstance(net[1], nn.Module)
@@ -21,7 +24,10 @@ def test_flatten_is_a_layer():
 
 @pytest.mark.claim("N2-23")
 def test_unflatten_is_the_way_back():
-    """:class:`~torch.nn.Unflatten` is a layer that splits one dimension into several."""
+    """:class:`~torch.nn.Unflatten` is a layer that splits one dimension into several.
+
+    A decoder that goes from a vector back to an image starts with it.
+    """
     net = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (4, 3, 2)))
     x = torch.rand(7, 4, 3, 2)
 
