@@ -11,7 +11,7 @@ from torch import nn
 
 
 def test_a_parameter_is_a_leaf():
-    """A new :class:`~torch.nn.Parameter` is a leaf that requires a gradient and has no ``grad_fn``.
+    """By default a new ``nn.Parameter`` is a leaf that requires a gradient and has no ``grad_fn``.
 
     That is so even if it was made of a tensor that was computed from others.
     """

@@ -10,7 +10,10 @@ from torch import nn
 
 
 def test_attention_packs_its_three_projections():
-    """:class:`~torch.nn.MultiheadAttention` keeps the projections of query, key and value in one weight."""
+    """By default ``MultiheadAttention`` keeps the projections of query, key and value in one weight.
+
+    It is ``in_proj_weight``: their rows one below the other, in this order.
+    """
     layer = nn.MultiheadAttention(4, 2)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
@@ -89,7 +92,7 @@ def test_the_number_of_heads_changes_no_parameter():
     ("batch_first", "shape"), [(False, (2, 5, 5)), (True, (5, 2, 2))], ids=["sequence first", "batch first"]
 )
 def test_attention_returns_its_weights(batch_first, shape):
-    """:class:`~torch.nn.MultiheadAttention` returns the output and the weights, averaged over the heads.
+    """By default ``MultiheadAttention`` returns the output and the weights, averaged over the heads.
 
     The sequence is the first dimension unless ``batch_first=True``. A batch given the wrong way round raises
     no error: it attends over the batch. ``average_attn_weights=False`` returns the weights of each head.

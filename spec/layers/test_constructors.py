@@ -109,7 +109,10 @@ def test_arguments_stay_on_the_layer_as_attributes():
 
 @pytest.mark.parametrize("argument", ["devise", "Bias", "use_bias"])
 def test_an_unknown_argument_is_an_error(argument):
-    """``nn.Linear`` and other layers raise a ``TypeError`` that names an argument they do not know."""
+    """``nn.Linear``, ``LayerNorm`` and ``Embedding`` raise ``TypeError`` naming an argument they do not know.
+
+    :class:`~torch.nn.Identity` takes any.
+    """
     for layer in (nn.Linear, nn.LayerNorm, nn.Embedding):
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{argument}'"):
             layer(2, 3, **{argument: False})

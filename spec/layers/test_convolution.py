@@ -78,11 +78,15 @@ def test_stride_padding_and_dilation_in_this_order():
             "Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=same, padding_mode=reflect)",
         ),
         (
+            lambda: nn.Conv1d(2, 4, 3, padding=1, dilation=2, groups=2, bias=False),
+            "Conv1d(2, 4, kernel_size=(3,), stride=(1,), padding=(1,), dilation=(2,), groups=2, bias=False)",
+        ),
+        (
             lambda: nn.ConvTranspose2d(2, 4, 3, stride=2, output_padding=1),
             "ConvTranspose2d(2, 4, kernel_size=(3, 3), stride=(2, 2), output_padding=(1, 1))",
         ),
     ],
-    ids=["default", "padding by name", "transposed"],
+    ids=["default", "padding by name", "numbers", "transposed"],
 )
 def test_a_convolution_prints_what_differs(make, text):
     """``repr`` of ``Conv2d`` and its like shows channels, kernel and stride, and the rest if not default."""
@@ -96,9 +100,9 @@ def test_padding_same_keeps_the_size(kernel, mode):
 
     It works for a stride of 1 only.
     """
-    layer = nn.Conv2d(2, 3, kernel, padding="same", dilation=2, padding_mode=mode)
-
-    assert layer(torch.rand(1, 2, 10, 12)).shape == (1, 3, 10, 12)
+    for dilation in (1, 2):
+        layer = nn.Conv2d(2, 3, kernel, padding="same", dilation=dilation, padding_mode=mode)
+        assert layer(torch.rand(1, 2, 10, 12)).shape == (1, 3, 10, 12)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,11 @@ def test_padding_same_keeps_the_size(kernel, mode):
     [("zeros", [3210.0, 4321.0, 432.0, 43.0]), ("circular", [3214.0, 4321.0, 1432.0, 2143.0])],
 )
 def test_padding_same_of_an_even_kernel_is_lopsided(mode, values):
-    """``padding="same"`` of a convolution pads the end by one more than the start for an even kernel."""
+    """``padding="same"`` of a convolution pads one more at the end if the number is odd, as for a kernel of
+    4.
+
+    So it is for each even kernel with an odd dilation.
+    """
     layer = nn.Conv1d(1, 1, 4, padding="same", bias=False, padding_mode=mode)
     layer.weight.data = torch.tensor([[[1.0, 10.0, 100.0, 1000.0]]])
 
@@ -227,7 +235,7 @@ def test_one_network_for_images_of_any_size(sizes):
 
 @pytest.mark.claim("N4-14")
 def test_a_convolution_treats_every_position_alike():
-    """A shifted image gives a shifted output of ``Conv2d``, as one kernel serves all positions.
+    """By default a shifted image gives a shifted output of ``Conv2d``: one kernel serves all positions.
 
     Padding makes the borders an exception, a stride lets it hold for shifts by whole strides only.
     """

@@ -10,7 +10,7 @@ from torch import nn
 
 
 def test_batch_norm_has_parameters_and_buffers():
-    """:class:`~torch.nn.BatchNorm2d` learns a weight and a bias, and remembers three buffers.
+    """By default ``BatchNorm2d`` learns a weight and a bias, and remembers three buffers.
 
     The buffers are in the state dict, but not among the parameters: an average of weights has to copy them.
     """
@@ -69,7 +69,10 @@ def test_shapes_pass_through_a_normalisation(layer, sizes):
 
 
 def test_layer_norm_covers_the_last_dimensions():
-    """``LayerNorm`` normalizes over the last dimensions, and learns as many values as these hold."""
+    """``LayerNorm`` normalizes over the last dimensions; its weight has their shape.
+
+    :class:`~torch.nn.LayerNorm` does so in each row of the batch alone, in training as in evaluation.
+    """
     layer = nn.LayerNorm((3, 5))
 
     result = layer(torch.rand(2, 3, 5) * 10)

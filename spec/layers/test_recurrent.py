@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.parametrize(("make", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
 def test_the_parameters_of_a_recurrent_layer(make, gates):
-    """``RNN``, ``GRU`` and ``LSTM`` have two weights and two biases a layer, with rows for each gate.
+    """By default ``RNN``, ``GRU`` and ``LSTM`` have two weights and two biases, with rows for each gate.
 
     The gates lie one below the other: an ``LSTM`` has four times as many rows as its hidden state has values.
     """
