@@ -35,7 +35,8 @@ def test_what_a_module_computes_is_no_leaf():
 
 @pytest.mark.question("Q35")
 def test_what_is_no_leaf_keeps_no_gradient():
-    """A non-leaf keeps no gradient after ``backward()``; reading its ``grad`` gives a ``UserWarning``.
+    """By default a non-leaf keeps no gradient in ``backward()``; reading its ``grad`` gives a
+    ``UserWarning``.
 
     Hidden values have no gradient to look at unless :meth:`~torch.Tensor.retain_grad` asks for it before.
     """
