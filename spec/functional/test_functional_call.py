@@ -12,7 +12,10 @@ from torch.func import functional_call
 
 
 def test_it_computes_with_the_given_tensors(device):
-    """:func:`~torch.func.functional_call` calls the module with the given tensors as its state."""
+    """``functional_call(module, tensors, x)`` calls the module with the given tensors as its state.
+
+    It is what function transforms and meta-learning need: a module as a function of its parameters.
+    """
     layer = nn.Linear(2, 1, device=device)
     given = {"weight": torch.tensor([[2.0, 3.0]]).to(device), "bias": torch.tensor([5.0]).to(device)}
 
@@ -22,7 +25,11 @@ def test_it_computes_with_the_given_tensors(device):
 
 
 def test_the_module_has_its_own_tensors_afterwards():
-    """After :func:`~torch.func.functional_call` the module holds its own parameters, unchanged."""
+    """After ``functional_call`` a module such as ``nn.Linear`` has its own parameters again, unchanged.
+
+    There are two exceptions: a parametrized tensor given by its plain name, in *given_names*, and a submodule
+    held under two names, in *ties*.
+    """
     layer = nn.Linear(2, 1)
     weight, bias = layer.weight, layer.bias
     before = [weight.tolist(), bias.tolist()]
@@ -36,7 +43,7 @@ def test_the_module_has_its_own_tensors_afterwards():
 
 
 def test_also_after_an_exception():
-    """The module has its own parameters again when its ``forward`` raises."""
+    """``functional_call`` gives the module its own parameters back also if ``forward`` raises."""
     layer = nn.Linear(2, 1)
     weight = layer.weight
 
@@ -47,7 +54,7 @@ def test_also_after_an_exception():
 
 
 def test_what_is_not_given_stays():
-    """A parameter that is not given takes part with the module's own value."""
+    """A parameter that ``functional_call`` is not given takes part with the module's own value."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.bias, 7.0)
 
@@ -57,18 +64,24 @@ def test_what_is_not_given_stays():
 
 
 def test_buffers_are_replaced_too():
-    """A given tensor may take the place of a buffer."""
+    """``functional_call`` puts given tensors in the place of buffers too.
+
+    With the parameters alone, running statistics of the module itself are changed: give its buffers as well.
+    """
     norm = nn.BatchNorm1d(2, eps=3.0).eval()
     own = norm.running_mean
 
     out = functional_call(norm, {"running_mean": torch.tensor([3.0, 4.0])}, torch.tensor([[10.0, 20.0]]))
-
     assert out.tolist() == [[3.5, 8.0]]
     assert norm.running_mean is own
 
+    parameters = dict(norm.train().named_parameters())
+    functional_call(norm, parameters, torch.tensor([[10.0, 20.0], [30.0, 40.0]]))
+    assert norm.running_mean.tolist() == [2.0, 3.0]
+
 
 def test_names_reach_into_submodules():
-    """Tensors of submodules are given under their dotted names."""
+    """``functional_call`` takes tensors of submodules under their dotted names, as in a state dict."""
     net = nn.Sequential(nn.Identity(), nn.Sequential(nn.Linear(2, 1, bias=False)))
 
     out = functional_call(net, {"1.0.weight": torch.tensor([[2.0, 3.0]])}, torch.tensor([10.0, 100.0]))
@@ -77,7 +90,7 @@ def test_names_reach_into_submodules():
 
 
 def test_one_argument_needs_no_tuple():
-    """Anything but a tuple, a list included, is passed as the only argument."""
+    """``functional_call`` passes anything but a tuple, a list included, as the only argument."""
 
     class Net(nn.Module):
         def forward(self, *args):
@@ -88,7 +101,10 @@ def test_one_argument_needs_no_tuple():
 
 
 def test_a_tuple_is_several_arguments():
-    """A tuple is taken apart into positional arguments."""
+    """``functional_call`` takes a tuple apart into positional arguments.
+
+    A module whose one argument is a tuple wants a tuple around it.
+    """
 
     class Net(nn.Module):
         def forward(self, *args):
@@ -96,10 +112,11 @@ def test_a_tuple_is_several_arguments():
 
     assert functional_call(Net(), {}, (3, 4)) == (3, 4)
     assert functional_call(Net(), {}, ()) == ()
+    assert functional_call(Net(), {}, ((3, 4),)) == ((3, 4),)
 
 
 def test_keyword_arguments_are_a_dict():
-    """Keyword arguments are given as a dict after the positional ones."""
+    """``functional_call`` takes keyword arguments as a dict, after the positional ones."""
 
     class Net(nn.Module):
         def forward(self, a, b=0):
@@ -111,7 +128,7 @@ def test_keyword_arguments_are_a_dict():
 
 @pytest.mark.since("2.6")
 def test_arguments_may_be_left_out():
-    """Without ``args``, or with ``None``, the module is called without positional arguments."""
+    """``functional_call`` without ``args``, or with ``None``, passes no positional arguments."""
 
     class Net(nn.Module):
         def forward(self, *args, scale=1):
@@ -124,7 +141,7 @@ def test_arguments_may_be_left_out():
 @pytest.mark.before("2.6")
 @pytest.mark.observed
 def test_none_was_an_argument():
-    """With ``None`` for ``args`` the module is called with ``None`` as its only argument."""
+    """``functional_call`` with ``args=None`` passes ``None`` as the argument of the module."""
 
     class Net(nn.Module):
         def forward(self, *args):
@@ -134,7 +151,7 @@ def test_none_was_an_argument():
 
 
 def test_hooks_of_the_module_run():
-    """The forward hooks of the module run, as it is called and not only its ``forward``."""
+    """``functional_call`` runs the forward hooks of the module: it is called, not only its ``forward``."""
     layer = nn.Linear(2, 1)
     calls = []
     layer.register_forward_pre_hook(lambda *_: calls.append("pre"))
@@ -146,7 +163,7 @@ def test_hooks_of_the_module_run():
 
 
 def test_gradients_flow_to_the_given_tensors():
-    """Gradients flow to the given tensors and not to the parameters they stand in for."""
+    """Gradients flow to the tensors given to ``functional_call``, not to those they stand in for."""
     layer = nn.Linear(2, 1)
     weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
 
@@ -158,7 +175,7 @@ def test_gradients_flow_to_the_given_tensors():
 
 
 def test_inside_the_call_parameters_may_be_plain_tensors():
-    """During the call the attribute is the very tensor given, a parameter or not."""
+    """During ``functional_call`` the attribute is the very tensor given, an ``nn.Parameter`` or not."""
     seen = []
 
     class Net(nn.Module):
@@ -177,7 +194,7 @@ def test_inside_the_call_parameters_may_be_plain_tensors():
 
 
 def test_in_place_changes_reach_the_given_tensors():
-    """What ``forward`` changes in place is changed in the given tensor, not in the module."""
+    """What ``forward`` changes in place during ``functional_call`` changes in the given tensor alone."""
     norm = nn.BatchNorm1d(1, momentum=0.5)
     given = {"running_mean": torch.tensor([10.0])}
 
@@ -188,7 +205,10 @@ def test_in_place_changes_reach_the_given_tensors():
 
 
 def test_new_tensors_reach_the_given_dict():
-    """What ``forward`` assigns to a given name is written back into the given dict."""
+    """What ``forward`` assigns to a buffer is written into the dict that ``functional_call`` was given.
+
+    Of several dicts none is written to: what is assigned is lost then.
+    """
 
     class Counter(nn.Module):
         def __init__(self):
@@ -201,14 +221,17 @@ def test_new_tensors_reach_the_given_dict():
     net = Counter()
     given = {"count": torch.tensor(40)}
     functional_call(net, given, ())
+    assert given["count"].item() == 41
+    assert net.count.item() == 2
 
-    assert given == {"count": torch.tensor(41)}
-    assert net.count == torch.tensor(2)
+    functional_call(net, ({}, given), ())
+    assert given["count"].item() == 41
+    assert net.count.item() == 2
 
 
 @pytest.mark.parametrize("kind", [tuple, list])
 def test_several_dicts_are_put_together(kind):
-    """A tuple or list of dicts is taken as one dict."""
+    """``functional_call`` takes a tuple or list of dicts as one dict, such as parameters and buffers."""
     layer = nn.Linear(2, 1)
     given = kind([{"weight": torch.tensor([[2.0, 3.0]])}, {"bias": torch.tensor([5.0])}])
 
@@ -216,16 +239,20 @@ def test_several_dicts_are_put_together(kind):
 
 
 def test_an_ordered_dict_is_one_dict():
-    """What :meth:`~torch.nn.Module.state_dict` returns can be given as it is."""
+    """``functional_call`` takes what :meth:`~torch.nn.Module.state_dict` returns as it is.
+
+    Its tensors are detached: for gradients, give ``dict(module.named_parameters())``.
+    """
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
     x = torch.rand(2)
 
     assert type(other.state_dict()) is OrderedDict
-    assert torch.equal(functional_call(layer, other.state_dict(), x), other(x))
+    assert functional_call(layer, other.state_dict(), x).tolist() == other(x).tolist()
+    assert functional_call(layer, other.state_dict(), x).requires_grad is False
 
 
 def test_a_name_in_two_dicts_is_an_error():
-    """A name that two of the dicts hold raises ``ValueError``, and all such names are told."""
+    """``functional_call`` raises a ``ValueError`` that tells the names which two of the dicts hold."""
     first = {"weight": torch.rand(1, 2), "bias": torch.rand(1)}
     second = {"bias": torch.rand(1)}
 
@@ -234,25 +261,26 @@ def test_a_name_in_two_dicts_is_an_error():
 
 
 def test_elements_are_dicts():
-    """A sequence with an element that is no dict raises ``ValueError``."""
+    """``functional_call`` raises ``ValueError`` for a sequence with an element that is not a dict."""
     given = ({"bias": torch.rand(1)}, torch.rand(1, 2))
 
     with pytest.raises(ValueError, match="Expected all elements of parameter_and_buffer_dicts"):
         functional_call(nn.Linear(2, 1), given, torch.rand(2))
 
 
-def test_neither_dict_nor_sequence_is_an_error():
-    """Anything but a dict, a tuple or a list in the place of the tensors raises ``ValueError``."""
-    with pytest.raises(ValueError, match="list/tuple of dicts, but got <class 'dict_items'>"):
-        functional_call(nn.Linear(2, 1), {"bias": torch.rand(1)}.items(), torch.rand(2))
+@pytest.mark.parametrize("given", [{"bias": torch.rand(1)}.items(), None], ids=["items", "None"])
+def test_neither_dict_nor_sequence_is_an_error(given):
+    """``functional_call`` raises ``ValueError`` for tensors in anything but a dict, a tuple or a list."""
+    with pytest.raises(ValueError, match=r"list/tuple of dicts, but got <class '(dict_items|NoneType)'>"):
+        functional_call(nn.Linear(2, 1), given, torch.rand(2))
 
 
 @pytest.mark.question("Q87")
 def test_references_kept_in_a_list_are_not_replaced():
-    """A tensor that ``forward`` reaches through a list stays the module's own.
+    """``functional_call`` replaces attributes only: a parameter reached through a list stays the old one.
 
-    Only attributes are swapped. Other references to a parameter, as in a list made in ``__init__``, go on
-    to lead to the parameter itself.
+    References made in ``__init__``, in a list, dict or closure, go on to lead to the parameter itself,
+    without an error. Read ``self.scale`` in forward, or keep them in a :class:`~torch.nn.ParameterList`.
     """
 
     class Net(nn.Module):
@@ -267,17 +295,18 @@ def test_references_kept_in_a_list_are_not_replaced():
     assert functional_call(Net(), {"scale": torch.tensor(5.0)}, ()) == (5.0, 2.0)
 
 
-@pytest.mark.parametrize("kind", ["module", "function"])
-def test_a_scripted_module_is_refused(kind):
-    """A functional call of what :func:`~torch.jit.trace` made raises ``RuntimeError``."""
-    traced = torch.jit.trace(nn.Linear(2, 1) if kind == "module" else torch.neg, torch.rand(2))
+def test_a_scripted_module_is_refused():
+    """``functional_call`` raises ``RuntimeError`` for what :func:`~torch.jit.trace` made."""
+    layer, x = nn.Linear(2, 1), torch.rand(2)
+    assert functional_call(layer, {}, x).tolist() == layer(x).tolist()
 
-    with pytest.raises(RuntimeError, match="stateless API can't be used with Jitted modules"):
-        functional_call(traced, {}, torch.rand(2))
+    for traced in (torch.jit.trace(layer, x), torch.jit.trace(torch.neg, x)):
+        with pytest.raises(RuntimeError, match="stateless API can't be used with Jitted modules"):
+            functional_call(traced, {}, x)
 
 
 def test_it_cannot_be_traced():
-    """Tracing a functional call with :func:`~torch.jit.trace` raises ``RuntimeError``."""
+    """``functional_call`` raises ``RuntimeError`` while :func:`~torch.jit.trace` records it."""
     layer = nn.Linear(2, 1)
 
     with pytest.raises(RuntimeError, match="stateless API can't be used with Jitted modules"):
@@ -286,7 +315,7 @@ def test_it_cannot_be_traced():
 
 @pytest.mark.since("2.1")
 def test_data_parallel_is_refused():
-    """A functional call of a :class:`~torch.nn.DataParallel` raises ``RuntimeError``.
+    """``functional_call`` raises ``RuntimeError`` for a :class:`~torch.nn.DataParallel`.
 
     Its replicas would not get the given tensors (:issue:`77576`, :pull:`107403`).
     """
@@ -299,7 +328,7 @@ def test_data_parallel_is_refused():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_data_parallel_was_not_refused():
-    """A functional call of a :class:`~torch.nn.DataParallel` on one device uses the given tensors."""
+    """``functional_call`` of a :class:`~torch.nn.DataParallel` on one device uses the given tensors."""
     place = "cuda" if torch.cuda.is_available() else "cpu"
     net = nn.DataParallel(nn.Linear(2, 1, bias=False).to(place), device_ids=[0])
     given = {"module.weight": torch.tensor([[2.0, 3.0]], device=place)}

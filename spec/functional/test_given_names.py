@@ -4,14 +4,17 @@ A name leads to a parameter or buffer as in a state dict. How much is asked of t
 ``strict``.
 """
 
+import re
+
 import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.utils import parametrize
 
 
 def test_a_missing_name_is_allowed():
-    """Without ``strict`` no name has to be given."""
+    """``functional_call`` without ``strict`` asks for no names: what is missing is the module's own."""
     layer = nn.Linear(2, 1)
     x = torch.rand(2)
 
@@ -19,7 +22,7 @@ def test_a_missing_name_is_allowed():
 
 
 def test_an_unknown_name_becomes_an_attribute_for_the_call():
-    """Without ``strict`` an unknown name is an attribute of the module during the call only.
+    """An unknown name given to ``functional_call`` is an attribute of the module during the call only.
 
     A misspelt name therefore goes unnoticed; ``strict=True`` finds it.
     """
@@ -34,7 +37,7 @@ def test_an_unknown_name_becomes_an_attribute_for_the_call():
 
 
 def test_a_plain_tensor_attribute_is_replaced_too():
-    """Without ``strict`` a given tensor takes the place of a plain tensor attribute."""
+    """``functional_call`` puts a given tensor in the place of a plain tensor attribute, if not ``strict``."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -48,10 +51,12 @@ def test_a_plain_tensor_attribute_is_replaced_too():
 
     assert functional_call(net, {"scale": torch.tensor(5.0)}, ()) == 5.0
     assert net() == 2.0
+    with pytest.raises(RuntimeError, match=r"Unexpected key\(s\): 'scale'"):
+        functional_call(net, {"scale": torch.tensor(5.0)}, (), strict=True)
 
 
 def test_an_attribute_that_was_none_is_none_again():
-    """An attribute or parameter that is ``None`` takes the given tensor, and is ``None`` afterwards."""
+    """``functional_call`` puts tensors where ``None`` stands, such as a missing bias, and ``None`` back."""
     layer = nn.Linear(2, 1, bias=False)
     layer.extra = None
     nn.init.constant_(layer.weight, 2.0)
@@ -65,7 +70,7 @@ def test_an_attribute_that_was_none_is_none_again():
 
 
 def test_none_may_be_given():
-    """``None`` may be given in place of a tensor."""
+    """``functional_call`` takes ``None`` in place of a tensor, such as for a bias to leave out."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 2.0)
 
@@ -75,7 +80,7 @@ def test_none_may_be_given():
 
 @pytest.mark.parametrize("name", ["weight", "running_mean"])
 def test_an_entry_deleted_during_the_call_is_put_back(name):
-    """A given name that ``forward`` deletes is there again afterwards."""
+    """A name given to ``functional_call`` that ``forward`` deletes is there again afterwards."""
 
     class Net(nn.BatchNorm1d):
         def forward(self, x):
@@ -89,7 +94,7 @@ def test_an_entry_deleted_during_the_call_is_put_back(name):
 
 
 def test_strict_accepts_all_names():
-    """With ``strict=True`` all parameters and buffers are given, and no more."""
+    """``functional_call(strict=True)`` takes all parameters and buffers, as a state dict has them."""
     norm, other = nn.BatchNorm1d(2).eval(), nn.BatchNorm1d(2).eval()
     other.running_mean += 3.0
     x = torch.rand(4, 2)
@@ -98,51 +103,60 @@ def test_strict_accepts_all_names():
 
 
 def test_strict_names_what_is_missing():
-    """With ``strict=True`` a name that is not given raises ``RuntimeError`` with all of them, sorted."""
+    """``functional_call(strict=True)`` raises a ``RuntimeError`` with all missing names, sorted."""
     net = nn.Sequential(nn.Linear(2, 3))
 
-    with pytest.raises(RuntimeError) as caught:
+    message = "Error(s) in reparametrizing for Sequential:\n\tMissing key(s): '0.bias', '0.weight'."
+    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
         functional_call(net, {}, torch.rand(2), strict=True)
-
-    assert str(caught.value) == (
-        "Error(s) in reparametrizing for Sequential:\n\tMissing key(s): '0.bias', '0.weight'."
-    )
 
 
 def test_strict_names_what_is_unexpected():
-    """With ``strict=True`` an unknown name raises ``RuntimeError`` with all of them, sorted."""
+    """``functional_call(strict=True)`` raises a ``RuntimeError`` with all unknown names, sorted."""
     layer = nn.Linear(2, 1, bias=False)
     given = {"weight": layer.weight, "scale": torch.rand(1), "bias": torch.rand(1)}
 
-    with pytest.raises(RuntimeError) as caught:
+    message = "Error(s) in reparametrizing for Linear:\n\tUnexpected key(s): 'bias', 'scale'."
+    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
         functional_call(layer, given, torch.rand(2), strict=True)
-
-    assert str(caught.value) == (
-        "Error(s) in reparametrizing for Linear:\n\tUnexpected key(s): 'bias', 'scale'."
-    )
 
 
 def test_strict_tells_both_at_once():
-    """With ``strict=True`` unexpected names are told before missing ones, in one error."""
-    with pytest.raises(RuntimeError) as caught:
-        functional_call(nn.Linear(2, 1, bias=False), {"wieght": torch.rand(1, 2)}, torch.rand(2), strict=True)
+    """``functional_call(strict=True)`` tells unexpected names before missing ones, in one error."""
+    layer, given = nn.Linear(2, 1, bias=False), {"wieght": torch.rand(1, 2)}
 
-    assert str(caught.value) == (
-        "Error(s) in reparametrizing for Linear:\n\tUnexpected key(s): 'wieght'.\n\tMissing key(s): 'weight'."
-    )
+    message = "Linear:\n\tUnexpected key(s): 'wieght'.\n\tMissing key(s): 'weight'."
+    with pytest.raises(RuntimeError, match=re.escape(message)):
+        functional_call(layer, given, torch.rand(2), strict=True)
 
 
 def test_strict_asks_for_non_persistent_buffers():
-    """With ``strict=True`` non-persistent buffers are asked for too, unlike by a state dict."""
-    net = nn.Module()
-    net.register_buffer("cache", torch.rand(2), persistent=False)
+    """``functional_call(strict=True)`` asks for non-persistent buffers too, which no state dict holds.
+
+    Give it ``named_parameters()`` and ``named_buffers()`` instead.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("cache", torch.tensor(2.0), persistent=False)
+
+        def forward(self):
+            return self.cache.item()
+
+    net = Net()
 
     with pytest.raises(RuntimeError, match=r"Missing key\(s\): 'cache'"):
         functional_call(net, net.state_dict(), (), strict=True)
+    assert list(net.state_dict()) == []
+    assert functional_call(net, {"cache": torch.tensor(5.0)}, (), strict=True) == 5.0
 
 
 def test_a_path_through_nothing_is_an_error():
-    """A name whose submodule does not exist raises ``AttributeError`` with the type of the parent."""
+    """``functional_call`` raises ``AttributeError`` for a name whose submodule does not exist.
+
+    It tells the type of the parent.
+    """
     net = nn.Sequential(nn.Linear(2, 1))
 
     with pytest.raises(AttributeError, match="Sequential has no attribute `head`"):
@@ -150,7 +164,7 @@ def test_a_path_through_nothing_is_an_error():
 
 
 def test_a_path_through_a_tensor_is_an_error():
-    """A name that leads through something other than a module raises ``TypeError``."""
+    """``functional_call`` raises ``TypeError`` for a name that leads through something but a module."""
     net = nn.Sequential(nn.Linear(2, 1))
 
     with pytest.raises(
@@ -160,7 +174,7 @@ def test_a_path_through_a_tensor_is_an_error():
 
 
 def test_an_empty_name_is_an_error():
-    """A given name that is empty, or empty after a dot, raises ``KeyError``."""
+    """``functional_call`` raises ``KeyError`` for a name that is empty, or empty after a dot."""
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
         functional_call(nn.Linear(2, 1), {"": torch.rand(1)}, torch.rand(2))
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
@@ -168,19 +182,81 @@ def test_an_empty_name_is_an_error():
 
 
 def test_a_value_that_is_no_tensor_is_an_error():
-    """A given value that is neither tensor nor ``None`` raises ``TypeError``; the module keeps its own."""
+    """``functional_call`` raises ``TypeError`` for a value that is neither a tensor nor ``None``.
+
+    The module keeps its own.
+    """
     layer = nn.Linear(2, 1)
-    weight = layer.weight
+    weight, bias = layer.weight, layer.bias
 
     with pytest.raises(TypeError, match=r"3 is not an instance of torch\.Tensor"):
         functional_call(layer, {"weight": torch.rand(1, 2), "bias": 3}, torch.rand(2))
     assert layer.weight is weight
+    assert layer.bias is bias
 
 
 def test_an_attribute_that_is_no_tensor_is_an_error():
-    """The name of an attribute that is no tensor raises ``TypeError``, and the attribute stays."""
+    """``functional_call`` raises ``TypeError`` for the name of a number or another attribute but a tensor."""
     layer = nn.Linear(2, 1)
 
     with pytest.raises(TypeError, match=r"attribute `in_features`: 2 is not an instance of torch\.Tensor"):
         functional_call(layer, {"in_features": torch.tensor(5)}, torch.rand(2))
     assert layer.in_features == 2
+
+
+@pytest.mark.contradicts(
+    "torch.func.functional_call: the plain name will completely disable the parametrization"
+)
+def test_the_plain_name_of_a_parametrized_tensor():
+    """``functional_call`` writes a tensor given for a parametrized weight into the original
+    (:issue:`186565`).
+
+    It goes through ``right_inverse``, and the value from before goes back the same way: where that is not a
+    true inverse, the module is changed. No gradient reaches the given tensor. Torch's documentation says that
+    the plain name switches the parametrization off.
+    """
+
+    class Absolute(nn.Module):
+        def forward(self, x):
+            return x.abs()
+
+        def right_inverse(self, x):
+            return x
+
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, -3.0)
+    parametrize.register_parametrization(layer, "weight", Absolute())
+    given = torch.tensor([[-5.0]], requires_grad=True)
+
+    out = functional_call(layer, {"weight": given}, torch.tensor([2.0]))
+
+    assert out.tolist() == [10.0]
+    assert layer.parametrizations.weight.original.tolist() == [[3.0]]
+    assert torch.autograd.grad(out, given, allow_unused=True) == (None,)
+
+
+@pytest.mark.observed
+def test_the_long_name_of_a_parametrized_tensor():
+    """``functional_call`` takes ``parametrizations.weight.original`` for a parametrized weight, strictly too.
+
+    The parametrization is applied to the given tensor, which gets the gradient. ``right_inverse`` is not
+    called.
+    """
+
+    class Absolute(nn.Module):
+        def forward(self, x):
+            return x.abs()
+
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, -3.0)
+    parametrize.register_parametrization(layer, "weight", Absolute())
+    given, x = torch.tensor([[-5.0]], requires_grad=True), torch.tensor([2.0])
+
+    functional_call(layer, {"parametrizations.weight.original": given}, x, strict=True).backward()
+    assert given.grad.tolist() == [[-2.0]]
+    assert layer.parametrizations.weight.original.tolist() == [[-3.0]]
+
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        functional_call(layer, {"weight": given}, x, strict=True)
+    with pytest.raises(RuntimeError, match="right_inverse"):
+        functional_call(layer, {"weight": given}, x)

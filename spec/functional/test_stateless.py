@@ -3,6 +3,7 @@
 It does what :func:`torch.func.functional_call` does with one dict, and tells that it is deprecated.
 """
 
+import re
 import warnings
 
 import pytest
@@ -14,20 +15,22 @@ from torch.nn.utils import stateless
 
 @pytest.mark.since("2.4")
 def test_it_warns_with_a_future_warning():
-    """:func:`~torch.nn.utils.stateless.functional_call` gives a ``FutureWarning``."""
-    with pytest.warns(FutureWarning) as caught:
-        stateless.functional_call(nn.Linear(2, 1), {}, torch.rand(2))
+    """``torch.nn.utils.stateless.functional_call`` is deprecated, and gives a ``FutureWarning``.
 
-    assert [str(warning.message) for warning in caught] == [
+    Use :func:`torch.func.functional_call`, which takes the same arguments and more.
+    """
+    message = (
         "`torch.nn.utils.stateless.functional_call` is deprecated as of PyTorch 2.0 "
         "and will be removed in a future version of PyTorch. "
         "Please use `torch.func.functional_call` instead which is a drop-in replacement."
-    ]
+    )
+    with pytest.warns(FutureWarning, match=f"^{re.escape(message)}$"):
+        stateless.functional_call(nn.Linear(2, 1), {}, torch.rand(2))
 
 
 @pytest.mark.before("2.4")
 def test_it_warned_with_a_user_warning():
-    """:func:`~torch.nn.utils.stateless.functional_call` gives a ``UserWarning``."""
+    """``torch.nn.utils.stateless.functional_call`` is deprecated, and gives a ``UserWarning``."""
     with pytest.warns(
         UserWarning, match=r"deprecated as of PyTorch 2\.0 .* use torch\.func\.functional_call"
     ):
@@ -35,16 +38,18 @@ def test_it_warned_with_a_user_warning():
 
 
 def test_the_newer_form_does_not_warn():
-    """:func:`~torch.func.functional_call` gives no warning."""
+    """``torch.func.functional_call`` gives no warning, unlike ``torch.nn.utils.stateless``."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         functional_call(nn.Linear(2, 1), {}, torch.rand(2))
+        assert caught == []
 
-    assert caught == []
+        stateless.functional_call(nn.Linear(2, 1), {}, torch.rand(2))
+        assert len(caught) == 1
 
 
 def test_it_computes_with_the_given_tensors_for_one_call():
-    """The older form, too, calls the module with the given tensors and restores it."""
+    """``stateless.functional_call`` calls the module with the given tensors and restores it."""
     layer = nn.Linear(2, 1)
     own = layer.weight
     given = {"weight": torch.tensor([[2.0, 3.0]]), "bias": torch.tensor([5.0])}
@@ -56,13 +61,17 @@ def test_it_computes_with_the_given_tensors_for_one_call():
 
 
 def test_it_takes_one_dict_only():
-    """The older form takes no tuple of dicts."""
+    """``stateless.functional_call`` raises ``AttributeError`` for a tuple of dicts, unlike ``torch.func``."""
+    layer, given = nn.Linear(2, 1), ({"weight": torch.tensor([[2.0, 3.0]])}, {"bias": torch.tensor([5.0])})
+    x = torch.tensor([10.0, 100.0])
+
     with pytest.raises(AttributeError, match="'tuple' object has no attribute"):
-        stateless.functional_call(nn.Linear(2, 1), ({}, {}), torch.rand(2))
+        stateless.functional_call(layer, given, x)
+    assert functional_call(layer, given, x).tolist() == [325.0]
 
 
 def test_it_is_not_strict_unless_told():
-    """The older form allows missing names unless ``strict=True``."""
+    """``stateless.functional_call`` allows missing names unless ``strict=True``."""
     layer = nn.Linear(2, 1)
     x = torch.rand(2)
 
@@ -72,7 +81,7 @@ def test_it_is_not_strict_unless_told():
 
 
 def test_it_keeps_ties_unless_told():
-    """The older form keeps tied tensors tied unless ``tie_weights=False``."""
+    """``stateless.functional_call`` keeps tied tensors tied unless ``tie_weights=False``."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -90,8 +99,8 @@ def test_it_keeps_ties_unless_told():
 
 @pytest.mark.since("2.6")
 def test_arguments_may_be_left_out():
-    """The older form, too, may be called without positional arguments."""
-    x = torch.rand(2)
-    layer = nn.Linear(2, 1)
+    """``stateless.functional_call`` without ``args``, or with ``None``, passes no positional arguments."""
+    layer, x = nn.Linear(2, 1), torch.rand(2)
 
-    assert torch.equal(stateless.functional_call(layer, {}, kwargs={"input": x}), layer(x))
+    assert stateless.functional_call(layer, {}, kwargs={"input": x}).tolist() == layer(x).tolist()
+    assert stateless.functional_call(layer, {}, None, {"input": x}).tolist() == layer(x).tolist()

@@ -4,6 +4,8 @@ Tensors are *tied* when one and the same is reached by several names. ``tie_weig
 under one name gives it under all.
 """
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -22,50 +24,68 @@ class Tied(nn.Module):
 
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_one_name_stands_for_all(name):
-    """A tied tensor given under any of its names is used under all of them."""
+    """A tied tensor given to ``functional_call`` under any of its names is used under all of them."""
     assert functional_call(Tied(), {name: torch.tensor(5.0)}, ()) == [5.0, 5.0]
 
 
 def test_without_tie_weights_each_name_stands_alone():
-    """With ``tie_weights=False`` a tied tensor is replaced under the given name only."""
+    """``functional_call(tie_weights=False)`` replaces a tied tensor under the given name only."""
     assert functional_call(Tied(), {"one": torch.tensor(5.0)}, (), tie_weights=False) == [5.0, 2.0]
 
 
 def test_different_values_are_an_error():
-    """Different tensors for tied names raise ``ValueError``, which tells all the names."""
+    """``functional_call`` raises ``ValueError`` if all tied names are given, but with different tensors.
+
+    The error tells the names.
+    """
     given = {"two": torch.tensor(5.0), "one": torch.tensor(7.0)}
 
-    with pytest.raises(ValueError) as caught:
-        functional_call(Tied(), given, ())
-
-    assert str(caught.value) == (
+    message = (
         "functional_call got multiple values for keys ['one', 'two'], which are tied. "
         "Consider using tie_weights=False"
     )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        functional_call(Tied(), given, ())
 
 
 def test_equal_values_in_two_tensors_are_an_error():
-    """Two tensors with equal values for tied names raise ``ValueError`` as well."""
+    """``functional_call`` raises ``ValueError`` for two tied names with two tensors of equal values."""
     with pytest.raises(ValueError, match="multiple values for keys"):
         functional_call(Tied(), {"one": torch.tensor(5.0), "two": torch.tensor(5.0)}, ())
 
 
 def test_the_same_tensor_may_be_given_twice():
-    """One tensor may be given under several of its tied names."""
+    """``functional_call`` accepts the same tensor under all names of a tied one."""
     value = torch.tensor(5.0)
 
     assert functional_call(Tied(), {"one": value, "two": value}, ()) == [5.0, 5.0]
 
 
+@pytest.mark.observed
+def test_two_of_three_tied_names_are_an_error():
+    """``functional_call`` raises ``KeyError`` if it is given two of three tied names, of one tensor too.
+
+    The error names one that is missing. Give one of the names, or all.
+    """
+    net = Tied()
+    net.three = net.one
+    value = torch.tensor(5.0)
+
+    with pytest.raises(KeyError, match="three"):
+        functional_call(net, {"one": value, "two": value}, ())
+    assert functional_call(net, {"one": value}, ()) == [5.0, 5.0]
+    assert functional_call(net, {"one": value, "two": value, "three": value}, ()) == [5.0, 5.0]
+
+
 def test_without_tie_weights_values_may_differ():
-    """With ``tie_weights=False`` tied names may be given different tensors."""
+    """``functional_call(tie_weights=False)`` takes different tensors for tied names."""
     given = {"one": torch.tensor(5.0), "two": torch.tensor(7.0)}
 
     assert functional_call(Tied(), given, (), tie_weights=False) == [5.0, 7.0]
 
 
 def test_the_tie_holds_again_afterwards():
-    """After the call all names lead to the module's own tensor again."""
+    """After ``functional_call`` all names of a tied tensor lead to the module's own tensor again."""
     net = Tied()
     own = net.one
 
@@ -76,7 +96,7 @@ def test_the_tie_holds_again_afterwards():
 
 
 def test_the_given_dict_gains_no_names():
-    """The given dict is not filled up with the other names of a tied tensor."""
+    """``functional_call`` adds no names to the dict that it is given, though tensors are tied."""
     given = {"one": torch.tensor(5.0)}
 
     functional_call(Tied(), given, ())
@@ -85,18 +105,18 @@ def test_the_given_dict_gains_no_names():
 
 
 def test_strict_is_content_with_one_tied_name():
-    """With ``strict=True`` one of the tied names is enough."""
+    """``functional_call(strict=True)`` is content with one of several tied names."""
     assert functional_call(Tied(), {"two": torch.tensor(5.0)}, (), strict=True) == [5.0, 5.0]
 
 
 def test_strict_without_tie_weights_asks_for_all_names():
-    """With ``strict=True`` and ``tie_weights=False`` every name is asked for."""
+    """``functional_call(strict=True, tie_weights=False)`` asks for every name of a tied tensor."""
     with pytest.raises(RuntimeError, match=r"Missing key\(s\): 'one'\."):
         functional_call(Tied(), {"two": torch.tensor(5.0)}, (), strict=True, tie_weights=False)
 
 
 def test_buffers_are_tied_too():
-    """A tensor that is a buffer under two names is tied as a parameter is."""
+    """``functional_call`` takes a tensor that is a buffer under two names as tied, as it does parameters."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -112,7 +132,7 @@ def test_buffers_are_tied_too():
 
 
 def test_three_names_of_one_tensor():
-    """A tensor with three names is replaced under all three."""
+    """``functional_call`` replaces a tensor with four names in two modules under all four."""
     net = Tied()
     net.inner = Tied()
     net.inner.one = net.inner.two = net.one
@@ -126,25 +146,31 @@ def test_three_names_of_one_tensor():
 @pytest.mark.question("Q85")
 @pytest.mark.observed
 def test_a_submodule_with_two_names_keeps_the_given_tensor():
-    """A submodule held under two names keeps the given tensor; its own parameter is lost.
+    """After ``functional_call`` a submodule held under two names keeps the given tensor and loses its own.
 
     The tensor is put in under both names, and what is put back under the second is what was put in under
-    the first (:issue:`195593`). Ties between parameters of different modules are not affected.
+    the first (:issue:`195593`). ``tie_weights=False`` avoids it. Ties between parameters of different modules
+    are not affected.
     """
     net = nn.Module()
     net.left = nn.Linear(2, 1)
     net.right = net.left
     net.forward = lambda x: net.left(x)
-    given = torch.rand(1, 2)
+    own, given = net.left.weight, torch.rand(1, 2)
 
     functional_call(net, {"left.weight": given}, torch.rand(2))
 
     assert net.left.weight is given
+    assert [p is own for p in net.parameters()] == [False, False]
 
 
 @pytest.mark.question("Q85")
 def test_without_tie_weights_such_a_submodule_is_restored():
-    """With ``tie_weights=False`` a submodule held under two names has its own parameter again."""
+    """After ``functional_call(tie_weights=False)`` a submodule held under two names has its own parameter.
+
+    The names under which its tensors are given are all that count then: give those that
+    ``named_parameters()`` yields.
+    """
     net = nn.Module()
     net.left = nn.Linear(2, 1)
     net.right = net.left

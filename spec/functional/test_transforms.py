@@ -11,11 +11,16 @@ from torch.func import functional_call, grad, jvp, vjp
 
 
 def test_grad_gives_a_dict_of_gradients():
-    """:func:`~torch.func.grad` over a functional call gives the gradients by name."""
-    layer = nn.Linear(2, 1)
-    x = torch.tensor([10.0, 100.0])
+    """:func:`func.grad <torch.func.grad>` over a ``functional_call`` gives a dict of gradients by name.
 
-    gradients = grad(lambda state: functional_call(layer, state, x).sum())(dict(layer.named_parameters()))
+    The ``grad`` of the parameters stays as it is.
+    """
+    layer = nn.Linear(2, 1)
+
+    def loss(state):
+        return functional_call(layer, state, torch.tensor([10.0, 100.0])).sum()
+
+    gradients = grad(loss)(dict(layer.named_parameters()))
 
     assert {name: value.tolist() for name, value in gradients.items()} == {
         "weight": [[10.0, 100.0]],
@@ -25,19 +30,27 @@ def test_grad_gives_a_dict_of_gradients():
 
 
 def test_grad_sees_only_what_is_given():
-    """:func:`~torch.func.grad` gives gradients only for the tensors that are given.
+    """:func:`func.grad <torch.func.grad>` gives gradients only for the tensors that are given.
 
     A module's own parameters are constants to it.
     """
     layer = nn.Linear(2, 1)
 
-    gradients = grad(lambda state: functional_call(layer, state, torch.rand(2)).sum())({"bias": layer.bias})
+    def loss(state):
+        return functional_call(layer, state, torch.rand(2)).sum()
 
-    assert {name: value.tolist() for name, value in gradients.items()} == {"bias": [1.0]}
+    gradients = grad(loss)({"bias": layer.bias})
+
+    assert list(gradients) == ["bias"]
+    assert gradients["bias"].tolist() == [1.0]
+    assert layer.weight.grad is None
 
 
 def test_gradients_of_each_sample():
-    """:func:`~torch.vmap` over :func:`~torch.func.grad` gives a gradient for each sample."""
+    """:func:`~torch.vmap` over :func:`func.grad <torch.func.grad>` gives a gradient for each sample.
+
+    A plain backward pass adds them up. They are what private training clips one by one.
+    """
     layer = nn.Linear(2, 1, bias=False)
     x = torch.tensor([[10.0, 100.0], [20.0, 200.0]])
 
@@ -59,11 +72,12 @@ def test_derivative_in_a_direction():
 
     out, derivative = jvp(call, (weight,), (direction,))
 
-    assert (out.tolist(), derivative.tolist()) == ([320.0], [-90.0])
+    assert out.tolist() == [320.0]
+    assert derivative.tolist() == [-90.0]
 
 
 def test_product_from_the_left():
-    """:func:`~torch.func.vjp` gives the output and a function from its gradient to the parameters'."""
+    """:func:`~torch.func.vjp` gives the output, and a function from its gradient to the parameters'."""
     layer = nn.Linear(2, 1, bias=False)
 
     def call(weight):
@@ -76,7 +90,7 @@ def test_product_from_the_left():
 
 
 def test_a_module_itself_can_be_mapped():
-    """:func:`~torch.vmap` maps a module over its input as it maps any function."""
+    """:func:`~torch.vmap` maps an ``nn.Module`` over its input as it maps any function."""
     layer = nn.Linear(3, 2)
     x = torch.rand(4, 3)
 
@@ -84,20 +98,20 @@ def test_a_module_itself_can_be_mapped():
 
 
 def test_drawing_at_random_is_an_error_by_default():
-    """A module that draws random numbers raises ``RuntimeError`` under :func:`~torch.vmap`."""
+    """:func:`~torch.vmap` raises ``RuntimeError`` for a module that draws random numbers, as ``Dropout``."""
     with pytest.raises(RuntimeError, match=r"vmap: called random operation while in randomness error mode"):
         torch.vmap(nn.Dropout())(torch.rand(4, 3))
 
 
 def test_a_module_in_evaluation_mode_draws_nothing():
-    """A :class:`~torch.nn.Dropout` in evaluation mode can be mapped."""
+    """:func:`~torch.vmap` maps a :class:`~torch.nn.Dropout` in evaluation mode, which draws nothing."""
     x = torch.rand(4, 3)
 
     assert torch.equal(torch.vmap(nn.Dropout().eval())(x), x)
 
 
 def test_randomness_may_be_the_same_or_different():
-    """With ``randomness`` set, :func:`~torch.vmap` draws the same for all or for each on its own."""
+    """``vmap(randomness="same")`` draws one pattern for all samples, ``"different"`` a new one for each."""
     x = torch.full((4, 100), 3.0)
 
     same = torch.vmap(nn.Dropout(), randomness="same")(x)
@@ -108,7 +122,7 @@ def test_randomness_may_be_the_same_or_different():
 
 
 def test_batch_norm_cannot_update_its_statistics_per_sample():
-    """A :class:`~torch.nn.BatchNorm1d` in training raises ``RuntimeError`` under :func:`~torch.vmap`.
+    """:func:`~torch.vmap` raises ``RuntimeError`` for a ``BatchNorm1d`` that would update its statistics.
 
     Its running statistics would have to differ from sample to sample. Evaluate, leave out the statistics
     with ``track_running_stats=False``, or use another norm.

@@ -13,7 +13,10 @@ from torch import nn
 
 @pytest.mark.claim("N4-05")
 def test_before_backward_grad_is_none():
-    """Before the first backward pass the :attr:`~torch.Tensor.grad` of every parameter is ``None``."""
+    """:attr:`Tensor.grad <torch.Tensor.grad>` of every parameter is ``None`` before the first backward pass.
+
+    Code that reads it, such as a norm over all gradients, asks for ``None`` first.
+    """
     layer = nn.Linear(2, 3)
     output = layer(torch.rand(1, 2)).sum()
     assert [p.grad for p in layer.parameters()] == [None, None]
@@ -24,7 +27,11 @@ def test_before_backward_grad_is_none():
 
 @pytest.mark.claim("N2-22")
 def test_the_gradient_is_on_the_parameter():
-    """The gradient is stored on the parameter itself, not on its ``.data``."""
+    """A backward pass leaves the gradient on the parameter itself, not on its ``.data``.
+
+    ``.data`` makes a new tensor each time it is read, which has no gradient. :meth:`~torch.Tensor.detach`
+    is the way to values without a graph.
+    """
     layer = nn.Linear(2, 1)
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
 
@@ -33,7 +40,11 @@ def test_the_gradient_is_on_the_parameter():
 
 
 def test_gradients_add_up_over_backward_passes():
-    """Each backward pass adds to the gradients that are there."""
+    """Each ``backward()`` adds to what is in ``parameter.grad`` already.
+
+    Without :meth:`~torch.nn.Module.zero_grad` between two steps an optimizer follows the sum of all gradients
+    since it was last called.
+    """
     layer = nn.Linear(2, 1)
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
     layer(torch.tensor([[10.0, 30.0]])).sum().backward()
@@ -43,7 +54,7 @@ def test_gradients_add_up_over_backward_passes():
 
 
 def test_gradients_add_up_in_place():
-    """A second backward pass adds in place: ``grad`` stays the same tensor."""
+    """A second ``backward()`` adds to ``parameter.grad`` in place, unless it has ``create_graph=True``."""
     layer = nn.Linear(2, 1)
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
     first = layer.weight.grad
@@ -52,65 +63,95 @@ def test_gradients_add_up_in_place():
     assert layer.weight.grad is first
     assert first.tolist() == [[15.0, 37.0]]
 
+    with pytest.warns(UserWarning, match="create_graph=True"):
+        layer(torch.tensor([[1.0, 2.0]])).sum().backward(create_graph=True)
+    assert layer.weight.grad.tolist() == [[16.0, 39.0]]
+    assert first.tolist() == [[15.0, 37.0]]
+
 
 def test_small_batches_add_up_to_a_large_one():
-    """Gradients of the sums over two halves of a batch add up to that of the whole batch."""
+    """``backward()`` on the sums over two halves of a batch adds up to ``backward()`` on the whole sum.
+
+    A mean over each half has to be divided by the number of halves. Layers that look at the whole batch, such
+    as BatchNorm in training, compute something else.
+    """
     layer = nn.Linear(2, 1)
     batch = torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 11.0], [13.0, 17.0]])
     for half in batch.split(2):
         layer(half).sum().backward()
-    halves = layer.weight.grad.clone()
+    assert layer.weight.grad.tolist() == [[24.0, 35.0]]
+
     layer.zero_grad()
     layer(batch).sum().backward()
-
-    assert halves.tolist() == layer.weight.grad.tolist() == [[24.0, 35.0]]
+    assert layer.weight.grad.tolist() == [[24.0, 35.0]]
 
 
 def test_autograd_grad_leaves_grad_alone():
-    """:func:`~torch.autograd.grad` returns gradients and stores none."""
+    """:func:`autograd.grad <torch.autograd.grad>` returns gradients and leaves ``parameter.grad`` alone."""
     layer = nn.Linear(2, 1)
     weight, bias = torch.autograd.grad(layer(torch.tensor([[5.0, 7.0]])).sum(), layer.parameters())
 
-    assert (weight.tolist(), bias.tolist()) == ([[5.0, 7.0]], [1.0])
+    assert weight.tolist() == [[5.0, 7.0]]
+    assert bias.tolist() == [1.0]
     assert [p.grad for p in layer.parameters()] == [None, None]
 
 
 def test_unused_parameters_keep_none():
-    """A parameter that the output does not depend on keeps ``None`` as gradient."""
-    net = nn.ModuleDict({"used": nn.Linear(2, 1), "unused": nn.Linear(2, 1)})
-    net["used"](torch.rand(1, 2)).sum().backward()
+    """``backward()`` leaves ``grad`` of a parameter as it is, if the output does not depend on it.
 
-    with_gradient = [name for name, p in net.named_parameters() if p.grad is not None]
-    assert with_gradient == ["used.weight", "used.bias"]
+    ``None`` after a backward pass shows a parameter that is not used.
+    """
+    net = nn.ModuleDict({"used": nn.Linear(2, 1), "unused": nn.Linear(2, 1)})
+    net["unused"].bias.grad = torch.tensor([3.0])
+    net["used"](torch.tensor([[5.0, 7.0]])).sum().backward()
+
+    assert net["used"].weight.grad.tolist() == [[5.0, 7.0]]
+    assert net["unused"].weight.grad is None
+    assert net["unused"].bias.grad.tolist() == [3.0]
 
 
 def test_only_a_single_number_has_a_gradient_of_its_own():
-    """``backward`` without an argument raises ``RuntimeError`` for an output of more than one element."""
+    """``backward()`` without an argument raises ``RuntimeError`` for an output of several elements.
+
+    Reduce it first, by ``sum()`` or ``mean()``, or give a weight for each element.
+    """
+    layer = nn.Linear(2, 3)
+
     with pytest.raises(RuntimeError, match="grad can be implicitly created only for scalar outputs"):
-        nn.Linear(2, 3)(torch.rand(1, 2)).backward()
+        layer(torch.rand(1, 2)).backward()
+    layer(torch.rand(1, 2)).backward(torch.tensor([[2.0, 3.0, 5.0]]))
+    assert layer.bias.grad.tolist() == [2.0, 3.0, 5.0]
 
 
 def test_a_graph_serves_one_backward_pass():
-    """A second backward pass through a graph raises ``RuntimeError``, unless the first retained it."""
-    layer = nn.Sequential(nn.Linear(2, 1), nn.Sigmoid())
-    x = torch.tensor([[5.0, 7.0]])
-    layer(x).sum().backward()
-    once = layer[0].weight.grad.clone()
-    output = layer(x).sum()
+    """A second ``backward()`` raises ``RuntimeError`` if the graph saved tensors and did not retain them.
+
+    ``retain_graph=True`` in the first retains them. A graph of sums alone saves none, and serves again.
+    """
+    layer = nn.Linear(2, 1)
+    output = layer(torch.tensor([[5.0, 7.0]])).sum()
     output.backward(retain_graph=True)
     output.backward()
+    assert layer.weight.grad.tolist() == [[10.0, 14.0]]
 
-    assert torch.allclose(layer[0].weight.grad, once * 3)
     with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
         output.backward()
+    total = layer.bias.sum()
+    total.backward()
+    total.backward()
+    assert layer.bias.grad.tolist() == [4.0]
 
 
 def test_outputs_without_a_graph_have_no_gradient():
-    """``backward`` raises ``RuntimeError`` where no parameter requires a gradient."""
+    """``backward()`` raises ``RuntimeError`` if no parameter and no input requires a gradient."""
     layer = nn.Linear(2, 1).requires_grad_(False)
+    x = torch.rand(1, 2)
     message = "element 0 of tensors does not require grad and does not have a grad_fn"
+
     with pytest.raises(RuntimeError, match=message):
-        layer(torch.rand(1, 2)).sum().backward()
+        layer(x).sum().backward()
+    layer(x.requires_grad_()).sum().backward()
+    assert torch.equal(x.grad, layer.weight)
 
 
 def test_no_grad_builds_no_graph():
@@ -119,21 +160,25 @@ def test_no_grad_builds_no_graph():
     with torch.no_grad():
         output = layer(torch.rand(1, 2))
 
-    assert (output.requires_grad, output.grad_fn) == (False, None)
+    assert output.requires_grad is False
+    assert output.grad_fn is None
     assert [p.requires_grad for p in layer.parameters()] == [True, True]
 
 
 def test_a_gradient_has_no_graph():
-    """A gradient left by an ordinary backward pass requires no gradient itself."""
+    """``parameter.grad`` has no graph and requires no gradient after ``backward()`` with its defaults."""
     layer = nn.Linear(2, 1)
     layer(torch.rand(1, 2)).pow(2).sum().backward()
 
-    assert (layer.weight.grad.requires_grad, layer.weight.grad.grad_fn) == (False, None)
+    assert layer.weight.grad.requires_grad is False
+    assert layer.weight.grad.grad_fn is None
 
 
 def test_create_graph_leaves_gradients_with_a_graph():
-    """``backward(create_graph=True)`` leaves gradients with a graph of their own, and gives a
-    ``UserWarning``.
+    """``backward(create_graph=True)`` leaves gradients with a graph of their own, and warns.
+
+    The ``UserWarning`` is about a parameter and its gradient that keep each other alive:
+    :func:`torch.autograd.grad` does without.
     """
     layer = nn.Linear(1, 1, bias=False)
     x = torch.tensor([[3.0]])
@@ -146,32 +191,35 @@ def test_create_graph_leaves_gradients_with_a_graph():
     assert second.tolist() == [[18.0]]
 
 
-@pytest.mark.parametrize("value", [torch.rand(5), torch.rand(3)], ids=["longer", "shorter"])
-def test_an_assigned_gradient_has_the_same_shape(value):
-    """A gradient may be assigned by hand if it has the shape of the parameter."""
+@pytest.mark.parametrize("length", [5, 3])
+def test_an_assigned_gradient_has_the_same_shape(length):
+    """Assigning ``parameter.grad`` a tensor of another shape raises ``RuntimeError``; one of its own fits."""
     parameter = nn.Parameter(torch.rand(4))
     gradient = torch.rand(4)
     parameter.grad = gradient
-    assert parameter.grad is gradient
 
     with pytest.raises(RuntimeError, match=r"assign.* size"):
-        parameter.grad = value
+        parameter.grad = torch.rand(length)
+    assert parameter.grad is gradient
 
 
 def test_an_assigned_gradient_has_the_same_dtype():
-    """Assigning a gradient of another dtype raises ``RuntimeError``."""
+    """By default assigning ``parameter.grad`` a tensor of another dtype raises ``RuntimeError``."""
     parameter = nn.Parameter(torch.rand(4))
 
     with pytest.raises(RuntimeError, match=r"assign.* (dtype|type)"):
         parameter.grad = torch.rand(4, dtype=torch.float64)
+    assert parameter.grad is None
 
 
 def test_a_gradient_of_the_wrong_kind_is_refused():
-    """Assigning anything but a tensor or ``None`` as gradient raises ``TypeError``."""
+    """Assigning ``parameter.grad`` anything but a tensor or ``None`` raises ``TypeError``."""
     parameter = nn.Parameter(torch.rand(4))
+    gradient = torch.rand(4)
+    parameter.grad = gradient
 
     with pytest.raises(TypeError, match="assigned grad expected to be a Tensor or None"):
         parameter.grad = 3
-    parameter.grad = torch.rand(4)
+    assert parameter.grad is gradient
     parameter.grad = None
     assert parameter.grad is None

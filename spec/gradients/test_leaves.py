@@ -11,25 +11,35 @@ from torch import nn
 
 
 def test_a_parameter_is_a_leaf():
-    """A parameter is a leaf that requires a gradient and has no ``grad_fn``."""
-    weight = nn.Linear(2, 3).weight
+    """By default a new ``nn.Parameter`` is a leaf that requires a gradient and has no ``grad_fn``.
 
-    assert (weight.is_leaf, weight.requires_grad, weight.grad_fn) == (True, True, None)
+    That is so even if it was made of a tensor that was computed from others.
+    """
+    computed = torch.rand(2, requires_grad=True) * 2
+    for parameter in (nn.Linear(2, 3).weight, nn.Parameter(computed)):
+        assert parameter.is_leaf is True
+        assert parameter.requires_grad is True
+        assert parameter.grad_fn is None
 
 
 def test_what_a_module_computes_is_no_leaf():
-    """What a module computes from trainable parameters is no leaf; what it computes without them is one."""
+    """The output of ``nn.Linear`` is a leaf only if neither a parameter nor the input needs a gradient."""
     layer = nn.Linear(2, 3)
-    output = layer(torch.rand(1, 2))
-    frozen = layer.requires_grad_(False)(torch.rand(1, 2))
+    x = torch.rand(1, 2)
+    assert layer(x).is_leaf is False
 
-    assert (output.is_leaf, output.grad_fn is None) == (False, False)
-    assert (frozen.is_leaf, frozen.grad_fn is None) == (True, True)
+    layer.requires_grad_(False)
+    assert layer(x).is_leaf is True
+    assert layer(x.requires_grad_()).is_leaf is False
 
 
 @pytest.mark.question("Q35")
 def test_what_is_no_leaf_keeps_no_gradient():
-    """A tensor that is no leaf gets no gradient in a backward pass; asking for it gives a ``UserWarning``."""
+    """By default a non-leaf keeps no gradient in ``backward()``; reading its ``grad`` gives a
+    ``UserWarning``.
+
+    Hidden values have no gradient to look at unless :meth:`~torch.Tensor.retain_grad` asks for it before.
+    """
     layer = nn.Linear(2, 3)
     hidden = layer(torch.rand(1, 2))
     hidden.sum().backward()
@@ -40,7 +50,7 @@ def test_what_is_no_leaf_keeps_no_gradient():
 
 @pytest.mark.question("Q35")
 def test_retain_grad_keeps_the_gradient():
-    """:meth:`~torch.Tensor.retain_grad` makes a tensor that is no leaf keep its gradient.
+    """:meth:`~torch.Tensor.retain_grad` makes a non-leaf tensor keep its gradient.
 
     So a tensor stored on ``self`` in forward has a gradient only if forward says so.
     """
@@ -52,29 +62,38 @@ def test_retain_grad_keeps_the_gradient():
             return self.hidden * 5
 
     net = Net()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        net(torch.rand(2, requires_grad=True)).sum().backward()
-        gradient = net.hidden.grad
+    net(torch.rand(2, requires_grad=True)).sum().backward()
 
-    assert (gradient.tolist(), net.hidden.retains_grad, caught) == ([5.0, 5.0], True, [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert net.hidden.grad.tolist() == [5.0, 5.0]
+    assert net.hidden.is_leaf is False
+    assert net.hidden.retains_grad is True
 
 
 @pytest.mark.question("Q35")
 def test_retain_grad_comes_before_backward():
-    """:meth:`~torch.Tensor.retain_grad` called after the backward pass brings no gradient back."""
-    hidden = nn.Linear(2, 3)(torch.rand(1, 2))
-    hidden.sum().backward()
-    hidden.retain_grad()
+    """:meth:`~torch.Tensor.retain_grad` called after the backward pass brings no gradient back.
 
+    Gradients of non-leaves are thrown away as soon as they have been passed on. Call it in forward, or
+    right after it.
+    """
+    hidden = nn.Linear(2, 3)(torch.rand(1, 2))
+    hidden.sum().backward(retain_graph=True)
+    hidden.retain_grad()
     assert hidden.grad is None
+
+    hidden.sum().backward()
+    assert hidden.grad.tolist() == [[1.0, 1.0, 1.0]]
 
 
 def test_retain_grad_does_nothing_to_a_leaf():
     """:meth:`~torch.Tensor.retain_grad` does nothing to a parameter; a frozen one raises ``RuntimeError``."""
     parameter = nn.Parameter(torch.rand(2))
     parameter.retain_grad()
+    (parameter * 3).sum().backward()
     assert parameter.retains_grad is False
+    assert parameter.grad.tolist() == [3.0, 3.0]
 
     with pytest.raises(RuntimeError, match="can't retain_grad on Tensor that has requires_grad=False"):
         parameter.requires_grad_(False).retain_grad()
@@ -82,32 +101,39 @@ def test_retain_grad_does_nothing_to_a_leaf():
 
 @pytest.mark.question("Q35")
 def test_a_moved_tensor_is_no_leaf():
-    """A tensor that requires a gradient is no leaf any more once it is cast or moved.
+    """Casting or moving a tensor that requires a gradient by ``x.to(...)`` gives a non-leaf.
 
-    The gradient goes to the tensor it came from. Casting first, then asking for a gradient, helps.
+    The gradient goes to the tensor it came from, and ``grad`` of the new one stays ``None``. Cast or move
+    first, then ask for a gradient. If nothing changes, ``to`` returns the tensor itself.
     """
     x = torch.rand(2, requires_grad=True)
-    converted = x.double()
+    converted = x.to(torch.float64)
     (converted * 3).sum().backward()
 
-    assert (converted.is_leaf, x.grad.tolist()) == (False, [3.0, 3.0])
-    assert torch.rand(2).double().requires_grad_().is_leaf
+    assert [converted.is_leaf, x.to("meta").is_leaf] == [False, False]
+    assert x.grad.tolist() == [3.0, 3.0]
+    assert torch.rand(2).to(torch.float64).requires_grad_().is_leaf is True
+    assert x.to(torch.float32) is x
 
 
 def test_only_leaves_may_be_frozen():
-    """Changing ``requires_grad`` of a tensor that is no leaf raises ``RuntimeError``."""
+    """``requires_grad_(False)`` of a non-leaf tensor raises ``RuntimeError``; ``detach()`` gives a frozen
+    one.
+    """
     output = nn.Linear(2, 3)(torch.rand(1, 2))
 
     with pytest.raises(RuntimeError, match="you can only change requires_grad flags of leaf variables"):
         output.requires_grad_(False)
+    assert output.requires_grad is True
     assert output.detach().requires_grad is False
 
 
 def test_a_copied_parameter_is_a_leaf_of_its_own():
-    """A detached copy of a parameter is a leaf of its own and takes no part in its gradients."""
+    """``parameter.detach().clone().requires_grad_()`` is a leaf that has a gradient of its own."""
     layer = nn.Linear(2, 1)
     copy = layer.weight.detach().clone().requires_grad_()
     (layer(torch.tensor([[5.0, 7.0]])) + (copy * 3).sum()).sum().backward()
 
-    assert (copy.is_leaf, copy.grad.tolist()) == (True, [[3.0, 3.0]])
+    assert copy.is_leaf is True
+    assert copy.grad.tolist() == [[3.0, 3.0]]
     assert layer.weight.grad.tolist() == [[5.0, 7.0]]

@@ -12,7 +12,7 @@ from torch.optim import SGD
 
 
 def test_a_step_changes_parameters_in_place():
-    """:meth:`~torch.optim.Optimizer.step` changes the parameters of the module themselves."""
+    """:meth:`Optimizer.step <torch.optim.Optimizer.step>` changes the module's parameters in place."""
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     weight = layer.weight
@@ -25,17 +25,19 @@ def test_a_step_changes_parameters_in_place():
 
 
 def test_a_step_passes_over_missing_gradients():
-    """A parameter without a gradient is not changed by a step."""
+    """``optimizer.step()`` leaves a parameter alone whose ``grad`` is ``None``."""
     layer = nn.Linear(2, 1)
+    nn.init.constant_(layer.weight, 3.0)
     before = layer.bias.tolist()
     layer.weight.grad = torch.tensor([[2.0, 4.0]])
-    SGD(layer.parameters(), lr=0.5).step()
+    SGD(layer.parameters(), lr=0.5, weight_decay=0.0).step()
 
+    assert layer.weight.tolist() == [[2.0, 1.0]]
     assert layer.bias.tolist() == before
 
 
 def test_an_optimizer_holds_the_parameter_objects():
-    """An optimizer holds the very parameters of the module, in the order of ``parameters()``."""
+    """An :class:`~torch.optim.Optimizer` holds the very objects that it was given, in the order given."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     optimizer = SGD(net.parameters(), lr=0.1)
 
@@ -45,7 +47,11 @@ def test_an_optimizer_holds_the_parameter_objects():
 
 @pytest.mark.question("Q115")
 def test_a_replaced_parameter_is_never_updated():
-    """A parameter assigned after the optimizer was made is not among those it holds, and is never updated."""
+    """A parameter assigned after an :class:`~torch.optim.Optimizer` was made is never updated by it.
+
+    It gets gradients, and no error says that it stays as it is. Build the optimizer last, or write into the
+    old parameter with ``copy_`` under ``no_grad``.
+    """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = SGD(layer.parameters(), lr=0.5)
     old = layer.weight
@@ -54,12 +60,15 @@ def test_a_replaced_parameter_is_never_updated():
     optimizer.step()
 
     assert layer.weight.tolist() == [[3.0, 3.0]]
-    assert optimizer.param_groups[0]["params"] == [old]
+    assert [p is old for p in optimizer.param_groups[0]["params"]] == [True]
 
 
 @pytest.mark.question("Q115")
 def test_a_replaced_layer_is_never_updated():
-    """A layer put in after the optimizer was made is updated only once it is added to it."""
+    """A layer put in after an optimizer was made is updated only after ``optimizer.add_param_group``.
+
+    The optimizer still holds the parameters of the old layer, and keeps them alive.
+    """
     net = nn.Sequential(nn.Linear(2, 1, bias=False))
     optimizer = SGD(net.parameters(), lr=0.5)
     net[0] = nn.Linear(2, 1, bias=False)
@@ -75,39 +84,48 @@ def test_a_replaced_layer_is_never_updated():
 
 @pytest.mark.question("Q115")
 def test_new_values_for_an_old_parameter_count():
-    """Values loaded into a parameter are trained from then on: the optimizer holds the same object."""
+    """By default ``load_state_dict`` keeps the parameters that an optimizer holds, so new values are trained.
+
+    With ``assign=True`` the module gets other parameters, and the optimizer has to be made anew.
+    """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = SGD(layer.parameters(), lr=0.5)
+    weight = layer.weight
     layer.load_state_dict({"weight": torch.tensor([[3.0, 3.0]])})
     layer(torch.tensor([[2.0, 4.0]])).sum().backward()
     optimizer.step()
 
+    assert layer.weight is weight
     assert layer.weight.tolist() == [[2.0, 1.0]]
 
 
 def test_a_single_tensor_is_refused():
-    """An optimizer raises ``TypeError`` for a single tensor; it takes a list of one."""
+    """An :class:`~torch.optim.Optimizer` raises ``TypeError`` for a single tensor; it takes a list of one."""
     weight = nn.Linear(2, 1).weight
 
     with pytest.raises(TypeError, match=r"an iterable of Tensors or dicts, but got torch\.FloatTensor$"):
         SGD(weight, lr=0.1)
-    assert len(SGD([weight], lr=0.1).param_groups) == 1
+    assert SGD([weight], lr=0.1).param_groups[0]["params"] == [weight]
 
 
-@pytest.mark.parametrize("kind", ["layer", "text"])
-def test_what_is_no_tensor_is_refused(kind):
-    """An optimizer raises a ``TypeError`` that names the type for anything that is no tensor."""
-    layer = nn.Linear(2, 1)
-    given, name = {"layer": (layer, "torch.nn.modules.linear.Linear"), "text": ("weight", "str")}[kind]
-
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [(nn.ReLU(), "torch.nn.modules.activation.ReLU"), ("weight", "str")],
+    ids=["layer", "text"],
+)
+def test_what_is_no_tensor_is_refused(given, name):
+    """An :class:`~torch.optim.Optimizer` raises a ``TypeError`` naming the type of what is not a tensor."""
     with pytest.raises(TypeError, match=f"can only optimize Tensors, but one of the params is {name}$"):
-        SGD([layer.weight, given], lr=0.1)
+        SGD([nn.Parameter(torch.rand(2)), given], lr=0.1)
 
 
 @pytest.mark.question("Q113")
 @pytest.mark.since("2.15")
 def test_a_set_of_parameters_is_warned_of():
-    """A set of parameters gives a ``FutureWarning``, because its order changes from run to run."""
+    """A set of parameters given to an optimizer draws a ``FutureWarning``: its order changes between runs.
+
+    A saved state of the optimizer goes by the order of parameters, so that it would load into the wrong ones.
+    """
     layer = nn.Linear(2, 3)
 
     with pytest.warns(FutureWarning, match="organized in ordered collections, .* error in a future release"):
@@ -117,7 +135,10 @@ def test_a_set_of_parameters_is_warned_of():
 
 @pytest.mark.question("Q113")
 def test_a_set_of_parameters_is_accepted():
-    """A set of parameters is accepted in place of a list."""
+    """An :class:`~torch.optim.Optimizer` accepts a set of parameters in place of a list.
+
+    Its order differs from run to run, and the state of an optimizer is saved in that order: give a list.
+    """
     layer = nn.Linear(2, 3)
     optimizer = SGD(set(layer.parameters()), lr=0.1)
 
@@ -126,36 +147,49 @@ def test_a_set_of_parameters_is_accepted():
 
 @pytest.mark.question("Q113")
 def test_a_set_in_a_group_is_refused():
-    """A set of parameters inside a parameter group raises ``TypeError``."""
+    """A set as ``params`` of a parameter group makes an optimizer raise ``TypeError``; a list does not.
+
+    Sort out groups by names, from ``named_parameters()``, and the order comes by itself.
+    """
+    parameters = set(nn.Linear(2, 3).parameters())
+
     with pytest.raises(TypeError, match=r"organized in ordered collections, .* Please use a list instead"):
-        SGD([{"params": set(nn.Linear(2, 3).parameters())}], lr=0.1)
+        SGD([{"params": parameters}], lr=0.1)
+    assert len(SGD([{"params": list(parameters)}], lr=0.1).param_groups[0]["params"]) == 2
 
 
 def test_a_computed_tensor_is_refused():
-    """An optimizer raises ``ValueError`` for a tensor that is no leaf."""
+    """An :class:`~torch.optim.Optimizer` raises ``ValueError`` for a non-leaf tensor.
+
+    A new value for it would be lost with the next forward. Give the tensors that it was computed from.
+    """
     with pytest.raises(ValueError, match=r"^can't optimize a non-leaf Tensor$"):
         SGD([nn.Linear(2, 1).weight * 2], lr=0.1)
 
 
 @pytest.mark.observed
-@pytest.mark.parametrize("kind", ["retains_grad", "differentiable"])
-def test_a_computed_tensor_may_be_accepted(kind):
-    """A tensor that is no leaf is accepted if it retains its gradient or the optimizer is differentiable."""
+def test_a_computed_tensor_may_be_accepted():
+    """An optimizer accepts a non-leaf that retains its gradient, or any if it has ``differentiable=True``."""
+    retaining = nn.Linear(2, 1).weight * 2
+    retaining.retain_grad()
     computed = nn.Linear(2, 1).weight * 2
-    if kind == "retains_grad":
-        computed.retain_grad()
-    optimizer = SGD([computed], lr=0.1, differentiable=kind == "differentiable")
 
-    assert optimizer.param_groups[0]["params"][0] is computed
+    assert SGD([retaining], lr=0.1).param_groups[0]["params"][0] is retaining
+    assert SGD([computed], lr=0.1, differentiable=True).param_groups[0]["params"][0] is computed
 
 
 def test_frozen_parameters_are_accepted():
-    """An optimizer accepts frozen parameters; once thawed they are trained like the others."""
+    """An :class:`~torch.optim.Optimizer` accepts frozen parameters, and trains them after they are thawed.
+
+    Filtering by ``requires_grad`` at construction loses those that are thawed later.
+    """
     layer = nn.Linear(2, 1, bias=False).requires_grad_(False)
     nn.init.constant_(layer.weight, 3.0)
     optimizer = SGD(layer.parameters(), lr=0.5)
+    optimizer.step()
+    assert layer.weight.tolist() == [[3.0, 3.0]]
+
     layer.requires_grad_()
     layer(torch.tensor([[2.0, 4.0]])).sum().backward()
     optimizer.step()
-
     assert layer.weight.tolist() == [[2.0, 1.0]]

@@ -13,7 +13,10 @@ from torch import nn
 
 @pytest.mark.claim("N2-33")
 def test_one_layer_may_stand_at_several_places():
-    """``Sequential(linear, linear, linear, linear)`` prints four entries and has one parameter."""
+    """``Sequential(linear, linear, linear, linear)`` prints four entries and has one parameter.
+
+    The parameter goes by the first name under which it is met.
+    """
     linear = nn.Linear(1, 1, bias=False)
     net = nn.Sequential(linear, linear, linear, linear)
 
@@ -22,33 +25,42 @@ def test_one_layer_may_stand_at_several_places():
     assert len(net) == 4
 
 
-@pytest.mark.claim("N2-34", "N4-13")
+@pytest.mark.claim("N2-34")
 def test_gradients_add_up_over_uses():
-    """The gradient of a shared weight is the sum over its uses: four uses of 3 on 1 give 108."""
+    """The gradient of a weight used four times in a ``Sequential`` is the sum over the four uses.
+
+    Here 3 to the power of 4 is computed, whose derivative is 4 times 27.
+    """
     linear = nn.Linear(1, 1, bias=False)
     nn.init.constant_(linear.weight, 3.0)
     output = nn.Sequential(linear, linear, linear, linear)(torch.ones(1, 1))
     output.backward()
 
     assert output.item() == 81.0
-    assert linear.weight.grad.item() == 108.0
+    assert linear.weight.grad.item() == 4 * 27.0
 
 
 @pytest.mark.claim("N4-11")
 def test_a_shared_layer_is_one_object():
-    """A layer used twice is one object: changing its weight at one place changes it at the other."""
+    """A layer at two places of a ``Sequential`` is one object: a value changed at one is changed at both.
+
+    For two layers of the same values that train apart, use :func:`copy.deepcopy`.
+    """
     shared = nn.Linear(2, 2)
     net = nn.Sequential(nn.Linear(3, 2), shared, nn.ReLU(), shared)
     with torch.no_grad():
         net[1].weight[0, 0] = 100.0
 
-    assert net[1].weight is net[3].weight
+    assert net[1] is net[3]
     assert net[3].weight[0, 0].item() == 100.0
 
 
 @pytest.mark.claim("N4-12")
 def test_gradients_of_tied_layers_are_added():
-    """The gradient of a tied parameter is the sum of the gradients it would have at each place."""
+    """``backward()`` gives a tied parameter the sum of the gradients it would have at each place.
+
+    With plain ``SGD`` a tied weight therefore takes larger steps than each of two would.
+    """
     tied = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2))
     tied[2].weight = tied[0].weight
     untied = copy.deepcopy(tied)
@@ -60,45 +72,89 @@ def test_gradients_of_tied_layers_are_added():
     assert torch.allclose(tied[0].weight.grad, untied[0].weight.grad + untied[2].weight.grad)
 
 
+@pytest.mark.claim("N4-13")
 def test_assigning_a_parameter_ties_it():
-    """Assigning a parameter of one module to another ties them: both hold the same object."""
-    encoder, decoder = nn.Linear(2, 3, bias=False), nn.Linear(2, 3, bias=False)
-    decoder.weight = encoder.weight
-    (encoder(torch.tensor([[5.0, 7.0]])) + decoder(torch.tensor([[10.0, 30.0]]))).sum().backward()
+    """Assigning the weight of one layer to another ties them: both hold one ``Parameter``, stored once.
 
-    assert decoder.weight is encoder.weight
-    assert decoder.weight.grad.tolist() == [[15.0, 37.0]] * 3
+    ``parameters()`` yields it once, so that it is counted and stepped once. Tie before the optimizer is made.
+    """
+    net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    net[1].weight = net[0].weight
+    (net[0](torch.tensor([[5.0, 7.0]])) + net[1](torch.tensor([[10.0, 30.0]]))).sum().backward()
+
+    assert net[1].weight is net[0].weight
+    assert net[1].weight.grad.tolist() == [[15.0, 37.0], [15.0, 37.0]]
+    assert sum(p.numel() for p in net.parameters()) == 4
+
+
+def test_an_embedding_and_its_output_are_tied():
+    """An :class:`~torch.nn.Embedding` and the ``nn.Linear`` that scores its words may share one weight.
+
+    Both are of shape (words, features), so that nothing has to be transposed.
+    """
+    embedding, head = nn.Embedding(3, 2), nn.Linear(2, 3, bias=False)
+    head.weight = embedding.weight
+    with torch.no_grad():
+        embedding.weight.copy_(torch.tensor([[2.0, 3.0], [5.0, 7.0], [11.0, 13.0]]))
+
+    assert head(embedding(torch.tensor([1]))).tolist() == [[31.0, 74.0, 146.0]]
+    assert head.weight is embedding.weight
 
 
 def test_copying_values_does_not_tie():
-    """Copying values from one parameter to another does not tie them: each keeps its own gradient."""
+    """``second.weight.copy_(first.weight)`` does not tie them: each keeps a gradient of its own."""
     first, second = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         second.weight.copy_(first.weight)
+        assert torch.equal(first.weight, second.weight)
+        first.weight.add_(1.0)
     first(torch.tensor([[5.0, 7.0]])).sum().backward()
 
-    assert torch.equal(first.weight, second.weight)
+    assert torch.equal(first.weight, second.weight) is False
+    assert first.weight.grad.tolist() == [[5.0, 7.0]]
     assert second.weight.grad is None
 
 
 @pytest.mark.observed
 def test_assigning_data_shares_memory_only():
-    """Assigning the ``.data`` of one parameter to another shares values but not gradients."""
+    """Assigning the ``.data`` of one parameter to another shares the values, but not the gradient.
+
+    Assign the parameter itself to tie both.
+    """
     first, second = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     second.weight.data = first.weight.data
     with torch.no_grad():
         first.weight.fill_(5)
-    first(torch.rand(1, 2)).sum().backward()
+    first(torch.tensor([[2.0, 3.0]])).sum().backward()
 
     assert second.weight.tolist() == [[5.0, 5.0]]
-    assert (second.weight is first.weight, second.weight.grad) == (False, None)
+    assert second.weight is not first.weight
+    assert second.weight.grad is None
+
+
+@pytest.mark.claim("N4-16")
+def test_a_transposed_weight_shares_storage_only():
+    """A :class:`~torch.nn.Parameter` made of ``weight.T`` shares its storage, but not its gradient.
+
+    Each step of an optimizer changes the shared values twice then. Transpose in forward instead.
+    """
+    encoder, decoder = nn.Linear(2, 1, bias=False), nn.Linear(1, 2, bias=False)
+    nn.init.constant_(encoder.weight, 3.0)
+    decoder.weight = nn.Parameter(encoder.weight.T)
+    decoder(encoder(torch.tensor([[5.0, 7.0]]))).sum().backward()
+
+    assert encoder.weight.grad.tolist() == [[30.0, 42.0]]
+    assert decoder.weight.grad.tolist() == [[36.0], [36.0]]
+    with torch.no_grad():
+        encoder.weight[0, 1] = 4.0
+    assert decoder.weight.tolist() == [[3.0], [4.0]]
 
 
 @pytest.mark.claim("N2-32", "N4-16")
 def test_a_layer_may_use_its_weight_twice():
-    """A layer may use one weight twice in forward, the second time transposed.
+    """A :class:`~torch.nn.Module` may use one parameter twice in forward, the second time transposed.
 
-    The gradient is the sum of both uses.
+    The gradient is the sum of both uses. So the two halves of an autoencoder share a weight.
     """
 
     class Autoencoder(nn.Module):
@@ -120,7 +176,11 @@ def test_a_layer_may_use_its_weight_twice():
 
 @pytest.mark.claim("N2-31")
 def test_counting_by_layers_counts_shared_ones_again():
-    """A sum over layers counts a shared parameter at each place, a sum over parameters once."""
+    """``numel()`` summed layer by layer counts a shared parameter each time, over ``parameters()`` once.
+
+    Summaries that go through layers tell too much for models with tied weights: sum over
+    ``net.parameters()``.
+    """
     shared = nn.Linear(2, 2)
     net = nn.Sequential(shared, nn.Linear(2, 2), shared)
     layer_by_layer = sum(p.numel() for layer in net for p in layer.parameters())
@@ -130,7 +190,7 @@ def test_counting_by_layers_counts_shared_ones_again():
 
 
 def test_freezing_one_name_freezes_all():
-    """Freezing a tied parameter under one name freezes it under all of them."""
+    """``requires_grad_(False)`` of one of two tied layers freezes the shared parameter in both."""
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     net[1].weight = net[0].weight
     net[1].requires_grad_(False)
@@ -140,7 +200,7 @@ def test_freezing_one_name_freezes_all():
 
 
 def test_replacing_one_name_unties():
-    """Assigning a new parameter under one name unties it: the other name keeps the old one."""
+    """Assigning a new ``Parameter`` to one of two tied layers unties them: the other keeps the old one."""
     net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     net[1].weight = net[0].weight
     old = net[0].weight
@@ -151,7 +211,7 @@ def test_replacing_one_name_unties():
 
 
 def test_a_shared_parameter_is_stepped_once():
-    """An optimizer made from ``parameters()`` takes one step for a shared parameter."""
+    """An optimizer made of ``parameters()`` steps a shared parameter once."""
     linear = nn.Linear(1, 1, bias=False)
     nn.init.constant_(linear.weight, 3.0)
     net = nn.Sequential(linear, linear)
@@ -160,4 +220,4 @@ def test_a_shared_parameter_is_stepped_once():
     optimizer.step()
 
     assert len(optimizer.param_groups[0]["params"]) == 1
-    assert linear.weight.item() == 3.0 - 0.5 * 6.0
+    assert linear.weight.item() == 3.0 - 0.5 * (3.0 + 3.0)

@@ -20,12 +20,13 @@ def test_parameters_are_laid_end_to_end(device):
 
 
 def test_gradients_flow_through_the_vector():
-    """The vector of parameters is a result like any other: gradients flow back through it."""
+    """Gradients flow back through the result of :func:`~torch.nn.utils.parameters_to_vector`."""
     layer = nn.Linear(2, 1)
     vector = parameters_to_vector(layer.parameters())
     (vector * torch.tensor([2.0, 3.0, 5.0])).sum().backward()
 
-    assert (layer.weight.grad.tolist(), layer.bias.grad.tolist()) == ([[2.0, 3.0]], [5.0])
+    assert layer.weight.grad.tolist() == [[2.0, 3.0]]
+    assert layer.bias.grad.tolist() == [5.0]
 
 
 def test_a_vector_is_cut_into_parameters(device):
@@ -41,90 +42,110 @@ def test_a_vector_is_cut_into_parameters(device):
 
 
 def test_there_and_back_changes_nothing():
-    """Turning parameters into a vector and back leaves all values as they were."""
+    """``vector_to_parameters`` gives back the values that ``parameters_to_vector`` took out.
+
+    The vector is a copy, so that the parameters may change in between.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     before = [p.tolist() for p in net.parameters()]
     vector = parameters_to_vector(net.parameters())
-    net.requires_grad_(False).apply(lambda module: [p.zero_() for p in module.parameters()])
-    vector_to_parameters(vector, net.parameters())
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.fill_(7.0)
 
+    vector_to_parameters(vector, net.parameters())
     assert [p.tolist() for p in net.parameters()] == before
 
 
 @pytest.mark.observed
 def test_parameters_share_memory_with_the_vector():
-    """Parameters filled from a vector share its memory: changing the vector changes them."""
+    """Parameters filled by ``vector_to_parameters`` share memory with the vector: both change together.
+
+    The vector of ``parameters_to_vector`` is a copy. Give a clone to keep the vector apart.
+    """
     layer = nn.Linear(2, 1)
     vector = torch.tensor([2.0, 3.0, 5.0])
     vector_to_parameters(vector, layer.parameters())
     vector.mul_(10)
+    assert layer.weight.tolist() == [[20.0, 30.0]]
+    assert layer.bias.tolist() == [50.0]
 
-    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[20.0, 30.0]], [50.0])
+    nn.init.constant_(layer.bias, 7.0)
+    assert vector.tolist() == [20.0, 30.0, 7.0]
 
 
 def test_the_parameters_stay_leaves():
-    """Parameters filled from a vector that has a graph stay leaves that require a gradient."""
+    """Parameters filled by ``vector_to_parameters`` stay leaves; the graph of the vector does not reach them.
+
+    For gradients to the vector use :func:`torch.func.functional_call` with its pieces.
+    """
     layer = nn.Linear(2, 1)
     source = torch.rand(3, requires_grad=True)
     vector_to_parameters(source * 2, layer.parameters())
+    layer(torch.tensor([[5.0, 7.0]])).sum().backward()
 
-    assert [(p.is_leaf, p.requires_grad) for p in layer.parameters()] == [(True, True)] * 2
+    assert [p.is_leaf for p in layer.parameters()] == [True, True]
     assert torch.equal(parameters_to_vector(layer.parameters()), source * 2)
+    assert layer.weight.grad.tolist() == [[5.0, 7.0]]
+    assert source.grad is None
 
 
 @pytest.mark.observed
 def test_what_is_left_of_a_vector_is_ignored():
-    """What is left over of a vector longer than the parameters together is ignored."""
+    """:func:`~torch.nn.utils.vector_to_parameters` ignores what is left over of a vector that is too long."""
     layer = nn.Linear(2, 1)
     vector_to_parameters(torch.tensor([2.0, 3.0, 5.0, 7.0]), layer.parameters())
 
-    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[2.0, 3.0]], [5.0])
+    assert layer.weight.tolist() == [[2.0, 3.0]]
+    assert layer.bias.tolist() == [5.0]
 
 
 @pytest.mark.observed
 def test_a_short_vector_fails_halfway():
-    """A vector that is too short raises ``RuntimeError`` once the parameters it suffices for are filled."""
+    """``vector_to_parameters`` raises ``RuntimeError`` if the vector ends, after filling the first ones."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.bias, 7.0)
     with pytest.raises(RuntimeError, match="is invalid for input of size 0"):
         vector_to_parameters(torch.tensor([2.0, 3.0]), layer.parameters())
 
-    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[2.0, 3.0]], [7.0])
+    assert layer.weight.tolist() == [[2.0, 3.0]]
+    assert layer.bias.tolist() == [7.0]
 
 
 def test_only_a_tensor_is_cut_into_parameters():
-    """:func:`~torch.nn.utils.vector_to_parameters` raises ``TypeError`` for a vector that is no tensor."""
+    """``vector_to_parameters`` raises a ``TypeError`` that names the type of anything but a tensor."""
     with pytest.raises(TypeError, match=r"^expected torch.Tensor, but got: list$"):
         vector_to_parameters([2.0, 3.0, 5.0], nn.Linear(2, 1).parameters())
 
 
 @pytest.mark.since("2.9")
 def test_no_parameters_make_no_vector():
-    """:func:`~torch.nn.utils.parameters_to_vector` raises ``ValueError`` if there is no parameter."""
+    """``parameters_to_vector`` raises ``ValueError`` for a module without parameters."""
     with pytest.raises(ValueError, match="expected a non-empty list of Tensors"):
         parameters_to_vector(nn.ReLU().parameters())
 
 
 @pytest.mark.before("2.9")
 def test_no_parameters_made_no_vector():
-    """:func:`~torch.nn.utils.parameters_to_vector` raises ``RuntimeError`` if there is no parameter."""
+    """``parameters_to_vector`` raises ``RuntimeError`` for a module without parameters."""
     with pytest.raises(RuntimeError, match="expected a non-empty list of Tensors"):
         parameters_to_vector(nn.ReLU().parameters())
 
 
 @pytest.mark.observed
 def test_a_parameter_that_is_not_contiguous_is_refused():
-    """:func:`~torch.nn.utils.parameters_to_vector` raises ``RuntimeError`` for a parameter that is not
-    contiguous.
-    """
+    """``parameters_to_vector`` raises ``RuntimeError`` for a parameter that is not contiguous in memory."""
+    transposed = torch.tensor([[2.0, 3.0], [5.0, 7.0]]).T
+
     with pytest.raises(RuntimeError, match="view size is not compatible with input tensor's size and stride"):
-        parameters_to_vector([nn.Parameter(torch.rand(2, 3).T)])
+        parameters_to_vector([nn.Parameter(transposed)])
+    assert parameters_to_vector([nn.Parameter(transposed.contiguous())]).tolist() == [2.0, 5.0, 3.0, 7.0]
 
 
 @pytest.mark.needs("cuda")
 @pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu")], ids=["cpu_first", "cuda_first"])
 def test_parameters_lie_on_one_device(devices):
-    """:func:`~torch.nn.utils.parameters_to_vector` refuses parameters on two devices, its inverse too."""
+    """``parameters_to_vector`` and ``vector_to_parameters`` raise ``TypeError`` for two devices."""
     parameters = [nn.Parameter(torch.rand(2, device=device)) for device in devices]
     message = "^Found two parameters on different devices, this is currently not supported.$"
 

@@ -4,5 +4,6 @@ A layer is a module that torch brings along: parameters with known names and sha
 *linear* first, then *constructors* for the arguments that layers share. *convolution*, *recurrent*,
 *normalisation*, *embeddings* and *attention* show the names and shapes of their parameters;
 *packed_sequences* are what recurrent layers take. *reshaping* and *activations* are layers without any
-parameters, and *losses* are modules as well. *tying* is about one weight in several layers.
+parameters, and *losses* are modules as well. One weight in several layers is in *sharing*, in the part on
+gradients.
 """

@@ -3,6 +3,8 @@
 Most of them are a function of :mod:`torch.nn.functional` together with its arguments.
 """
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -11,60 +13,76 @@ from torch.nn import functional as F
 
 @pytest.mark.claim("N5-11")
 @pytest.mark.parametrize(
-    ("layer", "function"),
+    ("layer", "function", "arguments"),
     [
-        (nn.ReLU(), F.relu),
-        (nn.LeakyReLU(0.3), lambda x: F.leaky_relu(x, 0.3)),
-        (nn.ELU(0.5), lambda x: F.elu(x, 0.5)),
-        (nn.GELU("tanh"), lambda x: F.gelu(x, approximate="tanh")),
-        (nn.Hardtanh(-0.5, 0.25), lambda x: F.hardtanh(x, -0.5, 0.25)),
-        (nn.Softplus(2, 0.5), lambda x: F.softplus(x, 2, 0.5)),
-        (nn.Threshold(0.1, 7.0), lambda x: F.threshold(x, 0.1, 7.0)),
-        (nn.Softmax(0), lambda x: F.softmax(x, 0)),
-        (nn.LogSoftmax(0), lambda x: F.log_softmax(x, 0)),
-        (nn.MaxPool1d(2, 1), lambda x: F.max_pool1d(x, 2, 1)),
-        (nn.AvgPool1d(2, 1, 1), lambda x: F.avg_pool1d(x, 2, 1, 1)),
-        (nn.AdaptiveAvgPool1d(2), lambda x: F.adaptive_avg_pool1d(x, 2)),
+        (nn.ReLU, F.relu, ()),
+        (nn.LeakyReLU, F.leaky_relu, (0.3,)),
+        (nn.ELU, F.elu, (0.5,)),
+        (partial(nn.GELU, approximate="tanh"), partial(F.gelu, approximate="tanh"), ()),
+        (nn.Hardtanh, F.hardtanh, (-0.5, 0.25)),
+        (nn.Softplus, F.softplus, (2, 0.5)),
+        (nn.Threshold, F.threshold, (0.1, 7.0)),
+        (nn.Softmax, F.softmax, (0,)),
+        (nn.LogSoftmax, F.log_softmax, (0,)),
+        (nn.MaxPool1d, F.max_pool1d, (2, 1)),
+        (nn.AvgPool1d, F.avg_pool1d, (2, 1, 1)),
+        (nn.AdaptiveAvgPool1d, F.adaptive_avg_pool1d, (2,)),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
-def test_a_layer_is_a_function_with_its_arguments(layer, function):
-    """A layer without parameters computes its function, with the arguments of its constructor."""
-    x = torch.randn(3, 5)
+def test_a_layer_is_a_function_with_its_arguments(layer, function, arguments):
+    """A layer without parameters, such as ``nn.ELU(0.5)``, computes its function: ``F.elu(x, 0.5)``.
 
-    assert torch.equal(layer(x), function(x))
-    assert (list(layer.parameters()), list(layer.state_dict())) == ([], [])
+    In forward either will do. The layer shows when the module is printed and takes hooks; what has parameters
+    is better off as a layer, since its function wants them passed in.
+    """
+    x = torch.tensor([[-2.0, 0.5, 3.0], [0.25, -0.125, 1.5]])
+    made = layer(*arguments)
+
+    assert torch.equal(made(x), function(x, *arguments))
+    assert list(made.parameters()) == []
+    assert list(made.state_dict()) == []
 
 
 @pytest.mark.claim("N5-12")
-@pytest.mark.parametrize("name", ["pool", "MaxPool", "MaxPool2d"])
-def test_there_is_no_such_function(name):
-    """:mod:`torch.nn.functional` has no ``pool`` and no ``MaxPool``: one function is ``max_pool2d``."""
-    with pytest.raises(AttributeError, match=f"'torch.nn.functional' has no attribute '{name}'"):
-        getattr(F, name)
+def test_there_is_no_such_function():
+    """The function of ``nn.MaxPool2d`` is ``F.max_pool2d``: functions are named in small letters.
 
-    assert F.max_pool2d(torch.rand(1, 4, 6), 2).shape == (1, 2, 3)
+    The name tells the kind and the dimension; there is no ``F.pool`` and no ``F.MaxPool``.
+    """
+    x = torch.tensor([[[1.0, 2.0], [5.0, 3.0]]])
+
+    assert F.max_pool2d(x, 2).tolist() == nn.MaxPool2d(2)(x).tolist() == [[[5.0]]]
+    for name in ("pool", "MaxPool", "MaxPool2d"):
+        assert hasattr(F, name) is False
 
 
-@pytest.mark.parametrize("make", [nn.ReLU, nn.ELU, nn.Hardtanh], ids=lambda make: make.__name__)
-def test_inplace_writes_into_the_input(make):
-    """An activation with ``inplace=True`` writes its result into its input and returns that."""
-    x = torch.tensor([-3.0, 0.5])
-    expected = make()(x).tolist()
+@pytest.mark.parametrize(
+    ("make", "values"),
+    [(nn.ReLU, [0.0, 0.5, 3.0]), (nn.Hardtanh, [-1.0, 0.5, 1.0]), (nn.Hardswish, [0.0, 1.75 / 6, 3.0])],
+)
+def test_inplace_writes_into_the_input(make, values):
+    """An activation such as ``nn.ReLU(inplace=True)`` writes its result into its input and returns that.
 
+    Whoever holds the input sees it change: a residual added afterwards is not what it was.
+    """
+    x = torch.tensor([-3.0, 0.5, 3.0])
     result = make(inplace=True)(x)
 
     assert result is x
-    assert x.tolist() == expected != [-3.0, 0.5]
+    assert x.tolist() == pytest.approx(values)
 
 
 def test_an_activation_without_state_may_serve_twice():
-    """One activation object may stand at several places of a network, as it keeps nothing."""
+    """One :class:`~torch.nn.ReLU` may stand at several places of a network, as it keeps nothing.
+
+    It is listed once by ``named_modules()``, and a hook on it runs at each place.
+    """
     relu = nn.ReLU()
     net = nn.Sequential(nn.Linear(2, 3), relu, nn.Linear(3, 3), relu)
+    x = torch.tensor([[2.0, -3.0]])
 
+    assert torch.equal(net(x), F.relu(net[2](F.relu(net[0](x)))))
     assert [name for name, _ in net.named_modules()] == ["", "0", "1", "2"]
-    assert net(torch.rand(4, 2)).min().item() >= 0
 
 
 def test_prelu_learns_its_slope():
@@ -75,37 +93,66 @@ def test_prelu_learns_its_slope():
     assert layer(torch.tensor([-2.0, 3.0])).tolist() == [-1.0, 3.0]
 
 
-def test_softmax_without_a_dimension_warns():
-    """:class:`~torch.nn.Softmax` without ``dim`` warns and guesses the dimension."""
-    x = torch.rand(2, 3)
+@pytest.mark.parametrize(
+    ("shape", "dim"),
+    [((4,), 0), ((4, 3), 1), ((4, 3, 2), 0), ((4, 3, 2, 5), 1)],
+    ids=["1d", "2d", "3d", "4d"],
+)
+def test_softmax_without_a_dimension_warns(shape, dim):
+    """``nn.Softmax`` without ``dim`` warns, and guesses 0 for tensors of 1 or 3 dimensions, 1 for 2 or 4.
+
+    Over a batch of sequences it adds up to one along the batch then. Say ``dim=-1``.
+    """
+    x = torch.rand(shape)
 
     with pytest.warns(UserWarning, match="Implicit dimension choice for softmax has been deprecated"):
         result = nn.Softmax()(x)
 
-    assert torch.equal(result, x.softmax(1))
+    assert torch.equal(result, x.softmax(dim))
 
 
 @pytest.mark.parametrize("pool", [nn.MaxPool2d, nn.AvgPool2d])
 def test_pooling_steps_by_its_kernel(pool):
-    """A pooling layer steps by the size of its kernel unless it is given a stride."""
+    """``nn.MaxPool2d`` and ``nn.AvgPool2d`` step by the size of their kernel, unless given a ``stride``."""
     x = torch.rand(1, 4, 9, 12)
 
-    assert [pool(*arguments)(x).shape for arguments in ((3,), (3, 1), ((3, 2),))] == [
-        (1, 4, 3, 4),
-        (1, 4, 7, 10),
-        (1, 4, 3, 6),
-    ]
+    assert pool(3)(x).shape == (1, 4, 3, 4)
+    assert pool((3, 2))(x).shape == (1, 4, 3, 6)
+    assert pool(3, stride=1)(x).shape == (1, 4, 7, 10)
 
 
-def test_how_activations_print():
-    """An activation prints the arguments that matter to it."""
-    layers = (nn.ReLU(), nn.ReLU(True), nn.LeakyReLU(0.3), nn.Softmax(1), nn.PReLU(3), nn.MaxPool2d(2))
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (nn.ReLU(), "ReLU()"),
+        (nn.ReLU(True), "ReLU(inplace=True)"),
+        (nn.ReLU6(True), "ReLU6(inplace=True)"),
+        (nn.SELU(True), "SELU(inplace=True)"),
+        (nn.SiLU(True), "SiLU(inplace=True)"),
+        (nn.LeakyReLU(0.3), "LeakyReLU(negative_slope=0.3)"),
+        (nn.ELU(0.5, True), "ELU(alpha=0.5, inplace=True)"),
+        (nn.CELU(0.5), "CELU(alpha=0.5)"),
+        (nn.GELU("tanh"), "GELU(approximate='tanh')"),
+        (nn.GLU(1), "GLU(dim=1)"),
+        (nn.Hardtanh(-0.5, 0.25), "Hardtanh(min_val=-0.5, max_val=0.25)"),
+        (nn.Hardshrink(0.25), "Hardshrink(0.25)"),
+        (nn.Softshrink(0.25), "Softshrink(0.25)"),
+        (nn.Softplus(2.5, 0.5), "Softplus(beta=2.5, threshold=0.5)"),
+        (nn.Threshold(0.1, 7.5), "Threshold(threshold=0.1, value=7.5)"),
+        (nn.Softmax(1), "Softmax(dim=1)"),
+        (nn.LogSoftmax(1), "LogSoftmax(dim=1)"),
+        (nn.PReLU(3), "PReLU(num_parameters=3)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_how_activations_print(layer, text):
+    """``repr`` of an activation shows its arguments, such as ``GLU(dim=1)``; ``inplace`` only if ``True``."""
+    assert repr(layer) == text
 
-    assert [repr(layer) for layer in layers] == [
-        "ReLU()",
-        "ReLU(inplace=True)",
-        "LeakyReLU(negative_slope=0.3)",
-        "Softmax(dim=1)",
-        "PReLU(num_parameters=3)",
-        "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)",
-    ]
+
+def test_how_pooling_layers_print():
+    """``repr`` of ``nn.MaxPool2d`` and ``nn.AvgPool2d`` shows kernel, stride and padding."""
+    assert repr(nn.MaxPool2d(2)) == (
+        "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"
+    )
+    assert repr(nn.AvgPool2d(3, 1, 1)) == "AvgPool2d(kernel_size=3, stride=1, padding=1)"

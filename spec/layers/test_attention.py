@@ -1,6 +1,6 @@
 """Attention and transformers: the names, shapes and numbers of their parameters.
 
-A transformer is built of attention, linear layers and normalisations, whose names are those in its state
+A transformer is built of attention, linear layers and normalizations, whose names are those in its state
 dict.
 """
 
@@ -10,7 +10,10 @@ from torch import nn
 
 
 def test_attention_packs_its_three_projections():
-    """:class:`~torch.nn.MultiheadAttention` keeps the projections of query, key and value in one weight."""
+    """By default ``MultiheadAttention`` keeps the projections of query, key and value in one weight.
+
+    It is ``in_proj_weight``: their rows one below the other, in this order.
+    """
     layer = nn.MultiheadAttention(4, 2)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
@@ -19,7 +22,7 @@ def test_attention_packs_its_three_projections():
         ("out_proj.weight", (4, 4)),
         ("out_proj.bias", (4,)),
     ]
-    assert (layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight, layer.bias_k) == (None,) * 4
+    assert [layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight] == [None, None, None]
 
 
 @pytest.mark.parametrize(
@@ -41,12 +44,11 @@ def test_other_sizes_need_three_weights(sizes, key, value):
 
 
 def test_attention_without_bias_and_with_extra_ones():
-    """:class:`~torch.nn.MultiheadAttention` takes ``bias=False``, and ``add_bias_kv`` for two more
-    parameters.
-    """
+    """``MultiheadAttention(bias=False)`` has no biases; ``add_bias_kv=True`` adds one to keys and values."""
     layer = nn.MultiheadAttention(4, 2, bias=False, add_bias_kv=True)
 
-    assert (layer.in_proj_bias, layer.out_proj.bias) == (None, None)
+    assert layer.in_proj_bias is None
+    assert layer.out_proj.bias is None
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
         ("in_proj_weight", (12, 4)),
         ("bias_k", (1, 1, 4)),
@@ -56,7 +58,9 @@ def test_attention_without_bias_and_with_extra_ones():
 
 
 def test_heads_must_divide_the_embedding():
-    """:class:`~torch.nn.MultiheadAttention` refuses heads that do not divide the embedding."""
+    """``MultiheadAttention`` raises ``AssertionError`` if ``num_heads`` does not divide ``embed_dim``."""
+    assert nn.MultiheadAttention(4, 2).head_dim == 2
+
     with pytest.raises(AssertionError, match="embed_dim must be divisible by num_heads"):
         nn.MultiheadAttention(4, 3)
 
@@ -64,48 +68,61 @@ def test_heads_must_divide_the_embedding():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(("embedding", "heads"), [(0, 2), (4, 0), (4, -2)])
 def test_attention_needs_positive_sizes(embedding, heads):
-    """:class:`~torch.nn.MultiheadAttention` refuses an embedding or heads that are not positive."""
+    """``MultiheadAttention`` raises ``ValueError`` unless ``embed_dim`` and ``num_heads`` are positive."""
     with pytest.raises(ValueError, match=f"got embed_dim={embedding} and num_heads={heads} instead"):
         nn.MultiheadAttention(embedding, heads)
 
 
 def test_the_number_of_heads_changes_no_parameter():
-    """The number of heads changes no shape: the heads share the projections out among them."""
-    one, four = (nn.MultiheadAttention(8, heads) for heads in (1, 4))
+    """``num_heads`` of :class:`~torch.nn.MultiheadAttention` changes the shape of no parameter.
+
+    The heads share the projections out among them: each gets ``embed_dim / num_heads`` rows. A state loads
+    into a layer with another number of heads without an error, and means something else there.
+    """
+    one, four = nn.MultiheadAttention(8, 1), nn.MultiheadAttention(8, 4)
+    x = torch.rand(3, 2, 8)
+    four.load_state_dict(one.state_dict())
 
     assert [p.shape for p in one.parameters()] == [p.shape for p in four.parameters()]
-    assert [layer.head_dim for layer in (one, four)] == [8, 2]
+    assert [one.head_dim, four.head_dim] == [8, 2]
+    assert torch.allclose(one(x, x, x)[0], four(x, x, x)[0]) is False
 
 
 @pytest.mark.parametrize(
-    ("batch_first", "shapes"),
-    [(False, ((5, 2, 4), (2, 5, 5))), (True, ((5, 2, 4), (5, 2, 2)))],
-    ids=["sequence first", "batch first"],
+    ("batch_first", "shape"), [(False, (2, 5, 5)), (True, (5, 2, 2))], ids=["sequence first", "batch first"]
 )
-def test_attention_returns_its_weights(batch_first, shapes):
-    """:class:`~torch.nn.MultiheadAttention` returns the output and the weights, averaged over the heads.
+def test_attention_returns_its_weights(batch_first, shape):
+    """By default ``MultiheadAttention`` returns the output and the weights, averaged over the heads.
 
-    The sequence is the first dimension unless ``batch_first=True``.
+    The sequence is the first dimension unless ``batch_first=True``. A batch given the wrong way round raises
+    no error: it attends over the batch. ``average_attn_weights=False`` returns the weights of each head.
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=batch_first), torch.rand(5, 2, 4)
 
     output, weights = layer(x, x, x)
+    _, of_each_head = layer(x, x, x, average_attn_weights=False)
 
-    assert (output.shape, weights.shape) == shapes
-    assert torch.allclose(weights.sum(-1), torch.ones(shapes[1][:2]))
+    assert output.shape == (5, 2, 4)
+    assert weights.shape == shape
+    assert torch.allclose(weights.sum(-1), torch.ones(shape[:2]))
+    assert torch.allclose(weights, of_each_head.mean(dim=1))
 
 
 def test_need_weights_false_returns_none():
-    """With ``need_weights=False`` the second result of :class:`~torch.nn.MultiheadAttention` is ``None``."""
-    x = torch.rand(5, 2, 4)
+    """``MultiheadAttention`` called with ``need_weights=False`` returns the output and ``None``.
 
-    assert nn.MultiheadAttention(4, 2)(x, x, x, need_weights=False)[1] is None
+    It is faster then, as the weights need not be kept.
+    """
+    layer, x = nn.MultiheadAttention(4, 2), torch.rand(5, 2, 4)
+
+    output, weights = layer(x, x, x, need_weights=False)
+
+    assert weights is None
+    assert torch.allclose(output, layer(x, x, x)[0], atol=1e-6)
 
 
 def test_the_parts_of_an_encoder_layer():
-    """:class:`~torch.nn.TransformerEncoderLayer` holds attention, two linear layers and two
-    normalisations.
-    """
+    """``TransformerEncoderLayer`` has attention, two linear layers and two normalizations, in this order."""
     layer = nn.TransformerEncoderLayer(4, 2, 8)
 
     assert [name for name, m in layer.named_children() if list(m.parameters())] == [
@@ -115,12 +132,14 @@ def test_the_parts_of_an_encoder_layer():
         "norm1",
         "norm2",
     ]
-    assert (layer.linear1.weight.shape, layer.linear2.weight.shape) == ((8, 4), (4, 8))
+    assert layer.linear1.weight.shape == (8, 4)
+    assert layer.linear2.weight.shape == (4, 8)
+    assert [type(layer.norm1), type(layer.norm2)] == [nn.LayerNorm, nn.LayerNorm]
 
 
 def test_the_parts_of_a_decoder_layer():
-    """:class:`~torch.nn.TransformerDecoderLayer` holds a second attention and a third normalisation."""
-    layer = nn.TransformerDecoderLayer(4, 2, 8)
+    """Unlike an encoder layer ``TransformerDecoderLayer`` has a second attention and third normalization."""
+    layer, encoder = nn.TransformerDecoderLayer(4, 2, 8), nn.TransformerEncoderLayer(4, 2, 8)
 
     assert [name for name, m in layer.named_children() if list(m.parameters())] == [
         "self_attn",
@@ -131,23 +150,23 @@ def test_the_parts_of_a_decoder_layer():
         "norm2",
         "norm3",
     ]
+    assert [hasattr(encoder, name) for name in ("multihead_attn", "norm3")] == [False, False]
 
 
 def test_the_usual_transformer():
-    """:class:`~torch.nn.Transformer` has six encoder and six decoder layers of width 512, 44 million
-    parameters.
-    """
+    """``nn.Transformer()`` has six encoder and six decoder layers of width 512: 44 million parameters."""
     with torch.device("meta"):
         net = nn.Transformer()
 
-    assert (len(net.encoder.layers), len(net.decoder.layers)) == (6, 6)
     assert [name for name, _ in net.named_children()] == ["encoder", "decoder"]
+    assert [len(net.encoder.layers), len(net.decoder.layers)] == [6, 6]
+    assert net.encoder.layers[0].self_attn.embed_dim == 512
     assert sum(p.numel() for p in net.parameters()) == 44_140_544
 
 
 @pytest.mark.since("2.1")
 def test_a_transformer_without_bias():
-    """With ``bias=False`` no part of a :class:`~torch.nn.TransformerEncoderLayer` has a bias."""
+    """``TransformerEncoderLayer(bias=False)`` has no bias in any of its parts."""
     layer = nn.TransformerEncoderLayer(4, 2, 8, bias=False)
 
     assert [name for name, _ in layer.named_parameters() if "bias" in name] == []
@@ -155,7 +174,9 @@ def test_a_transformer_without_bias():
 
 
 def test_a_transformer_keeps_the_shape_of_its_target():
-    """A :class:`~torch.nn.Transformer` returns the shape of its target, whatever the length of its source."""
+    """:class:`~torch.nn.Transformer` returns the shape of its target, whatever the length of its source."""
     net = nn.Transformer(4, 2, 1, 1, 8, batch_first=True)
+    target = torch.rand(3, 5, 4)
 
-    assert net(torch.rand(3, 7, 4), torch.rand(3, 5, 4)).shape == (3, 5, 4)
+    assert net(torch.rand(3, 7, 4), target).shape == (3, 5, 4)
+    assert net(torch.rand(3, 2, 4), target).shape == (3, 5, 4)

@@ -11,8 +11,9 @@ from torch import nn
 
 @pytest.mark.claim("N5-04", "N2-14")
 def test_the_weight_of_a_convolution():
-    """The weight of :class:`~torch.nn.Conv2d` is ``(out_channels, in_channels, kernel height, kernel
-    width)``.
+    """``Conv2d.weight`` has the shape ``(out_channels, in_channels, kernel height, kernel width)``.
+
+    TensorFlow puts the kernel first: transpose weights that come from there.
     """
     layer = nn.Conv2d(5, 4, (2, 3))
 
@@ -38,16 +39,18 @@ def test_the_weight_of_a_convolution():
     ids=["1d", "2d", "3d", "depthwise", "transposed 1d", "transposed 2d", "transposed 3d"],
 )
 def test_groups_divide_the_second_size_of_the_weight(make, shape):
-    """With ``groups`` the second size of the weight is divided; a transposed convolution swaps the
-    channels.
+    """``groups`` divides the second size of a convolution's weight; ``ConvTranspose2d`` swaps the channels.
+
+    The second size is ``in_channels / groups``, in a transposed convolution ``out_channels / groups``.
     """
     layer = make()
 
-    assert (layer.weight.shape, layer.bias.shape) == (shape, (layer.out_channels,))
+    assert layer.weight.shape == shape
+    assert layer.bias.shape == (layer.out_channels,)
 
 
 def test_a_convolution_does_not_flip_its_kernel():
-    """A convolution is a cross-correlation: it lays the kernel on the input as it is, and adds the bias."""
+    """``Conv1d`` is a cross-correlation: it lays the kernel on the input as it is, and adds the bias."""
     layer = nn.Conv1d(1, 1, 2)
     layer.weight.data = torch.tensor([[[1.0, 10.0]]])
     layer.bias.data = torch.tensor([0.5])
@@ -56,9 +59,7 @@ def test_a_convolution_does_not_flip_its_kernel():
 
 
 def test_stride_padding_and_dilation_in_this_order():
-    """A convolution takes ``stride``, ``padding``, ``dilation`` and ``groups`` after the kernel, in this
-    order.
-    """
+    """``Conv2d`` takes ``stride``, ``padding``, ``dilation``, ``groups`` and ``bias`` in this order."""
     layer = nn.Conv2d(4, 6, (3, 5), (2, 1), (1, 3), (3, 2), 2, False)
 
     assert repr(layer) == (
@@ -77,40 +78,56 @@ def test_stride_padding_and_dilation_in_this_order():
             "Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=same, padding_mode=reflect)",
         ),
         (
+            lambda: nn.Conv1d(2, 4, 3, padding=1, dilation=2, groups=2, bias=False),
+            "Conv1d(2, 4, kernel_size=(3,), stride=(1,), padding=(1,), dilation=(2,), groups=2, bias=False)",
+        ),
+        (
             lambda: nn.ConvTranspose2d(2, 4, 3, stride=2, output_padding=1),
             "ConvTranspose2d(2, 4, kernel_size=(3, 3), stride=(2, 2), output_padding=(1, 1))",
         ),
     ],
-    ids=["default", "padding by name", "transposed"],
+    ids=["default", "padding by name", "numbers", "transposed"],
 )
 def test_a_convolution_prints_what_differs(make, text):
-    """A convolution prints channels, kernel and stride, and of the rest what differs from the default."""
+    """``repr`` of ``Conv2d`` and its like shows channels, kernel and stride, and the rest if not default."""
     assert repr(make()) == text
 
 
 @pytest.mark.parametrize("kernel", [1, 3, (2, 5)], ids=["one", "odd", "mixed"])
 @pytest.mark.parametrize("mode", ["zeros", "circular", "replicate", "reflect"])
 def test_padding_same_keeps_the_size(kernel, mode):
-    """With ``padding="same"`` the output has the size of the input, whatever the kernel and the dilation."""
-    layer = nn.Conv2d(2, 3, kernel, padding="same", dilation=2, padding_mode=mode)
+    """``Conv2d(padding="same")`` returns the size of its input, whatever the kernel and the dilation.
 
-    assert layer(torch.rand(1, 2, 10, 12)).shape == (1, 3, 10, 12)
+    It works for a stride of 1 only.
+    """
+    for dilation in (1, 2):
+        layer = nn.Conv2d(2, 3, kernel, padding="same", dilation=dilation, padding_mode=mode)
+        assert layer(torch.rand(1, 2, 10, 12)).shape == (1, 3, 10, 12)
 
 
-def test_padding_same_of_an_even_kernel_is_lopsided():
-    """With ``padding="same"`` and an even kernel the end is padded by one position more than the start."""
-    layer = nn.Conv1d(1, 1, 4, padding="same", bias=False, padding_mode="circular")
+@pytest.mark.parametrize(
+    ("mode", "values"),
+    [("zeros", [3210.0, 4321.0, 432.0, 43.0]), ("circular", [3214.0, 4321.0, 1432.0, 2143.0])],
+)
+def test_padding_same_of_an_even_kernel_is_lopsided(mode, values):
+    """``padding="same"`` of a convolution pads one more at the end if the number is odd, as for a kernel of
+    4.
+
+    So it is for each even kernel with an odd dilation.
+    """
+    layer = nn.Conv1d(1, 1, 4, padding="same", bias=False, padding_mode=mode)
     layer.weight.data = torch.tensor([[[1.0, 10.0, 100.0, 1000.0]]])
 
-    assert layer(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])).tolist() == [[[3214.0, 4321.0, 1432.0, 2143.0]]]
+    assert layer(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])).tolist() == [[values]]
 
 
 def test_padding_valid_pads_nothing():
-    """``padding="valid"`` pads nothing, which is the default."""
+    """``padding="valid"`` of a convolution pads nothing, which is the default."""
     x = torch.rand(1, 2, 10)
 
-    sizes = [nn.Conv1d(2, 3, 4, **how)(x).shape for how in ({}, {"padding": 0}, {"padding": "valid"})]
-    assert sizes == [(1, 3, 7)] * 3
+    assert nn.Conv1d(2, 3, 4, padding="valid")(x).shape == (1, 3, 7)
+    assert nn.Conv1d(2, 3, 4)(x).shape == (1, 3, 7)
+    assert nn.Conv1d(2, 3, 4, padding=1)(x).shape == (1, 3, 9)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +140,7 @@ def test_padding_valid_pads_nothing():
     ],
 )
 def test_padding_mode_says_what_is_padded(mode, values):
-    """``padding_mode`` says what stands in the padding: zeros, or values of the input."""
+    """``padding_mode`` of a convolution says what stands in the padding: zeros, or values of the input."""
     layer = nn.Conv1d(1, 1, 1, padding=1, bias=False, padding_mode=mode)
     layer.weight.data = torch.ones(1, 1, 1)
 
@@ -144,23 +161,26 @@ def test_padding_mode_says_what_is_padded(mode, values):
 )
 @pytest.mark.parametrize("layer", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
 def test_what_a_convolution_refuses(layer, arguments, message):
-    """A convolution refuses arguments that do not fit together with a ``ValueError`` saying which."""
+    """``Conv1d``, ``Conv2d`` and ``Conv3d`` raise a ``ValueError`` that names what does not fit together."""
     with pytest.raises(ValueError, match=message):
         layer(**{"in_channels": 4, "out_channels": 6, "kernel_size": 3, **arguments})
 
 
 @pytest.mark.parametrize("layer", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
 def test_a_transposed_convolution_pads_zeros_only(layer):
-    """A transposed convolution takes no other padding mode than ``"zeros"``."""
+    """``ConvTranspose2d``, like 1d and 3d, raises ``ValueError`` for a ``padding_mode`` but ``"zeros"``."""
+    assert layer(2, 3, 2, padding_mode="zeros").padding_mode == "zeros"
+
     with pytest.raises(ValueError, match=f'Only "zeros" padding mode is supported for {layer.__name__}'):
         layer(2, 3, 2, padding_mode="circular")
 
 
 @pytest.mark.parametrize("size", [[13, 16], [2, 4, 13, 16]], ids=["image", "whole output"])
 def test_output_size_of_a_transposed_convolution(size):
-    """``output_size`` chooses among the sizes that a strided convolution maps to the input.
+    """``output_size`` of ``ConvTranspose2d`` chooses among the sizes that a stride maps to the input.
 
-    It is the size of the image, or of the whole output.
+    It is given when the layer is called, as the size of the image or of the whole output. Without it the
+    smallest is taken, so that going down and up again may lose a row.
     """
     layer = nn.ConvTranspose2d(5, 4, 3, stride=2)
 
@@ -169,12 +189,11 @@ def test_output_size_of_a_transposed_convolution(size):
 
 
 def test_a_wrong_output_size():
-    """An ``output_size`` out of reach raises a ``ValueError`` that names the sizes within reach."""
+    """``ConvTranspose1d`` raises ``ValueError`` for an ``output_size`` out of reach, and names the reach."""
     layer, x = nn.ConvTranspose1d(5, 4, 3, stride=2), torch.rand(2, 5, 6)
 
-    with pytest.raises(
-        ValueError, match=r"requested an output size of \[15\], .* range from \[13\] to \[14\]"
-    ):
+    message = r"requested an output size of \[15\], .* range from \[13\] to \[14\]"
+    with pytest.raises(ValueError, match=message):
         layer(x, output_size=[15])
     with pytest.raises(ValueError, match=r"requested an output size of \[12\]"):
         layer(x, output_size=[12])
@@ -183,7 +202,7 @@ def test_a_wrong_output_size():
 
 
 def test_an_unbatched_image():
-    """A convolution takes an image without a batch dimension, and returns one."""
+    """``Conv2d`` takes an image without a batch dimension, and returns one without."""
     layer, x = nn.Conv2d(2, 3, 3), torch.rand(2, 6, 7)
 
     assert layer(x).shape == (3, 4, 5)
@@ -191,7 +210,10 @@ def test_an_unbatched_image():
 
 
 def test_the_channels_must_fit():
-    """An image with other channels than ``in_channels`` raises a ``RuntimeError`` naming both."""
+    """``Conv2d`` raises a ``RuntimeError`` naming both numbers for other channels than ``in_channels``.
+
+    Images of most libraries have their channels last; torch wants them first.
+    """
     with pytest.raises(RuntimeError, match=r"to have 2 channels, but got 3 channels instead"):
         nn.Conv2d(2, 3, 3)(torch.rand(1, 3, 6, 7))
 
@@ -199,7 +221,10 @@ def test_the_channels_must_fit():
 @pytest.mark.claim("N4-14")
 @pytest.mark.parametrize("sizes", [(8, 8), (17, 40)], ids=["small", "wide"])
 def test_one_network_for_images_of_any_size(sizes):
-    """A convolutional network has the same parameters whatever the size of the image."""
+    """A network of ``Conv2d`` and ``AdaptiveAvgPool2d`` takes images of any size with the same parameters.
+
+    What ties a network to one size is a linear layer behind ``Flatten``.
+    """
     net = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     )
@@ -210,14 +235,22 @@ def test_one_network_for_images_of_any_size(sizes):
 
 @pytest.mark.claim("N4-14")
 def test_a_convolution_treats_every_position_alike():
-    """A shifted image gives the shifted output, for one kernel serves all positions."""
+    """By default a shifted image gives a shifted output of ``Conv2d``: one kernel serves all positions.
+
+    Padding makes the borders an exception, a stride lets it hold for shifts by whole strides only.
+    """
     layer, x = nn.Conv2d(1, 2, 3), torch.rand(1, 1, 8, 9)
 
     assert torch.allclose(layer(x[..., 1:]), layer(x)[..., 1:], atol=1e-6)
+    assert torch.allclose(layer(x[:, :, 2:]), layer(x)[:, :, 2:], atol=1e-6)
+    assert torch.allclose(layer(x)[..., 1:], layer(x)[..., :-1], atol=1e-6) is False
 
 
 def test_a_double_convolution_as_a_module():
-    """A block of several layers, such as the double convolution of a UNet, is a module that holds them."""
+    """A block of several layers, such as UNet's double convolution, is an ``nn.Module`` that holds them.
+
+    It is used like any layer, and its name stands before those of its layers in the state dict.
+    """
 
     class DoubleConvolution(nn.Module):
         def __init__(self, i, o):

@@ -10,7 +10,10 @@ from torch import nn
 
 @pytest.mark.claim("N1-01")
 def test_linear_is_x_times_a_transposed_plus_b():
-    """:class:`~torch.nn.Linear` computes ``x @ weight.T + bias``."""
+    """:class:`~torch.nn.Linear` computes ``x @ weight.T + bias``.
+
+    The weight has a row for each output: it lies the other way round than in a formula ``x @ W``.
+    """
     layer = nn.Linear(2, 3)
     layer.weight.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     layer.bias.data = torch.tensor([0.5, 0.25, 0.125])
@@ -20,12 +23,15 @@ def test_linear_is_x_times_a_transposed_plus_b():
 
 @pytest.mark.claim("N2-14")
 def test_linear_calls_its_parameters_weight_and_bias():
-    """The parameters of :class:`~torch.nn.Linear` are called ``weight`` and ``bias``, and of these shapes."""
+    """The parameters of :class:`~torch.nn.Linear` are called ``weight`` and ``bias``, not ``w`` and ``b``.
+
+    These are the names in a state dict, so weights saved under others have to be renamed before they are
+    loaded.
+    """
     layer = nn.Linear(2, 3)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 2)), ("bias", (3,))]
     assert [hasattr(layer, name) for name in ("w", "b")] == [False, False]
-    assert (layer.in_features, layer.out_features) == (2, 3)
 
 
 @pytest.mark.claim("N2-35")
@@ -40,19 +46,22 @@ def test_linear_calls_its_parameters_weight_and_bias():
     ids=["linear", "bilinear", "convolution", "transposed convolution"],
 )
 def test_without_bias_the_bias_is_none(make):
-    """A layer built with ``bias=False`` has ``bias`` ``None``, registered under its name but never walked."""
+    """``nn.Linear`` and convolutions with ``bias=False`` have ``bias`` ``None``, registered but never walked.
+
+    Code that reads ``layer.bias`` works for both, and asks for ``None``. Of recurrent layers ``bias`` is the
+    argument itself.
+    """
     layer = make()
 
-    assert (layer.bias, list(layer._parameters)) == (None, ["weight", "bias"])
-    assert ([name for name, _ in layer.named_parameters()], list(layer.state_dict())) == (
-        ["weight"],
-        ["weight"],
-    )
+    assert layer.bias is None
+    assert list(layer._parameters) == ["weight", "bias"]
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert list(layer.state_dict()) == ["weight"]
     assert "bias=False" in repr(layer)
 
 
 def test_linear_without_bias_is_the_product_alone():
-    """Without bias :class:`~torch.nn.Linear` computes the product ``x @ weight.T`` alone."""
+    """``nn.Linear(bias=False)`` computes the product ``x @ weight.T`` alone."""
     layer = nn.Linear(2, 3, bias=False)
     layer.weight.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
@@ -61,41 +70,53 @@ def test_linear_without_bias_is_the_product_alone():
 
 @pytest.mark.parametrize("leading", [(), (4,), (4, 5), (0, 5)], ids=["none", "batch", "two", "empty"])
 def test_linear_works_on_the_last_dimension(leading):
-    """:class:`~torch.nn.Linear` works on the last dimension; those before it stay."""
-    assert nn.Linear(2, 3)(torch.rand(*leading, 2)).shape == (*leading, 3)
+    """:class:`~torch.nn.Linear` works on the last dimension, for each row alone; those before it stay."""
+    layer, x = nn.Linear(2, 3), torch.rand(*leading, 2)
+    rows = x.reshape(-1, 2) @ layer.weight.T + layer.bias
+
+    assert layer(x).shape == (*leading, 3)
+    assert torch.allclose(layer(x), rows.view(*leading, 3), atol=1e-6)
 
 
 def test_linear_refuses_another_size():
-    """An input whose last dimension is not ``in_features`` raises a ``RuntimeError`` naming both shapes."""
+    """``nn.Linear`` raises a ``RuntimeError`` with both shapes if the last size is not ``in_features``.
+
+    An image is flattened before it: see :class:`~torch.nn.Flatten`.
+    """
     with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied .4x5 and 2x3"):
         nn.Linear(2, 3)(torch.rand(4, 5))
 
 
 @pytest.mark.claim("N4-01")
 def test_a_small_network_and_its_result():
-    """A :class:`~torch.nn.Sequential` of linear layers maps a batch, and its result carries a ``grad_fn``."""
+    """A :class:`~torch.nn.Sequential` of linear layers maps a batch, and its result carries a ``grad_fn``.
+
+    That is where the backward pass starts; under :class:`~torch.no_grad` there is none.
+    """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 
     result = net(torch.rand(2, 4))
 
-    assert (result.shape, result.requires_grad) == ((2, 1), True)
+    assert result.shape == (2, 1)
+    assert result.requires_grad is True
     assert result.grad_fn.name() == "AddmmBackward0"
 
 
 def test_bilinear_takes_two_inputs():
-    """:class:`~torch.nn.Bilinear` computes ``x1 @ weight @ x2 + bias`` for each output."""
+    """:class:`~torch.nn.Bilinear` computes ``x1 @ weight[k] @ x2 + bias[k]`` for each output ``k``."""
     layer = nn.Bilinear(2, 3, 4)
     x, y = torch.rand(5, 2), torch.rand(5, 3)
 
-    result = torch.einsum("bi,oij,bj->bo", x, layer.weight, y) + layer.bias
-
-    assert (layer.weight.shape, layer.bias.shape) == ((4, 2, 3), (4,))
-    assert torch.allclose(layer(x, y), result, atol=1e-6)
+    assert layer.weight.shape == (4, 2, 3)
+    assert layer.bias.shape == (4,)
+    for k in range(4):
+        expected = [(a @ layer.weight[k] @ b + layer.bias[k]).item() for a, b in zip(x, y, strict=True)]
+        assert layer(x, y)[:, k].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.since("2.8")
 def test_bilinear_needs_a_first_input():
-    """:class:`~torch.nn.Bilinear` refuses a first input without features with a ``ValueError``."""
+    """:class:`~torch.nn.Bilinear` raises ``ValueError`` for a first input without features."""
     with pytest.raises(ValueError, match=r"in1_features must be > 0, but got (\(in1_features=0\)|0)$"):
         nn.Bilinear(0, 2, 3)
 
@@ -104,20 +125,29 @@ def test_bilinear_needs_a_first_input():
 @pytest.mark.observed
 def test_bilinear_divided_by_zero():
     """:class:`~torch.nn.Bilinear` of a first input without features raises ``ZeroDivisionError``."""
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
         nn.Bilinear(0, 2, 3)
 
 
 def test_identity_takes_anything():
-    """:class:`~torch.nn.Identity` takes any arguments when built, and returns its input itself."""
+    """:class:`~torch.nn.Identity` takes any arguments when built, and returns its input itself.
+
+    So it stands in for a layer that is switched off, such as the head of a network whose features are wanted.
+    """
     layer, x = nn.Identity(54, "anything", bias=False), torch.rand(2)
 
-    assert (layer(x) is x, list(layer.parameters()), repr(layer)) == (True, [], "Identity()")
+    assert layer(x) is x
+    assert list(layer.parameters()) == []
+    assert repr(layer) == "Identity()"
 
 
 def test_how_linear_layers_print():
-    """A linear layer prints its sizes and whether it has a bias."""
-    assert [repr(layer) for layer in (nn.Linear(2, 3), nn.Bilinear(2, 3, 4, bias=False))] == [
+    """``repr`` of ``Linear`` or ``Bilinear`` shows the sizes and whether the layer has a bias."""
+    assert [repr(nn.Linear(2, 3)), repr(nn.Linear(2, 3, bias=False))] == [
         "Linear(in_features=2, out_features=3, bias=True)",
+        "Linear(in_features=2, out_features=3, bias=False)",
+    ]
+    assert [repr(nn.Bilinear(2, 3, 4)), repr(nn.Bilinear(2, 3, 4, bias=False))] == [
+        "Bilinear(in1_features=2, in2_features=3, out_features=4, bias=True)",
         "Bilinear(in1_features=2, in2_features=3, out_features=4, bias=False)",
     ]

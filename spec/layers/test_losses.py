@@ -15,35 +15,47 @@ from torch.nn import functional as F
     [nn.MSELoss(), nn.L1Loss(), nn.CrossEntropyLoss(), nn.BCEWithLogitsLoss(), nn.CTCLoss(), nn.KLDivLoss()],
 )
 def test_a_loss_is_a_module(loss):
-    """A loss is a :class:`~torch.nn.Module` without parameters."""
+    """A loss such as ``nn.MSELoss()`` is a :class:`~torch.nn.Module` without parameters.
+
+    Exceptions are those that hold a layer of their own, such as
+    :class:`~torch.nn.AdaptiveLogSoftmaxWithLoss`.
+    """
     assert isinstance(loss, nn.Module)
-    assert (list(loss.parameters()), list(loss.state_dict())) == ([], [])
+    assert list(loss.parameters()) == []
+    assert list(loss.state_dict()) == []
 
 
 @pytest.mark.claim("N5-08")
 def test_a_loss_is_called_like_a_layer():
-    """A loss is built first, then called with prediction and target; its result can be differentiated."""
+    """``nn.MSELoss()`` builds the loss; calling that with prediction and target gives a differentiable
+    number.
+
+    ``nn.MSELoss(prediction, target)`` is a common slip: it builds a loss, of strange arguments, and no
+    number.
+    """
     prediction = torch.tensor([1.0, 5.0], requires_grad=True)
 
     loss = nn.MSELoss()(prediction, torch.tensor([2.0, 2.0]))
     loss.backward()
 
-    assert (loss.shape, loss.item(), prediction.grad.tolist()) == ((), 5.0, [-1.0, 3.0])
+    assert loss.shape == ()
+    assert loss.item() == 5.0
+    assert prediction.grad.tolist() == [-1.0, 3.0]
 
 
 @pytest.mark.parametrize(
     ("reduction", "result"), [("mean", 2.0), ("sum", 4.0), ("none", [1.0, 3.0])], ids=["mean", "sum", "none"]
 )
 def test_reduction_says_what_becomes_of_the_values(reduction, result):
-    """``reduction`` says what becomes of the single losses: their mean, their sum, or all of them."""
+    """``reduction`` of ``nn.L1Loss`` and other losses makes the mean, the sum, or keeps all values."""
     loss = nn.L1Loss(reduction=reduction)
 
     assert loss(torch.tensor([1.0, 5.0]), torch.tensor([2.0, 2.0])).tolist() == result
 
 
 def test_the_mean_is_the_default():
-    """A loss takes the mean unless told otherwise."""
-    losses = (
+    """``nn.MSELoss`` and other losses have ``reduction="mean"`` by default, over all elements."""
+    losses = [
         nn.L1Loss(),
         nn.MSELoss(),
         nn.NLLLoss(),
@@ -51,13 +63,14 @@ def test_the_mean_is_the_default():
         nn.HuberLoss(),
         nn.SmoothL1Loss(),
         nn.KLDivLoss(),
-    )
+    ]
 
     assert [loss.reduction for loss in losses] == ["mean"] * 7
+    assert nn.L1Loss()(torch.tensor([[1.0], [5.0]]), torch.tensor([[2.0], [2.0]])).item() == 2.0
 
 
 def test_an_unknown_reduction_is_found_at_the_call():
-    """An unknown reduction is taken when the loss is built, and refused when it is called."""
+    """``nn.MSELoss`` takes an unknown ``reduction`` when it is built, and refuses it when it is called."""
     loss = nn.MSELoss(reduction="average")
 
     with pytest.raises(ValueError, match="average is not a valid value for reduction"):
@@ -75,7 +88,7 @@ def test_an_unknown_reduction_is_found_at_the_call():
     ],
 )
 def test_the_old_arguments_still_count(size_average, reduce, reduction):
-    """``size_average`` and ``reduce`` choose the reduction, before ``reduction`` itself, and warn."""
+    """``size_average`` and ``reduce`` of ``nn.MSELoss`` go before ``reduction``, and draw a warning."""
     with pytest.warns(UserWarning, match=f"please use reduction='{reduction}' instead"):
         loss = nn.MSELoss(size_average, reduce, "none" if reduction != "none" else "sum")
 
@@ -94,16 +107,21 @@ def test_the_old_arguments_still_count(size_average, reduce, reduction):
     ],
 )
 def test_weights_of_a_loss_are_a_buffer(loss, name):
-    """The weights given to a loss are a buffer: they move with the module and are saved, but not trained."""
+    """``weight`` of a loss such as ``nn.CrossEntropyLoss`` is a buffer: moved and saved, but not trained.
+
+    Call ``to(device)`` on the loss as well, or keep it in the model.
+    """
     made = loss(**{name: torch.tensor([1.0, 2.0])}).to(torch.float64)
 
     assert [(key, value.dtype) for key, value in made.named_buffers()] == [(name, torch.float64)]
-    assert (list(made.state_dict()), list(made.parameters())) == ([name], [])
+    assert list(made.state_dict()) == [name]
+    assert list(made.parameters()) == []
 
 
 def test_cross_entropy_takes_scores_and_classes():
-    """:class:`~torch.nn.CrossEntropyLoss` takes scores and class numbers: it is ``log_softmax`` and
-    ``NLLLoss``.
+    """``CrossEntropyLoss`` takes scores and class numbers: it is ``log_softmax`` followed by ``NLLLoss``.
+
+    A softmax layer in front of it is a mistake that no error shows: the loss is then far from zero for ever.
     """
     scores, classes = torch.randn(4, 3), torch.tensor([0, 2, 1, 2])
 
@@ -114,20 +132,22 @@ def test_cross_entropy_takes_scores_and_classes():
 
 
 def test_cross_entropy_ignores_a_class():
-    """:class:`~torch.nn.CrossEntropyLoss` leaves targets of ``ignore_index`` out of the mean; it is -100 by
-    default.
+    """``CrossEntropyLoss`` leaves targets of ``ignore_index``, -100 by default, out of the mean.
+
+    Where nothing is left, the mean is NaN.
     """
     scores = torch.randn(4, 3)
 
     default = nn.CrossEntropyLoss()(scores, torch.tensor([0, 2, -100, -100]))
     given = nn.CrossEntropyLoss(ignore_index=1)(scores, torch.tensor([0, 2, 1, 1]))
 
-    assert torch.allclose(default, nn.CrossEntropyLoss()(scores[:2], torch.tensor([0, 2])))
+    assert torch.allclose(default, -scores.log_softmax(1)[[0, 1], [0, 2]].mean())
     assert torch.equal(default, given)
+    assert nn.CrossEntropyLoss()(scores[:1], torch.tensor([-100])).isnan()
 
 
 def test_cross_entropy_hands_its_arguments_on():
-    """:class:`~torch.nn.CrossEntropyLoss` hands weight, reduction and label smoothing to its function."""
+    """``CrossEntropyLoss`` hands weight, reduction and label smoothing to ``F.cross_entropy``."""
     scores, classes, weight = torch.randn(4, 3), torch.tensor([0, 2, 1, 2]), torch.tensor([1.0, 2.0, 4.0])
     loss = nn.CrossEntropyLoss(weight, reduction="sum", label_smoothing=0.25)
 
@@ -137,24 +157,31 @@ def test_cross_entropy_hands_its_arguments_on():
 
 
 def test_bce_with_logits_takes_scores():
-    """:class:`~torch.nn.BCEWithLogitsLoss` takes scores where :class:`~torch.nn.BCELoss` takes
-    probabilities.
+    """:class:`~torch.nn.BCEWithLogitsLoss` takes scores where ``BCELoss`` takes probabilities.
+
+    It puts the sigmoid into the loss, and so stays exact for large scores.
     """
     scores, target = torch.randn(5), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
 
     assert torch.allclose(nn.BCEWithLogitsLoss()(scores, target), nn.BCELoss()(scores.sigmoid(), target))
+    assert nn.BCEWithLogitsLoss()(torch.tensor([-300.0]), torch.tensor([1.0])).item() == 300.0
+    assert nn.BCELoss()(torch.tensor([-300.0]).sigmoid(), torch.tensor([1.0])).item() == 100.0
 
 
 def test_mse_of_other_shapes_warns():
-    """A loss broadcasts a prediction and a target of other shapes, and warns that this is likely wrong."""
+    """``MSELoss`` broadcasts a prediction and a target of other shapes, and gives a ``UserWarning``.
+
+    A column against a row is compared each with each, and the mean of that trains towards the mean.
+    """
     with pytest.warns(UserWarning, match="Using a target size .* that is different to the input size"):
         loss = nn.MSELoss()(torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 2.0]))
 
     assert loss.item() == 0.5
+    assert nn.MSELoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0])).item() == 0.0
 
 
 def test_a_loss_may_be_part_of_a_model():
-    """A loss assigned to a module is a submodule like any other."""
+    """A loss such as ``nn.CrossEntropyLoss`` assigned to a module is a submodule, saved with its weights."""
     net = nn.Module()
     net.loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0]))
 
@@ -164,7 +191,10 @@ def test_a_loss_may_be_part_of_a_model():
 
 @pytest.mark.since("2.13")
 def test_a_loss_with_parameters():
-    """:class:`~torch.nn.LinearCrossEntropyLoss` holds a linear layer, and so has parameters."""
+    """:class:`~torch.nn.LinearCrossEntropyLoss` holds a linear layer, and so has parameters.
+
+    Give them to the optimizer together with those of the model.
+    """
     loss = nn.LinearCrossEntropyLoss(5, 3)
 
     assert [(name, p.shape) for name, p in loss.named_parameters()] == [("linear.weight", (3, 5))]

@@ -1,7 +1,7 @@
-"""Normalisation layers: what they learn, what they remember, what they take.
+"""Normalization layers: what they learn, what they remember, what they take.
 
 What training and evaluation mode change is in the part on modes, with the arguments of batch and instance
-normalisation.
+normalization.
 """
 
 import pytest
@@ -10,7 +10,10 @@ from torch import nn
 
 
 def test_batch_norm_has_parameters_and_buffers():
-    """:class:`~torch.nn.BatchNorm2d` learns a weight and a bias, and remembers three buffers."""
+    """By default ``BatchNorm2d`` learns a weight and a bias, and remembers three buffers.
+
+    The buffers are in the state dict, but not among the parameters: an average of weights has to copy them.
+    """
     layer = nn.BatchNorm2d(3)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3,)), ("bias", (3,))]
@@ -26,19 +29,22 @@ def test_batch_norm_has_parameters_and_buffers():
     ("layer", "sizes"), [(nn.BatchNorm1d, (4,)), (nn.GroupNorm, (2, 4))], ids=["batch", "group"]
 )
 def test_a_normalisation_without_bias(layer, sizes):
-    """Batch and group normalisation take ``bias=False``, and learn a scale only (:issue:`157144`)."""
+    """``nn.BatchNorm1d`` and ``nn.GroupNorm`` with ``bias=False`` learn a scale only (:issue:`157144`)."""
     net, x = layer(*sizes, bias=False), torch.randn(3, 4)
 
-    assert (net.bias, [name for name, _ in net.named_parameters()]) == (None, ["weight"])
-    assert torch.equal(net(x), layer(*sizes)(x))
+    assert net.bias is None
+    assert [name for name, _ in net.named_parameters()] == ["weight"]
+    assert torch.allclose(net(x), layer(*sizes)(x), atol=1e-6)
 
 
 @pytest.mark.since("2.1")
 def test_layer_norm_without_bias():
-    """:class:`~torch.nn.LayerNorm` takes ``bias=False``, and learns a scale only."""
-    layer = nn.LayerNorm(4, bias=False)
+    """``nn.LayerNorm(bias=False)`` learns a scale only."""
+    layer, x = nn.LayerNorm(4, bias=False), torch.randn(3, 4)
 
-    assert (layer.bias, [name for name, _ in layer.named_parameters()]) == (None, ["weight"])
+    assert layer.bias is None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert torch.allclose(layer(x), nn.LayerNorm(4)(x), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -55,45 +61,58 @@ def test_layer_norm_without_bias():
     ],
 )
 def test_shapes_pass_through_a_normalisation(layer, sizes):
-    """A normalisation returns the shape it was given, with or without the dimensions that may be left out."""
+    """``nn.BatchNorm1d``, ``nn.InstanceNorm2d`` and their like return the shape of their input.
+
+    ``BatchNorm1d`` can do without the last dimension, ``InstanceNorm`` without the batch.
+    """
     assert layer(4)(torch.rand(sizes)).shape == sizes
 
 
 def test_layer_norm_covers_the_last_dimensions():
-    """:class:`~torch.nn.LayerNorm` normalises over the last dimensions, and learns as many values as they
-    hold.
+    """``LayerNorm`` normalizes over the last dimensions; its weight has their shape.
+
+    :class:`~torch.nn.LayerNorm` does so in each row of the batch alone, in training as in evaluation.
     """
     layer = nn.LayerNorm((3, 5))
 
     result = layer(torch.rand(2, 3, 5) * 10)
 
-    assert (layer.weight.shape, nn.LayerNorm(5).normalized_shape) == ((3, 5), (5,))
+    assert layer.weight.shape == (3, 5)
+    assert nn.LayerNorm(5).weight.shape == (5,)
     assert result.mean(dim=(1, 2)).tolist() == pytest.approx([0, 0], abs=1e-5)
     assert result.var(dim=(1, 2), unbiased=False).tolist() == pytest.approx([1, 1], abs=1e-3)
 
 
 def test_group_norm_needs_groups_that_divide():
     """:class:`~torch.nn.GroupNorm` raises ``ValueError`` for channels that its groups do not divide."""
+    assert nn.GroupNorm(2, 4)(torch.rand(3, 4)).shape == (3, 4)
+
     with pytest.raises(ValueError, match=r"num_channels.* must be divisible by num_groups"):
         nn.GroupNorm(2, 3)
 
 
 @pytest.mark.parametrize(
-    "make",
-    [lambda: nn.LayerNorm(4, elementwise_affine=False), lambda: nn.GroupNorm(2, 4, affine=False)],
+    ("layer", "sizes", "option"),
+    [(nn.LayerNorm, (4,), "elementwise_affine"), (nn.GroupNorm, (2, 4), "affine")],
     ids=["layer", "group"],
 )
-def test_a_normalisation_that_learns_nothing(make):
-    """A layer or group normalisation that learns nothing has weight and bias ``None``."""
-    layer = make()
+def test_a_normalisation_that_learns_nothing(layer, sizes, option):
+    """``LayerNorm(elementwise_affine=False)`` and ``GroupNorm(affine=False)`` have no weight and no bias.
 
-    assert dict(layer._parameters) == {"weight": None, "bias": None}
+    Both attributes are there, and ``None``.
+    """
+    made, x = layer(*sizes, **{option: False}), torch.randn(3, 4)
+
+    assert made.weight is None
+    assert made.bias is None
+    assert list(made.state_dict()) == []
+    assert torch.allclose(made(x), layer(*sizes)(x), atol=1e-6)
 
 
 @pytest.mark.since("2.12")
 @pytest.mark.observed
 def test_normalisations_print_their_bias():
-    """Normalisation layers print their arguments, and whether they have a bias."""
+    """``repr`` of ``BatchNorm1d``, ``LayerNorm`` and ``GroupNorm`` shows whether the layer has a bias."""
     plain = nn.BatchNorm1d(4, affine=False, track_running_stats=False)
     layers = (nn.BatchNorm1d(4, 1e-3, 0.2), plain, nn.LayerNorm(4), nn.GroupNorm(2, 4))
 
@@ -108,7 +127,7 @@ def test_normalisations_print_their_bias():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_normalisations_printed_no_bias():
-    """Normalisation layers print their arguments, and nothing about a bias."""
+    """``repr`` of ``BatchNorm1d``, ``LayerNorm`` and ``GroupNorm`` shows arguments, but nothing of a bias."""
     plain = nn.BatchNorm1d(4, affine=False, track_running_stats=False)
     layers = (nn.BatchNorm1d(4, 1e-3, 0.2), plain, nn.LayerNorm(4), nn.GroupNorm(2, 4))
 
@@ -122,8 +141,14 @@ def test_normalisations_printed_no_bias():
 
 @pytest.mark.since("2.4")
 def test_rms_norm_has_no_bias():
-    """:class:`~torch.nn.RMSNorm` learns a scale only, and divides by the root of the mean square."""
-    layer, x = nn.RMSNorm(4, eps=1e-6), torch.rand(3, 4)
+    """:class:`~torch.nn.RMSNorm` learns a scale only, and divides by the root of the mean square plus eps.
+
+    The mean is not subtracted. By default eps is the smallest step of the dtype.
+    """
+    layer = nn.RMSNorm(4, eps=0.75)
+    x = torch.tensor([[0.5, -0.5, 0.5, 0.5], [1.0, 2.0, 3.0, 1.0]])
 
     assert [(name, p.tolist()) for name, p in layer.named_parameters()] == [("weight", [1.0] * 4)]
-    assert torch.allclose(layer(x), x / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt())
+    assert layer(x)[0].tolist() == pytest.approx([0.5, -0.5, 0.5, 0.5])
+    assert layer(x)[1].tolist() == pytest.approx([value / 4.5**0.5 for value in (1.0, 2.0, 3.0, 1.0)])
+    assert nn.RMSNorm(4)(x)[0].tolist() == pytest.approx([1.0, -1.0, 1.0, 1.0])

@@ -16,7 +16,11 @@ from torch.nn.utils.rnn import (
 
 
 def test_steps_are_put_one_after_another():
-    """:func:`~torch.nn.utils.rnn.pack_padded_sequence` keeps what is not padding, step by step."""
+    """:func:`~torch.nn.utils.rnn.pack_padded_sequence` keeps what is not padding, step by step.
+
+    ``batch_sizes`` says how many sequences each step has. A recurrent layer then spends nothing on padding,
+    and its last state is that of the last real step.
+    """
     padded = torch.tensor([[1, 4], [2, 5], [3, 0]])
 
     packed = pack_padded_sequence(padded, torch.tensor([3, 2]))
@@ -24,26 +28,38 @@ def test_steps_are_put_one_after_another():
     assert type(packed) is PackedSequence
     assert packed.data.tolist() == [1, 4, 2, 5, 3]
     assert packed.batch_sizes.tolist() == [2, 2, 1]
-    assert (packed.sorted_indices, packed.unsorted_indices) == (None, None)
+    assert packed.sorted_indices is None
+    assert packed.unsorted_indices is None
 
 
 def test_batch_first_is_told():
-    """With ``batch_first=True`` the first dimension of the padded tensor counts the sequences."""
+    """``pack_padded_sequence(batch_first=True)`` takes a tensor whose first dimension is the batch.
+
+    Without it the same tensor is read as another batch, and no error says so if the lengths fit.
+    """
     padded = torch.tensor([[1, 2, 3], [4, 5, 0]])
 
     packed = pack_padded_sequence(padded, [3, 2], batch_first=True)
 
     assert packed.data.tolist() == [1, 4, 2, 5, 3]
+    assert packed.batch_sizes.tolist() == [2, 2, 1]
+    assert pack_padded_sequence(padded, [2, 2, 1]).data.tolist() == [1, 2, 3, 4, 5]
 
 
 def test_sequences_are_sorted_by_length():
-    """By default sequences come in order of length, the longest first; other orders raise an error."""
+    """By default ``pack_padded_sequence`` raises ``RuntimeError`` unless the longest sequence comes first."""
+    packed = pack_padded_sequence(torch.tensor([[3, 1], [4, 0]]), [2, 1])
+    assert packed.data.tolist() == [3, 1, 4]
+
     with pytest.raises(RuntimeError, match="`lengths` array must be sorted in decreasing order"):
         pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), [1, 2])
 
 
 def test_without_enforce_sorted_they_are_sorted():
-    """With ``enforce_sorted=False`` the sequences are sorted, and the order is kept along."""
+    """``pack_padded_sequence(enforce_sorted=False)`` sorts the sequences, and keeps the order along.
+
+    Outputs and states of a recurrent layer come back in the order that was given.
+    """
     packed = pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), [1, 2], enforce_sorted=False)
 
     assert packed.data.tolist() == [3, 1, 4]
@@ -52,7 +68,10 @@ def test_without_enforce_sorted_they_are_sorted():
 
 
 def test_padding_is_put_back():
-    """:func:`~torch.nn.utils.rnn.pad_packed_sequence` gives the padded tensor and the lengths."""
+    """:func:`~torch.nn.utils.rnn.pad_packed_sequence` returns the padded tensor and the lengths.
+
+    The padding is zero unless ``padding_value`` is given, and the order is that from before packing.
+    """
     packed = pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), [1, 2], enforce_sorted=False)
 
     padded, lengths = pad_packed_sequence(packed, batch_first=True, padding_value=-7)
@@ -63,7 +82,10 @@ def test_padding_is_put_back():
 
 
 def test_a_total_length_may_be_given():
-    """With ``total_length`` the result is padded up to it; a length too small raises ``ValueError``."""
+    """``pad_packed_sequence`` pads up to ``total_length``; a length too small raises ``ValueError``.
+
+    :class:`~torch.nn.DataParallel` needs it, so that all replicas return the same length.
+    """
     packed = pack_sequence([torch.tensor([1, 2]), torch.tensor([3])])
 
     assert pad_packed_sequence(packed, total_length=3)[0].tolist() == [[1, 3], [2, 0], [0, 0]]
@@ -72,7 +94,10 @@ def test_a_total_length_may_be_given():
 
 
 def test_sequences_are_padded():
-    """:func:`~torch.nn.utils.rnn.pad_sequence` stacks sequences of different length."""
+    """:func:`~torch.nn.utils.rnn.pad_sequence` stacks sequences of different length, with zeros behind.
+
+    The batch is the second dimension unless ``batch_first=True``.
+    """
     sequences = [torch.tensor([1, 2]), torch.tensor([3])]
 
     assert pad_sequence(sequences).tolist() == [[1, 3], [2, 0]]
@@ -81,15 +106,19 @@ def test_sequences_are_padded():
 
 def test_sequences_are_packed_at_once():
     """:func:`~torch.nn.utils.rnn.pack_sequence` packs a list, sorted or with ``enforce_sorted=False``."""
-    sequences = [torch.tensor([1]), torch.tensor([2, 3])]
+    short, long = torch.tensor([1]), torch.tensor([2, 3])
 
-    assert pack_sequence(sequences, enforce_sorted=False).data.tolist() == [2, 1, 3]
+    assert pack_sequence([long, short]).data.tolist() == [2, 1, 3]
+    assert pack_sequence([short, long], enforce_sorted=False).data.tolist() == [2, 1, 3]
     with pytest.raises(RuntimeError, match="must be sorted in decreasing order"):
-        pack_sequence(sequences)
+        pack_sequence([short, long])
 
 
 def test_a_recurrent_layer_gives_what_it_takes():
-    """Given a packed sequence, an :class:`~torch.nn.RNN` gives a packed sequence in the same order."""
+    """:class:`~torch.nn.RNN` returns a packed sequence for a packed sequence, in the same order.
+
+    The final state is that of each sequence's own last step.
+    """
     rnn = nn.RNN(2, 3)
     short, long = torch.rand(1, 2), torch.rand(2, 2)
 

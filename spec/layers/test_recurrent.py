@@ -11,7 +11,10 @@ from torch import nn
 
 @pytest.mark.parametrize(("make", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
 def test_the_parameters_of_a_recurrent_layer(make, gates):
-    """A recurrent layer has two weights and two biases per layer; the gates lie one below the other."""
+    """By default ``RNN``, ``GRU`` and ``LSTM`` have two weights and two biases, with rows for each gate.
+
+    The gates lie one below the other: an ``LSTM`` has four times as many rows as its hidden state has values.
+    """
     layer = make(5, 3)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
@@ -23,7 +26,7 @@ def test_the_parameters_of_a_recurrent_layer(make, gates):
 
 
 def test_names_tell_layer_and_direction():
-    """In a deep bidirectional layer the names end in the layer, and in ``_reverse`` for the way back."""
+    """Parameter names of a deep ``GRU`` end in their layer, ``_l1``, and ``_reverse`` for the way back."""
     layer = nn.GRU(5, 3, num_layers=2, bidirectional=True, bias=False)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
@@ -39,9 +42,7 @@ def test_names_tell_layer_and_direction():
 
 
 def test_an_lstm_with_projection():
-    """An :class:`~torch.nn.LSTM` with ``proj_size`` has a third weight, and returns a smaller hidden
-    state.
-    """
+    """``LSTM(proj_size=...)`` has a third weight, and returns a smaller hidden state and output."""
     layer = nn.LSTM(5, 4, 2, proj_size=2)
 
     output, (hidden, cell) = layer(torch.rand(7, 3, 5))
@@ -54,24 +55,32 @@ def test_an_lstm_with_projection():
         ("weight_hh_l1", (16, 2)),
         ("weight_hr_l1", (2, 4)),
     ]
-    assert (output.shape, hidden.shape, cell.shape) == ((7, 3, 2), (2, 3, 2), (2, 3, 4))
+    assert output.shape == (7, 3, 2)
+    assert hidden.shape == (2, 3, 2)
+    assert cell.shape == (2, 3, 4)
 
 
 @pytest.mark.claim("N4-15")
 @pytest.mark.parametrize("length", [1, 4, 30])
 def test_sequences_of_any_length(length):
-    """A recurrent layer takes sequences of any length, with the same parameters."""
-    layer = nn.RNN(5, 3)
+    """``nn.RNN``, ``GRU`` and ``LSTM`` take sequences of any length from 1 on, with the same parameters.
 
-    output, hidden = layer(torch.rand(length, 2, 5))
+    Sequences of one batch have one length: pad them, or pack them with
+    :func:`~torch.nn.utils.rnn.pack_sequence`.
+    """
+    for layer in (nn.RNN(5, 3), nn.GRU(5, 3), nn.LSTM(5, 3)):
+        output, _ = layer(torch.rand(length, 2, 5))
+        assert output.shape == (length, 2, 3)
 
-    assert (output.shape, hidden.shape) == ((length, 2, 3), (1, 2, 3))
-    assert sum(p.numel() for p in layer.parameters()) == 3 * 5 + 3 * 3 + 3 + 3
+    assert sum(p.numel() for p in nn.RNN(5, 3).parameters()) == 3 * 5 + 3 * 3 + 3 + 3
 
 
 @pytest.mark.claim("N4-15")
 def test_every_step_uses_the_same_parameters():
-    """A recurrent layer does at each step what a cell with the same parameters does."""
+    """``nn.RNN`` does at each step what ``nn.RNNCell`` with the same parameters does.
+
+    A cell is for loops of one's own; the layer runs the whole sequence at once and is faster.
+    """
     layer, cell, x = nn.RNN(5, 3), nn.RNNCell(5, 3), torch.rand(4, 2, 5)
     cell.load_state_dict({name[:-3]: value for name, value in layer.state_dict().items()})
 
@@ -85,7 +94,10 @@ def test_every_step_uses_the_same_parameters():
 
 
 def test_one_step_of_a_recurrent_layer():
-    """A step of :class:`~torch.nn.RNN` is ``tanh(W_ih x + b_ih + W_hh h + b_hh)``."""
+    """A step of :class:`~torch.nn.RNN` is ``tanh(W_ih x + b_ih + W_hh h + b_hh)``.
+
+    There are two biases for the sake of cuDNN; one would do.
+    """
     layer, x, h = nn.RNN(5, 3), torch.rand(1, 2, 5), torch.rand(1, 2, 3)
 
     result = torch.tanh(
@@ -97,11 +109,10 @@ def test_one_step_of_a_recurrent_layer():
 
 def test_relu_instead_of_tanh():
     """:class:`~torch.nn.RNN` takes ``nonlinearity="relu"`` instead of ``"tanh"``, and nothing else."""
-    x = torch.rand(4, 2, 5)
+    layer, x = nn.RNN(5, 3, nonlinearity="relu"), torch.rand(1, 2, 5) * 10
+    scores = x @ layer.weight_ih_l0.T + layer.bias_ih_l0 + layer.bias_hh_l0
 
-    output = nn.RNN(5, 3, nonlinearity="relu")(x * 10)[0]
-
-    assert (output.min().item() >= 0, output.max().item() > 1) == (True, True)
+    assert torch.allclose(layer(x)[0], scores.relu(), atol=1e-5)
     with pytest.raises(ValueError, match="Unknown nonlinearity 'gelu'"):
         nn.RNN(5, 3, nonlinearity="gelu")
 
@@ -111,7 +122,7 @@ def test_nonlinearity_is_the_fourth_argument():
     """``nonlinearity`` is the fourth argument of :class:`~torch.nn.RNN`, before ``bias``."""
     layer = nn.RNN(5, 3, 2, "relu", False)
 
-    assert (layer.nonlinearity, layer.bias, layer.num_layers) == ("relu", False, 2)
+    assert [layer.num_layers, layer.nonlinearity, layer.bias] == [2, "relu", False]
 
 
 @pytest.mark.before("2.3")
@@ -120,59 +131,74 @@ def test_the_fourth_argument_was_bias():
     """The fourth argument of :class:`~torch.nn.RNN` is ``bias``; ``nonlinearity`` is a keyword."""
     layer = nn.RNN(5, 3, 2, False)
 
-    assert (layer.nonlinearity, layer.bias, layer.num_layers) == ("tanh", False, 2)
+    assert [layer.num_layers, layer.nonlinearity, layer.bias] == [2, "tanh", False]
+    assert nn.RNN(5, 3, nonlinearity="relu").nonlinearity == "relu"
 
 
 def test_batch_first_moves_the_batch_of_the_sequence_only():
-    """With ``batch_first=True`` the batch is first in input and output, but not in the hidden state."""
+    """``batch_first=True`` of ``nn.GRU`` puts the batch first in input and output, but not in the state.
+
+    The state has the layers first, so that its batch stays in dimension 1.
+    """
     layer = nn.GRU(5, 3, num_layers=2, batch_first=True)
 
     output, hidden = layer(torch.rand(7, 4, 5), torch.rand(2, 7, 3))
 
-    assert (output.shape, hidden.shape) == ((7, 4, 3), (2, 7, 3))
+    assert output.shape == (7, 4, 3)
+    assert hidden.shape == (2, 7, 3)
 
 
 def test_the_two_directions_are_concatenated():
-    """A bidirectional layer concatenates the outputs of both directions; its hidden states are stacked."""
+    """``LSTM(bidirectional=True)`` concatenates the outputs of both directions, and stacks their states.
+
+    The state of the way back belongs to the first step, where it ends: ``output[-1]`` has seen one step of
+    it.
+    """
     layer = nn.LSTM(5, 3, bidirectional=True)
 
     output, (hidden, cell) = layer(torch.rand(4, 2, 5))
 
-    assert (output.shape, hidden.shape, cell.shape) == ((4, 2, 6), (2, 2, 3), (2, 2, 3))
+    assert output.shape == (4, 2, 6)
+    assert cell.shape == (2, 2, 3)
     assert torch.equal(output[-1, :, :3], hidden[0])
     assert torch.equal(output[0, :, 3:], hidden[1])
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.GRU])
 def test_an_unbatched_sequence(make):
-    """A recurrent layer takes a sequence without a batch dimension, and returns one."""
+    """``nn.RNN`` and ``nn.GRU`` take a sequence without a batch dimension, and return one without."""
     layer, x = make(5, 3), torch.rand(4, 5)
 
     output, hidden = layer(x)
 
-    assert (output.shape, hidden.shape) == ((4, 3), (1, 3))
+    assert output.shape == (4, 3)
+    assert hidden.shape == (1, 3)
     assert torch.allclose(output, layer(x[:, None])[0][:, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "message"),
+    ("arguments", "message"),
     [
-        ({"dropout": 1.5}, ValueError, "dropout should be a number in range .0, 1."),
-        ({"dropout": True}, ValueError, "dropout should be a number in range .0, 1."),
-        ({"proj_size": 3}, ValueError, "proj_size has to be smaller than hidden_size"),
-        ({"proj_size": -1}, ValueError, "proj_size should be a positive integer or zero"),
+        ({"dropout": 1.5}, "dropout should be a number in range .0, 1."),
+        ({"dropout": True}, "dropout should be a number in range .0, 1."),
+        ({"proj_size": 3}, "proj_size has to be smaller than hidden_size"),
+        ({"proj_size": -1}, "proj_size should be a positive integer or zero"),
     ],
     ids=["dropout", "bool", "large projection", "negative projection"],
 )
-def test_what_a_recurrent_layer_refuses(arguments, error, message):
-    """A recurrent layer refuses a dropout or projection that makes no sense."""
-    with pytest.raises(error, match=message):
+def test_what_a_recurrent_layer_refuses(arguments, message):
+    """``nn.LSTM`` raises ``ValueError`` for ``dropout`` outside 0 to 1, or ``proj_size`` over
+    ``hidden_size``.
+
+    A ``proj_size`` as large is refused as well, and a ``dropout`` of ``True``.
+    """
+    with pytest.raises(ValueError, match=message):
         nn.LSTM(5, 3, **arguments)
 
 
 @pytest.mark.since("2.1")
 def test_hidden_size_must_be_positive():
-    """A recurrent layer refuses a hidden size that is no positive integer, saying which it is."""
+    """``nn.GRU`` and its like raise an error that names a ``hidden_size`` which is not a positive integer."""
     with pytest.raises(ValueError, match="hidden_size must be greater than zero"):
         nn.GRU(5, 0)
     with pytest.raises(TypeError, match="hidden_size should be of type int, got: float"):
@@ -191,26 +217,27 @@ def test_hidden_size_must_be_positive():
     ids=["no input", "float", "bias", "batch_first"],
 )
 def test_types_of_the_arguments_are_examined(arguments, error, message):
-    """A recurrent layer refuses an input size that is not positive, and arguments of the wrong type."""
+    """``nn.GRU`` and its like refuse an ``input_size`` below 1, and arguments of the wrong type."""
     with pytest.raises(error, match=message):
         nn.GRU(**{"input_size": 5, "hidden_size": 3, **arguments})
 
 
 def test_another_input_size_is_an_error():
-    """A sequence of another feature size raises a ``RuntimeError`` naming both sizes."""
+    """``nn.GRU`` and its like raise a ``RuntimeError`` with both sizes if features are not ``input_size``."""
     with pytest.raises(RuntimeError, match=r"must be equal to input_size. Expected 5, got 6"):
         nn.GRU(5, 3)(torch.rand(4, 2, 6))
 
 
 def test_another_hidden_state_is_an_error():
-    """A hidden state of another shape raises a ``RuntimeError`` naming both shapes."""
+    """``nn.GRU`` and its like raise a ``RuntimeError`` naming both shapes for another hidden state."""
     with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 2, 3\), got \[1, 4, 3\]"):
         nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(1, 4, 3))
 
 
 def test_how_a_recurrent_layer_prints():
-    """A recurrent layer prints its sizes, and of the rest what differs from the default."""
+    """``repr`` of ``GRU``, ``LSTM`` and ``RNN`` shows the sizes, and the rest if it is not the default."""
     assert repr(nn.GRU(5, 3)) == "GRU(5, 3)"
+    assert repr(nn.RNN(5, 3, 2)) == "RNN(5, 3, num_layers=2)"
     assert repr(nn.LSTM(5, 4, 2, False, True, 0.5, True, 2)) == (
         "LSTM(5, 4, proj_size=2, num_layers=2, bias=False, batch_first=True, dropout=0.5, bidirectional=True)"
     )

@@ -3,6 +3,8 @@
 With them a network need not be cut into pieces where its tensors change their number of dimensions.
 """
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,10 @@ from torch import nn
 
 @pytest.mark.claim("N2-23")
 def test_flatten_is_a_layer():
-    """:class:`~torch.nn.Flatten` is a layer, so a network that reshapes is still one ``Sequential``."""
+    """:class:`~torch.nn.Flatten` is a layer, so a network that reshapes is still one ``Sequential``.
+
+    Without it the model is cut in two, with a ``view`` between them in forward.
+    """
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 5, 2))
 
     assert isinstance(net[1], nn.Module)
@@ -19,10 +24,15 @@ def test_flatten_is_a_layer():
 
 @pytest.mark.claim("N2-23")
 def test_unflatten_is_the_way_back():
-    """:class:`~torch.nn.Unflatten` splits one dimension into several, as a layer."""
-    net = nn.Sequential(nn.Linear(2, 24), nn.Unflatten(1, (4, 3, 2)), nn.ConvTranspose2d(4, 1, 2))
+    """:class:`~torch.nn.Unflatten` is a layer that splits one dimension into several.
 
-    assert net(torch.rand(7, 2)).shape == (7, 1, 4, 3)
+    A decoder that goes from a vector back to an image starts with it.
+    """
+    net = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (4, 3, 2)))
+    x = torch.rand(7, 4, 3, 2)
+
+    assert net[0](x).shape == (7, 24)
+    assert torch.equal(net(x), x)
 
 
 @pytest.mark.parametrize(
@@ -31,27 +41,38 @@ def test_unflatten_is_the_way_back():
     ids=["default", "from the first", "inner", "to the last but one", "end"],
 )
 def test_flatten_keeps_the_batch(arguments, shape):
-    """:class:`~torch.nn.Flatten` keeps the first dimension by default; it takes the first and the last
-    dimension to flatten.
+    """:class:`~torch.nn.Flatten` keeps the first dimension by default; it takes ``start_dim`` and
+    ``end_dim``.
+
+    Other than ``x.flatten()`` and ``torch.flatten(x)``, which flatten the batch too.
     """
-    assert nn.Flatten(*arguments)(torch.rand(2, 3, 4, 5)).shape == shape
+    x = torch.rand(2, 3, 4, 5)
+
+    assert nn.Flatten(*arguments)(x).shape == shape
+    assert x.flatten().shape == (120,)
 
 
 def test_flatten_keeps_the_values_in_order():
-    """:class:`~torch.nn.Flatten` returns a view where it can: the values stay where they are."""
+    """:class:`~torch.nn.Flatten` keeps the values in order, and returns a view if they lie so in memory.
+
+    Otherwise it copies, for example what was transposed before.
+    """
     x = torch.arange(12.0).view(2, 3, 2)
+    turned = x.transpose(1, 2)
 
     assert nn.Flatten()(x).tolist() == [[0.0, 1, 2, 3, 4, 5], [6.0, 7, 8, 9, 10, 11]]
     assert nn.Flatten()(x).data_ptr() == x.data_ptr()
+    assert nn.Flatten()(turned).tolist() == [[0.0, 2, 4, 1, 3, 5], [6.0, 8, 10, 7, 9, 11]]
+    assert nn.Flatten()(turned).data_ptr() != x.data_ptr()
 
 
 def test_one_size_of_unflatten_may_be_left_open():
     """One size given to :class:`~torch.nn.Unflatten` may be -1; a list serves as well as a tuple."""
-    shapes = [
-        nn.Unflatten(1, sizes)(torch.rand(2, 12)).shape for sizes in ((3, 4), [3, -1], torch.Size([3, 4]))
-    ]
+    x = torch.rand(2, 12)
 
-    assert shapes == [(2, 3, 4)] * 3
+    assert nn.Unflatten(1, (3, 4))(x).shape == (2, 3, 4)
+    assert nn.Unflatten(1, (3, -1))(x).shape == (2, 3, 4)
+    assert nn.Unflatten(1, [3, 4])(x).shape == (2, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -64,23 +85,23 @@ def test_one_size_of_unflatten_may_be_left_open():
     ids=["number", "string", "float"],
 )
 def test_unflatten_needs_whole_sizes(sizes, message):
-    """:class:`~torch.nn.Unflatten` refuses sizes that are no tuple of integers when it is built."""
-    with pytest.raises(TypeError) as caught:
+    """``nn.Unflatten`` raises ``TypeError`` when built with sizes that are not a tuple of integers."""
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         nn.Unflatten(1, sizes)
-
-    assert str(caught.value) == message
 
 
 @pytest.mark.before("2.13")
 def test_unflatten_took_named_dimensions():
     """:class:`~torch.nn.Unflatten` of a named dimension takes a tuple of names and sizes."""
     layer = nn.Unflatten("features", (("c", 3), ("h", 4)))
+    result = layer(torch.rand(2, 12, names=("n", "features")))
 
-    assert layer(torch.rand(2, 12, names=("n", "features"))).names == ("n", "c", "h")
+    assert result.names == ("n", "c", "h")
+    assert result.shape == (2, 3, 4)
 
 
 def test_how_reshaping_layers_print():
-    """Reshaping layers print their arguments."""
+    """``repr`` of ``Flatten`` and ``Unflatten`` shows the dimensions and sizes they were given."""
     assert [repr(layer) for layer in (nn.Flatten(), nn.Flatten(0, 1), nn.Unflatten(1, (2, 3)))] == [
         "Flatten(start_dim=1, end_dim=-1)",
         "Flatten(start_dim=0, end_dim=1)",
@@ -90,14 +111,19 @@ def test_how_reshaping_layers_print():
 
 @pytest.mark.claim("N2-24")
 def test_lenet_flattens_to_400_features():
-    """The convolutions of LeNet turn a 32x32 image into 16 maps of 5x5: 400 features for the classifier."""
+    """``nn.Flatten`` gets 400 features from LeNet's convolutions of a 32x32 image: 16 maps of 5x5.
+
+    Send one batch through the convolutions to find such a number, or use :class:`~torch.nn.LazyLinear`.
+    """
     features = nn.Sequential(
         nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)
     )
     net = nn.Sequential(
         features, nn.Flatten(), nn.Linear(16 * 5 * 5, 120), nn.Linear(120, 84), nn.Linear(84, 10)
     )
-
     x = torch.rand(2, 1, 32, 32)
-    assert (features(x).shape, net[:2](x).shape, net(x).shape) == ((2, 16, 5, 5), (2, 400), (2, 10))
+
+    assert features(x).shape == (2, 16, 5, 5)
+    assert net[:2](x).shape == (2, 400)
+    assert net(x).shape == (2, 10)
     assert sum(p.numel() for p in net.parameters()) == 61_706
