@@ -15,7 +15,8 @@ from torch.nn.utils import stateless
 
 @pytest.mark.since("2.4")
 def test_it_warns_with_a_future_warning():
-    """``torch.nn.utils.stateless.functional_call`` is deprecated, and gives a ``FutureWarning``.
+    """:func:`stateless.functional_call <torch.nn.utils.stateless.functional_call>` is deprecated, and gives a
+    ``FutureWarning``.
 
     Use :func:`torch.func.functional_call`, which takes the same arguments and more.
     """

@@ -52,7 +52,9 @@ def test_a_plain_tensor_is_filled_too(function, arguments):
 
 
 def test_constant_and_its_two_short_forms():
-    """:func:`~torch.nn.init.constant_` fills with a value, ``ones_`` and ``zeros_`` with 1 and 0."""
+    """:func:`~torch.nn.init.constant_` fills with a value, :func:`~torch.nn.init.ones_` and
+    :func:`~torch.nn.init.zeros_` with 1 and 0.
+    """
     filled = [
         nn.init.constant_(torch.empty(2, 3), 0.25),
         nn.init.ones_(torch.empty(2, 3)),

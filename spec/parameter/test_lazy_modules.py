@@ -203,7 +203,9 @@ def test_counting_parameters_too_early_fails():
 
 
 def test_initialize_parameters_is_required():
-    """A lazy module without ``initialize_parameters`` raises ``NotImplementedError`` at its first call."""
+    """A lazy module without :meth:`~torch.nn.modules.lazy.LazyModuleMixin.initialize_parameters`
+    raises ``NotImplementedError`` at its first call.
+    """
 
     class Forgetful(LazyModuleMixin, nn.Module):
         def forward(self, x):

@@ -18,7 +18,6 @@ FUSED = [(fuse_conv_bn_eval, nn.Conv1d, (2, 3, 2)), (fuse_linear_bn_eval, nn.Lin
 
 
 def settled(norm):
-    """The norm in evaluation mode, with statistics and parameters of its own."""
     for number, tensor in enumerate((norm.weight, norm.bias, norm.running_mean, norm.running_var), 2):
         tensor.data.add_(torch.rand_like(tensor) * number)
     return norm.eval()

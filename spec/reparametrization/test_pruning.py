@@ -91,7 +91,9 @@ def test_a_fraction_is_rounded(amount, pruned):
 
 @pytest.mark.parametrize("amount", [2, 0.5])
 def test_entries_at_random(amount):
-    """``prune.random_unstructured`` zeroes as many entries as told, at random."""
+    """:func:`prune.random_unstructured <torch.nn.utils.prune.random_unstructured>` zeroes as many entries as
+    told, at random.
+    """
     masks = set()
     for _ in range(40):
         layer = nn.Linear(4, 1)
@@ -143,7 +145,9 @@ def test_dim_says_what_channels_are(dim, left):
 
 @pytest.mark.parametrize("dim", [0, 1, -2])
 def test_channels_at_random(dim):
-    """``prune.random_structured`` zeroes as many channels as told, at random."""
+    """:func:`prune.random_structured <torch.nn.utils.prune.random_structured>` zeroes as many channels as told,
+    at random.
+    """
     left = set()
     for _ in range(40):
         layer = nn.Linear(4, 4)
@@ -175,7 +179,9 @@ def test_every_channel():
 
 
 def test_a_mask_may_be_given():
-    """``prune.custom_from_mask`` takes the mask, of any dtype, and keeps one of the weight's dtype."""
+    """:func:`prune.custom_from_mask <torch.nn.utils.prune.custom_from_mask>` takes the mask, of any dtype, and
+    keeps one of the weight's dtype.
+    """
     layer = nn.Linear(3, 1)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
 
@@ -299,7 +305,9 @@ def test_nothing_to_remove_is_an_error():
 
 
 def test_is_pruned_looks_at_all_submodules():
-    """``prune.is_pruned`` is true if the module or any submodule holds a pruned parameter."""
+    """:func:`prune.is_pruned <torch.nn.utils.prune.is_pruned>` is true if the module or any submodule holds a
+    pruned parameter.
+    """
     net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
     net[0].register_forward_pre_hook(lambda *_: None)
 
