@@ -145,8 +145,8 @@ def test_dim_says_what_channels_are(dim, left):
 
 @pytest.mark.parametrize("dim", [0, 1, -2])
 def test_channels_at_random(dim):
-    """:func:`prune.random_structured <torch.nn.utils.prune.random_structured>` zeroes as many channels as told,
-    at random.
+    """:func:`prune.random_structured <torch.nn.utils.prune.random_structured>` zeroes as many channels
+    as told, at random.
     """
     left = set()
     for _ in range(40):
@@ -179,8 +179,8 @@ def test_every_channel():
 
 
 def test_a_mask_may_be_given():
-    """:func:`prune.custom_from_mask <torch.nn.utils.prune.custom_from_mask>` takes the mask, of any dtype, and
-    keeps one of the weight's dtype.
+    """:func:`prune.custom_from_mask <torch.nn.utils.prune.custom_from_mask>` takes the mask, of any dtype,
+    and keeps one of the weight's dtype.
     """
     layer = nn.Linear(3, 1)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
