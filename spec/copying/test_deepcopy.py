@@ -201,7 +201,8 @@ def test_views_of_parameters_come_apart():
     """
     net = nn.Module()
     net.table = nn.Parameter(torch.tensor([2.0, 3.0, 5.0]))
-    net.head = nn.Parameter(net.table.data[:2])
+    net.head, net.whole = nn.Parameter(net.table.data[:2]), nn.Parameter(net.table.data)
+    net.tied = net.table
     copied = copy.deepcopy(net)
 
     with torch.no_grad():
@@ -209,6 +210,8 @@ def test_views_of_parameters_come_apart():
         net.table.fill_(9)
 
     assert copied.head.tolist() == [2, 3]
+    assert copied.whole.tolist() == [2, 3, 5]
+    assert copied.tied is copied.table
     assert net.head.tolist() == [9, 9]
 
 

@@ -88,10 +88,10 @@ def test_the_attribute_can_be_set():
 
     Call :meth:`~torch.nn.Module.eval` instead.
     """
-    net = nn.Sequential(nn.Linear(2, 3))
+    net = nn.Sequential(nn.Sequential(nn.Dropout()), nn.Linear(2, 3))
     net.training = False
 
-    assert [module.training for module in net.modules()] == [False, True]
+    assert [module.training for module in net.modules()] == [False, True, True, True]
 
 
 def test_a_later_submodule_keeps_its_mode():

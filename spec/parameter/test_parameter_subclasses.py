@@ -173,5 +173,7 @@ def test_no_parameter_from_a_subclass_of_parameter():
 
     with pytest.raises(RuntimeError, match="Creating a Parameter from an instance of type Scale requires"):
         nn.Parameter(scale)
+    with pytest.raises(RuntimeError, match="Creating a Parameter from an instance of type Scale requires"):
+        nn.Parameter(scale, requires_grad=False)
 
     assert nn.Parameter(scale.data).tolist() == [1.5, 2.5]

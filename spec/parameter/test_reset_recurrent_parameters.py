@@ -89,5 +89,7 @@ def test_copies_of_an_encoder_layer_start_alike():
     encoder = nn.TransformerEncoder(layer, 2)
 
     first, second = encoder.layers
-    assert first.linear1.weight.tolist() == second.linear1.weight.tolist() == layer.linear1.weight.tolist()
-    assert len({id(one.linear1.weight) for one in (first, second, layer)}) == 3
+    for name, value in layer.named_parameters():
+        copies = [first.get_parameter(name), second.get_parameter(name)]
+        assert [one.tolist() for one in copies] == [value.tolist()] * 2
+        assert len({id(one) for one in (*copies, value)}) == 3

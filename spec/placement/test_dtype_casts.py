@@ -124,15 +124,16 @@ def test_inputs_must_have_the_dtype_of_the_weights():
         layer(torch.rand(4, 2))
 
 
-def test_outputs_have_the_dtype_of_the_weights():
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-15), (torch.bfloat16, 2e-3)])
+def test_outputs_have_the_dtype_of_the_weights(dtype, error):
     """``nn.Linear`` computes in the dtype to which it was cast, as with ``double()``."""
-    layer = nn.Linear(2, 1, bias=False).double()
+    layer = nn.Linear(2, 1, bias=False).to(dtype)
     layer.weight.data.fill_(0.1)
 
-    output = layer(torch.tensor([[1.0, 2.0]], dtype=torch.float64))
+    output = layer(torch.tensor([[1.0, 2.0]], dtype=dtype))
 
-    assert output.dtype == torch.float64
-    assert output.item() == pytest.approx(0.3, abs=1e-15)
+    assert output.dtype == dtype
+    assert output.item() == pytest.approx(0.3, abs=error)
 
 
 def test_recurrent_layers_are_cast_too():

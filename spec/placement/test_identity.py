@@ -88,10 +88,12 @@ def test_gradients_go_along():
 def test_gradients_go_to_the_meta_device():
     """``Module.to("meta")`` gives the new parameters gradients on the meta device, where there were any."""
     layer = nn.Linear(2, 3)
-    layer.weight.grad = torch.rand(3, 2)
+    weight = layer.weight
+    weight.grad = torch.rand(3, 2)
 
-    layer.to("meta", torch.float64)
+    nn.Sequential(layer).to("meta", torch.float64)
 
+    assert layer.weight is not weight
     assert layer.weight.grad.device.type == "meta"
     assert layer.weight.grad.dtype == torch.float64
     assert layer.weight.grad.requires_grad is False

@@ -86,8 +86,13 @@ def test_every_module_is_watched():
         hooks.register_module_module_registration_hook(lambda module, name, m: calls.append(name)),
     ):
         nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, affine=False))
+        nn.ModuleDict({"list": nn.ModuleList([nn.ReLU()])})
+        nn.ParameterList([nn.Parameter(torch.rand(2))])
+        nn.MultiheadAttention(2, 1)
 
-    assert calls == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked", "0", "1"]
+    sequential = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked", "0", "1"]
+    attention = ["in_proj_weight", "in_proj_bias", "weight", "bias", "out_proj"]
+    assert calls == [*sequential, "0", "list", "0", *attention]
 
 
 def test_a_hook_comes_before_the_registration():

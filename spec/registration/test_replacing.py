@@ -280,11 +280,13 @@ def test_refusal_empties_the_name():
     The old entry goes before the new one is looked at.
     """
     net = nn.Module()
-    net.inner = nn.ReLU()
+    net.inner, net.weight = nn.ReLU(), nn.Parameter(torch.rand(2))
+    net.register_buffer("mean", torch.rand(2))
     computed = nn.Parameter(torch.rand(2), requires_grad=False)
     computed.mul_(torch.rand(2, requires_grad=True))
 
-    with pytest.raises(ValueError, match="Cannot assign non-leaf Tensor to parameter 'inner'"):
-        net.inner = computed
+    for name in ("inner", "mean", "weight"):
+        with pytest.raises(ValueError, match=f"Cannot assign non-leaf Tensor to parameter '{name}'"):
+            setattr(net, name, computed)
 
-    assert not hasattr(net, "inner")
+    assert [hasattr(net, name) for name in ("inner", "mean", "weight")] == [False, False, True]

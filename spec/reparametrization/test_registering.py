@@ -16,13 +16,23 @@ def test_the_tensor_passes_through_the_parametrization(device):
     :func:`~torch.nn.utils.parametrize.register_parametrization` stores and trains the original. Code that
     reads ``layer.weight`` needs no change.
     """
-    layer = nn.Linear(2, 2, bias=False, device=device)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0], [-5.0, 7.0]]).to(device))
 
-    register_parametrization(layer, "weight", nn.ReLU())
+    class Double(nn.Module):
+        def forward(self, weight):
+            return 2 * weight
 
-    assert layer.weight.tolist() == [[2.0, 0.0], [0.0, 7.0]]
-    assert layer(torch.tensor([10.0, 100.0]).to(device)).tolist() == [20.0, 700.0]
+    layer = nn.Linear(2, 1, bias=False, device=device)
+    weight = nn.init.constant_(layer.weight, 3.0)
+
+    register_parametrization(layer, "weight", Double())
+    layer(torch.tensor([10.0, 100.0]).to(device)).backward()
+
+    assert layer.weight.tolist() == [[6.0, 6.0]]
+    assert layer.parametrizations.weight.original is weight
+    assert weight.tolist() == [[3.0, 3.0]]
+    assert weight.grad.tolist() == [[20.0, 200.0]]
+    nn.init.constant_(weight, 5.0)
+    assert layer.eval().weight.tolist() == [[10.0, 10.0]]
 
 
 def test_the_module_is_returned():
