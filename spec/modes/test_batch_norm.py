@@ -16,10 +16,10 @@ LAYERS = [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d]
 
 @pytest.mark.claim("N5-22")
 def test_training_normalises_by_the_batch(device):
-    """In training ``BatchNorm`` normalizes each channel by the batch's mean and biased variance.
+    """In training mode ``BatchNorm`` normalizes each channel by the mean and biased variance of the batch.
 
-    A sample's output depends on the others of its batch. Where the output of one sample has to be the same
-    in any company, call :meth:`~torch.nn.Module.eval` first.
+    A sample's output depends on the others of its batch. Where the output of a sample must not depend on
+    the rest of the batch, call :meth:`~torch.nn.Module.eval` first.
     """
     x = 3 * torch.randn(8, 2, 5, device=device) + 4
     layer = nn.BatchNorm1d(2, eps=0.25).to(device)
@@ -30,10 +30,12 @@ def test_training_normalises_by_the_batch(device):
 
 @pytest.mark.claim("N5-22")
 def test_evaluation_normalises_by_what_is_kept(device):
-    """By default ``BatchNorm`` in evaluation normalizes each channel by running statistics, not by the batch.
+    """By default ``BatchNorm`` in eval mode normalizes by ``running_mean`` and ``running_var``, not by the
+    batch.
 
-    Where training is good and evaluation bad, they are far from those of the batches: too few steps, too
-    small a ``momentum``, or data that differ. See *without_statistics* for a layer that keeps none.
+    If results are good in training and bad in eval mode, the running statistics differ from those of the
+    batches: too few steps, too small a ``momentum``, or other data. See *without_statistics* for a layer
+    that keeps none.
     """
     layer = nn.BatchNorm1d(2, eps=0.25).to(device).eval()
     layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
@@ -46,7 +48,8 @@ def test_evaluation_normalises_by_what_is_kept(device):
 
 
 def test_training_updates_the_running_statistics(device):
-    """In training the running statistics of ``BatchNorm`` move towards those of the batch by ``momentum``.
+    """In training mode ``BatchNorm`` moves ``running_mean`` and ``running_var`` toward the batch's values by
+    ``momentum``.
 
     The new value has the weight ``momentum``, the other way round than in an optimizer. The running variance
     is unbiased, unlike the one the batch is normalized by.
@@ -60,7 +63,9 @@ def test_training_updates_the_running_statistics(device):
 
 
 def test_evaluation_leaves_the_running_statistics():
-    """In evaluation ``BatchNorm`` leaves ``running_mean``, ``running_var`` and ``num_batches_tracked``."""
+    """In eval mode ``BatchNorm`` does not update ``running_mean``, ``running_var`` or
+    ``num_batches_tracked``.
+    """
     layer = nn.BatchNorm1d(2)
     layer(3 * torch.randn(8, 2) + 4)
     before = [buffer.tolist() for buffer in layer.buffers()]
@@ -73,7 +78,7 @@ def test_evaluation_leaves_the_running_statistics():
 
 
 def test_batches_are_counted():
-    """``num_batches_tracked`` of ``BatchNorm`` counts the batches seen in training only."""
+    """``num_batches_tracked`` of ``BatchNorm`` counts the batches seen in training mode only."""
     layer = nn.BatchNorm1d(2)
     for _ in range(3):
         layer(torch.randn(8, 2))
@@ -85,7 +90,9 @@ def test_batches_are_counted():
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_new_layer(layer):
-    """A new ``BatchNorm`` by default has mean 0, variance 1, weight 1, bias 0, and has counted no batch."""
+    """A new ``BatchNorm`` has ``weight`` 1, ``bias`` 0, ``running_mean`` 0, ``running_var`` 1 and
+    ``num_batches_tracked`` 0.
+    """
     state = layer(2).state_dict()
 
     assert {name: value.tolist() for name, value in state.items()} == {
@@ -100,7 +107,9 @@ def test_a_new_layer(layer):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_defaults(layer):
-    """By default ``BatchNorm`` has ``eps=1e-5``, ``momentum=0.1``, is affine and keeps statistics."""
+    """``BatchNorm`` defaults to ``eps=1e-5``, ``momentum=0.1``, ``affine=True`` and
+    ``track_running_stats=True``.
+    """
     net = layer(3)
 
     assert net.num_features == 3
@@ -111,7 +120,10 @@ def test_defaults(layer):
 
 
 def test_arguments_in_order():
-    """``BatchNorm3d(features, eps, momentum, affine, track_running_stats, device, dtype)`` is the order."""
+    """``BatchNorm3d(num_features, eps, momentum, affine, track_running_stats, ...)`` is the argument order.
+
+    Then come ``device`` and ``dtype``.
+    """
     layer = nn.BatchNorm3d(3, 0.5, 0.25, True, False, "meta", torch.float64)
 
     assert (layer.num_features, layer.eps, layer.momentum) == (3, 0.5, 0.25)
@@ -122,7 +134,7 @@ def test_arguments_in_order():
 
 
 def test_momentum_none_averages():
-    """With ``momentum=None`` the running statistics of ``BatchNorm`` are the average over all batches."""
+    """``BatchNorm(momentum=None)`` keeps the simple average over all batches as its running statistics."""
     batches = [torch.randn(8, 2) + shift for shift in (1.0, 4.0, 9.0)]
     layer = nn.BatchNorm1d(2, momentum=None)
     for x in batches:
@@ -134,9 +146,10 @@ def test_momentum_none_averages():
 
 @pytest.mark.observed
 def test_momentum_none_wants_the_count():
-    """``BatchNorm`` with ``momentum=None`` moves no statistics while ``num_batches_tracked`` is ``None``.
+    """``BatchNorm(momentum=None)`` does not update its running statistics if ``num_batches_tracked`` is
+    ``None``.
 
-    With a momentum it does.
+    With a number as ``momentum`` it updates them.
     """
     averaging, moving = nn.BatchNorm1d(2, momentum=None), nn.BatchNorm1d(2, momentum=1.0)
     averaging.num_batches_tracked = moving.num_batches_tracked = None
@@ -151,7 +164,7 @@ def test_momentum_none_wants_the_count():
 
 
 def test_momentum_zero_keeps_the_statistics():
-    """``BatchNorm`` with ``momentum=0.0`` keeps its running statistics, while it counts batches."""
+    """``BatchNorm(momentum=0.0)`` does not change its running statistics, but still counts batches."""
     layer = nn.BatchNorm1d(2, momentum=0.0)
     layer(torch.randn(8, 2) + 4)
 
@@ -161,7 +174,7 @@ def test_momentum_zero_keeps_the_statistics():
 
 
 def test_without_statistics():
-    """``BatchNorm`` with ``track_running_stats=False`` normalizes by the batch in both modes."""
+    """``BatchNorm(track_running_stats=False)`` normalizes by batch statistics in training and eval mode."""
     layer = nn.BatchNorm1d(2, eps=0.25, track_running_stats=False)
     x = 3 * torch.randn(8, 2) + 4
     wanted = (x - x.mean(0)) / (x.var(0, correction=0) + 0.25).sqrt()
@@ -173,7 +186,8 @@ def test_without_statistics():
 
 @pytest.mark.observed
 def test_tracking_switched_off_later():
-    """``track_running_stats = False`` on a built ``BatchNorm`` stops updates; evaluation uses the statistics.
+    """Setting ``track_running_stats = False`` on a ``BatchNorm`` stops updates; eval still uses its
+    statistics.
 
     A layer that is to normalize by the batch in evaluation too is built with ``track_running_stats=False``.
     """
@@ -192,7 +206,9 @@ def test_tracking_switched_off_later():
 @pytest.mark.observed
 @pytest.mark.parametrize("missing", ["running_mean", "running_var"])
 def test_one_statistic_alone_will_not_do(missing):
-    """In evaluation ``BatchNorm`` with one statistic set to ``None`` raises ``RuntimeError``."""
+    """In eval mode ``BatchNorm`` raises ``RuntimeError`` if only one of ``running_mean`` and ``running_var``
+    is ``None``.
+    """
     layer = nn.BatchNorm1d(2).eval()
     setattr(layer, missing, None)
 
@@ -201,7 +217,9 @@ def test_one_statistic_alone_will_not_do(missing):
 
 
 def test_affine_scales_and_shifts():
-    """In both modes ``BatchNorm`` multiplies what is normalized by ``weight`` and adds ``bias``."""
+    """``BatchNorm`` multiplies the normalized input by ``weight`` and adds ``bias``, in training and eval
+    mode.
+    """
     x = 3 * torch.randn(8, 2) + 4
     layer, plain = nn.BatchNorm1d(2), nn.BatchNorm1d(2, affine=False)
     weight, bias = torch.tensor([2.0, 3.0]), torch.tensor([5.0, 7.0])
@@ -214,14 +232,15 @@ def test_affine_scales_and_shifts():
 
 
 def test_without_affine():
-    """``BatchNorm`` with ``affine=False`` has ``None`` as ``weight`` and as ``bias``."""
+    """``BatchNorm(affine=False)`` has ``weight`` and ``bias`` set to ``None``."""
     layer = nn.BatchNorm2d(2, affine=False)
 
     assert layer._parameters == {"weight": None, "bias": None}
 
 
 def test_no_grad_does_not_stop_the_updates():
-    """``BatchNorm`` in training mode updates its running statistics under :class:`~torch.no_grad` too.
+    """``BatchNorm`` in training mode updates its running statistics even under
+    :class:`torch.no_grad() <torch.no_grad>`.
 
     A forward pass that is only meant to look, as for a validation loss, changes the layer unless
     :meth:`~torch.nn.Module.eval` was called.
@@ -238,7 +257,7 @@ def test_no_grad_does_not_stop_the_updates():
 
 
 def test_the_statistics_require_no_grad():
-    """The running statistics of ``BatchNorm`` carry no gradient, whatever the input does."""
+    """The running statistics of ``BatchNorm`` do not require grad, even if the input does."""
     layer = nn.BatchNorm1d(2)
     layer(torch.randn(8, 2, requires_grad=True)).sum().backward()
 
@@ -248,7 +267,8 @@ def test_the_statistics_require_no_grad():
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 2, 1)], ids=str)
 def test_one_value_cannot_be_normalised(shape):
-    """``BatchNorm`` refuses one value per channel, unless evaluation uses running statistics.
+    """``BatchNorm`` raises ``ValueError`` for one value per channel, unless eval mode uses running
+    statistics.
 
     The last batch of an epoch is often that small: use ``drop_last=True`` in the data loader. A layer with
     ``track_running_stats=False`` raises in evaluation too.
@@ -264,7 +284,7 @@ def test_one_value_cannot_be_normalised(shape):
 
 
 def test_two_values_can_be_normalised():
-    """In training two values per channel suffice for ``BatchNorm``, in the batch or along a dimension."""
+    """In training mode two values per channel are enough for ``BatchNorm``: two samples or two positions."""
     layer = nn.BatchNorm1d(2)
     x = torch.tensor([[3.0, 6.0], [5.0, 2.0]])
     wanted = torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
@@ -285,7 +305,9 @@ def test_two_values_can_be_normalised():
     ],
 )
 def test_the_dimensions_are_counted(layer, dims, wanted):
-    """``BatchNorm`` raises ``ValueError`` for a wrong number of dimensions and tells both numbers."""
+    """``BatchNorm`` raises ``ValueError`` for a wrong number of dimensions: "expected 4D input (got 3D
+    input)".
+    """
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(2)(torch.randn([2] * dims))
 
@@ -293,7 +315,7 @@ def test_the_dimensions_are_counted(layer, dims, wanted):
 @pytest.mark.before("2.10")
 @pytest.mark.observed
 def test_eps_may_be_anything():
-    """``BatchNorm`` takes an ``eps`` of zero or below, in either mode."""
+    """``BatchNorm`` accepts an ``eps`` that is zero or negative, in training and eval mode."""
     x = torch.tensor([[1.0, 2.0], [5.0, 4.0]])
 
     torch.testing.assert_close(nn.BatchNorm1d(2, eps=0.0)(x), torch.tensor([[-1.0, -1.0], [1.0, 1.0]]))
@@ -305,7 +327,9 @@ def test_eps_may_be_anything():
 @pytest.mark.since("2.10")
 @pytest.mark.parametrize("eps", [0.0, -0.5])
 def test_eps_is_positive_in_training(eps):
-    """In training ``BatchNorm`` raises ``ValueError`` for an ``eps`` of zero or below (:pull:`166756`)."""
+    """In training mode ``BatchNorm`` raises ``ValueError`` if ``eps`` is zero or negative
+    (:pull:`166756`).
+    """
     with pytest.raises(
         ValueError, match=rf"^batch_norm eps must be positive.*, but got {re.escape(str(eps))}$"
     ):
@@ -314,7 +338,7 @@ def test_eps_is_positive_in_training(eps):
 
 @pytest.mark.since("2.10")
 def test_eps_is_not_negative_in_evaluation():
-    """In evaluation ``BatchNorm`` raises ``ValueError`` for an ``eps`` below zero."""
+    """In eval mode ``BatchNorm`` raises ``ValueError`` if ``eps`` is negative."""
     with pytest.raises(ValueError, match=r"^batch_norm eps must be (positive|non-negative), but got -0.5$"):
         nn.BatchNorm1d(2, eps=-0.5).eval()(torch.randn(8, 2))
 
@@ -323,9 +347,9 @@ def test_eps_is_not_negative_in_evaluation():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_eps_of_zero_is_refused_in_evaluation():
-    """In evaluation ``BatchNorm`` raises ``ValueError`` for an ``eps`` of zero (:issue:`173337`).
+    """In eval mode ``BatchNorm`` raises ``ValueError`` if ``eps`` is zero (:issue:`173337`).
 
-    It was taken before 2.10, and is taken again from 2.12 on.
+    It was accepted before 2.10, and is accepted again from 2.12 on.
     """
     with pytest.raises(ValueError, match=r"^batch_norm eps must be positive, but got 0.0$"):
         nn.BatchNorm1d(2, eps=0.0).eval()(torch.randn(8, 2))

@@ -25,7 +25,8 @@ ALPHA = [(nn.AlphaDropout, (7,)), (nn.FeatureAlphaDropout, (2, 3, 4))]
 
 @pytest.mark.claim("N5-13", "N5-22")
 def test_training_drops_and_scales(device):
-    """In training :class:`~torch.nn.Dropout` zeroes each element with probability ``p``, scaling the rest.
+    """In training mode :class:`nn.Dropout <torch.nn.Dropout>` zeroes each element with probability ``p`` and
+    divides the rest by ``1 - p``.
 
     Each is drawn on its own, and what is left is divided by ``1 - p``, so that the mean stays about the
     same and evaluation has nothing to correct.
@@ -41,7 +42,8 @@ def test_training_drops_and_scales(device):
 @pytest.mark.claim("N5-13", "N5-22")
 @pytest.mark.parametrize(("layer", "shape"), PLAIN + ALPHA)
 def test_evaluation_does_nothing(layer, shape):
-    """In evaluation :class:`~torch.nn.Dropout` and its relatives return the input as it is.
+    """In eval mode :class:`nn.Dropout <torch.nn.Dropout>` and the other dropout layers return the input
+    unchanged.
 
     A network that still gives another output at each call was not switched: call
     :meth:`~torch.nn.Module.eval`.
@@ -55,7 +57,7 @@ def test_evaluation_does_nothing(layer, shape):
 @pytest.mark.claim("N5-13")
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_dropout_layer_holds_no_state(layer):
-    """:class:`~torch.nn.Dropout` and its relatives have no parameters and no buffers.
+    """:class:`nn.Dropout <torch.nn.Dropout>` and the other dropout layers have no parameters and no buffers.
 
     All that matters is the mode.
     """
@@ -67,13 +69,16 @@ def test_a_dropout_layer_holds_no_state(layer):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_half_is_dropped_by_default(layer):
-    """:class:`~torch.nn.Dropout` and its relatives have ``p=0.5`` and ``inplace=False`` by default."""
+    """:class:`nn.Dropout <torch.nn.Dropout>` and the other dropout layers default to ``p=0.5`` and
+    ``inplace=False``.
+    """
     assert layer().p == 0.5
     assert layer().inplace is False
 
 
 def test_every_call_draws_anew():
-    """Every call of :class:`~torch.nn.Dropout` draws another mask, the same one after the same seed.
+    """Each call of :class:`nn.Dropout <torch.nn.Dropout>` drops different elements; with the same
+    ``torch.manual_seed``, the same ones.
 
     With a seed set before each call, as is tempting in a loop, the same elements are dropped every time.
     """
@@ -88,7 +93,9 @@ def test_every_call_draws_anew():
 
 @pytest.mark.claim("N5-23")
 def test_backward_uses_the_same_mask():
-    """:class:`~torch.nn.Dropout` draws its mask in the forward pass, and backward uses the same one."""
+    """The backward pass of :class:`nn.Dropout <torch.nn.Dropout>` uses the same random mask as the forward
+    pass.
+    """
     x = torch.ones(100, requires_grad=True)
     out = nn.Dropout(0.75)(x)
     out.sum().backward()
@@ -99,14 +106,18 @@ def test_backward_uses_the_same_mask():
 
 @pytest.mark.parametrize(("p", "left"), [(0, 3.0), (0.0, 3.0), (1, 0.0), (1.0, 0.0)])
 def test_nothing_or_everything_is_dropped(p, left):
-    """:class:`~torch.nn.Dropout` with ``p=0`` drops nothing, with ``p=1`` everything."""
+    """:class:`nn.Dropout <torch.nn.Dropout>` with ``p=0`` drops nothing; with ``p=1`` it zeroes
+    everything.
+    """
     assert nn.Dropout(p)(torch.full((4,), 3.0)).tolist() == [left] * 4
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("p", [-0.1, 1.1])
 def test_p_is_a_probability(layer, p):
-    """:class:`~torch.nn.Dropout` and its relatives raise ``ValueError`` for a ``p`` below 0 or above 1."""
+    """:class:`nn.Dropout <torch.nn.Dropout>` and the other dropout layers raise ``ValueError`` if ``p`` is
+    below 0 or above 1.
+    """
     wanted = f"dropout probability has to be between 0 and 1, but got {p}"
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
@@ -115,7 +126,9 @@ def test_p_is_a_probability(layer, p):
 
 @pytest.mark.parametrize(("layer", "shape"), PLAIN)
 def test_inplace_writes_to_the_input(layer, shape):
-    """In training ``Dropout``, ``Dropout1d``, ``2d`` and ``3d`` with ``inplace=True`` write to the input."""
+    """``Dropout``, ``Dropout1d``, ``Dropout2d`` and ``Dropout3d`` with ``inplace=True`` modify their input in
+    training mode.
+    """
     x = torch.full(shape, 3.0)
     out = layer(1.0, True)(x)
 
@@ -125,7 +138,9 @@ def test_inplace_writes_to_the_input(layer, shape):
 
 @pytest.mark.parametrize(("layer", "shape"), PLAIN + ALPHA)
 def test_the_input_is_left_alone_by_default(layer, shape):
-    """Without ``inplace`` :class:`~torch.nn.Dropout` and its relatives leave the input alone."""
+    """Without ``inplace=True``, :class:`nn.Dropout <torch.nn.Dropout>` and the other dropout layers do not
+    modify their input.
+    """
     x = torch.full(shape, 3.0)
     out = layer(1.0)(x)
 
@@ -136,7 +151,10 @@ def test_the_input_is_left_alone_by_default(layer, shape):
 @pytest.mark.observed
 @pytest.mark.parametrize(("layer", "shape"), ALPHA)
 def test_alpha_dropout_is_never_in_place(layer, shape):
-    """:class:`~torch.nn.AlphaDropout` and :class:`~torch.nn.FeatureAlphaDropout` ignore ``inplace``."""
+    """:class:`nn.AlphaDropout <torch.nn.AlphaDropout>` and
+    :class:`nn.FeatureAlphaDropout <torch.nn.FeatureAlphaDropout>` ignore ``inplace=True``: the input is
+    unchanged.
+    """
     x = torch.full(shape, 3.0)
     out = layer(0.5, inplace=True)(x)
 
@@ -145,9 +163,9 @@ def test_alpha_dropout_is_never_in_place(layer, shape):
 
 
 def test_a_leaf_is_not_written_to():
-    """``nn.Dropout(inplace=True)`` in training refuses a leaf that requires a gradient.
+    """``nn.Dropout(inplace=True)`` in training mode raises ``RuntimeError`` for a leaf that requires grad.
 
-    So does every operation in place. In evaluation nothing is written, and the leaf is returned.
+    So does every in-place operation. In eval mode nothing is written, and the leaf is returned.
     """
     layer, leaf = nn.Dropout(0.5, inplace=True), torch.rand(3, requires_grad=True)
 
@@ -161,7 +179,9 @@ def test_a_leaf_is_not_written_to():
     [(nn.Dropout1d, (8, 9, 5)), (nn.Dropout2d, (8, 9, 5, 4)), (nn.Dropout3d, (8, 9, 5, 4, 3))],
 )
 def test_whole_channels_are_dropped(layer, shape):
-    """:class:`~torch.nn.Dropout1d`, ``2d`` and ``3d`` keep or drop whole channels of a sample."""
+    """:class:`nn.Dropout1d <torch.nn.Dropout1d>`, ``nn.Dropout2d`` and ``nn.Dropout3d`` zero whole channels
+    of each sample.
+    """
     out = layer(0.25)(torch.full(shape, 3.0)).flatten(2)
 
     assert out[:, :, 0].unique().tolist() == [0.0, 4.0]
@@ -172,7 +192,9 @@ def test_whole_channels_are_dropped(layer, shape):
     ("layer", "shape"), [(nn.Dropout1d, (72, 5)), (nn.Dropout3d, (72, 5, 4, 3))], ids=["1d", "3d"]
 )
 def test_a_sample_without_a_batch(layer, shape):
-    """:class:`~torch.nn.Dropout1d` and :class:`~torch.nn.Dropout3d` take a single sample without a batch."""
+    """:class:`nn.Dropout1d <torch.nn.Dropout1d>` and :class:`nn.Dropout3d <torch.nn.Dropout3d>` accept a
+    single sample without a batch dimension.
+    """
     out = layer(0.25)(torch.full(shape, 3.0))
 
     assert out.shape == shape
@@ -182,7 +204,9 @@ def test_a_sample_without_a_batch(layer, shape):
 
 @pytest.mark.parametrize("shape", [(7,), (2, 3, 4, 5)], ids=["1d", "4d"])
 def test_dropout1d_refuses_other_shapes(shape):
-    """:class:`~torch.nn.Dropout1d` takes 2 or 3 dimensions and raises ``RuntimeError`` for any other."""
+    """:class:`nn.Dropout1d <torch.nn.Dropout1d>` accepts 2D or 3D input and raises ``RuntimeError`` for any
+    other.
+    """
     wanted = rf"dropout1d: Expected 2D or 3D input, but received a {len(shape)}D input\."
 
     with pytest.raises(RuntimeError, match=wanted):
@@ -192,7 +216,9 @@ def test_dropout1d_refuses_other_shapes(shape):
 
 
 def test_dropout2d_takes_3d_for_a_batch():
-    """:class:`~torch.nn.Dropout2d` takes 3 dimensions for a batch of sequences, and warns."""
+    """:class:`nn.Dropout2d <torch.nn.Dropout2d>` treats 3D input as a batch of sequences, shape
+    ``(N, C, L)``, and warns.
+    """
     x = torch.full((8, 9, 5), 3.0)
 
     with pytest.warns(
@@ -207,9 +233,10 @@ def test_dropout2d_takes_3d_for_a_batch():
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5, 6)], ids=["2d", "5d"])
 def test_dropout2d_warns_of_other_shapes(shape):
-    """:class:`~torch.nn.Dropout2d` warns if the input has not 3 or 4 dimensions; with 4 it is silent.
+    """:class:`nn.Dropout2d <torch.nn.Dropout2d>` does not warn for 4D input, but warns for other input such
+    as 2D or 5D.
 
-    With 3 it gives another warning: see *dropout2d_takes_3d_for_a_batch*.
+    For 3D input it warns with another message: see *dropout2d_takes_3d_for_a_batch*.
     """
     with pytest.warns(
         UserWarning, match=f"^dropout2d: Received a {len(shape)}-D input to dropout2d"
@@ -226,7 +253,9 @@ def test_dropout2d_warns_of_other_shapes(shape):
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 4, 5, 6, 7)], ids=["3d", "6d"])
 def test_dropout3d_warns_of_other_shapes(shape):
-    """:class:`~torch.nn.Dropout3d` warns if the input has not 4 or 5 dimensions; with those it is silent."""
+    """:class:`nn.Dropout3d <torch.nn.Dropout3d>` does not warn for 4D or 5D input, but warns for other input
+    such as 3D or 6D.
+    """
     with pytest.warns(
         UserWarning, match=f"^dropout3d: Received a {len(shape)}-D input to dropout3d"
     ) as caught:
@@ -242,7 +271,9 @@ def test_dropout3d_warns_of_other_shapes(shape):
 
 
 def test_alpha_dropout_keeps_mean_and_spread():
-    """:class:`~torch.nn.AlphaDropout` sets what it drops to the limit of SELU, then shifts and scales."""
+    """:class:`nn.AlphaDropout <torch.nn.AlphaDropout>` sets dropped elements to SELU's negative limit, then
+    scales and shifts all elements.
+    """
     limit = -1.0507009873554805 * 1.6732632423543772
     a = 1 / math.sqrt(0.75 * (1 + 0.25 * limit**2))
     b = -a * 0.25 * limit
@@ -253,7 +284,9 @@ def test_alpha_dropout_keeps_mean_and_spread():
 
 
 def test_feature_alpha_dropout_drops_channels():
-    """:class:`~torch.nn.FeatureAlphaDropout` treats whole channels as ``AlphaDropout`` treats elements."""
+    """:class:`nn.FeatureAlphaDropout <torch.nn.FeatureAlphaDropout>` drops whole channels the way
+    ``nn.AlphaDropout`` drops single elements.
+    """
     limit = -1.0507009873554805 * 1.6732632423543772
     a = 1 / math.sqrt(0.75 * (1 + 0.25 * limit**2))
     b = -a * 0.25 * limit
@@ -273,9 +306,10 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize(("function", "shape"), FUNCTIONS, ids=[name.__name__ for name, _ in FUNCTIONS])
 def test_functions_drop_by_default(function, shape):
-    """:func:`functional.dropout <torch.nn.functional.dropout>` knows no mode: it drops by default.
+    """:func:`F.dropout <torch.nn.functional.dropout>` drops elements whatever the mode of the module, unless
+    ``training=False`` is passed.
 
-    So do its 1d to 3d forms. In ``forward`` pass ``training=self.training``, or evaluation drops as well.
+    So do ``F.dropout1d`` to ``F.dropout3d``. In ``forward`` pass ``training=self.training``.
     """
     x = torch.full(shape, 3.0)
 
@@ -288,9 +322,10 @@ def test_functions_drop_by_default(function, shape):
     "function", [F.alpha_dropout, F.feature_alpha_dropout], ids=lambda function: function.__name__
 )
 def test_alpha_functions_do_not_drop_by_default(function):
-    """``F.alpha_dropout`` and ``F.feature_alpha_dropout`` do nothing by default, unlike ``F.dropout``.
+    """``F.alpha_dropout`` and ``F.feature_alpha_dropout`` do nothing unless ``training=True``, unlike
+    ``F.dropout``.
 
-    They want ``training=True``.
+    Pass ``training=True`` to drop.
     """
     x = torch.full((72, 5), 2.0)
 
@@ -306,7 +341,9 @@ def test_alpha_functions_do_not_drop_by_default(function):
 )
 @pytest.mark.parametrize("p", [-0.1, 1.1])
 def test_functions_want_a_probability_too(function, p):
-    """``F.dropout`` and its relatives raise ``ValueError`` for a ``p`` below 0 or above 1, in either mode."""
+    """``F.dropout`` and similar functions raise ``ValueError`` if ``p`` is not in [0, 1], even with
+    ``training=False``.
+    """
     wanted = f"dropout probability has to be between 0 and 1, but got {p}"
 
     for training in (True, False):
@@ -316,5 +353,7 @@ def test_functions_want_a_probability_too(function, p):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_layer_prints_p(layer):
-    """``repr`` of :class:`~torch.nn.Dropout` and its relatives shows ``p`` and ``inplace``."""
+    """``repr`` of :class:`nn.Dropout <torch.nn.Dropout>` and the other dropout layers shows ``p`` and
+    ``inplace``.
+    """
     assert repr(layer(0.25, inplace=True)) == f"{layer.__name__}(p=0.25, inplace=True)"

@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.question("Q39")
 def test_frozen_parameters_are_not_enough():
-    """``BatchNorm`` with frozen parameters updates its running statistics in training all the same.
+    """``BatchNorm`` with frozen parameters still updates its running statistics in training mode.
 
     :meth:`~torch.nn.Module.requires_grad_` freezes weight and bias. To keep the statistics, too, put the
     layer in evaluation mode.
@@ -28,7 +28,7 @@ def test_frozen_parameters_are_not_enough():
 
 @pytest.mark.question("Q39")
 def test_train_wakes_a_layer_up():
-    """``net.train()`` puts a ``BatchNorm`` that was in evaluation mode back in training mode.
+    """``net.train()`` puts a ``BatchNorm`` layer that was in eval mode back in training mode.
 
     Its statistics are then updated. A loop that begins each epoch with ``net.train()`` does that: call
     ``eval()`` of the layer after it, or override ``train``.
@@ -46,10 +46,10 @@ def test_train_wakes_a_layer_up():
 
 @pytest.mark.question("Q39")
 def test_an_overridden_train_keeps_it_asleep():
-    """A ``train`` overridden in the parent can keep its ``BatchNorm`` in evaluation mode.
+    """A module can keep its ``BatchNorm`` layer in eval mode by overriding ``train``.
 
-    It is the place to do so: ``eval`` and the ``train`` of any module above end there. Only a call of the
-    layer's own ``train`` passes it by.
+    ``eval`` and ``train`` of any parent module call the overridden method. Only ``train`` called on the layer
+    itself bypasses it.
     """
 
     class Net(nn.Module):
@@ -73,7 +73,7 @@ def test_an_overridden_train_keeps_it_asleep():
 
 @pytest.mark.question("Q39")
 def test_a_subclass_keeps_itself_asleep():
-    """A subclass of ``BatchNorm`` whose ``train`` ignores the mode stays in evaluation wherever it is put."""
+    """A ``BatchNorm`` subclass whose ``train`` method ignores ``mode`` stays in eval mode in any network."""
 
     class FrozenNorm(nn.BatchNorm1d):
         def train(self, mode=True):
@@ -90,7 +90,8 @@ def test_a_subclass_keeps_itself_asleep():
 
 
 def test_gradients_pass_through_a_sleeping_layer():
-    """``BatchNorm`` in evaluation mode gives gradients to input, weight and bias unless they are frozen.
+    """``BatchNorm`` in eval mode still gives gradients to its input, and to ``weight`` and ``bias`` unless
+    frozen.
 
     Evaluation mode keeps the statistics, :meth:`~torch.nn.Module.requires_grad_` the parameters: a layer
     that is to stay as it is needs both.
@@ -111,10 +112,10 @@ def test_gradients_pass_through_a_sleeping_layer():
 
 @pytest.mark.needs("torchvision")
 def test_torchvision_has_one_without_a_mode():
-    """``torchvision.ops.FrozenBatchNorm2d`` computes the same in both modes and has no parameters.
+    """``torchvision.ops.FrozenBatchNorm2d`` computes the same in training and eval mode and has no
+    parameters.
 
-    It takes the place of ``BatchNorm2d`` where neither statistics nor weights are to move, whatever anyone
-    calls.
+    Use it instead of ``BatchNorm2d`` where neither statistics nor weights may change.
     """
     from torchvision.ops import FrozenBatchNorm2d
 

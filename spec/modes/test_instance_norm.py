@@ -16,9 +16,9 @@ LAYERS = [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d]
 
 
 def test_each_sample_is_normalised():
-    """By default ``InstanceNorm`` normalizes each channel of each sample on its own, in both modes.
+    """By default ``InstanceNorm`` normalizes each channel of each sample separately, also in eval mode.
 
-    It takes the mean and the biased variance. With ``track_running_stats=True`` evaluation does otherwise.
+    It uses the mean and the biased variance. With ``track_running_stats=True`` eval mode does otherwise.
     """
     x = 3 * torch.randn(4, 2, 5) + 4
     layer = nn.InstanceNorm1d(2, eps=0.25)
@@ -43,7 +43,9 @@ def test_no_state_by_default(layer):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_defaults(layer):
-    """By default ``InstanceNorm`` has ``eps=1e-5``, ``momentum=0.1`` and neither scale nor statistics."""
+    """``InstanceNorm`` defaults to ``eps=1e-5``, ``momentum=0.1``, ``affine=False`` and
+    ``track_running_stats=False``.
+    """
     net = layer(2)
 
     assert net.eps == 1e-5
@@ -53,9 +55,10 @@ def test_defaults(layer):
 
 
 def test_arguments_in_order():
-    """``InstanceNorm2d(features, eps, momentum, affine, track_running_stats, device, dtype)`` is the order.
+    """``InstanceNorm2d(num_features, eps, momentum, affine, track_running_stats, ...)`` is the argument
+    order.
 
-    It is that of ``BatchNorm``; the defaults differ.
+    Then come ``device`` and ``dtype``. ``BatchNorm`` has the same order and other defaults.
     """
     layer = nn.InstanceNorm2d(2, 0.5, 0.25, True, False, "meta", torch.float64)
 
@@ -67,7 +70,7 @@ def test_arguments_in_order():
 
 
 def test_training_with_statistics():
-    """``InstanceNorm(track_running_stats=True)`` in training averages what it finds in all samples.
+    """In training mode ``InstanceNorm(track_running_stats=True)`` keeps running averages over all samples.
 
     The output is that of a layer without statistics. The variance that it keeps is the unbiased one.
     """
@@ -81,7 +84,9 @@ def test_training_with_statistics():
 
 
 def test_evaluation_with_statistics():
-    """``InstanceNorm(track_running_stats=True)`` in evaluation uses its statistics and leaves them."""
+    """In eval mode ``InstanceNorm(track_running_stats=True)`` uses but does not update its running
+    statistics.
+    """
     layer = nn.InstanceNorm1d(2, eps=0.25, track_running_stats=True).eval()
     layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
     layer.running_var.copy_(torch.tensor([2.0, 6.0]))
@@ -94,7 +99,7 @@ def test_evaluation_with_statistics():
 
 @pytest.mark.observed
 def test_batches_are_not_counted():
-    """``num_batches_tracked`` of ``InstanceNorm`` is there and stays 0, though batches are seen."""
+    """``num_batches_tracked`` of ``InstanceNorm(track_running_stats=True)`` stays 0 in training mode."""
     layer = nn.InstanceNorm1d(2, track_running_stats=True)
     layer(torch.randn(4, 2, 5) + 4)
 
@@ -105,9 +110,9 @@ def test_batches_are_not_counted():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_momentum_none_keeps_the_statistics():
-    """``InstanceNorm`` with ``momentum=None`` keeps its running statistics: no average is taken.
+    """``InstanceNorm(momentum=None)`` leaves its running statistics unchanged; it does not average.
 
-    ``BatchNorm`` averages over all batches then.
+    ``BatchNorm(momentum=None)`` averages over all batches.
     """
     layer = nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)
     layer(torch.randn(4, 2, 5) + 4)
@@ -119,7 +124,7 @@ def test_momentum_none_keeps_the_statistics():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_momentum_none_is_refused():
-    """``InstanceNorm`` with ``momentum=None`` and running statistics raises ``TypeError`` when called."""
+    """``InstanceNorm(momentum=None, track_running_stats=True)`` raises ``TypeError`` when called."""
     layer = nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)
 
     with pytest.raises(TypeError, match="argument 'momentum'"):
@@ -127,7 +132,7 @@ def test_momentum_none_is_refused():
 
 
 def test_affine():
-    """``InstanceNorm`` with ``affine=True`` multiplies what is normalized by ``weight`` and adds ``bias``."""
+    """``InstanceNorm(affine=True)`` multiplies the normalized input by ``weight`` and adds ``bias``."""
     layer, plain = nn.InstanceNorm1d(2, affine=True), nn.InstanceNorm1d(2)
     x = torch.randn(4, 2, 5)
     with torch.no_grad():
@@ -143,7 +148,7 @@ def test_affine():
     ("layer", "dims"), [(nn.InstanceNorm1d, 2), (nn.InstanceNorm2d, 3), (nn.InstanceNorm3d, 4)]
 )
 def test_a_sample_without_a_batch(layer, dims):
-    """``InstanceNorm`` takes a single sample without a batch dimension and returns one."""
+    """``InstanceNorm`` accepts a single sample without a batch dimension and returns the same shape."""
     x = torch.randn([2] + [3] * (dims - 1))
     mean, var = x.flatten(1).mean(1), x.flatten(1).var(1, correction=0)
     wanted = (x.flatten(1) - mean.unsqueeze(1)) / (var.unsqueeze(1) + 0.25).sqrt()
@@ -163,14 +168,17 @@ def test_a_sample_without_a_batch(layer, dims):
     ],
 )
 def test_the_dimensions_are_counted(layer, dims, wanted):
-    """``InstanceNorm`` raises ``ValueError`` for a wrong number of dimensions and tells the numbers."""
+    """``InstanceNorm`` raises ``ValueError`` for wrong dimensions: "expected 3D or 4D input (got 2D
+    input)".
+    """
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(2)(torch.randn([2] * dims))
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_one_element_cannot_be_normalised(training):
-    """``InstanceNorm`` refuses one element per channel, unless evaluation uses running statistics.
+    """``InstanceNorm`` raises ``ValueError`` for one element per channel, unless eval uses running
+    statistics.
 
     However large the batch is, it raises ``ValueError``. A network whose last feature map is a single pixel
     meets this.
@@ -185,7 +193,7 @@ def test_one_element_cannot_be_normalised(training):
 
 
 def test_one_element_will_do_with_statistics():
-    """``InstanceNorm`` in evaluation with running statistics takes one element per channel."""
+    """``InstanceNorm`` with running statistics accepts one element per channel in eval mode."""
     layer = nn.InstanceNorm1d(2, eps=0.25, track_running_stats=True).eval()
     layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
     layer.running_var.copy_(torch.tensor([2.0, 6.0]))
@@ -196,7 +204,9 @@ def test_one_element_will_do_with_statistics():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(("shape", "dim"), [((4, 3, 5), 1), ((3, 5), 0)], ids=["batch", "sample"])
 def test_affine_wants_its_channels(shape, dim):
-    """``InstanceNorm(affine=True)`` refuses another number of channels: ``ValueError`` (:pull:`94624`)."""
+    """``InstanceNorm(affine=True)`` raises ``ValueError`` if the channels do not match ``num_features``
+    (:pull:`94624`).
+    """
     wanted = f"expected input's size at dim={dim} to match num_features (2), but got: 3."
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
@@ -205,7 +215,9 @@ def test_affine_wants_its_channels(shape, dim):
 
 @pytest.mark.since("2.1")
 def test_other_channels_are_warned_of():
-    """``InstanceNorm`` by default takes another number of channels than told, and warns."""
+    """By default ``InstanceNorm`` warns if the number of channels is not ``num_features``, and still
+    works.
+    """
     x = torch.randn(4, 3, 5)
 
     with pytest.warns(UserWarning, match="input's size at dim=1 does not match num_features") as caught:
@@ -216,7 +228,7 @@ def test_other_channels_are_warned_of():
 
 
 def test_the_function_uses_the_input():
-    """``F.instance_norm`` uses the statistics of the input unless ``use_input_stats=False``."""
+    """``F.instance_norm`` normalizes by the statistics of the input unless ``use_input_stats=False``."""
     x = 3 * torch.randn(4, 2, 5) + 4
     mean, var = torch.tensor([3.0, 5.0]), torch.tensor([2.0, 6.0])
 

@@ -11,7 +11,9 @@ from torch import nn
 
 
 def test_rrelu_draws_slopes_in_training():
-    """In training :class:`~torch.nn.RReLU` multiplies what is negative by slopes drawn between its bounds."""
+    """In training mode :class:`nn.RReLU <torch.nn.RReLU>` multiplies negative inputs by random slopes between
+    ``lower`` and ``upper``.
+    """
     x = torch.cat([torch.full((200,), -2.0), torch.full((200,), 2.0)])
     slopes = nn.RReLU(0.25, 0.75)(x) / x
 
@@ -21,7 +23,8 @@ def test_rrelu_draws_slopes_in_training():
 
 
 def test_rrelu_uses_the_mean_slope_in_evaluation():
-    """In evaluation :class:`~torch.nn.RReLU` multiplies what is negative by the mean of its bounds.
+    """In eval mode :class:`nn.RReLU <torch.nn.RReLU>` multiplies negative inputs by the mean of ``lower`` and
+    ``upper``.
 
     The bounds are 1/8 and 1/3 by default.
     """
@@ -32,9 +35,10 @@ def test_rrelu_uses_the_mean_slope_in_evaluation():
 
 
 def test_the_function_of_rrelu_uses_the_mean():
-    """:func:`functional.rrelu <torch.nn.functional.rrelu>` uses the mean slope unless ``training=True``.
+    """:func:`F.rrelu <torch.nn.functional.rrelu>` uses the mean of ``lower`` and ``upper`` as slope unless
+    ``training=True`` is passed.
 
-    It knows no mode: pass ``training=self.training``.
+    It does not know a module's mode: pass ``training=self.training``.
     """
     x = torch.full((200,), -2.0)
 
@@ -44,9 +48,10 @@ def test_the_function_of_rrelu_uses_the_mean():
 
 @pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
 def test_recurrent_layers_drop_in_between(layer):
-    """In training ``nn.RNN``, ``LSTM`` and ``GRU`` drop with ``dropout`` what goes on to the next layer.
+    """In training mode ``nn.RNN``, ``LSTM`` and ``GRU`` apply ``dropout`` between layers, not after the last
+    layer.
 
-    What the last layer gives is not dropped. Put a :class:`~torch.nn.Dropout` behind where that is wanted.
+    For dropout on the output of the last layer, put a :class:`~torch.nn.Dropout` after it.
     """
     net = layer(2, 8, num_layers=2, dropout=1.0)
     x = torch.randn(5, 4, 2)
@@ -61,7 +66,7 @@ def test_recurrent_layers_drop_in_between(layer):
 
 @pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
 def test_one_recurrent_layer_has_no_between(layer):
-    """With ``num_layers=1`` ``nn.RNN``, ``LSTM`` and ``GRU`` warn of ``dropout`` and drop nothing."""
+    """``nn.RNN``, ``LSTM`` and ``GRU`` with ``num_layers=1`` warn about ``dropout`` and do not apply it."""
     message = "adds dropout after all but last recurrent layer.* got dropout=0.5 and num_layers=1"
     with pytest.warns(UserWarning, match=message):
         net = layer(2, 8, num_layers=1, dropout=0.5)
@@ -71,7 +76,9 @@ def test_one_recurrent_layer_has_no_between(layer):
 
 
 def test_attention_drops_in_training():
-    """:class:`~torch.nn.MultiheadAttention` drops attention weights in training only."""
+    """:class:`nn.MultiheadAttention <torch.nn.MultiheadAttention>` drops attention weights in training mode
+    only.
+    """
     net = nn.MultiheadAttention(4, 2, dropout=1.0)
     net.out_proj.bias.data = torch.tensor([2.0, 3.0, 5.0, 7.0])
     x = torch.randn(5, 3, 4)
@@ -83,7 +90,8 @@ def test_attention_drops_in_training():
 
 
 def test_a_transformer_layer_drops_in_training():
-    """:class:`~torch.nn.TransformerEncoderLayer` drops attention and feed-forward in training only.
+    """:class:`nn.TransformerEncoderLayer <torch.nn.TransformerEncoderLayer>` drops attention and feed-forward
+    output in training mode only.
 
     With ``dropout=1`` nothing but the two normalizations of the input is left.
     """
@@ -96,9 +104,10 @@ def test_a_transformer_layer_drops_in_training():
 
 
 def test_a_transformer_layer_in_evaluation():
-    """In evaluation :class:`~torch.nn.TransformerEncoderLayer` gives the same with gradients or without.
+    """In eval mode :class:`nn.TransformerEncoderLayer <torch.nn.TransformerEncoderLayer>` computes the same
+    with and without ``torch.no_grad()``.
 
-    Without gradients it may take a fast path of its own, which rounds differently.
+    Without gradients it may take a separate fast path, which rounds differently.
     """
     layer = nn.TransformerEncoderLayer(4, 2, dim_feedforward=8, batch_first=True).eval()
     x = torch.randn(3, 5, 4)

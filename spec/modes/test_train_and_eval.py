@@ -10,7 +10,8 @@ from torch import nn
 
 @pytest.mark.claim("N2-36", "N5-24")
 def test_eval_sets_training_to_false():
-    """:meth:`Module.eval <torch.nn.Module.eval>` makes ``training`` false for a module and all below it.
+    """:meth:`Module.eval() <torch.nn.Module.eval>` sets ``training`` to ``False`` for the module and all its
+    submodules.
 
     The mode of a module is its attribute :attr:`~torch.nn.Module.training`. It decides what dropout,
     batch normalization and a few other layers do; gradients are recorded as before.
@@ -23,7 +24,9 @@ def test_eval_sets_training_to_false():
 
 @pytest.mark.claim("N2-36", "N5-24")
 def test_train_sets_training_to_true():
-    """:meth:`Module.train <torch.nn.Module.train>` makes ``training`` true for a module and all below it."""
+    """:meth:`Module.train() <torch.nn.Module.train>` sets ``training`` to ``True`` for the module and all its
+    submodules.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout())).eval()
     net.train()
 
@@ -59,7 +62,8 @@ def test_both_return_the_module():
     "mode", ["x", 1, None, torch.tensor(True)], ids=["string", "number", "none", "tensor"]
 )
 def test_the_mode_is_a_bool(mode):
-    """``net.train(mode)`` raises ``ValueError`` for anything but a ``bool`` and changes nothing.
+    """``net.train(mode)`` raises ``ValueError`` if ``mode`` is not a ``bool`` and leaves ``training``
+    unchanged.
 
     An optimizer or a data loader passed by mistake is caught that way.
     """
@@ -72,7 +76,7 @@ def test_the_mode_is_a_bool(mode):
 
 
 def test_a_submodule_alone_is_switched():
-    """``net[1].eval()`` switches that submodule alone, until ``net.train()`` switches the whole again."""
+    """``net[1].eval()`` puts only that submodule in eval mode, until ``net.train()`` is called."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Dropout())
     net[1].eval()
 
@@ -84,7 +88,7 @@ def test_a_submodule_alone_is_switched():
 
 
 def test_the_attribute_can_be_set():
-    """``net.training = False`` switches ``net`` alone; its submodules do not follow.
+    """Setting ``net.training = False`` changes ``net`` only; its submodules stay in training mode.
 
     Call :meth:`~torch.nn.Module.eval` instead.
     """
@@ -95,7 +99,7 @@ def test_the_attribute_can_be_set():
 
 
 def test_a_later_submodule_keeps_its_mode():
-    """A submodule assigned after ``net.eval()`` keeps its own mode, as a rule training.
+    """A submodule assigned after ``net.eval()`` keeps its own mode: a new layer is in training mode.
 
     A head put on a model that is already in evaluation mode still drops: call ``eval()`` when all is there.
     """
@@ -108,7 +112,7 @@ def test_a_later_submodule_keeps_its_mode():
 
 
 def test_every_submodule_is_asked():
-    """``net.train(mode)`` calls the ``train`` of each child, overridden or not, with the mode."""
+    """``net.train(mode)`` calls ``train(mode)`` of each child module, also where a child overrides it."""
     calls = []
 
     class Layer(nn.Module):
@@ -124,7 +128,7 @@ def test_every_submodule_is_asked():
 
 
 def test_eval_calls_train():
-    """``net.eval()`` calls ``net.train(False)``, so that one override serves both."""
+    """``net.eval()`` calls ``net.train(False)``, so overriding ``train`` is enough for both."""
     calls = []
 
     class Net(nn.Module):
@@ -138,7 +142,7 @@ def test_eval_calls_train():
 
 @pytest.mark.observed
 def test_an_eval_of_a_child_is_not_called():
-    """``net.eval()`` does not call an ``eval`` overridden in a child; it calls ``train`` of the child.
+    """``net.eval()`` calls ``train(False)`` of each child module, not an ``eval`` that a child overrides.
 
     Override ``train``, which serves both.
     """
@@ -161,7 +165,7 @@ def test_an_eval_of_a_child_is_not_called():
 
 
 def test_eval_leaves_gradients_on():
-    """``net.eval()`` does not switch gradients off: :class:`~torch.no_grad` does.
+    """``net.eval()`` does not turn off gradients; :class:`torch.no_grad() <torch.no_grad>` does.
 
     Evaluation with ``eval()`` alone keeps the graph of every output and may run out of memory. Use both.
     """
@@ -176,7 +180,8 @@ def test_eval_leaves_gradients_on():
 
 
 def test_no_grad_leaves_the_mode():
-    """:class:`~torch.no_grad` and :class:`~torch.inference_mode` do not switch a module to evaluation.
+    """:class:`torch.no_grad() <torch.no_grad>` and :class:`torch.inference_mode() <torch.inference_mode>` do
+    not put a module in eval mode.
 
     Dropout drops and batch normalization updates its statistics there as well.
     """
@@ -194,7 +199,9 @@ def test_no_grad_leaves_the_mode():
 
 
 def test_freezing_leaves_the_mode():
-    """:meth:`~torch.nn.Module.requires_grad_` does not switch a module to evaluation."""
+    """:meth:`Module.requires_grad_(False) <torch.nn.Module.requires_grad_>` does not put a module in eval
+    mode.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.Dropout()).requires_grad_(False)
 
     assert [module.training for module in net.modules()] == [True, True, True]
@@ -202,7 +209,7 @@ def test_freezing_leaves_the_mode():
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_the_mode_is_not_saved(training):
-    """``state_dict()`` does not hold the mode: ``load_state_dict`` leaves ``training`` as it is."""
+    """``Module.state_dict()`` does not save ``training``; ``load_state_dict`` leaves the mode unchanged."""
     saved = nn.Sequential(nn.Dropout(), nn.Linear(2, 3)).train(not training).state_dict()
     net = nn.Sequential(nn.Dropout(), nn.Linear(2, 3)).train(training)
     net.load_state_dict(saved)
@@ -215,7 +222,8 @@ def test_the_mode_is_not_saved(training):
     "layer", [nn.Linear(4, 4), nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.ReLU(), nn.Softmax(-1)], ids=repr
 )
 def test_most_layers_compute_the_same(layer):
-    """``Linear``, ``LayerNorm``, ``GroupNorm``, ``ReLU`` and ``Softmax`` compute the same in both modes.
+    """``Linear``, ``LayerNorm``, ``GroupNorm``, ``ReLU`` and ``Softmax`` compute the same in training and
+    eval mode.
 
     So do most others. *dropout*, *batch_norm*, *instance_norm* and *randomness_inside* are about those that
     do not.

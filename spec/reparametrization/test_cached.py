@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 
 def test_a_tensor_is_computed_once():
-    """Within ``parametrize.cached()`` each reading of a parametrized tensor gives the same object.
+    """Within ``parametrize.cached()``, each access of a parametrized weight returns the same tensor object.
 
     Put :func:`~torch.nn.utils.parametrize.cached` around the forward pass of a network that reads a weight
     several times, as a recurrent one does.
@@ -24,7 +24,7 @@ def test_a_tensor_is_computed_once():
 
 
 def test_changes_are_not_seen_within():
-    """Within ``parametrize.cached()`` a change of the original is not seen.
+    """Within ``parametrize.cached()``, a weight accessed before does not follow a change of ``original``.
 
     A step of the optimizer belongs outside.
     """
@@ -40,7 +40,7 @@ def test_changes_are_not_seen_within():
 
 
 def test_each_context_starts_afresh():
-    """What ``parametrize.cached()`` kept is forgotten at the end of the context."""
+    """``parametrize.cached()`` clears its cache at the end of the context."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached():
@@ -52,7 +52,7 @@ def test_each_context_starts_afresh():
 
 
 def test_contexts_may_be_nested():
-    """Of nested ``parametrize.cached()`` contexts the outermost decides."""
+    """Leaving an inner ``parametrize.cached()`` context keeps the cache of the outer one."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached():
@@ -66,7 +66,7 @@ def test_contexts_may_be_nested():
 
 
 def test_an_exception_ends_it():
-    """An exception ends the context of ``parametrize.cached()``."""
+    """An exception that leaves a ``parametrize.cached()`` context ends the caching."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with pytest.raises(KeyError, match="stop"), parametrize.cached():
@@ -79,7 +79,7 @@ def test_an_exception_ends_it():
 
 
 def test_tensors_are_told_apart_by_module_and_name():
-    """Within ``parametrize.cached()`` each tensor of each module is kept on its own."""
+    """``parametrize.cached()`` caches each tensor of each module separately."""
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     for number, layer in enumerate(net):
         nn.init.constant_(layer.weight, number + 2.0)
@@ -102,7 +102,7 @@ def test_tracing_within_is_an_error():
 
 
 def test_tracing_without_it_is_possible():
-    """``torch.jit.trace`` takes a parametrized module outside ``parametrize.cached()``.
+    """``torch.jit.trace`` accepts a parametrized module outside ``parametrize.cached()``.
 
     The parametrization is part of what is traced.
     """
@@ -114,7 +114,7 @@ def test_tracing_without_it_is_possible():
 
 
 def test_scripting_is_an_error():
-    """A parametrized module given to ``torch.jit.script`` raises ``torch.jit.Error`` when it is called.
+    """A parametrized module compiled by ``torch.jit.script`` raises ``torch.jit.Error`` when called.
 
     Remove the parametrizations first, or trace.
     """

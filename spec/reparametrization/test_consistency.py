@@ -47,9 +47,10 @@ class Noting(nn.Module):
 )
 @pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
 def test_the_result_keeps_type_dtype_and_shape(forward, told, first):
-    """By default ``register_parametrization`` raises ``ValueError`` if the result changes dtype or shape.
+    """By default ``register_parametrization`` raises ``ValueError`` if ``forward`` changes the dtype or
+    shape.
 
-    Likewise if it is not a tensor. With ``unsafe=True`` nothing is looked at.
+    So it does if ``forward`` does not return a tensor. With ``unsafe=True`` nothing is checked.
     """
     layer = nn.Linear(2, 1)
     if not first:
@@ -60,7 +61,7 @@ def test_the_result_keeps_type_dtype_and_shape(forward, told, first):
 
 
 def test_a_refused_parametrization_leaves_the_module_alone():
-    """A refused first ``register_parametrization`` leaves the module its class and its parameter."""
+    """If a module's first ``register_parametrization`` raises, the module keeps its class and parameter."""
     layer = nn.Linear(2, 1)
     weight, value = layer.weight, layer.weight.tolist()
 
@@ -75,9 +76,10 @@ def test_a_refused_parametrization_leaves_the_module_alone():
 
 @pytest.mark.observed
 def test_a_refused_parametrization_may_change_the_value():
-    """A refused first ``register_parametrization`` leaves what ``right_inverse`` gave in the parameter.
+    """A first ``register_parametrization`` that raises leaves the ``right_inverse`` result in the parameter.
 
-    The result is looked at only when the value is set. Go on with a copy, or load the weights again.
+    The result of ``forward`` is checked only after the value is set. Go on with a copy, or load the weights
+    again.
     """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
@@ -90,7 +92,7 @@ def test_a_refused_parametrization_may_change_the_value():
 
 
 def test_a_refused_second_one_leaves_the_first():
-    """A second ``register_parametrization`` that is refused is not added, and the first stays."""
+    """A second ``register_parametrization`` that raises adds nothing; the first parametrization stays."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with pytest.raises(ValueError, match="shape"):
@@ -101,7 +103,8 @@ def test_a_refused_second_one_leaves_the_first():
 
 
 def test_a_first_inverse_keeps_dtype():
-    """A first ``right_inverse`` whose one tensor has another dtype makes registering raise ``ValueError``.
+    """``register_parametrization`` raises ``ValueError`` if the first ``right_inverse`` changes a tensor's
+    dtype.
 
     ``unsafe=True`` does not help: the tensor is set as the value of the parameter.
     """
@@ -116,7 +119,9 @@ def test_a_first_inverse_keeps_dtype():
 
 @pytest.mark.since("2.10")
 def test_a_first_inverse_keeps_the_device():
-    """A first ``right_inverse`` whose tensor is on another device makes registering raise ``ValueError``."""
+    """``register_parametrization`` raises ``ValueError`` if the first ``right_inverse`` changes the
+    device.
+    """
     inverse = Custom(lambda x: x, lambda x: x.to("meta"))
 
     with pytest.raises(ValueError, match=r"(?s)may not change the device.*original\.device: cpu.*: meta"):
@@ -125,7 +130,9 @@ def test_a_first_inverse_keeps_the_device():
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
 def test_an_inverse_returns_tensors(first):
-    """``register_parametrization`` raises ``ValueError`` if ``right_inverse`` returns no tensor."""
+    """``register_parametrization`` raises ``ValueError`` if ``right_inverse`` returns a float, not a
+    tensor.
+    """
     layer = nn.Linear(2, 1)
     if not first:
         register_parametrization(layer, "weight", nn.Identity())
@@ -135,7 +142,9 @@ def test_an_inverse_returns_tensors(first):
 
 
 def test_a_later_inverse_returns_one_tensor():
-    """``register_parametrization`` refuses a tuple from the ``right_inverse`` of a later parametrization."""
+    """``register_parametrization`` raises ``ValueError`` if a tensor's second ``right_inverse`` returns a
+    tuple.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
 
     with pytest.raises(ValueError, match=r"parametrization\.right_inverse must return a tensor\. Got: tuple"):
@@ -151,7 +160,9 @@ def test_a_later_inverse_returns_one_tensor():
     ids=["dtype", "shape"],
 )
 def test_a_later_inverse_keeps_dtype_and_shape(inverse, told):
-    """The ``right_inverse`` of a later parametrization may not change dtype or shape: ``ValueError``."""
+    """``register_parametrization`` raises ``ValueError`` if a second ``right_inverse`` changes dtype or
+    shape.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
 
     with pytest.raises(ValueError, match=told):
@@ -160,13 +171,15 @@ def test_a_later_inverse_keeps_dtype_and_shape(inverse, told):
 
 
 def test_elements_of_a_sequence_are_tensors():
-    """``register_parametrization`` refuses a sequence from ``right_inverse`` that holds a number."""
+    """``register_parametrization`` raises ``ValueError`` if ``right_inverse`` returns a tuple with a number
+    in it.
+    """
     with pytest.raises(ValueError, match=r"Got element 1 of the sequence with type float\."):
         register_parametrization(nn.Linear(2, 1), "weight", Custom(lambda a, b: a, lambda x: (x, 3.0)))
 
 
 def test_unsafe_allows_another_dtype_and_shape():
-    """``register_parametrization(unsafe=True)`` lets a parametrization change dtype and shape."""
+    """``register_parametrization(unsafe=True)`` allows a parametrization to change the dtype and shape."""
     layer = nn.Linear(2, 1, bias=False)
     register_parametrization(layer, "weight", Custom(lambda x: x.T.double()), unsafe=True)
 
@@ -175,7 +188,7 @@ def test_unsafe_allows_another_dtype_and_shape():
 
 
 def test_unsafe_does_not_compute_at_registration():
-    """``register_parametrization(unsafe=True)`` runs no ``forward``, but the first ``right_inverse``."""
+    """``register_parametrization(unsafe=True)`` calls the first ``right_inverse``, but no ``forward``."""
     calls = []
     layer = nn.Linear(2, 1)
 
@@ -186,9 +199,10 @@ def test_unsafe_does_not_compute_at_registration():
 
 
 def test_a_safe_registration_runs_both_once():
-    """``register_parametrization`` runs ``right_inverse`` before ``forward``, for a later one after it.
+    """The first ``register_parametrization`` calls ``right_inverse``, then ``forward``; a second, ``forward``
+    first.
 
-    What the ``right_inverse`` of a later parametrization returns is looked at and dropped.
+    What the ``right_inverse`` of a later parametrization returns is checked and discarded.
     """
     calls = []
     layer = nn.Linear(2, 1)
@@ -203,7 +217,9 @@ def test_a_safe_registration_runs_both_once():
 @pytest.mark.parametrize("flags", [(True, False), (False, True)])
 @pytest.mark.observed
 def test_unsafe_once_is_unsafe_for_good(flags):
-    """A ``ParametrizationList`` is ``unsafe`` if one of its parametrizations was registered so."""
+    """A ``ParametrizationList`` is ``unsafe`` if any of its parametrizations was registered with
+    ``unsafe=True``.
+    """
     layer = nn.Linear(2, 1)
     for unsafe in flags:
         register_parametrization(layer, "weight", nn.ReLU(), unsafe=unsafe)
@@ -213,7 +229,7 @@ def test_unsafe_once_is_unsafe_for_good(flags):
 
 @pytest.mark.observed
 def test_safe_by_default():
-    """A ``ParametrizationList`` is not ``unsafe`` by default."""
+    """A ``ParametrizationList`` has ``unsafe=False`` by default."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
     register_parametrization(layer, "weight", nn.ReLU())
 
@@ -222,7 +238,9 @@ def test_safe_by_default():
 
 
 def test_a_list_has_at_least_one():
-    """A :class:`~torch.nn.utils.parametrize.ParametrizationList` of no module raises ``ValueError``."""
+    """Creating a :class:`~torch.nn.utils.parametrize.ParametrizationList` without any module raises
+    ``ValueError``.
+    """
     with pytest.raises(ValueError, match="ParametrizationList requires one or more modules"):
         ParametrizationList([], torch.rand(2))
 
@@ -236,9 +254,10 @@ def test_a_list_has_at_least_one():
     ids=["no tensor", "dtype"],
 )
 def test_assigning_takes_a_tensor_of_the_dtype(later, told):
-    """Assigning a parametrized tensor raises ``ValueError`` if ``right_inverse`` gives another dtype or type.
+    """Assigning to a parametrized weight raises ``ValueError`` if ``right_inverse`` changes the type or
+    dtype.
 
-    Its shape is not looked at.
+    The shape is not checked.
     """
     answers = [torch.rand(1, 2), later]
     layer = nn.Linear(2, 1)
@@ -262,7 +281,8 @@ def test_assigning_takes_a_tensor_of_the_dtype(later, told):
     ids=["no sequence", "length", "no tensor", "dtype"],
 )
 def test_assigning_takes_as_many_tensors(later, told):
-    """Assigning a tensor of several originals raises ``ValueError`` unless ``right_inverse`` gives as many.
+    """Assigning to a weight with several originals raises ``ValueError`` unless ``right_inverse`` returns as
+    many.
 
     Each has to be a tensor of the dtype of its original.
     """

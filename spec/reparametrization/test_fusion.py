@@ -25,9 +25,10 @@ def settled(norm):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_convolution_takes_in_its_norm(bias, device):
-    """:func:`~torch.nn.utils.fusion.fuse_conv_bn_eval` makes one layer of a convolution and its BatchNorm.
+    """:func:`fuse_conv_bn_eval <torch.nn.utils.fusion.fuse_conv_bn_eval>` fuses a convolution and a BatchNorm
+    into one convolution.
 
-    It computes what both computed in evaluation mode, with one pass over the data less.
+    The new layer computes what both computed in eval mode, with one pass over the data less.
     """
     conv, norm = (
         nn.Conv2d(2, 3, 2, bias=bias).eval().to(device, torch.float64),
@@ -43,7 +44,7 @@ def test_a_convolution_takes_in_its_norm(bias, device):
 
 
 def test_the_layers_are_left_alone():
-    """``fuse_conv_bn_eval`` gives a new convolution and leaves convolution and BatchNorm as they are."""
+    """``fuse_conv_bn_eval`` returns a new convolution; the given convolution and BatchNorm are unchanged."""
     conv, norm = nn.Conv1d(2, 3, 2).eval(), settled(nn.BatchNorm1d(3))
     before = [tensor.tolist() for tensor in (*conv.parameters(), *norm.parameters(), *norm.buffers())]
 
@@ -56,10 +57,10 @@ def test_the_layers_are_left_alone():
 
 
 def test_a_transposed_convolution_has_to_be_told():
-    """``fuse_conv_bn_eval`` wants ``transpose=True`` for a transposed convolution.
+    """``fuse_conv_bn_eval`` needs ``transpose=True`` for a transposed convolution.
 
-    Without it channels are mistaken. Where as many come in as go out nothing is raised, and the result is
-    wrong.
+    Without it the wrong dimension is scaled. With as many input as output channels nothing is raised, and the
+    result is wrong.
     """
     conv, norm = nn.ConvTranspose2d(3, 2, 2).eval(), settled(nn.BatchNorm2d(2))
     x = torch.rand(4, 3, 5, 5)
@@ -77,7 +78,9 @@ def test_a_transposed_convolution_has_to_be_told():
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_linear_layer_takes_in_its_norm(bias, device):
-    """:func:`~torch.nn.utils.fusion.fuse_linear_bn_eval` makes one layer of a linear layer and BatchNorm."""
+    """:func:`fuse_linear_bn_eval <torch.nn.utils.fusion.fuse_linear_bn_eval>` fuses a ``Linear`` and a
+    BatchNorm into one ``Linear``.
+    """
     linear, norm = (
         nn.Linear(2, 3, bias=bias).eval().to(device),
         settled(nn.BatchNorm1d(3, eps=0.3)).to(device),
@@ -94,7 +97,9 @@ def test_a_linear_layer_takes_in_its_norm(bias, device):
 @pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 @pytest.mark.parametrize("training", ["layer", "norm"])
 def test_both_are_in_evaluation_mode(fuse, kind, sizes, training):
-    """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` refuse layers in training: ``AssertionError``."""
+    """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` raise ``AssertionError`` for layers in training
+    mode.
+    """
     layer = kind(*sizes)
     norm = nn.BatchNorm1d(3)
     (norm if training == "layer" else layer).eval()
@@ -107,7 +112,9 @@ def test_both_are_in_evaluation_mode(fuse, kind, sizes, training):
 @pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 @pytest.mark.parametrize("lacking", ["running_mean", "running_var"])
 def test_the_norm_has_statistics(fuse, kind, sizes, lacking):
-    """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` want both running statistics: ``AssertionError``."""
+    """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` raise ``AssertionError`` if a running statistic is
+    ``None``.
+    """
     layer = kind(*sizes)
     norm = nn.BatchNorm1d(3).eval()
     assert type(fuse(layer.eval(), norm)) is type(layer)
@@ -119,7 +126,9 @@ def test_the_norm_has_statistics(fuse, kind, sizes, lacking):
 
 @pytest.mark.since("2.3")
 def test_a_linear_layer_and_its_norm_agree_in_size():
-    """``fuse_linear_bn_eval`` refuses a BatchNorm of another size, unless it has a single feature."""
+    """``fuse_linear_bn_eval`` raises ``AssertionError`` if ``num_features`` is neither ``out_features`` nor
+    1.
+    """
     linear = nn.Linear(2, 3).eval()
 
     with pytest.raises(
@@ -132,7 +141,9 @@ def test_a_linear_layer_and_its_norm_agree_in_size():
 
 
 def test_conv_weights_are_scaled_by_channel():
-    """:func:`~torch.nn.utils.fusion.fuse_conv_bn_weights` computes weight and bias from plain tensors."""
+    """:func:`fuse_conv_bn_weights <torch.nn.utils.fusion.fuse_conv_bn_weights>` computes the fused weight and
+    bias from plain tensors.
+    """
     weight, bias = fuse_conv_bn_weights(
         torch.tensor([[[2.0]], [[3.0]]]),
         torch.tensor([5.0, 7.0]),
@@ -149,7 +160,7 @@ def test_conv_weights_are_scaled_by_channel():
 
 
 def test_what_a_conv_lacks_is_made_up():
-    """``fuse_conv_bn_weights`` counts a missing bias as 0, a missing scale as 1 and a missing shift as 0."""
+    """``fuse_conv_bn_weights`` treats missing biases as 0 and a missing BatchNorm weight as 1."""
     weight, bias = fuse_conv_bn_weights(
         torch.tensor([[[2.0]], [[3.0]]]),
         None,
@@ -165,7 +176,7 @@ def test_what_a_conv_lacks_is_made_up():
 
 
 def test_transposed_weights_are_scaled_by_column():
-    """``fuse_conv_bn_weights(..., transpose=True)`` scales the second dimension of the weight."""
+    """``fuse_conv_bn_weights(..., transpose=True)`` scales the weight along its second dimension."""
     weight, _ = fuse_conv_bn_weights(
         torch.tensor([[[2.0], [3.0]]]),
         None,
@@ -181,7 +192,9 @@ def test_transposed_weights_are_scaled_by_column():
 
 
 def test_linear_weights_are_scaled_by_row():
-    """:func:`~torch.nn.utils.fusion.fuse_linear_bn_weights` computes weight and bias of a linear layer."""
+    """:func:`fuse_linear_bn_weights <torch.nn.utils.fusion.fuse_linear_bn_weights>` computes the fused weight
+    and bias of a linear layer.
+    """
     weight, bias = fuse_linear_bn_weights(
         torch.tensor([[2.0, 3.0]]),
         torch.tensor([5.0]),
@@ -198,7 +211,7 @@ def test_linear_weights_are_scaled_by_row():
 
 
 def test_a_linear_layer_without_bias_gets_one():
-    """``fuse_linear_bn_weights`` counts a missing bias of the linear layer as zero."""
+    """``fuse_linear_bn_weights`` treats a missing bias of the linear layer as 0."""
     weight, bias = fuse_linear_bn_weights(
         torch.tensor([[2.0, 3.0]]),
         None,
@@ -216,7 +229,7 @@ def test_a_linear_layer_without_bias_gets_one():
 def test_a_linear_layer_needs_an_affine_norm():
     """``fuse_linear_bn_eval`` raises ``TypeError`` for a BatchNorm with ``affine=False``.
 
-    :func:`~torch.nn.utils.fusion.fuse_conv_bn_eval` takes one.
+    :func:`~torch.nn.utils.fusion.fuse_conv_bn_eval` accepts one.
     """
     norm = nn.BatchNorm1d(3, affine=False).eval()
 
@@ -228,7 +241,7 @@ def test_a_linear_layer_needs_an_affine_norm():
 @pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 @pytest.mark.parametrize("frozen", ["weight", "bias"])
 def test_frozen_parameters_stay_frozen(fuse, kind, sizes, frozen):
-    """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` freeze weight and bias that were frozen."""
+    """``fuse_conv_bn_eval`` and ``fuse_linear_bn_eval`` keep a frozen weight or bias frozen."""
     layer = kind(*sizes)
     getattr(layer, frozen).requires_grad_(False)
 
@@ -243,9 +256,9 @@ def test_frozen_parameters_stay_frozen(fuse, kind, sizes, frozen):
 @pytest.mark.observed
 @pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 def test_a_made_up_bias_is_frozen(fuse, kind, sizes):
-    """A bias made up by ``fuse_conv_bn_eval`` or ``fuse_linear_bn_eval`` requires no gradient.
+    """A bias added by ``fuse_conv_bn_eval`` or ``fuse_linear_bn_eval`` does not require grad.
 
-    Who trains the fused layer thaws it first.
+    Before training the fused layer, call ``requires_grad_()`` on the bias.
     """
     layer = kind(*sizes, bias=False)
 
@@ -258,7 +271,7 @@ def test_a_made_up_bias_is_frozen(fuse, kind, sizes):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_fused_convolution_keeps_its_dtype(bias):
-    """``fuse_conv_bn_eval`` keeps the dtype of the convolution where that of the norm is another."""
+    """``fuse_conv_bn_eval`` keeps the dtype of the convolution if the BatchNorm has another dtype."""
     conv, norm = nn.Conv1d(2, 3, 2, bias=bias).bfloat16().eval(), nn.BatchNorm1d(3).eval()
 
     fused = fuse_conv_bn_eval(conv, norm)
@@ -270,7 +283,7 @@ def test_a_fused_convolution_keeps_its_dtype(bias):
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_fused_linear_layer_keeps_its_dtype(bias):
-    """``fuse_linear_bn_eval`` keeps the dtype of the linear layer where that of the norm is another."""
+    """``fuse_linear_bn_eval`` keeps the dtype of the linear layer if the BatchNorm has another dtype."""
     linear, norm = nn.Linear(2, 3, bias=bias).bfloat16().eval(), nn.BatchNorm1d(3).eval()
 
     fused = fuse_linear_bn_eval(linear, norm)

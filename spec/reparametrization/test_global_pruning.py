@@ -11,7 +11,8 @@ from torch.nn.utils import prune
 
 
 def test_several_parameters_are_taken_as_one():
-    """:func:`~torch.nn.utils.prune.global_unstructured` zeroes the smallest entries of all parameters.
+    """:func:`prune.global_unstructured <torch.nn.utils.prune.global_unstructured>` zeroes the smallest
+    entries across all given parameters.
 
     They are taken together: a layer of small weights may lose all of them. Look at the shares afterwards.
     """
@@ -28,7 +29,9 @@ def test_several_parameters_are_taken_as_one():
 
 
 def test_global_pruning_counts_what_is_left():
-    """``prune.global_unstructured`` keeps masks from before and takes its fraction of what is left."""
+    """``prune.global_unstructured`` keeps earlier masks and prunes a fraction of the entries not yet
+    pruned.
+    """
     first, second = nn.Linear(2, 2), nn.Linear(2, 1)
     first.weight = nn.Parameter(torch.tensor([[1.0, 6.0], [3.0, 9.0]]))
     second.weight = nn.Parameter(torch.tensor([[2.0, 7.0]]))
@@ -41,7 +44,9 @@ def test_global_pruning_counts_what_is_left():
 
 
 def test_global_scores_are_given_by_parameter():
-    """Scores for ``prune.global_unstructured`` are a dict by module and name; others count by value."""
+    """``importance_scores`` of ``prune.global_unstructured`` is a dict with keys such as
+    ``(module, "weight")``.
+    """
     first, second = nn.Linear(2, 1), nn.Linear(2, 1)
     first.weight = nn.Parameter(torch.tensor([[1.0, 6.0]]))
     second.weight = nn.Parameter(torch.tensor([[2.0, 7.0]]))
@@ -56,19 +61,21 @@ def test_global_scores_are_given_by_parameter():
 
 
 def test_global_scores_are_a_dict():
-    """``prune.global_unstructured`` raises ``TypeError`` for scores that are not a dict."""
+    """``prune.global_unstructured`` raises ``TypeError`` if ``importance_scores`` is not a dict."""
     with pytest.raises(TypeError, match="importance_scores must be of type dict"):
         prune.global_unstructured([(nn.Linear(2, 1), "weight")], prune.L1Unstructured, [1.0], amount=1)
 
 
 def test_global_parameters_are_iterable():
-    """``prune.global_unstructured`` raises ``TypeError`` for parameters that cannot be iterated over."""
+    """``prune.global_unstructured`` raises ``TypeError`` if ``parameters`` is not iterable."""
     with pytest.raises(TypeError, match=r"global_unstructured\(\): parameters is not an Iterable"):
         prune.global_unstructured(3, prune.L1Unstructured, amount=1)
 
 
 def test_channels_are_not_pruned_globally():
-    """``prune.global_unstructured`` raises ``TypeError`` for a method that prunes channels."""
+    """``prune.global_unstructured`` raises ``TypeError`` for a structured method such as
+    ``RandomStructured``.
+    """
     with pytest.raises(
         TypeError, match=r'Only "unstructured" PRUNING_TYPE .*RandomStructured.* of type structured'
     ):

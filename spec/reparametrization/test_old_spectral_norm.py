@@ -12,7 +12,7 @@ from torch.nn.utils import remove_spectral_norm, spectral_norm
 
 
 def test_the_weight_is_kept_under_another_name():
-    """``torch.nn.utils.spectral_norm`` keeps the parameter as ``weight_orig`` and adds two buffers.
+    """``torch.nn.utils.spectral_norm`` renames ``weight`` to ``weight_orig`` and adds two buffers.
 
     :func:`utils.spectral_norm <torch.nn.utils.spectral_norm>` leaves ``weight`` as a plain tensor.
     """
@@ -29,7 +29,7 @@ def test_the_weight_is_kept_under_another_name():
 
 
 def test_nothing_is_divided_before_the_first_call():
-    """With ``torch.nn.utils.spectral_norm`` ``weight`` is not divided before the first call.
+    """``torch.nn.utils.spectral_norm`` does not divide ``weight`` before the first call of the module.
 
     Until then it is a plain tensor with the value of the parameter.
     """
@@ -46,9 +46,9 @@ def test_nothing_is_divided_before_the_first_call():
 
 
 def test_a_call_in_training_makes_one_iteration():
-    """With ``torch.nn.utils.spectral_norm`` each call in training makes a power iteration and divides.
+    """In training mode ``torch.nn.utils.spectral_norm`` runs a power iteration and divides at each call.
 
-    *v* is improved first. Reading the weight does nothing, unlike with the parametrization.
+    *v* is updated first. Accessing the weight does nothing, unlike with the parametrization.
     """
     layer = spectral_norm(nn.Linear(2, 2))
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
@@ -66,7 +66,9 @@ def test_a_call_in_training_makes_one_iteration():
 
 
 def test_a_call_in_evaluation_makes_none():
-    """With ``torch.nn.utils.spectral_norm`` a call in evaluation divides by the estimate and leaves it."""
+    """In eval mode ``torch.nn.utils.spectral_norm`` divides by its current estimate and does not update
+    it.
+    """
     layer = spectral_norm(nn.Linear(2, 2)).eval()
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     u, v = torch.tensor([0.8, 0.6]), torch.tensor([0.6, 0.8])
@@ -83,7 +85,7 @@ def test_a_call_in_evaluation_makes_none():
 
 
 def test_more_iterations_at_each_call():
-    """``torch.nn.utils.spectral_norm`` iterates ``n_power_iterations`` times at a call in training."""
+    """``torch.nn.utils.spectral_norm`` runs ``n_power_iterations`` iterations per call in training mode."""
     layer = spectral_norm(nn.Linear(2, 2), n_power_iterations=3)
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     with torch.no_grad():
@@ -100,7 +102,9 @@ def test_more_iterations_at_each_call():
 
 @pytest.mark.observed
 def test_vectors_are_of_length_one():
-    """``torch.nn.utils.spectral_norm`` draws its vectors at random, *u* first, of length one."""
+    """``torch.nn.utils.spectral_norm`` initializes ``weight_u``, then ``weight_v`` as random vectors of norm
+    1.
+    """
     layer = nn.Linear(2, 3)
     torch.manual_seed(7)
     drawn = [F.normalize(torch.empty(size).normal_(), dim=0) for size in (3, 2)]
@@ -112,7 +116,7 @@ def test_vectors_are_of_length_one():
 
 
 def test_eps_bounds_the_length_of_the_vectors():
-    """``torch.nn.utils.spectral_norm`` counts lengths smaller than ``eps`` as ``eps``."""
+    """``torch.nn.utils.spectral_norm`` divides by ``eps`` instead of a vector norm smaller than ``eps``."""
     layer = spectral_norm(nn.Linear(2, 2), "weight", 1, 10.0)
     with torch.no_grad():
         layer.weight_orig.copy_(torch.tensor([[2.0, 1.0], [0.0, 1.0]]))
@@ -125,9 +129,9 @@ def test_eps_bounds_the_length_of_the_vectors():
 
 
 def test_two_calls_before_one_backward():
-    """With ``torch.nn.utils.spectral_norm`` several calls in training may come before one backward.
+    """``torch.nn.utils.spectral_norm`` allows several calls in training mode before one backward pass.
 
-    It reaches ``weight_orig``.
+    Gradients reach ``weight_orig``.
     """
     layer = spectral_norm(nn.Linear(2, 3))
 
@@ -142,7 +146,7 @@ def test_two_calls_before_one_backward():
     [(nn.Conv1d, 0), (nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 1), (nn.ConvTranspose3d, 1)],
 )
 def test_the_output_channels_make_the_rows(kind, outputs):
-    """``torch.nn.utils.spectral_norm`` takes a convolution's weight as a matrix, a row for each output."""
+    """``torch.nn.utils.spectral_norm`` reshapes a conv weight to a matrix with a row per output channel."""
     layer = kind(2, 3, 5)
     layer.weight.data.uniform_()
     rows = layer.weight.detach().movedim(outputs, 0).flatten(1)
@@ -155,7 +159,7 @@ def test_the_output_channels_make_the_rows(kind, outputs):
 
 
 def test_dim_makes_the_rows():
-    """``dim`` of ``torch.nn.utils.spectral_norm`` names the dimension that makes the rows."""
+    """``dim`` of ``torch.nn.utils.spectral_norm`` is the dimension of the weight that becomes the rows."""
     layer = spectral_norm(nn.Conv1d(2, 3, 5), dim=2)
 
     for _ in range(40):
@@ -167,7 +171,7 @@ def test_dim_makes_the_rows():
 
 
 def test_twice_is_an_error():
-    """``torch.nn.utils.spectral_norm`` twice on one parameter is a ``RuntimeError``; another may follow."""
+    """``torch.nn.utils.spectral_norm`` applied twice to the same parameter raises ``RuntimeError``."""
     layer = spectral_norm(nn.Bilinear(2, 3, 4), "weight")
     spectral_norm(layer, "weight_orig")
     assert [hook.name for hook in layer._forward_pre_hooks.values()] == ["weight", "weight_orig"]
@@ -178,7 +182,7 @@ def test_twice_is_an_error():
 
 @pytest.mark.parametrize("number", [0, -2])
 def test_at_least_one_iteration_per_call(number):
-    """``torch.nn.utils.spectral_norm`` refuses ``n_power_iterations`` below one with ``ValueError``."""
+    """``torch.nn.utils.spectral_norm`` raises ``ValueError`` if ``n_power_iterations`` is below 1."""
     with pytest.raises(ValueError, match=f"to be positive, but got n_power_iterations={number}"):
         spectral_norm(nn.Linear(2, 3), n_power_iterations=number)
 
@@ -190,15 +194,15 @@ def test_a_parameter_of_none_is_an_error():
 
 
 def test_a_lazy_parameter_is_an_error():
-    """``torch.nn.utils.spectral_norm`` of a lazy parameter raises ``ValueError`` until it has its shape."""
+    """``torch.nn.utils.spectral_norm`` raises ``ValueError`` for an ``UninitializedParameter``."""
     with pytest.raises(ValueError, match="`SpectralNorm` can't have uninitialized parameters"):
         spectral_norm(nn.LazyLinear(2))
 
 
 def test_removing_leaves_the_divided_weight():
-    """``remove_spectral_norm`` leaves the divided weight as a parameter, without an iteration.
+    """``remove_spectral_norm`` leaves the divided weight as a parameter, without another power iteration.
 
-    :func:`~torch.nn.utils.remove_spectral_norm` makes a new parameter: an optimizer has to be told.
+    :func:`~torch.nn.utils.remove_spectral_norm` makes a new parameter: pass it to the optimizer.
     """
     layer = spectral_norm(nn.Linear(2, 2))
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
@@ -215,7 +219,9 @@ def test_removing_leaves_the_divided_weight():
 
 
 def test_removing_takes_off_its_hooks_only():
-    """:func:`~torch.nn.utils.remove_spectral_norm` takes off the hooks of that name and no others."""
+    """:func:`remove_spectral_norm <torch.nn.utils.remove_spectral_norm>` removes only the hooks of the given
+    parameter name.
+    """
     layer = spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig")
 
     remove_spectral_norm(layer, "weight_orig")
@@ -228,7 +234,7 @@ def test_removing_takes_off_its_hooks_only():
 
 @pytest.mark.observed
 def test_after_removing_loading_asks_for_old_names():
-    """After ``remove_spectral_norm`` a strict load still asks for ``weight_orig`` and fails.
+    """After ``remove_spectral_norm``, a strict ``load_state_dict`` still expects ``weight_orig`` and fails.
 
     The hook that converts old state dicts stays behind. Load with ``strict=False``, or into a new module.
     """
@@ -241,7 +247,7 @@ def test_after_removing_loading_asks_for_old_names():
 
 
 def test_nothing_to_remove_is_an_error():
-    """``remove_spectral_norm`` of a name that has none raises ``ValueError`` with name and module."""
+    """``remove_spectral_norm`` raises ``ValueError`` for a parameter name without ``spectral_norm``."""
     layer = spectral_norm(nn.Linear(2, 2))
     layer.register_forward_pre_hook(lambda *_: None)
 
@@ -250,7 +256,9 @@ def test_nothing_to_remove_is_an_error():
 
 
 def test_a_state_dict_tells_its_version():
-    """``state_dict()._metadata`` has a version for each parameter under ``torch.nn.utils.spectral_norm``."""
+    """``state_dict()._metadata`` holds a version for each parameter under
+    ``torch.nn.utils.spectral_norm``.
+    """
     net = nn.Sequential(spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig"))
 
     assert net.state_dict()._metadata["0"] == {
@@ -260,7 +268,7 @@ def test_a_state_dict_tells_its_version():
 
 
 def test_a_state_dict_is_loaded_back():
-    """A state dict saved under ``torch.nn.utils.spectral_norm`` loads into a module that has it too."""
+    """The state dict of a ``torch.nn.utils.spectral_norm`` module loads into another such module."""
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
     layer(torch.rand(2))
     state = layer.state_dict()
@@ -272,7 +280,7 @@ def test_a_state_dict_is_loaded_back():
 
 
 def test_a_state_dict_without_metadata_is_loaded():
-    """A plain dict with all names of ``torch.nn.utils.spectral_norm`` is loaded as it is."""
+    """``torch.nn.utils.spectral_norm`` loads a plain dict without ``_metadata`` if it has all names."""
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
 
     state = dict(layer.state_dict())
@@ -284,9 +292,10 @@ def test_a_state_dict_without_metadata_is_loaded():
 
 
 def test_a_state_dict_of_old_times_is_converted():
-    """``torch.nn.utils.spectral_norm`` when loading solves a missing ``weight_v`` from ``weight``.
+    """When loading, ``torch.nn.utils.spectral_norm`` computes a missing ``weight_v`` from the saved
+    ``weight``.
 
-    State dicts of early releases hold the divided weight in its place.
+    State dicts of early releases hold the divided ``weight`` instead of ``weight_v``.
     """
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
     layer(torch.rand(2))
@@ -302,9 +311,9 @@ def test_a_state_dict_of_old_times_is_converted():
 
 @pytest.mark.parametrize("version", [0, None])
 def test_an_old_version_is_converted_too(version):
-    """``torch.nn.utils.spectral_norm`` converts a state dict of a version below 1 when loading.
+    """``torch.nn.utils.spectral_norm`` recomputes ``weight_v`` from a state dict of version 0 or ``None``.
 
-    Even if there is a ``weight_v``, it is not taken.
+    A saved ``weight_v`` is ignored.
     """
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
     layer(torch.rand(2))
@@ -319,7 +328,9 @@ def test_an_old_version_is_converted_too(version):
 
 
 def test_what_old_times_lack_is_missing():
-    """``torch.nn.utils.spectral_norm`` tells as missing what it needs to convert an old state dict."""
+    """If a state dict lacks ``weight_v``, ``torch.nn.utils.spectral_norm`` reports ``weight`` as missing,
+    too.
+    """
     layer = spectral_norm(nn.Linear(2, 3))
 
     with pytest.raises(RuntimeError, match=r'in state_dict: "weight", "weight_u", "weight_u", "weight_v"\. '):
@@ -328,7 +339,9 @@ def test_what_old_times_lack_is_missing():
 
 @pytest.mark.observed
 def test_missing_names_are_told_twice():
-    """``torch.nn.utils.spectral_norm`` with ``strict=False`` tells missing names twice, old ones first."""
+    """``torch.nn.utils.spectral_norm`` lists a missing ``weight_u`` twice in the result of
+    ``load_state_dict``.
+    """
     layer = spectral_norm(nn.Linear(2, 3))
 
     missing, unexpected = layer.load_state_dict({"weight_orig": torch.rand(3, 2)}, strict=False)

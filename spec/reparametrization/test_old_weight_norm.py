@@ -15,7 +15,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 @pytest.mark.since("2.4")
 def test_it_warns_with_a_future_warning():
-    """``torch.nn.utils.weight_norm`` gives a ``FutureWarning`` that names its successor.
+    """``torch.nn.utils.weight_norm`` warns with ``FutureWarning`` and names ``parametrizations.weight_norm``.
 
     It is :func:`parametrizations.weight_norm <torch.nn.utils.parametrizations.weight_norm>`, which loads
     the state dicts of the older form.
@@ -32,14 +32,16 @@ def test_it_warns_with_a_future_warning():
 @pytest.mark.since("2.1")
 @pytest.mark.before("2.4")
 def test_it_warned_with_a_user_warning():
-    """``torch.nn.utils.weight_norm`` gives a ``UserWarning`` that names its successor."""
+    """``torch.nn.utils.weight_norm`` warns with ``UserWarning`` and names
+    ``parametrizations.weight_norm``.
+    """
     with pytest.warns(UserWarning, match=r"favor of torch\.nn\.utils\.parametrizations\.weight_norm"):
         weight_norm(nn.Linear(2, 1))
 
 
 @pytest.mark.before("2.1")
 def test_it_did_not_warn():
-    """``torch.nn.utils.weight_norm`` gives no warning."""
+    """``torch.nn.utils.weight_norm`` does not warn."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         weight_norm(nn.Linear(2, 1))
@@ -48,7 +50,7 @@ def test_it_did_not_warn():
 
 
 def test_two_parameters_take_the_place_of_one():
-    """``torch.nn.utils.weight_norm`` replaces ``weight`` by ``weight_g`` and ``weight_v``.
+    """``torch.nn.utils.weight_norm`` replaces ``weight`` by the parameters ``weight_g`` and ``weight_v``.
 
     Both are new parameters: call :func:`utils.weight_norm <torch.nn.utils.weight_norm>` first, then build the
     optimizer.
@@ -63,7 +65,7 @@ def test_two_parameters_take_the_place_of_one():
 
 
 def test_the_weight_is_a_plain_tensor():
-    """After ``torch.nn.utils.weight_norm`` ``weight`` is a plain tensor with the value it had."""
+    """After ``torch.nn.utils.weight_norm``, ``weight`` is a plain tensor with the same value."""
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
@@ -74,9 +76,9 @@ def test_the_weight_is_a_plain_tensor():
 
 
 def test_the_weight_is_computed_before_each_forward():
-    """With ``torch.nn.utils.weight_norm`` a change of ``weight_g`` shows in ``weight`` at the next call only.
+    """With ``torch.nn.utils.weight_norm``, changing ``weight_g`` changes ``weight`` only at the next call.
 
-    So does one of ``weight_v``. What is read in between is out of date.
+    The same holds for ``weight_v``. Until then ``weight`` is out of date.
     """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0]]))
@@ -96,7 +98,7 @@ def test_the_weight_is_computed_before_each_forward():
 
 
 def test_gradients_flow_to_both():
-    """With ``torch.nn.utils.weight_norm`` gradients reach ``weight_g`` and ``weight_v``."""
+    """With ``torch.nn.utils.weight_norm``, gradients flow to ``weight_g`` and ``weight_v``."""
     layer = nn.Linear(2, 1, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0]]))
     weight_norm(layer)
@@ -112,7 +114,7 @@ def test_gradients_flow_to_both():
     [(0, [[5.0], [13.0]]), (1, [[34.0**0.5, 160.0**0.5]]), (None, 194.0**0.5), (-1, 194.0**0.5)],
 )
 def test_dim_has_the_same_meaning(dim, norms):
-    """``torch.nn.utils.weight_norm`` takes norms over all dimensions but ``dim``, with ``None`` over all.
+    """``torch.nn.utils.weight_norm`` computes norms over all dimensions except ``dim``; over all if ``None``.
 
     A ``dim`` of -1 is taken for ``None``, not for the last dimension.
     """
@@ -127,7 +129,7 @@ def test_dim_has_the_same_meaning(dim, norms):
 
 
 def test_several_parameters_may_be_normalized():
-    """``torch.nn.utils.weight_norm`` may be used for two parameters of a module, each by its name."""
+    """``torch.nn.utils.weight_norm`` can be applied to two parameters of one module."""
     layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), name="bias")
 
     assert list(layer._parameters) == ["weight_g", "weight_v", "bias_g", "bias_v"]
@@ -135,7 +137,7 @@ def test_several_parameters_may_be_normalized():
 
 
 def test_twice_is_an_error():
-    """``torch.nn.utils.weight_norm`` twice on one parameter raises ``RuntimeError`` with its name."""
+    """``torch.nn.utils.weight_norm`` applied twice to the same parameter raises ``RuntimeError``."""
     layer = weight_norm(nn.Linear(2, 1))
 
     with pytest.raises(
@@ -145,15 +147,16 @@ def test_twice_is_an_error():
 
 
 def test_a_lazy_parameter_is_an_error():
-    """``torch.nn.utils.weight_norm`` of a parameter without a shape raises ``ValueError``."""
+    """``torch.nn.utils.weight_norm`` raises ``ValueError`` for an ``UninitializedParameter``."""
     with pytest.raises(ValueError, match="`WeightNorm` can't have uninitialized parameters"):
         weight_norm(nn.LazyLinear(2))
 
 
 def test_removing_leaves_the_weight():
-    """:func:`~torch.nn.utils.remove_weight_norm` leaves one parameter, computed anew, and no hook.
+    """:func:`remove_weight_norm <torch.nn.utils.remove_weight_norm>` replaces ``weight_g`` and ``weight_v``
+    by one parameter and removes the hook.
 
-    The parameter is new, so that an optimizer has to be told.
+    The parameter is new: pass it to the optimizer.
     """
     layer = weight_norm(nn.Linear(2, 1))
     with torch.no_grad():
@@ -167,7 +170,9 @@ def test_removing_leaves_the_weight():
 
 
 def test_removing_one_name_leaves_the_other():
-    """:func:`~torch.nn.utils.remove_weight_norm` takes off that of the given name only."""
+    """:func:`remove_weight_norm(module, name) <torch.nn.utils.remove_weight_norm>` affects only the parameter
+    of that name.
+    """
     layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), "bias")
 
     remove_weight_norm(layer, "bias")
@@ -177,7 +182,7 @@ def test_removing_one_name_leaves_the_other():
 
 
 def test_nothing_to_remove_is_an_error():
-    """``remove_weight_norm`` of a name that has none raises ``ValueError`` with name and module."""
+    """``remove_weight_norm`` raises ``ValueError`` for a parameter name without ``weight_norm``."""
     for layer in (nn.Linear(2, 1), weight_norm(nn.Linear(2, 1), "weight")):
         layer.register_forward_pre_hook(lambda *_: None)
 
@@ -187,7 +192,7 @@ def test_nothing_to_remove_is_an_error():
 
 @pytest.mark.question("Q89")
 def test_an_lstm_computes_with_the_normalized_weight():
-    """An :class:`~torch.nn.LSTM` takes up a weight that has ``torch.nn.utils.weight_norm`` at each call.
+    """:class:`nn.LSTM <torch.nn.LSTM>` computes with a weight that has ``torch.nn.utils.weight_norm``.
 
     A change of ``weight_hh_l0_g`` shows in the next output, and gradients reach it.
     """
@@ -206,7 +211,9 @@ def test_an_lstm_computes_with_the_normalized_weight():
 
 @pytest.mark.observed
 def test_the_hook_is_an_object():
-    """``torch.nn.utils.weight_norm`` hooks a ``WeightNorm`` with ``name`` and ``dim``, -1 for ``None``."""
+    """``torch.nn.utils.weight_norm`` adds a ``WeightNorm`` hook with ``name`` and ``dim``; ``dim=None`` is
+    stored as -1.
+    """
     layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight", 1), "bias", None)
     hooks = list(layer._forward_pre_hooks.values())
 

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder", None])
 @pytest.mark.parametrize("trivialize", [True, False])
 def test_the_weight_is_orthogonal(sizes, orthogonal_map, trivialize):
-    """``parametrizations.orthogonal`` makes the weight orthogonal, by any of its maps.
+    """``parametrizations.orthogonal`` makes the weight an orthogonal matrix, with any ``orthogonal_map``.
 
     :func:`~torch.nn.utils.parametrizations.orthogonal` makes its rows, or its columns if it has more rows,
     of length one and at right angles.
@@ -30,7 +30,7 @@ def test_the_weight_is_orthogonal(sizes, orthogonal_map, trivialize):
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
 def test_it_stays_orthogonal_in_training(orthogonal_map):
-    """``parametrizations.orthogonal`` keeps a weight orthogonal while it is trained.
+    """``parametrizations.orthogonal`` keeps a weight orthogonal during training.
 
     Each step is taken on the original, from which the weight is computed.
     """
@@ -47,7 +47,7 @@ def test_it_stays_orthogonal_in_training(orthogonal_map):
 
 
 def test_an_orthogonal_weight_keeps_its_value():
-    """``parametrizations.orthogonal`` keeps the value of a weight that is orthogonal already."""
+    """``parametrizations.orthogonal`` keeps the value of a weight that is already orthogonal."""
     square = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
     tall = torch.tensor([[0.0, 1.0], [-0.6, 0.0], [0.8, 0.0]])
 
@@ -61,7 +61,7 @@ def test_an_orthogonal_weight_keeps_its_value():
 
 @pytest.mark.parametrize("sizes", [(2, 3), (3, 3)], ids=["tall", "square"])
 def test_another_weight_is_made_orthogonal(sizes):
-    """``parametrizations.orthogonal`` by default starts a weight as the Q of its QR decomposition.
+    """By default ``parametrizations.orthogonal`` sets the weight to the Q of its QR decomposition.
 
     It is the Q that goes with an R of positive diagonal. With ``use_trivialization=False`` only the map
     ``householder`` does so; the others start elsewhere.
@@ -78,7 +78,7 @@ def test_another_weight_is_made_orthogonal(sizes):
 
 
 def test_batches_of_matrices():
-    """``parametrizations.orthogonal`` takes more dimensions as a batch of matrices, each made orthogonal.
+    """``parametrizations.orthogonal`` treats a 3D weight as a batch of matrices and makes each orthogonal.
 
     A convolution is not orthogonal as a whole: each of its kernels is.
     """
@@ -102,9 +102,10 @@ def test_batches_of_matrices():
 )
 @pytest.mark.observed
 def test_the_map_depends_on_the_weight(weight, name):
-    """By default square and complex weights get ``matrix_exp`` from ``parametrizations.orthogonal``.
+    """``parametrizations.orthogonal`` defaults to ``matrix_exp`` for square or complex weights, else
+    ``householder``.
 
-    All others get ``householder``. Give ``orthogonal_map`` for another.
+    All others get ``householder``. Pass ``orthogonal_map`` for another map.
     """
     net = nn.Module()
     net.weight = nn.Parameter(weight)
@@ -124,9 +125,10 @@ def test_a_complex_weight_becomes_unitary():
 
 
 def test_the_exponential_map():
-    """``orthogonal_map="matrix_exp"`` is the exponential of the lower triangle less its transpose.
+    """``orthogonal(orthogonal_map="matrix_exp")`` computes ``matrix_exp(A - A.T)`` with
+    ``A = original.tril()``.
 
-    So it is without ``use_trivialization``; with it that is multiplied by ``base``.
+    This holds for ``use_trivialization=False``; otherwise the result is multiplied by ``base``.
     """
     layer = orthogonal(nn.Linear(3, 3), orthogonal_map="matrix_exp", use_trivialization=False)
     lower = layer.parametrizations.weight.original.detach().tril()
@@ -135,9 +137,10 @@ def test_the_exponential_map():
 
 
 def test_the_cayley_map():
-    """``orthogonal_map="cayley"`` is the Cayley map of the lower triangle less its transpose.
+    """``orthogonal(orthogonal_map="cayley")`` computes the Cayley map of ``A - A.T`` with
+    ``A = original.tril()``.
 
-    So it is without ``use_trivialization``; with it that is multiplied by ``base``.
+    This holds for ``use_trivialization=False``; otherwise the result is multiplied by ``base``.
     """
     layer = orthogonal(nn.Linear(3, 3), orthogonal_map="cayley", use_trivialization=False)
     lower = layer.parametrizations.weight.original.detach().tril()
@@ -148,9 +151,9 @@ def test_the_cayley_map():
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
 def test_a_tall_weight_takes_the_first_columns(orthogonal_map):
-    """``parametrizations.orthogonal`` of a tall weight takes the first columns of a square map.
+    """``parametrizations.orthogonal`` computes a tall weight as the first columns of a square matrix.
 
-    The original is filled up with zeros for it. So it is with ``matrix_exp`` and ``cayley``.
+    The original is padded with zeros for it. This holds for ``matrix_exp`` and ``cayley``.
     """
     tall = orthogonal(nn.Linear(2, 3), orthogonal_map=orthogonal_map, use_trivialization=False)
     square = orthogonal(nn.Linear(3, 3), orthogonal_map=orthogonal_map, use_trivialization=False)
@@ -162,7 +165,9 @@ def test_a_tall_weight_takes_the_first_columns(orthogonal_map):
 
 
 def test_the_householder_map():
-    """``parametrizations.orthogonal`` with ``"householder"`` multiplies reflections, one for each column."""
+    """``orthogonal(orthogonal_map="householder")`` multiplies Householder reflections, one for each
+    column.
+    """
     layer = orthogonal(nn.Linear(2, 3), orthogonal_map="householder", use_trivialization=False)
     with torch.no_grad():
         layer.parametrizations.weight.original.copy_(torch.tensor([[1.0, 9.0], [2.0, -1.0], [3.0, 4.0]]))
@@ -175,7 +180,7 @@ def test_the_householder_map():
 
 @pytest.mark.observed
 def test_a_base_is_kept():
-    """``parametrizations.orthogonal`` by default keeps the value in a buffer ``base``.
+    """By default ``parametrizations.orthogonal`` stores the orthogonal value in a buffer named ``base``.
 
     The original starts as the negative identity, whatever the weight was.
     """
@@ -191,7 +196,7 @@ def test_a_base_is_kept():
 
 
 def test_without_trivialization_there_is_no_base():
-    """``parametrizations.orthogonal(use_trivialization=False)`` keeps no buffer ``base``."""
+    """``parametrizations.orthogonal(use_trivialization=False)`` adds no ``base`` buffer."""
     layer = orthogonal(nn.Linear(2, 3), use_trivialization=False)
 
     assert list(layer.buffers()) == []
@@ -200,7 +205,9 @@ def test_without_trivialization_there_is_no_base():
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
 def test_an_orthogonal_matrix_may_be_assigned(orthogonal_map):
-    """A matrix assigned under ``parametrizations.orthogonal`` is kept if orthogonal, else made so."""
+    """Under ``parametrizations.orthogonal``, an assigned matrix is kept if orthogonal, else
+    orthogonalized.
+    """
     layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map)
 
     layer.weight = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
@@ -213,7 +220,7 @@ def test_an_orthogonal_matrix_may_be_assigned(orthogonal_map):
 @pytest.mark.parametrize("flip", [1.0, -1.0])
 @pytest.mark.parametrize("wide", [False, True])
 def test_householder_needs_no_base_for_assigning(flip, wide):
-    """A matrix may be assigned under ``"householder"`` with ``use_trivialization=False`` too."""
+    """``orthogonal(orthogonal_map="householder", use_trivialization=False)`` allows assigning a matrix."""
     matrix = flip * torch.tensor([[1.0, 0.0], [0.0, 0.6], [0.0, -0.8]])
     matrix = matrix.T.contiguous() if wide else matrix
     layer = nn.Linear(*matrix.shape[::-1])
@@ -226,7 +233,8 @@ def test_householder_needs_no_base_for_assigning(flip, wide):
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
 def test_without_base_other_maps_take_no_value(orthogonal_map):
-    """Without ``use_trivialization`` assigning raises ``NotImplementedError`` for ``cayley``, ``matrix_exp``.
+    """Without ``use_trivialization``, assigning to a ``cayley`` or ``matrix_exp`` weight raises
+    ``NotImplementedError``.
 
     Build with ``orthogonal(use_trivialization=True)``, which is the default, where a value is to be set.
     """
@@ -237,7 +245,7 @@ def test_without_base_other_maps_take_no_value(orthogonal_map):
 
 
 def test_an_assigned_value_has_the_shape():
-    """Assigning a matrix of another shape under ``parametrizations.orthogonal`` raises ``ValueError``."""
+    """Assigning a matrix of the wrong shape under ``parametrizations.orthogonal`` raises ``ValueError``."""
     layer = orthogonal(nn.Linear(2, 3))
 
     with pytest.raises(
@@ -247,20 +255,22 @@ def test_an_assigned_value_has_the_shape():
 
 
 def test_a_vector_is_an_error():
-    """``parametrizations.orthogonal`` of a vector raises ``ValueError``."""
+    """``parametrizations.orthogonal`` raises ``ValueError`` for a 1D tensor such as a bias."""
     with pytest.raises(ValueError, match=r"matrix or batch of matrices\. Got a tensor of 1 dimensions"):
         orthogonal(nn.Linear(2, 3), "bias")
 
 
 @pytest.mark.parametrize("name", ["wieght", "in_features"])
 def test_a_name_without_tensor_is_an_error(name):
-    """``parametrizations.orthogonal`` raises ``ValueError`` for a name without a tensor."""
+    """``parametrizations.orthogonal`` raises ``ValueError`` for a name that is not a parameter or buffer."""
     with pytest.raises(ValueError, match=f"has no parameter or buffer with name '{name}'"):
         orthogonal(nn.Linear(2, 3), name)
 
 
 def test_an_unknown_map_is_an_error():
-    """``parametrizations.orthogonal`` raises ``ValueError`` for an unknown map, with the names that exist."""
+    """``parametrizations.orthogonal`` raises ``ValueError`` for an unknown ``orthogonal_map`` and lists valid
+    ones.
+    """
     layer = nn.Linear(2, 3)
 
     with pytest.raises(ValueError, match=r'"matrix_exp", "cayley", "householder".* Got: givens'):
@@ -278,7 +288,7 @@ def test_householder_takes_no_complex_weight():
 
 
 def test_removing_leaves_an_orthogonal_weight():
-    """Removing ``parametrizations.orthogonal`` leaves a parameter with the orthogonal value."""
+    """Removing ``parametrizations.orthogonal`` leaves a ``Parameter`` with the orthogonal value."""
     layer = orthogonal(nn.Linear(2, 3))
     value = layer.weight.detach().clone()
 

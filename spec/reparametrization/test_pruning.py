@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 
 
 def test_the_smallest_entries_become_zero():
-    """``prune.l1_unstructured`` zeroes the entries of least absolute value.
+    """``prune.l1_unstructured`` zeroes the entries with the smallest absolute value.
 
     After :func:`~torch.nn.utils.prune.l1_unstructured` the tensor keeps its shape and its memory: pruning
     makes nothing smaller or faster by itself.
@@ -26,7 +26,7 @@ def test_the_smallest_entries_become_zero():
 
 
 def test_the_parameter_and_a_mask_are_kept():
-    """Pruning by ``torch.nn.utils.prune`` keeps the parameter as ``weight_orig`` and adds ``weight_mask``.
+    """``torch.nn.utils.prune`` renames a pruned ``weight`` to ``weight_orig`` and adds ``weight_mask``.
 
     The mask is a buffer, and ``weight`` a plain tensor, their product. The parameter is the same object, so
     that an optimizer goes on.
@@ -45,7 +45,7 @@ def test_the_parameter_and_a_mask_are_kept():
 
 
 def test_the_pruned_tensor_is_computed_before_each_call():
-    """A pruned ``weight`` follows a change of ``weight_orig`` at the next call, the mask applied.
+    """A pruned ``weight`` is recomputed as ``weight_orig * weight_mask`` at each call of the module.
 
     Until then it is out of date: after a step of the optimizer, call the module before the weight is read.
     """
@@ -62,7 +62,7 @@ def test_the_pruned_tensor_is_computed_before_each_call():
 
 
 def test_pruned_entries_get_no_gradient():
-    """Entries of ``weight_orig`` that are pruned get a gradient of zero, the others theirs.
+    """Pruned entries of ``weight_orig`` get a gradient of zero; the other entries get their gradient.
 
     An optimizer with weight decay or momentum may move them still; the mask hides it.
     """
@@ -80,7 +80,7 @@ def test_pruned_entries_get_no_gradient():
     [(0, 0), (0.0, 0), (1, 1), (0.15, 2), (0.25, 2), (0.35, 4), (5, 5), (1.0, 10)],
 )
 def test_a_fraction_is_rounded(amount, pruned):
-    """A float ``amount`` of ``l1_unstructured`` is the fraction to prune, rounded; an int is the number.
+    """A float ``amount`` of ``prune.l1_unstructured`` is a fraction, rounded; an int is a number of entries.
 
     So 1 is one entry, and 1.0 is all. A half is rounded to even.
     """
@@ -91,8 +91,8 @@ def test_a_fraction_is_rounded(amount, pruned):
 
 @pytest.mark.parametrize("amount", [2, 0.5])
 def test_entries_at_random(amount):
-    """:func:`prune.random_unstructured <torch.nn.utils.prune.random_unstructured>` zeroes as many entries as
-    told, at random.
+    """:func:`prune.random_unstructured <torch.nn.utils.prune.random_unstructured>` zeroes the given
+    ``amount`` of entries at random.
     """
     masks = set()
     for _ in range(40):
@@ -109,7 +109,9 @@ def test_entries_at_random(amount):
     [(1, [0, 2]), (2, [1, 2]), ("fro", [1, 2]), (float("inf"), [1, 2]), (-float("inf"), [0, 2])],
 )
 def test_channels_of_least_norm(n, left):
-    """:func:`prune.ln_structured <torch.nn.utils.prune.ln_structured>` zeroes the channels of least norm."""
+    """:func:`prune.ln_structured <torch.nn.utils.prune.ln_structured>` zeroes the channels with the smallest
+    norm.
+    """
     layer = nn.Linear(3, 3)
     layer.weight = nn.Parameter(torch.tensor([[2.0, 2.0, 2.0], [0.0, 0.1, 4.0], [9.0, 9.0, 9.0]]))
 
@@ -120,7 +122,9 @@ def test_channels_of_least_norm(n, left):
 
 @pytest.mark.parametrize(("n", "left"), [("fro", [0.0, 4.0, 4.0]), ("nuc", [4.0, 0.0, 4.0])])
 def test_channels_of_least_matrix_norm(n, left):
-    """``prune.ln_structured`` takes a matrix norm where a channel is a matrix."""
+    """``prune.ln_structured`` with ``n="fro"`` or ``n="nuc"`` uses the matrix norm if a channel is a
+    matrix.
+    """
     layer = nn.Conv1d(3, 2, 2)
     channels = torch.tensor([[[3.0, 0.0], [0.0, 3.0]], [[5.0, 0.0], [0.0, 0.0]], [[9.0, 9.0], [9.0, 9.0]]])
     layer.weight = nn.Parameter(channels.movedim(0, 1))
@@ -134,7 +138,7 @@ def test_channels_of_least_matrix_norm(n, left):
     ("dim", "left"), [(0, [[0.0, 0.0], [1.0, 1.0]]), (1, [[1.0, 0.0]] * 2), (-1, [[1.0, 0.0]] * 2)]
 )
 def test_dim_says_what_channels_are(dim, left):
-    """``dim`` of ``prune.ln_structured`` says which slices are channels, from the end if negative."""
+    """``dim`` of ``prune.ln_structured`` is the channel dimension, counted from the end if negative."""
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0], [4.0, 3.0]]))
 
@@ -145,8 +149,8 @@ def test_dim_says_what_channels_are(dim, left):
 
 @pytest.mark.parametrize("dim", [0, 1, -2])
 def test_channels_at_random(dim):
-    """:func:`prune.random_structured <torch.nn.utils.prune.random_structured>` zeroes as many channels
-    as told, at random.
+    """:func:`prune.random_structured <torch.nn.utils.prune.random_structured>` zeroes the given ``amount`` of
+    channels at random.
     """
     left = set()
     for _ in range(40):
@@ -161,7 +165,7 @@ def test_channels_at_random(dim):
 
 @pytest.mark.parametrize("amount", [0, 0.1])
 def test_no_channel_at_all(amount):
-    """``prune.random_structured`` and ``ln_structured`` with an ``amount`` of none leave a mask of ones."""
+    """``prune.random_structured`` and ``ln_structured`` leave a mask of ones if ``amount`` rounds to 0."""
     layer = prune.random_structured(nn.Linear(3, 2), "weight", amount, dim=1)
     other = prune.ln_structured(nn.Linear(3, 2), "weight", amount, n=2, dim=1)
 
@@ -170,7 +174,7 @@ def test_no_channel_at_all(amount):
 
 
 def test_every_channel():
-    """``prune.random_structured`` and ``ln_structured`` may prune channels until none is left."""
+    """``prune.random_structured`` and ``ln_structured`` can prune all channels."""
     layer = prune.ln_structured(nn.Linear(3, 2), "weight", amount=1.0, n=2, dim=1)
     other = prune.random_structured(nn.Linear(3, 2), "weight", amount=3, dim=1)
 
@@ -179,8 +183,8 @@ def test_every_channel():
 
 
 def test_a_mask_may_be_given():
-    """:func:`prune.custom_from_mask <torch.nn.utils.prune.custom_from_mask>` takes the mask, of any dtype,
-    and keeps one of the weight's dtype.
+    """:func:`prune.custom_from_mask <torch.nn.utils.prune.custom_from_mask>` accepts a bool mask and stores
+    ``weight_mask`` in the weight's dtype.
     """
     layer = nn.Linear(3, 1)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
@@ -191,7 +195,8 @@ def test_a_mask_may_be_given():
 
 
 def test_nothing_is_pruned_by_identity():
-    """:func:`prune.identity <torch.nn.utils.prune.identity>` prunes nothing and sets up names, mask and hook.
+    """:func:`prune.identity <torch.nn.utils.prune.identity>` prunes nothing, but adds the ``_orig`` and
+    ``_mask`` tensors and the pruning hook.
 
     A state dict of a pruned module loads into one that went through it.
     """
@@ -204,7 +209,9 @@ def test_nothing_is_pruned_by_identity():
 
 
 def test_importance_is_told_by_scores():
-    """``prune.l1_unstructured`` with ``importance_scores`` zeroes the entries of least score instead."""
+    """``prune.l1_unstructured`` ranks entries by ``importance_scores``, if passed, instead of by the
+    weight.
+    """
     layer = nn.Linear(3, 1)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
 
@@ -214,7 +221,9 @@ def test_importance_is_told_by_scores():
 
 
 def test_importance_of_channels_is_told_by_scores():
-    """``prune.ln_structured`` with ``importance_scores`` zeroes channels whose scores are least in norm."""
+    """``prune.ln_structured`` ranks channels by the norm of ``importance_scores``, if passed, not of the
+    weight.
+    """
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0], [4.0, 3.0]]))
 
@@ -224,7 +233,7 @@ def test_importance_of_channels_is_told_by_scores():
 
 
 def test_pruning_again_acts_on_what_is_left():
-    """A second ``prune.l1_unstructured`` takes its fraction of the entries that are left.
+    """A second ``prune.l1_unstructured`` prunes its fraction of the entries that are not yet pruned.
 
     Twice a half leaves a quarter.
     """
@@ -240,7 +249,7 @@ def test_pruning_again_acts_on_what_is_left():
 
 
 def test_pruning_channels_again_takes_other_channels():
-    """A second ``prune.ln_structured`` passes over channels that are all zero."""
+    """A second ``prune.ln_structured`` skips channels that are already pruned."""
     layer = nn.Linear(2, 3)
     layer.weight = nn.Parameter(torch.tensor([[1.0, 1.0], [5.0, 5.0], [3.0, 3.0]]))
 
@@ -251,7 +260,7 @@ def test_pruning_channels_again_takes_other_channels():
 
 
 def test_two_parameters_of_a_module():
-    """``torch.nn.utils.prune`` prunes two parameters of a module apart, each with a hook of its own."""
+    """``torch.nn.utils.prune`` can prune two parameters of one module, each with its own hook."""
     layer = prune.identity(prune.l1_unstructured(nn.Linear(3, 2), "weight", 2), "bias")
 
     hooks = list(layer._forward_pre_hooks.values())
@@ -262,7 +271,7 @@ def test_two_parameters_of_a_module():
 
 
 def test_removing_makes_it_permanent():
-    """``prune.remove`` leaves the parameter itself, with its zeros, and no mask or hook.
+    """``prune.remove`` makes pruning permanent: it keeps the zeros and removes the mask and the hook.
 
     :func:`prune.remove <torch.nn.utils.prune.remove>` does not undo the pruning: the values are lost.
     Training goes on with entries that may move away from zero.
@@ -280,7 +289,7 @@ def test_removing_makes_it_permanent():
 
 
 def test_removing_takes_the_latest_values():
-    """``prune.remove`` masks the values that ``weight_orig`` has at that time."""
+    """``prune.remove`` applies the mask to the current values of ``weight_orig``."""
     layer = nn.Linear(3, 1)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
     prune.l1_unstructured(layer, "weight", 1)
@@ -293,7 +302,7 @@ def test_removing_takes_the_latest_values():
 
 
 def test_nothing_to_remove_is_an_error():
-    """``prune.remove`` of a parameter that is not pruned raises ``ValueError`` with its name."""
+    """``prune.remove`` raises ``ValueError`` for a parameter that is not pruned."""
     layer = prune.identity(nn.Linear(3, 1), "weight")
     layer.register_forward_pre_hook(lambda *_: None)
 
@@ -305,8 +314,8 @@ def test_nothing_to_remove_is_an_error():
 
 
 def test_is_pruned_looks_at_all_submodules():
-    """:func:`prune.is_pruned <torch.nn.utils.prune.is_pruned>` is true if the module or any submodule holds a
-    pruned parameter.
+    """:func:`prune.is_pruned(module) <torch.nn.utils.prune.is_pruned>` is true if the module or any submodule
+    has a pruned parameter.
     """
     net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
     net[0].register_forward_pre_hook(lambda *_: None)
@@ -320,7 +329,7 @@ def test_is_pruned_looks_at_all_submodules():
 
 
 def test_a_pruned_module_cannot_be_deep_copied():
-    """``copy.deepcopy`` of a pruned module raises ``RuntimeError``, as ``weight`` is a non-leaf.
+    """``copy.deepcopy`` of a pruned module raises ``RuntimeError``, because ``weight`` is a non-leaf tensor.
 
     Copy before pruning, or after :func:`prune.remove <torch.nn.utils.prune.remove>`.
     """
@@ -332,7 +341,7 @@ def test_a_pruned_module_cannot_be_deep_copied():
 
 
 def test_a_state_dict_goes_into_a_module_pruned_alike():
-    """``state_dict()`` of a pruned module loads into one pruned alike; the next call applies it.
+    """The ``state_dict()`` of a pruned module loads into another pruned module, not into an unpruned one.
 
     A module that is not pruned misses ``weight`` and does not know ``weight_orig`` and ``weight_mask``:
     prune it by :func:`~torch.nn.utils.prune.identity` first.

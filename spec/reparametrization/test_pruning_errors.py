@@ -14,7 +14,7 @@ from torch.nn.utils import prune
     "how", [prune.RandomUnstructured, prune.L1Unstructured, prune.RandomStructured, prune.LnStructured]
 )
 def test_an_amount_is_a_number_or_a_fraction(how, amount):
-    """Pruning methods raise ``ValueError`` for an ``amount`` below zero, or a float above 1."""
+    """Pruning methods raise ``ValueError`` if ``amount`` is negative, or a float above 1."""
     options = {"n": 2} if how is prune.LnStructured else {}
 
     with pytest.raises(
@@ -27,7 +27,7 @@ def test_an_amount_is_a_number_or_a_fraction(how, amount):
     "how", [prune.RandomUnstructured, prune.L1Unstructured, prune.RandomStructured, prune.LnStructured]
 )
 def test_an_amount_is_real(how):
-    """Pruning methods raise ``TypeError`` for an ``amount`` that is not a real number."""
+    """Pruning methods raise ``TypeError`` if ``amount`` is not a number."""
     options = {"n": 2} if how is prune.LnStructured else {}
 
     with pytest.raises(TypeError, match=r"Invalid type for amount: half\. Must be int or float"):
@@ -35,7 +35,7 @@ def test_an_amount_is_real(how):
 
 
 def test_a_number_above_the_size_is_an_error():
-    """Pruning by an ``amount`` above the number of entries or channels raises ``ValueError`` with both."""
+    """Pruning raises ``ValueError`` if an int ``amount`` exceeds the number of entries or channels."""
     layer = nn.Linear(3, 2)
 
     with pytest.raises(ValueError, match=r"amount=7 should be smaller than .* to prune=6"):
@@ -49,7 +49,9 @@ def test_a_number_above_the_size_is_an_error():
 
 
 def test_channels_need_two_dimensions():
-    """``prune.random_structured`` and ``ln_structured`` raise ``ValueError`` for a vector."""
+    """``prune.random_structured`` and ``ln_structured`` raise ``ValueError`` for a 1D tensor such as a
+    bias.
+    """
     layer = nn.Linear(2, 3)
     told = r"multidimensional tensors\. Found .* torch\.Size\(\[3\]\) with 1 dims"
 
@@ -61,7 +63,7 @@ def test_channels_need_two_dimensions():
 
 @pytest.mark.parametrize("dim", [2, 3])
 def test_channels_need_a_dimension_that_exists(dim):
-    """``prune.random_structured`` and ``ln_structured`` raise ``IndexError`` for a ``dim`` too large."""
+    """``prune.random_structured`` and ``ln_structured`` raise ``IndexError`` if ``dim`` is too large."""
     layer = nn.Linear(2, 3)
     told = rf"Invalid index {dim} for tensor of size torch\.Size\(\[3, 2\]\)"
 
@@ -72,7 +74,7 @@ def test_channels_need_a_dimension_that_exists(dim):
 
 
 def test_a_failed_pruning_leaves_the_parameter():
-    """A ``prune.l1_unstructured`` that fails leaves the parameter where it was, and no hook."""
+    """If ``prune.l1_unstructured`` raises, an unpruned parameter stays as it is and no hook is added."""
     layer = nn.Linear(2, 3)
     weight = layer.weight
 
@@ -86,7 +88,7 @@ def test_a_failed_pruning_leaves_the_parameter():
 
 @pytest.mark.observed
 def test_a_failed_second_pruning_drops_the_hook():
-    """A second ``prune.l1_unstructured`` that fails keeps parameter and mask and drops the hook.
+    """If a second ``prune.l1_unstructured`` raises, parameter and mask stay, but the pruning hook is lost.
 
     It is the hook of the first: ``weight`` no longer follows ``weight_orig``, and ``prune.remove`` finds
     nothing.
@@ -103,13 +105,13 @@ def test_a_failed_second_pruning_drops_the_hook():
 
 
 def test_scores_have_the_shape_of_the_parameter():
-    """``importance_scores`` of another shape than the parameter raise ``AssertionError`` in pruning."""
+    """``prune.l1_unstructured`` raises ``AssertionError`` if ``importance_scores`` has the wrong shape."""
     with pytest.raises(AssertionError, match="importance_scores should have the same shape as parameter"):
         prune.l1_unstructured(nn.Linear(2, 3), "weight", 1, importance_scores=torch.rand(2, 3))
 
 
 def test_a_mask_has_the_shape_of_the_parameter():
-    """``prune.custom_from_mask`` raises ``AssertionError`` for a mask of another shape."""
+    """``prune.custom_from_mask`` raises ``AssertionError`` if the mask has the wrong shape."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(AssertionError, match=r"^$|default_mask shape .* must match"):
@@ -121,7 +123,7 @@ def test_a_mask_has_the_shape_of_the_parameter():
 
 
 def test_two_hooks_for_one_parameter_are_an_error():
-    """``prune.identity`` of a parameter that has two pruning hooks raises ``AssertionError``.
+    """``prune.identity`` raises ``AssertionError`` for a parameter that has two pruning hooks.
 
     A :class:`~torch.nn.utils.prune.PruningContainer` holds several methods in one hook.
     """
@@ -133,6 +135,6 @@ def test_two_hooks_for_one_parameter_are_an_error():
 
 
 def test_a_missing_parameter_is_an_error():
-    """``prune.identity`` under a name that is not an attribute raises ``AttributeError`` with the name."""
+    """``prune.identity`` raises ``AttributeError`` for a name that is not an attribute of the module."""
     with pytest.raises(AttributeError, match="wieght"):
         prune.identity(nn.Linear(2, 3), "wieght")

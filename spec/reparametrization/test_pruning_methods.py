@@ -11,7 +11,8 @@ from torch.nn.utils import prune
 
 
 def test_a_method_may_be_written():
-    """A subclass of :class:`~torch.nn.utils.prune.BasePruningMethod` needs a type and ``compute_mask``.
+    """A custom :class:`~torch.nn.utils.prune.BasePruningMethod` subclass defines ``PRUNING_TYPE`` and
+    ``compute_mask``.
 
     The type is ``PRUNING_TYPE``; ``apply`` puts the method on a parameter.
     """
@@ -30,7 +31,9 @@ def test_a_method_may_be_written():
 
 
 def test_compute_mask_is_abstract():
-    """A ``BasePruningMethod`` without ``compute_mask`` cannot be made: ``TypeError``."""
+    """Creating a ``BasePruningMethod`` subclass that does not define ``compute_mask`` raises
+    ``TypeError``.
+    """
 
     class Nothing(prune.BasePruningMethod):
         PRUNING_TYPE = "unstructured"
@@ -40,7 +43,7 @@ def test_compute_mask_is_abstract():
 
 
 def test_arguments_go_to_the_constructor():
-    """Arguments of ``BasePruningMethod.apply`` after the name go to the constructor of the method.
+    """``BasePruningMethod.apply`` passes extra arguments to the constructor of the pruning method.
 
     ``importance_scores`` does not.
     """
@@ -61,7 +64,7 @@ def test_arguments_go_to_the_constructor():
 
 
 def test_scores_and_a_mask_of_ones_are_given():
-    """``compute_mask`` of a pruning method is given the scores, or else the parameter, and a mask of ones."""
+    """``compute_mask`` of a pruning method receives the scores, or else the parameter, and a mask of ones."""
     given = []
 
     class Custom(prune.BasePruningMethod):
@@ -80,7 +83,7 @@ def test_scores_and_a_mask_of_ones_are_given():
 
 
 def test_every_method_has_a_type():
-    """``PRUNING_TYPE`` of a pruning method says what it prunes: entries, channels, or by the whole tensor.
+    """``PRUNING_TYPE`` of a pruning method is ``"unstructured"``, ``"structured"`` or ``"global"``.
 
     Entries are pruned by :class:`~torch.nn.utils.prune.Identity`,
     :class:`~torch.nn.utils.prune.RandomUnstructured` and :class:`~torch.nn.utils.prune.L1Unstructured`,
@@ -119,7 +122,7 @@ def test_every_method_has_a_type():
     ],
 )
 def test_apply_returns_the_method(method, arguments):
-    """``BasePruningMethod.apply`` returns the method, which is also the hook."""
+    """``BasePruningMethod.apply`` returns the pruning method, which is also the forward pre-hook."""
     layer = nn.Linear(2, 3)
 
     applied = method.apply(layer, "weight", *arguments)
@@ -129,7 +132,7 @@ def test_apply_returns_the_method(method, arguments):
 
 
 def test_channels_lie_along_the_last_dimension():
-    """``prune.RandomStructured(n)`` and ``prune.LnStructured(n, norm)`` have ``dim=-1`` by default.
+    """``prune.RandomStructured(amount)`` and ``prune.LnStructured(amount, n)`` default to ``dim=-1``.
 
     ``RandomStructured.apply`` has it too, while ``LnStructured.apply`` has to be told.
     """
@@ -146,7 +149,7 @@ def test_channels_lie_along_the_last_dimension():
 
 
 def test_prune_computes_without_a_module():
-    """``BasePruningMethod.prune`` gives the pruned tensor and leaves the one that it was given."""
+    """``BasePruningMethod.prune(t)`` returns the pruned tensor and leaves ``t`` unchanged."""
     t = torch.tensor([[1.0, -6.0, 3.0]])
 
     assert prune.L1Unstructured(1).prune(t).tolist() == [[0.0, -6.0, 3.0]]
@@ -154,7 +157,7 @@ def test_prune_computes_without_a_module():
 
 
 def test_prune_takes_mask_and_scores():
-    """``BasePruningMethod.prune`` takes a mask from before and scores of the shape of the tensor."""
+    """``BasePruningMethod.prune`` accepts a mask, and importance scores of the same shape as the tensor."""
     t = torch.tensor([[1.0, -6.0, 3.0, 4.0]])
     mask = torch.tensor([[1.0, 1.0, 0.0, 1.0]])
     scores = torch.tensor([[9.0, 2.0, 8.0, 7.0]])
@@ -167,7 +170,7 @@ def test_prune_takes_mask_and_scores():
 
 @pytest.mark.parametrize("method", [prune.RandomUnstructured(1), prune.L1Unstructured(1)])
 def test_the_mask_from_before_is_not_changed(method):
-    """``compute_mask`` of a method for entries gives a new mask with the zeros of the one from before."""
+    """``compute_mask`` of an unstructured pruning method returns a new mask that keeps earlier zeros."""
     before = torch.tensor([[1.0, 0.0, 1.0]])
 
     mask = method.compute_mask(torch.rand(1, 3), before)
@@ -178,7 +181,7 @@ def test_the_mask_from_before_is_not_changed(method):
 
 @pytest.mark.parametrize("method", [prune.RandomStructured(1, 0), prune.LnStructured(1, 2, 0)])
 def test_channels_keep_the_zeros_from_before(method):
-    """``compute_mask`` of a method for channels keeps zeros from before in the channels that are left."""
+    """``compute_mask`` of a structured pruning method keeps earlier zeros in channels it does not prune."""
     before = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
 
     mask = method.compute_mask(torch.rand(3, 2), before)
@@ -187,7 +190,9 @@ def test_channels_keep_the_zeros_from_before(method):
 
 
 def test_apply_mask_multiplies():
-    """``BasePruningMethod.apply_mask`` gives the original times the mask, in the dtype of the original."""
+    """``BasePruningMethod.apply_mask`` returns ``weight_orig`` times the mask, in the dtype of
+    ``weight_orig``.
+    """
     layer = nn.Linear(3, 1)
     method = prune.CustomFromMask.apply(layer, "weight", torch.tensor([[1, 0, 1]]))
     layer.weight_orig.data = torch.tensor([[2.0, 3.0, 5.0]], dtype=torch.float64)
@@ -199,7 +204,8 @@ def test_apply_mask_multiplies():
 
 
 def test_remove_of_the_method_leaves_the_hook():
-    """``BasePruningMethod.remove`` puts the parameter back and leaves the hook, so that calls fail.
+    """``BasePruningMethod.remove`` restores the parameter but leaves the hook; calls raise
+    ``AttributeError``.
 
     :func:`prune.remove <torch.nn.utils.prune.remove>` takes off both. This one,
     :meth:`BasePruningMethod.remove <torch.nn.utils.prune.BasePruningMethod.remove>`, is what it calls.
@@ -215,7 +221,9 @@ def test_remove_of_the_method_leaves_the_hook():
 
 
 def test_methods_on_one_parameter_form_a_container():
-    """Pruning methods on one parameter are gathered in a :class:`~torch.nn.utils.prune.PruningContainer`."""
+    """Pruning methods on the same parameter are combined in a
+    :class:`~torch.nn.utils.prune.PruningContainer`.
+    """
     layer = nn.Linear(4, 1)
     first = prune.L1Unstructured.apply(layer, "weight", 1)
     second = prune.RandomUnstructured.apply(layer, "weight", 1)
@@ -234,7 +242,7 @@ def test_methods_on_one_parameter_form_a_container():
 
 
 def test_only_the_last_method_computes():
-    """``PruningContainer.compute_mask`` runs the method added last, on top of the mask there is."""
+    """``PruningContainer.compute_mask`` runs only the last pruning method, on top of the given mask."""
     container = prune.PruningContainer()
     container._tensor_name = "weight"
     for amount in (1, 2):
@@ -250,7 +258,9 @@ def test_only_the_last_method_computes():
 
 
 def test_a_container_is_made_of_methods():
-    """A :class:`~torch.nn.utils.prune.PruningContainer` may be made of a method and takes its name."""
+    """A :class:`~torch.nn.utils.prune.PruningContainer` can be created from a pruning method and accepts
+    others of the same parameter.
+    """
     method, other = prune.Identity(), prune.L1Unstructured(1)
     method._tensor_name = other._tensor_name = "weight"
 
@@ -262,7 +272,7 @@ def test_a_container_is_made_of_methods():
 
 
 def test_methods_of_another_parameter_are_refused():
-    """``PruningContainer`` refuses a method for another parameter: ``ValueError`` with both names."""
+    """``PruningContainer`` raises ``ValueError`` for a pruning method of another parameter, naming both."""
     method, other = prune.Identity(), prune.Identity()
     method._tensor_name, other._tensor_name = "weight", "bias"
     container = prune.PruningContainer(method)
@@ -273,7 +283,7 @@ def test_methods_of_another_parameter_are_refused():
 
 
 def test_a_container_takes_methods_only():
-    """``PruningContainer`` takes nothing but pruning methods and ``None``: ``TypeError`` with the type."""
+    """``PruningContainer`` raises ``TypeError`` for anything but a pruning method or ``None``."""
     method = prune.Identity()
     method._tensor_name = "weight"
 
@@ -286,7 +296,7 @@ def test_a_container_takes_methods_only():
 
 
 def test_a_global_method_sees_everything():
-    """A pruning method of ``PRUNING_TYPE = "global"`` is given the whole tensor, pruned entries as well."""
+    """A pruning method with ``PRUNING_TYPE = "global"`` receives the whole tensor and the earlier mask."""
     given = []
 
     class Custom(prune.BasePruningMethod):
@@ -306,7 +316,7 @@ def test_a_global_method_sees_everything():
 
 
 def test_a_method_for_entries_sees_what_is_left():
-    """A later method of ``PRUNING_TYPE = "unstructured"`` is given the entries left, in one dimension."""
+    """A second pruning method of type ``"unstructured"`` receives only the unpruned entries, flattened."""
     given = []
 
     class Custom(prune.BasePruningMethod):
@@ -335,7 +345,9 @@ def test_a_method_for_entries_sees_what_is_left():
     ids=["type", "no dim", "dim"],
 )
 def test_what_a_container_asks_of_a_method(kind, dim, error, told):
-    """``PruningContainer`` refuses an unknown ``PRUNING_TYPE``, and ``"structured"`` without a ``dim``."""
+    """``PruningContainer`` raises ``ValueError`` for an unknown ``PRUNING_TYPE``, ``AttributeError`` if
+    ``dim`` is missing.
+    """
 
     class Custom(prune.Identity):
         PRUNING_TYPE = kind

@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 
 def test_the_tensor_passes_through_the_parametrization(device):
-    """After ``register_parametrization`` a tensor is read through the parametrization.
+    """After ``register_parametrization``, ``layer.weight`` returns the output of the parametrization.
 
     :func:`~torch.nn.utils.parametrize.register_parametrization` stores and trains the original. Code that
     reads ``layer.weight`` needs no change.
@@ -36,14 +36,17 @@ def test_the_tensor_passes_through_the_parametrization(device):
 
 
 def test_the_module_is_returned():
-    """:func:`~torch.nn.utils.parametrize.register_parametrization` returns the module itself."""
+    """:func:`register_parametrization(module, ...) <torch.nn.utils.parametrize.register_parametrization>`
+    returns ``module`` itself.
+    """
     layer = nn.Linear(2, 1)
 
     assert register_parametrization(layer, "weight", nn.ReLU()) is layer
 
 
 def test_the_original_is_the_parameter_itself():
-    """``register_parametrization`` keeps the parameter itself as ``original``, unless it is split up.
+    """``register_parametrization`` keeps the ``Parameter`` object as ``original``, unless ``right_inverse``
+    splits it.
 
     It is ``module.parametrizations.<name>.original``. An optimizer built before goes on to train it, unless
     ``right_inverse`` returns several tensors: those are new.
@@ -70,9 +73,9 @@ def test_the_tensor_is_no_parameter_any_more():
 
 
 def test_the_value_is_computed_at_each_reading():
-    """Outside ``parametrize.cached()`` each reading of a parametrized tensor computes a new one.
+    """Outside ``parametrize.cached()``, each access of a parametrized weight computes a new tensor.
 
-    A parametrization with a costly ``forward`` is paid for at each reading. Within ``cached()`` it is once.
+    A parametrization with a costly ``forward`` runs at each access. Within ``cached()`` it runs once.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
     first = layer.weight
@@ -88,7 +91,7 @@ def test_the_value_is_computed_at_each_reading():
 
 
 def test_gradients_flow_to_the_original():
-    """The gradient of a parametrized tensor flows through the parametrization to ``original``."""
+    """The gradient of a parametrized weight flows through the parametrization to ``original``."""
     layer = nn.Linear(2, 1, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
@@ -99,7 +102,7 @@ def test_gradients_flow_to_the_original():
 
 
 def test_buffers_may_be_parametrized():
-    """``register_parametrization`` of a buffer keeps a buffer as the ``original``."""
+    """``register_parametrization`` on a buffer keeps the original as a buffer, not as a parameter."""
     norm = nn.BatchNorm1d(2)
     norm.running_mean.copy_(torch.tensor([3.0, -4.0]))
 
@@ -113,7 +116,7 @@ def test_buffers_may_be_parametrized():
 
 
 def test_parametrizations_are_applied_in_order():
-    """Several parametrizations of a tensor are applied in the order of ``register_parametrization``."""
+    """Several parametrizations of a tensor are applied in the order of ``register_parametrization`` calls."""
 
     class AddOne(nn.Module):
         def forward(self, x):
@@ -130,7 +133,9 @@ def test_parametrizations_are_applied_in_order():
 
 
 def test_the_lists_are_kept_in_a_module_dict():
-    """``parametrizations`` holds a :class:`~torch.nn.utils.parametrize.ParametrizationList` for each name."""
+    """``module.parametrizations`` holds a :class:`~torch.nn.utils.parametrize.ParametrizationList` for each
+    parametrized tensor.
+    """
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.Tanh())
@@ -145,10 +150,11 @@ def test_the_lists_are_kept_in_a_module_dict():
 
 @pytest.mark.observed
 def test_the_class_is_renamed():
-    """``register_parametrization`` gives the module a class ``Parametrized...`` of its own.
+    """``register_parametrization`` changes the module's class to a new subclass, such as
+    ``ParametrizedLinear``.
 
-    It is a subclass of the old one, so that ``isinstance`` still says yes, but ``type(layer) is nn.Linear``
-    says no: :func:`~torch.nn.utils.parametrize.type_before_parametrizations` gives the old one.
+    It is a subclass of the old one, so that ``isinstance`` is still true, but ``type(layer) is nn.Linear``
+    is false: :func:`~torch.nn.utils.parametrize.type_before_parametrizations` returns the old class.
     """
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
@@ -161,7 +167,7 @@ def test_the_class_is_renamed():
 
 
 def test_two_modules_do_not_share_a_class():
-    """``register_parametrization`` on one module leaves others of its class as they are."""
+    """``register_parametrization`` on one module does not affect other modules of the same class."""
     first = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
     second = register_parametrization(nn.Linear(2, 1), "bias", nn.ReLU())
 
@@ -171,7 +177,7 @@ def test_two_modules_do_not_share_a_class():
 
 
 def test_printing_shows_the_parametrizations():
-    """``repr`` of a parametrized module shows its ``parametrizations`` below the name of its new class."""
+    """``repr`` of a parametrized ``Linear`` shows ``ParametrizedLinear`` and its ``parametrizations``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
     assert repr(layer).splitlines() == [
@@ -188,7 +194,7 @@ def test_printing_shows_the_parametrizations():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_of_the_module_is_passed_on(training):
-    """``register_parametrization`` puts the parametrization in the mode of the module."""
+    """``register_parametrization`` puts the parametrization in the module's training or eval mode."""
     layer = nn.Linear(2, 1).train(training)
     relu = nn.ReLU().train(not training)
 
@@ -198,7 +204,9 @@ def test_the_mode_of_the_module_is_passed_on(training):
 
 
 def test_is_parametrized_without_a_name():
-    """:func:`~torch.nn.utils.parametrize.is_parametrized` tells whether a module has any parametrization."""
+    """:func:`is_parametrized(module) <torch.nn.utils.parametrize.is_parametrized>` returns whether the module
+    has any parametrization.
+    """
     layer = nn.Linear(2, 1)
 
     assert is_parametrized(layer) is False
@@ -206,7 +214,9 @@ def test_is_parametrized_without_a_name():
 
 
 def test_is_parametrized_with_a_name():
-    """:func:`~torch.nn.utils.parametrize.is_parametrized` with a name tells about that tensor alone."""
+    """:func:`is_parametrized(module, name) <torch.nn.utils.parametrize.is_parametrized>` checks only the
+    tensor of that name.
+    """
     layer = nn.Linear(2, 1)
 
     assert is_parametrized(layer, "weight") is False
@@ -217,7 +227,7 @@ def test_is_parametrized_with_a_name():
 
 
 def test_an_attribute_named_parametrizations_is_not_enough():
-    """``is_parametrized`` is true only if ``parametrizations`` is a ``ModuleDict`` that is not empty."""
+    """``is_parametrized`` is true only if ``module.parametrizations`` is a non-empty ``ModuleDict``."""
     layer, empty = nn.Linear(2, 1), nn.Linear(2, 1)
     layer.parametrizations = ["weight"]
     empty.parametrizations = nn.ModuleDict()
@@ -229,7 +239,9 @@ def test_an_attribute_named_parametrizations_is_not_enough():
 
 
 def test_submodules_do_not_count():
-    """:func:`~torch.nn.utils.parametrize.is_parametrized` does not look at submodules."""
+    """:func:`is_parametrized(module) <torch.nn.utils.parametrize.is_parametrized>` does not look at
+    submodules.
+    """
     net = nn.Sequential(register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU()))
 
     assert is_parametrized(net) is False
@@ -247,7 +259,7 @@ def test_only_parameters_and_buffers(name):
 
 
 def test_dotted_names_are_not_followed():
-    """``register_parametrization`` raises ``ValueError`` for a dotted name: register on the submodule."""
+    """``register_parametrization`` raises ``ValueError`` for a dotted name such as ``"0.weight"``."""
     net = nn.Sequential(nn.Linear(2, 1))
 
     with pytest.raises(ValueError, match=r"with name '0\.weight'"):
@@ -257,7 +269,7 @@ def test_dotted_names_are_not_followed():
 
 
 def test_a_functional_call_may_give_the_original():
-    """``torch.func.functional_call`` that is given an ``original`` applies the parametrization to it.
+    """``functional_call`` with a value for ``parametrizations.weight.original`` applies the parametrization.
 
     The key is the long one, ``"parametrizations.weight.original"``.
     """
@@ -268,7 +280,9 @@ def test_a_functional_call_may_give_the_original():
 
 
 def test_to_converts_the_original():
-    """``to()`` and ``double()`` of a parametrized module convert ``original``; what is read follows."""
+    """``Module.to`` and ``Module.double`` convert the ``original`` of a parametrized weight; the weight
+    follows.
+    """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
     layer.double()
@@ -281,7 +295,7 @@ def test_to_converts_the_original():
 
 
 def test_a_frozen_original_gives_a_frozen_tensor():
-    """``requires_grad_(False)`` on a parametrized module freezes ``original`` and the tensor computed."""
+    """``requires_grad_(False)`` on a parametrized module freezes ``original`` and the computed weight."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
     assert layer.weight.requires_grad is True
 
@@ -291,7 +305,8 @@ def test_a_frozen_original_gives_a_frozen_tensor():
 
 
 def test_a_state_dict_goes_into_a_module_parametrized_alike():
-    """The ``state_dict()`` of a parametrized module loads into one parametrized alike, not a plain one.
+    """The ``state_dict()`` of a parametrized module loads into one parametrized the same way, not a plain
+    one.
 
     Build the module, register the parametrizations, then load.
     """
@@ -308,9 +323,9 @@ def test_a_state_dict_goes_into_a_module_parametrized_alike():
 
 
 def test_an_attribute_is_not_deleted_by_name():
-    """``del`` of a parametrized tensor raises ``AttributeError``.
+    """``del layer.weight`` raises ``AttributeError`` if the weight is parametrized.
 
-    Take the parametrization off by :func:`~torch.nn.utils.parametrize.remove_parametrizations` first.
+    Call :func:`~torch.nn.utils.parametrize.remove_parametrizations` first.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import (
 
 
 def test_by_default_the_value_stays():
-    """``remove_parametrizations`` by default leaves the tensor with the value computed.
+    """By default ``remove_parametrizations`` leaves the parameter with its parametrized value.
 
     The module then costs nothing extra and can be pickled; the original is gone.
     """
@@ -27,7 +27,7 @@ def test_by_default_the_value_stays():
 
 
 def test_the_original_may_be_left():
-    """``remove_parametrizations(leave_parametrized=False)`` gives the tensor its original value back."""
+    """``remove_parametrizations(leave_parametrized=False)`` restores the unparametrized, original value."""
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
@@ -39,9 +39,9 @@ def test_the_original_may_be_left():
 
 @pytest.mark.parametrize("leave", [True, False])
 def test_the_parameter_is_the_same_object(leave):
-    """``remove_parametrizations`` puts back the very parameter that was registered, if there is one original.
+    """``remove_parametrizations`` restores the same ``Parameter`` object, if there is only one ``original``.
 
-    An optimizer that has it goes on. Its name comes last among the parameters.
+    An optimizer that holds it keeps working. Its name comes last among the parameters.
     """
     layer = nn.Linear(2, 1)
     weight = layer.weight
@@ -54,7 +54,7 @@ def test_the_parameter_is_the_same_object(leave):
 
 
 def test_the_class_is_the_old_one_again():
-    """``remove_parametrizations`` of the last tensor gives the module its old class back."""
+    """``remove_parametrizations`` on the last parametrized tensor restores the module's original class."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
 
@@ -66,9 +66,9 @@ def test_the_class_is_the_old_one_again():
 
 
 def test_all_parametrizations_of_a_tensor_are_removed():
-    """``remove_parametrizations`` takes off all parametrizations of a tensor at once.
+    """``remove_parametrizations`` removes all parametrizations of a tensor, not just the last one.
 
-    A single one cannot be taken off: remove all and register the others again.
+    A single one cannot be removed: remove all and register the others again.
     """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
@@ -82,7 +82,7 @@ def test_all_parametrizations_of_a_tensor_are_removed():
 
 
 def test_other_tensors_stay_parametrized():
-    """``remove_parametrizations`` of one tensor leaves the others of the module parametrized."""
+    """``remove_parametrizations`` on one tensor leaves other tensors of the module parametrized."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
@@ -95,7 +95,9 @@ def test_other_tensors_stay_parametrized():
 
 
 def test_a_buffer_becomes_a_buffer():
-    """:func:`~torch.nn.utils.parametrize.remove_parametrizations` of a buffer makes it a buffer again."""
+    """:func:`remove_parametrizations <torch.nn.utils.parametrize.remove_parametrizations>` on a parametrized
+    buffer makes it a plain buffer again.
+    """
     norm = nn.BatchNorm1d(2)
     norm.running_mean.copy_(torch.tensor([3.0, -4.0]))
     register_parametrization(norm, "running_mean", nn.ReLU())
@@ -106,10 +108,10 @@ def test_a_buffer_becomes_a_buffer():
 
 
 def test_several_originals_become_one_parameter():
-    """``remove_parametrizations`` makes one parameter of several originals, or a buffer if they are frozen.
+    """``remove_parametrizations`` merges several originals into one parameter, or into a buffer if frozen.
 
     What decides is whether the value requires a gradient: under :class:`~torch.no_grad` a trained weight
-    becomes a buffer as well. The tensor is new, so that an optimizer has to be told.
+    becomes a buffer as well. The tensor is new: pass it to the optimizer.
     """
 
     class Sum(nn.Module):
@@ -133,7 +135,7 @@ def test_several_originals_become_one_parameter():
 
 
 def test_several_originals_cannot_be_left():
-    """``remove_parametrizations(leave_parametrized=False)`` of several originals raises ``ValueError``."""
+    """``remove_parametrizations(leave_parametrized=False)`` raises ``ValueError`` for several originals."""
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -151,7 +153,7 @@ def test_several_originals_cannot_be_left():
 
 @pytest.mark.parametrize("name", ["bias", "wieght"])
 def test_nothing_to_remove_is_an_error(name):
-    """``remove_parametrizations`` of a tensor that is not parametrized raises ``ValueError``."""
+    """``remove_parametrizations`` raises ``ValueError`` for a tensor that is not parametrized."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
     with pytest.raises(ValueError, match=f"does not have a parametrization on {name}"):
@@ -159,7 +161,9 @@ def test_nothing_to_remove_is_an_error(name):
 
 
 def test_a_removed_one_may_be_registered_again():
-    """A tensor may be parametrized anew after :func:`~torch.nn.utils.parametrize.remove_parametrizations`."""
+    """A tensor can be parametrized again after
+    :func:`remove_parametrizations <torch.nn.utils.parametrize.remove_parametrizations>`.
+    """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.Tanh())
@@ -170,9 +174,10 @@ def test_a_removed_one_may_be_registered_again():
 
 
 def test_a_plain_subclass_cannot_be_left_parametrized():
-    """``remove_parametrizations`` raises ``RuntimeError`` for a tensor subclass whose ``set_`` fails.
+    """``remove_parametrizations`` raises ``RuntimeError`` for a tensor subclass that does not support
+    ``set_()``.
 
-    With ``leave_parametrized=False`` it does not ask for ``set_``.
+    With ``leave_parametrized=False`` it does not need ``set_``.
     """
 
     class Stubborn(torch.Tensor):

@@ -11,9 +11,9 @@ from torch.nn.utils.parametrize import register_parametrization
 
 
 def test_registering_keeps_the_value():
-    """A first ``register_parametrization`` sets the original to what ``right_inverse`` makes of the tensor.
+    """The first ``register_parametrization`` of a tensor sets ``original`` to what ``right_inverse`` returns.
 
-    The tensor so keeps its value. Where ``right_inverse`` does not lead back, it takes another.
+    The weight keeps its value if ``forward`` undoes ``right_inverse``; otherwise its value changes.
     """
 
     class Double(nn.Module):
@@ -32,10 +32,10 @@ def test_registering_keeps_the_value():
 
 
 def test_without_one_the_original_keeps_the_value():
-    """Without ``right_inverse`` ``register_parametrization`` keeps the tensor as it was as the original.
+    """Without ``right_inverse``, ``register_parametrization`` uses the tensor unchanged as ``original``.
 
-    What is read has another value then: ``register_parametrization(layer, "weight", nn.ReLU())`` loses what
-    is negative.
+    The computed weight may then have another value: ``register_parametrization(layer, "weight", nn.ReLU())``
+    loses negative entries.
     """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
@@ -47,7 +47,7 @@ def test_without_one_the_original_keeps_the_value():
 
 
 def test_not_implemented_counts_as_without():
-    """``NotImplementedError`` from a ``right_inverse`` counts as if there were none when registering."""
+    """``register_parametrization`` ignores a ``right_inverse`` that raises ``NotImplementedError``."""
 
     class Double(nn.Module):
         def forward(self, x):
@@ -66,10 +66,10 @@ def test_not_implemented_counts_as_without():
 
 
 def test_a_later_parametrization_leaves_the_original():
-    """A second ``register_parametrization`` leaves the original as it is and changes the tensor.
+    """A second ``register_parametrization`` leaves ``original`` unchanged and changes the computed weight.
 
-    Its ``right_inverse`` is tried, unless ``unsafe=True``, but not used. Assign the old value where the
-    tensor is to keep it.
+    Its ``right_inverse`` is called, unless ``unsafe=True``, but the result is not used. To keep the old
+    value of the weight, assign it afterwards.
     """
 
     class Double(nn.Module):
@@ -89,7 +89,7 @@ def test_a_later_parametrization_leaves_the_original():
 
 
 def test_assigning_sets_the_original():
-    """Assigning a parametrized tensor sets the original to what ``right_inverse`` gives.
+    """Assigning to a parametrized weight sets ``original`` to the result of ``right_inverse``.
 
     The original stays the same object, so that an optimizer goes on.
     """
@@ -112,7 +112,9 @@ def test_assigning_sets_the_original():
 
 
 def test_assigning_goes_back_through_all_in_reverse():
-    """Assigning a parametrized tensor runs each ``right_inverse``, that of the last parametrization first."""
+    """Assigning to a parametrized weight calls each ``right_inverse``, that of the last parametrization
+    first.
+    """
 
     class Affine(nn.Module):
         def __init__(self, factor, offset):
@@ -135,7 +137,8 @@ def test_assigning_goes_back_through_all_in_reverse():
 
 
 def test_assigning_without_one_is_an_error():
-    """Assigning a parametrized tensor raises ``RuntimeError`` if a parametrization has no ``right_inverse``.
+    """Assigning to a parametrized weight raises ``RuntimeError`` if a parametrization has no
+    ``right_inverse``.
 
     Write the method, or change ``module.parametrizations.<name>.original``.
     """
@@ -147,7 +150,7 @@ def test_assigning_without_one_is_an_error():
 
 @pytest.mark.observed
 def test_what_is_read_is_not_what_is_stored():
-    """Writing in place into a parametrized ``layer.weight`` is lost: the next reading computes it anew.
+    """In-place changes to a parametrized ``layer.weight`` are lost: the next access computes a new tensor.
 
     An initialization by :mod:`torch.nn.init` of such a weight does nothing. Give it the original.
     """
@@ -163,9 +166,9 @@ def test_what_is_read_is_not_what_is_stored():
 
 
 def test_it_records_no_gradients():
-    """``right_inverse`` runs without gradients when a first parametrization or a value is set.
+    """``right_inverse`` runs without gradients in a first ``register_parametrization`` and in assignments.
 
-    When a later parametrization is looked at, its ``right_inverse`` runs with gradients on.
+    When a second parametrization is registered, its ``right_inverse`` runs with gradients on.
     """
     modes = []
 
@@ -186,7 +189,7 @@ def test_it_records_no_gradients():
 
 
 def test_several_originals():
-    """A ``right_inverse`` that returns several tensors leaves ``original0``, ``original1`` and so on.
+    """A ``right_inverse`` that returns several tensors creates ``original0``, ``original1`` and so on.
 
     The parameter that was there is gone: give the new ones to the optimizer.
     """
@@ -208,7 +211,7 @@ def test_several_originals():
 
 
 def test_several_originals_pass_through_later_ones():
-    """Of several parametrizations the first ``forward`` takes all originals, the next its one result."""
+    """The first parametrization's ``forward`` receives all originals; the next receives the single result."""
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -227,7 +230,7 @@ def test_several_originals_pass_through_later_ones():
 
 @pytest.mark.parametrize("requires_grad", [True, False])
 def test_several_originals_are_frozen_like_the_parameter(requires_grad):
-    """``original0`` and ``original1`` of a split parameter are parameters, frozen if it was."""
+    """``original0`` and ``original1`` of a parameter are parameters with the same ``requires_grad``."""
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -264,7 +267,7 @@ def test_several_originals_of_a_buffer_are_buffers():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_a_frozen_integer_parameter_may_be_split():
-    """``register_parametrization`` may split a frozen parameter of integers into several originals."""
+    """``register_parametrization`` can split a frozen integer parameter into several originals."""
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -284,7 +287,7 @@ def test_a_frozen_integer_parameter_may_be_split():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_a_frozen_integer_parameter_was_not_split():
-    """``register_parametrization`` raises ``RuntimeError`` for a frozen integer with several originals."""
+    """``register_parametrization`` raises ``RuntimeError`` if it splits a frozen integer parameter."""
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -301,7 +304,9 @@ def test_a_frozen_integer_parameter_was_not_split():
 
 
 def test_assigning_sets_several_originals():
-    """Assigning a parametrized ``layer.weight`` sets each of its originals; they stay the same objects."""
+    """Assigning to a parametrized weight updates ``original0`` and ``original1``, which stay the same
+    objects.
+    """
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -321,7 +326,7 @@ def test_assigning_sets_several_originals():
 
 @pytest.mark.observed
 def test_the_original_shares_memory_with_what_is_assigned():
-    """Where ``right_inverse`` returns its argument, the original shares memory with the tensor assigned.
+    """If ``right_inverse`` returns its argument, ``original`` shares memory with the assigned tensor.
 
     Change the assigned tensor later and the weight changes. Assign a clone.
     """
@@ -343,7 +348,7 @@ def test_the_original_shares_memory_with_what_is_assigned():
 
 @pytest.mark.observed
 def test_a_parameter_is_not_assigned():
-    """Assigning a :class:`~torch.nn.Parameter` to a parametrized tensor raises ``KeyError``.
+    """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to a parametrized weight raises ``KeyError``.
 
     Assign a plain tensor: ``layer.weight = parameter.detach()``.
     """
@@ -367,7 +372,7 @@ def test_a_parameter_is_not_assigned():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_with_the_swap_flag_tensors_are_swapped():
-    """``set_swap_module_params_on_conversion(True)`` lets the original swap places with the inverse.
+    """With ``set_swap_module_params_on_conversion(True)``, ``original`` is swapped with the inverse's result.
 
     What ``right_inverse`` returned then holds the old value.
     """

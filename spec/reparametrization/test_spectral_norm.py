@@ -15,8 +15,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 def test_the_largest_singular_value_becomes_one(device):
     """``parametrizations.spectral_norm`` divides a weight by an estimate of its largest singular value.
 
-    :func:`parametrizations.spectral_norm <torch.nn.utils.parametrizations.spectral_norm>` bounds what the
-    layer stretches any input by. The estimate gets better with each reading in training mode.
+    :func:`parametrizations.spectral_norm <torch.nn.utils.parametrizations.spectral_norm>` limits how
+    much the layer can stretch an input. The estimate gets better with each access in training mode.
     """
     layer = nn.Linear(2, 3, device=device)
     layer.weight = nn.Parameter(torch.tensor([[0.0, 4.0], [2.0, 0.0], [0.0, 0.0]]).to(device))
@@ -27,7 +27,9 @@ def test_the_largest_singular_value_becomes_one(device):
 
 
 def test_the_original_is_the_parameter():
-    """``parametrizations.spectral_norm`` keeps the parameter as ``original`` and two vectors as buffers."""
+    """``parametrizations.spectral_norm`` keeps the parameter as ``original`` and adds buffers ``_u`` and
+    ``_v``.
+    """
     layer = nn.Linear(2, 3)
     weight = layer.weight
 
@@ -41,7 +43,8 @@ def test_the_original_is_the_parameter():
 
 
 def test_reading_in_training_improves_the_estimate():
-    """``parametrizations.spectral_norm`` makes a power iteration at each reading in training mode.
+    """In training mode ``parametrizations.spectral_norm`` runs a power iteration at each access of the
+    weight.
 
     The estimate lags behind a weight that changes, and looking at ``layer.weight`` changes the layer.
     """
@@ -62,7 +65,9 @@ def test_reading_in_training_improves_the_estimate():
 
 
 def test_reading_in_evaluation_changes_nothing():
-    """``parametrizations.spectral_norm`` in evaluation divides by the estimate there is and leaves it."""
+    """In eval mode ``parametrizations.spectral_norm`` divides by its current estimate and does not update
+    it.
+    """
     layer = spectral_norm(nn.Linear(2, 2)).eval()
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     u, v = torch.tensor([0.8, 0.6]), torch.tensor([0.6, 0.8])
@@ -79,7 +84,9 @@ def test_reading_in_evaluation_changes_nothing():
 
 
 def test_more_iterations_at_each_reading():
-    """``parametrizations.spectral_norm`` iterates ``n_power_iterations`` times at a reading in training."""
+    """``parametrizations.spectral_norm`` runs ``n_power_iterations`` iterations per weight access in
+    training.
+    """
     layer = spectral_norm(nn.Linear(2, 2), "weight", 3)
     norm = layer.parametrizations.weight[0]
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
@@ -97,7 +104,7 @@ def test_more_iterations_at_each_reading():
 
 @pytest.mark.observed
 def test_the_vectors_start_at_random():
-    """``parametrizations.spectral_norm`` draws its vectors at random, *u* first, and iterates 15 times."""
+    """``parametrizations.spectral_norm`` draws ``_u``, then ``_v`` at random and runs 15 power iterations."""
     layer = nn.Linear(2, 3).eval()
     matrix = layer.weight.detach()
     torch.manual_seed(7)
@@ -114,7 +121,7 @@ def test_the_vectors_start_at_random():
 
 
 def test_two_forwards_before_one_backward():
-    """With ``parametrizations.spectral_norm`` several forward passes may come before one backward.
+    """``parametrizations.spectral_norm`` allows several forward passes before one backward pass.
 
     A discriminator that sees real and false images does so.
     """
@@ -127,7 +134,7 @@ def test_two_forwards_before_one_backward():
 
 
 def test_a_vector_is_divided_by_its_length():
-    """``parametrizations.spectral_norm`` divides a vector by its length and needs no buffers."""
+    """``parametrizations.spectral_norm`` divides a 1D tensor by its norm and adds no buffers."""
     layer = nn.Linear(4, 2)
     layer.bias = nn.Parameter(torch.tensor([3.0, 4.0]))
 
@@ -138,7 +145,7 @@ def test_a_vector_is_divided_by_its_length():
 
 
 def test_eps_bounds_the_length_from_below():
-    """``parametrizations.spectral_norm`` counts lengths smaller than ``eps`` as ``eps``."""
+    """``parametrizations.spectral_norm`` divides by ``eps`` instead of a vector norm smaller than ``eps``."""
     layer = nn.Linear(4, 2)
     layer.bias = nn.Parameter(torch.tensor([3.0, 4.0]))
 
@@ -158,7 +165,7 @@ def test_eps_bounds_the_length_from_below():
     [(nn.Conv1d, 0), (nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 1), (nn.ConvTranspose3d, 1)],
 )
 def test_a_weight_becomes_a_matrix_by_its_outputs(kind, outputs):
-    """``parametrizations.spectral_norm`` takes a convolution's weight as a matrix, a row for each output."""
+    """``parametrizations.spectral_norm`` reshapes a conv weight to a matrix with a row per output channel."""
     layer = kind(2, 3, 5)
     layer.weight.data.uniform_()
     rows = layer.weight.detach().movedim(outputs, 0).flatten(1)
@@ -170,7 +177,9 @@ def test_a_weight_becomes_a_matrix_by_its_outputs(kind, outputs):
 
 @pytest.mark.parametrize(("dim", "sizes"), [(1, (3, 8)), (-1, (4, 6)), (-3, (2, 12))])
 def test_dim_says_which_dimension_makes_the_rows(dim, sizes):
-    """``dim`` of ``parametrizations.spectral_norm`` names the dimension of the rows; it may be negative."""
+    """``dim`` of ``parametrizations.spectral_norm`` is the dimension that becomes the rows; it may be
+    negative.
+    """
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(2, 3, 4))
     norm = spectral_norm(net, dim=dim).parametrizations.weight[0]
@@ -182,29 +191,31 @@ def test_dim_says_which_dimension_makes_the_rows(dim, sizes):
 
 @pytest.mark.parametrize("dim", [2, -3])
 def test_dim_lies_within_the_weight(dim):
-    """``parametrizations.spectral_norm`` raises ``IndexError`` for a ``dim`` that a weight lacks."""
+    """``parametrizations.spectral_norm`` raises ``IndexError`` for a ``dim`` out of range."""
     with pytest.raises(IndexError, match=rf"to be in range of \[-2, 1\] but got {dim}\)"):
         spectral_norm(nn.Linear(2, 3), dim=dim)
 
 
 @pytest.mark.parametrize("number", [0, -2])
 def test_at_least_one_iteration(number):
-    """``parametrizations.spectral_norm`` raises ``ValueError`` for ``n_power_iterations`` below one."""
+    """``parametrizations.spectral_norm`` raises ``ValueError`` if ``n_power_iterations`` is below 1."""
     with pytest.raises(ValueError, match=f"to be positive, but got n_power_iterations={number}"):
         spectral_norm(nn.Linear(2, 3), n_power_iterations=number)
 
 
 @pytest.mark.parametrize("name", ["wieght", "in_features"])
 def test_it_needs_a_tensor(name):
-    """``parametrizations.spectral_norm`` raises ``ValueError`` for a name that leads to no tensor."""
+    """``parametrizations.spectral_norm`` raises ``ValueError`` for a name that is not a parameter or
+    buffer.
+    """
     with pytest.raises(ValueError, match=f"has no parameter or buffer with name '{name}'"):
         spectral_norm(nn.Linear(2, 3), name)
 
 
 def test_assigning_sets_the_original():
-    """Assigning a weight that has ``parametrizations.spectral_norm`` sets the original to that value.
+    """Assigning to a weight under ``parametrizations.spectral_norm`` sets ``original`` to the assigned value.
 
-    What is read afterwards is that value divided, not the value itself.
+    Accessing the weight returns that value divided, not the value itself.
     """
     layer = spectral_norm(nn.Linear(2, 2)).eval()
 
@@ -217,9 +228,9 @@ def test_assigning_sets_the_original():
 
 
 def test_removing_leaves_the_divided_weight():
-    """Removing ``parametrizations.spectral_norm`` in training makes one more iteration, then divides.
+    """Removing ``parametrizations.spectral_norm`` in training mode runs one more power iteration first.
 
-    The weight left is that of a next reading, not the one that was used last: call ``eval()`` first to keep
+    The weight left is that of the next access, not the one that was used last: call ``eval()`` first to keep
     the latter (:issue:`68421`).
     """
     matrix, vector = torch.tensor([[2.0, 1.0], [0.0, 1.0]]), torch.tensor([0.6, 0.8])

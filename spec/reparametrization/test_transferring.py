@@ -20,7 +20,9 @@ from torch.nn.utils.parametrize import (
 
 
 def test_the_type_before():
-    """:func:`~torch.nn.utils.parametrize.type_before_parametrizations` gives the class as it was written."""
+    """:func:`type_before_parametrizations <torch.nn.utils.parametrize.type_before_parametrizations>` returns
+    the original class of a parametrized module.
+    """
     layer = nn.Linear(2, 1)
 
     assert type_before_parametrizations(layer) is nn.Linear
@@ -30,7 +32,7 @@ def test_the_type_before():
 
 
 def test_a_copy_has_originals_of_its_own():
-    """``copy.deepcopy`` of a parametrized module is parametrized and has originals of its own."""
+    """``copy.deepcopy`` of a parametrized module copies ``original`` and keeps the parametrization."""
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
@@ -46,7 +48,7 @@ def test_a_copy_has_originals_of_its_own():
 
 
 def test_a_copy_within_a_copy_is_made_once():
-    """``copy.deepcopy`` of a net that holds a parametrized module twice copies it once."""
+    """``copy.deepcopy`` copies a parametrized module that occurs twice in a network only once."""
     layer = register_parametrization(nn.Linear(2, 2), "weight", nn.ReLU())
     net = copy.deepcopy(nn.Sequential(layer, layer))
 
@@ -55,7 +57,7 @@ def test_a_copy_within_a_copy_is_made_once():
 
 
 def test_slots_are_copied():
-    """``copy.deepcopy`` of a parametrized module takes ``__slots__`` with it, as far as they are filled."""
+    """``copy.deepcopy`` of a parametrized module also copies the values set in ``__slots__``."""
 
     class Slotted(nn.Linear):
         __slots__ = ("empty", "note")
@@ -69,7 +71,7 @@ def test_slots_are_copied():
 
 
 def test_a_deepcopy_of_the_class_is_used():
-    """A class with its own ``__deepcopy__`` is copied by that when parametrized."""
+    """``copy.deepcopy`` of a parametrized module uses the ``__deepcopy__`` that its class defines."""
 
     class Own(nn.Linear):
         def __deepcopy__(self, memo):
@@ -81,7 +83,7 @@ def test_a_deepcopy_of_the_class_is_used():
 
 
 def test_a_parametrized_module_cannot_be_pickled():
-    """``pickle`` and ``torch.save`` of a parametrized module raise ``RuntimeError``.
+    """``pickle.dumps`` and ``torch.save`` raise ``RuntimeError`` for a parametrized module.
 
     Save its ``state_dict()``, or call :func:`~torch.nn.utils.parametrize.remove_parametrizations` first.
     """
@@ -95,7 +97,7 @@ def test_a_parametrized_module_cannot_be_pickled():
 
 
 def test_everything_is_transferred():
-    """``transfer_parametrizations_and_params`` hands every parametrized tensor to another module.
+    """``transfer_parametrizations_and_params`` shares every parametrized tensor with another module.
 
     :func:`~torch.nn.utils.parametrize.transfer_parametrizations_and_params` returns the other module, which
     holds the very same originals and parametrizations: the two are tied from then on.
@@ -114,7 +116,7 @@ def test_everything_is_transferred():
 
 
 def test_one_tensor_may_be_transferred():
-    """``transfer_parametrizations_and_params`` with a name hands over that tensor alone."""
+    """``transfer_parametrizations_and_params`` with a ``tensor_name`` transfers only that tensor."""
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
@@ -126,7 +128,7 @@ def test_one_tensor_may_be_transferred():
 
 
 def test_a_missing_parameter_is_made():
-    """``transfer_parametrizations_and_params`` makes a parameter that the other module lacks."""
+    """``transfer_parametrizations_and_params`` creates a parameter that the target module lacks."""
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1, bias=False)
     register_parametrization(layer, "bias", nn.ReLU())
     other._parameters.pop("bias")
@@ -138,7 +140,7 @@ def test_a_missing_parameter_is_made():
 
 
 def test_several_originals_are_transferred():
-    """``transfer_parametrizations_and_params`` hands over all of several originals."""
+    """``transfer_parametrizations_and_params`` transfers all originals of a tensor that has several."""
 
     class Sum(nn.Module):
         def forward(self, a, b, c):

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations, parametrize, weight_norm
 
 @pytest.mark.since("2.1")
 def test_magnitude_and_direction_are_kept():
-    """``parametrizations.weight_norm`` keeps norms and weight as ``original0`` and ``original1``.
+    """``parametrizations.weight_norm`` stores the norms as ``original0`` and the weight as ``original1``.
 
     Both are new parameters: call
     :func:`parametrizations.weight_norm <torch.nn.utils.parametrizations.weight_norm>` first, then build the
@@ -30,7 +30,7 @@ def test_magnitude_and_direction_are_kept():
 
 @pytest.mark.since("2.1")
 def test_the_value_is_kept(device):
-    """``parametrizations.weight_norm`` leaves the value of the weight as it was."""
+    """``parametrizations.weight_norm`` leaves the value of the weight unchanged."""
     layer = nn.Linear(3, 2, device=device)
     before = layer.weight.detach().clone()
 
@@ -41,7 +41,7 @@ def test_the_value_is_kept(device):
 
 @pytest.mark.since("2.1")
 def test_the_magnitude_scales_the_direction():
-    """A weight under ``parametrizations.weight_norm`` is ``original1`` scaled to the length ``original0``."""
+    """A weight under ``parametrizations.weight_norm`` is ``original1`` scaled to the norm ``original0``."""
     layer = nn.Linear(2, 1, bias=False)
     parametrizations.weight_norm(layer)
 
@@ -58,7 +58,8 @@ def test_the_magnitude_scales_the_direction():
     [(0, [[5.0], [13.0]]), (1, [[34.0**0.5, 160.0**0.5]]), (None, 194.0**0.5), (-1, 194.0**0.5)],
 )
 def test_dim_says_over_what_norms_are_taken(dim, norms):
-    """``parametrizations.weight_norm`` takes norms over all dimensions but ``dim``, with ``None`` over all.
+    """``parametrizations.weight_norm`` computes norms over all dimensions except ``dim``; over all if
+    ``None``.
 
     A ``dim`` of -1 is taken for ``None``, not for the last dimension.
     """
@@ -73,7 +74,7 @@ def test_dim_says_over_what_norms_are_taken(dim, norms):
 
 @pytest.mark.since("2.1")
 def test_the_name_may_be_given():
-    """``parametrizations.weight_norm`` is for ``weight`` unless another name is given."""
+    """``parametrizations.weight_norm`` applies to ``weight`` unless another name is passed."""
     layer = parametrizations.weight_norm(nn.Bilinear(2, 3, 4), "bias")
     assert list(layer.parametrizations) == ["bias"]
 
@@ -83,7 +84,7 @@ def test_the_name_may_be_given():
 
 @pytest.mark.since("2.1")
 def test_it_does_not_warn():
-    """``parametrizations.weight_norm`` gives no warning, unlike ``torch.nn.utils.weight_norm``."""
+    """``parametrizations.weight_norm`` does not warn, unlike ``torch.nn.utils.weight_norm``."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         parametrizations.weight_norm(nn.Linear(2, 1))
@@ -98,7 +99,7 @@ def test_removing_leaves_one_parameter():
     """Removing ``parametrizations.weight_norm`` leaves one parameter with the value of the weight.
 
     Call :func:`~torch.nn.utils.parametrize.remove_parametrizations`; ``remove_weight_norm`` is for the older
-    form. The parameter is new, so that an optimizer has to be told.
+    form. The parameter is new: pass it to the optimizer.
     """
     layer = parametrizations.weight_norm(nn.Linear(2, 1))
     with torch.no_grad():
@@ -113,7 +114,7 @@ def test_removing_leaves_one_parameter():
 
 @pytest.mark.since("2.1")
 def test_it_loads_the_state_of_the_old_form():
-    """A state dict of ``torch.nn.utils.weight_norm`` loads into ``parametrizations.weight_norm``.
+    """The state dict of ``torch.nn.utils.weight_norm`` loads into ``parametrizations.weight_norm``.
 
     The dict that is loaded is not changed (:issue:`102999`).
     """
@@ -130,7 +131,9 @@ def test_it_loads_the_state_of_the_old_form():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("key", ["weight_g", "weight_v"])
 def test_half_of_an_old_state_is_not_taken(key):
-    """``parametrizations.weight_norm`` takes ``weight_g`` with ``weight_v``; one alone is unexpected."""
+    """``parametrizations.weight_norm`` does not load an old state dict with only ``weight_g`` or only
+    ``weight_v``.
+    """
     layer = parametrizations.weight_norm(nn.Linear(2, 1))
 
     missing, unexpected = layer.load_state_dict({key: torch.rand(1, 1)}, strict=False)
@@ -146,7 +149,7 @@ def test_half_of_an_old_state_is_not_taken(key):
 @pytest.mark.since("2.1")
 @pytest.mark.question("Q89")
 def test_a_recurrent_weight_may_be_normalized():
-    """An :class:`~torch.nn.LSTM` computes with a weight that has ``parametrizations.weight_norm``.
+    """:class:`nn.LSTM <torch.nn.LSTM>` computes with a weight that has ``parametrizations.weight_norm``.
 
     A change of the originals shows in the next output, and gradients reach them.
     """
