@@ -112,9 +112,10 @@ def test_prepend_puts_a_forward_hook_first():
     identity.register_forward_hook(lambda *given: calls.append("first"))
     identity.register_forward_hook(lambda *given: calls.append("second"))
     identity.register_forward_hook(lambda *given: calls.append("prepended"), prepend=True)
+    identity.register_forward_hook(lambda *given: calls.append("kwargs"), prepend=True, with_kwargs=True)
     identity(3)
 
-    assert calls == ["prepended", "first", "second"]
+    assert calls == ["kwargs", "prepended", "first", "second"]
 
 
 def test_it_sees_what_pre_hooks_made_of_the_arguments():

@@ -158,6 +158,14 @@ def test_on_failure_a_global_hook_gets_no_keyword_arguments():
         pytest.raises(ValueError, match="forward failed"),
     ):
         failing(3, scale=5)
+    with (
+        register_module_forward_hook(
+            lambda m, args, kwargs, output: None, with_kwargs=True, always_call=True
+        ),
+        pytest.warns(UserWarning, match="missing 1 required positional argument: 'output'"),
+        pytest.raises(ValueError, match="forward failed"),
+    ):
+        failing(3, scale=5)
     source._global_forward_hooks_with_kwargs.clear()
 
     assert seen == [(failing, (3,), None)]

@@ -130,12 +130,21 @@ def test_not_all_of_python_is_compiled():
     unsupported Python.
     """
 
-    class Net(nn.Module):
+    class Star(nn.Module):
         def forward(self, *args):
             return args[0]
 
+    class Try(nn.Module):
+        def forward(self, x):
+            try:
+                return x
+            finally:
+                pass
+
     with pytest.raises(torch.jit.frontend.NotSupportedError, match="variable number of arguments"):
-        torch.jit.script(Net())
+        torch.jit.script(Star())
+    with pytest.raises(torch.jit.frontend.NotSupportedError, match="try blocks aren't supported"):
+        torch.jit.script(Try())
 
 
 def test_a_scripted_module_takes_no_new_parameter():

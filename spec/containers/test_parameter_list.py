@@ -306,13 +306,14 @@ def test_calling_it_is_an_error():
 @pytest.mark.observed
 def test_it_prints_kind_dtype_and_size():
     """A ``ParameterList`` prints a tensor's dtype and size, and of any other value the type alone."""
-    values = nn.ParameterList([torch.rand(2, 3), "text", torch.rand((), dtype=torch.float64)])
+    values = nn.ParameterList([torch.rand(2, 3, 5), "text", torch.rand((), dtype=torch.float64), 7])
 
     assert repr(values) == (
         "ParameterList(\n"
-        "    (0): Parameter containing: [torch.float32 of size 2x3]\n"
+        "    (0): Parameter containing: [torch.float32 of size 2x3x5]\n"
         "    (1): Object of type: str\n"
         "    (2): Parameter containing: [torch.float64 of size ]\n"
+        "    (3): Object of type: int\n"
         ")"
     )
 

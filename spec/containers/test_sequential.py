@@ -4,6 +4,7 @@ A ``Sequential`` is a module whose children are its layers. It is built from pos
 an ``OrderedDict`` of names and modules, and calling it passes one value through all of them.
 """
 
+import math
 from collections import OrderedDict
 
 import pytest
@@ -102,14 +103,20 @@ def test_one_value_goes_in():
 
 def test_layers_are_called_with_their_hooks():
     """:meth:`Sequential.forward <torch.nn.Sequential.forward>` calls its layers, so their hooks run."""
-    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    net = nn.Sequential(nn.ReLU(), nn.Tanh()).eval()
     calls = []
     for layer in net:
-        layer.register_forward_hook(lambda module, args, output: calls.append(type(module)))
+        layer.register_forward_pre_hook(lambda module, args: calls.append((type(module), "before")))
+        layer.register_forward_hook(lambda module, args, output: calls.append((type(module), "after")))
+        layer.register_full_backward_hook(lambda module, *given: calls.append((type(module), "back")))
+    net[1].register_forward_hook(lambda module, args, output: output * 10)
 
-    net(torch.rand(2))
+    output = net(torch.zeros(2, requires_grad=True) + 3)
+    output.sum().backward()
 
-    assert calls == [nn.ReLU, nn.Tanh]
+    assert output.tolist() == pytest.approx([10 * math.tanh(3)] * 2)
+    assert calls[:4] == [(nn.ReLU, "before"), (nn.ReLU, "after"), (nn.Tanh, "before"), (nn.Tanh, "after")]
+    assert calls[4:] == [(nn.Tanh, "back"), (nn.ReLU, "back")]
 
 
 def test_a_module_may_run_twice():

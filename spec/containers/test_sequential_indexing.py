@@ -190,6 +190,10 @@ def test_a_slice_is_deleted():
     del net[:2]
     assert list(net._modules.items()) == [("0", layers[4])]
 
+    named = nn.Sequential(OrderedDict(zip("abc", layers, strict=False)))
+    del named[:1]
+    assert list(named._modules.items()) == [("0", layers[1]), ("1", layers[2])]
+
 
 @pytest.mark.question("Q23")
 @pytest.mark.observed

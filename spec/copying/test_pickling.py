@@ -131,11 +131,14 @@ def test_a_local_class_cannot_be_pickled():
     Its name leads nowhere. Define the class at the top of a file.
     """
 
-    class Net(nn.Module):
-        pass
+    def made_inside():
+        class Net(nn.Module):
+            pass
+
+        return Net()
 
     with pytest.raises((AttributeError, pickle.PicklingError), match=r"<locals>\.Net"):
-        pickle.dumps(Net())
+        pickle.dumps(made_inside())
 
 
 def test_a_weak_reference_cannot_be_pickled():

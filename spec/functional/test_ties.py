@@ -111,8 +111,14 @@ def test_strict_is_content_with_one_tied_name():
 
 def test_strict_without_tie_weights_asks_for_all_names():
     """``functional_call(strict=True, tie_weights=False)`` asks for every name of a tied tensor."""
+    value = torch.tensor(5.0)
+    options = {"strict": True, "tie_weights": False}
+
     with pytest.raises(RuntimeError, match=r"Missing key\(s\): 'one'\."):
-        functional_call(Tied(), {"two": torch.tensor(5.0)}, (), strict=True, tie_weights=False)
+        functional_call(Tied(), {"two": value}, (), **options)
+    with pytest.raises(RuntimeError, match=r"Missing key\(s\): 'two'\."):
+        functional_call(Tied(), {"one": value}, (), **options)
+    assert functional_call(Tied(), {"one": value, "two": value}, (), **options) == [5.0, 5.0]
 
 
 def test_buffers_are_tied_too():

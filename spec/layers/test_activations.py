@@ -80,8 +80,14 @@ def test_an_activation_without_state_may_serve_twice():
     relu = nn.ReLU()
     net = nn.Sequential(nn.Linear(2, 3), relu, nn.Linear(3, 3), relu)
     x = torch.tensor([[2.0, -3.0]])
+    held, seen = set(vars(relu)), []
+    relu.register_forward_hook(lambda module, args, output: seen.append(args[0]))
 
-    assert torch.equal(net(x), F.relu(net[2](F.relu(net[0](x)))))
+    first = net[0](x)
+    assert torch.equal(net(x), F.relu(net[2](F.relu(first))))
+    assert [value.tolist() for value in seen] == [first.tolist(), net[2](F.relu(first)).tolist()]
+    assert set(vars(relu)) == held
+    assert relu.state_dict() == {}
     assert [name for name, _ in net.named_modules()] == ["", "0", "1", "2"]
 
 

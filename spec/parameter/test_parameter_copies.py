@@ -39,6 +39,9 @@ def test_a_deep_copy_keeps_the_memory_format():
 
     assert twin.stride() == (60, 1, 15, 3)
     assert copy.deepcopy(nn.Parameter(torch.rand(2, 3, 4, 5))).stride() == (60, 20, 5, 1)
+    volume = torch.rand(2, 3, 2, 4, 5).contiguous(memory_format=torch.channels_last_3d)
+    assert copy.deepcopy(nn.Parameter(volume, requires_grad=False)).stride() == volume.stride()
+    assert copy.deepcopy(nn.Parameter(torch.rand(2, 3).t())).stride() == (1, 3)
 
 
 @pytest.mark.observed

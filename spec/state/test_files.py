@@ -232,9 +232,12 @@ def test_a_module_of_a_local_class_cannot_be_saved():
     Move the class to the top of a file, or save the state dict.
     """
 
-    class Net(nn.Linear):
-        pass
+    def made_inside():
+        class Net(nn.Linear):
+            pass
+
+        return Net(2, 3)
 
     with pytest.raises((AttributeError, pickle.PicklingError), match=r"<locals>\.Net"):
-        torch.save(Net(2, 3), io.BytesIO())
-    torch.save(Net(2, 3).state_dict(), io.BytesIO())
+        torch.save(made_inside(), io.BytesIO())
+    torch.save(made_inside().state_dict(), io.BytesIO())

@@ -255,7 +255,7 @@ def test_html_in_statements_is_text(write_project):
     _recorded(write_project, version="2.4.1", outcome="not yet")
     matrix = pages(_recorded(write_project))["releases.rst"].partition("<tbody>")[2]
 
-    assert ">A &lt;b&gt;pair&lt;/b&gt; of *two* is one.</a>" in matrix
+    assert ">Since 2.5: A &lt;b&gt;pair&lt;/b&gt; of *two* is one.</a>" in matrix
     assert "<b>" not in matrix
 
 

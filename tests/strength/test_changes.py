@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from nnspec.strength import command
-from nnspec.strength.progress import Progress
+from nnspec.strength.progress import Progress, Words
 from nnspec.strength.targets import Change, read_target, short_name
 
 TARGET = """
@@ -170,7 +170,8 @@ def test_progress_renews_one_line_on_a_terminal(target):
     target()
     changes = read_target("tried_here").changes
     stream = Terminal()
-    progress = Progress(stream, changes)
+    progress = Progress(stream, Words("changes", "noticed", "survived"))
+    progress.begin(len(changes))
     progress.advance(survived=True)
     progress.advance(survived=False)
     progress.end()
