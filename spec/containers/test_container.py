@@ -1,6 +1,6 @@
 """Container: a deprecated module of named children.
 
-``nn.Container`` is a module that takes its children as keyword arguments. ``nn.Module`` itself does all that
+``nn.Container`` is a module with its keyword arguments as children. ``nn.Module`` itself does all that
 it does, so it warns that it is deprecated. No other container derives from it.
 """
 

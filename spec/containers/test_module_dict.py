@@ -176,8 +176,7 @@ def test_a_key_has_no_dot_and_is_not_empty():
 @pytest.mark.question("Q19")
 @pytest.mark.parametrize("key", ["keys", "pop", "type", "training", "forward", "_modules"])
 def test_a_key_must_be_free_as_an_attribute(key):
-    """A ``ModuleDict`` key that is already an attribute, such as ``"type"`` or ``"keys"``, raises
-    ``KeyError``.
+    """A ``ModuleDict`` key that is a method or attribute name, such as ``"type"``, raises ``KeyError``.
 
     A prefix or suffix of one's own, ``"type_"``, avoids it.
     """
@@ -277,7 +276,9 @@ def test_update_needs_an_iterable(value):
 
 
 def test_update_needs_pairs():
-    """``ModuleDict.update`` raises at an element that is not a pair; the pairs before it are set."""
+    """``ModuleDict.update`` raises an error at the first element that is not a pair; earlier pairs are
+    set.
+    """
     table = nn.ModuleDict()
 
     with pytest.raises(TypeError, match="ModuleDict update sequence element #1 should be Iterable; isint"):

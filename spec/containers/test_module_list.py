@@ -11,8 +11,7 @@ from torch import nn
 
 @pytest.mark.claim("N3-04", "N5-06")
 def test_what_is_in_it_is_registered():
-    """Modules in an :class:`nn.ModuleList <torch.nn.ModuleList>` are registered in the model; those in a
-    plain list are not.
+    """An :class:`nn.ModuleList <torch.nn.ModuleList>` registers its modules; a plain list does not.
 
     The layers of a plain list are not trained, moved or saved, and nothing says so.
     """
@@ -86,10 +85,9 @@ def test_it_is_empty_by_default(nothing):
 
 @pytest.mark.parametrize("value", [nn.Linear(2, 3), 3], ids=["Linear", "int"])
 def test_a_single_module_is_no_iterable(value):
-    """``ModuleList(module)`` and ``ModuleList.extend(module)`` raise ``TypeError`` if ``module`` is not
-    iterable.
+    """``ModuleList(module)`` and ``extend(module)`` raise ``TypeError`` if ``module`` is not iterable.
 
-    Put it into a list. A :class:`~torch.nn.Sequential` can be iterated, and is taken apart.
+    Put it into a list. Of a :class:`~torch.nn.Sequential`, which is iterable, the layers are added.
     """
     text = f"^ModuleList.extend should be called with an iterable, but got {type(value).__name__}$"
 
@@ -102,7 +100,7 @@ def test_a_single_module_is_no_iterable(value):
 def test_only_modules_are_elements():
     """Building a ``ModuleList`` with an element that is neither a module nor ``None`` raises ``TypeError``.
 
-    Of a dict it takes the keys, so that a dict of modules is refused: see :class:`~torch.nn.ModuleDict`.
+    Iterating a dict yields its keys, so a dict of modules raises too: use :class:`~torch.nn.ModuleDict`.
     """
     with pytest.raises(TypeError, match="int is not a Module subclass"):
         nn.ModuleList([nn.ReLU(), 3])
@@ -147,7 +145,7 @@ def test_an_index_may_be_a_tensor():
 
 
 def test_a_slice_is_numbered_afresh():
-    """A slice of a ``ModuleList`` is a new list of the same class and modules, renumbered from 0."""
+    """A slice of a ``ModuleList`` has the same class and the same modules, renumbered from 0."""
 
     class Stack(nn.ModuleList):
         pass
@@ -175,7 +173,7 @@ def test_an_element_is_replaced_by_its_index():
 def test_only_a_module_replaces_an_element():
     """Assigning a number to an element of a ``ModuleList``, or a list to a slice, raises ``TypeError``.
 
-    ``None`` is taken, and empties the place.
+    ``None`` is accepted as an element.
     """
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
@@ -259,7 +257,7 @@ def test_extend_returns_the_list():
 
 
 def test_plus_equals_appends_an_iterable():
-    """``layers += iterable`` appends modules to the same ``ModuleList``."""
+    """``layers += iterable`` appends modules to the same ``ModuleList`` object."""
     relu, tanh = nn.ReLU(), nn.Tanh()
     layers = before = nn.ModuleList([relu])
 
@@ -270,7 +268,10 @@ def test_plus_equals_appends_an_iterable():
 
 
 def test_plus_joins_with_any_iterable():
-    """``ModuleList + list`` returns a new ``ModuleList``; ``list + ModuleList`` raises ``TypeError``."""
+    """``ModuleList + list`` returns a new ``ModuleList``; ``list + ModuleList`` raises ``TypeError``.
+
+    The new one is a plain ``ModuleList`` even for a subclass; the old one is unchanged.
+    """
 
     class Stack(nn.ModuleList):
         pass
@@ -352,8 +353,7 @@ def test_pop_removes_and_returns():
     """:meth:`ModuleList.pop(i) <torch.nn.ModuleList.pop>` removes and returns a module; with a slice, a
     ``ModuleList``.
 
-    Unlike that of a list it has to be told which: ``layers.pop(-1)`` takes the last. A slice comes back as a
-    ``ModuleList``.
+    Unlike ``list.pop`` it has no default index: ``layers.pop(-1)`` removes the last module.
     """
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     layers = nn.ModuleList([relu, tanh, gelu, elu])
@@ -381,7 +381,7 @@ def test_some_methods_of_a_list_are_missing():
 def test_extending_with_itself_fails():
     """``layers += layers`` of a ``ModuleList`` raises ``RuntimeError``: it changes during iteration.
 
-    ``layers += list(layers)`` does what was meant.
+    ``layers += list(layers)`` appends each module once more.
     """
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 

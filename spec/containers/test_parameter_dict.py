@@ -174,10 +174,10 @@ def test_the_rules_for_names_hold_for_keys(key, text):
 
 @pytest.mark.observed
 def test_an_attribute_of_the_object_gives_way():
-    """A ``ParameterDict`` accepts a tensor as ``"training"``; ``train()`` then raises ``TypeError``.
+    """A ``ParameterDict`` accepts a tensor at key ``"training"``; ``train()`` then raises ``TypeError``.
 
-    The parameter takes the place of the attribute. So it is with ``"_keys"``, after which the dict has lost
-    its keys. A ``ModuleDict`` refuses such a key.
+    The parameter replaces the attribute. With the key ``"_keys"`` the dict loses its keys. A ``ModuleDict``
+    raises ``KeyError`` for such a key.
     """
     table = nn.ParameterDict([("training", torch.rand(2))])
 
@@ -190,7 +190,7 @@ def test_an_attribute_of_the_object_gives_way():
 
 @pytest.mark.observed
 def test_a_refused_key_is_counted_all_the_same():
-    """If ``table[key] = value`` raises for a ``ParameterDict``, the key stays in it without a value."""
+    """A new key that a ``ParameterDict`` rejects with an error stays in its keys, without a value."""
     table = nn.ParameterDict()
 
     with pytest.raises(TypeError, match="it is not a string"):
@@ -305,8 +305,8 @@ def test_get_has_a_default():
 
 
 def test_setdefault_sets_what_is_missing():
-    """:meth:`ParameterDict.setdefault(key, default) <torch.nn.ParameterDict.setdefault>` returns the value,
-    setting the default if there is none.
+    """:meth:`ParameterDict.setdefault(key, default) <torch.nn.ParameterDict.setdefault>` returns the value; a
+    missing key is set to the default.
     """
     table = nn.ParameterDict([("p", "1")])
 

@@ -32,7 +32,7 @@ def test_fromkeys_makes_a_new_dict():
     """:meth:`ParameterDict.fromkeys(keys, value) <torch.nn.ParameterDict.fromkeys>` returns a new
     ``ParameterDict`` with one value for all keys.
 
-    It is called on an object and takes nothing from it.
+    It is a method of an object, but uses none of the object's entries.
     """
     table = nn.ParameterDict([("p", "1")])
 
@@ -77,7 +77,9 @@ def test_update_takes_an_iterable_only(value):
 
 
 def test_update_takes_pairs_only():
-    """``ParameterDict.update`` raises at an element that is not a pair; the pairs before it are set."""
+    """``ParameterDict.update`` raises an error at the first element that is not a pair; earlier pairs are
+    set.
+    """
     table = nn.ParameterDict()
 
     with pytest.raises(TypeError, match="ParameterDict update sequence element #1 should be Iterable; isint"):

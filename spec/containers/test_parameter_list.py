@@ -1,7 +1,7 @@
 """ParameterList: parameters, and other values, in a list.
 
 A ``ParameterList`` registers the parameters that are in it. A tensor becomes a parameter on its way in; any
-other value is kept as it is and belongs to no walk.
+other value is kept as it is and is not among the parameters.
 """
 
 import warnings
@@ -14,8 +14,7 @@ from torch import nn
 @pytest.mark.claim("N3-05")
 @pytest.mark.question("Q01")
 def test_its_parameters_belong_to_the_model():
-    """Parameters in an :class:`nn.ParameterList <torch.nn.ParameterList>` are registered in the model; those
-    in a plain list are not.
+    """An :class:`nn.ParameterList <torch.nn.ParameterList>` registers its parameters; a plain list does not.
 
     The parameters of a plain list are not trained, moved or saved, and nothing says so.
     """
@@ -42,7 +41,7 @@ def test_a_tensor_becomes_a_parameter():
 def test_an_integer_tensor_cannot_become_a_parameter():
     """A ``ParameterList`` raises ``RuntimeError`` for an integer tensor, which cannot require grad.
 
-    ``nn.Parameter(tensor, requires_grad=False)`` is taken.
+    ``nn.Parameter(tensor, requires_grad=False)`` is accepted.
     """
     with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
         nn.ParameterList([torch.tensor([1, 2])])
@@ -130,7 +129,7 @@ def test_an_index_past_either_end_is_refused(index):
 
 
 def test_a_slice_is_a_new_list():
-    """A slice of a ``ParameterList`` is a new list of the same class and elements, renumbered from 0."""
+    """A slice of a ``ParameterList`` has the same class and the same elements, renumbered from 0."""
 
     class Stack(nn.ParameterList):
         pass
@@ -202,7 +201,7 @@ def test_extend_a_list_of_parameters():
 
 
 def test_plus_equals_appends_values():
-    """``values += iterable`` appends to the same ``ParameterList``."""
+    """``values += iterable`` appends values to the same ``ParameterList`` object."""
     values = before = nn.ParameterList(["a"])
 
     values += ("b", "c")

@@ -170,7 +170,7 @@ def test_a_module_set_on_it_becomes_a_layer():
 def test_a_block_around_a_sequential():
     """A module that only holds a ``Sequential`` has one child and no direct parameters.
 
-    The child is the same object by attribute and in the store.
+    The child is the same object as an attribute and in ``_modules``.
     """
     block = nn.Module()
     block.doubleconv = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))

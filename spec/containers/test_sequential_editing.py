@@ -59,7 +59,7 @@ def test_insert_puts_a_layer_before_an_index(index, expected):
     """:meth:`Sequential.insert(index, layer) <torch.nn.Sequential.insert>` inserts the layer before that
     index.
 
-    The later ones are numbered afresh, and the net itself is returned.
+    The later layers are renumbered, and the ``Sequential`` itself is returned.
     """
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
@@ -169,7 +169,7 @@ def test_plus_and_times_forget_the_subclass():
 def test_plus_takes_a_sequential_only(other):
     """Adding a list or a ``ModuleList`` to a ``Sequential`` with ``+`` or ``+=`` raises ``ValueError``.
 
-    :meth:`Sequential.extend <torch.nn.Sequential.extend>` takes a list.
+    :meth:`Sequential.extend <torch.nn.Sequential.extend>` accepts a list.
     """
     net = nn.Sequential(nn.Tanh())
     kind = re.escape(str(type(other)))
@@ -210,7 +210,7 @@ def test_plus_equals_extends_in_place():
 def test_plus_equals_itself_fails():
     """``a += a`` and ``a.extend(a)`` of a ``Sequential`` raise ``RuntimeError``: it changes during iteration.
 
-    They fail halfway. ``a *= 2`` does what was meant.
+    They fail halfway. ``a *= 2`` appends all layers once more.
     """
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 

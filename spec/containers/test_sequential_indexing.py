@@ -1,7 +1,7 @@
 """Indexing, slicing and deleting layers of a Sequential.
 
-An index counts positions, not names. After a deletion the layers are numbered afresh; after slicing they
-keep the names they had.
+An index counts positions, not names. After a deletion the layers are renumbered; after slicing they keep
+the names they had.
 """
 
 from collections import OrderedDict
@@ -92,7 +92,7 @@ def test_a_slice_keeps_the_names():
 def test_append_to_a_slice_may_overwrite():
     """Appending to a slice of a ``Sequential``, such as ``net[1:]``, may overwrite its last layer.
 
-    ``nn.Sequential(*net[1:])`` numbers the layers afresh and is safe to append to.
+    The new layer is named by the number of layers. ``nn.Sequential(*net[1:])`` renumbers them and is safe.
     """
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     tail = nn.Sequential(relu, relu, tanh)[1:]
@@ -109,8 +109,8 @@ def test_append_to_a_slice_may_overwrite():
 def test_a_slice_of_a_subclass_calls_its_constructor():
     """Slicing a ``Sequential`` subclass calls its ``__init__`` with a single ``OrderedDict``.
 
-    A subclass whose ``__init__`` takes something else cannot be sliced: ``nn.Sequential(*list(net)[:1])``
-    can.
+    A subclass whose ``__init__`` expects something else cannot be sliced: use
+    ``nn.Sequential(*list(net)[:1])``.
     """
 
     class Stack(nn.Sequential):
@@ -139,7 +139,7 @@ def test_assignment_replaces_and_keeps_the_name():
 def test_only_a_module_or_none_is_assigned():
     """Assigning a number to a layer of a ``Sequential``, or a list to a slice, raises ``TypeError``.
 
-    ``None`` is taken, and the ``Sequential`` can then not be called.
+    ``None`` is accepted, but the ``Sequential`` can then not be called.
     """
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 

@@ -243,9 +243,7 @@ def test_a_buffer_object_brings_persistence():
 
 
 def test_none_empties_a_parameter():
-    """``layer.bias = None`` sets a parameter to ``None``; it stays in ``_parameters`` and can be set
-    again.
-    """
+    """After ``layer.bias = None`` a parameter is ``None``, still in ``_parameters``, and can be set again."""
     layer = nn.Linear(2, 3)
     layer.bias = None
 
@@ -258,7 +256,7 @@ def test_none_empties_a_parameter():
 
 
 def test_none_empties_a_submodule():
-    """``net.inner = None`` sets a submodule to ``None``; it stays in ``_modules`` and can be set again."""
+    """After ``net.inner = None`` a submodule is ``None``, still in ``_modules``, and can be set again."""
     net = nn.Module()
     net.inner = nn.ReLU()
     net.last = nn.Tanh()
@@ -273,9 +271,7 @@ def test_none_empties_a_submodule():
 
 
 def test_none_empties_a_buffer():
-    """``layer.running_mean = None`` sets a buffer to ``None``; it stays in ``_buffers`` and can be set
-    again.
-    """
+    """After ``bn.running_mean = None`` a buffer is ``None``, still in ``_buffers``, and can be set again."""
     layer = nn.BatchNorm1d(4)
     layer.running_mean = None
 

@@ -1,7 +1,7 @@
 """Reading an attribute.
 
-Python looks into the instance and the class first. What is not found there is looked for in the stores,
-by ``__getattr__``.
+Python looks into the instance and the class first. What is not found there is looked for in ``_parameters``,
+``_buffers`` and ``_modules``, by ``__getattr__``.
 """
 
 import typing
@@ -25,8 +25,8 @@ def test_registered_attributes_are_read():
 
 
 def test_a_missing_attribute():
-    """Accessing a missing attribute of an :class:`nn.Module <torch.nn.Module>` raises ``AttributeError`` with
-    the class and the name.
+    """Accessing a missing attribute of an :class:`nn.Module <torch.nn.Module>` raises an ``AttributeError``
+    naming class and attribute.
 
     So ``hasattr`` and a default for ``getattr`` work as for any other object.
     """

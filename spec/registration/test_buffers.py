@@ -331,7 +331,9 @@ def test_an_assignment_fills_the_store_itself():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_an_older_override_registers_too():
-    """Assigning a persistent buffer calls a custom ``register_buffer`` without ``persistent`` argument."""
+    """Assigning a persistent buffer calls a custom ``register_buffer`` that has no ``persistent``
+    argument.
+    """
     calls = []
 
     class Net(nn.Module):
@@ -350,8 +352,8 @@ def test_an_older_override_registers_too():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_an_older_override_refuses_non_persistent():
-    """Assigning a non-persistent buffer raises ``RuntimeError`` if a custom ``register_buffer`` lacks
-    ``persistent``.
+    """Assigning a non-persistent buffer raises ``RuntimeError`` if ``register_buffer`` has no ``persistent``
+    argument.
     """
 
     class Net(nn.Module):

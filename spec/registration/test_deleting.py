@@ -1,6 +1,7 @@
 """Deleting an attribute.
 
-``del`` removes a registered attribute from its store. The name is free afterwards, for anything.
+``del`` removes a registered attribute from ``_parameters``, ``_buffers`` or ``_modules``. The name is free
+afterwards, for anything.
 """
 
 import pytest
@@ -117,9 +118,7 @@ def test_deleting_what_is_not_there():
 
 
 def test_what_the_class_defines_is_not_deleted():
-    """``del net.forward`` raises ``AttributeError`` if ``forward`` is defined by the class of the module
-    alone.
-    """
+    """``del net.forward`` raises ``AttributeError``, as ``forward`` is defined by the class of the module."""
     net = nn.Linear(2, 3)
 
     with pytest.raises(AttributeError, match="forward"):

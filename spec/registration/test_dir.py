@@ -9,7 +9,7 @@ from torch import nn
 
 
 def test_dir_lists_what_is_registered():
-    """``dir(module)`` lists attributes, parameters, buffers, submodules, but no names that start with a
+    """``dir(module)`` lists attributes, parameters, buffers, submodules, but no names starting with a
     digit.
     """
 

@@ -213,7 +213,8 @@ def test_hooks_on_an_assignment_in_order():
 
 @pytest.mark.observed
 def test_none_is_shown_to_two_of_the_hooks():
-    """Hooks of ``register_module_*_registration_hook`` run for a ``None`` buffer or module, not a parameter.
+    """Hooks of ``register_module_*_registration_hook`` run for a ``None`` buffer or module, not a ``None``
+    parameter.
 
     ``register_parameter(name, None)`` and ``layer.bias = None`` go unseen.
     """

@@ -1,6 +1,7 @@
 """What ``Module.__init__`` does.
 
-It sets up the stores. Nothing can be registered before it has run, so ``super().__init__()`` comes first.
+It creates ``_parameters``, ``_buffers`` and ``_modules``. Nothing can be registered before it has run, so
+``super().__init__()`` comes first.
 """
 
 import re
@@ -68,7 +69,7 @@ def test_modules_share_no_store():
 def test_what_the_class_defines():
     """``nn.Module`` has ``_version = 1``, ``dump_patches = False`` and ``call_super_init = False``.
 
-    ``_version`` tells a state dict which layout the class has; :attr:`~torch.nn.Module.dump_patches` has no
+    ``_version`` is the version of the class's state dict; :attr:`~torch.nn.Module.dump_patches` has no
     effect any more; :attr:`~torch.nn.Module.call_super_init` makes ``__init__`` call the next class.
     """
     assert nn.Module._version == 1
@@ -89,7 +90,7 @@ def test_a_new_module_is_in_training_mode():
 def test_no_module_before_init():
     """Assigning a submodule before ``super().__init__()`` raises ``AttributeError``.
 
-    There is no store for it yet. Call ``super().__init__()`` first in every ``__init__``; one that was
+    The module has no ``_modules`` yet. Call ``super().__init__()`` first in every ``__init__``; one that was
     forgotten in a base class, or in a dataclass, gives the same error.
     """
 
@@ -264,7 +265,9 @@ def test_call_super_init():
 
 @pytest.mark.observed
 def test_call_super_init_without_a_next_class():
-    """With ``call_super_init = True`` and no other base class, an argument raises ``TypeError``."""
+    """With ``call_super_init = True`` and no other base class, a constructor argument raises
+    ``TypeError``.
+    """
 
     class Net(nn.Module):
         call_super_init = True
@@ -279,7 +282,7 @@ def test_a_class_before_module_is_initialised():
     """A base class listed before :class:`nn.Module <torch.nn.Module>` gets the arguments and has to call
     ``super().__init__()``.
 
-    It does so by ``super().__init__()``.
+    Without that call the module has no ``_modules``.
     """
 
     class Mixin:

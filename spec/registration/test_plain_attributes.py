@@ -1,7 +1,7 @@
 """What is not registered.
 
 Whatever is neither a parameter nor a buffer nor a module becomes a plain attribute, even if it contains them.
-It is not walked, trained, moved or saved.
+It is in neither ``modules()`` nor ``parameters()``, and is not trained, moved or saved.
 """
 
 import pytest
@@ -65,7 +65,7 @@ def test_layers_made_in_forward():
     """A layer created in ``forward`` and not assigned is missing from
     :meth:`Module.parameters() <torch.nn.Module.parameters>`.
 
-    Each call makes it anew, untrained, and an optimizer gets an empty list. Make it in ``__init__``.
+    Each call makes a new, untrained layer, and an optimizer gets an empty list. Make it in ``__init__``.
     """
 
     class Net(nn.Module):

@@ -1,7 +1,7 @@
 """A name that changes its kind.
 
-What is assigned to a name that is taken may replace what was there, or be refused. A module never holds
-two things under one name.
+A value assigned to a name that is already used replaces what was there, or raises an error. A module never
+holds two things under one name.
 """
 
 import re
@@ -180,7 +180,7 @@ def test_a_submodule_is_not_replaced(value, kind):
     ids=["float", "list", "text", "object"],
 )
 def test_a_buffer_is_not_replaced(value, kind):
-    """A number, a list, a string or an ``object`` assigned to a buffer raises ``TypeError``."""
+    """Assigning a number, a list, a string or an ``object()`` to a buffer raises ``TypeError``."""
     layer = nn.BatchNorm1d(4)
     mean = layer.running_mean
 
@@ -287,7 +287,7 @@ def test_refusal_empties_the_name():
     """Assigning a non-leaf :class:`nn.Parameter <torch.nn.Parameter>` to a submodule raises ``ValueError``,
     but the submodule is removed.
 
-    The old entry goes before the new one is looked at.
+    The old entry is removed before the new value is checked.
     """
     net = nn.Module()
     net.inner = nn.ReLU()

@@ -1,7 +1,7 @@
-"""The stores of a module: where its parameters, buffers and submodules are kept.
+"""The dictionaries in which a module keeps its parameters, buffers and submodules.
 
-Every module has one store for each kind. A store holds what was set on the module itself; what its
-submodules hold is in theirs.
+They are ``_parameters``, ``_buffers`` and ``_modules``. Each holds what was set on the module itself; what
+its submodules hold is in theirs.
 """
 
 from collections import OrderedDict
@@ -32,7 +32,7 @@ def test_stores_keep_the_order_of_registration():
 def test_own_entries_only():
     """``_parameters``, ``_buffers``, ``_modules`` hold the entries of a module, not those of its submodules.
 
-    What the submodules hold is in theirs. :meth:`~torch.nn.Module.named_parameters` walks them all.
+    What the submodules hold is in theirs. :meth:`~torch.nn.Module.named_parameters` yields all of them.
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2))
@@ -98,8 +98,8 @@ def test_stores_are_ordered_dicts():
 def test_stores_are_plain_dicts():
     """``_parameters``, ``_buffers`` and ``_modules`` of a new module are of type ``dict``.
 
-    Code that calls ``move_to_end`` on a store fails from torch 2.5 on (:pull:`129164`). Deleting a layer of a
-    :class:`~torch.nn.Sequential` still leaves an ``OrderedDict``.
+    Code that calls ``move_to_end`` on one of them fails from torch 2.5 on (:pull:`129164`). Deleting a layer
+    of a :class:`~torch.nn.Sequential` still leaves an ``OrderedDict``.
     """
     net = nn.BatchNorm1d(4)
     stack = nn.Sequential(nn.ReLU(), nn.Tanh())
