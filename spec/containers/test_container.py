@@ -1,6 +1,6 @@
 """Container: a deprecated module of named children.
 
-``nn.Container`` is a module that takes its children as keyword arguments. ``nn.Module`` itself does all that
+``nn.Container`` is a module with its keyword arguments as children. ``nn.Module`` itself does all that
 it does, so it warns that it is deprecated. No other container derives from it.
 """
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @pytest.mark.observed
 def test_keywords_become_children():
-    """``nn.Container(a=module)`` is a module with its keyword arguments as children, in their order."""
+    """``nn.Container(a=module)`` registers its keyword arguments as children, in their order."""
     tanh, relu = nn.Tanh(), nn.ReLU()
 
     with pytest.warns(Warning, match="is deprecated"):
@@ -22,7 +22,7 @@ def test_keywords_become_children():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_making_one_is_a_future_warning():
-    """Making an ``nn.Container`` gives a ``FutureWarning`` that it is deprecated (:pull:`127689`).
+    """Creating an ``nn.Container`` emits a ``FutureWarning`` that the class is deprecated (:pull:`127689`).
 
     Derive from :class:`~torch.nn.Module` instead and assign the children in ``__init__``.
     """
@@ -35,7 +35,7 @@ def test_making_one_is_a_future_warning():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_making_one_is_a_user_warning():
-    """Making an ``nn.Container`` gives a ``UserWarning`` that it is deprecated."""
+    """Creating an ``nn.Container`` emits a ``UserWarning`` that the class is deprecated."""
     with pytest.warns(UserWarning, match="^nn.Container is deprecated. All of it's functionality is now"):
         nn.Container()
 
@@ -43,7 +43,7 @@ def test_making_one_is_a_user_warning():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_a_subclass_warns_when_it_is_defined():
-    """Defining a subclass of ``nn.Container`` gives a ``FutureWarning`` that it is deprecated."""
+    """Defining a subclass of ``nn.Container`` emits a ``FutureWarning`` that the class is deprecated."""
     with pytest.warns(FutureWarning, match="`nn.Container` is deprecated"):
 
         class Net(nn.Container):
@@ -53,7 +53,7 @@ def test_a_subclass_warns_when_it_is_defined():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_a_subclass_warns_when_it_is_made():
-    """Making an object of a subclass of ``nn.Container`` gives a ``UserWarning`` that it is deprecated."""
+    """Creating an instance of an ``nn.Container`` subclass emits a ``UserWarning``: it is deprecated."""
 
     class Net(nn.Container):
         pass

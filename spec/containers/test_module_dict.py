@@ -13,7 +13,8 @@ from torch import nn
 
 
 def test_a_key_is_the_name_of_a_child():
-    """A :class:`~torch.nn.ModuleDict` registers its modules under their keys.
+    """An :class:`nn.ModuleDict <torch.nn.ModuleDict>` registers its modules as submodules named by their
+    keys.
 
     What is in a plain dict is missing from ``parameters()`` and stays on its device when the model moves.
     """
@@ -42,7 +43,7 @@ def test_a_key_is_the_name_of_a_child():
 )
 @pytest.mark.question("Q21")
 def test_it_is_built_from_mappings_and_pairs(kind):
-    """A ``ModuleDict`` is built from any mapping, another one included, or from pairs, in their order.
+    """A ``ModuleDict`` is built from a mapping, a ``ModuleDict`` or key/value pairs, and keeps their order.
 
     A :class:`~torch.nn.ParameterDict` sorts the keys of a plain dict.
     """
@@ -55,7 +56,7 @@ def test_it_is_built_from_mappings_and_pairs(kind):
 
 @pytest.mark.parametrize("nothing", [(), (None,), ({},)], ids=["nothing", "None", "dict"])
 def test_nothing_makes_an_empty_dict(nothing):
-    """A ``ModuleDict`` of nothing is empty, and false as an empty dict is.
+    """``ModuleDict()`` and ``ModuleDict(None)`` are empty; an empty ``ModuleDict`` is falsy.
 
     So ``if self.heads is not None:`` is what asks whether there is one at all.
     """
@@ -69,7 +70,7 @@ def test_nothing_makes_an_empty_dict(nothing):
 
 
 def test_a_dict_of_modules_cannot_be_called():
-    """A ``ModuleDict`` has no ``forward``: its owner picks a module by key and calls it."""
+    """Calling a ``ModuleDict`` raises ``NotImplementedError``: call one of its modules, ``table[key](x)``."""
     table = nn.ModuleDict({"softplus": nn.Softplus(), "tanh": nn.Tanh()})
     x = torch.rand(3)
 
@@ -79,7 +80,7 @@ def test_a_dict_of_modules_cannot_be_called():
 
 
 def test_it_reads_like_a_dict():
-    """``len``, ``in`` and iteration of a ``ModuleDict`` are those of a dict, and speak of its keys."""
+    """``len()``, ``in`` and iteration of a ``ModuleDict`` use its keys, as for a dict."""
     relu, tanh = nn.ReLU(), nn.Tanh()
     table = nn.ModuleDict({"r": relu, "t": tanh})
 
@@ -89,7 +90,8 @@ def test_it_reads_like_a_dict():
 
 @pytest.mark.observed
 def test_keys_values_and_items_are_live():
-    """A ``ModuleDict`` has live views of its keys, values and items: they show what is added later.
+    """``keys()``, ``values()`` and ``items()`` of a ``ModuleDict`` are live views that show modules added
+    later.
 
     They are :meth:`~torch.nn.ModuleDict.keys`, :meth:`~torch.nn.ModuleDict.values` and
     :meth:`~torch.nn.ModuleDict.items`.
@@ -105,7 +107,7 @@ def test_keys_values_and_items_are_live():
 
 
 def test_a_repeated_module_is_a_value_each_time():
-    """A module under two keys of a ``ModuleDict`` is a value under both; ``children()`` yields it once."""
+    """A module under two keys of a ``ModuleDict`` is in ``values()`` twice, but in ``children()`` once."""
     relu = nn.ReLU()
     table = nn.ModuleDict({"a": relu, "b": relu})
 
@@ -114,7 +116,7 @@ def test_a_repeated_module_is_a_value_each_time():
 
 
 def test_setting_a_key_replaces_in_place():
-    """Setting a key of a ``ModuleDict`` replaces the module in its place; a new key goes to the end."""
+    """Setting an existing key of a ``ModuleDict`` keeps its position; a new key is added at the end."""
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     table = nn.ModuleDict({"a": relu, "b": tanh})
 
@@ -125,7 +127,7 @@ def test_setting_a_key_replaces_in_place():
 
 
 def test_a_value_is_a_module_or_none():
-    """A value of a ``ModuleDict`` that is neither a module nor ``None`` raises ``TypeError``."""
+    """Setting a value of a ``ModuleDict`` that is neither a module nor ``None`` raises ``TypeError``."""
     table = nn.ModuleDict()
 
     with pytest.raises(TypeError, match="int is not a Module subclass"):
@@ -140,7 +142,7 @@ def test_a_value_is_a_module_or_none():
 @pytest.mark.question("Q19")
 @pytest.mark.parametrize("key", [3, ("a", 1), None], ids=repr)
 def test_a_key_must_be_a_string(key):
-    """A ``ModuleDict`` raises ``TypeError`` for a key that is not a string.
+    """A ``ModuleDict`` key that is not a string raises ``TypeError``.
 
     Use ``str(key)`` for a number or a tuple.
     """
@@ -157,7 +159,7 @@ def test_a_key_must_be_a_string(key):
 
 @pytest.mark.question("Q19")
 def test_a_key_has_no_dot_and_is_not_empty():
-    """A ``ModuleDict`` raises ``KeyError`` for a key with a dot, which separates names, and an empty one.
+    """A ``ModuleDict`` key that is empty or contains a dot raises ``KeyError``.
 
     A name such as ``layer.1`` may be stored with another sign, ``name.replace(".", "/")``.
     """
@@ -174,7 +176,7 @@ def test_a_key_has_no_dot_and_is_not_empty():
 @pytest.mark.question("Q19")
 @pytest.mark.parametrize("key", ["keys", "pop", "type", "training", "forward", "_modules"])
 def test_a_key_must_be_free_as_an_attribute(key):
-    """A ``ModuleDict`` raises ``KeyError`` for a key that is an attribute of it already, such as ``"type"``.
+    """A ``ModuleDict`` key that is a method or attribute name, such as ``"type"``, raises ``KeyError``.
 
     A prefix or suffix of one's own, ``"type_"``, avoids it.
     """
@@ -189,7 +191,9 @@ def test_a_key_must_be_free_as_an_attribute(key):
 
 @pytest.mark.parametrize("key", ["x", 0])
 def test_a_missing_key_is_a_key_error(key):
-    """A missing key of a ``ModuleDict`` raises ``KeyError`` when it is read, deleted or popped."""
+    """A missing key of a ``ModuleDict`` raises ``KeyError`` for ``table[key]``, ``del table[key]`` and
+    ``pop(key)``.
+    """
     table = nn.ModuleDict({"a": nn.ReLU()})
 
     with pytest.raises(KeyError, match=f"^{key!r}$"):
@@ -201,7 +205,7 @@ def test_a_missing_key_is_a_key_error(key):
 
 
 def test_deleting_a_key_removes_the_module():
-    """``del table[key]`` removes a module from the ``ModuleDict``."""
+    """``del table[key]`` removes a module from a ``ModuleDict``."""
     table = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
 
     del table["a"]
@@ -211,7 +215,9 @@ def test_deleting_a_key_removes_the_module():
 
 
 def test_pop_takes_a_key_only():
-    """:meth:`ModuleDict.pop <torch.nn.ModuleDict.pop>` removes and returns a module; it has no default."""
+    """:meth:`ModuleDict.pop(key) <torch.nn.ModuleDict.pop>` removes and returns a module; it accepts no
+    default.
+    """
     relu = nn.ReLU()
     table = nn.ModuleDict({"a": relu, "b": nn.Tanh()})
 
@@ -238,7 +244,8 @@ def test_clear_removes_everything():
 )
 @pytest.mark.question("Q21")
 def test_update_merges_in_the_order_given(kind):
-    """:meth:`ModuleDict.update <torch.nn.ModuleDict.update>` replaces at existing keys and adds new ones.
+    """:meth:`ModuleDict.update <torch.nn.ModuleDict.update>` replaces the modules of existing keys and
+    appends new keys.
 
     What it is given may be a mapping or pairs, and its order is kept. Merging one ``ModuleDict`` into another
     failed on old releases (:issue:`27441`, :pull:`27814`).
@@ -254,7 +261,9 @@ def test_update_merges_in_the_order_given(kind):
 
 @pytest.mark.parametrize("value", [3, nn.Linear(2, 3)], ids=["int", "Linear"])
 def test_update_needs_an_iterable(value):
-    """``ModuleDict(value)`` and its ``update`` raise ``TypeError`` for a value that cannot be iterated."""
+    """``ModuleDict(value)`` and ``ModuleDict.update(value)`` raise ``TypeError`` if ``value`` is not
+    iterable.
+    """
     text = (
         "^ModuleDict.update should be called with an iterable of key/value pairs, "
         f"but got {type(value).__name__}$"
@@ -267,7 +276,9 @@ def test_update_needs_an_iterable(value):
 
 
 def test_update_needs_pairs():
-    """``ModuleDict.update`` names the first element that is not a pair; those before it are set already."""
+    """``ModuleDict.update`` raises an error at the first element that is not a pair; earlier pairs are
+    set.
+    """
     table = nn.ModuleDict()
 
     with pytest.raises(TypeError, match="ModuleDict update sequence element #1 should be Iterable; isint"):
@@ -280,7 +291,7 @@ def test_update_needs_pairs():
 
 @pytest.mark.observed
 def test_an_attribute_is_a_key():
-    """A module set as an attribute of a ``ModuleDict`` is an entry of it as well."""
+    """A module assigned to an attribute of a ``ModuleDict`` is also an entry under that name."""
     table = nn.ModuleDict({"a": nn.ReLU()})
 
     table.tail = nn.Tanh()
@@ -290,7 +301,7 @@ def test_an_attribute_is_a_key():
 
 @pytest.mark.observed
 def test_some_methods_of_a_dict_are_missing():
-    """A ``ModuleDict`` has no ``copy``, ``fromkeys``, ``get``, ``popitem`` and ``setdefault``.
+    """``ModuleDict`` has no methods ``copy``, ``fromkeys``, ``get``, ``popitem`` and ``setdefault``.
 
     ``table[key] if key in table else default`` does what ``get`` would. A ``ParameterDict`` has them all.
     """
@@ -307,7 +318,7 @@ def test_some_methods_of_a_dict_are_missing():
 
 
 def test_keys_are_printed():
-    """A ``ModuleDict`` is printed like any module, with the keys as names."""
+    """The ``repr`` of a ``ModuleDict`` shows each module with its key."""
     table = nn.ModuleDict({"act": nn.ReLU(), "out": nn.Dropout(0.25)})
 
     assert repr(table) == "ModuleDict(\n  (act): ReLU()\n  (out): Dropout(p=0.25, inplace=False)\n)"

@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.claim("N3-04", "N5-06")
 def test_what_is_in_it_is_registered():
-    """Modules in a :class:`~torch.nn.ModuleList` belong to the model; those in a plain list do not.
+    """An :class:`nn.ModuleList <torch.nn.ModuleList>` registers its modules; a plain list does not.
 
     The layers of a plain list are not trained, moved or saved, and nothing says so.
     """
@@ -25,7 +25,7 @@ def test_what_is_in_it_is_registered():
 
 @pytest.mark.claim("N3-07")
 def test_it_cannot_be_called():
-    """A ``ModuleList`` has no ``forward``: calling it raises ``NotImplementedError``.
+    """Calling a ``ModuleList`` raises ``NotImplementedError``: it has no ``forward``.
 
     A :class:`~torch.nn.Sequential` can be called.
     """
@@ -36,7 +36,7 @@ def test_it_cannot_be_called():
 
 
 def test_its_owner_calls_the_modules():
-    """A model loops over its ``ModuleList``, or picks from it by index, and calls the modules itself."""
+    """A model loops over its ``ModuleList`` or indexes it in ``forward``, and calls the modules itself."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -60,7 +60,7 @@ def test_its_owner_calls_the_modules():
     ids=["list", "tuple", "iterator", "ModuleList", "Sequential"],
 )
 def test_it_is_built_from_any_iterable(kind):
-    """A ``ModuleList`` is built from any iterable of modules, numbered from 0."""
+    """A ``ModuleList`` is built from any iterable of modules, which are named ``"0"``, ``"1"`` and so on."""
     relu, tanh = nn.ReLU(), nn.Tanh()
 
     layers = nn.ModuleList(kind([relu, tanh]))
@@ -70,7 +70,7 @@ def test_it_is_built_from_any_iterable(kind):
 
 @pytest.mark.parametrize("nothing", [(), (None,), ([],)], ids=["nothing", "None", "list"])
 def test_it_is_empty_by_default(nothing):
-    """A ``ModuleList`` of nothing is empty, and false as an empty list is.
+    """``ModuleList()`` and ``ModuleList(None)`` are empty; an empty ``ModuleList`` is falsy.
 
     So ``if self.layers is not None:`` is what asks whether there is one at all.
     """
@@ -85,9 +85,9 @@ def test_it_is_empty_by_default(nothing):
 
 @pytest.mark.parametrize("value", [nn.Linear(2, 3), 3], ids=["Linear", "int"])
 def test_a_single_module_is_no_iterable(value):
-    """``ModuleList(module)`` and ``extend(module)`` raise ``TypeError`` unless the module can be iterated.
+    """``ModuleList(module)`` and ``extend(module)`` raise ``TypeError`` if ``module`` is not iterable.
 
-    Put it into a list. A :class:`~torch.nn.Sequential` can be iterated, and is taken apart.
+    Put it into a list. Of a :class:`~torch.nn.Sequential`, which is iterable, the layers are added.
     """
     text = f"^ModuleList.extend should be called with an iterable, but got {type(value).__name__}$"
 
@@ -98,9 +98,9 @@ def test_a_single_module_is_no_iterable(value):
 
 
 def test_only_modules_are_elements():
-    """A ``ModuleList`` raises ``TypeError`` for an element that is neither a module nor ``None``.
+    """Building a ``ModuleList`` with an element that is neither a module nor ``None`` raises ``TypeError``.
 
-    Of a dict it takes the keys, so that a dict of modules is refused: see :class:`~torch.nn.ModuleDict`.
+    Iterating a dict yields its keys, so a dict of modules raises too: use :class:`~torch.nn.ModuleDict`.
     """
     with pytest.raises(TypeError, match="int is not a Module subclass"):
         nn.ModuleList([nn.ReLU(), 3])
@@ -111,7 +111,7 @@ def test_only_modules_are_elements():
 
 
 def test_an_index_counts_from_either_side():
-    """``layers[i]`` of a ``ModuleList`` is the element at that position, from the end if negative."""
+    """``layers[i]`` of a ``ModuleList`` is the module at position ``i``, from the end if negative."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     layers = nn.ModuleList([relu, tanh, gelu])
 
@@ -121,7 +121,7 @@ def test_an_index_counts_from_either_side():
 
 @pytest.mark.parametrize("index", [2, -3])
 def test_an_index_out_of_its_range_is_refused(index):
-    """An index past either end of a ``ModuleList`` raises ``IndexError``, to get, set and delete."""
+    """An out-of-range index of a ``ModuleList`` raises ``IndexError``, for getting, setting and deleting."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
@@ -134,7 +134,7 @@ def test_an_index_out_of_its_range_is_refused(index):
 
 @pytest.mark.observed
 def test_an_index_may_be_a_tensor():
-    """An index of a ``ModuleList`` may be a tensor of one integer, but not a float and not a string."""
+    """A ``ModuleList`` index may be an integer tensor; a float or a string raises ``TypeError``."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     assert layers[torch.tensor(-1)] is layers[1]
@@ -145,7 +145,7 @@ def test_an_index_may_be_a_tensor():
 
 
 def test_a_slice_is_numbered_afresh():
-    """A slice of a ``ModuleList`` is a new one of the same class, with the same modules, numbered from 0."""
+    """A slice of a ``ModuleList`` has the same class and the same modules, renumbered from 0."""
 
     class Stack(nn.ModuleList):
         pass
@@ -160,7 +160,7 @@ def test_a_slice_is_numbered_afresh():
 
 
 def test_an_element_is_replaced_by_its_index():
-    """``layers[i] = module`` replaces the element of a ``ModuleList`` at that position."""
+    """``layers[i] = module`` replaces the module at position ``i`` of a ``ModuleList``."""
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     layers = nn.ModuleList([relu, tanh, relu])
 
@@ -171,9 +171,9 @@ def test_an_element_is_replaced_by_its_index():
 
 
 def test_only_a_module_replaces_an_element():
-    """Setting an element of a ``ModuleList`` to a number, or setting a slice, raises ``TypeError``.
+    """Assigning a number to an element of a ``ModuleList``, or a list to a slice, raises ``TypeError``.
 
-    ``None`` is taken, and empties the place.
+    ``None`` is accepted as an element.
     """
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
@@ -189,7 +189,7 @@ def test_only_a_module_replaces_an_element():
 
 @pytest.mark.question("Q23")
 def test_deletion_numbers_the_elements_afresh():
-    """After ``del layers[i]`` a ``ModuleList`` numbers what is left afresh, so that append adds one.
+    """``del layers[i]`` renumbers the remaining modules of a ``ModuleList``; ``append`` then overwrites none.
 
     Keys of saved states change with the numbers.
     """
@@ -203,7 +203,7 @@ def test_deletion_numbers_the_elements_afresh():
 
 
 def test_a_slice_of_elements_is_deleted():
-    """``del layers[a:b:c]`` deletes that slice of a ``ModuleList`` and numbers the rest afresh."""
+    """``del layers[a:b:c]`` deletes a slice of a ``ModuleList`` and renumbers the remaining modules."""
     elements = [nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU(), nn.SELU()]
     layers = nn.ModuleList(elements)
 
@@ -215,7 +215,7 @@ def test_a_slice_of_elements_is_deleted():
 
 
 def test_iteration_yields_every_element():
-    """Iterating over a ``ModuleList`` yields every element in order, a repeated one each time."""
+    """Iterating over a ``ModuleList`` yields its modules in order, a repeated module each time."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     layers = nn.ModuleList([relu, tanh, relu, gelu])
 
@@ -226,7 +226,7 @@ def test_iteration_yields_every_element():
 
 @pytest.mark.observed
 def test_in_asks_for_the_very_module():
-    """``module in layers`` asks whether that very object is in the ``ModuleList``, not one like it."""
+    """``module in layers`` of a ``ModuleList`` compares by identity: another ``nn.ReLU()`` is not found."""
     relu = nn.ReLU()
     layers = nn.ModuleList([nn.Tanh(), relu])
 
@@ -235,7 +235,7 @@ def test_in_asks_for_the_very_module():
 
 
 def test_append_returns_the_list():
-    """:meth:`ModuleList.append <torch.nn.ModuleList.append>` adds a module at the end, returning the list."""
+    """:meth:`ModuleList.append <torch.nn.ModuleList.append>` appends a module and returns the list."""
     relu, tanh = nn.ReLU(), nn.Tanh()
     layers = nn.ModuleList()
 
@@ -257,7 +257,7 @@ def test_extend_returns_the_list():
 
 
 def test_plus_equals_appends_an_iterable():
-    """``layers += iterable`` appends modules to the same ``ModuleList``."""
+    """``layers += iterable`` appends modules to the same ``ModuleList`` object."""
     relu, tanh = nn.ReLU(), nn.Tanh()
     layers = before = nn.ModuleList([relu])
 
@@ -268,7 +268,10 @@ def test_plus_equals_appends_an_iterable():
 
 
 def test_plus_joins_with_any_iterable():
-    """``layers + iterable`` is a new, plain ``ModuleList``; the list comes first and stays as it is."""
+    """``ModuleList + list`` returns a new ``ModuleList``; ``list + ModuleList`` raises ``TypeError``.
+
+    The new one is a plain ``ModuleList`` even for a subclass; the old one is unchanged.
+    """
 
     class Stack(nn.ModuleList):
         pass
@@ -295,7 +298,7 @@ def test_plus_joins_with_any_iterable():
     ids=["0", "1", "2"],
 )
 def test_insert_shifts_the_later_ones(index, expected):
-    """:meth:`ModuleList.insert <torch.nn.ModuleList.insert>` puts a module before an index."""
+    """:meth:`ModuleList.insert <torch.nn.ModuleList.insert>` inserts a module before an index."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     result = layers.insert(index, nn.GELU())
@@ -307,7 +310,7 @@ def test_insert_shifts_the_later_ones(index, expected):
 
 @pytest.mark.observed
 def test_insert_at_a_negative_index_fails():
-    """``ModuleList.insert`` at a negative index raises ``KeyError``, and the first element is there twice.
+    """``ModuleList.insert`` with a negative index raises ``KeyError`` and leaves the first module duplicated.
 
     ``layers.insert(len(layers) - 1, module)`` is what ``-1`` means for a list.
     """
@@ -322,7 +325,7 @@ def test_insert_at_a_negative_index_fails():
 
 @pytest.mark.observed
 def test_insert_past_the_end_leaves_a_gap():
-    """``ModuleList.insert`` past the end takes the index as the name, and so leaves a gap.
+    """``ModuleList.insert`` with an index past the end uses the index as the name, which leaves a gap.
 
     The last element is then out of reach by its position.
     """
@@ -337,7 +340,7 @@ def test_insert_past_the_end_leaves_a_gap():
 
 @pytest.mark.observed
 def test_insert_takes_anything():
-    """``ModuleList.insert`` does not look at what it is given: a number becomes an element too."""
+    """``ModuleList.insert`` does not check the type of the element: a number is accepted."""
     layers = nn.ModuleList([nn.ReLU()])
 
     layers.insert(1, 3)
@@ -347,10 +350,10 @@ def test_insert_takes_anything():
 
 @pytest.mark.observed
 def test_pop_removes_and_returns():
-    """:meth:`ModuleList.pop <torch.nn.ModuleList.pop>` removes an element, or a slice, and returns it.
-
-    Unlike that of a list it has to be told which: ``layers.pop(-1)`` takes the last. A slice comes back as a
+    """:meth:`ModuleList.pop(i) <torch.nn.ModuleList.pop>` removes and returns a module; with a slice, a
     ``ModuleList``.
+
+    Unlike ``list.pop`` it has no default index: ``layers.pop(-1)`` removes the last module.
     """
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     layers = nn.ModuleList([relu, tanh, gelu, elu])
@@ -364,7 +367,7 @@ def test_pop_removes_and_returns():
 
 @pytest.mark.observed
 def test_some_methods_of_a_list_are_missing():
-    """Of a list's methods ``ModuleList`` has ``append``, ``extend``, ``insert`` and ``pop`` only.
+    """Of the methods of ``list``, ``ModuleList`` has only ``append``, ``extend``, ``insert`` and ``pop``.
 
     ``list(layers)`` is a plain list, which has them all.
     """
@@ -376,9 +379,9 @@ def test_some_methods_of_a_list_are_missing():
 
 @pytest.mark.observed
 def test_extending_with_itself_fails():
-    """``layers += layers`` of a ``ModuleList`` raises ``RuntimeError`` halfway: it changes what it walks.
+    """``layers += layers`` of a ``ModuleList`` raises ``RuntimeError``: it changes during iteration.
 
-    ``layers += list(layers)`` does what was meant.
+    ``layers += list(layers)`` appends each module once more.
     """
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
@@ -388,7 +391,7 @@ def test_extending_with_itself_fails():
 
 @pytest.mark.observed
 def test_dir_of_a_list_leaves_numbers_out():
-    """``dir(layers)`` of a ``ModuleList`` lists no element, though each is an attribute under its number."""
+    """``dir()`` of a ``ModuleList`` lists no elements, though ``getattr(layers, "1")`` finds one."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
     layers.tail = nn.GELU()
 

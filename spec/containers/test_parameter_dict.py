@@ -14,7 +14,7 @@ from torch import nn
 
 
 def test_its_keys_are_names_in_the_model():
-    """A :class:`~torch.nn.ParameterDict` registers its parameters under their keys.
+    """An :class:`nn.ParameterDict <torch.nn.ParameterDict>` registers its parameters under their keys.
 
     Parameters in a plain dict are missing from the model, and no optimizer gets them.
     """
@@ -28,7 +28,7 @@ def test_its_keys_are_names_in_the_model():
 
 
 def test_a_tensor_value_becomes_a_parameter():
-    """A tensor put into a ``ParameterDict`` becomes a parameter on its memory; a parameter stays itself."""
+    """A ``ParameterDict`` wraps a tensor in a parameter that shares its memory; a parameter is kept."""
     tensor, parameter = torch.rand(2), nn.Parameter(torch.rand(3), requires_grad=False)
     table = nn.ParameterDict([("t", tensor)])
 
@@ -42,7 +42,7 @@ def test_a_tensor_value_becomes_a_parameter():
 
 @pytest.mark.question("Q25")
 def test_other_values_are_kept_under_their_key():
-    """A ``ParameterDict`` keeps a value that is not a tensor as it is, under its key, not as a parameter.
+    """A ``ParameterDict`` keeps values that are not tensors, but not as parameters.
 
     Such values are not in ``state_dict()`` and are lost when the dict is saved by it.
     """
@@ -60,7 +60,7 @@ def test_other_values_are_kept_under_their_key():
     ids=["OrderedDict", "ParameterDict", "list of pairs", "iterator of pairs", "iterator of lists"],
 )
 def test_the_order_given_is_kept(kind):
-    """A ``ParameterDict`` keeps the order of an ``OrderedDict``, of another one, and of pairs."""
+    """A ``ParameterDict`` built from an ``OrderedDict``, a ``ParameterDict`` or pairs keeps their order."""
     table = nn.ParameterDict(kind([("z", "1"), ("a", "2"), ("m", "3")]))
 
     assert list(table.items()) == [("z", "1"), ("a", "2"), ("m", "3")]
@@ -68,10 +68,9 @@ def test_the_order_given_is_kept(kind):
 
 @pytest.mark.parametrize("kind", [dict, MappingProxyType], ids=["dict", "other mapping"])
 def test_a_plain_dict_is_sorted(kind):
-    """A ``ParameterDict`` built from a plain dict, or another mapping, is sorted by its keys.
+    """A ``ParameterDict`` built from a plain ``dict`` or a ``MappingProxyType`` is sorted by its keys.
 
-    A ``ModuleDict`` keeps their order. Where the order counts, for an optimizer's state for instance, give
-    pairs.
+    A ``ModuleDict`` keeps their order. Where it counts, as for the state of an optimizer, give pairs.
     """
     table = nn.ParameterDict(kind({"z": "1", "a": "2", "m": "3"}))
 
@@ -79,14 +78,14 @@ def test_a_plain_dict_is_sorted(kind):
 
 
 def test_a_dict_of_nothing_is_empty():
-    """A ``ParameterDict`` of nothing is empty, and false as an empty dict is."""
+    """``ParameterDict()`` and ``ParameterDict(None)`` are empty; an empty ``ParameterDict`` is falsy."""
     assert [len(nn.ParameterDict()), len(nn.ParameterDict(None)), len(nn.ParameterDict({}))] == [0, 0, 0]
     assert bool(nn.ParameterDict()) is False
     assert bool(nn.ParameterDict({"a": torch.rand(2)})) is True
 
 
 def test_it_is_read_like_a_dict():
-    """``len``, ``in``, iteration and ``reversed`` of a ``ParameterDict`` are those of a dict."""
+    """``len()``, ``in``, iteration and ``reversed()`` of a ``ParameterDict`` use its keys, as for a dict."""
     table = nn.ParameterDict([("z", "1"), ("a", "2")])
 
     assert len(table) == 2
@@ -97,7 +96,7 @@ def test_it_is_read_like_a_dict():
 
 @pytest.mark.observed
 def test_values_and_items_are_generators():
-    """A ``ParameterDict`` has a live view of its keys, but its values and items are walked only once.
+    """``ParameterDict.keys()`` is a live view; ``values()`` and ``items()`` can be iterated only once.
 
     They are :meth:`~torch.nn.ParameterDict.keys`, :meth:`~torch.nn.ParameterDict.values` and
     :meth:`~torch.nn.ParameterDict.items`.
@@ -114,7 +113,7 @@ def test_values_and_items_are_generators():
 
 
 def test_setting_a_key_keeps_its_place():
-    """Setting a key of a ``ParameterDict`` again keeps its place; a deleted key comes back at the end."""
+    """Setting an existing key of a ``ParameterDict`` keeps its position; after ``del`` it goes to the end."""
     table = nn.ParameterDict([("z", "1"), ("a", "2"), ("m", "3")])
 
     table["z"] = "4"
@@ -127,7 +126,7 @@ def test_setting_a_key_keeps_its_place():
 
 @pytest.mark.observed
 def test_a_parameter_gives_way_to_no_plain_value():
-    """The key of a parameter in a ``ParameterDict`` takes only a parameter, a tensor or ``None``.
+    """In a ``ParameterDict`` a parameter can be replaced only by a parameter, a tensor or ``None``.
 
     Delete the key first to give it another value.
     """
@@ -146,7 +145,7 @@ def test_a_parameter_gives_way_to_no_plain_value():
 
 @pytest.mark.parametrize("key", [3, ("a", 1)], ids=repr)
 def test_a_key_that_is_no_string_is_refused(key):
-    """A ``ParameterDict`` raises ``TypeError`` for a key that is not a string, to set and to get.
+    """A ``ParameterDict`` key that is not a string raises ``TypeError``, for setting and getting.
 
     Use ``str(key)`` for a number or a tuple.
     """
@@ -168,17 +167,17 @@ def test_a_key_that_is_no_string_is_refused(key):
     ],
 )
 def test_the_rules_for_names_hold_for_keys(key, text):
-    """``ParameterDict`` raises ``KeyError`` for a parameter's key that is empty, dotted or a class's name."""
+    """``ParameterDict`` raises ``KeyError`` for a tensor whose key is empty, has a dot or names a method."""
     with pytest.raises(KeyError, match=text):
         nn.ParameterDict([(key, torch.rand(2))])
 
 
 @pytest.mark.observed
 def test_an_attribute_of_the_object_gives_way():
-    """A ``ParameterDict`` takes the key ``"training"`` for a parameter; ``train()`` then fails.
+    """A ``ParameterDict`` accepts a tensor at key ``"training"``; ``train()`` then raises ``TypeError``.
 
-    The parameter takes the place of the attribute. So it is with ``"_keys"``, after which the dict has lost
-    its keys. A ``ModuleDict`` refuses such a key.
+    The parameter replaces the attribute. With the key ``"_keys"`` the dict loses its keys. A ``ModuleDict``
+    raises ``KeyError`` for such a key.
     """
     table = nn.ParameterDict([("training", torch.rand(2))])
 
@@ -191,7 +190,7 @@ def test_an_attribute_of_the_object_gives_way():
 
 @pytest.mark.observed
 def test_a_refused_key_is_counted_all_the_same():
-    """A key that a ``ParameterDict`` refused stays in it without a value."""
+    """A new key that a ``ParameterDict`` rejects with an error stays in its keys, without a value."""
     table = nn.ParameterDict()
 
     with pytest.raises(TypeError, match="it is not a string"):
@@ -206,7 +205,7 @@ def test_a_refused_key_is_counted_all_the_same():
 
 @pytest.mark.observed
 def test_a_value_may_hide_a_method():
-    """A value that is not a parameter may have the key of a ``ParameterDict`` method, and hides it."""
+    """A non-tensor value under the key ``"keys"`` of a ``ParameterDict`` hides its method ``keys``."""
     table = nn.ParameterDict([("p", "1")])
 
     table["keys"] = 7
@@ -216,10 +215,9 @@ def test_a_value_may_hide_a_method():
 
 
 def test_a_missing_key_differs_by_operation():
-    """A missing key of a ``ParameterDict`` raises ``AttributeError`` to read or pop, ``KeyError`` to delete.
+    """A missing ``ParameterDict`` key raises ``AttributeError`` if read or popped, ``KeyError`` if deleted.
 
-    So ``try: table[key] except KeyError`` does not catch it; ``table.get(key)`` and ``key in table`` do not
-    raise.
+    So ``except KeyError`` misses it; ``table.get(key)`` and ``key in table`` do not raise.
     """
     table = nn.ParameterDict([("p", "1")])
 
@@ -233,7 +231,7 @@ def test_a_missing_key_differs_by_operation():
 
 @pytest.mark.observed
 def test_reading_a_key_reads_an_attribute():
-    """``table["training"]`` of a ``ParameterDict`` is ``True``: reading a key reads the attribute."""
+    """``table["training"]`` of a ``ParameterDict`` is ``True``: indexing returns attributes, too."""
     table = nn.ParameterDict()
 
     assert table["training"] is True
@@ -242,7 +240,7 @@ def test_reading_a_key_reads_an_attribute():
 
 
 def test_an_attribute_is_no_key():
-    """A parameter set as an attribute of a ``ParameterDict`` belongs to the model, but has no key."""
+    """A parameter assigned to an attribute of a ``ParameterDict`` is registered, but is not a key."""
     table = nn.ParameterDict([("p", "1")])
 
     table.scale = nn.Parameter(torch.rand(2))
@@ -254,7 +252,7 @@ def test_an_attribute_is_no_key():
 
 
 def test_deleting_removes_the_parameter():
-    """``del table[key]`` removes the key and the parameter from a ``ParameterDict``."""
+    """``del table[key]`` removes the key and its parameter from a ``ParameterDict``."""
     table = nn.ParameterDict([("p", torch.rand(2)), ("q", torch.rand(3))])
 
     del table["p"]
@@ -275,7 +273,7 @@ def test_pop_returns_the_value():
 
 
 def test_popitem_takes_the_last():
-    """:meth:`~torch.nn.ParameterDict.popitem` removes and returns the pair inserted last."""
+    """:meth:`ParameterDict.popitem() <torch.nn.ParameterDict.popitem>` removes and returns the last item."""
     table = nn.ParameterDict([("z", "1"), ("a", "2")])
 
     assert table.popitem() == ("a", "2")
@@ -299,7 +297,7 @@ def test_clear_empties_the_dict():
 
 
 def test_get_has_a_default():
-    """:meth:`~torch.nn.ParameterDict.get` returns the value, or the default if the key is not there."""
+    """:meth:`ParameterDict.get() <torch.nn.ParameterDict.get>` returns the value of a key, or the default."""
     table = nn.ParameterDict([("p", "1")])
 
     assert [table.get("p"), table.get("p", "2")] == ["1", "1"]
@@ -307,7 +305,9 @@ def test_get_has_a_default():
 
 
 def test_setdefault_sets_what_is_missing():
-    """:meth:`~torch.nn.ParameterDict.setdefault` returns the value, setting the default if there is none."""
+    """:meth:`ParameterDict.setdefault(key, default) <torch.nn.ParameterDict.setdefault>` returns the value; a
+    missing key is set to the default.
+    """
     table = nn.ParameterDict([("p", "1")])
 
     assert table.setdefault("p", "2") == "1"
@@ -318,7 +318,7 @@ def test_setdefault_sets_what_is_missing():
 
 @pytest.mark.question("Q27")
 def test_train_of_a_dict_does_not_warn():
-    """Building a ``ParameterDict``, setting its attributes and calling ``train()`` give no warning."""
+    """Building a ``ParameterDict``, setting its attributes and calling ``train()`` do not warn."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         table = nn.ParameterDict({"p": torch.rand(2)})
@@ -330,14 +330,14 @@ def test_train_of_a_dict_does_not_warn():
 
 
 def test_it_is_not_to_be_called():
-    """Calling a ``ParameterDict`` with a value raises ``RuntimeError``."""
+    """Calling a ``ParameterDict`` with an argument raises ``RuntimeError``."""
     with pytest.raises(RuntimeError, match=r"^ParameterDict should not be called\.$"):
         nn.ParameterDict()(7)
 
 
 @pytest.mark.observed
 def test_it_prints_type_and_size():
-    """A ``ParameterDict`` prints a tensor's type and size, and of any other value the type alone."""
+    """The ``repr`` of a ``ParameterDict`` shows type and size of tensors, and the type of other values."""
     table = nn.ParameterDict(
         [("w", torch.rand(2, 3)), ("s", "text"), ("x", torch.rand((), dtype=torch.float64))]
     )
@@ -353,7 +353,7 @@ def test_it_prints_type_and_size():
 
 @pytest.mark.observed
 def test_it_prints_a_plain_tensor():
-    """A ``ParameterDict`` prints ``Tensor containing`` for a value overwritten with a plain tensor.
+    """The ``repr`` of a ``ParameterDict`` shows a value that is a plain tensor as ``Tensor containing``.
 
     That happens by an attribute. The lines come from :meth:`~torch.nn.ParameterDict.extra_repr`.
     """
@@ -367,7 +367,7 @@ def test_it_prints_a_plain_tensor():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_it_prints_the_cuda_device_of_a_value():
-    """A ``ParameterDict`` prints the device of a parameter on a GPU."""
+    """The ``repr`` of a ``ParameterDict`` shows the device of a parameter on a GPU, such as ``cuda:0``."""
     table = nn.ParameterDict([("p", torch.rand(2, device="cuda:0"))])
 
     assert table.extra_repr() == "  (p): Parameter containing: [torch.cuda.FloatTensor of size 2 (cuda:0)]"
@@ -377,7 +377,7 @@ def test_it_prints_the_cuda_device_of_a_value():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_it_prints_the_gpu_number_of_a_value():
-    """A ``ParameterDict`` prints the number of the GPU on which a parameter is."""
+    """The ``repr`` of a ``ParameterDict`` shows the number of a parameter's GPU, such as ``GPU 0``."""
     table = nn.ParameterDict([("p", torch.rand(2, device="cuda:0"))])
 
     assert table.extra_repr() == "  (p): Parameter containing: [torch.cuda.FloatTensor of size 2 (GPU 0)]"
@@ -387,7 +387,7 @@ def test_it_prints_the_gpu_number_of_a_value():
 @pytest.mark.observed
 @pytest.mark.parametrize("where", ["cuda:1", "privateuseone:0"])
 def test_it_prints_where_a_value_says_it_is(where):
-    """A ``ParameterDict`` prints the device for CUDA and for the backend that a vendor registered.
+    """The ``repr`` of a ``ParameterDict`` shows the device of parameters on ``cuda`` and ``privateuseone``.
 
     The parameter here only says that it is there, so that the clause needs no such device.
     """

@@ -11,7 +11,8 @@ from torch import nn
 
 
 def test_copy_shares_the_parameters():
-    """:meth:`~torch.nn.ParameterDict.copy` makes a new ``ParameterDict`` of the same parameters.
+    """:meth:`ParameterDict.copy() <torch.nn.ParameterDict.copy>` returns a new ``ParameterDict`` with the
+    same parameter objects.
 
     ``copy.deepcopy`` copies the parameters too.
     """
@@ -28,9 +29,10 @@ def test_copy_shares_the_parameters():
 
 
 def test_fromkeys_makes_a_new_dict():
-    """:meth:`~torch.nn.ParameterDict.fromkeys` makes a new ``ParameterDict`` with one value for all keys.
+    """:meth:`ParameterDict.fromkeys(keys, value) <torch.nn.ParameterDict.fromkeys>` returns a new
+    ``ParameterDict`` with one value for all keys.
 
-    It is called on an object and takes nothing from it.
+    It is a method of an object, but uses none of the object's entries.
     """
     table = nn.ParameterDict([("p", "1")])
 
@@ -44,7 +46,8 @@ def test_fromkeys_makes_a_new_dict():
 )
 @pytest.mark.question("Q21")
 def test_update_overwrites_and_adds(kind):
-    """:meth:`ParameterDict.update <torch.nn.ParameterDict.update>` overwrites keys that exist, adds others.
+    """:meth:`ParameterDict.update <torch.nn.ParameterDict.update>` overwrites existing keys and appends new
+    ones.
 
     New keys come in the order of an ``OrderedDict``, a ``ParameterDict`` or pairs; those of a plain dict are
     sorted.
@@ -59,7 +62,9 @@ def test_update_overwrites_and_adds(kind):
 
 @pytest.mark.parametrize("value", [7, nn.Linear(2, 3)], ids=["int", "Linear"])
 def test_update_takes_an_iterable_only(value):
-    """``ParameterDict(value)`` and its ``update`` raise ``TypeError`` if the value cannot be iterated."""
+    """``ParameterDict(value)`` and ``ParameterDict.update(value)`` raise ``TypeError`` unless ``value`` is
+    iterable.
+    """
     text = (
         "^ParametersDict.update should be called with an iterable of key/value pairs, "
         f"but got {type(value).__name__}$"
@@ -72,7 +77,9 @@ def test_update_takes_an_iterable_only(value):
 
 
 def test_update_takes_pairs_only():
-    """``ParameterDict.update`` names the first element that is not a pair; those before are set already."""
+    """``ParameterDict.update`` raises an error at the first element that is not a pair; earlier pairs are
+    set.
+    """
     table = nn.ParameterDict()
 
     with pytest.raises(TypeError, match="ParameterDict update sequence element #1 should be Iterable; isint"):
@@ -86,7 +93,7 @@ def test_update_takes_pairs_only():
 
 
 def test_or_merges_into_a_new_dict():
-    """``a | b`` is a new ``ParameterDict``: the keys of ``a``, then the new ones; ``b`` wins.
+    """``a | b`` merges two ``ParameterDict`` objects into a new one; for common keys ``b`` wins.
 
     The new keys of a plain dict are sorted.
     """
@@ -103,7 +110,7 @@ def test_or_merges_into_a_new_dict():
 
 @pytest.mark.observed
 def test_a_dict_on_the_left_makes_a_dict():
-    """A plain dict on the left of ``|`` gives a plain dict; the ``ParameterDict`` on the right wins."""
+    """``dict | ParameterDict`` returns a plain dict; for common keys the ``ParameterDict`` wins."""
     left = {"z": "1", "m": "2"}
 
     merged = left | nn.ParameterDict([("m", "3"), ("a", "4")])
@@ -114,7 +121,7 @@ def test_a_dict_on_the_left_makes_a_dict():
 
 
 def test_or_equals_updates_in_place():
-    """``a |= b`` updates the ``ParameterDict`` ``a`` itself."""
+    """``a |= b`` updates the ``ParameterDict`` ``a`` in place."""
     table = before = nn.ParameterDict([("z", "1"), ("m", "2")])
 
     table |= OrderedDict([("m", "3"), ("a", "4")])

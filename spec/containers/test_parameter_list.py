@@ -1,7 +1,7 @@
 """ParameterList: parameters, and other values, in a list.
 
 A ``ParameterList`` registers the parameters that are in it. A tensor becomes a parameter on its way in; any
-other value is kept as it is and belongs to no walk.
+other value is kept as it is and is not among the parameters.
 """
 
 import warnings
@@ -14,7 +14,7 @@ from torch import nn
 @pytest.mark.claim("N3-05")
 @pytest.mark.question("Q01")
 def test_its_parameters_belong_to_the_model():
-    """Parameters in a :class:`~torch.nn.ParameterList` belong to the model; those in a plain list do not.
+    """An :class:`nn.ParameterList <torch.nn.ParameterList>` registers its parameters; a plain list does not.
 
     The parameters of a plain list are not trained, moved or saved, and nothing says so.
     """
@@ -27,7 +27,7 @@ def test_its_parameters_belong_to_the_model():
 
 
 def test_a_tensor_becomes_a_parameter():
-    """A tensor put into a ``ParameterList`` becomes a parameter on its memory; a parameter stays itself."""
+    """A ``ParameterList`` wraps a tensor in a parameter that shares its memory; a parameter is kept."""
     tensor, parameter = torch.rand(2), nn.Parameter(torch.rand(3), requires_grad=False)
 
     values = nn.ParameterList([tensor, parameter])
@@ -39,9 +39,9 @@ def test_a_tensor_becomes_a_parameter():
 
 
 def test_an_integer_tensor_cannot_become_a_parameter():
-    """A ``ParameterList`` raises ``RuntimeError`` for a tensor of integers: it cannot require a gradient.
+    """A ``ParameterList`` raises ``RuntimeError`` for an integer tensor, which cannot require grad.
 
-    ``nn.Parameter(tensor, requires_grad=False)`` is taken.
+    ``nn.Parameter(tensor, requires_grad=False)`` is accepted.
     """
     with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
         nn.ParameterList([torch.tensor([1, 2])])
@@ -49,7 +49,7 @@ def test_an_integer_tensor_cannot_become_a_parameter():
 
 @pytest.mark.question("Q25")
 def test_other_values_are_kept_as_they_are():
-    """A ``ParameterList`` keeps a value that is not a tensor as it is, as an element but not a parameter.
+    """A ``ParameterList`` keeps values that are not tensors as elements, but not as parameters.
 
     Such values are not in ``state_dict()`` and do not move with the model.
     """
@@ -63,7 +63,7 @@ def test_other_values_are_kept_as_they_are():
 @pytest.mark.question("Q25")
 @pytest.mark.observed
 def test_a_module_in_it_is_registered():
-    """A module in a ``ParameterList`` becomes its child, with its parameters."""
+    """A module in a ``ParameterList`` is registered: its parameters are in ``named_parameters()``."""
     values = nn.ParameterList([nn.Linear(2, 3), nn.Parameter(torch.rand(2))])
 
     assert [name for name, _ in values.named_parameters()] == ["1", "0.weight", "0.bias"]
@@ -73,7 +73,7 @@ def test_a_module_in_it_is_registered():
     "kind", [list, tuple, iter, nn.ParameterList], ids=["list", "tuple", "iterator", "ParameterList"]
 )
 def test_it_is_filled_from_any_iterable(kind):
-    """A ``ParameterList`` is built from any iterable, another one included; the parameters are shared."""
+    """A ``ParameterList`` built from an iterable or another ``ParameterList`` holds the same parameters."""
     a, b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
 
     values = nn.ParameterList(kind([a, b]))
@@ -82,7 +82,7 @@ def test_it_is_filled_from_any_iterable(kind):
 
 
 def test_a_list_of_nothing_is_empty():
-    """A ``ParameterList`` of nothing is empty, and false as an empty list is."""
+    """``ParameterList()`` and ``ParameterList(None)`` are empty; an empty ``ParameterList`` is falsy."""
     assert [len(nn.ParameterList()), len(nn.ParameterList(None)), len(nn.ParameterList([]))] == [0, 0, 0]
     assert bool(nn.ParameterList()) is False
     assert bool(nn.ParameterList([torch.rand(2)])) is True
@@ -90,7 +90,7 @@ def test_a_list_of_nothing_is_empty():
 
 @pytest.mark.parametrize("value", [torch.rand(2, 3), 3], ids=["tensor", "int"])
 def test_a_tensor_is_not_taken_apart(value):
-    """``ParameterList(tensor)``, ``extend`` and ``+=`` raise ``TypeError``: a tensor's rows are not taken.
+    """``ParameterList(tensor)``, ``extend(tensor)`` and ``+= tensor`` raise ``TypeError``: wrap it in a list.
 
     Give ``list(tensor)`` for one parameter a row, or ``[tensor]`` for one.
     """
@@ -106,7 +106,7 @@ def test_a_tensor_is_not_taken_apart(value):
 
 
 def test_an_index_counts_from_both_ends():
-    """``values[i]`` of a ``ParameterList`` is the element at that position, from the end if negative."""
+    """``values[i]`` of a ``ParameterList`` is the element at position ``i``, from the end if negative."""
     values = nn.ParameterList(["a", "b", "c"])
 
     assert [values[0], values[1], values[2]] == ["a", "b", "c"]
@@ -117,7 +117,7 @@ def test_an_index_counts_from_both_ends():
 
 @pytest.mark.parametrize("index", [2, -3])
 def test_an_index_past_either_end_is_refused(index):
-    """An index past either end of a ``ParameterList`` raises ``IndexError``, to get and to set."""
+    """An out-of-range index of a ``ParameterList`` raises ``IndexError``, for getting and setting."""
     values = nn.ParameterList(["a", "b"])
 
     with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
@@ -129,7 +129,7 @@ def test_an_index_past_either_end_is_refused(index):
 
 
 def test_a_slice_is_a_new_list():
-    """A slice of a ``ParameterList`` is a new one of its class, with the same elements, numbered from 0."""
+    """A slice of a ``ParameterList`` has the same class and the same elements, renumbered from 0."""
 
     class Stack(nn.ParameterList):
         pass
@@ -144,7 +144,7 @@ def test_a_slice_is_a_new_list():
 
 
 def test_an_element_is_set_by_its_index():
-    """``values[i] = tensor`` makes the element of a ``ParameterList`` a new parameter around that tensor."""
+    """``values[i] = tensor`` sets an element of a ``ParameterList`` to a new parameter of that tensor."""
     values = nn.ParameterList([torch.rand(2), torch.rand(3)])
     old, tensor = values[1], torch.full((4,), 7.0)
 
@@ -159,7 +159,7 @@ def test_an_element_is_set_by_its_index():
 @pytest.mark.question("Q25")
 @pytest.mark.observed
 def test_a_parameter_does_not_give_way_to_a_value():
-    """In the place of a parameter a ``ParameterList`` takes only a parameter, a tensor or ``None``.
+    """In a ``ParameterList`` a parameter can be replaced only by a parameter, a tensor or ``None``.
 
     Another kind of value gives way to all of them.
     """
@@ -181,7 +181,7 @@ def test_a_parameter_does_not_give_way_to_a_value():
 
 
 def test_append_to_a_list_of_parameters():
-    """:meth:`ParameterList.append <torch.nn.ParameterList.append>` adds one value, and returns the list."""
+    """:meth:`ParameterList.append <torch.nn.ParameterList.append>` adds one value and returns the list."""
     values = nn.ParameterList()
 
     result = values.append(torch.rand(2)).append("text")
@@ -191,7 +191,7 @@ def test_append_to_a_list_of_parameters():
 
 
 def test_extend_a_list_of_parameters():
-    """:meth:`ParameterList.extend <torch.nn.ParameterList.extend>` appends values, and returns the list."""
+    """:meth:`ParameterList.extend <torch.nn.ParameterList.extend>` appends values and returns the list."""
     values = nn.ParameterList(["a"])
 
     result = values.extend(value for value in ("b", torch.rand(2)))
@@ -201,7 +201,7 @@ def test_extend_a_list_of_parameters():
 
 
 def test_plus_equals_appends_values():
-    """``values += iterable`` appends to the same ``ParameterList``."""
+    """``values += iterable`` appends values to the same ``ParameterList`` object."""
     values = before = nn.ParameterList(["a"])
 
     values += ("b", "c")
@@ -212,7 +212,7 @@ def test_plus_equals_appends_values():
 
 @pytest.mark.observed
 def test_a_list_may_extend_itself():
-    """A ``ParameterList`` may be extended by itself: each element is then there twice."""
+    """``values += values`` appends a ``ParameterList`` to itself: each element is then in it twice."""
     values = nn.ParameterList(["a", "b"])
 
     values += values
@@ -221,7 +221,7 @@ def test_a_list_may_extend_itself():
 
 
 def test_a_shared_parameter_counts_each_time():
-    """A parameter put twice into a ``ParameterList`` is two elements; ``parameters()`` yields it once."""
+    """A parameter put twice into a ``ParameterList`` is two elements, but ``parameters()`` yields it once."""
     weight = nn.Parameter(torch.rand(2))
     values = nn.ParameterList([weight, weight])
 
@@ -231,7 +231,7 @@ def test_a_shared_parameter_counts_each_time():
 
 
 def test_an_attribute_is_no_element():
-    """A parameter set as an attribute of a ``ParameterList`` belongs to the model, not to the list."""
+    """A parameter assigned to an attribute of a ``ParameterList`` is registered, but is not an element."""
     values = nn.ParameterList(["a"])
     values.scale = nn.Parameter(torch.rand(2))
 
@@ -243,7 +243,7 @@ def test_an_attribute_is_no_element():
 @pytest.mark.observed
 @pytest.mark.contradicts("the documentation of ParameterList: it can be used like a regular Python list")
 def test_most_methods_of_a_list_are_missing():
-    """Of the methods of a list a ``ParameterList`` has ``append`` and ``extend`` only.
+    """Of the methods of ``list``, ``ParameterList`` has only ``append`` and ``extend``.
 
     To leave out an element, make a new one: ``nn.ParameterList(list(values)[:-1])``.
     """
@@ -255,7 +255,7 @@ def test_most_methods_of_a_list_are_missing():
 
 @pytest.mark.observed
 def test_an_element_cannot_be_deleted():
-    """``del values[i]`` of a ``ParameterList`` raises ``AttributeError``."""
+    """``del values[i]`` raises ``AttributeError`` for a ``ParameterList``: elements cannot be deleted."""
     values = nn.ParameterList(["a", "b"])
 
     with pytest.raises(AttributeError, match="__delitem__"):
@@ -266,7 +266,7 @@ def test_an_element_cannot_be_deleted():
 
 @pytest.mark.observed
 def test_plus_makes_no_new_list():
-    """``values + other`` raises ``TypeError`` for a ``ParameterList``; ``+=`` appends.
+    """``ParameterList + list`` raises ``TypeError``; ``+=`` appends the elements of the list.
 
     A ``ModuleList`` can be added to.
     """
@@ -281,7 +281,7 @@ def test_plus_makes_no_new_list():
 
 @pytest.mark.question("Q27")
 def test_train_does_not_warn():
-    """Building a ``ParameterList``, setting its attributes and calling ``train()`` give no warning.
+    """Building a ``ParameterList``, setting its attributes and calling ``train()`` do not warn.
 
     Older releases warned that setting attributes on it is not supported (:issue:`49285`, :issue:`53179`).
     """
@@ -296,7 +296,7 @@ def test_train_does_not_warn():
 
 
 def test_calling_it_is_an_error():
-    """Calling a ``ParameterList`` raises ``RuntimeError``, whatever it is called with."""
+    """Calling a ``ParameterList`` raises ``RuntimeError``, with or without arguments."""
     with pytest.raises(RuntimeError, match=r"^ParameterList should not be called\.$"):
         nn.ParameterList()()
     with pytest.raises(RuntimeError, match=r"^ParameterList should not be called\.$"):
@@ -305,7 +305,7 @@ def test_calling_it_is_an_error():
 
 @pytest.mark.observed
 def test_it_prints_kind_dtype_and_size():
-    """A ``ParameterList`` prints a tensor's dtype and size, and of any other value the type alone."""
+    """The ``repr`` of a ``ParameterList`` shows dtype and size of tensors, and the type of other values."""
     values = nn.ParameterList([torch.rand(2, 3, 5), "text", torch.rand((), dtype=torch.float64), 7])
 
     assert repr(values) == (
@@ -320,7 +320,7 @@ def test_it_prints_kind_dtype_and_size():
 
 @pytest.mark.observed
 def test_a_list_of_one_prints_on_one_line():
-    """A ``ParameterList`` of one element prints on one line, an empty one as its name and parentheses."""
+    """The ``repr`` of a one-element ``ParameterList`` is one line; of an empty one, ``ParameterList()``."""
     one = nn.ParameterList([torch.rand(2)])
 
     assert repr(one) == "ParameterList(  (0): Parameter containing: [torch.float32 of size 2])"
@@ -329,7 +329,7 @@ def test_a_list_of_one_prints_on_one_line():
 
 @pytest.mark.observed
 def test_a_plain_tensor_is_printed_as_tensor():
-    """A ``ParameterList`` prints ``Tensor containing`` for an element overwritten with a plain tensor.
+    """The ``repr`` of a ``ParameterList`` shows an element that is a plain tensor as ``Tensor containing``.
 
     That happens by an attribute. The lines come from :meth:`~torch.nn.ParameterList.extra_repr`.
     """
@@ -344,7 +344,7 @@ def test_a_plain_tensor_is_printed_as_tensor():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_it_prints_the_cuda_device():
-    """A ``ParameterList`` prints the device of an element on a GPU."""
+    """The ``repr`` of a ``ParameterList`` shows the device of an element on a GPU, such as ``cuda:0``."""
     values = nn.ParameterList([torch.rand(2, device="cuda:0")])
 
     assert values.extra_repr() == "  (0): Parameter containing: [torch.float32 of size 2 (cuda:0)]"
@@ -354,7 +354,7 @@ def test_it_prints_the_cuda_device():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_it_prints_the_number_of_the_gpu():
-    """A ``ParameterList`` prints the number of the GPU on which an element is."""
+    """The ``repr`` of a ``ParameterList`` shows the number of an element's GPU, such as ``GPU 0``."""
     values = nn.ParameterList([torch.rand(2, device="cuda:0")])
 
     assert values.extra_repr() == "  (0): Parameter containing: [torch.float32 of size 2 (GPU 0)]"
@@ -364,7 +364,7 @@ def test_it_prints_the_number_of_the_gpu():
 @pytest.mark.observed
 @pytest.mark.parametrize("where", ["cuda:1", "privateuseone:0"])
 def test_it_prints_where_a_parameter_says_it_is(where):
-    """A ``ParameterList`` prints the device for CUDA and for the backend that a vendor registered.
+    """The ``repr`` of a ``ParameterList`` shows the device of parameters on ``cuda`` and ``privateuseone``.
 
     The parameter here only says that it is there, so that the clause needs no such device.
     """
@@ -380,7 +380,7 @@ def test_it_prints_where_a_parameter_says_it_is(where):
 @pytest.mark.observed
 @pytest.mark.parametrize("where", ["meta", "xpu:0"])
 def test_it_prints_no_other_device(where):
-    """A ``ParameterList`` prints no device for other kinds of devices, accelerators included."""
+    """The ``repr`` of a ``ParameterList`` shows no device for parameters on ``meta`` or ``xpu``."""
 
     class Far(nn.Parameter):
         device = torch.device(where)
@@ -392,7 +392,7 @@ def test_it_prints_no_other_device(where):
 
 @pytest.mark.observed
 def test_dir_of_a_parameter_list_has_no_numbers():
-    """``dir(values)`` of a ``ParameterList`` lists no element, though each is an attribute by its number."""
+    """``dir()`` of a ``ParameterList`` lists no elements, though ``getattr(values, "1")`` finds one."""
     values = nn.ParameterList([torch.rand(2), "text"])
 
     assert {"append", "training"} <= set(dir(values))

@@ -14,7 +14,8 @@ from torch import nn
 
 @pytest.mark.claim("N3-06")
 def test_modules_run_in_the_order_given():
-    """A :class:`~torch.nn.Sequential` passes its input through its modules in the order given.
+    """An :class:`nn.Sequential <torch.nn.Sequential>` passes its input through its modules in the order
+    given.
 
     Each gets what the one before returned. For anything else, such as a skip connection, write a module with
     a ``forward``.
@@ -42,7 +43,7 @@ def test_positional_modules_are_numbered():
 
 @pytest.mark.claim("N5-05")
 def test_an_ordered_dict_gives_the_names():
-    """``nn.Sequential(OrderedDict)`` names its modules by the keys; so they are attributes and printed."""
+    """An ``nn.Sequential`` built from an ``OrderedDict`` uses the keys as the names of its layers."""
     relu, tanh = nn.ReLU(), nn.Tanh()
     net = nn.Sequential(OrderedDict([("second", tanh), ("first", relu)]))
 
@@ -53,7 +54,7 @@ def test_an_ordered_dict_gives_the_names():
 
 @pytest.mark.claim("N5-05", "N4-10")
 def test_modules_may_be_added_by_name():
-    """A module named with ``add_module`` in a ``Sequential`` runs in its turn and has an index."""
+    """A layer added to a ``Sequential`` with ``add_module`` runs after the others and can be indexed."""
     net = nn.Sequential(nn.Softplus())
     net.add_module("head", nn.Tanh())
     x = torch.rand(2)
@@ -65,7 +66,7 @@ def test_modules_may_be_added_by_name():
 
 @pytest.mark.parametrize("layers", [[nn.ReLU()], {"act": nn.ReLU()}], ids=["list", "dict"])
 def test_a_list_or_plain_dict_is_no_module(layers):
-    """``nn.Sequential([a, b])`` and a plain ``dict`` raise ``TypeError``; a list is passed as ``*layers``.
+    """``nn.Sequential`` raises ``TypeError`` for a list or a plain dict: write ``nn.Sequential(*layers)``.
 
     A dict is passed as an ``OrderedDict``.
     """
@@ -74,20 +75,20 @@ def test_a_list_or_plain_dict_is_no_module(layers):
 
 
 def test_an_ordered_dict_stands_alone():
-    """``nn.Sequential(OrderedDict, layer)`` raises ``TypeError``: the dict is taken for a layer."""
+    """``nn.Sequential(OrderedDict(...), layer)`` raises ``TypeError``: the ``OrderedDict`` must be alone."""
     with pytest.raises(TypeError, match="OrderedDict is not a Module subclass"):
         nn.Sequential(OrderedDict(act=nn.ReLU()), nn.Tanh())
 
 
 def test_an_empty_sequential_returns_its_input():
-    """An empty ``Sequential`` returns the very object that it is called with."""
+    """Calling an empty ``Sequential`` returns the input object itself."""
     x = torch.rand(2, 3)
 
     assert nn.Sequential()(x) is x
 
 
 def test_one_value_goes_in():
-    """A ``Sequential`` is called with exactly one value; a tuple counts as one and is passed on as it is.
+    """Calling a ``Sequential`` with two inputs raises ``TypeError``; a tuple is passed on as one input.
 
     A layer that returns two values, as a recurrent one does, hands a tuple to the next.
     """
@@ -102,7 +103,7 @@ def test_one_value_goes_in():
 
 
 def test_layers_are_called_with_their_hooks():
-    """:meth:`Sequential.forward <torch.nn.Sequential.forward>` calls its layers, so their hooks run."""
+    """:meth:`Sequential.forward <torch.nn.Sequential.forward>` calls its layers as modules: their hooks run."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh()).eval()
     calls = []
     for layer in net:
@@ -120,7 +121,7 @@ def test_layers_are_called_with_their_hooks():
 
 
 def test_a_module_may_run_twice():
-    """A module given twice to a ``Sequential`` runs twice, and its parameters are there once."""
+    """A module given twice to a ``Sequential`` runs twice, but is in ``parameters()`` once."""
     triple = nn.Linear(1, 1, bias=False)
     nn.init.constant_(triple.weight, 3.0)
     net = nn.Sequential(triple, triple)
@@ -131,7 +132,7 @@ def test_a_module_may_run_twice():
 
 @pytest.mark.observed
 def test_an_empty_slot_cannot_run():
-    """``None`` among the layers is accepted, and raises ``TypeError`` when the ``Sequential`` is called."""
+    """A ``Sequential`` accepts ``None`` as a layer, but raises ``TypeError`` when it is called."""
     net = nn.Sequential(nn.ReLU(), None)
 
     assert len(net) == 2
@@ -141,7 +142,7 @@ def test_an_empty_slot_cannot_run():
 
 @pytest.mark.claim("N2-03")
 def test_its_own_store_of_parameters_is_empty():
-    """As built, a ``Sequential`` holds no parameters of its own: those of its layers are in the layers."""
+    """``named_parameters(recurse=False)`` of a ``Sequential`` is empty: its layers hold the parameters."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     assert list(net.named_parameters(recurse=False)) == []
@@ -150,7 +151,7 @@ def test_its_own_store_of_parameters_is_empty():
 
 @pytest.mark.claim("N2-03")
 def test_a_parameter_may_be_set_on_it():
-    """A parameter set on a ``Sequential`` itself is walked, but does not take part in the run."""
+    """A parameter assigned to a ``Sequential`` is in ``named_parameters()``, but not used by ``forward``."""
     net = nn.Sequential(nn.ReLU())
     net.scale = nn.Parameter(torch.rand(2))
 
@@ -161,7 +162,7 @@ def test_a_parameter_may_be_set_on_it():
 
 @pytest.mark.observed
 def test_a_module_set_on_it_becomes_a_layer():
-    """A module set as an attribute of a ``Sequential`` becomes its last layer and runs.
+    """A module assigned to an attribute of a ``Sequential`` becomes its last layer and runs.
 
     A loss or a helper that is kept there is called with the output. Hold it in a list, or in the owner.
     """
@@ -174,9 +175,9 @@ def test_a_module_set_on_it_becomes_a_layer():
 
 @pytest.mark.claim("N2-04", "N2-05")
 def test_a_block_around_a_sequential():
-    """A block that only holds a ``Sequential`` has one child, and no parameters of its own.
+    """A module that only holds a ``Sequential`` has one child and no direct parameters.
 
-    The child is the same object by attribute and in the store.
+    The child is the same object as an attribute and in ``_modules``.
     """
     block = nn.Module()
     block.doubleconv = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
@@ -187,7 +188,7 @@ def test_a_block_around_a_sequential():
 
 
 def test_len_counts_the_layers():
-    """``len(net)`` of a ``Sequential`` is the number of its layers, a nested one counted as one."""
+    """``len()`` of a ``Sequential`` is the number of its layers; a nested ``Sequential`` counts as one."""
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh(), nn.GELU()))
 
     assert len(net) == 2
@@ -196,7 +197,7 @@ def test_len_counts_the_layers():
 
 @pytest.mark.observed
 def test_an_empty_sequential_is_false():
-    """An empty ``Sequential`` is false, as an empty list is.
+    """An empty ``Sequential`` is falsy: ``bool(nn.Sequential())`` is ``False``.
 
     ``if self.head:`` skips an empty head; ``if self.head is not None:`` does not.
     """
@@ -205,7 +206,7 @@ def test_an_empty_sequential_is_false():
 
 
 def test_iteration_yields_each_place():
-    """Iterating over a ``Sequential`` yields its layers in order, a repeated one each time."""
+    """Iterating over a ``Sequential`` yields its layers in order, a repeated layer each time."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     net = nn.Sequential(relu, tanh, relu, gelu)
 
@@ -216,7 +217,7 @@ def test_iteration_yields_each_place():
 
 @pytest.mark.observed
 def test_in_asks_for_the_very_layer():
-    """``layer in net`` asks whether that very object is a layer of the ``Sequential``, not a name."""
+    """``layer in net`` of a ``Sequential`` compares by identity; names and nested layers are not found."""
     relu = nn.ReLU()
     net = nn.Sequential(relu, nn.Sequential(nn.Tanh()))
 
@@ -228,7 +229,7 @@ def test_in_asks_for_the_very_layer():
 
 @pytest.mark.observed
 def test_dir_leaves_numbers_out():
-    """``dir(net)`` of a ``Sequential`` lists its layers by name, except for names that are numbers."""
+    """``dir()`` of a ``Sequential`` lists layers that have a name, but not those named by numbers."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     net.add_module("head", nn.GELU())
 

@@ -13,7 +13,9 @@ from torch import nn
 
 
 def test_append_adds_at_the_end():
-    """:meth:`Sequential.append <torch.nn.Sequential.append>` adds a layer at the end, and returns the net."""
+    """:meth:`Sequential.append <torch.nn.Sequential.append>` adds a layer at the end and returns the
+    ``Sequential``.
+    """
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     net = nn.Sequential(relu)
 
@@ -24,7 +26,7 @@ def test_append_adds_at_the_end():
 
 
 def test_append_names_by_the_number_of_layers():
-    """``Sequential.append`` names a layer by the number of layers so far, whatever the others are called."""
+    """``Sequential.append`` names the new layer by the number of layers, even if the others have names."""
     net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("body", nn.Tanh())]))
 
     net.append(nn.GELU())
@@ -33,7 +35,7 @@ def test_append_names_by_the_number_of_layers():
 
 
 def test_append_takes_modules_only():
-    """``Sequential.append`` raises ``TypeError`` for what is neither a module nor ``None``."""
+    """``Sequential.append`` raises ``TypeError`` for a value that is neither a module nor ``None``."""
     net = nn.Sequential()
 
     with pytest.raises(TypeError, match=r"^torch\.FloatTensor is not a Module subclass$"):
@@ -54,9 +56,10 @@ def test_append_takes_modules_only():
     ids=["0", "1", "2", "-1", "-2"],
 )
 def test_insert_puts_a_layer_before_an_index(index, expected):
-    """:meth:`Sequential.insert <torch.nn.Sequential.insert>` puts a layer before an index.
+    """:meth:`Sequential.insert(index, layer) <torch.nn.Sequential.insert>` inserts the layer before that
+    index.
 
-    The later ones are numbered afresh, and the net itself is returned.
+    The later layers are renumbered, and the ``Sequential`` itself is returned.
     """
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
@@ -68,7 +71,7 @@ def test_insert_puts_a_layer_before_an_index(index, expected):
 
 
 def test_insert_into_an_empty_sequential():
-    """``Sequential.insert`` puts a layer into an empty ``Sequential`` at 0."""
+    """``Sequential.insert(0, layer)`` adds a layer to an empty ``Sequential``."""
     net, relu = nn.Sequential(), nn.ReLU()
 
     net.insert(0, relu)
@@ -78,7 +81,7 @@ def test_insert_into_an_empty_sequential():
 
 @pytest.mark.parametrize("index", [3, -3])
 def test_insert_out_of_range_is_refused(index):
-    """``Sequential.insert`` past either end raises ``IndexError`` and changes nothing.
+    """``Sequential.insert`` with an index out of range raises ``IndexError`` and inserts nothing.
 
     A list would put it at that end.
     """
@@ -106,7 +109,7 @@ def test_insert_takes_modules_only():
 
 @pytest.mark.observed
 def test_insert_needs_numbered_layers():
-    """``Sequential.insert`` before a layer that has a name instead of a number raises ``KeyError``.
+    """``Sequential.insert`` before a layer that has a name from an ``OrderedDict`` raises ``KeyError``.
 
     ``nn.Sequential(*net)`` numbers the layers, and can be inserted into.
     """
@@ -125,7 +128,7 @@ def test_insert_needs_numbered_layers():
     ids=["list", "iterator", "ModuleList", "Sequential"],
 )
 def test_extend_takes_any_iterable(kind):
-    """:meth:`Sequential.extend <torch.nn.Sequential.extend>` appends each layer of any iterable.
+    """:meth:`Sequential.extend <torch.nn.Sequential.extend>` appends all layers of an iterable.
 
     It returns the net itself.
     """
@@ -139,7 +142,7 @@ def test_extend_takes_any_iterable(kind):
 
 
 def test_plus_makes_a_new_sequential():
-    """``a + b`` is a new ``Sequential`` with the layers of both, numbered afresh; both stay as they are."""
+    """``a + b`` of two ``Sequential`` objects is a new one, renumbered; ``a`` and ``b`` are unchanged."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     a, b = nn.Sequential(OrderedDict(act=relu)), nn.Sequential(tanh, gelu)
 
@@ -152,7 +155,7 @@ def test_plus_makes_a_new_sequential():
 
 @pytest.mark.observed
 def test_plus_and_times_forget_the_subclass():
-    """``+`` and ``*`` give a plain ``Sequential``, also for objects of a subclass."""
+    """``+`` and ``*`` on objects of a ``Sequential`` subclass return a plain ``nn.Sequential``."""
 
     class Stack(nn.Sequential):
         pass
@@ -164,9 +167,9 @@ def test_plus_and_times_forget_the_subclass():
 
 @pytest.mark.parametrize("other", [[nn.ReLU()], nn.ModuleList([nn.ReLU()])], ids=["list", "ModuleList"])
 def test_plus_takes_a_sequential_only(other):
-    """``net + other`` and ``net += other`` of a ``Sequential`` raise ``ValueError`` for another type.
+    """Adding a list or a ``ModuleList`` to a ``Sequential`` with ``+`` or ``+=`` raises ``ValueError``.
 
-    :meth:`Sequential.extend <torch.nn.Sequential.extend>` takes a list.
+    :meth:`Sequential.extend <torch.nn.Sequential.extend>` accepts a list.
     """
     net = nn.Sequential(nn.Tanh())
     kind = re.escape(str(type(other)))
@@ -182,7 +185,7 @@ def test_plus_takes_a_sequential_only(other):
 
 @pytest.mark.observed
 def test_nothing_but_a_sequential_comes_first():
-    """``[layer] + net`` raises ``TypeError``: a list does not join with a ``Sequential``.
+    """``[layer] + net`` raises ``TypeError``: a ``Sequential`` cannot be added to a list.
 
     ``nn.Sequential(layer, *net)`` puts a layer in front.
     """
@@ -193,7 +196,7 @@ def test_nothing_but_a_sequential_comes_first():
 
 
 def test_plus_equals_extends_in_place():
-    """``a += b`` appends the layers of a ``Sequential`` to ``a`` itself, named by their new positions."""
+    """``a += b`` appends the layers of one ``Sequential`` to another in place, named by their positions."""
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     net = before = nn.Sequential(relu, tanh)
 
@@ -205,9 +208,9 @@ def test_plus_equals_extends_in_place():
 
 @pytest.mark.observed
 def test_plus_equals_itself_fails():
-    """``a += a`` and ``a.extend(a)`` of a ``Sequential`` raise ``RuntimeError``: they change what they walk.
+    """``a += a`` and ``a.extend(a)`` of a ``Sequential`` raise ``RuntimeError``: it changes during iteration.
 
-    They fail halfway. ``a *= 2`` does what was meant.
+    They fail halfway. ``a *= 2`` appends all layers once more.
     """
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
@@ -218,7 +221,7 @@ def test_plus_equals_itself_fails():
 
 
 def test_times_repeats_the_same_layers():
-    """``net * 3`` is a new ``Sequential`` that runs the same layers three times, parameters shared.
+    """``net * 3`` is a new ``Sequential`` that repeats the same layers three times, with shared parameters.
 
     The model has no more parameters than before: for layers of their own copy each with ``copy.deepcopy``.
     """
@@ -234,7 +237,9 @@ def test_times_repeats_the_same_layers():
 
 
 def test_times_works_from_either_side():
-    """``2 * net`` of a ``Sequential`` has the same layers as ``net * 2``; ``net * 1`` is a new one."""
+    """For a ``Sequential``, ``2 * net`` has the same layers as ``net * 2``; ``net * 1`` is a new
+    ``Sequential``.
+    """
     relu, tanh = nn.ReLU(), nn.Tanh()
     net = nn.Sequential(relu, tanh)
 
@@ -248,7 +253,7 @@ def test_times_works_from_either_side():
 
 
 def test_times_equals_repeats_in_place():
-    """``net *= 3`` repeats the layers of a ``Sequential`` in itself; ``net *= 1`` changes nothing."""
+    """``net *= 3`` repeats the layers of a ``Sequential`` in place; ``net *= 1`` changes nothing."""
     relu, tanh = nn.ReLU(), nn.Tanh()
     net = before = nn.Sequential(relu, tanh)
 
@@ -263,7 +268,7 @@ def test_times_equals_repeats_in_place():
 
 @pytest.mark.parametrize("factor", [1.5, "2", None], ids=repr)
 def test_a_factor_must_be_an_integer(factor):
-    """A ``Sequential`` times anything but an integer raises ``TypeError``, with ``*`` and ``*=``."""
+    """Multiplying a ``Sequential`` by anything but an integer raises ``TypeError``, with ``*`` and ``*=``."""
     net = nn.Sequential(nn.ReLU())
     text = re.escape(f"unsupported operand type(s) for *: {nn.Sequential} and {type(factor)}")
 
@@ -275,7 +280,7 @@ def test_a_factor_must_be_an_integer(factor):
 
 @pytest.mark.parametrize("factor", [0, -2])
 def test_a_factor_must_be_positive(factor):
-    """A ``Sequential`` times zero or less raises ``ValueError``, with ``*`` and ``*=``."""
+    """Multiplying a ``Sequential`` by 0 or a negative number raises ``ValueError``, with ``*`` and ``*=``."""
     net = nn.Sequential(nn.ReLU())
     text = f"^Non-positive multiplication factor {factor} for "
 
@@ -287,7 +292,7 @@ def test_a_factor_must_be_positive(factor):
 
 @pytest.mark.observed
 def test_times_equals_needs_numbered_layers():
-    """``net *= 2`` of a ``Sequential`` raises ``KeyError`` for layers with names; ``net * 2`` does not."""
+    """``net *= 2`` of a ``Sequential`` with named layers raises ``KeyError``; ``net * 2`` does not."""
     net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("head", nn.Tanh())]))
 
     with pytest.raises(KeyError, match="'0'"):

@@ -1,7 +1,7 @@
 """Indexing, slicing and deleting layers of a Sequential.
 
-An index counts positions, not names. After a deletion the layers are numbered afresh; after slicing they
-keep the names they had.
+An index counts positions, not names. After a deletion the layers are renumbered; after slicing they keep
+the names they had.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from torch import nn
 
 
 def test_an_index_counts_from_either_end():
-    """``net[i]`` of a ``Sequential`` is the layer at that position, counted from the end if negative.
+    """``net[i]`` of a ``Sequential`` is the layer at position ``i``, counted from the end if negative.
 
     It counts positions, whatever the names are: a layer by its name is ``net.head``.
     """
@@ -25,7 +25,7 @@ def test_an_index_counts_from_either_end():
 
 @pytest.mark.claim("N4-10")
 def test_nested_layers_are_indexed_in_turn():
-    """A layer of a nested ``Sequential`` is reached by one index after the other, ``net[1][0]``."""
+    """A layer of a nested ``Sequential`` is accessed by repeated indexing, ``net[1][0]``."""
     inner = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     net = nn.Sequential(OrderedDict([("stem", nn.Tanh()), ("body", nn.Sequential(nn.GELU(), inner))]))
 
@@ -35,7 +35,7 @@ def test_nested_layers_are_indexed_in_turn():
 
 @pytest.mark.parametrize("index", [3, -4])
 def test_an_index_out_of_range_is_refused(index):
-    """An index past either end of a ``Sequential`` raises ``IndexError``, to get, to set and to delete."""
+    """An out-of-range index of a ``Sequential`` raises ``IndexError``, for getting, setting and deleting."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.GELU())
 
     with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
@@ -48,7 +48,7 @@ def test_an_index_out_of_range_is_refused(index):
 
 @pytest.mark.observed
 def test_an_index_is_an_integer_or_like_one():
-    """An index of a ``Sequential`` may be a tensor of one integer, but not a float and not a name."""
+    """A ``Sequential`` index may be an integer tensor; a float or a string raises ``TypeError``."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
     assert net[torch.tensor(1)] is net[1]
@@ -59,7 +59,7 @@ def test_an_index_is_an_integer_or_like_one():
 
 
 def test_a_slice_is_a_sequential_of_the_same_layers():
-    """A slice of a ``Sequential`` is a new ``Sequential`` that holds the very same layers.
+    """A slice of a ``Sequential`` is a new ``Sequential`` that shares the same layers.
 
     Training it trains the whole.
     """
@@ -77,7 +77,7 @@ def test_a_slice_is_a_sequential_of_the_same_layers():
 @pytest.mark.question("Q23")
 @pytest.mark.observed
 def test_a_slice_keeps_the_names():
-    """A slice of a ``Sequential`` keeps the names of its layers, so that the first need not be ``"0"``.
+    """A slice of a ``Sequential`` keeps the layer names: the first layer of ``net[1:]`` is named ``"1"``.
 
     Its keys in a state dict are those of the whole.
     """
@@ -90,9 +90,9 @@ def test_a_slice_keeps_the_names():
 @pytest.mark.question("Q23")
 @pytest.mark.observed
 def test_append_to_a_slice_may_overwrite():
-    """Appending to a slice of a ``Sequential`` may overwrite its last layer: the name is the length.
+    """Appending to a slice of a ``Sequential``, such as ``net[1:]``, may overwrite its last layer.
 
-    ``nn.Sequential(*net[1:])`` numbers the layers afresh and is safe to append to.
+    The new layer is named by the number of layers. ``nn.Sequential(*net[1:])`` renumbers them and is safe.
     """
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     tail = nn.Sequential(relu, relu, tanh)[1:]
@@ -107,10 +107,10 @@ def test_append_to_a_slice_may_overwrite():
 
 @pytest.mark.observed
 def test_a_slice_of_a_subclass_calls_its_constructor():
-    """A slice of a ``Sequential`` subclass calls its constructor with one ``OrderedDict``.
+    """Slicing a ``Sequential`` subclass calls its ``__init__`` with a single ``OrderedDict``.
 
-    A subclass whose ``__init__`` takes something else cannot be sliced: ``nn.Sequential(*list(net)[:1])``
-    can.
+    A subclass whose ``__init__`` expects something else cannot be sliced: use
+    ``nn.Sequential(*list(net)[:1])``.
     """
 
     class Stack(nn.Sequential):
@@ -126,7 +126,7 @@ def test_a_slice_of_a_subclass_calls_its_constructor():
 
 
 def test_assignment_replaces_and_keeps_the_name():
-    """``net[i] = layer`` replaces the layer of a ``Sequential`` at that position; name and order stay."""
+    """``net[i] = layer`` replaces the layer at position ``i`` of a ``Sequential`` and keeps its name."""
     net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("body", nn.Tanh()), ("head", nn.ReLU())]))
     stem, gelu, elu = net[0], nn.GELU(), nn.ELU()
 
@@ -139,7 +139,7 @@ def test_assignment_replaces_and_keeps_the_name():
 def test_only_a_module_or_none_is_assigned():
     """Assigning a number to a layer of a ``Sequential``, or a list to a slice, raises ``TypeError``.
 
-    ``None`` is taken, and the ``Sequential`` can then not be called.
+    ``None`` is accepted, but the ``Sequential`` can then not be called.
     """
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
@@ -155,7 +155,7 @@ def test_only_a_module_or_none_is_assigned():
 
 @pytest.mark.question("Q23")
 def test_deletion_numbers_the_rest_afresh():
-    """After ``del net[i]`` a ``Sequential`` numbers its layers afresh, so that append does not overwrite.
+    """``del net[i]`` renumbers the remaining layers of a ``Sequential``; ``append`` then overwrites none.
 
     The keys of the state change with the names.
     """
@@ -170,7 +170,7 @@ def test_deletion_numbers_the_rest_afresh():
 
 
 def test_deletion_counts_from_the_end():
-    """``del net[-2]`` deletes the last layer but one of a ``Sequential``."""
+    """``del net[-2]`` deletes the second-to-last layer of a ``Sequential``."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     net = nn.Sequential(relu, tanh, gelu)
 
@@ -180,7 +180,7 @@ def test_deletion_counts_from_the_end():
 
 
 def test_a_slice_is_deleted():
-    """``del net[a:b:c]`` deletes that slice of a ``Sequential`` and numbers the rest afresh."""
+    """``del net[a:b:c]`` deletes a slice of a ``Sequential`` and renumbers the remaining layers."""
     layers = [nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU(), nn.SELU()]
     net = nn.Sequential(*layers)
 
@@ -198,7 +198,7 @@ def test_a_slice_is_deleted():
 @pytest.mark.question("Q23")
 @pytest.mark.observed
 def test_deletion_replaces_names_by_numbers():
-    """A deletion takes the names that an ``OrderedDict`` gave away from all layers of a ``Sequential``.
+    """``del net[i]`` replaces the layer names that an ``OrderedDict`` gave a ``Sequential`` by numbers.
 
     The keys in a state dict change with them. Assign ``nn.Identity()`` instead of deleting to keep the names.
     """
@@ -214,7 +214,8 @@ def test_deletion_replaces_names_by_numbers():
 @pytest.mark.question("Q23")
 @pytest.mark.observed
 def test_delattr_numbers_nothing():
-    """``delattr(net, "1")`` of a ``Sequential`` leaves a gap in the numbers, and append then overwrites.
+    """``delattr(net, "1")`` leaves a gap in the numbers of a ``Sequential``; ``append`` then overwrites a
+    layer.
 
     Use ``del net[1]``.
     """
@@ -229,7 +230,9 @@ def test_delattr_numbers_nothing():
 
 @pytest.mark.observed
 def test_pop_returns_what_it_removes():
-    """``net.pop(i)`` of a ``Sequential`` removes and returns a layer, or a slice as a ``Sequential``."""
+    """:meth:`Sequential.pop(i) <torch.nn.Sequential.pop>` removes and returns a layer; with a slice, a
+    ``Sequential``.
+    """
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     net = nn.Sequential(relu, tanh, gelu, elu)
 
@@ -241,7 +244,9 @@ def test_pop_returns_what_it_removes():
 
 @pytest.mark.observed
 def test_pop_needs_to_be_told_which():
-    """:meth:`Sequential.pop <torch.nn.Sequential.pop>` has no default index; ``pop(-1)`` takes the last."""
+    """:meth:`Sequential.pop() <torch.nn.Sequential.pop>` without an index raises ``TypeError``; ``pop(-1)``
+    removes the last layer.
+    """
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):

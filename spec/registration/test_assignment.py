@@ -11,7 +11,8 @@ from torch import nn
 
 @pytest.mark.claim("N2-11", "N5-02")
 def test_a_parameter_is_registered():
-    """A :class:`~torch.nn.Parameter` assigned to a new attribute of a module becomes one of its parameters.
+    """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to a new attribute of a module registers it as
+    a parameter.
 
     What is computed from one, ``nn.Parameter(...).double()`` for instance, is a plain tensor and not
     registered: make the tensor first and wrap it last. For a name that is computed there is
@@ -27,7 +28,8 @@ def test_a_parameter_is_registered():
 
 @pytest.mark.claim("N2-11", "N5-18")
 def test_a_module_is_registered():
-    """A :class:`~torch.nn.Module` assigned to a new attribute of a module becomes one of its submodules.
+    """Assigning an :class:`nn.Module <torch.nn.Module>` to a new attribute of a module registers it as a
+    submodule.
 
     In a plain list or dict it does not: put it into a :class:`~torch.nn.ModuleList` or a
     :class:`~torch.nn.ModuleDict`.
@@ -43,7 +45,8 @@ def test_a_module_is_registered():
 @pytest.mark.question("Q31")
 @pytest.mark.since("2.5")
 def test_a_buffer_is_registered():
-    """A :class:`~torch.nn.Buffer` assigned to a new attribute of a module becomes one of its buffers.
+    """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` to a new attribute of a module registers it as a
+    buffer.
 
     It came with :pull:`125971`. Before torch 2.5 a buffer is registered by name only (:issue:`35735`), with
     :meth:`~torch.nn.Module.register_buffer`, which works on every release.
@@ -60,7 +63,7 @@ def test_a_buffer_is_registered():
 @pytest.mark.claim("N2-16", "N5-02")
 @pytest.mark.question("Q31")
 def test_a_tensor_is_a_plain_attribute():
-    """A plain tensor assigned to a new attribute of an ``nn.Module`` is neither parameter nor buffer.
+    """A plain tensor assigned to a new attribute of an ``nn.Module`` is neither a parameter nor a buffer.
 
     So a module can keep a hidden state or a cache that is neither trained nor saved. What registers a tensor
     is its type, :class:`~torch.nn.Parameter`, not ``requires_grad``. A mask that has to move with the module
@@ -77,7 +80,7 @@ def test_a_tensor_is_a_plain_attribute():
 
 @pytest.mark.claim("N2-13")
 def test_a_layer_of_ones_own():
-    """What ``__init__`` assigns lies in ``_parameters`` if it is a parameter, in ``_modules`` if a module."""
+    """Parameters assigned in a module's ``__init__`` are in ``_parameters``, layers in ``_modules``."""
 
     class Layer(nn.Module):
         def __init__(self):
@@ -94,7 +97,8 @@ def test_a_layer_of_ones_own():
 
 @pytest.mark.claim("N2-01")
 def test_a_block_chains_its_layers():
-    """A :class:`~torch.nn.Module` of one's own makes layers in ``__init__`` and calls them in ``forward``.
+    """A custom :class:`nn.Module <torch.nn.Module>` creates its layers in ``__init__`` and calls them in
+    ``forward``.
 
     Call the block, ``block(x)``, not ``block.forward(x)``: only so its hooks run.
     """
@@ -117,7 +121,9 @@ def test_a_block_chains_its_layers():
 
 @pytest.mark.claim("N5-03")
 def test_submodules_bring_their_parameters():
-    """A module assigned to ``net.head`` brings its parameters along: ``net`` names them ``head.weight``."""
+    """After ``net.head = nn.Linear(3, 1)``, ``net.named_parameters()`` includes ``head.weight`` and
+    ``head.bias``.
+    """
     net = nn.Module()
     net.reader = nn.GRU(2, 3)
     net.head = nn.Linear(3, 1)
@@ -134,7 +140,7 @@ def test_submodules_bring_their_parameters():
 
 @pytest.mark.claim("N5-01")
 def test_a_network_is_assigned_like_a_layer():
-    """A network such as a :class:`~torch.nn.Sequential` is assigned like a single layer: both are modules."""
+    """A :class:`~torch.nn.Sequential` assigned to a module is registered like a single layer."""
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     net.head = nn.Linear(3, 1)
@@ -145,7 +151,7 @@ def test_a_network_is_assigned_like_a_layer():
 @pytest.mark.claim("N2-12")
 @pytest.mark.observed
 def test_registered_attributes_are_not_in_dict():
-    """A parameter, a buffer or a submodule lies in its store, not in the ``__dict__`` of the module.
+    """Parameters, buffers and submodules of a module are not in its ``__dict__``; plain attributes are.
 
     ``object.__setattr__`` is called for plain attributes only, and ``__getattr__`` finds the others.
     """
@@ -161,7 +167,9 @@ def test_registered_attributes_are_not_in_dict():
 
 
 def test_a_frozen_parameter_is_registered():
-    """A :class:`~torch.nn.Parameter` with ``requires_grad=False`` is registered and saved like any other."""
+    """An :class:`nn.Parameter <torch.nn.Parameter>` with ``requires_grad=False`` is registered and saved like
+    any other parameter.
+    """
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2), requires_grad=False)
 
@@ -170,7 +178,9 @@ def test_a_frozen_parameter_is_registered():
 
 
 def test_two_names_for_one_parameter():
-    """One :class:`~torch.nn.Parameter` or module assigned to two attributes is registered under both."""
+    """An :class:`nn.Parameter <torch.nn.Parameter>` or a module assigned to two attributes is registered
+    under both names.
+    """
     net = nn.Module()
     scale, layer = nn.Parameter(torch.rand(2)), nn.Linear(2, 3)
     net.scale = net.factor = scale
@@ -181,7 +191,7 @@ def test_two_names_for_one_parameter():
 
 
 def test_assigning_again_keeps_the_place():
-    """A parameter or a submodule assigned again, ``net.a = new``, takes the place of the old one."""
+    """Assigning ``net.a = new`` to an existing parameter or submodule replaces it and keeps its position."""
     net = nn.Module()
     net.a, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
     net.c, net.d = nn.ReLU(), nn.Tanh()
@@ -193,7 +203,7 @@ def test_assigning_again_keeps_the_place():
 
 
 def test_a_tensor_fills_a_buffer():
-    """A plain tensor assigned to the name of a buffer, ``net.mean = tensor``, becomes that buffer.
+    """Assigning a plain tensor to an existing buffer, ``net.mean = tensor``, replaces the buffer's tensor.
 
     So running statistics can be written as ``self.mean = 0.9 * self.mean + 0.1 * x.mean()``.
     """
@@ -207,7 +217,7 @@ def test_a_tensor_fills_a_buffer():
 
 
 def test_a_buffer_keeps_its_persistence():
-    """A buffer made with ``persistent=False`` stays non-persistent when a plain tensor is assigned to it."""
+    """A buffer made with ``persistent=False`` stays non-persistent when a new tensor is assigned to it."""
     net = nn.Module()
     net.register_buffer("saved", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)
@@ -219,7 +229,9 @@ def test_a_buffer_keeps_its_persistence():
 
 @pytest.mark.since("2.5")
 def test_a_buffer_object_brings_persistence():
-    """A :class:`~torch.nn.Buffer` assigned to an existing buffer decides anew whether it is persistent."""
+    """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` to an existing buffer also overrides whether it is
+    persistent.
+    """
     net = nn.Module()
     net.register_buffer("first", torch.rand(2), persistent=False)
     net.register_buffer("second", torch.rand(2), persistent=True)
@@ -231,7 +243,7 @@ def test_a_buffer_object_brings_persistence():
 
 
 def test_none_empties_a_parameter():
-    """``layer.bias = None`` empties the entry of a parameter, which a parameter can fill again."""
+    """After ``layer.bias = None`` a parameter is ``None``, still in ``_parameters``, and can be set again."""
     layer = nn.Linear(2, 3)
     layer.bias = None
 
@@ -244,7 +256,7 @@ def test_none_empties_a_parameter():
 
 
 def test_none_empties_a_submodule():
-    """``net.inner = None`` empties the entry of a submodule, which a module can fill again."""
+    """After ``net.inner = None`` a submodule is ``None``, still in ``_modules``, and can be set again."""
     net = nn.Module()
     net.inner = nn.ReLU()
     net.last = nn.Tanh()
@@ -259,7 +271,7 @@ def test_none_empties_a_submodule():
 
 
 def test_none_empties_a_buffer():
-    """``layer.running_mean = None`` empties the entry of a buffer, which a tensor can fill again."""
+    """After ``bn.running_mean = None`` a buffer is ``None``, still in ``_buffers``, and can be set again."""
     layer = nn.BatchNorm1d(4)
     layer.running_mean = None
 

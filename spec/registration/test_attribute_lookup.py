@@ -1,7 +1,7 @@
 """Reading an attribute.
 
-Python looks into the instance and the class first. What is not found there is looked for in the stores,
-by ``__getattr__``.
+Python looks into the instance and the class first. What is not found there is looked for in ``_parameters``,
+``_buffers`` and ``_modules``, by ``__getattr__``.
 """
 
 import typing
@@ -12,7 +12,7 @@ from torch import nn
 
 
 def test_registered_attributes_are_read():
-    """``net.name`` is the very parameter, buffer or submodule that was registered under that name."""
+    """``net.name`` returns the same parameter, buffer or submodule object that was registered as ``name``."""
     net = nn.Module()
     scale, mean, inner = nn.Parameter(torch.rand(2)), torch.rand(2), nn.ReLU()
     net.scale, net.inner = scale, inner
@@ -25,7 +25,8 @@ def test_registered_attributes_are_read():
 
 
 def test_a_missing_attribute():
-    """A missing attribute of a :class:`~torch.nn.Module` raises ``AttributeError``, naming class and name.
+    """Accessing a missing attribute of an :class:`nn.Module <torch.nn.Module>` raises an ``AttributeError``
+    naming class and attribute.
 
     So ``hasattr`` and a default for ``getattr`` work as for any other object.
     """
@@ -40,7 +41,7 @@ def test_a_missing_attribute():
 
 
 def test_submodules_are_not_searched():
-    """``net.weight`` is not looked for in the submodules of ``net``: write ``net.inner.weight``."""
+    """``net.weight`` does not search the submodules of ``net``: write ``net.inner.weight``."""
     net = nn.Module()
     net.inner = nn.Linear(2, 3)
 
@@ -52,7 +53,7 @@ def test_submodules_are_not_searched():
 
 @pytest.mark.observed
 def test_dict_comes_before_the_stores():
-    """What is in the ``__dict__`` of a module is read before its parameters, buffers and submodules."""
+    """Attribute access on a module looks in ``__dict__`` before parameters, buffers and submodules."""
     net = nn.Module()
     net.scale, net.inner = nn.Parameter(torch.rand(2)), nn.ReLU()
     net.register_buffer("mean", torch.rand(2))
@@ -64,7 +65,9 @@ def test_dict_comes_before_the_stores():
 
 @pytest.mark.observed
 def test_the_order_of_the_stores():
-    """A name in several stores is read from ``_parameters`` first, then ``_buffers``, then ``_modules``."""
+    """Attribute access on a module looks in ``_parameters`` first, then in ``_buffers``, then in
+    ``_modules``.
+    """
     net = nn.Module()
     scale, mean, inner = nn.Parameter(torch.rand(2)), torch.rand(2), nn.ReLU()
     net._modules["x"] = inner
@@ -79,7 +82,7 @@ def test_the_order_of_the_stores():
 
 @pytest.mark.observed
 def test_before_init_nothing_is_found():
-    """Before ``Module.__init__`` has run, reading ``net.training`` raises ``AttributeError``.
+    """Accessing ``net.training`` before ``Module.__init__`` has run raises ``AttributeError``.
 
     The error is that of any missing name, and says nothing of ``super().__init__()``.
     """
@@ -92,7 +95,7 @@ def test_before_init_nothing_is_found():
 
 
 def test_a_property_is_read():
-    """A ``property`` in a subclass of :class:`~torch.nn.Module` can read what is registered."""
+    """A ``property`` of an :class:`nn.Module <torch.nn.Module>` subclass can access registered submodules."""
 
     class Net(nn.Module):
         @property
@@ -107,7 +110,7 @@ def test_a_property_is_read():
 
 @pytest.mark.question("Q05")
 def test_a_failing_property_seems_missing():
-    """A ``property`` of a module that fails with ``AttributeError`` is reported as missing itself.
+    """If a ``property`` of a module raises ``AttributeError``, the error names the property as missing.
 
     Python then asks ``__getattr__``, which knows nothing of the property. The attribute that was really
     missing is named nowhere; calling the getter by hand, ``Net.width.fget(net)``, names it.
@@ -129,7 +132,7 @@ def test_a_failing_property_seems_missing():
 
 @pytest.mark.question("Q05")
 def test_another_error_passes_through():
-    """A ``property`` of a module that raises another error than ``AttributeError`` lets it through."""
+    """An error other than ``AttributeError`` that a ``property`` of a module raises reaches the caller."""
 
     class Net(nn.Module):
         @property
@@ -142,7 +145,8 @@ def test_another_error_passes_through():
 
 @pytest.mark.question("Q05")
 def test_a_method_names_what_is_missing():
-    """A method of a :class:`~torch.nn.Module` that reads a missing attribute names it in the error.
+    """If a method of an :class:`nn.Module <torch.nn.Module>` accesses a missing attribute, the
+    ``AttributeError`` names that attribute.
 
     So a method shows what a ``property`` hides.
     """
@@ -156,7 +160,7 @@ def test_a_method_names_what_is_missing():
 
 
 def test_a_getattr_of_ones_own():
-    """A ``__getattr__`` of one's own finds what is registered with ``super().__getattr__(name)``.
+    """A custom ``__getattr__`` of a module finds registered names by ``super().__getattr__(name)``.
 
     One that does not ask :class:`~torch.nn.Module` hides all parameters, buffers and submodules.
     """
@@ -179,7 +183,7 @@ def test_a_getattr_of_ones_own():
 @pytest.mark.question("Q119")
 @pytest.mark.observed
 def test_an_annotation_registers_nothing():
-    """An annotation in the body of a module class, ``inner: nn.Linear``, registers and hides nothing.
+    """An annotation such as ``inner: nn.Linear`` in a module class registers nothing and hides nothing.
 
     Type checkers take it over the declared result of ``__getattr__``, which cannot tell a buffer from a
     submodule. Annotate the buffers and submodules that a class uses.

@@ -14,7 +14,8 @@ from torch import nn
 
 @pytest.mark.claim("N5-19")
 def test_register_buffer_registers():
-    """:meth:`~torch.nn.Module.register_buffer` registers a tensor as a buffer and returns ``None``.
+    """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` registers a tensor as a buffer and
+    returns ``None``.
 
     Buffers hold state that no optimizer trains, such as running statistics or a mask. An optimizer is given
     :meth:`~torch.nn.Module.parameters`, in which they are not.
@@ -31,7 +32,8 @@ def test_register_buffer_registers():
 
 @pytest.mark.claim("N5-19")
 def test_buffers_are_no_results_of_forward():
-    """Calling a :class:`~torch.nn.Linear` or a :class:`~torch.nn.BatchNorm1d` adds no buffers.
+    """Calling an :class:`nn.Linear <torch.nn.Linear>` or an :class:`nn.BatchNorm1d <torch.nn.BatchNorm1d>`
+    registers no new buffers.
 
     A buffer is there from ``register_buffer`` on. What the backward pass needs is kept by autograd.
     """
@@ -47,7 +49,9 @@ def test_buffers_are_no_results_of_forward():
 
 
 def test_buffers_are_persistent_by_default():
-    """:meth:`~torch.nn.Module.register_buffer` makes a persistent buffer by default: it is saved."""
+    """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` makes a buffer persistent by
+    default: it is saved in ``state_dict()``.
+    """
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("var", torch.rand(2), True)
@@ -56,7 +60,7 @@ def test_buffers_are_persistent_by_default():
 
 
 def test_a_non_persistent_buffer():
-    """A buffer with ``persistent=False`` moves with its module but is not in its ``state_dict()``.
+    """A buffer with ``persistent=False`` is converted by ``module.double()`` but is not in ``state_dict()``.
 
     Use it for what ``__init__`` can compute again, such as a table of positions: files stay small, and an
     older file that lacks it can be loaded.
@@ -73,7 +77,9 @@ def test_a_non_persistent_buffer():
 
 
 def test_registering_again_decides_anew():
-    """:meth:`~torch.nn.Module.register_buffer` under a buffer's name replaces tensor and persistence."""
+    """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` with an existing buffer's name
+    replaces its tensor and its persistence.
+    """
     net = nn.Module()
     net.register_buffer("first", torch.rand(2), persistent=False)
     net.register_buffer("second", torch.rand(2))
@@ -85,7 +91,9 @@ def test_registering_again_decides_anew():
 
 
 def test_none_registers_an_empty_buffer():
-    """``register_buffer(name, None)`` makes an empty buffer: the name exists, nothing is walked or saved."""
+    """``register_buffer(name, None)`` registers a ``None`` buffer, which ``buffers()`` and ``state_dict()``
+    skip.
+    """
     net = nn.Module()
     net.register_buffer("mean", None)
 
@@ -97,7 +105,7 @@ def test_none_registers_an_empty_buffer():
 
 @pytest.mark.question("Q07")
 def test_an_empty_buffer_is_filled():
-    """A tensor assigned after ``register_buffer("mean", None)`` fills the buffer: walked, moved and saved.
+    """After ``register_buffer("mean", None)``, a tensor assigned to ``net.mean`` is a buffer, and is saved.
 
     Assign it before ``load_state_dict``: for an empty buffer the saved tensor is an unexpected key.
     """
@@ -113,7 +121,9 @@ def test_an_empty_buffer_is_filled():
 
 @pytest.mark.observed
 def test_an_empty_buffer_keeps_its_persistence():
-    """After ``register_buffer(name, None, persistent=False)`` the buffer stays non-persistent once filled."""
+    """A buffer registered as ``None`` with ``persistent=False`` stays non-persistent once a tensor is
+    assigned.
+    """
     net = nn.Module()
     net.register_buffer("cache", None, persistent=False)
     net.cache = torch.rand(2)
@@ -124,7 +134,9 @@ def test_an_empty_buffer_keeps_its_persistence():
 
 @pytest.mark.observed
 def test_a_parameter_may_be_a_buffer():
-    """A :class:`~torch.nn.Parameter` given to ``register_buffer`` is among the buffers of the module only."""
+    """An :class:`nn.Parameter <torch.nn.Parameter>` passed to ``register_buffer`` is in ``named_buffers()``,
+    but not in ``parameters()``.
+    """
     net = nn.Module()
     net.register_buffer("scale", nn.Parameter(torch.rand(2)))
 
@@ -134,7 +146,8 @@ def test_a_parameter_may_be_a_buffer():
 
 @pytest.mark.observed
 def test_a_computed_tensor_may_be_a_buffer():
-    """:meth:`~torch.nn.Module.register_buffer` takes a non-leaf tensor, which keeps its ``grad_fn``.
+    """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` accepts a non-leaf tensor, which
+    keeps its ``grad_fn``.
 
     Such a module cannot be copied with ``deepcopy``. Register ``tensor.detach()`` if the graph is not wanted.
     """
@@ -150,7 +163,9 @@ def test_a_computed_tensor_may_be_a_buffer():
 
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
 def test_the_name_is_a_string(name, kind):
-    """:meth:`~torch.nn.Module.register_buffer` raises ``TypeError`` for a name that is not a string."""
+    """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``TypeError`` for a name that
+    is not a string.
+    """
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^buffer name should be a string. Got {kind}$"):
@@ -160,7 +175,9 @@ def test_the_name_is_a_string(name, kind):
 
 
 def test_no_dot_in_the_name():
-    """:meth:`~torch.nn.Module.register_buffer` raises ``KeyError`` for a name with a dot."""
+    """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` for a name with
+    a dot.
+    """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t contain"):
@@ -170,7 +187,9 @@ def test_no_dot_in_the_name():
 
 
 def test_the_name_is_not_empty():
-    """:meth:`~torch.nn.Module.register_buffer` raises ``KeyError`` for an empty name."""
+    """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` for an empty
+    name.
+    """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t be empty string"):
@@ -179,7 +198,8 @@ def test_the_name_is_not_empty():
 
 @pytest.mark.parametrize("name", ["width", "scale", "inner", "forward"])
 def test_a_taken_name_is_refused(name):
-    """:meth:`~torch.nn.Module.register_buffer` raises ``KeyError`` for a name taken by anything but a buffer.
+    """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` if the name is
+    already an attribute other than a buffer.
 
     ``self.mean = tensor`` followed by ``register_buffer("mean", self.mean)`` fails for that reason.
     """
@@ -198,7 +218,8 @@ def test_a_taken_name_is_refused(name):
     ("value", "kind"), [(1.5, "float"), ([2.5], "list"), ("text", "str")], ids=["number", "list", "text"]
 )
 def test_only_a_tensor_is_taken(value, kind):
-    """:meth:`~torch.nn.Module.register_buffer` raises ``TypeError`` for a number, a list or a string.
+    """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``TypeError`` if the value is
+    a number, a list or a string.
 
     A number becomes a buffer as ``torch.tensor(1.5)``.
     """
@@ -213,7 +234,7 @@ def test_only_a_tensor_is_taken(value, kind):
 
 @pytest.mark.since("2.9")
 def test_a_tensor_like_object_is_taken():
-    """An object with ``__torch_function__`` may be registered as a buffer or assigned to one.
+    """A non-tensor with ``__torch_function__`` can be registered as a buffer or assigned to a buffer.
 
     Wrappers of tensors that are not tensors themselves can so be part of the state (:pull:`159455`).
     """
@@ -235,7 +256,7 @@ def test_a_tensor_like_object_is_taken():
 @pytest.mark.before("2.9")
 @pytest.mark.observed
 def test_a_tensor_like_object_is_refused():
-    """An object with ``__torch_function__`` that is not a tensor is refused as a buffer."""
+    """A non-tensor with ``__torch_function__`` raises ``TypeError`` if registered or assigned as a buffer."""
 
     class TensorLike:
         @classmethod
@@ -254,7 +275,7 @@ def test_a_tensor_like_object_is_refused():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_an_assignment_registers_by_name():
-    """Assigning to a buffer calls the ``register_buffer`` of the module, overridden or not."""
+    """Assigning a buffer, ``net.mean = nn.Buffer(tensor)``, calls an overridden ``register_buffer``."""
     calls = []
 
     class Net(nn.Module):
@@ -274,7 +295,7 @@ def test_an_assignment_registers_by_name():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_function_of_the_instance_registers():
-    """Assigning to a buffer calls a ``register_buffer`` that is set on the instance of a module."""
+    """Assigning a buffer calls a ``register_buffer`` function that was set on the module instance."""
     calls = []
     net = nn.Module()
 
@@ -291,7 +312,7 @@ def test_a_function_of_the_instance_registers():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_an_assignment_fills_the_store_itself():
-    """Assigning to a buffer fills the store and does not call the ``register_buffer`` of the module."""
+    """Assigning a tensor to a buffer replaces it without calling an overridden ``register_buffer``."""
     calls = []
 
     class Net(nn.Module):
@@ -310,7 +331,9 @@ def test_an_assignment_fills_the_store_itself():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_an_older_override_registers_too():
-    """A ``register_buffer`` overridden without ``persistent`` is still called for persistent buffers."""
+    """Assigning a persistent buffer calls a custom ``register_buffer`` that has no ``persistent``
+    argument.
+    """
     calls = []
 
     class Net(nn.Module):
@@ -329,7 +352,9 @@ def test_an_older_override_registers_too():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_an_older_override_refuses_non_persistent():
-    """Assigning a non-persistent buffer fails if an overridden ``register_buffer`` lacks ``persistent``."""
+    """Assigning a non-persistent buffer raises ``RuntimeError`` if ``register_buffer`` has no ``persistent``
+    argument.
+    """
 
     class Net(nn.Module):
         def register_buffer(self, name, tensor):
@@ -346,7 +371,9 @@ def test_an_older_override_refuses_non_persistent():
 
 
 def test_scripted_modules_save_every_buffer():
-    """:class:`~torch.jit.ScriptModule` raises ``RuntimeError`` for a buffer with ``persistent=False``."""
+    """:class:`torch.jit.ScriptModule` raises ``RuntimeError`` for ``register_buffer`` with
+    ``persistent=False``.
+    """
 
     class Net(torch.jit.ScriptModule):
         def __init__(self):

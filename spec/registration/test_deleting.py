@@ -1,6 +1,7 @@
 """Deleting an attribute.
 
-``del`` removes a registered attribute from its store. The name is free afterwards, for anything.
+``del`` removes a registered attribute from ``_parameters``, ``_buffers`` or ``_modules``. The name is free
+afterwards, for anything.
 """
 
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 
 
 def test_a_parameter_is_deleted():
-    """``del layer.bias`` removes a parameter from its module together with its entry.
+    """``del layer.bias`` removes the parameter from the module, and its name from ``_parameters``.
 
     Where ``forward`` reads ``layer.bias`` it fails then; ``layer.bias = None`` keeps the name.
     """
@@ -52,7 +53,7 @@ def test_a_plain_attribute_is_deleted():
 
 @pytest.mark.parametrize("name", ["bias", "running_mean", "inner"])
 def test_an_empty_entry_is_deleted(name):
-    """``del net.bias`` removes a parameter, a buffer or a submodule that is ``None`` from its store."""
+    """``del net.bias`` removes the entry of a parameter, a buffer or a submodule that is ``None``."""
     net = nn.Module()
     net.register_parameter("bias", None)
     net.register_buffer("running_mean", None)
@@ -65,7 +66,7 @@ def test_an_empty_entry_is_deleted(name):
 
 
 def test_the_name_is_free_afterwards():
-    """After ``del layer.bias`` the name can be given to a plain tensor, a buffer or a module."""
+    """After ``del layer.bias`` the name ``bias`` can be reused for a plain tensor, a buffer or a module."""
     layer = nn.Linear(2, 3)
     del layer.bias
     layer.bias = torch.rand(3)
@@ -83,7 +84,7 @@ def test_the_name_is_free_afterwards():
 
 @pytest.mark.observed
 def test_a_deleted_buffer_is_forgotten():
-    """``del`` of a non-persistent buffer takes its name out of ``_non_persistent_buffers_set``.
+    """Deleting a non-persistent buffer removes its name from ``_non_persistent_buffers_set``.
 
     A buffer that is given the name later is persistent again.
     """
@@ -96,7 +97,7 @@ def test_a_deleted_buffer_is_forgotten():
 
 
 def test_one_of_two_names_is_deleted():
-    """``del net.first`` removes one name; the same object under another name stays."""
+    """If a module is registered under two names, ``del net.first`` removes only the name ``first``."""
     net = nn.Module()
     layer = nn.Linear(2, 3)
     net.first = net.second = layer
@@ -107,7 +108,9 @@ def test_one_of_two_names_is_deleted():
 
 
 def test_deleting_what_is_not_there():
-    """``del net.bias`` raises ``AttributeError`` if ``net`` has no ``bias``, even if a submodule has."""
+    """``del net.bias`` raises ``AttributeError`` if ``net`` itself has no ``bias``, even if a submodule has
+    one.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="bias"):
@@ -115,7 +118,7 @@ def test_deleting_what_is_not_there():
 
 
 def test_what_the_class_defines_is_not_deleted():
-    """``del net.forward`` raises ``AttributeError``: only the class of a module defines that name."""
+    """``del net.forward`` raises ``AttributeError``, as ``forward`` is defined by the class of the module."""
     net = nn.Linear(2, 3)
 
     with pytest.raises(AttributeError, match="forward"):
@@ -129,7 +132,7 @@ def test_what_the_class_defines_is_not_deleted():
 
 @pytest.mark.observed
 def test_the_store_comes_before_dict():
-    """``del net.x`` takes a parameter of that name first, then a buffer, a submodule, a plain attribute."""
+    """``del net.x`` looks for ``x`` in parameters first, then in buffers, submodules and plain attributes."""
     net = nn.Module()
     net._modules["x"] = nn.ReLU()
     net._buffers["x"] = torch.rand(2)

@@ -9,7 +9,9 @@ from torch import nn
 
 
 def test_dir_lists_what_is_registered():
-    """``dir(module)`` lists registered, plain and class attributes, unless names begin with a digit."""
+    """``dir(module)`` lists attributes, parameters, buffers, submodules, but no names starting with a
+    digit.
+    """
 
     class Net(nn.Module):
         depth = 3
@@ -26,7 +28,7 @@ def test_dir_lists_what_is_registered():
 
 
 def test_names_of_numbers_are_left_out():
-    """``dir(module)`` leaves out names that begin with a digit, as they cannot be written after a dot.
+    """``dir(module)`` omits names that start with a digit, such as those of the layers of a ``Sequential``.
 
     So a prompt completes no layer of a :class:`~torch.nn.Sequential`; ``print(net)`` shows them.
     """
@@ -38,7 +40,7 @@ def test_names_of_numbers_are_left_out():
 
 
 def test_other_names_are_kept():
-    """``dir(module)`` lists a name with a space and a keyword, though they cannot be written after a dot."""
+    """``dir(module)`` includes submodules whose name has a space or is a keyword, such as ``lambda``."""
     net = nn.Module()
     net.add_module("my layer", nn.ReLU())
     net.add_module("lambda", nn.ReLU())
@@ -48,7 +50,7 @@ def test_other_names_are_kept():
 
 @pytest.mark.observed
 def test_names_are_sorted():
-    """``module.__dir__()`` returns a sorted list."""
+    """``Module.__dir__()`` returns a sorted list of names."""
     net = nn.Module()
     net.zeta, net.Alpha = nn.Parameter(torch.rand(2)), nn.ReLU()
     names = net.__dir__()
@@ -58,7 +60,7 @@ def test_names_are_sorted():
 
 
 def test_names_of_submodules_are_their_own():
-    """``dir(module)`` does not list what the submodules of the module hold."""
+    """``dir(module)`` does not list the attributes of the module's submodules."""
     net = nn.Module()
     net.inner = nn.Linear(2, 3)
 
@@ -68,7 +70,7 @@ def test_names_of_submodules_are_their_own():
 
 @pytest.mark.observed
 def test_a_name_may_be_listed_twice():
-    """``dir(module)`` lists a name twice if both the class and the instance define it."""
+    """``dir(module)`` lists a name twice if the class and the instance both define it."""
 
     class Net(nn.Module):
         depth = 2

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 
 def test_the_parameter_hook():
-    """``register_module_parameter_registration_hook``: the hook gets module, name and parameter.
+    """A hook of ``register_module_parameter_registration_hook`` is called with module, name and parameter.
 
     :func:`~torch.nn.modules.module.register_module_parameter_registration_hook` watches all modules, those
     of torch and of other libraries too, whether a parameter is assigned or registered by name. Use it as a
@@ -30,7 +30,7 @@ def test_the_parameter_hook():
 
 
 def test_the_buffer_hook():
-    """``register_module_buffer_registration_hook``: the hook gets module, name and tensor.
+    """A hook of ``register_module_buffer_registration_hook`` is called with module, name and tensor.
 
     :func:`~torch.nn.modules.module.register_module_buffer_registration_hook` registers it. It is called for a
     buffer that is registered and for a tensor that is assigned to one.
@@ -48,7 +48,9 @@ def test_the_buffer_hook():
 
 @pytest.mark.since("2.5")
 def test_the_buffer_hook_sees_buffer_objects():
-    """``register_module_buffer_registration_hook``: the hook sees an assigned :class:`~torch.nn.Buffer`."""
+    """A hook of ``register_module_buffer_registration_hook`` is called if an
+    :class:`nn.Buffer <torch.nn.Buffer>` is assigned.
+    """
     calls = []
     net = nn.Module()
     with hooks.register_module_buffer_registration_hook(lambda *args: calls.append(args)):
@@ -58,7 +60,7 @@ def test_the_buffer_hook_sees_buffer_objects():
 
 
 def test_the_module_hook():
-    """``register_module_module_registration_hook``: the hook gets module, name and submodule.
+    """A hook of ``register_module_module_registration_hook`` is called with module, name and submodule.
 
     :func:`~torch.nn.modules.module.register_module_module_registration_hook` registers it. It is called for a
     submodule that is assigned and for one that is registered by name.
@@ -75,7 +77,7 @@ def test_the_module_hook():
 
 
 def test_every_module_is_watched():
-    """``register_module_*_registration_hook``: the hooks see what torch's own layers register.
+    """Hooks of ``register_module_*_registration_hook`` are global: they run for torch's own layers too.
 
     Containers are among them.
     """
@@ -96,7 +98,7 @@ def test_every_module_is_watched():
 
 
 def test_a_hook_comes_before_the_registration():
-    """``register_module_*_registration_hook``: the hooks run before the new name is there."""
+    """Hooks of ``register_module_*_registration_hook`` run before the new attribute exists."""
     found = []
     net = nn.Module()
 
@@ -118,7 +120,9 @@ def test_a_hook_comes_before_the_registration():
 
 
 def test_a_parameter_hook_may_replace():
-    """``register_module_parameter_registration_hook``: what the hook returns is registered instead."""
+    """The parameter that a ``register_module_parameter_registration_hook`` hook returns is registered
+    instead.
+    """
     net, other = nn.Module(), nn.Parameter(torch.rand(3))
     with hooks.register_module_parameter_registration_hook(lambda module, name, p: other):
         net.scale = nn.Parameter(torch.rand(2))
@@ -129,7 +133,7 @@ def test_a_parameter_hook_may_replace():
 
 
 def test_a_buffer_hook_may_replace():
-    """``register_module_buffer_registration_hook``: what the hook returns is registered instead."""
+    """The tensor that a ``register_module_buffer_registration_hook`` hook returns is registered instead."""
     net, other = nn.Module(), torch.rand(3)
     net.register_buffer("var", torch.rand(2))
     with hooks.register_module_buffer_registration_hook(lambda module, name, b: other):
@@ -141,7 +145,7 @@ def test_a_buffer_hook_may_replace():
 
 
 def test_a_module_hook_may_replace():
-    """``register_module_module_registration_hook``: what the hook returns is registered instead."""
+    """The module that a ``register_module_module_registration_hook`` hook returns is registered instead."""
     net, other = nn.Module(), nn.Tanh()
     with hooks.register_module_module_registration_hook(lambda module, name, m: other):
         net.first = nn.ReLU()
@@ -161,7 +165,7 @@ def test_a_module_hook_may_replace():
     ids=["parameter", "buffer", "module"],
 )
 def test_hooks_run_in_the_order_of_registration(kind, values):
-    """``register_module_*_registration_hook``: each hook gets what the one registered before returned.
+    """Hooks of ``register_module_*_registration_hook`` run in order; each gets the previous one's result.
 
     One that returns ``None`` passes on what it got.
     """
@@ -190,7 +194,7 @@ def test_hooks_run_in_the_order_of_registration(kind, values):
 
 @pytest.mark.observed
 def test_hooks_on_an_assignment_in_order():
-    """``register_module_module_registration_hook``: hooks run in order on an assigned submodule too."""
+    """Several ``register_module_module_registration_hook`` hooks run in order for ``net.inner = module``."""
     seen = []
     given, other = nn.ReLU(), nn.Tanh()
 
@@ -214,7 +218,8 @@ def test_hooks_on_an_assignment_in_order():
 
 @pytest.mark.observed
 def test_none_is_shown_to_two_of_the_hooks():
-    """``register_module_*_registration_hook``: hooks see a ``None`` buffer or module, not a parameter.
+    """Hooks of ``register_module_*_registration_hook`` run for a ``None`` buffer or module, not a ``None``
+    parameter.
 
     ``register_parameter(name, None)`` and ``layer.bias = None`` go unseen.
     """
@@ -240,7 +245,9 @@ def test_none_is_shown_to_two_of_the_hooks():
 
 @pytest.mark.observed
 def test_a_module_hook_may_fill_an_emptied_name():
-    """``register_module_module_registration_hook``: ``net.inner = None`` registers what the hook returns."""
+    """On ``net.inner = None``, what a ``register_module_module_registration_hook`` hook returns is
+    registered.
+    """
     net, other = nn.Module(), nn.Tanh()
     net.inner = nn.ReLU()
     with hooks.register_module_module_registration_hook(lambda module, name, m: other):
@@ -250,7 +257,7 @@ def test_a_module_hook_may_fill_an_emptied_name():
 
 
 def test_plain_attributes_are_not_watched():
-    """``register_module_*_registration_hook``: no hook is called for a plain attribute."""
+    """Hooks of ``register_module_*_registration_hook`` are not called for plain attributes."""
     calls = []
     net = nn.Module()
 
@@ -271,7 +278,7 @@ def test_plain_attributes_are_not_watched():
 
 @pytest.mark.observed
 def test_a_replacement_is_not_looked_at():
-    """``register_module_parameter_registration_hook``: what the hook returns may be of any type."""
+    """The type of what a ``register_module_parameter_registration_hook`` hook returns is not checked."""
     net = nn.Module()
     with hooks.register_module_parameter_registration_hook(lambda module, name, p: "anything"):
         net.scale = nn.Parameter(torch.rand(2))
@@ -281,7 +288,7 @@ def test_a_replacement_is_not_looked_at():
 
 @pytest.mark.observed
 def test_a_hook_that_fails():
-    """``register_module_parameter_registration_hook``: an error in the hook leaves the name unregistered."""
+    """If a ``register_module_parameter_registration_hook`` hook raises, the parameter is not registered."""
     net = nn.Module()
 
     def refuse(module, name, parameter):
@@ -298,7 +305,7 @@ def test_a_hook_that_fails():
 
 @pytest.mark.parametrize(("kind", "number"), [("parameter", 2), ("buffer", 3), ("module", 1)])
 def test_a_hook_is_removed(kind, number):
-    """``register_module_*_registration_hook``: a hook is called until its handle is removed.
+    """A hook of ``register_module_*_registration_hook`` is called until ``handle.remove()``.
 
     The handle is a :class:`~torch.utils.hooks.RemovableHandle`. A hook that is left behind is called for
     every module that is made later in the process.

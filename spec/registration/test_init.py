@@ -1,6 +1,7 @@
 """What ``Module.__init__`` does.
 
-It sets up the stores. Nothing can be registered before it has run, so ``super().__init__()`` comes first.
+It creates ``_parameters``, ``_buffers`` and ``_modules``. Nothing can be registered before it has run, so
+``super().__init__()`` comes first.
 """
 
 import re
@@ -15,7 +16,8 @@ from torch import nn
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_attributes_of_a_new_module():
-    """``nn.Module()`` has these attributes and no others: mode, stores and dictionaries of hooks.
+    """A new ``nn.Module()`` has 17 instance attributes, such as ``_parameters``, ``_modules`` and
+    ``training``.
 
     There is no ``_backend``, as older texts have it.
     """
@@ -33,7 +35,7 @@ def test_the_attributes_of_a_new_module():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_the_attributes_without_always_called():
-    """``nn.Module()`` has no ``_forward_hooks_always_called`` among its attributes."""
+    """A new ``nn.Module()`` has 16 instance attributes, and no ``_forward_hooks_always_called``."""
     names = ["_parameters", "_buffers", "_modules"]
     names += ["_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs"]
     names += ["_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"]
@@ -46,7 +48,7 @@ def test_the_attributes_without_always_called():
 
 @pytest.mark.observed
 def test_hooks_are_kept_in_ordered_dicts():
-    """The dictionaries of hooks of an ``nn.Module`` are of the type ``OrderedDict``."""
+    """The hook dictionaries of an ``nn.Module``, such as ``_forward_hooks``, are of type ``OrderedDict``."""
     hooks = {name: type(value) for name, value in vars(nn.Module()).items() if name.endswith("hooks")}
 
     assert len(hooks) == 8
@@ -55,7 +57,7 @@ def test_hooks_are_kept_in_ordered_dicts():
 
 @pytest.mark.observed
 def test_modules_share_no_store():
-    """Two modules share no ``_parameters``, ``_buffers``, ``_modules`` and no dictionary of hooks."""
+    """Two modules do not share ``_parameters``, ``_buffers``, ``_modules`` or any hook dictionary."""
     first, second = vars(nn.Module()), vars(nn.Module())
     stores = [name for name, value in first.items() if isinstance(value, (dict, set))]
 
@@ -65,9 +67,9 @@ def test_modules_share_no_store():
 
 @pytest.mark.observed
 def test_what_the_class_defines():
-    """``nn.Module`` has ``_version`` 1, and its ``dump_patches`` and ``call_super_init`` are false.
+    """``nn.Module`` has ``_version = 1``, ``dump_patches = False`` and ``call_super_init = False``.
 
-    ``_version`` tells a state dict which layout the class has; :attr:`~torch.nn.Module.dump_patches` has no
+    ``_version`` is the version of the class's state dict; :attr:`~torch.nn.Module.dump_patches` has no
     effect any more; :attr:`~torch.nn.Module.call_super_init` makes ``__init__`` call the next class.
     """
     assert nn.Module._version == 1
@@ -76,7 +78,7 @@ def test_what_the_class_defines():
 
 
 def test_a_new_module_is_in_training_mode():
-    """``training`` of a new :class:`~torch.nn.Module` is ``True``: it is in training mode.
+    """A new :class:`nn.Module <torch.nn.Module>` is in training mode: ``module.training`` is ``True``.
 
     So a model that is loaded for use needs :meth:`~torch.nn.Module.eval`.
     """
@@ -86,9 +88,9 @@ def test_a_new_module_is_in_training_mode():
 
 @pytest.mark.question("Q03")
 def test_no_module_before_init():
-    """A submodule assigned before ``super().__init__()`` raises ``AttributeError``.
+    """Assigning a submodule before ``super().__init__()`` raises ``AttributeError``.
 
-    There is no store for it yet. Call ``super().__init__()`` first in every ``__init__``; one that was
+    The module has no ``_modules`` yet. Call ``super().__init__()`` first in every ``__init__``; one that was
     forgotten in a base class, or in a dataclass, gives the same error.
     """
 
@@ -103,7 +105,9 @@ def test_no_module_before_init():
 
 @pytest.mark.question("Q03")
 def test_no_parameter_before_init():
-    """A :class:`~torch.nn.Parameter` assigned before ``super().__init__()`` raises ``AttributeError``."""
+    """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` before ``super().__init__()`` raises
+    ``AttributeError``.
+    """
 
     class Net(nn.Module):
         def __init__(self):
@@ -117,7 +121,9 @@ def test_no_parameter_before_init():
 @pytest.mark.question("Q03")
 @pytest.mark.since("2.5")
 def test_no_buffer_before_init():
-    """A :class:`~torch.nn.Buffer` assigned before ``super().__init__()`` raises ``AttributeError``."""
+    """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` before ``super().__init__()`` raises
+    ``AttributeError``.
+    """
 
     class Net(nn.Module):
         def __init__(self):
@@ -139,7 +145,8 @@ def test_no_buffer_before_init():
     ids=["parameter", "buffer", "module"],
 )
 def test_no_registration_before_init(method, value, message):
-    """``register_parameter``, ``register_buffer`` and ``add_module`` fail before ``super().__init__()``.
+    """``register_parameter``, ``register_buffer``, ``add_module`` raise ``AttributeError`` before
+    ``super().__init__()``.
 
     The error is an ``AttributeError``; that of ``add_module`` does not say why.
     """
@@ -154,7 +161,7 @@ def test_no_registration_before_init(method, value, message):
 
 @pytest.mark.question("Q03")
 def test_plain_attributes_before_init():
-    """A plain attribute may be set before ``super().__init__()`` of a module, and is kept.
+    """Plain attributes can be assigned before ``super().__init__()`` of a module, and are kept.
 
     A tensor is plain too; only what has to be registered fails.
     """
@@ -173,7 +180,7 @@ def test_plain_attributes_before_init():
 
 @pytest.mark.observed
 def test_init_again_forgets_everything():
-    """Calling ``Module.__init__`` again empties all stores and leaves plain attributes.
+    """Calling ``Module.__init__`` again removes parameters, buffers and submodules, but not plain attributes.
 
     It sets ``training`` to ``True`` too. So of several bases that each call ``nn.Module.__init__(self)`` the
     last forgets what the others registered.
@@ -192,7 +199,7 @@ def test_init_again_forgets_everything():
 
 
 def test_no_keyword_arguments():
-    """By default a keyword argument that reaches ``Module.__init__`` raises a ``TypeError`` that names it.
+    """By default ``Module.__init__`` raises a ``TypeError`` that names an unexpected keyword argument.
 
     Of several the first is named.
     """
@@ -205,7 +212,7 @@ def test_no_keyword_arguments():
 
 
 def test_no_positional_arguments():
-    """By default a positional argument that reaches ``Module.__init__`` raises ``TypeError``.
+    """By default ``Module.__init__`` raises ``TypeError`` for positional arguments.
 
     The error counts ``self`` too.
     """
@@ -218,7 +225,7 @@ def test_no_positional_arguments():
 
 
 def test_the_next_class_is_not_initialised():
-    """By default ``Module.__init__`` does not call the ``__init__`` of the class that comes after it.
+    """By default ``Module.__init__`` does not call the ``__init__`` of a mixin listed after ``nn.Module``.
 
     A mixin named after :class:`~torch.nn.Module` stays without its attributes. Name it before, or set
     :attr:`~torch.nn.Module.call_super_init`.
@@ -239,7 +246,7 @@ def test_the_next_class_is_not_initialised():
 
 @pytest.mark.observed
 def test_call_super_init():
-    """With ``call_super_init = True`` ``Module.__init__`` gives all arguments to the class after it.
+    """With ``call_super_init = True``, ``Module.__init__`` passes all arguments to the next base class.
 
     By then the module is set up: the next class may register parameters (:pull:`91819`).
     """
@@ -258,7 +265,9 @@ def test_call_super_init():
 
 @pytest.mark.observed
 def test_call_super_init_without_a_next_class():
-    """With ``call_super_init = True`` an argument that no class takes raises ``TypeError`` in ``object``."""
+    """With ``call_super_init = True`` and no other base class, a constructor argument raises
+    ``TypeError``.
+    """
 
     class Net(nn.Module):
         call_super_init = True
@@ -270,9 +279,10 @@ def test_call_super_init_without_a_next_class():
 
 
 def test_a_class_before_module_is_initialised():
-    """A base class named before :class:`~torch.nn.Module` gets the arguments, and has to set up the module.
+    """A base class listed before :class:`nn.Module <torch.nn.Module>` gets the arguments and has to call
+    ``super().__init__()``.
 
-    It does so by ``super().__init__()``.
+    Without that call the module has no ``_modules``.
     """
 
     class Mixin:

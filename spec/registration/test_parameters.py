@@ -12,7 +12,8 @@ from torch import nn
 
 
 def test_register_parameter_registers():
-    """:meth:`~torch.nn.Module.register_parameter` registers a parameter and returns ``None``.
+    """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` registers a parameter and
+    returns ``None``.
 
     It is what an assignment calls. Use it for a name that is computed, and with ``None`` for a parameter
     that may be left out.
@@ -27,7 +28,7 @@ def test_register_parameter_registers():
 
 
 def test_any_other_name_will_do():
-    """``register_parameter`` takes a name that is a number, a keyword or has a space, if it is free."""
+    """``register_parameter`` accepts an unused name such as ``"0"``, ``"class"`` or ``"my scale"``."""
     net = nn.Module()
     net.register_parameter("0", nn.Parameter(torch.rand(2)))
     net.register_parameter("my scale", nn.Parameter(torch.rand(2)))
@@ -40,7 +41,7 @@ def test_any_other_name_will_do():
 
 @pytest.mark.claim("N2-09")
 def test_none_registers_an_empty_parameter():
-    """``register_parameter(name, None)`` makes an empty parameter: the name exists, nothing is walked.
+    """``register_parameter(name, None)`` registers a ``None`` parameter, which ``parameters()`` skips.
 
     Nothing is saved either. The attribute is ``None``, so that ``forward`` can ask for it, as layers with
     ``bias=False`` do.
@@ -55,7 +56,9 @@ def test_none_registers_an_empty_parameter():
 
 
 def test_registering_again_replaces():
-    """:meth:`~torch.nn.Module.register_parameter` under a parameter's name replaces it in its place."""
+    """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` with an existing parameter's
+    name replaces it and keeps its position.
+    """
     net = nn.Module()
     net.a, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
     net.register_parameter("a", nn.Parameter(torch.rand(4)))
@@ -65,7 +68,9 @@ def test_registering_again_replaces():
 
 @pytest.mark.observed
 def test_an_assignment_registers_by_name():
-    """Assigning a parameter calls the ``register_parameter`` of the module, overridden or not."""
+    """Assigning a parameter, ``net.scale = nn.Parameter(tensor)``, calls an overridden
+    ``register_parameter``.
+    """
     calls = []
 
     class Net(nn.Module):
@@ -83,7 +88,9 @@ def test_an_assignment_registers_by_name():
 
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
 def test_the_name_is_a_string(name, kind):
-    """:meth:`~torch.nn.Module.register_parameter` raises ``TypeError`` for a name that is not a string."""
+    """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` raises ``TypeError`` for a
+    name that is not a string.
+    """
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^parameter name should be a string. Got {kind}$"):
@@ -93,7 +100,8 @@ def test_the_name_is_a_string(name, kind):
 
 
 def test_no_dot_in_the_name():
-    """:meth:`~torch.nn.Module.register_parameter` raises ``KeyError`` for a name with a dot.
+    """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` raises ``KeyError`` for a name
+    with a dot.
 
     Dots separate the names of nested modules.
     """
@@ -106,7 +114,9 @@ def test_no_dot_in_the_name():
 
 
 def test_the_name_is_not_empty():
-    """:meth:`~torch.nn.Module.register_parameter` raises ``KeyError`` for an empty name."""
+    """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` raises ``KeyError`` for an
+    empty name.
+    """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"parameter name can.*t be empty string"):
@@ -115,7 +125,7 @@ def test_the_name_is_not_empty():
 
 @pytest.mark.parametrize("name", ["width", "mean", "inner", "forward"])
 def test_a_taken_name_is_refused(name):
-    """``register_parameter`` raises ``KeyError`` for a name that anything but a parameter has.
+    """``register_parameter`` raises ``KeyError`` if the name is already an attribute other than a parameter.
 
     An assignment would replace a plain attribute, a buffer or a submodule.
     """
@@ -136,7 +146,8 @@ def test_a_taken_name_is_refused(name):
     ids=["tensor", "list", "zero"],
 )
 def test_only_a_parameter_is_taken(value, kind):
-    """``register_parameter`` raises ``TypeError`` for a value that is neither a parameter nor ``None``.
+    """``register_parameter`` raises ``TypeError`` for a value that is neither an ``nn.Parameter`` nor
+    ``None``.
 
     A tensor is wrapped first, ``nn.Parameter(tensor)``, also one that requires a gradient.
     """
@@ -150,7 +161,8 @@ def test_only_a_parameter_is_taken(value, kind):
 
 
 def test_a_computed_parameter_is_refused():
-    """:meth:`~torch.nn.Module.register_parameter` raises ``ValueError`` for a non-leaf parameter.
+    """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` raises ``ValueError`` for a
+    non-leaf parameter.
 
     An optimizer could not train it. Compute the value in ``forward``, or use
     :func:`~torch.nn.utils.parametrize.register_parametrization`.
@@ -171,7 +183,9 @@ def test_a_computed_parameter_is_refused():
 
 @pytest.mark.observed
 def test_the_name_is_looked_at_first():
-    """:meth:`~torch.nn.Module.register_parameter` reports a fault in the name before one in the value."""
+    """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` checks the name before the
+    value.
+    """
     net = nn.Module()
     net.width = 2
 

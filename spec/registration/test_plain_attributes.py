@@ -1,7 +1,7 @@
 """What is not registered.
 
 Whatever is neither a parameter nor a buffer nor a module becomes a plain attribute, even if it contains them.
-It is not walked, trained, moved or saved.
+It is in neither ``modules()`` nor ``parameters()``, and is not trained, moved or saved.
 """
 
 import pytest
@@ -17,7 +17,7 @@ from torch import nn
     ids=["list", "tuple", "set", "dict"],
 )
 def test_layers_in_a_container(container):
-    """Layers in a plain ``list``, ``tuple``, ``set`` or ``dict`` of a module are not registered.
+    """Layers in a plain ``list``, ``tuple``, ``set`` or ``dict`` attribute of a module are not registered.
 
     The optimizer never gets their parameters, ``cuda()`` leaves them on the CPU, and no file has them.
     :class:`~torch.nn.ModuleList` and :class:`~torch.nn.ModuleDict` register what they hold.
@@ -32,7 +32,7 @@ def test_layers_in_a_container(container):
 
 @pytest.mark.question("Q01")
 def test_layers_in_a_list_are_not_moved():
-    """Layers in a plain ``list`` of a module follow neither its ``to()`` nor its ``eval()``.
+    """``to()`` and ``eval()`` of a module do not affect layers in a plain ``list`` attribute.
 
     "Expected all tensors to be on the same device" is how it shows; a :class:`~torch.nn.ModuleList` follows.
     """
@@ -48,7 +48,7 @@ def test_layers_in_a_list_are_not_moved():
 
 
 def test_a_list_holds_without_registering():
-    """A module in a ``list`` of one, ``net.teacher = [teacher]``, is held without being registered.
+    """A module in a list, ``net.teacher = [teacher]``, is kept without being registered as a submodule.
 
     So a teacher or a parent can be kept at hand. It has to be moved and switched to evaluation by hand.
     """
@@ -62,9 +62,10 @@ def test_a_list_holds_without_registering():
 
 @pytest.mark.question("Q09")
 def test_layers_made_in_forward():
-    """A layer made in ``forward`` and kept nowhere is missing from :meth:`~torch.nn.Module.parameters`.
+    """A layer created in ``forward`` and not assigned is missing from
+    :meth:`Module.parameters() <torch.nn.Module.parameters>`.
 
-    Each call makes it anew, untrained, and an optimizer gets an empty list. Make it in ``__init__``.
+    Each call makes a new, untrained layer, and an optimizer gets an empty list. Make it in ``__init__``.
     """
 
     class Net(nn.Module):
@@ -81,7 +82,7 @@ def test_layers_made_in_forward():
 
 @pytest.mark.question("Q09")
 def test_layers_assigned_in_forward():
-    """A layer that ``forward`` assigns to ``self`` is registered from the first call of the module on.
+    """A layer that ``forward`` assigns to ``self`` is not registered before the first call of the module.
 
     An optimizer made before lacks its parameters, and every call assigns a new one. Where the shape of the
     input is not known before, a lazy layer such as :class:`~torch.nn.LazyLinear` is meant.
@@ -102,7 +103,8 @@ def test_layers_assigned_in_forward():
 
 @pytest.mark.claim("N2-16")
 def test_a_plain_tensor_is_not_moved():
-    """A plain tensor attribute of a :class:`~torch.nn.Module` is neither moved, nor cast, nor saved.
+    """A plain tensor attribute of an :class:`nn.Module <torch.nn.Module>` is neither moved nor cast by
+    ``to()``, nor in ``state_dict()``.
 
     A buffer is all three: :meth:`~torch.nn.Module.register_buffer`.
     """
@@ -117,7 +119,9 @@ def test_a_plain_tensor_is_not_moved():
 
 
 def test_functions_and_classes():
-    """A function, a bound method or a class assigned to a :class:`~torch.nn.Module` is a plain attribute."""
+    """A function, a bound method or a class assigned to an :class:`nn.Module <torch.nn.Module>` is a plain
+    attribute.
+    """
     net = nn.Module()
     net.activation = torch.relu
     net.step = nn.Linear(2, 3).forward
@@ -128,7 +132,8 @@ def test_functions_and_classes():
 
 
 def test_attributes_of_the_class():
-    """A parameter or layer in the body of a ``Module`` class is read on instances, but not registered.
+    """A parameter or layer in the class body of an ``nn.Module`` is readable on instances, but not
+    registered.
 
     All instances share it, and none of them trains or saves it. Assign it in ``__init__``.
     """
@@ -146,7 +151,9 @@ def test_attributes_of_the_class():
 
 
 def test_a_value_of_another_type():
-    """A plain attribute of a :class:`~torch.nn.Module` may be given values of any type, in turn."""
+    """A plain attribute of an :class:`nn.Module <torch.nn.Module>` can be reassigned to a value of another
+    type.
+    """
     net = nn.Module()
     for value in [2, torch.rand(2), None, [nn.ReLU()], "done"]:
         net.state = value
@@ -156,7 +163,7 @@ def test_a_value_of_another_type():
 
 
 def test_a_setter_is_used():
-    """A ``property`` setter of a module receives a plain value that is assigned to its name."""
+    """Assigning a plain value to a ``property`` of a module calls the setter of the property."""
 
     class Net(nn.Module):
         @property
@@ -176,7 +183,7 @@ def test_a_setter_is_used():
 
 @pytest.mark.observed
 def test_a_setter_receives_no_module():
-    """A module assigned to the name of a ``property`` is registered, and its setter is not called.
+    """Assigning an ``nn.Module`` to a ``property`` of a module registers it without calling the setter.
 
     The getter answers as before, so what was registered is hidden. Assign it under another name in a method.
     """

@@ -1,7 +1,7 @@
 """A name that changes its kind.
 
-What is assigned to a name that is taken may replace what was there, or be refused. A module never holds
-two things under one name.
+A value assigned to a name that is already used replaces what was there, or raises an error. A module never
+holds two things under one name.
 """
 
 import re
@@ -12,7 +12,8 @@ from torch import nn
 
 
 def test_a_parameter_replaces_a_plain_attribute():
-    """A :class:`~torch.nn.Parameter` assigned to the name of a plain attribute takes its place.
+    """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to the name of a plain attribute replaces it
+    with a registered parameter.
 
     So ``self.scale = None`` may come first and a parameter later.
     """
@@ -26,7 +27,9 @@ def test_a_parameter_replaces_a_plain_attribute():
 
 
 def test_a_parameter_replaces_a_submodule():
-    """A :class:`~torch.nn.Parameter` assigned to the name of a submodule takes its place."""
+    """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to the name of a submodule replaces the
+    submodule.
+    """
     net = nn.Module()
     net.inner = nn.ReLU()
     net.inner = inner = nn.Parameter(torch.rand(2))
@@ -37,7 +40,7 @@ def test_a_parameter_replaces_a_submodule():
 
 
 def test_a_parameter_replaces_a_buffer():
-    """A :class:`~torch.nn.Parameter` assigned to the name of a buffer takes its place."""
+    """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to the name of a buffer replaces the buffer."""
     layer = nn.BatchNorm1d(4)
     mean = nn.Parameter(torch.rand(4))
     layer.running_mean = mean
@@ -48,7 +51,8 @@ def test_a_parameter_replaces_a_buffer():
 
 
 def test_a_module_replaces_a_plain_attribute():
-    """A :class:`~torch.nn.Module` assigned to the name of a plain attribute takes its place.
+    """Assigning an :class:`nn.Module <torch.nn.Module>` to the name of a plain attribute replaces it with a
+    registered submodule.
 
     So ``self.downsample = None`` may come first and a module later.
     """
@@ -62,7 +66,7 @@ def test_a_module_replaces_a_plain_attribute():
 
 
 def test_a_module_replaces_a_buffer():
-    """A :class:`~torch.nn.Module` assigned to the name of a buffer takes its place."""
+    """Assigning an :class:`nn.Module <torch.nn.Module>` to the name of a buffer replaces the buffer."""
     layer = nn.BatchNorm1d(4)
     layer.running_mean = mean = nn.ReLU()
 
@@ -74,7 +78,7 @@ def test_a_module_replaces_a_buffer():
 @pytest.mark.observed
 @pytest.mark.parametrize("make", [lambda: nn.Parameter(torch.rand(2)), nn.ReLU], ids=["parameter", "module"])
 def test_a_replaced_buffer_is_forgotten_entirely(make):
-    """A parameter or module that replaces a buffer takes its name out of ``_non_persistent_buffers_set``.
+    """Replacing a buffer by a parameter or module removes its name from ``_non_persistent_buffers_set``.
 
     A buffer that is registered under the name later is persistent again.
     """
@@ -88,7 +92,9 @@ def test_a_replaced_buffer_is_forgotten_entirely(make):
 
 
 def test_replacing_leaves_the_other_names():
-    """``net.x = parameter`` or ``= module`` in the place of something else leaves all other names alone."""
+    """Assigning a parameter or module to an existing ``net.x`` leaves the other attributes of ``net``
+    unchanged.
+    """
     net = nn.Module()
     net.width, net.depth = 2, 3
     net.register_buffer("mean", torch.rand(2))
@@ -115,7 +121,8 @@ def test_replacing_leaves_the_other_names():
     ids=["tensor", "float", "module"],
 )
 def test_a_parameter_is_not_replaced(value, kind):
-    """Assigning anything but a :class:`~torch.nn.Parameter` or ``None`` to a parameter raises ``TypeError``.
+    """Assigning anything but an :class:`nn.Parameter <torch.nn.Parameter>` or ``None`` to a parameter raises
+    ``TypeError``.
 
     To put a tensor into a parameter, copy it in under :class:`~torch.no_grad`; to put something else under
     the name, delete the parameter first.
@@ -131,7 +138,7 @@ def test_a_parameter_is_not_replaced(value, kind):
 
 
 def test_an_empty_parameter_is_not_replaced():
-    """A parameter that is ``None``, as with ``bias=False``, takes a parameter but not a plain tensor."""
+    """A parameter that is ``None``, as with ``bias=False``, accepts a parameter but no plain tensor."""
     layer = nn.Linear(2, 3, bias=False)
 
     with pytest.raises(TypeError, match=r"cannot assign 'torch.FloatTensor' as parameter 'bias'"):
@@ -173,7 +180,7 @@ def test_a_submodule_is_not_replaced(value, kind):
     ids=["float", "list", "text", "object"],
 )
 def test_a_buffer_is_not_replaced(value, kind):
-    """A number, a list, a string or an ``object`` assigned to a buffer raises ``TypeError``."""
+    """Assigning a number, a list, a string or an ``object()`` to a buffer raises ``TypeError``."""
     layer = nn.BatchNorm1d(4)
     mean = layer.running_mean
 
@@ -186,7 +193,7 @@ def test_a_buffer_is_not_replaced(value, kind):
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_the_refusal_names_tensors_alone():
-    """The ``TypeError`` for a number assigned to a buffer says ``torch.Tensor or None expected``."""
+    """The ``TypeError`` for assigning a number to a buffer says ``torch.Tensor or None expected``."""
     layer = nn.BatchNorm1d(4)
 
     with pytest.raises(TypeError, match=r"as buffer 'running_mean' \(torch\.Tensor or None expected\)$"):
@@ -196,7 +203,7 @@ def test_the_refusal_names_tensors_alone():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_the_refusal_names_buffers_too():
-    """The ``TypeError`` for a number assigned to a buffer asks for ``torch.nn.Buffer`` too."""
+    """The ``TypeError`` for assigning a number to a buffer also lists ``torch.nn.Buffer`` as expected."""
     layer = nn.BatchNorm1d(4)
     wanted = "as buffer 'running_mean' (torch.nn.Buffer, torch.Tensor or None expected)"
 
@@ -207,7 +214,8 @@ def test_the_refusal_names_buffers_too():
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("name", ["width", "forward"], ids=["plain", "method"])
 def test_a_buffer_replaces_no_plain_attribute(name):
-    """A :class:`~torch.nn.Buffer` assigned to the name of a plain attribute raises ``KeyError``.
+    """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` to the name of a plain attribute or a method raises
+    ``KeyError``.
 
     Here buffers differ from parameters and modules, which take its place. Delete the attribute first.
     """
@@ -222,7 +230,7 @@ def test_a_buffer_replaces_no_plain_attribute(name):
 
 @pytest.mark.since("2.5")
 def test_a_buffer_replaces_no_parameter():
-    """A :class:`~torch.nn.Buffer` assigned to the name of a parameter raises ``TypeError``."""
+    """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` to the name of a parameter raises ``TypeError``."""
     layer = nn.Linear(2, 3)
     wanted = "cannot assign 'torch.FloatTensor' as parameter 'bias' (torch.nn.Parameter or None expected)"
 
@@ -234,7 +242,7 @@ def test_a_buffer_replaces_no_parameter():
 
 @pytest.mark.since("2.5")
 def test_a_buffer_replaces_no_submodule():
-    """A :class:`~torch.nn.Buffer` assigned to the name of a submodule raises ``TypeError``."""
+    """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` to the name of a submodule raises ``TypeError``."""
     net = nn.Module()
     net.inner = nn.ReLU()
     wanted = "cannot assign 'torch.FloatTensor' as child module 'inner' (torch.nn.Module or None expected)"
@@ -246,7 +254,8 @@ def test_a_buffer_replaces_no_submodule():
 
 
 def test_a_name_of_the_class_takes_no_parameter():
-    """A :class:`~torch.nn.Parameter` assigned to a name that its class defines raises ``KeyError``.
+    """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to a name that the class defines, such as
+    ``forward``, raises ``KeyError``.
 
     ``forward`` is one. Such a name cannot be deleted either; choose another.
     """
@@ -258,7 +267,7 @@ def test_a_name_of_the_class_takes_no_parameter():
 
 @pytest.mark.observed
 def test_a_name_of_the_class_hides_a_module():
-    """A module assigned to a name that its class defines is registered, but ``net.name`` reads the class's.
+    """A submodule named like a class attribute is registered, but ``net.name`` gives the class attribute.
 
     ``__getattr__`` is asked only when Python finds nothing else.
     """
@@ -275,9 +284,10 @@ def test_a_name_of_the_class_hides_a_module():
 
 @pytest.mark.observed
 def test_refusal_empties_the_name():
-    """A non-leaf :class:`~torch.nn.Parameter` is refused, but what had the name is gone by then.
+    """Assigning a non-leaf :class:`nn.Parameter <torch.nn.Parameter>` to a submodule raises ``ValueError``,
+    but the submodule is removed.
 
-    The old entry goes before the new one is looked at.
+    The old entry is removed before the new value is checked.
     """
     net = nn.Module()
     net.inner, net.weight = nn.ReLU(), nn.Parameter(torch.rand(2))

@@ -1,7 +1,7 @@
-"""The stores of a module: where its parameters, buffers and submodules are kept.
+"""The dictionaries in which a module keeps its parameters, buffers and submodules.
 
-Every module has one store for each kind. A store holds what was set on the module itself; what its
-submodules hold is in theirs.
+They are ``_parameters``, ``_buffers`` and ``_modules``. Each holds what was set on the module itself; what
+its submodules hold is in theirs.
 """
 
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from torch import nn
 
 @pytest.mark.claim("N2-08")
 def test_stores_keep_the_order_of_registration():
-    """``_parameters``, ``_buffers`` and ``_modules`` keep the order of registration, not of the names.
+    """``_parameters``, ``_buffers`` and ``_modules`` keep the order of registration, not alphabetical order.
 
     State dicts, optimizers and ``repr`` follow it.
     """
@@ -30,9 +30,9 @@ def test_stores_keep_the_order_of_registration():
 
 @pytest.mark.claim("N5-17")
 def test_own_entries_only():
-    """``_parameters``, ``_buffers`` and ``_modules`` hold what a module has itself, not its submodules.
+    """``_parameters``, ``_buffers``, ``_modules`` hold the entries of a module, not those of its submodules.
 
-    What the submodules hold is in theirs. :meth:`~torch.nn.Module.named_parameters` walks them all.
+    What the submodules hold is in theirs. :meth:`~torch.nn.Module.named_parameters` yields all of them.
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2))
@@ -46,7 +46,9 @@ def test_own_entries_only():
 
 @pytest.mark.claim("N2-02")
 def test_a_sequential_has_every_store():
-    """A :class:`~torch.nn.Sequential` has ``_parameters`` and ``_buffers`` too, which start empty."""
+    """A new :class:`~torch.nn.Sequential` has empty ``_parameters`` and ``_buffers``; its layers are in
+    ``_modules``.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
 
     assert net._parameters == {}
@@ -56,7 +58,7 @@ def test_a_sequential_has_every_store():
 
 @pytest.mark.claim("N2-10")
 def test_a_convolution_has_no_submodules():
-    """A :class:`~torch.nn.Conv2d` has no submodules, and the parameters ``weight`` and ``bias``."""
+    """An :class:`nn.Conv2d <torch.nn.Conv2d>` has parameters ``weight`` and ``bias``, and no submodules."""
     layer = nn.Conv2d(2, 3, 5)
 
     assert layer._modules == {}
@@ -65,7 +67,7 @@ def test_a_convolution_has_no_submodules():
 
 @pytest.mark.claim("N2-09")
 def test_keys_are_names_of_attributes():
-    """``_parameters``, ``_buffers`` and ``_modules`` map names of attributes to what was registered.
+    """``_parameters``, ``_buffers`` and ``_modules`` map attribute names to parameters, buffers and modules.
 
     A value is ``None`` where the entry is empty.
     """
@@ -84,7 +86,7 @@ def test_keys_are_names_of_attributes():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_stores_are_ordered_dicts():
-    """``_parameters``, ``_buffers`` and ``_modules`` of a new module are of the type ``OrderedDict``."""
+    """``_parameters``, ``_buffers`` and ``_modules`` of a new module are of type ``OrderedDict``."""
     net = nn.BatchNorm1d(4)
 
     assert [type(store) for store in (net._parameters, net._buffers, net._modules)] == [OrderedDict] * 3
@@ -94,10 +96,10 @@ def test_stores_are_ordered_dicts():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_stores_are_plain_dicts():
-    """``_parameters``, ``_buffers`` and ``_modules`` of a new module are of the type ``dict``.
+    """``_parameters``, ``_buffers`` and ``_modules`` of a new module are of type ``dict``.
 
-    Code that calls ``move_to_end`` on a store fails from torch 2.5 on (:pull:`129164`). Deleting a layer of a
-    :class:`~torch.nn.Sequential` still leaves an ``OrderedDict``.
+    Code that calls ``move_to_end`` on one of them fails from torch 2.5 on (:pull:`129164`). Deleting a layer
+    of a :class:`~torch.nn.Sequential` still leaves an ``OrderedDict``.
     """
     net = nn.BatchNorm1d(4)
     stack = nn.Sequential(nn.ReLU(), nn.Tanh())

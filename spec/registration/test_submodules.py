@@ -14,7 +14,7 @@ METHODS = ["add_module", "register_module"]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_add_module_registers(method):
-    """:meth:`~torch.nn.Module.add_module` registers a submodule and returns nothing.
+    """:meth:`Module.add_module() <torch.nn.Module.add_module>` registers a submodule and returns ``None``.
 
     :meth:`~torch.nn.Module.register_module` is another name for it.
     """
@@ -29,7 +29,7 @@ def test_add_module_registers(method):
 
 @pytest.mark.observed
 def test_register_module_calls_add_module():
-    """:meth:`~torch.nn.Module.register_module` calls the ``add_module`` of the module, overridden or not."""
+    """:meth:`Module.register_module <torch.nn.Module.register_module>` calls an overridden ``add_module``."""
     calls = []
 
     class Net(nn.Module):
@@ -46,7 +46,7 @@ def test_register_module_calls_add_module():
 
 @pytest.mark.observed
 def test_an_assignment_does_not_add():
-    """Assigning a submodule, ``net.inner = module``, does not call ``add_module``, even if it is overridden.
+    """Assigning a submodule, ``net.inner = module``, does not call an overridden ``add_module``.
 
     To see every submodule that is registered, use the hook of
     :func:`~torch.nn.modules.module.register_module_module_registration_hook`.
@@ -68,7 +68,7 @@ def test_an_assignment_does_not_add():
 
 @pytest.mark.claim("N2-09")
 def test_none_registers_an_empty_submodule():
-    """``add_module(name, None)`` makes an empty submodule: the name exists, nothing is walked."""
+    """``add_module(name, None)`` registers a ``None`` submodule, which ``named_children()`` skips."""
     net = nn.Module()
     net.add_module("inner", None)
     net.add_module("last", nn.ReLU())
@@ -79,7 +79,9 @@ def test_none_registers_an_empty_submodule():
 
 
 def test_adding_again_replaces():
-    """:meth:`~torch.nn.Module.add_module` under the name of a submodule replaces it in its place."""
+    """:meth:`Module.add_module() <torch.nn.Module.add_module>` with an existing submodule's name replaces it
+    and keeps its position.
+    """
     net = nn.Module()
     net.first, net.last = nn.ReLU(), nn.Tanh()
     net.add_module("first", nn.GELU())
@@ -88,7 +90,7 @@ def test_adding_again_replaces():
 
 
 def test_any_other_name_will_do():
-    """``add_module`` takes a name that is a number, a keyword or has a space, if nothing has it yet."""
+    """``add_module`` accepts an unused name such as ``"0"``, ``"lambda"`` or ``"my layer"``."""
     net = nn.Module()
     net.add_module("0", nn.ReLU())
     net.add_module("my layer", nn.ReLU())
@@ -105,7 +107,7 @@ def test_any_other_name_will_do():
     ids=["class", "tensor", "zero"],
 )
 def test_only_a_module_is_taken(value, kind):
-    """``add_module`` raises ``TypeError`` for a value that is neither a module nor ``None``.
+    """``add_module`` raises ``TypeError`` for a value that is neither an ``nn.Module`` nor ``None``.
 
     A class that is not called yet, ``nn.ReLU`` for ``nn.ReLU()``, is the usual case.
     """
@@ -119,7 +121,9 @@ def test_only_a_module_is_taken(value, kind):
 
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
 def test_the_name_is_a_string(name, kind):
-    """:meth:`~torch.nn.Module.add_module` raises ``TypeError`` for a name that is not a string."""
+    """:meth:`Module.add_module() <torch.nn.Module.add_module>` raises ``TypeError`` for a name that is not a
+    string.
+    """
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^module name should be a string. Got {kind}$"):
@@ -129,7 +133,8 @@ def test_the_name_is_a_string(name, kind):
 
 
 def test_no_dot_in_the_name():
-    """:meth:`~torch.nn.Module.add_module` raises a ``KeyError`` that says the name, if it has a dot.
+    """:meth:`Module.add_module() <torch.nn.Module.add_module>` raises ``KeyError`` for a name with a dot, and
+    the error quotes the name.
 
     To put a layer into a nested module, add it to that module: ``net.head.add_module("inner", layer)``.
     """
@@ -142,7 +147,7 @@ def test_no_dot_in_the_name():
 
 
 def test_the_name_is_not_empty():
-    """:meth:`~torch.nn.Module.add_module` raises ``KeyError`` for an empty name."""
+    """:meth:`Module.add_module() <torch.nn.Module.add_module>` raises ``KeyError`` for an empty name."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"module name can.*t be empty string"):
@@ -151,7 +156,7 @@ def test_the_name_is_not_empty():
 
 @pytest.mark.parametrize("name", ["width", "scale", "mean", "forward"])
 def test_a_taken_name_is_refused(name):
-    """``add_module`` raises ``KeyError`` for a name that a plain attribute, a parameter or a buffer has.
+    """``add_module`` raises ``KeyError`` if the name is already a plain attribute, a parameter or a buffer.
 
     So does a name that the class defines, such as ``forward``. An assignment would replace a plain attribute
     or a buffer.
@@ -170,7 +175,7 @@ def test_a_taken_name_is_refused(name):
 @pytest.mark.observed
 @pytest.mark.parametrize("name", ["head.inner", ""], ids=["dot", "empty"])
 def test_setattr_does_not_look_at_the_name(name):
-    """``setattr(net, name, module)`` takes a name with a dot or an empty one, unlike ``add_module``.
+    """``setattr(net, name, module)`` accepts a name with a dot or an empty name, unlike ``add_module``.
 
     :meth:`~torch.nn.Module.get_submodule` does not find it. To replace a nested layer, assign to its parent.
     """
@@ -184,7 +189,8 @@ def test_setattr_does_not_look_at_the_name(name):
 
 @pytest.mark.observed
 def test_a_module_may_hold_itself():
-    """:meth:`~torch.nn.Module.add_module` takes the module itself; ``named_modules()`` yields it once.
+    """:meth:`Module.add_module() <torch.nn.Module.add_module>` accepts the module itself; ``named_modules()``
+    yields it once.
 
     What goes on to the children, such as ``train()``, ``to()`` or ``state_dict()``, raises
     ``RecursionError``.
