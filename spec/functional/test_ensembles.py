@@ -157,7 +157,7 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
     """:func:`torch.vmap <torch.vmap>` over the result of ``stack_module_state`` computes the outputs of all
     modules.
 
-    The module that ``functional_call`` is given lends its forward alone; it may be on the meta device.
+    The module that ``functional_call`` is given provides only its ``forward``; it may be on the meta device.
     """
     models = [nn.Linear(3, 2, device=device) for _ in range(4)]
     x = torch.rand(5, 3, device=device)
@@ -174,7 +174,7 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
 def test_only_names_of_the_first_count():
     """``stack_module_state`` ignores parameters that the first module does not have.
 
-    What others lack raises ``KeyError``.
+    A parameter that another module lacks raises ``KeyError``.
     """
     bare, full = nn.Linear(2, 1, bias=False), nn.Linear(2, 1)
 

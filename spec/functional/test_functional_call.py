@@ -103,7 +103,7 @@ def test_one_argument_needs_no_tuple():
 def test_a_tuple_is_several_arguments():
     """``functional_call(module, params, (a, b))`` passes ``a`` and ``b`` as two positional arguments.
 
-    A module whose one argument is a tuple wants a tuple around it.
+    If the only argument is itself a tuple, wrap it in another: ``((a, b),)``.
     """
 
     class Net(nn.Module):
@@ -207,7 +207,7 @@ def test_in_place_changes_reach_the_given_tensors():
 def test_new_tensors_reach_the_given_dict():
     """A buffer assigned in ``forward`` during ``functional_call`` is written into the given dict.
 
-    Of several dicts none is written to: what is assigned is lost then.
+    If several dicts are given, none is written to, and the assigned tensor is lost.
     """
 
     class Counter(nn.Module):

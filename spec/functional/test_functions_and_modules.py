@@ -14,7 +14,7 @@ def test_linear_wants_its_parameters():
     """:func:`F.linear <torch.nn.functional.linear>` stores no parameters: the weight is a required argument
     of every call.
 
-    Nothing trains them unless they are parameters of a module: a weight made in forward is new each time.
+    The weight is trained only if it is a parameter of a module: a weight made in forward is new each time.
     """
     weight, bias = torch.tensor([[2.0, 3.0]]), torch.tensor([5.0])
 

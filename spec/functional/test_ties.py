@@ -36,7 +36,7 @@ def test_without_tie_weights_each_name_stands_alone():
 def test_different_values_are_an_error():
     """``functional_call`` raises ``ValueError`` if the names of a tied parameter get different values.
 
-    The error names them.
+    The error lists the tied names.
     """
     given = {"two": torch.tensor(5.0), "one": torch.tensor(7.0)}
 

@@ -13,8 +13,8 @@ from torch import nn
 def test_data_is_a_plain_tensor():
     """``parameter.data`` is a plain tensor with the parameter's values, not a parameter.
 
-    Old code changes weights through it. Under :class:`torch.no_grad` the parameter itself can be changed,
-    and autograd notices what it has to.
+    Old code changes weights through ``data``. Under :class:`torch.no_grad` the parameter itself can be
+    changed, and autograd notices what it has to.
     """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     with torch.no_grad():
@@ -29,7 +29,7 @@ def test_data_is_a_plain_tensor():
 def test_data_requires_no_grad():
     """``parameter.data`` has ``requires_grad=False`` even if the parameter has ``requires_grad=True``.
 
-    What is computed from it is outside the graph, like what is computed from ``detach()``.
+    What is computed from ``data`` is outside the graph, like what is computed from ``detach()``.
     """
     weight = nn.Parameter(torch.rand(2))
 
@@ -61,7 +61,7 @@ def test_data_is_a_new_object_each_time():
 def test_autograd_does_not_notice_writes_to_data():
     """Autograd does not notice a write through ``parameter.data``: ``backward`` uses the new values.
 
-    It is silently wrong. Write under :class:`torch.no_grad` instead, where autograd notices.
+    The gradient is silently wrong. Write under :class:`torch.no_grad` instead, where autograd notices.
     """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
     result = x * weight
@@ -77,7 +77,7 @@ def test_autograd_notices_writes_to_detach():
     """After a write through ``parameter.detach()``, ``backward`` raises ``RuntimeError`` if it needs the old
     values.
 
-    Where it does not, as for a sum, nothing is wrong and nothing is said.
+    Where ``backward`` does not need them, as for a sum, it gives the right gradients.
     """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
     product, total = x * weight, x + weight

@@ -19,7 +19,7 @@ def test_a_vector_has_no_fans(function):
     """``nn.init.xavier_uniform_`` and ``kaiming_uniform_`` raise ``ValueError`` for a 1-D tensor, such as a
     bias.
 
-    Often it is a bias, in a loop over all parameters. Skip parameters with fewer than two dimensions.
+    It comes up in a loop over all parameters. Skip parameters with fewer than two dimensions.
     """
     layer = nn.Linear(2, 3)
 

@@ -116,8 +116,8 @@ def test_normal_takes_mean_and_deviation():
 def test_a_tensor_subclass_may_take_over(function, arguments):
     """``nn.init.normal_`` of a tensor subclass calls its ``__torch_function__`` with keyword arguments.
 
-    So are ``uniform_``, ``constant_`` and ``kaiming_uniform_``. Of the other functions of
-    :mod:`torch.nn.init` it sees what they do to the tensor.
+    So do ``uniform_``, ``constant_`` and ``kaiming_uniform_``. Of the other functions of
+    :mod:`torch.nn.init` the subclass sees the operations on the tensor.
     """
 
     class Recording(torch.Tensor):

@@ -128,7 +128,7 @@ def test_a_generator_goes_on():
 def test_a_generator_does_not_place_the_zeros():
     """``nn.init.sparse_(..., generator=g)`` draws values from ``g``, but chooses the zeros without ``g``.
 
-    The places come from the default generator, so both have to be seeded.
+    The places of the zeros come from the default generator, so both have to be seeded.
     """
     torch.manual_seed(1)
     first = nn.init.sparse_(torch.empty(20, 3), 0.5, generator=torch.Generator().manual_seed(5))
@@ -149,7 +149,7 @@ def test_a_generator_does_not_place_the_zeros():
 def test_a_tensor_subclass_is_handed_the_generator(function):
     """``nn.init.normal_`` of a tensor subclass passes ``generator`` on to ``__torch_function__``.
 
-    So it is by ``uniform_`` and ``kaiming_uniform_``.
+    So do ``uniform_`` and ``kaiming_uniform_``.
     """
 
     class Recording(torch.Tensor):

@@ -42,7 +42,7 @@ def test_gain_scales_an_orthogonal_matrix():
 def test_trailing_dimensions_are_flattened():
     """``nn.init.orthogonal_`` treats a convolution weight as the matrix ``weight.flatten(1)``.
 
-    What is orthogonal is the matrix ``weight.flatten(1)``, not the convolution: the norm of its output
+    That matrix is orthogonal, not the convolution: the norm of its output
     may still differ from that of its input.
     """
     weight = nn.init.orthogonal_(torch.empty(3, 2, 2, 2))

@@ -63,7 +63,7 @@ def test_dirac_has_a_one_in_the_middle(sizes, ones):
     """:func:`nn.init.dirac_ <torch.nn.init.dirac_>` sets the middle of each kernel ``weight[i, i]`` to 1, and
     all other values to 0.
 
-    All else is zero: an output channel without an input channel of its number stays silent.
+    An output channel without an input channel of the same number gives zeros.
     """
     weight = torch.full(sizes, 50.0)
 

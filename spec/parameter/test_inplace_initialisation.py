@@ -15,7 +15,7 @@ def test_writing_into_a_parameter_fails():
     """An in-place operation on an ``nn.Parameter`` that requires grad raises ``RuntimeError`` outside
     ``no_grad``.
 
-    It is "a leaf Variable that requires grad". Write under :class:`torch.no_grad`, or use
+    The message calls it "a leaf Variable that requires grad". Write under :class:`torch.no_grad`, or use
     :mod:`torch.nn.init`.
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))

@@ -32,7 +32,7 @@ NORMALIZATIONS = [
 def test_a_lazy_convolution_by_default(lazy, ordinary, dimensions):
     """The first call of an ``nn.LazyConv2d`` makes it an ``nn.Conv2d`` with ``in_channels`` from the input.
 
-    All other arguments have the defaults of the ordinary class.
+    So it is with the other lazy convolutions. All other arguments have the defaults of the ordinary class.
     """
     layer, model = lazy(4, 3), ordinary(5, 4, 3)
 
@@ -145,7 +145,7 @@ def test_output_size_of_a_lazy_transposed_convolution():
 def test_output_size_was_an_unexpected_keyword():
     """The first call of an ``nn.LazyConvTranspose2d`` with the keyword ``output_size`` raises ``TypeError``.
 
-    Its ``initialize_parameters`` gets the keyword and does not take it. Make the first call without.
+    The keyword is passed to ``initialize_parameters``, which does not accept it. Make the first call without.
     """
     with pytest.raises(
         TypeError, match=r"initialize_parameters.. got an unexpected keyword argument 'output_size'"

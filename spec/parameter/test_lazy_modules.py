@@ -137,7 +137,7 @@ def test_the_second_input_must_fit():
 def test_calling_forward_infers_nothing():
     """``layer.forward(x)`` of an uncalled ``nn.LazyLinear`` raises ``ValueError``: call ``layer(x)`` instead.
 
-    Call the module itself.
+    The shape is inferred by a hook, which runs when the module itself is called.
     """
     layer = nn.LazyLinear(3)
 
@@ -244,8 +244,8 @@ def test_initialize_parameters_sees_positional_ones():
 def test_initialize_parameters_sees_the_keywords():
     """``initialize_parameters`` of a lazy module receives the keyword arguments of the first call too.
 
-    It has to take them all, even if it needs none: ``def initialize_parameters(self, x, **kwargs)``. See
-    :issue:`59923`.
+    The method has to accept them all, even if it needs none: ``def initialize_parameters(self, x, **kwargs)``.
+    See :issue:`59923`.
     """
     layer = LazyScale()
 
@@ -307,7 +307,7 @@ def test_the_input_had_to_be_positional():
 def test_extra_arguments_are_an_error():
     """A lazy module raises ``TypeError`` for arguments that its ``initialize_parameters`` does not accept.
 
-    The message names that method, not ``forward``, even if ``forward`` takes them all.
+    The message names that method, not ``forward``, even if ``forward`` accepts them all.
     """
 
     class Narrow(LazyScale):

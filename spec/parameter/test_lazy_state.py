@@ -140,7 +140,7 @@ def test_the_input_must_fit_what_was_loaded():
 def test_num_features_stays_zero_after_loading():
     """``num_features`` of an ``nn.LazyBatchNorm1d`` stays 0 after ``load_state_dict`` and a first call.
 
-    So it prints as ``BatchNorm1d(0, ...)``; read the size off its weight.
+    So the layer prints as ``BatchNorm1d(0, ...)``; take the size from its weight.
     """
     layer = nn.LazyBatchNorm1d()
     layer.load_state_dict(nn.BatchNorm1d(4).state_dict())
@@ -170,8 +170,8 @@ def test_lazy_into_initialised_fails():
     """``load_state_dict`` of an ``nn.Linear`` raises ``RuntimeError`` for the state of an uncalled
     ``nn.LazyLinear``.
 
-    The file was saved before the first call of the model, so it holds no values. The module keeps its
-    own.
+    Such a state was saved before the first call, so it holds no values. The ``nn.Linear`` keeps its own
+    values.
     """
     layer = nn.Linear(5, 3)
     before = layer.weight.tolist()
@@ -186,7 +186,7 @@ def test_lazy_into_initialised_fails():
 def test_assign_replaces_uninitialized_parameters():
     """``load_state_dict(assign=True)`` replaces uninitialized parameters with new parameter objects.
 
-    They are other objects then: an optimizer that was given the old ones trains nothing.
+    An optimizer that was given the old ones trains nothing.
     """
     source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
     before = layer.weight
@@ -203,7 +203,7 @@ def test_assign_replaces_uninitialized_parameters():
 def test_half_loaded_is_never_initialised():
     """An ``nn.LazyLinear`` whose weight was loaded, but not its bias, raises ``AttributeError`` when called.
 
-    The rest stays uninitialized, whatever the input. Load it too.
+    The bias stays uninitialized, whatever the input. Load it too.
     """
     layer = nn.LazyLinear(3)
     keys = layer.load_state_dict({"weight": torch.rand(3, 5)}, strict=False)

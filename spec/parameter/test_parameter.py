@@ -13,7 +13,7 @@ from torch import nn
 def test_a_parameter_is_a_tensor():
     """A :class:`~torch.nn.parameter.Parameter` is built from a tensor and is itself a :class:`torch.Tensor`.
 
-    All that tensors can do it can; a module that it is assigned to registers it.
+    A parameter can do all that tensors can; a module that it is assigned to registers it.
     """
     values = torch.tensor([[1.5, 2.5, 3.5]])
 
@@ -41,8 +41,8 @@ def test_requires_grad_from_the_start():
 def test_a_plain_tensor_requires_no_grad():
     """A new plain :class:`torch.Tensor` has ``requires_grad=False`` by default, unlike an ``nn.Parameter``.
 
-    With ``requires_grad=True`` it is trained by whom it is given to, but a module does not register it,
-    move it or save it.
+    An optimizer can train a plain tensor with ``requires_grad=True``, but a module does not register,
+    move or save it.
     """
     plain = torch.tensor([1.5, 2.5])
 
@@ -55,7 +55,7 @@ def test_a_plain_tensor_requires_no_grad():
 def test_grad_is_none_at_first():
     """A new ``nn.Parameter``, like any new tensor, has ``grad`` ``None`` until ``backward`` sets it.
 
-    It is a tensor after the first ``backward`` that reaches the parameter.
+    ``grad`` is a tensor after the first ``backward`` that reaches the parameter.
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))
 
@@ -136,7 +136,7 @@ def test_the_tensor_is_left_as_it_was():
 def test_cut_off_from_its_source():
     """``nn.Parameter(x * 2)`` is a leaf: gradients do not flow back to ``x``.
 
-    A gradient that reaches the parameter stops there; the source of the values sees none of it.
+    A gradient that reaches the parameter stops there.
     """
     source = torch.tensor([1.5, 2.5], requires_grad=True)
     result = source * 2

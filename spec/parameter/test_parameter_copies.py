@@ -16,7 +16,7 @@ from torch import nn
 def test_a_deep_copy_is_a_parameter_of_its_own(requires_grad):
     """``copy.deepcopy`` of an ``nn.Parameter`` copies the values into new memory and keeps ``requires_grad``.
 
-    Its gradient stays behind, as it does when a whole module is copied: see
+    The gradient is not copied, as it does when a whole module is copied: see
     :ref:`copying.deepcopy.gradients_of_parameters_stay_behind`.
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad)

@@ -23,7 +23,7 @@ def test_keeps_the_type_of_its_tensor():
     """``p = nn.Parameter(x)`` keeps the tensor subclass of ``x``, and ``isinstance(p, nn.Parameter)`` is
     true.
 
-    Ask ``isinstance(value, nn.Parameter)``; ``type(value)`` is not ``nn.Parameter`` for such a one.
+    Use ``isinstance`` to recognize parameters: ``type(p)`` is not ``nn.Parameter`` here.
     """
     weight = nn.Parameter(tagged())
 
@@ -168,7 +168,7 @@ def test_a_subclass_of_parameter_is_a_parameter():
 def test_no_parameter_from_a_subclass_of_parameter():
     """``nn.Parameter(x)`` raises ``RuntimeError`` if ``x`` is an instance of a subclass of ``nn.Parameter``.
 
-    Give it the instance's ``data``.
+    Use ``nn.Parameter(x.data)``.
     """
 
     class Scale(nn.Parameter):

@@ -61,7 +61,7 @@ def test_linear_draws_from_one_over_root_fan_in():
     """:class:`nn.Linear <torch.nn.Linear>` initializes weight and bias uniformly between plus and minus
     ``1 / sqrt(in_features)``.
 
-    It is neither Xavier nor He initialization. It has stayed for reproducibility; changing it is
+    This is neither Xavier nor He initialization. It has stayed for reproducibility; changing it is
     discussed in :issue:`18182`. Write other values with the functions of :mod:`torch.nn.init`.
     """
     layer = nn.Linear(16, 2000)

@@ -13,7 +13,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 def test_materialize_makes_a_parameter():
     """``UninitializedParameter.materialize(shape)`` turns the object itself into an ``nn.Parameter``.
 
-    Its values are arbitrary: fill it afterwards. The method returns ``None``.
+    The parameter's values are arbitrary: fill it afterwards. The method returns ``None``.
     """
     weight = UninitializedParameter()
     known_as = id(weight)
@@ -210,8 +210,8 @@ def test_it_has_no_shape():
     """Accessing ``shape`` of an ``UninitializedParameter`` raises a ``RuntimeError`` that names the usual
     causes.
 
-    It comes up when a lazy module's state is loaded into an ordinary one, or when the shapes of a network
-    are printed before its first call.
+    The error comes up when a lazy module's state is loaded into an ordinary one, or when the shapes of a
+    network are printed before its first call.
     """
     message = "Can't access the shape of an uninitialized .*`load_state_dict`.*Call `forward` to initialize"
 
@@ -247,8 +247,8 @@ def test_it_cannot_be_shared():
 def test_operations_fail(kind, operation, named):
     """Most operations on an ``UninitializedParameter`` raise a ``ValueError`` that names the operation.
 
-    So does an ``UninitializedBuffer``. Call the module with a dummy batch first. What is allowed all the
-    same are casts, moves and a few questions: see the clauses below.
+    So do those on an ``UninitializedBuffer``. Call the module with a dummy batch first. Casts, moves and
+    a few queries are allowed: see the clauses below.
     """
     with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter in") as caught:
         operation(kind())

@@ -16,7 +16,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 def test_a_deep_copy_of_an_uninitialized_parameter():
     """``copy.deepcopy`` of an ``UninitializedParameter`` keeps the device, dtype and ``requires_grad``.
 
-    The two get their shapes apart: a lazy network and its copy may see inputs of different sizes.
+    The two get their shapes independently: a lazy network and its copy may see inputs of different sizes.
     """
     weight = UninitializedParameter(False, "meta", torch.float16)
 
@@ -90,7 +90,7 @@ def test_a_pickle_forgets_persistence():
 def test_a_saved_one_is_no_weights_only_file(tmp_path):
     """``torch.load(weights_only=True)`` of an ``UninitializedParameter`` raises ``pickle.UnpicklingError``.
 
-    So the state of a lazy model that was never called is not loaded with the defaults. Save it after its
+    So the state of a lazy model that was never called cannot be loaded with the defaults. Save it after its
     first call.
     """
     torch.save({"weight": UninitializedParameter()}, tmp_path / "state.pt")
