@@ -244,7 +244,7 @@ def test_initialize_parameters_sees_positional_ones():
 def test_initialize_parameters_sees_the_keywords():
     """``initialize_parameters`` of a lazy module receives the keyword arguments of the first call too.
 
-    The method has to accept them all, even if it needs none: ``def initialize_parameters(self, x, **kwargs)``.
+    The method has to accept all of them, even unused ones: ``def initialize_parameters(self, x, **kwargs)``.
     See :issue:`59923`.
     """
     layer = LazyScale()
