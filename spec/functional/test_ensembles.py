@@ -11,7 +11,7 @@ from torch.func import functional_call, stack_module_state
 
 
 def test_parameters_and_buffers_are_stacked():
-    """:func:`~torch.func.stack_module_state` stacks what has the same name, module by module.
+    """:func:`~torch.func.stack_module_state` stacks the parameters and buffers of several modules by name.
 
     It returns two dicts, of parameters and of buffers. With :func:`torch.vmap` one call then computes what a
     loop over the modules would.
@@ -30,7 +30,9 @@ def test_parameters_and_buffers_are_stacked():
 
 
 def test_names_are_dotted():
-    """:func:`~torch.func.stack_module_state` gives the tensors of submodules dotted names."""
+    """:func:`~torch.func.stack_module_state` returns tensors of submodules under dotted names, such as
+    ``0.weight``.
+    """
     parameters, buffers = stack_module_state([nn.Sequential(nn.Linear(2, 3), nn.ReLU()) for _ in range(4)])
 
     assert {name: tuple(value.shape) for name, value in parameters.items()} == {
@@ -41,9 +43,9 @@ def test_names_are_dotted():
 
 
 def test_stacked_parameters_are_leaves():
-    """Parameters stacked by ``stack_module_state`` are new leaves, but not of class ``nn.Parameter``.
+    """``stack_module_state`` returns parameters as new leaf tensors, but not as ``nn.Parameter``.
 
-    An optimizer takes them, and the gradients do not reach the modules they came from.
+    An optimizer accepts them, and the gradients do not reach the modules they came from.
     """
     models = [nn.Linear(2, 1), nn.Linear(2, 1)]
 
@@ -57,7 +59,7 @@ def test_stacked_parameters_are_leaves():
 
 
 def test_stacked_tensors_are_copies():
-    """A change of a tensor stacked by ``stack_module_state`` does not reach the modules.
+    """Changing a tensor returned by ``stack_module_state`` does not change the modules.
 
     After training, copy the rows back to have modules again.
     """
@@ -71,7 +73,7 @@ def test_stacked_tensors_are_copies():
 
 
 def test_frozen_parameters_stay_frozen():
-    """``stack_module_state`` of frozen parameters gives tensors that require no gradient."""
+    """``stack_module_state`` returns tensors with ``requires_grad=False`` for frozen parameters."""
     models = [nn.Linear(2, 1), nn.Linear(2, 1)]
     for model in models:
         model.weight.requires_grad_(False)
@@ -84,7 +86,9 @@ def test_frozen_parameters_stay_frozen():
 
 @pytest.mark.parametrize("name", ["bias", "running_mean"])
 def test_half_frozen_is_an_error(name):
-    """``stack_module_state`` raises ``RuntimeError`` for a tensor frozen in some of the modules only."""
+    """``stack_module_state`` raises ``RuntimeError`` if a tensor requires grad in some of the modules
+    only.
+    """
     models = [nn.BatchNorm1d(2), nn.BatchNorm1d(2)]
     getattr(models[1], name).requires_grad_(name == "running_mean")
 
@@ -101,7 +105,7 @@ def test_no_module_is_an_error():
 
 
 def test_one_module_is_enough():
-    """:func:`~torch.func.stack_module_state` of one module gives stacks of one."""
+    """:func:`~torch.func.stack_module_state` accepts a list of one module and returns stacks of size 1."""
     layer = nn.Linear(3, 2)
 
     parameters, _ = stack_module_state([layer])
@@ -112,20 +116,20 @@ def test_one_module_is_enough():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_one_mode_for_all(training):
-    """:func:`~torch.func.stack_module_state` takes modules that are all in one mode, whichever it is."""
+    """:func:`~torch.func.stack_module_state` accepts modules that are all in training or all in eval mode."""
     models = [nn.Linear(3, 2).train(training) for _ in range(2)]
 
     assert list(stack_module_state(models)[0]) == ["weight", "bias"]
 
 
 def test_different_modes_are_an_error():
-    """``stack_module_state`` raises ``RuntimeError`` for modules in different modes, train and eval."""
+    """``stack_module_state`` raises ``RuntimeError`` for modules in different modes, training and eval."""
     with pytest.raises(RuntimeError, match="all models to have the same training/eval mode"):
         stack_module_state([nn.Linear(2, 1), nn.Linear(2, 1).eval()])
 
 
 def test_different_classes_are_an_error():
-    """``stack_module_state`` raises ``RuntimeError`` for different classes, a class and its subclass too."""
+    """``stack_module_state`` raises ``RuntimeError`` unless all modules have exactly the same class."""
 
     class Own(nn.Linear):
         pass
@@ -135,13 +139,13 @@ def test_different_classes_are_an_error():
 
 
 def test_different_shapes_are_an_error():
-    """``stack_module_state`` raises ``RuntimeError`` for modules whose tensors differ in shape."""
+    """``stack_module_state`` raises ``RuntimeError`` for modules whose parameters differ in shape."""
     with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):
         stack_module_state([nn.Linear(2, 1), nn.Linear(3, 1)])
 
 
 def test_a_module_list_may_be_given():
-    """:func:`~torch.func.stack_module_state` takes a :class:`~torch.nn.ModuleList` in place of a list."""
+    """:func:`~torch.func.stack_module_state` accepts a :class:`~torch.nn.ModuleList` instead of a list."""
     models = nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2)])
 
     parameters, _ = stack_module_state(models)
@@ -150,9 +154,10 @@ def test_a_module_list_may_be_given():
 
 
 def test_vmap_over_stacked_state_computes_the_ensemble(device):
-    """:func:`~torch.vmap` over what ``stack_module_state`` stacked computes what each module would.
+    """:func:`torch.vmap <torch.vmap>` over the result of ``stack_module_state`` computes the outputs of all
+    modules.
 
-    The module that ``functional_call`` is given lends its forward alone; it may be on the meta device.
+    The module that ``functional_call`` is given provides only its ``forward``; it may be on the meta device.
     """
     models = [nn.Linear(3, 2, device=device) for _ in range(4)]
     x = torch.rand(5, 3, device=device)
@@ -167,9 +172,9 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
 
 
 def test_only_names_of_the_first_count():
-    """``stack_module_state`` stacks the names of the first module; what others hold besides is left out.
+    """``stack_module_state`` ignores parameters that the first module does not have.
 
-    What others lack raises ``KeyError``.
+    A parameter that another module lacks raises ``KeyError``.
     """
     bare, full = nn.Linear(2, 1, bias=False), nn.Linear(2, 1)
 

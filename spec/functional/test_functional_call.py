@@ -1,4 +1,4 @@
-"""Calling a module with other tensors in place of its own.
+"""Calling a module with other tensors instead of its own.
 
 For the time of one call the module computes with the tensors it is given; afterwards it has its own again.
 """
@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 
 def test_it_computes_with_the_given_tensors(device):
-    """``functional_call(module, tensors, x)`` calls the module with the given tensors as its state.
+    """``functional_call(module, params, x)`` calls the module with the given tensors as its parameters.
 
     It is what function transforms and meta-learning need: a module as a function of its parameters.
     """
@@ -25,7 +25,7 @@ def test_it_computes_with_the_given_tensors(device):
 
 
 def test_the_module_has_its_own_tensors_afterwards():
-    """After ``functional_call`` a module such as ``nn.Linear`` has its own parameters again, unchanged.
+    """After ``functional_call`` an ``nn.Linear`` has its original parameters again, unchanged.
 
     There are two exceptions: a parametrized tensor given by its plain name, in *given_names*, and a submodule
     held under two names, in *ties*.
@@ -43,7 +43,7 @@ def test_the_module_has_its_own_tensors_afterwards():
 
 
 def test_also_after_an_exception():
-    """``functional_call`` gives the module its own parameters back also if ``forward`` raises."""
+    """``functional_call`` restores the module's parameters even if ``forward`` raises."""
     layer = nn.Linear(2, 1)
     weight = layer.weight
 
@@ -54,7 +54,7 @@ def test_also_after_an_exception():
 
 
 def test_what_is_not_given_stays():
-    """A parameter that ``functional_call`` is not given takes part with the module's own value."""
+    """``functional_call`` uses the module's own value for a parameter that is not given."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.bias, 7.0)
 
@@ -64,7 +64,7 @@ def test_what_is_not_given_stays():
 
 
 def test_buffers_are_replaced_too():
-    """``functional_call`` puts given tensors in the place of buffers too.
+    """``functional_call`` replaces given buffers too, such as ``running_mean``.
 
     With the parameters alone, running statistics of the module itself are changed: give its buffers as well.
     """
@@ -81,7 +81,7 @@ def test_buffers_are_replaced_too():
 
 
 def test_names_reach_into_submodules():
-    """``functional_call`` takes tensors of submodules under their dotted names, as in a state dict."""
+    """``functional_call`` accepts tensors of submodules under dotted names, such as ``1.0.weight``."""
     net = nn.Sequential(nn.Identity(), nn.Sequential(nn.Linear(2, 1, bias=False)))
 
     out = functional_call(net, {"1.0.weight": torch.tensor([[2.0, 3.0]])}, torch.tensor([10.0, 100.0]))
@@ -90,7 +90,7 @@ def test_names_reach_into_submodules():
 
 
 def test_one_argument_needs_no_tuple():
-    """``functional_call`` passes anything but a tuple, a list included, as the only argument."""
+    """``functional_call(module, params, x)`` passes ``x`` as a single argument unless ``x`` is a tuple."""
 
     class Net(nn.Module):
         def forward(self, *args):
@@ -101,9 +101,9 @@ def test_one_argument_needs_no_tuple():
 
 
 def test_a_tuple_is_several_arguments():
-    """``functional_call`` takes a tuple apart into positional arguments.
+    """``functional_call(module, params, (a, b))`` passes ``a`` and ``b`` as two positional arguments.
 
-    A module whose one argument is a tuple wants a tuple around it.
+    If the only argument is itself a tuple, wrap it in another: ``((a, b),)``.
     """
 
     class Net(nn.Module):
@@ -116,7 +116,7 @@ def test_a_tuple_is_several_arguments():
 
 
 def test_keyword_arguments_are_a_dict():
-    """``functional_call`` takes keyword arguments as a dict, after the positional ones."""
+    """``functional_call(module, params, args, kwargs)`` passes the dict ``kwargs`` as keyword arguments."""
 
     class Net(nn.Module):
         def forward(self, a, b=0):
@@ -128,7 +128,7 @@ def test_keyword_arguments_are_a_dict():
 
 @pytest.mark.since("2.6")
 def test_arguments_may_be_left_out():
-    """``functional_call`` without ``args``, or with ``None``, passes no positional arguments."""
+    """``functional_call`` with ``args=None``, or without ``args``, passes no positional arguments."""
 
     class Net(nn.Module):
         def forward(self, *args, scale=1):
@@ -141,7 +141,7 @@ def test_arguments_may_be_left_out():
 @pytest.mark.before("2.6")
 @pytest.mark.observed
 def test_none_was_an_argument():
-    """``functional_call`` with ``args=None`` passes ``None`` as the argument of the module."""
+    """``functional_call`` with ``args=None`` passes ``None`` to the module as an argument."""
 
     class Net(nn.Module):
         def forward(self, *args):
@@ -151,7 +151,7 @@ def test_none_was_an_argument():
 
 
 def test_hooks_of_the_module_run():
-    """``functional_call`` runs the forward hooks of the module: it is called, not only its ``forward``."""
+    """``functional_call`` runs the forward hooks and forward pre-hooks of the module."""
     layer = nn.Linear(2, 1)
     calls = []
     layer.register_forward_pre_hook(lambda *_: calls.append("pre"))
@@ -163,7 +163,7 @@ def test_hooks_of_the_module_run():
 
 
 def test_gradients_flow_to_the_given_tensors():
-    """Gradients flow to the tensors given to ``functional_call``, not to those they stand in for."""
+    """Gradients flow to the tensors given to ``functional_call``, not to the parameters they replace."""
     layer = nn.Linear(2, 1)
     weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
 
@@ -175,7 +175,7 @@ def test_gradients_flow_to_the_given_tensors():
 
 
 def test_inside_the_call_parameters_may_be_plain_tensors():
-    """During ``functional_call`` the attribute is the very tensor given, an ``nn.Parameter`` or not."""
+    """During ``functional_call`` a parameter attribute is the given tensor itself, even if a plain tensor."""
     seen = []
 
     class Net(nn.Module):
@@ -194,7 +194,7 @@ def test_inside_the_call_parameters_may_be_plain_tensors():
 
 
 def test_in_place_changes_reach_the_given_tensors():
-    """What ``forward`` changes in place during ``functional_call`` changes in the given tensor alone."""
+    """An in-place change during ``functional_call`` changes the given tensor, not the module's own tensor."""
     norm = nn.BatchNorm1d(1, momentum=0.5)
     given = {"running_mean": torch.tensor([10.0])}
 
@@ -205,9 +205,9 @@ def test_in_place_changes_reach_the_given_tensors():
 
 
 def test_new_tensors_reach_the_given_dict():
-    """What ``forward`` assigns to a buffer is written into the dict that ``functional_call`` was given.
+    """A buffer assigned in ``forward`` during ``functional_call`` is written into the given dict.
 
-    Of several dicts none is written to: what is assigned is lost then.
+    If several dicts are given, none is written to, and the assigned tensor is lost.
     """
 
     class Counter(nn.Module):
@@ -231,7 +231,7 @@ def test_new_tensors_reach_the_given_dict():
 
 @pytest.mark.parametrize("kind", [tuple, list])
 def test_several_dicts_are_put_together(kind):
-    """``functional_call`` takes a tuple or list of dicts as one dict, such as parameters and buffers."""
+    """``functional_call`` accepts a tuple or list of dicts, such as one of parameters and one of buffers."""
     layer = nn.Linear(2, 1)
     given = kind([{"weight": torch.tensor([[2.0, 3.0]])}, {"bias": torch.tensor([5.0])}])
 
@@ -239,7 +239,7 @@ def test_several_dicts_are_put_together(kind):
 
 
 def test_an_ordered_dict_is_one_dict():
-    """``functional_call`` takes what :meth:`~torch.nn.Module.state_dict` returns as it is.
+    """``functional_call`` accepts the ``OrderedDict`` that :meth:`~torch.nn.Module.state_dict` returns.
 
     Its tensors are detached: for gradients, give ``dict(module.named_parameters())``.
     """
@@ -252,7 +252,7 @@ def test_an_ordered_dict_is_one_dict():
 
 
 def test_a_name_in_two_dicts_is_an_error():
-    """``functional_call`` raises a ``ValueError`` that tells the names which two of the dicts hold."""
+    """``functional_call`` raises ``ValueError`` if two of the given dicts contain the same name."""
     first = {"weight": torch.rand(1, 2), "bias": torch.rand(1)}
     second = {"bias": torch.rand(1)}
 
@@ -261,7 +261,7 @@ def test_a_name_in_two_dicts_is_an_error():
 
 
 def test_elements_are_dicts():
-    """``functional_call`` raises ``ValueError`` for a sequence with an element that is not a dict."""
+    """``functional_call`` raises ``ValueError`` for a tuple with an element that is not a dict."""
     given = ({"bias": torch.rand(1)}, torch.rand(1, 2))
 
     with pytest.raises(ValueError, match="Expected all elements of parameter_and_buffer_dicts"):
@@ -270,14 +270,14 @@ def test_elements_are_dicts():
 
 @pytest.mark.parametrize("given", [{"bias": torch.rand(1)}.items(), None], ids=["items", "None"])
 def test_neither_dict_nor_sequence_is_an_error(given):
-    """``functional_call`` raises ``ValueError`` for tensors in anything but a dict, a tuple or a list."""
+    """``functional_call`` raises ``ValueError`` if the tensors are not in a dict, a tuple or a list."""
     with pytest.raises(ValueError, match=r"list/tuple of dicts, but got <class '(dict_items|NoneType)'>"):
         functional_call(nn.Linear(2, 1), given, torch.rand(2))
 
 
 @pytest.mark.question("Q87")
 def test_references_kept_in_a_list_are_not_replaced():
-    """``functional_call`` replaces attributes only: a parameter reached through a list stays the old one.
+    """``functional_call`` does not replace a parameter that ``forward`` reads from a plain Python list.
 
     References made in ``__init__``, in a list, dict or closure, go on to lead to the parameter itself,
     without an error. Read ``self.scale`` in forward, or keep them in a :class:`~torch.nn.ParameterList`.
@@ -296,7 +296,7 @@ def test_references_kept_in_a_list_are_not_replaced():
 
 
 def test_a_scripted_module_is_refused():
-    """``functional_call`` raises ``RuntimeError`` for what :func:`~torch.jit.trace` made."""
+    """``functional_call`` raises ``RuntimeError`` for a module made by :func:`torch.jit.trace`."""
     layer, x = nn.Linear(2, 1), torch.rand(2)
     assert functional_call(layer, {}, x).tolist() == layer(x).tolist()
 
@@ -306,7 +306,7 @@ def test_a_scripted_module_is_refused():
 
 
 def test_it_cannot_be_traced():
-    """``functional_call`` raises ``RuntimeError`` while :func:`~torch.jit.trace` records it."""
+    """``functional_call`` raises ``RuntimeError`` in a function that :func:`torch.jit.trace` is tracing."""
     layer = nn.Linear(2, 1)
 
     with pytest.raises(RuntimeError, match="stateless API can't be used with Jitted modules"):
@@ -315,7 +315,8 @@ def test_it_cannot_be_traced():
 
 @pytest.mark.since("2.1")
 def test_data_parallel_is_refused():
-    """``functional_call`` raises ``RuntimeError`` for a :class:`~torch.nn.DataParallel`.
+    """``functional_call`` raises ``RuntimeError`` for an :class:`nn.DataParallel <torch.nn.DataParallel>`
+    module.
 
     Its replicas would not get the given tensors (:issue:`77576`, :pull:`107403`).
     """
@@ -328,7 +329,9 @@ def test_data_parallel_is_refused():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_data_parallel_was_not_refused():
-    """``functional_call`` of a :class:`~torch.nn.DataParallel` on one device uses the given tensors."""
+    """``functional_call`` of an :class:`nn.DataParallel <torch.nn.DataParallel>` on one device uses the
+    given tensors.
+    """
     place = "cuda" if torch.cuda.is_available() else "cpu"
     net = nn.DataParallel(nn.Linear(2, 1, bias=False).to(place), device_ids=[0])
     given = {"module.weight": torch.tensor([[2.0, 3.0]], device=place)}

@@ -11,9 +11,10 @@ from torch import nn
 
 @pytest.mark.claim("N3-01", "N5-11")
 def test_linear_wants_its_parameters():
-    """:func:`F.linear <torch.nn.functional.linear>` takes weight and bias as arguments on every call.
+    """:func:`F.linear <torch.nn.functional.linear>` stores no parameters: the weight is a required argument
+    of every call.
 
-    Nothing trains them unless they are parameters of a module: a weight made in forward is new each time.
+    The weight is trained only if it is a parameter of a module: a weight made in forward is new each time.
     """
     weight, bias = torch.tensor([[2.0, 3.0]]), torch.tensor([5.0])
 
@@ -25,7 +26,7 @@ def test_linear_wants_its_parameters():
 
 @pytest.mark.claim("N3-01")
 def test_a_module_passes_its_own_parameters(device):
-    """:class:`~torch.nn.Linear` computes what ``F.linear`` does with the parameters it keeps.
+    """The output of an :class:`nn.Linear <torch.nn.Linear>` is ``F.linear(x, layer.weight, layer.bias)``.
 
     The function is the computation, the module the place where its tensors live, are trained and saved.
     """
@@ -37,9 +38,10 @@ def test_a_module_passes_its_own_parameters(device):
 
 @pytest.mark.claim("N3-01")
 def test_a_function_is_no_submodule():
-    """:meth:`Module.children <torch.nn.Module.children>` does not see a function called in ``forward``.
+    """:meth:`Module.children <torch.nn.Module.children>` does not include a function called in ``forward``,
+    such as ``F.relu``.
 
-    It takes no hooks, and printing the module does not show it. ``nn.ReLU`` as an attribute does both.
+    It has no hooks, and printing the module does not show it. ``nn.ReLU`` as an attribute does both.
     """
 
     class Net(nn.Module):
@@ -57,7 +59,7 @@ def test_a_function_is_no_submodule():
 
 
 def test_a_function_takes_gradients_to_its_arguments():
-    """Gradients flow into the tensors given to a function such as ``F.linear``, parameters or not."""
+    """Gradients flow into the tensors passed to ``F.linear``, whether they are parameters or not."""
     weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
     bias = nn.Parameter(torch.tensor([5.0]))
 
@@ -68,7 +70,8 @@ def test_a_function_takes_gradients_to_its_arguments():
 
 
 def test_batch_norm_as_a_function_evaluates_by_default():
-    """:func:`F.batch_norm <torch.nn.functional.batch_norm>` uses given statistics unless ``training=True``.
+    """:func:`F.batch_norm <torch.nn.functional.batch_norm>` normalizes with the given running statistics by
+    default.
 
     A module follows ``eval()`` by itself, a function does not: pass ``training=self.training``, to
     ``F.dropout`` as well, which drops unless it is told not to.
@@ -84,7 +87,7 @@ def test_batch_norm_as_a_function_evaluates_by_default():
 
 @pytest.mark.claim("N3-01")
 def test_batch_norm_updates_what_it_is_given():
-    """``F.batch_norm(..., training=True)`` changes the statistics that it is given in place.
+    """``F.batch_norm(..., training=True)`` updates the given running statistics in place.
 
     That is how a module's buffers are updated. Give clones where the old values are still needed.
     """

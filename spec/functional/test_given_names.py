@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 
 
 def test_a_missing_name_is_allowed():
-    """``functional_call`` without ``strict`` asks for no names: what is missing is the module's own."""
+    """``functional_call`` without ``strict=True`` uses the module's own tensors for missing names."""
     layer = nn.Linear(2, 1)
     x = torch.rand(2)
 
@@ -22,7 +22,7 @@ def test_a_missing_name_is_allowed():
 
 
 def test_an_unknown_name_becomes_an_attribute_for_the_call():
-    """An unknown name given to ``functional_call`` is an attribute of the module during the call only.
+    """An unknown name given to ``functional_call`` becomes a module attribute during the call only.
 
     A misspelt name therefore goes unnoticed; ``strict=True`` finds it.
     """
@@ -37,7 +37,7 @@ def test_an_unknown_name_becomes_an_attribute_for_the_call():
 
 
 def test_a_plain_tensor_attribute_is_replaced_too():
-    """``functional_call`` puts a given tensor in the place of a plain tensor attribute, if not ``strict``."""
+    """``functional_call`` without ``strict=True`` also replaces a plain tensor attribute of the module."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -56,7 +56,7 @@ def test_a_plain_tensor_attribute_is_replaced_too():
 
 
 def test_an_attribute_that_was_none_is_none_again():
-    """``functional_call`` puts tensors where ``None`` stands, such as a missing bias, and ``None`` back."""
+    """``functional_call`` can replace a ``None`` attribute, such as a missing bias, during the call."""
     layer = nn.Linear(2, 1, bias=False)
     layer.extra = None
     nn.init.constant_(layer.weight, 2.0)
@@ -70,7 +70,7 @@ def test_an_attribute_that_was_none_is_none_again():
 
 
 def test_none_may_be_given():
-    """``functional_call`` takes ``None`` in place of a tensor, such as for a bias to leave out."""
+    """``functional_call`` accepts ``None`` instead of a tensor: ``{"bias": None}`` leaves out the bias."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 2.0)
 
@@ -80,7 +80,9 @@ def test_none_may_be_given():
 
 @pytest.mark.parametrize("name", ["weight", "running_mean"])
 def test_an_entry_deleted_during_the_call_is_put_back(name):
-    """A name given to ``functional_call`` that ``forward`` deletes is there again afterwards."""
+    """A given parameter or buffer that ``forward`` deletes during ``functional_call`` is restored
+    afterwards.
+    """
 
     class Net(nn.BatchNorm1d):
         def forward(self, x):
@@ -94,7 +96,7 @@ def test_an_entry_deleted_during_the_call_is_put_back(name):
 
 
 def test_strict_accepts_all_names():
-    """``functional_call(strict=True)`` takes all parameters and buffers, as a state dict has them."""
+    """``functional_call(strict=True)`` accepts a state dict with all parameters and buffers."""
     norm, other = nn.BatchNorm1d(2).eval(), nn.BatchNorm1d(2).eval()
     other.running_mean += 3.0
     x = torch.rand(4, 2)
@@ -103,7 +105,7 @@ def test_strict_accepts_all_names():
 
 
 def test_strict_names_what_is_missing():
-    """``functional_call(strict=True)`` raises a ``RuntimeError`` with all missing names, sorted."""
+    """``functional_call(strict=True)`` raises a ``RuntimeError`` that lists all missing names, sorted."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     message = "Error(s) in reparametrizing for Sequential:\n\tMissing key(s): '0.bias', '0.weight'."
@@ -112,7 +114,7 @@ def test_strict_names_what_is_missing():
 
 
 def test_strict_names_what_is_unexpected():
-    """``functional_call(strict=True)`` raises a ``RuntimeError`` with all unknown names, sorted."""
+    """``functional_call(strict=True)`` raises a ``RuntimeError`` that lists all unexpected names, sorted."""
     layer = nn.Linear(2, 1, bias=False)
     given = {"weight": layer.weight, "scale": torch.rand(1), "bias": torch.rand(1)}
 
@@ -122,7 +124,7 @@ def test_strict_names_what_is_unexpected():
 
 
 def test_strict_tells_both_at_once():
-    """``functional_call(strict=True)`` tells unexpected names before missing ones, in one error."""
+    """``functional_call(strict=True)`` lists unexpected and then missing names in one ``RuntimeError``."""
     layer, given = nn.Linear(2, 1, bias=False), {"wieght": torch.rand(1, 2)}
 
     message = "Linear:\n\tUnexpected key(s): 'wieght'.\n\tMissing key(s): 'weight'."
@@ -131,7 +133,7 @@ def test_strict_tells_both_at_once():
 
 
 def test_strict_asks_for_non_persistent_buffers():
-    """``functional_call(strict=True)`` asks for non-persistent buffers too, which no state dict holds.
+    """``functional_call(strict=True)`` requires non-persistent buffers too, which ``state_dict()`` omits.
 
     Give it ``named_parameters()`` and ``named_buffers()`` instead.
     """
@@ -153,9 +155,9 @@ def test_strict_asks_for_non_persistent_buffers():
 
 
 def test_a_path_through_nothing_is_an_error():
-    """``functional_call`` raises ``AttributeError`` for a name whose submodule does not exist.
+    """``functional_call`` raises ``AttributeError`` for a name in a submodule that does not exist.
 
-    It tells the type of the parent.
+    The message names the type of the parent.
     """
     net = nn.Sequential(nn.Linear(2, 1))
 
@@ -164,7 +166,7 @@ def test_a_path_through_nothing_is_an_error():
 
 
 def test_a_path_through_a_tensor_is_an_error():
-    """``functional_call`` raises ``TypeError`` for a name that leads through something but a module."""
+    """``functional_call`` raises ``TypeError`` for a name below a tensor, such as ``0.bias.data``."""
     net = nn.Sequential(nn.Linear(2, 1))
 
     with pytest.raises(
@@ -174,7 +176,7 @@ def test_a_path_through_a_tensor_is_an_error():
 
 
 def test_an_empty_name_is_an_error():
-    """``functional_call`` raises ``KeyError`` for a name that is empty, or empty after a dot."""
+    """``functional_call`` raises ``KeyError`` for an empty name or a name that ends with a dot."""
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
         functional_call(nn.Linear(2, 1), {"": torch.rand(1)}, torch.rand(2))
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
@@ -184,7 +186,7 @@ def test_an_empty_name_is_an_error():
 def test_a_value_that_is_no_tensor_is_an_error():
     """``functional_call`` raises ``TypeError`` for a value that is neither a tensor nor ``None``.
 
-    The module keeps its own.
+    The module keeps its own tensors.
     """
     layer = nn.Linear(2, 1)
     weight, bias = layer.weight, layer.bias
@@ -196,7 +198,9 @@ def test_a_value_that_is_no_tensor_is_an_error():
 
 
 def test_an_attribute_that_is_no_tensor_is_an_error():
-    """``functional_call`` raises ``TypeError`` for the name of a number or another attribute but a tensor."""
+    """``functional_call`` raises ``TypeError`` for the name of a non-tensor attribute, such as
+    ``in_features``.
+    """
     layer = nn.Linear(2, 1)
 
     with pytest.raises(TypeError, match=r"attribute `in_features`: 2 is not an instance of torch\.Tensor"):
@@ -208,7 +212,7 @@ def test_an_attribute_that_is_no_tensor_is_an_error():
     "torch.func.functional_call: the plain name will completely disable the parametrization"
 )
 def test_the_plain_name_of_a_parametrized_tensor():
-    """``functional_call`` writes a tensor given for a parametrized weight into the original
+    """``functional_call`` copies a tensor given for a parametrized weight into the original
     (:issue:`186565`).
 
     It goes through ``right_inverse``, and the value from before goes back the same way: where that is not a
@@ -237,7 +241,7 @@ def test_the_plain_name_of_a_parametrized_tensor():
 
 @pytest.mark.observed
 def test_the_long_name_of_a_parametrized_tensor():
-    """``functional_call`` takes ``parametrizations.weight.original`` for a parametrized weight, strictly too.
+    """``functional_call`` replaces a parametrized weight given as ``parametrizations.weight.original``.
 
     The parametrization is applied to the given tensor, which gets the gradient. ``right_inverse`` is not
     called.

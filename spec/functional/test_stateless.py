@@ -1,6 +1,6 @@
 """The older ``torch.nn.utils.stateless.functional_call``.
 
-It does what :func:`torch.func.functional_call` does with one dict, and tells that it is deprecated.
+It does what :func:`torch.func.functional_call` does with one dict, and warns that it is deprecated.
 """
 
 import re
@@ -15,10 +15,10 @@ from torch.nn.utils import stateless
 
 @pytest.mark.since("2.4")
 def test_it_warns_with_a_future_warning():
-    """:func:`stateless.functional_call <torch.nn.utils.stateless.functional_call>` is deprecated, and gives a
-    ``FutureWarning``.
+    """:func:`torch.nn.utils.stateless.functional_call <torch.nn.utils.stateless.functional_call>` is
+    deprecated and warns with a ``FutureWarning``.
 
-    Use :func:`torch.func.functional_call`, which takes the same arguments and more.
+    Use :func:`torch.func.functional_call`, which accepts the same arguments and more.
     """
     message = (
         "`torch.nn.utils.stateless.functional_call` is deprecated as of PyTorch 2.0 "
@@ -31,7 +31,7 @@ def test_it_warns_with_a_future_warning():
 
 @pytest.mark.before("2.4")
 def test_it_warned_with_a_user_warning():
-    """``torch.nn.utils.stateless.functional_call`` is deprecated, and gives a ``UserWarning``."""
+    """``torch.nn.utils.stateless.functional_call`` is deprecated and warns with a ``UserWarning``."""
     with pytest.warns(
         UserWarning, match=r"deprecated as of PyTorch 2\.0 .* use torch\.func\.functional_call"
     ):
@@ -39,7 +39,7 @@ def test_it_warned_with_a_user_warning():
 
 
 def test_the_newer_form_does_not_warn():
-    """``torch.func.functional_call`` gives no warning, unlike ``torch.nn.utils.stateless``."""
+    """``torch.func.functional_call`` does not warn, unlike ``torch.nn.utils.stateless.functional_call``."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         functional_call(nn.Linear(2, 1), {}, torch.rand(2))
@@ -50,7 +50,7 @@ def test_the_newer_form_does_not_warn():
 
 
 def test_it_computes_with_the_given_tensors_for_one_call():
-    """``stateless.functional_call`` calls the module with the given tensors and restores it."""
+    """``stateless.functional_call`` calls the module with the given tensors, then restores the module."""
     layer = nn.Linear(2, 1)
     own = layer.weight
     given = {"weight": torch.tensor([[2.0, 3.0]]), "bias": torch.tensor([5.0])}
@@ -62,7 +62,9 @@ def test_it_computes_with_the_given_tensors_for_one_call():
 
 
 def test_it_takes_one_dict_only():
-    """``stateless.functional_call`` raises ``AttributeError`` for a tuple of dicts, unlike ``torch.func``."""
+    """``stateless.functional_call`` raises ``AttributeError`` for a tuple of dicts, unlike
+    ``func.functional_call``.
+    """
     layer, given = nn.Linear(2, 1), ({"weight": torch.tensor([[2.0, 3.0]])}, {"bias": torch.tensor([5.0])})
     x = torch.tensor([10.0, 100.0])
 
@@ -72,7 +74,7 @@ def test_it_takes_one_dict_only():
 
 
 def test_it_is_not_strict_unless_told():
-    """``stateless.functional_call`` allows missing names unless ``strict=True``."""
+    """``stateless.functional_call`` accepts missing names unless ``strict=True``."""
     layer = nn.Linear(2, 1)
     x = torch.rand(2)
 
@@ -82,7 +84,9 @@ def test_it_is_not_strict_unless_told():
 
 
 def test_it_keeps_ties_unless_told():
-    """``stateless.functional_call`` keeps tied tensors tied unless ``tie_weights=False``."""
+    """``stateless.functional_call`` replaces a tied parameter under all names unless
+    ``tie_weights=False``.
+    """
 
     class Net(nn.Module):
         def __init__(self):
@@ -100,7 +104,9 @@ def test_it_keeps_ties_unless_told():
 
 @pytest.mark.since("2.6")
 def test_arguments_may_be_left_out():
-    """``stateless.functional_call`` without ``args``, or with ``None``, passes no positional arguments."""
+    """``stateless.functional_call`` with ``args=None``, or without ``args``, passes no positional
+    arguments.
+    """
     layer, x = nn.Linear(2, 1), torch.rand(2)
 
     assert stateless.functional_call(layer, {}, kwargs={"input": x}).tolist() == layer(x).tolist()

@@ -24,19 +24,19 @@ class Tied(nn.Module):
 
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_one_name_stands_for_all(name):
-    """A tied tensor given to ``functional_call`` under any of its names is used under all of them."""
+    """``functional_call`` given one name of a tied parameter replaces the parameter under all its names."""
     assert functional_call(Tied(), {name: torch.tensor(5.0)}, ()) == [5.0, 5.0]
 
 
 def test_without_tie_weights_each_name_stands_alone():
-    """``functional_call(tie_weights=False)`` replaces a tied tensor under the given name only."""
+    """``functional_call(tie_weights=False)`` replaces a tied parameter under the given name only."""
     assert functional_call(Tied(), {"one": torch.tensor(5.0)}, (), tie_weights=False) == [5.0, 2.0]
 
 
 def test_different_values_are_an_error():
-    """``functional_call`` raises ``ValueError`` if all tied names are given, but with different tensors.
+    """``functional_call`` raises ``ValueError`` if the names of a tied parameter get different values.
 
-    The error tells the names.
+    The error lists the tied names.
     """
     given = {"two": torch.tensor(5.0), "one": torch.tensor(7.0)}
 
@@ -49,13 +49,13 @@ def test_different_values_are_an_error():
 
 
 def test_equal_values_in_two_tensors_are_an_error():
-    """``functional_call`` raises ``ValueError`` for two tied names with two tensors of equal values."""
+    """``functional_call`` raises ``ValueError`` if tied names get two different tensors of equal values."""
     with pytest.raises(ValueError, match="multiple values for keys"):
         functional_call(Tied(), {"one": torch.tensor(5.0), "two": torch.tensor(5.0)}, ())
 
 
 def test_the_same_tensor_may_be_given_twice():
-    """``functional_call`` accepts the same tensor under all names of a tied one."""
+    """``functional_call`` accepts the same tensor under all names of a tied parameter."""
     value = torch.tensor(5.0)
 
     assert functional_call(Tied(), {"one": value, "two": value}, ()) == [5.0, 5.0]
@@ -63,7 +63,7 @@ def test_the_same_tensor_may_be_given_twice():
 
 @pytest.mark.observed
 def test_two_of_three_tied_names_are_an_error():
-    """``functional_call`` raises ``KeyError`` if it is given two of three tied names, of one tensor too.
+    """``functional_call`` raises ``KeyError`` if two of three tied names are given; one or all three work.
 
     The error names one that is missing. Give one of the names, or all.
     """
@@ -78,14 +78,14 @@ def test_two_of_three_tied_names_are_an_error():
 
 
 def test_without_tie_weights_values_may_differ():
-    """``functional_call(tie_weights=False)`` takes different tensors for tied names."""
+    """``functional_call(tie_weights=False)`` accepts different tensors for tied names."""
     given = {"one": torch.tensor(5.0), "two": torch.tensor(7.0)}
 
     assert functional_call(Tied(), given, (), tie_weights=False) == [5.0, 7.0]
 
 
 def test_the_tie_holds_again_afterwards():
-    """After ``functional_call`` all names of a tied tensor lead to the module's own tensor again."""
+    """After ``functional_call`` all names of a tied parameter refer to the original parameter again."""
     net = Tied()
     own = net.one
 
@@ -96,7 +96,7 @@ def test_the_tie_holds_again_afterwards():
 
 
 def test_the_given_dict_gains_no_names():
-    """``functional_call`` adds no names to the dict that it is given, though tensors are tied."""
+    """``functional_call`` does not add the other names of tied parameters to the given dict."""
     given = {"one": torch.tensor(5.0)}
 
     functional_call(Tied(), given, ())
@@ -105,12 +105,12 @@ def test_the_given_dict_gains_no_names():
 
 
 def test_strict_is_content_with_one_tied_name():
-    """``functional_call(strict=True)`` is content with one of several tied names."""
+    """``functional_call(strict=True)`` accepts a tied parameter under just one of its names."""
     assert functional_call(Tied(), {"two": torch.tensor(5.0)}, (), strict=True) == [5.0, 5.0]
 
 
 def test_strict_without_tie_weights_asks_for_all_names():
-    """``functional_call(strict=True, tie_weights=False)`` asks for every name of a tied tensor."""
+    """``functional_call(strict=True, tie_weights=False)`` requires every name of a tied parameter."""
     value = torch.tensor(5.0)
     options = {"strict": True, "tie_weights": False}
 
@@ -122,7 +122,7 @@ def test_strict_without_tie_weights_asks_for_all_names():
 
 
 def test_buffers_are_tied_too():
-    """``functional_call`` takes a tensor that is a buffer under two names as tied, as it does parameters."""
+    """``functional_call`` replaces a tied buffer under both of its names, like a tied parameter."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -138,7 +138,7 @@ def test_buffers_are_tied_too():
 
 
 def test_three_names_of_one_tensor():
-    """``functional_call`` replaces a tensor with four names in two modules under all four."""
+    """``functional_call`` replaces a parameter that has four names in two modules under all four names."""
     net = Tied()
     net.inner = Tied()
     net.inner.one = net.inner.two = net.one
@@ -152,7 +152,7 @@ def test_three_names_of_one_tensor():
 @pytest.mark.question("Q85")
 @pytest.mark.observed
 def test_a_submodule_with_two_names_keeps_the_given_tensor():
-    """After ``functional_call`` a submodule held under two names keeps the given tensor and loses its own.
+    """After ``functional_call`` a submodule with two names keeps the given tensor instead of its own.
 
     The tensor is put in under both names, and what is put back under the second is what was put in under
     the first (:issue:`195593`). ``tie_weights=False`` avoids it. Ties between parameters of different modules
@@ -172,7 +172,7 @@ def test_a_submodule_with_two_names_keeps_the_given_tensor():
 
 @pytest.mark.question("Q85")
 def test_without_tie_weights_such_a_submodule_is_restored():
-    """After ``functional_call(tie_weights=False)`` a submodule held under two names has its own parameter.
+    """``functional_call(tie_weights=False)`` restores the parameter of a submodule with two names.
 
     The names under which its tensors are given are all that count then: give those that
     ``named_parameters()`` yields.

@@ -11,7 +11,8 @@ from torch.func import functional_call, grad, jvp, vjp
 
 
 def test_grad_gives_a_dict_of_gradients():
-    """:func:`func.grad <torch.func.grad>` over a ``functional_call`` gives a dict of gradients by name.
+    """:func:`torch.func.grad <torch.func.grad>` over ``functional_call`` returns a dict of gradients by
+    parameter name.
 
     The ``grad`` of the parameters stays as it is.
     """
@@ -30,7 +31,8 @@ def test_grad_gives_a_dict_of_gradients():
 
 
 def test_grad_sees_only_what_is_given():
-    """:func:`func.grad <torch.func.grad>` gives gradients only for the tensors that are given.
+    """:func:`torch.func.grad <torch.func.grad>` over ``functional_call`` returns gradients only for the given
+    tensors.
 
     A module's own parameters are constants to it.
     """
@@ -47,9 +49,10 @@ def test_grad_sees_only_what_is_given():
 
 
 def test_gradients_of_each_sample():
-    """:func:`~torch.vmap` over :func:`func.grad <torch.func.grad>` gives a gradient for each sample.
+    """:func:`torch.vmap <torch.vmap>` over :func:`torch.func.grad <torch.func.grad>` computes per-sample
+    gradients.
 
-    A plain backward pass adds them up. They are what private training clips one by one.
+    A plain backward pass sums the gradients of the samples. Private training clips them one by one.
     """
     layer = nn.Linear(2, 1, bias=False)
     x = torch.tensor([[10.0, 100.0], [20.0, 200.0]])
@@ -63,7 +66,9 @@ def test_gradients_of_each_sample():
 
 
 def test_derivative_in_a_direction():
-    """:func:`~torch.func.jvp` gives the output and its derivative in a direction of the parameters."""
+    """:func:`torch.func.jvp <torch.func.jvp>` returns the output and its directional derivative in the
+    parameters.
+    """
     layer = nn.Linear(2, 1, bias=False)
     weight, direction = torch.tensor([[2.0, 3.0]]), torch.tensor([[1.0, -1.0]])
 
@@ -77,7 +82,9 @@ def test_derivative_in_a_direction():
 
 
 def test_product_from_the_left():
-    """:func:`~torch.func.vjp` gives the output, and a function from its gradient to the parameters'."""
+    """:func:`torch.func.vjp <torch.func.vjp>` returns the output and a function from output gradient to
+    parameter gradient.
+    """
     layer = nn.Linear(2, 1, bias=False)
 
     def call(weight):
@@ -90,7 +97,7 @@ def test_product_from_the_left():
 
 
 def test_a_module_itself_can_be_mapped():
-    """:func:`~torch.vmap` maps an ``nn.Module`` over its input as it maps any function."""
+    """:func:`torch.vmap(module) <torch.vmap>` applies an ``nn.Module`` to each sample of a batch."""
     layer = nn.Linear(3, 2)
     x = torch.rand(4, 3)
 
@@ -98,20 +105,26 @@ def test_a_module_itself_can_be_mapped():
 
 
 def test_drawing_at_random_is_an_error_by_default():
-    """:func:`~torch.vmap` raises ``RuntimeError`` for a module that draws random numbers, as ``Dropout``."""
+    """:func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` by default for a module that uses random
+    numbers, as ``Dropout``.
+    """
     with pytest.raises(RuntimeError, match=r"vmap: called random operation while in randomness error mode"):
         torch.vmap(nn.Dropout())(torch.rand(4, 3))
 
 
 def test_a_module_in_evaluation_mode_draws_nothing():
-    """:func:`~torch.vmap` maps a :class:`~torch.nn.Dropout` in evaluation mode, which draws nothing."""
+    """:func:`torch.vmap <torch.vmap>` accepts an :class:`nn.Dropout <torch.nn.Dropout>` in eval mode,
+    which uses no random numbers.
+    """
     x = torch.rand(4, 3)
 
     assert torch.equal(torch.vmap(nn.Dropout().eval())(x), x)
 
 
 def test_randomness_may_be_the_same_or_different():
-    """``vmap(randomness="same")`` draws one pattern for all samples, ``"different"`` a new one for each."""
+    """``torch.vmap(randomness="same")`` uses one Dropout mask for all samples, ``"different"`` one for
+    each.
+    """
     x = torch.full((4, 100), 3.0)
 
     same = torch.vmap(nn.Dropout(), randomness="same")(x)
@@ -122,7 +135,8 @@ def test_randomness_may_be_the_same_or_different():
 
 
 def test_batch_norm_cannot_update_its_statistics_per_sample():
-    """:func:`~torch.vmap` raises ``RuntimeError`` for a ``BatchNorm1d`` that would update its statistics.
+    """:func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` for an ``nn.BatchNorm1d`` that would update
+    running statistics.
 
     Its running statistics would have to differ from sample to sample. Evaluate, leave out the statistics
     with ``track_running_stats=False``, or use another norm.

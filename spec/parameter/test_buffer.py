@@ -14,8 +14,8 @@ from torch import nn
 
 @pytest.mark.since("2.5")
 def test_persistent_false_keeps_it_out_of_the_state():
-    """A :class:`~torch.nn.parameter.Buffer` with ``persistent=False`` is a buffer but not in the state
-    dict.
+    """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` with ``persistent=False`` is a registered buffer but
+    not in ``state_dict()``.
 
     Use it for what can be computed again, such as a mask or a table of angles: the file stays small, and
     a model with another length still loads.
@@ -31,7 +31,7 @@ def test_persistent_false_keeps_it_out_of_the_state():
 
 @pytest.mark.since("2.5")
 def test_persistent_is_a_keyword():
-    """``nn.Buffer(tensor, False)`` raises ``TypeError``: ``persistent`` goes by keyword."""
+    """``nn.Buffer(tensor, False)`` raises ``TypeError``: ``persistent`` must be passed by keyword."""
     make = nn.Buffer
 
     with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments but 3 were given"):
@@ -41,7 +41,8 @@ def test_persistent_is_a_keyword():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_its_type_is_plain_tensor():
-    """A :class:`~torch.nn.parameter.Buffer` is a plain tensor with a flag, which ``isinstance`` looks at.
+    """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` has the type ``torch.Tensor``, yet
+    ``isinstance(buffer, nn.Buffer)`` is true.
 
     So ``type(nn.Buffer(tensor)) is nn.Buffer`` is false.
     """
@@ -55,7 +56,7 @@ def test_its_type_is_plain_tensor():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_the_flag_of_a_buffer_decides():
-    """``isinstance(value, nn.Buffer)`` looks at ``_is_buffer`` of a tensor, but of nothing else."""
+    """``isinstance(x, nn.Buffer)`` is true if ``x`` is a tensor and ``x._is_buffer`` is true."""
 
     class Impostor:
         _is_buffer = True
@@ -70,7 +71,9 @@ def test_the_flag_of_a_buffer_decides():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_subclass_of_buffer_is_never_met():
-    """A subclass of :class:`~torch.nn.parameter.Buffer` builds an ``nn.Buffer``, not one of the subclass."""
+    """Constructing a subclass of :class:`nn.Buffer <torch.nn.parameter.Buffer>` gives an ``nn.Buffer``,
+    not an instance of the subclass.
+    """
 
     class Running(nn.Buffer):
         pass
@@ -84,7 +87,9 @@ def test_a_subclass_of_buffer_is_never_met():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_tensor_made_a_subclass_of_buffer_is_a_buffer():
-    """A tensor that ``as_subclass`` gives a subclass of ``nn.Buffer`` is a buffer without the flag."""
+    """A tensor cast with ``as_subclass`` to a subclass of ``nn.Buffer`` is a buffer without
+    ``_is_buffer``.
+    """
 
     class Running(nn.Buffer):
         pass
@@ -98,7 +103,9 @@ def test_a_tensor_made_a_subclass_of_buffer_is_a_buffer():
 
 @pytest.mark.since("2.5")
 def test_a_buffer_requires_no_grad_of_its_own():
-    """A :class:`~torch.nn.parameter.Buffer` takes ``requires_grad`` from its tensor: normally ``False``."""
+    """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` has the ``requires_grad`` of the tensor it is
+    built from, ``False`` by default.
+    """
     learned = torch.rand(2, requires_grad=True)
 
     assert nn.Buffer(torch.rand(2)).requires_grad is False
@@ -107,8 +114,8 @@ def test_a_buffer_requires_no_grad_of_its_own():
 
 @pytest.mark.since("2.5")
 def test_a_buffer_shares_the_storage_of_its_tensor():
-    """A :class:`~torch.nn.parameter.Buffer` is a leaf on the storage of its tensor, which stays a plain
-    one.
+    """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` is a leaf that shares memory with its source
+    tensor, which stays a plain tensor.
     """
     values = torch.tensor([1.5, 2.5], requires_grad=True)
     result = values * 2
@@ -122,7 +129,9 @@ def test_a_buffer_shares_the_storage_of_its_tensor():
 
 @pytest.mark.since("2.5")
 def test_a_buffer_may_hold_integers():
-    """A :class:`~torch.nn.parameter.Buffer` may hold integers, and without data it is empty."""
+    """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` may hold integers, and ``nn.Buffer()`` without
+    data is an empty tensor.
+    """
     counts = nn.Buffer(torch.arange(3))
 
     assert counts.dtype == torch.int64
@@ -133,7 +142,7 @@ def test_a_buffer_may_hold_integers():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_results_from_a_buffer_are_none():
-    """A tensor computed from an ``nn.Buffer``, or a cast of it, is a plain tensor and not a buffer.
+    """The result of an operation on an ``nn.Buffer``, such as a cast, is not a buffer.
 
     A module does not register such a result. Compute first, then wrap.
     """
@@ -150,7 +159,9 @@ def test_results_from_a_buffer_are_none():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_buffer_prints_like_a_tensor():
-    """A :class:`~torch.nn.parameter.Buffer` prints like a plain tensor, without a word about buffers."""
+    """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` prints like a plain tensor: its ``repr`` does not
+    mention ``Buffer``.
+    """
     assert repr(nn.Buffer(torch.tensor([1.5, 2.5]))) == "tensor([1.5000, 2.5000])"
 
 
@@ -160,7 +171,7 @@ def test_a_buffer_prints_like_a_tensor():
     "twin_of", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["deep copy", "pickle"]
 )
 def test_a_copied_buffer_is_a_buffer(twin_of):
-    """A deep copy or a pickle of an ``nn.Buffer`` is a buffer, persistent or not as before."""
+    """A deep copy or a pickle of a non-persistent ``nn.Buffer`` is a non-persistent ``nn.Buffer`` too."""
     cache = nn.Buffer(torch.tensor([1.5, 2.5]), persistent=False)
 
     twin = twin_of(cache)
@@ -173,7 +184,9 @@ def test_a_copied_buffer_is_a_buffer(twin_of):
 
 @pytest.mark.since("2.5")
 def test_a_tensor_subclass_stays_one():
-    """A :class:`~torch.nn.parameter.Buffer` built from a tensor subclass is of that subclass."""
+    """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` built from an instance of a tensor subclass keeps
+    that type.
+    """
 
     class Tagged(torch.Tensor):
         pass
@@ -187,7 +200,7 @@ def test_a_tensor_subclass_stays_one():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_parameter_and_buffer_exclude_each_other():
-    """``nn.Parameter`` of a buffer is not a buffer, and ``nn.Buffer`` of a parameter is not a parameter."""
+    """``nn.Parameter(buffer)`` is not a buffer, and ``nn.Buffer(parameter)`` is not a parameter."""
     weight = nn.Parameter(nn.Buffer(torch.rand(2)))
     mean = nn.Buffer(nn.Parameter(torch.rand(2)))
 
@@ -198,7 +211,7 @@ def test_parameter_and_buffer_exclude_each_other():
 @pytest.mark.question("Q31")
 @pytest.mark.before("2.5")
 def test_there_is_no_buffer_class():
-    """``torch.nn`` has no ``Buffer``; a tensor becomes one by ``register_buffer``, not by assignment.
+    """``nn.Buffer`` does not exist: ``register_buffer`` makes a tensor a buffer, assignment does not.
 
     Code that is to run there as well calls :meth:`~torch.nn.Module.register_buffer`, which does the same
     on every release.

@@ -13,8 +13,8 @@ from torch import nn
 def test_data_is_a_plain_tensor():
     """``parameter.data`` is a plain tensor with the parameter's values, not a parameter.
 
-    Old code changes weights through it. Under :class:`torch.no_grad` the parameter itself can be changed,
-    and autograd notices what it has to.
+    Old code changes weights through ``data``. Under :class:`torch.no_grad` the parameter itself can be
+    changed, and autograd notices what it has to.
     """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     with torch.no_grad():
@@ -27,9 +27,9 @@ def test_data_is_a_plain_tensor():
 
 @pytest.mark.claim("N2-21")
 def test_data_requires_no_grad():
-    """``parameter.data`` has ``requires_grad=False`` though the parameter has ``True``.
+    """``parameter.data`` has ``requires_grad=False`` even if the parameter has ``requires_grad=True``.
 
-    What is computed from it is outside the graph, like what is computed from ``detach()``.
+    What is computed from ``data`` is outside the graph, like what is computed from ``detach()``.
     """
     weight = nn.Parameter(torch.rand(2))
 
@@ -38,7 +38,7 @@ def test_data_requires_no_grad():
 
 
 def test_data_shares_the_storage(device):
-    """What is written through ``parameter.data`` is written to the parameter: both share one storage."""
+    """``parameter.data`` shares memory with the parameter: writing to ``data`` changes the parameter."""
     weight = nn.Parameter(torch.tensor([1.5, 2.5], device=device))
 
     weight.data[0] = 7.0
@@ -49,7 +49,7 @@ def test_data_shares_the_storage(device):
 
 
 def test_data_is_a_new_object_each_time():
-    """Each access to ``parameter.data`` makes a new tensor object, so an attribute set on one is lost."""
+    """Each access to ``parameter.data`` returns a new tensor object, so an attribute set on one is lost."""
     weight = nn.Parameter(torch.rand(2))
 
     weight.data.note = "kept?"
@@ -59,10 +59,9 @@ def test_data_is_a_new_object_each_time():
 
 
 def test_autograd_does_not_notice_writes_to_data():
-    """A write through ``parameter.data`` before ``backward`` goes unnoticed: the gradient uses the new
-    values.
+    """Autograd does not notice a write through ``parameter.data``: ``backward`` uses the new values.
 
-    It is silently wrong. Write under :class:`torch.no_grad` instead, where autograd notices.
+    The gradient is silently wrong. Write under :class:`torch.no_grad` instead, where autograd notices.
     """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
     result = x * weight
@@ -75,10 +74,10 @@ def test_autograd_does_not_notice_writes_to_data():
 
 
 def test_autograd_notices_writes_to_detach():
-    """A write through ``parameter.detach()`` makes ``backward`` raise ``RuntimeError`` if it needs the
-    old values.
+    """After a write through ``parameter.detach()``, ``backward`` raises ``RuntimeError`` if it needs the old
+    values.
 
-    Where it does not, as for a sum, nothing is wrong and nothing is said.
+    Where ``backward`` does not need them, as for a sum, it gives the right gradients.
     """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
     product, total = x * weight, x + weight
@@ -94,7 +93,7 @@ def test_autograd_notices_writes_to_detach():
 
 
 def test_assigning_data_keeps_the_parameter():
-    """Assigning to ``parameter.data`` replaces the values, and keeps the object that optimizers know."""
+    """Assigning to ``parameter.data`` replaces the values but keeps the same parameter object."""
     layer = nn.Linear(2, 1)
     weight, values = layer.weight, torch.tensor([[1.5, 2.5]])
 
@@ -116,7 +115,7 @@ def test_assigned_data_may_differ_in_shape_and_dtype():
 
 
 def test_assigned_data_must_suit_a_gradient():
-    """Integers assigned to the ``data`` of a parameter that requires a gradient raise ``RuntimeError``."""
+    """Assigning integers to ``parameter.data`` raises ``RuntimeError`` if the parameter requires grad."""
     weight, frozen = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2), requires_grad=False)
 
     with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
@@ -129,7 +128,7 @@ def test_assigned_data_must_suit_a_gradient():
 
 
 def test_assigned_data_must_be_a_tensor():
-    """Assigning anything but a tensor to ``parameter.data`` raises ``TypeError``."""
+    """Assigning a list or a number to ``parameter.data`` raises ``TypeError``."""
     weight = nn.Parameter(torch.tensor([2.5]))
 
     with pytest.raises(TypeError, match="Variable data has to be a tensor, but got float"):
@@ -147,8 +146,7 @@ def test_assigned_data_must_be_a_tensor():
     ids=["device", "double", "dtype"],
 )
 def test_a_moved_parameter_is_none(move):
-    """``nn.Parameter(...).to(...)`` that moves or casts is a plain tensor, which a module does not
-    register.
+    """``nn.Parameter(x).to(...)`` that moves or casts returns a plain tensor, which modules do not register.
 
     ``nn.Parameter(...).cuda()`` in ``__init__`` is the usual way to lose a parameter: the optimizer never
     sees it. Move the tensor and wrap it then, or move the whole module.
@@ -164,8 +162,7 @@ def test_a_moved_parameter_is_none(move):
 
 @pytest.mark.question("Q29")
 def test_a_parameter_moved_nowhere_is_itself():
-    """``parameter.to(...)`` returns the parameter itself if it changes nothing, and a module registers
-    it.
+    """``parameter.to(...)`` that changes nothing returns the same parameter, which a module registers.
 
     So a parameter that is lost on the GPU is there on the CPU, where the tests run.
     """
@@ -181,7 +178,7 @@ def test_a_parameter_moved_nowhere_is_itself():
 
 @pytest.mark.question("Q29")
 def test_move_the_tensor_then_wrap_it(device):
-    """``nn.Parameter(tensor.to(device))`` is registered, on that device: move first, then wrap.
+    """A module registers ``nn.Parameter(tensor.to(device))``: move the tensor first, then wrap it.
 
     Or leave the device out of ``__init__`` and move the module: :meth:`Module.to <torch.nn.Module.to>`.
     """
@@ -196,7 +193,7 @@ def test_move_the_tensor_then_wrap_it(device):
 
 @pytest.mark.question("Q29")
 def test_moving_the_module_keeps_the_parameter():
-    """``net.to(...)`` casts and moves parameters and leaves them parameters, unlike
+    """``module.to(...)`` moves and casts parameters and keeps them ``nn.Parameter``, unlike
     ``parameter.to(...)``.
 
     See :meth:`Module.to <torch.nn.Module.to>`.

@@ -1,4 +1,4 @@
-"""What the functions of ``torch.nn.init`` refuse, and what they pass over.
+"""What the functions of ``torch.nn.init`` raise errors for, and what they leave unchanged.
 
 A tensor whose shape does not suit a function raises an error. A tensor without elements, or without memory,
 is returned as it is.
@@ -16,9 +16,10 @@ from torch import nn
     [nn.init.xavier_uniform_, nn.init.xavier_normal_, nn.init.kaiming_uniform_, nn.init.kaiming_normal_],
 )
 def test_a_vector_has_no_fans(function):
-    """Xavier and Kaiming functions, such as ``xavier_uniform_``, raise ``ValueError`` for a vector.
+    """``nn.init.xavier_uniform_`` and ``kaiming_uniform_`` raise ``ValueError`` for a 1-D tensor, such as a
+    bias.
 
-    Often it is a bias, met in a loop over all parameters. Pass by what has fewer than two dimensions.
+    It comes up in a loop over all parameters. Skip parameters with fewer than two dimensions.
     """
     layer = nn.Linear(2, 3)
 
@@ -32,9 +33,7 @@ def test_a_vector_has_no_fans(function):
 
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
 def test_an_unknown_mode(function):
-    """``kaiming_uniform_`` with an unknown ``mode`` raises a ``ValueError`` that names it, in small
-    letters.
-    """
+    """``nn.init.kaiming_uniform_`` raises ``ValueError`` for an unknown ``mode``, such as ``fan_avg``."""
     with pytest.raises(
         ValueError, match=r"^Mode fan_avg not supported, please use one of \['fan_in', 'fan_out'\]$"
     ):
@@ -44,7 +43,7 @@ def test_an_unknown_mode(function):
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
 @pytest.mark.parametrize("sizes", [(0, 3), (3, 0)], ids=["no rows", "no columns"])
 def test_kaiming_of_nothing_warns(function, sizes):
-    """``kaiming_uniform_`` of a tensor without elements does nothing, and gives a ``UserWarning``."""
+    """``nn.init.kaiming_uniform_`` of an empty tensor does nothing and warns with a ``UserWarning``."""
     weight, before = torch.empty(sizes), torch.get_rng_state()
 
     with pytest.warns(UserWarning, match="Initializing zero-element tensors is a no-op"):
@@ -58,9 +57,7 @@ def test_kaiming_of_nothing_warns(function, sizes):
 @pytest.mark.observed
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
 def test_the_warning_points_at_the_caller(function):
-    """The warning of ``kaiming_uniform_`` about a tensor without elements points at the line that calls
-    it.
-    """
+    """The empty-tensor warning of ``nn.init.kaiming_uniform_`` points to the caller's file."""
     with pytest.warns(UserWarning, match="zero-element") as caught:
         function(torch.empty(0, 3))
 
@@ -71,7 +68,7 @@ def test_the_warning_points_at_the_caller(function):
 @pytest.mark.observed
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
 def test_the_warning_pointed_into_torch(function):
-    """The warning of ``kaiming_uniform_`` about a tensor without elements points into torch itself."""
+    """The empty-tensor warning of ``nn.init.kaiming_uniform_`` points to a file of torch itself."""
     with pytest.warns(UserWarning, match="zero-element") as caught:
         function(torch.empty(0, 3))
 
@@ -79,7 +76,7 @@ def test_the_warning_pointed_into_torch(function):
 
 
 def test_xavier_of_nothing():
-    """``xavier_uniform_`` of a tensor without rows returns it and gives no warning, unlike Kaiming's."""
+    """``nn.init.xavier_uniform_`` does not warn for a tensor without rows, unlike ``kaiming_uniform_``."""
     weight = torch.empty(0, 3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -105,10 +102,10 @@ def test_xavier_of_nothing():
     ],
 )
 def test_a_meta_tensor_is_returned(function, arguments, sizes):
-    """The functions of :mod:`torch.nn.init` take a tensor on the meta device, and return it.
+    """The functions of :mod:`torch.nn.init` accept a tensor on the meta device and return it.
 
-    Nothing is written, as there is no memory: a model built there is initialized after ``to_empty``, not
-    before.
+    Nothing is written, as there is no memory: initialize a model on the meta device after ``to_empty``,
+    not before.
     """
     weight = torch.empty(sizes, device="meta")
 
@@ -118,7 +115,9 @@ def test_a_meta_tensor_is_returned(function, arguments, sizes):
 @pytest.mark.since("2.12")
 @pytest.mark.observed
 def test_sparse_on_meta_draws_nothing():
-    """:func:`~torch.nn.init.sparse_` of a meta tensor leaves the random state alone."""
+    """:func:`nn.init.sparse_ <torch.nn.init.sparse_>` of a tensor on the meta device uses no random
+    numbers.
+    """
     before = torch.get_rng_state()
 
     nn.init.sparse_(torch.empty(4, 3, device="meta"), 0.5)
@@ -129,7 +128,9 @@ def test_sparse_on_meta_draws_nothing():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_sparse_on_meta_draws_all_the_same():
-    """:func:`~torch.nn.init.sparse_` of a meta tensor moves the random state on, though no value is kept."""
+    """:func:`nn.init.sparse_ <torch.nn.init.sparse_>` of a tensor on the meta device advances the random
+    state, but stores no values.
+    """
     before = torch.get_rng_state()
 
     nn.init.sparse_(torch.empty(4, 3, device="meta"), 0.5)
@@ -139,8 +140,8 @@ def test_sparse_on_meta_draws_all_the_same():
 
 @pytest.mark.observed
 def test_integers_cannot_be_drawn():
-    """:func:`~torch.nn.init.normal_` of a tensor of integers raises a ``RuntimeError`` that names the
-    type.
+    """:func:`nn.init.normal_ <torch.nn.init.normal_>` of an integer tensor raises a ``RuntimeError`` that
+    names the type.
     """
     with pytest.raises(RuntimeError, match="not implemented for 'Long'"):
         nn.init.normal_(torch.zeros(3, dtype=torch.int64))

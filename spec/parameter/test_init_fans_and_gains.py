@@ -26,8 +26,8 @@ from torch import nn
     ids=["linear", "convolution", "two dimensions", "groups", "transposed"],
 )
 def test_fans_are_read_off_the_shape(layer, fans):
-    """``fan_in`` of :mod:`torch.nn.init` is a weight's second size, ``fan_out`` the first, each times the
-    kernel.
+    """In :mod:`torch.nn.init`, ``fan_in`` is ``weight.size(1)``, ``fan_out`` ``weight.size(0)``, each times
+    the kernel size.
 
     For a transposed convolution the two are therefore swapped.
     """
@@ -36,10 +36,11 @@ def test_fans_are_read_off_the_shape(layer, fans):
 
 @pytest.mark.claim("N1-02")
 def test_the_weight_of_linear_is_fan_out_by_fan_in():
-    """The weight of :class:`~torch.nn.Linear` has the shape ``(fan_out, fan_in)``: outputs first.
+    """The weight of :class:`nn.Linear <torch.nn.Linear>` has the shape ``(out_features, in_features)``, that
+    is ``(fan_out, fan_in)``.
 
-    A weight of one's own that is used as ``x @ w`` has it the other way round: give ``w.T`` to the
-    functions of :mod:`torch.nn.init`.
+    A weight that your code uses as ``x @ w`` has the opposite order: give ``w.T`` to the functions of
+    :mod:`torch.nn.init`.
     """
     layer = nn.Linear(in_features=5, out_features=3)
 
@@ -49,7 +50,7 @@ def test_the_weight_of_linear_is_fan_out_by_fan_in():
 
 @pytest.mark.parametrize(("arguments", "gain"), [((), 1.0), ((3.0,), 3.0)], ids=["default", "gain"])
 def test_xavier_uniform(arguments, gain):
-    """``xavier_uniform_`` draws evenly up to ``gain * sqrt(6 / (fan_in + fan_out))`` either side of 0.
+    """``nn.init.xavier_uniform_`` draws between plus and minus ``gain * sqrt(6 / (fan_in + fan_out))``.
 
     See :func:`~torch.nn.init.xavier_uniform_`. The gain is 1 unless it is given.
     """
@@ -62,7 +63,7 @@ def test_xavier_uniform(arguments, gain):
 
 @pytest.mark.parametrize(("arguments", "gain"), [((), 1.0), ((3.0,), 3.0)], ids=["default", "gain"])
 def test_xavier_normal(arguments, gain):
-    """``xavier_normal_`` draws with mean 0 and deviation ``gain * sqrt(2 / (fan_in + fan_out))``.
+    """``nn.init.xavier_normal_`` draws with mean 0 and std ``gain * sqrt(2 / (fan_in + fan_out))``.
 
     See :func:`~torch.nn.init.xavier_normal_`. The gain is 1 unless it is given.
     """
@@ -86,8 +87,8 @@ KAIMING = [
 
 @pytest.mark.parametrize(("arguments", "variance"), KAIMING)
 def test_kaiming_uniform(arguments, variance):
-    """:func:`~torch.nn.init.kaiming_uniform_` draws evenly up to ``gain * sqrt(3 / fan)`` either side of
-    0.
+    """:func:`nn.init.kaiming_uniform_ <torch.nn.init.kaiming_uniform_>` draws uniformly between plus and
+    minus ``gain * sqrt(3 / fan)``.
 
     The fan is ``fan_in`` and the gain that of ``leaky_relu`` with slope ``a=0``, which is ``sqrt(2)``,
     unless told otherwise.
@@ -101,7 +102,9 @@ def test_kaiming_uniform(arguments, variance):
 
 @pytest.mark.parametrize(("arguments", "variance"), KAIMING)
 def test_kaiming_normal(arguments, variance):
-    """:func:`~torch.nn.init.kaiming_normal_` draws with mean 0 and a deviation of ``gain / sqrt(fan)``."""
+    """:func:`nn.init.kaiming_normal_ <torch.nn.init.kaiming_normal_>` draws with mean 0 and standard
+    deviation ``gain / sqrt(fan)``.
+    """
     weight = nn.init.kaiming_normal_(torch.empty(60, 100, 4), *arguments)
 
     deviation = math.sqrt(variance)
@@ -127,7 +130,9 @@ def test_kaiming_normal(arguments, variance):
     ],
 )
 def test_the_table_of_gains(nonlinearity, gain):
-    """:func:`~torch.nn.init.calculate_gain` knows the gain of each common nonlinearity."""
+    """:func:`nn.init.calculate_gain <torch.nn.init.calculate_gain>` returns the gain of a nonlinearity,
+    such as ``5/3`` for ``tanh``.
+    """
     assert nn.init.calculate_gain(nonlinearity) == gain
 
 
@@ -135,7 +140,9 @@ def test_the_table_of_gains(nonlinearity, gain):
     ("slope", "used"), [(None, 0.01), (0.5, 0.5), (2, 2), (0, 0)], ids=["default", "float", "integer", "zero"]
 )
 def test_the_gain_of_leaky_relu(slope, used):
-    """``calculate_gain("leaky_relu", slope)`` is ``sqrt(2 / (1 + slope**2))``, with slope 0.01 by default."""
+    """``nn.init.calculate_gain("leaky_relu", slope)`` is ``sqrt(2 / (1 + slope**2))``, with slope 0.01 by
+    default.
+    """
     assert nn.init.calculate_gain("leaky_relu", slope) == math.sqrt(2 / (1 + used**2))
 
 
@@ -143,9 +150,7 @@ def test_the_gain_of_leaky_relu(slope, used):
     ("nonlinearity", "gain"), [("relu", math.sqrt(2)), ("tanh", 5 / 3), ("selu", 3 / 4), ("linear", 1)]
 )
 def test_the_parameter_is_for_leaky_relu_only(nonlinearity, gain):
-    """``calculate_gain(name, slope)`` ignores ``slope``, whatever it is, unless the name is
-    ``leaky_relu``.
-    """
+    """``nn.init.calculate_gain(name, param)`` ignores ``param`` unless ``name`` is ``"leaky_relu"``."""
     assert nn.init.calculate_gain(nonlinearity, 0.5) == gain
     assert nn.init.calculate_gain(nonlinearity, "steep") == gain
     assert nn.init.calculate_gain("leaky_relu", 0.5) == math.sqrt(2 / 1.25)
@@ -153,13 +158,17 @@ def test_the_parameter_is_for_leaky_relu_only(nonlinearity, gain):
 
 @pytest.mark.parametrize("slope", [True, "0.2", [0.2]], ids=["bool", "string", "list"])
 def test_the_slope_must_be_a_number(slope):
-    """``calculate_gain("leaky_relu", slope)`` raises ``ValueError`` for a bool, a string or a list."""
+    """``nn.init.calculate_gain("leaky_relu", slope)`` raises ``ValueError`` for a bool, a string or a
+    list.
+    """
     with pytest.raises(ValueError, match=f"^negative_slope {re.escape(str(slope))} not a valid number$"):
         nn.init.calculate_gain("leaky_relu", slope)
 
 
 @pytest.mark.parametrize("nonlinearity", ["gelu", "ReLU", "identity"])
 def test_an_unknown_nonlinearity(nonlinearity):
-    """:func:`~torch.nn.init.calculate_gain` of an unknown name raises ``ValueError``; capitals matter."""
+    """:func:`nn.init.calculate_gain <torch.nn.init.calculate_gain>` raises ``ValueError`` for an unknown
+    nonlinearity; names are case-sensitive.
+    """
     with pytest.raises(ValueError, match=f"^Unsupported nonlinearity {nonlinearity}$"):
         nn.init.calculate_gain(nonlinearity)

@@ -29,9 +29,9 @@ FILLERS = [
 @pytest.mark.claim("N2-26")
 @pytest.mark.parametrize(("function", "arguments"), FILLERS)
 def test_a_parameter_is_filled_in_place(function, arguments):
-    """A function of :mod:`torch.nn.init` fills a parameter in place, without ``no_grad``, and returns it.
+    """The functions of :mod:`torch.nn.init` fill a parameter in place, without ``no_grad``, and return it.
 
-    So ``nn.init.normal_(layer.weight)`` is a line of its own: nothing need be assigned.
+    So ``nn.init.normal_(layer.weight)`` is enough: the result need not be assigned.
     """
     weight = nn.Parameter(torch.full((3, 5), 50.0))
 
@@ -44,7 +44,7 @@ def test_a_parameter_is_filled_in_place(function, arguments):
 
 @pytest.mark.parametrize(("function", "arguments"), FILLERS)
 def test_a_plain_tensor_is_filled_too(function, arguments):
-    """The functions of :mod:`torch.nn.init` fill a plain tensor as well, here one of ``float64``."""
+    """The functions of :mod:`torch.nn.init` also fill a plain tensor, such as one of ``float64``."""
     buffer = torch.full((3, 5), 50.0, dtype=torch.float64)
 
     assert function(buffer, **arguments) is buffer
@@ -52,8 +52,9 @@ def test_a_plain_tensor_is_filled_too(function, arguments):
 
 
 def test_constant_and_its_two_short_forms():
-    """:func:`~torch.nn.init.constant_` fills with a value, :func:`~torch.nn.init.ones_` and
-    :func:`~torch.nn.init.zeros_` with 1 and 0.
+    """:func:`nn.init.constant_ <torch.nn.init.constant_>` fills a tensor with a value,
+    :func:`nn.init.ones_ <torch.nn.init.ones_>` with 1, :func:`nn.init.zeros_ <torch.nn.init.zeros_>` with
+    0.
     """
     filled = [
         nn.init.constant_(torch.empty(2, 3), 0.25),
@@ -65,7 +66,7 @@ def test_constant_and_its_two_short_forms():
 
 
 def test_uniform_between_zero_and_one():
-    """:func:`~torch.nn.init.uniform_` draws evenly from 0 up to 1 unless told otherwise."""
+    """:func:`nn.init.uniform_ <torch.nn.init.uniform_>` draws values uniformly between 0 and 1 by default."""
     values = nn.init.uniform_(torch.empty(100, 100))
 
     assert values.min().item() >= 0
@@ -74,7 +75,7 @@ def test_uniform_between_zero_and_one():
 
 
 def test_uniform_takes_its_bounds():
-    """``nn.init.uniform_(tensor, a, b)`` draws evenly from ``a`` up to ``b``."""
+    """``nn.init.uniform_(tensor, a, b)`` draws values uniformly between ``a`` and ``b``."""
     values = nn.init.uniform_(torch.empty(100, 100), -2.0, 7.0)
 
     assert values.min().item() >= -2
@@ -83,7 +84,9 @@ def test_uniform_takes_its_bounds():
 
 
 def test_normal_is_standard_normal():
-    """:func:`~torch.nn.init.normal_` draws with mean 0 and standard deviation 1 unless told otherwise."""
+    """:func:`nn.init.normal_ <torch.nn.init.normal_>` draws with mean 0 and standard deviation 1 by
+    default.
+    """
     values = nn.init.normal_(torch.empty(100, 100))
 
     assert values.mean().item() == pytest.approx(0, abs=0.05)
@@ -92,7 +95,7 @@ def test_normal_is_standard_normal():
 
 
 def test_normal_takes_mean_and_deviation():
-    """``nn.init.normal_(tensor, mean, std)`` draws with that mean and standard deviation."""
+    """``nn.init.normal_(tensor, mean, std)`` draws values with that mean and standard deviation."""
     values = nn.init.normal_(torch.empty(100, 100), 7.0, 0.5)
 
     assert values.mean().item() == pytest.approx(7, abs=0.03)
@@ -111,10 +114,10 @@ def test_normal_takes_mean_and_deviation():
 )
 @pytest.mark.observed
 def test_a_tensor_subclass_may_take_over(function, arguments):
-    """``__torch_function__`` of a tensor subclass is handed ``nn.init.normal_``, with arguments by name.
+    """``nn.init.normal_`` of a tensor subclass calls its ``__torch_function__`` with keyword arguments.
 
-    So are ``uniform_``, ``constant_`` and ``kaiming_uniform_``. Of the other functions of
-    :mod:`torch.nn.init` it sees what they do to the tensor.
+    So do ``uniform_``, ``constant_`` and ``kaiming_uniform_``. Of the other functions of
+    :mod:`torch.nn.init` the subclass sees the operations on the tensor.
     """
 
     class Recording(torch.Tensor):
@@ -148,7 +151,7 @@ DEPRECATED = [
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize(("name", "function", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED])
 def test_names_without_underscore_are_deprecated(name, function, arguments):
-    """``nn.init.normal`` and the other names without underscore give a ``FutureWarning`` and do the same.
+    """``nn.init.normal`` and other names without underscore warn with a ``FutureWarning``, but still work.
 
     They are :func:`~torch.nn.init.uniform`, :func:`~torch.nn.init.normal`,
     :func:`~torch.nn.init.constant`, :func:`~torch.nn.init.eye`, :func:`~torch.nn.init.dirac`,
@@ -174,7 +177,7 @@ def test_names_without_underscore_are_deprecated(name, function, arguments):
 @pytest.mark.before("2.4")
 @pytest.mark.parametrize(("name", "function", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED])
 def test_names_without_underscore_gave_a_user_warning(name, function, arguments):
-    """``nn.init.normal`` and the other names without underscore give a ``UserWarning``."""
+    """``nn.init.normal`` and other names without underscore warn with a ``UserWarning``."""
     message = f"nn.init.{name} is now deprecated in favor of nn.init.{name}_"
     with pytest.warns(UserWarning, match=message) as caught:
         getattr(nn.init, name)(torch.rand(4, 5), *arguments)

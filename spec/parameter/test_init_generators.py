@@ -1,7 +1,7 @@
 """Random first values that can be repeated: seeds and generators.
 
 :func:`torch.manual_seed` seeds the default generator, from which every layer draws. The functions of
-:mod:`torch.nn.init` also take a generator of one's own.
+:mod:`torch.nn.init` also accept another generator.
 """
 
 import pytest
@@ -21,7 +21,7 @@ DRAWING = [
 
 @pytest.mark.claim("N5-07")
 def test_a_seed_repeats_a_network():
-    """After the same :func:`torch.manual_seed` a network is built with the same values.
+    """With the same :func:`torch.manual_seed`, a network is initialized with the same weights.
 
     On the same device, that is: a GPU draws other values from the same seed.
     """
@@ -40,8 +40,7 @@ def test_a_seed_repeats_a_network():
 
 @pytest.mark.claim("N5-07")
 def test_a_layer_more_changes_those_after_it():
-    """:func:`torch.manual_seed` fixes the order of draws: one layer more changes the values of those
-    after it.
+    """After :func:`torch.manual_seed`, an additional layer changes the initial weights of later layers.
 
     Two networks that share their first layers alone start alike only there.
     """
@@ -59,7 +58,7 @@ def test_a_layer_more_changes_those_after_it():
 
 @pytest.mark.claim("N5-07")
 def test_forking_keeps_the_seed_apart():
-    """Under :func:`torch.random.fork_rng` a layer is built from a seed without a trace outside.
+    """Under :func:`torch.random.fork_rng` a seed can be set without changing the random state outside.
 
     Give ``devices=[]`` where no GPU is used: by default the state of every GPU is saved.
     """
@@ -79,7 +78,7 @@ def test_forking_keeps_the_seed_apart():
 @pytest.mark.since("2.2")
 @pytest.mark.parametrize(("function", "arguments"), DRAWING)
 def test_a_generator_decides_the_values(function, arguments):
-    """``nn.init.normal_(..., generator=g)`` and the like draw from that generator (:issue:`98200`).
+    """``nn.init.normal_(..., generator=g)`` and similar functions draw from ``g`` (:issue:`98200`).
 
     The default generator stays where it is, so other draws are not disturbed.
     """
@@ -96,7 +95,9 @@ def test_a_generator_decides_the_values(function, arguments):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("bounds", [(-2.0, 2.0), (-0.5, 2.5), (2.0, 3.0)], ids=["wide", "lopsided", "tail"])
 def test_a_generator_decides_truncated_values(bounds):
-    """:func:`~torch.nn.init.trunc_normal_` draws from the generator that it is given."""
+    """:func:`nn.init.trunc_normal_(..., generator=g) <torch.nn.init.trunc_normal_>` draws random numbers
+    from ``g``.
+    """
     torch.manual_seed(5)
     model = nn.init.trunc_normal_(torch.empty(30, 50), 0.0, 1.0, *bounds)
     before = torch.get_rng_state()
@@ -111,7 +112,7 @@ def test_a_generator_decides_truncated_values(bounds):
 
 @pytest.mark.since("2.2")
 def test_a_generator_goes_on():
-    """Two calls of ``nn.init.normal_`` with one generator draw different values: the generator goes on."""
+    """Two calls of ``nn.init.normal_`` with the same ``generator`` draw different values."""
     generator = torch.Generator().manual_seed(5)
 
     first, second = (nn.init.normal_(torch.empty(3), generator=generator) for _ in range(2))
@@ -125,9 +126,9 @@ def test_a_generator_goes_on():
 @pytest.mark.since("2.2")
 @pytest.mark.observed
 def test_a_generator_does_not_place_the_zeros():
-    """``nn.init.sparse_(..., generator=g)`` takes its values from ``g``, but places the zeros without it.
+    """``nn.init.sparse_(..., generator=g)`` draws values from ``g``, but chooses the zeros without ``g``.
 
-    The places come from the default generator, so both have to be seeded.
+    The places of the zeros come from the default generator, so both have to be seeded.
     """
     torch.manual_seed(1)
     first = nn.init.sparse_(torch.empty(20, 3), 0.5, generator=torch.Generator().manual_seed(5))
@@ -146,10 +147,9 @@ def test_a_generator_does_not_place_the_zeros():
     "function", [nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_], ids=lambda f: f.__name__
 )
 def test_a_tensor_subclass_is_handed_the_generator(function):
-    """``__torch_function__`` of a tensor subclass is handed the ``generator`` given to
-    ``nn.init.normal_``.
+    """``nn.init.normal_`` of a tensor subclass passes ``generator`` on to ``__torch_function__``.
 
-    So it is by ``uniform_`` and ``kaiming_uniform_``.
+    So do ``uniform_`` and ``kaiming_uniform_``.
     """
 
     class Recording(torch.Tensor):

@@ -11,8 +11,8 @@ from torch import nn
 
 @pytest.mark.parametrize("sizes", [(3, 5), (4, 4)], ids=["wide", "square"])
 def test_rows_of_a_wide_matrix_are_orthonormal(sizes):
-    """:func:`~torch.nn.init.orthogonal_` makes the rows orthonormal if a matrix is at least as wide as
-    tall.
+    """:func:`nn.init.orthogonal_ <torch.nn.init.orthogonal_>` makes the rows orthonormal if a matrix has
+    at most as many rows as columns.
     """
     weight = torch.empty(sizes)
 
@@ -23,7 +23,9 @@ def test_rows_of_a_wide_matrix_are_orthonormal(sizes):
 
 
 def test_columns_of_a_tall_matrix_are_orthonormal():
-    """:func:`~torch.nn.init.orthogonal_` makes the columns orthonormal if a matrix is taller than wide."""
+    """:func:`nn.init.orthogonal_ <torch.nn.init.orthogonal_>` makes the columns orthonormal if a matrix
+    has more rows than columns.
+    """
     weight = nn.init.orthogonal_(torch.empty(5, 3))
 
     assert torch.allclose(weight.T @ weight, torch.eye(3), atol=1e-5)
@@ -38,9 +40,9 @@ def test_gain_scales_an_orthogonal_matrix():
 
 
 def test_trailing_dimensions_are_flattened():
-    """``nn.init.orthogonal_`` of a convolution weight takes all its dimensions but the first as one.
+    """``nn.init.orthogonal_`` treats a convolution weight as the matrix ``weight.flatten(1)``.
 
-    What is orthogonal is the matrix ``weight.flatten(1)``, not the convolution: the norm of its output
+    That matrix is orthogonal, not the convolution: the norm of its output
     may still differ from that of its input.
     """
     weight = nn.init.orthogonal_(torch.empty(3, 2, 2, 2))
@@ -51,8 +53,8 @@ def test_trailing_dimensions_are_flattened():
 
 @pytest.mark.observed
 def test_the_orthogonal_matrix_has_no_favoured_sign():
-    """:func:`~torch.nn.init.orthogonal_` takes the Q of a QR decomposition of normal values with positive
-    R.
+    """:func:`nn.init.orthogonal_ <torch.nn.init.orthogonal_>` uses Q of a QR decomposition of normal values,
+    with a positive diagonal of R.
 
     With these signs, no orthogonal matrix is likelier than another.
     """
@@ -69,7 +71,9 @@ def test_the_orthogonal_matrix_has_no_favoured_sign():
 
 
 def test_an_empty_orthogonal_matrix():
-    """:func:`~torch.nn.init.orthogonal_` of a tensor without elements does nothing and returns it."""
+    """:func:`nn.init.orthogonal_ <torch.nn.init.orthogonal_>` of an empty tensor does nothing and returns
+    that tensor.
+    """
     without_rows, without_columns = torch.empty(0, 3), torch.empty(3, 0)
     before = torch.get_rng_state()
 
@@ -79,7 +83,9 @@ def test_an_empty_orthogonal_matrix():
 
 
 def test_orthogonal_needs_two_dimensions():
-    """:func:`~torch.nn.init.orthogonal_` of a vector raises ``ValueError``."""
+    """:func:`nn.init.orthogonal_ <torch.nn.init.orthogonal_>` raises ``ValueError`` for a one-dimensional
+    tensor.
+    """
     with pytest.raises(ValueError, match="Only tensors with 2 or more dimensions are supported"):
         nn.init.orthogonal_(torch.empty(3))
 
@@ -88,7 +94,7 @@ def test_orthogonal_needs_two_dimensions():
     ("sparsity", "zeros"), [(0.5, 3), (0.4, 3), (0.0, 0), (1.0, 6)], ids=["half", "rounded up", "none", "all"]
 )
 def test_sparse_zeroes_a_share_of_each_column(sparsity, zeros):
-    """``nn.init.sparse_(weight, sparsity)`` zeroes that share of each column, rounded up.
+    """``nn.init.sparse_(weight, sparsity)`` sets that fraction of each column to zero, rounded up.
 
     A column holds what one input sends to all outputs of an ``nn.Linear``.
     """
@@ -101,7 +107,9 @@ def test_sparse_zeroes_a_share_of_each_column(sparsity, zeros):
 
 
 def test_columns_of_sparse_are_zeroed_independently():
-    """:func:`~torch.nn.init.sparse_` chooses the rows of the zeros anew for each column."""
+    """:func:`nn.init.sparse_ <torch.nn.init.sparse_>` chooses which rows are zero independently for each
+    column.
+    """
     weight = nn.init.sparse_(torch.empty(20, 30), 0.5)
 
     patterns = {tuple(column) for column in (weight == 0).T.tolist()}
@@ -111,7 +119,9 @@ def test_columns_of_sparse_are_zeroed_independently():
 
 @pytest.mark.parametrize(("arguments", "std"), [((), 0.01), ((3.0,), 3.0)], ids=["default", "given"])
 def test_the_rest_of_sparse_is_normal(arguments, std):
-    """What :func:`~torch.nn.init.sparse_` leaves is normal with a deviation of 0.01, or ``std``."""
+    """The nonzero values of :func:`nn.init.sparse_ <torch.nn.init.sparse_>` are normal with standard
+    deviation ``std``, 0.01 by default.
+    """
     weight = nn.init.sparse_(torch.empty(100, 200), 0.5, *arguments)
 
     kept = weight[weight != 0]
@@ -123,6 +133,8 @@ def test_the_rest_of_sparse_is_normal(arguments, std):
 
 @pytest.mark.parametrize("sizes", [(3,), (2, 3, 4)], ids=["vector", "three dimensions"])
 def test_sparse_needs_a_matrix(sizes):
-    """:func:`~torch.nn.init.sparse_` raises ``ValueError`` for a tensor that does not have two dimensions."""
+    """:func:`nn.init.sparse_ <torch.nn.init.sparse_>` raises ``ValueError`` for a tensor that is not
+    two-dimensional.
+    """
     with pytest.raises(ValueError, match="Only tensors with 2 dimensions are supported"):
         nn.init.sparse_(torch.empty(sizes), 0.5)

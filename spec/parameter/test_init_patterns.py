@@ -9,8 +9,8 @@ from torch import nn
 
 
 def test_eye_is_the_identity_matrix():
-    """:func:`~torch.nn.init.eye_` writes ones on the diagonal of a matrix, square or not, and zeros
-    elsewhere.
+    """:func:`nn.init.eye_ <torch.nn.init.eye_>` fills a matrix, square or not, with ones on the diagonal
+    and zeros elsewhere.
     """
     weight = torch.full((2, 3), 50.0)
 
@@ -22,7 +22,7 @@ def test_eye_is_the_identity_matrix():
 
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
 def test_eye_keeps_requires_grad(requires_grad):
-    """:func:`~torch.nn.init.eye_` leaves ``requires_grad`` as it is."""
+    """:func:`nn.init.eye_ <torch.nn.init.eye_>` does not change ``requires_grad`` of the tensor."""
     weight = nn.Parameter(torch.rand(2, 3), requires_grad)
 
     nn.init.eye_(weight)
@@ -31,7 +31,9 @@ def test_eye_keeps_requires_grad(requires_grad):
 
 
 def test_eye_makes_a_linear_layer_the_identity():
-    """An ``nn.Linear`` without bias and with an :func:`~torch.nn.init.eye_` weight returns its input."""
+    """A square ``nn.Linear`` without bias whose weight is filled by
+    :func:`nn.init.eye_ <torch.nn.init.eye_>` returns its input.
+    """
     layer, x = nn.Linear(3, 3, bias=False), torch.rand(2, 3)
 
     nn.init.eye_(layer.weight)
@@ -41,7 +43,9 @@ def test_eye_makes_a_linear_layer_the_identity():
 
 @pytest.mark.parametrize("sizes", [(3,), (2, 3, 4)], ids=["vector", "three dimensions"])
 def test_eye_needs_a_matrix(sizes):
-    """:func:`~torch.nn.init.eye_` raises ``ValueError`` for a tensor that does not have two dimensions."""
+    """:func:`nn.init.eye_ <torch.nn.init.eye_>` raises ``ValueError`` for a tensor that is not
+    two-dimensional.
+    """
     with pytest.raises(ValueError, match="Only tensors with 2 dimensions are supported"):
         nn.init.eye_(torch.empty(sizes))
 
@@ -56,9 +60,10 @@ def test_eye_needs_a_matrix(sizes):
     ids=["one dimension", "two dimensions", "three dimensions"],
 )
 def test_dirac_has_a_one_in_the_middle(sizes, ones):
-    """:func:`~torch.nn.init.dirac_` writes a one in the middle of each kernel from a channel to itself.
+    """:func:`nn.init.dirac_ <torch.nn.init.dirac_>` sets the middle of each kernel ``weight[i, i]`` to 1, and
+    all other values to 0.
 
-    All else is zero: an output channel without an input channel of its number stays silent.
+    An output channel without an input channel of the same number gives zeros.
     """
     weight = torch.full(sizes, 50.0)
 
@@ -79,7 +84,7 @@ def test_dirac_has_a_one_in_the_middle(sizes, ones):
     ids=["one dimension", "two dimensions", "three dimensions"],
 )
 def test_dirac_in_groups(sizes, ones):
-    """``nn.init.dirac_(weight, groups)`` writes its pattern once for each group of output channels."""
+    """``nn.init.dirac_(weight, groups)`` repeats the Dirac pattern for each group of output channels."""
     weight = nn.init.dirac_(torch.full(sizes, 50.0), 2)
 
     assert weight.nonzero().tolist() == ones
@@ -87,7 +92,8 @@ def test_dirac_in_groups(sizes, ones):
 
 
 def test_dirac_makes_a_convolution_the_identity():
-    """A convolution with a :func:`~torch.nn.init.dirac_` weight and ``padding="same"`` returns its input.
+    """An ``nn.Conv2d`` with ``padding="same"``, no bias and an :func:`nn.init.dirac_ <torch.nn.init.dirac_>`
+    weight returns its input.
 
     With more than one group give ``groups`` to both.
     """
@@ -102,19 +108,25 @@ def test_dirac_makes_a_convolution_the_identity():
 
 @pytest.mark.parametrize("sizes", [(4, 4), (2, 2, 2, 2, 2, 2)], ids=["two", "six"])
 def test_dirac_needs_a_kernel(sizes):
-    """:func:`~torch.nn.init.dirac_` raises ``ValueError`` unless there are three, four or five dimensions."""
+    """:func:`nn.init.dirac_ <torch.nn.init.dirac_>` raises ``ValueError`` for a tensor that does not have
+    3, 4 or 5 dimensions.
+    """
     with pytest.raises(ValueError, match="Only tensors with 3, 4, or 5 dimensions are supported"):
         nn.init.dirac_(torch.empty(sizes))
 
 
 def test_groups_of_dirac_must_divide():
-    """:func:`~torch.nn.init.dirac_` raises ``ValueError`` if the groups do not divide the first dimension."""
+    """:func:`nn.init.dirac_ <torch.nn.init.dirac_>` raises ``ValueError`` if ``groups`` does not divide
+    the first dimension of the tensor.
+    """
     with pytest.raises(ValueError, match="dim 0 must be divisible by groups"):
         nn.init.dirac_(torch.empty(5, 4, 3), groups=2)
 
 
 def test_dirac_of_the_old_name():
-    """:func:`~torch.nn.init.dirac` writes the pattern of :func:`~torch.nn.init.dirac_`, with a warning."""
+    """:func:`nn.init.dirac <torch.nn.init.dirac>`, the old name of
+    :func:`nn.init.dirac_ <torch.nn.init.dirac_>`, writes the same pattern and warns.
+    """
     weight = torch.empty(2, 3, 5)
 
     with pytest.warns(Warning, match="nn.init.dirac`? is now deprecated in favor of `?nn.init.dirac_"):

@@ -12,7 +12,9 @@ from torch import nn
 
 
 def test_truncated_at_two_by_default():
-    """:func:`~torch.nn.init.trunc_normal_` draws standard normal values from -2 to 2 by default."""
+    """:func:`nn.init.trunc_normal_ <torch.nn.init.trunc_normal_>` draws standard normal values between -2
+    and 2 by default.
+    """
     weight = torch.empty(100, 200)
 
     result = nn.init.trunc_normal_(weight)
@@ -35,9 +37,7 @@ def test_truncated_at_two_by_default():
     ids=["wide", "upper tail", "lower tail", "wider tail", "narrow"],
 )
 def test_mean_deviation_and_bounds_are_taken(arguments, mean, std):
-    """``nn.init.trunc_normal_(t, mean, std, a, b)`` takes mean, deviation and bounds, wherever the bounds
-    lie.
-    """
+    """``nn.init.trunc_normal_(t, mean, std, a, b)`` draws normal values truncated to ``[a, b]``."""
     weight = nn.init.trunc_normal_(torch.empty(100, 200), *arguments)
 
     a, b = arguments[2:]
@@ -48,8 +48,7 @@ def test_mean_deviation_and_bounds_are_taken(arguments, mean, std):
 
 
 def test_bounds_are_not_relative_to_the_deviation():
-    """``a`` and ``b`` of ``trunc_normal_`` are values: with a small ``std`` the default bounds cut
-    nothing off.
+    """``a`` and ``b`` of ``nn.init.trunc_normal_`` are cutoff values, not multiples of ``std``.
 
     They stay at -2 and 2 unless they are given: ``std=0.02`` means bounds a hundred deviations away. To
     cut at two deviations give ``a=-2 * std, b=2 * std``.
@@ -62,7 +61,9 @@ def test_bounds_are_not_relative_to_the_deviation():
 
 @pytest.mark.parametrize(("a", "b"), [(2.5, 3.0), (-3.0, -2.5)], ids=["above", "below"])
 def test_a_mean_far_outside_warns(a, b):
-    """``trunc_normal_`` with a mean more than two deviations outside the bounds gives a ``UserWarning``."""
+    """``nn.init.trunc_normal_`` warns if ``mean`` is more than 2 ``std`` outside the bounds ``a`` and
+    ``b``.
+    """
     with pytest.warns(UserWarning, match="mean is more than 2 std from .a, b. in nn.init.trunc_normal_"):
         weight = nn.init.trunc_normal_(torch.empty(5), 0.0, 1.0, a, b)
 
@@ -75,7 +76,7 @@ def test_a_mean_far_outside_warns(a, b):
     ids=["above", "below", "above, wider", "below, wider"],
 )
 def test_a_mean_two_deviations_outside_does_not_warn(mean, std, a, b):
-    """``trunc_normal_`` with a mean up to two deviations outside the bounds gives no warning."""
+    """``nn.init.trunc_normal_`` does not warn if ``mean`` is at most 2 ``std`` outside ``a`` and ``b``."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         weight = nn.init.trunc_normal_(torch.empty(5), mean, std, a, b)
@@ -87,7 +88,7 @@ def test_a_mean_two_deviations_outside_does_not_warn(mean, std, a, b):
 @pytest.mark.since("2.12")
 @pytest.mark.observed
 def test_far_away_the_values_crowd_at_the_nearer_bound():
-    """``trunc_normal_`` with a mean far above both bounds draws values close to the upper one
+    """``nn.init.trunc_normal_`` with ``mean`` far above ``b`` draws values close to ``b``
     (:pull:`174997`).
     """
     with pytest.warns(UserWarning, match="The distribution of values may be incorrect"):
@@ -101,7 +102,9 @@ def test_far_away_the_values_crowd_at_the_nearer_bound():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_far_away_every_value_was_the_wrong_bound():
-    """``trunc_normal_`` with a mean far above both bounds fills with the lower bound, the farther one."""
+    """``nn.init.trunc_normal_`` with ``mean`` far above ``b`` fills the tensor with ``a``, the wrong
+    bound.
+    """
     with pytest.warns(UserWarning, match="The distribution of values may be incorrect"):
         weight = nn.init.trunc_normal_(torch.empty(100), 100.0, 1.0, -2.0, 2.0)
 
@@ -111,7 +114,7 @@ def test_far_away_every_value_was_the_wrong_bound():
 @pytest.mark.since("2.12")
 @pytest.mark.observed
 def test_rejected_values_are_drawn_again():
-    """``trunc_normal_`` draws normal values, and draws again what falls outside wide bounds.
+    """With wide bounds, ``nn.init.trunc_normal_`` draws normal values and redraws those outside the bounds.
 
     Where less than 0.3 of the distribution lies between the bounds, it draws evenly from there and
     rejects.
@@ -130,9 +133,7 @@ def test_rejected_values_are_drawn_again():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_one_draw_was_enough_for_every_value():
-    """``trunc_normal_`` makes each value of one uniform draw: the random state moves on as by
-    ``uniform_``.
-    """
+    """``nn.init.trunc_normal_`` draws as many random numbers as ``uniform_``: one uniform draw per value."""
     torch.manual_seed(3)
     nn.init.trunc_normal_(torch.empty(100))
     state = torch.get_rng_state()
@@ -144,7 +145,9 @@ def test_one_draw_was_enough_for_every_value():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=["double", "bfloat16"])
 def test_other_dtypes_stay_within_the_bounds(dtype):
-    """:func:`~torch.nn.init.trunc_normal_` fills ``bfloat16`` and ``float64`` within the bounds too."""
+    """:func:`nn.init.trunc_normal_ <torch.nn.init.trunc_normal_>` keeps ``bfloat16`` and ``float64``
+    values within the bounds too.
+    """
     weight = nn.init.trunc_normal_(torch.empty(100, 100, dtype=dtype), 0.0, 1.0, -0.75, 1.5)
 
     assert weight.dtype == dtype
@@ -155,7 +158,7 @@ def test_other_dtypes_stay_within_the_bounds(dtype):
 
 @pytest.mark.since("2.12")
 def test_bfloat16_keeps_the_deviation():
-    """``trunc_normal_`` with a small ``std`` fills ``bfloat16`` with small values alone (:issue:`155588`).
+    """``nn.init.trunc_normal_`` with a small ``std`` keeps all ``bfloat16`` values small (:issue:`155588`).
 
     Drawing in ``float32`` and casting then does the same on every release.
     """
@@ -168,7 +171,8 @@ def test_bfloat16_keeps_the_deviation():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_bfloat16_held_values_at_the_bounds():
-    """``trunc_normal_`` with a small ``std`` sets some ``bfloat16`` values to a bound (:issue:`155588`).
+    """``nn.init.trunc_normal_`` with a small ``std`` sets some ``bfloat16`` values to a bound
+    (:issue:`155588`).
 
     With ``std=0.02`` it is a few in a thousand, which makes the deviation several times as large. Draw in
     ``float32`` and cast then.

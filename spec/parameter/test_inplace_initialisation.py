@@ -12,9 +12,10 @@ from torch import nn
 
 @pytest.mark.claim("N2-25")
 def test_writing_into_a_parameter_fails():
-    """An in-place operation on an ``nn.Parameter`` raises ``RuntimeError`` and leaves its values.
+    """An in-place operation on an ``nn.Parameter`` that requires grad raises ``RuntimeError`` outside
+    ``no_grad``.
 
-    It is "a leaf Variable that requires grad". Write under :class:`torch.no_grad`, or use
+    The message calls it "a leaf Variable that requires grad". Write under :class:`torch.no_grad`, or use
     :mod:`torch.nn.init`.
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))
@@ -27,7 +28,7 @@ def test_writing_into_a_parameter_fails():
 
 @pytest.mark.claim("N2-25")
 def test_writing_into_a_slice_fails():
-    """``parameter[0] = value`` raises ``RuntimeError`` and changes nothing: a slice is a view of a leaf.
+    """``parameter[0] = value`` outside ``torch.no_grad`` raises ``RuntimeError`` and changes nothing.
 
     Write it under :class:`torch.no_grad`.
     """
@@ -41,8 +42,7 @@ def test_writing_into_a_slice_fails():
 
 @pytest.mark.claim("N2-25")
 def test_under_no_grad_writing_is_allowed():
-    """Under :class:`torch.no_grad` a parameter is written in place, and stays a leaf that requires a
-    gradient.
+    """Under :class:`torch.no_grad` a parameter can be changed in place; it remains a leaf that requires grad.
 
     The functions of :mod:`torch.nn.init` do that by themselves.
     """
@@ -58,7 +58,7 @@ def test_under_no_grad_writing_is_allowed():
 
 @pytest.mark.claim("N2-27")
 def test_data_needs_no_context():
-    """``weight.data.normal_()`` writes into the parameter without ``no_grad``.
+    """``weight.data.normal_()`` changes a parameter in place without ``torch.no_grad``.
 
     Autograd does not notice: see :ref:`chapter-parameter.data`.
     """
@@ -72,7 +72,7 @@ def test_data_needs_no_context():
 
 
 def test_a_frozen_parameter_needs_no_context():
-    """A frozen ``nn.Parameter`` is written in place without ``no_grad``."""
+    """A parameter with ``requires_grad=False`` can be changed in place without ``torch.no_grad``."""
     weight = nn.Parameter(torch.rand(2), requires_grad=False)
 
     weight.fill_(4.0)

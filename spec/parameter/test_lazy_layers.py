@@ -1,6 +1,6 @@
 """The lazy layers of torch: linear, convolution and normalization layers without the size of their input.
 
-Each takes the arguments of its ordinary class, all but the size of the input, and becomes that class at its
+Each accepts the arguments of its ordinary class, all but the size of the input, and becomes that class at its
 first call.
 """
 
@@ -30,10 +30,9 @@ NORMALIZATIONS = [
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
 def test_a_lazy_convolution_by_default(lazy, ordinary, dimensions):
-    """``nn.LazyConv2d`` and the like become the ordinary convolution, with ``in_channels`` from the
-    input.
+    """The first call of an ``nn.LazyConv2d`` makes it an ``nn.Conv2d`` with ``in_channels`` from the input.
 
-    All other arguments have the defaults of the ordinary class.
+    So it is with the other lazy convolutions. All other arguments have the defaults of the ordinary class.
     """
     layer, model = lazy(4, 3), ordinary(5, 4, 3)
 
@@ -47,9 +46,7 @@ def test_a_lazy_convolution_by_default(lazy, ordinary, dimensions):
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS[:3])
 def test_arguments_of_a_lazy_convolution(lazy, ordinary, dimensions):
-    """``nn.LazyConv2d`` and the like take the ordinary class's arguments in order, without
-    ``in_channels``.
-    """
+    """``nn.LazyConv2d`` accepts the arguments of ``nn.Conv2d`` in the same order, without ``in_channels``."""
     arguments = (4, 3, 2, 1, 3, 2, False, "circular", None, torch.float64)
     layer, model = lazy(*arguments), ordinary(6, *arguments)
 
@@ -63,7 +60,7 @@ def test_arguments_of_a_lazy_convolution(lazy, ordinary, dimensions):
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS[3:])
 def test_arguments_of_a_lazy_transposed_convolution(lazy, ordinary, dimensions):
-    """``nn.LazyConvTranspose2d`` and the like take the ordinary class's arguments, less ``in_channels``."""
+    """``nn.LazyConvTranspose2d`` accepts the arguments of ``nn.ConvTranspose2d``, without ``in_channels``."""
     arguments = (4, 3, 3, 1, 2, 2, False, 4, "zeros", None, torch.float64)
     layer, model = lazy(*arguments), ordinary(6, *arguments)
 
@@ -77,7 +74,9 @@ def test_arguments_of_a_lazy_transposed_convolution(lazy, ordinary, dimensions):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=["double", "half"])
 def test_device_and_dtype_of_lazy_parameters(device, dtype):
-    """``device`` and ``dtype`` given to a lazy layer are those of its uninitialized weight and bias."""
+    """``nn.LazyLinear`` and ``nn.LazyConv2d`` use ``device`` and ``dtype`` for their uninitialized
+    parameters.
+    """
     layers = [nn.LazyLinear(3, True, device, dtype), nn.LazyConv2d(4, 3, device=device, dtype=dtype)]
 
     parameters = [p for layer in layers for p in layer.parameters()]
@@ -88,7 +87,7 @@ def test_device_and_dtype_of_lazy_parameters(device, dtype):
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
 def test_unbatched_input_of_a_lazy_convolution(lazy, ordinary, dimensions):
-    """A lazy convolution takes an unbatched first input: ``in_channels`` is then the size of dimension 0."""
+    """The first input of an ``nn.LazyConv2d`` may be unbatched: ``in_channels`` is then ``x.size(0)``."""
     layer = lazy(4, 3)
 
     output = layer(torch.rand(5, *[6] * dimensions))
@@ -101,7 +100,7 @@ def test_unbatched_input_of_a_lazy_convolution(lazy, ordinary, dimensions):
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
 @pytest.mark.parametrize("difference", [-1, 2], ids=["too few", "too many"])
 def test_dimensions_of_a_lazy_convolution(lazy, ordinary, dimensions, difference):
-    """A lazy convolution refuses a first input of other dimensions with ``RuntimeError``, and stays lazy.
+    """``nn.LazyConv2d`` raises ``RuntimeError`` for a first input with the wrong ``ndim``, and stays lazy.
 
     The message names the dimensions allowed and the size of the input.
     """
@@ -118,7 +117,9 @@ def test_dimensions_of_a_lazy_convolution(lazy, ordinary, dimensions, difference
 
 
 def test_groups_must_divide_the_channels_seen():
-    """A lazy convolution whose ``groups`` do not divide the channels it sees raises ``ValueError``."""
+    """``nn.LazyConv2d`` raises ``ValueError`` if ``groups`` does not divide the channels of the first
+    input.
+    """
     layer = nn.LazyConv2d(4, 3, groups=2)
 
     with pytest.raises(ValueError, match="in_channels must be divisible by groups"):
@@ -129,7 +130,7 @@ def test_groups_must_divide_the_channels_seen():
 
 @pytest.mark.since("2.4")
 def test_output_size_of_a_lazy_transposed_convolution():
-    """The first call of an ``nn.LazyConvTranspose2d`` takes ``output_size``, by position or by keyword."""
+    """The first call of an ``nn.LazyConvTranspose2d`` accepts ``output_size``, by position or by keyword."""
     x = torch.rand(2, 5, 6, 7)
 
     by_position = nn.LazyConvTranspose2d(4, 3, 2)(x, [14, 15])
@@ -142,9 +143,9 @@ def test_output_size_of_a_lazy_transposed_convolution():
 @pytest.mark.since("2.2")
 @pytest.mark.before("2.4")
 def test_output_size_was_an_unexpected_keyword():
-    """The first call of an ``nn.LazyConvTranspose2d`` raises ``TypeError`` over ``output_size``.
+    """The first call of an ``nn.LazyConvTranspose2d`` with the keyword ``output_size`` raises ``TypeError``.
 
-    Its ``initialize_parameters`` gets the keyword and does not take it. Make the first call without.
+    The keyword is passed to ``initialize_parameters``, which does not accept it. Make the first call without.
     """
     with pytest.raises(
         TypeError, match=r"initialize_parameters.. got an unexpected keyword argument 'output_size'"
@@ -153,7 +154,7 @@ def test_output_size_was_an_unexpected_keyword():
 
 
 def test_lazy_linear_by_default():
-    """``nn.LazyLinear(out_features)`` takes ``in_features`` from the last dimension of its first input."""
+    """``nn.LazyLinear(out_features)`` infers ``in_features`` from the last dimension of its first input."""
     layer, flat = nn.LazyLinear(3), nn.LazyLinear(3)
 
     output = layer(torch.rand(2, 7, 5))
@@ -166,7 +167,7 @@ def test_lazy_linear_by_default():
 
 
 def test_lazy_linear_without_bias():
-    """``nn.LazyLinear(out_features, bias=False)`` has ``bias`` ``None``, and a weight alone."""
+    """``nn.LazyLinear(out_features, bias=False)`` has a ``weight``, and its ``bias`` is ``None``."""
     layer = nn.LazyLinear(3, False)
 
     layer(torch.rand(2, 5))
@@ -185,9 +186,7 @@ def test_lazy_linear_without_bias():
     ids=["linear", "convolution", "transposed convolution"],
 )
 def test_initialised_like_the_ordinary_layer(lazy, arguments, in_size):
-    """``nn.LazyLinear`` and lazy convolutions draw at their first call what the ordinary ones draw when
-    built.
-    """
+    """With the same seed, the first call of ``nn.LazyLinear`` gives the weights of a new ``nn.Linear``."""
     layer, x = lazy(*arguments), torch.rand(2, 5, 6)
 
     torch.manual_seed(7)
@@ -199,11 +198,10 @@ def test_initialised_like_the_ordinary_layer(lazy, arguments, in_size):
 
 
 def test_construction_draws_nothing():
-    """Building a lazy layer, such as ``nn.LazyLinear``, draws no random numbers; its first call draws
-    them.
+    """Constructing an ``nn.LazyLinear`` uses no random numbers; its first call does.
 
-    A seed set before a network is built so gives other values than with ordinary layers. Set it before
-    the first call.
+    So a seed set before a network is constructed gives other values than with ordinary layers. Set the
+    seed before the first call.
     """
     x, before = torch.rand(2, 5), torch.get_rng_state()
 
@@ -223,7 +221,9 @@ def test_construction_draws_nothing():
     ids=["linear", "convolution", "normalization"],
 )
 def test_resetting_too_early_does_nothing(layer):
-    """``reset_parameters()`` of a lazy layer does nothing before its first call and returns ``None``."""
+    """``reset_parameters()`` of a lazy layer, such as ``nn.LazyLinear``, does nothing before its first
+    call.
+    """
     before = torch.get_rng_state()
 
     assert layer.reset_parameters() is None
@@ -233,7 +233,7 @@ def test_resetting_too_early_does_nothing(layer):
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
 def test_a_lazy_normalisation(lazy, ordinary, dimensions):
-    """``nn.LazyBatchNorm2d`` and the like take ``num_features`` from dimension 1 of their first input."""
+    """``nn.LazyBatchNorm2d`` infers ``num_features`` from dimension 1 of its first input."""
     layer = lazy().eval()
 
     layer(torch.rand(2, 5, *[6] * dimensions))
@@ -265,10 +265,9 @@ def test_a_lazy_normalisation(lazy, ordinary, dimensions):
     ],
 )
 def test_dimensions_of_a_lazy_normalisation(lazy, expected, given):
-    """``nn.LazyBatchNorm2d`` and the like refuse a first input of other dimensions, yet are initialized
-    by it.
+    """``nn.LazyBatchNorm2d`` raises ``ValueError`` for a first input of wrong ``ndim``, yet is initialized.
 
-    The hook that infers the size runs before the check in ``forward``. Build the layer anew after such an
+    The hook that infers the size runs before the check in ``forward``. Construct a new layer after such an
     error.
     """
     layer = lazy()
@@ -282,7 +281,9 @@ def test_dimensions_of_a_lazy_normalisation(lazy, expected, given):
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
 def test_arguments_of_a_lazy_normalisation(lazy, ordinary, dimensions):
-    """A lazy BatchNorm or InstanceNorm takes the ordinary one's arguments in order, less ``num_features``."""
+    """``nn.LazyBatchNorm2d`` accepts the arguments of ``nn.BatchNorm2d`` in order, without
+    ``num_features``.
+    """
     layer = lazy(1e-3, 0.2, False, True, None, torch.float64)
 
     layer(torch.rand(4, 5, *[6] * dimensions, dtype=torch.float64))
@@ -295,7 +296,7 @@ def test_arguments_of_a_lazy_normalisation(lazy, ordinary, dimensions):
 
 @pytest.mark.parametrize("lazy", [nn.LazyBatchNorm1d, nn.LazyInstanceNorm1d])
 def test_device_and_dtype_of_a_lazy_normalisation(lazy):
-    """``device`` and ``dtype`` of a lazy BatchNorm or InstanceNorm are those of all but the batch count.
+    """``nn.LazyBatchNorm1d`` uses ``device`` for all tensors, ``dtype`` for all but ``num_batches_tracked``.
 
     The count is on the device too, and stays an integer.
     """
@@ -307,7 +308,7 @@ def test_device_and_dtype_of_a_lazy_normalisation(lazy):
 
 
 def test_defaults_of_a_lazy_normalisation():
-    """``nn.LazyBatchNorm1d()`` has a learned scale and shift, and running statistics, by default."""
+    """``nn.LazyBatchNorm1d()`` has ``affine=True`` and ``track_running_stats=True`` by default."""
     layer = nn.LazyBatchNorm1d()
 
     assert (layer.eps, layer.momentum) == (1e-5, 0.1)
@@ -321,8 +322,8 @@ def test_defaults_of_a_lazy_normalisation():
 
 
 def test_a_lazy_normalisation_without_statistics():
-    """``nn.LazyBatchNorm1d(track_running_stats=False)`` has its buffers ``None``, after its first call
-    too.
+    """``running_mean`` of ``nn.LazyBatchNorm1d(track_running_stats=False)`` is ``None``, also after a
+    call.
     """
     layer = nn.LazyBatchNorm1d(track_running_stats=False)
 
@@ -336,7 +337,7 @@ def test_a_lazy_normalisation_without_statistics():
 
 @pytest.mark.since("2.12")
 def test_a_lazy_normalisation_without_bias():
-    """A lazy BatchNorm with ``bias=False`` learns a scale, and its ``bias`` is ``None``."""
+    """``nn.LazyBatchNorm1d(bias=False)`` has a ``weight``, and its ``bias`` is ``None``."""
     layer = nn.LazyBatchNorm1d(bias=False)
 
     layer(torch.rand(4, 5))
@@ -348,7 +349,7 @@ def test_a_lazy_normalisation_without_bias():
 @pytest.mark.contradicts("torch.nn.LazyInstanceNorm1d: affine and track_running_stats default to False")
 @pytest.mark.parametrize("lazy", [nn.LazyInstanceNorm1d, nn.LazyInstanceNorm2d, nn.LazyInstanceNorm3d])
 def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
-    """``nn.LazyInstanceNorm1d`` is affine and keeps statistics by default; ``nn.InstanceNorm1d`` does
+    """``nn.LazyInstanceNorm1d`` has ``affine`` and running statistics by default; ``nn.InstanceNorm1d`` does
     not.
 
     So it is with two and three dimensions. Exchanging one for the other changes what a network does in
@@ -363,9 +364,9 @@ def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_lazy_instance_norm_needs_a_batch_first():
-    """``nn.LazyInstanceNorm1d`` refuses an unbatched first input: it takes the size of dimension 1.
+    """``nn.LazyInstanceNorm1d`` raises ``ValueError`` if its first input is unbatched; later inputs may be.
 
-    After a batch, unbatched inputs are fine.
+    The first call takes ``num_features`` from dimension 1.
     """
     layer = nn.LazyInstanceNorm1d()
     layer(torch.rand(2, 3, 4))

@@ -29,8 +29,7 @@ class LazyScale(LazyModuleMixin, nn.Module):
 
 
 def test_the_first_input_gives_the_shape():
-    """The first call of a lazy module, such as ``nn.LazyLinear``, gives its parameters their shape, and
-    runs.
+    """The first call of a lazy module, such as ``nn.LazyLinear``, sets the shapes of its parameters.
 
     Make that call, with a dummy batch, before parameters are counted, filled or printed.
     """
@@ -43,8 +42,8 @@ def test_the_first_input_gives_the_shape():
 
 
 def test_has_uninitialized_params():
-    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` is true until a call or
-    loading.
+    """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` of a lazy module is true
+    until its first call or ``load_state_dict``.
     """
     called, loaded = LazyScale(), LazyScale()
 
@@ -57,7 +56,7 @@ def test_has_uninitialized_params():
 
 
 def test_uninitialized_buffers_count_too():
-    """``has_uninitialized_params()`` of a lazy module is true for uninitialized buffers as well."""
+    """``LazyModuleMixin.has_uninitialized_params()`` is also true if a buffer is uninitialized."""
     layer = nn.LazyBatchNorm1d(affine=False)
 
     assert list(layer.parameters()) == []
@@ -65,7 +64,7 @@ def test_uninitialized_buffers_count_too():
 
 
 def test_the_class_changes():
-    """After its first call a lazy module is of the class named by ``cls_to_become``, for good.
+    """The first call of an ``nn.LazyLinear`` changes its class to ``cls_to_become``, which is ``nn.Linear``.
 
     ``isinstance(layer, nn.LazyLinear)`` is then false, and the layer prints as an ``nn.Linear``.
     """
@@ -81,8 +80,8 @@ def test_the_class_changes():
 
 
 def test_without_cls_to_become_the_class_stays():
-    """With :attr:`LazyModuleMixin.cls_to_become <torch.nn.modules.lazy.LazyModuleMixin.cls_to_become>`
-    ``None`` a lazy module keeps its class.
+    """A lazy module with :attr:`cls_to_become <torch.nn.modules.lazy.LazyModuleMixin.cls_to_become>`
+    ``None`` keeps its class after its first call.
     """
     layer = LazyScale()
 
@@ -94,8 +93,7 @@ def test_without_cls_to_become_the_class_stays():
 
 
 def test_parameters_stay_the_same_objects():
-    """Parameters of ``nn.LazyLinear`` and the like stay the same objects when the first call gives them
-    shape.
+    """The parameters of an ``nn.LazyLinear`` stay the same objects when its first call sets their shapes.
 
     An optimizer that was given them before keeps working.
     """
@@ -110,7 +108,7 @@ def test_parameters_stay_the_same_objects():
 
 @pytest.mark.observed
 def test_the_hooks_are_taken_off():
-    """The first call of a lazy module, such as ``nn.LazyLinear``, takes its two hooks off."""
+    """The first call of a lazy module, such as ``nn.LazyLinear``, removes its two internal hooks."""
     layer = nn.LazyLinear(3)
     stores = [layer._forward_pre_hooks, layer._load_state_dict_pre_hooks]
 
@@ -124,7 +122,9 @@ def test_the_hooks_are_taken_off():
 
 
 def test_the_second_input_must_fit():
-    """``nn.LazyLinear`` infers its shape once: a later input of another size raises ``RuntimeError``."""
+    """``nn.LazyLinear`` infers ``in_features`` once: a later input of another size raises
+    ``RuntimeError``.
+    """
     layer = nn.LazyLinear(3)
     layer(torch.rand(2, 5))
 
@@ -135,10 +135,9 @@ def test_the_second_input_must_fit():
 
 
 def test_calling_forward_infers_nothing():
-    """``forward`` of a lazy module called by name infers nothing and raises ``ValueError``: a hook
-    infers.
+    """``layer.forward(x)`` of an uncalled ``nn.LazyLinear`` raises ``ValueError``: call ``layer(x)`` instead.
 
-    Call the module itself.
+    The shape is inferred by a hook, which runs when the module itself is called.
     """
     layer = nn.LazyLinear(3)
 
@@ -150,9 +149,7 @@ def test_calling_forward_infers_nothing():
 
 
 def test_a_network_is_initialised_by_one_dry_run():
-    """One call of a network initializes every lazy module (``nn.LazyLinear``) that it passes, and no
-    other.
-    """
+    """One call of a network initializes each ``nn.LazyLinear`` that runs in it; unused ones stay lazy."""
     net = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(8), nn.LazyBatchNorm1d())
     net[1].unused = nn.LazyLinear(2)
 
@@ -164,7 +161,7 @@ def test_a_network_is_initialised_by_one_dry_run():
 
 
 def test_move_first_then_run(device):
-    """``nn.LazyLinear(3).to(device, dtype)`` decides where, and of which dtype, its parameters are made."""
+    """The parameters of ``nn.LazyLinear(3).to(device, dtype)`` are created with that device and dtype."""
     layer = nn.LazyLinear(3).to(device, torch.float64)
 
     layer(torch.rand(2, 5, device=device, dtype=torch.float64))
@@ -174,7 +171,7 @@ def test_move_first_then_run(device):
 
 
 def test_an_optimizer_may_come_before_the_first_call():
-    """An optimizer, such as ``SGD``, takes uninitialized parameters and trains them after the first call.
+    """``torch.optim.SGD`` accepts uninitialized parameters and trains them after the module's first call.
 
     A ``step()`` before that call does nothing, as they have no gradient.
     """
@@ -191,7 +188,7 @@ def test_an_optimizer_may_come_before_the_first_call():
 
 
 def test_counting_parameters_too_early_fails():
-    """``numel()`` of an uninitialized parameter raises ``ValueError``, so counting a lazy network fails."""
+    """``p.numel()`` of an uninitialized parameter raises ``ValueError`` until the module's first call."""
     net = nn.Sequential(nn.Linear(2, 3), nn.LazyLinear(4))
 
     with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter in <method 'numel'"):
@@ -203,8 +200,8 @@ def test_counting_parameters_too_early_fails():
 
 
 def test_initialize_parameters_is_required():
-    """A lazy module without :meth:`~torch.nn.modules.lazy.LazyModuleMixin.initialize_parameters`
-    raises ``NotImplementedError`` at its first call.
+    """A lazy module without :meth:`~torch.nn.modules.lazy.LazyModuleMixin.initialize_parameters` raises
+    ``NotImplementedError`` at its first call.
     """
 
     class Forgetful(LazyModuleMixin, nn.Module):
@@ -216,7 +213,9 @@ def test_initialize_parameters_is_required():
 
 
 def test_initialize_parameters_must_finish():
-    """A lazy module raises ``RuntimeError`` if ``initialize_parameters`` leaves one out, and stays lazy."""
+    """If ``initialize_parameters`` leaves a parameter uninitialized, a lazy module raises
+    ``RuntimeError``.
+    """
 
     class Unfinished(LazyScale):
         def initialize_parameters(self, x):
@@ -232,7 +231,7 @@ def test_initialize_parameters_must_finish():
 
 
 def test_initialize_parameters_sees_positional_ones():
-    """``initialize_parameters`` of a lazy module gets the positional arguments of the first call."""
+    """``initialize_parameters`` of a lazy module receives the positional arguments of the first call."""
     layer = LazyScale()
 
     layer(torch.rand(2), "mask")
@@ -243,10 +242,10 @@ def test_initialize_parameters_sees_positional_ones():
 @pytest.mark.question("Q97")
 @pytest.mark.since("2.2")
 def test_initialize_parameters_sees_the_keywords():
-    """``initialize_parameters`` of a lazy module gets the keyword arguments of the first call too.
+    """``initialize_parameters`` of a lazy module receives the keyword arguments of the first call too.
 
-    It has to take them all, even if it needs none: ``def initialize_parameters(self, x, **kwargs)``. See
-    :issue:`59923`.
+    The method has to accept all of them, even unused ones: ``def initialize_parameters(self, x, **kwargs)``.
+    See :issue:`59923`.
     """
     layer = LazyScale()
 
@@ -258,7 +257,7 @@ def test_initialize_parameters_sees_the_keywords():
 @pytest.mark.question("Q97")
 @pytest.mark.before("2.2")
 def test_initialize_parameters_saw_no_keywords():
-    """``initialize_parameters`` of a lazy module gets no keywords, which ``forward`` gets all the same.
+    """``initialize_parameters`` of a lazy module does not receive keyword arguments, though ``forward`` does.
 
     A size that depends on one has to be given by position.
     """
@@ -280,7 +279,7 @@ def test_initialize_parameters_saw_no_keywords():
 @pytest.mark.question("Q97")
 @pytest.mark.since("2.2")
 def test_the_input_may_be_a_keyword():
-    """``nn.LazyLinear(3)(input=x)`` works from the first call on: a lazy module's input may be a keyword.
+    """The first input of a lazy module may be a keyword argument: ``nn.LazyLinear(3)(input=x)``.
 
     The keyword has the name that ``initialize_parameters`` gives it.
     """
@@ -295,7 +294,7 @@ def test_the_input_may_be_a_keyword():
 @pytest.mark.question("Q97")
 @pytest.mark.before("2.2")
 def test_the_input_had_to_be_positional():
-    """``nn.LazyLinear(3)(input=x)`` raises ``TypeError``: ``initialize_parameters`` gets no keywords.
+    """``nn.LazyLinear(3)(input=x)`` raises ``TypeError``: the first input must be positional.
 
     Give the input of the first call by position.
     """
@@ -306,10 +305,9 @@ def test_the_input_had_to_be_positional():
 
 
 def test_extra_arguments_are_an_error():
-    """The first call of a lazy module raises ``TypeError`` if ``initialize_parameters`` takes fewer
-    arguments.
+    """A lazy module raises ``TypeError`` for arguments that its ``initialize_parameters`` does not accept.
 
-    The message names that method, not ``forward``, even if ``forward`` takes them all.
+    The message names that method, not ``forward``, even if ``forward`` accepts them all.
     """
 
     class Narrow(LazyScale):
@@ -326,16 +324,14 @@ def test_extra_arguments_are_an_error():
 
 @pytest.mark.before("2.4")
 def test_a_warning_at_construction():
-    """Building a lazy module, such as ``nn.LazyLinear``, gives a ``UserWarning`` that it is new and may
-    change.
-    """
+    """Constructing ``nn.LazyLinear`` warns with a ``UserWarning`` that lazy modules are a new feature."""
     with pytest.warns(UserWarning, match="Lazy modules are a new feature under heavy development"):
         nn.LazyLinear(3)
 
 
 @pytest.mark.since("2.4")
 def test_no_warning_at_construction():
-    """Building a lazy module, such as ``nn.LazyLinear``, gives no warning."""
+    """Constructing a lazy module, such as ``nn.LazyLinear``, does not warn."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         layer = nn.LazyLinear(3)
@@ -345,7 +341,9 @@ def test_no_warning_at_construction():
 
 
 def test_constructor_arguments_reach_the_next_class():
-    """:class:`~torch.nn.modules.lazy.LazyModuleMixin` hands constructor arguments on to the next class."""
+    """:class:`~torch.nn.modules.lazy.LazyModuleMixin` passes constructor arguments on to the next base
+    class.
+    """
 
     class LazyLinearOfOne(LazyModuleMixin, nn.Linear):
         pass

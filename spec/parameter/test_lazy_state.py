@@ -11,7 +11,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 
 def test_a_state_dict_holds_uninitialized_tensors():
-    """``state_dict()`` of a lazy module holds its uninitialized tensors themselves, under the usual keys."""
+    """``state_dict()`` of an uncalled lazy module contains its uninitialized parameters and buffers."""
     net = nn.Sequential(nn.LazyBatchNorm1d())
 
     state = net.state_dict()
@@ -28,7 +28,7 @@ def test_a_state_dict_holds_uninitialized_tensors():
 
 
 def test_what_is_initialised_is_detached():
-    """``state_dict()`` of a lazy module detaches what has a shape already, unless ``keep_vars=True``."""
+    """``state_dict()`` of a lazy module detaches its initialized tensors, unless ``keep_vars=True``."""
     layer = nn.LazyLinear(3)
     layer.scale = nn.Parameter(torch.rand(2))
     layer.register_buffer("shift", torch.rand(2, requires_grad=True))
@@ -43,7 +43,7 @@ def test_what_is_initialised_is_detached():
 
 
 def test_absent_and_non_persistent_entries_are_left_out():
-    """``state_dict()`` of a lazy module leaves out what is ``None`` and what is not persistent."""
+    """``state_dict()`` of a lazy module omits ``None`` entries and non-persistent buffers."""
     layer = nn.LazyLinear(3, bias=False)
     layer.register_buffer("cache", torch.rand(2), persistent=False)
     layer.register_buffer("nothing", None)
@@ -52,9 +52,9 @@ def test_absent_and_non_persistent_entries_are_left_out():
 
 
 def test_loading_initialises_a_lazy_module():
-    """``load_state_dict`` of an ``nn.Linear``'s state gives an ``nn.LazyLinear`` shapes and values.
+    """``load_state_dict`` with the state of an ``nn.Linear`` initializes an ``nn.LazyLinear``.
 
-    A lazy model can so be restored without a dummy call.
+    So a lazy model can be restored without a dummy call.
     """
     source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
     weight = layer.weight
@@ -70,7 +70,7 @@ def test_loading_initialises_a_lazy_module():
 
 
 def test_loading_initialises_buffers_too():
-    """``load_state_dict`` initializes the uninitialized buffers of lazy modules too, at any depth."""
+    """``load_state_dict`` also initializes the uninitialized buffers of a nested lazy module."""
     source, net = nn.Sequential(nn.BatchNorm1d(4)), nn.Sequential(nn.LazyBatchNorm1d())
     source(torch.rand(6, 4))
 
@@ -83,9 +83,7 @@ def test_loading_initialises_buffers_too():
 
 
 def test_a_loaded_module_is_lazy_until_called():
-    """After ``load_state_dict`` a lazy module keeps its class until its first call, which keeps the
-    values.
-    """
+    """A loaded ``nn.LazyLinear`` becomes an ``nn.Linear`` at its first call and keeps the loaded values."""
     source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
     layer.load_state_dict(source.state_dict())
     x = torch.rand(2, 5)
@@ -101,7 +99,7 @@ def test_a_loaded_module_is_lazy_until_called():
 
 @pytest.mark.since("2.8")
 def test_the_first_call_after_loading_sets_in_features():
-    """The first call after ``load_state_dict`` sets ``in_features`` of an ``nn.LazyLinear``."""
+    """The first call of an ``nn.LazyLinear`` after ``load_state_dict`` sets ``in_features``."""
     layer = nn.LazyLinear(3)
     layer.load_state_dict(nn.Linear(5, 3).state_dict())
 
@@ -113,7 +111,7 @@ def test_the_first_call_after_loading_sets_in_features():
 @pytest.mark.before("2.8")
 @pytest.mark.observed
 def test_in_features_stayed_zero_after_loading():
-    """The first call after ``load_state_dict`` leaves ``in_features`` of an ``nn.LazyLinear`` at 0."""
+    """``in_features`` of an ``nn.LazyLinear`` stays 0 after ``load_state_dict`` and a first call."""
     layer = nn.LazyLinear(3)
     layer.load_state_dict(nn.Linear(5, 3).state_dict())
 
@@ -124,7 +122,9 @@ def test_in_features_stayed_zero_after_loading():
 
 @pytest.mark.since("2.8")
 def test_the_input_must_fit_what_was_loaded():
-    """A first input that does not fit the loaded weight of ``nn.LazyLinear`` raises ``AssertionError``."""
+    """A loaded ``nn.LazyLinear`` raises ``AssertionError`` if its first input does not fit the loaded
+    weight.
+    """
     layer = nn.LazyLinear(3)
     layer.load_state_dict(nn.Linear(5, 3).state_dict())
 
@@ -138,10 +138,9 @@ def test_the_input_must_fit_what_was_loaded():
 
 @pytest.mark.observed
 def test_num_features_stays_zero_after_loading():
-    """An ``nn.LazyBatchNorm1d`` that was loaded rather than called keeps ``num_features`` 0, when called
-    too.
+    """``num_features`` of an ``nn.LazyBatchNorm1d`` stays 0 after ``load_state_dict`` and a first call.
 
-    So it prints as ``BatchNorm1d(0, ...)``; read the size off its weight.
+    So the layer prints as ``BatchNorm1d(0, ...)``; take the size from its weight.
     """
     layer = nn.LazyBatchNorm1d()
     layer.load_state_dict(nn.BatchNorm1d(4).state_dict())
@@ -155,7 +154,9 @@ def test_num_features_stays_zero_after_loading():
 
 
 def test_lazy_into_lazy_stays_lazy():
-    """``load_state_dict`` of a lazy module's state leaves a lazy module uninitialized, without an error."""
+    """``load_state_dict`` with the state of an uncalled ``nn.LazyLinear`` leaves a lazy layer
+    uninitialized.
+    """
     layer = nn.LazyLinear(3)
 
     keys = layer.load_state_dict(nn.LazyLinear(3).state_dict())
@@ -166,10 +167,11 @@ def test_lazy_into_lazy_stays_lazy():
 
 
 def test_lazy_into_initialised_fails():
-    """``load_state_dict`` of a lazy module's state into an initialized one raises ``RuntimeError``.
+    """``load_state_dict`` of an ``nn.Linear`` raises ``RuntimeError`` for the state of an uncalled
+    ``nn.LazyLinear``.
 
-    The file was saved before the first call of the model, so it holds no values. The module keeps its
-    own.
+    Such a state was saved before the first call, so it holds no values. The ``nn.Linear`` keeps its own
+    values.
     """
     layer = nn.Linear(5, 3)
     before = layer.weight.tolist()
@@ -182,9 +184,9 @@ def test_lazy_into_initialised_fails():
 
 @pytest.mark.since("2.1")
 def test_assign_replaces_uninitialized_parameters():
-    """``load_state_dict(assign=True)`` puts the loaded tensors in the place of uninitialized parameters.
+    """``load_state_dict(assign=True)`` replaces uninitialized parameters with new parameter objects.
 
-    They are other objects then: an optimizer that was given the old ones trains nothing.
+    An optimizer that was given the old ones trains nothing.
     """
     source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
     before = layer.weight
@@ -199,9 +201,9 @@ def test_assign_replaces_uninitialized_parameters():
 
 @pytest.mark.observed
 def test_half_loaded_is_never_initialised():
-    """An ``nn.LazyLinear`` loaded in part, with ``strict=False``, raises ``AttributeError`` when called.
+    """An ``nn.LazyLinear`` whose weight was loaded, but not its bias, raises ``AttributeError`` when called.
 
-    The rest stays uninitialized, whatever the input. Load it too.
+    The bias stays uninitialized, whatever the input. Load it too.
     """
     layer = nn.LazyLinear(3)
     keys = layer.load_state_dict({"weight": torch.rand(3, 5)}, strict=False)

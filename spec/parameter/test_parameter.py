@@ -11,9 +11,9 @@ from torch import nn
 
 @pytest.mark.claim("N2-15")
 def test_a_parameter_is_a_tensor():
-    """A :class:`~torch.nn.parameter.Parameter` is a :class:`torch.Tensor`, built from a tensor.
+    """A :class:`~torch.nn.parameter.Parameter` is built from a tensor and is itself a :class:`torch.Tensor`.
 
-    All that tensors can do it can; a module that it is assigned to registers it.
+    A parameter can do all that tensors can; a module that it is assigned to registers it.
     """
     values = torch.tensor([[1.5, 2.5, 3.5]])
 
@@ -27,7 +27,8 @@ def test_a_parameter_is_a_tensor():
 
 @pytest.mark.claim("N2-20")
 def test_requires_grad_from_the_start():
-    """A :class:`~torch.nn.parameter.Parameter` starts with ``requires_grad=True``, unless told otherwise.
+    """A :class:`~torch.nn.parameter.Parameter` has ``requires_grad=True`` unless it is constructed with
+    ``requires_grad=False``.
 
     So an optimizer that is given a model trains everything in it. How to leave a
     part as it is: :ref:`chapter-gradients.freezing`.
@@ -38,10 +39,10 @@ def test_requires_grad_from_the_start():
 
 @pytest.mark.claim("N2-17", "N2-20")
 def test_a_plain_tensor_requires_no_grad():
-    """A plain :class:`torch.Tensor` starts with ``requires_grad=False``, unlike an ``nn.Parameter``.
+    """A new plain :class:`torch.Tensor` has ``requires_grad=False`` by default, unlike an ``nn.Parameter``.
 
-    With ``requires_grad=True`` it is trained by whom it is given to, but a module does not register it,
-    move it or save it.
+    An optimizer can train a plain tensor with ``requires_grad=True``, but a module does not register,
+    move or save it.
     """
     plain = torch.tensor([1.5, 2.5])
 
@@ -52,9 +53,9 @@ def test_a_plain_tensor_requires_no_grad():
 
 @pytest.mark.claim("N2-19")
 def test_grad_is_none_at_first():
-    """A tensor and an ``nn.Parameter`` both start with ``grad`` ``None``.
+    """A new ``nn.Parameter``, like any new tensor, has ``grad`` ``None`` until ``backward`` sets it.
 
-    It is a tensor after the first ``backward`` that reaches the parameter.
+    ``grad`` is a tensor after the first ``backward`` that reaches the parameter.
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))
 
@@ -67,7 +68,9 @@ def test_grad_is_none_at_first():
 
 
 def test_requires_grad_is_the_second_argument():
-    """The second argument of :class:`~torch.nn.parameter.Parameter` says whether it requires a gradient."""
+    """The second argument of :class:`~torch.nn.parameter.Parameter` is ``requires_grad``:
+    ``nn.Parameter(x, False)`` is frozen.
+    """
     frozen = nn.Parameter(torch.rand(2), False)
 
     assert type(frozen) is nn.Parameter
@@ -77,8 +80,8 @@ def test_requires_grad_is_the_second_argument():
 
 
 def test_no_grad_does_not_freeze_it():
-    """A :class:`~torch.nn.parameter.Parameter` made under :class:`torch.no_grad` requires a gradient all
-    the same.
+    """A :class:`~torch.nn.parameter.Parameter` created under :class:`torch.no_grad` still has
+    ``requires_grad=True``.
 
     Pass ``requires_grad=False`` to make a frozen one.
     """
@@ -89,7 +92,7 @@ def test_no_grad_does_not_freeze_it():
 
 
 def test_from_nothing_it_is_empty():
-    """``nn.Parameter()`` without data is empty: its shape is ``(0,)``, its dtype the default dtype."""
+    """``nn.Parameter()`` without data is an empty tensor of shape ``(0,)`` and the default dtype."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -104,7 +107,7 @@ def test_from_nothing_it_is_empty():
 
 
 def test_shares_the_storage_of_its_tensor(device):
-    """An ``nn.Parameter`` shares the storage of the tensor that it is built from: nothing is copied.
+    """``nn.Parameter(tensor)`` shares memory with ``tensor``: nothing is copied.
 
     What is written into the tensor later is written into the parameter. Give it a ``clone()`` where that
     is not wanted.
@@ -120,7 +123,7 @@ def test_shares_the_storage_of_its_tensor(device):
 
 
 def test_the_tensor_is_left_as_it_was():
-    """The tensor that an ``nn.Parameter`` is built from stays a plain one that requires no gradient."""
+    """``nn.Parameter(tensor)`` leaves ``tensor`` a plain tensor with ``requires_grad=False``."""
     values = torch.rand(2)
 
     weight = nn.Parameter(values)
@@ -131,9 +134,9 @@ def test_the_tensor_is_left_as_it_was():
 
 
 def test_cut_off_from_its_source():
-    """An ``nn.Parameter`` built from the result of an operation is a leaf, cut off from that operation.
+    """``nn.Parameter(x * 2)`` is a leaf: gradients do not flow back to ``x``.
 
-    A gradient that reaches the parameter stops there; the source of the values sees none of it.
+    A gradient that reaches the parameter stops there.
     """
     source = torch.tensor([1.5, 2.5], requires_grad=True)
     result = source * 2
@@ -147,7 +150,7 @@ def test_cut_off_from_its_source():
 
 
 def test_from_a_frozen_parameter_it_is_not_frozen():
-    """``nn.Parameter`` of a frozen parameter makes another one on the same storage, which is not frozen."""
+    """``nn.Parameter(frozen)`` of a frozen parameter is a new, unfrozen parameter on the same storage."""
     frozen = nn.Parameter(torch.rand(2), requires_grad=False)
 
     again = nn.Parameter(frozen)
@@ -159,7 +162,7 @@ def test_from_a_frozen_parameter_it_is_not_frozen():
 
 
 def test_integers_cannot_require_grad():
-    """An ``nn.Parameter`` of integers raises ``RuntimeError`` unless ``requires_grad=False`` is given.
+    """``nn.Parameter`` of an integer tensor raises ``RuntimeError`` unless ``requires_grad=False``.
 
     Whole numbers that belong to a module are better a buffer: see
     :meth:`~torch.nn.Module.register_buffer`.
@@ -178,8 +181,7 @@ def test_integers_cannot_require_grad():
 @pytest.mark.observed
 @pytest.mark.parametrize(("data", "kind"), [([1.5, 2.5], "list"), (1.5, "float")], ids=["list", "number"])
 def test_data_is_a_tensor(data, kind):
-    """``nn.Parameter([1.5, 2.5])`` raises ``AttributeError``: a parameter is not built from a list or a
-    number.
+    """``nn.Parameter([1.5, 2.5])``, with a list or a number instead of a tensor, raises ``AttributeError``.
 
     Wrap the values first: ``nn.Parameter(torch.tensor([1.5, 2.5]))``.
     """
@@ -202,7 +204,7 @@ def test_data_is_a_tensor(data, kind):
 def test_results_are_plain_tensors(operation):
     """A tensor computed from an ``nn.Parameter`` is a plain tensor, which a module does not register.
 
-    ``self.weight = nn.Parameter(w) / 2`` so leaves a module without the parameter. Compute first, then
+    So ``self.weight = nn.Parameter(w) / 2`` leaves a module without the parameter. Compute first, then
     wrap.
     """
     weight = nn.Parameter(torch.rand(2, 3))
@@ -216,8 +218,8 @@ def test_results_are_plain_tensors(operation):
 
 
 def test_an_inplace_operation_returns_the_parameter():
-    """Under ``no_grad`` an in-place operation on an ``nn.Parameter`` returns the parameter itself, a leaf
-    still.
+    """Under ``torch.no_grad`` an in-place operation on an ``nn.Parameter`` returns that parameter, still a
+    leaf.
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))
 
@@ -238,7 +240,7 @@ def test_an_inplace_operation_returns_the_parameter():
     ids=["rows", "everything", "one row"],
 )
 def test_a_slice_names_its_operation(part, name):
-    """A slice of an ``nn.Parameter`` has the ``grad_fn`` ``SliceBackward0``, a single row
+    """For an ``nn.Parameter``, ``p[0:1].grad_fn`` is ``SliceBackward0`` and ``p[0].grad_fn``
     ``SelectBackward0``.
 
     The ``0`` at the end belongs to the name on every release from 2.0 on.
@@ -250,7 +252,7 @@ def test_a_slice_names_its_operation(part, name):
 
 
 def test_repr_says_that_it_contains_a_tensor():
-    """An ``nn.Parameter`` prints as ``Parameter containing:``, and the tensor on the line below."""
+    """``repr`` of an ``nn.Parameter`` is ``Parameter containing:`` and, on the next line, the tensor."""
     assert repr(nn.Parameter(torch.tensor([1.5, 2.5]))) == (
         "Parameter containing:\ntensor([1.5000, 2.5000], requires_grad=True)"
     )

@@ -14,9 +14,9 @@ from torch import nn
 
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
 def test_a_deep_copy_is_a_parameter_of_its_own(requires_grad):
-    """A deep copy of an ``nn.Parameter`` keeps values and ``requires_grad``, in a storage of its own.
+    """``copy.deepcopy`` of an ``nn.Parameter`` copies the values into new memory and keeps ``requires_grad``.
 
-    Its gradient stays behind, as it does when a whole module is copied: see
+    The gradient is not copied, as it does when a whole module is copied: see
     :ref:`copying.deepcopy.gradients_of_parameters_stay_behind`.
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad)
@@ -32,7 +32,7 @@ def test_a_deep_copy_is_a_parameter_of_its_own(requires_grad):
 
 
 def test_a_deep_copy_keeps_the_memory_format():
-    """A deep copy of an ``nn.Parameter`` keeps its memory format, such as ``channels_last``."""
+    """``copy.deepcopy`` of an ``nn.Parameter`` keeps its memory format, such as ``channels_last``."""
     weight = nn.Parameter(torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last))
 
     twin = copy.deepcopy(weight)
@@ -46,7 +46,7 @@ def test_a_deep_copy_keeps_the_memory_format():
 
 @pytest.mark.observed
 def test_a_deep_copy_drops_attributes():
-    """A deep copy of an ``nn.Parameter`` drops the attributes that were set on it.
+    """``copy.deepcopy`` of an ``nn.Parameter`` drops the attributes that were set on it.
 
     An optimizer that sorts parameters by such a mark sees none in the copy of a model. A pickle keeps
     them.
@@ -61,7 +61,9 @@ def test_a_deep_copy_drops_attributes():
 
 
 def test_a_deep_copy_looks_into_the_memo():
-    """``Parameter.__deepcopy__`` notes the copy in the memo under the ``id``, and obeys what stands there."""
+    """``Parameter.__deepcopy__(memo)`` stores the copy in ``memo``, or returns the one that is there
+    already.
+    """
     weight, memo = nn.Parameter(torch.rand(2)), {}
 
     twin = weight.__deepcopy__(memo)
@@ -72,7 +74,9 @@ def test_a_deep_copy_looks_into_the_memo():
 
 
 def test_a_deep_copy_keeps_a_subclass():
-    """A deep copy of a subclass of :class:`~torch.nn.parameter.Parameter` is of that subclass."""
+    """A deep copy of an instance of a subclass of :class:`~torch.nn.parameter.Parameter` is of that
+    subclass too.
+    """
 
     class Scale(nn.Parameter):
         pass
@@ -86,7 +90,7 @@ def test_a_deep_copy_keeps_a_subclass():
 
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
 def test_a_pickle_brings_back_a_parameter(requires_grad):
-    """A pickled ``nn.Parameter`` comes back as a parameter, with its values and ``requires_grad``."""
+    """Unpickling an ``nn.Parameter`` gives an ``nn.Parameter`` with the same values and ``requires_grad``."""
     weight = nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad)
 
     twin = pickle.loads(pickle.dumps(weight))
@@ -99,7 +103,7 @@ def test_a_pickle_brings_back_a_parameter(requires_grad):
 @pytest.mark.observed
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
 def test_a_pickle_keeps_attributes(requires_grad):
-    """A pickled ``nn.Parameter`` keeps the attributes set on it, which a deep copy drops."""
+    """Pickling an ``nn.Parameter`` keeps the attributes that were set on it."""
     weight = nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad)
     weight.note = "weight decay off"
 
@@ -114,7 +118,7 @@ def test_a_pickle_keeps_attributes(requires_grad):
 @pytest.mark.observed
 @pytest.mark.parametrize("attributes", [{}, {"note": "weight decay off"}], ids=["bare", "with attribute"])
 def test_a_pickle_drops_hooks(attributes):
-    """A pickled ``nn.Parameter`` comes back without the hooks that were registered on it."""
+    """An unpickled ``nn.Parameter`` no longer has the hooks registered with ``register_hook``."""
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))
     weight.register_hook(lambda grad: 10 * grad)
     vars(weight).update(attributes)
@@ -129,7 +133,9 @@ def test_a_pickle_drops_hooks(attributes):
 
 
 def test_a_saved_parameter_is_loaded_as_one(tmp_path):
-    """An ``nn.Parameter`` saved with :func:`torch.save` is loaded as a parameter, frozen or not as it was."""
+    """An ``nn.Parameter`` saved with :func:`torch.save` is loaded as an ``nn.Parameter`` with the same
+    ``requires_grad``.
+    """
     torch.save(nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad=False), tmp_path / "frozen.pt")
     torch.save(nn.Parameter(torch.tensor([3.5, 4.5])), tmp_path / "weight.pt")
 

@@ -20,9 +20,10 @@ def tagged():
 
 
 def test_keeps_the_type_of_its_tensor():
-    """``nn.Parameter`` of a tensor subclass is of that subclass, and ``isinstance`` calls it a parameter.
+    """``p = nn.Parameter(x)`` keeps the tensor subclass of ``x``, and ``isinstance(p, nn.Parameter)`` is
+    true.
 
-    Ask ``isinstance(value, nn.Parameter)``; ``type(value)`` is not ``nn.Parameter`` for such a one.
+    Use ``isinstance`` to recognize parameters: ``type(p)`` is not ``nn.Parameter`` here.
     """
     weight = nn.Parameter(tagged())
 
@@ -43,14 +44,16 @@ def test_a_module_registers_it():
 
 
 def test_subclass_takes_requires_grad():
-    """``nn.Parameter`` of a tensor subclass takes ``requires_grad`` as given, ``True`` by default."""
+    """``nn.Parameter`` of a tensor subclass uses the given ``requires_grad``, ``True`` by default."""
     assert nn.Parameter(tagged(), requires_grad=False).requires_grad is False
     assert nn.Parameter(tagged().requires_grad_(), requires_grad=False).requires_grad is False
     assert nn.Parameter(tagged()).requires_grad is True
 
 
 def test_subclass_source_is_left_alone():
-    """``nn.Parameter`` leaves a tensor of a subclass no parameter, and shares its storage."""
+    """``nn.Parameter(x)`` of a tensor subclass shares memory with ``x`` and does not make ``x`` a
+    parameter.
+    """
     values = tagged()
 
     weight = nn.Parameter(values)
@@ -62,7 +65,7 @@ def test_subclass_source_is_left_alone():
 
 @pytest.mark.observed
 def test_any_tensor_with_the_flag_passes():
-    """``isinstance(tensor, nn.Parameter)`` is true for any tensor whose ``_is_param`` is true."""
+    """``isinstance(x, nn.Parameter)`` is true for any tensor ``x`` whose ``_is_param`` is true."""
     flagged, unflagged, plain = torch.rand(2), torch.rand(2), torch.rand(2)
     flagged._is_param, unflagged._is_param = True, False
 
@@ -71,7 +74,7 @@ def test_any_tensor_with_the_flag_passes():
 
 @pytest.mark.observed
 def test_the_flag_is_for_tensors_only():
-    """``isinstance(value, nn.Parameter)`` is false for what is not a tensor, whatever flag it carries."""
+    """``isinstance(x, nn.Parameter)`` is false for a non-tensor, even if ``x._is_param`` is true."""
 
     class Impostor:
         _is_param = True
@@ -86,7 +89,7 @@ def test_the_flag_is_for_tensors_only():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_the_flag_makes_no_subclass():
-    """A tensor with ``_is_param`` passes for an ``nn.Parameter``, but not for a subclass of it."""
+    """A tensor with ``_is_param=True`` is an instance of ``nn.Parameter``, but not of its subclasses."""
 
     class Scale(nn.Parameter):
         pass
@@ -100,9 +103,7 @@ def test_the_flag_makes_no_subclass():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_the_flag_made_every_subclass():
-    """A tensor with ``_is_param`` passes for every subclass of ``nn.Parameter``, even an uninitialized
-    one.
-    """
+    """A tensor with ``_is_param=True`` passes ``isinstance`` for every subclass of ``nn.Parameter``."""
 
     class Scale(nn.Parameter):
         pass
@@ -115,12 +116,14 @@ def test_the_flag_made_every_subclass():
 
 @pytest.mark.observed
 def test_prints_like_its_own_type():
-    """An ``nn.Parameter`` of a tensor subclass prints as that subclass does, inside ``Parameter(...)``."""
+    """``repr`` of an ``nn.Parameter`` of a tensor subclass is the subclass's ``repr`` inside
+    ``Parameter(...)``.
+    """
     assert repr(nn.Parameter(tagged())) == "Parameter(Tagged([1.5000, 2.5000], requires_grad=True))"
 
 
 def test_copies_like_its_own_type():
-    """A deep copy of an ``nn.Parameter`` of a tensor subclass calls the subclass's ``__deepcopy__``."""
+    """``copy.deepcopy`` of an ``nn.Parameter`` of a tensor subclass calls the subclass's ``__deepcopy__``."""
 
     class Noted(Tagged):
         def __deepcopy__(self, memo):
@@ -133,7 +136,7 @@ def test_copies_like_its_own_type():
 
 
 def test_detach_keeps_the_type_or_it_fails():
-    """``nn.Parameter`` of a tensor subclass whose ``detach`` returns another type raises ``RuntimeError``."""
+    """``nn.Parameter`` of a tensor subclass raises ``RuntimeError`` if ``detach()`` returns another type."""
 
     class Forgetful(torch.Tensor):
         __torch_function__ = torch._C._disabled_torch_function_impl
@@ -147,7 +150,9 @@ def test_detach_keeps_the_type_or_it_fails():
 
 
 def test_a_subclass_of_parameter_is_a_parameter():
-    """A subclass of :class:`~torch.nn.parameter.Parameter` is built from a tensor, a parameter or nothing."""
+    """A subclass of :class:`~torch.nn.parameter.Parameter` can be built from a tensor, from a parameter or
+    without arguments.
+    """
 
     class Scale(nn.Parameter):
         pass
@@ -161,9 +166,9 @@ def test_a_subclass_of_parameter_is_a_parameter():
 
 @pytest.mark.observed
 def test_no_parameter_from_a_subclass_of_parameter():
-    """``nn.Parameter`` of an instance of a subclass of ``nn.Parameter`` raises ``RuntimeError``.
+    """``nn.Parameter(x)`` raises ``RuntimeError`` if ``x`` is an instance of a subclass of ``nn.Parameter``.
 
-    Give it the instance's ``data``.
+    Use ``nn.Parameter(x.data)``.
     """
 
     class Scale(nn.Parameter):

@@ -37,7 +37,7 @@ def drawn_evenly(values, bound):
     ids=lambda layer: type(layer).__name__,
 )
 def test_reset_parameters_writes_first_values_again(layer):
-    """``layer.reset_parameters()`` writes new first values into its parameters, and returns ``None``.
+    """``layer.reset_parameters()`` initializes the parameters of the layer again and returns ``None``.
 
     The parameters stay the same objects, so an optimizer keeps them; what it has gathered about them
     stays too.
@@ -58,10 +58,10 @@ def test_reset_parameters_writes_first_values_again(layer):
 @pytest.mark.claim("N2-29", "N5-14")
 @pytest.mark.question("Q101")
 def test_linear_draws_from_one_over_root_fan_in():
-    """:class:`~torch.nn.Linear` draws weight and bias evenly, up to ``1 / sqrt(in_features)`` either side
-    of 0.
+    """:class:`nn.Linear <torch.nn.Linear>` initializes weight and bias uniformly between plus and minus
+    ``1 / sqrt(in_features)``.
 
-    It is neither Xavier nor He initialization. It has stayed for reproducibility; changing it is
+    This is neither Xavier nor He initialization. It has stayed for reproducibility; changing it is
     discussed in :issue:`18182`. Write other values with the functions of :mod:`torch.nn.init`.
     """
     layer = nn.Linear(16, 2000)
@@ -72,7 +72,8 @@ def test_linear_draws_from_one_over_root_fan_in():
 
 @pytest.mark.question("Q101")
 def test_the_default_is_kaiming_with_an_odd_slope():
-    """``nn.Linear`` draws its weight by :func:`~torch.nn.init.kaiming_uniform_` with ``a=sqrt(5)``.
+    """``nn.Linear`` initializes its weight with
+    :func:`nn.init.kaiming_uniform_ <torch.nn.init.kaiming_uniform_>` and ``a=sqrt(5)``.
 
     He's initialization spreads ``sqrt(6)`` times as wide.
     """
@@ -100,9 +101,9 @@ def test_the_default_is_kaiming_with_an_odd_slope():
 )
 @pytest.mark.question("Q101")
 def test_a_convolution_draws_from_one_over_root_fan_in(make, channels, further, fan):
-    """A convolution draws weight and bias evenly from ``-1 / sqrt(fan)`` to ``1 / sqrt(fan)``.
+    """``nn.Conv2d`` initializes weight and bias uniformly between plus and minus ``1 / sqrt(fan_in)``.
 
-    The fan is the second size of the weight times the size of the kernel; for ``nn.ConvTranspose1d`` and
+    ``fan_in`` is the second size of the weight times the size of the kernel; for ``nn.ConvTranspose1d`` and
     the like that counts output channels.
     """
     layer = make(*channels, **further)
@@ -112,7 +113,9 @@ def test_a_convolution_draws_from_one_over_root_fan_in(make, channels, further, 
 
 
 def test_bilinear_draws_by_its_first_input():
-    """:class:`~torch.nn.Bilinear` draws weight and bias up to ``1 / sqrt(in1_features)`` either side of 0."""
+    """:class:`nn.Bilinear <torch.nn.Bilinear>` initializes weight and bias between plus and minus
+    ``1 / sqrt(in1_features)``.
+    """
     layer = nn.Bilinear(16, 2, 1000)
 
     assert drawn_evenly(layer.weight, 1 / 4)
@@ -125,7 +128,7 @@ def test_bilinear_draws_by_its_first_input():
     ids=["linear", "convolution", "bilinear"],
 )
 def test_without_bias_only_the_weight_is_drawn(make, arguments):
-    """With ``bias=False`` an ``nn.Linear`` or convolution draws the same weight, and nothing after it."""
+    """With the same seed, ``nn.Linear(bias=False)`` gets the same weight as with a bias."""
     torch.manual_seed(3)
     layer = make(*arguments, bias=False)
     state = torch.get_rng_state()
@@ -144,7 +147,9 @@ def test_without_bias_only_the_weight_is_drawn(make, arguments):
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 def test_an_embedding_is_standard_normal(make):
-    """:class:`~torch.nn.Embedding` and ``nn.EmbeddingBag`` draw their rows from the standard normal."""
+    """:class:`nn.Embedding <torch.nn.Embedding>` and ``nn.EmbeddingBag`` initialize their weight from a
+    standard normal.
+    """
     weight = make(100, 200).weight
 
     assert weight.mean().item() == pytest.approx(0, abs=0.03)
@@ -157,7 +162,7 @@ def test_an_embedding_is_standard_normal(make):
     ("padding_idx", "row"), [(0, 0), (2, 2), (-1, 3)], ids=["first", "inner", "from the end"]
 )
 def test_the_padding_row_of_an_embedding_is_zero(make, padding_idx, row):
-    """The row ``padding_idx`` of an ``nn.Embedding`` starts as zeros, and no other row."""
+    """The row ``padding_idx`` of an ``nn.Embedding`` is initialized with zeros, unlike the other rows."""
     layer = make(4, 3, padding_idx=padding_idx)
 
     assert (layer.weight == 0).all(dim=1).tolist() == [i == row for i in range(4)]
@@ -167,7 +172,9 @@ def test_the_padding_row_of_an_embedding_is_zero(make, padding_idx, row):
     ("arguments", "slopes"), [((), [0.25]), ((3, 0.5), [0.5] * 3)], ids=["default", "given"]
 )
 def test_prelu_starts_with_a_quarter(arguments, slopes):
-    """:class:`~torch.nn.PReLU` starts with one slope of 0.25, or as many of another value as asked for."""
+    """:class:`nn.PReLU <torch.nn.PReLU>` has one slope of 0.25 by default; ``nn.PReLU(n, init)`` has ``n``
+    slopes of ``init``.
+    """
     assert nn.PReLU(*arguments).weight.tolist() == slopes
 
 
@@ -182,7 +189,7 @@ def test_prelu_starts_with_a_quarter(arguments, slopes):
     ids=["batch", "instance", "layer", "group"],
 )
 def test_a_normalisation_starts_as_the_identity(make, arguments):
-    """``nn.BatchNorm2d``, ``nn.LayerNorm`` and the like start with weight 1 and bias 0, and draw nothing."""
+    """``nn.BatchNorm2d`` and ``nn.LayerNorm`` start with weight 1 and bias 0, and use no random numbers."""
     before = torch.get_rng_state()
     layer = make(**arguments)
 
@@ -193,7 +200,7 @@ def test_a_normalisation_starts_as_the_identity(make, arguments):
 
 @pytest.mark.parametrize("affine", [True, False], ids=["affine", "plain"])
 def test_reset_of_batch_norm_forgets_the_statistics(affine):
-    """``reset_parameters()`` of a BatchNorm also forgets its running statistics, which are buffers."""
+    """``reset_parameters()`` of an ``nn.BatchNorm1d`` also resets its running statistics."""
     layer = nn.BatchNorm1d(2, affine=affine)
     layer(torch.tensor([[1.0, 5.0], [3.0, 9.0]]))
 
@@ -207,7 +214,7 @@ def test_reset_of_batch_norm_forgets_the_statistics(affine):
 
 
 def test_reset_running_stats_keeps_the_parameters():
-    """``reset_running_stats()`` of a BatchNorm forgets the statistics, and leaves weight and bias."""
+    """``reset_running_stats()`` of an ``nn.BatchNorm1d`` resets its statistics and keeps weight and bias."""
     layer = nn.BatchNorm1d(2)
     nn.init.constant_(layer.weight, 0.5)
     nn.init.constant_(layer.bias, 0.25)
@@ -222,7 +229,7 @@ def test_reset_running_stats_keeps_the_parameters():
 
 
 def test_a_linear_layer_of_no_inputs():
-    """``nn.Linear(0, 3)``, without inputs, gives a ``UserWarning``, and its bias is zero."""
+    """``nn.Linear(0, 3)`` warns with a ``UserWarning``, and its bias is initialized with zeros."""
     with pytest.warns(UserWarning, match="Initializing zero-element tensors is a no-op"):
         layer = nn.Linear(0, 3)
 
@@ -233,7 +240,7 @@ def test_a_linear_layer_of_no_inputs():
 @pytest.mark.since("2.12")
 @pytest.mark.observed
 def test_channels_last_draws_like_contiguous():
-    """``reset_parameters`` of a convolution in ``channels_last`` draws the values of a contiguous one."""
+    """``reset_parameters()`` of a ``channels_last`` convolution draws the same values as a contiguous one."""
     layer = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
     torch.manual_seed(3)
     layer.reset_parameters()
@@ -247,9 +254,9 @@ def test_channels_last_draws_like_contiguous():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_channels_last_drew_in_the_order_of_memory():
-    """``reset_parameters`` of a convolution in ``channels_last`` draws in the order of its memory.
+    """``reset_parameters()`` of a ``channels_last`` convolution draws the weight in memory order.
 
-    The same seed so gives other values than for a contiguous one.
+    So the same seed gives other values than for a contiguous one.
     """
     layer = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
     torch.manual_seed(3)
@@ -263,9 +270,9 @@ def test_channels_last_drew_in_the_order_of_memory():
 
 @pytest.mark.claim("N5-14")
 def test_module_has_no_reset_parameters():
-    """``nn.Module`` has no ``reset_parameters``: a layer has the method only if its class defines it.
+    """``nn.Module`` does not define ``reset_parameters``: ``nn.Linear`` has it, ``nn.ReLU`` does not.
 
-    To reset a whole network, walk :meth:`~torch.nn.Module.modules` and ask each with ``hasattr``.
+    To reset a whole network, iterate over :meth:`~torch.nn.Module.modules` and check each with ``hasattr``.
     """
     without = [nn.Module(), nn.Sequential(), nn.ReLU()]
 

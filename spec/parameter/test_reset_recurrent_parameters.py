@@ -14,9 +14,9 @@ from torch import nn
 @pytest.mark.question("Q101")
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell])
 def test_a_recurrent_layer_draws_by_its_hidden_size(make):
-    """``nn.LSTM`` and the like draw all parameters up to ``1 / sqrt(hidden_size)`` either side of 0.
+    """``nn.LSTM`` initializes all parameters uniformly between plus and minus ``1 / sqrt(hidden_size)``.
 
-    Biases too, whatever the size of the input.
+    So do ``nn.RNN``, ``nn.GRU`` and the cells. Biases are drawn too, whatever the size of the input.
     """
     layer = make(3, 400)
 
@@ -26,9 +26,9 @@ def test_a_recurrent_layer_draws_by_its_hidden_size(make):
 
 
 def test_attention_starts_with_zero_biases():
-    """``nn.MultiheadAttention`` starts with zero biases of its input and output projections.
+    """The biases of the input and output projections of ``nn.MultiheadAttention`` are initialized with zeros.
 
-    The rows that ``add_bias_kv`` adds are drawn.
+    The rows that ``add_bias_kv`` adds are random.
     """
     layer = nn.MultiheadAttention(4, 2, add_bias_kv=True)
 
@@ -39,8 +39,8 @@ def test_attention_starts_with_zero_biases():
 
 @pytest.mark.observed
 def test_attention_draws_its_projection_by_xavier():
-    """:class:`~torch.nn.MultiheadAttention` draws its input projection by ``xavier_uniform_``, three as
-    one.
+    """:class:`nn.MultiheadAttention <torch.nn.MultiheadAttention>` initializes ``in_proj_weight`` by
+    ``xavier_uniform_`` as one matrix, not as three.
 
     The range is that of a matrix of ``3 * embed_dim`` rows, so narrower than that of three square ones.
     """
@@ -53,7 +53,8 @@ def test_attention_draws_its_projection_by_xavier():
 
 @pytest.mark.observed
 def test_attention_draws_three_projections():
-    """``nn.MultiheadAttention`` with ``kdim`` or ``vdim`` draws three projections by ``xavier_uniform_``.
+    """``nn.MultiheadAttention`` with ``kdim`` and ``vdim`` initializes each projection by
+    ``xavier_uniform_``.
 
     ``add_bias_kv`` draws its two rows by ``xavier_normal_``.
     """
@@ -69,7 +70,9 @@ def test_attention_draws_three_projections():
 
 
 def test_a_transformer_draws_every_matrix_by_xavier():
-    """:class:`~torch.nn.Transformer` draws each of its matrices anew by ``xavier_uniform_``."""
+    """:class:`nn.Transformer <torch.nn.Transformer>` initializes each of its weight matrices by
+    ``xavier_uniform_``.
+    """
     net = nn.Transformer(16, 2, 1, 1, 32)
     matrices = [p for p in net.parameters() if p.dim() > 1]
 
@@ -81,9 +84,9 @@ def test_a_transformer_draws_every_matrix_by_xavier():
 
 @pytest.mark.observed
 def test_copies_of_an_encoder_layer_start_alike():
-    """The layers of an ``nn.TransformerEncoder`` start with the same values: they are deep copies of one.
+    """The layers of an ``nn.TransformerEncoder`` start with equal weights: they are copies of one layer.
 
-    Draw each anew, for instance by ``xavier_uniform_`` over the parameters of more than one dimension.
+    Initialize each again, for instance by ``xavier_uniform_`` over the parameters of more than one dimension.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     encoder = nn.TransformerEncoder(layer, 2)

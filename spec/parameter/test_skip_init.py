@@ -12,8 +12,8 @@ from torch import nn
 
 
 def test_a_layer_without_first_values():
-    """:func:`~torch.nn.utils.skip_init` returns the layer, with parameters on the CPU unless told
-    otherwise.
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` returns a layer, with parameters on the CPU by
+    default.
 
     Their values are arbitrary, NaN included: fill or load every one of them.
     """
@@ -29,7 +29,9 @@ def test_a_layer_without_first_values():
 
 
 def test_nothing_is_drawn():
-    """:func:`~torch.nn.utils.skip_init` draws no random numbers, which building the layer does."""
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` uses no random numbers, unlike constructing
+    the layer.
+    """
     before = torch.get_rng_state()
 
     nn.utils.skip_init(nn.Conv2d, 3, 4, 3)
@@ -42,7 +44,9 @@ def test_nothing_is_drawn():
 
 
 def test_arguments_are_handed_on():
-    """:func:`~torch.nn.utils.skip_init` hands positional and keyword arguments on to the class."""
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` passes positional and keyword arguments on to
+    the class of the layer.
+    """
     layer = nn.utils.skip_init(nn.Linear, 5, out_features=3, bias=False, dtype=torch.float64)
 
     assert (layer.in_features, layer.out_features) == (5, 3)
@@ -51,7 +55,7 @@ def test_arguments_are_handed_on():
 
 
 def test_the_device_is_where_the_layer_ends_up(device):
-    """``skip_init(cls, ..., device=device)`` builds a layer that ends up on that device, buffers included."""
+    """``nn.utils.skip_init(cls, ..., device=device)`` creates parameters and buffers on that device."""
     layer = nn.utils.skip_init(nn.BatchNorm1d, 3, device=device)
 
     tensors = [*layer.parameters(), *layer.buffers()]
@@ -59,7 +63,7 @@ def test_the_device_is_where_the_layer_ends_up(device):
 
 
 def test_meta_is_a_device_too():
-    """``skip_init(cls, ..., device="meta")`` returns a layer without memory."""
+    """``nn.utils.skip_init(cls, ..., device="meta")`` returns a layer on the meta device."""
     layer = nn.utils.skip_init(nn.Linear, 5, 3, device="meta")
 
     assert [p.device.type for p in layer.parameters()] == ["meta", "meta"]
@@ -67,9 +71,10 @@ def test_meta_is_a_device_too():
 
 
 def test_the_layer_is_built_on_meta():
-    """:func:`~torch.nn.utils.skip_init` calls the class itself with ``device="meta"``.
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` calls the class of the layer with
+    ``device="meta"``.
 
-    What a constructor computes from its parameters is so lost.
+    So what a constructor computes from its parameters is lost.
     """
 
     class Recording(nn.Linear):
@@ -85,13 +90,16 @@ def test_the_layer_is_built_on_meta():
 
 @pytest.mark.parametrize("cls", [int, torch.Tensor])
 def test_it_takes_module_classes_only(cls):
-    """:func:`~torch.nn.utils.skip_init` of a class of other things than modules raises ``RuntimeError``."""
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` raises ``RuntimeError`` for a class that is
+    not a subclass of ``nn.Module``.
+    """
     with pytest.raises(RuntimeError, match=f"^Expected a Module; got {re.escape(str(cls))}$"):
         nn.utils.skip_init(cls)
 
 
 def test_the_class_must_take_a_device():
-    """:func:`~torch.nn.utils.skip_init` of a class without a ``device`` argument raises ``RuntimeError``.
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` raises ``RuntimeError`` if the class does not
+    accept a ``device`` argument.
 
     The class has to hand ``device`` on to what it builds.
     """

@@ -11,9 +11,9 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 
 def test_materialize_makes_a_parameter():
-    """``materialize(shape)`` makes an ``UninitializedParameter`` an ``nn.Parameter``, the same object.
+    """``UninitializedParameter.materialize(shape)`` turns the object itself into an ``nn.Parameter``.
 
-    Its values are arbitrary: fill it afterwards. The method returns ``None``.
+    The parameter's values are arbitrary: fill it afterwards. The method returns ``None``.
     """
     weight = UninitializedParameter()
     known_as = id(weight)
@@ -28,7 +28,7 @@ def test_materialize_makes_a_parameter():
 
 
 def test_materialize_makes_a_tensor_of_a_buffer():
-    """``materialize(shape)`` makes an ``UninitializedBuffer`` a plain tensor, the same object."""
+    """``UninitializedBuffer.materialize(shape)`` turns the object itself into a plain ``torch.Tensor``."""
     mean = UninitializedBuffer()
     known_as = id(mean)
 
@@ -40,8 +40,8 @@ def test_materialize_makes_a_tensor_of_a_buffer():
 
 
 def test_materialize_keeps_device_and_dtype(device):
-    """``materialize`` of an uninitialized tensor keeps the device, dtype and ``requires_grad`` given
-    before.
+    """``UninitializedParameter.materialize(shape)`` keeps the device, dtype and ``requires_grad`` of the
+    object.
     """
     weight = UninitializedParameter(requires_grad=False, device=device, dtype=torch.float64)
     mean = UninitializedBuffer(device="meta")
@@ -55,7 +55,7 @@ def test_materialize_keeps_device_and_dtype(device):
 
 
 def test_materialize_takes_another_device_and_dtype(device):
-    """``materialize(shape, device, dtype)`` of an uninitialized tensor takes another device and dtype."""
+    """``UninitializedBuffer.materialize(shape, device, dtype)`` uses the given device and dtype."""
     mean, weight = UninitializedBuffer(dtype=torch.float64), UninitializedParameter()
 
     mean.materialize((4,), device, torch.float16)
@@ -67,7 +67,7 @@ def test_materialize_takes_another_device_and_dtype(device):
 
 @pytest.mark.observed
 def test_materialize_cannot_cross_to_meta():
-    """``materialize`` of an uninitialized tensor to or from the meta device raises ``RuntimeError``."""
+    """``UninitializedBuffer.materialize`` to or from the meta device raises ``RuntimeError``."""
     mean, var = UninitializedBuffer(), UninitializedBuffer(device="meta")
 
     with pytest.raises(RuntimeError, match="incompatible tensor type"):
@@ -79,7 +79,7 @@ def test_materialize_cannot_cross_to_meta():
 
 
 def test_what_it_becomes_is_an_attribute_of_the_class():
-    """What an uninitialized tensor becomes when it is materialized is the ``cls_to_become`` of its class.
+    """``UninitializedParameter.materialize`` changes the class of the object to ``cls_to_become``.
 
     :attr:`UninitializedParameter.cls_to_become <torch.nn.UninitializedParameter.cls_to_become>` is
     :class:`~torch.nn.parameter.Parameter`, :attr:`UninitializedBuffer.cls_to_become
@@ -101,8 +101,8 @@ def test_what_it_becomes_is_an_attribute_of_the_class():
 
 
 def test_its_arguments_are_requires_grad_device_dtype():
-    """:class:`~torch.nn.UninitializedParameter` takes ``requires_grad``, ``device``, ``dtype``, in this
-    order.
+    """The arguments of :class:`~torch.nn.UninitializedParameter` are ``requires_grad``, ``device`` and
+    ``dtype``, in this order.
     """
     weight = UninitializedParameter(False, "meta", torch.float16)
 
@@ -110,7 +110,9 @@ def test_its_arguments_are_requires_grad_device_dtype():
 
 
 def test_an_uninitialized_parameter_by_default():
-    """An :class:`~torch.nn.UninitializedParameter` is a parameter that requires a gradient, by default."""
+    """An :class:`~torch.nn.UninitializedParameter` is an ``nn.Parameter`` and has ``requires_grad=True``
+    by default.
+    """
     weight = UninitializedParameter()
 
     assert isinstance(weight, nn.Parameter)
@@ -119,7 +121,9 @@ def test_an_uninitialized_parameter_by_default():
 
 
 def test_an_uninitialized_buffer_by_default():
-    """An :class:`~torch.nn.UninitializedBuffer` is not a parameter, and requires no gradient by default."""
+    """An :class:`~torch.nn.UninitializedBuffer` is not an ``nn.Parameter`` and has ``requires_grad=False``
+    by default.
+    """
     mean = UninitializedBuffer()
 
     assert isinstance(mean, torch.Tensor)
@@ -129,8 +133,8 @@ def test_an_uninitialized_buffer_by_default():
 
 
 def test_arguments_of_an_uninitialized_buffer():
-    """:class:`~torch.nn.UninitializedBuffer` takes ``requires_grad``, ``device``, ``dtype``, in this
-    order.
+    """The arguments of :class:`~torch.nn.UninitializedBuffer` are ``requires_grad``, ``device`` and
+    ``dtype``, in this order.
     """
     mean = UninitializedBuffer(True, "meta", torch.float16)
 
@@ -139,7 +143,9 @@ def test_arguments_of_an_uninitialized_buffer():
 
 @pytest.mark.since("2.5")
 def test_an_uninitialized_buffer_is_assigned():
-    """An assigned :class:`~torch.nn.UninitializedBuffer` is registered, persistent unless told otherwise."""
+    """Assigning an :class:`~torch.nn.UninitializedBuffer` to a module registers it as a buffer, persistent
+    by default.
+    """
     net = nn.Module()
 
     net.mean, net.cache = UninitializedBuffer(), UninitializedBuffer(persistent=False)
@@ -150,8 +156,8 @@ def test_an_uninitialized_buffer_is_assigned():
 
 @pytest.mark.before("2.5")
 def test_an_uninitialized_buffer_must_be_registered():
-    """An assigned :class:`~torch.nn.UninitializedBuffer` is a plain attribute; ``register_buffer``
-    registers it.
+    """Assigning an :class:`~torch.nn.UninitializedBuffer` to a module does not register it;
+    ``register_buffer`` does.
     """
     net = nn.Module()
 
@@ -164,7 +170,7 @@ def test_an_uninitialized_buffer_must_be_registered():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_materialized_buffer_stays_a_buffer():
-    """A materialized ``UninitializedBuffer`` passes for an ``nn.Buffer``, persistent or not as it was."""
+    """After ``materialize`` an ``UninitializedBuffer`` is an ``nn.Buffer`` and keeps ``persistent``."""
     mean, cache = UninitializedBuffer(), UninitializedBuffer(persistent=False)
 
     mean.materialize((4,))
@@ -175,10 +181,10 @@ def test_a_materialized_buffer_stays_a_buffer():
 
 
 def test_is_lazy_tells_them_apart():
-    """``torch.nn.parameter.is_lazy(value)`` is true for uninitialized tensors, and false for anything
-    else.
+    """``torch.nn.parameter.is_lazy`` is true only for an ``UninitializedParameter`` or
+    ``UninitializedBuffer``.
 
-    A loop over parameters that counts or fills them can so pass by what has no shape yet.
+    So a loop that counts or fills parameters can skip those without a shape.
     """
     weight = UninitializedParameter()
     values = [weight, UninitializedBuffer(), nn.Parameter(torch.rand(2)), torch.rand(2), 1.5]
@@ -191,7 +197,9 @@ def test_is_lazy_tells_them_apart():
 
 
 def test_it_prints_its_class_only():
-    """An ``UninitializedParameter`` or ``UninitializedBuffer`` prints as its class in angle brackets."""
+    """``repr`` of an ``UninitializedParameter`` or ``UninitializedBuffer`` is its class name in angle
+    brackets.
+    """
     assert [repr(UninitializedParameter()), repr(UninitializedBuffer())] == [
         "<UninitializedParameter>",
         "<UninitializedBuffer>",
@@ -199,10 +207,11 @@ def test_it_prints_its_class_only():
 
 
 def test_it_has_no_shape():
-    """``shape`` of an uninitialized tensor raises a ``RuntimeError`` that names the usual causes.
+    """Accessing ``shape`` of an ``UninitializedParameter`` raises a ``RuntimeError`` that names the usual
+    causes.
 
-    It comes up when a lazy module's state is loaded into an ordinary one, or when the shapes of a network
-    are printed before its first call.
+    The error comes up when a lazy module's state is loaded into an ordinary one, or when the shapes of a
+    network are printed before its first call.
     """
     message = "Can't access the shape of an uninitialized .*`load_state_dict`.*Call `forward` to initialize"
 
@@ -213,7 +222,9 @@ def test_it_has_no_shape():
 
 
 def test_it_cannot_be_shared():
-    """``share_memory_()`` of an uninitialized tensor raises ``RuntimeError``."""
+    """``share_memory_()`` of an ``UninitializedParameter`` or ``UninitializedBuffer`` raises
+    ``RuntimeError``.
+    """
     with pytest.raises(RuntimeError, match=r"Can't share memory on an uninitialized .*Call `forward`"):
         UninitializedParameter().share_memory_()
     with pytest.raises(RuntimeError, match=r"Can't share memory on an uninitialized .*Call `forward`"):
@@ -234,11 +245,10 @@ def test_it_cannot_be_shared():
 )
 @pytest.mark.parametrize("kind", [UninitializedParameter, UninitializedBuffer], ids=["parameter", "buffer"])
 def test_operations_fail(kind, operation, named):
-    """An ``UninitializedParameter`` refuses most operations, with a ``ValueError`` that names the
-    operation.
+    """Most operations on an ``UninitializedParameter`` raise a ``ValueError`` that names the operation.
 
-    So does an ``UninitializedBuffer``. Call the module with a dummy batch first. What is allowed all the
-    same are casts, moves and a few questions: see the clauses below.
+    So do those on an ``UninitializedBuffer``. Call the module with a dummy batch first. Casts, moves and
+    a few queries are allowed: see the clauses below.
     """
     with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter in") as caught:
         operation(kind())
@@ -261,7 +271,7 @@ def test_operations_fail(kind, operation, named):
     ],
 )
 def test_dtypes_may_be_changed(name, dtype):
-    """``half()``, ``float()``, ``double()`` and signed integer casts of an uninitialized tensor work."""
+    """``half()``, ``float()``, ``double()`` and signed integer casts work on an ``UninitializedBuffer``."""
     mean = UninitializedBuffer(dtype=torch.bfloat16)
 
     assert getattr(mean, name)().dtype == dtype
@@ -269,7 +279,7 @@ def test_dtypes_may_be_changed(name, dtype):
 
 
 def test_it_may_be_asked_where_and_what_it_is():
-    """An uninitialized tensor takes ``to()``, ``cpu()``, ``get_device()`` and ``is_floating_point()``.
+    """``to()``, ``cpu()``, ``get_device()`` and ``is_floating_point()`` work on an ``UninitializedBuffer``.
 
     ``size()`` answers as well, with ``(0,)``, where ``shape`` raises; ``hash``, ``is_leaf`` and an empty
     ``copy_`` do too.
@@ -291,14 +301,14 @@ def test_it_may_be_asked_where_and_what_it_is():
 
 @pytest.mark.needs("cuda")
 def test_it_may_be_moved_to_the_gpu():
-    """An uninitialized tensor may be moved to the GPU with ``cuda()``."""
+    """An ``UninitializedBuffer`` can be moved to the GPU with ``cuda()``."""
     assert UninitializedBuffer().cuda().device.type == "cuda"
 
 
 @pytest.mark.since("2.3")
 @pytest.mark.observed
 def test_is_complex_is_allowed():
-    """``is_complex()`` of an uninitialized tensor answers by its dtype, though it holds nothing yet."""
+    """``UninitializedParameter.is_complex()`` returns whether the parameter's dtype is complex."""
     kinds = [UninitializedParameter(dtype=dtype) for dtype in (torch.complex64, torch.float32)]
 
     assert [kind.is_complex() for kind in kinds] == [True, False]
@@ -307,13 +317,13 @@ def test_is_complex_is_allowed():
 @pytest.mark.before("2.3")
 @pytest.mark.observed
 def test_is_complex_was_forbidden():
-    """``is_complex()`` of an uninitialized tensor raises ``ValueError``."""
+    """``UninitializedParameter.is_complex()`` raises ``ValueError``."""
     with pytest.raises(ValueError, match="uninitialized parameter in <method 'is_complex' of"):
         UninitializedParameter().is_complex()
 
 
 def test_other_dtypes_are_forbidden():
-    """``bfloat16()``, ``bool()`` and ``type()`` of an uninitialized tensor raise ``ValueError``.
+    """``bfloat16()``, ``bool()`` and ``type()`` of an ``UninitializedBuffer`` raise ``ValueError``.
 
     Use ``to(torch.bfloat16)``, or cast the whole module.
     """
@@ -328,7 +338,9 @@ def test_other_dtypes_are_forbidden():
 
 
 def test_a_module_moves_them(device):
-    """:meth:`Module.to <torch.nn.Module.to>` casts and moves uninitialized parameters and buffers too."""
+    """:meth:`Module.to <torch.nn.Module.to>` casts and moves ``UninitializedParameter`` and
+    ``UninitializedBuffer`` objects too.
+    """
     net = nn.Module()
     net.weight = weight = UninitializedParameter()
     net.register_buffer("mean", UninitializedBuffer())

@@ -14,9 +14,9 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 @pytest.mark.question("Q99")
 def test_a_deep_copy_of_an_uninitialized_parameter():
-    """A deep copy of an ``UninitializedParameter`` is another, with device, dtype and ``requires_grad``.
+    """``copy.deepcopy`` of an ``UninitializedParameter`` keeps the device, dtype and ``requires_grad``.
 
-    The two get their shapes apart: a lazy network and its copy may see inputs of different sizes.
+    The two get their shapes independently: a lazy network and its copy may see inputs of different sizes.
     """
     weight = UninitializedParameter(False, "meta", torch.float16)
 
@@ -28,7 +28,7 @@ def test_a_deep_copy_of_an_uninitialized_parameter():
 
 
 def test_an_uninitialized_parameter_is_deep_copied_once():
-    """Within one deep copy an ``UninitializedParameter`` in two places is copied once; the memo decides."""
+    """``copy.deepcopy`` copies an ``UninitializedParameter`` found in two places once, through the memo."""
     weight, memo = UninitializedParameter(), {}
 
     first, second = copy.deepcopy([weight, weight])
@@ -43,9 +43,9 @@ def test_an_uninitialized_parameter_is_deep_copied_once():
 @pytest.mark.question("Q99")
 @pytest.mark.observed
 def test_an_uninitialized_buffer_is_not_deep_copied():
-    """A deep copy of an :class:`~torch.nn.UninitializedBuffer` raises ``ValueError``, on every release.
+    """``copy.deepcopy`` of an :class:`~torch.nn.UninitializedBuffer` raises ``ValueError``.
 
-    It has no ``__deepcopy__`` of its own, and that of a tensor is refused.
+    The class does not define ``__deepcopy__``, and ``torch.Tensor.__deepcopy__`` raises for it.
     """
     with pytest.raises(ValueError, match=r"Tensor.__deepcopy__.*torch.nn.parameter.UninitializedBuffer"):
         copy.deepcopy(UninitializedBuffer())
@@ -54,7 +54,9 @@ def test_an_uninitialized_buffer_is_not_deep_copied():
 @pytest.mark.parametrize("kind", [UninitializedParameter, UninitializedBuffer], ids=["parameter", "buffer"])
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
 def test_a_pickle_brings_back_an_uninitialized_tensor(kind, requires_grad):
-    """A pickled uninitialized parameter or buffer comes back as one, with its ``requires_grad``."""
+    """Unpickling an ``UninitializedParameter`` or ``UninitializedBuffer`` keeps its type and
+    ``requires_grad``.
+    """
     twin = pickle.loads(pickle.dumps(kind(requires_grad)))
 
     assert type(twin) is kind
@@ -63,7 +65,7 @@ def test_a_pickle_brings_back_an_uninitialized_tensor(kind, requires_grad):
 
 @pytest.mark.observed
 def test_a_pickle_forgets_device_and_dtype():
-    """A pickled ``UninitializedParameter`` forgets its device and dtype, which a deep copy keeps."""
+    """Pickling an ``UninitializedParameter`` loses its device and dtype, which ``copy.deepcopy`` keeps."""
     weight = UninitializedParameter(device="meta", dtype=torch.float64)
 
     twin, copied = pickle.loads(pickle.dumps(weight)), copy.deepcopy(weight)
@@ -75,7 +77,7 @@ def test_a_pickle_forgets_device_and_dtype():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_pickle_forgets_persistence():
-    """A pickled ``UninitializedBuffer`` forgets that it was not persistent."""
+    """Pickling an ``UninitializedBuffer`` loses ``persistent=False``: the unpickled buffer is persistent."""
     cache = UninitializedBuffer(persistent=False)
 
     twin = pickle.loads(pickle.dumps(cache))
@@ -86,9 +88,9 @@ def test_a_pickle_forgets_persistence():
 
 @pytest.mark.observed
 def test_a_saved_one_is_no_weights_only_file(tmp_path):
-    """``torch.load(..., weights_only=True)`` refuses a file with an uninitialized parameter.
+    """``torch.load(weights_only=True)`` of an ``UninitializedParameter`` raises ``pickle.UnpicklingError``.
 
-    So the state of a lazy model that was never called is not loaded with the defaults. Save it after its
+    So the state of a lazy model that was never called cannot be loaded with the defaults. Save it after its
     first call.
     """
     torch.save({"weight": UninitializedParameter()}, tmp_path / "state.pt")
@@ -111,10 +113,10 @@ def test_a_saved_one_is_no_weights_only_file(tmp_path):
     ids=["linear", "convolution", "normalization without statistics"],
 )
 def test_a_lazy_layer_is_deep_copied(lazy, arguments, sizes):
-    """A deep copy of a lazy layer without uninitialized buffers, such as ``nn.LazyLinear``, lives on
-    apart.
+    """A deep copy of an uncalled ``nn.LazyLinear`` or ``nn.LazyConv2d`` is independent of the original.
 
-    It failed before :pull:`83809` (:issue:`65051`).
+    So is one of any lazy layer without uninitialized buffers. It failed before :pull:`83809`
+    (:issue:`65051`).
     """
     layer = lazy(**arguments)
 
@@ -131,7 +133,8 @@ def test_a_lazy_layer_is_deep_copied(lazy, arguments, sizes):
 @pytest.mark.observed
 @pytest.mark.parametrize("make", [nn.LazyBatchNorm1d, nn.LazyInstanceNorm2d], ids=["batch", "instance"])
 def test_a_lazy_normalisation_is_not_deep_copied(make):
-    """A deep copy of a lazy BatchNorm or InstanceNorm raises ``ValueError`` before its first call.
+    """``copy.deepcopy`` of an uncalled ``nn.LazyBatchNorm1d`` or ``nn.LazyInstanceNorm2d`` raises
+    ``ValueError``.
 
     Its running statistics are uninitialized buffers, which have no deep copy. Call it with a dummy batch
     first.
@@ -142,8 +145,7 @@ def test_a_lazy_normalisation_is_not_deep_copied(make):
 
 @pytest.mark.question("Q99")
 def test_an_initialised_lazy_normalisation_is_deep_copied():
-    """After its first call an ``nn.LazyBatchNorm1d`` is an ``nn.BatchNorm1d`` and is deep-copied like
-    one.
+    """After its first call an ``nn.LazyBatchNorm1d`` can be deep-copied: it is an ``nn.BatchNorm1d`` then.
 
     So run a lazy network on a dummy batch before it is copied.
     """
@@ -158,9 +160,7 @@ def test_an_initialised_lazy_normalisation_is_deep_copied():
 
 
 def test_a_pickled_lazy_layer_is_lazy():
-    """A pickled lazy layer, such as ``nn.LazyLinear``, comes back lazy and is initialized by its first
-    call.
-    """
+    """An unpickled ``nn.LazyLinear`` is still lazy, and its first call initializes it."""
     twin = pickle.loads(pickle.dumps(nn.LazyLinear(3)))
 
     assert type(twin) is nn.LazyLinear
