@@ -30,7 +30,7 @@ def test_it_runs_after_forward():
 
 @pytest.mark.claim("N5-20")
 def test_it_takes_out_an_intermediate_result():
-    """A forward hook on an inner layer gets the layer's output, attached to the graph by its ``grad_fn``.
+    """A forward hook on an inner layer gets the layer's output, not detached: it has a ``grad_fn``.
 
     So features of an inner layer need no second forward. Keep ``output.detach()`` if gradients are not
     wanted: the output itself holds the graph, and its memory, as long as it is kept.
@@ -162,7 +162,7 @@ def test_with_kwargs_they_come_before_the_output():
 
 
 def test_options_of_a_forward_hook_are_keyword_only():
-    """The options of ``register_forward_hook`` must be keywords: by position they raise ``TypeError``."""
+    """``register_forward_hook`` accepts its options by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         nn.Identity().register_forward_hook(lambda module, args, output: None, True)
 
@@ -262,8 +262,8 @@ def test_the_fast_path_of_transformers_skips_hooks():
     """``TransformerEncoderLayer(batch_first=True)`` in ``eval()`` under ``no_grad`` runs no hooks of its
     submodules.
 
-    It takes a fused path of its own that calls none of them (:issue:`128413`). With gradients, or in
-    ``train()``, the hooks run.
+    Its fused fast path does not call the submodules (:issue:`128413`). With gradients, or in ``train()``, the
+    hooks run.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
     calls = []

@@ -180,7 +180,7 @@ def test_kwargs_changed_in_place_reach_forward():
 
 
 def test_options_of_a_pre_hook_are_keyword_only():
-    """The options of ``register_forward_pre_hook`` must be keywords: by position they raise ``TypeError``."""
+    """``register_forward_pre_hook`` accepts its options by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         Echo().register_forward_pre_hook(lambda module, args: None, True)
 

@@ -206,7 +206,9 @@ def test_places_without_gradient_hold_none():
 
 
 def test_it_goes_with_either_kind_of_backward_hook():
-    """``register_full_backward_pre_hook`` can be combined with full or legacy backward hooks on a module."""
+    """A module can combine ``register_full_backward_pre_hook`` with full or ``register_backward_hook``
+    hooks.
+    """
     calls = []
     full, legacy = nn.Identity(), nn.Identity()
     full.register_full_backward_hook(lambda *given: calls.append("full"))

@@ -59,7 +59,7 @@ def test_a_global_forward_pre_hook_runs_for_every_module():
 def test_registering_a_global_hook_returns_a_handle(register):
     """``register_module_forward_hook`` and similar functions return a handle that removes the global hook.
 
-    ``handle.remove()`` takes it from all modules.
+    After ``handle.remove()`` the hook runs for no module.
     """
     net = nn.Tanh()
     calls = []
@@ -165,7 +165,7 @@ def test_on_failure_a_global_hook_gets_no_keyword_arguments():
 
 
 def test_options_of_a_global_forward_hook_are_keyword_only():
-    """The options of ``register_module_forward_hook`` must be keywords: by position they raise
+    """``register_module_forward_hook`` accepts its options by keyword: by position they raise
     ``TypeError``.
     """
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
@@ -173,7 +173,9 @@ def test_options_of_a_global_forward_hook_are_keyword_only():
 
 
 def test_a_global_full_backward_hook_replaces_gradients():
-    """What a ``register_module_full_backward_hook`` hook returns is passed to the module's full hooks."""
+    """What a ``register_module_full_backward_hook`` hook returns is the ``grad_input`` of the module's own
+    hooks.
+    """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10,))
     x = torch.rand(2, requires_grad=True)
@@ -242,8 +244,8 @@ def test_no_global_legacy_hook_after_a_full_one():
 
 
 def test_no_global_full_hook_after_a_legacy_one():
-    """``register_module_full_backward_hook`` raises ``RuntimeError`` if a global legacy hook is
-    registered.
+    """``register_module_full_backward_hook`` raises ``RuntimeError`` after
+    ``register_module_backward_hook``.
     """
     with (
         register_module_backward_hook(lambda *given: None),

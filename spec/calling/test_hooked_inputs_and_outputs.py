@@ -354,9 +354,7 @@ def test_forward_gets_views_and_returns_one():
 @pytest.mark.question("Q45")
 @pytest.mark.observed
 def test_the_very_tensors_arrive_without_needy_ones():
-    """With a full backward hook, ``forward`` gets the same tensor objects if no positional one requires
-    grad.
-    """
+    """With a full backward hook, ``forward`` gets the original tensors if no positional one requires grad."""
     inside = []
     net = Apply(lambda x, y, scale: (x, y, scale))
     net.register_full_backward_hook(lambda *given: None)

@@ -221,7 +221,8 @@ def test_a_leaf_input_counts_as_another_operation():
     ids=["nested_lists", "dict", "dict_in_tuple"],
 )
 def test_it_hangs_on_the_first_tensor(wrap):
-    """For nested outputs, a ``register_backward_hook`` hook is attached to the first element's first tensor.
+    """A ``register_backward_hook`` hook attaches to the first element of the output, or a dict's first
+    tensor.
 
     That is the first element of a list or tuple, again and again, and the first tensor among the values of a
     dict.

@@ -64,8 +64,8 @@ def test_legacy_hooks_come_between_pre_hooks_and_gradients():
 
 
 def test_hooks_of_nested_modules_nest():
-    """Pre-hooks of a ``Sequential`` run before its layer's hooks, its hooks after them, forward and
-    backward.
+    """Forward and backward, a ``Sequential``'s pre-hooks run before its layer's, its hooks after the
+    layer's.
     """
     calls = []
     net = nn.Sequential(nn.Linear(2, 3))

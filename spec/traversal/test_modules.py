@@ -46,7 +46,7 @@ def test_names_join_the_path_with_dots():
     """:meth:`Module.named_modules() <torch.nn.Module.named_modules>` yields submodules with dotted names, and
     the module itself with ``""``.
 
-    The path is what :meth:`~torch.nn.Module.get_submodule` takes and what keys of the state dict begin with.
+    :meth:`~torch.nn.Module.get_submodule` accepts the dotted name, and keys of the state dict begin with it.
     """
     net = nn.Module()
     net.convBN1 = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
@@ -73,7 +73,9 @@ def test_modules_are_the_grain():
 
 @pytest.mark.claim("N4-08")
 def test_a_name_may_hold_a_space():
-    """``add_module`` accepts a name with a space, which ``named_modules()`` then has in its dotted names."""
+    """``add_module("block 0", module)`` is allowed: ``named_modules()`` yields names such as ``block
+    0.0``.
+    """
     net = nn.Sequential()
     net.add_module("block 0", nn.Sequential(nn.Linear(2, 3)))
 

@@ -31,7 +31,7 @@ def test_children_are_printed_indented():
 
 
 def test_nothing_to_say_gives_empty_parentheses():
-    """``repr`` of a module without children and ``extra_repr`` is its class name and ``()``."""
+    """``repr`` of a module without children or ``extra_repr`` is its class name and ``()``."""
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(3))
@@ -170,7 +170,7 @@ def test_a_blank_line_is_indented():
 def test_equal_blocks_of_a_list_are_folded():
     """``repr`` of a ``ModuleList`` folds consecutive modules with equal ``repr``: ``(0-5): 6 x Linear(...)``.
 
-    They are different modules all the same, each with parameters of its own (:pull:`90452`). The names are
+    They are different modules all the same, each with separate parameters (:pull:`90452`). The names are
     still ``0``, ``1`` and so on: ``net.get_submodule("0-5")`` finds nothing. See
     :class:`torch.nn.ModuleList`.
     """
