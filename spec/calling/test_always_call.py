@@ -18,7 +18,8 @@ class Failing(nn.Module):
 
 @pytest.mark.since("2.1")
 def test_it_runs_when_forward_raises():
-    """A forward hook with ``always_call=True`` runs when ``forward`` raises, and gets ``None`` as the output.
+    """A forward hook with ``always_call=True`` runs even if ``forward`` raises, and gets ``None`` as the
+    output.
 
     The exception reaches the caller all the same (:pull:`104278`). What a pre-hook opened, such as a span of
     a profiler, is closed in such a hook: an ordinary one does not run after an error.
@@ -34,7 +35,7 @@ def test_it_runs_when_forward_raises():
 
 @pytest.mark.since("2.1")
 def test_other_hooks_stay_silent_on_failure():
-    """When ``forward`` raises, of the forward hooks those with ``always_call=True`` run, and no others."""
+    """If ``forward`` raises, only the forward hooks registered with ``always_call=True`` run."""
     failing = Failing()
     calls = []
     failing.register_forward_hook(lambda *given: calls.append("first"), always_call=True)
@@ -48,7 +49,7 @@ def test_other_hooks_stay_silent_on_failure():
 
 @pytest.mark.since("2.1")
 def test_it_runs_when_a_pre_hook_raises():
-    """An ``always_call=True`` forward hook runs when a pre-hook raises, with the arguments so far."""
+    """If a pre-hook raises, an ``always_call=True`` forward hook gets the arguments as changed until then."""
     identity = nn.Identity()
     seen = []
 
@@ -66,7 +67,7 @@ def test_it_runs_when_a_pre_hook_raises():
 
 @pytest.mark.since("2.1")
 def test_it_runs_once_when_nothing_fails():
-    """When nothing raises, an ``always_call=True`` hook is a forward hook like any other."""
+    """If nothing raises, an ``always_call=True`` forward hook behaves like any other forward hook."""
     identity = nn.Identity()
     calls = []
     identity.register_forward_hook(lambda module, args, output: calls.append(("before", output)))
@@ -79,7 +80,7 @@ def test_it_runs_once_when_nothing_fails():
 
 @pytest.mark.since("2.1")
 def test_a_later_hook_that_raises_does_not_run_it_again():
-    """When a later hook raises, an ``always_call=True`` hook that has run is not run a second time."""
+    """An ``always_call=True`` forward hook that has run is not run again if a later hook raises."""
     identity = nn.Identity()
     seen = []
 
@@ -114,7 +115,8 @@ def test_it_is_not_run_again_for_its_own_error():
 
 @pytest.mark.since("2.1")
 def test_its_own_error_becomes_a_warning():
-    """An ``always_call=True`` forward hook that fails after another error warns; the next still run.
+    """If ``forward`` raises, an error in an ``always_call=True`` hook becomes a warning; later ones still
+    run.
 
     Its own exception is lost but for the text in the warning.
     """
@@ -136,7 +138,9 @@ def test_its_own_error_becomes_a_warning():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_what_it_returns_on_failure_goes_to_the_next():
-    """When ``forward`` raises, what one ``always_call=True`` hook returns is the output for the next."""
+    """If ``forward`` raises, what an ``always_call=True`` hook returns is the output that the next one
+    gets.
+    """
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: "first", always_call=True)
@@ -150,7 +154,9 @@ def test_what_it_returns_on_failure_goes_to_the_next():
 
 @pytest.mark.since("2.1")
 def test_on_failure_it_sees_keyword_arguments_as_asked():
-    """When ``forward`` raises, an ``always_call`` hook with ``with_kwargs`` gets keyword arguments."""
+    """If ``forward`` raises, an ``always_call=True`` hook with ``with_kwargs=True`` gets keyword
+    arguments.
+    """
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: "first", always_call=True)
@@ -164,7 +170,7 @@ def test_on_failure_it_sees_keyword_arguments_as_asked():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_an_interrupt_runs_no_hooks():
-    """A ``KeyboardInterrupt`` in ``forward`` runs no forward hooks, not even those with ``always_call=True``.
+    """If ``forward`` raises ``KeyboardInterrupt``, not even forward hooks with ``always_call=True`` run.
 
     Only exceptions derived from ``Exception`` do.
     """
@@ -187,7 +193,9 @@ def test_an_interrupt_runs_no_hooks():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_store_of_always_called_hooks():
-    """``_forward_hooks_always_called`` lists the hooks registered with ``always_call=True`` until removed."""
+    """``_forward_hooks_always_called`` has the ids of hooks with ``always_call=True`` until they are
+    removed.
+    """
     identity = nn.Identity()
     identity.register_forward_hook(lambda *given: None)
     handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True, always_call=True)
@@ -200,7 +208,7 @@ def test_the_store_of_always_called_hooks():
 
 @pytest.mark.since("2.1")
 def test_global_hooks_may_be_always_called_too():
-    """A global forward hook with ``always_call=True`` runs when ``forward`` raises, before local ones."""
+    """If ``forward`` raises, global ``always_call=True`` forward hooks run before those of the module."""
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: seen.append(("local", given)), always_call=True)
@@ -217,7 +225,7 @@ def test_global_hooks_may_be_always_called_too():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_is_not_run_twice():
-    """A global ``always_call=True`` forward hook that has run is not run again when a later hook raises."""
+    """A global ``always_call=True`` forward hook that has run is not run again if a later hook raises."""
     identity = nn.Identity()
     calls = []
 
@@ -236,7 +244,9 @@ def test_a_global_one_is_not_run_twice():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_after_a_failing_one_gets_the_output():
-    """A global ``always_call=True`` forward hook gets the output when an earlier hook raised."""
+    """If an earlier forward hook raises, a global ``always_call=True`` hook still runs and gets the
+    output.
+    """
     identity = nn.Identity()
     seen = []
 
@@ -255,7 +265,7 @@ def test_a_global_one_after_a_failing_one_gets_the_output():
 
 @pytest.mark.since("2.1")
 def test_the_error_of_a_global_one_becomes_a_warning():
-    """A global ``always_call=True`` forward hook that fails after another exception warns of its own."""
+    """If ``forward`` raises, an error in a global ``always_call=True`` forward hook becomes a warning."""
     calls = []
 
     def failing_too(module, args, output):
@@ -275,7 +285,7 @@ def test_the_error_of_a_global_one_becomes_a_warning():
 
 @pytest.mark.since("2.1")
 def test_a_failed_call_warns_of_nothing():
-    """A call that raises gives no warning if its ``always_call=True`` hooks do not raise."""
+    """If ``forward`` raises, ``always_call=True`` hooks that do not raise themselves cause no warning."""
     failing = Failing()
     failing.register_forward_hook(lambda *given: None, always_call=True)
     with warnings.catch_warnings(record=True) as caught:

@@ -12,10 +12,10 @@ from torch import nn
 
 
 def test_a_call_runs_forward():
-    """Calling a module without hooks, as ``net(x)``, runs ``forward`` once and returns what that returns.
+    """Without hooks, ``net(x)`` runs ``forward`` once and returns what ``forward`` returns.
 
     Write :meth:`Module.forward <torch.nn.Module.forward>` and call the module: ``net.forward(x)`` computes
-    the same but leaves out every hook, without a word.
+    the same but leaves out every hook, without a warning.
     """
     calls = []
 
@@ -29,7 +29,7 @@ def test_a_call_runs_forward():
 
 
 def test_every_argument_is_passed_on():
-    """Calling a module without hooks passes positional and keyword arguments on to ``forward`` as they are.
+    """Without hooks, ``net(...)`` passes positional and keyword arguments to ``forward`` unchanged.
 
     Pre-hooks may replace them, and a full backward hook makes ``forward`` see views of the tensors.
     """
@@ -52,7 +52,7 @@ def test_every_argument_is_passed_on():
     "value", [None, 3, "text", [torch.rand(2)], {"a": 1}], ids=["none", "int", "str", "list", "dict"]
 )
 def test_forward_may_return_anything(value):
-    """``forward`` may return anything, not tensors alone: calling a module without hooks returns it."""
+    """A module's ``forward`` may return anything: ``None``, a number, a string, a list or a dict."""
 
     class Answer(nn.Module):
         def forward(self):
@@ -82,7 +82,9 @@ def test_forward_itself_runs_no_hooks():
 
 
 def test_a_missing_forward_raises():
-    """Calling a module without a ``forward`` raises a ``NotImplementedError`` that names its class."""
+    """Calling a module that does not define ``forward`` raises ``NotImplementedError`` with its class
+    name.
+    """
 
     class Empty(nn.Module):
         pass
@@ -94,13 +96,13 @@ def test_a_missing_forward_raises():
 
 @pytest.mark.observed
 def test_a_missing_forward_refuses_keywords():
-    """Calling a module without ``forward`` by keyword raises ``TypeError``, not ``NotImplementedError``."""
+    """With keyword arguments, calling a module that does not define ``forward`` raises ``TypeError``."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'scale'"):
         nn.Module()(scale=2)
 
 
 def test_forward_may_be_replaced_on_one_module():
-    """A ``forward`` assigned to one module is what calls of this module run, and of no other."""
+    """After ``net.forward = function``, ``net(x)`` runs the function; other modules of the class do not."""
     patched, other = nn.ReLU(), nn.ReLU()
     patched.forward = lambda x: x * 10
     x = torch.tensor([-1.0, 2.0])
@@ -110,7 +112,7 @@ def test_forward_may_be_replaced_on_one_module():
 
 
 def test_call_assigned_to_one_module_is_ignored():
-    """A ``__call__`` assigned to one module has no effect on ``net(x)``: Python looks it up on the class."""
+    """Assigning ``net.__call__`` has no effect on ``net(x)``: Python looks up ``__call__`` on the class."""
     layer = nn.ReLU()
     layer.__call__ = lambda x: "mine"
 
@@ -118,7 +120,7 @@ def test_call_assigned_to_one_module_is_ignored():
 
 
 def test_an_error_in_forward_reaches_the_caller():
-    """An exception raised in ``forward`` reaches the caller of the module as it is."""
+    """An exception raised in ``forward`` reaches the caller of ``net(x)`` unchanged."""
     error = KeyError("inside")
 
     class Failing(nn.Module):
@@ -134,7 +136,7 @@ def test_an_error_in_forward_reaches_the_caller():
 
 
 def test_a_module_without_init_cannot_be_called():
-    """Calling a module that left out ``super().__init__()`` raises ``AttributeError``."""
+    """Calling a module whose ``__init__`` does not call ``super().__init__()`` raises ``AttributeError``."""
 
     class Forgetful(nn.Module):
         def __init__(self):
@@ -149,7 +151,7 @@ def test_a_module_without_init_cannot_be_called():
 
 
 def test_a_call_reaches_submodules_through_forward():
-    """Calling a module runs the hooks of a submodule only if its ``forward`` calls that submodule.
+    """``net(x)`` runs the hooks of a submodule only if ``forward`` calls that submodule.
 
     A hook that never fires often sits on a layer that ``forward`` bypasses: it uses the weight of the layer,
     or calls the layer's ``forward`` by hand.
@@ -176,7 +178,7 @@ def test_a_call_reaches_submodules_through_forward():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_compiled_call_takes_the_place_of_the_call():
-    """If ``_compiled_call_impl`` is set, calling a module runs it instead of hooks and ``forward``.
+    """If ``_compiled_call_impl`` is set, ``net(x)`` calls it instead of running hooks and ``forward``.
 
     :meth:`Module.compile <torch.nn.Module.compile>` sets it.
     """
@@ -201,7 +203,9 @@ def test_a_compiled_call_takes_the_place_of_the_call():
 @pytest.mark.observed
 @pytest.mark.parametrize("hooked", [False, True], ids=["without_hooks", "with_hooks"])
 def test_tracing_names_the_scopes(hooked):
-    """In a graph of ``torch.jit.trace`` an operation carries the path of the submodule whose call ran it."""
+    """In a ``torch.jit.trace`` graph, ``scopeName()`` of an operation is the path of the submodule that ran
+    it.
+    """
 
     class Net(nn.Module):
         def __init__(self):
@@ -226,7 +230,9 @@ def test_tracing_names_the_scopes(hooked):
 
 @pytest.mark.observed
 def test_a_failed_call_leaves_its_scope():
-    """In ``torch.jit.trace`` a call that raises leaves its scope, and an unregistered module opens none."""
+    """``torch.jit.trace`` ends a submodule's scope if its call raises, and opens none if it is
+    unregistered.
+    """
 
     class Failing(nn.Module):
         def forward(self, x):

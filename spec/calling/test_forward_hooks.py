@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 @pytest.mark.claim("N5-20")
 def test_it_runs_after_forward():
-    """A forward hook runs after ``forward``, with the module, its positional arguments and its output."""
+    """A forward hook is called as ``hook(module, args, output)`` after ``forward``, on each ``net(x)``."""
     calls = []
 
     class Add(nn.Module):
@@ -30,7 +30,7 @@ def test_it_runs_after_forward():
 
 @pytest.mark.claim("N5-20")
 def test_it_takes_out_an_intermediate_result():
-    """A forward hook on a layer inside a net gets what that layer's ``forward`` returned, with its graph.
+    """A forward hook on an inner layer gets the layer's output, not detached: it has a ``grad_fn``.
 
     So features of an inner layer need no second forward. Keep ``output.detach()`` if gradients are not
     wanted: the output itself holds the graph, and its memory, as long as it is kept.
@@ -47,7 +47,7 @@ def test_it_takes_out_an_intermediate_result():
 
 
 def test_registering_a_forward_hook_returns_a_handle():
-    """:meth:`~torch.nn.Module.register_forward_hook` returns a handle that removes the hook."""
+    """:meth:`~torch.nn.Module.register_forward_hook` returns a ``RemovableHandle`` that removes the hook."""
     identity = nn.Identity()
     calls = []
     handle = identity.register_forward_hook(lambda module, args, output: calls.append(args))
@@ -60,7 +60,7 @@ def test_registering_a_forward_hook_returns_a_handle():
 
 
 def test_returning_none_keeps_the_output():
-    """A forward hook that returns ``None`` leaves the very object that ``forward`` returned."""
+    """If a forward hook returns ``None``, ``net(x)`` returns the very object that ``forward`` returned."""
     value = [torch.rand(2)]
 
     class Answer(nn.Module):
@@ -76,7 +76,7 @@ def test_returning_none_keeps_the_output():
 @pytest.mark.claim("N5-21")
 @pytest.mark.parametrize("value", [7, (), False, "text"], ids=["int", "empty_tuple", "false", "str"])
 def test_what_it_returns_replaces_the_output(value):
-    """Anything but ``None`` that a forward hook returns takes the place of the output of ``forward``.
+    """Anything but ``None`` that a forward hook returns replaces the output of ``forward``.
 
     A hook that is to look only must not return anything: ``lambda *given: seen.append(given)`` is fine,
     ``lambda module, args, output: output.detach()`` cuts the graph.
@@ -88,7 +88,7 @@ def test_what_it_returns_replaces_the_output(value):
 
 
 def test_the_next_module_gets_the_replacement():
-    """The next layer of a ``Sequential`` gets what a forward hook returned, not the output it replaced."""
+    """In a ``Sequential``, what a layer's forward hook returns is the input of the next layer."""
     net = nn.Sequential(nn.ReLU(), nn.ReLU())
     net[0].register_forward_hook(lambda module, args, output: output * 10 - 5)
 
@@ -96,7 +96,7 @@ def test_the_next_module_gets_the_replacement():
 
 
 def test_forward_hooks_run_in_order_of_registration():
-    """Forward hooks without ``prepend`` run as registered, each on what the last returned."""
+    """Without ``prepend``, forward hooks run in registration order, each on the previous one's result."""
     identity = nn.Identity()
     identity.register_forward_hook(lambda module, args, output: output + 1)
     identity.register_forward_hook(lambda module, args, output: None)
@@ -106,7 +106,7 @@ def test_forward_hooks_run_in_order_of_registration():
 
 
 def test_prepend_puts_a_forward_hook_first():
-    """``register_forward_hook(hook, prepend=True)`` puts a hook before those that the module has."""
+    """``register_forward_hook(hook, prepend=True)`` runs the hook before those already on the module."""
     identity = nn.Identity()
     calls = []
     identity.register_forward_hook(lambda *given: calls.append("first"))
@@ -119,7 +119,7 @@ def test_prepend_puts_a_forward_hook_first():
 
 
 def test_it_sees_what_pre_hooks_made_of_the_arguments():
-    """A forward hook sees the arguments that ``forward`` got, after all forward pre-hooks."""
+    """A forward hook gets the arguments that ``forward`` got, as changed by forward pre-hooks."""
     net = nn.Module()
     net.forward = lambda x, scale: x * scale
     seen = []
@@ -132,7 +132,7 @@ def test_it_sees_what_pre_hooks_made_of_the_arguments():
 
 @pytest.mark.question("Q43")
 def test_forward_hooks_do_not_see_keyword_arguments():
-    """Without ``with_kwargs=True`` a forward hook does not see the keyword arguments of the call.
+    """Without ``with_kwargs=True``, a forward hook does not get the keyword arguments of the call.
 
     Of ``net(input=x)`` it gets no arguments at all, and ``args[0]`` raises ``IndexError``. Register it with
     :meth:`register_forward_hook(hook, with_kwargs=True) <torch.nn.Module.register_forward_hook>`.
@@ -147,7 +147,7 @@ def test_forward_hooks_do_not_see_keyword_arguments():
 
 @pytest.mark.question("Q43")
 def test_with_kwargs_they_come_before_the_output():
-    """With ``with_kwargs=True`` a forward hook gets the keyword arguments before the output."""
+    """With ``with_kwargs=True``, a forward hook is called as ``hook(module, args, kwargs, output)``."""
     net = nn.Module()
     net.forward = lambda x, scale: x * scale
     seen = []
@@ -163,13 +163,13 @@ def test_with_kwargs_they_come_before_the_output():
 
 
 def test_options_of_a_forward_hook_are_keyword_only():
-    """The options of ``register_forward_hook`` go by keyword: by position they raise ``TypeError``."""
+    """``register_forward_hook`` accepts its options by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         nn.Identity().register_forward_hook(lambda module, args, output: None, True)
 
 
 def test_forward_hooks_do_not_run_when_forward_raises():
-    """When ``forward`` raises, forward hooks without ``always_call`` do not run."""
+    """If ``forward`` raises, forward hooks without ``always_call`` do not run."""
     calls = []
 
     class Failing(nn.Module):
@@ -186,7 +186,7 @@ def test_forward_hooks_do_not_run_when_forward_raises():
 
 
 def test_an_error_in_a_forward_hook_stops_the_others():
-    """An exception in a forward hook keeps later hooks without ``always_call`` from running."""
+    """If a forward hook raises, later forward hooks without ``always_call`` do not run."""
     identity = nn.Identity()
     calls = []
 
@@ -204,7 +204,7 @@ def test_an_error_in_a_forward_hook_stops_the_others():
 
 
 def test_a_forward_hook_may_remove_itself():
-    """A forward hook that calls ``remove()`` on its own handle has run for the last time."""
+    """A forward hook that calls ``remove()`` on its own handle does not run in later calls."""
     identity = nn.Identity()
     calls = []
 
@@ -222,7 +222,7 @@ def test_a_forward_hook_may_remove_itself():
 
 @pytest.mark.observed
 def test_the_stores_of_a_forward_hook():
-    """A module keeps forward hooks by handle ``id`` in ``_forward_hooks`` until they are removed.
+    """A module keeps its forward hooks in ``_forward_hooks``, a dict by handle ``id``, until removed.
 
     ``_forward_hooks_with_kwargs`` says which of them take keyword arguments.
     """
@@ -244,7 +244,7 @@ def test_the_stores_of_a_forward_hook():
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_modes_do_not_switch_hooks_off(training):
-    """Forward hooks run in training and in ``eval()``, under ``no_grad`` and ``inference_mode`` too."""
+    """Forward hooks run in ``train()`` and ``eval()`` mode, also under ``no_grad`` and ``inference_mode``."""
     layer = nn.Linear(2, 3).train(training)
     seen = []
     layer.register_forward_hook(lambda module, args, output: seen.append(output.requires_grad))
@@ -260,11 +260,11 @@ def test_modes_do_not_switch_hooks_off(training):
 @pytest.mark.question("Q51")
 @pytest.mark.before("2.5")
 def test_the_fast_path_of_transformers_skips_hooks():
-    """``TransformerEncoderLayer(batch_first=True)`` in ``eval()`` under ``no_grad`` runs no hook of its
-    layers.
+    """``TransformerEncoderLayer(batch_first=True)`` in ``eval()`` under ``no_grad`` runs no hooks of its
+    submodules.
 
-    It takes a fused path of its own that calls none of them (:issue:`128413`). With gradients, or in
-    ``train()``, the hooks run.
+    Its fused fast path does not call the submodules (:issue:`128413`). With gradients, or in ``train()``, the
+    hooks run.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
     calls = []
@@ -287,7 +287,7 @@ def test_the_fast_path_of_transformers_skips_hooks():
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
 def test_a_hook_keeps_transformers_off_the_fast_path(kind):
-    """A forward hook on a layer of ``TransformerEncoderLayer`` also runs in ``eval()`` under ``no_grad``.
+    """A forward hook on a submodule of ``TransformerEncoderLayer`` also runs in ``eval()`` under ``no_grad``.
 
     So does a forward pre-hook. The layer leaves its fused path as soon as it finds either (:issue:`128413`),
     and is slower for it. See :class:`torch.nn.TransformerEncoderLayer`.
@@ -304,7 +304,8 @@ def test_a_hook_keeps_transformers_off_the_fast_path(kind):
 
 @pytest.mark.observed
 def test_the_output_projection_of_attention_is_never_called():
-    """:class:`~torch.nn.MultiheadAttention` never calls its ``out_proj``, so hooks on it never run.
+    """:class:`~torch.nn.MultiheadAttention` never calls its ``out_proj`` module, so hooks on ``out_proj``
+    never run.
 
     It hands the weights of ``out_proj`` to a function instead. Hook the attention itself, whose output is
     that of the projection.

@@ -17,7 +17,7 @@ class Echo(nn.Module):
 
 
 def test_it_runs_before_forward():
-    """A forward pre-hook runs before ``forward`` on each call, with the module and its arguments."""
+    """A forward pre-hook is called as ``hook(module, args)`` before ``forward``, on each ``net(x)``."""
     calls = []
 
     class Net(nn.Module):
@@ -33,7 +33,9 @@ def test_it_runs_before_forward():
 
 
 def test_registering_returns_a_handle():
-    """:meth:`~torch.nn.Module.register_forward_pre_hook` returns a handle that removes the hook."""
+    """:meth:`~torch.nn.Module.register_forward_pre_hook` returns a ``RemovableHandle`` that removes the
+    hook.
+    """
     echo = Echo()
     calls = []
     handle = echo.register_forward_pre_hook(lambda module, args: calls.append(args))
@@ -46,7 +48,7 @@ def test_registering_returns_a_handle():
 
 
 def test_returning_none_keeps_the_arguments():
-    """A forward pre-hook that returns ``None`` leaves the arguments of ``forward`` as they are."""
+    """A forward pre-hook that returns ``None`` leaves the arguments of ``forward`` unchanged."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: None)
 
@@ -54,7 +56,7 @@ def test_returning_none_keeps_the_arguments():
 
 
 def test_a_returned_tuple_replaces_the_arguments():
-    """Without ``with_kwargs``, a tuple that a forward pre-hook returns replaces all positional arguments.
+    """Without ``with_kwargs``, a tuple returned by a forward pre-hook replaces all positional arguments.
 
     To pass on one tuple as one argument, wrap it: ``return (value,)``.
     """
@@ -66,8 +68,8 @@ def test_a_returned_tuple_replaces_the_arguments():
 
 @pytest.mark.parametrize("value", [7, [3, 4], False], ids=["int", "list", "false"])
 def test_a_single_value_is_wrapped_into_a_tuple(value):
-    """Without ``with_kwargs``, what a forward pre-hook returns is the only argument, unless a tuple or
-    ``None``.
+    """Without ``with_kwargs``, a single value that a forward pre-hook returns is the only positional
+    argument.
 
     A list is one argument too. With ``with_kwargs=True`` a hook returns a pair.
     """
@@ -78,7 +80,7 @@ def test_a_single_value_is_wrapped_into_a_tuple(value):
 
 
 def test_an_empty_tuple_leaves_no_arguments():
-    """Without ``with_kwargs``, an empty tuple from a forward pre-hook leaves no positional arguments."""
+    """Without ``with_kwargs``, a forward pre-hook that returns ``()`` removes all positional arguments."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: ())
 
@@ -86,7 +88,7 @@ def test_an_empty_tuple_leaves_no_arguments():
 
 
 def test_pre_hooks_run_in_order_of_registration():
-    """Forward pre-hooks without ``prepend`` run as registered, each on what the last returned."""
+    """Without ``prepend``, forward pre-hooks run in registration order, each on the previous one's result."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: args[0] + 1)
     echo.register_forward_pre_hook(lambda module, args: None)
@@ -96,7 +98,7 @@ def test_pre_hooks_run_in_order_of_registration():
 
 
 def test_prepend_puts_a_pre_hook_first():
-    """``register_forward_pre_hook(hook, prepend=True)`` puts a hook before those that the module has."""
+    """``register_forward_pre_hook(hook, prepend=True)`` runs the hook before those already on the module."""
     echo = Echo()
     calls = []
     echo.register_forward_pre_hook(lambda module, args: calls.append("first"))
@@ -109,7 +111,7 @@ def test_prepend_puts_a_pre_hook_first():
 
 @pytest.mark.question("Q43")
 def test_keyword_arguments_are_not_seen():
-    """Without ``with_kwargs`` a forward pre-hook does not see keyword arguments, which reach ``forward``.
+    """Without ``with_kwargs``, a forward pre-hook does not get the keyword arguments; ``forward`` does.
 
     A hook that reads ``args[0]`` fails with ``IndexError`` as soon as somebody calls ``net(input=x)``.
     Register it with
@@ -126,7 +128,7 @@ def test_keyword_arguments_are_not_seen():
 
 @pytest.mark.question("Q43")
 def test_with_kwargs_it_sees_keyword_arguments():
-    """With ``with_kwargs=True`` a forward pre-hook gets the keyword arguments after the positional ones."""
+    """With ``with_kwargs=True``, a forward pre-hook is called as ``hook(module, args, kwargs)``."""
     echo = Echo()
     seen = []
     echo.register_forward_pre_hook(lambda *given: seen.append(given), with_kwargs=True)
@@ -136,7 +138,9 @@ def test_with_kwargs_it_sees_keyword_arguments():
 
 
 def test_with_kwargs_it_replaces_both():
-    """With ``with_kwargs=True`` a forward pre-hook replaces both kinds of arguments by returning a pair."""
+    """With ``with_kwargs=True``, a forward pre-hook replaces the arguments by returning ``(args,
+    kwargs)``.
+    """
     echo = Echo()
     echo.register_forward_pre_hook(
         lambda module, args, kwargs: ((args[0], 7), {"shift": kwargs["scale"]}), with_kwargs=True
@@ -151,7 +155,7 @@ def test_with_kwargs_it_replaces_both():
     ids=["tuple_of_one", "tuple_of_three", "list_of_two", "single_value"],
 )
 def test_with_kwargs_only_a_pair_may_be_returned(returned):
-    """With ``with_kwargs=True`` a forward pre-hook that returns neither a pair nor ``None`` raises
+    """A ``with_kwargs=True`` forward pre-hook that returns neither a pair nor ``None`` raises
     ``RuntimeError``.
 
     The message shows what was returned.
@@ -166,7 +170,7 @@ def test_with_kwargs_only_a_pair_may_be_returned(returned):
 
 @pytest.mark.observed
 def test_kwargs_changed_in_place_reach_forward():
-    """A forward pre-hook with ``with_kwargs=True`` may change in place the ``kwargs`` that ``forward``
+    """With ``with_kwargs=True``, a forward pre-hook can change in place the ``kwargs`` that ``forward``
     gets.
     """
     echo = Echo()
@@ -176,13 +180,13 @@ def test_kwargs_changed_in_place_reach_forward():
 
 
 def test_options_of_a_pre_hook_are_keyword_only():
-    """The options of ``register_forward_pre_hook`` go by keyword: by position they raise ``TypeError``."""
+    """``register_forward_pre_hook`` accepts its options by keyword: by position they raise ``TypeError``."""
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         Echo().register_forward_pre_hook(lambda module, args: None, True)
 
 
 def test_an_error_in_a_pre_hook_keeps_forward_from_running():
-    """After an exception in a forward pre-hook ``forward`` and hooks without ``always_call`` do not run."""
+    """If a forward pre-hook raises, ``forward`` and hooks without ``always_call`` do not run."""
     calls = []
 
     class Net(nn.Module):
@@ -204,7 +208,9 @@ def test_an_error_in_a_pre_hook_keeps_forward_from_running():
 
 
 def test_one_function_registered_twice_runs_twice():
-    """A function given to ``register_forward_pre_hook`` twice runs twice; each handle removes one run."""
+    """A function registered twice with ``register_forward_pre_hook`` runs twice; each handle removes
+    one run.
+    """
     echo = Echo()
 
     def add_one(module, args):
@@ -222,7 +228,7 @@ def test_one_function_registered_twice_runs_twice():
 
 
 def test_a_pre_hook_may_remove_itself():
-    """A forward pre-hook that calls ``remove()`` on its own handle has run for the last time."""
+    """A forward pre-hook that calls ``remove()`` on its own handle does not run in later calls."""
     echo = Echo()
     calls = []
 
@@ -240,7 +246,7 @@ def test_a_pre_hook_may_remove_itself():
 
 @pytest.mark.observed
 def test_hooks_of_a_call_are_fixed_when_it_starts():
-    """A forward pre-hook that registers another, or calls its ``remove()``, changes the next call."""
+    """A forward pre-hook that adds or removes forward pre-hooks affects the next ``net(x)``, not this one."""
     echo = Echo()
     calls = []
 
@@ -260,7 +266,7 @@ def test_hooks_of_a_call_are_fixed_when_it_starts():
 
 @pytest.mark.observed
 def test_the_stores_of_a_pre_hook():
-    """A module keeps forward pre-hooks by handle ``id`` in ``_forward_pre_hooks`` until they are removed.
+    """A module keeps its forward pre-hooks in ``_forward_pre_hooks``, a dict by handle ``id``, until removed.
 
     ``_forward_pre_hooks_with_kwargs`` says which of them take keyword arguments.
     """

@@ -12,9 +12,9 @@ from torch.utils.hooks import RemovableHandle
 
 
 def test_it_gets_gradients_of_inputs_and_outputs():
-    """A full backward hook gets the module and two tuples, ``grad_input`` and ``grad_output``.
+    """A full backward hook is called as ``hook(module, grad_input, grad_output)``, with tuples of gradients.
 
-    They hold the gradients of its inputs and of its outputs:
+    The tuples hold the gradients of the module's inputs and outputs:
     :meth:`~torch.nn.Module.register_full_backward_hook` is for looking at gradients that flow through, not at
     those of parameters, which have :meth:`torch.Tensor.register_hook`.
     """
@@ -32,7 +32,9 @@ def test_it_gets_gradients_of_inputs_and_outputs():
 
 
 def test_it_fires_after_the_gradients_inside():
-    """A full backward hook fires when ``backward()`` has come through the module, before it goes on."""
+    """``backward()`` fires a full backward hook after gradients inside the module, before hooks of its
+    inputs.
+    """
     calls = []
 
     class Net(nn.Module):
@@ -53,7 +55,9 @@ def test_it_fires_after_the_gradients_inside():
 
 
 def test_registering_a_full_backward_hook_returns_a_handle():
-    """:meth:`~torch.nn.Module.register_full_backward_hook` returns a handle that removes the hook."""
+    """:meth:`~torch.nn.Module.register_full_backward_hook` returns a ``RemovableHandle`` that removes the
+    hook.
+    """
     identity = nn.Identity()
     calls = []
     handle = identity.register_full_backward_hook(lambda *given: calls.append("hook"))
@@ -68,7 +72,7 @@ def test_registering_a_full_backward_hook_returns_a_handle():
 
 @pytest.mark.claim("N5-21")
 def test_what_it_returns_replaces_the_gradients_of_inputs():
-    """What a full backward hook returns replaces ``grad_input``; gradients of parameters stay as they are.
+    """What a full backward hook returns replaces ``grad_input``; gradients of parameters are unchanged.
 
     To change those of the parameters as well, change ``grad_output`` in a full backward pre-hook:
     :meth:`~torch.nn.Module.register_full_backward_pre_hook`.
@@ -83,7 +87,9 @@ def test_what_it_returns_replaces_the_gradients_of_inputs():
 
 
 def test_full_backward_hooks_run_in_order_of_registration():
-    """Full backward hooks without ``prepend`` run as registered, each on what the last returned."""
+    """Without ``prepend``, full backward hooks run in registration order, each on the previous one's
+    result.
+    """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] + 3,))
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: None)
@@ -95,7 +101,9 @@ def test_full_backward_hooks_run_in_order_of_registration():
 
 
 def test_prepend_puts_a_full_backward_hook_first():
-    """``register_full_backward_hook(hook, prepend=True)`` puts a hook before those that the module has."""
+    """``register_full_backward_hook(hook, prepend=True)`` runs the hook before those already on the
+    module.
+    """
     identity = nn.Identity()
     calls = []
     identity.register_full_backward_hook(lambda *given: calls.append("first"))
@@ -109,8 +117,8 @@ def test_prepend_puts_a_full_backward_hook_first():
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_input_may_be_returned(count):
-    """If an input needs a gradient, a full backward hook that returns too many or few raises
-    ``RuntimeError``.
+    """A wrong number of gradients from a full backward hook raises ``RuntimeError`` if an input requires
+    grad.
 
     There must be as many as positional arguments, ``None`` for those that are not tensors.
     """
@@ -125,7 +133,7 @@ def test_one_gradient_for_each_input_may_be_returned(count):
 
 @pytest.mark.observed
 def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
-    """If a full backward hook returns ``grad_input[0]``, not a tuple, its rows are taken for the gradients.
+    """If a full backward hook returns a tensor instead of a ``tuple``, the rows are taken for the gradients.
 
     That raises in ``backward()``; write ``return (gradient,)``.
     """
@@ -138,7 +146,7 @@ def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
 
 
 def test_a_returned_gradient_keeps_its_shape():
-    """A full backward hook that returns a gradient of another shape raises ``RuntimeError``."""
+    """A full backward hook that returns a gradient of the wrong shape raises ``RuntimeError``."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (torch.rand(5),))
     output = identity(torch.rand(2, requires_grad=True))
@@ -148,7 +156,7 @@ def test_a_returned_gradient_keeps_its_shape():
 
 
 def test_an_error_in_a_backward_hook_reaches_the_caller():
-    """An exception in a full backward hook comes out of :meth:`~torch.Tensor.backward`."""
+    """An exception raised in a full backward hook reaches the caller of :meth:`~torch.Tensor.backward`."""
     identity = nn.Identity()
 
     def failing(module, grad_input, grad_output):
@@ -162,7 +170,9 @@ def test_an_error_in_a_backward_hook_reaches_the_caller():
 
 
 def test_it_fires_once_for_each_call():
-    """A module called twice fires its full backward hook twice in ``backward()``, for the last call first."""
+    """If a module is called twice, ``backward()`` fires its full backward hook twice, for the last call
+    first.
+    """
     identity = nn.Identity()
     seen = []
     identity.register_full_backward_hook(
@@ -175,7 +185,7 @@ def test_it_fires_once_for_each_call():
 
 
 def test_it_fires_in_every_backward_pass():
-    """Each ``backward()`` through one call fires the full backward hook anew."""
+    """Each ``backward()`` through the same output fires the module's full backward hook again."""
     identity = nn.Identity()
     seen = []
     identity.register_full_backward_hook(
@@ -190,7 +200,7 @@ def test_it_fires_in_every_backward_pass():
 
 @pytest.mark.observed
 def test_the_hooks_are_fixed_by_the_call():
-    """``backward()`` fires the full backward hooks that the module had when it was called."""
+    """``backward()`` fires the full backward hooks that were registered when the module was called."""
     identity = nn.Identity()
     calls = []
     handle = identity.register_full_backward_hook(lambda *given: calls.append("early"))
@@ -203,7 +213,7 @@ def test_the_hooks_are_fixed_by_the_call():
 
 
 def test_it_needs_the_gradients_of_the_inputs():
-    """If an input requires a gradient, ``autograd.grad`` of a weight alone fires no full backward hook."""
+    """If an input requires grad, ``torch.autograd.grad(loss, weight)`` fires no full backward hook."""
     layer = nn.Linear(2, 1)
     calls = []
     layer.register_full_backward_hook(lambda *given: calls.append("hook"))
@@ -220,7 +230,11 @@ def test_it_needs_the_gradients_of_the_inputs():
 
 @pytest.mark.observed
 def test_a_second_derivative_does_not_fire_it():
-    """A second derivative fires no full backward hook, unless ``backward()`` passes the module's output."""
+    """``backward()`` of a gradient made with ``create_graph=True`` does not fire the full backward hook
+    again.
+
+    If the loss also contains the output of the module, the hook fires for that.
+    """
 
     class Square(nn.Module):
         def forward(self, x):
@@ -243,7 +257,7 @@ def test_a_second_derivative_does_not_fire_it():
 
 
 def test_without_gradients_it_does_nothing():
-    """Under ``no_grad`` a full backward hook does nothing: ``forward`` gets the very arguments."""
+    """Under ``no_grad``, a full backward hook does nothing: ``forward`` gets the input tensors themselves."""
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda *given: None)
     x = torch.rand(2, requires_grad=True)
@@ -255,7 +269,8 @@ def test_without_gradients_it_does_nothing():
 
 @pytest.mark.observed
 def test_the_store_of_full_backward_hooks():
-    """A module keeps full backward hooks by handle ``id`` in ``_backward_hooks``, and that they are full.
+    """A module keeps full backward hooks in ``_backward_hooks`` and sets ``_is_full_backward_hook`` to
+    ``True``.
 
     ``_is_full_backward_hook`` is ``True`` from the first one on, and ``None`` before.
     """
@@ -270,7 +285,8 @@ def test_the_store_of_full_backward_hooks():
 
 
 def test_forward_mode_differentiation_is_refused():
-    """With a full backward hook, forward AD of a tensor with ``requires_grad`` is a ``NotImplementedError``.
+    """A full backward hook makes forward-mode AD of an input that requires grad raise
+    ``NotImplementedError``.
 
     Other tensors pass. Remove the hook, or detach the input.
     """

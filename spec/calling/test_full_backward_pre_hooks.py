@@ -13,10 +13,10 @@ from torch.utils.hooks import RemovableHandle
 
 
 def test_it_gets_the_gradients_of_the_outputs():
-    """A full backward pre-hook gets the module and ``grad_output``, a tuple of its outputs' gradients.
+    """A full backward pre-hook is called as ``hook(module, grad_output)``, with a tuple of gradients.
 
-    It sees what comes back into a module, and may scale or mask it for all that lies inside. What leaves the
-    module at its inputs is for :meth:`~torch.nn.Module.register_full_backward_hook`.
+    The tuple holds the gradients of the module's outputs; the hook may scale or mask them for everything
+    inside. For gradients of the inputs use :meth:`~torch.nn.Module.register_full_backward_hook`.
     """
     identity = nn.Identity()
     seen = []
@@ -30,7 +30,7 @@ def test_it_gets_the_gradients_of_the_outputs():
 
 
 def test_it_fires_before_the_gradients_of_the_module():
-    """A full backward pre-hook fires before ``backward()`` goes through the module."""
+    """A full backward pre-hook fires before ``backward()`` computes gradients of the module's parameters."""
     calls = []
     layer = nn.Linear(2, 1)
     layer.weight.register_hook(lambda gradient: calls.append("weight"))
@@ -43,7 +43,9 @@ def test_it_fires_before_the_gradients_of_the_module():
 
 
 def test_registering_returns_a_handle():
-    """:meth:`~torch.nn.Module.register_full_backward_pre_hook` returns a handle that removes the hook."""
+    """:meth:`~torch.nn.Module.register_full_backward_pre_hook` returns a ``RemovableHandle`` that removes the
+    hook.
+    """
     identity = nn.Identity()
     calls = []
     handle = identity.register_full_backward_pre_hook(lambda *given: calls.append("hook"))
@@ -76,7 +78,9 @@ def test_what_it_returns_replaces_gradients():
 
 
 def test_backward_pre_hooks_run_in_order_of_registration():
-    """Full backward pre-hooks without ``prepend`` run as registered, each on what the last returned."""
+    """Without ``prepend``, full backward pre-hooks run in registration order, each on the last one's
+    result.
+    """
     identity = nn.Identity()
     identity.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] + 1,))
     identity.register_full_backward_pre_hook(lambda module, grad_output: None)
@@ -88,7 +92,7 @@ def test_backward_pre_hooks_run_in_order_of_registration():
 
 
 def test_prepend_puts_a_backward_pre_hook_first():
-    """``register_full_backward_pre_hook(hook, prepend=True)`` puts a hook before those the module has."""
+    """``register_full_backward_pre_hook(hook, prepend=True)`` runs the hook before those already there."""
     identity = nn.Identity()
     calls = []
     identity.register_full_backward_pre_hook(lambda *given: calls.append("first"))
@@ -102,7 +106,7 @@ def test_prepend_puts_a_backward_pre_hook_first():
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_output_may_be_returned(count):
-    """A full backward pre-hook that returns more or fewer gradients than outputs raises ``RuntimeError``."""
+    """A full backward pre-hook that returns too many or too few gradients raises ``RuntimeError``."""
     identity = nn.Identity()
     identity.register_full_backward_pre_hook(lambda module, grad_output: grad_output * count)
     output = identity(torch.rand(2, requires_grad=True))
@@ -115,7 +119,7 @@ def test_one_gradient_for_each_output_may_be_returned(count):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("hooked", [False, True], ids=["alone", "with_a_full_backward_hook"])
 def test_it_replaces_gradients_without_needy_inputs(hooked):
-    """If no input requires a gradient, a full backward pre-hook may still replace ``grad_output``."""
+    """A full backward pre-hook can replace ``grad_output`` even if no input requires grad."""
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     if hooked:
@@ -128,7 +132,7 @@ def test_it_replaces_gradients_without_needy_inputs(hooked):
 @pytest.mark.before("2.3")
 @pytest.mark.observed
 def test_without_needy_inputs_its_result_is_lost():
-    """If no input requires a gradient, the ``grad_output`` that a full backward pre-hook returns is lost."""
+    """If no input requires grad, the ``grad_output`` that a full backward pre-hook returns is ignored."""
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
@@ -137,7 +141,7 @@ def test_without_needy_inputs_its_result_is_lost():
 
 
 def test_it_fires_without_needy_inputs():
-    """A full backward pre-hook fires in ``backward()`` whether or not an input requires a gradient."""
+    """A full backward pre-hook fires in ``backward()`` whether or not an input requires grad."""
     layer = nn.Linear(2, 1)
     seen = []
     layer.register_full_backward_pre_hook(lambda module, grad_output: seen.append(grad_output[0].tolist()))
@@ -149,7 +153,7 @@ def test_it_fires_without_needy_inputs():
 
 @pytest.mark.since("2.14")
 def test_alone_it_does_not_warn():
-    """A full backward pre-hook alone gives no warning in ``backward()`` if no input requires a gradient.
+    """With a full backward pre-hook alone, ``backward()`` does not warn if no input requires grad.
 
     A full backward hook does (:issue:`189093`, :pull:`190685`).
     """
@@ -170,7 +174,9 @@ def test_alone_it_does_not_warn():
 @pytest.mark.before("2.14")
 @pytest.mark.observed
 def test_alone_it_warns_of_full_hooks():
-    """A full backward pre-hook gives the ``UserWarning`` of full hooks if no input requires a gradient."""
+    """A full backward pre-hook causes the ``UserWarning`` of full backward hooks if no input requires
+    grad.
+    """
     layer = nn.Linear(2, 1)
     layer.register_full_backward_pre_hook(lambda *given: None)
     output = layer(torch.rand(1, 2))
@@ -180,7 +186,9 @@ def test_alone_it_warns_of_full_hooks():
 
 
 def test_places_without_gradient_hold_none():
-    """A full backward pre-hook sees ``None`` for an output that is not a tensor or is unused."""
+    """In a full backward pre-hook, ``grad_output`` is ``None`` for an output that is unused or not a
+    tensor.
+    """
 
     class Several(nn.Module):
         def forward(self, x):
@@ -198,7 +206,9 @@ def test_places_without_gradient_hold_none():
 
 
 def test_it_goes_with_either_kind_of_backward_hook():
-    """``register_full_backward_pre_hook`` goes with full and with legacy backward hooks on one module."""
+    """A module can combine ``register_full_backward_pre_hook`` with full or ``register_backward_hook``
+    hooks.
+    """
     calls = []
     full, legacy = nn.Identity(), nn.Identity()
     full.register_full_backward_hook(lambda *given: calls.append("full"))
@@ -213,7 +223,7 @@ def test_it_goes_with_either_kind_of_backward_hook():
 
 @pytest.mark.observed
 def test_the_store_of_backward_pre_hooks():
-    """A module keeps full backward pre-hooks by handle ``id`` in ``_backward_pre_hooks``.
+    """A module keeps its full backward pre-hooks in ``_backward_pre_hooks``, a dict by handle ``id``.
 
     They leave the kind of its backward hooks open: ``_is_full_backward_hook`` stays ``None``.
     """

@@ -21,7 +21,7 @@ BOTH_KINDS = "^Cannot use both regular backward hooks and full backward hooks as
 
 
 def test_a_global_forward_hook_runs_for_every_module():
-    """A ``register_module_forward_hook`` hook runs for every module that is called, inner ones first.
+    """A ``register_module_forward_hook`` hook runs for every module called, submodules before their parents.
 
     It also runs for modules made later, in every library of the process: remove it when the measurement is
     over.
@@ -36,7 +36,7 @@ def test_a_global_forward_hook_runs_for_every_module():
 
 
 def test_a_global_forward_pre_hook_runs_for_every_module():
-    """A ``register_module_forward_pre_hook`` hook runs for every module that is called, outer ones first."""
+    """A ``register_module_forward_pre_hook`` hook runs for every module called, parents before submodules."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     calls = []
     with register_module_forward_pre_hook(lambda module, args: calls.append(type(module).__name__)):
@@ -57,9 +57,9 @@ def test_a_global_forward_pre_hook_runs_for_every_module():
     ids=lambda function: function.__name__,
 )
 def test_registering_a_global_hook_returns_a_handle(register):
-    """``register_module_forward_hook`` and the like return a handle that removes the global hook.
+    """``register_module_forward_hook`` and similar functions return a handle that removes the global hook.
 
-    ``handle.remove()`` takes it from all modules.
+    After ``handle.remove()`` the hook runs for no module.
     """
     net = nn.Tanh()
     calls = []
@@ -74,7 +74,7 @@ def test_registering_a_global_hook_returns_a_handle(register):
 
 
 def test_a_global_forward_pre_hook_replaces_arguments():
-    """What a ``register_module_forward_pre_hook`` hook returns is what local forward pre-hooks then get."""
+    """What a ``register_module_forward_pre_hook`` hook returns is passed to the module's own pre-hooks."""
     identity = nn.Identity()
     identity.register_forward_pre_hook(lambda module, args: args[0] * 10)
     with register_module_forward_pre_hook(lambda module, args: args[0] + 1):
@@ -84,7 +84,7 @@ def test_a_global_forward_pre_hook_replaces_arguments():
 
 
 def test_a_global_forward_hook_replaces_the_output():
-    """What a ``register_module_forward_hook`` hook returns is the output that local forward hooks get.
+    """What a ``register_module_forward_hook`` hook returns is the output for the module's own forward hooks.
 
     No ``prepend`` puts a local hook before it.
     """
@@ -97,7 +97,7 @@ def test_a_global_forward_hook_replaces_the_output():
 
 
 def test_global_hooks_do_not_see_keyword_arguments():
-    """Without ``with_kwargs`` global forward hooks and pre-hooks do not see keyword arguments."""
+    """Without ``with_kwargs``, global forward hooks and pre-hooks do not get the keyword arguments."""
     net = nn.Module()
     net.forward = lambda x, scale: x * scale
     seen = []
@@ -112,7 +112,7 @@ def test_global_hooks_do_not_see_keyword_arguments():
 
 @pytest.mark.since("2.6")
 def test_a_global_forward_hook_may_see_keyword_arguments():
-    """``register_module_forward_hook(hook, with_kwargs=True)`` gives the hook the keyword arguments too."""
+    """``register_module_forward_hook(hook, with_kwargs=True)`` also passes keyword arguments to the hook."""
     net = nn.Module()
     net.forward = lambda x, scale: x * scale
     seen = []
@@ -126,9 +126,9 @@ def test_a_global_forward_hook_may_see_keyword_arguments():
 @pytest.mark.since("2.6")
 @pytest.mark.observed
 def test_removal_forgets_not_that_kwargs_were_asked_for():
-    """``remove()`` of a global forward hook leaves its entry in ``_global_forward_hooks_with_kwargs``.
+    """Removing a global forward hook leaves the hook's id in ``_global_forward_hooks_with_kwargs``.
 
-    Its entry among the always called hooks goes.
+    The entry in ``_global_forward_hooks_always_called`` is removed.
     """
     handle = register_module_forward_hook(lambda *given: None, with_kwargs=True, always_call=True)
     handle.remove()
@@ -142,7 +142,8 @@ def test_removal_forgets_not_that_kwargs_were_asked_for():
 @pytest.mark.since("2.6")
 @pytest.mark.observed
 def test_on_failure_a_global_hook_gets_no_keyword_arguments():
-    """When ``forward`` raises, a global ``always_call`` hook gets no keyword arguments, even ``with_kwargs``.
+    """If ``forward`` raises, a global ``always_call`` hook gets no keyword arguments despite
+    ``with_kwargs=True``.
 
     A hook that insists on four arguments fails then, and that failure becomes a warning.
     """
@@ -172,13 +173,17 @@ def test_on_failure_a_global_hook_gets_no_keyword_arguments():
 
 
 def test_options_of_a_global_forward_hook_are_keyword_only():
-    """The options of ``register_module_forward_hook`` go by keyword: by position they raise ``TypeError``."""
+    """``register_module_forward_hook`` accepts its options by keyword: by position they raise
+    ``TypeError``.
+    """
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
         register_module_forward_hook(lambda module, args, output: None, True)
 
 
 def test_a_global_full_backward_hook_replaces_gradients():
-    """What a ``register_module_full_backward_hook`` hook returns is what local full hooks then get."""
+    """What a ``register_module_full_backward_hook`` hook returns is the ``grad_input`` of the module's own
+    hooks.
+    """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10,))
     x = torch.rand(2, requires_grad=True)
@@ -189,7 +194,7 @@ def test_a_global_full_backward_hook_replaces_gradients():
 
 
 def test_a_global_backward_pre_hook_replaces_gradients():
-    """What a ``register_module_full_backward_pre_hook`` hook returns is what local pre-hooks then get."""
+    """What a ``register_module_full_backward_pre_hook`` hook returns is passed to the module's pre-hooks."""
     identity = nn.Identity()
     identity.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     x = torch.rand(2, requires_grad=True)
@@ -200,7 +205,7 @@ def test_a_global_backward_pre_hook_replaces_gradients():
 
 
 def test_global_legacy_hooks_come_before_local_ones():
-    """A ``register_module_backward_hook`` hook runs before the local legacy backward hooks of a module.
+    """A ``register_module_backward_hook`` hook runs before the module's own ``register_backward_hook`` hooks.
 
     It is deprecated like the local one, :meth:`~torch.nn.Module.register_backward_hook`.
     """
@@ -222,7 +227,7 @@ def test_global_legacy_hooks_come_before_local_ones():
     ids=["full", "legacy"],
 )
 def test_global_and_local_kinds_may_differ(local, everywhere):
-    """``register_module_full_backward_hook`` goes with local legacy backward hooks: both fire.
+    """With ``register_module_full_backward_hook`` and a module's ``register_backward_hook``, both hooks fire.
 
     So does a global legacy hook with local full ones.
     """
@@ -236,7 +241,9 @@ def test_global_and_local_kinds_may_differ(local, everywhere):
 
 
 def test_no_global_legacy_hook_after_a_full_one():
-    """``register_module_backward_hook`` raises ``RuntimeError`` beside a global full backward hook."""
+    """``register_module_backward_hook`` raises ``RuntimeError`` if a global full backward hook is
+    registered.
+    """
     with (
         register_module_full_backward_hook(lambda *given: None),
         pytest.raises(RuntimeError, match=BOTH_KINDS),
@@ -245,7 +252,9 @@ def test_no_global_legacy_hook_after_a_full_one():
 
 
 def test_no_global_full_hook_after_a_legacy_one():
-    """``register_module_full_backward_hook`` raises ``RuntimeError`` beside a global legacy hook."""
+    """``register_module_full_backward_hook`` raises ``RuntimeError`` after
+    ``register_module_backward_hook``.
+    """
     with (
         register_module_backward_hook(lambda *given: None),
         pytest.raises(RuntimeError, match=BOTH_KINDS),
@@ -254,7 +263,7 @@ def test_no_global_full_hook_after_a_legacy_one():
 
 
 def test_several_global_hooks_of_one_kind():
-    """``register_module_full_backward_hook`` hooks, several at once, run in the order of registration."""
+    """Several ``register_module_full_backward_hook`` hooks run in the order of registration."""
     calls = []
     with (
         register_module_full_backward_hook(lambda *given: calls.append("first")),
@@ -267,7 +276,8 @@ def test_several_global_hooks_of_one_kind():
 
 @pytest.mark.observed
 def test_the_global_kind_is_remembered_after_removal():
-    """After ``remove()`` of a ``register_module_backward_hook`` hook a global full hook is still refused.
+    """``register_module_full_backward_hook`` raises even after a ``register_module_backward_hook`` was
+    removed.
 
     ``_global_is_full_backward_hook`` keeps the kind of the first one for the whole process.
     """
@@ -283,7 +293,7 @@ def test_the_global_kind_is_remembered_after_removal():
     "register", [register_module_full_backward_hook, register_module_backward_hook], ids=["full", "legacy"]
 )
 def test_global_backward_pre_hooks_bind_to_no_kind(register):
-    """``register_module_full_backward_pre_hook`` goes with global backward hooks of either kind."""
+    """``register_module_full_backward_pre_hook`` works with global backward hooks, full or legacy."""
     calls = []
     with (
         register_module_full_backward_pre_hook(lambda *given: calls.append("pre-hook")),

@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 
 def test_remove_takes_one_hook_out():
-    """:meth:`RemovableHandle.remove <torch.utils.hooks.RemovableHandle.remove>` takes out its hook and no
+    """:meth:`RemovableHandle.remove() <torch.utils.hooks.RemovableHandle.remove>` removes its hook and no
     other.
 
     Keep the handle that a ``register_...`` method returns: a hook that is left behind runs in every later
@@ -33,7 +33,7 @@ def test_remove_takes_one_hook_out():
 
 
 def test_removing_twice_is_allowed():
-    """``RemovableHandle.remove`` does nothing if the hook is gone already."""
+    """Calling ``RemovableHandle.remove`` a second time does nothing."""
     identity = nn.Identity()
     handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True)
     other = identity.register_forward_hook(lambda *given: None, with_kwargs=True)
@@ -45,7 +45,7 @@ def test_removing_twice_is_allowed():
 
 
 def test_a_handle_is_a_context():
-    """In a ``with`` statement a ``RemovableHandle`` removes its hook at the end, errors included.
+    """A ``RemovableHandle`` in a ``with`` statement removes its hook at the end, even after an exception.
 
     This is the safe form for a hook that serves one measurement: none is left behind to slow the module down.
     """
@@ -66,7 +66,9 @@ def test_a_handle_is_a_context():
 
 
 def test_every_handle_has_its_own_number():
-    """Each hook that is registered in the process gets a ``RemovableHandle`` with the next ``id``."""
+    """Each registered hook gets a ``RemovableHandle`` with the next ``id``, counted over the whole
+    process.
+    """
     identity, other = nn.Identity(), nn.Tanh()
     first = identity.register_forward_hook(lambda *given: None)
     second = other.register_full_backward_hook(lambda *given: None)
@@ -77,7 +79,9 @@ def test_every_handle_has_its_own_number():
 
 
 def test_a_handle_keeps_no_module_alive():
-    """A ``RemovableHandle`` keeps neither module nor hook alive; ``remove()`` works when they are gone."""
+    """A ``RemovableHandle`` keeps neither module nor hook alive; ``remove()`` works after they are
+    deleted.
+    """
 
     def hook(module, args, output): ...
 
@@ -93,7 +97,7 @@ def test_a_handle_keeps_no_module_alive():
 
 
 def test_an_extra_store_forgets_the_number_too():
-    """A ``RemovableHandle`` with a dict as ``extra_dict`` takes its ``id`` out of that dict as well."""
+    """``RemovableHandle.remove`` also deletes the handle's ``id`` from a dict given as ``extra_dict``."""
     hooks, extra = OrderedDict(), OrderedDict()
     handle = RemovableHandle(hooks, extra_dict=extra)
     for store in (hooks, extra):
@@ -105,7 +109,9 @@ def test_an_extra_store_forgets_the_number_too():
 
 @pytest.mark.since("2.1")
 def test_there_may_be_several_extra_stores():
-    """A ``RemovableHandle`` with a list as ``extra_dict`` takes its ``id`` out of every dict in it."""
+    """``RemovableHandle.remove`` deletes the handle's ``id`` from every dict in a list given as
+    ``extra_dict``.
+    """
     hooks, first, second = OrderedDict(), OrderedDict(), OrderedDict()
     handle = RemovableHandle(hooks, extra_dict=[first, second])
     for store in (hooks, first, second):

@@ -21,7 +21,9 @@ class Apply(nn.Module):
 
 
 def test_every_positional_argument_has_its_place():
-    """A full backward hook's ``grad_input`` has a place per positional argument, ``None`` for non-tensors."""
+    """In a full backward hook, ``grad_input`` has an entry per positional argument, ``None`` for
+    non-tensors.
+    """
     net = Apply(lambda x, factor, names, y: x * factor + y * 5)
     seen = []
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
@@ -36,7 +38,7 @@ def test_every_positional_argument_has_its_place():
 
 
 def test_every_output_has_its_place():
-    """A full backward hook's ``grad_output`` has a place per output, ``None`` for non-tensors and unused
+    """In a full backward hook, ``grad_output`` has an entry per output, ``None`` for unused and non-tensor
     ones.
     """
     net = Apply(lambda x: (x * 2, "text", x * 3, [x * 5]))
@@ -54,10 +56,10 @@ def test_every_output_has_its_place():
 @pytest.mark.observed
 @pytest.mark.parametrize("needed", [False, True], ids=["needs_no_grad", "unused"])
 def test_an_input_without_gradient_has_zeros(needed):
-    """If an input requires a gradient, a full backward hook's ``grad_input`` has zeros for those that do not.
+    """If one input requires grad, a full backward hook's ``grad_input`` is zeros for inputs that do not.
 
-    So it has for a tensor that requires a gradient and is not used. If none requires one, all places hold
-    ``None``.
+    It is zeros also for an input that requires grad and is not used. If no input requires grad, all entries
+    are ``None``.
     """
     net = Apply(lambda x, y: x * 3 + y.detach())
     seen = []
@@ -72,7 +74,9 @@ def test_an_input_without_gradient_has_zeros(needed):
 
 @pytest.mark.observed
 def test_an_unused_input_gets_a_gradient_of_zeros():
-    """With a full backward hook an input that ``forward`` does not use gets zeros as its ``grad``."""
+    """With a full backward hook, an input that ``forward`` does not use gets a ``grad`` of zeros, not
+    ``None``.
+    """
     net = Apply(lambda x, y: x * 3)
     x, y = torch.rand(2, requires_grad=True), torch.rand(2, requires_grad=True)
     net(x, y).sum().backward()
@@ -84,7 +88,7 @@ def test_an_unused_input_gets_a_gradient_of_zeros():
 
 
 def test_what_needs_no_gradient_still_needs_none():
-    """A full backward hook does not change ``requires_grad`` of what ``forward`` is given and returns."""
+    """A full backward hook does not change ``requires_grad`` of the inputs and outputs of ``forward``."""
     inside = []
 
     class Net(nn.Module):
@@ -102,9 +106,7 @@ def test_what_needs_no_gradient_still_needs_none():
 
 
 def test_keyword_arguments_are_no_inputs():
-    """A tensor passed by keyword has no place in a full backward hook's ``grad_input``, yet gets its
-    gradient.
-    """
+    """A tensor passed by keyword is not in a full backward hook's ``grad_input``, but gets its ``grad``."""
     net = Apply(lambda x, scale: x * scale)
     seen = []
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
@@ -118,7 +120,7 @@ def test_keyword_arguments_are_no_inputs():
 
 @pytest.mark.question("Q47")
 def test_without_needy_inputs_it_fires_at_the_outputs():
-    """If no input requires a gradient, a full backward hook fires as soon as ``grad_output`` is known.
+    """If no input requires grad, a full backward hook fires as soon as ``grad_output`` is computed.
 
     It comes before the gradients of the parameters then, and ``grad_input`` holds ``None`` only
     (:pull:`56693`). So it does on the first layer of most nets. For gradients of parameters use
@@ -135,7 +137,8 @@ def test_without_needy_inputs_it_fires_at_the_outputs():
 
 @pytest.mark.question("Q47")
 def test_without_inputs_it_fires_at_the_outputs():
-    """A call without positional arguments fires a full backward hook with an empty ``grad_input``.
+    """If a module is called without positional arguments, its full backward hook gets an empty
+    ``grad_input``.
 
     So does ``net(input=x)``: the hook sees positional arguments alone.
     """
@@ -152,7 +155,7 @@ def test_without_inputs_it_fires_at_the_outputs():
 @pytest.mark.question("Q47")
 @pytest.mark.since("2.8")
 def test_firing_at_the_outputs_warns():
-    """A full backward hook gives a ``UserWarning`` in ``backward()`` if no input requires a gradient.
+    """A full backward hook causes a ``UserWarning`` in ``backward()`` if no input requires grad.
 
     It says that the hook fires at the outputs (:pull:`155339`).
     """
@@ -168,7 +171,7 @@ def test_firing_at_the_outputs_warns():
 @pytest.mark.before("2.8")
 @pytest.mark.observed
 def test_firing_at_the_outputs_is_silent():
-    """A full backward hook gives no warning in ``backward()`` if no input requires a gradient."""
+    """A full backward hook does not warn in ``backward()`` if no input requires grad."""
     layer = nn.Linear(2, 3)
     layer.register_full_backward_hook(lambda *given: None)
     output = layer(torch.rand(1, 2))
@@ -180,7 +183,7 @@ def test_firing_at_the_outputs_is_silent():
 
 
 def test_at_the_inputs_it_fires_silently():
-    """A full backward hook gives no warning in ``backward()`` if an input requires a gradient."""
+    """A full backward hook does not warn in ``backward()`` if an input requires grad."""
     layer = nn.Linear(2, 3)
     layer.register_full_backward_hook(lambda *given: None)
     with warnings.catch_warnings(record=True) as caught:
@@ -195,7 +198,7 @@ def test_at_the_inputs_it_fires_silently():
     "returned", [torch.tensor([[2.0, 3.0]]), (torch.tensor([[2.0, 3.0]]),)], ids=["tensor", "tuple"]
 )
 def test_at_the_outputs_nothing_may_be_replaced(returned):
-    """If no input requires a gradient, a full backward hook that returns one raises ``RuntimeError``."""
+    """If no input requires grad, a full backward hook that returns a gradient raises ``RuntimeError``."""
     layer = nn.Linear(2, 3)
     layer.register_full_backward_hook(lambda *given: returned)
     output = layer(torch.rand(1, 2))
@@ -205,7 +208,7 @@ def test_at_the_outputs_nothing_may_be_replaced(returned):
 
 
 def test_at_the_outputs_a_tuple_of_none_is_allowed():
-    """If no input requires a gradient, a full backward hook may return a tuple of ``None``, but no list."""
+    """If no input requires grad, a full backward hook may return a tuple of ``None``, but not a list."""
     layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
     calls = []
     layer.register_full_backward_hook(lambda *given: (None,))
@@ -221,7 +224,7 @@ def test_at_the_outputs_a_tuple_of_none_is_allowed():
 
 @pytest.mark.question("Q47")
 def test_without_needy_outputs_it_never_fires():
-    """If no output has ``requires_grad``, a full backward hook never fires, and the output is not wrapped.
+    """If no output requires grad, a full backward hook never fires, and ``net(x)`` returns the output itself.
 
     The caller gets the very object that ``forward`` returned.
     """
@@ -242,9 +245,9 @@ def test_without_needy_outputs_it_never_fires():
     ("kind", "wrap"), [("dict", lambda y: {"a": y}), ("list", lambda y: [y])], ids=["dict", "list"]
 )
 def test_a_dict_or_list_silences_it(kind, wrap):
-    """For a module that returns a ``dict`` or a ``list``, a full backward hook warns and never fires.
+    """A full backward hook on a module that returns a ``dict`` or a ``list`` warns and never fires.
 
-    A tensor, or a tuple of tensors, is all that is looked into. Return a tuple, or hook a module inside that
+    Only a tensor or a tuple of tensors is supported as output. Return a tuple, or hook a module inside that
     returns a tensor, or the tensor itself with :meth:`torch.Tensor.register_hook`.
     """
     calls = []
@@ -268,7 +271,7 @@ def test_a_dict_or_list_silences_it(kind, wrap):
 
 @pytest.mark.question("Q49")
 def test_a_tuple_is_looked_into_once():
-    """A full backward hook's ``grad_output`` has ``None`` for a tuple nested in the tuple of outputs."""
+    """In a full backward hook, ``grad_output`` is ``None`` for a tuple nested in the tuple of outputs."""
     net = Apply(lambda x: (x * 2, (x * 3,)))
     seen = []
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_output))
@@ -284,7 +287,7 @@ def test_a_tuple_is_looked_into_once():
 
 @pytest.mark.since("2.2")
 def test_a_named_tuple_stays_one():
-    """With a full backward hook a module still returns the ``namedtuple`` that its ``forward`` returns."""
+    """With a full backward hook, a module still returns the ``namedtuple`` type that ``forward`` returns."""
     net = Apply(lambda x: Pair(x * 2, x * 3))
     net.register_full_backward_hook(lambda *given: None)
     outputs = net(torch.tensor([5.0, 7.0], requires_grad=True))
@@ -297,7 +300,7 @@ def test_a_named_tuple_stays_one():
 @pytest.mark.before("2.2")
 @pytest.mark.observed
 def test_a_named_tuple_becomes_a_tuple():
-    """With a full backward hook a ``namedtuple`` that ``forward`` returns becomes a plain ``tuple``."""
+    """With a full backward hook, a ``namedtuple`` returned by ``forward`` becomes a plain ``tuple``."""
     net = Apply(lambda x: Pair(x * 2, x * 3))
     net.register_full_backward_hook(lambda *given: None)
 
@@ -305,7 +308,7 @@ def test_a_named_tuple_becomes_a_tuple():
 
 
 def test_plain_tuples_and_tensors_stay_so():
-    """With a full backward hook a module returns a tensor or a ``tuple`` as ``forward`` does."""
+    """A full backward hook does not change whether a module returns a tensor or a ``tuple``."""
     single, several = Apply(lambda x: x * 2), Apply(lambda x: (x * 2,))
     single.register_full_backward_hook(lambda *given: None)
     several.register_full_backward_hook(lambda *given: None)
@@ -323,7 +326,7 @@ def test_plain_tuples_and_tensors_stay_so():
 
 @pytest.mark.question("Q45")
 def test_forward_gets_views_and_returns_one():
-    """With a full backward hook, ``forward`` gets views of its positional tensors if one needs a gradient.
+    """With a full backward hook, ``forward`` gets views of its positional tensors if one requires grad.
 
     The others arrive as views too, keyword arguments as they are, and the caller gets a view of the output.
     This is why in-place operations fail, and why ``is`` does not find the tensor that was passed.
@@ -351,7 +354,7 @@ def test_forward_gets_views_and_returns_one():
 @pytest.mark.question("Q45")
 @pytest.mark.observed
 def test_the_very_tensors_arrive_without_needy_ones():
-    """With a full backward hook, ``forward`` gets the very tensors if no positional one needs a gradient."""
+    """With a full backward hook, ``forward`` gets the original tensors if no positional one requires grad."""
     inside = []
     net = Apply(lambda x, y, scale: (x, y, scale))
     net.register_full_backward_hook(lambda *given: None)
@@ -368,7 +371,7 @@ def test_the_very_tensors_arrive_without_needy_ones():
 @pytest.mark.parametrize("kind", ["backward_hook", "backward_pre_hook"])
 @pytest.mark.parametrize("hooked", [0, 1], ids=["module_before", "module_itself"])
 def test_in_place_changes_are_refused(kind, hooked):
-    """With gradients on, ``ReLU(inplace=True)`` raises if it, or the layer before, has a full backward hook.
+    """With grad enabled, ``ReLU(inplace=True)`` raises if it or the previous layer has a full backward hook.
 
     A full backward pre-hook is enough (:issue:`61519`). The ``RuntimeError`` says that a view is modified.
     Set ``inplace=False`` in a net that is to be hooked; models of torchvision mostly have ``True``.
@@ -384,7 +387,7 @@ def test_in_place_changes_are_refused(kind, hooked):
 
 @pytest.mark.question("Q45")
 def test_a_copy_may_be_changed_in_place():
-    """After ``clone()`` the output of a module with a full backward hook may be changed in place."""
+    """After ``clone()``, the output of a module with a full backward hook may be modified in place."""
     layer = nn.Linear(2, 3)
     seen = []
     layer.register_full_backward_hook(

@@ -19,7 +19,7 @@ def double(gradient):
 
 
 def test_a_tensor_hook_replaces_the_gradient():
-    """What a ``Tensor.register_hook`` hook of a parameter returns is the gradient that the parameter gets.
+    """What a ``Tensor.register_hook`` hook on a parameter returns replaces the parameter's gradient.
 
     :meth:`torch.Tensor.register_hook` is the way to look at or change gradients of parameters: backward hooks
     of the module are not given them.
@@ -35,7 +35,9 @@ def test_a_tensor_hook_replaces_the_gradient():
 
 
 def test_saving_a_tensor_with_a_hook_warns():
-    """Pickling a tensor with a ``register_hook`` hook warns that the hook is not saved, and names it."""
+    """Pickling a tensor with a ``register_hook`` hook warns, by the hook's name, that the hook is not
+    saved.
+    """
     tensor = torch.rand(2, requires_grad=True)
     tensor.register_hook(double)
     message = "^backward hook <function double .* on tensor will not be serialized.  If this is expected"
@@ -48,7 +50,7 @@ def test_saving_a_tensor_with_a_hook_warns():
 
 
 def test_warn_if_has_hooks_warns_of_each():
-    """:func:`~torch.utils.hooks.warn_if_has_hooks` warns once for each hook of a tensor."""
+    """:func:`~torch.utils.hooks.warn_if_has_hooks` warns once for each ``register_hook`` hook of a tensor."""
     tensor = torch.rand(2, requires_grad=True)
     tensor.register_hook(double)
     tensor.register_hook(torch.neg)
@@ -59,7 +61,7 @@ def test_warn_if_has_hooks_warns_of_each():
 
 
 def test_warn_if_has_hooks_is_silent_without():
-    """:func:`~torch.utils.hooks.warn_if_has_hooks` gives no warning for a tensor without hooks."""
+    """:func:`~torch.utils.hooks.warn_if_has_hooks` does not warn for a tensor without hooks."""
     tensor = torch.rand(2, requires_grad=True)
     tensor.register_hook(double).remove()
     with warnings.catch_warnings(record=True) as caught:
@@ -72,9 +74,10 @@ def test_warn_if_has_hooks_is_silent_without():
 
 @pytest.mark.since("2.4")
 def test_a_marked_hook_is_left_out_of_the_warning():
-    """``pickle`` of a tensor does not warn of hooks marked by :func:`~torch.utils.hooks.unserializable_hook`.
+    """Pickling a tensor does not warn about hooks decorated with
+    :func:`~torch.utils.hooks.unserializable_hook`.
 
-    It is dropped all the same; of an unmarked hook beside it there is a warning.
+    The hook is dropped all the same; an unmarked hook of the same tensor still warns.
     """
 
     @unserializable_hook
@@ -94,7 +97,7 @@ def test_a_marked_hook_is_left_out_of_the_warning():
 @pytest.mark.before("2.4")
 @pytest.mark.contradicts("torch.utils.hooks.unserializable_hook: says that it suppresses the warning")
 def test_a_marked_hook_is_warned_of_all_the_same():
-    """``warn_if_has_hooks`` warns of a hook marked by ``unserializable_hook`` as well."""
+    """``warn_if_has_hooks`` warns even about a hook decorated with ``unserializable_hook``."""
     tensor = torch.rand(2, requires_grad=True)
     tensor.register_hook(unserializable_hook(lambda gradient: gradient))
     with pytest.warns(UserWarning, match="will not be serialized"):
@@ -103,7 +106,9 @@ def test_a_marked_hook_is_warned_of_all_the_same():
 
 @pytest.mark.observed
 def test_marking_a_hook_returns_it():
-    """:func:`~torch.utils.hooks.unserializable_hook` marks the function and returns it."""
+    """:func:`~torch.utils.hooks.unserializable_hook` sets ``__torch_unserializable__`` on a function and
+    returns it.
+    """
 
     def hook(gradient): ...
 
@@ -116,7 +121,8 @@ def test_marking_a_hook_returns_it():
     "duplicate", [lambda layer: pickle.loads(pickle.dumps(layer)), copy.deepcopy], ids=["pickle", "deepcopy"]
 )
 def test_a_copied_module_drops_hooks_silently(duplicate):
-    """``pickle`` and ``copy.deepcopy`` of a module leave out hooks of its parameters, without a warning.
+    """``pickle`` and ``copy.deepcopy`` of a module drop ``register_hook`` hooks of parameters without a
+    warning.
 
     Register them on the copy again: gradients that a hook masked are not masked there.
     """

@@ -21,7 +21,7 @@ class Apply(nn.Module):
 
 
 def test_it_gets_gradients_of_one_operation():
-    """A ``register_backward_hook`` hook gets the module, ``grad_input`` and ``grad_output`` of one operation.
+    """A ``register_backward_hook`` hook is called as ``hook(module, grad_input, grad_output)``.
 
     ``grad_input`` is of the inputs of the operation that made the output, ``grad_output`` of that output.
     Register :meth:`~torch.nn.Module.register_full_backward_hook` instead, whose gradients are those of the
@@ -41,7 +41,8 @@ def test_it_gets_gradients_of_one_operation():
 
 
 def test_it_sees_the_last_operation_only():
-    """A ``register_backward_hook`` hook gets gradients of the last operation's inputs, unlike a full hook.
+    """A ``register_backward_hook`` hook gets ``grad_input`` of the last operation, unlike a full backward
+    hook.
 
     So for a module of several operations what it calls ``grad_input`` is wrong without an error.
     """
@@ -59,7 +60,7 @@ def test_it_sees_the_last_operation_only():
 
 
 def test_for_a_linear_layer_it_starts_with_the_bias():
-    """For a matrix, a ``register_backward_hook`` hook of ``Linear`` sees gradients of bias, input, weight.
+    """For a 2-D input, a ``register_backward_hook`` hook of ``Linear`` gets gradients of bias, input, weight.
 
     That is the order for an input of two dimensions; the gradient of the weight comes transposed.
     """
@@ -74,7 +75,7 @@ def test_for_a_linear_layer_it_starts_with_the_bias():
 
 
 def test_what_a_legacy_hook_returns_replaces_gradients():
-    """What a ``register_backward_hook`` hook returns takes the place of the ``grad_input`` it was given."""
+    """What a ``register_backward_hook`` hook returns replaces ``grad_input``."""
     net = Apply(torch.mul)
     net.register_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10, grad_input[1]))
     x = torch.tensor([2.0, 3.0], requires_grad=True)
@@ -86,7 +87,7 @@ def test_what_a_legacy_hook_returns_replaces_gradients():
 
 
 def test_registering_a_legacy_hook_returns_a_handle():
-    """:meth:`~torch.nn.Module.register_backward_hook` returns a handle that removes the hook."""
+    """:meth:`~torch.nn.Module.register_backward_hook` returns a ``RemovableHandle`` that removes the hook."""
     net = Apply(torch.sin)
     calls = []
     handle = net.register_backward_hook(lambda *given: calls.append("hook"))
@@ -101,7 +102,7 @@ def test_registering_a_legacy_hook_returns_a_handle():
 
 @pytest.mark.contradicts("register_backward_hook is documented as deprecated; registering one does not warn")
 def test_registering_a_legacy_hook_gives_no_warning():
-    """Registering a hook with ``register_backward_hook`` gives no warning, although that is deprecated."""
+    """Calling ``register_backward_hook`` does not warn, although it is deprecated."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         nn.Linear(2, 3).register_backward_hook(lambda *given: None)
@@ -110,7 +111,7 @@ def test_registering_a_legacy_hook_gives_no_warning():
 
 
 def test_one_operation_gives_no_warning():
-    """A ``register_backward_hook`` hook gives no warning for one operation on non-leaf inputs."""
+    """A ``register_backward_hook`` hook does not warn if ``forward`` is one operation on non-leaf tensors."""
     net, several = Apply(torch.mul), Apply(lambda x: x.unbind())
     for module in (net, several):
         module.register_backward_hook(lambda *given: None)
@@ -133,7 +134,7 @@ def test_one_operation_gives_no_warning():
     ids=["list_of_outputs", "output_no_tensor", "input_no_tensor"],
 )
 def test_it_warns_of_what_is_no_tensor(wrap, others, message):
-    """A ``register_backward_hook`` hook warns if inputs or outputs are not all tensors, and fires."""
+    """A ``register_backward_hook`` hook warns if an input or output is not a tensor, but still fires."""
     calls = []
 
     class Net(nn.Module):
@@ -160,7 +161,7 @@ def test_it_warns_of_what_is_no_tensor(wrap, others, message):
     ids=["outputs", "forward"],
 )
 def test_it_warns_of_several_operations(function, message):
-    """A ``register_backward_hook`` hook warns if ``forward`` or its outputs take several operations."""
+    """A ``register_backward_hook`` hook warns if ``forward`` runs several autograd operations."""
     net = Apply(function)
     net.register_backward_hook(lambda *given: None)
     with pytest.warns((FutureWarning, UserWarning), match=message) as caught:
@@ -193,7 +194,7 @@ def test_its_warnings_are_of_the_future(function, others):
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_its_warnings_are_for_users():
-    """The warnings of a ``register_backward_hook`` hook are of the category ``UserWarning``."""
+    """The warnings of a ``register_backward_hook`` hook have the category ``UserWarning``."""
     net = Apply(lambda x: x * 2 * 3)
     net.register_backward_hook(lambda *given: None)
     with pytest.warns(Warning, match="deprecated and will be removed") as caught:
@@ -204,7 +205,7 @@ def test_its_warnings_are_for_users():
 
 @pytest.mark.observed
 def test_a_leaf_input_counts_as_another_operation():
-    """A ``register_backward_hook`` hook also warns if an input that requires a gradient is a leaf."""
+    """A ``register_backward_hook`` hook warns if an input that requires grad is a leaf tensor."""
     net = Apply(torch.sin)
     net.register_backward_hook(lambda *given: None)
     leaf = torch.rand(2, requires_grad=True)
@@ -220,10 +221,11 @@ def test_a_leaf_input_counts_as_another_operation():
     ids=["nested_lists", "dict", "dict_in_tuple"],
 )
 def test_it_hangs_on_the_first_tensor(wrap):
-    """A ``register_backward_hook`` hook hangs on the first element of the outputs, of a dict the first
+    """A ``register_backward_hook`` hook attaches to the first element of the output, or a dict's first
     tensor.
 
-    It goes down from one to the next until it comes to a tensor.
+    That is the first element of a list or tuple, again and again, and the first tensor among the values of a
+    dict.
     """
     seen = []
 
@@ -253,9 +255,9 @@ def test_it_hangs_on_the_first_tensor(wrap):
     ids=["none", "number", "empty_tuple", "dict"],
 )
 def test_without_a_tensor_the_call_fails(output, error, message):
-    """With a ``register_backward_hook`` hook, ``None``, a number or an empty output makes the call raise.
+    """With a ``register_backward_hook`` hook, ``net(x)`` raises if the output is ``None``, a number or empty.
 
-    So does a dict without a tensor, by a ``StopIteration`` without words.
+    So does a dict without a tensor: it raises ``StopIteration`` without a message.
     """
     net = Apply(lambda: output)
     net.register_backward_hook(lambda *given: None)
@@ -280,7 +282,7 @@ def test_without_a_graph_a_legacy_hook_does_nothing():
 
 
 def test_a_legacy_hook_allows_changes_in_place():
-    """With a ``register_backward_hook`` hook, ``ReLU(inplace=True)`` may change the output in place."""
+    """``ReLU(inplace=True)`` works after a layer that has a ``register_backward_hook`` hook."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
     calls = []
     net[0].register_backward_hook(lambda *given: calls.append("hook"))
@@ -290,7 +292,9 @@ def test_a_legacy_hook_allows_changes_in_place():
 
 
 def test_a_module_takes_no_full_hook_after_a_legacy_one():
-    """``register_full_backward_hook`` raises ``RuntimeError`` on a module that has a legacy backward hook."""
+    """``register_full_backward_hook`` raises ``RuntimeError`` if the module has a ``register_backward_hook``
+    hook.
+    """
     layer = nn.Linear(2, 3)
     layer.register_backward_hook(lambda *given: None)
 
@@ -300,7 +304,7 @@ def test_a_module_takes_no_full_hook_after_a_legacy_one():
 
 
 def test_a_module_takes_no_legacy_hook_after_a_full_one():
-    """``register_backward_hook`` raises ``RuntimeError`` on a module that has a full backward hook."""
+    """``register_backward_hook`` raises ``RuntimeError`` if the module has a full backward hook."""
     layer = nn.Linear(2, 3)
     layer.register_full_backward_hook(lambda *given: None)
 
@@ -310,7 +314,9 @@ def test_a_module_takes_no_legacy_hook_after_a_full_one():
 
 
 def test_each_kind_may_be_registered_again():
-    """A module takes several ``register_backward_hook`` hooks, or several full ones, in order."""
+    """Several ``register_backward_hook`` hooks of a module, or several full ones, run in registration
+    order.
+    """
     legacy, full = nn.Identity(), nn.Identity()
     calls = []
     for name in ("first", "second"):
@@ -323,7 +329,7 @@ def test_each_kind_may_be_registered_again():
 
 @pytest.mark.observed
 def test_the_kind_is_remembered_after_removal():
-    """After ``remove()`` of a ``register_backward_hook`` hook the module still refuses full backward hooks.
+    """``register_full_backward_hook`` raises even after a ``register_backward_hook`` hook was removed.
 
     ``_is_full_backward_hook`` keeps the kind of the first one.
     """
@@ -338,7 +344,9 @@ def test_the_kind_is_remembered_after_removal():
 
 @pytest.mark.observed
 def test_a_legacy_hook_needs_its_module_alive():
-    """A ``register_backward_hook`` hook makes ``backward()`` raise ``RuntimeError`` if its module is gone."""
+    """``backward()`` raises ``RuntimeError`` if a module with a ``register_backward_hook`` hook was
+    deleted.
+    """
     net = Apply(torch.sin)
     net.register_backward_hook(lambda *given: None)
     output = net(torch.rand(2, requires_grad=True) * 1)

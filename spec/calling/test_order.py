@@ -15,7 +15,8 @@ def note(calls, word):
 
 
 def test_everything_in_one_call():
-    """In ``net(x)`` and ``backward()`` pre-hooks come first, hooks last, and global ones before local ones.
+    """In ``net(x)`` and in ``backward()``, pre-hooks run first, hooks last, and global ones before the
+    module's.
 
     What a hook returns is what the next one gets, so the order decides who sees the changes of whom.
     """
@@ -42,7 +43,7 @@ def test_everything_in_one_call():
 
 
 def test_legacy_hooks_come_between_pre_hooks_and_gradients():
-    """With a full backward pre-hook beside it, a ``register_backward_hook`` hook fires right after that.
+    """A ``register_backward_hook`` hook fires right after the module's full backward pre-hook.
 
     So it fires before any gradient inside the module is computed.
     """
@@ -63,7 +64,9 @@ def test_legacy_hooks_come_between_pre_hooks_and_gradients():
 
 
 def test_hooks_of_nested_modules_nest():
-    """Forward and backward hooks of a ``Sequential`` enclose those of the layer in it."""
+    """Forward and backward, a ``Sequential``'s pre-hooks run before its layer's, its hooks after the
+    layer's.
+    """
     calls = []
     net = nn.Sequential(nn.Linear(2, 3))
     for name, module in (("outer", net), ("inner", net[0])):
@@ -86,7 +89,8 @@ def test_hooks_of_nested_modules_nest():
 
 
 def test_backward_goes_through_modules_in_reverse():
-    """Through a ``Sequential``, forward hooks run from the first layer on, backward hooks from the last.
+    """In a ``Sequential``, forward hooks run from first to last layer, full backward hooks from last to
+    first.
 
     Lists that both kinds of hooks fill have to be read from opposite ends to match layers.
     """
@@ -101,10 +105,10 @@ def test_backward_goes_through_modules_in_reverse():
 
 
 def test_hooks_see_the_output_before_it_is_hooked():
-    """Forward hooks get the very output of ``forward``; full backward hooks sit on what they return.
+    """A full backward hook's ``grad_output`` is the gradient of what the forward hooks return.
 
-    A forward hook that scales the output is therefore part of what the backward hook sees: ``grad_output``
-    belongs to the scaled output.
+    A forward hook gets the very output of ``forward``. If it scales the output, ``grad_output`` belongs to
+    the scaled output.
     """
     outputs, gradients = [], []
 

@@ -11,9 +11,9 @@ from torch import nn
 
 
 def test_a_shallow_copy_shares_everything():
-    """``copy.copy(module)`` is another module with the same parameters, buffers and submodules.
+    """``copy.copy(module)`` is a new module that shares parameters, buffers and submodules with the original.
 
-    Training the one trains the other. For a module of its own use ``copy.deepcopy``.
+    Training the one trains the other. For an independent module use ``copy.deepcopy``.
     """
     net = nn.BatchNorm1d(3)
     net.inner = nn.Linear(2, 3)
@@ -28,9 +28,9 @@ def test_a_shallow_copy_shares_everything():
 
 @pytest.mark.observed
 def test_the_stores_are_shared():
-    """What is registered on a ``copy.copy`` of a module, or deleted from it, is so on the original.
+    """Registering or deleting a parameter on a ``copy.copy`` of a module does the same on the original.
 
-    The stores are the very dictionaries of the original.
+    ``_parameters``, ``_buffers`` and ``_modules`` are the very dictionaries of the original.
     """
     net = nn.Linear(2, 3)
     copied = copy.copy(net)
@@ -45,7 +45,7 @@ def test_the_stores_are_shared():
 
 @pytest.mark.observed
 def test_hooks_are_shared():
-    """A hook registered on a ``copy.copy`` of a module is called for the original too."""
+    """A hook registered on a ``copy.copy`` of a module also runs for the original."""
     calls = []
 
     def after(module, args, output):
@@ -61,7 +61,7 @@ def test_hooks_are_shared():
 
 
 def test_plain_attributes_are_its_own():
-    """A plain attribute set on a ``copy.copy`` leaves the original module, ``training`` included."""
+    """Setting a plain attribute or ``training`` on a ``copy.copy`` does not change the original module."""
     net = nn.Dropout()
     net.width = 2
     copied = copy.copy(net)
@@ -73,7 +73,7 @@ def test_plain_attributes_are_its_own():
 
 
 def test_submodules_are_switched_for_both():
-    """``eval()`` on a ``copy.copy`` switches the original module's submodules, but not the original
+    """``copy.copy(net).eval()`` switches the submodules of ``net`` to evaluation mode, but not ``net``
     itself.
     """
     net = nn.Sequential(nn.Dropout())
@@ -85,7 +85,7 @@ def test_submodules_are_switched_for_both():
 
 
 def test_moving_a_shallow_copy_moves_both():
-    """``to()``, ``double()`` and other casts of a ``copy.copy`` convert the original module."""
+    """``copy.copy(net).to(dtype)`` and ``copy.copy(net).double()`` also convert the parameters of ``net``."""
     net = nn.Linear(2, 3)
 
     copy.copy(net).double()

@@ -13,8 +13,7 @@ from torch import nn
 
 
 def test_a_deep_copy_is_equal_and_separate(device):
-    """``copy.deepcopy(module)`` has equal parameters and buffers in memory of its own, on the same
-    device.
+    """``copy.deepcopy(module)`` copies parameters and buffers into new memory on the same device.
 
     That is how a teacher, an average of weights or the best state so far is kept: ``best =
     model.state_dict()`` alone would follow the training.
@@ -29,9 +28,7 @@ def test_a_deep_copy_is_equal_and_separate(device):
 
 
 def test_a_deep_copy_has_the_same_shape():
-    """``copy.deepcopy(module)`` is of the same class, with copies of submodules, mode and plain
-    attributes.
-    """
+    """``copy.deepcopy(module)`` copies submodules, and keeps classes, ``training`` and plain attributes."""
 
     class Net(nn.Module):
         def __init__(self, width):
@@ -54,7 +51,7 @@ def test_a_deep_copy_has_the_same_shape():
 
 
 def test_training_a_copy_leaves_the_original():
-    """Training a ``copy.deepcopy`` of a module leaves the original as it was, and the other way round."""
+    """Training a ``copy.deepcopy`` of a module does not change the original, and vice versa."""
 
     def train(module):
         module(torch.tensor([1.0, 2.0])).sum().backward()
@@ -78,7 +75,7 @@ def test_training_a_copy_leaves_the_original():
 
 
 def test_init_is_not_called():
-    """``copy.deepcopy(module)`` does not call ``__init__``: the attributes are copied instead."""
+    """``copy.deepcopy(module)`` copies the attributes and does not call ``__init__``."""
     calls = []
 
     class Net(nn.Module):
@@ -94,7 +91,7 @@ def test_init_is_not_called():
 
 
 def test_ties_are_kept():
-    """Within one ``copy.deepcopy`` an object in two places stays one: parameter, buffer or submodule."""
+    """In a ``copy.deepcopy``, a parameter, buffer or submodule that has two names is still one object."""
     net = nn.Module()
     net.encoder, net.decoder = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
     net.decoder.weight = net.encoder.weight
@@ -110,7 +107,7 @@ def test_ties_are_kept():
 
 
 def test_ties_across_copies_are_cut():
-    """Two calls of ``copy.deepcopy`` share no parameter, though the modules that they copy share one.
+    """Two modules that share a parameter no longer share it after two separate ``copy.deepcopy`` calls.
 
     To keep the tie, copy both in one go, as a tuple.
     """
@@ -125,7 +122,7 @@ def test_ties_across_copies_are_cut():
 
 
 def test_frozen_parameters_stay_frozen():
-    """``copy.deepcopy(module)`` keeps for each parameter whether it requires a gradient.
+    """``copy.deepcopy(module)`` keeps the ``requires_grad`` of each parameter.
 
     A copy of a model that is trained, to serve as a teacher, is so trained as well until it is frozen.
     """
@@ -139,7 +136,7 @@ def test_frozen_parameters_stay_frozen():
 
 
 def test_gradients_of_parameters_stay_behind():
-    """Parameters of a ``copy.deepcopy`` start with ``grad`` ``None``, whatever the original has gathered."""
+    """Parameters of a ``copy.deepcopy`` have ``grad`` ``None``, even if the original's have a ``grad``."""
     net = nn.Linear(2, 3)
     net(torch.rand(4, 2)).sum().backward()
     copied = copy.deepcopy(net)
@@ -150,9 +147,7 @@ def test_gradients_of_parameters_stay_behind():
 
 @pytest.mark.observed
 def test_gradients_of_other_tensors_come_along():
-    """``copy.deepcopy(module)`` copies the gradient of a buffer or other plain tensor, unlike a
-    parameter's.
-    """
+    """``copy.deepcopy(module)`` copies the ``grad`` of a buffer, unlike the ``grad`` of a parameter."""
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(2))
     net.register_buffer("scale", torch.rand(2, requires_grad=True))
@@ -165,7 +160,9 @@ def test_gradients_of_other_tensors_come_along():
 
 
 def test_buffers_keep_their_persistence():
-    """``copy.deepcopy(module)`` keeps for each buffer whether it is persistent, in a set of its own."""
+    """``copy.deepcopy(module)`` keeps which buffers are persistent, in a new
+    ``_non_persistent_buffers_set``.
+    """
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)
@@ -181,7 +178,7 @@ def test_buffers_keep_their_persistence():
 
 @pytest.mark.observed
 def test_views_of_buffers_stay_views():
-    """In a ``copy.deepcopy`` a buffer that is a view of another one is a view of the other's copy."""
+    """In a ``copy.deepcopy``, a buffer that is a view of another buffer is a view of that buffer's copy."""
     net = nn.Module()
     net.register_buffer("table", torch.tensor([2.0, 3.0, 5.0]))
     net.register_buffer("head", net.table[:2])
@@ -195,7 +192,7 @@ def test_views_of_buffers_stay_views():
 
 @pytest.mark.observed
 def test_views_of_parameters_come_apart():
-    """In a ``copy.deepcopy`` two parameters on the same memory come apart, unless they are one object.
+    """In a ``copy.deepcopy``, parameters that shared memory no longer share it, unless they are one object.
 
     Tie by assigning the parameter itself, not a new one on its ``data``.
     """
@@ -227,7 +224,9 @@ def test_views_of_parameters_come_apart():
     ids=lambda container: type(container).__name__,
 )
 def test_containers_are_copied(container):
-    """``copy.deepcopy`` of an ``nn.ModuleDict`` or other container keeps names and order, and grows alone."""
+    """``copy.deepcopy`` of an ``nn.ModuleDict`` or other container keeps names and order, and grows
+    separately.
+    """
     copied = copy.deepcopy(container)
     old, new = dict(container.named_parameters()), dict(copied.named_parameters())
 
@@ -244,8 +243,8 @@ def test_containers_are_copied(container):
 
 @pytest.mark.question("Q79")
 def test_a_stored_result_cannot_be_copied():
-    """``copy.deepcopy`` of a module that stores a result with a history, as an attribute, raises
-    ``RuntimeError``.
+    """``copy.deepcopy(module)`` raises ``RuntimeError`` if an attribute is a non-leaf tensor, such as an
+    output.
 
     So a model can be copied until it has run. Store the result detached.
     """
@@ -271,7 +270,7 @@ def test_a_stored_result_cannot_be_copied():
 
 @pytest.mark.question("Q79")
 def test_a_result_without_gradients_can_be_copied():
-    """``copy.deepcopy`` copies a result that ``forward`` computed and stored under
+    """``copy.deepcopy(module)`` copies an output that ``forward`` stored on the module under
     :class:`~torch.no_grad`.
 
     So a model that was run for evaluation alone is copied, and the same model after a training step is
@@ -314,7 +313,9 @@ def test_a_compiled_call_is_left_out():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_state_is_a_copy():
-    """``Module.__getstate__()`` returns a new dictionary of the attributes: changing it leaves the module."""
+    """``Module.__getstate__()`` returns a new dict of the attributes: changing it does not change the
+    module.
+    """
     net = nn.Linear(2, 3)
     state = net.__getstate__()
 

@@ -25,7 +25,7 @@ def twin_of(request):
 
 @pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
 def test_a_handle_in_a_module_goes_with_it(twin_of, kind):
-    """A ``RemovableHandle`` copied or pickled with its module removes the hook of that copy alone.
+    """A ``RemovableHandle`` copied or pickled with its module removes only the copy's hook.
 
     So keep the handle as an attribute of the module if copies are to be able to take the hook off.
     """
@@ -45,8 +45,7 @@ def test_a_handle_in_a_module_goes_with_it(twin_of, kind):
 
 @pytest.mark.observed
 def test_a_handle_alone_is_dead():
-    """A ``RemovableHandle`` pickled without its module removes nothing when it comes back: it leads
-    nowhere.
+    """If a ``RemovableHandle`` is pickled without its module, ``remove()`` does nothing after unpickling.
 
     A handle holds its dictionary of hooks weakly. Pickle it together with the module.
     """
@@ -63,7 +62,9 @@ def test_a_handle_alone_is_dead():
 
 @pytest.mark.observed
 def test_a_handle_of_a_dead_module(twin_of):
-    """A ``RemovableHandle`` whose module is gone is copied and pickled all the same, and removes nothing."""
+    """A ``RemovableHandle`` of a full backward hook can be copied and pickled after its module was
+    deleted.
+    """
     handle = nn.Linear(2, 3).register_full_backward_hook(print)
     copied = twin_of(handle)
 
@@ -76,7 +77,7 @@ def test_a_handle_of_a_dead_module(twin_of):
 @pytest.mark.observed
 @pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
 def test_a_handle_of_a_dead_forward_hook(twin_of, kind):
-    """A ``RemovableHandle`` of a forward hook whose module is gone is neither copied nor read back.
+    """Copying or unpickling a ``RemovableHandle`` of a forward hook of a deleted module raises ``TypeError``.
 
     So keep handles and their modules together, or drop the handles.
     """
@@ -89,7 +90,7 @@ def test_a_handle_of_a_dead_forward_hook(twin_of, kind):
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_a_handle_of_a_dead_forward_hook_is_copied():
-    """A ``RemovableHandle`` of a forward hook whose module is gone is copied like any other handle."""
+    """A ``RemovableHandle`` of a forward pre-hook can be deep-copied after its module was deleted."""
     handle = nn.Linear(2, 3).register_forward_pre_hook(print)
     copied = copy.deepcopy(handle)
 
@@ -99,7 +100,9 @@ def test_a_handle_of_a_dead_forward_hook_is_copied():
 
 @pytest.mark.observed
 def test_numbers_are_not_given_twice():
-    """A ``RemovableHandle`` that comes back raises the next ``id`` above its own: none is given twice."""
+    """Unpickling a ``RemovableHandle`` sets the next ``id`` above its own, so that no ``id`` is used
+    twice.
+    """
     hooks = OrderedDict()
     first = RemovableHandle(hooks)
     first.__setstate__((hooks, first.id + 5))
@@ -111,7 +114,7 @@ def test_numbers_are_not_given_twice():
 
 @pytest.mark.observed
 def test_numbers_never_go_down():
-    """A ``RemovableHandle`` that comes back with a low ``id`` leaves the next one as it is."""
+    """Unpickling a ``RemovableHandle`` with a low ``id`` does not change the next ``id``."""
     hooks = OrderedDict()
     first, second = RemovableHandle(hooks), RemovableHandle(hooks)
 
@@ -123,7 +126,7 @@ def test_numbers_never_go_down():
 @pytest.mark.observed
 @pytest.mark.parametrize("further", [(), (None,)], ids=["without", "none"])
 def test_a_handle_of_an_older_torch(further):
-    """A ``RemovableHandle`` pickled by an older torch, with a single dictionary, removes from that one."""
+    """A ``RemovableHandle`` pickled by an older torch, without ``extra_dict``, still removes its hook."""
     hooks = OrderedDict({7: "mine", 8: "other"})
     handle = RemovableHandle(OrderedDict())
     handle.__setstate__((hooks, 7, *further))
@@ -137,7 +140,9 @@ def test_a_handle_of_an_older_torch(further):
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_several_dictionaries_come_back():
-    """A ``RemovableHandle`` of several dictionaries keeps them all through its state (:pull:`104278`)."""
+    """A ``RemovableHandle`` with several dicts as ``extra_dict`` keeps them all when pickled
+    (:pull:`104278`).
+    """
     hooks, first, second = (OrderedDict({7: "mine", 8: "other"}) for _ in range(3))
     handle = RemovableHandle(OrderedDict())
     handle.__setstate__((hooks, 7, (first, second)))
@@ -150,7 +155,9 @@ def test_several_dictionaries_come_back():
 
 
 def test_a_deep_copy_keeps_hooks_with_keywords():
-    """A hook registered with ``with_kwargs=True`` goes on taking keyword arguments in a ``copy.deepcopy``."""
+    """After ``copy.deepcopy``, a hook registered with ``with_kwargs=True`` still gets the keyword
+    arguments.
+    """
     calls = []
 
     def before(module, args, kwargs):

@@ -31,7 +31,7 @@ def restored(net, without=()):
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_missing_dictionaries_of_hooks_are_added(name):
-    """``Module.__setstate__`` adds each dictionary of hooks that an older pickle lacks, empty.
+    """``Module.__setstate__`` adds an empty dict for each kind of hooks that an older pickle lacks.
 
     That is how a model saved as a whole by an older torch can be called: a call looks into each of them.
     """
@@ -44,7 +44,9 @@ def test_missing_dictionaries_of_hooks_are_added(name):
 
 @pytest.mark.since("2.1")
 def test_missing_always_called_hooks_are_added():
-    """``Module.__setstate__`` adds ``_forward_hooks_always_called`` to an older pickle (:pull:`104278`)."""
+    """``Module.__setstate__`` adds an empty ``_forward_hooks_always_called`` to an older pickle
+    (:pull:`104278`).
+    """
     new = restored(nn.Linear(2, 3), ["_forward_hooks_always_called"])
 
     assert type(new._forward_hooks_always_called) is OrderedDict
@@ -53,9 +55,9 @@ def test_missing_always_called_hooks_are_added():
 
 @pytest.mark.question("Q81")
 def test_the_missing_set_of_buffers_is_added():
-    """``Module.__setstate__`` adds an empty ``_non_persistent_buffers_set``: all buffers are persistent.
+    """``Module.__setstate__`` makes all buffers persistent if a pickle lacks ``_non_persistent_buffers_set``.
 
-    A module made without it, by a ``__setstate__`` of its own, fails at ``state_dict()`` with an
+    It adds the set, empty. A class whose ``__setstate__`` does not do so fails at ``state_dict()`` with an
     ``AttributeError``.
     """
     new = restored(nn.BatchNorm1d(3), ["_non_persistent_buffers_set"])
@@ -66,8 +68,8 @@ def test_the_missing_set_of_buffers_is_added():
 
 @pytest.mark.question("Q81")
 def test_a_bypassed_setstate_adds_nothing():
-    """A ``__setstate__`` that does not call ``Module.__setstate__`` leaves an older pickle without new
-    attributes.
+    """A ``__setstate__`` that does not call ``Module.__setstate__`` adds no missing attributes to older
+    pickles.
 
     That is when an older model loads and then complains of ``_non_persistent_buffers_set``. Call
     ``super().__setstate__(state)``.
@@ -92,7 +94,7 @@ def test_a_bypassed_setstate_adds_nothing():
 
 
 def test_the_missing_kind_of_hook_is_added():
-    """``Module.__setstate__`` adds ``_is_full_backward_hook`` as ``None``: no backward hook is there yet."""
+    """``Module.__setstate__`` sets ``_is_full_backward_hook`` to ``None`` if an older pickle lacks it."""
     new = restored(nn.Linear(2, 3), ["_is_full_backward_hook"])
 
     assert vars(new)["_is_full_backward_hook"] is None
@@ -101,7 +103,7 @@ def test_the_missing_kind_of_hook_is_added():
 
 @pytest.mark.parametrize("name", [*HOOKS, "_non_persistent_buffers_set", "_is_full_backward_hook"])
 def test_what_a_pickle_has_is_kept(name):
-    """``Module.__setstate__`` takes what a pickle has as it is, and replaces nothing by something empty."""
+    """``Module.__setstate__`` keeps the hook dicts and other attributes that a pickle has, as they are."""
     net = nn.Linear(2, 3)
     vars(net)[name] = kept = OrderedDict(there=True)
 
@@ -111,7 +113,7 @@ def test_what_a_pickle_has_is_kept(name):
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_always_called_hooks_are_kept():
-    """``Module.__setstate__`` takes the ``_forward_hooks_always_called`` that a pickle has as they are."""
+    """``Module.__setstate__`` keeps the ``_forward_hooks_always_called`` that a pickle has."""
     net = nn.Linear(2, 3)
     kept = net._forward_hooks_always_called
     kept["there"] = True
@@ -126,17 +128,17 @@ def test_always_called_hooks_are_kept():
     "name", ["training", "_parameters", "_buffers", "_modules", "_forward_hooks", "_backward_hooks"]
 )
 def test_the_oldest_attributes_are_not_added(name):
-    """``Module.__setstate__`` adds no ``_parameters``, ``training`` and the like: a pickle has to have
-    them.
+    """``Module.__setstate__`` does not add missing ``_parameters``, ``_buffers``, ``_modules`` or
+    ``training``.
 
-    Every torch has written them. A pickle without gives a module that lacks them.
+    Every torch has saved them. A pickle without one of them gives a module without it.
     """
     assert name not in vars(restored(nn.Linear(2, 3), [name]))
 
 
 @pytest.mark.observed
 def test_attributes_of_the_module_stay():
-    """``Module.__setstate__`` replaces attributes of the same name, and leaves the module's others."""
+    """``Module.__setstate__(state)`` sets the attributes in ``state`` and keeps the module's others."""
     net = nn.Linear(2, 3)
     net.width, net.depth = 2, 3
     net.__setstate__({"width": 5})
@@ -146,7 +148,9 @@ def test_attributes_of_the_module_stay():
 
 @pytest.mark.observed
 def test_an_older_convolution():
-    """An ``nn.Conv2d`` pickled without ``padding_mode`` pads with zeros; one that has it keeps it."""
+    """Unpickling an older ``nn.Conv2d`` without ``padding_mode`` sets it to ``"zeros"``; otherwise it is
+    kept.
+    """
     net = nn.Conv2d(2, 3, 5, padding=1, padding_mode="reflect")
 
     assert restored(net, ["padding_mode"]).padding_mode == "zeros"
@@ -156,7 +160,7 @@ def test_an_older_convolution():
 @pytest.mark.observed
 @pytest.mark.parametrize("layer", [nn.Softmax, nn.Softmin, nn.LogSoftmax])
 def test_an_older_softmax(layer):
-    """An ``nn.Softmax`` pickled without ``dim`` has ``dim`` ``None``; one that has it keeps it.
+    """Unpickling an older ``nn.Softmax`` without ``dim`` sets it to ``None``; otherwise it is kept.
 
     So do ``nn.Softmin`` and ``nn.LogSoftmax``.
     """

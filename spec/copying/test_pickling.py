@@ -13,7 +13,7 @@ from torch import nn
 
 
 def test_a_round_trip():
-    """``pickle.loads(pickle.dumps(module))`` has the module's submodules, values, mode and attributes.
+    """``pickle.loads(pickle.dumps(module))`` restores submodules, values, ``training`` and attributes.
 
     The file names classes, so it ties the model to its source code: a ``state_dict`` is what lasts. See
     :ref:`copying.pickling.a_pickle_names_the_class`.
@@ -45,7 +45,7 @@ def test_values_are_in_memory_of_their_own():
 
 
 def test_ties_are_kept():
-    """``pickle.loads(pickle.dumps(module))`` keeps parameters and submodules shared that were shared."""
+    """``pickle.loads(pickle.dumps(module))`` keeps shared parameters and submodules shared."""
     net = nn.Module()
     net.encoder, net.decoder = nn.Linear(3, 3), nn.Linear(3, 3)
     net.decoder.weight = net.encoder.weight
@@ -58,7 +58,9 @@ def test_ties_are_kept():
 
 
 def test_parameters_come_back_without_gradients():
-    """``pickle.loads(pickle.dumps(module))`` has parameters frozen or not as they were, without gradients."""
+    """``pickle.loads(pickle.dumps(module))`` keeps ``requires_grad`` of parameters, but not their
+    ``grad``.
+    """
     net = nn.Linear(2, 3)
     net(torch.rand(4, 2)).sum().backward()
     net.bias.requires_grad_(False)
@@ -72,7 +74,7 @@ def test_parameters_come_back_without_gradients():
 
 
 def test_buffers_keep_their_persistence():
-    """``pickle.loads(pickle.dumps(module))`` has all buffers, persistent or not as they were.
+    """``pickle.loads(pickle.dumps(module))`` restores all buffers, and which of them are persistent.
 
     Unlike a state dict, a pickle has the non-persistent ones too.
     """
@@ -87,9 +89,10 @@ def test_buffers_keep_their_persistence():
 
 @pytest.mark.observed
 def test_a_stored_result_comes_back_as_a_leaf():
-    """A result of ``forward`` stored on a pickled module comes back as a leaf, without its history.
+    """An output of ``forward`` stored on a module is a leaf tensor after
+    ``pickle.loads(pickle.dumps(module))``.
 
-    ``copy.deepcopy`` refuses it: see :ref:`copying.deepcopy.a_stored_result_cannot_be_copied`.
+    ``copy.deepcopy`` raises an error: see :ref:`copying.deepcopy.a_stored_result_cannot_be_copied`.
     """
     net = nn.Linear(2, 3)
     net.last = net(torch.rand(4, 2))
@@ -101,7 +104,7 @@ def test_a_stored_result_comes_back_as_a_leaf():
 
 
 def test_hooks_are_pickled_by_name():
-    """``pickle.dumps(module)`` takes hooks along by name, if they are functions of a file."""
+    """``pickle.dumps(module)`` saves hooks by name, if they are functions that can be imported."""
     net = nn.Linear(2, 3)
     net.register_forward_pre_hook(print)
     written = pickle.dumps(net)
@@ -111,7 +114,7 @@ def test_hooks_are_pickled_by_name():
 
 
 def test_a_lambda_cannot_be_pickled():
-    """``pickle.dumps(module)`` raises an error if a hook or an attribute is a lambda.
+    """``pickle.dumps(module)`` raises an error if a hook or an attribute is a ``lambda``.
 
     Name the function in a file, or save the ``state_dict``, which has neither hooks nor attributes.
     """
@@ -126,9 +129,9 @@ def test_a_lambda_cannot_be_pickled():
 
 
 def test_a_local_class_cannot_be_pickled():
-    """``pickle.dumps(module)`` raises an error if its class is defined inside a function.
+    """``pickle.dumps(module)`` raises an error if the module's class is defined inside a function.
 
-    Its name leads nowhere. Define the class at the top of a file.
+    Such a class cannot be imported by its name. Define the class at the top of a file.
     """
 
     def made_inside():
@@ -142,7 +145,7 @@ def test_a_local_class_cannot_be_pickled():
 
 
 def test_a_weak_reference_cannot_be_pickled():
-    """``pickle.dumps(module)`` raises ``TypeError`` if an attribute is a weak reference."""
+    """``pickle.dumps(module)`` raises ``TypeError`` if an attribute is a ``weakref``."""
     net = nn.Linear(2, 3)
     net.myself = weakref.ref(net)
 
@@ -151,7 +154,7 @@ def test_a_weak_reference_cannot_be_pickled():
 
 
 def test_a_pickle_names_the_class():
-    """``pickle.dumps(module)`` names the class of each module and holds no code.
+    """``pickle.dumps(module)`` saves the class name of each module, but not its code.
 
     The class has to be there, under that name, when the pickle is loaded: a file moved or a class
     renamed, and it cannot be read.

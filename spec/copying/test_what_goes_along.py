@@ -14,7 +14,7 @@ from torch import nn
 
 
 def test_plain_attributes_are_copied_deeply():
-    """``copy.deepcopy(module)`` copies lists and dicts among the attributes, with all that they hold."""
+    """``copy.deepcopy(module)`` also copies plain attributes deeply, such as lists and dicts."""
     net = nn.Module()
     net.sizes = {"hidden": [2, 3]}
     copied = copy.deepcopy(net)
@@ -25,10 +25,10 @@ def test_plain_attributes_are_copied_deeply():
 
 
 def test_unregistered_modules_are_copied():
-    """``copy.deepcopy(module)`` copies a module in a plain list too, registered or not.
+    """``copy.deepcopy(module)`` also copies an unregistered module in a plain list.
 
-    A copy of a student that holds its teacher so has a teacher of its own, with memory of its own. Hold
-    it by a weak reference, or give ``__deepcopy__`` to the class, where that is not wanted.
+    A copy of a student that holds its teacher thus has another teacher, in new memory. To avoid that, hold
+    the teacher by a weak reference, or give ``__deepcopy__`` to the class.
     """
     student, teacher = nn.Linear(2, 3), nn.Linear(2, 3)
     student.teacher = [teacher]
@@ -40,7 +40,7 @@ def test_unregistered_modules_are_copied():
 
 
 def test_a_parent_is_taken_along():
-    """``copy.deepcopy`` of a submodule that refers to its parent copies the whole parent too.
+    """``copy.deepcopy`` of a submodule that refers to its parent also copies the whole parent.
 
     A weak reference to the parent avoids it.
     """
@@ -54,7 +54,7 @@ def test_a_parent_is_taken_along():
 
 
 def test_a_weak_reference_is_not_followed():
-    """``copy.deepcopy(module)`` keeps a weak reference as it is: in the copy it leads to the original."""
+    """``copy.deepcopy(module)`` keeps a ``weakref`` attribute, which still refers to the original object."""
     net = nn.Linear(2, 3)
     net.myself = weakref.ref(net)
     copied = copy.deepcopy(net)
@@ -64,7 +64,7 @@ def test_a_weak_reference_is_not_followed():
 
 
 def test_hooks_come_along():
-    """``copy.deepcopy(module)`` has the forward hooks and pre-hooks of the module, called with the copy."""
+    """``copy.deepcopy(module)`` copies forward hooks and pre-hooks, which are then called with the copy."""
     calls = []
 
     def before(module, args):
@@ -83,7 +83,7 @@ def test_hooks_come_along():
 
 
 def test_hooks_are_removed_from_one_only():
-    """A hook removed by its handle from a module stays in a ``copy.deepcopy`` made before.
+    """``handle.remove()`` removes a hook from the original module, not from an earlier ``copy.deepcopy``.
 
     A model that is copied while it is being watched goes on being watched: remove hooks first.
     """
@@ -105,9 +105,9 @@ def test_hooks_are_removed_from_one_only():
 
 @pytest.mark.question("Q83")
 def test_a_hook_closes_over_the_original():
-    """A hook that is a function uses in a ``copy.deepcopy`` what it closes over: the original's tensors.
+    """In a ``copy.deepcopy``, a hook function with a closure still uses the tensors of the original.
 
-    Read what is needed off the module that the hook is given.
+    Use the tensors of the module that the hook gets as argument.
     """
     net = nn.Linear(2, 3)
     net.register_forward_hook(lambda module, args, output: output + 10 * net.weight.sum())
@@ -122,10 +122,10 @@ def test_a_hook_closes_over_the_original():
 
 @pytest.mark.question("Q83")
 def test_a_replaced_forward_is_the_originals():
-    """A ``forward`` replaced by a function computes in a ``copy.deepcopy`` with the original's weights.
+    """In a ``copy.deepcopy``, a ``forward`` replaced by a function still uses the original's weights.
 
     Libraries that wrap ``forward`` on the instance do that; a copy then follows the training of its
-    original. Replace it by a bound method, or by a partial of one, which changes hands.
+    original. Replace ``forward`` by a bound method, or by a partial of one, which is bound to the copy.
     """
     net = nn.Linear(2, 3)
     old_forward = net.forward
@@ -142,7 +142,8 @@ def test_a_replaced_forward_is_the_originals():
 @pytest.mark.question("Q83")
 @pytest.mark.parametrize("wrap", [lambda method: method, functools.partial], ids=["method", "partial"])
 def test_a_bound_method_changes_hands(wrap):
-    """A ``forward`` replaced by a bound method, or a partial of one, computes with a deep copy's weights.
+    """After ``copy.deepcopy``, a ``forward`` replaced by a bound method, or its ``partial``, uses the copy's
+    weights.
 
     ``copy.deepcopy`` binds the method to the copy. A function that holds the module in a closure is not
     copied.
@@ -159,7 +160,7 @@ def test_a_bound_method_changes_hands(wrap):
 
 
 def test_a_method_as_a_hook_changes_hands():
-    """A hook that is a method of the module is, in a ``copy.deepcopy``, the method of the copy."""
+    """In a ``copy.deepcopy``, a hook that was a method of the module is a method of the copy."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -181,9 +182,9 @@ def test_a_method_as_a_hook_changes_hands():
 
 @pytest.mark.observed
 def test_hooks_on_parameters_stay_behind():
-    """``copy.deepcopy(module)`` leaves behind hooks on parameters, such as those of ``register_hook``.
+    """``copy.deepcopy(module)`` does not copy hooks on parameters, registered with ``Tensor.register_hook``.
 
-    A mask or a clip on gradients is so lost in the copy: register it there again.
+    A mask or a clip on gradients is thus lost in the copy: register the hook there again.
     """
     net = nn.Linear(2, 1, bias=False)
     net.weight.register_hook(lambda grad: 10 * grad)
@@ -197,7 +198,9 @@ def test_hooks_on_parameters_stay_behind():
 
 @pytest.mark.observed
 def test_a_loading_hook_is_given_the_copy():
-    """A load pre-hook with ``with_module=True`` is given the copy after ``copy.deepcopy``."""
+    """In a ``copy.deepcopy``, a ``load_state_dict`` pre-hook with ``with_module=True`` is called with the
+    copy.
+    """
     calls = []
 
     def before_loading(module, state_dict, *args):
@@ -213,7 +216,7 @@ def test_a_loading_hook_is_given_the_copy():
 
 @pytest.mark.observed
 def test_a_loading_hook_without_its_module():
-    """A load pre-hook without ``with_module`` is not given a module after ``copy.deepcopy`` either."""
+    """In a ``copy.deepcopy``, a ``load_state_dict`` pre-hook without ``with_module`` still gets no module."""
     calls = []
 
     def before_loading(state_dict, prefix, local_metadata, *args):

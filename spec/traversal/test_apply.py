@@ -10,9 +10,10 @@ from torch import nn
 
 
 def test_children_come_before_their_parent():
-    """:meth:`~torch.nn.Module.apply` calls a function on each module, children before their parent.
+    """:meth:`Module.apply(fn) <torch.nn.Module.apply>` calls ``fn`` on each module, children before their
+    parent.
 
-    So what is done for a parent comes last and may overwrite what was done for its layers. A loop over
+    So what ``fn`` does for a parent comes last and may overwrite what it did for the layers. A loop over
     :meth:`~torch.nn.Module.modules` comes to the parent first.
     """
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh())
@@ -24,7 +25,8 @@ def test_children_come_before_their_parent():
 
 
 def test_apply_returns_the_module():
-    """:meth:`~torch.nn.Module.apply` returns the module itself, and drops what the function returns.
+    """:meth:`Module.apply(fn) <torch.nn.Module.apply>` returns the module itself and ignores what ``fn``
+    returns.
 
     ``net = Net().apply(fill)`` is therefore common; results have to be kept by the function.
     """
@@ -35,9 +37,9 @@ def test_apply_returns_the_module():
 
 @pytest.mark.claim("N2-30")
 def test_apply_initialises_what_it_is_told_to():
-    """A function given to ``net.apply`` initializes the modules that it picks out by their type.
+    """In ``net.apply(fn)``, ``fn`` can initialize the layers of one type, such as every ``nn.Linear``.
 
-    It is called with modules, never with parameters.
+    ``fn`` is called with modules, never with parameters.
     """
 
     def fill(module):
@@ -54,9 +56,9 @@ def test_apply_initialises_what_it_is_told_to():
 
 @pytest.mark.claim("N2-30")
 def test_apply_tells_nobody_what_was_missed():
-    """A module that the function given to ``net.apply`` does not pick out keeps its values.
+    """In ``net.apply(fn)``, a module that ``fn`` does not handle keeps its values.
 
-    Nothing tells. Here the function compares types, and so misses a subclass; ``isinstance`` would find it.
+    There is no warning. Here ``fn`` compares types, and so misses a subclass; ``isinstance`` would find it.
     Count what was initialized, or look at the values afterwards.
     """
 
@@ -75,7 +77,7 @@ def test_apply_tells_nobody_what_was_missed():
 
 
 def test_a_module_set_twice_on_one_parent():
-    """``net.apply`` visits a module that is set twice on the same parent once."""
+    """``net.apply(fn)`` calls ``fn`` once for a module that is set twice on the same parent."""
     act = nn.ReLU()
     net = nn.Sequential(act, nn.Tanh(), act)
     calls = []
@@ -87,7 +89,7 @@ def test_a_module_set_twice_on_one_parent():
 
 @pytest.mark.observed
 def test_a_module_under_two_parents_is_visited_twice():
-    """``net.apply`` visits a module under two parents twice, whereas ``modules()`` yields it once.
+    """``net.apply(fn)`` calls ``fn`` twice for a module under two parents; ``modules()`` yields it once.
 
     A function that is not idempotent, such as one that scales a weight, then acts twice. Loop over
     :meth:`~torch.nn.Module.modules` instead.
@@ -103,7 +105,7 @@ def test_a_module_under_two_parents_is_visited_twice():
 
 
 def test_an_empty_slot_is_passed_over():
-    """``net.apply`` does not visit a child registered as ``None``."""
+    """``net.apply(fn)`` does not call ``fn`` for a child registered as ``None``."""
     net = nn.Module()
     net.add_module("head", None)
     net.tail = nn.ReLU()
@@ -115,7 +117,7 @@ def test_an_empty_slot_is_passed_over():
 
 
 def test_the_function_may_change_the_children():
-    """A function given to ``net.apply`` may replace children of its module: they were visited before it."""
+    """In ``net.apply(fn)``, ``fn`` may replace its module's children: they were visited before the module."""
 
     def swap(module):
         for name, child in module.named_children():
@@ -130,7 +132,7 @@ def test_the_function_may_change_the_children():
 
 @pytest.mark.observed
 def test_a_child_applies_for_itself():
-    """``net.apply`` reaches a child through the child's own ``apply``, which a class may override."""
+    """``net.apply(fn)`` calls ``apply(fn)`` of each child, which the child's class may override."""
 
     class Frozen(nn.Sequential):
         def apply(self, fn):
@@ -145,7 +147,7 @@ def test_a_child_applies_for_itself():
 
 
 def test_an_error_ends_the_visit():
-    """An error in the function given to ``net.apply`` ends it; what was visited before stays changed."""
+    """An exception in ``fn`` stops ``net.apply(fn)``; modules visited before stay changed."""
 
     def refuse_tanh(module):
         module.visited = True
@@ -161,7 +163,7 @@ def test_an_error_ends_the_visit():
 
 @pytest.mark.observed
 def test_apply_does_not_end_on_a_cycle():
-    """``net.apply`` raises ``RecursionError`` for a module that holds one of its ancestors."""
+    """``net.apply(fn)`` raises ``RecursionError`` for a module that contains its own parent."""
     net = nn.Sequential(nn.Sequential())
     net[0].back = net
 

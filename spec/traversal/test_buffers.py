@@ -12,7 +12,7 @@ from torch import nn
 
 
 def test_buffers_is_a_generator():
-    """:meth:`~torch.nn.Module.buffers` returns a generator over the buffers."""
+    """:meth:`Module.buffers() <torch.nn.Module.buffers>` returns a generator over the buffers."""
     norm = nn.BatchNorm1d(4)
     walk = norm.buffers()
 
@@ -24,7 +24,9 @@ def test_buffers_is_a_generator():
 
 
 def test_named_buffers_adds_the_name():
-    """:meth:`~torch.nn.Module.named_buffers` yields the buffers of ``buffers()``, each with its name."""
+    """:meth:`Module.named_buffers() <torch.nn.Module.named_buffers>` yields the buffers of ``buffers()`` with
+    their names.
+    """
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
 
     names, buffers = zip(*net.named_buffers(), strict=True)
@@ -35,7 +37,7 @@ def test_named_buffers_adds_the_name():
 
 
 def test_parameters_are_no_buffers():
-    """``named_buffers()`` yields neither parameters nor plain tensors, even if they require no gradient.
+    """``named_buffers()`` yields neither parameters nor plain tensors, even if they do not require grad.
 
     A plain tensor set on a module is neither saved nor moved: see :meth:`~torch.nn.Module.register_buffer`.
     """
@@ -48,9 +50,9 @@ def test_parameters_are_no_buffers():
 
 
 def test_own_buffers_then_those_below():
-    """``named_buffers()`` yields a module's own buffers first, and these alone with ``recurse=False``.
+    """``named_buffers()`` yields a module's own buffers first; with ``recurse=False``, only these.
 
-    So it is even if a submodule was registered before.
+    The order is the same if a submodule was registered before.
     """
     net = nn.Module()
     net.norm = nn.BatchNorm1d(4)
@@ -75,9 +77,9 @@ def test_a_buffer_of_none_is_left_out():
 
 @pytest.mark.question("Q13")
 def test_a_shared_buffer_is_walked_once():
-    """``named_buffers()`` yields a buffer that two modules share once, under the first name.
+    """``named_buffers()`` yields a buffer that two modules share once, under its first name.
 
-    With ``remove_duplicate=False`` it comes under each name.
+    With ``remove_duplicate=False`` it is yielded under each name.
     """
     net = nn.Sequential(nn.Module(), nn.Module())
     net[0].register_buffer("mask", torch.rand(2, 3))
@@ -88,7 +90,7 @@ def test_a_shared_buffer_is_walked_once():
 
 
 def test_shared_buffers_under_every_name():
-    """``named_buffers(remove_duplicate=False)`` yields a shared buffer under each name."""
+    """``named_buffers(remove_duplicate=False)`` yields a shared buffer under each of its names."""
     norm = nn.BatchNorm1d(4)
     norm.register_buffer("mean_again", norm.running_mean)
     net = nn.Sequential(norm, norm)
@@ -100,7 +102,9 @@ def test_shared_buffers_under_every_name():
 
 
 def test_named_buffers_by_position():
-    """``named_buffers`` takes ``prefix``, ``recurse`` and ``remove_duplicate``, in this order."""
+    """``named_buffers(prefix, recurse, remove_duplicate)`` accepts its arguments by position, in this
+    order.
+    """
     net = nn.Sequential(nn.BatchNorm1d(4))
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("again", net.mean)
@@ -111,6 +115,6 @@ def test_named_buffers_by_position():
 
 
 def test_buffers_takes_recurse_only():
-    """:meth:`~torch.nn.Module.buffers` has no ``remove_duplicate``."""
+    """:meth:`Module.buffers(remove_duplicate=False) <torch.nn.Module.buffers>` raises ``TypeError``."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'remove_duplicate'"):
         nn.BatchNorm1d(4).buffers(remove_duplicate=False)

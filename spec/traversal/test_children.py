@@ -12,7 +12,8 @@ from torch import nn
 
 @pytest.mark.claim("N3-08")
 def test_direct_children_only():
-    """:meth:`~torch.nn.Module.children` yields the direct children, neither the module nor those below.
+    """:meth:`Module.children() <torch.nn.Module.children>` yields the direct children, neither the module
+    itself nor deeper ones.
 
     For those below as well use :meth:`~torch.nn.Module.modules`.
     """
@@ -26,7 +27,8 @@ def test_direct_children_only():
 
 @pytest.mark.claim("N3-12")
 def test_named_children_adds_the_name():
-    """:meth:`~torch.nn.Module.named_children` yields the modules of ``children()``, each with its name.
+    """:meth:`Module.named_children() <torch.nn.Module.named_children>` yields the modules of ``children()``
+    with their names.
 
     ``dict(net.named_children())`` finds a layer by its name; for names with dots there is
     :meth:`~torch.nn.Module.get_submodule`.
@@ -50,14 +52,16 @@ def test_children_are_generators():
 
 
 def test_a_layer_has_no_children():
-    """``children()`` of a layer that holds parameters and no modules, such as ``nn.Linear``, is empty."""
+    """``children()`` of a layer without submodules, such as ``nn.Linear``, is empty."""
     assert list(nn.Linear(2, 3).children()) == []
     assert list(nn.Linear(2, 3).named_children()) == []
 
 
 @pytest.mark.question("Q13")
 def test_a_child_set_twice_is_walked_once():
-    """``named_children()`` yields a child with two names once, and has no ``remove_duplicate``."""
+    """``named_children()`` yields a child that has two names once; it does not accept
+    ``remove_duplicate``.
+    """
     net = nn.Module()
     net.encoder = nn.Linear(3, 3)
     net.act = nn.ReLU()
@@ -69,7 +73,7 @@ def test_a_child_set_twice_is_walked_once():
 
 
 def test_a_child_shared_with_a_deeper_level():
-    """``named_children()`` leaves out direct repeats only: a child that also sits deeper is yielded."""
+    """``named_children()`` skips repeated direct children, but not a child that is also used deeper."""
     act = nn.ReLU()
     net = nn.Sequential(nn.Sequential(act), act, act)
 
@@ -87,7 +91,7 @@ def test_none_is_no_child():
 
 @pytest.mark.observed
 def test_a_module_may_be_its_own_child():
-    """``named_children()`` yields the module itself if it is set on itself."""
+    """After ``net.me = net``, ``named_children()`` yields ``net`` itself."""
     net = nn.Module()
     net.me = net
 
@@ -96,7 +100,7 @@ def test_a_module_may_be_its_own_child():
 
 @pytest.mark.observed
 def test_children_calls_named_children():
-    """A class that overrides ``named_children`` changes what ``children()`` yields."""
+    """Overriding ``named_children`` in a class changes what its ``children()`` yields."""
 
     class Reversed(nn.Sequential):
         def named_children(self):

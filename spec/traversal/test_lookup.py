@@ -10,9 +10,10 @@ from torch import nn
 
 
 def test_get_submodule_follows_the_dots():
-    """:meth:`~torch.nn.Module.get_submodule` follows a dotted name, one attribute for each part.
+    """:meth:`Module.get_submodule() <torch.nn.Module.get_submodule>` returns a nested submodule by its dotted
+    name, such as ``body.1.0``.
 
-    So a name that a walk or a state dict gives leads to the module, without ``eval`` or a loop over
+    So a name from ``named_modules()`` or a state dict leads to the module, without ``eval`` or a loop over
     ``getattr``.
     """
     net = nn.Module()
@@ -23,14 +24,14 @@ def test_get_submodule_follows_the_dots():
 
 
 def test_the_empty_name_is_the_module_itself():
-    """``net.get_submodule("")`` returns the module itself."""
+    """``net.get_submodule("")`` returns ``net`` itself."""
     net = nn.Sequential(nn.ReLU())
 
     assert net.get_submodule("") is net
 
 
 def test_every_name_of_a_walk_is_found():
-    """``get_submodule`` finds each name that ``named_modules()`` gives, duplicates included."""
+    """``get_submodule`` accepts every name that ``named_modules(remove_duplicate=False)`` yields."""
     act = nn.ReLU()
     net = nn.Sequential(act, nn.Sequential(nn.Linear(2, 3), act))
 
@@ -41,9 +42,10 @@ def test_every_name_of_a_walk_is_found():
 
 
 def test_a_missing_submodule_is_named():
-    """``get_submodule`` raises ``AttributeError`` with the missing part and the class that lacks it.
+    """``get_submodule`` raises ``AttributeError`` naming the missing part of the name and the class without
+    it.
 
-    There is no default to give, as ``getattr`` has: to ask whether a name is there, look into
+    Unlike ``getattr`` it has no default: to ask whether a name is there, look into
     ``dict(net.named_modules())``.
     """
     net = nn.Sequential(nn.Linear(2, 3))
@@ -55,7 +57,9 @@ def test_a_missing_submodule_is_named():
 
 
 def test_a_parameter_is_no_submodule():
-    """``get_submodule`` raises ``AttributeError`` for a part that is not a module, last or on the way."""
+    """``get_submodule`` raises ``AttributeError`` if any part of the name is not a module, such as a
+    parameter.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
@@ -75,7 +79,7 @@ def test_an_empty_slot_is_no_submodule():
 
 @pytest.mark.observed
 def test_a_dot_at_either_end_is_an_empty_part():
-    """``get_submodule`` takes a dot at either end of the name for an empty part, which no module has."""
+    """``get_submodule`` raises ``AttributeError`` for a name with a dot at the start or at the end."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Linear has no attribute ``"):
@@ -86,7 +90,7 @@ def test_a_dot_at_either_end_is_an_empty_part():
 
 @pytest.mark.observed
 def test_any_attribute_that_is_a_module_is_found():
-    """``get_submodule`` reads attributes: a module given by a property is found, though no walk sees it."""
+    """``get_submodule`` also finds a module that a property returns, though ``children()`` does not."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -104,7 +108,8 @@ def test_any_attribute_that_is_a_module_is_found():
 
 
 def test_get_parameter_of_the_module_itself():
-    """:meth:`~torch.nn.Module.get_parameter` returns the parameter itself, not a copy.
+    """:meth:`Module.get_parameter() <torch.nn.Module.get_parameter>` returns the parameter itself, not a
+    copy.
 
     What is done to it in place is done to the module.
     """
@@ -115,7 +120,7 @@ def test_get_parameter_of_the_module_itself():
 
 
 def test_get_parameter_takes_every_name_of_a_walk():
-    """``get_parameter`` finds each name that ``named_parameters()`` gives, duplicates included."""
+    """``get_parameter`` accepts every name that ``named_parameters(remove_duplicate=False)`` yields."""
     layer = nn.Linear(3, 3)
     net = nn.Sequential(layer, nn.Sequential(nn.ReLU(), layer))
 
@@ -126,7 +131,9 @@ def test_get_parameter_takes_every_name_of_a_walk():
 
 
 def test_a_missing_parameter_is_named():
-    """``get_parameter`` raises ``AttributeError`` with the missing part and the class that lacks it."""
+    """``get_parameter`` raises ``AttributeError`` naming the missing part of the name and the class without
+    it.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Linear has no attribute `gain`"):
@@ -136,7 +143,7 @@ def test_a_missing_parameter_is_named():
 
 
 def test_get_parameter_refuses_what_is_no_parameter():
-    """``get_parameter`` raises ``AttributeError`` for a buffer, a module and an entry of ``None``."""
+    """``get_parameter`` raises ``AttributeError`` for a buffer, a module and a parameter that is ``None``."""
     net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3))
 
     with pytest.raises(AttributeError, match=r"`running_mean` is not an nn.Parameter"):
@@ -148,7 +155,7 @@ def test_get_parameter_refuses_what_is_no_parameter():
 
 
 def test_get_parameter_needs_the_way_there():
-    """``get_parameter`` follows the way to a parameter as ``get_submodule`` does, with the same errors."""
+    """If the path to the parameter is wrong, ``get_parameter`` raises the errors of ``get_submodule``."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Sequential has no attribute `1`"):
@@ -158,7 +165,9 @@ def test_get_parameter_needs_the_way_there():
 
 
 def test_get_buffer_finds_persistent_or_not():
-    """:meth:`~torch.nn.Module.get_buffer` returns a buffer, whether it is persistent or not."""
+    """:meth:`Module.get_buffer() <torch.nn.Module.get_buffer>` returns a buffer by name, whether persistent
+    or not.
+    """
     net = nn.Sequential(nn.BatchNorm1d(3))
     net.register_buffer("table", torch.rand(2), persistent=False)
 
@@ -180,7 +189,9 @@ def test_get_buffer_refuses_what_is_no_buffer():
 
 
 def test_a_missing_buffer_is_named():
-    """``get_buffer`` raises ``AttributeError`` with the missing part and the class that lacks it."""
+    """``get_buffer`` raises ``AttributeError`` naming the missing part of the name and the class
+    without it.
+    """
     net = nn.Sequential(nn.BatchNorm1d(3))
 
     with pytest.raises(AttributeError, match="BatchNorm1d has no attribute `mean`"):
@@ -191,7 +202,9 @@ def test_a_missing_buffer_is_named():
 
 @pytest.mark.observed
 def test_a_buffer_of_none_is_returned():
-    """``get_buffer`` returns ``None`` for a buffer registered as ``None``, where ``get_parameter`` raises."""
+    """``get_buffer`` returns ``None`` for a buffer that is ``None``; for a ``None`` parameter,
+    ``get_parameter`` raises.
+    """
     norm = nn.BatchNorm1d(3, affine=False, track_running_stats=False)
 
     assert norm.get_buffer("running_mean") is None
@@ -202,7 +215,7 @@ def test_a_buffer_of_none_is_returned():
 @pytest.mark.observed
 @pytest.mark.parametrize("lookup", ["get_submodule", "get_parameter", "get_buffer"])
 def test_errors_use_the_printed_name(lookup):
-    """``get_submodule`` names the class in its error as ``_get_name()`` does, and so does ``print(net)``.
+    """Errors of ``get_submodule`` name the class as ``_get_name()`` returns it, and so does ``print(net)``.
 
     The errors of ``get_parameter`` and ``get_buffer`` do so too.
     """

@@ -15,9 +15,9 @@ from torch import nn
 
 @pytest.mark.claim("N1-07", "N3-09")
 def test_the_module_itself_comes_first():
-    """:meth:`~torch.nn.Module.modules` yields the module itself first, then what is inside it.
+    """:meth:`Module.modules() <torch.nn.Module.modules>` yields the module itself first, then all submodules.
 
-    A loop that is to look at layers alone tests their type, or walks :meth:`~torch.nn.Module.children`.
+    A loop that needs only the layers tests their type, or uses :meth:`~torch.nn.Module.children`.
     """
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 1))
 
@@ -30,7 +30,9 @@ def test_the_module_itself_comes_first():
 
 @pytest.mark.claim("N1-03")
 def test_both_forms_are_generators():
-    """:meth:`~torch.nn.Module.modules` and :meth:`~torch.nn.Module.named_modules` return generators."""
+    """:meth:`Module.modules() <torch.nn.Module.modules>` and :meth:`~torch.nn.Module.named_modules` return
+    generators.
+    """
     layer = nn.Linear(2, 3)
     walk, named = layer.modules(), layer.named_modules()
 
@@ -41,9 +43,10 @@ def test_both_forms_are_generators():
 
 @pytest.mark.claim("N3-11")
 def test_names_join_the_path_with_dots():
-    """:meth:`~torch.nn.Module.named_modules` yields each module with its path, and itself with ``""``.
+    """:meth:`Module.named_modules() <torch.nn.Module.named_modules>` yields submodules with dotted names, and
+    the module itself with ``""``.
 
-    The path is what :meth:`~torch.nn.Module.get_submodule` takes and what keys of the state dict begin with.
+    :meth:`~torch.nn.Module.get_submodule` accepts the dotted name, and keys of the state dict begin with it.
     """
     net = nn.Module()
     net.convBN1 = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
@@ -60,7 +63,7 @@ def test_names_join_the_path_with_dots():
 
 @pytest.mark.claim("N1-06")
 def test_modules_are_the_grain():
-    """``named_modules()`` yields neither parameters nor buffers."""
+    """``named_modules()`` yields modules, but neither parameters nor buffers."""
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     net.scale = nn.Parameter(torch.rand(2))
 
@@ -70,7 +73,9 @@ def test_modules_are_the_grain():
 
 @pytest.mark.claim("N4-08")
 def test_a_name_may_hold_a_space():
-    """``add_module`` takes a name with a space, which ``named_modules()`` puts into every name below it."""
+    """``add_module("block 0", module)`` is allowed: ``named_modules()`` yields names such as ``block
+    0.0``.
+    """
     net = nn.Sequential()
     net.add_module("block 0", nn.Sequential(nn.Linear(2, 3)))
 
@@ -80,7 +85,9 @@ def test_a_name_may_hold_a_space():
 
 
 def test_prefix_names_the_root():
-    """``named_modules(prefix="body")`` names the module itself ``body``, and its child ``0`` ``body.0``."""
+    """``named_modules(prefix="body")`` yields the module itself as ``body``, and its child ``0`` as
+    ``body.0``.
+    """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
 
     assert [name for name, _ in net.named_modules(prefix="body")] == ["body", "body.0", "body.1", "body.1.0"]
@@ -88,7 +95,7 @@ def test_prefix_names_the_root():
 
 @pytest.mark.question("Q13")
 def test_a_shared_module_is_walked_once():
-    """``modules()`` and ``named_modules()`` yield a module that has two names once, under the first of them.
+    """``modules()`` and ``named_modules()`` yield a shared module once, the latter under its first name.
 
     Code that looks for its second name among ``named_modules()`` does not find it. Pass
     ``remove_duplicate=False`` to :meth:`~torch.nn.Module.named_modules`, or ask for the name with
@@ -115,8 +122,8 @@ def test_remove_duplicate_false_gives_every_name():
 
 @pytest.mark.since("2.11")
 def test_modules_takes_remove_duplicate():
-    """:meth:`~torch.nn.Module.modules` takes ``remove_duplicate``, as ``named_modules`` does
-    (:pull:`174383`).
+    """:meth:`Module.modules() <torch.nn.Module.modules>` accepts ``remove_duplicate``, as ``named_modules()``
+    does (:pull:`174383`).
     """
     act = nn.ReLU()
     net = nn.Sequential(act, act)
@@ -128,7 +135,9 @@ def test_modules_takes_remove_duplicate():
 
 @pytest.mark.before("2.11")
 def test_modules_takes_no_argument():
-    """:meth:`~torch.nn.Module.modules` takes no argument, and yields a shared module once."""
+    """:meth:`Module.modules() <torch.nn.Module.modules>` accepts no arguments, and yields a shared module
+    once.
+    """
     act = nn.ReLU()
     net = nn.Sequential(act, act)
 
@@ -138,7 +147,7 @@ def test_modules_takes_no_argument():
 
 
 def test_memo_leaves_modules_out():
-    """``named_modules(memo)`` leaves out the modules in the set, and what is reached only through them."""
+    """``named_modules(memo)`` skips modules in the set ``memo`` and what is reached only through them."""
     act = nn.Tanh()
     net = nn.Sequential(nn.Sequential(nn.ReLU(), act), nn.Linear(2, 3), act)
 
@@ -147,7 +156,7 @@ def test_memo_leaves_modules_out():
 
 
 def test_memo_collects_what_was_walked():
-    """``named_modules(memo)`` adds what it yields to the set, so that a second walk can go on from there."""
+    """``named_modules(memo)`` adds the modules it yields to ``memo``, so that a second call skips them."""
     act = nn.ReLU()
     encoder, decoder = nn.Sequential(nn.Linear(2, 3), act), nn.Sequential(act, nn.Linear(3, 2))
     memo = set()
@@ -162,7 +171,7 @@ def test_memo_collects_what_was_walked():
 
 @pytest.mark.observed
 def test_memo_is_read_but_not_filled_with_duplicates():
-    """``named_modules(memo, "", False)`` leaves out what is in the set, but adds nothing to it.
+    """``named_modules(memo, "", False)`` skips modules in the set ``memo``, but adds none to it.
 
     The third argument is ``remove_duplicate``.
     """
@@ -175,7 +184,7 @@ def test_memo_is_read_but_not_filled_with_duplicates():
 
 
 def test_each_walk_starts_afresh():
-    """Without ``memo`` each call of ``named_modules()`` yields all modules again."""
+    """Without ``memo``, each call of ``named_modules()`` yields all modules again."""
     net = nn.Sequential(nn.ReLU())
 
     assert list(net.named_modules()) == [("", net), ("0", net[0])]
@@ -194,7 +203,7 @@ def test_a_child_of_none_is_left_out():
 
 @pytest.mark.observed
 def test_a_cycle_is_walked_once_round():
-    """``named_modules()`` of a module that holds one of its ancestors ends, and yields each module once."""
+    """``named_modules()`` of a module that contains its own parent ends, and yields each module once."""
     net = nn.Module()
     net.inner = nn.Linear(2, 3)
     net.inner.back = net
@@ -205,7 +214,9 @@ def test_a_cycle_is_walked_once_round():
 
 @pytest.mark.observed
 def test_a_cycle_never_ends_with_duplicates():
-    """``named_modules(remove_duplicate=False)`` raises ``RecursionError`` for a module that holds itself."""
+    """``named_modules(remove_duplicate=False)`` raises ``RecursionError`` for a module that contains
+    itself.
+    """
     net = nn.Module()
     net.back = net
 
@@ -215,7 +226,7 @@ def test_a_cycle_never_ends_with_duplicates():
 
 @pytest.mark.observed
 def test_an_unhashable_module_cannot_be_walked():
-    """``modules()`` raises ``TypeError`` for a module whose class defines ``__eq__`` and no ``__hash__``.
+    """``modules()`` raises ``TypeError`` for a module whose class defines ``__eq__`` but not ``__hash__``.
 
     A dataclass does so unless it is declared with ``eq=False``.
     """
@@ -230,7 +241,7 @@ def test_an_unhashable_module_cannot_be_walked():
 
 @pytest.mark.observed
 def test_modules_that_compare_equal_count_as_one():
-    """``named_modules()`` takes modules that compare and hash equal for one, and leaves out the second.
+    """``named_modules()`` skips a module that compares and hashes equal to an earlier one.
 
     An optimizer then does not get its parameters. Do not define ``__eq__`` for a module.
     """
@@ -250,7 +261,7 @@ def test_modules_that_compare_equal_count_as_one():
 
 @pytest.mark.observed
 def test_a_child_walks_itself():
-    """``named_modules()`` asks each child for its own, so that a class can hide what is inside it."""
+    """``named_modules()`` calls each child's own ``named_modules()``, so a class can hide its submodules."""
 
     class Sealed(nn.Sequential):
         def named_modules(self, memo=None, prefix="", remove_duplicate=True):
@@ -268,10 +279,10 @@ def test_a_child_walks_itself():
     ids=["modules", "eval", "state_dict", "deepcopy", "repr"],
 )
 def test_a_tree_deeper_than_python_can_recurse(walk):
-    """In a tree deeper than Python's recursion limit ``modules()``, ``deepcopy`` and ``repr`` fail.
+    """``modules()``, ``deepcopy`` and ``repr`` fail for modules nested deeper than Python's recursion limit.
 
-    Every walk goes down by recursion and raises ``RecursionError``; a copy needs several calls for each
-    level.
+    They are recursive and raise ``RecursionError``, as do ``eval()`` and ``state_dict()``; a copy needs
+    several calls for each level.
     """
     net = nn.Module()
     for _ in range(sys.getrecursionlimit()):

@@ -13,9 +13,9 @@ from torch import nn
 
 @pytest.mark.claim("N1-03")
 def test_parameters_is_a_generator():
-    """:meth:`~torch.nn.Module.parameters` returns a generator.
+    """:meth:`Module.parameters() <torch.nn.Module.parameters>` returns a generator.
 
-    It can be walked once. To walk again, call ``parameters()`` again.
+    It can be iterated over once. To iterate again, call ``parameters()`` again.
     """
     walk = nn.Linear(2, 3).parameters()
 
@@ -26,9 +26,10 @@ def test_parameters_is_a_generator():
 
 @pytest.mark.claim("N1-04")
 def test_only_the_walk_is_lazy():
-    """:meth:`~torch.nn.Module.parameters` walks lazily, but hands out tensors that are in memory already.
+    """:meth:`Module.parameters() <torch.nn.Module.parameters>` iterates lazily, over tensors that are already
+    in memory.
 
-    It saves no memory, and looks at the module only as it is walked: a layer added meanwhile is seen.
+    It saves no memory, and looks at the module only during iteration: a layer added before that is seen.
     """
     net = nn.Sequential(nn.Linear(2, 3))
     weight, bias = net[0].weight, net[0].bias
@@ -42,7 +43,8 @@ def test_only_the_walk_is_lazy():
 @pytest.mark.question("Q17")
 @pytest.mark.observed
 def test_printing_the_walk_shows_a_generator():
-    """:meth:`print(net.parameters()) <torch.nn.Module.parameters>` shows a generator, not the parameters.
+    """:meth:`print(net.parameters()) <torch.nn.Module.parameters>` shows a generator object, not the
+    parameters.
 
     To see them, make a list: ``print(list(net.parameters()))``.
     """
@@ -52,7 +54,7 @@ def test_printing_the_walk_shows_a_generator():
 
 
 def test_the_walk_has_no_index():
-    """``net.parameters()`` has neither index nor ``len()``; ``list(net.parameters())`` has both."""
+    """``net.parameters()`` is a generator without index or ``len()``; ``list(net.parameters())`` has both."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(TypeError, match="'generator' object is not subscriptable"):
@@ -66,9 +68,9 @@ def test_the_walk_has_no_index():
 
 @pytest.mark.question("Q17")
 def test_an_optimizer_uses_the_walk_up():
-    """An optimizer walks the generator of ``parameters()`` to its end, so a second one finds it empty.
+    """An optimizer exhausts a ``parameters()`` generator: a second optimizer given it raises ``ValueError``.
 
-    Give each optimizer a walk of its own: ``SGD(net.parameters(), lr=0.1)``.
+    Call ``parameters()`` for each optimizer: ``SGD(net.parameters(), lr=0.1)``.
     """
     walk = nn.Linear(2, 3).parameters()
     first = torch.optim.SGD(walk, lr=0.1)
@@ -79,9 +81,10 @@ def test_an_optimizer_uses_the_walk_up():
 
 
 def test_a_module_without_parameters_has_an_empty_walk():
-    """``parameters()`` of a module without parameters yields nothing, and an optimizer refuses that.
+    """``parameters()`` of a module without parameters is empty, and ``torch.optim.SGD`` raises
+    ``ValueError``.
 
-    Parameters in a plain list are not registered and not walked: use :class:`~torch.nn.ParameterList` or
+    Parameters in a plain list are not registered and not yielded: use :class:`~torch.nn.ParameterList` or
     :class:`~torch.nn.ModuleList`.
     """
     net = nn.Sequential(nn.ReLU(), nn.Flatten())
@@ -93,8 +96,8 @@ def test_a_module_without_parameters_has_an_empty_walk():
 
 @pytest.mark.claim("N1-05", "N3-10")
 def test_named_form_adds_the_name():
-    """:meth:`~torch.nn.Module.named_parameters` yields the parameters of ``parameters()``, each with its
-    name.
+    """:meth:`Module.named_parameters() <torch.nn.Module.named_parameters>` yields the parameters of
+    ``parameters()`` with their names.
 
     The name is the path to it, and the key under which :meth:`~torch.nn.Module.state_dict` saves it.
     """
@@ -108,7 +111,7 @@ def test_named_form_adds_the_name():
 
 @pytest.mark.claim("N4-06")
 def test_the_index_in_a_sequential_is_the_prefix():
-    """``named_parameters()`` of a ``Sequential`` puts a layer's index before the layer's own names."""
+    """``named_parameters()`` of a ``Sequential`` prefixes each name with the layer's index: ``0.weight``."""
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 
     of_the_net = [(name, tuple(p.shape)) for name, p in net.named_parameters()]
@@ -119,7 +122,9 @@ def test_the_index_in_a_sequential_is_the_prefix():
 
 
 def test_own_parameters_come_first():
-    """``named_parameters()`` yields a module's own parameters first, whatever was registered first."""
+    """``named_parameters()`` yields a module's own parameters before those of submodules registered
+    earlier.
+    """
     net = nn.Module()
     net.inner = nn.Linear(2, 3)
     net.scale = nn.Parameter(torch.rand(2))
@@ -128,7 +133,7 @@ def test_own_parameters_come_first():
 
 
 def test_the_walk_goes_depth_first():
-    """``named_parameters()`` walks a submodule to its depth before the next, in the order of registration."""
+    """``named_parameters()`` is depth-first: all of one submodule before the next, in registration order."""
     net = nn.Module()
     net.z = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 4, bias=False))
     net.a = nn.Linear(4, 5, bias=False)
@@ -138,7 +143,8 @@ def test_the_walk_goes_depth_first():
 
 @pytest.mark.claim("N3-02")
 def test_frozen_parameters_are_walked_too():
-    """:meth:`~torch.nn.Module.parameters` yields frozen parameters too.
+    """:meth:`Module.parameters() <torch.nn.Module.parameters>` also yields frozen parameters, with
+    ``requires_grad=False``.
 
     To train what is not frozen, filter by ``requires_grad``.
     """
@@ -150,7 +156,7 @@ def test_frozen_parameters_are_walked_too():
 
 @pytest.mark.question("Q13")
 def test_a_shared_parameter_is_walked_once():
-    """``named_parameters()`` yields a parameter that has two names once, under the first of them.
+    """``named_parameters()`` yields a shared parameter once, under its first name.
 
     An optimizer thus updates it once. Code that looks for the second name does not find it; pass
     ``remove_duplicate=False`` to :meth:`~torch.nn.Module.named_parameters`.
@@ -177,14 +183,14 @@ def test_remove_duplicate_false_yields_every_name():
 
 
 def test_prefix_is_put_before_every_name():
-    """``named_parameters(prefix="head")`` puts the prefix before every name, with a dot between."""
+    """``named_parameters(prefix="head")`` puts the prefix before every name: ``head.weight``."""
     names = [name for name, _ in nn.Linear(2, 3).named_parameters(prefix="head")]
 
     assert names == ["head.weight", "head.bias"]
 
 
 def test_without_recurse_own_parameters_only():
-    """``named_parameters(recurse=False)`` yields only the parameters set on the module itself."""
+    """``named_parameters(recurse=False)`` yields the module's own parameters, without those of submodules."""
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2))
     net.inner = nn.Linear(2, 3)
@@ -202,7 +208,7 @@ def test_an_entry_of_none_is_left_out():
 
 
 def test_a_shared_layer_has_one_set_of_names():
-    """``named_parameters()`` walks a layer that is used twice once, under its first name."""
+    """If a layer is used twice, ``named_parameters()`` yields its parameters once, under the first name."""
     layer = nn.Linear(3, 3)
     net = nn.Sequential(layer, nn.ReLU(), layer)
 
@@ -214,7 +220,9 @@ def test_a_shared_layer_has_one_set_of_names():
 
 
 def test_one_parameter_under_two_names_of_one_module():
-    """``named_parameters(recurse=False)`` yields a parameter that is set twice on the module once."""
+    """``named_parameters(recurse=False)`` yields a parameter once if it is set on the module under two
+    names.
+    """
     net = nn.Module()
     net.first = nn.Parameter(torch.rand(2, 3))
     net.second = net.first
@@ -224,7 +232,7 @@ def test_one_parameter_under_two_names_of_one_module():
 
 
 def test_parameters_are_told_apart_by_identity():
-    """``named_parameters()`` yields parameters with equal values, or with one storage, as different ones."""
+    """``named_parameters()`` skips duplicates by identity, not by equal values or shared storage."""
     net = nn.Module()
     net.a = nn.Parameter(torch.full((2, 3), 7.0))
     net.equal = nn.Parameter(torch.full((2, 3), 7.0))
@@ -234,9 +242,10 @@ def test_parameters_are_told_apart_by_identity():
 
 
 def test_parameters_has_no_remove_duplicate():
-    """:meth:`~torch.nn.Module.parameters` takes ``recurse`` and no ``remove_duplicate``.
+    """:meth:`Module.parameters() <torch.nn.Module.parameters>` accepts ``recurse``, but not
+    ``remove_duplicate``.
 
-    A shared parameter comes once.
+    A shared parameter is yielded once.
     """
     layer = nn.Linear(3, 3, bias=False)
     net = nn.Sequential(layer, layer)
@@ -247,7 +256,7 @@ def test_parameters_has_no_remove_duplicate():
 
 
 def test_prefix_recurse_remove_duplicate_by_position():
-    """``named_parameters`` takes ``prefix``, ``recurse`` and ``remove_duplicate``, in this order."""
+    """``named_parameters(prefix, recurse, remove_duplicate)`` accepts these by position, in this order."""
     layer = nn.Linear(3, 3, bias=False)
     net = nn.Sequential(layer, layer)
     net.scale = nn.Parameter(torch.rand(2))
@@ -260,7 +269,7 @@ def test_prefix_recurse_remove_duplicate_by_position():
 
 
 def test_buffers_are_no_parameters():
-    """``named_parameters()`` yields no buffers and no plain tensors, even if they require a gradient."""
+    """``named_parameters()`` yields no buffers and no plain tensors, even if they require grad."""
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(3, requires_grad=True))
@@ -271,7 +280,7 @@ def test_buffers_are_no_parameters():
 
 @pytest.mark.observed
 def test_parameters_calls_named_parameters():
-    """A class that overrides ``named_parameters`` changes what ``parameters()`` yields."""
+    """Overriding ``named_parameters`` in a class changes what its ``parameters()`` yields."""
 
     class Frozen(nn.Linear):
         def named_parameters(self, *args, **kwargs):
@@ -285,9 +294,9 @@ def test_parameters_calls_named_parameters():
 
 @pytest.mark.observed
 def test_named_members_walks_any_kind():
-    """The private ``_named_members`` walks what a function finds in each module, as parameters are walked.
+    """``Module._named_members(function)`` yields the named members that a function finds in each module.
 
-    Libraries use it for members of their own.
+    It is private; libraries use it for other kinds of members. Duplicates are skipped.
     """
     layer = nn.BatchNorm1d(4)
     net = nn.Sequential(layer, nn.Sequential(layer))

@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.claim("N4-09")
 def test_children_are_printed_indented():
-    """``print(net)`` shows the children below the name of the module, two spaces further in for each level.
+    """``print(net)`` shows children below their parent, indented by two spaces per level.
 
     Each line opens with the child's name in parentheses; the order is that of registration, which need not be
     the order in which ``forward`` calls them.
@@ -31,7 +31,7 @@ def test_children_are_printed_indented():
 
 
 def test_nothing_to_say_gives_empty_parentheses():
-    """``repr`` of a module without children and ``extra_repr`` is its name and empty parentheses."""
+    """``repr`` of a module without children or ``extra_repr`` is its class name and ``()``."""
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(3))
@@ -41,7 +41,7 @@ def test_nothing_to_say_gives_empty_parentheses():
 
 
 def test_extra_repr_of_one_line_stays_inside():
-    """``repr`` of a module without children has the one line of its ``extra_repr`` in the parentheses.
+    """``repr`` of a module without children shows a one-line ``extra_repr`` inside the parentheses.
 
     :meth:`~torch.nn.Module.extra_repr` is the place for sizes and options.
     """
@@ -54,7 +54,7 @@ def test_extra_repr_of_one_line_stays_inside():
 
 
 def test_extra_repr_of_more_lines_is_indented():
-    """``repr`` shows an ``extra_repr`` of several lines one below the other, two spaces further in."""
+    """``repr`` of a module shows an ``extra_repr`` of several lines on lines indented by two spaces."""
 
     class Scale(nn.Module):
         def extra_repr(self):
@@ -64,9 +64,7 @@ def test_extra_repr_of_more_lines_is_indented():
 
 
 def test_extra_repr_stands_above_the_children():
-    """``repr`` of a module with children has even one line of ``extra_repr`` on a line of its own, above
-    them.
-    """
+    """``repr`` of a module with children shows its ``extra_repr`` on a separate line above them."""
 
     class Block(nn.Sequential):
         def extra_repr(self):
@@ -82,7 +80,7 @@ def test_extra_repr_stands_above_the_children():
 
 @pytest.mark.claim("N5-05")
 def test_names_of_children_are_printed():
-    """``print(net)`` shows a child under its name, set as an attribute or with ``add_module``."""
+    """``print(net)`` shows each child's name, whether set as an attribute or with ``add_module``."""
     net = nn.Module()
     net.act = nn.ReLU()
     net.add_module("block 0", nn.Tanh())
@@ -91,7 +89,7 @@ def test_names_of_children_are_printed():
 
 
 def test_an_empty_slot_is_printed():
-    """``print(net)`` shows a child registered as ``None`` as ``None``."""
+    """``print(net)`` shows a child registered as ``None`` like this: ``(head): None``."""
     net = nn.Module()
     net.add_module("head", None)
 
@@ -99,7 +97,7 @@ def test_an_empty_slot_is_printed():
 
 
 def test_a_shared_child_is_printed_each_time():
-    """``print(net)`` shows a module that is used twice at each of its places, not that it is shared.
+    """``print(net)`` shows a shared module at each of its places, but not that it is shared.
 
     Lines counted in a print therefore count too much; ``len(list(net.modules()))`` does not.
     """
@@ -118,7 +116,7 @@ def test_a_shared_child_is_printed_each_time():
 
 @pytest.mark.observed
 def test_the_name_is_that_of_the_class():
-    """``repr`` of a module opens with the name of its class, unless the class overrides ``_get_name``."""
+    """``repr`` of a module starts with its class name, unless the class overrides ``_get_name``."""
 
     class Net(nn.Sequential):
         pass
@@ -132,7 +130,7 @@ def test_the_name_is_that_of_the_class():
 
 
 def test_a_child_prints_itself():
-    """``print(net)`` shows what a child's own ``__repr__`` returns, its further lines two spaces in."""
+    """``print(net)`` uses a child's own ``__repr__``, and indents its further lines by two spaces."""
 
     class Table(nn.Module):
         def __repr__(self):
@@ -146,7 +144,7 @@ def test_a_child_prints_itself():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_a_blank_line_stays_empty():
-    """``print(net)`` shows a blank line in what a child prints as an empty line (:pull:`172644`)."""
+    """``print(net)`` keeps a blank line in a child's ``repr`` empty (:pull:`172644`)."""
 
     class Table(nn.Module):
         def extra_repr(self):
@@ -158,7 +156,7 @@ def test_a_blank_line_stays_empty():
 @pytest.mark.before("2.11")
 @pytest.mark.observed
 def test_a_blank_line_is_indented():
-    """``print(net)`` shows a blank line in what a child prints as a line of spaces."""
+    """``print(net)`` turns a blank line in a child's ``repr`` into a line of spaces."""
 
     class Table(nn.Module):
         def extra_repr(self):
@@ -170,9 +168,9 @@ def test_a_blank_line_is_indented():
 @pytest.mark.question("Q117")
 @pytest.mark.observed
 def test_equal_blocks_of_a_list_are_folded():
-    """``repr`` of a ``ModuleList`` folds neighbours that print alike into ``(first-last): count x``.
+    """``repr`` of a ``ModuleList`` folds consecutive modules with equal ``repr``: ``(0-5): 6 x Linear(...)``.
 
-    They are different modules all the same, each with parameters of its own (:pull:`90452`). The names are
+    They are different modules all the same, each with separate parameters (:pull:`90452`). The names are
     still ``0``, ``1`` and so on: ``net.get_submodule("0-5")`` finds nothing. See
     :class:`torch.nn.ModuleList`.
     """
@@ -185,7 +183,7 @@ def test_equal_blocks_of_a_list_are_folded():
 @pytest.mark.question("Q117")
 @pytest.mark.observed
 def test_only_neighbours_are_folded():
-    """``repr`` of a ``ModuleList`` folds modules that print alike only if they are neighbours."""
+    """``repr`` of a ``ModuleList`` folds modules with equal ``repr`` only if they are consecutive."""
     net = nn.ModuleList([nn.ReLU(), nn.Tanh(), nn.Tanh(), nn.Tanh(), nn.ReLU(), nn.GELU(), nn.GELU()])
 
     assert repr(net).splitlines() == [
@@ -201,7 +199,7 @@ def test_only_neighbours_are_folded():
 @pytest.mark.question("Q117")
 @pytest.mark.observed
 def test_folded_blocks_are_printed_in_full_once():
-    """``repr`` of a ``ModuleList`` shows a folded block of several lines in full once, indented."""
+    """``repr`` of a ``ModuleList`` prints folded blocks of several lines in full once, indented."""
     net = nn.Module()
     net.layers = nn.ModuleList([nn.Sequential(nn.Tanh(), nn.ReLU()) for _ in range(2)])
 
@@ -220,13 +218,13 @@ def test_folded_blocks_are_printed_in_full_once():
 @pytest.mark.question("Q117")
 @pytest.mark.observed
 def test_a_sequential_folds_nothing():
-    """``repr`` of a ``Sequential`` shows every child on a line of its own, however alike they are."""
+    """``repr`` of a ``Sequential`` shows every child on a separate line, even if they print alike."""
     assert repr(nn.Sequential(nn.ReLU(), nn.ReLU())) == "Sequential(\n  (0): ReLU()\n  (1): ReLU()\n)"
 
 
 @pytest.mark.observed
 def test_an_empty_module_list_prints_its_name():
-    """``repr`` of an empty ``ModuleList``, or of an empty subclass of it, is its name and parentheses."""
+    """``repr`` of an empty ``ModuleList``, or of an empty subclass, is the class name and ``()``."""
 
     class Stack(nn.ModuleList):
         pass
@@ -238,7 +236,7 @@ def test_an_empty_module_list_prints_its_name():
 
 @pytest.mark.observed
 def test_a_module_list_shows_no_extra_repr():
-    """``repr`` of a ``ModuleList`` leaves out the ``extra_repr`` that a subclass defines."""
+    """``repr`` of a ``ModuleList`` subclass ignores its ``extra_repr``."""
 
     class Stack(nn.ModuleList):
         def extra_repr(self):
@@ -249,7 +247,7 @@ def test_a_module_list_shows_no_extra_repr():
 
 @pytest.mark.observed
 def test_a_module_list_indents_blank_lines():
-    """``repr`` of a ``ModuleList`` shows a blank line in what an element prints as a line of spaces."""
+    """``repr`` of a ``ModuleList`` turns a blank line in an element's ``repr`` into a line of spaces."""
 
     class Table(nn.Module):
         def extra_repr(self):
@@ -260,7 +258,7 @@ def test_a_module_list_indents_blank_lines():
 
 @pytest.mark.observed
 def test_a_cycle_cannot_be_printed():
-    """``print(net)`` raises ``RecursionError`` if a module in it holds one of its ancestors."""
+    """``print(net)`` raises ``RecursionError`` if a module in ``net`` contains its own parent."""
     net = nn.Sequential(nn.Sequential())
     net[0].back = net
 

@@ -24,7 +24,7 @@ def resnet34():
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-08", "N1-09", "N1-05")
 def test_it_has_110_parameters():
-    """torchvision's ``resnet34`` has 110 parameters, from ``parameters()`` and ``named_parameters()`` alike.
+    """torchvision's ``resnet34`` has 110 parameter tensors, in ``parameters()`` and ``named_parameters()``.
 
     A weight for each of 36 convolutions, a weight and a bias for each of 36 batch normalizations and for
     ``fc``. What a count of parameters usually means is the sum of their :meth:`~torch.Tensor.numel`.
@@ -39,7 +39,7 @@ def test_it_has_110_parameters():
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-12")
 def test_the_first_parameter_is_conv1_weight():
-    """``named_parameters()`` of torchvision's ``resnet34`` begins with ``conv1.weight``, ends with
+    """``named_parameters()`` of torchvision's ``resnet34`` starts with ``conv1.weight`` and ends with
     ``fc.bias``.
     """
     net = resnet34()
@@ -53,7 +53,7 @@ def test_the_first_parameter_is_conv1_weight():
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-10")
 def test_it_has_116_modules():
-    """torchvision's ``resnet34`` has 116 ``modules()``: itself, its layers, and the blocks between."""
+    """torchvision's ``resnet34`` has 116 ``modules()``: itself, its layers, and the blocks that hold them."""
     net = resnet34()
     kinds = Counter(type(module).__name__ for module in net.modules())
 
@@ -66,7 +66,9 @@ def test_it_has_116_modules():
 @pytest.mark.needs("torchvision")
 @pytest.mark.claim("N1-07", "N1-11")
 def test_the_whole_comes_before_conv1():
-    """``named_modules()`` of torchvision's ``resnet34`` begins with the net as ``""``, then ``conv1``."""
+    """``named_modules()`` of torchvision's ``resnet34`` starts with ``""``, the net itself, then
+    ``conv1``.
+    """
     net = resnet34()
     named = list(net.named_modules())
 
@@ -79,7 +81,9 @@ def test_the_whole_comes_before_conv1():
 
 @pytest.mark.needs("torchvision")
 def test_its_children_are_ten():
-    """torchvision's ``resnet34`` has ten ``children()``: the stem, four stages, pooling, the classifier."""
+    """torchvision's ``resnet34`` has ten ``children()``: the stem's four, ``layer1`` to ``layer4``,
+    ``avgpool``, ``fc``.
+    """
     names = [name for name, _ in resnet34().named_children()]
 
     assert names[:4] == ["conv1", "bn1", "relu", "maxpool"]
@@ -89,7 +93,7 @@ def test_its_children_are_ten():
 
 @pytest.mark.needs("torchvision")
 def test_each_normalisation_has_three_buffers():
-    """The 108 ``buffers()`` of torchvision's ``resnet34`` are three for each of 36 batch normalizations."""
+    """torchvision's ``resnet34`` has 108 ``buffers()``: three for each of its 36 batch normalizations."""
     names = [name.rpartition(".")[2] for name, _ in resnet34().named_buffers()]
 
     assert Counter(names) == {"running_mean": 36, "running_var": 36, "num_batches_tracked": 36}
@@ -97,7 +101,7 @@ def test_each_normalisation_has_three_buffers():
 
 @pytest.mark.needs("torchvision")
 def test_a_deep_layer_is_found_by_name():
-    """``get_submodule`` finds a layer deep in torchvision's ``resnet34`` by the name that a walk gives."""
+    """``get_submodule("layer3.5.conv2")`` finds a layer deep in torchvision's ``resnet34`` by its name."""
     net = resnet34()
 
     assert net.get_submodule("layer3.5.conv2") is net.layer3[5].conv2

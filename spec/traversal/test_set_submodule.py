@@ -14,10 +14,10 @@ from torch import nn
 @pytest.mark.question("Q15")
 @pytest.mark.since("2.5")
 def test_a_submodule_is_replaced_in_place():
-    """:meth:`~torch.nn.Module.set_submodule` puts a module where the dotted name points, and leaves the
-    others.
+    """:meth:`Module.set_submodule() <torch.nn.Module.set_submodule>` replaces the submodule at a dotted name
+    and leaves the others.
 
-    The order of the children stays too. An optimizer or hook that was given the old module keeps that one:
+    The order of the children stays too. An optimizer or hook that was given the old module keeps the old one:
     replace first, then build the optimizer.
     """
     net = nn.Module()
@@ -32,7 +32,7 @@ def test_a_submodule_is_replaced_in_place():
 
 @pytest.mark.since("2.5")
 def test_a_name_without_dots_is_a_child():
-    """``set_submodule`` with a name without dots replaces a child of the module itself."""
+    """``net.set_submodule("1", module)``, without dots in the name, replaces a direct child of ``net``."""
     inner, act = nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.GELU()
     net = nn.Sequential(inner, nn.ReLU())
 
@@ -44,7 +44,7 @@ def test_a_name_without_dots_is_a_child():
 
 @pytest.mark.since("2.5")
 def test_a_new_child_is_added_at_the_end():
-    """``set_submodule`` adds a last part that does not exist yet to its parent, after the other children."""
+    """If the last part of the name is new, ``set_submodule`` adds a child after the existing ones."""
     net = nn.Sequential(nn.Sequential(nn.ReLU()))
 
     net.set_submodule("0.head", nn.Linear(2, 3))
@@ -55,7 +55,9 @@ def test_a_new_child_is_added_at_the_end():
 
 @pytest.mark.since("2.5")
 def test_a_missing_parent_is_named():
-    """``set_submodule`` raises ``AttributeError`` for a missing part before the last, and sets nothing."""
+    """If a parent in the dotted name is missing, ``set_submodule`` raises ``AttributeError`` and sets
+    nothing.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Linear has no attribute `body`"):
@@ -66,7 +68,7 @@ def test_a_missing_parent_is_named():
 
 @pytest.mark.since("2.5")
 def test_a_parent_must_be_a_module():
-    """``set_submodule`` raises ``AttributeError`` if a part before the last is not a module."""
+    """If a parent in the dotted name is not a module, ``set_submodule`` raises ``AttributeError``."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
@@ -75,16 +77,16 @@ def test_a_parent_must_be_a_module():
 
 @pytest.mark.since("2.5")
 def test_the_empty_name_cannot_be_set():
-    """``set_submodule("", module)`` raises ``ValueError``: a module cannot replace itself."""
+    """``net.set_submodule("", module)`` raises ``ValueError``: a module cannot replace itself."""
     with pytest.raises(ValueError, match=r"^Cannot set the submodule without a target name!$"):
         nn.Sequential(nn.ReLU()).set_submodule("", nn.Tanh())
 
 
 @pytest.mark.since("2.5")
 def test_a_shared_module_is_replaced_at_one_name():
-    """``set_submodule`` replaces a module that has two names under the name given only.
+    """``set_submodule`` replaces a shared module under the given name only.
 
-    Walk with ``named_modules(remove_duplicate=False)`` to find the others.
+    To find its other names, use ``named_modules(remove_duplicate=False)``.
     """
     act = nn.ReLU()
     net = nn.Sequential(act, nn.Linear(2, 3), act)
@@ -96,7 +98,7 @@ def test_a_shared_module_is_replaced_at_one_name():
 
 @pytest.mark.since("2.7")
 def test_strict_replaces_what_exists():
-    """``set_submodule(name, module, strict=True)`` replaces a submodule, of the module itself or deeper."""
+    """``set_submodule(name, module, strict=True)`` replaces an existing child or deeper submodule."""
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU()))
 
     net.set_submodule("0", nn.GELU(), strict=True)
@@ -107,7 +109,8 @@ def test_strict_replaces_what_exists():
 
 @pytest.mark.since("2.7")
 def test_strict_adds_nothing():
-    """``set_submodule(..., strict=True)`` refuses a last part that does not exist (:issue:`143441`).
+    """``set_submodule(..., strict=True)`` raises ``AttributeError`` if the name does not exist
+    (:issue:`143441`).
 
     Without it a misspelled name adds a module that ``forward`` never calls, and nothing warns.
     """
@@ -124,9 +127,9 @@ def test_strict_adds_nothing():
 @pytest.mark.since("2.7")
 @pytest.mark.parametrize("value", [None, 3, nn.ReLU, torch.rand], ids=["None", "int", "class", "function"])
 def test_only_a_module_can_be_set(value):
-    """``set_submodule`` raises ``ValueError`` for anything but a module, ``None`` included.
+    """``set_submodule`` raises ``ValueError`` for anything but a module, such as ``None`` or a class.
 
-    The class instead of an object, ``nn.ReLU`` instead of ``nn.ReLU()``, is refused as well.
+    The class instead of an object, ``nn.ReLU`` instead of ``nn.ReLU()``, raises it as well.
     """
     net = nn.Sequential(nn.ReLU())
 
@@ -139,7 +142,7 @@ def test_only_a_module_can_be_set(value):
 @pytest.mark.since("2.5")
 @pytest.mark.before("2.7")
 def test_none_empties_the_slot():
-    """``set_submodule(name, None)`` leaves an empty entry under the name."""
+    """``set_submodule(name, None)`` replaces a child by ``None`` and keeps its name."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
     net.set_submodule("0", None)
@@ -151,7 +154,9 @@ def test_none_empties_the_slot():
 @pytest.mark.before("2.7")
 @pytest.mark.observed
 def test_anything_is_set_under_a_new_name():
-    """``set_submodule`` refuses a non-module for an existing child, and sets it under a new name."""
+    """``set_submodule`` with a non-module raises ``TypeError`` for an existing child, but sets a new
+    attribute.
+    """
     net = nn.Sequential(nn.ReLU())
 
     with pytest.raises(TypeError, match="cannot assign 'int' as child module '0'"):
@@ -164,7 +169,9 @@ def test_anything_is_set_under_a_new_name():
 
 @pytest.mark.since("2.7")
 def test_only_a_module_can_be_replaced():
-    """``set_submodule`` refuses to replace a parameter, a plain attribute or an empty entry by a module."""
+    """``set_submodule`` raises ``AttributeError`` for the name of a parameter, plain attribute or ``None``
+    child.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
     net.add_module("head", None)
     net.depth = 3
@@ -183,7 +190,7 @@ def test_only_a_module_can_be_replaced():
 @pytest.mark.before("2.7")
 @pytest.mark.observed
 def test_a_plain_attribute_gives_way_to_a_module():
-    """``set_submodule`` replaces a plain attribute by a module, and refuses to replace a parameter."""
+    """``set_submodule`` replaces a plain attribute by a module, but raises ``TypeError`` for a parameter."""
     net = nn.Sequential(nn.Linear(2, 3))
     net.depth = 3
 
@@ -198,7 +205,7 @@ def test_a_plain_attribute_gives_way_to_a_module():
 @pytest.mark.since("2.5")
 @pytest.mark.before("2.7")
 def test_an_empty_slot_can_be_filled():
-    """``set_submodule`` fills an empty entry with a module."""
+    """``set_submodule`` replaces a child registered as ``None`` by a module."""
     net = nn.Module()
     net.add_module("head", None)
 

@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.question("Q15")
 def test_assigning_to_the_loop_variable_does_nothing():
-    """Assigning to the loop variable of ``named_modules()`` replaces nothing in the module.
+    """In ``for name, module in net.named_modules()``, assigning to ``module`` replaces nothing in ``net``.
 
     The variable is a name for the layer; the layer's place is an attribute of its parent, where
     :meth:`~torch.nn.Module.set_submodule` or ``setattr`` puts another.
@@ -28,10 +28,11 @@ def test_assigning_to_the_loop_variable_does_nothing():
 
 @pytest.mark.question("Q15")
 def test_setattr_on_the_parent_replaces_a_layer():
-    """``setattr`` on the parent, under the last part of a layer's name, replaces the layer (:issue:`78744`).
+    """``setattr(parent, name, new)``, with the last part of a layer's name, replaces the layer
+    (:issue:`78744`).
 
-    :meth:`~torch.nn.Module.get_submodule` finds the parent. Walk a list, so that new layers are not walked as
-    well.
+    :meth:`~torch.nn.Module.get_submodule` finds the parent. Iterate over a list, so that the loop does not
+    come to the new layers.
     """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
 
@@ -44,7 +45,7 @@ def test_setattr_on_the_parent_replaces_a_layer():
 
 
 def test_a_value_may_be_replaced_during_the_walk():
-    """A parameter replaced while ``named_parameters()`` walks is yielded anew only if still ahead."""
+    """A parameter assigned during ``named_parameters()`` is yielded only if its name was not reached yet."""
     layer = nn.Linear(2, 3)
     seen = []
 
@@ -57,7 +58,9 @@ def test_a_value_may_be_replaced_during_the_walk():
 
 @pytest.mark.observed
 def test_a_replaced_module_is_still_walked_down():
-    """A module replaced while ``named_modules()`` stands on it is walked down, its successor not."""
+    """If a module is replaced when ``named_modules()`` yields it, the old one's submodules are still
+    yielded.
+    """
     net = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Tanh())
     seen = []
 
@@ -71,7 +74,7 @@ def test_a_replaced_module_is_still_walked_down():
 
 @pytest.mark.observed
 def test_what_lies_ahead_may_be_added():
-    """A module added to a part that ``named_modules()`` has not reached yet is walked."""
+    """A module added during ``named_modules()`` is yielded if its parent was not reached yet."""
     net = nn.Sequential(nn.ReLU(), nn.Sequential())
     seen = []
 
@@ -86,9 +89,9 @@ def test_what_lies_ahead_may_be_added():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_adding_a_parameter_stops_the_walk():
-    """Adding a parameter to a module that ``parameters()`` walks raises ``RuntimeError``: changed size.
+    """Adding a parameter while iterating over ``parameters()`` raises ``RuntimeError``: changed size.
 
-    The stores are plain dicts (:pull:`129164`).
+    ``_parameters`` is a plain dict (:pull:`129164`).
     """
     layer = nn.Linear(2, 3)
 
@@ -100,7 +103,7 @@ def test_adding_a_parameter_stops_the_walk():
 @pytest.mark.before("2.5")
 @pytest.mark.observed
 def test_adding_a_parameter_mutates_the_ordered_dict():
-    """Adding a parameter to a module that ``parameters()`` walks raises ``RuntimeError``: mutated."""
+    """Adding a parameter while iterating over ``parameters()`` raises ``RuntimeError``: mutated."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="OrderedDict mutated during iteration"):
@@ -111,9 +114,9 @@ def test_adding_a_parameter_mutates_the_ordered_dict():
 @pytest.mark.observed
 @pytest.mark.parametrize("walk", ["children", "named_children"])
 def test_deleting_a_child_stops_the_walk(walk):
-    """Deleting a child while ``children()`` of its parent is walked raises ``RuntimeError``.
+    """Deleting a child of ``net`` while iterating over ``net.children()`` raises ``RuntimeError``.
 
-    Walk a list instead: ``for child in list(net.children())``.
+    Iterate over a list instead: ``for child in list(net.children())``.
     """
     net = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.GELU())
 
@@ -124,7 +127,7 @@ def test_deleting_a_child_stops_the_walk(walk):
 
 @pytest.mark.observed
 def test_at_the_module_itself_children_may_go():
-    """While ``modules()`` stands on the module itself, its children may still be deleted and added."""
+    """While ``net.modules()`` is at ``net`` itself, children of ``net`` may still be deleted and added."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     walk = net.modules()
 
@@ -135,7 +138,7 @@ def test_at_the_module_itself_children_may_go():
 
 
 def test_a_list_of_the_walk_is_safe():
-    """A list made of ``named_children()`` keeps what was there: the module may be changed as it is read."""
+    """While iterating over ``list(net.named_children())``, children of ``net`` may be deleted."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
 
     for name, child in list(net.named_children()):
