@@ -127,7 +127,7 @@ def test_views_share_memory_again():
 
 
 def test_a_view_brings_its_whole_memory():
-    """:func:`torch.save` of a slice saves its whole storage; of a ``clone()`` of the slice, the slice alone.
+    """:func:`torch.save` of a slice saves the whole storage; saving its ``clone()`` saves the slice only.
 
     A slice of a large table makes a large file: save ``part.clone()``.
     """

@@ -186,11 +186,11 @@ def test_an_old_state_resets_the_batch_count():
 @pytest.mark.question("Q57")
 @pytest.mark.since("2.3")
 def test_a_norm_without_a_real_count_starts_at_zero():
-    """With an old dict, ``load_state_dict(assign=True)`` keeps ``num_batches_tracked``, but zeros one on
-    meta.
+    """Without ``num_batches_tracked``, ``load_state_dict(assign=True)`` keeps the count; on meta it becomes
+    0.
 
-    An old dict of ``BatchNorm`` has no such key and no metadata. In torch 2.2 a count on the meta device
-    stayed there (:pull:`115285`).
+    The dict is one of ``BatchNorm``, without the key and without metadata. In torch 2.2 a count on the meta
+    device stayed there (:pull:`115285`).
     """
     real, meta = nn.BatchNorm1d(2), nn.BatchNorm1d(2, device="meta")
     real.num_batches_tracked.fill_(7)
