@@ -1,6 +1,6 @@
 """On which device and of which dtype a module is built.
 
-A layer takes ``device`` and ``dtype``; where it is not told, defaults that can be changed hold.
+A layer accepts ``device`` and ``dtype``; without them, defaults that can be changed hold.
 """
 
 import pytest

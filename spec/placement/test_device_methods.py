@@ -1,6 +1,6 @@
 """The methods named after a kind of device: ``cpu``, ``cuda``, ``xpu``, ``ipu`` and ``mtia``.
 
-Each asks every parameter and buffer of the module to go there, and so needs that kind of device. What happens
+Each calls that method of every parameter and buffer, and so needs that kind of device. What happens
 on a GPU is in *cuda*.
 """
 

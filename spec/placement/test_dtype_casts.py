@@ -1,6 +1,6 @@
 """Casting with ``float()``, ``double()``, ``half()``, ``bfloat16()`` and ``type()``.
 
-The first four cast what is floating point and leave all else alone; ``type`` casts everything.
+The first four cast floating point tensors and do not change others; ``type`` casts everything.
 """
 
 import pytest

@@ -42,7 +42,7 @@ def test_overwriting_makes_new_parameters():
     """With ``set_overwrite_module_params_on_conversion``, ``Module.double`` and other casts make new
     parameters.
 
-    An optimizer that was made before goes on with the old ones: see *optimizer_and_devices*.
+    An optimizer that was made before still has the old ones: see *optimizer_and_devices*.
     """
     layer = nn.Linear(2, 3).requires_grad_(False)
     weight = layer.weight

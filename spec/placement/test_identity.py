@@ -15,7 +15,7 @@ from torch._subclasses import FakeTensor, FakeTensorMode
 def test_a_parameter_stays_the_same_object(device):
     """On CPU and GPU, ``Module.to`` changes a parameter's data and keeps the ``nn.Parameter`` object.
 
-    An optimizer, a tie or a hook that was made before goes on working. The meta device and other kinds, such
+    An optimizer, a tie or a hook that was made before still works. The meta device and other kinds, such
     as XLA, get new parameters; *future_flags* has two flags that change this.
     """
     layer = nn.PReLU(2, init=0.75)

@@ -1,7 +1,7 @@
 """Optimizers and modules that are moved or cast.
 
 An optimizer holds the parameter objects it was given. Whether a module may be moved later depends on
-whether its parameters stay the same objects, and on what the optimizer keeps beside them.
+whether its parameters stay the same objects, and on the state that the optimizer keeps.
 """
 
 import pytest

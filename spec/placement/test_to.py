@@ -1,6 +1,6 @@
 """Moving and casting with :meth:`~torch.nn.Module.to`.
 
-It takes a device, a dtype, both, or a tensor to take them from, and changes the module in place.
+It accepts a device, a dtype, both, or a tensor that has them, and changes the module in place.
 """
 
 import warnings

@@ -1,4 +1,4 @@
-"""Loading by assignment: the module takes the tensors of the state dict themselves.
+"""Loading by assignment: the tensors of the state dict become those of the module.
 
 ``load_state_dict(state, assign=True)``, since torch 2.1 (:pull:`102212`), saves the copy. What the tensors
 in the dict are (dtype, device, memory), the module then has.

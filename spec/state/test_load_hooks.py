@@ -66,7 +66,7 @@ def test_a_private_load_pre_hook_may_ask_for_the_module():
 def test_a_load_pre_hook_may_rename_keys():
     """A ``load_state_dict`` pre-hook can rename keys; the caller's dict stays unchanged.
 
-    This is how a class goes on reading checkpoints from before one of its attributes was renamed.
+    This is how a class still reads checkpoints from before one of its attributes was renamed.
     """
     layer = nn.Linear(2, 1, bias=False)
     state = {"kernel": torch.tensor([[3.0, 4.0]])}

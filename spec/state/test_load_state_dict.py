@@ -15,8 +15,8 @@ from torch import nn
 def test_values_are_copied():
     """:meth:`~torch.nn.Module.load_state_dict` copies values into the module's existing parameters, in place.
 
-    The parameters stay the same objects with the same memory, so an optimizer that was made before goes on
-    training them. What changes the objects instead is ``assign=True``.
+    The parameters stay the same objects with the same memory, so an optimizer that was made before still
+    trains them. What changes the objects instead is ``assign=True``.
     """
     layer = nn.Linear(2, 3, bias=False)
     weight, place = layer.weight, layer.weight.data_ptr()
@@ -321,7 +321,7 @@ def test_a_module_asked_not_to_be_strict_collects_no_keys():
     """``_load_from_state_dict`` called with ``strict=False`` loads values and lists no missing or unexpected
     keys.
 
-    Modules that load others by hand use it so.
+    Modules that load other modules themselves call it like this.
     """
 
     class Versioned(nn.Module):

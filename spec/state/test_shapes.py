@@ -90,7 +90,7 @@ def test_one_element_loads_into_a_scalar():
 def test_several_elements_do_not_load_into_a_scalar():
     """``load_state_dict`` of a 1-D tensor with several elements into a scalar raises ``RuntimeError``.
 
-    Up to torch 2.9 the first element was loaded in silence (:issue:`165873`, :pull:`166335`).
+    Up to torch 2.9 the first element was loaded without an error (:issue:`165873`, :pull:`166335`).
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor(5.0))

@@ -54,7 +54,7 @@ def test_one_value_is_reached_by_its_key():
     """Changing a tensor in :meth:`~torch.nn.Module.state_dict` in place, as by ``fill_()``, changes the
     module's parameter.
 
-    Assigning to the key, ``state["2.bias"] = ...``, changes the dict alone.
+    Assigning to the key, ``state["2.bias"] = ...``, changes the dict only.
     """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     state = net.state_dict()
@@ -70,7 +70,7 @@ def test_values_are_references(device):
     """The tensors in :meth:`~torch.nn.Module.state_dict` share memory with the module's parameters, on the
     same device.
 
-    A "best" state that is kept during training goes on changing with the model. To keep the values of this
+    A "best" state that is kept during training still changes with the model. To keep the values of this
     moment, use ``copy.deepcopy(model.state_dict())`` or save it to a file.
     """
     layer = nn.Linear(2, 3, device=device)

@@ -1,7 +1,7 @@
 """What :func:`torch.load` accepts: anything at all, or only tensors and plain data.
 
 Loading a pickle may run any code. With ``weights_only=True`` only tensors, plain Python data and what was
-declared safe are loaded, and everything else is refused.
+declared safe are loaded; everything else raises ``UnpicklingError``.
 """
 
 import datetime
@@ -103,7 +103,7 @@ def test_other_objects_are_refused():
     """``torch.load(weights_only=True)`` raises ``UnpicklingError`` for objects such as
     ``datetime.timedelta``.
 
-    Classes that are not allowed are refused, even Python's own.
+    It does so for all classes that are not allowed, even Python's own.
     """
     file = io.BytesIO()
     torch.save({"took": datetime.timedelta(days=3)}, file)
@@ -116,7 +116,7 @@ def test_other_objects_are_refused():
 def test_loading_a_pickle_runs_code(tmp_path):
     """``torch.load(weights_only=False)`` can run any code in the file; ``weights_only=True`` raises instead.
 
-    A file from somebody else is a program. With ``weights_only=True`` a callable in it is refused unless it
+    A file from somebody else is a program. With ``weights_only=True`` a callable in it raises unless it
     is allowed; a class that was declared safe runs its own ``__setstate__`` still.
     """
 
@@ -138,7 +138,7 @@ def test_loading_a_pickle_runs_code(tmp_path):
 def test_a_safe_class_runs_its_setstate():
     """``torch.load(weights_only=True)`` runs ``__setstate__`` of a class declared in ``safe_globals``.
 
-    Declare safe what you would let run. ``random.Random`` takes up its state there.
+    Declare safe only what may run. ``random.Random`` restores its state there.
     """
     file = io.BytesIO()
     torch.save(random.Random(7), file)
@@ -174,7 +174,7 @@ def test_a_class_may_be_declared_safe():
 def test_a_class_may_be_declared_safe_for_good():
     """:func:`torch.serialization.add_safe_globals` lets ``torch.load`` load given classes until cleared.
 
-    :func:`torch.serialization.clear_safe_globals` takes back all that were declared.
+    :func:`torch.serialization.clear_safe_globals` removes all that were declared.
     """
     before = list(torch.serialization.get_safe_globals())
     file = io.BytesIO()
@@ -206,7 +206,7 @@ def test_what_is_refused_can_be_listed(tmp_path):
 def test_another_pickle_module_cannot_be_safe():
     """``torch.load(pickle_module=..., weights_only=True)`` raises ``RuntimeError``.
 
-    Only torch's own unpickler refuses what is not allowed.
+    Only torch's own unpickler raises for what is not allowed.
     """
     with pytest.raises(RuntimeError, match="Can not safely load weights when explicit pickle_module"):
         torch.load(io.BytesIO(), pickle_module=pickle, weights_only=True)
