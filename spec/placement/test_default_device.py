@@ -44,7 +44,7 @@ def test_nothing_told_means_32_bits_on_the_cpu():
 
 
 def test_a_device_is_a_context(device):
-    """Inside ``with torch.device(...)``, modules and tensors are created on that device.
+    """Inside a ``with torch.device(...)`` block, modules and tensors are created on that device.
 
     A large model is so built where it is to run, or on the meta device without any memory. See *meta*.
     """
@@ -56,7 +56,7 @@ def test_a_device_is_a_context(device):
 
 
 def test_a_context_ends():
-    """After ``with torch.device(...)``, the old default device holds; modules made inside do not move."""
+    """After a ``with torch.device(...)`` block, the old default holds; modules made inside do not move."""
     with torch.device("meta"):
         inside = nn.Linear(2, 3)
 
@@ -76,9 +76,7 @@ def test_the_innermost_context_holds():
 
 
 def test_an_explicit_device_wins():
-    """A layer's ``device=`` argument overrides ``with torch.device(...)`` and
-    ``torch.set_default_device``.
-    """
+    """A layer's ``device=`` overrides a ``with torch.device(...)`` block and ``torch.set_default_device``."""
     with torch.device("meta"):
         in_context = nn.Linear(2, 3, device="cpu")
     torch.set_default_device("meta")
@@ -92,7 +90,7 @@ def test_an_explicit_device_wins():
 
 
 def test_a_context_does_not_move_what_is_there():
-    """``with torch.device(...)`` does not move existing modules or the outputs that they compute."""
+    """A ``with torch.device(...)`` block does not move existing modules or the outputs they compute."""
     layer, x = nn.Linear(2, 3), torch.rand(4, 2)
 
     with torch.device("meta"):
@@ -103,7 +101,9 @@ def test_a_context_does_not_move_what_is_there():
 
 
 def test_the_default_device_can_be_set():
-    """:func:`torch.set_default_device` stays in force until it is set again; ``None`` restores the CPU."""
+    """The device set by :func:`torch.set_default_device` holds until the next call; ``None`` restores the
+    CPU.
+    """
     torch.set_default_device("meta")
     try:
         layer = nn.Linear(2, 3)
@@ -129,7 +129,7 @@ def test_the_default_device_can_be_read():
 
 @pytest.mark.since("2.8")
 def test_the_device_of_a_context_can_be_read():
-    """Inside ``with torch.device(...)``, :func:`torch.get_default_device` returns that device.
+    """Inside a ``with torch.device(...)`` block, :func:`torch.get_default_device` returns that device.
 
     Up to torch 2.7 it did not see the context, and failed once a default had been taken back.
     """
@@ -161,7 +161,7 @@ def test_the_default_dtype_is_floating_point():
 
 
 def test_a_module_of_ones_own_takes_what_it_passes_on():
-    """A custom module must pass ``device=`` on to its layers; inside ``with torch.device(...)`` it need not.
+    """A custom module must pass ``device=`` on to its layers; ``with torch.device(...)`` works without that.
 
     What it creates itself, in :meth:`~torch.nn.Module.__init__`, has to be given the device too, unless it is
     built inside ``with torch.device(...)``.

@@ -132,9 +132,10 @@ def test_overwriting_needs_gradients_that_are_leaves():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_the_gradient_error_says_so():
-    """``Module.double`` raises ``param_grad must be a leaf tensor`` if a gradient has a ``grad_fn``.
+    """With ``set_overwrite_module_params_on_conversion``, a cast can raise "param_grad must be a leaf
+    tensor".
 
-    It does so under ``set_overwrite_module_params_on_conversion``. Up to torch 2.10 the error had no text.
+    It does so if a gradient has a ``grad_fn``. Up to torch 2.10 the error had no text.
     """
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2, requires_grad=True) * 2

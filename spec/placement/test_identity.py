@@ -15,8 +15,8 @@ from torch._subclasses import FakeTensor, FakeTensorMode
 def test_a_parameter_stays_the_same_object(device):
     """On CPU and GPU, ``Module.to`` changes a parameter's data and keeps the ``nn.Parameter`` object.
 
-    An optimizer, a tie or a hook that was made before still works. The meta device and other kinds, such
-    as XLA, get new parameters; *future_flags* has two flags that change this.
+    An optimizer, a tie or a hook that was made before still works. The meta device and other kinds, such as
+    XLA, get new parameters; *future_flags* has two flags that change this.
     """
     layer = nn.PReLU(2, init=0.75)
     weight = layer.weight
@@ -300,7 +300,7 @@ def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_the_leaf_error_says_so():
-    """Errors of ``Module.to("meta")`` say ``param must be a leaf tensor`` or ``param must be a Parameter``.
+    """Errors of ``Module.to("meta")`` say "param must be a leaf tensor" or "param must be a Parameter".
 
     Up to torch 2.10 they had no text.
     """

@@ -12,7 +12,7 @@ from torch import nn
 
 
 def test_a_module_without_values():
-    """Inside ``with torch.device("meta")``, a module is created with shapes and dtypes but without values.
+    """Inside ``torch.device("meta")``, a module is created with shapes and dtypes but without values.
 
     It takes no memory and no time for initial values, which a checkpoint overwrites anyway. Load it with
     ``assign=True``, or give it memory by :meth:`~torch.nn.Module.to_empty` before.

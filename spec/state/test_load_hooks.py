@@ -219,7 +219,7 @@ def test_a_load_post_hook_is_given_the_keys():
 
 @pytest.mark.question("Q67")
 def test_a_load_post_hook_may_excuse_keys():
-    """If a ``load_state_dict`` post-hook clears missing and unexpected keys, no error is raised.
+    """If a ``load_state_dict`` post-hook clears ``missing_keys`` and ``unexpected_keys``, no error is raised.
 
     They are not returned either.
     """
@@ -237,7 +237,7 @@ def test_a_load_post_hook_may_excuse_keys():
 
 @pytest.mark.question("Q67")
 def test_a_load_post_hook_may_add_keys():
-    """A key that a ``load_state_dict`` post-hook adds to ``missing_keys`` raises with ``strict=True``."""
+    """If a ``load_state_dict`` post-hook adds a key to ``missing_keys``, ``strict=True`` raises an error."""
     layer = nn.PReLU()
     layer.register_load_state_dict_post_hook(lambda module, keys: keys.missing_keys.append("lost"))
 

@@ -186,8 +186,8 @@ def test_an_old_state_resets_the_batch_count():
 @pytest.mark.question("Q57")
 @pytest.mark.since("2.3")
 def test_a_norm_without_a_real_count_starts_at_zero():
-    """Without ``num_batches_tracked``, ``load_state_dict(assign=True)`` keeps the count; on meta it becomes
-    0.
+    """``BatchNorm`` loaded with ``assign=True`` and no ``num_batches_tracked`` keeps its count; on meta, it
+    gets 0.
 
     The dict is one of ``BatchNorm``, without the key and without metadata. In torch 2.2 a count on the meta
     device stayed there (:pull:`115285`).

@@ -184,8 +184,8 @@ def test_frozen_parameters_are_included():
 
 
 def test_plain_attributes_are_left_out():
-    """:meth:`~torch.nn.Module.state_dict` leaves out ``training`` and plain attributes: tensors, numbers,
-    lists of modules.
+    """:meth:`~torch.nn.Module.state_dict` leaves out plain attributes: tensors, numbers, lists of modules,
+    and ``self.training``.
 
     What has to be saved is registered: tensors with :meth:`~torch.nn.Module.register_buffer`, modules in a
     :class:`~torch.nn.ModuleList`. Other values go into extra state, or beside the state dict in a

@@ -160,8 +160,8 @@ def test_keys_of_a_submodule_of_none_are_passed_over():
 
 
 def test_a_wrapper_prefix_matches_nothing():
-    """``load_state_dict(strict=False)`` loads nothing from a wrapper's dict whose keys begin with
-    ``module.``.
+    """From a wrapper's dict, with keys such as ``module.weight``, ``load_state_dict(strict=False)`` loads
+    nothing.
 
     The error disappears and the module keeps its random values. Take the prefix off with
     :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`, or save ``wrapper.module``.
