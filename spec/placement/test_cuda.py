@@ -13,7 +13,7 @@ from torch import nn
 @pytest.mark.claim("N5-25")
 @pytest.mark.needs("cuda")
 def test_cuda_moves_the_module():
-    """:meth:`~torch.nn.Module.cuda` moves all parameters and buffers to the GPU; it returns the module.
+    """:meth:`Module.cuda() <torch.nn.Module.cuda>` moves all parameters and buffers to the GPU, in place.
 
     Inputs stay where they are and have to be moved as well.
     """
@@ -30,7 +30,8 @@ def test_cuda_moves_the_module():
 @pytest.mark.claim("N5-26")
 @pytest.mark.needs("cuda")
 def test_cuda_copies_a_tensor():
-    """:meth:`torch.Tensor.cuda` returns a copy on the GPU, unlike a module's; the tensor stays on the CPU.
+    """:meth:`Tensor.cuda() <torch.Tensor.cuda>` returns a copy on the GPU and leaves the tensor on the CPU,
+    unlike ``Module.cuda``.
 
     ``x.cuda()`` without ``x =`` before it does nothing.
     """
@@ -47,7 +48,7 @@ def test_cuda_copies_a_tensor():
 @pytest.mark.needs("cuda")
 @pytest.mark.contradicts("torch.nn.Module.cuda: 'makes associated parameters and buffers different objects'")
 def test_cuda_keeps_parameters_and_replaces_buffers():
-    """:meth:`~torch.nn.Module.cuda` keeps the parameter objects and replaces the buffers."""
+    """:meth:`Module.cuda() <torch.nn.Module.cuda>` keeps the parameter objects and replaces the buffers."""
     norm = nn.BatchNorm1d(2)
     weight, mean = norm.weight, norm.running_mean
 
@@ -61,10 +62,10 @@ def test_cuda_keeps_parameters_and_replaces_buffers():
 
 @pytest.mark.needs("cuda")
 def test_parameters_stay_leaves():
-    """:meth:`~torch.nn.Module.cuda` keeps parameters leaves; ``x.cuda()`` of what requires grad is a
-    non-leaf.
+    """:meth:`Module.cuda() <torch.nn.Module.cuda>` keeps parameters leaves; ``x.cuda()`` of a tensor that
+    requires grad is a non-leaf.
 
-    An optimizer refuses a non-leaf: create a tensor that requires a gradient with ``device="cuda"``.
+    An optimizer raises for a non-leaf: create a tensor that requires a gradient with ``device="cuda"``.
     """
     x = torch.rand(2, requires_grad=True)
 
@@ -74,7 +75,7 @@ def test_parameters_stay_leaves():
 
 @pytest.mark.needs("cuda")
 def test_gradients_are_moved_along():
-    """:meth:`~torch.nn.Module.cuda` moves a gradient with its parameter; it stays the same object."""
+    """:meth:`Module.cuda() <torch.nn.Module.cuda>` moves gradients too and keeps the gradient objects."""
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     grad = layer.weight.grad
@@ -88,7 +89,7 @@ def test_gradients_are_moved_along():
 
 @pytest.mark.needs("cuda")
 def test_an_index_names_the_gpu():
-    """``cuda(0)`` and ``to("cuda:0")`` of a module name the first GPU, without an index the current one."""
+    """``Module.cuda(0)`` and ``to("cuda:0")`` move to the first GPU; ``to("cuda")``, to the current one."""
     devices = [nn.Linear(2, 3).cuda(0).weight.device, nn.Linear(2, 3).to("cuda:0").weight.device]
     current = nn.Linear(2, 3).to("cuda").weight.device
 
@@ -98,7 +99,7 @@ def test_an_index_names_the_gpu():
 
 @pytest.mark.needs("cuda")
 def test_a_second_move_copies_nothing():
-    """``Module.cuda`` keeps all tensors of a module that is on the GPU already."""
+    """``Module.cuda`` copies nothing if the module is already on the GPU."""
     norm = nn.BatchNorm1d(2).cuda()
     before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
 
@@ -109,7 +110,7 @@ def test_a_second_move_copies_nothing():
 
 @pytest.mark.needs("cuda")
 def test_cpu_brings_the_module_back():
-    """:meth:`~torch.nn.Module.cpu` brings parameters, gradients and buffers back to the CPU."""
+    """:meth:`Module.cpu() <torch.nn.Module.cpu>` moves parameters, gradients and buffers to the CPU."""
     norm = nn.BatchNorm1d(2).cuda()
     norm.weight.grad = torch.tensor([1.5, 2.5], device="cuda")
     weight = norm.weight
@@ -124,7 +125,7 @@ def test_cpu_brings_the_module_back():
 
 @pytest.mark.needs("cuda")
 def test_leaving_the_gpu_frees_its_memory():
-    """``Module.cpu`` frees the memory that the module had on the GPU.
+    """``Module.cpu`` frees the memory that the module used on the GPU.
 
     It goes back to torch's allocator, for other tensors; ``nvidia-smi`` shows it as used until
     ``torch.cuda.empty_cache()``.
@@ -139,7 +140,7 @@ def test_leaving_the_gpu_frees_its_memory():
 
 @pytest.mark.needs("cuda")
 def test_inputs_on_the_cpu_are_refused():
-    """A module moved by ``Module.cuda`` raises ``RuntimeError`` for an input on the CPU.
+    """A module moved to the GPU by ``Module.cuda`` raises ``RuntimeError`` for an input on the CPU.
 
     All tensors of an operation must be on one device: ``net(x.to(device))``.
     """
@@ -158,7 +159,7 @@ def test_inputs_on_the_gpu_are_refused_by_the_cpu():
 
 @pytest.mark.needs("cuda")
 def test_outputs_and_gradients_are_on_the_gpu():
-    """After ``Module.cuda`` and with an input on the GPU, outputs and gradients are on the GPU."""
+    """After ``Module.cuda``, outputs and gradients for an input on the GPU are on the GPU."""
     layer = nn.Linear(2, 3).cuda()
 
     output = layer(torch.rand(4, 2).cuda())
@@ -171,7 +172,7 @@ def test_outputs_and_gradients_are_on_the_gpu():
 @pytest.mark.question("Q69")
 @pytest.mark.needs("cuda")
 def test_an_optimizer_made_before_trains_on_the_gpu():
-    """An optimizer made before :meth:`~torch.nn.Module.cuda` trains the module on the GPU."""
+    """An optimizer made before :meth:`Module.cuda() <torch.nn.Module.cuda>` trains the module on the GPU."""
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
@@ -187,7 +188,8 @@ def test_an_optimizer_made_before_trains_on_the_gpu():
 @pytest.mark.question("Q69")
 @pytest.mark.needs("cuda")
 def test_an_optimizer_that_has_stepped_is_left_behind():
-    """``Module.cuda`` leaves an optimizer's momentum on the CPU: its next step raises ``RuntimeError``.
+    """``Module.cuda`` leaves an optimizer's momentum on the CPU, so its next ``step()`` raises
+    ``RuntimeError``.
 
     Move before the first step, or load the optimizer's own state dict, which moves the state.
     """
@@ -205,7 +207,7 @@ def test_an_optimizer_that_has_stepped_is_left_behind():
 
 @pytest.mark.needs("cuda")
 def test_loading_moves_an_optimizers_state():
-    """``Optimizer.load_state_dict`` of its own state moves it to the GPU where its parameters are."""
+    """``optimizer.load_state_dict(optimizer.state_dict())`` moves momentum to the GPU of the parameters."""
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
@@ -221,7 +223,7 @@ def test_loading_moves_an_optimizers_state():
 
 @pytest.mark.needs("cuda")
 def test_pinned_memory_may_be_copied_in_the_background():
-    """A tensor in pinned memory may go to the GPU by ``to(..., non_blocking=True)``, in the background.
+    """``x.to("cuda", non_blocking=True)`` may copy a tensor in pinned memory asynchronously.
 
     Its values are there once the GPU is synchronized, or for later work on the same stream.
     """
@@ -237,7 +239,7 @@ def test_pinned_memory_may_be_copied_in_the_background():
 
 @pytest.mark.needs("cuda")
 def test_a_module_may_be_moved_in_the_background():
-    """``Module.to("cuda", non_blocking=True)`` moves a module; later work on the GPU waits for it."""
+    """``Module.to("cuda", non_blocking=True)`` moves a module; later work on the GPU waits for the copy."""
     layer = nn.Linear(20, 30)
     weight = layer.weight.detach().clone()
 
@@ -249,7 +251,7 @@ def test_a_module_may_be_moved_in_the_background():
 
 @pytest.mark.needs("cuda")
 def test_the_gpu_has_its_own_generator():
-    """Building with ``device="cuda"`` draws from the GPU's own generator and leaves that of the CPU."""
+    """``nn.Linear(..., device="cuda")`` uses the GPU's random generator and does not change the CPU's."""
     cpu, gpu = torch.get_rng_state(), torch.cuda.get_rng_state()
 
     nn.Linear(20, 30, device="cuda")
@@ -260,7 +262,7 @@ def test_the_gpu_has_its_own_generator():
 
 @pytest.mark.needs("cuda")
 def test_one_seed_gives_other_weights_on_the_gpu():
-    """:func:`torch.manual_seed` seeds the GPU too, where the same seed gives other weights."""
+    """:func:`torch.manual_seed` seeds the GPU too, but gives other weights there than on the CPU."""
     weights = []
     for device in ("cuda", "cuda", "cpu"):
         torch.manual_seed(7)
@@ -272,7 +274,7 @@ def test_one_seed_gives_other_weights_on_the_gpu():
 
 @pytest.mark.needs("cuda")
 def test_a_file_from_the_cpu_may_be_loaded_to_the_gpu():
-    """``torch.load(map_location="cuda")`` loads to the GPU what was saved on the CPU."""
+    """``torch.load(map_location="cuda")`` loads tensors saved on the CPU onto the GPU."""
     file = io.BytesIO()
     torch.save({"w": torch.tensor([1.5, 2.5])}, file)
     file.seek(0)
@@ -285,7 +287,7 @@ def test_a_file_from_the_cpu_may_be_loaded_to_the_gpu():
 
 @pytest.mark.needs("cuda")
 def test_devices_in_a_file_may_be_renamed():
-    """``torch.load(map_location={"cuda:0": "cpu"})`` loads to the CPU what was saved on the first GPU."""
+    """``torch.load(map_location={"cuda:0": "cpu"})`` loads tensors saved on the first GPU onto the CPU."""
     file = io.BytesIO()
     torch.save({"w": torch.tensor([1.5, 2.5], device="cuda:0")}, file)
     file.seek(0)
@@ -299,7 +301,7 @@ def test_devices_in_a_file_may_be_renamed():
 @pytest.mark.question("Q75")
 @pytest.mark.needs("cuda")
 def test_nothing_can_be_copied_from_meta_to_the_gpu():
-    """``Module.to`` and ``cuda`` raise for a module on the meta device, as there is nothing to copy.
+    """``Module.to("cuda")`` and ``cuda()`` raise ``NotImplementedError`` for a module on the meta device.
 
     Give it memory on the GPU with ``to_empty``, or load it with ``assign=True``.
     """
@@ -313,7 +315,9 @@ def test_nothing_can_be_copied_from_meta_to_the_gpu():
 
 @pytest.mark.needs("cuda")
 def test_autocast_leaves_the_weights():
-    """Inside :class:`torch.autocast` ``nn.Linear`` has 16-bit outputs; weights and gradients stay 32-bit."""
+    """Inside :class:`torch.autocast`, ``nn.Linear`` returns ``float16``; weights and gradients stay
+    32-bit.
+    """
     layer = nn.Linear(2, 3, device="cuda")
 
     with torch.autocast("cuda", dtype=torch.float16):
@@ -327,7 +331,9 @@ def test_autocast_leaves_the_weights():
 
 @pytest.mark.needs("cuda")
 def test_a_module_on_the_gpu_counts_as_shared():
-    """:meth:`~torch.nn.Module.share_memory` changes nothing on the GPU, where tensors count as shared."""
+    """:meth:`Module.share_memory() <torch.nn.Module.share_memory>` changes nothing on the GPU, where
+    tensors already count as shared.
+    """
     layer = nn.Linear(2, 3, device="cuda")
     place = layer.weight.data_ptr()
     assert layer.weight.is_shared() is True
@@ -342,7 +348,7 @@ def test_a_module_on_the_gpu_counts_as_shared():
 @pytest.mark.needs("cuda")
 @pytest.mark.since("2.6")
 def test_the_accelerator_names_the_gpu():
-    """``torch.accelerator.current_accelerator()`` is a device to move a module to."""
+    """``torch.accelerator.current_accelerator()`` returns a device that ``Module.to`` accepts."""
     device = torch.accelerator.current_accelerator()
 
     assert device.type == "cuda"
@@ -351,7 +357,7 @@ def test_the_accelerator_names_the_gpu():
 
 @pytest.mark.needs("cuda", 2)
 def test_a_module_moves_between_gpus():
-    """``Module.to("cuda:1")`` moves a module from one GPU to another in place, with its gradients.
+    """``Module.to("cuda:1")`` moves a module and its gradients from one GPU to another, in place.
 
     The parameter objects stay the same.
     """
@@ -367,7 +373,7 @@ def test_a_module_moves_between_gpus():
 
 @pytest.mark.needs("cuda", 2)
 def test_the_current_gpu_is_a_context():
-    """Inside :class:`torch.cuda.device` ``cuda()`` without an index moves to that GPU."""
+    """Inside :class:`torch.cuda.device`, ``Module.cuda()`` without an index moves to that GPU."""
     with torch.cuda.device(1):
         layer = nn.Linear(2, 3).cuda()
 
@@ -385,7 +391,7 @@ def test_two_gpus_are_two_devices():
 
 @pytest.mark.needs("cuda", 2)
 def test_parts_may_be_on_different_gpus():
-    """Parts of a module may be on ``cuda:0`` and ``cuda:1``; what passes between them has to be moved."""
+    """Parts of a module can be on ``cuda:0`` and ``cuda:1`` if the activations are moved between them."""
     net = nn.Sequential(nn.Linear(2, 3, device="cuda:0"), nn.Linear(3, 1, device="cuda:1"))
 
     output = net[1](net[0](torch.rand(4, 2, device="cuda:0")).to("cuda:1"))

@@ -1,6 +1,6 @@
 """On which device and of which dtype a module is built.
 
-A layer takes ``device`` and ``dtype``; where it is not told, defaults that can be changed hold.
+A layer accepts ``device`` and ``dtype``; without them, defaults that can be changed hold.
 """
 
 import pytest
@@ -9,14 +9,14 @@ from torch import nn
 
 
 def test_a_layer_is_built_where_told(device):
-    """A layer such as ``nn.BatchNorm1d(2, device=...)`` is built on that device, buffers included."""
+    """``nn.BatchNorm1d(2, device=...)`` creates its parameters and buffers on that device."""
     norm = nn.BatchNorm1d(2, device=device)
 
     assert [t.device.type for t in norm.state_dict().values()] == [device] * 5
 
 
 def test_a_layer_is_built_of_the_dtype_told():
-    """A layer's ``dtype=`` holds for its floating point tensors; its integers stay integers."""
+    """A layer's ``dtype=`` argument sets its floating point tensors; integer buffers keep their dtype."""
     norm = nn.BatchNorm1d(2, dtype=torch.float64)
 
     assert [p.dtype for p in norm.parameters()] == [torch.float64, torch.float64]
@@ -24,7 +24,7 @@ def test_a_layer_is_built_of_the_dtype_told():
 
 
 def test_a_layer_of_integers_cannot_be_built():
-    """A layer with parameters, such as ``nn.Linear``, cannot be built with an integer ``dtype``."""
+    """``nn.Linear(2, 3, dtype=torch.int64)`` raises ``RuntimeError``: integers cannot require gradients."""
     with pytest.raises(
         RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
     ):
@@ -32,7 +32,8 @@ def test_a_layer_of_integers_cannot_be_built():
 
 
 def test_nothing_told_means_32_bits_on_the_cpu():
-    """Without ``device`` and ``dtype`` layers are built on the CPU with 32-bit floating point.
+    """Without ``device`` and ``dtype``, layers such as ``nn.Linear`` are created on the CPU as
+    ``torch.float32``.
 
     :func:`torch.set_default_device`, a device as context and :func:`torch.set_default_dtype` change that.
     """
@@ -43,7 +44,7 @@ def test_nothing_told_means_32_bits_on_the_cpu():
 
 
 def test_a_device_is_a_context(device):
-    """Inside ``with torch.device(...)`` modules and tensors are created on that device.
+    """Inside a ``with torch.device(...)`` block, modules and tensors are created on that device.
 
     A large model is so built where it is to run, or on the meta device without any memory. See *meta*.
     """
@@ -55,7 +56,7 @@ def test_a_device_is_a_context(device):
 
 
 def test_a_context_ends():
-    """After ``with torch.device(...)`` the former default holds; what was created stays where it is."""
+    """After a ``with torch.device(...)`` block, the old default holds; modules made inside do not move."""
     with torch.device("meta"):
         inside = nn.Linear(2, 3)
 
@@ -64,7 +65,7 @@ def test_a_context_ends():
 
 
 def test_the_innermost_context_holds():
-    """Of several ``with torch.device(...)`` the innermost holds for what is created there."""
+    """With nested ``with torch.device(...)`` blocks, the innermost decides where a module is created."""
     with torch.device("meta"):
         with torch.device("cpu"):
             inner = nn.Linear(2, 3)
@@ -75,7 +76,7 @@ def test_the_innermost_context_holds():
 
 
 def test_an_explicit_device_wins():
-    """A layer's ``device=`` wins over ``with torch.device(...)`` and ``torch.set_default_device``."""
+    """A layer's ``device=`` overrides a ``with torch.device(...)`` block and ``torch.set_default_device``."""
     with torch.device("meta"):
         in_context = nn.Linear(2, 3, device="cpu")
     torch.set_default_device("meta")
@@ -89,7 +90,7 @@ def test_an_explicit_device_wins():
 
 
 def test_a_context_does_not_move_what_is_there():
-    """``with torch.device(...)`` neither moves modules that are there nor what they compute."""
+    """A ``with torch.device(...)`` block does not move existing modules or the outputs they compute."""
     layer, x = nn.Linear(2, 3), torch.rand(4, 2)
 
     with torch.device("meta"):
@@ -100,7 +101,9 @@ def test_a_context_does_not_move_what_is_there():
 
 
 def test_the_default_device_can_be_set():
-    """:func:`torch.set_default_device` holds until it is set again; ``None`` brings the CPU back."""
+    """The device set by :func:`torch.set_default_device` holds until the next call; ``None`` restores the
+    CPU.
+    """
     torch.set_default_device("meta")
     try:
         layer = nn.Linear(2, 3)
@@ -114,7 +117,7 @@ def test_the_default_device_can_be_set():
 
 @pytest.mark.since("2.3")
 def test_the_default_device_can_be_read():
-    """:func:`torch.get_default_device` returns the device that ``torch.set_default_device`` set."""
+    """:func:`torch.get_default_device` returns the device set by ``torch.set_default_device``."""
     torch.set_default_device("meta")
     try:
         told = torch.get_default_device()
@@ -126,7 +129,7 @@ def test_the_default_device_can_be_read():
 
 @pytest.mark.since("2.8")
 def test_the_device_of_a_context_can_be_read():
-    """Inside ``with torch.device(...)`` :func:`torch.get_default_device` returns that device.
+    """Inside a ``with torch.device(...)`` block, :func:`torch.get_default_device` returns that device.
 
     Up to torch 2.7 it did not see the context, and failed once a default had been taken back.
     """
@@ -139,7 +142,7 @@ def test_the_device_of_a_context_can_be_read():
 
 
 def test_the_default_dtype_can_be_set():
-    """:func:`torch.set_default_dtype` decides the dtype of modules built later, not of older ones."""
+    """:func:`torch.set_default_dtype` sets the dtype of modules created later, not of existing ones."""
     before = nn.Linear(2, 3)
     torch.set_default_dtype(torch.float64)
     try:
@@ -158,7 +161,7 @@ def test_the_default_dtype_is_floating_point():
 
 
 def test_a_module_of_ones_own_takes_what_it_passes_on():
-    """A module of one's own has a ``device=`` only as far as it passes it on; a context needs no help.
+    """A custom module must pass ``device=`` on to its layers; ``with torch.device(...)`` works without that.
 
     What it creates itself, in :meth:`~torch.nn.Module.__init__`, has to be given the device too, unless it is
     built inside ``with torch.device(...)``.

@@ -1,6 +1,6 @@
 """The methods named after a kind of device: ``cpu``, ``cuda``, ``xpu``, ``ipu`` and ``mtia``.
 
-Each asks every parameter and buffer of the module to go there, and so needs that kind of device. What happens
+Each calls that method of every parameter and buffer, and so needs that kind of device. What happens
 on a GPU is in *cuda*.
 """
 
@@ -13,7 +13,7 @@ from torch import nn
 @pytest.mark.observed
 @pytest.mark.parametrize("method", ["cuda", "xpu", "ipu"])
 def test_each_tensor_is_asked_to_go(method):
-    """``Module.cuda``, ``xpu`` and ``ipu`` ask every tensor of the module to go to such a device.
+    """``Module.cuda``, ``Module.xpu`` and ``Module.ipu`` call the tensor method of that name on each tensor.
 
     They are :meth:`~torch.nn.Module.cuda`, :meth:`~torch.nn.Module.xpu` and :meth:`~torch.nn.Module.ipu`;
     each returns the module. An index of a device is passed on.
@@ -40,7 +40,7 @@ def test_each_tensor_is_asked_to_go(method):
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_mtia_asks_each_tensor_too():
-    """:meth:`Module.mtia <torch.nn.Module.mtia>` asks every tensor of a module to go to an MTIA device."""
+    """:meth:`Module.mtia() <torch.nn.Module.mtia>` calls ``Tensor.mtia`` on every tensor of the module."""
     calls = []
 
     class Spy(torch.Tensor):
@@ -58,8 +58,9 @@ def test_mtia_asks_each_tensor_too():
 
 @pytest.mark.observed
 def test_cpu_asks_each_tensor_to_come_back():
-    """:meth:`Module.cpu <torch.nn.Module.cpu>` asks every tensor to come to the CPU; it returns the
-    module."""
+    """:meth:`Module.cpu() <torch.nn.Module.cpu>` calls ``Tensor.cpu`` on every tensor and returns the
+    module.
+    """
     calls = []
 
     class Spy(torch.Tensor):
@@ -77,7 +78,7 @@ def test_cpu_asks_each_tensor_to_come_back():
 
 @pytest.mark.claim("N5-25")
 def test_a_gpu_that_is_not_there(monkeypatch):
-    """``Module.cuda`` and ``to`` raise for a GPU that is not there, and leave the module where it was.
+    """``Module.cuda`` and ``Module.to`` raise for a GPU that does not exist; the module stays on the CPU.
 
     What is raised depends on the build: without CUDA, without a driver, or with too few GPUs. Ask
     ``torch.cuda.is_available()`` first.
@@ -97,6 +98,6 @@ def test_a_gpu_that_is_not_there(monkeypatch):
 
 @pytest.mark.observed
 def test_an_ipu_that_is_not_there():
-    """``Module.ipu`` raises ``RuntimeError`` in a build of torch without support for such devices."""
+    """``Module.ipu`` raises ``RuntimeError`` if torch was built without IPU support."""
     with pytest.raises(RuntimeError, match="PyTorch is not linked with support for ipu devices"):
         nn.Linear(2, 3).ipu()

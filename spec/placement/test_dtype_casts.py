@@ -1,6 +1,6 @@
 """Casting with ``float()``, ``double()``, ``half()``, ``bfloat16()`` and ``type()``.
 
-The first four cast what is floating point and leave all else alone; ``type`` casts everything.
+The first four cast floating point tensors and do not change others; ``type`` casts everything.
 """
 
 import pytest
@@ -17,7 +17,7 @@ CASTS = [
 
 @pytest.mark.parametrize(("cast", "dtype"), CASTS)
 def test_floating_point_is_cast(cast, dtype):
-    """``Module.float``, ``double``, ``half`` and ``bfloat16`` cast floating point tensors at any depth.
+    """``Module.float``, ``double``, ``half`` and ``bfloat16`` cast all floating point parameters and buffers.
 
     They are :meth:`~torch.nn.Module.float`, :meth:`~torch.nn.Module.double`, :meth:`~torch.nn.Module.half`
     and :meth:`~torch.nn.Module.bfloat16`. Parameters and buffers are cast in place; the module is returned.
@@ -34,7 +34,7 @@ def test_floating_point_is_cast(cast, dtype):
 @pytest.mark.question("Q73")
 @pytest.mark.parametrize(("cast", "dtype"), CASTS)
 def test_other_dtypes_are_left_alone(cast, dtype):
-    """``Module.half``, ``double`` and the like leave integer, boolean and complex tensors alone.
+    """``Module.half``, ``Module.double`` and other casts do not change integer, boolean or complex tensors.
 
     ``double()`` and ``to(torch.float64)`` differ so on complex parameters: only the latter casts them.
     """
@@ -50,7 +50,7 @@ def test_other_dtypes_are_left_alone(cast, dtype):
 
 
 def test_precision_is_lost_for_good():
-    """``Module.bfloat16`` rounds the values, and casting back with ``double()`` does not restore them.
+    """``Module.bfloat16`` rounds the values; casting back with ``double()`` does not restore them.
 
     Save a state dict before you try a smaller dtype.
     """
@@ -64,9 +64,9 @@ def test_precision_is_lost_for_good():
 
 
 def test_a_range_is_lost_too():
-    """``Module.half`` makes numbers from 65520 on infinite; ``bfloat16`` keeps their size, roughly.
+    """``Module.half`` turns values of 65520 and more into infinity; ``Module.bfloat16`` keeps them finite.
 
-    It has the range of ``float32`` with fewer digits.
+    ``bfloat16`` has the range of ``float32`` with fewer digits.
     """
     halved, kept = nn.Module(), nn.Module()
     halved.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, 70000.0]))
@@ -80,7 +80,7 @@ def test_a_range_is_lost_too():
 
 @pytest.mark.parametrize("dtype", [torch.float64, "torch.DoubleTensor"], ids=["dtype", "name"])
 def test_type_casts_everything(dtype):
-    """:meth:`Module.type <torch.nn.Module.type>` casts every parameter and buffer, also those of integers."""
+    """:meth:`Module.type() <torch.nn.Module.type>` casts every parameter and buffer, integer buffers too."""
     norm = nn.BatchNorm1d(2)
 
     returned = norm.type(dtype)
@@ -90,7 +90,7 @@ def test_type_casts_everything(dtype):
 
 
 def test_type_needs_floating_point_for_gradients():
-    """``Module.type`` to an integer dtype raises ``RuntimeError`` where a parameter is trainable."""
+    """``Module.type(torch.int64)`` raises ``RuntimeError`` if a parameter requires grad."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
@@ -99,7 +99,7 @@ def test_type_needs_floating_point_for_gradients():
 
 
 def test_type_may_make_integers():
-    """``Module.type`` to an integer dtype, which ``to`` refuses, casts buffers and frozen parameters."""
+    """``Module.type(torch.int32)`` casts buffers and frozen parameters; ``Module.to(torch.int32)`` raises."""
     net = nn.Module()
     net.register_buffer("mean", torch.tensor([2.75, -1.5]))
     net.scale = nn.Parameter(torch.tensor([3.25]), requires_grad=False)
@@ -114,7 +114,8 @@ def test_type_may_make_integers():
 
 
 def test_inputs_must_have_the_dtype_of_the_weights():
-    """``Module.double`` does not make a module cast its input: ``nn.Linear`` raises for another dtype.
+    """After ``Module.double``, ``nn.Linear`` does not cast its input: a ``float32`` input raises
+    ``RuntimeError``.
 
     Cast the input as well: ``net(x.to(dtype))``. :class:`torch.autocast` does so inside its block.
     """
@@ -126,7 +127,7 @@ def test_inputs_must_have_the_dtype_of_the_weights():
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-15), (torch.bfloat16, 2e-3)])
 def test_outputs_have_the_dtype_of_the_weights(dtype, error):
-    """``nn.Linear`` computes in the dtype to which it was cast, as with ``double()``."""
+    """After ``Module.to(dtype)``, ``nn.Linear`` computes in that dtype."""
     layer = nn.Linear(2, 1, bias=False).to(dtype)
     layer.weight.data.fill_(0.1)
 
@@ -137,9 +138,9 @@ def test_outputs_have_the_dtype_of_the_weights(dtype, error):
 
 
 def test_recurrent_layers_are_cast_too():
-    """``nn.LSTM`` and other recurrent layers compute with their new weights after ``Module.double``.
+    """After ``Module.double``, ``nn.LSTM`` computes with the cast weights: ``_flat_weights`` holds them.
 
-    They keep a list of their weights, ``_flat_weights``, which follows.
+    ``_flat_weights`` is the list of weights that recurrent layers compute with.
     """
     layer, built = nn.LSTM(2, 3).double(), nn.LSTM(2, 3, dtype=torch.float64)
     built.load_state_dict(layer.state_dict())

@@ -24,7 +24,7 @@ def converting_by(way):
 
 
 def test_overwriting_is_off():
-    """:func:`torch.__future__.get_overwrite_module_params_on_conversion` is false until set."""
+    """:func:`torch.__future__.get_overwrite_module_params_on_conversion` returns ``False`` by default."""
     assert torch.__future__.get_overwrite_module_params_on_conversion() is False
     with converting_by("overwrite"):
         assert torch.__future__.get_overwrite_module_params_on_conversion() is True
@@ -32,16 +32,17 @@ def test_overwriting_is_off():
 
 @pytest.mark.since("2.3")
 def test_swapping_is_off():
-    """:func:`torch.__future__.get_swap_module_params_on_conversion` is false until set."""
+    """:func:`torch.__future__.get_swap_module_params_on_conversion` returns ``False`` by default."""
     assert torch.__future__.get_swap_module_params_on_conversion() is False
     with converting_by("swap"):
         assert torch.__future__.get_swap_module_params_on_conversion() is True
 
 
 def test_overwriting_makes_new_parameters():
-    """With ``set_overwrite_module_params_on_conversion`` a cast replaces parameters; old ones stay.
+    """With ``set_overwrite_module_params_on_conversion``, ``Module.double`` and other casts make new
+    parameters.
 
-    An optimizer that was made before goes on with the old ones: see *optimizer_and_devices*.
+    An optimizer that was made before still has the old ones: see *optimizer_and_devices*.
     """
     layer = nn.Linear(2, 3).requires_grad_(False)
     weight = layer.weight
@@ -58,7 +59,9 @@ def test_overwriting_makes_new_parameters():
 
 
 def test_overwriting_makes_new_gradients():
-    """With ``set_overwrite_module_params_on_conversion`` a cast makes new gradients; old ones stay."""
+    """With ``set_overwrite_module_params_on_conversion``, a cast makes new gradients; old ones do not
+    change.
+    """
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     weight, grad = layer.weight, layer.weight.grad
@@ -73,7 +76,7 @@ def test_overwriting_makes_new_gradients():
 
 
 def test_overwriting_keeps_requires_grad_of_gradients():
-    """With ``set_overwrite_module_params_on_conversion`` new gradients keep ``requires_grad``."""
+    """With ``set_overwrite_module_params_on_conversion``, a cast keeps ``requires_grad`` of gradients."""
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2, requires_grad=True)
     layer.bias.grad = torch.rand(3)
@@ -86,7 +89,7 @@ def test_overwriting_keeps_requires_grad_of_gradients():
 
 
 def test_overwriting_breaks_ties():
-    """With ``set_overwrite_module_params_on_conversion`` a cast unties weights."""
+    """With ``set_overwrite_module_params_on_conversion``, a cast such as ``Module.double`` unties weights."""
     net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     net[1].weight = net[0].weight
 
@@ -98,7 +101,9 @@ def test_overwriting_breaks_ties():
 
 @pytest.mark.question("Q77")
 def test_overwriting_needs_leaves():
-    """With ``set_overwrite_module_params_on_conversion`` a cast of a non-leaf raises ``AssertionError``."""
+    """With ``set_overwrite_module_params_on_conversion``, casting a non-leaf parameter raises
+    ``AssertionError``.
+    """
     layer = nn.Linear(2, 3).requires_grad_(False)
     layer.weight.mul_(torch.rand(3, 2, requires_grad=True))
 
@@ -109,7 +114,7 @@ def test_overwriting_needs_leaves():
 
 
 def test_overwriting_needs_gradients_that_are_leaves():
-    """With ``set_overwrite_module_params_on_conversion`` a gradient with a graph cannot be cast.
+    """With ``set_overwrite_module_params_on_conversion``, casting raises if a gradient has a ``grad_fn``.
 
     ``backward(create_graph=True)`` makes such gradients. The ``AssertionError`` comes when the parameter has
     been replaced, and leaves the module half converted.
@@ -127,9 +132,10 @@ def test_overwriting_needs_gradients_that_are_leaves():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_the_gradient_error_says_so():
-    """The error of a cast for a gradient with a graph says ``param_grad must be a leaf tensor``.
+    """With ``set_overwrite_module_params_on_conversion``, a cast can raise "param_grad must be a leaf
+    tensor".
 
-    It comes with ``set_overwrite_module_params_on_conversion``. Up to torch 2.10 it had no text.
+    It does so if a gradient has a ``grad_fn``. Up to torch 2.10 the error had no text.
     """
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2, requires_grad=True) * 2
@@ -144,9 +150,10 @@ def test_the_gradient_error_says_so():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("target", [torch.float64, "meta"], ids=["cast", "meta"])
 def test_swapping_keeps_parameters(target):
-    """With ``set_swap_module_params_on_conversion`` every conversion keeps parameters, even to meta.
+    """With ``set_swap_module_params_on_conversion``, ``Module.to`` keeps parameter objects, even for
+    ``to("meta")``.
 
-    It is how torch means to solve that optimizers and ties lose what they hold.
+    It is torch's way to keep optimizers and tied weights intact.
     """
     layer = nn.Linear(2, 3)
     layer.bias.requires_grad_(False)
@@ -165,7 +172,7 @@ def test_swapping_keeps_parameters(target):
 
 @pytest.mark.since("2.3")
 def test_swapping_keeps_gradients():
-    """With ``set_swap_module_params_on_conversion`` a gradient is cast and stays the same object."""
+    """With ``set_swap_module_params_on_conversion``, a cast converts gradients and keeps their objects."""
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.tensor([[1.5, 2.5]] * 3)
     layer.bias.grad = torch.rand(3, requires_grad=True)
@@ -183,7 +190,7 @@ def test_swapping_keeps_gradients():
 @pytest.mark.question("Q71")
 @pytest.mark.since("2.3")
 def test_swapping_keeps_ties():
-    """With ``set_swap_module_params_on_conversion`` tied weights stay tied, even on the meta device."""
+    """With ``set_swap_module_params_on_conversion``, ``Module.to("meta")`` keeps tied weights tied."""
     net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     net[1].weight = net[0].weight
 
@@ -196,7 +203,7 @@ def test_swapping_keeps_ties():
 
 @pytest.mark.since("2.3")
 def test_swapping_goes_before_overwriting():
-    """``set_swap_module_params_on_conversion`` wins over ``set_overwrite_module_params_on_conversion``."""
+    """``set_swap_module_params_on_conversion`` overrides ``set_overwrite_module_params_on_conversion``."""
     layer = nn.Linear(2, 3)
     weight = layer.weight
 
@@ -209,9 +216,9 @@ def test_swapping_goes_before_overwriting():
 
 @pytest.mark.since("2.3")
 def test_a_watched_parameter_cannot_be_converted():
-    """With ``set_swap_module_params_on_conversion`` a weakly referenced parameter cannot be cast.
+    """With ``set_swap_module_params_on_conversion``, ``Module.double`` raises if a parameter has a weakref.
 
-    The ``RuntimeError`` names it; it keeps its dtype and its gradient.
+    The ``RuntimeError`` names the parameter, which keeps its dtype and its gradient.
     """
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2)
@@ -228,9 +235,9 @@ def test_a_watched_parameter_cannot_be_converted():
 
 @pytest.mark.since("2.3")
 def test_a_watched_gradient_cannot_be_converted():
-    """With ``set_swap_module_params_on_conversion`` a weakly referenced gradient cannot be cast.
+    """With ``set_swap_module_params_on_conversion``, ``Module.double`` raises if a gradient has a weakref.
 
-    The ``RuntimeError`` names it; its parameter has been cast already.
+    The ``RuntimeError`` names the gradient; its parameter has been cast already.
     """
     layer = nn.Linear(2, 3)
     grad = layer.weight.grad = torch.rand(3, 2)
@@ -247,7 +254,7 @@ def test_a_watched_gradient_cannot_be_converted():
 
 @pytest.mark.since("2.4")
 def test_swapping_before_backward_spoils_the_graph():
-    """With ``set_swap_module_params_on_conversion`` a cast before backward makes backward raise.
+    """With ``set_swap_module_params_on_conversion``, a cast after forward makes ``backward()`` raise.
 
     In torch 2.3 the cast itself raised.
     """

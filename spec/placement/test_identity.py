@@ -13,10 +13,10 @@ from torch._subclasses import FakeTensor, FakeTensorMode
 
 
 def test_a_parameter_stays_the_same_object(device):
-    """``Module.to`` gives a parameter new data and keeps the object, between devices with data.
+    """On CPU and GPU, ``Module.to`` changes a parameter's data and keeps the ``nn.Parameter`` object.
 
-    An optimizer, a tie or a hook that was made before goes on working. The meta device and other kinds, such
-    as XLA, get new parameters; *future_flags* tells of two flags that change this.
+    An optimizer, a tie or a hook that was made before still works. The meta device and other kinds, such as
+    XLA, get new parameters; *future_flags* has two flags that change this.
     """
     layer = nn.PReLU(2, init=0.75)
     weight = layer.weight
@@ -46,7 +46,7 @@ def test_attributes_of_a_parameter_stay():
 
 
 def test_a_buffer_is_replaced():
-    """``Module.to`` another dtype or device replaces a buffer; the old tensor stays as it was.
+    """``Module.to`` with another dtype replaces buffers; the old buffer tensor does not change.
 
     What still refers to the old one does not follow: a buffer under two names becomes two.
     """
@@ -63,7 +63,7 @@ def test_a_buffer_is_replaced():
 
 
 def test_requires_grad_is_kept():
-    """``Module.to`` and casts keep ``requires_grad`` of every parameter."""
+    """``Module.to`` and casts such as ``Module.double`` keep ``requires_grad`` of every parameter."""
     layer = nn.Linear(2, 3)
     layer.weight.requires_grad_(False)
 
@@ -73,7 +73,7 @@ def test_requires_grad_is_kept():
 
 
 def test_gradients_go_along():
-    """``Module.double`` and other casts change a gradient with its parameter; the object stays."""
+    """``Module.double`` and other casts convert gradients too and keep the gradient objects."""
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     grad = layer.weight.grad
@@ -86,7 +86,7 @@ def test_gradients_go_along():
 
 
 def test_gradients_go_to_the_meta_device():
-    """``Module.to("meta")`` gives the new parameters gradients on the meta device, where there were any."""
+    """``Module.to("meta")`` moves gradients to the meta device too, where there are any."""
     layer = nn.Linear(2, 3)
     weight = layer.weight
     weight.grad = torch.rand(3, 2)
@@ -102,7 +102,7 @@ def test_gradients_go_to_the_meta_device():
 
 @pytest.mark.parametrize("target", [torch.float64, "meta"], ids=["cast", "meta"])
 def test_requires_grad_of_gradients_is_kept(target):
-    """``Module.to`` keeps ``requires_grad`` of gradients, true or false."""
+    """``Module.to`` keeps ``requires_grad`` of gradients, whether true or false."""
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2, requires_grad=True)
     layer.bias.grad = torch.rand(3)
@@ -114,7 +114,7 @@ def test_requires_grad_of_gradients_is_kept(target):
 
 
 def test_a_cast_is_not_recorded():
-    """``Module.double`` and other casts are not recorded: parameters and gradients remain leaves."""
+    """Autograd does not record ``Module.double`` and other casts: parameters and gradients remain leaves."""
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2)
 
@@ -127,7 +127,7 @@ def test_a_cast_is_not_recorded():
 
 @pytest.mark.question("Q71")
 def test_a_cast_keeps_ties(device):
-    """``Module.to`` keeps tied parameters tied, between devices with data."""
+    """On CPU and GPU, ``Module.to`` keeps tied parameters tied."""
     net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     net[1].weight = net[0].weight
 
@@ -139,7 +139,7 @@ def test_a_cast_keeps_ties(device):
 
 @pytest.mark.question("Q71")
 def test_the_meta_device_breaks_ties():
-    """``to("meta")`` and ``to_empty`` make new parameters, one for each name: ties are lost.
+    """``Module.to("meta")``, and ``to_empty`` from meta, untie weights: each name gets a new parameter.
 
     So do moves to other kinds of device, such as XLA. Tie the weights again afterwards.
     """
@@ -155,7 +155,7 @@ def test_the_meta_device_breaks_ties():
 
 
 def test_a_move_to_meta_makes_new_parameters():
-    """``Module.to("meta")`` replaces each parameter by a new one; the old one keeps its values."""
+    """``Module.to("meta")`` makes new parameters; the old ones keep their values."""
     layer = nn.PReLU(init=0.75)
     weight = layer.weight
 
@@ -170,7 +170,9 @@ def test_a_move_to_meta_makes_new_parameters():
 @pytest.mark.since("2.2")
 @pytest.mark.observed
 def test_a_parameter_of_several_tensors_is_swapped():
-    """``Module.to`` keeps a parameter that wraps other tensors, such as a jagged one, the same object."""
+    """``Module.to`` keeps the object of a parameter that wraps other tensors, such as a jagged nested
+    tensor.
+    """
     jagged = torch.nested.nested_tensor([torch.rand(2, 3), torch.rand(1, 3)], layout=torch.jagged)
     net = nn.Module()
     net.rows = before = nn.Parameter(jagged)
@@ -185,7 +187,7 @@ def test_a_parameter_of_several_tensors_is_swapped():
 @pytest.mark.since("2.3")
 @pytest.mark.observed
 def test_tensors_within_a_parameter_are_converted():
-    """``Module.to`` converts the tensors that a parameter of a wrapper subclass holds inside.
+    """``Module.to`` converts the inner tensors of a parameter that is a wrapper subclass.
 
     The parameter stays the same object: it is swapped with what was made, flag or not.
     """
@@ -203,9 +205,9 @@ def test_tensors_within_a_parameter_are_converted():
 @pytest.mark.since("2.10")
 @pytest.mark.observed
 def test_a_fake_tensor_replaces_the_parameter():
-    """``Module._apply`` with a conversion to a ``FakeTensor`` makes a new parameter (:pull:`161291`).
+    """``Module._apply`` with a function that returns a ``FakeTensor`` makes a new parameter.
 
-    The old one keeps its values.
+    The old one keeps its values (:pull:`161291`).
     """
     layer = nn.Linear(2, 3)
     weight = layer.weight
@@ -221,7 +223,9 @@ def test_a_fake_tensor_replaces_the_parameter():
 @pytest.mark.before("2.10")
 @pytest.mark.observed
 def test_a_fake_tensor_did_not_replace_the_parameter():
-    """``Module._apply`` with a conversion to a ``FakeTensor`` keeps the parameter and its real values."""
+    """``Module._apply`` with a function that returns a ``FakeTensor`` keeps the parameter and its real
+    values.
+    """
     layer = nn.Linear(2, 3)
     weight = layer.weight
     mode = FakeTensorMode(allow_non_fake_inputs=True)
@@ -235,9 +239,9 @@ def test_a_fake_tensor_did_not_replace_the_parameter():
 @pytest.mark.since("2.8")
 @pytest.mark.observed
 def test_a_fake_parameter_is_swapped():
-    """``Module.to`` swaps a parameter that is a ``FakeTensor``, which a weak reference to it forbids.
+    """``Module.to`` raises ``RuntimeError`` for a ``FakeTensor`` parameter that has a weakref.
 
-    It is a ``RuntimeError`` (:pull:`152539`).
+    It swaps such a parameter, which a weak reference forbids (:pull:`152539`).
     """
     with FakeTensorMode():
         layer = nn.Linear(2, 3, bias=False)
@@ -251,7 +255,7 @@ def test_a_fake_parameter_is_swapped():
 @pytest.mark.before("2.8")
 @pytest.mark.observed
 def test_a_fake_parameter_was_cast_in_place():
-    """``Module.to`` casts a ``FakeTensor`` parameter in place, also with a weak reference to it."""
+    """``Module.to`` casts a ``FakeTensor`` parameter in place, even if the parameter has a weakref."""
     with FakeTensorMode():
         layer = nn.Linear(2, 3, bias=False)
         held = weakref.ref(layer.weight)
@@ -262,7 +266,7 @@ def test_a_fake_parameter_was_cast_in_place():
 
 
 def test_a_tensor_that_is_no_leaf_can_be_cast():
-    """``Module.double`` and other casts give a non-leaf parameter new data like any other.
+    """``Module.double`` and other casts convert a non-leaf parameter like any other.
 
     A parameter becomes a non-leaf when it is frozen and changed in place by what requires a gradient.
     """
@@ -277,7 +281,7 @@ def test_a_tensor_that_is_no_leaf_can_be_cast():
 
 @pytest.mark.question("Q77")
 def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
-    """``Module.to("meta")`` raises ``AssertionError`` for a non-leaf parameter, which it has to replace.
+    """``Module.to("meta")`` raises ``AssertionError`` for a non-leaf parameter.
 
     So does a move to a device of another kind. Detach the parameter first, or replace it by a new one.
     """
@@ -296,7 +300,7 @@ def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_the_leaf_error_says_so():
-    """``Module.to("meta")`` raises errors that say what a parameter must be: a leaf, a ``Parameter``.
+    """Errors of ``Module.to("meta")`` say "param must be a leaf tensor" or "param must be a Parameter".
 
     Up to torch 2.10 they had no text.
     """
@@ -324,10 +328,10 @@ def test_only_parameters_can_be_replaced():
 
 @pytest.mark.observed
 def test_the_order_of_conversion():
-    """``Module._apply`` converts submodules, then each parameter and its gradient, then buffers.
+    """``Module._apply`` converts submodules first, then each parameter and its gradient, then buffers.
 
-    ``None`` is passed over. Parameters and gradients are converted without recording, buffers as the caller
-    has it.
+    Entries that are ``None`` are skipped. Parameters and gradients are converted with gradients disabled,
+    buffers under the caller's setting.
     """
     calls = []
     net = nn.Sequential(nn.PReLU(2))
@@ -349,9 +353,9 @@ def test_the_order_of_conversion():
 
 @pytest.mark.observed
 def test_a_submodule_may_convert_itself():
-    """``Module._apply`` asks a submodule that overrides it to convert itself.
+    """A submodule can override ``_apply`` to skip casts of the whole module such as ``Module.double``.
 
-    So a part that has to stay in 32 bits can refuse a cast of the whole.
+    So a part that has to stay in 32 bits keeps its dtype.
     """
     calls = []
 
@@ -383,7 +387,7 @@ def test_conversion_may_leave_submodules_out():
 
 @pytest.mark.observed
 def test_a_cast_before_backward_leaves_the_old_dtype():
-    """``Module.double`` between forward and backward leaves the graph: gradients have the old dtype."""
+    """``Module.double`` between forward and backward leaves gradients in the old dtype."""
     layer = nn.Linear(2, 3)
     loss = layer(torch.rand(4, 2)).sum()
 

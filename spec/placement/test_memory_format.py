@@ -11,7 +11,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 
 def test_channels_last_orders_the_weights():
-    """``to(memory_format=torch.channels_last)`` stores the weight of a 2-d convolution channels last.
+    """``Module.to(memory_format=torch.channels_last)`` stores ``nn.Conv2d`` weights in channels-last order.
 
     Values, shape and the parameter object stay. Convolutions on a GPU are often faster so; the input may be
     ordered likewise.
@@ -29,7 +29,7 @@ def test_channels_last_orders_the_weights():
 
 
 def test_contiguous_format_goes_back():
-    """``to(memory_format=torch.contiguous_format)`` brings the usual order of a weight back."""
+    """``Module.to(memory_format=torch.contiguous_format)`` restores the default order of a weight."""
     conv = nn.Conv2d(3, 5, (2, 4)).to(memory_format=torch.channels_last)
 
     conv.to(memory_format=torch.contiguous_format)
@@ -39,7 +39,7 @@ def test_contiguous_format_goes_back():
 
 @pytest.mark.parametrize("kind", [torch.channels_last, torch.channels_last_3d])
 def test_other_dimensions_are_left_alone(kind):
-    """``to(memory_format=...)`` leaves tensors alone that have neither four nor five dimensions."""
+    """``Module.to(memory_format=...)`` does not change tensors that are neither 4-d nor 5-d."""
     net = nn.Sequential(nn.Conv1d(3, 5, 2), nn.Linear(5, 4), nn.BatchNorm1d(4))
     before = {key: (id(value), value.stride()) for key, value in net.state_dict(keep_vars=True).items()}
 
@@ -49,7 +49,9 @@ def test_other_dimensions_are_left_alone(kind):
 
 
 def test_channels_last_3d_orders_the_weights():
-    """``to(memory_format=torch.channels_last_3d)`` stores the weight of a 3-d convolution channels last."""
+    """``Module.to(memory_format=torch.channels_last_3d)`` stores ``nn.Conv3d`` weights in channels-last
+    order.
+    """
     conv = nn.Conv3d(3, 5, (2, 4, 6))
     values = conv.weight.tolist()
 
@@ -60,7 +62,8 @@ def test_channels_last_3d_orders_the_weights():
 
 
 def test_the_format_must_fit():
-    """``to(memory_format=...)`` for 4-d tensors is refused by a 3-d convolution, that for 5-d by a 2-d.
+    """``Module.to`` raises for ``channels_last`` on ``nn.Conv3d`` and for ``channels_last_3d`` on
+    ``nn.Conv2d``.
 
     It is a ``RuntimeError``. A network with both kinds is converted layer by layer.
     """
@@ -73,7 +76,7 @@ def test_the_format_must_fit():
 
 
 def test_buffers_are_ordered_too():
-    """``to(memory_format=...)`` reorders four-dimensional buffers too."""
+    """``Module.to(memory_format=torch.channels_last)`` also reorders 4-d buffers."""
     net = nn.Module()
     net.register_buffer("kernel", torch.rand(5, 3, 2, 4))
     values = net.kernel.tolist()
@@ -85,7 +88,7 @@ def test_buffers_are_ordered_too():
 
 
 def test_gradients_are_ordered_too():
-    """``to(memory_format=...)`` reorders four-dimensional gradients too."""
+    """``Module.to(memory_format=torch.channels_last)`` also reorders 4-d gradients."""
     conv = nn.Conv2d(3, 5, (2, 4))
     conv.weight.grad = torch.rand(5, 3, 2, 4)
     values = conv.weight.grad.tolist()
@@ -97,7 +100,7 @@ def test_gradients_are_ordered_too():
 
 
 def test_format_and_dtype_together():
-    """``to(device, dtype, memory_format=...)`` does all three; integers are ordered and not cast."""
+    """``Module.to(device, dtype, memory_format=...)`` moves, casts and reorders; integers are not cast."""
     net = nn.Module()
     net.kernel = nn.Parameter(torch.rand(5, 3, 2, 4))
     net.register_buffer("table", torch.ones(5, 3, 2, 4, dtype=torch.int32))
@@ -110,7 +113,7 @@ def test_format_and_dtype_together():
 
 
 def test_format_and_complex_dtype_together():
-    """``to(torch.complex128, memory_format=...)`` casts complex parameters, as it does without a format."""
+    """``Module.to(torch.complex128, memory_format=...)`` casts complex parameters and reorders weights."""
     conv = nn.Conv2d(3, 5, 2, dtype=torch.complex64)
 
     conv.to(torch.complex128, memory_format=torch.channels_last)
@@ -121,7 +124,7 @@ def test_format_and_complex_dtype_together():
 
 @pytest.mark.observed
 def test_how_a_tensor_is_ordered():
-    """``Module.to`` asks a 4-d tensor ``to(device, dtype, non_blocking, memory_format=...)``."""
+    """``Module.to`` calls ``to(device, dtype, non_blocking, memory_format=...)`` on a 4-d tensor."""
     calls = []
 
     class Spy(torch.Tensor):
@@ -142,7 +145,7 @@ def test_how_a_tensor_is_ordered():
 
 
 def test_outputs_are_channels_last(device):
-    """``nn.Conv2d`` with a channels-last weight gives channels-last outputs, whatever the input.
+    """``nn.Conv2d`` with a channels-last weight returns channels-last outputs, even for a contiguous input.
 
     So one call of ``to(memory_format=torch.channels_last)`` is enough for a chain of convolutions.
     """
@@ -155,7 +158,9 @@ def test_outputs_are_channels_last(device):
 
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d], ids=["Conv", "Transpose"])
 def test_the_weight_of_a_2d_convolution_is_converted(kind):
-    """:func:`~torch.nn.utils.convert_conv2d_weight_memory_format` orders the weight of a 2-d convolution."""
+    """:func:`~torch.nn.utils.convert_conv2d_weight_memory_format` reorders the weight of a 2-d
+    convolution.
+    """
     conv = kind(2, 3, 4)
     weight, values = conv.weight, conv.weight.tolist()
 
@@ -168,7 +173,7 @@ def test_the_weight_of_a_2d_convolution_is_converted(kind):
 
 
 def test_convolutions_inside_are_converted():
-    """``convert_conv2d_weight_memory_format`` orders 2-d convolutions at any depth, and no other layer."""
+    """``convert_conv2d_weight_memory_format`` converts 2-d convolutions at any depth, and no other layer."""
     net = nn.Sequential(nn.Sequential(nn.Conv2d(2, 3, 4)), nn.Conv3d(2, 3, 4), nn.Module())
     net[2].weight = nn.Parameter(torch.rand(2, 3, 4, 5))
 
@@ -180,7 +185,7 @@ def test_convolutions_inside_are_converted():
 
 
 def test_the_weight_is_converted_back():
-    """``convert_conv2d_weight_memory_format(net, torch.contiguous_format)`` brings the usual order back."""
+    """``convert_conv2d_weight_memory_format(net, torch.contiguous_format)`` restores the default order."""
     conv = convert_conv2d_weight_memory_format(nn.Conv2d(2, 3, 4), torch.channels_last)
 
     convert_conv2d_weight_memory_format(conv, torch.contiguous_format)
@@ -191,7 +196,7 @@ def test_the_weight_is_converted_back():
 
 @pytest.mark.observed
 def test_strides_are_set_even_where_sizes_are_one():
-    """``convert_conv2d_weight_memory_format`` sets the strides also where a size of one leaves a choice."""
+    """``convert_conv2d_weight_memory_format`` sets channels-last strides even for a 1x1 convolution."""
     conv = convert_conv2d_weight_memory_format(nn.Conv2d(2, 3, 1), torch.channels_last)
 
     assert conv.weight.stride() == (2, 1, 2, 2)
@@ -200,7 +205,9 @@ def test_strides_are_set_even_where_sizes_are_one():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("kind", [nn.Conv3d, nn.ConvTranspose3d], ids=["Conv", "Transpose"])
 def test_the_weight_of_a_3d_convolution_is_converted(kind):
-    """:func:`~torch.nn.utils.convert_conv3d_weight_memory_format` orders the weight of a 3-d convolution."""
+    """:func:`~torch.nn.utils.convert_conv3d_weight_memory_format` reorders the weight of a 3-d
+    convolution.
+    """
     conv = kind(2, 3, 4)
     weight, values = conv.weight, conv.weight.tolist()
 
@@ -214,7 +221,7 @@ def test_the_weight_of_a_3d_convolution_is_converted(kind):
 
 @pytest.mark.since("2.3")
 def test_volumetric_convolutions_inside_are_converted():
-    """``convert_conv3d_weight_memory_format`` orders 3-d convolutions at any depth, and leaves 2-d alone."""
+    """``convert_conv3d_weight_memory_format`` converts 3-d convolutions at any depth, but not 2-d ones."""
     net = nn.Sequential(nn.Sequential(nn.Conv3d(2, 3, 4)), nn.Conv2d(2, 3, 4))
 
     nn.utils.convert_conv3d_weight_memory_format(net, torch.channels_last_3d)
@@ -226,7 +233,7 @@ def test_volumetric_convolutions_inside_are_converted():
 @pytest.mark.since("2.3")
 @pytest.mark.observed
 def test_volumetric_strides_are_set_where_sizes_are_one():
-    """``convert_conv3d_weight_memory_format`` sets the strides also where a size of one leaves a choice."""
+    """``convert_conv3d_weight_memory_format`` sets channels-last strides even for a 1x1x1 convolution."""
     conv = nn.utils.convert_conv3d_weight_memory_format(nn.Conv3d(2, 3, 1), torch.channels_last_3d)
 
     assert conv.weight.stride() == (2, 1, 2, 2, 2)

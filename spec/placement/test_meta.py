@@ -12,7 +12,7 @@ from torch import nn
 
 
 def test_a_module_without_values():
-    """Inside ``torch.device("meta")`` a module is built with shapes and dtypes, and without values.
+    """Inside ``torch.device("meta")``, a module is created with shapes and dtypes but without values.
 
     It takes no memory and no time for initial values, which a checkpoint overwrites anyway. Load it with
     ``assign=True``, or give it memory by :meth:`~torch.nn.Module.to_empty` before.
@@ -28,14 +28,14 @@ def test_a_module_without_values():
 
 
 def test_a_huge_module_costs_nothing():
-    """A module built with ``device="meta"`` may be larger than any memory."""
+    """A module created with ``device="meta"`` can have more parameters than fit into memory."""
     layer = nn.Linear(10**7, 10**7, device="meta")
 
     assert sum(p.numel() for p in layer.parameters()) == 10**14 + 10**7
 
 
 def test_a_meta_module_computes_shapes():
-    """A module with ``device="meta"`` maps the shape of its input to that of its output."""
+    """A module on ``device="meta"`` computes the shape of its output from an input on meta."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4, 8), nn.ReLU(), nn.Linear(8, 5)).to("meta")
 
     output = net(torch.empty(7, 3, 4, device="meta"))
@@ -45,7 +45,7 @@ def test_a_meta_module_computes_shapes():
 
 
 def test_a_meta_module_refuses_real_input():
-    """``nn.Linear`` on the meta device raises ``RuntimeError`` for an input that has values."""
+    """``nn.Linear`` on the meta device raises ``RuntimeError`` for an input on the CPU."""
     layer = nn.Linear(2, 3, device="meta")
 
     with pytest.raises(RuntimeError, match="Tensor on device meta is not on the expected device cpu"):
@@ -68,7 +68,7 @@ def test_a_meta_module_can_be_cast(cast):
 
 @pytest.mark.question("Q75")
 def test_there_is_nothing_to_copy():
-    """``Module.to`` raises ``NotImplementedError`` for a module on the meta device: it has no data.
+    """``Module.to("cpu")`` raises ``NotImplementedError`` for a module on the meta device: it has no data.
 
     Give it memory with :meth:`~torch.nn.Module.to_empty` and load it, or load with ``assign=True``.
     """
@@ -83,7 +83,8 @@ def test_there_is_nothing_to_copy():
 @pytest.mark.question("Q75")
 @pytest.mark.since("2.3")
 def test_the_error_recommends_to_empty():
-    """``Module.to`` off the meta device raises an error that recommends :meth:`~torch.nn.Module.to_empty`.
+    """``Module.to("cpu")`` of a module on meta raises an error that recommends
+    :meth:`~torch.nn.Module.to_empty`.
 
     It does so since torch 2.3 (:issue:`119293`, :pull:`119353`).
     """
@@ -100,7 +101,7 @@ def test_the_error_recommends_to_empty():
 @pytest.mark.question("Q75")
 @pytest.mark.observed
 def test_cpu_gives_the_bare_error():
-    """``Module.cpu`` on the meta device raises the error of ``to`` without its recommendation."""
+    """``Module.cpu`` of a module on meta raises an error that does not recommend ``to_empty``."""
     with pytest.raises(NotImplementedError, match=r"^Cannot copy out of meta tensor; no data!$"):
         nn.Linear(2, 3, device="meta").cpu()
 
@@ -108,7 +109,8 @@ def test_cpu_gives_the_bare_error():
 @pytest.mark.since("2.15")
 @pytest.mark.observed
 def test_the_recommendation_comes_before_a_trace():
-    """The error of ``Module.to`` off the meta device recommends ``to_empty`` before a trace of C++.
+    """In the error of ``Module.to`` for a module on meta, the advice to use ``to_empty`` precedes any C++
+    trace.
 
     Up to torch 2.14 it was left out where the error went on (:pull:`191151`).
     """
@@ -127,7 +129,9 @@ def test_the_recommendation_comes_before_a_trace():
 
 
 def test_other_errors_pass_through():
-    """``Module.to`` lets another ``NotImplementedError`` of a tensor through unchanged."""
+    """``Module.to`` passes on a tensor's ``NotImplementedError`` unchanged if it is not about the meta
+    device.
+    """
     error = NotImplementedError("no such device, no data!")
 
     class Stuck(torch.Tensor):
@@ -144,7 +148,8 @@ def test_other_errors_pass_through():
 
 
 def test_to_empty_makes_room(device):
-    """:meth:`~torch.nn.Module.to_empty` gives every tensor memory on a device, and returns the module.
+    """:meth:`Module.to_empty() <torch.nn.Module.to_empty>` allocates memory for every tensor on a device and
+    returns the module.
 
     Shapes, dtypes and ``requires_grad`` stay; the values are whatever was in memory. Load or initialize all
     of them afterwards, non-persistent buffers too.
@@ -163,7 +168,7 @@ def test_to_empty_makes_room(device):
 @pytest.mark.question("Q103")
 @pytest.mark.since("2.1")
 def test_values_after_to_empty_are_arbitrary():
-    """``Module.to_empty`` leaves parameters and buffers uninitialized; deterministic mode makes them NaN.
+    """``Module.to_empty`` leaves memory uninitialized; deterministic mode fills float tensors with NaN.
 
     Integers are then the largest of their dtype.
     """
@@ -182,7 +187,7 @@ def test_values_after_to_empty_are_arbitrary():
 
 
 def test_to_empty_forgets_values():
-    """``Module.to_empty`` on the module's own device gives it new memory too: the values are lost."""
+    """``Module.to_empty`` on the module's current device also allocates new memory: values are lost."""
     layer = nn.Linear(2, 3)
     weight, values = layer.weight, layer.weight.data
 
@@ -193,7 +198,9 @@ def test_to_empty_forgets_values():
 
 
 def test_to_empty_takes_the_device_by_keyword():
-    """``Module.to_empty`` raises ``TypeError`` without a device and for one by position."""
+    """``Module.to_empty`` needs ``device=`` as a keyword: a positional device, or none, raises
+    ``TypeError``.
+    """
     layer = nn.Linear(2, 3, device="meta")
 
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
@@ -203,7 +210,7 @@ def test_to_empty_takes_the_device_by_keyword():
 
 
 def test_to_empty_may_keep_the_device():
-    """``Module.to_empty(device=None)`` gives new memory on the device where each tensor is."""
+    """``Module.to_empty(device=None)`` allocates new memory on each tensor's current device."""
     net = nn.Sequential(nn.PReLU(device="meta"), nn.PReLU(device="cpu"))
     values = net[1].weight.data
 
@@ -214,7 +221,7 @@ def test_to_empty_may_keep_the_device():
 
 
 def test_to_empty_reaches_submodules():
-    """``Module.to_empty`` reaches submodules at any depth."""
+    """``Module.to_empty`` applies to submodules at any depth."""
     net = nn.Sequential(nn.Sequential(nn.PReLU(device="meta")))
 
     net.to_empty(device="cpu")
@@ -224,7 +231,9 @@ def test_to_empty_reaches_submodules():
 
 @pytest.mark.since("2.1")
 def test_to_empty_may_leave_submodules_out():
-    """``Module.to_empty(recurse=False)`` makes room for the module's own tensors, not its submodules'."""
+    """``Module.to_empty(recurse=False)`` allocates memory for the module's own tensors, not its
+    submodules'.
+    """
     net = nn.Sequential(nn.PReLU(device="meta"))
     net.scale = nn.Parameter(torch.empty(3, device="meta"))
 
@@ -235,7 +244,7 @@ def test_to_empty_may_leave_submodules_out():
 
 
 def test_loading_fills_the_room(device):
-    """``Module.to_empty`` and then ``load_state_dict`` gives a module on the meta device its values."""
+    """``Module.to_empty`` followed by ``load_state_dict`` gives a module on the meta device its values."""
     layer = nn.Linear(2, 1, device="meta").to_empty(device=device)
 
     layer.load_state_dict({"weight": torch.tensor([[1.5, 2.5]]), "bias": torch.tensor([0.5])})
@@ -246,7 +255,9 @@ def test_loading_fills_the_room(device):
 
 
 def test_reset_parameters_fills_the_room():
-    """``Module.to_empty`` and then the layer's own ``reset_parameters`` initializes it afresh."""
+    """``Module.to_empty`` followed by ``reset_parameters()`` initializes a layer that was on the meta
+    device.
+    """
     norm = nn.BatchNorm1d(2, device="meta").to_empty(device="cpu")
 
     norm.reset_parameters()
@@ -258,7 +269,7 @@ def test_reset_parameters_fills_the_room():
 
 @pytest.mark.since("2.1")
 def test_loading_into_meta_does_nothing_and_warns():
-    """``load_state_dict`` of values into a module on the meta device does nothing, and warns.
+    """``load_state_dict`` of CPU tensors into a module on the meta device does nothing and warns.
 
     There is one warning for each key; load with ``assign=True``, or call ``to_empty`` before.
     """
@@ -276,7 +287,7 @@ def test_loading_into_meta_does_nothing_and_warns():
 
 @pytest.mark.before("2.1")
 def test_loading_into_meta_does_nothing_in_silence():
-    """``load_state_dict`` of values into a module on the meta device does nothing, in silence."""
+    """``load_state_dict`` of CPU tensors into a module on the meta device does nothing, without a warning."""
     layer = nn.Linear(2, 3, device="meta")
 
     with warnings.catch_warnings(record=True) as caught:
@@ -289,7 +300,7 @@ def test_loading_into_meta_does_nothing_in_silence():
 
 @pytest.mark.since("2.1")
 def test_loading_meta_into_meta_does_not_warn():
-    """``load_state_dict`` into meta gives no warning for meta values, nor with ``assign=True``."""
+    """``load_state_dict`` into a module on meta does not warn for meta tensors, or with ``assign=True``."""
     layer, other = nn.Linear(2, 3, device="meta"), nn.Linear(2, 3)
 
     with warnings.catch_warnings(record=True) as caught:
@@ -304,7 +315,7 @@ def test_loading_meta_into_meta_does_not_warn():
 @pytest.mark.question("Q103")
 @pytest.mark.since("2.1")
 def test_non_persistent_buffers_stay_on_meta():
-    """``load_state_dict(assign=True)`` leaves non-persistent buffers of a meta module on meta.
+    """``load_state_dict(assign=True)`` leaves a meta module's non-persistent buffers on the meta device.
 
     All keys match, and the module still cannot run: such buffers have to be computed again.
     """
@@ -328,7 +339,7 @@ def test_non_persistent_buffers_stay_on_meta():
 @pytest.mark.question("Q103")
 @pytest.mark.since("2.1")
 def test_non_persistent_buffers_are_lost_by_to_empty():
-    """``Module.to_empty`` and a complete load leave non-persistent buffers with arbitrary values.
+    """After ``Module.to_empty`` and ``load_state_dict``, non-persistent buffers have arbitrary values.
 
     Even a buffer that had its values before, on the same device, has lost them. Compute such buffers again.
     """
@@ -347,7 +358,7 @@ def test_non_persistent_buffers_are_lost_by_to_empty():
 
 @pytest.mark.needs("torchvision")
 def test_a_known_model_without_values():
-    """Inside ``torch.device("meta")`` a model of ``torchvision`` has all its parameters, and no values."""
+    """Inside ``torch.device("meta")``, a ``torchvision`` model has all its parameters but no values."""
     import torchvision
 
     with torch.device("meta"):

@@ -1,7 +1,7 @@
 """Optimizers and modules that are moved or cast.
 
 An optimizer holds the parameter objects it was given. Whether a module may be moved later depends on
-whether its parameters stay the same objects, and on what the optimizer keeps beside them.
+whether its parameters stay the same objects, and on the state that the optimizer keeps.
 """
 
 import pytest
@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.question("Q69")
 def test_an_optimizer_follows_a_cast(device):
-    """An optimizer made before ``Module.to`` trains the module after it, between devices with data.
+    """On CPU and GPU, an optimizer created before ``Module.to`` still trains the module afterwards.
 
     The parameters are still the objects that the optimizer holds. Older advice, to move first, is on the safe
     side: the meta device, XLA and the flags of *future_flags* make new parameters.
@@ -30,9 +30,9 @@ def test_an_optimizer_follows_a_cast(device):
 
 
 def test_an_optimizer_does_not_follow_to_meta():
-    """An optimizer made before ``to("meta")``, or ``to_empty`` off meta, holds parameters the module lost.
+    """After ``Module.to("meta")``, or ``to_empty`` from meta, an earlier optimizer holds the old parameters.
 
-    It trains nothing, without an error. Make the optimizer when the module has its values.
+    It trains nothing, without an error. Create the optimizer when the module has its values.
     """
     leaving, entering = nn.PReLU(device="meta"), nn.PReLU()
     first = torch.optim.SGD(leaving.parameters(), lr=0.5)
@@ -49,9 +49,9 @@ def test_an_optimizer_does_not_follow_to_meta():
 
 @pytest.mark.question("Q69")
 def test_an_optimizers_state_is_not_cast():
-    """``Module.to`` and casts leave alone what an optimizer keeps beside the parameters.
+    """``Module.to(torch.float64)`` does not cast optimizer state such as ``momentum_buffer``.
 
-    Momentum and the like stay where they were: load the optimizer's own state dict to bring them along.
+    Momentum and the like keep their dtype: load the optimizer's own state dict to cast them.
     """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
@@ -67,7 +67,7 @@ def test_an_optimizers_state_is_not_cast():
 
 
 def test_loading_casts_an_optimizers_state():
-    """``Optimizer.load_state_dict`` of its own state casts the state to the dtype of its parameters."""
+    """``optimizer.load_state_dict(optimizer.state_dict())`` casts momentum to the dtype of the parameters."""
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
@@ -83,7 +83,7 @@ def test_loading_casts_an_optimizers_state():
 
 @pytest.mark.question("Q69", "Q115")
 def test_overwriting_leaves_the_optimizer_behind():
-    """With ``set_overwrite_module_params_on_conversion`` an older optimizer trains nothing after a cast.
+    """With ``set_overwrite_module_params_on_conversion``, an earlier optimizer trains nothing after a cast.
 
     It holds the parameters that the module had before. Make the optimizer after the cast.
     """
@@ -105,7 +105,7 @@ def test_overwriting_leaves_the_optimizer_behind():
 
 @pytest.mark.since("2.3")
 def test_swapping_keeps_the_optimizer():
-    """With ``set_swap_module_params_on_conversion`` an optimizer follows a module even to meta."""
+    """With ``set_swap_module_params_on_conversion``, an earlier optimizer follows ``Module.to("meta")``."""
     layer = nn.Linear(2, 3, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
 

@@ -10,7 +10,8 @@ from torch import nn
 
 
 def test_share_memory_shares_parameters_and_buffers():
-    """:meth:`~torch.nn.Module.share_memory` moves all parameters and buffers to shared memory.
+    """:meth:`Module.share_memory() <torch.nn.Module.share_memory>` moves all parameters and buffers to shared
+    memory.
 
     It is the first step of training in several processes: workers that are started with the module see each
     other's updates.
@@ -28,7 +29,7 @@ def test_share_memory_shares_parameters_and_buffers():
 
 
 def test_share_memory_keeps_the_objects():
-    """:meth:`~torch.nn.Module.share_memory` keeps the parameter and buffer objects."""
+    """:meth:`Module.share_memory() <torch.nn.Module.share_memory>` keeps the parameter and buffer objects."""
     norm = nn.BatchNorm1d(2)
     before = {key: id(value) for key, value in norm.state_dict(keep_vars=True).items()}
     mean = norm.running_mean
@@ -40,7 +41,9 @@ def test_share_memory_keeps_the_objects():
 
 
 def test_share_memory_shares_gradients():
-    """:meth:`~torch.nn.Module.share_memory` moves the gradients that are there, too."""
+    """:meth:`Module.share_memory() <torch.nn.Module.share_memory>` also moves existing gradients to shared
+    memory.
+    """
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.tensor([[1.5, 2.5]] * 3)
 
@@ -52,7 +55,8 @@ def test_share_memory_shares_gradients():
 
 
 def test_a_cast_ends_sharing():
-    """A cast after :meth:`~torch.nn.Module.share_memory` gives new memory, which is not shared.
+    """A cast after :meth:`Module.share_memory() <torch.nn.Module.share_memory>`, such as ``double()``, makes
+    new memory that is not shared.
 
     Cast first. Where nothing changes, as in ``float()`` of a 32-bit module, the memory stays shared.
     """
@@ -66,7 +70,10 @@ def test_a_cast_ends_sharing():
 
 
 def test_a_module_has_no_pin_memory():
-    """A module has no ``pin_memory``, unlike a tensor: memory is pinned tensor by tensor."""
+    """``nn.Module`` has no ``pin_memory`` method, unlike ``torch.Tensor``.
+
+    Memory is pinned tensor by tensor.
+    """
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'pin_memory'"):
         nn.Linear(2, 3).pin_memory()
     assert callable(torch.rand(2).pin_memory)

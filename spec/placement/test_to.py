@@ -1,6 +1,6 @@
 """Moving and casting with :meth:`~torch.nn.Module.to`.
 
-It takes a device, a dtype, both, or a tensor to take them from, and changes the module in place.
+It accepts a device, a dtype, both, or a tensor that has them, and changes the module in place.
 """
 
 import warnings
@@ -12,7 +12,7 @@ from torch import nn
 
 @pytest.mark.claim("N5-26")
 def test_a_module_is_changed_in_place():
-    """:meth:`Module.to <torch.nn.Module.to>` changes the module itself and returns it.
+    """:meth:`Module.to() <torch.nn.Module.to>` changes the module in place and returns it.
 
     ``net.to(device)`` is enough, and who needs the old state has to copy it before.
     """
@@ -26,7 +26,8 @@ def test_a_module_is_changed_in_place():
 
 @pytest.mark.claim("N5-26")
 def test_a_tensor_is_copied():
-    """:meth:`Tensor.to <torch.Tensor.to>` of another dtype or device returns a copy, unlike a module's.
+    """:meth:`Tensor.to() <torch.Tensor.to>` with another dtype returns a copy and leaves the tensor
+    unchanged, unlike ``Module.to``.
 
     The result has to be kept: ``x = x.to(device)``. Where nothing changes, it is the tensor itself.
     """
@@ -41,7 +42,7 @@ def test_a_tensor_is_copied():
 
 
 def test_a_device_moves_parameters_and_buffers(device):
-    """``Module.to(device)`` moves parameters and buffers at any depth; their dtypes stay.
+    """``Module.to(device)`` moves parameters and buffers at any depth and keeps their dtypes.
 
     Inputs are not moved with the module, nor are plain tensors among its attributes.
     """
@@ -60,12 +61,12 @@ def test_a_device_moves_parameters_and_buffers(device):
 
 @pytest.mark.parametrize("given", ["meta", torch.device("meta")], ids=["text", "device"])
 def test_a_device_may_be_a_text(given):
-    """``Module.to`` takes a device as a :class:`torch.device` or by its name."""
+    """``Module.to`` accepts a device as a :class:`torch.device` or as a string such as ``"meta"``."""
     assert nn.Linear(2, 3).to(given).weight.device == torch.device("meta")
 
 
 def test_a_device_and_a_dtype():
-    """``Module.to`` takes device and dtype together, in this order or by keyword."""
+    """``Module.to`` accepts a device and a dtype together: ``to(device, dtype)`` or by keyword."""
     first = nn.Linear(2, 3).to("meta", torch.float64)
     second = nn.Linear(2, 3).to(dtype=torch.float64, device="meta")
 
@@ -74,7 +75,7 @@ def test_a_device_and_a_dtype():
 
 
 def test_a_tensor_gives_device_and_dtype():
-    """``Module.to(tensor)`` gives the module the tensor's device and dtype."""
+    """``Module.to(tensor)`` gives the module the device and dtype of the tensor."""
     like = torch.empty(1, dtype=torch.float64, device="meta")
     first, second = nn.Linear(2, 3), nn.Linear(2, 3)
 
@@ -86,7 +87,7 @@ def test_a_tensor_gives_device_and_dtype():
 
 @pytest.mark.parametrize("given", [(), (None,)], ids=["nothing", "none"])
 def test_nothing_given_changes_nothing(given):
-    """``Module.to()`` without arguments, or with ``None``, leaves every parameter and buffer as it is."""
+    """``Module.to()`` without arguments, or with ``None``, changes no parameter or buffer."""
     norm = nn.BatchNorm1d(2)
     before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
 
@@ -95,7 +96,7 @@ def test_nothing_given_changes_nothing(given):
 
 
 def test_the_present_dtype_and_device_copy_nothing():
-    """``Module.to``, ``cpu()`` and ``float()`` keep all tensors of a module that is there already.
+    """``Module.to``, ``cpu()`` and ``float()`` copy nothing if the module has that device and dtype already.
 
     A move that may be needless costs next to nothing.
     """
@@ -110,7 +111,7 @@ def test_the_present_dtype_and_device_copy_nothing():
 
 
 def test_integer_buffers_keep_their_dtype():
-    """``Module.to(device, dtype)`` moves integers and booleans, and does not cast them."""
+    """``Module.to(device, dtype)`` moves integer and boolean buffers but does not cast them."""
     net = nn.Module()
     net.register_buffer("steps", torch.tensor([1, 2]))
     net.register_buffer("mask", torch.tensor([True, False]))
@@ -140,13 +141,13 @@ def test_an_integer_dtype_is_refused(dtype):
 
 
 def test_an_unknown_device_is_refused():
-    """``Module.to`` raises ``RuntimeError`` for an unknown device, and lists the known ones."""
+    """``Module.to("gpu")`` raises ``RuntimeError`` for the unknown device and lists the known ones."""
     with pytest.raises(RuntimeError, match=r"Expected one of cpu, cuda, .* device string: gpu"):
         nn.Linear(2, 3).to("gpu")
 
 
 def test_a_copy_cannot_be_asked_for():
-    """``Module.to(copy=True)`` raises ``RuntimeError``, though a tensor accepts it.
+    """``Module.to(copy=True)`` raises ``RuntimeError``, although ``Tensor.to(copy=True)`` works.
 
     A module is never copied by a move: use ``copy.deepcopy(net).to(device)``.
     """
@@ -158,13 +159,13 @@ def test_a_copy_cannot_be_asked_for():
 
 
 def test_a_dtype_is_no_text():
-    """``Module.to("float64")`` takes the text for a device and raises ``RuntimeError``."""
+    """``Module.to("float64")`` reads the string as a device and raises ``RuntimeError``."""
     with pytest.raises(RuntimeError, match="Invalid device string: 'float64'"):
         nn.Linear(2, 3).to("float64")
 
 
 def test_a_memory_format_goes_by_keyword():
-    """``Module.to(torch.channels_last)`` raises ``TypeError``; it goes by the keyword ``memory_format``."""
+    """``Module.to(torch.channels_last)`` raises ``TypeError``: it has to be passed as ``memory_format=``."""
     conv = nn.Conv2d(3, 5, 2)
 
     with pytest.raises(TypeError, match=r"invalid combination of arguments - got .*memory_format"):
@@ -174,13 +175,15 @@ def test_a_memory_format_goes_by_keyword():
 
 @pytest.mark.observed
 def test_the_type_float_means_double():
-    """``Module.to(float)``, with Python's own type, casts to 64-bit floating point."""
+    """``Module.to(float)`` with Python's ``float`` casts to ``torch.float64``."""
     assert [p.dtype for p in nn.Linear(2, 3).to(float).parameters()] == [torch.float64, torch.float64]
 
 
 @pytest.mark.observed
 def test_how_each_tensor_is_moved():
-    """``Module.to`` asks each tensor ``to(device, dtype, non_blocking)``, integers without a dtype."""
+    """``Module.to`` calls ``to(device, dtype, non_blocking)`` on each tensor, without a dtype for
+    integers.
+    """
     calls = []
 
     class Spy(torch.Tensor):
@@ -204,7 +207,7 @@ def test_how_each_tensor_is_moved():
 
 
 def test_complex_modules_warn():
-    """``Module.to`` a complex dtype casts the module, with a warning that complex modules are new.
+    """``Module.to(torch.complex64)`` casts the module and warns that complex modules are a new feature.
 
     :issue:`46374` collects what is known of them.
     """
@@ -221,7 +224,7 @@ def test_complex_modules_warn():
 @pytest.mark.since("2.10")
 @pytest.mark.observed
 def test_the_complex_warning_names_the_caller():
-    """The warning of ``Module.to`` about complex modules names the line that called it."""
+    """The warning of ``Module.to`` about complex modules names the file of the caller."""
     with pytest.warns(UserWarning, match="Complex modules are a new feature") as caught:
         nn.Linear(2, 3).to(torch.complex64)
 
@@ -229,7 +232,9 @@ def test_the_complex_warning_names_the_caller():
 
 
 def test_a_real_dtype_does_not_warn():
-    """``Module.to`` a floating point dtype gives no warning where no parameter is complex."""
+    """``Module.to`` with a floating point dtype such as ``bfloat16`` does not warn if no parameter is
+    complex.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         norm = nn.BatchNorm1d(2).to(torch.bfloat16)
@@ -240,9 +245,9 @@ def test_a_real_dtype_does_not_warn():
 
 @pytest.mark.question("Q73")
 def test_a_complex_module_becomes_real():
-    """``Module.to`` a real dtype casts complex parameters too: their imaginary parts are lost.
+    """``Module.to(torch.float64)`` casts complex parameters too and discards their imaginary parts.
 
-    :meth:`~torch.nn.Module.double` and the other casts leave them alone.
+    :meth:`~torch.nn.Module.double` and the other casts do not change them.
     """
     net = nn.Module()
     net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j, 3.5 - 4.5j]))
@@ -257,7 +262,7 @@ def test_a_complex_module_becomes_real():
 
 @pytest.mark.question("Q73")
 def test_losing_the_imaginary_part_warns():
-    """``Module.to`` a real dtype warns that the imaginary part of complex parameters is discarded."""
+    """``Module.to(torch.float64)`` warns that it discards the imaginary part of complex parameters."""
     net = nn.Module()
     net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j]))
 

@@ -1,4 +1,4 @@
-"""Loading by assignment: the module takes the tensors of the state dict themselves.
+"""Loading by assignment: the tensors of the state dict become those of the module.
 
 ``load_state_dict(state, assign=True)``, since torch 2.1 (:pull:`102212`), saves the copy. What the tensors
 in the dict are (dtype, device, memory), the module then has.
@@ -14,7 +14,7 @@ from torch import nn
 
 @pytest.mark.since("2.1")
 def test_the_memory_of_the_dict_is_taken():
-    """``load_state_dict(assign=True)`` makes parameters and buffers share memory with the given dict.
+    """After ``load_state_dict(assign=True)``, parameters and buffers share memory with the given dict.
 
     Training the module then changes the dict, and other modules that were given the same one. Without
     ``assign`` the values are copied.
@@ -29,7 +29,7 @@ def test_the_memory_of_the_dict_is_taken():
 
 @pytest.mark.since("2.1")
 def test_parameters_are_replaced():
-    """``load_state_dict(assign=True)`` makes new parameters of tensors, and takes buffers as they are."""
+    """``load_state_dict(assign=True)`` wraps tensors in new parameters; buffers become the given tensors."""
     norm, state = nn.BatchNorm1d(2), nn.BatchNorm1d(2).state_dict()
     weight = norm.weight
 
@@ -42,7 +42,9 @@ def test_parameters_are_replaced():
 
 @pytest.mark.since("2.1")
 def test_a_parameter_in_the_dict_is_taken_as_it_is():
-    """``load_state_dict(assign=True)`` takes a parameter in the dict as the module's parameter itself."""
+    """``load_state_dict(assign=True)`` with a ``Parameter`` in the dict makes that object the module's
+    parameter.
+    """
     layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
 
     layer.load_state_dict(other.state_dict(keep_vars=True), assign=True)
@@ -53,7 +55,7 @@ def test_a_parameter_in_the_dict_is_taken_as_it_is():
 
 @pytest.mark.since("2.1")
 def test_dtype_and_device_of_the_dict_win(device):
-    """``load_state_dict(assign=True)`` gives the module the dtype and device of the tensors in the dict.
+    """After ``load_state_dict(assign=True)``, the module has the dtype and device of the dict's tensors.
 
     This is how a model that was built on the meta device gets its weights without a second copy of them in
     memory. Cast or move afterwards where the checkpoint is of another kind.
@@ -69,7 +71,8 @@ def test_dtype_and_device_of_the_dict_win(device):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("keep_vars", [False, True], ids=["tensors", "parameters"])
 def test_requires_grad_of_the_module_is_kept(keep_vars):
-    """``load_state_dict(assign=True)`` keeps the module's ``requires_grad``, whatever the dict holds.
+    """``load_state_dict(assign=True)`` keeps the module's ``requires_grad``, whatever the dict's tensors
+    have.
 
     Up to torch 2.2 a tensor always became trainable and a parameter kept its own setting (:pull:`121157`).
     """
@@ -87,7 +90,7 @@ def test_requires_grad_of_the_module_is_kept(keep_vars):
 @pytest.mark.since("2.3")
 @pytest.mark.observed
 def test_a_parameter_in_the_dict_is_changed():
-    """``load_state_dict(assign=True)`` sets ``requires_grad`` of parameters in the dict to the module's.
+    """``load_state_dict(assign=True)`` changes ``requires_grad`` of parameters in the dict to the module's.
 
     Where they belong to another module, that module is frozen or unfrozen too.
     """
@@ -115,7 +118,7 @@ def test_requires_grad_of_the_module_is_lost():
 @pytest.mark.question("Q61")
 @pytest.mark.since("2.1")
 def test_tied_weights_are_untied():
-    """``load_state_dict(assign=True)`` unties: a tied weight becomes two parameters with two gradients.
+    """``load_state_dict(assign=True)`` unties a tied weight: it becomes two parameters with two gradients.
 
     Where the tensors of the dict share memory, so do the two, but an optimizer sees both (:issue:`188346`).
     Tie the weights again after loading, or make the dict with ``keep_vars=True``.
@@ -134,7 +137,7 @@ def test_tied_weights_are_untied():
 @pytest.mark.question("Q61")
 @pytest.mark.since("2.1")
 def test_a_tied_parameter_in_the_dict_stays_tied():
-    """``load_state_dict(assign=True)`` keeps tied weights of a dict made with ``keep_vars=True`` tied."""
+    """``load_state_dict(assign=True)`` keeps weights tied if the dict was made with ``keep_vars=True``."""
     net = nn.ModuleDict({"a": nn.Linear(3, 3, bias=False), "b": nn.Linear(3, 3, bias=False)})
     net["b"].weight = net["a"].weight
     other = copy.deepcopy(net)
@@ -147,7 +150,7 @@ def test_a_tied_parameter_in_the_dict_stays_tied():
 
 @pytest.mark.since("2.1")
 def test_the_optimizer_keeps_the_old_parameters():
-    """After ``load_state_dict(assign=True)`` an older optimizer trains parameters the module lost.
+    """After ``load_state_dict(assign=True)``, an optimizer made before no longer trains the module.
 
     The model stops learning without an error. Create the optimizer after loading.
     """
@@ -166,7 +169,9 @@ def test_the_optimizer_keeps_the_old_parameters():
 
 @pytest.mark.since("2.1")
 def test_gradients_are_not_taken_over():
-    """``load_state_dict(assign=True)`` of plain tensors drops gradients: the new parameters have none."""
+    """After ``load_state_dict(assign=True)`` of plain tensors, ``.grad`` of the new parameters is
+    ``None``.
+    """
     layer = nn.Linear(2, 3)
     layer(torch.rand(1, 2)).sum().backward()
 
@@ -178,7 +183,9 @@ def test_gradients_are_not_taken_over():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("assign", [True, False])
 def test_shapes_must_agree_when_assigning(assign):
-    """``load_state_dict(assign=True)`` raises ``RuntimeError`` for another shape, as it does without."""
+    """``load_state_dict(assign=True)`` raises ``RuntimeError`` for a size mismatch, as with
+    ``assign=False``.
+    """
     layer = nn.Linear(2, 3)
     weight = layer.weight
 
@@ -191,7 +198,7 @@ def test_shapes_must_agree_when_assigning(assign):
 
 @pytest.mark.since("2.1")
 def test_keys_must_agree_when_assigning():
-    """``load_state_dict(strict=False, assign=True)`` leaves parameters that are missing as they were."""
+    """``load_state_dict(strict=False, assign=True)`` leaves missing parameters unchanged."""
     layer = nn.Linear(2, 1)
     weight = nn.init.constant_(layer.weight, 3.0)
 
@@ -205,7 +212,11 @@ def test_keys_must_agree_when_assigning():
 
 @pytest.mark.since("2.1")
 def test_integers_cannot_become_trainable():
-    """``load_state_dict(assign=True)`` raises where an integer would be trainable: the error names it."""
+    """``load_state_dict(assign=True)`` raises ``RuntimeError`` for an integer tensor for a trainable
+    parameter.
+
+    The error names the parameter.
+    """
     state = {"weight": torch.tensor([[1, 2], [3, 4], [5, 6]]), "bias": torch.rand(3)}
 
     with pytest.raises(RuntimeError, match='While copying the parameter named "weight"') as caught:
@@ -219,7 +230,8 @@ def test_integers_cannot_become_trainable():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_each_module_is_told_to_assign():
-    """``load_state_dict(assign=True)`` tells modules in their metadata: ``assign_to_params_buffers``.
+    """``load_state_dict(assign=True)`` passes ``assign_to_params_buffers`` to modules in their local
+    metadata.
 
     Modules that override ``_load_from_state_dict`` and hooks find it there.
     """
@@ -240,9 +252,11 @@ def test_each_module_is_told_to_assign():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_a_dict_once_assigned_is_assigned_again():
-    """``load_state_dict(assign=True)`` marks a dict with ``_metadata``: its next load assigns unasked.
+    """After ``load_state_dict(sd, assign=True)``, ``load_state_dict(sd)`` assigns too if ``sd`` has
+    ``_metadata``.
 
-    The mark goes with the dict into a file (:issue:`188166`). A plain ``dict``, without metadata, bears none.
+    A mark in ``_metadata`` does it, and goes with the dict into a file (:issue:`188166`). A plain ``dict``,
+    without metadata, bears none.
     """
     state = nn.Linear(2, 3).state_dict()
     plain = dict(state)

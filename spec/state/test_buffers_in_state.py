@@ -11,7 +11,8 @@ from torch import nn
 
 
 def test_buffers_are_saved_and_loaded():
-    """``state_dict()`` saves a buffer and ``load_state_dict`` fills it, unless ``persistent=False``.
+    """``state_dict()`` saves buffers and ``load_state_dict`` loads them, except those with
+    ``persistent=False``.
 
     Statistics of BatchNorm, for instance, come back with a checkpoint though no optimizer knows of them.
     """
@@ -29,7 +30,7 @@ def test_buffers_are_saved_and_loaded():
 
 @pytest.mark.parametrize("keep_vars", [False, True])
 def test_a_non_persistent_buffer_is_not_saved(keep_vars):
-    """``state_dict()`` leaves out a buffer with ``persistent=False``, also with ``keep_vars=True``.
+    """``state_dict()`` leaves out buffers registered with ``persistent=False``, even with ``keep_vars=True``.
 
     Use it for what can be computed again, such as a mask. See :meth:`~torch.nn.Module.register_buffer`.
     """
@@ -42,7 +43,7 @@ def test_a_non_persistent_buffer_is_not_saved(keep_vars):
 
 
 def test_a_non_persistent_buffer_is_not_missing():
-    """``load_state_dict`` does not miss a buffer with ``persistent=False``, which keeps its value."""
+    """``load_state_dict`` does not count a ``persistent=False`` buffer as missing, and does not change it."""
     net = nn.Module()
     net.register_buffer("cache", torch.tensor([1.0, 2.0]), persistent=False)
 
@@ -51,7 +52,7 @@ def test_a_non_persistent_buffer_is_not_missing():
 
 
 def test_a_non_persistent_buffer_is_unexpected():
-    """A value for a buffer with ``persistent=False`` is an unexpected key and is not loaded.
+    """For ``load_state_dict``, the key of a ``persistent=False`` buffer is unexpected and is not loaded.
 
     Making a buffer non-persistent in a later version of a class breaks its older checkpoints so: delete the
     key before loading, or load with ``strict=False``.
@@ -66,7 +67,9 @@ def test_a_non_persistent_buffer_is_unexpected():
 
 
 def test_persistence_is_each_modules_own():
-    """``persistent=False`` in one module lets buffers of that name above and below it be saved."""
+    """``register_buffer(name, persistent=False)`` does not affect buffers of the same name in other
+    modules.
+    """
     net = nn.Sequential(nn.Sequential(nn.Module()))
     net[0].register_buffer("cache", torch.rand(2), persistent=False)
     net.register_buffer("cache", torch.tensor([3.0, 4.0]))
@@ -82,9 +85,9 @@ def test_persistence_is_each_modules_own():
 
 @pytest.mark.question("Q07")
 def test_a_buffer_of_none_is_neither_saved_nor_loaded():
-    """A buffer that is ``None`` is not saved, not missed, and a value for it is an unexpected key.
+    """A buffer that is ``None`` is not in ``state_dict()``; for ``load_state_dict``, its key is unexpected.
 
-    Give the buffer a tensor of the right shape before loading.
+    Without the key it is not missing. Give the buffer a tensor of the right shape before loading.
     """
     net = nn.Module()
     net.register_buffer("mask", None)
@@ -96,7 +99,9 @@ def test_a_buffer_of_none_is_neither_saved_nor_loaded():
 
 
 def test_a_dtype_of_a_buffer_is_kept():
-    """:meth:`~torch.nn.Module.load_state_dict` cuts off the fraction of a value for an integer buffer."""
+    """:meth:`~torch.nn.Module.load_state_dict` truncates floating point values that it loads into an
+    integer buffer.
+    """
     net = nn.Module()
     net.register_buffer("steps", torch.tensor([1, 2]))
 

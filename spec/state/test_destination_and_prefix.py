@@ -11,7 +11,7 @@ from torch import nn
 
 
 def test_prefix_is_put_before_every_key():
-    """``state_dict(prefix=...)`` puts the prefix before every key as it is, without a dot of its own."""
+    """``state_dict(prefix=...)`` puts the prefix before every key as given, without adding a dot."""
     net = nn.Sequential(nn.Linear(2, 3, bias=False))
 
     assert list(net.state_dict(prefix="head.")) == ["head.0.weight"]
@@ -19,7 +19,9 @@ def test_prefix_is_put_before_every_key():
 
 
 def test_destination_is_filled_and_returned():
-    """``state_dict(destination=...)`` fills the given dict in place and returns it; old entries stay."""
+    """``state_dict(destination=d)`` adds its entries to the dict ``d`` and returns ``d``; old entries
+    stay.
+    """
     destination = OrderedDict(epoch=7)
 
     returned = nn.Linear(2, 3).state_dict(destination=destination)
@@ -30,7 +32,7 @@ def test_destination_is_filled_and_returned():
 
 @pytest.mark.question("Q65")
 def test_a_plain_dict_may_be_the_destination():
-    """``state_dict(destination=...)`` fills a ``dict`` or an ``OrderedDict`` without metadata too.
+    """``state_dict(destination=...)`` accepts a plain ``dict``, or an ``OrderedDict`` without ``_metadata``.
 
     In old releases it needed a ``_metadata`` attribute and crashed without one (:issue:`72778`).
     """
@@ -47,7 +49,7 @@ def test_a_plain_dict_may_be_the_destination():
 
 @pytest.mark.observed
 def test_a_destination_with_metadata_receives_more():
-    """``state_dict(destination=...)`` writes module versions to ``_metadata`` of the dict, if it has that."""
+    """``state_dict(destination=d)`` writes module versions to ``d._metadata`` if ``d`` has that attribute."""
     destination = OrderedDict()
     destination._metadata = OrderedDict()
 
@@ -58,9 +60,10 @@ def test_a_destination_with_metadata_receives_more():
 
 @pytest.mark.observed
 def test_submodules_are_called_by_keyword():
-    """:meth:`~torch.nn.Module.state_dict` calls that of each submodule with three arguments by keyword.
+    """:meth:`~torch.nn.Module.state_dict` calls each submodule's ``state_dict`` with ``destination``,
+    ``prefix`` and ``keep_vars`` as keywords.
 
-    They are ``destination``, ``prefix`` and ``keep_vars``; an override has to take them and hand them on.
+    An override has to accept them and pass them on.
     """
     calls = []
 
@@ -77,10 +80,11 @@ def test_submodules_are_called_by_keyword():
 
 @pytest.mark.question("Q65")
 def test_an_override_without_keywords_fails():
-    """A submodule whose ``state_dict`` takes no keywords makes its parent's ``state_dict`` raise.
+    """``state_dict()`` raises ``TypeError`` if a submodule overrides ``state_dict`` without keyword
+    arguments.
 
-    The error is a ``TypeError``. Override it as ``def state_dict(self, *args, **kwargs)``; better, change
-    the dict in a hook (*state_dict_hooks*).
+    Override it as ``def state_dict(self, *args, **kwargs)``; better, change the dict in a hook
+    (*state_dict_hooks*).
     """
 
     class Part(nn.Module):
@@ -94,7 +98,7 @@ def test_an_override_without_keywords_fails():
 @pytest.mark.question("Q65")
 @pytest.mark.since("2.4")
 def test_positional_arguments_warn_of_the_future():
-    """Positional arguments of ``state_dict`` give a ``FutureWarning``.
+    """``state_dict`` with positional arguments gives a ``FutureWarning``.
 
     An override that passes its arguments on by position to ``super()`` gives it at every call.
     """
@@ -106,13 +110,13 @@ def test_positional_arguments_warn_of_the_future():
 
 @pytest.mark.before("2.4")
 def test_positional_arguments_warn():
-    """Positional arguments of ``state_dict`` give a ``UserWarning``."""
+    """``state_dict`` with positional arguments gives a ``UserWarning``."""
     with pytest.warns(UserWarning, match="Positional args are being deprecated, use kwargs instead"):
         nn.Linear(2, 3).state_dict({})
 
 
 def test_keywords_give_no_warning():
-    """``state_dict`` without positional arguments gives no warning."""
+    """``state_dict`` with keyword arguments does not warn."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         nn.Sequential(nn.Linear(2, 3)).state_dict(destination={}, prefix="a.", keep_vars=True)
@@ -130,7 +134,9 @@ def test_keywords_give_no_warning():
     ids=["destination", "prefix", "keep_vars"],
 )
 def test_positional_order(more, keys, kept):
-    """By position the arguments of ``state_dict`` are ``destination``, ``prefix`` and ``keep_vars``."""
+    """The positional arguments of ``state_dict`` are ``destination``, ``prefix`` and ``keep_vars``, in
+    this order.
+    """
     layer = nn.Linear(2, 3)
     destination = {}
 
@@ -143,7 +149,7 @@ def test_positional_order(more, keys, kept):
 
 @pytest.mark.observed
 def test_keywords_win_over_positions():
-    """Where ``state_dict`` gets an argument by position and by keyword, the keyword wins."""
+    """If ``state_dict`` gets an argument by position and by keyword, the keyword wins."""
     layer = nn.Linear(2, 3, bias=False)
     first, second = {}, {}
 
@@ -155,7 +161,7 @@ def test_keywords_win_over_positions():
 
 
 def test_prefix_and_destination_join_two_modules():
-    """``state_dict`` with one ``destination`` and a ``prefix`` for each saves two modules into one dict."""
+    """``state_dict(destination=d, prefix=...)`` of two modules saves both in one dict ``d``."""
     both = {}
 
     nn.Linear(2, 3, bias=False).state_dict(destination=both, prefix="encoder.")

@@ -20,7 +20,8 @@ class Words(nn.Module):
 
 
 def test_extra_state_has_a_key_of_its_own():
-    """What :meth:`~torch.nn.Module.get_extra_state` returns is saved as it is, under ``_extra_state``.
+    """``state_dict()`` saves the return value of :meth:`~torch.nn.Module.get_extra_state` under
+    ``_extra_state``, unchanged.
 
     It comes after the module's own tensors and before its submodules. Whatever cannot be loaded with
     ``weights_only=True`` makes the checkpoint unloadable so: return tensors and plain data.
@@ -37,14 +38,14 @@ def test_extra_state_has_a_key_of_its_own():
 
 
 def test_extra_state_of_a_submodule_has_its_prefix():
-    """``_extra_state`` of a submodule has the prefix of the submodule in ``state_dict()``."""
+    """The ``_extra_state`` key of a submodule in ``state_dict()`` begins with the submodule's prefix."""
     state = nn.Sequential(nn.PReLU(), Words()).state_dict(prefix="net.")
 
     assert list(state) == ["net.0.weight", "net.1._extra_state"]
 
 
 def test_extra_state_is_set_by_loading():
-    """:meth:`~torch.nn.Module.load_state_dict` calls ``set_extra_state`` with what was saved.
+    """:meth:`~torch.nn.Module.load_state_dict` calls ``set_extra_state`` with the saved extra state.
 
     :meth:`~torch.nn.Module.set_extra_state` is called once for each module that defines it.
     """
@@ -59,7 +60,9 @@ def test_extra_state_is_set_by_loading():
 
 
 def test_none_is_an_extra_state_too():
-    """A :meth:`~torch.nn.Module.get_extra_state` that returns ``None`` leaves a key with that value."""
+    """If :meth:`~torch.nn.Module.get_extra_state` returns ``None``, ``state_dict()`` has the key
+    ``_extra_state`` with value ``None``.
+    """
 
     class Nothing(nn.Module):
         def get_extra_state(self):
@@ -69,7 +72,9 @@ def test_none_is_an_extra_state_too():
 
 
 def test_extra_state_is_set_after_the_modules_tensors():
-    """``set_extra_state`` is called after the module's own tensors are loaded, before its submodules."""
+    """``load_state_dict`` calls ``set_extra_state`` after loading a module's tensors, before its
+    submodules.
+    """
     seen = []
 
     class Watching(nn.Sequential):
@@ -85,7 +90,9 @@ def test_extra_state_is_set_after_the_modules_tensors():
 
 
 def test_missing_extra_state_is_a_missing_key():
-    """``load_state_dict`` without ``_extra_state`` misses that key and does not call ``set_extra_state``."""
+    """If ``_extra_state`` is missing, ``load_state_dict`` reports the key and does not call
+    ``set_extra_state``.
+    """
     module = Words()
     module.words = ["sea", "sky"]
 
@@ -96,7 +103,7 @@ def test_missing_extra_state_is_a_missing_key():
 
 
 def test_extra_state_nobody_sets_is_an_unexpected_key():
-    """``_extra_state`` of a module without ``set_extra_state`` is an unexpected key, told once."""
+    """``load_state_dict`` reports ``_extra_state`` as unexpected for a module without ``set_extra_state``."""
     result = nn.ModuleDict({"a": nn.PReLU()}).load_state_dict(
         {"a.weight": torch.rand(1), "a._extra_state": 5}, strict=False
     )
@@ -105,7 +112,9 @@ def test_extra_state_nobody_sets_is_an_unexpected_key():
 
 
 def test_getting_without_setting_does_not_load():
-    """A class with ``get_extra_state`` and no ``set_extra_state`` cannot load its own state dict."""
+    """A class with ``get_extra_state`` but without ``set_extra_state`` cannot load its own
+    ``state_dict()``.
+    """
 
     class Half(nn.Module):
         def get_extra_state(self):
@@ -116,7 +125,9 @@ def test_getting_without_setting_does_not_load():
 
 
 def test_the_default_raises():
-    """``get_extra_state()`` and ``set_extra_state()`` of a module that does not define them raise."""
+    """``get_extra_state()`` and ``set_extra_state()`` raise ``RuntimeError`` for modules that do not
+    define them.
+    """
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match=r"Module\.get_extra_state\(\) that should never be called"):
@@ -127,7 +138,7 @@ def test_the_default_raises():
 
 @pytest.mark.observed
 def test_extra_state_is_a_matter_of_the_class():
-    """A ``get_extra_state`` set on one module, not on its class, is not used by ``state_dict()``."""
+    """``state_dict()`` ignores a ``get_extra_state`` that is set on an instance instead of on its class."""
     layer = nn.PReLU()
     layer.get_extra_state = lambda: 5
 
@@ -135,7 +146,9 @@ def test_extra_state_is_a_matter_of_the_class():
 
 
 def test_a_parent_may_have_it_too():
-    """A module and its submodule may both have extra state: ``_extra_state``, ``part._extra_state``."""
+    """A module and its submodule can both have extra state: keys ``_extra_state`` and
+    ``part._extra_state``.
+    """
     model = Words()
     model.part = Words()
 

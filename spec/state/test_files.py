@@ -13,7 +13,7 @@ from torch import nn
 
 
 def test_a_state_dict_comes_back_as_it_was(tmp_path):
-    """:func:`torch.load` gives a saved state dict its type, its order and its values back.
+    """:func:`torch.load` returns a saved state dict with the same type, keys, order and values.
 
     Save ``model.state_dict()`` rather than the model: it can be read without the code of the class, and with
     ``weights_only=True``.
@@ -32,7 +32,7 @@ def test_a_state_dict_comes_back_as_it_was(tmp_path):
 
 @pytest.mark.observed
 def test_metadata_come_back():
-    """:func:`torch.save` and :func:`torch.load` keep ``_metadata`` of a state dict."""
+    """:func:`torch.save` and :func:`torch.load` keep the ``_metadata`` of a state dict."""
     file = io.BytesIO()
     torch.save(nn.Sequential(nn.BatchNorm1d(3)).state_dict(), file)
     file.seek(0)
@@ -43,7 +43,7 @@ def test_metadata_come_back():
 
 
 def test_a_file_may_be_an_open_buffer(tmp_path):
-    """:func:`torch.save` and :func:`torch.load` take a path, an open binary file or a buffer."""
+    """:func:`torch.save` and :func:`torch.load` accept a path, an open binary file or an ``io.BytesIO``."""
     path, buffer = tmp_path / "w.pt", io.BytesIO()
     torch.save(torch.tensor([1.5, 2.5]), path)
     torch.save(torch.tensor([3.5, 4.5]), buffer)
@@ -58,7 +58,7 @@ def test_a_file_may_be_an_open_buffer(tmp_path):
 
 
 def test_a_checkpoint_may_hold_more(tmp_path):
-    """:func:`torch.save` takes a dict of numbers, texts and nested dicts beside the state dict.
+    """:func:`torch.save` accepts a checkpoint dict of state dicts, numbers, strings and nested dicts.
 
     A checkpoint from which training goes on holds the optimizer's state and the epoch as well. It loads with
     ``weights_only=True`` as long as it holds tensors and plain data.
@@ -86,7 +86,9 @@ def test_a_checkpoint_may_hold_more(tmp_path):
 
 @pytest.mark.parametrize(("keep_vars", "kind"), [(False, torch.Tensor), (True, nn.Parameter)])
 def test_loaded_tensors_are_of_the_type_saved(keep_vars, kind):
-    """:func:`torch.load` of a ``state_dict()`` gives tensors, or parameters if it had ``keep_vars=True``."""
+    """:func:`torch.load` of a ``state_dict()`` returns tensors, or parameters if saved with
+    ``keep_vars=True``.
+    """
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3).state_dict(keep_vars=keep_vars), file)
     file.seek(0)
@@ -98,7 +100,7 @@ def test_loaded_tensors_are_of_the_type_saved(keep_vars, kind):
 
 
 def test_a_file_is_a_snapshot(tmp_path):
-    """A state dict that :func:`torch.save` wrote does not follow the module, unlike one in memory."""
+    """A file saved by :func:`torch.save` does not change with the module, unlike a state dict in memory."""
     layer = nn.PReLU(init=0.75)
     kept = layer.state_dict()
     torch.save(kept, tmp_path / "layer.pt")
@@ -110,7 +112,7 @@ def test_a_file_is_a_snapshot(tmp_path):
 
 
 def test_views_share_memory_again():
-    """:func:`torch.load` lets tensors share memory that shared it when saved, whole and part too."""
+    """Tensors that share memory when saved share memory again after :func:`torch.load`, views included."""
     table = torch.arange(6.0)
     file = io.BytesIO()
     torch.save({"all": table, "same": table.view(2, 3), "tail": table[4:], "copy": table.clone()}, file)
@@ -125,7 +127,7 @@ def test_views_share_memory_again():
 
 
 def test_a_view_brings_its_whole_memory():
-    """:func:`torch.save` of a part of a tensor saves all the memory it is part of; a clone, the part.
+    """:func:`torch.save` of a slice saves the whole storage; saving its ``clone()`` saves the slice only.
 
     A slice of a large table makes a large file: save ``part.clone()``.
     """
@@ -141,7 +143,7 @@ def test_a_view_brings_its_whole_memory():
 
 
 def test_tensors_come_back_to_their_device(device):
-    """:func:`torch.load` brings tensors back to their device, or to that of ``map_location``.
+    """:func:`torch.load` puts tensors on the device they were saved from, or on that of ``map_location``.
 
     Without ``map_location="cpu"`` what was saved on a GPU cannot be loaded where there is none.
     """
@@ -157,7 +159,7 @@ def test_tensors_come_back_to_their_device(device):
 
 
 def test_a_checkpoint_may_be_loaded_without_its_values():
-    """``torch.load(map_location="meta")`` loads names, shapes and dtypes, and no values."""
+    """``torch.load(map_location="meta")`` loads names, shapes and dtypes without values."""
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3, dtype=torch.float64).state_dict(), file)
     file.seek(0)
@@ -172,7 +174,8 @@ def test_a_checkpoint_may_be_loaded_without_its_values():
 
 @pytest.mark.since("2.1")
 def test_a_file_may_be_mapped(tmp_path):
-    """``torch.load(mmap=True)`` reads the file as tensors are used; writing to them leaves it alone.
+    """``torch.load(mmap=True)`` reads values from the file lazily; changing a tensor does not change the
+    file.
 
     The file has to stay as it is meanwhile: whoever overwrites it changes the tensors.
     """
@@ -194,7 +197,7 @@ def test_a_file_may_be_mapped(tmp_path):
 
 @pytest.mark.since("2.1")
 def test_mapping_needs_a_path():
-    """``torch.load(mmap=True)`` needs a path: an open file or a buffer raises ``ValueError``."""
+    """``torch.load(mmap=True)`` needs a path: a file object such as ``io.BytesIO`` raises ``ValueError``."""
     file = io.BytesIO()
     torch.save({"w": torch.tensor([1.5, 2.5])}, file)
     file.seek(0)
@@ -207,7 +210,7 @@ def test_mapping_needs_a_path():
 
 
 def test_a_whole_module_may_be_saved():
-    """:func:`torch.save` pickles a whole module; its class is imported again by :func:`torch.load`.
+    """:func:`torch.save` pickles a whole module; :func:`torch.load` imports its class again.
 
     The file breaks when that code moves or changes, which a state dict does not. It also needs
     ``weights_only=False``, which may run any code.
@@ -227,7 +230,7 @@ def test_a_whole_module_may_be_saved():
 
 
 def test_a_module_of_a_local_class_cannot_be_saved():
-    """:func:`torch.save` fails for a module of a class that cannot be imported, such as a local one.
+    """:func:`torch.save` raises for a module whose class cannot be imported, such as a local class.
 
     Move the class to the top of a file, or save the state dict.
     """

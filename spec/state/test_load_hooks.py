@@ -15,7 +15,8 @@ from torch import nn
 @pytest.mark.question("Q67")
 @pytest.mark.since("2.5")
 def test_a_load_pre_hook_is_given_everything():
-    """A hook of :meth:`~torch.nn.Module.register_load_state_dict_pre_hook` runs before values are loaded.
+    """A hook of :meth:`~torch.nn.Module.register_load_state_dict_pre_hook` runs before the module's values
+    are loaded.
 
     It is given the module, the dict, the prefix, the module's metadata, ``strict`` (always true) and three
     lists that are filled while loading: missing keys, unexpected keys, errors. It is public since torch 2.5.
@@ -34,8 +35,10 @@ def test_a_load_pre_hook_is_given_everything():
 @pytest.mark.question("Q67")
 @pytest.mark.observed
 def test_a_private_load_pre_hook_is_given_no_module():
-    """``_register_load_state_dict_pre_hook`` gives its hook the dict, prefix and lists, but not the
-    module."""
+    """``_register_load_state_dict_pre_hook`` does not pass the module to its hook by default.
+
+    The hook gets the dict, the prefix, the module's metadata, ``strict`` and three lists.
+    """
     calls = []
     layer = nn.PReLU()
     state = layer.state_dict()
@@ -49,7 +52,7 @@ def test_a_private_load_pre_hook_is_given_no_module():
 @pytest.mark.question("Q67")
 @pytest.mark.observed
 def test_a_private_load_pre_hook_may_ask_for_the_module():
-    """``_register_load_state_dict_pre_hook(hook, with_module=True)`` gives the hook the module first."""
+    """``_register_load_state_dict_pre_hook(hook, with_module=True)`` passes the module to the hook first."""
     calls = []
     layer = nn.PReLU()
 
@@ -61,9 +64,9 @@ def test_a_private_load_pre_hook_may_ask_for_the_module():
 
 @pytest.mark.observed
 def test_a_load_pre_hook_may_rename_keys():
-    """A pre-hook of ``load_state_dict`` may rename keys; the caller's dict does not change.
+    """A ``load_state_dict`` pre-hook can rename keys; the caller's dict stays unchanged.
 
-    This is how a class goes on reading checkpoints from before one of its attributes was renamed.
+    This is how a class still reads checkpoints from before one of its attributes was renamed.
     """
     layer = nn.Linear(2, 1, bias=False)
     state = {"kernel": torch.tensor([[3.0, 4.0]])}
@@ -82,7 +85,7 @@ def test_a_load_pre_hook_may_rename_keys():
 @pytest.mark.question("Q67")
 @pytest.mark.observed
 def test_what_a_load_pre_hook_returns_is_ignored():
-    """What a pre-hook of ``load_state_dict`` returns is ignored."""
+    """``load_state_dict`` ignores the return value of a pre-hook."""
     layer = nn.PReLU()
     layer._register_load_state_dict_pre_hook(lambda *args: {"weight": torch.tensor([9.0])})
 
@@ -94,7 +97,11 @@ def test_what_a_load_pre_hook_returns_is_ignored():
 @pytest.mark.observed
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_load_pre_hook_may_refuse(strict):
-    """A text that a pre-hook of ``load_state_dict`` adds to the errors is raised; ``strict`` or not."""
+    """If a pre-hook appends to ``error_msgs``, ``load_state_dict`` raises that text, even with
+    ``strict=False``.
+
+    ``error_msgs`` is the last argument of the hook.
+    """
     layer = nn.PReLU()
     layer._register_load_state_dict_pre_hook(lambda *args: args[-1].append("too old, convert it first"))
 
@@ -106,7 +113,10 @@ def test_a_load_pre_hook_may_refuse(strict):
 
 @pytest.mark.observed
 def test_a_load_pre_hook_may_add_keys_to_the_lists():
-    """A pre-hook of ``load_state_dict`` may add missing and unexpected keys: they count like others."""
+    """A ``load_state_dict`` pre-hook can add keys to ``missing_keys`` and ``unexpected_keys``.
+
+    They count like others.
+    """
     layer = nn.PReLU()
 
     def add(state_dict, prefix, metadata, strict, missing_keys, unexpected_keys, errors):
@@ -136,7 +146,7 @@ def test_load_pre_hooks_run_from_the_outside_in():
 
 @pytest.mark.since("2.5")
 def test_a_load_pre_hook_can_be_removed():
-    """The handle of ``register_load_state_dict_pre_hook`` removes that hook and no other."""
+    """``handle.remove()`` of a ``register_load_state_dict_pre_hook`` hook removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
     handle = layer.register_load_state_dict_pre_hook(lambda *args: calls.append("removed"))
@@ -150,7 +160,7 @@ def test_a_load_pre_hook_can_be_removed():
 
 @pytest.mark.observed
 def test_a_load_pre_hook_does_not_keep_its_module():
-    """A ``load_state_dict`` pre-hook with ``with_module=True`` does not keep its module alive.
+    """A ``load_state_dict`` pre-hook with ``with_module=True`` does not keep the module alive.
 
     Once the module is gone, calling or copying the hook raises ``RuntimeError``.
     """
@@ -171,7 +181,9 @@ def test_a_load_pre_hook_does_not_keep_its_module():
 
 @pytest.mark.observed
 def test_a_load_pre_hook_keeps_its_name():
-    """``_register_load_state_dict_pre_hook`` keeps the hook's name and hands it all arguments."""
+    """A hook given to ``_register_load_state_dict_pre_hook`` keeps its ``__name__`` and gets all
+    arguments.
+    """
     layer = nn.PReLU()
 
     def rename(*args, **kwargs):
@@ -189,7 +201,8 @@ def test_a_load_pre_hook_keeps_its_name():
 
 @pytest.mark.question("Q67")
 def test_a_load_post_hook_is_given_the_keys():
-    """A hook of :meth:`~torch.nn.Module.register_load_state_dict_post_hook` runs after values are loaded.
+    """A hook of :meth:`~torch.nn.Module.register_load_state_dict_post_hook` runs after the module's values
+    are loaded.
 
     It is given the module and the missing and unexpected keys so far, which it may change: the way to accept
     an old checkpoint that lacks a key, with ``strict=True`` for all others.
@@ -206,7 +219,10 @@ def test_a_load_post_hook_is_given_the_keys():
 
 @pytest.mark.question("Q67")
 def test_a_load_post_hook_may_excuse_keys():
-    """Keys that a post-hook of ``load_state_dict`` takes from the lists are neither raised nor returned."""
+    """If a ``load_state_dict`` post-hook clears ``missing_keys`` and ``unexpected_keys``, no error is raised.
+
+    They are not returned either.
+    """
     plain, excused = nn.Linear(2, 3), nn.Linear(2, 3)
 
     def excuse(module, incompatible_keys):
@@ -221,7 +237,7 @@ def test_a_load_post_hook_may_excuse_keys():
 
 @pytest.mark.question("Q67")
 def test_a_load_post_hook_may_add_keys():
-    """Keys that a post-hook of ``load_state_dict`` adds to the lists are raised with ``strict=True``."""
+    """If a ``load_state_dict`` post-hook adds a key to ``missing_keys``, ``strict=True`` raises an error."""
     layer = nn.PReLU()
     layer.register_load_state_dict_post_hook(lambda module, keys: keys.missing_keys.append("lost"))
 
@@ -232,7 +248,7 @@ def test_a_load_post_hook_may_add_keys():
 
 @pytest.mark.question("Q67")
 def test_a_load_post_hook_must_return_none():
-    """A post-hook of ``load_state_dict`` that returns anything but ``None`` raises ``AssertionError``."""
+    """``load_state_dict`` raises ``AssertionError`` if a post-hook returns anything but ``None``."""
     quiet, loud = nn.PReLU(), nn.PReLU()
     quiet.register_load_state_dict_post_hook(lambda module, keys: None)
     loud.register_load_state_dict_post_hook(lambda module, keys: keys)
@@ -256,7 +272,7 @@ def test_load_post_hooks_run_from_the_inside_out():
 
 
 def test_a_load_post_hook_runs_before_the_error():
-    """``load_state_dict`` runs post-hooks also where it is going to raise."""
+    """``load_state_dict`` runs post-hooks even if it raises an error afterwards."""
     calls = []
     layer = nn.PReLU()
     layer.register_load_state_dict_post_hook(lambda module, keys: calls.append(tuple(keys)))
@@ -268,7 +284,7 @@ def test_a_load_post_hook_runs_before_the_error():
 
 
 def test_a_load_post_hook_can_be_removed():
-    """The handle of ``register_load_state_dict_post_hook`` removes that hook and no other."""
+    """``handle.remove()`` of a ``register_load_state_dict_post_hook`` hook removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
     handle = layer.register_load_state_dict_post_hook(lambda *args: calls.append("removed"))

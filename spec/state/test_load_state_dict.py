@@ -13,10 +13,10 @@ from torch import nn
 
 
 def test_values_are_copied():
-    """:meth:`~torch.nn.Module.load_state_dict` copies values into the parameters that the module has.
+    """:meth:`~torch.nn.Module.load_state_dict` copies values into the module's existing parameters, in place.
 
-    The parameters stay the same objects with the same memory, so an optimizer that was made before goes on
-    training them. What changes the objects instead is ``assign=True``.
+    The parameters stay the same objects with the same memory, so an optimizer that was made before still
+    trains them. What changes the objects instead is ``assign=True``.
     """
     layer = nn.Linear(2, 3, bias=False)
     weight, place = layer.weight, layer.weight.data_ptr()
@@ -30,7 +30,7 @@ def test_values_are_copied():
 
 
 def test_later_changes_of_the_dict_do_not_reach_the_module():
-    """After ``load_state_dict`` of another module's ``state_dict()`` the two share no memory."""
+    """After ``a.load_state_dict(b.state_dict())``, the modules ``a`` and ``b`` share no memory."""
     teacher, student = nn.PReLU(init=3.0), nn.PReLU(init=5.0)
     student.load_state_dict(teacher.state_dict())
 
@@ -42,7 +42,9 @@ def test_later_changes_of_the_dict_do_not_reach_the_module():
 
 
 def test_buffers_are_filled_in_place():
-    """:meth:`~torch.nn.Module.load_state_dict` fills buffers in place: they stay the same tensors."""
+    """:meth:`~torch.nn.Module.load_state_dict` copies into buffers in place: they stay the same tensor
+    objects.
+    """
     norm = nn.BatchNorm1d(2)
     mean = norm.running_mean
 
@@ -53,7 +55,9 @@ def test_buffers_are_filled_in_place():
 
 
 def test_submodules_are_filled_too():
-    """:meth:`~torch.nn.Module.load_state_dict` fills submodules at any depth by their dotted names."""
+    """:meth:`~torch.nn.Module.load_state_dict` loads submodules at any depth by dotted names such as
+    ``0.0.weight``.
+    """
     net = nn.Sequential(nn.Sequential(nn.Linear(1, 2, bias=False)), nn.Linear(2, 1, bias=False))
 
     net.load_state_dict({"1.weight": torch.tensor([[5.0, 6.0]]), "0.0.weight": torch.tensor([[7.0], [8.0]])})
@@ -63,7 +67,7 @@ def test_submodules_are_filled_too():
 
 
 def test_loading_gives_no_warning():
-    """``load_state_dict`` into a module with data gives no warning if keys, shapes and dtypes agree."""
+    """``load_state_dict`` into a module on the CPU does not warn if keys, shapes and dtypes match."""
     layer = nn.Linear(2, 3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -73,7 +77,7 @@ def test_loading_gives_no_warning():
 
 
 def test_success_is_reported_in_words():
-    """``load_state_dict`` returns what prints as ``<All keys matched successfully>`` if all keys match."""
+    """If all keys match, the result of ``load_state_dict`` prints as ``<All keys matched successfully>``."""
     layer = nn.Linear(2, 3)
 
     result = layer.load_state_dict(layer.state_dict())
@@ -84,7 +88,7 @@ def test_success_is_reported_in_words():
 
 
 def test_the_result_is_a_named_tuple():
-    """``load_state_dict`` returns a named tuple: the lists ``missing_keys`` and ``unexpected_keys``."""
+    """``load_state_dict`` returns a named tuple of two lists: ``missing_keys`` and ``unexpected_keys``."""
     layer = nn.Linear(2, 3)
 
     result = layer.load_state_dict({"weight": torch.rand(3, 2), "scale": torch.rand(1)}, strict=False)
@@ -104,7 +108,9 @@ def test_the_result_is_a_named_tuple():
     ids=["missing", "unexpected"],
 )
 def test_a_mismatch_is_printed_as_a_tuple(given, shown):
-    """The result of ``load_state_dict(strict=False)`` prints both lists of keys if one is not empty."""
+    """If keys are missing or unexpected, the result of ``load_state_dict(strict=False)`` prints both
+    lists.
+    """
     layer = nn.Linear(2, 3)
     state = {**layer.state_dict(), "x": torch.rand(1)}
 
@@ -115,7 +121,7 @@ def test_a_mismatch_is_printed_as_a_tuple(given, shown):
 
 
 def test_values_take_the_dtype_and_device_of_the_module(device):
-    """``load_state_dict`` converts values to the dtype and the device that the module has.
+    """``load_state_dict`` converts values to the dtype and device of the module's parameters and buffers.
 
     A checkpoint in half precision does not make a module so; cast the module, or load with ``assign=True``.
     """
@@ -132,7 +138,7 @@ def test_values_take_the_dtype_and_device_of_the_module(device):
 
 
 def test_requires_grad_and_grad_stay():
-    """``load_state_dict`` changes neither ``requires_grad`` nor the gradients of the module."""
+    """``load_state_dict`` changes neither ``requires_grad`` nor ``.grad`` of the module's parameters."""
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.0, 2.0]])).sum().backward()
     layer.bias.requires_grad_(False)
@@ -148,7 +154,7 @@ def test_requires_grad_and_grad_stay():
 
 
 def test_loading_is_not_recorded():
-    """:meth:`~torch.nn.Module.load_state_dict` is not recorded by autograd: parameters remain leaves."""
+    """Autograd does not record :meth:`~torch.nn.Module.load_state_dict`: parameters remain leaves."""
     frozen, trained = nn.Linear(2, 1, bias=False).requires_grad_(False), nn.Linear(2, 1, bias=False)
     value = torch.tensor([[1.0, 2.0]], requires_grad=True) * 3
 
@@ -161,7 +167,7 @@ def test_loading_is_not_recorded():
 
 
 def test_loading_before_backward_spoils_the_graph():
-    """``load_state_dict`` between forward and backward spoils weights that backward needs, which raises.
+    """``load_state_dict`` between forward and backward makes ``backward()`` raise if it needs the weights.
 
     Load before the forward pass, or compute the gradients first.
     """
@@ -176,7 +182,9 @@ def test_loading_before_backward_spoils_the_graph():
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict, MappingProxyType])
 def test_any_mapping_will_do(kind):
-    """:meth:`~torch.nn.Module.load_state_dict` takes any mapping, also one that cannot be written to."""
+    """:meth:`~torch.nn.Module.load_state_dict` accepts any mapping, even a read-only one such as
+    ``MappingProxyType``.
+    """
     layer = nn.Linear(2, 1, bias=False)
 
     layer.load_state_dict(kind({"weight": torch.tensor([[3.0, 4.0]])}))
@@ -186,7 +194,7 @@ def test_any_mapping_will_do(kind):
 
 @pytest.mark.parametrize("given", ["model.pt", [("weight", torch.rand(3, 2))], nn.Linear(2, 3)], ids=type)
 def test_what_is_no_mapping_is_refused(given):
-    """``load_state_dict`` raises ``TypeError`` for a path, a list or a module: it takes a mapping.
+    """``load_state_dict`` raises ``TypeError`` for a file path, a list or a module: it needs a mapping.
 
     Read the file first: ``net.load_state_dict(torch.load(path, weights_only=True))``.
     """
@@ -197,7 +205,7 @@ def test_what_is_no_mapping_is_refused(given):
 
 
 def test_the_given_dict_is_not_changed():
-    """``load_state_dict`` leaves the dict that it is given its keys, whatever modules do while loading.
+    """``load_state_dict`` keeps the keys of the caller's dict, even if a module renames keys while loading.
 
     Modules and hooks that add to or take from what they load are given a copy of it. The metadata are not
     copied: see *assign*.
@@ -217,9 +225,9 @@ def test_the_given_dict_is_not_changed():
 
 
 def test_what_fits_is_loaded_before_the_error():
-    """Where ``load_state_dict`` raises for keys or shapes, values that fit are loaded all the same.
+    """Even when ``load_state_dict`` raises for a size mismatch, it has loaded the values that fit.
 
-    Whoever catches the error has a module that is half loaded: build it anew.
+    Whoever catches the error has a module that is half loaded: build it again.
     """
     layer = nn.Linear(2, 3)
 
@@ -231,7 +239,11 @@ def test_what_fits_is_loaded_before_the_error():
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_value_that_is_no_tensor_is_refused(strict):
-    """``load_state_dict`` raises ``RuntimeError`` for a non-tensor, with key and type; ``strict`` or not."""
+    """``load_state_dict`` raises ``RuntimeError`` for a value that is not a tensor, even with
+    ``strict=False``.
+
+    The error names the key and the type of the value.
+    """
     net = nn.Sequential(nn.Linear(1, 2))
     with pytest.raises(RuntimeError, match="or Tensor-like object") as caught:
         net.load_state_dict({"0.weight": [2.0], "0.bias": torch.tensor([3.0, 5.0])}, strict=strict)
@@ -245,7 +257,11 @@ def test_a_value_that_is_no_tensor_is_refused(strict):
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_failing_copy_is_reported(strict):
-    """``load_state_dict`` reports an exception while copying, with key, both shapes and its text."""
+    """``load_state_dict`` raises ``RuntimeError`` if copying a value fails, and names the key and both
+    shapes.
+
+    The text of the exception is in the error too.
+    """
     net = nn.Module()
     net.register_buffer("row", torch.zeros(1).expand(3))
     net.register_buffer("last", torch.zeros(1))
@@ -264,7 +280,7 @@ def test_a_failing_copy_is_reported(strict):
 
 @pytest.mark.observed
 def test_modules_are_loaded_before_their_submodules():
-    """``_load_from_state_dict`` of a module is called before those of its submodules.
+    """``load_state_dict`` calls ``_load_from_state_dict`` of a module before those of its submodules.
 
     Each is given only the keys that begin with its own name.
     """
@@ -284,7 +300,8 @@ def test_modules_are_loaded_before_their_submodules():
 @pytest.mark.observed
 @pytest.mark.parametrize("strict", [True, False])
 def test_modules_are_always_asked_to_be_strict(strict):
-    """``_load_from_state_dict`` is given ``strict=True``, whatever ``load_state_dict`` was given.
+    """``load_state_dict(strict=False)`` still passes ``strict=True`` to ``_load_from_state_dict`` of each
+    module.
 
     Keys are collected always, and raised or not at the end (:issue:`156177`).
     """
@@ -301,9 +318,10 @@ def test_modules_are_always_asked_to_be_strict(strict):
 
 @pytest.mark.observed
 def test_a_module_asked_not_to_be_strict_collects_no_keys():
-    """``_load_from_state_dict`` with ``strict=False`` loads what is there and collects no keys.
+    """``_load_from_state_dict`` called with ``strict=False`` loads values and lists no missing or unexpected
+    keys.
 
-    Modules that load others by hand use it so.
+    Modules that load other modules themselves call it like this.
     """
 
     class Versioned(nn.Module):
@@ -323,7 +341,9 @@ def test_a_module_asked_not_to_be_strict_collects_no_keys():
 
 @pytest.mark.observed
 def test_a_module_looks_at_keys_under_its_prefix():
-    """``_load_from_state_dict`` reads the keys that begin with its prefix, and passes over all others."""
+    """``_load_from_state_dict`` reads the keys that begin with its ``prefix`` argument and ignores all
+    others.
+    """
     layer = nn.Linear(1, 2)
     state = {"head.bias": torch.tensor([3.0, 5.0]), "head.scale": torch.rand(1), "tail.gain": torch.rand(7)}
     missing, unexpected, errors = [], [], []
@@ -335,7 +355,7 @@ def test_a_module_looks_at_keys_under_its_prefix():
 
 
 def test_submodules_that_are_none_are_passed_over():
-    """:meth:`~torch.nn.Module.load_state_dict` passes over submodules that are ``None``."""
+    """:meth:`~torch.nn.Module.load_state_dict` skips submodules that are ``None``."""
     net = nn.Module()
     net.register_module("head", None)
     net.body = nn.PReLU()

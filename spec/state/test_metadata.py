@@ -14,7 +14,7 @@ from torch import nn
 
 @pytest.mark.observed
 def test_metadata_names_every_module():
-    """``state_dict()._metadata`` has an entry for every module, also for those without a key."""
+    """``state_dict()._metadata`` has an entry for every module, even without parameters and buffers."""
     state = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(2, affine=False, track_running_stats=False)).state_dict()
 
     assert list(state) == []
@@ -23,15 +23,16 @@ def test_metadata_names_every_module():
 
 @pytest.mark.observed
 def test_metadata_names_have_the_prefix():
-    """With ``state_dict(prefix="head.")`` names in ``_metadata`` begin with ``head``, without the last
-    dot."""
+    """With ``state_dict(prefix="head.")``, ``_metadata`` names begin with ``head``, without the trailing
+    dot.
+    """
     metadata = nn.Sequential(nn.ReLU()).state_dict(prefix="head.")._metadata
 
     assert list(metadata) == ["head", "head.0"]
 
 
 def test_a_class_has_a_version():
-    """``state_dict()`` saves the class attribute ``_version`` of each module in ``_metadata``.
+    """``state_dict()`` saves each module's class attribute ``_version`` in ``_metadata``.
 
     A class that changes the names or shapes of what it saves raises it, and converts what is older.
     """
@@ -46,7 +47,8 @@ def test_a_class_has_a_version():
 
 @pytest.mark.observed
 def test_which_copies_keep_the_metadata():
-    """``copy.copy`` and ``deepcopy`` keep ``_metadata`` of a state dict; ``dict`` and ``.copy()`` do not.
+    """``copy.copy`` and ``deepcopy`` of a state dict keep ``_metadata``; ``dict(state)`` and ``state.copy()``
+    lose it.
 
     Without it every version counts as the oldest, and a newer class may misread what it loads.
     """
@@ -60,7 +62,9 @@ def test_which_copies_keep_the_metadata():
 
 
 def test_each_module_is_given_its_own_metadata():
-    """``_load_from_state_dict`` is given the module's own metadata, or an empty dict if there are none."""
+    """``_load_from_state_dict`` gets the module's own ``_metadata`` entry, or an empty dict if there is
+    none.
+    """
     seen = []
 
     class Table(nn.Module):
@@ -80,7 +84,7 @@ def test_each_module_is_given_its_own_metadata():
 
 
 def test_a_version_lets_a_module_read_old_state():
-    """A module may override ``_load_from_state_dict`` to rename what an older ``_version`` of it saved.
+    """A module can override ``_load_from_state_dict`` to load what an older ``_version`` of its class saved.
 
     This is how torch's own layers change their layout and still load old checkpoints.
     """
@@ -107,9 +111,10 @@ def test_a_version_lets_a_module_read_old_state():
 
 @pytest.mark.observed
 def test_the_metadata_stays_with_the_dict_while_loading():
-    """``load_state_dict`` hands the root the given ``_metadata`` with the dict, submodules theirs alone.
+    """In ``load_state_dict``, hooks of the root get a dict with ``_metadata``, hooks of submodules a plain
+    dict.
 
-    The dict that a submodule or its hooks are given is a plain one, without the attribute.
+    Each is also given the metadata of its own module.
     """
     seen = []
     net = nn.Sequential(nn.ReLU())
@@ -127,7 +132,7 @@ def test_the_metadata_stays_with_the_dict_while_loading():
 @pytest.mark.question("Q57")
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d, nn.BatchNorm2d])
 def test_a_missing_batch_count_is_an_error(layer):
-    """``BatchNorm`` needs ``num_batches_tracked`` in a state dict whose metadata say version 2.
+    """``load_state_dict`` of ``BatchNorm`` needs ``num_batches_tracked`` if ``_metadata`` says ``version`` 2.
 
     The counter came with version 2. Without metadata, as in ``dict(state)``, it may be missing.
     """
@@ -146,7 +151,7 @@ def test_a_missing_batch_count_is_an_error(layer):
     "metadata", [None, {"0": {"version": 1}}, {"0": {}}], ids=["none", "old", "no_version"]
 )
 def test_an_old_state_keeps_the_batch_count(metadata):
-    """``BatchNorm`` loads a state dict older than version 2 and keeps its own ``num_batches_tracked``.
+    """``BatchNorm`` keeps its own ``num_batches_tracked`` when loading a state dict older than version 2.
 
     So it is where there are no metadata, as in a plain ``dict``. Up to torch 2.1 the count was set to zero
     (:issue:`110361`, :pull:`110850`).
@@ -166,7 +171,9 @@ def test_an_old_state_keeps_the_batch_count(metadata):
 @pytest.mark.question("Q57")
 @pytest.mark.before("2.2")
 def test_an_old_state_resets_the_batch_count():
-    """``BatchNorm`` that loads a dict without metadata sets a missing ``num_batches_tracked`` to zero."""
+    """``BatchNorm`` sets ``num_batches_tracked`` to zero when loading a dict without it and without
+    ``_metadata``.
+    """
     norm = nn.BatchNorm1d(2)
     norm.num_batches_tracked.fill_(7)
     state = {k: v for k, v in nn.BatchNorm1d(2).state_dict().items() if k != "num_batches_tracked"}
@@ -179,9 +186,11 @@ def test_an_old_state_resets_the_batch_count():
 @pytest.mark.question("Q57")
 @pytest.mark.since("2.3")
 def test_a_norm_without_a_real_count_starts_at_zero():
-    """``BatchNorm`` that is assigned an old dict keeps its batch count; a count on meta becomes zero.
+    """``BatchNorm`` loaded with ``assign=True`` and no ``num_batches_tracked`` keeps its count; on meta, it
+    gets 0.
 
-    In torch 2.2 the latter stayed on the meta device (:pull:`115285`).
+    The dict is one of ``BatchNorm``, without the key and without metadata. In torch 2.2 a count on the meta
+    device stayed there (:pull:`115285`).
     """
     real, meta = nn.BatchNorm1d(2), nn.BatchNorm1d(2, device="meta")
     real.num_batches_tracked.fill_(7)
@@ -196,9 +205,9 @@ def test_a_norm_without_a_real_count_starts_at_zero():
 
 
 def test_a_norm_without_statistics_needs_no_count():
-    """``BatchNorm`` with ``track_running_stats=False`` loads a state dict without a batch count.
+    """``BatchNorm`` with ``track_running_stats=False`` loads a state dict without ``num_batches_tracked``.
 
-    With metadata or without, it looks for its weight and bias alone.
+    With metadata or without, it looks for its weight and bias only.
     """
     norm = nn.BatchNorm1d(2, track_running_stats=False)
     state = norm.state_dict()
@@ -212,7 +221,8 @@ def test_a_norm_without_statistics_needs_no_count():
 
 
 def test_an_instance_norm_refuses_very_old_statistics():
-    """``InstanceNorm`` without statistics refuses ``running_mean`` in a dict without metadata.
+    """``InstanceNorm`` without ``track_running_stats`` raises for ``running_mean`` in a dict without
+    ``_metadata``.
 
     Before torch 0.4 the layer always saved them. Delete these keys to load the rest.
     """
@@ -226,7 +236,9 @@ def test_an_instance_norm_refuses_very_old_statistics():
 
 
 def test_an_instance_norm_with_metadata_counts_keys():
-    """``InstanceNorm`` without statistics finds ``running_mean`` unexpected in a dict with metadata."""
+    """``InstanceNorm`` without ``track_running_stats`` finds ``running_mean`` unexpected if there is
+    ``_metadata``.
+    """
     state = nn.InstanceNorm1d(2, track_running_stats=True).state_dict()
     del state["num_batches_tracked"]
 

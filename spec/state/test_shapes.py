@@ -12,7 +12,7 @@ from torch import nn
 @pytest.mark.question("Q53")
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_size_mismatch_raises(strict):
-    """``load_state_dict`` raises ``RuntimeError`` for another shape, also with ``strict=False``.
+    """``load_state_dict`` raises ``RuntimeError`` for a size mismatch, even with ``strict=False``.
 
     The error names the key and both shapes. ``strict`` is about keys only: to load the rest, leave such keys
     out of the dict (:issue:`40859`).
@@ -33,7 +33,7 @@ def test_a_size_mismatch_raises(strict):
     [((3,), (1,)), ((1,), ()), ((), (1, 1)), ((2, 3), (3, 2)), ((6,), (2, 3)), ((2,), (1, 2))],
 )
 def test_shapes_are_not_adapted(ours, theirs):
-    """``load_state_dict`` neither broadcasts nor reshapes a value, but for ``(1,)`` into a scalar."""
+    """``load_state_dict`` neither broadcasts nor reshapes values, except for shape ``(1,)`` into a scalar."""
     net = nn.Module()
     net.scale = nn.Parameter(torch.full(ours, 5.0))
 
@@ -45,7 +45,7 @@ def test_shapes_are_not_adapted(ours, theirs):
 
 @pytest.mark.question("Q53")
 def test_what_fits_can_be_picked_by_shape():
-    """``load_state_dict(strict=False)`` loads the rest if keys of other shapes are left out before."""
+    """``load_state_dict(strict=False)`` loads the rest of a dict once keys with other shapes are removed."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     ours, state = net.state_dict(), nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 5)).state_dict()
 
@@ -58,7 +58,7 @@ def test_what_fits_can_be_picked_by_shape():
 
 
 def test_a_mismatched_key_is_not_missing():
-    """``load_state_dict`` counts a key of another shape neither as missing nor as unexpected."""
+    """``load_state_dict`` reports a key with a size mismatch neither as missing nor as unexpected."""
     kept = []
     layer = nn.PReLU()
     layer.register_load_state_dict_post_hook(lambda module, keys: kept.append(tuple(keys)))
@@ -72,7 +72,7 @@ def test_a_mismatched_key_is_not_missing():
 
 @pytest.mark.observed
 def test_one_element_loads_into_a_scalar():
-    """``load_state_dict`` loads a 1-D tensor of one element into a scalar, as torch 0.3 saved it.
+    """``load_state_dict`` loads a tensor of shape ``(1,)`` into a scalar parameter, as torch 0.3 saved it.
 
     The scalar stays one.
     """
@@ -88,9 +88,9 @@ def test_one_element_loads_into_a_scalar():
 @pytest.mark.question("Q55")
 @pytest.mark.since("2.10")
 def test_several_elements_do_not_load_into_a_scalar():
-    """``load_state_dict`` of a 1-D tensor of several elements into a scalar is a size mismatch.
+    """``load_state_dict`` of a 1-D tensor with several elements into a scalar raises ``RuntimeError``.
 
-    Up to torch 2.9 its first element was taken in silence (:issue:`165873`, :pull:`166335`).
+    Up to torch 2.9 the first element was loaded without an error (:issue:`165873`, :pull:`166335`).
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor(5.0))
@@ -103,7 +103,7 @@ def test_several_elements_do_not_load_into_a_scalar():
 @pytest.mark.before("2.10")
 @pytest.mark.observed
 def test_a_scalar_takes_the_first_element():
-    """``load_state_dict`` of a 1-D tensor into a scalar takes the first element, in silence."""
+    """``load_state_dict`` of a 1-D tensor with several elements into a scalar loads the first element."""
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor(5.0))
 

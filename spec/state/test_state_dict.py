@@ -13,7 +13,8 @@ from torch import nn
 
 @pytest.mark.claim("N4-02")
 def test_keys_are_dotted_names():
-    """:meth:`~torch.nn.Module.state_dict` returns an ``OrderedDict`` from dotted names to tensors.
+    """:meth:`~torch.nn.Module.state_dict` returns an ``OrderedDict`` that maps dotted names such as
+    ``0.weight`` to tensors.
 
     The keys are those of :meth:`~torch.nn.Module.named_parameters` and of the persistent buffers: renaming an
     attribute or wrapping the module changes them and breaks older checkpoints. A module without parameters
@@ -28,7 +29,8 @@ def test_keys_are_dotted_names():
 
 @pytest.mark.claim("N4-03")
 def test_an_inner_layer_has_no_prefix():
-    """:meth:`~torch.nn.Module.state_dict` of an inner layer has the layer's own names, without its path.
+    """:meth:`~torch.nn.Module.state_dict` of a submodule such as ``net[2]`` has keys without its prefix:
+    ``weight``, not ``2.weight``.
 
     To load it into the whole model, or a part of the whole into the layer, put the prefix on or take it off.
     """
@@ -38,7 +40,9 @@ def test_an_inner_layer_has_no_prefix():
 
 
 def test_without_state_it_is_empty():
-    """:meth:`~torch.nn.Module.state_dict` without parameters, buffers and extra state is empty."""
+    """:meth:`~torch.nn.Module.state_dict` of a module without parameters, buffers and extra state is an
+    empty ``OrderedDict``.
+    """
     state = nn.Sequential(nn.ReLU(), nn.Dropout(0.3)).state_dict()
 
     assert type(state) is OrderedDict
@@ -47,9 +51,10 @@ def test_without_state_it_is_empty():
 
 @pytest.mark.claim("N4-07")
 def test_one_value_is_reached_by_its_key():
-    """Writing in place to a tensor of :meth:`~torch.nn.Module.state_dict` writes the module's parameter.
+    """Changing a tensor in :meth:`~torch.nn.Module.state_dict` in place, as by ``fill_()``, changes the
+    module's parameter.
 
-    Assigning to the key, ``state["2.bias"] = ...``, changes the dict alone.
+    Assigning to the key, ``state["2.bias"] = ...``, changes the dict only.
     """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
     state = net.state_dict()
@@ -62,9 +67,10 @@ def test_one_value_is_reached_by_its_key():
 
 
 def test_values_are_references(device):
-    """The tensors in :meth:`~torch.nn.Module.state_dict` share memory with the module, on its device.
+    """The tensors in :meth:`~torch.nn.Module.state_dict` share memory with the module's parameters, on the
+    same device.
 
-    A "best" state that is kept during training goes on changing with the model. To keep the values of this
+    A "best" state that is kept during training still changes with the model. To keep the values of this
     moment, use ``copy.deepcopy(model.state_dict())`` or save it to a file.
     """
     layer = nn.Linear(2, 3, device=device)
@@ -79,7 +85,9 @@ def test_values_are_references(device):
 
 
 def test_an_optimizer_step_changes_a_kept_state_dict():
-    """A :meth:`~torch.nn.Module.state_dict` that was kept follows every later step of the optimizer."""
+    """``optimizer.step()`` also changes the tensors of an earlier :meth:`~torch.nn.Module.state_dict`, but
+    not those of its ``deepcopy``.
+    """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     best, copied = layer.state_dict(), copy.deepcopy(layer.state_dict())
@@ -92,7 +100,7 @@ def test_an_optimizer_step_changes_a_kept_state_dict():
 
 
 def test_values_are_detached():
-    """:meth:`~torch.nn.Module.state_dict` holds detached tensors, not ``Parameter`` objects.
+    """:meth:`~torch.nn.Module.state_dict` holds detached tensors, not ``nn.Parameter`` objects.
 
     They share memory with the module all the same. ``keep_vars=True`` gives the parameters themselves.
     """
@@ -106,7 +114,7 @@ def test_values_are_detached():
 
 
 def test_keep_vars_gives_the_objects_themselves():
-    """``state_dict(keep_vars=True)`` holds the very parameters and buffers of the module."""
+    """``state_dict(keep_vars=True)`` holds the module's parameter and buffer objects themselves."""
     norm = nn.BatchNorm1d(2)
 
     state = norm.state_dict(keep_vars=True)
@@ -121,7 +129,7 @@ def test_keep_vars_gives_the_objects_themselves():
 
 
 def test_keep_vars_reaches_submodules():
-    """``state_dict(keep_vars=True)`` holds the parameters of submodules at any depth themselves."""
+    """``state_dict(keep_vars=True)`` also holds the parameter objects of submodules at any depth."""
     net = nn.Sequential(nn.PReLU(), nn.Sequential(nn.PReLU()))
 
     state = net.state_dict(keep_vars=True)
@@ -131,7 +139,8 @@ def test_keep_vars_reaches_submodules():
 
 
 def test_order_is_parameters_buffers_submodules():
-    """:meth:`~torch.nn.Module.state_dict` lists a module's parameters, then buffers, then submodules.
+    """The keys of :meth:`~torch.nn.Module.state_dict` are a module's parameters, then its buffers, then those
+    of its submodules.
 
     Within each kind the order is that of registration.
     """
@@ -150,7 +159,7 @@ def test_order_is_parameters_buffers_submodules():
 
 
 def test_entries_of_none_leave_no_key():
-    """Parameters, buffers and submodules that are ``None`` leave no key in ``state_dict()``."""
+    """Parameters, buffers and submodules that are ``None`` have no key in ``state_dict()``."""
     net = nn.Module()
     net.register_parameter("scale", None)
     net.register_buffer("mask", None)
@@ -161,7 +170,9 @@ def test_entries_of_none_leave_no_key():
 
 
 def test_frozen_parameters_are_included():
-    """:meth:`~torch.nn.Module.state_dict` holds frozen parameters like all others."""
+    """:meth:`~torch.nn.Module.state_dict` includes frozen parameters (``requires_grad=False``) like all
+    others.
+    """
     layer = nn.Linear(1, 2).requires_grad_(False)
     nn.init.constant_(layer.weight, 3.0)
     layer.bias.copy_(torch.tensor([5.0, 7.0]))
@@ -173,7 +184,8 @@ def test_frozen_parameters_are_included():
 
 
 def test_plain_attributes_are_left_out():
-    """:meth:`~torch.nn.Module.state_dict` leaves out plain tensors, numbers, lists of modules, ``training``.
+    """:meth:`~torch.nn.Module.state_dict` leaves out plain attributes: tensors, numbers, lists of modules,
+    and ``self.training``.
 
     What has to be saved is registered: tensors with :meth:`~torch.nn.Module.register_buffer`, modules in a
     :class:`~torch.nn.ModuleList`. Other values go into extra state, or beside the state dict in a
@@ -190,7 +202,7 @@ def test_plain_attributes_are_left_out():
 
 
 def test_each_call_makes_a_new_dict():
-    """Without ``destination``, each call of :meth:`~torch.nn.Module.state_dict` makes a new dict.
+    """Each call of :meth:`~torch.nn.Module.state_dict` without ``destination`` returns a new dict.
 
     Adding to it or deleting from it leaves the module as it was.
     """
@@ -205,7 +217,9 @@ def test_each_call_makes_a_new_dict():
 
 
 def test_a_replaced_parameter_is_not_followed():
-    """A kept :meth:`~torch.nn.Module.state_dict` does not follow a parameter that is replaced."""
+    """After ``layer.weight = nn.Parameter(...)``, an earlier :meth:`~torch.nn.Module.state_dict` still
+    holds the old values.
+    """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     state = layer.state_dict()
@@ -218,7 +232,7 @@ def test_a_replaced_parameter_is_not_followed():
 
 @pytest.mark.observed
 def test_one_module_may_save_its_own_part():
-    """A module that overrides ``_save_to_state_dict`` decides what it saves of itself.
+    """A module can override ``_save_to_state_dict`` to choose its own entries in ``state_dict()``.
 
     It is called with the dict to fill, the prefix and ``keep_vars``; submodules are saved separately.
     """

@@ -12,7 +12,8 @@ from torch import nn
 
 @pytest.mark.question("Q67")
 def test_a_pre_hook_runs_before_anything_is_saved():
-    """A hook of :meth:`~torch.nn.Module.register_state_dict_pre_hook` runs before values are saved.
+    """A hook of :meth:`~torch.nn.Module.register_state_dict_pre_hook` runs before ``state_dict()`` saves the
+    module's values.
 
     It is given the module, the prefix and ``keep_vars``; what it changes in the module is saved. It prepares
     a module, by merging weights for instance. Keys are renamed by a post-hook.
@@ -33,7 +34,7 @@ def test_a_pre_hook_runs_before_anything_is_saved():
 
 @pytest.mark.question("Q67")
 def test_what_a_pre_hook_returns_is_ignored():
-    """What a hook of :meth:`~torch.nn.Module.register_state_dict_pre_hook` returns is ignored."""
+    """The return value of a :meth:`~torch.nn.Module.register_state_dict_pre_hook` hook is ignored."""
     layer = nn.Linear(2, 3)
     layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: {"x": 1})
 
@@ -54,7 +55,9 @@ def test_pre_hooks_run_from_the_outside_in():
 
 
 def test_a_pre_hook_can_be_removed():
-    """The handle of :meth:`~torch.nn.Module.register_state_dict_pre_hook` removes that hook and no other."""
+    """``handle.remove()`` of a :meth:`~torch.nn.Module.register_state_dict_pre_hook` hook removes that
+    hook and no other.
+    """
     calls = []
     layer = nn.ReLU()
     handle = layer.register_state_dict_pre_hook(lambda *args: calls.append("removed"))
@@ -68,9 +71,10 @@ def test_a_pre_hook_can_be_removed():
 
 @pytest.mark.since("2.1")
 def test_pre_hooks_run_where_saving_is_overridden():
-    """``state_dict`` runs pre-hooks of a module that overrides ``_save_to_state_dict``, too.
+    """``state_dict`` also runs pre-hooks of a module that overrides ``_save_to_state_dict``, as lazy modules
+    do.
 
-    Lazy modules do so; in torch 2.0 their pre-hooks were not run (:pull:`98964`).
+    In torch 2.0 pre-hooks of lazy modules were not run (:pull:`98964`).
     """
     calls = []
     layer = nn.LazyLinear(3)
@@ -83,7 +87,7 @@ def test_pre_hooks_run_where_saving_is_overridden():
 
 @pytest.mark.before("2.1")
 def test_pre_hooks_of_lazy_modules_do_not_run():
-    """``state_dict`` does not run pre-hooks of a lazy module, which overrides ``_save_to_state_dict``."""
+    """``state_dict`` does not run pre-hooks of lazy modules, which override ``_save_to_state_dict``."""
     calls = []
     layer = nn.LazyLinear(3)
     layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
@@ -96,7 +100,8 @@ def test_pre_hooks_of_lazy_modules_do_not_run():
 @pytest.mark.question("Q67")
 @pytest.mark.since("2.5")
 def test_a_post_hook_changes_the_dict_in_place():
-    """A hook of :meth:`~torch.nn.Module.register_state_dict_post_hook` changes the finished dict in place.
+    """A hook of :meth:`~torch.nn.Module.register_state_dict_post_hook` can change the finished state dict in
+    place.
 
     It is given the module, the dict, the prefix and the module's metadata. It is public since torch 2.5
     (:pull:`131690`); before, there was only ``_register_state_dict_hook``.
@@ -118,7 +123,7 @@ def test_a_post_hook_changes_the_dict_in_place():
 @pytest.mark.question("Q67")
 @pytest.mark.since("2.5")
 def test_a_post_hook_must_return_none():
-    """A hook of ``register_state_dict_post_hook`` that returns anything but ``None`` raises.
+    """``state_dict()`` raises if a ``register_state_dict_post_hook`` hook returns anything but ``None``.
 
     It is a ``RuntimeError``: change the dict in place. Only hooks of ``_register_state_dict_hook`` may return
     another.
@@ -148,7 +153,7 @@ def test_post_hooks_run_from_the_inside_out():
 
 @pytest.mark.since("2.5")
 def test_a_post_hook_of_a_submodule_sees_the_whole_dict():
-    """A ``state_dict`` post-hook of a submodule is given all that was saved so far, by its full names."""
+    """A ``state_dict`` post-hook of a submodule gets the whole dict saved so far, with full key names."""
     seen = []
     net = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.PReLU())
     net[1].register_state_dict_post_hook(lambda module, state, prefix, metadata: seen.append(list(state)))
@@ -160,7 +165,9 @@ def test_a_post_hook_of_a_submodule_sees_the_whole_dict():
 
 @pytest.mark.since("2.5")
 def test_a_post_hook_can_be_removed():
-    """The handle of :meth:`~torch.nn.Module.register_state_dict_post_hook` removes that hook and no other."""
+    """``handle.remove()`` of a :meth:`~torch.nn.Module.register_state_dict_post_hook` hook removes that
+    hook and no other.
+    """
     calls = []
     layer = nn.ReLU()
     handle = layer.register_state_dict_post_hook(lambda *args: calls.append("removed"))
@@ -175,9 +182,9 @@ def test_a_post_hook_can_be_removed():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_bound_method_cannot_be_a_post_hook():
-    """``register_state_dict_post_hook`` refuses a bound method: it sets an attribute on the hook.
+    """``register_state_dict_post_hook`` raises ``AttributeError`` for a bound method.
 
-    It is an ``AttributeError``. Wrap the method in a function or a ``functools.partial``.
+    It sets an attribute on the hook. Wrap the method in a function or a ``functools.partial``.
     """
 
     class Net(nn.ReLU):
@@ -193,7 +200,8 @@ def test_a_bound_method_cannot_be_a_post_hook():
 @pytest.mark.question("Q67")
 @pytest.mark.observed
 def test_a_private_post_hook_of_the_root_may_return():
-    """A hook of ``_register_state_dict_hook`` on the module that is asked may return another dict.
+    """A ``_register_state_dict_hook`` hook of the module whose ``state_dict()`` is called can return another
+    dict.
 
     The next hook is given that dict, and the caller the last one.
     """
@@ -212,7 +220,7 @@ def test_a_private_post_hook_of_the_root_may_return():
 @pytest.mark.question("Q67")
 @pytest.mark.observed
 def test_a_private_post_hook_of_a_submodule_may_not():
-    """What a hook of ``_register_state_dict_hook`` on a submodule returns is ignored.
+    """The return value of a ``_register_state_dict_hook`` hook of a submodule is ignored.
 
     Only what it changes in place arrives (:issue:`117437`).
     """
@@ -229,7 +237,7 @@ def test_a_private_post_hook_of_a_submodule_may_not():
 
 @pytest.mark.observed
 def test_a_private_post_hook_can_be_removed():
-    """The handle of ``_register_state_dict_hook`` removes that hook and no other."""
+    """``handle.remove()`` of a ``_register_state_dict_hook`` hook removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
     handle = layer._register_state_dict_hook(lambda *args: calls.append("removed"))
@@ -244,7 +252,9 @@ def test_a_private_post_hook_can_be_removed():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_public_post_hook_cannot_become_private():
-    """``_register_state_dict_hook`` refuses a hook of ``register_state_dict_post_hook``."""
+    """``_register_state_dict_hook`` raises ``RuntimeError`` for a hook of
+    ``register_state_dict_post_hook``.
+    """
     layer = nn.ReLU()
 
     def hook(module, state_dict, prefix, local_metadata):

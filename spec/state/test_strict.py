@@ -10,7 +10,7 @@ from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 
 def test_missing_keys_raise():
-    """``load_state_dict`` raises ``RuntimeError`` for keys that the module has and the dict lacks.
+    """``load_state_dict`` raises ``RuntimeError`` for missing keys, which the module has and the dict lacks.
 
     The error names them. They are often the sign of another prefix, another version of the class, or a layer
     that was added; ``strict=False`` leaves such parameters at their random values.
@@ -24,7 +24,7 @@ def test_missing_keys_raise():
 
 
 def test_unexpected_keys_raise():
-    """``load_state_dict`` raises ``RuntimeError`` for keys that the module does not have.
+    """``load_state_dict`` raises ``RuntimeError`` for unexpected keys, which the module does not have.
 
     The error names them.
     """
@@ -39,7 +39,7 @@ def test_unexpected_keys_raise():
 
 
 def test_all_faults_are_told_at_once():
-    """``load_state_dict`` tells all faults in one error: missing keys, unexpected ones, then the rest.
+    """``load_state_dict`` raises one error that lists missing keys, unexpected keys and size mismatches.
 
     It begins with the class of the module that was loaded into.
     """
@@ -65,7 +65,7 @@ def test_all_faults_are_told_at_once():
 
 
 def test_without_strict_the_keys_are_returned():
-    """``load_state_dict(strict=False)`` returns missing and unexpected keys and does not raise for them.
+    """``load_state_dict(strict=False)`` returns missing and unexpected keys instead of raising.
 
     Look at the result: a checkpoint of which nothing fits loads as quietly as one that fits.
     """
@@ -78,7 +78,9 @@ def test_without_strict_the_keys_are_returned():
 
 
 def test_without_strict_the_rest_is_loaded():
-    """``load_state_dict(strict=False)`` loads what is there, and what is missing stays as it was."""
+    """``load_state_dict(strict=False)`` loads the keys that are there; missing parameters keep their
+    values.
+    """
     layer = nn.Linear(2, 3)
     weight = layer.weight.detach().clone()
 
@@ -89,7 +91,9 @@ def test_without_strict_the_rest_is_loaded():
 
 
 def test_names_that_begin_alike_are_kept_apart():
-    """``load_state_dict`` hands a submodule the keys below its name, not those that begin alike."""
+    """``load_state_dict`` does not confuse submodules whose names begin alike, such as ``conv`` and
+    ``conv1``.
+    """
     net = nn.ModuleDict({"conv": nn.PReLU(), "conv1": nn.PReLU()})
 
     result = net.load_state_dict({"conv1.weight": torch.tensor([0.5])}, strict=False)
@@ -100,7 +104,7 @@ def test_names_that_begin_alike_are_kept_apart():
 
 
 def test_unexpected_keys_are_found_at_any_depth():
-    """``load_state_dict`` finds an unexpected key at any depth and tells it once, by its whole name."""
+    """``load_state_dict`` reports an unexpected key at any depth once, by its full dotted name."""
     net = nn.Sequential(nn.Sequential(nn.PReLU()))
     state = {"0.0.weight": torch.rand(1), "0.0.bias": torch.rand(1), "0.1.weight": torch.rand(1)}
 
@@ -112,9 +116,9 @@ def test_unexpected_keys_are_found_at_any_depth():
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize("key", ["0", "0.0", "0.0.weight.x"])
 def test_a_key_must_match_as_a_whole(key):
-    """``load_state_dict`` finds keys unexpected that name a submodule or go on after a parameter's name.
+    """``load_state_dict`` reports keys that name a submodule or extend a parameter's name as unexpected.
 
-    Up to torch 2.3 its first part was enough (:issue:`123510`, :pull:`124385`).
+    Up to torch 2.3 the first part of a key was enough (:issue:`123510`, :pull:`124385`).
     """
     net = nn.Sequential(nn.Sequential(nn.PReLU()))
 
@@ -126,7 +130,7 @@ def test_a_key_must_match_as_a_whole(key):
 @pytest.mark.before("2.4")
 @pytest.mark.parametrize("key", ["0", "0.weight.x"], ids=["submodule", "behind_parameter"])
 def test_the_first_part_of_a_key_is_enough(key):
-    """``load_state_dict`` passes over a key in silence if its first part is a parameter or submodule."""
+    """``load_state_dict`` ignores extra keys that name a submodule or extend a parameter's name."""
     net = nn.Sequential(nn.PReLU())
 
     result = net.load_state_dict({**net.state_dict(), key: torch.rand(1)}, strict=False)
@@ -135,7 +139,9 @@ def test_the_first_part_of_a_key_is_enough(key):
 
 
 def test_a_key_of_an_entry_of_none_is_unexpected():
-    """``load_state_dict`` finds a key unexpected whose parameter is ``None``, and does not create it."""
+    """For a parameter that is ``None``, ``load_state_dict`` finds the key unexpected and creates no
+    parameter.
+    """
     layer = nn.Linear(2, 3, bias=False)
 
     with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "bias"'):
@@ -146,7 +152,7 @@ def test_a_key_of_an_entry_of_none_is_unexpected():
 
 @pytest.mark.contradicts("torch.nn.Module.load_state_dict: 'the keys of state_dict must exactly match'")
 def test_keys_of_a_submodule_of_none_are_passed_over():
-    """``load_state_dict`` passes over keys below a submodule that is ``None``, even with ``strict=True``."""
+    """``load_state_dict`` ignores keys of a submodule that is ``None``, even with ``strict=True``."""
     net = nn.Module()
     net.register_module("head", None)
 
@@ -154,7 +160,8 @@ def test_keys_of_a_submodule_of_none_are_passed_over():
 
 
 def test_a_wrapper_prefix_matches_nothing():
-    """Saved from a wrapper, keys begin with ``module.``: ``load_state_dict(strict=False)`` loads none.
+    """From a wrapper's dict, with keys such as ``module.weight``, ``load_state_dict(strict=False)`` loads
+    nothing.
 
     The error disappears and the module keeps its random values. Take the prefix off with
     :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`, or save ``wrapper.module``.
@@ -172,7 +179,7 @@ def test_a_wrapper_prefix_matches_nothing():
 
 @pytest.mark.question("Q91")
 def test_a_wrapper_prefix_can_be_taken_off():
-    """``consume_prefix_in_state_dict_if_present`` takes a prefix off the keys of a dict, in place.
+    """``consume_prefix_in_state_dict_if_present`` strips a prefix from the keys of a dict in place.
 
     Keys without the prefix stay as they are. What :class:`~torch.nn.DataParallel` or DDP saved loads into the
     bare module after :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`.
@@ -200,7 +207,7 @@ def test_a_prefix_is_taken_off_in_order():
 
 @pytest.mark.since("2.3")
 def test_a_prefix_is_taken_off_the_metadata():
-    """``consume_prefix_in_state_dict_if_present`` takes the prefix off the names in ``_metadata`` too.
+    """``consume_prefix_in_state_dict_if_present`` also strips the prefix from the names in ``_metadata``.
 
     Up to torch 2.2 the metadata kept it, so that versions were lost. See
     :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`.
@@ -215,7 +222,7 @@ def test_a_prefix_is_taken_off_the_metadata():
 
 
 def test_other_metadata_stay():
-    """``consume_prefix_in_state_dict_if_present`` leaves names in ``_metadata`` without the prefix."""
+    """``consume_prefix_in_state_dict_if_present`` does not change ``_metadata`` names without the prefix."""
     net = nn.ModuleDict({"modular": nn.ReLU(), "head": nn.ReLU()})
     state = net.state_dict()
 

@@ -24,7 +24,7 @@ def swapping_parameters():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("assign", [False, True])
 def test_objects_stay_when_swapping(assign):
-    """``load_state_dict`` under ``set_swap_module_params_on_conversion`` keeps every tensor object.
+    """With ``set_swap_module_params_on_conversion(True)``, ``load_state_dict`` keeps every tensor object.
 
     That is so with ``assign=True`` too, so an optimizer made before still trains the module.
     """
@@ -47,9 +47,10 @@ def test_objects_stay_when_swapping(assign):
 
 @pytest.mark.since("2.3")
 def test_without_assign_the_memory_stays_when_swapping():
-    """``load_state_dict`` without ``assign`` keeps memory under ``set_swap_module_params_on_conversion``.
+    """With ``set_swap_module_params_on_conversion``, ``load_state_dict(assign=False)`` keeps parameter
+    memory.
 
-    So it keeps the dtype and the device. Only a ``module_load`` of one's own may do otherwise.
+    So it keeps the dtype and the device. Only a ``module_load`` that a subclass overrides may do otherwise.
     """
     layer = nn.Linear(2, 1, bias=False)
     place = layer.weight.data_ptr()
@@ -64,7 +65,7 @@ def test_without_assign_the_memory_stays_when_swapping():
 
 @pytest.mark.since("2.3")
 def test_assign_takes_the_memory_when_swapping():
-    """With ``set_swap_module_params_on_conversion`` and ``assign=True`` the given memory is taken.
+    """With ``set_swap_module_params_on_conversion``, ``load_state_dict(assign=True)`` uses the dict's memory.
 
     The parameter stays the same object, of the dtype of the tensor in the dict.
     """
@@ -83,7 +84,9 @@ def test_assign_takes_the_memory_when_swapping():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("assign", [False, True])
 def test_requires_grad_stays_when_swapping(assign):
-    """``load_state_dict`` under ``set_swap_module_params_on_conversion`` keeps ``requires_grad``."""
+    """With ``set_swap_module_params_on_conversion``, ``load_state_dict`` keeps the module's
+    ``requires_grad``.
+    """
     layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
     layer.bias.requires_grad_(False)
     other.weight.requires_grad_(False)
@@ -96,7 +99,8 @@ def test_requires_grad_stays_when_swapping(assign):
 
 @pytest.mark.since("2.3")
 def test_module_load_makes_the_new_tensor():
-    """Under ``set_swap_module_params_on_conversion`` :meth:`~torch.Tensor.module_load` makes what is loaded.
+    """With ``set_swap_module_params_on_conversion``, :meth:`Tensor.module_load() <torch.Tensor.module_load>`
+    returns the tensor that is loaded.
 
     A subclass decides there what loading means. It is given the value from the dict and ``assign``.
     """
@@ -120,9 +124,11 @@ def test_module_load_makes_the_new_tensor():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("given", ["self", "other"])
 def test_module_load_must_return_a_new_tensor(given):
-    """A ``module_load`` that returns ``self`` or the tensor given makes ``load_state_dict`` raise.
+    """``load_state_dict`` raises ``RuntimeError`` if a subclass's ``module_load`` returns ``self`` or
+    ``other``.
 
-    It is a ``RuntimeError``. Return a clone, or the tensor detached.
+    Return a clone, or the tensor detached. ``module_load`` is called under
+    ``set_swap_module_params_on_conversion``.
     """
 
     class Same(torch.Tensor):
@@ -142,7 +148,9 @@ def test_module_load_must_return_a_new_tensor(given):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("wrapped", [False, True], ids=["tensor", "parameter"])
 def test_module_load_may_return_a_parameter(wrapped):
-    """What ``module_load`` returns for a parameter is made one, and keeps the module's ``requires_grad``."""
+    """What ``module_load`` returns for a parameter becomes an ``nn.Parameter`` with the module's
+    ``requires_grad``.
+    """
 
     class Table(nn.Parameter):
         def module_load(self, other, assign=False):
@@ -161,9 +169,9 @@ def test_module_load_may_return_a_parameter(wrapped):
 
 @pytest.mark.since("2.3")
 def test_a_watched_parameter_cannot_be_swapped():
-    """With ``set_swap_module_params_on_conversion`` loading into a weakly referenced tensor raises.
+    """With ``set_swap_module_params_on_conversion``, ``load_state_dict`` raises if a parameter has a weakref.
 
-    A ``weakref`` to a parameter, as some caches keep, makes ``load_state_dict`` raise ``RuntimeError``.
+    It is a ``RuntimeError``. Some caches keep a ``weakref`` to a parameter.
     """
     layer = nn.Linear(2, 3)
     watch = weakref.ref(layer.weight)

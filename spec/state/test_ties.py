@@ -12,7 +12,7 @@ from torch import nn
 
 @pytest.mark.question("Q63")
 def test_every_name_is_a_key():
-    """:meth:`~torch.nn.Module.state_dict` holds a tied weight under each of its names, in the same memory.
+    """:meth:`~torch.nn.Module.state_dict` contains a tied weight under each of its names, in the same memory.
 
     Formats that refuse shared memory, such as safetensors, therefore refuse the state dict: drop all names
     but one before saving, and load with ``strict=False``.
@@ -29,7 +29,7 @@ def test_every_name_is_a_key():
 
 @pytest.mark.question("Q63")
 def test_tied_values_are_different_objects():
-    """``state_dict()`` holds a tied weight as two tensor objects, with ``keep_vars=True`` as one."""
+    """``state_dict()`` holds a tied weight as two tensor objects; with ``keep_vars=True``, as one."""
     net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     net[1].weight = net[0].weight
 
@@ -40,7 +40,7 @@ def test_tied_values_are_different_objects():
 
 
 def test_a_shared_module_is_saved_under_each_name():
-    """:meth:`~torch.nn.Module.state_dict` saves a module that is registered twice under both names."""
+    """If a module is registered under two names, :meth:`~torch.nn.Module.state_dict` saves it under both."""
     layer = nn.PReLU()
 
     state = nn.Sequential(layer, layer).state_dict()
@@ -50,7 +50,7 @@ def test_a_shared_module_is_saved_under_each_name():
 
 
 def test_loading_keeps_weights_tied():
-    """:meth:`~torch.nn.Module.load_state_dict` copies in place and so keeps tied weights tied.
+    """:meth:`~torch.nn.Module.load_state_dict` copies in place, so tied weights stay tied.
 
     With ``assign=True`` it does not: see *assign*.
     """
@@ -68,9 +68,9 @@ def test_loading_keeps_weights_tied():
     "order", [["0.weight", "1.weight"], ["1.weight", "0.weight"]], ids=["as_is", "reversed"]
 )
 def test_the_last_name_wins(order):
-    """``load_state_dict`` gives a tied weight the value of its last name in the module, in silence.
+    """If a dict has two values for a tied weight, ``load_state_dict`` keeps that of the module's last name.
 
-    The order of the dict does not matter.
+    The order of the dict does not matter, and no key is reported.
     """
     net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
     net[1].weight = net[0].weight
@@ -84,7 +84,7 @@ def test_the_last_name_wins(order):
 
 @pytest.mark.question("Q63")
 def test_each_name_is_missed():
-    """``load_state_dict`` misses each name of a tied weight, though its value came under another.
+    """``load_state_dict`` reports a tied weight as missing under each name that the dict lacks.
 
     What was saved without duplicates is loaded with ``strict=False``.
     """
@@ -99,7 +99,7 @@ def test_each_name_is_missed():
 
 @pytest.mark.question("Q63")
 def test_a_file_keeps_the_tie():
-    """:func:`torch.save` and :func:`torch.load` keep a tied weight two tensors in the same memory."""
+    """After :func:`torch.save` and :func:`torch.load`, tied weights of a state dict still share memory."""
     net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
     net[1].weight = net[0].weight
     nn.init.constant_(net[0].weight, 3.0)

@@ -1,7 +1,7 @@
 """What :func:`torch.load` accepts: anything at all, or only tensors and plain data.
 
 Loading a pickle may run any code. With ``weights_only=True`` only tensors, plain Python data and what was
-declared safe are loaded, and everything else is refused.
+declared safe are loaded; everything else raises ``UnpicklingError``.
 """
 
 import datetime
@@ -18,7 +18,7 @@ from torch import nn
 
 @pytest.mark.since("2.6")
 def test_a_whole_module_is_refused_by_default():
-    """:func:`torch.load` without ``weights_only`` refuses a file that holds a whole module.
+    """:func:`torch.load` without ``weights_only`` raises ``UnpicklingError`` for a file with a whole module.
 
     The default became ``True`` in torch 2.6. Where the file is trusted, give ``weights_only=False``;
     better, save state dicts, which load either way.
@@ -33,7 +33,7 @@ def test_a_whole_module_is_refused_by_default():
 
 @pytest.mark.before("2.6")
 def test_a_whole_module_is_loaded_by_default():
-    """:func:`torch.load` without ``weights_only`` loads a file that holds a whole module."""
+    """:func:`torch.load` without ``weights_only`` loads a file with a whole module."""
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
     file.seek(0)
@@ -44,7 +44,7 @@ def test_a_whole_module_is_loaded_by_default():
 @pytest.mark.since("2.4")
 @pytest.mark.before("2.6")
 def test_the_old_default_warns():
-    """:func:`torch.load` without ``weights_only`` gives a ``FutureWarning`` that the default changes."""
+    """:func:`torch.load` without ``weights_only`` gives a ``FutureWarning`` that the default will change."""
     file = io.BytesIO()
     torch.save({"w": torch.rand(2)}, file)
     file.seek(0)
@@ -55,7 +55,7 @@ def test_the_old_default_warns():
 
 @pytest.mark.parametrize("weights_only", [True, False])
 def test_an_explicit_choice_does_not_warn(weights_only):
-    """:func:`torch.load` with ``weights_only`` given does not give a ``FutureWarning``."""
+    """:func:`torch.load` with an explicit ``weights_only`` gives no ``FutureWarning``."""
     file = io.BytesIO()
     torch.save({"w": torch.rand(2)}, file)
     file.seek(0)
@@ -68,7 +68,7 @@ def test_an_explicit_choice_does_not_warn(weights_only):
 
 
 def test_a_whole_module_is_refused_on_request():
-    """``torch.load(weights_only=True)`` refuses a whole module, and the error names its class."""
+    """``torch.load(weights_only=True)`` raises ``UnpicklingError`` for a whole module and names its class."""
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
     file.seek(0)
@@ -78,7 +78,9 @@ def test_a_whole_module_is_refused_on_request():
 
 
 def test_plain_data_are_accepted():
-    """``torch.load(weights_only=True)`` loads tensors, parameters and nested plain data."""
+    """``torch.load(weights_only=True)`` loads tensors, parameters, numbers, strings, lists, tuples and
+    dicts.
+    """
     data = {
         "w": nn.Parameter(torch.tensor([1.5])),
         "steps": [1, (2.5, None)],
@@ -98,7 +100,11 @@ def test_plain_data_are_accepted():
 
 
 def test_other_objects_are_refused():
-    """``torch.load(weights_only=True)`` refuses classes that are not allowed, even Python's own."""
+    """``torch.load(weights_only=True)`` raises ``UnpicklingError`` for objects such as
+    ``datetime.timedelta``.
+
+    It does so for all classes that are not allowed, even Python's own.
+    """
     file = io.BytesIO()
     torch.save({"took": datetime.timedelta(days=3)}, file)
     file.seek(0)
@@ -108,9 +114,9 @@ def test_other_objects_are_refused():
 
 
 def test_loading_a_pickle_runs_code(tmp_path):
-    """``torch.load(weights_only=False)`` may run any code; ``True`` refuses what is not allowed.
+    """``torch.load(weights_only=False)`` can run any code in the file; ``weights_only=True`` raises instead.
 
-    A file from somebody else is a program. With ``weights_only=True`` a callable in it is refused unless it
+    A file from somebody else is a program. With ``weights_only=True`` a callable in it raises unless it
     is allowed; a class that was declared safe runs its own ``__setstate__`` still.
     """
 
@@ -130,9 +136,9 @@ def test_loading_a_pickle_runs_code(tmp_path):
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_safe_class_runs_its_setstate():
-    """``torch.load(weights_only=True)`` runs the ``__setstate__`` of a class that was declared safe.
+    """``torch.load(weights_only=True)`` runs ``__setstate__`` of a class declared in ``safe_globals``.
 
-    Declare safe what you would let run. ``random.Random`` takes up its state there.
+    Declare safe only what may run. ``random.Random`` restores its state there.
     """
     file = io.BytesIO()
     torch.save(random.Random(7), file)
@@ -147,7 +153,10 @@ def test_a_safe_class_runs_its_setstate():
 
 @pytest.mark.since("2.5")
 def test_a_class_may_be_declared_safe():
-    """Inside :class:`torch.serialization.safe_globals` objects of the classes named load, not after."""
+    """Inside :class:`torch.serialization.safe_globals`, ``torch.load`` accepts objects of the given classes.
+
+    After the block it raises for them again.
+    """
     file = io.BytesIO()
     torch.save({"took": datetime.timedelta(days=3)}, file)
     file.seek(0)
@@ -163,9 +172,9 @@ def test_a_class_may_be_declared_safe():
 
 @pytest.mark.since("2.4")
 def test_a_class_may_be_declared_safe_for_good():
-    """:func:`torch.serialization.add_safe_globals` declares classes safe for the whole process.
+    """:func:`torch.serialization.add_safe_globals` lets ``torch.load`` load given classes until cleared.
 
-    :func:`torch.serialization.clear_safe_globals` takes back all that were declared.
+    :func:`torch.serialization.clear_safe_globals` removes all that were declared.
     """
     before = list(torch.serialization.get_safe_globals())
     file = io.BytesIO()
@@ -186,7 +195,7 @@ def test_a_class_may_be_declared_safe_for_good():
 
 @pytest.mark.since("2.6")
 def test_what_is_refused_can_be_listed(tmp_path):
-    """:func:`torch.serialization.get_unsafe_globals_in_checkpoint` names what would be refused."""
+    """:func:`torch.serialization.get_unsafe_globals_in_checkpoint` lists the classes that are not allowed."""
     torch.save({"took": datetime.timedelta(days=3), "w": torch.rand(2)}, tmp_path / "last.pt")
 
     names = torch.serialization.get_unsafe_globals_in_checkpoint(tmp_path / "last.pt")
@@ -197,14 +206,16 @@ def test_what_is_refused_can_be_listed(tmp_path):
 def test_another_pickle_module_cannot_be_safe():
     """``torch.load(pickle_module=..., weights_only=True)`` raises ``RuntimeError``.
 
-    Only torch's own unpickler refuses what is not allowed.
+    Only torch's own unpickler raises for what is not allowed.
     """
     with pytest.raises(RuntimeError, match="Can not safely load weights when explicit pickle_module"):
         torch.load(io.BytesIO(), pickle_module=pickle, weights_only=True)
 
 
 def test_the_environment_may_force_safe_loading(monkeypatch):
-    """``TORCH_FORCE_WEIGHTS_ONLY_LOAD=1`` makes ``torch.load`` refuse, even with ``weights_only=False``."""
+    """With ``TORCH_FORCE_WEIGHTS_ONLY_LOAD=1``, even ``torch.load(weights_only=False)`` loads weights
+    only.
+    """
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
 
@@ -219,7 +230,8 @@ def test_the_environment_may_force_safe_loading(monkeypatch):
 
 @pytest.mark.since("2.6")
 def test_the_environment_may_bring_back_the_old_default(monkeypatch):
-    """``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` makes ``weights_only=False`` the default, with a warning.
+    """``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` makes ``torch.load`` default to ``weights_only=False``, with a
+    warning.
 
     It does not override ``weights_only=True`` in the call.
     """
