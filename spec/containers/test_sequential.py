@@ -103,7 +103,7 @@ def test_one_value_goes_in():
 
 
 def test_layers_are_called_with_their_hooks():
-    """:meth:`Sequential.forward <torch.nn.Sequential.forward>` calls its layers as modules: their hooks run."""
+    """:meth:`Sequential.forward <torch.nn.Sequential.forward>` calls its layers, hooks included."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh()).eval()
     calls = []
     for layer in net:

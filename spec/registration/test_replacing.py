@@ -284,10 +284,10 @@ def test_a_name_of_the_class_hides_a_module():
 
 @pytest.mark.observed
 def test_refusal_empties_the_name():
-    """Assigning a non-leaf :class:`nn.Parameter <torch.nn.Parameter>` to a submodule raises ``ValueError``,
-    but the submodule is removed.
+    """Assigning a non-leaf :class:`nn.Parameter <torch.nn.Parameter>` raises ``ValueError``, but a submodule
+    or buffer of that name is removed.
 
-    The old entry is removed before the new value is checked.
+    The old entry is removed before the new value is checked. A parameter of that name stays.
     """
     net = nn.Module()
     net.inner, net.weight = nn.ReLU(), nn.Parameter(torch.rand(2))
