@@ -166,7 +166,7 @@ def test_a_subclass_of_parameter_is_a_parameter():
 
 @pytest.mark.observed
 def test_no_parameter_from_a_subclass_of_parameter():
-    """``nn.Parameter(x)`` raises ``RuntimeError`` if ``x`` is an instance of a plain subclass of ``nn.Parameter``.
+    """``nn.Parameter(x)`` raises ``RuntimeError`` if ``x`` is of a plain subclass of ``nn.Parameter``.
 
     Use ``nn.Parameter(x.data)``.
     """

@@ -284,8 +284,8 @@ def test_a_name_of_the_class_hides_a_module():
 
 @pytest.mark.observed
 def test_refusal_empties_the_name():
-    """Assigning a non-leaf :class:`nn.Parameter <torch.nn.Parameter>` raises ``ValueError``, but a submodule
-    or buffer of that name is removed.
+    """Assigning a non-leaf :class:`nn.Parameter <torch.nn.Parameter>` raises ``ValueError``, yet removes a
+    submodule or buffer of that name.
 
     The old entry is removed before the new value is checked. A parameter of that name stays.
     """
