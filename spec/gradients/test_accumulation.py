@@ -89,7 +89,8 @@ def test_small_batches_add_up_to_a_large_one():
 
 
 def test_autograd_grad_leaves_grad_alone():
-    """:func:`autograd.grad <torch.autograd.grad>` returns gradients and does not change ``parameter.grad``.
+    """:func:`autograd.grad <torch.autograd.grad>` returns gradients and does not change
+    ``parameter.grad``.
     """
     layer = nn.Linear(2, 1)
     weight, bias = torch.autograd.grad(layer(torch.tensor([[5.0, 7.0]])).sum(), layer.parameters())

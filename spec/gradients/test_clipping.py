@@ -22,7 +22,7 @@ def with_grads(*gradients, **options):
 
 
 def test_gradients_are_scaled_to_the_norm(device):
-    """``clip_grad_norm_`` scales all gradients down to a total norm of ``max_norm`` if their norm is larger.
+    """``clip_grad_norm_`` scales all gradients down if their total norm is larger than ``max_norm``.
 
     All are multiplied by the same factor, so the direction of the step stays. Call
     :func:`~torch.nn.utils.clip_grad_norm_` between ``backward()`` and ``step()``, for all parameters at once:
@@ -84,8 +84,7 @@ def test_gradients_are_clipped_in_place():
 )
 @pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
 def test_norms_of_every_order(kind, norm, foreach):
-    """``norm_type`` of :func:`~torch.nn.utils.clip_grad_norm_` is the order of the norm, for example 1, 2 or
-    ``"inf"``.
+    """``norm_type`` of :func:`~torch.nn.utils.clip_grad_norm_` is the order of the norm: 1, 2, ``"inf"``.
 
     ``foreach`` does not change the result.
     """
@@ -98,8 +97,7 @@ def test_norms_of_every_order(kind, norm, foreach):
 
 @pytest.mark.observed
 def test_the_norm_of_order_zero_counts_tensors():
-    """``clip_grad_norm_`` with ``norm_type=0`` counts the gradients that are not all zero, not their
-    elements.
+    """``clip_grad_norm_(norm_type=0)`` counts the gradients that are not all zero, not their elements.
 
     It is the norm of the norms of the single gradients.
     """
@@ -110,10 +108,7 @@ def test_the_norm_of_order_zero_counts_tensors():
 
 @pytest.mark.observed
 def test_a_tiny_number_keeps_from_dividing_by_zero():
-    """``clip_grad_norm_`` multiplies gradients by ``max_norm / (norm + 0.000001)``, but at most by 1.
-
-    So gradients of zeros stay zeros.
-    """
+    """``clip_grad_norm_`` multiplies gradients by ``max_norm / (norm + 0.000001)``, at most by 1."""
     (tiny,) = with_grads([1e-6, 0.0])
     clip_grad_norm_([tiny], 1e-6)
     (short,) = with_grads([3.0, 4.0])
@@ -198,8 +193,7 @@ def test_a_norm_that_is_not_finite_may_raise(value):
 
 
 def test_a_norm_that_is_not_finite_spoils_gradients():
-    """By default ``clip_grad_norm_`` zeros the other gradients if one is inf, and makes all NaN if one is
-    NaN.
+    """By default ``clip_grad_norm_`` zeros other gradients if one is inf, and makes all NaN if one is NaN.
 
     The next step then changes nothing, or fills the model with NaN. ``error_if_nonfinite=True`` says so at
     once.
@@ -217,8 +211,7 @@ def test_a_norm_that_is_not_finite_spoils_gradients():
 
 @pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_], ids=["norm", "value"])
 def test_foreach_needs_a_device_that_has_it(clip):
-    """``clip_grad_norm_`` and ``clip_grad_value_`` with ``foreach=True`` raise ``RuntimeError`` for ``meta``
-    tensors.
+    """``clip_grad_norm_`` and ``clip_grad_value_`` raise for ``meta`` tensors if ``foreach=True``.
 
     It is a ``RuntimeError`` that names the device.
     """
@@ -265,9 +258,7 @@ def test_gradients_are_clipped_together(clip, names, foreach):
     ("clip", "name"), [(clip_grad_norm_, "mul_"), (clip_grad_value_, "clamp_")], ids=["norm", "value"]
 )
 def test_by_default_any_device_will_do(clip, name, foreach):
-    """``clip_grad_norm_`` and ``clip_grad_value_`` clip ``meta`` tensors one by one, without foreach
-    functions.
-    """
+    """``clip_grad_norm_`` and ``clip_grad_value_`` clip ``meta`` tensors by default, one by one."""
     parameters = [nn.Parameter(torch.empty(length, device="meta")) for length in (2, 3)]
     for parameter in parameters:
         parameter.grad = torch.empty_like(parameter)
@@ -311,9 +302,7 @@ def test_values_are_cut_on_both_sides(foreach, device):
 
 
 def test_values_of_a_single_tensor_are_cut():
-    """:func:`~torch.nn.utils.clip_grad_value_` also accepts a single tensor, and a ``clip_value`` given as a
-    string.
-    """
+    """:func:`~torch.nn.utils.clip_grad_value_` also accepts a single tensor and a string ``clip_value``."""
     (parameter,) = with_grads([2.0, -3.0, 0.5])
     clip_grad_value_(parameter, "1.5")
 
@@ -326,8 +315,7 @@ def test_values_of_a_single_tensor_are_cut():
     ids=["norm_foreach", "norm_one_by_one", "value_one_by_one"],
 )
 def test_clipping_is_not_recorded(clip, foreach):
-    """``clip_grad_norm_`` and ``clip_grad_value_(foreach=False)`` do not change the ``grad_fn`` of a
-    gradient.
+    """``clip_grad_norm_`` and ``clip_grad_value_(foreach=False)`` do not change a gradient's ``grad_fn``.
 
     A gradient has a graph after ``backward(create_graph=True)``.
     """
@@ -369,9 +357,7 @@ def test_foreach_is_left_to_torch(clip):
 
 @pytest.mark.since("2.4")
 def test_the_old_name_warns_of_the_future():
-    """:func:`~torch.nn.utils.clip_grad_norm`, without the trailing underscore, still clips, with a
-    ``FutureWarning``.
-    """
+    """:func:`~torch.nn.utils.clip_grad_norm`, without underscore, still works, with a ``FutureWarning``."""
     (parameter,) = with_grads([3.0, 4.0])
     with pytest.warns(FutureWarning, match="clip_grad_norm` is now deprecated in favor"):
         clip_grad_norm(parameter, 2.5)
@@ -381,9 +367,7 @@ def test_the_old_name_warns_of_the_future():
 
 @pytest.mark.before("2.4")
 def test_the_old_name_warns():
-    """:func:`~torch.nn.utils.clip_grad_norm`, without the trailing underscore, still clips, with a
-    ``UserWarning``.
-    """
+    """:func:`~torch.nn.utils.clip_grad_norm`, without underscore, still works, with a ``UserWarning``."""
     (parameter,) = with_grads([3.0, 4.0])
     with pytest.warns(UserWarning, match="clip_grad_norm is now deprecated in favor"):
         clip_grad_norm(parameter, 2.5)
@@ -392,7 +376,8 @@ def test_the_old_name_warns():
 
 
 def test_the_old_name_does_the_same():
-    """:func:`~torch.nn.utils.clip_grad_norm` accepts the arguments of ``clip_grad_norm_`` in the same order.
+    """:func:`~torch.nn.utils.clip_grad_norm` accepts the arguments of ``clip_grad_norm_`` in the same
+    order.
     """
     first, second = with_grads([2.0, 3.0], [-6.0])
     with pytest.warns(Warning, match="deprecated"):
@@ -406,8 +391,8 @@ def test_the_old_name_does_the_same():
 
 
 def test_the_old_name_has_the_same_defaults():
-    """By default the deprecated :func:`~torch.nn.utils.clip_grad_norm` uses the 2-norm, and does not raise
-    for a NaN norm.
+    """By default :func:`~torch.nn.utils.clip_grad_norm` uses the 2-norm, and does not raise for a NaN
+    norm.
     """
     (parameter,) = with_grads([3.0, 4.0])
     (nan,) = with_grads([math.nan])

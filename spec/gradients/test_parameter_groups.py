@@ -69,7 +69,8 @@ def test_a_learning_rate_may_be_changed():
 
 
 def test_weight_decay_may_leave_biases_out():
-    """``weight_decay`` can differ between the parameter groups of an optimizer, for example be 0 for biases.
+    """``weight_decay`` can differ between the parameter groups of an optimizer, for example be 0 for
+    biases.
     """
     layer = nn.Linear(2, 1)
     groups = [{"params": [layer.weight]}, {"params": [layer.bias], "weight_decay": 0.0}]

@@ -96,7 +96,8 @@ def test_the_parameters_stay_leaves():
 
 @pytest.mark.observed
 def test_what_is_left_of_a_vector_is_ignored():
-    """:func:`~torch.nn.utils.vector_to_parameters` ignores the surplus elements of a vector that is too long.
+    """:func:`~torch.nn.utils.vector_to_parameters` ignores the surplus elements of a vector that is too
+    long.
     """
     layer = nn.Linear(2, 1)
     vector_to_parameters(torch.tensor([2.0, 3.0, 5.0, 7.0]), layer.parameters())
@@ -127,14 +128,14 @@ def test_only_a_tensor_is_cut_into_parameters():
 
 @pytest.mark.since("2.9")
 def test_no_parameters_make_no_vector():
-    """``parameters_to_vector`` raises ``ValueError`` if there are no parameters."""
+    """``parameters_to_vector`` raises ``ValueError`` for an empty iterable of parameters."""
     with pytest.raises(ValueError, match="expected a non-empty list of Tensors"):
         parameters_to_vector(nn.ReLU().parameters())
 
 
 @pytest.mark.before("2.9")
 def test_no_parameters_made_no_vector():
-    """``parameters_to_vector`` raises ``RuntimeError`` if there are no parameters."""
+    """``parameters_to_vector`` raises ``RuntimeError`` for an empty iterable of parameters."""
     with pytest.raises(RuntimeError, match="expected a non-empty list of Tensors"):
         parameters_to_vector(nn.ReLU().parameters())
 

@@ -54,7 +54,8 @@ def test_zero_grad_without_gradients_does_nothing():
 
 
 def test_a_gradient_set_to_none_lives_on():
-    """``module.zero_grad()`` does not change a gradient tensor that you hold; ``set_to_none=False`` zeros it.
+    """``module.zero_grad()`` does not change a gradient tensor that you hold; ``set_to_none=False`` zeros
+    it.
     """
     layer = nn.Linear(2, 1)
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
