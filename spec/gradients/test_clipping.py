@@ -376,9 +376,7 @@ def test_the_old_name_warns():
 
 
 def test_the_old_name_does_the_same():
-    """:func:`~torch.nn.utils.clip_grad_norm` accepts the arguments of ``clip_grad_norm_`` in the same
-    order.
-    """
+    """:func:`~torch.nn.utils.clip_grad_norm` accepts the arguments of ``clip_grad_norm_`` in that order."""
     first, second = with_grads([2.0, 3.0], [-6.0])
     with pytest.warns(Warning, match="deprecated"):
         norm = clip_grad_norm([first, second], 5.5, 1, False, False)
@@ -391,9 +389,7 @@ def test_the_old_name_does_the_same():
 
 
 def test_the_old_name_has_the_same_defaults():
-    """By default :func:`~torch.nn.utils.clip_grad_norm` uses the 2-norm, and does not raise for a NaN
-    norm.
-    """
+    """By default :func:`~torch.nn.utils.clip_grad_norm` uses the 2-norm and does not raise for NaN."""
     (parameter,) = with_grads([3.0, 4.0])
     (nan,) = with_grads([math.nan])
     with pytest.warns(Warning, match="deprecated"):

@@ -45,7 +45,8 @@ def test_a_layer_is_a_function_with_its_arguments(layer, function, arguments):
 
 @pytest.mark.claim("N5-12")
 def test_there_is_no_such_function():
-    """The functional form of ``nn.MaxPool2d`` is ``F.max_pool2d``; there is no ``F.MaxPool2d`` or ``F.pool``.
+    """The functional form of ``nn.MaxPool2d`` is ``F.max_pool2d``; ``F.MaxPool2d`` and ``F.pool`` do not
+    exist.
 
     The name tells the kind and the dimension; there is no ``F.pool`` and no ``F.MaxPool``.
     """

@@ -51,7 +51,7 @@ def test_groups_divide_the_second_size_of_the_weight(make, shape):
 
 
 def test_a_convolution_does_not_flip_its_kernel():
-    """``Conv1d`` computes a cross-correlation: it does not flip the kernel. It adds the bias."""
+    """``Conv1d`` computes a cross-correlation, without flipping the kernel, and adds the bias."""
     layer = nn.Conv1d(1, 1, 2)
     layer.weight.data = torch.tensor([[[1.0, 10.0]]])
     layer.bias.data = torch.tensor([0.5])

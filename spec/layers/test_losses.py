@@ -71,7 +71,9 @@ def test_the_mean_is_the_default():
 
 
 def test_an_unknown_reduction_is_found_at_the_call():
-    """``nn.MSELoss`` accepts an invalid ``reduction`` when constructed; calling it raises ``ValueError``."""
+    """``nn.MSELoss`` accepts an invalid ``reduction`` when constructed, and raises ``ValueError`` when
+    called.
+    """
     loss = nn.MSELoss(reduction="average")
 
     with pytest.raises(ValueError, match="average is not a valid value for reduction"):
