@@ -143,9 +143,7 @@ def test_a_tracer_decides_on_leaves():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_is_taken_over(training):
-    """A :class:`~torch.fx.GraphModule` starts in the original's mode; its ``train()`` also sets its
-    layers.
-    """
+    """A :class:`~torch.fx.GraphModule` starts in the original's mode; ``train()`` also sets its layers."""
     traced = fx.symbolic_trace(nn.Sequential(nn.Dropout()).train(training))
 
     assert traced.training is training

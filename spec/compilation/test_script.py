@@ -80,8 +80,8 @@ def test_parameters_are_shared():
 
 
 def test_the_mode_is_its_own():
-    """The module that ``torch.jit.script`` returns starts in the original's mode, with a separate
-    ``training``.
+    """The module that ``torch.jit.script`` returns starts in the original's mode, but has its own
+    ``train()``.
     """
     layer = nn.Dropout().eval()
     scripted = torch.jit.script(layer)

@@ -63,8 +63,8 @@ def test_calls_go_to_the_backend():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_names_are_longer():
-    """Parameter names of the module that :func:`torch.compile <torch.compile>` returns begin with
-    ``_orig_mod.``.
+    """The module that :func:`torch.compile <torch.compile>` returns puts ``_orig_mod.`` before its parameter
+    names.
 
     A rule that goes by names, such as which parameters decay, misses them.
     """
@@ -80,8 +80,7 @@ def test_names_are_longer():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_its_state_dict_does_not_fit_the_module():
-    """The ``state_dict()`` of the module that ``torch.compile`` returns does not load into the original
-    class.
+    """The ``state_dict()`` of the module that ``torch.compile`` returns does not load into a plain module.
 
     Its keys begin with ``_orig_mod.``. Save ``compiled._orig_mod.state_dict()``, which fits both.
     """
@@ -175,7 +174,7 @@ def test_a_length_is_passed_on():
 @pytest.mark.since("2.5")
 @pytest.mark.needs("compile")
 def test_the_mode_is_shared():
-    """The module that ``torch.compile`` returns shares ``training`` with the original: ``train()`` sets both.
+    """The module that ``torch.compile`` returns shares its mode with the original: ``train()`` sets both.
 
     See :issue:`122414` and :issue:`132986`.
     """

@@ -122,8 +122,8 @@ def test_a_scripted_submodule_is_called():
 
 
 def test_a_function_that_calls_a_module_is_traced():
-    """:func:`torch.jit.trace <torch.jit.trace>` accepts a function that calls a module, if none of its
-    parameters requires grad.
+    """:func:`torch.jit.trace <torch.jit.trace>` accepts a function that calls a module, if no parameter of it
+    requires grad.
     """
     relu, layer = nn.ReLU(), nn.Linear(2, 3)
 

@@ -172,7 +172,7 @@ def test_no_grad_builds_no_graph():
 
 
 def test_a_gradient_has_no_graph():
-    """By default ``backward()`` leaves a ``parameter.grad`` that has no ``grad_fn`` and does not require
+    """After ``backward()`` with its defaults, ``parameter.grad`` has no ``grad_fn`` and does not require
     grad.
     """
     layer = nn.Linear(2, 1)

@@ -22,7 +22,7 @@ def with_grads(*gradients, **options):
 
 
 def test_gradients_are_scaled_to_the_norm(device):
-    """``clip_grad_norm_`` scales all gradients down if their total norm is larger than ``max_norm``.
+    """``clip_grad_norm_`` scales gradients down to ``max_norm`` if their total norm is larger.
 
     All are multiplied by the same factor, so the direction of the step stays. Call
     :func:`~torch.nn.utils.clip_grad_norm_` between ``backward()`` and ``step()``, for all parameters at once:
@@ -84,7 +84,7 @@ def test_gradients_are_clipped_in_place():
 )
 @pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
 def test_norms_of_every_order(kind, norm, foreach):
-    """``norm_type`` of :func:`~torch.nn.utils.clip_grad_norm_` is the order of the norm: 1, 2, ``"inf"``.
+    """``norm_type`` of :func:`~torch.nn.utils.clip_grad_norm_` selects the norm, such as 2 or ``"inf"``.
 
     ``foreach`` does not change the result.
     """
@@ -158,7 +158,7 @@ def test_without_gradients_the_norm_is_zero(given):
 def test_an_empty_generator_is_warned_of():
     """``clip_grad_norm_`` gives a ``UserWarning`` for an empty or already exhausted generator.
 
-    It clips nothing then. Call ``parameters()`` anew for each use, or keep a list.
+    It clips nothing then. Call ``parameters()`` again for each use, or keep a list.
     """
     parameters = nn.Linear(2, 3).parameters()
     list(parameters)
@@ -195,8 +195,7 @@ def test_a_norm_that_is_not_finite_may_raise(value):
 def test_a_norm_that_is_not_finite_spoils_gradients():
     """By default ``clip_grad_norm_`` zeros other gradients if one is inf, and makes all NaN if one is NaN.
 
-    The next step then changes nothing, or fills the model with NaN. ``error_if_nonfinite=True`` says so at
-    once.
+    The next step then changes nothing, or fills the model with NaN. ``error_if_nonfinite=True`` raises then.
     """
     first, second = with_grads([2.0, 3.0], [math.inf])
     clip_grad_norm_([first, second], 3.5)
@@ -258,7 +257,7 @@ def test_gradients_are_clipped_together(clip, names, foreach):
     ("clip", "name"), [(clip_grad_norm_, "mul_"), (clip_grad_value_, "clamp_")], ids=["norm", "value"]
 )
 def test_by_default_any_device_will_do(clip, name, foreach):
-    """``clip_grad_norm_`` and ``clip_grad_value_`` clip ``meta`` tensors by default, one by one."""
+    """By default ``clip_grad_norm_`` and ``clip_grad_value_`` clip ``meta`` tensors one by one."""
     parameters = [nn.Parameter(torch.empty(length, device="meta")) for length in (2, 3)]
     for parameter in parameters:
         parameter.grad = torch.empty_like(parameter)

@@ -50,8 +50,8 @@ def test_what_is_no_leaf_keeps_no_gradient():
 
 @pytest.mark.question("Q35")
 def test_retain_grad_keeps_the_gradient():
-    """:meth:`Tensor.retain_grad() <torch.Tensor.retain_grad>` makes a non-leaf tensor keep its ``grad`` in
-    ``backward()``.
+    """:meth:`Tensor.retain_grad() <torch.Tensor.retain_grad>` makes ``backward()`` fill the ``grad`` of a
+    non-leaf tensor.
 
     So a tensor stored on ``self`` in forward has a gradient only if forward says so.
     """
@@ -90,8 +90,8 @@ def test_retain_grad_comes_before_backward():
 
 
 def test_retain_grad_does_nothing_to_a_leaf():
-    """:meth:`Tensor.retain_grad() <torch.Tensor.retain_grad>` does nothing to a parameter; if it is frozen,
-    it raises ``RuntimeError``.
+    """:meth:`Tensor.retain_grad() <torch.Tensor.retain_grad>` does nothing to a parameter; on a frozen one it
+    raises ``RuntimeError``.
     """
     parameter = nn.Parameter(torch.rand(2))
     parameter.retain_grad()
@@ -121,9 +121,7 @@ def test_a_moved_tensor_is_no_leaf():
 
 
 def test_only_leaves_may_be_frozen():
-    """``requires_grad_(False)`` on a non-leaf raises ``RuntimeError``; its ``detach()`` does not require
-    grad.
-    """
+    """``requires_grad_(False)`` on a non-leaf tensor raises ``RuntimeError``; ``detach()`` works instead."""
     output = nn.Linear(2, 3)(torch.rand(1, 2))
 
     with pytest.raises(RuntimeError, match="you can only change requires_grad flags of leaf variables"):

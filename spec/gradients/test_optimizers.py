@@ -90,7 +90,7 @@ def test_new_values_for_an_old_parameter_count():
     """By default ``load_state_dict`` keeps the ``Parameter`` objects, so an optimizer trains the loaded
     values.
 
-    With ``assign=True`` the module gets other parameters, and the optimizer has to be made anew.
+    With ``assign=True`` the module gets other parameters, and a new optimizer is needed.
     """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = SGD(layer.parameters(), lr=0.5)

@@ -32,8 +32,8 @@ def test_gradients_flow_through_the_vector():
 
 
 def test_a_vector_is_cut_into_parameters(device):
-    """:func:`~torch.nn.utils.vector_to_parameters` fills each parameter with its slice of the vector, in its
-    shape.
+    """:func:`~torch.nn.utils.vector_to_parameters` fills each parameter with its slice of the vector, in the
+    parameter's shape.
     """
     layer = nn.Linear(2, 3, device=device)
     weight = layer.weight
@@ -81,7 +81,7 @@ def test_parameters_share_memory_with_the_vector():
 def test_the_parameters_stay_leaves():
     """After ``vector_to_parameters``, parameters are still leaves; no gradient reaches the vector.
 
-    For gradients to the vector use :func:`torch.func.functional_call` with its pieces.
+    For gradients to the vector use :func:`torch.func.functional_call` with its slices.
     """
     layer = nn.Linear(2, 1)
     source = torch.rand(3, requires_grad=True)
@@ -108,8 +108,8 @@ def test_what_is_left_of_a_vector_is_ignored():
 
 @pytest.mark.observed
 def test_a_short_vector_fails_halfway():
-    """If the vector is too short, ``vector_to_parameters`` fills the first parameters and raises
-    ``RuntimeError``.
+    """If the vector is too short, ``vector_to_parameters`` fills the first parameters, then raises an
+    error.
     """
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.bias, 7.0)

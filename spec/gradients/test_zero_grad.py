@@ -119,8 +119,8 @@ def test_zero_grad_reaches_parameters_only():
 
 @pytest.mark.question("Q33")
 def test_optimizers_set_gradients_to_none_too():
-    """:meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` sets ``grad`` of the parameters that the
-    optimizer was given to ``None``.
+    """:meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` sets ``grad`` to ``None`` for the
+    parameters that the optimizer was given.
 
     Those of parameters that the optimizer was not given go on adding up: ``module.zero_grad()`` clears them.
     """

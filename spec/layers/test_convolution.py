@@ -113,7 +113,7 @@ def test_padding_same_keeps_the_size(kernel, mode):
     [("zeros", [3210.0, 4321.0, 432.0, 43.0]), ("circular", [3214.0, 4321.0, 1432.0, 2143.0])],
 )
 def test_padding_same_of_an_even_kernel_is_lopsided(mode, values):
-    """By default an even kernel with ``padding="same"``, such as of ``Conv1d``, pads one more at the end.
+    """By default ``Conv1d(padding="same")`` with an even kernel pads one more at the end than at the start.
 
     So it is for each even kernel with an odd dilation.
     """
@@ -214,7 +214,7 @@ def test_an_unbatched_image():
 
 
 def test_the_channels_must_fit():
-    """``Conv2d`` raises a ``RuntimeError`` naming both numbers if the input does not have ``in_channels``.
+    """``Conv2d`` raises a ``RuntimeError`` naming both numbers if the input channels are not ``in_channels``.
 
     Images of most libraries have their channels last; torch wants them first.
     """

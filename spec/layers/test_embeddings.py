@@ -80,7 +80,7 @@ def test_a_pretrained_embedding_is_frozen(make, how, requires_grad):
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 def test_from_pretrained_leaves_the_padding_row(make):
-    """``Embedding.from_pretrained`` accepts ``padding_idx``, ``max_norm`` and others, and zeros no padding
+    """``Embedding.from_pretrained`` accepts ``padding_idx`` and ``max_norm``, and does not zero the padding
     row.
     """
     layer = make.from_pretrained(torch.full((4, 3), 2.0), padding_idx=-1, max_norm=9.0, norm_type=1.0)

@@ -49,8 +49,8 @@ def test_without_bias_the_bias_is_none(make):
     """With ``bias=False``, ``bias`` of ``nn.Linear`` or a convolution is ``None`` and not in the
     ``state_dict()``.
 
-    Code that reads ``layer.bias`` works for both, and asks for ``None``. Of recurrent layers ``bias`` is the
-    argument itself.
+    The name stays registered, so code can ask whether ``layer.bias`` is ``None``. Of recurrent layers
+    ``bias`` is the argument itself.
     """
     layer = make()
 

@@ -137,7 +137,7 @@ def test_cross_entropy_takes_scores_and_classes():
 
 
 def test_cross_entropy_ignores_a_class():
-    """``CrossEntropyLoss`` leaves targets equal to ``ignore_index``, by default -100, out of the mean.
+    """``CrossEntropyLoss`` leaves targets equal to ``ignore_index`` (default -100) out of the mean.
 
     Where nothing is left, the mean is NaN.
     """

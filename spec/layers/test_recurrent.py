@@ -27,8 +27,8 @@ def test_the_parameters_of_a_recurrent_layer(make, gates):
 
 
 def test_names_tell_layer_and_direction():
-    """Parameter names of ``nn.GRU`` end in the layer, such as ``_l1``, plus ``_reverse`` if backward in
-    time.
+    """Parameter names of ``nn.GRU`` end in the layer (``_l1``), and in ``_reverse`` for the backward
+    direction.
     """
     layer = nn.GRU(5, 3, num_layers=2, bidirectional=True, bias=False)
 
@@ -111,7 +111,7 @@ def test_one_step_of_a_recurrent_layer():
 
 
 def test_relu_instead_of_tanh():
-    """:class:`~torch.nn.RNN` accepts ``nonlinearity="relu"`` instead of ``"tanh"``; others raise
+    """:class:`~torch.nn.RNN` accepts ``nonlinearity="relu"`` instead of ``"tanh"``; other values raise
     ``ValueError``.
     """
     layer, x = nn.RNN(5, 3, nonlinearity="relu"), torch.rand(1, 2, 5) * 10
@@ -197,7 +197,7 @@ def test_what_a_recurrent_layer_refuses(arguments, message):
     """``nn.LSTM`` raises ``ValueError`` if ``dropout`` is not between 0 and 1, or
     ``proj_size >= hidden_size``.
 
-    A ``proj_size`` as large is refused as well, and a ``dropout`` of ``True``.
+    A negative ``proj_size`` raises it as well, and so does a ``dropout`` of ``True``.
     """
     with pytest.raises(ValueError, match=message):
         nn.LSTM(5, 3, **arguments)

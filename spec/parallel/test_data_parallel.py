@@ -64,7 +64,7 @@ def test_the_module_itself_is_kept():
 
 @pytest.mark.question("Q91")
 def test_attributes_are_one_level_down():
-    """Attributes of a module are not found on its :class:`~torch.nn.DataParallel`, but on its ``module``.
+    """Attributes of a module are not found on a :class:`~torch.nn.DataParallel`, only on ``.module``.
 
     That goes for methods too: call ``wrapped.module.method()``.
     """
@@ -167,7 +167,7 @@ def test_without_inputs_one_replica_runs(no_accelerator):
 
 
 def test_all_tensors_belong_on_the_first_device(no_accelerator):
-    """:class:`~torch.nn.DataParallel` raises ``RuntimeError`` for a parameter or buffer on another device."""
+    """:class:`~torch.nn.DataParallel` raises ``RuntimeError`` for a module not wholly on its first device."""
     parameter, buffer = nn.Linear(2, 3), nn.Linear(2, 3)
     parameter.lost = nn.Parameter(torch.rand(2, device="meta"))
     buffer.register_buffer("lost", torch.rand(2, device="meta"))
@@ -247,7 +247,7 @@ def test_devices_are_kept_as_numbers():
 
 @pytest.mark.needs("cuda")
 def test_a_module_moved_away_is_an_error():
-    """Calling a :class:`~torch.nn.DataParallel` raises ``RuntimeError`` if its module was moved away."""
+    """Calling :class:`~torch.nn.DataParallel` raises ``RuntimeError`` if the module was moved to the CPU."""
     wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[0])
     wrapped.cpu()
 

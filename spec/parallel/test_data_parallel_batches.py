@@ -189,8 +189,8 @@ def test_minus_one_joins_outputs_on_the_cpu():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_one_device_keeps_its_output():
-    """With a single device :class:`~torch.nn.DataParallel` leaves outputs there, whatever ``output_device``
-    is.
+    """With a single device :class:`~torch.nn.DataParallel` ignores ``output_device``: outputs stay on that
+    device.
     """
     wrapped = nn.DataParallel(nn.Identity(), device_ids=[0], output_device=-1)
 

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 def test_all_ranks_start_equal(ranks):
     """By default ``DistributedDataParallel`` copies the parameters of rank 0 to all ranks when constructed.
 
-    It does so when it is made, so it is enough to load a checkpoint on rank 0 before wrapping. See
+    So it is enough to load a checkpoint on rank 0 before wrapping. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 

@@ -89,7 +89,7 @@ def test_a_module_on_the_cpu_has_no_device_ids(ranks):
     """``DistributedDataParallel`` of a CPU module raises ``ValueError`` for ``device_ids`` or
     ``output_device``.
 
-    It raises ``ValueError``. An empty list or ``None`` is right there.
+    An empty list or ``None`` is right there.
     """
 
     def wrap(rank):
@@ -225,7 +225,7 @@ def test_a_static_graph_finds_them_once(ranks):
 def test_a_static_graph_needs_all_outputs(ranks):
     """``DistributedDataParallel(static_graph=True)`` raises in the third call if the loss ignores an output.
 
-    So it does beside ``find_unused_parameters=True``, which alone takes such a loss (:issue:`79171`).
+    So it does with ``find_unused_parameters=True`` too, which alone accepts such a loss (:issue:`79171`).
     """
 
     def train(rank):

@@ -169,7 +169,7 @@ def test_a_replaced_weight_is_not_averaged(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_hook_replaces_the_averaging(ranks):
-    """A hook of ``DistributedDataParallel.register_comm_hook`` returns the gradients instead of the mean."""
+    """``DistributedDataParallel.register_comm_hook`` makes gradients what the hook returns, not the mean."""
 
     def train(rank):
         def keep(state, bucket):

@@ -357,7 +357,7 @@ def test_sharded_modules_are_not_copied(ranks):
 @pytest.mark.since("2.7")
 @pytest.mark.question("Q95")
 def test_other_methods_see_shards(ranks):
-    """``fully_shard`` methods except ``forward`` see shards, unless given to
+    """Methods of a ``fully_shard`` module see shards, except ``forward`` and after
     ``register_fsdp_forward_method``.
 
     That makes a call of the method bring the parameters together as one of the module does.

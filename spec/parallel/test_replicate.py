@@ -180,7 +180,7 @@ def test_weights_of_a_replica_are_no_leaves():
     """Weights in replicas of :func:`parallel.replicate <torch.nn.parallel.replicate>` are non-leaf tensors
     computed from the parameters.
 
-    They are tensors with a graph, no parameters and no leaves.
+    They have a ``grad_fn`` and are not parameters.
     """
     net = nn.Linear(2, 3).cuda()
 
@@ -244,8 +244,8 @@ def test_the_first_replica_shares_its_buffers():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_a_device_named_twice_may_share_a_tensor():
-    """With a device named twice, :func:`parallel.replicate <torch.nn.parallel.replicate>` does not copy a
-    buffer alone of its dtype.
+    """If a device is named twice, :func:`parallel.replicate <torch.nn.parallel.replicate>` shares the only
+    buffer of a dtype, without a copy.
 
     Tensors of one dtype are copied together; a single one is passed on as it is. So BatchNorm on a device
     that is named twice counts each batch twice.

@@ -43,8 +43,8 @@ def test_containers_are_rebuilt_for_each_device(value):
 
 
 def test_copies_are_shallow_only_at_the_leaves():
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` also rebuilds nested containers for each device,
-    so changing one leaves the others.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` also rebuilds nested containers for each device;
+    changes do not reach the others.
     """
     leaf = object()
     value = {"a": [leaf]}
@@ -228,7 +228,7 @@ def test_fewer_rows_fewer_pieces():
     """:func:`parallel.scatter <torch.nn.parallel.scatter>` returns fewer chunks than devices if a tensor has
     fewer rows than devices.
 
-    What stands beside it in a tuple, list or dict is cut short.
+    Other tensors in the same tuple, list or dict lose their further chunks.
     """
     alone = scatter(torch.tensor([[1.0, 2.0]]), [0, 0])
     beside = scatter((torch.tensor([[1.0, 2.0]]), torch.tensor([3.0, 4.0, 5.0])), [0, 0])
@@ -243,7 +243,7 @@ def test_fewer_rows_fewer_pieces():
 def test_too_few_named_pieces_are_left_alone():
     """``scatter_kwargs`` pads keyword chunks with empty dicts up to the number of positional arguments.
 
-    Not fewer than pieces of arguments: one argument in two pieces stands beside one named piece.
+    Not up to the number of chunks: one argument in two chunks goes with one keyword chunk.
     """
     x, scale = torch.rand(2, 3), torch.rand(1)
 

@@ -140,7 +140,9 @@ def test_conversion_misses_a_second_name():
 
 
 def test_every_new_layer_has_the_process_group():
-    """``convert_sync_batchnorm`` sets its ``process_group``, by default ``None``, on every new layer."""
+    """``convert_sync_batchnorm`` sets its argument ``process_group``, by default ``None``, on every new
+    layer.
+    """
     net = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.BatchNorm1d(3)))
     nn.SyncBatchNorm.convert_sync_batchnorm(net, "the group")
 
