@@ -108,8 +108,8 @@ def test_what_is_left_of_a_vector_is_ignored():
 
 @pytest.mark.observed
 def test_a_short_vector_fails_halfway():
-    """If the vector is too short, ``vector_to_parameters`` fills the first parameters, then raises an
-    error.
+    """A too short vector makes ``vector_to_parameters`` fill the first parameters, then raise
+    ``RuntimeError``.
     """
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.bias, 7.0)
