@@ -13,7 +13,9 @@ from torch import fx, nn
 
 
 def test_a_graph_lists_what_is_done():
-    """:func:`~torch.fx.symbolic_trace` gives a graph of inputs, calls and the output, in order."""
+    """The graph of :func:`fx.symbolic_trace() <torch.fx.symbolic_trace>` lists inputs, calls and the output
+    in order.
+    """
 
     class Net(nn.Module):
         def __init__(self):
@@ -38,7 +40,8 @@ def test_a_graph_lists_what_is_done():
 
 
 def test_a_graph_module_is_a_module():
-    """:func:`~torch.fx.symbolic_trace` returns a :class:`~torch.fx.GraphModule` that computes the same.
+    """:func:`fx.symbolic_trace() <torch.fx.symbolic_trace>` returns a :class:`~torch.fx.GraphModule` that
+    computes the same as the original module.
 
     It is a module, but not one of the original's class, whose other methods it lacks.
     """
@@ -54,7 +57,8 @@ def test_a_graph_module_is_a_module():
 
 
 def test_unused_modules_vanish():
-    """:func:`~torch.fx.symbolic_trace` keeps only what ``forward`` uses, tied modules under one name.
+    """:func:`fx.symbolic_trace() <torch.fx.symbolic_trace>` keeps only submodules that ``forward`` uses, and
+    tied ones under one name.
 
     A plain tensor that ``forward`` uses becomes a buffer. So a checkpoint of the
     :class:`~torch.fx.GraphModule` may not load into the original, nor the other way round.
@@ -79,7 +83,8 @@ def test_unused_modules_vanish():
 
 
 def test_parameters_are_the_same_objects():
-    """A :class:`~torch.fx.GraphModule` of ``symbolic_trace`` holds the original's layers and parameters.
+    """A :class:`~torch.fx.GraphModule` from ``fx.symbolic_trace`` holds the same layers and parameters as the
+    original.
 
     They are the same objects under the same names: who trains one trains both.
     """
@@ -93,7 +98,8 @@ def test_parameters_are_the_same_objects():
 
 
 def test_layers_of_torch_are_leaves():
-    """:func:`~torch.fx.symbolic_trace` keeps a layer of ``torch.nn`` as one call and traces your modules.
+    """:func:`fx.symbolic_trace() <torch.fx.symbolic_trace>` records a ``torch.nn`` layer as one call, and
+    traces into your own modules.
 
     ``Sequential`` is taken apart like a module of one's own.
     """
@@ -118,7 +124,9 @@ def test_layers_of_torch_are_leaves():
 
 
 def test_a_tracer_decides_on_leaves():
-    """``is_leaf_module`` of a :class:`~torch.fx.Tracer` says which modules stay single calls."""
+    """``is_leaf_module`` of an :class:`fx.Tracer <torch.fx.Tracer>` decides which modules are recorded as one
+    call.
+    """
 
     class Block(nn.Linear):
         def forward(self, x):
@@ -135,7 +143,7 @@ def test_a_tracer_decides_on_leaves():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_is_taken_over(training):
-    """A :class:`~torch.fx.GraphModule` starts in the original's mode; ``train()`` reaches its layers."""
+    """A :class:`~torch.fx.GraphModule` starts in the original's mode; ``train()`` also sets its layers."""
     traced = fx.symbolic_trace(nn.Sequential(nn.Dropout()).train(training))
 
     assert traced.training is training
@@ -146,7 +154,8 @@ def test_the_mode_is_taken_over(training):
 
 
 def test_conditions_on_values_are_an_error():
-    """:func:`~torch.fx.symbolic_trace` raises ``TraceError`` for an ``if`` on the value of an input.
+    """:func:`fx.symbolic_trace() <torch.fx.symbolic_trace>` raises ``TraceError`` for an ``if`` on the value
+    of an input.
 
     :func:`torch.jit.trace` takes the branch of its example, ``torch.jit.script`` keeps both.
     """
@@ -160,7 +169,9 @@ def test_conditions_on_values_are_an_error():
 
 
 def test_a_changed_graph_is_compiled_anew():
-    """A changed graph of a ``GraphModule`` runs after :meth:`~torch.fx.GraphModule.recompile`, not before."""
+    """A change to the graph of a ``GraphModule`` takes effect only after
+    :meth:`~torch.fx.GraphModule.recompile`.
+    """
     traced = fx.symbolic_trace(nn.Sequential(nn.ReLU()))
     x = torch.tensor([-2.0, 3.0])
     for node in traced.graph.nodes:
@@ -174,7 +185,7 @@ def test_a_changed_graph_is_compiled_anew():
 
 
 def test_a_copy_has_parameters_of_its_own():
-    """``copy.deepcopy`` of a :class:`~torch.fx.GraphModule` has a graph and parameters of its own."""
+    """``copy.deepcopy`` of a :class:`~torch.fx.GraphModule` copies its graph and its parameters."""
     traced = fx.symbolic_trace(nn.Sequential(nn.Linear(2, 3)))
     x = torch.rand(2)
 

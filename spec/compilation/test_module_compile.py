@@ -23,7 +23,8 @@ class Double(nn.Linear):
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_a_call_runs_compiled_code(device):
-    """After :meth:`Module.compile <torch.nn.Module.compile>` a call runs what the backend made of its graph.
+    """After :meth:`Module.compile <torch.nn.Module.compile>`, calling the module runs the code that the
+    backend compiled.
 
     The graph is made at the first call, so errors and the time that it takes show there, and is used again.
     """
@@ -52,7 +53,8 @@ def test_a_call_runs_compiled_code(device):
 @pytest.mark.question("Q105")
 @pytest.mark.needs("compile")
 def test_nothing_is_returned():
-    """:meth:`Module.compile <torch.nn.Module.compile>` returns ``None``; the module keeps class and names.
+    """:meth:`Module.compile <torch.nn.Module.compile>` returns ``None``; the module keeps its class and its
+    ``state_dict()`` keys.
 
     So ``net = net.compile()`` loses the module. Checkpoints fit with and without it, unlike those of a module
     that :func:`torch.compile` wraps.
@@ -69,7 +71,7 @@ def test_nothing_is_returned():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_arguments_are_passed_on():
-    """:meth:`Module.compile <torch.nn.Module.compile>` hands its arguments to :func:`torch.compile`.
+    """:meth:`Module.compile <torch.nn.Module.compile>` passes its arguments on to :func:`torch.compile`.
 
     They are given by name.
     """
@@ -96,7 +98,8 @@ def test_arguments_are_passed_on():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_forward_called_by_name_is_not_compiled():
-    """After :meth:`Module.compile <torch.nn.Module.compile>` ``module.forward(x)`` still runs eagerly.
+    """After :meth:`Module.compile <torch.nn.Module.compile>`, calling ``module.forward(x)`` directly still
+    runs eagerly.
 
     Only a call, ``module(x)``, runs compiled code; so do not call ``forward`` by name.
     """
@@ -118,7 +121,8 @@ def test_forward_called_by_name_is_not_compiled():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_parameters_may_be_changed_later():
-    """After :meth:`Module.compile <torch.nn.Module.compile>` each call uses the parameters as they are then.
+    """After :meth:`Module.compile <torch.nn.Module.compile>`, each call uses the current values of the
+    parameters.
 
     One graph does for all values, and gradients reach the parameters.
     """
@@ -145,7 +149,8 @@ def test_parameters_may_be_changed_later():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_a_layer_of_torch_is_compiled_too():
-    """:meth:`Module.compile <torch.nn.Module.compile>` compiles a layer of ``torch.nn`` itself as well.
+    """:meth:`Module.compile <torch.nn.Module.compile>` also compiles a plain ``torch.nn`` layer, such as
+    ``nn.Linear``.
 
     See :issue:`150915` and :pull:`185722`.
     """
@@ -168,7 +173,8 @@ def test_a_layer_of_torch_is_compiled_too():
 @pytest.mark.question("Q105")
 @pytest.mark.observed
 def test_a_layer_of_torch_ran_eagerly():
-    """:meth:`Module.compile <torch.nn.Module.compile>` leaves a layer of ``torch.nn`` itself eager.
+    """:meth:`Module.compile <torch.nn.Module.compile>` leaves a plain ``torch.nn`` layer, such as
+    ``nn.Linear``, eager.
 
     A subclass with a ``forward`` of its own is compiled, and so is a layer given to :func:`torch.compile`
     (:issue:`150915`).
@@ -192,8 +198,8 @@ def test_a_layer_of_torch_ran_eagerly():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_the_mode_is_followed():
-    """After :meth:`Module.compile <torch.nn.Module.compile>` a ``forward`` that reads ``training`` follows
-    ``train()`` and ``eval()``.
+    """After :meth:`Module.compile <torch.nn.Module.compile>`, a ``forward`` that uses ``self.training``
+    follows ``train()`` and ``eval()``.
 
     The first call after ``train()`` or ``eval()`` makes a second graph; going back makes none.
     """
@@ -217,7 +223,7 @@ def test_the_mode_is_followed():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_hooks_run_once():
-    """Forward hooks of a module run once in a call after ``Module.compile``, around ``forward``."""
+    """After ``Module.compile``, forward hooks and pre-hooks run once per call, around ``forward``."""
     calls = []
 
     class Net(nn.Module):
@@ -238,7 +244,7 @@ def test_hooks_run_once():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
 def test_a_global_hook_runs_once():
-    """A global forward hook runs once in a call of a module compiled by ``Module.compile``.
+    """After ``Module.compile``, a global forward hook runs once in each call of the module.
 
     So it does without compilation. A module that :func:`torch.compile` wraps runs it twice.
     """
@@ -262,7 +268,9 @@ def test_a_global_hook_runs_once():
 @pytest.mark.question("Q109")
 @pytest.mark.observed
 def test_a_global_hook_ran_for_the_graph_too():
-    """A global forward hook runs for the graph and its wrapper too in a call after ``Module.compile``."""
+    """After ``Module.compile``, a global forward hook also runs for ``GraphModule`` and
+    ``OptimizedModule``.
+    """
     calls = []
     layer = Double(2, 3)
     layer.compile(backend="eager")
@@ -279,7 +287,9 @@ def test_a_global_hook_ran_for_the_graph_too():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_a_submodule_may_be_compiled():
-    """:meth:`Module.compile <torch.nn.Module.compile>` of a submodule leaves the rest of the net eager."""
+    """:meth:`Module.compile <torch.nn.Module.compile>` on a submodule leaves the rest of the network
+    eager.
+    """
     shapes = []
     net = nn.Sequential(Double(2, 3), Double(3, 1))
     x = torch.rand(4, 2)
@@ -305,7 +315,7 @@ def through_pickle(module):
 @pytest.mark.needs("compile")
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, through_pickle])
 def test_a_copy_is_not_compiled(duplicate):
-    """A deep copy, or what comes back from a pickle, forgets ``Module.compile`` and runs eagerly.
+    """A module copied by ``copy.deepcopy`` or pickle loses ``Module.compile`` and runs eagerly.
 
     Compile the copy again.
     """

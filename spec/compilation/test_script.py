@@ -29,7 +29,7 @@ def test_it_warned_of_deprecation():
 
 @pytest.mark.before("2.10")
 def test_it_did_not_warn():
-    """:func:`torch.jit.script <torch.jit.script>` of a module gives no warning."""
+    """:func:`torch.jit.script <torch.jit.script>` of a module does not warn."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.jit.script(nn.ReLU())
@@ -39,7 +39,7 @@ def test_it_did_not_warn():
 
 def test_a_scripted_module_is_a_module():
     """:func:`torch.jit.script <torch.jit.script>` of a module returns a :class:`~torch.jit.ScriptModule`,
-    which is a module.
+    which is an ``nn.Module``.
 
     It is not of the class of the original, whose name is kept as ``original_name``.
     """
@@ -52,7 +52,9 @@ def test_a_scripted_module_is_a_module():
 
 
 def test_names_and_results_are_the_same(device):
-    """:func:`torch.jit.script <torch.jit.script>` keeps the names and results of the module."""
+    """:func:`torch.jit.script <torch.jit.script>` keeps the ``state_dict()`` keys, submodule names and
+    results of a module.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(device).eval()
     scripted = torch.jit.script(net)
     x = torch.rand(4, 2, device=device)
@@ -63,7 +65,7 @@ def test_names_and_results_are_the_same(device):
 
 
 def test_parameters_are_shared():
-    """What :func:`torch.jit.script <torch.jit.script>` returns computes in the memory of the original's
+    """The module that :func:`torch.jit.script <torch.jit.script>` returns shares memory with the original's
     parameters.
 
     Who trains or loads one changes both.
@@ -78,7 +80,9 @@ def test_parameters_are_shared():
 
 
 def test_the_mode_is_its_own():
-    """What ``torch.jit.script`` returns starts in the original's mode, then follows its own ``train()``."""
+    """The module that ``torch.jit.script`` returns starts in the original's mode, but has its own
+    ``train()``.
+    """
     layer = nn.Dropout().eval()
     scripted = torch.jit.script(layer)
     x = torch.full((100,), 3.0)
@@ -92,7 +96,7 @@ def test_the_mode_is_its_own():
 
 
 def test_control_flow_is_kept():
-    """:func:`torch.jit.script <torch.jit.script>` keeps an ``if`` on a tensor's value; both branches still
+    """:func:`torch.jit.script <torch.jit.script>` keeps an ``if`` on a tensor's value: both branches still
     work.
 
     :func:`torch.jit.trace` keeps the branch that its example takes.
@@ -111,8 +115,8 @@ def test_control_flow_is_kept():
 
 
 def test_a_file_needs_no_source(tmp_path):
-    """:func:`torch.jit.load <torch.jit.load>` reads a saved module of ``torch.jit.script`` without knowing
-    its class.
+    """:func:`torch.jit.load <torch.jit.load>` loads a module saved by ``torch.jit.script`` without using its
+    Python class.
     """
     layer = nn.Linear(2, 3)
     torch.jit.script(layer).save(str(tmp_path / "layer.pt"))
@@ -126,8 +130,8 @@ def test_a_file_needs_no_source(tmp_path):
 
 
 def test_not_all_of_python_is_compiled():
-    """:func:`torch.jit.script <torch.jit.script>` raises ``NotSupportedError`` for ``*args`` and other
-    unsupported Python.
+    """:func:`torch.jit.script <torch.jit.script>` raises ``NotSupportedError`` for a ``forward`` with
+    ``*args``.
     """
 
     class Star(nn.Module):
@@ -148,8 +152,8 @@ def test_not_all_of_python_is_compiled():
 
 
 def test_a_scripted_module_takes_no_new_parameter():
-    """What :func:`torch.jit.script <torch.jit.script>` returns raises ``RuntimeError`` for a new parameter or
-    submodule.
+    """Adding a parameter or submodule to the module that :func:`torch.jit.script <torch.jit.script>` returns
+    raises ``RuntimeError``.
 
     A parameter that is there may be replaced.
     """

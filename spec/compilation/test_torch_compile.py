@@ -16,7 +16,8 @@ from torch.nn.modules import module as global_hooks
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_the_module_is_wrapped():
-    """:func:`torch.compile <torch.compile>` of a module returns a new one that holds it as ``_orig_mod``.
+    """:func:`torch.compile <torch.compile>` of a module returns a new module that holds the original as
+    ``_orig_mod``.
 
     The new one is an ``OptimizedModule``, not one of the original's class. Compile in place with
     :meth:`torch.nn.Module.compile` where that hurts.
@@ -34,7 +35,9 @@ def test_the_module_is_wrapped():
 
 @pytest.mark.needs("compile")
 def test_calls_go_to_the_backend():
-    """Calls of what :func:`torch.compile <torch.compile>` returns run a graph; the original stays eager."""
+    """Calling the module that :func:`torch.compile <torch.compile>` returns runs a graph; the original stays
+    eager.
+    """
     steps = []
     layer = nn.Linear(2, 3)
     x = torch.rand(2)
@@ -60,7 +63,8 @@ def test_calls_go_to_the_backend():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_names_are_longer():
-    """:func:`torch.compile <torch.compile>` of a module puts ``_orig_mod.`` before its parameters' names.
+    """The module that :func:`torch.compile <torch.compile>` returns puts ``_orig_mod.`` before its parameter
+    names.
 
     A rule that goes by names, such as which parameters decay, misses them.
     """
@@ -76,7 +80,7 @@ def test_names_are_longer():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_its_state_dict_does_not_fit_the_module():
-    """The ``state_dict()`` of what ``torch.compile`` returns does not load into the plain module.
+    """The ``state_dict()`` of the module that ``torch.compile`` returns does not load into a plain module.
 
     Its keys begin with ``_orig_mod.``. Save ``compiled._orig_mod.state_dict()``, which fits both.
     """
@@ -91,7 +95,7 @@ def test_its_state_dict_does_not_fit_the_module():
 
 @pytest.mark.needs("compile")
 def test_attributes_are_read_from_the_module():
-    """What ``torch.compile`` returns finds attributes that it lacks on the original: parameters, methods."""
+    """The module that ``torch.compile`` returns gives access to attributes and methods of the original."""
 
     class Net(nn.Linear):
         def size(self):
@@ -110,7 +114,8 @@ def test_attributes_are_read_from_the_module():
 @pytest.mark.since("2.4")
 @pytest.mark.needs("compile")
 def test_attributes_are_set_on_the_module():
-    """An attribute set on what :func:`torch.compile <torch.compile>` returns is set on the original.
+    """Setting an attribute of the module that :func:`torch.compile <torch.compile>` returns sets it on the
+    original.
 
     Only a few of the wrapper's own, such as ``forward``, stay with it.
     """
@@ -129,7 +134,9 @@ def test_attributes_are_set_on_the_module():
 @pytest.mark.needs("compile")
 @pytest.mark.observed
 def test_attributes_were_set_on_the_wrapper():
-    """An attribute set on what :func:`torch.compile <torch.compile>` returns is not set on the original."""
+    """Setting an attribute of the module that :func:`torch.compile <torch.compile>` returns does not set it
+    on the original.
+    """
     layer = nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
 
@@ -142,7 +149,9 @@ def test_attributes_were_set_on_the_wrapper():
 @pytest.mark.since("2.8")
 @pytest.mark.needs("compile")
 def test_attributes_are_deleted_from_the_module():
-    """An attribute deleted on what :func:`torch.compile <torch.compile>` returns goes from the original."""
+    """Deleting an attribute of the module that :func:`torch.compile <torch.compile>` returns deletes it from
+    the original.
+    """
     layer = nn.Linear(2, 3)
     layer.note = "gone"
 
@@ -154,7 +163,9 @@ def test_attributes_are_deleted_from_the_module():
 @pytest.mark.since("2.10")
 @pytest.mark.needs("compile")
 def test_a_length_is_passed_on():
-    """``len()`` of what :func:`torch.compile <torch.compile>` returns is the original's, if it has one."""
+    """``len()`` of the module that :func:`torch.compile <torch.compile>` returns is that of the original, if
+    it has one.
+    """
     assert len(torch.compile(nn.Sequential(nn.ReLU(), nn.ReLU()), backend="eager")) == 2
     with pytest.raises(TypeError, match=r"Linear does not support len\(\)"):
         len(torch.compile(nn.Linear(2, 3), backend="eager"))
@@ -163,7 +174,7 @@ def test_a_length_is_passed_on():
 @pytest.mark.since("2.5")
 @pytest.mark.needs("compile")
 def test_the_mode_is_shared():
-    """What ``torch.compile`` returns and the original share one mode: ``train()`` of either sets both.
+    """The module that ``torch.compile`` returns shares its mode with the original: ``train()`` sets both.
 
     See :issue:`122414` and :issue:`132986`.
     """
@@ -180,7 +191,7 @@ def test_the_mode_is_shared():
 @pytest.mark.before("2.5")
 @pytest.mark.needs("compile")
 def test_the_mode_was_not_shared():
-    """What ``torch.compile`` returns starts in training mode, whatever the mode of the original.
+    """The module that ``torch.compile`` returns starts in training mode, whatever the original's mode.
 
     See :issue:`122414`.
     """
@@ -195,7 +206,7 @@ def test_the_mode_was_not_shared():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q107")
 def test_other_methods_run_eagerly():
-    """Methods other than ``forward`` of what ``torch.compile`` returns run eagerly, on the original.
+    """Methods except ``forward`` of the module that ``torch.compile`` returns run eagerly, on the original.
 
     ``compiled.generate(x)`` compiles nothing, although it calls the module. Compile the method itself
     (:issue:`141616`).
@@ -223,7 +234,7 @@ def test_other_methods_run_eagerly():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q107")
 def test_a_method_may_be_compiled():
-    """A method such as ``generate`` is compiled by ``net.generate = torch.compile(net.generate)``.
+    """``net.generate = torch.compile(net.generate)`` compiles a method such as ``generate``.
 
     What it calls is compiled with it, the module's ``forward`` included.
     """
@@ -248,7 +259,7 @@ def test_a_method_may_be_compiled():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
 def test_a_global_hook_runs_once_more():
-    """A global forward hook runs twice in a call of what ``torch.compile`` returns.
+    """A global forward hook runs twice in a call of the module that ``torch.compile`` returns.
 
     It is called with the original, then with the module that wraps it. Compile in place with
     :meth:`torch.nn.Module.compile`, or look at the class of the module in the hook.
@@ -275,7 +286,7 @@ def test_a_global_hook_runs_once_more():
 @pytest.mark.question("Q109")
 @pytest.mark.parametrize("kind", ["forward", "forward_pre", "full_backward", "full_backward_pre"])
 def test_a_global_hook_is_warned_about(kind):
-    """With a global hook a call of what ``torch.compile`` returns gives a ``UserWarning``.
+    """With a global hook, calling the module that ``torch.compile`` returns gives a ``UserWarning``.
 
     It says that the hook runs once more than without compilation (:issue:`149502`, :pull:`152740`).
     """
@@ -295,7 +306,7 @@ def test_a_global_hook_is_warned_about(kind):
 
 @pytest.mark.needs("compile")
 def test_hooks_of_the_wrapper_are_its_own():
-    """A forward hook on what ``torch.compile`` returns is called with that, not with the original.
+    """A forward hook on the module that ``torch.compile`` returns receives that module, not the original.
 
     Set backward hooks on the original.
     """
@@ -314,7 +325,7 @@ def test_hooks_of_the_wrapper_are_its_own():
 
 @pytest.mark.needs("compile")
 def test_printing_shows_both():
-    """What :func:`torch.compile <torch.compile>` returns is printed with the original inside."""
+    """Printing the module that :func:`torch.compile <torch.compile>` returns shows the original inside."""
     compiled = torch.compile(nn.ReLU(), backend="eager")
 
     assert repr(compiled) == "OptimizedModule(\n  (_orig_mod): ReLU()\n)"
@@ -322,7 +333,7 @@ def test_printing_shows_both():
 
 @pytest.mark.needs("compile")
 def test_it_may_be_called_without_a_module():
-    """Without a module :func:`torch.compile <torch.compile>` returns a function that wraps one."""
+    """:func:`torch.compile <torch.compile>` without a module returns a function that wraps a module."""
     layer = nn.Linear(2, 3)
 
     wrap = torch.compile(backend="eager")
@@ -333,7 +344,7 @@ def test_it_may_be_called_without_a_module():
 
 @pytest.mark.needs("compile")
 def test_a_copy_wraps_a_copy():
-    """``copy.deepcopy`` of what ``torch.compile`` returns wraps a deep copy of the original."""
+    """``copy.deepcopy`` of the module that ``torch.compile`` returns also copies the original."""
     compiled = torch.compile(nn.Linear(2, 3), backend="eager")
 
     other = copy.deepcopy(compiled)
@@ -347,7 +358,7 @@ def test_a_copy_wraps_a_copy():
 
 @pytest.mark.needs("compile")
 def test_an_optimizer_trains_the_module():
-    """An optimizer made with the parameters of what ``torch.compile`` returns trains the original.
+    """An optimizer on ``parameters()`` of the module that ``torch.compile`` returns trains the original.
 
     They are the same objects, so one made before the compilation goes on as well.
     """

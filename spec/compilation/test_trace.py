@@ -29,7 +29,7 @@ def test_it_warned_of_deprecation():
 
 @pytest.mark.before("2.10")
 def test_it_did_not_warn():
-    """:func:`torch.jit.trace <torch.jit.trace>` of a module gives no warning."""
+    """:func:`torch.jit.trace <torch.jit.trace>` of a module does not warn."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.jit.trace(nn.ReLU(), torch.rand(2))
@@ -38,8 +38,8 @@ def test_it_did_not_warn():
 
 
 def test_a_traced_module_has_the_same_names():
-    """:func:`torch.jit.trace <torch.jit.trace>` of a module returns a ``ScriptModule`` with the same names
-    and results.
+    """:func:`torch.jit.trace <torch.jit.trace>` of a module returns a ``ScriptModule`` with the same
+    ``state_dict()`` keys and results.
 
     The results are the same for inputs that take the way of the example.
     """
@@ -54,7 +54,7 @@ def test_a_traced_module_has_the_same_names():
 
 
 def test_conditions_are_decided_once():
-    """:func:`torch.jit.trace <torch.jit.trace>` keeps the branch that its example takes, with a
+    """:func:`torch.jit.trace <torch.jit.trace>` records the branch that its example input takes, with a
     ``TracerWarning``.
 
     Other inputs then give wrong results in silence. :func:`torch.jit.script` keeps both branches.
@@ -72,8 +72,8 @@ def test_conditions_are_decided_once():
 
 
 def test_the_mode_is_decided_once():
-    """What :func:`torch.jit.trace <torch.jit.trace>` returns computes in the mode of the tracing, also after
-    ``train()``.
+    """The module that :func:`torch.jit.trace <torch.jit.trace>` returns computes in the mode it was traced
+    in, even after ``train()``.
     """
     traced = torch.jit.trace(nn.Dropout().eval(), torch.rand(3))
     x = torch.full((100,), 3.0)
@@ -85,8 +85,8 @@ def test_the_mode_is_decided_once():
 
 
 def test_what_hooks_compute_is_recorded():
-    """:func:`torch.jit.trace <torch.jit.trace>` records what forward hooks compute, also if they are removed
-    later.
+    """:func:`torch.jit.trace <torch.jit.trace>` records what forward hooks compute, even if the hooks are
+    removed later.
     """
     layer = nn.ReLU()
     handle = layer.register_forward_hook(lambda module, args, out: out + 5.0)
@@ -99,8 +99,8 @@ def test_what_hooks_compute_is_recorded():
 
 
 def test_a_scripted_submodule_is_called():
-    """:func:`torch.jit.trace <torch.jit.trace>` calls a scripted submodule, with its conditions, instead of
-    recording it.
+    """:func:`torch.jit.trace <torch.jit.trace>` keeps the ``if`` of a scripted submodule instead of recording
+    one branch.
     """
 
     class Steep(nn.Module):
@@ -122,8 +122,8 @@ def test_a_scripted_submodule_is_called():
 
 
 def test_a_function_that_calls_a_module_is_traced():
-    """:func:`torch.jit.trace <torch.jit.trace>` takes a function that calls a module, if that has no
-    parameter to train.
+    """:func:`torch.jit.trace <torch.jit.trace>` accepts a function that calls a module, if no parameter of it
+    requires grad.
     """
     relu, layer = nn.ReLU(), nn.Linear(2, 3)
 

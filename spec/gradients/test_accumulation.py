@@ -27,7 +27,7 @@ def test_before_backward_grad_is_none():
 
 @pytest.mark.claim("N2-22")
 def test_the_gradient_is_on_the_parameter():
-    """A backward pass leaves the gradient on the parameter itself, not on its ``.data``.
+    """``backward()`` stores the gradient in ``parameter.grad``; ``parameter.data.grad`` is ``None``.
 
     ``.data`` makes a new tensor each time it is read, which has no gradient. :meth:`~torch.Tensor.detach`
     is the way to values without a graph.
@@ -40,7 +40,7 @@ def test_the_gradient_is_on_the_parameter():
 
 
 def test_gradients_add_up_over_backward_passes():
-    """Each ``backward()`` adds to what is in ``parameter.grad`` already.
+    """``backward()`` accumulates gradients: it adds to ``parameter.grad`` instead of replacing it.
 
     Without :meth:`~torch.nn.Module.zero_grad` between two steps an optimizer follows the sum of all gradients
     since it was last called.
@@ -54,7 +54,9 @@ def test_gradients_add_up_over_backward_passes():
 
 
 def test_gradients_add_up_in_place():
-    """A second ``backward()`` adds to ``parameter.grad`` in place, unless it has ``create_graph=True``."""
+    """A second ``backward()`` adds to the same ``parameter.grad`` tensor in place, unless
+    ``create_graph=True``.
+    """
     layer = nn.Linear(2, 1)
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
     first = layer.weight.grad
@@ -70,7 +72,7 @@ def test_gradients_add_up_in_place():
 
 
 def test_small_batches_add_up_to_a_large_one():
-    """``backward()`` on the sums over two halves of a batch adds up to ``backward()`` on the whole sum.
+    """With a summed loss, ``backward()`` on two half batches gives the gradient of the whole batch.
 
     A mean over each half has to be divided by the number of halves. Layers that look at the whole batch, such
     as BatchNorm in training, compute something else.
@@ -87,7 +89,9 @@ def test_small_batches_add_up_to_a_large_one():
 
 
 def test_autograd_grad_leaves_grad_alone():
-    """:func:`autograd.grad <torch.autograd.grad>` returns gradients and leaves ``parameter.grad`` alone."""
+    """:func:`autograd.grad <torch.autograd.grad>` returns gradients and does not change
+    ``parameter.grad``.
+    """
     layer = nn.Linear(2, 1)
     weight, bias = torch.autograd.grad(layer(torch.tensor([[5.0, 7.0]])).sum(), layer.parameters())
 
@@ -97,7 +101,7 @@ def test_autograd_grad_leaves_grad_alone():
 
 
 def test_unused_parameters_keep_none():
-    """``backward()`` leaves ``grad`` of a parameter as it is, if the output does not depend on it.
+    """``backward()`` does not change ``parameter.grad`` if the output does not depend on the parameter.
 
     ``None`` after a backward pass shows a parameter that is not used.
     """
@@ -111,7 +115,7 @@ def test_unused_parameters_keep_none():
 
 
 def test_only_a_single_number_has_a_gradient_of_its_own():
-    """``backward()`` without an argument raises ``RuntimeError`` for an output of several elements.
+    """``backward()`` without an argument raises ``RuntimeError`` if the output has more than one element.
 
     Reduce it first, by ``sum()`` or ``mean()``, or give a weight for each element.
     """
@@ -124,7 +128,7 @@ def test_only_a_single_number_has_a_gradient_of_its_own():
 
 
 def test_a_graph_serves_one_backward_pass():
-    """A second ``backward()`` raises ``RuntimeError`` if the graph saved tensors and did not retain them.
+    """A second ``backward()`` raises ``RuntimeError`` if the first freed tensors that the graph saved.
 
     ``retain_graph=True`` in the first retains them. A graph of sums alone saves none, and serves again.
     """
@@ -143,7 +147,7 @@ def test_a_graph_serves_one_backward_pass():
 
 
 def test_outputs_without_a_graph_have_no_gradient():
-    """``backward()`` raises ``RuntimeError`` if no parameter and no input requires a gradient."""
+    """``backward()`` raises ``RuntimeError`` if neither a parameter nor an input requires grad."""
     layer = nn.Linear(2, 1).requires_grad_(False)
     x = torch.rand(1, 2)
     message = "element 0 of tensors does not require grad and does not have a grad_fn"
@@ -155,7 +159,9 @@ def test_outputs_without_a_graph_have_no_gradient():
 
 
 def test_no_grad_builds_no_graph():
-    """Under :class:`~torch.no_grad` a module computes without a graph; its parameters are not frozen."""
+    """Under :class:`~torch.no_grad` the output of a module has no ``grad_fn``; its parameters still require
+    grad.
+    """
     layer = nn.Linear(2, 1)
     with torch.no_grad():
         output = layer(torch.rand(1, 2))
@@ -166,7 +172,9 @@ def test_no_grad_builds_no_graph():
 
 
 def test_a_gradient_has_no_graph():
-    """``parameter.grad`` has no graph and requires no gradient after ``backward()`` with its defaults."""
+    """After ``backward()`` with its defaults, ``parameter.grad`` has no ``grad_fn`` and does not require
+    grad.
+    """
     layer = nn.Linear(2, 1)
     layer(torch.rand(1, 2)).pow(2).sum().backward()
 
@@ -175,7 +183,7 @@ def test_a_gradient_has_no_graph():
 
 
 def test_create_graph_leaves_gradients_with_a_graph():
-    """``backward(create_graph=True)`` leaves gradients with a graph of their own, and warns.
+    """``backward(create_graph=True)`` gives gradients that can be differentiated again, and warns.
 
     The ``UserWarning`` is about a parameter and its gradient that keep each other alive:
     :func:`torch.autograd.grad` does without.
@@ -193,7 +201,9 @@ def test_create_graph_leaves_gradients_with_a_graph():
 
 @pytest.mark.parametrize("length", [5, 3])
 def test_an_assigned_gradient_has_the_same_shape(length):
-    """Assigning ``parameter.grad`` a tensor of another shape raises ``RuntimeError``; one of its own fits."""
+    """Assigning a tensor of another shape to ``parameter.grad`` raises ``RuntimeError``; the same shape
+    works.
+    """
     parameter = nn.Parameter(torch.rand(4))
     gradient = torch.rand(4)
     parameter.grad = gradient
@@ -204,7 +214,7 @@ def test_an_assigned_gradient_has_the_same_shape(length):
 
 
 def test_an_assigned_gradient_has_the_same_dtype():
-    """By default assigning ``parameter.grad`` a tensor of another dtype raises ``RuntimeError``."""
+    """By default, assigning a tensor of another dtype to ``parameter.grad`` raises ``RuntimeError``."""
     parameter = nn.Parameter(torch.rand(4))
 
     with pytest.raises(RuntimeError, match=r"assign.* (dtype|type)"):
@@ -213,7 +223,7 @@ def test_an_assigned_gradient_has_the_same_dtype():
 
 
 def test_a_gradient_of_the_wrong_kind_is_refused():
-    """Assigning ``parameter.grad`` anything but a tensor or ``None`` raises ``TypeError``."""
+    """Assigning anything but a tensor or ``None`` to ``parameter.grad`` raises ``TypeError``."""
     parameter = nn.Parameter(torch.rand(4))
     gradient = torch.rand(4)
     parameter.grad = gradient

@@ -22,7 +22,7 @@ def with_grads(*gradients, **options):
 
 
 def test_gradients_are_scaled_to_the_norm(device):
-    """``clip_grad_norm_`` scales gradients whose common norm is above ``max_norm`` down to it.
+    """``clip_grad_norm_`` scales gradients down to ``max_norm`` if their total norm is larger.
 
     All are multiplied by the same factor, so the direction of the step stays. Call
     :func:`~torch.nn.utils.clip_grad_norm_` between ``backward()`` and ``step()``, for all parameters at once:
@@ -36,7 +36,7 @@ def test_gradients_are_scaled_to_the_norm(device):
 
 
 def test_gradients_within_the_norm_stay_as_they_are():
-    """``clip_grad_norm_`` leaves gradients alone if their norm is at least 0.000001 below ``max_norm``.
+    """``clip_grad_norm_`` does not change gradients whose norm is at least 0.000001 below ``max_norm``.
 
     Where the norm is just ``max_norm``, they lose the last digit or so.
     """
@@ -51,7 +51,7 @@ def test_gradients_within_the_norm_stay_as_they_are():
 
 
 def test_the_norm_before_clipping_is_returned():
-    """:func:`~torch.nn.utils.clip_grad_norm_` returns the norm from before clipping, as a tensor.
+    """:func:`~torch.nn.utils.clip_grad_norm_` returns the total norm before clipping, as a tensor.
 
     It is what training loops log: a value above ``max_norm`` says that this step was clipped.
     """
@@ -84,7 +84,7 @@ def test_gradients_are_clipped_in_place():
 )
 @pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
 def test_norms_of_every_order(kind, norm, foreach):
-    """``norm_type`` of :func:`~torch.nn.utils.clip_grad_norm_` is the order of the norm, infinity included.
+    """``norm_type`` of :func:`~torch.nn.utils.clip_grad_norm_` selects the norm, such as 2 or ``"inf"``.
 
     ``foreach`` does not change the result.
     """
@@ -97,7 +97,7 @@ def test_norms_of_every_order(kind, norm, foreach):
 
 @pytest.mark.observed
 def test_the_norm_of_order_zero_counts_tensors():
-    """``clip_grad_norm_`` with ``norm_type=0`` counts the gradients that are not all zero, not the elements.
+    """``clip_grad_norm_(norm_type=0)`` counts the gradients that are not all zero, not their elements.
 
     It is the norm of the norms of the single gradients.
     """
@@ -108,7 +108,7 @@ def test_the_norm_of_order_zero_counts_tensors():
 
 @pytest.mark.observed
 def test_a_tiny_number_keeps_from_dividing_by_zero():
-    """The factor of ``clip_grad_norm_`` is ``max_norm / (norm + 0.000001)``, at most 1: zeros stay zeros."""
+    """``clip_grad_norm_`` multiplies gradients by ``max_norm / (norm + 0.000001)``, at most by 1."""
     (tiny,) = with_grads([1e-6, 0.0])
     clip_grad_norm_([tiny], 1e-6)
     (short,) = with_grads([3.0, 4.0])
@@ -122,7 +122,7 @@ def test_a_tiny_number_keeps_from_dividing_by_zero():
 
 
 def test_what_may_be_clipped():
-    """:func:`~torch.nn.utils.clip_grad_norm_` takes one tensor or any iterable of tensors."""
+    """:func:`~torch.nn.utils.clip_grad_norm_` accepts one tensor or any iterable of tensors."""
     (parameter,) = with_grads([3.0, 4.0])
     net = nn.ParameterList([parameter])
     iterables = [parameter, [parameter], {parameter}, net.parameters(), net]
@@ -133,7 +133,7 @@ def test_what_may_be_clipped():
 
 
 def test_parameters_without_gradient_are_passed_over():
-    """``clip_grad_norm_`` and ``clip_grad_value_`` pass over parameters whose ``grad`` is ``None``."""
+    """``clip_grad_norm_`` and ``clip_grad_value_`` skip parameters whose ``grad`` is ``None``."""
     (parameter,) = with_grads([3.0, 4.0])
     without = nn.Parameter(torch.rand(2))
     norm = clip_grad_norm_([without, parameter], 2.5)
@@ -156,9 +156,9 @@ def test_without_gradients_the_norm_is_zero(given):
 
 @pytest.mark.since("2.8")
 def test_an_empty_generator_is_warned_of():
-    """``clip_grad_norm_`` of an empty generator, perhaps one used up before, gives a ``UserWarning``.
+    """``clip_grad_norm_`` gives a ``UserWarning`` for an empty or already exhausted generator.
 
-    It clips nothing then. Call ``parameters()`` anew for each use, or keep a list.
+    It clips nothing then. Call ``parameters()`` again for each use, or keep a list.
     """
     parameters = nn.Linear(2, 3).parameters()
     list(parameters)
@@ -168,7 +168,7 @@ def test_an_empty_generator_is_warned_of():
 
 
 def test_other_iterables_are_not_warned_of():
-    """``clip_grad_norm_`` gives no warning for an empty list or a generator that yields parameters."""
+    """``clip_grad_norm_`` does not warn for an empty list, or for a generator that yields parameters."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         clip_grad_norm_([], 3.5)
@@ -179,7 +179,7 @@ def test_other_iterables_are_not_warned_of():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf], ids=["nan", "inf"])
 def test_a_norm_that_is_not_finite_may_raise(value):
-    """``clip_grad_norm_(error_if_nonfinite=True)`` raises ``RuntimeError`` for a norm of infinity or NaN.
+    """``clip_grad_norm_(error_if_nonfinite=True)`` raises ``RuntimeError`` if the total norm is inf or NaN.
 
     No gradient is changed then.
     """
@@ -193,10 +193,9 @@ def test_a_norm_that_is_not_finite_may_raise(value):
 
 
 def test_a_norm_that_is_not_finite_spoils_gradients():
-    """By default one infinite gradient makes ``clip_grad_norm_`` zero the rest; one NaN makes all NaN.
+    """By default ``clip_grad_norm_`` zeros other gradients if one is inf, and makes all NaN if one is NaN.
 
-    The next step then changes nothing, or fills the model with NaN. ``error_if_nonfinite=True`` says so at
-    once.
+    The next step then changes nothing, or fills the model with NaN. ``error_if_nonfinite=True`` raises then.
     """
     first, second = with_grads([2.0, 3.0], [math.inf])
     clip_grad_norm_([first, second], 3.5)
@@ -211,7 +210,7 @@ def test_a_norm_that_is_not_finite_spoils_gradients():
 
 @pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_], ids=["norm", "value"])
 def test_foreach_needs_a_device_that_has_it(clip):
-    """``foreach=True`` of ``clip_grad_norm_`` or ``clip_grad_value_`` raises where a device has no foreach.
+    """``clip_grad_norm_`` and ``clip_grad_value_`` raise for ``meta`` tensors if ``foreach=True``.
 
     It is a ``RuntimeError`` that names the device.
     """
@@ -258,7 +257,7 @@ def test_gradients_are_clipped_together(clip, names, foreach):
     ("clip", "name"), [(clip_grad_norm_, "mul_"), (clip_grad_value_, "clamp_")], ids=["norm", "value"]
 )
 def test_by_default_any_device_will_do(clip, name, foreach):
-    """``clip_grad_norm_`` and ``clip_grad_value_`` clip one by one on a device without foreach functions."""
+    """By default ``clip_grad_norm_`` and ``clip_grad_value_`` clip ``meta`` tensors one by one."""
     parameters = [nn.Parameter(torch.empty(length, device="meta")) for length in (2, 3)]
     for parameter in parameters:
         parameter.grad = torch.empty_like(parameter)
@@ -277,7 +276,7 @@ def test_by_default_any_device_will_do(clip, name, foreach):
 
 
 def test_gradients_of_several_dtypes_are_clipped_together():
-    """``clip_grad_norm_`` takes one norm over gradients of several dtypes, and each keeps its dtype."""
+    """``clip_grad_norm_`` computes one norm over gradients of several dtypes; each keeps its dtype."""
     (single,) = with_grads([2.0, 3.0], dtype=torch.float32)
     (double,) = with_grads([6.0], dtype=torch.float64)
 
@@ -289,7 +288,7 @@ def test_gradients_of_several_dtypes_are_clipped_together():
 
 @pytest.mark.parametrize("foreach", [None, False], ids=["foreach", "one_by_one"])
 def test_values_are_cut_on_both_sides(foreach, device):
-    """``clip_grad_value_`` cuts each element of a gradient to between ``-clip_value`` and ``clip_value``.
+    """``clip_grad_value_`` clamps each element of a gradient to between ``-clip_value`` and ``clip_value``.
 
     So the direction of the step changes, unlike with :func:`~torch.nn.utils.clip_grad_norm_`.
     """
@@ -302,7 +301,7 @@ def test_values_are_cut_on_both_sides(foreach, device):
 
 
 def test_values_of_a_single_tensor_are_cut():
-    """:func:`~torch.nn.utils.clip_grad_value_` also takes a single tensor, and a number given as text."""
+    """:func:`~torch.nn.utils.clip_grad_value_` also accepts a single tensor and a string ``clip_value``."""
     (parameter,) = with_grads([2.0, -3.0, 0.5])
     clip_grad_value_(parameter, "1.5")
 
@@ -315,7 +314,7 @@ def test_values_of_a_single_tensor_are_cut():
     ids=["norm_foreach", "norm_one_by_one", "value_one_by_one"],
 )
 def test_clipping_is_not_recorded(clip, foreach):
-    """``clip_grad_norm_`` and ``clip_grad_value_(foreach=False)`` add nothing to the graph of a gradient.
+    """``clip_grad_norm_`` and ``clip_grad_value_(foreach=False)`` do not change a gradient's ``grad_fn``.
 
     A gradient has a graph after ``backward(create_graph=True)``.
     """
@@ -334,7 +333,7 @@ def test_clipping_is_not_recorded(clip, foreach):
 @pytest.mark.before("2.3")
 @pytest.mark.observed
 def test_cutting_values_is_recorded():
-    """:func:`~torch.nn.utils.clip_grad_value_` is recorded in the graph of a gradient that has one.
+    """:func:`~torch.nn.utils.clip_grad_value_` is recorded by autograd if the gradient has a ``grad_fn``.
 
     Before and after these releases it leaves no trace there.
     """
@@ -357,7 +356,7 @@ def test_foreach_is_left_to_torch(clip):
 
 @pytest.mark.since("2.4")
 def test_the_old_name_warns_of_the_future():
-    """:func:`~torch.nn.utils.clip_grad_norm`, without underscore, clips and gives a ``FutureWarning``."""
+    """:func:`~torch.nn.utils.clip_grad_norm`, without underscore, still works, with a ``FutureWarning``."""
     (parameter,) = with_grads([3.0, 4.0])
     with pytest.warns(FutureWarning, match="clip_grad_norm` is now deprecated in favor"):
         clip_grad_norm(parameter, 2.5)
@@ -367,7 +366,7 @@ def test_the_old_name_warns_of_the_future():
 
 @pytest.mark.before("2.4")
 def test_the_old_name_warns():
-    """:func:`~torch.nn.utils.clip_grad_norm`, without underscore, clips and gives a ``UserWarning``."""
+    """:func:`~torch.nn.utils.clip_grad_norm`, without underscore, still works, with a ``UserWarning``."""
     (parameter,) = with_grads([3.0, 4.0])
     with pytest.warns(UserWarning, match="clip_grad_norm is now deprecated in favor"):
         clip_grad_norm(parameter, 2.5)
@@ -376,7 +375,7 @@ def test_the_old_name_warns():
 
 
 def test_the_old_name_does_the_same():
-    """:func:`~torch.nn.utils.clip_grad_norm` takes the arguments of ``clip_grad_norm_`` in the same order."""
+    """:func:`~torch.nn.utils.clip_grad_norm` accepts the arguments of ``clip_grad_norm_`` in that order."""
     first, second = with_grads([2.0, 3.0], [-6.0])
     with pytest.warns(Warning, match="deprecated"):
         norm = clip_grad_norm([first, second], 5.5, 1, False, False)
@@ -389,7 +388,7 @@ def test_the_old_name_does_the_same():
 
 
 def test_the_old_name_has_the_same_defaults():
-    """By default :func:`~torch.nn.utils.clip_grad_norm` has order 2 and accepts a norm that is not finite."""
+    """By default :func:`~torch.nn.utils.clip_grad_norm` uses the 2-norm and does not raise for NaN."""
     (parameter,) = with_grads([3.0, 4.0])
     (nan,) = with_grads([math.nan])
     with pytest.warns(Warning, match="deprecated"):

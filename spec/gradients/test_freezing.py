@@ -10,7 +10,8 @@ from torch import nn
 
 
 def test_requires_grad_sets_every_parameter():
-    """:meth:`~torch.nn.Module.requires_grad_` of a module sets the flag of every parameter, and returns it.
+    """:meth:`Module.requires_grad_(False) <torch.nn.Module.requires_grad_>` freezes all parameters, also of
+    submodules, and returns the module.
 
     A frozen part costs no memory for gradients, and an optimizer that gets only the others has less to hold.
     """
@@ -22,7 +23,7 @@ def test_requires_grad_sets_every_parameter():
 
 
 def test_requires_grad_thaws_by_default():
-    """``module.requires_grad_()`` without an argument makes all parameters trainable."""
+    """``module.requires_grad_()`` without an argument sets ``requires_grad=True`` on all parameters."""
     net = nn.Linear(2, 3).requires_grad_(requires_grad=False)
 
     assert net.requires_grad_() is net
@@ -30,7 +31,7 @@ def test_requires_grad_thaws_by_default():
 
 
 def test_freezing_keeps_the_parameters():
-    """``module.requires_grad_(False)`` changes the parameters in place: an optimizer keeps them."""
+    """``module.requires_grad_(False)`` keeps the ``Parameter`` objects, so an optimizer still holds them."""
     net = nn.Linear(2, 3)
     before = [id(p) for p in net.parameters()]
     net.requires_grad_(False)
@@ -40,7 +41,7 @@ def test_freezing_keeps_the_parameters():
 
 
 def test_requires_grad_leaves_buffers_alone():
-    """``module.requires_grad_()`` changes parameters only, and leaves buffers as they are."""
+    """``module.requires_grad_()`` changes parameters only, not ``requires_grad`` of buffers."""
     norm = nn.BatchNorm1d(2)
     norm.running_mean.requires_grad_(True)
 
@@ -54,7 +55,7 @@ def test_requires_grad_leaves_buffers_alone():
 
 
 def test_a_part_is_frozen_on_its_own():
-    """``requires_grad_(False)`` of a submodule leaves the others trainable; gradients flow through it."""
+    """``net[1].requires_grad_(False)`` freezes that layer only; gradients still flow through it."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     net[1].requires_grad_(False)
     net(torch.rand(4, 2)).sum().backward()
@@ -65,7 +66,9 @@ def test_a_part_is_frozen_on_its_own():
 
 @pytest.mark.observed
 def test_whole_numbers_cannot_be_thawed():
-    """``module.requires_grad_()`` raises ``RuntimeError`` for a parameter of integers; ``False`` does not."""
+    """``module.requires_grad_()`` raises ``RuntimeError`` for an integer parameter; ``requires_grad_(False)``
+    works.
+    """
     net = nn.Module()
     net.index = nn.Parameter(torch.tensor([2, 3]), requires_grad=False)
 
@@ -76,7 +79,8 @@ def test_whole_numbers_cannot_be_thawed():
 
 
 def test_freezing_keeps_a_gradient_that_is_there():
-    """A parameter frozen by ``requires_grad_(False)`` keeps its gradient; later backward passes add none.
+    """A parameter frozen by ``requires_grad_(False)`` keeps its ``grad``; later ``backward()`` calls add
+    nothing.
 
     An optimizer still steps along it: see ``zero_grad``.
     """
@@ -101,7 +105,7 @@ def test_freezing_counts_at_the_backward_pass():
 
 
 def test_an_attribute_does_not_freeze():
-    """Setting ``module.requires_grad = False`` makes a plain attribute and freezes nothing.
+    """``module.requires_grad = False`` sets a plain attribute and does not freeze any parameter.
 
     No error says so. The method has an underscore: :meth:`~torch.nn.Module.requires_grad_`.
     """
@@ -113,7 +117,7 @@ def test_an_attribute_does_not_freeze():
 
 
 def test_a_frozen_layer_may_be_replaced_by_a_trainable_one():
-    """A new layer put into a network frozen by ``requires_grad_(False)`` is trainable.
+    """A new layer assigned to a network frozen by ``requires_grad_(False)`` is trainable.
 
     So a pretrained network gets a new head: freeze it, replace the last layer, give an optimizer the rest.
     """
@@ -124,7 +128,7 @@ def test_a_frozen_layer_may_be_replaced_by_a_trainable_one():
 
 
 def test_weight_decay_spares_what_has_no_gradient():
-    """``weight_decay`` of an optimizer shrinks a parameter with a gradient of zeros, not one with ``None``.
+    """``weight_decay`` changes a parameter whose ``grad`` is zero, but not one whose ``grad`` is ``None``.
 
     A frozen parameter is safe from it as long as its ``grad`` is ``None``.
     """
@@ -140,7 +144,7 @@ def test_weight_decay_spares_what_has_no_gradient():
 
 
 def test_a_frozen_parameter_with_an_old_gradient_moves_on():
-    """``optimizer.step()`` still moves a frozen parameter by the gradient that it kept.
+    """``optimizer.step()`` still updates a frozen parameter if its ``grad`` is not ``None``.
 
     Only :meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` after freezing stops it.
     """
@@ -158,7 +162,9 @@ def test_a_frozen_parameter_with_an_old_gradient_moves_on():
 
 
 def test_momentum_moves_a_parameter_whose_gradient_is_zero():
-    """``SGD`` with momentum moves a parameter whose gradient is zero, but not one without a gradient."""
+    """``SGD`` with ``momentum`` updates a parameter whose ``grad`` is zero, but not one whose ``grad`` is
+    ``None``.
+    """
     parameter = nn.Parameter(torch.tensor([3.0]))
     optimizer = torch.optim.SGD([parameter], lr=1.0, momentum=0.5)
     values = []

@@ -11,7 +11,7 @@ from torch import nn
 
 
 def test_a_parameter_is_a_leaf():
-    """By default a new ``nn.Parameter`` is a leaf that requires a gradient and has no ``grad_fn``.
+    """By default a new ``nn.Parameter`` is a leaf with ``requires_grad=True`` and without a ``grad_fn``.
 
     That is so even if it was made of a tensor that was computed from others.
     """
@@ -23,7 +23,7 @@ def test_a_parameter_is_a_leaf():
 
 
 def test_what_a_module_computes_is_no_leaf():
-    """The output of ``nn.Linear`` is a leaf only if neither a parameter nor the input needs a gradient."""
+    """The output of ``nn.Linear`` is a leaf only if neither a parameter nor the input requires grad."""
     layer = nn.Linear(2, 3)
     x = torch.rand(1, 2)
     assert layer(x).is_leaf is False
@@ -35,7 +35,7 @@ def test_what_a_module_computes_is_no_leaf():
 
 @pytest.mark.question("Q35")
 def test_what_is_no_leaf_keeps_no_gradient():
-    """By default a non-leaf keeps no gradient in ``backward()``; reading its ``grad`` gives a
+    """By default ``grad`` of a non-leaf tensor stays ``None`` in ``backward()``; accessing it gives a
     ``UserWarning``.
 
     Hidden values have no gradient to look at unless :meth:`~torch.Tensor.retain_grad` asks for it before.
@@ -50,7 +50,8 @@ def test_what_is_no_leaf_keeps_no_gradient():
 
 @pytest.mark.question("Q35")
 def test_retain_grad_keeps_the_gradient():
-    """:meth:`~torch.Tensor.retain_grad` makes a non-leaf tensor keep its gradient.
+    """:meth:`Tensor.retain_grad() <torch.Tensor.retain_grad>` makes ``backward()`` fill the ``grad`` of a
+    non-leaf tensor.
 
     So a tensor stored on ``self`` in forward has a gradient only if forward says so.
     """
@@ -73,7 +74,8 @@ def test_retain_grad_keeps_the_gradient():
 
 @pytest.mark.question("Q35")
 def test_retain_grad_comes_before_backward():
-    """:meth:`~torch.Tensor.retain_grad` called after the backward pass brings no gradient back.
+    """:meth:`Tensor.retain_grad() <torch.Tensor.retain_grad>` called after ``backward()`` does not bring the
+    gradient back.
 
     Gradients of non-leaves are thrown away as soon as they have been passed on. Call it in forward, or
     right after it.
@@ -88,7 +90,9 @@ def test_retain_grad_comes_before_backward():
 
 
 def test_retain_grad_does_nothing_to_a_leaf():
-    """:meth:`~torch.Tensor.retain_grad` does nothing to a parameter; a frozen one raises ``RuntimeError``."""
+    """:meth:`Tensor.retain_grad() <torch.Tensor.retain_grad>` does nothing to a parameter; on a frozen one it
+    raises ``RuntimeError``.
+    """
     parameter = nn.Parameter(torch.rand(2))
     parameter.retain_grad()
     (parameter * 3).sum().backward()
@@ -101,7 +105,7 @@ def test_retain_grad_does_nothing_to_a_leaf():
 
 @pytest.mark.question("Q35")
 def test_a_moved_tensor_is_no_leaf():
-    """Casting or moving a tensor that requires a gradient by ``x.to(...)`` gives a non-leaf.
+    """``x.to(...)`` to another dtype or device returns a non-leaf tensor if ``x`` requires grad.
 
     The gradient goes to the tensor it came from, and ``grad`` of the new one stays ``None``. Cast or move
     first, then ask for a gradient. If nothing changes, ``to`` returns the tensor itself.
@@ -117,9 +121,7 @@ def test_a_moved_tensor_is_no_leaf():
 
 
 def test_only_leaves_may_be_frozen():
-    """``requires_grad_(False)`` of a non-leaf tensor raises ``RuntimeError``; ``detach()`` gives a frozen
-    one.
-    """
+    """``requires_grad_(False)`` on a non-leaf tensor raises ``RuntimeError``; ``detach()`` works instead."""
     output = nn.Linear(2, 3)(torch.rand(1, 2))
 
     with pytest.raises(RuntimeError, match="you can only change requires_grad flags of leaf variables"):
@@ -129,7 +131,7 @@ def test_only_leaves_may_be_frozen():
 
 
 def test_a_copied_parameter_is_a_leaf_of_its_own():
-    """``parameter.detach().clone().requires_grad_()`` is a leaf that has a gradient of its own."""
+    """``parameter.detach().clone().requires_grad_()`` is a new leaf with a separate gradient."""
     layer = nn.Linear(2, 1)
     copy = layer.weight.detach().clone().requires_grad_()
     (layer(torch.tensor([[5.0, 7.0]])) + (copy * 3).sum()).sum().backward()

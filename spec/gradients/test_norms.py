@@ -14,7 +14,7 @@ from torch import nn
 
 @pytest.mark.since("2.6")
 def test_the_norm_is_of_the_tensors_themselves():
-    """:func:`~torch.nn.utils.get_total_norm` is the norm of the tensors given, not of their gradients.
+    """:func:`~torch.nn.utils.get_total_norm` computes the norm of the given tensors, not of their ``grad``.
 
     Give it ``[p.grad for p in net.parameters() if p.grad is not None]``; ``net.parameters()`` is something
     else.
@@ -34,7 +34,8 @@ def test_the_norm_is_of_the_tensors_themselves():
 )
 @pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
 def test_total_norms_of_every_order(kind, norm, foreach):
-    """``norm_type`` of :func:`~torch.nn.utils.get_total_norm` is the order of the norm, infinity included.
+    """``norm_type`` of :func:`~torch.nn.utils.get_total_norm` is the order of the norm, for example 1, 3 or
+    ``"inf"``.
 
     ``foreach`` does not change the result.
     """
@@ -45,7 +46,7 @@ def test_total_norms_of_every_order(kind, norm, foreach):
 
 @pytest.mark.since("2.6")
 def test_the_norm_of_one_tensor_or_of_any_iterable():
-    """:func:`~torch.nn.utils.get_total_norm` takes one tensor or any iterable of tensors."""
+    """:func:`~torch.nn.utils.get_total_norm` accepts one tensor or any iterable of tensors."""
     first, second = torch.tensor([3.0, 4.0]), torch.tensor([12.0])
 
     assert nn.utils.get_total_norm(first).item() == 5.0
@@ -55,7 +56,7 @@ def test_the_norm_of_one_tensor_or_of_any_iterable():
 
 @pytest.mark.since("2.6")
 def test_the_norm_of_nothing_is_zero():
-    """:func:`~torch.nn.utils.get_total_norm` of an empty list is a tensor of 0."""
+    """:func:`~torch.nn.utils.get_total_norm` of an empty list returns a tensor of 0."""
     norm = nn.utils.get_total_norm([])
 
     assert isinstance(norm, torch.Tensor)
@@ -65,7 +66,7 @@ def test_the_norm_of_nothing_is_zero():
 @pytest.mark.since("2.6")
 @pytest.mark.parametrize("value", [math.nan, math.inf], ids=["nan", "inf"])
 def test_a_total_norm_that_is_not_finite_may_raise(value):
-    """``get_total_norm(error_if_nonfinite=True)`` raises ``RuntimeError`` for a norm of infinity or NaN."""
+    """``get_total_norm(error_if_nonfinite=True)`` raises ``RuntimeError`` if the norm is inf or NaN."""
     tensors = [torch.tensor([2.0, value])]
 
     assert not nn.utils.get_total_norm(tensors).isfinite()
@@ -75,7 +76,9 @@ def test_a_total_norm_that_is_not_finite_may_raise(value):
 
 @pytest.mark.since("2.6")
 def test_the_norm_of_a_device_without_foreach():
-    """``get_total_norm(foreach=True)`` raises ``RuntimeError`` on a device without foreach functions."""
+    """``get_total_norm(foreach=True)`` raises ``RuntimeError`` for ``meta`` tensors, which have no foreach
+    functions.
+    """
     tensors = [torch.empty(2, device="meta")]
 
     with pytest.raises(RuntimeError, match=r"^foreach=True was passed, but .* on meta tensors$"):
@@ -85,7 +88,8 @@ def test_the_norm_of_a_device_without_foreach():
 @pytest.mark.since("2.6")
 @pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
 def test_gradients_are_scaled_by_the_norm_given(foreach):
-    """:func:`~torch.nn.utils.clip_grads_with_norm_` scales gradients by ``max_norm`` over the given norm.
+    """:func:`~torch.nn.utils.clip_grads_with_norm_` multiplies gradients by ``max_norm`` divided by the given
+    ``total_norm``.
 
     It does so in place, and looks at no norm of its own.
     """
@@ -102,7 +106,7 @@ def test_gradients_are_scaled_by_the_norm_given(foreach):
 
 @pytest.mark.since("2.6")
 def test_a_small_norm_scales_nothing_up():
-    """``clip_grads_with_norm_`` changes nothing if the norm given is at least 0.000001 below ``max_norm``."""
+    """``clip_grads_with_norm_`` changes nothing if ``total_norm`` is at least 0.000001 below ``max_norm``."""
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.tensor([2.0, 3.0])
     nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(2.5))
@@ -112,7 +116,9 @@ def test_a_small_norm_scales_nothing_up():
 
 @pytest.mark.since("2.6")
 def test_a_single_tensor_is_scaled():
-    """:func:`~torch.nn.utils.clip_grads_with_norm_` takes one tensor, and passes over missing gradients."""
+    """:func:`~torch.nn.utils.clip_grads_with_norm_` accepts one tensor, and skips it if its ``grad`` is
+    ``None``.
+    """
     parameter = nn.Parameter(torch.zeros(2))
     nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(10.0))
     assert parameter.grad is None
@@ -124,7 +130,7 @@ def test_a_single_tensor_is_scaled():
 
 @pytest.mark.since("2.6")
 def test_scaling_on_a_device_without_foreach():
-    """``clip_grads_with_norm_(foreach=True)`` raises ``RuntimeError`` on a device without foreach."""
+    """``clip_grads_with_norm_(foreach=True)`` raises ``RuntimeError`` for ``meta`` tensors."""
     parameter = nn.Parameter(torch.empty(2, device="meta"))
     parameter.grad = torch.empty(2, device="meta")
 
@@ -169,5 +175,5 @@ def test_plain_tensors_are_taken_together(foreach, kind, names):
 @pytest.mark.since("2.6")
 @pytest.mark.parametrize("name", ["get_total_norm", "clip_grads_with_norm_"])
 def test_foreach_of_norms_is_left_to_torch(name):
-    """``get_total_norm`` and ``clip_grads_with_norm_`` have ``foreach=None`` by default: torch decides."""
+    """``get_total_norm`` and ``clip_grads_with_norm_`` have ``foreach=None`` by default."""
     assert inspect.signature(getattr(nn.utils, name)).parameters["foreach"].default is None

@@ -25,7 +25,7 @@ def test_a_step_changes_parameters_in_place():
 
 
 def test_a_step_passes_over_missing_gradients():
-    """``optimizer.step()`` leaves a parameter alone whose ``grad`` is ``None``."""
+    """``optimizer.step()`` does not change a parameter whose ``grad`` is ``None``."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 3.0)
     before = layer.bias.tolist()
@@ -37,7 +37,9 @@ def test_a_step_passes_over_missing_gradients():
 
 
 def test_an_optimizer_holds_the_parameter_objects():
-    """An :class:`~torch.optim.Optimizer` holds the very objects that it was given, in the order given."""
+    """An :class:`~torch.optim.Optimizer` holds the same ``Parameter`` objects that it was given, in the same
+    order.
+    """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     optimizer = SGD(net.parameters(), lr=0.1)
 
@@ -47,7 +49,8 @@ def test_an_optimizer_holds_the_parameter_objects():
 
 @pytest.mark.question("Q115")
 def test_a_replaced_parameter_is_never_updated():
-    """A parameter assigned after an :class:`~torch.optim.Optimizer` was made is never updated by it.
+    """A parameter assigned to a module after the :class:`~torch.optim.Optimizer` was created is not updated
+    by ``step()``.
 
     It gets gradients, and no error says that it stays as it is. Build the optimizer last, or write into the
     old parameter with ``copy_`` under ``no_grad``.
@@ -65,7 +68,7 @@ def test_a_replaced_parameter_is_never_updated():
 
 @pytest.mark.question("Q115")
 def test_a_replaced_layer_is_never_updated():
-    """A layer put in after an optimizer was made is updated only after ``optimizer.add_param_group``.
+    """A layer put into a model after the optimizer was created is trained only after ``add_param_group``.
 
     The optimizer still holds the parameters of the old layer, and keeps them alive.
     """
@@ -84,9 +87,10 @@ def test_a_replaced_layer_is_never_updated():
 
 @pytest.mark.question("Q115")
 def test_new_values_for_an_old_parameter_count():
-    """By default ``load_state_dict`` keeps the parameters that an optimizer holds, so new values are trained.
+    """By default ``load_state_dict`` keeps the ``Parameter`` objects, so an optimizer trains the loaded
+    values.
 
-    With ``assign=True`` the module gets other parameters, and the optimizer has to be made anew.
+    With ``assign=True`` the module gets other parameters, and a new optimizer is needed.
     """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = SGD(layer.parameters(), lr=0.5)
@@ -100,7 +104,9 @@ def test_new_values_for_an_old_parameter_count():
 
 
 def test_a_single_tensor_is_refused():
-    """An :class:`~torch.optim.Optimizer` raises ``TypeError`` for a single tensor; it takes a list of one."""
+    """An :class:`~torch.optim.Optimizer` raises ``TypeError`` if given a single tensor; a list of one tensor
+    works.
+    """
     weight = nn.Linear(2, 1).weight
 
     with pytest.raises(TypeError, match=r"an iterable of Tensors or dicts, but got torch\.FloatTensor$"):
@@ -114,7 +120,9 @@ def test_a_single_tensor_is_refused():
     ids=["layer", "text"],
 )
 def test_what_is_no_tensor_is_refused(given, name):
-    """An :class:`~torch.optim.Optimizer` raises a ``TypeError`` naming the type of what is not a tensor."""
+    """An :class:`~torch.optim.Optimizer` raises a ``TypeError`` that names the type if a parameter is not a
+    tensor.
+    """
     with pytest.raises(TypeError, match=f"can only optimize Tensors, but one of the params is {name}$"):
         SGD([nn.Parameter(torch.rand(2)), given], lr=0.1)
 
@@ -122,7 +130,8 @@ def test_what_is_no_tensor_is_refused(given, name):
 @pytest.mark.question("Q113")
 @pytest.mark.since("2.15")
 def test_a_set_of_parameters_is_warned_of():
-    """A set of parameters given to an optimizer draws a ``FutureWarning``: its order changes between runs.
+    """Giving an optimizer a ``set`` of parameters gives a ``FutureWarning``, because a set has no fixed
+    order.
 
     A saved state of the optimizer goes by the order of parameters, so that it would load into the wrong ones.
     """
@@ -135,7 +144,7 @@ def test_a_set_of_parameters_is_warned_of():
 
 @pytest.mark.question("Q113")
 def test_a_set_of_parameters_is_accepted():
-    """An :class:`~torch.optim.Optimizer` accepts a set of parameters in place of a list.
+    """An :class:`~torch.optim.Optimizer` accepts a ``set`` of parameters instead of a list.
 
     Its order differs from run to run, and the state of an optimizer is saved in that order: give a list.
     """
@@ -147,7 +156,7 @@ def test_a_set_of_parameters_is_accepted():
 
 @pytest.mark.question("Q113")
 def test_a_set_in_a_group_is_refused():
-    """A set as ``params`` of a parameter group makes an optimizer raise ``TypeError``; a list does not.
+    """An optimizer raises ``TypeError`` if ``params`` of a parameter group is a ``set``; a list works.
 
     Sort out groups by names, from ``named_parameters()``, and the order comes by itself.
     """
@@ -169,7 +178,7 @@ def test_a_computed_tensor_is_refused():
 
 @pytest.mark.observed
 def test_a_computed_tensor_may_be_accepted():
-    """An optimizer accepts a non-leaf that retains its gradient, or any if it has ``differentiable=True``."""
+    """An optimizer accepts a non-leaf tensor after ``retain_grad()``, or with ``differentiable=True``."""
     retaining = nn.Linear(2, 1).weight * 2
     retaining.retain_grad()
     computed = nn.Linear(2, 1).weight * 2
@@ -179,7 +188,8 @@ def test_a_computed_tensor_may_be_accepted():
 
 
 def test_frozen_parameters_are_accepted():
-    """An :class:`~torch.optim.Optimizer` accepts frozen parameters, and trains them after they are thawed.
+    """An :class:`~torch.optim.Optimizer` accepts frozen parameters, and trains them after
+    ``requires_grad_()``.
 
     Filtering by ``requires_grad`` at construction loses those that are thawed later.
     """

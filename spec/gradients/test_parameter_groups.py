@@ -14,7 +14,7 @@ from torch.optim import SGD, Adam
 
 @pytest.mark.claim("N5-09")
 def test_a_group_has_its_own_learning_rate():
-    """A group in ``optimizer.param_groups`` has the learning rate it was given, or else the default.
+    """A group in ``optimizer.param_groups`` has its own ``lr`` if one is given, else the optimizer's default.
 
     So it is with each option: fine-tuning with a small rate for the body and a large one for the head needs
     one optimizer with two groups.
@@ -29,7 +29,7 @@ def test_a_group_has_its_own_learning_rate():
 
 @pytest.mark.claim("N5-09")
 def test_a_step_uses_the_learning_rate_of_the_group():
-    """``optimizer.step()`` changes each parameter by the learning rate of its group.
+    """``optimizer.step()`` updates each parameter with the ``lr`` of its parameter group.
 
     Rates are looked up at each step, so a scheduler may change them in between.
     """
@@ -45,7 +45,7 @@ def test_a_step_uses_the_learning_rate_of_the_group():
 
 
 def test_parameters_alone_make_one_group():
-    """Parameters that an optimizer is given without groups make a single entry of ``param_groups``."""
+    """An optimizer created with ``layer.parameters()`` has a single entry in ``param_groups``."""
     layer = nn.Linear(2, 3)
     [group] = SGD(layer.parameters(), lr=0.1).param_groups
 
@@ -54,7 +54,7 @@ def test_parameters_alone_make_one_group():
 
 
 def test_a_learning_rate_may_be_changed():
-    """A new ``optimizer.param_groups[0]["lr"]`` counts from the next ``step()`` on.
+    """A new value of ``optimizer.param_groups[0]["lr"]`` takes effect at the next ``step()``.
 
     Schedulers of the learning rate do just that.
     """
@@ -69,7 +69,9 @@ def test_a_learning_rate_may_be_changed():
 
 
 def test_weight_decay_may_leave_biases_out():
-    """``weight_decay`` may differ between the groups of an optimizer, so that biases can be left out."""
+    """``weight_decay`` can differ between the parameter groups of an optimizer, for example be 0 for
+    biases.
+    """
     layer = nn.Linear(2, 1)
     groups = [{"params": [layer.weight]}, {"params": [layer.bias], "weight_decay": 0.0}]
     optimizer = SGD(groups, lr=1.0, weight_decay=0.5)
@@ -129,7 +131,7 @@ def test_adam_shows_decoupled_weight_decay():
 
 @pytest.mark.since("2.6")
 def test_named_parameters_are_accepted():
-    """An optimizer accepts ``named_parameters()`` and keeps the names in its groups (:pull:`134107`)."""
+    """An optimizer accepts ``named_parameters()`` and keeps the names as ``param_names`` (:pull:`134107`)."""
     layer = nn.Linear(2, 3)
     [group] = SGD(layer.named_parameters(), lr=0.1).param_groups
 
@@ -146,7 +148,7 @@ def test_named_parameters_are_refused():
 
 @pytest.mark.since("2.6")
 def test_all_parameters_have_names_or_none():
-    """An optimizer raises ``ValueError`` for a group in which some parameters have names and some do not."""
+    """An optimizer raises ``ValueError`` for a parameter group in which only some parameters have names."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(ValueError, match=r"with/without names. Some param names are missing$"):
@@ -156,7 +158,7 @@ def test_all_parameters_have_names_or_none():
 
 @pytest.mark.since("2.6")
 def test_all_groups_have_names_or_none():
-    """``add_param_group`` raises ``ValueError`` for names if the other groups have none, and vice versa."""
+    """``add_param_group`` raises ``ValueError`` if only some of the groups have parameter names."""
     layer = nn.Linear(2, 3)
     message = "all optimizer param groups should be with/without names. cannot add param group {} to"
 
@@ -169,7 +171,8 @@ def test_all_groups_have_names_or_none():
 
 
 def test_a_group_may_be_added_later():
-    """:meth:`~torch.optim.Optimizer.add_param_group` adds a group, and fills in the defaults it leaves out.
+    """:meth:`~torch.optim.Optimizer.add_param_group` adds a parameter group; options it lacks get the
+    optimizer's defaults.
 
     The dict that is given becomes the group itself.
     """
@@ -188,7 +191,7 @@ def test_a_group_may_be_added_later():
     ("given", "kind"), [([torch.rand(2)], "list"), (torch.rand(2), "torch.Tensor")], ids=["list", "tensor"]
 )
 def test_a_group_of_the_wrong_type_is_named(given, kind):
-    """``add_param_group`` raises a ``TypeError`` that names the type of anything but a dict."""
+    """``add_param_group`` raises a ``TypeError`` that names the type if the group is not a dict."""
     optimizer = SGD(nn.Linear(2, 3).parameters(), lr=0.1)
 
     with pytest.raises(TypeError, match=f"^param_group must be a dict, but got <class '{kind}'>$"):
@@ -198,7 +201,7 @@ def test_a_group_of_the_wrong_type_is_named(given, kind):
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_a_group_was_asserted_to_be_a_dict():
-    """``add_param_group`` raises ``AssertionError`` for anything but a dict.
+    """``add_param_group`` raises ``AssertionError`` if the group is not a dict.
 
     ``python -O`` takes assertions away: there it fails later, if at all.
     """
@@ -210,7 +213,7 @@ def test_a_group_was_asserted_to_be_a_dict():
 
 @pytest.mark.since("2.1")
 def test_groups_and_parameters_are_not_mixed():
-    """An optimizer raises ``TypeError`` for a list that mixes groups and bare parameters, in any order."""
+    """An optimizer raises ``TypeError`` for a list that mixes parameter groups and bare parameters."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(TypeError, match=r"^param_group must be a dict, but got <class"):
@@ -227,7 +230,7 @@ def test_a_group_has_parameters():
 
 @pytest.mark.question("Q111")
 def test_a_parameter_twice_in_a_group_is_warned_of():
-    """An optimizer warns with a ``UserWarning`` of a parameter twice in one group (:issue:`40967`).
+    """An optimizer gives a ``UserWarning`` if a parameter is listed twice in one group (:issue:`40967`).
 
     ``parameters()`` yields a shared one once; lists put together by hand are where this comes from.
     """
@@ -240,7 +243,7 @@ def test_a_parameter_twice_in_a_group_is_warned_of():
 @pytest.mark.question("Q111")
 @pytest.mark.observed
 def test_a_parameter_twice_in_a_group_is_stepped_twice():
-    """``optimizer.step()`` changes a parameter twice that is given twice in one group.
+    """``optimizer.step()`` updates a parameter twice if it is listed twice in one group.
 
     Its learning rate is doubled without an error: take the warning seriously.
     """
@@ -272,7 +275,7 @@ def test_a_parameter_in_two_groups_is_refused():
 
 @pytest.mark.question("Q111")
 def test_tied_layers_in_two_groups_are_refused():
-    """An optimizer raises ``ValueError`` for a group for each of two tied layers, not for one of both.
+    """An optimizer raises ``ValueError`` if two tied layers are in different groups; one group works.
 
     Decide to which group the shared parameter belongs, and leave it out of the other.
     """

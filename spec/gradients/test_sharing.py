@@ -13,7 +13,7 @@ from torch import nn
 
 @pytest.mark.claim("N2-33")
 def test_one_layer_may_stand_at_several_places():
-    """``Sequential(linear, linear, linear, linear)`` prints four entries and has one parameter.
+    """``Sequential(linear, linear, linear, linear)`` prints four layers, but has the parameters of one.
 
     The parameter goes by the first name under which it is met.
     """
@@ -42,7 +42,7 @@ def test_gradients_add_up_over_uses():
 
 @pytest.mark.claim("N4-11")
 def test_a_shared_layer_is_one_object():
-    """A layer at two places of a ``Sequential`` is one object: a value changed at one is changed at both.
+    """A layer at two places of a ``Sequential`` is one object: changing its weight changes both places.
 
     For two layers of the same values that train apart, use :func:`copy.deepcopy`.
     """
@@ -57,7 +57,7 @@ def test_a_shared_layer_is_one_object():
 
 @pytest.mark.claim("N4-12")
 def test_gradients_of_tied_layers_are_added():
-    """``backward()`` gives a tied parameter the sum of the gradients it would have at each place.
+    """``backward()`` gives a weight tied between two layers the sum of both layers' gradients.
 
     With plain ``SGD`` a tied weight therefore takes larger steps than each of two would.
     """
@@ -74,7 +74,7 @@ def test_gradients_of_tied_layers_are_added():
 
 @pytest.mark.claim("N4-13")
 def test_assigning_a_parameter_ties_it():
-    """Assigning the weight of one layer to another ties them: both hold one ``Parameter``, stored once.
+    """Assigning one layer's weight to another ties them: they hold one ``Parameter``, counted once.
 
     ``parameters()`` yields it once, so that it is counted and stepped once. Tie before the optimizer is made.
     """
@@ -88,7 +88,8 @@ def test_assigning_a_parameter_ties_it():
 
 
 def test_an_embedding_and_its_output_are_tied():
-    """An :class:`~torch.nn.Embedding` and the ``nn.Linear`` that scores its words may share one weight.
+    """An :class:`~torch.nn.Embedding` and the output layer, an ``nn.Linear``, can share one weight (weight
+    tying).
 
     Both are of shape (words, features), so that nothing has to be transposed.
     """
@@ -102,7 +103,7 @@ def test_an_embedding_and_its_output_are_tied():
 
 
 def test_copying_values_does_not_tie():
-    """``second.weight.copy_(first.weight)`` does not tie them: each keeps a gradient of its own."""
+    """``second.weight.copy_(first.weight)`` does not tie two layers: each has a separate gradient."""
     first, second = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         second.weight.copy_(first.weight)
@@ -117,7 +118,7 @@ def test_copying_values_does_not_tie():
 
 @pytest.mark.observed
 def test_assigning_data_shares_memory_only():
-    """Assigning the ``.data`` of one parameter to another shares the values, but not the gradient.
+    """``second.weight.data = first.weight.data`` shares the values of two weights, but not the gradient.
 
     Assign the parameter itself to tie both.
     """
@@ -134,7 +135,8 @@ def test_assigning_data_shares_memory_only():
 
 @pytest.mark.claim("N4-16")
 def test_a_transposed_weight_shares_storage_only():
-    """A :class:`~torch.nn.Parameter` made of ``weight.T`` shares its storage, but not its gradient.
+    """A :class:`~torch.nn.Parameter` made from ``weight.T`` shares memory with ``weight``, but not the
+    gradient.
 
     Each step of an optimizer changes the shared values twice then. Transpose in forward instead.
     """
@@ -152,7 +154,8 @@ def test_a_transposed_weight_shares_storage_only():
 
 @pytest.mark.claim("N2-32", "N4-16")
 def test_a_layer_may_use_its_weight_twice():
-    """A :class:`~torch.nn.Module` may use one parameter twice in forward, the second time transposed.
+    """A :class:`~torch.nn.Module` can use one parameter twice in ``forward``, for example the second time
+    transposed.
 
     The gradient is the sum of both uses. So the two halves of an autoencoder share a weight.
     """
@@ -176,7 +179,7 @@ def test_a_layer_may_use_its_weight_twice():
 
 @pytest.mark.claim("N2-31")
 def test_counting_by_layers_counts_shared_ones_again():
-    """``numel()`` summed layer by layer counts a shared parameter each time, over ``parameters()`` once.
+    """Summing ``numel()`` layer by layer counts a shared parameter twice; over ``net.parameters()``, once.
 
     Summaries that go through layers tell too much for models with tied weights: sum over
     ``net.parameters()``.
@@ -190,7 +193,7 @@ def test_counting_by_layers_counts_shared_ones_again():
 
 
 def test_freezing_one_name_freezes_all():
-    """``requires_grad_(False)`` of one of two tied layers freezes the shared parameter in both."""
+    """``requires_grad_(False)`` on one of two tied layers freezes the shared parameter in both."""
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     net[1].weight = net[0].weight
     net[1].requires_grad_(False)
@@ -200,7 +203,7 @@ def test_freezing_one_name_freezes_all():
 
 
 def test_replacing_one_name_unties():
-    """Assigning a new ``Parameter`` to one of two tied layers unties them: the other keeps the old one."""
+    """Assigning a new ``Parameter`` to one of two tied layers unties them; the other keeps the old one."""
     net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     net[1].weight = net[0].weight
     old = net[0].weight
@@ -211,7 +214,7 @@ def test_replacing_one_name_unties():
 
 
 def test_a_shared_parameter_is_stepped_once():
-    """An optimizer made of ``parameters()`` steps a shared parameter once."""
+    """An optimizer created with ``net.parameters()`` updates a shared parameter once in each ``step()``."""
     linear = nn.Linear(1, 1, bias=False)
     nn.init.constant_(linear.weight, 3.0)
     net = nn.Sequential(linear, linear)

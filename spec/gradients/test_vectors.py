@@ -11,7 +11,9 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 
 def test_parameters_are_laid_end_to_end(device):
-    """:func:`~torch.nn.utils.parameters_to_vector` lays all elements end to end, row by row."""
+    """:func:`~torch.nn.utils.parameters_to_vector` flattens parameters row by row and concatenates them into
+    one vector.
+    """
     layer = nn.Linear(2, 3, device=device)
     vector = parameters_to_vector(layer.parameters())
 
@@ -30,7 +32,9 @@ def test_gradients_flow_through_the_vector():
 
 
 def test_a_vector_is_cut_into_parameters(device):
-    """:func:`~torch.nn.utils.vector_to_parameters` gives each parameter its slice, in its own shape."""
+    """:func:`~torch.nn.utils.vector_to_parameters` fills each parameter with its slice of the vector, in the
+    parameter's shape.
+    """
     layer = nn.Linear(2, 3, device=device)
     weight = layer.weight
     result = vector_to_parameters(torch.arange(9.0, device=device), layer.parameters())
@@ -42,7 +46,7 @@ def test_a_vector_is_cut_into_parameters(device):
 
 
 def test_there_and_back_changes_nothing():
-    """``vector_to_parameters`` gives back the values that ``parameters_to_vector`` took out.
+    """``vector_to_parameters`` restores the values that ``parameters_to_vector`` copied.
 
     The vector is a copy, so that the parameters may change in between.
     """
@@ -59,7 +63,7 @@ def test_there_and_back_changes_nothing():
 
 @pytest.mark.observed
 def test_parameters_share_memory_with_the_vector():
-    """Parameters filled by ``vector_to_parameters`` share memory with the vector: both change together.
+    """After ``vector_to_parameters``, parameters share memory with the vector: both change together.
 
     The vector of ``parameters_to_vector`` is a copy. Give a clone to keep the vector apart.
     """
@@ -75,9 +79,9 @@ def test_parameters_share_memory_with_the_vector():
 
 
 def test_the_parameters_stay_leaves():
-    """Parameters filled by ``vector_to_parameters`` stay leaves; the graph of the vector does not reach them.
+    """After ``vector_to_parameters``, parameters are still leaves; no gradient reaches the vector.
 
-    For gradients to the vector use :func:`torch.func.functional_call` with its pieces.
+    For gradients to the vector use :func:`torch.func.functional_call` with its slices.
     """
     layer = nn.Linear(2, 1)
     source = torch.rand(3, requires_grad=True)
@@ -92,7 +96,9 @@ def test_the_parameters_stay_leaves():
 
 @pytest.mark.observed
 def test_what_is_left_of_a_vector_is_ignored():
-    """:func:`~torch.nn.utils.vector_to_parameters` ignores what is left over of a vector that is too long."""
+    """:func:`~torch.nn.utils.vector_to_parameters` ignores the surplus elements of a vector that is too
+    long.
+    """
     layer = nn.Linear(2, 1)
     vector_to_parameters(torch.tensor([2.0, 3.0, 5.0, 7.0]), layer.parameters())
 
@@ -102,7 +108,9 @@ def test_what_is_left_of_a_vector_is_ignored():
 
 @pytest.mark.observed
 def test_a_short_vector_fails_halfway():
-    """``vector_to_parameters`` raises ``RuntimeError`` if the vector ends, after filling the first ones."""
+    """A too short vector makes ``vector_to_parameters`` fill the first parameters, then raise
+    ``RuntimeError``.
+    """
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.bias, 7.0)
     with pytest.raises(RuntimeError, match="is invalid for input of size 0"):
@@ -113,28 +121,28 @@ def test_a_short_vector_fails_halfway():
 
 
 def test_only_a_tensor_is_cut_into_parameters():
-    """``vector_to_parameters`` raises a ``TypeError`` that names the type of anything but a tensor."""
+    """``vector_to_parameters`` raises a ``TypeError`` that names the type if the vector is not a tensor."""
     with pytest.raises(TypeError, match=r"^expected torch.Tensor, but got: list$"):
         vector_to_parameters([2.0, 3.0, 5.0], nn.Linear(2, 1).parameters())
 
 
 @pytest.mark.since("2.9")
 def test_no_parameters_make_no_vector():
-    """``parameters_to_vector`` raises ``ValueError`` for a module without parameters."""
+    """``parameters_to_vector`` raises ``ValueError`` for an empty iterable of parameters."""
     with pytest.raises(ValueError, match="expected a non-empty list of Tensors"):
         parameters_to_vector(nn.ReLU().parameters())
 
 
 @pytest.mark.before("2.9")
 def test_no_parameters_made_no_vector():
-    """``parameters_to_vector`` raises ``RuntimeError`` for a module without parameters."""
+    """``parameters_to_vector`` raises ``RuntimeError`` for an empty iterable of parameters."""
     with pytest.raises(RuntimeError, match="expected a non-empty list of Tensors"):
         parameters_to_vector(nn.ReLU().parameters())
 
 
 @pytest.mark.observed
 def test_a_parameter_that_is_not_contiguous_is_refused():
-    """``parameters_to_vector`` raises ``RuntimeError`` for a parameter that is not contiguous in memory."""
+    """``parameters_to_vector`` raises ``RuntimeError`` for a parameter that is not contiguous."""
     transposed = torch.tensor([[2.0, 3.0], [5.0, 7.0]]).T
 
     with pytest.raises(RuntimeError, match="view size is not compatible with input tensor's size and stride"):
@@ -145,7 +153,9 @@ def test_a_parameter_that_is_not_contiguous_is_refused():
 @pytest.mark.needs("cuda")
 @pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu")], ids=["cpu_first", "cuda_first"])
 def test_parameters_lie_on_one_device(devices):
-    """``parameters_to_vector`` and ``vector_to_parameters`` raise ``TypeError`` for two devices."""
+    """``parameters_to_vector`` and ``vector_to_parameters`` raise ``TypeError`` if parameters are on two
+    devices.
+    """
     parameters = [nn.Parameter(torch.rand(2, device=device)) for device in devices]
     message = "^Found two parameters on different devices, this is currently not supported.$"
 

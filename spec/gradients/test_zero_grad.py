@@ -27,7 +27,7 @@ def test_zero_grad_sets_gradients_to_none():
 
 @pytest.mark.question("Q33")
 def test_set_to_none_false_leaves_zeros():
-    """``module.zero_grad(set_to_none=False)`` fills gradients with zeros, in the same tensors.
+    """``module.zero_grad(set_to_none=False)`` fills the gradient tensors with zeros in place.
 
     It is for code that holds on to the tensors of gradients, or that reads them before the next backward
     pass.
@@ -44,7 +44,7 @@ def test_set_to_none_false_leaves_zeros():
 
 
 def test_zero_grad_without_gradients_does_nothing():
-    """``module.zero_grad(set_to_none=False)`` leaves a gradient of ``None`` as it is."""
+    """``module.zero_grad(set_to_none=False)`` does not change a ``grad`` that is ``None``."""
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2)
     layer.zero_grad(set_to_none=False)
@@ -54,7 +54,9 @@ def test_zero_grad_without_gradients_does_nothing():
 
 
 def test_a_gradient_set_to_none_lives_on():
-    """``module.zero_grad()`` leaves the old gradient to whoever holds it; with ``set_to_none=False`` not."""
+    """``module.zero_grad()`` does not change a gradient tensor that you hold; ``set_to_none=False`` zeros
+    it.
+    """
     layer = nn.Linear(2, 1)
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
     held = layer.weight.grad
@@ -68,7 +70,7 @@ def test_a_gradient_set_to_none_lives_on():
 
 @pytest.mark.observed
 def test_zeroing_takes_a_gradient_off_its_graph():
-    """``module.zero_grad(set_to_none=False)`` takes a gradient off the graph of ``create_graph=True``."""
+    """``module.zero_grad(set_to_none=False)`` detaches gradients of ``backward(create_graph=True)``."""
     layer = nn.Linear(2, 1)
     with pytest.warns(UserWarning, match="create_graph=True"):
         layer(torch.rand(1, 2)).pow(2).sum().backward(create_graph=True)
@@ -84,7 +86,7 @@ def test_zeroing_takes_a_gradient_off_its_graph():
 
 @pytest.mark.observed
 def test_zeroing_freezes_a_gradient_that_is_a_leaf():
-    """``module.zero_grad(set_to_none=False)`` turns ``requires_grad`` of a gradient that is a leaf off."""
+    """``module.zero_grad(set_to_none=False)`` sets ``requires_grad=False`` on a gradient that is a leaf."""
     parameter = nn.Parameter(torch.rand(2))
     parameter.grad = torch.rand(2).requires_grad_()
     nn.ParameterList([parameter]).zero_grad(set_to_none=False)
@@ -94,7 +96,7 @@ def test_zeroing_freezes_a_gradient_that_is_a_leaf():
 
 
 def test_zero_grad_reaches_frozen_parameters():
-    """``module.zero_grad()`` also clears the gradients that frozen parameters have kept."""
+    """``module.zero_grad()`` also clears the gradients of frozen parameters."""
     layer = nn.Linear(2, 3)
     layer(torch.rand(1, 2)).sum().backward()
     layer.requires_grad_(False).zero_grad()
@@ -103,7 +105,7 @@ def test_zero_grad_reaches_frozen_parameters():
 
 
 def test_zero_grad_reaches_parameters_only():
-    """``module.zero_grad()`` clears gradients of parameters only: inputs and buffers keep theirs."""
+    """``module.zero_grad()`` clears gradients of parameters only, not those of inputs or buffers."""
     layer = nn.Linear(2, 1)
     layer.register_buffer("scale", torch.tensor([3.0], requires_grad=True))
     x = torch.rand(1, 2, requires_grad=True)
@@ -117,7 +119,8 @@ def test_zero_grad_reaches_parameters_only():
 
 @pytest.mark.question("Q33")
 def test_optimizers_set_gradients_to_none_too():
-    """:meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` sets gradients that it holds to ``None``.
+    """:meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` sets ``grad`` to ``None`` for the
+    parameters that the optimizer was given.
 
     Those of parameters that the optimizer was not given go on adding up: ``module.zero_grad()`` clears them.
     """
@@ -131,7 +134,9 @@ def test_optimizers_set_gradients_to_none_too():
 
 @pytest.mark.parametrize("foreach", [None, True], ids=["one_by_one", "foreach"])
 def test_optimizers_leave_zeros_when_asked(foreach):
-    """``optimizer.zero_grad(set_to_none=False)`` fills gradients with zeros, and leaves ``None`` alone."""
+    """``optimizer.zero_grad(set_to_none=False)`` zeros gradients in place; a ``grad`` of ``None`` stays
+    ``None``.
+    """
     layer = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, foreach=foreach)
     gradient = torch.tensor([[5.0, 7.0]])
@@ -146,7 +151,7 @@ def test_optimizers_leave_zeros_when_asked(foreach):
 @pytest.mark.question("Q33")
 @pytest.mark.parametrize("owner", [nn.Module, torch.optim.Optimizer], ids=["module", "optimizer"])
 def test_none_is_the_default(owner):
-    """``zero_grad`` of modules and of optimizers has ``set_to_none=True`` by default.
+    """``Module.zero_grad`` and ``Optimizer.zero_grad`` have ``set_to_none=True`` by default.
 
     Code that reads ``p.grad`` after it meets ``None``: ask for that, or pass ``set_to_none=False``.
     """
@@ -154,7 +159,7 @@ def test_none_is_the_default(owner):
 
 
 def test_zero_grad_of_a_replica_warns():
-    """``zero_grad()`` of a replica of ``DataParallel`` clears nothing, and gives a ``UserWarning``.
+    """``zero_grad()`` on a replica of ``DataParallel`` clears nothing and gives a ``UserWarning``.
 
     Clear the gradients of the module that was replicated.
     """
@@ -171,7 +176,7 @@ def test_zero_grad_of_a_replica_warns():
 @pytest.mark.since("2.10")
 @pytest.mark.observed
 def test_the_warning_points_at_the_call():
-    """The warning of ``zero_grad()`` on a ``DataParallel`` replica points at the line that called it."""
+    """The warning of ``zero_grad()`` on a ``DataParallel`` replica names the file of the caller."""
     replica = nn.Linear(2, 3)._replicate_for_data_parallel()
     with pytest.warns(UserWarning, match="has no effect") as caught:
         replica.zero_grad()
@@ -180,7 +185,7 @@ def test_the_warning_points_at_the_call():
 
 
 def test_zero_grad_of_an_ordinary_module_is_silent():
-    """``zero_grad()`` of a module that is not a replica gives no warning."""
+    """``zero_grad()`` on a module that is not a ``DataParallel`` replica does not warn."""
     layer = nn.Linear(2, 3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -30,7 +30,7 @@ from torch.nn import functional as F
     ],
 )
 def test_a_layer_is_a_function_with_its_arguments(layer, function, arguments):
-    """A layer without parameters, such as ``nn.ELU(0.5)``, computes its function: ``F.elu(x, 0.5)``.
+    """Layers without parameters compute the same as their function: ``nn.ELU(0.5)(x)`` is ``F.elu(x, 0.5)``.
 
     In forward either will do. The layer shows when the module is printed and takes hooks; what has parameters
     is better off as a layer, since its function wants them passed in.
@@ -45,7 +45,8 @@ def test_a_layer_is_a_function_with_its_arguments(layer, function, arguments):
 
 @pytest.mark.claim("N5-12")
 def test_there_is_no_such_function():
-    """The function of ``nn.MaxPool2d`` is ``F.max_pool2d``: functions are named in small letters.
+    """The functional form of ``nn.MaxPool2d`` is ``F.max_pool2d``; ``F.MaxPool2d`` and ``F.pool`` do not
+    exist.
 
     The name tells the kind and the dimension; there is no ``F.pool`` and no ``F.MaxPool``.
     """
@@ -61,7 +62,7 @@ def test_there_is_no_such_function():
     [(nn.ReLU, [0.0, 0.5, 3.0]), (nn.Hardtanh, [-1.0, 0.5, 1.0]), (nn.Hardswish, [0.0, 1.75 / 6, 3.0])],
 )
 def test_inplace_writes_into_the_input(make, values):
-    """An activation such as ``nn.ReLU(inplace=True)`` writes its result into its input and returns that.
+    """An activation such as ``nn.ReLU(inplace=True)`` overwrites its input tensor and returns that tensor.
 
     Whoever holds the input sees it change: a residual added afterwards is not what it was.
     """
@@ -73,7 +74,7 @@ def test_inplace_writes_into_the_input(make, values):
 
 
 def test_an_activation_without_state_may_serve_twice():
-    """One :class:`~torch.nn.ReLU` may stand at several places of a network, as it keeps nothing.
+    """One :class:`~torch.nn.ReLU` can be used at several places of a network, as it has no state.
 
     It is listed once by ``named_modules()``, and a hook on it runs at each place.
     """
@@ -92,7 +93,7 @@ def test_an_activation_without_state_may_serve_twice():
 
 
 def test_prelu_learns_its_slope():
-    """:class:`~torch.nn.PReLU` is an activation with a parameter: the slope below zero."""
+    """:class:`~torch.nn.PReLU` has one parameter, the slope for negative inputs."""
     layer = nn.PReLU(init=0.5)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (1,))]
@@ -105,7 +106,8 @@ def test_prelu_learns_its_slope():
     ids=["1d", "2d", "3d", "4d"],
 )
 def test_softmax_without_a_dimension_warns(shape, dim):
-    """``nn.Softmax`` without ``dim`` warns, and guesses 0 for tensors of 1 or 3 dimensions, 1 for 2 or 4.
+    """``nn.Softmax`` without ``dim`` warns; it uses ``dim=0`` for 1-D and 3-D tensors, ``dim=1`` for 2-D and
+    4-D.
 
     Over a batch of sequences it adds up to one along the batch then. Say ``dim=-1``.
     """
@@ -119,7 +121,7 @@ def test_softmax_without_a_dimension_warns(shape, dim):
 
 @pytest.mark.parametrize("pool", [nn.MaxPool2d, nn.AvgPool2d])
 def test_pooling_steps_by_its_kernel(pool):
-    """``nn.MaxPool2d`` and ``nn.AvgPool2d`` step by the size of their kernel, unless given a ``stride``."""
+    """By default ``nn.MaxPool2d`` and ``nn.AvgPool2d`` use the ``kernel_size`` as ``stride``."""
     x = torch.rand(1, 4, 9, 12)
 
     assert pool(3)(x).shape == (1, 4, 3, 4)

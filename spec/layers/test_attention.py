@@ -10,7 +10,7 @@ from torch import nn
 
 
 def test_attention_packs_its_three_projections():
-    """By default ``MultiheadAttention`` keeps the projections of query, key and value in one weight.
+    """By default ``MultiheadAttention`` keeps the query, key and value projections in one ``in_proj_weight``.
 
     It is ``in_proj_weight``: their rows one below the other, in this order.
     """
@@ -29,7 +29,9 @@ def test_attention_packs_its_three_projections():
     ("sizes", "key", "value"), [({"kdim": 3}, 3, 4), ({"vdim": 5}, 4, 5), ({"kdim": 3, "vdim": 5}, 3, 5)]
 )
 def test_other_sizes_need_three_weights(sizes, key, value):
-    """With another ``kdim`` or ``vdim`` :class:`~torch.nn.MultiheadAttention` has three weights instead."""
+    """If ``kdim`` or ``vdim`` is not ``embed_dim``, :class:`~torch.nn.MultiheadAttention` has three
+    projection weights.
+    """
     layer = nn.MultiheadAttention(4, 2, **sizes)
 
     assert layer.in_proj_weight is None
@@ -44,7 +46,9 @@ def test_other_sizes_need_three_weights(sizes, key, value):
 
 
 def test_attention_without_bias_and_with_extra_ones():
-    """``MultiheadAttention(bias=False)`` has no biases; ``add_bias_kv=True`` adds one to keys and values."""
+    """``MultiheadAttention(bias=False)`` has no biases; ``add_bias_kv=True`` adds ``bias_k`` and
+    ``bias_v``.
+    """
     layer = nn.MultiheadAttention(4, 2, bias=False, add_bias_kv=True)
 
     assert layer.in_proj_bias is None
@@ -74,7 +78,7 @@ def test_attention_needs_positive_sizes(embedding, heads):
 
 
 def test_the_number_of_heads_changes_no_parameter():
-    """``num_heads`` of :class:`~torch.nn.MultiheadAttention` changes the shape of no parameter.
+    """``num_heads`` of :class:`~torch.nn.MultiheadAttention` does not change the shape of any parameter.
 
     The heads share the projections out among them: each gets ``embed_dim / num_heads`` rows. A state loads
     into a layer with another number of heads without an error, and means something else there.
@@ -92,7 +96,7 @@ def test_the_number_of_heads_changes_no_parameter():
     ("batch_first", "shape"), [(False, (2, 5, 5)), (True, (5, 2, 2))], ids=["sequence first", "batch first"]
 )
 def test_attention_returns_its_weights(batch_first, shape):
-    """By default ``MultiheadAttention`` returns the output and the weights, averaged over the heads.
+    """By default ``MultiheadAttention`` returns the output and the attention weights averaged over the heads.
 
     The sequence is the first dimension unless ``batch_first=True``. A batch given the wrong way round raises
     no error: it attends over the batch. ``average_attn_weights=False`` returns the weights of each head.
@@ -122,7 +126,9 @@ def test_need_weights_false_returns_none():
 
 
 def test_the_parts_of_an_encoder_layer():
-    """``TransformerEncoderLayer`` has attention, two linear layers and two normalizations, in this order."""
+    """``TransformerEncoderLayer`` has ``self_attn``, ``linear1``, ``linear2``, ``norm1`` and ``norm2``, in
+    this order.
+    """
     layer = nn.TransformerEncoderLayer(4, 2, 8)
 
     assert [name for name, m in layer.named_children() if list(m.parameters())] == [
@@ -138,7 +144,9 @@ def test_the_parts_of_an_encoder_layer():
 
 
 def test_the_parts_of_a_decoder_layer():
-    """Unlike an encoder layer ``TransformerDecoderLayer`` has a second attention and third normalization."""
+    """``TransformerDecoderLayer`` has ``multihead_attn`` and ``norm3``, unlike
+    ``TransformerEncoderLayer``.
+    """
     layer, encoder = nn.TransformerDecoderLayer(4, 2, 8), nn.TransformerEncoderLayer(4, 2, 8)
 
     assert [name for name, m in layer.named_children() if list(m.parameters())] == [
@@ -166,7 +174,7 @@ def test_the_usual_transformer():
 
 @pytest.mark.since("2.1")
 def test_a_transformer_without_bias():
-    """``TransformerEncoderLayer(bias=False)`` has no bias in any of its parts."""
+    """``TransformerEncoderLayer(bias=False)`` has no bias in any of its submodules."""
     layer = nn.TransformerEncoderLayer(4, 2, 8, bias=False)
 
     assert [name for name, _ in layer.named_parameters() if "bias" in name] == []
@@ -174,7 +182,9 @@ def test_a_transformer_without_bias():
 
 
 def test_a_transformer_keeps_the_shape_of_its_target():
-    """:class:`~torch.nn.Transformer` returns the shape of its target, whatever the length of its source."""
+    """The output of :class:`~torch.nn.Transformer` has the shape of ``tgt``, whatever the length of
+    ``src``.
+    """
     net = nn.Transformer(4, 2, 1, 1, 8, batch_first=True)
     target = torch.rand(3, 5, 4)
 

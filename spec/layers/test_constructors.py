@@ -35,7 +35,8 @@ LAYERS = [
 
 @pytest.mark.parametrize(("layer", "arguments"), LAYERS)
 def test_device_and_dtype_are_taken(layer, arguments, device):
-    """Layers such as ``nn.Linear`` make floating-point tensors on ``device`` and in ``dtype``, if given.
+    """``nn.Linear`` and other layers create their floating-point tensors with the ``device`` and ``dtype``
+    given.
 
     That spares a copy: without them a layer is made on the CPU in float32, and moved and cast afterwards.
     """
@@ -47,7 +48,7 @@ def test_device_and_dtype_are_taken(layer, arguments, device):
 
 @pytest.mark.parametrize(("layer", "arguments"), LAYERS)
 def test_without_dtype_the_default_is_taken(layer, arguments):
-    """Layers such as ``nn.Linear`` take the default dtype of the moment they are built without ``dtype``.
+    """Layers constructed without ``dtype``, such as ``nn.Linear``, use the default dtype of that moment.
 
     :func:`torch.set_default_dtype` later changes nothing about them.
     """
@@ -89,12 +90,12 @@ def test_without_dtype_the_default_is_taken(layer, arguments):
     ],
 )
 def test_how_many_numbers_a_layer_learns(make, count):
-    """``sum(p.numel() for p in layer.parameters())`` is how many numbers a layer learns, biases included."""
+    """``sum(p.numel() for p in layer.parameters())`` counts the parameters of a layer, biases included."""
     assert sum(p.numel() for p in make().parameters()) == count
 
 
 def test_arguments_stay_on_the_layer_as_attributes():
-    """``nn.Linear`` keeps its sizes as attributes; a new ``out_features`` changes the print, not the weight.
+    """Setting ``out_features`` of an ``nn.Linear`` changes how it prints, but not the shape of its weight.
 
     To change the size of a layer, put a new layer in its place.
     """
@@ -109,7 +110,8 @@ def test_arguments_stay_on_the_layer_as_attributes():
 
 @pytest.mark.parametrize("argument", ["devise", "Bias", "use_bias"])
 def test_an_unknown_argument_is_an_error(argument):
-    """``nn.Linear``, ``LayerNorm`` and ``Embedding`` raise ``TypeError`` naming an argument they do not know.
+    """``nn.Linear``, ``LayerNorm`` and ``Embedding`` raise a ``TypeError`` that names an unknown keyword
+    argument.
 
     :class:`~torch.nn.Identity` takes any.
     """

@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.claim("N5-04", "N2-14")
 def test_the_weight_of_a_convolution():
-    """``Conv2d.weight`` has the shape ``(out_channels, in_channels, kernel height, kernel width)``.
+    """``Conv2d.weight`` has the shape ``(out_channels, in_channels, kernel_height, kernel_width)``.
 
     TensorFlow puts the kernel first: transpose weights that come from there.
     """
@@ -39,7 +39,8 @@ def test_the_weight_of_a_convolution():
     ids=["1d", "2d", "3d", "depthwise", "transposed 1d", "transposed 2d", "transposed 3d"],
 )
 def test_groups_divide_the_second_size_of_the_weight(make, shape):
-    """``groups`` divides the second size of a convolution's weight; ``ConvTranspose2d`` swaps the channels.
+    """Dimension 1 of ``Conv2d.weight`` is ``in_channels / groups``; of ``ConvTranspose2d``,
+    ``out_channels / groups``.
 
     The second size is ``in_channels / groups``, in a transposed convolution ``out_channels / groups``.
     """
@@ -50,7 +51,7 @@ def test_groups_divide_the_second_size_of_the_weight(make, shape):
 
 
 def test_a_convolution_does_not_flip_its_kernel():
-    """``Conv1d`` is a cross-correlation: it lays the kernel on the input as it is, and adds the bias."""
+    """``Conv1d`` computes a cross-correlation, without flipping the kernel, and adds the bias."""
     layer = nn.Conv1d(1, 1, 2)
     layer.weight.data = torch.tensor([[[1.0, 10.0]]])
     layer.bias.data = torch.tensor([0.5])
@@ -59,7 +60,9 @@ def test_a_convolution_does_not_flip_its_kernel():
 
 
 def test_stride_padding_and_dilation_in_this_order():
-    """``Conv2d`` takes ``stride``, ``padding``, ``dilation``, ``groups`` and ``bias`` in this order."""
+    """``Conv2d`` accepts ``stride``, ``padding``, ``dilation``, ``groups`` and ``bias`` positionally, in this
+    order.
+    """
     layer = nn.Conv2d(4, 6, (3, 5), (2, 1), (1, 3), (3, 2), 2, False)
 
     assert repr(layer) == (
@@ -89,14 +92,14 @@ def test_stride_padding_and_dilation_in_this_order():
     ids=["default", "padding by name", "numbers", "transposed"],
 )
 def test_a_convolution_prints_what_differs(make, text):
-    """``repr`` of ``Conv2d`` and its like shows channels, kernel and stride, and the rest if not default."""
+    """``repr`` of ``Conv2d`` and the like shows channels, kernel and stride, and what is not the default."""
     assert repr(make()) == text
 
 
 @pytest.mark.parametrize("kernel", [1, 3, (2, 5)], ids=["one", "odd", "mixed"])
 @pytest.mark.parametrize("mode", ["zeros", "circular", "replicate", "reflect"])
 def test_padding_same_keeps_the_size(kernel, mode):
-    """``Conv2d(padding="same")`` returns the size of its input, whatever the kernel and the dilation.
+    """``Conv2d(padding="same")`` keeps the height and width of its input, whatever the kernel and dilation.
 
     It works for a stride of 1 only.
     """
@@ -110,8 +113,7 @@ def test_padding_same_keeps_the_size(kernel, mode):
     [("zeros", [3210.0, 4321.0, 432.0, 43.0]), ("circular", [3214.0, 4321.0, 1432.0, 2143.0])],
 )
 def test_padding_same_of_an_even_kernel_is_lopsided(mode, values):
-    """``padding="same"`` of a convolution pads one more at the end if the number is odd, as for a kernel of
-    4.
+    """By default ``Conv1d(padding="same")`` with an even kernel pads one more at the end than at the start.
 
     So it is for each even kernel with an odd dilation.
     """
@@ -122,7 +124,7 @@ def test_padding_same_of_an_even_kernel_is_lopsided(mode, values):
 
 
 def test_padding_valid_pads_nothing():
-    """``padding="valid"`` of a convolution pads nothing, which is the default."""
+    """``padding="valid"`` of a convolution means no padding, which is the default."""
     x = torch.rand(1, 2, 10)
 
     assert nn.Conv1d(2, 3, 4, padding="valid")(x).shape == (1, 3, 7)
@@ -140,7 +142,7 @@ def test_padding_valid_pads_nothing():
     ],
 )
 def test_padding_mode_says_what_is_padded(mode, values):
-    """``padding_mode`` of a convolution says what stands in the padding: zeros, or values of the input."""
+    """``padding_mode`` of a convolution chooses what it pads with: zeros, or values of the input."""
     layer = nn.Conv1d(1, 1, 1, padding=1, bias=False, padding_mode=mode)
     layer.weight.data = torch.ones(1, 1, 1)
 
@@ -161,14 +163,14 @@ def test_padding_mode_says_what_is_padded(mode, values):
 )
 @pytest.mark.parametrize("layer", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
 def test_what_a_convolution_refuses(layer, arguments, message):
-    """``Conv1d``, ``Conv2d`` and ``Conv3d`` raise a ``ValueError`` that names what does not fit together."""
+    """``Conv1d``, ``Conv2d`` and ``Conv3d`` raise a ``ValueError`` that names the invalid argument."""
     with pytest.raises(ValueError, match=message):
         layer(**{"in_channels": 4, "out_channels": 6, "kernel_size": 3, **arguments})
 
 
 @pytest.mark.parametrize("layer", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
 def test_a_transposed_convolution_pads_zeros_only(layer):
-    """``ConvTranspose2d``, like 1d and 3d, raises ``ValueError`` for a ``padding_mode`` but ``"zeros"``."""
+    """``ConvTranspose2d``, like 1d and 3d, raises ``ValueError`` if ``padding_mode`` is not ``"zeros"``."""
     assert layer(2, 3, 2, padding_mode="zeros").padding_mode == "zeros"
 
     with pytest.raises(ValueError, match=f'Only "zeros" padding mode is supported for {layer.__name__}'):
@@ -177,7 +179,7 @@ def test_a_transposed_convolution_pads_zeros_only(layer):
 
 @pytest.mark.parametrize("size", [[13, 16], [2, 4, 13, 16]], ids=["image", "whole output"])
 def test_output_size_of_a_transposed_convolution(size):
-    """``output_size`` of ``ConvTranspose2d`` chooses among the sizes that a stride maps to the input.
+    """With a stride, ``output_size`` in a call of ``ConvTranspose2d`` selects one of the possible sizes.
 
     It is given when the layer is called, as the size of the image or of the whole output. Without it the
     smallest is taken, so that going down and up again may lose a row.
@@ -189,7 +191,9 @@ def test_output_size_of_a_transposed_convolution(size):
 
 
 def test_a_wrong_output_size():
-    """``ConvTranspose1d`` raises ``ValueError`` for an ``output_size`` out of reach, and names the reach."""
+    """``ConvTranspose1d`` raises a ``ValueError`` that names the valid range if ``output_size`` is outside
+    it.
+    """
     layer, x = nn.ConvTranspose1d(5, 4, 3, stride=2), torch.rand(2, 5, 6)
 
     message = r"requested an output size of \[15\], .* range from \[13\] to \[14\]"
@@ -202,7 +206,7 @@ def test_a_wrong_output_size():
 
 
 def test_an_unbatched_image():
-    """``Conv2d`` takes an image without a batch dimension, and returns one without."""
+    """``Conv2d`` accepts an image without a batch dimension and returns an output without one."""
     layer, x = nn.Conv2d(2, 3, 3), torch.rand(2, 6, 7)
 
     assert layer(x).shape == (3, 4, 5)
@@ -210,7 +214,7 @@ def test_an_unbatched_image():
 
 
 def test_the_channels_must_fit():
-    """``Conv2d`` raises a ``RuntimeError`` naming both numbers for other channels than ``in_channels``.
+    """``Conv2d`` raises a ``RuntimeError`` naming both numbers if the input channels are not ``in_channels``.
 
     Images of most libraries have their channels last; torch wants them first.
     """
@@ -221,7 +225,7 @@ def test_the_channels_must_fit():
 @pytest.mark.claim("N4-14")
 @pytest.mark.parametrize("sizes", [(8, 8), (17, 40)], ids=["small", "wide"])
 def test_one_network_for_images_of_any_size(sizes):
-    """A network of ``Conv2d`` and ``AdaptiveAvgPool2d`` takes images of any size with the same parameters.
+    """A network of ``Conv2d`` and ``AdaptiveAvgPool2d`` accepts images of any size with the same parameters.
 
     What ties a network to one size is a linear layer behind ``Flatten``.
     """
@@ -235,7 +239,7 @@ def test_one_network_for_images_of_any_size(sizes):
 
 @pytest.mark.claim("N4-14")
 def test_a_convolution_treats_every_position_alike():
-    """By default a shifted image gives a shifted output of ``Conv2d``: one kernel serves all positions.
+    """By default ``Conv2d`` is translation equivariant: a shifted image gives a shifted output.
 
     Padding makes the borders an exception, a stride lets it hold for shifts by whole strides only.
     """
@@ -247,7 +251,7 @@ def test_a_convolution_treats_every_position_alike():
 
 
 def test_a_double_convolution_as_a_module():
-    """A block of several layers, such as UNet's double convolution, is an ``nn.Module`` that holds them.
+    """A block of layers, such as UNet's double convolution, can be one ``nn.Module``, used like a layer.
 
     It is used like any layer, and its name stands before those of its layers in the state dict.
     """

@@ -9,7 +9,7 @@ from torch import nn
 
 
 def test_an_embedding_looks_rows_up():
-    """:class:`~torch.nn.Embedding` returns the rows of its weight that the input numbers name."""
+    """:class:`~torch.nn.Embedding` returns the rows of its weight at the indices in the input."""
     layer = nn.Embedding(5, 3)
     rows = layer.weight.tolist()
 
@@ -18,7 +18,7 @@ def test_an_embedding_looks_rows_up():
 
 
 def test_only_rows_looked_up_get_a_gradient():
-    """By default the gradient of ``nn.Embedding`` adds up over the uses of a row, and is zero in the others.
+    """By default each lookup in ``nn.Embedding`` adds to the gradient of its row; other rows get zeros.
 
     ``scale_grad_by_freq=True`` divides it by the number of uses.
     """
@@ -32,7 +32,7 @@ def test_only_rows_looked_up_get_a_gradient():
 
 
 def test_the_padding_row_gets_no_gradient():
-    """The row ``padding_idx`` of ``Embedding`` starts as zeros, and its gradient is zero.
+    """The row ``padding_idx`` of ``nn.Embedding`` is initialized to zeros, and its gradient is zero.
 
     So it stays zeros, unless something else than gradients writes into it.
     """
@@ -47,14 +47,14 @@ def test_the_padding_row_gets_no_gradient():
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 @pytest.mark.parametrize(("given", "kept"), [(0, 0), (3, 3), (-1, 3), (-4, 0)])
 def test_padding_idx_counts_from_the_end(make, given, kept):
-    """A negative ``padding_idx`` of ``Embedding`` or ``EmbeddingBag`` is kept as the row it names."""
+    """A negative ``padding_idx`` of ``Embedding`` or ``EmbeddingBag`` is stored as a non-negative index."""
     assert make(4, 2, padding_idx=given).padding_idx == kept
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 @pytest.mark.parametrize("given", [4, -5], ids=["beyond", "before"])
 def test_padding_idx_must_be_a_row(make, given):
-    """A ``padding_idx`` outside the table of ``Embedding`` or ``EmbeddingBag`` raises ``AssertionError``."""
+    """``Embedding`` and ``EmbeddingBag`` raise ``AssertionError`` for a ``padding_idx`` out of range."""
     with pytest.raises(AssertionError, match=r"(?i)padding_idx must be within num_embeddings"):
         make(4, 2, padding_idx=given)
 
@@ -64,7 +64,7 @@ def test_padding_idx_must_be_a_row(make, given):
     ("how", "requires_grad"), [({}, False), ({"freeze": False}, True)], ids=["default", "freeze=False"]
 )
 def test_a_pretrained_embedding_is_frozen(make, how, requires_grad):
-    """``Embedding.from_pretrained`` makes a layer around a tensor, frozen unless ``freeze=False``.
+    """``Embedding.from_pretrained`` uses a tensor as the weight, frozen unless ``freeze=False``.
 
     The layer shares the memory of the tensor. That of ``EmbeddingBag`` does the same.
     """
@@ -80,7 +80,9 @@ def test_a_pretrained_embedding_is_frozen(make, how, requires_grad):
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 def test_from_pretrained_leaves_the_padding_row(make):
-    """``Embedding.from_pretrained`` hands on its other arguments; the row ``padding_idx`` is not zeroed."""
+    """``Embedding.from_pretrained`` accepts ``padding_idx`` and ``max_norm``, and does not zero the padding
+    row.
+    """
     layer = make.from_pretrained(torch.full((4, 3), 2.0), padding_idx=-1, max_norm=9.0, norm_type=1.0)
 
     assert [layer.padding_idx, layer.max_norm, layer.norm_type] == [3, 9.0, 1.0]
@@ -101,7 +103,7 @@ def test_a_pretrained_table_has_two_dimensions(make):
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 @pytest.mark.observed
 def test_a_table_must_have_the_sizes_given(make):
-    """``Embedding(4, 3, _weight=table)`` raises ``AssertionError`` for a table of another shape."""
+    """``Embedding(4, 3, _weight=table)`` raises ``AssertionError`` if ``table`` has another shape."""
     table = torch.rand(4, 3)
     assert torch.equal(make(4, 3, _weight=table).weight, table)
 
@@ -129,7 +131,7 @@ def test_a_bag_reduces_its_rows(mode, rows):
 
 
 def test_max_norm_changes_the_table():
-    """``max_norm`` of ``Embedding`` shortens rows looked up that are too long, in the weight itself.
+    """``max_norm`` of ``nn.Embedding`` renormalizes looked-up rows in place, in the weight itself.
 
     Rows that are not looked up stay long, and the weight changes without an optimizer, in evaluation too.
     """
@@ -143,7 +145,7 @@ def test_max_norm_changes_the_table():
 
 
 def test_a_sparse_embedding_has_sparse_gradients():
-    """``Embedding(sparse=True)`` gets a sparse gradient, which holds the rows that were looked up.
+    """``Embedding(sparse=True)`` gets a sparse gradient, with the rows that were looked up.
 
     Of the optimizers ``SGD``, ``SparseAdam`` and ``Adagrad`` take it.
     """
@@ -157,7 +159,9 @@ def test_a_sparse_embedding_has_sparse_gradients():
 
 
 def test_how_embeddings_print():
-    """``repr`` of ``Embedding`` or ``EmbeddingBag`` shows the sizes, and the rest if it is not default."""
+    """``repr`` of ``Embedding`` or ``EmbeddingBag`` shows the sizes, and arguments that are not the
+    default.
+    """
     assert repr(nn.Embedding(5, 3)) == "Embedding(5, 3)"
     assert repr(nn.Embedding(5, 3, 0, 1.5, 3.0, True, True)) == (
         "Embedding(5, 3, padding_idx=0, max_norm=1.5, norm_type=3.0, scale_grad_by_freq=True, sparse=True)"

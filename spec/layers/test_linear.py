@@ -46,10 +46,11 @@ def test_linear_calls_its_parameters_weight_and_bias():
     ids=["linear", "bilinear", "convolution", "transposed convolution"],
 )
 def test_without_bias_the_bias_is_none(make):
-    """``nn.Linear`` and convolutions with ``bias=False`` have ``bias`` ``None``, registered but never walked.
+    """With ``bias=False``, ``bias`` of ``nn.Linear`` or a convolution is ``None`` and not in the
+    ``state_dict()``.
 
-    Code that reads ``layer.bias`` works for both, and asks for ``None``. Of recurrent layers ``bias`` is the
-    argument itself.
+    The name stays registered, so code can ask whether ``layer.bias`` is ``None``. Of recurrent layers
+    ``bias`` is the argument itself.
     """
     layer = make()
 
@@ -61,7 +62,7 @@ def test_without_bias_the_bias_is_none(make):
 
 
 def test_linear_without_bias_is_the_product_alone():
-    """``nn.Linear(bias=False)`` computes the product ``x @ weight.T`` alone."""
+    """``nn.Linear(bias=False)`` computes ``x @ weight.T`` and adds nothing."""
     layer = nn.Linear(2, 3, bias=False)
     layer.weight.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
@@ -70,7 +71,7 @@ def test_linear_without_bias_is_the_product_alone():
 
 @pytest.mark.parametrize("leading", [(), (4,), (4, 5), (0, 5)], ids=["none", "batch", "two", "empty"])
 def test_linear_works_on_the_last_dimension(leading):
-    """:class:`~torch.nn.Linear` works on the last dimension, for each row alone; those before it stay."""
+    """:class:`~torch.nn.Linear` transforms the last dimension of its input; all dimensions before it stay."""
     layer, x = nn.Linear(2, 3), torch.rand(*leading, 2)
     rows = x.reshape(-1, 2) @ layer.weight.T + layer.bias
 
@@ -79,7 +80,7 @@ def test_linear_works_on_the_last_dimension(leading):
 
 
 def test_linear_refuses_another_size():
-    """``nn.Linear`` raises a ``RuntimeError`` with both shapes if the last size is not ``in_features``.
+    """``nn.Linear`` raises a ``RuntimeError`` with both shapes if the last dimension is not ``in_features``.
 
     An image is flattened before it: see :class:`~torch.nn.Flatten`.
     """
@@ -89,7 +90,7 @@ def test_linear_refuses_another_size():
 
 @pytest.mark.claim("N4-01")
 def test_a_small_network_and_its_result():
-    """A :class:`~torch.nn.Sequential` of linear layers maps a batch, and its result carries a ``grad_fn``.
+    """The output of a :class:`~torch.nn.Sequential` of linear layers requires grad and has a ``grad_fn``.
 
     That is where the backward pass starts; under :class:`~torch.no_grad` there is none.
     """
@@ -116,7 +117,7 @@ def test_bilinear_takes_two_inputs():
 
 @pytest.mark.since("2.8")
 def test_bilinear_needs_a_first_input():
-    """:class:`~torch.nn.Bilinear` raises ``ValueError`` for a first input without features."""
+    """:class:`~torch.nn.Bilinear` raises ``ValueError`` if ``in1_features`` is 0."""
     with pytest.raises(ValueError, match=r"in1_features must be > 0, but got (\(in1_features=0\)|0)$"):
         nn.Bilinear(0, 2, 3)
 
@@ -124,13 +125,13 @@ def test_bilinear_needs_a_first_input():
 @pytest.mark.before("2.8")
 @pytest.mark.observed
 def test_bilinear_divided_by_zero():
-    """:class:`~torch.nn.Bilinear` of a first input without features raises ``ZeroDivisionError``."""
+    """:class:`~torch.nn.Bilinear` raises ``ZeroDivisionError`` if ``in1_features`` is 0."""
     with pytest.raises(ZeroDivisionError, match="division by zero"):
         nn.Bilinear(0, 2, 3)
 
 
 def test_identity_takes_anything():
-    """:class:`~torch.nn.Identity` takes any arguments when built, and returns its input itself.
+    """:class:`~torch.nn.Identity` accepts any arguments when constructed, and returns its input unchanged.
 
     So it stands in for a layer that is switched off, such as the head of a network whose features are wanted.
     """

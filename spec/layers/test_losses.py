@@ -27,8 +27,7 @@ def test_a_loss_is_a_module(loss):
 
 @pytest.mark.claim("N5-08")
 def test_a_loss_is_called_like_a_layer():
-    """``nn.MSELoss()`` builds the loss; calling that with prediction and target gives a differentiable
-    number.
+    """``nn.MSELoss()(prediction, target)`` computes the loss, a scalar to call ``backward()`` on.
 
     ``nn.MSELoss(prediction, target)`` is a common slip: it builds a loss, of strange arguments, and no
     number.
@@ -47,14 +46,16 @@ def test_a_loss_is_called_like_a_layer():
     ("reduction", "result"), [("mean", 2.0), ("sum", 4.0), ("none", [1.0, 3.0])], ids=["mean", "sum", "none"]
 )
 def test_reduction_says_what_becomes_of_the_values(reduction, result):
-    """``reduction`` of ``nn.L1Loss`` and other losses makes the mean, the sum, or keeps all values."""
+    """``reduction`` of a loss such as ``nn.L1Loss`` is ``"mean"``, ``"sum"``, or ``"none"`` to keep all
+    values.
+    """
     loss = nn.L1Loss(reduction=reduction)
 
     assert loss(torch.tensor([1.0, 5.0]), torch.tensor([2.0, 2.0])).tolist() == result
 
 
 def test_the_mean_is_the_default():
-    """``nn.MSELoss`` and other losses have ``reduction="mean"`` by default, over all elements."""
+    """By default losses such as ``nn.MSELoss`` average over all elements: ``reduction`` is ``"mean"``."""
     losses = [
         nn.L1Loss(),
         nn.MSELoss(),
@@ -70,7 +71,9 @@ def test_the_mean_is_the_default():
 
 
 def test_an_unknown_reduction_is_found_at_the_call():
-    """``nn.MSELoss`` takes an unknown ``reduction`` when it is built, and refuses it when it is called."""
+    """``nn.MSELoss`` accepts an invalid ``reduction`` when constructed, and raises ``ValueError`` when
+    called.
+    """
     loss = nn.MSELoss(reduction="average")
 
     with pytest.raises(ValueError, match="average is not a valid value for reduction"):
@@ -88,7 +91,9 @@ def test_an_unknown_reduction_is_found_at_the_call():
     ],
 )
 def test_the_old_arguments_still_count(size_average, reduce, reduction):
-    """``size_average`` and ``reduce`` of ``nn.MSELoss`` go before ``reduction``, and draw a warning."""
+    """``size_average`` and ``reduce`` of ``nn.MSELoss`` override ``reduction``, and give a
+    ``UserWarning``.
+    """
     with pytest.warns(UserWarning, match=f"please use reduction='{reduction}' instead"):
         loss = nn.MSELoss(size_average, reduce, "none" if reduction != "none" else "sum")
 
@@ -119,7 +124,7 @@ def test_weights_of_a_loss_are_a_buffer(loss, name):
 
 
 def test_cross_entropy_takes_scores_and_classes():
-    """``CrossEntropyLoss`` takes scores and class numbers: it is ``log_softmax`` followed by ``NLLLoss``.
+    """``CrossEntropyLoss`` expects logits and class indices: it is ``log_softmax`` followed by ``NLLLoss``.
 
     A softmax layer in front of it is a mistake that no error shows: the loss is then far from zero for ever.
     """
@@ -132,7 +137,7 @@ def test_cross_entropy_takes_scores_and_classes():
 
 
 def test_cross_entropy_ignores_a_class():
-    """``CrossEntropyLoss`` leaves targets of ``ignore_index``, -100 by default, out of the mean.
+    """``CrossEntropyLoss`` leaves targets equal to ``ignore_index`` (default -100) out of the mean.
 
     Where nothing is left, the mean is NaN.
     """
@@ -147,7 +152,9 @@ def test_cross_entropy_ignores_a_class():
 
 
 def test_cross_entropy_hands_its_arguments_on():
-    """``CrossEntropyLoss`` hands weight, reduction and label smoothing to ``F.cross_entropy``."""
+    """``CrossEntropyLoss`` passes ``weight``, ``reduction`` and ``label_smoothing`` to
+    ``F.cross_entropy``.
+    """
     scores, classes, weight = torch.randn(4, 3), torch.tensor([0, 2, 1, 2]), torch.tensor([1.0, 2.0, 4.0])
     loss = nn.CrossEntropyLoss(weight, reduction="sum", label_smoothing=0.25)
 
@@ -157,7 +164,7 @@ def test_cross_entropy_hands_its_arguments_on():
 
 
 def test_bce_with_logits_takes_scores():
-    """:class:`~torch.nn.BCEWithLogitsLoss` takes scores where ``BCELoss`` takes probabilities.
+    """:class:`~torch.nn.BCEWithLogitsLoss` expects logits where ``BCELoss`` expects probabilities.
 
     It puts the sigmoid into the loss, and so stays exact for large scores.
     """
@@ -169,7 +176,7 @@ def test_bce_with_logits_takes_scores():
 
 
 def test_mse_of_other_shapes_warns():
-    """``MSELoss`` broadcasts a prediction and a target of other shapes, and gives a ``UserWarning``.
+    """``MSELoss`` broadcasts a prediction and a target of different shapes, with a ``UserWarning``.
 
     A column against a row is compared each with each, and the mean of that trains towards the mean.
     """
@@ -181,7 +188,7 @@ def test_mse_of_other_shapes_warns():
 
 
 def test_a_loss_may_be_part_of_a_model():
-    """A loss such as ``nn.CrossEntropyLoss`` assigned to a module is a submodule, saved with its weights."""
+    """A loss such as ``nn.CrossEntropyLoss`` assigned to a module is a submodule, in its ``state_dict()``."""
     net = nn.Module()
     net.loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0]))
 
@@ -191,7 +198,7 @@ def test_a_loss_may_be_part_of_a_model():
 
 @pytest.mark.since("2.13")
 def test_a_loss_with_parameters():
-    """:class:`~torch.nn.LinearCrossEntropyLoss` holds a linear layer, and so has parameters.
+    """:class:`~torch.nn.LinearCrossEntropyLoss` contains a linear layer, and so has parameters.
 
     Give them to the optimizer together with those of the model.
     """

@@ -10,7 +10,7 @@ from torch import nn
 
 
 def test_batch_norm_has_parameters_and_buffers():
-    """By default ``BatchNorm2d`` learns a weight and a bias, and remembers three buffers.
+    """By default ``BatchNorm2d`` has two parameters, ``weight`` and ``bias``, and three buffers.
 
     The buffers are in the state dict, but not among the parameters: an average of weights has to copy them.
     """
@@ -29,7 +29,9 @@ def test_batch_norm_has_parameters_and_buffers():
     ("layer", "sizes"), [(nn.BatchNorm1d, (4,)), (nn.GroupNorm, (2, 4))], ids=["batch", "group"]
 )
 def test_a_normalisation_without_bias(layer, sizes):
-    """``nn.BatchNorm1d`` and ``nn.GroupNorm`` with ``bias=False`` learn a scale only (:issue:`157144`)."""
+    """``nn.BatchNorm1d`` and ``nn.GroupNorm`` with ``bias=False`` have a ``weight``, but no ``bias``
+    (:issue:`157144`).
+    """
     net, x = layer(*sizes, bias=False), torch.randn(3, 4)
 
     assert net.bias is None
@@ -39,7 +41,7 @@ def test_a_normalisation_without_bias(layer, sizes):
 
 @pytest.mark.since("2.1")
 def test_layer_norm_without_bias():
-    """``nn.LayerNorm(bias=False)`` learns a scale only."""
+    """``nn.LayerNorm(bias=False)`` has a ``weight``, but no ``bias``."""
     layer, x = nn.LayerNorm(4, bias=False), torch.randn(3, 4)
 
     assert layer.bias is None
@@ -61,7 +63,7 @@ def test_layer_norm_without_bias():
     ],
 )
 def test_shapes_pass_through_a_normalisation(layer, sizes):
-    """``nn.BatchNorm1d``, ``nn.InstanceNorm2d`` and their like return the shape of their input.
+    """The output of ``nn.BatchNorm1d``, ``nn.InstanceNorm2d`` and the like has the shape of the input.
 
     ``BatchNorm1d`` can do without the last dimension, ``InstanceNorm`` without the batch.
     """
@@ -69,7 +71,7 @@ def test_shapes_pass_through_a_normalisation(layer, sizes):
 
 
 def test_layer_norm_covers_the_last_dimensions():
-    """``LayerNorm`` normalizes over the last dimensions; its weight has their shape.
+    """``LayerNorm`` normalizes over the last dimensions; its ``weight`` has the shape ``normalized_shape``.
 
     :class:`~torch.nn.LayerNorm` does so in each row of the batch alone, in training as in evaluation.
     """
@@ -84,7 +86,9 @@ def test_layer_norm_covers_the_last_dimensions():
 
 
 def test_group_norm_needs_groups_that_divide():
-    """:class:`~torch.nn.GroupNorm` raises ``ValueError`` for channels that its groups do not divide."""
+    """:class:`~torch.nn.GroupNorm` raises ``ValueError`` if ``num_groups`` does not divide
+    ``num_channels``.
+    """
     assert nn.GroupNorm(2, 4)(torch.rand(3, 4)).shape == (3, 4)
 
     with pytest.raises(ValueError, match=r"num_channels.* must be divisible by num_groups"):
@@ -127,7 +131,9 @@ def test_normalisations_print_their_bias():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_normalisations_printed_no_bias():
-    """``repr`` of ``BatchNorm1d``, ``LayerNorm`` and ``GroupNorm`` shows arguments, but nothing of a bias."""
+    """``repr`` of ``BatchNorm1d``, ``LayerNorm`` and ``GroupNorm`` does not show whether the layer has a
+    bias.
+    """
     plain = nn.BatchNorm1d(4, affine=False, track_running_stats=False)
     layers = (nn.BatchNorm1d(4, 1e-3, 0.2), plain, nn.LayerNorm(4), nn.GroupNorm(2, 4))
 
@@ -141,7 +147,7 @@ def test_normalisations_printed_no_bias():
 
 @pytest.mark.since("2.4")
 def test_rms_norm_has_no_bias():
-    """:class:`~torch.nn.RMSNorm` learns a scale only, and divides by the root of the mean square plus eps.
+    """:class:`~torch.nn.RMSNorm` has no bias, and divides by the root of the mean square plus ``eps``.
 
     The mean is not subtracted. By default eps is the smallest step of the dtype.
     """

@@ -16,7 +16,8 @@ from torch.nn.utils.rnn import (
 
 
 def test_steps_are_put_one_after_another():
-    """:func:`~torch.nn.utils.rnn.pack_padded_sequence` keeps what is not padding, step by step.
+    """:func:`~torch.nn.utils.rnn.pack_padded_sequence` drops the padding and stores the batch time step by
+    time step.
 
     ``batch_sizes`` says how many sequences each step has. A recurrent layer then spends nothing on padding,
     and its last state is that of the last real step.
@@ -33,7 +34,7 @@ def test_steps_are_put_one_after_another():
 
 
 def test_batch_first_is_told():
-    """``pack_padded_sequence(batch_first=True)`` takes a tensor whose first dimension is the batch.
+    """``pack_padded_sequence(batch_first=True)`` expects a tensor whose first dimension is the batch.
 
     Without it the same tensor is read as another batch, and no error says so if the lengths fit.
     """
@@ -47,7 +48,7 @@ def test_batch_first_is_told():
 
 
 def test_sequences_are_sorted_by_length():
-    """By default ``pack_padded_sequence`` raises ``RuntimeError`` unless the longest sequence comes first."""
+    """By default ``pack_padded_sequence`` raises ``RuntimeError`` unless lengths are in decreasing order."""
     packed = pack_padded_sequence(torch.tensor([[3, 1], [4, 0]]), [2, 1])
     assert packed.data.tolist() == [3, 1, 4]
 
@@ -56,7 +57,7 @@ def test_sequences_are_sorted_by_length():
 
 
 def test_without_enforce_sorted_they_are_sorted():
-    """``pack_padded_sequence(enforce_sorted=False)`` sorts the sequences, and keeps the order along.
+    """``pack_padded_sequence(enforce_sorted=False)`` sorts by length and stores the original order.
 
     Outputs and states of a recurrent layer come back in the order that was given.
     """
@@ -82,7 +83,7 @@ def test_padding_is_put_back():
 
 
 def test_a_total_length_may_be_given():
-    """``pad_packed_sequence`` pads up to ``total_length``; a length too small raises ``ValueError``.
+    """``pad_packed_sequence`` pads up to ``total_length``, and raises ``ValueError`` if that is too small.
 
     :class:`~torch.nn.DataParallel` needs it, so that all replicas return the same length.
     """
@@ -94,7 +95,8 @@ def test_a_total_length_may_be_given():
 
 
 def test_sequences_are_padded():
-    """:func:`~torch.nn.utils.rnn.pad_sequence` stacks sequences of different length, with zeros behind.
+    """:func:`~torch.nn.utils.rnn.pad_sequence` pads tensors of different length with zeros at the end and
+    stacks them.
 
     The batch is the second dimension unless ``batch_first=True``.
     """
@@ -105,7 +107,9 @@ def test_sequences_are_padded():
 
 
 def test_sequences_are_packed_at_once():
-    """:func:`~torch.nn.utils.rnn.pack_sequence` packs a list, sorted or with ``enforce_sorted=False``."""
+    """:func:`~torch.nn.utils.rnn.pack_sequence` packs a list that is sorted by length, or any with
+    ``enforce_sorted=False``.
+    """
     short, long = torch.tensor([1]), torch.tensor([2, 3])
 
     assert pack_sequence([long, short]).data.tolist() == [2, 1, 3]
@@ -115,7 +119,7 @@ def test_sequences_are_packed_at_once():
 
 
 def test_a_recurrent_layer_gives_what_it_takes():
-    """:class:`~torch.nn.RNN` returns a packed sequence for a packed sequence, in the same order.
+    """:class:`~torch.nn.RNN` given a ``PackedSequence`` returns a ``PackedSequence`` in the same order.
 
     The final state is that of each sequence's own last step.
     """

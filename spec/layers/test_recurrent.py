@@ -11,7 +11,8 @@ from torch import nn
 
 @pytest.mark.parametrize(("make", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
 def test_the_parameters_of_a_recurrent_layer(make, gates):
-    """By default ``RNN``, ``GRU`` and ``LSTM`` have two weights and two biases, with rows for each gate.
+    """By default ``RNN``, ``GRU`` and ``LSTM`` have two weights and two biases, with ``hidden_size`` rows per
+    gate.
 
     The gates lie one below the other: an ``LSTM`` has four times as many rows as its hidden state has values.
     """
@@ -26,7 +27,9 @@ def test_the_parameters_of_a_recurrent_layer(make, gates):
 
 
 def test_names_tell_layer_and_direction():
-    """Parameter names of a deep ``GRU`` end in their layer, ``_l1``, and ``_reverse`` for the way back."""
+    """Parameter names of ``nn.GRU`` end in the layer (``_l1``), and in ``_reverse`` for the backward
+    direction.
+    """
     layer = nn.GRU(5, 3, num_layers=2, bidirectional=True, bias=False)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
@@ -42,7 +45,7 @@ def test_names_tell_layer_and_direction():
 
 
 def test_an_lstm_with_projection():
-    """``LSTM(proj_size=...)`` has a third weight, and returns a smaller hidden state and output."""
+    """``LSTM(proj_size=...)`` has a third weight, ``weight_hr_l0``, and a smaller hidden state and output."""
     layer = nn.LSTM(5, 4, 2, proj_size=2)
 
     output, (hidden, cell) = layer(torch.rand(7, 3, 5))
@@ -63,7 +66,7 @@ def test_an_lstm_with_projection():
 @pytest.mark.claim("N4-15")
 @pytest.mark.parametrize("length", [1, 4, 30])
 def test_sequences_of_any_length(length):
-    """``nn.RNN``, ``GRU`` and ``LSTM`` take sequences of any length from 1 on, with the same parameters.
+    """``nn.RNN``, ``GRU`` and ``LSTM`` accept sequences of any length above 0, with the same parameters.
 
     Sequences of one batch have one length: pad them, or pack them with
     :func:`~torch.nn.utils.rnn.pack_sequence`.
@@ -77,7 +80,7 @@ def test_sequences_of_any_length(length):
 
 @pytest.mark.claim("N4-15")
 def test_every_step_uses_the_same_parameters():
-    """``nn.RNN`` does at each step what ``nn.RNNCell`` with the same parameters does.
+    """``nn.RNN`` computes at each step what ``nn.RNNCell`` with the same parameters computes.
 
     A cell is for loops of one's own; the layer runs the whole sequence at once and is faster.
     """
@@ -94,7 +97,7 @@ def test_every_step_uses_the_same_parameters():
 
 
 def test_one_step_of_a_recurrent_layer():
-    """A step of :class:`~torch.nn.RNN` is ``tanh(W_ih x + b_ih + W_hh h + b_hh)``.
+    """A step of :class:`~torch.nn.RNN` computes ``tanh(W_ih x + b_ih + W_hh h + b_hh)``.
 
     There are two biases for the sake of cuDNN; one would do.
     """
@@ -108,7 +111,9 @@ def test_one_step_of_a_recurrent_layer():
 
 
 def test_relu_instead_of_tanh():
-    """:class:`~torch.nn.RNN` takes ``nonlinearity="relu"`` instead of ``"tanh"``, and nothing else."""
+    """:class:`~torch.nn.RNN` accepts ``nonlinearity="relu"`` instead of ``"tanh"``; other values raise
+    ``ValueError``.
+    """
     layer, x = nn.RNN(5, 3, nonlinearity="relu"), torch.rand(1, 2, 5) * 10
     scores = x @ layer.weight_ih_l0.T + layer.bias_ih_l0 + layer.bias_hh_l0
 
@@ -128,7 +133,7 @@ def test_nonlinearity_is_the_fourth_argument():
 @pytest.mark.before("2.3")
 @pytest.mark.observed
 def test_the_fourth_argument_was_bias():
-    """The fourth argument of :class:`~torch.nn.RNN` is ``bias``; ``nonlinearity`` is a keyword."""
+    """The fourth argument of :class:`~torch.nn.RNN` is ``bias``; ``nonlinearity`` is passed by keyword."""
     layer = nn.RNN(5, 3, 2, False)
 
     assert [layer.num_layers, layer.nonlinearity, layer.bias] == [2, "tanh", False]
@@ -136,7 +141,7 @@ def test_the_fourth_argument_was_bias():
 
 
 def test_batch_first_moves_the_batch_of_the_sequence_only():
-    """``batch_first=True`` of ``nn.GRU`` puts the batch first in input and output, but not in the state.
+    """``batch_first=True`` of ``nn.GRU`` puts the batch first in input and output, not in the hidden state.
 
     The state has the layers first, so that its batch stays in dimension 1.
     """
@@ -166,7 +171,9 @@ def test_the_two_directions_are_concatenated():
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.GRU])
 def test_an_unbatched_sequence(make):
-    """``nn.RNN`` and ``nn.GRU`` take a sequence without a batch dimension, and return one without."""
+    """``nn.RNN`` and ``nn.GRU`` accept a sequence without a batch dimension and return an output without
+    one.
+    """
     layer, x = make(5, 3), torch.rand(4, 5)
 
     output, hidden = layer(x)
@@ -187,10 +194,10 @@ def test_an_unbatched_sequence(make):
     ids=["dropout", "bool", "large projection", "negative projection"],
 )
 def test_what_a_recurrent_layer_refuses(arguments, message):
-    """``nn.LSTM`` raises ``ValueError`` for ``dropout`` outside 0 to 1, or ``proj_size`` over
-    ``hidden_size``.
+    """``nn.LSTM`` raises ``ValueError`` if ``dropout`` is not between 0 and 1, or
+    ``proj_size >= hidden_size``.
 
-    A ``proj_size`` as large is refused as well, and a ``dropout`` of ``True``.
+    A negative ``proj_size`` raises it as well, and so does a ``dropout`` of ``True``.
     """
     with pytest.raises(ValueError, match=message):
         nn.LSTM(5, 3, **arguments)
@@ -198,7 +205,7 @@ def test_what_a_recurrent_layer_refuses(arguments, message):
 
 @pytest.mark.since("2.1")
 def test_hidden_size_must_be_positive():
-    """``nn.GRU`` and its like raise an error that names a ``hidden_size`` which is not a positive integer."""
+    """``nn.GRU`` raises ``ValueError`` if ``hidden_size`` is 0, and ``TypeError`` if it is a float."""
     with pytest.raises(ValueError, match="hidden_size must be greater than zero"):
         nn.GRU(5, 0)
     with pytest.raises(TypeError, match="hidden_size should be of type int, got: float"):
@@ -217,25 +224,27 @@ def test_hidden_size_must_be_positive():
     ids=["no input", "float", "bias", "batch_first"],
 )
 def test_types_of_the_arguments_are_examined(arguments, error, message):
-    """``nn.GRU`` and its like refuse an ``input_size`` below 1, and arguments of the wrong type."""
+    """``nn.GRU`` raises ``ValueError`` if ``input_size`` is 0, and ``TypeError`` for arguments of the wrong
+    type.
+    """
     with pytest.raises(error, match=message):
         nn.GRU(**{"input_size": 5, "hidden_size": 3, **arguments})
 
 
 def test_another_input_size_is_an_error():
-    """``nn.GRU`` and its like raise a ``RuntimeError`` with both sizes if features are not ``input_size``."""
+    """``nn.GRU`` raises a ``RuntimeError`` naming both sizes if the input features are not ``input_size``."""
     with pytest.raises(RuntimeError, match=r"must be equal to input_size. Expected 5, got 6"):
         nn.GRU(5, 3)(torch.rand(4, 2, 6))
 
 
 def test_another_hidden_state_is_an_error():
-    """``nn.GRU`` and its like raise a ``RuntimeError`` naming both shapes for another hidden state."""
+    """``nn.GRU`` raises a ``RuntimeError`` naming both shapes if the hidden state has the wrong shape."""
     with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 2, 3\), got \[1, 4, 3\]"):
         nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(1, 4, 3))
 
 
 def test_how_a_recurrent_layer_prints():
-    """``repr`` of ``GRU``, ``LSTM`` and ``RNN`` shows the sizes, and the rest if it is not the default."""
+    """``repr`` of ``GRU``, ``LSTM`` and ``RNN`` shows the sizes, and arguments that are not the default."""
     assert repr(nn.GRU(5, 3)) == "GRU(5, 3)"
     assert repr(nn.RNN(5, 3, 2)) == "RNN(5, 3, num_layers=2)"
     assert repr(nn.LSTM(5, 4, 2, False, True, 0.5, True, 2)) == (

@@ -12,7 +12,7 @@ from torch import nn
 
 @pytest.mark.claim("N2-23")
 def test_flatten_is_a_layer():
-    """:class:`~torch.nn.Flatten` is a layer, so a network that reshapes is still one ``Sequential``.
+    """:class:`~torch.nn.Flatten` is a layer, so it can be used inside an ``nn.Sequential``.
 
     Without it the model is cut in two, with a ``view`` between them in forward.
     """
@@ -41,8 +41,8 @@ def test_unflatten_is_the_way_back():
     ids=["default", "from the first", "inner", "to the last but one", "end"],
 )
 def test_flatten_keeps_the_batch(arguments, shape):
-    """:class:`~torch.nn.Flatten` keeps the first dimension by default; it takes ``start_dim`` and
-    ``end_dim``.
+    """By default :class:`~torch.nn.Flatten` keeps dimension 0, the batch; ``start_dim`` and ``end_dim``
+    change that.
 
     Other than ``x.flatten()`` and ``torch.flatten(x)``, which flatten the batch too.
     """
@@ -53,7 +53,7 @@ def test_flatten_keeps_the_batch(arguments, shape):
 
 
 def test_flatten_keeps_the_values_in_order():
-    """:class:`~torch.nn.Flatten` keeps the values in order, and returns a view if they lie so in memory.
+    """:class:`~torch.nn.Flatten` keeps the order of values, and returns a view if the input is contiguous.
 
     Otherwise it copies, for example what was transposed before.
     """
@@ -67,7 +67,7 @@ def test_flatten_keeps_the_values_in_order():
 
 
 def test_one_size_of_unflatten_may_be_left_open():
-    """One size given to :class:`~torch.nn.Unflatten` may be -1; a list serves as well as a tuple."""
+    """:class:`~torch.nn.Unflatten` accepts one size of -1, and a list of sizes as well as a tuple."""
     x = torch.rand(2, 12)
 
     assert nn.Unflatten(1, (3, 4))(x).shape == (2, 3, 4)
@@ -85,14 +85,16 @@ def test_one_size_of_unflatten_may_be_left_open():
     ids=["number", "string", "float"],
 )
 def test_unflatten_needs_whole_sizes(sizes, message):
-    """``nn.Unflatten`` raises ``TypeError`` when built with sizes that are not a tuple of integers."""
+    """``nn.Unflatten`` raises ``TypeError`` if constructed with one number, or with sizes that are not
+    integers.
+    """
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         nn.Unflatten(1, sizes)
 
 
 @pytest.mark.before("2.13")
 def test_unflatten_took_named_dimensions():
-    """:class:`~torch.nn.Unflatten` of a named dimension takes a tuple of names and sizes."""
+    """:class:`~torch.nn.Unflatten` of a named dimension accepts a tuple of (name, size) pairs."""
     layer = nn.Unflatten("features", (("c", 3), ("h", 4)))
     result = layer(torch.rand(2, 12, names=("n", "features")))
 
@@ -111,7 +113,7 @@ def test_how_reshaping_layers_print():
 
 @pytest.mark.claim("N2-24")
 def test_lenet_flattens_to_400_features():
-    """``nn.Flatten`` gets 400 features from LeNet's convolutions of a 32x32 image: 16 maps of 5x5.
+    """In LeNet ``nn.Flatten`` returns 400 features for a 32x32 image: 16 channels of 5x5.
 
     Send one batch through the convolutions to find such a number, or use :class:`~torch.nn.LazyLinear`.
     """

@@ -41,7 +41,7 @@ class Steps(nn.DataParallel):
 
 @pytest.mark.question("Q91")
 def test_state_dict_keys_start_with_module():
-    """:class:`~torch.nn.DataParallel` puts ``module.`` before every parameter name and key.
+    """:class:`~torch.nn.DataParallel` puts ``module.`` before parameter names and ``state_dict()`` keys.
 
     Save ``wrapped.module.state_dict()`` to get keys without it.
     """
@@ -53,7 +53,7 @@ def test_state_dict_keys_start_with_module():
 
 
 def test_the_module_itself_is_kept():
-    """:class:`~torch.nn.DataParallel` keeps the module itself and its parameters, not a copy."""
+    """:class:`~torch.nn.DataParallel` keeps the wrapped module itself as ``module``, not a copy."""
     net = nn.Linear(2, 3)
     weight = net.weight
     wrapped = nn.DataParallel(net)
@@ -64,7 +64,7 @@ def test_the_module_itself_is_kept():
 
 @pytest.mark.question("Q91")
 def test_attributes_are_one_level_down():
-    """An attribute of the module is not found on its :class:`~torch.nn.DataParallel`, only on ``module``.
+    """Attributes of a module are not found on a :class:`~torch.nn.DataParallel`, only on ``.module``.
 
     That goes for methods too: call ``wrapped.module.method()``.
     """
@@ -78,7 +78,7 @@ def test_attributes_are_one_level_down():
 
 
 def test_no_accelerator_a_plain_call(no_accelerator):
-    """Without an accelerator :class:`~torch.nn.DataParallel` calls the module, whatever it is given."""
+    """Without an accelerator :class:`~torch.nn.DataParallel` calls the module with unchanged arguments."""
     net = nn.Identity()
     net.forward = lambda *args, **kwargs: ("called with", args, kwargs)
     wrapped = nn.DataParallel(net)
@@ -88,7 +88,7 @@ def test_no_accelerator_a_plain_call(no_accelerator):
 
 
 def test_no_accelerator_no_arguments_kept(no_accelerator):
-    """Without an accelerator :class:`~torch.nn.DataParallel` drops its devices and its ``dim``."""
+    """Without an accelerator :class:`~torch.nn.DataParallel` ignores ``device_ids`` and ``dim``."""
     wrapped = nn.DataParallel(nn.Linear(2, 3), [0, 1], 1, dim=1)
 
     assert wrapped.device_ids == []
@@ -113,7 +113,7 @@ def test_four_steps_in_order(no_accelerator):
 
 @pytest.mark.observed
 def test_no_more_replicas_than_pieces(no_accelerator):
-    """A batch with fewer rows than :class:`~torch.nn.DataParallel` has devices runs on the first ones."""
+    """If a batch has fewer rows than devices, :class:`~torch.nn.DataParallel` uses the first devices."""
     wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
 
     outputs = wrapped(torch.rand(2, 2))
@@ -124,7 +124,7 @@ def test_no_more_replicas_than_pieces(no_accelerator):
 
 @pytest.mark.observed
 def test_one_device_needs_no_replicas(no_accelerator):
-    """:class:`~torch.nn.DataParallel` on a single device calls the module itself, on what it scattered."""
+    """With one device :class:`~torch.nn.DataParallel` calls the module itself, on the scattered inputs."""
     wrapped = Steps(nn.Bilinear(2, 4, 3), [4])
     x, y = torch.rand(5, 2), torch.rand(5, 4)
     wrapped.module.forward = lambda input1, input2=None: (input1, input2)
@@ -138,7 +138,7 @@ def test_one_device_needs_no_replicas(no_accelerator):
 
 @pytest.mark.observed
 def test_one_device_keeps_what_forward_assigns(no_accelerator):
-    """On a single device :class:`~torch.nn.DataParallel` keeps what ``forward`` assigns to the module.
+    """With one device :class:`~torch.nn.DataParallel` keeps attributes that ``forward`` assigns to ``self``.
 
     With several devices it is set on replicas and lost, so a counter works until there is a second GPU.
     """
@@ -167,7 +167,7 @@ def test_without_inputs_one_replica_runs(no_accelerator):
 
 
 def test_all_tensors_belong_on_the_first_device(no_accelerator):
-    """:class:`~torch.nn.DataParallel` refuses a parameter or buffer that is not on the first device."""
+    """:class:`~torch.nn.DataParallel` raises ``RuntimeError`` for a module not wholly on its first device."""
     parameter, buffer = nn.Linear(2, 3), nn.Linear(2, 3)
     parameter.lost = nn.Parameter(torch.rand(2, device="meta"))
     buffer.register_buffer("lost", torch.rand(2, device="meta"))
@@ -182,7 +182,7 @@ def test_all_tensors_belong_on_the_first_device(no_accelerator):
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_the_wrapper_scatters_along_its_dim():
-    """``DataParallel.scatter`` and ``DataParallel.gather`` split and join along the wrapper's ``dim``."""
+    """``DataParallel.scatter`` and ``DataParallel.gather`` split and join along ``dim`` of the wrapper."""
     wrapped = nn.DataParallel(nn.Identity(), device_ids=[0, 0], dim=1)
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
@@ -210,7 +210,9 @@ def test_the_function_once_tripped(no_accelerator):
 
 @pytest.mark.needs("cuda")
 def test_one_device_takes_the_module_in():
-    """:class:`~torch.nn.DataParallel` on one device moves the module there at once, inputs in each call."""
+    """With one device :class:`~torch.nn.DataParallel` moves the module when constructed, inputs when
+    called.
+    """
     net = nn.Linear(2, 3)
     wrapped = nn.DataParallel(net, device_ids=[0])
     assert str(net.weight.device) == "cuda:0"
@@ -223,7 +225,7 @@ def test_one_device_takes_the_module_in():
 
 @pytest.mark.needs("cuda")
 def test_defaults_are_every_device_and_the_first():
-    """By default :class:`~torch.nn.DataParallel` takes all devices, and joins outputs on the first.
+    """By default :class:`~torch.nn.DataParallel` uses all devices, and gathers outputs on the first.
 
     The batch is dimension 0.
     """
@@ -236,7 +238,7 @@ def test_defaults_are_every_device_and_the_first():
 
 @pytest.mark.needs("cuda")
 def test_devices_are_kept_as_numbers():
-    """:class:`~torch.nn.DataParallel` keeps devices given as :class:`torch.device` as numbers."""
+    """:class:`~torch.nn.DataParallel` stores a :class:`torch.device` in ``device_ids`` as a number."""
     device = torch.device("cuda", 0)
     wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[device], output_device=device, dim=1)
 
@@ -245,7 +247,7 @@ def test_devices_are_kept_as_numbers():
 
 @pytest.mark.needs("cuda")
 def test_a_module_moved_away_is_an_error():
-    """A module moved to the CPU after :class:`~torch.nn.DataParallel` took it raises ``RuntimeError``."""
+    """Calling :class:`~torch.nn.DataParallel` raises ``RuntimeError`` if the module was moved to the CPU."""
     wrapped = nn.DataParallel(nn.Linear(2, 3), device_ids=[0])
     wrapped.cpu()
 
@@ -255,7 +257,7 @@ def test_a_module_moved_away_is_an_error():
 
 @pytest.mark.needs("cuda")
 def test_the_function_calls_the_module():
-    """:func:`~torch.nn.parallel.data_parallel` wraps a lone input in a tuple and spreads a tuple."""
+    """:func:`~torch.nn.parallel.data_parallel` passes a tuple as several arguments, a tensor as one."""
     net = nn.Identity()
     net.forward = lambda x, y: 10 * x + y
     x, y = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4.0, 5.0, 6.0])
@@ -266,7 +268,7 @@ def test_the_function_calls_the_module():
 
 @pytest.mark.needs("cuda")
 def test_the_function_does_not_move_the_module():
-    """:func:`~torch.nn.parallel.data_parallel` refuses a module that is not on the first device.
+    """:func:`~torch.nn.parallel.data_parallel` raises if the module is not on the first device.
 
     It raises ``RuntimeError``, also for a single device.
     """
@@ -278,7 +280,7 @@ def test_the_function_does_not_move_the_module():
 @pytest.mark.observed
 @pytest.mark.claim("N5-28")
 def test_gradients_of_replicas_are_summed():
-    """:class:`~torch.nn.DataParallel` adds the gradients of all replicas in the module, unaveraged.
+    """:class:`~torch.nn.DataParallel` sums the gradients of all replicas; it does not average them.
 
     A device named twice gets two replicas, so one device is enough to see it.
     """
@@ -292,7 +294,8 @@ def test_gradients_of_replicas_are_summed():
 
 @pytest.mark.needs("cuda")
 def test_attributes_set_in_forward_are_lost():
-    """What ``forward`` assigns to ``self`` under :class:`~torch.nn.DataParallel` is lost after the call.
+    """With replicas of :class:`~torch.nn.DataParallel`, attributes that ``forward`` sets on ``self`` are
+    lost.
 
     It is set on a replica. Return it with the output, or write into a buffer in place.
     """
@@ -314,7 +317,7 @@ def test_attributes_set_in_forward_are_lost():
 
 @pytest.mark.needs("cuda")
 def test_a_scalar_output_becomes_a_vector():
-    """:class:`~torch.nn.DataParallel` makes a vector of scalar outputs, one of each replica, and warns.
+    """:class:`~torch.nn.DataParallel` gathers scalar outputs into a vector, one for each replica, and warns.
 
     A loss taken in ``forward`` therefore needs a ``mean()`` or ``sum()`` before ``backward()``.
     """
@@ -329,7 +332,7 @@ def test_a_scalar_output_becomes_a_vector():
 
 @pytest.mark.needs("cuda")
 def test_the_module_must_be_on_the_first_device():
-    """With several devices :class:`~torch.nn.DataParallel` does not move the module."""
+    """With several devices :class:`~torch.nn.DataParallel` does not move the module to the first one."""
     net = nn.Linear(2, 3)
     wrapped = nn.DataParallel(net, device_ids=[0, 0])
     assert net.weight.device.type == "cpu"
@@ -340,7 +343,7 @@ def test_the_module_must_be_on_the_first_device():
 
 @pytest.mark.needs("cuda")
 def test_keyword_arguments_are_split_too():
-    """:class:`~torch.nn.DataParallel` cuts tensors given by keyword, and gives the rest to all."""
+    """:class:`~torch.nn.DataParallel` also splits tensors in keyword arguments; all replicas get the rest."""
     net = nn.Identity()
     net.forward = lambda x, y, factor: factor * x + y
     wrapped = nn.DataParallel(net, device_ids=[0, 0])
@@ -353,7 +356,7 @@ def test_keyword_arguments_are_split_too():
 @pytest.mark.needs("cuda", 2)
 @pytest.mark.claim("N5-27")
 def test_the_batch_is_split_over_the_devices():
-    """:class:`~torch.nn.DataParallel` cuts the batch into one piece for each GPU, and runs it there."""
+    """:class:`~torch.nn.DataParallel` splits the batch into one chunk for each GPU, and runs it there."""
     pieces = []
     net = nn.Linear(2, 3).cuda(0)
     net.register_forward_pre_hook(lambda _, args: pieces.append((str(args[0].device), len(args[0]))))
@@ -368,7 +371,7 @@ def test_the_batch_is_split_over_the_devices():
 @pytest.mark.needs("cuda", 2)
 @pytest.mark.claim("N5-28")
 def test_gradients_end_on_the_first_device():
-    """:class:`~torch.nn.DataParallel` adds the gradients of replicas on two GPUs on the first GPU."""
+    """:class:`~torch.nn.DataParallel` sums the gradients of replicas on two GPUs on the first GPU."""
     net = nn.Linear(2, 1, bias=False).cuda(0)
     wrapped = nn.DataParallel(net, device_ids=[0, 1])
 
@@ -380,7 +383,7 @@ def test_gradients_end_on_the_first_device():
 
 @pytest.mark.needs("cuda", 2)
 def test_outputs_go_to_output_device():
-    """:class:`~torch.nn.DataParallel` joins the outputs on ``output_device``."""
+    """:class:`~torch.nn.DataParallel` gathers the outputs on ``output_device``."""
     wrapped = nn.DataParallel(nn.Linear(2, 3).cuda(0), device_ids=[0, 1], output_device=1)
 
     assert str(wrapped(torch.rand(4, 2)).device) == "cuda:1"
@@ -388,7 +391,7 @@ def test_outputs_go_to_output_device():
 
 @pytest.mark.needs("cuda", 2)
 def test_buffers_of_the_first_device_stay():
-    """:class:`~torch.nn.DataParallel` keeps the first GPU's changes to buffers; those of others are lost."""
+    """Under :class:`~torch.nn.DataParallel`, changes of buffers on GPUs other than the first are lost."""
     net = nn.BatchNorm1d(1, momentum=1.0).cuda(0)
 
     nn.DataParallel(net, device_ids=[0, 1])(torch.tensor([[1.0], [3.0], [10.0], [20.0]]))

@@ -12,7 +12,8 @@ from torch import nn
 @pytest.mark.needs("cuda")
 @pytest.mark.claim("N5-27")
 def test_each_replica_gets_a_piece():
-    """:class:`~torch.nn.DataParallel` gives each replica an equal piece of the batch, the last the rest.
+    """:class:`~torch.nn.DataParallel` splits the batch into equal chunks, one per replica; the last may be
+    smaller.
 
     The outputs are joined in the order of the batch.
     """
@@ -28,7 +29,7 @@ def test_each_replica_gets_a_piece():
 
 @pytest.mark.needs("cuda")
 def test_inputs_may_be_on_the_cpu():
-    """:class:`~torch.nn.DataParallel` moves its inputs from the CPU to the devices itself."""
+    """:class:`~torch.nn.DataParallel` moves inputs from the CPU to its devices."""
     seen = []
     net = nn.Identity()
     net.register_forward_pre_hook(lambda _, args: seen.append(str(args[0].device)))
@@ -41,7 +42,7 @@ def test_inputs_may_be_on_the_cpu():
 
 @pytest.mark.needs("cuda")
 def test_tensors_in_containers_are_cut():
-    """:class:`~torch.nn.DataParallel` cuts and joins the tensors inside tuples, lists and dicts."""
+    """:class:`~torch.nn.DataParallel` splits and gathers the tensors inside tuples, lists and dicts."""
     pieces = []
     net = nn.Identity()
     net.register_forward_pre_hook(lambda _, args: pieces.append([len(args[0]["x"]), len(args[0]["y"][0])]))
@@ -57,7 +58,7 @@ def test_tensors_in_containers_are_cut():
 
 @pytest.mark.needs("cuda")
 def test_dim_is_where_the_batch_lies():
-    """:class:`~torch.nn.DataParallel` with ``dim=1`` cuts inputs and joins outputs along dimension 1."""
+    """:class:`~torch.nn.DataParallel` with ``dim=1`` splits inputs and gathers outputs along dimension 1."""
     pieces = []
     net = nn.Identity()
     net.register_forward_pre_hook(lambda _, args: pieces.append(args[0].tolist()))
@@ -71,7 +72,8 @@ def test_dim_is_where_the_batch_lies():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_states_are_joined_along_the_batch_dimension_too():
-    """:class:`~torch.nn.DataParallel` joins all outputs along ``dim``, states of other layout included.
+    """:class:`~torch.nn.DataParallel` joins all outputs along ``dim``, even an RNN state whose batch is in
+    dimension 1.
 
     The final state of a recurrent layer has its batch in dimension 1, also with ``batch_first=True``: with
     two replicas it looks like that of a deeper layer for half the batch. Return it transposed.
@@ -91,7 +93,8 @@ def test_states_are_joined_along_the_batch_dimension_too():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_a_shorter_argument_loses_rows_of_others():
-    """An argument with fewer rows than devices makes :class:`~torch.nn.DataParallel` drop rows of others.
+    """If an argument has fewer rows than devices, :class:`~torch.nn.DataParallel` drops rows of the other
+    arguments.
 
     As many replicas run as the shortest argument has pieces. A tensor that is no part of the batch is given
     as a number, or expanded to the batch.
@@ -108,7 +111,7 @@ def test_a_shorter_argument_loses_rows_of_others():
 
 @pytest.mark.needs("cuda")
 def test_hooks_run_once_for_each_replica():
-    """Hooks run once for each replica of :class:`~torch.nn.DataParallel`, backward hooks too.
+    """Forward and backward hooks run once for each replica of :class:`~torch.nn.DataParallel`.
 
     The module that a hook is given is the replica.
     """
@@ -129,7 +132,9 @@ def test_hooks_run_once_for_each_replica():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_replicas_live_for_one_call():
-    """:class:`~torch.nn.DataParallel` makes new replicas for each call, none of them the module."""
+    """:class:`~torch.nn.DataParallel` creates new replicas in each call; none of them is the wrapped
+    module.
+    """
     given = []
     net = nn.Identity()
     net.register_forward_pre_hook(lambda module, _: given.append(module))
@@ -144,7 +149,7 @@ def test_replicas_live_for_one_call():
 
 @pytest.mark.needs("cuda")
 def test_batch_norm_normalises_each_piece():
-    """BatchNorm under :class:`~torch.nn.DataParallel` normalizes each piece of the batch by itself.
+    """BatchNorm under :class:`~torch.nn.DataParallel` normalizes the chunk of each replica separately.
 
     Large batches cut into small pieces train like small ones.
     """
@@ -158,7 +163,7 @@ def test_batch_norm_normalises_each_piece():
 
 @pytest.mark.needs("cuda")
 def test_buffers_of_the_first_replica_stay():
-    """:class:`~torch.nn.DataParallel` keeps what its first replica writes into buffers in place.
+    """:class:`~torch.nn.DataParallel` keeps in-place changes that its first replica makes to buffers.
 
     What the others write is lost: the running statistics of BatchNorm are those of the first piece.
     """
@@ -171,7 +176,7 @@ def test_buffers_of_the_first_replica_stay():
 
 @pytest.mark.needs("cuda")
 def test_minus_one_joins_outputs_on_the_cpu():
-    """``output_device=-1`` makes :class:`~torch.nn.DataParallel` join the outputs on the CPU, and warn."""
+    """``output_device=-1`` makes :class:`~torch.nn.DataParallel` gather the outputs on the CPU, and warn."""
     wrapped = nn.DataParallel(nn.Identity(), device_ids=[0, 0], output_device=-1)
 
     with pytest.warns((UserWarning, FutureWarning), match="Using -1 to represent CPU tensor is deprecated"):
@@ -184,7 +189,9 @@ def test_minus_one_joins_outputs_on_the_cpu():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_one_device_keeps_its_output():
-    """On a single device :class:`~torch.nn.DataParallel` leaves outputs there, not on ``output_device``."""
+    """With a single device :class:`~torch.nn.DataParallel` ignores ``output_device``: outputs stay on that
+    device.
+    """
     wrapped = nn.DataParallel(nn.Identity(), device_ids=[0], output_device=-1)
 
     assert str(wrapped(torch.rand(4, 2)).device) == "cuda:0"
@@ -193,7 +200,9 @@ def test_one_device_keeps_its_output():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_the_cpu_has_no_name_as_output_device():
-    """:class:`~torch.nn.DataParallel` refuses ``"cpu"`` among its devices and as ``output_device``."""
+    """:class:`~torch.nn.DataParallel` raises ``ValueError`` for ``"cpu"`` in ``device_ids`` or as
+    ``output_device``.
+    """
     with pytest.raises(ValueError, match="Expected a non cpu device, but got: cpu"):
         nn.DataParallel(nn.Identity(), device_ids=[0, 0], output_device="cpu")
     with pytest.raises(ValueError, match="Expected a non cpu device, but got: cpu"):
@@ -202,7 +211,9 @@ def test_the_cpu_has_no_name_as_output_device():
 
 @pytest.mark.needs("cuda")
 def test_replicas_need_no_gradient_under_no_grad():
-    """Under :class:`~torch.no_grad` :class:`~torch.nn.DataParallel` records no graph, in any replica."""
+    """Under :class:`~torch.no_grad`, outputs of all replicas of :class:`~torch.nn.DataParallel` do not
+    require grad.
+    """
     net = nn.Linear(2, 1, bias=False).cuda()
     seen = []
     net.register_forward_hook(lambda module, args, output: seen.append(output.requires_grad))

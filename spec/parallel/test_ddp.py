@@ -15,9 +15,9 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 @pytest.mark.needs("distributed")
 def test_all_ranks_start_equal(ranks):
-    """By default ``DistributedDataParallel`` gives every rank the parameters of rank 0.
+    """By default ``DistributedDataParallel`` copies the parameters of rank 0 to all ranks when constructed.
 
-    It does so when it is made, so it is enough to load a checkpoint on rank 0 before wrapping. See
+    So it is enough to load a checkpoint on rank 0 before wrapping. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
@@ -49,7 +49,8 @@ def test_init_sync_can_be_left_out(ranks):
 
 @pytest.mark.needs("distributed")
 def test_parameters_are_kept(ranks):
-    """:class:`~torch.nn.parallel.DistributedDataParallel` keeps the parameter objects that it wraps.
+    """:class:`~torch.nn.parallel.DistributedDataParallel` keeps the same ``Parameter`` objects of the module
+    it wraps.
 
     An optimizer made before the wrapping therefore still steps on them.
     """
@@ -70,7 +71,8 @@ def test_parameters_are_kept(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.question("Q91")
 def test_state_dict_keys_start_with_module(ranks):
-    """:class:`~torch.nn.parallel.DistributedDataParallel` puts ``module.`` before every key and name.
+    """:class:`~torch.nn.parallel.DistributedDataParallel` puts ``module.`` before ``state_dict()`` keys and
+    parameter names.
 
     Save ``model.module.state_dict()`` to get keys that a plain module has.
     """
@@ -85,7 +87,7 @@ def test_state_dict_keys_start_with_module(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.question("Q91")
 def test_attributes_are_found_on_module(ranks):
-    """An attribute of the module is not found on its ``DistributedDataParallel``, only on ``module``.
+    """Attributes of a module are not found on its ``DistributedDataParallel``, but on ``model.module``.
 
     To read ``model.scale`` raises ``AttributeError``; ``model.module.scale`` is what works.
     """
@@ -103,7 +105,7 @@ def test_attributes_are_found_on_module(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_state_dict_of_a_rank_fits_elsewhere(ranks):
-    """``module.state_dict()`` of a ``DistributedDataParallel`` on one rank loads into a plain module."""
+    """``model.module.state_dict()`` of a ``DistributedDataParallel`` loads into a plain module."""
 
     def save(rank):
         return DDP(nn.Linear(2, 3)).module.state_dict()
@@ -117,7 +119,7 @@ def test_a_state_dict_of_a_rank_fits_elsewhere(ranks):
 
 @pytest.mark.needs("distributed")
 def test_arguments_are_not_split(ranks):
-    """A call of ``DistributedDataParallel`` calls its module once, with all its arguments, unsplit.
+    """``DistributedDataParallel`` passes all arguments of a call to its module, without splitting the batch.
 
     Each rank needs a batch of its own, from a ``DistributedSampler`` for instance. With ``device_ids``
     tensors are moved to that device.
@@ -141,7 +143,9 @@ def test_arguments_are_not_split(ranks):
 
 @pytest.mark.needs("distributed")
 def test_hooks_run_on_every_rank(ranks):
-    """Forward hooks of ``DistributedDataParallel`` and its module run on each rank, with its own inputs."""
+    """Forward hooks on ``DistributedDataParallel`` and its module run on each rank, with that rank's
+    input.
+    """
 
     def run(rank):
         calls = []
@@ -163,7 +167,7 @@ def test_hooks_run_on_every_rank(ranks):
 
 @pytest.mark.needs("distributed")
 def test_mode_reaches_the_module(ranks):
-    """``train()`` and ``eval()`` of ``DistributedDataParallel`` return it and set its module's mode."""
+    """``train()`` and ``eval()`` on ``DistributedDataParallel`` also set the mode of the wrapped module."""
 
     def run(rank):
         model = DDP(nn.Linear(1, 1))
@@ -174,7 +178,7 @@ def test_mode_reaches_the_module(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_copy_averages_as_well(ranks):
-    """``copy.deepcopy`` of a ``DistributedDataParallel`` averages gradients of its own module."""
+    """``copy.deepcopy`` of a ``DistributedDataParallel`` averages the gradients of the copied module."""
 
     def train(rank):
         model = DDP(nn.Linear(1, 1, bias=False))

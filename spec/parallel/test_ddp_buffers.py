@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 @pytest.mark.needs("distributed")
 def test_buffers_start_equal_too(ranks):
-    """By default ``DistributedDataParallel`` gives every rank the buffers of rank 0 when it is made."""
+    """By default ``DistributedDataParallel`` copies the buffers of rank 0 to all ranks when constructed."""
 
     def wrap(rank):
         net = nn.Linear(2, 3)
@@ -23,7 +23,7 @@ def test_buffers_start_equal_too(ranks):
 
 @pytest.mark.needs("distributed")
 def test_buffers_follow_rank_0(ranks):
-    """``DistributedDataParallel`` hands out rank 0's buffers before a call, save after ``no_grad`` or
+    """``DistributedDataParallel`` broadcasts rank 0's buffers before a call, except after ``no_grad`` or
     ``no_sync``.
 
     That is the default. Statistics gathered on other ranks are lost. Where they should count, use
@@ -45,7 +45,7 @@ def test_buffers_follow_rank_0(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.observed
 def test_after_no_grad_buffers_stay_local(ranks):
-    """``DistributedDataParallel`` copies no buffers in the call after one under ``no_grad`` or ``no_sync``.
+    """After a call in ``no_grad`` or ``no_sync``, ``DistributedDataParallel`` skips one broadcast of buffers.
 
     Ranks keep their own until the call after the next one.
     """
@@ -69,7 +69,9 @@ def test_after_no_grad_buffers_stay_local(ranks):
 
 @pytest.mark.needs("distributed")
 def test_buffers_may_stay_local(ranks):
-    """``DistributedDataParallel(broadcast_buffers=False)`` lets each rank keep the buffers it updates."""
+    """With ``broadcast_buffers=False`` in ``DistributedDataParallel``, each rank keeps its own buffer
+    updates.
+    """
 
     def run(rank):
         model = DDP(nn.BatchNorm1d(1, momentum=1.0), broadcast_buffers=False)
@@ -84,7 +86,7 @@ def test_buffers_may_stay_local(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.1")
 def test_local_buffers_start_local(ranks):
-    """``DistributedDataParallel(broadcast_buffers=False)`` lets every rank start with its own buffers.
+    """``DistributedDataParallel(broadcast_buffers=False)`` starts every rank with its own buffers.
 
     See :pull:`100729`.
     """
@@ -114,7 +116,7 @@ def test_local_buffers_started_equal(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_forward_sync_buffers_is_about_forward(ranks):
-    """``DistributedDataParallel(forward_sync_buffers=False)``: buffers start equal and then stay local.
+    """``DistributedDataParallel(forward_sync_buffers=False)`` copies rank 0's buffers once, at construction.
 
     See :pull:`178054`.
     """
@@ -134,7 +136,7 @@ def test_forward_sync_buffers_is_about_forward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_broadcast_buffers_is_deprecated(ranks):
-    """``DistributedDataParallel`` warns of ``broadcast_buffers``; ``forward_sync_buffers`` overrides it."""
+    """``DistributedDataParallel`` deprecates ``broadcast_buffers``; ``forward_sync_buffers`` overrides it."""
 
     def wrap(rank):
         with pytest.warns(

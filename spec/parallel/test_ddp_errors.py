@@ -47,7 +47,7 @@ def test_wrapping_needed_a_process_group():
 
 @pytest.mark.needs("distributed")
 def test_there_must_be_something_to_train(ranks):
-    """``DistributedDataParallel`` raises ``RuntimeError`` if no parameter requires a gradient."""
+    """``DistributedDataParallel`` raises ``RuntimeError`` if no parameter of the module requires grad."""
 
     def wrap(rank):
         text = "is not needed when a module doesn't have any parameter that requires a gradient"
@@ -60,7 +60,7 @@ def test_there_must_be_something_to_train(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_module_is_on_one_type_of_device(ranks):
-    """``DistributedDataParallel`` raises ``ValueError`` for parameters on devices of different types."""
+    """``DistributedDataParallel`` raises ``ValueError`` if parameters are on devices of different types."""
 
     def wrap(rank):
         net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1, device="meta"))
@@ -72,7 +72,7 @@ def test_a_module_is_on_one_type_of_device(ranks):
 
 @pytest.mark.needs("distributed")
 def test_at_most_one_device(ranks):
-    """``DistributedDataParallel`` raises ``ValueError`` for more than one device in ``device_ids``.
+    """``DistributedDataParallel`` raises ``ValueError`` if ``device_ids`` has more than one device.
 
     A rank has one. :class:`~torch.nn.DataParallel` is what takes several.
     """
@@ -86,9 +86,10 @@ def test_at_most_one_device(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_module_on_the_cpu_has_no_device_ids(ranks):
-    """``DistributedDataParallel`` of a module on the CPU refuses ``device_ids`` and ``output_device``.
+    """``DistributedDataParallel`` of a CPU module raises ``ValueError`` for ``device_ids`` or
+    ``output_device``.
 
-    It raises ``ValueError``. An empty list or ``None`` is right there.
+    An empty list or ``None`` is right there.
     """
 
     def wrap(rank):
@@ -139,7 +140,9 @@ def test_ranks_have_as_many_parameters(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_one_group_is_enough(ranks):
-    """``DistributedDataParallel`` takes ``process_group`` or ``device_mesh``; both raise ``RuntimeError``."""
+    """``DistributedDataParallel`` raises ``RuntimeError`` if given both ``process_group`` and
+    ``device_mesh``.
+    """
 
     def wrap(rank):
         mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
@@ -152,7 +155,8 @@ def test_one_group_is_enough(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_parameters_stop_the_next_call(ranks):
-    """``DistributedDataParallel`` raises at the next call after a backward that left out parameters.
+    """After a backward with unused parameters, the next ``DistributedDataParallel`` call raises
+    ``RuntimeError``.
 
     The ``RuntimeError`` tells their numbers in the order of ``parameters()``, from 0. Freeze what is not
     trained before wrapping, or pass ``find_unused_parameters=True``, which costs time in every step.
@@ -171,8 +175,8 @@ def test_unused_parameters_stop_the_next_call(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_parameters_can_be_looked_for(ranks):
-    """``DistributedDataParallel(find_unused_parameters=True)`` leaves the gradient of what no rank used
-    ``None``.
+    """``DistributedDataParallel(find_unused_parameters=True)`` keeps ``grad`` ``None`` if no rank uses a
+    parameter.
     """
 
     def train(rank):
@@ -186,7 +190,8 @@ def test_unused_parameters_can_be_looked_for(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_on_one_rank_counts_as_zero(ranks):
-    """``DistributedDataParallel(find_unused_parameters=True)`` counts an unused parameter's gradient as 0.
+    """``DistributedDataParallel(find_unused_parameters=True)`` counts 0 for ranks that do not use a
+    parameter.
 
     If it is used on one rank only, all ranks get the mean with that zero, also the one that did not use it.
     """
@@ -201,7 +206,7 @@ def test_unused_on_one_rank_counts_as_zero(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_static_graph_finds_them_once(ranks):
-    """``DistributedDataParallel(static_graph=True)`` lets ``forward`` leave parameters unused.
+    """``DistributedDataParallel(static_graph=True)`` allows ``forward`` to leave parameters unused.
 
     The first iteration shows which ones; they are to be the same from then on.
     """
@@ -218,9 +223,9 @@ def test_a_static_graph_finds_them_once(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.observed
 def test_a_static_graph_needs_all_outputs(ranks):
-    """``DistributedDataParallel(static_graph=True)`` raises at the third call if the loss omits an output.
+    """``DistributedDataParallel(static_graph=True)`` raises in the third call if the loss ignores an output.
 
-    So it does beside ``find_unused_parameters=True``, which alone takes such a loss (:issue:`79171`).
+    So it does with ``find_unused_parameters=True`` too, which alone accepts such a loss (:issue:`79171`).
     """
 
     def train(rank):
@@ -250,7 +255,7 @@ def test_a_static_graph_needs_all_outputs(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.observed
 def test_a_parameter_frozen_later_is_missed(ranks):
-    """``DistributedDataParallel`` raises at the second call if a parameter is frozen after wrapping.
+    """``DistributedDataParallel`` raises in the second call if a parameter was frozen after wrapping.
 
     It waits for a gradient that does not come. Freeze first, wrap afterwards.
     """
@@ -267,7 +272,7 @@ def test_a_parameter_frozen_later_is_missed(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_parameter_frozen_before_is_left_out(ranks):
-    """``DistributedDataParallel`` leaves out parameters that were frozen before wrapping."""
+    """``DistributedDataParallel`` ignores parameters that were frozen before wrapping."""
 
     def train(rank):
         net = nn.Linear(1, 1)
@@ -282,7 +287,7 @@ def test_a_parameter_frozen_before_is_left_out(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_hook_for_communication_is_checked(ranks):
-    """``DistributedDataParallel.register_comm_hook`` refuses non-callables and wrong annotations."""
+    """``DistributedDataParallel.register_comm_hook`` raises for a non-callable or wrong type annotations."""
 
     def wrap(rank):
         def wrong_bucket(state, bucket: int): ...
@@ -305,7 +310,7 @@ def test_a_hook_for_communication_is_checked(ranks):
 
 @pytest.mark.needs("distributed")
 def test_one_hook_for_communication(ranks):
-    """A second ``DistributedDataParallel.register_comm_hook`` raises ``RuntimeError``."""
+    """Calling ``DistributedDataParallel.register_comm_hook`` twice raises ``RuntimeError``."""
 
     def wrap(rank):
         def keep(state, bucket): ...
@@ -323,7 +328,7 @@ def test_one_hook_for_communication(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
 def test_an_argument_without_effect_warns(ranks):
-    """``check_reduction=True`` makes ``DistributedDataParallel`` give a ``FutureWarning``."""
+    """``DistributedDataParallel(check_reduction=True)`` gives a ``FutureWarning``."""
 
     def wrap(rank):
         with pytest.warns(FutureWarning, match="The `check_reduction` argument in `DistributedDataParallel`"):
@@ -335,7 +340,7 @@ def test_an_argument_without_effect_warns(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.before("2.4")
 def test_an_argument_without_effect_warned_users(ranks):
-    """``check_reduction=True`` makes ``DistributedDataParallel`` give a ``UserWarning``."""
+    """``DistributedDataParallel(check_reduction=True)`` gives a ``UserWarning``."""
 
     def wrap(rank):
         with pytest.warns(UserWarning, match="The `check_reduction` argument in `DistributedDataParallel`"):

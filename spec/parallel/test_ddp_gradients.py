@@ -13,7 +13,8 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 @pytest.mark.needs("distributed")
 @pytest.mark.claim("N5-28")
 def test_gradients_are_averaged(ranks):
-    """:class:`~torch.nn.parallel.DistributedDataParallel` averages the gradients of all ranks in backward.
+    """:class:`~torch.nn.parallel.DistributedDataParallel` averages gradients over all ranks in
+    ``backward()``.
 
     Each rank then holds the mean. A loss that is a mean over each rank's batch is one over all then,
     if the batches are equally large. :class:`~torch.nn.DataParallel` adds gradients up instead.
@@ -29,7 +30,7 @@ def test_gradients_are_averaged(ranks):
 
 @pytest.mark.needs("distributed")
 def test_weights_stay_equal(ranks):
-    """``DistributedDataParallel`` keeps the weights of all ranks equal, whatever their batches are.
+    """``DistributedDataParallel`` keeps weights equal on all ranks, although each trains on other batches.
 
     They start equal, and each rank steps on the same averaged gradients.
     """
@@ -52,7 +53,9 @@ def test_weights_stay_equal(ranks):
 
 @pytest.mark.needs("distributed")
 def test_gradients_add_up(ranks):
-    """A second backward of ``DistributedDataParallel`` adds its averaged gradients to the first ones."""
+    """A second ``backward()`` under ``DistributedDataParallel`` adds its averaged gradients to the first
+    ones.
+    """
 
     def train(rank):
         model = DDP(nn.Linear(2, 1, bias=False))
@@ -65,7 +68,7 @@ def test_gradients_add_up(ranks):
 
 @pytest.mark.needs("distributed")
 def test_no_sync_keeps_gradients_local(ranks):
-    """Under ``DistributedDataParallel.no_sync()`` each rank adds up its own gradients.
+    """Under ``DistributedDataParallel.no_sync()`` each rank accumulates its own gradients, not averaged.
 
     The first backward after it averages all that was gathered, so small batches can be added up to a large
     one and exchanged once. See :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync`.
@@ -85,7 +88,9 @@ def test_no_sync_keeps_gradients_local(ranks):
 
 @pytest.mark.needs("distributed")
 def test_no_sync_must_hold_the_forward(ranks):
-    """``DistributedDataParallel.no_sync()`` must hold the forward: around backward alone it does nothing."""
+    """``DistributedDataParallel.no_sync()`` around ``backward()`` alone does nothing: it must include the
+    forward.
+    """
 
     def train(rank):
         model = DDP(nn.Linear(1, 1, bias=False))
@@ -100,7 +105,7 @@ def test_no_sync_must_hold_the_forward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.observed
 def test_no_sync_ends_with_an_error(ranks):
-    """``DistributedDataParallel.no_sync()`` may be nested, and ends with an error in its block."""
+    """``DistributedDataParallel.no_sync()`` can be nested, and an exception in its block ends it."""
 
     def train(rank):
         model = DDP(nn.Linear(1, 1, bias=False))
@@ -164,7 +169,7 @@ def test_a_replaced_weight_is_not_averaged(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_hook_replaces_the_averaging(ranks):
-    """``DistributedDataParallel.register_comm_hook`` replaces the averaging by what its hook returns."""
+    """``DistributedDataParallel.register_comm_hook`` makes gradients what the hook returns, not the mean."""
 
     def train(rank):
         def keep(state, bucket):
@@ -184,7 +189,7 @@ def test_a_hook_replaces_the_averaging(ranks):
 
 @pytest.mark.needs("distributed")
 def test_ranks_may_have_more_batches(ranks):
-    """Within ``DistributedDataParallel.join()`` a rank without further batches counts as zero gradients.
+    """In ``DistributedDataParallel.join()`` a rank that has no more batches counts as zero gradients.
 
     Without it the other ranks wait for that one.
     """
@@ -204,7 +209,7 @@ def test_ranks_may_have_more_batches(ranks):
 
 @pytest.mark.needs("distributed")
 def test_join_can_divide_by_who_is_left(ranks):
-    """``divide_by_initial_world_size=False`` of ``DistributedDataParallel.join()`` averages over who is left.
+    """``DistributedDataParallel.join(divide_by_initial_world_size=False)`` averages over ranks with batches.
 
     Ranks without further batches do not count, not even as zeros.
     """
@@ -224,7 +229,7 @@ def test_join_can_divide_by_who_is_left(ranks):
 
 @pytest.mark.needs("distributed")
 def test_gradients_can_be_views_of_buckets(ranks):
-    """``DistributedDataParallel(gradient_as_bucket_view=True)`` makes gradients views of shared memory.
+    """``DistributedDataParallel(gradient_as_bucket_view=True)`` makes gradients views of one shared buffer.
 
     It saves the memory of a second copy of all gradients. The shared tensors are the buckets that the ranks
     exchange.

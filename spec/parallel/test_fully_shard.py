@@ -21,7 +21,7 @@ def fully_shard(module, **options):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_each_rank_keeps_some_rows(ranks):
-    """:func:`~torch.distributed.fsdp.fully_shard` cuts parameters by rows; the last rank may get fewer."""
+    """:func:`~torch.distributed.fsdp.fully_shard` splits parameters by rows; the last rank may get fewer."""
 
     def shard(rank):
         net = fully_shard(nn.Linear(2, 3))
@@ -33,7 +33,7 @@ def test_each_rank_keeps_some_rows(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_a_rank_may_keep_nothing(ranks):
-    """``fully_shard`` leaves the last rank an empty shard if a parameter has too few rows."""
+    """``fully_shard`` gives the last rank an empty shard if a parameter has fewer rows than ranks."""
 
     def shard(rank):
         net = nn.Linear(2, 1, bias=False)
@@ -47,7 +47,7 @@ def test_a_rank_may_keep_nothing(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_parameters_are_replaced(ranks):
-    """``fully_shard`` replaces each parameter by a :class:`~torch.distributed.tensor.DTensor` of its shape.
+    """``fully_shard`` replaces parameters by a :class:`~torch.distributed.tensor.DTensor` of the same shape.
 
     An optimizer made before it steps on parameters that are no longer there: make it afterwards.
     """
@@ -67,7 +67,7 @@ def test_parameters_are_replaced(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_the_module_changes_its_class(ranks):
-    """``fully_shard`` gives the same module a new class: a subclass named ``FSDP`` and the old name."""
+    """``fully_shard`` changes the class of a module in place, for example ``Linear`` to ``FSDPLinear``."""
 
     def shard(rank):
         from torch.distributed.fsdp import FSDPModule
@@ -82,7 +82,7 @@ def test_the_module_changes_its_class(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_ranks_need_not_start_equal(ranks):
-    """``fully_shard`` cuts each rank's shard out of that rank's own parameters, unlike DDP.
+    """``fully_shard`` shards each rank's own parameters; unlike DDP, it does not broadcast those of rank 0.
 
     Nothing is handed out by rank 0: give all ranks the same seed or checkpoint first.
     """
@@ -100,7 +100,7 @@ def test_ranks_need_not_start_equal(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_a_call_uses_the_whole_parameters(ranks):
-    """``fully_shard`` makes parameters whole for ``forward``, the same on every rank."""
+    """``fully_shard`` gathers the full parameters for ``forward``, the same on every rank."""
 
     def call(rank):
         seen = []
@@ -122,7 +122,7 @@ def test_a_call_uses_the_whole_parameters(ranks):
 @pytest.mark.since("2.9")
 @pytest.mark.claim("N5-28")
 def test_gradients_are_averaged_and_sharded(ranks):
-    """``fully_shard`` leaves each rank its shard of the mean of all ranks' gradients in backward."""
+    """With ``fully_shard``, ``grad`` on each rank is its shard of the gradient averaged over all ranks."""
 
     def train(rank):
         net = fully_shard(nn.Linear(2, 3, bias=False))
@@ -137,7 +137,7 @@ def test_gradients_are_averaged_and_sharded(ranks):
 @pytest.mark.before("2.9")
 @pytest.mark.observed
 def test_gradients_over_gloo_were_summed(ranks):
-    """``fully_shard`` over gloo sums gradients where a mean is promised (:issue:`162338`)."""
+    """``fully_shard`` over gloo sums gradients instead of averaging them (:issue:`162338`)."""
 
     def train(rank):
         net = fully_shard(nn.Linear(2, 3, bias=False))
@@ -150,7 +150,7 @@ def test_gradients_over_gloo_were_summed(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_the_root_stays_whole_after_forward(ranks):
-    """``fully_shard`` by default cuts parameters again after forward, save those of the outermost module.
+    """By default ``fully_shard`` reshards parameters after forward, except those of the root module.
 
     Backward needs those first. See the argument ``reshard_after_forward``.
     """
@@ -168,9 +168,7 @@ def test_the_root_stays_whole_after_forward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_reshard_after_forward_decides(ranks):
-    """``fully_shard(reshard_after_forward=True)`` cuts parameters again after forward, ``False`` after
-    backward.
-    """
+    """``fully_shard(reshard_after_forward=True)`` reshards after forward, ``False`` after backward."""
 
     def call(rank, reshard):
         net = fully_shard(nn.Linear(2, 3), reshard_after_forward=reshard)
@@ -186,7 +184,7 @@ def test_reshard_after_forward_decides(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_unshard_and_reshard_by_hand(ranks):
-    """``unshard()`` of a module under ``fully_shard`` makes parameters whole; ``reshard()`` cuts them."""
+    """``unshard()`` on a ``fully_shard`` module gathers full parameters; ``reshard()`` shards them again."""
 
     def switch(rank):
         net = nn.Linear(1, 3, bias=False)
@@ -208,7 +206,7 @@ def test_unshard_and_reshard_by_hand(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_gradients_can_wait_for_each_other(ranks):
-    """``set_requires_gradient_sync(False)`` of ``fully_shard`` adds up gradients on each rank till ``True``.
+    """``set_requires_gradient_sync(False)`` on a ``fully_shard`` module accumulates gradients until ``True``.
 
     The next backward averages the sum, as after :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync`.
     """
@@ -231,7 +229,7 @@ def test_gradients_can_wait_for_each_other(ranks):
 @pytest.mark.since("2.6")
 @pytest.mark.question("Q91")
 def test_names_and_state_dict_keep_their_keys(ranks):
-    """``fully_shard`` keeps the keys of ``state_dict()`` and the attributes of the module.
+    """``fully_shard`` keeps the ``state_dict()`` keys and the attributes of the module.
 
     It does not wrap the module, so nothing begins with ``module.``.
     """
@@ -251,7 +249,7 @@ def test_names_and_state_dict_keep_their_keys(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_a_state_dict_goes_out_and_in(ranks):
-    """A ``state_dict()`` of ``fully_shard`` loads under ``fully_shard``; ``full_tensor()`` makes it whole."""
+    """A ``state_dict()`` of a ``fully_shard`` module loads into another; ``full_tensor()`` gathers it."""
 
     def reload(rank):
         net, twin = nn.Linear(1, 3, bias=False), nn.Linear(1, 3, bias=False)
@@ -267,7 +265,7 @@ def test_a_state_dict_goes_out_and_in(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_a_plain_state_dict_does_not_fit(ranks):
-    """A module under ``fully_shard`` raises ``RuntimeError`` for a ``state_dict()`` of plain tensors.
+    """Loading a ``state_dict()`` of plain tensors into a ``fully_shard`` module raises ``RuntimeError``.
 
     Load it before sharding.
     """
@@ -283,7 +281,7 @@ def test_a_plain_state_dict_does_not_fit(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_buffers_stay_whole(ranks):
-    """:func:`~torch.distributed.fsdp.fully_shard` leaves buffers whole: every rank keeps its own."""
+    """:func:`~torch.distributed.fsdp.fully_shard` does not shard buffers; every rank keeps its own."""
 
     def shard(rank):
         net = nn.BatchNorm1d(3)
@@ -296,7 +294,7 @@ def test_buffers_stay_whole(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_submodules_are_sharded_first(ranks):
-    """``fully_shard`` of a module takes the parameters that none of a submodule has taken before.
+    """``fully_shard`` on a module skips parameters that were already sharded with a submodule.
 
     So shard submodules first, the whole last.
     """
@@ -333,7 +331,7 @@ def test_lists_of_modules_are_refused(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_a_module_is_sharded_once(ranks):
-    """A second :func:`~torch.distributed.fsdp.fully_shard` of a module raises ``AssertionError``."""
+    """Calling :func:`~torch.distributed.fsdp.fully_shard` twice on a module raises ``AssertionError``."""
 
     def shard(rank):
         net = fully_shard(nn.Linear(2, 3))
@@ -346,7 +344,7 @@ def test_a_module_is_sharded_once(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_sharded_modules_are_not_copied(ranks):
-    """``copy.deepcopy`` of a module under ``fully_shard`` raises ``AssertionError``."""
+    """``copy.deepcopy`` of a ``fully_shard`` module raises ``AssertionError``."""
 
     def shard(rank):
         with pytest.raises(AssertionError, match=r"FSDP does not support deepcopy\. Please use state dict"):
@@ -359,7 +357,8 @@ def test_sharded_modules_are_not_copied(ranks):
 @pytest.mark.since("2.7")
 @pytest.mark.question("Q95")
 def test_other_methods_see_shards(ranks):
-    """``fully_shard`` leaves shards to methods but ``forward``, save after ``register_fsdp_forward_method``.
+    """Methods of a ``fully_shard`` module see shards, except ``forward`` and after
+    ``register_fsdp_forward_method``.
 
     That makes a call of the method bring the parameters together as one of the module does.
     """

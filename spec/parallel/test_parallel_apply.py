@@ -18,7 +18,8 @@ from torch.nn.parallel.parallel_apply import get_a_var
     ids=["inputs", "kwargs_tup", "devices"],
 )
 def test_each_module_needs_its_arguments(inputs, kwargs, devices):
-    """:func:`~torch.nn.parallel.parallel_apply` raises ``AssertionError`` for lists of different length.
+    """:func:`~torch.nn.parallel.parallel_apply` raises ``AssertionError`` if modules, inputs, kwargs or
+    devices differ in number.
 
     Modules, inputs, keyword arguments and devices are to be equally many.
     """
@@ -29,7 +30,9 @@ def test_each_module_needs_its_arguments(inputs, kwargs, devices):
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_the_error_tells_both_lengths():
-    """:func:`~torch.nn.parallel.parallel_apply` names both numbers if modules and inputs do not match."""
+    """:func:`~torch.nn.parallel.parallel_apply` raises an error that names both numbers if modules and inputs
+    differ in number.
+    """
     with pytest.raises(
         AssertionError, match="The number of modules 2 is not equal to the number of inputs 1"
     ):
@@ -44,7 +47,7 @@ def test_the_error_tells_both_lengths():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_every_error_tells_both_lengths(kwargs, devices, told):
-    """:func:`~torch.nn.parallel.parallel_apply` names both numbers if keyword arguments or devices do not
+    """The error of :func:`~torch.nn.parallel.parallel_apply` names both numbers if kwargs or devices do not
     match the modules.
     """
     with pytest.raises(AssertionError, match="The number of modules 2 is not equal to the number of " + told):
@@ -53,7 +56,7 @@ def test_every_error_tells_both_lengths(kwargs, devices, told):
 
 @pytest.mark.observed
 def test_the_first_tensor_tells_the_device():
-    """``get_a_var`` of ``parallel_apply`` finds the first tensor in tuples, lists and dicts, at any depth.
+    """``get_a_var`` of ``parallel_apply`` returns the first tensor in nested tuples, lists and dicts.
 
     Without ``devices`` a module runs on the device of that tensor.
     """
@@ -67,7 +70,7 @@ def test_the_first_tensor_tells_the_device():
 @pytest.mark.parametrize("value", [1, "a", (), [1, (2,)], {"a": [1]}])
 @pytest.mark.observed
 def test_without_a_tensor_there_is_none(value):
-    """``get_a_var`` of ``parallel_apply`` returns ``None`` for what holds no tensor."""
+    """``get_a_var`` of ``parallel_apply`` returns ``None`` if its argument contains no tensor."""
     assert get_a_var(value) is None
 
 
@@ -87,7 +90,7 @@ def test_results_come_in_the_order_of_modules():
 
 @pytest.mark.needs("cuda")
 def test_each_module_gets_its_keyword_arguments():
-    """:func:`~torch.nn.parallel.parallel_apply` calls each module with its own named arguments."""
+    """:func:`~torch.nn.parallel.parallel_apply` calls each module with its own keyword arguments."""
 
     class Scale(nn.Module):
         def forward(self, x, by):
@@ -104,7 +107,9 @@ def test_each_module_gets_its_keyword_arguments():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_a_lone_module_runs_without_a_thread():
-    """:func:`~torch.nn.parallel.parallel_apply` runs several modules in threads, a single one in none."""
+    """:func:`~torch.nn.parallel.parallel_apply` runs several modules in new threads, but a single one in the
+    calling thread.
+    """
     seen = []
     net = nn.Identity()
     net.register_forward_pre_hook(lambda *_: seen.append(threading.current_thread()))
@@ -118,7 +123,9 @@ def test_a_lone_module_runs_without_a_thread():
 
 @pytest.mark.needs("cuda")
 def test_threads_keep_the_grad_mode():
-    """:func:`~torch.nn.parallel.parallel_apply` keeps the grad mode in the threads of the modules."""
+    """:func:`~torch.nn.parallel.parallel_apply` runs its threads in the grad mode of the caller, such as
+    ``no_grad``.
+    """
     nets = [nn.Linear(2, 3).cuda(), nn.Linear(2, 3).cuda()]
     x = torch.rand(4, 2).cuda()
 
@@ -133,7 +140,8 @@ def test_threads_keep_the_grad_mode():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_threads_forget_the_dtype_of_autocast():
-    """:func:`~torch.nn.parallel.parallel_apply` under :class:`torch.autocast` computes in float16 always.
+    """:func:`~torch.nn.parallel.parallel_apply` under :class:`torch.autocast` computes in float16, even with
+    ``dtype=torch.bfloat16``.
 
     Its threads are told that autocast is on, but not its dtype. With ``torch.bfloat16`` under
     :class:`~torch.nn.DataParallel` put the autocast into ``forward``.
@@ -154,7 +162,8 @@ def test_threads_forget_the_dtype_of_autocast():
 
 @pytest.mark.needs("cuda")
 def test_an_error_names_its_replica():
-    """An error of a module in :func:`~torch.nn.parallel.parallel_apply` keeps its type, naming its replica.
+    """An error of a module in :func:`~torch.nn.parallel.parallel_apply` keeps its type, and its message names
+    the replica.
 
     The message begins with the number of the replica and its device, and goes on with the traceback.
     """

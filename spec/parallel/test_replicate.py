@@ -14,7 +14,9 @@ from torch.nn.parallel import replicate
 
 @pytest.mark.observed
 def test_a_replica_has_no_parameters():
-    """A replica of :class:`~torch.nn.DataParallel` has its module's class and attributes, no parameters."""
+    """A replica of :class:`~torch.nn.DataParallel` has the class and attributes of its module, but no
+    parameters.
+    """
     net = nn.Linear(2, 3)
     replica = net._replicate_for_data_parallel()
 
@@ -27,7 +29,7 @@ def test_a_replica_has_no_parameters():
 @pytest.mark.observed
 @pytest.mark.since("2.5")
 def test_its_store_of_parameters_is_a_dict():
-    """A replica of :class:`~torch.nn.DataParallel` has a plain ``dict`` as its empty store of parameters.
+    """``_parameters`` of a replica of :class:`~torch.nn.DataParallel` is a plain ``dict``.
 
     See :pull:`129164`.
     """
@@ -37,13 +39,15 @@ def test_its_store_of_parameters_is_a_dict():
 @pytest.mark.observed
 @pytest.mark.before("2.5")
 def test_its_store_of_parameters_was_ordered():
-    """A replica of :class:`~torch.nn.DataParallel` has an ``OrderedDict`` as empty store of parameters."""
+    """``_parameters`` of a replica of :class:`~torch.nn.DataParallel` is an ``OrderedDict``."""
     assert type(nn.Linear(2, 3)._replicate_for_data_parallel()._parameters) is OrderedDict
 
 
 @pytest.mark.observed
 def test_a_replica_is_marked():
-    """A replica of :class:`~torch.nn.DataParallel` carries ``_is_replica``; its module does not."""
+    """A replica of :class:`~torch.nn.DataParallel` has ``_is_replica`` set to ``True``; the original lacks
+    the attribute.
+    """
     net = nn.Linear(2, 3)
 
     assert net._replicate_for_data_parallel()._is_replica is True
@@ -52,7 +56,8 @@ def test_a_replica_is_marked():
 
 @pytest.mark.observed
 def test_attributes_are_set_on_the_replica_alone():
-    """An attribute assigned to a replica of :class:`~torch.nn.DataParallel` is not set on its module.
+    """Assigning an attribute to a replica of :class:`~torch.nn.DataParallel` does not set it on the original
+    module.
 
     A list that is changed in place is the module's own.
     """
@@ -69,7 +74,9 @@ def test_attributes_are_set_on_the_replica_alone():
 
 @pytest.mark.observed
 def test_stores_of_a_replica_are_its_own():
-    """A replica of :class:`~torch.nn.DataParallel` holds buffers and submodules in stores of its own."""
+    """Replacing a buffer or submodule of a replica of :class:`~torch.nn.DataParallel` does not change the
+    original.
+    """
     net = nn.Sequential(nn.ReLU())
     net.register_buffer("mean", torch.tensor([2.0, 3.0]))
     mean, relu = net.mean, net[0]
@@ -84,7 +91,9 @@ def test_stores_of_a_replica_are_its_own():
 
 @pytest.mark.observed
 def test_a_replica_is_in_the_mode_of_its_module():
-    """A replica of :class:`~torch.nn.DataParallel` trains or evaluates as its module does."""
+    """A replica of :class:`~torch.nn.DataParallel` is in training or evaluation mode as the original module
+    is.
+    """
     net = nn.Dropout().eval()
 
     assert net._replicate_for_data_parallel().training is False
@@ -92,7 +101,8 @@ def test_a_replica_is_in_the_mode_of_its_module():
 
 
 def test_lazy_modules_have_no_replicas():
-    """A lazy module under :class:`~torch.nn.DataParallel` raises ``RuntimeError`` before its first call.
+    """:class:`~torch.nn.DataParallel` raises ``RuntimeError`` when it replicates a lazy module before its
+    first call.
 
     Call it once, on any input of the right size, before wrapping it.
     """
@@ -108,7 +118,8 @@ def test_lazy_modules_have_no_replicas():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_one_replica_for_each_device():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` returns a new tree of modules for each device.
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` returns a new module with new submodules for
+    each device.
 
     The devices are looked at only if there is a tensor to copy: these two are not there. Up to 2.10 they had
     to be.
@@ -126,7 +137,9 @@ def test_one_replica_for_each_device():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_a_shared_submodule_stays_shared():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies a submodule with two names once."""
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies a submodule that has two names once:
+    both names stay shared.
+    """
     net = nn.Sequential(nn.ReLU())
     net.add_module("again", net[0])
 
@@ -139,7 +152,9 @@ def test_a_shared_submodule_stays_shared():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_entries_of_none_are_copied():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` keeps ``None`` entries in all three stores."""
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` keeps parameters, buffers and submodules that
+    are ``None``.
+    """
     net = nn.Module()
     net.register_parameter("weight", None)
     net.register_buffer("mean", None)
@@ -153,7 +168,7 @@ def test_entries_of_none_are_copied():
 
 @pytest.mark.observed
 def test_modules_on_the_cpu_are_not_replicated():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` raises ``AssertionError`` for parameters on
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` raises ``AssertionError`` if parameters are on
     the CPU.
     """
     with pytest.raises(AssertionError, match="Broadcast function not implemented for CPU tensors"):
@@ -162,10 +177,10 @@ def test_modules_on_the_cpu_are_not_replicated():
 
 @pytest.mark.needs("cuda")
 def test_weights_of_a_replica_are_no_leaves():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` computes the weights of each replica from the
-    parameters.
+    """Weights in replicas of :func:`parallel.replicate <torch.nn.parallel.replicate>` are non-leaf tensors
+    computed from the parameters.
 
-    They are tensors with a graph, no parameters and no leaves.
+    They have a ``grad_fn`` and are not parameters.
     """
     net = nn.Linear(2, 3).cuda()
 
@@ -179,7 +194,9 @@ def test_weights_of_a_replica_are_no_leaves():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_lists_and_dicts_of_parameters_hold_tensors():
-    """:class:`~torch.nn.ParameterList` and ``ParameterDict`` hold tensors in a replica, under their keys."""
+    """In a replica, :class:`~torch.nn.ParameterList` and ``ParameterDict`` hold plain tensors under the same
+    keys.
+    """
     values = nn.ParameterList([torch.tensor([1.0, 2.0]), torch.tensor([3.0])]).cuda()
     table = nn.ParameterDict({"scale": torch.tensor([4.0, 5.0])}).cuda()
 
@@ -194,8 +211,8 @@ def test_lists_and_dicts_of_parameters_hold_tensors():
 
 @pytest.mark.needs("cuda")
 def test_detached_replicas_have_no_graph():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` with ``detach=True`` makes replicas without a
-    graph.
+    """With ``detach=True``, weights in replicas of :func:`parallel.replicate <torch.nn.parallel.replicate>`
+    have no ``grad_fn``.
 
     :class:`~torch.nn.DataParallel` does so under :class:`~torch.no_grad`. The first replica then holds the
     parameters themselves.
@@ -212,8 +229,8 @@ def test_detached_replicas_have_no_graph():
 
 @pytest.mark.needs("cuda")
 def test_the_first_replica_shares_its_buffers():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` shares buffers with the first replica, and
-    copies for others.
+    """The first replica of :func:`parallel.replicate <torch.nn.parallel.replicate>` shares buffers with the
+    module; other replicas get copies.
     """
     net = nn.BatchNorm1d(3).cuda()
 
@@ -227,8 +244,8 @@ def test_the_first_replica_shares_its_buffers():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_a_device_named_twice_may_share_a_tensor():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` does not copy a lone tensor of a dtype to its
-    own device.
+    """If a device is named twice, :func:`parallel.replicate <torch.nn.parallel.replicate>` shares the only
+    buffer of a dtype, without a copy.
 
     Tensors of one dtype are copied together; a single one is passed on as it is. So BatchNorm on a device
     that is named twice counts each batch twice.
@@ -260,7 +277,7 @@ def test_complex_parameters_stay_complex():
 @pytest.mark.observed
 def test_complex_parameters_became_real():
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies complex parameters as real tensors of
-    pairs.
+    pairs, not as complex ones.
     """
     net = nn.Module()
     net.weight = nn.Parameter(torch.tensor([1 + 2j, 3 + 4j]).cuda())

@@ -16,7 +16,7 @@ Pair = namedtuple("Pair", "left right")
 
 def test_other_objects_go_to_every_device():
     """:func:`parallel.scatter <torch.nn.parallel.scatter>` gives every device the same object if it is not a
-    tensor.
+    tensor or container.
     """
     shared = object()
 
@@ -28,8 +28,8 @@ def test_other_objects_go_to_every_device():
     [(1, "b"), (1,), [1, "b"], [1], {"a": 1}, OrderedDict(a=1), Pair(1, "b"), ([1], {"a": Pair(2, 3)})],
 )
 def test_containers_are_rebuilt_for_each_device(value):
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` rebuilds tuples, lists, dicts and named tuples for
-    each device.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` creates new tuples, lists, dicts and named tuples
+    for each device.
 
     They keep their type, such as ``OrderedDict``.
     """
@@ -43,8 +43,8 @@ def test_containers_are_rebuilt_for_each_device(value):
 
 
 def test_copies_are_shallow_only_at_the_leaves():
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` rebuilds nested containers too; the objects in
-    them are shared.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` also rebuilds nested containers for each device;
+    changes do not reach the others.
     """
     leaf = object()
     value = {"a": [leaf]}
@@ -59,8 +59,8 @@ def test_copies_are_shallow_only_at_the_leaves():
 @pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])
 @pytest.mark.observed
 def test_an_empty_container_is_shared(empty):
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` does not rebuild an empty container: all devices
-    get the same.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` passes the same empty tuple, list or dict to all
+    devices.
     """
     first, second = scatter(empty, [0, 1])
 
@@ -77,20 +77,20 @@ def test_no_device_no_piece():
 
 @pytest.mark.observed
 def test_positional_and_named_arguments_are_matched():
-    """``scatter_kwargs`` scatters arguments and named ones: a tuple and a dict for each device."""
+    """``scatter_kwargs`` returns a tuple of arguments and a dict of keyword arguments for each device."""
     assert scatter_kwargs((1,), {"a": 2}, [0, 1]) == (((1,), (1,)), ({"a": 2}, {"a": 2}))
 
 
 @pytest.mark.parametrize("named", [None, {}])
 @pytest.mark.observed
 def test_missing_named_arguments_are_empty_dicts(named):
-    """Without named arguments ``scatter_kwargs`` returns an empty dict beside each tuple of arguments."""
+    """Without keyword arguments ``scatter_kwargs`` returns an empty dict for each device."""
     assert scatter_kwargs((1,), named, [0, 1]) == (((1,), (1,)), ({}, {}))
 
 
 @pytest.mark.observed
 def test_missing_arguments_are_empty_tuples():
-    """Without positional arguments ``scatter_kwargs`` returns an empty tuple beside each dict."""
+    """Without positional arguments ``scatter_kwargs`` returns an empty tuple for each device."""
     assert scatter_kwargs((), {"a": 2}, [0, 1]) == (((), ()), ({"a": 2}, {"a": 2}))
 
 
@@ -101,7 +101,9 @@ def test_without_arguments_there_is_no_piece():
 
 
 def test_none_is_gathered_to_none():
-    """:func:`parallel.gather <torch.nn.parallel.gather>` joins the outputs ``None`` to one ``None``."""
+    """:func:`parallel.gather <torch.nn.parallel.gather>` of outputs that are all ``None`` returns a single
+    ``None``.
+    """
     assert gather([None, None], 0) is None
 
 
@@ -109,8 +111,8 @@ def test_none_is_gathered_to_none():
     "output", [(None, None), [None], {"a": None}, Pair(None, (None,)), OrderedDict(a=[None])]
 )
 def test_outputs_keep_their_structure(output):
-    """:func:`parallel.gather <torch.nn.parallel.gather>` joins tuples, lists, dicts and named tuples entry by
-    entry.
+    """:func:`parallel.gather <torch.nn.parallel.gather>` joins tuples, lists, dicts and named tuples element
+    by element.
     """
     joined = gather([output, output, output], 0)
 
@@ -119,8 +121,8 @@ def test_outputs_keep_their_structure(output):
 
 
 def test_dicts_of_different_size_are_refused():
-    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``ValueError`` for dicts with unequally many
-    keys.
+    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``ValueError`` for dicts with different
+    numbers of keys.
     """
     with pytest.raises(ValueError, match="All dicts must have the same number of keys"):
         gather([{"a": None}, {"a": None, "b": None}], 0)
@@ -151,15 +153,15 @@ def test_lists_of_different_length_are_refused():
 @pytest.mark.before("2.10")
 @pytest.mark.observed
 def test_longer_lists_are_cut():
-    """:func:`parallel.gather <torch.nn.parallel.gather>` drops in silence what some tuples or lists hold more
-    than others.
+    """:func:`parallel.gather <torch.nn.parallel.gather>` silently drops the extra elements of longer tuples
+    or lists.
     """
     assert gather([[None], [None, None]], 0) == [None]
     assert gather([(None, None), (None,)], 0) == (None,)
 
 
 def test_numbers_cannot_be_gathered():
-    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``TypeError`` for numbers, also inside of
+    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``TypeError`` for numbers, also inside
     containers.
 
     Under :class:`~torch.nn.DataParallel` ``forward`` therefore returns a number as a tensor.
@@ -172,9 +174,7 @@ def test_numbers_cannot_be_gathered():
 
 @pytest.mark.observed
 def test_tensors_on_the_cpu_cannot_be_gathered():
-    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``AssertionError`` for tensors that are on
-    the CPU.
-    """
+    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``AssertionError`` for tensors on the CPU."""
     with pytest.raises(AssertionError, match="Gather function not implemented for CPU tensors"):
         gather([torch.rand(2), torch.rand(3)], "cpu")
 
@@ -182,7 +182,7 @@ def test_tensors_on_the_cpu_cannot_be_gathered():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_is_namedtuple_is_deprecated():
-    """``is_namedtuple`` of ``scatter_gather`` tells named tuples, and gives a ``FutureWarning``."""
+    """``is_namedtuple`` of ``scatter_gather`` recognizes named tuples, and gives a ``FutureWarning``."""
     with pytest.warns(FutureWarning, match="is_namedtuple. is deprecated"):
         found = [is_namedtuple(value) for value in (Pair(1, 2), (1, 2), {"_fields": ()})]
 
@@ -192,7 +192,7 @@ def test_is_namedtuple_is_deprecated():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_is_namedtuple_warned_users():
-    """``is_namedtuple`` of ``scatter_gather`` tells named tuples, and gives a ``UserWarning``."""
+    """``is_namedtuple`` of ``scatter_gather`` recognizes named tuples, and gives a ``UserWarning``."""
     with pytest.warns(UserWarning, match="is_namedtuple is deprecated"):
         found = [is_namedtuple(value) for value in (Pair(1, 2), (1, 2), {"_fields": ()})]
 
@@ -201,8 +201,8 @@ def test_is_namedtuple_warned_users():
 
 @pytest.mark.needs("cuda")
 def test_a_tensor_is_cut_into_pieces():
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` cuts a tensor along dimension 0 and moves the
-    pieces.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` splits a tensor along dimension 0 and moves each
+    chunk to its device.
     """
     pieces = scatter(torch.arange(5.0), [0, 0])
 
@@ -212,8 +212,8 @@ def test_a_tensor_is_cut_into_pieces():
 
 @pytest.mark.needs("cuda")
 def test_dim_says_where_to_cut():
-    """``dim`` of :func:`parallel.scatter <torch.nn.parallel.scatter>` and ``gather`` is where tensors are cut
-    and joined.
+    """``dim`` of :func:`parallel.scatter <torch.nn.parallel.scatter>` and ``gather`` is the dimension along
+    which tensors are split and joined.
     """
     x = torch.arange(6.0).view(2, 3).cuda()
 
@@ -225,10 +225,10 @@ def test_dim_says_where_to_cut():
 
 @pytest.mark.needs("cuda")
 def test_fewer_rows_fewer_pieces():
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` makes fewer pieces of a tensor with fewer rows
-    than devices.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` returns fewer chunks than devices if a tensor has
+    fewer rows than devices.
 
-    What stands beside it in a tuple, list or dict is cut short.
+    Other tensors in the same tuple, list or dict lose their further chunks.
     """
     alone = scatter(torch.tensor([[1.0, 2.0]]), [0, 0])
     beside = scatter((torch.tensor([[1.0, 2.0]]), torch.tensor([3.0, 4.0, 5.0])), [0, 0])
@@ -241,9 +241,9 @@ def test_fewer_rows_fewer_pieces():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_too_few_named_pieces_are_left_alone():
-    """``scatter_kwargs`` pads named pieces with empty dicts only if there are fewer than arguments.
+    """``scatter_kwargs`` pads keyword chunks with empty dicts up to the number of positional arguments.
 
-    Not fewer than pieces of arguments: one argument in two pieces stands beside one named piece.
+    Not up to the number of chunks: one argument in two chunks goes with one keyword chunk.
     """
     x, scale = torch.rand(2, 3), torch.rand(1)
 
@@ -260,7 +260,7 @@ def test_too_few_named_pieces_are_left_alone():
 @pytest.mark.before("2.1")
 @pytest.mark.observed
 def test_too_few_named_pieces_were_padded():
-    """``scatter_kwargs`` pads named arguments with empty dicts, one for each piece that lacks them."""
+    """``scatter_kwargs`` pads keyword chunks with empty dicts up to the number of positional chunks."""
     args, named = scatter_kwargs((torch.rand(2, 3),), {"scale": torch.rand(1)}, [0, 0])
 
     assert len(args) == 2
@@ -271,7 +271,7 @@ def test_too_few_named_pieces_were_padded():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_complex_tensors_stay_complex():
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` and ``gather`` cut and join complex tensors as
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` and ``gather`` split and join complex tensors as
     complex ones.
     """
     values = [1 + 2j, 3 + 4j, 5 + 6j]
@@ -286,7 +286,7 @@ def test_complex_tensors_stay_complex():
 @pytest.mark.before("2.11")
 @pytest.mark.observed
 def test_complex_tensors_became_real():
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` makes real pieces of pairs of a complex tensor
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` splits a complex tensor into real tensors of pairs
     (:issue:`55375`).
     """
     pieces = scatter(torch.tensor([1 + 2j, 3 + 4j, 5 + 6j]), [0, 0])
@@ -296,8 +296,8 @@ def test_complex_tensors_became_real():
 
 @pytest.mark.needs("cuda")
 def test_gradients_flow_back_through_scatter():
-    """Gradients of pieces of :func:`parallel.scatter <torch.nn.parallel.scatter>` come back as one, where the
-    input is.
+    """Gradients of the chunks of :func:`parallel.scatter <torch.nn.parallel.scatter>` flow back to the input,
+    on its device.
     """
     x = torch.arange(3.0, requires_grad=True)
 
@@ -310,7 +310,9 @@ def test_gradients_flow_back_through_scatter():
 
 @pytest.mark.needs("cuda")
 def test_gradients_flow_back_through_gather():
-    """:func:`parallel.gather <torch.nn.parallel.gather>` gives each input its part of the gradient."""
+    """The gradient of the result of :func:`parallel.gather <torch.nn.parallel.gather>` is split back to its
+    inputs.
+    """
     first = torch.tensor([1.0, 2.0], device="cuda", requires_grad=True)
     second = torch.tensor([3.0], device="cuda", requires_grad=True)
 
@@ -323,8 +325,8 @@ def test_gradients_flow_back_through_gather():
 
 @pytest.mark.needs("cuda")
 def test_outputs_can_be_gathered_on_the_cpu():
-    """With ``"cpu"`` as target :func:`parallel.gather <torch.nn.parallel.gather>` returns a tensor on the
-    CPU.
+    """With ``"cpu"`` as ``target_device``, :func:`parallel.gather <torch.nn.parallel.gather>` returns a
+    tensor on the CPU.
     """
     joined = gather([torch.tensor([1.0]).cuda(), torch.tensor([2.0, 3.0]).cuda()], "cpu")
 

@@ -11,7 +11,8 @@ from torch import nn
 
 
 def test_conversion_replaces_batch_norms():
-    """:meth:`~torch.nn.SyncBatchNorm.convert_sync_batchnorm` replaces each BatchNorm, at any depth.
+    """:meth:`~torch.nn.SyncBatchNorm.convert_sync_batchnorm` replaces each BatchNorm by ``SyncBatchNorm``, at
+    any depth.
 
     The network is changed in place and returned. Each rank then normalizes by the mean and variance over all
     ranks, which helps where batches are small. Convert before wrapping in
@@ -29,7 +30,7 @@ def test_conversion_replaces_batch_norms():
 
 
 def test_other_layers_are_left_alone():
-    """``convert_sync_batchnorm`` leaves all other layers as they are, such as GroupNorm and InstanceNorm."""
+    """``convert_sync_batchnorm`` does not change other layers, such as GroupNorm and InstanceNorm."""
     net = nn.Sequential(nn.InstanceNorm1d(3, affine=True), nn.GroupNorm(1, 3), nn.LayerNorm(3), nn.Dropout())
     before = list(net.modules())
     nn.SyncBatchNorm.convert_sync_batchnorm(net)
@@ -38,7 +39,7 @@ def test_other_layers_are_left_alone():
 
 
 def test_a_batch_norm_alone_is_not_changed():
-    """``convert_sync_batchnorm`` of a BatchNorm alone returns a new layer and does not change the old one."""
+    """``convert_sync_batchnorm(nn.BatchNorm1d(3))`` returns a new layer and does not change the old one."""
     layer = nn.BatchNorm1d(3)
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
@@ -47,7 +48,7 @@ def test_a_batch_norm_alone_is_not_changed():
 
 
 def test_conversion_keeps_parameters_and_buffers():
-    """``convert_sync_batchnorm`` keeps the very parameters and buffers of BatchNorm, under the same keys.
+    """``convert_sync_batchnorm`` keeps the same parameter and buffer objects, under the same keys.
 
     An optimizer made before the conversion goes on training them, and old checkpoints load.
     """
@@ -77,7 +78,7 @@ def test_conversion_keeps_the_settings(settings):
 
 @pytest.mark.since("2.12")
 def test_conversion_keeps_a_missing_bias():
-    """``convert_sync_batchnorm`` of a BatchNorm with ``bias=False`` gives a layer without bias."""
+    """``convert_sync_batchnorm`` of a BatchNorm with ``bias=False`` returns a layer without bias."""
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm1d(3, bias=False))
 
     assert [name for name, _ in converted.named_parameters()] == ["weight"]
@@ -85,7 +86,7 @@ def test_conversion_keeps_a_missing_bias():
 
 @pytest.mark.since("2.2")
 def test_conversion_keeps_the_mode():
-    """``convert_sync_batchnorm`` puts each new layer in the mode of the BatchNorm that it replaces."""
+    """``convert_sync_batchnorm`` keeps the training or evaluation mode of each BatchNorm."""
     net = nn.Sequential(nn.BatchNorm1d(3).eval(), nn.BatchNorm1d(3))
     nn.SyncBatchNorm.convert_sync_batchnorm(net)
 
@@ -104,7 +105,7 @@ def test_conversion_forgets_the_mode():
 
 @pytest.mark.observed
 def test_conversion_loses_hooks_and_attributes():
-    """``convert_sync_batchnorm`` loses hooks and plain attributes of a BatchNorm, save ``qconfig``.
+    """``convert_sync_batchnorm`` drops hooks and plain attributes of a BatchNorm, except ``qconfig``.
 
     What is to stay is set after the conversion. A subclass is replaced like the class itself.
     """
@@ -125,7 +126,7 @@ def test_conversion_loses_hooks_and_attributes():
 
 @pytest.mark.observed
 def test_conversion_misses_a_second_name():
-    """``convert_sync_batchnorm`` replaces a BatchNorm with two names in one module under the first name only.
+    """If a BatchNorm has two names in a module, ``convert_sync_batchnorm`` replaces it under the first only.
 
     The second name keeps the old layer, which shares its parameters with the new one.
     """
@@ -139,7 +140,9 @@ def test_conversion_misses_a_second_name():
 
 
 def test_every_new_layer_has_the_process_group():
-    """``convert_sync_batchnorm`` gives every new layer its ``process_group``, ``None`` by default."""
+    """``convert_sync_batchnorm`` sets its argument ``process_group``, by default ``None``, on every new
+    layer.
+    """
     net = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.BatchNorm1d(3)))
     nn.SyncBatchNorm.convert_sync_batchnorm(net, "the group")
 
@@ -148,7 +151,7 @@ def test_every_new_layer_has_the_process_group():
 
 
 def test_alone_it_is_a_batch_norm(device):
-    """Without a process group :class:`~torch.nn.SyncBatchNorm` computes what BatchNorm does."""
+    """Without a process group :class:`~torch.nn.SyncBatchNorm` computes the same as BatchNorm."""
     plain, synced = (layer(2, eps=0.25, device=device) for layer in (nn.BatchNorm1d, nn.SyncBatchNorm))
     x = 3 * torch.randn(8, 2, 5, device=device) + 4
 
@@ -160,7 +163,7 @@ def test_alone_it_is_a_batch_norm(device):
 
 
 def test_any_number_of_dimensions():
-    """:class:`~torch.nn.SyncBatchNorm` takes any input of at least two dimensions that has channels.
+    """:class:`~torch.nn.SyncBatchNorm` accepts any input with at least two dimensions and one channel.
 
     The layers that it replaces take a fixed number of dimensions.
     """
