@@ -130,8 +130,8 @@ def test_a_file_needs_no_source(tmp_path):
 
 
 def test_not_all_of_python_is_compiled():
-    """:func:`torch.jit.script <torch.jit.script>` raises ``NotSupportedError`` for a ``forward`` with
-    ``*args``.
+    """:func:`torch.jit.script <torch.jit.script>` raises ``NotSupportedError`` for ``*args`` in
+    ``forward`` and for a ``try`` block.
     """
 
     class Star(nn.Module):
