@@ -318,7 +318,7 @@ def test_setdefault_sets_what_is_missing():
 
 @pytest.mark.question("Q27")
 def test_train_of_a_dict_does_not_warn():
-    """Building a ``ParameterDict``, setting its attributes and calling ``train()`` do not warn."""
+    """Creating a ``ParameterDict``, setting attributes on it and calling its ``train()`` emit no warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         table = nn.ParameterDict({"p": torch.rand(2)})

@@ -172,7 +172,7 @@ def test_a_submodule_with_two_names_keeps_the_given_tensor():
 
 @pytest.mark.question("Q85")
 def test_without_tie_weights_such_a_submodule_is_restored():
-    """``functional_call(tie_weights=False)`` restores the parameter of a submodule with two names.
+    """After ``functional_call(tie_weights=False)``, a submodule with two names has its own parameter again.
 
     The names under which its tensors are given are all that count then: give those that
     ``named_parameters()`` yields.

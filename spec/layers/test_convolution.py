@@ -163,7 +163,7 @@ def test_padding_mode_says_what_is_padded(mode, values):
 )
 @pytest.mark.parametrize("layer", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
 def test_what_a_convolution_refuses(layer, arguments, message):
-    """``Conv1d``, ``Conv2d`` and ``Conv3d`` raise a ``ValueError`` that names the invalid argument."""
+    """Constructing ``Conv1d``, ``Conv2d`` or ``Conv3d`` with an invalid argument raises ``ValueError``."""
     with pytest.raises(ValueError, match=message):
         layer(**{"in_channels": 4, "out_channels": 6, "kernel_size": 3, **arguments})
 

@@ -23,8 +23,8 @@ def test_buffers_start_equal_too(ranks):
 
 @pytest.mark.needs("distributed")
 def test_buffers_follow_rank_0(ranks):
-    """``DistributedDataParallel`` broadcasts rank 0's buffers before a call, except after ``no_grad`` or
-    ``no_sync``.
+    """``DistributedDataParallel`` broadcasts rank 0's buffers before ``forward``, but not after one in
+    ``no_grad``.
 
     That is the default. Statistics gathered on other ranks are lost. Where they should count, use
     :class:`~torch.nn.SyncBatchNorm`.

@@ -137,8 +137,8 @@ def test_one_replica_for_each_device():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_a_shared_submodule_stays_shared():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies a submodule that has two names once:
-    both names stay shared.
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies a submodule that is registered under
+    two names only once.
     """
     net = nn.Sequential(nn.ReLU())
     net.add_module("again", net[0])

@@ -113,7 +113,7 @@ def test_format_and_dtype_together():
 
 
 def test_format_and_complex_dtype_together():
-    """``Module.to(torch.complex128, memory_format=...)`` casts complex parameters and reorders weights."""
+    """``Module.to(torch.complex128, memory_format=torch.channels_last)`` applies both dtype and format."""
     conv = nn.Conv2d(3, 5, 2, dtype=torch.complex64)
 
     conv.to(torch.complex128, memory_format=torch.channels_last)

@@ -159,7 +159,7 @@ def test_an_empty_parameter_is_not_replaced():
     ids=["tensor", "string", "class"],
 )
 def test_a_submodule_is_not_replaced(value, kind):
-    """Assigning anything but a module, a parameter or ``None`` to a submodule raises ``TypeError``.
+    """Assigning anything but a module, parameter or ``None`` to a submodule's name raises ``TypeError``.
 
     A class that is not called yet is not a module either. Delete the submodule first to put something else
     there.

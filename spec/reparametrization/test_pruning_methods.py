@@ -204,7 +204,7 @@ def test_apply_mask_multiplies():
 
 
 def test_remove_of_the_method_leaves_the_hook():
-    """``BasePruningMethod.remove`` restores the parameter but leaves the hook; calls raise
+    """``BasePruningMethod.remove`` leaves its forward pre-hook on the module: ``module(x)`` raises
     ``AttributeError``.
 
     :func:`prune.remove <torch.nn.utils.prune.remove>` takes off both. This one,
@@ -283,7 +283,7 @@ def test_methods_of_another_parameter_are_refused():
 
 
 def test_a_container_takes_methods_only():
-    """``PruningContainer`` raises ``TypeError`` for anything but a pruning method or ``None``."""
+    """``PruningContainer.add_pruning_method`` raises ``TypeError`` for what is not a pruning method."""
     method = prune.Identity()
     method._tensor_name = "weight"
 

@@ -104,7 +104,7 @@ def test_more_iterations_at_each_reading():
 
 @pytest.mark.observed
 def test_the_vectors_start_at_random():
-    """``parametrizations.spectral_norm`` draws ``_u``, then ``_v`` at random and runs 15 power iterations."""
+    """When applied, ``parametrizations.spectral_norm`` draws ``_u`` and ``_v``, then iterates 15 times."""
     layer = nn.Linear(2, 3).eval()
     matrix = layer.weight.detach()
     torch.manual_seed(7)

@@ -140,7 +140,7 @@ def test_a_missing_parameter_is_made():
 
 
 def test_several_originals_are_transferred():
-    """``transfer_parametrizations_and_params`` transfers all originals of a tensor that has several."""
+    """If a tensor has several originals, ``transfer_parametrizations_and_params`` transfers all of them."""
 
     class Sum(nn.Module):
         def forward(self, a, b, c):

@@ -172,7 +172,8 @@ def test_a_class_may_be_declared_safe():
 
 @pytest.mark.since("2.4")
 def test_a_class_may_be_declared_safe_for_good():
-    """:func:`torch.serialization.add_safe_globals` lets ``torch.load`` load given classes until cleared.
+    """:func:`torch.serialization.add_safe_globals` lets ``torch.load(weights_only=True)`` load
+    given classes.
 
     :func:`torch.serialization.clear_safe_globals` removes all that were declared.
     """

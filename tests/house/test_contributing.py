@@ -35,7 +35,7 @@ def test_the_example_holds_and_is_pending(chapter, ask):
     strict = ask("-m", "nnspec", "check-records", "--strict")
 
     assert "1 clause: 1 holds" in run.stdout
-    new = "pending: registration.buffers.one_tensor_under_two_names: new: the clause has not been recorded"
+    new = "pending: state.buffers_in_state.one_tensor_under_two_names: new: the clause has not been recorded"
     assert f"{new} (every release)" in checked.stdout
     assert (run.returncode, checked.returncode, strict.returncode) == (0, 0, 1)
 
