@@ -174,6 +174,17 @@ def _add_records(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _add_options_of_strength(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--record", type=Path, metavar="DIR", help="where to (default: docs/records)")
+    command.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes at a time (default: cores)",
+    )
+
+
 def _add_measuring(commands: Any) -> None:
     command = _add(
         commands,
@@ -214,14 +225,7 @@ def _add_measuring(commands: Any) -> None:
         default="cpu",
         help="an accelerator on which clauses run as well, to change what only that reaches (default: cpu)",
     )
-    command.add_argument("--record", type=Path, metavar="DIR", help="where to (default: docs/records)")
-    command.add_argument(
-        "--jobs",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes at a time (default: cores)",
-    )
+    _add_options_of_strength(command)
 
     command = _add(
         commands,
@@ -234,14 +238,7 @@ def _add_measuring(commands: Any) -> None:
     )
     command.add_argument("--clauses", action="store_true", required=True, help="of every clause")
     command.add_argument("--only", metavar="PATTERN", help="ids of clauses, such as 'state.*'")
-    command.add_argument("--record", type=Path, metavar="DIR", help="where to (default: docs/records)")
-    command.add_argument(
-        "--jobs",
-        type=int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes at a time (default: cores)",
-    )
+    _add_options_of_strength(command)
 
     command = _add(
         commands,

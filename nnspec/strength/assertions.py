@@ -212,14 +212,9 @@ class _Writer(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if not self.calls or _is_starred_super(node):
+        if not self.calls or _looks_at_its_frame(node):
             return node
-        self.sites += 1
-        answers = ast.Attribute(ast.Name(WATCH, ast.Load()), "answers", ast.Load())
-        call = ast.Attribute(answers, "call", ast.Load())
-        return ast.copy_location(
-            ast.Call(call, [ast.Constant(self.sites), node.func, *node.args], node.keywords), node
-        )
+        return ast.copy_location(self._asked("call", [node.func, *node.args], node.keywords), node)
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         changes = all(isinstance(target, (ast.Attribute, ast.Subscript)) for target in node.targets)
@@ -237,10 +232,14 @@ class _Writer(ast.NodeTransformer):
         self.generic_visit(node)
         if not self.calls:
             return node
+        return ast.copy_location(ast.If(self._asked("does", [], []), [node], []), node)
+
+    def _asked(self, what: str, args: list[ast.expr], keywords: list[ast.keyword]) -> ast.Call:
+        """A call of the answers, with the number of this place."""
         self.sites += 1
         answers = ast.Attribute(ast.Name(WATCH, ast.Load()), "answers", ast.Load())
-        asked = ast.Call(ast.Attribute(answers, "does", ast.Load()), [ast.Constant(self.sites)], [])
-        return ast.copy_location(ast.If(asked, [node], []), node)
+        method = ast.Attribute(answers, what, ast.Load())
+        return ast.Call(method, [ast.Constant(self.sites), *args], keywords)
 
 
 def _parts(test: ast.expr) -> Iterator[ast.expr]:
@@ -283,7 +282,7 @@ def _is_constant(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and _is_constant(node.operand))
 
 
-def _is_starred_super(node: ast.Call) -> bool:
+def _looks_at_its_frame(node: ast.Call) -> bool:
     return isinstance(node.func, ast.Name) and node.func.id in ("super", "locals", "globals", "vars", "dir")
 
 

@@ -48,7 +48,7 @@ class Judged(NamedTuple):
 
     Attributes:
         digest: of what was run.
-        assertions: how many it has.
+        assertions: how many were judged.
         unfailing: those that nothing made fail, as they are written.
         why: why it could not be judged, empty if it could.
     """
@@ -225,14 +225,14 @@ def _judge(task: _Task) -> Judged:
             if not wrong and not watch.failed:
                 break
         else:
-            return Judged("", len(rewritten.assertions), (), NOT_WATCHED)
+            return Judged("", 0, (), NOT_WATCHED)
         limits[item.nodeid] = limit_for(time.process_time() - started)
         texts = rewritten.assertions
         seen |= watch.seen
         trials += [(item, change) for change in watch.answers.possible]
     trials.sort(key=lambda trial: trial[1][1] in SPOILING)  # last, for it may spoil what clauses share
     if not seen:
-        return Judged("", len(texts), (), NOT_RUN if texts else "")
+        return Judged("", 0, (), NOT_RUN if texts else "")
     trials += [(item, change) for change in task.changes for item in task.items]
     failed = {number for number in range(len(texts)) if memory[HEAD + number]}
     for number, (item, change) in enumerate(trials, start=1):

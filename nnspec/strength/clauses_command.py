@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import fnmatch
 import sys
 from collections import Counter
@@ -15,7 +14,7 @@ import torch
 from nnspec.clauses.specification import find_checkout
 from nnspec.clauses.tables import TableError, read_table
 from nnspec.records.files import as_lines, ensure_writable, write_whole
-from nnspec.records.record import describe_run
+from nnspec.strength import counts
 from nnspec.strength.clauses import ClauseSession, Judged
 from nnspec.strength.command import ensure_possible
 from nnspec.strength.progress import Progress, Words
@@ -46,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.only is None:
         ensure_writable(records)
     explanations = _read_explanations(root / "docs" / "assertions.toml")
-    torch_version = describe_run(torch.__version__, ["cpu"])["torch"]
-    kept = root / "build" / f"assertions-{torch_version}-cpu.jsonl"
+    kept = root / "build" / f"assertions-{counts.describe('cpu')['torch']}-cpu.jsonl"
     progress = Progress(sys.stderr, Words("clauses", "whole", "with an assertion that does not fail"))
     pattern = options.only or "*"
     session = ClauseSession(
@@ -102,7 +100,7 @@ def _show(judged: Mapping[str, Judged], explanations: Mapping[str, str]) -> list
     not_judged: Counter[str] = Counter()
     for name, found in judged.items():
         for part in (name.partition(".")[0], "all"):
-            clauses[part] += 1
+            clauses[part] += not found.why
             assertions[part] += found.assertions
             unfailing[part] += len(found.unfailing)
             not_judged[part] += bool(found.why)
@@ -124,12 +122,11 @@ def _show(judged: Mapping[str, Judged], explanations: Mapping[str, str]) -> list
 
 
 def _write(judged: Mapping[str, Judged], directory: Path) -> Path:
-    described = describe_run(torch.__version__, ["cpu"])
-    run = {key: described[key] for key in ("torch", "python", "platform")}
+    run = counts.describe("cpu")
     table = {
         "schema": SCHEMA,
-        "run": {**run, "device": "cpu", "date": datetime.date.today().isoformat()},
-        "clauses": len(judged),
+        "run": run,
+        "clauses": sum(not found.why for found in judged.values()),
         "assertions": sum(found.assertions for found in judged.values()),
         "never fail": {name: found.unfailing for name, found in judged.items() if found.unfailing},
         "not judged": {name: found.why for name, found in judged.items() if found.why},

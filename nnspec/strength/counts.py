@@ -109,6 +109,13 @@ def read_explanations(path: Path) -> Mapping[str, Mapping[str, str]]:
     return explanations
 
 
+def describe(device: str) -> dict[str, str]:
+    """The header of a record of strength that is made now."""
+    described = describe_run(torch.__version__, [device])
+    run = {key: described[key] for key in ("torch", "python", "platform")}
+    return {**run, "device": device, "date": datetime.date.today().isoformat()}
+
+
 def write(strength: Strength, device: str, directory: Path) -> Path:
     """Write the record ``strength-<torch>-<device>.json`` whole or not at all.
 
@@ -118,11 +125,10 @@ def write(strength: Strength, device: str, directory: Path) -> Path:
     Raises:
         FileError: it cannot be written; one that was there is untouched.
     """
-    described = describe_run(torch.__version__, [device])
-    run = {key: described[key] for key in ("torch", "python", "platform")}
+    run = describe(device)
     table = {
         "schema": SCHEMA,
-        "run": {**run, "device": device, "date": datetime.date.today().isoformat()},
+        "run": run,
         "files": {
             name: {key.replace("_", " "): value for key, value in count._asdict().items()}
             for name, count in strength.counts.items()

@@ -248,7 +248,7 @@ def test_a_run_tells_and_records_what_never_fails_and_goes_on_where_it_was(proje
         "mini.small.larger": ["found != found * 2"],
     }
     assert record["not judged"] == {"mini.small.elsewhere": "it is not run here"}
-    assert (record["clauses"], record["assertions"]) == (5, 7)
+    assert (record["clauses"], record["assertions"]) == (4, 6)
     assert code == 1
     assert "mini.small.larger: found != found * 2" in shown.partition("does not say why:")[2]
     assert "5/5 clauses" in errors.splitlines()[-1]
