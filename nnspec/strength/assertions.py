@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import pytest
 
-from nnspec.strength.returns import Answers, NotApplicable
+from nnspec.strength.returns import OPERATORS, Answers, NotApplicable
 
 #: The name under which a rewritten clause finds its :class:`Watch`.
 WATCH = "__watch__"
@@ -123,20 +123,23 @@ class Rewritten:
     assertions: list[str] = field(default_factory=list)
 
 
-def rewrite(function: Callable[..., None], watch: Watch, *, calls: bool) -> Rewritten:
+def rewrite(
+    function: Callable[..., None], watch: Watch, *, calls: bool = True, inner: bool = False
+) -> Rewritten:
     """Rewrite a clause.
 
     Args:
         function: as it is written.
         watch: what it will tell.
         calls: whether its calls can be changed too, or its assertions are watched only.
+        inner: whether those of the functions that it defines can be changed, too.
     """
     lines, first = inspect.getsourcelines(function)
     tree = ast.parse(textwrap.dedent("".join(lines)))
     ast.increment_lineno(tree, first - 1)
     definition = cast("ast.FunctionDef", tree.body[0])
     definition.decorator_list = []
-    writer = _Writer(calls)
+    writer = _Writer(calls, inner, {argument.arg for argument in definition.args.args})
     definition.body = writer.block(definition.body)
     code = compile(ast.fix_missing_locations(tree), inspect.getfile(function), "exec", dont_inherit=True)
     scope = {**function.__globals__, WATCH: watch}
@@ -145,12 +148,18 @@ def rewrite(function: Callable[..., None], watch: Watch, *, calls: bool) -> Rewr
 
 
 class _Writer(ast.NodeTransformer):
-    """Rewrites the statements of a clause, but not the functions and classes that it defines."""
+    """Rewrites the statements of a clause, but not the classes that it defines.
 
-    def __init__(self, calls: bool) -> None:
+    Of the functions that it defines only the calls are rewritten, if that is wanted.
+    """
+
+    def __init__(self, calls: bool, inner: bool, fixtures: set[str]) -> None:
         self.calls = calls
+        self.inner = inner
+        self.fixtures = fixtures
         self.assertions: list[str] = []
         self.sites = 0
+        self.is_inside = False
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         written: list[ast.stmt] = []
@@ -160,6 +169,10 @@ class _Writer(ast.NodeTransformer):
         return written
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        if self.inner:
+            was_inside, self.is_inside = self.is_inside, True
+            node.body = self.block(node.body)
+            self.is_inside = was_inside
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
@@ -168,7 +181,9 @@ class _Writer(ast.NodeTransformer):
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         return node
 
-    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+    def visit_Assert(self, node: ast.Assert) -> ast.AST | list[ast.stmt]:
+        if self.is_inside:
+            return self.generic_visit(node)
         return [statement for part in _parts(node.test) for statement in self._watched(part)]
 
     def _watched(self, part: ast.expr) -> list[ast.stmt]:
@@ -187,7 +202,8 @@ class _Writer(ast.NodeTransformer):
         return [_or_fail([ast.Expr(told)], numbers)]
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith("assert_close"):
+        closeness = isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith("assert_close")
+        if closeness and not self.is_inside:
             number = len(self.assertions)
             self.assertions.append(ast.unparse(node.value))
             held = ast.Expr(_told("saw", number, ast.Constant(value=True)))
@@ -195,6 +211,8 @@ class _Writer(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_With(self, node: ast.With) -> ast.AST:
+        if self.is_inside:
+            return self.generic_visit(node)
         for item in node.items:
             call = item.context_expr
             if isinstance(call, ast.Call) and ast.unparse(call.func) in ("pytest.raises", "pytest.warns"):
@@ -214,19 +232,44 @@ class _Writer(ast.NodeTransformer):
         self.generic_visit(node)
         if not self.calls or _looks_at_its_frame(node):
             return node
-        return ast.copy_location(self._asked("call", [node.func, *node.args], node.keywords), node)
+        is_fixture = isinstance(node.func, ast.Name) and node.func.id in self.fixtures
+        asked = self._asked("fixture" if is_fixture else "call", [node.func, *node.args], node.keywords)
+        return ast.copy_location(asked, node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        return self._operator(node, type(node.op).__name__, [node.left, node.right])
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        index = node.slice
+        if isinstance(index, ast.Slice):
+            ends = [end or ast.Constant(None) for end in (index.lower, index.upper, index.step)]
+            index = ast.Call(ast.Name("slice", ast.Load()), ends, [])
+        is_plain = isinstance(node.ctx, ast.Load) and not any(
+            isinstance(n, ast.Slice) for n in ast.walk(index)
+        )
+        return self._operator(node, "GetItem", [node.value, index]) if is_plain else self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         changes = all(isinstance(target, (ast.Attribute, ast.Subscript)) for target in node.targets)
         return self._left_out_if_asked(node) if changes else self.generic_visit(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
-        changes = isinstance(node.target, (ast.Attribute, ast.Subscript))
-        return self._left_out_if_asked(node) if changes else self.generic_visit(node)
+        if not isinstance(node.target, ast.Name):
+            return self._left_out_if_asked(node)
+        operands = [ast.Name(node.target.id, ast.Load()), node.value]
+        value = self._operator(node, f"{type(node.op).__name__} in place", operands)
+        return node if value is node else ast.copy_location(ast.Assign([node.target], value), node)  # type: ignore[arg-type]
 
     def visit_Delete(self, node: ast.Delete) -> ast.AST:
         changes = all(isinstance(target, (ast.Attribute, ast.Subscript)) for target in node.targets)
         return self._left_out_if_asked(node) if changes else self.generic_visit(node)
+
+    def _operator(self, node: ast.AST, name: str, operands: list[ast.expr]) -> ast.AST:
+        """An operator as the call that it stands for; the node itself where that is not asked for."""
+        self.generic_visit(node)
+        if not self.calls or name not in OPERATORS:
+            return node
+        return ast.copy_location(self._asked("operator", [ast.Constant(name), *operands], []), node)
 
     def _left_out_if_asked(self, node: ast.stmt) -> ast.AST:
         self.generic_visit(node)

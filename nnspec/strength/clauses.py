@@ -218,8 +218,8 @@ def _judge(task: _Task) -> Judged:
     for item in task.items:
         function = item.obj  # type: ignore[attr-defined]
         started = time.process_time()
-        for calls in (True, False):
-            rewritten = rewrite(function, watch, calls=calls)
+        for inner, calls in ((True, True), (False, True), (False, False)):
+            rewritten = rewrite(function, watch, calls=calls, inner=inner)
             item.obj = rewritten.function  # type: ignore[attr-defined]
             wrong = _run(item, watch, None)
             if not wrong and not watch.failed:
@@ -261,7 +261,5 @@ def _judge(task: _Task) -> Judged:
 
 def _run(item: pytest.Item, watch: Watch, change: Any) -> str:
     watch.failed, watch.seen = set(), set()
-    watch.answers.change = change
-    if change is None:
-        watch.answers.possible = {}
+    watch.answers.begin(change)
     return failure_of(item)

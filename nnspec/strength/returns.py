@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
+import operator
+import types
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import GeneratorType
 from typing import Any
@@ -24,8 +28,21 @@ OF_TENSORS = frozenset(
     | {"share_memory_", "to", "type"}
 )
 
-#: The call is left out, or made twice.
-NOT_DONE, TWICE = "not done", "done twice"
+#: What of Python asks a module that it is given.
+OF_MODULES = (delattr, dict, dir, getattr, iter, len, list, repr, reversed, setattr, str)
+#: What operators call, by their names in Python's grammar.
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "Add": operator.add,
+    "Add in place": operator.iadd,
+    "Mult": operator.mul,
+    "Mult in place": operator.imul,
+    "BitOr": operator.or_,
+    "BitOr in place": operator.ior,
+    "GetItem": operator.getitem,
+}
+
+#: The call is left out, made twice, keeps what it is given, warns.
+NOT_DONE, TWICE, KEEPS, WARNS = "not done", "done twice", "keeps all it is given", "warns"
 OTHER_WORDS = "another message"
 
 Change = tuple[int, str]
@@ -46,6 +63,14 @@ class Answers:
     def __init__(self) -> None:
         self.change: Change | None = None
         self.possible: dict[Change, None] = {}
+        self.kept: list[Any] = []
+
+    def begin(self, change: Change | None) -> None:
+        """Before a run: what is to be changed in it."""
+        self.change = change
+        self.kept.clear()
+        if change is None:
+            self.possible = {}
 
     @property
     def is_strange(self) -> bool:
@@ -55,8 +80,7 @@ class Answers:
     def error_of_block(self, number: int, error: BaseException | None) -> BaseException | None:
         """The error with which a block ends where one is expected: with other words, if that is asked for."""
         if isinstance(error, Exception) and self.has_other_words(number):
-            with contextlib.suppress(TypeError):
-                return type(error)("changed")
+            return _in_other_words(error)
         return error
 
     def has_other_words(self, number: int) -> bool:
@@ -72,31 +96,54 @@ class Answers:
 
     def call(self, number: int, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call a function, changed or not."""
+        return self._answer(number, _is_subject(function, args), function, args, kwargs)
+
+    def fixture(self, number: int, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call what the clause is given to let torch do something, as the ranks are."""
+        return self._answer(number, True, function, args, kwargs)
+
+    def operator(self, number: int, name: str, left: Any, right: Any) -> Any:
+        """Call what an operator stands for."""
+        return self.call(number, OPERATORS[name], left, right)
+
+    def _answer(
+        self, number: int, is_subject: bool, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         if self.change is not None and self.change[0] == number:
+            if self.change[1] == KEEPS:
+                self.kept += [args, kwargs]
+                return function(*args, **kwargs)
             return _changed(self.change[1], function, args, kwargs)
-        if self.change is not None or not _is_subject(function):
+        if self.change is not None or not is_subject:
             return function(*args, **kwargs)
         try:
             answer = function(*args, **kwargs)
         except Exception:
             self._offer(number, (NOT_DONE, OTHER_WORDS))
             raise
-        self._offer(number, (NOT_DONE, TWICE, *SPOILING))
+        self._offer(number, (NOT_DONE, TWICE))
         self._offer(number, [name for name, (kind, _) in OTHERS.items() if isinstance(answer, kind)])
+        if isinstance(answer, (list, tuple, dict, GeneratorType)):
+            self._offer(number, INSIDE)
+        self._offer(number, (KEEPS, WARNS, *SPOILING))
+        if any(map(_is_function, (*args, *kwargs.values()))):
+            self._offer(number, HANDED)
         return answer
 
     def _offer(self, number: int, changes: Iterable[str]) -> None:
         self.possible.update(((number, change), None) for change in changes)
 
 
-def _is_subject(function: Any) -> bool:
+def _is_subject(function: Any, args: tuple[Any, ...]) -> bool:
     receiver = _receiver(function)
     name = getattr(function, "__name__", "")
     if isinstance(function, nn.Module):
         return True
+    module = str(getattr(function, "__module__", None) or type(receiver).__module__)
+    if module == "_operator" or any(function is asks for asks in OF_MODULES):
+        return any(isinstance(arg, nn.Module) for arg in args)
     if isinstance(receiver, torch.Tensor):
         return name in OF_TENSORS
-    module = str(getattr(function, "__module__", None) or type(receiver).__module__)
     kind = type(receiver) if receiver is not None and not inspect.ismodule(receiver) else function
     if isinstance(kind, type):
         modules = {base.__module__.partition(".")[0] for base in kind.__mro__}
@@ -119,22 +166,74 @@ def _changed(change: str, function: Any, args: tuple[Any, ...], kwargs: dict[str
         try:
             function(*args, **kwargs)
         except Exception as error:
-            with contextlib.suppress(TypeError):
-                error = type(error)("changed")
-            raise error from None
+            raise _in_other_words(error) from None
         raise NotApplicable
-    if change == TWICE:
-        function(*args, **kwargs)
-        return function(*args, **kwargs)
+    if change in HANDED:
+        with_others = functools.partial(_with_others, change=HANDED[change])
+        args = tuple(map(with_others, args))
+        return function(*args, **{name: with_others(value) for name, value in kwargs.items()})
     answer = function(*args, **kwargs)
+    if change == TWICE:
+        return function(*args, **kwargs)
+    if change == WARNS:
+        warnings.warn("changed", stacklevel=1)
+        return answer
+    given = (*args, *kwargs.values(), _receiver(function))
     try:
         if change in SPOILING:
-            for thing in _things((*args, *kwargs.values(), _receiver(function), answer)):
+            for thing in _things((*given, answer)):
                 SPOILING[change](thing)
             return answer
-        return OTHERS[change][1](answer, (*args, *kwargs.values(), _receiver(function)))
+        if change in INSIDE:
+            return _inside(answer, *INSIDE[change])
+        return OTHERS[change][1](answer, given)
     except Exception:
         raise NotApplicable from None
+
+
+def _in_other_words(error: Exception) -> Exception:
+    """The error with another message, if it takes one."""
+    kind = type(error)
+    with contextlib.suppress(TypeError):
+        return kind("changed")
+    with contextlib.suppress(TypeError):
+        error.__class__ = type(kind.__name__, (kind,), {"__str__": lambda self: "changed"})
+    return error
+
+
+def _is_function(value: Any) -> bool:
+    return isinstance(value, (types.FunctionType, types.MethodType))
+
+
+def _with_others(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A function that is handed other things, if it is one."""
+    if not _is_function(value):
+        return value
+
+    @functools.wraps(value)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return value(*map(change, args), **{name: change(given) for name, given in kwargs.items()})
+
+    return wrapper
+
+
+def _something_for_none(value: Any) -> Any:
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(_something_for_none, value))
+    return torch.ones(1) if value is None else value
+
+
+def _other_tensors(value: Any) -> Any:
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(_other_tensors, value))
+    return value + 1 if isinstance(value, torch.Tensor) else value
+
+
+#: What the functions that a call is given are handed instead.
+HANDED: dict[str, Callable[[Any], Any]] = {
+    "hands something for None": _something_for_none,
+    "hands other tensors": _other_tensors,
+}
 
 
 def _nothing(function: Any, args: tuple[Any, ...]) -> Any:
@@ -148,16 +247,34 @@ def _nothing(function: Any, args: tuple[Any, ...]) -> Any:
 
 
 def _things(given: Iterable[Any]) -> Iterator[Any]:
-    """What can be spoilt: tensors, modules with all below them, dicts, lists and sets with what they hold."""
+    """What can be spoilt: tensors, modules with all below them, what lists and dicts hold, functions see."""
     for value in given:
         if isinstance(value, nn.Module):
             yield from list(value.modules())
-        elif isinstance(value, (torch.Tensor, dict, list, set)):
+        elif isinstance(value, (torch.Tensor, dict, list, set)) or _is_of_torch(value):
             yield value
         if isinstance(value, (list, tuple)):
             yield from _things(value)
         elif isinstance(value, Mapping):
             yield from _things(value.values())
+        elif isinstance(value, types.FunctionType):
+            yield from _things(_seen_by(value))
+        elif isinstance(value, types.BuiltinMethodType):
+            yield from _things([value.__self__])
+
+
+def _is_of_torch(value: Any) -> bool:
+    return type(value).__module__.startswith("torch.") and hasattr(value, "__dict__")
+
+
+def _seen_by(function: types.FunctionType) -> list[Any]:
+    """The lists, dicts and functions around a function that it uses."""
+    seen = []
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):
+            if isinstance(cell.cell_contents, (list, dict, types.FunctionType)):
+                seen.append(cell.cell_contents)
+    return seen
 
 
 def _change_values(thing: Any) -> None:
@@ -203,12 +320,28 @@ def _add(thing: Any) -> None:
         thing.grad = torch.ones_like(thing)
 
 
+def _replace(thing: Any) -> None:
+    if isinstance(thing, nn.Module):
+        for entries in (thing._parameters, thing._buffers, thing._modules):
+            for name, value in entries.items():
+                entries[name] = copy.deepcopy(value)  # type: ignore[assignment]
+
+
+def _change_attributes(thing: Any) -> None:
+    if not isinstance(thing, torch.Tensor) and _is_of_torch(thing):
+        for name, value in vars(thing).items():
+            if isinstance(value, (int, float)):
+                vars(thing)[name] = not value if isinstance(value, bool) else value + 1
+
+
 #: The call is made, and what it was given, what it is a method of and what it returns is changed as well.
 SPOILING: dict[str, Callable[[Any], None]] = {
     "changes values": _change_values,
     "flips flags": _flip_flags,
     "takes something away": _take_away,
     "adds something": _add,
+    "replaces what is held": _replace,
+    "changes attributes": _change_attributes,
 }
 
 
@@ -259,6 +392,46 @@ OTHERS: dict[str, tuple[Any, Callable[[Any, tuple[Any, ...]], Any]]] = {
     "None": ((torch.Tensor, bool, int, float, str, *_MANY), lambda answer, given: None),
     "something": (type(None), lambda answer, given: 7),
 }
+
+
+#: The same changes for what a list, tuple, dict or generator holds.
+INSIDE = {
+    f"inside: {name}": (kind, change)
+    for name, (kind, change) in OTHERS.items()
+    if name not in ("its input", "a wrong order", "one fewer")
+}
+
+
+def _inside(answer: Any, kind: Any, change: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
+    """What holds several things, with all changed that are of this kind, also in the lists that it holds.
+
+    Raises:
+        NotApplicable: there is nothing of this kind.
+    """
+    changed = 0
+
+    def other(value: Any) -> Any:
+        nonlocal changed
+        if type(value) in (list, tuple):
+            return type(value)(map(other, value))
+        if not isinstance(value, kind):
+            return value
+        with contextlib.suppress(Exception, NotApplicable):
+            value = change(value, ())
+            changed += 1
+        return value
+
+    found: Any
+    if isinstance(answer, GeneratorType):
+        found = iter([other(value) for value in answer])
+    elif isinstance(answer, dict):
+        found = copy.copy(answer)
+        found.update({name: other(value) for name, value in answer.items()})
+    else:
+        found = type(answer)(map(other, answer))
+    if not changed:
+        raise NotApplicable
+    return found
 
 
 def _copied(answer: Any) -> Any:

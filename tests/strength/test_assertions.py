@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -17,13 +18,14 @@ from nnspec.strength.returns import NotApplicable
 def watched(function, *args):
     """The assertions of a clause, and those of them that nothing makes fail, by their text."""
     watch = Watch()
-    rewritten = rewrite(function, watch, calls=True)
+    rewritten = rewrite(function, watch, inner=True)
     rewritten.function(*args)
     assert watch.failed == set()
     assert watch.seen == set(range(len(rewritten.assertions)))
     failed = set()
     for change in list(watch.answers.possible):
-        watch.answers.change, watch.failed = change, set()
+        watch.answers.begin(change)
+        watch.failed = set()
         with contextlib.suppress(Exception, NotApplicable):
             rewritten.function(*args)
         failed |= watch.failed
@@ -81,7 +83,7 @@ def tautologies():
     layer = nn.Linear(2, 3)
     before = layer.weight
     copied = copy.deepcopy(layer)
-    assert layer.weight is before
+    assert before is before
     assert copied.weight is not before
     assert torch.equal(before, before)
     assert len([1, 2]) == 2
@@ -93,11 +95,19 @@ def test_what_cannot_fail_is_told():
     _, unfailing = watched(tautologies)
 
     assert unfailing == [
-        "layer.weight is before",
+        "before is before",
         "torch.equal(before, before)",
         "len([1, 2]) == 2",
         "pytest.raises(RuntimeError, match='.*'): its message",
     ]
+
+
+def a_given_function(ranks):
+    assert ranks(len) == [[2], [3]]
+
+
+def test_what_is_given_to_a_clause_is_changed():
+    assert watched(a_given_function, lambda function: [[2], [3]])[1] == []
 
 
 def nothing_done():
@@ -137,7 +147,71 @@ def other_answers():
     assert layer(torch.ones(4, 2)).dtype == torch.float32
 
 
-@pytest.mark.parametrize("clause", [nothing_done, more_done, other_answers])
+def beside_the_answer():
+    layer = nn.Linear(2, 3)
+    owner = nn.Identity()
+    reference = weakref.ref(owner)
+    layer(owner)
+    del owner
+    assert reference() is None
+    ran = []
+    handle = layer.register_forward_hook(lambda module, args, output: ran.append("hook"))
+    assert ran == []
+    with warnings.catch_warnings(record=True) as caught:
+        layer.eval()
+    assert [str(warning.message) for warning in caught] == []
+    before = layer.weight
+    layer.zero_grad()
+    assert layer.weight is before
+    assert handle.id == len(layer._forward_hooks) + handle.id - 1
+
+
+def what_is_handed():
+    seen = []
+    layer = nn.Identity()
+    layer.register_forward_hook(lambda module, args, output: seen.append(args))
+    layer(None)
+    assert seen == [(None,)]
+
+
+def what_is_inside():
+    found = list(nn.Linear(2, 3).named_parameters())
+    assert all(isinstance(parameter, nn.Parameter) for _, parameter in found)
+
+
+def operators():
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    whole = net
+    net += nn.Sequential(nn.ELU())
+    assert net is whole
+    assert net[0] is whole[0]
+    assert repr(net[1:] + net[:1]).count("Tanh") == 1
+
+
+def calls_of_inner_functions():
+    layer = nn.Linear(2, 3)
+
+    def freeze():
+        layer.requires_grad_(False)
+
+    freeze()
+    assert layer.weight.requires_grad is False
+
+
+def several(*args):
+    return args
+
+
+def other_words():
+    with pytest.raises(torch.jit.frontend.NotSupportedError, match="variable number of arguments"):
+        torch.jit.script(several)
+
+
+CHANGED = [nothing_done, more_done, other_answers, beside_the_answer, what_is_handed, what_is_inside]
+CHANGED += [operators, calls_of_inner_functions, other_words]
+
+
+@pytest.mark.parametrize("clause", CHANGED)
 def test_what_calls_do_and_return_is_changed(clause):
     _, unfailing = watched(clause)
 
