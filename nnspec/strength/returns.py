@@ -181,8 +181,9 @@ def _changed(change: str, function: Any, args: tuple[Any, ...], kwargs: dict[str
     given = (*args, *kwargs.values(), _receiver(function))
     try:
         if change in SPOILING:
-            for thing in _things((*given, answer)):
-                SPOILING[change](thing)
+            of, spoil = SPOILING[change]
+            for thing in _things(given if of == "given" else [answer]):
+                spoil(thing)
             return answer
         if change in INSIDE:
             return _inside(answer, *INSIDE[change])
@@ -334,14 +335,19 @@ def _change_attributes(thing: Any) -> None:
                 vars(thing)[name] = not value if isinstance(value, bool) else value + 1
 
 
-#: The call is made, and what it was given, what it is a method of and what it returns is changed as well.
-SPOILING: dict[str, Callable[[Any], None]] = {
+_SPOILING: dict[str, Callable[[Any], None]] = {
     "changes values": _change_values,
     "flips flags": _flip_flags,
     "takes something away": _take_away,
     "adds something": _add,
     "replaces what is held": _replace,
     "changes attributes": _change_attributes,
+}
+#: The call is made, and what it was given or is a method of, or what it returns, is changed as well.
+SPOILING = {
+    f"{name} of what is {of}": (of, spoil)
+    for of in ("given", "returned")
+    for name, spoil in _SPOILING.items()
 }
 
 

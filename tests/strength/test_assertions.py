@@ -151,7 +151,7 @@ def beside_the_answer():
     layer = nn.Linear(2, 3)
     owner = nn.Identity()
     reference = weakref.ref(owner)
-    layer(owner)
+    nn.Identity()(owner)
     del owner
     assert reference() is None
     ran = []
@@ -163,7 +163,7 @@ def beside_the_answer():
     before = layer.weight
     layer.zero_grad()
     assert layer.weight is before
-    assert handle.id == len(layer._forward_hooks) + handle.id - 1
+    assert copy.copy(handle).id == handle.id
 
 
 def what_is_handed():
