@@ -36,7 +36,7 @@ def test_it_cannot_be_called():
 
 
 def test_its_owner_calls_the_modules():
-    """A model loops over its ``ModuleList`` or indexes it in ``forward``, and calls the modules itself."""
+    """A model's ``forward`` can loop over its ``ModuleList`` or index it, and call the modules itself."""
 
     class Net(nn.Module):
         def __init__(self):
@@ -226,7 +226,7 @@ def test_iteration_yields_every_element():
 
 @pytest.mark.observed
 def test_in_asks_for_the_very_module():
-    """``module in layers`` of a ``ModuleList`` compares by identity: another ``nn.ReLU()`` is not found."""
+    """The ``in`` operator finds modules of a ``ModuleList`` by identity: a new ``nn.ReLU()`` is not found."""
     relu = nn.ReLU()
     layers = nn.ModuleList([nn.Tanh(), relu])
 
@@ -257,7 +257,7 @@ def test_extend_returns_the_list():
 
 
 def test_plus_equals_appends_an_iterable():
-    """``layers += iterable`` appends modules to the same ``ModuleList`` object."""
+    """The ``+=`` operator appends the modules of an iterable to the same ``ModuleList`` object."""
     relu, tanh = nn.ReLU(), nn.Tanh()
     layers = before = nn.ModuleList([relu])
 
@@ -379,7 +379,7 @@ def test_some_methods_of_a_list_are_missing():
 
 @pytest.mark.observed
 def test_extending_with_itself_fails():
-    """``layers += layers`` of a ``ModuleList`` raises ``RuntimeError``: it changes during iteration.
+    """A ``ModuleList`` added to itself with ``+=`` raises ``RuntimeError``: it changes during iteration.
 
     ``layers += list(layers)`` appends each module once more.
     """

@@ -263,7 +263,7 @@ def test_deleting_removes_the_parameter():
 
 
 def test_pop_returns_the_value():
-    """:meth:`ParameterDict.pop <torch.nn.ParameterDict.pop>` removes and returns a value, without default."""
+    """:meth:`torch.nn.ParameterDict.pop` removes and returns a value; it accepts no default argument."""
     table = nn.ParameterDict([("p", "1"), ("q", "2")])
 
     assert table.pop("p") == "1"
@@ -353,9 +353,9 @@ def test_it_prints_type_and_size():
 
 @pytest.mark.observed
 def test_it_prints_a_plain_tensor():
-    """The ``repr`` of a ``ParameterDict`` shows a value that is a plain tensor as ``Tensor containing``.
+    """The ``repr`` of a ``ParameterDict`` marks a plain tensor value with "Tensor containing".
 
-    That happens by an attribute. The lines come from :meth:`~torch.nn.ParameterDict.extra_repr`.
+    A tensor set as an attribute stays plain. The lines come from :meth:`~torch.nn.ParameterDict.extra_repr`.
     """
     table = nn.ParameterDict([("n", 7)])
     table.n = torch.rand(2, 3)

@@ -201,7 +201,7 @@ def test_extend_a_list_of_parameters():
 
 
 def test_plus_equals_appends_values():
-    """``values += iterable`` appends values to the same ``ParameterList`` object."""
+    """The ``+=`` operator appends the elements of an iterable to the same ``ParameterList`` object."""
     values = before = nn.ParameterList(["a"])
 
     values += ("b", "c")
@@ -212,7 +212,7 @@ def test_plus_equals_appends_values():
 
 @pytest.mark.observed
 def test_a_list_may_extend_itself():
-    """``values += values`` appends a ``ParameterList`` to itself: each element is then in it twice."""
+    """Adding a ``ParameterList`` to itself with ``+=`` appends its elements: each is then in it twice."""
     values = nn.ParameterList(["a", "b"])
 
     values += values
@@ -329,9 +329,9 @@ def test_a_list_of_one_prints_on_one_line():
 
 @pytest.mark.observed
 def test_a_plain_tensor_is_printed_as_tensor():
-    """The ``repr`` of a ``ParameterList`` shows an element that is a plain tensor as ``Tensor containing``.
+    """The ``repr`` of a ``ParameterList`` marks an element that is a plain tensor with "Tensor containing".
 
-    That happens by an attribute. The lines come from :meth:`~torch.nn.ParameterList.extra_repr`.
+    A tensor set as an attribute stays plain. The lines come from :meth:`~torch.nn.ParameterList.extra_repr`.
     """
     values = nn.ParameterList([7])
     setattr(values, "0", torch.rand(2, 3))

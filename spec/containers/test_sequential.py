@@ -217,7 +217,7 @@ def test_iteration_yields_each_place():
 
 @pytest.mark.observed
 def test_in_asks_for_the_very_layer():
-    """``layer in net`` of a ``Sequential`` compares by identity; names and nested layers are not found."""
+    """The ``in`` operator finds a layer of a ``Sequential`` by identity, not by name, and no nested layer."""
     relu = nn.ReLU()
     net = nn.Sequential(relu, nn.Sequential(nn.Tanh()))
 

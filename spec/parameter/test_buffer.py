@@ -87,7 +87,7 @@ def test_a_subclass_of_buffer_is_never_met():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_a_tensor_made_a_subclass_of_buffer_is_a_buffer():
-    """A tensor cast with ``as_subclass`` to a subclass of ``nn.Buffer`` is a buffer without
+    """With a subclass ``B`` of ``nn.Buffer``, ``x.as_subclass(B)`` is an instance of ``nn.Buffer`` and has no
     ``_is_buffer``.
     """
 

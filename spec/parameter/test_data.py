@@ -115,7 +115,9 @@ def test_assigned_data_may_differ_in_shape_and_dtype():
 
 
 def test_assigned_data_must_suit_a_gradient():
-    """Assigning integers to ``parameter.data`` raises ``RuntimeError`` if the parameter requires grad."""
+    """Assigning an integer tensor to ``parameter.data`` raises ``RuntimeError`` if the parameter requires
+    grad.
+    """
     weight, frozen = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2), requires_grad=False)
 
     with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):

@@ -29,7 +29,8 @@ FILLERS = [
 @pytest.mark.claim("N2-26")
 @pytest.mark.parametrize(("function", "arguments"), FILLERS)
 def test_a_parameter_is_filled_in_place(function, arguments):
-    """The functions of :mod:`torch.nn.init` fill a parameter in place, without ``no_grad``, and return it.
+    """Functions such as :func:`nn.init.normal_ <torch.nn.init.normal_>` fill a parameter in place and return
+    it; ``no_grad`` is not needed.
 
     So ``nn.init.normal_(layer.weight)`` is enough: the result need not be assigned.
     """
@@ -44,7 +45,9 @@ def test_a_parameter_is_filled_in_place(function, arguments):
 
 @pytest.mark.parametrize(("function", "arguments"), FILLERS)
 def test_a_plain_tensor_is_filled_too(function, arguments):
-    """The functions of :mod:`torch.nn.init` also fill a plain tensor, such as one of ``float64``."""
+    """Functions such as :func:`nn.init.normal_ <torch.nn.init.normal_>` also fill a plain tensor, for example
+    one of ``float64``.
+    """
     buffer = torch.full((3, 5), 50.0, dtype=torch.float64)
 
     assert function(buffer, **arguments) is buffer

@@ -92,10 +92,10 @@ def test_dirac_in_groups(sizes, ones):
 
 
 def test_dirac_makes_a_convolution_the_identity():
-    """An ``nn.Conv2d`` with ``padding="same"``, no bias and an :func:`nn.init.dirac_ <torch.nn.init.dirac_>`
-    weight returns its input.
+    """``nn.Conv2d(c, c, 3, padding="same", groups=g, bias=False)`` returns its input after
+    :func:`dirac_(weight, g) <torch.nn.init.dirac_>`.
 
-    With more than one group give ``groups`` to both.
+    By default both have one group. So it is with any odd kernel size.
     """
     layer = nn.Conv2d(4, 4, 3, padding="same", groups=2, bias=False)
     x = torch.rand(2, 4, 5, 6)

@@ -114,10 +114,10 @@ def test_far_away_every_value_was_the_wrong_bound():
 @pytest.mark.since("2.12")
 @pytest.mark.observed
 def test_rejected_values_are_drawn_again():
-    """With wide bounds, ``nn.init.trunc_normal_`` draws normal values and redraws those outside the bounds.
+    """If over 30% of the normal distribution lies in ``[a, b]``, ``nn.init.trunc_normal_`` redraws values
+    outside.
 
-    Where less than 0.3 of the distribution lies between the bounds, it draws evenly from there and
-    rejects.
+    Where it is 30% or less, values are drawn evenly from ``[a, b]`` and some of them rejected.
     """
     torch.manual_seed(3)
     weight = nn.init.trunc_normal_(torch.empty(100), 0.5, 2.0, -1.0, 3.0)
@@ -158,7 +158,8 @@ def test_other_dtypes_stay_within_the_bounds(dtype):
 
 @pytest.mark.since("2.12")
 def test_bfloat16_keeps_the_deviation():
-    """``nn.init.trunc_normal_`` with a small ``std`` keeps all ``bfloat16`` values small (:issue:`155588`).
+    """``nn.init.trunc_normal_`` with ``std=0.02`` sets no ``bfloat16`` value to the bounds, -2 and 2
+    (:issue:`155588`).
 
     Drawing in ``float32`` and casting then does the same on every release.
     """
@@ -171,11 +172,11 @@ def test_bfloat16_keeps_the_deviation():
 @pytest.mark.before("2.12")
 @pytest.mark.observed
 def test_bfloat16_held_values_at_the_bounds():
-    """``nn.init.trunc_normal_`` with a small ``std`` sets some ``bfloat16`` values to a bound
+    """``nn.init.trunc_normal_`` with ``std=0.02`` sets some ``bfloat16`` values to the bounds, -2 and 2
     (:issue:`155588`).
 
-    With ``std=0.02`` it is a few in a thousand, which makes the deviation several times as large. Draw in
-    ``float32`` and cast then.
+    They are a few in a thousand, which makes the deviation several times as large. Draw in ``float32`` and
+    cast then.
     """
     torch.manual_seed(3)
     weight = nn.init.trunc_normal_(torch.empty(100, 1000, dtype=torch.bfloat16), std=0.02)

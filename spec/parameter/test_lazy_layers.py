@@ -186,7 +186,9 @@ def test_lazy_linear_without_bias():
     ids=["linear", "convolution", "transposed convolution"],
 )
 def test_initialised_like_the_ordinary_layer(lazy, arguments, in_size):
-    """With the same seed, the first call of ``nn.LazyLinear`` gives the weights of a new ``nn.Linear``."""
+    """The first call of an ``nn.LazyLinear`` draws the same weights as ``nn.Linear(...)`` from the same
+    seed.
+    """
     layer, x = lazy(*arguments), torch.rand(2, 5, 6)
 
     torch.manual_seed(7)

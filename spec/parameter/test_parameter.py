@@ -11,7 +11,8 @@ from torch import nn
 
 @pytest.mark.claim("N2-15")
 def test_a_parameter_is_a_tensor():
-    """A :class:`~torch.nn.parameter.Parameter` is built from a tensor and is itself a :class:`torch.Tensor`.
+    """An :class:`nn.Parameter <torch.nn.parameter.Parameter>` is built from a tensor and is itself a
+    :class:`torch.Tensor`.
 
     A parameter can do all that tensors can; a module that it is assigned to registers it.
     """
@@ -27,8 +28,8 @@ def test_a_parameter_is_a_tensor():
 
 @pytest.mark.claim("N2-20")
 def test_requires_grad_from_the_start():
-    """A :class:`~torch.nn.parameter.Parameter` has ``requires_grad=True`` unless it is constructed with
-    ``requires_grad=False``.
+    """A new :class:`nn.Parameter <torch.nn.parameter.Parameter>` has ``requires_grad=True`` unless it is
+    constructed with ``requires_grad=False``.
 
     So an optimizer that is given a model trains everything in it. How to leave a
     part as it is: :ref:`chapter-gradients.freezing`.
@@ -68,7 +69,7 @@ def test_grad_is_none_at_first():
 
 
 def test_requires_grad_is_the_second_argument():
-    """The second argument of :class:`~torch.nn.parameter.Parameter` is ``requires_grad``:
+    """The second argument of :class:`nn.Parameter <torch.nn.parameter.Parameter>` is ``requires_grad``:
     ``nn.Parameter(x, False)`` is frozen.
     """
     frozen = nn.Parameter(torch.rand(2), False)

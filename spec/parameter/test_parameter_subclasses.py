@@ -166,9 +166,11 @@ def test_a_subclass_of_parameter_is_a_parameter():
 
 @pytest.mark.observed
 def test_no_parameter_from_a_subclass_of_parameter():
-    """``nn.Parameter(x)`` raises ``RuntimeError`` if ``x`` is of a plain subclass of ``nn.Parameter``.
+    """``nn.Parameter(x)`` raises ``RuntimeError`` if ``x`` is of a Parameter subclass whose ``detach()``
+    returns a ``Tensor``.
 
-    Use ``nn.Parameter(x.data)``.
+    ``detach()`` of a parameter gives a plain tensor, so this holds for a subclass that changes nothing. Use
+    ``nn.Parameter(x.data)``.
     """
 
     class Scale(nn.Parameter):

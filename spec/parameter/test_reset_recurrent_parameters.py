@@ -53,10 +53,11 @@ def test_attention_draws_its_projection_by_xavier():
 
 @pytest.mark.observed
 def test_attention_draws_three_projections():
-    """``nn.MultiheadAttention`` with ``kdim`` and ``vdim`` initializes each projection by
+    """``nn.MultiheadAttention`` initializes ``q_proj_weight``, ``k_proj_weight`` and ``v_proj_weight`` by
     ``xavier_uniform_``.
 
-    ``add_bias_kv`` draws its two rows by ``xavier_normal_``.
+    It has these in place of ``in_proj_weight`` if ``kdim`` or ``vdim`` is not ``embed_dim``. ``add_bias_kv``
+    draws its two rows by ``xavier_normal_``.
     """
     layer = nn.MultiheadAttention(4, 2, kdim=3, vdim=5, add_bias_kv=True)
     torch.manual_seed(3)

@@ -133,7 +133,7 @@ def test_an_uninitialized_buffer_by_default():
 
 
 def test_arguments_of_an_uninitialized_buffer():
-    """The arguments of :class:`~torch.nn.UninitializedBuffer` are ``requires_grad``, ``device`` and
+    """The first arguments of :class:`~torch.nn.UninitializedBuffer` are ``requires_grad``, ``device`` and
     ``dtype``, in this order.
     """
     mean = UninitializedBuffer(True, "meta", torch.float16)

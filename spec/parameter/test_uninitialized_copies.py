@@ -54,7 +54,7 @@ def test_an_uninitialized_buffer_is_not_deep_copied():
 @pytest.mark.parametrize("kind", [UninitializedParameter, UninitializedBuffer], ids=["parameter", "buffer"])
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
 def test_a_pickle_brings_back_an_uninitialized_tensor(kind, requires_grad):
-    """Unpickling an ``UninitializedParameter`` or ``UninitializedBuffer`` keeps its type and
+    """Unpickling an ``UninitializedParameter`` or ``UninitializedBuffer`` keeps its class and
     ``requires_grad``.
     """
     twin = pickle.loads(pickle.dumps(kind(requires_grad)))

@@ -71,8 +71,8 @@ def test_dtype_and_device_of_the_dict_win(device):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("keep_vars", [False, True], ids=["tensors", "parameters"])
 def test_requires_grad_of_the_module_is_kept(keep_vars):
-    """``load_state_dict(assign=True)`` keeps the module's ``requires_grad``, whatever the dict's tensors
-    have.
+    """``load_state_dict(assign=True)`` keeps each parameter's ``requires_grad``, whatever the dict's tensor
+    has.
 
     Up to torch 2.2 a tensor always became trainable and a parameter kept its own setting (:pull:`121157`).
     """
@@ -90,7 +90,8 @@ def test_requires_grad_of_the_module_is_kept(keep_vars):
 @pytest.mark.since("2.3")
 @pytest.mark.observed
 def test_a_parameter_in_the_dict_is_changed():
-    """``load_state_dict(assign=True)`` changes ``requires_grad`` of parameters in the dict to the module's.
+    """``load_state_dict(assign=True)`` gives a ``Parameter`` in the dict the ``requires_grad`` of the one it
+    replaces.
 
     Where they belong to another module, that module is frozen or unfrozen too.
     """

@@ -210,10 +210,11 @@ def test_mapping_needs_a_path():
 
 
 def test_a_whole_module_may_be_saved():
-    """:func:`torch.save` pickles a whole module; :func:`torch.load` imports its class again.
+    """:func:`torch.save` can pickle a whole module; :func:`torch.load(weights_only=False) <torch.load>`
+    imports its class.
 
-    The file breaks when that code moves or changes, which a state dict does not. It also needs
-    ``weights_only=False``, which may run any code.
+    The file breaks when that code moves or changes, which a state dict does not. ``weights_only=False`` may
+    run any code from the file.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.3)).eval()
     file = io.BytesIO()

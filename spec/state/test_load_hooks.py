@@ -181,8 +181,10 @@ def test_a_load_pre_hook_does_not_keep_its_module():
 
 @pytest.mark.observed
 def test_a_load_pre_hook_keeps_its_name():
-    """A hook given to ``_register_load_state_dict_pre_hook`` keeps its ``__name__`` and gets all
+    """Wrappers in ``module._load_state_dict_pre_hooks`` have the hook's ``__name__`` and pass on all
     arguments.
+
+    With ``with_module=True`` the module comes first.
     """
     layer = nn.PReLU()
 

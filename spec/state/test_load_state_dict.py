@@ -108,8 +108,8 @@ def test_the_result_is_a_named_tuple():
     ids=["missing", "unexpected"],
 )
 def test_a_mismatch_is_printed_as_a_tuple(given, shown):
-    """If keys are missing or unexpected, the result of ``load_state_dict(strict=False)`` prints both
-    lists.
+    """If keys do not match, the result of ``load_state_dict(strict=False)`` prints as
+    ``_IncompatibleKeys(...)``.
     """
     layer = nn.Linear(2, 3)
     state = {**layer.state_dict(), "x": torch.rand(1)}
@@ -121,7 +121,7 @@ def test_a_mismatch_is_printed_as_a_tuple(given, shown):
 
 
 def test_values_take_the_dtype_and_device_of_the_module(device):
-    """``load_state_dict`` converts values to the dtype and device of the module's parameters and buffers.
+    """By default ``load_state_dict`` converts each value to its parameter's or buffer's dtype and device.
 
     A checkpoint in half precision does not make a module so; cast the module, or load with ``assign=True``.
     """
@@ -138,7 +138,9 @@ def test_values_take_the_dtype_and_device_of_the_module(device):
 
 
 def test_requires_grad_and_grad_stay():
-    """``load_state_dict`` changes neither ``requires_grad`` nor ``.grad`` of the module's parameters."""
+    """By default ``load_state_dict`` changes neither ``requires_grad`` nor ``.grad`` of the module's
+    parameters.
+    """
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.0, 2.0]])).sum().backward()
     layer.bias.requires_grad_(False)
@@ -239,7 +241,7 @@ def test_what_fits_is_loaded_before_the_error():
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_value_that_is_no_tensor_is_refused(strict):
-    """``load_state_dict`` raises ``RuntimeError`` for a value that is not a tensor, even with
+    """``load_state_dict`` raises ``RuntimeError`` if a parameter's value is not a tensor, even with
     ``strict=False``.
 
     The error names the key and the type of the value.

@@ -111,7 +111,7 @@ def test_a_version_lets_a_module_read_old_state():
 
 @pytest.mark.observed
 def test_the_metadata_stays_with_the_dict_while_loading():
-    """In ``load_state_dict``, hooks of the root get a dict with ``_metadata``, hooks of submodules a plain
+    """``load_state_dict`` pre-hooks of the root get a dict with ``_metadata``, those of submodules a plain
     dict.
 
     Each is also given the metadata of its own module.
@@ -151,10 +151,11 @@ def test_a_missing_batch_count_is_an_error(layer):
     "metadata", [None, {"0": {"version": 1}}, {"0": {}}], ids=["none", "old", "no_version"]
 )
 def test_an_old_state_keeps_the_batch_count(metadata):
-    """``BatchNorm`` keeps its own ``num_batches_tracked`` when loading a state dict older than version 2.
+    """``BatchNorm`` keeps its own ``num_batches_tracked`` when loading a dict without it and without
+    ``_metadata``.
 
-    So it is where there are no metadata, as in a plain ``dict``. Up to torch 2.1 the count was set to zero
-    (:issue:`110361`, :pull:`110850`).
+    So it does where ``_metadata`` gives the layer a ``version`` below 2, or none. Up to torch 2.1 the count
+    was set to zero (:issue:`110361`, :pull:`110850`).
     """
     net, other = nn.Sequential(nn.BatchNorm1d(2)), nn.Sequential(nn.BatchNorm1d(2))
     net[0].num_batches_tracked.fill_(7)
@@ -186,11 +187,11 @@ def test_an_old_state_resets_the_batch_count():
 @pytest.mark.question("Q57")
 @pytest.mark.since("2.3")
 def test_a_norm_without_a_real_count_starts_at_zero():
-    """``BatchNorm`` loaded with ``assign=True`` and no ``num_batches_tracked`` keeps its count; on meta, it
-    gets 0.
+    """``load_state_dict(assign=True)`` sets ``num_batches_tracked`` on meta to 0 if a dict lacks it and
+    ``_metadata``.
 
-    The dict is one of ``BatchNorm``, without the key and without metadata. In torch 2.2 a count on the meta
-    device stayed there (:pull:`115285`).
+    The new count of ``BatchNorm`` is on the CPU; one that is not on meta is kept. In torch 2.2 a count on the
+    meta device stayed there (:pull:`115285`).
     """
     real, meta = nn.BatchNorm1d(2), nn.BatchNorm1d(2, device="meta")
     real.num_batches_tracked.fill_(7)
@@ -221,10 +222,11 @@ def test_a_norm_without_statistics_needs_no_count():
 
 
 def test_an_instance_norm_refuses_very_old_statistics():
-    """``InstanceNorm`` without ``track_running_stats`` raises for ``running_mean`` in a dict without
-    ``_metadata``.
+    """Loading a dict with ``running_mean`` and no ``_metadata`` into a default ``InstanceNorm`` raises
+    ``RuntimeError``.
 
-    Before torch 0.4 the layer always saved them. Delete these keys to load the rest.
+    By default ``track_running_stats=False``. Before torch 0.4 the layer always saved them. Delete these keys
+    to load the rest.
     """
     state = {"n.running_mean": torch.rand(2), "n.running_var": torch.rand(2)}
 
@@ -236,8 +238,8 @@ def test_an_instance_norm_refuses_very_old_statistics():
 
 
 def test_an_instance_norm_with_metadata_counts_keys():
-    """``InstanceNorm`` without ``track_running_stats`` finds ``running_mean`` unexpected if there is
-    ``_metadata``.
+    """With ``_metadata``, ``load_state_dict`` of a default ``InstanceNorm`` reports ``running_mean`` as
+    unexpected.
     """
     state = nn.InstanceNorm1d(2, track_running_stats=True).state_dict()
     del state["num_batches_tracked"]

@@ -153,7 +153,7 @@ def test_post_hooks_run_from_the_inside_out():
 
 @pytest.mark.since("2.5")
 def test_a_post_hook_of_a_submodule_sees_the_whole_dict():
-    """A ``state_dict`` post-hook of a submodule gets the whole dict saved so far, with full key names."""
+    """A ``register_state_dict_post_hook`` hook of a submodule gets the whole dict so far, with full keys."""
     seen = []
     net = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.PReLU())
     net[1].register_state_dict_post_hook(lambda module, state, prefix, metadata: seen.append(list(state)))

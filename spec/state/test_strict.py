@@ -10,7 +10,7 @@ from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 
 def test_missing_keys_raise():
-    """``load_state_dict`` raises ``RuntimeError`` for missing keys, which the module has and the dict lacks.
+    """By default ``load_state_dict`` raises ``RuntimeError`` for missing keys, those that the dict lacks.
 
     The error names them. They are often the sign of another prefix, another version of the class, or a layer
     that was added; ``strict=False`` leaves such parameters at their random values.
@@ -24,7 +24,8 @@ def test_missing_keys_raise():
 
 
 def test_unexpected_keys_raise():
-    """``load_state_dict`` raises ``RuntimeError`` for unexpected keys, which the module does not have.
+    """By default ``load_state_dict`` raises ``RuntimeError`` for unexpected keys, those that the module
+    lacks.
 
     The error names them.
     """
@@ -116,7 +117,8 @@ def test_unexpected_keys_are_found_at_any_depth():
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize("key", ["0", "0.0", "0.0.weight.x"])
 def test_a_key_must_match_as_a_whole(key):
-    """``load_state_dict`` reports keys that name a submodule or extend a parameter's name as unexpected.
+    """``load_state_dict`` reports a submodule's name, or a key below a parameter (``weight.x``), as
+    unexpected.
 
     Up to torch 2.3 the first part of a key was enough (:issue:`123510`, :pull:`124385`).
     """
@@ -130,7 +132,9 @@ def test_a_key_must_match_as_a_whole(key):
 @pytest.mark.before("2.4")
 @pytest.mark.parametrize("key", ["0", "0.weight.x"], ids=["submodule", "behind_parameter"])
 def test_the_first_part_of_a_key_is_enough(key):
-    """``load_state_dict`` ignores extra keys that name a submodule or extend a parameter's name."""
+    """``load_state_dict`` ignores an extra key that is a submodule's name or below a parameter
+    (``weight.x``).
+    """
     net = nn.Sequential(nn.PReLU())
 
     result = net.load_state_dict({**net.state_dict(), key: torch.rand(1)}, strict=False)
@@ -194,7 +198,7 @@ def test_a_wrapper_prefix_can_be_taken_off():
 
 @pytest.mark.since("2.3")
 def test_a_prefix_is_taken_off_in_order():
-    """``consume_prefix_in_state_dict_if_present`` keeps the order of the keys.
+    """``consume_prefix_in_state_dict_if_present`` keeps the order of the keys that have the prefix.
 
     Up to torch 2.2 the keys were sorted.
     """

@@ -84,7 +84,7 @@ def test_assign_takes_the_memory_when_swapping():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("assign", [False, True])
 def test_requires_grad_stays_when_swapping(assign):
-    """With ``set_swap_module_params_on_conversion``, ``load_state_dict`` keeps the module's
+    """With ``set_swap_module_params_on_conversion``, ``load_state_dict`` keeps each parameter's
     ``requires_grad``.
     """
     layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
@@ -124,11 +124,10 @@ def test_module_load_makes_the_new_tensor():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("given", ["self", "other"])
 def test_module_load_must_return_a_new_tensor(given):
-    """``load_state_dict`` raises ``RuntimeError`` if a subclass's ``module_load`` returns ``self`` or
+    """With ``set_swap_module_params_on_conversion``, loading raises if ``module_load`` returns ``self`` or
     ``other``.
 
-    Return a clone, or the tensor detached. ``module_load`` is called under
-    ``set_swap_module_params_on_conversion``.
+    The error is a ``RuntimeError``. Return a clone, or the tensor detached.
     """
 
     class Same(torch.Tensor):
@@ -148,8 +147,10 @@ def test_module_load_must_return_a_new_tensor(given):
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("wrapped", [False, True], ids=["tensor", "parameter"])
 def test_module_load_may_return_a_parameter(wrapped):
-    """What ``module_load`` returns for a parameter becomes an ``nn.Parameter`` with the module's
+    """What ``Tensor.module_load`` returns for a parameter becomes an ``nn.Parameter`` with the old
     ``requires_grad``.
+
+    ``load_state_dict`` calls it under ``set_swap_module_params_on_conversion``.
     """
 
     class Table(nn.Parameter):

@@ -68,7 +68,8 @@ def test_loading_keeps_weights_tied():
     "order", [["0.weight", "1.weight"], ["1.weight", "0.weight"]], ids=["as_is", "reversed"]
 )
 def test_the_last_name_wins(order):
-    """If a dict has two values for a tied weight, ``load_state_dict`` keeps that of the module's last name.
+    """Of two values for a tied weight, ``load_state_dict`` keeps that of the later key in
+    ``net.state_dict()``.
 
     The order of the dict does not matter, and no key is reported.
     """

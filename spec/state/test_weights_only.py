@@ -196,7 +196,9 @@ def test_a_class_may_be_declared_safe_for_good():
 
 @pytest.mark.since("2.6")
 def test_what_is_refused_can_be_listed(tmp_path):
-    """:func:`torch.serialization.get_unsafe_globals_in_checkpoint` lists the classes that are not allowed."""
+    """:func:`get_unsafe_globals_in_checkpoint(f) <torch.serialization.get_unsafe_globals_in_checkpoint>`
+    lists classes in ``f`` that ``torch.load(weights_only=True)`` rejects.
+    """
     torch.save({"took": datetime.timedelta(days=3), "w": torch.rand(2)}, tmp_path / "last.pt")
 
     names = torch.serialization.get_unsafe_globals_in_checkpoint(tmp_path / "last.pt")
