@@ -132,6 +132,16 @@ def _add_lint(commands: Any) -> None:
     )
     command.add_argument("--api", action="store_true", help="list the public names that no clause speaks of")
 
+    command = _add(
+        commands,
+        "documentation",
+        "nnspec.documentation.command:run",
+        "see what is true of each sentence of torch's documentation",
+        description="Reads the docstrings of the torch at hand. Lists the sentences that have no verdict\n"
+        "in docs/documentation, those that no clause decides, and the rows that are out of date.",
+    )
+    command.add_argument("--json", action="store_true", help="print every sentence with its verdict")
+
 
 def _add_records(commands: Any) -> None:
     command = _add(
