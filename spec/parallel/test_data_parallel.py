@@ -167,7 +167,7 @@ def test_without_inputs_one_replica_runs(no_accelerator):
 
 
 def test_all_tensors_belong_on_the_first_device(no_accelerator):
-    """:class:`~torch.nn.DataParallel` raises ``RuntimeError`` for a module not wholly on its first device."""
+    """Calling ``DataParallel`` raises ``RuntimeError`` for a parameter or buffer not on ``device_ids[0]``."""
     parameter, buffer = nn.Linear(2, 3), nn.Linear(2, 3)
     parameter.lost = nn.Parameter(torch.rand(2, device="meta"))
     buffer.register_buffer("lost", torch.rand(2, device="meta"))
@@ -317,7 +317,7 @@ def test_attributes_set_in_forward_are_lost():
 
 @pytest.mark.needs("cuda")
 def test_a_scalar_output_becomes_a_vector():
-    """:class:`~torch.nn.DataParallel` gathers scalar outputs into a vector, one for each replica, and warns.
+    """``DataParallel`` gathers scalar outputs of n replicas into a vector of n elements, and warns.
 
     A loss taken in ``forward`` therefore needs a ``mean()`` or ``sum()`` before ``backward()``.
     """
@@ -343,7 +343,7 @@ def test_the_module_must_be_on_the_first_device():
 
 @pytest.mark.needs("cuda")
 def test_keyword_arguments_are_split_too():
-    """:class:`~torch.nn.DataParallel` also splits tensors in keyword arguments; all replicas get the rest."""
+    """``DataParallel`` also splits tensors in keyword arguments; other values go to every replica."""
     net = nn.Identity()
     net.forward = lambda x, y, factor: factor * x + y
     wrapped = nn.DataParallel(net, device_ids=[0, 0])
@@ -371,7 +371,7 @@ def test_the_batch_is_split_over_the_devices():
 @pytest.mark.needs("cuda", 2)
 @pytest.mark.claim("N5-28")
 def test_gradients_end_on_the_first_device():
-    """:class:`~torch.nn.DataParallel` sums the gradients of replicas on two GPUs on the first GPU."""
+    """:class:`~torch.nn.DataParallel` on several GPUs sums the gradients of all replicas on the first GPU."""
     net = nn.Linear(2, 1, bias=False).cuda(0)
     wrapped = nn.DataParallel(net, device_ids=[0, 1])
 

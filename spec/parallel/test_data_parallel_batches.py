@@ -111,7 +111,8 @@ def test_a_shorter_argument_loses_rows_of_others():
 
 @pytest.mark.needs("cuda")
 def test_hooks_run_once_for_each_replica():
-    """Forward and backward hooks run once for each replica of :class:`~torch.nn.DataParallel`.
+    """Forward and backward hooks of a module wrapped in :class:`~torch.nn.DataParallel` run once for each
+    replica.
 
     The module that a hook is given is the replica.
     """
@@ -132,8 +133,8 @@ def test_hooks_run_once_for_each_replica():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_replicas_live_for_one_call():
-    """:class:`~torch.nn.DataParallel` creates new replicas in each call; none of them is the wrapped
-    module.
+    """With several devices :class:`~torch.nn.DataParallel` calls new replicas each time, not the wrapped
+    module itself.
     """
     given = []
     net = nn.Identity()

@@ -23,10 +23,10 @@ def test_buffers_start_equal_too(ranks):
 
 @pytest.mark.needs("distributed")
 def test_buffers_follow_rank_0(ranks):
-    """``DistributedDataParallel`` broadcasts rank 0's buffers before ``forward``, but not after one in
-    ``no_grad``.
+    """By default a :class:`DDP <torch.nn.parallel.DistributedDataParallel>` call starts with rank 0's
+    buffers, if the last was outside ``no_grad`` and ``no_sync``.
 
-    That is the default. Statistics gathered on other ranks are lost. Where they should count, use
+    So does the first call. Statistics gathered on other ranks are lost. Where they should count, use
     :class:`~torch.nn.SyncBatchNorm`.
     """
 

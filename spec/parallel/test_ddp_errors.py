@@ -155,10 +155,10 @@ def test_one_group_is_enough(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_parameters_stop_the_next_call(ranks):
-    """After a backward with unused parameters, the next ``DistributedDataParallel`` call raises
-    ``RuntimeError``.
+    """By default a :class:`DDP <torch.nn.parallel.DistributedDataParallel>` call raises ``RuntimeError`` if
+    the last ``backward()`` missed a trainable parameter.
 
-    The ``RuntimeError`` tells their numbers in the order of ``parameters()``, from 0. Freeze what is not
+    The error tells the numbers of those missed, in the order of ``parameters()``, from 0. Freeze what is not
     trained before wrapping, or pass ``find_unused_parameters=True``, which costs time in every step.
     """
 
@@ -175,8 +175,8 @@ def test_unused_parameters_stop_the_next_call(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_parameters_can_be_looked_for(ranks):
-    """``DistributedDataParallel(find_unused_parameters=True)`` keeps ``grad`` ``None`` if no rank uses a
-    parameter.
+    """With ``find_unused_parameters=True``, :class:`DDP <torch.nn.parallel.DistributedDataParallel>` does not
+    set the ``grad`` of a parameter that no rank uses.
     """
 
     def train(rank):
@@ -190,10 +190,9 @@ def test_unused_parameters_can_be_looked_for(ranks):
 
 @pytest.mark.needs("distributed")
 def test_unused_on_one_rank_counts_as_zero(ranks):
-    """``DistributedDataParallel(find_unused_parameters=True)`` counts 0 for ranks that do not use a
-    parameter.
+    """If only some ranks use a parameter, ``DDP(find_unused_parameters=True)`` averages zeros for the others.
 
-    If it is used on one rank only, all ranks get the mean with that zero, also the one that did not use it.
+    All ranks get that mean, also those that did not use the parameter.
     """
 
     def train(rank):
@@ -255,7 +254,8 @@ def test_a_static_graph_needs_all_outputs(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.observed
 def test_a_parameter_frozen_later_is_missed(ranks):
-    """``DistributedDataParallel`` raises in the second call if a parameter was frozen after wrapping.
+    """By default freezing a parameter after wrapping makes :class:`DDP
+    <torch.nn.parallel.DistributedDataParallel>` raise ``RuntimeError`` in the second step.
 
     It waits for a gradient that does not come. Freeze first, wrap afterwards.
     """

@@ -209,7 +209,7 @@ def test_ranks_may_have_more_batches(ranks):
 
 @pytest.mark.needs("distributed")
 def test_join_can_divide_by_who_is_left(ranks):
-    """``DistributedDataParallel.join(divide_by_initial_world_size=False)`` averages over ranks with batches.
+    """``DDP.join(divide_by_initial_world_size=False)`` averages gradients over ranks that still have batches.
 
     Ranks without further batches do not count, not even as zeros.
     """
@@ -229,10 +229,11 @@ def test_join_can_divide_by_who_is_left(ranks):
 
 @pytest.mark.needs("distributed")
 def test_gradients_can_be_views_of_buckets(ranks):
-    """``DistributedDataParallel(gradient_as_bucket_view=True)`` makes gradients views of one shared buffer.
+    """With ``gradient_as_bucket_view=True``, gradients under :class:`DDP
+    <torch.nn.parallel.DistributedDataParallel>` are views of its communication buckets.
 
-    It saves the memory of a second copy of all gradients. The shared tensors are the buckets that the ranks
-    exchange.
+    It saves the memory of a second copy of all gradients. The buckets are what the ranks exchange; these
+    small gradients fit into one.
     """
 
     def train(rank, as_view):

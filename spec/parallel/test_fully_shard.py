@@ -122,7 +122,7 @@ def test_a_call_uses_the_whole_parameters(ranks):
 @pytest.mark.since("2.9")
 @pytest.mark.claim("N5-28")
 def test_gradients_are_averaged_and_sharded(ranks):
-    """With ``fully_shard``, ``grad`` on each rank is its shard of the gradient averaged over all ranks."""
+    """With ``fully_shard``, also over gloo, each rank's ``grad`` is its shard of the averaged gradient."""
 
     def train(rank):
         net = fully_shard(nn.Linear(2, 3, bias=False))
@@ -168,7 +168,7 @@ def test_the_root_stays_whole_after_forward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_reshard_after_forward_decides(ranks):
-    """``fully_shard(reshard_after_forward=True)`` reshards after forward, ``False`` after backward."""
+    """``fully_shard(reshard_after_forward=False)`` keeps full parameters until backward, unlike ``True``."""
 
     def call(rank, reshard):
         net = fully_shard(nn.Linear(2, 3), reshard_after_forward=reshard)
@@ -206,9 +206,10 @@ def test_unshard_and_reshard_by_hand(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_gradients_can_wait_for_each_other(ranks):
-    """``set_requires_gradient_sync(False)`` on a ``fully_shard`` module accumulates gradients until ``True``.
+    """Under ``fully_shard`` over gloo, ``set_requires_gradient_sync(False)`` postpones averaging gradients.
 
-    The next backward averages the sum, as after :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync`.
+    The first backward after ``set_requires_gradient_sync(True)`` averages the sum, as after
+    :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync`.
     """
 
     def train(rank):
@@ -249,7 +250,10 @@ def test_names_and_state_dict_keep_their_keys(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_a_state_dict_goes_out_and_in(ranks):
-    """A ``state_dict()`` of a ``fully_shard`` module loads into another; ``full_tensor()`` gathers it."""
+    """The ``state_dict()`` of a ``fully_shard`` module can be loaded into another ``fully_shard`` module.
+
+    It holds a rank's shards; ``full_tensor()`` of an entry gathers the whole.
+    """
 
     def reload(rank):
         net, twin = nn.Linear(1, 3, bias=False), nn.Linear(1, 3, bias=False)
@@ -357,10 +361,10 @@ def test_sharded_modules_are_not_copied(ranks):
 @pytest.mark.since("2.7")
 @pytest.mark.question("Q95")
 def test_other_methods_see_shards(ranks):
-    """Methods of a ``fully_shard`` module see shards, except ``forward`` and after
-    ``register_fsdp_forward_method``.
+    """``register_fsdp_forward_method`` makes ``fully_shard`` gather parameters for a method other than
+    ``forward``.
 
-    That makes a call of the method bring the parameters together as one of the module does.
+    Without it, such a method sees what the rank has of the parameters: its shards.
     """
 
     def call(rank):
@@ -383,7 +387,7 @@ def test_other_methods_see_shards(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_weights_of_shards_train_together(ranks):
-    """An optimizer made after :func:`~torch.distributed.fsdp.fully_shard` trains the shards of each rank."""
+    """An optimizer made after ``fully_shard`` trains a rank's shards, over gloo with averaged gradients."""
 
     def train(rank):
         net = nn.Linear(1, 3, bias=False)

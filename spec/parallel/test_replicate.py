@@ -194,8 +194,8 @@ def test_weights_of_a_replica_are_no_leaves():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_lists_and_dicts_of_parameters_hold_tensors():
-    """In a replica, :class:`~torch.nn.ParameterList` and ``ParameterDict`` hold plain tensors under the same
-    keys.
+    """In replicas of :class:`~torch.nn.DataParallel`, :class:`~torch.nn.ParameterList` and ``ParameterDict``
+    hold plain tensors under the same keys.
     """
     values = nn.ParameterList([torch.tensor([1.0, 2.0]), torch.tensor([3.0])]).cuda()
     table = nn.ParameterDict({"scale": torch.tensor([4.0, 5.0])}).cuda()
@@ -244,8 +244,8 @@ def test_the_first_replica_shares_its_buffers():
 @pytest.mark.needs("cuda")
 @pytest.mark.observed
 def test_a_device_named_twice_may_share_a_tensor():
-    """If a device is named twice, :func:`parallel.replicate <torch.nn.parallel.replicate>` shares the only
-    buffer of a dtype, without a copy.
+    """With devices ``[0, 0]``, :func:`parallel.replicate <torch.nn.parallel.replicate>` does not copy a
+    buffer that is the only one of its dtype.
 
     Tensors of one dtype are copied together; a single one is passed on as it is. So BatchNorm on a device
     that is named twice counts each batch twice.

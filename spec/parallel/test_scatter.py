@@ -43,8 +43,8 @@ def test_containers_are_rebuilt_for_each_device(value):
 
 
 def test_copies_are_shallow_only_at_the_leaves():
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` also rebuilds nested containers for each device;
-    changes do not reach the others.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` gives each device its own nested containers, with
+    the same objects in them.
     """
     leaf = object()
     value = {"a": [leaf]}
@@ -69,8 +69,8 @@ def test_an_empty_container_is_shared(empty):
 
 
 def test_no_device_no_piece():
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` returns an empty list for an empty list of
-    devices.
+    """For an object without tensors and an empty list of devices, :func:`parallel.scatter
+    <torch.nn.parallel.scatter>` returns an empty list.
     """
     assert scatter("x", []) == []
 
@@ -84,13 +84,13 @@ def test_positional_and_named_arguments_are_matched():
 @pytest.mark.parametrize("named", [None, {}])
 @pytest.mark.observed
 def test_missing_named_arguments_are_empty_dicts(named):
-    """Without keyword arguments ``scatter_kwargs`` returns an empty dict for each device."""
+    """With only positional arguments ``scatter_kwargs`` also returns an empty dict for each device."""
     assert scatter_kwargs((1,), named, [0, 1]) == (((1,), (1,)), ({}, {}))
 
 
 @pytest.mark.observed
 def test_missing_arguments_are_empty_tuples():
-    """Without positional arguments ``scatter_kwargs`` returns an empty tuple for each device."""
+    """With only keyword arguments ``scatter_kwargs`` also returns an empty tuple for each device."""
     assert scatter_kwargs((), {"a": 2}, [0, 1]) == (((), ()), ({"a": 2}, {"a": 2}))
 
 
@@ -182,7 +182,10 @@ def test_tensors_on_the_cpu_cannot_be_gathered():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_is_namedtuple_is_deprecated():
-    """``is_namedtuple`` of ``scatter_gather`` recognizes named tuples, and gives a ``FutureWarning``."""
+    """``scatter_gather.is_namedtuple`` gives its deprecation warning as a ``FutureWarning``.
+
+    It still recognizes named tuples.
+    """
     with pytest.warns(FutureWarning, match="is_namedtuple. is deprecated"):
         found = [is_namedtuple(value) for value in (Pair(1, 2), (1, 2), {"_fields": ()})]
 
@@ -192,7 +195,10 @@ def test_is_namedtuple_is_deprecated():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_is_namedtuple_warned_users():
-    """``is_namedtuple`` of ``scatter_gather`` recognizes named tuples, and gives a ``UserWarning``."""
+    """``scatter_gather.is_namedtuple`` gives its deprecation warning as a ``UserWarning``.
+
+    It still recognizes named tuples.
+    """
     with pytest.warns(UserWarning, match="is_namedtuple is deprecated"):
         found = [is_namedtuple(value) for value in (Pair(1, 2), (1, 2), {"_fields": ()})]
 
@@ -241,9 +247,11 @@ def test_fewer_rows_fewer_pieces():
 @pytest.mark.since("2.1")
 @pytest.mark.observed
 def test_too_few_named_pieces_are_left_alone():
-    """``scatter_kwargs`` pads keyword chunks with empty dicts up to the number of positional arguments.
+    """``scatter_kwargs`` pads keyword chunks with ``{}`` only if they are fewer than the positional
+    arguments.
 
-    Not up to the number of chunks: one argument in two chunks goes with one keyword chunk.
+    It compares with the number of arguments, not with that of their chunks: one argument in two chunks goes
+    with one keyword chunk.
     """
     x, scale = torch.rand(2, 3), torch.rand(1)
 

@@ -163,9 +163,10 @@ def test_alone_it_is_a_batch_norm(device):
 
 
 def test_any_number_of_dimensions():
-    """:class:`~torch.nn.SyncBatchNorm` accepts any input with at least two dimensions and one channel.
+    """:class:`~torch.nn.SyncBatchNorm` raises ``ValueError`` for inputs of fewer than two dimensions or zero
+    channels.
 
-    The layers that it replaces take a fixed number of dimensions.
+    It takes any number from two on; the layers that it replaces take a fixed number of dimensions.
     """
     layer, shapes = nn.SyncBatchNorm(3), [(4, 3), (4, 3, 2), (4, 3, 2, 2, 2, 2)]
 

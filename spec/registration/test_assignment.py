@@ -243,7 +243,9 @@ def test_a_buffer_object_brings_persistence():
 
 
 def test_none_empties_a_parameter():
-    """After ``layer.bias = None`` a parameter is ``None``, still in ``_parameters``, and can be set again."""
+    """After ``layer.bias = None``, ``bias`` stays in ``layer._parameters`` as ``None`` and can be set
+    again.
+    """
     layer = nn.Linear(2, 3)
     layer.bias = None
 
@@ -256,7 +258,7 @@ def test_none_empties_a_parameter():
 
 
 def test_none_empties_a_submodule():
-    """After ``net.inner = None`` a submodule is ``None``, still in ``_modules``, and can be set again."""
+    """After ``net.inner = None``, ``inner`` stays in ``net._modules`` as ``None`` and can be set again."""
     net = nn.Module()
     net.inner = nn.ReLU()
     net.last = nn.Tanh()
@@ -271,7 +273,9 @@ def test_none_empties_a_submodule():
 
 
 def test_none_empties_a_buffer():
-    """After ``bn.running_mean = None`` a buffer is ``None``, still in ``_buffers``, and can be set again."""
+    """After ``bn.running_mean = None``, ``running_mean`` stays in ``bn._buffers`` as ``None`` and can be set
+    again.
+    """
     layer = nn.BatchNorm1d(4)
     layer.running_mean = None
 

@@ -65,9 +65,7 @@ def test_dict_comes_before_the_stores():
 
 @pytest.mark.observed
 def test_the_order_of_the_stores():
-    """Attribute access on a module looks in ``_parameters`` first, then in ``_buffers``, then in
-    ``_modules``.
-    """
+    """If normal attribute lookup fails, modules try ``_parameters``, then ``_buffers``, then ``_modules``."""
     net = nn.Module()
     scale, mean, inner = nn.Parameter(torch.rand(2)), torch.rand(2), nn.ReLU()
     net._modules["x"] = inner
@@ -183,7 +181,7 @@ def test_a_getattr_of_ones_own():
 @pytest.mark.question("Q119")
 @pytest.mark.observed
 def test_an_annotation_registers_nothing():
-    """An annotation such as ``inner: nn.Linear`` in a module class registers nothing and hides nothing.
+    """In a module class, an annotation without a value, such as ``inner: nn.Linear``, registers nothing.
 
     Type checkers take it over the declared result of ``__getattr__``, which cannot tell a buffer from a
     submodule. Annotate the buffers and submodules that a class uses.

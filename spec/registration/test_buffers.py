@@ -331,8 +331,8 @@ def test_an_assignment_fills_the_store_itself():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_an_older_override_registers_too():
-    """Assigning a persistent buffer calls a custom ``register_buffer`` that has no ``persistent``
-    argument.
+    """Assigning a persistent ``nn.Buffer`` calls an overridden ``register_buffer`` even if it lacks
+    ``persistent``.
     """
     calls = []
 
@@ -352,8 +352,10 @@ def test_an_older_override_registers_too():
 @pytest.mark.since("2.5")
 @pytest.mark.observed
 def test_an_older_override_refuses_non_persistent():
-    """Assigning a non-persistent buffer raises ``RuntimeError`` if ``register_buffer`` has no ``persistent``
-    argument.
+    """A non-persistent ``nn.Buffer`` cannot be assigned if an overridden ``register_buffer`` lacks
+    ``persistent``.
+
+    The assignment raises ``RuntimeError``.
     """
 
     class Net(nn.Module):

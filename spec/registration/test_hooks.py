@@ -245,8 +245,8 @@ def test_none_is_shown_to_two_of_the_hooks():
 
 @pytest.mark.observed
 def test_a_module_hook_may_fill_an_emptied_name():
-    """On ``net.inner = None``, what a ``register_module_module_registration_hook`` hook returns is
-    registered.
+    """Setting a submodule to ``None`` registers what a ``register_module_module_registration_hook`` hook
+    returns.
     """
     net, other = nn.Module(), nn.Tanh()
     net.inner = nn.ReLU()

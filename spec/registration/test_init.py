@@ -57,7 +57,7 @@ def test_hooks_are_kept_in_ordered_dicts():
 
 @pytest.mark.observed
 def test_modules_share_no_store():
-    """Two modules do not share ``_parameters``, ``_buffers``, ``_modules`` or any hook dictionary."""
+    """Each new module has its own ``_parameters``, ``_buffers``, ``_modules`` and hook dictionaries."""
     first, second = vars(nn.Module()), vars(nn.Module())
     stores = [name for name, value in first.items() if isinstance(value, (dict, set))]
 
@@ -279,8 +279,7 @@ def test_call_super_init_without_a_next_class():
 
 
 def test_a_class_before_module_is_initialised():
-    """A base class listed before :class:`nn.Module <torch.nn.Module>` gets the arguments and has to call
-    ``super().__init__()``.
+    """In ``class Net(Mixin, nn.Module)``, ``Mixin`` gets the arguments and must call ``super().__init__()``.
 
     Without that call the module has no ``_modules``.
     """

@@ -42,8 +42,8 @@ def test_every_name_of_a_walk_is_found():
 
 
 def test_a_missing_submodule_is_named():
-    """``get_submodule`` raises ``AttributeError`` naming the missing part of the name and the class without
-    it.
+    """``get_submodule`` raises ``AttributeError`` naming the missing part of the name and the class that
+    lacks it.
 
     Unlike ``getattr`` it has no default: to ask whether a name is there, look into
     ``dict(net.named_modules())``.
@@ -131,8 +131,8 @@ def test_get_parameter_takes_every_name_of_a_walk():
 
 
 def test_a_missing_parameter_is_named():
-    """``get_parameter`` raises ``AttributeError`` naming the missing part of the name and the class without
-    it.
+    """``get_parameter`` raises ``AttributeError`` naming the missing part of the name and the class that
+    lacks it.
     """
     net = nn.Sequential(nn.Linear(2, 3))
 
@@ -155,7 +155,7 @@ def test_get_parameter_refuses_what_is_no_parameter():
 
 
 def test_get_parameter_needs_the_way_there():
-    """If the path to the parameter is wrong, ``get_parameter`` raises the errors of ``get_submodule``."""
+    """``get_parameter`` raises ``AttributeError`` if a part of the path is missing or is not a module."""
     net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(AttributeError, match="Sequential has no attribute `1`"):
@@ -189,8 +189,8 @@ def test_get_buffer_refuses_what_is_no_buffer():
 
 
 def test_a_missing_buffer_is_named():
-    """``get_buffer`` raises ``AttributeError`` naming the missing part of the name and the class
-    without it.
+    """``get_buffer`` raises ``AttributeError`` naming the missing part of the name and the class that lacks
+    it.
     """
     net = nn.Sequential(nn.BatchNorm1d(3))
 
@@ -215,7 +215,7 @@ def test_a_buffer_of_none_is_returned():
 @pytest.mark.observed
 @pytest.mark.parametrize("lookup", ["get_submodule", "get_parameter", "get_buffer"])
 def test_errors_use_the_printed_name(lookup):
-    """Errors of ``get_submodule`` name the class as ``_get_name()`` returns it, and so does ``print(net)``.
+    """``print(net)`` and errors of ``get_submodule`` show what ``_get_name()`` returns as the class name.
 
     The errors of ``get_parameter`` and ``get_buffer`` do so too.
     """

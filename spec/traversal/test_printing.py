@@ -144,7 +144,7 @@ def test_a_child_prints_itself():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_a_blank_line_stays_empty():
-    """``print(net)`` keeps a blank line in a child's ``repr`` empty (:pull:`172644`)."""
+    """``print(net)`` adds no indentation to blank lines in a child's ``repr`` (:pull:`172644`)."""
 
     class Table(nn.Module):
         def extra_repr(self):

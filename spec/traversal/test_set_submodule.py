@@ -154,8 +154,8 @@ def test_none_empties_the_slot():
 @pytest.mark.before("2.7")
 @pytest.mark.observed
 def test_anything_is_set_under_a_new_name():
-    """``set_submodule`` with a non-module raises ``TypeError`` for an existing child, but sets a new
-    attribute.
+    """``set_submodule`` sets a value such as ``3`` under a new name, but raises ``TypeError`` for a child's
+    name.
     """
     net = nn.Sequential(nn.ReLU())
 
@@ -190,7 +190,9 @@ def test_only_a_module_can_be_replaced():
 @pytest.mark.before("2.7")
 @pytest.mark.observed
 def test_a_plain_attribute_gives_way_to_a_module():
-    """``set_submodule`` replaces a plain attribute by a module, but raises ``TypeError`` for a parameter."""
+    """``set_submodule`` replaces a plain attribute by a module, but raises ``TypeError`` for a parameter's
+    name.
+    """
     net = nn.Sequential(nn.Linear(2, 3))
     net.depth = 3
 

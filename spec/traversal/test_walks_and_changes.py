@@ -28,11 +28,10 @@ def test_assigning_to_the_loop_variable_does_nothing():
 
 @pytest.mark.question("Q15")
 def test_setattr_on_the_parent_replaces_a_layer():
-    """``setattr(parent, name, new)``, with the last part of a layer's name, replaces the layer
-    (:issue:`78744`).
+    """``setattr(parent, name, new)`` replaces the layer ``name`` of the module ``parent`` (:issue:`78744`).
 
-    :meth:`~torch.nn.Module.get_submodule` finds the parent. Iterate over a list, so that the loop does not
-    come to the new layers.
+    ``name`` is the last part of the layer's dotted name; :meth:`~torch.nn.Module.get_submodule` finds the
+    parent by the rest. Iterate over a list, so that the loop does not come to the new layers.
     """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
 
@@ -45,7 +44,7 @@ def test_setattr_on_the_parent_replaces_a_layer():
 
 
 def test_a_value_may_be_replaced_during_the_walk():
-    """A parameter assigned during ``named_parameters()`` is yielded only if its name was not reached yet."""
+    """During ``named_parameters()``, a parameter's replacement is yielded only if its name is still ahead."""
     layer = nn.Linear(2, 3)
     seen = []
 
