@@ -137,6 +137,7 @@ def test_pooling_steps_by_its_kernel(pool):
         (nn.ReLU6(True), "ReLU6(inplace=True)"),
         (nn.SELU(True), "SELU(inplace=True)"),
         (nn.SiLU(True), "SiLU(inplace=True)"),
+        (nn.Hardswish(True), "Hardswish()"),
         (nn.LeakyReLU(0.3), "LeakyReLU(negative_slope=0.3)"),
         (nn.ELU(0.5, True), "ELU(alpha=0.5, inplace=True)"),
         (nn.CELU(0.5), "CELU(alpha=0.5)"),
@@ -154,7 +155,11 @@ def test_pooling_steps_by_its_kernel(pool):
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_how_activations_print(layer, text):
-    """``repr`` of an activation shows its arguments, such as ``GLU(dim=1)``; ``inplace`` only if ``True``."""
+    """``repr`` of most activations shows their arguments, such as ``GLU(dim=1)``; ``inplace`` only if
+    ``True``.
+
+    ``nn.Hardswish`` and ``nn.Hardsigmoid`` show nothing.
+    """
     assert repr(layer) == text
 
 

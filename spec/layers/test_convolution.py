@@ -11,8 +11,10 @@ from torch import nn
 
 @pytest.mark.claim("N5-04", "N2-14")
 def test_the_weight_of_a_convolution():
-    """``Conv2d.weight`` has the shape ``(out_channels, in_channels, kernel_height, kernel_width)``.
+    """With ``groups=1``, ``Conv2d.weight`` has the shape
+    ``(out_channels, in_channels, kernel_height, kernel_width)``.
 
+    More groups divide ``in_channels`` there.
     TensorFlow puts the kernel first: transpose weights that come from there.
     """
     layer = nn.Conv2d(5, 4, (2, 3))
@@ -163,7 +165,9 @@ def test_padding_mode_says_what_is_padded(mode, values):
 )
 @pytest.mark.parametrize("layer", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
 def test_what_a_convolution_refuses(layer, arguments, message):
-    """Constructing ``Conv1d``, ``Conv2d`` or ``Conv3d`` with an invalid argument raises ``ValueError``."""
+    """``Conv1d``, ``Conv2d`` and ``Conv3d`` raise ``ValueError`` for an invalid ``groups``, ``padding``
+    string or ``padding_mode``.
+    """
     with pytest.raises(ValueError, match=message):
         layer(**{"in_channels": 4, "out_channels": 6, "kernel_size": 3, **arguments})
 

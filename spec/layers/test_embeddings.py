@@ -159,13 +159,16 @@ def test_a_sparse_embedding_has_sparse_gradients():
 
 
 def test_how_embeddings_print():
-    """``repr`` of ``Embedding`` or ``EmbeddingBag`` shows the sizes, and arguments that are not the
-    default.
+    """``repr`` of ``Embedding`` shows the sizes and non-default options; ``EmbeddingBag`` always shows
+    ``mode``.
+
+    ``EmbeddingBag`` never shows ``sparse`` and ``include_last_offset``.
     """
     assert repr(nn.Embedding(5, 3)) == "Embedding(5, 3)"
     assert repr(nn.Embedding(5, 3, 0, 1.5, 3.0, True, True)) == (
         "Embedding(5, 3, padding_idx=0, max_norm=1.5, norm_type=3.0, scale_grad_by_freq=True, sparse=True)"
     )
+    assert repr(nn.EmbeddingBag(5, 3, sparse=True)) == "EmbeddingBag(5, 3, mode='mean')"
     assert repr(nn.EmbeddingBag(5, 3, mode="sum", padding_idx=0)) == (
         "EmbeddingBag(5, 3, mode='sum', padding_idx=0)"
     )

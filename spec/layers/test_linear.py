@@ -90,9 +90,10 @@ def test_linear_refuses_another_size():
 
 @pytest.mark.claim("N4-01")
 def test_a_small_network_and_its_result():
-    """The output of a :class:`~torch.nn.Sequential` of linear layers requires grad and has a ``grad_fn``.
+    """With grad mode on, the output of a :class:`~torch.nn.Sequential` of trainable linear layers has a
+    ``grad_fn``.
 
-    That is where the backward pass starts; under :class:`~torch.no_grad` there is none.
+    It requires grad: the backward pass starts there. Under :class:`~torch.no_grad` there is no ``grad_fn``.
     """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 

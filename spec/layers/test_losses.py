@@ -124,7 +124,8 @@ def test_weights_of_a_loss_are_a_buffer(loss, name):
 
 
 def test_cross_entropy_takes_scores_and_classes():
-    """``CrossEntropyLoss`` expects logits and class indices: it is ``log_softmax`` followed by ``NLLLoss``.
+    """By default ``CrossEntropyLoss`` of logits and class indices equals ``log_softmax`` followed by
+    ``NLLLoss``.
 
     A softmax layer in front of it is a mistake that no error shows: the loss is then far from zero for ever.
     """
@@ -188,7 +189,11 @@ def test_mse_of_other_shapes_warns():
 
 
 def test_a_loss_may_be_part_of_a_model():
-    """A loss such as ``nn.CrossEntropyLoss`` assigned to a module is a submodule, in its ``state_dict()``."""
+    """``nn.CrossEntropyLoss(weight=w)`` assigned to a module is a submodule; ``weight`` is in
+    ``state_dict()``.
+
+    Without class weights it adds no key.
+    """
     net = nn.Module()
     net.loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0]))
 

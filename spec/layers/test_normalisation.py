@@ -147,7 +147,7 @@ def test_normalisations_printed_no_bias():
 
 @pytest.mark.since("2.4")
 def test_rms_norm_has_no_bias():
-    """:class:`~torch.nn.RMSNorm` has no bias, and divides by the root of the mean square plus ``eps``.
+    """:class:`~torch.nn.RMSNorm` has no bias, and divides its input ``x`` by ``sqrt(mean(x**2) + eps)``.
 
     The mean is not subtracted. By default eps is the smallest step of the dtype.
     """

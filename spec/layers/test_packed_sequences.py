@@ -119,9 +119,10 @@ def test_sequences_are_packed_at_once():
 
 
 def test_a_recurrent_layer_gives_what_it_takes():
-    """:class:`~torch.nn.RNN` given a ``PackedSequence`` returns a ``PackedSequence`` in the same order.
+    """:class:`~torch.nn.RNN` given a ``PackedSequence`` returns its output as a ``PackedSequence`` in the
+    same order.
 
-    The final state is that of each sequence's own last step.
+    The final state, the second result, is that of each sequence's own last step.
     """
     rnn = nn.RNN(2, 3)
     short, long = torch.rand(1, 2), torch.rand(2, 2)

@@ -85,9 +85,7 @@ def test_one_size_of_unflatten_may_be_left_open():
     ids=["number", "string", "float"],
 )
 def test_unflatten_needs_whole_sizes(sizes, message):
-    """``nn.Unflatten`` raises ``TypeError`` if constructed with one number, or with sizes that are not
-    integers.
-    """
+    """``nn.Unflatten(1, sizes)`` raises ``TypeError`` if ``sizes`` is not a tuple or list of integers."""
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         nn.Unflatten(1, sizes)
 

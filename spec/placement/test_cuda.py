@@ -62,8 +62,8 @@ def test_cuda_keeps_parameters_and_replaces_buffers():
 
 @pytest.mark.needs("cuda")
 def test_parameters_stay_leaves():
-    """:meth:`Module.cuda() <torch.nn.Module.cuda>` keeps parameters leaves; ``x.cuda()`` of a tensor that
-    requires grad is a non-leaf.
+    """After :meth:`Module.cuda() <torch.nn.Module.cuda>` parameters remain leaves; ``x.cuda()`` of a CPU
+    ``x`` that requires grad is a non-leaf.
 
     An optimizer raises for a non-leaf: create a tensor that requires a gradient with ``device="cuda"``.
     """
@@ -125,10 +125,9 @@ def test_cpu_brings_the_module_back():
 
 @pytest.mark.needs("cuda")
 def test_leaving_the_gpu_frees_its_memory():
-    """``Module.cpu`` frees the memory that the module used on the GPU.
+    """``Module.cpu`` returns the GPU memory of the module's tensors to torch's caching allocator.
 
-    It goes back to torch's allocator, for other tensors; ``nvidia-smi`` shows it as used until
-    ``torch.cuda.empty_cache()``.
+    Other tensors can then use it; ``nvidia-smi`` shows it as used until ``torch.cuda.empty_cache()``.
     """
     layer = nn.Linear(1000, 1000, device="cuda")
     before = torch.cuda.memory_allocated()
@@ -315,8 +314,8 @@ def test_nothing_can_be_copied_from_meta_to_the_gpu():
 
 @pytest.mark.needs("cuda")
 def test_autocast_leaves_the_weights():
-    """Inside :class:`torch.autocast`, ``nn.Linear`` returns ``float16``; weights and gradients stay
-    32-bit.
+    """Inside :class:`torch.autocast("cuda") <torch.autocast>`, ``nn.Linear`` returns ``float16``; weights
+    and gradients stay ``float32``.
     """
     layer = nn.Linear(2, 3, device="cuda")
 

@@ -34,7 +34,8 @@ def test_floating_point_is_cast(cast, dtype):
 @pytest.mark.question("Q73")
 @pytest.mark.parametrize(("cast", "dtype"), CASTS)
 def test_other_dtypes_are_left_alone(cast, dtype):
-    """``Module.half``, ``Module.double`` and other casts do not change integer, boolean or complex tensors.
+    """``Module.float``, ``double``, ``half`` and ``bfloat16`` do not change integer, boolean or complex
+    tensors.
 
     ``double()`` and ``to(torch.float64)`` differ so on complex parameters: only the latter casts them.
     """

@@ -114,10 +114,11 @@ def test_overwriting_needs_leaves():
 
 
 def test_overwriting_needs_gradients_that_are_leaves():
-    """With ``set_overwrite_module_params_on_conversion``, casting raises if a gradient has a ``grad_fn``.
+    """With ``set_overwrite_module_params_on_conversion``, a cast raises ``AssertionError`` for a non-leaf
+    grad.
 
-    ``backward(create_graph=True)`` makes such gradients. The ``AssertionError`` comes when the parameter has
-    been replaced, and leaves the module half converted.
+    ``backward(create_graph=True)`` makes such gradients, with a ``grad_fn``. The error comes when the
+    parameter has been replaced, and leaves the module half converted.
     """
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2, requires_grad=True) * 2
@@ -132,10 +133,10 @@ def test_overwriting_needs_gradients_that_are_leaves():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_the_gradient_error_says_so():
-    """With ``set_overwrite_module_params_on_conversion``, a cast can raise "param_grad must be a leaf
+    """With ``set_overwrite_module_params_on_conversion``, casts of non-leaf grads say "must be a leaf
     tensor".
 
-    It does so if a gradient has a ``grad_fn``. Up to torch 2.10 the error had no text.
+    The whole message is "param_grad must be a leaf tensor". Up to torch 2.10 the error had no text.
     """
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.rand(3, 2, requires_grad=True) * 2

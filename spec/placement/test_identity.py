@@ -300,9 +300,10 @@ def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
 @pytest.mark.since("2.11")
 @pytest.mark.observed
 def test_the_leaf_error_says_so():
-    """Errors of ``Module.to("meta")`` say "param must be a leaf tensor" or "param must be a Parameter".
+    """For a non-leaf parameter, ``Module.to("meta")`` raises "param must be a leaf tensor".
 
-    Up to torch 2.10 they had no text.
+    For a plain tensor put into ``_parameters`` it raises "param must be a Parameter". Up to torch 2.10 these
+    errors had no text.
     """
     layer, by_hand = nn.Linear(2, 3).requires_grad_(False), nn.Linear(2, 3)
     layer.weight.mul_(torch.rand(3, 2, requires_grad=True))

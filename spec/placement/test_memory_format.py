@@ -88,7 +88,7 @@ def test_buffers_are_ordered_too():
 
 
 def test_gradients_are_ordered_too():
-    """``Module.to(memory_format=torch.channels_last)`` also reorders 4-d gradients."""
+    """``Module.to(memory_format=torch.channels_last)`` also changes the memory layout of 4-d gradients."""
     conv = nn.Conv2d(3, 5, (2, 4))
     conv.weight.grad = torch.rand(5, 3, 2, 4)
     values = conv.weight.grad.tolist()
@@ -124,7 +124,11 @@ def test_format_and_complex_dtype_together():
 
 @pytest.mark.observed
 def test_how_a_tensor_is_ordered():
-    """``Module.to`` calls ``to(device, dtype, non_blocking, memory_format=...)`` on a 4-d tensor."""
+    """Given ``memory_format``, ``Module.to`` passes it, ``device`` and ``non_blocking`` to ``Tensor.to``
+    of 4-d tensors.
+
+    It also passes the dtype, which is ``None`` for integers.
+    """
     calls = []
 
     class Spy(torch.Tensor):
@@ -158,8 +162,8 @@ def test_outputs_are_channels_last(device):
 
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d], ids=["Conv", "Transpose"])
 def test_the_weight_of_a_2d_convolution_is_converted(kind):
-    """:func:`~torch.nn.utils.convert_conv2d_weight_memory_format` reorders the weight of a 2-d
-    convolution.
+    """:func:`~torch.nn.utils.convert_conv2d_weight_memory_format` changes only the memory layout of a 2-d
+    conv weight.
     """
     conv = kind(2, 3, 4)
     weight, values = conv.weight, conv.weight.tolist()
@@ -185,7 +189,9 @@ def test_convolutions_inside_are_converted():
 
 
 def test_the_weight_is_converted_back():
-    """``convert_conv2d_weight_memory_format(net, torch.contiguous_format)`` restores the default order."""
+    """``convert_conv2d_weight_memory_format(net, torch.contiguous_format)`` makes 2-d conv weights
+    contiguous.
+    """
     conv = convert_conv2d_weight_memory_format(nn.Conv2d(2, 3, 4), torch.channels_last)
 
     convert_conv2d_weight_memory_format(conv, torch.contiguous_format)
@@ -205,8 +211,8 @@ def test_strides_are_set_even_where_sizes_are_one():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("kind", [nn.Conv3d, nn.ConvTranspose3d], ids=["Conv", "Transpose"])
 def test_the_weight_of_a_3d_convolution_is_converted(kind):
-    """:func:`~torch.nn.utils.convert_conv3d_weight_memory_format` reorders the weight of a 3-d
-    convolution.
+    """:func:`~torch.nn.utils.convert_conv3d_weight_memory_format` changes only the memory layout of a 3-d
+    conv weight.
     """
     conv = kind(2, 3, 4)
     weight, values = conv.weight, conv.weight.tolist()

@@ -198,9 +198,7 @@ def test_to_empty_forgets_values():
 
 
 def test_to_empty_takes_the_device_by_keyword():
-    """``Module.to_empty`` needs ``device=`` as a keyword: a positional device, or none, raises
-    ``TypeError``.
-    """
+    """``Module.to_empty`` raises ``TypeError`` unless ``device`` is given as a keyword argument."""
     layer = nn.Linear(2, 3, device="meta")
 
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):

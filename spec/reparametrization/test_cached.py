@@ -94,7 +94,7 @@ def test_tensors_are_told_apart_by_module_and_name():
 
 
 def test_tracing_within_is_an_error():
-    """``torch.jit.trace`` within ``parametrize.cached()`` raises ``RuntimeError``."""
+    """``torch.jit.trace`` of a parametrized module in ``parametrize.cached()`` raises ``RuntimeError``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached(), pytest.raises(RuntimeError, match="Cannot trace a model while caching"):

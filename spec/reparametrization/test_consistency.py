@@ -76,7 +76,8 @@ def test_a_refused_parametrization_leaves_the_module_alone():
 
 @pytest.mark.observed
 def test_a_refused_parametrization_may_change_the_value():
-    """A first ``register_parametrization`` that raises leaves the ``right_inverse`` result in the parameter.
+    """A first ``register_parametrization`` that fails the shape check leaves ``right_inverse(x)`` in
+    parameter ``x``.
 
     The result of ``forward`` is checked only after the value is set. Go on with a copy, or load the weights
     again.
@@ -103,8 +104,8 @@ def test_a_refused_second_one_leaves_the_first():
 
 
 def test_a_first_inverse_keeps_dtype():
-    """``register_parametrization`` raises ``ValueError`` if the first ``right_inverse`` changes a tensor's
-    dtype.
+    """A first ``register_parametrization`` raises ``ValueError`` if ``right_inverse`` gives a tensor of
+    another dtype.
 
     ``unsafe=True`` does not help: the tensor is set as the value of the parameter.
     """
@@ -119,8 +120,8 @@ def test_a_first_inverse_keeps_dtype():
 
 @pytest.mark.since("2.10")
 def test_a_first_inverse_keeps_the_device():
-    """``register_parametrization`` raises ``ValueError`` if the first ``right_inverse`` changes the
-    device.
+    """A first ``register_parametrization`` raises ``ValueError`` if ``right_inverse`` changes the
+    tensor's device.
     """
     inverse = Custom(lambda x: x, lambda x: x.to("meta"))
 
@@ -142,8 +143,8 @@ def test_an_inverse_returns_tensors(first):
 
 
 def test_a_later_inverse_returns_one_tensor():
-    """``register_parametrization`` raises ``ValueError`` if a tensor's second ``right_inverse`` returns a
-    tuple.
+    """By default a second ``register_parametrization`` raises ``ValueError`` if ``right_inverse`` returns
+    a tuple.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
 
@@ -160,8 +161,9 @@ def test_a_later_inverse_returns_one_tensor():
     ids=["dtype", "shape"],
 )
 def test_a_later_inverse_keeps_dtype_and_shape(inverse, told):
-    """``register_parametrization`` raises ``ValueError`` if a second ``right_inverse`` changes dtype or
-    shape.
+    """By default a second ``register_parametrization`` fails if ``right_inverse`` changes the dtype or shape.
+
+    It raises ``ValueError``.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
 
@@ -188,7 +190,10 @@ def test_unsafe_allows_another_dtype_and_shape():
 
 
 def test_unsafe_does_not_compute_at_registration():
-    """``register_parametrization(unsafe=True)`` calls the first ``right_inverse``, but no ``forward``."""
+    """With ``unsafe=True`` a first ``register_parametrization`` calls ``right_inverse``, but not ``forward``.
+
+    A second one calls neither.
+    """
     calls = []
     layer = nn.Linear(2, 1)
 
@@ -199,8 +204,8 @@ def test_unsafe_does_not_compute_at_registration():
 
 
 def test_a_safe_registration_runs_both_once():
-    """The first ``register_parametrization`` calls ``right_inverse``, then ``forward``; a second, ``forward``
-    first.
+    """By default ``register_parametrization`` calls ``right_inverse``, then ``forward``; a second one,
+    ``forward`` first.
 
     What the ``right_inverse`` of a later parametrization returns is checked and discarded.
     """

@@ -29,7 +29,7 @@ def test_the_weight_is_kept_under_another_name():
 
 
 def test_nothing_is_divided_before_the_first_call():
-    """``torch.nn.utils.spectral_norm`` does not divide ``weight`` before the first call of the module.
+    """``torch.nn.utils.spectral_norm`` leaves ``weight`` unnormalized until the module is first called.
 
     Until then it is a plain tensor with the value of the parameter.
     """
@@ -46,9 +46,11 @@ def test_nothing_is_divided_before_the_first_call():
 
 
 def test_a_call_in_training_makes_one_iteration():
-    """In training mode ``torch.nn.utils.spectral_norm`` runs a power iteration and divides at each call.
+    """In training, ``torch.nn.utils.spectral_norm`` updates u and v at each call, then divides W by
+    ``u @ W @ v``.
 
-    *v* is updated first. Accessing the weight does nothing, unlike with the parametrization.
+    This is one power iteration; *v* is updated first. Accessing the weight does nothing, unlike with the
+    parametrization.
     """
     layer = spectral_norm(nn.Linear(2, 2))
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
@@ -66,8 +68,8 @@ def test_a_call_in_training_makes_one_iteration():
 
 
 def test_a_call_in_evaluation_makes_none():
-    """In eval mode ``torch.nn.utils.spectral_norm`` divides by its current estimate and does not update
-    it.
+    """In eval mode ``torch.nn.utils.spectral_norm`` uses ``weight_u`` and ``weight_v`` and does not
+    update them.
     """
     layer = spectral_norm(nn.Linear(2, 2)).eval()
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
@@ -256,7 +258,7 @@ def test_nothing_to_remove_is_an_error():
 
 
 def test_a_state_dict_tells_its_version():
-    """``state_dict()._metadata`` holds a version for each parameter under
+    """``state_dict()._metadata`` holds a version for each parameter given to
     ``torch.nn.utils.spectral_norm``.
     """
     net = nn.Sequential(spectral_norm(spectral_norm(nn.Linear(2, 2)), "weight_orig"))
@@ -280,7 +282,7 @@ def test_a_state_dict_is_loaded_back():
 
 
 def test_a_state_dict_without_metadata_is_loaded():
-    """``torch.nn.utils.spectral_norm`` loads a plain dict without ``_metadata`` if it has all names."""
+    """A module with ``torch.nn.utils.spectral_norm`` loads a full state dict even without ``_metadata``."""
     layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
 
     state = dict(layer.state_dict())
@@ -292,8 +294,8 @@ def test_a_state_dict_without_metadata_is_loaded():
 
 
 def test_a_state_dict_of_old_times_is_converted():
-    """When loading, ``torch.nn.utils.spectral_norm`` computes a missing ``weight_v`` from the saved
-    ``weight``.
+    """If a dict has no ``_metadata``, ``torch.nn.utils.spectral_norm`` computes a missing ``weight_v``
+    from ``weight``.
 
     State dicts of early releases hold the divided ``weight`` instead of ``weight_v``.
     """
@@ -311,7 +313,8 @@ def test_a_state_dict_of_old_times_is_converted():
 
 @pytest.mark.parametrize("version", [0, None])
 def test_an_old_version_is_converted_too(version):
-    """``torch.nn.utils.spectral_norm`` recomputes ``weight_v`` from a state dict of version 0 or ``None``.
+    """From a dict of version 0 or ``None`` with ``weight``, ``torch.nn.utils.spectral_norm`` recomputes
+    ``weight_v``.
 
     A saved ``weight_v`` is ignored.
     """
@@ -328,8 +331,11 @@ def test_an_old_version_is_converted_too(version):
 
 
 def test_what_old_times_lack_is_missing():
-    """If a state dict lacks ``weight_v``, ``torch.nn.utils.spectral_norm`` reports ``weight`` as missing,
-    too.
+    """If a dict lacks ``_metadata`` and ``weight_v``, ``torch.nn.utils.spectral_norm`` expects ``weight``
+    in it.
+
+    Without that, both ``weight`` and ``weight_v`` are missing keys. Early releases saved the divided
+    ``weight``; a current state dict has no such key.
     """
     layer = spectral_norm(nn.Linear(2, 3))
 
@@ -339,8 +345,8 @@ def test_what_old_times_lack_is_missing():
 
 @pytest.mark.observed
 def test_missing_names_are_told_twice():
-    """``torch.nn.utils.spectral_norm`` lists a missing ``weight_u`` twice in the result of
-    ``load_state_dict``.
+    """Loading a dict without ``_metadata``, ``torch.nn.utils.spectral_norm`` reports a missing
+    ``weight_u`` twice.
     """
     layer = spectral_norm(nn.Linear(2, 3))
 

@@ -125,10 +125,11 @@ def test_a_complex_weight_becomes_unitary():
 
 
 def test_the_exponential_map():
-    """``orthogonal(orthogonal_map="matrix_exp")`` computes ``matrix_exp(A - A.T)`` with
+    """With ``matrix_exp``, ``parametrizations.orthogonal`` maps ``A - A.T`` for a real square
     ``A = original.tril()``.
 
-    This holds for ``use_trivialization=False``; otherwise the result is multiplied by ``base``.
+    ``matrix_exp(A - A.T)`` is the weight for ``use_trivialization=False``; otherwise it is multiplied by
+    ``base``.
     """
     layer = orthogonal(nn.Linear(3, 3), orthogonal_map="matrix_exp", use_trivialization=False)
     lower = layer.parametrizations.weight.original.detach().tril()
@@ -137,10 +138,10 @@ def test_the_exponential_map():
 
 
 def test_the_cayley_map():
-    """``orthogonal(orthogonal_map="cayley")`` computes the Cayley map of ``A - A.T`` with
+    """With ``cayley``, ``parametrizations.orthogonal`` maps ``A - A.T`` for a real square
     ``A = original.tril()``.
 
-    This holds for ``use_trivialization=False``; otherwise the result is multiplied by ``base``.
+    The Cayley map is the weight for ``use_trivialization=False``; otherwise it is multiplied by ``base``.
     """
     layer = orthogonal(nn.Linear(3, 3), orthogonal_map="cayley", use_trivialization=False)
     lower = layer.parametrizations.weight.original.detach().tril()
@@ -151,9 +152,10 @@ def test_the_cayley_map():
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
 def test_a_tall_weight_takes_the_first_columns(orthogonal_map):
-    """``parametrizations.orthogonal`` computes a tall weight as the first columns of a square matrix.
+    """With ``matrix_exp`` or ``cayley`` ``parametrizations.orthogonal`` cuts tall weights from square
+    orthogonal ones.
 
-    The original is padded with zeros for it. This holds for ``matrix_exp`` and ``cayley``.
+    The original is padded with zeros to a square matrix; the weight is the first columns of its map.
     """
     tall = orthogonal(nn.Linear(2, 3), orthogonal_map=orthogonal_map, use_trivialization=False)
     square = orthogonal(nn.Linear(3, 3), orthogonal_map=orthogonal_map, use_trivialization=False)
@@ -165,8 +167,8 @@ def test_a_tall_weight_takes_the_first_columns(orthogonal_map):
 
 
 def test_the_householder_map():
-    """``orthogonal(orthogonal_map="householder")`` multiplies Householder reflections, one for each
-    column.
+    """With ``householder``, ``parametrizations.orthogonal`` multiplies one reflection per column of a
+    tall weight.
     """
     layer = orthogonal(nn.Linear(2, 3), orthogonal_map="householder", use_trivialization=False)
     with torch.no_grad():
@@ -180,9 +182,11 @@ def test_the_householder_map():
 
 @pytest.mark.observed
 def test_a_base_is_kept():
-    """By default ``parametrizations.orthogonal`` stores the orthogonal value in a buffer named ``base``.
+    """By default ``parametrizations.orthogonal`` stores a square orthogonal matrix in a buffer named
+    ``base``.
 
-    The original starts as the negative identity, whatever the weight was.
+    Its first columns are the initial weight (transposed, if wide). The original starts as the negative
+    identity, whatever the weight was.
     """
     layer = orthogonal(nn.Linear(2, 3))
 
@@ -192,7 +196,9 @@ def test_a_base_is_kept():
         "parametrizations.weight.0.base",
     ]
     assert layer.parametrizations.weight.original.tolist() == [[-1.0, 0.0], [0.0, -1.0], [0.0, 0.0]]
-    torch.testing.assert_close(layer.parametrizations.weight[0].base[:, :2], layer.weight)
+    base = layer.parametrizations.weight[0].base
+    torch.testing.assert_close(base.T @ base, torch.eye(3))
+    torch.testing.assert_close(base[:, :2], layer.weight)
 
 
 def test_without_trivialization_there_is_no_base():
@@ -205,8 +211,8 @@ def test_without_trivialization_there_is_no_base():
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
 def test_an_orthogonal_matrix_may_be_assigned(orthogonal_map):
-    """Under ``parametrizations.orthogonal``, an assigned matrix is kept if orthogonal, else
-    orthogonalized.
+    """By default ``parametrizations.orthogonal`` keeps assigned orthogonal matrices and orthogonalizes
+    others.
     """
     layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map)
 
@@ -220,7 +226,9 @@ def test_an_orthogonal_matrix_may_be_assigned(orthogonal_map):
 @pytest.mark.parametrize("flip", [1.0, -1.0])
 @pytest.mark.parametrize("wide", [False, True])
 def test_householder_needs_no_base_for_assigning(flip, wide):
-    """``orthogonal(orthogonal_map="householder", use_trivialization=False)`` allows assigning a matrix."""
+    """With ``householder``, ``parametrizations.orthogonal`` allows assigning a weight without
+    ``use_trivialization``.
+    """
     matrix = flip * torch.tensor([[1.0, 0.0], [0.0, 0.6], [0.0, -0.8]])
     matrix = matrix.T.contiguous() if wide else matrix
     layer = nn.Linear(*matrix.shape[::-1])
@@ -233,10 +241,11 @@ def test_householder_needs_no_base_for_assigning(flip, wide):
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
 def test_without_base_other_maps_take_no_value(orthogonal_map):
-    """Without ``use_trivialization``, assigning to a ``cayley`` or ``matrix_exp`` weight raises
-    ``NotImplementedError``.
+    """With ``matrix_exp`` or ``cayley``, ``parametrizations.orthogonal`` needs ``use_trivialization`` to
+    assign a weight.
 
-    Build with ``orthogonal(use_trivialization=True)``, which is the default, where a value is to be set.
+    Without it, assigning raises ``NotImplementedError``. Build with ``orthogonal(use_trivialization=True)``,
+    which is the default, where a value is to be set.
     """
     layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map, use_trivialization=False)
 

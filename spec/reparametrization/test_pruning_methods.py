@@ -31,9 +31,7 @@ def test_a_method_may_be_written():
 
 
 def test_compute_mask_is_abstract():
-    """Creating a ``BasePruningMethod`` subclass that does not define ``compute_mask`` raises
-    ``TypeError``.
-    """
+    """Instantiating a ``BasePruningMethod`` subclass without ``compute_mask`` raises ``TypeError``."""
 
     class Nothing(prune.BasePruningMethod):
         PRUNING_TYPE = "unstructured"
@@ -345,8 +343,11 @@ def test_a_method_for_entries_sees_what_is_left():
     ids=["type", "no dim", "dim"],
 )
 def test_what_a_container_asks_of_a_method(kind, dim, error, told):
-    """``PruningContainer`` raises ``ValueError`` for an unknown ``PRUNING_TYPE``, ``AttributeError`` if
-    ``dim`` is missing.
+    """``PruningContainer`` raises for an unknown ``PRUNING_TYPE``, and for ``"structured"`` without a
+    valid ``dim``.
+
+    It raises ``ValueError`` for the former; ``AttributeError`` if ``dim`` is missing, ``IndexError`` if it is
+    out of range.
     """
 
     class Custom(prune.Identity):

@@ -230,7 +230,7 @@ def test_several_originals_pass_through_later_ones():
 
 @pytest.mark.parametrize("requires_grad", [True, False])
 def test_several_originals_are_frozen_like_the_parameter(requires_grad):
-    """``original0`` and ``original1`` of a parameter are parameters with the same ``requires_grad``."""
+    """``original0`` and ``original1`` of a parametrized weight are parameters with its ``requires_grad``."""
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -287,7 +287,9 @@ def test_a_frozen_integer_parameter_may_be_split():
 @pytest.mark.before("2.4")
 @pytest.mark.observed
 def test_a_frozen_integer_parameter_was_not_split():
-    """``register_parametrization`` raises ``RuntimeError`` if it splits a frozen integer parameter."""
+    """``register_parametrization`` raises ``RuntimeError`` if ``right_inverse`` splits a frozen integer
+    parameter.
+    """
 
     class Sum(nn.Module):
         def forward(self, a, b):
@@ -304,7 +306,7 @@ def test_a_frozen_integer_parameter_was_not_split():
 
 
 def test_assigning_sets_several_originals():
-    """Assigning to a parametrized weight updates ``original0`` and ``original1``, which stay the same
+    """Assigning to a parametrized weight with ``original0`` and ``original1`` sets both and keeps the
     objects.
     """
 
@@ -372,7 +374,8 @@ def test_a_parameter_is_not_assigned():
 @pytest.mark.since("2.4")
 @pytest.mark.observed
 def test_with_the_swap_flag_tensors_are_swapped():
-    """With ``set_swap_module_params_on_conversion(True)``, ``original`` is swapped with the inverse's result.
+    """With ``set_swap_module_params_on_conversion``, ``register_parametrization`` swaps in
+    ``right_inverse``'s result.
 
     What ``right_inverse`` returned then holds the old value.
     """

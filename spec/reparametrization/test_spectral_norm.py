@@ -177,7 +177,7 @@ def test_a_weight_becomes_a_matrix_by_its_outputs(kind, outputs):
 
 @pytest.mark.parametrize(("dim", "sizes"), [(1, (3, 8)), (-1, (4, 6)), (-3, (2, 12))])
 def test_dim_says_which_dimension_makes_the_rows(dim, sizes):
-    """``dim`` of ``parametrizations.spectral_norm`` is the dimension that becomes the rows; it may be
+    """``dim`` of ``parametrizations.spectral_norm`` gives the rows of the weight as a matrix; it may be
     negative.
     """
     net = nn.Module()
@@ -228,7 +228,8 @@ def test_assigning_sets_the_original():
 
 
 def test_removing_leaves_the_divided_weight():
-    """Removing ``parametrizations.spectral_norm`` in training mode runs one more power iteration first.
+    """Removing ``parametrizations.spectral_norm`` in training mode runs ``n_power_iterations`` more
+    iterations.
 
     The weight left is that of the next access, not the one that was used last: call ``eval()`` first to keep
     the latter (:issue:`68421`).

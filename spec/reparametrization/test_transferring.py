@@ -48,7 +48,7 @@ def test_a_copy_has_originals_of_its_own():
 
 
 def test_a_copy_within_a_copy_is_made_once():
-    """``copy.deepcopy`` copies a parametrized module that occurs twice in a network only once."""
+    """``copy.deepcopy`` of a network makes one copy of a parametrized module that occurs in it twice."""
     layer = register_parametrization(nn.Linear(2, 2), "weight", nn.ReLU())
     net = copy.deepcopy(nn.Sequential(layer, layer))
 
