@@ -9,7 +9,7 @@ from nnspec.clauses import public_names
 from nnspec.clauses.clause import API_ROLES
 from nnspec.clauses.specification import Specification, find_checkout, read_specification
 from nnspec.clauses.tables import read_table
-from nnspec.lint import bodies, ids, site, statements, tables, wording
+from nnspec.lint import bodies, documentation, ids, site, statements, tables, wording
 
 #: A rule looks at a specification and yields what breaks it, each with the place and the remedy.
 Rule = Callable[[Specification], Iterator[str]]
@@ -35,6 +35,8 @@ RULES: tuple[Rule, ...] = (
     tables.claims_are_decided,
     tables.questions_are_answered,
     tables.changes_are_listed,
+    documentation.rows_name_clauses,
+    documentation.sentences_have_verdicts,
     ids.ids_do_not_vanish,
     site.shown_clauses_exist,
 )
