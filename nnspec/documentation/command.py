@@ -105,7 +105,7 @@ def _show_rows(heading: str, new: list[Said]) -> None:
 def as_toml(digest: str, row: Row, words: str) -> str:
     """A row as a table has it."""
     entries = {"words": words, "verdict": row.verdict, "clauses": list(row.clauses)}
-    entries |= {"kind": row.kind, "instead": row.instead}
+    entries |= {"kind": row.kind, "instead": row.instead, "harm": row.harm}
     shown = (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items() if value)
     return f"{digest} = {{{', '.join(shown)}}}"
 

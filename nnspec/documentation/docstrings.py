@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -166,7 +167,7 @@ class _Reader:
         start = self.place
         while self.place < len(self.lines) and self.lines[self.place].strip():
             self.place += 1
-        return "\n".join(self.lines[start : self.place])
+        return textwrap.dedent("\n".join(self.lines[start : self.place]))
 
     def _fenced(self) -> str:
         """Code between two lines of three backticks."""
@@ -175,7 +176,7 @@ class _Reader:
         while self.place < len(self.lines) and not self.lines[self.place].strip().startswith("```"):
             self.place += 1
         self.place += 1
-        return "\n".join(self.lines[start : self.place - 1])
+        return textwrap.dedent("\n".join(self.lines[start : self.place - 1]))
 
     def _indented_code(self, indent: int) -> Block:
         """This line and what is indented deeper than it."""
@@ -186,7 +187,7 @@ class _Reader:
             if line.strip() and len(line) - len(line.lstrip()) <= indent:
                 break
             self.place += 1
-        return Block(CODE, text="\n".join(self.lines[start : self.place]).strip("\n"))
+        return Block(CODE, text=textwrap.dedent("\n".join(self.lines[start : self.place]).strip("\n")))
 
     def _literal(self, indent: int) -> Iterator[Block]:
         """A block of code after ``::``."""

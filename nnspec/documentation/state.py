@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from nnspec.documentation.docstrings import Block, read_docstring
 from nnspec.documentation.objects import PARTS, documented
-from nnspec.documentation.verdicts import OPEN, Row, Tables
+from nnspec.documentation.verdicts import FALSE, MISLEADING, OPEN, Row, Tables
 
 #: From this likeness on, a sentence is an old one that was reworded.
 LIKENESS = 0.7
@@ -38,6 +38,10 @@ class Said(NamedTuple):
     @property
     def verdict(self) -> str:
         return self.row.verdict if self.row else ""
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.verdict in (FALSE, MISLEADING)
 
 
 def read_blocks(part: str) -> Iterator[tuple[str, list[Block]]]:

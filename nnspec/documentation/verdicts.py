@@ -23,6 +23,13 @@ KINDS = {
     "elsewhere": "speaks of other software or hardware",
 }
 
+#: What comes of believing a sentence that is false or misleading, the worst first.
+HARMS = {
+    "silent": "Code written so does something else, and no error tells",
+    "error": "Code written so raises",
+    "wording": "A name, a type or a word is wrong; no code breaks",
+}
+
 
 class Row(NamedTuple):
     """What is known of one sentence.
@@ -33,6 +40,7 @@ class Row(NamedTuple):
         clauses: ids of those that decide it; of an open one, that decide a part.
         kind: of a sentence that is not testable, one of :data:`KINDS`.
         instead: what is so where the sentence is false or misleading.
+        harm: what comes of believing such a sentence, one of :data:`HARMS`.
     """
 
     words: str
@@ -40,6 +48,7 @@ class Row(NamedTuple):
     clauses: tuple[str, ...] = ()
     kind: str = ""
     instead: str = ""
+    harm: str = ""
 
 
 #: The rows of each object, by the digests of its sentences.
@@ -66,17 +75,21 @@ def _row(where: str, row: Any) -> Row:
         raise TableError(f'{where}: is no table; write {{words = "...", verdict = "..."}}')
     if unknown := sorted(row.keys() - set(Row._fields)):
         raise TableError(f"{where}: has an unknown entry {unknown[0]!r}; known are {', '.join(Row._fields)}")
-    texts = [row.get(key, "") for key in ("words", "verdict", "kind", "instead")]
+    texts = [row.get(key, "") for key in ("words", "verdict", "kind", "instead", "harm")]
     clauses = row.get("clauses", [])
     if not isinstance(clauses, list) or not all(isinstance(text, str) for text in (*texts, *clauses)):
         raise TableError(f"{where}: every entry is a text, and clauses a list of texts")
-    words, verdict, kind, instead = texts
+    words, verdict, kind, instead, harm = texts
     if verdict not in VERDICTS:
         raise TableError(f"{where}: the verdict {verdict!r} is none; say one of {', '.join(VERDICTS)}")
     if (kind in KINDS) != (verdict == NOT_TESTABLE):
         raise TableError(f"{where}: what is not testable, and nothing else, has a kind: {', '.join(KINDS)}")
-    if bool(instead) != (verdict in (FALSE, MISLEADING)):
-        raise TableError(f"{where}: what is false or misleading, and nothing else, says what is so instead")
+    is_wrong = verdict in (FALSE, MISLEADING)
+    if bool(instead) != is_wrong or (harm in HARMS) != is_wrong:
+        raise TableError(
+            f"{where}: what is false or misleading, and nothing else, says what is so instead, and its harm: "
+            f"{', '.join(HARMS)}"
+        )
     if not clauses and verdict in (TRUE, FALSE, MISLEADING):
         raise TableError(f"{where}: {verdict}, and no clause shows it; name one, or say {OPEN!r}")
-    return Row(words, verdict, tuple(clauses), kind, instead)
+    return Row(words, verdict, tuple(clauses), kind, instead, harm)

@@ -17,6 +17,7 @@ from nnspec.site import (
     chapters_page,
     claims_and_questions,
     contract_pages,
+    documentation_pages,
     front_page,
     releases_page,
     strength_page,
@@ -36,13 +37,14 @@ WRITERS = (
     benchmarks_page.pages,
     strength_page.pages,
     contract_pages.pages,
+    documentation_pages.pages,
 )
 
 #: Scripts of single pages.
 SCRIPTS = {"releases": ("spec-data.js", "releases.js"), "upgrade/index": ("spec-data.js", "upgrade.js")}
 
 #: Where nothing but generated files lie, below the source folder.
-GENERATED = ("_generated", "spec", "upgrade", "contract/rules")
+GENERATED = ("_generated", "spec", "upgrade", "contract/rules", "docstrings")
 
 
 def setup(app: Any) -> dict[str, object]:

@@ -14,6 +14,7 @@ from nnspec.clauses import tables
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.releases import RELEASES
 from nnspec.clauses.specification import Part, Specification, read_parts, read_specification
+from nnspec.documentation.verdicts import Tables, read_tables
 from nnspec.records import checks, record
 from nnspec.records.outcomes import HOLDS, UNMET
 from nnspec.records.record import Record
@@ -32,6 +33,7 @@ class Book:
         shown: which clauses stand at which place, from ``docs/site.toml``.
         survivors: why a change to torch.nn stays unnoticed, from ``docs/survivors.toml``.
         unfailing: why nothing makes an assertion fail, from ``docs/assertions.toml``.
+        documentation: what is true of torch's documentation, from ``docs/documentation``.
         rules: the contract, a part that is no part of the specification.
         repository: the address of the source; empty if it has none.
     """
@@ -41,6 +43,7 @@ class Book:
     shown: tables.Shown
     survivors: Mapping[str, Mapping[str, Any]]
     unfailing: Mapping[str, Mapping[str, Any]]
+    documentation: Tables
     rules: Part
     repository: str
 
@@ -117,6 +120,7 @@ def read_book(root: Path) -> Book:
         shown=tables.read_shown(docs / "site.toml"),
         survivors=tables.read_table(docs / "survivors.toml"),
         unfailing=tables.read_table(docs / "assertions.toml"),
+        documentation=read_tables(docs / "documentation"),
         rules=rules,
         repository=str(project.get("urls", {}).get("Source", "")).rstrip("/"),
     )

@@ -24,6 +24,8 @@ TABLE = """
 0123456789 = {{words = "A layer", {row}}}
 """
 
+WRONG_ROW = 'verdict = "false", clauses = ["a.b.c"]'
+
 
 @pytest.fixture
 def table(tmp_path):
@@ -37,9 +39,9 @@ def table(tmp_path):
 
 
 def test_a_table_has_a_row_for_each_sentence(table):
-    folder = table(TABLE.format(row='verdict = "false", clauses = ["a.b.c"], instead = "It has none."'))
+    folder = table(TABLE.format(row=f'{WRONG_ROW}, instead = "It has none.", harm = "error"'))
 
-    rows = {"0123456789": Row("A layer", "false", ("a.b.c",), "", "It has none.")}
+    rows = {"0123456789": Row("A layer", "false", ("a.b.c",), "", "It has none.", "error")}
     assert read_tables(folder) == {"torch.nn.Linear": rows}
 
 
@@ -48,7 +50,8 @@ WRONG = {
     'verdict = "true"': "true, and no clause shows it; name one, or say 'open'",
     'verdict = "not testable"': "what is not testable, and nothing else, has a kind: advice",
     'verdict = "true", clauses = ["a.b.c"], kind = "plan"': "what is not testable, and nothing else",
-    'verdict = "false", clauses = ["a.b.c"]': "what is false or misleading, and nothing else, says",
+    WRONG_ROW: "what is false or misleading, and nothing else, says",
+    f'{WRONG_ROW}, instead = "No."': "says what is so instead, and its harm: silent",
     'verdict = "open", clauses = "a.b.c"': "every entry is a text, and clauses a list of texts",
     'verdict = "open", why = "so"': "unknown entry 'why'; known are words, verdict",
 }

@@ -1,0 +1,122 @@
+"""torch's documentation with a verdict at each sentence, and what it gets wrong."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+
+from nnspec.clauses.clause import Clause
+from nnspec.documentation.docstrings import CODE, HEADING
+from nnspec.documentation.objects import PARTS
+from nnspec.documentation.state import Said, read_blocks, read_sentences
+from nnspec.documentation.verdicts import FALSE, HARMS, MISLEADING, OPEN, TRUE, Row
+from nnspec.site import example
+from nnspec.site.book import Book
+from nnspec.site.templates import render
+
+#: A role, as docstrings write it, with what it shows.
+_ROLE = re.compile(r":[\w:+-]+:`~?([^`<]+?)(?:\s*<[^`]*>)?`")
+_LINK = re.compile(r"`([^`<]+?)\s*<[^`]*>`_{1,2}")
+
+
+class Sentence(NamedTuple):
+    """A sentence as a page shows it: its text, the verdict and the clauses behind it."""
+
+    text: str
+    row: Row | None
+    clauses: tuple[Clause, ...]
+
+
+def pages(book: Book) -> dict[str, str]:
+    """A page for each part of the documentation, one for all, and one of what is wrong."""
+    if not book.documentation:
+        return {}
+    said = read_sentences(book.documentation)
+    version = torch.__version__.partition("+")[0]
+    wrong = [(sentence, _report(sentence, version, book)) for sentence in said if sentence.is_wrong]
+    written = {f"docstrings/{part}.rst": _part(part, book) for part in PARTS}
+    written["docstrings/wrong.rst"] = render(
+        "documentation_wrong.rst.j2",
+        wrong=wrong,
+        sayable=sayable,
+        clauses=book.specification.clauses,
+        harms=HARMS,
+        torch=version,
+    )
+    written["docstrings/index.rst"] = render(
+        "documentation.rst.j2",
+        rows=[_counts(part, [sentence for sentence in said if sentence.part == part]) for part in PARTS],
+        whole=_counts("all", said),
+        wrong=len(wrong),
+        torch=version,
+    )
+    return written
+
+
+def _part(part: str, book: Book) -> str:
+    """A page of objects, each with the blocks of its docstring and their sentences."""
+    objects = []
+    labels: set[str] = set()
+    for name, blocks in read_blocks(part):
+        rows = book.documentation.get(name, {})
+        shown = [
+            (block, [_sentence(said.text, rows.get(said.digest), book) for said in block.sentences])
+            for block in blocks
+        ]
+        label = name if name.lower() not in labels else f"{name}-class"  # labels have no capitals
+        labels.add(name.lower())
+        objects.append((name, label, shown))
+    kinds = {"heading": HEADING, "code": CODE}
+    return render("documentation_part.rst.j2", part=part, objects=objects, kinds=kinds)
+
+
+def _sentence(text: str, row: Row | None, book: Book) -> Sentence:
+    clauses = book.specification.clauses
+    named = tuple(clauses[name] for name in row.clauses if name in clauses) if row else ()
+    return Sentence(sayable(text), row, named)
+
+
+def sayable(text: str) -> str:
+    """A sentence of a docstring with plain `code` in place of roles, for the filter ``marked``."""
+    text = _LINK.sub(r"\1", _ROLE.sub(r"`\1`", text))
+    return text.replace("``", "`").replace("**", "")
+
+
+def _report(sentence: Said, version: str, book: Book) -> str:
+    """What a person can file with torch about a sentence."""
+    assert sentence.row
+    clause = book.specification.clauses[sentence.row.clauses[0]]
+    chapter = book.specification.chapter_of(clause)
+    about = f" ({sentence.about})" if sentence.about else ""
+    return "\n".join(
+        [
+            f"{sentence.name}: the documentation says otherwise than torch does",
+            "",
+            f"The documentation of {sentence.name}{about} says:",
+            f"> {sentence.text}",
+            "",
+            f"Observed on torch {version}: {sentence.row.instead}",
+            "",
+            "```python",
+            example.preamble(chapter),
+            "",
+            example.example(clause, chapter),
+            "```",
+        ]
+    )
+
+
+def _counts(part: str, said: Iterable[Said]) -> tuple[object, ...]:
+    """A row of the table of parts: how much is documented, can be tested, is decided."""
+    said = list(said)
+    verdicts = Counter(sentence.verdict for sentence in said)
+    decided = verdicts[TRUE] + verdicts[FALSE] + verdicts[MISLEADING]
+    undecided = verdicts[OPEN] + verdicts[""]
+    testable = decided + undecided
+    objects = len({sentence.name for sentence in said})
+    share = f"{decided / max(testable, 1):.0%}"
+    return part, objects, len(said), testable, share, verdicts[FALSE], verdicts[MISLEADING], undecided
