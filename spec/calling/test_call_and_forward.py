@@ -62,7 +62,7 @@ def test_forward_may_return_anything(value):
 
 
 def test_forward_itself_runs_no_hooks():
-    """``net.forward(x)`` runs no hooks, unlike ``net(x)``.
+    """``net.forward(x)`` skips the hooks of ``net`` itself, unlike ``net(x)``.
 
     Whoever calls ``forward`` by hand gets the right numbers, but what lives in hooks is left out: features
     taken out of a layer, weights computed before each call (:func:`torch.nn.utils.weight_norm`), profilers.
@@ -230,8 +230,8 @@ def test_tracing_names_the_scopes(hooked):
 
 @pytest.mark.observed
 def test_a_failed_call_leaves_its_scope():
-    """``torch.jit.trace`` ends a submodule's scope if its call raises, and opens none if it is
-    unregistered.
+    """In ``torch.jit.trace`` graphs, ``scopeName()`` leaves out unregistered modules and calls that
+    raised.
     """
 
     class Failing(nn.Module):

@@ -32,9 +32,7 @@ def test_it_gets_gradients_of_inputs_and_outputs():
 
 
 def test_it_fires_after_the_gradients_inside():
-    """``backward()`` fires a full backward hook after gradients inside the module, before hooks of its
-    inputs.
-    """
+    """A full backward hook fires after hooks on tensors inside ``forward`` and before hooks on the inputs."""
     calls = []
 
     class Net(nn.Module):
@@ -72,7 +70,8 @@ def test_registering_a_full_backward_hook_returns_a_handle():
 
 @pytest.mark.claim("N5-21")
 def test_what_it_returns_replaces_the_gradients_of_inputs():
-    """What a full backward hook returns replaces ``grad_input``; gradients of parameters are unchanged.
+    """What a full backward hook returns replaces ``grad_input``, not the gradients of the module's
+    parameters.
 
     To change those of the parameters as well, change ``grad_output`` in a full backward pre-hook:
     :meth:`~torch.nn.Module.register_full_backward_pre_hook`.
@@ -133,9 +132,9 @@ def test_one_gradient_for_each_input_may_be_returned(count):
 
 @pytest.mark.observed
 def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
-    """If a full backward hook returns a tensor instead of a ``tuple``, the rows are taken for the gradients.
+    """``backward()`` raises if a full backward hook returns the gradient of an input itself, not in a tuple.
 
-    That raises in ``backward()``; write ``return (gradient,)``.
+    The rows of the tensor are taken for the gradients of the inputs. Write ``return (gradient,)``.
     """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input[0])

@@ -174,7 +174,7 @@ def test_alone_it_does_not_warn():
 @pytest.mark.before("2.14")
 @pytest.mark.observed
 def test_alone_it_warns_of_full_hooks():
-    """A full backward pre-hook causes the ``UserWarning`` of full backward hooks if no input requires
+    """With a full backward pre-hook alone, ``backward()`` gives a ``UserWarning`` if no input requires
     grad.
     """
     layer = nn.Linear(2, 1)

@@ -74,7 +74,9 @@ def test_registering_a_global_hook_returns_a_handle(register):
 
 
 def test_a_global_forward_pre_hook_replaces_arguments():
-    """What a ``register_module_forward_pre_hook`` hook returns is passed to the module's own pre-hooks."""
+    """A ``register_module_forward_pre_hook`` hook's result is passed to the module's own forward
+    pre-hooks.
+    """
     identity = nn.Identity()
     identity.register_forward_pre_hook(lambda module, args: args[0] * 10)
     with register_module_forward_pre_hook(lambda module, args: args[0] + 1):
@@ -97,7 +99,9 @@ def test_a_global_forward_hook_replaces_the_output():
 
 
 def test_global_hooks_do_not_see_keyword_arguments():
-    """Without ``with_kwargs``, global forward hooks and pre-hooks do not get the keyword arguments."""
+    """Global forward pre-hooks, and global forward hooks without ``with_kwargs``, get no keyword
+    arguments.
+    """
     net = nn.Module()
     net.forward = lambda x, scale: x * scale
     seen = []
@@ -181,7 +185,7 @@ def test_options_of_a_global_forward_hook_are_keyword_only():
 
 
 def test_a_global_full_backward_hook_replaces_gradients():
-    """What a ``register_module_full_backward_hook`` hook returns is the ``grad_input`` of the module's own
+    """A ``register_module_full_backward_hook`` hook's result is passed to the module's full backward
     hooks.
     """
     identity = nn.Identity()
@@ -194,7 +198,9 @@ def test_a_global_full_backward_hook_replaces_gradients():
 
 
 def test_a_global_backward_pre_hook_replaces_gradients():
-    """What a ``register_module_full_backward_pre_hook`` hook returns is passed to the module's pre-hooks."""
+    """A ``register_module_full_backward_pre_hook`` hook's result is passed to the module's backward
+    pre-hooks.
+    """
     identity = nn.Identity()
     identity.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
     x = torch.rand(2, requires_grad=True)
@@ -276,8 +282,8 @@ def test_several_global_hooks_of_one_kind():
 
 @pytest.mark.observed
 def test_the_global_kind_is_remembered_after_removal():
-    """``register_module_full_backward_hook`` raises even after a ``register_module_backward_hook`` was
-    removed.
+    """A removed ``register_module_backward_hook`` hook still makes ``register_module_full_backward_hook``
+    raise.
 
     ``_global_is_full_backward_hook`` keeps the kind of the first one for the whole process.
     """
@@ -293,7 +299,9 @@ def test_the_global_kind_is_remembered_after_removal():
     "register", [register_module_full_backward_hook, register_module_backward_hook], ids=["full", "legacy"]
 )
 def test_global_backward_pre_hooks_bind_to_no_kind(register):
-    """``register_module_full_backward_pre_hook`` works with global backward hooks, full or legacy."""
+    """``register_module_full_backward_pre_hook`` can be combined with global full or legacy backward
+    hooks.
+    """
     calls = []
     with (
         register_module_full_backward_pre_hook(lambda *given: calls.append("pre-hook")),

@@ -387,7 +387,7 @@ def test_in_place_changes_are_refused(kind, hooked):
 
 @pytest.mark.question("Q45")
 def test_a_copy_may_be_changed_in_place():
-    """After ``clone()``, the output of a module with a full backward hook may be modified in place."""
+    """A ``clone()`` of the output of a module with a full backward hook may be modified in place."""
     layer = nn.Linear(2, 3)
     seen = []
     layer.register_full_backward_hook(

@@ -161,7 +161,9 @@ def test_it_warns_of_what_is_no_tensor(wrap, others, message):
     ids=["outputs", "forward"],
 )
 def test_it_warns_of_several_operations(function, message):
-    """A ``register_backward_hook`` hook warns if ``forward`` runs several autograd operations."""
+    """With a ``register_backward_hook`` hook, ``net(x)`` warns if ``forward`` runs several autograd
+    operations.
+    """
     net = Apply(function)
     net.register_backward_hook(lambda *given: None)
     with pytest.warns((FutureWarning, UserWarning), match=message) as caught:
@@ -205,7 +207,9 @@ def test_its_warnings_are_for_users():
 
 @pytest.mark.observed
 def test_a_leaf_input_counts_as_another_operation():
-    """A ``register_backward_hook`` hook warns if an input that requires grad is a leaf tensor."""
+    """With a ``register_backward_hook`` hook, ``net(x)`` warns if ``x`` is a leaf tensor that requires
+    grad.
+    """
     net = Apply(torch.sin)
     net.register_backward_hook(lambda *given: None)
     leaf = torch.rand(2, requires_grad=True)
@@ -255,7 +259,8 @@ def test_it_hangs_on_the_first_tensor(wrap):
     ids=["none", "number", "empty_tuple", "dict"],
 )
 def test_without_a_tensor_the_call_fails(output, error, message):
-    """With a ``register_backward_hook`` hook, ``net(x)`` raises if the output is ``None``, a number or empty.
+    """With a ``register_backward_hook`` hook, ``net(x)`` raises for output ``None``, a list of numbers or
+    ``()``.
 
     So does a dict without a tensor: it raises ``StopIteration`` without a message.
     """
@@ -329,7 +334,8 @@ def test_each_kind_may_be_registered_again():
 
 @pytest.mark.observed
 def test_the_kind_is_remembered_after_removal():
-    """``register_full_backward_hook`` raises even after a ``register_backward_hook`` hook was removed.
+    """A module whose ``register_backward_hook`` hook was removed still refuses
+    ``register_full_backward_hook``.
 
     ``_is_full_backward_hook`` keeps the kind of the first one.
     """

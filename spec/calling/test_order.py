@@ -43,7 +43,7 @@ def test_everything_in_one_call():
 
 
 def test_legacy_hooks_come_between_pre_hooks_and_gradients():
-    """A ``register_backward_hook`` hook fires right after the module's full backward pre-hook.
+    """In a module with both, a ``register_backward_hook`` hook fires right after the full backward pre-hook.
 
     So it fires before any gradient inside the module is computed.
     """
@@ -64,8 +64,11 @@ def test_legacy_hooks_come_between_pre_hooks_and_gradients():
 
 
 def test_hooks_of_nested_modules_nest():
-    """Forward and backward, a ``Sequential``'s pre-hooks run before its layer's, its hooks after the
-    layer's.
+    """If the input requires grad, a ``Sequential``'s pre-hooks run first, its hooks last, also in
+    ``backward()``.
+
+    The hooks of its layers run in between. If no input requires grad, the full backward hook of the
+    ``Sequential`` fires before those of its layers.
     """
     calls = []
     net = nn.Sequential(nn.Linear(2, 3))

@@ -244,9 +244,10 @@ def test_hooks_run_once():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
 def test_a_global_hook_runs_once():
-    """After ``Module.compile``, a global forward hook runs once in each call of the module.
+    """After ``Module.compile``, a global forward hook runs once for the module in each call.
 
-    So it does without compilation. A module that :func:`torch.compile` wraps runs it twice.
+    So it does without compilation. Around a module that :func:`torch.compile` wraps it also runs for the
+    wrapper.
     """
     calls = []
     layer = Double(2, 3)
@@ -315,7 +316,7 @@ def through_pickle(module):
 @pytest.mark.needs("compile")
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, through_pickle])
 def test_a_copy_is_not_compiled(duplicate):
-    """A module copied by ``copy.deepcopy`` or pickle loses ``Module.compile`` and runs eagerly.
+    """A ``copy.deepcopy`` or unpickled copy of a module compiled by ``Module.compile()`` runs eagerly.
 
     Compile the copy again.
     """

@@ -35,8 +35,8 @@ def test_the_module_is_wrapped():
 
 @pytest.mark.needs("compile")
 def test_calls_go_to_the_backend():
-    """Calling the module that :func:`torch.compile <torch.compile>` returns runs a graph; the original stays
-    eager.
+    """Calling the module that :func:`torch.compile <torch.compile>` returns runs compiled code; the original
+    stays eager.
     """
     steps = []
     layer = nn.Linear(2, 3)
@@ -174,7 +174,7 @@ def test_a_length_is_passed_on():
 @pytest.mark.since("2.5")
 @pytest.mark.needs("compile")
 def test_the_mode_is_shared():
-    """The module that ``torch.compile`` returns shares its mode with the original: ``train()`` sets both.
+    """The module that ``torch.compile`` returns shares ``training`` with the original: ``train()`` sets both.
 
     See :issue:`122414` and :issue:`132986`.
     """
@@ -259,7 +259,7 @@ def test_a_method_may_be_compiled():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
 def test_a_global_hook_runs_once_more():
-    """A global forward hook runs twice in a call of the module that ``torch.compile`` returns.
+    """Calling the module that ``torch.compile`` returns runs a global forward hook for it and the original.
 
     It is called with the original, then with the module that wraps it. Compile in place with
     :meth:`torch.nn.Module.compile`, or look at the class of the module in the hook.
@@ -333,7 +333,9 @@ def test_printing_shows_both():
 
 @pytest.mark.needs("compile")
 def test_it_may_be_called_without_a_module():
-    """:func:`torch.compile <torch.compile>` without a module returns a function that wraps a module."""
+    """:func:`torch.compile <torch.compile>` without a model returns a decorator that wraps a module in an
+    ``OptimizedModule``.
+    """
     layer = nn.Linear(2, 3)
 
     wrap = torch.compile(backend="eager")

@@ -61,7 +61,9 @@ def test_hooks_are_shared():
 
 
 def test_plain_attributes_are_its_own():
-    """Setting a plain attribute or ``training`` on a ``copy.copy`` does not change the original module."""
+    """Setting a plain attribute or the ``training`` flag of a ``copy.copy`` does not change the original
+    module.
+    """
     net = nn.Dropout()
     net.width = 2
     copied = copy.copy(net)

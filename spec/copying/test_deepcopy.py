@@ -224,8 +224,8 @@ def test_views_of_parameters_come_apart():
     ids=lambda container: type(container).__name__,
 )
 def test_containers_are_copied(container):
-    """``copy.deepcopy`` of an ``nn.ModuleDict`` or other container keeps names and order, and grows
-    separately.
+    """``copy.deepcopy`` of an ``nn`` container keeps names and order; adding to it does not change the
+    original.
     """
     copied = copy.deepcopy(container)
     old, new = dict(container.named_parameters()), dict(copied.named_parameters())

@@ -100,9 +100,7 @@ def test_a_handle_of_a_dead_forward_hook_is_copied():
 
 @pytest.mark.observed
 def test_numbers_are_not_given_twice():
-    """Unpickling a ``RemovableHandle`` sets the next ``id`` above its own, so that no ``id`` is used
-    twice.
-    """
+    """Unpickling a ``RemovableHandle`` sets ``RemovableHandle.next_id`` to at least its own ``id`` plus 1."""
     hooks = OrderedDict()
     first = RemovableHandle(hooks)
     first.__setstate__((hooks, first.id + 5))
@@ -114,7 +112,9 @@ def test_numbers_are_not_given_twice():
 
 @pytest.mark.observed
 def test_numbers_never_go_down():
-    """Unpickling a ``RemovableHandle`` with a low ``id`` does not change the next ``id``."""
+    """Unpickling a ``RemovableHandle`` whose ``id`` is below ``RemovableHandle.next_id`` keeps
+    ``next_id``.
+    """
     hooks = OrderedDict()
     first, second = RemovableHandle(hooks), RemovableHandle(hooks)
 

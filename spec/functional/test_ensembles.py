@@ -154,8 +154,8 @@ def test_a_module_list_may_be_given():
 
 
 def test_vmap_over_stacked_state_computes_the_ensemble(device):
-    """:func:`torch.vmap <torch.vmap>` over the result of ``stack_module_state`` computes the outputs of all
-    modules.
+    """:func:`torch.vmap <torch.vmap>` of ``functional_call`` over a ``stack_module_state`` result computes
+    all modules' outputs.
 
     The module that ``functional_call`` is given provides only its ``forward``; it may be on the meta device.
     """

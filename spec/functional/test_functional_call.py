@@ -231,7 +231,7 @@ def test_new_tensors_reach_the_given_dict():
 
 @pytest.mark.parametrize("kind", [tuple, list])
 def test_several_dicts_are_put_together(kind):
-    """``functional_call`` accepts a tuple or list of dicts, such as one of parameters and one of buffers."""
+    """``torch.func.functional_call`` accepts a tuple or list of dicts, such as parameters and buffers."""
     layer = nn.Linear(2, 1)
     given = kind([{"weight": torch.tensor([[2.0, 3.0]])}, {"bias": torch.tensor([5.0])}])
 
@@ -252,7 +252,9 @@ def test_an_ordered_dict_is_one_dict():
 
 
 def test_a_name_in_two_dicts_is_an_error():
-    """``functional_call`` raises ``ValueError`` if two of the given dicts contain the same name."""
+    """``torch.func.functional_call`` raises ``ValueError`` if two of the given dicts contain the same
+    name.
+    """
     first = {"weight": torch.rand(1, 2), "bias": torch.rand(1)}
     second = {"bias": torch.rand(1)}
 
@@ -261,7 +263,7 @@ def test_a_name_in_two_dicts_is_an_error():
 
 
 def test_elements_are_dicts():
-    """``functional_call`` raises ``ValueError`` for a tuple with an element that is not a dict."""
+    """``torch.func.functional_call`` raises ``ValueError`` for a tuple with an element that is not a dict."""
     given = ({"bias": torch.rand(1)}, torch.rand(1, 2))
 
     with pytest.raises(ValueError, match="Expected all elements of parameter_and_buffer_dicts"):
@@ -270,7 +272,9 @@ def test_elements_are_dicts():
 
 @pytest.mark.parametrize("given", [{"bias": torch.rand(1)}.items(), None], ids=["items", "None"])
 def test_neither_dict_nor_sequence_is_an_error(given):
-    """``functional_call`` raises ``ValueError`` if the tensors are not in a dict, a tuple or a list."""
+    """``torch.func.functional_call`` raises ``ValueError`` if the tensors are not in a dict, tuple or
+    list.
+    """
     with pytest.raises(ValueError, match=r"list/tuple of dicts, but got <class '(dict_items|NoneType)'>"):
         functional_call(nn.Linear(2, 1), given, torch.rand(2))
 

@@ -212,7 +212,7 @@ def test_an_attribute_that_is_no_tensor_is_an_error():
     "torch.func.functional_call: the plain name will completely disable the parametrization"
 )
 def test_the_plain_name_of_a_parametrized_tensor():
-    """``functional_call`` copies a tensor given for a parametrized weight into the original
+    """``functional_call`` given a parametrized ``weight`` writes to ``parametrizations.weight.original``
     (:issue:`186565`).
 
     It goes through ``right_inverse``, and the value from before goes back the same way: where that is not a

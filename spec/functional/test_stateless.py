@@ -15,8 +15,9 @@ from torch.nn.utils import stateless
 
 @pytest.mark.since("2.4")
 def test_it_warns_with_a_future_warning():
-    """:func:`torch.nn.utils.stateless.functional_call <torch.nn.utils.stateless.functional_call>` is
-    deprecated and warns with a ``FutureWarning``.
+    """The deprecation warning of
+    :func:`torch.nn.utils.stateless.functional_call <torch.nn.utils.stateless.functional_call>` is a
+    ``FutureWarning``.
 
     Use :func:`torch.func.functional_call`, which accepts the same arguments and more.
     """
@@ -31,7 +32,7 @@ def test_it_warns_with_a_future_warning():
 
 @pytest.mark.before("2.4")
 def test_it_warned_with_a_user_warning():
-    """``torch.nn.utils.stateless.functional_call`` is deprecated and warns with a ``UserWarning``."""
+    """The deprecation warning of ``torch.nn.utils.stateless.functional_call`` is a ``UserWarning``."""
     with pytest.warns(
         UserWarning, match=r"deprecated as of PyTorch 2\.0 .* use torch\.func\.functional_call"
     ):
@@ -50,7 +51,7 @@ def test_the_newer_form_does_not_warn():
 
 
 def test_it_computes_with_the_given_tensors_for_one_call():
-    """``stateless.functional_call`` calls the module with the given tensors, then restores the module."""
+    """``stateless.functional_call`` calls a module with given tensors as its parameters, then restores it."""
     layer = nn.Linear(2, 1)
     own = layer.weight
     given = {"weight": torch.tensor([[2.0, 3.0]]), "bias": torch.tensor([5.0])}

@@ -49,7 +49,9 @@ def test_different_values_are_an_error():
 
 
 def test_equal_values_in_two_tensors_are_an_error():
-    """``functional_call`` raises ``ValueError`` if tied names get two different tensors of equal values."""
+    """``functional_call`` raises ``ValueError`` if tied names get two different tensors, even of equal
+    values.
+    """
     with pytest.raises(ValueError, match="multiple values for keys"):
         functional_call(Tied(), {"one": torch.tensor(5.0), "two": torch.tensor(5.0)}, ())
 

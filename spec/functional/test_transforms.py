@@ -66,8 +66,8 @@ def test_gradients_of_each_sample():
 
 
 def test_derivative_in_a_direction():
-    """:func:`torch.func.jvp <torch.func.jvp>` returns the output and its directional derivative in the
-    parameters.
+    """:func:`torch.func.jvp <torch.func.jvp>` over ``functional_call`` returns the output and its derivative
+    along ``tangents``.
     """
     layer = nn.Linear(2, 1, bias=False)
     weight, direction = torch.tensor([[2.0, 3.0]]), torch.tensor([[1.0, -1.0]])
@@ -82,8 +82,8 @@ def test_derivative_in_a_direction():
 
 
 def test_product_from_the_left():
-    """:func:`torch.func.vjp <torch.func.vjp>` returns the output and a function from output gradient to
-    parameter gradient.
+    """:func:`torch.func.vjp <torch.func.vjp>` returns the output and a function from its gradient to
+    gradients of the inputs.
     """
     layer = nn.Linear(2, 1, bias=False)
 
@@ -105,8 +105,8 @@ def test_a_module_itself_can_be_mapped():
 
 
 def test_drawing_at_random_is_an_error_by_default():
-    """:func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` by default for a module that uses random
-    numbers, as ``Dropout``.
+    """By default :func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` for random operations, such as
+    ``Dropout`` in training mode.
     """
     with pytest.raises(RuntimeError, match=r"vmap: called random operation while in randomness error mode"):
         torch.vmap(nn.Dropout())(torch.rand(4, 3))

@@ -183,7 +183,7 @@ def test_a_gradient_has_no_graph():
 
 
 def test_create_graph_leaves_gradients_with_a_graph():
-    """``backward(create_graph=True)`` gives gradients that can be differentiated again, and warns.
+    """``backward(create_graph=True)`` gives differentiable gradients, and warns of a reference cycle.
 
     The ``UserWarning`` is about a parameter and its gradient that keep each other alive:
     :func:`torch.autograd.grad` does without.

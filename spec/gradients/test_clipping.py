@@ -314,7 +314,7 @@ def test_values_of_a_single_tensor_are_cut():
     ids=["norm_foreach", "norm_one_by_one", "value_one_by_one"],
 )
 def test_clipping_is_not_recorded(clip, foreach):
-    """``clip_grad_norm_`` and ``clip_grad_value_(foreach=False)`` do not change a gradient's ``grad_fn``.
+    """``clip_grad_norm_``, and ``clip_grad_value_`` with ``foreach=False``, are not recorded by autograd.
 
     A gradient has a graph after ``backward(create_graph=True)``.
     """
@@ -333,7 +333,7 @@ def test_clipping_is_not_recorded(clip, foreach):
 @pytest.mark.before("2.3")
 @pytest.mark.observed
 def test_cutting_values_is_recorded():
-    """:func:`~torch.nn.utils.clip_grad_value_` is recorded by autograd if the gradient has a ``grad_fn``.
+    """By default autograd records :func:`~torch.nn.utils.clip_grad_value_` if the gradient has a ``grad_fn``.
 
     Before and after these releases it leaves no trace there.
     """
@@ -356,7 +356,7 @@ def test_foreach_is_left_to_torch(clip):
 
 @pytest.mark.since("2.4")
 def test_the_old_name_warns_of_the_future():
-    """:func:`~torch.nn.utils.clip_grad_norm`, without underscore, still works, with a ``FutureWarning``."""
+    """The deprecation warning of ``clip_grad_norm()``, without underscore, is a ``FutureWarning``."""
     (parameter,) = with_grads([3.0, 4.0])
     with pytest.warns(FutureWarning, match="clip_grad_norm` is now deprecated in favor"):
         clip_grad_norm(parameter, 2.5)
@@ -366,7 +366,7 @@ def test_the_old_name_warns_of_the_future():
 
 @pytest.mark.before("2.4")
 def test_the_old_name_warns():
-    """:func:`~torch.nn.utils.clip_grad_norm`, without underscore, still works, with a ``UserWarning``."""
+    """The deprecation warning of ``clip_grad_norm()``, without underscore, is a ``UserWarning``."""
     (parameter,) = with_grads([3.0, 4.0])
     with pytest.warns(UserWarning, match="clip_grad_norm is now deprecated in favor"):
         clip_grad_norm(parameter, 2.5)
@@ -375,7 +375,7 @@ def test_the_old_name_warns():
 
 
 def test_the_old_name_does_the_same():
-    """:func:`~torch.nn.utils.clip_grad_norm` accepts the arguments of ``clip_grad_norm_`` in that order."""
+    """:func:`~torch.nn.utils.clip_grad_norm` takes the arguments of ``clip_grad_norm_`` in the same order."""
     first, second = with_grads([2.0, 3.0], [-6.0])
     with pytest.warns(Warning, match="deprecated"):
         norm = clip_grad_norm([first, second], 5.5, 1, False, False)

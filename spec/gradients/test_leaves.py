@@ -23,7 +23,7 @@ def test_a_parameter_is_a_leaf():
 
 
 def test_what_a_module_computes_is_no_leaf():
-    """The output of ``nn.Linear`` is a leaf only if neither a parameter nor the input requires grad."""
+    """With grad enabled, ``nn.Linear``'s output is a leaf only if no parameter and no input requires grad."""
     layer = nn.Linear(2, 3)
     x = torch.rand(1, 2)
     assert layer(x).is_leaf is False

@@ -88,8 +88,8 @@ def test_the_norm_of_a_device_without_foreach():
 @pytest.mark.since("2.6")
 @pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
 def test_gradients_are_scaled_by_the_norm_given(foreach):
-    """:func:`~torch.nn.utils.clip_grads_with_norm_` multiplies gradients by ``max_norm`` divided by the given
-    ``total_norm``.
+    """:func:`~torch.nn.utils.clip_grads_with_norm_` scales gradients by ``max_norm / total_norm`` if
+    ``total_norm`` is larger.
 
     It does so in place, and looks at no norm of its own.
     """

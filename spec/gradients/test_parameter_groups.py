@@ -88,7 +88,7 @@ def test_weight_decay_may_leave_biases_out():
 @pytest.mark.since("2.3")
 @pytest.mark.observed
 def test_printing_shows_the_options_of_each_group():
-    """``print(optimizer)`` shows the options of each group in alphabetical order, but no parameters.
+    """``print(optimizer)`` of ``SGD`` shows each group's sorted options, with ``fused``, but no parameters.
 
     To see which parameters a group holds, compare ``group["params"]`` with ``named_parameters()``.
     """
@@ -275,7 +275,7 @@ def test_a_parameter_in_two_groups_is_refused():
 
 @pytest.mark.question("Q111")
 def test_tied_layers_in_two_groups_are_refused():
-    """An optimizer raises ``ValueError`` if two tied layers are in different groups; one group works.
+    """An optimizer raises ``ValueError`` if tied layers are in different groups; ``net.parameters()`` works.
 
     Decide to which group the shared parameter belongs, and leave it out of the other.
     """

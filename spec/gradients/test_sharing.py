@@ -103,7 +103,7 @@ def test_an_embedding_and_its_output_are_tied():
 
 
 def test_copying_values_does_not_tie():
-    """``second.weight.copy_(first.weight)`` does not tie two layers: each has a separate gradient."""
+    """Under ``no_grad``, ``second.weight.copy_(first.weight)`` copies values, but does not tie the layers."""
     first, second = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         second.weight.copy_(first.weight)

@@ -14,7 +14,8 @@ from torch import nn
 
 @pytest.mark.question("Q33")
 def test_zero_grad_sets_gradients_to_none():
-    """:meth:`Module.zero_grad <torch.nn.Module.zero_grad>` sets the gradient of every parameter to ``None``.
+    """By default :meth:`Module.zero_grad <torch.nn.Module.zero_grad>` sets the gradient of every parameter to
+    ``None``.
 
     Up to torch 1.13 it left zeros; code that reads ``p.grad`` right afterwards broke (:issue:`92656`).
     """

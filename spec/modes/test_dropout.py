@@ -106,8 +106,8 @@ def test_backward_uses_the_same_mask():
 
 @pytest.mark.parametrize(("p", "left"), [(0, 3.0), (0.0, 3.0), (1, 0.0), (1.0, 0.0)])
 def test_nothing_or_everything_is_dropped(p, left):
-    """:class:`nn.Dropout <torch.nn.Dropout>` with ``p=0`` drops nothing; with ``p=1`` it zeroes
-    everything.
+    """In training mode :class:`nn.Dropout <torch.nn.Dropout>` with ``p=1`` zeroes everything; with ``p=0`` it
+    drops nothing.
     """
     assert nn.Dropout(p)(torch.full((4,), 3.0)).tolist() == [left] * 4
 
@@ -322,8 +322,8 @@ def test_functions_drop_by_default(function, shape):
     "function", [F.alpha_dropout, F.feature_alpha_dropout], ids=lambda function: function.__name__
 )
 def test_alpha_functions_do_not_drop_by_default(function):
-    """``F.alpha_dropout`` and ``F.feature_alpha_dropout`` do nothing unless ``training=True``, unlike
-    ``F.dropout``.
+    """``F.alpha_dropout`` and ``F.feature_alpha_dropout`` default to ``training=False``, ``F.dropout`` to
+    ``True``.
 
     Pass ``training=True`` to drop.
     """
@@ -341,7 +341,7 @@ def test_alpha_functions_do_not_drop_by_default(function):
 )
 @pytest.mark.parametrize("p", [-0.1, 1.1])
 def test_functions_want_a_probability_too(function, p):
-    """``F.dropout`` and similar functions raise ``ValueError`` if ``p`` is not in [0, 1], even with
+    """All dropout functions in ``F`` raise ``ValueError`` if ``p`` is not in [0, 1], even with
     ``training=False``.
     """
     wanted = f"dropout probability has to be between 0 and 1, but got {p}"

@@ -73,7 +73,9 @@ def test_an_overridden_train_keeps_it_asleep():
 
 @pytest.mark.question("Q39")
 def test_a_subclass_keeps_itself_asleep():
-    """A ``BatchNorm`` subclass whose ``train`` method ignores ``mode`` stays in eval mode in any network."""
+    """A ``BatchNorm`` whose ``train()`` calls ``super().train(False)`` is in eval mode after
+    ``net.train()``.
+    """
 
     class FrozenNorm(nn.BatchNorm1d):
         def train(self, mode=True):

@@ -70,9 +70,11 @@ def test_arguments_in_order():
 
 
 def test_training_with_statistics():
-    """In training mode ``InstanceNorm(track_running_stats=True)`` keeps running averages over all samples.
+    """In training mode ``InstanceNorm(track_running_stats=True)`` updates ``running_mean`` and
+    ``running_var``.
 
-    The output is that of a layer without statistics. The variance that it keeps is the unbiased one.
+    They are averaged over the samples, and the variance is the unbiased one. The output is that of a layer
+    without statistics.
     """
     x = 3 * torch.randn(4, 2, 5) + 4
     layer = nn.InstanceNorm1d(2, momentum=0.25, track_running_stats=True)
@@ -168,8 +170,9 @@ def test_a_sample_without_a_batch(layer, dims):
     ],
 )
 def test_the_dimensions_are_counted(layer, dims, wanted):
-    """``InstanceNorm`` raises ``ValueError`` for wrong dimensions: "expected 3D or 4D input (got 2D
-    input)".
+    """``nn.InstanceNorm2d`` raises ``ValueError`` for 2D input: "expected 3D or 4D input (got 2D input)".
+
+    ``InstanceNorm1d`` expects 2D or 3D input, ``InstanceNorm3d`` 4D or 5D.
     """
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(2)(torch.randn([2] * dims))

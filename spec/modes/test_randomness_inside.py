@@ -66,7 +66,9 @@ def test_recurrent_layers_drop_in_between(layer):
 
 @pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
 def test_one_recurrent_layer_has_no_between(layer):
-    """``nn.RNN``, ``LSTM`` and ``GRU`` with ``num_layers=1`` warn about ``dropout`` and do not apply it."""
+    """``nn.RNN``, ``LSTM`` and ``GRU`` with ``num_layers=1`` warn if ``dropout`` is above 0, and do not apply
+    it.
+    """
     message = "adds dropout after all but last recurrent layer.* got dropout=0.5 and num_layers=1"
     with pytest.warns(UserWarning, match=message):
         net = layer(2, 8, num_layers=1, dropout=0.5)
@@ -76,8 +78,8 @@ def test_one_recurrent_layer_has_no_between(layer):
 
 
 def test_attention_drops_in_training():
-    """:class:`nn.MultiheadAttention <torch.nn.MultiheadAttention>` drops attention weights in training mode
-    only.
+    """:class:`nn.MultiheadAttention <torch.nn.MultiheadAttention>` applies dropout to its attention weights
+    in training mode only.
     """
     net = nn.MultiheadAttention(4, 2, dropout=1.0)
     net.out_proj.bias.data = torch.tensor([2.0, 3.0, 5.0, 7.0])
@@ -90,8 +92,8 @@ def test_attention_drops_in_training():
 
 
 def test_a_transformer_layer_drops_in_training():
-    """:class:`nn.TransformerEncoderLayer <torch.nn.TransformerEncoderLayer>` drops attention and feed-forward
-    output in training mode only.
+    """:class:`nn.TransformerEncoderLayer <torch.nn.TransformerEncoderLayer>` applies dropout to attention and
+    feed-forward only in training mode.
 
     With ``dropout=1`` nothing but the two normalizations of the input is left.
     """
