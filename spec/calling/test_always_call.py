@@ -243,6 +243,22 @@ def test_a_global_one_is_not_run_twice():
 
 
 @pytest.mark.since("2.1")
+def test_a_global_one_runs_until_removed():
+    """A ``register_module_forward_hook(always_call=True)`` hook runs, even if ``forward`` raises, until
+    removed.
+    """
+    seen = []
+    handle = register_module_forward_hook(lambda *given: seen.append(given[2]), always_call=True)
+    for _ in range(2):
+        nn.Identity()(3)
+        with pytest.raises(ValueError, match="forward failed"):
+            Failing()(3)
+        handle.remove()
+
+    assert seen == [3, None]
+
+
+@pytest.mark.since("2.1")
 def test_a_global_one_after_a_failing_one_gets_the_output():
     """If an earlier forward hook raises, a global ``always_call=True`` hook still runs and gets the
     output.

@@ -57,7 +57,7 @@ def test_a_global_forward_pre_hook_runs_for_every_module():
     ids=lambda function: function.__name__,
 )
 def test_registering_a_global_hook_returns_a_handle(register):
-    """``register_module_forward_hook`` and similar functions return a handle that removes the global hook.
+    """``register_module_forward_hook`` and its pre- and backward forms return a handle that removes the hook.
 
     After ``handle.remove()`` the hook runs for no module.
     """

@@ -112,10 +112,10 @@ def test_keyword_arguments_are_no_inputs():
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
     x, scale = torch.rand(2, requires_grad=True), torch.tensor([5.0, 7.0], requires_grad=True)
     net(x, scale=scale).sum().backward()
+    net(x=x, scale=scale).sum().backward()
 
-    [(of_x,)] = seen
-    assert of_x.tolist() == [5.0, 7.0]
-    assert torch.equal(scale.grad, x)
+    assert [[of_x.tolist() for of_x in grad_input] for grad_input in seen] == [[[5.0, 7.0]], []]
+    assert torch.equal(scale.grad, x * 2)
 
 
 @pytest.mark.question("Q47")

@@ -106,6 +106,7 @@ def test_registering_a_legacy_hook_gives_no_warning():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         nn.Linear(2, 3).register_backward_hook(lambda *given: None)
+        nn.Sequential(nn.Linear(2, 3)).register_backward_hook(lambda *given: None)
 
     assert caught == []
 

@@ -328,7 +328,8 @@ def test_printing_shows_both():
     """Printing the module that :func:`torch.compile <torch.compile>` returns shows the original inside."""
     compiled = torch.compile(nn.ReLU(), backend="eager")
 
-    assert repr(compiled) == "OptimizedModule(\n  (_orig_mod): ReLU()\n)"
+    assert str(compiled) == "OptimizedModule(\n  (_orig_mod): ReLU()\n)"
+    assert repr(compiled) == str(compiled)
 
 
 @pytest.mark.needs("compile")

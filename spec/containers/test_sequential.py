@@ -183,7 +183,8 @@ def test_a_block_around_a_sequential():
     block.doubleconv = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
 
     assert list(block._modules) == ["doubleconv"]
-    assert block.doubleconv[0] is block._modules["doubleconv"][0]
+    assert block.doubleconv is block._modules["doubleconv"]
+    assert list(block.children()) == [block.doubleconv]
     assert list(block.parameters(recurse=False)) == []
 
 

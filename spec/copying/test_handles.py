@@ -25,7 +25,7 @@ def twin_of(request):
 
 @pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
 def test_a_handle_in_a_module_goes_with_it(twin_of, kind):
-    """A ``RemovableHandle`` copied or pickled with its module removes only the copy's hook.
+    """A ``RemovableHandle`` deep-copied or pickled with its module removes only the copy's hook.
 
     So keep the handle as an attribute of the module if copies are to be able to take the hook off.
     """

@@ -81,9 +81,14 @@ def test_two_of_three_tied_names_are_an_error():
 
 def test_without_tie_weights_values_may_differ():
     """``functional_call(tie_weights=False)`` accepts different tensors for tied names."""
-    given = {"one": torch.tensor(5.0), "two": torch.tensor(7.0)}
+    net = Tied()
+    net.register_buffer("mean", torch.tensor(3.0))
+    net.register_buffer("again", net.mean)
+    net.register_forward_hook(lambda *_: [b.item() for b in (net.one, net.two, net.mean, net.again)])
+    values = {"one": 5.0, "two": 7.0, "mean": 11.0, "again": 13.0}
+    given = {name: torch.tensor(value) for name, value in values.items()}
 
-    assert functional_call(Tied(), given, (), tie_weights=False) == [5.0, 7.0]
+    assert functional_call(net, given, (), tie_weights=False) == [5.0, 7.0, 11.0, 13.0]
 
 
 def test_the_tie_holds_again_afterwards():

@@ -63,11 +63,14 @@ def test_retain_grad_keeps_the_gradient():
             return self.hidden * 5
 
     net = Net()
-    net(torch.rand(2, requires_grad=True)).sum().backward()
+    loss = net(torch.rand(2, requires_grad=True)).sum()
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        loss.backward(retain_graph=True)
         assert net.hidden.grad.tolist() == [5.0, 5.0]
+        loss.backward()
+        assert net.hidden.grad.tolist() == [10.0, 10.0]
     assert net.hidden.is_leaf is False
     assert net.hidden.retains_grad is True
 

@@ -116,8 +116,8 @@ def test_a_single_tensor_is_refused():
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [(nn.ReLU(), "torch.nn.modules.activation.ReLU"), ("weight", "str")],
-    ids=["layer", "text"],
+    [(nn.ReLU(), "torch.nn.modules.activation.ReLU"), ("weight", "str"), (None, "NoneType")],
+    ids=["layer", "text", "none"],
 )
 def test_what_is_no_tensor_is_refused(given, name):
     """An :class:`~torch.optim.Optimizer` raises a ``TypeError`` that names the type if a parameter is not a

@@ -234,10 +234,12 @@ def test_a_parameter_twice_in_a_group_is_warned_of():
 
     ``parameters()`` yields a shared one once; lists put together by hand are where this comes from.
     """
-    weight = nn.Linear(2, 3).weight
+    weight, bias = nn.Linear(2, 3).parameters()
+    twice = [weight, bias, weight]
 
-    with pytest.warns(UserWarning, match="^optimizer contains a parameter group with duplicate"):
-        SGD([weight, weight], lr=0.1)
+    for given in (twice, [{"params": twice}]):
+        with pytest.warns(UserWarning, match="^optimizer contains a parameter group with duplicate"):
+            SGD(given, lr=0.1)
 
 
 @pytest.mark.question("Q111")

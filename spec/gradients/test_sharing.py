@@ -31,9 +31,10 @@ def test_gradients_add_up_over_uses():
 
     Here 3 to the power of 4 is computed, whose derivative is 4 times 27.
     """
-    linear = nn.Linear(1, 1, bias=False)
+    linear, tied = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     nn.init.constant_(linear.weight, 3.0)
-    output = nn.Sequential(linear, linear, linear, linear)(torch.ones(1, 1))
+    tied.weight = linear.weight
+    output = nn.Sequential(linear, linear, tied, linear)(torch.ones(1, 1))
     output.backward()
 
     assert output.item() == 81.0
@@ -47,12 +48,13 @@ def test_a_shared_layer_is_one_object():
     For two layers of the same values that train apart, use :func:`copy.deepcopy`.
     """
     shared = nn.Linear(2, 2)
-    net = nn.Sequential(nn.Linear(3, 2), shared, nn.ReLU(), shared)
+    net = nn.Sequential(nn.Linear(3, 2), shared, nn.ReLU(), shared).append(shared)
     with torch.no_grad():
         net[1].weight[0, 0] = 100.0
 
     assert net[1] is net[3]
-    assert net[3].weight[0, 0].item() == 100.0
+    assert net[1] is net[4]
+    assert [net[at].weight[0, 0].item() for at in (3, 4)] == [100.0, 100.0]
 
 
 @pytest.mark.claim("N4-12")

@@ -107,15 +107,16 @@ def test_zero_grad_reaches_frozen_parameters():
 
 def test_zero_grad_reaches_parameters_only():
     """``module.zero_grad()`` clears gradients of parameters only, not those of inputs or buffers."""
-    layer = nn.Linear(2, 1)
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, 5.0)
     layer.register_buffer("scale", torch.tensor([3.0], requires_grad=True))
-    x = torch.rand(1, 2, requires_grad=True)
+    x = torch.tensor([[2.0, 4.0]], requires_grad=True)
     (layer(x) * layer.scale).sum().backward()
     layer.zero_grad()
 
     assert layer.weight.grad is None
-    assert x.grad is not None
-    assert layer.scale.grad is not None
+    assert x.grad.tolist() == [[15.0, 15.0]]
+    assert layer.scale.grad.tolist() == [30.0]
 
 
 @pytest.mark.question("Q33")

@@ -16,9 +16,10 @@ def test_buffers_start_equal_too(ranks):
     def wrap(rank):
         net = nn.Linear(2, 3)
         net.register_buffer("mean", torch.tensor([rank + 5.0, rank + 7.0]))
-        return DDP(net).module.mean.tolist()
+        net.register_buffer("steps", torch.tensor(rank + 3), persistent=False)
+        return [buffer.tolist() for buffer in DDP(net).module.buffers()]
 
-    assert ranks(wrap) == [[5.0, 7.0], [5.0, 7.0]]
+    assert ranks(wrap) == [[[5.0, 7.0], 3]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -31,15 +32,18 @@ def test_buffers_follow_rank_0(ranks):
     """
 
     def run(rank):
-        model = DDP(nn.BatchNorm1d(1, momentum=1.0))
-        batches = torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]])
-        model(batches)
-        local = model.module.running_mean.item()
-        model.eval()
-        model(batches)
-        return local, model.module.running_mean.item()
+        norm = nn.BatchNorm1d(1, momentum=0.5)
+        model = DDP(norm)
+        norm.running_mean += rank
+        norm.num_batches_tracked += rank * 10
+        means = []
+        for mode in (False, True, False):
+            model.train(mode)
+            model(torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]]))
+            means.append(norm.running_mean.item())
+        return means, norm.num_batches_tracked.item()
 
-    assert ranks(run) == [(1.0, 1.0), (11.0, 1.0)]
+    assert ranks(run) == [([0.0, 0.5, 0.5], 1), ([0.0, 5.5, 0.5], 1)]
 
 
 @pytest.mark.needs("distributed")
@@ -74,13 +78,14 @@ def test_buffers_may_stay_local(ranks):
     """
 
     def run(rank):
-        model = DDP(nn.BatchNorm1d(1, momentum=1.0), broadcast_buffers=False)
-        batches = torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]])
+        norm = nn.BatchNorm1d(1, momentum=0.5)
+        model = DDP(norm, broadcast_buffers=False)
+        norm.num_batches_tracked += rank * 10
         for _ in range(2):
-            model(batches)
-        return model.module.running_mean.item()
+            model(torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]]))
+        return norm.running_mean.item(), norm.num_batches_tracked.item()
 
-    assert ranks(run) == [1.0, 11.0]
+    assert ranks(run) == [(0.75, 2), (8.25, 12)]
 
 
 @pytest.mark.needs("distributed")
@@ -122,15 +127,16 @@ def test_forward_sync_buffers_is_about_forward(ranks):
     """
 
     def run(rank):
-        net = nn.BatchNorm1d(1, momentum=1.0)
+        net = nn.BatchNorm1d(1, momentum=0.5)
         net.running_mean.fill_(rank + 5.0)
         model = DDP(net, forward_sync_buffers=False)
         start = net.running_mean.item()
+        net.num_batches_tracked += rank * 10
         for _ in range(2):
             model(torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]]))
-        return start, net.running_mean.item()
+        return start, net.running_mean.item(), net.num_batches_tracked.item()
 
-    assert ranks(run) == [(5.0, 1.0), (5.0, 11.0)]
+    assert ranks(run) == [(5.0, 2.0, 2), (5.0, 9.5, 12)]
 
 
 @pytest.mark.needs("distributed")

@@ -86,22 +86,20 @@ def test_at_most_one_device(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_module_on_the_cpu_has_no_device_ids(ranks):
-    """``DistributedDataParallel`` of a CPU module raises ``ValueError`` for ``device_ids`` or
-    ``output_device``.
+    """``DistributedDataParallel`` of a CPU module raises ``ValueError`` for ``device_ids`` or any
+    ``output_device`` but 0.
 
-    An empty list or ``None`` is right there.
+    An empty list or ``None`` is right there; ``output_device=0`` is ignored.
     """
 
     def wrap(rank):
-        with pytest.raises(
-            ValueError, match=r"but got device_ids \[0\], output_device None, and module parameters"
-        ):
-            DDP(nn.Linear(2, 3), device_ids=[0])
-        with pytest.raises(
-            ValueError, match="but got device_ids None, output_device 1, and module parameters"
-        ):
-            DDP(nn.Linear(2, 3), output_device=1)
-        model = DDP(nn.Linear(2, 3), device_ids=[])
+        for device in (0, "cpu"):
+            with pytest.raises(ValueError, match=r"but got device_ids \[.*\], output_device None"):
+                DDP(nn.Linear(2, 3), device_ids=[device])
+        for device in (1, "cpu"):
+            with pytest.raises(ValueError, match=f"but got device_ids None, output_device {device}"):
+                DDP(nn.Linear(2, 3), output_device=device)
+        model = DDP(nn.Linear(2, 3), device_ids=[], output_device=0)
         return model.device_ids, model.output_device
 
     assert ranks(wrap) == [(None, None)] * 2

@@ -181,10 +181,14 @@ def test_a_hook_replaces_the_averaging(ranks):
         seen = []
         model = DDP(nn.Linear(1, 1, bias=False))
         model.register_comm_hook(seen, keep)
-        model(torch.tensor([[rank + 1.0]])).sum().backward()
-        return seen, model.module.weight.grad.item()
+        gradients = []
+        for scale in (1, 10):
+            model.zero_grad()
+            model(torch.tensor([[rank + 1.0]]) * scale).sum().backward()
+            gradients.append(model.module.weight.grad.item())
+        return seen, gradients
 
-    assert ranks(train) == [([[1.0]], 3.0), ([[2.0]], 6.0)]
+    assert ranks(train) == [([[1.0], [10.0]], [3.0, 30.0]), ([[2.0], [20.0]], [6.0, 60.0])]
 
 
 @pytest.mark.needs("distributed")

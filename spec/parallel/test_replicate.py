@@ -9,7 +9,8 @@ from collections import OrderedDict
 import pytest
 import torch
 from torch import nn
-from torch.nn.parallel import replicate
+from torch.nn.parallel import comm, replicate
+from torch.nn.parallel._functions import Broadcast
 
 
 @pytest.mark.observed
@@ -100,19 +101,21 @@ def test_a_replica_is_in_the_mode_of_its_module():
     assert net.train()._replicate_for_data_parallel().training is True
 
 
-def test_lazy_modules_have_no_replicas():
+def test_lazy_modules_have_no_replicas(monkeypatch):
     """:class:`~torch.nn.DataParallel` raises ``RuntimeError`` when it replicates a lazy module before its
     first call.
 
-    Call it once, on any input of the right size, before wrapping it.
+    Call it once, on any input of the right size, before wrapping it. Here tensors are handed on, not copied.
     """
-    net = nn.LazyLinear(3)
+    monkeypatch.setattr(comm, "broadcast_coalesced", lambda tensors, devices: [tensors] * len(devices))
+    monkeypatch.setattr(Broadcast, "apply", lambda devices, *tensors: tensors * len(devices))
+    net = nn.Sequential(nn.LazyLinear(3))
     text = "Modules with uninitialized parameters can't be used with `DataParallel`. Run a dummy forward pass"
 
     with pytest.raises(RuntimeError, match=text):
-        net._replicate_for_data_parallel()
+        replicate(net, [0, 1])
     net(torch.rand(1, 2))
-    assert type(net._replicate_for_data_parallel()) is nn.Linear
+    assert [type(replica[0]) for replica in replicate(net, [0, 1])] == [nn.Linear, nn.Linear]
 
 
 @pytest.mark.since("2.11")

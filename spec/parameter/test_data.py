@@ -39,13 +39,15 @@ def test_data_requires_no_grad():
 
 def test_data_shares_the_storage(device):
     """``parameter.data`` shares memory with the parameter: writing to ``data`` changes the parameter."""
-    weight = nn.Parameter(torch.tensor([1.5, 2.5], device=device))
+    values = torch.tensor([[1.5, 2.5], [3.5, 4.5]], device=device)
 
-    weight.data[0] = 7.0
-    weight.data.mul_(2)
+    for weight in (nn.Parameter(values.clone()), nn.Parameter(values.t())):
+        weight.data[0] = 7.0
+        weight.data.mul_(2)
 
-    assert weight.tolist() == [14.0, 5.0]
-    assert weight.data.data_ptr() == weight.data_ptr()
+        assert weight[0].tolist() == [14.0, 14.0]
+        assert weight[1, 1].item() == 9.0
+        assert weight.data.data_ptr() == weight.data_ptr()
 
 
 def test_data_is_a_new_object_each_time():

@@ -143,7 +143,7 @@ def test_integers_cannot_be_drawn():
     """:func:`nn.init.normal_ <torch.nn.init.normal_>` of an integer tensor raises a ``RuntimeError`` that
     names the type.
     """
-    with pytest.raises(RuntimeError, match="not implemented for 'Long'"):
-        nn.init.normal_(torch.zeros(3, dtype=torch.int64))
-    with pytest.raises(RuntimeError, match="not implemented for 'Int'"):
-        nn.init.normal_(torch.zeros(3, dtype=torch.int32))
+    types = [(torch.int64, "Long"), (torch.int32, "Int"), (torch.int8, "Char"), (torch.uint8, "Byte")]
+    for dtype, name in types:
+        with pytest.raises(RuntimeError, match=f"not implemented for '{name}'"):
+            nn.init.normal_(torch.zeros(3, dtype=dtype))

@@ -42,9 +42,8 @@ def test_writing_into_a_slice_fails():
 
 @pytest.mark.claim("N2-25")
 def test_under_no_grad_writing_is_allowed():
-    """Under :class:`torch.no_grad` a parameter can be changed in place; it remains a leaf that requires grad.
-
-    The functions of :mod:`torch.nn.init` do that by themselves.
+    """Under :class:`torch.no_grad` a parameter can be changed in place; it remains a leaf that requires
+    grad.
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5, 3.5]))
 

@@ -131,6 +131,7 @@ def test_the_tensor_is_left_as_it_was():
 
     assert weight is not values
     assert type(values) is torch.Tensor
+    assert isinstance(values, nn.Parameter) is False
     assert values.requires_grad is False
 
 

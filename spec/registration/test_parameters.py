@@ -61,9 +61,11 @@ def test_registering_again_replaces():
     """
     net = nn.Module()
     net.a, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
-    net.register_parameter("a", nn.Parameter(torch.rand(4)))
+    new = nn.Parameter(torch.rand(4))
+    net.register_parameter("a", new)
 
     assert [(name, p.shape) for name, p in net.named_parameters()] == [("a", (4,)), ("b", (3,))]
+    assert net.a is new
 
 
 @pytest.mark.observed

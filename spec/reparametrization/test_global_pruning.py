@@ -50,14 +50,15 @@ def test_global_scores_are_given_by_parameter():
     first, second = nn.Linear(2, 1), nn.Linear(2, 1)
     first.weight = nn.Parameter(torch.tensor([[1.0, 6.0]]))
     second.weight = nn.Parameter(torch.tensor([[2.0, 7.0]]))
-    parameters = ((first, "weight"), (second, "weight"))
+    second.bias = nn.Parameter(torch.tensor([8.0]))
+    parameters = ((first, "weight"), (second, "weight"), (second, "bias"))
+    scores = {(second, "weight"): torch.tensor([[9.0, 0.5]]), (second, "bias"): torch.tensor([0.25])}
 
-    prune.global_unstructured(
-        parameters, prune.L1Unstructured, {(second, "weight"): torch.tensor([[9.0, 0.5]])}, amount=2
-    )
+    prune.global_unstructured(parameters, prune.L1Unstructured, scores, amount=3)
 
     assert first.weight.tolist() == [[0.0, 6.0]]
     assert second.weight.tolist() == [[2.0, 0.0]]
+    assert second.bias.tolist() == [0.0]
 
 
 def test_global_scores_are_a_dict():

@@ -57,9 +57,12 @@ def test_the_class_is_the_old_one_again():
     """``remove_parametrizations`` on the last parametrized tensor restores the module's original class."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
+    register_parametrization(layer, "bias", nn.ReLU())
 
     remove_parametrizations(layer, "weight")
+    assert type(layer) is not nn.Linear
 
+    remove_parametrizations(layer, "bias")
     assert type(layer) is nn.Linear
     assert not hasattr(layer, "parametrizations")
     assert list(layer.children()) == []

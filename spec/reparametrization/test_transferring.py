@@ -23,12 +23,15 @@ def test_the_type_before():
     """:func:`type_before_parametrizations <torch.nn.utils.parametrize.type_before_parametrizations>` returns
     the original class of a parametrized module.
     """
-    layer = nn.Linear(2, 1)
 
-    assert type_before_parametrizations(layer) is nn.Linear
+    class Own(nn.Linear): ...
+
+    layer = Own(2, 1)
+
+    assert type_before_parametrizations(layer) is Own
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
-    assert type_before_parametrizations(layer) is nn.Linear
+    assert type_before_parametrizations(layer) is Own
 
 
 def test_a_copy_has_originals_of_its_own():

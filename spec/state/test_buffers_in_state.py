@@ -104,8 +104,9 @@ def test_a_dtype_of_a_buffer_is_kept():
     """
     net = nn.Module()
     net.register_buffer("steps", torch.tensor([1, 2]))
+    net.register_buffer("epoch", torch.tensor(1))
 
-    net.load_state_dict({"steps": torch.tensor([3.7, -4.7])})
+    net.load_state_dict({"steps": torch.tensor([3.7, -4.7]), "epoch": torch.tensor(6.7)})
 
-    assert net.steps.dtype == torch.int64
-    assert net.steps.tolist() == [3, -4]
+    assert [net.steps.dtype, net.epoch.dtype] == [torch.int64, torch.int64]
+    assert [net.steps.tolist(), net.epoch.item()] == [[3, -4], 6]

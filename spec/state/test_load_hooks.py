@@ -249,15 +249,19 @@ def test_a_load_post_hook_may_add_keys():
 
 
 @pytest.mark.question("Q67")
-def test_a_load_post_hook_must_return_none():
+@pytest.mark.parametrize("returned", ["text", False, 0, []], ids=["text", "false", "zero", "no_keys"])
+def test_a_load_post_hook_must_return_none(returned):
     """``load_state_dict`` raises ``AssertionError`` if a post-hook returns anything but ``None``."""
     quiet, loud = nn.PReLU(), nn.PReLU()
     quiet.register_load_state_dict_post_hook(lambda module, keys: None)
-    loud.register_load_state_dict_post_hook(lambda module, keys: keys)
+    loud.register_load_state_dict_post_hook(lambda module, keys: returned)
 
     assert quiet.load_state_dict(quiet.state_dict()) == ([], [])
-    with pytest.raises(AssertionError, match="Hooks registered with ``register_load_state_dict_post_hook``"):
-        loud.load_state_dict(loud.state_dict())
+    for net in (loud, nn.Sequential(loud)):
+        with pytest.raises(
+            AssertionError, match="Hooks registered with ``register_load_state_dict_post_hook``"
+        ):
+            net.load_state_dict(net.state_dict())
 
 
 def test_load_post_hooks_run_from_the_inside_out():

@@ -212,7 +212,9 @@ def test_each_call_makes_a_new_dict():
     del state["weight"]
     state["epoch"] = 7
 
-    assert list(layer.state_dict()) == ["weight", "bias"]
+    again = layer.state_dict()
+    assert again is not state
+    assert (list(again), list(state)) == (["weight", "bias"], ["bias", "epoch"])
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
 
 

@@ -30,9 +30,11 @@ def test_apply_returns_the_module():
 
     ``net = Net().apply(fill)`` is therefore common; results have to be kept by the function.
     """
-    net = nn.Sequential(nn.ReLU())
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    layers = list(net)
 
-    assert net.apply(lambda module: "ignored") is net
+    assert net.apply(lambda module: nn.Sigmoid()) is net
+    assert list(net) == layers
 
 
 @pytest.mark.claim("N2-30")

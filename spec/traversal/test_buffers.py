@@ -55,15 +55,16 @@ def test_own_buffers_then_those_below():
     The order is the same if a submodule was registered before.
     """
     net = nn.Module()
-    net.norm = nn.BatchNorm1d(4)
-    net.register_buffer("mean", torch.rand(2))
+    net.norm = nn.BatchNorm1d(4, affine=False)
+    net.register_buffer("mean", torch.rand(2), persistent=False)
+    net.register_buffer("std", torch.rand(3))
 
     every = [name for name, _ in net.named_buffers()]
 
-    assert every == ["mean", "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"]
-    assert [name for name, _ in net.named_buffers(recurse=False)] == ["mean"]
-    assert [b.shape for b in net.buffers(recurse=False)] == [(2,)]
-    assert [b.shape for b in net.buffers(False)] == [(2,)]
+    assert every == ["mean", "std", "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"]
+    assert [name for name, _ in net.named_buffers(recurse=False)] == ["mean", "std"]
+    assert [b.shape for b in net.buffers(recurse=False)] == [(2,), (3,)]
+    assert [b.shape for b in net.buffers(False)] == [(2,), (3,)]
 
 
 def test_a_buffer_of_none_is_left_out():

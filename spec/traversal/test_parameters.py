@@ -225,20 +225,24 @@ def test_one_parameter_under_two_names_of_one_module():
     """
     net = nn.Module()
     net.first = nn.Parameter(torch.rand(2, 3))
+    net.other = nn.Parameter(torch.rand(2, 3))
     net.second = net.first
 
-    assert [name for name, _ in net.named_parameters(recurse=False)] == ["first"]
-    assert [name for name, _ in net.named_parameters("", False, False)] == ["first", "second"]
+    assert [name for name, _ in net.named_parameters(recurse=False)] == ["first", "other"]
+    assert [name for name, _ in net.named_parameters("", False, False)] == ["first", "other", "second"]
 
 
 def test_parameters_are_told_apart_by_identity():
     """``named_parameters()`` skips duplicates by identity, not by equal values or shared storage."""
-    net = nn.Module()
-    net.a = nn.Parameter(torch.full((2, 3), 7.0))
-    net.equal = nn.Parameter(torch.full((2, 3), 7.0))
-    net.view = nn.Parameter(net.a.data)
+    flat = torch.full((6,), 7.0)
+    net, net.inner = nn.Module(), nn.Module()
+    net.a, net.equal = nn.Parameter(flat), nn.Parameter(flat.clone())
+    net.same = net.inner.same = net.a
+    net.head, net.tail = nn.Parameter(flat[:2]), nn.Parameter(flat[2:])
+    net.view, net.inner.view = nn.Parameter(flat), nn.Parameter(flat)
 
-    assert [name for name, _ in net.named_parameters()] == ["a", "equal", "view"]
+    names = [name for name, _ in net.named_parameters()]
+    assert names == ["a", "equal", "head", "tail", "view", "inner.view"]
 
 
 def test_parameters_has_no_remove_duplicate():
