@@ -236,6 +236,11 @@ class _Writer(ast.NodeTransformer):
         asked = self._asked("fixture" if is_fixture else "call", [node.func, *node.args], node.keywords)
         return ast.copy_location(asked, node)
 
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if not isinstance(node.ctx, ast.Load):
+            return self.generic_visit(node)
+        return self._operator(node, "GetAttr", [node.value, ast.Constant(node.attr)])
+
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         return self._operator(node, type(node.op).__name__, [node.left, node.right])
 
@@ -266,10 +271,10 @@ class _Writer(ast.NodeTransformer):
 
     def _operator(self, node: ast.AST, name: str, operands: list[ast.expr]) -> ast.AST:
         """An operator as the call that it stands for; the node itself where that is not asked for."""
-        self.generic_visit(node)
         if not self.calls or name not in OPERATORS:
-            return node
-        return ast.copy_location(self._asked("operator", [ast.Constant(name), *operands], []), node)
+            return self.generic_visit(node)
+        visited = [self.visit(operand) for operand in operands]
+        return ast.copy_location(self._asked("operator", [ast.Constant(name), *visited], []), node)
 
     def _left_out_if_asked(self, node: ast.stmt) -> ast.AST:
         self.generic_visit(node)

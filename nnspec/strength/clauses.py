@@ -22,13 +22,13 @@ import torch
 
 from nnspec.running.judging import CLAUSE
 from nnspec.running.reporting import find_clause
-from nnspec.strength import assertions, returns
+from nnspec.strength import assertions, returns, spoiling
 from nnspec.strength.assertions import Watch, rewrite
 from nnspec.strength.baseline import Baseline, failure_of
 from nnspec.strength.processes import Piece, limit_next, results_of
 from nnspec.strength.progress import Progress
-from nnspec.strength.returns import SPOILING
 from nnspec.strength.session import Session, limit_for
+from nnspec.strength.spoiling import SPOILING
 from nnspec.strength.targets import Change
 
 NOT_RUN = "it is not run here"
@@ -172,7 +172,7 @@ def _digest(item: pytest.Item) -> str:
 
 @functools.cache
 def _own_digest() -> str:
-    sources = (Path(module.__file__ or "").read_bytes() for module in (assertions, returns))
+    sources = (Path(module.__file__ or "").read_bytes() for module in (assertions, returns, spoiling))
     return hashlib.sha256(b"".join(sources)).hexdigest()[:12]
 
 
@@ -229,8 +229,12 @@ def _judge(task: _Task) -> Judged:
         limits[item.nodeid] = limit_for(time.process_time() - started)
         texts = rewritten.assertions
         seen |= watch.seen
-        trials += [(item, change) for change in watch.answers.possible]
-    trials.sort(key=lambda trial: trial[1][1] in SPOILING)  # last, for it may spoil what clauses share
+        # what only looks comes late, and last what may spoil things that clauses share
+        remote = watch.answers.remote
+        possible = sorted(
+            watch.answers.possible, key=lambda change: (change[0] in remote, change[1] in SPOILING)
+        )
+        trials += [(item, change) for change in possible]
     if not seen:
         return Judged("", 0, (), NOT_RUN if texts else "")
     trials += [(item, change) for change in task.changes for item in task.items]

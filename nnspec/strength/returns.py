@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnspec.strength.spoiling import SPOILING, things_in
+
 #: Modules whose functions are what a clause is about; the rest of Python only looks or prepares.
 SUBJECTS = ("torch", "torchvision", "copy", "pickle", "_pickle")
 #: Of these, what only looks, compares or prepares.
@@ -24,12 +26,19 @@ ONLOOKERS = ("torch.testing", "torch.random", "torch.torch_version", "torch._uti
 #: What is asked of a tensor that changes it, or makes another of it; the rest looks or computes.
 OF_TENSORS = frozenset(
     {"backward", "bfloat16", "clone", "copy_", "cpu", "cuda", "detach", "detach_", "double", "float", "half"}
-    | {"register_hook", "register_post_accumulate_grad_hook", "requires_grad_", "retain_grad", "set_"}
+    | {
+        "materialize",
+        "register_hook",
+        "register_post_accumulate_grad_hook",
+        "requires_grad_",
+        "retain_grad",
+        "set_",
+    }
     | {"share_memory_", "to", "type"}
 )
 
 #: What of Python asks a module that it is given.
-OF_MODULES = (delattr, dict, dir, getattr, iter, len, list, repr, reversed, setattr, str)
+OF_MODULES = (delattr, dict, dir, getattr, hasattr, iter, len, list, repr, reversed, setattr, str)
 #: What operators call, by their names in Python's grammar.
 OPERATORS: dict[str, Callable[..., Any]] = {
     "Add": operator.add,
@@ -39,10 +48,12 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "BitOr": operator.or_,
     "BitOr in place": operator.ior,
     "GetItem": operator.getitem,
+    "GetAttr": getattr,
 }
 
-#: The call is left out, made twice, keeps what it is given, warns.
-NOT_DONE, TWICE, KEEPS, WARNS = "not done", "done twice", "keeps all it is given", "warns"
+#: The call is left out, made twice, keeps what it is given, warns, draws a random number.
+NOT_DONE, TWICE, KEEPS = "not done", "done twice", "keeps all it is given"
+WARNS, DRAWS = "warns", "draws a number"
 OTHER_WORDS = "another message"
 
 Change = tuple[int, str]
@@ -58,11 +69,13 @@ class Answers:
     Attributes:
         change: number of a call and what is changed there; none leaves all as it is.
         possible: the changes that the calls of the last run offer.
+        remote: the numbers of the calls of that run that only look or compute; they are changed last.
     """
 
     def __init__(self) -> None:
         self.change: Change | None = None
         self.possible: dict[Change, None] = {}
+        self.remote: set[int] = set()
         self.kept: list[Any] = []
 
     def begin(self, change: Change | None) -> None:
@@ -70,7 +83,7 @@ class Answers:
         self.change = change
         self.kept.clear()
         if change is None:
-            self.possible = {}
+            self.possible, self.remote = {}, set()
 
     @property
     def is_strange(self) -> bool:
@@ -96,7 +109,11 @@ class Answers:
 
     def call(self, number: int, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call a function, changed or not."""
-        return self._answer(number, _is_subject(function, args), function, args, kwargs)
+        is_subject = _is_subject(function, args)
+        if not is_subject and _is_remote(function, args):
+            self.remote.add(number)
+            is_subject = True
+        return self._answer(number, is_subject, function, args, kwargs)
 
     def fixture(self, number: int, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call what the clause is given to let torch do something, as the ranks are."""
@@ -104,6 +121,8 @@ class Answers:
 
     def operator(self, number: int, name: str, left: Any, right: Any) -> Any:
         """Call what an operator stands for."""
+        if name == "GetAttr":
+            self.remote.add(number)
         return self.call(number, OPERATORS[name], left, right)
 
     def _answer(
@@ -119,13 +138,13 @@ class Answers:
         try:
             answer = function(*args, **kwargs)
         except Exception:
-            self._offer(number, (NOT_DONE, OTHER_WORDS))
+            self._offer(number, (NOT_DONE, OTHER_WORDS, *SPOILING))
             raise
         self._offer(number, (NOT_DONE, TWICE))
         self._offer(number, [name for name, (kind, _) in OTHERS.items() if isinstance(answer, kind)])
         if isinstance(answer, (list, tuple, dict, GeneratorType)):
             self._offer(number, INSIDE)
-        self._offer(number, (KEEPS, WARNS, *SPOILING))
+        self._offer(number, (KEEPS, WARNS, DRAWS, *SPOILING))
         if any(map(_is_function, (*args, *kwargs.values()))):
             self._offer(number, HANDED)
         return answer
@@ -135,15 +154,16 @@ class Answers:
 
 
 def _is_subject(function: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a call is of what the clause is about."""
     receiver = _receiver(function)
     name = getattr(function, "__name__", "")
     if isinstance(function, nn.Module):
         return True
-    module = str(getattr(function, "__module__", None) or type(receiver).__module__)
+    module = _module_of(function)
     if module == "_operator" or any(function is asks for asks in OF_MODULES):
         return any(isinstance(arg, nn.Module) for arg in args)
     if isinstance(receiver, torch.Tensor):
-        return name in OF_TENSORS
+        return name in OF_TENSORS or name.endswith("_")
     kind = type(receiver) if receiver is not None and not inspect.ismodule(receiver) else function
     if isinstance(kind, type):
         modules = {base.__module__.partition(".")[0] for base in kind.__mro__}
@@ -152,6 +172,24 @@ def _is_subject(function: Any, args: tuple[Any, ...]) -> bool:
         )
     computes = module == "torch" and inspect.isbuiltin(function)
     return module.partition(".")[0] in SUBJECTS and not module.startswith(ONLOOKERS) and not computes
+
+
+def _is_remote(function: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a call is of torch all the same: it computes, or asks about something of torch's."""
+    if isinstance(_receiver(function), torch.Tensor) or function is inspect.signature:
+        return True
+    if any(function is asks for asks in OF_MODULES):
+        return any(isinstance(arg, torch.Tensor) or _is_module_of_torch(arg) for arg in args)
+    module = _module_of(function)
+    return module.partition(".")[0] == "torch" and not module.startswith(ONLOOKERS)
+
+
+def _is_module_of_torch(value: Any) -> bool:
+    return isinstance(value, types.ModuleType) and value.__name__.partition(".")[0] == "torch"
+
+
+def _module_of(function: Any) -> str:
+    return str(getattr(function, "__module__", None) or type(_receiver(function)).__module__)
 
 
 def _receiver(function: Any) -> Any:
@@ -172,24 +210,35 @@ def _changed(change: str, function: Any, args: tuple[Any, ...], kwargs: dict[str
         with_others = functools.partial(_with_others, change=HANDED[change])
         args = tuple(map(with_others, args))
         return function(*args, **{name: with_others(value) for name, value in kwargs.items()})
-    answer = function(*args, **kwargs)
+    given = (*args, *kwargs.values(), _receiver(function))
+    try:
+        answer = function(*args, **kwargs)
+    except Exception:
+        _spoil(change, given, None)
+        raise
     if change == TWICE:
         return function(*args, **kwargs)
     if change == WARNS:
         warnings.warn("changed", stacklevel=1)
         return answer
-    given = (*args, *kwargs.values(), _receiver(function))
+    if change == DRAWS:
+        torch.rand(1)
+        return answer
     try:
         if change in SPOILING:
-            of, spoil = SPOILING[change]
-            for thing in _things(given if of == "given" else [answer]):
-                spoil(thing)
+            _spoil(change, given, answer)
             return answer
         if change in INSIDE:
             return _inside(answer, *INSIDE[change])
         return OTHERS[change][1](answer, given)
     except Exception:
         raise NotApplicable from None
+
+
+def _spoil(change: str, given: tuple[Any, ...], answer: Any) -> None:
+    of, spoil = SPOILING[change]
+    for thing in things_in(given if of == "given" else [answer]):
+        spoil(thing)
 
 
 def _in_other_words(error: Exception) -> Exception:
@@ -247,110 +296,6 @@ def _nothing(function: Any, args: tuple[Any, ...]) -> Any:
     return receiver
 
 
-def _things(given: Iterable[Any]) -> Iterator[Any]:
-    """What can be spoilt: tensors, modules with all below them, what lists and dicts hold, functions see."""
-    for value in given:
-        if isinstance(value, nn.Module):
-            yield from list(value.modules())
-        elif isinstance(value, (torch.Tensor, dict, list, set)) or _is_of_torch(value):
-            yield value
-        if isinstance(value, (list, tuple)):
-            yield from _things(value)
-        elif isinstance(value, Mapping):
-            yield from _things(value.values())
-        elif isinstance(value, types.FunctionType):
-            yield from _things(_seen_by(value))
-        elif isinstance(value, types.BuiltinMethodType):
-            yield from _things([value.__self__])
-
-
-def _is_of_torch(value: Any) -> bool:
-    return type(value).__module__.startswith("torch.") and hasattr(value, "__dict__")
-
-
-def _seen_by(function: types.FunctionType) -> list[Any]:
-    """The lists, dicts and functions around a function that it uses."""
-    seen = []
-    for cell in function.__closure__ or ():
-        with contextlib.suppress(ValueError):
-            if isinstance(cell.cell_contents, (list, dict, types.FunctionType)):
-                seen.append(cell.cell_contents)
-    return seen
-
-
-def _change_values(thing: Any) -> None:
-    tensors = [*thing.parameters(False), *thing.buffers(False)] if isinstance(thing, nn.Module) else [thing]
-    for tensor in tensors:
-        if isinstance(tensor, torch.Tensor) and not tensor.is_meta:
-            tensor.data.add_(1)
-
-
-def _flip_flags(thing: Any) -> None:
-    if isinstance(thing, nn.Module):
-        thing.training = not thing.training
-        for parameter in thing.parameters(False):
-            parameter.requires_grad = not parameter.requires_grad
-    elif isinstance(thing, torch.Tensor) and thing.is_leaf:
-        thing.requires_grad = not thing.requires_grad
-
-
-def _take_away(thing: Any) -> None:
-    stores = [thing._parameters, thing._buffers, thing._modules] if isinstance(thing, nn.Module) else [thing]
-    for store in stores:
-        if isinstance(store, dict) and store:
-            store.popitem()
-        elif isinstance(store, (list, set)) and store:
-            store.pop()
-    if isinstance(thing, torch.Tensor):
-        thing.grad = None
-
-
-def _add(thing: Any) -> None:
-    if isinstance(thing, nn.Module):
-        thing.register_parameter("another_parameter", nn.Parameter(torch.ones(1)))
-        thing.register_buffer("another_buffer", torch.ones(1))
-        thing._modules["another_module"] = nn.Identity()
-        thing.__dict__["another_attribute"] = 1
-    elif isinstance(thing, dict):
-        thing["another"] = torch.ones(1)
-    elif isinstance(thing, list):
-        thing.append(torch.ones(1))
-    elif isinstance(thing, set):
-        thing.add("another")
-    elif isinstance(thing, torch.Tensor) and thing.is_leaf:
-        thing.grad = torch.ones_like(thing)
-
-
-def _replace(thing: Any) -> None:
-    if isinstance(thing, nn.Module):
-        for entries in (thing._parameters, thing._buffers, thing._modules):
-            for name, value in entries.items():
-                entries[name] = copy.deepcopy(value)  # type: ignore[assignment]
-
-
-def _change_attributes(thing: Any) -> None:
-    if not isinstance(thing, torch.Tensor) and _is_of_torch(thing):
-        for name, value in vars(thing).items():
-            if isinstance(value, (int, float)):
-                vars(thing)[name] = not value if isinstance(value, bool) else value + 1
-
-
-_SPOILING: dict[str, Callable[[Any], None]] = {
-    "changes values": _change_values,
-    "flips flags": _flip_flags,
-    "takes something away": _take_away,
-    "adds something": _add,
-    "replaces what is held": _replace,
-    "changes attributes": _change_attributes,
-}
-#: The call is made, and what it was given or is a method of, or what it returns, is changed as well.
-SPOILING = {
-    f"{name} of what is {of}": (of, spoil)
-    for of in ("given", "returned")
-    for name, spoil in _SPOILING.items()
-}
-
-
 def _input(answer: Any, given: tuple[Any, ...]) -> Any:
     """The first thing given that could have been the answer but is not."""
     for value in given:
@@ -388,6 +333,7 @@ OTHERS: dict[str, tuple[Any, Callable[[Any, tuple[Any, ...]], Any]]] = {
         torch.Tensor,
         lambda answer, given: answer.to(torch.float64 if answer.dtype != torch.float64 else torch.float32),
     ),
+    "a leaf no more": (torch.Tensor, lambda answer, given: answer.detach().requires_grad_() * 1),
     "another shape": (torch.Tensor, lambda answer, given: answer.unsqueeze(0)),
     "a wrong order": (_MANY, lambda answer, given: _other_order(answer)),
     "one fewer": (_MANY, lambda answer, given: _fewer(answer)),
@@ -397,6 +343,7 @@ OTHERS: dict[str, tuple[Any, Callable[[Any, tuple[Any, ...]], Any]]] = {
     "a text more": (str, lambda answer, given: f"{answer}x"),
     "None": ((torch.Tensor, bool, int, float, str, *_MANY), lambda answer, given: None),
     "something": (type(None), lambda answer, given: 7),
+    "other defaults": (inspect.Signature, lambda answer, given: _other_defaults(answer)),
 }
 
 
@@ -420,6 +367,8 @@ def _inside(answer: Any, kind: Any, change: Callable[[Any, tuple[Any, ...]], Any
         nonlocal changed
         if type(value) in (list, tuple):
             return type(value)(map(other, value))
+        if isinstance(value, dict):
+            return dict(zip(value, map(other, value.values()), strict=True))
         if not isinstance(value, kind):
             return value
         with contextlib.suppress(Exception, NotApplicable):
@@ -438,6 +387,14 @@ def _inside(answer: Any, kind: Any, change: Callable[[Any, tuple[Any, ...]], Any
     if not changed:
         raise NotApplicable
     return found
+
+
+def _other_defaults(answer: inspect.Signature) -> inspect.Signature:
+    parameters = [
+        value if value.default is value.empty else value.replace(default="another")
+        for value in answer.parameters.values()
+    ]
+    return answer.replace(parameters=parameters)
 
 
 def _copied(answer: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 import json
 import warnings
 import weakref
@@ -85,7 +86,6 @@ def tautologies():
     copied = copy.deepcopy(layer)
     assert before is before
     assert copied.weight is not before
-    assert torch.equal(before, before)
     assert len([1, 2]) == 2
     with pytest.raises(RuntimeError, match=r".*"):
         layer(torch.ones(1, 5))
@@ -96,7 +96,6 @@ def test_what_cannot_fail_is_told():
 
     assert unfailing == [
         "before is before",
-        "torch.equal(before, before)",
         "len([1, 2]) == 2",
         "pytest.raises(RuntimeError, match='.*'): its message",
     ]
@@ -207,8 +206,27 @@ def other_words():
         torch.jit.script(several)
 
 
+def what_is_looked_at():
+    layer = nn.Linear(2, 3, bias=False)
+    before = torch.get_rng_state()
+    layer.eval()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert layer.bias is None
+    assert layer.weight.grad is None
+    assert layer.weight.dtype == torch.float32
+    assert layer.weight.shape == (3, 2)
+    assert layer.weight.device.type == "cpu"
+    assert torch.rand(2).requires_grad is False
+    assert hasattr(layer, "wieght") is False
+    assert inspect.signature(layer.zero_grad).parameters["set_to_none"].default is True
+    optimizer = torch.optim.SGD([{"params": layer.parameters()}], lr=0.5)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    with pytest.raises(AttributeError, match="wieght"):
+        _ = layer.wieght
+
+
 CHANGED = [nothing_done, more_done, other_answers, beside_the_answer, what_is_handed, what_is_inside]
-CHANGED += [operators, calls_of_inner_functions, other_words]
+CHANGED += [what_is_looked_at, operators, calls_of_inner_functions, other_words]
 
 
 @pytest.mark.parametrize("clause", CHANGED)
