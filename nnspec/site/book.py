@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from nnspec.clauses import tables
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.releases import RELEASES
 from nnspec.clauses.specification import Part, Specification, read_parts, read_specification
-from nnspec.documentation.verdicts import Tables, read_tables
+from nnspec.documentation.verdicts import FALSE, MISLEADING, TRUE, Tables, read_tables
 from nnspec.records import checks, record
 from nnspec.records.outcomes import HOLDS, UNMET
 from nnspec.records.record import Record
@@ -73,6 +74,25 @@ class Book:
         """The outcomes of a clause in the order of releases, each with the neighbours that share it."""
         neighbours = groupby(RELEASES, key=lambda release: self.outcome(clause, release))
         return [(outcome, list(releases)) for outcome, releases in neighbours]
+
+    @cached_property
+    def _objects(self) -> Mapping[tuple[str, bool], list[str]]:
+        """The objects with sentences of which a clause shows that they are true, or that they are not."""
+        objects: dict[tuple[str, bool], dict[str, None]] = defaultdict(dict)
+        for name, rows in self.documentation.items():
+            for row in rows.values():
+                if row.verdict in (TRUE, FALSE, MISLEADING):
+                    for clause in row.clauses:
+                        objects[clause, row.verdict == TRUE][name] = None
+        return {key: list(names) for key, names in objects.items()}
+
+    def promised_by(self, clause: Clause) -> list[str]:
+        """The objects whose documentation says what a clause says."""
+        return self._objects.get((clause.id, True), [])
+
+    def contradicted_by(self, clause: Clause) -> list[str]:
+        """The objects whose documentation says otherwise, or misleads."""
+        return self._objects.get((clause.id, False), [])
 
     @cached_property
     def pending(self) -> Mapping[str, Mapping[str, str]]:

@@ -60,16 +60,13 @@ def pages(book: Book) -> dict[str, str]:
 def _part(part: str, book: Book) -> str:
     """A page of objects, each with the blocks of its docstring and their sentences."""
     objects = []
-    labels: set[str] = set()
     for name, blocks in read_blocks(part):
         rows = book.documentation.get(name, {})
         shown = [
             (block, [_sentence(said.text, rows.get(said.digest), book) for said in block.sentences])
             for block in blocks
         ]
-        label = name if name.lower() not in labels else f"{name}-class"  # labels have no capitals
-        labels.add(name.lower())
-        objects.append((name, label, shown))
+        objects.append((name, shown))
     kinds = {"heading": HEADING, "code": CODE}
     return render("documentation_part.rst.j2", part=part, objects=objects, kinds=kinds)
 

@@ -33,6 +33,11 @@ def marked(source: str) -> str:
     )
 
 
+def label_of(name: str) -> str:
+    """The label of a documented object's section; labels have no capitals, so a class says that it is one."""
+    return f"doc-class-{name}" if name.rpartition(".")[2][0].isupper() else f"doc-{name}"
+
+
 def literal(source: str) -> str:
     """A piece of code in a line of text."""
     source = " ".join(source.split())
@@ -66,4 +71,5 @@ _ENVIRONMENT.filters |= {
     "title_of": title_of,
     "rest_of": rest_of,
     "address": threads.address,
+    "label_of": label_of,
 }
