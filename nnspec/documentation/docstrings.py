@@ -90,9 +90,13 @@ def sentence(text: str, about: str = "") -> Sentence:
         text: what it says.
         about: the argument or attribute that it describes: of two, "Default: True" may be true and false.
     """
-    plain = re.sub(r"[`*]", "", _ROLE.sub("", f"{about}: {text}")).lower().strip(" .:;")
-    normal = " ".join(plain.split())
+    normal = " ".join(without_markup(f"{about}: {text}").lower().strip(" .:;").split())
     return Sentence(text, hashlib.sha256(normal.encode()).hexdigest()[:10])
+
+
+def without_markup(text: str) -> str:
+    """A sentence without roles, backticks and asterisks."""
+    return re.sub(r"[`*]", "", _ROLE.sub("", text))
 
 
 def read_docstring(docstring: str) -> list[Block]:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from nnspec.documentation.docstrings import Block, read_docstring
+from nnspec.documentation.docstrings import Block, read_docstring, without_markup
 from nnspec.documentation.objects import PARTS, documented
 from nnspec.documentation.verdicts import FALSE, MISLEADING, OPEN, Row, Tables
 
@@ -81,8 +81,7 @@ def _most_like(text: str, rows: Mapping[str, Row]) -> Row | None:
 
 def first_words(text: str) -> str:
     """Enough of a sentence to know it again."""
-    words = text.replace("`", "").split()
-    return " ".join(words[:8])
+    return " ".join(without_markup(text).split()[:8])
 
 
 def gone(tables: Tables, said: list[Said]) -> list[tuple[str, str, Row]]:
