@@ -35,7 +35,7 @@ html_theme_options = {
     "collapse_navigation": True,
     "footer_end": [],
     "footer_start": ["copyright"],
-    "header_links_before_dropdown": 10,
+    "header_links_before_dropdown": 8,
     "logo": {"text": "nn.Module"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],

@@ -32,13 +32,13 @@ class Sentence(NamedTuple):
 
 
 def pages(book: Book) -> dict[str, str]:
-    """A page for each part of the documentation, one for all, and one of what is wrong."""
-    if not book.documentation:
-        return {}
+    """A page for each part of the documentation that has verdicts, one for all, and one of what is wrong."""
     said = read_sentences(book.documentation)
+    judged = {sentence.part for sentence in said if sentence.row}
+    parts = [part for part in PARTS if part in judged]
     version = torch.__version__.partition("+")[0]
     wrong = [(sentence, _report(sentence, version, book)) for sentence in said if sentence.is_wrong]
-    written = {f"docstrings/{part}.rst": _part(part, book) for part in PARTS}
+    written = {f"docstrings/{part}.rst": _part(part, book) for part in parts}
     written["docstrings/wrong.rst"] = render(
         "documentation_wrong.rst.j2",
         wrong=wrong,
@@ -49,7 +49,7 @@ def pages(book: Book) -> dict[str, str]:
     )
     written["docstrings/index.rst"] = render(
         "documentation.rst.j2",
-        rows=[_counts(part, [sentence for sentence in said if sentence.part == part]) for part in PARTS],
+        rows=[_counts(part, [sentence for sentence in said if sentence.part == part]) for part in parts],
         whole=_counts("all", said),
         wrong=len(wrong),
         torch=version,
@@ -79,15 +79,13 @@ def _sentence(text: str, row: Row | None, book: Book) -> Sentence:
 
 def sayable(text: str) -> str:
     """A sentence of a docstring with plain `code` in place of roles, for the filter ``marked``."""
-    text = _LINK.sub(r"\1", _ROLE.sub(r"`\1`", text))
+    text = _LINK.sub(r"\1", _ROLE.sub(r"`\1`", text.replace("::", ":")))
     return text.replace("``", "`").replace("**", "")
 
 
 def _report(sentence: Said, version: str, book: Book) -> str:
     """What a person can file with torch about a sentence."""
     assert sentence.row
-    clause = book.specification.clauses[sentence.row.clauses[0]]
-    chapter = book.specification.chapter_of(clause)
     about = f" ({sentence.about})" if sentence.about else ""
     return "\n".join(
         [
@@ -98,13 +96,19 @@ def _report(sentence: Said, version: str, book: Book) -> str:
             "",
             f"Observed on torch {version}: {sentence.row.instead}",
             "",
-            "```python",
-            example.preamble(chapter),
-            "",
-            example.example(clause, chapter),
-            "```",
+            *_code(sentence.row.clauses, book),
         ]
     )
+
+
+def _code(names: Iterable[str], book: Book) -> list[str]:
+    """The example of the first of some clauses, as it runs."""
+    clauses = book.specification.clauses
+    clause = next((clauses[name] for name in names if name in clauses), None)
+    if clause is None:
+        return []
+    chapter = book.specification.chapter_of(clause)
+    return ["```python", example.preamble(chapter), "", example.example(clause, chapter), "```"]
 
 
 def _counts(part: str, said: Iterable[Said]) -> tuple[object, ...]:

@@ -55,6 +55,8 @@ def make_project(root: Path) -> Path:
     generated = shutil.ignore_patterns("rules")
     for folder in ("_static", "_templates", "contract"):
         shutil.copytree(ROOT / "docs" / folder, docs / folder, ignore=generated)
+    (docs / "documentation").mkdir()
+    shutil.copy(ROOT / "docs" / "documentation" / "module.toml", docs / "documentation")
     for file in FILES:
         shutil.copy(ROOT / "docs" / file, docs / file)
     (root / "pyproject.toml").write_text(f'[project.urls]\nSource = "{REPOSITORY}"\n')

@@ -259,6 +259,29 @@ def test_html_in_statements_is_text(write_project):
     assert "<b>" not in matrix
 
 
+def test_sentences_of_torchs_documentation_have_verdicts_and_clauses(site):
+    page = (site / "docstrings" / "module.html").read_text(encoding="utf-8")
+
+    assert "Return an iterator over module parameters." in page
+    assert '<span class="verdict-true">true</span>' in page
+    assert 'href="../spec/traversal/parameters.html#traversal.parameters.' in page
+    assert "<strong>0%</strong>" not in (site / "docstrings" / "index.html").read_text(encoding="utf-8")
+
+
+def test_what_the_documentation_gets_wrong_has_a_report_to_copy(site):
+    page = (site / "docstrings" / "wrong.html").read_text(encoding="utf-8")
+
+    assert "A report to copy" in page
+    assert "the documentation says otherwise than torch does" in page
+    assert "import torch" in page
+
+
+def test_a_clause_names_the_documentation_that_says_so(site):
+    page = (site / "spec" / "traversal" / "parameters.html").read_text(encoding="utf-8")
+
+    assert 'href="../../docstrings/module.html#doc-torch-nn-module-parameters"' in page
+
+
 def test_a_release_without_a_record_is_not_run(site):
     book = read_book(site.parent)
     clause = next(iter(book.specification.clauses.values()))
