@@ -86,7 +86,8 @@ class Expected:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        if isinstance(error, (NotApplicable, KeyboardInterrupt, SystemExit)):
+        is_expected = self.is_error and isinstance(error, self.kinds)
+        if isinstance(error, (NotApplicable, KeyboardInterrupt, SystemExit)) and not is_expected:
             return False
         answers = self.watch.answers
         error = answers.error_of_block(self.number, error)

@@ -51,9 +51,9 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "GetAttr": getattr,
 }
 
-#: The call is left out, made twice, keeps what it is given, warns, draws a random number.
+#: The call is left out, made twice, keeps what it is given, answers as a call before it, warns, draws.
 NOT_DONE, TWICE, KEEPS = "not done", "done twice", "keeps all it is given"
-WARNS, DRAWS = "warns", "draws a number"
+EARLIER, WARNS, DRAWS = "an earlier answer", "warns", "draws a number"
 OTHER_WORDS = "another message"
 
 Change = tuple[int, str]
@@ -61,6 +61,10 @@ Change = tuple[int, str]
 
 class NotApplicable(BaseException):
     """A change that cannot be made; nothing follows from the run."""
+
+
+class AnyWarning(UserWarning, FutureWarning, DeprecationWarning):
+    """Of every kind that torch gives."""
 
 
 class Answers:
@@ -77,11 +81,13 @@ class Answers:
         self.possible: dict[Change, None] = {}
         self.remote: set[int] = set()
         self.kept: list[Any] = []
+        self.given: list[Any] = []
 
     def begin(self, change: Change | None) -> None:
         """Before a run: what is to be changed in it."""
         self.change = change
         self.kept.clear()
+        self.given.clear()
         if change is None:
             self.possible, self.remote = {}, set()
 
@@ -132,9 +138,15 @@ class Answers:
             if self.change[1] == KEEPS:
                 self.kept += [args, kwargs]
                 return function(*args, **kwargs)
+            if self.change[1] == EARLIER:
+                answer = function(*args, **kwargs)
+                return next((given for given in reversed(self.given) if type(given) is type(answer)), answer)
             return _changed(self.change[1], function, args, kwargs)
         if self.change is not None or not is_subject:
-            return function(*args, **kwargs)
+            answer = function(*args, **kwargs)
+            if self.change is not None and self.change[1] == EARLIER:
+                self.given.append(answer)
+            return answer
         try:
             answer = function(*args, **kwargs)
         except Exception:
@@ -144,7 +156,7 @@ class Answers:
         self._offer(number, [name for name, (kind, _) in OTHERS.items() if isinstance(answer, kind)])
         if isinstance(answer, (list, tuple, dict, GeneratorType)):
             self._offer(number, INSIDE)
-        self._offer(number, (KEEPS, WARNS, DRAWS, *SPOILING))
+        self._offer(number, (KEEPS, EARLIER, WARNS, DRAWS, *SPOILING))
         if any(map(_is_function, (*args, *kwargs.values()))):
             self._offer(number, HANDED)
         return answer
@@ -179,13 +191,14 @@ def _is_remote(function: Any, args: tuple[Any, ...]) -> bool:
     if isinstance(_receiver(function), torch.Tensor) or function is inspect.signature:
         return True
     if any(function is asks for asks in OF_MODULES):
-        return any(isinstance(arg, torch.Tensor) or _is_module_of_torch(arg) for arg in args)
+        return any(map(_is_of_torch, args))
     module = _module_of(function)
     return module.partition(".")[0] == "torch" and not module.startswith(ONLOOKERS)
 
 
-def _is_module_of_torch(value: Any) -> bool:
-    return isinstance(value, types.ModuleType) and value.__name__.partition(".")[0] == "torch"
+def _is_of_torch(value: Any) -> bool:
+    module = value.__name__ if isinstance(value, types.ModuleType) else type(value).__module__
+    return isinstance(value, torch.Tensor) or str(module).partition(".")[0] == "torch"
 
 
 def _module_of(function: Any) -> str:
@@ -219,7 +232,7 @@ def _changed(change: str, function: Any, args: tuple[Any, ...], kwargs: dict[str
     if change == TWICE:
         return function(*args, **kwargs)
     if change == WARNS:
-        warnings.warn("changed", stacklevel=1)
+        warnings.warn("changed", AnyWarning, stacklevel=1)
         return answer
     if change == DRAWS:
         torch.rand(1)

@@ -282,11 +282,11 @@ def test_a_factor_must_be_an_integer(factor):
 def test_a_factor_must_be_positive(factor):
     """Multiplying a ``Sequential`` by 0 or a negative number raises ``ValueError``, with ``*`` and ``*=``."""
     net = nn.Sequential(nn.ReLU())
-    text = f"^Non-positive multiplication factor {factor} for "
+    text = re.escape(f"Non-positive multiplication factor {factor} for {nn.Sequential}")
 
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError, match=f"^{text}$"):
         net * factor
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises(ValueError, match=f"^{text}$"):
         net *= factor
 
 

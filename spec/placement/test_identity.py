@@ -336,11 +336,11 @@ def test_the_order_of_conversion():
     """
     calls = []
     net = nn.Sequential(nn.PReLU(2))
-    net.register_buffer("mean", torch.rand(4))
     net.register_buffer("mask", None)
+    net.register_buffer("mean", torch.rand(4))
+    net.register_parameter("shift", None)
     net.scale = nn.Parameter(torch.rand(3))
     net.scale.grad = torch.rand(3)
-    net.register_parameter("shift", None)
 
     def record(tensor):
         calls.append((len(tensor), type(tensor) is nn.Parameter, torch.is_grad_enabled()))
