@@ -32,11 +32,11 @@ def test_the_weight_of_a_convolution():
     [
         (lambda: nn.Conv1d(6, 4, 3, groups=2), (4, 3, 3)),
         (lambda: nn.Conv2d(6, 4, (2, 3), groups=2), (4, 3, 2, 3)),
-        (lambda: nn.Conv3d(6, 4, 2, groups=2), (4, 3, 2, 2, 2)),
+        (lambda: nn.Conv3d(6, 4, (2, 3, 5), groups=2), (4, 3, 2, 3, 5)),
         (lambda: nn.Conv2d(6, 6, (2, 3), groups=6), (6, 1, 2, 3)),
         (lambda: nn.ConvTranspose1d(6, 4, 3, groups=2), (6, 2, 3)),
         (lambda: nn.ConvTranspose2d(6, 4, (2, 3), groups=2), (6, 2, 2, 3)),
-        (lambda: nn.ConvTranspose3d(6, 4, 2, groups=2), (6, 2, 2, 2, 2)),
+        (lambda: nn.ConvTranspose3d(6, 4, (2, 3, 5), groups=2), (6, 2, 2, 3, 5)),
     ],
     ids=["1d", "2d", "3d", "depthwise", "transposed 1d", "transposed 2d", "transposed 3d"],
 )
@@ -98,16 +98,21 @@ def test_a_convolution_prints_what_differs(make, text):
     assert repr(make()) == text
 
 
-@pytest.mark.parametrize("kernel", [1, 3, (2, 5)], ids=["one", "odd", "mixed"])
+@pytest.mark.parametrize(
+    ("layer", "sizes"),
+    [(nn.Conv1d, (9,)), (nn.Conv2d, (10, 12)), (nn.Conv3d, (10, 9, 7))],
+    ids=["1d", "2d", "3d"],
+)
+@pytest.mark.parametrize("kernel", [(1, 1, 1), (3, 3, 3), (2, 5, 4)], ids=["one", "odd", "mixed"])
 @pytest.mark.parametrize("mode", ["zeros", "circular", "replicate", "reflect"])
-def test_padding_same_keeps_the_size(kernel, mode):
+def test_padding_same_keeps_the_size(layer, sizes, kernel, mode):
     """``Conv2d(padding="same")`` keeps the height and width of its input, whatever the kernel and dilation.
 
-    It works for a stride of 1 only.
+    So ``Conv1d`` and ``Conv3d`` keep all sizes of theirs. It works for a stride of 1 only.
     """
     for dilation in (1, 2):
-        layer = nn.Conv2d(2, 3, kernel, padding="same", dilation=dilation, padding_mode=mode)
-        assert layer(torch.rand(1, 2, 10, 12)).shape == (1, 3, 10, 12)
+        same = layer(2, 3, kernel[: len(sizes)], padding="same", dilation=dilation, padding_mode=mode)
+        assert same(torch.rand(1, 2, *sizes)).shape == (1, 3, *sizes)
 
 
 @pytest.mark.parametrize(
@@ -125,13 +130,16 @@ def test_padding_same_of_an_even_kernel_is_lopsided(mode, values):
     assert layer(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])).tolist() == [[values]]
 
 
-def test_padding_valid_pads_nothing():
+@pytest.mark.parametrize(("layer", "sizes"), [(nn.Conv1d, (7,)), (nn.Conv2d, (7, 9)), (nn.Conv3d, (7, 9, 4))])
+def test_padding_valid_pads_nothing(layer, sizes):
     """``padding="valid"`` of a convolution means no padding, which is the default."""
-    x = torch.rand(1, 2, 10)
+    valid, default = layer(2, 3, 4, padding="valid"), layer(2, 3, 4)
+    default.load_state_dict(valid.state_dict())
+    x = torch.rand(1, 2, *[size + 3 for size in sizes])
 
-    assert nn.Conv1d(2, 3, 4, padding="valid")(x).shape == (1, 3, 7)
-    assert nn.Conv1d(2, 3, 4)(x).shape == (1, 3, 7)
-    assert nn.Conv1d(2, 3, 4, padding=1)(x).shape == (1, 3, 9)
+    assert valid(x).shape == (1, 3, *sizes)
+    assert torch.equal(valid(x), default(x))
+    assert layer(2, 3, 4, padding=1)(x).shape == (1, 3, *[size + 2 for size in sizes])
 
 
 @pytest.mark.parametrize(

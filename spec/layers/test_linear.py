@@ -116,6 +116,25 @@ def test_bilinear_takes_two_inputs():
         assert layer(x, y)[:, k].tolist() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [((5, 2), (1, 3)), ((5, 6, 2), (5, 1, 3)), ((5, 6, 2), (6, 3))],
+    ids=["one row", "one column", "fewer dimensions"],
+)
+def test_bilinear_does_not_broadcast(sizes):
+    """:class:`~torch.nn.Bilinear` raises ``RuntimeError`` if its inputs differ in their leading dimensions.
+
+    It does not broadcast. Expand one of them first.
+    """
+    layer = nn.Bilinear(2, 3, 4)
+    x, y = torch.rand(sizes[0]), torch.rand(sizes[1])
+
+    with pytest.raises(RuntimeError, match=r"bilinear\(\): input (batch )?dimensions do not match"):
+        layer(x, y)
+
+    assert layer(x, y.expand(*x.shape[:-1], 3)).shape == (*x.shape[:-1], 4)
+
+
 @pytest.mark.since("2.8")
 def test_bilinear_needs_a_first_input():
     """:class:`~torch.nn.Bilinear` raises ``ValueError`` if ``in1_features`` is 0."""
@@ -131,6 +150,26 @@ def test_bilinear_divided_by_zero():
         nn.Bilinear(0, 2, 3)
 
 
+def test_bilinear_without_a_second_input():
+    """An ``nn.Bilinear`` of ``in2_features=0`` can be constructed, but raises ``RuntimeError`` when called.
+
+    Of the three sizes ``in1_features`` alone is checked when the layer is constructed.
+    """
+    layer = nn.Bilinear(2, 0, 3)
+
+    assert layer.weight.shape == (3, 2, 0)
+    with pytest.raises(RuntimeError, match="cannot reshape tensor of 0 elements"):
+        layer(torch.rand(4, 2), torch.rand(4, 0))
+
+
+def test_bilinear_without_outputs():
+    """An ``nn.Bilinear`` of ``out_features=0`` can be constructed and called: its output is empty."""
+    layer = nn.Bilinear(2, 3, 0)
+
+    assert layer.weight.shape == (0, 2, 3)
+    assert layer(torch.rand(4, 2), torch.rand(4, 3)).shape == (4, 0)
+
+
 def test_identity_takes_anything():
     """:class:`~torch.nn.Identity` accepts any arguments when constructed, and returns its input unchanged.
 
@@ -141,6 +180,21 @@ def test_identity_takes_anything():
     assert layer(x) is x
     assert list(layer.parameters()) == []
     assert repr(layer) == "Identity()"
+
+
+def test_identity_is_called_with_one_input():
+    """:class:`~torch.nn.Identity` ignores arguments of its constructor, but not of a call: it accepts one
+    input.
+
+    It cannot stand in for a layer of several inputs, such as :class:`~torch.nn.Bilinear` or attention.
+    """
+    layer, x = nn.Identity(54), torch.rand(2)
+
+    assert layer(input=x) is x
+    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+        layer(x, x)
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'mask'"):
+        layer(x, mask=x)
 
 
 def test_how_linear_layers_print():

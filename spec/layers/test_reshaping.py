@@ -75,6 +75,17 @@ def test_one_size_of_unflatten_may_be_left_open():
     assert nn.Unflatten(1, [3, 4])(x).shape == (2, 3, 4)
 
 
+def test_unflatten_takes_the_sizes_of_an_image():
+    """:class:`~torch.nn.Unflatten` accepts a :class:`torch.Size`, such as ``image.shape``, as
+    ``unflattened_size``.
+    """
+    image = torch.rand(4, 3, 2)
+
+    layer = nn.Unflatten(1, image.shape)
+
+    assert torch.equal(layer(image.reshape(1, 24)), image[None])
+
+
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [

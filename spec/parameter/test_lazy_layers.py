@@ -44,6 +44,18 @@ def test_a_lazy_convolution_by_default(lazy, ordinary, dimensions):
     assert layer.bias.shape == (4,)
 
 
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
+def test_a_lazy_convolution_has_weight_and_bias_to_come(lazy, ordinary, dimensions):
+    """Before its first call ``weight`` and ``bias`` of ``nn.LazyConv2d`` are ``UninitializedParameter``."""
+    layer = lazy(4, 3)
+
+    assert [type(p) for p in (layer.weight, layer.bias)] == [nn.UninitializedParameter] * 2
+
+    layer(torch.rand(2, 5, *[6] * dimensions))
+
+    assert [type(p) for p in (layer.weight, layer.bias)] == [nn.Parameter] * 2
+
+
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS[:3])
 def test_arguments_of_a_lazy_convolution(lazy, ordinary, dimensions):
     """``nn.LazyConv2d`` accepts the arguments of ``nn.Conv2d`` in the same order, without ``in_channels``."""

@@ -70,6 +70,34 @@ def test_linear_draws_from_one_over_root_fan_in():
     assert drawn_evenly(layer.bias, 1 / 4)
 
 
+@pytest.mark.parametrize(
+    ("make", "sizes"),
+    [
+        (nn.Linear, (6, 4)),
+        (nn.Bilinear, (6, 2, 4)),
+        (nn.Conv2d, (3, 4, 2)),
+        (nn.ConvTranspose1d, (3, 4, 2)),
+        (nn.Embedding, (4, 3, 1)),
+    ],
+)
+def test_reset_draws_like_a_new_layer(make, sizes):
+    """After the same seed, ``nn.Linear.reset_parameters()`` draws the values that a new layer starts with.
+
+    So do ``nn.Bilinear``, convolutions and embeddings. What was written into them by hand is not drawn
+    again.
+    """
+    layer = make(*sizes)
+    torch.manual_seed(3)
+    model = make(*sizes)
+
+    assert layer.weight.tolist() != model.weight.tolist()
+
+    torch.manual_seed(3)
+    layer.reset_parameters()
+
+    assert [p.tolist() for p in layer.parameters()] == [p.tolist() for p in model.parameters()]
+
+
 @pytest.mark.question("Q101")
 def test_the_default_is_kaiming_with_an_odd_slope():
     """``nn.Linear`` initializes its weight with

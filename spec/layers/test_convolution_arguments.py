@@ -1,0 +1,134 @@
+"""The arguments of a convolution in one, two and three dimensions.
+
+``Conv1d``, ``Conv2d`` and ``Conv3d`` take one number for all dimensions or a number for each, and pad both
+ends of each dimension.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+PLAIN = [(nn.Conv1d, 1), (nn.Conv2d, 2), (nn.Conv3d, 3)]
+EVERY = [*PLAIN, (nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 2), (nn.ConvTranspose3d, 3)]
+
+
+@pytest.mark.parametrize(("convolution", "dimensions"), EVERY)
+def test_defaults_of_a_convolution(convolution, dimensions):
+    """``Conv3d`` and the like default to stride 1, padding 0, dilation 1, groups 1, ``padding_mode="zeros"``.
+
+    A transposed convolution has ``output_padding`` 0 as well.
+    """
+    layer = convolution(5, 4, 3)
+
+    assert [layer.stride, layer.dilation] == [(1,) * dimensions] * 2
+    assert [layer.padding, layer.output_padding] == [(0,) * dimensions] * 2
+    assert layer.groups == 1
+    assert layer.padding_mode == "zeros"
+
+
+@pytest.mark.parametrize(("convolution", "dimensions"), EVERY)
+def test_an_int_counts_for_every_dimension(convolution, dimensions):
+    """An int for ``kernel_size``, ``stride``, ``padding`` or ``dilation`` of ``Conv3d`` counts for all
+    dimensions.
+
+    So it is for the other convolutions. ``Conv1d`` accepts a tuple as well, of one number.
+    """
+    each = [(3,) * dimensions, (2,) * dimensions, (1,) * dimensions]
+    layer = convolution(5, 4, kernel_size=3, stride=2, padding=1, dilation=2)
+    model = convolution(5, 4, kernel_size=each[0], stride=each[1], padding=each[2], dilation=each[1])
+    model.load_state_dict(layer.state_dict())
+    x = torch.rand(2, 5, *[9, 8, 7][:dimensions])
+
+    assert repr(layer) == repr(model)
+    assert [layer.kernel_size, layer.stride, layer.padding] == each
+    assert torch.equal(layer(x), model(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sizes"),
+    [
+        ("kernel_size", (1, 2, 3), (12, 11, 10)),
+        ("stride", (1, 2, 3), (10, 5, 4)),
+        ("padding", (0, 1, 2), (10, 12, 14)),
+        ("dilation", (1, 2, 3), (10, 8, 6)),
+    ],
+)
+def test_a_tuple_means_depth_height_and_width(name, values, sizes):
+    """``Conv3d`` reads a tuple such as ``kernel_size=(1, 2, 3)`` as depth, height and width, in this order.
+
+    That is the order of the input, ``(N, C, D, H, W)``: the time of a video usually comes first. The same
+    holds for ``stride``, ``padding`` and ``dilation``.
+    """
+    layer = nn.Conv3d(5, 4, **{"kernel_size": 3, name: values})
+
+    assert layer(torch.rand(2, 5, 12, 12, 12)).shape == (2, 4, *sizes)
+
+
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+@pytest.mark.parametrize(
+    ("padding_mode", "mode"),
+    [("zeros", "constant"), ("reflect", "reflect"), ("replicate", "replicate"), ("circular", "circular")],
+    ids=["zeros", "reflect", "replicate", "circular"],
+)
+def test_padding_goes_to_both_ends(convolution, dimensions, padding_mode, mode):
+    """``Conv2d`` and the like add ``padding`` to both ends of each dimension, filled as ``padding_mode``
+    says.
+
+    An image thus grows on four sides, a volume on six. Zeros are only the default. The function
+    ``F.pad`` wants its amounts from the last dimension to the first.
+    """
+    amounts = (2, 1, 3)[:dimensions]
+    layer = convolution(1, 1, 1, padding=amounts, bias=False, padding_mode=padding_mode)
+    nn.init.ones_(layer.weight)
+    x = torch.rand(1, 1, *[4, 3, 5][:dimensions])
+
+    ends = [amount for amount in reversed(amounts) for _ in ("start", "end")]
+
+    assert torch.equal(layer(x), F.pad(x, ends, mode=mode))
+
+
+@pytest.mark.parametrize(("convolution", "dimensions"), EVERY)
+def test_the_bias_is_added_to_whole_channels(convolution, dimensions):
+    """By default ``Conv2d`` and the like add ``bias[c]``, a parameter, to all of output channel ``c``."""
+    layer, without = convolution(2, 3, 2), convolution(2, 3, 2, bias=False)
+    without.weight = layer.weight
+    nn.init.uniform_(layer.bias, 1, 2)
+    x = torch.rand(4, 2, *[5] * dimensions)
+
+    bias = layer.bias.view(3, *[1] * dimensions)
+
+    assert isinstance(layer.bias, nn.Parameter)
+    assert torch.allclose(layer(x), without(x) + bias, atol=1e-6)
+
+
+@pytest.mark.parametrize(("convolution", "dimensions"), EVERY)
+@pytest.mark.parametrize("more", [-1, 2], ids=["too few", "too many"])
+def test_the_number_of_dimensions_must_fit(convolution, dimensions, more):
+    """``Conv3d`` takes an input of 5 dimensions, or unbatched of 4; with others it raises ``RuntimeError``.
+
+    ``Conv2d`` takes 4 or 3, ``Conv1d`` 3 or 2; so do the transposed ones. A batch whose channel dimension
+    was lost may thus pass as one unbatched input.
+    """
+    layer = convolution(4, 8, 3, groups=4)
+    message = rf"Expected {dimensions + 1}D \(unbatched\) or {dimensions + 2}D \(batched\) input to conv"
+
+    assert layer(torch.rand([4] * (dimensions + 2))).ndim == dimensions + 2
+    assert layer(torch.rand([4] * (dimensions + 1))).ndim == dimensions + 1
+    with pytest.raises(RuntimeError, match=message):
+        layer(torch.rand([4] * (dimensions + 1 + more)))
+
+
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+@pytest.mark.parametrize("padding_mode", ["reflect", "replicate"])
+def test_complex32_is_not_reflected(convolution, dimensions, padding_mode):
+    """On the CPU ``Conv2d`` of ``complex32`` raises ``RuntimeError`` for ``padding_mode="reflect"``.
+
+    So it does for ``"replicate"``, and so do ``Conv1d`` and ``Conv3d``. Use ``complex64``.
+    """
+    layer = convolution(2, 3, 3, padding=1, padding_mode=padding_mode, dtype=torch.complex64)
+    x = torch.rand(1, 2, *[6] * dimensions, dtype=torch.complex64)
+
+    assert layer(x).dtype == torch.complex64
+    with pytest.raises(RuntimeError, match="not implemented for 'ComplexHalf'"):
+        layer.to(torch.complex32)(x.to(torch.complex32))
