@@ -51,7 +51,7 @@ def test_ctc_of_too_short_an_input_is_infinite():
 
 
 def test_zero_infinity_clears_the_gradients():
-    """``CTCLoss(zero_infinity=True)`` makes infinite losses and their gradients 0; by default they are NaN.
+    """``CTCLoss(zero_infinity=True)`` turns infinite losses into 0, and their gradients from NaN into 0.
 
     One sample that is too short otherwise spoils the parameters of the whole net.
     """
