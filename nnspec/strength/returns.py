@@ -98,7 +98,7 @@ class Answers:
 
     def error_of_block(self, number: int, error: BaseException | None) -> BaseException | None:
         """The error with which a block ends where one is expected: with other words, if that is asked for."""
-        if isinstance(error, Exception) and self.has_other_words(number):
+        if error is not None and self.has_other_words(number):
             return _in_other_words(error)
         return error
 
@@ -254,7 +254,7 @@ def _spoil(change: str, given: tuple[Any, ...], answer: Any) -> None:
         spoil(thing)
 
 
-def _in_other_words(error: Exception) -> Exception:
+def _in_other_words(error: BaseException) -> BaseException:
     """The error with another message, if it takes one."""
     kind = type(error)
     with contextlib.suppress(TypeError):

@@ -1,0 +1,125 @@
+"""CTCLoss: sequences of labels against longer sequences of outputs.
+
+Its arguments are many, and few of them are checked: what does not fit gives infinity, or some number.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+LABELS = [[1, 2, 3], [1, 1, 2]]
+
+
+def test_ctc_defaults():
+    """``nn.CTCLoss`` takes class 0 for the blank by default, and leaves ``zero_infinity`` off."""
+    log_probs = torch.randn(6, 2, 4).log_softmax(2)
+    labels, lengths = torch.tensor(LABELS), (torch.tensor([6, 6]), torch.tensor([3, 3]))
+
+    assert nn.CTCLoss().blank == 0
+    assert nn.CTCLoss().zero_infinity is False
+    shifted = nn.CTCLoss(blank=3)(log_probs.roll(-1, 2), labels - 1, *lengths)
+    assert torch.allclose(nn.CTCLoss()(log_probs, labels, *lengths), shifted)
+
+
+def test_ctc_divides_by_target_lengths():
+    """``CTCLoss``: ``"mean"`` divides by target lengths and averages, ``"sum"`` adds up, ``"none"`` keeps
+    all.
+
+    Other losses average what ``"none"`` returns.
+    """
+    log_probs = torch.randn(6, 2, 4).log_softmax(2)
+    arguments = log_probs, torch.tensor(LABELS), torch.tensor([6, 6]), torch.tensor([3, 2])
+
+    values = nn.CTCLoss(reduction="none")(*arguments)
+
+    assert values.shape == (2,)
+    assert torch.allclose(nn.CTCLoss(reduction="sum")(*arguments), values[0] + values[1])
+    assert torch.allclose(nn.CTCLoss(reduction="mean")(*arguments), (values[0] / 3 + values[1] / 2) / 2)
+
+
+def test_ctc_of_too_short_an_input_is_infinite():
+    """``CTCLoss`` of a target that is longer than its input is infinite, and no error.
+
+    A repeated label needs a blank in between, so ``[1, 1, 2]`` wants four steps.
+    """
+    log_probs = torch.randn(6, 2, 4).log_softmax(2)
+    loss, labels, three = nn.CTCLoss(reduction="none"), torch.tensor(LABELS), torch.tensor([3, 3])
+
+    assert loss(log_probs, labels, torch.tensor([2, 2]), three).isinf().tolist() == [True, True]
+    assert loss(log_probs, labels, torch.tensor([3, 3]), three).isinf().tolist() == [False, True]
+    assert loss(log_probs, labels, torch.tensor([4, 4]), three).isinf().tolist() == [False, False]
+
+
+def test_zero_infinity_clears_the_gradients():
+    """``CTCLoss(zero_infinity=True)`` turns infinite losses into 0, and their gradients from NaN into 0.
+
+    One sample that is too short otherwise spoils the parameters of the whole net.
+    """
+    lengths = torch.tensor([2, 6]), torch.tensor([3, 3])
+    given = torch.randn(6, 2, 4).log_softmax(2).requires_grad_()
+    default = given.detach().clone().requires_grad_()
+
+    cleared = nn.CTCLoss(reduction="none", zero_infinity=True)(given, torch.tensor(LABELS), *lengths)
+    cleared.sum().backward()
+    nn.CTCLoss(reduction="sum")(default, torch.tensor(LABELS), *lengths).backward()
+
+    assert cleared[0] == 0
+    assert cleared[1] > 0
+    assert given.grad[:, 0].tolist() == [[0.0] * 4] * 6
+    assert default.grad[:2, 0].isnan().all()
+    assert torch.equal(given.grad[:, 1], default.grad[:, 1])
+
+
+def test_ctc_does_not_look_for_blanks_in_targets():
+    """``CTCLoss`` lets targets contain the blank: it returns some number for them, and raises nothing.
+
+    With class 0 for the blank, labels begin at 1: a dataset whose classes begin at 0 trains wrongly in
+    silence.
+    """
+    log_probs = torch.randn(6, 1, 4).log_softmax(2)
+
+    loss = nn.CTCLoss()(log_probs, torch.tensor([[2, 0, 1]]), torch.tensor([6]), torch.tensor([3]))
+
+    assert loss.isfinite()
+    assert loss > 0
+
+
+def test_ctc_lengths_are_of_one_kind():
+    """``CTCLoss`` takes both lengths as tensors or both as tuples: a mix raises ``TypeError``."""
+    log_probs, labels, loss = torch.randn(6, 2, 4).log_softmax(2), torch.tensor(LABELS), nn.CTCLoss()
+
+    tensors = loss(log_probs, labels, torch.tensor([6, 5]), torch.tensor([3, 2]))
+
+    assert torch.equal(loss(log_probs, labels, (6, 5), (3, 2)), tensors)
+    with pytest.raises(TypeError, match="received an invalid combination of arguments"):
+        loss(log_probs, labels, (6, 5), torch.tensor([3, 2]))
+    with pytest.raises(TypeError, match="received an invalid combination of arguments"):
+        loss(log_probs, labels, torch.tensor([6, 5]), (3, 2))
+
+
+def test_ctc_input_lengths_fit_the_input():
+    """``CTCLoss`` raises ``RuntimeError`` for an input length that is greater than the number of steps."""
+    log_probs, labels, loss = torch.randn(6, 2, 4).log_softmax(2), torch.tensor(LABELS), nn.CTCLoss()
+
+    with pytest.raises(RuntimeError, match="Expected input_lengths to have value at most 6, but got value 7"):
+        loss(log_probs, labels, torch.tensor([6, 7]), torch.tensor([3, 3]))
+
+    assert loss(log_probs, labels, torch.tensor([6, 4]), torch.tensor([3, 3])).isfinite()
+
+
+def test_ctc_target_lengths_fit_the_targets():
+    """``CTCLoss`` raises ``RuntimeError`` if target lengths exceed padded targets, or miss the sum of joined
+    ones.
+    """
+    log_probs, labels, six = torch.randn(6, 2, 4).log_softmax(2), torch.tensor(LABELS), torch.tensor([6, 6])
+    loss = nn.CTCLoss()
+
+    with pytest.raises(
+        RuntimeError, match="Expected tensor to have size at least 4 at dimension 1, but got size 3"
+    ):
+        loss(log_probs, labels, six, torch.tensor([3, 4]))
+    with pytest.raises(RuntimeError, match="Expected tensor to have size 5 at dimension 0, but got size 6"):
+        loss(log_probs, labels.flatten(), six, torch.tensor([3, 2]))
+
+    joined = loss(log_probs, labels.flatten(), six, torch.tensor([3, 3]))
+    assert torch.equal(joined, loss(log_probs, labels, six, torch.tensor([3, 3])))

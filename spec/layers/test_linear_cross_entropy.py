@@ -1,0 +1,270 @@
+"""LinearCrossEntropyLoss: the last linear layer of a classifier and its loss in one.
+
+Without ``options`` it is a linear layer and a cross entropy; with them it goes through the batch in chunks,
+computes
+gradients in the forward already, and not all of autograd works any more.
+"""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@pytest.mark.since("2.13")
+def test_linear_cross_entropy_defaults():
+    """``LinearCrossEntropyLoss`` has ``out_features=()`` by default; ``ignore_index`` is ``None``.
+
+    So are ``options``, ``device`` and ``dtype``: the layer is made like any other, of the default dtype.
+    """
+    loss = nn.LinearCrossEntropyLoss(5, 3)
+    same = nn.LinearCrossEntropyLoss(5, 3, device=None, dtype=None)
+
+    assert loss.out_features == ()
+    assert [loss.ignore_index, loss.options] == [None, None]
+    assert loss.linear.weight.dtype == same.linear.weight.dtype == torch.get_default_dtype()
+    assert loss.linear.weight.device == same.linear.weight.device
+
+
+@pytest.mark.since("2.13")
+def test_linear_cross_entropy_reduces():
+    """``LinearCrossEntropyLoss`` averages by default; ``reduction`` may be ``"sum"`` or ``"none"`` as well.
+
+    Without options and weights it is ``CrossEntropyLoss`` of what its linear layer returns, labels not
+    smoothed.
+    """
+    inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
+    mean = nn.LinearCrossEntropyLoss(5, 3)
+    total, values = (nn.LinearCrossEntropyLoss(5, 3, reduction=name) for name in ("sum", "none"))
+    total.load_state_dict(mean.state_dict())
+    values.load_state_dict(mean.state_dict())
+
+    expected = F.cross_entropy(mean.linear(inputs), classes, reduction="none", label_smoothing=0.0)
+
+    assert torch.allclose(values(inputs, classes), expected)
+    assert torch.allclose(total(inputs, classes), expected.sum())
+    assert torch.allclose(mean(inputs, classes), expected.mean())
+
+
+@pytest.mark.since("2.13")
+def test_linear_cross_entropy_bias_is_flat():
+    """``LinearCrossEntropyLoss(bias=True)`` has a flat ``linear.bias`` of size ``C * prod(out_features)``.
+
+    The class comes first: ``linear.bias.view(C, *out_features)`` is the bias of each logit.
+    """
+    loss = nn.LinearCrossEntropyLoss(5, 4, out_features=(2, 3), bias=True)
+    inputs, classes = torch.randn(6, 5), torch.randint(4, (6, 2, 3))
+
+    logits = (inputs @ loss.linear.weight.T + loss.linear.bias).view(6, 4, 2, 3)
+
+    assert [(name, p.shape) for name, p in loss.named_parameters()] == [
+        ("linear.weight", (24, 5)),
+        ("linear.bias", (24,)),
+    ]
+    assert nn.LinearCrossEntropyLoss(5, 4).linear.bias is None
+    assert torch.allclose(loss(inputs, classes), F.cross_entropy(logits, classes))
+
+
+@pytest.mark.since("2.13")
+@pytest.mark.parametrize("weight", [torch.ones(2), torch.ones(1, 3)], ids=["2", "1x3"])
+def test_linear_cross_entropy_weight_is_one_per_class(weight):
+    """``LinearCrossEntropyLoss`` raises ``RuntimeError`` if ``weight`` has not the shape ``(num_classes,)``.
+
+    Its constructor does; ``CrossEntropyLoss`` raises only when called.
+    """
+    with pytest.raises(RuntimeError, match=r"expected weight shape to be \(3,\)"):
+        nn.LinearCrossEntropyLoss(5, 3, weight=weight)
+
+    assert nn.LinearCrossEntropyLoss(5, 3, weight=torch.ones(3)).weight.shape == (3,)
+
+
+@pytest.mark.since("2.13")
+def test_linear_cross_entropy_of_weighted_probabilities():
+    """``LinearCrossEntropyLoss(weight=w)`` of class probabilities divides by the batch size, not by weights.
+
+    Of class indices it divides by the weights of the targets, as ``CrossEntropyLoss`` does.
+    """
+    inputs, classes, weight = torch.randn(2, 5), torch.tensor([1, 2]), torch.tensor([1.0, 2.0, 5.0])
+    loss = nn.LinearCrossEntropyLoss(5, 3, weight=weight)
+    total = F.cross_entropy(loss.linear(inputs), classes, weight, reduction="sum")
+
+    assert torch.allclose(loss(inputs, F.one_hot(classes, 3).float()), total / 2)
+    assert torch.allclose(loss(inputs, classes), total / 7)
+
+
+@pytest.mark.since("2.13")
+def test_linear_cross_entropy_ignores_a_class():
+    """``LinearCrossEntropyLoss`` ignores targets of -100 by default: they get zero gradients.
+
+    The attribute ``ignore_index`` is ``None`` then.
+    """
+    loss, inputs = nn.LinearCrossEntropyLoss(5, 3), torch.randn(2, 5, requires_grad=True)
+
+    result = loss(inputs, torch.tensor([1, -100]))
+    result.backward()
+
+    assert torch.allclose(result, F.cross_entropy(loss.linear(inputs[:1]), torch.tensor([1])))
+    assert inputs.grad[1].tolist() == [0.0] * 5
+    assert inputs.grad[0].abs().sum() > 0
+
+
+@pytest.mark.since("2.13")
+@pytest.mark.parametrize("ignore_index", [1, -100])
+def test_linear_probabilities_know_no_ignored_class(ignore_index):
+    """``LinearCrossEntropyLoss`` with ``ignore_index`` raises ``RuntimeError`` for class probabilities.
+
+    Even for -100, which ``CrossEntropyLoss`` passes over.
+    """
+    loss = nn.LinearCrossEntropyLoss(5, 3, ignore_index=ignore_index)
+
+    with pytest.raises(
+        RuntimeError, match="ignore_index cannot be specified when target contains probabilities"
+    ):
+        loss(torch.randn(2, 5), torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.0, 0.75]]))
+
+
+@pytest.mark.since("2.13")
+def test_linear_cross_entropy_indices_may_be_bytes():
+    """``LinearCrossEntropyLoss`` takes class indices as ``torch.long`` or ``torch.uint8``; ``int32``
+    raises.
+    """
+    loss, inputs, classes = nn.LinearCrossEntropyLoss(5, 3), torch.randn(2, 5), torch.tensor([1, 2])
+
+    assert torch.equal(loss(inputs, classes.to(torch.uint8)), loss(inputs, classes))
+    with pytest.raises(RuntimeError, match=r"expected .* Long .*but .* Int"):
+        loss(inputs, classes.to(torch.int32))
+
+
+@pytest.mark.since("2.13")
+def test_linear_cross_entropy_probabilities_are_floats():
+    """``LinearCrossEntropyLoss`` raises ``RuntimeError`` for an integer target of shape ``(N, C)``."""
+    loss, inputs, one_hot = (
+        nn.LinearCrossEntropyLoss(5, 3),
+        torch.randn(2, 5),
+        F.one_hot(torch.tensor([1, 2]), 3),
+    )
+
+    with pytest.raises(
+        RuntimeError, match="Expected floating point type for target with class probabilities"
+    ):
+        loss(inputs, one_hot)
+
+    assert torch.allclose(loss(inputs, one_hot.float()), loss(inputs, torch.tensor([1, 2])))
+
+
+@pytest.mark.since("2.13")
+def test_linear_cross_entropy_takes_any_probabilities():
+    """``LinearCrossEntropyLoss`` neither raises nor warns if class probabilities are below 0 or above 1."""
+    loss, inputs = nn.LinearCrossEntropyLoss(5, 3), torch.randn(2, 5)
+    nonsense = torch.tensor([[4.0, -2.0, 1.0], [-1.0, 0.5, 3.5]])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = loss(inputs, nonsense)
+
+    assert torch.allclose(result, F.cross_entropy(loss.linear(inputs), nonsense))
+    assert nonsense.sum(1).tolist() == [3.0, 3.0]
+
+
+@pytest.mark.since("2.13")
+def test_chunks_are_asked_for():
+    """``LinearCrossEntropyLoss`` computes all logits at once unless it is given ``options``.
+
+    Pass ``options=nn.LinearCrossEntropyOptions()``, or no memory is saved.
+    """
+    inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
+    whole = nn.LinearCrossEntropyLoss(5, 3)
+    chunked = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions())
+    chunked.load_state_dict(whole.state_dict())
+
+    assert "NllLoss" in whole(inputs, classes).grad_fn.name()
+    assert "chunked" in chunked(inputs, classes).grad_fn.name()
+    assert torch.allclose(whole(inputs, classes), chunked(inputs, classes))
+
+
+@pytest.mark.since("2.13")
+@pytest.mark.parametrize("bias", [True, False])
+def test_chunks_of_more_dimensions_fall_back(bias):
+    """Every K-dimensional ``LinearCrossEntropyLoss`` with ``options`` warns and ignores them, bias or not."""
+    loss = nn.LinearCrossEntropyLoss(
+        5, 4, out_features=(2,), bias=bias, options=nn.LinearCrossEntropyOptions()
+    )
+
+    with pytest.warns(UserWarning, match="``options`` ignored; chunked path needs"):
+        result = loss(torch.randn(6, 5), torch.randint(4, (6, 2)))
+
+    assert "NllLoss" in result.grad_fn.name()
+
+
+@pytest.mark.since("2.13")
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_chunks_are_walked_back_once(reduction):
+    """By default the chunked mean or sum of ``LinearCrossEntropyLoss`` raises at a second ``backward()``.
+
+    ``retain_graph=True`` does not help, ``LinearCrossEntropyOptions(allow_retain_graph=True)`` does.
+    """
+    inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
+    once, twice = (nn.LinearCrossEntropyOptions(allow_retain_graph=allowed) for allowed in (False, True))
+
+    result = nn.LinearCrossEntropyLoss(5, 3, reduction=reduction, options=once)(inputs, classes)
+    result.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="chunked backward called twice"):
+        result.backward(retain_graph=True)
+
+    loss = nn.LinearCrossEntropyLoss(5, 3, reduction=reduction, options=twice)
+    result = loss(inputs, classes)
+    result.backward(retain_graph=True)
+    first = loss.linear.weight.grad.clone()
+    result.backward(retain_graph=True)
+    assert torch.allclose(loss.linear.weight.grad, 2 * first)
+
+
+@pytest.mark.since("2.13")
+def test_unreduced_chunks_are_walked_back_twice():
+    """Chunked, ``LinearCrossEntropyLoss(reduction="none")`` allows ``backward(retain_graph=True)`` twice."""
+    inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
+    loss = nn.LinearCrossEntropyLoss(5, 3, reduction="none", options=nn.LinearCrossEntropyOptions())
+
+    values = loss(inputs, classes)
+    values.sum().backward(retain_graph=True)
+    first = loss.linear.weight.grad.clone()
+    values.sum().backward(retain_graph=True)
+
+    assert "chunked" in values.grad_fn.name()
+    assert torch.allclose(loss.linear.weight.grad, 2 * first)
+
+
+@pytest.mark.since("2.13")
+def test_forward_mode_of_chunks_is_silently_zero():
+    """``torch.func.jvp`` of a chunked ``LinearCrossEntropyLoss`` returns a tangent of zero, and no error.
+
+    ``torch.func.grad`` raises. Without ``options`` both work.
+    """
+    inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
+    whole = nn.LinearCrossEntropyLoss(5, 3)
+    chunked = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions())
+
+    tangents = [
+        torch.func.jvp(lambda x, loss=loss: loss(x, classes), (inputs,), (inputs,))[1]
+        for loss in (whole, chunked)
+    ]
+
+    assert tangents[0] != 0
+    assert tangents[1] == 0
+    with pytest.raises(RuntimeError, match="setup_context"):
+        torch.func.grad(lambda x: chunked(x, classes))(inputs)
+
+
+@pytest.mark.since("2.13")
+def test_linear_cross_entropy_is_not_scriptable():
+    """``torch.jit.script`` of a ``LinearCrossEntropyLoss`` raises ``OSError``, even without ``options``.
+
+    The class names its options in an annotation, and TorchScript looks for their source.
+    """
+    with (
+        pytest.warns(),
+        pytest.raises(OSError, match=r"Failed to get source for .*LinearCrossEntropyOptions"),
+    ):
+        torch.jit.script(nn.LinearCrossEntropyLoss(5, 3))

@@ -1,0 +1,160 @@
+"""What a loss makes of its values: their mean, their sum, or all of them.
+
+Read *losses* first. Whoever sums or weights losses by hand has to know how many values there are: one for
+each
+element, or one for each sample.
+"""
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+BY_ELEMENT = [
+    nn.L1Loss,
+    nn.MSELoss,
+    nn.SmoothL1Loss,
+    nn.HuberLoss,
+    nn.PoissonNLLLoss,
+    nn.GaussianNLLLoss,
+    nn.KLDivLoss,
+    nn.BCELoss,
+    nn.BCEWithLogitsLoss,
+    nn.HingeEmbeddingLoss,
+    nn.SoftMarginLoss,
+]
+BY_SAMPLE = [
+    nn.NLLLoss,
+    nn.CrossEntropyLoss,
+    nn.MultiMarginLoss,
+    nn.MultiLabelMarginLoss,
+    nn.MultiLabelSoftMarginLoss,
+    nn.CosineEmbeddingLoss,
+    nn.MarginRankingLoss,
+    nn.TripletMarginLoss,
+    nn.TripletMarginWithDistanceLoss,
+]
+WITH_OLD_ARGUMENTS = [
+    loss for loss in BY_ELEMENT + BY_SAMPLE if "size_average" in inspect.signature(loss).parameters
+]
+
+
+# What an instance of each class is called with: mostly two samples of three elements.
+SCORES = torch.tensor([[0.5, -1.0, 0.25], [2.0, 1.5, -0.5]])
+SHARES, CLASSES, SIGNS = SCORES.softmax(1), torch.tensor([1, 2]), torch.tensor([1.0, -1.0])
+VALUES = dict.fromkeys(BY_ELEMENT + BY_SAMPLE, (SCORES, SHARES)) | {
+    nn.GaussianNLLLoss: (SCORES, SHARES, SHARES + 1),
+    nn.BCELoss: (SHARES, SCORES.sigmoid()),
+    nn.NLLLoss: (SCORES.log_softmax(1), CLASSES),
+    nn.CrossEntropyLoss: (SCORES, CLASSES),
+    nn.MultiMarginLoss: (SCORES, CLASSES),
+    nn.MultiLabelMarginLoss: (SCORES, torch.tensor([[1, -1, 0], [2, 0, -1]])),
+    nn.CosineEmbeddingLoss: (SCORES, SHARES, SIGNS),
+    nn.MarginRankingLoss: (SCORES[:, 0], SCORES[:, 1], SIGNS),
+    nn.TripletMarginLoss: (SCORES, SHARES, SCORES + 0.1),
+    nn.TripletMarginWithDistanceLoss: (SCORES, SHARES, SCORES + 0.1),
+}
+
+
+@pytest.mark.parametrize("loss", [*BY_ELEMENT, *BY_SAMPLE, nn.CTCLoss])
+def test_every_loss_averages_by_default(loss):
+    """``reduction`` of a loss such as ``nn.CTCLoss`` or ``nn.TripletMarginLoss`` is ``"mean"`` by default."""
+    assert loss().reduction == "mean"
+    assert loss(reduction="sum").reduction == "sum"
+
+
+@pytest.mark.parametrize("loss", BY_ELEMENT)
+def test_some_losses_have_a_value_per_element(loss):
+    """With ``reduction="none"``, a loss such as ``nn.BCELoss`` has a value per element, not per sample.
+
+    So its mean divides by the number of elements and not by the batch size: where samples have more elements,
+    each counts less. For a mean over samples, sum the values of each sample first.
+    """
+    values = loss(reduction="none")(*VALUES[loss])
+
+    assert values.shape == (2, 3)
+    assert torch.allclose(loss()(*VALUES[loss]), values.sum() / 6)
+
+
+@pytest.mark.parametrize("loss", BY_SAMPLE)
+def test_some_losses_have_a_value_per_sample(loss):
+    """With ``reduction="none"``, a loss such as ``nn.CrossEntropyLoss`` has one value per sample of a batch.
+
+    ``nn.MSELoss`` and its like have one per element instead.
+    """
+    values = loss(reduction="none")(*VALUES[loss])
+
+    assert values.shape == (2,)
+    assert torch.allclose(loss()(*VALUES[loss]), values.sum() / 2)
+
+
+@pytest.mark.parametrize("loss", BY_ELEMENT + BY_SAMPLE)
+def test_mean_and_sum_are_those_of_the_values(loss):
+    """Without weights, each loss but ``nn.CTCLoss`` reduces what ``reduction="none"`` returns to mean or sum.
+
+    Class weights change the mean of ``nn.NLLLoss`` and ``nn.CrossEntropyLoss``: they divide by the weights.
+    """
+    values = loss(reduction="none")(*VALUES[loss])
+
+    assert len(values.unique()) > 1
+    assert torch.allclose(loss(reduction="mean")(*VALUES[loss]), values.mean())
+    assert torch.allclose(loss(reduction="sum")(*VALUES[loss]), values.sum())
+
+
+@pytest.mark.parametrize("loss", WITH_OLD_ARGUMENTS)
+def test_old_arguments_override_reduction_and_warn(loss):
+    """``size_average`` or ``reduce`` of a loss such as ``nn.NLLLoss`` overrides ``reduction``, and warns.
+
+    Write ``reduction="sum"`` or ``reduction="none"``.
+    """
+    with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
+        summing = loss(size_average=False, reduction="none")
+    with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
+        keeping = loss(reduce=False, reduction="sum")
+
+    assert summing.reduction == "sum"
+    assert keeping.reduction == "none"
+
+
+@pytest.mark.parametrize("loss", WITH_OLD_ARGUMENTS)
+def test_old_arguments_are_none_by_default(loss):
+    """``size_average`` and ``reduce`` of losses are ``None`` by default: ``True`` overrides ``reduction``.
+
+    torch's documentation calls ``True`` the default; given, it means the mean whatever ``reduction`` says.
+    """
+    kept = [loss(reduction=name).reduction for name in ("none", "mean", "sum")]
+    assert kept == ["none", "mean", "sum"]
+    assert loss(size_average=None, reduce=None, reduction="sum").reduction == "sum"
+
+    with pytest.warns(UserWarning, match="please use reduction='mean' instead"):
+        assert loss(size_average=True, reduction="sum").reduction == "mean"
+    with pytest.warns(UserWarning, match="please use reduction='mean' instead"):
+        assert loss(reduce=True, reduction="sum").reduction == "mean"
+
+
+@pytest.mark.parametrize("loss", WITH_OLD_ARGUMENTS)
+def test_size_average_false_adds_everything_up(loss):
+    """``size_average=False`` of a loss such as ``nn.BCELoss`` adds the values of the whole batch up.
+
+    ``reduction="sum"`` does the same.
+    """
+    values = loss(reduction="none")(*VALUES[loss])
+    with pytest.warns(UserWarning, match="please use reduction='sum' instead"):
+        summed = loss(size_average=False)(*VALUES[loss])
+
+    assert summed.shape == ()
+    assert torch.allclose(summed, values.sum())
+
+
+@pytest.mark.parametrize("loss", WITH_OLD_ARGUMENTS)
+@pytest.mark.parametrize("size_average", [None, True, False])
+def test_reduce_false_keeps_all_values(loss, size_average):
+    """``reduce=False`` of a loss returns what ``reduction="none"`` does, whatever ``size_average`` is.
+
+    That is a value per element, not per sample, of ``nn.MSELoss`` and its like.
+    """
+    with pytest.warns(UserWarning, match="please use reduction='none' instead"):
+        keeping = loss(size_average=size_average, reduce=False)
+
+    assert torch.equal(keeping(*VALUES[loss]), loss(reduction="none")(*VALUES[loss]))
