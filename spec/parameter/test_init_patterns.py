@@ -111,7 +111,8 @@ def test_dirac_of_an_even_kernel_shifts(kernel):
     """``nn.Conv1d`` of an even kernel and ``padding="same"`` shifts its input by one after
     :func:`~torch.nn.init.dirac_`.
 
-    An even kernel has no middle: the one is behind it. Give odd kernels, for which the input is preserved.
+    An even kernel has no middle: the one is behind it, and a dilation of 3 makes that a shift by two. Odd
+    kernels preserve the input.
     """
     even = nn.Conv1d(1, 1, kernel, padding="same", bias=False)
     odd = nn.Conv1d(1, 1, kernel + 1, padding="same", bias=False)
