@@ -41,6 +41,24 @@ def test_fromkeys_makes_a_new_dict():
     assert list(table) == ["p"]
 
 
+def test_a_tensor_of_fromkeys_is_shared():
+    """``ParameterDict.fromkeys(keys, tensor)`` makes one parameter per key, all sharing the tensor's memory.
+
+    A change of one changes all, and an optimizer steps once for each key. A parameter given instead is itself
+    the value of every key. For values of their own give ``ParameterDict`` pairs of key and tensor.
+    """
+    tensor, parameter = torch.tensor([2.0, 3.0]), nn.Parameter(torch.rand(2))
+
+    table = nn.ParameterDict().fromkeys(["z", "a"], tensor)
+    with torch.no_grad():
+        table["a"].mul_(10)
+
+    assert [name for name, _ in table.named_parameters()] == ["z", "a"]
+    assert table["z"].tolist() == [20.0, 30.0]
+    assert tensor.tolist() == [20.0, 30.0]
+    assert nn.ParameterDict().fromkeys("zy", parameter)["y"] is parameter
+
+
 @pytest.mark.parametrize(
     "kind", [OrderedDict, nn.ParameterDict, list], ids=["OrderedDict", "ParameterDict", "pairs"]
 )

@@ -206,6 +206,24 @@ def test_plus_equals_extends_in_place():
     assert list(net._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu), ("3", elu)]
 
 
+def test_extending_a_slice_may_overwrite():
+    """``Sequential.extend`` and ``+=`` on a slice such as ``net[1:]`` may overwrite its last layer.
+
+    A slice keeps its names, and a new layer is named by the number of layers. ``extend`` then overwrites
+    what it has just added as well, and keeps the last one only. ``nn.Sequential(*net[1:])`` is safe.
+    """
+    relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
+    net = nn.Sequential(relu, relu, tanh)
+
+    extended = net[1:].extend([gelu, elu])
+    added = net[1:]
+    added += nn.Sequential(gelu, elu)
+
+    assert list(extended._modules.items()) == [("1", relu), ("2", elu)]
+    assert list(added._modules.items()) == [("1", relu), ("2", gelu), ("3", elu)]
+    assert list(nn.Sequential(*net[1:]).extend([gelu, elu])) == [relu, tanh, gelu, elu]
+
+
 @pytest.mark.observed
 def test_plus_equals_itself_fails():
     """``a += a`` and ``a.extend(a)`` of a ``Sequential`` raise ``RuntimeError``: it changes during iteration.

@@ -252,3 +252,20 @@ def test_pop_needs_to_be_told_which():
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
         net.pop()
     assert type(net.pop(-1)) is nn.Tanh
+
+
+def test_pop_takes_no_name():
+    """:meth:`Sequential.pop <torch.nn.Sequential.pop>` takes a position or a slice; the name of a layer
+    raises ``TypeError``.
+
+    ``ModuleDict.pop`` takes the name. ``delattr(net, "act")`` removes a layer by its name.
+    """
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    net = nn.Sequential(OrderedDict([("stem", relu), ("act", tanh), ("head", gelu)]))
+
+    with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
+        net.pop("act")
+
+    assert list(net) == [relu, tanh, gelu]
+    assert net.pop(1) is tanh
+    assert nn.ModuleDict({"stem": relu, "act": tanh}).pop("act") is tanh

@@ -58,6 +58,26 @@ def test_stacked_parameters_are_leaves():
     assert [model.weight.grad for model in models] == [None, None]
 
 
+def test_an_optimizer_wants_the_values():
+    """An optimizer raises ``TypeError`` for the dict of ``stack_module_state``; it takes its ``values()``.
+
+    Iterating over a dict yields the names. A step of ``SGD`` changes the stacked tensors only.
+    """
+    models = [nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)]
+    for number, model in enumerate(models):
+        nn.init.constant_(model.weight, number + 2.0)
+    stacked, _ = stack_module_state(models)
+
+    with pytest.raises(TypeError, match="optimizer can only optimize Tensors"):
+        torch.optim.SGD(stacked, lr=0.5)
+
+    optimizer = torch.optim.SGD(stacked.values(), lr=0.5)
+    stacked["weight"].sum().backward()
+    optimizer.step()
+    assert stacked["weight"].tolist() == [[[1.5, 1.5]], [[2.5, 2.5]]]
+    assert [model.weight.tolist() for model in models] == [[[2.0, 2.0]], [[3.0, 3.0]]]
+
+
 def test_stacked_tensors_are_copies():
     """Changing a tensor returned by ``stack_module_state`` does not change the modules.
 

@@ -126,6 +126,19 @@ def test_keyword_arguments_are_a_dict():
     assert functional_call(Net(), {}, args=(3,), kwargs={"b": 5}) == (3, 5)
 
 
+def test_the_keyword_for_the_tensors():
+    """The tensors of ``torch.func.functional_call`` have the keyword ``parameter_and_buffer_dicts``.
+
+    Torch's documentation writes ``parameters_and_buffer_dicts``, which raises ``TypeError``.
+    """
+    layer, x = nn.Linear(2, 1, bias=False), torch.tensor([10.0, 100.0])
+    given = {"weight": torch.tensor([[2.0, 3.0]])}
+
+    assert functional_call(layer, parameter_and_buffer_dicts=given, args=x).tolist() == [320.0]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'parameters_and_buffer_dicts'"):
+        functional_call(layer, parameters_and_buffer_dicts=given, args=x)
+
+
 @pytest.mark.since("2.6")
 def test_arguments_may_be_left_out():
     """``functional_call`` with ``args=None``, or without ``args``, passes no positional arguments."""

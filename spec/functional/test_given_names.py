@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrizations, parametrize
 
 
 def test_a_missing_name_is_allowed():
@@ -264,3 +264,21 @@ def test_the_long_name_of_a_parametrized_tensor():
         functional_call(layer, {"weight": given}, x, strict=True)
     with pytest.raises(RuntimeError, match="right_inverse"):
         functional_call(layer, {"weight": given}, x)
+
+
+@pytest.mark.since("2.1")
+def test_weight_norm_has_no_original():
+    """``functional_call`` ignores ``parametrizations.weight.original`` for a layer under ``weight_norm``.
+
+    :func:`~torch.nn.utils.parametrizations.weight_norm` keeps two tensors, ``original0`` for the length and
+    ``original1`` for the direction. ``strict=True`` finds the wrong name.
+    """
+    layer, x = parametrizations.weight_norm(nn.Linear(2, 1, bias=False)), torch.tensor([3.0, 4.0])
+    given, path = torch.tensor([[6.0, 8.0]]), "parametrizations.weight."
+    length = {path + "original0": torch.tensor([[2.0]])}
+
+    assert [name for name, _ in layer.named_parameters()] == [path + "original0", path + "original1"]
+    assert torch.equal(functional_call(layer, {path + "original": given}, x), layer(x))
+    assert functional_call(layer, length | {path + "original1": given}, x).tolist() == pytest.approx([10.0])
+    with pytest.raises(RuntimeError, match=r"Unexpected key\(s\): 'parametrizations.weight.original'"):
+        functional_call(layer, {path + "original": given}, x, strict=True)

@@ -74,6 +74,21 @@ def test_it_takes_one_dict_only():
     assert functional_call(layer, given, x).tolist() == [325.0]
 
 
+def test_its_keyword_is_unknown_to_the_newer_form():
+    """``torch.func.functional_call`` has no keyword ``parameters_and_buffers``, unlike the older form.
+
+    It raises ``TypeError`` for it: there the tensors are ``parameter_and_buffer_dicts``. By position both
+    take them.
+    """
+    layer, x = nn.Linear(2, 1, bias=False), torch.tensor([10.0, 100.0])
+    given = {"weight": torch.tensor([[2.0, 3.0]])}
+
+    assert stateless.functional_call(layer, parameters_and_buffers=given, args=x).tolist() == [320.0]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'parameters_and_buffers'"):
+        functional_call(layer, parameters_and_buffers=given, args=x)
+    assert functional_call(layer, given, x).tolist() == [320.0]
+
+
 def test_it_is_not_strict_unless_told():
     """``stateless.functional_call`` accepts missing names unless ``strict=True``."""
     layer = nn.Linear(2, 1)

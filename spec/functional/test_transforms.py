@@ -48,6 +48,27 @@ def test_grad_sees_only_what_is_given():
     assert layer.weight.grad is None
 
 
+def test_gradients_of_detached_parameters():
+    """:func:`torch.func.grad <torch.func.grad>` of detached parameters returns gradients without ``grad_fn``.
+
+    ``backward()`` of them raises ``RuntimeError``. Give the parameters themselves to differentiate twice.
+    """
+    layer = nn.Linear(2, 1, bias=False)
+
+    def loss(state):
+        return functional_call(layer, state, torch.tensor([10.0, 100.0])).square().sum()
+
+    detached = grad(loss)({"weight": layer.weight.detach()})["weight"]
+    tracked = grad(loss)({"weight": layer.weight})["weight"]
+
+    assert detached.grad_fn is None
+    with pytest.raises(RuntimeError, match="does not require grad and does not have a grad_fn"):
+        detached.sum().backward()
+
+    tracked.sum().backward()
+    assert layer.weight.grad.tolist() == [[2200.0, 22000.0]]
+
+
 def test_gradients_of_each_sample():
     """:func:`torch.vmap <torch.vmap>` over :func:`torch.func.grad <torch.func.grad>` computes per-sample
     gradients.

@@ -100,6 +100,21 @@ def test_prelu_learns_its_slope():
     assert layer(torch.tensor([-2.0, 3.0])).tolist() == [-1.0, 3.0]
 
 
+@pytest.mark.parametrize("selu", [nn.SELU(), F.selu], ids=["layer", "function"])
+def test_selu_keeps_a_standard_normal(selu):
+    """``nn.SELU`` keeps mean 0 and std 1 of standard normal input, but does not give them to other input.
+
+    :class:`~torch.nn.SELU` pulls towards them from layer to layer, if the weights have variance
+    ``1 / fan_in``: initialize them by ``kaiming_normal_(weight, nonlinearity="linear")``.
+    """
+    x = torch.randn(100_000)
+    same, other = selu(x), selu(3 * x + 1)
+
+    assert [same.mean().item(), same.std().item()] == pytest.approx([0, 1], abs=0.03)
+    assert other.mean().item() > 0.5
+    assert other.std().item() > 1.5
+
+
 @pytest.mark.parametrize(
     ("shape", "dim"),
     [((4,), 0), ((4, 3), 1), ((4, 3, 2), 0), ((4, 3, 2, 5), 1)],

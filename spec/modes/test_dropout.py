@@ -296,6 +296,39 @@ def test_feature_alpha_dropout_drops_channels():
     assert torch.equal(out, out[:, :, :1].expand_as(out))
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(nn.AlphaDropout, (40000,)), (nn.FeatureAlphaDropout, (200, 200, 3))]
+)
+def test_alpha_dropout_keeps_a_standard_normal(layer, shape):
+    """``nn.AlphaDropout`` and ``nn.FeatureAlphaDropout`` keep mean 0 and std 1, and redraw at each call.
+
+    They keep no other mean: in training, input of mean 3 comes out with mean 1.95 if a quarter is masked.
+    """
+    x, drop = torch.randn(shape), layer(0.25)
+    first, second = drop(x), drop(x)
+    masks = [out == out.flatten().mode().values for out in (first, second)]
+
+    assert first.mean().item() == pytest.approx(0, abs=0.05)
+    assert first.std().item() == pytest.approx(1, abs=0.05)
+    assert [mask.float().mean().item() for mask in masks] == pytest.approx([0.25, 0.25], abs=0.02)
+    assert not torch.equal(*masks)
+    assert drop(x + 3).mean().item() == pytest.approx(1.95, abs=0.05)
+
+
+def test_feature_alpha_dropout_wants_a_batch():
+    """``nn.FeatureAlphaDropout`` takes ``(C, D, H, W)`` for a batch: it masks ``x[i, j]``, not ``x[i]``.
+
+    ``nn.Dropout3d`` takes it for a sample without a batch dimension. Add one with ``x[None]``.
+    """
+    x = torch.full((40, 5, 3, 2), 2.0)
+
+    out, plain = nn.FeatureAlphaDropout(0.5)(x), nn.Dropout3d(0.5)(x)
+
+    assert torch.equal(out, out[:, :, :1, :1].expand_as(out))
+    assert not torch.equal(out, out[:, :1, :1, :1].expand_as(out))
+    assert torch.equal(plain, plain[:, :1, :1, :1].expand_as(plain))
+
+
 FUNCTIONS = [
     (F.dropout, (72, 5)),
     (F.dropout1d, (72, 5)),

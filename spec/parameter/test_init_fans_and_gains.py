@@ -114,6 +114,27 @@ def test_kaiming_normal(arguments, variance):
 
 
 @pytest.mark.parametrize(
+    ("mode", "forward", "backward"), [("fan_in", 1, 1 / 4), ("fan_out", 4, 1)], ids=["fan_in", "fan_out"]
+)
+@pytest.mark.parametrize("draw", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
+def test_what_kaiming_keeps(draw, mode, forward, backward):
+    """``fan_in`` of ``kaiming_normal_`` keeps the mean square of ReLU outputs, ``fan_out`` of gradients.
+
+    So it is with :func:`~torch.nn.init.kaiming_uniform_`. It is not the variance of the weights that is kept.
+    Where a layer has other sizes in and out, only one of the two can be had.
+    """
+    layer = nn.Linear(800, 200, bias=False)
+    draw(layer.weight, mode=mode)
+    x, upstream = (3 * torch.randn(100, 800)).requires_grad_(), 5 * torch.randn(100, 200)
+
+    out = layer(x).relu()
+    out.backward(upstream)
+
+    assert (out.square().mean() / x.square().mean()).item() == pytest.approx(forward, rel=0.1)
+    assert (x.grad.square().mean() / upstream.square().mean()).item() == pytest.approx(backward, rel=0.1)
+
+
+@pytest.mark.parametrize(
     ("nonlinearity", "gain"),
     [
         ("linear", 1),

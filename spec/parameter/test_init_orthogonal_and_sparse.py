@@ -51,6 +51,23 @@ def test_trailing_dimensions_are_flattened():
     assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
 
 
+def test_orthogonal_refuses_channels_last():
+    """``nn.init.orthogonal_`` of a ``Conv2d`` weight in ``channels_last`` format raises ``RuntimeError``.
+
+    It fills the tensor by way of a view as a matrix, which that format does not have. Initialize first, then
+    convert. A kernel of 1 by 1 is in both formats, and is filled.
+    """
+    layer = nn.Conv2d(4, 3, 5).to(memory_format=torch.channels_last)
+    early = nn.Conv2d(4, 3, 5)
+
+    with pytest.raises(RuntimeError, match="view size is not compatible with input tensor's size and stride"):
+        nn.init.orthogonal_(layer.weight)
+
+    nn.init.orthogonal_(early.weight)
+    rows = early.to(memory_format=torch.channels_last).weight.flatten(1)
+    assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
+
+
 @pytest.mark.observed
 def test_the_orthogonal_matrix_has_no_favoured_sign():
     """:func:`nn.init.orthogonal_ <torch.nn.init.orthogonal_>` uses Q of a QR decomposition of normal values,

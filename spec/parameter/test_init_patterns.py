@@ -106,6 +106,25 @@ def test_dirac_makes_a_convolution_the_identity():
     assert layer.weight.requires_grad is True
 
 
+@pytest.mark.parametrize("kernel", [2, 4])
+def test_dirac_of_an_even_kernel_shifts(kernel):
+    """``nn.Conv1d`` of an even kernel and ``padding="same"`` shifts its input by one after
+    :func:`~torch.nn.init.dirac_`.
+
+    An even kernel has no middle: the one is behind it, and a dilation of 3 makes that a shift by two. Odd
+    kernels preserve the input.
+    """
+    even = nn.Conv1d(1, 1, kernel, padding="same", bias=False)
+    odd = nn.Conv1d(1, 1, kernel + 1, padding="same", bias=False)
+    x = torch.tensor([[[2.0, 3.0, 5.0, 7.0]]])
+
+    nn.init.dirac_(even.weight)
+    nn.init.dirac_(odd.weight)
+
+    assert even(x).tolist() == [[[3.0, 5.0, 7.0, 0.0]]]
+    assert odd(x).tolist() == [[[2.0, 3.0, 5.0, 7.0]]]
+
+
 @pytest.mark.parametrize("sizes", [(4, 4), (2, 2, 2, 2, 2, 2)], ids=["two", "six"])
 def test_dirac_needs_a_kernel(sizes):
     """:func:`nn.init.dirac_ <torch.nn.init.dirac_>` raises ``ValueError`` for a tensor that does not have

@@ -1,0 +1,62 @@
+"""Filling a ParameterList or a ParameterDict.
+
+What their constructors call their argument, and which tensors a ``ParameterDict`` refuses. How a tensor
+becomes a parameter is in *parameter_list* and *parameter_dict*.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_the_argument_of_parameter_list():
+    """The argument of :class:`nn.ParameterList <torch.nn.ParameterList>` is named ``values``, not
+    ``parameters``.
+
+    ``ParameterList(parameters=[...])`` raises ``TypeError``. By position it needs no name.
+    """
+    weight, bias = torch.rand(2, 3), torch.rand(2)
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'parameters'"):
+        nn.ParameterList(parameters=[weight, bias])
+
+    assert [tuple(p.shape) for p in nn.ParameterList(values=[weight, bias])] == [(2, 3), (2,)]
+    assert [tuple(p.shape) for p in nn.ParameterList([weight, bias])] == [(2, 3), (2,)]
+
+
+def test_the_argument_of_parameter_dict():
+    """The argument of :class:`nn.ParameterDict <torch.nn.ParameterDict>` is named ``parameters``, not
+    ``values``.
+
+    ``ParameterDict(values={...})`` raises ``TypeError``. Nor are keywords taken for keys, as ``dict`` does.
+    """
+    table = {"left": torch.rand(2), "right": torch.rand(3)}
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'values'"):
+        nn.ParameterDict(values=table)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'left'"):
+        nn.ParameterDict(**table)
+
+    assert list(nn.ParameterDict(parameters=table)) == ["left", "right"]
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.tensor([1, 2]), torch.tensor([True, False])], ids=["integer", "bool"]
+)
+def test_parameter_dict_refuses_integers(tensor):
+    """``ParameterDict(...)``, ``table[key] =`` and ``update`` raise ``RuntimeError`` for an integer or bool
+    tensor.
+
+    Such a tensor cannot require grad. ``nn.Parameter(tensor, requires_grad=False)`` is accepted.
+    """
+    table = nn.ParameterDict({"c": torch.tensor([1j, 2j])})
+
+    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
+        nn.ParameterDict({"a": tensor})
+    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
+        table["a"] = tensor
+    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
+        table.update({"b": tensor})
+
+    table["frozen"] = nn.Parameter(tensor, requires_grad=False)
+    assert [name for name, _ in table.named_parameters()] == ["c", "frozen"]
