@@ -53,7 +53,7 @@ def test_unused_and_frozen_parameters_have_none():
     ids=["BatchNorm", "Transpose", "PReLU", "Bilinear"],
 )
 def test_some_layers_are_not_handled(layer, function, sizes):
-    """``call_for_per_sample_grads`` raises for trained BatchNorm, transposed convolution, PReLU and Bilinear.
+    """``call_for_per_sample_grads`` raises for trainable BatchNorm, ``ConvTranspose2d``, PReLU and Bilinear.
 
     It is a ``RuntimeError``. Frozen, the layer may stay.
     """
@@ -132,7 +132,7 @@ def test_with_a_mean_each_sample_counts_alone():
 
 
 def test_reductions_have_two_names():
-    """``call_for_per_sample_grads`` raises ``RuntimeError`` for a ``loss_reduction`` but ``"sum"`` and
+    """``call_for_per_sample_grads`` raises ``RuntimeError`` for a ``loss_reduction`` other than ``"sum"`` and
     ``"mean"``.
     """
     with pytest.raises(RuntimeError, match="Expected loss_reduction argument to be sum or mean, got none"):

@@ -119,6 +119,21 @@ def test_sequences_are_packed_at_once():
         pack_sequence([short, long])
 
 
+def test_a_default_device_breaks_packing():
+    """Under a default device that is not the CPU, ``pack_sequence`` raises ``RuntimeError`` for its own
+    lengths.
+
+    After ``torch.set_default_device("cuda")`` it makes the lengths there, and refuses them. Call it under
+    ``with torch.device("cpu"):``.
+    """
+    sequences = [torch.tensor([2, 3]), torch.tensor([1])]
+
+    with torch.device("meta"), pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU"):
+        pack_sequence(sequences)
+    with torch.device("meta"), torch.device("cpu"):
+        assert pack_sequence(sequences).data.tolist() == [2, 1, 3]
+
+
 def test_a_recurrent_layer_gives_what_it_takes():
     """:class:`~torch.nn.RNN` given a ``PackedSequence`` returns its output as a ``PackedSequence`` in the
     same order.
