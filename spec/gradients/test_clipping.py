@@ -232,13 +232,13 @@ def test_foreach_needs_a_device_that_has_it(clip):
     ],
     ids=["norm", "value"],
 )
-def test_gradients_are_clipped_together(clip, names, foreach):
+def test_gradients_are_clipped_together(clip, names, foreach, device):
     """``clip_grad_norm_`` and ``clip_grad_value_`` use ``torch._foreach`` functions, unless
     ``foreach=False``.
 
     These take many tensors in one call, and are there on the CPU and on most accelerators.
     """
-    (parameter,) = with_grads([3.0, 4.0])
+    (parameter,) = with_grads([3.0, 4.0], device=device)
     called = []
 
     class Record(torch.overrides.TorchFunctionMode):

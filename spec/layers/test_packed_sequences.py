@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import (
     PackedSequence,
+    invert_permutation,
     pack_padded_sequence,
     pack_sequence,
     pad_packed_sequence,
@@ -118,6 +119,21 @@ def test_sequences_are_packed_at_once():
         pack_sequence([short, long])
 
 
+def test_a_default_device_breaks_packing():
+    """Under a default device that is not the CPU, ``pack_sequence`` raises ``RuntimeError`` for its own
+    lengths.
+
+    After ``torch.set_default_device("cuda")`` it makes the lengths there, and refuses them. Call it under
+    ``with torch.device("cpu"):``.
+    """
+    sequences = [torch.tensor([2, 3]), torch.tensor([1])]
+
+    with torch.device("meta"), pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU"):
+        pack_sequence(sequences)
+    with torch.device("meta"), torch.device("cpu"):
+        assert pack_sequence(sequences).data.tolist() == [2, 1, 3]
+
+
 def test_a_recurrent_layer_gives_what_it_takes():
     """:class:`~torch.nn.RNN` given a ``PackedSequence`` returns its output as a ``PackedSequence`` in the
     same order.
@@ -134,3 +150,129 @@ def test_a_recurrent_layer_gives_what_it_takes():
     assert lengths.tolist() == [1, 2]
     torch.testing.assert_close(padded[:1, 0], rnn(short)[0])
     torch.testing.assert_close(last[0, 1], rnn(long)[0][-1])
+
+
+@pytest.mark.parametrize("trailing", [(), (5,), (5, 6)], ids=["none", "one", "two"])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_any_number_of_trailing_dimensions(batch_first, trailing):
+    """``pack_padded_sequence`` packs a padded batch with any number of dimensions after the first two."""
+    padded = torch.rand(3, 2, *trailing)
+    given = padded.transpose(0, 1) if batch_first else padded
+
+    packed = pack_padded_sequence(given, [3, 1], batch_first)
+
+    expected = torch.stack([padded[0, 0], padded[0, 1], padded[1, 0], padded[2, 0]])
+    assert torch.equal(packed.data, expected)
+    assert packed.batch_sizes.tolist() == [2, 1, 1]
+
+
+def test_lengths_beyond_the_padding_are_taken():
+    """``pack_padded_sequence`` accepts lengths above the padded size: ``batch_sizes`` then counts absent
+    steps.
+
+    Only a recurrent layer, or :func:`~torch.nn.utils.rnn.pad_packed_sequence`, raises ``RuntimeError`` later.
+    Lengths from before a batch was cut are the usual reason.
+    """
+    packed = pack_padded_sequence(torch.tensor([[1, 4], [2, 5], [3, 0]]), [4, 2])
+
+    assert packed.batch_sizes.tolist() == [2, 2, 1, 1]
+    assert packed.data.tolist() == [1, 4, 2, 5, 3]
+    with pytest.raises(RuntimeError, match=r"shape '\[2, 1\]' is invalid for input of size 1"):
+        pad_packed_sequence(packed)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "lengths", "message"),
+    [((3, 2), [3, 0], "greater than 0"), ((3, 0), [], "Cannot pack empty tensors")],
+    ids=["sequence", "batch"],
+)
+def test_an_empty_sequence_or_batch_is_an_error(sizes, lengths, message):
+    """``pack_padded_sequence`` raises ``RuntimeError`` for a length of 0 and for an empty batch.
+
+    Leave such samples out before packing.
+    """
+    with pytest.raises(RuntimeError, match=message):
+        pack_padded_sequence(torch.rand(*sizes), torch.tensor(lengths, dtype=torch.int64))
+
+
+def test_lengths_are_on_the_cpu():
+    """``pack_padded_sequence`` raises ``RuntimeError`` for a tensor of lengths that is not on the CPU.
+
+    With a batch on a GPU pass ``lengths.cpu()``, or a list.
+    """
+    padded = torch.tensor([[1, 4], [2, 5], [3, 0]])
+
+    assert pack_padded_sequence(padded, [3, 2]).data.tolist() == [1, 4, 2, 5, 3]
+    assert pack_padded_sequence(padded, torch.tensor([3, 2])).data.tolist() == [1, 4, 2, 5, 3]
+    with pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU int64 tensor"):
+        pack_padded_sequence(padded, torch.tensor([3, 2], device="meta"))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int32, torch.bfloat16, torch.complex64])
+def test_dtype_and_device_are_kept(dtype, device):
+    """``pack_padded_sequence`` packs any dtype on any device; ``batch_sizes`` are ``int64`` on the CPU."""
+    padded = torch.tensor([[1, 0], [1, 1], [0, 1]], device=device).to(dtype)
+
+    packed = pack_padded_sequence(padded, [3, 2])
+
+    assert packed.data.dtype == dtype
+    assert packed.data.device == padded.device
+    assert packed.data.tolist() == [1, 0, 1, 1, 0]
+    assert packed.batch_sizes.dtype == torch.int64
+    assert packed.batch_sizes.device.type == "cpu"
+
+
+def test_indices_are_where_the_data_are(device):
+    """``pack_padded_sequence(enforce_sorted=False)`` gives ``int64`` indices on the device of the data."""
+    padded = torch.rand(2, 3, device=device, dtype=torch.float64)
+
+    packed = pack_padded_sequence(padded, [1, 2, 2], enforce_sorted=False)
+
+    for indices in (packed.sorted_indices, packed.unsorted_indices):
+        assert indices.dtype == torch.int64
+        assert indices.device == padded.device
+
+
+def test_batch_sizes_off_the_cpu_are_refused():
+    """:class:`~torch.nn.utils.rnn.PackedSequence` raises ``ValueError`` for ``batch_sizes`` off the CPU, not
+    for ``int32``.
+
+    The wrong dtype is an error only where the object is used: let the functions of
+    ``torch.nn.utils.rnn`` build it.
+    """
+    with pytest.raises(ValueError, match="batch_sizes should always be on CPU"):
+        PackedSequence(torch.rand(3), torch.tensor([2, 1], device="meta"))
+
+    packed = PackedSequence(torch.rand(3), torch.tensor([2, 1], dtype=torch.int32))
+    assert packed.batch_sizes.dtype == torch.int32
+    with pytest.raises(RuntimeError, match="should be a 1D CPU int64 tensor, but got 1D cpu Int tensor"):
+        pad_packed_sequence(packed)
+
+
+def test_the_inverse_of_a_permutation():
+    """:func:`~torch.nn.utils.rnn.invert_permutation` returns the inverse of a tensor of indices, and ``None``
+    for ``None``.
+    """
+    permutation = torch.tensor([2, 0, 3, 1])
+
+    inverse = invert_permutation(permutation)
+
+    assert inverse.tolist() == [1, 3, 0, 2]
+    assert permutation[inverse].tolist() == [0, 1, 2, 3]
+    assert invert_permutation(None) is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "cell"), [(nn.RNN, nn.RNNCell), (nn.LSTM, nn.LSTMCell), (nn.GRU, nn.GRUCell)]
+)
+def test_cells_take_no_packed_sequence(layer, cell):
+    """:class:`nn.RNNCell <torch.nn.RNNCell>`, ``LSTMCell`` and ``GRUCell`` raise ``AttributeError`` for a
+    ``PackedSequence``.
+
+    A cell computes one step: pass it a tensor. ``RNN``, ``LSTM`` and ``GRU`` take a ``PackedSequence``.
+    """
+    packed = pack_sequence([torch.rand(3, 2), torch.rand(1, 2)])
+
+    assert type(layer(2, 5)(packed)[0]) is PackedSequence
+    with pytest.raises(AttributeError, match="'PackedSequence' object has no attribute 'dim'"):
+        cell(2, 5)(packed)

@@ -9,6 +9,7 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def test_a_layer_without_first_values():
@@ -110,3 +111,62 @@ def test_the_class_must_take_a_device():
 
     with pytest.raises(RuntimeError, match="Module must support a 'device' arg to skip initialization"):
         nn.utils.skip_init(Head, 3)
+
+
+def test_the_device_must_be_a_named_argument():
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` raises ``RuntimeError`` if ``device`` is only
+    part of ``**kwargs``.
+
+    Write ``device=None`` into the signature of the constructor.
+    """
+
+    class Loose(nn.Linear):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+
+    assert Loose(5, 3, device="meta").weight.device.type == "meta"
+    with pytest.raises(RuntimeError, match="Module must support a 'device' arg to skip initialization"):
+        nn.utils.skip_init(Loose, 5, 3)
+
+
+def test_what_is_computed_on_the_way_stays_on_meta():
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` leaves what a constructor computes on meta;
+    ``item()`` raises there.
+
+    It is a ``RuntimeError``. Compute such values after the parameters are filled.
+    """
+
+    class Summed(nn.Linear):
+        def __init__(self, *args, read=False, device=None):
+            super().__init__(*args, device=device)
+            self.total = self.weight.sum()
+            if read:
+                self.total = self.total.item()
+
+    layer = nn.utils.skip_init(Summed, 5, 3)
+
+    assert layer.weight.device.type == "cpu"
+    assert layer.total.device.type == "meta"
+    with pytest.raises(RuntimeError, match=r"[Mm]eta"):
+        nn.utils.skip_init(Summed, 5, 3, read=True)
+
+
+def test_memory_is_asked_for_and_not_filled():
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` allocates parameters and buffers by
+    ``empty_like``, without a write.
+
+    So they hold what was in that memory; under :func:`torch.use_deterministic_algorithms` it may be NaN.
+    """
+    called = []  # that returned a tensor which is not on meta
+
+    class Record(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.device.type != "meta":
+                called.append(function.overloadpacket)
+            return result
+
+    with Record():
+        nn.utils.skip_init(nn.BatchNorm1d, 3, device="cpu")
+
+    assert called == [torch.ops.aten.empty_like] * 5

@@ -243,3 +243,79 @@ def test_volumetric_strides_are_set_where_sizes_are_one():
     conv = nn.utils.convert_conv3d_weight_memory_format(nn.Conv3d(2, 3, 1), torch.channels_last_3d)
 
     assert conv.weight.stride() == (2, 1, 2, 2, 2)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("kind", [nn.Conv3d, nn.ConvTranspose3d], ids=["Conv", "Transpose"])
+def test_volumetric_outputs_are_channels_last(kind):
+    """``nn.Conv3d`` with a ``channels_last_3d`` weight returns such outputs, even for a contiguous input.
+
+    So does :class:`~torch.nn.ConvTranspose3d`.
+    """
+    conv = kind(3, 5, 2).to(memory_format=torch.channels_last_3d)
+    x = torch.rand(2, 3, 4, 6, 8)
+
+    for given in (x, x.to(memory_format=torch.channels_last_3d)):
+        assert conv(given).is_contiguous(memory_format=torch.channels_last_3d)
+        assert conv(given).is_contiguous() is False
+
+
+@pytest.mark.before("2.1")
+@pytest.mark.parametrize("kind", [nn.Conv3d, nn.ConvTranspose3d], ids=["Conv", "Transpose"])
+def test_volumetric_outputs_were_contiguous(kind):
+    """``nn.Conv3d`` with a ``channels_last_3d`` weight returns contiguous outputs on the CPU."""
+    conv = kind(3, 5, 2).to(memory_format=torch.channels_last_3d)
+
+    assert conv(torch.rand(2, 3, 4, 6, 8).to(memory_format=torch.channels_last_3d)).is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("norm", "sizes", "last"),
+    [
+        (nn.BatchNorm2d, (2, 3, 6, 8), torch.channels_last),
+        (nn.BatchNorm3d, (2, 3, 6, 8, 4), torch.channels_last_3d),
+    ],
+    ids=["2d", "3d"],
+)
+def test_layers_between_keep_the_format(norm, sizes, last):
+    """:class:`nn.ReLU <torch.nn.ReLU>` and BatchNorm keep the memory format of their input, contiguous or
+    channels-last.
+
+    So once a layer returns a contiguous tensor, all that follow compute with that, up to the next
+    convolution with a channels-last weight.
+    """
+    x = torch.rand(*sizes)
+
+    for layer in (nn.ReLU(), norm(3), nn.Sequential(norm(3), nn.ReLU())):
+        assert layer(x).is_contiguous()
+        assert layer(x.to(memory_format=last)).is_contiguous(memory_format=last)
+        assert layer(x.to(memory_format=last)).is_contiguous() is False
+
+
+@pytest.mark.since("2.3")
+def test_other_volumetric_weights_are_left_alone():
+    """``convert_conv3d_weight_memory_format`` leaves 5-d weights of other layers alone, unlike
+    ``Module.to``.
+    """
+    net = nn.Module()
+    net.weight = nn.Parameter(torch.rand(2, 3, 4, 5, 6))
+
+    nn.utils.convert_conv3d_weight_memory_format(net, torch.channels_last_3d)
+    assert net.weight.stride() == (360, 120, 30, 6, 1)
+
+    net.to(memory_format=torch.channels_last_3d)
+    assert net.weight.stride() == (360, 1, 90, 18, 3)
+
+
+@pytest.mark.since("2.3")
+def test_volumetric_weights_want_their_own_format():
+    """``convert_conv3d_weight_memory_format`` raises ``RuntimeError`` for ``torch.channels_last``.
+
+    The format of a volumetric weight is ``torch.channels_last_3d``.
+    """
+    conv = nn.Conv3d(2, 3, 4)
+
+    with pytest.raises(RuntimeError, match="required rank 4 tensor to use channels_last format"):
+        nn.utils.convert_conv3d_weight_memory_format(conv, torch.channels_last)
+    nn.utils.convert_conv3d_weight_memory_format(conv, torch.channels_last_3d)
+    assert conv.weight.is_contiguous(memory_format=torch.channels_last_3d)

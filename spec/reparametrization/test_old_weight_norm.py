@@ -219,3 +219,15 @@ def test_the_hook_is_an_object():
 
     assert [type(hook) for hook in hooks] == [WeightNorm, WeightNorm]
     assert [(hook.name, hook.dim) for hook in hooks] == [("weight", 1), ("bias", -1)]
+
+
+@pytest.mark.parametrize("kind", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+def test_norms_of_transposed_convolutions(kind):
+    """By default ``torch.nn.utils.weight_norm`` takes norms per input channel of a transposed convolution.
+
+    There ``dim=0`` is the input channel: for output channels pass ``dim=1``.
+    """
+    by_default, by_output = weight_norm(kind(2, 3, 5)), weight_norm(kind(2, 3, 5), dim=1)
+
+    assert by_default.weight_g.squeeze().shape == (2,)
+    assert by_output.weight_g.squeeze().shape == (3,)

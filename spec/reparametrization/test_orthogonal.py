@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import orthogonal
-from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
 
 
 @pytest.mark.parametrize("sizes", [(3, 3), (2, 4), (4, 2)], ids=["square", "tall", "wide"])
@@ -305,3 +305,78 @@ def test_removing_leaves_an_orthogonal_weight():
 
     assert type(layer.weight) is nn.Parameter
     torch.testing.assert_close(layer.weight.detach(), value)
+
+
+@pytest.mark.parametrize(
+    ("orthogonal_map", "length"), [("householder", 0.0), ("matrix_exp", 1.0), ("cayley", 1.0)]
+)
+def test_weight_decay_undoes_householder(orthogonal_map, length):
+    """With ``householder``, weight decay turns a weight under ``parametrizations.orthogonal`` into zeros.
+
+    The diagonal of the original holds signs, which are cut to integers: after one step of decay they count
+    as 0. ``householder`` is the default for a weight that is not square: set ``weight_decay=0`` for it, or
+    use another map.
+    """
+    layer = orthogonal(nn.Linear(3, 3, bias=False), orthogonal_map=orthogonal_map)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, weight_decay=0.1)
+
+    layer(torch.rand(5, 3)).sum().backward()
+    optimizer.step()
+
+    torch.testing.assert_close(layer.weight.detach().norm(dim=0), torch.full((3,), length))
+
+
+@pytest.mark.parametrize("sizes", [(3, 3), (2, 3), (3, 2)], ids=["square", "tall", "wide"])
+def test_a_weight_of_zeros_stays_zero(sizes):
+    """``parametrizations.orthogonal`` makes a weight of zeros a weight of zeros, which is not orthogonal.
+
+    A weight of lower rank gets columns of zeros likewise. Initialize it first, such as with
+    :func:`~torch.nn.init.orthogonal_`.
+    """
+    zeros, ones = nn.Linear(*sizes), nn.Linear(*sizes)
+    nn.init.zeros_(zeros.weight)
+    nn.init.ones_(ones.weight)
+
+    orthogonal(zeros)
+    orthogonal(ones)
+
+    assert zeros.weight.count_nonzero() == 0
+    assert torch.linalg.matrix_rank(ones.weight) == 1
+
+
+def test_householder_starts_at_the_q_without_base():
+    """With ``householder``, ``parametrizations.orthogonal`` starts at Q even if
+    ``use_trivialization=False``.
+
+    It is the Q of the QR decomposition of the weight, and the weight itself if that is orthogonal.
+    """
+    layer, square = nn.Linear(2, 3), nn.Linear(2, 2)
+    square.weight.data = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
+    weight = layer.weight.detach().clone()
+
+    orthogonal(layer, orthogonal_map="householder", use_trivialization=False)
+    orthogonal(square, orthogonal_map="householder", use_trivialization=False)
+
+    torch.testing.assert_close(square.weight.detach(), torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+    triangle = layer.weight.detach().T @ weight
+    torch.testing.assert_close(triangle, triangle.triu(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(layer.weight.detach() @ triangle, weight, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
+def test_a_parametrized_weight_has_no_base(orthogonal_map):
+    """By default ``parametrizations.orthogonal`` makes reading an already parametrized weight a
+    ``TypeError``.
+
+    There is no base then. With ``use_trivialization=False`` it maps what the other parametrizations return.
+    """
+    layer = register_parametrization(nn.Linear(3, 3), "weight", nn.Tanh())
+
+    orthogonal(layer, orthogonal_map=orthogonal_map)
+    with pytest.raises(TypeError, match="NoneType"):
+        layer(torch.rand(3))
+
+    layer = register_parametrization(nn.Linear(3, 3), "weight", nn.Tanh())
+    before = layer.weight.detach().clone()
+    orthogonal(layer, orthogonal_map=orthogonal_map, use_trivialization=False)
+    assert torch.equal(layer.weight, layer.parametrizations.weight[1](before))

@@ -258,6 +258,17 @@ def test_only_parameters_and_buffers(name):
     assert type(layer) is nn.Linear
 
 
+def test_a_parameter_that_is_none_has_no_value():
+    """``register_parametrization`` raises ``AttributeError`` for a parameter that is ``None``.
+
+    So is the bias of a layer that was built with ``bias=False``.
+    """
+    layer = nn.Linear(2, 1, bias=False)
+
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute"):
+        register_parametrization(layer, "bias", nn.ReLU())
+
+
 def test_dotted_names_are_not_followed():
     """``register_parametrization`` raises ``ValueError`` for a dotted name such as ``"0.weight"``."""
     net = nn.Sequential(nn.Linear(2, 1))

@@ -199,3 +199,22 @@ def test_a_plain_subclass_cannot_be_left_parametrized():
         remove_parametrizations(layer, "weight")
     remove_parametrizations(layer, "weight", leave_parametrized=False)
     assert is_parametrized(layer) is False
+
+
+def test_another_dtype_cannot_be_left():
+    """``remove_parametrizations`` raises ``RuntimeError`` if the parametrization changes the dtype.
+
+    The message is about tensor subclasses and ``set_()``. ``leave_parametrized=False`` works.
+    """
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x.double()
+
+    layer = register_parametrization(nn.Linear(2, 1), "weight", Double(), unsafe=True)
+    assert layer.weight.dtype == torch.float64
+
+    with pytest.raises(RuntimeError, match=r"requires set_\(\) to be implemented"):
+        remove_parametrizations(layer, "weight")
+    remove_parametrizations(layer, "weight", leave_parametrized=False)
+    assert layer.weight.dtype == torch.float32

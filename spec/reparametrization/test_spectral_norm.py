@@ -160,6 +160,16 @@ def test_eps_bounds_the_length_from_below():
     torch.testing.assert_close(layer.parametrizations.weight[0]._v, torch.tensor([0.04] * 4))
 
 
+def test_eps_is_tiny_by_default():
+    """By default ``parametrizations.spectral_norm`` has an ``eps`` of ``1e-12``."""
+    layer = nn.Linear(4, 2)
+    layer.bias = nn.Parameter(torch.tensor([3e-13, 4e-13]))
+
+    spectral_norm(layer, "bias")
+
+    torch.testing.assert_close(layer.bias.detach(), torch.tensor([0.3, 0.4]))
+
+
 @pytest.mark.parametrize(
     ("kind", "outputs"),
     [(nn.Conv1d, 0), (nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 1), (nn.ConvTranspose3d, 1)],

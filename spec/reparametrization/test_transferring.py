@@ -170,3 +170,28 @@ def test_a_plain_module_has_nothing_to_transfer():
     assert transfer_parametrizations_and_params(layer, other) is other
     assert other.weight is weight
     assert type(other) is nn.Linear
+
+
+def test_a_parameter_that_is_none_is_not_made():
+    """``transfer_parametrizations_and_params`` raises ``AttributeError`` where the target's parameter is
+    ``None``.
+
+    So is the bias of a layer built with ``bias=False``. It makes only those that the target does not know by
+    name: build both layers alike.
+    """
+    layer, other = nn.Linear(2, 1), nn.Linear(2, 1, bias=False)
+    register_parametrization(layer, "bias", nn.ReLU())
+
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute"):
+        transfer_parametrizations_and_params(layer, other)
+
+
+def test_a_missing_buffer_is_not_made():
+    """``transfer_parametrizations_and_params`` raises ``TypeError`` for a buffer that the target lacks."""
+    layer, other = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    register_parametrization(layer, "running_mean", nn.ReLU())
+
+    assert transfer_parametrizations_and_params(layer, other) is other
+    assert other.parametrizations.running_mean.original is layer.parametrizations.running_mean.original
+    with pytest.raises(TypeError, match=r"cannot assign 'torch\.FloatTensor' as parameter 'original'"):
+        transfer_parametrizations_and_params(layer, nn.Module())

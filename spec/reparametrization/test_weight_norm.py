@@ -165,3 +165,19 @@ def test_a_recurrent_weight_may_be_normalized():
 
     after.sum().backward()
     assert [value.grad is None for value in originals.parameters()] == [False, False]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("kind", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+def test_transposed_convolutions_want_another_dim(kind):
+    """By default ``parametrizations.weight_norm`` takes norms per input channel of a transposed convolution.
+
+    There ``dim=0`` is the input channel: for output channels pass ``dim=1``.
+    """
+    by_default, by_output = kind(2, 3, 5), kind(2, 3, 5)
+
+    parametrizations.weight_norm(by_default)
+    parametrizations.weight_norm(by_output, dim=1)
+
+    assert by_default.parametrizations.weight.original0.squeeze().shape == (2,)
+    assert by_output.parametrizations.weight.original0.squeeze().shape == (3,)

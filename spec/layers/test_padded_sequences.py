@@ -1,0 +1,102 @@
+"""Sequences of different length, padded to one tensor, and back.
+
+Unlike a packed sequence, a padded tensor does not know where its sequences end: the lengths are kept beside
+it.
+"""
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_sequence, pad_sequence, unpack_sequence, unpad_sequence
+
+
+@pytest.mark.parametrize("trailing", [(), (4,), (4, 5)], ids=["none", "one", "two"])
+def test_sequences_may_have_more_dimensions(trailing):
+    """:func:`~torch.nn.utils.rnn.pad_sequence` pads tensors with any number of dimensions after the first."""
+    long, short = torch.rand(3, *trailing), torch.rand(2, *trailing)
+
+    padded = pad_sequence([long, short], padding_value=7.0)
+
+    assert padded.shape == (3, 2, *trailing)
+    assert torch.equal(padded[:, 0], long)
+    assert torch.equal(padded[:2, 1], short)
+    assert torch.equal(padded[2, 1], torch.full(trailing, 7.0))
+
+
+def test_any_iterable_of_tensors_is_padded():
+    """``pad_sequence`` takes any iterable of tensors, such as a generator, and raises ``RuntimeError`` for
+    others.
+    """
+    padded = pad_sequence(torch.full((length,), 5.0) for length in (1, 2))
+
+    assert padded.tolist() == [[5.0, 5.0], [0.0, 5.0]]
+    with pytest.raises(RuntimeError, match="Expected iterable for input sequences"):
+        pad_sequence(5)
+
+
+def test_the_first_sequence_says_dtype_and_sizes():
+    """``pad_sequence`` casts to the dtype of the first tensor and broadcasts trailing sizes of 1 to its own.
+
+    Nothing warns, and fractions are lost if the first tensor holds integers.
+    """
+    integers, fractions = torch.tensor([1, 2]), torch.tensor([3.7])
+
+    assert pad_sequence([integers, fractions]).tolist() == [[1, 3], [2, 0]]
+    assert pad_sequence([torch.rand(2, 3), torch.tensor([[5.0]])])[0, 1].tolist() == [5.0, 5.0, 5.0]
+    with pytest.raises(RuntimeError, match=r"must match the size of tensor b \(2\)"):
+        pad_sequence([torch.rand(2, 3), torch.rand(1, 2)])
+
+
+@pytest.mark.since("2.5")
+def test_the_padding_may_come_first():
+    """``pad_sequence(padding_side="left")`` pads at the start, and raises ``RuntimeError`` for an unknown
+    side.
+    """
+    sequences = [torch.tensor([1, 2]), torch.tensor([3])]
+
+    assert pad_sequence(sequences, padding_side="left").tolist() == [[1, 0], [2, 3]]
+    assert pad_sequence(sequences, padding_side="right").tolist() == [[1, 3], [2, 0]]
+    with pytest.raises(RuntimeError, match="padding_side to be one of left or right, but got top"):
+        pad_sequence(sequences, padding_side="top")
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_first": False}, {"batch_first": True}], ids=str)
+def test_the_padding_is_taken_off(options):
+    """:func:`~torch.nn.utils.rnn.unpad_sequence` returns a list of the sequences; the batch comes second by
+    default.
+
+    The tensors are copies. ``lengths`` has to be a tensor.
+    """
+    padded = pad_sequence([torch.tensor([1, 2, 3]), torch.tensor([4])], **options)
+
+    sequences = unpad_sequence(padded, torch.tensor([3, 1]), **options)
+    padded.fill_(7)
+
+    assert type(sequences) is list
+    assert [sequence.tolist() for sequence in sequences] == [[1, 2, 3], [4]]
+
+
+def test_unpadding_transposes_what_it_is_given():
+    """``unpad_sequence`` transposes the given tensor in place, unless ``batch_first=True``.
+
+    The second call with the same tensor then returns other sequences, or fails: pass a view,
+    ``unpad_sequence(padded.transpose(0, 1), lengths, batch_first=True)``.
+    """
+    padded, lengths = torch.tensor([[1, 4], [2, 0], [3, 0]]), torch.tensor([3, 1])
+
+    unpad_sequence(padded, lengths)
+    assert padded.tolist() == [[1, 2, 3], [4, 0, 0]]
+
+    unpad_sequence(padded, lengths, batch_first=True)
+    assert padded.tolist() == [[1, 2, 3], [4, 0, 0]]
+
+
+def test_a_packed_sequence_is_unpacked():
+    """:func:`~torch.nn.utils.rnn.unpack_sequence` returns a list of the sequences in the order before
+    packing.
+    """
+    given = [torch.tensor([1]), torch.tensor([2, 3, 4]), torch.tensor([5, 6])]
+
+    sequences = unpack_sequence(pack_sequence(given, enforce_sorted=False))
+
+    assert type(sequences) is list
+    assert [sequence.tolist() for sequence in sequences] == [[1], [2, 3, 4], [5, 6]]
