@@ -321,3 +321,22 @@ def test_the_output_projection_of_attention_is_never_called():
         attention.eval()(x, x, x)
 
     assert calls == ["attention", "attention"]
+
+
+@pytest.mark.parametrize("layer", [nn.Identity, nn.Flatten])
+def test_an_input_changed_in_place_may_be_the_output(layer):
+    """A forward hook that changes its input in place changes the output of ``nn.Identity`` as well.
+
+    So it is with every module that returns its input or a view of it, such as ``nn.Flatten``, or
+    ``nn.Dropout`` in evaluation.
+    """
+
+    def scale(module, args, output):
+        args[0].mul_(10)
+
+    same, other = layer(), nn.ReLU()
+    same.register_forward_hook(scale)
+    other.register_forward_hook(scale)
+
+    assert same(torch.tensor([[2.0, 3.0]])).tolist() == [[20.0, 30.0]]
+    assert other(torch.tensor([[2.0, 3.0]])).tolist() == [[2.0, 3.0]]

@@ -116,6 +116,75 @@ def test_one_gradient_for_each_output_may_be_returned(count):
         output.sum().backward()
 
 
+def test_a_tensor_must_be_in_a_tuple():
+    """A full backward pre-hook that returns a gradient outside a tuple makes ``backward()`` raise an error.
+
+    Return ``(gradient,)``. A tensor is taken for a tuple of its rows, of which there are seldom as many as
+    outputs.
+    """
+    bare, wrapped = nn.Identity(), nn.Identity()
+    bare.register_full_backward_pre_hook(lambda module, grad_output: grad_output[0] * 10)
+    wrapped.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
+    x = torch.rand(2, requires_grad=True)
+
+    with pytest.raises(RuntimeError, match=r"invalid number of grad_output, got 2, but expected 1$"):
+        bare(x).sum().backward()
+    wrapped(x).sum().backward()
+    assert x.grad.tolist() == [10.0, 10.0]
+
+
+@pytest.mark.parametrize("wrap", [lambda y: {"a": y}, lambda y: [y]], ids=["dict", "list"])
+def test_a_dict_or_list_silences_it(wrap):
+    """A full backward pre-hook on a module that returns a ``dict`` or a ``list`` warns and never fires."""
+    net, calls, x = nn.Module(), [], torch.rand(2, requires_grad=True)
+    net.forward = lambda x: wrap(x * 2)
+    net.register_full_backward_pre_hook(lambda *given: calls.append("hook"))
+    x.register_hook(lambda gradient: calls.append(gradient.tolist()))
+
+    with pytest.warns(
+        UserWarning, match="^For backward hooks to be called, module output should be a Tensor"
+    ):
+        output = net(x)
+    next(iter(output.values() if isinstance(output, dict) else output)).sum().backward()
+
+    assert calls == [[2.0, 2.0]]
+
+
+@pytest.mark.parametrize("needy", [True, False], ids=["needy", "not needy"])
+def test_forward_gets_views(needy):
+    """With a full backward pre-hook, ``forward`` gets views of positional tensors if one requires grad.
+
+    Keyword arguments, and all of them if no positional tensor requires grad, arrive as they are.
+    """
+    inside = []
+    net = nn.Module()
+    net.forward = lambda x, y, scale: inside.extend([x, y, scale])
+    net.register_full_backward_pre_hook(lambda *given: None)
+    x, y, scale = torch.rand(2, requires_grad=needy), torch.rand(2), torch.rand(2, requires_grad=True)
+    net(x, y, scale=scale)
+
+    assert [inside[0] is x, inside[1] is y, inside[2] is scale] == [not needy, not needy, True]
+    assert [tensor._is_view() for tensor in inside] == [needy, needy, False]
+    assert not needy or inside[0]._base is x
+
+
+@pytest.mark.parametrize("needy", [True, False], ids=["needy", "not needy"])
+def test_the_caller_gets_a_view(needy):
+    """With a full backward pre-hook, ``net(x)`` returns a view of the output if that requires grad.
+
+    Otherwise it returns the output itself.
+    """
+    made = []
+    net = nn.Module()
+    net.forward = lambda x: made.append(x * 2) or made[0]
+    net.register_full_backward_pre_hook(lambda *given: None)
+    output = net(torch.rand(2, requires_grad=needy))
+
+    assert output.requires_grad is needy
+    assert output._is_view() is needy
+    assert (output is made[0]) is not needy
+
+
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("hooked", [False, True], ids=["alone", "with_a_full_backward_hook"])
 def test_it_replaces_gradients_without_needy_inputs(hooked):

@@ -45,6 +45,69 @@ def test_a_global_forward_pre_hook_runs_for_every_module():
     assert calls == ["Sequential", "ReLU", "Tanh"]
 
 
+def test_calling_forward_runs_no_global_hooks():
+    """``net.forward(x)`` runs no global forward hooks or pre-hooks of its own; ``net(x)`` runs both.
+
+    Submodules that ``forward`` calls run theirs either way.
+    """
+    net = nn.Sequential(nn.ReLU())
+    calls = []
+    with (
+        register_module_forward_pre_hook(lambda module, args: calls.append(f"{type(module).__name__} pre")),
+        register_module_forward_hook(lambda module, args, output: calls.append(type(module).__name__)),
+    ):
+        net.forward(torch.rand(2))
+        assert calls == ["ReLU pre", "ReLU"]
+
+        calls.clear()
+        net(torch.rand(2))
+        assert calls == ["Sequential pre", "ReLU pre", "ReLU", "Sequential"]
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        register_module_backward_hook,
+        register_module_full_backward_pre_hook,
+        register_module_full_backward_hook,
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_a_global_backward_hook_fires_for_every_module(register):
+    """A ``register_module_full_backward_hook`` hook fires for every module called, at any depth.
+
+    So do its pre-hook and the legacy ``register_module_backward_hook``.
+    """
+    net = nn.Sequential(nn.Sequential(nn.Tanh()), nn.Sigmoid())
+    calls = []
+    with register(lambda module, *given: calls.append(module)):
+        net(torch.rand(2, requires_grad=True) * 1).sum().backward()
+
+    assert len(calls) == 4
+    assert set(calls) == {net, net[0], net[0][0], net[1]}
+
+
+@pytest.mark.parametrize("needy", [True, False], ids=["input requires grad", "no input requires grad"])
+@pytest.mark.parametrize("kind", ["full_backward_pre_hook", "full_backward_hook"])
+def test_a_global_backward_hook_is_given_the_same(kind, needy):
+    """A ``register_module_full_backward_hook`` hook gets the same arguments as a full backward hook.
+
+    So does its pre-hook, also if no input requires grad, and with ``None`` for what is no tensor.
+    """
+    weight, seen = torch.rand(2, requires_grad=True), []
+    net = nn.Module()
+    net.forward = lambda x: (x * weight, "text")
+    getattr(net, f"register_{kind}")(lambda *given: seen.append(given))
+    with getattr(source, f"register_module_{kind}")(lambda *given: seen.append(given)):
+        net(torch.rand(2, requires_grad=needy))[0].sum().backward()
+
+    everywhere, local = seen
+    assert everywhere[0] is net
+    assert everywhere == local
+    assert everywhere[-1][0].tolist() == [1.0, 1.0]
+    assert everywhere[-1][1] is None
+
+
 @pytest.mark.parametrize(
     "register",
     [
@@ -83,6 +146,24 @@ def test_a_global_forward_pre_hook_replaces_arguments():
         assert identity(4) == 50
 
     assert identity(4) == 40
+
+
+@pytest.mark.parametrize(
+    ("returned", "arguments"),
+    [((5, 7), (5, 7)), (5, (5,)), ([5, 7], ([5, 7],))],
+    ids=["tuple", "one", "list"],
+)
+def test_a_tuple_replaces_all_positional_arguments(returned, arguments):
+    """A tuple that a ``register_module_forward_pre_hook`` hook returns replaces all positional arguments.
+
+    Anything else is put into a tuple: it replaces all of them by one.
+    """
+    net = nn.Module()
+    net.forward = lambda *args: args
+    with register_module_forward_pre_hook(lambda module, args: returned):
+        assert net(2, 3, 4) == arguments
+
+    assert net(2, 3, 4) == (2, 3, 4)
 
 
 def test_a_global_forward_hook_replaces_the_output():

@@ -9,6 +9,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_backward_hook
 from torch.utils.hooks import RemovableHandle
 
 BOTH_KINDS = "^Cannot use both regular backward hooks and full backward hooks on a single Module. Please use"
@@ -361,3 +362,19 @@ def test_a_legacy_hook_needs_its_module_alive():
 
     with pytest.raises(RuntimeError, match=r"^You are trying to call the hook of a dead Module!$"):
         output.sum().backward()
+
+
+@pytest.mark.observed
+def test_a_global_legacy_hook_does_not_warn():
+    """``register_module_backward_hook``, documented as deprecated, gives no warning.
+
+    Nor does its hook in ``backward()``. Use ``register_module_full_backward_hook``, whose ``grad_input`` is
+    always that of the module.
+    """
+    net, calls = nn.Tanh(), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with register_module_backward_hook(lambda module, *given: calls.append(module)):
+            net(torch.rand(2, requires_grad=True) * 1).sum().backward()
+
+    assert calls == [net]

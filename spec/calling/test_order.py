@@ -5,6 +5,7 @@ Global hooks come before those of the module, and a pre-hook comes before what i
 
 import contextlib
 
+import pytest
 import torch
 import torch.nn.modules.module as source
 from torch import nn
@@ -40,6 +41,21 @@ def test_everything_in_one_call():
     assert calls[2:5] == ["forward", "global forward_hook", "forward_hook"]
     assert calls[5:7] == ["global full_backward_pre_hook", "full_backward_pre_hook"]
     assert calls[7:] == ["gradient of weight", "global full_backward_hook", "full_backward_hook"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["forward_pre_hook", "forward_hook", "full_backward_pre_hook", "full_backward_hook"]
+)
+def test_prepend_puts_no_hook_before_a_global_one(kind):
+    """A global hook runs before the module's hooks of its kind, even before those with ``prepend=True``."""
+    calls = []
+    net = nn.Identity()
+    getattr(net, f"register_{kind}")(note(calls, "local"))
+    with getattr(source, f"register_module_{kind}")(note(calls, "global")):
+        getattr(net, f"register_{kind}")(note(calls, "prepended"), prepend=True)
+        net(torch.rand(2, requires_grad=True)).sum().backward()
+
+    assert calls == ["global", "prepended", "local"]
 
 
 def test_legacy_hooks_come_between_pre_hooks_and_gradients():

@@ -17,6 +17,39 @@ def test_an_embedding_looks_rows_up():
     assert layer(torch.tensor([[4, 0], [2, 4]])).tolist() == [[rows[4], rows[0]], [rows[2], rows[4]]]
 
 
+def test_a_list_of_indices_is_refused():
+    """``nn.Embedding`` raises ``TypeError`` for a Python list of indices; it takes a tensor."""
+    layer = nn.Embedding.from_pretrained(torch.tensor([[2.0, 3.0], [4.0, 5.0]]))
+
+    assert layer(torch.tensor([1, 0])).tolist() == [[4.0, 5.0], [2.0, 3.0]]
+    with pytest.raises(TypeError, match=r"'indices' \(position 2\) must be Tensor, not list"):
+        layer([1, 0])
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64], ids=str)
+@pytest.mark.parametrize("shape", [(), (3,), (3, 1), (2, 0, 3)], ids=str)
+def test_indices_of_any_shape(dtype, shape):
+    """``nn.Embedding`` takes int32 or int64 indices of any shape; the rows are the last dimension."""
+    layer = nn.Embedding(5, 4)
+
+    result = layer(torch.full(shape, 2, dtype=dtype))
+
+    assert result.shape == (*shape, 4)
+    assert torch.equal(result, layer.weight[2].expand(*shape, 4))
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.int16, torch.uint8, torch.bool, torch.float32, torch.float64], ids=str
+)
+def test_indices_are_int32_or_int64(dtype):
+    """``nn.Embedding`` raises ``RuntimeError`` for indices that are neither int32 nor int64.
+
+    Tokens that were stored as bytes or as int16 are widened first: ``tokens.long()``.
+    """
+    with pytest.raises(RuntimeError, match="to have one of the following scalar types: Long, Int; but got"):
+        nn.Embedding(5, 4)(torch.tensor([1], dtype=dtype))
+
+
 def test_only_rows_looked_up_get_a_gradient():
     """By default each lookup in ``nn.Embedding`` adds to the gradient of its row; other rows get zeros.
 
@@ -31,17 +64,50 @@ def test_only_rows_looked_up_get_a_gradient():
     assert scaled.weight.grad.tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
 
 
-def test_the_padding_row_gets_no_gradient():
+@pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
+def test_the_padding_row_gets_no_gradient(make):
     """The row ``padding_idx`` of ``nn.Embedding`` is initialized to zeros, and its gradient is zero.
 
-    So it stays zeros, unless something else than gradients writes into it.
+    So it stays zeros, unless something else than gradients writes into it. That of ``EmbeddingBag`` does the
+    same.
     """
-    layer = nn.Embedding(4, 2, padding_idx=1)
+    layer = make(4, 2, padding_idx=1)
 
-    layer(torch.tensor([1, 3, 1])).sum().backward()
+    layer(torch.tensor([[1, 3, 1]])).sum().backward()
 
     assert layer.weight[1].tolist() == [0.0, 0.0]
     assert layer.weight.grad.tolist() == [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]
+
+
+@pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
+def test_weight_decay_changes_the_padding_row(make):
+    """``AdamW`` shrinks a nonzero row ``padding_idx`` of ``Embedding`` or ``EmbeddingBag``: weight decay.
+
+    A zero gradient does not keep the row as it is. Give the table a parameter group with ``weight_decay=0``.
+    """
+    layer = make.from_pretrained(torch.full((4, 2), 3.0), freeze=False, padding_idx=1)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.5)
+
+    layer(torch.tensor([[1, 2]])).sum().backward()
+    optimizer.step()
+
+    assert layer.weight.grad[1].tolist() == [0.0, 0.0]
+    assert layer.weight[1].tolist() == pytest.approx([3.0 * (1 - 0.5 * 0.01)] * 2)
+
+
+def test_the_padding_row_may_be_written():
+    """``nn.Embedding(padding_idx=1)`` returns for index 1 the values in row 1, zeros or not.
+
+    The option is about gradients and the first values; it masks nothing. See
+    *embedding_bag.padding_is_left_out* for the layer that does leave it out.
+    """
+    layer = nn.Embedding(4, 2, padding_idx=1)
+    assert layer(torch.tensor([1])).tolist() == [[0.0, 0.0]]
+
+    with torch.no_grad():
+        layer.weight[1] = torch.tensor([5.0, 7.0])
+
+    assert layer(torch.tensor([1])).tolist() == [[5.0, 7.0]]
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
@@ -90,6 +156,21 @@ def test_from_pretrained_leaves_the_padding_row(make):
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
+def test_defaults_of_from_pretrained(make):
+    """``from_pretrained`` of ``Embedding`` and ``EmbeddingBag`` has the constructor's defaults, but freezes.
+
+    They are no ``padding_idx``, no ``max_norm``, ``norm_type=2.0``, ``scale_grad_by_freq=False`` and
+    ``sparse=False``.
+    """
+    for layer in (make(4, 3), make.from_pretrained(torch.rand(4, 3))):
+        assert [layer.padding_idx, layer.max_norm, layer.norm_type] == [None, None, 2.0]
+        assert [layer.scale_grad_by_freq, layer.sparse] == [False, False]
+
+    assert make(4, 3).weight.requires_grad is True
+    assert make.from_pretrained(torch.rand(4, 3)).weight.requires_grad is False
+
+
+@pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 def test_a_pretrained_table_has_two_dimensions(make):
     """``Embedding.from_pretrained`` raises ``AssertionError`` for a tensor that is not 2-dimensional."""
     assert make.from_pretrained(torch.rand(3, 2)).weight.shape == (3, 2)
@@ -130,32 +211,114 @@ def test_a_bag_reduces_its_rows(mode, rows):
     assert nn.EmbeddingBag.from_pretrained(table, mode=mode)(bags).tolist() == rows
 
 
-def test_max_norm_changes_the_table():
+@pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
+def test_max_norm_changes_the_table(make):
     """``max_norm`` of ``nn.Embedding`` renormalizes looked-up rows in place, in the weight itself.
 
-    Rows that are not looked up stay long, and the weight changes without an optimizer, in evaluation too.
+    Rows that are not looked up stay long. The weight changes without an optimizer, in evaluation too, and
+    with it the tensor given to ``from_pretrained``, frozen or not. That of ``EmbeddingBag`` does the same.
     """
     table = torch.tensor([[3.0, 4.0], [6.0, 8.0], [30.0, 40.0]])
-    layer = nn.Embedding.from_pretrained(table, max_norm=5.0).eval()
+    layer = make.from_pretrained(table, max_norm=5.0).eval()
 
-    layer(torch.tensor([1]))
+    layer(torch.tensor([[1]]))
 
     assert layer.weight[1].tolist() == pytest.approx([3.0, 4.0], rel=1e-4)
     assert layer.weight[2].tolist() == [30.0, 40.0]
+    assert table[1].tolist() == layer.weight[1].tolist()
 
 
-def test_a_sparse_embedding_has_sparse_gradients():
+def test_max_norm_spoils_what_used_the_weight():
+    """``backward()`` raises ``RuntimeError`` if ``weight @ x`` precedes calling ``Embedding(max_norm=1.0)``.
+
+    The call changes the weight in place, which the product kept for its gradient. Use
+    ``layer.weight.clone()`` there.
+    """
+    layer, other, x = nn.Embedding(3, 2, max_norm=1.0), torch.rand(2, 4), torch.tensor([1, 2])
+    other.requires_grad_()
+    before = layer.weight @ other
+    with pytest.raises(RuntimeError, match="has been modified by an inplace operation"):
+        (before.sum() + layer(x).sum()).backward()
+
+    cloned = layer.weight.clone() @ other
+    layer.zero_grad()
+    (cloned.sum() + layer(x).sum()).backward()
+
+    used = torch.tensor([[0.0], [1.0], [1.0]])
+    torch.testing.assert_close(layer.weight.grad, other.sum(1) + used)
+
+
+@pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
+def test_a_sparse_embedding_has_sparse_gradients(make):
     """``Embedding(sparse=True)`` gets a sparse gradient, with the rows that were looked up.
 
-    Of the optimizers ``SGD``, ``SparseAdam`` and ``Adagrad`` take it.
+    That of ``EmbeddingBag`` does the same. Few optimizers take it: see
+    *a_few_optimizers_take_sparse_gradients*.
     """
-    layer = nn.Embedding(4, 2, sparse=True)
+    layer = make(4, 2, sparse=True)
 
-    layer(torch.tensor([1])).sum().backward()
+    layer(torch.tensor([[1]])).sum().backward()
 
     assert layer.weight.grad.is_sparse is True
     assert layer.weight.grad.coalesce().indices().tolist() == [[1]]
     assert layer.weight.grad.to_dense().tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
+def test_a_sparse_gradient_is_not_scaled_by_frequency(make):
+    """``Embedding(scale_grad_by_freq=True, sparse=True)`` raises ``RuntimeError`` in ``backward``.
+
+    So does ``EmbeddingBag``; building and calling the layer do not warn of it.
+    """
+    loss = make(4, 2, scale_grad_by_freq=True, sparse=True)(torch.tensor([[1, 3, 1]])).sum()
+
+    with pytest.raises(RuntimeError, match="scale_grad_by_freq not supported with sparse gradients"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
+@pytest.mark.parametrize(
+    "optimizer", [torch.optim.SGD, torch.optim.SparseAdam, torch.optim.Adagrad, torch.optim.LBFGS]
+)
+def test_a_few_optimizers_take_sparse_gradients(make, optimizer):
+    """``SGD``, ``SparseAdam``, ``Adagrad`` and ``LBFGS`` take the gradient of ``Embedding(sparse=True)``."""
+    layer = make(4, 2, sparse=True)
+    before = layer.weight.detach().clone()
+    stepper = optimizer(layer.parameters(), lr=0.1)
+
+    def closure():
+        stepper.zero_grad()
+        loss = layer(torch.tensor([[1, 2]])).square().sum()
+        loss.backward()
+        return loss
+
+    stepper.step(closure)
+
+    assert (layer.weight != before).all(1).tolist() == [False, True, True, False]
+    assert (layer.weight != before).any(1).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options", "message"),
+    [
+        (torch.optim.Adam, {}, "does not support sparse gradients"),
+        (torch.optim.AdamW, {}, "does not support sparse gradients"),
+        (torch.optim.RMSprop, {}, "does not support sparse gradients"),
+        (torch.optim.SGD, {"weight_decay": 0.1}, r"add\(sparse, dense\) is not supported"),
+        (torch.optim.Adagrad, {"weight_decay": 0.1}, "not compatible with sparse gradients"),
+    ],
+    ids=["Adam", "AdamW", "RMSprop", "SGD with weight decay", "Adagrad with weight decay"],
+)
+def test_other_optimizers_refuse_sparse_gradients(optimizer, options, message):
+    """``Adam``, and ``SGD`` with ``weight_decay``, raise ``RuntimeError`` for ``Embedding(sparse=True)``.
+
+    So do ``AdamW``, ``RMSprop``, and ``Adagrad`` with ``weight_decay``.
+    """
+    layer = nn.Embedding(4, 2, sparse=True)
+    layer(torch.tensor([1, 2])).sum().backward()
+
+    with pytest.raises(RuntimeError, match=message):
+        optimizer(layer.parameters(), lr=0.1, **options).step()
 
 
 def test_how_embeddings_print():

@@ -73,16 +73,72 @@ def test_shapes_pass_through_a_normalisation(layer, sizes):
 def test_layer_norm_covers_the_last_dimensions():
     """``LayerNorm`` normalizes over the last dimensions; its ``weight`` has the shape ``normalized_shape``.
 
-    :class:`~torch.nn.LayerNorm` does so in each row of the batch alone, in training as in evaluation.
+    :class:`~torch.nn.LayerNorm` takes one mean and one biased variance over all of them, in each row of the
+    batch alone, in training as in evaluation.
     """
-    layer = nn.LayerNorm((3, 5))
-
-    result = layer(torch.rand(2, 3, 5) * 10)
+    layer, x = nn.LayerNorm((3, 5), eps=0.25), 3 * torch.randn(2, 3, 5) + 4
+    mean, var = x.mean((-2, -1), keepdim=True), x.var((-2, -1), correction=0, keepdim=True)
+    wanted = (x - mean) / (var + 0.25).sqrt()
 
     assert layer.weight.shape == (3, 5)
     assert nn.LayerNorm(5).weight.shape == (5,)
-    assert result.mean(dim=(1, 2)).tolist() == pytest.approx([0, 0], abs=1e-5)
-    assert result.var(dim=(1, 2), unbiased=False).tolist() == pytest.approx([1, 1], abs=1e-3)
+    torch.testing.assert_close(layer(x), wanted)
+    torch.testing.assert_close(layer.eval()(x[:1]), wanted[:1])
+
+
+def test_layer_norm_has_a_weight_for_each_element():
+    """``LayerNorm((2, 3))`` multiplies each element by its own ``weight`` and adds its own ``bias``.
+
+    ``BatchNorm``, ``GroupNorm`` and ``InstanceNorm`` have one of each for a channel.
+    """
+    layer, plain = nn.LayerNorm((2, 3)), nn.LayerNorm((2, 3), elementwise_affine=False)
+    weight, bias = torch.arange(2.0, 8.0).reshape(2, 3), torch.arange(11.0, 17.0).reshape(2, 3)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    x = torch.randn(4, 2, 3)
+
+    torch.testing.assert_close(layer(x), plain(x) * weight + bias)
+
+
+def test_layer_norm_wants_its_last_dimension():
+    """``nn.LayerNorm(5)`` raises ``RuntimeError`` if the last dimension of the input is not 5.
+
+    That is the number of features, which comes second in the output of a convolution: use
+    :class:`~torch.nn.GroupNorm` there, or move the dimension.
+    """
+    layer = nn.LayerNorm(5)
+
+    assert layer.normalized_shape == (5,)
+    assert layer(torch.rand(4, 5)).shape == (4, 5)
+    with pytest.raises(
+        RuntimeError, match=r"^Given normalized_shape=\[5\], expected input with shape \[\*, 5\]"
+    ):
+        layer(torch.rand(5, 4))
+
+
+def test_group_norm_covers_a_group_of_channels():
+    """``GroupNorm`` normalizes each group of channels of a sample by its mean and biased variance.
+
+    A group has ``num_channels / num_groups`` neighboring channels, with all their positions.
+    """
+    x = 3 * torch.randn(3, 6, 5) + 4
+    groups = x.reshape(3, 2, 15)
+    mean, var = groups.mean(2, keepdim=True), groups.var(2, correction=0, keepdim=True)
+    wanted = ((groups - mean) / (var + 0.25).sqrt()).reshape(3, 6, 5)
+
+    layer = nn.GroupNorm(2, 6, eps=0.25)
+
+    torch.testing.assert_close(layer(x), wanted)
+    torch.testing.assert_close(layer.eval()(x[:1]), wanted[:1])
+
+
+def test_group_norm_has_a_weight_for_each_channel():
+    """``GroupNorm`` multiplies each channel by its own ``weight`` and adds its own ``bias``."""
+    layer, plain = nn.GroupNorm(2, 4), nn.GroupNorm(2, 4, affine=False)
+    weight, bias = torch.tensor([2.0, 3.0, 4.0, 5.0]), torch.tensor([7.0, 11.0, 13.0, 17.0])
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    x = torch.randn(3, 4, 5)
+
+    torch.testing.assert_close(layer(x), plain(x) * weight.unsqueeze(1) + bias.unsqueeze(1))
 
 
 def test_group_norm_needs_groups_that_divide():
@@ -149,7 +205,8 @@ def test_normalisations_printed_no_bias():
 def test_rms_norm_has_no_bias():
     """:class:`~torch.nn.RMSNorm` has no bias, and divides its input ``x`` by ``sqrt(mean(x**2) + eps)``.
 
-    The mean is not subtracted. By default eps is the smallest step of the dtype.
+    The mean is not subtracted. By default eps is the smallest step of the dtype that it computes in, which is
+    float32 for float16 and bfloat16 too: see *rms_norm_of_half_has_the_eps_of_float32*.
     """
     layer = nn.RMSNorm(4, eps=0.75)
     x = torch.tensor([[0.5, -0.5, 0.5, 0.5], [1.0, 2.0, 3.0, 1.0]])
@@ -158,3 +215,106 @@ def test_rms_norm_has_no_bias():
     assert layer(x)[0].tolist() == pytest.approx([0.5, -0.5, 0.5, 0.5])
     assert layer(x)[1].tolist() == pytest.approx([value / 4.5**0.5 for value in (1.0, 2.0, 3.0, 1.0)])
     assert nn.RMSNorm(4)(x)[0].tolist() == pytest.approx([1.0, -1.0, 1.0, 1.0])
+
+
+@pytest.mark.since("2.4")
+def test_rms_norm_covers_the_last_dimensions():
+    """``RMSNorm((3, 5))`` divides by the root mean square over the last two dimensions.
+
+    An integer stands for the last dimension alone, and another size there raises ``RuntimeError``.
+    """
+    x = 3 * torch.randn(2, 3, 5) + 4
+
+    result = nn.RMSNorm((3, 5), eps=0.25)(x)
+
+    torch.testing.assert_close(result, x / (x.square().mean((-2, -1), keepdim=True) + 0.25).sqrt())
+    assert nn.RMSNorm(5).normalized_shape == (5,)
+    assert nn.RMSNorm(5)(torch.rand(4, 5)).shape == (4, 5)
+    with pytest.raises(RuntimeError, match=r"^Given normalized_shape=\[5\], expected input with shape \[\*"):
+        nn.RMSNorm(5)(torch.rand(5, 4))
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_rms_norm_has_the_eps_of_its_dtype(dtype):
+    """By default ``RMSNorm`` adds ``finfo(dtype).eps`` in float32 and float64; its ``eps`` is ``None``.
+
+    That is far smaller than the ``1e-5`` or ``1e-6`` that most published models use: give ``eps`` to match
+    them.
+    """
+    layer, eps = nn.RMSNorm(4, dtype=dtype), torch.finfo(dtype).eps
+
+    result = layer(torch.full((4,), (eps / 2) ** 0.5, dtype=dtype))
+
+    assert "eps=None" in repr(layer)
+    assert result.tolist() == pytest.approx([3**-0.5] * 4)
+
+
+@pytest.mark.since("2.7")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_rms_norm_of_half_has_the_eps_of_float32(dtype):
+    """By default ``RMSNorm`` adds ``finfo(float32).eps`` in float16 and bfloat16 (:pull:`142848`).
+
+    It computes in float32 there, and rounds the result.
+    """
+    layer, eps = nn.RMSNorm(4, dtype=dtype), torch.finfo(torch.float32).eps
+
+    result = layer(torch.full((4,), (eps / 2) ** 0.5, dtype=dtype))
+
+    assert result.dtype is dtype
+    assert result.tolist() == pytest.approx([3**-0.5] * 4, rel=0.01)
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.before("2.7")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_rms_norm_of_half_has_an_eps_of_its_own(dtype):
+    """By default ``RMSNorm`` adds ``finfo(dtype).eps`` in float16 and bfloat16.
+
+    That is nearly 0.001 in float16 and 0.008 in bfloat16, which changes the result of small inputs.
+    """
+    layer, eps = nn.RMSNorm(4, dtype=dtype), torch.finfo(dtype).eps
+
+    result = layer(torch.full((4,), (eps / 2) ** 0.5, dtype=dtype))
+
+    assert result.tolist() == pytest.approx([3**-0.5] * 4, rel=0.02)
+
+
+@pytest.mark.since("2.4")
+def test_rms_norm_is_reset_to_ones():
+    """:meth:`RMSNorm.reset_parameters() <torch.nn.RMSNorm.reset_parameters>` sets its ``weight`` to ones."""
+    layer = nn.RMSNorm(3)
+    layer.load_state_dict({"weight": torch.tensor([2.0, 3.0, 4.0])})
+
+    layer.reset_parameters()
+
+    assert layer.weight.tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.since("2.4")
+def test_how_rms_norm_prints():
+    """``repr`` of ``RMSNorm`` shows ``normalized_shape``, ``eps`` and ``elementwise_affine``."""
+    assert nn.RMSNorm(4).extra_repr() == "(4,), eps=None, elementwise_affine=True"
+    assert repr(nn.RMSNorm((3, 4), 0.5, False)) == "RMSNorm((3, 4), eps=0.5, elementwise_affine=False)"
+
+
+@pytest.mark.parametrize("layer", [nn.LocalResponseNorm, nn.CrossMapLRN2d])
+def test_local_response_norm_defaults(layer):
+    """``LocalResponseNorm`` and ``CrossMapLRN2d`` default to ``alpha=1e-4``, ``beta=0.75`` and ``k=1``."""
+    made = layer(2)
+
+    assert made.size == 2
+    assert made.alpha == 1e-4
+    assert made.beta == 0.75
+    assert made.k == 1
+
+
+@pytest.mark.parametrize("layer", [nn.LocalResponseNorm, nn.CrossMapLRN2d])
+def test_local_response_norm_prints_its_arguments(layer):
+    """``repr`` of ``LocalResponseNorm`` and ``CrossMapLRN2d`` shows ``size``, ``alpha``, ``beta`` and
+    ``k``.
+    """
+    made = layer(2, 0.5, 0.25, 3.0)
+
+    assert made.extra_repr() == "2, alpha=0.5, beta=0.25, k=3.0"
+    assert repr(made) == f"{layer.__name__}(2, alpha=0.5, beta=0.25, k=3.0)"

@@ -146,6 +146,20 @@ def test_affine():
     )
 
 
+@pytest.mark.since("2.12")
+@pytest.mark.parametrize("layer", LAYERS)
+def test_affine_without_bias(layer):
+    """``InstanceNorm(affine=True, bias=False)`` has a ``weight``, but no ``bias``.
+
+    Without ``affine=True`` it has neither, whatever ``bias`` is.
+    """
+    net = layer(2, affine=True, bias=False)
+
+    assert net.bias is None
+    assert [name for name, _ in net.named_parameters()] == ["weight"]
+    assert list(layer(2, bias=True).parameters()) == []
+
+
 @pytest.mark.parametrize(
     ("layer", "dims"), [(nn.InstanceNorm1d, 2), (nn.InstanceNorm2d, 3), (nn.InstanceNorm3d, 4)]
 )

@@ -47,6 +47,16 @@ def test_init_sync_can_be_left_out(ranks):
     assert ranks(wrap) == [[[5.0, 5.0]], [[6.0, 6.0]]]
 
 
+def test_it_is_in_nn_parallel():
+    """``DistributedDataParallel`` is in ``torch.nn.parallel``; unlike ``DataParallel``, not in ``torch.nn``.
+
+    Torch's documentation of :class:`~torch.nn.SyncBatchNorm` calls it ``torch.nn.DistributedDataParallel``.
+    """
+    assert nn.DataParallel is nn.parallel.DataParallel
+    assert nn.parallel.DistributedDataParallel is nn.parallel.distributed.DistributedDataParallel
+    assert not hasattr(nn, "DistributedDataParallel")
+
+
 @pytest.mark.needs("distributed")
 def test_parameters_are_kept(ranks):
     """:class:`~torch.nn.parallel.DistributedDataParallel` keeps the same ``Parameter`` objects of the module

@@ -162,6 +162,63 @@ def test_alone_it_is_a_batch_norm(device):
     assert torch.equal(synced.eval()(x), plain.eval()(x))
 
 
+def test_a_new_layer():
+    """A new ``SyncBatchNorm`` has the settings and values of a new ``BatchNorm``, and no process group."""
+    layer = nn.SyncBatchNorm(3)
+
+    assert [layer.eps, layer.momentum, layer.affine, layer.track_running_stats] == [1e-5, 0.1, True, True]
+    assert layer.process_group is None
+    assert {name: value.tolist() for name, value in layer.state_dict().items()} == {
+        "weight": [1, 1, 1],
+        "bias": [0, 0, 0],
+        "running_mean": [0, 0, 0],
+        "running_var": [1, 1, 1],
+        "num_batches_tracked": 0,
+    }
+
+
+@pytest.mark.since("2.12")
+def test_a_new_layer_without_bias():
+    """``SyncBatchNorm(bias=False)`` has a ``weight``, but no ``bias``; with ``affine=False`` it has
+    neither.
+    """
+    layer = nn.SyncBatchNorm(3, bias=False)
+
+    assert layer.bias is None
+    assert [(name, p.tolist()) for name, p in layer.named_parameters()] == [("weight", [1, 1, 1])]
+    assert list(nn.SyncBatchNorm(3, affine=False, bias=True).parameters()) == []
+
+
+def test_momentum_none_averages():
+    """``SyncBatchNorm(momentum=None)`` keeps the simple average over all batches as its running
+    statistics.
+    """
+    batches = [torch.randn(8, 2) + shift for shift in (1.0, 4.0, 9.0)]
+    layer = nn.SyncBatchNorm(2, momentum=None)
+    for x in batches:
+        layer(x)
+
+    torch.testing.assert_close(layer.running_mean, torch.stack([x.mean(0) for x in batches]).mean(0))
+    torch.testing.assert_close(layer.running_var, torch.stack([x.var(0) for x in batches]).mean(0))
+
+
+def test_tracking_switched_off():
+    """``SyncBatchNorm`` normalizes by the batch in eval mode only if built with
+    ``track_running_stats=False``.
+
+    Setting the attribute to ``False`` later stops the updates; evaluation still uses the statistics kept.
+    """
+    never, later = nn.SyncBatchNorm(2, eps=0.25, track_running_stats=False), nn.SyncBatchNorm(2, eps=0.25)
+    later.track_running_stats = False
+    x = 3 * torch.randn(8, 2) + 4
+    by_the_batch = (x - x.mean(0)) / (x.var(0, correction=0) + 0.25).sqrt()
+
+    torch.testing.assert_close(never(x), by_the_batch)
+    torch.testing.assert_close(never.eval()(x), by_the_batch)
+    torch.testing.assert_close(later(x), by_the_batch)
+    torch.testing.assert_close(later.eval()(x), x / 1.25**0.5)
+
+
 def test_any_number_of_dimensions():
     """:class:`~torch.nn.SyncBatchNorm` raises ``ValueError`` for inputs of fewer than two dimensions or zero
     channels.

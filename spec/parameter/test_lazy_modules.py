@@ -170,6 +170,28 @@ def test_move_first_then_run(device):
     assert [p.device.type for p in layer.parameters()] == [torch.device(device).type] * 2
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net: net.bfloat16(),
+        lambda net: net.type(torch.float64),
+        lambda net: net.to_empty(device="cpu"),
+    ],
+    ids=["bfloat16", "type", "to_empty"],
+)
+def test_what_cannot_be_done_before_the_first_call(change):
+    """``nn.LazyLinear(3).bfloat16()`` raises ``ValueError``, as ``type()`` and ``to_empty()`` do.
+
+    ``half()``, ``float()``, ``double()`` and ``to(torch.bfloat16)`` work before the first call.
+    """
+    with pytest.raises(ValueError, match=r"^Attempted to use an uninitialized parameter in"):
+        change(nn.LazyLinear(3))
+
+    layer = nn.LazyLinear(3).half().to(torch.bfloat16)
+    layer(torch.rand(2, 5, dtype=torch.bfloat16))
+    assert layer.weight.dtype is torch.bfloat16
+
+
 def test_an_optimizer_may_come_before_the_first_call():
     """``torch.optim.SGD`` accepts uninitialized parameters and trains them after the module's first call.
 

@@ -51,14 +51,20 @@ def test_materialize_keeps_device_and_dtype(device):
 
 
 def test_materialize_takes_another_device_and_dtype(device):
-    """``UninitializedBuffer.materialize(shape, device, dtype)`` uses the given device and dtype."""
+    """``UninitializedBuffer.materialize(shape, device, dtype)`` uses the given device and dtype.
+
+    Any dtype: a buffer may become one of integers.
+    """
     mean, weight = UninitializedBuffer(dtype=torch.float64), UninitializedParameter()
+    steps = UninitializedBuffer()
 
     mean.materialize((4,), device, torch.float16)
+    steps.materialize((4,), dtype=torch.int64)
     weight.materialize((2, 3), dtype=torch.float64)
 
     assert (mean.device.type, mean.dtype) == (torch.device(device).type, torch.float16)
     assert (weight.device.type, weight.dtype) == ("cpu", torch.float64)
+    assert (steps.device.type, steps.dtype) == ("cpu", torch.int64)
 
 
 @pytest.mark.observed

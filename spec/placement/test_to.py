@@ -268,3 +268,17 @@ def test_losing_the_imaginary_part_warns():
 
     with pytest.warns(UserWarning, match="Casting complex values to real discards the imaginary part"):
         net.to(torch.float64)
+
+
+def test_a_frozen_integer_parameter_is_moved_and_not_cast():
+    """``Module.to(device, dtype)`` moves a parameter of integers and keeps its dtype."""
+    net = nn.Module()
+    net.steps = nn.Parameter(torch.tensor([3, 5]), requires_grad=False)
+    net.scale = nn.Parameter(torch.tensor([2.0]))
+
+    net.to("meta", torch.float64)
+
+    assert [(p.device.type, p.dtype) for p in net.parameters()] == [
+        ("meta", torch.int64),
+        ("meta", torch.float64),
+    ]

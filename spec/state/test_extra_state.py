@@ -7,6 +7,7 @@ one more entry in its state dict, which may be any object.
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 
 class Words(nn.Module):
@@ -157,3 +158,17 @@ def test_a_parent_may_have_it_too():
     assert model.words == ["outer"]
     assert model.part.words == ["inner"]
     assert model.state_dict() == {"_extra_state": ["outer"], "part._extra_state": ["inner"]}
+
+
+def test_a_lazy_module_saves_no_extra_state():
+    """``state_dict()`` of a ``LazyModuleMixin`` module calls no ``get_extra_state``: no ``_extra_state`` key.
+
+    So its own state dict lacks a key when loaded. The mixin saves parameters and buffers by itself.
+    """
+
+    class LazyWords(LazyModuleMixin, Words): ...
+
+    assert list(Words().state_dict()) == ["_extra_state"]
+    assert list(LazyWords().state_dict()) == []
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "_extra_state"'):
+        LazyWords().load_state_dict(LazyWords().state_dict())

@@ -239,13 +239,35 @@ def test_a_load_post_hook_may_excuse_keys():
 
 @pytest.mark.question("Q67")
 def test_a_load_post_hook_may_add_keys():
-    """If a ``load_state_dict`` post-hook adds a key to ``missing_keys``, ``strict=True`` raises an error."""
-    layer = nn.PReLU()
+    """If a ``load_state_dict`` post-hook adds a key to ``missing_keys``, ``strict=True`` raises an error.
+
+    A key added to ``unexpected_keys`` does the same.
+    """
+    layer, other = nn.PReLU(), nn.PReLU()
     layer.register_load_state_dict_post_hook(lambda module, keys: keys.missing_keys.append("lost"))
+    other.register_load_state_dict_post_hook(lambda module, keys: keys.unexpected_keys.append("found"))
 
     assert layer.load_state_dict(layer.state_dict(), strict=False) == (["lost"], [])
+    assert other.load_state_dict(other.state_dict(), strict=False) == ([], ["found"])
     with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "lost"'):
         layer.load_state_dict(layer.state_dict())
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "found"'):
+        other.load_state_dict(other.state_dict())
+
+
+def test_a_load_post_hook_sees_earlier_modules():
+    """A ``load_state_dict`` post-hook of a submodule gets the missing keys of all modules loaded so far.
+
+    A hook that clears them, as *a_load_post_hook_may_excuse_keys* does, excuses those modules too: remove the
+    keys that are meant.
+    """
+    net = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.PReLU())
+    seen = []
+    net[1].register_load_state_dict_post_hook(lambda module, keys: seen.extend(keys.missing_keys))
+
+    net.load_state_dict({}, strict=False)
+
+    assert seen == ["0.weight", "1.weight"]
 
 
 @pytest.mark.question("Q67")
