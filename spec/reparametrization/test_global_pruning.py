@@ -122,7 +122,9 @@ def test_global_scores_are_not_compared_in_shape():
     )
 
     assert layer.weight_mask.tolist() == [[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]]
-    with pytest.raises(IndexError, match="shape of the mask .* does not match the shape of the indexed tensor"):
+    with pytest.raises(
+        IndexError, match=r"shape of the mask .* does not match the shape of the indexed tensor"
+    ):
         prune.global_unstructured(
             [(layer, "bias")], prune.L1Unstructured, {(layer, "bias"): torch.rand(3)}, amount=1
         )

@@ -1,7 +1,7 @@
 """How much is pruned, and what is taken for small.
 
-An amount is a number of entries or channels, or a fraction of them. What counts as small is told by the values,
-or by scores in their place.
+An amount is a number of entries or channels, or a fraction of them. What counts as small is told by the
+values, or by scores in their place.
 """
 
 import torch
@@ -10,7 +10,8 @@ from torch.nn.utils import prune
 
 
 def test_a_fraction_of_channels_is_rounded():
-    """``prune.random_structured`` rounds a fraction ``amount`` to whole channels: 0.4 of 4 channels are two.
+    """``prune.random_structured`` rounds a fraction ``amount`` to whole channels: 0.4 of 4 channels are
+    two.
     """
     masks = {
         amount: prune.random_structured(nn.Linear(3, 4), "weight", amount, dim=0).weight_mask
