@@ -144,6 +144,7 @@ def test_there_is_a_mode_lite():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
 def test_known_options_are_listed():
     """``torch._inductor.list_options()`` lists what ``options`` of :func:`torch.compile` accepts."""
     import torch._inductor
@@ -157,6 +158,7 @@ def test_known_options_are_listed():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
 def test_options_go_to_the_backend():
     """:func:`torch.compile` passes ``options`` or ``mode`` to a backend of one's own, if they are given.
 
