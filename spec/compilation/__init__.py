@@ -2,6 +2,6 @@
 
 A *compiler* reads what ``forward`` does and runs a graph of it instead; a *backend* is what is handed the
 graph. Read *module_compile* for compiling a module in place and *torch_compile* for the module that wraps
-another. *script* and *trace* are about TorchScript, the older way, and *fx* is about graphs to look at and to
-change.
+another, *recompiling* for when code is compiled again, and *compile_options* for what can be asked for.
+*script* and *trace* are about TorchScript, the older way, and *fx* is about graphs to look at and to change.
 """

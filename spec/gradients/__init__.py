@@ -2,6 +2,7 @@
 
 ``backward`` leaves gradients on the leaves of a graph, which in a model are its parameters, and an
 optimizer reads them there. Read *accumulation* and *leaves* first, then *sharing* and *freezing*;
-*zero_grad*, *clipping* and *norms* are about changing gradients, *optimizers* and *parameter_groups*
-about using them, and *vectors* about all parameters as one vector.
+*zero_grad*, *clipping* and *norms* are about changing gradients, *optimizers*, *parameter_groups*,
+*optimizer_state* and *optimizer_hooks* about using them, and *vectors* about all parameters as one
+vector.
 """

@@ -81,3 +81,63 @@ def test_channels_are_not_pruned_globally():
         TypeError, match=r'Only "unstructured" PRUNING_TYPE .*RandomStructured.* of type structured'
     ):
         prune.global_unstructured([(nn.Linear(2, 1), "weight")], prune.RandomStructured, amount=1)
+
+
+def test_every_parameter_gets_its_own_mask():
+    """``prune.global_unstructured`` adds ``weight_mask`` and ``weight_orig`` to the module of each parameter.
+
+    The parameter becomes ``weight_orig``, with its values; ``weight`` is a plain tensor.
+    """
+    small, large = nn.Linear(2, 1), nn.Linear(2, 1)
+    with torch.no_grad():
+        small.weight.copy_(torch.tensor([[1.0, -2.0]]))
+        large.weight.copy_(torch.tensor([[3.0, -4.0]]))
+    parameters = [small.weight, large.weight]
+
+    prune.global_unstructured([(small, "weight"), (large, "weight")], prune.L1Unstructured, amount=3)
+
+    assert [layer.weight_orig is p for layer, p in zip([small, large], parameters, strict=True)] == [
+        True,
+        True,
+    ]
+    assert [list(dict(layer.named_parameters())) for layer in (small, large)] == [["bias", "weight_orig"]] * 2
+    assert [list(dict(layer.named_buffers())) for layer in (small, large)] == [["weight_mask"]] * 2
+    assert [layer.weight_mask.tolist() for layer in (small, large)] == [[[0.0, 0.0]], [[0.0, 1.0]]]
+    assert large.weight_orig.tolist() == [[3.0, -4.0]]
+    assert large.weight.tolist() == [[0.0, -4.0]]
+
+
+def test_global_scores_are_not_compared_in_shape():
+    """``prune.global_unstructured`` checks the number of ``importance_scores`` only, not their shape.
+
+    Scores of two parameters that were mixed up so go unnoticed if the numbers add up.
+    """
+    layer = nn.Linear(3, 2)
+
+    prune.global_unstructured(
+        [(layer, "weight")],
+        prune.L1Unstructured,
+        {(layer, "weight"): torch.tensor([6.0, 5.0, 4.0, 1.0, 2.0, 3.0])},
+        amount=2,
+    )
+
+    assert layer.weight_mask.tolist() == [[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]]
+    with pytest.raises(
+        IndexError, match=r"shape of the mask .* does not match the shape of the indexed tensor"
+    ):
+        prune.global_unstructured(
+            [(layer, "bias")], prune.L1Unstructured, {(layer, "bias"): torch.rand(3)}, amount=1
+        )
+
+
+def test_only_methods_for_entries_prune_globally():
+    """``prune.global_unstructured`` raises ``TypeError`` for a method of type ``"global"``, despite its
+    name.
+
+    ``CustomFromMask`` is one. Only methods of type ``"unstructured"`` are accepted.
+    """
+    layer = nn.Linear(3, 2)
+
+    assert prune.CustomFromMask.PRUNING_TYPE == "global"
+    with pytest.raises(TypeError, match='Only "unstructured" PRUNING_TYPE supported'):
+        prune.global_unstructured([(layer, "weight")], prune.CustomFromMask, mask=torch.ones(6))

@@ -288,6 +288,23 @@ def test_removing_makes_it_permanent():
     assert dict(layer._forward_pre_hooks) == {}
 
 
+def test_removed_pruning_does_not_hold_in_training():
+    """After ``prune.remove``, ``optimizer.step()`` can move the pruned entries away from zero.
+
+    Remove when training is over, or multiply by a mask that was kept.
+    """
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, 3.0)
+    prune.custom_from_mask(layer, "weight", torch.tensor([[0, 1]]))
+    prune.remove(layer, "weight")
+    assert layer.weight.tolist() == [[0.0, 3.0]]
+
+    layer(torch.tensor([[2.0, 4.0]])).sum().backward()
+    torch.optim.SGD(layer.parameters(), lr=0.5).step()
+
+    assert layer.weight.tolist() == [[-1.0, 1.0]]
+
+
 def test_removing_takes_the_latest_values():
     """``prune.remove`` applies the mask to the current values of ``weight_orig``."""
     layer = nn.Linear(3, 1)

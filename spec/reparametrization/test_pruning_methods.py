@@ -269,6 +269,23 @@ def test_a_container_is_made_of_methods():
     assert list(container) == [method, other]
 
 
+def test_a_container_is_made_of_one_method():
+    """A :class:`~torch.nn.utils.prune.PruningContainer` made from two methods raises ``AttributeError``.
+
+    So does one made from a list. Make it from one, and add the others.
+    """
+    first, second = prune.L1Unstructured(1), prune.L1Unstructured(2)
+    first._tensor_name = second._tensor_name = "weight"
+
+    with pytest.raises(AttributeError, match="'PruningContainer' object has no attribute '_tensor_name'"):
+        prune.PruningContainer(first, second)
+    with pytest.raises(AttributeError, match="'list' object has no attribute '_tensor_name'"):
+        prune.PruningContainer([first, second])
+    container = prune.PruningContainer(first)
+    container.add_pruning_method(second)
+    assert list(container) == [first, second]
+
+
 def test_methods_of_another_parameter_are_refused():
     """``PruningContainer`` raises ``ValueError`` for a pruning method of another parameter, naming both."""
     method, other = prune.Identity(), prune.Identity()

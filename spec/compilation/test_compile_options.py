@@ -1,0 +1,213 @@
+"""What can be asked of torch.compile: backends, modes, options, and graphs without a break."""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("compile")
+def test_a_break_makes_two_graphs():
+    """:func:`torch.compile` makes a graph before and one after a graph break; ``fullgraph=True`` raises
+    ``Unsupported``.
+    """
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append([node.target.__name__ for node in graph.graph.nodes if node.op == "call_function"])
+        return graph.forward
+
+    def broken(x):
+        x = x + 1
+        torch._dynamo.graph_break()
+        return x * 2
+
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="graph_break"):
+        torch.compile(broken, backend=backend, fullgraph=True)(torch.tensor([1.5]))
+    assert graphs == []
+    assert torch.compile(broken, backend=backend)(torch.tensor([1.5])).tolist() == [5.0]
+    assert graphs == [["add"], ["mul"]]
+
+
+@pytest.mark.needs("compile")
+def test_a_function_that_breaks_is_compiled_by_itself():
+    """:func:`torch.compile` compiles a called function that has a graph break as a frame of its own.
+
+    There are graphs of what comes before the call, of the function, and of what comes after.
+    """
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append([node.target.__name__ for node in graph.graph.nodes if node.op == "call_function"])
+        return graph.forward
+
+    def inner(x):
+        torch._dynamo.graph_break()
+        return x + 1
+
+    def outer(x):
+        return inner(x - 3) * 2
+
+    assert torch.compile(outer, backend=backend)(torch.tensor([1.5])).tolist() == [-1.0]
+    assert graphs == [["sub"], ["add"], ["mul"]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.10")
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: x * x.sum().item(), lambda x: x.nonzero() * 2],
+    ids=["item", "nonzero"],
+)
+def test_a_full_graph_holds_values_of_data(function):
+    """``torch.compile(fullgraph=True)`` captures ``item()`` and ``nonzero()``, at which it breaks
+    otherwise.
+    """
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append([str(node.target) for node in graph.graph.nodes])
+        return graph.forward
+
+    x = torch.tensor([1.5, 0.0, 2.5])
+    name = "item" if function(x).is_floating_point() else "nonzero"
+
+    assert torch.equal(torch.compile(function, backend=backend, fullgraph=True)(x), function(x))
+    assert len(graphs) == 1
+    assert name in graphs[0]
+    torch._dynamo.reset()
+    assert torch.equal(torch.compile(function, backend=backend)(x), function(x))
+    assert all(name not in graph for graph in graphs[1:])
+
+
+@pytest.mark.needs("compile")
+def test_backends_are_listed_without_those_for_debugging():
+    """``torch._dynamo.list_backends()`` lists ``inductor`` and ``cudagraphs``, and with ``None`` ``eager``
+    too.
+    """
+    usual, all_of_them = torch._dynamo.list_backends(), torch._dynamo.list_backends(None)
+
+    assert {"inductor", "cudagraphs"} <= set(usual)
+    assert {"eager", "aot_eager"} & set(usual) == set()
+    assert {"inductor", "cudagraphs", "eager", "aot_eager"} <= set(all_of_them)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.13")
+def test_inductor_is_the_default():
+    """:func:`torch.compile` uses the backend ``inductor`` by default, says ``get_default_backend()``.
+
+    The function is in :mod:`torch.compiler`.
+    """
+    assert torch.compiler.get_default_backend() == "inductor"
+    default, named = torch.compile(nn.Linear(2, 3)), torch.compile(nn.Linear(2, 3), backend="inductor")
+
+    assert default.get_compiler_config() == named.get_compiler_config()
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_a_mode_is_a_set_of_options():
+    """``torch._inductor.list_mode_options()`` says what options a ``mode`` of :func:`torch.compile` sets.
+
+    ``default`` sets none. ``max-autotune-no-cudagraphs`` is ``max-autotune`` without CUDA graphs.
+    """
+    import torch._inductor
+
+    modes = torch._inductor.list_mode_options()
+
+    assert modes["default"] == {}
+    assert modes["reduce-overhead"] == {"triton.cudagraphs": True}
+    assert modes["max-autotune"]["max_autotune"] is True
+    assert modes["max-autotune"] == {**modes["max-autotune-no-cudagraphs"], "triton.cudagraphs": True}
+    assert "triton.cudagraphs" not in modes["max-autotune-no-cudagraphs"]
+
+
+@pytest.mark.needs("compile")
+def test_an_unknown_mode_is_refused():
+    """:func:`torch.compile` raises ``RuntimeError`` at once for an unknown ``mode`` or unknown
+    ``options``.
+    """
+    with pytest.raises(RuntimeError, match="Unrecognized mode=fast, should be one of: default"):
+        torch.compile(lambda x: x * 2, mode="fast")
+    with pytest.raises(RuntimeError, match="Unexpected optimization option speed, known options are"):
+        torch.compile(lambda x: x * 2, options={"speed": 7})
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.10")
+def test_there_is_a_mode_lite():
+    """:func:`torch.compile` accepts ``mode="lite"``, which its documentation leaves out."""
+    import torch._inductor
+
+    assert torch._inductor.list_mode_options()["lite"]["fallback_by_default"] is True
+    assert callable(torch.compile(lambda x: x * 2, mode="lite"))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_known_options_are_listed():
+    """``torch._inductor.list_options()`` lists what ``options`` of :func:`torch.compile` accepts."""
+    import torch._inductor
+
+    names = torch._inductor.list_options()
+
+    assert {"epilogue_fusion", "max_autotune", "fallback_random", "shape_padding"} <= set(names)
+    assert {"triton.cudagraphs", "trace.enabled", "trace.graph_diagram"} <= set(names)
+    assert "speed" not in names
+    assert callable(torch.compile(lambda x: x * 2, options={"shape_padding": False}))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_options_go_to_the_backend():
+    """:func:`torch.compile` passes ``options`` or ``mode`` to a backend of one's own, if they are given.
+
+    A backend that does not take them raises ``TypeError``.
+    """
+    given = []
+
+    def backend(graph, inputs, **more):
+        given.append(more)
+        return graph.forward
+
+    for more in ({"options": {"width": 7}}, {"mode": "reduce-overhead"}, {}):
+        assert torch.compile(lambda x: x * 2, backend=backend, **more)(torch.tensor([1.5])).tolist() == [3.0]
+        torch._dynamo.reset()
+    assert given == [{"options": {"width": 7}}, {"mode": "reduce-overhead"}, {}]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_a_filter_of_guards_is_taken_out_of_the_dict():
+    """:func:`torch.compile` takes ``guard_filter_fn`` out of the dict ``options``: a second use has no
+    filter.
+
+    Make a dict for each call.
+    """
+    options = {"guard_filter_fn": lambda guards: [False] * len(guards)}
+
+    first = torch.compile(lambda x, text: x * len(text), backend="eager", options=options)
+    second = torch.compile(lambda x, text: x * len(text), backend="eager", options=options)
+
+    assert options == {}
+    assert [first(torch.ones(1), text).item() for text in ("a", "aaa")] == [1.0, 1.0]
+    assert [second(torch.ones(1), text).item() for text in ("a", "aaa")] == [1.0, 3.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.15")
+def test_a_name_goes_to_the_backend():
+    """:func:`torch.compile` passes ``name`` to a backend of one's own, which fails if it does not take it."""
+    given = []
+
+    def backend(graph, inputs, **more):
+        given.append(more)
+        return graph.forward
+
+    def plain(graph, inputs):
+        return graph.forward
+
+    torch.compile(lambda x: x * 2, backend=backend, name="double")(torch.ones(2))
+    assert given == [{"name": "double"}]
+    with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="unexpected keyword argument 'name'"):
+        torch.compile(lambda x: x * 2, backend=plain, name="double")(torch.ones(2))

@@ -1,0 +1,200 @@
+"""What an optimizer saves of itself, and how it takes it back.
+
+The state of an optimizer goes by the order of its parameters. Nothing but their number is compared.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import LBFGS, SGD, Adam, lr_scheduler
+
+
+def test_a_state_dict_has_two_entries():
+    """:meth:`Optimizer.state_dict <torch.optim.Optimizer.state_dict>` returns a dict with two keys,
+    ``state`` and ``param_groups``.
+    """
+    layer = nn.Linear(2, 1)
+
+    for optimizer in (SGD(layer.parameters(), lr=0.5), Adam(layer.parameters())):
+        assert type(optimizer.state_dict()) is dict
+        assert list(optimizer.state_dict()) == ["state", "param_groups"]
+
+
+def test_the_state_is_saved_by_parameter():
+    """``Optimizer.state_dict()["state"]`` maps the id of a parameter to its state, without the parameter.
+
+    Ids count all parameters in order. One without a step has no entry.
+    """
+    layer = nn.Linear(2, 1)
+    optimizer = SGD(layer.parameters(), lr=0.5, momentum=0.9)
+    assert optimizer.state_dict()["state"] == {}
+
+    layer.bias.grad = torch.tensor([3.0])
+    optimizer.step()
+    state = optimizer.state_dict()["state"]
+
+    assert list(state) == [1]
+    assert list(state[1]) == ["momentum_buffer"]
+    assert state[1]["momentum_buffer"].tolist() == [3.0]
+
+
+def test_groups_are_saved_with_ids():
+    """``Optimizer.state_dict()["param_groups"]`` is a list of dicts with ``lr`` and so on, and ids as
+    ``params``.
+    """
+    first, second = nn.Linear(2, 1), nn.Linear(3, 1, bias=False)
+    groups = [
+        {"params": first.parameters(), "weight_decay": 0.25},
+        {"params": second.parameters(), "lr": 0.125},
+    ]
+    saved = SGD(groups, lr=0.5).state_dict()["param_groups"]
+
+    assert type(saved) is list
+    assert [type(group) for group in saved] == [dict, dict]
+    assert [group["params"] for group in saved] == [[0, 1], [2]]
+    assert [group["lr"] for group in saved] == [0.5, 0.125]
+    assert [group["weight_decay"] for group in saved] == [0.25, 0]
+
+
+@pytest.mark.since("2.6")
+def test_names_are_saved_too():
+    """``Optimizer.state_dict()`` keeps the names of groups made from ``named_parameters()``, as
+    ``param_names``.
+    """
+    layer = nn.Linear(2, 1)
+
+    named = SGD(layer.named_parameters(), lr=0.5).state_dict()["param_groups"][0]
+    plain = SGD(layer.parameters(), lr=0.5).state_dict()["param_groups"][0]
+
+    assert named["param_names"] == ["weight", "bias"]
+    assert "param_names" not in plain
+
+
+def test_the_state_is_loaded_by_position():
+    """:meth:`Optimizer.load_state_dict <torch.optim.Optimizer.load_state_dict>` matches parameters by
+    position, not by shape.
+
+    Only the numbers of groups and parameters are checked. Register layers in another order, and they get the
+    state of others; at best the next step raises.
+    """
+    saving = SGD([nn.Parameter(torch.rand(3)), nn.Parameter(torch.rand(2))], lr=0.5, momentum=0.9)
+    for size, weight in zip([3, 2], saving.param_groups[0]["params"], strict=True):
+        weight.grad = torch.full((size,), float(size))
+    saving.step()
+    two, three = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
+    loading = SGD([two, three], lr=0.5, momentum=0.9)
+
+    loading.load_state_dict(saving.state_dict())
+
+    assert loading.state[two]["momentum_buffer"].tolist() == [3.0, 3.0, 3.0]
+    assert loading.state[three]["momentum_buffer"].tolist() == [2.0, 2.0]
+    with pytest.raises(ValueError, match="doesn't match the size of optimizer's group"):
+        SGD([two], lr=0.5).load_state_dict(saving.state_dict())
+    with pytest.raises(ValueError, match="different number of parameter groups"):
+        SGD([{"params": [two]}, {"params": [three]}], lr=0.5).load_state_dict(saving.state_dict())
+
+
+def test_ids_may_be_any_keys():
+    """``Optimizer.load_state_dict`` accepts any ids, such as strings: ``params`` says which is whose.
+
+    The order of ``params`` decides, not that of the state.
+    """
+    first, second = nn.Parameter(torch.rand(1)), nn.Parameter(torch.rand(1))
+    optimizer = SGD([first, second], lr=0.5, momentum=0.9)
+    group = {**optimizer.state_dict()["param_groups"][0], "params": ["b", "a"]}
+    state = {"a": {"momentum_buffer": torch.tensor([2.0])}, "b": {"momentum_buffer": torch.tensor([3.0])}}
+
+    optimizer.load_state_dict({"state": state, "param_groups": [group]})
+
+    assert optimizer.state[first]["momentum_buffer"].tolist() == [3.0]
+    assert optimizer.state[second]["momentum_buffer"].tolist() == [2.0]
+    assert optimizer.state_dict()["param_groups"][0]["params"] == [0, 1]
+
+
+@pytest.mark.since("2.6")
+def test_names_do_not_decide():
+    """``Optimizer.load_state_dict`` ignores ``param_names`` to match parameters, and takes over those
+    loaded.
+
+    To load by names, sort the dict in a pre-hook of ``load_state_dict``.
+    """
+    first, second = nn.Parameter(torch.rand(1)), nn.Parameter(torch.rand(1))
+    saving = SGD([("a", first), ("b", second)], lr=0.5, momentum=0.9)
+    first.grad, second.grad = torch.tensor([2.0]), torch.tensor([3.0])
+    saving.step()
+    loading = SGD([("b", second), ("a", first)], lr=0.5, momentum=0.9)
+    plain = SGD([second, first], lr=0.5, momentum=0.9)
+
+    loading.load_state_dict(saving.state_dict())
+    plain.load_state_dict(saving.state_dict())
+
+    assert loading.state[second]["momentum_buffer"].item() == 2.0
+    assert loading.state[first]["momentum_buffer"].item() == 3.0
+    assert loading.param_groups[0]["param_names"] == ["a", "b"]
+    assert plain.param_groups[0]["param_names"] == ["a", "b"]
+
+
+@pytest.mark.since("2.6")
+def test_names_stay_if_none_are_loaded():
+    """``Optimizer.load_state_dict`` keeps ``param_names`` if the loaded parameter groups have none."""
+    layer = nn.Linear(2, 1)
+    optimizer = SGD(layer.named_parameters(), lr=0.5)
+
+    optimizer.load_state_dict(SGD(layer.parameters(), lr=0.25).state_dict())
+
+    assert optimizer.param_groups[0]["lr"] == 0.25
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "options", "rate"),
+    [
+        (lr_scheduler.LinearLR, {"start_factor": 0.5}, 0.125),
+        (lr_scheduler.LambdaLR, {"lr_lambda": lambda epoch: 0.5}, 0.125),
+        (lr_scheduler.StepLR, {"step_size": 2, "gamma": 0.5}, 0.25),
+        (lr_scheduler.ExponentialLR, {"gamma": 0.5}, 0.25),
+    ],
+    ids=["LinearLR", "LambdaLR", "StepLR", "ExponentialLR"],
+)
+def test_a_new_scheduler_may_change_a_loaded_rate(scheduler, options, rate):
+    """Making a ``LinearLR`` or ``LambdaLR`` changes a loaded learning rate; ``StepLR`` and ``ExponentialLR``
+    keep it.
+
+    Make the scheduler first, then load: ``Optimizer.load_state_dict`` sets the rate whatever it was.
+    """
+    saved = SGD([nn.Parameter(torch.rand(2))], lr=0.25).state_dict()
+    before, after = (SGD([nn.Parameter(torch.rand(2))], lr=0.75) for _ in range(2))
+
+    before.load_state_dict(saved)
+    scheduler(before, **options)
+    scheduler(after, **options)
+    after.load_state_dict(saved)
+
+    assert before.param_groups[0]["lr"] == rate
+    assert after.param_groups[0]["lr"] == 0.25
+
+
+def test_lbfgs_needs_a_closure():
+    """:class:`~torch.optim.LBFGS` needs a closure in ``step()``; ``SGD`` and ``Adam`` do not.
+
+    It computes the loss several times in one step.
+    """
+    weight = nn.Parameter(torch.tensor([3.0]))
+
+    assert SGD([weight], lr=0.5).step() is None
+    assert Adam([weight], lr=0.5).step() is None
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'closure'"):
+        LBFGS([weight], lr=0.5).step()
+
+
+def test_the_values_of_a_dict_are_in_order():
+    """An optimizer accepts ``dict.values()`` as parameters, and keeps them in the order of the dict.
+
+    A dict of Python keeps its order from run to run, unlike a set.
+    """
+    layer = nn.Linear(2, 1)
+    parameters = {"bias": layer.bias, "weight": layer.weight}
+
+    held = SGD(parameters.values(), lr=0.5).param_groups[0]["params"]
+
+    assert [id(p) for p in held] == [id(layer.bias), id(layer.weight)]
