@@ -125,6 +125,89 @@ def test_need_weights_false_returns_none():
     assert torch.allclose(output, layer(x, x, x)[0], atol=1e-6)
 
 
+def test_need_weights_decides_which_function_computes(monkeypatch):
+    """``MultiheadAttention`` calls ``F.scaled_dot_product_attention`` only if ``need_weights=False``.
+
+    The default is ``True``. The layers of a transformer ask for no weights.
+    """
+    layer, x, calls = nn.MultiheadAttention(4, 2), torch.rand(5, 2, 4), []
+    function = nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        nn.functional, function.__name__, lambda *given: calls.append(function.__name__) or function(*given)
+    )
+
+    layer(x, x, x)
+    assert calls == []
+
+    layer(x, x, x, need_weights=False)
+    assert calls == ["scaled_dot_product_attention"]
+
+
+def test_averaging_needs_weights():
+    """``average_attn_weights`` of ``MultiheadAttention`` changes nothing if ``need_weights=False``."""
+    layer, x = nn.MultiheadAttention(4, 2), torch.rand(5, 2, 4)
+
+    output, weights = layer(x, x, x, need_weights=False)
+    of_each_head, none = layer(x, x, x, need_weights=False, average_attn_weights=False)
+
+    assert torch.equal(output, of_each_head)
+    assert weights is None
+    assert none is None
+
+
+def test_attention_to_one_sequence():
+    """``MultiheadAttention`` computes the same with and without ``batch_first`` if its inputs are
+    unbatched.
+    """
+    layer, other = nn.MultiheadAttention(4, 2), nn.MultiheadAttention(4, 2, batch_first=True)
+    other.load_state_dict(layer.state_dict())
+    x = torch.rand(5, 4)
+
+    output, weights = layer(x, x, x)
+
+    assert torch.equal(output, other(x, x, x)[0])
+    assert torch.equal(weights, other(x, x, x)[1])
+    assert [output.shape, weights.shape] == [(5, 4), (5, 5)]
+
+
+def test_add_zero_attn_adds_a_position():
+    """``MultiheadAttention(add_zero_attn=True)`` appends a key and a value of zeros to each sequence.
+
+    So each query has ``S + 1`` weights, the last of which belongs to a score of 0; the batch stays as it is.
+    """
+    layer, plain, x = (
+        nn.MultiheadAttention(4, 1, add_zero_attn=True),
+        nn.MultiheadAttention(4, 1),
+        torch.rand(5, 2, 4),
+    )
+    plain.load_state_dict(layer.state_dict())
+    query, key, _ = (x.transpose(0, 1) @ layer.in_proj_weight.T).chunk(3, dim=-1)
+    scores = nn.functional.pad(query @ key.transpose(1, 2) / 2, (0, 1))
+
+    output, weights = layer(x, x, x)
+
+    assert torch.allclose(weights, scores.softmax(-1), atol=1e-6)
+    assert output.shape == (5, 2, 4)
+    assert plain(x, x, x)[1].shape == (2, 5, 5)
+
+
+def test_add_bias_kv_adds_a_position():
+    """``MultiheadAttention(add_bias_kv=True)`` appends the key ``bias_k`` and the value ``bias_v`` to each
+    sequence.
+
+    So each query has ``S + 1`` weights. Nothing is added to the keys and values that are given.
+    """
+    layer, x = nn.MultiheadAttention(4, 1, add_bias_kv=True), torch.rand(5, 2, 4)
+    query, key, value = (x.transpose(0, 1) @ layer.in_proj_weight.T).chunk(3, dim=-1)
+    key = torch.cat([key, layer.bias_k.expand(2, 1, 4)], dim=1)
+    value = torch.cat([value, layer.bias_v.expand(2, 1, 4)], dim=1)
+
+    output, weights = layer(x, x, x)
+
+    assert torch.allclose(weights, (query @ key.transpose(1, 2) / 2).softmax(-1), atol=1e-6)
+    assert torch.allclose(output, layer.out_proj(weights @ value).transpose(0, 1), atol=1e-6)
+
+
 def test_the_parts_of_an_encoder_layer():
     """``TransformerEncoderLayer`` has ``self_attn``, ``linear1``, ``linear2``, ``norm1`` and ``norm2``, in
     this order.

@@ -134,22 +134,25 @@ def test_a_default_device_breaks_packing():
         assert pack_sequence(sequences).data.tolist() == [2, 1, 3]
 
 
-def test_a_recurrent_layer_gives_what_it_takes():
-    """:class:`~torch.nn.RNN` given a ``PackedSequence`` returns its output as a ``PackedSequence`` in the
-    same order.
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_a_recurrent_layer_gives_what_it_takes(make):
+    """``nn.RNN``, ``LSTM`` and ``GRU`` given a ``PackedSequence`` return their output as one, in the same
+    order.
 
     The final state, the second result, is that of each sequence's own last step.
     """
-    rnn = nn.RNN(2, 3)
+    layer = make(2, 3)
     short, long = torch.rand(1, 2), torch.rand(2, 2)
 
-    out, last = rnn(pack_sequence([short, long], enforce_sorted=False))
+    out, last = layer(pack_sequence([short, long], enforce_sorted=False))
+    if make is nn.LSTM:
+        last, _ = last
 
     assert type(out) is PackedSequence
     padded, lengths = pad_packed_sequence(out)
     assert lengths.tolist() == [1, 2]
-    torch.testing.assert_close(padded[:1, 0], rnn(short)[0])
-    torch.testing.assert_close(last[0, 1], rnn(long)[0][-1])
+    torch.testing.assert_close(padded[:1, 0], layer(short)[0])
+    torch.testing.assert_close(last[0, 1], layer(long)[0][-1])
 
 
 @pytest.mark.parametrize("trailing", [(), (5,), (5, 6)], ids=["none", "one", "two"])

@@ -140,17 +140,25 @@ def test_the_fourth_argument_was_bias():
     assert nn.RNN(5, 3, nonlinearity="relu").nonlinearity == "relu"
 
 
-def test_batch_first_moves_the_batch_of_the_sequence_only():
-    """``batch_first=True`` of ``nn.GRU`` puts the batch first in input and output, not in the hidden state.
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_batch_first_moves_the_batch_of_the_sequence_only(make):
+    """``batch_first=True`` of ``nn.RNN``, ``LSTM`` and ``GRU`` is for input and output, not for the hidden
+    state.
 
     The state has the layers first, so that its batch stays in dimension 1.
     """
-    layer = nn.GRU(5, 3, num_layers=2, batch_first=True)
+    layer, other = make(5, 3, num_layers=2, batch_first=True), make(5, 3, num_layers=2)
+    other.load_state_dict(layer.state_dict())
+    x, state = torch.rand(7, 4, 5), torch.rand(2, 7, 3)
+    given = (state, 2 * state) if make is nn.LSTM else state
 
-    output, hidden = layer(torch.rand(7, 4, 5), torch.rand(2, 7, 3))
+    output, last = layer(x, given)
+    result, expected = other(x.transpose(0, 1), given)
 
     assert output.shape == (7, 4, 3)
-    assert hidden.shape == (2, 7, 3)
+    assert torch.allclose(output, result.transpose(0, 1), atol=1e-6)
+    assert torch.allclose(last[0], expected[0], atol=1e-6)
+    assert torch.allclose(last[1], expected[1], atol=1e-6)
 
 
 def test_the_two_directions_are_concatenated():

@@ -1,0 +1,209 @@
+"""Masks of attention: which keys a query may see.
+
+``attn_mask`` says it for each query, ``key_padding_mask`` for each sequence of the batch. In both ``True``
+forbids, and a mask of numbers is added to the scores.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@pytest.mark.parametrize(
+    ("name", "mask"), [("attn_mask", torch.eye(5) == 1), ("key_padding_mask", torch.eye(3, 5) == 1)]
+)
+def test_true_in_a_mask_forbids(name, mask):
+    """``True`` in ``attn_mask`` or ``key_padding_mask`` of ``MultiheadAttention`` makes the weight of a key
+    0.
+
+    The mask of a tokenizer means the opposite: pass ``mask == 0``.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    for_each_entry = mask if name == "attn_mask" else mask[:, None]
+
+    _, weights = layer(x, x, x, **{name: mask})
+
+    assert torch.equal(weights == 0, for_each_entry.expand(3, 5, 5))
+    assert torch.allclose(weights.sum(-1), torch.ones(3, 5))
+
+
+def test_true_in_the_function_allows():
+    """``True`` in ``attn_mask`` of ``MultiheadAttention`` forbids; in
+    ``F.scaled_dot_product_attention`` it allows.
+
+    So do the layers of a transformer. Code that goes from one to the other has to turn its masks round.
+    """
+    x, mask = torch.rand(3, 5, 4), torch.eye(5) == 1
+    layer = nn.MultiheadAttention(4, 1, bias=False, batch_first=True)
+    layer.in_proj_weight.data = torch.eye(4).repeat(3, 1)
+    layer.out_proj.weight.data = torch.eye(4)
+
+    assert torch.allclose(layer(x, x, x, attn_mask=~mask)[0], x, atol=1e-6)
+    assert torch.allclose(F.scaled_dot_product_attention(x, x, x, attn_mask=mask), x, atol=1e-6)
+    assert not torch.allclose(layer(x, x, x, attn_mask=mask)[0], x, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("attn_mask", (5, 5)), ("key_padding_mask", (3, 5))])
+def test_a_float_mask_is_added_before_the_softmax(name, shape):
+    """A float ``attn_mask`` or ``key_padding_mask`` of ``MultiheadAttention`` is added before the softmax.
+
+    It is added to the scores of query and key, neither to the weights that are returned nor to the keys.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    mask = torch.randn(shape)
+    for_each_head = mask if name == "attn_mask" else mask[:, None, None]
+
+    _, plain = layer(x, x, x, average_attn_weights=False)
+    _, weights = layer(x, x, x, average_attn_weights=False, **{name: mask})
+
+    assert torch.allclose(weights, (plain.log() + for_each_head).softmax(-1), atol=1e-5)
+    assert not torch.allclose(weights, plain + for_each_head, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "mask"), [("attn_mask", torch.eye(5) == 1), ("key_padding_mask", torch.eye(3, 5) == 1)]
+)
+def test_a_mask_is_boolean_or_float(name, mask):
+    """``MultiheadAttention`` accepts boolean and float masks; one of integers raises ``AssertionError``.
+
+    Where a boolean mask is ``True``, the float mask of the same meaning is ``-inf``.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    numbers = torch.zeros(mask.shape).masked_fill(mask, -torch.inf)
+
+    assert torch.equal(layer(x, x, x, **{name: mask})[0], layer(x, x, x, **{name: numbers})[0])
+    with pytest.raises(AssertionError, match=f"only bool and floating types of {name} are supported"):
+        layer(x, x, x, **{name: mask.int()})
+
+
+def test_masks_of_two_dtypes_warn():
+    """``MultiheadAttention`` warns if ``attn_mask`` and ``key_padding_mask`` have different dtypes.
+
+    A query sees what neither mask forbids, as with two boolean masks.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    causal, padding = torch.ones(5, 5).triu(1) == 1, torch.eye(3, 5) == 1
+    padding[0, 0] = False
+    numbers = torch.zeros(5, 5).masked_fill(causal, -torch.inf)
+
+    with pytest.warns(
+        UserWarning, match="Support for mismatched key_padding_mask and attn_mask is deprecated"
+    ):
+        _, weights = layer(x, x, x, attn_mask=numbers, key_padding_mask=padding)
+
+    assert torch.equal(weights == 0, causal | padding[:, None])
+    assert torch.equal(weights, layer(x, x, x, attn_mask=causal, key_padding_mask=padding)[1])
+
+
+def test_a_mask_for_each_head():
+    """A 3-D ``attn_mask`` of ``MultiheadAttention`` has one mask per head, entry after entry of the batch.
+
+    A 2-D mask is used for all entries and heads. To give each entry a mask of its own, repeat it:
+    ``mask.repeat_interleave(num_heads, dim=0)``. With ``repeat`` the masks get to other entries, and no
+    error says so.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    masks = torch.zeros(6, 5, 5, dtype=torch.bool)
+    masks[3, 0, 4] = True
+
+    _, each = layer(x, x, x, attn_mask=masks, average_attn_weights=False)
+    _, every = layer(x, x, x, attn_mask=masks[3], average_attn_weights=False)
+
+    assert (each == 0).nonzero().tolist() == [[1, 1, 0, 4]]
+    assert (every == 0).nonzero().tolist() == [[n, head, 0, 4] for n in range(3) for head in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "error", "message"),
+    [
+        ((5, 4), RuntimeError, r"The shape of the 2D attn_mask is .*\(4, 5\)"),
+        ((3, 4, 5), RuntimeError, r"The shape of the 3D attn_mask is .*\(6, 4, 5\)"),
+        ((3, 2, 4, 5), AssertionError, "2-D or 3-D but found 4-D"),
+        ((5,), AssertionError, "2-D or 3-D but found 1-D"),
+    ],
+    ids=["turned", "batch", "batch and heads", "row"],
+)
+def test_the_shapes_of_an_attention_mask(shape, error, message):
+    """``MultiheadAttention`` raises an error unless ``attn_mask`` is ``(L, S)`` or
+    ``(N * num_heads, L, S)``.
+
+    ``L`` is the number of queries, ``S`` that of keys. One mask for each entry, ``(N, L, S)``, is too few.
+    """
+    layer, query, key = (
+        nn.MultiheadAttention(4, 2, batch_first=True),
+        torch.rand(3, 4, 4),
+        torch.rand(3, 5, 4),
+    )
+
+    assert layer(query, key, key, attn_mask=torch.zeros(4, 5))[0].shape == (3, 4, 4)
+    assert layer(query, key, key, attn_mask=torch.zeros(6, 4, 5))[0].shape == (3, 4, 4)
+    with pytest.raises(error, match=message):
+        layer(query, key, key, attn_mask=torch.zeros(shape))
+
+
+def test_the_padding_of_one_sequence():
+    """``MultiheadAttention`` wants a 1-D ``key_padding_mask`` for unbatched and a 2-D one for batched
+    inputs.
+    """
+    layer, x, mask = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4), torch.eye(3, 5) == 1
+
+    _, weights = layer(x[1], x[1], x[1], key_padding_mask=mask[1])
+
+    assert torch.allclose(weights, layer(x, x, x, key_padding_mask=mask)[1][1], atol=1e-6)
+    with pytest.raises(AssertionError, match="`key_padding_mask` to be `None` or 1-D but found 2-D"):
+        layer(x[1], x[1], x[1], key_padding_mask=mask[:1])
+    with pytest.raises(AssertionError, match="`key_padding_mask` to be `None` or 2-D but found 1-D"):
+        layer(x, x, x, key_padding_mask=mask[1])
+
+
+def test_a_query_without_keys_is_nan():
+    """By default a ``MultiheadAttention`` query whose keys are all masked gets NaN weights and NaN output.
+
+    So do the gradients: one sequence that is all padding spoils every parameter at the next step. Leave one
+    key unmasked, or take such sequences out of the batch.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    padding = torch.zeros(3, 5, dtype=torch.bool)
+    padding[1] = True
+
+    output, weights = layer(x, x, x, key_padding_mask=padding)
+    output[0].sum().backward()
+
+    assert output.isnan().all(-1).all(-1).tolist() == [False, True, False]
+    assert weights.isnan().all(-1).all(-1).tolist() == [False, True, False]
+    assert layer.in_proj_weight.grad.isnan().any()
+
+
+def test_merging_one_mask():
+    """``MultiheadAttention.merge_masks`` returns a lone ``key_padding_mask`` itself, and ``attn_mask``
+    expanded.
+
+    The number beside it is 1 for the former and 2 for the latter; without a mask both are ``None``.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    attention, padding = torch.rand(5, 5), torch.rand(3, 5)
+
+    merged, kind = layer.merge_masks(None, padding, x)
+    assert merged is padding
+    assert kind == 1
+
+    merged, kind = layer.merge_masks(attention, None, x)
+    assert torch.equal(merged, attention.expand(3, 2, 5, 5))
+    assert kind == 2
+    assert layer.merge_masks(torch.rand(6, 5, 5), None, x)[0].shape == (3, 2, 5, 5)
+    assert layer.merge_masks(None, None, x) == (None, None)
+
+
+def test_merging_two_masks():
+    """``MultiheadAttention.merge_masks`` adds ``attn_mask`` and ``key_padding_mask``, for each head.
+
+    For boolean masks the sum is a logical or.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    attention, padding = torch.randn(5, 5), torch.randn(3, 5)
+
+    merged, kind = layer.merge_masks(attention, padding, x)
+
+    assert torch.equal(merged, (attention + padding[:, None, None]).expand(3, 2, 5, 5))
+    assert kind == 2

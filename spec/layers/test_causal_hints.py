@@ -1,0 +1,259 @@
+"""Causal masks, and ``is_causal``, the hint that a mask is one.
+
+The hint makes no mask. Where it can be used, the mask that is given with it is not looked at.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+CAUSAL = torch.ones(5, 5).triu(1) == 1
+
+
+def test_the_square_causal_mask():
+    """``Transformer.generate_square_subsequent_mask(n)`` has ``-inf`` above the diagonal and 0 elsewhere."""
+    mask = nn.Transformer.generate_square_subsequent_mask(3)
+
+    assert mask.tolist() == [[0, -torch.inf, -torch.inf], [0, 0, -torch.inf], [0, 0, 0]]
+    assert mask.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("layer", "hint", "inputs"),
+    [
+        (nn.MultiheadAttention(4, 2), "is_causal", 3),
+        (nn.TransformerEncoderLayer(4, 2, 8), "is_causal", 1),
+        (nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8), 1), "is_causal", 1),
+        (nn.TransformerDecoderLayer(4, 2, 8), "tgt_is_causal", 2),
+        (nn.TransformerDecoderLayer(4, 2, 8), "memory_is_causal", 2),
+    ],
+    ids=["attention", "encoder layer", "encoder", "decoder layer", "memory"],
+)
+def test_is_causal_needs_a_mask(layer, hint, inputs):
+    """In training mode attention and transformer layers raise ``RuntimeError`` for ``is_causal=True`` alone.
+
+    It does not make the mask: pass one, such as that of
+    :meth:`~torch.nn.Transformer.generate_square_subsequent_mask`, with it.
+    """
+    x = torch.rand(5, 3, 4)
+
+    with pytest.raises(RuntimeError, match="Need attn_mask if specifying the is_causal hint"):
+        layer.train()(*[x] * inputs, **{hint: True})
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize(
+    ("net", "hint"),
+    [
+        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 1), "tgt_is_causal"),
+        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 1), "memory_is_causal"),
+        (nn.Transformer(4, 2, 1, 1, 8), "src_is_causal"),
+        (nn.Transformer(4, 2, 1, 1, 8), "tgt_is_causal"),
+        (nn.Transformer(4, 2, 1, 1, 8), "memory_is_causal"),
+    ],
+    ids=["decoder", "memory of a decoder", "source", "target", "memory"],
+)
+def test_is_causal_of_a_transformer_needs_a_mask(net, hint):
+    """In training mode ``Transformer`` and ``TransformerDecoder`` raise ``RuntimeError`` for a causal hint
+    alone.
+
+    The hints are ``src_is_causal``, ``tgt_is_causal`` and ``memory_is_causal``, each for the mask of that
+    name.
+    """
+    x = torch.rand(5, 3, 4)
+
+    with pytest.raises(RuntimeError, match="Need attn_mask if specifying the is_causal hint"):
+        net.train()(x, x, **{hint: True})
+
+
+@pytest.mark.parametrize(
+    ("layer", "hint", "inputs"),
+    [
+        (nn.MultiheadAttention(4, 2, batch_first=True), "is_causal", 3),
+        (nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), "is_causal", 1),
+        (nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 1), "is_causal", 1),
+        (nn.TransformerDecoderLayer(4, 2, 8, batch_first=True), "tgt_is_causal", 2),
+    ],
+    ids=["attention", "encoder layer", "encoder", "decoder layer"],
+)
+def test_is_causal_alone_does_nothing_in_evaluation(layer, hint, inputs):
+    """On the fast path of attention (``eval()``, ``no_grad``) ``is_causal=True`` without a mask masks
+    nothing.
+
+    A model that is evaluated so sees the future, and no error says so.
+    """
+    x = torch.rand(3, 5, 4)
+    with torch.no_grad():
+        plain = layer.eval()(*[x] * inputs)
+        hinted = layer(*[x] * inputs, **{hint: True})
+
+    torch.testing.assert_close(hinted, plain)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize(
+    ("net", "hint"),
+    [
+        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, batch_first=True), 1), "tgt_is_causal"),
+        (nn.Transformer(4, 2, 1, 1, 8, batch_first=True), "src_is_causal"),
+        (nn.Transformer(4, 2, 1, 1, 8, batch_first=True), "tgt_is_causal"),
+    ],
+    ids=["decoder", "source", "target"],
+)
+def test_a_transformer_in_evaluation_ignores_is_causal(net, hint):
+    """``Transformer(batch_first=True)`` in ``eval()`` under ``no_grad`` ignores ``tgt_is_causal`` without a
+    mask.
+
+    So does ``src_is_causal``, and ``tgt_is_causal`` of :class:`~torch.nn.TransformerDecoder`.
+    """
+    x = torch.rand(3, 5, 4)
+    with torch.no_grad():
+        plain = net.eval()(x, x)
+        hinted = net(x, x, **{hint: True})
+
+    torch.testing.assert_close(hinted, plain)
+
+
+@pytest.mark.parametrize(
+    ("layer", "mask", "hint", "inputs"),
+    [
+        (nn.TransformerEncoderLayer(4, 2, 8, 0.0), "src_mask", "is_causal", 1),
+        (nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, 0.0), 1), "mask", "is_causal", 1),
+        (nn.TransformerDecoderLayer(4, 2, 8, 0.0), "tgt_mask", "tgt_is_causal", 2),
+        (nn.TransformerDecoderLayer(4, 2, 8, 0.0), "memory_mask", "memory_is_causal", 2),
+    ],
+    ids=["encoder layer", "encoder", "decoder layer", "memory"],
+)
+def test_a_wrong_hint_replaces_the_mask(layer, mask, hint, inputs):
+    """Transformer layers told ``is_causal=True`` apply a causal mask instead of the mask they are given.
+
+    A band or prefix mask passed with the hint is lost without an error. On the fast path it is the hint that
+    is lost.
+    """
+    x, other = torch.rand(5, 3, 4), torch.eye(5) == 1
+
+    hinted = layer(*[x] * inputs, **{mask: other, hint: True})
+
+    assert torch.allclose(hinted, layer(*[x] * inputs, **{mask: CAUSAL}), atol=1e-5)
+    assert not torch.allclose(hinted, layer(*[x] * inputs, **{mask: other}), atol=1e-3)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize(
+    ("net", "name"),
+    [
+        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, 0.0), 1), "tgt"),
+        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, 0.0), 1), "memory"),
+        (nn.Transformer(4, 2, 1, 1, 8, 0.0), "src"),
+        (nn.Transformer(4, 2, 1, 1, 8, 0.0), "tgt"),
+        (nn.Transformer(4, 2, 1, 1, 8, 0.0), "memory"),
+    ],
+    ids=["decoder", "memory of a decoder", "source", "target", "memory"],
+)
+def test_a_wrong_hint_to_a_transformer(net, name):
+    """``Transformer`` and ``TransformerDecoder`` told ``tgt_is_causal=True`` apply a causal mask, not
+    ``tgt_mask``.
+
+    The hints for ``src`` and ``memory`` do the same to their masks.
+    """
+    x, other = torch.rand(5, 3, 4), torch.eye(5) == 1
+
+    hinted = net(x, x, **{f"{name}_mask": other, f"{name}_is_causal": True})
+
+    assert torch.allclose(hinted, net(x, x, **{f"{name}_mask": CAUSAL}), atol=1e-5)
+    assert not torch.allclose(hinted, net(x, x, **{f"{name}_mask": other}), atol=1e-3)
+
+
+def test_when_attention_uses_the_hint():
+    """``MultiheadAttention`` uses ``is_causal`` only with ``need_weights=False``, without
+    ``key_padding_mask``.
+
+    Otherwise it applies ``attn_mask``, whatever the hint says.
+    """
+    layer, x, other = nn.MultiheadAttention(4, 2), torch.rand(5, 3, 4), torch.eye(5) == 1
+    causal, masked = layer(x, x, x, attn_mask=CAUSAL)[0], layer(x, x, x, attn_mask=other)[0]
+    padding = torch.zeros(3, 5, dtype=torch.bool)
+    given = {"attn_mask": other, "is_causal": True}
+
+    assert torch.allclose(layer(x, x, x, need_weights=False, **given)[0], causal, atol=1e-5)
+    assert torch.allclose(layer(x, x, x, **given)[0], masked, atol=1e-5)
+    assert torch.allclose(
+        layer(x, x, x, key_padding_mask=padding, need_weights=False, **given)[0], masked, atol=1e-5
+    )
+
+
+def test_an_encoder_recognizes_a_causal_mask():
+    """``TransformerEncoder`` calls its layers with ``is_causal=True`` if ``mask`` is a causal one.
+
+    It compares the values; ``is_causal=False`` saves the comparison.
+    """
+    encoder, x = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8), 1), torch.rand(5, 3, 4)
+    hints = []
+    encoder.layers[0].register_forward_pre_hook(
+        lambda layer, args, kwargs: hints.append(kwargs["is_causal"]), with_kwargs=True
+    )
+
+    encoder(x, mask=CAUSAL)
+    encoder(x, mask=nn.Transformer.generate_square_subsequent_mask(5))
+    encoder(x, mask=torch.eye(5) == 1)
+    encoder(x)
+    encoder(x, mask=CAUSAL, is_causal=False)
+
+    assert hints == [True, True, False, False, False]
+
+
+@pytest.mark.since("2.1")
+def test_a_decoder_recognizes_a_causal_mask():
+    """``TransformerDecoder`` calls its layers with ``tgt_is_causal=True`` if ``tgt_mask`` is a causal one.
+
+    It does not look at ``memory_mask``: ``memory_is_causal`` is ``False`` unless it is passed.
+    """
+    decoder, x = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 1), torch.rand(5, 3, 4)
+    hints = []
+    decoder.layers[0].register_forward_pre_hook(
+        lambda layer, args, kwargs: hints.append((kwargs["tgt_is_causal"], kwargs["memory_is_causal"])),
+        with_kwargs=True,
+    )
+
+    decoder(x, x, tgt_mask=CAUSAL)
+    decoder(x, x, tgt_mask=torch.eye(5) == 1)
+    decoder(x, x, memory_mask=CAUSAL)
+    decoder(x, x, tgt_mask=CAUSAL, tgt_is_causal=False)
+
+    assert hints == [(True, False), (False, False), (False, False), (False, False)]
+
+
+@pytest.mark.since("2.1")
+def test_a_transformer_recognizes_causal_masks():
+    """``Transformer`` passes causal hints to its layers if ``src_mask`` and ``tgt_mask`` are causal masks."""
+    net, x = nn.Transformer(4, 2, 1, 1, 8), torch.rand(5, 3, 4)
+    hints = []
+    for layer, name in ((net.encoder.layers[0], "is_causal"), (net.decoder.layers[0], "tgt_is_causal")):
+        layer.register_forward_pre_hook(
+            lambda layer, args, kwargs, name=name: hints.append((name, kwargs[name])), with_kwargs=True
+        )
+
+    net(x, x, src_mask=CAUSAL)
+    net(x, x, tgt_mask=CAUSAL)
+
+    assert hints == [
+        ("is_causal", True),
+        ("tgt_is_causal", False),
+        ("is_causal", False),
+        ("tgt_is_causal", True),
+    ]
+
+
+@pytest.mark.before("2.1")
+def test_only_layers_took_causal_hints():
+    """``nn.Transformer`` and ``TransformerDecoder`` raise ``TypeError`` for ``tgt_is_causal``.
+
+    Their layers accept it.
+    """
+    layer, x = nn.TransformerDecoderLayer(4, 2, 8), torch.rand(5, 3, 4)
+
+    assert layer(x, x, tgt_mask=CAUSAL, tgt_is_causal=True).shape == (5, 3, 4)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tgt_is_causal'"):
+        nn.TransformerDecoder(layer, 1)(x, x, tgt_mask=CAUSAL, tgt_is_causal=True)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tgt_is_causal'"):
+        nn.Transformer(4, 2, 1, 1, 8)(x, x, tgt_mask=CAUSAL, tgt_is_causal=True)

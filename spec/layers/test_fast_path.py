@@ -1,0 +1,232 @@
+"""The fast path of attention and transformer encoders, and what it does otherwise than the modules.
+
+In evaluation without gradients a fused function may do the whole work of a layer. Some masks mean something
+else to it, and it takes *nested_tensors*. ``torch.backends.mha.set_fastpath_enabled(False)`` turns it off,
+since torch 2.3.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def test_when_attention_takes_the_fast_path(monkeypatch):
+    """``MultiheadAttention`` takes its fast path in ``eval()`` under ``no_grad``, for one batch as all three
+    inputs.
+
+    One batch means one tensor: a copy of it as the key is another. ``batch_first=True`` is needed, too.
+    """
+    monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *given: "fused")
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(3, 5, 4)
+    sequence_first, one = nn.MultiheadAttention(4, 2).eval(), torch.rand(5, 4)
+
+    with torch.no_grad():
+        assert layer(x, x, x) == "fused"
+        assert layer(x, x.clone(), x) != "fused"
+        assert layer(x, x, x.clone()) != "fused"
+        assert layer(one, one, one) != "fused"
+        assert sequence_first(x, x, x) != "fused"
+        assert layer.train()(x, x, x) != "fused"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"add_bias_kv": True}, {"add_zero_attn": True}, {"kdim": 3}, {"vdim": 3}],
+    ids=lambda o: next(iter(o)),
+)
+def test_options_that_keep_attention_off_the_fast_path(options, monkeypatch):
+    """``MultiheadAttention`` with ``add_bias_kv``, ``add_zero_attn``, ``kdim`` or ``vdim`` stays off its fast
+    path.
+
+    A ``kdim`` or ``vdim`` that is ``embed_dim`` does not count.
+    """
+    monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *given: "fused")
+    layer = nn.MultiheadAttention(4, 2, batch_first=True, **options).eval()
+    usual, x = nn.MultiheadAttention(4, 2, batch_first=True, kdim=4, vdim=4).eval(), torch.rand(3, 5, 4)
+    key, value = (x if size == 4 else x[..., :size] for size in (layer.kdim, layer.vdim))
+
+    with torch.no_grad():
+        assert usual(x, x, x) == "fused"
+        assert layer(x, key, value) != "fused"
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize(
+    ("options", "mask"),
+    [({"bias": False}, None), ({"num_heads": 1}, None), ({}, torch.rand(5, 5))],
+    ids=["no bias", "odd heads", "float mask"],
+)
+def test_attention_that_the_fused_function_cannot_do(options, mask, monkeypatch):
+    """``MultiheadAttention`` with ``bias=False``, an odd ``num_heads`` or a float mask stays off its fast
+    path.
+
+    Boolean masks do not keep it off.
+    """
+    monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *given: "fused")
+    layer = nn.MultiheadAttention(4, **{"num_heads": 2, **options}, batch_first=True).eval()
+    usual, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(3, 5, 4)
+
+    with torch.no_grad():
+        assert usual(x, x, x, attn_mask=torch.eye(5) == 1) == "fused"
+        assert layer(x, x, x, attn_mask=mask) != "fused"
+
+
+@pytest.mark.before("2.1")
+def test_a_float_mask_was_boolean_to_attention():
+    """On its fast path ``MultiheadAttention`` takes any nonzero value of a float mask for ``-inf``."""
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(3, 5, 4)
+    bias = torch.zeros(5, 5)
+    bias[:, 2] = 0.001
+
+    with torch.no_grad():
+        fast, _ = layer(x, x, x, attn_mask=bias)
+
+    assert torch.allclose(fast, layer(x, x, x, attn_mask=bias != 0)[0], atol=1e-5)
+    assert not torch.allclose(fast, layer(x, x, x, attn_mask=bias)[0], atol=1e-4)
+
+
+def test_own_weights_keep_attention_off_the_fast_path(monkeypatch):
+    """With gradients enabled ``MultiheadAttention`` takes its fast path only if its weights are frozen.
+
+    That the input needs no gradient is not enough. For evaluation use ``torch.no_grad()``.
+    """
+    monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *given: "fused")
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(3, 5, 4)
+    assert layer(x, x, x) != "fused"
+
+    layer.requires_grad_(False)
+    assert layer(x, x, x) == "fused"
+
+    x.requires_grad_()
+    assert layer(x, x, x) != "fused"
+
+
+def test_own_weights_keep_a_layer_off_the_fast_path(monkeypatch):
+    """With gradients enabled ``TransformerEncoderLayer`` takes its fast path only if its weights are frozen.
+
+    That the input needs no gradient is not enough. For evaluation use ``torch.no_grad()``.
+    """
+    monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", lambda *given: "fused")
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
+    assert layer(x) != "fused"
+
+    layer.requires_grad_(False)
+    assert layer(x) == "fused"
+
+    assert layer(x.requires_grad_()) != "fused"
+
+
+def test_autocast_on_the_cpu_keeps_the_fast_path(monkeypatch):
+    """``MultiheadAttention`` takes its fast path under ``torch.autocast("cpu")`` as well.
+
+    Only autocast on CUDA is looked at.
+    """
+    monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *given: "fused")
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(3, 5, 4)
+
+    with torch.no_grad(), torch.autocast("cpu"):
+        assert layer(x, x, x) == "fused"
+
+
+def test_when_an_encoder_layer_takes_the_fast_path(monkeypatch):
+    """``TransformerEncoderLayer`` takes its fast path in ``eval()`` under ``no_grad``, if the batch comes
+    first.
+
+    One sequence without a batch does not take it.
+    """
+    monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", lambda *given: "fused")
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
+    sequence_first = nn.TransformerEncoderLayer(4, 2, 8).eval()
+
+    with torch.no_grad():
+        assert layer(x) == "fused"
+        assert layer(x[0]) != "fused"
+        assert sequence_first(x) != "fused"
+        assert layer.train()(x) != "fused"
+
+
+def test_two_masks_keep_the_fast_path(monkeypatch):
+    """``TransformerEncoderLayer`` takes its fast path with ``src_mask`` and ``src_key_padding_mask``
+    together.
+    """
+    monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", lambda *given: "fused")
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
+
+    with torch.no_grad():
+        assert layer(x, src_mask=torch.eye(5) == 1, src_key_padding_mask=torch.eye(3, 5) == 1) == "fused"
+
+
+def test_two_eps_keep_a_layer_off_the_fast_path(monkeypatch):
+    """``TransformerEncoderLayer`` stays off its fast path if ``norm1.eps`` and ``norm2.eps`` differ."""
+    monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", lambda *given: "fused")
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
+    layer.norm2.eps = 0.5
+    with torch.no_grad():
+        assert layer(x) != "fused"
+
+        layer.norm1.eps = 0.5
+        assert layer(x) == "fused"
+
+
+@pytest.mark.parametrize(
+    ("activation", "fused"),
+    [
+        ("relu", True),
+        ("gelu", True),
+        (F.relu, True),
+        (F.gelu, True),
+        (nn.ReLU(), True),
+        (nn.GELU(), True),
+        (torch.relu, False),
+        (F.silu, False),
+        (nn.ReLU6(), False),
+    ],
+    ids=["relu", "gelu", "F.relu", "F.gelu", "nn.ReLU", "nn.GELU", "torch.relu", "F.silu", "nn.ReLU6"],
+)
+def test_activations_of_the_fast_path(activation, fused, monkeypatch):
+    """``TransformerEncoderLayer`` takes its fast path with ``F.relu``, ``F.gelu``, ``nn.ReLU()`` and
+    ``nn.GELU()`` only.
+
+    The strings ``"relu"`` and ``"gelu"`` mean the functions. ``torch.relu`` does not count, though it
+    computes the same.
+    """
+    monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", lambda *given: "fused")
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, activation=activation).eval()
+
+    with torch.no_grad():
+        assert (layer(torch.rand(3, 5, 4)) == "fused") is fused
+
+
+def test_gelu_with_tanh_is_exact_on_the_fast_path():
+    """``TransformerEncoderLayer(activation=nn.GELU("tanh"))`` computes the exact GELU on its fast path.
+
+    The fused function is told that it is a GELU, not which.
+    """
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, activation=nn.GELU("tanh")).double().eval()
+    x = torch.rand(3, 5, 4, dtype=torch.float64)
+    with torch.no_grad():
+        fast = layer(x)
+    slow = layer(x)
+
+    layer.activation = nn.GELU()
+    assert torch.allclose(fast, layer(x), rtol=0, atol=1e-9)
+    assert not torch.allclose(fast, slow, rtol=0, atol=1e-9)
+
+
+def test_a_float_mask_is_boolean_on_the_fast_path():
+    """On its fast path ``TransformerEncoderLayer`` takes any nonzero value of a float mask for ``-inf``.
+
+    So a bias for positions, as in ALiBi, is added to the scores in training and hides keys in evaluation
+    under ``no_grad``. Turn the fast path off for it, with ``torch.backends.mha.set_fastpath_enabled(False)``.
+    """
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
+    bias = torch.zeros(5, 5)
+    bias[:, 2] = 0.001
+
+    with torch.no_grad():
+        fast = layer(x, src_mask=bias)
+
+    assert torch.allclose(fast, layer(x, src_mask=bias != 0), atol=1e-5)
+    assert not torch.allclose(fast, layer(x, src_mask=bias), atol=1e-3)
+    assert torch.allclose(layer(x, src_mask=bias), layer(x), atol=1e-3)

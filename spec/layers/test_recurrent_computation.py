@@ -1,0 +1,247 @@
+"""What recurrent layers compute: gates, states, directions, layers on layers, and dropout between them.
+
+The names and shapes of their parameters are in *recurrent*.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_the_gates_of_an_lstm():
+    """The rows of each weight and bias of ``nn.LSTM`` lie in the order input, forget, cell and output gate.
+
+    To start with a forget gate that is open, fill the second quarter of one bias. Weights from libraries with
+    another order have to be sorted.
+    """
+    layer, x = nn.LSTM(5, 3), torch.rand(1, 2, 5)
+    h, c = torch.rand(1, 2, 3), torch.rand(1, 2, 3)
+    from_input = (x @ layer.weight_ih_l0.T + layer.bias_ih_l0).chunk(4, dim=-1)
+    from_state = (h @ layer.weight_hh_l0.T + layer.bias_hh_l0).chunk(4, dim=-1)
+    i, f, g, o = (a + b for a, b in zip(from_input, from_state, strict=True))
+
+    output, (hidden, cell) = layer(x, (h, c))
+
+    assert torch.allclose(cell, f.sigmoid() * c + i.sigmoid() * g.tanh(), atol=1e-6)
+    assert torch.allclose(hidden, o.sigmoid() * cell.tanh(), atol=1e-6)
+    assert torch.equal(output, hidden)
+
+
+def test_the_gates_of_a_gru():
+    """The rows of each weight and bias of ``nn.GRU`` lie in the order reset gate, update gate and new
+    value.
+
+    The reset gate multiplies what comes from the state with its bias, so the two biases cannot be merged.
+    """
+    layer, x, h = nn.GRU(5, 3), torch.rand(1, 2, 5), torch.rand(1, 2, 3)
+    reset, update, new = (x @ layer.weight_ih_l0.T + layer.bias_ih_l0).chunk(3, dim=-1)
+    reset_h, update_h, new_h = (h @ layer.weight_hh_l0.T + layer.bias_hh_l0).chunk(3, dim=-1)
+
+    r, z = (reset + reset_h).sigmoid(), (update + update_h).sigmoid()
+    n = (new + r * new_h).tanh()
+
+    assert torch.allclose(layer(x, h)[0], (1 - z) * n + z * h, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_two_layers_are_one_after_the_other(make):
+    """``nn.RNN``, ``LSTM`` and ``GRU`` with ``num_layers=2`` compute what two single layers do one after the
+    other.
+
+    Each layer has its own state, and starts a step with its own state of the step before.
+    """
+    both, first, second = make(5, 3, num_layers=2), make(5, 3), make(3, 3)
+    for name, value in both.named_parameters():
+        layer = first if name.endswith("_l0") else second
+        getattr(layer, name[:-1] + "0").data = value.data
+    x = torch.rand(4, 2, 5)
+
+    output, state = both(x)
+    middle, _ = first(x)
+    result, _ = second(middle)
+
+    hidden = state[0] if make is nn.LSTM else state
+    assert torch.allclose(output, result, atol=1e-6)
+    assert torch.allclose(hidden[0], middle[-1], atol=1e-6)
+    assert torch.allclose(hidden[1], result[-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_the_second_direction_goes_back(make):
+    """In a bidirectional ``RNN``, ``LSTM`` or ``GRU`` direction 0 goes forward and direction 1 back, also in
+    ``h_n``.
+
+    ``output.view(seq, batch, 2, hidden)`` splits them. ``output[-1]`` has the way back after one step:
+    take its end from ``output[0]`` or from ``h_n[1]``.
+    """
+    both, forward, back = make(5, 3, bidirectional=True), make(5, 3), make(5, 3)
+    for name, value in both.named_parameters():
+        layer = back if name.endswith("_reverse") else forward
+        getattr(layer, name.replace("_reverse", "")).data = value.data
+    x = torch.rand(4, 2, 5)
+
+    output, state = both(x)
+    hidden = state[0] if make is nn.LSTM else state
+    there, again = output.view(4, 2, 2, 3).unbind(2)
+
+    assert torch.allclose(there, forward(x)[0], atol=1e-6)
+    assert torch.allclose(again, back(x.flip(0))[0].flip(0), atol=1e-6)
+    assert torch.allclose(again[-1], back(x[-1:])[0][0], atol=1e-6)
+    assert torch.equal(hidden[0], there[-1])
+    assert torch.equal(hidden[1], again[0])
+
+
+def test_the_reverse_parameters_of_an_lstm():
+    """``LSTM(bidirectional=True)`` has each parameter a second time for the way back, named ``..._reverse``.
+
+    The second layer takes both outputs: ``2 * proj_size`` columns with a projection.
+    """
+    layer = nn.LSTM(5, 4, 2, bidirectional=True, proj_size=2)
+    parameters = dict(layer.named_parameters())
+    names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"]
+
+    assert list(parameters) == [
+        f"{name}_l{k}{end}" for k in range(2) for end in ("", "_reverse") for name in names
+    ]
+    assert [parameters[f"{name}_l1_reverse"].shape for name in names] == [
+        (16, 4),
+        (16, 2),
+        (16,),
+        (16,),
+        (2, 4),
+    ]
+    assert [parameters[f"{name}_l1"].shape for name in names] == [(16, 4), (16, 2), (16,), (16,), (2, 4)]
+    assert [parameters[f"{name}_l0_reverse"].shape for name in names] == [
+        (16, 5),
+        (16, 2),
+        (16,),
+        (16,),
+        (2, 4),
+    ]
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_a_recurrent_layer_starts_with_zeros(make):
+    """``nn.RNN``, ``LSTM`` and ``GRU`` called without a state start with zeros, at each call anew.
+
+    To go on where the last call ended, pass the state that it returned.
+    """
+    layer, x = make(5, 3), torch.rand(4, 2, 5)
+    zeros, ones = torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
+    given, other = ((zeros, zeros), (ones, ones)) if make is nn.LSTM else (zeros, ones)
+
+    first, state = layer(x[:2])
+    rest, _ = layer(x[2:], state)
+
+    assert torch.equal(layer(x)[0], layer(x, given)[0])
+    assert not torch.allclose(layer(x)[0], layer(x, other)[0], atol=1e-4)
+    assert torch.allclose(torch.cat([first, rest]), layer(x)[0], atol=1e-6)
+
+
+def test_the_state_is_one_of_each_sequence():
+    """``h_0`` and ``c_0`` of ``nn.LSTM`` have one state per layer, direction and sequence, whatever its
+    length.
+    """
+    layer = nn.LSTM(5, 4, num_layers=2, bidirectional=True, proj_size=2)
+    h, c = torch.rand(4, 3, 2), torch.rand(4, 3, 4)
+
+    for length in (1, 7):
+        _, (hidden, cell) = layer(torch.rand(length, 3, 5), (h, c))
+        assert [hidden.shape, cell.shape] == [h.shape, c.shape]
+    with pytest.raises(RuntimeError, match=r"Expected hidden\[0\] size \(4, 3, 2\), got \[4, 7, 2\]"):
+        layer(torch.rand(7, 3, 5), (torch.rand(4, 7, 2), torch.rand(4, 7, 4)))
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_batch_first_of_one_sequence(make):
+    """``nn.RNN``, ``LSTM`` and ``GRU`` compute the same with and without ``batch_first`` for an unbatched
+    sequence.
+    """
+    layer, other = make(5, 3), make(5, 3, batch_first=True)
+    other.load_state_dict(layer.state_dict())
+    x = torch.rand(4, 5)
+
+    assert torch.equal(layer(x)[0], other(x)[0])
+    assert layer(x)[0].shape == (4, 3)
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_dropout_of_a_recurrent_layer_is_no_module(make):
+    """``nn.RNN``, ``LSTM`` and ``GRU`` with ``dropout`` have no ``nn.Dropout`` inside: their own mode counts.
+
+    Code that switches all ``nn.Dropout`` of a model to training, to sample predictions, misses them; and what
+    replaces their ``p`` as well. Set ``layer.dropout``.
+    """
+    layer, x = make(5, 3, num_layers=2, dropout=0.5), torch.rand(4, 2, 5)
+
+    assert list(layer.modules()) == [layer]
+    assert not torch.allclose(layer(x)[0], layer(x)[0])
+
+    layer.eval()
+    assert torch.equal(layer(x)[0], layer(x)[0])
+
+    layer.train().dropout = 0.0
+    assert torch.equal(layer(x)[0], layer(x)[0])
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_what_is_kept_between_layers_is_scaled(make):
+    """``dropout`` between the layers of ``RNN``, ``LSTM`` and ``GRU`` divides what it keeps by
+    ``1 - dropout``.
+
+    In evaluation it neither drops nor scales.
+    """
+    both, second = make(5, 1, num_layers=2, dropout=0.75), make(1, 1)
+    for name in ("weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l"):
+        getattr(second, name + "0").data = getattr(both, name + "1").data
+    x = torch.rand(5).expand(1, 200, 5)
+    first = both(x)[1]
+    first = (first[0] if make is nn.LSTM else first)[0, 0].item()
+
+    dropped, kept, plain = second(torch.tensor([[[0.0], [4 * first], [first]]]))[0].flatten()
+    result = both(x)[0].flatten()
+
+    is_dropped, is_kept = torch.isclose(result, dropped, atol=1e-6), torch.isclose(result, kept, atol=1e-6)
+    assert (is_dropped | is_kept).all()
+    assert is_dropped.sum() > is_kept.sum() > 0
+    assert torch.allclose(both.eval()(x)[0].flatten(), plain, atol=1e-6)
+
+
+def test_the_base_of_recurrent_layers_has_no_forward():
+    """``nn.RNNBase`` raises ``NotImplementedError`` when called: only ``RNN``, ``LSTM`` and ``GRU`` have a
+    ``forward``.
+    """
+    base = nn.RNNBase("LSTM", 5, 3)
+
+    assert [name for name, _ in base.named_parameters()] == [
+        name for name, _ in nn.LSTM(5, 3).named_parameters()
+    ]
+    with pytest.raises(NotImplementedError, match=r'RNNBase. is missing the required "forward" function'):
+        base(torch.rand(4, 2, 5))
+
+
+def test_what_recurrent_layers_override():
+    """``nn.GRU`` and ``nn.RNN`` override no method of ``nn.RNNBase`` but ``__init__``; ``nn.LSTM`` does.
+
+    It deals with a state of two parts, in ``check_forward_args`` and ``permute_hidden``.
+    """
+    base = {name for name, value in vars(nn.RNNBase).items() if callable(value)}
+
+    assert base & set(vars(nn.RNN)) == {"__init__"}
+    assert base & set(vars(nn.GRU)) == {"__init__"}
+    assert base & set(vars(nn.LSTM)) == {"__init__", "check_forward_args", "permute_hidden"}
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_flatten_parameters_on_the_cpu(make):
+    """``flatten_parameters()`` of ``nn.RNN``, ``LSTM`` and ``GRU`` on the CPU leaves every parameter where it
+    is.
+    """
+    layer = make(5, 3, num_layers=2, bidirectional=True).cpu()
+    before = {name: (id(p), p.data_ptr(), p.clone()) for name, p in layer.named_parameters()}
+
+    assert layer.flatten_parameters() is None
+
+    assert [(id(p), p.data_ptr()) for p in layer.parameters()] == [given[:2] for given in before.values()]
+    assert all(torch.equal(p, before[name][2]) for name, p in layer.named_parameters())
+    assert len({p.untyped_storage().data_ptr() for p in layer.parameters()}) == len(before)
