@@ -36,6 +36,7 @@ def test_after_an_error_the_state_is_reset(ranks, where):
             net(torch.ones(1, 1)).sum().backward()
         hook.remove()
         net.reset_iter_state()
+        net.zero_grad()
         sharded = [hasattr(p, "to_local") for p in net.parameters()]
         net(torch.tensor([[rank + 1.0]])).sum().backward()
         return sharded, last.weight.grad.to_local().tolist()
