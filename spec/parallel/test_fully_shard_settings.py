@@ -111,7 +111,7 @@ def test_reshard_after_forward_divides_the_ranks(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.7")
+@pytest.mark.since("2.8")
 def test_resharding_can_be_set_later(ranks):
     """``set_reshard_after_forward(True)`` makes a ``fully_shard`` root shard again after forward, ``False``
     not.
