@@ -6,5 +6,8 @@ and averages gradients between them. *fully_shard* keeps a part of every paramet
 
 Read *data_parallel* first, with *data_parallel_batches* for its inputs and outputs, and *scatter*,
 *replicate* and *parallel_apply* for its steps; then *ddp*, *ddp_gradients*, *ddp_buffers* and *ddp_errors*,
-and *sync_batch_norm* for batch normalization over all ranks; last *fully_shard*.
+*ddp_buckets* and *ddp_comm_hooks* for the exchange of gradients, *ddp_join* for uneven batches,
+*ddp_checkpointing* and *ddp_finalizing* for other ways through backward, and *sync_batch_norm* for batch
+normalization over all ranks; last *fully_shard*, with *fully_shard_settings*, *fully_shard_gradients* and
+*fully_shard_precision* for what it can be told, and *fully_shard_recovery* for errors.
 """

@@ -3,8 +3,11 @@
 Buffers are not averaged: those of rank 0 are handed to all.
 """
 
+import threading
+
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel as DDP
 
@@ -154,3 +157,70 @@ def test_broadcast_buffers_is_deprecated(ranks):
         return old.forward_sync_buffers, both.forward_sync_buffers, DDP(nn.Linear(2, 3)).forward_sync_buffers
 
     assert ranks(wrap) == [(False, True, True)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_later_buffers_follow_as_well(ranks):
+    """``DDP`` also broadcasts buffers that are added or replaced after wrapping, if it had one then.
+
+    Without a buffer when it is wrapped, none that comes later is broadcast. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def run(rank, wrap_with):
+        net = nn.Linear(1, 1)
+        for name in wrap_with:
+            net.register_buffer(name, torch.tensor(4.0))
+        model = DDP(net)
+        net.register_buffer("added", torch.tensor(rank + 5.0))
+        for name in wrap_with:
+            setattr(net, name, torch.tensor(rank + 7.0))
+        model(torch.ones(1, 1))
+        return [buffer.item() for buffer in net.buffers()]
+
+    assert ranks(run, ["replaced"]) == [[7.0, 5.0], [7.0, 5.0]]
+    assert ranks(run, []) == [[5.0], [6.0]]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
+def test_without_init_sync_buffers_differ(ranks):
+    """``DistributedDataParallel(init_sync=False)`` lets every rank start with its own buffers as well.
+
+    The first call hands out those of rank 0. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def run(rank):
+        net = nn.Linear(1, 1)
+        net.register_buffer("mean", torch.tensor(rank + 5.0))
+        model = DDP(net, init_sync=False)
+        start = net.mean.item()
+        model(torch.ones(1, 1))
+        return start, net.mean.item()
+
+    assert ranks(run) == [(5.0, 5.0), (6.0, 5.0)]
+
+
+@pytest.mark.needs("distributed")
+def test_only_buffers_make_a_call_wait(ranks):
+    """A ``DDP`` call waits for rank 0 if the module has buffers; without buffers it waits for no rank.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def run(rank, net):
+        group, model = dist.new_group(), DDP(net)
+        call = threading.Thread(target=model, args=(torch.ones(2, 1),))
+        if rank == 0:
+            dist.barrier(group)
+        call.start()
+        call.join(0.1 if list(net.buffers()) else None)
+        waits = call.is_alive()
+        if rank == 1:
+            dist.barrier(group)
+        call.join()
+        dist.destroy_process_group(group)
+        return waits
+
+    assert ranks(run, nn.BatchNorm1d(1)) == [False, True]
+    assert ranks(run, nn.Linear(1, 1)) == [False, False]

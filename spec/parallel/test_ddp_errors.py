@@ -3,6 +3,9 @@
 Most mistakes are found when wrapping. Parameters that get no gradient are found one call too late.
 """
 
+import dataclasses
+import types
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -345,3 +348,31 @@ def test_an_argument_without_effect_warned_users(ranks):
             DDP(nn.Linear(2, 3), check_reduction=True)
 
     assert ranks(wrap) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+def test_outputs_are_found_in_containers(ranks):
+    """``DDP(find_unused_parameters=True)`` finds output tensors in a dataclass, but raises for another
+    object.
+
+    A parameter that such an object hides counts as unused, and then as ready twice: ``RuntimeError``. Return
+    tensors in tuples, lists, dicts or dataclasses. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        class Net(nn.Linear):
+            def forward(self, x):
+                return self.output(super().forward(x))
+
+        net, x = Net(1, 1, bias=False), torch.tensor([[rank + 1.0]])
+        model = DDP(net, find_unused_parameters=True)
+        net.output = dataclasses.make_dataclass("Output", ["y"])
+        model(x).y.sum().backward()
+        grad = net.weight.grad.item()
+        net.output = lambda y: types.SimpleNamespace(y=y)
+        with pytest.raises(RuntimeError, match="Expected to mark a variable ready only once"):
+            model(x).y.sum().backward()
+        return grad
+
+    assert ranks(train) == [1.5, 1.5]

@@ -58,7 +58,8 @@ def test_every_error_tells_both_lengths(kwargs, devices, told):
 def test_the_first_tensor_tells_the_device():
     """``get_a_var`` of ``parallel_apply`` returns the first tensor in nested tuples, lists and dicts.
 
-    Without ``devices`` a module runs on the device of that tensor.
+    It does not choose a device: without ``devices``, :func:`~torch.nn.parallel.parallel_apply` runs all
+    modules under the current one, wherever their inputs are. Name the devices.
     """
     x, other = torch.rand(2), torch.rand(3)
 

@@ -1,0 +1,226 @@
+"""The buckets in which DistributedDataParallel exchanges gradients.
+
+Gradients do not travel one by one: they are put together in buckets. A bucket is exchanged as soon as all
+its gradients are there, while backward goes on.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.4")
+def test_the_first_backward_has_one_bucket(ranks):
+    """In the first backward :class:`DDP <torch.nn.parallel.DistributedDataParallel>` has one bucket, unless
+    it finds unused parameters.
+
+    So nothing is exchanged before the last gradient is there, whatever ``bucket_cap_mb`` is. With
+    ``find_unused_parameters=True`` there are several from the beginning.
+    """
+
+    def train(rank, unused):
+        def log(names, bucket):
+            exchanged.append("".join(names[p] for p in bucket.parameters()))
+            done = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            return done
+
+        exchanged = []
+        net = nn.Module()
+        for name in "abc":
+            net.register_parameter(name, nn.Parameter(torch.ones(1)))
+        net.forward = lambda x: x * net.a * net.b * net.c
+        model = DDP(net, bucket_cap_mb=1e-6, find_unused_parameters=unused)
+        model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
+        for _ in range(2):
+            model(torch.ones(1)).sum().backward()
+        return exchanged
+
+    assert ranks(train, False) == [["abc", "c", "b", "a"]] * 2
+    assert ranks(train, True) == [["c", "b", "a", "c", "b", "a"]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.4")
+def test_buckets_follow_the_backward(ranks):
+    """From the second backward on, ``DDP`` exchanges gradients in the order in which they first arrived.
+
+    The order in which parameters are registered does not matter. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        def log(names, bucket):
+            exchanged.append("".join(names[p] for p in bucket.parameters()))
+            done = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            return done
+
+        exchanged = []
+        net = nn.Module()
+        for name in "abc":
+            net.register_parameter(name, nn.Parameter(torch.ones(1)))
+        net.forward = lambda x: x * net.b * net.c * net.a
+        model = DDP(net, bucket_cap_mb=1e-6)
+        model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
+        for _ in range(2):
+            model(torch.ones(1)).sum().backward()
+        return list(net._parameters), exchanged[1:]
+
+    assert ranks(train) == [(["a", "b", "c"], ["a", "c", "b"])] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_the_first_bucket_holds_one_mebibyte(ranks):
+    """By default the first bucket of ``DDP`` holds 1 MiB of gradients, whereas the others hold 25 MiB.
+
+    Buckets are like this from the second backward on. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        def log(names, bucket):
+            exchanged.append("".join(names[p] for p in bucket.parameters()))
+            done = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            return done
+
+        exchanged = []
+        net = nn.Module()
+        for name in "abc":
+            net.register_parameter(name, nn.Parameter(torch.ones(2**18)))
+        net.forward = lambda x: x * net.a * net.b * net.c
+        model = DDP(net)
+        model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
+        for _ in range(2):
+            model(torch.ones(1)).sum().backward()
+        return exchanged[1:]
+
+    assert ranks(train) == [["c", "ba"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "buckets"), [(None, ["c", "ba"]), (25, ["cba"]), (2, ["cb", "a"])], ids=["None", "25", "2"]
+)
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.4")
+def test_bucket_cap_mb_is_for_all_buckets(ranks, megabytes, buckets):
+    """``DDP(bucket_cap_mb=2)`` makes buckets of 2 MiB, the first as well; ``None`` keeps that at 1 MiB.
+
+    ``bucket_cap_mb=25`` thus differs from the default ``None``. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, megabytes):
+        def log(names, bucket):
+            exchanged.append("".join(names[p] for p in bucket.parameters()))
+            done = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            return done
+
+        exchanged = []
+        net = nn.Module()
+        for name in "abc":
+            net.register_parameter(name, nn.Parameter(torch.ones(2**18)))
+        net.forward = lambda x: x * net.a * net.b * net.c
+        model = DDP(net, bucket_cap_mb=megabytes)
+        model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
+        for _ in range(2):
+            model(torch.ones(1)).sum().backward()
+        return exchanged[1:]
+
+    assert ranks(train, megabytes) == [buckets, buckets]
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "expected"), [(1e-6, ["a"]), (25, ["abc"])], ids=["three buckets", "one bucket"]
+)
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.8")
+def test_used_and_unused_in_one_bucket(ranks, megabytes, expected):
+    """``DDP(skip_all_reduce_unused_params=True)`` skips a bucket only if all its parameters are unused.
+
+    An unused parameter that shares a bucket with a used one is exchanged with it. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, megabytes):
+        def log(names, bucket):
+            exchanged.append("".join(names[p] for p in bucket.parameters()))
+            done = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            return done
+
+        exchanged = []
+        net = nn.Module()
+        for name in "abc":
+            net.register_parameter(name, nn.Parameter(torch.ones(1)))
+        net.forward = lambda x: x * net.a
+        skip = {"find_unused_parameters": True, "skip_all_reduce_unused_params": True}
+        model = DDP(net, bucket_cap_mb=megabytes, **skip)
+        model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
+        for _ in range(1):
+            model(torch.ones(1)).sum().backward()
+        return exchanged
+
+    assert ranks(train, megabytes) == [expected, expected]
+
+
+@pytest.mark.needs("distributed")
+def test_views_of_buckets_are_not_detached(ranks):
+    """With ``gradient_as_bucket_view=True`` in ``DDP``, ``grad.detach_()`` raises ``RuntimeError``.
+
+    ``detach()`` is what works, and ``zero_grad()`` does. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model = DDP(nn.Linear(2, 3), gradient_as_bucket_view=True)
+        model(torch.ones(1, 2)).sum().backward()
+        grad = model.module.weight.grad
+        with pytest.raises(RuntimeError, match="Can't detach views in-place"):
+            grad.detach_()
+        return grad.detach().tolist()
+
+    assert ranks(train) == [[[1.0, 1.0]] * 3] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_copies_and_buckets_are_plain_by_default(ranks):
+    """By default ``DDP`` has ``batched_grad_copy=False`` and ``lazy_bucket_allocation=False``.
+
+    With either of them gradients are the same mean. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        plain, means = DDP(nn.Linear(1, 1)), []
+        for options in ({}, {"batched_grad_copy": True}, {"lazy_bucket_allocation": True}):
+            model = DDP(nn.Linear(1, 1), **options)
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+            means.append(model.module.weight.grad.item())
+        return plain.batched_grad_copy, plain.lazy_bucket_allocation, means
+
+    assert ranks(train) == [(False, False, [1.5, 1.5, 1.5])] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_the_log_tells_nothing_of_a_static_graph(ranks):
+    """``DDP._get_ddp_logging_data()`` has no entry ``can_set_static_graph``, though the documentation names
+    it.
+
+    ``get("can_set_static_graph")`` thus gives ``None``, whether the graph is static or not. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model = DDP(nn.Linear(1, 1), find_unused_parameters=True)
+        for _ in range(12):
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+        data = model._get_ddp_logging_data()
+        return data["find_unused_parameters"], data["iteration"] > 9, data.get("can_set_static_graph")
+
+    assert ranks(train) == [(1, True, None)] * 2

@@ -1,0 +1,111 @@
+"""DistributedDataParallel and activation checkpointing.
+
+A checkpointed layer runs its forward again in backward. With ``use_reentrant=True`` that is a backward
+inside the backward, and DDP counts which gradients have arrived.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+from torch.utils.checkpoint import checkpoint
+
+
+@pytest.mark.parametrize(("times", "mean"), [(1, 1.5), (2, 6.0)], ids=["once", "twice"])
+@pytest.mark.needs("distributed")
+def test_checkpoints_without_reentry_average(ranks, times, mean):
+    """DDP averages gradients under ``checkpoint(use_reentrant=False)``, also of a layer it runs twice.
+
+    This is the kind of checkpoint to use with :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, times):
+        class Net(nn.Linear):
+            def forward(self, x):
+                for _ in range(times):
+                    x = checkpoint(super().forward, x, use_reentrant=False)
+                return x
+
+        net = Net(1, 1, bias=False)
+        nn.init.constant_(net.weight, 2.0)
+        model = DDP(net)
+        model(torch.tensor([[rank + 1.0]])).sum().backward()
+        return net.weight.grad.item()
+
+    assert ranks(train, times) == [mean, mean]
+
+
+@pytest.mark.needs("distributed")
+def test_a_reentrant_checkpoint_averages_once(ranks):
+    """DDP with ``checkpoint(use_reentrant=True)`` averages, but raises with ``find_unused_parameters=True``.
+
+    The backward inside the backward then raises ``RuntimeError``. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        class Net(nn.Linear):
+            def forward(self, x):
+                return checkpoint(super().forward, x, use_reentrant=True)
+
+        x, net = torch.tensor([[rank + 1.0]], requires_grad=True), Net(1, 1)
+        model = DDP(net)
+        model(x).sum().backward()
+        other = DDP(Net(1, 1), find_unused_parameters=True)
+        with pytest.raises(RuntimeError, match="Expected to mark a variable ready only once"):
+            other(x).sum().backward()
+        return net.weight.grad.item()
+
+    assert ranks(train) == [1.5, 1.5]
+
+
+@pytest.mark.needs("distributed")
+def test_a_layer_checkpointed_twice_goes_wrong(ranks):
+    """DDP silently gives ranks different gradients if ``checkpoint(use_reentrant=True)`` runs a layer twice.
+
+    Nothing raises, and the ranks drift apart. Use ``use_reentrant=False``, or ``static_graph=True`` in
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        class Net(nn.Linear):
+            def forward(self, x):
+                for _ in range(2):
+                    x = checkpoint(super().forward, x, use_reentrant=True)
+                return x
+
+        net = Net(1, 1, bias=False)
+        nn.init.constant_(net.weight, 2.0)
+        model = DDP(net)
+        model(torch.tensor([[rank + 1.0]], requires_grad=True)).sum().backward()
+        return net.weight.grad.item()
+
+    assert ranks(train) == [5.0, 7.0]
+
+
+@pytest.mark.parametrize(("times", "mean"), [(1, 1.5), (2, 6.0)], ids=["once", "twice"])
+@pytest.mark.needs("distributed")
+def test_a_static_graph_takes_reentrant_checkpoints(ranks, times, mean):
+    """``DDP(static_graph=True)`` averages gradients under ``checkpoint(use_reentrant=True)``.
+
+    A layer may be checkpointed twice, and another may be unused. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, times):
+        class Net(nn.Linear):
+            def forward(self, x):
+                for _ in range(times):
+                    x = checkpoint(super().forward, x, use_reentrant=True)
+                return x
+
+        net = Net(1, 1, bias=False)
+        net.unused = nn.Linear(1, 1)
+        nn.init.constant_(net.weight, 2.0)
+        model = DDP(net, static_graph=True)
+        for _ in range(3):
+            model.zero_grad()
+            model(torch.tensor([[rank + 1.0]], requires_grad=True)).sum().backward()
+        return net.weight.grad.item(), net.unused.weight.grad
+
+    assert ranks(train, times) == [(mean, None)] * 2

@@ -1,0 +1,137 @@
+"""Finishing a DistributedDataParallel backward by hand.
+
+DDP waits for the exchange of gradients at the end of backward. With
+``require_manual_backward_finalization`` the caller chooses when to wait.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_gradients_come_with_finalize_backward(ranks):
+    """With ``require_manual_backward_finalization``, DDP averages gradients in ``finalize_backward()``.
+
+    After ``backward()`` they are the rank's own. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model = DDP(nn.Linear(1, 1, bias=False))
+        model.require_manual_backward_finalization = True
+        grads = []
+        for _ in range(2):
+            model.zero_grad()
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+            grads.append(model.module.weight.grad.item())
+            model.finalize_backward()
+            grads.append(model.module.weight.grad.item())
+        return grads
+
+    assert ranks(train) == [[1.0, 1.5, 1.0, 1.5], [2.0, 1.5, 2.0, 1.5]]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_each_backward_is_finalized_once(ranks):
+    """``DDP.finalize_backward()`` raises before ``backward()``, twice, in ``no_sync()`` and in automatic
+    mode.
+
+    The error is ``RuntimeError``. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model, x = DDP(nn.Linear(1, 1, bias=False)), torch.tensor([[rank + 1.0]])
+        with pytest.raises(RuntimeError, match="manual backward finalization is not required"):
+            model.finalize_backward()
+        model.require_manual_backward_finalization = True
+        loss = model(x).sum()
+        with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
+            model.finalize_backward()
+        loss.backward()
+        model.finalize_backward()
+        with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
+            model.finalize_backward()
+        with model.no_sync():
+            model(x).sum().backward()
+            with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
+                model.finalize_backward()
+        return model.module.weight.grad.item()
+
+    assert ranks(train) == [2.5, 3.5]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_a_forgotten_finalization_is_told(ranks):
+    """The next backward of DDP raises ``RuntimeError`` if ``finalize_backward()`` was left out.
+
+    This is so with ``require_manual_backward_finalization``. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model, x = DDP(nn.Linear(1, 1)), torch.tensor([[rank + 1.0]])
+        model.require_manual_backward_finalization = True
+        model(x).sum().backward()
+        with pytest.raises(RuntimeError, match="Expected to have finalized the prior backward pass"):
+            model(x).sum().backward()
+
+    assert ranks(train) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_the_mode_is_set_between_steps(ranks):
+    """Setting DDP's ``require_manual_backward_finalization`` between forward and finalization raises.
+
+    The error is ``RuntimeError``. Set it before forward or after ``finalize_backward()``. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model, x = DDP(nn.Linear(1, 1)), torch.tensor([[rank + 1.0]])
+        loss = model(x).sum()
+        with pytest.raises(RuntimeError, match="cannot be called after forward"):
+            model.require_manual_backward_finalization = True
+        loss.backward()
+        model.require_manual_backward_finalization = True
+        model(x).sum().backward()
+        with pytest.raises(RuntimeError, match="cannot be called after forward"):
+            model.require_manual_backward_finalization = False
+        model.finalize_backward()
+        model.require_manual_backward_finalization = False
+        return model.require_manual_backward_finalization
+
+    assert ranks(train) == [False, False]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_the_first_finalization_is_after_backward(ranks):
+    """In manual mode ``should_finalize_after_backward`` of DDP is True in the first iteration, then False.
+
+    When it is False, a backward hook may call ``finalize_backward()``. In automatic mode it is always
+    False. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model, x = DDP(nn.Linear(1, 1, bias=False)), torch.tensor([[rank + 1.0]], requires_grad=True)
+        model(x).sum()
+        seen = [model.should_finalize_after_backward]
+        model = DDP(nn.Linear(1, 1, bias=False))
+        model.require_manual_backward_finalization = True
+        loss = model(x).sum()
+        seen.append(model.should_finalize_after_backward)
+        loss.backward()
+        model.finalize_backward()
+        model.zero_grad()
+        loss = model(x * 3).sum()
+        seen.append(model.should_finalize_after_backward)
+        x.register_hook(lambda grad: model.finalize_backward())
+        loss.backward()
+        return seen, model.module.weight.grad.item()
+
+    assert ranks(train) == [([False, True, False], 4.5)] * 2

@@ -1,0 +1,118 @@
+"""Uneven batches under DistributedDataParallel.
+
+Ranks that have no more batches wait in ``join()`` for the others and take part in their communication.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.distributed.algorithms.join import Join
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+
+@pytest.mark.needs("distributed")
+def test_join_can_throw_instead(ranks):
+    """In ``DDP.join(throw_on_early_termination=True)`` all ranks raise when one has no more batches.
+
+    ``RuntimeError`` comes on that rank at the end of the block, on the others in the next call. See
+    :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
+    """
+
+    def train(rank):
+        model, steps = DDP(nn.Linear(1, 1)), 0
+        messages = "Rank 0 exhausted all inputs", "Detected at least one rank that exhausted inputs"
+        with (
+            pytest.raises(RuntimeError, match=messages[rank]),
+            model.join(throw_on_early_termination=True),
+        ):
+            for _ in range(2 + rank * 3):
+                model(torch.tensor([[rank + 1.0]])).sum().backward()
+                steps += 1
+        return steps
+
+    assert ranks(train) == [2, 2]
+
+
+@pytest.mark.parametrize(("batches", "last"), [((3, 2), 10.0), ((2, 3), 11.0), ((2, 2), 11.0)], ids=str)
+@pytest.mark.needs("distributed")
+def test_join_ends_with_the_model_of_the_last(ranks, batches, last):
+    """At the end of ``DDP.join()`` all ranks have the parameters of the last to join, in a tie of the
+    highest.
+
+    See :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
+    """
+
+    def train(rank, batches):
+        model = DDP(nn.Linear(1, 1, bias=False))
+        with model.join():
+            for _ in range(batches[rank]):
+                model(torch.tensor([[rank + 1.0]])).sum().backward()
+            nn.init.constant_(model.module.weight, rank + 10.0)
+        return model.module.weight.item()
+
+    assert ranks(train, batches) == [last, last]
+
+
+@pytest.mark.needs("distributed")
+def test_join_can_be_disabled(ranks):
+    """``DDP.join(enable=False)`` does nothing: ranks end with their own parameters.
+
+    All ranks then need equally many batches. See
+    :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
+    """
+
+    def train(rank):
+        model = DDP(nn.Linear(1, 1, bias=False))
+        with model.join(enable=False):
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+            nn.init.constant_(model.module.weight, rank + 10.0)
+        return model.module.weight.item()
+
+    assert ranks(train) == [10.0, 11.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "last"),
+    [({}, (1.0, 1.0)), ({"divide_by_initial_world_size": False}, (2.0, 1.0))],
+    ids=["default", "divide by who is left"],
+)
+@pytest.mark.needs("distributed")
+def test_joined_models_divide_differently(ranks, options, last):
+    """``Join([a, b], divide_by_initial_world_size=False)`` divides only gradients of ``a`` by who is left.
+
+    Those of other :class:`~torch.nn.parallel.DistributedDataParallel` models are divided by all ranks, as by
+    default those of all models are.
+    """
+
+    def train(rank, options):
+        a, b = DDP(nn.Linear(1, 1, bias=False)), DDP(nn.Linear(1, 1, bias=False))
+        with Join([a, b], **options):
+            for _ in range(rank + 1):
+                for model in (a, b):
+                    model.zero_grad()
+                    model(torch.tensor([[rank + 1.0]])).sum().backward()
+                grads = a.module.weight.grad.item(), b.module.weight.grad.item()
+        return grads
+
+    assert ranks(train, options) == [(1.5, 1.5), last]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_join_leaves_buffers_that_are_not_synced(ranks):
+    """``DDP.join()`` ends with the buffers of the last rank, but not if ``forward_sync_buffers=False``.
+
+    Each rank then keeps its own. See :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
+    """
+
+    def train(rank, sync):
+        net = nn.Linear(1, 1)
+        net.register_buffer("mean", torch.tensor(4.0))
+        model = DDP(net, forward_sync_buffers=sync)
+        with model.join():
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+            net.mean.fill_(rank + 10.0)
+        return net.mean.item()
+
+    assert ranks(train, True) == [11.0, 11.0]
+    assert ranks(train, False) == [10.0, 11.0]

@@ -1,0 +1,149 @@
+"""How fully_shard reduces gradients.
+
+It adds up the gradients of all ranks, divides them, and leaves each rank its shard. All parameters that are
+sharded together go in one piece.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
+def test_the_divide_factor_is_of_one_module(ranks):
+    """``set_gradient_divide_factor`` of ``fully_shard`` leaves submodules that were sharded before.
+
+    Other setters hold for these as well. Over gloo it takes ``set_force_sum_reduction_for_comms(True)``. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_gradient_divide_factor`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(2, 2, bias=False))
+        for p in net.parameters():
+            nn.init.constant_(p, 1.0)
+        fully_shard(net[0])
+        fully_shard(net)
+        net.set_gradient_divide_factor(8.0)
+        net.set_force_sum_reduction_for_comms(True)
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        return [p.grad.to_local().tolist() for p in net.parameters()]
+
+    assert ranks(train) == [[[[3.0]], [[0.375, 0.375]]]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
+def test_gloo_does_not_divide(ranks):
+    """Over gloo, ``fully_shard`` raises ``RuntimeError`` in backward after ``set_gradient_divide_factor(8)``.
+
+    Only the number of ranks goes, which is the default. ``set_force_sum_reduction_for_comms(True)`` helps.
+    See :meth:`~torch.distributed.fsdp.FSDPModule.set_gradient_divide_factor`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net = fully_shard(nn.Linear(1, 2, bias=False))
+        net.set_gradient_divide_factor(2.0)
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        net.set_gradient_divide_factor(8.0)
+        with pytest.raises(RuntimeError, match=r"Cannot use ReduceOp\.PREMUL_SUM with Gloo"):
+            net(torch.tensor([[rank + 1.0]])).sum().backward()
+        return net.weight.grad.to_local().tolist()
+
+    assert ranks(train) == [[[1.5]]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
+def test_different_branches_are_mixed_up(ranks):
+    """``fully_shard`` silently averages gradients of different parameters if ranks use different ones.
+
+    It matches what arrived by position. Each rank has the mean as ``grad`` of what it used itself. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_unused_params`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net = fully_shard(nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(1, 2, bias=False)))
+        net.forward = lambda x: net[rank](x)
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        return [None if p.grad is None else p.grad.to_local().tolist() for p in net.parameters()]
+
+    assert ranks(train) == [[[[1.5]], None], [None, [[1.5]]]]
+
+
+@pytest.mark.parametrize(
+    ("used", "grads"),
+    [((0, 1), [[[0.5]], [[1.0]]]), ((0, 0), [[[1.5]], [[0.0]]])],
+    ids=["by one rank", "by no rank"],
+)
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_unused_parameters_get_zeros(ranks, used, grads):
+    """After ``set_reduce_scatter_unused_params(True)``, ``fully_shard`` gives unused parameters zero
+    gradients.
+
+    It averages zeros for ranks that do not use one. Under DDP with ``find_unused_parameters=True``, the
+    ``grad`` of what no rank uses stays ``None``. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_unused_params`.
+    """
+
+    def train(rank, used):
+        from torch.distributed.fsdp import fully_shard
+
+        net = fully_shard(nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(1, 2, bias=False)))
+        net.forward = lambda x: net[used[rank]](x)
+        net.set_reduce_scatter_unused_params(True)
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        return [p.grad.to_local().tolist() for p in net.parameters()]
+
+    assert ranks(train, used) == [grads, grads]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
+def test_a_hook_may_change_the_reduced(ranks):
+    """The hook of ``set_all_reduce_hook`` can change the averaged shards of ``fully_shard`` in place.
+
+    See :meth:`~torch.distributed.fsdp.FSDPModule.set_all_reduce_hook`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net, seen = fully_shard(nn.Linear(1, 2, bias=False)), []
+        net.set_all_reduce_hook(lambda shards: seen.append(shards.tolist()) or shards.mul_(10))
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        return seen, net.weight.grad.to_local().tolist()
+
+    assert ranks(train) == [([[1.5]], [[15.0]])] * 2
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "message"),
+    [(0, ValueError, "must be a positive int, got 0"), (True, TypeError, "must be an int, got bool")],
+    ids=["0", "True"],
+)
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_at_least_one_input_buffer(ranks, number, error, message):
+    """``set_reduce_scatter_max_input_buffers`` of ``fully_shard`` raises ``ValueError`` for 0, ``TypeError``
+    for ``True``.
+
+    See :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_max_input_buffers`.
+    """
+
+    def run(rank, number, error, message):
+        from torch.distributed.fsdp import fully_shard
+
+        net = fully_shard(nn.Linear(1, 2))
+        with pytest.raises(error, match=message):
+            net.set_reduce_scatter_max_input_buffers(number)
+        return net.set_reduce_scatter_max_input_buffers(2)
+
+    assert ranks(run, number, error, message) == [None, None]

@@ -1,0 +1,258 @@
+"""fully_shard after an error, and backward finished by hand.
+
+``reset_iter_state()`` makes a module usable again after a forward or backward that was broken off. With
+``set_manual_backward_finalization`` the caller says when backward is over.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.parametrize("where", ["forward", "backward"])
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_after_an_error_the_state_is_reset(ranks, where):
+    """After an error, ``reset_iter_state()`` of the ``fully_shard`` root makes the next step right.
+
+    All parameters are shards again. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    """
+
+    def train(rank, where):
+        from torch.distributed.fsdp import fully_shard
+
+        def fail(*_):
+            raise ValueError("broken")
+
+        first, last = nn.Linear(1, 1, bias=False), nn.Linear(1, 2, bias=False)
+        nn.init.constant_(first.weight, 3.0)
+        for module in (first, last, net := nn.Sequential(first, last)):
+            fully_shard(module)
+        if where == "forward":
+            hook = last.register_forward_pre_hook(fail)
+        else:
+            hook = first.register_forward_hook(lambda module, args, y: y.register_hook(fail) and None)
+        with pytest.raises(ValueError, match="broken"):
+            net(torch.ones(1, 1)).sum().backward()
+        hook.remove()
+        net.reset_iter_state()
+        net.zero_grad()
+        sharded = [hasattr(p, "to_local") for p in net.parameters()]
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        return sharded, last.weight.grad.to_local().tolist()
+
+    assert ranks(train, where) == [([True, True], [[4.5]])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_a_reset_loses_finished_gradients(ranks):
+    """``reset_iter_state()`` of a ``fully_shard`` module sets all gradients to ``None``, also finished ones.
+
+    Gradients that were accumulated in iterations that went well are gone, too: start the accumulation anew.
+    See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net = fully_shard(nn.Linear(1, 2, bias=False))
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        before = net.weight.grad.to_local().tolist()
+        net.reset_iter_state()
+        return before, net.weight.grad
+
+    assert ranks(train) == [([[1.5]], None)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_only_a_root_that_ran_is_reset(ranks):
+    """``reset_iter_state()`` raises ``AttributeError`` before the first forward, then ``RuntimeError`` if no
+    root.
+
+    The root is the module that the first call went to. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    """
+
+    def reset(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        layer = nn.Linear(2, 2)
+        net = fully_shard(nn.Sequential(fully_shard(layer), nn.Linear(2, 2)))
+        for module in (net, layer):
+            with pytest.raises(AttributeError, match="has no attribute"):
+                module.reset_iter_state()
+        net(torch.ones(1, 2))
+        with pytest.raises(RuntimeError, match="must be called on the root FSDP module"):
+            layer.reset_iter_state()
+        return net.reset_iter_state()
+
+    assert ranks(reset) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_finalization_averages_and_shards(ranks):
+    """With manual finalization ``fully_shard`` averages and reshards in ``finalize_backward()``, not in
+    backward.
+
+    ``set_is_last_backward(False)`` changes nothing then. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
+    """
+
+    def train(rank, last):
+        from torch.distributed.fsdp import fully_shard
+
+        net = fully_shard(nn.Linear(1, 2, bias=False))
+        net.set_manual_backward_finalization(True)
+        net.set_is_last_backward(last)
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        waiting = hasattr(net.weight, "to_local"), net.weight.grad.tolist()
+        result = net.finalize_backward()
+        return waiting, result, net.weight.grad.to_local().tolist()
+
+    expected = [((False, [[own], [own]]), None, [[1.5]]) for own in (1.0, 2.0)]
+    assert ranks(train, True) == expected
+    assert ranks(train, False) == expected
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_finalization_keeps_to_gradient_sync(ranks):
+    """``finalize_backward()`` of ``fully_shard`` does not average after
+    ``set_requires_gradient_sync(False)``.
+
+    It shards the parameters. See :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net, x = fully_shard(nn.Linear(1, 2, bias=False)), torch.tensor([[rank + 1.0]])
+        net.set_manual_backward_finalization(True)
+        net.set_requires_gradient_sync(False)
+        net(x).sum().backward()
+        net.finalize_backward()
+        waiting = hasattr(net.weight, "to_local"), net.weight.grad
+        net.set_requires_gradient_sync(True)
+        net(x * 10).sum().backward()
+        net.finalize_backward()
+        return waiting, net.weight.grad.to_local().tolist()
+
+    assert ranks(train) == [((True, None), [[16.5]])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_finalization_without_a_backward(ranks):
+    """``finalize_backward()`` of ``fully_shard`` does nothing before the first forward, or if backward
+    missed it.
+
+    In automatic mode it raises ``RuntimeError`` after that forward. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net, x = fully_shard(nn.Linear(1, 2)), torch.tensor([[3.0]], requires_grad=True)
+        results = [net.finalize_backward()]
+        net(x)
+        with pytest.raises(RuntimeError, match="requires manual backward finalization"):
+            net.finalize_backward()
+        net = fully_shard(nn.Linear(1, 2))
+        net.set_manual_backward_finalization(True)
+        net(x)
+        (x * 2).sum().backward()
+        return [*results, net.finalize_backward(), net.weight.grad]
+
+    assert ranks(train) == [[None, None, None]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_the_mode_is_kept_until_finalized(ranks):
+    """``set_manual_backward_finalization`` raises ``RuntimeError`` between backward and
+    ``finalize_backward()``.
+
+    It also raises on a submodule, at the latest when the ``fully_shard`` root is called. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_manual_backward_finalization`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        layer, x = nn.Linear(1, 1), torch.tensor([[3.0]])
+        net = fully_shard(nn.Sequential(fully_shard(layer), nn.Linear(1, 1)))
+        net.set_manual_backward_finalization(True)
+        net(x).sum().backward()
+        with pytest.raises(RuntimeError, match="cannot change mode after backward starts"):
+            net.set_manual_backward_finalization(False)
+        net.finalize_backward()
+        net.set_manual_backward_finalization(False)
+        with pytest.raises(RuntimeError, match="must be called on the root FSDP module"):
+            layer.set_manual_backward_finalization(True)
+        layer = nn.Linear(1, 1)
+        net = fully_shard(nn.Sequential(fully_shard(layer)))
+        layer.set_manual_backward_finalization(True)
+        with pytest.raises(RuntimeError, match="must be called on the root FSDP module"):
+            net(x)
+
+    assert ranks(train) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_a_handle_is_waited_on(ranks):
+    """``finalize_backward(async_op=True)`` of ``fully_shard`` returns a handle; until ``wait()`` calls raise.
+
+    A call and a further ``finalize_backward()`` raise ``RuntimeError``. After ``reset_iter_state()``, so
+    does ``wait()``. See :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import GradientReductionHandle, fully_shard
+
+        net, x = fully_shard(nn.Linear(1, 2, bias=False)), torch.tensor([[rank + 1.0]])
+        net.set_manual_backward_finalization(True)
+        net(x).sum().backward()
+        handle = net.finalize_backward(async_op=True)
+        for early in (lambda: net(x), net.finalize_backward):
+            with pytest.raises(RuntimeError, match="previous gradient reduction must be waited on"):
+                early()
+        handle.wait()
+        grad = net.weight.grad.to_local().tolist()
+        net(x).sum().backward()
+        lost = net.finalize_backward(async_op=True)
+        net.reset_iter_state()
+        with pytest.raises(RuntimeError, match="gradient reduction handle was invalidated"):
+            lost.wait()
+        return isinstance(handle, GradientReductionHandle), grad
+
+    assert ranks(train) == [(True, [[1.5]])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_a_shared_context_is_reset_by_its_user(ranks):
+    """After ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises ``RuntimeError`` while ``a`` reduces.
+
+    The handle of ``a`` is to be waited on first. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard, share_comm_ctx
+
+        a, b = fully_shard(nn.Linear(1, 2)), fully_shard(nn.Linear(1, 2))
+        share_comm_ctx([a, b])
+        a.set_manual_backward_finalization(True)
+        a(torch.tensor([[rank + 1.0]])).sum().backward()
+        handle = a.finalize_backward(async_op=True)
+        with pytest.raises(RuntimeError, match="owned by another FSDP root"):
+            b.reset_iter_state()
+        handle.wait()
+        return b.reset_iter_state()
+
+    assert ranks(train) == [None, None]
