@@ -146,7 +146,7 @@ def test_there_is_a_mode_lite():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.1")
 def test_known_options_are_listed():
-    """``torch._inductor.list_options()`` lists what ``options`` of :func:`torch.compile` accepts."""
+    """``torch._inductor.list_options()`` lists the names of the ``options`` of :func:`torch.compile`."""
     import torch._inductor
 
     names = torch._inductor.list_options()
@@ -154,7 +154,6 @@ def test_known_options_are_listed():
     assert {"epilogue_fusion", "max_autotune", "fallback_random", "shape_padding"} <= set(names)
     assert {"triton.cudagraphs", "trace.enabled", "trace.graph_diagram"} <= set(names)
     assert "speed" not in names
-    assert callable(torch.compile(lambda x: x * 2, options={"shape_padding": False}))
 
 
 @pytest.mark.needs("compile")

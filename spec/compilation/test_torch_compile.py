@@ -373,3 +373,19 @@ def test_an_optimizer_trains_the_module():
     optimizer.step()
 
     assert layer.weight.tolist() == [[2.0, 1.0]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.3")
+def test_step_hooks_are_lost_after_a_compilation():
+    """After any use of :func:`torch.compile`, step hooks of ``torch.optim.SGD`` no longer run.
+
+    An optimizer class of one's own, defined afterwards, keeps its hooks.
+    """
+    torch.compile(torch.sin, backend="eager")(torch.ones(2))
+    optimizer, calls = torch.optim.SGD([nn.Parameter(torch.ones(2))], lr=0.5), []
+    optimizer.register_step_pre_hook(lambda *given: calls.append("hook"))
+
+    optimizer.step()
+
+    assert calls == []

@@ -73,11 +73,23 @@ def test_the_last_offset_may_end_the_last_bag():
     assert layer(x, torch.tensor([0, 1, 3])).tolist() == [[1.0, 10.0], [6.0, 60.0]]
 
 
+@pytest.mark.since("2.10")
 def test_rows_have_no_last_offset():
     """``EmbeddingBag(include_last_offset=True)`` computes the same as without for a 2D input."""
     layer = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum", include_last_offset=True)
 
     assert layer(torch.tensor([[0, 1], [2, 3]])).tolist() == [[3.0, 30.0], [12.0, 120.0]]
+
+
+@pytest.mark.before("2.10")
+def test_the_last_row_was_lost():
+    """``EmbeddingBag(include_last_offset=True)`` leaves out the last row of a 2D input.
+
+    Leave the option out for a 2D input.
+    """
+    layer = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum", include_last_offset=True)
+
+    assert layer(torch.tensor([[0, 1], [2, 3]])).tolist() == [[3.0, 30.0]]
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])

@@ -13,9 +13,7 @@ from torch import nn
 from torch.nn.parallel import data_parallel
 
 
-class Steps(nn.DataParallel):
-    """Writes its steps down and takes them on the CPU."""
-
+class Steps(nn.DataParallel):  # writes its steps down and takes them on the CPU
     def __init__(self, module, device_ids):
         super().__init__(module)
         self.device_ids, self.output_device, self.dim = device_ids, device_ids[-1], 0

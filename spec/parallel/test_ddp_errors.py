@@ -14,8 +14,6 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 
 class Branches(nn.Module):
-    """Two layers, of which the caller chooses one."""
-
     def __init__(self):
         super().__init__()
         self.left, self.right = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)

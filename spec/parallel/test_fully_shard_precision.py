@@ -184,7 +184,7 @@ def test_param_dtype_alone_averaged_in_it(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.7")
+@pytest.mark.since("2.6")
 def test_one_group_has_one_dtype(ranks):
     """``fully_shard`` raises ``AssertionError`` in the first call if trainable parameters differ in dtype.
 

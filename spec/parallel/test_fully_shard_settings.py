@@ -205,7 +205,7 @@ def test_a_call_waits_for_an_unshard(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.6")
+@pytest.mark.since("2.7")
 def test_resharding_frees_the_storage(ranks):
     """``reshard()`` of a ``fully_shard`` module frees the storage of the whole parameters.
 

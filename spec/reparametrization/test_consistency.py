@@ -21,8 +21,6 @@ class Custom(nn.Module):
 
 
 class Noting(nn.Module):
-    """It notes what is called."""
-
     def __init__(self, calls, name=""):
         super().__init__()
         self.calls, self.name = calls, name

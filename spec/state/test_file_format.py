@@ -232,7 +232,7 @@ def test_flags_of_mapping_may_be_set(tmp_path):
     assert kept == mmap.MAP_SHARED
 
 
-@pytest.mark.since("2.5")
+@pytest.mark.since("2.4")
 def test_other_flags_of_mapping_are_refused():
     """``set_default_mmap_options`` raises ``ValueError`` except for ``MAP_PRIVATE`` and ``MAP_SHARED``."""
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
