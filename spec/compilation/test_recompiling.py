@@ -190,8 +190,8 @@ def test_copies_of_a_function_share_code():
 @pytest.mark.since("2.13")
 @pytest.mark.parametrize(
     ("options", "made"),
-    [({}, [2, 2, 2]), ({"isolate_recompiles": False}, [2, 2, 2]), ({"isolate_recompiles": True}, [2, 3, 4])],
-    ids=["default", "shared", "isolated"],
+    [({"isolate_recompiles": False}, [2, 2, 2]), ({"isolate_recompiles": True}, [2, 3, 4])],
+    ids=["shared", "isolated"],
 )
 def test_two_compilations_share_graphs_unless_isolated(options, made):
     """Two :func:`torch.compile` of one function share graphs and their limit unless
