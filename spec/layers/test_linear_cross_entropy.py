@@ -187,7 +187,10 @@ def test_chunks_are_asked_for():
 @pytest.mark.since("2.13")
 @pytest.mark.parametrize("bias", [True, False])
 def test_chunks_of_more_dimensions_fall_back(bias):
-    """Every K-dimensional ``LinearCrossEntropyLoss`` with ``options`` warns and ignores them, bias or not."""
+    """``LinearCrossEntropyLoss`` with non-empty ``out_features`` ignores ``options`` and warns when called.
+
+    It then computes as without ``options``, with a bias or without one, and saves no memory.
+    """
     loss = nn.LinearCrossEntropyLoss(
         5, 4, out_features=(2,), bias=bias, options=nn.LinearCrossEntropyOptions()
     )
@@ -201,7 +204,8 @@ def test_chunks_of_more_dimensions_fall_back(bias):
 @pytest.mark.since("2.13")
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_chunks_are_walked_back_once(reduction):
-    """By default the chunked mean or sum of ``LinearCrossEntropyLoss`` raises at a second ``backward()``.
+    """By default ``LinearCrossEntropyLoss`` chunked by ``options`` raises at a second ``backward()`` of a
+    mean or sum.
 
     ``retain_graph=True`` does not help, ``LinearCrossEntropyOptions(allow_retain_graph=True)`` does.
     """
@@ -223,7 +227,9 @@ def test_chunks_are_walked_back_once(reduction):
 
 @pytest.mark.since("2.13")
 def test_unreduced_chunks_are_walked_back_twice():
-    """Chunked, ``LinearCrossEntropyLoss(reduction="none")`` allows ``backward(retain_graph=True)`` twice."""
+    """With ``options``, ``LinearCrossEntropyLoss(reduction="none")`` allows ``backward(retain_graph=True)``
+    twice.
+    """
     inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
     loss = nn.LinearCrossEntropyLoss(5, 3, reduction="none", options=nn.LinearCrossEntropyOptions())
 
@@ -238,7 +244,8 @@ def test_unreduced_chunks_are_walked_back_twice():
 
 @pytest.mark.since("2.13")
 def test_forward_mode_of_chunks_is_silently_zero():
-    """``torch.func.jvp`` of a chunked ``LinearCrossEntropyLoss`` returns a tangent of zero, and no error.
+    """``torch.func.jvp`` of a ``LinearCrossEntropyLoss`` chunked by ``options`` returns a zero tangent and no
+    error.
 
     ``torch.func.grad`` raises. Without ``options`` both work.
     """

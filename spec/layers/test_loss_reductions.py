@@ -79,9 +79,11 @@ def test_some_losses_have_a_value_per_element(loss):
 
 @pytest.mark.parametrize("loss", BY_SAMPLE)
 def test_some_losses_have_a_value_per_sample(loss):
-    """With ``reduction="none"``, a loss such as ``nn.CrossEntropyLoss`` has one value per sample of a batch.
+    """With ``reduction="none"``, a loss such as ``nn.CrossEntropyLoss`` of ``(N, C)`` inputs has one value
+    per sample.
 
-    ``nn.MSELoss`` and its like have one per element instead.
+    ``nn.MSELoss`` and its like have one per element instead. For inputs ``(N, C, d)`` ``nn.CrossEntropyLoss``
+    has one for each of the ``(N, d)`` targets.
     """
     values = loss(reduction="none")(*VALUES[loss])
 
@@ -91,9 +93,11 @@ def test_some_losses_have_a_value_per_sample(loss):
 
 @pytest.mark.parametrize("loss", BY_ELEMENT + BY_SAMPLE)
 def test_mean_and_sum_are_those_of_the_values(loss):
-    """Without weights, each loss but ``nn.CTCLoss`` reduces what ``reduction="none"`` returns to mean or sum.
+    """Without weights or ignored targets, losses but ``CTCLoss`` average or sum what ``reduction="none"``
+    returns.
 
-    Class weights change the mean of ``nn.NLLLoss`` and ``nn.CrossEntropyLoss``: they divide by the weights.
+    With class indices, weights and ``ignore_index`` change the mean of ``nn.NLLLoss`` and
+    ``nn.CrossEntropyLoss``: they divide by the weights of the targets that are not ignored.
     """
     values = loss(reduction="none")(*VALUES[loss])
 
@@ -119,9 +123,11 @@ def test_old_arguments_override_reduction_and_warn(loss):
 
 @pytest.mark.parametrize("loss", WITH_OLD_ARGUMENTS)
 def test_old_arguments_are_none_by_default(loss):
-    """``size_average`` and ``reduce`` of losses are ``None`` by default: ``True`` overrides ``reduction``.
+    """``size_average`` and ``reduce`` of losses default to ``None``; ``True`` for one alone sets
+    ``reduction="mean"``.
 
     torch's documentation calls ``True`` the default; given, it means the mean whatever ``reduction`` says.
+    ``False`` overrides ``reduction`` as well.
     """
     kept = [loss(reduction=name).reduction for name in ("none", "mean", "sum")]
     assert kept == ["none", "mean", "sum"]

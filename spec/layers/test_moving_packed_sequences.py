@@ -91,7 +91,7 @@ def test_the_format_is_asked_of_the_indices_too():
 
 
 def test_it_says_where_the_data_are():
-    """``PackedSequence.is_cuda`` and ``PackedSequence.is_pinned()`` return what the data say.
+    """``PackedSequence.is_cuda`` and ``PackedSequence.is_pinned()`` are those of its ``data`` tensor.
 
     ``is_cuda`` is a property, ``is_pinned`` a method.
     """

@@ -20,10 +20,11 @@ from torch.nn import functional as F
     ids=["MultiheadAttention", "TransformerEncoderLayer"],
 )
 def test_a_nested_tensor_on_the_fast_path(layer, inputs):
-    """Attention and encoder layers take a nested tensor in ``eval()`` under ``no_grad``, and return one.
+    """On their fast path ``MultiheadAttention`` and ``TransformerEncoderLayer`` take and return nested
+    tensors.
 
-    Each sequence is computed as if it were alone. In training, or with gradients, they raise
-    ``AssertionError``.
+    That is in ``eval()`` under ``no_grad``, with ``batch_first=True``. Each sequence is computed as if it
+    were alone. In training, or with gradients, they raise ``AssertionError``.
     """
     short, long = torch.rand(2, 4), torch.rand(5, 4)
     nested = torch.nested.nested_tensor([short, long])
@@ -52,7 +53,8 @@ def test_a_nested_tensor_on_the_fast_path(layer, inputs):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_nested_tensor_with_a_mask(layer, inputs, name):
-    """Attention and encoder layers raise ``AssertionError`` for a nested tensor with a mask.
+    """``MultiheadAttention`` and ``TransformerEncoderLayer`` raise ``AssertionError`` for a nested tensor
+    with a mask.
 
     The padding is what a nested tensor leaves out, so that it needs no mask for it.
     """
@@ -65,11 +67,12 @@ def test_a_nested_tensor_with_a_mask(layer, inputs, name):
 
 
 def test_an_encoder_fills_the_padding_with_zeros():
-    """In ``eval()`` under ``no_grad`` ``TransformerEncoder`` returns 0 where ``src_key_padding_mask`` is
-    ``True``.
+    """In ``eval()`` a ``TransformerEncoder`` without ``norm`` that makes nested tensors returns 0 for padded
+    steps.
 
-    With gradients it returns numbers there. Code that takes a mean over all steps gets another result in
-    evaluation: leave the padding out of it.
+    It makes them without gradients, for layers with ``batch_first=True``, if ``src_key_padding_mask`` is
+    ``True`` at the end only. With gradients it returns numbers for padded steps. Code that takes a mean over
+    all steps gets another result in evaluation: leave the padding out of it.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     encoder, x = nn.TransformerEncoder(layer, 2).eval(), torch.rand(3, 5, 4)
@@ -86,7 +89,7 @@ def test_an_encoder_fills_the_padding_with_zeros():
 
 @pytest.mark.since("2.1")
 def test_an_encoder_keeps_the_length():
-    """``TransformerEncoder`` on its fast path returns as many steps as it is given, all padded or not."""
+    """``TransformerEncoder`` on its fast path returns every step, even those padded in all sequences."""
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     encoder, padding = nn.TransformerEncoder(layer, 2).eval(), torch.arange(5).expand(3, 5) >= 3
 
@@ -113,11 +116,12 @@ def test_an_encoder_cut_to_the_longest_sequence():
 
 
 def test_when_an_encoder_makes_nested_tensors():
-    """``TransformerEncoder`` makes nested tensors only in ``eval()`` without gradients, of padding at the
+    """``TransformerEncoder`` makes nested tensors only in ``eval()`` without grad and with all padding at the
     end.
 
-    Its layers are given them, and the result is turned back. With another mask, or
-    ``enable_nested_tensor=False``, it makes none. A hook on a layer sees what the layer is given.
+    Its layers are given them, and the result is turned back. Without ``src_key_padding_mask``, with another
+    mask, or with ``enable_nested_tensor=False``, it makes none. A hook on a layer sees what the layer is
+    given.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     encoder, x = nn.TransformerEncoder(layer, 2).eval(), torch.rand(3, 5, 4)

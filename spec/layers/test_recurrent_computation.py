@@ -221,9 +221,11 @@ def test_the_base_of_recurrent_layers_has_no_forward():
 
 
 def test_what_recurrent_layers_override():
-    """``nn.GRU`` and ``nn.RNN`` override no method of ``nn.RNNBase`` but ``__init__``; ``nn.LSTM`` does.
+    """Of the methods ``nn.RNNBase`` defines, ``nn.GRU`` and ``nn.RNN`` override only ``__init__``,
+    ``nn.LSTM`` two more.
 
-    It deals with a state of two parts, in ``check_forward_args`` and ``permute_hidden``.
+    ``nn.LSTM`` deals with a state of two parts, in ``check_forward_args`` and ``permute_hidden``. ``forward``
+    is not among them: ``nn.RNNBase`` defines none, and each of the three its own.
     """
     base = {name for name, value in vars(nn.RNNBase).items() if callable(value)}
 

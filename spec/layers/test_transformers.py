@@ -42,8 +42,10 @@ def test_the_sequence_comes_first_by_default(make, inputs, options):
 
 @pytest.mark.parametrize("norm_first", [False, True], ids=["default", "norm_first"])
 def test_where_an_encoder_layer_normalizes(norm_first):
-    """``TransformerEncoderLayer`` normalizes each sum; with ``norm_first=True`` the input of each block
+    """``TransformerEncoderLayer`` normalizes residual sums; with ``norm_first=True`` each block's input
     instead.
+
+    The blocks are self-attention and the feed-forward part.
     """
     options = {"norm_first": True} if norm_first else {}
     layer, x = nn.TransformerEncoderLayer(4, 2, 8, 0.0, **options), torch.rand(5, 3, 4)
@@ -65,10 +67,11 @@ def test_where_an_encoder_layer_normalizes(norm_first):
 
 @pytest.mark.parametrize("norm_first", [False, True], ids=["default", "norm_first"])
 def test_where_a_decoder_layer_normalizes(norm_first):
-    """``TransformerDecoderLayer`` normalizes each sum; with ``norm_first=True`` the input of each block
+    """``TransformerDecoderLayer`` normalizes residual sums; with ``norm_first=True`` each block's input
     instead.
 
-    ``memory`` itself is not normalized.
+    The blocks are self-attention, attention to ``memory`` and the feed-forward part. ``memory`` itself is not
+    normalized.
     """
     options = {"norm_first": True} if norm_first else {}
     layer = nn.TransformerDecoderLayer(4, 2, 8, 0.0, **options)
@@ -199,8 +202,8 @@ def test_padding_is_to_be_hidden_from_the_decoder_as_well():
 
 
 def test_padding_of_the_target():
-    """``tgt_key_padding_mask`` of ``nn.Transformer`` hides steps of ``tgt`` from the other steps where it is
-    ``True``.
+    """``True`` in ``tgt_key_padding_mask`` of ``nn.Transformer`` hides that step of ``tgt`` as a key;
+    ``False`` does not.
     """
     net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
     padding = torch.arange(5).expand(3, 5) >= 3
