@@ -185,7 +185,7 @@ def test_padding_is_left_out(mode, rows):
     assert layer(torch.tensor([[0, 3, 2], [3, 3, 3]])).tolist() == rows
 
 
-@pytest.mark.since("2.13")
+@pytest.mark.since("2.14")
 def test_gradients_may_be_scaled_by_frequency():
     """``EmbeddingBag(scale_grad_by_freq=True)`` divides the gradient of a row by its uses in the input."""
     x = torch.tensor([[1, 3], [1, 2], [1, 1]])
@@ -199,7 +199,7 @@ def test_gradients_may_be_scaled_by_frequency():
     assert scaled.weight.grad.flatten().tolist() == [0.0, 1.0, 1.0, 1.0]
 
 
-@pytest.mark.before("2.13")
+@pytest.mark.before("2.14")
 def test_gradients_were_scaled_by_other_frequencies():
     """``EmbeddingBag(scale_grad_by_freq=True)`` divides the gradient of a row by the uses of another row.
 
