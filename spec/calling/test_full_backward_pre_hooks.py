@@ -135,7 +135,7 @@ def test_a_tensor_must_be_in_a_tuple():
 
 @pytest.mark.parametrize("wrap", [lambda y: {"a": y}, lambda y: [y]], ids=["dict", "list"])
 def test_a_dict_or_list_silences_it(wrap):
-    """A full backward pre-hook on a module that returns a ``dict`` or a ``list`` warns and never fires."""
+    """A full backward pre-hook never fires if ``forward`` returns a ``dict`` or ``list``; the call warns."""
     net, calls, x = nn.Module(), [], torch.rand(2, requires_grad=True)
     net.forward = lambda x: wrap(x * 2)
     net.register_full_backward_pre_hook(lambda *given: calls.append("hook"))

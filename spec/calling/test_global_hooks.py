@@ -46,9 +46,9 @@ def test_a_global_forward_pre_hook_runs_for_every_module():
 
 
 def test_calling_forward_runs_no_global_hooks():
-    """``net.forward(x)`` runs no global forward hooks or pre-hooks of its own; ``net(x)`` runs both.
+    """``net.forward(x)`` runs global forward hooks for submodules only; ``net(x)`` runs them for ``net`` too.
 
-    Submodules that ``forward`` calls run theirs either way.
+    So it is with global forward pre-hooks.
     """
     net = nn.Sequential(nn.ReLU())
     calls = []

@@ -94,9 +94,10 @@ def test_backends_are_listed_without_those_for_debugging():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.13")
 def test_inductor_is_the_default():
-    """:func:`torch.compile` uses the backend ``inductor`` by default, says ``get_default_backend()``.
+    """``torch.compiler.get_default_backend()`` returns ``"inductor"``, the default of ``torch.compile()``.
 
-    The function is in :mod:`torch.compiler`.
+    It was the default before, too; the function is new, as is ``set_default_backend``, which changes what it
+    returns.
     """
     assert torch.compiler.get_default_backend() == "inductor"
     default, named = torch.compile(nn.Linear(2, 3)), torch.compile(nn.Linear(2, 3), backend="inductor")
@@ -196,7 +197,10 @@ def test_a_filter_of_guards_is_taken_out_of_the_dict():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.15")
 def test_a_name_goes_to_the_backend():
-    """:func:`torch.compile` passes ``name`` to a backend of one's own, which fails if it does not take it."""
+    """:func:`torch.compile` passes a given ``name`` to a custom backend; one that does not accept it fails.
+
+    It is a ``BackendCompilerFailed``, raised by the first call. Without ``name`` nothing is passed.
+    """
     given = []
 
     def backend(graph, inputs, **more):

@@ -107,8 +107,10 @@ def test_a_function_has_eight_graphs_at_most():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.7")
 def test_the_limit_may_be_configured():
-    """``torch._dynamo.config.recompile_limit`` says how many graphs :func:`torch.compile` makes of a
-    function.
+    """``torch._dynamo.config.recompile_limit`` caps how many graphs of a function :func:`torch.compile`
+    makes.
+
+    Beyond it the function runs eagerly. The default is 8.
     """
     graphs = []
 
@@ -128,9 +130,9 @@ def test_the_limit_may_be_configured():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.12")
 def test_the_limit_counts_the_first_graph_too():
-    """``recompile_limit`` of :func:`torch.compile` limits all graphs: with 1 nothing is ever recompiled.
+    """``recompile_limit`` of :func:`torch.compile` counts the first graph: 1 allows no recompilation.
 
-    Despite its name it counts the first compilation too. With 0 nothing is compiled at all.
+    With 0 nothing is compiled at all.
     """
     made = {}
     for limit in (0, 1, 3):
@@ -163,9 +165,10 @@ def test_the_limit_is_an_error_for_a_full_graph():
 
 @pytest.mark.needs("compile")
 def test_copies_of_a_function_share_code():
-    """Functions made by the same ``def`` share what :func:`torch.compile` made: the second makes no graph.
+    """Functions made by running one ``def`` twice share a cache of :func:`torch.compile` graphs.
 
-    They also share its limit.
+    They have the same code object, so the second makes no graph that the first has made. They also share its
+    limit.
     """
     graphs = []
 
@@ -247,10 +250,11 @@ def test_an_isolated_compilation_uses_shared_graphs():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.13")
 def test_isolated_compilations_have_a_limit_together():
-    """``torch._dynamo.config.accumulated_recompile_limit`` limits the graphs of all isolated compilations.
+    """``accumulated_recompile_limit`` caps all ``isolate_recompiles=True`` compilations of a function
+    together.
 
-    It limits those of ``torch.compile(isolate_recompiles=True)`` of one function together;
-    ``recompile_limit`` each one alone.
+    It is in ``torch._dynamo.config``, and counts their graphs. ``recompile_limit`` limits each
+    :func:`torch.compile` alone.
     """
     graphs, numbers = [], []
 
@@ -272,9 +276,10 @@ def test_isolated_compilations_have_a_limit_together():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.13")
 def test_what_is_skipped_stays_skipped():
-    """A function decorated by ``torch._dynamo.decorators.skip`` runs eagerly, even if isolated.
+    """A ``torch._dynamo.decorators.skip`` function runs eagerly, even with ``isolate_recompiles=True``.
 
-    The documentation calls it ``torch._dynamo.skip``, which does not exist.
+    That is so after :func:`torch.compile` in both forms. The documentation calls the decorator
+    ``torch._dynamo.skip``, which does not exist.
     """
     graphs = []
 

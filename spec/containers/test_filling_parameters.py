@@ -44,10 +44,10 @@ def test_the_argument_of_parameter_dict():
     "tensor", [torch.tensor([1, 2]), torch.tensor([True, False])], ids=["integer", "bool"]
 )
 def test_parameter_dict_refuses_integers(tensor):
-    """``ParameterDict(...)``, ``table[key] =`` and ``update`` raise ``RuntimeError`` for an integer or bool
-    tensor.
+    """``ParameterDict`` raises ``RuntimeError`` for an integer or bool tensor unless it is a ``Parameter``.
 
-    Such a tensor cannot require grad. ``nn.Parameter(tensor, requires_grad=False)`` is accepted.
+    That is so in its constructor, by ``table[key] = tensor`` and in ``update``. Such a tensor cannot require
+    grad. ``nn.Parameter(tensor, requires_grad=False)`` is accepted.
     """
     table = nn.ParameterDict({"c": torch.tensor([1j, 2j])})
 

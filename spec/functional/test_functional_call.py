@@ -127,7 +127,7 @@ def test_keyword_arguments_are_a_dict():
 
 
 def test_the_keyword_for_the_tensors():
-    """The tensors of ``torch.func.functional_call`` have the keyword ``parameter_and_buffer_dicts``.
+    """``torch.func.functional_call`` takes its tensors as the keyword ``parameter_and_buffer_dicts``.
 
     Torch's documentation writes ``parameters_and_buffer_dicts``, which raises ``TypeError``.
     """

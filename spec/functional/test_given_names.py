@@ -268,10 +268,11 @@ def test_the_long_name_of_a_parametrized_tensor():
 
 @pytest.mark.since("2.1")
 def test_weight_norm_has_no_original():
-    """``functional_call`` ignores ``parametrizations.weight.original`` for a layer under ``weight_norm``.
+    """By default ``functional_call`` ignores ``parametrizations.weight.original`` of
+    ``parametrizations.weight_norm``.
 
-    :func:`~torch.nn.utils.parametrizations.weight_norm` keeps two tensors, ``original0`` for the length and
-    ``original1`` for the direction. ``strict=True`` finds the wrong name.
+    A layer under :func:`~torch.nn.utils.parametrizations.weight_norm` has two tensors in its place,
+    ``original0`` for the length and ``original1`` for the direction. ``strict=True`` finds the wrong name.
     """
     layer, x = parametrizations.weight_norm(nn.Linear(2, 1, bias=False)), torch.tensor([3.0, 4.0])
     given, path = torch.tensor([[6.0, 8.0]]), "parametrizations.weight."

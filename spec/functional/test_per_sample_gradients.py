@@ -66,9 +66,11 @@ def test_some_layers_are_not_handled(layer, function, sizes):
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": None}], ids=["default", "None"])
 def test_the_batch_size_is_that_of_the_inputs(options):
-    """By default ``call_for_per_sample_grads`` takes the first size of the inputs, and raises if they differ.
+    """By default ``call_for_per_sample_grads`` reads the batch size off the inputs, and raises if they
+    differ.
 
-    It is a ``RuntimeError``, also if there is no tensor among the arguments.
+    It is the first size of each tensor. The error is ``RuntimeError``, also if there is no tensor among the
+    arguments.
     """
     layer = nn.Bilinear(3, 2, 4).requires_grad_(False)
     layer.forward = lambda x, y: x.sum() + y.sum()
@@ -82,7 +84,11 @@ def test_the_batch_size_is_that_of_the_inputs(options):
 
 
 def test_a_batch_size_may_be_given():
-    """``call_for_per_sample_grads(net, batch_size=5)`` takes inputs of other first sizes as well."""
+    """``call_for_per_sample_grads(batch_size=5)`` does not compare the first sizes of the arguments.
+
+    So an argument of another first size can come along, if it does not meet a parameter: ``nn.Linear`` still
+    raises ``RuntimeError`` for an input with a first size other than 5.
+    """
     layer = nn.Linear(3, 2)
     layer.forward = lambda x, scale: nn.Linear.forward(layer, x) * scale
 
@@ -101,10 +107,9 @@ def test_a_batch_size_may_be_given():
     ids=["default", "sum", "mean"],
 )
 def test_for_a_mean_they_are_scaled(options, factor):
-    """``call_for_per_sample_grads(loss_reduction="mean")`` multiplies by the batch size; the default is
-    ``"sum"``.
+    """``call_for_per_sample_grads(loss_reduction="mean")`` multiplies each ``grad_sample`` by the batch size.
 
-    It is to be used with a loss that is a mean over the batch.
+    The default, ``"sum"``, does not. ``"mean"`` is to be used with a loss that is a mean over the batch.
     """
     layer = nn.Linear(2, 1)
 
@@ -117,10 +122,10 @@ def test_for_a_mean_they_are_scaled(options, factor):
 
 
 def test_with_a_mean_each_sample_counts_alone():
-    """After ``mean()`` and ``loss_reduction="mean"``, ``grad_sample`` is the gradient of each sample's own
-    mean.
+    """``call_for_per_sample_grads(loss_reduction="mean")`` gives each sample's own gradient of a mean loss.
 
-    That holds for ``call_for_per_sample_grads``; with the default it is smaller by the batch size.
+    After ``mean()`` and ``backward()``, ``grad_sample`` is what each sample alone would give. With the
+    default it is smaller by the batch size.
     """
     layer, x = nn.Linear(2, 4), torch.rand(3, 2)
 
@@ -161,10 +166,11 @@ def test_the_batch_comes_first(options):
 
 
 def test_only_recurrent_layers_have_the_batch_second():
-    """With ``call_for_per_sample_grads(batch_first=False)``, ``nn.RNN`` has the batch second, ``nn.Linear``
-    first.
+    """With ``call_for_per_sample_grads(batch_first=False)``, ``nn.Linear`` still takes dimension 0 as the
+    batch.
 
-    ``nn.Linear`` raises ``RuntimeError`` if the two sizes differ, and gives wrong gradients if not.
+    ``nn.RNN`` takes dimension 1, from which the batch size is read, too. ``nn.Linear`` raises
+    ``RuntimeError`` if the two sizes differ, and gives wrong gradients if not.
     """
     rnn, layer, x = nn.RNN(2, 3), nn.Linear(2, 1), torch.rand(4, 4, 2)
 

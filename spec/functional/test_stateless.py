@@ -75,7 +75,8 @@ def test_it_takes_one_dict_only():
 
 
 def test_its_keyword_is_unknown_to_the_newer_form():
-    """``torch.func.functional_call`` has no keyword ``parameters_and_buffers``, unlike the older form.
+    """``torch.func.functional_call``, unlike ``nn.utils.stateless``, has no keyword
+    ``parameters_and_buffers``.
 
     It raises ``TypeError`` for it: there the tensors are ``parameter_and_buffer_dicts``. By position both
     take them.

@@ -203,9 +203,9 @@ def test_a_load_state_dict_pre_hook_may_change_the_dict():
 
 @pytest.mark.since("2.1")
 def test_a_load_pre_hook_gets_a_shallow_copy():
-    """A ``load_state_dict`` pre-hook of an optimizer gets a shallow copy: changes inside reach the caller.
+    """A ``load_state_dict`` pre-hook of an optimizer gets a shallow copy: nested dicts are the caller's.
 
-    Replace what is inside, as in ``{**group, "lr": 0.1}``, instead of changing it.
+    Replace what is nested, as in ``{**group, "lr": 0.1}``, instead of changing it.
     """
     optimizer = SGD([nn.Parameter(torch.tensor([3.0]))], lr=0.5)
     saved = optimizer.state_dict()
@@ -244,7 +244,11 @@ def test_a_load_post_hook_sees_what_was_loaded():
     "kind", ["state_dict_pre", "state_dict_post", "load_state_dict_pre", "load_state_dict_post"]
 )
 def test_hooks_run_in_order_unless_prepended(kind):
-    """Hooks for the state of an optimizer run in order of registration; ``prepend=True`` puts one first."""
+    """An optimizer's ``state_dict`` and ``load_state_dict`` hooks run in order, those with ``prepend=True``
+    first.
+
+    That is the order of registration, for pre-hooks as for post-hooks.
+    """
     optimizer = SGD([nn.Parameter(torch.tensor([3.0]))], lr=0.5)
     calls = []
     register = getattr(optimizer, f"register_{kind}_hook")
@@ -265,7 +269,10 @@ def test_hooks_run_in_order_unless_prepended(kind):
     "kind", ["state_dict_pre", "state_dict_post", "load_state_dict_pre", "load_state_dict_post"]
 )
 def test_a_hook_for_the_state_may_be_removed(kind):
-    """``remove()`` of the handle of a hook for the state of an optimizer takes that hook off."""
+    """``remove()`` of its handle takes a ``state_dict`` or ``load_state_dict`` hook off an optimizer.
+
+    That is so for pre-hooks and post-hooks.
+    """
     optimizer = SGD([nn.Parameter(torch.tensor([3.0]))], lr=0.5)
     calls = []
     register = getattr(optimizer, f"register_{kind}_hook")

@@ -58,8 +58,9 @@ def test_groups_are_saved_with_ids():
 
 @pytest.mark.since("2.6")
 def test_names_are_saved_too():
-    """``Optimizer.state_dict()`` keeps the names of groups made from ``named_parameters()``, as
-    ``param_names``.
+    """``Optimizer.state_dict()`` keeps parameter names from ``named_parameters()`` as ``param_names``.
+
+    Each group has its own. An optimizer made from ``parameters()`` has none.
     """
     layer = nn.Linear(2, 1)
 
@@ -95,9 +96,9 @@ def test_the_state_is_loaded_by_position():
 
 
 def test_ids_may_be_any_keys():
-    """``Optimizer.load_state_dict`` accepts any ids, such as strings: ``params`` says which is whose.
+    """``Optimizer.load_state_dict`` matches ids to parameters by their order in ``params``; strings will do.
 
-    The order of ``params`` decides, not that of the state.
+    The order of the entries in ``state`` does not matter.
     """
     first, second = nn.Parameter(torch.rand(1)), nn.Parameter(torch.rand(1))
     optimizer = SGD([first, second], lr=0.5, momentum=0.9)
@@ -157,10 +158,10 @@ def test_names_stay_if_none_are_loaded():
     ids=["LinearLR", "LambdaLR", "StepLR", "ExponentialLR"],
 )
 def test_a_new_scheduler_may_change_a_loaded_rate(scheduler, options, rate):
-    """Making a ``LinearLR`` or ``LambdaLR`` changes a loaded learning rate; ``StepLR`` and ``ExponentialLR``
-    keep it.
+    """Making ``LinearLR`` scales a learning rate that ``Optimizer.load_state_dict`` set; ``StepLR`` keeps it.
 
-    Make the scheduler first, then load: ``Optimizer.load_state_dict`` sets the rate whatever it was.
+    ``LambdaLR`` scales it as well, ``ExponentialLR`` keeps it. Make the scheduler first, then load:
+    ``load_state_dict`` sets the rate whatever it was.
     """
     saved = SGD([nn.Parameter(torch.rand(2))], lr=0.25).state_dict()
     before, after = (SGD([nn.Parameter(torch.rand(2))], lr=0.75) for _ in range(2))

@@ -300,9 +300,10 @@ def test_feature_alpha_dropout_drops_channels():
     ("layer", "shape"), [(nn.AlphaDropout, (40000,)), (nn.FeatureAlphaDropout, (200, 200, 3))]
 )
 def test_alpha_dropout_keeps_a_standard_normal(layer, shape):
-    """``nn.AlphaDropout`` and ``nn.FeatureAlphaDropout`` keep mean 0 and std 1, and redraw at each call.
+    """In training ``nn.AlphaDropout`` keeps mean 0 and std 1 of its input, with a new mask at each call.
 
-    They keep no other mean: in training, input of mean 3 comes out with mean 1.95 if a quarter is masked.
+    So does ``nn.FeatureAlphaDropout``. They keep no other mean: input of mean 3 comes out with mean 1.95 if a
+    quarter is masked.
     """
     x, drop = torch.randn(shape), layer(0.25)
     first, second = drop(x), drop(x)

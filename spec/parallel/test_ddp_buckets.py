@@ -13,11 +13,12 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
 def test_the_first_backward_has_one_bucket(ranks):
-    """In the first backward :class:`DDP <torch.nn.parallel.DistributedDataParallel>` has one bucket, unless
-    it finds unused parameters.
+    """In the first backward ``DDP`` has one bucket despite ``bucket_cap_mb``, unless
+    ``find_unused_parameters=True``.
 
-    So nothing is exchanged before the last gradient is there, whatever ``bucket_cap_mb`` is. With
-    ``find_unused_parameters=True`` there are several from the beginning.
+    So nothing is exchanged before the last gradient is there. With ``find_unused_parameters=True`` there are
+    several from the beginning, if ``static_graph`` is not set as well. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def train(rank, unused):
@@ -107,10 +108,10 @@ def test_the_first_bucket_holds_one_mebibyte(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
 def test_bucket_cap_mb_is_for_all_buckets(ranks, megabytes, buckets):
-    """``DDP(bucket_cap_mb=2)`` makes buckets of 2 MiB, the first as well; ``None`` keeps that at 1 MiB.
+    """``DDP(bucket_cap_mb=2)`` closes each bucket at 2 MiB; with ``None`` the first one is closed at 1 MiB.
 
-    ``bucket_cap_mb=25`` thus differs from the default ``None``. See
-    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    ``None`` is the default, and differs from ``bucket_cap_mb=25``, though the other buckets are closed at 25
+    MiB with both. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def train(rank, megabytes):

@@ -161,9 +161,9 @@ def test_broadcast_buffers_is_deprecated(ranks):
 
 @pytest.mark.needs("distributed")
 def test_later_buffers_follow_as_well(ranks):
-    """``DDP`` also broadcasts buffers that are added or replaced after wrapping, if it had one then.
+    """``DDP`` also broadcasts buffers added or replaced later, if it wrapped a module that had a buffer.
 
-    Without a buffer when it is wrapped, none that comes later is broadcast. See
+    If the module had none then, no buffer that comes later is broadcast. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
@@ -185,9 +185,9 @@ def test_later_buffers_follow_as_well(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_without_init_sync_buffers_differ(ranks):
-    """``DistributedDataParallel(init_sync=False)`` lets every rank start with its own buffers as well.
+    """``DDP(init_sync=False)`` leaves each rank its own buffers until the first call.
 
-    The first call hands out those of rank 0. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    That call hands out those of rank 0. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def run(rank):

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 @pytest.mark.parametrize(("times", "mean"), [(1, 1.5), (2, 6.0)], ids=["once", "twice"])
 @pytest.mark.needs("distributed")
 def test_checkpoints_without_reentry_average(ranks, times, mean):
-    """DDP averages gradients under ``checkpoint(use_reentrant=False)``, also of a layer it runs twice.
+    """``DDP`` averages gradients under ``checkpoint(use_reentrant=False)``, even if two calls share a layer.
 
     This is the kind of checkpoint to use with :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
@@ -61,10 +61,12 @@ def test_a_reentrant_checkpoint_averages_once(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_layer_checkpointed_twice_goes_wrong(ranks):
-    """DDP silently gives ranks different gradients if ``checkpoint(use_reentrant=True)`` runs a layer twice.
+    """``DDP`` silently fails to average if two ``checkpoint(use_reentrant=True)`` calls share its first
+    layer.
 
-    Nothing raises, and the ranks drift apart. Use ``use_reentrant=False``, or ``static_graph=True`` in
-    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    The first layer's gradient comes last, and is averaged before its second part arrives: ranks drift apart.
+    If gradients of earlier layers are still missing, backward raises ``RuntimeError``. Use
+    ``use_reentrant=False``, or ``static_graph=True`` in :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def train(rank):

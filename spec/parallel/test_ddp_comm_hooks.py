@@ -76,7 +76,8 @@ def test_point_to_point_has_no_future(ranks):
 )
 @pytest.mark.needs("distributed")
 def test_a_hook_returns_a_future_of_one_tensor(ranks, kind, message):
-    """``backward()`` of DDP raises ``RuntimeError`` if its hook returns a tensor, or a Future of a list.
+    """``backward()`` raises ``RuntimeError`` if a DDP communication hook returns a tensor or a Future of a
+    list.
 
     It wants a Future of one tensor, completed if nothing is left to wait for. See
     :meth:`~torch.nn.parallel.DistributedDataParallel.register_comm_hook`.

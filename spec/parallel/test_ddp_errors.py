@@ -350,11 +350,11 @@ def test_an_argument_without_effect_warned_users(ranks):
 
 @pytest.mark.needs("distributed")
 def test_outputs_are_found_in_containers(ranks):
-    """``DDP(find_unused_parameters=True)`` finds output tensors in a dataclass, but raises for another
-    object.
+    """``DDP(find_unused_parameters=True)`` finds outputs in a dataclass; for a plain object ``backward()``
+    raises.
 
-    A parameter that such an object hides counts as unused, and then as ready twice: ``RuntimeError``. Return
-    tensors in tuples, lists, dicts or dataclasses. See
+    A parameter that such an object hides, here a ``SimpleNamespace``, counts as unused, and then as ready
+    twice: ``RuntimeError``. Return tensors in tuples, lists, dicts or dataclasses. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 

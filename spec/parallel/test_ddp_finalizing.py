@@ -36,10 +36,11 @@ def test_gradients_come_with_finalize_backward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_each_backward_is_finalized_once(ranks):
-    """``DDP.finalize_backward()`` raises before ``backward()``, twice, in ``no_sync()`` and in automatic
-    mode.
+    """``DDP.finalize_backward()`` raises before ``backward()``, after one in ``no_sync()`` and if called
+    again.
 
-    The error is ``RuntimeError``. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    The error is ``RuntimeError``. Without ``require_manual_backward_finalization`` it raises at any time. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def train(rank):
@@ -66,9 +67,9 @@ def test_each_backward_is_finalized_once(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_forgotten_finalization_is_told(ranks):
-    """The next backward of DDP raises ``RuntimeError`` if ``finalize_backward()`` was left out.
+    """With ``require_manual_backward_finalization``, DDP raises in backward if the last was not finalized.
 
-    This is so with ``require_manual_backward_finalization``. See
+    It is a ``RuntimeError``; ``finalize_backward()`` has to be called in between. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 

@@ -55,9 +55,9 @@ def test_join_ends_with_the_model_of_the_last(ranks, batches, last):
 
 @pytest.mark.needs("distributed")
 def test_join_can_be_disabled(ranks):
-    """``DDP.join(enable=False)`` does nothing: ranks end with their own parameters.
+    """``DDP.join(enable=False)`` broadcasts no parameters at its end: each rank keeps its own.
 
-    All ranks then need equally many batches. See
+    Gradients are averaged inside as without it, and all ranks need equally many batches. See
     :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
     """
 
@@ -78,10 +78,11 @@ def test_join_can_be_disabled(ranks):
 )
 @pytest.mark.needs("distributed")
 def test_joined_models_divide_differently(ranks, options, last):
-    """``Join([a, b], divide_by_initial_world_size=False)`` divides only gradients of ``a`` by who is left.
+    """With ``Join([a, b], divide_by_initial_world_size=False)`` only ``a`` averages over the ranks still
+    active.
 
-    Those of other :class:`~torch.nn.parallel.DistributedDataParallel` models are divided by all ranks, as by
-    default those of all models are.
+    Gradients of other :class:`~torch.nn.parallel.DistributedDataParallel` models are divided by the number of
+    all ranks, as by default those of all models are.
     """
 
     def train(rank, options):

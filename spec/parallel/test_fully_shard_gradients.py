@@ -12,7 +12,7 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_the_divide_factor_is_of_one_module(ranks):
-    """``set_gradient_divide_factor`` of ``fully_shard`` leaves submodules that were sharded before.
+    """``set_gradient_divide_factor`` of ``fully_shard`` does not apply to submodules sharded on their own.
 
     Other setters hold for these as well. Over gloo it takes ``set_force_sum_reduction_for_comms(True)``. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_gradient_divide_factor`.
@@ -108,7 +108,7 @@ def test_unused_parameters_get_zeros(ranks, used, grads):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_a_hook_may_change_the_reduced(ranks):
-    """The hook of ``set_all_reduce_hook`` can change the averaged shards of ``fully_shard`` in place.
+    """A ``set_all_reduce_hook`` hook can change the averaged gradient shards of ``fully_shard`` in place.
 
     See :meth:`~torch.distributed.fsdp.FSDPModule.set_all_reduce_hook`.
     """

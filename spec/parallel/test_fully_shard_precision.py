@@ -12,10 +12,10 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_param_dtype_is_for_forward(ranks):
-    """``fully_shard`` with ``param_dtype`` casts weights and inputs for ``forward``; shards and their
-    ``grad`` stay.
+    """``param_dtype`` of ``fully_shard`` casts weights and inputs in forward; shards and ``grad`` keep their
+    dtype.
 
-    Inputs of integers stay as well. The optimizer works on shards in the dtype of the parameters. See
+    Inputs of integers are not cast. The optimizer works on shards in the dtype of the parameters. See
     :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
     """
 
@@ -139,10 +139,11 @@ def test_backward_remembers_in_param_dtype(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_param_dtype_alone_averages_in_float32(ranks):
-    """``fully_shard`` with ``param_dtype=torch.bfloat16`` averages gradients in the dtype of the parameters.
+    """Without ``reduce_dtype``, ``fully_shard`` averages gradients in the weights' own dtype, not in
+    ``param_dtype``.
 
-    For float32 parameters they are thus averaged in float32. ``reduce_dtype=torch.bfloat16`` makes it as it
-    was before 2.15. See :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
+    For float32 parameters gradients are thus averaged in float32. ``reduce_dtype=torch.bfloat16`` makes it as
+    it was before 2.15. See :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
     """
 
     def average(rank, options):
@@ -233,7 +234,8 @@ def test_parameters_may_keep_their_dtype(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_inputs_are_not_overridden(ranks):
-    """``fully_shard`` casts inputs to ``param_dtype``, even if ``param_dtype_override_fn`` keeps all weights.
+    """``fully_shard`` casts inputs to ``param_dtype``, even if ``param_dtype_override_fn`` exempts all
+    weights.
 
     A :class:`~torch.nn.Linear` then raises ``RuntimeError``, as the dtypes differ. See
     :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
@@ -259,9 +261,10 @@ def test_inputs_are_not_overridden(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_overrides_are_param_dtype_or_none_at_all(ranks, result, message):
-    """``fully_shard`` raises ``ValueError`` if ``param_dtype_override_fn`` returns a third dtype.
+    """``fully_shard`` rejects all but ``None``, ``param_dtype`` and the original dtype from
+    ``param_dtype_override_fn``.
 
-    It may return the dtype of the parameter, ``param_dtype`` or ``None``. See
+    The original dtype is that of the parameter; for another it raises ``ValueError``. See
     :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
     """
 

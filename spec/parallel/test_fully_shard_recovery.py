@@ -13,7 +13,8 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_after_an_error_the_state_is_reset(ranks, where):
-    """After an error, ``reset_iter_state()`` of the ``fully_shard`` root makes the next step right.
+    """After an error, ``reset_iter_state()`` of the ``fully_shard`` root lets the next iteration run
+    normally.
 
     All parameters are shards again. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
     """
@@ -68,11 +69,11 @@ def test_a_reset_loses_finished_gradients(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_only_a_root_that_ran_is_reset(ranks):
-    """``reset_iter_state()`` raises ``AttributeError`` before the first forward, then ``RuntimeError`` if no
-    root.
+    """``reset_iter_state()`` of ``fully_shard`` raises before the first forward, and then on a non-root
+    module.
 
-    The root is the module that the first call went to. See
-    :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    The first is an ``AttributeError``, the second a ``RuntimeError``. The root is the module that the first
+    call went to. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
     """
 
     def reset(rank):
@@ -94,10 +95,10 @@ def test_only_a_root_that_ran_is_reset(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_finalization_averages_and_shards(ranks):
-    """With manual finalization ``fully_shard`` averages and reshards in ``finalize_backward()``, not in
-    backward.
+    """After ``set_manual_backward_finalization(True)`` ``fully_shard`` averages only in
+    ``finalize_backward()``.
 
-    ``set_is_last_backward(False)`` changes nothing then. See
+    It also reshards there, not in backward. ``set_is_last_backward(False)`` changes nothing then. See
     :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
     """
 
@@ -146,10 +147,10 @@ def test_finalization_keeps_to_gradient_sync(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_finalization_without_a_backward(ranks):
-    """``finalize_backward()`` of ``fully_shard`` does nothing before the first forward, or if backward
-    missed it.
+    """Before the first forward, ``finalize_backward()`` of a ``fully_shard`` module does nothing.
 
-    In automatic mode it raises ``RuntimeError`` after that forward. See
+    After that forward it raises ``RuntimeError``, but with ``set_manual_backward_finalization(True)`` it does
+    nothing either if no backward reached the module. See
     :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
     """
 
@@ -173,11 +174,11 @@ def test_finalization_without_a_backward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_the_mode_is_kept_until_finalized(ranks):
-    """``set_manual_backward_finalization`` raises ``RuntimeError`` between backward and
-    ``finalize_backward()``.
+    """Changing FSDP's ``set_manual_backward_finalization`` between backward and ``finalize_backward()``
+    raises.
 
-    It also raises on a submodule, at the latest when the ``fully_shard`` root is called. See
-    :meth:`~torch.distributed.fsdp.FSDPModule.set_manual_backward_finalization`.
+    It is a ``RuntimeError``. It also raises on a submodule, at the latest when the ``fully_shard`` root is
+    called. See :meth:`~torch.distributed.fsdp.FSDPModule.set_manual_backward_finalization`.
     """
 
     def train(rank):
@@ -205,10 +206,11 @@ def test_the_mode_is_kept_until_finalized(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_handle_is_waited_on(ranks):
-    """``finalize_backward(async_op=True)`` of ``fully_shard`` returns a handle; until ``wait()`` calls raise.
+    """After ``finalize_backward(async_op=True)`` of ``fully_shard``, forward raises until ``handle.wait()``.
 
-    A call and a further ``finalize_backward()`` raise ``RuntimeError``. After ``reset_iter_state()``, so
-    does ``wait()``. See :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
+    The handle is what it returns. A further ``finalize_backward()`` raises ``RuntimeError`` as well, and
+    after ``reset_iter_state()`` so does ``wait()``. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
     """
 
     def train(rank):
@@ -236,9 +238,10 @@ def test_a_handle_is_waited_on(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_shared_context_is_reset_by_its_user(ranks):
-    """After ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises ``RuntimeError`` while ``a`` reduces.
+    """After FSDP's ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises until ``a``'s handle is waited
+    on.
 
-    The handle of ``a`` is to be waited on first. See
+    The handle is that of ``a.finalize_backward(async_op=True)``, the error ``RuntimeError``. See
     :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
     """
 

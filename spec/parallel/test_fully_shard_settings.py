@@ -95,7 +95,8 @@ def test_ignored_parameters_stay_whole(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_reshard_after_forward_divides_the_ranks(ranks):
-    """``fully_shard(reshard_after_forward=3)`` raises ``ValueError`` on two ranks: it is to be a factor.
+    """``fully_shard(reshard_after_forward=n)`` raises ``ValueError`` unless ``n`` divides the number of
+    ranks.
 
     See :func:`~torch.distributed.fsdp.fully_shard`.
     """
@@ -139,10 +140,11 @@ def test_resharding_can_be_set_later(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_whole_parameters_miss_the_step(ranks):
-    """After ``set_reshard_after_backward(False)``, the next call misses the step of an optimizer.
+    """With ``set_reshard_after_backward(False)``, ``fully_shard`` forward misses ``step()`` until
+    ``reshard()``.
 
     Parameters stay whole and are not gathered anew, while the optimizer steps on shards. Call ``reshard()``
-    first, see :meth:`~torch.distributed.fsdp.FSDPModule.set_reshard_after_backward`.
+    after ``step()``, see :meth:`~torch.distributed.fsdp.FSDPModule.set_reshard_after_backward`.
     """
 
     def train(rank):
@@ -165,7 +167,8 @@ def test_whole_parameters_miss_the_step(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_unshard_and_reshard_leave_submodules(ranks):
-    """``unshard()`` and ``reshard()`` of a ``fully_shard`` module leave submodules that were sharded before.
+    """``unshard()`` and ``reshard()`` of a ``fully_shard`` module do not affect submodules sharded on their
+    own.
 
     ``unshard()`` returns ``None``. See :meth:`~torch.distributed.fsdp.FSDPModule.unshard`.
     """
@@ -228,9 +231,10 @@ def test_resharding_frees_the_storage(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_the_storage_can_be_kept(ranks):
-    """After ``set_keep_unsharded_storage(True)``, ``fully_shard`` parameters keep their address and storage.
+    """With ``set_keep_unsharded_storage(True)``, ``fully_shard`` keeps and reuses the storage of whole
+    weights.
 
-    ``reshard()`` does not free it, and ``unshard()`` fills the same. See
+    The storage stays after ``reshard()``, and ``unshard()`` fills the same one, at the same address. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_keep_unsharded_storage`.
     """
 

@@ -114,10 +114,10 @@ def test_the_class_must_take_a_device():
 
 
 def test_the_device_must_be_a_named_argument():
-    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` raises ``RuntimeError`` if ``device`` is only
-    part of ``**kwargs``.
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` raises ``RuntimeError`` unless the class's
+    ``__init__`` itself names ``device``.
 
-    Write ``device=None`` into the signature of the constructor.
+    ``**kwargs`` that take it are not enough. Write ``device=None`` into the signature.
     """
 
     class Loose(nn.Linear):
@@ -130,8 +130,8 @@ def test_the_device_must_be_a_named_argument():
 
 
 def test_what_is_computed_on_the_way_stays_on_meta():
-    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` leaves what a constructor computes on meta;
-    ``item()`` raises there.
+    """With :func:`nn.utils.skip_init <torch.nn.utils.skip_init>`, what a constructor computes from weights
+    stays on meta; ``item()`` raises.
 
     It is a ``RuntimeError``. Compute such values after the parameters are filled.
     """

@@ -345,10 +345,11 @@ def test_a_weight_of_zeros_stays_zero(sizes):
 
 
 def test_householder_starts_at_the_q_without_base():
-    """With ``householder``, ``parametrizations.orthogonal`` starts at Q even if
-    ``use_trivialization=False``.
+    """Without trivialization ``parametrizations.orthogonal`` by ``householder`` starts at Q of the weight's
+    QR.
 
-    It is the Q of the QR decomposition of the weight, and the weight itself if that is orthogonal.
+    That is with ``use_trivialization=False``. Q is the orthogonal factor of the QR decomposition of the
+    weight, and the weight itself if that is orthogonal.
     """
     layer, square = nn.Linear(2, 3), nn.Linear(2, 2)
     square.weight.data = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
@@ -365,8 +366,7 @@ def test_householder_starts_at_the_q_without_base():
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
 def test_a_parametrized_weight_has_no_base(orthogonal_map):
-    """By default ``parametrizations.orthogonal`` makes reading an already parametrized weight a
-    ``TypeError``.
+    """By default a weight parametrized before ``parametrizations.orthogonal`` raises ``TypeError`` when read.
 
     There is no base then. With ``use_trivialization=False`` it maps what the other parametrizations return.
     """

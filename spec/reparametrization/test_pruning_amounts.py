@@ -39,7 +39,7 @@ def test_scores_count_by_their_absolute_value():
 
 
 def test_prune_counts_what_the_mask_has_pruned():
-    """``L1Unstructured(1).prune(t, mask)`` counts entries that the mask already prunes: nothing new may go.
+    """``L1Unstructured(1).prune(t, default_mask)`` ranks masked entries too, so it may prune nothing new.
 
     Unlike ``prune.l1_unstructured`` on a pruned module, which counts what is left.
     """

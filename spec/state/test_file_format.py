@@ -59,8 +59,10 @@ def test_a_newer_pickle_protocol_cannot_be_loaded_safely():
 
 
 def test_saving_needs_write_and_flush():
-    """:func:`torch.save` needs an object with ``write`` and ``flush``; without ``flush`` it raises
-    ``AttributeError``.
+    """:func:`torch.save` to a file-like object needs ``write`` and ``flush``; without ``flush`` it raises an
+    error.
+
+    It is an ``AttributeError``.
     """
 
     class Writer:
@@ -211,7 +213,7 @@ def test_checksums_may_be_left_out():
 
 @pytest.mark.since("2.5")
 def test_flags_of_mapping_may_be_set(tmp_path):
-    """With ``set_default_mmap_options(MAP_SHARED)``, a tensor of ``torch.load(mmap=True)`` writes to its
+    """With ``set_default_mmap_options(MAP_SHARED)``, changes to ``torch.load(mmap=True)`` tensors reach the
     file.
 
     The default is ``mmap.MAP_PRIVATE``. As a context manager it is undone at the end.

@@ -97,8 +97,9 @@ def test_a_class_may_stand_in_for_a_name():
     ids=["class", "function"],
 )
 def test_a_nested_class_is_reached_by_getattr(inner, outer):
-    """A file names a nested class by its outer class and ``getattr``: ``safe_globals([cls])`` does not help.
+    """For a nested class ``torch.load()`` needs its outer class and ``getattr`` in ``safe_globals()``.
 
+    The file names it by these two, so ``safe_globals([cls])`` alone does not help with ``weights_only=True``.
     To declare ``getattr`` safe opens the door to nearly everything. Move the class to the top of its module.
     """
     file = io.BytesIO()
@@ -137,10 +138,10 @@ def test_the_end_of_a_block_undoes_an_earlier_declaration():
 @pytest.mark.since("2.6")
 @pytest.mark.needs("distributed")
 def test_torch_declares_classes_itself():
-    """:func:`torch.serialization.get_safe_globals` also lists classes that torch declared, such as
+    """:func:`torch.serialization.get_safe_globals` also lists classes that torch itself added, such as
     ``DTensor``.
 
-    To find what the program declared, compare with the list from before.
+    To find what the program added, compare with the list from before.
     """
     from torch.distributed.tensor import DTensor
 
@@ -149,8 +150,10 @@ def test_torch_declares_classes_itself():
 
 @pytest.mark.since("2.6")
 def test_what_is_safe_is_not_listed():
-    """:func:`torch.serialization.get_unsafe_globals_in_checkpoint` leaves out what was declared or torch
+    """``get_unsafe_globals_in_checkpoint()`` omits what ``add_safe_globals()``, ``safe_globals`` or torch
     allows.
+
+    See :func:`torch.serialization.get_unsafe_globals_in_checkpoint`.
     """
     file = io.BytesIO()
     torch.save([torch.rand(2), datetime.timedelta(days=3), fractions.Fraction(3, 4)], file)

@@ -82,7 +82,8 @@ def test_a_location_may_be_told_in_four_ways(location):
 
 
 def test_a_missing_device_is_an_error():
-    """:func:`torch.load` raises ``RuntimeError`` for a tensor saved on a GPU that is missing.
+    """:func:`torch.load` without ``map_location`` raises ``RuntimeError`` for a tensor of a GPU that is
+    missing.
 
     ``map_location="cpu"`` loads it.
     """
@@ -140,8 +141,9 @@ def test_a_location_may_be_registered(monkeypatch):
 
 
 def test_registered_functions_are_asked_in_order(monkeypatch):
-    """Functions of ``register_package`` are asked by priority, the lowest first, until one returns no
-    ``None``.
+    """Functions of ``register_package`` run by priority, lowest first, until one does not return ``None``.
+
+    That is so for the tags in :func:`torch.save` and for the storages in :func:`torch.load`.
     """
     monkeypatch.setattr(torch.serialization, "_package_registry", [*torch.serialization._package_registry])
     calls, file = [], io.BytesIO()
@@ -201,9 +203,9 @@ def test_a_version_is_compared_by_numbers():
 
 
 def test_a_malformed_version_is_an_error_or_met():
-    """``check_module_version_greater_or_equal`` raises ``RuntimeError`` for a malformed version, or warns.
+    """``check_module_version_greater_or_equal(error_if_malformed=False)`` only warns of a malformed version.
 
-    It warns with ``error_if_malformed=False``, and takes the version for new enough; by default it raises.
+    It takes the version for new enough. By default it raises ``RuntimeError``.
     """
     met = torch.serialization.check_module_version_greater_or_equal
     module = types.SimpleNamespace(__name__="moon", __version__="1.10.rc1")
