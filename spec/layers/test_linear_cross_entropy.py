@@ -82,7 +82,8 @@ def test_linear_cross_entropy_weight_is_one_per_class(weight):
 
 @pytest.mark.since("2.13")
 def test_linear_cross_entropy_of_weighted_probabilities():
-    """``LinearCrossEntropyLoss(weight=w)`` of class probabilities divides by the batch size, not by weights.
+    """By default ``LinearCrossEntropyLoss(weight=w)`` of ``(N, C)`` probabilities divides by ``N``, not by
+    weights.
 
     Of class indices it divides by the weights of the targets, as ``CrossEntropyLoss`` does.
     """
@@ -201,9 +202,11 @@ def test_chunks_of_more_dimensions_fall_back(bias):
 @pytest.mark.since("2.13")
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_chunks_are_walked_back_once(reduction):
-    """By default the chunked mean or sum of ``LinearCrossEntropyLoss`` raises at a second ``backward()``.
+    """With ``LinearCrossEntropyOptions()`` a second ``backward(retain_graph=True)`` of the mean or sum
+    raises.
 
-    ``retain_graph=True`` does not help, ``LinearCrossEntropyOptions(allow_retain_graph=True)`` does.
+    The loss is :class:`~torch.nn.LinearCrossEntropyLoss`, which goes through the batch in chunks then. Pass
+    ``LinearCrossEntropyOptions(allow_retain_graph=True)`` to go back twice.
     """
     inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
     once, twice = (nn.LinearCrossEntropyOptions(allow_retain_graph=allowed) for allowed in (False, True))
@@ -238,7 +241,8 @@ def test_unreduced_chunks_are_walked_back_twice():
 
 @pytest.mark.since("2.13")
 def test_forward_mode_of_chunks_is_silently_zero():
-    """``torch.func.jvp`` of a chunked ``LinearCrossEntropyLoss`` returns a tangent of zero, and no error.
+    """``torch.func.jvp`` of ``LinearCrossEntropyLoss`` with ``options`` returns a tangent of zero, and no
+    error.
 
     ``torch.func.grad`` raises. Without ``options`` both work.
     """
