@@ -125,10 +125,13 @@ def test_a_mask_for_each_head():
     ids=["turned", "batch", "batch and heads", "row"],
 )
 def test_the_shapes_of_an_attention_mask(shape, error, message):
-    """``MultiheadAttention`` raises an error unless ``attn_mask`` is ``(L, S)`` or
+    """By default ``MultiheadAttention`` raises for an ``attn_mask`` neither ``(L, S)`` nor
     ``(N * num_heads, L, S)``.
 
-    ``L`` is the number of queries, ``S`` that of keys. One mask for each entry, ``(N, L, S)``, is too few.
+    ``L`` is the number of queries, ``S`` that of keys, and ``N`` is 1 for unbatched inputs. One mask for each
+    entry, ``(N, L, S)``, is too few. A wrong size raises ``RuntimeError``, a wrong number of dimensions
+    ``AssertionError``. On the fast path, or with ``is_causal=True`` and ``need_weights=False``, some wrong
+    shapes pass.
     """
     layer, query, key = (
         nn.MultiheadAttention(4, 2, batch_first=True),

@@ -30,10 +30,13 @@ def test_the_square_causal_mask():
     ids=["attention", "encoder layer", "encoder", "decoder layer", "memory"],
 )
 def test_is_causal_needs_a_mask(layer, hint, inputs):
-    """In training mode attention and transformer layers raise ``RuntimeError`` for ``is_causal=True`` alone.
+    """In training mode ``MultiheadAttention`` raises ``RuntimeError`` for ``is_causal=True`` without
+    ``attn_mask``.
 
-    It does not make the mask: pass one, such as that of
-    :meth:`~torch.nn.Transformer.generate_square_subsequent_mask`, with it.
+    So do :class:`~torch.nn.TransformerEncoderLayer`, :class:`~torch.nn.TransformerEncoder` and
+    :class:`~torch.nn.TransformerDecoderLayer` without the mask that the hint is about. A hint does not make
+    the mask: pass one, such as that of :meth:`~torch.nn.Transformer.generate_square_subsequent_mask`, with
+    it.
     """
     x = torch.rand(5, 3, 4)
 
@@ -54,11 +57,11 @@ def test_is_causal_needs_a_mask(layer, hint, inputs):
     ids=["decoder", "memory of a decoder", "source", "target", "memory"],
 )
 def test_is_causal_of_a_transformer_needs_a_mask(net, hint):
-    """In training mode ``Transformer`` and ``TransformerDecoder`` raise ``RuntimeError`` for a causal hint
-    alone.
+    """In training mode ``TransformerDecoder`` raises ``RuntimeError`` for ``tgt_is_causal=True`` without
+    ``tgt_mask``.
 
-    The hints are ``src_is_causal``, ``tgt_is_causal`` and ``memory_is_causal``, each for the mask of that
-    name.
+    So does :class:`~torch.nn.Transformer`. The hints are ``src_is_causal``, ``tgt_is_causal`` and
+    ``memory_is_causal``, each for the mask of that name.
     """
     x = torch.rand(5, 3, 4)
 
@@ -77,10 +80,12 @@ def test_is_causal_of_a_transformer_needs_a_mask(net, hint):
     ids=["attention", "encoder layer", "encoder", "decoder layer"],
 )
 def test_is_causal_alone_does_nothing_in_evaluation(layer, hint, inputs):
-    """On the fast path of attention (``eval()``, ``no_grad``) ``is_causal=True`` without a mask masks
-    nothing.
+    """On their fast path ``MultiheadAttention`` and ``TransformerEncoderLayer`` ignore ``is_causal`` without
+    a mask.
 
-    A model that is evaluated so sees the future, and no error says so.
+    They take it with ``batch_first=True``, in ``eval()`` under ``no_grad``. A model that is evaluated so sees
+    the future, and no error says so. ``tgt_is_causal`` of :class:`~torch.nn.TransformerDecoderLayer` is
+    ignored in the same way.
     """
     x = torch.rand(3, 5, 4)
     with torch.no_grad():
@@ -125,10 +130,12 @@ def test_a_transformer_in_evaluation_ignores_is_causal(net, hint):
     ids=["encoder layer", "encoder", "decoder layer", "memory"],
 )
 def test_a_wrong_hint_replaces_the_mask(layer, mask, hint, inputs):
-    """Transformer layers told ``is_causal=True`` apply a causal mask instead of the mask they are given.
+    """In training, without a padding mask, ``is_causal=True`` overrides ``src_mask`` of
+    ``TransformerEncoderLayer``.
 
-    A band or prefix mask passed with the hint is lost without an error. On the fast path it is the hint that
-    is lost.
+    A causal mask is applied in its place: a band or prefix mask passed with the hint is lost without an
+    error. So it is in :class:`~torch.nn.TransformerEncoder` and :class:`~torch.nn.TransformerDecoderLayer`.
+    On the fast path, or with a padding mask, it is the hint that is lost.
     """
     x, other = torch.rand(5, 3, 4), torch.eye(5) == 1
 
@@ -151,10 +158,11 @@ def test_a_wrong_hint_replaces_the_mask(layer, mask, hint, inputs):
     ids=["decoder", "memory of a decoder", "source", "target", "memory"],
 )
 def test_a_wrong_hint_to_a_transformer(net, name):
-    """``Transformer`` and ``TransformerDecoder`` told ``tgt_is_causal=True`` apply a causal mask, not
-    ``tgt_mask``.
+    """In training, without a padding mask, ``tgt_is_causal=True`` overrides ``tgt_mask`` of
+    ``TransformerDecoder``.
 
-    The hints for ``src`` and ``memory`` do the same to their masks.
+    A causal mask is applied in its place. The hints for ``src`` and ``memory`` do the same to their masks,
+    and so do all three of :class:`~torch.nn.Transformer`. With a padding mask it is the hint that is lost.
     """
     x, other = torch.rand(5, 3, 4), torch.eye(5) == 1
 

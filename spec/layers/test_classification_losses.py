@@ -64,7 +64,8 @@ def test_nll_weights_divide_the_mean():
 
 
 def test_weights_do_not_divide_probabilities():
-    """``CrossEntropyLoss(weight)`` of class probabilities divides by their number, not by their weights.
+    """By default ``CrossEntropyLoss(weight)`` of ``(N, C)`` class probabilities divides by ``N``, not by the
+    weights.
 
     So the same classes, one-hot in place of indices, give another loss as soon as there are weights.
     """
@@ -80,9 +81,10 @@ def test_weights_do_not_divide_probabilities():
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
 @pytest.mark.parametrize("wrong", [3, -1])
 def test_unknown_classes_are_out_of_bounds(loss, wrong):
-    """On the CPU, ``NLLLoss`` and ``CrossEntropyLoss`` raise ``IndexError`` for a class outside ``[0, C)``.
+    """On CPU ``NLLLoss`` and ``CrossEntropyLoss`` raise ``IndexError`` for classes outside ``[0, C)`` except
+    ``ignore_index``.
 
-    Only ``ignore_index`` may lie outside. On a GPU the kernel stops at a device-side assert instead, and no
+    By default ``ignore_index`` is -100. On a GPU the kernel stops at a device-side assert instead, and no
     later call works: try such a batch on the CPU.
     """
     log_probs = torch.tensor(SCORES, device="cpu").log_softmax(1)
@@ -273,7 +275,8 @@ def test_multi_label_soft_margin_targets_broadcast():
 
 @pytest.mark.parametrize("loss", [nn.BCELoss, nn.BCEWithLogitsLoss])
 def test_bce_weights_broadcast(loss):
-    """``weight`` of ``BCELoss`` and ``BCEWithLogitsLoss`` broadcasts; of size ``N`` it raises for ``(N, C)``.
+    """``weight`` of ``BCELoss`` and ``BCEWithLogitsLoss`` broadcasts; one of shape ``(2,)`` raises for an
+    input ``(2, 3)``.
 
     A vector goes along the last dimension; for a weight per sample give it the shape ``(N, 1)``.
     """
@@ -292,8 +295,11 @@ def test_bce_weights_broadcast(loss):
 
 @pytest.mark.parametrize("name", ["weight", "pos_weight"])
 def test_bce_with_logits_weights_are_not_larger(name):
-    """``weight`` and ``pos_weight`` of ``BCEWithLogitsLoss`` raise ``RuntimeError`` if larger than the
-    input.
+    """``BCEWithLogitsLoss`` raises ``RuntimeError`` unless ``weight`` and ``pos_weight`` broadcast to the
+    input's shape.
+
+    The loss keeps the shape of the input: weights with more dimensions raise, even where they would
+    broadcast with it.
     """
     scores, target = torch.tensor(SCORES), torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
 

@@ -108,8 +108,11 @@ def test_ctc_input_lengths_fit_the_input():
 
 
 def test_ctc_target_lengths_fit_the_targets():
-    """``CTCLoss`` raises ``RuntimeError`` if target lengths exceed padded targets, or miss the sum of joined
-    ones.
+    """On the CPU ``CTCLoss`` raises ``RuntimeError`` unless 1-D targets are as long as
+    ``sum(target_lengths)``.
+
+    Those are the targets of all samples, joined. Padded targets, of shape ``(N, S)``, raise for a target
+    length greater than ``S``.
     """
     log_probs, labels, six = torch.randn(6, 2, 4).log_softmax(2), torch.tensor(LABELS), torch.tensor([6, 6])
     loss = nn.CTCLoss()

@@ -229,10 +229,11 @@ def test_max_norm_changes_the_table(make):
 
 
 def test_max_norm_spoils_what_used_the_weight():
-    """``backward()`` raises ``RuntimeError`` if ``weight @ x`` precedes calling ``Embedding(max_norm=1.0)``.
+    """Calling ``Embedding(max_norm=1.0)`` after its ``weight @ x`` makes ``backward()`` raise if ``x``
+    requires grad.
 
-    The call changes the weight in place, which the product kept for its gradient. Use
-    ``layer.weight.clone()`` there.
+    It raises ``RuntimeError``: the call changes the weight in place, which the product kept for the gradient
+    of ``x``. Use ``layer.weight.clone()`` there.
     """
     layer, other, x = nn.Embedding(3, 2, max_norm=1.0), torch.rand(2, 4), torch.tensor([1, 2])
     other.requires_grad_()

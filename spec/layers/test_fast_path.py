@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 
 def test_when_attention_takes_the_fast_path(monkeypatch):
-    """``MultiheadAttention`` takes its fast path in ``eval()`` under ``no_grad``, for one batch as all three
-    inputs.
+    """The fast path of ``MultiheadAttention`` needs ``eval()``, ``batch_first=True`` and
+    ``query is key is value``.
 
-    One batch means one tensor: a copy of it as the key is another. ``batch_first=True`` is needed, too.
+    A copy of the query as the key is another tensor. It needs a batch as well, and that nothing requires
+    gradients: use ``torch.no_grad()``. Options such as ``add_bias_kv`` keep it off.
     """
     monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *given: "fused")
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(3, 5, 4)
@@ -130,10 +131,10 @@ def test_autocast_on_the_cpu_keeps_the_fast_path(monkeypatch):
 
 
 def test_when_an_encoder_layer_takes_the_fast_path(monkeypatch):
-    """``TransformerEncoderLayer`` takes its fast path in ``eval()`` under ``no_grad``, if the batch comes
-    first.
+    """The fast path of ``TransformerEncoderLayer`` needs ``eval()``, ``batch_first=True`` and a batch.
 
-    One sequence without a batch does not take it.
+    One sequence without a batch does not take it. Nothing may require gradients either: use
+    ``torch.no_grad()``.
     """
     monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", lambda *given: "fused")
     layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)

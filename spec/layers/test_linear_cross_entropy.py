@@ -82,7 +82,8 @@ def test_linear_cross_entropy_weight_is_one_per_class(weight):
 
 @pytest.mark.since("2.13")
 def test_linear_cross_entropy_of_weighted_probabilities():
-    """``LinearCrossEntropyLoss(weight=w)`` of class probabilities divides by the batch size, not by weights.
+    """By default ``LinearCrossEntropyLoss(weight=w)`` of ``(N, C)`` probabilities divides by ``N``, not by
+    weights.
 
     Of class indices it divides by the weights of the targets, as ``CrossEntropyLoss`` does.
     """
@@ -207,7 +208,8 @@ def test_chunks_are_walked_back_once(reduction):
     """By default ``LinearCrossEntropyLoss`` chunked by ``options`` raises at a second ``backward()`` of a
     mean or sum.
 
-    ``retain_graph=True`` does not help, ``LinearCrossEntropyOptions(allow_retain_graph=True)`` does.
+    The loss is :class:`~torch.nn.LinearCrossEntropyLoss`, which goes through the batch in chunks then. Pass
+    ``LinearCrossEntropyOptions(allow_retain_graph=True)`` to go back twice.
     """
     inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
     once, twice = (nn.LinearCrossEntropyOptions(allow_retain_graph=allowed) for allowed in (False, True))
