@@ -10,7 +10,7 @@ from pathlib import Path
 from nnspec.clauses.clause import ClauseError
 from nnspec.clauses.specification import Specification
 
-MARKS = {"since", "before", "needs", "claim", "question", "observed", "contradicts"}
+MARKS = {"since", "before", "needs", "claim", "question"}
 
 LONGEST_BODY = 25
 LONGEST_CHAPTER = 400
@@ -57,10 +57,6 @@ def marks_are_known(specification: Specification) -> Iterator[str]:
         for mark in clause.marks:
             if mark.name not in MARKS:
                 yield f"{where}: unknown mark {mark.name!r}; one of {', '.join(sorted(MARKS))}"
-            elif mark.name == "observed" and mark.args:
-                yield f"{where}: observed takes no argument"
-            elif mark.name == "contradicts" and [type(arg) for arg in mark.args] != [str]:
-                yield f"{where}: contradicts takes one text that names the page or thread"
             elif mark.name in {"claim", "question"} and not mark.args:
                 yield f"{where}: {mark.name} names no row"
 

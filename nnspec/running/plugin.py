@@ -23,8 +23,6 @@ MARKS = (
     'needs("cuda", 2): cannot be judged without it',
     'claim("N2-07"): decides this row of docs/claims.toml',
     'question("Q45"): answers this row of docs/questions.toml',
-    "observed: torch does so, but none of its documentation promises it",
-    'contradicts("..."): torch does the opposite of what the page or thread named says',
 )
 
 

@@ -136,7 +136,6 @@ def test_its_own_error_becomes_a_warning():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_what_it_returns_on_failure_goes_to_the_next():
     """If ``forward`` raises, what an ``always_call=True`` hook returns is the output that the next one
     gets.
@@ -168,7 +167,6 @@ def test_on_failure_it_sees_keyword_arguments_as_asked():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_an_interrupt_runs_no_hooks():
     """If ``forward`` raises ``KeyboardInterrupt``, not even forward hooks with ``always_call=True`` run.
 
@@ -191,7 +189,6 @@ def test_an_interrupt_runs_no_hooks():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_the_store_of_always_called_hooks():
     """``_forward_hooks_always_called`` has the ids of hooks with ``always_call=True`` until they are
     removed.

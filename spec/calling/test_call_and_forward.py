@@ -94,7 +94,6 @@ def test_a_missing_forward_raises():
         Empty()(torch.rand(2), 3)
 
 
-@pytest.mark.observed
 def test_a_missing_forward_refuses_keywords():
     """With keyword arguments, calling a module that does not define ``forward`` raises ``TypeError``."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'scale'"):
@@ -176,7 +175,6 @@ def test_a_call_reaches_submodules_through_forward():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_a_compiled_call_takes_the_place_of_the_call():
     """If ``_compiled_call_impl`` is set, ``net(x)`` calls it instead of running hooks and ``forward``.
 
@@ -200,7 +198,6 @@ def test_a_compiled_call_takes_the_place_of_the_call():
     assert calls == ["compiled"]
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("hooked", [False, True], ids=["without_hooks", "with_hooks"])
 def test_tracing_names_the_scopes(hooked):
     """In a ``torch.jit.trace`` graph, ``scopeName()`` of an operation is the path of the submodule that ran
@@ -228,7 +225,6 @@ def test_tracing_names_the_scopes(hooked):
     }
 
 
-@pytest.mark.observed
 def test_a_failed_call_leaves_its_scope():
     """In ``torch.jit.trace`` graphs, ``scopeName()`` leaves out unregistered modules and calls that
     raised.

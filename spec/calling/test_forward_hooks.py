@@ -220,7 +220,6 @@ def test_a_forward_hook_may_remove_itself():
     assert calls == ["once", "always", "always"]
 
 
-@pytest.mark.observed
 def test_the_stores_of_a_forward_hook():
     """A module keeps its forward hooks in ``_forward_hooks``, a dict by handle ``id``, until removed.
 
@@ -302,7 +301,6 @@ def test_a_hook_keeps_transformers_off_the_fast_path(kind):
     assert calls == [layer.linear1, layer.norm2]
 
 
-@pytest.mark.observed
 def test_the_output_projection_of_attention_is_never_called():
     """:class:`~torch.nn.MultiheadAttention` never calls its ``out_proj`` module, so hooks on ``out_proj``
     never run.

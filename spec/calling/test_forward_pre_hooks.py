@@ -168,7 +168,6 @@ def test_with_kwargs_only_a_pair_may_be_returned(returned):
         echo(2)
 
 
-@pytest.mark.observed
 def test_kwargs_changed_in_place_reach_forward():
     """With ``with_kwargs=True``, a forward pre-hook can change in place the ``kwargs`` that ``forward``
     gets.
@@ -244,7 +243,6 @@ def test_a_pre_hook_may_remove_itself():
     assert calls == ["once", "always", "always"]
 
 
-@pytest.mark.observed
 def test_hooks_of_a_call_are_fixed_when_it_starts():
     """A forward pre-hook that adds or removes forward pre-hooks affects the next ``net(x)``, not this one."""
     echo = Echo()
@@ -264,7 +262,6 @@ def test_hooks_of_a_call_are_fixed_when_it_starts():
     assert calls == ["removed", "second call", "added"]
 
 
-@pytest.mark.observed
 def test_the_stores_of_a_pre_hook():
     """A module keeps its forward pre-hooks in ``_forward_pre_hooks``, a dict by handle ``id``, until removed.
 

@@ -130,7 +130,6 @@ def test_one_gradient_for_each_input_may_be_returned(count):
         output.sum().backward()
 
 
-@pytest.mark.observed
 def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
     """``backward()`` raises if a full backward hook returns the gradient of an input itself, not in a tuple.
 
@@ -197,7 +196,6 @@ def test_it_fires_in_every_backward_pass():
     assert seen == [[5.0, 7.0], [11.0, 13.0]]
 
 
-@pytest.mark.observed
 def test_the_hooks_are_fixed_by_the_call():
     """``backward()`` fires the full backward hooks that were registered when the module was called."""
     identity = nn.Identity()
@@ -227,7 +225,6 @@ def test_it_needs_the_gradients_of_the_inputs():
     assert calls == ["after the weight", "hook"]
 
 
-@pytest.mark.observed
 def test_a_second_derivative_does_not_fire_it():
     """``backward()`` of a gradient made with ``create_graph=True`` does not fire the full backward hook
     again.
@@ -266,7 +263,6 @@ def test_without_gradients_it_does_nothing():
     assert identity(x) is not x
 
 
-@pytest.mark.observed
 def test_the_store_of_full_backward_hooks():
     """A module keeps full backward hooks in ``_backward_hooks`` and sets ``_is_full_backward_hook`` to
     ``True``.

@@ -199,7 +199,6 @@ def test_it_replaces_gradients_without_needy_inputs(hooked):
 
 
 @pytest.mark.before("2.3")
-@pytest.mark.observed
 def test_without_needy_inputs_its_result_is_lost():
     """If no input requires grad, the ``grad_output`` that a full backward pre-hook returns is ignored."""
     layer = nn.Linear(2, 1)
@@ -241,7 +240,6 @@ def test_alone_it_does_not_warn():
 
 @pytest.mark.since("2.8")
 @pytest.mark.before("2.14")
-@pytest.mark.observed
 def test_alone_it_warns_of_full_hooks():
     """With a full backward pre-hook alone, ``backward()`` gives a ``UserWarning`` if no input requires
     grad.
@@ -290,7 +288,6 @@ def test_it_goes_with_either_kind_of_backward_hook():
     assert calls == ["pre-hook", "full", "pre-hook", "legacy"]
 
 
-@pytest.mark.observed
 def test_the_store_of_backward_pre_hooks():
     """A module keeps its full backward pre-hooks in ``_backward_pre_hooks``, a dict by handle ``id``.
 

@@ -209,7 +209,6 @@ def test_a_global_forward_hook_may_see_keyword_arguments():
 
 
 @pytest.mark.since("2.6")
-@pytest.mark.observed
 def test_removal_forgets_not_that_kwargs_were_asked_for():
     """Removing a global forward hook leaves the hook's id in ``_global_forward_hooks_with_kwargs``.
 
@@ -225,7 +224,6 @@ def test_removal_forgets_not_that_kwargs_were_asked_for():
 
 
 @pytest.mark.since("2.6")
-@pytest.mark.observed
 def test_on_failure_a_global_hook_gets_no_keyword_arguments():
     """If ``forward`` raises, a global ``always_call`` hook gets no keyword arguments despite
     ``with_kwargs=True``.
@@ -361,7 +359,6 @@ def test_several_global_hooks_of_one_kind():
     assert calls == ["first", "second"]
 
 
-@pytest.mark.observed
 def test_the_global_kind_is_remembered_after_removal():
     """A removed ``register_module_backward_hook`` hook still makes ``register_module_full_backward_hook``
     raise.

@@ -53,7 +53,6 @@ def test_every_output_has_its_place():
     assert of_list is None
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("needed", [False, True], ids=["needs_no_grad", "unused"])
 def test_an_input_without_gradient_has_zeros(needed):
     """If one input requires grad, a full backward hook's ``grad_input`` is zeros for inputs that do not.
@@ -72,7 +71,6 @@ def test_an_input_without_gradient_has_zeros(needed):
     assert of_y.tolist() == [0.0, 0.0]
 
 
-@pytest.mark.observed
 def test_an_unused_input_gets_a_gradient_of_zeros():
     """With a full backward hook, an input that ``forward`` does not use gets a ``grad`` of zeros, not
     ``None``.
@@ -169,7 +167,6 @@ def test_firing_at_the_outputs_warns():
 
 @pytest.mark.question("Q47")
 @pytest.mark.before("2.8")
-@pytest.mark.observed
 def test_firing_at_the_outputs_is_silent():
     """A full backward hook does not warn in ``backward()`` if no input requires grad."""
     layer = nn.Linear(2, 3)
@@ -298,7 +295,6 @@ def test_a_named_tuple_stays_one():
 
 
 @pytest.mark.before("2.2")
-@pytest.mark.observed
 def test_a_named_tuple_becomes_a_tuple():
     """With a full backward hook, a ``namedtuple`` returned by ``forward`` becomes a plain ``tuple``."""
     net = Apply(lambda x: Pair(x * 2, x * 3))
@@ -352,7 +348,6 @@ def test_forward_gets_views_and_returns_one():
 
 
 @pytest.mark.question("Q45")
-@pytest.mark.observed
 def test_the_very_tensors_arrive_without_needy_ones():
     """With a full backward hook, ``forward`` gets the original tensors if no positional one requires grad."""
     inside = []

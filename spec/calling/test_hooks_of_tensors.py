@@ -95,16 +95,17 @@ def test_a_marked_hook_is_left_out_of_the_warning():
 
 
 @pytest.mark.before("2.4")
-@pytest.mark.contradicts("torch.utils.hooks.unserializable_hook: says that it suppresses the warning")
 def test_a_marked_hook_is_warned_of_all_the_same():
-    """``warn_if_has_hooks`` warns even about a hook decorated with ``unserializable_hook``."""
+    """``warn_if_has_hooks`` warns even about a hook decorated with ``unserializable_hook``.
+
+    The documentation of the decorator says that there is no warning then; that is so for pickling only.
+    """
     tensor = torch.rand(2, requires_grad=True)
     tensor.register_hook(unserializable_hook(lambda gradient: gradient))
     with pytest.warns(UserWarning, match="will not be serialized"):
         warn_if_has_hooks(tensor)
 
 
-@pytest.mark.observed
 def test_marking_a_hook_returns_it():
     """:func:`~torch.utils.hooks.unserializable_hook` sets ``__torch_unserializable__`` on a function and
     returns it.
@@ -116,7 +117,6 @@ def test_marking_a_hook_returns_it():
     assert hook.__torch_unserializable__ is True
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize(
     "duplicate", [lambda layer: pickle.loads(pickle.dumps(layer)), copy.deepcopy], ids=["pickle", "deepcopy"]
 )

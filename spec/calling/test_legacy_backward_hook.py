@@ -101,7 +101,6 @@ def test_registering_a_legacy_hook_returns_a_handle():
     assert calls == ["hook"]
 
 
-@pytest.mark.contradicts("register_backward_hook is documented as deprecated; registering one does not warn")
 def test_registering_a_legacy_hook_gives_no_warning():
     """Calling ``register_backward_hook`` does not warn, although it is deprecated."""
     with warnings.catch_warnings(record=True) as caught:
@@ -196,7 +195,6 @@ def test_its_warnings_are_of_the_future(function, others):
 
 
 @pytest.mark.before("2.4")
-@pytest.mark.observed
 def test_its_warnings_are_for_users():
     """The warnings of a ``register_backward_hook`` hook have the category ``UserWarning``."""
     net = Apply(lambda x: x * 2 * 3)
@@ -207,7 +205,6 @@ def test_its_warnings_are_for_users():
     assert [warning.category for warning in caught] == [UserWarning]
 
 
-@pytest.mark.observed
 def test_a_leaf_input_counts_as_another_operation():
     """With a ``register_backward_hook`` hook, ``net(x)`` warns if ``x`` is a leaf tensor that requires
     grad.
@@ -220,7 +217,6 @@ def test_a_leaf_input_counts_as_another_operation():
         net(leaf)
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize(
     "wrap",
     [lambda a, b: [[a], b], lambda a, b: {"n": 3, "a": a, "b": b}, lambda a, b: ({"a": a}, b)],
@@ -249,7 +245,6 @@ def test_it_hangs_on_the_first_tensor(wrap):
     assert seen == [[5.0, 5.0]]
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize(
     ("output", "error", "message"),
     [
@@ -272,7 +267,6 @@ def test_without_a_tensor_the_call_fails(output, error, message):
         net()
 
 
-@pytest.mark.observed
 def test_without_a_graph_a_legacy_hook_does_nothing():
     """A ``register_backward_hook`` hook neither fires nor warns if the first output has no ``grad_fn``."""
     net = Apply(lambda x: (x.detach(), x * 2))
@@ -334,7 +328,6 @@ def test_each_kind_may_be_registered_again():
     assert calls == ["first full", "second full", "first legacy", "second legacy"]
 
 
-@pytest.mark.observed
 def test_the_kind_is_remembered_after_removal():
     """A module whose ``register_backward_hook`` hook was removed still refuses
     ``register_full_backward_hook``.
@@ -350,7 +343,6 @@ def test_the_kind_is_remembered_after_removal():
         layer.register_full_backward_hook(lambda *given: None)
 
 
-@pytest.mark.observed
 def test_a_legacy_hook_needs_its_module_alive():
     """``backward()`` raises ``RuntimeError`` if a module with a ``register_backward_hook`` hook was
     deleted.
@@ -364,7 +356,6 @@ def test_a_legacy_hook_needs_its_module_alive():
         output.sum().backward()
 
 
-@pytest.mark.observed
 def test_a_global_legacy_hook_does_not_warn():
     """``register_module_backward_hook``, documented as deprecated, gives no warning.
 

@@ -171,7 +171,6 @@ def test_a_layer_of_torch_is_compiled_too():
 @pytest.mark.before("2.14")
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
-@pytest.mark.observed
 def test_a_layer_of_torch_ran_eagerly():
     """:meth:`Module.compile <torch.nn.Module.compile>` leaves a plain ``torch.nn`` layer, such as
     ``nn.Linear``, eager.
@@ -267,7 +266,6 @@ def test_a_global_hook_runs_once():
 @pytest.mark.before("2.4")
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
-@pytest.mark.observed
 def test_a_global_hook_ran_for_the_graph_too():
     """After ``Module.compile``, a global forward hook also runs for ``GraphModule`` and
     ``OptimizedModule``.

@@ -132,7 +132,6 @@ def test_attributes_are_set_on_the_module():
 
 @pytest.mark.before("2.4")
 @pytest.mark.needs("compile")
-@pytest.mark.observed
 def test_attributes_were_set_on_the_wrapper():
     """Setting an attribute of the module that :func:`torch.compile <torch.compile>` returns does not set it
     on the original.

@@ -8,7 +8,6 @@ import pytest
 from torch import nn
 
 
-@pytest.mark.observed
 def test_keywords_become_children():
     """``nn.Container(a=module)`` registers its keyword arguments as children, in their order."""
     tanh, relu = nn.Tanh(), nn.ReLU()
@@ -20,7 +19,6 @@ def test_keywords_become_children():
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.observed
 def test_making_one_is_a_future_warning():
     """Creating an ``nn.Container`` emits a ``FutureWarning`` that the class is deprecated (:pull:`127689`).
 
@@ -33,7 +31,6 @@ def test_making_one_is_a_future_warning():
 
 
 @pytest.mark.before("2.4")
-@pytest.mark.observed
 def test_making_one_is_a_user_warning():
     """Creating an ``nn.Container`` emits a ``UserWarning`` that the class is deprecated."""
     with pytest.warns(UserWarning, match="^nn.Container is deprecated. All of it's functionality is now"):
@@ -41,7 +38,6 @@ def test_making_one_is_a_user_warning():
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.observed
 def test_a_subclass_warns_when_it_is_defined():
     """Defining a subclass of ``nn.Container`` emits a ``FutureWarning`` that the class is deprecated."""
     with pytest.warns(FutureWarning, match="`nn.Container` is deprecated"):
@@ -51,7 +47,6 @@ def test_a_subclass_warns_when_it_is_defined():
 
 
 @pytest.mark.before("2.4")
-@pytest.mark.observed
 def test_a_subclass_warns_when_it_is_made():
     """Creating an instance of an ``nn.Container`` subclass emits a ``UserWarning``: it is deprecated."""
 

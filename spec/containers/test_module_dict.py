@@ -88,7 +88,6 @@ def test_it_reads_like_a_dict():
     assert list(table) == ["r", "t"]
 
 
-@pytest.mark.observed
 def test_keys_values_and_items_are_live():
     """``keys()``, ``values()`` and ``items()`` of a ``ModuleDict`` are live views that show modules added
     later.
@@ -289,7 +288,6 @@ def test_update_needs_pairs():
     assert list(table) == ["a"]
 
 
-@pytest.mark.observed
 def test_an_attribute_is_a_key():
     """A module assigned to an attribute of a ``ModuleDict`` is also an entry under that name."""
     table = nn.ModuleDict({"a": nn.ReLU()})
@@ -299,7 +297,6 @@ def test_an_attribute_is_a_key():
     assert list(table.items()) == [("a", table.a), ("tail", table.tail)]
 
 
-@pytest.mark.observed
 def test_some_methods_of_a_dict_are_missing():
     """``ModuleDict`` has no methods ``copy``, ``fromkeys``, ``get``, ``popitem`` and ``setdefault``.
 

@@ -132,7 +132,6 @@ def test_an_index_out_of_its_range_is_refused(index):
         del layers[index]
 
 
-@pytest.mark.observed
 def test_an_index_may_be_a_tensor():
     """A ``ModuleList`` index may be an integer tensor; a float or a string raises ``TypeError``."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
@@ -224,7 +223,6 @@ def test_iteration_yields_every_element():
     assert list(layers.children()) == [relu, tanh, gelu]
 
 
-@pytest.mark.observed
 def test_in_asks_for_the_very_module():
     """The ``in`` operator finds modules of a ``ModuleList`` by identity: a new ``nn.ReLU()`` is not found."""
     relu = nn.ReLU()
@@ -308,7 +306,6 @@ def test_insert_shifts_the_later_ones(index, expected):
     assert [type(layer) for layer in layers] == expected
 
 
-@pytest.mark.observed
 def test_insert_at_a_negative_index_fails():
     """``ModuleList.insert`` with a negative index raises ``KeyError`` and leaves the first module duplicated.
 
@@ -323,7 +320,6 @@ def test_insert_at_a_negative_index_fails():
     assert list(layers) == [relu, relu, tanh]
 
 
-@pytest.mark.observed
 def test_insert_past_the_end_leaves_a_gap():
     """``ModuleList.insert`` with an index past the end uses the index as the name, which leaves a gap.
 
@@ -338,7 +334,6 @@ def test_insert_past_the_end_leaves_a_gap():
         layers[2]
 
 
-@pytest.mark.observed
 def test_insert_takes_anything():
     """``ModuleList.insert`` does not check the type of the element: a number is accepted."""
     layers = nn.ModuleList([nn.ReLU()])
@@ -348,7 +343,6 @@ def test_insert_takes_anything():
     assert layers[1] == 3
 
 
-@pytest.mark.observed
 def test_pop_removes_and_returns():
     """:meth:`ModuleList.pop(i) <torch.nn.ModuleList.pop>` removes and returns a module; with a slice, a
     ``ModuleList``.
@@ -365,7 +359,6 @@ def test_pop_removes_and_returns():
         layers.pop()
 
 
-@pytest.mark.observed
 def test_some_methods_of_a_list_are_missing():
     """Of the methods of ``list``, ``ModuleList`` has only ``append``, ``extend``, ``insert`` and ``pop``.
 
@@ -377,7 +370,6 @@ def test_some_methods_of_a_list_are_missing():
     assert [name for name in methods if hasattr(layers, name)] == ["append", "extend", "insert", "pop"]
 
 
-@pytest.mark.observed
 def test_extending_with_itself_fails():
     """A ``ModuleList`` added to itself with ``+=`` raises ``RuntimeError``: it changes during iteration.
 
@@ -389,7 +381,6 @@ def test_extending_with_itself_fails():
         layers += layers
 
 
-@pytest.mark.observed
 def test_dir_of_a_list_leaves_numbers_out():
     """``dir()`` of a ``ModuleList`` lists no elements, though ``getattr(layers, "1")`` finds one."""
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])

@@ -94,7 +94,6 @@ def test_it_is_read_like_a_dict():
     assert list(reversed(table)) == ["a", "z"]
 
 
-@pytest.mark.observed
 def test_values_and_items_are_generators():
     """``ParameterDict.keys()`` is a live view; ``values()`` and ``items()`` can be iterated only once.
 
@@ -124,7 +123,6 @@ def test_setting_a_key_keeps_its_place():
     assert list(table.items()) == [("a", "2"), ("m", "3"), ("z", "5")]
 
 
-@pytest.mark.observed
 def test_a_parameter_gives_way_to_no_plain_value():
     """In a ``ParameterDict`` a parameter can be replaced only by a parameter, a tensor or ``None``.
 
@@ -172,7 +170,6 @@ def test_the_rules_for_names_hold_for_keys(key, text):
         nn.ParameterDict([(key, torch.rand(2))])
 
 
-@pytest.mark.observed
 def test_an_attribute_of_the_object_gives_way():
     """A ``ParameterDict`` accepts a tensor at key ``"training"``; ``train()`` then raises ``TypeError``.
 
@@ -188,7 +185,6 @@ def test_an_attribute_of_the_object_gives_way():
         table.eval()
 
 
-@pytest.mark.observed
 def test_a_refused_key_is_counted_all_the_same():
     """A new key that a ``ParameterDict`` rejects with an error stays in its keys, without a value."""
     table = nn.ParameterDict()
@@ -203,7 +199,6 @@ def test_a_refused_key_is_counted_all_the_same():
         table["layer.1"]
 
 
-@pytest.mark.observed
 def test_a_value_may_hide_a_method():
     """A non-tensor value under the key ``"keys"`` of a ``ParameterDict`` hides its method ``keys``."""
     table = nn.ParameterDict([("p", "1")])
@@ -229,7 +224,6 @@ def test_a_missing_key_differs_by_operation():
         del table["x"]
 
 
-@pytest.mark.observed
 def test_reading_a_key_reads_an_attribute():
     """``table["training"]`` of a ``ParameterDict`` is ``True``: indexing returns attributes, too."""
     table = nn.ParameterDict()
@@ -335,7 +329,6 @@ def test_it_is_not_to_be_called():
         nn.ParameterDict()(7)
 
 
-@pytest.mark.observed
 def test_it_prints_type_and_size():
     """The ``repr`` of a ``ParameterDict`` shows type and size of tensors, and the type of other values."""
     table = nn.ParameterDict(
@@ -351,7 +344,6 @@ def test_it_prints_type_and_size():
     )
 
 
-@pytest.mark.observed
 def test_it_prints_a_plain_tensor():
     """The ``repr`` of a ``ParameterDict`` marks a plain tensor value with "Tensor containing".
 
@@ -365,7 +357,6 @@ def test_it_prints_a_plain_tensor():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_it_prints_the_cuda_device_of_a_value():
     """The ``repr`` of a ``ParameterDict`` shows the device of a parameter on a GPU, such as ``cuda:0``."""
     table = nn.ParameterDict([("p", torch.rand(2, device="cuda:0"))])
@@ -375,7 +366,6 @@ def test_it_prints_the_cuda_device_of_a_value():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.before("2.1")
-@pytest.mark.observed
 def test_it_prints_the_gpu_number_of_a_value():
     """The ``repr`` of a ``ParameterDict`` shows the number of a parameter's GPU, such as ``GPU 0``."""
     table = nn.ParameterDict([("p", torch.rand(2, device="cuda:0"))])
@@ -384,7 +374,6 @@ def test_it_prints_the_gpu_number_of_a_value():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 @pytest.mark.parametrize("where", ["cuda:1", "privateuseone:0"])
 def test_it_prints_where_a_value_says_it_is(where):
     """The ``repr`` of a ``ParameterDict`` shows the device of parameters on ``cuda`` and ``privateuseone``.

@@ -126,7 +126,6 @@ def test_or_merges_into_a_new_dict():
     assert list(b.items()) == [("m", "3"), ("a", "4")]
 
 
-@pytest.mark.observed
 def test_a_dict_on_the_left_makes_a_dict():
     """``dict | ParameterDict`` returns a plain dict; for common keys the ``ParameterDict`` wins."""
     left = {"z": "1", "m": "2"}

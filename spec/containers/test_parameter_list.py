@@ -61,7 +61,6 @@ def test_other_values_are_kept_as_they_are():
 
 
 @pytest.mark.question("Q25")
-@pytest.mark.observed
 def test_a_module_in_it_is_registered():
     """A module in a ``ParameterList`` is registered: its parameters are in ``named_parameters()``."""
     values = nn.ParameterList([nn.Linear(2, 3), nn.Parameter(torch.rand(2))])
@@ -157,7 +156,6 @@ def test_an_element_is_set_by_its_index():
 
 
 @pytest.mark.question("Q25")
-@pytest.mark.observed
 def test_a_parameter_does_not_give_way_to_a_value():
     """In a ``ParameterList`` a parameter can be replaced only by a parameter, a tensor or ``None``.
 
@@ -210,7 +208,6 @@ def test_plus_equals_appends_values():
     assert list(values) == ["a", "b", "c"]
 
 
-@pytest.mark.observed
 def test_a_list_may_extend_itself():
     """Adding a ``ParameterList`` to itself with ``+=`` appends its elements: each is then in it twice."""
     values = nn.ParameterList(["a", "b"])
@@ -240,8 +237,6 @@ def test_an_attribute_is_no_element():
     assert [name for name, _ in values.named_parameters()] == ["scale"]
 
 
-@pytest.mark.observed
-@pytest.mark.contradicts("the documentation of ParameterList: it can be used like a regular Python list")
 def test_most_methods_of_a_list_are_missing():
     """Of the methods of ``list``, ``ParameterList`` has only ``append`` and ``extend``.
 
@@ -253,7 +248,6 @@ def test_most_methods_of_a_list_are_missing():
     assert [name for name in methods if hasattr(values, name)] == ["append", "extend"]
 
 
-@pytest.mark.observed
 def test_an_element_cannot_be_deleted():
     """``del values[i]`` raises ``AttributeError`` for a ``ParameterList``: elements cannot be deleted."""
     values = nn.ParameterList(["a", "b"])
@@ -264,7 +258,6 @@ def test_an_element_cannot_be_deleted():
     assert list(values) == ["a", "b"]
 
 
-@pytest.mark.observed
 def test_plus_makes_no_new_list():
     """``ParameterList + list`` raises ``TypeError``; ``+=`` appends the elements of the list.
 
@@ -303,7 +296,6 @@ def test_calling_it_is_an_error():
         nn.ParameterList()(3, key="value")
 
 
-@pytest.mark.observed
 def test_it_prints_kind_dtype_and_size():
     """The ``repr`` of a ``ParameterList`` shows dtype and size of tensors, and the type of other values."""
     values = nn.ParameterList([torch.rand(2, 3, 5), "text", torch.rand((), dtype=torch.float64), 7])
@@ -318,7 +310,6 @@ def test_it_prints_kind_dtype_and_size():
     )
 
 
-@pytest.mark.observed
 def test_a_list_of_one_prints_on_one_line():
     """The ``repr`` of a one-element ``ParameterList`` is one line; of an empty one, ``ParameterList()``."""
     one = nn.ParameterList([torch.rand(2)])
@@ -327,7 +318,6 @@ def test_a_list_of_one_prints_on_one_line():
     assert repr(nn.ParameterList()) == "ParameterList()"
 
 
-@pytest.mark.observed
 def test_a_plain_tensor_is_printed_as_tensor():
     """The ``repr`` of a ``ParameterList`` marks an element that is a plain tensor with "Tensor containing".
 
@@ -342,7 +332,6 @@ def test_a_plain_tensor_is_printed_as_tensor():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_it_prints_the_cuda_device():
     """The ``repr`` of a ``ParameterList`` shows the device of an element on a GPU, such as ``cuda:0``."""
     values = nn.ParameterList([torch.rand(2, device="cuda:0")])
@@ -352,7 +341,6 @@ def test_it_prints_the_cuda_device():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.before("2.1")
-@pytest.mark.observed
 def test_it_prints_the_number_of_the_gpu():
     """The ``repr`` of a ``ParameterList`` shows the number of an element's GPU, such as ``GPU 0``."""
     values = nn.ParameterList([torch.rand(2, device="cuda:0")])
@@ -361,7 +349,6 @@ def test_it_prints_the_number_of_the_gpu():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 @pytest.mark.parametrize("where", ["cuda:1", "privateuseone:0"])
 def test_it_prints_where_a_parameter_says_it_is(where):
     """The ``repr`` of a ``ParameterList`` shows the device of parameters on ``cuda`` and ``privateuseone``.
@@ -377,7 +364,6 @@ def test_it_prints_where_a_parameter_says_it_is(where):
     assert values.extra_repr() == f"  (0): Parameter containing: [torch.float32 of size 2 ({Far.device})]"
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("where", ["meta", "xpu:0"])
 def test_it_prints_no_other_device(where):
     """The ``repr`` of a ``ParameterList`` shows no device for parameters on ``meta`` or ``xpu``."""
@@ -390,7 +376,6 @@ def test_it_prints_no_other_device(where):
     assert values.extra_repr() == "  (0): Parameter containing: [torch.float32 of size 2]"
 
 
-@pytest.mark.observed
 def test_dir_of_a_parameter_list_has_no_numbers():
     """``dir()`` of a ``ParameterList`` lists no elements, though ``getattr(values, "1")`` finds one."""
     values = nn.ParameterList([torch.rand(2), "text"])

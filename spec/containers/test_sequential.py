@@ -130,7 +130,6 @@ def test_a_module_may_run_twice():
     assert [id(p) for p in net.parameters()] == [id(triple.weight)]
 
 
-@pytest.mark.observed
 def test_an_empty_slot_cannot_run():
     """A ``Sequential`` accepts ``None`` as a layer, but raises ``TypeError`` when it is called."""
     net = nn.Sequential(nn.ReLU(), None)
@@ -160,7 +159,6 @@ def test_a_parameter_may_be_set_on_it():
     assert net(torch.tensor([-3.0, 5.0])).tolist() == [0.0, 5.0]
 
 
-@pytest.mark.observed
 def test_a_module_set_on_it_becomes_a_layer():
     """A module assigned to an attribute of a ``Sequential`` becomes its last layer and runs.
 
@@ -196,7 +194,6 @@ def test_len_counts_the_layers():
     assert len(nn.Sequential()) == 0
 
 
-@pytest.mark.observed
 def test_an_empty_sequential_is_false():
     """An empty ``Sequential`` is falsy: ``bool(nn.Sequential())`` is ``False``.
 
@@ -216,7 +213,6 @@ def test_iteration_yields_each_place():
     assert list(net.children()) == [relu, tanh, gelu]
 
 
-@pytest.mark.observed
 def test_in_asks_for_the_very_layer():
     """The ``in`` operator finds a layer of a ``Sequential`` by identity, not by name, and no nested layer."""
     relu = nn.ReLU()
@@ -228,7 +224,6 @@ def test_in_asks_for_the_very_layer():
     assert "0" not in net
 
 
-@pytest.mark.observed
 def test_dir_leaves_numbers_out():
     """``dir()`` of a ``Sequential`` lists layers that have a name, but not those named by numbers."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())

@@ -93,7 +93,6 @@ def test_insert_out_of_range_is_refused(index):
     assert [type(layer) for layer in net] == [nn.ReLU, nn.Tanh]
 
 
-@pytest.mark.observed
 def test_insert_takes_modules_only():
     """``Sequential.insert`` raises ``AssertionError`` for anything but a module, even ``None``."""
     net = nn.Sequential(nn.ReLU())
@@ -107,7 +106,6 @@ def test_insert_takes_modules_only():
     assert len(net) == 1
 
 
-@pytest.mark.observed
 def test_insert_needs_numbered_layers():
     """``Sequential.insert`` before a layer that has a name from an ``OrderedDict`` raises ``KeyError``.
 
@@ -153,7 +151,6 @@ def test_plus_makes_a_new_sequential():
     assert list(b._modules.items()) == [("0", tanh), ("1", gelu)]
 
 
-@pytest.mark.observed
 def test_plus_and_times_forget_the_subclass():
     """``+`` and ``*`` on objects of a ``Sequential`` subclass return a plain ``nn.Sequential``."""
 
@@ -183,7 +180,6 @@ def test_plus_takes_a_sequential_only(other):
     assert len(net) == 1
 
 
-@pytest.mark.observed
 def test_nothing_but_a_sequential_comes_first():
     """``[layer] + net`` raises ``TypeError``: a ``Sequential`` cannot be added to a list.
 
@@ -224,7 +220,6 @@ def test_extending_a_slice_may_overwrite():
     assert list(nn.Sequential(*net[1:]).extend([gelu, elu])) == [relu, tanh, gelu, elu]
 
 
-@pytest.mark.observed
 def test_plus_equals_itself_fails():
     """``a += a`` and ``a.extend(a)`` of a ``Sequential`` raise ``RuntimeError``: it changes during iteration.
 
@@ -308,7 +303,6 @@ def test_a_factor_must_be_positive(factor):
         net *= factor
 
 
-@pytest.mark.observed
 def test_times_equals_needs_numbered_layers():
     """``net *= 2`` of a ``Sequential`` with named layers raises ``KeyError``; ``net * 2`` does not."""
     net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("head", nn.Tanh())]))

@@ -46,7 +46,6 @@ def test_an_index_out_of_range_is_refused(index):
         del net[index]
 
 
-@pytest.mark.observed
 def test_an_index_is_an_integer_or_like_one():
     """A ``Sequential`` index may be an integer tensor; a float or a string raises ``TypeError``."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
@@ -75,7 +74,6 @@ def test_a_slice_is_a_sequential_of_the_same_layers():
 
 
 @pytest.mark.question("Q23")
-@pytest.mark.observed
 def test_a_slice_keeps_the_names():
     """A slice of a ``Sequential`` keeps the layer names: the first layer of ``net[1:]`` is named ``"1"``.
 
@@ -88,7 +86,6 @@ def test_a_slice_keeps_the_names():
 
 
 @pytest.mark.question("Q23")
-@pytest.mark.observed
 def test_append_to_a_slice_may_overwrite():
     """Appending to a slice of a ``Sequential``, such as ``net[1:]``, may overwrite its last layer.
 
@@ -105,7 +102,6 @@ def test_append_to_a_slice_may_overwrite():
     assert list(safe._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
 
 
-@pytest.mark.observed
 def test_a_slice_of_a_subclass_calls_its_constructor():
     """Slicing a ``Sequential`` subclass calls its ``__init__`` with a single ``OrderedDict``.
 
@@ -196,7 +192,6 @@ def test_a_slice_is_deleted():
 
 
 @pytest.mark.question("Q23")
-@pytest.mark.observed
 def test_deletion_replaces_names_by_numbers():
     """``del net[i]`` replaces the layer names that an ``OrderedDict`` gave a ``Sequential`` by numbers.
 
@@ -212,7 +207,6 @@ def test_deletion_replaces_names_by_numbers():
 
 
 @pytest.mark.question("Q23")
-@pytest.mark.observed
 def test_delattr_numbers_nothing():
     """``delattr(net, "1")`` leaves a gap in the numbers of a ``Sequential``; ``append`` then overwrites a
     layer.
@@ -228,7 +222,6 @@ def test_delattr_numbers_nothing():
     assert list(net._modules.items()) == [("0", relu), ("2", elu)]
 
 
-@pytest.mark.observed
 def test_pop_returns_what_it_removes():
     """:meth:`Sequential.pop(i) <torch.nn.Sequential.pop>` removes and returns a layer; with a slice, a
     ``Sequential``.
@@ -242,7 +235,6 @@ def test_pop_returns_what_it_removes():
     assert list(net._modules.items()) == [("0", relu)]
 
 
-@pytest.mark.observed
 def test_pop_needs_to_be_told_which():
     """:meth:`Sequential.pop() <torch.nn.Sequential.pop>` without an index raises ``TypeError``; ``pop(-1)``
     removes the last layer.

@@ -5,7 +5,6 @@
 
 import copy
 
-import pytest
 import torch
 from torch import nn
 
@@ -26,7 +25,6 @@ def test_a_shallow_copy_shares_everything():
     assert [id(m) for m in copied.children()] == [id(net.inner)]
 
 
-@pytest.mark.observed
 def test_the_stores_are_shared():
     """Registering or deleting a parameter on a ``copy.copy`` of a module does the same on the original.
 
@@ -43,7 +41,6 @@ def test_the_stores_are_shared():
     assert net.scale is scale
 
 
-@pytest.mark.observed
 def test_hooks_are_shared():
     """A hook registered on a ``copy.copy`` of a module also runs for the original."""
     calls = []

@@ -145,7 +145,6 @@ def test_gradients_of_parameters_stay_behind():
     assert [p.grad is None for p in net.parameters()] == [False, False]
 
 
-@pytest.mark.observed
 def test_gradients_of_other_tensors_come_along():
     """``copy.deepcopy(module)`` copies the ``grad`` of a buffer, unlike the ``grad`` of a parameter."""
     net = nn.Module()
@@ -176,7 +175,6 @@ def test_buffers_keep_their_persistence():
     assert net._non_persistent_buffers_set == {"cache"}
 
 
-@pytest.mark.observed
 def test_views_of_buffers_stay_views():
     """In a ``copy.deepcopy``, a buffer that is a view of another buffer is a view of that buffer's copy."""
     net = nn.Module()
@@ -190,7 +188,6 @@ def test_views_of_buffers_stay_views():
     assert net.head.tolist() == [2, 3]
 
 
-@pytest.mark.observed
 def test_views_of_parameters_come_apart():
     """In a ``copy.deepcopy``, parameters that shared memory no longer share it, unless they are one object.
 
@@ -292,7 +289,6 @@ def test_a_result_without_gradients_can_be_copied():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_a_compiled_call_is_left_out():
     """``Module.__getstate__()`` leaves out ``_compiled_call_impl``: copies and pickles are not compiled.
 
@@ -311,7 +307,6 @@ def test_a_compiled_call_is_left_out():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_the_state_is_a_copy():
     """``Module.__getstate__()`` returns a new dict of the attributes: changing it does not change the
     module.

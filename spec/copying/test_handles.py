@@ -43,7 +43,6 @@ def test_a_handle_in_a_module_goes_with_it(twin_of, kind):
     assert [len(getattr(net, store)) for store in stores] == [1, 1]
 
 
-@pytest.mark.observed
 def test_a_handle_alone_is_dead():
     """If a ``RemovableHandle`` is pickled without its module, ``remove()`` does nothing after unpickling.
 
@@ -60,7 +59,6 @@ def test_a_handle_alone_is_dead():
     assert list(net._forward_pre_hooks.values()) == [print]
 
 
-@pytest.mark.observed
 def test_a_handle_of_a_dead_module(twin_of):
     """A ``RemovableHandle`` of a full backward hook can be copied and pickled after its module was
     deleted.
@@ -74,7 +72,6 @@ def test_a_handle_of_a_dead_module(twin_of):
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 @pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
 def test_a_handle_of_a_dead_forward_hook(twin_of, kind):
     """Copying or unpickling a ``RemovableHandle`` of a forward hook of a deleted module raises ``TypeError``.
@@ -88,7 +85,6 @@ def test_a_handle_of_a_dead_forward_hook(twin_of, kind):
 
 
 @pytest.mark.before("2.1")
-@pytest.mark.observed
 def test_a_handle_of_a_dead_forward_hook_is_copied():
     """A ``RemovableHandle`` of a forward pre-hook can be deep-copied after its module was deleted."""
     handle = nn.Linear(2, 3).register_forward_pre_hook(print)
@@ -98,7 +94,6 @@ def test_a_handle_of_a_dead_forward_hook_is_copied():
     assert copied.id == handle.id
 
 
-@pytest.mark.observed
 def test_numbers_are_not_given_twice():
     """Unpickling a ``RemovableHandle`` sets ``RemovableHandle.next_id`` to at least its own ``id`` plus 1."""
     hooks = OrderedDict()
@@ -110,7 +105,6 @@ def test_numbers_are_not_given_twice():
     assert second.id == first.id + 1
 
 
-@pytest.mark.observed
 def test_numbers_never_go_down():
     """Unpickling a ``RemovableHandle`` whose ``id`` is below ``RemovableHandle.next_id`` keeps
     ``next_id``.
@@ -123,7 +117,6 @@ def test_numbers_never_go_down():
     assert RemovableHandle(hooks).id == second.id + 1
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("further", [(), (None,)], ids=["without", "none"])
 def test_a_handle_of_an_older_torch(further):
     """A ``RemovableHandle`` pickled by an older torch, without ``extra_dict``, still removes its hook."""
@@ -138,7 +131,6 @@ def test_a_handle_of_an_older_torch(further):
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_several_dictionaries_come_back():
     """A ``RemovableHandle`` with several dicts as ``extra_dict`` keeps them all when pickled
     (:pull:`104278`).

@@ -111,7 +111,6 @@ def test_what_a_pickle_has_is_kept(name):
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_always_called_hooks_are_kept():
     """``Module.__setstate__`` keeps the ``_forward_hooks_always_called`` that a pickle has."""
     net = nn.Linear(2, 3)
@@ -123,7 +122,6 @@ def test_always_called_hooks_are_kept():
     assert kept == {"there": True}
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize(
     "name", ["training", "_parameters", "_buffers", "_modules", "_forward_hooks", "_backward_hooks"]
 )
@@ -136,7 +134,6 @@ def test_the_oldest_attributes_are_not_added(name):
     assert name not in vars(restored(nn.Linear(2, 3), [name]))
 
 
-@pytest.mark.observed
 def test_attributes_of_the_module_stay():
     """``Module.__setstate__(state)`` sets the attributes in ``state`` and keeps the module's others."""
     net = nn.Linear(2, 3)
@@ -146,7 +143,6 @@ def test_attributes_of_the_module_stay():
     assert [net.width, net.depth, net.in_features] == [5, 3, 2]
 
 
-@pytest.mark.observed
 def test_an_older_convolution():
     """Unpickling an older ``nn.Conv2d`` without ``padding_mode`` sets it to ``"zeros"``; otherwise it is
     kept.
@@ -157,7 +153,6 @@ def test_an_older_convolution():
     assert restored(net).padding_mode == "reflect"
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("layer", [nn.Softmax, nn.Softmin, nn.LogSoftmax])
 def test_an_older_softmax(layer):
     """Unpickling an older ``nn.Softmax`` without ``dim`` sets it to ``None``; otherwise it is kept.

@@ -87,7 +87,6 @@ def test_buffers_keep_their_persistence():
     assert list(loaded.state_dict()) == ["mean"]
 
 
-@pytest.mark.observed
 def test_a_stored_result_comes_back_as_a_leaf():
     """An output of ``forward`` stored on a module is a leaf tensor after
     ``pickle.loads(pickle.dumps(module))``.

@@ -180,7 +180,6 @@ def test_a_method_as_a_hook_changes_hands():
     assert copied.seen == [(4, 3)]
 
 
-@pytest.mark.observed
 def test_hooks_on_parameters_stay_behind():
     """``copy.deepcopy(module)`` does not copy hooks on parameters, registered with ``Tensor.register_hook``.
 
@@ -196,7 +195,6 @@ def test_hooks_on_parameters_stay_behind():
     assert copied.weight.grad.tolist() == [[3, 5]]
 
 
-@pytest.mark.observed
 def test_a_loading_hook_is_given_the_copy():
     """In a ``copy.deepcopy``, a ``load_state_dict`` pre-hook with ``with_module=True`` is called with the
     copy.
@@ -214,7 +212,6 @@ def test_a_loading_hook_is_given_the_copy():
     assert calls == [(copied, ["weight", "bias"])]
 
 
-@pytest.mark.observed
 def test_a_loading_hook_without_its_module():
     """In a ``copy.deepcopy``, a ``load_state_dict`` pre-hook without ``with_module`` still gets no module."""
     calls = []

@@ -152,7 +152,6 @@ def test_arguments_may_be_left_out():
 
 
 @pytest.mark.before("2.6")
-@pytest.mark.observed
 def test_none_was_an_argument():
     """``functional_call`` with ``args=None`` passes ``None`` to the module as an argument."""
 
@@ -344,7 +343,6 @@ def test_data_parallel_is_refused():
 
 
 @pytest.mark.before("2.1")
-@pytest.mark.observed
 def test_data_parallel_was_not_refused():
     """``functional_call`` of an :class:`nn.DataParallel <torch.nn.DataParallel>` on one device uses the
     given tensors.

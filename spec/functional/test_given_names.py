@@ -208,9 +208,6 @@ def test_an_attribute_that_is_no_tensor_is_an_error():
     assert layer.in_features == 2
 
 
-@pytest.mark.contradicts(
-    "torch.func.functional_call: the plain name will completely disable the parametrization"
-)
 def test_the_plain_name_of_a_parametrized_tensor():
     """``functional_call`` given a parametrized ``weight`` writes to ``parametrizations.weight.original``
     (:issue:`186565`).
@@ -239,7 +236,6 @@ def test_the_plain_name_of_a_parametrized_tensor():
     assert torch.autograd.grad(out, given, allow_unused=True) == (None,)
 
 
-@pytest.mark.observed
 def test_the_long_name_of_a_parametrized_tensor():
     """``functional_call`` replaces a parametrized weight given as ``parametrizations.weight.original``.
 

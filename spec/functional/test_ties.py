@@ -63,7 +63,6 @@ def test_the_same_tensor_may_be_given_twice():
     assert functional_call(Tied(), {"one": value, "two": value}, ()) == [5.0, 5.0]
 
 
-@pytest.mark.observed
 def test_two_of_three_tied_names_are_an_error():
     """``functional_call`` raises ``KeyError`` if two of three tied names are given; one or all three work.
 
@@ -157,7 +156,6 @@ def test_three_names_of_one_tensor():
 
 
 @pytest.mark.question("Q85")
-@pytest.mark.observed
 def test_a_submodule_with_two_names_keeps_the_given_tensor():
     """After ``functional_call`` a submodule with two names keeps the given tensor instead of its own.
 

@@ -95,7 +95,6 @@ def test_norms_of_every_order(kind, norm, foreach):
     assert torch.allclose(torch.cat([first.grad, second.grad]), torch.tensor([1.0, 1.5, -3.0]))
 
 
-@pytest.mark.observed
 def test_the_norm_of_order_zero_counts_tensors():
     """``clip_grad_norm_(norm_type=0)`` counts the gradients that are not all zero, not their elements.
 
@@ -106,7 +105,6 @@ def test_the_norm_of_order_zero_counts_tensors():
     assert clip_grad_norm_(parameters, 100.0, norm_type=0).item() == 2.0
 
 
-@pytest.mark.observed
 def test_a_tiny_number_keeps_from_dividing_by_zero():
     """``clip_grad_norm_`` multiplies gradients by ``max_norm / (norm + 0.000001)``, at most by 1."""
     (tiny,) = with_grads([1e-6, 0.0])
@@ -222,7 +220,6 @@ def test_foreach_needs_a_device_that_has_it(clip):
         clip([parameter], 3.5, foreach=True)
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
 @pytest.mark.parametrize(
     ("clip", "names"),
@@ -331,7 +328,6 @@ def test_clipping_is_not_recorded(clip, foreach):
 
 @pytest.mark.since("2.1")
 @pytest.mark.before("2.3")
-@pytest.mark.observed
 def test_cutting_values_is_recorded():
     """By default autograd records :func:`~torch.nn.utils.clip_grad_value_` if the gradient has a ``grad_fn``.
 

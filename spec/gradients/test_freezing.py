@@ -66,7 +66,6 @@ def test_a_part_is_frozen_on_its_own():
     assert (net[1].weight.grad, net[1].bias.grad) == (None, None)
 
 
-@pytest.mark.observed
 def test_whole_numbers_cannot_be_thawed():
     """``module.requires_grad_()`` raises ``RuntimeError`` for an integer parameter; ``requires_grad_(False)``
     works.

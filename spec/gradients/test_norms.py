@@ -139,7 +139,6 @@ def test_scaling_on_a_device_without_foreach():
 
 
 @pytest.mark.since("2.6")
-@pytest.mark.observed
 @pytest.mark.parametrize(
     ("foreach", "kind", "names"),
     [

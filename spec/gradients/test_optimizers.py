@@ -176,7 +176,6 @@ def test_a_computed_tensor_is_refused():
         SGD([nn.Linear(2, 1).weight * 2], lr=0.1)
 
 
-@pytest.mark.observed
 def test_a_computed_tensor_may_be_accepted():
     """An optimizer accepts a non-leaf tensor after ``retain_grad()``, or with ``differentiable=True``."""
     retaining = nn.Linear(2, 1).weight * 2

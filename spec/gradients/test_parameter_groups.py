@@ -86,7 +86,6 @@ def test_weight_decay_may_leave_biases_out():
 
 @pytest.mark.claim("N5-10")
 @pytest.mark.since("2.3")
-@pytest.mark.observed
 def test_printing_shows_the_options_of_each_group():
     """``print(optimizer)`` of ``SGD`` shows each group's sorted options, with ``fused``, but no parameters.
 
@@ -105,7 +104,6 @@ def test_printing_shows_the_options_of_each_group():
 
 @pytest.mark.claim("N5-10")
 @pytest.mark.before("2.3")
-@pytest.mark.observed
 def test_printing_shows_the_options_without_fused():
     """``print(optimizer)`` of ``SGD`` shows the options of each group, without ``fused``."""
     layer = nn.Linear(2, 3)
@@ -121,7 +119,6 @@ def test_printing_shows_the_options_without_fused():
 
 @pytest.mark.claim("N5-10")
 @pytest.mark.since("2.7")
-@pytest.mark.observed
 def test_adam_shows_decoupled_weight_decay():
     """``print(optimizer)`` of ``Adam`` shows ``decoupled_weight_decay`` among the options."""
     lines = repr(Adam(nn.Linear(2, 3).parameters(), lr=0.1)).splitlines()
@@ -199,7 +196,6 @@ def test_a_group_of_the_wrong_type_is_named(given, kind):
 
 
 @pytest.mark.before("2.1")
-@pytest.mark.observed
 def test_a_group_was_asserted_to_be_a_dict():
     """``add_param_group`` raises ``AssertionError`` if the group is not a dict.
 
@@ -243,7 +239,6 @@ def test_a_parameter_twice_in_a_group_is_warned_of():
 
 
 @pytest.mark.question("Q111")
-@pytest.mark.observed
 def test_a_parameter_twice_in_a_group_is_stepped_twice():
     """``optimizer.step()`` updates a parameter twice if it is listed twice in one group.
 

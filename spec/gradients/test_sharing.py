@@ -118,7 +118,6 @@ def test_copying_values_does_not_tie():
     assert second.weight.grad is None
 
 
-@pytest.mark.observed
 def test_assigning_data_shares_memory_only():
     """``second.weight.data = first.weight.data`` shares the values of two weights, but not the gradient.
 

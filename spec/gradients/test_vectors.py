@@ -61,7 +61,6 @@ def test_there_and_back_changes_nothing():
     assert [p.tolist() for p in net.parameters()] == before
 
 
-@pytest.mark.observed
 def test_parameters_share_memory_with_the_vector():
     """After ``vector_to_parameters``, parameters share memory with the vector: both change together.
 
@@ -94,7 +93,6 @@ def test_the_parameters_stay_leaves():
     assert source.grad is None
 
 
-@pytest.mark.observed
 def test_what_is_left_of_a_vector_is_ignored():
     """:func:`~torch.nn.utils.vector_to_parameters` ignores the surplus elements of a vector that is too
     long.
@@ -106,7 +104,6 @@ def test_what_is_left_of_a_vector_is_ignored():
     assert layer.bias.tolist() == [5.0]
 
 
-@pytest.mark.observed
 def test_a_short_vector_fails_halfway():
     """A too short vector makes ``vector_to_parameters`` fill the first parameters, then raise
     ``RuntimeError``.
@@ -140,7 +137,6 @@ def test_no_parameters_made_no_vector():
         parameters_to_vector(nn.ReLU().parameters())
 
 
-@pytest.mark.observed
 def test_a_parameter_that_is_not_contiguous_is_refused():
     """``parameters_to_vector`` raises ``RuntimeError`` for a parameter that is not contiguous."""
     transposed = torch.tensor([[2.0, 3.0], [5.0, 7.0]]).T

@@ -69,7 +69,6 @@ def test_a_gradient_set_to_none_lives_on():
     assert held.tolist() == [[0.0, 0.0]]
 
 
-@pytest.mark.observed
 def test_zeroing_takes_a_gradient_off_its_graph():
     """``module.zero_grad(set_to_none=False)`` detaches gradients of ``backward(create_graph=True)``."""
     layer = nn.Linear(2, 1)
@@ -85,7 +84,6 @@ def test_zeroing_takes_a_gradient_off_its_graph():
     assert gradient.tolist() == [[0.0, 0.0]]
 
 
-@pytest.mark.observed
 def test_zeroing_freezes_a_gradient_that_is_a_leaf():
     """``module.zero_grad(set_to_none=False)`` sets ``requires_grad=False`` on a gradient that is a leaf."""
     parameter = nn.Parameter(torch.rand(2))
@@ -176,7 +174,6 @@ def test_zero_grad_of_a_replica_warns():
 
 
 @pytest.mark.since("2.10")
-@pytest.mark.observed
 def test_the_warning_points_at_the_call():
     """The warning of ``zero_grad()`` on a ``DataParallel`` replica names the file of the caller."""
     replica = nn.Linear(2, 3)._replicate_for_data_parallel()

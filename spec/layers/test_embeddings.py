@@ -182,7 +182,6 @@ def test_a_pretrained_table_has_two_dimensions(make):
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
-@pytest.mark.observed
 def test_a_table_must_have_the_sizes_given(make):
     """``Embedding(4, 3, _weight=table)`` raises ``AssertionError`` if ``table`` has another shape."""
     table = torch.rand(4, 3)

@@ -143,7 +143,6 @@ def test_bilinear_needs_a_first_input():
 
 
 @pytest.mark.before("2.8")
-@pytest.mark.observed
 def test_bilinear_divided_by_zero():
     """:class:`~torch.nn.Bilinear` raises ``ZeroDivisionError`` if ``in1_features`` is 0."""
     with pytest.raises(ZeroDivisionError, match="division by zero"):

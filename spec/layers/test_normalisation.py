@@ -170,7 +170,6 @@ def test_a_normalisation_that_learns_nothing(layer, sizes, option):
 
 
 @pytest.mark.since("2.12")
-@pytest.mark.observed
 def test_normalisations_print_their_bias():
     """``repr`` of ``BatchNorm1d``, ``LayerNorm`` and ``GroupNorm`` shows whether the layer has a bias."""
     plain = nn.BatchNorm1d(4, affine=False, track_running_stats=False)
@@ -185,7 +184,6 @@ def test_normalisations_print_their_bias():
 
 
 @pytest.mark.before("2.12")
-@pytest.mark.observed
 def test_normalisations_printed_no_bias():
     """``repr`` of ``BatchNorm1d``, ``LayerNorm`` and ``GroupNorm`` does not show whether the layer has a
     bias.

@@ -131,7 +131,6 @@ def test_nonlinearity_is_the_fourth_argument():
 
 
 @pytest.mark.before("2.3")
-@pytest.mark.observed
 def test_the_fourth_argument_was_bias():
     """The fourth argument of :class:`~torch.nn.RNN` is ``bias``; ``nonlinearity`` is passed by keyword."""
     layer = nn.RNN(5, 3, 2, False)

@@ -157,7 +157,6 @@ def test_groups_of_a_transposed_convolution(convolution, arguments, message):
         convolution(*arguments)
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(("convolution", "dimensions"), TRANSPOSED)
 def test_a_transposed_convolution_has_no_padding_by_name(convolution, dimensions, padding):

@@ -144,7 +144,6 @@ def test_momentum_none_averages():
     torch.testing.assert_close(layer.running_var, torch.stack([x.var(0) for x in batches]).mean(0))
 
 
-@pytest.mark.observed
 def test_momentum_none_wants_the_count():
     """``BatchNorm(momentum=None)`` does not update its running statistics if ``num_batches_tracked`` is
     ``None``.
@@ -184,7 +183,6 @@ def test_without_statistics():
     torch.testing.assert_close(layer.eval()(x), wanted)
 
 
-@pytest.mark.observed
 def test_tracking_switched_off_later():
     """Setting ``track_running_stats = False`` on a ``BatchNorm`` stops updates; eval still uses its
     statistics.
@@ -203,7 +201,6 @@ def test_tracking_switched_off_later():
     torch.testing.assert_close(evaluated, (x - torch.tensor([2.0, 4.0])) / torch.tensor([2.25, 8.25]).sqrt())
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("missing", ["running_mean", "running_var"])
 def test_one_statistic_alone_will_not_do(missing):
     """In eval mode ``BatchNorm`` raises ``RuntimeError`` if only one of ``running_mean`` and ``running_var``
@@ -313,7 +310,6 @@ def test_the_dimensions_are_counted(layer, dims, wanted):
 
 
 @pytest.mark.before("2.10")
-@pytest.mark.observed
 def test_eps_may_be_anything():
     """``BatchNorm`` accepts an ``eps`` that is zero or negative, in training and eval mode."""
     x = torch.tensor([[1.0, 2.0], [5.0, 4.0]])
@@ -345,7 +341,6 @@ def test_eps_is_not_negative_in_evaluation():
 
 @pytest.mark.since("2.10")
 @pytest.mark.before("2.12")
-@pytest.mark.observed
 def test_eps_of_zero_is_refused_in_evaluation():
     """In eval mode ``BatchNorm`` raises ``ValueError`` if ``eps`` is zero (:issue:`173337`).
 

@@ -148,7 +148,6 @@ def test_the_input_is_left_alone_by_default(layer, shape):
     assert out.unique().tolist() != [3.0]
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize(("layer", "shape"), ALPHA)
 def test_alpha_dropout_is_never_in_place(layer, shape):
     """:class:`nn.AlphaDropout <torch.nn.AlphaDropout>` and

@@ -99,7 +99,6 @@ def test_evaluation_with_statistics():
     assert layer.running_var.tolist() == [2, 6]
 
 
-@pytest.mark.observed
 def test_batches_are_not_counted():
     """``num_batches_tracked`` of ``InstanceNorm(track_running_stats=True)`` stays 0 in training mode."""
     layer = nn.InstanceNorm1d(2, track_running_stats=True)
@@ -110,7 +109,6 @@ def test_batches_are_not_counted():
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.observed
 def test_momentum_none_keeps_the_statistics():
     """``InstanceNorm(momentum=None)`` leaves its running statistics unchanged; it does not average.
 
@@ -124,7 +122,6 @@ def test_momentum_none_keeps_the_statistics():
 
 
 @pytest.mark.before("2.4")
-@pytest.mark.observed
 def test_momentum_none_is_refused():
     """``InstanceNorm(momentum=None, track_running_stats=True)`` raises ``TypeError`` when called."""
     layer = nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)

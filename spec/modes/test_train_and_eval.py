@@ -140,7 +140,6 @@ def test_eval_calls_train():
     assert calls == [False]
 
 
-@pytest.mark.observed
 def test_an_eval_of_a_child_is_not_called():
     """``net.eval()`` calls ``train(False)`` of each child module, not an ``eval`` that a child overrides.
 

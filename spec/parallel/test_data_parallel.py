@@ -94,7 +94,6 @@ def test_no_accelerator_no_arguments_kept(no_accelerator):
     assert not hasattr(wrapped, "dim")
 
 
-@pytest.mark.observed
 def test_four_steps_in_order(no_accelerator):
     """:class:`~torch.nn.DataParallel` calls ``scatter``, ``replicate``, ``parallel_apply``, then ``gather``.
 
@@ -109,7 +108,6 @@ def test_four_steps_in_order(no_accelerator):
     assert wrapped.steps == [("scatter", [4, 5]), ("replicate", [4, 5]), ("parallel_apply", 2), ("gather", 5)]
 
 
-@pytest.mark.observed
 def test_no_more_replicas_than_pieces(no_accelerator):
     """If a batch has fewer rows than devices, :class:`~torch.nn.DataParallel` uses the first devices."""
     wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
@@ -120,7 +118,6 @@ def test_no_more_replicas_than_pieces(no_accelerator):
     assert wrapped.steps[1:3] == [("replicate", [4, 5]), ("parallel_apply", 2)]
 
 
-@pytest.mark.observed
 def test_one_device_needs_no_replicas(no_accelerator):
     """With one device :class:`~torch.nn.DataParallel` calls the module itself, on the scattered inputs."""
     wrapped = Steps(nn.Bilinear(2, 4, 3), [4])
@@ -134,7 +131,6 @@ def test_one_device_needs_no_replicas(no_accelerator):
     assert wrapped.steps == [("scatter", [4])]
 
 
-@pytest.mark.observed
 def test_one_device_keeps_what_forward_assigns(no_accelerator):
     """With one device :class:`~torch.nn.DataParallel` keeps attributes that ``forward`` assigns to ``self``.
 
@@ -154,7 +150,6 @@ def test_one_device_keeps_what_forward_assigns(no_accelerator):
     assert net.calls == 1
 
 
-@pytest.mark.observed
 def test_without_inputs_one_replica_runs(no_accelerator):
     """:class:`~torch.nn.DataParallel` called without inputs runs the module once, on the first device."""
     wrapped = Steps(nn.Identity(), [4, 5])
@@ -178,7 +173,6 @@ def test_all_tensors_belong_on_the_first_device(no_accelerator):
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_the_wrapper_scatters_along_its_dim():
     """``DataParallel.scatter`` and ``DataParallel.gather`` split and join along ``dim`` of the wrapper."""
     wrapped = nn.DataParallel(nn.Identity(), device_ids=[0, 0], dim=1)
@@ -199,7 +193,6 @@ def test_the_function_needs_an_accelerator(no_accelerator):
 
 
 @pytest.mark.before("2.1")
-@pytest.mark.observed
 def test_the_function_once_tripped(no_accelerator):
     """:func:`~torch.nn.parallel.data_parallel` raises ``TypeError`` without an accelerator."""
     with pytest.raises(TypeError, match="'NoneType' object is not subscriptable"):
@@ -275,7 +268,6 @@ def test_the_function_does_not_move_the_module():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 @pytest.mark.claim("N5-28")
 def test_gradients_of_replicas_are_summed():
     """:class:`~torch.nn.DataParallel` sums the gradients of all replicas; it does not average them.

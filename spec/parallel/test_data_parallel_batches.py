@@ -70,7 +70,6 @@ def test_dim_is_where_the_batch_lies():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_states_are_joined_along_the_batch_dimension_too():
     """:class:`~torch.nn.DataParallel` joins all outputs along ``dim``, even an RNN state whose batch is in
     dimension 1.
@@ -91,7 +90,6 @@ def test_states_are_joined_along_the_batch_dimension_too():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_a_shorter_argument_loses_rows_of_others():
     """If an argument has fewer rows than devices, :class:`~torch.nn.DataParallel` drops rows of the other
     arguments.
@@ -131,7 +129,6 @@ def test_hooks_run_once_for_each_replica():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_replicas_live_for_one_call():
     """With several devices :class:`~torch.nn.DataParallel` calls new replicas each time, not the wrapped
     module itself.
@@ -188,7 +185,6 @@ def test_minus_one_joins_outputs_on_the_cpu():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_one_device_keeps_its_output():
     """With a single device :class:`~torch.nn.DataParallel` ignores ``output_device``: outputs stay on that
     device.
@@ -199,7 +195,6 @@ def test_one_device_keeps_its_output():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_the_cpu_has_no_name_as_output_device():
     """:class:`~torch.nn.DataParallel` raises ``ValueError`` for ``"cpu"`` in ``device_ids`` or as
     ``output_device``.

@@ -50,7 +50,6 @@ def test_buffers_follow_rank_0(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.observed
 def test_after_no_grad_buffers_stay_local(ranks):
     """After a call in ``no_grad`` or ``no_sync``, ``DistributedDataParallel`` skips one broadcast of buffers.
 
@@ -109,7 +108,6 @@ def test_local_buffers_start_local(ranks):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.before("2.1")
-@pytest.mark.observed
 def test_local_buffers_started_equal(ranks):
     """``DistributedDataParallel(broadcast_buffers=False)`` starts every rank with rank 0's buffers."""
 

@@ -37,7 +37,6 @@ def test_wrapping_needs_a_process_group():
 
 @pytest.mark.needs("distributed")
 @pytest.mark.before("2.2")
-@pytest.mark.observed
 def test_wrapping_needed_a_process_group():
     """:class:`~torch.nn.parallel.DistributedDataParallel` raises ``RuntimeError`` without a process group."""
     with pytest.raises(
@@ -219,7 +218,6 @@ def test_a_static_graph_finds_them_once(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.observed
 def test_a_static_graph_needs_all_outputs(ranks):
     """``DistributedDataParallel(static_graph=True)`` raises in the third call if the loss ignores an output.
 
@@ -251,7 +249,6 @@ def test_a_static_graph_needs_all_outputs(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.observed
 def test_a_parameter_frozen_later_is_missed(ranks):
     """By default freezing a parameter after wrapping makes :class:`DDP
     <torch.nn.parallel.DistributedDataParallel>` raise ``RuntimeError`` in the second step.

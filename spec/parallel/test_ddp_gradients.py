@@ -103,7 +103,6 @@ def test_no_sync_must_hold_the_forward(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.observed
 def test_no_sync_ends_with_an_error(ranks):
     """``DistributedDataParallel.no_sync()`` can be nested, and an exception in its block ends it."""
 

@@ -135,7 +135,6 @@ def test_gradients_are_averaged_and_sharded(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 @pytest.mark.before("2.9")
-@pytest.mark.observed
 def test_gradients_over_gloo_were_summed(ranks):
     """``fully_shard`` over gloo sums gradients instead of averaging them (:issue:`162338`)."""
 

@@ -28,7 +28,6 @@ def test_each_module_needs_its_arguments(inputs, kwargs, devices):
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_the_error_tells_both_lengths():
     """:func:`~torch.nn.parallel.parallel_apply` raises an error that names both numbers if modules and inputs
     differ in number.
@@ -45,7 +44,6 @@ def test_the_error_tells_both_lengths():
     ids=["kwargs_tup", "devices"],
 )
 @pytest.mark.since("2.11")
-@pytest.mark.observed
 def test_every_error_tells_both_lengths(kwargs, devices, told):
     """The error of :func:`~torch.nn.parallel.parallel_apply` names both numbers if kwargs or devices do not
     match the modules.
@@ -54,7 +52,6 @@ def test_every_error_tells_both_lengths(kwargs, devices, told):
         parallel_apply([nn.ReLU(), nn.Tanh()], [1, 2], kwargs, devices)
 
 
-@pytest.mark.observed
 def test_the_first_tensor_tells_the_device():
     """``get_a_var`` of ``parallel_apply`` returns the first tensor in nested tuples, lists and dicts.
 
@@ -69,7 +66,6 @@ def test_the_first_tensor_tells_the_device():
 
 
 @pytest.mark.parametrize("value", [1, "a", (), [1, (2,)], {"a": [1]}])
-@pytest.mark.observed
 def test_without_a_tensor_there_is_none(value):
     """``get_a_var`` of ``parallel_apply`` returns ``None`` if its argument contains no tensor."""
     assert get_a_var(value) is None
@@ -106,7 +102,6 @@ def test_each_module_gets_its_keyword_arguments():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_a_lone_module_runs_without_a_thread():
     """:func:`~torch.nn.parallel.parallel_apply` runs several modules in new threads, but a single one in the
     calling thread.
@@ -139,7 +134,6 @@ def test_threads_keep_the_grad_mode():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_threads_forget_the_dtype_of_autocast():
     """:func:`~torch.nn.parallel.parallel_apply` under :class:`torch.autocast` computes in float16, even with
     ``dtype=torch.bfloat16``.

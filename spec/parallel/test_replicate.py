@@ -13,7 +13,6 @@ from torch.nn.parallel import comm, replicate
 from torch.nn.parallel._functions import Broadcast
 
 
-@pytest.mark.observed
 def test_a_replica_has_no_parameters():
     """A replica of :class:`~torch.nn.DataParallel` has the class and attributes of its module, but no
     parameters.
@@ -27,7 +26,6 @@ def test_a_replica_has_no_parameters():
     assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]
 
 
-@pytest.mark.observed
 @pytest.mark.since("2.5")
 def test_its_store_of_parameters_is_a_dict():
     """``_parameters`` of a replica of :class:`~torch.nn.DataParallel` is a plain ``dict``.
@@ -37,14 +35,12 @@ def test_its_store_of_parameters_is_a_dict():
     assert type(nn.Linear(2, 3)._replicate_for_data_parallel()._parameters) is dict
 
 
-@pytest.mark.observed
 @pytest.mark.before("2.5")
 def test_its_store_of_parameters_was_ordered():
     """``_parameters`` of a replica of :class:`~torch.nn.DataParallel` is an ``OrderedDict``."""
     assert type(nn.Linear(2, 3)._replicate_for_data_parallel()._parameters) is OrderedDict
 
 
-@pytest.mark.observed
 def test_a_replica_is_marked():
     """A replica of :class:`~torch.nn.DataParallel` has ``_is_replica`` set to ``True``; the original lacks
     the attribute.
@@ -55,7 +51,6 @@ def test_a_replica_is_marked():
     assert hasattr(net, "_is_replica") is False
 
 
-@pytest.mark.observed
 def test_attributes_are_set_on_the_replica_alone():
     """Assigning an attribute to a replica of :class:`~torch.nn.DataParallel` does not set it on the original
     module.
@@ -73,7 +68,6 @@ def test_attributes_are_set_on_the_replica_alone():
     assert net.seen == ["a", "b"]
 
 
-@pytest.mark.observed
 def test_stores_of_a_replica_are_its_own():
     """Replacing a buffer or submodule of a replica of :class:`~torch.nn.DataParallel` does not change the
     original.
@@ -90,7 +84,6 @@ def test_stores_of_a_replica_are_its_own():
     assert net[0] is relu
 
 
-@pytest.mark.observed
 def test_a_replica_is_in_the_mode_of_its_module():
     """A replica of :class:`~torch.nn.DataParallel` is in training or evaluation mode as the original module
     is.
@@ -119,7 +112,6 @@ def test_lazy_modules_have_no_replicas(monkeypatch):
 
 
 @pytest.mark.since("2.11")
-@pytest.mark.observed
 def test_one_replica_for_each_device():
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` returns a new module with new submodules for
     each device.
@@ -138,7 +130,6 @@ def test_one_replica_for_each_device():
 
 
 @pytest.mark.since("2.11")
-@pytest.mark.observed
 def test_a_shared_submodule_stays_shared():
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies a submodule that is registered under
     two names only once.
@@ -153,7 +144,6 @@ def test_a_shared_submodule_stays_shared():
 
 
 @pytest.mark.since("2.11")
-@pytest.mark.observed
 def test_entries_of_none_are_copied():
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` keeps parameters, buffers and submodules that
     are ``None``.
@@ -169,7 +159,6 @@ def test_entries_of_none_are_copied():
         assert replica._modules == {"inner": None}
 
 
-@pytest.mark.observed
 def test_modules_on_the_cpu_are_not_replicated():
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` raises ``AssertionError`` if parameters are on
     the CPU.
@@ -195,7 +184,6 @@ def test_weights_of_a_replica_are_no_leaves():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_lists_and_dicts_of_parameters_hold_tensors():
     """In replicas of :class:`~torch.nn.DataParallel`, :class:`~torch.nn.ParameterList` and ``ParameterDict``
     hold plain tensors under the same keys.
@@ -245,7 +233,6 @@ def test_the_first_replica_shares_its_buffers():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.observed
 def test_a_device_named_twice_may_share_a_tensor():
     """With devices ``[0, 0]``, :func:`parallel.replicate <torch.nn.parallel.replicate>` does not copy a
     buffer that is the only one of its dtype.
@@ -263,7 +250,6 @@ def test_a_device_named_twice_may_share_a_tensor():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.since("2.11")
-@pytest.mark.observed
 def test_complex_parameters_stay_complex():
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies complex parameters as complex ones
     (:issue:`55375`).
@@ -277,7 +263,6 @@ def test_complex_parameters_stay_complex():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.before("2.11")
-@pytest.mark.observed
 def test_complex_parameters_became_real():
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies complex parameters as real tensors of
     pairs, not as complex ones.

@@ -57,7 +57,6 @@ def test_copies_are_shallow_only_at_the_leaves():
 
 
 @pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])
-@pytest.mark.observed
 def test_an_empty_container_is_shared(empty):
     """:func:`parallel.scatter <torch.nn.parallel.scatter>` passes the same empty tuple, list or dict to all
     devices.
@@ -75,26 +74,22 @@ def test_no_device_no_piece():
     assert scatter("x", []) == []
 
 
-@pytest.mark.observed
 def test_positional_and_named_arguments_are_matched():
     """``scatter_kwargs`` returns a tuple of arguments and a dict of keyword arguments for each device."""
     assert scatter_kwargs((1,), {"a": 2}, [0, 1]) == (((1,), (1,)), ({"a": 2}, {"a": 2}))
 
 
 @pytest.mark.parametrize("named", [None, {}])
-@pytest.mark.observed
 def test_missing_named_arguments_are_empty_dicts(named):
     """With only positional arguments ``scatter_kwargs`` also returns an empty dict for each device."""
     assert scatter_kwargs((1,), named, [0, 1]) == (((1,), (1,)), ({}, {}))
 
 
-@pytest.mark.observed
 def test_missing_arguments_are_empty_tuples():
     """With only keyword arguments ``scatter_kwargs`` also returns an empty tuple for each device."""
     assert scatter_kwargs((), {"a": 2}, [0, 1]) == (((), ()), ({"a": 2}, {"a": 2}))
 
 
-@pytest.mark.observed
 def test_without_arguments_there_is_no_piece():
     """Without any argument ``scatter_kwargs`` returns two empty tuples, however many devices there are."""
     assert scatter_kwargs((), {}, [0, 1]) == ((), ())
@@ -151,7 +146,6 @@ def test_lists_of_different_length_are_refused():
 
 
 @pytest.mark.before("2.10")
-@pytest.mark.observed
 def test_longer_lists_are_cut():
     """:func:`parallel.gather <torch.nn.parallel.gather>` silently drops the extra elements of longer tuples
     or lists.
@@ -172,7 +166,6 @@ def test_numbers_cannot_be_gathered():
         gather([{"loss": 1.5}, {"loss": 2.5}], 0)
 
 
-@pytest.mark.observed
 def test_tensors_on_the_cpu_cannot_be_gathered():
     """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``AssertionError`` for tensors on the CPU."""
     with pytest.raises(AssertionError, match="Gather function not implemented for CPU tensors"):
@@ -180,7 +173,6 @@ def test_tensors_on_the_cpu_cannot_be_gathered():
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.observed
 def test_is_namedtuple_is_deprecated():
     """``scatter_gather.is_namedtuple`` gives its deprecation warning as a ``FutureWarning``.
 
@@ -193,7 +185,6 @@ def test_is_namedtuple_is_deprecated():
 
 
 @pytest.mark.before("2.4")
-@pytest.mark.observed
 def test_is_namedtuple_warned_users():
     """``scatter_gather.is_namedtuple`` gives its deprecation warning as a ``UserWarning``.
 
@@ -245,7 +236,6 @@ def test_fewer_rows_fewer_pieces():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_too_few_named_pieces_are_left_alone():
     """``scatter_kwargs`` pads keyword chunks with ``{}`` only if they are fewer than the positional
     arguments.
@@ -266,7 +256,6 @@ def test_too_few_named_pieces_are_left_alone():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.before("2.1")
-@pytest.mark.observed
 def test_too_few_named_pieces_were_padded():
     """``scatter_kwargs`` pads keyword chunks with empty dicts up to the number of positional chunks."""
     args, named = scatter_kwargs((torch.rand(2, 3),), {"scale": torch.rand(1)}, [0, 0])
@@ -277,7 +266,6 @@ def test_too_few_named_pieces_were_padded():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.since("2.11")
-@pytest.mark.observed
 def test_complex_tensors_stay_complex():
     """:func:`parallel.scatter <torch.nn.parallel.scatter>` and ``gather`` split and join complex tensors as
     complex ones.
@@ -292,7 +280,6 @@ def test_complex_tensors_stay_complex():
 
 @pytest.mark.needs("cuda")
 @pytest.mark.before("2.11")
-@pytest.mark.observed
 def test_complex_tensors_became_real():
     """:func:`parallel.scatter <torch.nn.parallel.scatter>` splits a complex tensor into real tensors of pairs
     (:issue:`55375`).

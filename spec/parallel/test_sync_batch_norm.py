@@ -94,7 +94,6 @@ def test_conversion_keeps_the_mode():
 
 
 @pytest.mark.before("2.2")
-@pytest.mark.observed
 def test_conversion_forgets_the_mode():
     """``convert_sync_batchnorm`` puts each new layer in training mode, whatever the mode of the old one."""
     net = nn.Sequential(nn.BatchNorm1d(3).eval(), nn.BatchNorm1d(3))
@@ -103,7 +102,6 @@ def test_conversion_forgets_the_mode():
     assert [layer.training for layer in net] == [True, True]
 
 
-@pytest.mark.observed
 def test_conversion_loses_hooks_and_attributes():
     """``convert_sync_batchnorm`` drops hooks and plain attributes of a BatchNorm, except ``qconfig``.
 
@@ -124,7 +122,6 @@ def test_conversion_loses_hooks_and_attributes():
     assert len(converted._forward_hooks) == 0
 
 
-@pytest.mark.observed
 def test_conversion_misses_a_second_name():
     """If a BatchNorm has two names in a module, ``convert_sync_batchnorm`` replaces it under the first only.
 

@@ -39,7 +39,6 @@ def test_persistent_is_a_keyword():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_its_type_is_plain_tensor():
     """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` has the type ``torch.Tensor``, yet
     ``isinstance(buffer, nn.Buffer)`` is true.
@@ -54,7 +53,6 @@ def test_its_type_is_plain_tensor():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_the_flag_of_a_buffer_decides():
     """``isinstance(x, nn.Buffer)`` is true if ``x`` is a tensor and ``x._is_buffer`` is true."""
 
@@ -69,7 +67,6 @@ def test_the_flag_of_a_buffer_decides():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_a_subclass_of_buffer_is_never_met():
     """Constructing a subclass of :class:`nn.Buffer <torch.nn.parameter.Buffer>` gives an ``nn.Buffer``,
     not an instance of the subclass.
@@ -85,7 +82,6 @@ def test_a_subclass_of_buffer_is_never_met():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_a_tensor_made_a_subclass_of_buffer_is_a_buffer():
     """With a subclass ``B`` of ``nn.Buffer``, ``x.as_subclass(B)`` is an instance of ``nn.Buffer`` and has no
     ``_is_buffer``.
@@ -140,7 +136,6 @@ def test_a_buffer_may_hold_integers():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_results_from_a_buffer_are_none():
     """The result of an operation on an ``nn.Buffer``, such as a cast, is not a buffer.
 
@@ -157,7 +152,6 @@ def test_results_from_a_buffer_are_none():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_a_buffer_prints_like_a_tensor():
     """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` prints like a plain tensor: its ``repr`` does not
     mention ``Buffer``.
@@ -166,7 +160,6 @@ def test_a_buffer_prints_like_a_tensor():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 @pytest.mark.parametrize(
     "twin_of", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["deep copy", "pickle"]
 )
@@ -198,7 +191,6 @@ def test_a_tensor_subclass_stays_one():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_parameter_and_buffer_exclude_each_other():
     """``nn.Parameter(buffer)`` is not a buffer, and ``nn.Buffer(parameter)`` is not a parameter."""
     weight = nn.Parameter(nn.Buffer(torch.rand(2)))

@@ -54,7 +54,6 @@ def test_kaiming_of_nothing_warns(function, sizes):
 
 
 @pytest.mark.since("2.10")
-@pytest.mark.observed
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
 def test_the_warning_points_at_the_caller(function):
     """The empty-tensor warning of ``nn.init.kaiming_uniform_`` points to the caller's file."""
@@ -65,7 +64,6 @@ def test_the_warning_points_at_the_caller(function):
 
 
 @pytest.mark.before("2.10")
-@pytest.mark.observed
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
 def test_the_warning_pointed_into_torch(function):
     """The empty-tensor warning of ``nn.init.kaiming_uniform_`` points to a file of torch itself."""
@@ -113,7 +111,6 @@ def test_a_meta_tensor_is_returned(function, arguments, sizes):
 
 
 @pytest.mark.since("2.12")
-@pytest.mark.observed
 def test_sparse_on_meta_draws_nothing():
     """:func:`nn.init.sparse_ <torch.nn.init.sparse_>` of a tensor on the meta device uses no random
     numbers.
@@ -126,7 +123,6 @@ def test_sparse_on_meta_draws_nothing():
 
 
 @pytest.mark.before("2.12")
-@pytest.mark.observed
 def test_sparse_on_meta_draws_all_the_same():
     """:func:`nn.init.sparse_ <torch.nn.init.sparse_>` of a tensor on the meta device advances the random
     state, but stores no values.
@@ -138,7 +134,6 @@ def test_sparse_on_meta_draws_all_the_same():
     assert not torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.observed
 def test_integers_cannot_be_drawn():
     """:func:`nn.init.normal_ <torch.nn.init.normal_>` of an integer tensor raises a ``RuntimeError`` that
     names the type.

@@ -13,7 +13,6 @@ from torch import nn
 
 
 @pytest.mark.claim("N1-02")
-@pytest.mark.observed
 @pytest.mark.parametrize(
     ("layer", "fans"),
     [

@@ -115,7 +115,6 @@ def test_normal_takes_mean_and_deviation():
         (nn.init.kaiming_uniform_, {"a": 0.5, "mode": "fan_out", "nonlinearity": "relu"}),
     ],
 )
-@pytest.mark.observed
 def test_a_tensor_subclass_may_take_over(function, arguments):
     """``nn.init.normal_`` of a tensor subclass calls its ``__torch_function__`` with keyword arguments.
 

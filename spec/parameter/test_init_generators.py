@@ -124,7 +124,6 @@ def test_a_generator_goes_on():
 
 
 @pytest.mark.since("2.2")
-@pytest.mark.observed
 def test_a_generator_does_not_place_the_zeros():
     """``nn.init.sparse_(..., generator=g)`` draws values from ``g``, but chooses the zeros without ``g``.
 
@@ -142,7 +141,6 @@ def test_a_generator_does_not_place_the_zeros():
 
 
 @pytest.mark.since("2.2")
-@pytest.mark.observed
 @pytest.mark.parametrize(
     "function", [nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_], ids=lambda f: f.__name__
 )

@@ -68,7 +68,6 @@ def test_orthogonal_refuses_channels_last():
     assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
 
 
-@pytest.mark.observed
 def test_the_orthogonal_matrix_has_no_favoured_sign():
     """:func:`nn.init.orthogonal_ <torch.nn.init.orthogonal_>` uses Q of a QR decomposition of normal values,
     with a positive diagonal of R.

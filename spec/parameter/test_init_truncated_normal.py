@@ -86,7 +86,6 @@ def test_a_mean_two_deviations_outside_does_not_warn(mean, std, a, b):
 
 
 @pytest.mark.since("2.12")
-@pytest.mark.observed
 def test_far_away_the_values_crowd_at_the_nearer_bound():
     """``nn.init.trunc_normal_`` with ``mean`` far above ``b`` draws values close to ``b``
     (:pull:`174997`).
@@ -100,7 +99,6 @@ def test_far_away_the_values_crowd_at_the_nearer_bound():
 
 
 @pytest.mark.before("2.12")
-@pytest.mark.observed
 def test_far_away_every_value_was_the_wrong_bound():
     """``nn.init.trunc_normal_`` with ``mean`` far above ``b`` fills the tensor with ``a``, the wrong
     bound.
@@ -112,7 +110,6 @@ def test_far_away_every_value_was_the_wrong_bound():
 
 
 @pytest.mark.since("2.12")
-@pytest.mark.observed
 def test_rejected_values_are_drawn_again():
     """If over 30% of the normal distribution lies in ``[a, b]``, ``nn.init.trunc_normal_`` redraws values
     outside.
@@ -131,7 +128,6 @@ def test_rejected_values_are_drawn_again():
 
 
 @pytest.mark.before("2.12")
-@pytest.mark.observed
 def test_one_draw_was_enough_for_every_value():
     """``nn.init.trunc_normal_`` draws as many random numbers as ``uniform_``: one uniform draw per value."""
     torch.manual_seed(3)
@@ -170,7 +166,6 @@ def test_bfloat16_keeps_the_deviation():
 
 
 @pytest.mark.before("2.12")
-@pytest.mark.observed
 def test_bfloat16_held_values_at_the_bounds():
     """``nn.init.trunc_normal_`` with ``std=0.02`` sets some ``bfloat16`` values to the bounds, -2 and 2
     (:issue:`155588`).

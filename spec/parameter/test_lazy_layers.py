@@ -360,7 +360,6 @@ def test_a_lazy_normalisation_without_bias():
     assert layer.bias is None
 
 
-@pytest.mark.contradicts("torch.nn.LazyInstanceNorm1d: affine and track_running_stats default to False")
 @pytest.mark.parametrize("lazy", [nn.LazyInstanceNorm1d, nn.LazyInstanceNorm2d, nn.LazyInstanceNorm3d])
 def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
     """``nn.LazyInstanceNorm1d`` has ``affine`` and running statistics by default; ``nn.InstanceNorm1d`` does
@@ -376,7 +375,6 @@ def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_a_lazy_instance_norm_needs_a_batch_first():
     """``nn.LazyInstanceNorm1d`` raises ``ValueError`` if its first input is unbatched; later inputs may be.
 

@@ -106,7 +106,6 @@ def test_parameters_stay_the_same_objects():
     assert before["weight"].shape == (3, 5)
 
 
-@pytest.mark.observed
 def test_the_hooks_are_taken_off():
     """The first call of a lazy module, such as ``nn.LazyLinear``, removes its two internal hooks."""
     layer = nn.LazyLinear(3)

@@ -109,7 +109,6 @@ def test_the_first_call_after_loading_sets_in_features():
 
 
 @pytest.mark.before("2.8")
-@pytest.mark.observed
 def test_in_features_stayed_zero_after_loading():
     """``in_features`` of an ``nn.LazyLinear`` stays 0 after ``load_state_dict`` and a first call."""
     layer = nn.LazyLinear(3)
@@ -136,7 +135,6 @@ def test_the_input_must_fit_what_was_loaded():
     assert layer(torch.rand(2, 5)).shape == (2, 3)
 
 
-@pytest.mark.observed
 def test_num_features_stays_zero_after_loading():
     """``num_features`` of an ``nn.LazyBatchNorm1d`` stays 0 after ``load_state_dict`` and a first call.
 
@@ -199,7 +197,6 @@ def test_assign_replaces_uninitialized_parameters():
     assert layer.weight.data_ptr() == source.weight.data_ptr()
 
 
-@pytest.mark.observed
 def test_half_loaded_is_never_initialised():
     """An ``nn.LazyLinear`` whose weight was loaded, but not its bias, raises ``AttributeError`` when called.
 

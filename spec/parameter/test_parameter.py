@@ -180,7 +180,6 @@ def test_integers_cannot_require_grad():
     assert counts.dtype == torch.int64
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize(("data", "kind"), [([1.5, 2.5], "list"), (1.5, "float")], ids=["list", "number"])
 def test_data_is_a_tensor(data, kind):
     """``nn.Parameter([1.5, 2.5])``, with a list or a number instead of a tensor, raises ``AttributeError``.
@@ -235,7 +234,6 @@ def test_an_inplace_operation_returns_the_parameter():
 
 
 @pytest.mark.claim("N2-28")
-@pytest.mark.observed
 @pytest.mark.parametrize(
     ("part", "name"),
     [(slice(0, 1), "SliceBackward0"), (slice(None), "SliceBackward0"), (0, "SelectBackward0")],

@@ -44,7 +44,6 @@ def test_a_deep_copy_keeps_the_memory_format():
     assert copy.deepcopy(nn.Parameter(torch.rand(2, 3).t())).stride() == (1, 3)
 
 
-@pytest.mark.observed
 def test_a_deep_copy_drops_attributes():
     """``copy.deepcopy`` of an ``nn.Parameter`` drops the attributes that were set on it.
 
@@ -100,7 +99,6 @@ def test_a_pickle_brings_back_a_parameter(requires_grad):
     assert twin.requires_grad is requires_grad
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
 def test_a_pickle_keeps_attributes(requires_grad):
     """Pickling an ``nn.Parameter`` keeps the attributes that were set on it."""
@@ -115,7 +113,6 @@ def test_a_pickle_keeps_attributes(requires_grad):
     assert twin.requires_grad is requires_grad
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("attributes", [{}, {"note": "weight decay off"}], ids=["bare", "with attribute"])
 def test_a_pickle_drops_hooks(attributes):
     """An unpickled ``nn.Parameter`` no longer has the hooks registered with ``register_hook``."""

@@ -63,7 +63,6 @@ def test_subclass_source_is_left_alone():
     assert weight.data_ptr() == values.data_ptr()
 
 
-@pytest.mark.observed
 def test_any_tensor_with_the_flag_passes():
     """``isinstance(x, nn.Parameter)`` is true for any tensor ``x`` whose ``_is_param`` is true."""
     flagged, unflagged, plain = torch.rand(2), torch.rand(2), torch.rand(2)
@@ -72,7 +71,6 @@ def test_any_tensor_with_the_flag_passes():
     assert [isinstance(t, nn.Parameter) for t in (flagged, unflagged, plain)] == [True, False, False]
 
 
-@pytest.mark.observed
 def test_the_flag_is_for_tensors_only():
     """``isinstance(x, nn.Parameter)`` is false for a non-tensor, even if ``x._is_param`` is true."""
 
@@ -87,7 +85,6 @@ def test_the_flag_is_for_tensors_only():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_the_flag_makes_no_subclass():
     """A tensor with ``_is_param=True`` is an instance of ``nn.Parameter``, but not of its subclasses."""
 
@@ -101,7 +98,6 @@ def test_the_flag_makes_no_subclass():
 
 
 @pytest.mark.before("2.5")
-@pytest.mark.observed
 def test_the_flag_made_every_subclass():
     """A tensor with ``_is_param=True`` passes ``isinstance`` for every subclass of ``nn.Parameter``."""
 
@@ -114,7 +110,6 @@ def test_the_flag_made_every_subclass():
     assert [isinstance(weight, kind) for kind in kinds] == [True, True, True]
 
 
-@pytest.mark.observed
 def test_prints_like_its_own_type():
     """``repr`` of an ``nn.Parameter`` of a tensor subclass is the subclass's ``repr`` inside
     ``Parameter(...)``.
@@ -164,7 +159,6 @@ def test_a_subclass_of_parameter_is_a_parameter():
     assert [scale.shape for scale in scales] == [(2,), (2,), (0,)]
 
 
-@pytest.mark.observed
 def test_no_parameter_from_a_subclass_of_parameter():
     """``nn.Parameter(x)`` raises ``RuntimeError`` if ``x`` is of a Parameter subclass whose ``detach()``
     returns a ``Tensor``.

@@ -266,7 +266,6 @@ def test_a_linear_layer_of_no_inputs():
 
 
 @pytest.mark.since("2.12")
-@pytest.mark.observed
 def test_channels_last_draws_like_contiguous():
     """``reset_parameters()`` of a ``channels_last`` convolution draws the same values as a contiguous one."""
     layer = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
@@ -280,7 +279,6 @@ def test_channels_last_draws_like_contiguous():
 
 
 @pytest.mark.before("2.12")
-@pytest.mark.observed
 def test_channels_last_drew_in_the_order_of_memory():
     """``reset_parameters()`` of a ``channels_last`` convolution draws the weight in memory order.
 

@@ -37,7 +37,6 @@ def test_attention_starts_with_zero_biases():
     assert layer.bias_k.abs().min().item() > 0
 
 
-@pytest.mark.observed
 def test_attention_draws_its_projection_by_xavier():
     """:class:`nn.MultiheadAttention <torch.nn.MultiheadAttention>` initializes ``in_proj_weight`` by
     ``xavier_uniform_`` as one matrix, not as three.
@@ -51,7 +50,6 @@ def test_attention_draws_its_projection_by_xavier():
     assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
 
 
-@pytest.mark.observed
 def test_attention_draws_three_projections():
     """``nn.MultiheadAttention`` initializes ``q_proj_weight``, ``k_proj_weight`` and ``v_proj_weight`` by
     ``xavier_uniform_``.
@@ -83,7 +81,6 @@ def test_a_transformer_draws_every_matrix_by_xavier():
     assert [p.min().item() for p in matrices] == pytest.approx([-bound for bound in bounds], rel=0.1)
 
 
-@pytest.mark.observed
 def test_copies_of_an_encoder_layer_start_alike():
     """The layers of an ``nn.TransformerEncoder`` start with equal weights: they are copies of one layer.
 

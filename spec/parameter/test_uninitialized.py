@@ -67,7 +67,6 @@ def test_materialize_takes_another_device_and_dtype(device):
     assert (steps.device.type, steps.dtype) == ("cpu", torch.int64)
 
 
-@pytest.mark.observed
 def test_materialize_cannot_cross_to_meta():
     """``UninitializedBuffer.materialize`` to or from the meta device raises ``RuntimeError``."""
     mean, var = UninitializedBuffer(), UninitializedBuffer(device="meta")
@@ -170,7 +169,6 @@ def test_an_uninitialized_buffer_must_be_registered():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_a_materialized_buffer_stays_a_buffer():
     """After ``materialize`` an ``UninitializedBuffer`` is an ``nn.Buffer`` and keeps ``persistent``."""
     mean, cache = UninitializedBuffer(), UninitializedBuffer(persistent=False)
@@ -308,7 +306,6 @@ def test_it_may_be_moved_to_the_gpu():
 
 
 @pytest.mark.since("2.3")
-@pytest.mark.observed
 def test_is_complex_is_allowed():
     """``UninitializedParameter.is_complex()`` returns whether the parameter's dtype is complex."""
     kinds = [UninitializedParameter(dtype=dtype) for dtype in (torch.complex64, torch.float32)]
@@ -317,7 +314,6 @@ def test_is_complex_is_allowed():
 
 
 @pytest.mark.before("2.3")
-@pytest.mark.observed
 def test_is_complex_was_forbidden():
     """``UninitializedParameter.is_complex()`` raises ``ValueError``."""
     with pytest.raises(ValueError, match="uninitialized parameter in <method 'is_complex' of"):

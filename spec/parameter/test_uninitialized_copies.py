@@ -41,7 +41,6 @@ def test_an_uninitialized_parameter_is_deep_copied_once():
 
 
 @pytest.mark.question("Q99")
-@pytest.mark.observed
 def test_an_uninitialized_buffer_is_not_deep_copied():
     """``copy.deepcopy`` of an :class:`~torch.nn.UninitializedBuffer` raises ``ValueError``.
 
@@ -63,7 +62,6 @@ def test_a_pickle_brings_back_an_uninitialized_tensor(kind, requires_grad):
     assert twin.requires_grad is requires_grad
 
 
-@pytest.mark.observed
 def test_a_pickle_forgets_device_and_dtype():
     """Pickling an ``UninitializedParameter`` loses its device and dtype, which ``copy.deepcopy`` keeps."""
     weight = UninitializedParameter(device="meta", dtype=torch.float64)
@@ -75,7 +73,6 @@ def test_a_pickle_forgets_device_and_dtype():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_a_pickle_forgets_persistence():
     """Pickling an ``UninitializedBuffer`` loses ``persistent=False``: the unpickled buffer is persistent."""
     cache = UninitializedBuffer(persistent=False)
@@ -86,7 +83,6 @@ def test_a_pickle_forgets_persistence():
     assert twin.persistent is True
 
 
-@pytest.mark.observed
 def test_a_saved_one_is_no_weights_only_file(tmp_path):
     """``torch.load(weights_only=True)`` of an ``UninitializedParameter`` raises ``pickle.UnpicklingError``.
 
@@ -130,7 +126,6 @@ def test_a_lazy_layer_is_deep_copied(lazy, arguments, sizes):
 
 
 @pytest.mark.question("Q99")
-@pytest.mark.observed
 @pytest.mark.parametrize("make", [nn.LazyBatchNorm1d, nn.LazyInstanceNorm2d], ids=["batch", "instance"])
 def test_a_lazy_normalisation_is_not_deep_copied(make):
     """``copy.deepcopy`` of an uncalled ``nn.LazyBatchNorm1d`` or ``nn.LazyInstanceNorm2d`` raises

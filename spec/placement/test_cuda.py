@@ -46,7 +46,6 @@ def test_cuda_copies_a_tensor():
 
 
 @pytest.mark.needs("cuda")
-@pytest.mark.contradicts("torch.nn.Module.cuda: 'makes associated parameters and buffers different objects'")
 def test_cuda_keeps_parameters_and_replaces_buffers():
     """:meth:`Module.cuda() <torch.nn.Module.cuda>` keeps the parameter objects and replaces the buffers."""
     norm = nn.BatchNorm1d(2)

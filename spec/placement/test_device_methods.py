@@ -10,7 +10,6 @@ from torch import nn
 
 
 @pytest.mark.claim("N5-25")
-@pytest.mark.observed
 @pytest.mark.parametrize("method", ["cuda", "xpu", "ipu"])
 def test_each_tensor_is_asked_to_go(method):
     """``Module.cuda``, ``Module.xpu`` and ``Module.ipu`` call the tensor method of that name on each tensor.
@@ -38,7 +37,6 @@ def test_each_tensor_is_asked_to_go(method):
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_mtia_asks_each_tensor_too():
     """:meth:`Module.mtia() <torch.nn.Module.mtia>` calls ``Tensor.mtia`` on every tensor of the module."""
     calls = []
@@ -56,7 +54,6 @@ def test_mtia_asks_each_tensor_too():
     assert calls == [1]
 
 
-@pytest.mark.observed
 def test_cpu_asks_each_tensor_to_come_back():
     """:meth:`Module.cpu() <torch.nn.Module.cpu>` calls ``Tensor.cpu`` on every tensor and returns the
     module.
@@ -96,7 +93,6 @@ def test_a_gpu_that_is_not_there(monkeypatch):
     assert layer.weight.data_ptr() == place
 
 
-@pytest.mark.observed
 def test_an_ipu_that_is_not_there():
     """``Module.ipu`` raises ``RuntimeError`` if torch was built without IPU support."""
     with pytest.raises(RuntimeError, match="PyTorch is not linked with support for ipu devices"):

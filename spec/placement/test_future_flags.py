@@ -131,7 +131,6 @@ def test_overwriting_needs_gradients_that_are_leaves():
 
 
 @pytest.mark.since("2.11")
-@pytest.mark.observed
 def test_the_gradient_error_says_so():
     """With ``set_overwrite_module_params_on_conversion``, casts of non-leaf grads say "must be a leaf
     tensor".

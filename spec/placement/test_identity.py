@@ -168,7 +168,6 @@ def test_a_move_to_meta_makes_new_parameters():
 
 
 @pytest.mark.since("2.2")
-@pytest.mark.observed
 def test_a_parameter_of_several_tensors_is_swapped():
     """``Module.to`` keeps the object of a parameter that wraps other tensors, such as a jagged nested
     tensor.
@@ -185,7 +184,6 @@ def test_a_parameter_of_several_tensors_is_swapped():
 
 
 @pytest.mark.since("2.3")
-@pytest.mark.observed
 def test_tensors_within_a_parameter_are_converted():
     """``Module.to`` converts the inner tensors of a parameter that is a wrapper subclass.
 
@@ -203,7 +201,6 @@ def test_tensors_within_a_parameter_are_converted():
 
 
 @pytest.mark.since("2.10")
-@pytest.mark.observed
 def test_a_fake_tensor_replaces_the_parameter():
     """``Module._apply`` with a function that returns a ``FakeTensor`` makes a new parameter.
 
@@ -221,7 +218,6 @@ def test_a_fake_tensor_replaces_the_parameter():
 
 
 @pytest.mark.before("2.10")
-@pytest.mark.observed
 def test_a_fake_tensor_did_not_replace_the_parameter():
     """``Module._apply`` with a function that returns a ``FakeTensor`` keeps the parameter and its real
     values.
@@ -237,7 +233,6 @@ def test_a_fake_tensor_did_not_replace_the_parameter():
 
 
 @pytest.mark.since("2.8")
-@pytest.mark.observed
 def test_a_fake_parameter_is_swapped():
     """``Module.to`` raises ``RuntimeError`` for a ``FakeTensor`` parameter that has a weakref.
 
@@ -253,7 +248,6 @@ def test_a_fake_parameter_is_swapped():
 
 
 @pytest.mark.before("2.8")
-@pytest.mark.observed
 def test_a_fake_parameter_was_cast_in_place():
     """``Module.to`` casts a ``FakeTensor`` parameter in place, even if the parameter has a weakref."""
     with FakeTensorMode():
@@ -298,7 +292,6 @@ def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
 
 @pytest.mark.question("Q77")
 @pytest.mark.since("2.11")
-@pytest.mark.observed
 def test_the_leaf_error_says_so():
     """For a non-leaf parameter, ``Module.to("meta")`` raises "param must be a leaf tensor".
 
@@ -315,7 +308,6 @@ def test_the_leaf_error_says_so():
         by_hand.to("meta")
 
 
-@pytest.mark.observed
 def test_only_parameters_can_be_replaced():
     """``Module.to("meta")`` raises ``AssertionError`` for a plain tensor put into ``_parameters``."""
     layer = nn.Linear(2, 3)
@@ -327,7 +319,6 @@ def test_only_parameters_can_be_replaced():
     assert layer.weight.device.type == "cpu"
 
 
-@pytest.mark.observed
 def test_the_order_of_conversion():
     """``Module._apply`` converts submodules first, then each parameter and its gradient, then buffers.
 
@@ -352,7 +343,6 @@ def test_the_order_of_conversion():
     assert calls == [(2, True, False), (3, True, False), (3, False, False), (4, False, True)]
 
 
-@pytest.mark.observed
 def test_a_submodule_may_convert_itself():
     """A submodule can override ``_apply`` to skip casts of the whole module such as ``Module.double``.
 
@@ -372,7 +362,6 @@ def test_a_submodule_may_convert_itself():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_conversion_may_leave_submodules_out():
     """``Module._apply(fn, recurse=False)`` converts the module's own tensors, not its submodules'."""
     net = nn.Sequential(nn.PReLU())
@@ -386,7 +375,6 @@ def test_conversion_may_leave_submodules_out():
     assert net[0].weight.dtype == torch.float32
 
 
-@pytest.mark.observed
 def test_a_cast_before_backward_leaves_the_old_dtype():
     """``Module.double`` between forward and backward leaves gradients in the old dtype."""
     layer = nn.Linear(2, 3)

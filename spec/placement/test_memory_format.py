@@ -122,7 +122,6 @@ def test_format_and_complex_dtype_together():
     assert conv.weight.stride() == (12, 1, 6, 3)
 
 
-@pytest.mark.observed
 def test_how_a_tensor_is_ordered():
     """Given ``memory_format``, ``Module.to`` passes it, ``device`` and ``non_blocking`` to ``Tensor.to``
     of 4-d tensors.
@@ -200,7 +199,6 @@ def test_the_weight_is_converted_back():
     assert not conv.weight.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.observed
 def test_strides_are_set_even_where_sizes_are_one():
     """``convert_conv2d_weight_memory_format`` sets channels-last strides even for a 1x1 convolution."""
     conv = convert_conv2d_weight_memory_format(nn.Conv2d(2, 3, 1), torch.channels_last)
@@ -237,7 +235,6 @@ def test_volumetric_convolutions_inside_are_converted():
 
 
 @pytest.mark.since("2.3")
-@pytest.mark.observed
 def test_volumetric_strides_are_set_where_sizes_are_one():
     """``convert_conv3d_weight_memory_format`` sets channels-last strides even for a 1x1x1 convolution."""
     conv = nn.utils.convert_conv3d_weight_memory_format(nn.Conv3d(2, 3, 1), torch.channels_last_3d)

@@ -99,7 +99,6 @@ def test_the_error_recommends_to_empty():
 
 
 @pytest.mark.question("Q75")
-@pytest.mark.observed
 def test_cpu_gives_the_bare_error():
     """``Module.cpu`` of a module on meta raises an error that does not recommend ``to_empty``."""
     with pytest.raises(NotImplementedError, match=r"^Cannot copy out of meta tensor; no data!$"):
@@ -107,7 +106,6 @@ def test_cpu_gives_the_bare_error():
 
 
 @pytest.mark.since("2.15")
-@pytest.mark.observed
 def test_the_recommendation_comes_before_a_trace():
     """In the error of ``Module.to`` for a module on meta, the advice to use ``to_empty`` precedes any C++
     trace.

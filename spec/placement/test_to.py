@@ -173,13 +173,11 @@ def test_a_memory_format_goes_by_keyword():
     assert conv.to(memory_format=torch.channels_last).weight.stride() == (12, 1, 6, 3)
 
 
-@pytest.mark.observed
 def test_the_type_float_means_double():
     """``Module.to(float)`` with Python's ``float`` casts to ``torch.float64``."""
     assert [p.dtype for p in nn.Linear(2, 3).to(float).parameters()] == [torch.float64, torch.float64]
 
 
-@pytest.mark.observed
 def test_how_each_tensor_is_moved():
     """``Module.to`` calls ``to(device, dtype, non_blocking)`` on each tensor, without a dtype for
     integers.
@@ -222,7 +220,6 @@ def test_complex_modules_warn():
 
 
 @pytest.mark.since("2.10")
-@pytest.mark.observed
 def test_the_complex_warning_names_the_caller():
     """The warning of ``Module.to`` about complex modules names the file of the caller."""
     with pytest.warns(UserWarning, match="Complex modules are a new feature") as caught:

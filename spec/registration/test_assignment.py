@@ -149,7 +149,6 @@ def test_a_network_is_assigned_like_a_layer():
 
 
 @pytest.mark.claim("N2-12")
-@pytest.mark.observed
 def test_registered_attributes_are_not_in_dict():
     """Parameters, buffers and submodules of a module are not in its ``__dict__``; plain attributes are.
 

@@ -51,7 +51,6 @@ def test_submodules_are_not_searched():
     assert net.inner.weight.shape == (3, 2)
 
 
-@pytest.mark.observed
 def test_dict_comes_before_the_stores():
     """Attribute access on a module looks in ``__dict__`` before parameters, buffers and submodules."""
     net = nn.Module()
@@ -63,7 +62,6 @@ def test_dict_comes_before_the_stores():
     assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner"]
 
 
-@pytest.mark.observed
 def test_the_order_of_the_stores():
     """If normal attribute lookup fails, modules try ``_parameters``, then ``_buffers``, then ``_modules``."""
     net = nn.Module()
@@ -78,7 +76,6 @@ def test_the_order_of_the_stores():
     assert [id(value) for value in found] == [id(inner), id(mean), id(scale)]
 
 
-@pytest.mark.observed
 def test_before_init_nothing_is_found():
     """Accessing ``net.training`` before ``Module.__init__`` has run raises ``AttributeError``.
 
@@ -179,7 +176,6 @@ def test_a_getattr_of_ones_own():
 
 
 @pytest.mark.question("Q119")
-@pytest.mark.observed
 def test_an_annotation_registers_nothing():
     """In a module class, an annotation without a value, such as ``inner: nn.Linear``, registers nothing.
 
@@ -204,7 +200,6 @@ def test_an_annotation_registers_nothing():
 @pytest.mark.question("Q119")
 @pytest.mark.since("2.1")
 @pytest.mark.before("2.6")
-@pytest.mark.observed
 def test_getattr_is_annotated_as_any():
     """``Module.__getattr__`` is annotated to return ``typing.Any`` (:pull:`104321`).
 

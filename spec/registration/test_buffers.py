@@ -121,7 +121,6 @@ def test_an_empty_buffer_is_filled():
     assert "mean" not in vars(net)
 
 
-@pytest.mark.observed
 def test_an_empty_buffer_keeps_its_persistence():
     """A buffer registered as ``None`` with ``persistent=False`` stays non-persistent once a tensor is
     assigned.
@@ -134,7 +133,6 @@ def test_an_empty_buffer_keeps_its_persistence():
     assert list(net.state_dict()) == []
 
 
-@pytest.mark.observed
 def test_a_parameter_may_be_a_buffer():
     """An :class:`nn.Parameter <torch.nn.Parameter>` passed to ``register_buffer`` is in ``named_buffers()``,
     but not in ``parameters()``.
@@ -146,7 +144,6 @@ def test_a_parameter_may_be_a_buffer():
     assert list(net.parameters()) == []
 
 
-@pytest.mark.observed
 def test_a_computed_tensor_may_be_a_buffer():
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` accepts a non-leaf tensor, which
     keeps its ``grad_fn``.
@@ -256,7 +253,6 @@ def test_a_tensor_like_object_is_taken():
 
 
 @pytest.mark.before("2.9")
-@pytest.mark.observed
 def test_a_tensor_like_object_is_refused():
     """A non-tensor with ``__torch_function__`` raises ``TypeError`` if registered or assigned as a buffer."""
 
@@ -275,7 +271,6 @@ def test_a_tensor_like_object_is_refused():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_an_assignment_registers_by_name():
     """Assigning a buffer, ``net.mean = nn.Buffer(tensor)``, calls an overridden ``register_buffer``."""
     calls = []
@@ -295,7 +290,6 @@ def test_an_assignment_registers_by_name():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_a_function_of_the_instance_registers():
     """Assigning a buffer calls a ``register_buffer`` function that was set on the module instance."""
     calls = []
@@ -312,7 +306,6 @@ def test_a_function_of_the_instance_registers():
 
 
 @pytest.mark.before("2.5")
-@pytest.mark.observed
 def test_an_assignment_fills_the_store_itself():
     """Assigning a tensor to a buffer replaces it without calling an overridden ``register_buffer``."""
     calls = []
@@ -331,7 +324,6 @@ def test_an_assignment_fills_the_store_itself():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_an_older_override_registers_too():
     """Assigning a persistent ``nn.Buffer`` calls an overridden ``register_buffer`` even if it lacks
     ``persistent``.
@@ -352,7 +344,6 @@ def test_an_older_override_registers_too():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_an_older_override_refuses_non_persistent():
     """A non-persistent ``nn.Buffer`` cannot be assigned if an overridden ``register_buffer`` lacks
     ``persistent``.

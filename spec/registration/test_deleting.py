@@ -82,7 +82,6 @@ def test_the_name_is_free_afterwards():
     assert list(layer._parameters) == ["weight"]
 
 
-@pytest.mark.observed
 def test_a_deleted_buffer_is_forgotten():
     """Deleting a non-persistent buffer removes its name from ``_non_persistent_buffers_set``.
 
@@ -130,7 +129,6 @@ def test_what_the_class_defines_is_not_deleted():
     assert net.forward(torch.rand(4, 2)).shape == (4, 3)
 
 
-@pytest.mark.observed
 def test_the_store_comes_before_dict():
     """``del net.x`` looks for ``x`` in parameters first, then in buffers, submodules and plain attributes."""
     net = nn.Module()

@@ -3,7 +3,6 @@
 An interactive prompt offers these names for completion.
 """
 
-import pytest
 import torch
 from torch import nn
 
@@ -48,7 +47,6 @@ def test_other_names_are_kept():
     assert set(dir(net)) - set(dir(nn.Module())) == {"my layer", "lambda"}
 
 
-@pytest.mark.observed
 def test_names_are_sorted():
     """``Module.__dir__()`` returns a sorted list of names."""
     net = nn.Module()
@@ -68,7 +66,6 @@ def test_names_of_submodules_are_their_own():
     assert {"inner", "weight", "bias"} & set(dir(net)) == {"inner"}
 
 
-@pytest.mark.observed
 def test_a_name_may_be_listed_twice():
     """``dir(module)`` lists a name twice if the class and the instance both define it."""
 

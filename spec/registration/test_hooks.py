@@ -192,7 +192,6 @@ def test_hooks_run_in_the_order_of_registration(kind, values):
     assert net.x is second
 
 
-@pytest.mark.observed
 def test_hooks_on_an_assignment_in_order():
     """Several ``register_module_module_registration_hook`` hooks run in order for ``net.inner = module``."""
     seen = []
@@ -216,7 +215,6 @@ def test_hooks_on_an_assignment_in_order():
     assert net.inner is other
 
 
-@pytest.mark.observed
 def test_none_is_shown_to_two_of_the_hooks():
     """Hooks of ``register_module_*_registration_hook`` run for a ``None`` buffer or module, not a ``None``
     parameter.
@@ -243,7 +241,6 @@ def test_none_is_shown_to_two_of_the_hooks():
     assert calls == [(True, "mean", None), (True, "last", None), (True, "inner", None)]
 
 
-@pytest.mark.observed
 def test_a_module_hook_may_fill_an_emptied_name():
     """Setting a submodule to ``None`` registers what a ``register_module_module_registration_hook`` hook
     returns.
@@ -276,7 +273,6 @@ def test_plain_attributes_are_not_watched():
     assert calls == ["inner"]
 
 
-@pytest.mark.observed
 def test_a_replacement_is_not_looked_at():
     """The type of what a ``register_module_parameter_registration_hook`` hook returns is not checked."""
     net = nn.Module()
@@ -286,7 +282,6 @@ def test_a_replacement_is_not_looked_at():
     assert net._parameters == {"scale": "anything"}
 
 
-@pytest.mark.observed
 def test_a_hook_that_fails():
     """If a ``register_module_parameter_registration_hook`` hook raises, the parameter is not registered."""
     net = nn.Module()

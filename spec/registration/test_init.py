@@ -14,7 +14,6 @@ from torch import nn
 
 @pytest.mark.claim("N5-15", "N5-16")
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_the_attributes_of_a_new_module():
     """A new ``nn.Module()`` has 17 instance attributes, such as ``_parameters``, ``_modules`` and
     ``training``.
@@ -33,7 +32,6 @@ def test_the_attributes_of_a_new_module():
 
 @pytest.mark.claim("N5-15", "N5-16")
 @pytest.mark.before("2.1")
-@pytest.mark.observed
 def test_the_attributes_without_always_called():
     """A new ``nn.Module()`` has 16 instance attributes, and no ``_forward_hooks_always_called``."""
     names = ["_parameters", "_buffers", "_modules"]
@@ -46,7 +44,6 @@ def test_the_attributes_without_always_called():
     assert vars(nn.Module()) == {**{name: {} for name in names}, **others}
 
 
-@pytest.mark.observed
 def test_hooks_are_kept_in_ordered_dicts():
     """The hook dictionaries of an ``nn.Module``, such as ``_forward_hooks``, are of type ``OrderedDict``."""
     hooks = {name: type(value) for name, value in vars(nn.Module()).items() if name.endswith("hooks")}
@@ -55,7 +52,6 @@ def test_hooks_are_kept_in_ordered_dicts():
     assert set(hooks.values()) == {OrderedDict}
 
 
-@pytest.mark.observed
 def test_modules_share_no_store():
     """Each new module has its own ``_parameters``, ``_buffers``, ``_modules`` and hook dictionaries."""
     first, second = vars(nn.Module()), vars(nn.Module())
@@ -65,7 +61,6 @@ def test_modules_share_no_store():
     assert [name for name in stores if first[name] is second[name]] == []
 
 
-@pytest.mark.observed
 def test_what_the_class_defines():
     """``nn.Module`` has ``_version = 1``, ``dump_patches = False`` and ``call_super_init = False``.
 
@@ -178,7 +173,6 @@ def test_plain_attributes_before_init():
     assert net.hidden.shape == (2,)
 
 
-@pytest.mark.observed
 def test_init_again_forgets_everything():
     """Calling ``Module.__init__`` again removes parameters, buffers and submodules, but not plain attributes.
 
@@ -244,7 +238,6 @@ def test_the_next_class_is_not_initialised():
     assert calls == []
 
 
-@pytest.mark.observed
 def test_call_super_init():
     """With ``call_super_init = True``, ``Module.__init__`` passes all arguments to the next base class.
 
@@ -263,7 +256,6 @@ def test_call_super_init():
     assert [(name, p.shape) for name, p in net.named_parameters()] == [("scale", (2, 3))]
 
 
-@pytest.mark.observed
 def test_call_super_init_without_a_next_class():
     """With ``call_super_init = True`` and no other base class, a constructor argument raises
     ``TypeError``.

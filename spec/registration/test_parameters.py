@@ -68,7 +68,6 @@ def test_registering_again_replaces():
     assert net.a is new
 
 
-@pytest.mark.observed
 def test_an_assignment_registers_by_name():
     """Assigning a parameter, ``net.scale = nn.Parameter(tensor)``, calls an overridden
     ``register_parameter``.
@@ -183,7 +182,6 @@ def test_a_computed_parameter_is_refused():
     assert list(net._parameters) == []
 
 
-@pytest.mark.observed
 def test_the_name_is_looked_at_first():
     """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` checks the name before the
     value.

@@ -181,7 +181,6 @@ def test_a_setter_is_used():
     assert net._width == 6
 
 
-@pytest.mark.observed
 def test_a_setter_receives_no_module():
     """Assigning an ``nn.Module`` to a ``property`` of a module registers it without calling the setter.
 

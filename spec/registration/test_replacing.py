@@ -75,7 +75,6 @@ def test_a_module_replaces_a_buffer():
     assert list(layer._buffers) == ["running_var", "num_batches_tracked"]
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("make", [lambda: nn.Parameter(torch.rand(2)), nn.ReLU], ids=["parameter", "module"])
 def test_a_replaced_buffer_is_forgotten_entirely(make):
     """Replacing a buffer by a parameter or module removes its name from ``_non_persistent_buffers_set``.
@@ -191,7 +190,6 @@ def test_a_buffer_is_not_replaced(value, kind):
 
 
 @pytest.mark.before("2.5")
-@pytest.mark.observed
 def test_the_refusal_names_tensors_alone():
     """The ``TypeError`` for assigning a number to a buffer says ``torch.Tensor or None expected``."""
     layer = nn.BatchNorm1d(4)
@@ -201,7 +199,6 @@ def test_the_refusal_names_tensors_alone():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_the_refusal_names_buffers_too():
     """The ``TypeError`` for assigning a number to a buffer also lists ``torch.nn.Buffer`` as expected."""
     layer = nn.BatchNorm1d(4)
@@ -265,7 +262,6 @@ def test_a_name_of_the_class_takes_no_parameter():
         net.forward = nn.Parameter(torch.rand(2))
 
 
-@pytest.mark.observed
 def test_a_name_of_the_class_hides_a_module():
     """A submodule named like a class attribute is registered, but ``net.name`` gives the class attribute.
 
@@ -282,7 +278,6 @@ def test_a_name_of_the_class_hides_a_module():
     assert net.depth == 3
 
 
-@pytest.mark.observed
 def test_refusal_empties_the_name():
     """Assigning a non-leaf :class:`nn.Parameter <torch.nn.Parameter>` raises ``ValueError``, yet removes a
     submodule or buffer of that name.

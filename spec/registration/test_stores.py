@@ -84,7 +84,6 @@ def test_keys_are_names_of_attributes():
 
 @pytest.mark.claim("N2-07")
 @pytest.mark.before("2.5")
-@pytest.mark.observed
 def test_stores_are_ordered_dicts():
     """``_parameters``, ``_buffers`` and ``_modules`` of a new module are of type ``OrderedDict``."""
     net = nn.BatchNorm1d(4)
@@ -94,7 +93,6 @@ def test_stores_are_ordered_dicts():
 
 @pytest.mark.claim("N2-07")
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_stores_are_plain_dicts():
     """``_parameters``, ``_buffers`` and ``_modules`` of a new module are of type ``dict``.
 

@@ -27,7 +27,6 @@ def test_add_module_registers(method):
     assert list(net._modules) == ["inner"]
 
 
-@pytest.mark.observed
 def test_register_module_calls_add_module():
     """:meth:`Module.register_module <torch.nn.Module.register_module>` calls an overridden ``add_module``."""
     calls = []
@@ -44,7 +43,6 @@ def test_register_module_calls_add_module():
     assert list(net._modules) == ["inner"]
 
 
-@pytest.mark.observed
 def test_an_assignment_does_not_add():
     """Assigning a submodule, ``net.inner = module``, does not call an overridden ``add_module``.
 
@@ -173,7 +171,6 @@ def test_a_taken_name_is_refused(name):
     assert list(net._modules) == []
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("name", ["head.inner", ""], ids=["dot", "empty"])
 def test_setattr_does_not_look_at_the_name(name):
     """``setattr(net, name, module)`` accepts a name with a dot or an empty name, unlike ``add_module``.
@@ -188,7 +185,6 @@ def test_setattr_does_not_look_at_the_name(name):
         nn.Module().add_module(name, layer)
 
 
-@pytest.mark.observed
 def test_a_module_may_hold_itself():
     """:meth:`Module.add_module() <torch.nn.Module.add_module>` accepts the module itself; ``named_modules()``
     yields it once.

@@ -72,7 +72,6 @@ def test_a_refused_parametrization_leaves_the_module_alone():
     assert weight.tolist() == value
 
 
-@pytest.mark.observed
 def test_a_refused_parametrization_may_change_the_value():
     """A first ``register_parametrization`` that fails the shape check leaves ``right_inverse(x)`` in
     parameter ``x``.
@@ -218,7 +217,6 @@ def test_a_safe_registration_runs_both_once():
 
 
 @pytest.mark.parametrize("flags", [(True, False), (False, True)])
-@pytest.mark.observed
 def test_unsafe_once_is_unsafe_for_good(flags):
     """A ``ParametrizationList`` is ``unsafe`` if any of its parametrizations was registered with
     ``unsafe=True``.
@@ -230,7 +228,6 @@ def test_unsafe_once_is_unsafe_for_good(flags):
     assert layer.parametrizations.weight.unsafe is True
 
 
-@pytest.mark.observed
 def test_safe_by_default():
     """A ``ParametrizationList`` has ``unsafe=False`` by default."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())

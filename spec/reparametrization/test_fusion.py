@@ -225,7 +225,6 @@ def test_a_linear_layer_without_bias_gets_one():
     assert bias.tolist() == [-8.5]
 
 
-@pytest.mark.observed
 def test_a_linear_layer_needs_an_affine_norm():
     """``fuse_linear_bn_eval`` raises ``TypeError`` for a BatchNorm with ``affine=False``.
 
@@ -253,7 +252,6 @@ def test_frozen_parameters_stay_frozen(fuse, kind, sizes, frozen):
     }
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize(("fuse", "kind", "sizes"), FUSED, ids=["conv", "linear"])
 def test_a_made_up_bias_is_frozen(fuse, kind, sizes):
     """A bias added by ``fuse_conv_bn_eval`` or ``fuse_linear_bn_eval`` does not require grad.

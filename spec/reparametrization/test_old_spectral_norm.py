@@ -102,7 +102,6 @@ def test_more_iterations_at_each_call():
     torch.testing.assert_close(layer.weight_u, u)
 
 
-@pytest.mark.observed
 def test_vectors_are_of_length_one():
     """``torch.nn.utils.spectral_norm`` initializes ``weight_u``, then ``weight_v`` as random vectors of norm
     1.
@@ -234,7 +233,6 @@ def test_removing_takes_off_its_hooks_only():
     assert [len(layer._forward_pre_hooks), len(layer._state_dict_hooks)] == [0, 0]
 
 
-@pytest.mark.observed
 def test_after_removing_loading_asks_for_old_names():
     """After ``remove_spectral_norm``, a strict ``load_state_dict`` still expects ``weight_orig`` and fails.
 
@@ -343,7 +341,6 @@ def test_what_old_times_lack_is_missing():
         layer.load_state_dict({"bias": torch.rand(3), "weight_orig": torch.rand(3, 2)})
 
 
-@pytest.mark.observed
 def test_missing_names_are_told_twice():
     """Loading a dict without ``_metadata``, ``torch.nn.utils.spectral_norm`` reports a missing
     ``weight_u`` twice.

@@ -209,7 +209,6 @@ def test_an_lstm_computes_with_the_normalized_weight():
     assert [lstm.weight_hh_l0_g.grad is None, lstm.weight_hh_l0_v.grad is None] == [False, False]
 
 
-@pytest.mark.observed
 def test_the_hook_is_an_object():
     """``torch.nn.utils.weight_norm`` adds a ``WeightNorm`` hook with ``name`` and ``dim``; ``dim=None`` is
     stored as -1.

@@ -100,7 +100,6 @@ def test_batches_of_matrices():
     ],
     ids=["square", "not square", "complex"],
 )
-@pytest.mark.observed
 def test_the_map_depends_on_the_weight(weight, name):
     """``parametrizations.orthogonal`` defaults to ``matrix_exp`` for square or complex weights, else
     ``householder``.
@@ -180,7 +179,6 @@ def test_the_householder_map():
     torch.testing.assert_close(layer.weight.detach(), expected[:, :2] * torch.tensor([1.0, -1.0]))
 
 
-@pytest.mark.observed
 def test_a_base_is_kept():
     """By default ``parametrizations.orthogonal`` stores a square orthogonal matrix in a buffer named
     ``base``.

@@ -86,7 +86,6 @@ def test_a_failed_pruning_leaves_the_parameter():
     assert dict(layer._forward_pre_hooks) == {}
 
 
-@pytest.mark.observed
 def test_a_failed_second_pruning_drops_the_hook():
     """If a second ``prune.l1_unstructured`` raises, parameter and mask stay, but the pruning hook is lost.
 

@@ -148,7 +148,6 @@ def test_the_lists_are_kept_in_a_module_dict():
     assert isinstance(lists.weight, nn.ModuleList)
 
 
-@pytest.mark.observed
 def test_the_class_is_renamed():
     """``register_parametrization`` changes the module's class to a new subclass, such as
     ``ParametrizedLinear``.

@@ -148,7 +148,6 @@ def test_assigning_without_one_is_an_error():
         layer.weight = torch.rand(1, 2)
 
 
-@pytest.mark.observed
 def test_what_is_read_is_not_what_is_stored():
     """In-place changes to a parametrized ``layer.weight`` are lost: the next access computes a new tensor.
 
@@ -265,7 +264,6 @@ def test_several_originals_of_a_buffer_are_buffers():
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.observed
 def test_a_frozen_integer_parameter_may_be_split():
     """``register_parametrization`` can split a frozen integer parameter into several originals."""
 
@@ -285,7 +283,6 @@ def test_a_frozen_integer_parameter_may_be_split():
 
 
 @pytest.mark.before("2.4")
-@pytest.mark.observed
 def test_a_frozen_integer_parameter_was_not_split():
     """``register_parametrization`` raises ``RuntimeError`` if ``right_inverse`` splits a frozen integer
     parameter.
@@ -326,7 +323,6 @@ def test_assigning_sets_several_originals():
     assert [parameter.tolist() for parameter in before] == [[[7.0, 17.0]], [[3.0, 3.0]]]
 
 
-@pytest.mark.observed
 def test_the_original_shares_memory_with_what_is_assigned():
     """If ``right_inverse`` returns its argument, ``original`` shares memory with the assigned tensor.
 
@@ -348,7 +344,6 @@ def test_the_original_shares_memory_with_what_is_assigned():
     assert layer.weight.tolist() == [[7.0, 7.0]]
 
 
-@pytest.mark.observed
 def test_a_parameter_is_not_assigned():
     """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to a parametrized weight raises ``KeyError``.
 
@@ -372,7 +367,6 @@ def test_a_parameter_is_not_assigned():
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.observed
 def test_with_the_swap_flag_tensors_are_swapped():
     """With ``set_swap_module_params_on_conversion``, ``register_parametrization`` swaps in
     ``right_inverse``'s result.

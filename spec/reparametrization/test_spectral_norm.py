@@ -102,7 +102,6 @@ def test_more_iterations_at_each_reading():
     torch.testing.assert_close(norm._v, v)
 
 
-@pytest.mark.observed
 def test_the_vectors_start_at_random():
     """When applied, ``parametrizations.spectral_norm`` draws ``_u`` and ``_v``, then iterates 15 times."""
     layer = nn.Linear(2, 3).eval()

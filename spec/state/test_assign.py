@@ -88,7 +88,6 @@ def test_requires_grad_of_the_module_is_kept(keep_vars):
 
 @pytest.mark.question("Q59")
 @pytest.mark.since("2.3")
-@pytest.mark.observed
 def test_a_parameter_in_the_dict_is_changed():
     """``load_state_dict(assign=True)`` gives a ``Parameter`` in the dict the ``requires_grad`` of the one it
     replaces.
@@ -229,7 +228,6 @@ def test_integers_cannot_become_trainable():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_each_module_is_told_to_assign():
     """``load_state_dict(assign=True)`` passes ``assign_to_params_buffers`` to modules in their local
     metadata.
@@ -251,7 +249,6 @@ def test_each_module_is_told_to_assign():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.observed
 def test_a_dict_once_assigned_is_assigned_again():
     """After ``load_state_dict(sd, assign=True)``, ``load_state_dict(sd)`` assigns too if ``sd`` has
     ``_metadata``.

@@ -47,7 +47,6 @@ def test_a_plain_dict_may_be_the_destination():
     assert not hasattr(ordered, "_metadata")
 
 
-@pytest.mark.observed
 def test_a_destination_with_metadata_receives_more():
     """``state_dict(destination=d)`` writes module versions to ``d._metadata`` if ``d`` has that attribute."""
     destination = OrderedDict()
@@ -58,7 +57,6 @@ def test_a_destination_with_metadata_receives_more():
     assert destination._metadata == {"net": {"version": 1}, "net.0": {"version": 1}}
 
 
-@pytest.mark.observed
 def test_submodules_are_called_by_keyword():
     """:meth:`~torch.nn.Module.state_dict` calls each submodule's ``state_dict`` with ``destination``,
     ``prefix`` and ``keep_vars`` as keywords.
@@ -147,7 +145,6 @@ def test_positional_order(more, keys, kept):
     assert (destination[keys[0]] is layer.weight) is kept
 
 
-@pytest.mark.observed
 def test_keywords_win_over_positions():
     """If ``state_dict`` gets an argument by position and by keyword, the keyword wins."""
     layer = nn.Linear(2, 3, bias=False)

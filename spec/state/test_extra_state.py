@@ -137,7 +137,6 @@ def test_the_default_raises():
         layer.set_extra_state(5)
 
 
-@pytest.mark.observed
 def test_extra_state_is_a_matter_of_the_class():
     """``state_dict()`` ignores a ``get_extra_state`` that is set on an instance instead of on its class."""
     layer = nn.PReLU()

@@ -30,7 +30,6 @@ def test_a_state_dict_comes_back_as_it_was(tmp_path):
     assert [value.dtype for value in loaded.values()] == [torch.float32] * 4 + [torch.int64]
 
 
-@pytest.mark.observed
 def test_metadata_come_back():
     """:func:`torch.save` and :func:`torch.load` keep the ``_metadata`` of a state dict."""
     file = io.BytesIO()

@@ -33,7 +33,6 @@ def test_a_load_pre_hook_is_given_everything():
 
 
 @pytest.mark.question("Q67")
-@pytest.mark.observed
 def test_a_private_load_pre_hook_is_given_no_module():
     """``_register_load_state_dict_pre_hook`` does not pass the module to its hook by default.
 
@@ -50,7 +49,6 @@ def test_a_private_load_pre_hook_is_given_no_module():
 
 
 @pytest.mark.question("Q67")
-@pytest.mark.observed
 def test_a_private_load_pre_hook_may_ask_for_the_module():
     """``_register_load_state_dict_pre_hook(hook, with_module=True)`` passes the module to the hook first."""
     calls = []
@@ -62,7 +60,6 @@ def test_a_private_load_pre_hook_may_ask_for_the_module():
     assert calls == [layer]
 
 
-@pytest.mark.observed
 def test_a_load_pre_hook_may_rename_keys():
     """A ``load_state_dict`` pre-hook can rename keys; the caller's dict stays unchanged.
 
@@ -83,7 +80,6 @@ def test_a_load_pre_hook_may_rename_keys():
 
 
 @pytest.mark.question("Q67")
-@pytest.mark.observed
 def test_what_a_load_pre_hook_returns_is_ignored():
     """``load_state_dict`` ignores the return value of a pre-hook."""
     layer = nn.PReLU()
@@ -94,7 +90,6 @@ def test_what_a_load_pre_hook_returns_is_ignored():
     assert layer.weight.item() == 0.75
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_load_pre_hook_may_refuse(strict):
     """If a pre-hook appends to ``error_msgs``, ``load_state_dict`` raises that text, even with
@@ -111,7 +106,6 @@ def test_a_load_pre_hook_may_refuse(strict):
     assert str(caught.value) == "Error(s) in loading state_dict for PReLU:\n\ttoo old, convert it first"
 
 
-@pytest.mark.observed
 def test_a_load_pre_hook_may_add_keys_to_the_lists():
     """A ``load_state_dict`` pre-hook can add keys to ``missing_keys`` and ``unexpected_keys``.
 
@@ -130,7 +124,6 @@ def test_a_load_pre_hook_may_add_keys_to_the_lists():
         layer.load_state_dict(layer.state_dict())
 
 
-@pytest.mark.observed
 def test_load_pre_hooks_run_from_the_outside_in():
     """``load_state_dict`` runs pre-hooks in order of registration, a module's before its submodules'."""
     calls = []
@@ -158,7 +151,6 @@ def test_a_load_pre_hook_can_be_removed():
     assert calls == ["kept"]
 
 
-@pytest.mark.observed
 def test_a_load_pre_hook_does_not_keep_its_module():
     """A ``load_state_dict`` pre-hook with ``with_module=True`` does not keep the module alive.
 
@@ -179,7 +171,6 @@ def test_a_load_pre_hook_does_not_keep_its_module():
         copy.copy(hook)
 
 
-@pytest.mark.observed
 def test_a_load_pre_hook_keeps_its_name():
     """Wrappers in ``module._load_state_dict_pre_hooks`` have the hook's ``__name__`` and pass on all
     arguments.

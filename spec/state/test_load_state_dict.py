@@ -280,7 +280,6 @@ def test_a_failing_copy_is_reported(strict):
     assert net.last.tolist() == [5.0]
 
 
-@pytest.mark.observed
 def test_modules_are_loaded_before_their_submodules():
     """``load_state_dict`` calls ``_load_from_state_dict`` of a module before those of its submodules.
 
@@ -299,7 +298,6 @@ def test_modules_are_loaded_before_their_submodules():
     assert seen == [("", ["0.0.weight", "1.x"]), ("0.", ["0.0.weight"]), ("1.", ["1.x"])]
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("strict", [True, False])
 def test_modules_are_always_asked_to_be_strict(strict):
     """``load_state_dict(strict=False)`` still passes ``strict=True`` to ``_load_from_state_dict`` of each
@@ -318,7 +316,6 @@ def test_modules_are_always_asked_to_be_strict(strict):
     assert seen == [(True, ([], [], []))]
 
 
-@pytest.mark.observed
 def test_a_module_asked_not_to_be_strict_collects_no_keys():
     """``_load_from_state_dict`` called with ``strict=False`` loads values and lists no missing or unexpected
     keys.
@@ -341,7 +338,6 @@ def test_a_module_asked_not_to_be_strict_collects_no_keys():
     assert [missing, unexpected, errors] == [[], [], []]
 
 
-@pytest.mark.observed
 def test_a_module_looks_at_keys_under_its_prefix():
     """``_load_from_state_dict`` reads the keys that begin with its ``prefix`` argument and ignores all
     others.

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 
-@pytest.mark.observed
 def test_metadata_names_every_module():
     """``state_dict()._metadata`` has an entry for every module, even without parameters and buffers."""
     state = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(2, affine=False, track_running_stats=False)).state_dict()
@@ -21,7 +20,6 @@ def test_metadata_names_every_module():
     assert state._metadata == {"": {"version": 1}, "0": {"version": 1}, "1": {"version": 2}}
 
 
-@pytest.mark.observed
 def test_metadata_names_have_the_prefix():
     """With ``state_dict(prefix="head.")``, ``_metadata`` names begin with ``head``, without the trailing
     dot.
@@ -45,7 +43,6 @@ def test_a_class_has_a_version():
     assert net.state_dict()._metadata == {"": {"version": 1}, "0": {"version": 5}, "1": {"version": 1}}
 
 
-@pytest.mark.observed
 def test_which_copies_keep_the_metadata():
     """``copy.copy`` and ``deepcopy`` of a state dict keep ``_metadata``; ``dict(state)`` and ``state.copy()``
     lose it.
@@ -109,7 +106,6 @@ def test_a_version_lets_a_module_read_old_state():
     assert new.factor.tolist() == [5.0, 7.0]
 
 
-@pytest.mark.observed
 def test_the_metadata_stays_with_the_dict_while_loading():
     """``load_state_dict`` pre-hooks of the root get a dict with ``_metadata``, those of submodules a plain
     dict.

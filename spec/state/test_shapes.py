@@ -70,7 +70,6 @@ def test_a_mismatched_key_is_not_missing():
     assert "key(s)" not in str(caught.value)
 
 
-@pytest.mark.observed
 def test_one_element_loads_into_a_scalar():
     """``load_state_dict`` loads a tensor of shape ``(1,)`` into a scalar parameter, as torch 0.3 saved it.
 
@@ -101,7 +100,6 @@ def test_several_elements_do_not_load_into_a_scalar():
 
 @pytest.mark.question("Q55")
 @pytest.mark.before("2.10")
-@pytest.mark.observed
 def test_a_scalar_takes_the_first_element():
     """``load_state_dict`` of a 1-D tensor with several elements into a scalar loads the first element."""
     net = nn.Module()

@@ -232,7 +232,6 @@ def test_a_replaced_parameter_is_not_followed():
     assert layer.state_dict()["weight"].tolist() == [[5.0, 7.0]]
 
 
-@pytest.mark.observed
 def test_one_module_may_save_its_own_part():
     """A module can override ``_save_to_state_dict`` to choose its own entries in ``state_dict()``.
 

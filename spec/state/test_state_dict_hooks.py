@@ -180,7 +180,6 @@ def test_a_post_hook_can_be_removed():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_a_bound_method_cannot_be_a_post_hook():
     """``register_state_dict_post_hook`` raises ``AttributeError`` for a bound method.
 
@@ -198,7 +197,6 @@ def test_a_bound_method_cannot_be_a_post_hook():
 
 
 @pytest.mark.question("Q67")
-@pytest.mark.observed
 def test_a_private_post_hook_of_the_root_may_return():
     """A ``_register_state_dict_hook`` hook of the module whose ``state_dict()`` is called can return another
     dict.
@@ -218,7 +216,6 @@ def test_a_private_post_hook_of_the_root_may_return():
 
 
 @pytest.mark.question("Q67")
-@pytest.mark.observed
 def test_a_private_post_hook_of_a_submodule_may_not():
     """The return value of a ``_register_state_dict_hook`` hook of a submodule is ignored.
 
@@ -235,7 +232,6 @@ def test_a_private_post_hook_of_a_submodule_may_not():
     assert list(net.state_dict()) == ["0.slope"]
 
 
-@pytest.mark.observed
 def test_a_private_post_hook_can_be_removed():
     """``handle.remove()`` of a ``_register_state_dict_hook`` hook removes that hook and no other."""
     calls = []
@@ -250,7 +246,6 @@ def test_a_private_post_hook_can_be_removed():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_a_public_post_hook_cannot_become_private():
     """``_register_state_dict_hook`` raises ``RuntimeError`` for a hook of
     ``register_state_dict_post_hook``.

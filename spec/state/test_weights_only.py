@@ -134,7 +134,6 @@ def test_loading_a_pickle_runs_code(tmp_path):
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_a_safe_class_runs_its_setstate():
     """``torch.load(weights_only=True)`` runs ``__setstate__`` of a class declared in ``safe_globals``.
 

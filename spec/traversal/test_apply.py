@@ -89,7 +89,6 @@ def test_a_module_set_twice_on_one_parent():
     assert calls == [act, net[1], net]
 
 
-@pytest.mark.observed
 def test_a_module_under_two_parents_is_visited_twice():
     """``net.apply(fn)`` calls ``fn`` twice for a module under two parents; ``modules()`` yields it once.
 
@@ -132,7 +131,6 @@ def test_the_function_may_change_the_children():
     assert [type(m) for m in net.modules()] == [nn.Sequential, nn.GELU, nn.Sequential, nn.GELU, nn.Tanh]
 
 
-@pytest.mark.observed
 def test_a_child_applies_for_itself():
     """``net.apply(fn)`` calls ``apply(fn)`` of each child, which the child's class may override."""
 
@@ -163,7 +161,6 @@ def test_an_error_ends_the_visit():
     assert [hasattr(module, "visited") for module in (*net, net)] == [True, True, False, False]
 
 
-@pytest.mark.observed
 def test_apply_does_not_end_on_a_cycle():
     """``net.apply(fn)`` raises ``RecursionError`` for a module that contains its own parent."""
     net = nn.Sequential(nn.Sequential())

@@ -89,7 +89,6 @@ def test_none_is_no_child():
     assert list(net.named_children()) == [("head", net.head)]
 
 
-@pytest.mark.observed
 def test_a_module_may_be_its_own_child():
     """After ``net.me = net``, ``named_children()`` yields ``net`` itself."""
     net = nn.Module()
@@ -98,7 +97,6 @@ def test_a_module_may_be_its_own_child():
     assert list(net.named_children()) == [("me", net)]
 
 
-@pytest.mark.observed
 def test_children_calls_named_children():
     """Overriding ``named_children`` in a class changes what its ``children()`` yields."""
 

@@ -78,7 +78,6 @@ def test_an_empty_slot_is_no_submodule():
         net.get_submodule("head")
 
 
-@pytest.mark.observed
 def test_a_dot_at_either_end_is_an_empty_part():
     """``get_submodule`` raises ``AttributeError`` for a name with a dot at the start or at the end."""
     net = nn.Sequential(nn.Linear(2, 3))
@@ -89,7 +88,6 @@ def test_a_dot_at_either_end_is_an_empty_part():
         net.get_submodule(".0")
 
 
-@pytest.mark.observed
 def test_any_attribute_that_is_a_module_is_found():
     """``get_submodule`` also finds a module that a property returns, though ``children()`` does not."""
 
@@ -201,7 +199,6 @@ def test_a_missing_buffer_is_named():
         net.get_buffer("norm.mean")
 
 
-@pytest.mark.observed
 def test_a_buffer_of_none_is_returned():
     """``get_buffer`` returns ``None`` for a buffer that is ``None``; for a ``None`` parameter,
     ``get_parameter`` raises.
@@ -213,7 +210,6 @@ def test_a_buffer_of_none_is_returned():
         norm.get_parameter("weight")
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("lookup", ["get_submodule", "get_parameter", "get_buffer"])
 def test_errors_use_the_printed_name(lookup):
     """``print(net)`` and errors of ``get_submodule`` show what ``_get_name()`` returns as the class name.

@@ -169,7 +169,6 @@ def test_memo_collects_what_was_walked():
     assert memo == {encoder, encoder[0], act, decoder, decoder[1]}
 
 
-@pytest.mark.observed
 def test_memo_is_read_but_not_filled_with_duplicates():
     """``named_modules(memo, "", False)`` skips modules in the set ``memo``, but adds none to it.
 
@@ -201,7 +200,6 @@ def test_a_child_of_none_is_left_out():
     assert [name for name, _ in net.named_modules()] == ["", "stem", "tail"]
 
 
-@pytest.mark.observed
 def test_a_cycle_is_walked_once_round():
     """``named_modules()`` of a module that contains its own parent ends, and yields each module once."""
     net = nn.Module()
@@ -212,7 +210,6 @@ def test_a_cycle_is_walked_once_round():
     assert [name for name, _ in net.named_parameters()] == ["inner.weight", "inner.bias"]
 
 
-@pytest.mark.observed
 def test_a_cycle_never_ends_with_duplicates():
     """``named_modules(remove_duplicate=False)`` raises ``RecursionError`` for a module that contains
     itself.
@@ -224,7 +221,6 @@ def test_a_cycle_never_ends_with_duplicates():
         list(net.named_modules(remove_duplicate=False))
 
 
-@pytest.mark.observed
 def test_an_unhashable_module_cannot_be_walked():
     """``modules()`` raises ``TypeError`` for a module whose class defines ``__eq__`` but not ``__hash__``.
 
@@ -239,7 +235,6 @@ def test_an_unhashable_module_cannot_be_walked():
         list(nn.Sequential(Scale()).modules())
 
 
-@pytest.mark.observed
 def test_modules_that_compare_equal_count_as_one():
     """``named_modules()`` skips a module that compares and hashes equal to an earlier one.
 
@@ -259,7 +254,6 @@ def test_modules_that_compare_equal_count_as_one():
     assert [name for name, _ in net.named_parameters()] == ["0.weight", "0.bias"]
 
 
-@pytest.mark.observed
 def test_a_child_walks_itself():
     """``named_modules()`` calls each child's own ``named_modules()``, so a class can hide its submodules."""
 

@@ -41,7 +41,6 @@ def test_only_the_walk_is_lazy():
 
 
 @pytest.mark.question("Q17")
-@pytest.mark.observed
 def test_printing_the_walk_shows_a_generator():
     """:meth:`print(net.parameters()) <torch.nn.Module.parameters>` shows a generator object, not the
     parameters.
@@ -282,7 +281,6 @@ def test_buffers_are_no_parameters():
     assert [name for name, _ in net.named_parameters()] == ["weight"]
 
 
-@pytest.mark.observed
 def test_parameters_calls_named_parameters():
     """Overriding ``named_parameters`` in a class changes what its ``parameters()`` yields."""
 
@@ -296,7 +294,6 @@ def test_parameters_calls_named_parameters():
     assert [p.shape for p in nn.Sequential(layer).parameters()] == [(3, 2), (3,)]
 
 
-@pytest.mark.observed
 def test_named_members_walks_any_kind():
     """``Module._named_members(function)`` yields the named members that a function finds in each module.
 

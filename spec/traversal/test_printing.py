@@ -114,7 +114,6 @@ def test_a_shared_child_is_printed_each_time():
     )
 
 
-@pytest.mark.observed
 def test_the_name_is_that_of_the_class():
     """``repr`` of a module starts with its class name, unless the class overrides ``_get_name``."""
 
@@ -142,7 +141,6 @@ def test_a_child_prints_itself():
 
 
 @pytest.mark.since("2.11")
-@pytest.mark.observed
 def test_a_blank_line_stays_empty():
     """``print(net)`` adds no indentation to blank lines in a child's ``repr`` (:pull:`172644`)."""
 
@@ -154,7 +152,6 @@ def test_a_blank_line_stays_empty():
 
 
 @pytest.mark.before("2.11")
-@pytest.mark.observed
 def test_a_blank_line_is_indented():
     """``print(net)`` turns a blank line in a child's ``repr`` into a line of spaces."""
 
@@ -166,7 +163,6 @@ def test_a_blank_line_is_indented():
 
 
 @pytest.mark.question("Q117")
-@pytest.mark.observed
 def test_equal_blocks_of_a_list_are_folded():
     """``repr`` of a ``ModuleList`` folds consecutive modules with equal ``repr``: ``(0-5): 6 x Linear(...)``.
 
@@ -181,7 +177,6 @@ def test_equal_blocks_of_a_list_are_folded():
 
 
 @pytest.mark.question("Q117")
-@pytest.mark.observed
 def test_only_neighbours_are_folded():
     """``repr`` of a ``ModuleList`` folds modules with equal ``repr`` only if they are consecutive."""
     net = nn.ModuleList([nn.ReLU(), nn.Tanh(), nn.Tanh(), nn.Tanh(), nn.ReLU(), nn.GELU(), nn.GELU()])
@@ -197,7 +192,6 @@ def test_only_neighbours_are_folded():
 
 
 @pytest.mark.question("Q117")
-@pytest.mark.observed
 def test_folded_blocks_are_printed_in_full_once():
     """``repr`` of a ``ModuleList`` prints folded blocks of several lines in full once, indented."""
     net = nn.Module()
@@ -216,13 +210,11 @@ def test_folded_blocks_are_printed_in_full_once():
 
 
 @pytest.mark.question("Q117")
-@pytest.mark.observed
 def test_a_sequential_folds_nothing():
     """``repr`` of a ``Sequential`` shows every child on a separate line, even if they print alike."""
     assert repr(nn.Sequential(nn.ReLU(), nn.ReLU())) == "Sequential(\n  (0): ReLU()\n  (1): ReLU()\n)"
 
 
-@pytest.mark.observed
 def test_an_empty_module_list_prints_its_name():
     """``repr`` of an empty ``ModuleList``, or of an empty subclass, is the class name and ``()``."""
 
@@ -234,7 +226,6 @@ def test_an_empty_module_list_prints_its_name():
     assert repr(Stack([nn.ReLU()])) == "Stack(\n  (0): ReLU()\n)"
 
 
-@pytest.mark.observed
 def test_a_module_list_shows_no_extra_repr():
     """``repr`` of a ``ModuleList`` subclass ignores its ``extra_repr``."""
 
@@ -245,7 +236,6 @@ def test_a_module_list_shows_no_extra_repr():
     assert repr(Stack([nn.ReLU()])) == "Stack(\n  (0): ReLU()\n)"
 
 
-@pytest.mark.observed
 def test_a_module_list_indents_blank_lines():
     """``repr`` of a ``ModuleList`` turns a blank line in an element's ``repr`` into a line of spaces."""
 
@@ -256,7 +246,6 @@ def test_a_module_list_indents_blank_lines():
     assert repr(nn.ModuleList([Table()])) == ("ModuleList(\n  (0): Table(\n    top\n    \n    bottom\n  )\n)")
 
 
-@pytest.mark.observed
 def test_a_cycle_cannot_be_printed():
     """``print(net)`` raises ``RecursionError`` if a module in ``net`` contains its own parent."""
     net = nn.Sequential(nn.Sequential())

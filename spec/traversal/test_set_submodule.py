@@ -152,7 +152,6 @@ def test_none_empties_the_slot():
 
 @pytest.mark.since("2.5")
 @pytest.mark.before("2.7")
-@pytest.mark.observed
 def test_anything_is_set_under_a_new_name():
     """``set_submodule`` sets a value such as ``3`` under a new name, but raises ``TypeError`` for a child's
     name.
@@ -188,7 +187,6 @@ def test_only_a_module_can_be_replaced():
 
 @pytest.mark.since("2.5")
 @pytest.mark.before("2.7")
-@pytest.mark.observed
 def test_a_plain_attribute_gives_way_to_a_module():
     """``set_submodule`` replaces a plain attribute by a module, but raises ``TypeError`` for a parameter's
     name.

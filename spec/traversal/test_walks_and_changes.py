@@ -55,7 +55,6 @@ def test_a_value_may_be_replaced_during_the_walk():
     assert seen == [("weight", (3, 2)), ("bias", (7,))]
 
 
-@pytest.mark.observed
 def test_a_replaced_module_is_still_walked_down():
     """If a module is replaced when ``named_modules()`` yields it, the old one's submodules are still
     yielded.
@@ -71,7 +70,6 @@ def test_a_replaced_module_is_still_walked_down():
     assert seen == [("", nn.Sequential), ("0", nn.Sequential), ("0.0", nn.ReLU), ("1", nn.Tanh)]
 
 
-@pytest.mark.observed
 def test_what_lies_ahead_may_be_added():
     """A module added during ``named_modules()`` is yielded if its parent was not reached yet."""
     net = nn.Sequential(nn.ReLU(), nn.Sequential())
@@ -86,7 +84,6 @@ def test_what_lies_ahead_may_be_added():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.observed
 def test_adding_a_parameter_stops_the_walk():
     """Adding a parameter while iterating over ``parameters()`` raises ``RuntimeError``: changed size.
 
@@ -100,7 +97,6 @@ def test_adding_a_parameter_stops_the_walk():
 
 
 @pytest.mark.before("2.5")
-@pytest.mark.observed
 def test_adding_a_parameter_mutates_the_ordered_dict():
     """Adding a parameter while iterating over ``parameters()`` raises ``RuntimeError``: mutated."""
     layer = nn.Linear(2, 3)
@@ -110,7 +106,6 @@ def test_adding_a_parameter_mutates_the_ordered_dict():
             layer.extra = nn.Parameter(torch.rand(2))
 
 
-@pytest.mark.observed
 @pytest.mark.parametrize("walk", ["children", "named_children"])
 def test_deleting_a_child_stops_the_walk(walk):
     """Deleting a child of ``net`` while iterating over ``net.children()`` raises ``RuntimeError``.
@@ -124,7 +119,6 @@ def test_deleting_a_child_stops_the_walk(walk):
             delattr(net, "2")
 
 
-@pytest.mark.observed
 def test_at_the_module_itself_children_may_go():
     """While ``net.modules()`` is at ``net`` itself, children of ``net`` may still be deleted and added."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())

@@ -50,8 +50,6 @@ BROKEN = {
         "torch.nn.Linnear does not exist on torch",
     ),
     "thread": (GOOD.replace("A layer", "A :issue:`x1` layer"), ":issue:`x1` is no number"),
-    "observed": (GOOD.replace("def", '@pytest.mark.observed("x")\ndef'), "observed takes no argument"),
-    "contradicts": (GOOD.replace("def", "@pytest.mark.contradicts\ndef"), "contradicts takes one text"),
     "mark": (GOOD.replace("def", "@pytest.mark.slow\ndef"), "unknown mark 'slow'; one of before, claim"),
     "need": (GOOD.replace("def", '@pytest.mark.needs("tpu")\ndef'), "needs('tpu') is unknown"),
     "claim": (GOOD.replace("def", '@pytest.mark.claim("N9-99")\ndef'), "claim('N9-99') is no row of"),
