@@ -91,14 +91,14 @@ class Documented(NamedTuple):
 
 
 def documented(part: str) -> Iterator[Documented]:
-    """What a part of the documentation describes, on this torch."""
+    """What a part of the documentation describes, on this torch, classes first."""
     for path in PARTS[part]:
         try:
             module = importlib.import_module(path)
         except ImportError:
             continue
         names = ONLY.get(path) or [name for name, value in vars(module).items() if _is_own(name, value, path)]
-        for name in names:
+        for name in sorted(names, key=lambda name: not inspect.isclass(getattr(module, name, None))):
             value = getattr(module, name, None)
             if value is not None:
                 yield from _with_methods(_public(path, name), value)
