@@ -37,6 +37,8 @@ def paste(source, path):
     try:
         with (
             warnings.catch_warnings(),
+            pytest.MonkeyPatch.context() as patches,
+            mock.patch.object(pytest, "MonkeyPatch", return_value=patches),
             mock.patch.object(torch.cuda, "is_available", torch.cuda.is_available),
             mock.patch.object(torch.backends.mps, "is_available", torch.backends.mps.is_available),
         ):
