@@ -119,7 +119,7 @@ class _Reader:
         while self.place < len(self.lines):
             line = self.lines[self.place]
             text = line.strip()
-            indent = len(line) - len(line.lstrip())
+            indent = _indent(line)
             directive = _DIRECTIVE.fullmatch(text)
             if not text or _ANCHOR.fullmatch(text):
                 self.place += 1
@@ -137,7 +137,7 @@ class _Reader:
             elif directive and directive["name"] in _NOT_PROSE:
                 yield self._indented_code(indent)
             elif directive:
-                yield from self._directive(directive, indent)
+                self._begin_directive(directive, indent)
             elif _SECTION.fullmatch(text):
                 self.place += 1
                 self._begin_section(text, indent)
@@ -158,14 +158,13 @@ class _Reader:
         after = self.lines[self.place + 1].strip() if self.place + 1 < len(self.lines) else ""
         return bool(_UNDERLINE.fullmatch(after))
 
-    def _directive(self, directive: re.Match[str], indent: int) -> Iterator[Block]:
+    def _begin_directive(self, directive: re.Match[str], indent: int) -> None:
         """A note, a warning or the like: its text may begin on its own line."""
         self.in_directive, self.label = indent, directive["name"]
         if directive["text"]:
             self.lines[self.place] = " " * (indent + 3) + directive["text"]
         else:
             self.place += 1
-            yield from ()
 
     def _code_to_blank(self) -> str:
         start = self.place
@@ -188,7 +187,7 @@ class _Reader:
         self.place += 1
         while self.place < len(self.lines):
             line = self.lines[self.place]
-            if line.strip() and len(line) - len(line.lstrip()) <= indent:
+            if line.strip() and _indent(line) <= indent:
                 break
             self.place += 1
         return Block(CODE, text=textwrap.dedent("\n".join(self.lines[start : self.place]).strip("\n")))
@@ -197,10 +196,8 @@ class _Reader:
         """A block of code after ``::``."""
         while self.place < len(self.lines) and not self.lines[self.place].strip():
             self.place += 1
-        if self.place < len(self.lines):
-            line = self.lines[self.place]
-            if len(line) - len(line.lstrip()) > indent:
-                yield self._indented_code(indent)
+        if self.place < len(self.lines) and _indent(self.lines[self.place]) > indent:
+            yield self._indented_code(indent)
 
     def _paragraph(self, indent: int) -> Iterator[Block]:
         """The lines up to a blank one, the next item or a smaller indentation."""
@@ -218,7 +215,7 @@ class _Reader:
         while self.place < len(self.lines):
             line = self.lines[self.place]
             text = line.strip()
-            deep = len(line) - len(line.lstrip())
+            deep = _indent(line)
             if not text or deep < indent or gathered[-1].endswith("::"):
                 break
             if text.startswith((">>>", ".. ", "```")) or _BULLET.match(text) or self._is_underlined():
@@ -238,6 +235,10 @@ class _Reader:
         if not self.has_items and not text.startswith(":"):
             return None
         return _ONLY_ITEM.fullmatch(text) or _ITEM.match(text)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def split(text: str) -> list[str]:

@@ -332,7 +332,11 @@ def _is_constant(node: ast.expr) -> bool:
 
 
 def _looks_at_its_frame(node: ast.Call) -> bool:
-    return isinstance(node.func, ast.Name) and node.func.id in ("super", "locals", "globals", "vars", "dir")
+    if not isinstance(node.func, ast.Name):
+        return False
+    return node.func.id == "super" or (
+        node.func.id in ("locals", "globals", "vars", "dir") and not (node.args or node.keywords)
+    )
 
 
 def _told(what: str, number: int, *arguments: Any) -> ast.Call:

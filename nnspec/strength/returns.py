@@ -23,18 +23,10 @@ SUBJECTS = ("torch", "torchvision", "copy", "pickle", "_pickle")
 #: Of these, what only looks, compares or prepares.
 ONLOOKERS = ("torch.testing", "torch.random", "torch.torch_version", "torch._utils", "torch.types")
 
-#: What is asked of a tensor that changes it, or makes another of it; the rest looks or computes.
+#: What changes a tensor or makes another, beside names with an underscore at the end; the rest only looks.
 OF_TENSORS = frozenset(
-    {"backward", "bfloat16", "clone", "copy_", "cpu", "cuda", "detach", "detach_", "double", "float", "half"}
-    | {
-        "materialize",
-        "register_hook",
-        "register_post_accumulate_grad_hook",
-        "requires_grad_",
-        "retain_grad",
-        "set_",
-    }
-    | {"share_memory_", "to", "type"}
+    {"backward", "bfloat16", "clone", "cpu", "cuda", "detach", "double", "float", "half", "materialize"}
+    | {"register_hook", "register_post_accumulate_grad_hook", "retain_grad", "to", "type"}
 )
 
 #: What of Python asks a module that it is given.
@@ -227,7 +219,8 @@ def _changed(change: str, function: Any, args: tuple[Any, ...], kwargs: dict[str
     try:
         answer = function(*args, **kwargs)
     except Exception:
-        _spoil(change, given, None)
+        if change in SPOILING:
+            _spoil(change, given, None)
         raise
     if change == TWICE:
         return function(*args, **kwargs)
@@ -275,27 +268,23 @@ def _with_others(value: Any, change: Callable[[Any], Any]) -> Any:
 
     @functools.wraps(value)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return value(*map(change, args), **{name: change(given) for name, given in kwargs.items()})
+        named = {name: _in_tuples(change, given) for name, given in kwargs.items()}
+        return value(*_in_tuples(change, args), **named)
 
     return wrapper
 
 
-def _something_for_none(value: Any) -> Any:
-    if isinstance(value, tuple) and type(value) is tuple:
-        return tuple(map(_something_for_none, value))
-    return torch.ones(1) if value is None else value
-
-
-def _other_tensors(value: Any) -> Any:
-    if isinstance(value, tuple) and type(value) is tuple:
-        return tuple(map(_other_tensors, value))
-    return value + 1 if isinstance(value, torch.Tensor) else value
+def _in_tuples(change: Callable[[Any], Any], value: Any) -> Any:
+    """A value changed, or a tuple with all in it changed."""
+    if type(value) is tuple:
+        return tuple(_in_tuples(change, one) for one in value)
+    return change(value)
 
 
 #: What the functions that a call is given are handed instead.
 HANDED: dict[str, Callable[[Any], Any]] = {
-    "hands something for None": _something_for_none,
-    "hands other tensors": _other_tensors,
+    "hands something for None": lambda value: torch.ones(1) if value is None else value,
+    "hands other tensors": lambda value: value + 1 if isinstance(value, torch.Tensor) else value,
 }
 
 

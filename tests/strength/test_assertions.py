@@ -165,6 +165,29 @@ def beside_the_answer():
     assert copy.copy(handle).id == handle.id
 
 
+def raised_in_the_second_round():
+    layer = nn.Linear(2, 3)
+    for width in (2, 5):
+        layer(torch.ones(1, width))
+
+
+def test_a_call_raises_its_own_error_whatever_is_changed():
+    watch = Watch()
+    rewritten = rewrite(raised_in_the_second_round, watch)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        rewritten.function()
+
+    kinds = set()
+    for change in list(watch.answers.possible):
+        watch.answers.begin(change)
+        try:
+            rewritten.function()
+        except (Exception, NotApplicable) as error:
+            kinds.add(type(error))
+    assert RuntimeError in kinds
+    assert KeyError not in kinds
+
+
 def what_is_handed():
     seen = []
     layer = nn.Identity()
