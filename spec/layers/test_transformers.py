@@ -21,9 +21,9 @@ from torch import nn
     ids=["encoder layer", "decoder layer", "transformer", "attention"],
 )
 def test_the_sequence_comes_first_by_default(make, inputs, options):
-    """The sequence is dimension 0 for attention and transformers, and dimension 1 with ``batch_first=True``.
+    """A batch for ``nn.Transformer`` or ``nn.MultiheadAttention`` is ``(seq, batch, feature)`` by default.
 
-    Inputs and outputs are ``(seq, batch, feature)`` by default, and else ``(batch, seq, feature)``. A batch
+    With ``batch_first=True`` it is ``(batch, seq, feature)``, for inputs and outputs alike. A batch
     given the wrong way round raises no error: entries of the batch then look at each other.
     """
     net, x = make(4, 2, **options).eval(), torch.rand(5, 3, 4)

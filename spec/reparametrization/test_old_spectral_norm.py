@@ -311,8 +311,7 @@ def test_a_state_dict_of_old_times_is_converted():
 
 @pytest.mark.parametrize("version", [0, None])
 def test_an_old_version_is_converted_too(version):
-    """From a dict of version 0 or ``None`` with ``weight``, ``torch.nn.utils.spectral_norm`` recomputes
-    ``weight_v``.
+    """Loading ``torch.nn.utils.spectral_norm`` metadata of version 0 or ``None`` recomputes ``weight_v``.
 
     A saved ``weight_v`` is ignored.
     """

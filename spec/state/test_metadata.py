@@ -202,7 +202,7 @@ def test_a_norm_without_a_real_count_starts_at_zero():
 
 
 def test_a_norm_without_statistics_needs_no_count():
-    """``BatchNorm`` with ``track_running_stats=False`` loads a state dict without ``num_batches_tracked``.
+    """``BatchNorm`` with ``track_running_stats=False`` saves and loads only ``weight`` and ``bias``.
 
     With metadata or without, it looks for its weight and bias only.
     """

@@ -138,8 +138,8 @@ def test_the_end_of_a_block_undoes_an_earlier_declaration():
 @pytest.mark.since("2.6")
 @pytest.mark.needs("distributed")
 def test_torch_declares_classes_itself():
-    """:func:`torch.serialization.get_safe_globals` also lists classes that torch itself added, such as
-    ``DTensor``.
+    """:func:`torch.serialization.get_safe_globals` also lists what torch added: ``DTensor`` once that is
+    imported.
 
     To find what the program added, compare with the list from before.
     """
