@@ -386,10 +386,7 @@ def test_other_methods_see_shards(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_weights_of_shards_train_together(ranks):
-    """An optimizer made after ``fully_shard`` trains the shards, with gradients averaged over all ranks.
-
-    So it is over gloo since 2.9; before, gradients were summed there.
-    """
+    """An optimizer made after ``fully_shard`` trains the shards, with gradients averaged over all ranks."""
 
     def train(rank):
         net = nn.Linear(1, 3, bias=False)
