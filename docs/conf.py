@@ -23,12 +23,14 @@ html_title = "nn.Module, the specification"
 html_static_path = ["_static"]
 templates_path = ["_templates"]
 html_css_files = ["site.css"]
+html_js_files = ["copy.js"]
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 html_show_sourcelink = False
 html_copy_source = False
-html_show_search_summary = False  # a page opened from a file may not read another
 html_use_index = False
 html_domain_indices = False
-html_sidebars = {page: [] for page in ("index", "run", "releases", "api", "claims", "questions")} | {
+html_sidebars = {page: [] for page in ("index", "run", "releases", "api", "claims", "questions", "search")} | {
     page: [] for page in ("benchmarks", "strength", "contract")
 }
 html_theme_options = {

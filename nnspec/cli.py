@@ -27,6 +27,13 @@ examples:
   nnspec contract mypkg.models:build --input 4,16 --allow closures
 """
 
+FIND_EXAMPLES = """\
+examples:
+  nnspec find 'missing keys in state_dict'
+  nnspec find zero_grad
+  nnspec find "cannot assign module before Module.__init__() call"
+"""
+
 MEASURE = "To get such a file: pytest @spec/benchmarks/options.txt --benchmark-json=FILE"
 
 
@@ -62,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_running(commands)
     _add_contract(commands)
+    _add_search(commands)
     _add_lint(commands)
     _add_records(commands)
     _add_measuring(commands)
@@ -141,6 +149,22 @@ def _add_lint(commands: Any) -> None:
         "in docs/documentation, those that no clause decides, and the rows that are out of date.",
     )
     command.add_argument("--json", action="store_true", help="print every sentence with its verdict")
+
+
+def _add_search(commands: Any) -> None:
+    command = _add(
+        commands,
+        "find",
+        "nnspec.search.command:run",
+        "find the clauses that answer a question or an error message",
+        description="Finds clauses by what people type: words, an API name, an error message pasted whole.",
+        epilog=FIND_EXAMPLES,
+    )
+    command.add_argument("words", nargs="+", metavar="WORD", help="what you want to know")
+    command.add_argument(
+        "--most", type=int, default=5, metavar="N", help="show N at most (default: %(default)s)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_records(commands: Any) -> None:

@@ -41,11 +41,21 @@ class Claim:
 
 @dataclass(frozen=True)
 class Question:
-    """What a user asked, and where."""
+    """What a user asked, in which other words people ask it, and where."""
 
     id: str
     asked: str
+    said: tuple[str, ...]
     threads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A public thread, what it asked in a sentence, and the clauses that decide it."""
+
+    name: str
+    asked: str
+    clauses: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -126,9 +136,18 @@ def read_questions(path: Path) -> list[Question]:
         Question(
             id=name,
             asked=_text(path, name, row, "asked"),
+            said=_texts(path, name, row, "said"),
             threads=_texts(path, name, row, "threads"),
         )
-        for name, row in _rows(path, {"asked", "threads"})
+        for name, row in _rows(path, {"asked", "said", "threads"})
+    ]
+
+
+def read_threads(path: Path) -> list[Thread]:
+    """The rows of ``docs/threads.toml``, in file order."""
+    return [
+        Thread(name, _text(path, name, row, "asked"), _texts(path, name, row, "clauses"))
+        for name, row in _rows(path, {"asked", "clauses"})
     ]
 
 

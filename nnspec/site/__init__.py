@@ -20,6 +20,7 @@ from nnspec.site import (
     documentation_pages,
     front_page,
     releases_page,
+    search_page,
     strength_page,
     upgrade_pages,
 )
@@ -38,10 +39,15 @@ WRITERS = (
     strength_page.pages,
     contract_pages.pages,
     documentation_pages.pages,
+    search_page.pages,
 )
 
 #: Scripts of single pages.
-SCRIPTS = {"releases": ("spec-data.js", "releases.js"), "upgrade/index": ("spec-data.js", "upgrade.js")}
+SCRIPTS = {
+    "releases": ("spec-data.js", "releases.js"),
+    "search": ("search.js",),
+    "upgrade/index": ("spec-data.js", "upgrade.js"),
+}
 
 #: Where nothing but generated files lie, below the source folder.
 GENERATED = ("_generated", "spec", "upgrade", "contract/rules", "docstrings")
@@ -64,6 +70,7 @@ def pages(book: Book) -> dict[str, str]:
 def _write_pages(app: Any) -> None:
     write(Path(app.srcdir))
     app.config.html_static_path.append("_generated/static")
+    app.builder.search = False  # Sphinx's own, which finds pages
 
 
 def _add_scripts(app: Any, page: str, template: str, context: object, doctree: object) -> None:
