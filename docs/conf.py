@@ -30,14 +30,12 @@ html_show_sourcelink = False
 html_copy_source = False
 html_use_index = False
 html_domain_indices = False
-html_sidebars = {page: [] for page in ("index", "run", "releases", "api", "claims", "questions", "search")} | {
-    page: [] for page in ("benchmarks", "strength", "contract")
-}
+html_sidebars = {page: [] for page in ("index", "evidence", "questions", "releases", "search", "tour")}
 html_theme_options = {
     "collapse_navigation": True,
     "footer_end": [],
     "footer_start": ["copyright"],
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 6,
     "logo": {"text": "nn.Module"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],

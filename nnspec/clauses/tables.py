@@ -91,12 +91,23 @@ class Shown:
     """Which clauses the site shows at which place.
 
     Attributes:
-        front: the clause that opens the front page; empty if none is named.
+        front: the clause that surprises on the front page; empty if none is named.
+        answers: the questions of the front page, each with the clause that answers it.
         pictures: each drawing with the clause whose run it draws, at the head of that clause's chapter.
     """
 
     front: str
+    answers: Mapping[str, str]
     pictures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the tour: what it is about, and its clauses in reading order."""
+
+    title: str
+    text: str
+    clauses: tuple[str, ...]
 
 
 def read_table(path: Path) -> dict[str, dict[str, Any]]:
@@ -193,16 +204,27 @@ def read_shown(path: Path) -> Shown:
         TableError: it cannot be read, or an entry is unknown or no text.
     """
     table = read_table(path)
-    unknown = sorted(table.keys() - {"front", "pictures"})
+    unknown = sorted(table.keys() - {"front", "answers", "pictures"})
     if unknown:
-        raise TableError(f"{path}: unknown table [{unknown[0]}]; known are [front] and [pictures]")
-    front, pictures = table.get("front", {}), table.get("pictures", {})
+        raise TableError(
+            f"{path}: unknown table [{unknown[0]}]; known are [front], [answers] and [pictures]"
+        )
+    front, answers, pictures = (table.get(name, {}) for name in ("front", "answers", "pictures"))
     if front.keys() - {"clause"}:
         raise TableError(f"{path}: [front] names a clause and nothing else")
     return Shown(
         front=_text(path, "front", front, "clause", ""),
+        answers={question: _text(path, "answers", answers, question) for question in answers},
         pictures={drawing: _text(path, "pictures", pictures, drawing) for drawing in pictures},
     )
+
+
+def read_tour(path: Path) -> list[Stage]:
+    """The stages of ``docs/tour.toml``, in file order."""
+    return [
+        Stage(name, _text(path, name, row, "text"), _texts(path, name, row, "clauses"))
+        for name, row in _rows(path, {"text", "clauses"})
+    ]
 
 
 def _rows(path: Path, known: set[str]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -150,7 +150,14 @@ def _names(specification: Specification) -> Iterator[Document]:
         if reference.role in API_ROLES
     }
     for name in sorted(spoken):
-        yield Document(name, "name", name, "API index", f"api.html#{name}", KINDS["name"], {})
+        page = f"api/{owner_of(name)}.html#{name}"
+        yield Document(name, "name", name, "API index", page, KINDS["name"], {})
+
+
+def owner_of(name: str) -> str:
+    """The class or module that an API name belongs to; a class belongs to itself."""
+    owner, _, last = name.rpartition(".")
+    return name if last[0].isupper() and not owner.rpartition(".")[2][:1].isupper() else owner or name
 
 
 def _title(docstring: str) -> str:

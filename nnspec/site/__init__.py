@@ -19,9 +19,11 @@ from nnspec.site import (
     contract_pages,
     documentation_pages,
     front_page,
+    machines,
     releases_page,
     search_page,
     strength_page,
+    tour_page,
     upgrade_pages,
 )
 from nnspec.site.book import Book, read_book
@@ -40,6 +42,8 @@ WRITERS = (
     contract_pages.pages,
     documentation_pages.pages,
     search_page.pages,
+    machines.pages,
+    tour_page.pages,
 )
 
 #: Scripts of single pages.
@@ -50,7 +54,7 @@ SCRIPTS = {
 }
 
 #: Where nothing but generated files lie, below the source folder.
-GENERATED = ("_generated", "spec", "upgrade", "contract/rules", "docstrings")
+GENERATED = ("_generated", "api", "spec", "upgrade", "contract/rules", "docstrings")
 
 
 def setup(app: Any) -> dict[str, object]:
@@ -70,6 +74,7 @@ def pages(book: Book) -> dict[str, str]:
 def _write_pages(app: Any) -> None:
     write(Path(app.srcdir))
     app.config.html_static_path.append("_generated/static")
+    app.config.html_extra_path.append("_generated/root")
     app.builder.search = False  # Sphinx's own, which finds pages
 
 
