@@ -27,6 +27,13 @@ examples:
   nnspec contract mypkg.models:build --input 4,16 --allow closures
 """
 
+COMPARE_EXAMPLES = """\
+examples:
+  nnspec compare 2.4 2.15
+  nnspec compare 2.4 2.15 --used-in src/mypkg
+  nnspec compare installed 2.15
+"""
+
 FIND_EXAMPLES = """\
 examples:
   nnspec find 'missing keys in state_dict'
@@ -200,11 +207,21 @@ def _add_records(commands: Any) -> None:
     command.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a folder of records")
 
     command = _add(
-        commands, "compare", "nnspec.records.commands:compare", "say what changes from one torch to another"
+        commands,
+        "compare",
+        "nnspec.records.commands:compare",
+        "say what changes from one torch to another",
+        epilog=COMPARE_EXAMPLES,
     )
     side = "a release (2.4), a record (2.11.0-cuda), a file, or 'installed' for a run of the torch at hand"
     command.add_argument("before", metavar="A", help=side)
     command.add_argument("after", metavar="B", help="likewise")
+    command.add_argument(
+        "--used-in",
+        type=Path,
+        metavar="PATH",
+        help="only the changes that speak of what the Python files there use",
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
 
 

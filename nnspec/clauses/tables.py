@@ -15,6 +15,14 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+#: What a change does to those who upgrade, the worst first.
+HURTS = {
+    "breaks": "Breaks: code that ran raises, or does something else",
+    "warns": "Warns: code goes on as before, with a warning",
+    "new": "New: what was not possible, or failed, before",
+    "internal": "Internal: seen only by those who look inside",
+}
+
 VERDICTS = ("holds", "changed", "imprecise", "wrong", "aside")
 
 
@@ -60,9 +68,20 @@ class Thread:
 
 @dataclass(frozen=True)
 class Change:
-    """Something that a release changed: the clauses that say so, or why none is owed."""
+    """Something that a release changed.
+
+    Attributes:
+        what: what is different, and what was so before.
+        hurts: one of :data:`HURTS`; empty if nothing is said.
+        do: what to do about it.
+        threads: where it was made or asked about.
+        clauses: those that say so.
+        why: why no clause is owed, where there is none.
+    """
 
     what: str
+    hurts: str
+    do: str
     threads: tuple[str, ...]
     clauses: tuple[str, ...]
     why: str
@@ -179,6 +198,8 @@ def _change(path: Path, name: str, entry: object) -> Change:
         raise TableError(f'{path}: [{name}] has a change that is no table; write it as [["{name}".changes]]')
     return Change(
         what=_text(path, name, entry, "what"),
+        hurts=_text(path, name, entry, "hurts", ""),
+        do=_text(path, name, entry, "do", ""),
         threads=_texts(path, name, entry, "threads"),
         clauses=_texts(path, name, entry, "clauses"),
         why=_text(path, name, entry, "why", ""),
@@ -206,9 +227,7 @@ def read_shown(path: Path) -> Shown:
     table = read_table(path)
     unknown = sorted(table.keys() - {"front", "answers", "pictures"})
     if unknown:
-        raise TableError(
-            f"{path}: unknown table [{unknown[0]}]; known are [front], [answers] and [pictures]"
-        )
+        raise TableError(f"{path}: unknown table [{unknown[0]}]; known are [front], [answers] and [pictures]")
     front, answers, pictures = (table.get(name, {}) for name in ("front", "answers", "pictures"))
     if front.keys() - {"clause"}:
         raise TableError(f"{path}: [front] names a clause and nothing else")

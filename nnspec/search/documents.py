@@ -92,7 +92,13 @@ def _clauses(specification: Specification) -> Iterator[Document]:
                 }
                 weight = KINDS["clause"] * (PAST if past else 1) * (ASKED if asked[clause.id] else 1)
                 yield Document(
-                    clause.id, "clause", clause.plain, _title(chapter.docstring), address(clause), weight, text
+                    clause.id,
+                    "clause",
+                    clause.plain,
+                    _title(chapter.docstring),
+                    address(clause),
+                    weight,
+                    text,
                 )
 
 

@@ -1,4 +1,4 @@
-"""The documents in a full-text index of SQLite, for the terminal; the site has the same documents in MiniSearch."""
+"""The documents in a full-text index of SQLite, for the terminal; the site has them in MiniSearch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Index:
         self._base = sqlite3.connect(":memory:")
         fields = ", ".join(WEIGHTS)
         self._base.execute(
-            f"CREATE VIRTUAL TABLE documents USING fts5({fields}, tokenize=\"porter unicode61 tokenchars '_'\")"
+            f"CREATE VIRTUAL TABLE documents USING fts5({fields}, tokenize='porter unicode61 tokenchars _')"
         )
         self._base.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(documents, row)")
         marks = ", ".join("?" * len(WEIGHTS))
@@ -66,7 +66,7 @@ class Index:
     def _best_scores(self, word: str) -> dict[int, float]:
         """What a word finds; one that no document has is completed or corrected."""
         best = self._scores(word)
-        others = {word: SYNONYM for word in self._words.synonyms.get(word, ())}
+        others = dict.fromkeys(self._words.synonyms.get(word, ()), SYNONYM)
         if not best:
             others |= dict.fromkeys(difflib.get_close_matches(word, self._vocabulary, 3, 0.8), 1.0)
             others |= dict.fromkeys((term for term in self._vocabulary if term.startswith(word)), 1.0)

@@ -37,11 +37,13 @@ class Words:
         return [word for word in lowered if len(word.strip("_")) > 1 and word not in self.empty]
 
     def sought(self, asked: str, is_known: Callable[[str], bool]) -> list[str]:
-        """The words of a query, once each: names as they are typed, or their pieces where no document has them."""
+        """The words of a query, once each: names as typed, or their pieces where no document has them."""
         typed = [
             word
             for name in _WORD.findall(asked)
-            for word in ([name] if is_known(name.lower()) else [piece.lower() for piece in _HUMP.findall(name)])
+            for word in (
+                [name] if is_known(name.lower()) else [piece.lower() for piece in _HUMP.findall(name)]
+            )
         ]
         lowered = dict.fromkeys(self._spelt(word.lower()) for word in typed)
         return [word for word in lowered if len(word.strip("_")) > 1 and word not in self.empty]
@@ -69,7 +71,9 @@ def read_words(path: Path) -> Words:
     table = read_table(path)
     unknown = sorted(table.keys() - {"words", "spellings", "synonyms"})
     if unknown:
-        raise TableError(f"{path}: unknown table [{unknown[0]}]; known are [words], [spellings] and [synonyms]")
+        raise TableError(
+            f"{path}: unknown table [{unknown[0]}]; known are [words], [spellings] and [synonyms]"
+        )
     empty = table.get("words", {}).get("empty", [])
     spellings = table.get("spellings", {})
     groups = table.get("synonyms", {}).get("groups", [])

@@ -1,4 +1,4 @@
-"""The API index: every public name with the clauses that speak of it or use it, a page for each class and module."""
+"""The API index: every public name with the clauses that speak of it, a page for each class and module."""
 
 from __future__ import annotations
 

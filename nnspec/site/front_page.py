@@ -16,9 +16,7 @@ def pages(book: Book) -> dict[str, str]:
     clause = clauses.get(book.shown.front) or next(iter(clauses.values()))
     chapter = book.specification.chapter_of(clause)
     code = fit({clause.id: example.standalone(clause, chapter)})
-    answers = [
-        (question, clauses[name]) for question, name in book.shown.answers.items() if name in clauses
-    ]
+    answers = [(question, clauses[name]) for question, name in book.shown.answers.items() if name in clauses]
     devices = dict.fromkeys(str(name) for record in book.records for name in record.run["devices"])
     return {
         "_generated/answers.rst": render("front_answers.rst.j2", answers=answers),

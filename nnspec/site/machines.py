@@ -23,7 +23,9 @@ SCHEMA = 1
 def pages(book: Book) -> dict[str, str]:
     """Both files, below a folder that Sphinx copies to the root of the site."""
     clauses = [
-        _clause(clause, chapter, book) for chapter in book.specification.chapters for clause in chapter.clauses
+        _clause(clause, chapter, book)
+        for chapter in book.specification.chapters
+        for clause in chapter.clauses
     ]
     data = {"schema": SCHEMA, "releases": RELEASES, "clauses": clauses}
     return {
@@ -42,9 +44,7 @@ def pages(book: Book) -> dict[str, str]:
 
 def _clause(clause: Clause, chapter: Chapter, book: Book) -> dict[str, object]:
     """A clause as ``clauses.json`` has it."""
-    named = [
-        threads.ROLES[one.role] % one.target for one in clause.references if one.role in threads.ROLES
-    ]
+    named = [threads.ROLES[one.role] % one.target for one in clause.references if one.role in threads.ROLES]
     decided = [threads.address(thread.name) for thread in book.specification.threads_of(clause)]
     fixture = example.only_under_pytest(clause, chapter)
     return {

@@ -34,4 +34,8 @@ def _row(document: Document, words: Words) -> list[object]:
     fields = {
         field: " ".join(dict.fromkeys(words.split(text))) for field, text in document.searched.items() if text
     }
-    return [*document[:5], round(document.weight, 3), {name: value for name, value in fields.items() if value}]
+    return [
+        *document[:5],
+        round(document.weight, 3),
+        {name: value for name, value in fields.items() if value},
+    ]

@@ -31,7 +31,9 @@ def pages(book: Book) -> dict[str, str]:
         "tour.rst.j2",
         stages=stages,
         count=len(shown),
-        code=fit({clause.id: example.standalone(clause, book.specification.chapter_of(clause)) for clause in shown}),
+        code=fit(
+            {clause.id: example.standalone(clause, book.specification.chapter_of(clause)) for clause in shown}
+        ),
         pictures={stage.title: _pictures(stage, book) for stage in stages},
     )
     return {"tour.rst": text}
