@@ -5,6 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import torch
+
 from nnspec.clauses import threads
 
 project = "nn.Module, the executable specification"
@@ -18,6 +20,13 @@ nitpick_ignore_regex = [("py:.*", r"^(?!torch).*")]
 
 extlinks = {role: (address, "#%s") for role, address in threads.ROLES.items()}
 
+html_context = {
+    "issues": "https://github.com/nnspec/nnspec/issues",
+    "source": "https://github.com/nnspec/nnspec",
+    "torch_version": torch.__version__.partition("+")[0],
+}
+html_favicon = "_static/favicon.svg"
+html_last_updated_fmt = "%Y-%m-%d"
 html_theme = "pydata_sphinx_theme"
 html_title = "nn.Module, the specification"
 html_static_path = ["_static"]
@@ -34,7 +43,7 @@ html_sidebars = {page: [] for page in ("index", "evidence", "questions", "releas
 html_theme_options = {
     "collapse_navigation": True,
     "footer_end": [],
-    "footer_start": ["copyright"],
+    "footer_start": ["about"],
     "header_links_before_dropdown": 6,
     "logo": {"text": "nn.Module"},
     "navbar_align": "left",

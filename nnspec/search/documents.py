@@ -21,7 +21,7 @@ KINDS = {"clause": 1.0, "rule": 0.6, "question": 0.5, "change": 0.5, "claim": 0.
 #: How much a clause counts that held on older releases only.
 PAST = 0.6
 
-#: How much more that counts whose very id or API name was asked for.
+#: How much more that counts whose very id was asked for.
 EXACT = 10.0
 
 #: How much more a clause counts that answers what somebody asked.
@@ -55,10 +55,8 @@ class Document(NamedTuple):
         return {"title": self.title, "place": self.place, "id": self.id, **self.text}
 
     def weight_for(self, asked: str) -> float:
-        """How much a hit counts; most where its very id, or its API name, was asked for."""
-        asked, name = asked.strip().lower(), self.id.lower()
-        is_it = name == asked or (self.kind == "name" and name.endswith(f".{asked}"))
-        return self.weight * (EXACT if is_it else 1)
+        """How much a hit counts; most where its very id was asked for."""
+        return self.weight * (EXACT if self.id.lower() == asked.strip().lower() else 1)
 
 
 def documents(specification: Specification, rules: Part) -> list[Document]:

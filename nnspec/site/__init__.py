@@ -6,8 +6,11 @@ before Sphinx reads it, and gives every clause the anchor that is its id.
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
+
+from docutils import nodes
 
 from nnspec.records.files import write_whole
 from nnspec.site import (
@@ -63,6 +66,8 @@ def setup(app: Any) -> dict[str, object]:
     app.add_transform(AnchorClauses)
     app.connect("builder-inited", _write_pages)
     app.connect("html-page-context", _add_scripts)
+    app.connect("html-page-context", _describe)
+    app.connect("build-finished", _drop_source_maps)
     return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -76,6 +81,20 @@ def _write_pages(app: Any) -> None:
     app.config.html_static_path.append("_generated/static")
     app.config.html_extra_path.append("_generated/root")
     app.builder.search = False  # Sphinx's own, which finds pages
+
+
+def _describe(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give a page the description that search engines show: its first paragraph."""
+    first = doctree and next(doctree.findall(nodes.paragraph), None)
+    if first:
+        text = " ".join(first.astext().split())
+        context["metatags"] += f'<meta name="description" content="{html.escape(text[:300])}"/>\n'
+
+
+def _drop_source_maps(app: Any, exception: Exception | None) -> None:
+    """Take away what the theme ships for its own developers."""
+    for path in Path(app.outdir, "_static").rglob("*.map"):
+        path.unlink()
 
 
 def _add_scripts(app: Any, page: str, template: str, context: object, doctree: object) -> None:

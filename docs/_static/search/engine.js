@@ -65,7 +65,7 @@ window.nnspecSearch = (() => {
     return [...scores.values()]
       .map((found) => {
         const [id, kind, title, place, page, weight] = documents[found.key];
-        const isIt = id.toLowerCase() === asked || (kind === "name" && id.toLowerCase().endsWith(`.${asked}`));
+        const isIt = id.toLowerCase() === asked;
         const score = found.score * weight * Math.sqrt(found.words / sought.length) * (isIt ? exact : 1);
         return { id, kind, title, place, page, score, fields: found.fields };
       })
