@@ -64,24 +64,24 @@ def _names(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
         elif isinstance(node, (ast.Attribute, ast.Name)):
             dotted = _dotted(node, imported)
-            if dotted:
+            if dotted.startswith("torch."):
                 yield dotted, node.lineno
-            elif isinstance(node, ast.Attribute):
+            elif isinstance(node, ast.Attribute) and not dotted:
                 yield f".{node.attr}", node.lineno
         elif isinstance(node, ast.FunctionDef):
             yield f".{node.name}", node.lineno  # a method that overrides one of torch's
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Each name that a file imports from torch, with where it leads."""
+    """Each name that a file imports, with where it leads."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.split(".")[0] == "torch":
-                    yield alias.asname or "torch", alias.name if alias.asname else "torch"
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
+                package = alias.name.partition(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (package, package)
+        elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
+                yield alias.asname or alias.name, f"{node.module or '.'}.{alias.name}"
 
 
 def _dotted(node: ast.expr, imported: Mapping[str, str]) -> str:
@@ -99,16 +99,25 @@ def places_of(change: Change, uses: Uses, specification: Specification) -> list[
     A change speaks of the API names that the statements of its clauses link to; of those that its text has
     between backticks, where it has any of them.
     """
-    by_last: dict[str, list[Place]] = defaultdict(list)
-    for name, places in uses.items():
-        if name.startswith("torch."):
-            by_last[name.rpartition(".")[2]] += places
-    found: list[Place] = []
+    found: dict[Place, None] = {}
     for name in _spoken_of(change, specification):
         owner, _, last = name.rpartition(".")
         is_member = owner.rpartition(".")[2][:1].isupper()
-        found += uses.get(f".{last}", []) if is_member else by_last.get(last, [])
-    return sorted(dict.fromkeys(found))
+        used = [f".{last}"] if is_member else [other for other in uses if _is_same(other, name)]
+        found |= dict.fromkeys(place for other in used for place in uses.get(other, ()))
+    return sorted(found)
+
+
+def _is_same(used: str, name: str) -> bool:
+    """Whether two dotted names may lead to one thing, as ``torch.nn.Linear`` and its place of definition do."""
+    (module, _, last), (other, _, wanted) = used.rpartition("."), name.rpartition(".")
+    if last != wanted or not module:
+        return False
+    if last[0].isupper() or module == other:
+        return True
+    if "torch" in (module, other):
+        return False
+    return module.startswith(f"{other}.") or other.startswith(f"{module}.")
 
 
 def _spoken_of(change: Change, specification: Specification) -> Iterable[str]:
