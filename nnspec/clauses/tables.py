@@ -73,6 +73,7 @@ class Change:
     Attributes:
         what: what is different, and what was so before.
         hurts: one of :data:`HURTS`; empty if nothing is said.
+        rank: 1 if almost everybody meets it, 2 if many do, else 3.
         do: what to do about it.
         threads: where it was made or asked about.
         clauses: those that say so.
@@ -81,6 +82,7 @@ class Change:
 
     what: str
     hurts: str
+    rank: int
     do: str
     threads: tuple[str, ...]
     clauses: tuple[str, ...]
@@ -199,11 +201,19 @@ def _change(path: Path, name: str, entry: object) -> Change:
     return Change(
         what=_text(path, name, entry, "what"),
         hurts=_text(path, name, entry, "hurts", ""),
+        rank=_rank(path, name, entry),
         do=_text(path, name, entry, "do", ""),
         threads=_texts(path, name, entry, "threads"),
         clauses=_texts(path, name, entry, "clauses"),
         why=_text(path, name, entry, "why", ""),
     )
+
+
+def _rank(path: Path, name: str, entry: Mapping[str, Any]) -> int:
+    rank = entry.get("rank", 3)
+    if rank not in (1, 2, 3):
+        raise TableError(f"{path}: [{name}] has rank = {rank!r}; 1 if almost everybody meets it, 2 if many do")
+    return int(rank)
 
 
 def read_retired(path: Path) -> list[Retired]:

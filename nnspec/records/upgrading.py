@@ -24,7 +24,7 @@ def written_between(specification: Specification, before: str, after: str) -> li
         before, after: releases such as ``2.4``; nothing is written for those who go back.
 
     Returns:
-        what breaks, then what warns, what is new and what is internal; what more people met first.
+        what breaks, then what warns, what is new and what is internal; of each first what more people meet.
     """
     on_the_way = RELEASES[RELEASES.index(before) + 1 : RELEASES.index(after) + 1]
     written = [
@@ -33,14 +33,11 @@ def written_between(specification: Specification, before: str, after: str) -> li
         if release.name in on_the_way
         for change in release.changes
     ]
-    return sorted(written, key=lambda one: (_rank(one.change), -_people(one.change, specification)))
+    return sorted(written, key=lambda one: _rank(one.change, specification))
 
 
-def _rank(change: Change) -> int:
-    return [*HURTS, ""].index(change.hurts)
-
-
-def _people(change: Change, specification: Specification) -> int:
-    """How often people came upon a change, as far as the tables tell."""
+def _rank(change: Change, specification: Specification) -> tuple[int, int, int]:
+    """Where a change stands: whom it hurts, then its rank, then how many threads are known."""
     clauses = [specification.clauses[name] for name in change.clauses if name in specification.clauses]
-    return len(change.threads) + sum(map(specification.weight_of, clauses))
+    people = len(change.threads) + sum(map(specification.weight_of, clauses))
+    return [*HURTS, ""].index(change.hurts), change.rank, -people

@@ -109,7 +109,7 @@ def places_of(change: Change, uses: Uses, specification: Specification) -> list[
 
 
 def _is_same(used: str, name: str) -> bool:
-    """Whether two dotted names may lead to one thing, as ``torch.nn.Linear`` and its place of definition do."""
+    """Whether two dotted names may lead to one thing, such as a class and where it is defined."""
     (module, _, last), (other, _, wanted) = used.rpartition("."), name.rpartition(".")
     if last != wanted or not module:
         return False
