@@ -2,10 +2,14 @@
 "use strict";
 
 {
-  const copyShown = window.copyTargetText;
-  window.copyTargetText = (trigger) => {
-    const shown = copyShown(trigger);
+  const withPreamble = (trigger, text) => {
     const preamble = document.querySelector(".preamble pre");
-    return preamble && trigger.closest(".example") ? `${preamble.innerText.trim()}\n\n${shown}` : shown;
+    return preamble && trigger.closest(".example") ? `${preamble.innerText.trim()}\n\n${text}` : text;
+  };
+  const Clipboard = window.ClipboardJS;
+  window.ClipboardJS = class extends Clipboard {
+    constructor(buttons, options) {
+      super(buttons, { ...options, text: (trigger) => withPreamble(trigger, options.text(trigger)) });
+    }
   };
 }

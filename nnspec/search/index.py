@@ -38,10 +38,10 @@ class Index:
         self._base.execute(
             f"CREATE VIRTUAL TABLE documents USING fts5({fields}, tokenize='porter unicode61 tokenchars _')"
         )
-        self._base.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(documents, row)")
         marks = ", ".join("?" * len(WEIGHTS))
-        self._base.executemany(f"INSERT INTO documents VALUES ({marks})", map(self._fields, documents))
-        self._vocabulary = [word for (word,) in self._base.execute("SELECT term FROM vocabulary")]
+        rows = list(map(self._fields, documents))
+        self._base.executemany(f"INSERT INTO documents VALUES ({marks})", rows)
+        self._vocabulary = sorted({word for row in rows for text in row for word in text.split()})
 
     def _fields(self, document: Document) -> list[str]:
         text = document.searched
@@ -69,7 +69,7 @@ class Index:
         others = dict.fromkeys(self._words.synonyms.get(word, ()), SYNONYM)
         if not best:
             others |= dict.fromkeys(difflib.get_close_matches(word, self._vocabulary, 3, 0.8), 1.0)
-            others |= dict.fromkeys((term for term in self._vocabulary if term.startswith(word)), 1.0)
+            others |= dict.fromkeys((known for known in self._vocabulary if known.startswith(word)), 1.0)
         for other, weight in others.items():
             for key, score in self._scores(other).items():
                 best[key] = max(best.get(key, 0.0), weight * score)

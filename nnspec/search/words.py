@@ -10,7 +10,7 @@ from pathlib import Path
 from nnspec.clauses.tables import TableError, read_table
 
 _WORD = re.compile(r"\w+")
-_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+")
+_HUMP = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z][a-z]+|[a-z]{2,}")
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Words:
 def _pieces(name: str) -> list[str]:
     """The runs of the pieces of a name, the longest first; none of a plain word."""
     pieces = [piece for part in name.split("_") for piece in _HUMP.findall(part)]
-    runs = range(min(len(pieces), 4) - 1, 0, -1)
-    return ["_".join(pieces[at : at + run]) for run in runs for at in range(len(pieces) - run + 1)]
+    runs = ["_".join(pieces[at : at + run]) for run in (3, 2, 1) for at in range(len(pieces) - run + 1)]
+    return [run for run in runs if run != name]
 
 
 def read_words(path: Path) -> Words:

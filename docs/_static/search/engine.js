@@ -13,7 +13,7 @@ window.nnspecSearch = (() => {
   };
 
   const piecesOf = (name) =>
-    name.split("_").flatMap((part) => part.match(/[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|\d+/g) ?? []);
+    name.split("_").flatMap((part) => part.match(/[A-Z]{2,}(?![a-z])|[A-Z][a-z]+|[a-z]{2,}/g) ?? []);
 
   // The words that are sought: names as they are typed, or their pieces where no document has the name.
   const split = (text) => {
