@@ -212,7 +212,9 @@ def _change(path: Path, name: str, entry: object) -> Change:
 def _rank(path: Path, name: str, entry: Mapping[str, Any]) -> int:
     rank = entry.get("rank", 3)
     if rank not in (1, 2, 3):
-        raise TableError(f"{path}: [{name}] has rank = {rank!r}; 1 if almost everybody meets it, 2 if many do")
+        raise TableError(
+            f"{path}: [{name}] has rank = {rank!r}; 1 if almost everybody meets it, 2 if many do"
+        )
     return int(rank)
 
 

@@ -65,7 +65,7 @@ def example(clause: Clause, chapter: Chapter) -> str:
 def standalone(clause: Clause, chapter: Chapter) -> str:
     """The example as a program: the imports and helpers that it uses, then what :func:`example` gives."""
     imports = [line for name in clause.arguments if name in FIXTURES for line in FIXTURES[name].imports]
-    own = [source for source in clause.definitions if not source.startswith("@")]
+    own = [source for source in clause.definitions if not source.startswith("@pytest.fixture")]
     used = dict.fromkeys([*imports, *own])
     return "\n".join([*used, "", example(clause, chapter)]).strip()
 

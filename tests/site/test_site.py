@@ -183,7 +183,8 @@ def test_pages_of_chapters_that_went_are_taken_away(write_project):
 def test_a_change_of_a_release_is_shown_on_both_pages(write_project):
     docs = write_project / "docs"
     (docs / "changes.toml").write_text(
-        """["2.5"]\n[["2.5".changes]]\nwhat = "`_buffers` is a *plain* dict."\nhurts = "breaks"\nthreads = ["#129164"]\n"""
+        """["2.5"]\n[["2.5".changes]]\nwhat = "`_buffers` is a *plain* dict."\nhurts = "breaks"\n"""
+        'threads = ["#129164"]\n'
         'clauses = ["mini.small.pair"]\n'
     )
 

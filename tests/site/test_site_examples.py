@@ -1,4 +1,4 @@
-"""Every example of the site, pasted after the imports of its page into a module of its own, runs."""
+"""Every example of the site runs: as it is copied from its page, and as ``clauses.json`` has it."""
 
 from __future__ import annotations
 
@@ -58,10 +58,11 @@ def test_examples_run_when_pasted(name, tmp_path, record_property):
     for clause, reason in zip(chapter.clauses, reasons, strict=True):
         if reason:
             continue
-        text = f"{example.preamble(chapter)}\n\n\n{example.example(clause, chapter)}\n"
-        try:
-            paste(text, tmp_path / f"{clause.name}.py")
-        except BaseException as error:
-            failed.append(f"{clause.id}: {type(error).__name__}: {error}")
+        copied = f"{example.preamble(chapter)}\n\n\n{example.example(clause, chapter)}\n"
+        for text in (copied, example.standalone(clause, chapter)):
+            try:
+                paste(text, tmp_path / f"{clause.name}.py")
+            except BaseException as error:
+                failed.append(f"{clause.id}: {type(error).__name__}: {error}")
 
     assert failed == []
