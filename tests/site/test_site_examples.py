@@ -59,9 +59,10 @@ def test_examples_run_when_pasted(name, tmp_path, record_property):
         if reason:
             continue
         copied = f"{example.preamble(chapter)}\n\n\n{example.example(clause, chapter)}\n"
-        for text in (copied, example.standalone(clause, chapter)):
+        texts = {"copied": copied, "alone": example.standalone(clause, chapter)}
+        for way, text in texts.items():
             try:
-                paste(text, tmp_path / f"{clause.name}.py")
+                paste(text, tmp_path / f"{clause.name}_{way}.py")
             except BaseException as error:
                 failed.append(f"{clause.id}: {type(error).__name__}: {error}")
 
