@@ -44,7 +44,7 @@ def paste(source, path):
         ):
             warnings.simplefilter("ignore")
             torch.set_warn_always(True)
-            runpy.run_path(str(path), run_name="__main__")
+            runpy.run_path(str(path), run_name=path.stem)
     finally:
         isolation.restore(before)
 
@@ -64,6 +64,6 @@ def test_examples_run_when_pasted(name, tmp_path, record_property):
             try:
                 paste(text, tmp_path / f"{clause.name}_{way}.py")
             except BaseException as error:
-                failed.append(f"{clause.id}: {type(error).__name__}: {error}")
+                failed.append(f"{clause.id}, {way}: {type(error).__name__}: {error}")
 
     assert failed == []
