@@ -5,6 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import torch
+
 from nnspec.clauses import threads
 
 project = "nn.Module, the executable specification"
@@ -18,24 +20,31 @@ nitpick_ignore_regex = [("py:.*", r"^(?!torch).*")]
 
 extlinks = {role: (address, "#%s") for role, address in threads.ROLES.items()}
 
+html_context = {
+    "issues": "https://github.com/nnspec/nnspec/issues",
+    "source": "https://github.com/nnspec/nnspec",
+    "torch_version": torch.__version__.partition("+")[0],
+}
+html_favicon = "_static/favicon.svg"
+html_last_updated_fmt = "%Y-%m-%d"
 html_theme = "pydata_sphinx_theme"
 html_title = "nn.Module, the specification"
 html_static_path = ["_static"]
 templates_path = ["_templates"]
 html_css_files = ["site.css"]
+html_js_files = ["copy.js"]
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 html_show_sourcelink = False
 html_copy_source = False
-html_show_search_summary = False  # a page opened from a file may not read another
 html_use_index = False
 html_domain_indices = False
-html_sidebars = {page: [] for page in ("index", "run", "releases", "api", "claims", "questions")} | {
-    page: [] for page in ("benchmarks", "strength", "contract")
-}
+html_sidebars = {page: [] for page in ("index", "evidence", "questions", "releases", "search", "tour")}
 html_theme_options = {
     "collapse_navigation": True,
     "footer_end": [],
-    "footer_start": ["copyright"],
-    "header_links_before_dropdown": 8,
+    "footer_start": ["about"],
+    "header_links_before_dropdown": 6,
     "logo": {"text": "nn.Module"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],

@@ -27,6 +27,20 @@ examples:
   nnspec contract mypkg.models:build --input 4,16 --allow closures
 """
 
+COMPARE_EXAMPLES = """\
+examples:
+  nnspec compare 2.4 2.15
+  nnspec compare 2.4 2.15 --used-in src/mypkg
+  nnspec compare installed 2.15
+"""
+
+FIND_EXAMPLES = """\
+examples:
+  nnspec find 'missing keys in state_dict'
+  nnspec find zero_grad
+  nnspec find "cannot assign module before Module.__init__() call"
+"""
+
 MEASURE = "To get such a file: pytest @spec/benchmarks/options.txt --benchmark-json=FILE"
 
 
@@ -62,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_running(commands)
     _add_contract(commands)
+    _add_search(commands)
     _add_lint(commands)
     _add_records(commands)
     _add_measuring(commands)
@@ -143,6 +158,22 @@ def _add_lint(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="print every sentence with its verdict")
 
 
+def _add_search(commands: Any) -> None:
+    command = _add(
+        commands,
+        "find",
+        "nnspec.search.command:run",
+        "find the clauses that answer a question or an error message",
+        description="Finds clauses by what people type: words, an API name, an error message pasted whole.",
+        epilog=FIND_EXAMPLES,
+    )
+    command.add_argument("words", nargs="+", metavar="WORD", help="what you want to know")
+    command.add_argument(
+        "--most", type=int, default=5, metavar="N", help="show N at most (default: %(default)s)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _add_records(commands: Any) -> None:
     command = _add(
         commands,
@@ -176,11 +207,21 @@ def _add_records(commands: Any) -> None:
     command.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a folder of records")
 
     command = _add(
-        commands, "compare", "nnspec.records.commands:compare", "say what changes from one torch to another"
+        commands,
+        "compare",
+        "nnspec.records.commands:compare",
+        "say what changes from one torch to another",
+        epilog=COMPARE_EXAMPLES,
     )
     side = "a release (2.4), a record (2.11.0-cuda), a file, or 'installed' for a run of the torch at hand"
     command.add_argument("before", metavar="A", help=side)
     command.add_argument("after", metavar="B", help="likewise")
+    command.add_argument(
+        "--used-in",
+        type=Path,
+        metavar="PATH",
+        help="only the changes that speak of what the Python files there use",
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -1,12 +1,14 @@
-// What changes from one torch to another: the rows of `nnspec compare`, for any two records.
+// What changes from one torch to another: the written changes, those that hurt first, then the rows of `nnspec compare`.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
   const form = document.getElementById("choose");
   if (!form || window.nnspec.runs.length < 2) return;
-  const { letters, rows, runs } = window.nnspec;
+  const { changes, hurts, letters, releases, rows, runs } = window.nnspec;
   const FALSE = "nlav";
   const UNJUDGED = "ue";
+  const FOLDED = ["new", "internal"];
+  const byId = new Map(rows.map((row) => [row[0], row]));
 
   const sort = (before, after) => {
     if (before === "." && after === ".") return null;
@@ -27,39 +29,107 @@ document.addEventListener("DOMContentLoaded", () => {
     return found;
   };
 
-  const element = (name, text = "") => Object.assign(document.createElement(name), { textContent: text });
+  const element = (name, text = "", className = "") => Object.assign(document.createElement(name), { textContent: text, className });
   const told = (letter) => (letter === "." ? "no row" : letters[letter][0]);
 
-  const itemOf = ([id, statement, , outcomes, links = []], from, to) => {
+  // Text whose only markup is `code` between backticks.
+  const marked = (name, text) => {
+    const place = document.createElement(name);
+    text.split("`").forEach((piece, at) => place.append(at % 2 ? element("code", piece) : piece));
+    return place;
+  };
+
+  const folded = (title, ...contents) => {
+    const box = document.createElement("details");
+    box.append(element("summary", title), ...contents);
+    return box;
+  };
+
+  const linkTo = ([id, statement]) => {
+    if (!statement) return element("code", id);
+    const link = element("a", statement);
+    link.href = `../spec/${id.split(".").slice(0, 2).join("/")}.html#${id}`;
+    return link;
+  };
+
+  const linksOf = (addresses) =>
+    addresses.flatMap((address) => [" ", Object.assign(element("a", `#${address.split("/").pop()}`), { href: address })]);
+
+  const itemOf = (row, from, to) => {
+    const [id, , , outcomes, links = []] = row;
     const item = element("li");
     item.dataset.clause = id;
-    if (statement) {
-      const link = item.appendChild(element("a", statement));
-      link.href = `../spec/${id.split(".").slice(0, 2).join("/")}.html#${id}`;
-    } else {
-      item.append(element("code", id));
-    }
-    item.append(" ", element("em", `${told(outcomes[from])} → ${told(outcomes[to])}`));
-    for (const address of links) {
-      item.append(" ", Object.assign(element("a", `#${address.split("/").pop()}`), { href: address }));
-    }
+    item.append(linkTo(row), " ", element("em", `${told(outcomes[from])} → ${told(outcomes[to])}`), ...linksOf(links));
     return item;
   };
 
+  const listOf = (title, clauses) => {
+    const list = element("ul");
+    list.append(...clauses.map((row) => { const item = element("li"); item.append(linkTo(row)); return item; }));
+    const column = element("div");
+    column.append(element("p", title), list);
+    return column;
+  };
+
+  // What was so before beside what is so now, folded.
+  const clausesOf = (change, from, to) => {
+    const all = change.clauses.map((id) => byId.get(id)).filter((row) => row && row[1]);
+    const before = all.filter((row) => row[3][from] === "h" && row[3][to] !== "h");
+    const now = all.filter((row) => row[3][to] === "h" && row[3][from] !== "h");
+    const columns = element("div", "", "beside");
+    if (before.length) columns.append(listOf(`On ${runs[from].release}`, before));
+    if (now.length) columns.append(listOf(`On ${runs[to].release}`, now));
+    return columns.children.length ? [folded(`${before.length + now.length} clauses`, columns)] : [];
+  };
+
+  const changeOf = (change, from, to) => {
+    const item = element("li");
+    const what = marked("p", change.what);
+    what.prepend(element("strong", `${change.release} `));
+    what.append(...linksOf(change.links));
+    item.append(what);
+    if (change.do) {
+      const does = marked("p", change.do);
+      does.prepend(element("strong", "What to do: "));
+      item.append(does);
+    }
+    item.append(...clausesOf(change, from, to));
+    return item;
+  };
+
+  const showChanges = (place, from, to) => {
+    const [first, last] = [from, to].map((run) => releases.indexOf(runs[run].release));
+    const onTheWay = changes.filter(({ release }) => releases.indexOf(release) > first && releases.indexOf(release) <= last);
+    const count = (kind) => onTheWay.filter((change) => change.hurts === kind).length;
+    if (!onTheWay.length) return;
+    place.append(element("p", `${onTheWay.length} changes: ${count("breaks")} break code, ${count("warns")} warn, ${count("new")} bring something new, ${count("internal")} are internal.`));
+    for (const [kind, title] of Object.entries(hurts)) {
+      const found = onTheWay.filter((change) => change.hurts === kind);
+      if (!found.length) continue;
+      const list = element("ul", "", "changes");
+      list.dataset.hurts = kind;
+      list.append(...found.map((change) => changeOf(change, from, to)));
+      if (FOLDED.includes(kind)) place.append(folded(`${title} (${found.length})`, list));
+      else place.append(element("h3", `${title} (${found.length})`), list);
+    }
+  };
+
   const show = (from, to) => {
-    const { same, ...groups } = compare(from, to);
+    const { same, "Not judged on both sides": unjudged, ...groups } = compare(from, to);
     const place = document.getElementById("comparison");
     place.replaceChildren(element("h2", `From ${runs[from].name} to ${runs[to].name}`));
+    showChanges(place, from, to);
+    place.append(element("h3", "Clause by clause"));
     for (const [title, found] of Object.entries(groups)) {
       if (!found.length) continue;
       const list = element("ul");
       list.dataset.group = title;
       list.append(...found.map((row) => itemOf(row, from, to)));
-      place.append(element("h3", `${title} (${found.length})`), list);
+      place.append(folded(`${title} (${found.length})`, list));
     }
-    const differ = Object.entries(groups).some(([title, found]) => !title.startsWith("Not") && found.length);
+    const differ = Object.values(groups).some((found) => found.length);
     if (!differ) place.append(element("p", "Nothing that could be judged on both sides differs."));
-    place.append(element("p", `The same on both sides: ${same.length}.`));
+    place.append(element("p", `The same on both sides: ${same.length}. Not judged on both sides: ${unjudged.length}.`));
     for (const run of new Set([runs[from], runs[to]])) {
       if (run.pending) place.append(element("p", `Note: ${run.pending} rows of ${run.name} are pending: those clauses are newer than the record.`));
     }

@@ -30,13 +30,14 @@ class Specification:
     Attributes:
         root: the folder that holds ``spec/`` and ``docs/``.
         parts: in reading order.
-        claims, questions, changes, retired: the tables.
+        claims, questions, threads, changes, retired: the tables.
     """
 
     root: Path
     parts: tuple[Part, ...]
     claims: tuple[tables.Claim, ...]
     questions: tuple[tables.Question, ...]
+    threads: tuple[tables.Thread, ...]
     changes: tuple[tables.Release, ...]
     retired: tuple[tables.Retired, ...]
 
@@ -57,6 +58,23 @@ class Specification:
     def chapter_of(self, clause: Clause) -> Chapter:
         """The chapter that a clause stands in."""
         return next(chapter for chapter in self.chapters if chapter.path == clause.path)
+
+    @cached_property
+    def _decided(self) -> Mapping[str, tuple[tables.Thread, ...]]:
+        """A clause, by id, to the threads that it decides."""
+        decided: dict[str, tuple[tables.Thread, ...]] = {}
+        for thread in self.threads:
+            for name in thread.clauses:
+                decided[name] = (*decided.get(name, ()), thread)
+        return decided
+
+    def threads_of(self, clause: Clause) -> tuple[tables.Thread, ...]:
+        """The threads that a clause decides."""
+        return self._decided.get(clause.id, ())
+
+    def weight_of(self, clause: Clause) -> int:
+        """How often people came upon a clause: the questions, claims and threads that it decides."""
+        return len(clause.answers("question")) + len(clause.answers("claim")) + len(self.threads_of(clause))
 
     def deciding(self, mark: str) -> Mapping[str, tuple[Clause, ...]]:
         """The clauses that carry each argument of a mark.
@@ -99,6 +117,7 @@ def read_specification(root: Path) -> Specification:
         parts=read_parts(root / "spec"),
         claims=tuple(tables.read_claims(docs / "claims.toml")),
         questions=tuple(tables.read_questions(docs / "questions.toml")),
+        threads=tuple(tables.read_threads(docs / "threads.toml")),
         changes=tuple(tables.read_changes(docs / "changes.toml")),
         retired=tuple(tables.read_retired(root / "spec" / "RETIRED.toml")),
     )

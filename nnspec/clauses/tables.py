@@ -15,6 +15,14 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+#: What a change does to those who upgrade, the worst first.
+HURTS = {
+    "breaks": "Breaks: code that ran raises, or does something else",
+    "warns": "Warns: code goes on as before, with a warning",
+    "new": "New: what was not possible, or failed, before",
+    "internal": "Internal: seen only by those who look inside",
+}
+
 VERDICTS = ("holds", "changed", "imprecise", "wrong", "aside")
 
 
@@ -41,18 +49,41 @@ class Claim:
 
 @dataclass(frozen=True)
 class Question:
-    """What a user asked, and where."""
+    """What a user asked, in which other words people ask it, and where."""
 
     id: str
     asked: str
+    said: tuple[str, ...]
     threads: tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class Thread:
+    """A public thread, what it asked in a sentence, and the clauses that decide it."""
+
+    name: str
+    asked: str
+    clauses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Change:
-    """Something that a release changed: the clauses that say so, or why none is owed."""
+    """Something that a release changed.
+
+    Attributes:
+        what: what is different, and what was so before.
+        hurts: one of :data:`HURTS`; empty if nothing is said.
+        rank: 1 if almost everybody meets it, 2 if many do, else 3.
+        do: what to do about it.
+        threads: where it was made or asked about.
+        clauses: those that say so.
+        why: why no clause is owed, where there is none.
+    """
 
     what: str
+    hurts: str
+    rank: int
+    do: str
     threads: tuple[str, ...]
     clauses: tuple[str, ...]
     why: str
@@ -81,12 +112,23 @@ class Shown:
     """Which clauses the site shows at which place.
 
     Attributes:
-        front: the clause that opens the front page; empty if none is named.
+        front: the clause that surprises on the front page; empty if none is named.
+        answers: the questions of the front page, each with the clause that answers it.
         pictures: each drawing with the clause whose run it draws, at the head of that clause's chapter.
     """
 
     front: str
+    answers: Mapping[str, str]
     pictures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of the tour: what it is about, and its clauses in reading order."""
+
+    title: str
+    text: str
+    clauses: tuple[str, ...]
 
 
 def read_table(path: Path) -> dict[str, dict[str, Any]]:
@@ -126,9 +168,18 @@ def read_questions(path: Path) -> list[Question]:
         Question(
             id=name,
             asked=_text(path, name, row, "asked"),
+            said=_texts(path, name, row, "said"),
             threads=_texts(path, name, row, "threads"),
         )
-        for name, row in _rows(path, {"asked", "threads"})
+        for name, row in _rows(path, {"asked", "said", "threads"})
+    ]
+
+
+def read_threads(path: Path) -> list[Thread]:
+    """The rows of ``docs/threads.toml``, in file order."""
+    return [
+        Thread(name, _text(path, name, row, "asked"), _texts(path, name, row, "clauses"))
+        for name, row in _rows(path, {"asked", "clauses"})
     ]
 
 
@@ -149,10 +200,22 @@ def _change(path: Path, name: str, entry: object) -> Change:
         raise TableError(f'{path}: [{name}] has a change that is no table; write it as [["{name}".changes]]')
     return Change(
         what=_text(path, name, entry, "what"),
+        hurts=_text(path, name, entry, "hurts", ""),
+        rank=_rank(path, name, entry),
+        do=_text(path, name, entry, "do", ""),
         threads=_texts(path, name, entry, "threads"),
         clauses=_texts(path, name, entry, "clauses"),
         why=_text(path, name, entry, "why", ""),
     )
+
+
+def _rank(path: Path, name: str, entry: Mapping[str, Any]) -> int:
+    rank = entry.get("rank", 3)
+    if rank not in (1, 2, 3):
+        raise TableError(
+            f"{path}: [{name}] has rank = {rank!r}; 1 if almost everybody meets it, 2 if many do"
+        )
+    return int(rank)
 
 
 def read_retired(path: Path) -> list[Retired]:
@@ -174,16 +237,25 @@ def read_shown(path: Path) -> Shown:
         TableError: it cannot be read, or an entry is unknown or no text.
     """
     table = read_table(path)
-    unknown = sorted(table.keys() - {"front", "pictures"})
+    unknown = sorted(table.keys() - {"front", "answers", "pictures"})
     if unknown:
-        raise TableError(f"{path}: unknown table [{unknown[0]}]; known are [front] and [pictures]")
-    front, pictures = table.get("front", {}), table.get("pictures", {})
+        raise TableError(f"{path}: unknown table [{unknown[0]}]; known are [front], [answers] and [pictures]")
+    front, answers, pictures = (table.get(name, {}) for name in ("front", "answers", "pictures"))
     if front.keys() - {"clause"}:
         raise TableError(f"{path}: [front] names a clause and nothing else")
     return Shown(
         front=_text(path, "front", front, "clause", ""),
+        answers={question: _text(path, "answers", answers, question) for question in answers},
         pictures={drawing: _text(path, "pictures", pictures, drawing) for drawing in pictures},
     )
+
+
+def read_tour(path: Path) -> list[Stage]:
+    """The stages of ``docs/tour.toml``, in file order."""
+    return [
+        Stage(name, _text(path, name, row, "text"), _texts(path, name, row, "clauses"))
+        for name, row in _rows(path, {"text", "clauses"})
+    ]
 
 
 def _rows(path: Path, known: set[str]) -> list[tuple[str, Mapping[str, Any]]]:

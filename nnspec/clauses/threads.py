@@ -12,6 +12,19 @@ ROLES = {
 
 
 def address(thread: str) -> str:
-    """The address of a thread: ``#715`` is one of torch, others name their repository before the ``#``."""
+    """The address of a thread.
+
+    Args:
+        thread: ``#715`` for one of torch, ``owner/repository#3`` for another's, or an address as it is.
+    """
+    if thread.startswith("https://"):
+        return thread
     repository, _, number = thread.partition("#")
     return f"https://github.com/{repository or TORCH}/issues/{number}"
+
+
+def short(thread: str) -> str:
+    """A thread as a page names it: one of torch by its number, an address by the site it is on."""
+    if thread.startswith("https://"):
+        return thread.split("/")[2].removeprefix("www.")
+    return thread.removeprefix(TORCH)

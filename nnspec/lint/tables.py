@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from nnspec.clauses.releases import RELEASES
 from nnspec.clauses.specification import Specification
-from nnspec.clauses.tables import VERDICTS
+from nnspec.clauses.tables import HURTS, VERDICTS
 
 
 def claims_are_decided(specification: Specification) -> Iterator[str]:
@@ -73,5 +73,9 @@ def changes_are_listed(specification: Specification) -> Iterator[str]:
         for clause_id in sorted(there - owed[name]):
             yield f"{file}: {name}: lists {clause_id}, and no such clause is bounded there"
         for change in changes:
+            if change.hurts not in HURTS:
+                yield f"{file}: {name}: {change.what!r}: hurts = {change.hurts!r}; one of {', '.join(HURTS)}"
+            if change.hurts in ("breaks", "warns") and not change.do:
+                yield f"{file}: {name}: {change.what!r} {change.hurts}; 'do' says what to do about it"
             if not change.clauses and not change.why:
                 yield f"{file}: {name}: {change.what!r} has neither clauses nor a why"

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.releases import RELEASES
-from nnspec.clauses.specification import find_checkout, read_clauses
+from nnspec.clauses.specification import find_checkout, read_clauses, read_specification
 from nnspec.errors import UsageError
 from nnspec.records import checks, comparison, record, remaking
 from nnspec.records.files import FileError
 from nnspec.records.outcomes import FAILURES
 from nnspec.records.record import Record, RecordError
+from nnspec.records.used import read_uses
 
 BRING = "bring them with: python -m nnspec releases --pending"
 
@@ -161,8 +162,16 @@ def compare(options: argparse.Namespace) -> int:
     """
     root = find_checkout()
     before, after = (_side(root, wanted) for wanted in (options.before, options.after))
-    difference = comparison.compare(before, after, read_clauses(root / "spec"))
-    print(json.dumps(difference.as_json(), indent=2) if options.json else comparison.as_text(difference))
+    specification = read_specification(root)
+    difference = comparison.compare(before, after, specification.clauses)
+    uses = read_uses(options.used_in) if options.used_in else None
+    comparison.write_changes(difference, specification, uses)
+    if options.json:
+        print(json.dumps(difference.as_json(), indent=2))
+    else:
+        print(comparison.as_text(difference, with_clauses=uses is None))
+    if uses is not None:
+        return 1 if any(change.hurts == "breaks" for change in difference.written) else 0
     return 1 if difference.no_longer_holds else 0
 
 

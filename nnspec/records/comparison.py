@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.releases import release_of
-from nnspec.clauses.threads import ROLES
+from nnspec.clauses.specification import Specification
+from nnspec.clauses.tables import HURTS
+from nnspec.clauses.threads import ROLES, address
 from nnspec.records import checks, record
 from nnspec.records.outcomes import ABSENT, ERROR, HOLDS, NO_LONGER, NOT_YET, UNMET, VIOLATED
 from nnspec.records.record import Record, RecordError
+from nnspec.records.upgrading import written_between
+from nnspec.records.used import Uses, places_of
 
 #: Outcomes that say the clause is false there.
 FALSE = (NOT_YET, NO_LONGER, ABSENT, VIOLATED)
@@ -37,12 +41,37 @@ class Change:
     links: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class WrittenChange:
+    """A change in words.
+
+    Attributes:
+        release: the one that brought it.
+        hurts: one of :data:`~nnspec.clauses.tables.HURTS`.
+        what: what is different, and what was so before.
+        do: what to do about it; empty if nothing.
+        clauses: ids of those that say so.
+        links: the threads.
+        places: where somebody's code uses what it speaks of, as ``file:line``; empty if no code was read.
+    """
+
+    release: str
+    hurts: str
+    what: str
+    do: str
+    clauses: tuple[str, ...]
+    links: tuple[str, ...]
+    places: tuple[str, ...] = ()
+
+
 @dataclass
 class Comparison:
     """What changed from one record to another.
 
     Attributes:
         before, after: the names of the records, such as ``2.4.1-cpu``.
+        written: the changes that the releases on the way brought, those that hurt first.
+        elsewhere: how many of them speak of nothing that somebody's code uses.
         newly_holds: false before, holds after.
         no_longer_holds: holds before, false after.
         added: without a row before.
@@ -54,6 +83,8 @@ class Comparison:
 
     before: str
     after: str
+    written: list[WrittenChange] = field(default_factory=list)
+    elsewhere: int = 0
     newly_holds: list[Change] = field(default_factory=list)
     no_longer_holds: list[Change] = field(default_factory=list)
     added: list[Change] = field(default_factory=list)
@@ -158,9 +189,65 @@ def _is_release(name: str, wanted: str) -> bool:
     return release_of(version) == wanted and device == "cpu"
 
 
-def as_text(comparison: Comparison) -> str:
-    """The comparison as a terminal shows it, what breaks first."""
+def write_changes(comparison: Comparison, specification: Specification, uses: Uses | None = None) -> None:
+    """Add what the releases on the way changed, in words.
+
+    Args:
+        comparison: of two records of supported releases.
+        specification: the changes.
+        uses: what somebody's code uses, if only that matters.
+    """
+    before, after = (release_of(name.partition("-")[0]) for name in (comparison.before, comparison.after))
+    for release, change in written_between(specification, before, after):
+        places = places_of(change, uses, specification) if uses is not None else []
+        if uses is not None and not places:
+            comparison.elsewhere += 1
+            continue
+        comparison.written.append(
+            WrittenChange(
+                release,
+                change.hurts,
+                change.what,
+                change.do,
+                change.clauses,
+                tuple(map(address, change.threads)),
+                tuple(f"{place.path}:{place.line}" for place in places),
+            )
+        )
+
+
+#: How many places of a change a terminal shows.
+PLACES = 3
+
+
+def as_text(comparison: Comparison, *, with_clauses: bool = True) -> str:
+    """The comparison as a terminal shows it: the written changes, what breaks first, then the clauses."""
     lines = [f"{comparison.before} -> {comparison.after}"]
+    for hurts, title in HURTS.items():
+        changes = [change for change in comparison.written if change.hurts == hurts]
+        if changes:
+            lines += ["", f"{title} ({len(changes)})"]
+            lines += [line for change in changes for line in _told(change)]
+    if comparison.elsewhere:
+        lines += ["", f"{comparison.elsewhere} changes speak of nothing that this code uses"]
+    if with_clauses:
+        lines += _clauses_told(comparison)
+    lines += [f"note: {note}" for note in comparison.notes]
+    return "\n".join(lines)
+
+
+def _told(change: WrittenChange) -> Iterator[str]:
+    yield f"  {change.release}: {change.what.replace('`', '')}"
+    if change.do:
+        yield f"      do: {change.do.replace('`', '')}"
+    yield from (f"      {place}" for place in change.places[:PLACES])
+    if len(change.places) > PLACES:
+        yield f"      and {len(change.places) - PLACES} more places"
+
+
+def _clauses_told(comparison: Comparison) -> list[str]:
+    """The clauses that differ, and how many do not."""
+    lines = []
     for title, changes in (
         ("no longer holds", comparison.no_longer_holds),
         ("newly holds", comparison.newly_holds),
@@ -177,6 +264,4 @@ def as_text(comparison: Comparison) -> str:
             lines += [f"      {link}" for link in change.links]
     if not any((comparison.no_longer_holds, comparison.newly_holds, comparison.added, comparison.retired)):
         lines += ["", "nothing that could be judged on both sides differs"]
-    lines += ["", f"the same on both sides: {comparison.same}"]
-    lines += [f"note: {note}" for note in comparison.notes]
-    return "\n".join(lines)
+    return [*lines, "", f"the same on both sides: {comparison.same}"]

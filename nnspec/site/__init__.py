@@ -6,8 +6,11 @@ before Sphinx reads it, and gives every clause the anchor that is its id.
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
+
+from docutils import nodes
 
 from nnspec.records.files import write_whole
 from nnspec.site import (
@@ -19,8 +22,11 @@ from nnspec.site import (
     contract_pages,
     documentation_pages,
     front_page,
+    machines,
     releases_page,
+    search_page,
     strength_page,
+    tour_page,
     upgrade_pages,
 )
 from nnspec.site.book import Book, read_book
@@ -38,13 +44,20 @@ WRITERS = (
     strength_page.pages,
     contract_pages.pages,
     documentation_pages.pages,
+    search_page.pages,
+    machines.pages,
+    tour_page.pages,
 )
 
 #: Scripts of single pages.
-SCRIPTS = {"releases": ("spec-data.js", "releases.js"), "upgrade/index": ("spec-data.js", "upgrade.js")}
+SCRIPTS = {
+    "releases": ("spec-data.js", "releases.js"),
+    "search": ("search.js",),
+    "upgrade/index": ("spec-data.js", "upgrade.js"),
+}
 
 #: Where nothing but generated files lie, below the source folder.
-GENERATED = ("_generated", "spec", "upgrade", "contract/rules", "docstrings")
+GENERATED = ("_generated", "api", "spec", "upgrade", "contract/rules", "docstrings")
 
 
 def setup(app: Any) -> dict[str, object]:
@@ -53,6 +66,8 @@ def setup(app: Any) -> dict[str, object]:
     app.add_transform(AnchorClauses)
     app.connect("builder-inited", _write_pages)
     app.connect("html-page-context", _add_scripts)
+    app.connect("html-page-context", _describe)
+    app.connect("build-finished", _drop_source_maps)
     return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -64,6 +79,22 @@ def pages(book: Book) -> dict[str, str]:
 def _write_pages(app: Any) -> None:
     write(Path(app.srcdir))
     app.config.html_static_path.append("_generated/static")
+    app.config.html_extra_path.append("_generated/root")
+    app.builder.search = False  # Sphinx's own, which finds pages
+
+
+def _describe(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give a page the description that search engines show: its first paragraph."""
+    first = doctree and next(doctree.findall(nodes.paragraph), None)
+    if first:
+        text = " ".join(first.astext().split())
+        context["metatags"] += f'<meta name="description" content="{html.escape(text[:300])}"/>\n'
+
+
+def _drop_source_maps(app: Any, exception: Exception | None) -> None:
+    """Take away what the theme ships for its own developers."""
+    for path in Path(app.outdir, "_static").rglob("*.map"):
+        path.unlink()
 
 
 def _add_scripts(app: Any, page: str, template: str, context: object, doctree: object) -> None:

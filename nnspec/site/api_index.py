@@ -1,41 +1,78 @@
-"""The API index: every public name with the clauses that speak of it."""
+"""The API index: every public name with the clauses that speak of it, a page for each class and module."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from typing import NamedTuple
 
 from nnspec.clauses import public_names
 from nnspec.clauses.clause import API_ROLES, Clause, Reference, references_in
+from nnspec.search.documents import owner_of
 from nnspec.site.book import Book
 from nnspec.site.templates import render
+from nnspec.site.uses import names_used
+
+#: Where torch's documentation has the names of a module on one page.
+PAGES_OF_MODULES = {
+    "torch.nn.init": "nn.init.html",
+    "torch.func": "func.api.html",
+    "torch.serialization": "notes/serialization.html",
+    "torch.distributed.fsdp": "distributed.fsdp.fully_shard.html",
+}
+
+#: The documentation of the newest torch.
+TORCH_DOCS = "https://docs.pytorch.org/docs/stable"
+
+
+class Entry(NamedTuple):
+    """A name with the clauses that say something of it, those that mention it and those that only use it."""
+
+    name: str
+    stated: tuple[Clause, ...]
+    mentioned: tuple[Clause, ...]
+    used: tuple[Clause, ...]
 
 
 def pages(book: Book) -> dict[str, str]:
-    """One page of names."""
-    spoken = _spoken(book)
-    names = sorted(spoken, key=lambda name: (_owner(name).lower(), name.lower()))
-    text = render(
-        "api.rst.j2",
-        owners=[(owner, list(own)) for owner, own in groupby(names, key=_owner)],
-        clauses=spoken,
-        kind_of=_kind,
-        silent=[name for name in public_names.public_names() if name not in spoken],
-    )
-    return {"api.rst": text}
+    """A page of owners, and one for each with its names."""
+    entries = sorted(_entries(book), key=lambda entry: (owner_of(entry.name).lower(), entry.name.lower()))
+    owners = [(owner, list(own)) for owner, own in groupby(entries, key=lambda entry: owner_of(entry.name))]
+    spoken = {entry.name for entry in entries}
+    written = {
+        "api/index.rst": render(
+            "api.rst.j2",
+            owners=[(owner, len(own), sum(len(entry.stated) for entry in own)) for owner, own in owners],
+            silent=[name for name in public_names.public_names() if name not in spoken],
+        )
+    }
+    for owner, own in owners:
+        written[f"api/{owner}.rst"] = render(
+            "api_owner.rst.j2", owner=owner, entries=own, kind_of=_kind, official=official
+        )
+    return written
 
 
-def _spoken(book: Book) -> dict[str, list[Clause]]:
-    """Each name that the site links to, with its clauses; none where only an opening or a rule names it."""
-    spoken: dict[str, list[Clause]] = {}
+def _entries(book: Book) -> Iterator[Entry]:
+    """Each name that a clause, an opening or a rule speaks of."""
+    stated: dict[str, dict[Clause, None]] = {}
+    mentioned: dict[str, dict[Clause, None]] = {}
+    used: dict[str, dict[Clause, None]] = {}
     for clause in book.specification.clauses.values():
+        in_statement = _names(references_in(clause.statement))
+        for name in in_statement:
+            stated.setdefault(name, {})[clause] = None
         for name in _names(clause.references):
-            spoken.setdefault(name, []).append(clause)
-    for docstring in _others(book):
-        for name in _names(references_in(docstring)):
-            spoken.setdefault(name, [])
-    return spoken
+            if name not in in_statement:
+                mentioned.setdefault(name, {})[clause] = None
+        for name in names_used(clause):
+            if name not in _names(clause.references):
+                used.setdefault(name, {})[clause] = None
+    elsewhere = [name for docstring in _others(book) for name in _names(references_in(docstring))]
+    public = set(public_names.public_names())
+    for name in dict.fromkeys([*stated, *mentioned, *elsewhere, *(name for name in used if name in public)]):
+        yield Entry(name, *(tuple(found.get(name, ())) for found in (stated, mentioned, used)))
 
 
 def _others(book: Book) -> Iterator[str]:
@@ -52,13 +89,6 @@ def _names(references: Iterable[Reference]) -> list[str]:
     return [reference.target for reference in references if reference.role in API_ROLES]
 
 
-def _owner(name: str) -> str:
-    """The class or module that a name belongs to; a class belongs to itself."""
-    named = public_names.find(name)
-    is_owner = inspect.isclass(named) or inspect.ismodule(named)
-    return name if is_owner else name.rpartition(".")[0]
-
-
 def _kind(name: str) -> str:
     """The directive of Sphinx's Python domain for a name."""
     named = public_names.find(name)
@@ -67,3 +97,15 @@ def _kind(name: str) -> str:
     if inspect.isclass(named):
         return "exception" if issubclass(named, BaseException) else "class"
     return "function" if callable(named) else "data"
+
+
+def official(name: str) -> str:
+    """Where torch documents a name; empty if it is not torch's."""
+    if not name.startswith("torch."):
+        return ""
+    owner = owner_of(name)
+    if owner in PAGES_OF_MODULES:
+        return f"{TORCH_DOCS}/{PAGES_OF_MODULES[owner]}"
+    named = public_names.find(owner)
+    page = owner if inspect.isclass(named) else name
+    return f"{TORCH_DOCS}/generated/{page}.html" + (f"#{name}" if page != name else "")

@@ -32,6 +32,7 @@ class Book:
         specification: the clauses and the tables beside them.
         records: oldest torch first.
         shown: which clauses stand at which place, from ``docs/site.toml``.
+        tour: the stages of the tour, from ``docs/tour.toml``.
         survivors: why a change to torch.nn stays unnoticed, from ``docs/survivors.toml``.
         unfailing: why nothing makes an assertion fail, from ``docs/assertions.toml``.
         documentation: what is true of torch's documentation, from ``docs/documentation``.
@@ -42,6 +43,7 @@ class Book:
     specification: Specification
     records: tuple[Record, ...]
     shown: tables.Shown
+    tour: tuple[tables.Stage, ...]
     survivors: Mapping[str, Mapping[str, Any]]
     unfailing: Mapping[str, Mapping[str, Any]]
     documentation: Tables
@@ -138,6 +140,7 @@ def read_book(root: Path) -> Book:
         specification=specification,
         records=tuple(record.read_all(specification.records_folder)),
         shown=tables.read_shown(docs / "site.toml"),
+        tour=tuple(tables.read_tour(docs / "tour.toml")),
         survivors=tables.read_table(docs / "survivors.toml"),
         unfailing=tables.read_table(docs / "assertions.toml"),
         documentation=read_tables(docs / "documentation"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+from nnspec.clauses import tables, threads
 from nnspec.clauses.releases import RELEASES
 from nnspec.records import comparison
 from nnspec.records.outcomes import ABSENT, ERROR, HOLDS, NO_LONGER, NOT_YET, OUTCOMES, UNMET, VIOLATED
+from nnspec.records.upgrading import Written, written_between
 from nnspec.site.book import NOT_RUN, Book
 
 #: Each outcome as one sign.
@@ -27,12 +29,17 @@ LETTERS = {name: letter for letter, name in zip("evlnauh", OUTCOMES, strict=True
 
 def pages(book: Book) -> dict[str, str]:
     """The data as a script: a page opened from a file may load no JSON."""
-    ids = book.specification.clauses.keys() | {name for record in book.records for name in record.rows}
+    specification = book.specification
+    ids = specification.clauses.keys() | {name for record in book.records for name in record.rows}
     rows = ",\n".join(_json(_row(book, name)) for name in sorted(ids))
     data = {
         "releases": RELEASES,
         "letters": {letter: [name, SIGNS[name]] for name, letter in LETTERS.items()},
-        "order": [part.name for part in book.specification.parts],
+        "order": [part.name for part in specification.parts],
+        "hurts": tables.HURTS,
+        "changes": [
+            _change(written) for written in written_between(specification, RELEASES[0], RELEASES[-1])
+        ],
         "runs": [
             {
                 "name": record.name,
@@ -57,6 +64,18 @@ def _row(book: Book, name: str) -> list[object]:
     by_release = "".join(LETTERS[book.outcome(clause, release)] for release in RELEASES)
     links = comparison.threads(clause)
     return [name, clause.plain, by_release, by_record, *([links] if links else [])]
+
+
+def _change(written: Written) -> dict[str, object]:
+    change = written.change
+    return {
+        "release": written.release,
+        "hurts": change.hurts,
+        "what": change.what,
+        "do": change.do,
+        "clauses": change.clauses,
+        "links": [threads.address(thread) for thread in change.threads],
+    }
 
 
 def _json(value: object) -> str:

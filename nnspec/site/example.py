@@ -62,6 +62,14 @@ def example(clause: Clause, chapter: Chapter) -> str:
     return "\n".join(lead) + "\n\n" + clause.body if lead else clause.body
 
 
+def standalone(clause: Clause, chapter: Chapter) -> str:
+    """The example as a program: the imports and helpers that it uses, then what :func:`example` gives."""
+    imports = [line for name in clause.arguments if name in FIXTURES for line in FIXTURES[name].imports]
+    own = [source for source in clause.definitions if not source.startswith("@pytest.fixture")]
+    used = dict.fromkeys([*imports, *own])
+    return "\n".join([*used, "", example(clause, chapter)]).strip()
+
+
 def only_under_pytest(clause: Clause, chapter: Chapter) -> str:
     """The fixture that keeps an example from running outside pytest, empty if there is none."""
     given = {name for case in cases(clause, chapter) for name in case.names} | FIXTURES.keys()

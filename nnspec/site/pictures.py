@@ -70,9 +70,13 @@ def _order_of_a_call(names: dict[str, Any]) -> str:
         pieces.append(svg.box(x, y - 20, 208, 28))
         pieces.append(svg.text(x + 8, y - 1, str(number), "number"))
         pieces.append(svg.text(x + 30, y - 1, word.removeprefix("global "), "code"))
-    caption = f"In this order: {', '.join(calls)}."
+    said = f"In this order: {', '.join(calls)}."
+    caption = (
+        "Hooks stand around what they belong to: pre-hooks before it, the others after it, global ones first."
+    )
     size = (652, len(calls) * 34 + 40)
-    return svg.figure("order", "One call and its backward pass", caption, size, [svg.path(points), *pieces])
+    pieces.insert(0, svg.path(points))
+    return svg.figure("order", "One call and its backward pass", caption, size, pieces, said)
 
 
 def _lane(word: str) -> str:
@@ -153,8 +157,10 @@ def _routes(names: dict[str, Any]) -> str:
         pieces.append(svg.text(8, y, value_in_words))
     for store, to in places.items():
         pieces += [svg.box(400, to - 15, 150, 30), svg.text(414, to + 5, store, "code")]
-    caption = "; ".join(f"{value_in_words} goes to {store}" for value_in_words, store in seen) + "."
-    return svg.figure("routes", "Where an assigned value goes", caption, (560, 30 + step * len(seen)), pieces)
+    said = "; ".join(f"{value_in_words} goes to {store}" for value_in_words, store in seen) + "."
+    caption = "The kind of the value decides; a tensor may take the place of a buffer, but of no parameter."
+    size = (560, 30 + step * len(seen))
+    return svg.figure("routes", "Where an assigned value goes", caption, size, pieces, said)
 
 
 def _assignments() -> Iterator[tuple[str, str, object]]:
@@ -208,8 +214,10 @@ def _data_parallel(names: dict[str, Any]) -> str:
         before = [(x + 140.0, y) for _, y in now]
     where = " and ".join(map(str, devices))
     what = ", then ".join(step for step, _ in steps)
-    caption = f"A batch of {_rows(sum(sizes))} on devices {where}: {what}."
-    return svg.figure("data-parallel", "What DataParallel does with a batch", caption, (850, 150), pieces)
+    said = f"A batch of {_rows(sum(sizes))} on devices {where}: {what}."
+    caption = "All four steps are taken in every call; the copies of the module live no longer than it."
+    title = "What DataParallel does with a batch"
+    return svg.figure("data-parallel", title, caption, (850, 150), pieces, said)
 
 
 def _rows(count: int) -> str:

@@ -27,14 +27,23 @@ def path(points: Iterable[tuple[float, float]], css: str = "line") -> Markup:
     return Markup('<path d="M{}" class="{}"/>').format(through, css)
 
 
-def figure(name: str, title: str, caption: str, size: tuple[float, float], pieces: Iterable[Markup]) -> str:
-    """A picture with its title, what it shows in words, and a box in which it scrolls.
+def figure(
+    name: str,
+    title: str,
+    caption: str,
+    size: tuple[float, float],
+    pieces: Iterable[Markup],
+    said: str = "",
+) -> str:
+    """A picture with its title, a caption, and a box in which it scrolls.
 
     Args:
         name: the id, unique on its page.
         title: a few words.
-        caption: what is to be seen, also for those who do not see it.
+        caption: what to see in it.
         size: width and height.
         pieces: what is drawn.
+        said: what is drawn, in words, for those who do not see it; else the caption says so.
     """
-    return render("picture.html.j2", name=name, title=title, caption=caption, size=size, pieces=pieces)
+    names = {"name": name, "title": title, "caption": caption, "size": size, "said": said or caption}
+    return render("picture.html.j2", **names, pieces=pieces)

@@ -38,6 +38,11 @@ def label_of(name: str) -> str:
     return f"doc-class-{name}" if name.rpartition(".")[2][0].isupper() else f"doc-{name}"
 
 
+def heading(title: str, level: int = 1) -> str:
+    """A title with the line below it that says its level, from 1."""
+    return f"{title}\n{'=-~^'[level - 1] * rst.textwidth(title)}"
+
+
 def literal(source: str) -> str:
     """A piece of code in a line of text."""
     source = " ".join(source.split())
@@ -62,14 +67,14 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-_ENVIRONMENT.extend(language="en")  # which Sphinx's filter asks for
 _ENVIRONMENT.filters |= {
-    "heading": rst.heading,
+    "heading": heading,
     "text": text,
     "marked": marked,
     "literal": literal,
     "title_of": title_of,
     "rest_of": rest_of,
     "address": threads.address,
+    "short": threads.short,
     "label_of": label_of,
 }

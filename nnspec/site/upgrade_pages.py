@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from nnspec.clauses import tables
 from nnspec.clauses.releases import RELEASES
 from nnspec.records import comparison
+from nnspec.records.upgrading import written_between
 from nnspec.site.book import Book
 from nnspec.site.templates import render
 
@@ -15,7 +17,6 @@ GROUPS = {
     "Newly holds": "newly_holds",
     "Added": "added",
     "Retired": "retired",
-    "Not judged on both sides": "not_judged",
 }
 
 
@@ -43,5 +44,7 @@ def _step(book: Book, old: str, new: str) -> str:
         comparison=comparison.compare(before, after, clauses) if before and after else None,
         groups=GROUPS,
         clauses=clauses,
-        release=next((release for release in book.specification.changes if release.name == new), None),
+        hurts=tables.HURTS,
+        changes=[written.change for written in written_between(book.specification, old, new)],
+        none=next((release.none for release in book.specification.changes if release.name == new), ""),
     )

@@ -3,12 +3,15 @@
 import pytest
 
 from nnspec.clauses import tables
-from nnspec.clauses.tables import Change, Claim, Question, Release, Retired, Shown, TableError
+from nnspec.clauses.tables import Change, Claim, Question, Release, Retired, Shown, Stage, TableError, Thread
 
 CHANGES = """
 ["2.5"]
 [["2.5".changes]]
 what = "plain dicts"
+hurts = "breaks"
+rank = 1
+do = "use them"
 threads = ["#715", "other/one#2"]
 clauses = ["a.b.c"]
 
@@ -44,8 +47,18 @@ def write_table(tmp_path):
         ),
         (
             tables.read_questions,
-            '[Q1]\nasked = "why?"\nthreads = ["#715"]\n[Q2]\nasked = "how?"',
-            [Question("Q1", "why?", ("#715",)), Question("Q2", "how?", ())],
+            '[Q1]\nasked = "why?"\nsaid = ["what for?"]\nthreads = ["#715"]\n[Q2]\nasked = "how?"',
+            [Question("Q1", "why?", ("what for?",), ("#715",)), Question("Q2", "how?", (), ())],
+        ),
+        (
+            tables.read_threads,
+            '["other/one#2"]\nasked = "why?"\nclauses = ["a.b.c"]',
+            [Thread("other/one#2", "why?", ("a.b.c",))],
+        ),
+        (
+            tables.read_tour,
+            '["First"]\ntext = "It begins."\nclauses = ["a.b.c"]',
+            [Stage("First", "It begins.", ("a.b.c",))],
         ),
         (
             tables.read_changes,
@@ -54,8 +67,10 @@ def write_table(tmp_path):
                 Release(
                     "2.5",
                     (
-                        Change("plain dicts", ("#715", "other/one#2"), ("a.b.c",), ""),
-                        Change("an argument", (), (), "it is internal"),
+                        Change(
+                            "plain dicts", "breaks", 1, "use them", ("#715", "other/one#2"), ("a.b.c",), ""
+                        ),
+                        Change("an argument", "", 3, "", (), (), "it is internal"),
                     ),
                     "",
                 ),
@@ -67,11 +82,12 @@ def write_table(tmp_path):
             '["a.b.c"]\nsuccessor = "a.b.d"\n["a.b.e"]\nwhy = "it went"',
             [Retired("a.b.c", "a.b.d", ""), Retired("a.b.e", "", "it went")],
         ),
-        (tables.read_shown, '[front]\nclause = "a.b.c"', Shown("a.b.c", {})),
+        (tables.read_shown, '[front]\nclause = "a.b.c"', Shown("a.b.c", {}, {})),
+        (tables.read_shown, '[answers]\n"why?" = "a.b.c"', Shown("", {"why?": "a.b.c"}, {})),
         (
             tables.read_shown,
             '[pictures]\nwalk = "a.b.c"\ntie = "a.b.d"',
-            Shown("", {"walk": "a.b.c", "tie": "a.b.d"}),
+            Shown("", {}, {"walk": "a.b.c", "tie": "a.b.d"}),
         ),
     ],
 )
@@ -88,7 +104,7 @@ def test_rows_come_as_they_are_written(write_table, read, text, rows):
         (
             tables.read_questions,
             '[Q1]\nasked = "why?"\nthread = 1',
-            "[Q1] has an unknown entry 'thread'; known are asked, threads",
+            "[Q1] has an unknown entry 'thread'; known are asked, said, threads",
         ),
         (
             tables.read_questions,
@@ -112,7 +128,13 @@ def test_rows_come_as_they_are_written(write_table, read, text, rows):
             "[2.5] needs clauses as a list of texts",
         ),
         (tables.read_changes, '["2.5"]\nnone = 1', "[2.5] needs none as a text"),
-        (tables.read_shown, "[back]", "unknown table [back]; known are [front] and [pictures]"),
+        (
+            tables.read_changes,
+            '[["2.5".changes]]\nwhat = "x"\nrank = 4',
+            "[2.5] has rank = 4; 1 if almost everybody meets it, 2 if many do",
+        ),
+        (tables.read_shown, "[back]", "unknown table [back]; known are [front], [answers] and [pictures]"),
+        (tables.read_shown, "[answers]\nq = 1", "[answers] needs q as a text"),
         (tables.read_shown, "[front]\nrule = 'x'", "[front] names a clause and nothing else"),
         (tables.read_shown, "[front]\nclause = 1", "[front] needs clause as a text"),
         (tables.read_shown, "[pictures]\nwalk = 1", "[pictures] needs walk as a text"),

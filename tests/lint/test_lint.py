@@ -223,7 +223,7 @@ def test_retired_ids(recorded, row, found):
     assert faults(recorded) == found
 
 
-CHANGE = 'what = "It came."'
+CHANGE = 'what = "It came."\nhurts = "new"'
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,10 @@ CHANGE = 'what = "It came."'
         ),
         (f'[["2.7".changes]]\n{CHANGE}', "'It came.' has neither clauses nor a why"),
         ('["2.0"]\nnone = "Nothing."', "2.0 is no release after 2.0"),
+        ('[["2.7".changes]]\nwhat = "It came."', "hurts = ''; one of breaks, warns, new, internal"),
+        (f'[["2.7".changes]]\n{CHANGE}'.replace("new", "warns"), "'do' says what to do about it"),
     ],
-    ids=["listed", "no table", "left out", "misplaced", "no reason", "no release"],
+    ids=["listed", "no table", "left out", "misplaced", "no reason", "no release", "no rank", "no advice"],
 )
 def test_every_bounded_clause_is_among_the_changes(write, text, message):
     root = write(GOOD.replace("def", '@pytest.mark.since("2.5")\ndef'))

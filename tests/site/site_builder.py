@@ -31,9 +31,13 @@ FILES = (
     "index.rst",
     "run.rst",
     "claims.toml",
+    "evidence.rst",
+    "machines.rst",
     "questions.toml",
+    "search.toml",
     "site.toml",
     "survivors.toml",
+    "tour.toml",
 )
 REPOSITORY = "https://example.org/nnspec"
 VERSIONS = ("2.0.1", "2.4.1", "2.5.1", "2.15.0")

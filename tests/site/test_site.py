@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -182,7 +183,8 @@ def test_pages_of_chapters_that_went_are_taken_away(write_project):
 def test_a_change_of_a_release_is_shown_on_both_pages(write_project):
     docs = write_project / "docs"
     (docs / "changes.toml").write_text(
-        """["2.5"]\n[["2.5".changes]]\nwhat = "`_buffers` is a *plain* dict."\nthreads = ["#129164"]\n"""
+        """["2.5"]\n[["2.5".changes]]\nwhat = "`_buffers` is a *plain* dict."\nhurts = "breaks"\n"""
+        'threads = ["#129164"]\n'
         'clauses = ["mini.small.pair"]\n'
     )
 
@@ -305,7 +307,10 @@ def test_sources_lie_in_the_repository_of_the_project(site, write_project):
 
     assert 'href="https://example.org/nnspec/blob/main/spec/traversal/test_parameters.py#L' in clause
     assert 'href="https://example.org/nnspec/blob/main/nnspec/contract/rules/test_loading.py#L' in rule
-    assert ":id: ``mini.small.pair``\n" in pages(read_book(write_project))["spec/mini/small.rst"]
+    assert (
+        ":id: :ref:`mini.small.pair <mini.small.pair>`\n"
+        in pages(read_book(write_project))["spec/mini/small.rst"]
+    )
 
 
 def test_rules_have_pages_without_releases(site):
@@ -317,11 +322,60 @@ def test_rules_have_pages_without_releases(site):
     assert 'href="contract/rules/loading.html"' in (site / "contract.html").read_text()
 
 
-def test_search_lists_clauses_and_no_rules(site):
-    index = (site / "searchindex.js").read_text()
+def test_the_theme_loads_no_search_index(site):
+    assert not (site / "searchindex.js").exists()
+    assert [path for path in _pages(site) if "searchtools.js" in path.read_text()] == []
 
-    assert "parameters() returns a generator. traversal.parameters" in index
-    assert "refuses a state dict that lacks a key. loading" not in index
+
+def test_programs_get_every_clause(site):
+    data = json.loads((site / "clauses.json").read_text())
+    clauses = {clause["id"]: clause for clause in data["clauses"]}
+    specification = read_specification(site.parent)
+    own = clauses["traversal.parameters.parameters_is_a_generator"]
+
+    assert (data["schema"], list(clauses)) == (1, list(specification.clauses))
+    assert own["statement"] == "Module.parameters() returns a generator."
+    assert own["outcomes"]["2.15"] == "holds"
+    assert own["api"] == ["torch.nn.Module.parameters"]
+    exec(compile(own["example"], "<example>", "exec"), {})
+    assert "](spec/traversal/parameters.html)" in (site / "llms.txt").read_text()
+
+
+def test_a_page_says_what_it_is_about(site):
+    page = (site / "spec" / "traversal" / "parameters.html").read_text()
+
+    assert '<meta name="description" content="' in page
+    assert "Not affiliated with PyTorch" in page
+    assert list(site.rglob("*.map")) == []
+
+
+def test_what_was_true_before_stands_in_the_clause_that_followed(write_project):
+    (write_project / "spec" / "mini" / "test_small.py").write_text(FOLLOWED)
+    (write_project / "docs" / "changes.toml").write_text(
+        '["2.5"]\n[["2.5".changes]]\nwhat = "x"\nclauses = ["mini.small.new", "mini.small.old"]\n'
+    )
+
+    page = pages(read_book(write_project))["spec/mini/small.rst"]
+
+    assert (
+        page.index("Since 2.5: It is new")
+        < page.index("rst-class:: past")
+        < page.index("Up to 2.4: It is old")
+    )
+    assert "On older releases" not in page
+
+
+def test_a_long_chapter_opens_in_short(write_project):
+    clauses = "".join(
+        f'def test_c{at}():\n    """It is {word}."""\n    assert {at} + 1\n\n\n'
+        for at, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "raises"))
+    )
+    (write_project / "spec" / "mini" / "test_small.py").write_text('"""Numbers."""\n\n\n' + clauses)
+
+    page = pages(read_book(write_project))["spec/mini/small.rst"]
+
+    assert page.index(".. rubric:: In short") < page.index("It is one") < page.index("It is seven.\n---")
+    assert page.index("In detail\n---") < page.index("It is raises.\n~~~")
 
 
 def test_a_drawing_that_is_not_there_is_named(write_project):
@@ -337,7 +391,7 @@ def test_a_drawing_that_is_not_there_is_named(write_project):
         ("[front]\nclause = 1\n", r"\[front\] needs clause as a text"),
         ('[front]\npage = "x"\n', r"\[front\] names a clause and nothing else"),
         ("[pictures]\norder = 1\n", r"\[pictures\] needs order as a text"),
-        ("[doors]\n", r"unknown table \[doors\]; known are \[front\] and \[pictures\]"),
+        ("[doors]\n", r"unknown table \[doors\]; known are \[front\], \[answers\] and \[pictures\]"),
     ],
 )
 def test_a_site_table_that_is_not_as_asked_is_refused(write_project, table, message):
@@ -345,6 +399,17 @@ def test_a_site_table_that_is_not_as_asked_is_refused(write_project, table, mess
 
     with pytest.raises(TableError, match=message):
         read_book(write_project)
+
+
+def test_lint_sees_what_tour_and_threads_name(write_project):
+    docs = write_project / "docs"
+    (docs / "tour.toml").write_text('["First"]\ntext = "It begins."\nclauses = ["mini.small.gone"]\n')
+    (docs / "threads.toml").write_text('["#715"]\nasked = "why?"\nclauses = ["mini.small.away"]\n')
+
+    assert list(shown_clauses_exist(read_specification(write_project))) == [
+        "docs/tour.toml: [First]: there is no clause 'mini.small.gone'; name one that exists",
+        "docs/threads.toml: [#715]: there is no clause 'mini.small.away'; name one that exists",
+    ]
 
 
 def test_lint_sees_what_the_site_shows(write_project):
@@ -356,6 +421,24 @@ def test_lint_sees_what_the_site_shows(write_project):
         "docs/site.toml: [front] clause: there is no clause 'mini.small.gone'; name one that exists",
         "docs/site.toml: [pictures] walks: there is no clause 'mini.gone'; name one that exists",
     ]
+
+
+FOLLOWED = '''"""A chapter."""
+
+import pytest
+
+
+@pytest.mark.before("2.5")
+def test_old():
+    """It is old."""
+    assert 1
+
+
+@pytest.mark.since("2.5")
+def test_new():
+    """It is new."""
+    assert 1
+'''
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every example of the site, pasted after the imports of its page into a module of its own, runs."""
+"""Every example of the site runs: as it is copied from its page, and as ``clauses.json`` has it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def paste(source, path):
         ):
             warnings.simplefilter("ignore")
             torch.set_warn_always(True)
-            runpy.run_path(str(path), run_name="__main__")
+            runpy.run_path(str(path), run_name=path.stem)
     finally:
         isolation.restore(before)
 
@@ -58,10 +58,12 @@ def test_examples_run_when_pasted(name, tmp_path, record_property):
     for clause, reason in zip(chapter.clauses, reasons, strict=True):
         if reason:
             continue
-        text = f"{example.preamble(chapter)}\n\n\n{example.example(clause, chapter)}\n"
-        try:
-            paste(text, tmp_path / f"{clause.name}.py")
-        except BaseException as error:
-            failed.append(f"{clause.id}: {type(error).__name__}: {error}")
+        copied = f"{example.preamble(chapter)}\n\n\n{example.example(clause, chapter)}\n"
+        texts = {"copied": copied, "alone": example.standalone(clause, chapter)}
+        for way, text in texts.items():
+            try:
+                paste(text, tmp_path / f"{clause.name}_{way}.py")
+            except BaseException as error:
+                failed.append(f"{clause.id}, {way}: {type(error).__name__}: {error}")
 
     assert failed == []

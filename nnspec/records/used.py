@@ -1,0 +1,135 @@
+"""Which of the written changes speak of what somebody's code uses."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from nnspec.clauses.clause import API_ROLES, references_in
+from nnspec.clauses.specification import Specification
+from nnspec.clauses.tables import Change
+from nnspec.errors import UsageError
+
+_CODE = re.compile(r"`([^`]+)`")
+_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+
+
+class Place(NamedTuple):
+    """A line of somebody's code."""
+
+    path: Path
+    line: int
+
+
+#: What code uses, each with its places: ``torch.nn.Linear`` as imported, ``.zero_grad`` as an attribute.
+Uses = Mapping[str, list[Place]]
+
+
+def read_uses(folder: Path) -> Uses:
+    """What the Python files below a folder, or one file, use.
+
+    A name is followed through the imports of its file; of another attribute only the name is known.
+    A file that is no Python is told on standard error and left out.
+
+    Raises:
+        UsageError: there is no Python file.
+    """
+    paths = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
+    if not paths:
+        raise UsageError(
+            f"{folder}: no Python files here; name a folder or a file of the code that uses torch"
+        )
+    uses: dict[str, list[Place]] = defaultdict(list)
+    for path in paths:
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (SyntaxError, ValueError, OSError) as error:
+            print(f"note: {path} is left out: {error}", file=sys.stderr)
+            continue
+        for name, line in _names(tree):
+            uses[name].append(Place(path, line))
+    return uses
+
+
+def _names(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Each use of a file with its line: dotted names that lead into torch, and other attributes."""
+    imported = dict(_imports(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+        elif isinstance(node, (ast.Attribute, ast.Name)):
+            dotted = _dotted(node, imported)
+            if dotted.startswith("torch."):
+                yield dotted, node.lineno
+            elif isinstance(node, ast.Attribute) and not dotted:
+                yield f".{node.attr}", node.lineno
+        elif isinstance(node, ast.FunctionDef):
+            yield f".{node.name}", node.lineno  # a method that overrides one of torch's
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Each name that a file imports, with where it leads."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                package = alias.name.partition(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (package, package)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{node.module or '.'}.{alias.name}"
+
+
+def _dotted(node: ast.expr, imported: Mapping[str, str]) -> str:
+    if isinstance(node, ast.Name):
+        return imported.get(node.id, "")
+    if isinstance(node, ast.Attribute):
+        owner = _dotted(node.value, imported)
+        return f"{owner}.{node.attr}" if owner else ""
+    return ""
+
+
+def places_of(change: Change, uses: Uses, specification: Specification) -> list[Place]:
+    """Where code uses what a change speaks of; empty if it does not.
+
+    A change speaks of the API names that the statements of its clauses link to; of those that its text has
+    between backticks, where it has any of them.
+    """
+    found: dict[Place, None] = {}
+    for name in _spoken_of(change, specification):
+        owner, _, last = name.rpartition(".")
+        is_member = owner.rpartition(".")[2][:1].isupper()
+        used = [f".{last}"] if is_member else [other for other in uses if _is_same(other, name)]
+        found |= dict.fromkeys(place for other in used for place in uses.get(other, ()))
+    return sorted(found)
+
+
+def _is_same(used: str, name: str) -> bool:
+    """Whether two dotted names may lead to one thing, such as a class and where it is defined."""
+    (module, _, last), (other, _, wanted) = used.rpartition("."), name.rpartition(".")
+    if last != wanted or not module:
+        return False
+    if last[0].isupper() or module == other:
+        return True
+    if "torch" in (module, other):
+        return False
+    return module.startswith(f"{other}.") or other.startswith(f"{module}.")
+
+
+def _spoken_of(change: Change, specification: Specification) -> Iterable[str]:
+    """The dotted names of the API that a change speaks of."""
+    clauses = [specification.clauses[name] for name in change.clauses if name in specification.clauses]
+    targets = [
+        reference.target
+        for clause in clauses
+        for reference in references_in(clause.statement)
+        if reference.role in API_ROLES
+    ]
+    code = " ".join(_CODE.findall(change.what))
+    written = {piece for dotted in _NAME.findall(code) for piece in dotted.split(".")}
+    named = [target for target in targets if target.rpartition(".")[2] in written]
+    return dict.fromkeys(named or targets)

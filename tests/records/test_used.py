@@ -1,0 +1,129 @@
+"""Which written changes concern somebody's code, and in which order they are told."""
+
+import json
+
+import pytest
+
+from nnspec.cli import main
+
+CHANGES = """
+["2.5"]
+[["2.5".changes]]
+what = "`Module.zero_grad` does something else."
+hurts = "warns"
+do = "Look."
+clauses = ["mini.small.new"]
+
+[["2.5".changes]]
+what = "`load` reads less."
+hurts = "breaks"
+rank = 2
+do = "Say `weights_only`."
+clauses = ["mini.small.reading"]
+
+[["2.5".changes]]
+what = "Many meet this."
+hurts = "breaks"
+rank = 1
+do = "Read."
+why = "it is not of torch"
+"""
+
+CLAUSES = '''
+@pytest.mark.since("2.5")
+def test_new():
+    """:meth:`~torch.nn.Module.zero_grad` is new (:pull:`129164`)."""
+    assert 1
+
+
+@pytest.mark.since("2.5")
+def test_reading():
+    """:func:`torch.load` reads less."""
+    assert 1
+'''
+
+
+@pytest.fixture
+def told(project, write, capsys):
+    """Runs ``compare 2.4 2.5`` with more arguments and gives the exit code and what it printed."""
+    write(CLAUSES)
+    (project / "docs" / "changes.toml").write_text(CHANGES)
+
+    def run(*arguments):
+        code = main(["compare", "2.4", "2.5", *arguments])
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def test_what_breaks_and_most_people_meet_leads(told):
+    _, out = told()
+
+    places = [out.index(text) for text in ("Many meet this", "load reads less", "Module.zero_grad does")]
+    assert places == sorted(places)
+    assert "      do: Say weights_only.\n" in out
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import torch\ntorch.load('x')\n", {"load": 2}),
+        ("from torch import load as read\nread('x')\n", {"load": 1}),
+        ("import torch as t\nx = t.load\n", {"load": 2}),
+        ("net.zero_grad()\n", {"zero_grad": 1}),
+        ("class Net:\n    def zero_grad(self): ...\n", {"zero_grad": 2}),
+        ("import json\njson.load(file)\njson.zero_grad()\n", {}),
+        ("import torch\ntorch.hub.load('x')\n", {}),
+    ],
+    ids=[
+        "called",
+        "imported under a name",
+        "module under a name",
+        "method",
+        "override",
+        "another's",
+        "a namesake",
+    ],
+)
+def test_changes_are_kept_that_speak_of_what_is_used(told, tmp_path, code, found):
+    file = tmp_path / "code.py"
+    file.write_text(code)
+
+    status, out = told("--json", "--used-in", str(file))
+
+    written = json.loads(out)["written"]
+    assert {change["what"].split("`")[1].rpartition(".")[2]: change["places"][0] for change in written} == {
+        name: f"{file}:{line}" for name, line in found.items()
+    }
+    assert json.loads(out)["elsewhere"] == 3 - len(found)
+    assert status == ("load" in found)
+
+
+def test_clauses_are_left_out_where_code_is_read(told, tmp_path):
+    (tmp_path / "code.py").write_text("import torch\n" + "torch.load('x')\n" * 5)
+
+    _, out = told("--used-in", str(tmp_path / "code.py"))
+
+    assert f"      {tmp_path / 'code.py'}:2\n" in out
+    assert "      and 2 more places\n" in out
+    assert "2 changes speak of nothing that this code uses" in out
+    assert "newly holds" not in out
+
+
+def test_a_folder_without_python_is_a_mistake(told, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+
+    assert main(["compare", "2.4", "2.5", "--used-in", str(tmp_path / "empty")]) == 2
+    assert "no Python files here" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_python_is_left_out_and_told(told, tmp_path, capsys):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "a.py").write_text("def (:\n")
+    (tmp_path / "code" / "b.py").write_text("x.zero_grad()\n")
+
+    main(["compare", "2.4", "2.5", "--used-in", str(tmp_path / "code")])
+
+    told_of = capsys.readouterr()
+    assert "a.py is left out" in told_of.err
+    assert "b.py:1" in told_of.out

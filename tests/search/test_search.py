@@ -1,0 +1,156 @@
+"""What people type leads to the clause that answers, in the terminal as on the site."""
+
+import json
+
+import pytest
+
+from nnspec.clauses.specification import read_specification
+from nnspec.clauses.tables import TableError
+from nnspec.cli import main
+from nnspec.search.documents import documents
+from nnspec.search.index import Index
+from nnspec.search.words import read_words
+
+CLAUSES = '''
+@pytest.mark.question("Q1")
+def test_clearing():
+    """:meth:`~torch.nn.Module.zero_grad` sets every gradient to None.
+
+    Formerly it left zeros.
+    """
+    assert nn.Linear(2, 3).zero_grad() is None
+
+
+@pytest.mark.before("2.5")
+def test_zeros():
+    """:meth:`~torch.nn.Module.zero_grad` sets every gradient to zero."""
+    assert 1
+
+
+def test_strict():
+    """:meth:`~torch.nn.Module.load_state_dict` refuses a dict without a weight."""
+    with pytest.raises(RuntimeError, match=r"Missing key\\(s\\) in state_dict"):
+        nn.Linear(2, 3).load_state_dict({})
+
+
+def test_normalization():
+    """A normalization is initialized with ones."""
+    assert nn.LayerNorm(2).weight.tolist() == [1, 1]
+'''
+
+WORDS = """
+[words]
+empty = ["why", "is", "my", "a"]
+[spellings]
+isation = "ization"
+ised = "ized"
+[synonyms]
+groups = [["gradient", "derivative"]]
+"""
+
+
+@pytest.fixture
+def root(write, monkeypatch):
+    """A project with four clauses, a question and words."""
+    root = write(CLAUSES)
+    (root / "docs" / "search.toml").write_text(WORDS)
+    (root / "docs" / "questions.toml").write_text(
+        '[Q1]\nasked = "Why does the optimizer fail?"\nsaid = ["what resets the buffers of autograd"]\n'
+    )
+    (root / "pyproject.toml").write_text('[project.urls]\nDocumentation = "https://example.org/"\n')
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def find(root):
+    """The ids that a query finds, the best first."""
+    specification = read_specification(root)
+    (rules,) = specification.parts
+    index = Index(documents(specification, rules), read_words(root / "docs" / "search.toml"))
+    return lambda asked: [
+        hit.document.id for hit in index.find(asked, 9) if hit.document.kind in ("clause", "question")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "first"),
+    [
+        ("zero_grad", "mini.small.clearing"),
+        ("mini.small.zeros", "mini.small.zeros"),
+        ("why is my gradient None", "mini.small.clearing"),
+        ("derivative none", "mini.small.clearing"),
+        ("resets autograd", "mini.small.clearing"),
+        ("normalisation initialised", "mini.small.normalization"),
+        ("normalizaton", "mini.small.normalization"),
+        ("normali", "mini.small.normalization"),
+        ('RuntimeError: Missing key(s) in state_dict: "fc.weight"', "mini.small.strict"),
+        ("state dict weight", "mini.small.strict"),
+    ],
+)
+def test_what_is_typed_leads_to_the_clause(find, asked, first):
+    assert find(asked)[0] == first
+
+
+def test_the_present_comes_before_the_past(find):
+    assert [name for name in find("zero_grad gradient") if name.startswith("mini")] == [
+        "mini.small.clearing",
+        "mini.small.zeros",
+    ]
+
+
+def test_a_name_is_its_pieces_too(root):
+    words = read_words(root / "docs" / "search.toml")
+
+    assert words.split("load_state_dict a BatchNorm2d x") == [
+        *("load_state_dict", "load_state", "state_dict", "load", "state", "dict"),
+        *("batchnorm2d", "batch_norm", "batch", "norm"),
+    ]
+
+
+def test_the_command_prints_statement_id_and_address(root, capsys):
+    assert main(["find", "missing", "keys", "--most", "1"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "load_state_dict() refuses a dict without a weight.",
+        "    mini.small.strict",
+        "    https://example.org/spec/mini/small.html#mini.small.strict",
+    ]
+
+
+def test_the_command_prints_json(root, capsys):
+    assert main(["find", "missing key", "--most", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "id": "mini.small.strict",
+            "kind": "clause",
+            "statement": "load_state_dict() refuses a dict without a weight.",
+            "place": "A chapter",
+            "address": "https://example.org/spec/mini/small.html#mini.small.strict",
+        }
+    ]
+
+
+def test_nothing_found_is_said(root, capsys):
+    assert main(["find", "zzzqqq"]) == 1
+    assert capsys.readouterr().err == "nothing has any of these words: zzzqqq\n"
+
+
+@pytest.mark.parametrize("asked", ["", "   "])
+def test_nothing_asked_is_a_mistake(root, capsys, asked):
+    assert main(["find", asked]) == 2
+    assert "say what to find" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[word]\n", r"unknown table \[word\]; known are \[words\], \[spellings\] and \[synonyms\]"),
+        ("[words]\nempty = 1\n", r"\[words\] empty is a list of texts"),
+        ("[synonyms]\ngroups = [1]\n", r"\[synonyms\] groups is a list of lists of texts"),
+    ],
+)
+def test_a_table_of_words_that_cannot_be_used_is_named(root, text, message):
+    (root / "docs" / "search.toml").write_text(text)
+
+    with pytest.raises(TableError, match=message):
+        read_words(root / "docs" / "search.toml")
