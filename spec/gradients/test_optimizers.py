@@ -36,7 +36,7 @@ def test_every_optimizer_is_one():
     assert [each for each in classes if not issubclass(each, torch.optim.Optimizer)] == []
     assert [each for each in classes if each.zero_grad is not type(base).zero_grad] == []
     with pytest.raises(NotImplementedError, match=r"^$"):
-        base.step()
+        base.step(None)
 
 
 def test_a_step_may_compute_the_loss_itself():

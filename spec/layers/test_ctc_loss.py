@@ -48,10 +48,10 @@ def test_ctc_takes_integers_of_any_kind(dtype):
 
 @pytest.mark.needs("cuda")
 def test_ctc_uses_cudnn_for_255_labels():
-    """On a GPU ``CTCLoss`` uses cuDNN only for joined ``int32`` targets on the CPU, of 255 labels or fewer.
+    """Given tuples of lengths, ``CTCLoss`` uses cuDNN only for joined ``int32`` targets of up to 255 labels.
 
-    So it is where the lengths are tuples: all input lengths are those of the input then, no target is longer,
-    the blank is 0, the input float32. In all other cases it computes the loss itself.
+    That is on a GPU, but with the targets on the CPU, a float32 input, and 0 for the blank. All input lengths
+    are that of the input then, and no target is longer. In all other cases torch computes the loss itself.
     """
     log_probs = torch.randn(300, 2, 5, device="cuda").log_softmax(2).requires_grad_()
     labels, long, short = torch.tensor([1, 2, 3] * 100, dtype=torch.int32), (300, 300), (255, 3)
@@ -63,8 +63,10 @@ def test_ctc_uses_cudnn_for_255_labels():
     assert uses_cudnn(log_probs, labels[:258]) is True
     assert uses_cudnn(log_probs, labels[:259], lengths=(256, 3)) is False
     assert uses_cudnn(log_probs, labels[:258], steps=(300, 299)) is False
+    assert uses_cudnn(log_probs[:2], labels[:6], steps=(2, 2), lengths=(3, 3)) is False
     assert uses_cudnn(log_probs, labels[:258], blank=4) is False
     assert uses_cudnn(log_probs, labels[:258].long()) is False
+    assert uses_cudnn(log_probs, labels[:258].cuda()) is False
     assert uses_cudnn(log_probs.double(), labels[:258]) is False
     assert uses_cudnn(log_probs, labels[:6].view(2, 3), lengths=(3, 3)) is False
 
