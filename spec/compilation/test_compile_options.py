@@ -214,3 +214,49 @@ def test_a_name_goes_to_the_backend():
     assert given == [{"name": "double"}]
     with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="unexpected keyword argument 'name'"):
         torch.compile(lambda x: x * 2, backend=plain, name="double")(torch.ones(2))
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_a_cuda_graph_leaves_arguments_alone():
+    """``torch.compile(mode="reduce-overhead")`` makes no CUDA graph where arguments are changed in place.
+
+    Buffers may be changed, such as the running mean of a ``BatchNorm``. A CUDA graph writes each result where
+    it wrote the last one: ``clone()`` what is to be kept.
+    """
+
+    def uses_one_place(function, x):
+        compiled = torch.compile(function, mode="reduce-overhead")
+        for _ in range(3):
+            compiled(x)
+        kept = compiled(x)
+        place = kept.data_ptr()
+        return compiled(x).data_ptr() == place
+
+    with torch.no_grad():
+        assert uses_one_place(lambda x: x * 2 + 1, torch.rand(4, 3, device="cuda")) is True
+        assert uses_one_place(lambda x: x.mul_(2) + 1, torch.rand(4, 3, device="cuda")) is False
+        assert uses_one_place(nn.BatchNorm1d(3, device="cuda"), torch.rand(4, 3, device="cuda")) is True
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.9")
+def test_a_cuda_graph_leaves_out_the_cpu():
+    """``torch.compile(mode="reduce-overhead")`` makes CUDA graphs of what a function does on the GPU.
+
+    What it does on the CPU runs between them; before, it kept the whole function from being a CUDA graph.
+    """
+    compiled = torch.compile(lambda x, y: (x * 2 + 1, y * 3 + 1), mode="reduce-overhead")
+    x, y = torch.rand(4, 3, device="cuda"), torch.rand(4, 3)
+
+    with torch.no_grad():
+        for _ in range(3):
+            compiled(x, y)
+        kept = compiled(x, y)
+        place = kept[0].data_ptr()
+        again = compiled(x, y)
+
+    assert again[0].data_ptr() == place
+    assert torch.allclose(again[1], y * 3 + 1)

@@ -24,6 +24,45 @@ def test_a_step_changes_parameters_in_place():
     assert weight.tolist() == [[2.0, 1.0]]
 
 
+def test_every_optimizer_is_one():
+    """Each class in ``torch.optim``, such as ``Adam``, is a subclass of :class:`~torch.optim.Optimizer`.
+
+    From it they have ``param_groups``, ``state_dict()`` and ``zero_grad()``; ``step()`` is their own.
+    """
+    classes = [value for value in vars(torch.optim).values() if isinstance(value, type)]
+    base = torch.optim.Optimizer([nn.Parameter(torch.rand(2))], {"lr": 0.5})
+
+    assert {SGD, torch.optim.Adam, torch.optim.LBFGS, torch.optim.Optimizer} <= set(classes)
+    assert [each for each in classes if not issubclass(each, torch.optim.Optimizer)] == []
+    assert [each for each in classes if each.zero_grad is not type(base).zero_grad] == []
+    with pytest.raises(NotImplementedError, match=r"^$"):
+        base.step(None)
+
+
+def test_a_step_may_compute_the_loss_itself():
+    """``SGD.step(closure)`` calls ``closure()`` once, with gradients enabled, updates, and returns its loss.
+
+    The closure clears the gradients, computes the loss and calls ``backward()``. So a step under ``no_grad``
+    works all the same.
+    """
+    weight = nn.Parameter(torch.tensor([3.0]))
+    optimizer, calls = SGD([weight], lr=0.5), []
+
+    def closure():
+        calls.append((torch.is_grad_enabled(), weight.item()))
+        optimizer.zero_grad()
+        loss = (weight * 4).sum()
+        loss.backward()
+        return loss
+
+    with torch.no_grad():
+        returned = optimizer.step(closure)
+
+    assert calls == [(True, 3.0)]
+    assert returned.item() == 12.0
+    assert weight.tolist() == [1.0]
+
+
 def test_a_step_passes_over_missing_gradients():
     """``optimizer.step()`` does not change a parameter whose ``grad`` is ``None``."""
     layer = nn.Linear(2, 1)

@@ -9,6 +9,7 @@ A layer is a module that torch brings along: parameters with known names and sha
 *transformers*, *transformer_options*, *fast_path* and *nested_tensors* are about attention at work.
 *reshaping* and *activations* are layers without any parameters, and *losses* are modules as well:
 *loss_reductions* are what they make of their values, *classification_losses* and *loss_arguments* what they
-take and refuse, *ctc_loss* and *linear_cross_entropy* two with many arguments of their own. One weight in
-several layers is in *sharing*, in the part on gradients.
+take and refuse, *ctc_loss* and *linear_cross_entropy* two with many arguments of their own.
+*tensor_float_32* is about how exact linear layers and convolutions are on a GPU. One weight in several
+layers is in *sharing*, in the part on gradients.
 """

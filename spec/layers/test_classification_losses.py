@@ -257,6 +257,20 @@ def test_multi_label_soft_margin_weights_broadcast():
     assert torch.allclose(scalar, plain * 3)
 
 
+def test_multi_label_soft_margin_weights_scale_classes():
+    """``weight`` of ``MultiLabelSoftMarginLoss`` scales the loss of each class, and does not divide the mean.
+
+    Each class is a binary decision of its own, as in ``BCEWithLogitsLoss``.
+    """
+    scores, target = torch.tensor(SCORES), torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+    weight = torch.tensor([1.0, 2.0, 5.0])
+
+    result = nn.MultiLabelSoftMarginLoss(weight, reduction="none")(scores, target)
+
+    by_class = nn.BCEWithLogitsLoss(reduction="none")(scores, target)
+    assert torch.allclose(result, (by_class * weight).sum(1) / 3)
+
+
 def test_multi_label_soft_margin_targets_broadcast():
     """``MultiLabelSoftMarginLoss`` broadcasts a target of another shape, without a warning.
 
@@ -319,6 +333,20 @@ def test_pos_weight_may_be_a_scalar():
     assert torch.allclose(nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0))(scores, target), by_class)
     assert torch.allclose(nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0]))(scores, target), by_class)
     assert not torch.allclose(nn.BCEWithLogitsLoss()(scores, target), by_class)
+
+
+def test_pos_weight_scales_positive_targets():
+    """``pos_weight`` of ``BCEWithLogitsLoss`` scales the losses of positive targets, class by class.
+
+    It broadcasts with the target: a vector goes along its last dimension, the classes. Negative targets keep
+    their loss.
+    """
+    scores, target = torch.tensor(SCORES), torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+    loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([2.0, 3.0, 5.0]), reduction="none")
+
+    scale = loss(scores, target) / nn.BCEWithLogitsLoss(reduction="none")(scores, target)
+
+    assert torch.allclose(scale, torch.tensor([[1.0, 3.0, 5.0], [2.0, 1.0, 5.0]]))
 
 
 def test_bce_is_100_at_most():

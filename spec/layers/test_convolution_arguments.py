@@ -66,6 +66,23 @@ def test_a_tuple_means_depth_height_and_width(name, values, sizes):
 
 
 @pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+def test_a_stride_passes_positions_over(convolution, dimensions):
+    """``Conv1d(stride=2)`` computes every second output of the layer without a stride, from the first on.
+
+    ``Conv2d`` and ``Conv3d`` do so in each dimension, with a stride for each.
+    """
+    strides = (2, 3, 4)[:dimensions]
+    layer, every = convolution(5, 4, 3, stride=strides), convolution(5, 4, 3)
+    every.load_state_dict(layer.state_dict())
+    x = torch.rand(2, 5, *[9, 12, 11][:dimensions])
+
+    some = every(x)[(..., *[slice(None, None, stride) for stride in strides])]
+
+    assert some.shape == (2, 4, *[4, 4, 3][:dimensions])
+    assert torch.allclose(layer(x), some, atol=1e-5)
+
+
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
 @pytest.mark.parametrize(
     ("padding_mode", "mode"),
     [("zeros", "constant"), ("reflect", "reflect"), ("replicate", "replicate"), ("circular", "circular")],

@@ -21,6 +21,74 @@ def test_ctc_defaults():
     assert torch.allclose(nn.CTCLoss()(log_probs, labels, *lengths), shifted)
 
 
+def test_ctc_takes_logs_of_probabilities():
+    """``CTCLoss`` applies no ``log_softmax``: of one step and one label, it is what stands there, negated.
+
+    Logits in its place give no error, and losses that may be negative: call ``log_softmax`` on them first.
+    """
+    logits, one = torch.tensor([[[0.5, 2.0, -1.0]]]), torch.tensor([1])
+    log_probs = logits.log_softmax(2)
+
+    assert nn.CTCLoss()(logits, torch.tensor([[1]]), one, one).item() == -2.0
+    assert torch.allclose(nn.CTCLoss()(log_probs, torch.tensor([[1]]), one, one), -log_probs[0, 0, 1])
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+def test_ctc_takes_integers_of_any_kind(dtype):
+    """On the CPU ``CTCLoss`` takes targets and lengths of ``int32``, ``int16`` and ``uint8`` as well as
+    ``long``.
+    """
+    log_probs, labels, loss = torch.randn(6, 2, 4).log_softmax(2), torch.tensor(LABELS), nn.CTCLoss()
+    lengths = torch.tensor([6, 5]), torch.tensor([3, 2])
+
+    result = loss(log_probs, labels.to(dtype), *[length.to(dtype) for length in lengths])
+
+    assert torch.equal(result, loss(log_probs, labels, *lengths))
+
+
+@pytest.mark.needs("cuda")
+def test_ctc_uses_cudnn_for_255_labels():
+    """Given tuples of lengths, ``CTCLoss`` uses cuDNN only for joined ``int32`` targets of up to 255 labels.
+
+    That is on a GPU, but with the targets on the CPU, a float32 input, and 0 for the blank. All input lengths
+    are that of the input then, and no target is longer. In all other cases torch computes the loss itself.
+    """
+    log_probs = torch.randn(300, 2, 5, device="cuda").log_softmax(2).requires_grad_()
+    labels, long, short = torch.tensor([1, 2, 3] * 100, dtype=torch.int32), (300, 300), (255, 3)
+
+    def uses_cudnn(log_probs, labels, steps=long, lengths=short, blank=0):
+        loss = nn.CTCLoss(blank, reduction="none")(log_probs, labels, steps, lengths)
+        return "Cudnn" in loss.grad_fn.name()
+
+    assert uses_cudnn(log_probs, labels[:258]) is True
+    assert uses_cudnn(log_probs, labels[:259], lengths=(256, 3)) is False
+    assert uses_cudnn(log_probs, labels[:258], steps=(300, 299)) is False
+    assert uses_cudnn(log_probs[:2], labels[:6], steps=(2, 2), lengths=(3, 3)) is False
+    assert uses_cudnn(log_probs, labels[:258], blank=4) is False
+    assert uses_cudnn(log_probs, labels[:258].long()) is False
+    assert uses_cudnn(log_probs, labels[:258].cuda()) is False
+    assert uses_cudnn(log_probs.double(), labels[:258]) is False
+    assert uses_cudnn(log_probs, labels[:6].view(2, 3), lengths=(3, 3)) is False
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.since("2.5")
+def test_ctc_uses_cudnn_for_inputs_of_any_length():
+    """On a GPU ``CTCLoss`` uses cuDNN for input lengths that differ, if they are an ``int32`` tensor.
+
+    Of lengths in tuples, all must be the length of the input.
+    """
+    log_probs = torch.randn(6, 2, 5, device="cuda").log_softmax(2).requires_grad_()
+    labels, loss = torch.tensor([1, 2, 3, 1, 2], dtype=torch.int32), nn.CTCLoss(reduction="none")
+    lengths = [torch.tensor(each, dtype=torch.int32, device="cuda") for each in ((6, 4), (3, 2))]
+
+    of_tensors, of_tuples = loss(log_probs, labels.cuda(), *lengths), loss(log_probs, labels, (6, 4), (3, 2))
+
+    assert "Cudnn" in of_tensors.grad_fn.name()
+    assert "Cudnn" not in of_tuples.grad_fn.name()
+    assert torch.allclose(of_tensors, of_tuples, atol=1e-4)
+
+
 def test_ctc_divides_by_target_lengths():
     """``CTCLoss``: ``"mean"`` divides by target lengths and averages, ``"sum"`` adds up, ``"none"`` keeps
     all.
@@ -126,3 +194,25 @@ def test_ctc_target_lengths_fit_the_targets():
 
     joined = loss(log_probs, labels.flatten(), six, torch.tensor([3, 3]))
     assert torch.equal(joined, loss(log_probs, labels, six, torch.tensor([3, 3])))
+
+
+def test_ctc_does_not_read_padding():
+    """``CTCLoss`` ignores what padded targets of shape ``(N, S)`` hold behind their target lengths.
+
+    Targets of different length are padded to the longest and stacked. ``log_probs`` are ignored behind their
+    input lengths likewise.
+    """
+    log_probs, loss = torch.randn(6, 2, 4).log_softmax(2), nn.CTCLoss(reduction="none")
+    joined, lengths = torch.tensor([1, 2, 3, 1, 2]), (torch.tensor([6, 5]), torch.tensor([3, 2]))
+
+    padded = torch.nn.utils.rnn.pad_sequence([joined[:3], joined[3:]], batch_first=True)
+    other = torch.tensor([[1, 2, 3], [1, 2, 3]])
+    shorter = log_probs.clone()
+    shorter[5, 1] = -7.0
+
+    result = loss(log_probs, joined, *lengths)
+    assert padded.tolist() == [[1, 2, 3], [1, 2, 0]]
+    assert torch.equal(loss(log_probs, padded, *lengths), result)
+    assert torch.equal(loss(log_probs, other, *lengths), result)
+    assert torch.equal(loss(shorter, padded, *lengths), result)
+    assert not torch.allclose(loss(log_probs, other, lengths[0], torch.tensor([3, 3])), result)

@@ -227,6 +227,22 @@ def test_max_norm_changes_the_table(make):
     assert table[1].tolist() == layer.weight[1].tolist()
 
 
+@pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
+@pytest.mark.parametrize(
+    ("how", "row"),
+    [({"norm_type": 1.0}, [3.0, -4.0]), ({}, [4.2, -5.6]), ({"norm_type": torch.inf}, [5.25, -7.0])],
+    ids=["1", "default", "infinity"],
+)
+def test_norm_type_says_how_long_a_row_is(make, how, row):
+    """``norm_type`` of ``Embedding`` and ``EmbeddingBag`` is the p of the norm that ``max_norm`` limits."""
+    layer = make.from_pretrained(torch.tensor([[6.0, -8.0], [1.0, -2.0]]), max_norm=7.0, **how)
+
+    layer(torch.tensor([[0, 1]]))
+
+    assert layer.weight[0].tolist() == pytest.approx(row, rel=1e-4)
+    assert layer.weight[1].tolist() == [1.0, -2.0]
+
+
 def test_max_norm_spoils_what_used_the_weight():
     """Calling ``Embedding(max_norm=1.0)`` after its ``weight @ x`` makes ``backward()`` raise if ``x``
     requires grad.

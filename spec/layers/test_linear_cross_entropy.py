@@ -29,6 +29,19 @@ def test_linear_cross_entropy_defaults():
 
 
 @pytest.mark.since("2.13")
+def test_linear_cross_entropy_device_and_dtype():
+    """``LinearCrossEntropyLoss(device=..., dtype=...)`` makes its linear layer on that device, of that
+    dtype.
+    """
+    loss = nn.LinearCrossEntropyLoss(5, 3, bias=True, device="meta", dtype=torch.float64)
+
+    assert [(name, p.device.type, p.dtype) for name, p in loss.named_parameters()] == [
+        ("linear.weight", "meta", torch.float64),
+        ("linear.bias", "meta", torch.float64),
+    ]
+
+
+@pytest.mark.since("2.13")
 def test_linear_cross_entropy_reduces():
     """``LinearCrossEntropyLoss`` averages by default; ``reduction`` may be ``"sum"`` or ``"none"`` as well.
 
@@ -46,6 +59,38 @@ def test_linear_cross_entropy_reduces():
     assert torch.allclose(values(inputs, classes), expected)
     assert torch.allclose(total(inputs, classes), expected.sum())
     assert torch.allclose(mean(inputs, classes), expected.mean())
+
+
+@pytest.mark.since("2.13")
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_smooths_labels(chunked):
+    """``LinearCrossEntropyLoss(label_smoothing=0.25)`` spreads 0.25 of each target over all classes.
+
+    In chunks or at once; 0.0, the default, spreads nothing.
+    """
+    inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
+    options = nn.LinearCrossEntropyOptions() if chunked else None
+    loss = nn.LinearCrossEntropyLoss(5, 3, label_smoothing=0.25, options=options)
+    smoothed = torch.full((4, 3), 0.25 / 3)
+    smoothed[range(4), classes] += 0.75
+
+    result = loss(inputs, classes)
+
+    assert torch.allclose(result, F.cross_entropy(loss.linear(inputs), smoothed))
+    assert nn.LinearCrossEntropyLoss(5, 3).label_smoothing == 0.0
+
+
+@pytest.mark.since("2.13")
+@pytest.mark.parametrize("given", [-0.5, 1.5])
+def test_linear_cross_entropy_smooths_from_zero_to_one(given):
+    """``LinearCrossEntropyLoss`` raises ``RuntimeError`` for a ``label_smoothing`` below 0 or above 1.
+
+    Its constructor does. ``CrossEntropyLoss`` raises only when called, and not at all below 0.
+    """
+    with pytest.raises(RuntimeError, match=rf"label_smoothing to be in range \[0, 1\], got {given}"):
+        nn.LinearCrossEntropyLoss(5, 3, label_smoothing=given)
+
+    assert nn.LinearCrossEntropyLoss(5, 3, label_smoothing=1.0).label_smoothing == 1.0
 
 
 @pytest.mark.since("2.13")

@@ -167,6 +167,38 @@ def test_gaussian_nll_leaves_the_constant_out():
     assert torch.allclose(full, short + 0.5 * math.log(2 * math.pi))
 
 
+def test_poisson_nll_leaves_stirling_out():
+    """``PoissonNLLLoss(full=True)`` adds Stirling's approximation of ``log(target!)`` for targets above 1.
+
+    Left out, as by default, it changes the values of the loss, and no gradient of the input.
+    """
+    log_rate, target = torch.tensor([0.5, 1.0, 2.0, -1.0]), torch.tensor([2.0, 5.0, 1.0, 0.5])
+
+    short = nn.PoissonNLLLoss(reduction="none")(log_rate, target)
+    full = nn.PoissonNLLLoss(full=True, reduction="none")(log_rate, target)
+
+    counts = target[:2]
+    stirling = counts * counts.log() - counts + 0.5 * (2 * math.pi * counts).log()
+    assert torch.allclose(short, log_rate.exp() - target * log_rate)
+    assert torch.allclose(full[:2], short[:2] + stirling)
+    assert torch.equal(full[2:], short[2:])
+
+
+def test_poisson_nll_adds_eps_to_rates():
+    """``PoissonNLLLoss(log_input=False)`` takes ``log(input + eps)``, so that a rate of 0 has a finite loss.
+
+    With ``log_input=True``, the default, ``eps`` is not used.
+    """
+    rate, target = torch.tensor([0.0, 3.0]), torch.tensor([2.0, 1.0])
+    loss = nn.PoissonNLLLoss(log_input=False, eps=0.5, reduction="none")
+    bare = nn.PoissonNLLLoss(log_input=False, eps=0.0, reduction="none")
+
+    assert torch.allclose(loss(rate, target), rate - target * (rate + 0.5).log())
+    assert nn.PoissonNLLLoss(log_input=False)(rate, target).isfinite()
+    assert bare(rate, target).isinf().tolist() == [True, False]
+    assert torch.equal(nn.PoissonNLLLoss(eps=0.5)(rate, target), nn.PoissonNLLLoss()(rate, target))
+
+
 def test_gaussian_nll_clamps_gradients_as_well():
     """Where ``var`` is below ``eps``, gradients of ``GaussianNLLLoss`` are those at ``eps``, not at ``var``.
 
@@ -251,6 +283,33 @@ def test_triplet_margins_were_any_number():
     assert nn.TripletMarginWithDistanceLoss(margin=-1)(anchor, positive, negative).item() == pytest.approx(
         1.0
     )
+
+
+def test_a_ranking_has_the_larger_first_for_one():
+    """``MarginRankingLoss`` is 0 where the first input is larger for a target of 1, the second for -1.
+
+    Larger by ``margin`` at least; a wrong order costs the difference and the margin.
+    """
+    first, second = torch.tensor([3.0, 1.0, 3.0, 1.0]), torch.tensor([1.0, 4.0, 1.0, 4.0])
+    target = torch.tensor([1, 1, -1, -1])
+
+    assert nn.MarginRankingLoss(reduction="none")(first, second, target).tolist() == [0.0, 3.0, 2.0, 0.0]
+    assert nn.MarginRankingLoss(margin=2.5, reduction="none")(first, second, target).tolist() == [
+        0.5,
+        5.5,
+        4.5,
+        0.0,
+    ]
+
+
+@pytest.mark.parametrize(("p", "distances"), [(1, (7.0, 17.0)), (2, (5.0, 13.0)), (3, (4.498, 12.283))])
+def test_triplet_distances_are_norms(p, distances):
+    """``p`` of ``TripletMarginLoss`` is the norm of its distances: 1 sums differences, 2 is Euclidean."""
+    anchor, positive, negative = torch.tensor([[0.0, 0.0], [3.0, -4.0], [5.0, -12.0]])[:, None]
+
+    result = nn.TripletMarginLoss(margin=20.0, p=p)(anchor, positive, negative)
+
+    assert result.item() == pytest.approx(distances[0] - distances[1] + 20, abs=1e-3)
 
 
 @pytest.mark.parametrize(("shape", "left"), [((4,), ()), ((3, 4), (3,)), ((2, 3, 4), (2, 3))])

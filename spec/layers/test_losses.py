@@ -164,6 +164,39 @@ def test_cross_entropy_hands_its_arguments_on():
     assert torch.equal(loss(scores, classes), expected)
 
 
+def test_smoothed_labels_are_partly_uniform():
+    """``CrossEntropyLoss(label_smoothing=0.25)`` takes 0.25 of each target and spreads it over all classes.
+
+    The true class of three keeps 0.75 and a third of 0.25. With 0.0, the default, nothing is spread.
+    """
+    scores, classes = torch.randn(4, 3), torch.tensor([0, 2, 1, 2])
+    smoothed = torch.full((4, 3), 0.25 / 3)
+    smoothed[range(4), classes] += 0.75
+
+    result = nn.CrossEntropyLoss(label_smoothing=0.25)(scores, classes)
+
+    assert torch.allclose(result, nn.CrossEntropyLoss()(scores, smoothed))
+    assert torch.allclose(result, -(smoothed * scores.log_softmax(1)).sum(1).mean())
+    assert torch.equal(
+        nn.CrossEntropyLoss(label_smoothing=0.0)(scores, classes), nn.CrossEntropyLoss()(scores, classes)
+    )
+
+
+def test_a_negative_smoothing_is_none():
+    """``CrossEntropyLoss`` takes a negative ``label_smoothing`` for 0, and raises ``RuntimeError`` above 1.
+
+    It raises only when called; the constructor takes any number.
+    """
+    scores, classes = torch.randn(4, 3), torch.tensor([0, 2, 1, 2])
+    large = nn.CrossEntropyLoss(label_smoothing=1.5)
+
+    negative = nn.CrossEntropyLoss(label_smoothing=-0.5)(scores, classes)
+
+    assert torch.equal(negative, nn.CrossEntropyLoss()(scores, classes))
+    with pytest.raises(RuntimeError, match=r"label_smoothing must be between 0.0 and 1.0. Got: 1.5"):
+        large(scores, classes)
+
+
 def test_bce_with_logits_takes_scores():
     """:class:`~torch.nn.BCEWithLogitsLoss` expects logits where ``BCELoss`` expects probabilities.
 

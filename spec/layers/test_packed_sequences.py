@@ -265,6 +265,22 @@ def test_the_inverse_of_a_permutation():
     assert invert_permutation(None) is None
 
 
+def test_the_two_orders_are_inverse():
+    """``sorted_indices`` and ``unsorted_indices`` of a ``PackedSequence`` are inverse, by
+    ``invert_permutation``.
+
+    Data in the given order are sorted by the former, and brought back by the latter.
+    """
+    given = [torch.tensor([1, 2]), torch.tensor([3]), torch.tensor([4, 5, 6])]
+
+    packed = pack_sequence(given, enforce_sorted=False)
+
+    assert packed.sorted_indices.tolist() == [2, 0, 1]
+    assert packed.unsorted_indices.tolist() == [1, 2, 0]
+    assert torch.equal(invert_permutation(packed.sorted_indices), packed.unsorted_indices)
+    assert torch.equal(invert_permutation(packed.unsorted_indices), packed.sorted_indices)
+
+
 @pytest.mark.parametrize(
     ("layer", "cell"), [(nn.RNN, nn.RNNCell), (nn.LSTM, nn.LSTMCell), (nn.GRU, nn.GRUCell)]
 )

@@ -257,3 +257,37 @@ def test_how_a_recurrent_layer_prints():
     assert repr(nn.LSTM(5, 4, 2, False, True, 0.5, True, 2)) == (
         "LSTM(5, 4, proj_size=2, num_layers=2, bias=False, batch_first=True, dropout=0.5, bidirectional=True)"
     )
+
+
+def test_flattening_on_the_cpu_does_nothing():
+    """``flatten_parameters()`` of ``nn.LSTM`` and the like changes nothing on the CPU."""
+    layer = nn.LSTM(5, 3, num_layers=2)
+    places = [(id(p), p.data_ptr()) for p in layer.parameters()]
+
+    assert layer.flatten_parameters() is None
+    assert [(id(p), p.data_ptr()) for p in layer.parameters()] == places
+    assert len({p.untyped_storage().data_ptr() for p in layer.parameters()}) == 8
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_flattened_parameters_are_in_one_storage(make):
+    """On a GPU ``flatten_parameters()`` of ``nn.LSTM`` moves all parameters into one storage, if cuDNN is
+    enabled.
+
+    ``cuda()`` does it by itself. Where a parameter was replaced since, each call copies all of them, and
+    warns: call ``flatten_parameters()`` once.
+    """
+    layer = make(5, 3, num_layers=2).cuda()
+    moved = {p.untyped_storage().data_ptr() for p in layer.parameters()}
+    layer.weight_hh_l1 = nn.Parameter(layer.weight_hh_l1.detach().clone())
+    values = [p.tolist() for p in layer.parameters()]
+
+    with torch.backends.cudnn.flags(enabled=False):
+        layer.flatten_parameters()
+    without = {p.untyped_storage().data_ptr() for p in layer.parameters()}
+    layer.flatten_parameters()
+    flat = {p.untyped_storage().data_ptr() for p in layer.parameters()}
+
+    assert [len(moved), len(without), len(flat)] == [1, 2, 1]
+    assert [p.tolist() for p in layer.parameters()] == values

@@ -1,5 +1,7 @@
 """Options of transformers and their layers: their defaults, and where they go."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -19,6 +21,42 @@ def test_a_transformer_drops_a_tenth(make):
         if isinstance(part, nn.MultiheadAttention):
             assert part.dropout == 0.1
     assert {part.p for part in other.modules() if isinstance(part, nn.Dropout)} == {0.25}
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (nn.TransformerEncoderLayer, ["d_model", "nhead"]),
+        (nn.TransformerDecoderLayer, ["d_model", "nhead"]),
+        (nn.TransformerEncoder, ["encoder_layer", "num_layers"]),
+        (nn.TransformerDecoder, ["decoder_layer", "num_layers"]),
+    ],
+)
+def test_what_a_transformer_is_made_of(make, names):
+    """Layers of a transformer require ``d_model`` and ``nhead``, stacks of them a layer and
+    ``num_layers``.
+
+    ``TransformerEncoderLayer()`` raises ``TypeError``; ``nn.Transformer()`` has a default for everything.
+    """
+    with pytest.raises(TypeError, match="missing 2 required positional arguments") as caught:
+        make()
+
+    assert re.findall(r"'(\w+)'", str(caught.value)) == names
+
+
+@pytest.mark.parametrize("make", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer])
+def test_features_and_heads_of_a_layer(make):
+    """``TransformerEncoderLayer(12, 3)`` has 3 heads in its attention, and takes inputs of 12 features only.
+
+    So does ``TransformerDecoderLayer(12, 3)``.
+    """
+    layer, count = make(12, 3, 8), 1 if make is nn.TransformerEncoderLayer else 2
+    parts = [part for part in layer.modules() if isinstance(part, nn.MultiheadAttention)]
+
+    assert [(part.embed_dim, part.num_heads) for part in parts] == [(12, 3)] * count
+    assert layer(*[torch.rand(5, 2, 12)] * count).shape == (5, 2, 12)
+    with pytest.raises(AssertionError, match="expecting embedding dimension of 12, but got 8"):
+        layer(*[torch.rand(5, 2, 8)] * count)
 
 
 @pytest.mark.parametrize("make", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, nn.Transformer])

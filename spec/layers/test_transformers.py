@@ -4,6 +4,8 @@ The names of their parts are in *attention*, their options in *transformer_optio
 *causal_hints*, and evaluation without gradients in *fast_path*.
 """
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -38,6 +40,41 @@ def test_the_sequence_comes_first_by_default(make, inputs, options):
     assert before.shape == x.shape
     assert not torch.allclose(before.select(batch, 2), after.select(batch, 2), atol=1e-3)
     assert torch.allclose(before.narrow(batch, 0, 2), after.narrow(batch, 0, 2), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: nn.Transformer(4, 2, 1, 1, 8), ["src", "tgt"]),
+        (lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8), 1), ["src"]),
+        (lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 1), ["tgt", "memory"]),
+        (lambda: nn.TransformerEncoderLayer(4, 2, 8), ["src"]),
+        (lambda: nn.TransformerDecoderLayer(4, 2, 8), ["tgt", "memory"]),
+    ],
+    ids=["transformer", "encoder", "decoder", "encoder layer", "decoder layer"],
+)
+def test_the_sequences_a_transformer_requires(make, names):
+    """``nn.Transformer``, its stacks and layers raise ``TypeError`` without ``src``, ``tgt`` or ``memory``.
+
+    All else that they take when called may be left out.
+    """
+    net = make()
+
+    with pytest.raises(TypeError, match=r"missing . required positional argument") as caught:
+        net()
+
+    assert re.findall(r"'(\w+)'", str(caught.value)) == names
+    assert net(*[torch.rand(5, 3, 4) for _ in names]).shape == (5, 3, 4)
+
+
+def test_the_encoder_feeds_the_decoder():
+    """``nn.Transformer`` calls its encoder with ``src``, and its decoder with ``tgt`` and what comes out."""
+    net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
+
+    result = net.decoder(target, net.encoder(source))
+
+    assert torch.equal(net(source, target), result)
+    assert not torch.allclose(net(source * 2, target), result, atol=1e-4)
 
 
 @pytest.mark.parametrize("norm_first", [False, True], ids=["default", "norm_first"])

@@ -237,13 +237,15 @@ def test_pinned_memory_may_be_copied_in_the_background():
 
 @pytest.mark.needs("cuda")
 def test_a_module_may_be_moved_in_the_background():
-    """``Module.to("cuda", non_blocking=True)`` moves a module; later work on the GPU waits for the copy."""
-    layer = nn.Linear(20, 30)
+    """``Module.to("cuda", non_blocking=True)`` returns before pinned tensors are copied; the GPU waits."""
+    layer, other = nn.Linear(20, 30)._apply(torch.Tensor.pin_memory), nn.Linear(20, 30)
     weight = layer.weight.detach().clone()
+    torch.cuda._sleep(10**9)
 
-    returned = layer.to("cuda", non_blocking=True)
-
-    assert returned is layer
+    assert layer.to("cuda", non_blocking=True) is layer
+    assert torch.cuda.current_stream().query() is False
+    other.to("cuda")
+    assert torch.cuda.current_stream().query() is True
     assert torch.equal(layer.weight.detach().cpu(), weight)
 
 

@@ -72,6 +72,18 @@ def test_what_the_class_defines():
     assert nn.Module.call_super_init is False
 
 
+def test_every_layer_is_a_module():
+    """Layers, losses and containers of ``torch.nn`` are all subclasses of :class:`~torch.nn.Module`.
+
+    Parameters and buffers are tensors, and no modules.
+    """
+    names = [name for name in nn.modules.__all__ if name != "LinearCrossEntropyOptions"]
+
+    assert {"Linear", "MSELoss", "Sequential", "ModuleList", "LSTM"} <= set(names)
+    assert [name for name in names if not issubclass(getattr(nn, name), nn.Module)] == []
+    assert issubclass(nn.Parameter, nn.Module) is False
+
+
 def test_a_new_module_is_in_training_mode():
     """A new :class:`nn.Module <torch.nn.Module>` is in training mode: ``module.training`` is ``True``.
 

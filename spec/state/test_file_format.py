@@ -9,10 +9,12 @@ import mmap
 import pickle
 import sys
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensor, FakeTensorMode
 
 
 def test_a_file_is_a_zip_archive():
@@ -137,6 +139,30 @@ def test_a_pickle_module_allows_everything():
     file.seek(0)
 
     assert type(torch.load(file, pickle_module=pickle)) is nn.Linear
+
+
+def test_a_pickle_module_saves_as_well():
+    """``torch.save(pickle_module=m)`` pickles with ``m.Pickler``, and the old format's header with
+    ``m.dump``.
+
+    The numbers in tensors are not pickled. A pickler of one's own may say how it saves a class.
+    """
+    seen, state = [], {"w": torch.tensor([1.5, 2.5])}
+
+    class Noting(pickle.Pickler):
+        def dump(self, obj):
+            seen.append(obj)
+            super().dump(obj)
+
+    noting = SimpleNamespace(__name__="noting", Pickler=Noting, dump=lambda obj, *_, **__: seen.append(obj))
+
+    torch.save(state, io.BytesIO(), pickle_module=noting)
+    assert [obj is state for obj in seen] == [True]
+
+    seen.clear()
+    torch.save(state, io.BytesIO(), pickle_module=noting, _use_new_zipfile_serialization=False)
+    assert [obj is state for obj in seen] == [False, False, False, True, False]
+    assert sorted(seen[2]) == ["little_endian", "protocol_version", "type_sizes"]
 
 
 @pytest.mark.since("2.14")
@@ -285,3 +311,46 @@ def test_values_may_be_left_in_the_file():
     assert loaded.device.type == "cpu"
     with pytest.raises(RuntimeError, match="failed locating file data/0"):
         torch.load(bare, weights_only=True)
+
+
+@pytest.mark.since("2.5")
+def test_fake_tensors_are_saved_on_request():
+    """Inside ``skip_data(materialize_fake_tensors=True)``, :func:`torch.save` saves a ``FakeTensor``.
+
+    By default it cannot be pickled. It is loaded as a plain tensor, whose values may be filled in later.
+    """
+    with FakeTensorMode():
+        weight = torch.rand(3, 2, dtype=torch.float64)
+    file = io.BytesIO()
+
+    with torch.serialization.skip_data(), pytest.raises(AttributeError, match="Can't pickle"):
+        torch.save(weight, io.BytesIO())
+    with torch.serialization.skip_data(materialize_fake_tensors=True):
+        torch.save(weight, file)
+    file.seek(0)
+    loaded = torch.load(file, weights_only=True)
+
+    assert type(weight) is FakeTensor
+    assert type(loaded) is torch.Tensor
+    assert loaded.dtype == torch.float64
+    assert loaded.tolist() == [[0.0, 0.0]] * 3
+
+
+@pytest.mark.since("2.7")
+@pytest.mark.parametrize("asked", [False, True])
+def test_fake_tensors_are_loaded_all_the_same(asked):
+    """``skip_data(materialize_fake_tensors=True)`` changes nothing in :func:`torch.load`.
+
+    Under a ``FakeTensorMode`` it still makes a ``FakeTensor``, and else a plain tensor.
+    """
+    file = io.BytesIO()
+    torch.save(torch.rand(3, 2), file)
+    file.seek(0)
+    with torch.serialization.skip_data(materialize_fake_tensors=asked):
+        real = torch.load(file, weights_only=True)
+        file.seek(0)
+        with FakeTensorMode():
+            fake = torch.load(file, weights_only=True)
+
+    assert [type(real), real.shape] == [torch.Tensor, (3, 2)]
+    assert [type(fake), fake.shape] == [FakeTensor, (3, 2)]

@@ -42,6 +42,29 @@ def test_every_name_of_a_walk_is_found():
     assert net.get_submodule("2.conv-1") is net[2]["conv-1"]
 
 
+def test_get_submodule_looks_along_the_path_only():
+    """``get_submodule`` looks at the modules that its name passes through, however many the net has.
+
+    To find a name it walks through nothing, unlike ``dict(net.named_modules())[name]``.
+    """
+    asked = []
+
+    class Net(nn.Module):
+        def __getattr__(self, name):
+            asked.append((self, name))
+            return super().__getattr__(name)
+
+    net, body, others = Net(), Net(), [Net() for _ in range(50)]
+    net.body, body.head = body, nn.ReLU()
+    for index, other in enumerate(others):
+        net.add_module(str(index), other)
+    asked.clear()
+
+    assert net.get_submodule("body.head") is body.head
+    assert set(asked) == {(net, "body"), (body, "head")}
+    assert len(asked) <= 6
+
+
 def test_a_missing_submodule_is_named():
     """``get_submodule`` raises ``AttributeError`` naming the missing part of the name and the class that
     lacks it.
