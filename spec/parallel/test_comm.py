@@ -136,7 +136,8 @@ def test_reduce_add_returns_the_sum(layout, dtype):
 def test_reduce_add_checks_only_sizes():
     """``comm.reduce_add`` raises ``ValueError`` for different sizes, but on one GPU adds different dtypes.
 
-    The sum has the dtype of type promotion; nothing is broadcast. See :func:`~torch.nn.parallel.comm.reduce_add`.
+    The sum has the dtype of type promotion; nothing is broadcast. See
+    :func:`~torch.nn.parallel.comm.reduce_add`.
     """
     whole, half, row = (torch.tensor(x, device="cuda") for x in ([2, 3], [0.5, 0.25], [[5, 7]]))
 
@@ -178,8 +179,8 @@ def test_reduce_add_coalesced_of_an_iterator_is_empty():
 def test_reduce_add_coalesced_adds_group_by_group(inputs):
     """``comm.reduce_add_coalesced`` returns a tuple with the sums of all first tensors, all second ones, etc.
 
-    They are on ``destination``. Each entry of ``inputs`` holds the tensors of one device, also as an iterator. See
-    :func:`~torch.nn.parallel.comm.reduce_add_coalesced`.
+    They are on ``destination``. Each entry of ``inputs`` holds the tensors of one device, also as an
+    iterator. See :func:`~torch.nn.parallel.comm.reduce_add_coalesced`.
     """
     first = torch.tensor([2.0, 3.0], device="cuda"), torch.tensor(5, device="cuda")
     second = torch.tensor([10.0, 20.0], device="cuda"), torch.tensor(30, device="cuda")
@@ -195,8 +196,8 @@ def test_reduce_add_coalesced_adds_group_by_group(inputs):
 def test_small_tensors_are_added_in_one_buffer():
     """``comm.reduce_add_coalesced`` adds small tensors in buffers of at most ``buffer_size`` bytes.
 
-    By default that is 10 MiB. Only a larger tensor gets a larger one, of its own. The sums are views of the buffers. See
-    :func:`~torch.nn.parallel.comm.reduce_add_coalesced`.
+    By default that is 10 MiB. Only a larger tensor gets a larger one, of its own. The sums are views of the
+    buffers. See :func:`~torch.nn.parallel.comm.reduce_add_coalesced`.
     """
     tensors = [torch.tensor([value, value + 1.0]).cuda() for value in (2.0, 5.0, 7.0)]
 

@@ -1,7 +1,8 @@
 """comm.scatter and comm.gather: cutting a tensor up for several GPUs, and joining tensors of several.
 
 They are below :func:`parallel.scatter <torch.nn.parallel.scatter>` and *gather*, take single tensors and no
-containers, and know nothing of autograd. Here pieces may differ in size, and tensors may be given to be filled.
+containers, and know nothing of autograd. Here pieces may differ in size, and tensors may be given to be
+filled.
 """
 
 import pytest
@@ -15,8 +16,8 @@ def test_chunks_have_the_sizes_given(place):
     """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` returns a tuple of chunks of a tensor, one on
     each device.
 
-    ``chunk_sizes`` are their sizes along ``dim``, by default 0. The tensor may be on the CPU or a GPU; a chunk
-    for the GPU where it is already is a view.
+    ``chunk_sizes`` are their sizes along ``dim``, by default 0. The tensor may be on the CPU or a GPU; a
+    chunk for the GPU where it is already is a view.
     """
     x = torch.tensor([[2.0, 3.0, 5.0], [7.0, 11.0, 13.0], [17.0, 19.0, 23.0]], device=place)
 
@@ -33,8 +34,8 @@ def test_chunks_have_the_sizes_given(place):
 
 @pytest.mark.needs("cuda")
 def test_chunk_sizes_add_up():
-    """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` unless ``chunk_sizes`` has
-    an entry per device and adds up.
+    """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` unless ``chunk_sizes``
+    has an entry per device and adds up.
     """
     x = torch.rand(6)
 
@@ -109,8 +110,8 @@ def test_scatter_can_fill_tensors():
 )
 @pytest.mark.needs("cuda")
 def test_filled_tensors_fit_together(shapes, message):
-    """:func:`comm.scatter(x, out=tensors) <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` unless the
-    sizes of the tensors add up to its own.
+    """:func:`comm.scatter(x, out=tensors) <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` unless
+    the sizes of the tensors add up to its own.
 
     They add up along ``dim``, and are those of ``x`` elsewhere; all are on GPUs.
     """

@@ -1,7 +1,7 @@
 """What happens to the replicas of DataParallel while they run.
 
-Each runs in a thread of its own. The first one shares its tensors with the module, so what it changes in place
-stays; the others work on copies.
+Each runs in a thread of its own. The first one shares its tensors with the module, so what it changes in
+place stays; the others work on copies.
 """
 
 import copy
