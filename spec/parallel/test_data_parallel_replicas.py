@@ -37,27 +37,34 @@ def test_the_first_replica_shares_storage(detach):
 
 @pytest.mark.needs("cuda")
 def test_parameters_of_the_first_replica_change():
-    """:class:`~torch.nn.DataParallel` keeps in-place changes that its first replica makes to parameters.
+    """``DataParallel`` keeps in-place changes by its first replica to parameters; in grad mode they raise.
 
-    They have to be made under :class:`~torch.no_grad`. Those of other replicas are lost.
+    They have to be made under :class:`~torch.no_grad`, else ``RuntimeError`` comes, since the weights of a
+    replica are views. Those of other replicas are lost.
     """
 
     class Net(nn.Linear):
-        def forward(self, x):
-            with torch.no_grad():
+        def forward(self, x, grad_mode):
+            with torch.set_grad_enabled(grad_mode):
                 self.weight.fill_(x.sum())
             return x
 
-    net = Net(1, 1).cuda()
+    net, x = Net(1, 1).cuda(), torch.tensor([[2.0], [3.0], [7.0], [11.0]])
+    wrapped = nn.DataParallel(net, device_ids=[0, 0])
 
-    nn.DataParallel(net, device_ids=[0, 0])(torch.tensor([[2.0], [3.0], [7.0], [11.0]]))
+    wrapped(x, False)
 
     assert net.weight.tolist() == [[5.0]]
+    with pytest.raises(RuntimeError, match="is a view and is being modified inplace"):
+        wrapped(x, True)
 
 
 @pytest.mark.parametrize(
     ("layer", "name"),
-    [(nn.BatchNorm2d(1), "running_mean"), (nn.utils.spectral_norm(nn.Conv2d(1, 3, 1)), "weight_u")],
+    [
+        (lambda: nn.BatchNorm2d(1), "running_mean"),
+        (lambda: nn.utils.spectral_norm(nn.Conv2d(1, 3, 1)), "weight_u"),
+    ],
     ids=["BatchNorm2d", "spectral_norm"],
 )
 @pytest.mark.needs("cuda")
@@ -67,7 +74,7 @@ def test_statistics_and_vectors_are_updated(layer, name):
 
     See :class:`~torch.nn.BatchNorm2d` and :func:`torch.nn.utils.spectral_norm`.
     """
-    net = copy.deepcopy(layer).cuda()
+    net = layer().cuda()
     plain, before = copy.deepcopy(net), getattr(net, name).clone()
     x = torch.tensor([2.0, 3.0, 7.0, 11.0]).view(4, 1, 1, 1)
 
