@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel as DDP
-from torch.nn.parallel.distributed import _MixedPrecision
 
 
 @pytest.mark.needs("cuda")
@@ -122,6 +121,8 @@ def test_mixed_precision_is_finalized_after_backward(gpu_ranks):
     """
 
     def train(rank):
+        from torch.nn.parallel.distributed import _MixedPrecision
+
         seen = []
         for precision in (None, _MixedPrecision(param_dtype=torch.float16)):
             model = DDP(nn.Linear(1, 1).cuda(), device_ids=[0], mixed_precision=precision)
