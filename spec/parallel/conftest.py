@@ -57,8 +57,8 @@ def serve(rank, pipe, folder):
 class Ranks:
     """``ranks(function, *args)`` calls ``function(rank, *args)`` on both and returns both results."""
 
-    def __init__(self, folder, method):
-        self.folder, self.context = folder, multiprocessing.get_context(method)
+    def __init__(self, folder, method, hidden=HIDDEN):
+        self.folder, self.context, self.hidden = folder, multiprocessing.get_context(method), hidden
         self.processes, self.pipes = [], []
 
     def __call__(self, function, *args):
@@ -80,7 +80,7 @@ class Ranks:
         for rank in range(2):
             pipe, theirs = self.context.Pipe()
             process = self.context.Process(target=serve, args=(rank, theirs, self.folder), daemon=True)
-            with warnings.catch_warnings(), unittest.mock.patch.dict(os.environ, HIDDEN):
+            with warnings.catch_warnings(), unittest.mock.patch.dict(os.environ, self.hidden):
                 warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, about forking
                 process.start()
             theirs.close()
@@ -121,6 +121,14 @@ def ranks(tmp_path_factory):
     """Two processes that run the same function, each told its rank."""
     method = "spawn" if torch._utils._get_available_device_type() else "fork"
     ranks = Ranks(tmp_path_factory.mktemp("ranks") / "pair", method)
+    yield ranks
+    ranks.stop()
+
+
+@pytest.fixture(scope="session")
+def gpu_ranks(tmp_path_factory):
+    """Two processes like those of ``ranks``, on the GPUs that there are: both may use the first one."""
+    ranks = Ranks(tmp_path_factory.mktemp("gpu_ranks") / "pair", "spawn", hidden={})
     yield ranks
     ranks.stop()
 

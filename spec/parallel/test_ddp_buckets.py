@@ -7,7 +7,9 @@ its gradients are there, while backward goes on.
 import pytest
 import torch
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.parallel import DistributedDataParallel as DDP
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @pytest.mark.needs("distributed")
@@ -225,3 +227,114 @@ def test_the_log_tells_nothing_of_a_static_graph(ranks):
         return data["find_unused_parameters"], data["iteration"] > 9, data.get("can_set_static_graph")
 
     assert ranks(train) == [(1, True, None)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_gradients_that_were_none_are_copied(ranks):
+    """With ``gradient_as_bucket_view=True``, DDP still copies gradients into buckets after ``zero_grad()``.
+
+    It multiplies each into its place. After ``zero_grad(set_to_none=False)`` new gradients are added to the
+    views. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, set_to_none):
+        class Log(TorchDispatchMode):
+            def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+                seen.append(str(operation.overloadpacket))
+                return operation(*args, **(kwargs or {}))
+
+        model = DDP(nn.Linear(2, 3), gradient_as_bucket_view=True)
+        for _ in range(3):
+            model.zero_grad(set_to_none=set_to_none)
+            loss, seen = model(torch.ones(1, 2)).sum(), []
+            with Log():
+                loss.backward()
+        return seen.count("aten.mul"), seen.count("aten.add_")
+
+    assert ranks(train, True) == [(2, 0), (2, 0)]
+    assert ranks(train, False) == [(0, 2), (0, 2)]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.12")
+def test_a_bucket_is_copied_at_once(ranks):
+    """``DDP(batched_grad_copy=True)`` copies all gradients of a bucket by one ``_foreach_copy_`` and divides
+    once.
+
+    By default each is multiplied into the bucket. Here gradients are views of the bucket, and need not be
+    copied back. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, batched):
+        class Log(TorchDispatchMode):
+            def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+                seen.append(str(operation.overloadpacket))
+                return operation(*args, **(kwargs or {}))
+
+        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        model = DDP(net, batched_grad_copy=batched, gradient_as_bucket_view=True)
+        for _ in range(3):
+            model.zero_grad()
+            loss, seen = model(torch.ones(1, 2)).sum(), []
+            with Log():
+                loss.backward()
+        return seen.count("aten._foreach_copy_"), seen.count("aten.div_"), seen.count("aten.mul")
+
+    assert ranks(train, False) == [(0, 0, 4)] * 2
+    assert ranks(train, True) == [(1, 1, 0)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_a_bucket_is_copied_back_at_once(ranks):
+    """``DDP(batched_grad_copy=True)`` copies the averages of a bucket back by one ``_foreach_copy_`` as well.
+
+    With ``gradient_as_bucket_view=True`` that is not needed. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, views):
+        class Log(TorchDispatchMode):
+            def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+                seen.append(str(operation.overloadpacket))
+                return operation(*args, **(kwargs or {}))
+
+        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        model = DDP(net, batched_grad_copy=True, gradient_as_bucket_view=views)
+        for _ in range(3):
+            model.zero_grad()
+            loss, seen = model(torch.ones(1, 2)).sum(), []
+            with Log():
+                loss.backward()
+        return seen.count("aten._foreach_copy_")
+
+    assert ranks(train, False) == [2, 2]
+    assert ranks(train, True) == [1, 1]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_lazy_buckets_live_for_one_backward(ranks):
+    """``DDP(lazy_bucket_allocation=True)`` frees its buckets after each backward; by default they are kept.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, lazy):
+        def hook(buckets, bucket):
+            buckets.append(StorageWeakRef(bucket.buffer().untyped_storage()))
+            done = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            return done
+
+        buckets, freed = [], []
+        model = DDP(nn.Linear(2, 3), lazy_bucket_allocation=lazy)
+        model.register_comm_hook(buckets, hook)
+        for _ in range(3):
+            model.zero_grad()
+            model(torch.ones(1, 2)).sum().backward()
+            freed.append(buckets[-1].expired())
+        return freed
+
+    assert ranks(train, True) == [[True, True, True]] * 2
+    assert ranks(train, False) == [[False, False, False]] * 2

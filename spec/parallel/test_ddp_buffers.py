@@ -4,6 +4,7 @@ Buffers are not averaged: those of rank 0 are handed to all.
 """
 
 import threading
+import warnings
 
 import pytest
 import torch
@@ -222,3 +223,25 @@ def test_only_buffers_make_a_call_wait(ranks):
 
     assert ranks(run, nn.BatchNorm1d(1)) == [False, True]
     assert ranks(run, nn.Linear(1, 1)) == [False, False]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_broadcast_buffers_is_none_by_default(ranks):
+    """``DDP`` gives no warning for ``broadcast_buffers=None``, its default, and broadcasts buffers.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def run(rank, options):
+        net = nn.Linear(1, 1)
+        net.register_buffer("mean", torch.tensor(4.0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = DDP(net, **options)
+        net.mean.fill_(rank + 5.0)
+        model(torch.ones(1, 1))
+        return net.mean.item()
+
+    assert ranks(run, {}) == [5.0, 5.0]
+    assert ranks(run, {"broadcast_buffers": None}) == [5.0, 5.0]

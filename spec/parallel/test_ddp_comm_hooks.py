@@ -148,3 +148,30 @@ def test_a_late_hook_counts_from_the_next_backward(ranks):
         return grads
 
     assert ranks(train) == [[1.5, 3.0], [1.5, 6.0]]
+
+
+@pytest.mark.needs("distributed")
+def test_a_hook_returns_as_much_as_it_got(ranks):
+    """``backward()`` raises ``RuntimeError`` if a DDP communication hook returns less than
+    ``bucket.buffer()`` holds.
+
+    The buffer is flat, whatever the shapes of its gradients; of a longer result the end is left out. See
+    :meth:`~torch.nn.parallel.DistributedDataParallel.register_comm_hook`.
+    """
+
+    def train(rank):
+        def hook(size, bucket):
+            shapes.append(list(bucket.buffer().shape))
+            done = torch.futures.Future()
+            done.set_result(torch.arange(5.0, 5.0 + size))
+            return done
+
+        shapes, short, long = [], DDP(nn.Linear(2, 1)), DDP(nn.Linear(2, 1))
+        short.register_comm_hook(2, hook)
+        with pytest.raises(RuntimeError, match=r"setStorage: .* are out of bounds for storage"):
+            short(torch.ones(1, 2)).sum().backward()
+        long.register_comm_hook(4, hook)
+        long(torch.ones(1, 2)).sum().backward()
+        return shapes, [p.grad.tolist() for p in long.parameters()]
+
+    assert ranks(train) == [([[3], [3]], [[[5.0, 6.0]], [7.0]])] * 2

@@ -201,20 +201,22 @@ def test_unused_on_one_rank_counts_as_zero(ranks):
     assert ranks(train) == [(2.5, 3.0)] * 2
 
 
+@pytest.mark.parametrize("find_unused", [False, True])
 @pytest.mark.needs("distributed")
-def test_a_static_graph_finds_them_once(ranks):
+def test_a_static_graph_finds_them_once(ranks, find_unused):
     """``DistributedDataParallel(static_graph=True)`` allows ``forward`` to leave parameters unused.
 
-    The first iteration shows which ones; they are to be the same from then on.
+    The first iteration shows which ones; they are to be the same from then on. ``find_unused_parameters``
+    makes no difference.
     """
 
-    def train(rank):
-        model = DDP(Branches(), static_graph=True)
+    def train(rank, find_unused):
+        model = DDP(Branches(), static_graph=True, find_unused_parameters=find_unused)
         for _ in range(4):
             model(torch.tensor([[rank + 1.0]])).sum().backward()
         return model.module.left.weight.grad.item(), model.module.right.weight.grad
 
-    assert ranks(train) == [(6.0, None)] * 2
+    assert ranks(train, find_unused) == [(6.0, None)] * 2
 
 
 @pytest.mark.needs("distributed")

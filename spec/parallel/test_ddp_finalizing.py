@@ -4,6 +4,8 @@ DDP waits for the exchange of gradients at the end of backward. With
 ``require_manual_backward_finalization`` the caller chooses when to wait.
 """
 
+import time
+
 import pytest
 import torch
 from torch import nn
@@ -136,3 +138,93 @@ def test_the_first_finalization_is_after_backward(ranks):
         return seen, model.module.weight.grad.item()
 
     assert ranks(train) == [([False, True, False], 4.5)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_no_bucket_may_be_missing(ranks):
+    """``DDP.finalize_backward()`` raises ``RuntimeError`` in a hook that runs before all buckets are ready.
+
+    Called again after ``backward()`` it works. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        def too_early(grad):
+            with pytest.raises(RuntimeError, match="called before all DDP buckets were ready"):
+                model.finalize_backward()
+            hooked.append(grad.item())
+
+        net, hooked = nn.Module(), []
+        net.a, net.b = nn.Parameter(torch.tensor([2.0])), nn.Parameter(torch.tensor([3.0]))
+        net.a.register_hook(too_early)
+        net.forward = lambda x: x * net.a + 10 * x * net.b
+        model = DDP(net)
+        model.require_manual_backward_finalization = True
+        model(torch.tensor([rank + 1.0])).sum().backward()
+        model.finalize_backward()
+        return hooked, net.a.grad.item(), net.b.grad.item()
+
+    assert ranks(train) == [([1.0], 1.5, 15.0), ([2.0], 1.5, 15.0)]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_finalizing_works_in_no_sync(ranks):
+    """``DDP.finalize_backward()`` works in ``no_sync()``, if the backward to be finalized ran before.
+
+    After a backward in ``no_sync()`` there is nothing to finalize. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model = DDP(nn.Linear(1, 1, bias=False))
+        model.require_manual_backward_finalization = True
+        model(torch.tensor([[rank + 1.0]])).sum().backward()
+        with model.no_sync():
+            model.finalize_backward()
+        return model.module.weight.grad.item()
+
+    assert ranks(train) == [1.5, 1.5]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.15")
+def test_the_python_reducer_is_not_finalized(ranks):
+    """``DDP.finalize_backward()`` raises ``RuntimeError`` with the Python reducer of ``torch.compile``.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def wrap(rank):
+        with torch._dynamo.config.patch(optimize_ddp="python_reducer"):
+            model = DDP(nn.Linear(1, 1))
+        with pytest.raises(RuntimeError, match="not supported with the Python reducer"):
+            model.finalize_backward()
+
+    assert ranks(wrap) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_the_log_counts_up_to_the_finalization(ranks):
+    """``backward_comm_time`` in the log of DDP includes the time until ``finalize_backward()`` is called.
+
+    It is in nanoseconds. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model, x = DDP(nn.Linear(1, 1)), torch.ones(1, 1)
+        model.require_manual_backward_finalization = True
+        times = []
+        for pause in (0, 0.2, 0):
+            model(x).sum().backward()
+            times.append(model._get_ddp_logging_data().get("backward_comm_time", 0) / 1e9)
+            time.sleep(pause)
+            model.finalize_backward()
+        return times[2]
+
+    first, second = ranks(train)
+
+    assert 0.2 <= first < 2
+    assert 0.2 <= second < 2

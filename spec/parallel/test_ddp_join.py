@@ -3,8 +3,12 @@
 Ranks that have no more batches wait in ``join()`` for the others and take part in their communication.
 """
 
+import contextlib
+from datetime import timedelta
+
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.distributed.algorithms.join import Join
 from torch.nn.parallel import DistributedDataParallel as DDP
@@ -117,3 +121,74 @@ def test_join_leaves_buffers_that_are_not_synced(ranks):
 
     assert ranks(train, True) == [11.0, 11.0]
     assert ranks(train, False) == [10.0, 11.0]
+
+
+@pytest.mark.needs("distributed")
+def test_join_knows_only_its_own_communication(ranks):
+    """In ``DDP.join()`` an ``all_reduce`` of the training loop waits in vain for ranks that have joined.
+
+    Here it times out. A loss that is reduced for the log is such a thing. See
+    :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
+    """
+
+    def train(rank):
+        group, model, seen = dist.new_group(timeout=timedelta(seconds=1)), DDP(nn.Linear(1, 1)), []
+        with model.join():
+            for step in range(1 + rank):
+                loss = model(torch.ones(1, 1)).sum()
+                loss.backward()
+                with pytest.raises(RuntimeError, match="Timed out") if step else contextlib.nullcontext():
+                    dist.all_reduce(torch.tensor(rank + 1.0), group=group)
+                seen.append(step)
+        dist.destroy_process_group(group)
+        return seen
+
+    assert ranks(train) == [[0], [0, 1]]
+
+
+@pytest.mark.needs("distributed")
+def test_an_early_end_needs_no_division(ranks):
+    """In ``DDP.join(throw_on_early_termination=True)``, ``divide_by_initial_world_size`` makes no difference.
+
+    The gradients are averaged over all ranks, until the first one has no more batches and all raise. See
+    :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
+    """
+
+    def train(rank, by_all):
+        model, grads = DDP(nn.Linear(1, 1, bias=False)), []
+        options = {"throw_on_early_termination": True, "divide_by_initial_world_size": by_all}
+        with pytest.raises(RuntimeError, match="exhausted"), model.join(**options):
+            for _ in range(1 + rank):
+                model.zero_grad()
+                model(torch.tensor([[rank + 1.0]])).sum().backward()
+                grads.append(model.module.weight.grad.item())
+        return grads
+
+    assert ranks(train, True) == [[1.5], [1.5]]
+    assert ranks(train, False) == [[1.5], [1.5]]
+
+
+@pytest.mark.needs("distributed")
+def test_all_join_hooks_get_the_arguments(ranks):
+    """``Join([a, b], **kwargs)`` passes the same keyword arguments to ``join_hook()`` of both DDP models.
+
+    See :meth:`~torch.nn.parallel.DistributedDataParallel.join_hook`.
+    """
+
+    def train(rank):
+        class Model(DDP):
+            def join_hook(self, **kwargs):
+                given.append((self, kwargs))
+                return super().join_hook(**kwargs)
+
+        given, a, b = [], Model(nn.Linear(1, 1)), Model(nn.Linear(1, 1))
+        with Join([a, b], divide_by_initial_world_size=False):
+            pass
+        return (
+            [model is expected for (model, _), expected in zip(given, (a, b), strict=True)],
+            given[0][1],
+            given[1][1],
+        )
+
+    options = {"divide_by_initial_world_size": False}
+    assert ranks(train) == [([True, True], options, options)] * 2

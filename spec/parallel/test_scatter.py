@@ -4,6 +4,7 @@ Both walk through tuples, lists and dicts. Tensors are split and joined; anythin
 which needs no device and shows how the walk goes.
 """
 
+import warnings
 from collections import OrderedDict, namedtuple
 
 import pytest
@@ -327,3 +328,20 @@ def test_outputs_can_be_gathered_on_the_cpu():
 
     assert joined.device.type == "cpu"
     assert joined.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.needs("cuda")
+def test_only_minus_one_gives_a_warning():
+    """:func:`parallel.gather <torch.nn.parallel.gather>` warns of ``-1`` as ``target_device``, but not of
+    ``"cpu"``; both join on the CPU.
+    """
+    pieces = [torch.tensor([1.0]).cuda(), torch.tensor([2.0, 3.0]).cuda()]
+
+    with pytest.warns((UserWarning, FutureWarning), match="Using -1 to represent CPU tensor is deprecated"):
+        joined = gather(pieces, -1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        named = gather(pieces, "cpu")
+
+    assert [joined.device.type, named.device.type] == ["cpu", "cpu"]
+    assert [joined.tolist(), named.tolist()] == [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]

@@ -7,6 +7,7 @@ machine.
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 
@@ -246,3 +247,32 @@ def test_on_the_cpu_it_does_not_train(ranks):
         return layer.eval()(x).tolist(), without_statistics(x).tolist()
 
     assert ranks(call) == [([[1.0], [2.0]], [[-0.5], [0.5]])] * 2
+
+
+@pytest.mark.parametrize("convert", [False, True], ids=["built", "converted"])
+@pytest.mark.needs("cuda")
+@pytest.mark.needs("distributed")
+def test_ranks_share_mean_and_variance(gpu_ranks, convert):
+    """:class:`~torch.nn.SyncBatchNorm` normalizes by mean and variance over all ranks of its process group.
+
+    By default these are all ranks. With groups of one rank each normalizes its own batch. So it is with
+    layers of :meth:`~torch.nn.SyncBatchNorm.convert_sync_batchnorm`.
+    """
+    batches = torch.tensor([[[0.0, 5.0], [2.0, 9.0]], [[10.0, 15.0], [12.0, 19.0]]])
+
+    def call(rank, convert, batches):
+        alone, outputs = [dist.new_group([0]), dist.new_group([1])][rank], []
+        for group in (None, alone):
+            layer = nn.SyncBatchNorm(2, process_group=group)
+            if convert:
+                layer = nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm1d(2), group)
+            outputs.append(layer.cuda()(batches[rank].cuda()).detach().cpu())
+        dist.destroy_process_group(alone)
+        return outputs
+
+    (first, first_alone), (second, second_alone) = gpu_ranks(call, convert, batches)
+
+    plain = nn.BatchNorm1d(2)
+    torch.testing.assert_close(torch.cat([first, second]), plain(batches.flatten(0, 1)).detach())
+    torch.testing.assert_close(first_alone, plain(batches[0]).detach())
+    torch.testing.assert_close(second_alone, plain(batches[1]).detach())

@@ -1,0 +1,240 @@
+"""The parameters that DistributedDataParallel averages the gradients of.
+
+Ranks match their parameters by position, and expect the same shapes and strides. Dtypes and memory formats
+may be mixed, the ranks may be fewer than all, and some parameters may be averaged apart from the others.
+"""
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+
+@pytest.mark.needs("distributed")
+def test_a_process_group_averages_by_itself(ranks):
+    """``DDP(process_group=group)`` averages gradients over the ranks of that group only.
+
+    Its parameters start equal on these ranks, too. By default the group is that of all ranks. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        alone = [dist.new_group([0]), dist.new_group([1])][rank]
+        results = []
+        for group in (alone, None):
+            net = nn.Linear(1, 1, bias=False)
+            nn.init.constant_(net.weight, rank + 5.0)
+            model = DDP(net, process_group=group)
+            start = net.weight.item()
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+            results.append((start, net.weight.grad.item()))
+        dist.destroy_process_group(alone)
+        return results
+
+    assert ranks(train) == [[(5.0, 1.0), (5.0, 1.5)], [(6.0, 2.0), (5.0, 1.5)]]
+
+
+@pytest.mark.needs("distributed")
+def test_parameters_are_matched_by_position(ranks):
+    """``DDP`` averages gradients of parameters with the same position, even if their names differ.
+
+    With parameters registered in another order on one rank, each is averaged with another one, and no error
+    tells. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        net = nn.Module()
+        for name in ("ab", "ba")[rank]:
+            net.register_parameter(name, nn.Parameter(torch.ones(1)))
+        net.forward = lambda x: x * net.a + 10 * x * net.b
+        model = DDP(net)
+        model(torch.tensor([rank + 1.0])).sum().backward()
+        return net.a.grad.item(), net.b.grad.item()
+
+    assert ranks(train) == [((1.0 + 20.0) / 2, (10.0 + 2.0) / 2), ((2.0 + 10.0) / 2, (20.0 + 1.0) / 2)]
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [(torch.ones(3, 2), "sizes"), (torch.ones(3, 2).t(), "strides")],
+    ids=["shape", "strides"],
+)
+@pytest.mark.needs("distributed")
+def test_ranks_have_parameters_of_the_same_shape(ranks, other, what):
+    """``DDP`` raises ``RuntimeError`` on a rank whose parameter differs in shape or strides from that of rank
+    0.
+
+    Rank 0 does not notice, and goes on to hand out its parameters. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def wrap(rank, other, what):
+        net = nn.Module()
+        net.weight = nn.Parameter(other if rank == 1 else torch.ones(2, 3))
+        if rank == 0:
+            DDP(net)
+        else:
+            message = rf"params\[0\] in this process .* not to match {what} of the same param in process 0"
+            with pytest.raises(RuntimeError, match=message):
+                DDP(net)
+            dist.broadcast(torch.empty(6), 0)  # which rank 0 goes on with
+
+    assert ranks(wrap, other, what) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
+def test_without_init_sync_shapes_may_differ(ranks):
+    """``DDP(init_sync=False)`` does not compare the shapes of parameters between ranks.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def wrap(rank):
+        model = DDP(nn.Linear(2 + rank, 1, bias=False), init_sync=False)
+        return list(model.module.weight.shape)
+
+    assert ranks(wrap) == [[1, 2], [1, 3]]
+
+
+@pytest.mark.needs("distributed")
+def test_dtypes_may_be_mixed(ranks):
+    """``DDP`` averages gradients of a module with float16 and float32 parameters, each in its own dtype.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        net = nn.Module()
+        net.a, net.b = nn.Parameter(torch.tensor([2.0]).half()), nn.Parameter(torch.tensor([3.0]))
+        net.forward = lambda x: x * net.a.float() * net.b
+        model = DDP(net)
+        model(torch.tensor([rank + 1.0])).sum().backward()
+        return [(str(p.grad.dtype), p.grad.item()) for p in (net.a, net.b)]
+
+    assert ranks(train) == [[("torch.float16", 4.5), ("torch.float32", 3.0)]] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_memory_formats_may_be_mixed(ranks):
+    """``DDP`` gives averaged gradients the strides of their parameters, such as those of ``channels_last``.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        net, x = nn.Module(), torch.arange(24.0).view(2, 3, 2, 2)
+        net.plain = nn.Parameter(torch.ones(2, 3, 2, 2))
+        net.last = nn.Parameter(torch.ones(2, 3, 2, 2).to(memory_format=torch.channels_last))
+        net.forward = lambda x: x * net.plain + x * net.last
+        model = DDP(net)
+        model(x * (rank + 1)).sum().backward()
+        strides = net.plain.grad.stride(), net.last.grad.stride()
+        return strides, torch.equal(net.plain.grad, x * 1.5), torch.equal(net.last.grad, x * 1.5)
+
+    assert ranks(train) == [(((12, 4, 2, 1), (12, 1, 6, 3)), True, True)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_autograd_grad_does_not_average(ranks):
+    """:func:`torch.autograd.grad` of a ``DDP`` output returns the gradient of the rank, not the mean.
+
+    No error tells. Call ``backward()`` and read ``grad``. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model, x = DDP(nn.Linear(1, 1, bias=False)), torch.tensor([[rank + 1.0]])
+        (grad,) = torch.autograd.grad(model(x).sum(), model.module.weight)
+        before = model.module.weight.grad
+        model(x).sum().backward()
+        return grad.item(), before, model.module.weight.grad.item()
+
+    assert ranks(train) == [(1.0, None, 1.5), (2.0, None, 1.5)]
+
+
+@pytest.mark.needs("distributed")
+def test_ranks_may_share_the_state_of_the_optimizer(ranks):
+    """:class:`~torch.distributed.optim.ZeroRedundancyOptimizer` keeps on each DDP rank the Adam state of some
+    parameters.
+
+    The steps are those of Adam: each rank hands out what it has updated.
+    """
+
+    def train(rank):
+        from torch.distributed.optim import ZeroRedundancyOptimizer
+
+        model = DDP(nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)))
+        copies = [nn.Parameter(p.detach().clone()) for p in model.parameters()]
+        shared = ZeroRedundancyOptimizer(model.parameters(), torch.optim.Adam, lr=0.5)
+        model(torch.tensor([[rank + 1.0, 3.0]])).sum().backward()
+        shared.step()
+        for copy, p in zip(copies, model.parameters(), strict=True):
+            copy.grad = p.grad.clone()
+        torch.optim.Adam(copies, lr=0.5).step()
+        torch.testing.assert_close(list(model.parameters()), copies)
+        return [name for name, p in model.module.named_parameters() if p in shared.optim.state]
+
+    first, second = ranks(train)
+
+    assert sorted(first + second) == ["0.weight", "1.weight"]
+    assert len(first) == len(second) == 1
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_a_hook_starts_the_delayed_average(ranks):
+    """``DDP`` reduces ``delay_all_reduce_named_params`` when ``param_to_hook_all_reduce`` gets its gradient.
+
+    Their gradients have to be there by then. DDP does not wait for this exchange; ``dist.barrier()`` does
+    over gloo. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        events, reduce = [], dist.all_reduce
+        net = nn.Module()
+        net.hooked, net.delayed = nn.Parameter(torch.tensor([3.0])), nn.Parameter(torch.tensor([2.0]))
+        net.hooked.register_hook(lambda grad: events.append("hooked"))
+        net.delayed.register_hook(lambda grad: events.append("delayed"))
+        net.forward = lambda x: 10 * x * net.hooked + x * net.delayed
+        options = {"param_to_hook_all_reduce": net.hooked}
+        model = DDP(net, delay_all_reduce_named_params=[("delayed", net.delayed)], **options)
+        dist.all_reduce = lambda grad, **options: [events.append(grad.item()), reduce(grad, **options)]
+        model(torch.tensor([rank + 1.0])).sum().backward()
+        dist.all_reduce = reduce
+        dist.barrier()
+        return events, net.delayed.grad.item(), net.hooked.grad.item()
+
+    assert ranks(train) == [
+        (["delayed", "hooked", 0.5], 1.5, 15.0),
+        (["delayed", "hooked", 1.0], 1.5, 15.0),
+    ]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_delayed_parameters_use_the_process_group(ranks):
+    """``DDP`` averages ``delay_all_reduce_named_params`` over its ``process_group``, also in ``no_sync()``.
+
+    What else it is told about gradients does not count for them. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        alone = [dist.new_group([0]), dist.new_group([1])][rank]
+        grads = []
+        for group in (alone, dist.group.WORLD):
+            net = nn.Module()
+            net.hooked, net.delayed = nn.Parameter(torch.tensor([3.0])), nn.Parameter(torch.tensor([2.0]))
+            net.forward = lambda x, net=net: 10 * x * net.hooked + x * net.delayed
+            delayed, options = [("delayed", net.delayed)], {"param_to_hook_all_reduce": net.hooked}
+            model = DDP(net, process_group=group, delay_all_reduce_named_params=delayed, **options)
+            with model.no_sync():
+                model(torch.tensor([rank + 1.0])).sum().backward()
+            dist.barrier(group)
+            grads.append((net.delayed.grad.item(), net.hooked.grad.item()))
+        dist.destroy_process_group(alone)
+        return grads
+
+    assert ranks(train) == [[(1.0, 10.0), (1.5, 10.0)], [(2.0, 20.0), (1.5, 20.0)]]
