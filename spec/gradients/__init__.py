@@ -4,5 +4,6 @@
 optimizer reads them there. Read *accumulation* and *leaves* first, then *sharing* and *freezing*;
 *zero_grad*, *clipping* and *norms* are about changing gradients, *optimizers*, *parameter_groups*,
 *optimizer_state* and *optimizer_hooks* about using them, and *vectors* about all parameters as one
-vector.
+vector. *checkpointing* is about a forward that runs again in backward, *inference_mode* about modules and
+tensors that autograd does not know.
 """
