@@ -222,3 +222,58 @@ def test_only_buffers_make_a_call_wait(ranks):
 
     assert ranks(run, nn.BatchNorm1d(1)) == [False, True]
     assert ranks(run, nn.Linear(1, 1)) == [False, False]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.12")
+def test_two_calls_before_one_backward(ranks):
+    """``DDP`` allows two calls before one ``backward()`` of a module with BatchNorm (:issue:`175024`).
+
+    The broadcast of buffers before the second call does not count as a change of what the first one saved.
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model = DDP(nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).eval()))
+        x = torch.tensor([[rank + 1.0]], requires_grad=True)
+        (model(x) + model(x * 10)).sum().backward()
+        return model.module[1].bias.grad.tolist()
+
+    assert ranks(train) == [[2.0], [2.0]]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.12")
+def test_two_calls_before_one_backward_raised(ranks):
+    """``DDP`` raises in ``backward()`` after two calls of a module with BatchNorm in eval mode.
+
+    The broadcast of buffers before the second call changes what the first one saved, in place. That is the
+    ``RuntimeError`` of a GAN's discriminator that sees real and fake images. Use
+    ``broadcast_buffers=False``. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model = DDP(nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).eval()))
+        x = torch.tensor([[rank + 1.0]], requires_grad=True)
+        loss = (model(x) + model(x * 10)).sum()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+    assert ranks(train) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+def test_local_buffers_allow_two_calls(ranks):
+    """``DDP(broadcast_buffers=False)`` allows two calls before one ``backward()`` with BatchNorm.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).eval())
+        model = DDP(net, broadcast_buffers=False)
+        x = torch.tensor([[rank + 1.0]], requires_grad=True)
+        (model(x) + model(x * 10)).sum().backward()
+        return net[1].bias.grad.tolist()
+
+    assert ranks(train) == [[2.0], [2.0]]

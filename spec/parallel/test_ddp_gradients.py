@@ -167,6 +167,30 @@ def test_a_replaced_weight_is_not_averaged(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.parametrize("change", ["double", "half"])
+def test_a_cast_ends_the_averaging(ranks, change):
+    """Casting a module in ``DistributedDataParallel`` there and back silently ends the averaging.
+
+    So does moving it to another device and back (:issue:`104336`). The parameters are the same objects, but
+    the hooks that exchange their gradients are gone: each rank goes on with its own. Cast and move before
+    wrapping in :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, change):
+        net = nn.Linear(1, 1, bias=False)
+        model, weight = DDP(net), net.weight
+        gradients = []
+        for _ in range(2):
+            model.zero_grad()
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+            gradients.append(weight.grad.item())
+            getattr(net, change)().float()
+        return gradients, net.weight is weight
+
+    assert ranks(train, change) == [([1.5, 1.0], True), ([1.5, 2.0], True)]
+
+
+@pytest.mark.needs("distributed")
 def test_a_hook_replaces_the_averaging(ranks):
     """``DistributedDataParallel.register_comm_hook`` makes gradients what the hook returns, not the mean."""
 
