@@ -252,3 +252,28 @@ def test_all_segments_but_the_last(reentrant):
 
     output.backward()
     assert calls == [0, 1, 2, 3, 0, 1]
+
+
+@pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
+def test_a_functional_call_is_over_at_the_second_forward(reentrant):
+    """Gradients of ``functional_call`` of a module that uses ``checkpoint`` are silently wrong.
+
+    The second forward runs in ``backward()``, when the module has its own parameters again: gradients of the
+    input are those of the module's own weight. With ``use_reentrant=True`` the given tensor gets none at all.
+    Call ``backward()`` inside, or leave the checkpoint out. See :func:`~torch.func.functional_call`.
+    """
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            return checkpoint(super().forward, x, use_reentrant=reentrant)
+
+    net, x = Net(1, 1, bias=False), torch.full((1, 1), 3.0, requires_grad=True)
+    nn.init.constant_(net.weight, 2.0)
+    given = torch.full((1, 1), 5.0, requires_grad=True)
+
+    output = torch.func.functional_call(net, {"weight": given}, x)
+    output.backward()
+
+    assert output.item() == 15.0
+    assert x.grad.item() == 2.0
+    assert [weight.grad is None for weight in (given, net.weight)] == [reentrant, not reentrant]

@@ -188,3 +188,20 @@ def test_a_wrapper_with_a_weak_reference_is_not_cast():
         net.double()
 
     assert watch() is net.rows
+
+
+def test_a_parameter_is_kept_from_casts_by_apply():
+    """An overridden ``Module._apply`` can keep a parameter in float32 through ``bfloat16()`` and ``to``.
+
+    There is no flag for it (:issue:`138952`). All casts and moves, also those of a model around the module,
+    go through ``_apply(fn)``, which calls ``fn`` for each tensor. See :meth:`~torch.nn.Module.bfloat16`.
+    """
+
+    class Scale(nn.Linear):
+        def _apply(self, fn, *args):
+            return super()._apply(lambda t: t.to(fn(t).device) if t is self.weight else fn(t), *args)
+
+    net = nn.Sequential(nn.Linear(2, 3), Scale(3, 1))
+    net.bfloat16().to(torch.float16)
+
+    assert [p.dtype for p in net.parameters()] == [torch.float16] * 2 + [torch.float32, torch.float16]

@@ -308,7 +308,6 @@ def test_loading_meta_into_meta_does_not_warn():
     assert layer.weight.data_ptr() == other.weight.data_ptr()
 
 
-@pytest.mark.question("Q103")
 def test_meta_tensors_are_not_loaded():
     """``load_state_dict`` of meta tensors into a module with values raises ``RuntimeError``.
 
@@ -336,6 +335,7 @@ def test_assigned_meta_tensors_take_the_values_away():
     assert [p.device.type for p in layer.parameters()] == ["meta", "meta"]
 
 
+@pytest.mark.question("Q103")
 @pytest.mark.since("2.1")
 def test_non_persistent_buffers_stay_on_meta():
     """``load_state_dict(assign=True)`` leaves a meta module's non-persistent buffers on the meta device.
