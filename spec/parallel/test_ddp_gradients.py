@@ -167,6 +167,33 @@ def test_a_replaced_weight_is_not_averaged(ranks):
 
 
 @pytest.mark.needs("distributed")
+def test_a_parameter_used_beside_forward_is_averaged(ranks):
+    """``DDP`` averages a parameter that the loss uses beside ``forward``, and not in it, by default only.
+
+    With ``find_unused_parameters=True`` it counts as unused, and backward raises "Expected to mark a variable
+    ready only once". So it is with regularization terms of adapters, such as AdaLoRA's. Compute them in
+    ``forward``. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        gradients = []
+        for options in ({}, {"find_unused_parameters": True}):
+            net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Identity())
+            net[1].scale = scale = nn.Parameter(torch.tensor(3.0))
+            model = DDP(net, **options)
+            loss = model(torch.ones(1, 1)).sum() + scale.square() * (rank + 1)
+            if options:
+                with pytest.raises(RuntimeError, match="Expected to mark a variable ready only once"):
+                    loss.backward()
+            else:
+                loss.backward()
+                gradients.append(scale.grad.item())
+        return gradients
+
+    assert ranks(train) == [[9.0], [9.0]]
+
+
+@pytest.mark.needs("distributed")
 @pytest.mark.parametrize("change", ["double", "half"])
 def test_a_cast_ends_the_averaging(ranks, change):
     """Casting a module in ``DistributedDataParallel`` there and back silently ends the averaging.

@@ -205,3 +205,20 @@ def test_a_parameter_is_kept_from_casts_by_apply():
     net.bfloat16().to(torch.float16)
 
     assert [p.dtype for p in net.parameters()] == [torch.float16] * 2 + [torch.float32, torch.float16]
+
+
+@pytest.mark.parametrize("layer", [nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.BatchNorm1d(4)])
+def test_normalizations_of_bfloat16_with_float32_weights(layer):
+    """On the CPU ``LayerNorm``, ``GroupNorm`` and ``BatchNorm`` in float32 take bfloat16 input, and return
+    bfloat16.
+
+    Most layers raise for it, and so do these for float64; on a GPU ``LayerNorm`` does for bfloat16 as well
+    (:issue:`135969`). Casting the whole model makes no such mixture. See :meth:`~torch.nn.Module.bfloat16`.
+    """
+    x = torch.rand(2, 4, 4, dtype=torch.bfloat16)
+
+    assert layer(x).dtype is torch.bfloat16
+    with pytest.raises(RuntimeError, match="mixed dtype"):
+        layer(x.double())
+    with pytest.raises(RuntimeError, match="must have the same dtype"):
+        nn.Linear(4, 3)(x)
