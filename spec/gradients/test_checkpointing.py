@@ -195,11 +195,11 @@ def test_autograd_grad_through_a_reentrant_checkpoint():
 
 
 def test_the_mode_at_the_second_forward_counts():
-    """``eval()`` between ``checkpoint`` and ``backward()`` changes what is recomputed, and what is raised.
+    """``eval()`` between ``checkpoint`` and ``backward()`` makes the second forward run in eval mode.
 
-    The second forward runs in the mode of that moment. With ``use_reentrant=True`` gradients are silently
-    those of evaluation; with ``False``, ``backward()`` raises ``RuntimeError`` where another number of
-    tensors is saved. See :func:`torch.utils.checkpoint.checkpoint`.
+    It runs in the mode of that moment. With ``use_reentrant=True`` gradients are silently those of
+    evaluation; with ``False``, ``backward()`` raises ``RuntimeError`` where another number of tensors is
+    saved. See :func:`torch.utils.checkpoint.checkpoint`.
     """
     net, x = nn.Sequential(nn.Tanh(), nn.Dropout(0.5)), torch.rand(100, requires_grad=True)
 
@@ -256,10 +256,10 @@ def test_all_segments_but_the_last(reentrant):
 
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
 def test_a_functional_call_is_over_at_the_second_forward(reentrant):
-    """Gradients of ``functional_call`` of a module that uses ``checkpoint`` are silently wrong.
+    """In ``functional_call`` the second forward of ``checkpoint`` silently uses the module's own parameters.
 
-    The second forward runs in ``backward()``, when the module has its own parameters again: gradients of the
-    input are those of the module's own weight. With ``use_reentrant=True`` the given tensor gets none at all.
+    It runs in ``backward()``, when the functional call is over: gradients of the input are those of the
+    module's own weight. With ``use_reentrant=True`` the given tensor gets none at all.
     Call ``backward()`` inside, or leave the checkpoint out. See :func:`~torch.func.functional_call`.
     """
 

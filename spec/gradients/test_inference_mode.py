@@ -6,6 +6,7 @@ one that is built, cast or filled there consists of them.
 """
 
 import copy
+import io
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_an_output_is_cloned_before_training():
 
 
 def test_a_module_built_inside_gets_no_gradient():
-    """A ``nn.Linear`` built in ``torch.inference_mode`` gets no gradient for its weight, and no error.
+    """An ``nn.Linear`` built in ``torch.inference_mode`` silently gets no gradient for its weight.
 
     It does get one for its bias. For an input that requires grad the call raises ``RuntimeError``. Build
     models outside; see :class:`torch.inference_mode`.
@@ -175,7 +176,8 @@ def test_a_cast_inside_spoils_a_module():
 
 
 def test_a_lazy_module_is_called_outside_first():
-    """A lazy module called first in ``torch.inference_mode`` gets no gradient for its weight afterwards.
+    """An ``nn.LazyLinear`` first called in ``torch.inference_mode`` gets no gradient for its weight
+    afterwards.
 
     Its parameters are made in the first call. Call it once under :class:`~torch.no_grad` instead; see
     :class:`~torch.nn.LazyLinear`.
@@ -223,9 +225,11 @@ def test_tensors_loaded_inside_are_inference_tensors():
 
     So they do no harm to a module, unless ``assign=True`` puts them into it.
     """
+    file, layer = io.BytesIO(), nn.Linear(2, 3)
+    torch.save(nn.Linear(2, 3).state_dict(), file)
+    file.seek(0)
     with torch.inference_mode():
-        state = {key: value * 2 for key, value in nn.Linear(2, 3).state_dict().items()}
-    layer = nn.Linear(2, 3)
+        state = torch.load(file, weights_only=True)
 
     layer.load_state_dict(state)
     layer(torch.ones(4, 2)).sum().backward()

@@ -185,10 +185,11 @@ def test_a_query_without_keys_is_nan():
     ids=["attn_mask", "key_padding_mask"],
 )
 def test_without_weights_such_a_query_is_zero(name, mask):
-    """With ``need_weights=False`` a ``MultiheadAttention`` query whose keys are all masked gets 0, not NaN.
+    """In training, ``MultiheadAttention`` gives a query without keys no NaN if ``need_weights=False``.
 
-    That is before ``out_proj``, so its output is the bias of that. Gradients are finite. On the fast path it
-    is NaN all the same. See :class:`~torch.nn.MultiheadAttention` (:issue:`41508`).
+    All its keys are masked then. It gets 0 before ``out_proj``, so its output is the bias of that, and
+    gradients are finite. On the fast path, in evaluation, it is NaN all the same. See
+    :class:`~torch.nn.MultiheadAttention` (:issue:`41508`).
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
     nn.init.constant_(layer.out_proj.bias, 7.0)
@@ -209,9 +210,10 @@ def test_without_weights_such_a_query_is_zero(name, mask):
     ids=["attn_mask", "key_padding_mask"],
 )
 def test_without_weights_such_a_query_was_nan(name, mask):
-    """With ``need_weights=False`` a ``MultiheadAttention`` query whose keys are all masked is NaN as well.
+    """``MultiheadAttention`` gives a query without keys NaN, even if ``need_weights=False``.
 
-    So are the gradients of all parameters. See :class:`~torch.nn.MultiheadAttention`.
+    All its keys are masked then. The gradients of all parameters are NaN as well. See
+    :class:`~torch.nn.MultiheadAttention`.
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
 

@@ -226,20 +226,22 @@ def test_only_buffers_make_a_call_wait(ranks):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.12")
-def test_two_calls_before_one_backward(ranks):
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_two_calls_before_one_backward(ranks, mode):
     """``DDP`` allows two calls before one ``backward()`` of a module with BatchNorm (:issue:`175024`).
 
     The broadcast of buffers before the second call does not count as a change of what the first one saved.
     See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def train(rank):
-        model = DDP(nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).eval()))
-        x = torch.tensor([[rank + 1.0]], requires_grad=True)
+    def train(rank, mode):
+        net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).train(mode))
+        model = DDP(net)
+        x = torch.tensor([[rank + 1.0], [rank + 4.0]], requires_grad=True)
         (model(x) + model(x * 10)).sum().backward()
-        return model.module[1].bias.grad.tolist()
+        return net[1].bias.grad.tolist()
 
-    assert ranks(train) == [[2.0], [2.0]]
+    assert ranks(train, mode) == [[4.0], [4.0]]
 
 
 @pytest.mark.needs("distributed")
@@ -263,17 +265,18 @@ def test_two_calls_before_one_backward_raised(ranks):
 
 
 @pytest.mark.needs("distributed")
-def test_local_buffers_allow_two_calls(ranks):
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_local_buffers_allow_two_calls(ranks, mode):
     """``DDP(broadcast_buffers=False)`` allows two calls before one ``backward()`` with BatchNorm.
 
     See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def train(rank):
-        net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).eval())
+    def train(rank, mode):
+        net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).train(mode))
         model = DDP(net, broadcast_buffers=False)
-        x = torch.tensor([[rank + 1.0]], requires_grad=True)
+        x = torch.tensor([[rank + 1.0], [rank + 4.0]], requires_grad=True)
         (model(x) + model(x * 10)).sum().backward()
         return net[1].bias.grad.tolist()
 
-    assert ranks(train) == [[2.0], [2.0]]
+    assert ranks(train, mode) == [[4.0], [4.0]]

@@ -168,7 +168,8 @@ def test_a_replaced_weight_is_not_averaged(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_parameter_used_beside_forward_is_averaged(ranks):
-    """``DDP`` averages a parameter that the loss uses beside ``forward``, and not in it, by default only.
+    """By default ``DDP`` averages a parameter used outside ``forward`` only; ``find_unused_parameters=True``
+    raises.
 
     With ``find_unused_parameters=True`` it counts as unused, and backward raises "Expected to mark a variable
     ready only once". So it is with regularization terms of adapters, such as AdaLoRA's. Compute them in

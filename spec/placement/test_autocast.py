@@ -138,7 +138,7 @@ def test_a_call_without_gradients_leaves_later_ones(mode):
 @pytest.mark.before("2.11")
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_a_call_without_gradients_spoilt_later_ones(mode):
-    """After a call under ``no_grad``, outputs in the same ``autocast`` region do not require grad.
+    """In one ``autocast`` region a call under ``no_grad`` deprives later calls of their weights' gradients.
 
     The cast of a weight that the first call remembers has no graph. With other layers around there is no
     error, and the weight is silently not trained. Use regions of their own, or ``cache_enabled=False``. See
