@@ -298,7 +298,7 @@ def test_plain_modules_have_no_fsdp_methods():
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.13")
+@pytest.mark.since("2.12")
 def test_tied_weights_in_two_groups_are_refused(ranks):
     """``fully_shard`` on two modules with one tied weight raises ``ValueError`` at the first call.
 
@@ -329,7 +329,7 @@ def test_tied_weights_in_two_groups_are_refused(ranks):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
-@pytest.mark.before("2.13")
+@pytest.mark.before("2.12")
 def test_tied_weights_in_two_groups_come_apart(ranks):
     """``fully_shard`` on two modules with one tied weight silently unties it, if each is sharded alone.
 
