@@ -52,6 +52,23 @@ def test_it_fires_after_the_gradients_inside():
     assert calls == ["output", "inside", "hook", "input"]
 
 
+@pytest.mark.parametrize(("requires_grad", "there"), [(True, True), (False, False)])
+def test_grad_of_parameters_in_a_hook(requires_grad, there):
+    """In a full backward hook ``grad`` of the module's parameters is set only if an input requires grad.
+
+    Without such an input, as in the first layer of a model, the hook runs before the gradients of parameters
+    are there (:issue:`149938`). To see them use :meth:`torch.Tensor.register_hook` on the parameter, or look
+    after ``backward()``.
+    """
+    layer, seen = nn.Linear(2, 3), []
+    layer.register_full_backward_hook(lambda layer, into, out: seen.append(layer.weight.grad is not None))
+    layer.register_full_backward_pre_hook(lambda layer, out: seen.append(layer.weight.grad is not None))
+
+    layer(torch.rand(4, 2, requires_grad=requires_grad)).sum().backward()
+
+    assert seen == [False, there]
+
+
 def test_registering_a_full_backward_hook_returns_a_handle():
     """:meth:`~torch.nn.Module.register_full_backward_hook` returns a ``RemovableHandle`` that removes the
     hook.

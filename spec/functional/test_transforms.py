@@ -6,6 +6,7 @@ A functional call makes a module a function of its tensors, which :func:`torch.f
 
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import nn
 from torch.func import functional_call, grad, jvp, vjp
 
@@ -169,3 +170,25 @@ def test_batch_norm_cannot_update_its_statistics_per_sample():
     ):
         torch.vmap(nn.BatchNorm1d(2))(x)
     assert torch.vmap(nn.BatchNorm1d(2, track_running_stats=False))(x).shape == (3, 4, 2)
+
+
+@pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
+def test_a_checkpoint_is_refused(reentrant):
+    """:func:`torch.func.grad <torch.func.grad>` raises ``RuntimeError`` for a module that uses
+    ``checkpoint``.
+
+    Function transforms know neither its hooks for saved tensors nor its autograd function (:issue:`122729`).
+    Switch :func:`torch.utils.checkpoint.checkpoint` off for the call.
+    """
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            return torch.utils.checkpoint.checkpoint(super().forward, x, use_reentrant=reentrant)
+
+    net, x = Net(2, 1), torch.rand(1, 2)
+    parameters = {name: p.detach() for name, p in net.named_parameters()}
+
+    with pytest.raises(
+        RuntimeError, match=r"saved tensor hooks|autograd\.Function with functorch transforms"
+    ):
+        grad(lambda given: functional_call(net, given, x).sum())(parameters)

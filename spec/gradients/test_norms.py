@@ -115,6 +115,26 @@ def test_a_small_norm_scales_nothing_up():
 
 
 @pytest.mark.since("2.6")
+def test_an_exhausted_generator_scales_nothing(recwarn):
+    """``clip_grads_with_norm_`` given an exhausted ``parameters()`` generator silently scales nothing.
+
+    ``clip_grad_norm_`` warns then. A generator that ``get_total_norm`` has walked is exhausted: make a list
+    of the parameters first. See :func:`~torch.nn.utils.clip_grads_with_norm_`.
+    """
+    layer = nn.Linear(1, 2, bias=False)
+    layer.weight.grad = torch.tensor([[3.0], [4.0]])
+    walk = layer.parameters()
+    total = nn.utils.get_total_norm(p.grad for p in walk)
+
+    nn.utils.clip_grads_with_norm_(walk, 1.0, total)
+    assert layer.weight.grad.tolist() == [[3.0], [4.0]]
+    assert [str(warning.message) for warning in recwarn] == []
+
+    nn.utils.clip_grads_with_norm_(layer.parameters(), 1.0, total)
+    assert layer.weight.grad.tolist() == [[pytest.approx(0.6)], [pytest.approx(0.8)]]
+
+
+@pytest.mark.since("2.6")
 def test_a_single_tensor_is_scaled():
     """:func:`~torch.nn.utils.clip_grads_with_norm_` accepts one tensor, and skips it if its ``grad`` is
     ``None``.

@@ -183,6 +183,23 @@ def test_a_group_may_be_added_later():
     assert [p is layer.bias for p in group["params"]] == [True]
 
 
+def test_the_given_dicts_become_the_groups():
+    """An optimizer fills and keeps the given group dicts: a second one made of them has the first's ``lr``.
+
+    It fills in its options where they are missing, and both share the dicts afterwards: a scheduler of one
+    changes the other (:issue:`51794`). Make new dicts for each optimizer.
+    """
+    layer = nn.Linear(2, 3)
+    groups = [{"params": [layer.weight]}, {"params": [layer.bias], "lr": 0.5}]
+
+    first, second = SGD(groups, lr=0.1), SGD(groups, lr=0.7)
+
+    assert [group["lr"] for group in second.param_groups] == [0.1, 0.5]
+    first.param_groups[0]["lr"] = 0.01
+    assert second.param_groups[0] is groups[0]
+    assert second.param_groups[0]["lr"] == 0.01
+
+
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(
     ("given", "kind"), [([torch.rand(2)], "list"), (torch.rand(2), "torch.Tensor")], ids=["list", "tensor"]

@@ -178,6 +178,88 @@ def test_a_query_without_keys_is_nan():
     assert layer.in_proj_weight.grad.isnan().any()
 
 
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize(
+    ("name", "mask"),
+    [("attn_mask", torch.ones(5, 5) == 1), ("key_padding_mask", torch.ones(3, 5) == 1)],
+    ids=["attn_mask", "key_padding_mask"],
+)
+def test_without_weights_such_a_query_is_zero(name, mask):
+    """In training, ``MultiheadAttention`` gives a query without keys no NaN if ``need_weights=False``.
+
+    All its keys are masked then. It gets 0 before ``out_proj``, so its output is the bias of that, and
+    gradients are finite. On the fast path, in evaluation, it is NaN all the same. See
+    :class:`~torch.nn.MultiheadAttention` (:issue:`41508`).
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    nn.init.constant_(layer.out_proj.bias, 7.0)
+
+    output, _ = layer(x, x, x, need_weights=False, **{name: mask})
+    output.sum().backward()
+
+    assert output.unique().tolist() == [7.0]
+    assert layer.in_proj_weight.grad.isfinite().all()
+    with torch.no_grad():
+        assert layer.eval()(x, x, x, need_weights=False, **{name: mask})[0].isnan().all()
+
+
+@pytest.mark.before("2.5")
+@pytest.mark.parametrize(
+    ("name", "mask"),
+    [("attn_mask", torch.ones(5, 5) == 1), ("key_padding_mask", torch.ones(3, 5) == 1)],
+    ids=["attn_mask", "key_padding_mask"],
+)
+def test_without_weights_such_a_query_was_nan(name, mask):
+    """``MultiheadAttention`` gives a query without keys NaN, even if ``need_weights=False``.
+
+    All its keys are masked then. The gradients of all parameters are NaN as well. See
+    :class:`~torch.nn.MultiheadAttention`.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+
+    output, _ = layer(x, x, x, need_weights=False, **{name: mask})
+    output.sum().backward()
+
+    assert output.isnan().all()
+    assert layer.in_proj_weight.grad.isnan().all()
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize("layer", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer])
+def test_a_transformer_layer_without_keys_is_finite(layer):
+    """In training, layers of ``nn.Transformer`` give no NaN for a sequence that is all padding.
+
+    They ask attention for no weights. In evaluation without gradients the fast path of the encoder layer
+    makes it NaN. See :class:`~torch.nn.TransformerEncoderLayer`.
+    """
+    made, x = layer(4, 2, 8, batch_first=True), torch.rand(3, 5, 4)
+    padding = torch.zeros(3, 5, dtype=torch.bool)
+    padding[1] = True
+    if layer is nn.TransformerDecoderLayer:
+        assert made(x, x, memory_key_padding_mask=padding).isfinite().all()
+    else:
+        assert made(x, src_key_padding_mask=padding).isfinite().all()
+        with torch.no_grad():
+            fast = made.eval()(x, src_key_padding_mask=padding)
+        assert fast.isnan().all(-1).all(-1).tolist() == [False, True, False]
+
+
+def test_causal_and_left_padding_leave_queries_without_keys():
+    """A causal mask and padding on the left leave the first queries of ``MultiheadAttention`` no keys: NaN.
+
+    That is by default, with weights. Pad on the right, where a causal mask hides the padding from all that
+    matters. See :class:`~torch.nn.MultiheadAttention`.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(2, 5, 4)
+    causal, left = torch.ones(5, 5).triu(1) == 1, torch.tensor([[True, True, False, False, False]] * 2)
+
+    output, _ = layer(x, x, x, attn_mask=causal, key_padding_mask=left)
+    assert output.isnan().any(-1).tolist() == [[True, True, False, False, False]] * 2
+
+    output, _ = layer(x, x, x, attn_mask=causal, key_padding_mask=left.flip(1))
+    assert output.isfinite().all()
+
+
 def test_merging_one_mask():
     """``MultiheadAttention.merge_masks`` returns a lone ``key_padding_mask`` itself, and ``attn_mask``
     expanded.

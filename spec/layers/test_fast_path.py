@@ -158,6 +158,25 @@ def test_two_masks_keep_the_fast_path(monkeypatch):
         assert layer(x, src_mask=torch.eye(5) == 1, src_key_padding_mask=torch.eye(3, 5) == 1) == "fused"
 
 
+def test_a_mask_for_each_head_on_the_fast_path():
+    """A 3-D ``attn_mask`` of ``MultiheadAttention`` gives the same on the fast path as in training.
+
+    It has one mask per head, entry after entry of the batch, in both. So it is for ``src_mask`` of
+    :class:`~torch.nn.TransformerEncoderLayer` (:issue:`97409`).
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    encoder = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+    mask = torch.rand(6, 5, 5) > 0.5
+    mask[..., 0] = False
+
+    attended, encoded = layer(x, x, x, attn_mask=mask)[0], encoder(x, src_mask=mask)
+    layer.eval()
+    encoder.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x, x, x, attn_mask=mask)[0], attended, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(encoder(x, src_mask=mask), encoded, rtol=1e-4, atol=1e-5)
+
+
 def test_two_eps_keep_a_layer_off_the_fast_path(monkeypatch):
     """``TransformerEncoderLayer`` stays off its fast path if ``norm1.eps`` and ``norm2.eps`` differ."""
     monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", lambda *given: "fused")

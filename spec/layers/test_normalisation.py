@@ -278,6 +278,33 @@ def test_rms_norm_of_half_has_an_eps_of_its_own(dtype):
     assert result.tolist() == pytest.approx([3**-0.5] * 4, rel=0.02)
 
 
+@pytest.mark.since("2.7")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+def test_rms_norm_keeps_the_dtype_of_its_input(dtype):
+    """:class:`~torch.nn.RMSNorm` with a float32 ``weight`` returns half precision input in its own dtype.
+
+    It computes in float32, also the product with the weight, and rounds once (:pull:`142848`).
+    """
+    layer, x = nn.RMSNorm(4, eps=1e-5), torch.rand(2, 4, dtype=dtype)
+    nn.init.uniform_(layer.weight, 1.0, 3.0)
+
+    result = layer(x)
+
+    assert result.dtype is dtype
+    assert torch.equal(result, layer(x.float()).to(dtype))
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.before("2.7")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+def test_rms_norm_returned_the_dtype_of_its_weight(dtype):
+    """:class:`~torch.nn.RMSNorm` with a float32 ``weight`` returns float32 for half precision input.
+
+    The next layer in half precision raises for it. Cast the layer as well.
+    """
+    assert nn.RMSNorm(4)(torch.rand(2, 4, dtype=dtype)).dtype is torch.float32
+
+
 @pytest.mark.since("2.4")
 def test_rms_norm_is_reset_to_ones():
     """:meth:`RMSNorm.reset_parameters() <torch.nn.RMSNorm.reset_parameters>` sets its ``weight`` to ones."""

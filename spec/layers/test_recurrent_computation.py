@@ -234,6 +234,32 @@ def test_what_recurrent_layers_override():
     assert base & set(vars(nn.LSTM)) == {"__init__", "check_forward_args", "permute_hidden"}
 
 
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda layer, name, value: setattr(layer, name, nn.Parameter(value)),
+        lambda layer, name, value: setattr(getattr(layer, name), "data", value),
+        lambda layer, name, value: layer._parameters.update({name: nn.Parameter(value)}),
+        lambda layer, name, value: (delattr(layer, name), setattr(layer, name, value)),
+    ],
+    ids=["Parameter", "data", "_parameters", "plain tensor"],
+)
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_replaced_weights_are_used(make, replace):
+    """``nn.RNN``, ``LSTM`` and ``GRU`` compute with weights that were replaced, in whatever way.
+
+    By a new :class:`~torch.nn.Parameter`, through ``data``, or by a plain tensor: the next call finds them
+    (:issue:`91111`).
+    """
+    layer, x = make(2, 3), torch.rand(4, 1, 2)
+    assert layer(x)[0].abs().sum() > 0
+
+    for name, p in list(layer.named_parameters()):
+        replace(layer, name, torch.zeros_like(p))
+
+    assert layer(x)[0].abs().sum() == 0
+
+
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
 def test_flatten_parameters_on_the_cpu(make):
     """``flatten_parameters()`` of ``nn.RNN``, ``LSTM`` and ``GRU`` on the CPU leaves every parameter where it

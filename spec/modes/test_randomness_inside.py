@@ -120,3 +120,20 @@ def test_a_transformer_layer_in_evaluation():
     torch.testing.assert_close(fast, slow.detach(), rtol=1e-4, atol=1e-5)
     assert fast.requires_grad is False
     assert slow.requires_grad is True
+
+
+def test_the_function_of_attention_has_no_mode():
+    """``F.scaled_dot_product_attention`` applies ``dropout_p`` in ``eval()`` too: it knows no module.
+
+    In ``forward`` pass ``dropout_p=self.p if self.training else 0.0``.
+    :class:`nn.MultiheadAttention <torch.nn.MultiheadAttention>` does so itself (:issue:`124464`).
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return F.scaled_dot_product_attention(x, x, x, dropout_p=0.5)
+
+    net, x = Net().eval(), torch.rand(1, 2, 50, 4)
+
+    assert not torch.equal(net(x), net(x))
+    assert torch.equal(*[F.scaled_dot_product_attention(x, x, x) for _ in range(2)])

@@ -140,6 +140,26 @@ def test_eval_calls_train():
     assert calls == [False]
 
 
+def test_a_train_without_mode_breaks_eval():
+    """A ``train`` of one's own without the argument ``mode`` makes ``eval()`` of the model raise
+    ``TypeError``.
+
+    :meth:`~torch.nn.Module.eval` calls ``train(False)``, of every submodule too. Define
+    ``def train(self, mode=True)``, and return ``super().train(mode)``.
+    """
+
+    class Net(nn.Linear):
+        def train(self):
+            return super().train()
+
+    net = nn.Sequential(Net(2, 3))
+
+    for switch in (net.eval, net.train, net[0].eval):
+        with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
+            switch()
+    assert net[0].train() is net[0]
+
+
 def test_an_eval_of_a_child_is_not_called():
     """``net.eval()`` calls ``train(False)`` of each child module, not an ``eval`` that a child overrides.
 

@@ -245,3 +245,61 @@ def test_broadcast_buffers_is_none_by_default(ranks):
 
     assert ranks(run, {}) == [5.0, 5.0]
     assert ranks(run, {"broadcast_buffers": None}) == [5.0, 5.0]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.12")
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_two_calls_before_one_backward(ranks, mode):
+    """``DDP`` allows two calls before one ``backward()`` of a module with BatchNorm (:issue:`175024`).
+
+    The broadcast of buffers before the second call does not count as a change of what the first one saved.
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, mode):
+        net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).train(mode))
+        model = DDP(net)
+        x = torch.tensor([[rank + 1.0], [rank + 4.0]], requires_grad=True)
+        (model(x) + model(x * 10)).sum().backward()
+        return net[1].bias.grad.tolist()
+
+    assert ranks(train, mode) == [[4.0], [4.0]]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.12")
+def test_two_calls_before_one_backward_raised(ranks):
+    """``DDP`` raises in ``backward()`` after two calls of a module with BatchNorm in eval mode.
+
+    The broadcast of buffers before the second call changes what the first one saved, in place. That is the
+    ``RuntimeError`` of a GAN's discriminator that sees real and fake images. Use
+    ``broadcast_buffers=False``. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model = DDP(nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).eval()))
+        x = torch.tensor([[rank + 1.0]], requires_grad=True)
+        loss = (model(x) + model(x * 10)).sum()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+    assert ranks(train) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_local_buffers_allow_two_calls(ranks, mode):
+    """``DDP(broadcast_buffers=False)`` allows two calls before one ``backward()`` with BatchNorm.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, mode):
+        net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).train(mode))
+        model = DDP(net, broadcast_buffers=False)
+        x = torch.tensor([[rank + 1.0], [rank + 4.0]], requires_grad=True)
+        (model(x) + model(x * 10)).sum().backward()
+        return net[1].bias.grad.tolist()
+
+    assert ranks(train, mode) == [[4.0], [4.0]]

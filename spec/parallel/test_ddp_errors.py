@@ -172,6 +172,23 @@ def test_unused_parameters_stop_the_next_call(ranks):
 
 
 @pytest.mark.needs("distributed")
+def test_beside_an_unused_parameter_nothing_is_averaged(ranks):
+    """By default ``DDP`` leaves gradients unaveraged if a parameter of their bucket is unused.
+
+    No error says so until the next call: a loop of one step, or one that catches the error, trains the ranks
+    apart (:issue:`112152`). Small models have a single bucket. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        model = DDP(Branches())
+        model(torch.tensor([[rank + 1.0]])).sum().backward()
+        return model.module.left.weight.grad.item()
+
+    assert ranks(train) == [1.0, 2.0]
+
+
+@pytest.mark.needs("distributed")
 def test_unused_parameters_can_be_looked_for(ranks):
     """With ``find_unused_parameters=True``, :class:`DDP <torch.nn.parallel.DistributedDataParallel>` does not
     set the ``grad`` of a parameter that no rank uses.

@@ -167,6 +167,58 @@ def test_a_replaced_weight_is_not_averaged(ranks):
 
 
 @pytest.mark.needs("distributed")
+def test_a_parameter_used_beside_forward_is_averaged(ranks):
+    """By default ``DDP`` averages a parameter used outside ``forward`` only; ``find_unused_parameters=True``
+    raises.
+
+    With ``find_unused_parameters=True`` it counts as unused, and backward raises "Expected to mark a variable
+    ready only once". So it is with regularization terms of adapters, such as AdaLoRA's. Compute them in
+    ``forward``. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        gradients = []
+        for options in ({}, {"find_unused_parameters": True}):
+            net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Identity())
+            net[1].scale = scale = nn.Parameter(torch.tensor(3.0))
+            model = DDP(net, **options)
+            loss = model(torch.ones(1, 1)).sum() + scale.square() * (rank + 1)
+            if options:
+                with pytest.raises(RuntimeError, match="Expected to mark a variable ready only once"):
+                    loss.backward()
+            else:
+                loss.backward()
+                gradients.append(scale.grad.item())
+        return gradients
+
+    assert ranks(train) == [[9.0], [9.0]]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.parametrize("change", ["double", "half"])
+def test_a_cast_ends_the_averaging(ranks, change):
+    """Casting a module in ``DistributedDataParallel`` there and back silently ends the averaging.
+
+    So does moving it to another device and back (:issue:`104336`). The parameters are the same objects, but
+    the hooks that exchange their gradients are gone: each rank goes on with its own. Cast and move before
+    wrapping in :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, change):
+        net = nn.Linear(1, 1, bias=False)
+        model, weight = DDP(net), net.weight
+        gradients = []
+        for _ in range(2):
+            model.zero_grad()
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+            gradients.append(weight.grad.item())
+            getattr(net, change)().float()
+        return gradients, net.weight is weight
+
+    assert ranks(train, change) == [([1.5, 1.0], True), ([1.5, 2.0], True)]
+
+
+@pytest.mark.needs("distributed")
 def test_a_hook_replaces_the_averaging(ranks):
     """``DistributedDataParallel.register_comm_hook`` makes gradients what the hook returns, not the mean."""
 

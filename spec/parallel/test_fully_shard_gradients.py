@@ -147,3 +147,85 @@ def test_at_least_one_input_buffer(ranks, number, error, message):
         return net.set_reduce_scatter_max_input_buffers(2)
 
     assert ranks(run, number, error, message) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
+def test_clipping_takes_the_norm_over_all_ranks(ranks):
+    """``clip_grad_norm_`` clips a ``fully_shard`` module by the norm over all ranks, and returns a DTensor.
+
+    Call ``full_tensor()`` on it for the number, on every rank; what one rank has of it may be its own part
+    only (:issue:`170862`). See :func:`~torch.nn.utils.clip_grad_norm_`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net = fully_shard(nn.Linear(1, 4, bias=False))
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        norm = nn.utils.clip_grad_norm_(net.parameters(), max_norm=1.0)
+        return (
+            type(norm).__name__,
+            norm.full_tensor().item(),
+            net.weight.grad.full_tensor().flatten().tolist(),
+        )
+
+    half = pytest.approx(0.5, rel=1e-4)
+    assert ranks(train) == [("DTensor", pytest.approx(3.0), [half] * 4)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.11")
+def test_nested_checkpoints_and_two_calls(ranks):
+    """``fully_shard`` allows two calls before one backward of checkpointed blocks with sharded layers.
+
+    So does training on pairs, such as DPO. See :func:`~torch.distributed.fsdp.fully_shard`
+    (:issue:`153354`).
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+        from torch.utils.checkpoint import checkpoint
+
+        class Net(nn.Sequential):
+            def forward(self, x):
+                for block in self:
+                    x = checkpoint(block, x, use_reentrant=False)
+                return x
+
+        net = Net(*[nn.Sequential(nn.Linear(1, 1), nn.Tanh(), nn.Linear(1, 1)) for _ in range(2)])
+        for module in (net[0][0], net[0], net[1][0], net[1], net):
+            fully_shard(module)
+        (net(torch.rand(3, 1)) + net(torch.rand(3, 1))).sum().backward()
+        return all(p.grad is not None for p in net.parameters())
+
+    assert ranks(train) == [True, True]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
+@pytest.mark.before("2.11")
+def test_nested_checkpoints_and_two_calls_failed(ranks):
+    """``fully_shard`` raises in backward after two calls of checkpointed blocks with sharded layers.
+
+    The second forward of a block finds shards: "got mixed torch.Tensor and DTensor". Call ``backward()``
+    after each call. See :func:`~torch.distributed.fsdp.fully_shard` (:issue:`153354`).
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+        from torch.utils.checkpoint import checkpoint
+
+        class Net(nn.Sequential):
+            def forward(self, x):
+                for block in self:
+                    x = checkpoint(block, x, use_reentrant=False)
+                return x
+
+        net = Net(*[nn.Sequential(nn.Linear(1, 1), nn.Tanh(), nn.Linear(1, 1)) for _ in range(2)])
+        for module in (net[0][0], net[0], net[1][0], net[1], net):
+            fully_shard(module)
+        with pytest.raises(RuntimeError, match=r"mixed torch\.Tensor and DTensor"):
+            (net(torch.rand(3, 1)) + net(torch.rand(3, 1))).sum().backward()
+
+    assert ranks(train) == [None, None]

@@ -295,3 +295,57 @@ def test_plain_modules_have_no_fsdp_methods():
 
     assert register_fsdp_forward_method(net, "missing") is None
     assert vars(net) == before
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.12")
+def test_tied_weights_in_two_groups_are_refused(ranks):
+    """``fully_shard`` on two modules with one tied weight raises ``ValueError`` at the first call.
+
+    So it does if one of them is sharded, and the other left to the root. Shard both in one call:
+    ``fully_shard([embedding, head])``. See :func:`~torch.distributed.fsdp.fully_shard` (:issue:`176076`).
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        def tied():
+            net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+            net[1].weight = net[0].weight
+            return net
+
+        apart, together, x = tied(), tied(), torch.rand(4, 2)
+        fully_shard(apart[0])
+        fully_shard(apart)
+        fully_shard([together[0], together[1]])
+        fully_shard(together)
+        with pytest.raises(ValueError, match="shared with a parameter already managed by another FSDP group"):
+            apart(x)
+        together(x).sum().backward()
+        return together[0].weight is together[1].weight
+
+    assert ranks(train) == [True, True]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
+@pytest.mark.before("2.12")
+def test_tied_weights_in_two_groups_come_apart(ranks):
+    """``fully_shard`` on two modules with one tied weight silently unties it, if each is sharded alone.
+
+    Each has a parameter of its own then, which are trained apart. See
+    :func:`~torch.distributed.fsdp.fully_shard` (:issue:`176076`).
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+        net[1].weight = net[0].weight
+        fully_shard(net[0])
+        fully_shard(net[1])
+        fully_shard(net)
+        net(torch.rand(4, 2))
+        return net[0].weight is net[1].weight, len(list(net.parameters()))
+
+    assert ranks(train) == [(False, 2), (False, 2)]

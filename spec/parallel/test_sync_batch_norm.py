@@ -123,6 +123,47 @@ def test_conversion_loses_hooks_and_attributes():
     assert len(converted._forward_hooks) == 0
 
 
+def test_conversion_loses_an_overridden_forward():
+    """``convert_sync_batchnorm`` drops what a subclass of BatchNorm overrides, such as ``forward``.
+
+    The new layer is a plain ``SyncBatchNorm`` that computes something else, without an error or warning. It
+    keeps the submodules, such as an activation, but does not call them (:issue:`187298`). Libraries with such
+    layers have a conversion of their own. See :meth:`~torch.nn.SyncBatchNorm.convert_sync_batchnorm`.
+    """
+
+    class BatchNormAct(nn.BatchNorm1d):
+        def __init__(self, features):
+            super().__init__(features)
+            self.act = nn.ReLU()
+
+        def forward(self, x):
+            return self.act(super().forward(x))
+
+    layer, x = BatchNormAct(2).eval(), torch.tensor([[-3.0, 5.0]])
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
+
+    assert layer(x)[0, 0].item() == 0.0
+    assert converted.eval()(x)[0, 0].item() < -2.0
+    assert converted.act is layer.act
+
+
+def test_a_lazy_batch_norm_stays_unusable():
+    """``convert_sync_batchnorm`` makes an uninitialized lazy BatchNorm a ``SyncBatchNorm(0)`` for ever.
+
+    It has lost what initializes it in the first call, which raises. Call a lazy model once before converting.
+    See :meth:`~torch.nn.SyncBatchNorm.convert_sync_batchnorm`.
+    """
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(nn.LazyBatchNorm1d())
+    called = nn.LazyBatchNorm1d()
+    called(torch.rand(4, 2))
+
+    assert converted.num_features == 0
+    assert isinstance(converted.weight, nn.UninitializedParameter)
+    with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
+        converted.eval()(torch.rand(4, 2))
+    assert nn.SyncBatchNorm.convert_sync_batchnorm(called).num_features == 2
+
+
 def test_conversion_misses_a_second_name():
     """If a BatchNorm has two names in a module, ``convert_sync_batchnorm`` replaces it under the first only.
 

@@ -106,6 +106,20 @@ def test_orthogonal_needs_two_dimensions():
         nn.init.orthogonal_(torch.empty(3))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+def test_orthogonal_knows_no_half_precision(dtype):
+    """:func:`nn.init.orthogonal_ <torch.nn.init.orthogonal_>` raises ``RuntimeError`` for ``bfloat16`` and
+    ``float16``.
+
+    Its QR decomposition is there for ``float32`` and ``float64`` only. Initialize first, then cast.
+    """
+    with pytest.raises(RuntimeError, match=r"not implemented for '(BFloat16|Half)'"):
+        nn.init.orthogonal_(torch.empty(3, 2, dtype=dtype))
+
+    weight = nn.init.orthogonal_(torch.empty(3, 2)).to(dtype).float()
+    torch.testing.assert_close(weight.T @ weight, torch.eye(2), rtol=0, atol=0.02)
+
+
 @pytest.mark.parametrize(
     ("sparsity", "zeros"), [(0.5, 3), (0.4, 3), (0.0, 0), (1.0, 6)], ids=["half", "rounded up", "none", "all"]
 )

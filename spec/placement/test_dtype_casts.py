@@ -3,6 +3,8 @@
 The first four cast floating point tensors and do not change others; ``type`` casts everything.
 """
 
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -149,3 +151,74 @@ def test_recurrent_layers_are_cast_too():
 
     assert torch.equal(layer(x)[0], built(x)[0])
     assert [id(weight) for weight in layer._flat_weights] == [id(p) for p in layer.parameters()]
+
+
+def test_a_cast_splits_a_buffer_of_two_names():
+    """``Module.double`` makes two tensors of a buffer that has two names, unlike of a tied parameter.
+
+    Each name gets a cast of its own: what is written to one no longer shows in the other. Register it once,
+    and reach it from the other module.
+    """
+    net, table = nn.Module(), torch.tensor([2.0, 3.0])
+    net.register_buffer("first", table)
+    net.register_buffer("second", table)
+    net.one = net.two = nn.Parameter(torch.rand(2))
+
+    net.double()
+    net.first.fill_(7.0)
+
+    assert net.second.tolist() == [2.0, 3.0]
+    assert net.one is net.two
+
+
+@pytest.mark.since("2.3")
+def test_a_wrapper_with_a_weak_reference_is_not_cast():
+    """``Module.double`` raises if a parameter that wraps tensors, such as a jagged one, has a weakref.
+
+    It is a ``RuntimeError``: such a parameter is swapped with its cast, without any flag, which a weak
+    reference forbids (:issue:`141548`). Some caches keep a ``weakref`` to parameters. See
+    :meth:`~torch.nn.Module.double`.
+    """
+    jagged = torch.nested.nested_tensor([torch.rand(2, 3), torch.rand(1, 3)], layout=torch.jagged)
+    net = nn.Module()
+    net.rows = nn.Parameter(jagged)
+    watch = weakref.ref(net.rows)
+
+    with pytest.raises(RuntimeError, match=r"_apply\(\): Couldn't swap Module.rows"):
+        net.double()
+
+    assert watch() is net.rows
+
+
+def test_a_parameter_is_kept_from_casts_by_apply():
+    """An overridden ``Module._apply`` can keep a parameter in float32 through ``bfloat16()`` and ``to``.
+
+    There is no flag for it (:issue:`138952`). All casts and moves, also those of a model around the module,
+    go through ``_apply(fn)``, which calls ``fn`` for each tensor. See :meth:`~torch.nn.Module.bfloat16`.
+    """
+
+    class Scale(nn.Linear):
+        def _apply(self, fn, *args):
+            return super()._apply(lambda t: t.to(fn(t).device) if t is self.weight else fn(t), *args)
+
+    net = nn.Sequential(nn.Linear(2, 3), Scale(3, 1))
+    net.bfloat16().to(torch.float16)
+
+    assert [p.dtype for p in net.parameters()] == [torch.float16] * 2 + [torch.float32, torch.float16]
+
+
+@pytest.mark.parametrize("layer", [nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.BatchNorm1d(4)])
+def test_normalizations_of_bfloat16_with_float32_weights(layer):
+    """On the CPU ``LayerNorm``, ``GroupNorm`` and ``BatchNorm`` in float32 take bfloat16 input, and return
+    bfloat16.
+
+    Most layers raise for it, and so do these for float64; on a GPU ``LayerNorm`` does for bfloat16 as well
+    (:issue:`135969`). Casting the whole model makes no such mixture. See :meth:`~torch.nn.Module.bfloat16`.
+    """
+    x = torch.rand(2, 4, 4, dtype=torch.bfloat16)
+
+    assert layer(x).dtype is torch.bfloat16
+    with pytest.raises(RuntimeError, match="mixed dtype"):
+        layer(x.double())
+    with pytest.raises(RuntimeError, match="must have the same dtype"):
+        nn.Linear(4, 3)(x)

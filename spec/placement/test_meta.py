@@ -308,6 +308,33 @@ def test_loading_meta_into_meta_does_not_warn():
     assert layer.weight.data_ptr() == other.weight.data_ptr()
 
 
+def test_meta_tensors_are_not_loaded():
+    """``load_state_dict`` of meta tensors into a module with values raises ``RuntimeError``.
+
+    There are no values to copy. See :meth:`~torch.nn.Module.load_state_dict`.
+    """
+    layer = nn.Linear(2, 3)
+
+    with pytest.raises(RuntimeError, match=r"While copying the parameter named .weight."):
+        layer.load_state_dict(nn.Linear(2, 3, device="meta").state_dict())
+
+    assert layer.weight.device.type == "cpu"
+
+
+@pytest.mark.since("2.1")
+def test_assigned_meta_tensors_take_the_values_away():
+    """``load_state_dict(assign=True)`` of meta tensors silently makes a module with values a meta module.
+
+    So does a checkpoint read with ``map_location="meta"``. See :meth:`~torch.nn.Module.load_state_dict`.
+    """
+    layer = nn.Linear(2, 3)
+
+    result = layer.load_state_dict(nn.Linear(2, 3, device="meta").state_dict(), assign=True)
+
+    assert str(result) == "<All keys matched successfully>"
+    assert [p.device.type for p in layer.parameters()] == ["meta", "meta"]
+
+
 @pytest.mark.question("Q103")
 @pytest.mark.since("2.1")
 def test_non_persistent_buffers_stay_on_meta():

@@ -4,6 +4,8 @@
 call.
 """
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -217,6 +219,25 @@ def test_removing_leaves_the_divided_weight():
     torch.testing.assert_close(layer.weight.detach(), matrix / (u @ matrix @ v))
     assert [name for name, _ in layer.named_parameters()] == ["bias", "weight"]
     assert list(layer.buffers()) == []
+
+
+def test_after_a_call_it_cannot_be_deep_copied():
+    """``copy.deepcopy`` of a layer with ``torch.nn.utils.spectral_norm`` raises ``RuntimeError`` after a
+    call.
+
+    Its ``weight`` is then a computed tensor with a graph. Call it under :class:`~torch.no_grad` first, or use
+    :func:`torch.nn.utils.parametrizations.spectral_norm`.
+    """
+    layer = spectral_norm(nn.Linear(2, 3))
+    copy.deepcopy(layer)
+    layer(torch.rand(2))
+
+    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
+        copy.deepcopy(layer)
+
+    with torch.no_grad():
+        layer(torch.rand(2))
+    assert torch.equal(copy.deepcopy(layer).weight_orig, layer.weight_orig)
 
 
 def test_removing_takes_off_its_hooks_only():

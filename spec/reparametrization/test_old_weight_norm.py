@@ -4,6 +4,8 @@
 call.
 """
 
+import copy
+import pickle
 import warnings
 
 import pytest
@@ -230,3 +232,21 @@ def test_norms_of_transposed_convolutions(kind):
 
     assert by_default.weight_g.squeeze().shape == (2,)
     assert by_output.weight_g.squeeze().shape == (3,)
+
+
+def test_it_cannot_be_deep_copied():
+    """``copy.deepcopy`` of a layer with ``torch.nn.utils.weight_norm`` raises ``RuntimeError``.
+
+    Its ``weight`` is a computed tensor with a graph (:issue:`28594`). Pickling works, and so does
+    ``copy.deepcopy`` after a call under :class:`~torch.no_grad`, or with
+    :func:`torch.nn.utils.parametrizations.weight_norm`.
+    """
+    layer = weight_norm(nn.Linear(2, 3))
+
+    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
+        copy.deepcopy(layer)
+
+    with torch.no_grad():
+        layer(torch.rand(2))
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert torch.equal(other.weight_v, layer.weight_v)

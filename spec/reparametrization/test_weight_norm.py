@@ -181,3 +181,25 @@ def test_transposed_convolutions_want_another_dim(kind):
 
     assert by_default.parametrizations.weight.original0.squeeze().shape == (2,)
     assert by_output.parametrizations.weight.original0.squeeze().shape == (3,)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize(
+    ("make", "missing"),
+    [(lambda layer: layer, ["weight"]), (weight_norm, ["weight_g", "weight_v"])],
+    ids=["plain", "old"],
+)
+def test_its_state_fits_no_other_form(make, missing):
+    """A state dict of ``parametrizations.weight_norm`` loads neither into a plain layer nor into the old
+    form.
+
+    Its keys end in ``original0`` and ``original1``. Call
+    :func:`~torch.nn.utils.parametrize.remove_parametrizations` before saving what a plain layer is to load;
+    the way from the old form into the new one is open.
+    """
+    state = parametrizations.weight_norm(nn.Linear(2, 3)).state_dict()
+
+    result = make(nn.Linear(2, 3)).load_state_dict(state, strict=False)
+
+    assert result.missing_keys == missing
+    assert result.unexpected_keys == [f"parametrizations.weight.original{number}" for number in (0, 1)]

@@ -1,0 +1,215 @@
+"""Autocast on the CPU: layers that compute in bfloat16 while their parameters stay as they are.
+
+:class:`torch.autocast` changes no module. Inside a region the heavy operations cast their inputs, weights
+included, to a lower precision, and remember the cast of a weight until the region ends. What happens on a GPU
+is in *cuda*.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_weights_and_gradients_keep_their_dtype():
+    """Inside ``torch.autocast("cpu")``, ``nn.Linear`` returns bfloat16; weights and gradients stay float32.
+
+    So does the state dict. :meth:`Module.bfloat16() <torch.nn.Module.bfloat16>` casts the weights
+    themselves. See :class:`torch.autocast`.
+    """
+    layer = nn.Linear(2, 3)
+
+    with torch.autocast("cpu"):
+        output = layer(torch.rand(4, 2))
+        state = layer.state_dict()
+    output.sum().backward()
+
+    assert output.dtype is torch.bfloat16
+    assert layer.weight.dtype is layer.weight.grad.dtype is torch.float32
+    assert {value.dtype for value in state.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs"),
+    [
+        (nn.Linear(4, 3), 1),
+        (nn.Conv1d(4, 3, 1), 1),
+        (nn.ConvTranspose1d(4, 3, 1), 1),
+        (nn.MultiheadAttention(4, 2), 3),
+        (nn.LSTM(4, 3), 1),
+    ],
+    ids=["Linear", "Conv1d", "ConvTranspose1d", "MultiheadAttention", "LSTM"],
+)
+def test_layers_that_compute_in_bfloat16(layer, inputs):
+    """Linear, convolution, attention and LSTM layers return bfloat16 in ``torch.autocast("cpu")``.
+
+    Their input may be float32 or bfloat16. See :class:`torch.autocast`.
+    """
+    dtypes = []
+    for x in (torch.rand(5, 4, 4), torch.rand(5, 4, 4).bfloat16()):
+        with torch.autocast("cpu"):
+            output = layer(*[x] * inputs)
+        dtypes.append((output[0] if isinstance(output, tuple) else output).dtype)
+
+    assert dtypes == [torch.bfloat16, torch.bfloat16]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.LayerNorm(4), nn.BatchNorm1d(4), nn.GroupNorm(2, 4), nn.ReLU(), nn.Softmax(-1), nn.AvgPool1d(2)],
+    ids=["LayerNorm", "BatchNorm1d", "GroupNorm", "ReLU", "Softmax", "AvgPool1d"],
+)
+def test_layers_that_keep_the_dtype(layer):
+    """In ``torch.autocast("cpu")``, normalizations, ReLU, Softmax and pooling keep the dtype of their input.
+
+    After a linear layer that is bfloat16, although ``LayerNorm`` has float32 weights. On a GPU ``LayerNorm``
+    and ``Softmax`` return float32. See :class:`torch.autocast`.
+    """
+    for dtype in (torch.float32, torch.bfloat16):
+        with torch.autocast("cpu"):
+            assert layer(torch.rand(5, 4, 4, dtype=dtype)).dtype is dtype
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.BCEWithLogitsLoss(), nn.CrossEntropyLoss()],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_losses_are_float32(loss):
+    """In ``torch.autocast("cpu")``, losses such as ``nn.CrossEntropyLoss`` of bfloat16 inputs return float32.
+
+    See :class:`torch.autocast`.
+    """
+    prediction, target = torch.rand(4, 3).bfloat16(), torch.rand(4, 3).bfloat16()
+
+    with torch.autocast("cpu"):
+        assert loss(prediction, target).dtype is torch.float32
+
+
+def test_an_output_is_bfloat16_outside_as_well():
+    """A float32 layer raises ``RuntimeError`` for an output of ``torch.autocast("cpu")`` after the region.
+
+    So it does in an inner ``torch.autocast("cpu", enabled=False)``. Call ``output.float()`` first. See
+    :class:`torch.autocast`.
+    """
+    layer = nn.Linear(2, 2)
+    with torch.autocast("cpu"):
+        output = layer(torch.rand(4, 2))
+        with torch.autocast("cpu", enabled=False):
+            with pytest.raises(RuntimeError, match="must have the same dtype"):
+                layer(output)
+            assert layer(output.float()).dtype is torch.float32
+
+    with pytest.raises(RuntimeError, match="must have the same dtype"):
+        layer(output)
+    assert layer(output.float()).dtype is torch.float32
+
+
+def test_float64_is_not_cast():
+    """``torch.autocast("cpu")`` does not cast float64: a float32 ``nn.Linear`` raises for a float64 input.
+
+    It is a ``RuntimeError``. A module after ``double()`` returns float64. See :class:`torch.autocast`.
+    """
+    layer, x = nn.Linear(2, 3), torch.rand(4, 2, dtype=torch.float64)
+
+    with torch.autocast("cpu"):
+        with pytest.raises(RuntimeError, match="must have the same dtype"):
+            layer(x)
+        assert layer.double()(x).dtype is torch.float64
+
+
+@pytest.mark.since("2.11")
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_call_without_gradients_leaves_later_ones(mode):
+    """In one ``autocast`` region a call under ``no_grad`` leaves a later call its gradients.
+
+    The cast of a weight that the first call remembers can be used for backward (:issue:`112583`). So it is
+    after :class:`torch.inference_mode`. See :class:`torch.autocast`.
+    """
+    layer, x = nn.Linear(2, 3), torch.rand(4, 2)
+
+    with torch.autocast("cpu"):
+        with mode():
+            layer(x)
+        layer(x).sum().backward()
+
+    assert layer.bias.grad.tolist() == [4.0, 4.0, 4.0]
+
+
+@pytest.mark.before("2.11")
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_call_without_gradients_spoilt_later_ones(mode):
+    """In one ``autocast`` region a call under ``no_grad`` deprives later calls of their weights' gradients.
+
+    The cast of a weight that the first call remembers has no graph. With other layers around there is no
+    error, and the weight is silently not trained. Use regions of their own, or ``cache_enabled=False``. See
+    :class:`torch.autocast`.
+    """
+    layer, x = nn.Linear(2, 3), torch.rand(4, 2)
+
+    with torch.autocast("cpu"):
+        with mode():
+            layer(x)
+        assert layer(x).requires_grad is False
+    with torch.autocast("cpu"):
+        assert layer(x).requires_grad is True
+
+
+def test_without_the_cache_calls_are_independent():
+    """With ``torch.autocast("cpu", cache_enabled=False)`` a call under ``no_grad`` spoils no later gradients.
+
+    Each call casts the weights anew. See :class:`torch.autocast`.
+    """
+    layer, x = nn.Linear(2, 3), torch.rand(4, 2)
+
+    with torch.autocast("cpu", cache_enabled=False):
+        with torch.no_grad():
+            layer(x)
+        layer(x).sum().backward()
+
+    assert layer.bias.grad.tolist() == [4.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize("how", ["in place", "load_state_dict", "optimizer"])
+def test_a_changed_weight_is_not_seen_in_a_region(how):
+    """In an ``autocast`` region ``nn.Linear`` goes on with the old values of a weight changed in place.
+
+    The region remembers the cast of a trainable weight until it ends: changes by ``load_state_dict`` or
+    ``optimizer.step()`` are not seen. Leave the region before each step, or pass ``cache_enabled=False``. See
+    :class:`torch.autocast`.
+    """
+    layer, x = nn.Linear(1, 1, bias=False), torch.ones(1, 1)
+    nn.init.constant_(layer.weight, 2.0)
+    layer.weight.grad = torch.full((1, 1), -6.0)
+
+    with torch.autocast("cpu"):
+        layer(x)
+        if how == "in place":
+            layer.weight.data.fill_(8.0)
+        elif how == "load_state_dict":
+            layer.load_state_dict({"weight": torch.full((1, 1), 8.0)})
+        else:
+            torch.optim.SGD(layer.parameters(), lr=1.0).step()
+        assert layer.weight.item() == 8.0
+        assert layer(x).item() == 2.0
+    with torch.autocast("cpu"):
+        assert layer(x).item() == 8.0
+
+
+def test_weights_that_a_region_sees_change():
+    """In an ``autocast`` region ``nn.Linear`` sees a replaced ``Parameter``, and changes of a frozen weight.
+
+    Only casts of trainable float32 leaves are remembered; ``torch.clear_autocast_cache()`` forgets them. See
+    :class:`torch.autocast`.
+    """
+    layer, frozen, x = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False), torch.ones(1, 1)
+    nn.init.constant_(layer.weight, 2.0)
+    frozen.requires_grad_(False).weight.fill_(2.0)
+
+    with torch.autocast("cpu"):
+        assert [layer(x).item(), frozen(x).item()] == [2.0, 2.0]
+        layer.weight = nn.Parameter(torch.full((1, 1), 8.0))
+        frozen.weight.fill_(8.0)
+        assert [layer(x).item(), frozen(x).item()] == [8.0, 8.0]
+        nn.init.constant_(layer.weight, 5.0)
+        torch.clear_autocast_cache()
+        assert layer(x).item() == 5.0
