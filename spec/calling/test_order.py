@@ -64,10 +64,19 @@ def test_legacy_hooks_come_between_pre_hooks_and_gradients():
     So it fires before any gradient inside the module is computed.
     """
     calls = []
+
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            calls.append("gradient inside")
+            return gradient * 2
+
     net = nn.Module()
-    weight = torch.rand(2, requires_grad=True)
-    weight.register_hook(note(calls, "gradient of weight"))
-    net.forward = lambda x: x * weight
+    net.forward = Double.apply
     net.register_backward_hook(note(calls, "legacy"))
     net.register_full_backward_pre_hook(note(calls, "pre-hook"))
     with (
@@ -76,7 +85,7 @@ def test_legacy_hooks_come_between_pre_hooks_and_gradients():
     ):
         net(torch.rand(2, requires_grad=True)).sum().backward()
 
-    assert calls == ["global pre-hook", "pre-hook", "legacy", "gradient of weight", "global full"]
+    assert calls == ["global pre-hook", "pre-hook", "legacy", "gradient inside", "global full"]
 
 
 def test_hooks_of_nested_modules_nest():

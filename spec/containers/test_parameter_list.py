@@ -49,15 +49,22 @@ def test_an_integer_tensor_cannot_become_a_parameter():
 
 @pytest.mark.question("Q25")
 def test_other_values_are_kept_as_they_are():
-    """A ``ParameterList`` keeps values that are not tensors as elements, but not as parameters.
+    """A ``ParameterList`` keeps values such as ``None``, a text or a tuple as elements, but not as parameters.
 
-    Such values are not in ``state_dict()`` and do not move with the model.
+    Such values are not in ``state_dict()`` and do not move with the model, tensors within them neither.
     """
-    values = nn.ParameterList([nn.Parameter(torch.rand(2)), "text", None, 7])
+    pair = (torch.rand(2), "text")
+    values = nn.ParameterList([nn.Parameter(torch.rand(2)), "text", None, pair])
 
-    assert list(values)[1:] == ["text", None, 7]
-    assert len(values) == 4
+    assert list(values)[1:] == ["text", None, pair]
     assert [name for name, _ in values.named_parameters()] == ["0"]
+    assert list(values.state_dict()) == ["0"]
+
+    values.to("meta")
+
+    assert values[0].is_meta
+    assert pair[0].device.type == "cpu"
+    assert values[3] is pair
 
 
 @pytest.mark.question("Q25")

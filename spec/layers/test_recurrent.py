@@ -245,7 +245,7 @@ def test_another_input_size_is_an_error():
 
 
 def test_another_hidden_state_is_an_error():
-    """``nn.GRU`` raises a ``RuntimeError`` naming both shapes if the hidden state has the wrong shape."""
+    """``nn.GRU`` raises a ``RuntimeError`` naming both shapes if a size of the hidden state is wrong."""
     with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 2, 3\), got \[1, 4, 3\]"):
         nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(1, 4, 3))
 

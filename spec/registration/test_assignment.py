@@ -86,7 +86,7 @@ def test_a_layer_of_ones_own():
         def __init__(self):
             super().__init__()
             self.w = nn.Parameter(torch.rand(2, 3))
-            self.b = nn.Parameter(torch.rand(3))
+            self.b = nn.Parameter(torch.rand(3), requires_grad=False)
             self.layer_inner = nn.Conv2d(2, 3, 5)
 
     layer = Layer()

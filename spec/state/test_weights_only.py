@@ -198,11 +198,12 @@ def test_what_is_refused_can_be_listed(tmp_path):
     """:func:`get_unsafe_globals_in_checkpoint(f) <torch.serialization.get_unsafe_globals_in_checkpoint>`
     lists classes in ``f`` that ``torch.load(weights_only=True)`` rejects.
     """
-    torch.save({"took": datetime.timedelta(days=3), "w": torch.rand(2)}, tmp_path / "last.pt")
+    file = tmp_path / "last.pt"
+    torch.save({"took": datetime.timedelta(days=3), "w": torch.rand(2), "net": nn.Flatten()}, file)
 
-    names = torch.serialization.get_unsafe_globals_in_checkpoint(tmp_path / "last.pt")
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
 
-    assert names == ["datetime.timedelta"]
+    assert sorted(names) == ["datetime.timedelta", "torch.nn.modules.flatten.Flatten"]
 
 
 def test_another_pickle_module_cannot_be_safe():
