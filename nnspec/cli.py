@@ -173,6 +173,15 @@ def _add_search(commands: Any) -> None:
     )
     command.add_argument("--json", action="store_true", help="print JSON")
 
+    _add(
+        commands,
+        "messages",
+        "nnspec.search.messages:run",
+        "note the messages of torch by which clauses are found",
+        description="Runs the specification on the torch at hand and keeps the texts of errors and warnings\n"
+        "that clauses expect in docs/messages.json, so that a message pasted whole finds its clause.",
+    )
+
 
 def _add_records(commands: Any) -> None:
     command = _add(

@@ -11,15 +11,19 @@ from typing import NamedTuple
 from nnspec.clauses.clause import API_ROLES, Clause, plain_text
 from nnspec.clauses.releases import RELEASES
 from nnspec.clauses.specification import Part, Specification
+from nnspec.search import messages
 
 #: What counts when a word is found, by field.
-WEIGHTS = {"title": 3.0, "asked": 2.5, "errors": 2.0, "place": 1.2, "prose": 1.0, "id": 0.8, "code": 0.3}
+WEIGHTS = {"title": 3.0, "asked": 2.5, "errors": 2.0, "place": 1.2, "prose": 1.0, "id": 1.5, "code": 0.3}
 
 #: How much a hit counts, by kind of document: the clause comes before the page that lists it.
 KINDS = {"clause": 1.0, "rule": 0.6, "question": 0.5, "change": 0.5, "claim": 0.4, "name": 0.6}
 
 #: How much a clause counts that held on older releases only.
 PAST = 0.6
+
+#: How much more the first clauses of a chapter count, which say what matters: up to which one, and how much.
+FIRST = ((3, 1.3), (8, 1.15))
 
 #: How much more that counts whose very id was asked for.
 EXACT = 10.0
@@ -60,7 +64,11 @@ class Document(NamedTuple):
 
 
 def documents(specification: Specification, rules: Part) -> list[Document]:
-    """Everything that can be found, clauses first."""
+    """Everything that can be found, clauses first.
+
+    Raises:
+        TableError: what people say, or the messages of torch, cannot be read.
+    """
     return [
         *_clauses(specification),
         *_rules(rules),
@@ -78,17 +86,19 @@ def address(clause: Clause) -> str:
 
 def _clauses(specification: Specification) -> Iterator[Document]:
     asked = _asked(specification)
+    heard = messages.read(specification.root / "docs" / "messages.json")
     for part in specification.parts:
         for chapter in part.chapters:
-            for clause in chapter.clauses:
+            for at, clause in enumerate(chapter.clauses):
                 past = clause.bounds.place(RELEASES[-1]) != "inside"
                 text = {
                     "asked": " ".join(asked[clause.id]),
-                    "errors": " ".join(_error_texts(clause.body)),
+                    "errors": " ".join([*_error_texts(clause.body), *heard.get(clause.id, ())]),
                     "prose": plain_text(clause.prose),
                     "code": " ".join(_identifiers(clause.body)),
                 }
-                weight = KINDS["clause"] * (PAST if past else 1) * (ASKED if asked[clause.id] else 1)
+                first = next((weight for last, weight in FIRST if at < last), 1.0)
+                weight = KINDS["clause"] * first * (PAST if past else 1) * (ASKED if asked[clause.id] else 1)
                 yield Document(
                     clause.id,
                     "clause",

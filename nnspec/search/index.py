@@ -57,7 +57,7 @@ class Index:
                 scores[key] += score
                 found[key] += 1
         hits = [
-            Hit(document, score * document.weight_for(asked) * (found[key] / len(sought)) ** 0.5)
+            Hit(document, score * document.weight_for(asked) * found[key] / len(sought))
             for key, score in scores.items()
             for document in [self._documents[key]]
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nnspec.clauses.specification import Part, Specification
+from nnspec.clauses.tables import Question, Thread
 from nnspec.site.book import Book
 from nnspec.site.templates import render
 
@@ -17,9 +19,36 @@ VERDICTS = {
 
 def pages(book: Book) -> dict[str, str]:
     """One page of claims, one of questions."""
-    claims, questions = book.specification.claims, book.specification.questions
+    claims = book.specification.claims
     deciding, answering = book.specification.deciding("claim"), book.specification.deciding("question")
     return {
         "claims.rst": render("claims.rst.j2", claims=claims, clauses=deciding, verdicts=VERDICTS),
-        "questions.rst": render("questions.rst.j2", questions=questions, clauses=answering),
+        "questions.rst": render(
+            "questions.rst.j2",
+            groups=_by_part(book.specification),
+            clauses=answering,
+            known=book.specification.clauses,
+        ),
     }
+
+
+def _by_part(specification: Specification) -> list[tuple[Part, list[Question], list[Thread]]]:
+    """The questions and the threads of each part: that of the first clause that answers."""
+    answering = specification.deciding("question")
+    first = {
+        question.id: answering[question.id][0].part
+        for question in specification.questions
+        if question.id in answering
+    }
+    return [
+        (
+            part,
+            [
+                question
+                for question in specification.questions
+                if first.get(question.id, specification.parts[0].name) == part.name
+            ],
+            [thread for thread in specification.threads if thread.clauses[0].partition(".")[0] == part.name],
+        )
+        for part in specification.parts
+    ]

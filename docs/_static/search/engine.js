@@ -66,7 +66,7 @@ window.nnspecSearch = (() => {
       .map((found) => {
         const [id, kind, title, place, page, weight] = documents[found.key];
         const isIt = id.toLowerCase() === asked;
-        const score = found.score * weight * Math.sqrt(found.words / sought.length) * (isIt ? exact : 1);
+        const score = found.score * weight * (found.words / sought.length) * (isIt ? exact : 1);
         return { id, kind, title, place, page, score, fields: found.fields };
       })
       .sort((one, other) => other.score - one.score)
