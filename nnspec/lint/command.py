@@ -34,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     bodies.spec_stands_apart,
     tables.claims_are_decided,
     tables.questions_are_answered,
+    tables.threads_are_decided,
     tables.changes_are_listed,
     documentation.rows_name_clauses,
     documentation.sentences_have_verdicts,

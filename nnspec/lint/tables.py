@@ -54,6 +54,13 @@ def _marks_and_rows_agree(
             yield f"{file}: {row}: no clause decides it; mark one with {mark}({row!r})"
 
 
+def threads_are_decided(specification: Specification) -> Iterator[str]:
+    """Every thread of the log names the clauses that decide it."""
+    for thread in specification.threads:
+        if not thread.clauses:
+            yield f"docs/threads.toml: [{thread.name}]: no clause decides it; name one, or leave the thread out"
+
+
 def changes_are_listed(specification: Specification) -> Iterator[str]:
     """``docs/changes.toml`` lists every bounded clause at the releases of its bounds, and no other."""
     file = "docs/changes.toml"
