@@ -30,13 +30,14 @@ class Specification:
     Attributes:
         root: the folder that holds ``spec/`` and ``docs/``.
         parts: in reading order.
-        claims, questions, threads, changes, retired: the tables.
+        claims, questions, phrasings, threads, changes, retired: the tables.
     """
 
     root: Path
     parts: tuple[Part, ...]
     claims: tuple[tables.Claim, ...]
     questions: tuple[tables.Question, ...]
+    phrasings: Mapping[str, tuple[str, ...]]
     threads: tuple[tables.Thread, ...]
     changes: tuple[tables.Release, ...]
     retired: tuple[tables.Retired, ...]
@@ -117,6 +118,7 @@ def read_specification(root: Path) -> Specification:
         parts=read_parts(root / "spec"),
         claims=tuple(tables.read_claims(docs / "claims.toml")),
         questions=tuple(tables.read_questions(docs / "questions.toml")),
+        phrasings=tables.read_phrasings(docs / "phrasings.toml"),
         threads=tuple(tables.read_threads(docs / "threads.toml")),
         changes=tuple(tables.read_changes(docs / "changes.toml")),
         retired=tuple(tables.read_retired(root / "spec" / "RETIRED.toml")),

@@ -183,6 +183,15 @@ def read_threads(path: Path) -> list[Thread]:
     ]
 
 
+def read_phrasings(path: Path) -> dict[str, tuple[str, ...]]:
+    """``docs/phrasings.toml``: a clause, by its id, to how people ask for it."""
+    return {
+        f"{part}.{name}": _texts(path, part, row, name)
+        for part, row in read_table(path).items()
+        for name in row
+    }
+
+
 def read_changes(path: Path) -> list[Release]:
     """The releases of ``docs/changes.toml``, in file order."""
     return [

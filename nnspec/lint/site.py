@@ -28,6 +28,8 @@ def _named(specification: Specification, docs: Path) -> Iterator[tuple[str, str]
     for stage in read_tour(docs / "tour.toml"):
         for clause in stage.clauses:
             yield f"tour.toml: [{stage.title}]", clause
+    for clause in specification.phrasings:
+        yield "phrasings.toml", clause
     for thread in specification.threads:
         for clause in thread.clauses:
             yield f"threads.toml: [{thread.name}]", clause

@@ -98,7 +98,12 @@ def _clauses(specification: Specification) -> Iterator[Document]:
                     "code": " ".join(_identifiers(clause.body)),
                 }
                 first = next((weight for last, weight in FIRST if at < last), 1.0)
-                weight = KINDS["clause"] * first * (PAST if past else 1) * (ASKED if asked[clause.id] else 1)
+                weight = (
+                    KINDS["clause"]
+                    * first
+                    * (PAST if past else 1)
+                    * (ASKED if specification.weight_of(clause) else 1)
+                )
                 yield Document(
                     clause.id,
                     "clause",
@@ -113,6 +118,8 @@ def _clauses(specification: Specification) -> Iterator[Document]:
 def _asked(specification: Specification) -> Mapping[str, list[str]]:
     """What people asked that a clause answers, by id."""
     asked: dict[str, list[str]] = defaultdict(list)
+    for name, phrasings in specification.phrasings.items():
+        asked[name] += phrasings
     answering = specification.deciding("question")
     for question in specification.questions:
         for clause in answering.get(question.id, ()):

@@ -56,6 +56,11 @@ def write_table(tmp_path):
             [Thread("other/one#2", "why?", ("a.b.c",))],
         ),
         (
+            tables.read_phrasings,
+            '[a]\n"b.c" = ["how?", "why?"]',
+            {"a.b.c": ("how?", "why?")},
+        ),
+        (
             tables.read_tour,
             '["First"]\ntext = "It begins."\nclauses = ["a.b.c"]',
             [Stage("First", "It begins.", ("a.b.c",))],
