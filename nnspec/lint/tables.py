@@ -58,7 +58,7 @@ def threads_are_decided(specification: Specification) -> Iterator[str]:
     """Every thread of the log names the clauses that decide it."""
     for thread in specification.threads:
         if not thread.clauses:
-            yield f"docs/threads.toml: [{thread.name}]: no clause decides it; name one, or leave the thread out"
+            yield f"docs/threads.toml: [{thread.name}]: no clause decides it; name one, or leave it out"
 
 
 def changes_are_listed(specification: Specification) -> Iterator[str]:

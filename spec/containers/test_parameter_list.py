@@ -49,7 +49,7 @@ def test_an_integer_tensor_cannot_become_a_parameter():
 
 @pytest.mark.question("Q25")
 def test_other_values_are_kept_as_they_are():
-    """A ``ParameterList`` keeps values such as ``None``, a text or a tuple as elements, but not as parameters.
+    """A ``ParameterList`` keeps values such as ``None``, a text or a tuple, but not as parameters.
 
     Such values are not in ``state_dict()`` and do not move with the model, tensors within them neither.
     """

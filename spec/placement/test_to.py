@@ -279,3 +279,21 @@ def test_a_frozen_integer_parameter_is_moved_and_not_cast():
         ("meta", torch.int64),
         ("meta", torch.float64),
     ]
+
+
+def test_a_module_has_no_device_of_its_own():
+    """A module has no ``device`` and no ``dtype``: ask a parameter, as ``next(net.parameters()).device``.
+
+    Its tensors may lie on several devices. A module without parameters and buffers has none: a model that
+    asks keeps an empty non-persistent buffer for it.
+    """
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1, device="meta", dtype=torch.float64), nn.ReLU())
+
+    for name in ("device", "dtype"):
+        with pytest.raises(AttributeError, match=f"'Sequential' object has no attribute '{name}'"):
+            getattr(net, name)
+
+    assert next(net.parameters()).device == torch.device("cpu")
+    assert next(net.parameters()).dtype == torch.float32
+    assert [next(layer.parameters()).device.type for layer in net[:2]] == ["cpu", "meta"]
+    assert next(net[2].parameters(), None) is None

@@ -227,9 +227,7 @@ def test_a_thread_names_what_decides_it(write):
     root = write(GOOD)
     (root / "docs" / "threads.toml").write_text('["#715"]\nasked = "why?"\n')
 
-    assert faults(root) == [
-        "docs/threads.toml: [#715]: no clause decides it; name one, or leave the thread out"
-    ]
+    assert faults(root) == ["docs/threads.toml: [#715]: no clause decides it; name one, or leave it out"]
 
 
 CHANGE = 'what = "It came."\nhurts = "new"'
