@@ -49,7 +49,7 @@ class Index:
 
     def find(self, asked: str, limit: int) -> list[Hit]:
         """The documents that answer best, the best first."""
-        sought = self._words.sought(asked, lambda word: bool(self._scores(word)))
+        sought = self._words.sought(asked, lambda name: bool(self._scores(name) or self._close(name)))
         scores: dict[int, float] = defaultdict(float)
         found: dict[int, int] = defaultdict(int)
         for word in sought:
@@ -68,12 +68,16 @@ class Index:
         best = self._scores(word)
         others = dict.fromkeys(self._words.synonyms.get(word, ()), SYNONYM)
         if not best:
-            others |= dict.fromkeys(difflib.get_close_matches(word, self._vocabulary, 3, 0.8), 1.0)
+            others |= dict.fromkeys(self._close(word), 1.0)
             others |= dict.fromkeys((known for known in self._vocabulary if known.startswith(word)), 1.0)
         for other, weight in others.items():
             for key, score in self._scores(other).items():
                 best[key] = max(best.get(key, 0.0), weight * score)
         return best
+
+    def _close(self, word: str) -> list[str]:
+        """The words of the documents that one may have been meant to be."""
+        return difflib.get_close_matches(word, self._vocabulary, 3, 0.8)
 
     def _scores(self, word: str) -> dict[int, float]:
         """The documents that have a word: key to score."""

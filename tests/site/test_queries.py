@@ -36,7 +36,7 @@ def test_queries_find_their_answer_in_the_terminal():
 
     missed = _missed({query: [hit.document.id for hit in index.find(query, 3)] for query in QUERIES})
 
-    assert len(missed) <= (1 - SHARE) * len(QUERIES), missed
+    assert len(QUERIES) - len(missed) >= SHARE * len(QUERIES), missed
 
 
 @pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no {CHROMIUM}; install Debian's package chromium")
@@ -54,4 +54,4 @@ def test_queries_find_their_answer_on_the_site():
         browser.close()
 
     missed = _missed(found)
-    assert len(missed) <= (1 - SHARE) * len(QUERIES), missed
+    assert len(QUERIES) - len(missed) >= SHARE * len(QUERIES), missed

@@ -15,10 +15,14 @@ window.nnspecSearch = (() => {
   const piecesOf = (name) =>
     name.split("_").flatMap((part) => part.match(/[A-Z]{2,}(?![a-z])|[A-Z][a-z]+|[a-z]{2,}/g) ?? []);
 
+  const isKnown = (word) => index.search(word, { fuzzy: false, prefix: false }).length > 0;
+  const loosely = (word) => ({ prefix: true, fuzzy: word.length > 4 ? 0.25 : 0 });
+  const isClose = (word) => index.search(word, loosely(word)).length > 0;
+
   // The words that are sought: names as they are typed, or their pieces where no document has the name.
   const split = (text) => {
     const names = [...text.matchAll(/[\p{L}\p{N}_]+/gu)].map(([name]) => name);
-    const typed = names.flatMap((name) => (isKnown(name.toLowerCase()) ? [name] : piecesOf(name)));
+    const typed = names.flatMap((name) => (isKnown(name.toLowerCase()) || isClose(name.toLowerCase()) ? [name] : piecesOf(name)));
     const lowered = typed.map((word) => spelt(word.toLowerCase()));
     return [...new Set(lowered)].filter((word) => word.replaceAll(/^_+|_+$/g, "").length > 1 && !empty.has(word));
   };
@@ -33,13 +37,10 @@ window.nnspecSearch = (() => {
   });
   index.addAll(documents.map(([, , , , , , text], key) => ({ key, text })));
 
-  const isKnown = (word) => index.search(word, { fuzzy: false, prefix: false }).length > 0;
-
   // What a word finds: its documents with their scores. A word that no document has is completed or corrected;
   // of a word and its synonyms the best counts.
   const hitsOf = (word) => {
-    const loose = isKnown(word) ? {} : { prefix: true, fuzzy: word.length > 4 ? 0.25 : 0 };
-    const hits = new Map(index.search(word, loose).map((hit) => [hit.id, hit]));
+    const hits = new Map(index.search(word, isKnown(word) ? {} : loosely(word)).map((hit) => [hit.id, hit]));
     for (const other of words.synonyms[word] ?? []) {
       for (const hit of index.search(other)) {
         const score = synonym * hit.score;
