@@ -195,3 +195,100 @@ def test_a_copy_has_parameters_of_its_own():
     assert other.graph is not traced.graph
     assert other.get_parameter("0.weight") is not traced.get_parameter("0.weight")
     assert torch.equal(other(x), traced(x))
+
+
+def test_hooks_of_modules_taken_apart_are_lost():
+    """A :class:`~torch.fx.GraphModule` of ``fx.symbolic_trace`` runs hooks of its leaves, not those of the
+    root.
+
+    Those of a block that is traced into run while it is traced, and what they compute is in the graph. Those
+    of the root are left out, so register them on the ``GraphModule``.
+    """
+    calls = []
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Identity()
+
+        def forward(self, x):
+            return self.layer(x)
+
+    net = nn.Sequential(Block())
+    for name, module in net.named_modules():
+        module.register_forward_hook(lambda _, args, output, name=name: calls.append(name) or output * 10)
+
+    traced = fx.symbolic_trace(net)
+    assert calls == ["0"]
+    calls.clear()
+    assert traced(torch.tensor(3.0)).item() == 300.0
+    assert calls == ["0.layer"]
+    assert net(torch.tensor(3.0)).item() == 3000.0
+
+
+def test_a_later_cast_splits_buffers():
+    """Casting a module casts parameters of its ``GraphModule`` too, but not buffers that ``forward`` reads.
+
+    Both hold the same objects at first. A cast changes parameters in place and replaces buffers: cast before
+    ``fx.symbolic_trace``.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.BatchNorm1d(2)
+            self.register_buffer("offset", torch.tensor([2.0, 3.0]))
+            self.scale = nn.Parameter(torch.tensor([4.0, 5.0]))
+
+        def forward(self, x):
+            return self.layer(x) * self.scale + self.offset
+
+    net = Net()
+    traced = fx.symbolic_trace(net)
+    assert traced.offset is net.offset
+    net.double()
+
+    assert traced.scale is net.scale
+    assert traced.layer is net.layer
+    assert traced.offset.dtype == torch.float32
+    assert net.offset.dtype == torch.float64
+
+
+@pytest.mark.since("2.14")
+def test_buffers_stay_non_persistent():
+    """A non-persistent buffer that ``forward`` uses is non-persistent in a :class:`~torch.fx.GraphModule`
+    too.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("offset", torch.tensor([2.0, 3.0]), persistent=False)
+
+        def forward(self, x):
+            return x + self.offset
+
+    traced = fx.symbolic_trace(Net())
+
+    assert [name for name, _ in traced.named_buffers()] == ["offset"]
+    assert list(traced.state_dict()) == []
+
+
+@pytest.mark.before("2.14")
+def test_buffers_became_persistent():
+    """A non-persistent buffer that ``forward`` uses is persistent in a :class:`~torch.fx.GraphModule`.
+
+    So its ``state_dict()`` does not load into the original.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("offset", torch.tensor([2.0, 3.0]), persistent=False)
+
+        def forward(self, x):
+            return x + self.offset
+
+    traced = fx.symbolic_trace(Net())
+
+    assert list(traced.state_dict()) == ["offset"]

@@ -3,6 +3,7 @@
 :func:`torch.jit.script` reads the source of ``forward``. TorchScript is deprecated.
 """
 
+import copy
 import warnings
 
 import pytest
@@ -166,3 +167,23 @@ def test_a_scripted_module_takes_no_new_parameter():
 
     scripted.bias = nn.Parameter(torch.tensor([4.0, 5.0, 6.0]))
     assert scripted(torch.zeros(2)).tolist() == [4.0, 5.0, 6.0]
+
+
+@pytest.mark.parametrize("form", ["script", "trace"])
+def test_a_deep_copy_has_no_leaves(form):
+    """``copy.deepcopy`` of a module of ``torch.jit.script`` or ``torch.jit.trace`` has non-leaf parameters.
+
+    They have memory of their own, but ``backward()`` fills the gradients of the original, and an optimizer
+    raises ``ValueError``. Copy the module and compile the copy (:issue:`44951`).
+    """
+    layer, x = nn.Linear(2, 1, bias=False), torch.tensor([2.0, 3.0])
+    made = torch.jit.script(layer) if form == "script" else torch.jit.trace(layer, x)
+    other = copy.deepcopy(made)
+    (weight,) = other.parameters()
+
+    assert weight.is_leaf is False
+    assert weight.data_ptr() != layer.weight.data_ptr()
+    other(x).backward()
+    assert layer.weight.grad.tolist() == [[2.0, 3.0]]
+    with pytest.raises(ValueError, match="can't optimize a non-leaf Tensor"):
+        torch.optim.SGD(other.parameters(), lr=0.1)

@@ -1,0 +1,246 @@
+"""Hooks of a compiled module, and of the modules inside it.
+
+The graph of a compiled call contains what the hooks of its submodules do, as they were at the first call.
+Hooks of the module that is compiled itself run around the graph, unless it is a layer of ``torch.nn``.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+KINDS = ["forward_pre_hook", "forward_hook", "full_backward_pre_hook", "full_backward_hook"]
+WAYS = [
+    pytest.param(lambda net: torch.compile(net, backend="eager"), id="wrapped"),
+    pytest.param(lambda net: net.compile(backend="eager") or net, id="in place"),
+    pytest.param(lambda net: torch.compile(lambda x: net(x), backend="eager"), id="function"),
+]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize("compile_it", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_later_hook_is_ignored(compile_it, kind):
+    """A hook added to a submodule after the first call of a compiled module never runs, without a warning.
+
+    So it is for :func:`torch.compile` of a module or a function, for :meth:`torch.nn.Module.compile`, and for
+    a ``torch.nn`` layer that is given to ``torch.compile`` itself. Add hooks before the first call
+    (:issue:`117758`, :issue:`115750`).
+    """
+
+    class Net(nn.Sequential):
+        def forward(self, x):
+            return self[0](x) * 2
+
+    calls, x = [], torch.rand(2, requires_grad=True)
+    net, layer = Net(nn.Linear(2, 2)), nn.Linear(2, 2)
+    compiled, compiled_layer = compile_it(net), torch.compile(layer, backend="eager")
+    for run in (compiled, compiled_layer):
+        run(x)
+    for module in (net[0], layer):
+        getattr(module, f"register_{kind}")(lambda *given: calls.append("hook"))
+
+    for run in (compiled, compiled_layer):
+        run(x).sum().backward()
+    assert calls == []
+    layer(x).sum().backward()
+    assert calls == ["hook"]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+@pytest.mark.before("2.5")
+@pytest.mark.parametrize("compile_it", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_later_hook_was_seen(compile_it, kind):
+    """A hook added to a submodule after the first call of a compiled module runs."""
+
+    class Net(nn.Sequential):
+        def forward(self, x):
+            return self[0](x) * 2
+
+    calls, x = [], torch.rand(2, requires_grad=True)
+    net = Net(nn.Linear(2, 2))
+    compiled = compile_it(net)
+    compiled(x)
+    getattr(net[0], f"register_{kind}")(lambda *given: calls.append("hook"))
+
+    compiled(x).sum().backward()
+
+    assert calls == ["hook"]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+@pytest.mark.parametrize("compile_it", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_earlier_hook_of_a_submodule_runs(compile_it, kind):
+    """A hook that a submodule has before the first call of a compiled module runs in each call until removed.
+
+    That is so for forward hooks, full backward hooks and the pre-hooks of both.
+    """
+
+    class Net(nn.Sequential):
+        def forward(self, x):
+            return self[0](x) * 2
+
+    calls = []
+    net = Net(nn.Linear(2, 2))
+    handle = getattr(net[0], f"register_{kind}")(lambda *given: calls.append("hook"))
+    compiled = compile_it(net)
+    for _ in range(3):
+        compiled(torch.rand(2, requires_grad=True)).sum().backward()
+    assert calls == ["hook"] * 3
+
+    handle.remove()
+    compiled(torch.rand(2, requires_grad=True)).sum().backward()
+    assert calls == ["hook"] * 3
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("compile_it", WAYS[:2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_later_hook_of_the_module_itself_runs(compile_it, kind):
+    """A hook added after the first call to the very module that was compiled runs, if its class is your own.
+
+    ``torch.compile`` compiles ``forward`` of such a module and runs the hooks around it.
+    """
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    calls = []
+    net = Double()
+    compiled = compile_it(net)
+    compiled(torch.rand(2, requires_grad=True))
+
+    getattr(net, f"register_{kind}")(lambda *given: calls.append("hook"))
+    compiled(torch.rand(2, requires_grad=True)).sum().backward()
+
+    assert calls == ["hook"]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
+def test_guards_on_hooks_may_be_turned_on(kind):
+    """With ``skip_nnmodule_hook_guards=False``, a hook added to a compiled layer later runs.
+
+    It is in ``torch._dynamo.config``, ``True`` by default, and has to be set before the first call. The hook
+    makes a new graph.
+    """
+    graphs, calls = [], []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    layer = nn.Linear(2, 2)
+    compiled = torch.compile(layer, backend=backend)
+    assert torch._dynamo.config.skip_nnmodule_hook_guards is True
+    with torch._dynamo.config.patch(skip_nnmodule_hook_guards=False):
+        compiled(torch.rand(2))
+        getattr(layer, f"register_{kind}")(lambda *given: calls.append("hook"))
+        compiled(torch.rand(2))
+
+    assert calls == ["hook"]
+    assert len(graphs) == 2
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("fullgraph", [False, True])
+def test_hooks_of_the_module_itself_are_other_graphs(fullgraph):
+    """Forward hooks of a class of one's own given to ``torch.compile`` are compiled as separate graphs.
+
+    ``fullgraph=True`` does not complain of it. Those of a submodule are part of its graph: compile a module
+    that holds the one with hooks to have one graph (:issue:`117584`, :issue:`180379`).
+    """
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append([node.target.__name__ for node in graph.graph.nodes if node.op == "call_function"])
+        return graph.forward
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    net = Double()
+    net.register_forward_pre_hook(lambda module, args: (args[0] + 3,))
+    net.register_forward_hook(lambda module, args, output: output - 5)
+
+    assert torch.compile(net, backend=backend, fullgraph=fullgraph)(torch.ones(1)).tolist() == [3.0]
+    assert graphs == [["add"], ["mul"], ["sub"]]
+    torch._dynamo.reset()
+    graphs.clear()
+    assert torch.compile(nn.Sequential(net), backend=backend)(torch.ones(1)).tolist() == [3.0]
+    assert graphs == [["add", "mul", "sub"]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_options_of_hooks_are_kept():
+    """``with_kwargs=True`` and ``prepend=True`` of a submodule's hooks count under ``torch.compile`` too.
+
+    Such hooks are part of the one graph (:issue:`170110`, :issue:`160083`).
+    """
+
+    class Scale(nn.Module):
+        def forward(self, x, *, by):
+            return x * by
+
+    class Net(nn.Sequential):
+        def forward(self, x):
+            return self[0](x, by=2.0)
+
+    net = Net(Scale())
+    net[0].register_forward_pre_hook(lambda _, args, kwargs: (args, {"by": 3.0}), with_kwargs=True)
+    net[0].register_forward_hook(lambda _, args, kwargs, output: output + kwargs["by"], with_kwargs=True)
+    net[0].register_forward_hook(lambda _, args, output: output * 10, prepend=True)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+
+    assert [compiled(torch.ones(1)).item() for _ in range(3)] == [33.0] * 3
+    assert net(torch.ones(1)).item() == 33.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+@pytest.mark.parametrize("kind", ["full_backward_hook", "backward_hook"])
+def test_a_backward_hook_of_the_wrapper_never_fires(kind):
+    """A backward hook on the module that ``torch.compile`` returns never fires.
+
+    There is no warning. It even decides which kind of backward hook the original accepts later: after a full
+    one ``register_backward_hook`` raises there. Set it on the original.
+    """
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    calls, net = [], Double()
+    compiled = torch.compile(net, backend="eager")
+    getattr(compiled, f"register_{kind}")(lambda *given: calls.append("wrapper"))
+    compiled(torch.rand(2, requires_grad=True)).sum().backward()
+    assert calls == []
+
+    other = {"full_backward_hook": "backward_hook", "backward_hook": "full_backward_hook"}[kind]
+    with pytest.raises(RuntimeError, match="Cannot use both regular backward hooks and full backward hooks"):
+        getattr(net, f"register_{other}")(lambda *given: None)
+    getattr(net, f"register_{kind}")(lambda *given: calls.append("original"))
+    compiled(torch.rand(2, requires_grad=True)).sum().backward()
+    assert calls == ["original"]
+
+
+@pytest.mark.needs("compile")
+def test_a_backward_pre_hook_of_the_wrapper_fires():
+    """A full backward pre-hook on the module that ``torch.compile`` returns fires, unlike a backward hook."""
+    calls = []
+    compiled = torch.compile(nn.Linear(2, 3), backend="eager")
+    compiled.register_full_backward_pre_hook(lambda module, grad_output: calls.append(module is compiled))
+
+    compiled(torch.rand(2, requires_grad=True)).sum().backward()
+
+    assert calls == [True]
