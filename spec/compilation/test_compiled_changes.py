@@ -194,7 +194,7 @@ def test_an_adapter_may_be_added_later():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("name", ["forward", "scaled"])
 def test_a_method_of_a_class_is_not_watched(name):
-    """A method that is replaced on the class of a submodule after the first compiled call is ignored.
+    """After ``torch.compile`` and a first call, a method replaced on a submodule's class is ignored.
 
     There is no warning, and the eager module does otherwise. Patch classes before the first call, or call
     ``torch.compiler.reset()`` afterwards.
@@ -312,9 +312,7 @@ def test_a_counter_in_a_buffer_makes_one_graph():
 
 @pytest.mark.needs("compile")
 def test_what_forward_stores_arrives():
-    """What a compiled ``forward`` assigns to an attribute or appends to a list of the module is there
-    afterwards.
-    """
+    """What a compiled ``forward`` assigns to an attribute or appends to a list of the module is kept."""
 
     class Net(nn.Module):
         def __init__(self):

@@ -21,7 +21,7 @@ WAYS = [
 @pytest.mark.parametrize("compile_it", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_later_hook_is_ignored(compile_it, kind):
-    """A hook added to a submodule after the first call of a compiled module never runs, without a warning.
+    """After ``torch.compile`` and a first call, a hook added to a submodule never runs, without a warning.
 
     So it is for :func:`torch.compile` of a module or a function, for :meth:`torch.nn.Module.compile`, and for
     a ``torch.nn`` layer that is given to ``torch.compile`` itself. Add hooks before the first call
@@ -48,22 +48,24 @@ def test_a_later_hook_is_ignored(compile_it, kind):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.4")
 @pytest.mark.before("2.5")
 @pytest.mark.parametrize("compile_it", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_later_hook_was_seen(compile_it, kind):
-    """A hook added to a submodule after the first call of a compiled module runs."""
+    """After ``torch.compile`` and a first call, a hook added to a submodule runs."""
 
-    class Net(nn.Sequential):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(2, 2)
+
         def forward(self, x):
-            return self[0](x) * 2
+            return self.inner(x) * 2
 
-    calls, x = [], torch.rand(2, requires_grad=True)
-    net = Net(nn.Linear(2, 2))
+    calls, net, x = [], Net(), torch.rand(2, requires_grad=True)
     compiled = compile_it(net)
     compiled(x)
-    getattr(net[0], f"register_{kind}")(lambda *given: calls.append("hook"))
+    getattr(net.inner, f"register_{kind}")(lambda *given: calls.append("hook"))
 
     compiled(x).sum().backward()
 
@@ -72,20 +74,29 @@ def test_a_later_hook_was_seen(compile_it, kind):
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
+@pytest.mark.parametrize("compile_it", [WAYS[0], WAYS[2]])
+def test_an_earlier_hook_is_compiled(compile_it):
+    """Forward hooks on a submodule before the first call of ``torch.compile(net)`` run until removed."""
+    net, x = nn.Sequential(nn.Identity()), torch.tensor(2.0)
+    adding = net[0].register_forward_pre_hook(lambda module, args: (args[0] + 3,))
+    scaling = net[0].register_forward_hook(lambda module, args, output: output * 10)
+    compiled = compile_it(net)
+    assert [compiled(x).item() for _ in range(3)] == [50.0] * 3
+
+    adding.remove()
+    assert compiled(x).item() == 20.0
+    scaling.remove()
+    assert compiled(x).item() == 2.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
 @pytest.mark.parametrize("compile_it", WAYS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_earlier_hook_of_a_submodule_runs(compile_it, kind):
-    """A hook that a submodule has before the first call of a compiled module runs in each call until removed.
-
-    That is so for forward hooks, full backward hooks and the pre-hooks of both.
-    """
-
-    class Net(nn.Sequential):
-        def forward(self, x):
-            return self[0](x) * 2
-
+@pytest.mark.parametrize("kind", KINDS[2:])
+def test_an_earlier_backward_hook_fires(compile_it, kind):
+    """Backward hooks on a submodule before the first call of ``torch.compile(net)`` fire until removed."""
     calls = []
-    net = Net(nn.Linear(2, 2))
+    net = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
     handle = getattr(net[0], f"register_{kind}")(lambda *given: calls.append("hook"))
     compiled = compile_it(net)
     for _ in range(3):
@@ -102,7 +113,7 @@ def test_an_earlier_hook_of_a_submodule_runs(compile_it, kind):
 @pytest.mark.parametrize("compile_it", WAYS[:2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_later_hook_of_the_module_itself_runs(compile_it, kind):
-    """A hook added after the first call to the very module that was compiled runs, if its class is your own.
+    """A hook added later to the module itself given to ``torch.compile`` runs, if it is of your own class.
 
     ``torch.compile`` compiles ``forward`` of such a module and runs the hooks around it.
     """
@@ -128,25 +139,21 @@ def test_a_later_hook_of_the_module_itself_runs(compile_it, kind):
 def test_guards_on_hooks_may_be_turned_on(kind):
     """With ``skip_nnmodule_hook_guards=False``, a hook added to a compiled layer later runs.
 
-    It is in ``torch._dynamo.config``, ``True`` by default, and has to be set before the first call. The hook
-    makes a new graph.
+    It is in ``torch._dynamo.config``, ``True`` by default, and has to be set before the first call.
     """
-    graphs, calls = [], []
-
-    def backend(graph, inputs):
-        graphs.append(graph)
-        return graph.forward
-
+    calls = []
     layer = nn.Linear(2, 2)
-    compiled = torch.compile(layer, backend=backend)
-    assert torch._dynamo.config.skip_nnmodule_hook_guards is True
-    with torch._dynamo.config.patch(skip_nnmodule_hook_guards=False):
-        compiled(torch.rand(2))
-        getattr(layer, f"register_{kind}")(lambda *given: calls.append("hook"))
-        compiled(torch.rand(2))
+    compiled = torch.compile(layer, backend="eager")
+    for skipped in (True, False):
+        with torch._dynamo.config.patch(skip_nnmodule_hook_guards=skipped):
+            compiled(torch.rand(2))
+            handle = getattr(layer, f"register_{kind}")(lambda *given, skipped=skipped: calls.append(skipped))
+            compiled(torch.rand(2))
+        handle.remove()
+        torch._dynamo.reset()
 
-    assert calls == ["hook"]
-    assert len(graphs) == 2
+    assert torch._dynamo.config.skip_nnmodule_hook_guards is True
+    assert calls == [False]
 
 
 @pytest.mark.needs("compile")
@@ -236,7 +243,7 @@ def test_a_backward_hook_of_the_wrapper_never_fires(kind):
 
 @pytest.mark.needs("compile")
 def test_a_backward_pre_hook_of_the_wrapper_fires():
-    """A full backward pre-hook on the module that ``torch.compile`` returns fires, unlike a backward hook."""
+    """A full backward pre-hook on the module that ``torch.compile`` returns fires."""
     calls = []
     compiled = torch.compile(nn.Linear(2, 3), backend="eager")
     compiled.register_full_backward_pre_hook(lambda module, grad_output: calls.append(module is compiled))

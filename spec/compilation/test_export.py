@@ -101,7 +101,7 @@ def test_what_hooks_of_submodules_compute_is_exported():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.2")
 def test_sizes_of_an_exported_module_are_fixed():
-    """By default the module of an exported program raises for inputs of other sizes than its example's."""
+    """By default a module from ``torch.export.export`` raises for inputs of other sizes than the example."""
     made = torch.export.export(nn.ReLU(), (torch.rand(2, 3),)).module()
 
     assert made(torch.tensor([[2.0, -3.0, 4.0]] * 2)).tolist() == [[2.0, 0.0, 4.0]] * 2
