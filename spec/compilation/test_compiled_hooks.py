@@ -157,7 +157,6 @@ def test_guards_on_hooks_may_be_turned_on(kind):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.1")
 @pytest.mark.parametrize("fullgraph", [False, True])
 def test_hooks_of_the_module_itself_are_other_graphs(fullgraph):
     """Forward hooks of a class of one's own given to ``torch.compile`` are compiled as separate graphs.
@@ -188,7 +187,6 @@ def test_hooks_of_the_module_itself_are_other_graphs(fullgraph):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.1")
 def test_options_of_hooks_are_kept():
     """``with_kwargs=True`` and ``prepend=True`` of a submodule's hooks count under ``torch.compile`` too.
 

@@ -204,3 +204,23 @@ def test_a_setter_receives_no_module():
     assert calls == ["plain"]
     assert list(net._modules) == ["inner"]
     assert net.inner == "from the getter"
+
+
+@pytest.mark.parametrize(
+    "container",
+    [list, tuple, set, lambda parameters: dict(enumerate(parameters))],
+    ids=["list", "tuple", "set", "dict"],
+)
+def test_parameters_in_a_container(container):
+    """Parameters in a plain ``list``, ``tuple``, ``set`` or ``dict`` of a module are not registered.
+
+    No optimizer trains them, ``to()`` does not move them and no file has them. Use
+    :class:`~torch.nn.ParameterList` or :class:`~torch.nn.ParameterDict`.
+    """
+    net = nn.Module()
+    net.weights = container([nn.Parameter(torch.rand(2))])
+
+    assert list(net.named_parameters()) == []
+    assert list(net.state_dict()) == []
+    net.single = nn.Parameter(torch.rand(2))
+    assert [name for name, _ in net.named_parameters()] == ["single"]
