@@ -32,6 +32,23 @@ def test_remove_takes_one_hook_out():
     assert calls == ["first", "third"]
 
 
+def test_a_hook_outlives_its_handle():
+    """A hook stays on its module when its ``RemovableHandle`` is deleted without ``remove()``.
+
+    So an object that registers hooks must keep the handles and remove them when it is done. Otherwise the
+    hooks run on, and keep alive what they refer to.
+    """
+    calls = []
+    net = nn.Identity()
+    handle = net.register_forward_hook(lambda *given: calls.append("hook"))
+    del handle
+    gc.collect()
+
+    net(torch.rand(2))
+
+    assert calls == ["hook"]
+
+
 def test_removing_twice_is_allowed():
     """Calling ``RemovableHandle.remove`` a second time does nothing."""
     identity = nn.Identity()

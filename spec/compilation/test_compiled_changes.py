@@ -9,7 +9,6 @@ import io
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
 
 
 @pytest.mark.needs("compile")
@@ -82,6 +81,7 @@ def test_a_replaced_layer_is_followed():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
 @pytest.mark.before("2.5")
 def test_an_appended_layer_was_ignored():
     """A layer appended to an ``nn.Sequential`` after its first compiled call is ignored."""
@@ -331,38 +331,6 @@ def test_what_forward_stores_arrives():
 
     assert net.last.item() == 8.0
     assert [value.item() for value in net.seen] == [4.0, 5.0]
-
-
-@pytest.mark.needs("compile")
-@pytest.mark.parametrize(
-    "norm",
-    [
-        torch.nn.utils.weight_norm,
-        parametrizations.weight_norm,
-        torch.nn.utils.spectral_norm,
-        parametrizations.spectral_norm,
-        parametrizations.orthogonal,
-    ],
-    ids=["old weight_norm", "weight_norm", "old spectral_norm", "spectral_norm", "orthogonal"],
-)
-def test_a_parametrized_layer_is_compiled(norm):
-    """A compiled layer with ``weight_norm``, ``spectral_norm`` or ``orthogonal`` computes its weight in each
-    call.
-
-    Gradients reach the tensors that it is computed from (:issue:`121304`, :issue:`118742`).
-    """
-    layer = norm(nn.Linear(2, 2)).eval()
-    compiled, x = torch.compile(layer, backend="eager"), torch.tensor([2.0, 3.0])
-    before = compiled(x)
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.add_(torch.tensor([1.0, 3.0])[: parameter.shape[-1]])
-    after = compiled(x)
-    after.sum().backward()
-
-    torch.testing.assert_close(after, layer(x))
-    assert not torch.allclose(after, before)
-    assert all(parameter.grad is not None for parameter in layer.parameters())
 
 
 @pytest.mark.needs("compile")

@@ -73,20 +73,49 @@ def test_a_later_hook_was_seen(compile_it, kind):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.4")
-@pytest.mark.parametrize("compile_it", [WAYS[0], WAYS[2]])
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("compile_it", WAYS)
 def test_an_earlier_hook_is_compiled(compile_it):
-    """Forward hooks on a submodule before the first call of ``torch.compile(net)`` run until removed."""
+    """Forward hooks on a submodule before the first call of ``torch.compile(net)`` run in each call."""
     net, x = nn.Sequential(nn.Identity()), torch.tensor(2.0)
-    adding = net[0].register_forward_pre_hook(lambda module, args: (args[0] + 3,))
-    scaling = net[0].register_forward_hook(lambda module, args, output: output * 10)
+    net[0].register_forward_pre_hook(lambda module, args: (args[0] + 3,))
+    net[0].register_forward_hook(lambda module, args, output: output * 10)
+
     compiled = compile_it(net)
+
     assert [compiled(x).item() for _ in range(3)] == [50.0] * 3
 
-    adding.remove()
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+def test_a_removed_hook_is_followed():
+    """After ``torch.compile``, a submodule's hook that is removed no longer runs, nor does a replaced module.
+
+    Unlike a hook that is added, which is not noticed.
+    """
+    net, x = nn.Sequential(nn.Identity(), nn.Tanh()), torch.tensor(-2.0)
+    handle = net[0].register_forward_hook(lambda module, args, output: output * 10)
+    compiled = torch.compile(net, backend="eager")
+    compiled(x)
+
+    net[1] = nn.Identity()
+    assert compiled(x).item() == -20.0
+    handle.remove()
+    assert compiled(x).item() == -2.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+@pytest.mark.before("2.4")
+def test_a_removed_hook_still_ran():
+    """After ``torch.compile`` and a first call, a submodule's forward hook that is removed still runs."""
+    net, x = nn.Sequential(nn.Identity()), torch.tensor(2.0)
+    handle = net[0].register_forward_hook(lambda module, args, output: output * 10)
+    compiled = torch.compile(net, backend="eager")
+    compiled(x)
+    handle.remove()
+
     assert compiled(x).item() == 20.0
-    scaling.remove()
-    assert compiled(x).item() == 2.0
 
 
 @pytest.mark.needs("compile")
@@ -184,6 +213,33 @@ def test_hooks_of_the_module_itself_are_other_graphs(fullgraph):
     graphs.clear()
     assert torch.compile(nn.Sequential(net), backend=backend)(torch.ones(1)).tolist() == [3.0]
     assert graphs == [["add", "mul", "sub"]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("compile_it", WAYS)
+def test_a_disabled_hook_runs_eagerly(compile_it):
+    """A hook that ``torch.compiler.disable`` wraps runs eagerly around what ``torch.compile`` compiles.
+
+    The module itself is compiled all the same (:issue:`142358`).
+    """
+    seen = []
+
+    class Net(nn.Module):
+        def forward(self, x):
+            seen.append(torch._dynamo.is_compiling())
+            return x * 2
+
+    @torch.compiler.disable
+    def hook(module, args):
+        seen.append(torch._dynamo.is_compiling())
+        return (args[0] + 3,)
+
+    net = Net()
+    net.register_forward_pre_hook(hook)
+
+    assert compile_it(net)(torch.tensor(2.0)).item() == 10.0
+    assert seen == [False, True]
 
 
 @pytest.mark.needs("compile")

@@ -10,7 +10,7 @@ from torch import nn
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.3")
 def test_an_exported_program_gives_a_module():
     """``torch.export.export(net, args).module()`` is an ``nn.Module`` with the results and names of ``net``.
 
@@ -26,7 +26,7 @@ def test_an_exported_program_gives_a_module():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.3")
 @pytest.mark.parametrize("method", ["train", "eval"])
 def test_the_mode_of_an_exported_module_is_fixed(method):
     """``train()`` and ``eval()`` of the module of an exported program raise ``NotImplementedError``.
@@ -45,10 +45,19 @@ def test_the_mode_of_an_exported_module_is_fixed(method):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.1")
 def test_parameters_of_an_exported_module_are_shared():
     """Parameters of an exported program's ``module()`` are those of the original, the same objects."""
-    net = nn.Linear(2, 1, bias=False)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(1, 2))
+
+        def forward(self, x):
+            return torch.nn.functional.linear(x, self.weight)
+
+    net = Net()
 
     made = torch.export.export(net, (torch.rand(2),)).module()
 
@@ -59,7 +68,7 @@ def test_parameters_of_an_exported_module_are_shared():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.3")
 def test_non_persistent_buffers_are_constants():
     """``torch.export.export`` keeps a non-persistent buffer in ``constants``, not in ``state_dict``.
 
@@ -84,7 +93,7 @@ def test_non_persistent_buffers_are_constants():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.1")
 def test_what_hooks_of_submodules_compute_is_exported():
     """``torch.export.export`` records what forward hooks of submodules compute; the hooks are not kept."""
     calls = []

@@ -292,3 +292,21 @@ def test_buffers_became_persistent():
     traced = fx.symbolic_trace(Net())
 
     assert list(traced.state_dict()) == ["offset"]
+
+
+def test_a_copy_lacks_plain_attributes():
+    """``copy.deepcopy`` of a ``GraphModule`` drops forward hooks and plain attributes, and keeps ``meta``.
+
+    Other modules keep all of them. A subclass that holds more, such as a second graph, needs a
+    ``__deepcopy__`` of its own.
+    """
+    traced = fx.symbolic_trace(nn.Sequential(nn.ReLU()))
+    traced.note, traced.meta["origin"] = "kept", "here"
+    traced.register_forward_hook(lambda module, args, output: output * 10)
+
+    other = copy.deepcopy(traced)
+
+    assert not hasattr(other, "note")
+    assert other.meta == {"origin": "here"}
+    assert traced(torch.tensor([3.0])).tolist() == [30.0]
+    assert other(torch.tensor([3.0])).tolist() == [3.0]

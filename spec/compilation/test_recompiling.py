@@ -6,6 +6,7 @@ another, up to a limit; then the function runs as it is written.
 
 import pytest
 import torch
+from torch import nn
 
 
 @pytest.mark.needs("compile")
@@ -296,3 +297,56 @@ def test_what_is_skipped_stays_skipped():
         assert compiled(torch.ones(2)).tolist() == [3.0, 3.0]
     assert graphs == []
     assert not hasattr(torch._dynamo, "skip")
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize("way", ["wrapped", "in place", "argument"])
+def test_layers_of_a_class_share_a_graph(way):
+    """Modules of one class that differ in their weights only share one graph of :func:`torch.compile`.
+
+    So it is for blocks compiled one by one, and for a compiled function that is given the module. A number
+    that differs makes another graph (:issue:`134954`).
+    """
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    class Block(nn.Linear):
+        factor = 2
+
+        def forward(self, x):
+            return super().forward(x) * self.factor
+
+    call = torch.compile(lambda block, x: block(x), backend=backend)
+    x = torch.rand(2)
+    for factor, made in ((2, 1), (2, 1), (2, 1), (3, 2)):
+        block = Block(2, 3)
+        block.factor = factor
+        if way == "in place":
+            block.compile(backend=backend)
+        compiled = torch.compile(block, backend=backend) if way == "wrapped" else block
+        assert torch.equal(call(block, x) if way == "argument" else compiled(x), block.forward(x))
+        assert len(graphs) == made
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.5")
+def test_each_layer_had_a_graph():
+    """Each module of a class has a graph of :func:`torch.compile` of its own."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    class Block(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * 2
+
+    for block in [Block(2, 3) for _ in range(3)]:
+        torch.compile(block, backend=backend)(torch.rand(2))
+
+    assert len(graphs) == 3

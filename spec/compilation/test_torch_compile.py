@@ -162,12 +162,16 @@ def test_attributes_are_deleted_from_the_module():
 @pytest.mark.since("2.10")
 @pytest.mark.needs("compile")
 def test_a_length_is_passed_on():
-    """``len()`` of the module that :func:`torch.compile <torch.compile>` returns is that of the original, if
-    it has one.
+    """``len()`` and ``bool()`` of the module that ``torch.compile`` returns need a ``len()`` of the original.
+
+    Without one ``bool()`` raises as well, so ask ``if compiled is not None:`` (:issue:`196253`).
     """
+    assert bool(torch.compile(nn.Sequential(), backend="eager")) is False
     assert len(torch.compile(nn.Sequential(nn.ReLU(), nn.ReLU()), backend="eager")) == 2
     with pytest.raises(TypeError, match=r"Linear does not support len\(\)"):
         len(torch.compile(nn.Linear(2, 3), backend="eager"))
+    with pytest.raises(TypeError, match=r"Linear does not support len\(\)"):
+        bool(torch.compile(nn.Linear(2, 3), backend="eager"))
 
 
 @pytest.mark.since("2.5")
