@@ -45,7 +45,7 @@ def test_the_mode_of_an_exported_module_is_fixed(method):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.1")
+@pytest.mark.since("2.2")
 def test_parameters_of_an_exported_module_are_shared():
     """Parameters of an exported program's ``module()`` are those of the original, the same objects."""
 
