@@ -82,6 +82,29 @@ def test_unused_modules_vanish():
         net.load_state_dict(traced.state_dict())
 
 
+def test_unused_tensors_vanish():
+    """:func:`fx.symbolic_trace() <torch.fx.symbolic_trace>` drops parameters and buffers that ``forward``
+    leaves out.
+
+    So it does in every module that is taken apart, such as a normalization of one's own that counts its
+    batches in training only (:issue:`99407`). Layers of ``torch.nn`` keep all of theirs.
+    """
+
+    class Norm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2))
+            self.register_buffer("batches", torch.tensor(0))
+
+        def forward(self, x):
+            return x * self.weight
+
+    net = nn.Sequential(nn.BatchNorm1d(2), Norm()).eval()
+    lost = set(net.state_dict()) - set(fx.symbolic_trace(net).state_dict())
+
+    assert lost == {"1.bias", "1.batches"}
+
+
 def test_parameters_are_the_same_objects():
     """A :class:`~torch.fx.GraphModule` from ``fx.symbolic_trace`` holds the same layers and parameters as the
     original.
