@@ -48,6 +48,7 @@ def module():
     standin.device = Current
     standin.get_device_name = lambda device=None: "CPU"
     standin.synchronize = lambda device=None: None
+    standin.get_amp_supported_dtype = lambda: [torch.float16, torch.bfloat16]
     standin.manual_seed_all = manual_seed_all
     standin.get_rng_state = lambda device=None: operators.get_rng_state(index_of(device))
     standin.set_rng_state = lambda state, device=None: operators.set_rng_state(state, index_of(device))
