@@ -1,10 +1,13 @@
 """Which written changes concern somebody's code, and in which order they are told."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from nnspec.clauses.specification import read_specification
 from nnspec.cli import main
+from nnspec.records.upgrading import written_between
 
 CHANGES = """
 ["2.5"]
@@ -127,3 +130,11 @@ def test_a_file_that_is_no_python_is_left_out_and_told(told, tmp_path, capsys):
     told_of = capsys.readouterr()
     assert "a.py is left out" in told_of.err
     assert "b.py:1" in told_of.out
+
+
+def test_what_breaks_most_programs_is_among_the_first_three():
+    specification = read_specification(Path(__file__).resolve().parents[2])
+
+    first = [written.change.what for written in written_between(specification, "2.4", "2.15")[:3]]
+
+    assert any("weights_only" in what for what in first), first

@@ -252,6 +252,25 @@ def test_copy_gives_the_example(opened, site):
     assert copied == f"{example.preamble(chapter)}\n\n{example.example(clause, chapter)}".strip()
 
 
+@pytest.mark.parametrize(
+    "name", ["index.html", "spec/state/load_state_dict.html", "releases.html", "api/index.html"]
+)
+def test_every_link_and_button_can_be_reached_on_a_phone(opened, name):
+    out_of_reach = opened(name, width=360).evaluate(
+        """() => {
+            const scrolls = (one) => one && (one.scrollWidth > one.clientWidth + 1 &&
+                ["auto", "scroll"].includes(getComputedStyle(one).overflowX) || scrolls(one.parentElement));
+            return [...document.querySelectorAll("main a, main button, main summary")]
+                .filter(one => one.checkVisibility() && one.getClientRects().length)
+                .filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+                .filter(one => !scrolls(one.parentElement))
+                .map(one => one.outerHTML.slice(0, 120));
+        }"""
+    )
+
+    assert out_of_reach == []
+
+
 @pytest.mark.parametrize("width", [360, 1440])
 def test_no_code_needs_sideways_scrolling(opened, width):
     for name in ("spec/state/load_state_dict.html", "spec/calling/order.html", "tour.html", "index.html"):
