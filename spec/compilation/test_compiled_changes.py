@@ -224,6 +224,34 @@ def test_a_method_of_a_class_is_not_watched(name):
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
+def test_without_guards_changes_are_ignored():
+    """With a ``guard_filter_fn`` of ``torch.compile`` that drops all guards, later changes are ignored.
+
+    Nothing is compiled again, and what ``forward`` counts up stays as after the first call. Such is
+    ``torch.compiler.skip_guard_on_all_nn_modules_unsafe`` for changes of modules.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor, self.steps = 2, 0
+
+        def forward(self, x):
+            self.steps += 1
+            return x * self.factor
+
+    net = Net()
+    options = {"guard_filter_fn": lambda guards: [False] * len(guards)}
+    compiled = torch.compile(net, backend="eager", options=options)
+    compiled(torch.tensor(3.0))
+    net.factor = 5
+
+    assert [compiled(torch.tensor(3.0)).item() for _ in range(3)] == [6.0] * 3
+    assert net.steps == 1
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
 def test_a_counter_makes_a_graph_for_each_number():
     """An integer attribute that ``forward`` counts up makes a graph of ``torch.compile`` in each call, 8 at
     most.
