@@ -126,13 +126,17 @@ def test_a_switch_has_two_graphs():
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
+@pytest.mark.parametrize("value", [5.0, torch.tensor(5.0)], ids=["number", "tensor"])
 @pytest.mark.parametrize("of_the_class", [True, False], ids=["class", "instance"])
 @pytest.mark.parametrize("inside", [True, False], ids=["submodule", "module"])
-def test_attributes_are_followed(of_the_class, inside):
-    """A compiled module follows attributes that ``forward`` reads, changed on the module or its class."""
+def test_attributes_are_followed(value, of_the_class, inside):
+    """A compiled module follows attributes that ``forward`` reads, changed on the module or its class.
+
+    So it is for numbers and for plain tensors, such as a cache (:issue:`115774`).
+    """
 
     class Net(nn.Module):
-        scale = 2.0
+        scale = value - 3.0
 
         def forward(self, x):
             return x * self.scale
@@ -140,7 +144,7 @@ def test_attributes_are_followed(of_the_class, inside):
     net = Net()
     compiled = torch.compile(nn.Sequential(net) if inside else net, backend="eager")
     assert compiled(torch.tensor(3.0)).item() == 6.0
-    (Net if of_the_class else net).scale = 5.0
+    (Net if of_the_class else net).scale = value
     assert compiled(torch.tensor(3.0)).item() == 15.0
 
 
@@ -216,6 +220,34 @@ def test_a_method_of_a_class_is_not_watched(name):
     assert compiled(torch.tensor(3.0)).item() == 6.0
     torch.compiler.reset()
     assert compiled(torch.tensor(3.0)).item() == 15.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_without_guards_changes_are_ignored():
+    """With a ``guard_filter_fn`` of ``torch.compile`` that drops all guards, later changes are ignored.
+
+    Nothing is compiled again, and what ``forward`` counts up stays as after the first call. Such is
+    ``torch.compiler.skip_guard_on_all_nn_modules_unsafe`` for changes of modules.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor, self.steps = 2, 0
+
+        def forward(self, x):
+            self.steps += 1
+            return x * self.factor
+
+    net = Net()
+    options = {"guard_filter_fn": lambda guards: [False] * len(guards)}
+    compiled = torch.compile(net, backend="eager", options=options)
+    compiled(torch.tensor(3.0))
+    net.factor = 5
+
+    assert [compiled(torch.tensor(3.0)).item() for _ in range(3)] == [6.0] * 3
+    assert net.steps == 1
 
 
 @pytest.mark.needs("compile")

@@ -70,12 +70,10 @@ def test_weight_norm_is_compiled():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.2")
 @pytest.mark.before("2.3")
-@pytest.mark.parametrize(
-    "norm", [torch.nn.utils.weight_norm, parametrizations.weight_norm], ids=["old", "new"]
-)
-def test_weight_norm_could_not_be_compiled(norm):
+@pytest.mark.parametrize("forms", [torch.nn.utils, parametrizations], ids=["old", "new"])
+def test_weight_norm_could_not_be_compiled(forms):
     """The first call of a compiled layer with ``weight_norm`` raises ``TorchRuntimeError``."""
-    compiled = torch.compile(norm(nn.Linear(2, 2)), backend="eager")
+    compiled = torch.compile(forms.weight_norm(nn.Linear(2, 2)), backend="eager")
 
     with pytest.raises(torch._dynamo.exc.TorchRuntimeError, match="_weight_norm_interface"):
         compiled(torch.rand(2))
