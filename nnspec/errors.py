@@ -7,3 +7,7 @@ class NnspecError(Exception):
 
 class UsageError(NnspecError):
     """A command cannot be carried out as it was given."""
+
+
+class FileError(NnspecError):
+    """A file cannot be read or written; the message names the file, the place and the remedy."""

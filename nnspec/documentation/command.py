@@ -9,8 +9,9 @@ from collections.abc import Container
 
 import torch
 
+from nnspec.clauses.parts import find_checkout
 from nnspec.clauses.releases import RELEASES, release_of
-from nnspec.clauses.specification import find_checkout, read_specification
+from nnspec.clauses.specification import read_specification
 from nnspec.documentation.state import Said, first_words, gone, read_sentences, undecided
 from nnspec.documentation.verdicts import VERDICTS, Row, Tables, read_tables
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from nnspec.clauses.clause import API_ROLES, Clause, plain_text
+from nnspec.clauses.parts import Part
 from nnspec.clauses.releases import RELEASES
-from nnspec.clauses.specification import Part, Specification
+from nnspec.clauses.specification import Specification
 
 #: What counts when a word is found, by field.
 WEIGHTS = {"title": 3.0, "asked": 2.5, "errors": 2.0, "place": 1.2, "prose": 1.0, "id": 0.8, "code": 0.3}
