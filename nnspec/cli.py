@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nnspec.errors import NnspecError
+from nnspec.errors import NnspecError, printable
 
 VERIFY_EXAMPLES = """\
 examples:
@@ -101,9 +101,8 @@ def _why(error: Exception) -> tuple[str, int]:
 
 
 def _tell(options: argparse.Namespace, why: str) -> None:
-    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in why)
     with contextlib.suppress(OSError):
-        print(f"nnspec {options.command}: {shown}", file=sys.stderr, flush=True)
+        print(f"nnspec {options.command}: {printable(why, keep=chr(10))}", file=sys.stderr, flush=True)
 
 
 def _prepare_streams() -> None:

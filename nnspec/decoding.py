@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from nnspec.errors import FileError
+from nnspec.errors import FileError, shortened
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -105,13 +105,13 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def read_toml(path: Path, raises: type[FileError] = FileError) -> dict[str, Any]:
-    """The table that a TOML file holds, its values not yet checked.
+    """The table that a TOML file holds, its values not yet checked; empty if there is no such file.
 
     Raises:
-        FileError: it is missing, too large or no TOML; of the class that is given.
+        FileError: it is too large or no TOML; of the class that is given.
     """
     try:
-        return tomllib.loads(_read_text(path, "", raises))
+        return tomllib.loads(_read_text(path, "", raises, missing=""))
     except tomllib.TOMLDecodeError as error:
         raise raises(f"{path}: cannot be read: {error}") from None
     except RecursionError:
@@ -120,7 +120,8 @@ def read_toml(path: Path, raises: type[FileError] = FileError) -> dict[str, Any]
         raise raises(f"{path}: cannot be read: a number is too long") from None
 
 
-def _read_text(path: Path, remedy: str, raises: type[FileError]) -> str:
+def _read_text(path: Path, remedy: str, raises: type[FileError], missing: str | None = None) -> str:
+    """What a file holds; a text of one's own, if there is one, where there is no such file."""
     after = f"; {remedy}" if remedy else ""
     try:
         if path.exists() and not path.is_file():
@@ -129,6 +130,8 @@ def _read_text(path: Path, remedy: str, raises: type[FileError]) -> str:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except FileNotFoundError:
+        if missing is not None:
+            return missing
         raise raises(f"{path}: cannot be read: there is no such file{after}") from None
     except OSError as error:
         raise raises(f"{path}: cannot be read: {error.strerror}{after}") from None
@@ -173,7 +176,10 @@ def fit(
 
 def _refusal(table: object, wanted: type[Any], message: str) -> str:
     """Where a table is not as wanted, what is there, and what was wanted."""
-    said, _, where = message.partition(" - at `")
+    said, _, where = message.rpartition(" - at `")
+    if not said:
+        said, where = message, ""
+    said = shortened(_in_words(said), 400)
     names: list[str] = []
     found, of_key = table, where.startswith("key`")
     steps = list(_STEP.finditer(where.removesuffix("`")))
@@ -183,16 +189,16 @@ def _refusal(table: object, wanted: type[Any], message: str) -> str:
             found, names = found[int(number)], [*names, f"[{number}]"]  # type: ignore[index]
             continue
         key = name if name is not None else _first_refused(table, found, wanted, message)
-        found, names = found[key], [*names, key if not names else f".{key}"]  # type: ignore[index]
+        found, names = found[key], [*names, shortened(f".{key}" if names else key)]  # type: ignore[index]
     place = "".join(names) or "the file"
     if of_key:
         name = _first_refused(table, found, wanted, message)
-        return f"{place}: the name {reprlib.repr(name)}: {_in_words(said)}"
-    if said.startswith("Object"):
-        return f"{place} {_in_words(said)}"
-    if not said.startswith(tuple(_BEGINNINGS)):  # what a type of ours says itself
+        return f"{place}: the name {reprlib.repr(name)}: {said}"
+    if message.startswith("Object"):
+        return f"{place} {said}"
+    if not message.startswith(tuple(_BEGINNINGS)):  # what a type of ours says itself
         return f"{place}: {said}"
-    return f"{place} is {reprlib.repr(found)}, {_in_words(said)}"
+    return f"{place} is {reprlib.repr(found)}, {said}"
 
 
 def _first_refused(table: object, entries: Any, wanted: type[Any], message: str) -> str:

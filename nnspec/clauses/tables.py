@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from msgspec import Meta, Struct, field
 
 from nnspec.decoding import Line, Text, fit, read_toml
-from nnspec.errors import FileError
+from nnspec.errors import FileError, shortened
 
 Kind = TypeVar("Kind")
 
@@ -158,8 +158,7 @@ def read_table(path: Path, wanted: type[Kind]) -> Kind:
     Raises:
         TableError: it is no TOML, or a value is another than wanted.
     """
-    table = read_toml(path, TableError) if path.exists() else {}
-    return fit(path, table, wanted, raises=TableError)
+    return fit(path, read_toml(path, TableError), wanted, raises=TableError)
 
 
 def _rows(path: Path, wanted: type[Kind], key: str) -> list[Kind]:
@@ -167,7 +166,7 @@ def _rows(path: Path, wanted: type[Kind], key: str) -> list[Kind]:
     named: dict[str, Any] = {}
     for name, row in read_table(path, dict[str, dict[str, Any]]).items():
         if key in row:
-            raise TableError(f"{path}: {name} has an unknown entry '{key}'")
+            raise TableError(f"{path}: {shortened(name)} has an unknown entry '{key}'")
         named[name] = {key: name, **row}
     return list(fit(path, named, dict[str, wanted], raises=TableError).values())  # type: ignore[valid-type]
 

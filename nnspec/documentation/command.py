@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     tables = read_tables(root / "docs" / "documentation")
     said = read_sentences(tables)
     if options.json:
-        print(json.dumps([_as_json(sentence) for sentence in said], indent=1, ensure_ascii=False))
+        print(json.dumps([_as_json(sentence) for sentence in said], indent=1))
     unknown = unknown_clauses(tables, read_specification(root).clauses.keys())
     new = [sentence for sentence in said if sentence.row is None]
     if not options.json:

@@ -29,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
     asked = " ".join(options.words)
     if not asked.strip():
         raise UsageError("say what to find, such as: nnspec find 'missing keys in state_dict'")
+    if options.most < 1:
+        raise UsageError(f"--most {options.most}: how many to show, a number from 1")
     root = find_checkout()
     (rules,) = read_parts(Path(contract.__path__[0]))
     index = Index(documents(read_specification(root), rules), read_words(root / "docs" / "search.toml"))
