@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pkgutil
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nnspec.errors import NnspecError
+from nnspec.errors import NnspecError, printable
 
 VERIFY_EXAMPLES = """\
 examples:
@@ -44,28 +46,98 @@ examples:
 MEASURE = "To get such a file: pytest @spec/benchmarks/options.txt --benchmark-json=FILE"
 
 
+#: Where an error of this project is told.
+ISSUES = "https://github.com/nnspec/nnspec/issues"
+
+#: Exit codes.
+UNUSABLE, OURS, INTERRUPTED, UNREAD = 2, 3, 130, 141
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command; here is the only place where a command ends.
 
     Args:
         arguments: the command line without the program's name; by default the process's own.
 
     Returns:
-        the exit code: 0 well, 1 something was found, 2 the command could not be carried out, 130 interrupted,
-        141 nobody reads the output any more.
+        the exit code: 0 well, 1 something was found, 2 the command could not be carried out, 3 an error of
+        this project's own, 130 interrupted, 141 nobody reads the output any more.
     """
-    options = _parser().parse_args(arguments)
+    _prepare_streams()
+    options = argparse.Namespace(command="", debug=False)
     try:
-        return int(pkgutil.resolve_name(options.run)(options))
-    except (NnspecError, FileNotFoundError) as error:
-        print(f"nnspec {options.command}: {error}", file=sys.stderr)
-        return 2
+        _parse(sys.argv[1:] if arguments is None else arguments, options)
+        code = int(pkgutil.resolve_name(options.run)(options))
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return UNREAD
     except KeyboardInterrupt:
-        print(f"nnspec {options.command}: interrupted", file=sys.stderr)
-        return 130
+        _tell(options, "interrupted")
+        return INTERRUPTED
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        why, code = _why(error)
+        _tell(options, why)
+        return code
+    finally:
+        _drain()
+
+
+def _why(error: Exception) -> tuple[str, int]:
+    """An error in words, and the exit code."""
+    if isinstance(error, NnspecError):
+        return str(error), UNUSABLE
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return f"{place}{error.strerror or error}", UNUSABLE
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this", UNUSABLE
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("nnspec"):
+        return f"{error.name} is not installed, and this needs it: pip install {error.name}", UNUSABLE
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"an error of nnspec's own: {what:.300}. Tell it, with what --debug shows, at {ISSUES}", OURS
+
+
+def _tell(options: argparse.Namespace, why: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"nnspec {options.command}: {printable(why, keep=chr(10))}", file=sys.stderr, flush=True)
+
+
+def _prepare_streams() -> None:
+    """Let output never fail for a character that the terminal lacks, nor for a stream that was closed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            _open_nowhere(number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+        elif number and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drain() -> None:
+    """Write what is left, or throw it away where nobody takes it: Python would try once more at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _open_nowhere(sys.stdout.fileno())
+
+
+def _open_nowhere(number: int) -> None:
+    """Let a file number lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != number:
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+
+def _parse(arguments: Sequence[str], options: argparse.Namespace) -> None:
+    parser = _parser()
+    for argument in arguments:
+        if "\0" in argument:
+            parser.error("an argument holds a NUL, which no name and no text has")
+    parser.parse_args(arguments, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="nnspec",
         description="Runs, lints, records and compares the executable specification of torch.nn.Module.",
     )
+    _add_debug(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_running(commands)
     _add_contract(commands)
@@ -97,7 +170,17 @@ def _add(commands: Any, name: str, run: str, summary: str, **details: Any) -> ar
         name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter, **details
     )
     command.set_defaults(run=run)
+    _add_debug(command)
     return command
+
+
+def _add_debug(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show where an error comes from",
+    )
 
 
 def _add_running(commands: Any) -> None:

@@ -6,23 +6,28 @@ A record holds of a run only what its figures need, one line for each benchmark.
 from __future__ import annotations
 
 import datetime
-import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from packaging.version import InvalidVersion, Version
+import packaging.version
+from msgspec import Meta, Struct, structs
 
-from nnspec.errors import UsageError
-from nnspec.records.files import FileError, as_lines, read_json, write_whole
+from nnspec.decoding import Count, Device, Line, Version, Word, ensure_schema, fit, read_json
+from nnspec.errors import FileError, UsageError
+from nnspec.records.files import as_lines, write_whole
 from nnspec.records.record import device_word
 
 SCHEMA = 2
 MEASURE = "measure with: tox run -e bench"
 
 _DIGITS = 4
+
+#: What a call can take, and how much that may differ.
+Seconds = Annotated[float, Meta(ge=1e-12, lt=1e9)]
+Spread = Annotated[float, Meta(ge=0, lt=1e9)]
 
 
 class Row(NamedTuple):
@@ -120,7 +125,7 @@ def read_all(paths: Iterable[Path]) -> list[Run]:
                 f"{path}: of the same torch and device as {files[run.name]} ({run.title}); give one of them"
             )
         runs[run.name], files[run.name] = run, path
-    return sorted(runs.values(), key=lambda run: (Version(run.version), run.accelerator))
+    return sorted(runs.values(), key=lambda run: (packaging.version.Version(run.version), run.accelerator))
 
 
 def record_files(directory: Path) -> list[Path]:
@@ -136,7 +141,7 @@ def read(path: Path) -> Run:
     """
     table = read_json(path, MEASURE)
     try:
-        return _from_record(table) if "schema" in table else _from_pytest_benchmark(table)
+        return _from_record(path, table) if "schema" in table else _from_pytest_benchmark(path, table)
     except _Defect as defect:
         raise FileError(f"{path}: {defect}; {MEASURE}") from None
 
@@ -145,144 +150,141 @@ class _Defect(Exception):
     """What is wrong with a file, without its name."""
 
 
-def _from_record(table: Mapping[str, Any]) -> Run:
-    if table["schema"] != SCHEMA:
-        raise _Defect(f"schema {reprlib.repr(table['schema'])}, this nnspec reads schema {SCHEMA}")
-    benchmarks = table.get("benchmarks")
-    if not isinstance(benchmarks, dict):
-        raise _Defect(f"'benchmarks' is {reprlib.repr(benchmarks)}, expected a table")
-    return _run(table.get("run"), list(benchmarks.items()))
-
-
-def _from_pytest_benchmark(table: Mapping[str, Any]) -> Run:
-    benchmarks, machine = table.get("benchmarks"), table.get("machine_info")
-    if not isinstance(benchmarks, list) or not isinstance(machine, dict):
-        missing = "machine_info" if isinstance(benchmarks, list) else "benchmarks"
-        raise _Defect(f"no file of pytest-benchmark: it has no '{missing}'")
-    if "torch" not in machine:
-        raise _Defect("does not say which torch was measured; it was not made in this project")
-    rows = list(map(_values, benchmarks))
-    devices = machine.get("devices")
-    if isinstance(devices, list):
-        named = {device_word([name]): name for name in devices}
-        measured = dict.fromkeys(["cpu", *(str(values["device"]) for _, values in rows)])
-        devices = [named.get(device, device) for device in measured]
-    run = {
-        "torch": machine["torch"],
-        "python": ".".join(str(machine.get("python_version")).split(".")[:2]),
-        "platform": f"{machine.get('system')} {machine.get('machine')}",
-        "devices": devices,
-        "cores": machine.get("cores"),
-        "date": str(table.get("datetime"))[:10],
-    }
-    return _run(run, rows)
-
-
-def _values(benchmark: object) -> tuple[str, dict[str, Any]]:
-    """The id of a benchmark and what a row says of it."""
-    fullname = benchmark.get("fullname") if isinstance(benchmark, dict) else None
-    if not isinstance(benchmark, dict) or not isinstance(fullname, str) or not fullname.isprintable():
-        raise _Defect(f"{reprlib.repr(benchmark)} is no benchmark with a 'fullname'")
-    facts, stats = benchmark.get("extra_info"), benchmark.get("stats")
-    if not isinstance(facts, dict) or not {"operation", "kind", "size", "device"} <= facts.keys():
-        raise _Defect(f"{fullname}: does not say what is timed; it is no benchmark of this project")
-    if not isinstance(stats, dict):
-        raise _Defect(f"{fullname}: 'stats' is {reprlib.repr(stats)}, expected a table")
-    file, _, function = fullname.partition("::")
-    id = f"{Path(file).stem.removeprefix('bench_')}.{function.removeprefix('bench_')}"
-    return id, {name: facts[name] if name in facts else stats.get(name) for name in _ROW}
-
-
-def _run(run: object, benchmarks: Sequence[tuple[str, object]]) -> Run:
-    """A run whose every value is what it has to be."""
-    header = _checked(run, _RUN, "'run'")
-    header["torch"] = Version(header["torch"]).public
-    if not benchmarks:
-        raise _Defect("holds no benchmarks")
-    rows: dict[object, Row] = {}
-    for id, values in benchmarks:
-        row = Row(id, **_checked(values, _ROW, id))
-        case = (row.operation, row.kind, row.size, row.device)
-        if case in rows:
-            raise _Defect(f"{id}: times the same as {rows[case].id}, of the same size on the same device")
-        rows[case] = row._replace(
-            median=_rounded(row.median),
-            iqr=_rounded(row.iqr),
-            timer=None if row.timer is None else _rounded(row.timer),
-        )
-    if len({id for id, _ in benchmarks}) < len(benchmarks):
-        raise _Defect("holds two benchmarks of the same name")
-    return Run(header, tuple(rows.values()))
-
-
-def _rounded(seconds: float) -> float:
-    return float(f"{seconds:.{_DIGITS}g}")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable()
-
-
-def _is_word(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\w+", value) is not None
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 10**9
-
-
-def _is_time(value: object) -> bool:
-    return type(value) in (int, float) and 1e-12 <= value < 1e9  # type: ignore[operator]
-
-
-def _is_version(value: object) -> bool:
+def _is_date(value: str) -> bool:
     try:
-        return isinstance(value, str) and bool(Version(value))
-    except InvalidVersion:
-        return False
-
-
-def _is_date(value: object) -> bool:
-    try:
-        return isinstance(value, str) and datetime.date.fromisoformat(value).isoformat() == value
+        return datetime.date.fromisoformat(value).isoformat() == value
     except ValueError:
         return False
 
 
-#: What a run or a row says, by name: what is expected, and whether a value is such a one.
-_Expected = Mapping[str, tuple[str, Callable[[Any], bool]]]
+class _Header(Struct, forbid_unknown_fields=True):
+    torch: Version
+    python: Line
+    platform: Line
+    devices: Annotated[list[Device], Meta(max_length=100)]
+    cores: Count
+    date: Line
 
-_RUN: _Expected = {
-    "torch": ("a version", _is_version),
-    "python": ("a text", _is_text),
-    "platform": ("a text", _is_text),
-    "devices": ("a list of texts", lambda value: isinstance(value, list) and all(map(_is_text, value))),
-    "cores": ("a whole number from 0", _is_count),
-    "date": ("a date such as 2026-01-31", _is_date),
-}
-
-_ROW: _Expected = {
-    "operation": ("a text", _is_text),
-    "kind": ("a text", _is_text),
-    "size": ("a whole number from 0, or null", lambda value: value is None or _is_count(value)),
-    "device": ("a word such as cuda", _is_word),
-    "median": ("seconds, at least 1e-12", _is_time),
-    "iqr": ("seconds", lambda value: _is_time(value) or (value == 0 and value is not False)),
-    "rounds": ("a whole number from 0", _is_count),
-    "timer": ("seconds, at least 1e-12, or null", lambda value: value is None or _is_time(value)),
-}
+    def __post_init__(self) -> None:
+        if not _is_date(self.date):
+            raise ValueError(f"date is {reprlib.repr(self.date)}, expected a date such as 2026-01-31")
 
 
-def _checked(table: object, expected: _Expected, place: str) -> dict[str, Any]:
-    if not isinstance(table, dict):
-        raise _Defect(f"{place} is {reprlib.repr(table)}, expected a table")
-    unknown = sorted(table.keys() - expected.keys())
-    if unknown:
-        raise _Defect(f"{place} has an unknown entry {unknown[0]!r}; known are {', '.join(expected)}")
-    for name, (what, is_such) in expected.items():
-        if not is_such(table.get(name)):
-            raise _Defect(f"{place}: {name} is {reprlib.repr(table.get(name))}, expected {what}")
-    return dict(table)
+class _Times(Struct):
+    median: Seconds
+    iqr: Spread
+    rounds: Count
+
+
+class _Timed(_Times, forbid_unknown_fields=True, kw_only=True):
+    operation: Line
+    kind: Line
+    size: Count | None
+    device: Word
+    timer: Seconds | None = None
+
+
+class _Record(Struct, forbid_unknown_fields=True):
+    schema: int
+    run: _Header
+    benchmarks: dict[Line, _Timed]
+
+
+class _Facts(Struct):
+    operation: Line
+    kind: Line
+    size: Count | None
+    device: Word
+    timer: Seconds | None = None
+
+
+class _Benchmark(Struct):
+    fullname: Line
+    extra_info: _Facts
+    stats: _Times
+
+
+class _Machine(Struct):
+    torch: Version
+    python_version: Line
+    system: Line
+    machine: Line
+    devices: Annotated[list[Device], Meta(max_length=100)]
+    cores: Count
+
+
+class _OfPytestBenchmark(Struct):
+    machine_info: _Machine
+    datetime: Line
+    benchmarks: list[_Benchmark]
+
+    def __post_init__(self) -> None:
+        if not _is_date(self.datetime[:10]):
+            found = reprlib.repr(self.datetime)
+            raise ValueError(f"datetime is {found}, expected a date such as 2026-01-31")
+
+
+def _from_record(path: Path, table: dict[str, Any]) -> Run:
+    ensure_schema(path, table, SCHEMA, MEASURE)
+    file = fit(path, table, _Record, MEASURE)
+    return _run(structs.asdict(file.run), [_row(id, row, row) for id, row in file.benchmarks.items()])
+
+
+def _from_pytest_benchmark(path: Path, table: dict[str, Any]) -> Run:
+    file = fit(path, table, _OfPytestBenchmark, f"a file of this project's benchmarks was wanted; {MEASURE}")
+    machine = file.machine_info
+    rows = [_row(_id(one.fullname), one.extra_info, one.stats) for one in file.benchmarks]
+    named = {device_word([name]): name for name in machine.devices}
+    measured = dict.fromkeys(["cpu", *(row.device for row in rows)])
+    run = {
+        "torch": machine.torch,
+        "python": ".".join(machine.python_version.split(".")[:2]),
+        "platform": f"{machine.system} {machine.machine}",
+        "devices": [named.get(device, device) for device in measured],
+        "cores": machine.cores,
+        "date": file.datetime[:10],
+    }
+    return _run(run, rows)
+
+
+def _id(fullname: str) -> str:
+    file, _, function = fullname.partition("::")
+    return f"{Path(file).stem.removeprefix('bench_')}.{function.removeprefix('bench_')}"
+
+
+def _row(id: str, facts: _Facts | _Timed, times: _Times) -> Row:
+    return Row(
+        id,
+        facts.operation,
+        facts.kind,
+        facts.size,
+        facts.device,
+        _rounded(times.median),
+        _rounded(times.iqr),
+        times.rounds,
+        None if facts.timer is None else _rounded(facts.timer),
+    )
+
+
+def _run(header: dict[str, Any], rows: Sequence[Row]) -> Run:
+    """A run in which nothing is timed twice."""
+    if not rows:
+        raise _Defect("holds no benchmarks")
+    cases: dict[object, Row] = {}
+    for row in rows:
+        case = (row.operation, row.kind, row.size, row.device)
+        if case in cases:
+            raise _Defect(
+                f"{row.id}: times the same as {cases[case].id}, of the same size on the same device"
+            )
+        cases[case] = row
+    if len({row.id for row in rows}) < len(rows):
+        raise _Defect("holds two benchmarks of the same name")
+    return Run({**header, "torch": packaging.version.Version(header["torch"]).public}, tuple(rows))
+
+
+def _rounded(seconds: float) -> float:
+    return float(f"{seconds:.{_DIGITS}g}")
 
 
 def write(run: Run, directory: Path) -> Path:

@@ -77,7 +77,7 @@ def read_chapter(path: Path) -> Chapter:
     Raises:
         ClauseError: the file, or the ``conftest.py`` beside it, cannot be read or parsed.
     """
-    tree, lines = _parse(path)
+    tree, lines = parse(path)
     definitions = [*_fixtures(path.with_name("conftest.py")), *_definitions(tree, lines)]
     part, name = path.parent.name, path.stem.removeprefix("test_")
     clauses = tuple(
@@ -96,17 +96,23 @@ def read_chapter(path: Path) -> Chapter:
     )
 
 
-def _parse(path: Path) -> tuple[ast.Module, list[str]]:
+def parse(path: Path) -> tuple[ast.Module, list[str]]:
+    """A file of Python, and its lines.
+
+    Raises:
+        ClauseError: it cannot be read or parsed.
+    """
     try:
         source = path.read_text(encoding="utf-8")
         return ast.parse(source, filename=str(path)), source.splitlines()
-    except (OSError, SyntaxError, UnicodeDecodeError, ValueError) as error:
-        raise ClauseError(f"{path}: cannot be read as a chapter: {error}") from error
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        why = str(error) or "nested too deeply"
+        raise ClauseError(f"{path}: cannot be read as a chapter: {why}") from error
 
 
 def _fixtures(conftest: Path) -> tuple[Definition, ...]:
     """What the ``conftest.py`` of a part defines."""
-    return tuple(_definitions(*_parse(conftest))) if conftest.exists() else ()
+    return tuple(_definitions(*parse(conftest))) if conftest.exists() else ()
 
 
 def _read_clause(

@@ -55,14 +55,14 @@ def read(path: Path = FILE) -> Mapping[str, Pins]:
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ReleasesError(f"{path}: cannot be read: {error}") from error
     pins = {release: _read_pins(f"{path}: {release}", release, row) for release, row in table.items()}
     return dict(sorted(pins.items(), key=lambda pair: Version(pair[0])))
 
 
 def _read_pins(where: str, release: str, row: Any) -> Pins:
-    if not isinstance(row, dict) or row.keys() - {"beside"} != {"torch", "torchvision"}:
+    if not isinstance(row, dict) or not _are_pins(row):
         raise ReleasesError(f"{where}: is {row}; say torch and torchvision, and if need be beside")
     try:
         pinned = release_of(row["torch"])
@@ -71,6 +71,12 @@ def _read_pins(where: str, release: str, row: Any) -> Pins:
     if pinned != release:
         raise ReleasesError(f"{where}: pins torch {row['torch']}; name a patch release such as {release}.0")
     return Pins(row["torch"], row["torchvision"], tuple(row.get("beside", ())))
+
+
+def _are_pins(row: dict[str, Any]) -> bool:
+    beside = row.get("beside", [])
+    texts = [row.get("torch"), row.get("torchvision"), *(beside if isinstance(beside, list) else [None])]
+    return row.keys() <= {"torch", "torchvision", "beside"} and all(isinstance(text, str) for text in texts)
 
 
 #: Each supported release, such as ``2.4``, with its pins, oldest first.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from nnspec.errors import NnspecError
+from msgspec import Meta, Struct, field
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from nnspec.decoding import Line, Text, fit, read_toml
+from nnspec.errors import FileError, shortened
+
+Kind = TypeVar("Kind")
 
 #: What a change does to those who upgrade, the worst first.
 HURTS = {
@@ -26,12 +25,11 @@ HURTS = {
 VERDICTS = ("holds", "changed", "imprecise", "wrong", "aside")
 
 
-class TableError(NnspecError):
+class TableError(FileError):
     """A table cannot be read; the message names the file, the row and the remedy."""
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(Struct, frozen=True, forbid_unknown_fields=True):
     """A sentence from the notes, with the verdict of running torch.
 
     Attributes:
@@ -41,33 +39,30 @@ class Claim:
         instead: what is right, where the sentence is not.
     """
 
-    id: str
-    said: str
-    verdict: str
-    instead: str
+    id: Text
+    said: Text
+    verdict: Text
+    instead: Text = ""
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True, forbid_unknown_fields=True):
     """What a user asked, in which other words people ask it, and where."""
 
-    id: str
-    asked: str
-    said: tuple[str, ...]
-    threads: tuple[str, ...]
+    id: Text
+    asked: Text
+    said: tuple[Text, ...] = ()
+    threads: tuple[Text, ...] = ()
 
 
-@dataclass(frozen=True)
-class Thread:
+class Thread(Struct, frozen=True, forbid_unknown_fields=True):
     """A public thread, what it asked in a sentence, and the clauses that decide it."""
 
-    name: str
-    asked: str
-    clauses: tuple[str, ...]
+    name: Text
+    asked: Text
+    clauses: tuple[Text, ...] = ()
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True, forbid_unknown_fields=True):
     """Something that a release changed.
 
     Attributes:
@@ -80,31 +75,29 @@ class Change:
         why: why no clause is owed, where there is none.
     """
 
-    what: str
-    hurts: str
-    rank: int
-    do: str
-    threads: tuple[str, ...]
-    clauses: tuple[str, ...]
-    why: str
+    what: Text
+    hurts: Text = ""
+    rank: Annotated[int, Meta(ge=1, le=3)] = 3
+    do: Text = ""
+    threads: tuple[Text, ...] = ()
+    clauses: tuple[Text, ...] = ()
+    why: Text = ""
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(Struct, frozen=True, forbid_unknown_fields=True):
     """What one release changed, or why nothing is listed."""
 
-    name: str
-    changes: tuple[Change, ...]
-    none: str
+    name: Text
+    changes: tuple[Change, ...] = ()
+    none: Text = ""
 
 
-@dataclass(frozen=True)
-class Retired:
+class Retired(Struct, frozen=True, forbid_unknown_fields=True):
     """An id that was recorded once: its successor, or why it went."""
 
-    id: str
-    successor: str
-    why: str
+    id: Text
+    successor: Text = ""
+    why: Text = ""
 
 
 @dataclass(frozen=True)
@@ -122,121 +115,113 @@ class Shown:
     pictures: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(Struct, frozen=True, forbid_unknown_fields=True):
     """A stage of the tour: what it is about, and its clauses in reading order."""
 
-    title: str
-    text: str
-    clauses: tuple[str, ...]
+    title: Text
+    text: Text
+    clauses: tuple[Text, ...] = ()
 
 
-def read_table(path: Path) -> dict[str, dict[str, Any]]:
-    """A TOML file of tables, one for each row; empty if there is no such file.
+class _LeftOut(Struct, frozen=True, forbid_unknown_fields=True):
+    why: Text = ""
+
+
+class Addresses(Struct, frozen=True):
+    """Where the project is, as its ``pyproject.toml`` says; empty where it does not."""
+
+    documentation: Line = field(default="", name="Documentation")
+    source: Line = field(default="", name="Source")
+
+
+class _Project(Struct, frozen=True):
+    urls: Addresses = Addresses()
+
+
+class _Pyproject(Struct, frozen=True):
+    project: _Project = _Project()
+
+
+class _Front(Struct, frozen=True, forbid_unknown_fields=True):
+    clause: Text = ""
+
+
+class _Shown(Struct, forbid_unknown_fields=True):
+    front: _Front = _Front()
+    answers: dict[str, Text] = {}
+    pictures: dict[str, Text] = {}
+
+
+def read_table(path: Path, wanted: type[Kind]) -> Kind:
+    """What a TOML file holds, as values of the wanted type; of an empty one if there is no such file.
 
     Raises:
-        TableError: it is no TOML, or an entry is no table.
+        TableError: it is no TOML, or a value is another than wanted.
     """
-    if not path.exists():
-        return {}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TableError(f"{path}: cannot be read: {error}") from error
-    for name, row in table.items():
-        if not isinstance(row, dict):
-            raise TableError(f"{path}: {name} is no table; write it as [{name}]")
-    return table
+    return fit(path, read_toml(path, TableError), wanted, raises=TableError)
+
+
+def _rows(path: Path, wanted: type[Kind], key: str) -> list[Kind]:
+    """The tables of a file in file order; the name of each is its value for a key."""
+    named: dict[str, Any] = {}
+    for name, row in read_table(path, dict[str, dict[str, Any]]).items():
+        if key in row:
+            raise TableError(f"{path}: {shortened(name)} has an unknown entry '{key}'")
+        named[name] = {key: name, **row}
+    return list(fit(path, named, dict[str, wanted], raises=TableError).values())  # type: ignore[valid-type]
 
 
 def read_claims(path: Path) -> list[Claim]:
     """The rows of ``docs/claims.toml``, in file order."""
-    return [
-        Claim(
-            id=name,
-            said=_text(path, name, row, "said"),
-            verdict=_text(path, name, row, "verdict"),
-            instead=_text(path, name, row, "instead", ""),
-        )
-        for name, row in _rows(path, {"said", "verdict", "instead"})
-    ]
+    return _rows(path, Claim, "id")
 
 
 def read_questions(path: Path) -> list[Question]:
     """The rows of ``docs/questions.toml``, in file order."""
-    return [
-        Question(
-            id=name,
-            asked=_text(path, name, row, "asked"),
-            said=_texts(path, name, row, "said"),
-            threads=_texts(path, name, row, "threads"),
-        )
-        for name, row in _rows(path, {"asked", "said", "threads"})
-    ]
+    return _rows(path, Question, "id")
 
 
 def read_threads(path: Path) -> list[Thread]:
     """The rows of ``docs/threads.toml``, in file order."""
-    return [
-        Thread(name, _text(path, name, row, "asked"), _texts(path, name, row, "clauses"))
-        for name, row in _rows(path, {"asked", "clauses"})
-    ]
+    return _rows(path, Thread, "name")
 
 
 def read_phrasings(path: Path) -> dict[str, tuple[str, ...]]:
     """``docs/phrasings.toml``: a clause, by its id, to how people ask for it."""
     return {
-        f"{part}.{name}": _texts(path, part, row, name)
-        for part, row in read_table(path).items()
-        for name in row
+        f"{part}.{name}": phrasings
+        for part, row in read_table(path, dict[str, dict[str, tuple[Text, ...]]]).items()
+        for name, phrasings in row.items()
     }
 
 
 def read_changes(path: Path) -> list[Release]:
     """The releases of ``docs/changes.toml``, in file order."""
-    return [
-        Release(
-            name=name,
-            changes=tuple(_change(path, name, entry) for entry in row.get("changes", [])),
-            none=_text(path, name, row, "none", ""),
-        )
-        for name, row in _rows(path, {"changes", "none"})
-    ]
-
-
-def _change(path: Path, name: str, entry: object) -> Change:
-    if not isinstance(entry, dict):
-        raise TableError(f'{path}: [{name}] has a change that is no table; write it as [["{name}".changes]]')
-    return Change(
-        what=_text(path, name, entry, "what"),
-        hurts=_text(path, name, entry, "hurts", ""),
-        rank=_rank(path, name, entry),
-        do=_text(path, name, entry, "do", ""),
-        threads=_texts(path, name, entry, "threads"),
-        clauses=_texts(path, name, entry, "clauses"),
-        why=_text(path, name, entry, "why", ""),
-    )
-
-
-def _rank(path: Path, name: str, entry: Mapping[str, Any]) -> int:
-    rank = entry.get("rank", 3)
-    if rank not in (1, 2, 3):
-        raise TableError(
-            f"{path}: [{name}] has rank = {rank!r}; 1 if almost everybody meets it, 2 if many do"
-        )
-    return int(rank)
+    return _rows(path, Release, "name")
 
 
 def read_retired(path: Path) -> list[Retired]:
     """The rows of ``spec/RETIRED.toml``, in file order."""
-    return [
-        Retired(
-            id=name,
-            successor=_text(path, name, row, "successor", ""),
-            why=_text(path, name, row, "why", ""),
-        )
-        for name, row in _rows(path, {"successor", "why"})
-    ]
+    return _rows(path, Retired, "id")
+
+
+def read_tour(path: Path) -> list[Stage]:
+    """The stages of ``docs/tour.toml``, in file order."""
+    return _rows(path, Stage, "title")
+
+
+def read_left_out(path: Path) -> Mapping[str, str]:
+    """Why no clause is owed a public name, by name, from ``docs/left_out.toml``."""
+    return {name: row.why for name, row in read_table(path, dict[str, _LeftOut]).items()}
+
+
+def read_addresses(path: Path) -> Addresses:
+    """The addresses in a ``pyproject.toml``; what it says else is nothing to this project.
+
+    Raises:
+        TableError: it cannot be read, or an address is no text.
+    """
+    return read_table(path, _Pyproject).project.urls
 
 
 def read_shown(path: Path) -> Shown:
@@ -245,48 +230,5 @@ def read_shown(path: Path) -> Shown:
     Raises:
         TableError: it cannot be read, or an entry is unknown or no text.
     """
-    table = read_table(path)
-    unknown = sorted(table.keys() - {"front", "answers", "pictures"})
-    if unknown:
-        raise TableError(f"{path}: unknown table [{unknown[0]}]; known are [front], [answers] and [pictures]")
-    front, answers, pictures = (table.get(name, {}) for name in ("front", "answers", "pictures"))
-    if front.keys() - {"clause"}:
-        raise TableError(f"{path}: [front] names a clause and nothing else")
-    return Shown(
-        front=_text(path, "front", front, "clause", ""),
-        answers={question: _text(path, "answers", answers, question) for question in answers},
-        pictures={drawing: _text(path, "pictures", pictures, drawing) for drawing in pictures},
-    )
-
-
-def read_tour(path: Path) -> list[Stage]:
-    """The stages of ``docs/tour.toml``, in file order."""
-    return [
-        Stage(name, _text(path, name, row, "text"), _texts(path, name, row, "clauses"))
-        for name, row in _rows(path, {"text", "clauses"})
-    ]
-
-
-def _rows(path: Path, known: set[str]) -> list[tuple[str, Mapping[str, Any]]]:
-    table = read_table(path)
-    for name, row in table.items():
-        unknown = sorted(row.keys() - known)
-        if unknown:
-            raise TableError(
-                f"{path}: [{name}] has an unknown entry {unknown[0]!r}; known are {', '.join(sorted(known))}"
-            )
-    return list(table.items())
-
-
-def _text(path: Path, name: str, row: Mapping[str, Any], key: str, default: str | None = None) -> str:
-    value = row.get(key, default)
-    if not isinstance(value, str):
-        raise TableError(f"{path}: [{name}] needs {key} as a text")
-    return value
-
-
-def _texts(path: Path, name: str, row: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    value = row.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise TableError(f"{path}: [{name}] needs {key} as a list of texts")
-    return tuple(value)
+    shown = read_table(path, _Shown)
+    return Shown(shown.front.clause, shown.answers, shown.pictures)

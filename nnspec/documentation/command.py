@@ -9,8 +9,9 @@ from collections.abc import Container
 
 import torch
 
+from nnspec.clauses.parts import find_checkout
 from nnspec.clauses.releases import RELEASES, release_of
-from nnspec.clauses.specification import find_checkout, read_specification
+from nnspec.clauses.specification import read_specification
 from nnspec.documentation.state import Said, first_words, gone, read_sentences, undecided
 from nnspec.documentation.verdicts import VERDICTS, Row, Tables, read_tables
 
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     tables = read_tables(root / "docs" / "documentation")
     said = read_sentences(tables)
     if options.json:
-        print(json.dumps([_as_json(sentence) for sentence in said], indent=1, ensure_ascii=False))
+        print(json.dumps([_as_json(sentence) for sentence in said], indent=1))
     unknown = unknown_clauses(tables, read_specification(root).clauses.keys())
     new = [sentence for sentence in said if sentence.row is None]
     if not options.json:

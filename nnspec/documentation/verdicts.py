@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from nnspec.clauses.tables import TableError, read_table
+from nnspec.decoding import Text
 
 TRUE, FALSE, MISLEADING = "true", "false", "misleading"
 NOT_TESTABLE, ARITHMETIC, OPEN = "not testable", "arithmetic of a layer", "open"
@@ -31,7 +33,7 @@ HARMS = {
 }
 
 
-class Row(NamedTuple):
+class Row(Struct, frozen=True, forbid_unknown_fields=True):
     """What is known of one sentence.
 
     Attributes:
@@ -43,12 +45,12 @@ class Row(NamedTuple):
         harm: what comes of believing such a sentence, one of :data:`HARMS`.
     """
 
-    words: str
-    verdict: str
-    clauses: tuple[str, ...] = ()
-    kind: str = ""
-    instead: str = ""
-    harm: str = ""
+    words: Text = ""
+    verdict: Text = ""
+    clauses: tuple[Text, ...] = ()
+    kind: Text = ""
+    instead: Text = ""
+    harm: Text = ""
 
 
 #: The rows of each object, by the digests of its sentences.
@@ -63,33 +65,26 @@ def read_tables(folder: Path) -> Tables:
     """
     tables: dict[str, dict[str, Row]] = {}
     for path in sorted(folder.glob("*.toml")):
-        for name, rows in read_table(path).items():
+        for name, rows in read_table(path, dict[str, dict[str, Row]]).items():
             if name in tables:
                 raise TableError(f"{path}: [{name}] has a table in another file, too; join them")
-            tables[name] = {digest: _row(f"{path}: {name}: {digest}", row) for digest, row in rows.items()}
+            for digest, row in rows.items():
+                _check(f"{path}: {name}: {digest}", row)
+            tables[name] = rows
     return tables
 
 
-def _row(where: str, row: Any) -> Row:
-    if not isinstance(row, dict):
-        raise TableError(f'{where}: is no table; write {{words = "...", verdict = "..."}}')
-    if unknown := sorted(row.keys() - set(Row._fields)):
-        raise TableError(f"{where}: has an unknown entry {unknown[0]!r}; known are {', '.join(Row._fields)}")
-    texts = [row.get(key, "") for key in ("words", "verdict", "kind", "instead", "harm")]
-    clauses = row.get("clauses", [])
-    if not isinstance(clauses, list) or not all(isinstance(text, str) for text in (*texts, *clauses)):
-        raise TableError(f"{where}: every entry is a text, and clauses a list of texts")
-    words, verdict, kind, instead, harm = texts
+def _check(where: str, row: Row) -> None:
+    verdict = row.verdict
     if verdict not in VERDICTS:
         raise TableError(f"{where}: the verdict {verdict!r} is none; say one of {', '.join(VERDICTS)}")
-    if (kind in KINDS) != (verdict == NOT_TESTABLE):
+    if (row.kind in KINDS) != (verdict == NOT_TESTABLE):
         raise TableError(f"{where}: what is not testable, and nothing else, has a kind: {', '.join(KINDS)}")
     is_wrong = verdict in (FALSE, MISLEADING)
-    if bool(instead) != is_wrong or (harm in HARMS) != is_wrong:
+    if bool(row.instead) != is_wrong or (row.harm in HARMS) != is_wrong:
         raise TableError(
             f"{where}: what is false or misleading, and nothing else, says what is so instead, and its harm: "
             f"{', '.join(HARMS)}"
         )
-    if not clauses and verdict in (TRUE, FALSE, MISLEADING):
+    if not row.clauses and verdict in (TRUE, FALSE, MISLEADING):
         raise TableError(f"{where}: {verdict}, and no clause shows it; name one, or say {OPEN!r}")
-    return Row(words, verdict, tuple(clauses), kind, instead, harm)

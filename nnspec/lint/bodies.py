@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnspec.clauses.chapter import parse
 from nnspec.clauses.clause import ClauseError
 from nnspec.clauses.specification import Specification
 
@@ -21,7 +22,7 @@ FIXTURES_OF_A_PART = 100
 def clauses_are_functions(specification: Specification) -> Iterator[str]:
     """Clauses stand at the top level of a chapter, in no class and under no condition."""
     for chapter in specification.chapters:
-        tree = ast.parse(chapter.path.read_text(encoding="utf-8"))
+        tree = parse(chapter.path)[0]
         top = {id(node) for node in tree.body}
         for node in ast.walk(tree):
             name = getattr(node, "name", "")
@@ -42,7 +43,7 @@ def chapters_are_introduced(specification: Specification) -> Iterator[str]:
             yield f"{chapter.path}:1: the chapter has no clauses"
     for folder in sorted({chapter.path.parent for chapter in specification.chapters}):
         page = folder / "__init__.py"
-        if not page.exists() or not ast.get_docstring(ast.parse(page.read_text(encoding="utf-8"))):
+        if not page.exists() or not ast.get_docstring(parse(page)[0]):
             yield f"{page}:1: the part has no docstring here; it is the part's opening page"
 
 
@@ -80,7 +81,7 @@ def bodies_fit_a_screen(specification: Specification) -> Iterator[str]:
 
 
 def _helper_lines(path: Path) -> int:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parse(path)[0]
     return sum(
         (node.end_lineno or node.lineno) - node.lineno + 1
         for node in tree.body
@@ -115,7 +116,7 @@ def errors_are_matched(specification: Specification) -> Iterator[str]:
 def spec_stands_apart(specification: Specification) -> Iterator[str]:
     """``spec/`` never imports ``nnspec``: they meet in pytest only."""
     for path in sorted((specification.root / "spec").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parse(path)[0]):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 from nnspec.clauses import public_names
 from nnspec.clauses.clause import API_ROLES
-from nnspec.clauses.specification import Specification, find_checkout, read_specification
-from nnspec.clauses.tables import read_table
+from nnspec.clauses.parts import find_checkout
+from nnspec.clauses.specification import Specification, read_specification
+from nnspec.clauses.tables import read_left_out
 from nnspec.lint import bodies, documentation, ids, site, statements, tables, wording
 
 #: A rule looks at a specification and yields what breaks it, each with the place and the remedy.
@@ -80,7 +81,7 @@ def unnamed(specification: Specification) -> tuple[list[str], list[str]]:
     Returns:
         the names that none speaks of, and those that ``docs/left_out.toml`` explains, each with why.
     """
-    left_out = read_table(specification.root / "docs" / "left_out.toml")
+    left_out = read_left_out(specification.root / "docs" / "left_out.toml")
     spoken = {
         reference.target
         for clause in specification.clauses.values()
@@ -92,7 +93,7 @@ def unnamed(specification: Specification) -> tuple[list[str], list[str]]:
         if name in spoken or any(public_names.same_object(name, other) for other in spoken):
             continue
         if name in left_out:
-            explained.append(f"{name}: {left_out[name].get('why', '')}")
+            explained.append(f"{name}: {left_out[name]}")
         else:
             missing.append(name)
     return missing, explained

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from nnspec.clauses.specification import Specification
-from nnspec.records import record
+from nnspec.records import reading
 
 LONGEST_ID = 80
 LONGEST_NAME = 50
@@ -42,7 +42,7 @@ def ids_do_not_vanish(specification: Specification) -> Iterator[str]:
     """An id that was recorded lives on or is retired with a reason; a retired one is not used again."""
     ids = set(specification.clauses)
     retired = {row.id: row for row in specification.retired}
-    recorded = {name for kept in record.read_all(specification.records_folder) for name in kept.rows}
+    recorded = {name for kept in reading.read_all(specification.records_folder) for name in kept.rows}
     for name in sorted(recorded - ids - retired.keys()):
         yield f"{name}: recorded once, and no longer here; name its successor or say why in spec/RETIRED.toml"
     for name, row in retired.items():

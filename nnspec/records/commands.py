@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nnspec.clauses.clause import Clause
+from nnspec.clauses.parts import find_checkout, read_clauses
 from nnspec.clauses.releases import RELEASES
-from nnspec.clauses.specification import find_checkout, read_clauses, read_specification
-from nnspec.errors import UsageError
-from nnspec.records import checks, comparison, record, remaking
-from nnspec.records.files import FileError
+from nnspec.clauses.specification import read_specification
+from nnspec.errors import FileError, UsageError
+from nnspec.records import checks, comparison, reading, record, remaking
 from nnspec.records.outcomes import FAILURES
 from nnspec.records.record import Record, RecordError
 from nnspec.records.used import read_uses
@@ -63,7 +63,7 @@ def _read(paths: list[Path]) -> tuple[list[Record], list[str]]:
     records, defects = [], []
     for path in paths:
         try:
-            records.append(record.read(path))
+            records.append(reading.read(path))
         except FileError as error:
             defects.append(str(error))
     return records, defects
@@ -76,7 +76,7 @@ def _missing(records: list[Record]) -> list[str]:
 
 def _contradictions(directory: Path, records: list[Record], clauses: Mapping[str, Clause]) -> list[str]:
     """What freshly made records say differently than the kept ones, pending rows aside."""
-    fresh_records = record.read_all(directory)
+    fresh_records = reading.read_all(directory)
     if not fresh_records:
         raise RecordError(f"{directory}: no records here; make one with: pytest spec/ --record {directory}")
     kept = {same.name: same for same in records}
@@ -121,7 +121,7 @@ def adopt(options: argparse.Namespace) -> int:
     clauses = read_clauses(root / "spec")
     directory = root / "docs" / "records"
     for folder in options.folders:
-        records = record.read_all(folder)
+        records = reading.read_all(folder)
         if not records:
             raise RecordError(f"{folder}: no records here")
         for fresh in records:
@@ -137,7 +137,7 @@ def _adopted(fresh: Record, directory: Path, clauses: Mapping[str, Clause]) -> s
             f"{fresh.name}: says {fresh.rows[bad[0]].outcome!r} of {bad[0]}; nothing was adopted"
         )
     path = directory / f"{fresh.name}.json"
-    kept = record.read(path) if path.exists() else None
+    kept = reading.read(path) if path.exists() else None
     current = {
         name: row
         for name, row in fresh.rows.items()
@@ -188,7 +188,7 @@ def _run_now(root: Path) -> Record:
         command = [sys.executable, "-m", "pytest", str(root / "spec"), "-q", "--device=cpu"]
         command += [f"--record={directory}", "--rootdir", str(root)]
         result = subprocess.run(command, cwd=root, stdout=sys.stderr, check=False)
-        records = record.read_all(Path(directory))
+        records = reading.read_all(Path(directory))
         if not records:
             raise UsageError(f"the run of the spec left no record (pytest ended with {result.returncode})")
         return records[0]

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from packaging.version import InvalidVersion
+
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.releases import release_of
 from nnspec.clauses.specification import Specification
 from nnspec.clauses.tables import HURTS
 from nnspec.clauses.threads import ROLES, address
-from nnspec.records import checks, record
+from nnspec.records import checks, reading, record
 from nnspec.records.outcomes import ABSENT, ERROR, HOLDS, NO_LONGER, NOT_YET, UNMET, VIOLATED
 from nnspec.records.record import Record, RecordError
 from nnspec.records.upgrading import written_between
@@ -163,12 +165,12 @@ def find_record(directory: Path, wanted: str) -> Record:
         RecordError: there is none, or it cannot be read.
     """
     if wanted.endswith(".json"):
-        return record.read(Path(wanted))
+        return reading.read(Path(wanted))
     names = [path.stem for path in record.record_files(directory)]
     for fits in (_is_name, _is_version, _is_release):
         fitting = [name for name in names if fits(name, wanted)]
         if fitting:
-            return record.read(directory / f"{fitting[0]}.json")
+            return reading.read(directory / f"{fitting[0]}.json")
     there = ", ".join(names) or "none"
     raise RecordError(
         f"no record of {wanted!r} in {directory}; there are: {there}. "
@@ -186,7 +188,10 @@ def _is_version(name: str, wanted: str) -> bool:
 
 def _is_release(name: str, wanted: str) -> bool:
     version, _, device = name.partition("-")
-    return release_of(version) == wanted and device == "cpu"
+    try:
+        return release_of(version) == wanted and device == "cpu"
+    except InvalidVersion:
+        return False
 
 
 def write_changes(comparison: Comparison, specification: Specification, uses: Uses | None = None) -> None:

@@ -8,11 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from nnspec.errors import NnspecError
-
-
-class FileError(NnspecError):
-    """A file cannot be read or written; the message names the file, the place and the remedy."""
+from nnspec.errors import FileError
 
 
 def ensure_writable(directory: Path) -> None:
@@ -24,10 +20,9 @@ def ensure_writable(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=directory).close()
-    except OSError as error:
-        raise FileError(
-            f"{directory}: nothing can be written here: {error.strerror}; name another folder"
-        ) from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "this is no name of a folder"
+        raise FileError(f"{directory}: nothing can be written here: {why}; name another folder") from error
 
 
 def write_whole(path: Path, text: str) -> Path:
@@ -37,6 +32,7 @@ def write_whole(path: Path, text: str) -> Path:
         FileError: it cannot be written; one that was there is untouched.
     """
     ensure_writable(path.parent)
+    temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -45,6 +41,9 @@ def write_whole(path: Path, text: str) -> Path:
         os.replace(temporary, path)
     except OSError as error:
         raise FileError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
     return path
 
 
@@ -66,32 +65,3 @@ def _lines(value: object, depth: int, indent: str) -> str:
         f"{inner}{json.dumps(name)}: {_lines(entry, depth - 1, inner)}" for name, entry in value.items()
     ]
     return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
-
-
-def read_json(path: Path, remedy: str) -> dict[str, object]:
-    """The table that a JSON file holds.
-
-    Args:
-        path: the file.
-        remedy: what to do where it cannot be read.
-
-    Raises:
-        FileError: it is missing, empty, cut off, no JSON, or no table.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: cannot be read: {error}; {remedy}") from error
-    if not text.strip():
-        raise FileError(f"{path}: is empty; what was to write it did not come to its end: {remedy}")
-    try:
-        table = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise FileError(
-            f"{path}:{error.lineno}: not valid JSON ({error.msg}), perhaps cut off; restore it, or {remedy}"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{path}: cannot be read as JSON ({error}); restore it, or {remedy}") from error
-    if not isinstance(table, dict):
-        raise FileError(f"{path}: holds {type(table).__name__} in place of a table; {remedy}")
-    return table

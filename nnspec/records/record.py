@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from nnspec.clauses.releases import release_of
-from nnspec.records.files import FileError, as_lines, read_json, write_whole
-from nnspec.records.outcomes import OUTCOMES
+from nnspec.errors import FileError
+from nnspec.records.files import as_lines, write_whole
 
 SCHEMA = 2
 REMAKE = "make it anew with: pytest spec/ --record docs/records"
@@ -129,62 +129,6 @@ def write(record: Record, directory: Path) -> Path:
     header = {key: record.run[key] for key in _RUN}
     text = as_lines({"schema": SCHEMA, "run": header, "clauses": chapters}, depth=3)
     return write_whole(directory / f"{record.name}.json", text)
-
-
-def read(path: Path) -> Record:
-    """Read one record.
-
-    Raises:
-        FileError: the file is missing, damaged, cut off, or of another schema.
-    """
-    table = read_json(path, REMAKE)
-    if "schema" not in table:
-        raise RecordError(f"{path}: no record of this project: it has no 'schema'; remove it from here")
-    if table["schema"] != SCHEMA:
-        raise RecordError(f"{path}: schema {table['schema']!r}, this nnspec reads schema {SCHEMA}; {REMAKE}")
-    record = Record(_read_run(path, table.get("run")), _read_rows(path, table.get("clauses")))
-    if path.stem != record.name:
-        raise RecordError(f"{path}: holds a run of {record.name}; name it {record.name}.json")
-    return record
-
-
-def _read_run(path: Path, run: object) -> Mapping[str, Any]:
-    texts = isinstance(run, dict) and all(isinstance(run.get(key), str) for key in _RUN[:-1])
-    if not isinstance(run, dict) or set(run) != set(_RUN) or not texts or not _are_texts(run["devices"]):
-        raise RecordError(f"{path}: 'run' does not name {', '.join(_RUN)}; {REMAKE}")
-    try:
-        Version(run["torch"])
-    except InvalidVersion:
-        raise RecordError(f"{path}: torch {run['torch']!r} is no version; {REMAKE}") from None
-    return run
-
-
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(entry, str) for entry in value)
-
-
-def _read_rows(path: Path, chapters: object) -> dict[str, Row]:
-    if not isinstance(chapters, dict) or not all(isinstance(rows, dict) for rows in chapters.values()):
-        raise RecordError(f"{path}: 'clauses' does not hold a table for each chapter; {REMAKE}")
-    rows: dict[str, Row] = {}
-    for chapter, clauses in chapters.items():
-        for clause, values in clauses.items():
-            if not _are_texts(values) or len(values) not in (2, 3) or values[0] not in OUTCOMES:
-                raise RecordError(
-                    f"{path}: row '{chapter}.{clause}' is not [outcome, digest, reason]; {REMAKE}"
-                )
-            rows[f"{chapter}.{clause}"] = Row(*values)
-    return dict(sorted(rows.items()))
-
-
-def read_all(directory: Path) -> list[Record]:
-    """All records of a folder, oldest torch first.
-
-    Raises:
-        FileError: a file among them cannot be read.
-    """
-    records = [read(path) for path in record_files(directory)]
-    return sorted(records, key=lambda record: (Version(record.version), record.device))
 
 
 def record_files(directory: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.releases import PINS
-from nnspec.records import checks, record
+from nnspec.records import checks, reading
 from nnspec.records.record import Record
 
 
@@ -52,7 +52,7 @@ def record_of(root: Path, release: str) -> Record | None:
         FileError: it cannot be read.
     """
     path = root / "docs" / "records" / f"{PINS[release].torch}-cpu.json"
-    return record.read(path) if path.exists() else None
+    return reading.read(path) if path.exists() else None
 
 
 def _wanted(root: Path, release: str, clauses: Mapping[str, Clause]) -> list[Clause]:

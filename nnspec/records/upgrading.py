@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from packaging.version import Version
+
 from nnspec.clauses.releases import RELEASES
 from nnspec.clauses.specification import Specification
 from nnspec.clauses.tables import HURTS, Change
@@ -26,7 +28,7 @@ def written_between(specification: Specification, before: str, after: str) -> li
     Returns:
         what breaks, then what warns, what is new and what is internal; of each first what more people meet.
     """
-    on_the_way = RELEASES[RELEASES.index(before) + 1 : RELEASES.index(after) + 1]
+    on_the_way = [name for name in RELEASES if Version(before) < Version(name) <= Version(after)]
     written = [
         Written(release.name, change)
         for release in specification.changes

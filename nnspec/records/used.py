@@ -48,8 +48,8 @@ def read_uses(folder: Path) -> Uses:
     for path in paths:
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (SyntaxError, ValueError, OSError) as error:
-            print(f"note: {path} is left out: {error}", file=sys.stderr)
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
+            print(f"note: {path} is left out: {error or 'nested too deeply'}", file=sys.stderr)
             continue
         for name, line in _names(tree):
             uses[name].append(Place(path, line))

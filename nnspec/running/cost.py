@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nnspec.clauses.clause import Clause
-from nnspec.clauses.specification import find_checkout, read_parts
+from nnspec.clauses.parts import find_checkout, read_parts
 from nnspec.errors import UsageError
 
 FLOOR = "import torch, torchvision, pytest"

@@ -127,7 +127,8 @@ def _environment() -> dict[Any, Any]:
     return variables
 
 
-def _set_filters(filters: list[Any]) -> None:
+def set_filters(filters: list[Any]) -> None:
+    """Let warnings be treated so."""
     warnings.filters[:] = filters  # type: ignore[index]
 
 
@@ -159,7 +160,7 @@ STATES: dict[str, State] = {
     "function modes": State(torch.overrides._len_torch_function_stack, _set_modes)
     if hasattr(torch.overrides, "_len_torch_function_stack")
     else State(lambda: 0, _set_modes),
-    "warnings filters": State(lambda: list(warnings.filters), _set_filters),
+    "warnings filters": State(lambda: list(warnings.filters), set_filters),
     "environment": State(_environment, _set_environment),
     "working directory": State(os.getcwd, os.chdir),
 }
@@ -167,6 +168,34 @@ STATES: dict[str, State] = {
 #: What modules that torch imports on first use, such as torch._dynamo, set for good. Taking it away
 #: again would break them, so it stays when a clause was the first to need such a module.
 SET_BY_IMPORTS = frozenset({"safe globals", "warnings filters", "environment"})
+
+
+#: What torch starts with. Only what a user's conftest or plugin is likely to set is put back to it.
+AS_NEW: dict[str, Any] = {
+    "grad mode": True,
+    "default dtype": torch.float32,
+    "default device": torch.device("cpu"),
+    "torch.__future__ flags": dict.fromkeys(FUTURE_FLAGS, False),
+    "anomaly mode": False,
+    "deterministic algorithms": False,
+}
+
+#: Of these, what is looked at before each clause.
+_OF_TENSORS = ("default dtype", "default device")
+
+
+def start_as_new() -> None:
+    """Take back what was set in this process before the first clause."""
+    for name, value in AS_NEW.items():
+        if STATES[name].read() != value:
+            STATES[name].write(value)
+
+
+def ensure_defaults() -> None:
+    """Take back the default dtype and device that something has set since the clause was set up."""
+    for name in _OF_TENSORS:
+        if STATES[name].read() != AS_NEW[name]:
+            STATES[name].write(AS_NEW[name])
 
 
 def seed(value: int = SEED) -> None:

@@ -26,13 +26,14 @@ from nnspec.records.outcomes import (
     Outcome,
 )
 from nnspec.records.record import describe_run
-from nnspec.running import devices, isolation
+from nnspec.running import devices, environment, isolation
 
 CLAUSE = pytest.StashKey[Marked]()
 #: The marks of whatever lies below ``spec/``: a clause or a benchmark.
 MARKED = pytest.StashKey[Marked]()
 SNAPSHOT = pytest.StashKey[isolation.Snapshot]()
 PASSED = pytest.StashKey[bool]()
+FILTERS = pytest.StashKey[list[Any]]()
 DEVICES = pytest.StashKey[tuple[str, ...]]()
 LACKING = pytest.StashKey[dict[tuple[str, int], str]]()
 
@@ -46,6 +47,7 @@ def prepare(config: pytest.Config) -> None:
         UsageError: ``--device`` names one that is not there.
     """
     config.stash[DEVICES] = devices.select(config.getoption("--device"))
+    config.stash[FILTERS] = environment.ordinary_filters(config)
     torch.set_warn_always(True)
     torch.set_num_threads(1)  # tensors of a few elements gain nothing from more
     if devices.present() == ("cpu",):
@@ -64,6 +66,14 @@ def describe(config: pytest.Config) -> dict[str, Any]:
 
 def _is_in_spec(path: Path) -> bool:
     return path.parent.parent.name == "spec"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """A chapter is imported as ever, whatever ``pytest -W``, a plugin or a conftest asks for."""
+    if isinstance(collector, pytest.Module) and _is_in_spec(collector.path):
+        isolation.set_filters(collector.config.stash[FILTERS])
+        isolation.start_as_new()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -160,7 +170,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     marked = item.stash.get(MARKED, None)
     if marked is None:
         return
+    isolation.set_filters(item.config.stash[FILTERS])
     if SNAPSHOT not in item.config.stash:
+        isolation.start_as_new()
         devices.wake(item.config.stash[DEVICES])
         item.config.stash[SNAPSHOT] = isolation.snapshot()
     for need in marked.needs:
@@ -182,6 +194,13 @@ def _lacking(need: tuple[str, int], config: pytest.Config) -> str:
         gc.enable()
         config.stash[SNAPSHOT] = isolation.snapshot()
     return tried[need]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """A fixture of somebody else's may have set what every tensor is made with."""
+    if MARKED in item.stash:
+        isolation.ensure_defaults()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -16,7 +16,7 @@ from typing import NamedTuple, TextIO
 
 import torch
 
-from nnspec.clauses.specification import find_checkout
+from nnspec.clauses.parts import find_checkout
 from nnspec.errors import UsageError
 from nnspec.records.files import ensure_writable
 from nnspec.running import devices

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from nnspec.errors import NnspecError
+from nnspec.errors import NnspecError, UsageError
 from nnspec.records.files import ensure_writable
+from nnspec.running import environment
 from nnspec.running.reporting import Reporter
 
 MARKS = (
@@ -51,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
     hands_out = not is_worker and getattr(config.option, "dist", "no") != "no"
     try:
+        environment.set_aside()
+        _ensure_times_can_be_written(config)
         if config.getoption("--record") is not None and not is_worker:
             ensure_writable(config.getoption("--record"))
         describe = None if hands_out and not config.getoption("--device") else _prepare(config)
@@ -58,6 +61,16 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     if not is_worker:
         config.pluginmanager.register(Reporter(config, describe))
+
+
+def _ensure_times_can_be_written(config: pytest.Config) -> None:
+    """pytest-benchmark would find out at the end of the run."""
+    times: Path | None = config.getoption("benchmark_json", None)
+    if times is None or hasattr(config, "workerinput"):
+        return
+    if times.is_dir():
+        raise UsageError(f"--benchmark-json {times}: it is a folder; name a file")
+    ensure_writable(times.parent)
 
 
 def _prepare(config: pytest.Config) -> Callable[[], dict[str, Any]]:

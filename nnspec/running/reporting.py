@@ -15,8 +15,8 @@ import pytest
 
 from nnspec.clauses.chapter import is_chapter, read_chapter
 from nnspec.clauses.clause import Clause, ClauseError
-from nnspec.clauses.specification import read_clauses
-from nnspec.errors import NnspecError
+from nnspec.clauses.parts import read_clauses
+from nnspec.errors import NnspecError, UsageError
 from nnspec.records import checks, record
 from nnspec.records.outcomes import (
     ABSENT,
@@ -193,7 +193,8 @@ class Reporter:
         }
         fresh = record.Record(self.describe(), rows)
         path = directory / f"{fresh.name}.json"
-        kept = record.read(path) if path.exists() and clauses.keys() - rows.keys() else None
+        is_partial = path.exists() and clauses.keys() - rows.keys()
+        kept = _read_record(path) if is_partial else None
         return record.write(checks.splice(kept, fresh, clauses), directory)
 
     @pytest.hookimpl(trylast=True)
@@ -213,6 +214,17 @@ class Reporter:
         reasons = Counter(outcome.reason for outcome in whole.values() if outcome.name == UNMET)
         for reason, times in reasons.most_common():
             terminal.write_line(f"unmet: {_clauses_in_words(times)} {reason}")
+
+
+def _read_record(path: Path) -> record.Record:
+    """A record that was there; a run that has none to read does without the library that reads it."""
+    try:
+        from nnspec.records import reading
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{path}: to put rows into it, it has to be read; pip install {error.name}"
+        ) from None
+    return reading.read(path)
 
 
 def _clauses_in_words(number: int) -> str:

@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 
 from nnspec.errors import UsageError
+from nnspec.running.environment import ensure_assertions
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -27,7 +28,7 @@ def verify(options: argparse.Namespace) -> int:
     """
     spec = spec_folder()
     for part in options.part:
-        if not (spec / part).exists():
+        if not (spec / part).exists() or not (spec / part).resolve().is_relative_to(spec.resolve()):
             there = sorted(folder.name for folder in spec.iterdir() if (folder / "__init__.py").exists())
             raise UsageError(f"{part}: the specification has no such part; one of {', '.join(there)}")
     arguments = [word for device in options.device for word in ("--device", device)]
@@ -63,7 +64,12 @@ def run_pytest(paths: Sequence[Path], plugin: str, options: Sequence[str]) -> in
 
     Returns:
         0 all passed, 1 something failed, 2 the run could not be carried out.
+
+    Raises:
+        UsageError: assertions are off.
+        RuntimeError: pytest broke down.
     """
+    ensure_assertions()
     top = paths[0] if paths[0].is_dir() else paths[0].parent
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -72,5 +78,7 @@ def run_pytest(paths: Sequence[Path], plugin: str, options: Sequence[str]) -> in
         arguments += ["--confcutdir", str(top), "-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin"]
         arguments += ["-p", plugin, "--benchmark-storage", f"file://{folder}", *options, *map(str, paths)]
         code = pytest.main(arguments)
+    if code == pytest.ExitCode.INTERNAL_ERROR:
+        raise RuntimeError("pytest ended with the internal error that it shows above")
     judged = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     return int(code) if code in judged else 2

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from nnspec import contract
-from nnspec.clauses.specification import find_checkout, read_parts, read_specification
-from nnspec.clauses.tables import read_table
+from nnspec.clauses.parts import find_checkout, read_parts
+from nnspec.clauses.specification import read_specification
+from nnspec.clauses.tables import read_addresses
 from nnspec.errors import UsageError
 from nnspec.search.documents import documents
 from nnspec.search.index import Hit, Index
@@ -28,13 +29,15 @@ def run(options: argparse.Namespace) -> int:
     asked = " ".join(options.words)
     if not asked.strip():
         raise UsageError("say what to find, such as: nnspec find 'missing keys in state_dict'")
+    if options.most < 1:
+        raise UsageError(f"--most {options.most}: how many to show, a number from 1")
     root = find_checkout()
     (rules,) = read_parts(Path(contract.__path__[0]))
     index = Index(documents(read_specification(root), rules), read_words(root / "docs" / "search.toml"))
     hits = index.find(asked, options.most)
-    site = str(read_table(root / "pyproject.toml")["project"]["urls"]["Documentation"])
+    site = read_addresses(root / "pyproject.toml").documentation
     if options.json:
-        print(json.dumps([_as_json(hit, site) for hit in hits], indent=2, ensure_ascii=False))
+        print(json.dumps([_as_json(hit, site) for hit in hits], indent=2))
     else:
         for hit in hits:
             print(f"{hit.document.title}\n    {hit.document.id}\n    {site}{hit.document.page}")

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from nnspec.clauses.clause import API_ROLES, Clause, plain_text
+from nnspec.clauses.parts import Part
 from nnspec.clauses.releases import RELEASES
-from nnspec.clauses.specification import Part, Specification
+from nnspec.clauses.specification import Specification
 from nnspec.search import messages
 
 #: What counts when a word is found, by field.

@@ -17,10 +17,14 @@ from typing import Any
 
 import pytest
 
-from nnspec.clauses.specification import find_checkout
+from nnspec.clauses.parts import find_checkout
 from nnspec.clauses.tables import TableError
+from nnspec.decoding import fit, read_json
 from nnspec.errors import NnspecError
 from nnspec.records.files import write_whole
+
+#: What to do where the file cannot be read.
+REMEDY = "make it anew with: python -m nnspec messages"
 
 #: How much of a message is kept, in characters.
 LENGTH = 400
@@ -53,17 +57,11 @@ def read(path: Path) -> Mapping[str, list[str]]:
     """The messages of each clause, by its id; none if there is no such file.
 
     Raises:
-        TableError: the file cannot be read.
+        FileError: the file cannot be read.
     """
     if not path.exists():
         return {}
-    try:
-        messages: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TableError(
-            f"{path}: cannot be read: {error}; make it anew with: python -m nnspec messages"
-        ) from error
-    return messages
+    return fit(path, read_json(path, REMEDY), dict[str, list[str]], raises=TableError)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnspec.clauses.tables import TableError, read_table
+from msgspec import Struct
+
+from nnspec.clauses.tables import read_table
+from nnspec.decoding import Text
 
 _WORD = re.compile(r"\w+")
 _HUMP = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z][a-z]+|[a-z]{2,}")
@@ -62,31 +65,33 @@ def _pieces(name: str) -> list[str]:
     return [run for run in runs if run != name]
 
 
+class _Empty(Struct, frozen=True, forbid_unknown_fields=True):
+    empty: tuple[Text, ...] = ()
+
+
+class _Synonyms(Struct, frozen=True, forbid_unknown_fields=True):
+    groups: tuple[tuple[Text, ...], ...] = ()
+
+
+class _Table(Struct, forbid_unknown_fields=True):
+    words: _Empty = _Empty()
+    spellings: dict[str, Text] = {}
+    synonyms: _Synonyms = _Synonyms()
+
+
 def read_words(path: Path) -> Words:
     """Read ``docs/search.toml``.
 
     Raises:
         TableError: it is not written as it has to be.
     """
-    table = read_table(path)
-    unknown = sorted(table.keys() - {"words", "spellings", "synonyms"})
-    if unknown:
-        raise TableError(
-            f"{path}: unknown table [{unknown[0]}]; known are [words], [spellings] and [synonyms]"
-        )
-    empty = table.get("words", {}).get("empty", [])
-    spellings = table.get("spellings", {})
-    groups = table.get("synonyms", {}).get("groups", [])
-    if not _are_texts(empty) or not _are_texts(list(spellings.values())):
-        raise TableError(f"{path}: [words] empty is a list of texts, [spellings] an ending for each ending")
-    if not isinstance(groups, list) or not all(map(_are_texts, groups)):
-        raise TableError(f"{path}: [synonyms] groups is a list of lists of texts")
+    table = read_table(path, _Table)
     synonyms: dict[str, dict[str, None]] = {}
-    for group in groups:
+    for group in table.synonyms.groups:
         for word in group:
             synonyms.setdefault(word, {}).update(dict.fromkeys(other for other in group if other != word))
-    return Words(frozenset(empty), spellings, {word: tuple(others) for word, others in synonyms.items()})
-
-
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    return Words(
+        frozenset(table.words.empty),
+        table.spellings,
+        {word: tuple(others) for word, others in synonyms.items()},
+    )

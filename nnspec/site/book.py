@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from nnspec import contract
 from nnspec.clauses import tables
 from nnspec.clauses.clause import Clause
+from nnspec.clauses.parts import Part, read_parts
 from nnspec.clauses.releases import RELEASES
-from nnspec.clauses.specification import Part, Specification, read_parts, read_specification
+from nnspec.clauses.specification import Specification, read_specification
 from nnspec.documentation.verdicts import FALSE, MISLEADING, TRUE, Tables, read_tables
-from nnspec.records import checks, record
+from nnspec.records import checks, reading
 from nnspec.records.outcomes import HOLDS, UNMET
 from nnspec.records.record import Record
+from nnspec.strength.reading import Explanation, Reason, read_explanations, read_reasons
 
 #: Shown where no record has the clause.
 NOT_RUN = "not run"
@@ -44,8 +45,8 @@ class Book:
     records: tuple[Record, ...]
     shown: tables.Shown
     tour: tuple[tables.Stage, ...]
-    survivors: Mapping[str, Mapping[str, Any]]
-    unfailing: Mapping[str, Mapping[str, Any]]
+    survivors: Mapping[str, Explanation]
+    unfailing: Mapping[str, Reason]
     documentation: Tables
     rules: Part
     repository: str
@@ -134,16 +135,15 @@ def read_book(root: Path) -> Book:
     """
     docs = root / "docs"
     specification = read_specification(root)
-    project = tables.read_table(root / "pyproject.toml").get("project", {})
     (rules,) = read_parts(Path(contract.__path__[0]))
     return Book(
         specification=specification,
-        records=tuple(record.read_all(specification.records_folder)),
+        records=tuple(reading.read_all(specification.records_folder)),
         shown=tables.read_shown(docs / "site.toml"),
         tour=tuple(tables.read_tour(docs / "tour.toml")),
-        survivors=tables.read_table(docs / "survivors.toml"),
-        unfailing=tables.read_table(docs / "assertions.toml"),
+        survivors=read_explanations(docs / "survivors.toml"),
+        unfailing=read_reasons(docs / "assertions.toml"),
         documentation=read_tables(docs / "documentation"),
         rules=rules,
-        repository=str(project.get("urls", {}).get("Source", "")).rstrip("/"),
+        repository=tables.read_addresses(root / "pyproject.toml").source.rstrip("/"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nnspec.clauses.specification import Part
+from nnspec.clauses.parts import Part
 from nnspec.site import example, pictures
 from nnspec.site.book import Book
 from nnspec.site.fitting import fit

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nnspec.clauses.specification import Part, Specification
+from nnspec.clauses.parts import Part
+from nnspec.clauses.specification import Specification
 from nnspec.clauses.tables import Question, Thread
 from nnspec.site.book import Book
 from nnspec.site.templates import render

@@ -19,7 +19,10 @@ from typing import Any, NamedTuple, TextIO
 
 import pytest
 import torch
+from msgspec import Struct
 
+from nnspec.decoding import fit
+from nnspec.errors import FileError
 from nnspec.running.judging import CLAUSE
 from nnspec.running.reporting import find_clause
 from nnspec.strength import assertions, returns, spoiling
@@ -176,16 +179,26 @@ def _own_digest() -> str:
     return hashlib.sha256(b"".join(sources)).hexdigest()[:12]
 
 
+class _Note(Struct, array_like=True, forbid_unknown_fields=True):
+    """What was found of a clause, as it is noted."""
+
+    name: str
+    digest: str
+    assertions: int
+    unfailing: tuple[str, ...]
+    why: str
+
+
 def _read(path: Path) -> dict[str, Judged]:
     """What was noted; a line that an interruption cut off is left out."""
     found = {}
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                name, digest, assertions, unfailing, why = json.loads(line)
-            except ValueError:
+                note = fit(path, json.loads(line), _Note)
+            except (ValueError, RecursionError, FileError):
                 continue
-            found[name] = Judged(digest, assertions, tuple(unfailing), why)
+            found[note.name] = Judged(note.digest, note.assertions, note.unfailing, note.why)
     return found
 
 

@@ -6,22 +6,20 @@ import argparse
 import fnmatch
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
 
-from nnspec.clauses.specification import find_checkout
-from nnspec.clauses.tables import TableError, read_table
+from nnspec.clauses.parts import find_checkout
 from nnspec.records.files import as_lines, ensure_writable, write_whole
 from nnspec.strength import counts
 from nnspec.strength.clauses import ClauseSession, Judged
 from nnspec.strength.command import ensure_possible
 from nnspec.strength.progress import Progress, Words
+from nnspec.strength.reading import SCHEMA, read_reasons
 from nnspec.strength.session import MutationError
 from nnspec.strength.targets import FURTHER_MODULES, MODULES, Change, read_targets
-
-SCHEMA = 1
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     records = options.record or root / "docs" / "records"
     if options.only is None:
         ensure_writable(records)
-    explanations = _read_explanations(root / "docs" / "assertions.toml")
+    explanations = read_reasons(root / "docs" / "assertions.toml")
     kept = root / "build" / f"assertions-{counts.describe('cpu')['torch']}-cpu.jsonl"
     progress = Progress(sys.stderr, Words("clauses", "whole", "with an assertion that does not fail"))
     pattern = options.only or "*"
@@ -76,21 +74,7 @@ def _read_changes() -> list[Change]:
     return [change for target in read_targets((*MODULES, *FURTHER_MODULES)) for change in target.changes]
 
 
-def _read_explanations(path: Path) -> Mapping[str, str]:
-    """Why an assertion need not fail, by ``clause: assertion``.
-
-    Raises:
-        TableError: a row is not written as it has to be.
-    """
-    why = {}
-    for name, row in read_table(path).items():
-        if row.keys() != {"why"} or not isinstance(row["why"], str) or not row["why"].strip():
-            raise TableError(f'{path}: ["{name}"] needs why, a text, and nothing else')
-        why[name] = row["why"]
-    return why
-
-
-def _show(judged: Mapping[str, Judged], explanations: Mapping[str, str]) -> list[str]:
+def _show(judged: Mapping[str, Judged], explanations: Collection[str]) -> list[str]:
     """Print the count of each part and what nobody explained; the latter."""
     print(f"assertions of the clauses on torch {torch.__version__}")
     print(f"{'':<20}{'clauses':>9}{'assertions':>12}{'can fail':>10}{'not judged':>12}")
@@ -115,7 +99,7 @@ def _show(judged: Mapping[str, Judged], explanations: Mapping[str, str]) -> list
     if unexplained:
         print("\nnothing made these fail, and docs/assertions.toml does not say why:")
         print("\n".join(unexplained))
-    for name in explanations.keys() - set(names):
+    for name in set(explanations) - set(names):
         if name.partition(":")[0] in judged:
             print(f"outdated in docs/assertions.toml: {name}; remove it")
     return unexplained

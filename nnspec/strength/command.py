@@ -22,12 +22,13 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 import torch
 
-from nnspec.clauses.specification import find_checkout
+from nnspec.clauses.parts import find_checkout
 from nnspec.records.files import ensure_writable
 from nnspec.running import devices
 from nnspec.strength import counts
 from nnspec.strength.measurement import SURVIVED, SURVIVING, VERDICTS, Measurement
 from nnspec.strength.progress import Progress, Words
+from nnspec.strength.reading import read_explanations
 from nnspec.strength.session import MutationError
 from nnspec.strength.targets import (
     ACCELERATED_MODULES,
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     is_whole = options.only is None and options.sample is None
     if is_whole:
         ensure_writable(records)
-    explanations = counts.read_explanations(root / "docs" / "survivors.toml")
+    explanations = read_explanations(root / "docs" / "survivors.toml")
     targets = _read_targets(options.only, options.device)
     changes = _select(targets, options.only, options.sample)
     progress = Progress(sys.stderr, Words("changes", "noticed", "survived"))

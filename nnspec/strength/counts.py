@@ -11,16 +11,11 @@ from typing import NamedTuple
 
 import torch
 
-from nnspec.clauses.tables import TableError, read_table
 from nnspec.records.files import as_lines, write_whole
 from nnspec.records.record import describe_run
 from nnspec.strength.measurement import NOT_REACHED, SURVIVING
+from nnspec.strength.reading import SCHEMA
 from nnspec.strength.targets import Change, Target
-
-SCHEMA = 1
-
-#: Why a change may stay unnoticed.
-KINDS = ("same behaviour", "unreachable on a CPU", "message wording only")
 
 MESSAGE = "message wording"
 
@@ -91,22 +86,6 @@ def sum_up(targets: Iterable[Target], tried: Iterable[Change], verdicts: Mapping
         if number[file := target.file]
     }
     return Strength(counts, tuple(sorted(survivors)))
-
-
-def read_explanations(path: Path) -> Mapping[str, Mapping[str, str]]:
-    """The table ``docs/survivors.toml``: id of a survivor to why it stays, one of :data:`KINDS` and in words.
-
-    Raises:
-        TableError: the file is no TOML, or a row is not written as it has to be.
-    """
-    explanations = read_table(path)
-    for name, row in explanations.items():
-        kind, why = row.get("kind"), row.get("why")
-        if row.keys() != {"kind", "why"} or kind not in KINDS or not isinstance(why, str) or not why.strip():
-            raise TableError(
-                f'{path}: ["{name}"] needs kind, one of {", ".join(map(repr, KINDS))}, and why, a text'
-            )
-    return explanations
 
 
 def describe(device: str) -> dict[str, str]:

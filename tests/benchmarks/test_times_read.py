@@ -8,7 +8,7 @@ from made_up_times import CALLS, EMPTY, race, timed
 
 from nnspec.benchmarks import runs
 from nnspec.cli import main
-from nnspec.records.files import FileError
+from nnspec.errors import FileError
 
 
 def test_a_file_of_pytest_benchmark_is_read(measured):
@@ -81,17 +81,17 @@ def refusal(path, capsys):
         ('{"benchmarks": [\n{"na', ":2: not valid JSON"),
         ("[1]", "holds list in place of a table"),
         ("[" * 100_000, "cannot be read as JSON"),
-        ("{}", "no file of pytest-benchmark: it has no 'benchmarks'"),
-        ('{"benchmarks": []}', "no file of pytest-benchmark: it has no 'machine_info'"),
-        ('{"benchmarks": {}, "machine_info": {}}', "it has no 'benchmarks'"),
-        ('{"benchmarks": [], "machine_info": {}}', "does not say which torch was measured"),
+        ("{}", "the file lacks 'machine_info'; a file of this project's benchmarks was wanted"),
+        ('{"benchmarks": []}', "the file lacks 'machine_info'"),
+        ('{"benchmarks": {}, "machine_info": {}}', "benchmarks is {}, expected a list"),
+        ('{"benchmarks": [], "machine_info": {}}', "machine_info lacks 'torch'"),
         ('{"schema": 1}', "schema 1, this nnspec reads schema 2"),
         ('{"schema": true}', "schema True, this nnspec reads schema 2"),
         ('{"schema": [2]}', "schema [2], this nnspec reads schema 2"),
-        ('{"schema": 2, "benchmarks": []}', "'benchmarks' is [], expected a table"),
-        ('{"schema": 2, "benchmarks": {}}', "'run' is None, expected a table"),
-        ('{"schema": 2, "benchmarks": {}, "run": {}}', "'run': torch is None, expected a version"),
-        ('{"schema": 2, "benchmarks": {}, "run": {"x": 1}}', "'run' has an unknown entry 'x'"),
+        ('{"schema": 2, "benchmarks": []}', "benchmarks is [], expected a table"),
+        ('{"schema": 2, "benchmarks": {}}', "the file lacks 'run'"),
+        ('{"schema": 2, "benchmarks": {}, "run": {}}', "run lacks 'torch'"),
+        ('{"schema": 2, "benchmarks": {}, "run": {"x": 1}}', "run has an unknown entry 'x'"),
     ],
 )
 def test_what_is_no_file_of_times_is_refused(tmp_path, capsys, text, words):
@@ -108,19 +108,22 @@ def test_what_is_no_file_of_times_is_refused(tmp_path, capsys, text, words):
     ("benchmarks", "words"),
     [
         ([], "holds no benchmarks"),
-        ([{"fullname": "t.py::x", "extra_info": {}, "stats": {}}], "t.py::x: does not say what is timed"),
-        ([{"fullname": "t.py::x", "extra_info": [1], "stats": {}}], "t.py::x: does not say what is timed"),
-        (["a text"], "'a text' is no benchmark with a 'fullname'"),
-        ([{"fullname": ["x"]}], "{'fullname': ['x']} is no benchmark with a 'fullname'"),
-        ([timed(EMPTY, "x", "y", None, 0.5) | {"stats": {}}], "median is None, expected seconds"),
-        ([timed(EMPTY, "x", "y", None, 0.5) | {"stats": None}], "'stats' is None, expected a table"),
+        (
+            [{"fullname": "t.py::x", "extra_info": {}, "stats": {}}],
+            "extra_info lacks 'operation'",
+        ),
+        ([{"fullname": "t.py::x", "extra_info": [1], "stats": {}}], "benchmarks[0].extra_info is [1]"),
+        (["a text"], "benchmarks[0] is 'a text', expected a table"),
+        ([{"fullname": ["x"]}], "benchmarks[0].fullname is ['x'], expected a text"),
+        ([timed(EMPTY, "x", "y", None, 0.5) | {"stats": {}}], "benchmarks[0].stats lacks 'median'"),
+        ([timed(EMPTY, "x", "y", None, 0.5) | {"stats": None}], "stats is None, expected a table"),
         (
             [timed(EMPTY, "x", "y", None, 0.5), timed(EMPTY, "x", "z", None, 0.5)],
             "two benchmarks of the same",
         ),
         ([timed(f"t.py::{n}", "x", "wide", 10, 0.5) for n in "abcd"], "t.b: times the same as t.a"),
         ([timed("t.py::x", "x", "y", None, 0.5, "../../cuda")], "device is '../../cuda', expected a word"),
-        ([timed("t.py::x", "x", "y", None, 0.5, ["cuda"])], "device is ['cuda'], expected a word"),
+        ([timed("t.py::x", "x", "y", None, 0.5, ["cuda"])], "device is ['cuda'], expected a text"),
     ],
 )
 def test_benchmarks_of_others_are_refused(measured, capsys, benchmarks, words):
@@ -130,13 +133,16 @@ def test_benchmarks_of_others_are_refused(measured, capsys, benchmarks, words):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"torch": None}, "'run': torch is None, expected a version"),
-        ({"torch": "newest"}, "'run': torch is 'newest', expected a version"),
-        ({"torch": "../2.15.0"}, "'run': torch is '../2.15.0', expected a version"),
-        ({"devices": "cpu"}, "'run': devices is 'cpu', expected a list of texts"),
-        ({"devices": ["cpu", "cuda (\ud800)"]}, "'run': devices is"),
-        ({"cores": "2"}, "'run': cores is '2', expected a whole number"),
-        ({"cores": True}, "'run': cores is True, expected a whole number"),
+        ({"torch": None}, "machine_info.torch is None, expected a text"),
+        ({"torch": "newest"}, "machine_info.torch is 'newest', expected a version"),
+        ({"torch": "../2.15.0"}, "machine_info.torch is '../2.15.0', expected a version"),
+        ({"devices": "cpu"}, "machine_info.devices is 'cpu', expected a list"),
+        (
+            {"devices": ["cpu", "cuda (\ud800)"]},
+            "devices[1] is 'cuda (\\ud800)', expected a device",
+        ),
+        ({"cores": "2"}, "machine_info.cores is '2', expected 'int'"),
+        ({"cores": True}, "machine_info.cores is True, expected 'int'"),
     ],
 )
 def test_a_machine_is_said_as_it_has_to_be(measured, capsys, changed, words):
@@ -147,7 +153,7 @@ def test_a_machine_is_said_as_it_has_to_be(measured, capsys, changed, words):
 
 @pytest.mark.parametrize("date", [None, "soon", "2026-02-31T00:00:00", 20260102])
 def test_a_date_is_one(measured, capsys, date):
-    assert "expected a date such as 2026-01-31" in refusal(measured(CALLS, datetime=date), capsys)
+    assert f"datetime is {date!r}, expected a" in refusal(measured(CALLS, datetime=date), capsys)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +175,7 @@ def test_each_value_of_a_record_is_what_it_has_to_be(measured, tmp_path, capsys,
     table["benchmarks"]["calling.calling_a_function"][name] = value
     path.write_text(json.dumps(table))
 
-    assert f"calling.calling_a_function: {name} is " in refusal(path, capsys)
+    assert f": benchmarks.calling.calling_a_function.{name} is " in refusal(path, capsys)
 
 
 def test_a_row_that_is_no_table_or_says_more_is_refused(measured, tmp_path, capsys):
@@ -178,11 +184,11 @@ def test_a_row_that_is_no_table_or_says_more_is_refused(measured, tmp_path, caps
 
     table["benchmarks"] = {"calling.x": "fast"}
     path.write_text(json.dumps(table))
-    assert "calling.x is 'fast', expected a table" in refusal(path, capsys)
+    assert "benchmarks.calling.x is 'fast', expected a table" in refusal(path, capsys)
 
     table["benchmarks"] = {"calling.x": {"mean": 1}}
     path.write_text(json.dumps(table))
-    assert "calling.x has an unknown entry 'mean'" in refusal(path, capsys)
+    assert "benchmarks.calling.x has an unknown entry 'mean'" in refusal(path, capsys)
 
 
 def test_a_missing_file_is_named(tmp_path, capsys):

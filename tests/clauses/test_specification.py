@@ -2,8 +2,9 @@
 
 import pytest
 
-from nnspec.clauses import specification, threads
-from nnspec.clauses.specification import find_checkout, read_specification
+from nnspec.clauses import parts, threads
+from nnspec.clauses.parts import find_checkout
+from nnspec.clauses.specification import read_specification
 from nnspec.errors import UsageError
 
 CLAUSE = '''
@@ -76,7 +77,7 @@ def test_the_clauses_behind_a_row(root):
 
 
 def test_a_checkout_is_this_folder_or_the_one_of_the_package(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(specification, "__file__", str(root / "nnspec" / "clauses" / "specification.py"))
+    monkeypatch.setattr(parts, "__file__", str(root / "nnspec" / "clauses" / "parts.py"))
     monkeypatch.chdir(root)
     assert find_checkout() == root
 
@@ -85,7 +86,7 @@ def test_a_checkout_is_this_folder_or_the_one_of_the_package(root, tmp_path, mon
     monkeypatch.chdir(half)
     assert find_checkout() == root
 
-    monkeypatch.setattr(specification, "__file__", str(half / "a" / "b" / "c.py"))
+    monkeypatch.setattr(parts, "__file__", str(half / "a" / "b" / "c.py"))
     with pytest.raises(UsageError, match="half: no spec/ and docs/ here"):
         find_checkout()
 

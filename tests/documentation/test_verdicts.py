@@ -52,8 +52,8 @@ WRONG = {
     'verdict = "true", clauses = ["a.b.c"], kind = "plan"': "what is not testable, and nothing else",
     WRONG_ROW: "what is false or misleading, and nothing else, says",
     f'{WRONG_ROW}, instead = "No."': "says what is so instead, and its harm: silent",
-    'verdict = "open", clauses = "a.b.c"': "every entry is a text, and clauses a list of texts",
-    'verdict = "open", why = "so"': "unknown entry 'why'; known are words, verdict",
+    'verdict = "open", clauses = "a.b.c"': ".clauses is 'a.b.c', expected a list",
+    'verdict = "open", why = "so"': " has an unknown entry 'why'",
 }
 
 
@@ -63,7 +63,7 @@ def test_a_row_that_says_too_much_or_too_little_is_refused(table, row):
         read_tables(table(TABLE.format(row=row)))
 
     assert WRONG[row] in str(caught.value)
-    assert "linear.toml: torch.nn.Linear: 0123456789" in str(caught.value)
+    assert "linear.toml: torch.nn.Linear" in str(caught.value)
 
 
 def test_an_object_has_one_table(table):

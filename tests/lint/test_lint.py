@@ -171,10 +171,10 @@ def test_deleting_a_claimed_clause_is_found(write):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("[N1-01]\nverdict = 3\n", r"\[N1-01\] needs said as a text"),
-        ("N1-01 = 3\n", "N1-01 is no table"),
+        ("[N1-01]\nverdict = 3\n", "N1-01.verdict is 3, expected a text"),
+        ("N1-01 = 3\n", "N1-01 is 3, expected a table"),
         ("[N1-01\n", "cannot be read"),
-        (ROW + "extra = 1\n", r"\[N1-01\] has an unknown entry 'extra'"),
+        (ROW + "extra = 1\n", "N1-01 has an unknown entry 'extra'"),
     ],
 )
 def test_a_damaged_table_is_named(write, row, message):

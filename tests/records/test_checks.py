@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnspec.clauses.specification import read_parts
+from nnspec.clauses.parts import read_parts
 from nnspec.records import checks
 from nnspec.records.record import Record, RecordError, Row
 

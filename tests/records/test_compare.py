@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from nnspec.cli import main
-from nnspec.records import comparison, record
+from nnspec.records import comparison, reading, record
 from nnspec.records.record import Record, RecordError, Row
 
 RUN = {"torchvision": "0.1", "python": "3.11", "platform": "Linux", "devices": ["cpu"]}
@@ -136,7 +136,7 @@ def test_pending_rows_are_noted(project, change, capsys):
 
 @pytest.mark.parametrize("name", ["2.4.1-cpu", "2.5.1-cpu"])
 def test_pending_rows_are_noted_of_the_record_that_has_them(project, capsys, name):
-    kept = record.read(project / "docs" / "records" / f"{name}.json")
+    kept = reading.read(project / "docs" / "records" / f"{name}.json")
     rows = {clause: row for clause, row in kept.rows.items() if clause != "mini.small.far"}
     record.write(Record(kept.run, rows), project / "docs" / "records")
 

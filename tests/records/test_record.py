@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nnspec.records import files, record
-from nnspec.records.files import FileError
+from nnspec.errors import FileError
+from nnspec.records import files, reading, record
 from nnspec.records.outcomes import Outcome, together
 from nnspec.records.record import Record, Row
 
@@ -26,7 +26,7 @@ ROWS = {
 def test_a_record_comes_back_as_it_was_written(tmp_path):
     path = record.write(Record(RUN, ROWS), tmp_path)
 
-    found = record.read(path)
+    found = reading.read(path)
 
     assert path.name == "2.4.1-cpu.json"
     assert (found.run, found.rows) == (RUN, ROWS)
@@ -69,7 +69,7 @@ def test_rows_of_neighbouring_chapters_are_merged_without_a_conflict(tmp_path):
     merged = git("merge", "-q", "--no-edit", "other")
 
     assert merged.returncode == 0
-    assert list(record.read(tmp_path / "2.4.1-cpu.json").rows) == ["a.b.c", "a.b.z", "a.e.a", "a.e.m"]
+    assert list(reading.read(tmp_path / "2.4.1-cpu.json").rows) == ["a.b.c", "a.b.z", "a.e.a", "a.e.m"]
 
 
 def test_a_run_with_an_accelerator_is_named_by_it(tmp_path):
@@ -137,27 +137,42 @@ def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
         (lambda text: text.replace('"schema": 2,', ""), "no record of this project"),
         (lambda text: text.replace('"schema": 2', '"schema": 7'), "schema 7, this nnspec reads schema 2"),
         (lambda text: text.replace('"schema": 2', '"schema": true'), "schema True"),
-        (lambda text: text.replace('"holds", "0', '"hold", "0'), r"row 'a.b.c' is not \[outcome"),
-        (lambda text: text.replace('["holds", "0123456789ab"]', "[]"), r"row 'a.b.c' is not \[outcome"),
-        (lambda text: text.replace('"0123456789ab"', "12"), r"row 'a.b.c' is not \[outcome"),
+        (
+            lambda text: text.replace('"holds", "0', '"hold", "0'),
+            r"a.b.c\[0\] is 'hold', expected one of",
+        ),
+        (
+            lambda text: text.replace('["holds", "0123456789ab"]', "[]"),
+            r"clauses.a.b.c is \[\], expected",
+        ),
+        (lambda text: text.replace('"0123456789ab"', "12"), r"clauses.a.b.c\[1\] is 12, expected a text"),
         (lambda text: text.replace('"torch": "2.4.1"', '"torch": "2.6.0"'), "holds a run of 2.6.0-cpu"),
-        (lambda text: text.replace('"torch": "2.4.1"', '"torch": "banana"'), "torch 'banana' is no version"),
-        (lambda text: text.replace('"torch": "2.4.1"', '"torch": null'), "'run' does not name"),
-        (lambda text: text.replace('"torchvision": "0.19.1",', ""), "'run' does not name"),
-        (lambda text: text.replace('"torchvision": "0.19.1"', '"torchvision": 1'), "'run' does not name"),
-        (lambda text: text.replace('"python": "3.11"', '"python": 3.11'), "'run' does not name"),
+        (
+            lambda text: text.replace('"torch": "2.4.1"', '"torch": "banana"'),
+            "torch is 'banana', expected a version",
+        ),
+        (
+            lambda text: text.replace('"torch": "2.4.1"', '"torch": null'),
+            "run.torch is None, expected",
+        ),
+        (lambda text: text.replace('"torchvision": "0.19.1",', ""), "run lacks 'torchvision'"),
+        (lambda text: text.replace('"torchvision": "0.19.1"', '"torchvision": 1'), "run.torchvision is 1"),
+        (lambda text: text.replace('"python": "3.11"', '"python": 3.11'), "run.python is 3.11, expected"),
         (
             lambda text: text.replace('"platform": "Linux x86_64"', '"platform": null'),
-            "'run' does not name torch, torchvision, python, platform, devices; make it anew with",
+            "run.platform is None, expected a text, got 'null'; make it anew with",
         ),
-        (lambda text: text.replace('"run": {', '"run": [], "x": {'), "'run' does not name"),
-        (lambda text: text.replace('"devices": ["cpu"]', '"devices": []'), "'run' does not name"),
+        (lambda text: text.replace('"run": {', '"run": [], "x": {'), r"run is \[\], expected a table"),
+        (
+            lambda text: text.replace('"devices": ["cpu"]', '"devices": []'),
+            r"run.devices is \[\], expected",
+        ),
         (
             lambda text: text.replace('"devices": ["cpu"]', '"devices": ["x/../y"]'),
-            "holds a run of 2.4.1-x/../y",
+            r"run.devices\[0\] is 'x/../y', expected a device",
         ),
-        (lambda text: text.replace('"clauses": {\n', '"rows": {\n'), "'clauses' does not hold a table"),
-        (lambda text: text.replace('"a.b": {', '"a.x": 3, "a.b": {'), "'clauses' does not hold a table"),
+        (lambda text: text.replace('"clauses": {\n', '"rows": {\n'), "unknown entry 'rows'"),
+        (lambda text: text.replace('"a.b": {', '"a.x": 3, "a.b": {'), "clauses.a.x is 3, expected a table"),
     ],
 )
 def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage, message):
@@ -165,20 +180,20 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage, message):
     path.write_text(damage(path.read_text()))
 
     with pytest.raises(FileError, match=message) as error:
-        record.read(path)
+        reading.read(path)
     assert str(error.value).startswith(str(path))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileError, match=r"none\.json: cannot be read: .*; make it anew with"):
-        record.read(tmp_path / "none.json")
+        reading.read(tmp_path / "none.json")
 
 
 def test_the_record_of_another_release_under_this_name_is_refused(tmp_path):
     path = record.write(Record(RUN, ROWS), tmp_path)
 
     with pytest.raises(FileError, match=r"holds a run of 2\.4\.1-cpu; name it"):
-        record.read(path.rename(tmp_path / "2.6.0-cpu.json"))
+        reading.read(path.rename(tmp_path / "2.6.0-cpu.json"))
 
 
 def test_reasons_carry_no_addresses():
@@ -196,7 +211,7 @@ def test_records_of_a_folder_are_read_from_the_oldest_torch_on(tmp_path):
     for version, devices in (("2.10.0", ["cpu"]), ("2.9.1", ["cpu", "cuda"]), ("2.9.1", ["cpu"])):
         record.write(Record({**RUN, "torch": version, "devices": devices}, ROWS), tmp_path)
 
-    assert [kept.name for kept in record.read_all(tmp_path)] == ["2.9.1-cpu", "2.9.1-cuda", "2.10.0-cpu"]
+    assert [kept.name for kept in reading.read_all(tmp_path)] == ["2.9.1-cpu", "2.9.1-cuda", "2.10.0-cpu"]
 
 
 def test_the_header_says_what_was_run(monkeypatch):
@@ -224,4 +239,4 @@ def test_only_files_named_by_a_version_are_records(tmp_path):
     record.write(Record(RUN, ROWS), tmp_path)
     (tmp_path / "strength-2.15.0-cpu.json").write_text("{}")
 
-    assert [kept.name for kept in record.read_all(tmp_path)] == ["2.4.1-cpu"]
+    assert [kept.name for kept in reading.read_all(tmp_path)] == ["2.4.1-cpu"]

@@ -9,12 +9,12 @@ import pytest
 
 from nnspec.clauses.releases import RELEASES
 from nnspec.cli import main
-from nnspec.records import record, remaking
+from nnspec.records import reading, record, remaking
 from nnspec.records.record import Record, Row
 
 
 def kept(project, release="2.4.1"):
-    return record.read(project / "docs" / "records" / f"{release}-cpu.json")
+    return reading.read(project / "docs" / "records" / f"{release}-cpu.json")
 
 
 def lines_of(capsys):
@@ -270,7 +270,7 @@ def test_a_record_of_a_new_device_is_adopted_whole(project, tmp_path, capsys):
     assert main(["adopt", str(tmp_path / "gpu")]) == 0
 
     assert lines_of(capsys) == ["2.4.1-cuda: 4 rows adopted, 0 pending"]
-    assert record.read(project / "docs" / "records" / "2.4.1-cuda.json").rows == was.rows
+    assert reading.read(project / "docs" / "records" / "2.4.1-cuda.json").rows == was.rows
 
 
 def test_nothing_of_a_run_that_failed_is_adopted(project, change, tmp_path, capsys):
@@ -293,7 +293,7 @@ def test_a_folder_without_records_cannot_be_adopted(project, tmp_path, capsys):
 
 def test_the_command_outside_a_checkout(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nnspec.clauses.specification.__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
+    monkeypatch.setattr("nnspec.clauses.parts.__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
 
     assert main(["lint"]) == 2
     assert "no spec/ and docs/ here; run this command in a checkout" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nnspec.cli import main
-from nnspec.records import record
+from nnspec.records import reading, record
 from nnspec.running import devices, measure
 from nnspec.running.measure import Step
 
@@ -70,7 +70,7 @@ def test_a_run_leaves_a_record_and_times(project, capfd):
         "times.json",
     ]
     assert code == 0
-    assert list(record.read(project / "out" / f"{torch}-cpu.json").rows) == ["mini.small.a"]
+    assert list(reading.read(project / "out" / f"{torch}-cpu.json").rows) == ["mini.small.a"]
     assert "  record: well\n  benchmarks: well\n  strength: not measured, as there is no accelerator" in shown
     assert "1 holds" in (project / "out" / "record.log").read_text()
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from nnspec.records import record
+from nnspec.records import reading
 
 pytest_plugins = ["pytester"]
 
@@ -247,7 +247,7 @@ TWO = HOLDS + NEW.replace("{value!r}", '"torch.nn.modules.linear"')
 def test_a_record_has_a_row_for_each_clause(run, tmp_path):
     result = run(TWO, "--record", tmp_path / "records", version="2.5.1")
 
-    found = record.read(tmp_path / "records" / "2.5.1-cpu.json")
+    found = reading.read(tmp_path / "records" / "2.5.1-cpu.json")
     assert {name: row.outcome for name, row in found.rows.items()} == {
         "mini.small.a": "holds",
         "mini.small.new": "holds",
@@ -260,16 +260,16 @@ def test_cases_add_up_to_one_row(run, tmp_path):
 
     run(source, "--record", tmp_path / "records", version="2.5.1")
 
-    found = record.read(tmp_path / "records" / "2.5.1-cpu.json")
+    found = reading.read(tmp_path / "records" / "2.5.1-cpu.json")
     assert [(row.outcome, row.reason) for row in found.rows.values()] == [("violated", "AssertionError")]
 
 
 def test_a_run_of_some_clauses_brings_their_rows(run, tmp_path):
     run(TWO, "--record", tmp_path / "records", "-k", "test_new", version="2.5.1")
-    assert list(record.read(tmp_path / "records" / "2.5.1-cpu.json").rows) == ["mini.small.new"]
+    assert list(reading.read(tmp_path / "records" / "2.5.1-cpu.json").rows) == ["mini.small.new"]
 
     run(TWO, "--record", tmp_path / "records", "-k", "test_a", version="2.5.1")
-    assert list(record.read(tmp_path / "records" / "2.5.1-cpu.json").rows) == [
+    assert list(reading.read(tmp_path / "records" / "2.5.1-cpu.json").rows) == [
         "mini.small.a",
         "mini.small.new",
     ]
@@ -317,7 +317,7 @@ def test_workers_give_the_same_record(run, tmp_path):
     run(TWO, "--record", tmp_path / "alone")
     run(TWO, "--record", tmp_path / "shared", "-n", "2")
 
-    (alone,), (shared,) = record.read_all(tmp_path / "alone"), record.read_all(tmp_path / "shared")
+    (alone,), (shared,) = reading.read_all(tmp_path / "alone"), reading.read_all(tmp_path / "shared")
     assert alone == shared
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from nnspec.records import record
+from nnspec.records import reading, record
 from nnspec.running.reporting import Failure, torch_version
 
 pytest_plugins = ["pytester"]
@@ -109,7 +109,7 @@ def test_each_outcome_has_its_letter_and_its_count(run):
 def test_a_case_with_colons_is_a_row_of_its_clause(run, tmp_path):
     run(CASES, "--record", tmp_path / "records", version="2.5.1")
 
-    rows = record.read(tmp_path / "records" / "2.5.1-cpu.json").rows
+    rows = reading.read(tmp_path / "records" / "2.5.1-cpu.json").rows
     assert list(rows) == ["mini.small.plain", "mini.small.words"]
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from packaging.version import Version
 
-from nnspec.clauses.specification import read_clauses
-from nnspec.records import record
+from nnspec.clauses.parts import read_clauses
+from nnspec.records import reading
 from nnspec.records.outcomes import FAILURES, UNMET
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def kept(folder):
     (file,) = folder.glob("*.json")
-    return record.read(file)
+    return reading.read(file)
 
 
 def test_the_device_is_found(kept):

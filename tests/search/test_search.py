@@ -144,9 +144,9 @@ def test_nothing_asked_is_a_mistake(root, capsys, asked):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[word]\n", r"unknown table \[word\]; known are \[words\], \[spellings\] and \[synonyms\]"),
-        ("[words]\nempty = 1\n", r"\[words\] empty is a list of texts"),
-        ("[synonyms]\ngroups = [1]\n", r"\[synonyms\] groups is a list of lists of texts"),
+        ("[word]\n", "the file has an unknown entry 'word'"),
+        ("[words]\nempty = 1\n", r"words\.empty is 1, expected a list"),
+        ("[synonyms]\ngroups = [1]\n", r"synonyms\.groups\[0\] is 1, expected a list"),
     ],
 )
 def test_a_table_of_words_that_cannot_be_used_is_named(root, text, message):

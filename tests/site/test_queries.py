@@ -9,7 +9,8 @@ from test_browser import CHROMIUM, FLAGS
 
 from nnspec import contract
 from nnspec.clauses import tables
-from nnspec.clauses.specification import read_parts, read_specification
+from nnspec.clauses.parts import read_parts
+from nnspec.clauses.specification import read_specification
 from nnspec.search.documents import documents
 from nnspec.search.index import Index
 from nnspec.search.words import read_words
@@ -19,7 +20,8 @@ from nnspec.site.book import read_book
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "docs" / "_static" / "search"
 SCRIPTS = ("base-stemmer.js", "english-stemmer.js", "minisearch.js", "engine.js")
-QUERIES = tables.read_table(Path(__file__).with_name("queries.toml"))["queries"]
+TABLE = Path(__file__).with_name("queries.toml")
+QUERIES = tables.read_table(TABLE, dict[str, dict[str, list[str]]])["queries"]
 
 #: How many of the queries have to find their answer among the first three.
 SHARE = 0.9

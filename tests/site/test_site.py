@@ -12,7 +12,8 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from site_builder import HTML
 
-from nnspec.clauses.specification import read_parts, read_specification
+from nnspec.clauses.parts import read_parts
+from nnspec.clauses.specification import read_specification
 from nnspec.clauses.tables import TableError
 from nnspec.lint.site import shown_clauses_exist
 from nnspec.records import checks, record
@@ -155,7 +156,8 @@ def test_without_records_the_pages_say_what_makes_them(write_project):
 def test_assertions_that_never_fail_are_shown_with_why(write_project):
     docs = write_project / "docs"
     (docs / "records" / "assertions-2.15.0-cpu.json").write_text(
-        '{"schema": 1, "run": {"torch": "2.15.0", "device": "cpu"}, "clauses": 3, "assertions": 7,'
+        '{"schema": 1, "run": {"torch": "2.15.0", "python": "3.11", "platform": "Linux x86_64",'
+        ' "device": "cpu", "date": "2026-01-31"}, "clauses": 3, "assertions": 7,'
         ' "never fail": {"mini.small.a": ["x is x"], "mini.small.b": ["1 == 1"]}, "not judged": {}}'
     )
     (docs / "assertions.toml").write_text('["mini.small.a: x is x"]\nwhy = "It is a law."\n')
@@ -388,10 +390,10 @@ def test_a_drawing_that_is_not_there_is_named(write_project):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("[front]\nclause = 1\n", r"\[front\] needs clause as a text"),
-        ('[front]\npage = "x"\n', r"\[front\] names a clause and nothing else"),
-        ("[pictures]\norder = 1\n", r"\[pictures\] needs order as a text"),
-        ("[doors]\n", r"unknown table \[doors\]; known are \[front\], \[answers\] and \[pictures\]"),
+        ("[front]\nclause = 1\n", "front.clause is 1, expected a text"),
+        ('[front]\npage = "x"\n', "front has an unknown entry 'page'"),
+        ("[pictures]\norder = 1\n", "pictures.order is 1, expected a text"),
+        ("[doors]\n", "the file has an unknown entry 'doors'"),
     ],
 )
 def test_a_site_table_that_is_not_as_asked_is_refused(write_project, table, message):
