@@ -94,7 +94,7 @@ def test_a_part_that_is_not_there_lists_the_others(package, started, capsys):
         (pytest.ExitCode.OK, 0),
         (pytest.ExitCode.TESTS_FAILED, 1),
         (pytest.ExitCode.INTERRUPTED, 2),
-        (pytest.ExitCode.INTERNAL_ERROR, 2),
+        (pytest.ExitCode.INTERNAL_ERROR, 3),
         (pytest.ExitCode.NO_TESTS_COLLECTED, 2),
     ],
 )
