@@ -16,8 +16,9 @@ from nnspec.records.files import as_lines, ensure_writable, write_whole
 from nnspec.strength import counts
 from nnspec.strength.clauses import ClauseSession, Judged
 from nnspec.strength.command import ensure_possible
+from nnspec.strength.counts import SCHEMA
 from nnspec.strength.progress import Progress, Words
-from nnspec.strength.reading import SCHEMA, read_reasons
+from nnspec.strength.reading import read_reasons
 from nnspec.strength.session import MutationError
 from nnspec.strength.targets import FURTHER_MODULES, MODULES, Change, read_targets
 

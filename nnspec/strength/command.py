@@ -18,7 +18,8 @@ import os
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from pathlib import Path
 
 import torch
 
@@ -28,7 +29,6 @@ from nnspec.running import devices
 from nnspec.strength import counts
 from nnspec.strength.measurement import SURVIVED, SURVIVING, VERDICTS, Measurement
 from nnspec.strength.progress import Progress, Words
-from nnspec.strength.reading import read_explanations
 from nnspec.strength.session import MutationError
 from nnspec.strength.targets import (
     ACCELERATED_MODULES,
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     is_whole = options.only is None and options.sample is None
     if is_whole:
         ensure_writable(records)
-    explanations = read_explanations(root / "docs" / "survivors.toml")
+    explanations = _explanations(root / "docs" / "survivors.toml")
     targets = _read_targets(options.only, options.device)
     changes = _select(targets, options.only, options.sample)
     progress = Progress(sys.stderr, Words("changes", "noticed", "survived"))
@@ -179,6 +179,18 @@ def _show(
     for survivor in unexplained:
         note = f"  ({survivor.note})" if survivor.note else ""
         print(f"{survivor.id}{note}\n    {survivor.text}\n    {survivor.difference}")
+
+
+def _explanations(path: Path) -> Collection[str]:
+    """The changes of which it is known why they stay; none on a machine where nothing could be installed."""
+    try:
+        from nnspec.strength.reading import read_explanations
+    except ModuleNotFoundError as error:
+        if error.name != "msgspec":
+            raise
+        print(f"note: {path} is not read without msgspec, so no survivor is explained", file=sys.stderr)
+        return ()
+    return read_explanations(path)
 
 
 def _show_outdated(explanations: Iterable[str], verdicts: Mapping[str, str], whole_files: Set[str]) -> None:

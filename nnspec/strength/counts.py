@@ -14,8 +14,10 @@ import torch
 from nnspec.records.files import as_lines, write_whole
 from nnspec.records.record import describe_run
 from nnspec.strength.measurement import NOT_REACHED, SURVIVING
-from nnspec.strength.reading import SCHEMA
 from nnspec.strength.targets import Change, Target
+
+#: The version of the form of a record.
+SCHEMA = 1
 
 MESSAGE = "message wording"
 

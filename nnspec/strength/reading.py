@@ -10,8 +10,7 @@ from msgspec import Meta, Struct, field
 
 from nnspec.clauses.tables import read_table
 from nnspec.decoding import Count, Line, Said, Text, Version, Word, ensure_schema, fit, one_of, read_json
-
-SCHEMA = 1
+from nnspec.strength.counts import SCHEMA
 
 #: Why a change may stay unnoticed.
 KINDS = ("same behaviour", "unreachable on a CPU", "message wording only")
