@@ -24,7 +24,10 @@ examples:
   nnspec contract torchvision.models:resnet34 --input 2,3,64,64
   nnspec contract 'mypkg.models:Net(10, bias=False)' --input 2,128:int64 --input 2,128:bool
   nnspec contract mypkg.models:build --inputs mypkg.models:example_inputs
-  nnspec contract mypkg.models:build --input 4,16 --allow closures
+  nnspec contract mypkg.models:build --input 4,16 --allow closures --junit contract.xml
+
+exit codes: 0 no error was found, 1 there are errors (with --strict: or warnings), 2 the module cannot be
+built or called, or an option is wrong, 3 the tool itself failed
 """
 
 COMPARE_EXAMPLES = """\
@@ -137,8 +140,16 @@ def _add_contract(commands: Any) -> None:
     command.add_argument(
         "--allow", action="append", default=[], metavar="RULE", help="a rule that may be violated"
     )
+    command.add_argument(
+        "--only", action="append", default=[], metavar="RULE", help="judge only this rule or chapter"
+    )
+    command.add_argument(
+        "--skip", action="append", default=[], metavar="RULE", help="leave this rule or chapter out"
+    )
     command.add_argument("--device", action="append", default=[], help="on this device only (default: all)")
-    command.add_argument("-v", "--verbose", action="store_true", help="name every rule by its statement")
+    command.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--junit", type=Path, metavar="FILE", help="write a JUnit file as well")
 
 
 def _add_lint(commands: Any) -> None:

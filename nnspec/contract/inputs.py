@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from nnspec.contract.lookup import find_object
+from nnspec.contract.nested import mapped
 from nnspec.contract.wording import describe, kind_of
 from nnspec.errors import UsageError
 from nnspec.running import isolation
@@ -85,13 +86,30 @@ def returned_by(name: str) -> Callable[[], Inputs]:
             returned = copy.deepcopy(function())
         except (Exception, SystemExit) as error:
             raise UsageError(f"--inputs {name}: raised: {describe(error)}") from None
-        return _sorted_out(returned, name)
+        return sorted_out(returned, f"--inputs {name}: returned")
 
     return make
 
 
-def _sorted_out(returned: object, name: str) -> Inputs:
-    """Positional and named inputs from what a function returned."""
+def given(example: object) -> Callable[[], Inputs]:
+    """Makes the inputs that were given as values, or by a function that returns them.
+
+    Raises:
+        UsageError: they are no inputs. The function that is returned raises it where a function of the user's
+            returns something else.
+    """
+    if callable(example) and not isinstance(example, (torch.Tensor, tuple, list, dict)):
+        return lambda: sorted_out(example(), "the example: it returned")
+    kept = sorted_out(example, "the example is")
+    return lambda: mapped(kept, lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad))
+
+
+def sorted_out(returned: object, what: str) -> Inputs:
+    """Positional and named inputs from what was given or returned.
+
+    Raises:
+        UsageError: they are no inputs; the message begins with ``what``.
+    """
     if isinstance(returned, torch.Tensor):
         return (returned,), {}
     if isinstance(returned, dict) and all(isinstance(key, str) for key in returned):
@@ -101,7 +119,7 @@ def _sorted_out(returned: object, name: str) -> Inputs:
     if type(returned) in (tuple, list):
         return tuple(returned), {}  # type: ignore[arg-type]
     raise UsageError(
-        f"--inputs {name}: returned {kind_of(returned)}; expected a tensor, a tuple or list of positional "
+        f"{what} {kind_of(returned)}; expected a tensor, a tuple or list of positional "
         "inputs, a dict of named ones, or a pair (tuple, dict); put any other single input in a tuple"
     )
 

@@ -14,11 +14,11 @@ import torch
 import torch.nn.utils.parametrize
 from torch import nn
 
-from nnspec.contract.findings.building import shared_by_builds
+from nnspec.contract.findings.building import not_built_on_meta, shared_by_builds
 from nnspec.contract.findings.calling import kept_tensors, second_call_refused
 from nnspec.contract.findings.registration import hidden
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
-from nnspec.contract.tree import Build, parameters, ready
+from nnspec.contract.tree import Build, forget_builds, parameters, ready
 from nnspec.contract.wording import brief, they
 
 
@@ -101,3 +101,11 @@ def unpicklable_in_torch(net: nn.Module) -> list[str]:
         if isinstance(module, torch.jit.ScriptModule):
             return [f"`{path or 'self'}` is a ScriptModule, which torch saves with torch.jit.save only"]
     return []
+
+
+def forget() -> None:
+    """Let go of the modules that were looked at."""
+    for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, sharing):
+        remembered.cache_clear()
+    forget_builds()
+    not_built_on_meta.cache_clear()

@@ -17,17 +17,35 @@ from nnspec.running import isolation
 Build = Callable[[], nn.Module]
 
 
-def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Module:
+def ready(build: Build, example: Example) -> nn.Module:
     """A fresh module that rules may do anything to.
 
     Args:
         build: makes a fresh module from the usual seed.
         example: makes its inputs; a module with lazy parameters is called once.
-        make: makes a fresh module from any seed; another than the usual one is taken.
     """
-    net = _from_another_seed(make) if make else build()
-    if _shares(build):
-        net = copy.deepcopy(net)
+    net = build()
+    return _shaped(copy.deepcopy(net) if _shares(build) else net, example)
+
+
+def another(build: Build, example: Example, make: Build | None) -> nn.Module:
+    """A module of other values, with the same right to them.
+
+    Args:
+        build: makes a fresh module from the usual seed.
+        example: makes its inputs.
+        make: makes a fresh module from any seed; none for a module that is already made.
+    """
+    if make is None:
+        net = ready(build, example)
+        disturb(net)
+        return net
+    net = _from_another_seed(make)
+    return _shaped(copy.deepcopy(net) if _shares(build) else net, example)
+
+
+def _shaped(net: nn.Module, example: Example) -> nn.Module:
+    """A module whose lazy parameters have been given their shapes."""
     if any(is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
         run(net, example)
     return net
@@ -37,6 +55,11 @@ def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Mo
 def _shares(build: Build) -> bool:
     """Whether two builds share a tensor, so that what is done to one is done to the other."""
     return bool(shared(build(), build()))
+
+
+def forget_builds() -> None:
+    """Let go of what was asked about builds."""
+    _shares.cache_clear()
 
 
 def shared(net: nn.Module, other: nn.Module) -> list[str]:
@@ -52,10 +75,7 @@ def _has_memory(tensor: Tensor) -> bool:
 def _from_another_seed(make: Build) -> nn.Module:
     """A fresh module whose random numbers are others than those of the usual seed."""
     isolation.seed(isolation.SEED + 1)
-    net = make()
-    net.to("cpu")
-    net.train()
-    return net
+    return make()
 
 
 def parameters(net: nn.Module) -> dict[str, nn.Parameter]:

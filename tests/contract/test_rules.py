@@ -9,9 +9,9 @@ from torch import nn
 
 from nnspec.contract.findings import building, moving
 from nnspec.contract.nested import differences
-from nnspec.contract.outcomes import NOT_APPLICABLE
+from nnspec.contract.outcomes import HOLDS, NOT_APPLICABLE, VIOLATED
+from nnspec.contract.rule import NOTES, WARNINGS
 from nnspec.contract.target import Target
-from nnspec.records.outcomes import HOLDS, VIOLATED
 
 MINIATURES = every_miniature()
 
@@ -39,6 +39,11 @@ def test_every_rule_has_a_miniature_but_one_that_needs_two_devices(rules):
     assert rules.keys() - {miniature.rule for miniature in MINIATURES} == {"moving.every_device"}
 
 
+def test_every_severity_is_that_of_a_rule(rules):
+    assert (WARNINGS | NOTES) - rules.keys() == set()
+    assert not WARNINGS & NOTES
+
+
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_unusual_inputs_and_outputs(judge, name):
     make, make_inputs, reasons = UNUSUAL[name]
@@ -62,7 +67,7 @@ def test_outputs_that_cannot_be_compared(judge):
     verdicts = judge(Target("noisy", lambda: Noisy(4, 4), rows))
 
     reason = "two equal calls in eval mode from the same seed differ, so outputs cannot be compared"
-    assert [verdict.rule for verdict in verdicts if verdict.reason == reason] == [
+    assert [verdict.rule.id for verdict in verdicts if verdict.reason == reason] == [
         "calling.without_gradients",
         "copying.a_deep_copy_computes_the_same",
         "copying.a_deep_copy_is_independent",
@@ -74,7 +79,7 @@ def test_outputs_that_cannot_be_compared(judge):
         "rows.rows_are_independent",
         "rows.another_batch_size",
     ]
-    (of_eval,) = (verdict for verdict in verdicts if verdict.rule == "modes.eval_is_deterministic")
+    (of_eval,) = (verdict for verdict in verdicts if verdict.rule.id == "modes.eval_is_deterministic")
     assert of_eval.outcome == VIOLATED
 
 
@@ -92,10 +97,12 @@ class Forces(nn.Module):
 
 
 def test_a_module_that_needs_gradients_is_told_so_once(judge):
-    assert failures(judge(Target("forces", Forces, rows))) == {
-        "calling.without_gradients": "RuntimeError: "
-        "element 0 of tensors does not require grad and does not have a grad_fn"
-    }
+    violated = failures(judge(Target("forces", Forces, rows)))
+
+    assert list(violated) == ["calling.without_gradients"]
+    assert violated["calling.without_gradients"].startswith(
+        "under no_grad() it raises RuntimeError: element 0 of tensors does not require grad"
+    )
 
 
 class LeavesForTheCPU(nn.Linear):

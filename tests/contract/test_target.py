@@ -218,7 +218,7 @@ def test_examples_are_equal_and_unshared(shapes, function):
 def test_a_name_that_leads_to_no_module(name, message, tmp_path):
     refusal = refused(name, "4,2")
 
-    assert refusal.startswith(f"--module {name}: ")
+    assert refusal.startswith(f"{name}: ")
     assert message.format(here=tmp_path) in refusal
 
 
@@ -264,12 +264,12 @@ def place(line, within="", file="models.py"):
     ],
 )
 def test_the_users_own_error_and_the_last_line_of_their_own_code(name, reason, line):
-    assert refused(name, "4,2") == f"--module {name}: {reason}\n{place(*line)}"
+    assert refused(name, "4,2") == f"{name}: {reason}\n{place(*line)}"
 
 
 def test_a_missing_argument_is_asked_for():
     assert refused("models:takes", "4,2") == (
-        "--module models:takes: raised when built: TypeError: takes() missing 1 required positional "
+        "models:takes: raised when built: TypeError: takes() missing 1 required positional "
         "argument: 'width'\n  give its arguments, as in 'package.module:Net(10, bias=False)', or name a "
         "function that builds it"
     )

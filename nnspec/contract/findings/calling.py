@@ -17,6 +17,15 @@ from nnspec.contract.tree import buffers, dotted, entries, parameters
 from nnspec.contract.wording import brief, times
 
 
+def refused_in_eval(net: nn.Module, example: Example) -> list[str]:
+    """The error of a call in eval mode."""
+    try:
+        run(net, example)
+    except Exception as error:
+        return [f"in eval mode it raises {brief(error)}; let forward take the same inputs in both modes"]
+    return []
+
+
 def hooks_missed(net: nn.Module, calls: list[str]) -> list[str]:
     """That one call of the module did not run a pre-hook and a hook, if so."""
     if calls == ["forward_pre", "forward"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nnspec.contract.findings.registration import OF_TORCH
@@ -103,8 +104,16 @@ def untied(before: list[list[str]], after: list[list[str]], by: str) -> list[str
     ]
 
 
-def differs_without_gradients(without: Any, expected: Any) -> list[str]:
-    """Outputs that are others under ``no_grad()``."""
+def differs_without_gradients(net: nn.Module, example: Example, expected: Any) -> list[str]:
+    """Outputs that are others under ``no_grad()``, or the error of a call there."""
+    try:
+        with torch.no_grad():
+            without = run(net, example)
+    except Exception as error:
+        return [
+            f"under no_grad() it raises {brief(error)}; where forward itself needs gradients, write "
+            "with torch.enable_grad()"
+        ]
     return [
         f"{difference} under no_grad(), in eval mode; let forward ask self.training, not "
         "torch.is_grad_enabled()"

@@ -31,26 +31,26 @@ def not_itself(net: nn.Module, returned: dict[str, object]) -> list[str]:
     ]
 
 
-def in_mode(net: nn.Module, training: bool) -> list[str]:
-    """The paths of the modules that are in train mode, or in eval mode."""
-    return [path or "self" for path, module in net.named_modules() if module.training is training]
+def left_in_train_mode(net: nn.Module) -> list[str]:
+    """Submodules that are still in train mode after ``eval()``."""
+    paths = [path or "self" for path, module in net.named_modules() if module.training]
+    if not paths:
+        return []
+    return [
+        f"{they(paths, 'is', 'are')} in train mode after eval(): dropout drops and batch norm takes the "
+        "statistics of the batch; where train or eval is overridden, call super().train(mode) and return self"
+    ]
 
 
-def unreached_by_modes(after_eval: list[str], after_train: list[str]) -> list[str]:
-    """Submodules that are not in the mode that was set last.
-
-    Args:
-        after_eval: the modules still in train mode after ``eval()``.
-        after_train: the modules still in eval mode after ``train()``.
-    """
-    sentences = []
-    for call, mode, paths in (("eval()", "train", after_eval), ("train()", "eval", after_train)):
-        if paths:
-            sentences.append(
-                f"{they(paths, 'is', 'are')} in {mode} mode after {call}; where train or eval is overridden, "
-                "call super().train(mode) and return self"
-            )
-    return sentences
+def left_in_eval_mode(net: nn.Module) -> list[str]:
+    """Submodules that are still in eval mode after ``train()``."""
+    paths = [path or "self" for path, module in net.named_modules() if not module.training]
+    if not paths:
+        return []
+    return [
+        f"{they(paths, 'is', 'are')} in eval mode after train(); if that is not meant, call "
+        "super().train(mode) where train is overridden, and leave it at that"
+    ]
 
 
 def snapshot(net: nn.Module) -> dict[str, State]:
