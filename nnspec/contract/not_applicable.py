@@ -18,7 +18,7 @@ from nnspec.contract.findings.building import not_built_on_meta, shared_by_build
 from nnspec.contract.findings.calling import kept_tensors, second_call_refused
 from nnspec.contract.findings.registration import hidden
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
-from nnspec.contract.tree import Build, forget_builds, parameters, ready
+from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
 from nnspec.contract.wording import brief, they
 
 
@@ -67,6 +67,16 @@ def no_assign() -> list[str]:
     if "assign" in inspect.signature(nn.Module.load_state_dict).parameters:
         return []
     return [f"load_state_dict of torch {torch.__version__} has no assign=True, which came with 2.1"]
+
+
+def complex_numbers(net: nn.Module, example: Example) -> list[str]:
+    """A tensor of complex numbers, which ``double()`` leaves as it is."""
+    named = [*tensors(net).items(), *tensors_in(example(), "input")]
+    return [
+        f"`{name}` has complex numbers, which double() leaves in their precision"
+        for name, tensor in named
+        if tensor.is_complex()
+    ][:1]
 
 
 def untrained(net: nn.Module) -> list[str]:

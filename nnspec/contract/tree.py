@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Callable, Iterable, Iterator
@@ -88,6 +89,15 @@ def buffers(net: nn.Module) -> dict[str, Tensor]:
     return _once(entries(net, "_buffers"))
 
 
+def passing(net: nn.Module) -> set[str]:
+    """The names of the buffers that are not persistent."""
+    return {
+        dotted(path, name)
+        for path, module in net.named_modules()
+        for name in vars(module).get("_non_persistent_buffers_set", ())
+    }
+
+
 def tensors(net: nn.Module) -> dict[str, Tensor]:
     """The registered parameters and buffers by name."""
     return {**parameters(net), **buffers(net)}
@@ -121,14 +131,23 @@ def disturb(net: nn.Module) -> None:
     with torch.no_grad():
         for tensor in tensors(net).values():
             if is_floating(tensor):
-                tensor.mul_(1.25).add_(0.125)
+                with contextlib.suppress(RuntimeError):  # expanded and sparse tensors refuse it
+                    tensor.mul_(1.25).add_(0.125)
 
 
-def memory(tensor: Tensor) -> object:
-    """What tells whether two tensors share memory."""
-    if tensor.is_meta or tensor.layout != torch.strided:
-        return id(tensor)
-    return tensor.untyped_storage().data_ptr()
+def memory(tensor: Tensor) -> int:
+    """What tells whether two tensors share memory; that of the object where it cannot be told."""
+    return address(tensor) or id(tensor)
+
+
+def address(tensor: Tensor) -> int:
+    """Where the memory of a tensor begins; 0 where it has none, or a subclass does not tell."""
+    if tensor.is_meta or tensor.is_nested or tensor.layout != torch.strided:
+        return 0
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except Exception:
+        return 0
 
 
 def dotted(path: str, name: str) -> str:

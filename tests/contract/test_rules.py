@@ -4,12 +4,13 @@ import pytest
 import torch
 from judging import failures
 from miniatures import every_miniature, rows
+from miniatures.accused import CLEAN, BufferOfANestedTensor, BufferWithoutMemory
 from miniatures.unusual import UNUSUAL, Scores
 from torch import nn
 
 from nnspec.contract.findings import building, moving
 from nnspec.contract.nested import differences
-from nnspec.contract.outcomes import HOLDS, NOT_APPLICABLE, VIOLATED
+from nnspec.contract.outcomes import ERROR, HOLDS, NOT_APPLICABLE, VIOLATED
 from nnspec.contract.rule import NOTES, WARNINGS
 from nnspec.contract.target import Target
 
@@ -33,6 +34,19 @@ def test_a_fault_is_found_by_its_rule_alone(judge, miniature):
 @pytest.mark.parametrize("miniature", MINIATURES, ids=_name)
 def test_its_repaired_twin_keeps_the_contract(judge, miniature):
     assert failures(judge(Target("twin", miniature.repaired, miniature.example))) == {}
+
+
+@pytest.mark.parametrize("make", [BufferOfANestedTensor, BufferWithoutMemory])
+def test_an_odd_tensor_is_no_fault_of_the_tool(judge, make):
+    verdicts = judge(Target("odd", make, rows))
+
+    assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
+    assert not {"state.values_are_references", "names.builds_share_nothing"} & failures(verdicts).keys()
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_clean_module_is_not_accused(judge, name):
+    assert failures(judge(Target(name, *CLEAN[name]))) == {}
 
 
 def test_every_rule_has_a_miniature_but_one_that_needs_two_devices(rules):
@@ -81,6 +95,24 @@ def test_outputs_that_cannot_be_compared(judge):
     ]
     (of_eval,) = (verdict for verdict in verdicts if verdict.rule.id == "modes.eval_is_deterministic")
     assert of_eval.outcome == VIOLATED
+
+
+def drawing():
+    torch.rand(7)
+    return rows()
+
+
+class Sampling(nn.Linear):
+    """A layer that adds noise in eval mode too."""
+
+    def forward(self, x):
+        return super().forward(x) + torch.rand_like(x)
+
+
+def test_every_call_starts_from_the_same_seed_whatever_the_inputs_draw(judge):
+    violated = failures(judge(Target("sampling", lambda: Sampling(4, 4), drawing)))
+
+    assert list(violated) == ["modes.eval_is_deterministic"]
 
 
 class Forces(nn.Module):

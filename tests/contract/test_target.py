@@ -207,6 +207,7 @@ def test_examples_are_equal_and_unshared(shapes, function):
         ("models:Net:Net", "is no name of the form package.module:name"),
         ("models.py:Net", "is a file; name its module as Python imports it from the current folder"),
         ("models:Net(width)", "its arguments cannot be read as literals"),
+        ("models:Net(3)+1", "its arguments cannot be read as literals"),
         ("models:Net(3", "its arguments cannot be read as literals"),
         ("models:Net(**{'width': 3})", "its arguments cannot be read as literals"),
         ("models:number", "is an int; name a module's class, or a function that returns a module"),

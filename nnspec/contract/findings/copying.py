@@ -12,6 +12,7 @@ from nnspec.contract.findings.registration import OF_TORCH
 from nnspec.contract.nested import Example, differences, run
 from nnspec.contract.tree import dotted, entries
 from nnspec.contract.wording import brief, listed
+from nnspec.running import isolation
 
 
 def differs_in_a_copy(copied: nn.Module, net: nn.Module, example: Example, what: str) -> list[str]:
@@ -77,6 +78,18 @@ def not_picklable(net: nn.Module) -> list[str]:
     return []
 
 
+def not_unpickled(net: nn.Module) -> list[str]:
+    """The error with which a module does not come back from pickle."""
+    try:
+        pickle.loads(pickle.dumps(net))
+    except Exception as error:
+        return [
+            f"it is pickled, and pickle.loads raises {brief(error)}; let __new__ and __setstate__ do with "
+            "what pickle gives them, and give __new__ no arguments of its own without __getnewargs__"
+        ]
+    return []
+
+
 def _is_picklable(value: object) -> bool:
     try:
         pickle.dumps(value)
@@ -92,6 +105,12 @@ def ties(net: nn.Module) -> list[list[str]]:
         for name, value in entries(net, store):
             groups.setdefault(id(value), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def tied_parameters(net: nn.Module, groups: list[list[str]]) -> list[list[str]]:
+    """The groups of names that lead to one parameter: torch itself keeps no others in a cast."""
+    named = dict(entries(net, "_parameters"))
+    return [group for group in groups if group[0] in named]
 
 
 def untied(before: list[list[str]], after: list[list[str]], by: str) -> list[str]:
@@ -119,6 +138,13 @@ def differs_without_gradients(net: nn.Module, example: Example, expected: Any) -
         "torch.is_grad_enabled()"
         for difference in differences(without, expected)
     ]
+
+
+def called_with(net: nn.Module, state: dict[str, Tensor], example: Example) -> Any:
+    """What a module returns with other tensors in the place of its own, from the usual seed."""
+    args, kwargs = example()
+    isolation.seed()
+    return torch.func.functional_call(net, state, args, kwargs)
 
 
 def differs_when_functional(output: Any, expected: Any) -> list[str]:

@@ -72,7 +72,7 @@ def test_nothing_is_registered(ready, example):
     before = tree.names(net)
     nested.run(net, example)
 
-    yield calling.newly_registered(before, tree.names(net))
+    yield calling.newly_registered(net, before)
 
 
 def test_no_tensor_is_left_on_it(ready, example):
@@ -86,7 +86,7 @@ def test_no_tensor_is_left_on_it(ready, example):
     args, kwargs = example()
     net(*args, **kwargs)
 
-    yield calling.left_on_it(before, calling.kept_tensors(net))
+    yield calling.left_on_it(net, before, calling.kept_tensors(net))
 
 
 def test_attributes_stay(ready, example):

@@ -43,6 +43,7 @@ def test_a_deep_copy_is_independent(build, ready, example, unless):
     unless(not_applicable.unrepeatable(build, example) + not_applicable.not_deep_copied(net))
     copied = copy.deepcopy(net)
     unless(registration.closures(net) + building.shared_by_copy(net, copied))
+    copied.eval()
     expected = nested.run(copied, example)
     tree.disturb(net)
 
@@ -58,6 +59,7 @@ def test_pickling(build, ready, example, unless):
     unless(not_applicable.unpicklable_in_torch(net) + registration.closures(net))
 
     yield copying.not_picklable(net)
+    yield copying.not_unpickled(net)
     unless(not_applicable.unrepeatable(build, example))
     back = pickle.loads(pickle.dumps(net))
     yield copying.differs_in_a_copy(back, net, example, "a copy from pickle")
@@ -72,4 +74,4 @@ def test_ties_are_kept(ready, unless):
     net.double()
 
     yield copying.untied(ties, copying.ties(copied), "a deep copy")
-    yield copying.untied(ties, copying.ties(net), "double()")
+    yield copying.untied(copying.tied_parameters(net, ties), copying.ties(net), "double()")

@@ -24,6 +24,7 @@ def test_computing_in_float64(build, ready, example, unless):
         not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
     )
     net = ready()
+    unless(not_applicable.complex_numbers(net, example))
     net.double()
     unless(moving.not_cast(net, torch.float64))
 
