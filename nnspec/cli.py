@@ -25,6 +25,21 @@ examples:
   nnspec contract 'mypkg.models:Net(10, bias=False)' --input 2,128:int64 --input 2,128:bool
   nnspec contract mypkg.models:build --inputs mypkg.models:example_inputs
   nnspec contract mypkg.models:build --input 4,16 --allow closures --junit contract.xml
+  nnspec contract torchvision:resnet18
+  nnspec contract timm:resnet26
+  nnspec contract hf:BertConfig
+  nnspec contract hf:path/of/a/config.json
+
+an INPUT is [NAME=]SHAPE[:DTYPE][RANGE]:
+  2,3,64,64                 normal numbers
+  2,16:int64                whole numbers from 0 to 9
+  input_ids=2,16:int64<100  whole numbers from 0 to 99, given by name
+  2,3:float32:-1..1         numbers between -1 and 1
+  mask=ones:2,16            ones; zeros: likewise
+  2,16:bool                 truth values
+  flag=True                 a value; any other literal: scale=value:0.5
+
+the models of hf: are shrunk; nothing is downloaded, weights are random
 
 exit codes: 0 no error was found, 1 there are errors (with --strict: or warnings), 2 the module cannot be
 built or called, or an option is wrong, 3 the tool itself failed
@@ -130,11 +145,16 @@ def _add_contract(commands: Any) -> None:
     command.add_argument(
         "target",
         nargs="?",
-        help="a class or function that makes the module, package.module:name or 'package.module:Net(10)' "
+        help="a class or function that makes the module, package.module:name or 'package.module:Net(10)', or "
+        "a model of a library: torchvision:NAME, timm:NAME or hf:CONFIG "
         "(default: module in [tool.nnspec] of the pyproject.toml here)",
     )
     command.add_argument(
-        "--input", action="append", default=[], metavar="SHAPE[:DTYPE]", help="one positional input"
+        "--input",
+        action="append",
+        default=[],
+        metavar="INPUT",
+        help="an input, such as 2,3,64,64 or 2,16:int64<100 or mask=ones:2,16 (see below)",
     )
     command.add_argument("--inputs", metavar="CALLABLE", help="a function that returns the inputs")
     command.add_argument(

@@ -19,6 +19,7 @@ from nnspec.contract import inputs
 from nnspec.contract.inputs import Inputs
 from nnspec.contract.lookup import find_object
 from nnspec.contract.wording import describe, kind_of, own_frames
+from nnspec.contract.zoo import find_model
 from nnspec.errors import UsageError
 from nnspec.running import isolation
 
@@ -77,24 +78,29 @@ def find_target(name: str, shapes: Sequence[str], function: str | None) -> Targe
 
     Args:
         name: a class or a function, ``package.module:name`` or ``package.module.name``, perhaps with literal
-            arguments: ``package.module:Net(10, bias=False)``.
-        shapes: such as ``2,3,64,64`` or ``2,128:int64``, one for each positional input.
+            arguments: ``package.module:Net(10, bias=False)``; or a model of a library, ``timm:NAME``,
+            ``torchvision:NAME`` or ``hf:CONFIG``, whose inputs need not be given.
+        shapes: such as ``2,3,64,64``, ``2,128:int64<100`` or ``mask=ones:2,128``, one for each input.
         function: or the function that returns the inputs, named as the module is.
 
     Raises:
         UsageError: the module or its inputs are not as described, or raise an error of their own.
     """
+    found = find_model(name)
     if shapes and function:
         raise UsageError("--input and --inputs were both given; say with one of them what the module takes")
-    if not shapes and not function:
+    if not shapes and not function and not found:
         raise UsageError(
             f"{name}: no input was given; say what it is called with: --input 2,3,64,64 for "
             "floats, --input 2,128:int64 for whole numbers, or --inputs package.module:function"
         )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    make_inputs = inputs.returned_by(function) if function else inputs.drawn(shapes)
-    target = Target(name, _find_maker(name), make_inputs)
+    if function:
+        make_inputs = inputs.returned_by(function)
+    else:
+        make_inputs = found.make_inputs if found and not shapes else inputs.drawn(shapes)
+    target = Target(name, found.make if found else _find_maker(name), make_inputs)
     try_out(target)
     return target
 
