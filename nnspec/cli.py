@@ -26,7 +26,25 @@ examples:
   nnspec contract torchvision.models:resnet34 --input 2,3,64,64
   nnspec contract 'mypkg.models:Net(10, bias=False)' --input 2,128:int64 --input 2,128:bool
   nnspec contract mypkg.models:build --inputs mypkg.models:example_inputs
-  nnspec contract mypkg.models:build --input 4,16 --allow closures
+  nnspec contract mypkg.models:build --input 4,16 --allow closures --junit contract.xml
+  nnspec contract torchvision:resnet18
+  nnspec contract timm:resnet26
+  nnspec contract hf:BertConfig
+  nnspec contract hf:path/of/a/config.json
+
+an INPUT is [NAME=]SHAPE[:DTYPE][RANGE]:
+  2,3,64,64                 normal numbers
+  2,16:int64                whole numbers from 0 to 9
+  input_ids=2,16:int64<100  whole numbers from 0 to 99, given by name
+  2,3:float32:-1..1         numbers between -1 and 1
+  mask=ones:2,16            ones; zeros: likewise
+  2,16:bool                 truth values
+  flag=True                 a value; any other literal: scale=value:0.5
+
+the models of hf: are shrunk; nothing is downloaded, weights are random
+
+exit codes: 0 no error was found, 1 there are errors (with --strict: or warnings), 2 the module cannot be
+built or called, or an option is wrong, 3 the tool itself failed
 """
 
 COMPARE_EXAMPLES = """\
@@ -210,18 +228,31 @@ def _add_contract(commands: Any) -> None:
     command.add_argument(
         "target",
         nargs="?",
-        help="a class or function that makes the module, package.module:name or 'package.module:Net(10)' "
+        help="a class or function that makes the module, package.module:name or 'package.module:Net(10)', or "
+        "a model of a library: torchvision:NAME, timm:NAME or hf:CONFIG "
         "(default: module in [tool.nnspec] of the pyproject.toml here)",
     )
     command.add_argument(
-        "--input", action="append", default=[], metavar="SHAPE[:DTYPE]", help="one positional input"
+        "--input",
+        action="append",
+        default=[],
+        metavar="INPUT",
+        help="an input, such as 2,3,64,64 or 2,16:int64<100 or mask=ones:2,16 (see below)",
     )
     command.add_argument("--inputs", metavar="CALLABLE", help="a function that returns the inputs")
     command.add_argument(
         "--allow", action="append", default=[], metavar="RULE", help="a rule that may be violated"
     )
+    command.add_argument(
+        "--only", action="append", default=[], metavar="RULE", help="judge only this rule or chapter"
+    )
+    command.add_argument(
+        "--skip", action="append", default=[], metavar="RULE", help="leave this rule or chapter out"
+    )
     command.add_argument("--device", action="append", default=[], help="on this device only (default: all)")
-    command.add_argument("-v", "--verbose", action="store_true", help="name every rule by its statement")
+    command.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--junit", type=Path, metavar="FILE", help="write a JUnit file as well")
 
 
 def _add_lint(commands: Any) -> None:

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
 
-from nnspec.contract.pyproject import read_table
 from nnspec.errors import UsageError
 
-_TABLE = "[tool.nnspec.allow] in pyproject.toml"
+_TABLE = "[tool.nnspec.allow]"
 
 
-class Allowance(NamedTuple):
-    """Why a rule may be violated, and where that is said."""
-
-    reason: str
-    where: str
-
-
-def read_allowances(given: Iterable[str], rules: Collection[str]) -> dict[str, Allowance]:
-    """The rules that may be violated, by id.
+def read_allowances(given: Iterable[str], kept: Mapping[str, str], rules: Collection[str]) -> dict[str, str]:
+    """Why rules may be violated, by their ids.
 
     Args:
         given: what ``--allow`` names.
+        kept: the reasons in the table of the project.
         rules: the ids of all rules.
 
     Raises:
-        UsageError: what is given, or stands in the table of the current folder, is no rule.
+        UsageError: what is given, or stands in the table, is no rule.
     """
-    kept = read_table(Path.cwd()).allow
-    allowances = {_find_id(name, rules, _TABLE): Allowance(why, _TABLE) for name, why in kept.items()}
-    by_option = [_find_id(name, rules, "--allow") for name in given]
-    return allowances | dict.fromkeys(by_option, Allowance("by --allow", "--allow"))
+    by_table = {find_id(name, rules, _TABLE): why for name, why in kept.items()}
+    return by_table | dict.fromkeys((find_id(name, rules, "--allow") for name in given), "by --allow")
 
 
-def _find_id(given: str, rules: Collection[str], where: str) -> str:
-    """The id that a full id, or the end of one, names; rules were once clauses of a part ``contract``."""
+def find_id(given: str, rules: Collection[str], where: str) -> str:
+    """The id that a full id, or the end of one, names; rules were once clauses of a part ``contract``.
+
+    Raises:
+        UsageError: it names none, or several.
+    """
     name = given.removeprefix("contract.")
     matches = [rule for rule in rules if rule == name or rule.endswith(f".{name}")]
     if len(matches) == 1:

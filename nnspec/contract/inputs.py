@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import re
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from nnspec.contract.lookup import find_object
+from nnspec.contract.nested import mapped
 from nnspec.contract.wording import describe, kind_of
 from nnspec.errors import UsageError
 from nnspec.running import isolation
@@ -20,47 +22,93 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 #: Whole numbers are drawn from 0 up to, not including, this: small enough for any ordinary embedding.
 INTEGERS_BELOW = 10
 
-_INPUT = re.compile(r"(?P<shape>\d+(,\d+)*)(:(?P<dtype>\w+))?")
+_INPUT = re.compile(
+    r"(?:(?P<fill>ones|zeros):)?(?P<shape>\d+(?:,\d+)*)(?::(?P<dtype>[A-Za-z]\w*))?"
+    r"(?:<(?P<below>\d+)|:(?P<low>-?\d+(?:\.\d+)?)\.\.(?P<high>-?\d+(?:\.\d+)?))?"
+)
+_NAME = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+
+_Maker = Callable[[torch.Generator], Any]
 
 
 def drawn(texts: Iterable[str]) -> Callable[[], Inputs]:
-    """Makes positional inputs for shapes such as ``2,3,64,64`` or ``2,128:int64``, always the same.
+    """Makes inputs for texts such as ``2,3,64,64``, ``mask=ones:2,128`` or ``ids=2,128:int64<100``.
+
+    What is made is always the same. An input that has a name is given by its name.
 
     Raises:
-        UsageError: a text is no shape, or names no dtype.
+        UsageError: a text is no input, or names no dtype.
     """
-    wanted = list(map(_read_shape, texts))
+    positional: list[_Maker] = []
+    named: dict[str, _Maker] = {}
+    for text in texts:
+        match = _NAME.fullmatch(text.strip())
+        if match:
+            named[match[1]] = _read_input(match[2], text)
+        else:
+            positional.append(_read_input(text, text))
 
     def make() -> Inputs:
         generator = torch.Generator().manual_seed(isolation.SEED)
-        return tuple(_draw(shape, dtype, generator) for shape, dtype in wanted), {}
+        args = tuple(one(generator) for one in positional)
+        return args, {name: one(generator) for name, one in named.items()}
 
     return make
 
 
-def _read_shape(text: str) -> tuple[tuple[int, ...], torch.dtype]:
+def _read_input(text: str, whole: str) -> _Maker:
+    """What makes one input."""
+    if text.startswith("value:") or text in ("None", "True", "False"):
+        return _read_value(text.removeprefix("value:"), whole)
     match = _INPUT.fullmatch(text.replace(" ", ""))
     shape = tuple(map(int, match["shape"].split(","))) if match else ()
     if not match or 0 in shape:
         raise UsageError(
-            f"--input {text}: is no shape; write sizes from 1 on with commas, and perhaps a dtype: "
-            "2,3,64,64 or 2,128:int64"
+            f"--input {whole}: is no shape; write sizes from 1 on with commas, and perhaps a dtype and a "
+            "range: 2,3,64,64 or 2,128:int64<100 or 2,3:float32:-1..1 or ones:2,128; with a name before it, "
+            "as in mask=ones:2,128; or a value, as in flag=True or scale=value:0.5"
         )
-    dtype = getattr(torch, match["dtype"] or "float32", None)
+    dtype = getattr(torch, match["dtype"] or ("int64" if match["below"] else "float32"), None)
     if not isinstance(dtype, torch.dtype):
         raise UsageError(
-            f"--input {text}: torch has no dtype {match['dtype']!r}; such as float32, int64 or bool"
+            f"--input {whole}: torch has no dtype {match['dtype']!r}; such as float32, int64 or bool"
         )
-    return shape, dtype
+    if match["fill"]:
+        number = int(match["fill"] == "ones")
+        return lambda generator: torch.full(shape, number, dtype=dtype)
+    low, high = float(match["low"] or 0), float(match["high"] or match["below"] or 0)
+    has_range = bool(match["high"] or match["below"])
+    if has_range and (low >= high or (match["below"] and dtype.is_floating_point)):
+        raise UsageError(
+            f"--input {whole}: is no range for {dtype}; write <100 for whole numbers from 0 on, or a range "
+            "from the lowest to, not including, the highest: 2,3:float32:-1..1"
+        )
+    return lambda generator: _draw(shape, dtype, generator, (low, high) if has_range else None)
 
 
-def _draw(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+def _read_value(text: str, whole: str) -> _Maker:
+    """What makes an input that is no tensor."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        raise UsageError(f"--input {whole}: {text!r} is no literal, such as 3, 0.5 or 'a'") from None
+    return lambda generator: copy.deepcopy(value)
+
+
+def _draw(
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    generator: torch.Generator,
+    between: tuple[float, float] | None,
+) -> torch.Tensor:
     if dtype.is_complex:
         return torch.randn(shape, generator=generator, dtype=dtype)
     if dtype.is_floating_point:
-        return torch.randn(shape, generator=generator).to(dtype)
-    high = 2 if dtype == torch.bool else INTEGERS_BELOW
-    return torch.randint(0, high, shape, generator=generator).to(dtype)
+        if between is None:
+            return torch.randn(shape, generator=generator).to(dtype)
+        return (between[0] + (between[1] - between[0]) * torch.rand(shape, generator=generator)).to(dtype)
+    low, high = between or (0, 2 if dtype == torch.bool else INTEGERS_BELOW)
+    return torch.randint(int(low), int(high), shape, generator=generator).to(dtype)
 
 
 def returned_by(name: str) -> Callable[[], Inputs]:
@@ -85,13 +133,30 @@ def returned_by(name: str) -> Callable[[], Inputs]:
             returned = copy.deepcopy(function())
         except (Exception, SystemExit) as error:
             raise UsageError(f"--inputs {name}: raised: {describe(error)}") from None
-        return _sorted_out(returned, name)
+        return sorted_out(returned, f"--inputs {name}: returned")
 
     return make
 
 
-def _sorted_out(returned: object, name: str) -> Inputs:
-    """Positional and named inputs from what a function returned."""
+def given(example: object) -> Callable[[], Inputs]:
+    """Makes the inputs that were given as values, or by a function that returns them.
+
+    Raises:
+        UsageError: they are no inputs. The function that is returned raises it where a function of the user's
+            returns something else.
+    """
+    if callable(example) and not isinstance(example, (torch.Tensor, tuple, list, dict)):
+        return lambda: sorted_out(example(), "the example: it returned")
+    kept = sorted_out(example, "the example is")
+    return lambda: mapped(kept, lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad))
+
+
+def sorted_out(returned: object, what: str) -> Inputs:
+    """Positional and named inputs from what was given or returned.
+
+    Raises:
+        UsageError: they are no inputs; the message begins with ``what``.
+    """
     if isinstance(returned, torch.Tensor):
         return (returned,), {}
     if isinstance(returned, dict) and all(isinstance(key, str) for key in returned):
@@ -101,7 +166,7 @@ def _sorted_out(returned: object, name: str) -> Inputs:
     if type(returned) in (tuple, list):
         return tuple(returned), {}  # type: ignore[arg-type]
     raise UsageError(
-        f"--inputs {name}: returned {kind_of(returned)}; expected a tensor, a tuple or list of positional "
+        f"{what} {kind_of(returned)}; expected a tensor, a tuple or list of positional "
         "inputs, a dict of named ones, or a pair (tuple, dict); put any other single input in a tuple"
     )
 

@@ -18,12 +18,12 @@ def find_object(name: str, option: str) -> object:
 
     Args:
         name: as Python imports it from the current folder, with a colon before what is in the module or not.
-        option: the option that it was given with, for messages.
+        option: the option that it was given with, for messages; empty if it was none.
 
     Raises:
         UsageError: the name is malformed, names nothing, or its module raises when it is imported.
     """
-    where = f"{option} {name}"
+    where = f"{option} {name}".strip()
     if name.partition(":")[0].endswith(".py") or "/" in name or "\\" in name:
         raise UsageError(
             f"{where}: is a file; name its module as Python imports it from the current folder, "

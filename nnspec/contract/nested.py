@@ -7,7 +7,10 @@ within one another.
 from __future__ import annotations
 
 import copy
+import dataclasses
+import functools
 import math
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from nnspec.running import isolation
+
+_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 
 Example = Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -48,7 +53,29 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """A copy of a structure with ``change(tensor)`` in the place of every tensor."""
     memo = {id(leaf): leaf for _, leaf in tensors_in(value)}
     memo |= {id(leaf): change(leaf) for _, leaf in movable_in(value)}
-    return copy.deepcopy(value, dict(memo))
+    copied = copy.deepcopy(value, dict(memo))
+    _change_others(copied, change, {id(tensor) for tensor in memo.values()}, DEEPEST)
+    return copied
+
+
+def _change_others(value: Any, change: Callable[[Tensor], Tensor], done: set[int], depth: int) -> None:
+    """Change in place the tensors of a copy that a ``__deepcopy__`` of its own has made without asking."""
+    if depth == 0 or isinstance(value, _ATOMS):
+        return
+    if isinstance(value, (dict, list)):
+        holder, entries = value, list(value.items() if isinstance(value, dict) else enumerate(value))
+    elif isinstance(value, tuple):
+        holder, entries = [], list(enumerate(value))
+    elif _children(value) is not None:
+        holder = getattr(value, "__dict__", {})
+        entries = list(holder.items())
+    else:
+        return
+    for key, child in entries:
+        if not isinstance(child, Tensor):
+            _change_others(child, change, done, depth - 1)
+        elif id(child) not in done and not isinstance(value, tuple):
+            holder[key] = change(child)
 
 
 def run(net: nn.Module, example: Example, change: Callable[[Tensor], Tensor] | None = None) -> Any:
@@ -76,7 +103,7 @@ def differences(got: object, expected: object, path: str = "output", *, exact: b
         path: what both are called.
         exact: tensors are equal in every bit, not only within the tolerance that suits their dtype.
     """
-    children, others = _children(got), _children(expected)
+    children, others = _told(got), _told(expected)
     if isinstance(got, Tensor) and isinstance(expected, Tensor):
         difference = _difference(got.detach(), expected.detach(), exact=exact)
         return [f"`{path}` {difference}"] if difference else []
@@ -93,7 +120,19 @@ def differences(got: object, expected: object, path: str = "output", *, exact: b
     ]
 
 
+def _told(value: object) -> dict[str, object] | None:
+    """What an output holds as far as it counts: an object may keep books in attributes without tensors."""
+    children = _children(value)
+    if children is None or isinstance(value, (Mapping, tuple, list)) or dataclasses.is_dataclass(value):
+        return children
+    return {name: child for name, child in children.items() if tensors_in(child)}
+
+
 def _difference(got: Tensor, expected: Tensor, *, exact: bool) -> str:
+    if got.is_nested and expected.is_nested:
+        pairs = zip(got.unbind(), expected.unbind(), strict=False)
+        found = [_difference(one, other, exact=exact) for one, other in pairs]
+        return next(filter(None, found), "") if len(found) == expected.size(0) else "has other rows"
     if got.shape != expected.shape:
         return f"has shape {tuple(got.shape)} instead of {tuple(expected.shape)}"
     if got.dtype != expected.dtype:
@@ -153,7 +192,7 @@ def _leaves(value: object, path: str, depth: int) -> Iterator[tuple[str, object]
 
 def _children(value: object) -> dict[str, object] | None:
     """What a structure holds, by the text that leads to it; None for a leaf."""
-    if isinstance(value, (Tensor, nn.Module, *_ATOMS)) or callable(value):
+    if isinstance(value, (Tensor, nn.Module, *_ATOMS, *_FUNCTIONS)):
         return None
     if isinstance(value, Mapping):
         return {f"[{key!r}]": child for key, child in value.items()}

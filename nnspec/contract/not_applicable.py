@@ -14,11 +14,11 @@ import torch
 import torch.nn.utils.parametrize
 from torch import nn
 
-from nnspec.contract.findings.building import shared_by_builds
+from nnspec.contract.findings.building import not_built_on_meta, shared_by_builds
 from nnspec.contract.findings.calling import kept_tensors, second_call_refused
 from nnspec.contract.findings.registration import hidden
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
-from nnspec.contract.tree import Build, parameters, ready
+from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
 from nnspec.contract.wording import brief, they
 
 
@@ -69,6 +69,16 @@ def no_assign() -> list[str]:
     return [f"load_state_dict of torch {torch.__version__} has no assign=True, which came with 2.1"]
 
 
+def complex_numbers(net: nn.Module, example: Example) -> list[str]:
+    """A tensor of complex numbers, which ``double()`` leaves as it is."""
+    named = [*tensors(net).items(), *tensors_in(example(), "input")]
+    return [
+        f"`{name}` has complex numbers, which double() leaves in their precision"
+        for name, tensor in named
+        if tensor.is_complex()
+    ][:1]
+
+
 def untrained(net: nn.Module) -> list[str]:
     """That no parameter requires a gradient, if so."""
     is_trained = any(parameter.requires_grad for parameter in parameters(net).values())
@@ -101,3 +111,11 @@ def unpicklable_in_torch(net: nn.Module) -> list[str]:
         if isinstance(module, torch.jit.ScriptModule):
             return [f"`{path or 'self'}` is a ScriptModule, which torch saves with torch.jit.save only"]
     return []
+
+
+def forget() -> None:
+    """Let go of the modules that were looked at."""
+    for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, sharing):
+        remembered.cache_clear()
+    forget_builds()
+    not_built_on_meta.cache_clear()

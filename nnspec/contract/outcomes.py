@@ -4,53 +4,79 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+import torch
 
 import nnspec
+from nnspec.contract.finding import Finding
+from nnspec.contract.rule import Rule
+from nnspec.contract.wording import own_frames
 from nnspec.errors import UsageError
-from nnspec.records.outcomes import ERROR, HOLDS, UNMET, VIOLATED, Outcome
 
-NOT_APPLICABLE = "not applicable"
+HOLDS = "holds"
+VIOLATED = "violated"
 ALLOWED = "allowed"
+NOT_APPLICABLE = "not applicable"
+ERROR = "error"
 
 #: Every outcome, the one that outweighs the others first.
-OUTCOMES = (ERROR, VIOLATED, ALLOWED, UNMET, HOLDS, NOT_APPLICABLE)
+OUTCOMES = (ERROR, VIOLATED, ALLOWED, HOLDS, NOT_APPLICABLE)
 
 _PACKAGE = Path(nnspec.__file__).parent
+_TORCH = Path(torch.__file__).parent
+
+#: Where torch and Python do what a module asks for, and so raise what is the module's own fault.
+_ON_BEHALF = (
+    *("nn/modules", "nn/utils", "autograd", "func", "_functorch", "utils", "serialization.py", "_refs"),
+    *("functional.py", "nn/functional.py", "_meta_registrations.py", "_prims_common", "_decomp"),
+    *("_tensor.py", "_C", "storage.py", "_ops.py", "library.py", "_library"),
+)
 
 
 class NotApplicable(Exception):
     """A rule says nothing of the module at hand; the text says why."""
 
 
-def judge(error: BaseException | None, rule: Path, accepted: str = "") -> Outcome:
-    """The outcome of a rule.
+@dataclass(frozen=True)
+class Verdict:
+    """What a rule came to.
 
-    Args:
-        error: what the rule raised, if anything.
-        rule: the file it stands in.
-        accepted: why it may be violated, empty if it may not.
+    Attributes:
+        rule: the rule.
+        outcome: one of :data:`OUTCOMES`.
+        findings: what was found.
+        reason: why it is allowed or not applicable, or the traceback of an error of the tool.
+        seconds: how long it took.
+        leaked: what was left changed in the process, and put back.
     """
-    if error is None:
-        return Outcome(HOLDS)
-    if isinstance(error, NotApplicable):
-        return Outcome(NOT_APPLICABLE, str(error))
-    if isinstance(error, pytest.skip.Exception):
-        return Outcome(UNMET, str(error))
-    if _is_of_the_rule(error, rule):
-        return Outcome(ERROR, type(error).__name__)
-    return Outcome(ALLOWED, accepted) if accepted else Outcome(VIOLATED, type(error).__name__)
+
+    rule: Rule
+    outcome: str
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+    seconds: float = 0.0
+    leaked: tuple[str, ...] = ()
 
 
-def _is_of_the_rule(error: BaseException, rule: Path) -> bool:
-    """Whether the rule or its findings raised, not the module, so that nothing was judged."""
-    last = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-    is_ours = last == rule or _PACKAGE in last.parents
-    return is_ours and not isinstance(error, (AssertionError, UsageError))
+def is_the_tools(error: BaseException) -> bool:
+    """Whether a rule or its findings raised, and not the module, so that nothing was judged."""
+    if isinstance(error, UsageError):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [index for index, frame in enumerate(frames) if _PACKAGE in Path(frame.filename).parents]
+    after = frames[ours[-1] + 1 :] if ours else frames
+    return not own_frames(after) and not any(_is_on_behalf(frame.filename) for frame in after)
 
 
-def weightiest(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome of a rule from those on each device."""
-    return min(outcomes, key=lambda outcome: OUTCOMES.index(outcome.name))
+def _is_on_behalf(filename: str) -> bool:
+    path = Path(filename)
+    if path.name in {"copy.py", "pickle.py"}:
+        return True
+    return any(path == _TORCH / place or _TORCH / place in path.parents for place in _ON_BEHALF)
+
+
+def weightiest(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict on a rule from those on each device."""
+    return min(verdicts, key=lambda verdict: OUTCOMES.index(verdict.outcome))

@@ -1,11 +1,55 @@
-"""A rule as a run knows it: its id and its statement."""
+"""A rule: its id, its statement, how bad it is to violate it, and the function that judges."""
 
 from __future__ import annotations
 
+import functools
+import importlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nnspec.clauses.chapter import read_chapter
+from nnspec.contract.finding import Severity
+
+RULES = Path(__file__).with_name("rules")
+
+#: Rules whose violation surprises sooner or later; one of any other that is no note goes wrong.
+WARNINGS = frozenset(
+    {
+        "building.building_leaves_the_process",
+        "building.building_on_meta",
+        "calling.attributes_stay",
+        "calling.hooks_of_submodules_run",
+        "calling.inputs_stay",
+        "calling.its_hooks_run",
+        "calling.no_tensor_is_left_on_it",
+        "calling.parameters_stay",
+        "calling.the_process_stays",
+        "calling.without_gradients",
+        "copying.a_deep_copy",
+        "copying.pickling",
+        "gradients.forward_uses_every_parameter",
+        "loading.a_missing_key_is_refused",
+        "loading.assigning_onto_meta",
+        "modes.buffers_stay_in_eval",
+        "modes.methods_return_it",
+        "modes.modes_change_nothing_else",
+        "moving.a_cast_reaches_all",
+        "moving.computing_in_float64",
+        "moving.to_meta_and_back",
+        "replacing.a_replica",
+        "replacing.its_own_state",
+        "replacing.the_state_of_another",
+        "rows.another_batch_size",
+        "rows.rows_are_independent",
+        "state.memory_is_shared_by_ties_only",
+        "state.through_a_file",
+        "state.values_are_references",
+    }
+)
+
+#: Rules whose violation is worth knowing, and often meant.
+NOTES = frozenset({"building.printing", "modes.train_reaches_every_submodule"})
 
 
 class Rule(NamedTuple):
@@ -14,26 +58,29 @@ class Rule(NamedTuple):
     Attributes:
         id: ``chapter.rule``, such as ``calling.its_hooks_run``.
         statement: the first sentence of its docstring, as a terminal shows it.
+        severity: of what it finds.
+        judge: yields lists of sentences; the first that is not empty is what the module does wrong.
     """
 
     id: str
     statement: str
+    severity: Severity
+    judge: Callable[..., Iterable[list[str]]]
 
 
-def rule_id(file: Path, function: str) -> str:
-    """The id of the rule that a function of a chapter is."""
-    return f"{file.stem.removeprefix('test_')}.{function.removeprefix('test_')}"
+def severity_of(rule: str) -> Severity:
+    """How bad it is to violate a rule, by its id."""
+    return "note" if rule in NOTES else "warning" if rule in WARNINGS else "error"
 
 
-def read_rules(folder: Path) -> dict[str, Rule]:
-    """The rules in the chapters of a folder, by id.
-
-    Raises:
-        ClauseError: a chapter cannot be read.
-    """
-    rules = [
-        Rule(rule_id(path, clause.name), clause.plain)
-        for path in sorted(folder.glob("test_*.py"))
-        for clause in read_chapter(path).clauses
-    ]
-    return {rule.id: rule for rule in rules}
+@functools.cache
+def load_rules() -> dict[str, Rule]:
+    """The rules by id, in the order of chapters and lines."""
+    rules: dict[str, Rule] = {}
+    for path in sorted(RULES.glob("test_*.py")):
+        functions: dict[str, Any] = vars(importlib.import_module(f"nnspec.contract.rules.{path.stem}"))
+        chapter = path.stem.removeprefix("test_")
+        for clause in read_chapter(path).clauses:
+            id_ = f"{chapter}.{clause.name}"
+            rules[id_] = Rule(id_, clause.plain, severity_of(id_), functions[f"test_{clause.name}"])
+    return rules

@@ -19,6 +19,7 @@ from nnspec.contract import inputs
 from nnspec.contract.inputs import Inputs
 from nnspec.contract.lookup import find_object
 from nnspec.contract.wording import describe, kind_of, own_frames
+from nnspec.contract.zoo import find_model
 from nnspec.errors import UsageError
 from nnspec.running import isolation
 
@@ -31,11 +32,13 @@ class Target:
         name: how it was given, such as ``torchvision.models:resnet34``.
         make: makes a fresh module.
         make_inputs: makes its inputs, positional and named.
+        is_made: whether ``make`` copies a module that was there before.
     """
 
     name: str
     make: Callable[[], object]
     make_inputs: Callable[[], Inputs]
+    is_made: bool = False
 
     def build(self) -> nn.Module:
         """A fresh module on the CPU in train mode; every build starts from the same seed.
@@ -44,10 +47,18 @@ class Target:
             UsageError: what was made is no module.
         """
         isolation.seed()
+        return self.make_module()
+
+    def make_module(self) -> nn.Module:
+        """A fresh module on the CPU in train mode, from whatever the generators give.
+
+        Raises:
+            UsageError: what was made is no module.
+        """
         net = self.make()
         if not isinstance(net, nn.Module):
             raise UsageError(
-                f"--module {self.name}: returns {kind_of(net)}, not a torch.nn.Module; "
+                f"{self.name}: returns {kind_of(net)}, not a torch.nn.Module; "
                 "name a module's class, or a function that returns a fresh module"
             )
         if {tensor.device.type for tensor in _tensors(net)} - {"cpu", "meta"}:
@@ -67,46 +78,61 @@ def find_target(name: str, shapes: Sequence[str], function: str | None) -> Targe
 
     Args:
         name: a class or a function, ``package.module:name`` or ``package.module.name``, perhaps with literal
-            arguments: ``package.module:Net(10, bias=False)``.
-        shapes: such as ``2,3,64,64`` or ``2,128:int64``, one for each positional input.
+            arguments: ``package.module:Net(10, bias=False)``; or a model of a library, ``timm:NAME``,
+            ``torchvision:NAME`` or ``hf:CONFIG``, whose inputs need not be given.
+        shapes: such as ``2,3,64,64``, ``2,128:int64<100`` or ``mask=ones:2,128``, one for each input.
         function: or the function that returns the inputs, named as the module is.
 
     Raises:
         UsageError: the module or its inputs are not as described, or raise an error of their own.
     """
+    found = find_model(name)
     if shapes and function:
         raise UsageError("--input and --inputs were both given; say with one of them what the module takes")
-    if not shapes and not function:
+    if not shapes and not function and not found:
         raise UsageError(
-            f"--module {name}: no input was given; say what it is called with: --input 2,3,64,64 for "
+            f"{name}: no input was given; say what it is called with: --input 2,3,64,64 for "
             "floats, --input 2,128:int64 for whole numbers, or --inputs package.module:function"
         )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    make_inputs = inputs.returned_by(function) if function else inputs.drawn(shapes)
-    target = Target(name, _find_maker(name), make_inputs)
+    if function:
+        make_inputs = inputs.returned_by(function)
+    else:
+        make_inputs = found.make_inputs if found and not shapes else inputs.drawn(shapes)
+    target = Target(name, found.make if found else _find_maker(name), make_inputs)
+    try_out(target)
+    return target
+
+
+def try_out(target: Target) -> None:
+    """Build and call a module once, and put back what that changes in the process.
+
+    Raises:
+        UsageError: it cannot be built or called.
+    """
     before = isolation.snapshot()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _try(target)
-    isolation.restore(before, compiled=False)  # or the rules would miss what the first call changes for good
-    return target
+        try:
+            _try(target)
+        finally:
+            isolation.restore(before, compiled=False)  # or rules would miss what the first call changes
 
 
 def _find_maker(name: str) -> Callable[[], object]:
     """What makes the module: a class or a function with the literal arguments that were given."""
     path, bracket, rest = name.partition("(")
     args, kwargs = _read_arguments(name, rest) if bracket else ((), {})
-    maker = find_object(path, "--module")
+    maker = find_object(path, "")
     if isinstance(maker, nn.Module):
         raise UsageError(
-            f"--module {name}: is a module already made, and the contract needs a fresh one again and "
+            f"{name}: is a module already made, and the contract needs a fresh one again and "
             "again; name its class, or a function that builds and returns it"
         )
     if not callable(maker):
         raise UsageError(
-            f"--module {name}: is {kind_of(maker)}; name a module's class, or a function that returns a "
-            "module"
+            f"{name}: is {kind_of(maker)}; name a module's class, or a function that returns a module"
         )
     make: Callable[..., object] = maker
     return lambda: make(*copy.deepcopy(args), **copy.deepcopy(kwargs))
@@ -115,14 +141,15 @@ def _find_maker(name: str) -> Callable[[], object]:
 def _read_arguments(name: str, rest: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     try:
         call = ast.parse(f"f({rest}", mode="eval").body
-        assert isinstance(call, ast.Call)
-        assert isinstance(call.func, ast.Name)
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError
         args = tuple(map(ast.literal_eval, call.args))
         kwargs = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
-        assert len(kwargs) == len(call.keywords)
-    except (AssertionError, SyntaxError, ValueError):
+        if len(kwargs) != len(call.keywords):
+            raise ValueError
+    except (SyntaxError, ValueError):
         raise UsageError(
-            f"--module {name}: its arguments cannot be read as literals (numbers, texts, None, lists, "
+            f"{name}: its arguments cannot be read as literals (numbers, texts, None, lists, "
             "tuples, dicts); for anything else write a function that builds the module, and name that"
         ) from None
     return args, kwargs
@@ -130,7 +157,7 @@ def _read_arguments(name: str, rest: str) -> tuple[tuple[Any, ...], dict[str, An
 
 def _try(target: Target) -> None:
     """Build and call the module once."""
-    where = f"--module {target.name}"
+    where = target.name
     try:
         net = target.build()
     except UsageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 from collections.abc import Callable, Iterable, Iterator
@@ -17,17 +18,35 @@ from nnspec.running import isolation
 Build = Callable[[], nn.Module]
 
 
-def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Module:
+def ready(build: Build, example: Example) -> nn.Module:
     """A fresh module that rules may do anything to.
 
     Args:
         build: makes a fresh module from the usual seed.
         example: makes its inputs; a module with lazy parameters is called once.
-        make: makes a fresh module from any seed; another than the usual one is taken.
     """
-    net = _from_another_seed(make) if make else build()
-    if _shares(build):
-        net = copy.deepcopy(net)
+    net = build()
+    return _shaped(copy.deepcopy(net) if _shares(build) else net, example)
+
+
+def another(build: Build, example: Example, make: Build | None) -> nn.Module:
+    """A module of other values, with the same right to them.
+
+    Args:
+        build: makes a fresh module from the usual seed.
+        example: makes its inputs.
+        make: makes a fresh module from any seed; none for a module that is already made.
+    """
+    if make is None:
+        net = ready(build, example)
+        disturb(net)
+        return net
+    net = _from_another_seed(make)
+    return _shaped(copy.deepcopy(net) if _shares(build) else net, example)
+
+
+def _shaped(net: nn.Module, example: Example) -> nn.Module:
+    """A module whose lazy parameters have been given their shapes."""
     if any(is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
         run(net, example)
     return net
@@ -37,6 +56,11 @@ def ready(build: Build, example: Example, *, make: Build | None = None) -> nn.Mo
 def _shares(build: Build) -> bool:
     """Whether two builds share a tensor, so that what is done to one is done to the other."""
     return bool(shared(build(), build()))
+
+
+def forget_builds() -> None:
+    """Let go of what was asked about builds."""
+    _shares.cache_clear()
 
 
 def shared(net: nn.Module, other: nn.Module) -> list[str]:
@@ -52,10 +76,7 @@ def _has_memory(tensor: Tensor) -> bool:
 def _from_another_seed(make: Build) -> nn.Module:
     """A fresh module whose random numbers are others than those of the usual seed."""
     isolation.seed(isolation.SEED + 1)
-    net = make()
-    net.to("cpu")
-    net.train()
-    return net
+    return make()
 
 
 def parameters(net: nn.Module) -> dict[str, nn.Parameter]:
@@ -66,6 +87,15 @@ def parameters(net: nn.Module) -> dict[str, nn.Parameter]:
 def buffers(net: nn.Module) -> dict[str, Tensor]:
     """The registered buffers by name, each under its first name."""
     return _once(entries(net, "_buffers"))
+
+
+def passing(net: nn.Module) -> set[str]:
+    """The names of the buffers that are not persistent."""
+    return {
+        dotted(path, name)
+        for path, module in net.named_modules()
+        for name in vars(module).get("_non_persistent_buffers_set", ())
+    }
 
 
 def tensors(net: nn.Module) -> dict[str, Tensor]:
@@ -101,14 +131,23 @@ def disturb(net: nn.Module) -> None:
     with torch.no_grad():
         for tensor in tensors(net).values():
             if is_floating(tensor):
-                tensor.mul_(1.25).add_(0.125)
+                with contextlib.suppress(RuntimeError):  # expanded and sparse tensors refuse it
+                    tensor.mul_(1.25).add_(0.125)
 
 
-def memory(tensor: Tensor) -> object:
-    """What tells whether two tensors share memory."""
-    if tensor.is_meta or tensor.layout != torch.strided:
-        return id(tensor)
-    return tensor.untyped_storage().data_ptr()
+def memory(tensor: Tensor) -> int:
+    """What tells whether two tensors share memory; that of the object where it cannot be told."""
+    return address(tensor) or id(tensor)
+
+
+def address(tensor: Tensor) -> int:
+    """Where the memory of a tensor begins; 0 where it has none, or a subclass does not tell."""
+    if tensor.is_meta or tensor.is_nested or tensor.layout != torch.strided:
+        return 0
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except Exception:
+        return 0
 
 
 def dotted(path: str, name: str) -> str:

@@ -1,5 +1,6 @@
 """``nnspec contract`` from a folder of the user's, as its page shows it."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from nnspec import cli
-from nnspec.contract import command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,35 +53,52 @@ def contract(folder, *arguments, **files):
 def test_the_command_works_beside_any_other_set_up(tmp_path):
     code, output = contract(tmp_path, "models:Net", "--input", "4,2")
 
-    assert "contract of models:Net, called with float32 (4, 2)\n" in output
+    assert "contract of models:Net, called with float32 (4, 2), torch 2.15.0" in output
     assert "`blocks` is a plain list with 1 module" in output
     assert code == 1
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {*DISTURBING, "models.py"}
 
 
-def test_every_option_reaches_the_run(monkeypatch):
-    runs = []
-    monkeypatch.setattr(command, "run_pytest", lambda *run: runs.append(run) or 1)
-    options = [
-        "--inputs",
-        "m:give",
-        "--allow",
-        "closures",
-        "--allow",
-        "objects",
-        "--device",
-        "cpu",
-        "--device",
-        "cuda",
-    ]
+def test_every_option_reaches_the_run(tmp_path):
+    options = ["--only", "registration", "--skip", "objects", "--allow", "modules_in_containers"]
+    code, output = contract(
+        tmp_path, "models:Net", "--input", "4,2", *options, "--device", "cpu", "--json", "--junit", "c.xml"
+    )
 
-    assert cli.main(["contract", "m:Net", *options, "-v"]) == 1
-    assert cli.main(["contract", "m:Net", "--input", "2,3", "--input", "2"]) == 1
+    report = json.loads(output)
+    assert {rule["rule"]: rule["outcome"] for rule in report["rules"]} == {
+        "registration.modules_in_containers": "allowed",
+        "registration.tensors_in_containers": "holds",
+        "registration.plain_attributes": "holds",
+        "registration.closures": "holds",
+    }
+    assert 'skipped="1"' in (tmp_path / "c.xml").read_text()
+    assert code == 0
 
-    plugin = "nnspec.contract.plugin"
-    assert runs == [
-        ([command.RULES], plugin, ["-rN", "-v", "--module", "m:Net", *options]),
-        ([command.RULES], plugin, ["-rN", "-qq", "--module", "m:Net", "--input", "2,3", "--input", "2"]),
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--device", "tpu"], "--device tpu: no such device here; this torch finds cpu"),
+        (["--allow", "nothing"], "--allow: 'nothing' is no rule of the contract; "),
+        (["--only", "closure"], "only: 'closure' is no rule of the contract; near it: registration.closures"),
+    ],
+)
+def test_a_misuse_is_one_message(tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.main(["contract", "torch.nn:ReLU", "--input", "4,2", *options]) == 2
+    assert capsys.readouterr().err.startswith(f"nnspec contract: {message}")
+
+
+def test_warnings_count_if_they_are_to(tmp_path):
+    options = ["torch.nn:ReLU", "--input", "2,3", "--only", "inputs_stay"]
+    inplace = ["torch.nn:ReLU(inplace=True)", *options[1:]]
+
+    assert [contract(tmp_path, *given)[0] for given in (options, inplace, [*inplace, "--strict"])] == [
+        0,
+        0,
+        1,
     ]
 
 
@@ -103,7 +120,7 @@ modules_in_containers = "the list is walked by hand"
 def test_a_module_that_cannot_be_judged_is_exit_code_2(tmp_path):
     code, output = contract(tmp_path, "models:Net", "--input", "4,3")
 
-    assert "--module models:Net: raised when called, in train mode, on float32 (4, 3): RuntimeError" in output
+    assert "models:Net: raised when called, in train mode, on float32 (4, 3): RuntimeError" in output
     assert "Traceback" not in output
     assert code == 2
 

@@ -7,9 +7,8 @@ from exemplars import EXEMPLARS
 from torch import nn
 
 from nnspec.contract import not_applicable
-from nnspec.contract.outcomes import NOT_APPLICABLE
+from nnspec.contract.outcomes import HOLDS, NOT_APPLICABLE
 from nnspec.contract.target import Target
-from nnspec.records.outcomes import HOLDS
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def test_an_exemplar_violates_no_rule(judge_exemplar, name):
 
 def test_every_rule_holds_for_an_exemplar(judge_exemplar, rules):
     verdicts = [verdict for name in EXEMPLARS for verdict in judge_exemplar(name)]
-    held = {verdict.rule for verdict in verdicts if verdict.outcome == HOLDS}
+    held = {verdict.rule.id for verdict in verdicts if verdict.outcome == HOLDS}
 
     of_newer_torch = {"loading.assigning_onto_meta"} if not_applicable.no_assign() else set()
     assert rules.keys() - held == of_newer_torch
@@ -39,6 +38,6 @@ def test_a_rule_that_needs_a_newer_torch_does_not_apply(judge, monkeypatch):
 
     verdicts = judge(Target("tied", *EXEMPLARS["tied Sequential"]))
 
-    (verdict,) = (verdict for verdict in verdicts if verdict.rule == "loading.assigning_onto_meta")
+    (verdict,) = (verdict for verdict in verdicts if verdict.rule.id == "loading.assigning_onto_meta")
     assert verdict.outcome == NOT_APPLICABLE
     assert verdict.reason.endswith("has no assign=True, which came with 2.1")

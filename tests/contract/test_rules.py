@@ -4,14 +4,15 @@ import pytest
 import torch
 from judging import failures
 from miniatures import every_miniature, rows
+from miniatures.accused import CLEAN, BufferOfANestedTensor, BufferWithoutMemory
 from miniatures.unusual import UNUSUAL, Scores
 from torch import nn
 
 from nnspec.contract.findings import building, moving
 from nnspec.contract.nested import differences
-from nnspec.contract.outcomes import NOT_APPLICABLE
+from nnspec.contract.outcomes import ERROR, HOLDS, NOT_APPLICABLE, VIOLATED
+from nnspec.contract.rule import NOTES, WARNINGS
 from nnspec.contract.target import Target
-from nnspec.records.outcomes import HOLDS, VIOLATED
 
 MINIATURES = every_miniature()
 
@@ -35,8 +36,26 @@ def test_its_repaired_twin_keeps_the_contract(judge, miniature):
     assert failures(judge(Target("twin", miniature.repaired, miniature.example))) == {}
 
 
+@pytest.mark.parametrize("make", [BufferOfANestedTensor, BufferWithoutMemory])
+def test_an_odd_tensor_is_no_fault_of_the_tool(judge, make):
+    verdicts = judge(Target("odd", make, rows))
+
+    assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
+    assert not {"state.values_are_references", "names.builds_share_nothing"} & failures(verdicts).keys()
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_clean_module_is_not_accused(judge, name):
+    assert failures(judge(Target(name, *CLEAN[name]))) == {}
+
+
 def test_every_rule_has_a_miniature_but_one_that_needs_two_devices(rules):
     assert rules.keys() - {miniature.rule for miniature in MINIATURES} == {"moving.every_device"}
+
+
+def test_every_severity_is_that_of_a_rule(rules):
+    assert (WARNINGS | NOTES) - rules.keys() == set()
+    assert not WARNINGS & NOTES
 
 
 @pytest.mark.parametrize("name", UNUSUAL)
@@ -62,7 +81,7 @@ def test_outputs_that_cannot_be_compared(judge):
     verdicts = judge(Target("noisy", lambda: Noisy(4, 4), rows))
 
     reason = "two equal calls in eval mode from the same seed differ, so outputs cannot be compared"
-    assert [verdict.rule for verdict in verdicts if verdict.reason == reason] == [
+    assert [verdict.rule.id for verdict in verdicts if verdict.reason == reason] == [
         "calling.without_gradients",
         "copying.a_deep_copy_computes_the_same",
         "copying.a_deep_copy_is_independent",
@@ -74,8 +93,26 @@ def test_outputs_that_cannot_be_compared(judge):
         "rows.rows_are_independent",
         "rows.another_batch_size",
     ]
-    (of_eval,) = (verdict for verdict in verdicts if verdict.rule == "modes.eval_is_deterministic")
+    (of_eval,) = (verdict for verdict in verdicts if verdict.rule.id == "modes.eval_is_deterministic")
     assert of_eval.outcome == VIOLATED
+
+
+def drawing():
+    torch.rand(7)
+    return rows()
+
+
+class Sampling(nn.Linear):
+    """A layer that adds noise in eval mode too."""
+
+    def forward(self, x):
+        return super().forward(x) + torch.rand_like(x)
+
+
+def test_every_call_starts_from_the_same_seed_whatever_the_inputs_draw(judge):
+    violated = failures(judge(Target("sampling", lambda: Sampling(4, 4), drawing)))
+
+    assert list(violated) == ["modes.eval_is_deterministic"]
 
 
 class Forces(nn.Module):
@@ -92,10 +129,12 @@ class Forces(nn.Module):
 
 
 def test_a_module_that_needs_gradients_is_told_so_once(judge):
-    assert failures(judge(Target("forces", Forces, rows))) == {
-        "calling.without_gradients": "RuntimeError: "
-        "element 0 of tensors does not require grad and does not have a grad_fn"
-    }
+    violated = failures(judge(Target("forces", Forces, rows)))
+
+    assert list(violated) == ["calling.without_gradients"]
+    assert violated["calling.without_gradients"].startswith(
+        "under no_grad() it raises RuntimeError: element 0 of tensors does not require grad"
+    )
 
 
 class LeavesForTheCPU(nn.Linear):

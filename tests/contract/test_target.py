@@ -164,6 +164,68 @@ def test_an_input_is_drawn_for_its_shape_and_dtype(text, dtype, shape, lowest, h
     assert dtype.is_floating_point or (drawn.min(), drawn.max()) == (lowest, highest)
 
 
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["x=4,2"], "x=float32 (4, 2)"),
+        (["4,2", "mask=ones:4,2:bool"], "float32 (4, 2), mask=bool (4, 2)"),
+        (["ids=2,16:int64<100", "flag=True"], "ids=int64 (2, 16), flag=a bool"),
+        (["2,16<100", "scale=value:0.5", "None"], "int64 (2, 16), None, scale=a float"),
+        (["zeros:3", "mode=value:'a'"], "float32 (3,), mode=a str"),
+    ],
+)
+def test_inputs_with_names_and_values(texts, expected):
+    assert inputs.in_words(inputs.drawn(texts)()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("2000:int64<100", 0, 99),
+        ("2000<7", 0, 6),
+        ("2000:int64:5..8", 5, 7),
+        ("2000:int16:-3..3", -3, 2),
+        ("ones:4:int64", 1, 1),
+        ("zeros:4", 0, 0),
+    ],
+)
+def test_a_range(text, low, high):
+    (drawn,), _ = inputs.drawn([text])()
+
+    assert (drawn.min(), drawn.max()) == (low, high)
+
+
+def test_a_range_of_fractions():
+    (drawn,), _ = inputs.drawn(["2000:float64:-1..0.5"])()
+
+    assert -1 <= drawn.min() < -0.99 < 0.49 < drawn.max() < 0.5
+    assert drawn.dtype == torch.float64
+
+
+def test_a_model_of_torchvision_brings_its_inputs():
+    target = find_target("torchvision:squeezenet1_1", [], None)
+
+    assert type(target.build()).__name__ == "SqueezeNet"
+    assert inputs.in_words(target.example()) == "float32 (2, 3, 64, 64)"
+    assert inputs.in_words(find_target("torchvision:squeezenet1_1", ["1,3,70,70"], None).example()) == (
+        "float32 (1, 3, 70, 70)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("torchvision:squeezenet", "torchvision has no model 'squeezenet'; squeezenet1_0, squeezenet1_1"),
+        ("torchvision:fasterrcnn_resnet50_fpn", "takes more than one picture; write its inputs"),
+        ("timm:resnet26", "timm cannot be imported here: No module named 'timm'; install it"),
+    ],
+)
+def test_a_model_of_a_library_that_cannot_be_had(name, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+
+    assert refused(name).startswith(f"{name}: {message.partition(':')[0]}")
+
+
 def test_whole_numbers_fit_an_embedding():
     assert isinstance(find_target("models:named", ["2,128:int64"], None).build(), nn.Embedding)
 
@@ -207,6 +269,7 @@ def test_examples_are_equal_and_unshared(shapes, function):
         ("models:Net:Net", "is no name of the form package.module:name"),
         ("models.py:Net", "is a file; name its module as Python imports it from the current folder"),
         ("models:Net(width)", "its arguments cannot be read as literals"),
+        ("models:Net(3)+1", "its arguments cannot be read as literals"),
         ("models:Net(3", "its arguments cannot be read as literals"),
         ("models:Net(**{'width': 3})", "its arguments cannot be read as literals"),
         ("models:number", "is an int; name a module's class, or a function that returns a module"),
@@ -218,7 +281,7 @@ def test_examples_are_equal_and_unshared(shapes, function):
 def test_a_name_that_leads_to_no_module(name, message, tmp_path):
     refusal = refused(name, "4,2")
 
-    assert refusal.startswith(f"--module {name}: ")
+    assert refusal.startswith(f"{name}: ")
     assert message.format(here=tmp_path) in refusal
 
 
@@ -264,12 +327,12 @@ def place(line, within="", file="models.py"):
     ],
 )
 def test_the_users_own_error_and_the_last_line_of_their_own_code(name, reason, line):
-    assert refused(name, "4,2") == f"--module {name}: {reason}\n{place(*line)}"
+    assert refused(name, "4,2") == f"{name}: {reason}\n{place(*line)}"
 
 
 def test_a_missing_argument_is_asked_for():
     assert refused("models:takes", "4,2") == (
-        "--module models:takes: raised when built: TypeError: takes() missing 1 required positional "
+        "models:takes: raised when built: TypeError: takes() missing 1 required positional "
         "argument: 'width'\n  give its arguments, as in 'package.module:Net(10, bias=False)', or name a "
         "function that builds it"
     )
@@ -286,6 +349,11 @@ def test_a_missing_argument_is_asked_for():
         ("2,0", "--input 2,0: is no shape"),
         ("", "--input : is no shape"),
         ("2,3:", "--input 2,3:: is no shape"),
+        ("2,3<0", "--input 2,3<0: is no range for torch.int64"),
+        ("2,3:float32<5", "--input 2,3:float32<5: is no range for torch.float32"),
+        ("2,3:int64:5..5", "--input 2,3:int64:5..5: is no range for torch.int64"),
+        ("x=2y", "--input x=2y: is no shape"),
+        ("x=value:y", "--input x=value:y: 'y' is no literal"),
         ("2,3:in64", "--input 2,3:in64: torch has no dtype 'in64'; such as float32, int64 or bool"),
         ("2,3:nn", "--input 2,3:nn: torch has no dtype 'nn'"),
     ],

@@ -6,8 +6,8 @@ Each model is judged in a process of its own, smallest first, and what one of th
 known of them stands in ``KNOWN`` and is explained in docs/contract.rst; any other violation fails the run.
 """
 
+import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -42,7 +42,7 @@ def judge(name):
     for start, rules in KNOWN.items():
         if name.startswith(start):
             command += [word for rule in rules for word in ("--allow", rule)]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return subprocess.run([*command, "--strict", "--json"], capture_output=True, text=True, check=False)
 
 
 def main(names):
@@ -55,15 +55,17 @@ def main(names):
             continue
         start = time.monotonic()
         done = judge(name)
-        counts = re.search(r"^\d+ rules?: (.*)$", done.stdout, re.M)
-        shown = counts[1] if counts else f"not judged, exit code {done.returncode}"
+        report = json.loads(done.stdout) if done.stdout else {"counts": {}, "rules": []}
+        shown = ", ".join(f"{number} {outcome}" for outcome, number in report["counts"].items())
         seconds = f"{time.monotonic() - start:.0f} s"
+        shown = shown or f"not judged, exit code {done.returncode}"
         print(f"{name:20}{parameters / 1e6:7.1f} M{size(name):5} px  {shown} ({seconds})", flush=True)
-        for outcome, rule in re.findall(r"^(violated|allowed.*?): (\w+\.\w+)", done.stdout, re.M):
-            groups[f"{outcome}: {rule}"].append(name)
+        for rule in report["rules"]:
+            if rule["outcome"] in ("violated", "allowed", "error"):
+                groups[f"{rule['outcome']}: {rule['rule']}"].append(name)
         if done.returncode:
             groups["failed"].append(name)
-            print(done.stdout, flush=True)
+            print(done.stdout, done.stderr, flush=True)
     print(f"\n{len(names)} models")
     for what, models_of_group in sorted(groups.items()):
         print(f"{what}: {len(models_of_group)}: {', '.join(models_of_group)}")

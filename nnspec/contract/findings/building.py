@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.tree import Build, dotted, names, parameters, shared, tensors
 from nnspec.contract.wording import brief, listed, they
@@ -136,8 +137,9 @@ def unprinted(net: nn.Module) -> list[str]:
 @functools.cache
 def not_built_on_meta(build: Build) -> list[str]:
     """What keeps a module from being built under ``torch.device("meta")``."""
+    devices = _Devices()
     try:
-        with warnings.catch_warnings(), torch.device("meta"):
+        with warnings.catch_warnings(), torch.device("meta"), devices:
             warnings.simplefilter("ignore")
             net = build()
     except Exception as error:
@@ -148,10 +150,27 @@ def not_built_on_meta(build: Build) -> list[str]:
     elsewhere = [name for name, tensor in tensors(net).items() if not tensor.is_meta]
     if not elsewhere:
         return []
-    return [
-        f'{they(elsewhere, "is", "are")} not on meta when built under torch.device("meta"): the '
-        "constructor has a device written in; leave device= away, or take it as an argument"
-    ]
+    if devices.given:
+        why = "the constructor has a device written in; leave device= away, or take it as an argument"
+    else:
+        why = (
+            "the constructor makes them with torch.Tensor(...), from numpy or from a tensor that was there "
+            "before, which follow no torch.device; use torch.empty, torch.tensor and the like"
+        )
+    return [f'{they(elsewhere, "is", "are")} not on meta when built under torch.device("meta"): {why}']
+
+
+class _Devices(TorchFunctionMode):
+    """Notes the devices that functions are called with, and not those that ``torch.device`` gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[object] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (kwargs or {}).get("device") is not None:
+            self.given.append((kwargs or {})["device"])
+        return func(*args, **(kwargs or {}))
 
 
 def left_behind(net: nn.Module, device: str) -> list[str]:

@@ -13,8 +13,17 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.registration import OF_TORCH
 from nnspec.contract.nested import Example, differences, run, tensors_in
-from nnspec.contract.tree import buffers, dotted, entries, parameters
+from nnspec.contract.tree import buffers, dotted, entries, names, parameters, passing
 from nnspec.contract.wording import brief, times
+
+
+def refused_in_eval(net: nn.Module, example: Example) -> list[str]:
+    """The error of a call in eval mode."""
+    try:
+        run(net, example)
+    except Exception as error:
+        return [f"in eval mode it raises {brief(error)}; let forward take the same inputs in both modes"]
+    return []
 
 
 def hooks_missed(net: nn.Module, calls: list[str]) -> list[str]:
@@ -34,18 +43,37 @@ def hooks_passed_by(net: nn.Module, example: Example) -> list[str]:
     """Submodules whose forward runs more often than their hooks."""
     runs: Counter[str] = Counter()
     hooked: Counter[str] = Counter()
-    for path, module in net.named_modules():
-        if not path or isinstance(module, torch.jit.ScriptModule):
-            continue
-        module.forward = _counted(module.forward, runs, path)
-        module.register_forward_hook(lambda *_, path=path: hooked.update([path]))
-    run(net, example)
+    parts = {
+        path: module
+        for path, module in net.named_modules()
+        if path and not isinstance(module, torch.jit.ScriptModule)
+    }
+    own = {path: vars(module)["forward"] for path, module in parts.items() if "forward" in vars(module)}
+    handles = []
+    for path, module in parts.items():
+        handles.append(module.register_forward_hook(lambda *_, path=path: hooked.update([path])))
+        vars(module)["forward"] = _counted(module.forward, runs, path)
+    try:
+        run(net, example)
+    finally:  # a module may be shared with others, as the default of an argument is
+        for handle in handles:
+            handle.remove()
+        for path, module in parts.items():
+            del vars(module)["forward"]
+            vars(module).update({"forward": own[path]} if path in own else {})
     return [
-        f"`{path}`.forward ran {times(count)}, its hooks {times(hooked[path])}: forward is called directly; "
-        f"call `{path}` itself"
+        f"`{path}`.forward ran {times(count)}, its hooks {times(hooked[path])}: {_why_passed_by(parts[path])}"
         for path, count in runs.items()
         if count != hooked[path]
     ]
+
+
+def _why_passed_by(module: nn.Module) -> str:
+    """Why hooks of a module do not run, and what to do."""
+    (owner, *_) = (owner for owner in type(module).__mro__ if "__call__" in vars(owner))
+    if owner is nn.Module:
+        return "forward is called directly; call the module itself"
+    return f"{owner.__name__} overrides __call__; write forward instead"
 
 
 def _counted(forward: Callable[..., Any], runs: Counter[str], path: str) -> Callable[..., Any]:
@@ -92,21 +120,22 @@ def changed_parameters(net: nn.Module, before: dict[str, nn.Parameter]) -> list[
 
 
 def changed_buffers(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
-    """Buffers that a call gave other values."""
+    """Persistent buffers that a call gave other values: the others are where caches are kept."""
     return [
         f"{difference} after a call in eval mode; change it only if self.training"
         for name, buffer in buffers(net).items()
+        if name not in passing(net)
         for difference in differences(buffer, before.get(name, buffer), name, exact=True)
     ]
 
 
-def newly_registered(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """What is registered after a call and was not before."""
+def newly_registered(net: nn.Module, before: dict[str, str]) -> list[str]:
+    """What is registered after a call and was not before, but for caches: buffers that are not persistent."""
     return [
         f"the {kind} `{name}` is made by the first call: an optimizer made before it does not know it, and a "
         "fresh build cannot load it; make it in __init__, or use a lazy layer"
-        for name, kind in after.items()
-        if name not in before
+        for name, kind in names(net).items()
+        if name not in before and name not in passing(net)
     ]
 
 
@@ -120,9 +149,9 @@ def kept_tensors(net: nn.Module) -> dict[str, Tensor]:
     return kept
 
 
-def left_on_it(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
+def left_on_it(net: nn.Module, before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
     """Tensors that a call has put on a module: with a graph, or where there were none."""
-    sentences = []
+    sentences, registered = [], buffers(net)
     for path, tensor in after.items():
         if isinstance(tensor, nn.Parameter) or before.get(path) is tensor:
             continue
@@ -131,7 +160,7 @@ def left_on_it(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]
                 f"`{path}` keeps the graph of the last call ({tensor.grad_fn.name()}): it fills memory and "
                 "cannot be deep-copied; return it, or keep its detach()"
             )
-        elif path not in before:
+        elif path not in before and path not in registered:
             sentences.append(
                 f"`{path}` keeps a tensor of shape {tuple(tensor.shape)} from the last call, which .to() "
                 "does not move; return it, or let who wants it register a forward hook"
@@ -150,9 +179,9 @@ def plain_values(net: nn.Module) -> dict[str, Any]:
 
 
 def _is_plain(value: object) -> bool:
-    if isinstance(value, (list, set, dict)):
-        elements = value.values() if isinstance(value, dict) else value
-        return bool(value) and all(isinstance(element, (int, float, str)) for element in elements)
+    if type(value) in (list, set, dict):
+        elements = value.values() if isinstance(value, dict) else list(value)  # type: ignore[call-overload]
+        return bool(elements) and all(isinstance(element, (int, float, str)) for element in elements)
     return isinstance(value, (int, float, str))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nnspec.contract.findings.registration import OF_TORCH
 from nnspec.contract.nested import Example, differences, run
 from nnspec.contract.tree import dotted, entries
 from nnspec.contract.wording import brief, listed
+from nnspec.running import isolation
 
 
 def differs_in_a_copy(copied: nn.Module, net: nn.Module, example: Example, what: str) -> list[str]:
@@ -76,6 +78,18 @@ def not_picklable(net: nn.Module) -> list[str]:
     return []
 
 
+def not_unpickled(net: nn.Module) -> list[str]:
+    """The error with which a module does not come back from pickle."""
+    try:
+        pickle.loads(pickle.dumps(net))
+    except Exception as error:
+        return [
+            f"it is pickled, and pickle.loads raises {brief(error)}; let __new__ and __setstate__ do with "
+            "what pickle gives them, and give __new__ no arguments of its own without __getnewargs__"
+        ]
+    return []
+
+
 def _is_picklable(value: object) -> bool:
     try:
         pickle.dumps(value)
@@ -93,6 +107,12 @@ def ties(net: nn.Module) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
+def tied_parameters(net: nn.Module, groups: list[list[str]]) -> list[list[str]]:
+    """The groups of names that lead to one parameter: torch itself keeps no others in a cast."""
+    named = dict(entries(net, "_parameters"))
+    return [group for group in groups if group[0] in named]
+
+
 def untied(before: list[list[str]], after: list[list[str]], by: str) -> list[str]:
     """Groups of names that do not lead to one tensor any more."""
     return [
@@ -103,13 +123,28 @@ def untied(before: list[list[str]], after: list[list[str]], by: str) -> list[str
     ]
 
 
-def differs_without_gradients(without: Any, expected: Any) -> list[str]:
-    """Outputs that are others under ``no_grad()``."""
+def differs_without_gradients(net: nn.Module, example: Example, expected: Any) -> list[str]:
+    """Outputs that are others under ``no_grad()``, or the error of a call there."""
+    try:
+        with torch.no_grad():
+            without = run(net, example)
+    except Exception as error:
+        return [
+            f"under no_grad() it raises {brief(error)}; where forward itself needs gradients, write "
+            "with torch.enable_grad()"
+        ]
     return [
         f"{difference} under no_grad(), in eval mode; let forward ask self.training, not "
         "torch.is_grad_enabled()"
         for difference in differences(without, expected)
     ]
+
+
+def called_with(net: nn.Module, state: dict[str, Tensor], example: Example) -> Any:
+    """What a module returns with other tensors in the place of its own, from the usual seed."""
+    args, kwargs = example()
+    isolation.seed()
+    return torch.func.functional_call(net, state, args, kwargs)
 
 
 def differs_when_functional(output: Any, expected: Any) -> list[str]:

@@ -31,26 +31,26 @@ def not_itself(net: nn.Module, returned: dict[str, object]) -> list[str]:
     ]
 
 
-def in_mode(net: nn.Module, training: bool) -> list[str]:
-    """The paths of the modules that are in train mode, or in eval mode."""
-    return [path or "self" for path, module in net.named_modules() if module.training is training]
+def left_in_train_mode(net: nn.Module) -> list[str]:
+    """Submodules that are still in train mode after ``eval()``."""
+    paths = [path or "self" for path, module in net.named_modules() if module.training]
+    if not paths:
+        return []
+    return [
+        f"{they(paths, 'is', 'are')} in train mode after eval(): dropout drops and batch norm takes the "
+        "statistics of the batch; where train or eval is overridden, call super().train(mode) and return self"
+    ]
 
 
-def unreached_by_modes(after_eval: list[str], after_train: list[str]) -> list[str]:
-    """Submodules that are not in the mode that was set last.
-
-    Args:
-        after_eval: the modules still in train mode after ``eval()``.
-        after_train: the modules still in eval mode after ``train()``.
-    """
-    sentences = []
-    for call, mode, paths in (("eval()", "train", after_eval), ("train()", "eval", after_train)):
-        if paths:
-            sentences.append(
-                f"{they(paths, 'is', 'are')} in {mode} mode after {call}; where train or eval is overridden, "
-                "call super().train(mode) and return self"
-            )
-    return sentences
+def left_in_eval_mode(net: nn.Module) -> list[str]:
+    """Submodules that are still in eval mode after ``train()``."""
+    paths = [path or "self" for path, module in net.named_modules() if not module.training]
+    if not paths:
+        return []
+    return [
+        f"{they(paths, 'is', 'are')} in eval mode after train(); if that is not meant, call "
+        "super().train(mode) where train is overridden, and leave it at that"
+    ]
 
 
 def snapshot(net: nn.Module) -> dict[str, State]:
@@ -87,18 +87,31 @@ def changed_by_modes(
 
 def random_in_eval(net: nn.Module, example: Example) -> list[str]:
     """Where two equal calls begin to differ: the submodule that finished first with another output."""
-    finished: list[tuple[str, Any]] = []
-    for path, module in net.named_modules():
-        if not isinstance(module, torch.jit.ScriptModule):
-            module.register_forward_hook(_noting(finished, path))
+    finished: list[Finished] = []
+    handles = [
+        module.register_forward_hook(_noting(finished, path))
+        for path, module in net.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+    ]
     first = _call(net, example, isolation.SEED)
     once, finished[:] = list(finished), []
     second = _call(net, example, isolation.SEED + 1)
     different = differences(second, first)
     if not different:
+        for handle in handles:
+            handle.remove()
         return []
+    for handle in handles:
+        handle.remove()
     pairs = zip(once, finished, strict=False)
-    where = next((path for (path, output), (_, again) in pairs if differences(again, output)), "")
+    where = next(
+        (
+            first.path
+            for first, again in pairs
+            if not differences(again.args, first.args) and differences(again.output, first.output)
+        ),
+        "",
+    )
     return [
         f"two equal calls in eval mode differ, first in the forward of `{where or type(net).__name__}`: "
         f"{different[0]}; give F.dropout training=self.training, draw random numbers only if self.training, "
@@ -106,9 +119,18 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
     ]
 
 
-def _noting(finished: list[tuple[str, Any]], path: str) -> Callable[..., None]:
+class Finished(NamedTuple):
+    """One call of a submodule: copies of what it was given and of what it returned."""
+
+    path: str
+    args: Any
+    output: Any
+
+
+def _noting(finished: list[Finished], path: str) -> Callable[..., None]:
     def hook(module: nn.Module, args: object, output: object) -> None:
-        finished.append((path, mapped(output, lambda tensor: tensor.detach().clone())))
+        kept = mapped((args, output), lambda tensor: tensor.detach().clone())
+        finished.append(Finished(path, *kept))
 
     return hook
 
@@ -122,7 +144,10 @@ def _call(net: nn.Module, example: Example, seed: int) -> Any:
 
 def without_batch(net: nn.Module, example: Example) -> list[str]:
     """Why it cannot be said which rows of the inputs belong to which rows of the outputs."""
-    sizes = {tensor.shape[0] for _, tensor in tensors_in(example()) if tensor.dim() > 0}
+    args, kwargs = example()
+    if any(isinstance(value, list) and tensors_in(value) for value in (*args, *kwargs.values())):
+        return ["tensors of its inputs are in a list, where each may be a row itself"]
+    sizes = {tensor.shape[0] for _, tensor in tensors_in((args, kwargs)) if tensor.dim() > 0}
     sequence_first = [
         path or type(net).__name__
         for path, module in net.named_modules()

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from nnspec.contract.findings.building import not_built_on_meta
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
-from nnspec.contract.tree import tensors
+from nnspec.contract.tree import Build, tensors
 from nnspec.contract.wording import brief, place, they
 
 #: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.
@@ -84,6 +85,14 @@ def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> lis
         for path, tensor in tensors_in(output)
         if tensor.is_floating_point() and tensor.dtype != dtype
     ]
+
+
+def on_meta(build: Build, ready: Build) -> nn.Module:
+    """A module on the meta device: built there, and moved there if that cannot be."""
+    if not not_built_on_meta(build):
+        with torch.device("meta"):
+            return build()
+    return ready().to("meta")
 
 
 class Call(NamedTuple):

@@ -5,6 +5,7 @@ Such state is not walked: it is not moved, not saved, not trained, and no mode r
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import types
@@ -22,7 +23,18 @@ from nnspec.contract.wording import count
 from nnspec.running import isolation
 
 #: What torch itself keeps on every module.
-OF_TORCH = frozenset(vars(nn.Module())) | {"_is_replica", "_former_parameters", "_flat_weights"}
+OF_TORCH = (
+    frozenset(vars(nn.Module()))
+    | {"_is_replica", "_former_parameters"}
+    | {
+        *("_flat_weights", "_flat_weight_refs"),
+    }
+)
+
+#: Functions that take the values of a tensor out of torch.
+_READING = frozenset(
+    {"item", "tolist", "numpy", "__array__", "__float__", "__int__", "__bool__", "__index__"}
+)
 
 #: How far into attributes and elements a plain attribute is followed.
 DEEPEST = 4
@@ -147,6 +159,21 @@ def closures(net: nn.Module) -> list[str]:
                 f"`{attribute}` is {kind} that holds {what}: copies of the module would go on computing with "
                 "the original's weights; write a method"
             )
+    return sentences + _hooks(net, known)
+
+
+def _hooks(net: nn.Module, known: set[int]) -> list[str]:
+    """Hooks that hold modules or tensors: their copies would go on with those of the original."""
+    sentences = []
+    for path, module in net.named_modules():
+        for store in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_state_dict_hooks"):
+            for hook in vars(module).get(store, {}).values():
+                held = list(_reached(hook, DEEPEST, set())) if isinstance(hook, types.FunctionType) else []
+                if any(id(entry) in known for entry in held):
+                    sentences.append(
+                        f"`{dotted(path, store)}` has a hook that holds {_in_words(held)} of the module: in "
+                        "a copy the hook works on the original; let it take the module from its arguments"
+                    )
     return sentences
 
 
@@ -162,24 +189,29 @@ def hidden(net: nn.Module, example: Example) -> list[str]:
 
 
 class Uses(TorchFunctionMode):
-    """Notes every tensor that a torch function is called with."""
+    """Notes every tensor that a torch function computes with: to ask for its dtype is no use of it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: dict[int, Tensor] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for value in (*args, *(kwargs or {}).values()):
-            if isinstance(value, Tensor):
-                self.seen[id(value)] = value
-            elif isinstance(value, (list, tuple)):
-                self.seen.update((id(element), element) for element in value if isinstance(element, Tensor))
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, (Tensor, list, tuple)) or getattr(func, "__name__", "") in _READING:
+            for value in (*args, *(kwargs or {}).values()):
+                if isinstance(value, Tensor):
+                    self.seen[id(value)] = value
+                elif isinstance(value, (list, tuple)):
+                    self.seen.update((id(one), one) for one in value if isinstance(one, Tensor))
+        return result
 
 
 def _needed(net: nn.Module, example: Example, kind: Kind) -> Iterator[Held]:
     """Attributes of a kind with unregistered modules, parameters, and tensors that forward uses."""
     unregistered, uses = list(_unregistered(net, kind)), Uses()
+    if unregistered:
+        moved = _moved_all_the_same(net, kind)
+        unregistered = [held for held in unregistered if held[0] not in moved]
     if not all(_is_state(entry) for _, _, entries in unregistered for entry in entries):
         args, kwargs = example()
         isolation.seed()
@@ -189,6 +221,22 @@ def _needed(net: nn.Module, example: Example, kind: Kind) -> Iterator[Held]:
         needed = [entry for entry in entries if _is_state(entry) or id(entry) in uses.seen]
         if needed:
             yield attribute, holder, needed
+
+
+def _moved_all_the_same(net: nn.Module, kind: Kind) -> set[str]:
+    """Attributes of a kind whose tensors are on meta after a move: an ``_apply`` of its own takes them along.
+
+    So it is for an object that a class moves itself, such as the states of a metric.
+    """
+    try:
+        copied = copy.deepcopy(net).to("meta")
+    except Exception:
+        return set()
+    return {
+        attribute
+        for attribute, _, entries in _unregistered(copied, kind)
+        if all(isinstance(entry, Tensor) and entry.is_meta for entry in entries)
+    }
 
 
 def _is_state(value: object) -> bool:
@@ -234,8 +282,9 @@ def _reached(value: object, depth: int, seen: set[int]) -> Iterator[nn.Module | 
 def _inside(value: object) -> list[object]:
     if isinstance(value, Mapping):
         return list(value.values())
-    if isinstance(value, (list, tuple, set, frozenset, deque)):
-        return list(value)
+    for kind in (list, tuple, set, frozenset, deque):
+        if isinstance(value, kind):
+            return [*kind.__iter__(value)]  # type: ignore[arg-type]  # a class may have a len() of its own
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
     if isinstance(value, types.MethodType):

@@ -11,18 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from nnspec.contract.nested import Example, differences, run
-from nnspec.contract.tree import buffers, dotted, entries, memory, parameters, tensors
+from nnspec.contract.tree import address, buffers, entries, memory, parameters, passing, tensors
 from nnspec.contract.wording import brief, listed, they
 
 
 def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
     """Parameters and persistent buffers that a state dict lacks."""
-    passing = {
-        dotted(path, name)
-        for path, module in net.named_modules()
-        for name in module._non_persistent_buffers_set
-    }
-    wanted = [*parameters(net), *(name for name in buffers(net) if name not in passing)]
+    wanted = [*parameters(net), *(name for name in buffers(net) if name not in passing(net))]
     lost = [name for name in wanted if name not in state]
     if not lost:
         return []
@@ -41,7 +36,7 @@ def not_referred_to(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
         if isinstance(value, Tensor)
         and name in own
         and value.numel()
-        and memory(value.detach()) != memory(own[name].detach())
+        and address(value.detach()) != address(own[name].detach())
     ]
     if not copies:
         return []

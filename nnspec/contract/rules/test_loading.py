@@ -15,7 +15,7 @@ def test_a_fresh_build_takes_the_state(ready, other, unless):
     net, fresh = ready(), other()
     unless(building.names_differ(net, fresh))
 
-    assert state_dicts.not_taken(fresh, net.state_dict()) == []
+    yield state_dicts.not_taken(fresh, net.state_dict())
 
 
 def test_the_loaded_build_computes_the_same(build, ready, other, example, unless):
@@ -25,7 +25,7 @@ def test_the_loaded_build_computes_the_same(build, ready, other, example, unless
     unless(not_applicable.not_registered(build, example) + state_dicts.not_in_state(net, net.state_dict()))
     unless(state_dicts.not_taken(fresh, net.state_dict()))
 
-    assert state_dicts.differs_after_loading(fresh, net, example) == []
+    yield state_dicts.differs_after_loading(fresh, net, example)
 
 
 def test_a_missing_key_is_refused(ready):
@@ -35,7 +35,7 @@ def test_a_missing_key_is_refused(ready):
     """
     net = ready()
 
-    assert state_dicts.accepted_without_a_key(net, net.state_dict()) == []
+    yield state_dicts.accepted_without_a_key(net, net.state_dict())
 
 
 def test_parameters_stay_the_same_objects(ready):
@@ -47,7 +47,7 @@ def test_parameters_stay_the_same_objects(ready):
     before = tree.parameters(net)
     net.load_state_dict(copy.deepcopy(net.state_dict()), strict=False)
 
-    assert state_dicts.replaced(before, tree.parameters(net), "load_state_dict") == []
+    yield state_dicts.replaced(before, tree.parameters(net), "load_state_dict")
 
 
 def test_assigning_onto_meta(ready, other, unless):
@@ -58,4 +58,4 @@ def test_assigning_onto_meta(ready, other, unless):
     net.to("meta")
     net.load_state_dict(state, strict=False, assign=True)
 
-    assert state_dicts.not_assigned(net, state) == []
+    yield state_dicts.not_assigned(net, state)

@@ -4,8 +4,6 @@
 Forward looks each of them up on ``self``, when it needs it.
 """
 
-import torch
-
 from nnspec.contract import nested, not_applicable, tree
 from nnspec.contract.findings import building, copying
 
@@ -17,10 +15,9 @@ def test_its_own_state(build, ready, example, unless):
     unless(building.misnamed(net, net.named_parameters()))
     net.eval()
     state = {name: value.detach().clone() for name, value in tree.tensors(net).items()}
-    args, kwargs = example()
-    output = torch.func.functional_call(net, state, args, kwargs)
+    output = copying.called_with(net, state, example)
 
-    assert copying.differs_when_functional(output, nested.run(net, example)) == []
+    yield copying.differs_when_functional(output, nested.run(net, example))
 
 
 def test_the_state_of_another(build, ready, other, example, unless):
@@ -30,11 +27,9 @@ def test_the_state_of_another(build, ready, other, example, unless):
     unless(not_applicable.not_registered(build, example) + building.names_differ(net, another))
     unless(building.misnamed(net, net.named_parameters()))
     net.eval(), another.eval()
-    state = tree.tensors(another)
-    args, kwargs = example()
-    output = torch.func.functional_call(net, state, args, kwargs)
+    output = copying.called_with(net, tree.tensors(another), example)
 
-    assert copying.stale(output, nested.run(another, example)) == []
+    yield copying.stale(output, nested.run(another, example))
 
 
 def test_a_replica(build, ready, example, unless):
@@ -46,4 +41,4 @@ def test_a_replica(build, ready, example, unless):
     net = ready()
     net.eval()
 
-    assert copying.differs_in_a_replica(net, example) == []
+    yield copying.differs_in_a_replica(net, example)

@@ -201,7 +201,7 @@ MINIATURES = [
         ForwardCalledDirectly,
         "calling.hooks_of_submodules_run",
         "`body`.forward ran once, its hooks never: forward is called directly",
-        "call `body` itself",
+        "call the module itself",
         Net,
     ),
     Miniature(

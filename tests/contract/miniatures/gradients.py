@@ -81,15 +81,15 @@ MINIATURES = [
     Miniature(
         HeadThatNothingUses,
         "gradients.forward_uses_every_parameter",
-        "forward does not use 2 parameters: `spare.weight`, `spare.bias` get no gradient",
+        "with this example forward does not use 2 parameters: `spare.weight`, `spare.bias` get no gradient",
         "or give DistributedDataParallel find_unused_parameters=True",
         Net,
     ),
     Miniature(
         BodyCutOff,
         "gradients.backward_reaches_every_parameter",
-        "forward uses `body.weight`, `body.bias`, and backward does not get there: the graph is cut",
-        "cut nothing, or freeze with requires_grad_(False)",
+        "forward uses `body.weight`, `body.bias`, and backward does not get there: what is computed",
+        "return it and cut nothing, or freeze with requires_grad_(False)",
         BodyFrozen,
     ),
     Miniature(

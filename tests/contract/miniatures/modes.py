@@ -126,6 +126,15 @@ class NoNoiseInEval(NoiseInASubmodule):
         self.noisy = FunctionalDropoutInTrain()
 
 
+class TakesTargetsInTrain(Net):
+    """It refuses in eval mode what it takes in train mode."""
+
+    def forward(self, x):
+        if not self.training:
+            raise ValueError("no targets in eval mode, please")
+        return super().forward(x)
+
+
 class CountsInEval(Net):
     """It counts its calls in a buffer, in eval mode too."""
 
@@ -186,16 +195,16 @@ MINIATURES = [
     ),
     Miniature(
         EvalOfItselfOnly,
-        "modes.modes_reach_every_submodule",
+        "modes.eval_reaches_every_submodule",
         "`body`, `norm` are in train mode after eval()",
         "call super().train(mode) and return self",
         EvalOfAll,
     ),
     Miniature(
         NormKeptInEval,
-        "modes.modes_reach_every_submodule",
+        "modes.train_reaches_every_submodule",
         "`norm` is in eval mode after train()",
-        "call super().train(mode) and return self",
+        "and leave it at that",
         Net,
     ),
     Miniature(
@@ -226,6 +235,13 @@ MINIATURES = [
         "two equal calls in eval mode differ, first in the forward of `noisy`: `output` differs in",
         "and keep nothing from one call to the next",
         NoNoiseInEval,
+    ),
+    Miniature(
+        TakesTargetsInTrain,
+        "calling.in_eval_mode",
+        "in eval mode it raises ValueError: no targets in eval mode, please at modes.py:",
+        "let forward take the same inputs in both modes",
+        Net,
     ),
     Miniature(
         CountsInEval,

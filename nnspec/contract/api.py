@@ -1,0 +1,242 @@
+"""The contract from Python: ``check`` for one report, ``parametrize`` for one test of pytest per rule."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from nnspec.contract import inputs
+from nnspec.contract.allowances import find_id
+from nnspec.contract.judging import as_it_was, judge_all
+from nnspec.contract.outcomes import ALLOWED, NOT_APPLICABLE
+from nnspec.contract.report import Report
+from nnspec.contract.rule import Rule, load_rules
+from nnspec.contract.target import Target, try_out
+from nnspec.contract.wording import describe
+from nnspec.errors import UsageError
+from nnspec.running import devices as all_devices
+
+#: What makes a module, or a module that is already made.
+Build = nn.Module | Callable[[], nn.Module]
+
+_Test = TypeVar("_Test", bound=Callable[..., object])
+
+
+class ContractWarning(UserWarning):
+    """A module violates a rule whose violation is no error."""
+
+
+def check(
+    build: Build,
+    example: object,
+    *,
+    allow: Mapping[str, str] | None = None,
+    only: Iterable[str] = (),
+    skip: Iterable[str] = (),
+    devices: Sequence[str] | None = None,
+) -> Report:
+    """Judge a module by the contract.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from nnspec.contract import check
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.blocks = [nn.Linear(4, 4), nn.Linear(4, 4)]
+    ...         self.head = nn.Linear(4, 2)
+    ...
+    ...     def forward(self, x):
+    ...         for block in self.blocks:
+    ...             x = block(x).relu()
+    ...         return self.head(x)
+    >>> report = check(Net, torch.rand(3, 4))
+    >>> for finding in report.at_least("error"):
+    ...     print(finding.severity, finding.attribute, "->", finding.cure)
+    error blocks -> use nn.ModuleList
+    >>> report.raise_if("error")
+    Traceback (most recent call last):
+    nnspec.contract.report.ContractError: ...
+
+    Args:
+        build: a class, a function that makes a fresh module, or a module. A module is copied, and stays as it
+            is; rules on how it is built do not apply to it.
+        example: what it is called with: a tensor, a tuple or list of positional inputs, a dict of named ones,
+            a pair of a tuple and a dict, or a function that returns one of these.
+        allow: rules that may be violated, each with the reason.
+        only: the rules to judge, by ids or the ends of them; by default all.
+        skip: the rules to leave out.
+        devices: the device types to judge on, such as ``["cpu"]``; by default all that torch finds.
+
+    Returns:
+        the report. The process and all random generators are as they were.
+
+    Raises:
+        UsageError: the module cannot be built, copied or called, or there is no such rule or device.
+    """
+    rules = load_rules()
+    allowed = {find_id(name, rules, "allow"): reason for name, reason in (allow or {}).items()}
+    target = _target(build, example)
+    return report_on(
+        target, select(only, skip), all_devices.select(list(devices) if devices else None), allowed
+    )
+
+
+def select(only: Iterable[str], skip: Iterable[str]) -> list[Rule]:
+    """The rules that are to be judged.
+
+    Args:
+        only: ids, the ends of ids, or chapters; none means all.
+        skip: likewise, those that are not.
+
+    Raises:
+        UsageError: there is no such rule.
+    """
+    rules = load_rules()
+
+    def named(names: Iterable[str], where: str) -> set[str]:
+        found = set[str]()
+        for name in names:
+            chapter = {id_ for id_ in rules if id_.startswith(f"{name}.")}
+            found |= chapter or {find_id(name, rules, where)}
+        return found
+
+    wanted, unwanted = named(only, "only"), named(skip, "skip")
+    return [rule for id_, rule in rules.items() if (not wanted or id_ in wanted) and id_ not in unwanted]
+
+
+def report_on(
+    target: Target,
+    rules: Iterable[Rule],
+    devices: Iterable[str],
+    allowed: Mapping[str, str],
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Judge a module that was found."""
+    verdicts = judge_all(target, rules, devices, allowed, progress)
+    with as_it_was():
+        called_with = inputs.in_words(target.example())
+    return Report(target.name, called_with, torch.__version__.partition("+")[0], tuple(verdicts), allowed)
+
+
+def _target(build: Build, example: object) -> Target:
+    """What is to be judged, built and called once."""
+    if isinstance(build, nn.Module):
+        target = Target(type(build).__name__, _copying(build), inputs.given(example), is_made=True)
+    elif callable(build):
+        target = Target(getattr(build, "__name__", repr(build)), build, inputs.given(example))
+    else:
+        raise UsageError(f"{build!r}: is no module, and nothing that makes one")
+    with as_it_was():
+        try_out(target)
+    return target
+
+
+def _copying(net: nn.Module) -> Callable[[], nn.Module]:
+    """Makes copies of a module, without the gradients that it has."""
+
+    def make() -> nn.Module:
+        try:
+            copied = copy.deepcopy(net)
+        except Exception as error:
+            raise UsageError(
+                f"{type(net).__name__}: cannot be copied: {describe(error)}\n  give its class, or a function "
+                "that makes it"
+            ) from None
+        for parameter in copied.parameters():
+            parameter.grad = None
+        return copied
+
+    return make
+
+
+@dataclass(frozen=True)
+class Case:
+    """A module for :func:`parametrize`.
+
+    Attributes:
+        build: what makes it, as for :func:`check`.
+        example: what it is called with, as for :func:`check`.
+        expected: rules that it is known to violate, each with the reason.
+        name: what tests call it; by default the name of the class or function.
+    """
+
+    build: Build
+    example: object
+    expected: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+
+def parametrize(
+    cases: Iterable[Case | tuple[Any, ...]], *, strict: bool = False, devices: Sequence[str] | None = None
+) -> Callable[[_Test], _Test]:
+    """Make a test of pytest for each module and rule: the test calls the ``check`` that it is given.
+
+    >>> import nnspec.contract
+    >>> import torch
+    >>> from torch import nn
+    >>> @nnspec.contract.parametrize(
+    ...     [
+    ...         (nn.ReLU, torch.rand(3, 4)),
+    ...         (lambda: nn.Linear(4, 2), torch.rand(3, 4), {"a_replica": "is never replicated"}),
+    ...     ]
+    ... )
+    ... def test_contract(check):
+    ...     check()
+
+    A test fails with a finding that is an error, or where a rule of ``expected`` is not violated (any more);
+    what is expected is an ``xfail`` with its reason, and a rule that does not apply is skipped.
+
+    Args:
+        cases: each a :class:`Case`, or its parts in a tuple.
+        strict: whether findings that are warnings fail too; else they are Python warnings.
+        devices: the device types to judge on, as for :func:`check`.
+    """
+    import pytest
+
+    rules = load_rules()
+    used = all_devices.select(list(devices) if devices else None)
+    params = []
+    for case in (one if isinstance(one, Case) else Case(*one) for one in cases):
+        expected = {find_id(name, rules, "expected"): why for name, why in case.expected.items()}
+        name = case.name or getattr(case.build, "__name__", type(case.build).__name__)
+        judged = functools.cache(functools.partial(_target, case.build, case.example))
+        for rule in rules.values():
+            run = functools.partial(_test, judged, rule, used, expected, strict)
+            params.append(pytest.param(run, id=f"{name}-{rule.id}"))
+    return pytest.mark.parametrize("check", params)
+
+
+def _test(
+    target: Callable[[], Target],
+    rule: Rule,
+    devices: Sequence[str],
+    expected: Mapping[str, str],
+    strict: bool,
+) -> None:
+    """Judge one rule in a test."""
+    import pytest
+
+    reason = expected.get(rule.id, "")
+    report = report_on(target(), [rule], devices, {rule.id: reason} if reason else {})
+    (verdict,) = report.verdicts
+    if verdict.outcome == ALLOWED:
+        pytest.xfail(reason)
+    if reason:
+        pytest.fail(
+            f"{rule.id} is expected to be violated ({reason}), and it is {verdict.outcome}: expect it no "
+            "longer",
+            pytrace=False,
+        )
+    if verdict.outcome == NOT_APPLICABLE:
+        pytest.skip(verdict.reason)
+    report.raise_if("warning" if strict else "error")
+    for finding in report.findings:
+        warnings.warn(f"{rule.id}: {finding}", ContractWarning, stacklevel=2)

@@ -1,0 +1,145 @@
+"""Judges a module by rules, one after the other, and leaves the process as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import random
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nnspec.contract import not_applicable, tree
+from nnspec.contract.finding import Finding, read_sentence
+from nnspec.contract.outcomes import (
+    ALLOWED,
+    ERROR,
+    HOLDS,
+    NOT_APPLICABLE,
+    VIOLATED,
+    NotApplicable,
+    Verdict,
+    is_the_tools,
+    weightiest,
+)
+from nnspec.contract.rule import Rule
+from nnspec.contract.target import Target
+from nnspec.contract.wording import brief
+from nnspec.running import isolation
+
+ALREADY_MADE = "a module that is already made was given; this rule needs a class or a function that makes one"
+
+
+def judge_all(
+    target: Target,
+    rules: Iterable[Rule],
+    devices: Iterable[str],
+    allowed: Mapping[str, str],
+    progress: Callable[[str], None] | None = None,
+) -> list[Verdict]:
+    """The verdicts of rules on a module.
+
+    Args:
+        target: the module.
+        rules: in the order in which they are judged.
+        devices: the device types on which rules about devices are judged.
+        allowed: why a rule may be violated, by its id.
+        progress: is told the id of the rule at work.
+    """
+    verdicts, raised = [], dict[str, str]()
+    with as_it_was(), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = _given(target, Path(folder))
+        for rule in rules:
+            if progress:
+                progress(rule.id)
+            needs_device = "device" in inspect.signature(rule.judge).parameters
+            on_each = [
+                _judge(rule, given | {"device": device}, raised)
+                for device in (devices if needs_device else ["cpu"])
+            ]
+            verdicts.append(_accept(weightiest(on_each), allowed.get(rule.id, "")))
+        not_applicable.forget()
+    return verdicts
+
+
+@contextlib.contextmanager
+def as_it_was() -> Iterator[None]:
+    """Put back all random generators at the end."""
+    numpy: Any = sys.modules.get("numpy")
+    python, of_numpy = random.getstate(), numpy.random.get_state() if numpy else None
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(python)
+        if numpy:
+            numpy.random.set_state(of_numpy)
+
+
+def _given(target: Target, folder: Path) -> dict[str, Any]:
+    """What rules may ask for, by the name of their argument."""
+
+    def unless(obstacles: list[str]) -> None:
+        if obstacles:
+            raise NotApplicable(obstacles[0])
+
+    remake = None if target.is_made else target.make_module
+    return {
+        "build": target.build,
+        "construct": None if target.is_made else target.build,
+        "example": target.example,
+        "ready": lambda: tree.ready(target.build, target.example),
+        "other": lambda: tree.another(target.build, target.example, remake),
+        "tmp_path": folder,
+        "unless": unless,
+    }
+
+
+def _judge(rule: Rule, given: Mapping[str, Any], raised: dict[str, str]) -> Verdict:
+    before, start = isolation.snapshot(), time.perf_counter()
+    isolation.seed()
+    verdict = _found(rule, given, raised)
+    leaked, _ = isolation.restore(before, compiled=False)
+    return Verdict(*verdict, time.perf_counter() - start, tuple(leaked))
+
+
+def _found(
+    rule: Rule, given: Mapping[str, Any], raised: dict[str, str]
+) -> tuple[Rule, str, tuple[Finding, ...], str]:
+    """What a rule finds, and how that is called. An error that another rule met before is told once."""
+    try:
+        wanted = {name: given[name] for name in inspect.signature(rule.judge).parameters}
+        if "construct" in wanted and wanted["construct"] is None:
+            raise NotApplicable(ALREADY_MADE)
+        sentences = next(filter(None, rule.judge(**wanted)), [])
+    except NotApplicable as reason:
+        return rule, NOT_APPLICABLE, (), str(reason)
+    except Exception as error:
+        if is_the_tools(error):
+            return rule, ERROR, (), "".join(traceback.format_exception(error)).rstrip()
+        text = brief(error)
+        if text in raised:
+            return rule, NOT_APPLICABLE, (), f"as {raised[text]} says, the module raises {text}"
+        sentences = [f"while this is tried, the module raises {text}; let it take what any Module takes"]
+    for sentence in sentences:
+        if " raises " in sentence:
+            raised.setdefault(sentence.partition(" raises ")[2].rpartition("; ")[0], rule.id)
+    findings = tuple(read_sentence(sentence, rule.id, rule.severity) for sentence in sentences)
+    return rule, VIOLATED if findings else HOLDS, findings, ""
+
+
+def _accept(verdict: Verdict, reason: str) -> Verdict:
+    if not reason or verdict.outcome != VIOLATED:
+        return verdict
+    return Verdict(
+        verdict.rule, ALLOWED, verdict.findings, reason, seconds=verdict.seconds, leaked=verdict.leaked
+    )

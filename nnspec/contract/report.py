@@ -1,0 +1,196 @@
+"""What was found, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from nnspec.contract.finding import SEVERITIES, Finding, Severity
+from nnspec.contract.outcomes import ALLOWED, ERROR, HOLDS, NOT_APPLICABLE, OUTCOMES, VIOLATED, Verdict
+from nnspec.contract.wording import LONGEST_TEXT, count
+
+#: How many findings of one rule, and how many rules for one reason, are shown to people.
+MOST = 5
+
+
+class ContractError(AssertionError):
+    """A module violates the contract; the text is the report."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the contract says of one module.
+
+    Attributes:
+        name: how the module was given.
+        inputs: what it was called with, in words.
+        torch: the release.
+        verdicts: one for each rule that was judged.
+        allowed: where and why a rule may be violated, by its id.
+    """
+
+    name: str
+    inputs: str
+    torch: str
+    verdicts: tuple[Verdict, ...]
+    allowed: Mapping[str, str]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings that are not allowed, the worst first."""
+        found = [
+            finding
+            for verdict in self.verdicts
+            if verdict.outcome == VIOLATED
+            for finding in verdict.findings
+        ]
+        return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+    @property
+    def failed(self) -> list[Verdict]:
+        """The rules that the tool itself could not judge."""
+        return [verdict for verdict in self.verdicts if verdict.outcome == ERROR]
+
+    @property
+    def outdated(self) -> list[str]:
+        """The rules that may be violated, were judged, and are not violated."""
+        judged = {verdict.rule.id: verdict.outcome for verdict in self.verdicts}
+        return [rule for rule in self.allowed if judged.get(rule) in (HOLDS, NOT_APPLICABLE)]
+
+    def at_least(self, severity: Severity) -> list[Finding]:
+        """The findings of a severity or of a worse one."""
+        wanted = SEVERITIES[: SEVERITIES.index(severity) + 1]
+        return [finding for finding in self.findings if finding.severity in wanted]
+
+    def raise_if(self, severity: Severity = "error") -> None:
+        """Raise if there is a finding of this severity or of a worse one, or if a rule could not be judged.
+
+        Raises:
+            ContractError: there is one; the text is the whole report.
+        """
+        if self.at_least(severity) or self.failed:
+            raise ContractError(f"\n{self}")
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """0 well, 1 there are errors, or warnings if those count, 3 the tool itself failed."""
+        if self.at_least("warning" if strict else "error"):
+            return 1
+        return 3 if self.failed else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain data, for JSON."""
+        return {
+            "module": self.name,
+            "inputs": self.inputs,
+            "torch": self.torch,
+            "counts": dict(Counter(verdict.outcome for verdict in self.verdicts)),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "rules": [
+                {
+                    "rule": verdict.rule.id,
+                    "statement": verdict.rule.statement,
+                    "severity": verdict.rule.severity,
+                    "outcome": verdict.outcome,
+                    "findings": [str(finding) for finding in verdict.findings],
+                    "reason": verdict.reason,
+                    "seconds": round(verdict.seconds, 3),
+                }
+                for verdict in self.verdicts
+            ],
+        }
+
+    def to_json(self) -> str:
+        """All of it as JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    def write_junit(self, file: Path) -> None:
+        """Write a JUnit file: one test case for each rule, skipped where it does not apply."""
+        number = Counter(verdict.outcome for verdict in self.verdicts)
+        suite = ElementTree.Element(
+            "testsuite",
+            name=f"contract of {self.name}",
+            tests=str(len(self.verdicts)),
+            failures=str(number[VIOLATED]),
+            errors=str(number[ERROR]),
+            skipped=str(number[NOT_APPLICABLE] + number[ALLOWED]),
+        )
+        for verdict in self.verdicts:
+            chapter, _, name = verdict.rule.id.partition(".")
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=chapter, name=name, time=f"{verdict.seconds:.3f}"
+            )
+            text = "\n".join(map(str, verdict.findings)) or verdict.reason
+            kind = {VIOLATED: "failure", ERROR: "error", HOLDS: ""}.get(verdict.outcome, "skipped")
+            if kind:
+                message = verdict.rule.statement if kind != "skipped" else verdict.reason
+                element = ElementTree.SubElement(
+                    case, kind, message=_printable(message), type=verdict.rule.severity
+                )
+                element.text = _printable(text)
+        whole = ElementTree.Element("testsuites")
+        whole.append(suite)
+        ElementTree.indent(whole)
+        ElementTree.ElementTree(whole).write(file, encoding="utf-8", xml_declaration=True)
+
+    def __str__(self) -> str:
+        return "\n".join([*self._summary(), *self._violations(), *self._others()])
+
+    def _summary(self) -> list[str]:
+        number = Counter(verdict.outcome for verdict in self.verdicts)
+        counts = [f"{number[name]} {name}" for name in reversed(OUTCOMES) if number[name]]
+        severities = Counter(v.rule.severity for v in self.verdicts if v.outcome == VIOLATED)
+        worst = [count(severities[severity], severity) for severity in SEVERITIES if severities[severity]]
+        return [
+            f"contract of {self.name}, called with {self.inputs}, torch {self.torch}",
+            f"{count(len(self.verdicts), 'rule')}: {', '.join(counts)}"
+            + (f" ({', '.join(worst)})" if worst else ""),
+        ]
+
+    def _violations(self) -> list[str]:
+        lines = []
+        violated = [verdict for verdict in self.verdicts if verdict.outcome == VIOLATED]
+        for verdict in sorted(violated, key=lambda verdict: SEVERITIES.index(verdict.rule.severity)):
+            lines += ["", f"{verdict.rule.severity}: {verdict.rule.statement} [{verdict.rule.id}]"]
+            for finding in verdict.findings[:MOST]:
+                lines += [f"  {_cut(finding.cause)}"]
+                lines += [f"    -> {_cut(finding.cure)}"] if finding.cure else []
+            left = len(verdict.findings) - MOST
+            lines += [f"  and {left} more; --json has them all"] if left > 0 else []
+        return lines
+
+    def _others(self) -> list[str]:
+        """What was not judged and why, and what is allowed."""
+        reasons: dict[str, list[str]] = {}
+        for verdict in self.verdicts:
+            if verdict.outcome == NOT_APPLICABLE:
+                reasons.setdefault(verdict.reason, []).append(verdict.rule.id)
+        lines = [""] if reasons else []
+        for reason, rules in reasons.items():
+            more = f" and {len(rules) - MOST} more" if len(rules) > MOST else ""
+            lines += [f"not applicable: {', '.join(rules[:MOST])}{more}", f"  {_cut(reason)}"]
+        for verdict in self.verdicts:
+            if verdict.outcome == ALLOWED:
+                lines += [f"allowed: {verdict.rule.id}: {verdict.reason}"]
+        lines += [
+            f"allowed, but not violated: {rule}: {self.allowed[rule]}; allow it no longer"
+            for rule in self.outdated
+        ]
+        for verdict in self.failed:
+            lines += ["", f"the tool failed: {verdict.rule.id}: this says nothing of the module; report it:"]
+            lines += [f"  {line}" for line in verdict.reason.splitlines()[-8:]]
+        return lines
+
+
+def _cut(text: str) -> str:
+    most = 2 * LONGEST_TEXT
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _printable(text: str) -> str:
+    """Text without the characters that XML cannot have."""
+    return "".join(sign for sign in text if sign in "\t\n" or sign >= " ")

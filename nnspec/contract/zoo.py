@@ -1,0 +1,132 @@
+"""Models of libraries by name, shrunk where they can be, with random weights, and inputs that go with them.
+
+Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nnspec.contract.inputs import Inputs, drawn
+from nnspec.errors import UsageError
+
+#: What a configuration of transformers is shrunk to: widths, depths and vocabularies, by their names there.
+SMALL = {
+    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "embed_dim", "d_kv_model"), 32),
+    **dict.fromkeys(("intermediate_size", "encoder_ffn_dim", "decoder_ffn_dim", "d_ff", "hidden_dim"), 48),
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 2),
+    **dict.fromkeys(("encoder_layers", "decoder_layers", "num_decoder_layers"), 2),
+    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads"), 4),
+    **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 4),
+    **dict.fromkeys(("num_key_value_heads",), 2),
+    **dict.fromkeys(("head_dim", "d_kv"), 8),
+    "embedding_size": 32,
+    "vocab_size": 99,
+}
+
+_TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+
+
+class Found(NamedTuple):
+    """What makes a model, and what makes its inputs."""
+
+    make: Callable[[], object]
+    make_inputs: Callable[[], Inputs]
+
+
+def find_model(name: str) -> Found | None:
+    """The model that ``timm:NAME``, ``torchvision:NAME`` or ``hf:CONFIG`` names; none for any other name.
+
+    Raises:
+        UsageError: the library is not installed, or has no such model.
+    """
+    library, colon, rest = name.partition(":")
+    if not colon or library not in _FINDERS:
+        return None
+    package, find = _FINDERS[library]
+    try:
+        module: Any = importlib.import_module(package)
+    except ImportError as error:
+        raise UsageError(f"{name}: {package} cannot be imported here: {error}; install it") from None
+    return find(module, rest, name)
+
+
+def _of_torchvision(models: Any, rest: str, name: str) -> Found:
+    try:
+        smallest = next(iter(models.get_model_weights(rest))).meta.get("min_size", (64, 64))
+    except (ValueError, StopIteration):
+        near = [known for known in models.list_models() if rest in known][:5]
+        raise UsageError(
+            f"{name}: torchvision has no model {rest!r}" + (f"; {', '.join(near)}" if near else "")
+        ) from None
+    size = 224 if rest.startswith(("vit", "swin", "maxvit")) else 299 if rest == "inception_v3" else 64
+    size = max(size, *smallest)
+    make = models.get_model_builder(rest)
+    if make.__module__.split(".")[2] in ("detection", "optical_flow", "video"):
+        raise UsageError(f"{name}: takes more than one picture; write its inputs and name them with --inputs")
+    return Found(lambda: make(weights=None), drawn([f"2,3,{size},{size}"]))
+
+
+def _of_timm(timm: Any, rest: str, name: str) -> Found:
+    if not timm.is_model(rest):
+        near = timm.list_models(f"*{rest}*")[:5]
+        raise UsageError(f"{name}: timm has no model {rest!r}" + (f"; {', '.join(near)}" if near else ""))
+    settings = timm.get_pretrained_cfg(rest)
+    channels, height, width = settings.input_size
+    if not settings.fixed_input_size:
+        height = width = max(64, min(height, 96))
+    return Found(lambda: timm.create_model(rest, pretrained=False), drawn([f"2,{channels},{height},{width}"]))
+
+
+def _of_transformers(transformers: Any, rest: str, name: str) -> Found:
+    if Path(rest).exists():
+        config = transformers.AutoConfig.from_pretrained(rest, local_files_only=True)
+    elif isinstance(owner := getattr(transformers, rest, None), type) and rest.endswith("Config"):
+        config = owner()
+    else:
+        raise UsageError(f"{name}: is no configuration; write hf:BertConfig, or a file: hf:path/config.json")
+    _shrink(config)
+    try:
+        transformers.AutoModel.from_config(config)
+    except ValueError as error:
+        raise UsageError(f"{name}: {str(error).splitlines()[0]}") from None
+    return Found(lambda: transformers.AutoModel.from_config(config), _inputs_for(config, name))
+
+
+def _shrink(config: Any) -> None:
+    """Make a configuration small enough for tests, as far as its names are known."""
+    for key, value in SMALL.items():
+        if isinstance(getattr(config, key, None), int):
+            setattr(config, key, value)
+    for key in _TOKENS:
+        token = getattr(config, key, None)
+        if isinstance(token, int) and token >= SMALL["vocab_size"]:
+            setattr(config, key, 1)
+    if isinstance(getattr(config, "layer_types", None), list):
+        config.layer_types = config.layer_types[: SMALL["num_hidden_layers"]]
+    for key in ("image_size", "patch_size"):
+        if isinstance(getattr(config, key, None), int):
+            setattr(config, key, {"image_size": 32, "patch_size": 8}[key])
+
+
+def _inputs_for(config: Any, name: str) -> Callable[[], Inputs]:
+    """Inputs of the modality that a configuration speaks of."""
+    if hasattr(config, "image_size") and not hasattr(config, "vocab_size"):
+        channels, size = getattr(config, "num_channels", 3), config.image_size
+        return drawn([f"pixel_values=2,{channels},{size},{size}"])
+    if not isinstance(getattr(config, "vocab_size", None), int):
+        raise UsageError(f"{name}: its inputs are not known; give them with --input NAME=SHAPE or --inputs")
+    texts = [f"input_ids=2,16:int64:2..{config.vocab_size}", "attention_mask=ones:2,16:int64"]
+    if getattr(config, "is_encoder_decoder", False):
+        texts += [f"decoder_input_ids=2,12:int64:2..{config.vocab_size}"]
+    return drawn([*texts, "use_cache=value:False"] if hasattr(config, "use_cache") else texts)
+
+
+_FINDERS: dict[str, tuple[str, Callable[[Any, str, str], Found]]] = {
+    "hf": ("transformers", _of_transformers),
+    "timm": ("timm", _of_timm),
+    "torchvision": ("torchvision.models", _of_torchvision),
+}

@@ -1,0 +1,201 @@
+"""The contract from Python."""
+
+import doctest
+import random
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import nnspec.contract
+from nnspec.contract import ContractError, api, check
+from nnspec.errors import UsageError
+
+pytest_plugins = ["pytester"]
+
+ROWS = torch.rand(3, 4, generator=torch.Generator().manual_seed(3))
+
+
+class Net(nn.Module):
+    """One layer is registered, one hides in a list."""
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.inner = nn.Linear(4, width)
+        self.blocks = [nn.Linear(width, 2)]
+
+    def forward(self, x):
+        return self.blocks[0](self.inner(x))
+
+
+class Sound(Net):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(self.blocks)
+
+
+def test_examples_of_the_documentation():
+    flags = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+    finder = doctest.DocTestFinder()
+    for function in (api.check, api.parametrize):
+        for example in finder.find(function, globs={}):
+            assert doctest.DocTestRunner(optionflags=flags).run(example).failed == 0
+
+
+@pytest.mark.parametrize("build", [Sound, lambda: Sound(), Sound()], ids=["class", "factory", "module"])
+def test_a_sound_module_has_no_findings(build):
+    report = check(build, ROWS)
+
+    assert report.findings == []
+    assert report.failed == []
+    report.raise_if("note")
+
+
+@pytest.mark.parametrize("build", [Net, lambda: Net(5), Net()], ids=["class", "factory", "module"])
+def test_a_finding_has_all_of_its_parts(build):
+    report = check(build, ROWS, only=["registration"])
+
+    (finding,) = report.findings
+    assert finding.to_dict() == {
+        "rule": "registration.modules_in_containers",
+        "severity": "error",
+        "attribute": "blocks",
+        "cause": "`blocks` is a plain list with 1 module in it: its 2 parameters are not registered",
+        "cure": "use nn.ModuleList",
+    }
+    with pytest.raises(ContractError, match=r"use nn\.ModuleList"):
+        report.raise_if()
+
+
+@pytest.mark.parametrize(
+    "example",
+    [ROWS, (ROWS,), [ROWS], {"x": ROWS}, ((ROWS,), {}), lambda: ROWS, ROWS.clone().requires_grad_() * 2],
+    ids=["tensor", "tuple", "list", "dict", "pair", "function", "computed"],
+)
+def test_every_kind_of_example(example):
+    assert check(Sound, example, only=["calling"]).findings == []
+
+
+def test_all_is_left_as_it_was():
+    net = Sound().eval()
+    net.blocks.train()
+    net(ROWS).sum().backward()
+    kept = {name: value.clone() for name, value in net.state_dict().items()}
+    grads = [parameter.grad.clone() for parameter in net.parameters()]
+    modes = [module.training for module in net.modules()]
+    attributes = {name: set(vars(module)) for name, module in net.named_modules()}
+
+    def draws():
+        return torch.rand(1).item(), random.random(), np.random.rand()
+
+    for generator in (torch.manual_seed, random.seed, np.random.seed):
+        generator(7)
+    expected = draws()
+    for generator in (torch.manual_seed, random.seed, np.random.seed):
+        generator(7)
+    check(net, ROWS)
+
+    assert draws() == expected
+    assert all(torch.equal(kept[name], value) for name, value in net.state_dict().items())
+    assert all(torch.equal(p.grad, grad) for p, grad in zip(net.parameters(), grads, strict=True))
+    assert [module.training for module in net.modules()] == modes
+    assert {name: set(vars(module)) for name, module in net.named_modules()} == attributes
+    assert (torch.is_grad_enabled(), torch.get_default_dtype()) == (True, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("build", "example", "options", "message"),
+    [
+        (3, ROWS, {}, "3: is no module, and nothing that makes one"),
+        (Net, 3, {}, "the example is an int; expected a tensor, a tuple or list of positional inputs"),
+        (lambda: 3, ROWS, {}, "returns an int, not a torch.nn.Module"),
+        (
+            Net,
+            torch.rand(3, 5),
+            {},
+            "Net: raised when called, in train mode, on float32 (3, 5): Runtime",
+        ),
+        (Net, ROWS, {"devices": ["tpu"]}, "no such device here"),
+        (Net, ROWS, {"allow": {"closed": ""}}, "allow: 'closed' is no rule of the contract"),
+        (Net, ROWS, {"skip": ["closed"]}, "skip: 'closed' is no rule of the contract"),
+    ],
+)
+def test_a_misuse_is_one_message(build, example, options, message):
+    with pytest.raises(UsageError) as caught:
+        check(build, example, **options)
+
+    assert message in str(caught.value)
+
+
+def test_a_module_that_cannot_be_copied():
+    net = Sound()
+    net.norm = net.inner.weight.norm()
+
+    with pytest.raises(UsageError, match="cannot be copied: RuntimeError"):
+        check(net, ROWS)
+
+
+def test_what_tests_make_of_it(pytester):
+    pytester.makepyfile(
+        """
+        import nnspec.contract
+        import torch
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = nn.Linear(4, 4)
+                self.blocks = [nn.Linear(4, 2)]
+                self.count = 0
+
+            def forward(self, x):
+                self.count += 1
+                return self.blocks[0](self.inner(x))
+
+        KNOWN = {"modules_in_containers": "is walked by hand", "a_replica": "was so once"}
+
+        @nnspec.contract.parametrize(
+            [(Net, torch.rand(3, 4)), nnspec.contract.Case(Net, torch.rand(3, 4), KNOWN, "known")]
+        )
+        def test_contract(check):
+            check()
+        """
+    )
+    chosen = "modules_in_containers or a_replica or attributes_stay or computing_in_float64"
+    result = pytester.runpytest_inprocess("-q", "-rA", "-k", chosen)
+
+    result.stdout.fnmatch_lines_random(
+        [
+            "FAILED *[[]Net-registration.modules_in_containers[]]*",
+            "XFAIL *[[]known-registration.modules_in_containers[]] - is walked by hand",
+            "PASSED *[[]Net-replacing.a_replica[]]",
+            "FAILED *[[]known-replacing.a_replica[]]*",
+            "replacing.a_replica is expected to be violated (was so once), and it is holds: *",
+            "*ContractWarning: calling.attributes_stay: `count` is 1 after a call*",
+        ]
+    )
+
+
+def test_importing_it_costs_what_torch_costs():
+    def seconds(code):
+        times = []
+        for _ in range(3):
+            start = time.process_time(), time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            times.append(time.perf_counter() - start[1])
+        return statistics.median(times)
+
+    code = "import sys; from nnspec.contract import check; assert 'pytest' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert seconds("from nnspec.contract import check") < 1.5 * seconds("import torch")
+
+
+def test_what_is_not_there():
+    with pytest.raises(AttributeError, match="has no attribute 'chek'"):
+        nnspec.contract.chek  # noqa: B018
