@@ -409,4 +409,4 @@ def test_an_explanation_says_why(project):
     code, _, errors = measure(project)
 
     assert code == 2
-    assert "needs why, a text, and nothing else" in errors
+    assert "has an unknown entry 'because'" in errors
