@@ -116,7 +116,11 @@ def _names(given: object) -> tuple[str, ...]:
 
 
 def _elements(source: str, values: ast.expr, chapter: Chapter) -> list[tuple[str, ast.expr]]:
-    """The source and the node of each case of a list that is written out, here or in the preamble."""
+    """The source and the node of each case of a list, or a slice of it, that is written out here or above."""
+    if isinstance(values, ast.Subscript) and isinstance(values.slice, ast.Slice):
+        lower, upper = values.slice.lower, values.slice.upper
+        first = ast.literal_eval(lower) if lower else None
+        return _elements(source, values.value, chapter)[first : ast.literal_eval(upper) if upper else None]
     if isinstance(values, ast.Name):
         for node in ast.parse(chapter.preamble).body:
             match node:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nnspec import cli
-from nnspec.clauses import specification
+from nnspec.clauses import parts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,7 +86,7 @@ def test_a_part_that_is_not_there(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("command", ["lint", "check-records", "compare 2.4 2.5", "releases", "mutate"])
 def test_what_needs_a_checkout_says_so(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(specification, "__file__", str(tmp_path / "nnspec" / "clauses" / "specification.py"))
+    monkeypatch.setattr(parts, "__file__", str(tmp_path / "nnspec" / "clauses" / "parts.py"))
 
     assert cli.main(command.split()) == 2
     assert f"{tmp_path}: no spec/ and docs/ here; run this command in a checkout" in capsys.readouterr().err

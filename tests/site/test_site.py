@@ -142,6 +142,22 @@ def test_cases_and_fixtures_are_plain_lines(write_project):
     assert example.only_under_pytest(pair, chapter) == ""
 
 
+@pytest.mark.parametrize(
+    ("part", "rows"), [("[1:]", [("b",), ("c",)]), ("[:2]", [("a",), ("b",)]), ("[-1:]", [("c",)])]
+)
+def test_a_slice_of_named_cases_is_its_cases(write, part, rows):
+    root = write(
+        'CASES = [pytest.param(a, id="1"), pytest.param(b, id="2"), pytest.param(c, id="3")]\n\n\n'
+        f'@pytest.mark.parametrize("case", CASES{part})\n'
+        'def test_one(case):\n    """It is one."""\n    assert case'
+    )
+    ((chapter,),) = (part.chapters for part in read_parts(root / "spec"))
+    (clause,) = chapter.clauses
+
+    assert [case.rows for case in example.cases(clause, chapter)] == [tuple(rows)]
+    assert example.example(clause, chapter).startswith(f"case = {rows[0][0]}\n")
+
+
 def test_without_records_the_pages_say_what_makes_them(write_project):
     docs = write_project / "docs"
 
