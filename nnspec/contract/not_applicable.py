@@ -16,7 +16,7 @@ from torch import nn
 
 from nnspec.contract.findings.building import not_built_on_meta, shared_by_builds
 from nnspec.contract.findings.calling import kept_tensors, second_call_refused
-from nnspec.contract.findings.registration import hidden
+from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
 from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
 from nnspec.contract.wording import brief, they
@@ -45,8 +45,8 @@ def one_call_only(build: Build, example: Example) -> list[str]:
 
 @functools.cache
 def not_registered(build: Build, example: Example) -> list[str]:
-    """Everything that a fresh module holds and does not register."""
-    return hidden(ready(build, example), example)
+    """What a fresh module holds and does not register, but for what can be registered for it."""
+    return hidden(register(ready(build, example)), example)
 
 
 @functools.cache

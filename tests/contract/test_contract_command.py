@@ -70,6 +70,7 @@ def test_every_option_reaches_the_run(tmp_path):
         "registration.modules_in_containers": "allowed",
         "registration.tensors_in_containers": "holds",
         "registration.plain_attributes": "holds",
+        "registration.buffers_need_no_gradient": "holds",
         "registration.closures": "holds",
     }
     assert 'skipped="1"' in (tmp_path / "c.xml").read_text()

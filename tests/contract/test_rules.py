@@ -68,6 +68,23 @@ def test_unusual_inputs_and_outputs(judge, name):
     assert {verdict.reason.split(" at unusual.py")[0] for verdict in others} == reasons
 
 
+class TwoFaults(nn.Module):
+    """A table is a plain tensor, and forward makes another on the CPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.table = nn.Linear(4, 4), torch.arange(4.0)
+
+    def forward(self, x):
+        return self.inner(x) + self.table + torch.arange(4, device="cpu")
+
+
+def test_one_fault_hides_no_other(judge):
+    violated = failures(judge(Target("two faults", TwoFaults, rows)))
+
+    assert list(violated) == ["moving.computing_on_meta", "registration.plain_attributes"]
+
+
 class Noisy(nn.Linear):
     """A layer whose noise comes from a generator that no seed reaches."""
 
@@ -92,6 +109,7 @@ def test_outputs_that_cannot_be_compared(judge):
         "replacing.a_replica",
         "rows.rows_are_independent",
         "rows.another_batch_size",
+        "rows.a_batch_of_one",
     ]
     (of_eval,) = (verdict for verdict in verdicts if verdict.rule.id == "modes.eval_is_deterministic")
     assert of_eval.outcome == VIOLATED

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.tree import Build, dotted, names, parameters, shared, tensors
@@ -171,6 +172,40 @@ class _Devices(TorchFunctionMode):
         if (kwargs or {}).get("device") is not None:
             self.given.append((kwargs or {})["device"])
         return func(*args, **(kwargs or {}))
+
+
+def unfilled(build: Build) -> list[str]:
+    """Tensors that are NaN if memory is filled with NaN before it is given away."""
+    known = {name for name, tensor in tensors(build()).items() if _has_nan(tensor)}
+    is_on = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        names = [name for name, tensor in tensors(build()).items() if _has_nan(tensor) and name not in known]
+    finally:
+        torch.use_deterministic_algorithms(is_on, warn_only=warns)
+    if not names:
+        return []
+    return [
+        f"{they(names, 'has', 'have')} values that nobody gave: torch.empty takes what is in memory; fill "
+        "what it makes, in reset_parameters or with torch.nn.init"
+    ]
+
+
+def _has_nan(tensor: torch.Tensor) -> bool:
+    is_plain = tensor.layout == torch.strided and not is_lazy(tensor) and not tensor.is_nested
+    return is_plain and tensor.is_floating_point() and bool(tensor.isnan().any())
+
+
+def shadowed_methods(net: nn.Module) -> list[str]:
+    """Attributes that are called as a method of nn.Module is, and are no function."""
+    return [
+        f"`{dotted(path, name)}` hides the method {name}() of nn.Module: who calls it gets a "
+        f"{type(value).__name__}; give it another name"
+        for path, module in net.named_modules()
+        for name, value in vars(module).items()
+        if callable(getattr(nn.Module, name, None)) and not callable(value) and name != "forward"
+    ]
 
 
 def left_behind(net: nn.Module, device: str) -> list[str]:

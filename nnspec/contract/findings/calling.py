@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnspec.contract.findings.registration import OF_TORCH
+from nnspec.contract.findings.registration import OF_TORCH, is_standard
 from nnspec.contract.nested import Example, differences, run, tensors_in
 from nnspec.contract.tree import buffers, dotted, entries, names, parameters, passing
 from nnspec.contract.wording import brief, times
@@ -169,8 +169,15 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], after: dict[str, Tenso
 
 
 def plain_values(net: nn.Module) -> dict[str, Any]:
-    """Numbers, texts and flat containers of them that are attributes of submodules, by path."""
-    return {
+    """Numbers, texts and flat containers of them that are attributes of submodules or classes, by path."""
+    of_classes = {
+        f"{owner.__name__}.{name}": copy.copy(value)
+        for owner in {owner for module in net.modules() for owner in type(module).__mro__}
+        if not is_standard(owner)
+        for name, value in vars(owner).items()
+        if not name.startswith("__") and _is_plain(value)
+    }
+    return of_classes | {
         dotted(path, name): copy.copy(value)
         for path, module in net.named_modules()
         for name, value in vars(module).items()

@@ -198,9 +198,26 @@ def sizes_refused(net: nn.Module, example: Example) -> list[str]:
     ]
 
 
+def one_row_refused(net: nn.Module, example: Example) -> list[str]:
+    """The error of a call with one row, or outputs that are no batch of one."""
+    try:
+        kept = dict(_with_rows(net, example, 1))
+    except Exception as error:
+        return [f"with 1 row it raises {brief(error)}; squeeze a dimension by its number: x.squeeze(-1)"]
+    return [
+        f"`{path}` has no row for a batch of one; squeeze a dimension by its number: x.squeeze(-1)"
+        for path, _ in _with_rows(net, example, _size(example))
+        if path not in kept and _counts_rows(net, example, path)
+    ]
+
+
 def _with_a_row_less(net: nn.Module, example: Example) -> list[tuple[str, Tensor]]:
     """The outputs that have a row less when the inputs do."""
-    size = _size(example) - 1
+    return _with_rows(net, example, _size(example) - 1)
+
+
+def _with_rows(net: nn.Module, example: Example, size: int) -> list[tuple[str, Tensor]]:
+    """The outputs that have so many rows when the inputs do."""
     return _rows(run(net, example, lambda tensor: tensor[:size] if tensor.dim() else tensor), size)
 
 

@@ -95,6 +95,15 @@ def on_meta(build: Build, ready: Build) -> nn.Module:
     return ready().to("meta")
 
 
+def not_computed_after_a_call(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
+    """What goes wrong in a dtype only if the module was called in another before."""
+    return [
+        f"after a call and a cast, {sentence.rpartition('; ')[0]}; keep nothing of a call that has its "
+        "dtype, or ask for the dtype before it is used again"
+        for sentence in not_computed_in(net, example, dtype)
+    ]
+
+
 class Call(NamedTuple):
     """One call on the meta device: what was seen on the way, and the error or the output."""
 

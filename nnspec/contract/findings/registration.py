@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.nested import Example
-from nnspec.contract.tree import dotted
+from nnspec.contract.tree import buffers, dotted
 from nnspec.contract.wording import count
 from nnspec.running import isolation
 
@@ -114,7 +114,7 @@ def _on_classes(net: nn.Module) -> list[str]:
     sentences = []
     for path, module in net.named_modules():
         for owner in type(module).__mro__:
-            if _is_standard(owner):
+            if is_standard(owner):
                 continue
             for name, value in vars(owner).items():
                 if isinstance(value, (Tensor, nn.Module)):
@@ -137,6 +137,16 @@ def objects(net: nn.Module, example: Example) -> list[str]:
             f"into it, so .to(), state_dict() and optimizers leave them out; make {kind} an nn.Module"
         )
     return sentences
+
+
+def trained_buffers(net: nn.Module) -> list[str]:
+    """Buffers that require a gradient."""
+    return [
+        f"`{name}` is a buffer that requires a gradient: parameters() leaves it out, and no optimizer "
+        "moves it; make it an nn.Parameter"
+        for name, buffer in buffers(net).items()
+        if _is_trained(buffer)
+    ]
 
 
 def closures(net: nn.Module) -> list[str]:
@@ -186,6 +196,20 @@ def hidden(net: nn.Module, example: Example) -> list[str]:
         *objects(net, example),
         *closures(net),
     ]
+
+
+def register(net: nn.Module) -> nn.Module:
+    """Do what the findings advise, as far as it is sure: then the other rules can be judged all the same."""
+    for attribute, value, _ in [*_unregistered(net, _is_torch), *_unregistered(net, _is_container)]:
+        path, _, name = attribute.rpartition(".")
+        holder = net.get_submodule(path)
+        if isinstance(value, Tensor) and not value.requires_grad:
+            delattr(holder, name)
+            holder.register_buffer(name, value, persistent=True)
+        elif isinstance(value, list) and all(isinstance(entry, nn.Module) for entry in value):
+            delattr(holder, name)
+            holder.add_module(name, nn.ModuleList(value))
+    return net
 
 
 class Uses(TorchFunctionMode):
@@ -324,10 +348,11 @@ def _is_object(value: object) -> bool:
         or _is_function(value)
     ):
         return False
-    return hasattr(value, "__dict__") and not _is_standard(type(value))
+    return hasattr(value, "__dict__") and not is_standard(type(value))
 
 
-def _is_standard(owner: type) -> bool:
+def is_standard(owner: type) -> bool:
+    """Whether a class is Python's, torch's or numpy's own."""
     return owner is types.SimpleNamespace or owner.__module__.partition(".")[0] in _STANDARD
 
 

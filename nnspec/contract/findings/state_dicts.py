@@ -152,6 +152,19 @@ def accepted_without_a_key(net: nn.Module, state: dict[str, Any]) -> list[str]:
     ]
 
 
+def taken_out(net: nn.Module, state: dict[str, Any]) -> list[str]:
+    """Entries that a state dict lacks after it was loaded."""
+    before = list(state)
+    net.load_state_dict(state, strict=False)
+    lost = [name for name in before if name not in state]
+    if not lost:
+        return []
+    return [
+        f"load_state_dict takes {listed(lost)} out of the dict that it is given; let it read the dict, or "
+        "work on a copy"
+    ]
+
+
 def replaced(before: dict[str, nn.Parameter], after: dict[str, nn.Parameter], by: str) -> list[str]:
     """Parameters that have become other objects."""
     new = [name for name, parameter in before.items() if name in after and after[name] is not parameter]

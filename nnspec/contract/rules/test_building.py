@@ -33,6 +33,21 @@ def test_building_on_meta(construct, unless):
     yield building.not_built_on_meta(construct)
 
 
+def test_values_are_filled(construct):
+    """Every parameter and buffer has values when a module is built.
+
+    :func:`torch.empty` gives whatever is in memory: mostly zeros in a test, and anything later.
+    """
+    yield building.unfilled(construct)
+
+
+def test_no_method_is_shadowed(build):
+    """No attribute hides a method of nn.Module, such as ``type`` or ``half``."""
+    net = build()
+
+    yield building.shadowed_methods(net)
+
+
 def test_building_leaves_the_process(construct):
     """Building a module changes no default dtype, grad mode or seed of the process."""
     before = moving.process_settings()

@@ -7,7 +7,7 @@ same outputs.
 import copy
 
 from nnspec.contract import not_applicable, tree
-from nnspec.contract.findings import building, state_dicts
+from nnspec.contract.findings import building, registration, state_dicts
 
 
 def test_a_fresh_build_takes_the_state(ready, other, unless):
@@ -21,7 +21,7 @@ def test_a_fresh_build_takes_the_state(ready, other, unless):
 def test_the_loaded_build_computes_the_same(build, ready, other, example, unless):
     """A fresh build that has loaded the state dict of another computes the same."""
     unless(not_applicable.unrepeatable(build, example))
-    net, fresh = ready(), other()
+    net, fresh = registration.register(ready()), registration.register(other())
     unless(not_applicable.not_registered(build, example) + state_dicts.not_in_state(net, net.state_dict()))
     unless(state_dicts.not_taken(fresh, net.state_dict()))
 
@@ -36,6 +36,16 @@ def test_a_missing_key_is_refused(ready):
     net = ready()
 
     yield state_dicts.accepted_without_a_key(net, net.state_dict())
+
+
+def test_the_state_dict_stays(ready):
+    """Loading a state dict takes no entry out of it.
+
+    A class that pops what it has read spoils the dict for whoever loads it next.
+    """
+    net = ready()
+
+    yield state_dicts.taken_out(net, net.state_dict())
 
 
 def test_parameters_stay_the_same_objects(ready):

@@ -6,8 +6,8 @@ the device of its inputs.
 
 import torch
 
-from nnspec.contract import not_applicable, tree
-from nnspec.contract.findings import building, moving, state_dicts
+from nnspec.contract import nested, not_applicable, tree
+from nnspec.contract.findings import building, moving, registration, state_dicts
 
 
 def test_a_cast_reaches_all(ready):
@@ -23,12 +23,31 @@ def test_computing_in_float64(build, ready, example, unless):
     unless(
         not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
     )
-    net = ready()
+    net = registration.register(ready())
     unless(not_applicable.complex_numbers(net, example))
     net.double()
     unless(moving.not_cast(net, torch.float64))
 
     yield moving.not_computed_in(net, example, torch.float64)
+
+
+def test_a_cast_after_a_call(build, ready, example, unless):
+    """A module that was called once computes in float64 after a cast all the same.
+
+    A mask that the first call keeps has the dtype of that call.
+    """
+    unless(
+        not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
+    )
+    unless(not_applicable.one_call_only(build, example))
+    fresh, net = registration.register(ready()), registration.register(ready())
+    unless(not_applicable.complex_numbers(net, example))
+    fresh.double()
+    unless(moving.not_computed_in(fresh, example, torch.float64))
+    nested.run(net, example)
+    net.double()
+
+    yield moving.not_computed_after_a_call(net, example, torch.float64)
 
 
 def test_to_meta_and_back(ready):
@@ -49,7 +68,7 @@ def test_computing_on_meta(build, ready, example, unless):
     Meta stands for any other device: a tensor that forward makes without ``device=`` is on the CPU.
     """
     unless(not_applicable.not_registered(build, example))
-    net = moving.on_meta(build, ready)
+    net = registration.register(moving.on_meta(build, ready))
     unless(building.left_behind(net, "meta"))
     call = moving.call_on_meta(net, example)
     unless(moving.reading_values(call))
@@ -59,7 +78,7 @@ def test_computing_on_meta(build, ready, example, unless):
 
 def test_every_device(build, ready, example, unless, device):
     """After :meth:`~torch.nn.Module.to` the state is on the device, and so are the outputs."""
-    net = ready()
+    net = registration.register(ready())
     unless(not_applicable.not_registered(build, example))
     net.to(device)
 

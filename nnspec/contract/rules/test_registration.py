@@ -47,6 +47,13 @@ def test_objects(ready, example):
     yield registration.objects(net, example)
 
 
+def test_buffers_need_no_gradient(build):
+    """No buffer requires a gradient: no optimizer is given buffers."""
+    net = build()
+
+    yield registration.trained_buffers(net)
+
+
 def test_closures(build):
     """No function kept as an attribute holds a module or a tensor.
 

@@ -5,7 +5,7 @@ Forward looks each of them up on ``self``, when it needs it.
 """
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import building, copying
+from nnspec.contract.findings import building, copying, registration
 
 
 def test_its_own_state(build, ready, example, unless):
@@ -23,7 +23,7 @@ def test_its_own_state(build, ready, example, unless):
 def test_the_state_of_another(build, ready, other, example, unless):
     """:func:`~torch.func.functional_call` with the state of another build gives the output of that build."""
     unless(not_applicable.unrepeatable(build, example))
-    net, another = ready(), other()
+    net, another = registration.register(ready()), registration.register(other())
     unless(not_applicable.not_registered(build, example) + building.names_differ(net, another))
     unless(building.misnamed(net, net.named_parameters()))
     net.eval(), another.eval()

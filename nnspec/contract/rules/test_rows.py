@@ -29,3 +29,17 @@ def test_another_batch_size(build, ready, example, unless):
     unless(modes.without_batch(net, example))
 
     yield modes.sizes_refused(net, example)
+
+
+def test_a_batch_of_one(build, ready, example, unless):
+    """In eval mode a module takes a batch of one, and returns a batch of one.
+
+    ``squeeze()`` without a dimension takes the batch away too.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net = ready()
+    net.eval()
+    unless(modes.without_batch(net, example))
+    unless(modes.sizes_refused(net, example))
+
+    yield modes.one_row_refused(net, example)

@@ -124,7 +124,7 @@ MINIATURES = [
     Miniature(
         OrderFromChance,
         "names.order_is_stable",
-        "parameter 0 is `heads.",
+        "parameter ",
         "register in a fixed order, and not in that of a set",
         OrderFromNames,
     ),
