@@ -51,6 +51,11 @@ class Definition:
         return frozenset(_names(ast.parse(self.source)))
 
 
+def title_of(docstring: str) -> str:
+    """The first sentence of an opening, as a heading: without its full stop."""
+    return " ".join(docstring.partition("\n\n")[0].split()).removesuffix(".")
+
+
 def is_chapter(path: Path) -> bool:
     """Whether a file lies where chapters lie: ``spec/<part>/test_<chapter>.py``."""
     return path.suffix == ".py" and path.name.startswith("test_") and path.parent.parent.name == "spec"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from nnspec.clauses import syntax
 from nnspec.clauses.clause import API_ROLES, references_in
 from nnspec.clauses.specification import Specification
 from nnspec.clauses.tables import Change
@@ -58,39 +59,18 @@ def read_uses(folder: Path) -> Uses:
 
 def _names(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """Each use of a file with its line: dotted names that lead into torch, and other attributes."""
-    imported = dict(_imports(tree))
+    known = dict(syntax.imported(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
             yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
         elif isinstance(node, (ast.Attribute, ast.Name)):
-            dotted = _dotted(node, imported)
+            dotted = syntax.dotted(node, known)
             if dotted.startswith("torch."):
                 yield dotted, node.lineno
             elif isinstance(node, ast.Attribute) and not dotted:
                 yield f".{node.attr}", node.lineno
-        elif isinstance(node, ast.FunctionDef):
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield f".{node.name}", node.lineno  # a method that overrides one of torch's
-
-
-def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Each name that a file imports, with where it leads."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                package = alias.name.partition(".")[0]
-                yield (alias.asname, alias.name) if alias.asname else (package, package)
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                yield alias.asname or alias.name, f"{node.module or '.'}.{alias.name}"
-
-
-def _dotted(node: ast.expr, imported: Mapping[str, str]) -> str:
-    if isinstance(node, ast.Name):
-        return imported.get(node.id, "")
-    if isinstance(node, ast.Attribute):
-        owner = _dotted(node.value, imported)
-        return f"{owner}.{node.attr}" if owner else ""
-    return ""
 
 
 def places_of(change: Change, uses: Uses, specification: Specification) -> list[Place]:

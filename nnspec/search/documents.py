@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from nnspec.clauses.chapter import title_of
 from nnspec.clauses.clause import API_ROLES, Clause, plain_text
 from nnspec.clauses.parts import Part
 from nnspec.clauses.releases import RELEASES
@@ -109,7 +110,7 @@ def _clauses(specification: Specification) -> Iterator[Document]:
                     clause.id,
                     "clause",
                     clause.plain,
-                    _title(chapter.docstring),
+                    plain_text(title_of(chapter.docstring)),
                     address(clause),
                     weight,
                     text,
@@ -133,11 +134,12 @@ def _asked(specification: Specification) -> Mapping[str, list[str]]:
 
 def _rules(rules: Part) -> Iterator[Document]:
     for chapter in rules.chapters:
+        place = plain_text(title_of(chapter.docstring))
         for rule in chapter.clauses:
             name = f"{rule.chapter}.{rule.name}"
             page = f"contract/rules/{rule.chapter}.html#{name}"
             text = {"prose": plain_text(rule.prose)}
-            yield Document(name, "rule", rule.plain, _title(chapter.docstring), page, KINDS["rule"], text)
+            yield Document(name, "rule", rule.plain, place, page, KINDS["rule"], text)
 
 
 def _questions(specification: Specification) -> Iterator[Document]:
@@ -180,11 +182,6 @@ def owner_of(name: str) -> str:
     """The class or module that an API name belongs to; a class belongs to itself."""
     owner, _, last = name.rpartition(".")
     return name if last[0].isupper() and not owner.rpartition(".")[2][:1].isupper() else owner or name
-
-
-def _title(docstring: str) -> str:
-    """The first sentence of an opening without its full stop."""
-    return plain_text(" ".join(docstring.partition("\n\n")[0].split()).removesuffix("."))
 
 
 def _error_texts(body: str) -> Iterator[str]:

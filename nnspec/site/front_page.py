@@ -28,13 +28,13 @@ def pages(book: Book) -> dict[str, str]:
             book=book,
             devices=list(devices),
             releases=[release for release in book.by_release if book.on_cpu(release)],
-            rows=[_numbers(record) for record in reversed(book.records)],
+            newest=_numbers(book.records[-1]) if book.records else None,
         ),
     }
 
 
-def _numbers(record: Record) -> tuple[str, int, int, int, int]:
-    """The name of a record; how many rows it has, hold, are false outside their bounds, are not judged."""
+def _numbers(record: Record) -> tuple[str, int, int, int]:
+    """The name of a record; how many rows hold, are false outside their bounds, are not judged."""
     outcomes = [row.outcome for row in record.rows.values()]
     outside = sum(map(outcomes.count, (NOT_YET, NO_LONGER, ABSENT)))
-    return record.name, len(outcomes), outcomes.count(HOLDS), outside, outcomes.count(UNMET)
+    return record.name, outcomes.count(HOLDS), outside, outcomes.count(UNMET)

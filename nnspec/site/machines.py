@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 
 from nnspec.clauses import threads
-from nnspec.clauses.chapter import Chapter
+from nnspec.clauses.chapter import Chapter, title_of
 from nnspec.clauses.clause import API_ROLES, Clause, plain_text
 from nnspec.clauses.releases import RELEASES
 from nnspec.search.documents import address
 from nnspec.site import example
 from nnspec.site.book import Book
-from nnspec.site.templates import render, title_of
+from nnspec.site.templates import render
 
 #: The version of the form of ``clauses.json``.
 SCHEMA = 1

@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from sphinx.util import rst
 
 from nnspec.clauses import threads
+from nnspec.clauses.chapter import title_of
 
 
 def render(template: str, /, **names: object) -> str:
@@ -47,11 +48,6 @@ def literal(source: str) -> str:
     """A piece of code in a line of text."""
     source = " ".join(source.split())
     return f"``{source}``" if source and "``" not in source else text(source)
-
-
-def title_of(docstring: str) -> str:
-    """The first sentence of an opening, as a heading: without its full stop."""
-    return " ".join(docstring.partition("\n\n")[0].split()).removesuffix(".")
 
 
 def rest_of(docstring: str) -> str:

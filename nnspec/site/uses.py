@@ -6,7 +6,7 @@ import ast
 import inspect
 from collections.abc import Iterator, Mapping
 
-from nnspec.clauses import public_names
+from nnspec.clauses import public_names, syntax
 from nnspec.clauses.clause import Clause
 
 
@@ -17,23 +17,11 @@ def names_used(clause: Clause) -> list[str]:
     ``net.parameters`` is ``torch.nn.Module.parameters`` after ``net = nn.Linear(2, 3)``.
     """
     tree = ast.parse("\n".join([*clause.definitions, clause.body]))
-    known = dict(_imported(tree))
-    known |= {name: dotted for name, value in _assigned(tree) if (dotted := _class_of(value, known))}
+    known = dict(syntax.imported(tree))
+    known |= {name: cls for name, value in _assigned(tree) if (cls := _class_of(value, known))}
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    found = (_public(dotted) for node in attributes if (dotted := _dotted(node, known)))
+    found = [_public(syntax.dotted(node, known)) for node in attributes]
     return list(dict.fromkeys(name for name in found if name))
-
-
-def _imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Each imported name with where it leads."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                package = alias.name.partition(".")[0]
-                yield (alias.asname, alias.name) if alias.asname else (package, package)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
 def _assigned(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -51,17 +39,8 @@ def _assigned(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
 
 def _class_of(value: ast.expr, known: Mapping[str, str]) -> str:
     """The class that an expression names, empty if it is none of torch's."""
-    dotted = _dotted(value, known)
+    dotted = syntax.dotted(value, known)
     return dotted if dotted and inspect.isclass(public_names.find(dotted)) else ""
-
-
-def _dotted(node: ast.expr, known: Mapping[str, str]) -> str:
-    """Where a name or an attribute leads, empty if that cannot be told."""
-    if isinstance(node, ast.Name):
-        return known.get(node.id, "")
-    if isinstance(node, ast.Attribute) and (owner := _dotted(node.value, known)):
-        return f"{owner}.{node.attr}"
-    return ""
 
 
 def _public(dotted: str) -> str:

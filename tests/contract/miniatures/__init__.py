@@ -25,6 +25,17 @@ def numbers() -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (torch.tensor([[1, 0, 2, 4], [3, 3, 1, 0], [2, 4, 4, 1]]),), {}
 
 
+class Net(nn.Module):
+    """Two linear layers: what many miniatures have in common."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x).relu())
+
+
 class Miniature(NamedTuple):
     """A fault and its repair.
 

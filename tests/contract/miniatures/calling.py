@@ -3,23 +3,12 @@
 import torch
 from torch import nn
 
-from miniatures import Miniature, rows
+from miniatures import Miniature, Net, rows
 
 
 def named_rows():
     """Rows in a dict, with a mask beside them."""
     return ({"x": rows()[0][0], "mask": torch.tensor([[True], [False], [True]])},), {}
-
-
-class Net(nn.Module):
-    """Two linear layers: what the miniatures of this file have in common."""
-
-    def __init__(self):
-        super().__init__()
-        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
-
-    def forward(self, x):
-        return self.head(self.body(x).relu())
 
 
 class CallOverridden(Net):
