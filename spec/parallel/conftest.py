@@ -130,3 +130,17 @@ def no_accelerator(monkeypatch):
     """DataParallel finds no accelerator of any kind, as on a machine without one."""
     for names in (vars(torch._utils), torch.nn.DataParallel.__init__.__globals__):
         monkeypatch.setitem(names, "_get_available_device_type", lambda: None)
+
+
+@pytest.fixture
+def rank_of_four():
+    """This process is rank 1 of four. The others do not exist: it sends nothing and receives nothing."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    with contextlib.suppress(ImportError):
+        from torch.distributed.tensor.debug import _clear_sharding_prop_cache
+
+        _clear_sharding_prop_cache()  # it holds meshes of ranks that are gone
+    dist.init_process_group("fake", store=FakeStore(), rank=1, world_size=4)
+    yield
+    dist.destroy_process_group()
