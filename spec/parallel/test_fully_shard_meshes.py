@@ -123,7 +123,7 @@ def test_one_and_all_ranks_are_numbers_too(rank_of_four):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.6")
+@pytest.mark.since("2.7")
 def test_numbers_are_for_the_argument_only(rank_of_four):
     """``set_reshard_after_forward(2)`` raises ``ValueError``: unlike ``fully_shard``, it takes only a bool.
 
@@ -136,7 +136,7 @@ def test_numbers_are_for_the_argument_only(rank_of_four):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.11")
+@pytest.mark.since("2.12")
 def test_a_parameter_may_have_its_own_mesh(rank_of_four):
     """``shard_placement_fn`` of ``fully_shard`` may give a parameter a mesh of its own: other ranks share it.
 
