@@ -123,7 +123,7 @@ def test_one_and_all_ranks_are_numbers_too(rank_of_four):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.7")
+@pytest.mark.since("2.8")
 def test_numbers_are_for_the_argument_only(rank_of_four):
     """``set_reshard_after_forward(2)`` raises ``ValueError``: unlike ``fully_shard``, it takes only a bool.
 
