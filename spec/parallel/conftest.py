@@ -144,3 +144,11 @@ def rank_of_four():
     dist.init_process_group("fake", store=FakeStore(), rank=1, world_size=4)
     yield
     dist.destroy_process_group()
+
+
+@pytest.fixture
+def alone():
+    """This process is the only rank, on a GPU."""
+    dist.init_process_group("nccl", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()

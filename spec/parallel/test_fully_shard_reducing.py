@@ -68,7 +68,7 @@ def test_parameters_are_gathered_all_the_same(rank_of_four):
             net(torch.ones(1, 1)).sum().backward()
         return comm.get_comm_counts()
 
-    one = fully_shard(nn.Linear(1, 12))
+    one = fully_shard(nn.Linear(1, 12), mesh=copies_and_shards(1, 4)["shards"])
     two = fully_shard(nn.Linear(1, 12), mesh=copies_and_shards(2, 2))
     ops = torch.ops.c10d
 
@@ -326,50 +326,34 @@ def test_reducing_may_have_its_own_group(ranks):
     assert ranks(train) == [expected] * 2
 
 
-@pytest.mark.needs("distributed")
-@pytest.mark.since("2.9")
-def test_one_input_is_kept(ranks):
-    """``fully_shard`` frees the input of a reduce-scatter before it makes the next, in the stream of
-    backward.
-
-    So there is one at a time, and backward waits for the reduce-scatter before. See
-    :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_max_input_buffers`.
-    """
-
-    def train(rank):
-        from torch.distributed.fsdp import fully_shard
-
-        net, scatter = nn.Sequential(*[nn.Linear(2, 2) for _ in range(4)]), InputWatch()
-        for module in (*net[:3], net):
-            fully_shard(module).set_custom_reduce_scatter(scatter)
-        net(torch.ones(1, 2)).sum().backward()
-        return scatter.alive, len(set(scatter.streams)), scatter.streams[0] is torch.cpu.current_stream()
-
-    assert ranks(train) == [([0, 0, 0, 0], 2, True)] * 2
-
-
 @pytest.mark.parametrize("recurse", [True, False])
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_more_inputs_may_be_kept(ranks, recurse):
-    """After ``set_reduce_scatter_max_input_buffers(3)``, ``fully_shard`` keeps up to three inputs in
-    backward.
+    """In backward ``fully_shard`` keeps one reduce-scatter input, or
+    ``set_reduce_scatter_max_input_buffers(3)`` of them.
 
-    The largest number of all modules counts for all, so ``recurse=False`` makes no difference. It takes no
-    further stream. See :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_max_input_buffers`.
+    With one it frees that of the last module before it makes the next. The largest number of all modules
+    counts for all, so ``recurse=False`` makes no difference. Inputs are made in the stream of backward, with
+    any number. See :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_max_input_buffers`.
     """
 
     def train(rank, recurse):
         from torch.distributed.fsdp import fully_shard
 
-        net, scatter = nn.Sequential(*[nn.Linear(2, 2) for _ in range(4)]), InputWatch()
-        for module in (*net[:3], net):
-            fully_shard(module).set_custom_reduce_scatter(scatter)
-        net.set_reduce_scatter_max_input_buffers(3, recurse=recurse)
-        net(torch.ones(1, 2)).sum().backward()
-        return scatter.alive, len(set(scatter.streams)), scatter.streams[0] is torch.cpu.current_stream()
+        results = []
+        for number in (None, 3):
+            net, scatter = nn.Sequential(*[nn.Linear(2, 2) for _ in range(4)]), InputWatch()
+            for module in (*net[:3], net):
+                fully_shard(module).set_custom_reduce_scatter(scatter)
+            if number:
+                net.set_reduce_scatter_max_input_buffers(number, recurse=recurse)
+            net(torch.ones(1, 2)).sum().backward()
+            same = scatter.streams[0] is torch.cpu.current_stream()
+            results.append((scatter.alive, len(set(scatter.streams)), same))
+        return results
 
-    assert ranks(train, recurse) == [([0, 1, 2, 2], 2, True)] * 2
+    assert ranks(train, recurse) == [[([0, 0, 0, 0], 2, True), ([0, 1, 2, 2], 2, True)]] * 2
 
 
 @pytest.mark.needs("distributed")
