@@ -22,6 +22,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
+with contextlib.suppress(ImportError, AttributeError):
+    import torch.testing._internal.distributed.fake_pg  # the backend "fake"
+
 PATIENCE = 15  # seconds until a rank that does not answer is given up
 HIDDEN = {"CUDA_VISIBLE_DEVICES": "", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}  # ranks are on the CPU
 SLOW = ("torch._dynamo", "torch.distributed.fsdp")  # to import, and no part of a clause
@@ -133,22 +136,8 @@ def no_accelerator(monkeypatch):
 
 
 @pytest.fixture
-def rank_of_four():
-    """This process is rank 1 of four. The others do not exist: it sends nothing and receives nothing."""
-    from torch.testing._internal.distributed.fake_pg import FakeStore
-
-    with contextlib.suppress(ImportError):
-        from torch.distributed.tensor.debug import _clear_sharding_prop_cache
-
-        _clear_sharding_prop_cache()  # it holds meshes of ranks that are gone
-    dist.init_process_group("fake", store=FakeStore(), rank=1, world_size=4)
-    yield
-    dist.destroy_process_group()
-
-
-@pytest.fixture
-def alone():
-    """This process is the only rank, on a GPU."""
-    dist.init_process_group("nccl", store=dist.HashStore(), rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
+def join():
+    """``join("fake", 1, 4)`` makes this process rank 1 of four that exchange nothing, "nccl" of real ones."""
+    yield lambda name, *of: dist.init_process_group(name, None, None, of[1], of[0], dist.HashStore())
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -6,26 +6,7 @@ and in backward again if they were let go in between. Here the collectives are c
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
-
-
-class Gather:
-    """An all-gather that notes what ``watch()`` sees when it is called."""
-
-    def __init__(self, watch):
-        self.seen, self.watch = [], watch
-
-    def allocate(self, size, *, dtype, device):
-        return torch.empty(*size, dtype=dtype, device=device)
-
-    def __call__(self, output_tensor, input_tensor, group, async_op=False):
-        self.seen.append(self.watch())
-        return dist.all_gather_into_tensor(output_tensor, input_tensor, group=group, async_op=async_op)
-
-
-def counted(comm):
-    return {str(op).split(".")[1].strip("_"): count for op, count in comm.get_comm_counts().items()}
 
 
 @pytest.mark.needs("distributed")
@@ -47,16 +28,15 @@ def test_a_group_goes_in_one_piece(ranks):
             output = net(torch.ones(1, 2))
         with CommDebugMode() as backward:
             output.sum().backward()
-        return counted(forward), counted(backward)
+        return [{str(op): n for op, n in each.get_comm_counts().items()} for each in (forward, backward)]
 
-    assert ranks(train) == [({"allgather_base": 2}, {"reduce_scatter_base": 2})] * 2
+    assert ranks(train) == [[{"c10d._allgather_base_": 2}, {"c10d._reduce_scatter_base_": 2}]] * 2
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_what_was_freed_is_gathered_again(ranks):
-    """``fully_shard(reshard_after_forward=True)`` frees after forward what backward gathers again, unlike
-    ``False``.
+    """``fully_shard(reshard_after_forward=True)`` frees after forward, to gather again; ``False`` keeps.
 
     See :func:`~torch.distributed.fsdp.fully_shard`.
     """
@@ -73,11 +53,12 @@ def test_what_was_freed_is_gathered_again(ranks):
         size = whole[0].untyped_storage().size()
         with CommDebugMode() as backward:
             output.sum().backward()
-        return counted(forward), size, counted(backward)
+        counts = [{str(op): n for op, n in each.get_comm_counts().items()} for each in (forward, backward)]
+        return counts, size
 
-    gather, reduce = {"allgather_base": 1}, {"reduce_scatter_base": 1}
-    assert ranks(train, True) == [(gather, 0, gather | reduce)] * 2
-    assert ranks(train, False) == [(gather, 64, reduce)] * 2
+    gather, reduce = {"c10d._allgather_base_": 1}, {"c10d._reduce_scatter_base_": 1}
+    assert ranks(train, True) == [([gather, gather | reduce], 0)] * 2
+    assert ranks(train, False) == [([gather, reduce], 64)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -128,10 +109,11 @@ def test_backward_may_do_without(ranks):
         output = net(torch.tensor([0, 2]))
         with CommDebugMode() as backward:
             output.sum().backward()
-        return counted(backward), net[0].weight.grad is not None
+        counts = {str(op): n for op, n in backward.get_comm_counts().items()}
+        return counts["c10d._allgather_base_"], counts["c10d._reduce_scatter_base_"]
 
-    assert ranks(train, True) == [({"allgather_base": 2, "reduce_scatter_base": 2}, True)] * 2
-    assert ranks(train, False) == [({"allgather_base": 1, "reduce_scatter_base": 2}, True)] * 2
+    assert ranks(train, True) == [(2, 2)] * 2
+    assert ranks(train, False) == [(1, 2)] * 2
 
 
 @pytest.mark.parametrize("named", [[], [1], [1, 2]], ids=["none", "one", "two"])
@@ -177,18 +159,21 @@ def test_gathering_ahead_comes_second(ranks):
 
     def run(rank):
         from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultAllGather
 
-        net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        class Gather(DefaultAllGather):
+            def __call__(self, *args, **options):
+                seen.append(hasattr(net[0].weight, "to_local"))
+                return super().__call__(*args, **options)
+
+        net, seen = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), []
         for module in (*net, net):
-            fully_shard(module)
-        gathers = [Gather(lambda: hasattr(net[0].weight, "to_local")) for _ in net]
-        for layer, gather in zip(net, gathers, strict=True):
-            layer.set_custom_all_gather(gather)
+            fully_shard(module).set_custom_all_gather(Gather())
         net[0].set_modules_to_forward_prefetch([net[1]])
         net(torch.ones(1, 2))
-        return [gather.seen for gather in gathers]
+        return seen
 
-    assert ranks(run) == [[[True], [False]]] * 2
+    assert ranks(run) == [[True, False]] * 2
 
 
 @pytest.mark.parametrize(
@@ -203,8 +188,7 @@ def test_gathering_ahead_comes_second(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_backward_gathers_ahead(ranks, named, expected):
-    """In backward ``fully_shard`` gathers the module that ran before ahead, or those of
-    ``set_modules_to_backward_prefetch``.
+    """In backward ``fully_shard`` gathers the module before ahead, or ``set_modules_to_backward_prefetch``'s.
 
     A list replaces the default; it is gathered in the order given. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_modules_to_backward_prefetch`.
@@ -212,11 +196,19 @@ def test_backward_gathers_ahead(ranks, named, expected):
 
     def run(rank, named):
         from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultAllGather
+
+        class Gather(DefaultAllGather):
+            def __call__(self, *args, **options):
+                seen.append(f"gather {self.number}")
+                return super().__call__(*args, **options)
 
         net, seen = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)), []
         for i, layer in enumerate(net):
             layer.register_full_backward_hook(lambda *_, i=i: seen.append(f"back {i}"))
-            fully_shard(layer).set_custom_all_gather(Gather(lambda i=i: seen.append(f"gather {i}")))
+            gather = Gather()
+            gather.number = i
+            fully_shard(layer).set_custom_all_gather(gather)
         fully_shard(net)
         if named:
             net[2].set_modules_to_backward_prefetch([net[i] for i in named])
@@ -283,6 +275,6 @@ def test_a_list_is_gathered_together(ranks):
         fully_shard(net)
         with CommDebugMode() as comm:
             net(torch.ones(1, 2))
-        return seen, counted(comm)
+        return seen, comm.get_total_counts()
 
-    assert ranks(run) == [([[False, False]], {"allgather_base": 1})] * 2
+    assert ranks(run) == [([[False, False]], 1)] * 2

@@ -109,8 +109,8 @@ def test_unused_parameters_get_zeros(ranks, used, grads):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_submodules_get_zeros_too(ranks, recurse):
-    """``set_reduce_scatter_unused_params(True)`` holds for ``fully_shard`` submodules, with ``recurse=False``
-    it does not.
+    """``set_reduce_scatter_unused_params(True)`` holds for ``fully_shard`` submodules unless
+    ``recurse=False``.
 
     See :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_unused_params`.
     """

@@ -10,23 +10,6 @@ import torch
 from torch import nn
 
 
-class Chunked(nn.Module):
-    """Runs ``norm`` alone; ``head`` is called by whoever wants the output."""
-
-    def __init__(self, **options):
-        from torch.distributed.fsdp import fully_shard
-
-        super().__init__()
-        self.norm, self.head = nn.Linear(1, 1, bias=False), nn.Linear(1, 2, bias=False)
-        nn.init.constant_(self.norm.weight, 3.0)
-        nn.init.constant_(self.head.weight, 5.0)
-        fully_shard([self.norm, self.head], **options)
-        fully_shard(self)
-
-    def forward(self, x):
-        return self.norm(x)
-
-
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_some_may_be_called_later(ranks):
@@ -36,11 +19,21 @@ def test_some_may_be_called_later(ranks):
     """
 
     def train(rank):
-        net = Chunked()
+        from torch.distributed.fsdp import fully_shard
+
+        class Net(nn.Sequential):
+            def forward(self, x):
+                return self[0](x)
+
+        net = Net(nn.Linear(1, 1, bias=False), nn.Linear(1, 2, bias=False))
+        nn.init.constant_(net[0].weight, 3.0)
+        nn.init.constant_(net[1].weight, 5.0)
+        fully_shard([net[0], net[1]])
+        fully_shard(net)
         for _ in range(2):
             net.zero_grad()
             hidden = net(torch.tensor([[rank + 1.0], [10.0]]))
-            sum(net.head(chunk).sum() for chunk in hidden.chunk(2)).backward()
+            sum(net[1](chunk).sum() for chunk in hidden.chunk(2)).backward()
         return [p.grad.full_tensor().flatten().tolist() for p in net.parameters()]
 
     assert ranks(train) == [[[115.0], [34.5, 34.5]]] * 2
@@ -48,7 +41,7 @@ def test_some_may_be_called_later(ranks):
 
 @pytest.mark.parametrize("chunks", [2, 3])
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.13")
+@pytest.mark.since("2.14")
 def test_each_backward_is_reduced(ranks, chunks):
     """With ``fully_shard([a, b])`` two calls of ``b`` make two reduce-scatters, unless they share a backward.
 
@@ -57,12 +50,19 @@ def test_each_backward_is_reduced(ranks, chunks):
     """
 
     def train(rank, chunks):
+        from torch.distributed.fsdp import fully_shard
         from torch.distributed.tensor.debug import CommDebugMode
 
-        def loss(chunk):
-            return net.head(chunk).sum()
+        class Net(nn.Sequential):
+            def forward(self, x):
+                return self[0](x)
 
-        net, scatter = Chunked(), torch.ops.c10d._reduce_scatter_base_
+        def loss(chunk):
+            return net[1](chunk).sum()
+
+        net, scatter = Net(nn.Linear(1, 1), nn.Linear(1, 2)), torch.ops.c10d._reduce_scatter_base_
+        fully_shard([net[0], net[1]])
+        fully_shard(net)
         hidden = net(torch.ones(6, 1)).detach().requires_grad_()
         with CommDebugMode() as each:
             for chunk in hidden.chunk(chunks):
@@ -83,13 +83,20 @@ def test_each_call_casts(ranks):
     """
 
     def train(rank):
-        from torch.distributed.fsdp import MixedPrecisionPolicy
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-        net, seen = Chunked(mp_policy=MixedPrecisionPolicy(torch.bfloat16, output_dtype=torch.float64)), []
-        for layer in (net.norm, net.head):
+        class Net(nn.Sequential):
+            def forward(self, x):
+                return self[0](x)
+
+        net, seen = Net(nn.Linear(1, 1), nn.Linear(1, 2)), []
+        policy = MixedPrecisionPolicy(torch.bfloat16, output_dtype=torch.float64)
+        fully_shard([net[0], net[1]], mp_policy=policy)
+        fully_shard(net)
+        for layer in net:
             layer.register_forward_pre_hook(lambda module, args: seen.append(args[0].dtype))
         hidden = net(torch.ones(6, 1))
-        outputs = [net.head(chunk) for chunk in hidden.chunk(2)]
+        outputs = [net[1](chunk) for chunk in hidden.chunk(2)]
         return seen, [tensor.dtype for tensor in (hidden, *outputs)]
 
     assert ranks(train) == [([torch.bfloat16] * 3, [torch.float64] * 3)] * 2

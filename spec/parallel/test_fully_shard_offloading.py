@@ -31,7 +31,7 @@ def test_nothing_is_offloaded_by_default():
 @pytest.mark.needs("cuda")
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
-def test_a_mesh_of_gpus_takes_parameters_there(alone):
+def test_a_mesh_of_gpus_takes_parameters_there(join):
     """``fully_shard`` over a mesh of GPUs moves parameters, buffers and inputs to the current CUDA device.
 
     See :func:`~torch.distributed.fsdp.fully_shard`.
@@ -39,6 +39,7 @@ def test_a_mesh_of_gpus_takes_parameters_there(alone):
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
+    join("nccl", 0, 1)
     net, current = nn.BatchNorm1d(3), torch.device("cuda", torch.cuda.current_device())
     fully_shard(net, mesh=init_device_mesh("cuda", (1,)))
     output = net(torch.rand(2, 3))
@@ -54,7 +55,7 @@ def test_a_mesh_of_gpus_takes_parameters_there(alone):
 @pytest.mark.needs("cuda")
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
-def test_what_a_rank_holds_may_be_on_the_cpu(alone, policy, place):
+def test_what_a_rank_holds_may_be_on_the_cpu(join, policy, place):
     """With ``CPUOffloadPolicy`` shards of ``fully_shard``, their ``grad`` and Adam's state are on the CPU.
 
     Forward and backward run on the GPU all the same. With
@@ -62,6 +63,8 @@ def test_what_a_rank_holds_may_be_on_the_cpu(alone, policy, place):
     :class:`~torch.distributed.fsdp.CPUOffloadPolicy`.
     """
     from torch.distributed import fsdp
+
+    join("nccl", 0, 1)
 
     class Net(nn.Linear):
         def forward(self, x):
@@ -83,13 +86,14 @@ def test_what_a_rank_holds_may_be_on_the_cpu(alone, policy, place):
 @pytest.mark.needs("cuda")
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
-def test_the_gpu_is_freed_after_forward(alone, reshard, size):
-    """With ``CPUOffloadPolicy``, too, ``reshard_after_forward`` of ``fully_shard`` decides what forward frees.
+def test_the_gpu_is_freed_after_forward(join, reshard, size):
+    """With ``CPUOffloadPolicy``, too, ``reshard_after_forward`` of ``fully_shard`` decides what is freed.
 
     See :class:`~torch.distributed.fsdp.CPUOffloadPolicy`.
     """
     from torch.distributed.fsdp import CPUOffloadPolicy, fully_shard
 
+    join("nccl", 0, 1)
     net, whole = nn.Linear(4, 4, bias=False), []
     net.register_forward_hook(lambda module, args, output: whole.append(module.weight))
     fully_shard(net, reshard_after_forward=reshard, offload_policy=CPUOffloadPolicy())
@@ -103,13 +107,14 @@ def test_the_gpu_is_freed_after_forward(alone, reshard, size):
 @pytest.mark.needs("cuda")
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
-def test_offloaded_memory_may_be_pinned(alone, pin):
+def test_offloaded_memory_may_be_pinned(join, pin):
     """``CPUOffloadPolicy(pin_memory=True)`` of ``fully_shard`` holds shards and ``grad`` in pinned memory.
 
     With ``False`` they are in usual memory. See :class:`~torch.distributed.fsdp.CPUOffloadPolicy`.
     """
     from torch.distributed.fsdp import CPUOffloadPolicy, fully_shard
 
+    join("nccl", 0, 1)
     net = fully_shard(nn.Linear(2, 3), offload_policy=CPUOffloadPolicy(pin_memory=pin))
     net(torch.ones(1, 2)).sum().backward()
 
@@ -120,7 +125,7 @@ def test_offloaded_memory_may_be_pinned(alone, pin):
 @pytest.mark.needs("cuda")
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
-def test_what_waits_stays_on_the_gpu(alone):
+def test_what_waits_stays_on_the_gpu(join):
     """``CPUOffloadPolicy`` of ``fully_shard`` takes gradients to the CPU when they are reduced, not before.
 
     So gradients that ``set_requires_gradient_sync(False)`` leaves are on the GPU. See
@@ -128,6 +133,7 @@ def test_what_waits_stays_on_the_gpu(alone):
     """
     from torch.distributed.fsdp import CPUOffloadPolicy, fully_shard
 
+    join("nccl", 0, 1)
     net = fully_shard(nn.Linear(1, 2, bias=False), offload_policy=CPUOffloadPolicy())
     net.set_reshard_after_backward(False)
     net.set_requires_gradient_sync(False)

@@ -241,8 +241,9 @@ def test_the_mode_is_kept_until_finalized(ranks):
     """Changing FSDP's ``set_manual_backward_finalization`` between backward and ``finalize_backward()``
     raises.
 
-    It is a ``RuntimeError``; ``reset_iter_state()`` ends it as well. It also raises on a submodule, at the latest when the ``fully_shard`` root is
-    called. See :meth:`~torch.distributed.fsdp.FSDPModule.set_manual_backward_finalization`.
+    It is a ``RuntimeError``; ``reset_iter_state()`` ends it as well. It also raises on a submodule, at the
+    latest when the ``fully_shard`` root is called. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_manual_backward_finalization`.
     """
 
     def train(rank):

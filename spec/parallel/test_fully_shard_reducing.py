@@ -12,55 +12,20 @@ import torch.distributed as dist
 from torch import nn
 
 
-class Scatter:
-    """A reduce-scatter that notes what ``watch(group)`` sees when it is called."""
-
-    def __init__(self, watch):
-        self.seen, self.watch = [], watch
-
-    def allocate(self, size, *, dtype, device):
-        return torch.empty(*size, dtype=dtype, device=device)
-
-    def __call__(self, output_tensor, input_tensor, group, op, async_op=False):
-        self.seen.append(self.watch(group))
-        return dist.reduce_scatter_tensor(output_tensor, input_tensor, op, group=group, async_op=async_op)
-
-
-class InputWatch(Scatter):
-    """A reduce-scatter that notes how many of its inputs are alive when it makes the next, and in which streams."""
-
-    def __init__(self):
-        self.inputs, self.alive, self.streams = [], [], []
-
-    def allocate(self, size, *, dtype, device):
-        if len(self.streams) % 2 == 0:  # an input; the output is next
-            self.alive.append(sum(ref() is not None for ref in self.inputs))
-        self.streams.append(torch.cpu.current_stream())
-        return super().allocate(size, dtype=dtype, device=device)
-
-    def __call__(self, output_tensor, input_tensor, group, op, async_op=False):
-        self.inputs.append(weakref.ref(input_tensor.untyped_storage()))
-        return dist.reduce_scatter_tensor(output_tensor, input_tensor, op, group=group, async_op=async_op)
-
-
-def copies_and_shards(copies, shards):
-    from torch.distributed.device_mesh import init_device_mesh
-
-    return init_device_mesh("cpu", (copies, shards), mesh_dim_names=("copies", "shards"))
-
-
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
-def test_parameters_are_gathered_all_the_same(rank_of_four):
-    """``set_requires_gradient_sync(False)`` avoids reducing gradients of ``fully_shard``, not gathering
-    parameters.
+def test_parameters_are_gathered_all_the_same(join):
+    """``set_requires_gradient_sync(False)`` of ``fully_shard`` avoids reducing gradients, but not gathering.
 
     So accumulation is not without communication. Over a mesh of two dimensions it leaves out the
     reduce-scatter and the all-reduce. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_requires_gradient_sync`.
     """
+    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
     from torch.distributed.tensor.debug import CommDebugMode
+
+    join("fake", 1, 4)
 
     def counts(net, sync):
         net.set_requires_gradient_sync(sync)
@@ -68,8 +33,8 @@ def test_parameters_are_gathered_all_the_same(rank_of_four):
             net(torch.ones(1, 1)).sum().backward()
         return comm.get_comm_counts()
 
-    one = fully_shard(nn.Linear(1, 12), mesh=copies_and_shards(1, 4)["shards"])
-    two = fully_shard(nn.Linear(1, 12), mesh=copies_and_shards(2, 2))
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("copies", "shards"))
+    one, two = fully_shard(nn.Linear(1, 12), mesh=mesh["shards"]), fully_shard(nn.Linear(1, 12), mesh=mesh)
     ops = torch.ops.c10d
 
     assert counts(one, sync=False) == {ops._allgather_base_: 1}
@@ -84,16 +49,19 @@ def test_parameters_are_gathered_all_the_same(rank_of_four):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
-def test_the_all_reduce_alone_can_wait(rank_of_four):
-    """Over a mesh of two dimensions, ``set_requires_all_reduce(False)`` of ``fully_shard`` leaves the
-    reduce-scatter.
+def test_the_all_reduce_alone_can_wait(join):
+    """``set_requires_all_reduce(False)`` of ``fully_shard`` avoids the all-reduce, not the reduce-scatter.
 
-    See :meth:`~torch.distributed.fsdp.FSDPModule.set_requires_all_reduce`.
+    Both there are over a mesh of two dimensions. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_requires_all_reduce`.
     """
+    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
     from torch.distributed.tensor.debug import CommDebugMode
 
-    net, counts, ops = fully_shard(nn.Linear(1, 12), mesh=copies_and_shards(2, 2)), [], torch.ops.c10d
+    join("fake", 1, 4)
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("copies", "shards"))
+    net, counts, ops = fully_shard(nn.Linear(1, 12), mesh=mesh), [], torch.ops.c10d
     for wanted in (False, True):
         net.set_requires_all_reduce(wanted)
         output = net(torch.ones(1, 1))
@@ -117,9 +85,11 @@ def test_what_waits_is_kept_apart(ranks, setter):
     """
 
     def train(rank, setter):
+        from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Linear(1, 2, bias=False), mesh=copies_and_shards(2, 1))
+        mesh = init_device_mesh("cpu", (2, 1), mesh_dim_names=("copies", "shards"))
+        net = fully_shard(nn.Linear(1, 2, bias=False), mesh=mesh)
         x, seen = torch.tensor([[rank + 1.0]]), []
         for wanted, zero in ((True, False), (False, True), (True, False)):
             getattr(net, setter)(wanted)
@@ -145,9 +115,11 @@ def test_both_kinds_of_waiting_are_apart(ranks):
     """
 
     def train(rank):
+        from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Linear(1, 2, bias=False), mesh=copies_and_shards(2, 1))
+        mesh = init_device_mesh("cpu", (2, 1), mesh_dim_names=("copies", "shards"))
+        net = fully_shard(nn.Linear(1, 2, bias=False), mesh=mesh)
         x, seen = torch.tensor([[rank + 1.0]]), []
         net.set_reshard_after_backward(False)
         for sync, all_reduce in ((True, False), (False, False), (True, True)):
@@ -173,9 +145,11 @@ def test_the_hook_comes_last(ranks):
     """
 
     def train(rank, copies):
+        from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
-        net, seen = fully_shard(nn.Linear(1, 2, bias=False), mesh=copies_and_shards(copies, 2 // copies)), []
+        mesh = init_device_mesh("cpu", (copies, 2 // copies), mesh_dim_names=("copies", "shards"))
+        net, seen = fully_shard(nn.Linear(1, 2, bias=False), mesh=mesh), []
         net.set_all_reduce_hook(lambda reduced: seen.append(reduced.tolist()) or reduced * 10)
         net(torch.tensor([[rank + 1.0]])).sum().backward()
         return seen, net.weight.grad.to_local().flatten().tolist()
@@ -213,6 +187,7 @@ def test_the_all_reduce_has_its_own_stream(ranks):
     """
 
     def train(rank):
+        from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
         def watched(*args, **options):
@@ -220,7 +195,7 @@ def test_the_all_reduce_has_its_own_stream(ranks):
             return all_reduce(*args, **options)
 
         net, all_reduce, seen = nn.Linear(1, 2), dist.all_reduce, []
-        fully_shard(net, mesh=copies_and_shards(2, 1))
+        fully_shard(net, mesh=init_device_mesh("cpu", (2, 1), mesh_dim_names=("copies", "shards")))
         with pytest.raises(ValueError, match="stream cannot be set when using native HSDP"):
             net.set_all_reduce_hook(print, stream=torch.cpu.Stream())
         net.set_all_reduce_hook(lambda reduced: seen.append(torch.cpu.current_stream()))
@@ -275,23 +250,24 @@ def test_both_directions_share_a_group(ranks):
 
     def train(rank):
         from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp._fully_shard import _fsdp_collectives as collectives
 
-        class Gather(Scatter):
-            def __call__(self, output_tensor, input_tensor, group, async_op=False):
-                self.seen.append(self.watch(group))
-                return dist.all_gather_into_tensor(output_tensor, input_tensor, group, async_op)
+        class Gather(collectives.DefaultAllGather):
+            def __call__(self, **options):
+                seen.append((options["group"], torch.cpu.current_stream()))
+                return super().__call__(**options)
 
-        def watch(group):
-            return group, torch.cpu.current_stream()
+        class Scatter(collectives.DefaultReduceScatter):
+            def __call__(self, **options):
+                seen.append((options["group"], torch.cpu.current_stream()))
+                return super().__call__(**options)
 
-        mesh = copies_and_shards(1, 2)["shards"]
-        net, gather, scatter = fully_shard(nn.Linear(1, 2), mesh=mesh), Gather(watch), Scatter(watch)
-        net.set_custom_all_gather(gather)
-        net.set_custom_reduce_scatter(scatter)
+        net, seen, usual = fully_shard(nn.Linear(1, 2)), [], torch.cpu.current_stream()
+        net.set_custom_all_gather(Gather())
+        net.set_custom_reduce_scatter(Scatter())
         net(torch.ones(1, 1)).sum().backward()
-        (gathered, scattered), usual = (gather.seen[0], scatter.seen[0]), torch.cpu.current_stream()
-        groups = [group is mesh.get_group() for group in (gathered[0], scattered[0])]
-        return groups, len({id(usual), id(gathered[1]), id(scattered[1])})
+        groups, streams = zip(*seen, strict=True)
+        return [group is dist.group.WORLD for group in groups], len({*streams, usual})
 
     assert ranks(train) == [([True, True], 3)] * 2
 
@@ -308,18 +284,23 @@ def test_reducing_may_have_its_own_group(ranks):
 
     def train(rank):
         from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultReduceScatter
 
-        usual, seen = dist.group.WORLD, []
-        net = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 2))
+        class Scatter(DefaultReduceScatter):
+            def __call__(self, **options):
+                seen.append(options["group"])
+                return super().__call__(**options)
+
+        net, usual, results = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 2)), dist.group.WORLD, []
         for module in (net[0], net):
-            scatter = Scatter(lambda group: seen.append(group))
-            fully_shard(module).set_custom_reduce_scatter(scatter)
-        results = []
+            fully_shard(module).set_custom_reduce_scatter(Scatter())
         for options in ({"recurse": False}, {}, {"enable": False}):
             net.set_separate_reduce_scatter_group(**options)
+            seen = []
             net(torch.ones(1, 1)).sum().backward()
-            last, first = seen[-2:]
-            results.append((last is usual, first is usual, last is first, dist.get_process_group_ranks(last)))
+            outer, inner = seen
+            ranks = dist.get_process_group_ranks(outer)
+            results.append((outer is usual, inner is usual, outer is inner, ranks))
         return results
 
     expected = [(False, True, False, [0, 1]), (False, False, True, [0, 1]), (True, True, True, [0, 1])]
@@ -330,30 +311,40 @@ def test_reducing_may_have_its_own_group(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_more_inputs_may_be_kept(ranks, recurse):
-    """In backward ``fully_shard`` keeps one reduce-scatter input, or
-    ``set_reduce_scatter_max_input_buffers(3)`` of them.
+    """``fully_shard`` keeps one reduce-scatter input, or ``set_reduce_scatter_max_input_buffers(3)`` of
+    them.
 
-    With one it frees that of the last module before it makes the next. The largest number of all modules
-    counts for all, so ``recurse=False`` makes no difference. Inputs are made in the stream of backward, with
-    any number. See :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_max_input_buffers`.
+    With one, as by default, it frees that of the last module before it makes the next. The largest number of
+    all modules counts for all, so ``recurse=False`` makes no difference. Inputs are made in the stream of
+    backward, with any number. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_max_input_buffers`.
     """
 
     def train(rank, recurse):
         from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultReduceScatter
+
+        class Watched(DefaultReduceScatter):
+            def allocate(self, *size, **options):
+                alive.extend([sum(ref() is not None for ref in inputs)] if len(streams) % 2 == 0 else [])
+                streams.append(torch.cpu.current_stream())
+                return super().allocate(*size, **options)
+
+            def __call__(self, **options):
+                inputs.append(weakref.ref(options["input_tensor"].untyped_storage()))
+                return super().__call__(**options)
 
         results = []
-        for number in (None, 3):
-            net, scatter = nn.Sequential(*[nn.Linear(2, 2) for _ in range(4)]), InputWatch()
+        for number in (1, 3):
+            net, inputs, alive, streams = nn.Sequential(*map(nn.Linear, [2] * 4, [2] * 4)), [], [], []
             for module in (*net[:3], net):
-                fully_shard(module).set_custom_reduce_scatter(scatter)
-            if number:
-                net.set_reduce_scatter_max_input_buffers(number, recurse=recurse)
+                fully_shard(module).set_custom_reduce_scatter(Watched())
+            net.set_reduce_scatter_max_input_buffers(number, recurse=recurse)
             net(torch.ones(1, 2)).sum().backward()
-            same = scatter.streams[0] is torch.cpu.current_stream()
-            results.append((scatter.alive, len(set(scatter.streams)), same))
+            results.append((alive, streams[0] is torch.cpu.current_stream(), len(set(streams))))
         return results
 
-    assert ranks(train, recurse) == [[([0, 0, 0, 0], 2, True), ([0, 1, 2, 2], 2, True)]] * 2
+    assert ranks(train, recurse) == [[([0, 0, 0, 0], True, 2), ([0, 1, 2, 2], True, 2)]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -366,14 +357,21 @@ def test_the_number_is_read_once(ranks):
 
     def train(rank):
         from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultReduceScatter
 
-        net, scatter = nn.Sequential(*[nn.Linear(2, 2) for _ in range(3)]), InputWatch()
+        class Watched(DefaultReduceScatter):
+            def __call__(self, **options):
+                alive.append(sum(ref() is not None for ref in inputs))
+                inputs.append(weakref.ref(options["input_tensor"].untyped_storage()))
+                return super().__call__(**options)
+
+        net, inputs, alive = nn.Sequential(*[nn.Linear(2, 2) for _ in range(3)]), [], []
         for module in (*net[:2], net):
-            fully_shard(module).set_custom_reduce_scatter(scatter)
+            fully_shard(module).set_custom_reduce_scatter(Watched())
         output = net(torch.ones(1, 2))
         net.set_reduce_scatter_max_input_buffers(3)
         output.sum().backward()
         net(torch.ones(1, 2)).sum().backward()
-        return scatter.alive
+        return alive
 
     assert ranks(train) == [[0] * 6] * 2

@@ -13,20 +13,6 @@ import torch.distributed as dist
 from torch import nn
 
 
-class Gather:
-    """An all-gather that notes what ``watch()`` sees when it is called."""
-
-    def __init__(self, watch):
-        self.seen, self.watch = [], watch
-
-    def allocate(self, size, *, dtype, device):
-        return torch.empty(*size, dtype=dtype, device=device)
-
-    def __call__(self, output_tensor, input_tensor, group, async_op=False):
-        self.seen.append(self.watch())
-        return dist.all_gather_into_tensor(output_tensor, input_tensor, group=group, async_op=async_op)
-
-
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_gathering_waits_for_the_step(ranks):
@@ -47,24 +33,16 @@ def test_gathering_waits_for_the_step(ranks):
             def wait_event(self, event):
                 seen.extend(["step"] if event is step else [])
 
-        net, x, usual, step = (
-            fully_shard(nn.Linear(1, 2)),
-            torch.ones(1, 1),
-            torch.cpu.current_stream(),
-            object(),
-        )
+        net, usual, step, seen = fully_shard(nn.Linear(1, 2)), torch.cpu.current_stream(), object(), []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch.cpu, "Stream", Stream)
-            results = []
             for event in (None, step, None):
-                seen = []
-                if event:
-                    net.set_post_optim_event(event)
-                net(x)
-                results.append(seen)
-        return results
+                seen.append("forward")
+                net.set_post_optim_event(event)
+                net(torch.ones(1, 1))
+        return seen
 
-    assert ranks(run) == [[["all"] * 2, ["step"] * 2, ["all"] * 2]] * 2
+    assert ranks(run) == [["forward", *["all"] * 2, "forward", *["step"] * 2, "forward", *["all"] * 2]] * 2
 
 
 @pytest.mark.parametrize("share", [True, False])
@@ -74,27 +52,32 @@ def test_roots_may_share_their_streams(ranks, share):
     """After ``share_comm_ctx([a, b])``, ``fully_shard`` modules ``a`` and ``b`` gather and reduce in the same
     streams.
 
-    From when both have been called: the first call of ``b`` makes new streams for both. See :func:`~torch.distributed.fsdp.share_comm_ctx`.
+    From when both have been called: the first call of ``b`` makes new streams for both. See
+    :func:`~torch.distributed.fsdp.share_comm_ctx`.
     """
 
     def train(rank, share):
         from torch.distributed.fsdp import fully_shard, share_comm_ctx
+        from torch.distributed.fsdp._fully_shard import _fsdp_collectives as collectives
 
-        class Scatter(Gather):
-            def __call__(self, output_tensor, input_tensor, group, op, async_op=False):
-                self.seen.append(self.watch())
-                return dist.reduce_scatter_tensor(output_tensor, input_tensor, op, group, async_op)
+        class Gather(collectives.DefaultAllGather):
+            def __call__(self, *args, **options):
+                seen.append(torch.cpu.current_stream())
+                return super().__call__(*args, **options)
+
+        class Scatter(collectives.DefaultReduceScatter):
+            def __call__(self, *args, **options):
+                seen.append(torch.cpu.current_stream())
+                return super().__call__(*args, **options)
 
         nets, seen = [fully_shard(nn.Linear(1, 2)), fully_shard(nn.Linear(1, 2))], []
         if share:
             share_comm_ctx(nets)
-        for net in nets:
+        for net in (*nets, *nets):
+            net.set_custom_all_gather(Gather())
+            net.set_custom_reduce_scatter(Scatter())
             net(torch.ones(1, 1)).sum().backward()
-        for net in nets:
-            net.set_custom_all_gather(Gather(lambda: seen.append(torch.cpu.current_stream())))
-            net.set_custom_reduce_scatter(Scatter(lambda: seen.append(torch.cpu.current_stream())))
-            net(torch.ones(1, 1)).sum().backward()
-        return seen[0] is seen[2], seen[1] is seen[3], seen[0] is seen[1]
+        return seen[4] is seen[6], seen[5] is seen[7], seen[4] is seen[5]
 
     assert ranks(train, share) == [(share, share, False)] * 2
 
@@ -102,8 +85,7 @@ def test_roots_may_share_their_streams(ranks, share):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_another_backward_may_follow(ranks):
-    """After ``set_is_last_backward(False)``, ``fully_shard`` does not wait for its last reduce-scatter in
-    backward.
+    """After ``set_is_last_backward(False)`` backward does not wait for ``fully_shard``'s last reduce-scatter.
 
     So it keeps the input; gradients are averaged all the same. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_is_last_backward`.
@@ -111,14 +93,12 @@ def test_another_backward_may_follow(ranks):
 
     def train(rank, last):
         from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultReduceScatter
 
-        class Scatter:
-            def allocate(self, size, *, dtype, device):
-                return torch.empty(*size, dtype=dtype, device=device)
-
-            def __call__(self, output_tensor, input_tensor, group, op, async_op=False):
-                inputs.append(weakref.ref(input_tensor.untyped_storage()))
-                return dist.reduce_scatter_tensor(output_tensor, input_tensor, op, group, async_op)
+        class Scatter(DefaultReduceScatter):
+            def __call__(self, **options):
+                inputs.append(weakref.ref(options["input_tensor"].untyped_storage()))
+                return super().__call__(**options)
 
         net, inputs = fully_shard(nn.Linear(1, 2, bias=False)), []
         net.set_custom_reduce_scatter(Scatter())
@@ -148,11 +128,19 @@ def test_the_order_is_kept_for_another(ranks, last, expected):
 
     def train(rank, last):
         from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultAllGather
+
+        class Gather(DefaultAllGather):
+            def __call__(self, *args, **options):
+                seen.append(f"gather {self.number}")
+                return super().__call__(*args, **options)
 
         net, seen = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)), []
         for i, layer in enumerate(net):
             layer.register_full_backward_hook(lambda *_, i=i: seen.append(f"back {i}"))
-            fully_shard(layer).set_custom_all_gather(Gather(lambda i=i: seen.append(f"gather {i}")))
+            gather = Gather()
+            gather.number = i
+            fully_shard(layer).set_custom_all_gather(gather)
         fully_shard(net)
         first, second = (net(torch.ones(1, 2, requires_grad=True)).sum() for _ in range(2))
         net.set_is_last_backward(last)
@@ -215,8 +203,8 @@ def test_own_buffers_exclude_the_backends(ranks, custom):
 
         net = fully_shard(nn.Linear(1, 2))
         net.set_allocate_memory_from_process_group_for_comm(True)
-        getattr(net, custom)(Gather(lambda: None))
-        with pytest.raises(AssertionError, match="when .* comm is custom: Gather"):
+        getattr(net, custom)(object())
+        with pytest.raises(AssertionError, match="comm is custom: object"):
             net.set_allocate_memory_from_process_group_for_comm(True)
 
     assert ranks(run, custom) == [None, None]
@@ -241,15 +229,15 @@ def test_own_buffers_exclude_symmetric_memory(ranks, custom):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_symmetric_memory, "set_backend", lambda name: None)  # the real one wants NCCL
             net.set_symm_mem_for_comm()
-            getattr(net, custom)(Gather(lambda: None))
-            with pytest.raises(AssertionError, match="when .* comm is custom: Gather"):
+            getattr(net, custom)(object())
+            with pytest.raises(AssertionError, match="comm is custom: object"):
                 net.set_symm_mem_for_comm()
 
     assert ranks(run, custom) == [None, None]
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.13")
+@pytest.mark.since("2.14")
 def test_symmetric_memory_is_for_gathering(ranks):
     """``set_symm_mem_for_comm(name)`` makes ``fully_shard`` gather into symmetric memory of that backend.
 
