@@ -237,7 +237,7 @@ def test_own_buffers_exclude_symmetric_memory(ranks, custom):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.14")
+@pytest.mark.since("2.15")
 def test_symmetric_memory_is_for_gathering(ranks):
     """``set_symm_mem_for_comm(name)`` makes ``fully_shard`` gather into symmetric memory of that backend.
 
