@@ -168,7 +168,7 @@ def test_zeros_need_a_dtype(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.8")
+@pytest.mark.since("2.2")
 def test_the_wrapper_reduces_in_param_dtype(ranks):
     """:class:`~torch.distributed.fsdp.FullyShardedDataParallel` with ``param_dtype`` alone averages gradients
     in it.
