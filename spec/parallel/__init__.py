@@ -10,6 +10,9 @@ and *comm_scatter* for what these are made of; then *ddp*, *ddp_gradients*, *ddp
 and *ddp_errors*, *ddp_buckets* and *ddp_comm_hooks* for the exchange of gradients, *ddp_join* for uneven
 batches, *ddp_checkpointing* and *ddp_finalizing* for other ways through backward, *ddp_on_gpus* for modules
 on GPUs, and *sync_batch_norm* for batch normalization over all ranks; last *fully_shard*, with
-*fully_shard_settings*, *fully_shard_gradients* and *fully_shard_precision* for what it can be told, and
-*fully_shard_recovery* for errors.
+*fully_shard_settings*, *fully_shard_gradients*, *fully_shard_precision* and *fully_shard_dtypes* for what it
+can be told, *fully_shard_meshes* for the ranks it shards over, *fully_shard_lists* for several modules at
+once, *fully_shard_gathering* and *fully_shard_reducing* for what it communicates when,
+*fully_shard_streams* and *fully_shard_offloading* for streams, buffers and GPUs, and *fully_shard_recovery*
+for errors.
 """

@@ -22,6 +22,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
+with contextlib.suppress(ImportError, AttributeError):
+    import torch.testing._internal.distributed.fake_pg  # the backend "fake"
+
 PATIENCE = 15  # seconds until a rank that does not answer is given up
 HIDDEN = {"CUDA_VISIBLE_DEVICES": "", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}  # ranks are on the CPU
 SLOW = ("torch._dynamo", "torch.distributed.fsdp")  # to import, and no part of a clause
@@ -37,11 +40,8 @@ def serve(rank, pipe, folder):
         importlib.import_module(name)
     store, limit = dist.FileStore(str(folder / "store"), 2), timedelta(seconds=2 * PATIENCE)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=limit)
-    reply = (None, "ready")
-    while True:
-        pipe.send_bytes(pickle.dumps(reply))
-        if pipe not in wait([pipe, multiprocessing.parent_process().sentinel]):
-            return
+    pipe.send_bytes(pickle.dumps((None, "ready")))
+    while pipe in wait([pipe, multiprocessing.parent_process().sentinel]):
         faulthandler.dump_traceback_later(PATIENCE - 1, exit=True, file=output)
         module, code, args = pickle.loads(pipe.recv_bytes())
         torch.manual_seed(rank)
@@ -52,6 +52,7 @@ def serve(rank, pipe, folder):
             traceback.print_exc()
             reply = (type(error), str(error))
         faulthandler.cancel_dump_traceback_later()
+        pipe.send_bytes(pickle.dumps(reply))
 
 
 class Ranks:
@@ -73,7 +74,6 @@ class Ranks:
         return self.results(PATIENCE)
 
     def start(self):
-        assert not self.folder.exists(), f"{self.folder} is taken: the ranks meet in a folder of their own"
         self.folder.mkdir()
         for name in SLOW:
             importlib.import_module(name)  # once for all ranks that are forked
@@ -101,13 +101,12 @@ class Ranks:
             if error:
                 if error is ChildProcessError:
                     self.processes[1 - rank].join(0.5)  # so that it can write down where it hangs, too
-                files = sorted(self.folder.glob("*.txt"))
-                wrote = [f"{file.stem} wrote:\n{file.read_text()}" for file in files]
-                self.stop()
+                wrote = [f"{file.stem}:\n{file.read_text()}" for file in sorted(self.folder.glob("*.txt"))]
+                self.close()
                 raise error(results[rank]) from RuntimeError("\n".join(wrote))
         return results
 
-    def stop(self):
+    def close(self):
         for process, pipe in zip(self.processes, self.pipes, strict=True):
             process.kill()
             process.join()
@@ -120,17 +119,15 @@ class Ranks:
 def ranks(tmp_path_factory):
     """Two processes that run the same function, each told its rank."""
     method = "spawn" if torch._utils._get_available_device_type() else "fork"
-    ranks = Ranks(tmp_path_factory.mktemp("ranks") / "pair", method)
-    yield ranks
-    ranks.stop()
+    with contextlib.closing(Ranks(tmp_path_factory.mktemp("ranks") / "pair", method)) as ranks:
+        yield ranks
 
 
 @pytest.fixture(scope="session")
 def gpu_ranks(tmp_path_factory):
     """Two processes like those of ``ranks``, on the GPUs that there are: both may use the first one."""
-    ranks = Ranks(tmp_path_factory.mktemp("gpu_ranks") / "pair", "spawn", hidden={})
-    yield ranks
-    ranks.stop()
+    with contextlib.closing(Ranks(tmp_path_factory.mktemp("gpu_ranks") / "pair", "spawn", {})) as ranks:
+        yield ranks
 
 
 @pytest.fixture
@@ -138,3 +135,12 @@ def no_accelerator(monkeypatch):
     """DataParallel finds no accelerator of any kind, as on a machine without one."""
     for names in (vars(torch._utils), torch.nn.DataParallel.__init__.__globals__):
         monkeypatch.setitem(names, "_get_available_device_type", lambda: None)
+
+
+@pytest.fixture
+def join():
+    """``join("fake", 1, 4)`` makes this process rank 1 of four that exchange nothing, "nccl" of real ones."""
+    store = dist.HashStore()
+    yield lambda name, rank, size: dist.init_process_group(name, None, None, size, rank, store)
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -105,6 +105,57 @@ def test_unused_parameters_get_zeros(ranks, used, grads):
     assert ranks(train, used) == [grads, grads]
 
 
+@pytest.mark.parametrize("recurse", [True, False])
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_submodules_get_zeros_too(ranks, recurse):
+    """``set_reduce_scatter_unused_params(True)`` holds for ``fully_shard`` submodules unless
+    ``recurse=False``.
+
+    See :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_unused_params`.
+    """
+
+    def train(rank, recurse):
+        from torch.distributed.fsdp import fully_shard
+
+        class Idle(nn.Linear):
+            def forward(self, x):
+                return x * 2
+
+        net = nn.Sequential(Idle(2, 2, bias=False), Idle(2, 2, bias=False))
+        fully_shard(net[0])
+        fully_shard(net).set_reduce_scatter_unused_params(True, recurse=recurse)
+        net(torch.ones(1, 2, requires_grad=True)).sum().backward()
+        return [None if p.grad is None else p.grad.to_local().tolist() for p in net.parameters()]
+
+    zeros = [[0.0, 0.0]]
+    assert ranks(train, recurse) == [[zeros if recurse else None, zeros]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
+def test_the_optimizer_has_shards(ranks):
+    """The state of an optimizer made after ``fully_shard`` is sharded as the parameters are.
+
+    That is what saves memory: :class:`~torch.optim.Adam` keeps two values for each parameter, here of one row
+    out of two. See :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net = fully_shard(nn.Linear(1, 2, bias=False))
+        optimizer = torch.optim.Adam(net.parameters(), betas=(0.5, 0.5))
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        optimizer.step()
+        state = optimizer.state[net.weight]
+        return [
+            (tuple(state[key].shape), state[key].to_local().tolist()) for key in ("exp_avg", "exp_avg_sq")
+        ]
+
+    assert ranks(train) == [[((2, 1), [[0.75]]), ((2, 1), [[1.125]])]] * 2
+
+
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_a_hook_may_change_the_reduced(ranks):

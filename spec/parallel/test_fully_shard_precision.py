@@ -209,7 +209,8 @@ def test_one_group_has_one_dtype(ranks):
 def test_parameters_may_keep_their_dtype(ranks):
     """``param_dtype_override_fn`` keeps parameters of ``fully_shard`` in the dtype that it returns for them.
 
-    It is called once for each parameter, when ``fully_shard`` is. ``None`` stands for ``param_dtype``. See
+    It is called once for each parameter, when ``fully_shard`` is. ``None`` stands for ``param_dtype``, and is
+    the default of the function itself. See
     :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
     """
 
@@ -226,9 +227,10 @@ def test_parameters_may_keep_their_dtype(ranks):
         net = fully_shard(nn.Linear(2, 3), mp_policy=policy)
         before = list(calls)
         net.unshard()
-        return before, calls == before, net.weight.dtype, net.bias.dtype
+        default = MixedPrecisionPolicy(param_dtype=torch.bfloat16).param_dtype_override_fn
+        return default, before, calls == before, net.weight.dtype, net.bias.dtype
 
-    assert ranks(run) == [([(3, 2), (3,)], True, torch.bfloat16, torch.float32)] * 2
+    assert ranks(run) == [(None, [(3, 2), (3,)], True, torch.bfloat16, torch.float32)] * 2
 
 
 @pytest.mark.needs("distributed")

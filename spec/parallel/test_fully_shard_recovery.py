@@ -6,6 +6,7 @@
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 
@@ -43,6 +44,41 @@ def test_after_an_error_the_state_is_reset(ranks, where):
         return sharded, last.weight.grad.to_local().tolist()
 
     assert ranks(train, where) == [([True, True], [[4.5]])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_a_reset_waits_for_an_unshard(ranks):
+    """``reset_iter_state()`` of a ``fully_shard`` module waits for a pending ``unshard(async_op=True)``.
+
+    The parameters are shards after it. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    """
+
+    def reset(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        class Work(dist.Work):
+            def wait(self, timeout=None):
+                calls.append("wait")
+
+        class Gather:
+            def allocate(self, size, *, dtype, device):
+                return torch.empty(*size, dtype=dtype, device=device)
+
+            def __call__(self, output_tensor, input_tensor, group, async_op=False):
+                return Work() if async_op else None
+
+        net, calls = fully_shard(nn.Linear(1, 2)), []
+        net.set_custom_all_gather(Gather())
+        net(torch.ones(1, 1))
+        net.reshard()
+        net.unshard(async_op=True)
+        calls.append("reset")
+        net.reset_iter_state()
+        return calls, hasattr(net.weight, "to_local")
+
+    assert ranks(reset) == [(["reset", "wait"], True)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -146,6 +182,34 @@ def test_finalization_keeps_to_gradient_sync(ranks):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
+def test_finalization_takes_the_all_reduce(ranks):
+    """``finalize_backward()`` of ``fully_shard`` raises ``RuntimeError`` after
+    ``set_requires_all_reduce(False)``.
+
+    That is over a mesh of two dimensions: the all-reduce cannot wait. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
+    """
+
+    def train(rank):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = init_device_mesh("cpu", (2, 1), mesh_dim_names=("copies", "shards"))
+        net = fully_shard(nn.Linear(1, 2, bias=False), mesh=mesh)
+        net.set_manual_backward_finalization(True)
+        net.set_requires_all_reduce(False)
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        with pytest.raises(RuntimeError, match="manual backward finalization requires all-reduce"):
+            net.finalize_backward()
+        net.set_requires_all_reduce(True)
+        net.finalize_backward()
+        return net.weight.grad.to_local().flatten().tolist()
+
+    assert ranks(train) == [[1.5, 1.5]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
 def test_finalization_without_a_backward(ranks):
     """Before the first forward, ``finalize_backward()`` of a ``fully_shard`` module does nothing.
 
@@ -177,8 +241,9 @@ def test_the_mode_is_kept_until_finalized(ranks):
     """Changing FSDP's ``set_manual_backward_finalization`` between backward and ``finalize_backward()``
     raises.
 
-    It is a ``RuntimeError``. It also raises on a submodule, at the latest when the ``fully_shard`` root is
-    called. See :meth:`~torch.distributed.fsdp.FSDPModule.set_manual_backward_finalization`.
+    It is a ``RuntimeError``; ``reset_iter_state()`` ends it as well. It also raises on a submodule, at the
+    latest when the ``fully_shard`` root is called. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_manual_backward_finalization`.
     """
 
     def train(rank):
@@ -191,6 +256,11 @@ def test_the_mode_is_kept_until_finalized(ranks):
         with pytest.raises(RuntimeError, match="cannot change mode after backward starts"):
             net.set_manual_backward_finalization(False)
         net.finalize_backward()
+        net.set_manual_backward_finalization(False)
+        net(x).sum().backward()
+        net.set_manual_backward_finalization(True)
+        net(x).sum().backward()
+        net.reset_iter_state()
         net.set_manual_backward_finalization(False)
         with pytest.raises(RuntimeError, match="must be called on the root FSDP module"):
             layer.set_manual_backward_finalization(True)

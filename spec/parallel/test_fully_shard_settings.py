@@ -72,10 +72,7 @@ def test_columns_can_be_sharded(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_ignored_parameters_stay_whole(ranks):
-    """``fully_shard`` leaves ``ignored_params`` whole; their gradient is the rank's own, not a mean.
-
-    See :func:`~torch.distributed.fsdp.fully_shard`.
-    """
+    """``fully_shard`` leaves ``ignored_params`` whole; their gradient is the rank's own, not a mean."""
 
     def train(rank):
         from torch.distributed.fsdp import fully_shard
@@ -251,6 +248,58 @@ def test_the_storage_can_be_kept(ranks):
         return size, net.weight.data_ptr() == place
 
     assert ranks(run) == [(64, True)] * 2
+
+
+@pytest.mark.parametrize("recurse", [True, False])
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_storage_is_kept_in_submodules(ranks, recurse):
+    """``set_keep_unsharded_storage(True)`` holds for ``fully_shard`` submodules, with ``recurse=False`` it
+    does not.
+
+    See :meth:`~torch.distributed.fsdp.FSDPModule.set_keep_unsharded_storage`.
+    """
+
+    def run(rank, recurse):
+        from torch.distributed.fsdp import fully_shard
+
+        net = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
+        fully_shard(net[0])
+        fully_shard(net).set_keep_unsharded_storage(True, recurse=recurse)
+        for module in (net[0], net):
+            module.unshard()
+        weights = [layer.weight for layer in net]
+        for module in (net[0], net):
+            module.reshard()
+        return [weight.untyped_storage().size() for weight in weights]
+
+    assert ranks(run, recurse) == [[64 if recurse else 0, 64]] * 2
+
+
+@pytest.mark.parametrize("setter", ["set_requires_gradient_sync", "set_reshard_after_backward"])
+@pytest.mark.parametrize("recurse", [True, False])
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
+def test_settings_of_backward_hold_for_submodules(ranks, setter, recurse):
+    """``set_requires_gradient_sync(False)`` holds for ``fully_shard`` submodules, with ``recurse=False`` it
+    does not.
+
+    The same goes for ``set_reshard_after_backward(False)``. With either of them the parameters that the
+    module has after backward have no ``grad``. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_requires_gradient_sync`.
+    """
+
+    def run(rank, setter, recurse):
+        from torch.distributed.fsdp import fully_shard
+
+        net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        fully_shard(net[0])
+        fully_shard(net)
+        getattr(net, setter)(False, recurse=recurse)
+        net(torch.ones(1, 2)).sum().backward()
+        return [layer.weight.grad is None for layer in net]
+
+    assert ranks(run, setter, recurse) == [[recurse, True]] * 2
 
 
 @pytest.mark.needs("distributed")

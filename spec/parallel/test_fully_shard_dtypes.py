@@ -1,0 +1,188 @@
+"""fully_shard and the dtype of gradients: ``grad_dtype`` of its parameters.
+
+In which dtype gradients are reduced, and add up until then, is said by ``reduce_dtype`` of the policy or, if
+there is none, by ``grad_dtype`` of the parameters. See *fully_shard_precision* for the policy itself.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.parametrize(
+    ("reduce_dtype", "grad_dtype", "waiting", "reduced"),
+    [
+        (None, "unset", torch.float32, torch.float32),
+        (None, torch.float64, torch.float64, torch.float64),
+        (None, None, torch.bfloat16, torch.bfloat16),
+        (torch.float64, "unset", torch.float64, torch.float32),
+        (torch.bfloat16, torch.float64, torch.bfloat16, torch.float64),
+        (torch.float64, None, torch.float64, torch.float64),
+    ],
+)
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_the_policy_comes_first(ranks, reduce_dtype, grad_dtype, waiting, reduced):
+    """Gradients of ``fully_shard`` add up and are reduced in ``reduce_dtype``, else in their ``grad_dtype``.
+
+    ``grad_dtype`` of a parameter is its dtype unless it was set; ``None`` takes gradients as they come, here
+    in ``param_dtype``. The shards keep to ``grad_dtype``. See
+    :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
+    """
+
+    def train(rank, reduce_dtype, grad_dtype):
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=reduce_dtype)
+        net = fully_shard(nn.Linear(1, 2, bias=False), mp_policy=policy)
+        if grad_dtype != "unset":
+            net.weight.grad_dtype = grad_dtype
+        net.set_reshard_after_backward(False)
+        for sync, x in ((False, 256.0 - rank * 255), (False, 1.0), (True, 0.0)):
+            net.set_requires_gradient_sync(sync)
+            before = net.weight.grad
+            net(torch.tensor([[x]])).sum().backward()
+        net.reshard()
+        return before.dtype, net.weight.grad.dtype, net.weight.grad.to_local().tolist()
+
+    mean = 129.0 if waiting is torch.bfloat16 else 129.5  # 256 + 1 is 256 in bfloat16
+    assert ranks(train, reduce_dtype, grad_dtype) == [(waiting, reduced, [[mean]])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_the_first_call_fixes_dtypes(ranks):
+    """``bfloat16()`` and ``grad_dtype`` change parameters of ``fully_shard`` until the first call, or
+    ``unshard()``.
+
+    Afterwards the next forward or backward raises ``RuntimeError``. See
+    :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        x, net = torch.ones(1, 1), fully_shard(nn.Linear(1, 2, bias=False))
+        net.bfloat16().weight.grad_dtype = torch.float64
+        net(x.bfloat16()).sum().backward()
+        net.reshard()
+        early = net.weight.dtype, net.weight.grad.dtype
+        with pytest.raises(RuntimeError, match="Expected out tensor to have dtype"):
+            net.float()(x)
+        net = fully_shard(nn.Linear(1, 2, bias=False))
+        net.unshard()
+        with pytest.raises(RuntimeError, match="Expected out tensor to have dtype"):
+            net.bfloat16()(x.bfloat16())
+        net = fully_shard(nn.Linear(1, 2, bias=False), reshard_after_forward=True)
+        net(x)
+        net.weight.grad_dtype = torch.float64
+        with pytest.raises(RuntimeError, match="attempting to assign a gradient with dtype"):
+            net(x).sum().backward()
+        return early
+
+    assert ranks(train) == [(torch.bfloat16, torch.float64)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_an_explicit_dtype_stays(ranks):
+    """``grad_dtype`` that was set on a parameter of ``fully_shard`` outlasts ``bfloat16()`` and assigned
+    states.
+
+    Unless the parameter that ``load_state_dict(assign=True)`` puts in its place has one of its own. See
+    :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def change(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net, twin = (fully_shard(nn.Linear(1, 2, bias=False)) for _ in range(2))
+        net.weight.grad_dtype = torch.float64
+        seen = [(net.bfloat16().weight.dtype, net.weight.grad_dtype)]
+        net.load_state_dict(twin.state_dict(), assign=True)
+        seen.append((net.weight.dtype, net.weight.grad_dtype))
+        own = nn.Parameter(twin.state_dict()["weight"])
+        own.grad_dtype = torch.float16
+        net.load_state_dict({"weight": own}, assign=True)
+        return [*seen, (net.weight.dtype, net.weight.grad_dtype)]
+
+    expected = [
+        (torch.bfloat16, torch.float64),
+        (torch.float32, torch.float64),
+        (torch.float32, torch.float16),
+    ]
+    assert ranks(change) == [expected] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_what_waits_does_not_move(ranks):
+    """``to(device)`` of a ``fully_shard`` module moves reduced gradients, in their dtype, not waiting ones.
+
+    Here to the meta device. See :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def move(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net, x = fully_shard(nn.Linear(1, 2, bias=False)), torch.ones(1, 1)
+        net.weight.grad_dtype = torch.float64
+        net(x).sum().backward()
+        net.set_requires_gradient_sync(False)
+        net.set_reshard_after_backward(False)
+        net(x).sum().backward()
+        whole = net.weight
+        net.to("meta")
+        moved = [str(t.device) for t in (net.weight, net.weight.grad, whole.grad)]
+        return moved, net.weight.dtype, net.weight.grad.dtype
+
+    assert ranks(move) == [(["meta", "meta", "cpu"], torch.float32, torch.float64)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_zeros_need_a_dtype(ranks):
+    """With ``grad_dtype=None``, ``set_reduce_scatter_unused_params(True)`` of ``fully_shard`` needs
+    ``reduce_dtype``.
+
+    Otherwise backward raises ``ValueError``: zeros would have no dtype. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_unused_params`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+        for dtype in (None, torch.bfloat16):
+            policy = MixedPrecisionPolicy(reduce_dtype=dtype)
+            net = fully_shard(nn.Linear(1, 2, bias=False), mp_policy=policy)
+            net.weight.grad_dtype = None
+            net.set_reduce_scatter_unused_params(True)
+            loss = net(torch.ones(1, 1)).sum()
+            if dtype is None:
+                with pytest.raises(ValueError, match="requires an explicit MixedPrecisionPolicy"):
+                    loss.backward()
+        loss.backward()
+        return net.weight.grad.dtype
+
+    assert ranks(train) == [torch.bfloat16] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_the_wrapper_reduces_in_param_dtype(ranks):
+    """:class:`~torch.distributed.fsdp.FullyShardedDataParallel` with ``param_dtype`` alone averages gradients
+    in it.
+
+    ``fully_shard`` did so up to 2.14. See :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
+    """
+
+    def train(rank, options):
+        from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecision
+
+        policy, cpu = MixedPrecision(param_dtype=torch.bfloat16, **options), torch.device("cpu")
+        net = FullyShardedDataParallel(nn.Linear(1, 2, bias=False), mixed_precision=policy, device_id=cpu)
+        net(torch.tensor([[256.0 - rank * 255]])).sum().backward()
+        return [(p.grad.tolist(), p.grad.dtype) for p in net.parameters()]  # 128.5 is 128 in bfloat16
+
+    assert ranks(train, {}) == [[([128.0], torch.float32)]] * 2
+    assert ranks(train, {"reduce_dtype": torch.float32}) == [[([128.5], torch.float32)]] * 2

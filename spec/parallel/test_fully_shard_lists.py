@@ -1,0 +1,102 @@
+"""fully_shard of a list of modules: one group for several modules.
+
+The modules of a list are gathered and reduced together, but are called one by one: not all of them have to be
+called in the forward of the whole. A head that is called for one chunk of its input after the other is the
+usual case.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
+def test_some_may_be_called_later(ranks):
+    """After ``fully_shard([a, b])`` the root's forward may call only ``a``; ``b`` may be called after it.
+
+    Here the head is called for each half of a batch. See :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        class Net(nn.Sequential):
+            def forward(self, x):
+                return self[0](x)
+
+        net = Net(nn.Linear(1, 1, bias=False), nn.Linear(1, 2, bias=False))
+        nn.init.constant_(net[0].weight, 3.0)
+        nn.init.constant_(net[1].weight, 5.0)
+        fully_shard([net[0], net[1]])
+        fully_shard(net)
+        for _ in range(2):
+            net.zero_grad()
+            hidden = net(torch.tensor([[rank + 1.0], [10.0]]))
+            sum(net[1](chunk).sum() for chunk in hidden.chunk(2)).backward()
+        return [p.grad.full_tensor().flatten().tolist() for p in net.parameters()]
+
+    assert ranks(train) == [[[115.0], [34.5, 34.5]]] * 2
+
+
+@pytest.mark.parametrize("chunks", [2, 3])
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.14")
+def test_each_backward_is_reduced(ranks, chunks):
+    """With ``fully_shard([a, b])`` two calls of ``b`` make two reduce-scatters, unless they share a backward.
+
+    It is the backward that counts, not the call: add up the losses of the chunks to reduce once. See
+    :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank, chunks):
+        from torch.distributed.fsdp import fully_shard
+        from torch.distributed.tensor.debug import CommDebugMode
+
+        class Net(nn.Sequential):
+            def forward(self, x):
+                return self[0](x)
+
+        def loss(chunk):
+            return net[1](chunk).sum()
+
+        net, scatter = Net(nn.Linear(1, 1), nn.Linear(1, 2)), torch.ops.c10d._reduce_scatter_base_
+        fully_shard([net[0], net[1]])
+        fully_shard(net)
+        hidden = net(torch.ones(6, 1)).detach().requires_grad_()
+        with CommDebugMode() as each:
+            for chunk in hidden.chunk(chunks):
+                loss(chunk).backward()
+        with CommDebugMode() as together:
+            sum(map(loss, hidden.chunk(chunks))).backward()
+        return each.get_comm_counts()[scatter], together.get_comm_counts()[scatter]
+
+    assert ranks(train, chunks) == [(chunks, 1)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_each_call_casts(ranks):
+    """Each call of a module in ``fully_shard([a, b], mp_policy=...)`` casts its inputs and its outputs.
+
+    Inputs to ``param_dtype``, outputs to ``output_dtype``. See :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+        class Net(nn.Sequential):
+            def forward(self, x):
+                return self[0](x)
+
+        net, seen = Net(nn.Linear(1, 1), nn.Linear(1, 2)), []
+        policy = MixedPrecisionPolicy(torch.bfloat16, output_dtype=torch.float64)
+        fully_shard([net[0], net[1]], mp_policy=policy)
+        fully_shard(net)
+        for layer in net:
+            layer.register_forward_pre_hook(lambda module, args: seen.append(args[0].dtype))
+        hidden = net(torch.ones(6, 1))
+        outputs = [net[1](chunk) for chunk in hidden.chunk(2)]
+        return seen, [tensor.dtype for tensor in (hidden, *outputs)]
+
+    assert ranks(train) == [([torch.bfloat16] * 3, [torch.float64] * 3)] * 2
