@@ -65,8 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _ensure_times_can_be_written(config: pytest.Config) -> None:
     """pytest-benchmark would find out at the end of the run."""
-    times: Path | None = config.getoption("benchmark_json", None)
-    if times is None or hasattr(config, "workerinput"):
+    times = config.getoption("benchmark_json", None)
+    if not isinstance(times, Path) or hasattr(config, "workerinput"):  # before 5.3 an open file
         return
     if times.is_dir():
         raise UsageError(f"--benchmark-json {times}: it is a folder; name a file")

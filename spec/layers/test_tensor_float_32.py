@@ -9,14 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-CONVOLUTIONS = [
-    (nn.Conv1d, 1),
-    (nn.Conv2d, 2),
-    (nn.Conv3d, 3),
-    (nn.ConvTranspose1d, 1),
-    (nn.ConvTranspose2d, 2),
-    (nn.ConvTranspose3d, 3),
-]
+CONVOLUTIONS = [(nn.Conv1d, 1), (nn.Conv2d, 2), (nn.Conv3d, 3)]
+TRANSPOSED = [(nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 2), (nn.ConvTranspose3d, 3)]
 
 
 @pytest.mark.needs("cuda")
@@ -44,7 +38,7 @@ def test_linear_rounds_on_request():
 @pytest.mark.needs("cuda")
 @pytest.mark.parametrize(("convolution", "dimensions"), CONVOLUTIONS)
 def test_convolutions_round_unless_forbidden(convolution, dimensions):
-    """On a GPU ``Conv2d`` and the like round to TF32 unless ``torch.backends.cudnn.allow_tf32`` is
+    """On a GPU ``nn.Conv1d`` to ``Conv3d`` round to TF32 unless ``torch.backends.cudnn.allow_tf32`` is
     ``False``.
 
     Unlike ``nn.Linear`` they do so by default, a relative error of about 0.001. GPUs older than Ampere never
@@ -61,4 +55,26 @@ def test_convolutions_round_unless_forbidden(convolution, dimensions):
         forbidden = layer(x)[inside].item()
 
     assert by_default == pytest.approx(terms if able else exact, rel=2e-5)
+    assert forbidden == pytest.approx(exact, rel=2e-5)
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.parametrize(("convolution", "dimensions"), TRANSPOSED)
+def test_transposed_convolutions_may_round(convolution, dimensions):
+    """On a GPU ``nn.ConvTranspose1d`` to ``ConvTranspose3d`` may round to TF32 unless it is forbidden.
+
+    cuDNN chooses how it computes them. With ``torch.backends.cudnn.allow_tf32``, the default, an H100 rounded
+    in three dimensions and was exact in one and two.
+    """
+    layer = convolution(64, 64, 3, bias=False, device="cuda")
+    nn.init.ones_(layer.weight)
+    x = torch.full((8, 64, *[16] * dimensions), 1 + 2**-12, device="cuda")
+    inside, terms = (0, 0, *[8] * dimensions), 64 * 3**dimensions
+    exact, rounded = terms * (1 + 2**-12), terms
+
+    by_default = layer(x)[inside].item()
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        forbidden = layer(x)[inside].item()
+
+    assert by_default in (pytest.approx(exact, rel=2e-5), pytest.approx(rounded, rel=2e-5))
     assert forbidden == pytest.approx(exact, rel=2e-5)
