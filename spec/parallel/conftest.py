@@ -29,6 +29,8 @@ PATIENCE = 15  # seconds until a rank that does not answer is given up
 HIDDEN = {"CUDA_VISIBLE_DEVICES": "", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}  # ranks are on the CPU
 SLOW = ("torch._dynamo", "torch.distributed.fsdp")  # to import, and no part of a clause
 
+multiprocessing.set_forkserver_preload(list(SLOW))
+
 
 def serve(rank, pipe, folder):
     """Be a rank: meet the other one in ``folder``, then run what comes through the pipe until pytest ends."""
@@ -86,7 +88,7 @@ class Ranks:
             theirs.close()
             self.processes.append(process)
             self.pipes.append(pipe)
-        self.results(60 if self.context.get_start_method() == "spawn" else PATIENCE)
+        self.results(PATIENCE if self.context.get_start_method() == "fork" else 60)
 
     def results(self, patience):
         results, waiting, deadline = [None, None], list(self.pipes), time.monotonic() + patience
@@ -118,7 +120,7 @@ class Ranks:
 @pytest.fixture(scope="session")
 def ranks(tmp_path_factory):
     """Two processes that run the same function, each told its rank."""
-    method = "spawn" if torch._utils._get_available_device_type() else "fork"
+    method = "forkserver" if torch._utils._get_available_device_type() else "fork"
     with contextlib.closing(Ranks(tmp_path_factory.mktemp("ranks") / "pair", method)) as ranks:
         yield ranks
 

@@ -188,20 +188,21 @@ def test_state(ranks):
     pytester.runpytest_inprocess("-q").assert_outcomes(passed=1)
 
 
-def test_fresh_interpreters_serve_as_well(clauses, pytester):
-    """Beside a GPU the ranks are not forked: torch would not survive it."""
-    clauses("""
-def test_spawn(tmp_path):
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_fresh_interpreters_serve_as_well(clauses, pytester, method):
+    """Beside a GPU the ranks are not forked from pytest: torch would not survive it."""
+    clauses(f"""
+def test_fresh(tmp_path):
     from conftest import Ranks
-    spawned = Ranks(tmp_path / "pair", "spawn")
+    ranks = Ranks(tmp_path / "pair", "{method}")
     def total(rank):
         x = torch.tensor([rank + 1.0])
         dist.all_reduce(x)
         assert torch.cuda.is_available() is False
         return x.item()
-    assert spawned(pids) == [0, 1]
-    assert spawned(total) == [3.0, 3.0]
-    spawned.close()
+    assert ranks(pids) == [0, 1]
+    assert ranks(total) == [3.0, 3.0]
+    ranks.close()
 """)
 
     pytester.runpytest_inprocess("-q").assert_outcomes(passed=1)
