@@ -129,7 +129,9 @@ def test_tied_names_take_one_value():
 
     with pytest.raises(ValueError, match=r"got multiple values for keys \['0.weight', '1.weight'\]"):
         stateless.functional_call(layers, given, torch.tensor([-4.0]))
-    assert stateless.functional_call(layers, given, torch.tensor([-4.0]), tie_weights=False).tolist() == [-1.5]
+    assert stateless.functional_call(layers, given, torch.tensor([-4.0]), tie_weights=False).tolist() == [
+        -1.5
+    ]
 
 
 @pytest.mark.since("2.6")
