@@ -119,6 +119,21 @@ def test_it_keeps_ties_unless_told():
     assert stateless.functional_call(Net(), given, (), tie_weights=False) == [5.0, 2.0]
 
 
+def test_tied_names_take_one_value():
+    """``stateless.functional_call`` raises ``ValueError`` if the names of a tied parameter get different
+    values.
+    """
+    layers = nn.Sequential(nn.PReLU(), nn.PReLU())
+    layers[1].weight = layers[0].weight
+    given = {"0.weight": torch.tensor([0.5]), "1.weight": torch.tensor([0.75])}
+
+    with pytest.raises(ValueError, match=r"got multiple values for keys \['0.weight', '1.weight'\]"):
+        stateless.functional_call(layers, given, torch.tensor([-4.0]))
+    assert stateless.functional_call(layers, given, torch.tensor([-4.0]), tie_weights=False).tolist() == [
+        -1.5
+    ]
+
+
 @pytest.mark.since("2.6")
 def test_arguments_may_be_left_out():
     """``stateless.functional_call`` with ``args=None``, or without ``args``, passes no positional

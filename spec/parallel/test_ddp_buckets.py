@@ -211,6 +211,42 @@ def test_copies_and_buckets_are_plain_by_default(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
+def test_lazy_buckets_are_made_one_by_one(ranks):
+    """``DDP(lazy_bucket_allocation=True)`` makes a bucket when its gradients become ready.
+
+    So they are not all there when backward begins. By default they are, and backward makes none. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank, lazy):
+        from torch.utils._python_dispatch import TorchDispatchMode
+
+        class Log(TorchDispatchMode):
+            def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+                seen.extend(["make", *args[0]] if operation is torch.ops.aten.empty.memory_format else [])
+                return operation(*args, **(kwargs or {}))
+
+        def hook(seen, bucket):
+            seen.extend(["exchange", len(bucket.buffer())])
+            done = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            return done
+
+        seen, model = [], DDP(nn.Linear(5, 7), bucket_cap_mb=1e-6, lazy_bucket_allocation=lazy)
+        model.register_comm_hook(seen, hook)
+        for _ in range(2):
+            loss = model(torch.ones(1, 5)).sum()
+            seen.clear()
+            with Log():
+                loss.backward()
+        return seen
+
+    assert ranks(train, True) == [["make", 7, "exchange", 7, "make", 35, "exchange", 35]] * 2
+    assert ranks(train, False) == [["exchange", 7, "exchange", 35]] * 2
+
+
+@pytest.mark.needs("distributed")
 def test_the_log_tells_nothing_of_a_static_graph(ranks):
     """``DDP._get_ddp_logging_data()`` has no entry ``can_set_static_graph``, though the documentation names
     it.

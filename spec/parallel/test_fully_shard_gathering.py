@@ -221,6 +221,31 @@ def test_backward_gathers_ahead(ranks, named, expected):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
+def test_backward_gathers_what_was_written_after_forward(ranks):
+    """If parameters change after forward, backward of ``fully_shard`` uses the new values without an error.
+
+    The gradient belongs to neither: without ``fully_shard``, or with ``reshard_after_forward=False``,
+    backward raises ``RuntimeError``. See :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net, x = nn.Sequential(nn.Linear(1, 2, bias=False)), torch.ones(1, 1, requires_grad=True)
+        nn.init.constant_(net[0].weight, 3.0)
+        fully_shard(net[0], reshard_after_forward=True)
+        fully_shard(net)
+        output = net(x)
+        with torch.no_grad():
+            net[0].weight.mul_(5)
+        output.sum().backward()
+        return output.tolist(), x.grad.item()
+
+    assert ranks(train) == [([[3.0, 3.0]], 30.0)] * 2
+
+
+@pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_the_all_gather_can_be_replaced(ranks):
     """``set_custom_all_gather(comm)`` makes ``fully_shard`` call ``comm.allocate()`` and ``comm()`` to

@@ -30,10 +30,11 @@ def test_each_tensor_is_asked_to_go(method):
     net = nn.Sequential(nn.Module())
     net.register_buffer("mask", torch.rand(3).as_subclass(Spy))
     net[0].register_buffer("mean", torch.rand(2).as_subclass(Spy))
+    net[0].weight = nn.Parameter(torch.rand(4).as_subclass(Spy))
 
     assert getattr(net, method)(1) is net
     assert getattr(net, method)() is net
-    assert calls == [(2, 1), (3, 1), (2, None), (3, None)]
+    assert calls == [(4, 1), (2, 1), (3, 1), (4, None), (2, None), (3, None)]
 
 
 @pytest.mark.since("2.5")
@@ -43,15 +44,16 @@ def test_mtia_asks_each_tensor_too():
 
     class Spy(torch.Tensor):
         def mtia(self, device=None):
-            calls.append(device)
+            calls.append((len(self), device))
             return self
 
     net = nn.Sequential(nn.Module())
     net[0].register_buffer("mean", torch.rand(2).as_subclass(Spy))
+    net[0].weight = nn.Parameter(torch.rand(4).as_subclass(Spy))
     returned = net.mtia(1)
 
     assert returned is net
-    assert calls == [1]
+    assert calls == [(4, 1), (2, 1)]
 
 
 def test_cpu_asks_each_tensor_to_come_back():

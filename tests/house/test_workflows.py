@@ -9,7 +9,8 @@ import yaml
 
 from nnspec.clauses.releases import RELEASES
 
-FOLDER = Path(__file__).resolve().parents[2] / ".github" / "workflows"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in FOLDER.iterdir()}
 
 every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=WORKFLOWS)
@@ -51,3 +52,8 @@ def test_no_release_is_named(workflow):
     text = yaml.safe_dump(workflow)
 
     assert [release for release in RELEASES if f"torch{release}" in text or f"'{release}'" in text] == []
+
+
+@pytest.mark.parametrize("file", ["tox.ini", ".ci/run"])
+def test_each_sentence_of_the_documentation_is_asked_for(file):
+    assert "python -m nnspec documentation\n" in (ROOT / file).read_text(encoding="utf-8")
