@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
+import torch.autograd
 from _pytest.runner import runtestprotocol
 
 from nnspec.records.record import tidy
@@ -54,14 +55,17 @@ def failure_of(item: pytest.Item) -> str:
 
 
 def follow(items: Iterable[pytest.Item], files: Iterable[str]) -> Baseline:
-    """Run clauses and follow the lines of files, each clause as a context of coverage."""
+    """Run clauses and follow the lines of files, each clause as a context of coverage.
+
+    A backward runs in the thread that calls it, on an accelerator too: those of autograd cannot be followed.
+    """
     import coverage
 
     lines = coverage.Coverage(data_file=None, config_file=False, include=sorted(files), messages=False)
     lines.set_option("run:core", "ctrace")  # the other one sees each line once, whichever clause runs it
     baseline = Baseline()
     imported = set(sys.modules)
-    with lines.collect():
+    with lines.collect(), torch.autograd.set_multithreading_enabled(False):
         for item in items:
             lines.switch_context(item.nodeid)
             if failure := failure_of(item):
