@@ -75,7 +75,7 @@ def _start(piece: Piece) -> Child:
     receiver, sender = fork.Pipe(duplex=False)
     process = fork.Process(target=_do, args=(piece, sender))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, about threads that are not forked
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, about forking
         process.start()
     sender.close()
     return Child(piece.key, process, receiver, time.monotonic() + piece.seconds)
