@@ -65,7 +65,7 @@ def test_a_later_hook_was_seen(compile_it, kind):
     calls, net, x = [], Net(), torch.rand(2, requires_grad=True)
     compiled = compile_it(net)
     compiled(x)
-    getattr(net.inner, f"register_{kind}")(lambda *given: calls.append("hook"))
+    getattr(net[0], f"register_{kind}")(lambda *given: calls.append("hook"))
 
     compiled(x).sum().backward()
 
@@ -265,6 +265,47 @@ def test_options_of_hooks_are_kept():
 
     assert [compiled(torch.ones(1)).item() for _ in range(3)] == [33.0] * 3
     assert net(torch.ones(1)).item() == 33.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.10")
+@pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
+def test_a_hook_with_kwargs_registered_anew(kind):
+    """A submodule's hook ``with_kwargs=True`` that is removed and registered again needs no new graph.
+
+    The same holds of a hook without keyword arguments. See :func:`torch.compile`.
+    """
+    net, graphs = nn.Sequential(nn.Tanh()), []
+    compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+
+    register = getattr(net[0], f"register_{kind}")
+
+    for _ in range(3):
+        handle = register(lambda *given: None, with_kwargs=True)
+        compiled(torch.ones(1))
+        handle.remove()
+
+    assert len(graphs) == 1
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.10")
+@pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
+def test_a_hook_with_kwargs_made_a_graph_each_time(kind):
+    """A submodule's hook ``with_kwargs=True`` that is removed and registered again makes a graph each time.
+
+    A hook without keyword arguments does not.
+    """
+    net, graphs = nn.Sequential(nn.Tanh()), []
+    compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+    register = getattr(net[0], f"register_{kind}")
+
+    for _ in range(3):
+        handle = register(lambda *given: None, with_kwargs=True)
+        compiled(torch.ones(1))
+        handle.remove()
+
+    assert len(graphs) == 3
 
 
 @pytest.mark.needs("compile")
