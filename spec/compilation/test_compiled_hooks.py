@@ -268,7 +268,7 @@ def test_options_of_hooks_are_kept():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.10")
+@pytest.mark.since("2.11")
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
 def test_a_hook_with_kwargs_registered_anew(kind):
     """A submodule's hook ``with_kwargs=True`` that is removed and registered again needs no new graph.
@@ -289,7 +289,7 @@ def test_a_hook_with_kwargs_registered_anew(kind):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.before("2.10")
+@pytest.mark.before("2.11")
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
 def test_a_hook_with_kwargs_made_a_graph_each_time(kind):
     """A submodule's hook ``with_kwargs=True`` that is removed and registered again makes a graph each time.

@@ -6,7 +6,7 @@ done twice. There are two kinds, ``use_reentrant=True`` and ``False``; *ddp_chec
 parallel modules, is about both under DistributedDataParallel.
 """
 
-import contextlib
+import warnings
 
 import pytest
 import torch
@@ -256,6 +256,36 @@ def test_all_segments_but_the_last(reentrant):
     assert calls == [0, 1, 2, 3, 0, 1]
 
 
+@pytest.mark.since("2.3")
+def test_use_reentrant_of_segments_left_out_warns():
+    """``checkpoint_sequential(net, segments, x)`` without ``use_reentrant`` warns, and takes ``True``.
+
+    See :func:`torch.utils.checkpoint.checkpoint_sequential` (:pull:`116084`).
+    """
+    net, x = nn.Sequential(nn.Tanh(), nn.Linear(2, 3)), torch.rand(4, 2, requires_grad=True)
+
+    with pytest.warns(
+        UserWarning, match=r"checkpoint_sequential: the use_reentrant parameter should be passed"
+    ):
+        output = checkpoint_sequential(net, 2, x)
+
+    segment = output.grad_fn.next_functions[1][0]
+    assert type(segment).__name__ == "CheckpointFunctionBackward"
+
+
+@pytest.mark.before("2.3")
+def test_use_reentrant_of_segments_left_out_was_silent():
+    """``checkpoint_sequential(net, segments, x)`` without ``use_reentrant`` does not warn."""
+    net, x = nn.Sequential(nn.Tanh(), nn.Linear(2, 3)), torch.rand(4, 2, requires_grad=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        output = checkpoint_sequential(net, 2, x)
+
+    segment = output.grad_fn.next_functions[1][0]
+    assert type(segment).__name__ == "CheckpointFunctionBackward"
+
+
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
 def test_a_functional_call_is_over_at_the_second_forward(reentrant):
     """In ``functional_call`` the second forward of ``checkpoint`` silently uses the module's own parameters.
@@ -279,106 +309,3 @@ def test_a_functional_call_is_over_at_the_second_forward(reentrant):
     assert output.item() == 15.0
     assert x.grad.item() == 2.0
     assert [weight.grad is None for weight in (given, net.weight)] == [reentrant, not reentrant]
-
-
-@pytest.mark.since("2.1")
-def test_a_second_forward_of_other_shapes_is_an_error():
-    """``checkpoint(use_reentrant=False)`` raises an error if the second forward saves other shapes.
-
-    It is a ``CheckpointError``. Other dtypes and devices count too; values do not. Usual reasons are a random
-    choice, or a mode or a list that changed in between. With ``determinism_check="none"`` the gradient may be
-    wrong in silence, as here.
-    """
-    x, shapes = torch.tensor([2.0, 3.0], requires_grad=True), []
-
-    def forward(x):
-        return x[: shapes.pop(0)].sin().sum()
-
-    shapes[:] = [2, 1]
-    with pytest.raises(RuntimeError, match="different metadata than during the forward pass"):
-        checkpoint(forward, x, use_reentrant=False).backward()
-
-    shapes[:] = [2, 1]
-    checkpoint(forward, x, use_reentrant=False, determinism_check="none").backward()
-    assert torch.allclose(x.grad, torch.tensor([2.0, 2.0]).cos())
-
-
-@pytest.mark.before("2.1")
-def test_a_second_forward_of_other_shapes_was_not_noticed():
-    """``checkpoint(use_reentrant=False)`` silently gives a wrong gradient if the second forward saves other
-    shapes.
-    """
-    x, shapes = torch.tensor([2.0, 3.0], requires_grad=True), [2, 1]
-
-    def forward(x):
-        return x[: shapes.pop(0)].sin().sum()
-
-    checkpoint(forward, x, use_reentrant=False).backward()
-
-    assert torch.allclose(x.grad, torch.tensor([2.0, 2.0]).cos())
-
-
-def test_fewer_saved_tensors_are_an_error():
-    """``checkpoint(use_reentrant=False)`` raises an error if the second forward saves fewer tensors.
-
-    Something that ``forward`` looks at has changed since the first.
-    """
-    x, depths = torch.tensor([2.0, 3.0], requires_grad=True), [2, 1]
-
-    def forward(x):
-        for _ in range(depths.pop(0)):
-            x = x.sin()
-        return x.sum()
-
-    output = checkpoint(forward, x, use_reentrant=False)
-
-    with pytest.raises(
-        RuntimeError, match=r"different number of tensors was saved|saved by autograd multiple"
-    ):
-        output.backward()
-
-
-@pytest.mark.parametrize(("reentrant", "enabled"), [(True, [False, True]), (False, [True, True])])
-def test_grad_mode_under_a_checkpoint(reentrant, enabled):
-    """The first forward of ``checkpoint(use_reentrant=True)`` runs without grad mode, the second one with it.
-
-    With ``use_reentrant=False`` both run with grad: to tell them apart there, pass a ``context_fn``.
-    """
-    seen, x = [], torch.rand(2, requires_grad=True)
-
-    class Net(nn.Module):
-        def forward(self, x):
-            seen.append(torch.is_grad_enabled())
-            return x.sin()
-
-    checkpoint(Net(), x, use_reentrant=reentrant).sum().backward()
-
-    assert seen == enabled
-
-
-@pytest.mark.since("2.1")
-def test_a_context_for_each_forward():
-    """``context_fn`` of ``checkpoint(use_reentrant=False)`` gives a context for the first forward and the
-    second.
-
-    So a module learns in which of them it is, as for a counter that must not count twice.
-    """
-    current, seen = [], []
-
-    class Net(nn.Module):
-        def forward(self, x):
-            seen.append(*current)
-            return x.sin()
-
-    @contextlib.contextmanager
-    def named(name):
-        current[:] = [name]
-        yield
-
-    def contexts():
-        return named("first"), named("second")
-
-    x = torch.rand(2, requires_grad=True)
-    checkpoint(Net(), x, use_reentrant=False, context_fn=contexts).sum().backward()
-
-    assert seen == ["first", "second"]
