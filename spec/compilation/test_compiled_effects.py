@@ -11,7 +11,7 @@ from torch import nn
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.13")
+@pytest.mark.since("2.12")
 def test_a_list_of_the_class_is_appended_to():
     """What a compiled ``forward`` appends to a list of the module's class is kept, in each call.
 
@@ -32,7 +32,7 @@ def test_a_list_of_the_class_is_appended_to():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.before("2.13")
+@pytest.mark.before("2.12")
 def test_what_was_appended_to_a_list_of_the_class_was_lost():
     """What a compiled ``forward`` appends to a list of the module's class is lost, without a warning."""
 
