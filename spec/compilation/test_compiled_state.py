@@ -27,6 +27,7 @@ def test_every_name_gets_the_prefix():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "a layer"])
 def test_get_model_state_dict_drops_the_prefix(whole):
     """``get_model_state_dict`` of a module from ``torch.compile`` has the keys of the original.

@@ -129,17 +129,19 @@ def test_autocast_to_float16():
 
 
 @pytest.mark.before("2.2")
-def test_autocast_to_float16_was_refused():
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=["float16", "float32"])
+def test_autocast_to_float16_was_refused(dtype):
     """Entering ``torch.autocast("cpu", dtype=torch.float16)`` raises ``RuntimeError``: only bfloat16 is
     supported.
     """
     with pytest.warns(UserWarning, match="CPU Autocast only supports dtype of torch.bfloat16"):
-        region = torch.autocast("cpu", dtype=torch.float16)
+        region = torch.autocast("cpu", dtype=dtype)
 
     with pytest.raises(RuntimeError, match="only support Bfloat16 as the autocast_cpu_dtype"), region:
         pass
 
 
+@pytest.mark.since("2.2")
 def test_autocast_to_another_dtype_is_switched_off():
     """``torch.autocast("cpu", dtype=torch.float32)`` warns that it is disabled, and casts nothing.
 
