@@ -38,7 +38,7 @@ def test_what_is_outside_of_the_class_changes_too():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.5")
+@pytest.mark.since("2.4")
 @pytest.mark.before("2.12")
 def test_what_was_appended_to_a_list_of_the_class_was_lost():
     """What a compiled ``forward`` appends to a list of the module's class is lost, without a warning.
