@@ -65,7 +65,7 @@ def test_a_later_hook_was_seen(compile_it, kind):
     calls, net, x = [], Net(), torch.rand(2, requires_grad=True)
     compiled = compile_it(net)
     compiled(x)
-    getattr(net[0], f"register_{kind}")(lambda *given: calls.append("hook"))
+    getattr(net.inner, f"register_{kind}")(lambda *given: calls.append("hook"))
 
     compiled(x).sum().backward()
 
