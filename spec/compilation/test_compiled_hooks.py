@@ -268,6 +268,34 @@ def test_options_of_hooks_are_kept():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+@pytest.mark.before("2.11")
+@pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
+def test_a_hook_with_kwargs_made_a_graph_each_time(kind):
+    """A submodule's hook ``with_kwargs=True``, registered anew for each compiled call, makes a graph each.
+
+    A hook without keyword arguments does not. See :func:`torch.compile`.
+    """
+    graphs, counts = [], []
+
+    class Double(nn.Module):
+        def forward(self, x):
+            return x * 2
+
+    for with_kwargs in (True, False):
+        torch._dynamo.reset()
+        net = nn.Sequential(Double())
+        compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+        for _ in range(3):
+            handle = getattr(net[0], f"register_{kind}")(lambda *given: None, with_kwargs=with_kwargs)
+            compiled(torch.ones(1))
+            handle.remove()
+        counts.append(len(graphs))
+
+    assert counts == [3, 4]
+
+
+@pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize("kind", ["full_backward_hook", "backward_hook"])
 def test_a_backward_hook_of_the_wrapper_never_fires(kind):

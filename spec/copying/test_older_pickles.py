@@ -234,3 +234,34 @@ def test_an_older_upsample_could_not_be_called():
 
     with pytest.raises(AttributeError, match="'Upsample' object has no attribute 'recompute_scale_factor'"):
         new(torch.rand(1, 2, 3))
+
+
+@pytest.mark.since("2.1")
+def test_an_older_transformer_encoder():
+    """A ``TransformerEncoder`` of an older pickle, without ``enable_nested_tensor``, makes no nested tensors.
+
+    It can be called, but does not skip padding. Make a new one, and load the state dict into it.
+    """
+    layer, nested = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), []
+    encoder = nn.TransformerEncoder(layer, 1).eval()
+    new = restored(encoder, ["enable_nested_tensor", "use_nested_tensor", "mask_check"])
+    new.layers[0].register_forward_pre_hook(lambda layer, args: nested.append(args[0].is_nested))
+    x, padding = torch.rand(2, 3, 4), torch.tensor([[False, False, False], [False, False, True]])
+
+    with torch.no_grad():
+        outputs = [model(x, src_key_padding_mask=padding) for model in (new, encoder)]
+
+    assert nested == [False, True]
+    assert torch.allclose(outputs[0][~padding], outputs[1][~padding], atol=1e-6)
+
+
+@pytest.mark.before("2.1")
+def test_an_older_transformer_encoder_could_not_be_called():
+    """Calling a ``TransformerEncoder`` of an older pickle without ``enable_nested_tensor`` raises
+    ``AttributeError``.
+    """
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 1).eval()
+    new = restored(encoder, ["enable_nested_tensor", "mask_check"])
+
+    with pytest.raises(AttributeError, match="no attribute 'enable_nested_tensor'"), torch.no_grad():
+        new(torch.rand(2, 3, 4), src_key_padding_mask=torch.tensor([[False] * 3, [False, False, True]]))

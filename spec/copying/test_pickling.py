@@ -4,7 +4,9 @@ A pickle holds the attributes of a module and the name of its class, no code. ``
 the same into a file.
 """
 
+import copy
 import pickle
+import warnings
 import weakref
 
 import pytest
@@ -125,6 +127,24 @@ def test_a_lambda_cannot_be_pickled():
         pickle.dumps(hooked)
     with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
         pickle.dumps(plain)
+
+
+def test_a_scripted_function_cannot_be_pickled():
+    """``pickle`` and ``copy.deepcopy`` raise ``PickleError`` if an attribute is a function of
+    ``torch.jit.script``.
+
+    Call such a function by its name in the file instead: then no attribute holds it.
+    """
+    net = nn.Linear(2, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit.script is deprecated
+        net.activation = torch.jit.script(nn.functional.relu)
+
+    for fails in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(pickle.PickleError, match="ScriptFunction cannot be pickled"):
+            fails(net)
+    del net.activation
+    assert torch.equal(copy.deepcopy(net).weight, net.weight)
 
 
 def test_a_local_class_cannot_be_pickled():

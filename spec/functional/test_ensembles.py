@@ -191,6 +191,23 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
     torch.testing.assert_close(out, torch.stack([model(x) for model in models]))
 
 
+def test_stacked_statistics_are_updated():
+    """:func:`torch.vmap <torch.vmap>` of training ``BatchNorm1d`` layers updates the buffers of
+    ``stack_module_state``.
+
+    Each layer of the ensemble has its row there; those of the layers themselves stay as they were.
+    """
+    models = [nn.BatchNorm1d(1, momentum=0.5) for _ in range(2)]
+    parameters, buffers = stack_module_state(models)
+    x = torch.tensor([[[2.0], [4.0]], [[6.0], [10.0]]])
+
+    torch.vmap(lambda *state: functional_call(models[0], state[:2], state[2]))(parameters, buffers, x)
+
+    assert buffers["running_mean"].tolist() == [[1.5], [4.0]]
+    assert buffers["num_batches_tracked"].tolist() == [1, 1]
+    assert [model.running_mean.tolist() for model in models] == [[0.0], [0.0]]
+
+
 def test_only_names_of_the_first_count():
     """``stack_module_state`` ignores parameters that the first module does not have.
 

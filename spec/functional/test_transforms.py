@@ -172,6 +172,38 @@ def test_batch_norm_cannot_update_its_statistics_per_sample():
     assert torch.vmap(nn.BatchNorm1d(2, track_running_stats=False))(x).shape == (3, 4, 2)
 
 
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.SyncBatchNorm])
+def test_batch_norm_in_evaluation_is_mapped(norm):
+    """:func:`torch.vmap <torch.vmap>` accepts ``nn.BatchNorm1d`` and ``nn.SyncBatchNorm`` in eval mode.
+
+    They only read their running statistics. In training mode a ``SyncBatchNorm`` that is alone raises as
+    ``BatchNorm1d`` does.
+    """
+    layer, x = norm(2), torch.rand(3, 4, 2)
+
+    with pytest.raises(RuntimeError, match="running_mean or running_var"):
+        torch.vmap(layer)(x)
+    layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
+    layer.eval()
+
+    torch.testing.assert_close(torch.vmap(layer)(x), torch.stack([layer(sample) for sample in x]))
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU, nn.LSTMCell])
+def test_recurrent_layers_cannot_be_mapped(make):
+    """:func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` for ``nn.LSTM``, ``GRU``, ``RNN`` and their
+    cells.
+
+    The operations have no batching rule: call an ensemble in a loop, or write the steps with ``nn.Linear``
+    (:issue:`105982`).
+    """
+    layer, x = make(2, 3), torch.rand(4, 5, 2)
+
+    with pytest.raises(RuntimeError, match=r"Batching rule not implemented for aten::(lstm|gru|rnn)"):
+        torch.vmap(layer)(x)
+    assert torch.vmap(nn.Linear(2, 3))(x).shape == (4, 5, 3)
+
+
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
 def test_a_checkpoint_is_refused(reentrant):
     """:func:`torch.func.grad <torch.func.grad>` raises ``RuntimeError`` for a module that uses

@@ -6,6 +6,8 @@ done twice. There are two kinds, ``use_reentrant=True`` and ``False``; *ddp_chec
 parallel modules, is about both under DistributedDataParallel.
 """
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -252,6 +254,34 @@ def test_all_segments_but_the_last(reentrant):
 
     output.backward()
     assert calls == [0, 1, 2, 3, 0, 1]
+
+
+@pytest.mark.since("2.2")
+def test_use_reentrant_of_segments_left_out_warns():
+    """``checkpoint_sequential(net, segments, x)`` without ``use_reentrant`` warns, and takes ``True``.
+
+    See :func:`torch.utils.checkpoint.checkpoint_sequential` (:pull:`116084`).
+    """
+    net, x = nn.Sequential(nn.Tanh(), nn.Linear(2, 3)), torch.rand(4, 2, requires_grad=True)
+
+    with pytest.warns(UserWarning, match=r"checkpoint_sequential: .*use_reentrant"):
+        output = checkpoint_sequential(net, 2, x)
+
+    segment = output.grad_fn.next_functions[1][0]
+    assert type(segment).__name__ == "CheckpointFunctionBackward"
+
+
+@pytest.mark.before("2.2")
+def test_use_reentrant_of_segments_left_out_was_silent():
+    """``checkpoint_sequential(net, segments, x)`` without ``use_reentrant`` does not warn."""
+    net, x = nn.Sequential(nn.Tanh(), nn.Linear(2, 3)), torch.rand(4, 2, requires_grad=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        output = checkpoint_sequential(net, 2, x)
+
+    segment = output.grad_fn.next_functions[1][0]
+    assert type(segment).__name__ == "CheckpointFunctionBackward"
 
 
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])

@@ -178,6 +178,26 @@ def test_an_encoder_warns_that_it_makes_no_nested_tensors(options, reason):
         nn.TransformerEncoder(layer, 1)
 
 
+@pytest.mark.since("2.1")
+def test_a_transformer_warns_by_default():
+    """By default ``nn.Transformer`` warns that it makes no nested tensors, unlike with ``batch_first=True``.
+
+    A ``TransformerEncoder`` with ``enable_nested_tensor=False`` does not warn either. It means less speed in
+    evaluation, no other result (:issue:`137173`).
+    """
+    layer = nn.TransformerEncoderLayer(4, 2, 8, norm_first=True)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nn.Transformer(4, 2, 1, 1, 8)
+        by_default = [str(warning.message) for warning in caught]
+        nn.Transformer(4, 2, 1, 1, 8, batch_first=True)
+        nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+
+    assert "self_attn.batch_first was not True" in by_default[0]
+    assert [len(by_default), len(caught)] == [1, 1]
+
+
 @pytest.mark.before("2.1")
 def test_an_encoder_did_not_warn():
     """``TransformerEncoder`` does not warn when constructed of layers with ``batch_first=False``."""

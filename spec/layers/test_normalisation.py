@@ -151,6 +151,21 @@ def test_group_norm_needs_groups_that_divide():
         nn.GroupNorm(2, 3)
 
 
+def test_group_norm_of_one_group():
+    """``GroupNorm(1, C)`` normalizes over channels and positions, unlike ``LayerNorm(C)`` of a position.
+
+    It computes what a ``LayerNorm`` over all dimensions but the batch does, though its ``weight`` is for
+    channels and not for elements (:issue:`159736`).
+    """
+    x = torch.randn(2, 6, 5)
+
+    normalized = nn.GroupNorm(1, 6)(x)
+
+    assert torch.allclose(normalized, nn.LayerNorm((6, 5))(x), atol=1e-5)
+    assert not torch.allclose(normalized, nn.LayerNorm(6)(x.mT).mT, atol=1e-2)
+    assert [nn.GroupNorm(1, 6).weight.shape, nn.LayerNorm((6, 5)).weight.shape] == [(6,), (6, 5)]
+
+
 @pytest.mark.parametrize(
     ("layer", "sizes", "option"),
     [(nn.LayerNorm, (4,), "elementwise_affine"), (nn.GroupNorm, (2, 4), "affine")],

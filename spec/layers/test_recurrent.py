@@ -238,6 +238,21 @@ def test_types_of_the_arguments_are_examined(arguments, error, message):
         nn.GRU(**{"input_size": 5, "hidden_size": 3, **arguments})
 
 
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_bidirectional_is_not_examined(make):
+    """``nn.RNN``, ``LSTM`` and ``GRU`` accept an integer for ``bidirectional``, and raise ``TypeError`` when
+    called.
+
+    Pass a bool (:issue:`136954`).
+    """
+    layer = make(5, 3, bidirectional=1)
+
+    assert layer.weight_ih_l0_reverse.shape == layer.weight_ih_l0.shape
+    with pytest.raises(TypeError, match=r"received an invalid combination of arguments"):
+        layer(torch.rand(4, 2, 5))
+    assert make(5, 3, bidirectional=True)(torch.rand(4, 2, 5))[0].shape == (4, 2, 6)
+
+
 def test_another_input_size_is_an_error():
     """``nn.GRU`` raises a ``RuntimeError`` naming both sizes if the input features are not ``input_size``."""
     with pytest.raises(RuntimeError, match=r"must be equal to input_size. Expected 5, got 6"):

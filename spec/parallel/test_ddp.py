@@ -95,6 +95,24 @@ def test_state_dict_keys_start_with_module(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_get_model_state_dict_drops_module(ranks):
+    """``get_model_state_dict`` of a ``DistributedDataParallel`` has the keys of the wrapped module.
+
+    So ``set_model_state_dict`` takes them. Both are in ``torch.distributed.checkpoint.state_dict``.
+    """
+
+    def wrap(rank):
+        from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
+
+        model = DDP(nn.Linear(2, 1, bias=False))
+        set_model_state_dict(model, {"weight": torch.tensor([[3.0, 5.0]])})
+        return list(get_model_state_dict(model)), model.module.weight.tolist()
+
+    assert ranks(wrap) == [(["weight"], [[3.0, 5.0]])] * 2
+
+
+@pytest.mark.needs("distributed")
 @pytest.mark.question("Q91")
 def test_attributes_are_found_on_module(ranks):
     """Attributes of a module are not found on its ``DistributedDataParallel``, but on ``model.module``.

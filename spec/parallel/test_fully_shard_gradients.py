@@ -226,6 +226,26 @@ def test_clipping_takes_the_norm_over_all_ranks(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.6")
+def test_mixed_gradients_are_not_clipped_together(ranks):
+    """``clip_grad_norm_`` of sharded parameters together with plain ones raises ``RuntimeError``.
+
+    Shard the rest of the model too, with ``fully_shard`` on the root, or clip each part on its own.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net = nn.Sequential(fully_shard(nn.Linear(1, 4, bias=False)), nn.Linear(4, 1, bias=False))
+        net(torch.ones(1, 1)).sum().backward()
+        with pytest.raises(RuntimeError, match=r"got mixed torch\.Tensor and DTensor"):
+            nn.utils.clip_grad_norm_(net.parameters(), max_norm=1.0)
+        return [type(nn.utils.clip_grad_norm_(part.parameters(), 1.0)).__name__ for part in net]
+
+    assert ranks(train) == [["DTensor", "Tensor"]] * 2
+
+
+@pytest.mark.needs("distributed")
 @pytest.mark.since("2.11")
 def test_nested_checkpoints_and_two_calls(ranks):
     """``fully_shard`` allows two calls before one backward of checkpointed blocks with sharded layers.

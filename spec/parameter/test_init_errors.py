@@ -89,6 +89,32 @@ def test_xavier_of_nothing():
 @pytest.mark.parametrize(
     ("function", "arguments", "sizes"),
     [
+        (nn.init.uniform_, (), (0, 3)),
+        (nn.init.normal_, (), (3, 0)),
+        (nn.init.trunc_normal_, (), (0, 3)),
+        (nn.init.constant_, (2.0,), (0,)),
+        (nn.init.eye_, (), (0, 3)),
+        (nn.init.xavier_normal_, (), (3, 0)),
+        (nn.init.orthogonal_, (), (3, 0)),
+        (nn.init.sparse_, (0.5,), (0, 3)),
+        (nn.init.dirac_, (), (0, 3, 3)),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_tensor_without_elements_is_returned(function, arguments, sizes):
+    """The functions of :mod:`torch.nn.init` accept a tensor without elements and return it.
+
+    The Kaiming functions warn besides: see :ref:`parameter.init_errors.kaiming_of_nothing_warns`.
+    """
+    weight = torch.empty(sizes)
+
+    assert function(weight, *arguments) is weight
+    assert weight.shape == sizes
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "sizes"),
+    [
         (nn.init.uniform_, (), (3, 5)),
         (nn.init.ones_, (), (3, 5)),
         (nn.init.eye_, (), (3, 5)),

@@ -117,6 +117,47 @@ def test_float64_is_not_cast():
         assert layer.double()(x).dtype is torch.float64
 
 
+@pytest.mark.since("2.2")
+def test_autocast_to_float16():
+    """``torch.autocast("cpu", dtype=torch.float16)`` computes ``nn.Linear`` in float16."""
+    layer = nn.Linear(2, 3)
+
+    with torch.autocast("cpu", dtype=torch.float16):
+        output = layer(torch.rand(4, 2))
+
+    assert [output.dtype, layer.weight.dtype] == [torch.float16, torch.float32]
+
+
+@pytest.mark.before("2.2")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=["float16", "float32"])
+def test_autocast_to_float16_was_refused(dtype):
+    """Entering ``torch.autocast("cpu", dtype=torch.float16)`` raises ``RuntimeError``: only bfloat16 is
+    supported.
+    """
+    with pytest.warns(UserWarning, match="CPU Autocast only supports dtype of torch.bfloat16"):
+        region = torch.autocast("cpu", dtype=dtype)
+
+    with pytest.raises(RuntimeError, match="only support Bfloat16 as the autocast_cpu_dtype"), region:
+        pass
+
+
+@pytest.mark.since("2.2")
+def test_autocast_to_another_dtype_is_switched_off():
+    """``torch.autocast("cpu", dtype=torch.float32)`` warns that it is disabled, and casts nothing.
+
+    So does each dtype that it does not support: an inner region may thus be meant to compute in float32, but
+    ``enabled=False`` says so without a warning.
+    """
+    layer, x = nn.Linear(2, 3), torch.rand(4, 2)
+
+    with torch.autocast("cpu"):
+        with pytest.warns(UserWarning, match="target dtype is not supported. Disabling autocast"):
+            inner = torch.autocast("cpu", dtype=torch.float32)
+        with inner:
+            assert layer(x).dtype is torch.float32
+        assert layer(x).dtype is torch.bfloat16
+
+
 @pytest.mark.since("2.11")
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_a_call_without_gradients_leaves_later_ones(mode):

@@ -316,3 +316,20 @@ def test_volumetric_weights_want_their_own_format():
         nn.utils.convert_conv3d_weight_memory_format(conv, torch.channels_last)
     nn.utils.convert_conv3d_weight_memory_format(conv, torch.channels_last_3d)
     assert conv.weight.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize(("assign", "kept"), [(False, True), (True, False)])
+def test_loading_and_the_memory_format(assign, kept):
+    """``load_state_dict`` keeps the module's memory format; with ``assign=True`` it takes that of the dict.
+
+    Call ``to(memory_format=torch.channels_last)`` after assigning.
+    """
+    net = nn.Conv2d(3, 4, 2).to(memory_format=torch.channels_last)
+    state = nn.Conv2d(3, 4, 2).state_dict()
+
+    net.load_state_dict(state, assign=assign)
+
+    assert torch.equal(net.weight, state["weight"])
+    assert net.weight.is_contiguous(memory_format=torch.channels_last) is kept
+    assert net.weight.is_contiguous() is not kept

@@ -81,6 +81,23 @@ def test_loading_casts_an_optimizers_state():
     assert momentum.tolist() == [[1.5, 2.5]]
 
 
+def test_loading_leaves_the_step_alone():
+    """``load_state_dict`` of ``Adam`` casts moments to the dtype of the parameters, but not ``step``.
+
+    In bfloat16 a count could not pass 256.
+    """
+    layer = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.tensor([[1.5, 2.5]])).sum().backward()
+    optimizer.step()
+
+    layer.bfloat16()
+    optimizer.load_state_dict(optimizer.state_dict())
+
+    dtypes = {name: value.dtype for name, value in optimizer.state[layer.weight].items()}
+    assert dtypes == {"step": torch.float32, "exp_avg": torch.bfloat16, "exp_avg_sq": torch.bfloat16}
+
+
 @pytest.mark.question("Q69", "Q115")
 def test_overwriting_leaves_the_optimizer_behind():
     """With ``set_overwrite_module_params_on_conversion``, an earlier optimizer trains nothing after a cast.

@@ -297,3 +297,24 @@ def test_a_module_has_no_device_of_its_own():
     assert next(net.parameters()).dtype == torch.float32
     assert [next(layer.parameters()).device.type for layer in net[:2]] == ["cpu", "meta"]
     assert next(net[2].parameters(), None) is None
+
+
+def test_a_to_of_a_submodule_is_not_called():
+    """``Module.to`` of a network does not call a ``to`` that a submodule overrides, and converts it.
+
+    Neither does ``half()`` or ``cuda()``. What they all reach is ``_apply``: see
+    :ref:`placement.identity.a_submodule_may_convert_itself`.
+    """
+    calls = []
+
+    class Fixed(nn.Linear):
+        def to(self, *args, **kwargs):
+            calls.append(args)
+            return self
+
+    net = nn.Sequential(Fixed(2, 3))
+    net.to(torch.float64)
+
+    assert [calls, net[0].weight.dtype] == [[], torch.float64]
+    assert net[0].to(torch.float32).weight.dtype is torch.float64
+    assert calls == [(torch.float32,)]

@@ -206,6 +206,51 @@ def test_a_setter_receives_no_module():
     assert net.inner == "from the getter"
 
 
+def test_a_setter_receives_no_parameter():
+    """Assigning an ``nn.Parameter`` to a ``property`` of a module registers it without calling the setter.
+
+    If the getter gives a value, it raises ``KeyError`` instead. To keep a parameter of another module, assign
+    ``self._other = [parameter]``, which the getter reads (:issue:`175372`).
+    """
+    calls, given = [], nn.Parameter(torch.rand(2))
+
+    class Net(nn.Module):
+        @property
+        def other(self):
+            return self._other[0]
+
+        @other.setter
+        def other(self, value):
+            calls.append(value)
+            self._other = [value]
+
+    net = Net()
+    net.other = given
+
+    assert calls == []
+    assert net._parameters["other"] is net.other is given
+
+    net = Net()
+    net.other = "plain"
+    with pytest.raises(KeyError, match="attribute 'other' already exists"):
+        net.other = given
+    assert [calls, dict(net.named_parameters())] == [["plain"], {}]
+
+
+def test_object_setattr_registers_nothing():
+    """``object.__setattr__(net, "bias", parameter)`` makes a plain attribute, which hides a registered one.
+
+    ``forward`` uses it, but no optimizer trains it and no file has it. Assign ``net.bias = parameter``.
+    """
+    layer = nn.Linear(2, 1, bias=False)
+    object.__setattr__(layer, "bias", nn.Parameter(torch.tensor([5.0])))
+
+    assert layer(torch.zeros(2)).item() == 5.0
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert list(layer.state_dict()) == ["weight"]
+    assert layer._parameters["bias"] is None
+
+
 @pytest.mark.parametrize(
     "container",
     [list, tuple, set, lambda parameters: dict(enumerate(parameters))],

@@ -250,3 +250,23 @@ def test_it_cannot_be_deep_copied():
         layer(torch.rand(2))
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert torch.equal(other.weight_v, layer.weight_v)
+
+
+def test_a_pickle_has_the_weight_as_a_leaf():
+    """After pickling, ``weight`` of ``torch.nn.utils.weight_norm`` is a leaf until the next call.
+
+    That call computes it from ``weight_g`` and ``weight_v`` as before, which are still the parameters
+    (:issue:`102983`).
+    """
+    layer = pickle.loads(pickle.dumps(weight_norm(nn.Linear(2, 3, bias=False))))
+    with torch.no_grad():
+        layer.weight_g.mul_(2.0)
+    stale = layer.weight
+
+    assert [name for name, _ in layer.named_parameters()] == ["weight_g", "weight_v"]
+    assert [stale.is_leaf, stale.grad_fn] == [True, None]
+
+    layer(torch.rand(2)).sum().backward()
+
+    assert torch.allclose(layer.weight, 2 * stale)
+    assert layer.weight_g.grad is not None

@@ -342,3 +342,30 @@ def test_an_attribute_is_not_deleted_by_name():
     with pytest.raises(AttributeError, match=r"deleter|can't delete"):
         del layer.weight
     assert is_parametrized(layer, "weight")
+
+
+def test_initializing_a_computed_weight_does_nothing():
+    """``nn.init`` and ``reset_parameters()`` silently leave the weight of a parametrized layer as it is.
+
+    They fill a tensor that was computed for them. Initialize before registering, or assign to
+    ``layer.weight``, which goes through ``right_inverse`` (:issue:`180968`).
+    """
+
+    class Double(nn.Module):
+        def forward(self, weight):
+            return 2 * weight
+
+        def right_inverse(self, weight):
+            return weight / 2
+
+    layer = nn.Linear(2, 3)
+    register_parametrization(layer, "weight", Double())
+    before = layer.weight.clone()
+
+    returned = nn.init.constant_(layer.weight, 7.0)
+    layer.reset_parameters()
+
+    assert torch.equal(layer.weight, before)
+    assert torch.equal(returned, torch.full((3, 2), 7.0))
+    layer.weight = returned.detach()
+    assert torch.equal(layer.weight, returned)

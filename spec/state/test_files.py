@@ -245,3 +245,39 @@ def test_a_module_of_a_local_class_cannot_be_saved():
     with pytest.raises((AttributeError, pickle.PicklingError), match=r"<locals>\.Net"):
         torch.save(made_inside(), io.BytesIO())
     torch.save(made_inside().state_dict(), io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("version https://git-lfs.github.com/spec/v1\noid sha256:2c26\nsize 3\n", 118), ("<!DOCTYPE html>", 60)],
+    ids=["git lfs", "html"],
+)
+def test_a_text_is_no_checkpoint(text, number):
+    """:func:`torch.load` of a text raises ``UnpicklingError``; operand 118 means a Git LFS pointer.
+
+    The message is ``Unsupported operand`` with the number of the first letter: 118 is the "v" of ``version``,
+    60 the "<" of a web page. Download the file itself. With ``weights_only=False`` it is ``invalid load
+    key``.
+    """
+    file = io.BytesIO(text.encode())
+
+    with pytest.raises(pickle.UnpicklingError, match=f"Unsupported operand {number}"):
+        torch.load(file, weights_only=True)
+    file.seek(0)
+    with pytest.raises(pickle.UnpicklingError, match=f"invalid load key, '{text[0]}'"):
+        torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_a_file_cut_short_is_refused(weights_only):
+    """:func:`torch.load` of a file that was cut short raises ``RuntimeError``: its zip archive is incomplete.
+
+    So it is after a download that was broken off, or a disk that was full.
+    """
+    file = io.BytesIO()
+    torch.save({"w": torch.rand(100)}, file)
+    whole = file.getvalue()
+
+    with pytest.raises(RuntimeError, match="failed finding central directory"):
+        torch.load(io.BytesIO(whole[:-50]), weights_only=weights_only)
+    assert torch.load(io.BytesIO(whole), weights_only=weights_only)["w"].shape == (100,)

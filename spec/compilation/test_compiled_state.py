@@ -1,0 +1,52 @@
+"""State dicts of compiled modules: names with a prefix and without.
+
+The module that :func:`torch.compile` returns holds the original as its only submodule, and so each name gets
+longer. What saves and loads a model has to know.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("compile")
+def test_every_name_gets_the_prefix():
+    """State dict keys and module names of ``torch.compile(net)`` begin with ``_orig_mod``.
+
+    ``net`` itself, which is ``compiled._orig_mod``, keeps its names: save its state dict, or compile in place
+    with :meth:`Module.compile <torch.nn.Module.compile>`.
+    """
+    net = nn.Sequential(nn.Linear(2, 3, bias=False))
+
+    compiled = torch.compile(net, backend="eager")
+
+    assert list(compiled.state_dict()) == ["_orig_mod.0.weight"]
+    assert [name for name, _ in compiled.named_modules()] == ["", "_orig_mod", "_orig_mod.0"]
+    assert list(net.state_dict()) == ["0.weight"]
+    assert compiled.load_state_dict(net.state_dict(), strict=False).missing_keys == ["_orig_mod.0.weight"]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "a layer"])
+def test_get_model_state_dict_drops_the_prefix(whole):
+    """``get_model_state_dict`` of a module from ``torch.compile`` has the keys of the original.
+
+    It is a function of ``torch.distributed.checkpoint.state_dict``. It drops ``_orig_mod`` in the middle of a
+    key as well, and does so before and after ``set_model_state_dict`` (:issue:`158519`).
+    """
+    from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
+
+    net = nn.Sequential(nn.Linear(1, 1, bias=False))
+    if whole:
+        model = torch.compile(net, backend="eager")
+    else:
+        model = net
+        model[0] = torch.compile(net[0], backend="eager")
+
+    before = list(get_model_state_dict(model))
+    set_model_state_dict(model, {"0.weight": torch.tensor([[3.0]])})
+
+    assert [before, list(get_model_state_dict(model))] == [["0.weight"], ["0.weight"]]
+    assert model(torch.tensor([2.0])).item() == 6.0
+    assert [name.count("_orig_mod") for name in model.state_dict()] == [1]

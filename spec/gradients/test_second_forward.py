@@ -1,0 +1,116 @@
+"""The second forward of a checkpoint: what it must have in common with the first, and what tells them apart.
+
+:func:`torch.utils.checkpoint.checkpoint` calls a module again in backward. *checkpointing* is about what that
+means for the module.
+"""
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+
+@pytest.mark.since("2.1")
+def test_other_shapes_are_an_error():
+    """``checkpoint(use_reentrant=False)`` raises an error if the second forward saves other shapes.
+
+    It is a ``CheckpointError``. Other dtypes and devices count too; values do not. Usual reasons are a random
+    choice, or a mode or a list that changed in between. With ``determinism_check="none"`` the gradient may be
+    wrong in silence, as here.
+    """
+    x, shapes = torch.tensor([2.0, 3.0], requires_grad=True), []
+
+    def forward(x):
+        return x[: shapes.pop(0)].sin().sum()
+
+    shapes[:] = [2, 1]
+    with pytest.raises(RuntimeError, match="different metadata than during the forward pass"):
+        checkpoint(forward, x, use_reentrant=False).backward()
+
+    shapes[:] = [2, 1]
+    checkpoint(forward, x, use_reentrant=False, determinism_check="none").backward()
+    assert torch.allclose(x.grad, torch.tensor([2.0, 2.0]).cos())
+
+
+@pytest.mark.before("2.1")
+def test_other_shapes_were_not_noticed():
+    """``checkpoint(use_reentrant=False)`` computes with what the second forward saves, also of other shapes.
+
+    The gradient is then wrong in silence.
+    """
+    x, shapes = torch.tensor([2.0, 3.0], requires_grad=True), [2, 1]
+
+    def forward(x):
+        return x[: shapes.pop(0)].sin().sum()
+
+    checkpoint(forward, x, use_reentrant=False).backward()
+
+    assert torch.allclose(x.grad, torch.tensor([2.0, 2.0]).cos())
+
+
+def test_fewer_tensors_are_an_error():
+    """``checkpoint(use_reentrant=False)`` raises an error if the second forward saves fewer tensors.
+
+    Something that ``forward`` looks at has changed since the first.
+    """
+    x, depths = torch.tensor([2.0, 3.0], requires_grad=True), [2, 1]
+
+    def forward(x):
+        for _ in range(depths.pop(0)):
+            x = x.sin()
+        return x.sum()
+
+    output = checkpoint(forward, x, use_reentrant=False)
+
+    with pytest.raises(
+        RuntimeError, match=r"different number of tensors was saved|saved by autograd multiple"
+    ):
+        output.backward()
+
+
+@pytest.mark.parametrize(("reentrant", "enabled"), [(True, [False, True]), (False, [True, True])])
+def test_grad_mode_of_both(reentrant, enabled):
+    """The first forward of ``checkpoint(use_reentrant=True)`` runs without grad mode, the second one with it.
+
+    With ``use_reentrant=False`` both run with grad: to tell them apart there, pass a ``context_fn``.
+    """
+    seen, x = [], torch.rand(2, requires_grad=True)
+
+    class Net(nn.Module):
+        def forward(self, x):
+            seen.append(torch.is_grad_enabled())
+            return x.sin()
+
+    checkpoint(Net(), x, use_reentrant=reentrant).sum().backward()
+
+    assert seen == enabled
+
+
+@pytest.mark.since("2.1")
+def test_a_context_for_each():
+    """``context_fn`` of ``checkpoint(use_reentrant=False)`` gives a context for the first forward and the
+    second.
+
+    So a module learns in which of them it is, as for a counter that must not count twice.
+    """
+    current, seen = [], []
+
+    class Net(nn.Module):
+        def forward(self, x):
+            seen.append(*current)
+            return x.sin()
+
+    @contextlib.contextmanager
+    def named(name):
+        current[:] = [name]
+        yield
+
+    def contexts():
+        return named("first"), named("second")
+
+    x = torch.rand(2, requires_grad=True)
+    checkpoint(Net(), x, use_reentrant=False, context_fn=contexts).sum().backward()
+
+    assert seen == ["first", "second"]
