@@ -77,9 +77,15 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "device" in metafunc.fixturenames and _is_in_spec(metafunc.definition.path):
-        devices_of_run: tuple[str, ...] = metafunc.config.stash[DEVICES]
+    if not _is_in_spec(metafunc.definition.path):
+        return
+    devices_of_run: tuple[str, ...] = metafunc.config.stash[DEVICES]
+    if "device" in metafunc.fixturenames:
         metafunc.parametrize("device", devices_of_run)
+    if "accelerator" in metafunc.fixturenames:
+        others = [name for name in devices_of_run if name != "cpu"]
+        none = pytest.param("cpu", marks=pytest.mark.skip("need an accelerator"))
+        metafunc.parametrize("accelerator", others or [none])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
