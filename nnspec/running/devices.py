@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
@@ -78,6 +79,23 @@ def _import_library(name: str) -> None:
             f"--device {name}: {library} does not import beside torch {torch.__version__}: {error}"
         ) from error
     present.cache_clear()
+
+
+@contextlib.contextmanager
+def told_to_torch() -> Generator[None, None, None]:
+    """Let torch say, as of its own, that a device is there which comes with a library.
+
+    Who starts processes asks so whether they may be forked: one that has used a device cannot be.
+    """
+    there = next((name for name in LIBRARIES if name in present()), None)
+    utils: Any = torch._utils
+    ordinary = utils._get_available_device_type
+    if there is not None:
+        utils._get_available_device_type = lambda: ordinary() or there
+    try:
+        yield
+    finally:
+        utils._get_available_device_type = ordinary
 
 
 def wake(names: tuple[str, ...]) -> None:

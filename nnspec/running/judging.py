@@ -171,6 +171,15 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    """What serves a whole run may start processes, and asks torch how."""
+    if fixturedef.scope != "session":
+        return (yield)
+    with devices.told_to_torch():
+        return (yield)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     marked = item.stash.get(MARKED, None)
