@@ -65,7 +65,9 @@ def read(path: Path = FILE) -> Mapping[str, Pins]:
 
 def _read_pins(where: str, release: str, row: Any) -> Pins:
     if not isinstance(row, dict) or not _are_pins(row):
-        raise ReleasesError(f"{where}: is {row}; say torch and torchvision, and if need be beside and torch_xla")
+        raise ReleasesError(
+            f"{where}: is {row}; say torch and torchvision, and if need be beside and torch_xla"
+        )
     try:
         pinned = release_of(row["torch"])
     except InvalidVersion as error:
@@ -79,7 +81,9 @@ def _are_pins(row: dict[str, Any]) -> bool:
     beside = row.get("beside", [])
     texts = [row.get("torch"), row.get("torchvision"), row.get("torch_xla", "")]
     texts += beside if isinstance(beside, list) else [None]
-    return row.keys() <= {"torch", "torchvision", "torch_xla", "beside"} and all(isinstance(text, str) for text in texts)
+    return row.keys() <= {"torch", "torchvision", "torch_xla", "beside"} and all(
+        isinstance(text, str) for text in texts
+    )
 
 
 #: Each supported release, such as ``2.4``, with its pins, oldest first.

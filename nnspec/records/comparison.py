@@ -226,7 +226,7 @@ def write_changes(comparison: Comparison, specification: Specification, uses: Us
 
 
 def explain(comparison: Comparison, specification: Specification) -> None:
-    """Say of each clause that holds on one side only why a device of the other differs, where that is known."""
+    """Say why a device differs, of each clause that holds on one side only, where that is known."""
     known: dict[str, str] = {}
     for name in (comparison.before, comparison.after):
         known |= specification.explained(name.partition("-")[2])
@@ -266,10 +266,12 @@ def _told(change: WrittenChange) -> Iterator[str]:
 def _clauses_told(comparison: Comparison) -> list[str]:
     """The clauses that differ, and how many do not."""
     lines = []
-    same_torch = comparison.before.partition("-")[0] == comparison.after.partition("-")[0]
+    lost, won = "no longer holds", "newly holds"
+    if comparison.before.partition("-")[0] == comparison.after.partition("-")[0]:  # on two devices
+        lost, won = f"holds on {comparison.before} only", f"holds on {comparison.after} only"
     for title, changes in (
-        (f"holds on {comparison.before} only" if same_torch else "no longer holds", comparison.no_longer_holds),
-        (f"holds on {comparison.after} only" if same_torch else "newly holds", comparison.newly_holds),
+        (lost, comparison.no_longer_holds),
+        (won, comparison.newly_holds),
         ("added", comparison.added),
         ("retired", comparison.retired),
         ("not judged on both sides", comparison.not_judged),

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from .thin import thin_resnet34
-from .waiting import accelerator_here, waits_for
+from .waiting import accelerator_here, hardware_of, waits_for
 
 HERE = Path(__file__).parent
 
@@ -38,8 +38,7 @@ def pytest_benchmark_update_machine_info(machine_info):
     machine_info["cores"] = CORES
     machine_info["devices"] = ["cpu"]
     if (name := accelerator_here()) is not None:
-        hardware = getattr(getattr(torch, name, None), "get_device_name", None)
-        machine_info["devices"].append(f"{name} ({hardware()})" if hardware else name)
+        machine_info["devices"].append(name + hardware_of(name))
 
 
 def size_of(item):

@@ -1,4 +1,4 @@
-"""When a device is done."""
+"""Which accelerator there is, and when a device is done."""
 
 import sys
 
@@ -13,6 +13,12 @@ def accelerator_here():
     if hasattr(torch, "accelerator") and torch.accelerator.is_available():
         return torch.accelerator.current_accelerator().type
     return None
+
+
+def hardware_of(device):
+    """The name of a device's hardware in brackets, empty where torch does not tell it."""
+    name_of = getattr(getattr(torch, device, None), "get_device_name", None)
+    return f" ({name_of()})" if name_of else ""
 
 
 def waits_for(device):

@@ -72,7 +72,7 @@ def test_a_device_that_comes_with_a_library_is_imported_when_it_is_named(torch, 
     [
         (
             ModuleNotFoundError("no", name="torch_xla"),
-            "it comes with torch_xla, and torch_xla is not installed here; pip install the torch_xla that fits",
+            "it comes with torch_xla, and torch_xla is not installed here; pip install the torch_xla that",
         ),
         (ImportError("undefined symbol"), "torch_xla does not import beside torch 2.15.0: undefined symbol"),
     ],
