@@ -53,12 +53,14 @@ def read(path: Path = FILE) -> Mapping[str, Pins]:
     """Each release with its pins, oldest first.
 
     Raises:
-        ReleasesError: the file is no TOML, or a row lacks a pin or pins another release.
+        ReleasesError: the file is no TOML or lists nothing, or a row lacks a pin or pins another release.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ReleasesError(f"{path}: cannot be read: {error}") from error
+    if not table:
+        raise ReleasesError(f"{path}: lists no release; say torch and torchvision of at least one")
     pins = {release: _read_pins(f"{path}: {release}", release, row) for release, row in table.items()}
     return dict(sorted(pins.items(), key=lambda pair: Version(pair[0])))
 

@@ -147,11 +147,15 @@ def _notes(before: Record, after: Record, clauses: Mapping[str, Clause]) -> list
     if (before.run, before.rows) == (after.run, after.rows):
         notes.append("both sides are the same run, so nothing can differ")
     for side in dict.fromkeys((before.name, after.name)):
-        awaited = checks.pending(before if side == before.name else after, clauses)
+        kept = before if side == before.name else after
+        awaited = checks.pending(kept, clauses)
+        bring = "python -m nnspec releases --pending"
+        if kept.device != "cpu":
+            bring = "a run on that device, and python -m nnspec adopt DIR"
         if awaited:
             notes.append(
                 f"{len(awaited)} rows of {side} are pending, such as {min(awaited)}: those clauses are newer "
-                "than the record; bring them with: python -m nnspec releases --pending"
+                f"than the record; bring them with: {bring}"
             )
     return notes
 
@@ -191,9 +195,9 @@ def _is_version(name: str, wanted: str) -> bool:
 
 def _is_release(name: str, wanted: str) -> bool:
     version, _, device = name.partition("-")
-    release, _, wanted_device = wanted.partition("-")
+    release, dash, wanted_device = wanted.partition("-")
     try:
-        return release_of(version) == release and device == (wanted_device or "cpu")
+        return release_of(version) == release and device == (wanted_device if dash else "cpu")
     except InvalidVersion:
         return False
 

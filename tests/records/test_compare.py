@@ -122,6 +122,7 @@ def test_two_devices_of_a_release(own, capsys):
     assert main(["compare", "2.5.1-own", "2.5"]) == 0
     assert "holds on 2.5.1-cpu only (1)\n  It is always so.\n" in capsys.readouterr().out
     assert main(["compare", "2.5-cuda", "2.5"]) == 2
+    assert main(["compare", "2.5-", "2.5"]) == 2
 
 
 def test_what_is_explained_of_a_device_may_be_recorded(own, capsys):
