@@ -30,3 +30,8 @@ def tox_add_core_config(core_conf: ConfigSet, state: State) -> None:
             deps=PythonDeps(pins.requirements, root=ROOT),
         )
         state.conf.memory_seed_loaders[f"torch{release}"].append(settings)
+    on_xla = [pins for pins in PINS.values() if pins.torch_xla]
+    if on_xla:
+        needed = [*on_xla[-1].requirements, f"torch_xla=={on_xla[-1].torch_xla}"]
+        settings = MemoryLoader(deps=PythonDeps(needed, root=ROOT))
+        state.conf.memory_seed_loaders["xla"].append(settings)

@@ -107,11 +107,13 @@ def parse(path: Path) -> tuple[ast.Module, list[str]]:
     Raises:
         ClauseError: it cannot be read or parsed.
     """
+    if path.exists() and not path.is_file():
+        raise ClauseError(f"{path}: cannot be read as a chapter: it is no file; remove or rename it")
     try:
         source = path.read_text(encoding="utf-8")
         return ast.parse(source, filename=str(path)), source.splitlines()
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        why = str(error) or "nested too deeply"
+        why = (error.strerror if isinstance(error, OSError) else str(error)) or "nested too deeply"
         raise ClauseError(f"{path}: cannot be read as a chapter: {why}") from error
 
 

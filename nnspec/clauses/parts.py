@@ -25,12 +25,16 @@ def find_checkout() -> Path:
     """The folder that holds ``spec/`` and ``docs/``: this one, or the checkout that this package lies in.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or the present folder was deleted.
     """
-    for root in (Path.cwd(), Path(__file__).resolve().parents[2]):
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the folder that this was started in is gone; change into another one") from None
+    for root in (here, Path(__file__).resolve().parents[2]):
         if (root / "spec").is_dir() and (root / "docs").is_dir():
             return root
-    raise UsageError(f"{Path.cwd()}: no spec/ and docs/ here; run this command in a checkout of the project")
+    raise UsageError(f"{here}: no spec/ and docs/ here; run this command in a checkout of the project")
 
 
 def read_parts(folder: Path) -> tuple[Part, ...]:

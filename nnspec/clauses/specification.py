@@ -20,7 +20,7 @@ class Specification:
     Attributes:
         root: the folder that holds ``spec/`` and ``docs/``.
         parts: in reading order.
-        claims, questions, phrasings, threads, changes, retired: the tables.
+        claims, questions, phrasings, threads, changes, retired, differences: the tables.
     """
 
     root: Path
@@ -31,6 +31,7 @@ class Specification:
     threads: tuple[tables.Thread, ...]
     changes: tuple[tables.Release, ...]
     retired: tuple[tables.Retired, ...]
+    differences: Mapping[str, tuple[tables.Difference, ...]]
 
     @property
     def records_folder(self) -> Path:
@@ -62,6 +63,14 @@ class Specification:
     def threads_of(self, clause: Clause) -> tuple[tables.Thread, ...]:
         """The threads that a clause decides."""
         return self._decided.get(clause.id, ())
+
+    def explained(self, device: str) -> Mapping[str, str]:
+        """The clauses that a device is known to violate, by id, and why."""
+        return {
+            name: difference.why
+            for difference in self.differences.get(device, ())
+            for name in difference.clauses
+        }
 
     def weight_of(self, clause: Clause) -> int:
         """How often people came upon a clause: the questions, claims and threads that it decides."""
@@ -100,4 +109,5 @@ def read_specification(root: Path) -> Specification:
         threads=tuple(tables.read_threads(docs / "threads.toml")),
         changes=tuple(tables.read_changes(docs / "changes.toml")),
         retired=tuple(tables.read_retired(root / "spec" / "RETIRED.toml")),
+        differences=tables.read_differences(docs / "differences.toml"),
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, Struct, field
 
-from nnspec.decoding import Line, Text, fit, read_toml
+from nnspec.decoding import Line, Said, Text, Word, fit, read_toml
 from nnspec.errors import FileError, shortened
 
 Kind = TypeVar("Kind")
@@ -115,6 +115,14 @@ class Shown:
     pictures: Mapping[str, str]
 
 
+class Difference(Struct, frozen=True, forbid_unknown_fields=True):
+    """A way in which a device differs from what the clauses say: in a few words, why, and those clauses."""
+
+    what: Text
+    why: Said
+    clauses: Annotated[tuple[Text, ...], Meta(min_length=1)]
+
+
 class Stage(Struct, frozen=True, forbid_unknown_fields=True):
     """A stage of the tour: what it is about, and its clauses in reading order."""
 
@@ -208,6 +216,15 @@ def read_retired(path: Path) -> list[Retired]:
 def read_tour(path: Path) -> list[Stage]:
     """The stages of ``docs/tour.toml``, in file order."""
     return _rows(path, Stage, "title")
+
+
+def read_differences(path: Path) -> dict[str, tuple[Difference, ...]]:
+    """``docs/differences.toml``: a device to the ways in which it differs, in file order.
+
+    Raises:
+        TableError: it cannot be read, or a row is not written as it has to be.
+    """
+    return read_table(path, dict[Word, tuple[Difference, ...]])
 
 
 def read_left_out(path: Path) -> Mapping[str, str]:

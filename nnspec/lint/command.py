@@ -37,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     tables.questions_are_answered,
     tables.threads_are_decided,
     tables.changes_are_listed,
+    tables.differences_name_clauses,
     documentation.rows_name_clauses,
     documentation.sentences_have_verdicts,
     ids.ids_do_not_vanish,

@@ -61,6 +61,20 @@ def threads_are_decided(specification: Specification) -> Iterator[str]:
             yield f"docs/threads.toml: [{thread.name}]: no clause decides it; name one, or leave it out"
 
 
+def differences_name_clauses(specification: Specification) -> Iterator[str]:
+    """``docs/differences.toml`` names clauses that exist, each once for a device."""
+    for device, differences in specification.differences.items():
+        named = [(name, difference.what) for difference in differences for name in difference.clauses]
+        seen: set[str] = set()
+        for name, what in named:
+            where = f"docs/differences.toml: {device}: {what!r}"
+            if name not in specification.clauses:
+                yield f"{where}: there is no clause {name!r}; name one that exists"
+            elif name in seen:
+                yield f"{where}: {name} is explained twice; name it once"
+            seen.add(name)
+
+
 def changes_are_listed(specification: Specification) -> Iterator[str]:
     """``docs/changes.toml`` lists every bounded clause at the releases of its bounds, and no other."""
     file = "docs/changes.toml"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from nnspec.clauses.clause import Clause
-from nnspec.records.outcomes import ABSENT, FAILURES, HOLDS, NO_LONGER, NOT_YET
+from nnspec.records.outcomes import ABSENT, FAILURES, HOLDS, NO_LONGER, NOT_YET, VIOLATED
 from nnspec.records.record import Record, RecordError, Row
 
 NEW = "new: the clause has not been recorded"
@@ -28,22 +28,33 @@ def pending(record: Record, clauses: Mapping[str, Clause]) -> dict[str, str]:
     return awaited
 
 
-def wrong(record: Record, clauses: Mapping[str, Clause]) -> list[str]:
+def wrong(record: Record, clauses: Mapping[str, Clause], explained: Collection[str] = ()) -> list[str]:
     """The rows that cannot be: a line for each outcome that fails a run or lies on the wrong side of a bound.
 
     A row that is pending is not judged by the bounds: they may have been moved with the clause.
+
+    Args:
+        record: the rows.
+        clauses: id to clause.
+        explained: ids of the clauses that the device of the record is known to violate.
     """
     awaited = pending(record, clauses)
     lines = []
     for name, row in record.rows.items():
-        if row.outcome in FAILURES:
-            lines.append(f"{name}: recorded as {row.outcome!r}; no record of a release may say so")
+        if is_unexplained(name, row, explained):
+            also = "" if record.device == "cpu" else " that docs/differences.toml does not explain"
+            lines.append(f"{name}: recorded as {row.outcome!r}; no record of a release may say so{also}")
         elif name not in awaited and _is_contrary(row, clauses[name], record.version):
             lines.append(
                 f"{name}: recorded as {row.outcome!r} on torch {record.version}, "
                 f"but its bounds say {clauses[name].bounds}"
             )
     return lines
+
+
+def is_unexplained(name: str, row: Row, explained: Collection[str]) -> bool:
+    """Whether a row fails its run, and not because its device is known to differ there."""
+    return row.outcome in FAILURES and not (row.outcome == VIOLATED and name in explained)
 
 
 def _is_contrary(row: Row, clause: Clause, version: str) -> bool:

@@ -14,10 +14,10 @@ from pathlib import Path
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.parts import find_checkout, read_clauses
 from nnspec.clauses.releases import RELEASES
-from nnspec.clauses.specification import read_specification
+from nnspec.clauses.specification import Specification, read_specification
 from nnspec.errors import FileError, UsageError
 from nnspec.records import checks, comparison, reading, record, remaking
-from nnspec.records.outcomes import FAILURES
+from nnspec.records.outcomes import VIOLATED
 from nnspec.records.record import Record, RecordError
 from nnspec.records.used import read_uses
 
@@ -31,20 +31,23 @@ def check(options: argparse.Namespace) -> int:
         NnspecError: there are no records, or the spec cannot be read.
     """
     root = find_checkout()
-    clauses = read_clauses(root / "spec")
-    directory = root / "docs" / "records"
+    specification = read_specification(root)
+    clauses = specification.clauses
+    directory = specification.records_folder
     paths = options.files or record.record_files(directory)
     if not paths:
         raise RecordError(f"{directory}: no records; {record.REMAKE}")
     records, defects = _read(paths)
     awaited: dict[str, list[str]] = {}
     for kept in records:
-        defects += [f"{kept.name}: {line}" for line in checks.wrong(kept, clauses)]
+        explained = specification.explained(kept.device)
+        defects += [f"{kept.name}: {line}" for line in checks.wrong(kept, clauses, explained)]
         for name, why in checks.pending(kept, clauses).items():
-            awaited.setdefault(f"{name}: {why}", []).append(kept.release)
+            awaited.setdefault(f"{name}: {why}", []).append(_place(kept))
     if options.fresh:
         defects += _contradictions(options.fresh, records, clauses)
     missing = _missing(records) if not options.files else []
+    defects += _not_violated(specification, records) if not options.files else []
     for line in defects:
         print(line)
     for line, releases in awaited.items():
@@ -55,6 +58,9 @@ def check(options: argparse.Namespace) -> int:
     print(f"{len(paths)} records, {len(defects)} defects, {len(awaited) + len(missing)} pending")
     if awaited or missing:
         print(BRING)
+        elsewhere = [kept.name for kept in records if kept.device != "cpu" and checks.pending(kept, clauses)]
+        if elsewhere:
+            print(f"those of {', '.join(elsewhere)} with a run there and: python -m nnspec adopt DIR")
     return 1 if defects or (options.strict and (awaited or missing)) else 0
 
 
@@ -67,6 +73,23 @@ def _read(paths: list[Path]) -> tuple[list[Record], list[str]]:
         except FileError as error:
             defects.append(str(error))
     return records, defects
+
+
+def _place(kept: Record) -> str:
+    """Where a record was made, in a word: its release, and its device if that is not the CPU."""
+    return kept.release if kept.device == "cpu" else kept.name
+
+
+def _not_violated(specification: Specification, records: list[Record]) -> list[str]:
+    """What the table of differences says of a clause and no record of that device bears out."""
+    lines = []
+    for device in specification.differences:
+        of_device = [kept for kept in records if kept.device == device]
+        for name in specification.explained(device):
+            outcomes = [kept.rows[name].outcome for kept in of_device if name in kept.rows]
+            if outcomes and VIOLATED not in outcomes:
+                lines.append(f"docs/differences.toml: {device}: {name} is not violated there; take it out")
+    return lines
 
 
 def _missing(records: list[Record]) -> list[str]:
@@ -117,21 +140,21 @@ def adopt(options: argparse.Namespace) -> int:
     Raises:
         NnspecError: a folder has no record, or one that cannot stand beside the kept one.
     """
-    root = find_checkout()
-    clauses = read_clauses(root / "spec")
-    directory = root / "docs" / "records"
+    specification = read_specification(find_checkout())
     for folder in options.folders:
         records = reading.read_all(folder)
         if not records:
             raise RecordError(f"{folder}: no records here")
         for fresh in records:
-            print(_adopted(fresh, directory, clauses))
+            print(_adopted(fresh, specification))
     return 0
 
 
-def _adopted(fresh: Record, directory: Path, clauses: Mapping[str, Clause]) -> str:
+def _adopted(fresh: Record, specification: Specification) -> str:
     """Put what a record brings into the kept one; what was done, in a line."""
-    bad = [name for name, row in fresh.rows.items() if row.outcome in FAILURES]
+    directory, clauses = specification.records_folder, specification.clauses
+    explained = specification.explained(fresh.device)
+    bad = [name for name, row in fresh.rows.items() if checks.is_unexplained(name, row, explained)]
     if bad:
         raise RecordError(
             f"{fresh.name}: says {fresh.rows[bad[0]].outcome!r} of {bad[0]}; nothing was adopted"
@@ -166,6 +189,7 @@ def compare(options: argparse.Namespace) -> int:
     difference = comparison.compare(before, after, specification.clauses)
     uses = read_uses(options.used_in) if options.used_in else None
     comparison.write_changes(difference, specification, uses)
+    comparison.explain(difference, specification)
     if options.json:
         print(json.dumps(difference.as_json(), indent=2))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from packaging.version import InvalidVersion
@@ -34,6 +34,7 @@ class Change:
         statement: its statement in plain text; empty for a clause that is no longer in the spec.
         before, after: its outcomes; empty where it has no row.
         links: the threads that its text names.
+        why: why a device of one side differs, where that is known.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Change:
     before: str
     after: str
     links: tuple[str, ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,11 +147,15 @@ def _notes(before: Record, after: Record, clauses: Mapping[str, Clause]) -> list
     if (before.run, before.rows) == (after.run, after.rows):
         notes.append("both sides are the same run, so nothing can differ")
     for side in dict.fromkeys((before.name, after.name)):
-        awaited = checks.pending(before if side == before.name else after, clauses)
+        kept = before if side == before.name else after
+        awaited = checks.pending(kept, clauses)
+        bring = "python -m nnspec releases --pending"
+        if kept.device != "cpu":
+            bring = "a run on that device, and python -m nnspec adopt DIR"
         if awaited:
             notes.append(
                 f"{len(awaited)} rows of {side} are pending, such as {min(awaited)}: those clauses are newer "
-                "than the record; bring them with: python -m nnspec releases --pending"
+                f"than the record; bring them with: {bring}"
             )
     return notes
 
@@ -159,7 +165,8 @@ def find_record(directory: Path, wanted: str) -> Record:
 
     Args:
         directory: where records are kept.
-        wanted: a release (``2.4``), a version (``2.4.1``), a record's name (``2.11.0-cuda``) or a file.
+        wanted: a release (``2.4``), on another device than the CPU if that is named (``2.9-xla``), a version
+            (``2.4.1``), a record's name (``2.11.0-cuda``) or a file.
 
     Raises:
         RecordError: there is none, or it cannot be read.
@@ -188,8 +195,9 @@ def _is_version(name: str, wanted: str) -> bool:
 
 def _is_release(name: str, wanted: str) -> bool:
     version, _, device = name.partition("-")
+    release, dash, wanted_device = wanted.partition("-")
     try:
-        return release_of(version) == wanted and device == "cpu"
+        return release_of(version) == release and device == (wanted_device if dash else "cpu")
     except InvalidVersion:
         return False
 
@@ -219,6 +227,15 @@ def write_changes(comparison: Comparison, specification: Specification, uses: Us
                 tuple(f"{place.path}:{place.line}" for place in places),
             )
         )
+
+
+def explain(comparison: Comparison, specification: Specification) -> None:
+    """Say why a device differs, of each clause that holds on one side only, where that is known."""
+    known: dict[str, str] = {}
+    for name in (comparison.before, comparison.after):
+        known |= specification.explained(name.partition("-")[2])
+    for changes in (comparison.no_longer_holds, comparison.newly_holds):
+        changes[:] = [replace(change, why=known.get(change.id, "")) for change in changes]
 
 
 #: How many places of a change a terminal shows.
@@ -253,9 +270,12 @@ def _told(change: WrittenChange) -> Iterator[str]:
 def _clauses_told(comparison: Comparison) -> list[str]:
     """The clauses that differ, and how many do not."""
     lines = []
+    lost, won = "no longer holds", "newly holds"
+    if comparison.before.partition("-")[0] == comparison.after.partition("-")[0]:  # on two devices
+        lost, won = f"holds on {comparison.before} only", f"holds on {comparison.after} only"
     for title, changes in (
-        ("no longer holds", comparison.no_longer_holds),
-        ("newly holds", comparison.newly_holds),
+        (lost, comparison.no_longer_holds),
+        (won, comparison.newly_holds),
         ("added", comparison.added),
         ("retired", comparison.retired),
         ("not judged on both sides", comparison.not_judged),
@@ -266,6 +286,7 @@ def _clauses_told(comparison: Comparison) -> list[str]:
         for change in changes:
             lines.append(f"  {change.statement or change.id}")
             lines.append(f"      {change.id}  [{change.before or '-'} -> {change.after or '-'}]")
+            lines += [f"      why: {change.why.replace('`', '')}"] if change.why else []
             lines += [f"      {link}" for link in change.links]
     if not any((comparison.no_longer_holds, comparison.newly_holds, comparison.added, comparison.retired)):
         lines += ["", "nothing that could be judged on both sides differs"]

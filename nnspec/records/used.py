@@ -40,7 +40,8 @@ def read_uses(folder: Path) -> Uses:
     Raises:
         UsageError: there is no Python file.
     """
-    paths = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
+    found = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
+    paths = [path for path in found if path.is_file()]
     if not paths:
         raise UsageError(
             f"{folder}: no Python files here; name a folder or a file of the code that uses torch"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import importlib.util
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
@@ -15,11 +18,14 @@ from nnspec.errors import UsageError
 
 ACCELERATORS = ("cuda", "mps", "xpu", "mtia", "hpu")
 
+#: Devices that torch has once a library is imported, each with that library.
+LIBRARIES = {"xla": "torch_xla"}
+
 
 @functools.cache
 def present() -> tuple[str, ...]:
     """The types of device that torch finds on this machine, ``cpu`` first."""
-    return ("cpu", *(name for name in (*ACCELERATORS, private()) if _is_available(name)))
+    return ("cpu", *(name for name in (*ACCELERATORS, *LIBRARIES, private()) if _is_available(name)))
 
 
 def private() -> str:
@@ -28,24 +34,68 @@ def private() -> str:
     return renamed() if renamed else "privateuseone"
 
 
+def module_of(name: str) -> Any:
+    """The module with a device type's own functions, such as ``torch.cuda``; None if there is none."""
+    if name in LIBRARIES:
+        return sys.modules.get(LIBRARIES[name])
+    return getattr(torch, name, None)
+
+
 def _is_available(name: str) -> bool:
+    if name in LIBRARIES:
+        return LIBRARIES[name] in sys.modules
     module: Any = getattr(torch.backends if name == "mps" else torch, name, None)
     return hasattr(module, "is_available") and bool(module.is_available())
 
 
 def select(wanted: list[str] | None) -> tuple[str, ...]:
-    """The device types that a run is about.
+    """The device types that a run is about; a library that one of them comes with is imported.
 
     Args:
         wanted: those that ``--device`` names; none means all that are present.
 
     Raises:
-        UsageError: this torch finds no such device.
+        UsageError: this torch finds no such device, or its library cannot be imported.
     """
     for name in wanted or ():
+        if name in LIBRARIES:
+            _import_library(name)
         if name not in present():
             raise UsageError(f"--device {name}: no such device here; this torch finds {', '.join(present())}")
     return tuple(dict.fromkeys(wanted)) if wanted else present()
+
+
+def _import_library(name: str) -> None:
+    library = LIBRARIES[name]
+    try:
+        importlib.import_module(library)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--device {name}: it comes with {library}, and {error.name} is not installed here; "
+            f"pip install the {library} that fits torch {torch.__version__}"
+        ) from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise UsageError(
+            f"--device {name}: {library} does not import beside torch {torch.__version__}: {error}"
+        ) from error
+    present.cache_clear()
+
+
+@contextlib.contextmanager
+def told_to_torch() -> Generator[None, None, None]:
+    """Let torch say, as of its own, that a device is there which comes with a library.
+
+    Who starts processes asks so whether they may be forked: one that has used a device cannot be.
+    """
+    there = next((name for name in LIBRARIES if name in present()), None)
+    utils: Any = torch._utils
+    ordinary = utils._get_available_device_type
+    if there is not None:
+        utils._get_available_device_type = lambda: ordinary() or there
+    try:
+        yield
+    finally:
+        utils._get_available_device_type = ordinary
 
 
 def wake(names: tuple[str, ...]) -> None:
@@ -54,9 +104,23 @@ def wake(names: tuple[str, ...]) -> None:
         torch.empty(1, device=name)
 
 
+def seed(value: int) -> None:
+    """Start the generator of every accelerator that is in use at the same place, where it has one."""
+    for name in present()[1:]:
+        module = module_of(name)
+        if not getattr(module, "is_initialized", lambda: True)():
+            continue
+        start = getattr(module, "manual_seed_all", None) or getattr(module, "manual_seed", None)
+        if start is not None:
+            start(value)
+
+
 def describe(name: str) -> str:
     """A device type with the hardware's own name where torch tells it: ``cuda (NVIDIA H200)``."""
-    module: Any = getattr(torch, name, None)
+    module = module_of(name)
+    if hasattr(module, "real_devices"):  # torch_xla's word for them, such as TPU:0
+        kinds = [device.partition(":")[0] for device in module.real_devices()]
+        return f"{name} ({f'{len(kinds)} x ' if len(kinds) > 1 else ''}{kinds[0]})"
     if name == "cpu" or not hasattr(module, "get_device_name"):
         return name
     count = module.device_count() if hasattr(module, "device_count") else 1

@@ -202,11 +202,7 @@ def seed(value: int = SEED) -> None:
     """Start every generator that a clause may draw from at the same place."""
     random.seed(value)
     torch.default_generator.manual_seed(value)
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(value)
-    private: Any = getattr(torch, devices.private(), None)
-    if hasattr(private, "manual_seed_all"):
-        private.manual_seed_all(value)
+    devices.seed(value)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed(value)

@@ -77,9 +77,15 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "device" in metafunc.fixturenames and _is_in_spec(metafunc.definition.path):
-        devices_of_run: tuple[str, ...] = metafunc.config.stash[DEVICES]
+    if not _is_in_spec(metafunc.definition.path):
+        return
+    devices_of_run: tuple[str, ...] = metafunc.config.stash[DEVICES]
+    if "device" in metafunc.fixturenames:
         metafunc.parametrize("device", devices_of_run)
+    if "accelerator" in metafunc.fixturenames:
+        others = [name for name in devices_of_run if name != "cpu"]
+        none = pytest.param("cpu", marks=pytest.mark.skip("need an accelerator"))
+        metafunc.parametrize("accelerator", others or [none])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -163,6 +169,15 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
             item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    """What serves a whole run may start processes, and asks torch how."""
+    if fixturedef.scope != "session":
+        return (yield)
+    with devices.told_to_torch():
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

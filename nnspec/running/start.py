@@ -28,9 +28,15 @@ def verify(options: argparse.Namespace) -> int:
     """
     spec = spec_folder()
     for part in options.part:
-        if not (spec / part).exists() or not (spec / part).resolve().is_relative_to(spec.resolve()):
+        if (
+            not part
+            or not (spec / part).exists()
+            or not (spec / part).resolve().is_relative_to(spec.resolve())
+        ):
             there = sorted(folder.name for folder in spec.iterdir() if (folder / "__init__.py").exists())
-            raise UsageError(f"{part}: the specification has no such part; one of {', '.join(there)}")
+            raise UsageError(
+                f"{part or 'an empty text'}: the specification has no such part; one of {', '.join(there)}"
+            )
     arguments = [word for device in options.device for word in ("--device", device)]
     arguments += ["--record", str(options.record)] if options.record else []
     arguments += ["-v"] if options.verbose else []

@@ -28,6 +28,7 @@ from nnspec.site import (
     strength_page,
     tour_page,
     upgrade_pages,
+    vendors_page,
 )
 from nnspec.site.book import Book, read_book
 from nnspec.site.domain import AnchorClauses, ClauseDomain
@@ -47,6 +48,7 @@ WRITERS = (
     search_page.pages,
     machines.pages,
     tour_page.pages,
+    vendors_page.pages,
 )
 
 #: Scripts of single pages.

@@ -17,7 +17,7 @@ from nnspec.clauses.releases import RELEASES
 from nnspec.clauses.specification import Specification, read_specification
 from nnspec.documentation.verdicts import FALSE, MISLEADING, TRUE, Tables, read_tables
 from nnspec.records import checks, reading
-from nnspec.records.outcomes import HOLDS, UNMET
+from nnspec.records.outcomes import FAILURES, HOLDS, UNMET, VIOLATED
 from nnspec.records.record import Record
 from nnspec.strength.reading import Explanation, Reason, read_explanations, read_reasons
 
@@ -67,9 +67,14 @@ class Book:
     def outcome(self, clause: Clause, release: str) -> str:
         """The recorded outcome of a clause on a release; :data:`NOT_RUN` if there is none.
 
-        What the CPU cannot judge, a run on another device may.
+        What the CPU cannot judge, a run on another device may; where a device differs is no release's doing.
         """
-        rows = [record.rows[clause.id] for record in self.by_release[release] if clause.id in record.rows]
+        rows = [
+            record.rows[clause.id]
+            for record in self.by_release[release]
+            if clause.id in record.rows
+            and (record.device == "cpu" or record.rows[clause.id].outcome not in FAILURES)
+        ]
         judged = [row for row in rows if row.outcome != UNMET]
         return next((row.outcome for row in judged or rows), NOT_RUN)
 
@@ -117,6 +122,16 @@ class Book:
             for name in record.run["devices"]
         ]
         return list(dict.fromkeys(name for name in names if name == "cpu" or elsewhere))
+
+    def elsewhere(self, clause: Clause) -> Mapping[str, str]:
+        """The devices on which a clause was seen to be violated, each with why."""
+        devices = {
+            record.device
+            for record in self.records
+            if clause.id in record.rows and record.rows[clause.id].outcome == VIOLATED
+        }
+        known = {device: self.specification.explained(device) for device in sorted(devices)}
+        return {device: explained[clause.id] for device, explained in known.items() if clause.id in explained}
 
     def source_of(self, clause: Clause) -> str:
         """The address of the source of a clause or a rule; empty if the repository has none."""

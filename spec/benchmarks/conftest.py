@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from .thin import thin_resnet34
-from .waiting import waits_for
+from .waiting import accelerator_here, hardware_of, waits_for
 
 HERE = Path(__file__).parent
 
@@ -37,8 +37,8 @@ def pytest_benchmark_update_machine_info(machine_info):
     machine_info["torch"] = torch.__version__
     machine_info["cores"] = CORES
     machine_info["devices"] = ["cpu"]
-    if torch.cuda.is_available():
-        machine_info["devices"].append(f"cuda ({torch.cuda.get_device_name()})")
+    if (name := accelerator_here()) is not None:
+        machine_info["devices"].append(name + hardware_of(name))
 
 
 def size_of(item):
@@ -76,7 +76,7 @@ def facts(request):
     if kind == "ResNet-34" and size is None:
         size = RESNET34
     needs_cuda = any("cuda" in mark.args for mark in request.node.iter_markers("needs"))
-    device = cases.get("device", "cuda" if needs_cuda else "cpu")
+    device = cases.get("device") or cases.get("accelerator") or ("cuda" if needs_cuda else "cpu")
     benchmark.extra_info.update(operation=operation, kind=kind, size=size, device=device)
     benchmark.group = f"{operation}, {kind}" if "shape" in cases else operation
 

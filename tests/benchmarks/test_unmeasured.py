@@ -59,17 +59,28 @@ def test_every_benchmark_says_in_one_sentence_what_is_timed():
 
 def test_a_call_waits_for_whatever_device_it_is_on(monkeypatch):
     waits_for = runpy.run_path(str(FOLDER / "waiting.py"))["waits_for"]
-    for name in ("cuda", "own", "accelerator"):
-        module = SimpleNamespace(synchronize=lambda name=name: name)
+    for name in ("cuda", "own"):
+        module = SimpleNamespace(synchronize=lambda name=name: name, is_available=lambda: False)
         monkeypatch.setattr(torch, name, module, raising=False)
     monkeypatch.setattr(torch, "bare", SimpleNamespace(), raising=False)
+    accelerator = SimpleNamespace(
+        is_available=lambda: True,
+        current_accelerator=lambda: torch.device("mtia"),
+        synchronize=lambda: "accelerator",
+    )
+    monkeypatch.setattr(torch, "accelerator", accelerator, raising=False)
+    monkeypatch.setitem(sys.modules, "torch_xla", SimpleNamespace(sync=lambda wait: f"sync, {wait}"))
+    monkeypatch.delattr(torch, "mtia", raising=False)
 
-    waited = [waits_for(device)() for device in ("cpu", "cuda", "own", "bare", "unheard_of")]
+    waited = [waits_for(device)() for device in ("cpu", "cuda", "own", "mtia", "xla")]
 
-    assert waited == [None, "cuda", "own", "accelerator", "accelerator"]
+    assert waited == [None, "cuda", "own", "accelerator", "sync, True"]
+    for device in ("bare", "unheard_of"):
+        with pytest.raises(pytest.skip.Exception, match=f"need something that waits for {device}"):
+            waits_for(device)
     monkeypatch.delattr(torch, "accelerator")
-    with pytest.raises(pytest.skip.Exception, match="torch has nothing that waits for bare"):
-        waits_for("bare")
+    with pytest.raises(pytest.skip.Exception, match="need something that waits for mtia"):
+        waits_for("mtia")
 
 
 def test_a_measured_run_says_what_it_timed(tmp_path):

@@ -1,5 +1,7 @@
 """Clauses are read from source: id, text, example, marks, bounds, digest."""
 
+import os
+
 import pytest
 
 from nnspec.clauses.chapter import is_chapter, read_chapter, read_chapters
@@ -297,6 +299,15 @@ def test_cases_may_be_anything(write):
 def test_other_decorators_are_refused(write):
     with pytest.raises(ClauseError, match="mark only; write helpers as plain functions"):
         read(write, '@torch.no_grad()\ndef test_a():\n    """It is."""\n    assert 1')
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_file_is_no_chapter(write, make):
+    root = write('def test_a():\n    """It is."""\n    assert 1')
+    make(root / "spec" / "mini" / "test_other.py")
+
+    with pytest.raises(ClauseError, match=r"test_other.py: cannot be read as a chapter: it is no file"):
+        read_chapters(root / "spec")
 
 
 def test_a_file_that_is_no_python_is_named(write):

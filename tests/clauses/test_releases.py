@@ -42,6 +42,7 @@ def test_oldest_first_wherever_they_stand(tmp_path):
             "Invalid version: 'new'; name a patch release such as 2.4.0",
         ),
         ('["2.4"\n', "cannot be read: "),
+        ("", "lists no release"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_told(tmp_path, text, what):

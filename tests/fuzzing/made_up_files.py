@@ -93,6 +93,11 @@ TABLES: dict[str, tuple[str, Callable[[Path], object], str]] = {
         '["2.5"]\n[["2.5".changes]]\nwhat = "a"\nrank = 1\n["2.6"]\nnone = "b"\n',
     ),
     "retired": ("RETIRED.toml", tables.read_retired, '["a.b.c"]\nsuccessor = "a.b.d"\n'),
+    "differences": (
+        "differences.toml",
+        tables.read_differences,
+        '[[xla]]\nwhat = "a"\nwhy = "b"\nclauses = ["a.b.c"]\n',
+    ),
     "tour": ("tour.toml", tables.read_tour, '[First]\ntext = "a"\nclauses = ["a.b.c"]\n'),
     "shown": ("site.toml", tables.read_shown, '[front]\nclause = "a"\n[answers]\nwhy = "b"\n'),
     "left out": ("left_out.toml", tables.read_left_out, '["torch.nn.Linear"]\nwhy = "a"\n'),

@@ -47,6 +47,16 @@ def test_the_site_is_published_when_all_else_is_green():
     assert jobs["release"]["needs"] == "list"
 
 
+def test_every_python_that_is_supported_runs_the_newest_torch():
+    supported = [
+        line.rpartition(" ")[2].strip('",')
+        for line in (FOLDER.parents[1] / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+        if "Python :: 3." in line
+    ]
+
+    assert WORKFLOWS["canary"]["jobs"]["python"]["strategy"]["matrix"]["python"] == supported
+
+
 @every_workflow
 def test_no_release_is_named(workflow):
     text = yaml.safe_dump(workflow)

@@ -259,6 +259,21 @@ def test_every_bounded_clause_is_among_the_changes(write, text, message):
     assert (found == []) if not message else any(message in line for line in found)
 
 
+def test_what_is_said_of_devices_names_clauses(write):
+    root = write(GOOD)
+    row = '[[own]]\nwhat = "It is far"\nwhy = "It has none."\nclauses = [{}]\n'
+    table = root / "docs" / "differences.toml"
+
+    table.write_text(row.format('"mini.small.a"'))
+    assert faults(root) == []
+
+    table.write_text(row.format('"mini.small.a", "mini.small.b"') + row.format('"mini.small.a"'))
+    assert faults(root) == [
+        "docs/differences.toml: own: 'It is far': there is no clause 'mini.small.b'; name one that exists",
+        "docs/differences.toml: own: 'It is far': mini.small.a is explained twice; name it once",
+    ]
+
+
 def test_names_that_no_clause_speaks_of_are_listed(write):
     root = write(GOOD.replace("A layer", "An :class:`~torch.nn.Module`"))
     (root / "docs" / "left_out.toml").write_text('["torch.nn.Module.ipu"]\nwhy = "no such device"\n')

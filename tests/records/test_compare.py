@@ -83,6 +83,63 @@ def test_a_record_beside_that_of_the_cpu_is_meant_by_its_name_alone(tmp_path):
     assert [comparison.find_record(tmp_path, name).device for name in names] == ["cpu", "cpu", "cpu", "cuda"]
 
 
+DIFFERENCES = """
+[[own]]
+what = "It is far"
+why = "The device has no `always`."
+clauses = ["mini.small.always"]
+"""
+
+
+@pytest.fixture
+def own(project):
+    """A record of 2.5.1 on a device that differs, and the table that explains it."""
+    kept = reading.read(project / "docs" / "records" / "2.5.1-cpu.json")
+    violated = Row("violated", kept.rows["mini.small.always"].digest, "AssertionError")
+    rows = {**kept.rows, "mini.small.always": violated}
+    record.write(Record({**kept.run, "devices": ["own (Own 1)"]}, rows), project / "docs" / "records")
+    (project / "docs" / "differences.toml").write_text(DIFFERENCES)
+    return project
+
+
+def test_two_devices_of_a_release(own, capsys):
+    assert main(["compare", "2.5", "2.5-own"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "2.5.1-cpu -> 2.5.1-own",
+        "",
+        "holds on 2.5.1-cpu only (1)",
+        "  It is always so.",
+        "      mini.small.always  [holds -> violated]",
+        "      why: The device has no always.",
+        "",
+        "not judged on both sides (1)",
+        "  It is far.",
+        "      mini.small.far  [unmet -> unmet]",
+        "",
+        "the same on both sides: 2",
+    ]
+
+    assert main(["compare", "2.5.1-own", "2.5"]) == 0
+    assert "holds on 2.5.1-cpu only (1)\n  It is always so.\n" in capsys.readouterr().out
+    assert main(["compare", "2.5-cuda", "2.5"]) == 2
+    assert main(["compare", "2.5-", "2.5"]) == 2
+
+
+def test_what_is_explained_of_a_device_may_be_recorded(own, capsys):
+    main(["check-records"])
+    assert "3 records, 0 defects" in capsys.readouterr().out
+
+    (own / "docs" / "differences.toml").write_text("")
+    main(["check-records"])
+    assert "2.5.1-own: mini.small.always: recorded as 'violated'" in capsys.readouterr().out
+
+    (own / "docs" / "differences.toml").write_text(DIFFERENCES.replace("small.always", "small.new"))
+    assert main(["check-records"]) == 1
+    assert "docs/differences.toml: own: mini.small.new is not violated there; take it out" in (
+        capsys.readouterr().out
+    )
+
+
 @pytest.fixture
 def installed(project, monkeypatch):
     """The command line of a run of the torch at hand, that leaves the record of torch 2.5.1."""

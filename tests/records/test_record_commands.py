@@ -299,6 +299,16 @@ def test_the_command_outside_a_checkout(tmp_path, monkeypatch, capsys):
     assert "no spec/ and docs/ here; run this command in a checkout" in capsys.readouterr().err
 
 
+def test_the_command_in_a_folder_that_is_gone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    assert main(["check-records"]) == 2
+    told = "nnspec check-records: the folder that this was started in is gone; change into another one\n"
+    assert capsys.readouterr().err == told
+
+
 def test_no_command_shows_usage(capsys):
     with pytest.raises(SystemExit, match="2"):
         main([])

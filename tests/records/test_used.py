@@ -1,6 +1,7 @@
 """Which written changes concern somebody's code, and in which order they are told."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from nnspec.clauses.specification import read_specification
 from nnspec.cli import main
 from nnspec.records.upgrading import written_between
+from nnspec.records.used import read_uses
 
 CHANGES = """
 ["2.5"]
@@ -130,6 +132,15 @@ def test_a_file_that_is_no_python_is_left_out_and_told(told, tmp_path, capsys):
     told_of = capsys.readouterr()
     assert "a.py is left out" in told_of.err
     assert "b.py:1" in told_of.out
+
+
+def test_what_is_no_file_is_passed_over(tmp_path, capsys):
+    (tmp_path / "a.py").write_text("module.state_dict()\n")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "folder.py").mkdir()
+
+    assert read_uses(tmp_path) == {".state_dict": [(tmp_path / "a.py", 1)]}
+    assert capsys.readouterr().err == ""
 
 
 def test_what_breaks_most_programs_is_among_the_first_three():

@@ -50,6 +50,57 @@ def test_a_vendors_device_has_a_name_before_torch_can_rename_it(torch):
     assert devices.present() == ("cpu", "cuda", "mps", "privateuseone")
 
 
+def test_a_device_that_comes_with_a_library_is_imported_when_it_is_named(torch, monkeypatch):
+    module = SimpleNamespace(real_devices=lambda: ["TPU:0", "TPU:1"])
+    monkeypatch.delitem(sys.modules, "torch_xla", raising=False)
+
+    def import_module(name):
+        assert name == "torch_xla"
+        monkeypatch.setitem(sys.modules, name, module)
+
+    monkeypatch.setattr(devices.importlib, "import_module", import_module)
+
+    assert "xla" not in devices.present()
+    assert devices.select(["xla"]) == ("xla",)
+    assert devices.present() == ("cpu", "cuda", "mps", "xla", "own")
+    assert devices.describe("xla") == "xla (2 x TPU)"
+    assert devices.module_of("xla") is module
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            ModuleNotFoundError("no", name="torch_xla"),
+            "it comes with torch_xla, and torch_xla is not installed here; pip install the torch_xla that",
+        ),
+        (ImportError("undefined symbol"), "torch_xla does not import beside torch 2.15.0: undefined symbol"),
+    ],
+)
+def test_a_library_that_cannot_be_imported(torch, monkeypatch, error, told):
+    def import_module(name):
+        raise error
+
+    monkeypatch.setattr(devices.importlib, "import_module", import_module)
+    torch.__version__ = "2.15.0"
+
+    with pytest.raises(UsageError, match=f"--device xla: {told}"):
+        devices.select(["cpu", "xla"])
+
+
+@pytest.mark.parametrize(("imported", "found"), [(True, "xla"), (False, None)])
+def test_torch_is_told_of_a_device_that_comes_with_a_library(torch, monkeypatch, imported, found):
+    monkeypatch.delitem(sys.modules, "torch_xla", raising=False)
+    if imported:
+        monkeypatch.setitem(sys.modules, "torch_xla", SimpleNamespace())
+    torch._utils = SimpleNamespace(_get_available_device_type=lambda: None)
+
+    with devices.told_to_torch():
+        assert torch._utils._get_available_device_type() == found
+
+    assert torch._utils._get_available_device_type() is None
+
+
 def test_all_devices_are_meant_or_those_that_are_named(torch):
     assert devices.select(None) == devices.present()
     assert devices.select(["mps", "cpu", "mps"]) == ("mps", "cpu")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from nnspec.running import isolation
+from nnspec.running import devices, isolation
 
 pytest_plugins = ["pytester"]
 
@@ -112,23 +112,25 @@ def test_every_clause_starts_from_the_same_seed(run):
     assert drawn[0] == drawn[1]
 
 
-def test_what_is_drawn_on_cuda_starts_from_the_seed_too(monkeypatch):
+def test_what_is_drawn_on_an_accelerator_starts_from_the_seed_too(monkeypatch):
     seeds = []
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+
+    def module(**more):
+        return SimpleNamespace(**more, manual_seed=lambda seed: seeds.append((more, seed)))
+
+    modules = {
+        "cuda": module(all=1, manual_seed_all=lambda seed: seeds.append(("all", seed))),
+        "mps": module(one=1),
+        "xpu": module(is_initialized=lambda: False),
+        "own": SimpleNamespace(),
+        "bare": None,
+    }
+    monkeypatch.setattr(devices, "present", lambda: ("cpu", *modules))
+    monkeypatch.setattr(devices, "module_of", modules.get)
 
     isolation.seed()
 
-    assert seeds == [isolation.SEED]
-
-
-def test_what_is_drawn_on_a_vendors_device_starts_from_the_seed_too(monkeypatch):
-    seeds = []
-    monkeypatch.setattr(torch, "privateuseone", SimpleNamespace(manual_seed_all=seeds.append), raising=False)
-
-    isolation.seed()
-
-    assert seeds == [isolation.SEED]
+    assert seeds == [("all", isolation.SEED), ({"one": 1}, isolation.SEED)]
 
 
 def test_a_default_device_that_was_there_before_is_put_back():

@@ -85,6 +85,8 @@ def test_options_and_parts_are_handed_on(package, started, tmp_path):
 def test_a_part_that_is_not_there_lists_the_others(package, started, capsys):
     assert main(["verify", "one", "three"]) == 2
     assert capsys.readouterr().err.endswith("three: the specification has no such part; one of one, two\n")
+    assert main(["verify", ""]) == 2
+    assert "an empty text: the specification has no such part" in capsys.readouterr().err
     assert started.arguments is None
 
 

@@ -38,6 +38,7 @@ FILES = (
     "site.toml",
     "survivors.toml",
     "tour.toml",
+    "vendors.rst",
 )
 REPOSITORY = "https://example.org/nnspec"
 VERSIONS = ("2.0.1", "2.4.1", "2.5.1", "2.15.0")

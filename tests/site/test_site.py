@@ -20,6 +20,7 @@ from nnspec.records import checks, record
 from nnspec.records.record import Record, Row
 from nnspec.site import example, pages, write
 from nnspec.site.book import read_book
+from nnspec.site.templates import marked, text
 
 CLAUSES = '''
 VALUES = [1, 2]
@@ -427,6 +428,35 @@ def test_lint_sees_what_tour_and_threads_name(write_project):
     assert list(shown_clauses_exist(read_specification(write_project))) == [
         "docs/tour.toml: [First]: there is no clause 'mini.small.gone'; name one that exists",
         "docs/threads.toml: [#715]: there is no clause 'mini.small.away'; name one that exists",
+    ]
+
+
+def test_a_device_that_differs_is_told_with_why(write_project):
+    docs = write_project / "docs"
+    run = {"torch": "2.15.0", "torchvision": "0.1", "python": "3.11", "platform": "Linux"}
+    for devices, outcome in (["cpu"], "holds"), (["own (Own 1)"], "violated"):
+        rows = {"mini.small.pair": Row(outcome, "0"), "mini.small.named": Row("holds", "0")}
+        record.write(Record({**run, "devices": devices}, rows), docs / "records")
+    (docs / "differences.toml").write_text(
+        '[[own]]\nwhat = "It is far"\nwhy = "It has no `pair`."\nclauses = ["mini.small.pair"]\n'
+    )
+
+    book = read_book(write_project)
+    written = pages(book)
+
+    pair, named = (book.specification.clauses[f"mini.small.{name}"] for name in ("pair", "named"))
+    assert book.outcome(pair, "2.15") == "holds"
+    assert book.devices(named) == ["cpu", "own (Own 1)"]
+    shown = written["spec/mini/small.rst"].splitlines()
+    assert [line for line in shown if line.startswith(":not on:")] == [
+        f":not on: :doc:`own </vendors>`: {marked('It has no `pair`.')}"
+    ]
+    said = written["_generated/differences.rst"].splitlines()
+    assert said[0] == f"On {text('own (Own 1)')}, torch {text('2.15.0')} and Python {text('3.11')},"
+    assert said[1] == "1 of 2 clauses are violated:"
+    assert f"**It is far.** {marked('It has no `pair`.')}" in said
+    assert [line for line in said if line.startswith("* :ref:")] == [
+        f"* :ref:`{text(pair.plain)} <mini.small.pair>`"
     ]
 
 
