@@ -43,6 +43,9 @@ PAGES = (
     "tour.html",
     "evidence.html",
     "machines.html",
+    "docstrings/wrong.html",
+    "docstrings/wrong/module.html",
+    "api/uses/torch.nn.Linear.html",
 )
 
 pytestmark = pytest.mark.skipif(
