@@ -32,7 +32,7 @@ class Sentence(NamedTuple):
 
 
 def pages(book: Book) -> dict[str, str]:
-    """A page for each part of the documentation that has verdicts and one of what is wrong there; one for all."""
+    """A page for each part of the documentation with verdicts, one of what is wrong there; one for all."""
     said = read_sentences(book.documentation)
     judged = {sentence.part for sentence in said if sentence.row}
     parts = [part for part in PARTS if part in judged]
