@@ -34,8 +34,8 @@ class Words:
     def split(self, text: str) -> list[str]:
         """The words of a text in order, a name followed by what it is made of.
 
-        ``load_state_dict`` is followed by ``load_state``, ``state_dict``, ``load``, ``state`` and ``dict``. What
-        has a hyphen, such as ``fine-tuning``, is found without it too.
+        ``load_state_dict`` is followed by ``load_state``, ``state_dict``, ``load``, ``state`` and ``dict``.
+        What has a hyphen, such as ``fine-tuning``, is found without it too.
         """
         words = [word for name in _WORD.findall(text) for word in (name, *_pieces(name))]
         words += [one + other for one, other in _JOINED.findall(text)]
