@@ -244,6 +244,8 @@ def test_a_stored_result_cannot_be_copied():
     output.
 
     So a model can be copied until it has run. Store the result detached.
+
+    See also :ref:`copying.deepcopy.a_result_without_gradients_can_be_copied`.
     """
 
     class Net(nn.Linear):

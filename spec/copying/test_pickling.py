@@ -157,6 +157,8 @@ def test_a_pickle_names_the_class():
 
     The class has to be there, under that name, when the pickle is loaded: a file moved or a class
     renamed, and it cannot be read.
+
+    See also :ref:`state.files.a_whole_module_may_be_saved`.
     """
     written = pickle.dumps(nn.Sequential(nn.Linear(2, 3)))
 
