@@ -16,7 +16,7 @@ def test_a_round_trip():
     """``pickle.loads(pickle.dumps(module))`` restores submodules, values, ``training`` and attributes.
 
     The file names classes, so it ties the model to its source code: a ``state_dict`` is what lasts. See
-    :ref:`copying.pickling.a_pickle_names_the_class`.
+    :ref:`copying.pickling.a_pickle_names_the_class`
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
     net.width = 2
@@ -158,7 +158,7 @@ def test_a_pickle_names_the_class():
     The class has to be there, under that name, when the pickle is loaded: a file moved or a class
     renamed, and it cannot be read.
 
-    See also :ref:`state.files.a_whole_module_may_be_saved`.
+    See also :ref:`state.files.a_whole_module_may_be_saved`
     """
     written = pickle.dumps(nn.Sequential(nn.Linear(2, 3)))
 

@@ -123,7 +123,7 @@ def test_assigning_data_shares_memory_only():
 
     Assign the parameter itself to tie both.
 
-    See also :ref:`gradients.sharing.assigning_a_parameter_ties_it`.
+    See also :ref:`gradients.sharing.assigning_a_parameter_ties_it`
     """
     first, second = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     second.weight.data = first.weight.data

@@ -142,7 +142,7 @@ def test_cross_entropy_ignores_a_class():
 
     Where nothing is left, the mean is NaN.
 
-    See also :ref:`layers.classification_losses.probabilities_know_no_ignored_class`.
+    See also :ref:`layers.classification_losses.probabilities_know_no_ignored_class`
     """
     scores = torch.randn(4, 3)
 
@@ -204,7 +204,7 @@ def test_bce_with_logits_takes_scores():
 
     It puts the sigmoid into the loss, and so stays exact for large scores.
 
-    See also :ref:`layers.losses.cross_entropy_takes_scores_and_classes`.
+    See also :ref:`layers.losses.cross_entropy_takes_scores_and_classes`
     """
     scores, target = torch.randn(5), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
 

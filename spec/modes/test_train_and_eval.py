@@ -188,7 +188,7 @@ def test_eval_leaves_gradients_on():
 
     Evaluation with ``eval()`` alone keeps the graph of every output and may run out of memory. Use both.
 
-    See also :ref:`gradients.accumulation.no_grad_builds_no_graph`.
+    See also :ref:`gradients.accumulation.no_grad_builds_no_graph`
     """
     net = nn.Linear(2, 3).eval()
     out = net(torch.rand(4, 2))

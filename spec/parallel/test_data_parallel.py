@@ -43,7 +43,7 @@ def test_state_dict_keys_start_with_module():
 
     Save ``wrapped.module.state_dict()`` to get keys without it.
 
-    See also :ref:`state.strict.a_wrapper_prefix_can_be_taken_off`.
+    See also :ref:`state.strict.a_wrapper_prefix_can_be_taken_off`
     """
     wrapped = nn.DataParallel(nn.Linear(2, 3))
 

@@ -16,7 +16,7 @@ def test_a_module_is_changed_in_place():
 
     ``net.to(device)`` is enough, and who needs the old state has to copy it before.
 
-    See also :ref:`placement.to.a_tensor_is_copied`.
+    See also :ref:`placement.to.a_tensor_is_copied`
     """
     layer = nn.Linear(2, 3)
 
@@ -33,7 +33,7 @@ def test_a_tensor_is_copied():
 
     The result has to be kept: ``x = x.to(device)``. Where nothing changes, it is the tensor itself.
 
-    See also :ref:`placement.to.a_module_is_changed_in_place`.
+    See also :ref:`placement.to.a_module_is_changed_in_place`
     """
     x = torch.tensor([1.5, 2.5])
 

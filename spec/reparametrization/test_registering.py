@@ -77,7 +77,7 @@ def test_the_value_is_computed_at_each_reading():
 
     A parametrization with a costly ``forward`` runs at each access. Within ``cached()`` it runs once.
 
-    See also :ref:`reparametrization.cached.a_tensor_is_computed_once`.
+    See also :ref:`reparametrization.cached.a_tensor_is_computed_once`
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
     first = layer.weight

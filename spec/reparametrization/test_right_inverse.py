@@ -153,7 +153,7 @@ def test_what_is_read_is_not_what_is_stored():
 
     An initialization by :mod:`torch.nn.init` of such a weight does nothing. Give it the original.
 
-    See also :ref:`reparametrization.right_inverse.assigning_sets_the_original`.
+    See also :ref:`reparametrization.right_inverse.assigning_sets_the_original`
     """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
