@@ -91,7 +91,7 @@ def test_a_stored_result_comes_back_as_a_leaf():
     """An output of ``forward`` stored on a module is a leaf tensor after
     ``pickle.loads(pickle.dumps(module))``.
 
-    ``copy.deepcopy`` raises an error: see :ref:`copying.deepcopy.a_stored_result_cannot_be_copied`.
+    ``copy.deepcopy`` raises an error: see :ref:`copying.deepcopy.a_stored_result_cannot_be_copied`
     """
     net = nn.Linear(2, 3)
     net.last = net(torch.rand(4, 2))
