@@ -21,6 +21,7 @@ nitpick_ignore_regex = [("py:.*", r"^(?!torch).*")]
 extlinks = {role: (address, "#%s") for role, address in threads.ROLES.items()}
 
 html_context = {
+    "author": author,
     "issues": "https://github.com/nnspec/nnspec/issues",
     "source": "https://github.com/nnspec/nnspec",
     "torch_version": torch.__version__.partition("+")[0],
@@ -52,6 +53,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "pygments_dark_style": "a11y-dark",
     "pygments_light_style": "a11y-high-contrast-light",
+    "search_bar_text": "Search the clauses",
     "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "releases": []},
     "show_prev_next": True,
     "show_toc_level": 1,

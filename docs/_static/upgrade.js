@@ -79,7 +79,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const columns = element("div", "", "beside");
     if (before.length) columns.append(listOf(`On ${runs[from].release}`, before));
     if (now.length) columns.append(listOf(`On ${runs[to].release}`, now));
-    return columns.children.length ? [folded(`${before.length + now.length} clauses`, columns)] : [];
+    const count = before.length + now.length;
+    return count ? [folded(count === 1 ? "1 clause" : `${count} clauses`, columns)] : [];
   };
 
   const changeOf = (change, from, to) => {

@@ -34,6 +34,10 @@ EXACT = 10.0
 ASKED = 1.15
 
 
+#: How much more a hit counts if somebody asked in the very words of the query; less, the fewer of them agree.
+NEAREST = 3.0
+
+
 class Document(NamedTuple):
     """One thing that can be found.
 
@@ -44,7 +48,8 @@ class Document(NamedTuple):
         place: where it stands, as a result shows it.
         page: its address below the root of the site.
         weight: how much a hit counts.
-        text: what is searched besides title, place and id, by field of :data:`WEIGHTS`.
+        text: what is searched besides title, place and id, by field of :data:`WEIGHTS`; what people ask has a
+            line for each phrasing.
     """
 
     id: str
@@ -59,6 +64,11 @@ class Document(NamedTuple):
     def searched(self) -> Mapping[str, str]:
         """All that is searched, by field."""
         return {"title": self.title, "place": self.place, "id": self.id, **self.text}
+
+    @property
+    def phrasings(self) -> list[str]:
+        """What people ask that this answers, in their words."""
+        return self.text.get("asked", "").splitlines()
 
     def weight_for(self, asked: str) -> float:
         """How much a hit counts; most where its very id was asked for."""
@@ -94,7 +104,7 @@ def _clauses(specification: Specification) -> Iterator[Document]:
             for at, clause in enumerate(chapter.clauses):
                 past = clause.bounds.place(RELEASES[-1]) != "inside"
                 text = {
-                    "asked": " ".join(asked[clause.id]),
+                    "asked": "\n".join(asked[clause.id]),
                     "errors": " ".join([*_error_texts(clause.body), *heard.get(clause.id, ())]),
                     "prose": plain_text(clause.prose),
                     "code": " ".join(_identifiers(clause.body)),
@@ -145,7 +155,7 @@ def _rules(rules: Part) -> Iterator[Document]:
 def _questions(specification: Specification) -> Iterator[Document]:
     for row in specification.questions:
         page = f"questions.html#question-{row.id.lower()}"
-        text = {"asked": " ".join(row.said)}
+        text = {"asked": "\n".join(row.said)}
         yield Document(row.id, "question", row.asked, "Questions", page, KINDS["question"], text)
 
 

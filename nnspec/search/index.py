@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nnspec.search.documents import WEIGHTS, Document
+from nnspec.search.documents import NEAREST, WEIGHTS, Document
 from nnspec.search.words import Words
 
 #: How much a synonym counts beside the word itself.
 SYNONYM = 0.4
+
+#: How SQLite takes a text apart: words without their endings, names whole.
+TOKENS = "'porter unicode61 tokenchars _'"
 
 
 class Hit(NamedTuple):
@@ -35,38 +39,99 @@ class Index:
         self._words = words
         self._base = sqlite3.connect(":memory:")
         fields = ", ".join(WEIGHTS)
-        self._base.execute(
-            f"CREATE VIRTUAL TABLE documents USING fts5({fields}, tokenize='porter unicode61 tokenchars _')"
-        )
+        self._base.execute(f"CREATE VIRTUAL TABLE documents USING fts5({fields}, tokenize={TOKENS})")
         marks = ", ".join("?" * len(WEIGHTS))
         rows = list(map(self._fields, documents))
         self._base.executemany(f"INSERT INTO documents VALUES ({marks})", rows)
         self._vocabulary = sorted({word for row in rows for text in row for word in text.split()})
+        self._phrased(documents)
+        self._alike = list(words.synonyms)
+        self._table("alike", self._alike)
 
     def _fields(self, document: Document) -> list[str]:
         text = document.searched
         return [" ".join(dict.fromkeys(self._words.split(text.get(field, "")))) for field in WEIGHTS]
 
+    def _phrased(self, documents: Sequence[Document]) -> None:
+        """A table of what people ask, a row for each phrasing, and how much each row says."""
+        asked = [(key, text) for key, document in enumerate(documents) for text in document.phrasings]
+        self._asked_of = [key for key, _ in asked]
+        self._table("asked", [" ".join(dict.fromkeys(self._words.split(text))) for _, text in asked])
+        self._base.execute("CREATE VIRTUAL TABLE stems USING fts5vocab(asked, instance)")
+        rows_of = defaultdict(set)
+        for stem, row in self._base.execute("SELECT term, doc FROM stems"):
+            rows_of[stem].add(row - 1)
+        self._said = [0.0] * len(asked)
+        for rows in rows_of.values():
+            for row in rows:
+                self._said[row] += _rarity(len(asked), len(rows))
+
+    def _table(self, name: str, texts: Sequence[str]) -> None:
+        """A table that finds texts by the stems of their words."""
+        self._base.execute(f"CREATE VIRTUAL TABLE {name} USING fts5(text, tokenize={TOKENS})")
+        self._base.executemany(f"INSERT INTO {name} VALUES (?)", [[text] for text in texts])
+
+    def _rows(self, name: str, word: str) -> list[int]:
+        """The rows of a table that have a word, whatever its ending."""
+        query = f"SELECT rowid FROM {name} WHERE text MATCH ?"
+        return [row - 1 for (row,) in self._base.execute(query, [f'"{word}"'])]
+
+    def _synonyms(self, word: str) -> list[str]:
+        """What people say for a word, whatever its ending."""
+        alike = [self._alike[row] for row in self._rows("alike", word)]
+        return list(dict.fromkeys(other for known in alike for other in self._words.synonyms[known]))
+
     def find(self, asked: str, limit: int) -> list[Hit]:
         """The documents that answer best, the best first."""
         sought = self._words.sought(asked, lambda name: bool(self._scores(name) or self._close(name)))
         scores: dict[int, float] = defaultdict(float)
-        found: dict[int, int] = defaultdict(int)
+        found: dict[int, float] = defaultdict(float)
+        total = 0.0
         for word in sought:
-            for key, score in self._best_scores(word).items():
+            best = self._best_scores(word)
+            rarity = _rarity(len(self._documents), len(best))
+            total += rarity
+            for key, score in best.items():
                 scores[key] += score
-                found[key] += 1
+                found[key] += rarity
+        nearest = self._nearest(sought)
         hits = [
-            Hit(document, score * document.weight_for(asked) * found[key] / len(sought))
+            Hit(
+                document,
+                score
+                * document.weight_for(asked)
+                * found[key]
+                / total
+                * (1 + NEAREST * nearest.get(key, 0.0)),
+            )
             for key, score in scores.items()
             for document in [self._documents[key]]
         ]
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
+    def _nearest(self, sought: Sequence[str]) -> dict[int, float]:
+        """How near the nearest phrasing of a document is to the words that are sought, from 0 to 1."""
+        agreed: dict[int, float] = defaultdict(float)
+        total = 0.0
+        for word in sought:
+            best = dict.fromkeys(self._rows("asked", word), 1.0)
+            for other in self._synonyms(word):
+                for row in self._rows("asked", other):
+                    best.setdefault(row, SYNONYM)
+            rarity = _rarity(len(self._asked_of), len(best))
+            total += rarity
+            for row, weight in best.items():
+                agreed[row] += rarity * weight
+        nearest: dict[int, float] = defaultdict(float)
+        for row, weight in agreed.items():
+            key = self._asked_of[row]
+            nearest[key] = max(nearest[key], min(1.0, weight / math.sqrt(total * self._said[row])))
+        return nearest
+
     def _best_scores(self, word: str) -> dict[int, float]:
         """What a word finds; one that no document has is completed or corrected."""
         best = self._scores(word)
-        others = dict.fromkeys(self._words.synonyms.get(word, ()), SYNONYM)
+        others = dict.fromkeys(self._synonyms(word), SYNONYM)
         if not best:
             others |= dict.fromkeys(self._close(word), 1.0)
             others |= dict.fromkeys((known for known in self._vocabulary if known.startswith(word)), 1.0)
@@ -86,3 +151,8 @@ class Index:
             f"SELECT rowid, bm25(documents, {weights}) FROM documents WHERE documents MATCH ?", [f'"{word}"']
         )
         return {row - 1: -score for row, score in rows}
+
+
+def _rarity(all_of_them: int, having: int) -> float:
+    """How much it says that a text has a word: more, the fewer have it."""
+    return math.log(1 + all_of_them / max(having, 1))

@@ -13,6 +13,7 @@ from nnspec.clauses.tables import read_table
 from nnspec.decoding import Text
 
 _WORD = re.compile(r"\w+")
+_JOINED = re.compile(r"\b([A-Za-z]+)-([a-z]+)\b")
 _HUMP = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z][a-z]+|[a-z]{2,}")
 
 
@@ -34,8 +35,10 @@ class Words:
         """The words of a text in order, a name followed by what it is made of.
 
         ``load_state_dict`` is followed by ``load_state``, ``state_dict``, ``load``, ``state`` and ``dict``.
+        What has a hyphen, such as ``fine-tuning``, is found without it too.
         """
         words = [word for name in _WORD.findall(text) for word in (name, *_pieces(name))]
+        words += [one + other for one, other in _JOINED.findall(text)]
         lowered = [self._spelt(word.lower()) for word in words]
         return [word for word in lowered if len(word.strip("_")) > 1 and word not in self.empty]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nnspec.clauses import public_names
 from nnspec.clauses.clause import API_ROLES, Clause, Reference, references_in
-from nnspec.search.documents import owner_of
+from nnspec.search.documents import address, owner_of
 from nnspec.site.book import Book
 from nnspec.site.templates import render
 from nnspec.site.uses import names_used
@@ -26,6 +26,10 @@ PAGES_OF_MODULES = {
 TORCH_DOCS = "https://docs.pytorch.org/docs/stable"
 
 
+#: How many examples that use a name its class's page lists; more have a page of their own.
+MOST_USES = 15
+
+
 class Entry(NamedTuple):
     """A name with the clauses that say something of it, those that mention it and those that only use it."""
 
@@ -36,7 +40,7 @@ class Entry(NamedTuple):
 
 
 def pages(book: Book) -> dict[str, str]:
-    """A page of owners, and one for each with its names."""
+    """A page of owners, one for each with its names, and one for the uses of a name that has many."""
     entries = sorted(_entries(book), key=lambda entry: (owner_of(entry.name).lower(), entry.name.lower()))
     owners = [(owner, list(own)) for owner, own in groupby(entries, key=lambda entry: owner_of(entry.name))]
     spoken = {entry.name for entry in entries}
@@ -49,8 +53,18 @@ def pages(book: Book) -> dict[str, str]:
     }
     for owner, own in owners:
         written[f"api/{owner}.rst"] = render(
-            "api_owner.rst.j2", owner=owner, entries=own, kind_of=_kind, official=official
+            "api_owner.rst.j2", owner=owner, entries=own, kind_of=_kind, official=official, most=MOST_USES
         )
+    for entry in entries:
+        if len(entry.used) > MOST_USES:
+            chapters = groupby(entry.used, key=book.specification.chapter_of)
+            written[f"api/uses/{entry.name}.rst"] = render(
+                "api_uses.rst.j2",
+                entry=entry,
+                owner=owner_of(entry.name),
+                chapters=[(chapter, list(clauses)) for chapter, clauses in chapters],
+                address=address,
+            )
     return written
 
 

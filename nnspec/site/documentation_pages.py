@@ -32,18 +32,32 @@ class Sentence(NamedTuple):
 
 
 def pages(book: Book) -> dict[str, str]:
-    """A page for each part of the documentation that has verdicts, one for all, and one of what is wrong."""
+    """A page for each part of the documentation with verdicts, one of what is wrong there; one for all."""
     said = read_sentences(book.documentation)
     judged = {sentence.part for sentence in said if sentence.row}
     parts = [part for part in PARTS if part in judged]
     version = torch.__version__.partition("+")[0]
-    wrong = [(sentence, _report(sentence, version, book)) for sentence in said if sentence.is_wrong]
+    wrong = [sentence for sentence in said if sentence.is_wrong]
     written = {f"docstrings/{part}.rst": _part(part, book) for part in parts}
+    for part in parts:
+        own = [(one, _report(one, version, book)) for one in wrong if one.part == part]
+        if own:
+            written[f"docstrings/wrong/{part}.rst"] = render(
+                "documentation_wrong_part.rst.j2",
+                part=part,
+                wrong=own,
+                sayable=sayable,
+                label=_label,
+                clauses=book.specification.clauses,
+                harms=HARMS,
+                torch=version,
+            )
     written["docstrings/wrong.rst"] = render(
         "documentation_wrong.rst.j2",
+        parts=[part for part in parts if f"docstrings/wrong/{part}.rst" in written],
         wrong=wrong,
         sayable=sayable,
-        clauses=book.specification.clauses,
+        label=_label,
         harms=HARMS,
         torch=version,
     )
@@ -83,6 +97,11 @@ def sayable(text: str) -> str:
     return text.replace("``", "`").replace("**", "")
 
 
+def _label(sentence: Said) -> str:
+    """The label of what is said of a wrong sentence: it stays as long as torch words it so."""
+    return f"wrong-{sentence.name}-{sentence.digest}"
+
+
 def _report(sentence: Said, version: str, book: Book) -> str:
     """What a person can file with torch about a sentence."""
     assert sentence.row
@@ -108,7 +127,7 @@ def _code(names: Iterable[str], book: Book) -> list[str]:
     if clause is None:
         return []
     chapter = book.specification.chapter_of(clause)
-    return ["```python", example.preamble(chapter), "", example.example(clause, chapter), "```"]
+    return ["```python", example.standalone(clause, chapter), "```"]
 
 
 def _counts(part: str, said: Iterable[Said]) -> tuple[object, ...]:

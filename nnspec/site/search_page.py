@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from nnspec.search.documents import EXACT, WEIGHTS, Document, documents
+from nnspec.search.documents import EXACT, NEAREST, WEIGHTS, Document, documents
 from nnspec.search.index import SYNONYM
 from nnspec.search.words import Words, read_words
 from nnspec.site.book import Book
@@ -17,6 +17,7 @@ def pages(book: Book) -> dict[str, str]:
     data = {
         "weights": WEIGHTS,
         "exact": EXACT,
+        "nearest": NEAREST,
         "synonym": SYNONYM,
         "words": {
             "empty": sorted(words.empty),
@@ -30,10 +31,12 @@ def pages(book: Book) -> dict[str, str]:
 
 
 def _row(document: Document, words: Words) -> list[object]:
-    """A document with its texts as words, each once."""
+    """A document with its texts as words, each once; a line for each phrasing of what people ask."""
     fields = {
         field: " ".join(dict.fromkeys(words.split(text))) for field, text in document.searched.items() if text
     }
+    phrasings = [" ".join(dict.fromkeys(words.split(text))) for text in document.phrasings]
+    fields["asked"] = "\n".join(filter(None, phrasings))
     return [
         *document[:5],
         round(document.weight, 3),

@@ -7,6 +7,7 @@ from sphinx.util import rst
 
 from nnspec.clauses import threads
 from nnspec.clauses.chapter import title_of
+from nnspec.clauses.clause import plain_text
 
 
 def render(template: str, /, **names: object) -> str:
@@ -70,6 +71,7 @@ _ENVIRONMENT.filters |= {
     "literal": literal,
     "title_of": title_of,
     "rest_of": rest_of,
+    "plain": plain_text,
     "address": threads.address,
     "short": threads.short,
     "label_of": label_of,

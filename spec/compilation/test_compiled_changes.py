@@ -258,6 +258,8 @@ def test_a_counter_makes_a_graph_for_each_number():
 
     Then the module runs eagerly, slow and without an error. Count in a buffer, or outside ``forward``
     (:issue:`128319`, :issue:`115711`).
+
+    See also :ref:`compilation.compiled_changes.a_counter_in_a_buffer_makes_one_graph`
     """
     graphs = []
 

@@ -26,6 +26,8 @@ def test_a_later_hook_is_ignored(compile_it, kind):
     So it is for :func:`torch.compile` of a module or a function, for :meth:`torch.nn.Module.compile`, and for
     a ``torch.nn`` layer that is given to ``torch.compile`` itself. Add hooks before the first call
     (:issue:`117758`, :issue:`115750`).
+
+    See also :ref:`compilation.compiled_hooks.guards_on_hooks_may_be_turned_on`
     """
 
     class Net(nn.Sequential):

@@ -67,6 +67,8 @@ def test_names_are_longer():
     names.
 
     A rule that goes by names, such as which parameters decay, misses them.
+
+    See also :ref:`compilation.module_compile.nothing_is_returned`
     """
     layer = nn.Linear(2, 3)
 
@@ -83,6 +85,8 @@ def test_its_state_dict_does_not_fit_the_module():
     """The ``state_dict()`` of the module that ``torch.compile`` returns does not load into a plain module.
 
     Its keys begin with ``_orig_mod.``. Save ``compiled._orig_mod.state_dict()``, which fits both.
+
+    See also :ref:`compilation.module_compile.nothing_is_returned`
     """
     layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
@@ -213,6 +217,8 @@ def test_other_methods_run_eagerly():
 
     ``compiled.generate(x)`` compiles nothing, although it calls the module. Compile the method itself
     (:issue:`141616`).
+
+    See also :ref:`compilation.torch_compile.a_method_may_be_compiled`
     """
     graphs = []
 

@@ -13,6 +13,8 @@ def test_a_shallow_copy_shares_everything():
     """``copy.copy(module)`` is a new module that shares parameters, buffers and submodules with the original.
 
     Training the one trains the other. For an independent module use ``copy.deepcopy``.
+
+    See also :ref:`copying.deepcopy.a_deep_copy_is_equal_and_separate`
     """
     net = nn.BatchNorm1d(3)
     net.inner = nn.Linear(2, 3)

@@ -244,6 +244,8 @@ def test_a_stored_result_cannot_be_copied():
     output.
 
     So a model can be copied until it has run. Store the result detached.
+
+    See also :ref:`copying.deepcopy.a_result_without_gradients_can_be_copied`
     """
 
     class Net(nn.Linear):
@@ -293,7 +295,7 @@ def test_a_compiled_call_is_left_out():
     """``Module.__getstate__()`` leaves out ``_compiled_call_impl``: copies and pickles are not compiled.
 
     Call :meth:`Module.compile <torch.nn.Module.compile>` on the copy. See also
-    :ref:`compilation.module_compile.a_copy_is_not_compiled`.
+    :ref:`compilation.module_compile.a_copy_is_not_compiled`
     """
     net = nn.Linear(2, 3)
     net._compiled_call_impl = lambda x: "compiled"

@@ -18,7 +18,7 @@ def test_a_round_trip():
     """``pickle.loads(pickle.dumps(module))`` restores submodules, values, ``training`` and attributes.
 
     The file names classes, so it ties the model to its source code: a ``state_dict`` is what lasts. See
-    :ref:`copying.pickling.a_pickle_names_the_class`.
+    :ref:`copying.pickling.a_pickle_names_the_class`
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
     net.width = 2
@@ -93,7 +93,7 @@ def test_a_stored_result_comes_back_as_a_leaf():
     """An output of ``forward`` stored on a module is a leaf tensor after
     ``pickle.loads(pickle.dumps(module))``.
 
-    ``copy.deepcopy`` raises an error: see :ref:`copying.deepcopy.a_stored_result_cannot_be_copied`.
+    ``copy.deepcopy`` raises an error: see :ref:`copying.deepcopy.a_stored_result_cannot_be_copied`
     """
     net = nn.Linear(2, 3)
     net.last = net(torch.rand(4, 2))
@@ -177,6 +177,8 @@ def test_a_pickle_names_the_class():
 
     The class has to be there, under that name, when the pickle is loaded: a file moved or a class
     renamed, and it cannot be read.
+
+    See also :ref:`state.files.a_whole_module_may_be_saved`
     """
     written = pickle.dumps(nn.Sequential(nn.Linear(2, 3)))
 

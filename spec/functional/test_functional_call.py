@@ -297,6 +297,8 @@ def test_references_kept_in_a_list_are_not_replaced():
 
     References made in ``__init__``, in a list, dict or closure, go on to lead to the parameter itself,
     without an error. Read ``self.scale`` in forward, or keep them in a :class:`~torch.nn.ParameterList`.
+
+    See also :ref:`containers.module_list.what_is_in_it_is_registered`
     """
 
     class Net(nn.Module):

@@ -75,6 +75,8 @@ def test_gradients_of_each_sample():
     gradients.
 
     A plain backward pass sums the gradients of the samples. Private training clips them one by one.
+
+    See also :ref:`functional.per_sample_gradients.every_sample_has_a_gradient`
     """
     layer = nn.Linear(2, 1, bias=False)
     x = torch.tensor([[10.0, 100.0], [20.0, 200.0]])

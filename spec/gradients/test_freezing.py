@@ -148,6 +148,8 @@ def test_a_frozen_parameter_with_an_old_gradient_moves_on():
     """``optimizer.step()`` still updates a frozen parameter if its ``grad`` is not ``None``.
 
     Only :meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` after freezing stops it.
+
+    See also :ref:`gradients.zero_grad.zero_grad_sets_gradients_to_none`
     """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)

@@ -39,6 +39,8 @@ def test_what_is_no_leaf_keeps_no_gradient():
     ``UserWarning``.
 
     Hidden values have no gradient to look at unless :meth:`~torch.Tensor.retain_grad` asks for it before.
+
+    See also :ref:`gradients.leaves.retain_grad_keeps_the_gradient`
     """
     layer = nn.Linear(2, 3)
     hidden = layer(torch.rand(1, 2))

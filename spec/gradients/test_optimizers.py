@@ -93,6 +93,8 @@ def test_a_replaced_parameter_is_never_updated():
 
     It gets gradients, and no error says that it stays as it is. Build the optimizer last, or write into the
     old parameter with ``copy_`` under ``no_grad``.
+
+    See also :ref:`gradients.parameter_groups.a_group_may_be_added_later`
     """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = SGD(layer.parameters(), lr=0.5)

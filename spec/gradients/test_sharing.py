@@ -122,6 +122,8 @@ def test_assigning_data_shares_memory_only():
     """``second.weight.data = first.weight.data`` shares the values of two weights, but not the gradient.
 
     Assign the parameter itself to tie both.
+
+    See also :ref:`gradients.sharing.assigning_a_parameter_ties_it`
     """
     first, second = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     second.weight.data = first.weight.data

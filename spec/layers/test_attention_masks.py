@@ -18,6 +18,8 @@ def test_true_in_a_mask_forbids(name, mask):
     0.
 
     The mask of a tokenizer means the opposite: pass ``mask == 0``.
+
+    See also :ref:`layers.attention_masks.true_in_the_function_allows`
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
     for_each_entry = mask if name == "attn_mask" else mask[:, None]
@@ -165,6 +167,8 @@ def test_a_query_without_keys_is_nan():
 
     So do the gradients: one sequence that is all padding spoils every parameter at the next step. Leave one
     key unmasked, or take such sequences out of the batch.
+
+    See also :ref:`layers.attention_masks.without_weights_such_a_query_is_zero`
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
     padding = torch.zeros(3, 5, dtype=torch.bool)

@@ -70,6 +70,8 @@ def test_the_padding_row_gets_no_gradient(make):
 
     So it stays zeros, unless something else than gradients writes into it. That of ``EmbeddingBag`` does the
     same.
+
+    See also :ref:`layers.embeddings.weight_decay_changes_the_padding_row`
     """
     layer = make(4, 2, padding_idx=1)
 

@@ -141,6 +141,8 @@ def test_cross_entropy_ignores_a_class():
     """``CrossEntropyLoss`` leaves targets equal to ``ignore_index`` (default -100) out of the mean.
 
     Where nothing is left, the mean is NaN.
+
+    See also :ref:`layers.classification_losses.probabilities_know_no_ignored_class`
     """
     scores = torch.randn(4, 3)
 
@@ -201,6 +203,8 @@ def test_bce_with_logits_takes_scores():
     """:class:`~torch.nn.BCEWithLogitsLoss` expects logits where ``BCELoss`` expects probabilities.
 
     It puts the sigmoid into the loss, and so stays exact for large scores.
+
+    See also :ref:`layers.losses.cross_entropy_takes_scores_and_classes`
     """
     scores, target = torch.randn(5), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
 

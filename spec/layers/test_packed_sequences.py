@@ -49,7 +49,10 @@ def test_batch_first_is_told():
 
 
 def test_sequences_are_sorted_by_length():
-    """By default ``pack_padded_sequence`` raises ``RuntimeError`` unless lengths are in decreasing order."""
+    """By default ``pack_padded_sequence`` raises ``RuntimeError`` unless lengths are in decreasing order.
+
+    See also :ref:`layers.packed_sequences.without_enforce_sorted_they_are_sorted`
+    """
     packed = pack_padded_sequence(torch.tensor([[3, 1], [4, 0]]), [2, 1])
     assert packed.data.tolist() == [3, 1, 4]
 

@@ -145,6 +145,8 @@ def test_batch_first_moves_the_batch_of_the_sequence_only(make):
     state.
 
     The state has the layers first, so that its batch stays in dimension 1.
+
+    See also :ref:`layers.recurrent_computation.the_state_is_one_of_each_sequence`
     """
     layer, other = make(5, 3, num_layers=2, batch_first=True), make(5, 3, num_layers=2)
     other.load_state_dict(layer.state_dict())

@@ -47,6 +47,8 @@ def test_evaluation_does_nothing(layer, shape):
 
     A network that still gives another output at each call was not switched: call
     :meth:`~torch.nn.Module.eval`.
+
+    See also :ref:`modes.dropout.functions_drop_by_default`
     """
     net, x = layer(0.99), torch.rand(shape) + 1
 

@@ -15,6 +15,8 @@ def test_frozen_parameters_are_not_enough():
 
     :meth:`~torch.nn.Module.requires_grad_` freezes weight and bias. To keep the statistics, too, put the
     layer in evaluation mode.
+
+    See also :ref:`modes.frozen_norm.an_overridden_train_keeps_it_asleep`
     """
     layer = nn.BatchNorm1d(2, momentum=1.0).requires_grad_(False)
     x = torch.randn(8, 2) + 4
@@ -32,6 +34,8 @@ def test_train_wakes_a_layer_up():
 
     Its statistics are then updated. A loop that begins each epoch with ``net.train()`` does that: call
     ``eval()`` of the layer after it, or override ``train``.
+
+    See also :ref:`modes.frozen_norm.an_overridden_train_keeps_it_asleep`
     """
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     net[1].eval()

@@ -187,6 +187,8 @@ def test_eval_leaves_gradients_on():
     """``net.eval()`` does not turn off gradients; :class:`torch.no_grad() <torch.no_grad>` does.
 
     Evaluation with ``eval()`` alone keeps the graph of every output and may run out of memory. Use both.
+
+    See also :ref:`gradients.accumulation.no_grad_builds_no_graph`
     """
     net = nn.Linear(2, 3).eval()
     out = net(torch.rand(4, 2))

@@ -42,6 +42,8 @@ def test_state_dict_keys_start_with_module():
     """:class:`~torch.nn.DataParallel` puts ``module.`` before parameter names and ``state_dict()`` keys.
 
     Save ``wrapped.module.state_dict()`` to get keys without it.
+
+    See also :ref:`state.strict.a_wrapper_prefix_can_be_taken_off`
     """
     wrapped = nn.DataParallel(nn.Linear(2, 3))
 

@@ -85,6 +85,8 @@ def test_state_dict_keys_start_with_module(ranks):
     parameter names.
 
     Save ``model.module.state_dict()`` to get keys that a plain module has.
+
+    See also :ref:`parallel.ddp.a_state_dict_of_a_rank_fits_elsewhere`
     """
 
     def wrap(rank):

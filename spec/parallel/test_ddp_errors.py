@@ -158,6 +158,8 @@ def test_unused_parameters_stop_the_next_call(ranks):
 
     The error tells the numbers of those missed, in the order of ``parameters()``, from 0. Freeze what is not
     trained before wrapping, or pass ``find_unused_parameters=True``, which costs time in every step.
+
+    See also :ref:`parallel.ddp_errors.unused_parameters_can_be_looked_for`
     """
 
     def train(rank):
@@ -273,6 +275,8 @@ def test_a_parameter_frozen_later_is_missed(ranks):
     <torch.nn.parallel.DistributedDataParallel>` raise ``RuntimeError`` in the second step.
 
     It waits for a gradient that does not come. Freeze first, wrap afterwards.
+
+    See also :ref:`parallel.ddp_errors.a_parameter_frozen_before_is_left_out`
     """
 
     def train(rank):

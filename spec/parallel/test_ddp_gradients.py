@@ -72,6 +72,8 @@ def test_no_sync_keeps_gradients_local(ranks):
 
     The first backward after it averages all that was gathered, so small batches can be added up to a large
     one and exchanged once. See :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync`.
+
+    See also :ref:`parallel.ddp_gradients.no_sync_must_hold_the_forward`
     """
 
     def train(rank):

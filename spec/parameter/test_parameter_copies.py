@@ -17,7 +17,7 @@ def test_a_deep_copy_is_a_parameter_of_its_own(requires_grad):
     """``copy.deepcopy`` of an ``nn.Parameter`` copies the values into new memory and keeps ``requires_grad``.
 
     The gradient is not copied, as it does when a whole module is copied: see
-    :ref:`copying.deepcopy.gradients_of_parameters_stay_behind`.
+    :ref:`copying.deepcopy.gradients_of_parameters_stay_behind`
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad)
     weight.grad = torch.tensor([3.0, 5.0])

@@ -56,6 +56,8 @@ def test_precision_is_lost_for_good():
     """``Module.bfloat16`` rounds the values; casting back with ``double()`` does not restore them.
 
     Save a state dict before you try a smaller dtype.
+
+    See also :ref:`placement.autocast.weights_and_gradients_keep_their_dtype`
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor([0.1, 1.5], dtype=torch.float64))

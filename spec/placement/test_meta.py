@@ -71,6 +71,8 @@ def test_there_is_nothing_to_copy():
     """``Module.to("cpu")`` raises ``NotImplementedError`` for a module on the meta device: it has no data.
 
     Give it memory with :meth:`~torch.nn.Module.to_empty` and load it, or load with ``assign=True``.
+
+    See also :ref:`placement.meta.to_empty_makes_room`
     """
     layer = nn.Linear(2, 3, device="meta")
 
@@ -151,6 +153,8 @@ def test_to_empty_makes_room(device):
 
     Shapes, dtypes and ``requires_grad`` stay; the values are whatever was in memory. Load or initialize all
     of them afterwards, non-persistent buffers too.
+
+    See also :ref:`placement.meta.loading_fills_the_room`
     """
     net = nn.Sequential(nn.Linear(2, 3, dtype=torch.float16), nn.BatchNorm1d(3)).to("meta")
     net[0].bias.requires_grad_(False)

@@ -15,6 +15,8 @@ def test_a_module_is_changed_in_place():
     """:meth:`Module.to() <torch.nn.Module.to>` changes the module in place and returns it.
 
     ``net.to(device)`` is enough, and who needs the old state has to copy it before.
+
+    See also :ref:`placement.to.a_tensor_is_copied`
     """
     layer = nn.Linear(2, 3)
 
@@ -30,6 +32,8 @@ def test_a_tensor_is_copied():
     unchanged, unlike ``Module.to``.
 
     The result has to be kept: ``x = x.to(device)``. Where nothing changes, it is the tensor itself.
+
+    See also :ref:`placement.to.a_module_is_changed_in_place`
     """
     x = torch.tensor([1.5, 2.5])
 

@@ -21,6 +21,8 @@ def test_layers_in_a_container(container):
 
     The optimizer never gets their parameters, ``cuda()`` leaves them on the CPU, and no file has them.
     :class:`~torch.nn.ModuleList` and :class:`~torch.nn.ModuleDict` register what they hold.
+
+    See also :ref:`containers.module_list.what_is_in_it_is_registered`
     """
     net = nn.Module()
     net.layers = container([nn.Linear(2, 3), nn.Linear(3, 1)])
@@ -107,6 +109,8 @@ def test_a_plain_tensor_is_not_moved():
     ``to()``, nor in ``state_dict()``.
 
     A buffer is all three: :meth:`~torch.nn.Module.register_buffer`.
+
+    See also :ref:`registration.buffers.register_buffer_registers`
     """
     net = nn.Module()
     net.hidden = torch.rand(2)
@@ -261,6 +265,8 @@ def test_parameters_in_a_container(container):
 
     No optimizer trains them, ``to()`` does not move them and no file has them. Use
     :class:`~torch.nn.ParameterList` or :class:`~torch.nn.ParameterDict`.
+
+    See also :ref:`containers.parameter_list.its_parameters_belong_to_the_model`
     """
     net = nn.Module()
     net.weights = container([nn.Parameter(torch.rand(2))])

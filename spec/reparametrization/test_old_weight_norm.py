@@ -240,6 +240,8 @@ def test_it_cannot_be_deep_copied():
     Its ``weight`` is a computed tensor with a graph (:issue:`28594`). Pickling works, and so does
     ``copy.deepcopy`` after a call under :class:`~torch.no_grad`, or with
     :func:`torch.nn.utils.parametrizations.weight_norm`.
+
+    See also :ref:`reparametrization.transferring.a_copy_has_originals_of_its_own`
     """
     layer = weight_norm(nn.Linear(2, 3))
 

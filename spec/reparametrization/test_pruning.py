@@ -275,6 +275,8 @@ def test_removing_makes_it_permanent():
 
     :func:`prune.remove <torch.nn.utils.prune.remove>` does not undo the pruning: the values are lost.
     Training goes on with entries that may move away from zero.
+
+    See also :ref:`reparametrization.pruning.removed_pruning_does_not_hold_in_training`
     """
     layer = nn.Linear(3, 1)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
@@ -349,6 +351,8 @@ def test_a_pruned_module_cannot_be_deep_copied():
     """``copy.deepcopy`` of a pruned module raises ``RuntimeError``, because ``weight`` is a non-leaf tensor.
 
     Copy before pruning, or after :func:`prune.remove <torch.nn.utils.prune.remove>`.
+
+    See also :ref:`reparametrization.pruning.removing_makes_it_permanent`
     """
     layer = prune.identity(nn.Linear(3, 1), "weight")
 

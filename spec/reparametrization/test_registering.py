@@ -76,6 +76,8 @@ def test_the_value_is_computed_at_each_reading():
     """Outside ``parametrize.cached()``, each access of a parametrized weight computes a new tensor.
 
     A parametrization with a costly ``forward`` runs at each access. Within ``cached()`` it runs once.
+
+    See also :ref:`reparametrization.cached.a_tensor_is_computed_once`
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
     first = layer.weight

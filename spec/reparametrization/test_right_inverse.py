@@ -152,6 +152,8 @@ def test_what_is_read_is_not_what_is_stored():
     """In-place changes to a parametrized ``layer.weight`` are lost: the next access computes a new tensor.
 
     An initialization by :mod:`torch.nn.init` of such a weight does nothing. Give it the original.
+
+    See also :ref:`reparametrization.right_inverse.assigning_sets_the_original`
     """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))

@@ -196,6 +196,8 @@ def test_its_state_fits_no_other_form(make, missing):
     Its keys end in ``original0`` and ``original1``. Call
     :func:`~torch.nn.utils.parametrize.remove_parametrizations` before saving what a plain layer is to load;
     the way from the old form into the new one is open.
+
+    See also :ref:`reparametrization.weight_norm.it_loads_the_state_of_the_old_form`
     """
     state = parametrizations.weight_norm(nn.Linear(2, 3)).state_dict()
 

@@ -16,6 +16,8 @@ def test_a_size_mismatch_raises(strict):
 
     The error names the key and both shapes. ``strict`` is about keys only: to load the rest, leave such keys
     out of the dict (:issue:`40859`).
+
+    See also :ref:`state.shapes.what_fits_can_be_picked_by_shape`
     """
     state = {"weight": torch.rand(4, 2), "bias": torch.rand(3)}
 

@@ -87,6 +87,8 @@ def test_values_are_references(device):
 def test_an_optimizer_step_changes_a_kept_state_dict():
     """``optimizer.step()`` also changes an earlier :meth:`model.state_dict() <torch.nn.Module.state_dict>`,
     but not a ``deepcopy`` of it.
+
+    See also :ref:`state.files.a_file_is_a_snapshot`
     """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)

@@ -14,6 +14,8 @@ def test_missing_keys_raise():
 
     The error names them. They are often the sign of another prefix, another version of the class, or a layer
     that was added; ``strict=False`` leaves such parameters at their random values.
+
+    See also :ref:`state.strict.without_strict_the_rest_is_loaded`
     """
     with pytest.raises(RuntimeError, match="Missing key") as caught:
         nn.Linear(2, 3).load_state_dict({"weight": torch.rand(3, 2)})
@@ -168,6 +170,8 @@ def test_a_wrapper_prefix_matches_nothing():
 
     The error disappears and the module keeps its random values. Take the prefix off with
     :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`, or save ``wrapper.module``.
+
+    See also :ref:`state.strict.a_wrapper_prefix_can_be_taken_off`
     """
     wrapper = nn.Module()
     wrapper.module = nn.Linear(2, 3)

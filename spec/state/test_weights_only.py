@@ -22,6 +22,8 @@ def test_a_whole_module_is_refused_by_default():
 
     The default became ``True`` in torch 2.6. Where the file is trusted, give ``weights_only=False``;
     better, save state dicts, which load either way.
+
+    See also :ref:`state.weights_only.a_class_may_be_declared_safe`
     """
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)

@@ -70,6 +70,8 @@ def test_an_optimizer_uses_the_walk_up():
     """An optimizer exhausts a ``parameters()`` generator: a second optimizer given it raises ``ValueError``.
 
     Call ``parameters()`` for each optimizer: ``SGD(net.parameters(), lr=0.1)``.
+
+    See also :ref:`traversal.parameters.parameters_is_a_generator`
     """
     walk = nn.Linear(2, 3).parameters()
     first = torch.optim.SGD(walk, lr=0.1)

@@ -15,6 +15,8 @@ def test_assigning_to_the_loop_variable_does_nothing():
 
     The variable is a name for the layer; the layer's place is an attribute of its parent, where
     :meth:`~torch.nn.Module.set_submodule` or ``setattr`` puts another.
+
+    See also :ref:`traversal.walks_and_changes.setattr_on_the_parent_replaces_a_layer`
     """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU()))
     before = list(net.modules())
@@ -32,6 +34,8 @@ def test_setattr_on_the_parent_replaces_a_layer():
 
     ``name`` is the last part of the layer's dotted name; :meth:`~torch.nn.Module.get_submodule` finds the
     parent by the rest. Iterate over a list, so that the loop does not come to the new layers.
+
+    See also :ref:`traversal.set_submodule.a_submodule_is_replaced_in_place`
     """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
 

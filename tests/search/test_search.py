@@ -80,6 +80,7 @@ def find(root):
         ("mini.small.zeros", "mini.small.zeros"),
         ("why is my gradient None", "mini.small.clearing"),
         ("derivative none", "mini.small.clearing"),
+        ("derivatives none", "mini.small.clearing"),
         ("resets autograd", "mini.small.clearing"),
         ("normalisation initialised", "mini.small.normalization"),
         ("normalizaton", "mini.small.normalization"),
@@ -106,6 +107,24 @@ def test_a_name_is_its_pieces_too(root):
         *("load_state_dict", "load_state", "state_dict", "load", "state", "dict"),
         *("batchnorm2d", "batch_norm", "batch", "norm"),
     ]
+
+
+def test_what_has_a_hyphen_is_found_without_it(root):
+    words = read_words(root / "docs" / "search.toml")
+
+    assert words.split("Fine-tuning") == ["fine", "tuning", "finetuning"]
+
+
+def test_the_words_of_one_phrasing_count_together(root):
+    (root / "docs" / "phrasings.toml").write_text(
+        '[mini]\n"small.clearing" = ["gradient of what will explode", "layers vanish"]\n'
+        '"small.strict" = ["gradient vanish"]\n'
+    )
+    specification = read_specification(root)
+    (rules,) = specification.parts
+    index = Index(documents(specification, rules), read_words(root / "docs" / "search.toml"))
+
+    assert index.find("gradient vanish", 1)[0].document.id == "mini.small.strict"
 
 
 def test_the_command_prints_statement_id_and_address(root, capsys):

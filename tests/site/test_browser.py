@@ -43,6 +43,9 @@ PAGES = (
     "tour.html",
     "evidence.html",
     "machines.html",
+    "docstrings/wrong.html",
+    "docstrings/wrong/module.html",
+    "api/uses/torch.nn.Sequential.html",
 )
 
 pytestmark = pytest.mark.skipif(

@@ -290,11 +290,40 @@ def test_sentences_of_torchs_documentation_have_verdicts_and_clauses(site):
 
 
 def test_what_the_documentation_gets_wrong_has_a_report_to_copy(site):
-    page = (site / "docstrings" / "wrong.html").read_text(encoding="utf-8")
+    page = (site / "docstrings" / "wrong" / "module.html").read_text(encoding="utf-8")
 
     assert "A report to copy" in page
     assert "the documentation says otherwise than torch does" in page
     assert "import torch" in page
+
+
+def test_what_is_most_harmful_leads_to_its_report(site):
+    overview = (site / "docstrings" / "wrong.html").read_text(encoding="utf-8")
+    page = (site / "docstrings" / "wrong" / "module.html").read_text(encoding="utf-8")
+    anchors = re.findall(r'href="wrong/module.html#(wrong-[\w-]+)"', overview)
+
+    assert len(anchors) > 2
+    assert [anchor for anchor in anchors if f'id="{anchor}"' not in page] == []
+
+
+def test_a_name_that_many_examples_use_has_a_page_of_them(site):
+    owner, uses = (
+        (site / "api" / name).read_text(encoding="utf-8")
+        for name in ("torch.nn.Sequential.html", "uses/torch.nn.Sequential.html")
+    )
+
+    assert 'href="uses/torch.nn.Sequential.html"' in owner
+    assert 'href="../../spec/traversal/parameters.html#traversal.parameters.' in uses
+
+
+def test_pages_are_light(site):
+    assert [page.name for page in site.rglob("*.html") if page.stat().st_size > 300_000] == []
+
+
+def test_the_footer_says_who_made_it(site):
+    page = (site / "index.html").read_text(encoding="utf-8")
+
+    assert "Made by the nnspec authors, BSD-3-Clause. Not affiliated with PyTorch." in page
 
 
 def test_a_clause_names_the_documentation_that_says_so(site):

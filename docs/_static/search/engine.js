@@ -2,10 +2,16 @@
 "use strict";
 
 window.nnspecSearch = (() => {
-  const { documents, exact, synonym, weights, words } = window.nnspecSearchData;
+  const { documents, exact, nearest, synonym, weights, words } = window.nnspecSearchData;
   const empty = new Set(words.empty);
   const stemmer = new EnglishStemmer();
-  const stem = (word) => stemmer.stemWord(word);
+  const stems = new Map();
+  const stem = (word) => stems.get(word) ?? stems.set(word, stemmer.stemWord(word)).get(word);
+
+  // What people say for a word, whatever its ending.
+  const alike = new Map();
+  for (const [word, others] of Object.entries(words.synonyms)) alike.set(stem(word), [...(alike.get(stem(word)) ?? []), ...others]);
+  const synonymsOf = (word) => new Set(alike.get(stem(word)));
 
   const spelt = (word) => {
     const british = Object.keys(words.spellings).find((ending) => word.endsWith(ending));
@@ -31,7 +37,7 @@ window.nnspecSearch = (() => {
     fields: Object.keys(weights),
     extractField: (document, field) => (field === "key" ? document.key : document.text[field] ?? ""),
     idField: "key",
-    tokenize: (text) => text.split(" "),
+    tokenize: (text) => [...new Set(text.split(/\s/))],
     processTerm: (word) => stem(word),
     searchOptions: { boost: weights, combineWith: "OR" },
   });
@@ -41,7 +47,7 @@ window.nnspecSearch = (() => {
   // of a word and its synonyms the best counts.
   const hitsOf = (word) => {
     const hits = new Map(index.search(word, isKnown(word) ? {} : loosely(word)).map((hit) => [hit.id, hit]));
-    for (const other of words.synonyms[word] ?? []) {
+    for (const other of synonymsOf(word)) {
       for (const hit of index.search(other)) {
         const score = synonym * hit.score;
         if (score > (hits.get(hit.id)?.score ?? 0)) hits.set(hit.id, { ...hit, score });
@@ -50,24 +56,63 @@ window.nnspecSearch = (() => {
     return hits;
   };
 
+  // How much it says that a text has a word: more, the fewer have it.
+  const rarity = (all, having) => Math.log(1 + all / Math.max(having, 1));
+
+  // What people ask: each phrasing with its document and how much it says, each stem with its phrasings.
+  const asked = documents.flatMap(([, , , , , , text], key) =>
+    (text.asked ?? "").split("\n").filter(Boolean).map((phrasing) => ({ key, said: 0, stems: new Set(phrasing.split(" ").map(stem)) })),
+  );
+  const askedWith = new Map();
+  asked.forEach(({ stems }, row) => stems.forEach((one) => askedWith.set(one, [...(askedWith.get(one) ?? []), row])));
+  for (const rows of askedWith.values()) rows.forEach((row) => (asked[row].said += rarity(asked.length, rows.length)));
+
+  // How near the nearest phrasing of a document is to the words that are sought, from 0 to 1.
+  const nearestOf = (sought) => {
+    const agreed = new Map();
+    let total = 0;
+    for (const word of sought) {
+      const best = new Map((askedWith.get(stem(word)) ?? []).map((row) => [row, 1]));
+      for (const other of synonymsOf(word)) {
+        for (const row of askedWith.get(stem(other)) ?? []) if (!best.has(row)) best.set(row, synonym);
+      }
+      const says = rarity(asked.length, best.size);
+      total += says;
+      for (const [row, weight] of best) agreed.set(row, (agreed.get(row) ?? 0) + says * weight);
+    }
+    const near = new Map();
+    for (const [row, weight] of agreed) {
+      const { key, said } = asked[row];
+      near.set(key, Math.max(near.get(key) ?? 0, Math.min(1, weight / Math.sqrt(total * said))));
+    }
+    return near;
+  };
+
   const find = (text, limit = 30) => {
     const sought = split(text);
     const scores = new Map();
+    const near = nearestOf(sought);
+    let total = 0;
     for (const word of sought) {
-      for (const [id, { score, match }] of hitsOf(word)) {
+      const hits = hitsOf(word);
+      const says = rarity(documents.length, hits.size);
+      total += says;
+      for (const [id, { score, match }] of hits) {
         const found = scores.get(id) ?? { key: id, score: 0, words: 0, fields: new Map() };
         found.score += score;
-        found.words += 1;
+        found.words += says;
         found.fields.set(word, [...new Set(Object.values(match).flat())]);
         scores.set(id, found);
       }
     }
-    const asked = text.trim().toLowerCase();
+    const whole = text.trim().toLowerCase();
     return [...scores.values()]
       .map((found) => {
         const [id, kind, title, place, page, weight] = documents[found.key];
-        const isIt = id.toLowerCase() === asked;
-        const score = found.score * weight * (found.words / sought.length) * (isIt ? exact : 1);
+        const isIt = id.toLowerCase() === whole;
+        const covered = found.words / total;
+        const closeness = 1 + nearest * (near.get(found.key) ?? 0);
+        const score = found.score * weight * covered * closeness * (isIt ? exact : 1);
         return { id, kind, title, place, page, score, fields: found.fields };
       })
       .sort((one, other) => other.score - one.score)
