@@ -207,10 +207,13 @@ def test_the_matrix_is_filtered(opened):
     page.check("input[name=all]")
     page.fill("input[name=words]", "generator")
     page.select_option("select[name=part]", "traversal")
-    page.wait_for_function("document.querySelector('.matrix a[href*=parameters_is_a_generator]')")
-
-    ids = page.eval_on_selector_all(".matrix tbody a", "links => links.map(link => link.hash)")
-    assert all(one.startswith("#traversal.") for one in ids)
+    page.wait_for_function(  # the rows of before stay until typing has paused
+        """() => {
+            const ids = [...document.querySelectorAll(".matrix tbody a")].map(link => link.hash);
+            return ids.some(id => id.endsWith(".parameters_is_a_generator"))
+                && ids.every(id => id.startsWith("#traversal."));
+        }"""
+    )
 
 
 def test_header_and_first_column_of_the_matrix_stay(opened):
