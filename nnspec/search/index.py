@@ -43,6 +43,7 @@ class Index:
         marks = ", ".join("?" * len(WEIGHTS))
         rows = list(map(self._fields, documents))
         self._base.executemany(f"INSERT INTO documents VALUES ({marks})", rows)
+        self._meant: dict[str, list[str]] = {}
         self._vocabulary = sorted({word for row in rows for text in row for word in text.split()})
         self._phrased(documents)
         self._alike = list(words.synonyms)
@@ -142,7 +143,9 @@ class Index:
 
     def _close(self, word: str) -> list[str]:
         """The words of the documents that one may have been meant to be."""
-        return difflib.get_close_matches(word, self._vocabulary, 3, 0.8)
+        if word not in self._meant:
+            self._meant[word] = difflib.get_close_matches(word, self._vocabulary, 3, 0.8)
+        return self._meant[word]
 
     def _scores(self, word: str) -> dict[int, float]:
         """The documents that have a word: key to score."""

@@ -46,7 +46,7 @@ class Words:
         """The words of a query, once each: names as typed, or their pieces where no document has them."""
         typed = [
             word
-            for name in _WORD.findall(asked)
+            for name in dict.fromkeys(_WORD.findall(asked))
             for word in (
                 [name] if is_known(name.lower()) else [piece.lower() for piece in _HUMP.findall(name)]
             )
