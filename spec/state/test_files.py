@@ -253,11 +253,11 @@ def test_a_module_of_a_local_class_cannot_be_saved():
     ids=["git lfs", "html"],
 )
 def test_a_text_is_no_checkpoint(text, number):
-    """:func:`torch.load` of a text raises ``UnpicklingError``; operand 118 means a Git LFS pointer.
+    """:func:`torch.load` raises ``UnpicklingError`` for a Git LFS pointer (operand 118) or a web page (60).
 
-    The message is ``Unsupported operand`` with the number of the first letter: 118 is the "v" of ``version``,
-    60 the "<" of a web page. Download the file itself. With ``weights_only=False`` it is ``invalid load
-    key``.
+    The message is ``Unsupported operand`` with the number of the first letter, the "v" of ``version`` or the
+    "<" of ``<html>``. Download the file itself. With ``weights_only=False`` it is ``invalid load key``. Other
+    texts may raise other errors: many a letter is an instruction of pickle.
     """
     file = io.BytesIO(text.encode())
 
