@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from nnspec.contract import not_applicable, tree
+from nnspec.contract.builds import copied
 from nnspec.contract.finding import Finding, read_sentence
 from nnspec.contract.outcomes import (
     ALLOWED,
@@ -92,13 +94,22 @@ def _given(target: Target, folder: Path) -> dict[str, Any]:
         if obstacles:
             raise NotApplicable(obstacles[0])
 
-    remake = None if target.is_made else target.make_module
+    build, build_other = copied(target.build), copied(target.build_other)
+
+    def other() -> nn.Module:
+        if not target.is_made:
+            return tree.ready(build_other, target.example)
+        net = tree.ready(build, target.example)
+        tree.disturb(net)
+        return net
+
     return {
-        "build": target.build,
+        "build": build,
+        "rebuild": target.build,
         "construct": None if target.is_made else target.build,
         "example": target.example,
-        "ready": lambda: tree.ready(target.build, target.example),
-        "other": lambda: tree.another(target.build, target.example, remake),
+        "ready": lambda: tree.ready(build, target.example),
+        "other": other,
         "tmp_path": folder,
         "unless": unless,
     }

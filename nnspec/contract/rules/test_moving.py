@@ -62,13 +62,13 @@ def test_to_meta_and_back(ready):
     yield moving.redescribed(names, moving.described(net))
 
 
-def test_computing_on_meta(build, ready, example, unless):
+def test_computing_on_meta(build, rebuild, ready, example, unless):
     """On the meta device a module computes its outputs there.
 
     Meta stands for any other device: a tensor that forward makes without ``device=`` is on the CPU.
     """
     unless(not_applicable.not_registered(build, example))
-    net = registration.register(moving.on_meta(build, ready))
+    net = registration.register(moving.on_meta(rebuild, ready))
     unless(building.left_behind(net, "meta"))
     call = moving.call_on_meta(net, example)
     unless(moving.reading_values(call))
