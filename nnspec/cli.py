@@ -44,7 +44,7 @@ an INPUT is [NAME=]SHAPE[:DTYPE][RANGE]:
 the models of hf: are shrunk; nothing is downloaded, weights are random
 
 exit codes: 0 no error was found, 1 there are errors (with --strict: or warnings), 2 the module cannot be
-built or called, or an option is wrong, 3 the tool itself failed
+built or called, or an option is wrong, 3 a rule was not judged: the tool itself failed, or the time ran out
 """
 
 COMPARE_EXAMPLES = """\
@@ -230,7 +230,7 @@ def _add_contract(commands: Any) -> None:
         nargs="?",
         help="a class or function that makes the module, package.module:name or 'package.module:Net(10)', or "
         "a model of a library: torchvision:NAME, timm:NAME or hf:CONFIG "
-        "(default: module in [tool.nnspec] of the pyproject.toml here)",
+        "(default: those in [tool.nnspec] of the pyproject.toml here)",
     )
     command.add_argument(
         "--input",
@@ -250,6 +250,21 @@ def _add_contract(commands: Any) -> None:
         "--skip", action="append", default=[], metavar="RULE", help="leave this rule or chapter out"
     )
     command.add_argument("--device", action="append", default=[], help="on this device only (default: all)")
+    command.add_argument(
+        "--limit",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="a rule that takes longer is not judged, and no pass; 0: no limit (default: %(default)s)",
+    )
+    command.add_argument(
+        "-n",
+        dest="processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="judge in N processes: several modules, or the rules of one (default: %(default)s)",
+    )
     command.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--junit", type=Path, metavar="FILE", help="write a JUnit file as well")

@@ -6,7 +6,7 @@ import copy
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -14,7 +14,8 @@ from torch import nn
 
 from nnspec.contract import inputs
 from nnspec.contract.allowances import find_id
-from nnspec.contract.judging import as_it_was, judge_all
+from nnspec.contract.judging import as_it_was, folded, judge_all
+from nnspec.contract.limit import ensure_limit
 from nnspec.contract.outcomes import ALLOWED, NOT_APPLICABLE
 from nnspec.contract.report import Report
 from nnspec.contract.rule import Rule, load_rules
@@ -41,6 +42,7 @@ def check(
     only: Iterable[str] = (),
     skip: Iterable[str] = (),
     devices: Sequence[str] | None = None,
+    limit: float | None = None,
 ) -> Report:
     """Judge a module by the contract.
 
@@ -74,19 +76,22 @@ def check(
         only: the rules to judge, by ids or the ends of them; by default all.
         skip: the rules to leave out.
         devices: the device types to judge on, such as ``["cpu"]``; by default all that torch finds.
+        limit: how many seconds each rule may take; by default as many as it likes. A rule that ran out of
+            time was not judged: the report says so, and ``raise_if`` raises.
 
     Returns:
         the report. The process and all random generators are as they were.
 
     Raises:
-        UsageError: the module cannot be built, copied or called, or there is no such rule or device.
+        UsageError: the module cannot be built, copied or called, there is no such rule or device, or the
+            limit is no number of seconds.
     """
     rules = load_rules()
     allowed = {find_id(name, rules, "allow"): reason for name, reason in (allow or {}).items()}
     target = _target(build, example)
-    return report_on(
-        target, select(only, skip), all_devices.select(list(devices) if devices else None), allowed
-    )
+    used = all_devices.select(list(devices) if devices else None)
+    ensure_limit("limit", limit)
+    return together([report_on(target, select(only, skip), used, allowed, limit=limit)])
 
 
 def select(only: Iterable[str], skip: Iterable[str]) -> list[Rule]:
@@ -118,12 +123,25 @@ def report_on(
     devices: Iterable[str],
     allowed: Mapping[str, str],
     progress: Callable[[str], None] | None = None,
+    limit: float | None = None,
 ) -> Report:
-    """Judge a module that was found."""
-    verdicts = judge_all(target, rules, devices, allowed, progress)
+    """Judge a module that was found; an error of its own is told by each rule that met it.
+
+    The arguments are those of ``judge_all``.
+    """
+    verdicts = judge_all(target, rules, devices, allowed, progress, limit)
     with as_it_was():
         called_with = inputs.in_words(target.example())
-    return Report(target.name, called_with, torch.__version__.partition("+")[0], tuple(verdicts), allowed)
+    torch_release = torch.__version__.partition("+")[0]
+    return Report(target.name, called_with, torch_release, tuple(verdicts), allowed)
+
+
+def together(reports: Sequence[Report]) -> Report:
+    """The report of a module from those of parts of the rules, which tells each error of its own once."""
+    places = list(load_rules())
+    verdicts = [verdict for report in reports for verdict in report.verdicts]
+    verdicts.sort(key=lambda verdict: places.index(verdict.rule.id))
+    return replace(reports[0], verdicts=tuple(folded(verdicts)))
 
 
 def _target(build: Build, example: object) -> Target:

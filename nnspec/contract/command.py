@@ -1,50 +1,131 @@
-"""The command ``nnspec contract``: judges a module of the user's."""
+"""The command ``nnspec contract``: judges modules of the user's."""
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
+import json
+import multiprocessing
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from nnspec.contract.allowances import read_allowances
-from nnspec.contract.api import report_on, select
-from nnspec.contract.pyproject import read_table
+from nnspec.contract.api import report_on, select, together
+from nnspec.contract.limit import ensure_limit
+from nnspec.contract.pyproject import Entry, Table, read_table
+from nnspec.contract.report import Report, write_junit
 from nnspec.contract.rule import load_rules
 from nnspec.contract.target import find_target
 from nnspec.errors import UsageError
 from nnspec.running import devices
 
 
+@dataclass(frozen=True)
+class Job:
+    """A module and rules to judge it by, so that another process can.
+
+    Attributes:
+        entry: the module and its inputs.
+        allowed: why rules may be violated, by their ids.
+        rules: the ids of the rules.
+        devices: the device types.
+        limit: how many seconds a rule may take.
+        threads: on how many threads torch computes; None for as many as it likes.
+    """
+
+    entry: Entry
+    allowed: Mapping[str, str]
+    rules: Sequence[str]
+    devices: Sequence[str]
+    limit: float | None
+    threads: int | None = None
+
+
 def run(options: argparse.Namespace) -> int:
-    """Judge a module by every rule.
+    """Judge each module by every rule.
 
     Returns:
-        0 no error was found, 1 one was, or a warning with ``--strict``, 3 the tool itself failed.
+        0 no error was found, 1 one was, or a warning with ``--strict``, 3 a rule was not judged, because the
+        tool itself failed or the time ran out.
 
     Raises:
         UsageError: no module was named, it cannot be built or called, or an option cannot be used.
+        FileError: the table of the project cannot be read.
     """
-    module, given, function = options.target, options.input, options.inputs
-    table = read_table(Path.cwd())
-    if module is None:
-        if not table.module:
-            raise UsageError(
-                "no module was named; name one, as in: nnspec contract mypkg.models:Net --input 2,3,64,64"
-            )
-        module = table.module
-        if not given and not function:
-            given, function = table.input, table.inputs
-    allowed = read_allowances(options.allow, table.allow, load_rules())
-    rules = select(options.only, options.skip)
-    used = devices.select(options.device)
-    target = find_target(module, given, function)
-    report = report_on(target, rules, used, allowed, _show if sys.stderr.isatty() else None)
-    if sys.stderr.isatty():
-        _show("")
+    table = read_table(Path.cwd() / "pyproject.toml")
+    ensure_limit("--limit", options.limit)
+    if options.processes < 1:
+        raise UsageError(f"-n {options.processes}: is no number of processes")
+    known, used = load_rules(), devices.select(options.device)
+    rules = [rule.id for rule in select(options.only, options.skip)]
+    jobs = []
+    for entry in _entries(options, table):
+        allowed = read_allowances(options.allow, {**table.allow, **entry.allow}, known)
+        jobs.append(Job(entry, allowed, rules, used, options.limit))
+    progress = _show if sys.stderr.isatty() else None
+    if options.processes > 1:
+        reports = _judge_in_processes(jobs, options.processes, progress)
+    else:
+        reports = [together([_judge(job, progress)]) for job in jobs]
+    if progress:
+        progress("")
     if options.junit:
-        report.write_junit(options.junit)
-    print(report.to_json() if options.json else report)
-    return report.exit_code(strict=options.strict)
+        write_junit(reports, options.junit)
+    if options.json:
+        data = [report.to_dict() for report in reports]
+        print(json.dumps(data[0] if len(data) == 1 else data, indent=2, ensure_ascii=False))
+    else:
+        print("\n\n".join(map(str, reports)))
+    codes = {report.exit_code(strict=options.strict) for report in reports}
+    return 1 if 1 in codes else max(codes)
+
+
+def _entries(options: argparse.Namespace, table: Table) -> list[Entry]:
+    """The modules to judge, from the command line or else from the table."""
+    if options.target is not None:
+        return [Entry(options.target, tuple(options.input), options.inputs)]
+    entries = table.entries
+    if not entries:
+        raise UsageError(
+            "no module was named; name one, as in: nnspec contract mypkg.models:Net --input 2,3,64,64"
+        )
+    if not options.input and not options.inputs:
+        return entries
+    if len(entries) > 1:
+        raise UsageError("inputs were given, and no module that takes them; name it")
+    return [Entry(entries[0].module, tuple(options.input), options.inputs, entries[0].allow)]
+
+
+def _judge(job: Job, progress: Callable[[str], None] | None = None) -> Report:
+    """Judge a module by the rules of a job."""
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    target = find_target(job.entry.module, job.entry.input, job.entry.inputs)
+    rules = [load_rules()[id_] for id_ in job.rules]
+    return report_on(target, rules, job.devices, job.allowed, progress, job.limit)
+
+
+def _judge_in_processes(
+    jobs: Sequence[Job], number: int, progress: Callable[[str], None] | None
+) -> list[Report]:
+    """Judge modules in several processes: each module in one, or a few in shares of the rules."""
+    of = 1 if len(jobs) >= number else number
+    threads = max(1, torch.get_num_threads() // number)
+    shares = [
+        replace(job, rules=job.rules[first::of], threads=threads) for job in jobs for first in range(of)
+    ]
+    reports = []
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(number, spawn) as pool:
+        for report in pool.map(_judge, shares):
+            reports.append(report)
+            if progress:
+                progress(f"{len(reports)} of {len(shares)}")
+    return [together(reports[at : at + of]) for at in range(0, len(reports), of)]
 
 
 def _show(rule: str) -> None:

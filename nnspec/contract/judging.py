@@ -11,18 +11,23 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from nnspec.contract import not_applicable, tree
+from nnspec.contract.builds import copied
 from nnspec.contract.finding import Finding, read_sentence
+from nnspec.contract.limit import OutOfTime, within
 from nnspec.contract.outcomes import (
     ALLOWED,
     ERROR,
     HOLDS,
     NOT_APPLICABLE,
+    OUT_OF_TIME,
     VIOLATED,
     NotApplicable,
     Verdict,
@@ -34,6 +39,9 @@ from nnspec.contract.target import Target
 from nnspec.contract.wording import brief
 from nnspec.running import isolation
 
+#: How a finding begins where a rule came to no other than that the module raises.
+_TRIED = "while this is tried, the module raises "
+
 ALREADY_MADE = "a module that is already made was given; this rule needs a class or a function that makes one"
 
 
@@ -43,6 +51,7 @@ def judge_all(
     devices: Iterable[str],
     allowed: Mapping[str, str],
     progress: Callable[[str], None] | None = None,
+    limit: float | None = None,
 ) -> list[Verdict]:
     """The verdicts of rules on a module.
 
@@ -52,8 +61,9 @@ def judge_all(
         devices: the device types on which rules about devices are judged.
         allowed: why a rule may be violated, by its id.
         progress: is told the id of the rule at work.
+        limit: how many seconds a rule may take on a device.
     """
-    verdicts, raised = [], dict[str, str]()
+    verdicts = []
     with as_it_was(), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         given = _given(target, Path(folder))
@@ -62,12 +72,28 @@ def judge_all(
                 progress(rule.id)
             needs_device = "device" in inspect.signature(rule.judge).parameters
             on_each = [
-                _judge(rule, given | {"device": device}, raised)
+                _judge(rule, given | {"device": device}, limit)
                 for device in (devices if needs_device else ["cpu"])
             ]
             verdicts.append(_accept(weightiest(on_each), allowed.get(rule.id, "")))
         not_applicable.forget()
     return verdicts
+
+
+def folded(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The same verdicts, an error of the module's own told by the first rule that met it only."""
+    told, raised = [], dict[str, str]()
+    for verdict in verdicts:
+        causes = [finding.cause for finding in verdict.findings]
+        (text,) = {cause.removeprefix(_TRIED) for cause in causes if cause.startswith(_TRIED)} or {""}
+        if text in raised:
+            reason = f"as {raised[text]} says, the module raises {text}"
+            verdict = replace(verdict, outcome=NOT_APPLICABLE, findings=(), reason=reason)
+        told.append(verdict)
+        for _, mark, error in (cause.partition(" raises ") for cause in causes):
+            if mark:
+                raised.setdefault(error, verdict.rule.id)
+    return told
 
 
 @contextlib.contextmanager
@@ -92,54 +118,57 @@ def _given(target: Target, folder: Path) -> dict[str, Any]:
         if obstacles:
             raise NotApplicable(obstacles[0])
 
-    remake = None if target.is_made else target.make_module
+    build, build_other = copied(target.build), copied(target.build_other)
+
+    def other() -> nn.Module:
+        if not target.is_made:
+            return tree.ready(build_other, target.example)
+        net = tree.ready(build, target.example)
+        tree.disturb(net)
+        return net
+
     return {
-        "build": target.build,
+        "build": build,
+        "rebuild": target.build,
         "construct": None if target.is_made else target.build,
         "example": target.example,
-        "ready": lambda: tree.ready(target.build, target.example),
-        "other": lambda: tree.another(target.build, target.example, remake),
+        "ready": lambda: tree.ready(build, target.example),
+        "other": other,
         "tmp_path": folder,
         "unless": unless,
     }
 
 
-def _judge(rule: Rule, given: Mapping[str, Any], raised: dict[str, str]) -> Verdict:
+def _judge(rule: Rule, given: Mapping[str, Any], limit: float | None) -> Verdict:
     before, start = isolation.snapshot(), time.perf_counter()
     isolation.seed()
-    verdict = _found(rule, given, raised)
+    verdict: tuple[str, tuple[Finding, ...], str]
+    try:
+        verdict = within(limit, lambda: _found(rule, given))
+    except OutOfTime:
+        verdict = OUT_OF_TIME, (), f"it took longer than {limit:g} seconds, and was not judged"
     leaked, _ = isolation.restore(before, compiled=False)
-    return Verdict(*verdict, time.perf_counter() - start, tuple(leaked))
+    return Verdict(rule, *verdict, time.perf_counter() - start, tuple(leaked))
 
 
-def _found(
-    rule: Rule, given: Mapping[str, Any], raised: dict[str, str]
-) -> tuple[Rule, str, tuple[Finding, ...], str]:
-    """What a rule finds, and how that is called. An error that another rule met before is told once."""
+def _found(rule: Rule, given: Mapping[str, Any]) -> tuple[str, tuple[Finding, ...], str]:
+    """What a rule finds, and how that is called."""
     try:
         wanted = {name: given[name] for name in inspect.signature(rule.judge).parameters}
         if "construct" in wanted and wanted["construct"] is None:
             raise NotApplicable(ALREADY_MADE)
         sentences = next(filter(None, rule.judge(**wanted)), [])
     except NotApplicable as reason:
-        return rule, NOT_APPLICABLE, (), str(reason)
+        return NOT_APPLICABLE, (), str(reason)
     except Exception as error:
         if is_the_tools(error):
-            return rule, ERROR, (), "".join(traceback.format_exception(error)).rstrip()
-        text = brief(error)
-        if text in raised:
-            return rule, NOT_APPLICABLE, (), f"as {raised[text]} says, the module raises {text}"
-        sentences = [f"while this is tried, the module raises {text}; let it take what any Module takes"]
-    for sentence in sentences:
-        if " raises " in sentence:
-            raised.setdefault(sentence.partition(" raises ")[2].rpartition("; ")[0], rule.id)
+            return ERROR, (), "".join(traceback.format_exception(error)).rstrip()
+        sentences = [f"{_TRIED}{brief(error)}; let it take what any Module takes"]
     findings = tuple(read_sentence(sentence, rule.id, rule.severity) for sentence in sentences)
-    return rule, VIOLATED if findings else HOLDS, findings, ""
+    return VIOLATED if findings else HOLDS, findings, ""
 
 
 def _accept(verdict: Verdict, reason: str) -> Verdict:
     if not reason or verdict.outcome != VIOLATED:
         return verdict
-    return Verdict(
-        verdict.rule, ALLOWED, verdict.findings, reason, seconds=verdict.seconds, leaked=verdict.leaked
-    )
+    return replace(verdict, outcome=ALLOWED, reason=reason)

@@ -16,6 +16,7 @@ from torch import nn
 
 from nnspec.contract.findings.building import not_built_on_meta, shared_by_builds
 from nnspec.contract.findings.calling import kept_tensors, second_call_refused
+from nnspec.contract.findings.moving import not_computed_in
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
 from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
@@ -79,6 +80,16 @@ def complex_numbers(net: nn.Module, example: Example) -> list[str]:
     ][:1]
 
 
+@functools.cache
+def not_in_float64(build: Build, example: Example) -> list[str]:
+    """What keeps a fresh module from computing in float64."""
+    net = register(ready(build, example))
+    if numbers := complex_numbers(net, example):
+        return numbers
+    net.double()
+    return not_computed_in(net, example, torch.float64)
+
+
 def untrained(net: nn.Module) -> list[str]:
     """That no parameter requires a gradient, if so."""
     is_trained = any(parameter.requires_grad for parameter in parameters(net).values())
@@ -117,5 +128,6 @@ def forget() -> None:
     """Let go of the modules that were looked at."""
     for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, sharing):
         remembered.cache_clear()
+    not_in_float64.cache_clear()
     forget_builds()
     not_built_on_meta.cache_clear()

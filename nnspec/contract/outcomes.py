@@ -17,12 +17,13 @@ from nnspec.errors import UsageError
 
 HOLDS = "holds"
 VIOLATED = "violated"
+OUT_OF_TIME = "out of time"
 ALLOWED = "allowed"
 NOT_APPLICABLE = "not applicable"
 ERROR = "error"
 
 #: Every outcome, the one that outweighs the others first.
-OUTCOMES = (ERROR, VIOLATED, ALLOWED, HOLDS, NOT_APPLICABLE)
+OUTCOMES = (ERROR, VIOLATED, OUT_OF_TIME, ALLOWED, HOLDS, NOT_APPLICABLE)
 
 _PACKAGE = Path(nnspec.__file__).parent
 _TORCH = Path(torch.__file__).parent
@@ -47,7 +48,7 @@ class Verdict:
         rule: the rule.
         outcome: one of :data:`OUTCOMES`.
         findings: what was found.
-        reason: why it is allowed or not applicable, or the traceback of an error of the tool.
+        reason: why it is allowed, not applicable or not judged, or the traceback of an error of the tool.
         seconds: how long it took.
         leaked: what was left changed in the process, and put back.
     """

@@ -2,82 +2,85 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnspec.errors import UsageError
+from msgspec import Struct
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-_EXPECTED = {
-    "module": "a text",
-    "input": "a list of texts",
-    "inputs": "a text",
-    "allow": 'lines such as rule = "the reason"',
-}
+from nnspec.decoding import Said, Text, fit, read_toml
+from nnspec.errors import FileError, shortened
 
 
-@dataclass(frozen=True)
-class Table:
-    """The table.
+class Entry(Struct, frozen=True, forbid_unknown_fields=True):
+    """A module to judge where the command names none.
 
     Attributes:
-        module: the module to judge where the command names none.
+        module: the module.
         input: its inputs, one shape each.
         inputs: or the function that returns them.
-        allow: rules that may be violated, each with the reason.
+        allow: rules that it may violate, each with the reason.
     """
 
-    module: str = ""
-    input: tuple[str, ...] = ()
-    inputs: str = ""
-    allow: Mapping[str, str] = field(default_factory=dict)
+    module: Said
+    input: tuple[Text, ...] = ()
+    inputs: Said | None = None
+    allow: dict[Text, Said] = {}
 
 
-def read_table(folder: Path) -> Table:
-    """The table in the ``pyproject.toml`` of a folder; an empty one if it has none.
+class Table(Struct, frozen=True, forbid_unknown_fields=True):
+    """The table: one module, or several in ``modules``, and what each of them may violate."""
+
+    module: Said | None = None
+    input: tuple[Text, ...] = ()
+    inputs: Said | None = None
+    allow: dict[Text, Said] = {}
+    modules: tuple[Entry, ...] = ()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All modules in order."""
+        own = [Entry(self.module, self.input, self.inputs)] if self.module else []
+        return [*own, *self.modules]
+
+
+class _Tool(Struct, frozen=True):
+    nnspec: Table = Table()
+
+
+class _Pyproject(Struct, frozen=True):
+    tool: _Tool = _Tool()
+
+
+def read_table(path: Path) -> Table:
+    """The table in a ``pyproject.toml``; an empty one if it has none, or there is no such file.
 
     Raises:
-        UsageError: the file is no TOML, or the table has an unknown key or a value of the wrong type.
+        FileError: the file is no TOML, or the table has an unknown entry or a value of the wrong type.
     """
-    path = folder / "pyproject.toml"
-    if not path.exists():
-        return Table()
-    try:
-        written = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from None
-    table: dict[str, Any] = written.get("tool", {}).get("nnspec", {})
-    if isinstance(table.get("allow"), dict):
-        table["allow"] = _flat(table["allow"])
-    for key, value in table.items():
-        if key not in _EXPECTED:
-            raise UsageError(f"{path}: [tool.nnspec] has no key {key!r}; it knows {', '.join(_EXPECTED)}")
-        if not _fits(key, value):
-            raise UsageError(f"{path}: [tool.nnspec] {key} = {value!r}: expected {_EXPECTED[key]}")
-    return Table(**table | {"input": tuple(table.get("input", ()))})
+    written = read_toml(path)
+    tool = written.get("tool")
+    table = tool.get("nnspec") if isinstance(tool, dict) else None
+    if isinstance(table, dict):
+        _flatten(path, table)
+        modules = table.get("modules")
+        for entry in modules if isinstance(modules, list) else []:
+            if isinstance(entry, dict):
+                _flatten(path, entry)
+    return fit(path, written, _Pyproject).tool.nnspec
 
 
-def _flat(table: dict[str, Any]) -> dict[str, Any]:
-    """Dotted ids that were written without quotes, and so were read as tables in tables, as one key each."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        inner = _flat(value) if isinstance(value, dict) else {"": value}
-        flat.update({f"{key}.{rest}" if rest else key: reason for rest, reason in inner.items()})
-    return flat
-
-
-def _fits(key: str, value: object) -> bool:
-    if key == "input":
-        return isinstance(value, list) and all(isinstance(shape, str) for shape in value)
-    if key == "allow":
-        return isinstance(value, dict) and all(
-            isinstance(reason, str) and reason for reason in value.values()
-        )
-    return isinstance(value, str)
+def _flatten(path: Path, table: dict[str, Any]) -> None:
+    """Make one key of each dotted id that was written without quotes, and so was read as tables in tables."""
+    allow = table.get("allow")
+    if not isinstance(allow, dict):
+        return
+    flat = table["allow"] = dict[str, Any]()
+    waiting = list(allow.items())
+    while waiting:
+        key, value = waiting.pop(0)
+        if len(key) > 1000:
+            raise FileError(f"{path}: allow names no rule with {shortened(key)}")
+        if isinstance(value, dict) and value:
+            waiting = [(f"{key}.{rest}", inner) for rest, inner in value.items()] + waiting
+        else:
+            flat[key] = value

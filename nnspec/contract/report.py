@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from nnspec.contract.finding import SEVERITIES, Finding, Severity
-from nnspec.contract.outcomes import ALLOWED, ERROR, HOLDS, NOT_APPLICABLE, OUTCOMES, VIOLATED, Verdict
+from nnspec.contract.outcomes import (
+    ALLOWED,
+    ERROR,
+    HOLDS,
+    NOT_APPLICABLE,
+    OUT_OF_TIME,
+    OUTCOMES,
+    VIOLATED,
+    Verdict,
+)
 from nnspec.contract.wording import LONGEST_TEXT, count
 
 #: How many findings of one rule, and how many rules for one reason, are shown to people.
@@ -57,6 +66,11 @@ class Report:
         return [verdict for verdict in self.verdicts if verdict.outcome == ERROR]
 
     @property
+    def unfinished(self) -> list[Verdict]:
+        """The rules that ran out of time, and so were not judged."""
+        return [verdict for verdict in self.verdicts if verdict.outcome == OUT_OF_TIME]
+
+    @property
     def outdated(self) -> list[str]:
         """The rules that may be violated, were judged, and are not violated."""
         judged = {verdict.rule.id: verdict.outcome for verdict in self.verdicts}
@@ -68,19 +82,22 @@ class Report:
         return [finding for finding in self.findings if finding.severity in wanted]
 
     def raise_if(self, severity: Severity = "error") -> None:
-        """Raise if there is a finding of this severity or of a worse one, or if a rule could not be judged.
+        """Raise if there is a finding of this severity or of a worse one, or if a rule was not judged.
 
         Raises:
             ContractError: there is one; the text is the whole report.
         """
-        if self.at_least(severity) or self.failed:
+        if self.at_least(severity) or self.failed or self.unfinished:
             raise ContractError(f"\n{self}")
 
     def exit_code(self, *, strict: bool = False) -> int:
-        """0 well, 1 there are errors, or warnings if those count, 3 the tool itself failed."""
+        """0 well, 1 there are errors, or warnings if those count, 3 a rule was not judged.
+
+        That is so where the tool itself failed, or ran out of time.
+        """
         if self.at_least("warning" if strict else "error"):
             return 1
-        return 3 if self.failed else 0
+        return 3 if self.failed or self.unfinished else 0
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""
@@ -110,32 +127,7 @@ class Report:
 
     def write_junit(self, file: Path) -> None:
         """Write a JUnit file: one test case for each rule, skipped where it does not apply."""
-        number = Counter(verdict.outcome for verdict in self.verdicts)
-        suite = ElementTree.Element(
-            "testsuite",
-            name=f"contract of {self.name}",
-            tests=str(len(self.verdicts)),
-            failures=str(number[VIOLATED]),
-            errors=str(number[ERROR]),
-            skipped=str(number[NOT_APPLICABLE] + number[ALLOWED]),
-        )
-        for verdict in self.verdicts:
-            chapter, _, name = verdict.rule.id.partition(".")
-            case = ElementTree.SubElement(
-                suite, "testcase", classname=chapter, name=name, time=f"{verdict.seconds:.3f}"
-            )
-            text = "\n".join(map(str, verdict.findings)) or verdict.reason
-            kind = {VIOLATED: "failure", ERROR: "error", HOLDS: ""}.get(verdict.outcome, "skipped")
-            if kind:
-                message = verdict.rule.statement if kind != "skipped" else verdict.reason
-                element = ElementTree.SubElement(
-                    case, kind, message=_printable(message), type=verdict.rule.severity
-                )
-                element.text = _printable(text)
-        whole = ElementTree.Element("testsuites")
-        whole.append(suite)
-        ElementTree.indent(whole)
-        ElementTree.ElementTree(whole).write(file, encoding="utf-8", xml_declaration=True)
+        write_junit([self], file)
 
     def __str__(self) -> str:
         return "\n".join([*self._summary(), *self._violations(), *self._others()])
@@ -180,10 +172,50 @@ class Report:
             f"allowed, but not violated: {rule}: {self.allowed[rule]}; allow it no longer"
             for rule in self.outdated
         ]
+        late = [verdict.rule.id for verdict in self.unfinished]
+        if late:
+            more = f" and {len(late) - MOST} more" if len(late) > MOST else ""
+            lines += ["", f"not judged: {', '.join(late[:MOST])}{more}", f"  {self.unfinished[0].reason}"]
         for verdict in self.failed:
             lines += ["", f"the tool failed: {verdict.rule.id}: this says nothing of the module; report it:"]
             lines += [f"  {line}" for line in verdict.reason.splitlines()[-8:]]
         return lines
+
+
+def write_junit(reports: Iterable[Report], file: Path) -> None:
+    """Write a JUnit file: one suite for each module in it."""
+    whole = ElementTree.Element("testsuites")
+    whole.extend(map(_suite, reports))
+    ElementTree.indent(whole)
+    ElementTree.ElementTree(whole).write(file, encoding="utf-8", xml_declaration=True)
+
+
+def _suite(report: Report) -> ElementTree.Element:
+    number = Counter(verdict.outcome for verdict in report.verdicts)
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"contract of {report.name}",
+        tests=str(len(report.verdicts)),
+        failures=str(number[VIOLATED]),
+        errors=str(number[ERROR] + number[OUT_OF_TIME]),
+        skipped=str(number[NOT_APPLICABLE] + number[ALLOWED]),
+    )
+    for verdict in report.verdicts:
+        chapter, _, name = verdict.rule.id.partition(".")
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=chapter, name=name, time=f"{verdict.seconds:.3f}"
+        )
+        text = "\n".join(map(str, verdict.findings)) or verdict.reason
+        kind = {VIOLATED: "failure", ERROR: "error", OUT_OF_TIME: "error", HOLDS: ""}.get(
+            verdict.outcome, "skipped"
+        )
+        if kind:
+            message = verdict.rule.statement if kind != "skipped" else verdict.reason
+            element = ElementTree.SubElement(
+                case, kind, message=_printable(message), type=verdict.rule.severity
+            )
+            element.text = _printable(text)
+    return suite
 
 
 def _cut(text: str) -> str:

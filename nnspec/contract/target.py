@@ -46,15 +46,18 @@ class Target:
         Raises:
             UsageError: what was made is no module.
         """
-        isolation.seed()
-        return self.make_module()
+        return self._build_from(isolation.SEED)
 
-    def make_module(self) -> nn.Module:
-        """A fresh module on the CPU in train mode, from whatever the generators give.
+    def build_other(self) -> nn.Module:
+        """Likewise from another seed, so that its random numbers are others.
 
         Raises:
             UsageError: what was made is no module.
         """
+        return self._build_from(isolation.SEED + 1)
+
+    def _build_from(self, seed: int) -> nn.Module:
+        isolation.seed(seed)
         net = self.make()
         if not isinstance(net, nn.Module):
             raise UsageError(

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from nnspec.contract.nested import Example, is_floating, run
-from nnspec.running import isolation
 
 Build = Callable[[], nn.Module]
 
@@ -26,22 +25,6 @@ def ready(build: Build, example: Example) -> nn.Module:
         example: makes its inputs; a module with lazy parameters is called once.
     """
     net = build()
-    return _shaped(copy.deepcopy(net) if _shares(build) else net, example)
-
-
-def another(build: Build, example: Example, make: Build | None) -> nn.Module:
-    """A module of other values, with the same right to them.
-
-    Args:
-        build: makes a fresh module from the usual seed.
-        example: makes its inputs.
-        make: makes a fresh module from any seed; none for a module that is already made.
-    """
-    if make is None:
-        net = ready(build, example)
-        disturb(net)
-        return net
-    net = _from_another_seed(make)
     return _shaped(copy.deepcopy(net) if _shares(build) else net, example)
 
 
@@ -71,12 +54,6 @@ def shared(net: nn.Module, other: nn.Module) -> list[str]:
 
 def _has_memory(tensor: Tensor) -> bool:
     return not is_lazy(tensor) and tensor.numel() > 0
-
-
-def _from_another_seed(make: Build) -> nn.Module:
-    """A fresh module whose random numbers are others than those of the usual seed."""
-    isolation.seed(isolation.SEED + 1)
-    return make()
 
 
 def parameters(net: nn.Module) -> dict[str, nn.Parameter]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nnspec.contract.judging import judge_all
+from nnspec.contract.judging import folded, judge_all
 from nnspec.contract.outcomes import ERROR, VIOLATED, Verdict
 from nnspec.contract.rule import load_rules
 from nnspec.contract.target import Target
@@ -13,7 +13,7 @@ from nnspec.running import devices
 
 def judge(target: Target) -> list[Verdict]:
     """The verdicts of every rule on a module, on every device."""
-    return judge_all(target, load_rules().values(), devices.present(), {})
+    return folded(judge_all(target, load_rules().values(), devices.present(), {}))
 
 
 def failures(verdicts: Iterable[Verdict]) -> dict[str, str]:

@@ -196,6 +196,11 @@ def test_importing_it_costs_what_torch_costs():
     assert seconds("from nnspec.contract import check") < 1.5 * seconds("import torch")
 
 
+def test_importing_the_package_alone_imports_no_torch():
+    code = "import sys, nnspec.contract; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_what_is_not_there():
     with pytest.raises(AttributeError, match="has no attribute 'chek'"):
         nnspec.contract.chek  # noqa: B018

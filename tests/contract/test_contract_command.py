@@ -82,6 +82,9 @@ def test_every_option_reaches_the_run(tmp_path):
     [
         (["--device", "tpu"], "--device tpu: no such device here; this torch finds cpu"),
         (["--allow", "nothing"], "--allow: 'nothing' is no rule of the contract; "),
+        (["--limit", "nan"], "--limit nan: is no number of seconds to wait for"),
+        (["--limit", "-1"], "--limit -1: is no number of seconds to wait for"),
+        (["-n", "0"], "-n 0: is no number of processes"),
         (["--only", "closure"], "only: 'closure' is no rule of the contract; near it: registration.closures"),
     ],
 )
@@ -116,6 +119,92 @@ modules_in_containers = "the list is walked by hand"
 
     assert "allowed: registration.modules_in_containers: the list is walked by hand\n" in output
     assert code == 0
+
+
+SEVERAL = """
+[tool.nnspec]
+module = "models:Net"
+input = ["4,2"]
+allow.registration.modules_in_containers = "the list is walked by hand"
+
+[[tool.nnspec.modules]]
+module = "torch.nn:ReLU(inplace=True)"
+input = ["4,2"]
+allow = {inputs_stay = "it is meant so"}
+
+[[tool.nnspec.modules]]
+module = "models:Raising"
+input = ["4,2"]
+"""
+
+RAISING = """
+class Raising(Net):
+    def forward(self, x):
+        if not self.training:
+            raise ValueError("not in eval mode")
+        return super().forward(x)
+"""
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_several_modules(tmp_path, processes):
+    files = {"pyproject.toml": SEVERAL, "models.py": MODELS + RAISING}
+    code, output = contract(tmp_path, "--json", "--junit", "c.xml", "-n", processes, **files)
+
+    net, relu, raising = json.loads(output)
+    assert [report["module"] for report in (net, relu, raising)] == [
+        "models:Net",
+        "torch.nn:ReLU(inplace=True)",
+        "models:Raising",
+    ]
+    assert (net["findings"], relu["findings"]) == ([], [])
+    assert (net["counts"]["allowed"], relu["counts"]["allowed"]) == (1, 1)
+    assert [finding["rule"] for finding in raising["findings"]] == ["calling.in_eval_mode"]
+    assert (tmp_path / "c.xml").read_text().count("<testsuite ") == 3
+    assert code == 1
+
+
+def test_processes_share_the_rules_of_one_module(tmp_path):
+    options = ["models:Raising", "--input", "4,2"]
+    alone = contract(tmp_path, *options, **{"models.py": MODELS + RAISING})
+    shared = contract(tmp_path, *options, "-n", "2", **{"models.py": MODELS + RAISING})
+
+    assert shared == alone
+    assert "as calling.in_eval_mode says, the module raises ValueError: not in eval mode" in alone[1]
+
+
+def test_inputs_without_a_module_are_of_none_of_several(tmp_path):
+    code, output = contract(tmp_path, "--input", "4,2", **{"pyproject.toml": SEVERAL})
+
+    assert output == "nnspec contract: inputs were given, and no module that takes them; name it\n"
+    assert code == 2
+
+
+def test_what_takes_too_long_is_no_pass(tmp_path):
+    slow = "import time\n" + MODELS.replace("return self", "time.sleep(0.3); return self")
+    options = ["--input", "4,2", "--only", "a_second_call", "--limit", "0.5"]
+    code, output = contract(tmp_path, "models:Net", *options, **{"models.py": slow})
+
+    assert "1 rule: 1 out of time\n" in output
+    assert "not judged: calling.a_second_call\n  it took longer than 0.5 seconds" in output
+    assert code == 3
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("module = 3", "tool.nnspec.module is 3, expected"),
+        ('modle = "a"', "tool.nnspec has an unknown entry 'modle'"),
+        ('[[tool.nnspec.modules]]\ninput = ["2"]', "tool.nnspec.modules[0] lacks 'module'"),
+        ('allow.registration.closures = ""', "tool.nnspec.allow.registration.closures"),
+    ],
+)
+def test_a_table_with_what_it_cannot_have(tmp_path, monkeypatch, capsys, table, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text(f"[tool.nnspec]\n{table}\n")
+
+    assert cli.main(["contract"]) == 2
+    assert message in capsys.readouterr().err.replace("`", "'")
 
 
 def test_a_module_that_cannot_be_judged_is_exit_code_2(tmp_path):

@@ -1,6 +1,7 @@
 """What a report says, to people and to programs, and how a run of rules goes."""
 
 import json
+import time
 from xml.etree import ElementTree
 
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 
 from nnspec.contract import tree
 from nnspec.contract.finding import read_sentence
-from nnspec.contract.judging import judge_all
+from nnspec.contract.judging import folded, judge_all
 from nnspec.contract.outcomes import NotApplicable
 from nnspec.contract.report import ContractError, Report
 from nnspec.contract.rule import Rule
@@ -63,6 +64,15 @@ def is_broken(build):
     yield list(tree.tensors(None))
 
 
+def sleeps(build):
+    while True:
+        try:
+            time.sleep(0.01)
+        except Exception:
+            build()
+    yield []
+
+
 def leaks(build):
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(3)
@@ -74,14 +84,14 @@ def is_as_it_was(build):
     yield [] if states == (False, 20) else [f"`process` is {states}; put it back"]
 
 
-def reported(*functions, make=Net, allowed=None, severities=("error",) * 9):
+def reported(*functions, make=Net, allowed=None, severities=("error",) * 9, limit=None):
     """The report of small rules on a module."""
     rules = [
         Rule(f"small.{function.__name__}", f"It is {function.__name__}.", severity, function)
         for function, severity in zip(functions, severities, strict=False)
     ]
     target = Target("models:Net", make, lambda: ((torch.ones(4, 2),), {}))
-    verdicts = judge_all(target, rules, ["cpu"], allowed or {})
+    verdicts = folded(judge_all(target, rules, ["cpu"], allowed or {}, limit=limit))
     return Report("models:Net", "float32 (4, 2)", "2.15.0", tuple(verdicts), allowed or {})
 
 
@@ -130,6 +140,20 @@ def test_a_fault_of_the_tool_says_nothing_of_the_module():
     assert "AttributeError: 'NoneType' object has no" in str(report)
     with pytest.raises(ContractError):
         report.raise_if()
+
+
+def test_a_rule_that_ran_out_of_time_was_not_judged(tmp_path):
+    report = reported(sleeps, lists, limit=0.2)
+
+    assert [verdict.outcome for verdict in report.verdicts] == ["out of time", "violated"]
+    assert (report.exit_code(), reported(sleeps, holds, limit=0.2).exit_code()) == (1, 3)
+    assert str(report).endswith(
+        "\n\nnot judged: small.sleeps\n  it took longer than 0.2 seconds, and was not judged"
+    )
+    with pytest.raises(ContractError):
+        reported(sleeps, limit=0.2).raise_if()
+    report.write_junit(tmp_path / "contract.xml")
+    assert 'errors="1"' in (tmp_path / "contract.xml").read_text()
 
 
 def test_an_error_of_the_module_is_told_once():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nnspec.benchmarks import runs
 from nnspec.clauses import tables
+from nnspec.contract import pyproject
 from nnspec.documentation import verdicts
 from nnspec.errors import NnspecError
 from nnspec.records import reading
@@ -102,6 +103,12 @@ TABLES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "shown": ("site.toml", tables.read_shown, '[front]\nclause = "a"\n[answers]\nwhy = "b"\n'),
     "left out": ("left_out.toml", tables.read_left_out, '["torch.nn.Linear"]\nwhy = "a"\n'),
     "addresses": ("pyproject.toml", tables.read_addresses, '[project.urls]\nSource = "https://a.b"\n'),
+    "modules": (
+        "pyproject.toml",
+        pyproject.read_table,
+        '[tool.nnspec]\nmodule = "a:B"\ninput = ["2,3"]\nallow.a.b = "c"\n'
+        '[[tool.nnspec.modules]]\nmodule = "a:C"\ninputs = "a:make"\nallow = {"a.b" = "c"}\n',
+    ),
     "words": (
         "search.toml",
         words.read_words,
@@ -228,6 +235,11 @@ def toml_texts(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         '"2.5"',
         '"a.b"',
         "tool",
+        "nnspec",
+        "modules",
+        "module",
+        "input",
+        "allow",
     ]
     keys = st.sampled_from(known) | st.text(max_size=8).map(json.dumps)
     dotted = st.lists(keys, min_size=1, max_size=3).map(".".join)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
+from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.tree import Build, dotted, names, parameters, shared, tensors
 from nnspec.contract.wording import brief, listed, they
 
@@ -135,6 +137,12 @@ def unprinted(net: nn.Module) -> list[str]:
     return [f"repr leaves out {listed(missing)}; override extra_repr, not __repr__"]
 
 
+#: No module has it.
+_NOWHERE = "an_attribute_that_is_not_there"
+
+_MISSING = re.compile(r"has no attribute '(\w+)'")
+
+
 @functools.cache
 def not_built_on_meta(build: Build) -> list[str]:
     """What keeps a module from being built under ``torch.device("meta")``."""
@@ -206,6 +214,49 @@ def shadowed_methods(net: nn.Module) -> list[str]:
         for name, value in vars(module).items()
         if callable(getattr(nn.Module, name, None)) and not callable(value) and name != "forward"
     ]
+
+
+def swallowed(net: nn.Module) -> list[str]:
+    """Classes that have every attribute, and properties that miss one of another name."""
+    sentences, seen = [], set[type]()
+    for path, module in net.named_modules():
+        owner = type(module)
+        if owner in seen or isinstance(module, torch.jit.ScriptModule):
+            continue
+        seen.add(owner)
+        if not isinstance(_error_of(lambda: getattr(module, _NOWHERE)), AttributeError):  # noqa: B023
+            sentences.append(
+                f"`{path or 'self'}` has any attribute that it is asked for: hasattr is always true, and "
+                "what is misspelt is found late; let __getattr__ raise AttributeError"
+            )
+        for name, value in _properties(owner):
+            missing = _MISSING.search(str(_error_of(lambda: value(module))))  # noqa: B023
+            if missing and missing[1] != name:
+                sentences.append(
+                    f"`{dotted(path, name)}` is a property that asks for {missing[1]!r}, which is not there, "
+                    f"and so {name!r} is said to be missing; mend the name, or set it in __init__"
+                )
+    return sentences
+
+
+def _properties(owner: type) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """The properties of a class of the user's, each with what computes it."""
+    for above in owner.__mro__:
+        if not is_standard(above):
+            for name, value in vars(above).items():
+                compute = value.fget if isinstance(value, property) else None
+                if compute and getattr(owner, name, None) is value:
+                    yield name, compute
+
+
+def _error_of(ask: Callable[[], object]) -> Exception | None:
+    try:
+        ask()
+    except AttributeError as error:
+        return error
+    except Exception:
+        return None  # any other error is told as it is
+    return None
 
 
 def left_behind(net: nn.Module, device: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnspec.contract.findings.registration import OF_TORCH, is_standard
+from nnspec.contract.findings.registration import OF_TORCH, Uses, is_standard
 from nnspec.contract.nested import Example, differences, run, tensors_in
 from nnspec.contract.tree import buffers, dotted, entries, names, parameters, passing
 from nnspec.contract.wording import brief, times
+from nnspec.running import isolation
 
 
 def refused_in_eval(net: nn.Module, example: Example) -> list[str]:
@@ -166,6 +168,27 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], after: dict[str, Tenso
                 "does not move; return it, or let who wants it register a forward hook"
             )
     return sentences
+
+
+def kept_elsewhere(net: nn.Module, example: Example) -> list[str]:
+    """Containers on the classes of a module, or in their files, with a tensor that forward uses."""
+    owners = {owner for module in net.modules() for owner in type(module).__mro__ if not is_standard(owner)}
+    places = {owner.__name__: dict(vars(owner)) for owner in owners}
+    places |= {
+        name: vars(sys.modules[name]) for name in {o.__module__ for o in owners} if name in sys.modules
+    }
+    args, kwargs = example()
+    isolation.seed()
+    with Uses() as uses:
+        net(*args, **kwargs)
+    return [
+        f"`{place}.{name}` keeps a tensor that forward uses, for every module and for good: it is not moved, "
+        "not cast and not let go of; make it in forward, or keep it in a buffer with persistent=False"
+        for place, values in sorted(places.items())
+        for name, value in list(values.items())
+        if isinstance(value, (dict, list)) and not name.startswith("__")
+        if any(id(tensor) in uses.seen for _, tensor in tensors_in(value))
+    ]
 
 
 def plain_values(net: nn.Module) -> dict[str, Any]:

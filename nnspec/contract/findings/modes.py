@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from nnspec.contract.nested import Example, differences, mapped, run, tensors_in
 from nnspec.contract.tree import tensors
@@ -83,6 +84,32 @@ def changed_by_modes(
         if names:
             sentences.append(f"{call} registers or removes {listed(names)}; let it set the mode only")
     return sentences
+
+
+def statistics_of_frozen(net: nn.Module) -> dict[str, Tensor]:
+    """Copies of the running statistics of norms whose weight is frozen, by the norm's path."""
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        return {}
+    return {
+        path: module.running_mean.clone()
+        for path, module in net.named_modules()
+        if isinstance(module, _NormBase)
+        and module.running_mean is not None
+        and module.weight is not None
+        and not module.weight.requires_grad
+    }
+
+
+def drifted(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
+    """Norms whose statistics are not what they were."""
+    moved = [path for path in before if differences(after.get(path), before[path], exact=True)]
+    if not moved:
+        return []
+    return [
+        f"{they(moved, 'has a weight', 'have weights')} that requires no gradient, and a call in train mode "
+        "changes the running statistics: what was frozen drifts; keep it in eval mode too, in train(), or "
+        "build it with track_running_stats=False"
+    ]
 
 
 def random_in_eval(net: nn.Module, example: Example) -> list[str]:

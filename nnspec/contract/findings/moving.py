@@ -5,12 +5,15 @@ from __future__ import annotations
 import traceback
 import warnings
 from typing import Any, NamedTuple
+from unittest import mock
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.building import not_built_on_meta
+from nnspec.contract.findings.calling import kept_tensors
+from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
 from nnspec.contract.tree import Build, tensors
 from nnspec.contract.wording import brief, place, they
@@ -84,6 +87,39 @@ def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> lis
         f"`{path}` is {tensor.dtype} though parameters and inputs are {dtype}; {_cure('dtype', watch)}"
         for path, tensor in tensors_in(output)
         if tensor.is_floating_point() and tensor.dtype != dtype
+    ]
+
+
+def without_kernel(sentences: list[str]) -> list[str]:
+    """Those of what was found that say that torch itself has no kernel for a dtype here."""
+    return [one for one in sentences if "not implemented for" in one or "nsupported" in one]
+
+
+def left_as_a_part(net: nn.Module, part: nn.Module) -> list[str]:
+    """Tensors that are on meta where a module was moved by itself, and not where it was moved as a part."""
+    moved = {name for name, tensor in kept_tensors(net).items() if tensor.is_meta}
+    return [
+        f"`{name}` is on {tensor.device} after the move of a module that it is part of, and by itself it "
+        "moves along: to() of a whole does not call that of its parts; register it, or override _apply"
+        for name, tensor in kept_tensors(part).items()
+        if name in moved and not tensor.is_meta
+    ]
+
+
+def left_by_cuda(net: nn.Module) -> list[str]:
+    """Parameters and buffers that an overridden ``cuda()`` leaves behind, with meta in the place of a GPU."""
+    owners = {owner for module in net.modules() for owner in type(module).__mro__ if "cuda" in vars(owner)}
+    if all(map(is_standard, owners)):
+        return []
+    before = set(tensors(net))
+    with mock.patch.object(torch.Tensor, "cuda", lambda tensor, *args, **kwargs: tensor.to("meta")):
+        net.cuda()
+    behind = [name for name, tensor in tensors(net).items() if name in before and not tensor.is_meta]
+    if not behind:
+        return []
+    return [
+        f"{they(behind, 'stays', 'stay')} on the CPU after cuda(), which is overridden; call super().cuda(), "
+        "or better leave it as it is and override _apply"
     ]
 
 

@@ -178,7 +178,7 @@ def _hooks(net: nn.Module, known: set[int]) -> list[str]:
     for path, module in net.named_modules():
         for store in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_state_dict_hooks"):
             for hook in vars(module).get(store, {}).values():
-                held = list(_reached(hook, DEEPEST, set())) if isinstance(hook, types.FunctionType) else []
+                held = list(reached(hook, DEEPEST, set())) if isinstance(hook, types.FunctionType) else []
                 if any(id(entry) in known for entry in held):
                     sentences.append(
                         f"`{dotted(path, store)}` has a hook that holds {_in_words(held)} of the module: in "
@@ -282,7 +282,7 @@ def _held(net: nn.Module, kind: Kind) -> Iterator[Held]:
         if not isinstance(module, torch.jit.ScriptModule):
             for name, value in vars(module).items():
                 if name not in OF_TORCH and kind(value):
-                    yield dotted(path, name), value, list(_reached(value, DEEPEST, set()))
+                    yield dotted(path, name), value, list(reached(value, DEEPEST, set()))
 
 
 def _registered(net: nn.Module) -> set[int]:
@@ -291,7 +291,7 @@ def _registered(net: nn.Module) -> set[int]:
     return {id(net)} | {id(entry) for store in stores for entry in store.values()}
 
 
-def _reached(value: object, depth: int, seen: set[int]) -> Iterator[nn.Module | Tensor]:
+def reached(value: object, depth: int, seen: set[int]) -> Iterator[nn.Module | Tensor]:
     """The modules and tensors that a value leads to; what a module holds is its own matter."""
     if id(value) in seen:
         return
@@ -300,7 +300,7 @@ def _reached(value: object, depth: int, seen: set[int]) -> Iterator[nn.Module | 
         yield value
     elif depth > 0:
         for inner in _inside(value):
-            yield from _reached(inner, depth - 1, seen)
+            yield from reached(inner, depth - 1, seen)
 
 
 def _inside(value: object) -> list[object]:
@@ -364,7 +364,7 @@ def _copies_along(holder: object) -> bool:
     """Whether a deep copy of a function refers to the copy of what it holds: methods and partials do."""
     if isinstance(holder, functools.partial):
         return all(_copies_along(inner) for inner in (holder.func, *holder.args, *holder.keywords.values()))
-    return not isinstance(holder, types.FunctionType) or not list(_reached(holder, DEEPEST, set()))
+    return not isinstance(holder, types.FunctionType) or not list(reached(holder, DEEPEST, set()))
 
 
 def _kind_of_function(holder: object) -> str:

@@ -48,6 +48,17 @@ def test_no_method_is_shadowed(build):
     yield building.shadowed_methods(net)
 
 
+def test_a_missing_attribute(build):
+    """A missing attribute is an AttributeError that names it.
+
+    ``hasattr``, copying and pickle rely on it. And what a property misses is told as if the property itself
+    were missing.
+    """
+    net = build()
+
+    yield building.swallowed(net)
+
+
 def test_building_leaves_the_process(construct):
     """Building a module changes no default dtype, grad mode or seed of the process."""
     before = moving.process_settings()

@@ -89,6 +89,15 @@ def test_no_tensor_is_left_on_it(ready, example):
     yield calling.left_on_it(net, before, calling.kept_tensors(net))
 
 
+def test_no_tensor_is_kept_elsewhere(ready, example):
+    """Forward uses no tensor that is kept in a container on a class or at the top of a file.
+
+    Such a cache is every module's, stays when the module has gone, and keeps the device and the dtype of the
+    call that filled it.
+    """
+    yield calling.kept_elsewhere(ready(), example)
+
+
 def test_attributes_stay(ready, example):
     """A call changes no number, text or other plain attribute.
 

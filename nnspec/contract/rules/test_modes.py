@@ -56,6 +56,19 @@ def test_modes_change_nothing_else(ready):
     yield modes.changed_by_modes(before, after_eval, modes.snapshot(net))
 
 
+def test_frozen_norms_stay(ready, example):
+    """A norm whose weight is frozen keeps its statistics in train mode.
+
+    ``requires_grad_(False)`` freezes parameters; running statistics are buffers, and every call in train mode
+    moves them.
+    """
+    net = ready()
+    frozen = modes.statistics_of_frozen(net)
+    nested.run(net, example)
+
+    yield modes.drifted(frozen, modes.statistics_of_frozen(net))
+
+
 def test_eval_is_deterministic(build, ready, example, unless):
     """In eval mode equal inputs give equal outputs, whatever the seed.
 

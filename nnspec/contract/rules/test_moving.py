@@ -5,6 +5,7 @@ the device of its inputs.
 """
 
 import torch
+from torch import nn
 
 from nnspec.contract import nested, not_applicable, tree
 from nnspec.contract.findings import building, moving, registration, state_dicts
@@ -40,14 +41,31 @@ def test_a_cast_after_a_call(build, ready, example, unless):
         not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
     )
     unless(not_applicable.one_call_only(build, example))
-    fresh, net = registration.register(ready()), registration.register(ready())
-    unless(not_applicable.complex_numbers(net, example))
-    fresh.double()
-    unless(moving.not_computed_in(fresh, example, torch.float64))
+    net = registration.register(ready())
+    unless(not_applicable.not_in_float64(build, example))
     nested.run(net, example)
     net.double()
 
     yield moving.not_computed_after_a_call(net, example, torch.float64)
+
+
+def test_computing_in_bfloat16(build, ready, example, unless):
+    """A module that computes in float64 computes in bfloat16 too.
+
+    A constant that is made in float32 unless the inputs are float64 goes with every dtype but the one that
+    large models are trained in.
+    """
+    unless(
+        not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
+    )
+    unless(not_applicable.not_in_float64(build, example))
+    net = registration.register(ready())
+    net.bfloat16()
+    unless(moving.not_cast(net, torch.bfloat16))
+    found = moving.not_computed_in(net, example, torch.bfloat16)
+    unless(moving.without_kernel(found))
+
+    yield found
 
 
 def test_to_meta_and_back(ready):
@@ -62,18 +80,40 @@ def test_to_meta_and_back(ready):
     yield moving.redescribed(names, moving.described(net))
 
 
-def test_computing_on_meta(build, ready, example, unless):
+def test_computing_on_meta(build, rebuild, ready, example, unless):
     """On the meta device a module computes its outputs there.
 
     Meta stands for any other device: a tensor that forward makes without ``device=`` is on the CPU.
     """
     unless(not_applicable.not_registered(build, example))
-    net = registration.register(moving.on_meta(build, ready))
+    net = registration.register(moving.on_meta(rebuild, ready))
     unless(building.left_behind(net, "meta"))
     call = moving.call_on_meta(net, example)
     unless(moving.reading_values(call))
 
     yield moving.not_computed_on_meta(call)
+
+
+def test_as_a_part(ready):
+    """Moved as a part of another module, a module takes along what it takes along by itself.
+
+    The ``to()`` of a whole never calls that of its parts: an override of it is passed by.
+    """
+    net, part = ready(), ready()
+    net.to("meta")
+    nn.ModuleDict({"part": part}).to("meta")
+
+    yield moving.left_as_a_part(net, part)
+
+
+def test_cuda(ready):
+    """``cuda()`` takes every parameter and buffer along.
+
+    A class that overrides it, and moves what its author thought of, leaves behind what came later.
+    """
+    net = ready()
+
+    yield moving.left_by_cuda(net)
 
 
 def test_every_device(build, ready, example, unless, device):

@@ -1,6 +1,6 @@
 """Faults that are easily missed."""
 
-from typing import ClassVar
+import functools
 
 import torch
 from torch import nn
@@ -93,21 +93,25 @@ class CountsOnTheClass(Net):
 class Token:
     """What a cache knows an instance by; each copy has its own."""
 
+    dtype = torch.float32
+
+
+@functools.cache
+def table_for(token, device):
+    """A table that is kept for a module and a device, in the dtype of the first call."""
+    return torch.eye(4, dtype=token.dtype, device=device)
+
 
 class MaskOfTheFirstDtype(Net):
     """A table outside of the module keeps the dtype of the first call."""
-
-    tables: ClassVar = {}
 
     def __init__(self):
         super().__init__()
         self.token = Token()
 
     def forward(self, x):
-        key = (self.token, x.device)
-        if key not in self.tables:
-            self.tables[key] = torch.eye(4, dtype=x.dtype, device=x.device)
-        return super().forward(x @ self.tables[key])
+        self.token.dtype = x.dtype
+        return super().forward(x @ table_for(self.token, x.device))
 
 
 class MaskOfEachDtype(MaskOfTheFirstDtype):

@@ -1,0 +1,143 @@
+"""Fresh modules for the rules: copies of one build, where a copy is as good as another build.
+
+A large module takes longer to build than to judge by most rules, so it is built once.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import gc
+import sys
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnspec.contract.findings.registration import DEEPEST, OF_TORCH, is_standard, reached
+from nnspec.contract.tree import Build
+from nnspec.running import isolation
+
+#: What every module has that was initialized.
+_OF_INIT = vars(nn.Module()).keys()
+
+#: What a class may override to be copied in a way of its own.
+_OF_COPYING = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__new__")
+
+#: What a module may override to come to its attributes in a way of its own.
+_OF_ATTRIBUTES = ("__getattribute__", "__getattr__", "__setattr__", "__delattr__")
+
+
+def copied(make: Build) -> Build:
+    """Makes what ``make`` makes, and from the second time on copies where they are as good.
+
+    Args:
+        make: makes a fresh module, each time from the same seed.
+    """
+
+    @functools.cache
+    def original() -> nn.Module | None:
+        made = [make()]
+        return made[0] if _is_copied_whole(made) else None
+
+    def build() -> nn.Module:
+        net = original()
+        if net is None:
+            return make()
+        isolation.seed()
+        return _copy(net)
+
+    return build
+
+
+def _is_copied_whole(made: list[nn.Module]) -> bool:
+    """Whether a deep copy is what another build would be, of the only module in a list.
+
+    Nothing in the module may be known to anyone else, as to a registry or a default argument: then the parts
+    of a copy have as many references as its own.
+    """
+    try:
+        if not all(map(_is_plain, made[0].modules())) or _share_memory(made[0]):
+            return False
+        made.append(_copy(made[0]))
+        if _references(made[0]) != _references(made[1]):
+            gc.collect()
+        return _references(made[0]) == _references(made[1])
+    except Exception:
+        return False
+    finally:
+        del made[1:]
+
+
+def _copy(net: nn.Module) -> nn.Module:
+    """What ``copy.deepcopy`` gives, sooner: most of a module is empty dicts, numbers and texts."""
+    memo: dict[int, Any] = {}
+
+    def copy_of(module: nn.Module) -> nn.Module:
+        if id(module) in memo:
+            known: nn.Module = memo[id(module)]
+            return known
+        owners = [owner for owner in type(module).__mro__ if owner not in (nn.Module, object)]
+        if any(name in vars(owner) for owner in owners for name in _OF_COPYING):
+            by_itself: nn.Module = copy.deepcopy(module, memo)
+            return by_itself
+        copied = memo[id(module)] = type(module).__new__(type(module))
+        for name, value in vars(module).items():
+            if isinstance(value, nn.Module):
+                vars(copied)[name] = copy_of(value)
+            elif name == "_modules":
+                children = {key: child if child is None else copy_of(child) for key, child in value.items()}
+                vars(copied)[name] = type(value)(children)
+            elif type(value) in (dict, OrderedDict) and not value:
+                vars(copied)[name] = type(value)()
+            else:
+                vars(copied)[name] = copy.deepcopy(value, memo)
+        return copied
+
+    return copy_of(net)
+
+
+def _references(net: nn.Module) -> list[int]:
+    return [sys.getrefcount(part) for part in (*net.modules(), *net.parameters(), *net.buffers())]
+
+
+def _share_memory(net: nn.Module) -> bool:
+    memories = [one.untyped_storage() for one in (*net.parameters(), *net.buffers()) if one.numel()]
+    return len({memory.data_ptr() for memory in memories}) < len(memories)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    if not vars(module).keys() >= _OF_INIT:
+        return False
+    if isinstance(module, torch.jit.ScriptModule) or _overrides(module, *_OF_COPYING, *_OF_ATTRIBUTES):
+        return False
+    tensors = [*module._parameters.values(), *module._buffers.values()]
+    if not all(tensor is None or _is_plain_tensor(tensor) for tensor in tensors):
+        return False
+    values = [value for name, value in vars(module).items() if name not in OF_TORCH or name.endswith("hooks")]
+    return not any(_overrides(value, *_OF_COPYING) or _leads_on(value) for value in values)
+
+
+def _is_plain_tensor(tensor: Tensor) -> bool:
+    """Whether a copy has all that a tensor has: its memory is its own, and nobody put attributes on it."""
+    return (
+        type(tensor) in (Tensor, nn.Parameter)
+        and tensor.layout == torch.strided
+        and tensor.is_cpu
+        and tensor.is_leaf
+        and tensor.grad is None
+        and not vars(tensor)
+        and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    )
+
+
+def _leads_on(value: object) -> bool:
+    """Whether a value leads to a module or a tensor."""
+    return next(reached(value, DEEPEST, set()), None) is not None
+
+
+def _overrides(value: object, *names: str) -> bool:
+    """Whether a class that is neither Python's nor torch's has one of these methods."""
+    owners = [owner for owner in type(value).__mro__ if not is_standard(owner)]
+    return any(name in vars(owner) for owner in owners for name in names)

@@ -1,0 +1,61 @@
+"""A limit on the time that something may take."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from nnspec.errors import UsageError
+
+Result = TypeVar("Result")
+
+
+class OutOfTime(BaseException):
+    """What was to be done took longer than it may; no ``except Exception`` of a module's keeps it."""
+
+
+def within(seconds: float | None, function: Callable[[], Result]) -> Result:
+    """What a function returns.
+
+    It is interrupted between two lines of Python: one operation of torch is not, however long it takes.
+
+    Args:
+        seconds: how long the function may take; None and 0 for as long as it likes.
+        function: is called without arguments.
+
+    Raises:
+        OutOfTime: it took longer.
+    """
+    if not seconds:
+        return function()
+    kept = signal.signal(signal.SIGALRM, _ring)
+    # again and again, for a bare except may keep the first
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds, max(seconds, 1.0))
+    try:
+        try:
+            return function()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:  # also where it rang a moment before it was stopped
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, kept)
+
+
+def _ring(number: int, frame: Any) -> None:
+    raise OutOfTime
+
+
+def ensure_limit(what: str, seconds: float | None) -> None:
+    """See that something is a number of seconds, and that they can be limited.
+
+    Raises:
+        UsageError: it is not, or they cannot; the message begins with ``what``.
+    """
+    if not seconds:
+        return
+    if not 0 < seconds < 10**6:
+        raise UsageError(f"{what} {seconds:g}: is no number of seconds to wait for")
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        raise UsageError(f"{what} {seconds:g}: time is limited in the main thread, on Linux and macOS, only")

@@ -1,0 +1,71 @@
+"""What takes too long is interrupted, and nothing else is."""
+
+import contextlib
+import functools
+import signal
+import threading
+import time
+
+import pytest
+
+from nnspec.contract.limit import OutOfTime, ensure_limit, within
+from nnspec.errors import UsageError
+
+
+def test_what_is_done_in_time_is_returned():
+    assert [within(limit, lambda: 3) for limit in (None, 0, 5)] == [3, 3, 3]
+
+
+def test_what_raises_in_time_raises_that():
+    with pytest.raises(ZeroDivisionError):
+        within(5, lambda: 1 // 0)
+
+
+def test_what_takes_longer_is_interrupted_even_if_it_catches():
+    caught = []
+
+    def stubborn():
+        for _ in range(10_000):
+            try:
+                time.sleep(0.01)
+                if len(caught) > 1:
+                    return
+            except BaseException as error:
+                caught.append(type(error))
+                if len(caught) == 2:
+                    raise
+
+    with pytest.raises(OutOfTime):
+        within(0.1, stubborn)
+
+    assert caught == [OutOfTime, OutOfTime]
+
+
+def test_nothing_is_raised_later_and_another_alarm_is_kept():
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append("another"))
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        for number in range(500):
+            with contextlib.suppress(OutOfTime):
+                within(0.001, functools.partial(time.sleep, number % 3 / 1500))
+        assert rung == []
+        time.sleep(1)
+        assert rung == ["another"]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_only_the_main_thread_can_be_limited():
+    caught = []
+
+    def work():
+        with pytest.raises(UsageError, match="in the main thread"):
+            ensure_limit("limit", 3)
+        caught.append("refused")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert caught == ["refused"]
