@@ -9,8 +9,6 @@ import copy
 import functools
 import gc
 import sys
-from collections import OrderedDict
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +44,7 @@ def copied(make: Build) -> Build:
         if net is None:
             return make()
         isolation.seed()
-        return _copy(net)
+        return copy.deepcopy(net)
 
     return build
 
@@ -60,7 +58,7 @@ def _is_copied_whole(made: list[nn.Module]) -> bool:
     try:
         if not all(map(_is_plain, made[0].modules())) or _share_memory(made[0]):
             return False
-        made.append(_copy(made[0]))
+        made.append(copy.deepcopy(made[0]))
         if _references(made[0]) != _references(made[1]):
             gc.collect()
         return _references(made[0]) == _references(made[1])
@@ -68,34 +66,6 @@ def _is_copied_whole(made: list[nn.Module]) -> bool:
         return False
     finally:
         del made[1:]
-
-
-def _copy(net: nn.Module) -> nn.Module:
-    """What ``copy.deepcopy`` gives, sooner: most of a module is empty dicts, numbers and texts."""
-    memo: dict[int, Any] = {}
-
-    def copy_of(module: nn.Module) -> nn.Module:
-        if id(module) in memo:
-            known: nn.Module = memo[id(module)]
-            return known
-        owners = [owner for owner in type(module).__mro__ if owner not in (nn.Module, object)]
-        if any(name in vars(owner) for owner in owners for name in _OF_COPYING):
-            by_itself: nn.Module = copy.deepcopy(module, memo)
-            return by_itself
-        copied = memo[id(module)] = type(module).__new__(type(module))
-        for name, value in vars(module).items():
-            if isinstance(value, nn.Module):
-                vars(copied)[name] = copy_of(value)
-            elif name == "_modules":
-                children = {key: child if child is None else copy_of(child) for key, child in value.items()}
-                vars(copied)[name] = type(value)(children)
-            elif type(value) in (dict, OrderedDict) and not value:
-                vars(copied)[name] = type(value)()
-            else:
-                vars(copied)[name] = copy.deepcopy(value, memo)
-        return copied
-
-    return copy_of(net)
 
 
 def _references(net: nn.Module) -> list[int]:
