@@ -226,7 +226,7 @@ def test_clipping_takes_the_norm_over_all_ranks(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.6")
+@pytest.mark.since("2.7")
 def test_mixed_gradients_are_not_clipped_together(ranks):
     """``clip_grad_norm_`` of sharded parameters together with plain ones raises ``RuntimeError``.
 
