@@ -113,6 +113,16 @@ def _set_safe_globals(safe: set[Any]) -> None:
     torch.serialization.add_safe_globals(list(safe))
 
 
+def _mapping() -> Any:
+    """How :func:`torch.load` maps a file; None where this torch has one way only."""
+    read = getattr(torch.serialization, "get_default_mmap_options", None)
+    return read() if read else None
+
+
+def _set_mapping(flags: int) -> None:
+    torch.serialization.set_default_mmap_options(flags)
+
+
 def _set_environment(environment: dict[Any, Any]) -> None:
     for name in _environment().keys() - environment.keys():
         del os.environ[os.fsdecode(name)]
@@ -155,6 +165,7 @@ STATES: dict[str, State] = {
         torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms
     ),
     "safe globals": State(_safe_globals, _set_safe_globals),
+    "flags of mapped files": State(_mapping, _set_mapping),
     "thread count": State(torch.get_num_threads, torch.set_num_threads),
     "threads": State(_threads, lambda names: None),
     "function modes": State(torch.overrides._len_torch_function_stack, _set_modes)

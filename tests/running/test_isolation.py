@@ -36,6 +36,11 @@ LEAKS = [
         "torch.serialization.add_safe_globals([Made])",
         "Made in torch.serialization.get_safe_globals()",
     ),
+    (
+        "flags of mapped files",
+        "torch.serialization.set_default_mmap_options(mmap.MAP_SHARED)",
+        "torch.serialization.get_default_mmap_options()",
+    ),
     ("thread count", "torch.set_num_threads(2)", "torch.get_num_threads()"),
     ("threads", "threading.Thread(target=threading.end.wait).start()", "threading.active_count()"),
     ("function modes", 'DeviceContext("cpu").__enter__()', "torch.overrides._len_torch_function_stack()"),
@@ -56,6 +61,7 @@ def test_a_clause_that_leaves_a_trace_is_reported_and_the_next_sees_none(
     run, monkeypatch, what, change, look
 ):
     source = f'''
+    import mmap
     import os
     import threading
     import warnings
