@@ -187,12 +187,17 @@ def test_ranks_may_share_the_state_of_the_optimizer(ranks):
 def test_a_hook_starts_the_delayed_average(ranks):
     """``DDP`` reduces ``delay_all_reduce_named_params`` when ``param_to_hook_all_reduce`` gets its gradient.
 
-    Their gradients have to be there by then. DDP does not wait for this exchange; ``dist.barrier()`` does
-    over gloo. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    Their gradients have to be there by then. DDP does not wait for this exchange, nor does it give anything
+    to wait for. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def train(rank):
-        events, reduce = [], dist.all_reduce
+        events, works, reduce = [], [], dist.all_reduce
+
+        def noted(grad, **options):
+            events.append(grad.item())
+            works.append(reduce(grad, **options))
+
         net = nn.Module()
         net.hooked, net.delayed = nn.Parameter(torch.tensor([3.0])), nn.Parameter(torch.tensor([2.0]))
         net.hooked.register_hook(lambda grad: events.append("hooked"))
@@ -200,10 +205,10 @@ def test_a_hook_starts_the_delayed_average(ranks):
         net.forward = lambda x: 10 * x * net.hooked + x * net.delayed
         options = {"param_to_hook_all_reduce": net.hooked}
         model = DDP(net, delay_all_reduce_named_params=[("delayed", net.delayed)], **options)
-        dist.all_reduce = lambda grad, **options: [events.append(grad.item()), reduce(grad, **options)]
+        dist.all_reduce = noted
         model(torch.tensor([rank + 1.0])).sum().backward()
         dist.all_reduce = reduce
-        dist.barrier()
+        works[0].wait()
         return events, net.delayed.grad.item(), net.hooked.grad.item()
 
     assert ranks(train) == [
@@ -223,7 +228,8 @@ def test_delayed_parameters_use_the_process_group(ranks):
 
     def train(rank):
         alone = [dist.new_group([0]), dist.new_group([1])][rank]
-        grads = []
+        grads, works, reduce = [], [], dist.all_reduce
+        dist.all_reduce = lambda grad, **options: works.append(reduce(grad, **options))
         for group in (alone, dist.group.WORLD):
             net = nn.Module()
             net.hooked, net.delayed = nn.Parameter(torch.tensor([3.0])), nn.Parameter(torch.tensor([2.0]))
@@ -232,8 +238,9 @@ def test_delayed_parameters_use_the_process_group(ranks):
             model = DDP(net, process_group=group, delay_all_reduce_named_params=delayed, **options)
             with model.no_sync():
                 model(torch.tensor([rank + 1.0])).sum().backward()
-            dist.barrier(group)
+            works.pop().wait()
             grads.append((net.delayed.grad.item(), net.hooked.grad.item()))
+        dist.all_reduce = reduce
         dist.destroy_process_group(alone)
         return grads
 
