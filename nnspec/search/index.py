@@ -86,15 +86,11 @@ class Index:
         """The documents that answer best, the best first."""
         sought = self._words.sought(asked, lambda name: bool(self._scores(name) or self._close(name)))
         scores: dict[int, float] = defaultdict(float)
-        found: dict[int, float] = defaultdict(float)
-        total = 0.0
+        found: dict[int, int] = defaultdict(int)
         for word in sought:
-            best = self._best_scores(word)
-            rarity = _rarity(len(self._documents), len(best))
-            total += rarity
-            for key, score in best.items():
+            for key, score in self._best_scores(word).items():
                 scores[key] += score
-                found[key] += rarity
+                found[key] += 1
         nearest = self._nearest(sought)
         hits = [
             Hit(
@@ -102,7 +98,7 @@ class Index:
                 score
                 * document.weight_for(asked)
                 * found[key]
-                / total
+                / len(sought)
                 * (1 + NEAREST * nearest.get(key, 0.0)),
             )
             for key, score in scores.items()

@@ -92,15 +92,11 @@ window.nnspecSearch = (() => {
     const sought = split(text);
     const scores = new Map();
     const near = nearestOf(sought);
-    let total = 0;
     for (const word of sought) {
-      const hits = hitsOf(word);
-      const says = rarity(documents.length, hits.size);
-      total += says;
-      for (const [id, { score, match }] of hits) {
+      for (const [id, { score, match }] of hitsOf(word)) {
         const found = scores.get(id) ?? { key: id, score: 0, words: 0, fields: new Map() };
         found.score += score;
-        found.words += says;
+        found.words += 1;
         found.fields.set(word, [...new Set(Object.values(match).flat())]);
         scores.set(id, found);
       }
@@ -110,7 +106,7 @@ window.nnspecSearch = (() => {
       .map((found) => {
         const [id, kind, title, place, page, weight] = documents[found.key];
         const isIt = id.toLowerCase() === whole;
-        const covered = found.words / total;
+        const covered = found.words / sought.length;
         const closeness = 1 + nearest * (near.get(found.key) ?? 0);
         const score = found.score * weight * covered * closeness * (isIt ? exact : 1);
         return { id, kind, title, place, page, score, fields: found.fields };
