@@ -6,11 +6,13 @@ the same into a file.
 
 import copy
 import pickle
+import threading
 import warnings
 import weakref
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 
@@ -145,6 +147,72 @@ def test_a_scripted_function_cannot_be_pickled():
             fails(net)
     del net.activation
     assert torch.equal(copy.deepcopy(net).weight, net.weight)
+
+
+@pytest.mark.parametrize("held", [threading.Lock(), dist.ProcessGroup(0, 1)], ids=["lock", "process group"])
+def test_a_lock_can_be_neither_pickled_nor_copied(held):
+    """``pickle`` and ``copy.deepcopy`` raise ``TypeError`` if an attribute of the module is a lock or a
+    ``ProcessGroup``.
+
+    A ``__getstate__`` of the class that leaves the attribute out makes both work: the copy is without it.
+    """
+
+    class Layer(nn.Linear):
+        def __getstate__(self):
+            return {name: value for name, value in super().__getstate__().items() if name != "held"}
+
+    net, other = nn.Linear(2, 3), Layer(2, 3)
+    net.held = other.held = held
+
+    for fails in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"cannot pickle '.*(lock|ProcessGroup)' object"):
+            fails(net)
+    copied = copy.deepcopy(other)
+    assert torch.equal(copied.weight, other.weight)
+    assert (hasattr(copied, "held"), other.held is held) == (False, True)
+
+
+def test_a_dtype_and_a_memory_format_come_back():
+    """``pickle`` and ``copy.deepcopy`` of a module keep a ``torch.dtype`` or ``torch.memory_format`` attribute.
+
+    A ``torch.layout`` as well: each is the same object afterwards.
+    """
+    net = nn.Linear(2, 3)
+    net.kind, net.order, net.layout = torch.float64, torch.channels_last, torch.strided
+
+    for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert again.kind is torch.float64
+        assert again.order is torch.channels_last
+        assert again.layout is torch.strided
+
+
+@pytest.mark.since("2.4")
+def test_a_generator_is_copied_with_its_state():
+    """``copy.deepcopy`` and ``pickle`` of a module copy a ``torch.Generator`` attribute with its state.
+
+    The copy goes on with the same numbers, but on its own: what one draws does not move the other.
+    """
+    net = nn.Linear(2, 3)
+    net.generator = torch.Generator().manual_seed(3)
+    torch.rand(2, generator=net.generator)  # both go on from here
+    copied, loaded = copy.deepcopy(net), pickle.loads(pickle.dumps(net))
+    drawn = torch.rand(2, generator=net.generator)
+
+    assert torch.equal(torch.rand(2, generator=copied.generator), drawn)
+    assert torch.equal(torch.rand(2, generator=loaded.generator), drawn)
+
+
+@pytest.mark.before("2.4")
+def test_a_generator_cannot_be_copied():
+    """``copy.deepcopy`` and ``pickle`` raise ``TypeError`` if an attribute of the module is a
+    ``torch.Generator``.
+    """
+    net = nn.Linear(2, 3)
+    net.generator = torch.Generator()
+
+    for fails in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"cannot pickle 'torch\._C.Generator' object"):
+            fails(net)
 
 
 def test_a_local_class_cannot_be_pickled():
