@@ -173,7 +173,8 @@ def test_a_lock_can_be_neither_pickled_nor_copied(held):
 
 
 def test_a_dtype_and_a_memory_format_come_back():
-    """``pickle`` and ``copy.deepcopy`` of a module keep a ``torch.dtype`` or ``torch.memory_format`` attribute.
+    """``pickle`` and ``copy.deepcopy`` of a module keep a ``torch.dtype`` or ``torch.memory_format``
+    attribute.
 
     A ``torch.layout`` as well: each is the same object afterwards.
     """
