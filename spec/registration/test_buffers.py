@@ -113,6 +113,9 @@ def test_an_empty_buffer_is_filled():
     """
     net = nn.Module()
     net.register_buffer("mean", None)
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "mean"'):
+        net.load_state_dict({"mean": torch.rand(2)})
+
     net.mean = torch.rand(2)
     net.double()
 
@@ -194,6 +197,8 @@ def test_the_name_is_not_empty():
     with pytest.raises(KeyError, match=r"buffer name can.*t be empty string"):
         net.register_buffer("", torch.rand(2))
 
+    assert list(net._buffers) == []
+
 
 @pytest.mark.parametrize("name", ["width", "scale", "inner", "forward"])
 def test_a_taken_name_is_refused(name):
@@ -214,7 +219,9 @@ def test_a_taken_name_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [(1.5, "float"), ([2.5], "list"), ("text", "str")], ids=["number", "list", "text"]
+    ("value", "kind"),
+    [(1.5, "float"), (0, "int"), ([2.5], "list"), ("text", "str")],
+    ids=["number", "zero", "list", "text"],
 )
 def test_only_a_tensor_is_taken(value, kind):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``TypeError`` if the value is

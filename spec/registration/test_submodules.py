@@ -152,6 +152,8 @@ def test_the_name_is_not_empty():
     with pytest.raises(KeyError, match=r"module name can.*t be empty string"):
         net.add_module("", nn.ReLU())
 
+    assert list(net._modules) == []
+
 
 @pytest.mark.parametrize("name", ["width", "scale", "mean", "forward"])
 def test_a_taken_name_is_refused(name):
@@ -189,7 +191,7 @@ def test_a_module_may_hold_itself():
     """:meth:`Module.add_module() <torch.nn.Module.add_module>` accepts the module itself; ``named_modules()``
     yields it once.
 
-    What goes on to the children, such as ``train()``, ``to()`` or ``state_dict()``, raises
+    What goes on to the children, such as ``train()``, ``double()`` or ``state_dict()``, raises
     ``RecursionError``.
     """
     net = nn.Module()
@@ -198,3 +200,6 @@ def test_a_module_may_hold_itself():
     assert net.again is net
     assert list(net.children()) == [net]
     assert [name for name, _ in net.named_modules()] == [""]
+    for goes_on in (net.train, net.double, net.state_dict):
+        with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
+            goes_on()
