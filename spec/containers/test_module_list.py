@@ -380,6 +380,10 @@ def test_extending_with_itself_fails():
     with pytest.raises(RuntimeError, match="during iteration"):
         layers += layers
 
+    layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
+    layers += list(layers)
+    assert list(layers) == [layers[0], layers[1], layers[0], layers[1]]
+
 
 def test_dir_of_a_list_leaves_numbers_out():
     """``dir()`` of a ``ModuleList`` lists no elements, though ``getattr(layers, "1")`` finds one."""

@@ -77,6 +77,9 @@ def test_update_overwrites_and_adds(kind):
     assert result is None
     assert list(table.items()) == [("m", "4"), ("b", "2"), ("z", "3"), ("a", "5")]
 
+    table.update({"y": "7", "x": "6"})
+    assert list(table)[4:] == ["x", "y"]
+
 
 @pytest.mark.parametrize("value", [7, nn.Linear(2, 3)], ids=["int", "Linear"])
 def test_update_takes_an_iterable_only(value):

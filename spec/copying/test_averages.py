@@ -103,12 +103,13 @@ def test_buffers_are_copied_unless_told(use_buffers, mean):
     assert averaged.module.running_mean.item() == mean
 
 
-def test_statistics_may_be_computed_anew():
+@pytest.mark.parametrize("training", [False, True])
+def test_statistics_may_be_computed_anew(training):
     """:func:`~torch.optim.swa_utils.update_bn` computes BatchNorm statistics anew, as the mean over batches.
 
     It forgets the old ones. ``momentum`` and the mode are put back; any model will do, not only an average.
     """
-    norm = nn.BatchNorm1d(1, momentum=0.25).eval()
+    norm = nn.BatchNorm1d(1, momentum=0.25).train(training)
     norm.running_mean.fill_(100.0)
     norm.num_batches_tracked.fill_(7)
 
@@ -116,4 +117,4 @@ def test_statistics_may_be_computed_anew():
 
     assert [norm.running_mean.item(), norm.running_var.item()] == [5.5, 5.0]
     assert norm.num_batches_tracked.item() == 2
-    assert [norm.momentum, norm.training] == [0.25, False]
+    assert [norm.momentum, norm.training] == [0.25, training]

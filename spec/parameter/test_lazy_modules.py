@@ -186,7 +186,7 @@ def test_what_cannot_be_done_before_the_first_call(change):
     with pytest.raises(ValueError, match=r"^Attempted to use an uninitialized parameter in"):
         change(nn.LazyLinear(3))
 
-    layer = nn.LazyLinear(3).half().to(torch.bfloat16)
+    layer = nn.LazyLinear(3).half().float().double().to(torch.bfloat16)
     layer(torch.rand(2, 5, dtype=torch.bfloat16))
     assert layer.weight.dtype is torch.bfloat16
 

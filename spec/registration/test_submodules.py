@@ -177,7 +177,8 @@ def test_a_taken_name_is_refused(name):
 def test_setattr_does_not_look_at_the_name(name):
     """``setattr(net, name, module)`` accepts a name with a dot or an empty name, unlike ``add_module``.
 
-    :meth:`~torch.nn.Module.get_submodule` does not find it. To replace a nested layer, assign to its parent.
+    :meth:`~torch.nn.Module.get_submodule` looks for ``head`` first, and finds nothing. To replace a nested
+    layer, assign to its parent.
     """
     net, layer = nn.Module(), nn.ReLU()
     setattr(net, name, layer)
@@ -185,6 +186,10 @@ def test_setattr_does_not_look_at_the_name(name):
     assert net._modules == {name: layer}
     with pytest.raises(KeyError, match="module name can"):
         nn.Module().add_module(name, layer)
+
+    setattr(net, "head.inner", layer)
+    with pytest.raises(AttributeError, match="Module has no attribute `head`"):
+        net.get_submodule("head.inner")
 
 
 def test_a_module_may_hold_itself():
