@@ -142,6 +142,10 @@ def test_an_index_may_be_a_tensor():
     with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
         layers["0"]
 
+    layers[torch.tensor(0)] = gelu = nn.GELU()
+    del layers[torch.tensor(1)]
+    assert list(layers) == [gelu]
+
 
 def test_a_slice_is_numbered_afresh():
     """A slice of a ``ModuleList`` has the same class and the same modules, renumbered from 0."""

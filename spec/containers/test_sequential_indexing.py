@@ -58,6 +58,10 @@ def test_an_index_is_an_integer_or_like_one():
     with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
         net["0"]
 
+    net[torch.tensor(0)] = gelu = nn.GELU()
+    del net[torch.tensor(1)]
+    assert list(net) == [gelu]
+
 
 def test_a_slice_is_a_sequential_of_the_same_layers():
     """A slice of a ``Sequential`` is a new ``Sequential`` that shares the same layers.

@@ -176,14 +176,15 @@ def test_the_name_is_a_string(name, kind):
     assert list(net._buffers) == []
 
 
-def test_no_dot_in_the_name():
+@pytest.mark.parametrize("name", ["head.mean", ".mean", "mean."])
+def test_no_dot_in_the_name(name):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` for a name with
     a dot.
     """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t contain"):
-        net.register_buffer("head.mean", torch.rand(2))
+        net.register_buffer(name, torch.rand(2))
 
     assert list(net._buffers) == []
 
@@ -214,6 +215,8 @@ def test_a_taken_name_is_refused(name):
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         net.register_buffer(name, torch.rand(2))
+    with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
+        net.register_buffer(name, None)
 
     assert list(net._buffers) == []
 

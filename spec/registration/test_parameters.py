@@ -106,7 +106,8 @@ def test_the_name_is_a_string(name, kind):
     assert list(net._parameters) == []
 
 
-def test_no_dot_in_the_name():
+@pytest.mark.parametrize("name", ["head.scale", ".scale", "scale."])
+def test_no_dot_in_the_name(name):
     """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` raises ``KeyError`` for a name
     with a dot.
 
@@ -115,7 +116,7 @@ def test_no_dot_in_the_name():
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"parameter name can.*t contain"):
-        net.register_parameter("head.scale", nn.Parameter(torch.rand(2)))
+        net.register_parameter(name, nn.Parameter(torch.rand(2)))
 
     assert list(net._parameters) == []
 

@@ -89,6 +89,10 @@ def test_a_replaced_buffer_is_forgotten_entirely(make):
     assert list(net._buffers) == ["mask"]
     assert net._non_persistent_buffers_set == {"mask"}
 
+    del net.cache
+    net.register_buffer("cache", torch.rand(2))
+    assert list(net.state_dict()) == ["cache"]
+
 
 def test_replacing_leaves_the_other_names():
     """Assigning a parameter or module to an existing ``net.x`` leaves the other attributes of ``net``

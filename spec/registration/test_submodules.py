@@ -131,7 +131,8 @@ def test_the_name_is_a_string(name, kind):
     assert list(net._modules) == []
 
 
-def test_no_dot_in_the_name():
+@pytest.mark.parametrize("name", ["head.inner", ".inner", "inner."])
+def test_no_dot_in_the_name(name):
     """:meth:`Module.add_module() <torch.nn.Module.add_module>` raises ``KeyError`` for a name with a dot, and
     the error quotes the name.
 
@@ -139,8 +140,8 @@ def test_no_dot_in_the_name():
     """
     net = nn.Module()
 
-    with pytest.raises(KeyError, match=r"module name can.*t contain .*, got: head\.inner"):
-        net.add_module("head.inner", nn.ReLU())
+    with pytest.raises(KeyError, match=rf"module name can.*t contain .*, got: {re.escape(name)}"):
+        net.add_module(name, nn.ReLU())
 
     assert list(net._modules) == []
 
@@ -169,6 +170,8 @@ def test_a_taken_name_is_refused(name):
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         net.add_module(name, nn.ReLU())
+    with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
+        net.add_module(name, None)
 
     assert list(net._modules) == []
 
