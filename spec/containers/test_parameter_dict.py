@@ -306,7 +306,7 @@ def test_setdefault_sets_what_is_missing():
     """
     table = nn.ParameterDict([("p", "1")])
 
-    assert table.setdefault("p", "2") == "1"
+    assert table.setdefault("p", "2") == table["p"] == "1"
     assert type(table.setdefault("q", torch.rand(2))) is nn.Parameter
     assert table.setdefault("r") is None
     assert list(table) == ["p", "q", "r"]

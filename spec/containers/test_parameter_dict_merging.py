@@ -38,6 +38,7 @@ def test_fromkeys_makes_a_new_dict():
 
     assert list(table.fromkeys(["z", "a"]).items()) == [("z", None), ("a", None)]
     assert list(table.fromkeys("xy", 7).items()) == [("x", 7), ("y", 7)]
+    assert type(table.fromkeys(["z", "a"])) is nn.ParameterDict
     assert list(table) == ["p"]
 
 

@@ -119,6 +119,9 @@ def test_insert_needs_numbered_layers():
 
     assert list(net._modules) == ["stem", "head", "2"]
 
+    numbered = nn.Sequential(*net).insert(0, nn.ELU())
+    assert [type(layer) for layer in numbered] == [nn.ELU, nn.ReLU, nn.Tanh, nn.GELU]
+
 
 @pytest.mark.parametrize(
     "kind",

@@ -242,7 +242,9 @@ def test_pop_returns_what_it_removes():
 
     assert net.pop(1) is tanh
     assert list(net._modules.items()) == [("0", relu), ("1", gelu), ("2", elu)]
-    assert list(net.pop(slice(1, None)).named_children()) == [("1", gelu), ("2", elu)]
+    popped = net.pop(slice(1, None))
+    assert type(popped) is nn.Sequential
+    assert list(popped.named_children()) == [("1", gelu), ("2", elu)]
     assert list(net._modules.items()) == [("0", relu)]
 
 

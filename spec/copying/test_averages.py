@@ -26,6 +26,7 @@ def test_an_averaged_model_holds_a_copy():
     assert averaged(torch.tensor([2.0])).item() == 6.0
     assert net.weight.item() == 5.0
     assert sorted(averaged.state_dict()) == ["module.weight", "n_averaged"]
+    assert net.load_state_dict(averaged.module.state_dict()) == ([], [])
 
 
 def test_parameters_are_averaged():

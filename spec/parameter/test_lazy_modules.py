@@ -106,9 +106,10 @@ def test_parameters_stay_the_same_objects():
     assert before["weight"].shape == (3, 5)
 
 
-def test_the_hooks_are_taken_off():
+@pytest.mark.parametrize("make", [lambda: nn.LazyLinear(3), LazyScale], ids=["LazyLinear", "LazyScale"])
+def test_the_hooks_are_taken_off(make):
     """The first call of a lazy module, such as ``nn.LazyLinear``, removes its two internal hooks."""
-    layer = nn.LazyLinear(3)
+    layer = make()
     stores = [layer._forward_pre_hooks, layer._load_state_dict_pre_hooks]
 
     assert [len(store) for store in stores] == [1, 1]
