@@ -37,13 +37,13 @@ def test_parameters_are_averaged():
     net = nn.Linear(1, 1, bias=False)
     averaged, seen = AveragedModel(net), []
 
-    for value in (3.0, 5.0, 10.0):
+    for value in (3.0, 5.0, 10.0, 14.0):
         nn.init.constant_(net.weight, value)
         averaged.update_parameters(net)
         seen.append(averaged.module.weight.item())
 
-    assert seen == [3.0, 4.0, 6.0]
-    assert averaged.n_averaged.item() == 3
+    assert seen == [3.0, 4.0, 6.0, 8.0]
+    assert averaged.n_averaged.item() == 4
 
 
 def test_an_average_of_ones_own():
