@@ -321,7 +321,9 @@ def test_the_output_projection_of_attention_is_never_called():
     assert calls == ["attention", "attention"]
 
 
-@pytest.mark.parametrize("layer", [nn.Identity, nn.Flatten])
+@pytest.mark.parametrize(
+    "layer", [nn.Identity, nn.Flatten, lambda: nn.Dropout().eval()], ids=["identity", "flatten", "dropout"]
+)
 def test_an_input_changed_in_place_may_be_the_output(layer):
     """A forward hook that changes its input in place changes the output of ``nn.Identity`` as well.
 

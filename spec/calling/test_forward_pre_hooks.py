@@ -104,9 +104,10 @@ def test_prepend_puts_a_pre_hook_first():
     echo.register_forward_pre_hook(lambda module, args: calls.append("first"))
     echo.register_forward_pre_hook(lambda module, args: calls.append("second"))
     echo.register_forward_pre_hook(lambda module, args: calls.append("prepended"), prepend=True)
+    echo.register_forward_pre_hook(lambda *given: calls.append("kwargs"), prepend=True, with_kwargs=True)
     echo()
 
-    assert calls == ["prepended", "first", "second"]
+    assert calls == ["kwargs", "prepended", "first", "second"]
 
 
 @pytest.mark.question("Q43")

@@ -138,6 +138,13 @@ def test_one_gradient_for_each_input_may_be_returned(count):
 
     There must be as many as positional arguments, ``None`` for those that are not tensors.
     """
+    net = nn.Module()
+    net.forward = lambda x, factor: x * factor
+    net.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10, None))
+    x = torch.rand(2, requires_grad=True)
+    net(x, 3).sum().backward()
+    assert x.grad.tolist() == [30.0, 30.0]
+
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input * count)
     output = identity(torch.rand(2, requires_grad=True))

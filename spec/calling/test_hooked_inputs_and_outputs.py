@@ -192,7 +192,9 @@ def test_at_the_inputs_it_fires_silently():
 
 @pytest.mark.question("Q47")
 @pytest.mark.parametrize(
-    "returned", [torch.tensor([[2.0, 3.0]]), (torch.tensor([[2.0, 3.0]]),)], ids=["tensor", "tuple"]
+    "returned",
+    [torch.tensor([[2.0, 3.0]]), (torch.tensor([[2.0, 3.0]]),), (None, torch.tensor([[2.0, 3.0]]))],
+    ids=["tensor", "tuple", "after None"],
 )
 def test_at_the_outputs_nothing_may_be_replaced(returned):
     """If no input requires grad, a full backward hook that returns a gradient raises ``RuntimeError``."""

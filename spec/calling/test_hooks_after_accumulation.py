@@ -126,6 +126,10 @@ def test_it_stays_with_the_parameter_object():
     layer(torch.rand(1, 2, dtype=torch.float64)).sum().backward()
     assert calls == [torch.float64]
 
+    layer.weight.register_post_accumulate_grad_hook(lambda p: calls.append(p.dtype))
+    layer.to("meta")(torch.rand(1, 2, dtype=torch.float64, device="meta")).sum().backward()
+    assert calls == [torch.float64]
+
 
 def test_a_hook_on_the_node_is_lost_in_a_cast():
     """A hook on the ``AccumulateGrad`` node of a parameter is lost when the module is cast or moved.

@@ -142,6 +142,10 @@ def test_an_index_may_be_a_tensor():
     with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
         layers["0"]
 
+    layers[torch.tensor(0)] = gelu = nn.GELU()
+    del layers[torch.tensor(1)]
+    assert list(layers) == [gelu]
+
 
 def test_a_slice_is_numbered_afresh():
     """A slice of a ``ModuleList`` has the same class and the same modules, renumbered from 0."""
@@ -353,7 +357,9 @@ def test_pop_removes_and_returns():
     layers = nn.ModuleList([relu, tanh, gelu, elu])
 
     assert layers.pop(-3) is tanh
-    assert list(layers.pop(slice(1, None)).named_children()) == [("0", gelu), ("1", elu)]
+    popped = layers.pop(slice(1, None))
+    assert type(popped) is nn.ModuleList
+    assert list(popped.named_children()) == [("0", gelu), ("1", elu)]
     assert list(layers._modules.items()) == [("0", relu)]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
         layers.pop()
@@ -379,6 +385,9 @@ def test_extending_with_itself_fails():
 
     with pytest.raises(RuntimeError, match="during iteration"):
         layers += layers
+    layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
+    layers += list(layers)
+    assert list(layers) == [layers[0], layers[1], layers[0], layers[1]]
 
 
 def test_dir_of_a_list_leaves_numbers_out():

@@ -52,6 +52,7 @@ def test_other_values_are_kept_under_their_key():
     assert [table["n"], table["s"], table["none"]] == [7, "text", None]
     assert list(table) == ["p", "n", "s", "none"]
     assert [name for name, _ in table.named_parameters()] == ["p"]
+    assert list(table.state_dict()) == ["p"]
 
 
 @pytest.mark.parametrize(
@@ -168,13 +169,14 @@ def test_the_rules_for_names_hold_for_keys(key, text):
     """``ParameterDict`` raises ``KeyError`` for a tensor whose key is empty, has a dot or names a method."""
     with pytest.raises(KeyError, match=text):
         nn.ParameterDict([(key, torch.rand(2))])
+    with pytest.raises(KeyError, match=text):
+        nn.ParameterDict()[key] = torch.rand(2)
 
 
 def test_an_attribute_of_the_object_gives_way():
     """A ``ParameterDict`` accepts a tensor at key ``"training"``; ``train()`` then raises ``TypeError``.
 
-    The parameter replaces the attribute. With the key ``"_keys"`` the dict loses its keys. A ``ModuleDict``
-    raises ``KeyError`` for such a key.
+    The parameter replaces the attribute. A ``ModuleDict`` raises ``KeyError`` for such a key.
     """
     table = nn.ParameterDict([("training", torch.rand(2))])
 
@@ -304,7 +306,7 @@ def test_setdefault_sets_what_is_missing():
     """
     table = nn.ParameterDict([("p", "1")])
 
-    assert table.setdefault("p", "2") == "1"
+    assert table.setdefault("p", "2") == table["p"] == "1"
     assert type(table.setdefault("q", torch.rand(2))) is nn.Parameter
     assert table.setdefault("r") is None
     assert list(table) == ["p", "q", "r"]

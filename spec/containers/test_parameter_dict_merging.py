@@ -38,6 +38,7 @@ def test_fromkeys_makes_a_new_dict():
 
     assert list(table.fromkeys(["z", "a"]).items()) == [("z", None), ("a", None)]
     assert list(table.fromkeys("xy", 7).items()) == [("x", 7), ("y", 7)]
+    assert type(table.fromkeys(["z", "a"])) is nn.ParameterDict
     assert list(table) == ["p"]
 
 
@@ -76,6 +77,9 @@ def test_update_overwrites_and_adds(kind):
 
     assert result is None
     assert list(table.items()) == [("m", "4"), ("b", "2"), ("z", "3"), ("a", "5")]
+
+    table.update({"y": "7", "x": "6"})
+    assert list(table)[4:] == ["x", "y"]
 
 
 @pytest.mark.parametrize("value", [7, nn.Linear(2, 3)], ids=["int", "Linear"])

@@ -43,8 +43,15 @@ def test_an_integer_tensor_cannot_become_a_parameter():
 
     ``nn.Parameter(tensor, requires_grad=False)`` is accepted.
     """
+    tensor, values = torch.tensor([1, 2]), nn.ParameterList()
+
     with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
-        nn.ParameterList([torch.tensor([1, 2])])
+        nn.ParameterList([tensor])
+    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
+        values.append(tensor)
+
+    frozen = nn.Parameter(tensor, requires_grad=False)
+    assert nn.ParameterList([frozen])[0] is frozen
 
 
 @pytest.mark.question("Q25")

@@ -188,9 +188,10 @@ def test_a_block_around_a_sequential():
 
 def test_len_counts_the_layers():
     """``len()`` of a ``Sequential`` is the number of its layers; a nested ``Sequential`` counts as one."""
-    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh(), nn.GELU()))
+    relu = nn.ReLU()
+    net = nn.Sequential(relu, nn.Sequential(nn.Tanh(), nn.GELU()), relu)
 
-    assert len(net) == 2
+    assert len(net) == 3
     assert len(nn.Sequential()) == 0
 
 

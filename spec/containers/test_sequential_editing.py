@@ -119,6 +119,9 @@ def test_insert_needs_numbered_layers():
 
     assert list(net._modules) == ["stem", "head", "2"]
 
+    numbered = nn.Sequential(*net).insert(0, nn.ELU())
+    assert [type(layer) for layer in numbered] == [nn.ELU, nn.ReLU, nn.Tanh, nn.GELU]
+
 
 @pytest.mark.parametrize(
     "kind",
@@ -232,6 +235,8 @@ def test_plus_equals_itself_fails():
     with pytest.raises(RuntimeError, match="during iteration"):
         net.extend(net)
 
+    assert [type(layer) for layer in net][:3] == [nn.ReLU, nn.Tanh, nn.ReLU]
+
 
 def test_times_repeats_the_same_layers():
     """``net * 3`` is a new ``Sequential`` that repeats the same layers three times, with shared parameters.
@@ -290,6 +295,8 @@ def test_a_factor_must_be_an_integer(factor):
     with pytest.raises(TypeError, match=f"^{text}$"):
         net *= factor
 
+    assert len(net) == 1
+
 
 @pytest.mark.parametrize("factor", [0, -2])
 def test_a_factor_must_be_positive(factor):
@@ -301,6 +308,8 @@ def test_a_factor_must_be_positive(factor):
         net * factor
     with pytest.raises(ValueError, match=f"^{text}$"):
         net *= factor
+
+    assert len(net) == 1
 
 
 def test_times_equals_needs_numbered_layers():

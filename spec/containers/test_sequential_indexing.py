@@ -45,6 +45,8 @@ def test_an_index_out_of_range_is_refused(index):
     with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
         del net[index]
 
+    assert [type(layer) for layer in net] == [nn.ReLU, nn.Tanh, nn.GELU]
+
 
 def test_an_index_is_an_integer_or_like_one():
     """A ``Sequential`` index may be an integer tensor; a float or a string raises ``TypeError``."""
@@ -55,6 +57,10 @@ def test_an_index_is_an_integer_or_like_one():
         net[1.0]
     with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
         net["0"]
+
+    net[torch.tensor(0)] = gelu = nn.GELU()
+    del net[torch.tensor(1)]
+    assert list(net) == [gelu]
 
 
 def test_a_slice_is_a_sequential_of_the_same_layers():
@@ -109,14 +115,19 @@ def test_a_slice_of_a_subclass_calls_its_constructor():
     ``nn.Sequential(*list(net)[:1])``.
     """
 
+    given = []
+
     class Stack(nn.Sequential):
-        pass
+        def __init__(self, *args):
+            given.append([type(arg) for arg in args])
+            super().__init__(*args)
 
     class Block(nn.Sequential):
         def __init__(self, width, depth):
             super().__init__(*(nn.Linear(width, width) for _ in range(depth)))
 
     assert type(Stack(nn.ReLU(), nn.Tanh())[:1]) is Stack
+    assert given == [[nn.ReLU, nn.Tanh], [OrderedDict]]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'depth'"):
         Block(2, depth=3)[:1]
 
@@ -231,7 +242,9 @@ def test_pop_returns_what_it_removes():
 
     assert net.pop(1) is tanh
     assert list(net._modules.items()) == [("0", relu), ("1", gelu), ("2", elu)]
-    assert list(net.pop(slice(1, None)).named_children()) == [("1", gelu), ("2", elu)]
+    popped = net.pop(slice(1, None))
+    assert type(popped) is nn.Sequential
+    assert list(popped.named_children()) == [("1", gelu), ("2", elu)]
     assert list(net._modules.items()) == [("0", relu)]
 
 

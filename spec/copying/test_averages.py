@@ -26,6 +26,7 @@ def test_an_averaged_model_holds_a_copy():
     assert averaged(torch.tensor([2.0])).item() == 6.0
     assert net.weight.item() == 5.0
     assert sorted(averaged.state_dict()) == ["module.weight", "n_averaged"]
+    assert net.load_state_dict(averaged.module.state_dict()) == ([], [])
 
 
 def test_parameters_are_averaged():
@@ -36,13 +37,13 @@ def test_parameters_are_averaged():
     net = nn.Linear(1, 1, bias=False)
     averaged, seen = AveragedModel(net), []
 
-    for value in (3.0, 5.0, 10.0):
+    for value in (3.0, 5.0, 10.0, 14.0):
         nn.init.constant_(net.weight, value)
         averaged.update_parameters(net)
         seen.append(averaged.module.weight.item())
 
-    assert seen == [3.0, 4.0, 6.0]
-    assert averaged.n_averaged.item() == 3
+    assert seen == [3.0, 4.0, 6.0, 8.0]
+    assert averaged.n_averaged.item() == 4
 
 
 def test_an_average_of_ones_own():
@@ -103,12 +104,13 @@ def test_buffers_are_copied_unless_told(use_buffers, mean):
     assert averaged.module.running_mean.item() == mean
 
 
-def test_statistics_may_be_computed_anew():
+@pytest.mark.parametrize("training", [False, True])
+def test_statistics_may_be_computed_anew(training):
     """:func:`~torch.optim.swa_utils.update_bn` computes BatchNorm statistics anew, as the mean over batches.
 
     It forgets the old ones. ``momentum`` and the mode are put back; any model will do, not only an average.
     """
-    norm = nn.BatchNorm1d(1, momentum=0.25).eval()
+    norm = nn.BatchNorm1d(1, momentum=0.25).train(training)
     norm.running_mean.fill_(100.0)
     norm.num_batches_tracked.fill_(7)
 
@@ -116,4 +118,4 @@ def test_statistics_may_be_computed_anew():
 
     assert [norm.running_mean.item(), norm.running_var.item()] == [5.5, 5.0]
     assert norm.num_batches_tracked.item() == 2
-    assert [norm.momentum, norm.training] == [0.25, False]
+    assert [norm.momentum, norm.training] == [0.25, training]

@@ -47,16 +47,17 @@ def test_hooks_are_shared():
     """A hook registered on a ``copy.copy`` of a module also runs for the original."""
     calls = []
 
-    def after(module, args, output):
+    def note(module, args, output=None):
         calls.append(module)
 
     net = nn.Linear(2, 3)
     copied = copy.copy(net)
-    copied.register_forward_hook(after)
+    copied.register_forward_pre_hook(note)
+    copied.register_forward_hook(note)
     net(torch.rand(4, 2))
     copied(torch.rand(4, 2))
 
-    assert calls == [net, copied]
+    assert calls == [net, net, copied, copied]
 
 
 def test_plain_attributes_are_its_own():

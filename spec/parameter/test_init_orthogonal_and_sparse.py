@@ -58,14 +58,16 @@ def test_orthogonal_refuses_channels_last():
     convert. A kernel of 1 by 1 is in both formats, and is filled.
     """
     layer = nn.Conv2d(4, 3, 5).to(memory_format=torch.channels_last)
-    early = nn.Conv2d(4, 3, 5)
+    early, small = nn.Conv2d(4, 3, 5), nn.Conv2d(4, 3, 1).to(memory_format=torch.channels_last)
 
     with pytest.raises(RuntimeError, match="view size is not compatible with input tensor's size and stride"):
         nn.init.orthogonal_(layer.weight)
 
     nn.init.orthogonal_(early.weight)
-    rows = early.to(memory_format=torch.channels_last).weight.flatten(1)
-    assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
+    nn.init.orthogonal_(small.weight)
+    for weight in (early.to(memory_format=torch.channels_last).weight, small.weight):
+        rows = weight.flatten(1)
+        assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
 
 
 def test_the_orthogonal_matrix_has_no_favoured_sign():

@@ -116,12 +116,14 @@ def test_dirac_of_an_even_kernel_shifts(kernel):
     """
     even = nn.Conv1d(1, 1, kernel, padding="same", bias=False)
     odd = nn.Conv1d(1, 1, kernel + 1, padding="same", bias=False)
+    wide = nn.Conv1d(1, 1, kernel, padding="same", dilation=3, bias=False)
     x = torch.tensor([[[2.0, 3.0, 5.0, 7.0]]])
 
-    nn.init.dirac_(even.weight)
-    nn.init.dirac_(odd.weight)
+    for layer in (even, odd, wide):
+        nn.init.dirac_(layer.weight)
 
     assert even(x).tolist() == [[[3.0, 5.0, 7.0, 0.0]]]
+    assert wide(x).tolist() == [[[5.0, 7.0, 0.0, 0.0]]]
     assert odd(x).tolist() == [[[2.0, 3.0, 5.0, 7.0]]]
 
 

@@ -89,12 +89,13 @@ def test_device_and_dtype_of_lazy_parameters(device, dtype):
     """``nn.LazyLinear`` and ``nn.LazyConv2d`` use ``device`` and ``dtype`` for their uninitialized
     parameters.
     """
-    layers = [nn.LazyLinear(3, True, device, dtype), nn.LazyConv2d(4, 3, device=device, dtype=dtype)]
+    layers = [lazy(4, 3, device=device, dtype=dtype) for lazy, _, _ in CONVOLUTIONS]
+    layers.append(nn.LazyLinear(3, True, device, dtype))
 
     parameters = [p for layer in layers for p in layer.parameters()]
 
-    assert [p.dtype for p in parameters] == [dtype] * 4
-    assert [p.device.type for p in parameters] == [torch.device(device).type] * 4
+    assert [p.dtype for p in parameters] == [dtype] * 14
+    assert [p.device.type for p in parameters] == [torch.device(device).type] * 14
 
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
@@ -308,7 +309,7 @@ def test_arguments_of_a_lazy_normalisation(lazy, ordinary, dimensions):
     assert layer.num_batches_tracked.dtype == torch.int64
 
 
-@pytest.mark.parametrize("lazy", [nn.LazyBatchNorm1d, nn.LazyInstanceNorm1d])
+@pytest.mark.parametrize("lazy", [row[0] for row in NORMALIZATIONS])
 def test_device_and_dtype_of_a_lazy_normalisation(lazy):
     """``nn.LazyBatchNorm1d`` uses ``device`` for all tensors, ``dtype`` for all but ``num_batches_tracked``.
 
@@ -321,9 +322,10 @@ def test_device_and_dtype_of_a_lazy_normalisation(lazy):
     assert [tensor.device.type for tensor in tensors] == ["meta"] * 5
 
 
-def test_defaults_of_a_lazy_normalisation():
+@pytest.mark.parametrize("lazy", [row[0] for row in NORMALIZATIONS])
+def test_defaults_of_a_lazy_normalisation(lazy):
     """``nn.LazyBatchNorm1d()`` has ``affine=True`` and ``track_running_stats=True`` by default."""
-    layer = nn.LazyBatchNorm1d()
+    layer = lazy()
 
     assert (layer.eps, layer.momentum) == (1e-5, 0.1)
     assert (layer.affine, layer.track_running_stats) == (True, True)
@@ -350,12 +352,14 @@ def test_a_lazy_normalisation_without_statistics():
 
 
 @pytest.mark.since("2.12")
-def test_a_lazy_normalisation_without_bias():
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS[:3])
+def test_a_lazy_normalisation_without_bias(lazy, ordinary, dimensions):
     """``nn.LazyBatchNorm1d(bias=False)`` has a ``weight``, and its ``bias`` is ``None``."""
-    layer = nn.LazyBatchNorm1d(bias=False)
+    layer = lazy(bias=False)
 
-    layer(torch.rand(4, 5))
+    layer(torch.rand(4, 5, *[6] * dimensions))
 
+    assert type(layer) is ordinary
     assert layer.weight.tolist() == [1.0] * 5
     assert layer.bias is None
 

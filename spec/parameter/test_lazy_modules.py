@@ -106,9 +106,10 @@ def test_parameters_stay_the_same_objects():
     assert before["weight"].shape == (3, 5)
 
 
-def test_the_hooks_are_taken_off():
+@pytest.mark.parametrize("make", [lambda: nn.LazyLinear(3), LazyScale], ids=["LazyLinear", "LazyScale"])
+def test_the_hooks_are_taken_off(make):
     """The first call of a lazy module, such as ``nn.LazyLinear``, removes its two internal hooks."""
-    layer = nn.LazyLinear(3)
+    layer = make()
     stores = [layer._forward_pre_hooks, layer._load_state_dict_pre_hooks]
 
     assert [len(store) for store in stores] == [1, 1]
@@ -186,7 +187,7 @@ def test_what_cannot_be_done_before_the_first_call(change):
     with pytest.raises(ValueError, match=r"^Attempted to use an uninitialized parameter in"):
         change(nn.LazyLinear(3))
 
-    layer = nn.LazyLinear(3).half().to(torch.bfloat16)
+    layer = nn.LazyLinear(3).half().float().double().to(torch.bfloat16)
     layer(torch.rand(2, 5, dtype=torch.bfloat16))
     assert layer.weight.dtype is torch.bfloat16
 

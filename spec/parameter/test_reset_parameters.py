@@ -124,8 +124,9 @@ def test_the_default_is_kaiming_with_an_odd_slope():
         (nn.Conv3d, (2, 3000), {"kernel_size": 2}, 16),
         (nn.ConvTranspose1d, (2, 3000), {"kernel_size": 3}, 9000),
         (nn.ConvTranspose2d, (4, 3000), {"kernel_size": 3, "groups": 2}, 13500),
+        (nn.ConvTranspose3d, (2, 3000), {"kernel_size": 2}, 24000),
     ],
-    ids=["one dimension", "groups", "three dimensions", "transposed", "transposed, groups"],
+    ids=["one", "groups", "three", "transposed one", "transposed groups", "transposed three"],
 )
 @pytest.mark.question("Q101")
 def test_a_convolution_draws_from_one_over_root_fan_in(make, channels, further, fan):

@@ -12,17 +12,21 @@ from torch import nn
 
 
 @pytest.mark.question("Q101")
-@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell])
-def test_a_recurrent_layer_draws_by_its_hidden_size(make):
+@pytest.mark.parametrize(
+    ("make", "further"),
+    [(make, {}) for make in (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell)]
+    + [(nn.LSTM, {"num_layers": 2})],
+)
+def test_a_recurrent_layer_draws_by_its_hidden_size(make, further):
     """``nn.LSTM`` initializes all parameters uniformly between plus and minus ``1 / sqrt(hidden_size)``.
 
     So do ``nn.RNN``, ``nn.GRU`` and the cells. Biases are drawn too, whatever the size of the input.
     """
-    layer = make(3, 400)
+    layer = make(3, 400, **further)
 
     ranges = [[p.min().item(), p.max().item(), p.std().item()] for p in layer.parameters()]
     evenly = pytest.approx([-0.05, 0.05, 0.05 / math.sqrt(3)], rel=0.1)
-    assert ranges == [evenly] * 4
+    assert ranges == [evenly] * (4 * further.get("num_layers", 1))
 
 
 def test_attention_starts_with_zero_biases():

@@ -21,9 +21,11 @@ def test_a_parameter_is_registered():
     net = nn.Module()
     scale = nn.Parameter(torch.rand(2))
     net.scale = scale
+    net.shift = nn.Parameter(torch.rand(2)).double()
 
     assert [(name, id(p)) for name, p in net.named_parameters()] == [("scale", id(scale))]
     assert list(net._parameters) == ["scale"]
+    assert type(net.shift) is torch.Tensor
 
 
 @pytest.mark.claim("N2-11", "N5-18")

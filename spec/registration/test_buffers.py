@@ -39,6 +39,7 @@ def test_buffers_are_no_results_of_forward():
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     net(torch.rand(4, 2)).sum().backward()
+    net.eval()(torch.rand(4, 2))
 
     assert [name for name, _ in net.named_buffers()] == [
         "1.running_mean",
@@ -113,6 +114,9 @@ def test_an_empty_buffer_is_filled():
     """
     net = nn.Module()
     net.register_buffer("mean", None)
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "mean"'):
+        net.load_state_dict({"mean": torch.rand(2)})
+
     net.mean = torch.rand(2)
     net.double()
 
@@ -173,14 +177,15 @@ def test_the_name_is_a_string(name, kind):
     assert list(net._buffers) == []
 
 
-def test_no_dot_in_the_name():
+@pytest.mark.parametrize("name", ["head.mean", ".mean", "mean."])
+def test_no_dot_in_the_name(name):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` for a name with
     a dot.
     """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t contain"):
-        net.register_buffer("head.mean", torch.rand(2))
+        net.register_buffer(name, torch.rand(2))
 
     assert list(net._buffers) == []
 
@@ -193,6 +198,8 @@ def test_the_name_is_not_empty():
 
     with pytest.raises(KeyError, match=r"buffer name can.*t be empty string"):
         net.register_buffer("", torch.rand(2))
+
+    assert list(net._buffers) == []
 
 
 @pytest.mark.parametrize("name", ["width", "scale", "inner", "forward"])
@@ -209,12 +216,16 @@ def test_a_taken_name_is_refused(name):
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         net.register_buffer(name, torch.rand(2))
+    with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
+        net.register_buffer(name, None)
 
     assert list(net._buffers) == []
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [(1.5, "float"), ([2.5], "list"), ("text", "str")], ids=["number", "list", "text"]
+    ("value", "kind"),
+    [(1.5, "float"), (0, "int"), ([2.5], "list"), ("text", "str")],
+    ids=["number", "zero", "list", "text"],
 )
 def test_only_a_tensor_is_taken(value, kind):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``TypeError`` if the value is

@@ -20,6 +20,8 @@ def test_a_parameter_is_deleted():
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
     assert list(layer._parameters) == ["weight"]
     assert not hasattr(layer, "bias")
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'bias'"):
+        layer(torch.rand(4, 2))
 
 
 def test_a_buffer_is_deleted():
@@ -93,6 +95,9 @@ def test_a_deleted_buffer_is_forgotten():
     del net.cache
 
     assert net._non_persistent_buffers_set == {"mask"}
+
+    net.register_buffer("cache", torch.rand(2))
+    assert list(net.state_dict()) == ["cache"]
 
 
 def test_one_of_two_names_is_deleted():

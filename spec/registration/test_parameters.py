@@ -62,9 +62,15 @@ def test_registering_again_replaces():
     net = nn.Module()
     net.a, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
     new = nn.Parameter(torch.rand(4))
+    net.register_parameter("c", None)
     net.register_parameter("a", new)
+    net.register_parameter("c", nn.Parameter(torch.rand(5)))
 
-    assert [(name, p.shape) for name, p in net.named_parameters()] == [("a", (4,)), ("b", (3,))]
+    assert [(name, p.shape) for name, p in net.named_parameters()] == [
+        ("a", (4,)),
+        ("b", (3,)),
+        ("c", (5,)),
+    ]
     assert net.a is new
 
 
@@ -100,7 +106,8 @@ def test_the_name_is_a_string(name, kind):
     assert list(net._parameters) == []
 
 
-def test_no_dot_in_the_name():
+@pytest.mark.parametrize("name", ["head.scale", ".scale", "scale."])
+def test_no_dot_in_the_name(name):
     """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` raises ``KeyError`` for a name
     with a dot.
 
@@ -109,7 +116,7 @@ def test_no_dot_in_the_name():
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"parameter name can.*t contain"):
-        net.register_parameter("head.scale", nn.Parameter(torch.rand(2)))
+        net.register_parameter(name, nn.Parameter(torch.rand(2)))
 
     assert list(net._parameters) == []
 
@@ -122,6 +129,8 @@ def test_the_name_is_not_empty():
 
     with pytest.raises(KeyError, match=r"parameter name can.*t be empty string"):
         net.register_parameter("", nn.Parameter(torch.rand(2)))
+
+    assert list(net._parameters) == []
 
 
 @pytest.mark.parametrize("name", ["width", "mean", "inner", "forward"])
@@ -137,6 +146,8 @@ def test_a_taken_name_is_refused(name):
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         net.register_parameter(name, nn.Parameter(torch.rand(2)))
+    with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
+        net.register_parameter(name, None)
 
     assert list(net._parameters) == []
 
@@ -193,3 +204,5 @@ def test_the_name_is_looked_at_first():
         net.register_parameter("width", [2.5])
     with pytest.raises(KeyError, match="parameter name can"):
         net.register_parameter("head.scale", [2.5])
+    with pytest.raises(TypeError, match="parameter name should be a string"):
+        net.register_parameter(3, [2.5])

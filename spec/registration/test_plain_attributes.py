@@ -152,6 +152,7 @@ def test_attributes_of_the_class():
     assert net.inner is Net.inner
     assert list(net.parameters()) == []
     assert list(net.children()) == []
+    assert list(net.state_dict()) == []
 
 
 def test_a_value_of_another_type():
@@ -269,8 +270,11 @@ def test_parameters_in_a_container(container):
     See also :ref:`containers.parameter_list.its_parameters_belong_to_the_model`
     """
     net = nn.Module()
-    net.weights = container([nn.Parameter(torch.rand(2))])
+    weight = nn.Parameter(torch.rand(2))
+    net.weights = container([weight])
+    net.double()
 
+    assert weight.dtype is torch.float32
     assert list(net.named_parameters()) == []
     assert list(net.state_dict()) == []
     net.single = nn.Parameter(torch.rand(2))

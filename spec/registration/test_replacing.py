@@ -89,6 +89,10 @@ def test_a_replaced_buffer_is_forgotten_entirely(make):
     assert list(net._buffers) == ["mask"]
     assert net._non_persistent_buffers_set == {"mask"}
 
+    del net.cache
+    net.register_buffer("cache", torch.rand(2))
+    assert list(net.state_dict()) == ["cache"]
+
 
 def test_replacing_leaves_the_other_names():
     """Assigning a parameter or module to an existing ``net.x`` leaves the other attributes of ``net``
@@ -175,8 +179,8 @@ def test_a_submodule_is_not_replaced(value, kind):
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(1.5, "float"), ([2.5], "list"), ("text", "str"), (object(), "object")],
-    ids=["float", "list", "text", "object"],
+    [(1.5, "float"), (0, "int"), ([2.5], "list"), ("text", "str"), (object(), "object")],
+    ids=["float", "zero", "list", "text", "object"],
 )
 def test_a_buffer_is_not_replaced(value, kind):
     """Assigning a number, a list, a string or an ``object()`` to a buffer raises ``TypeError``."""
@@ -218,11 +222,13 @@ def test_a_buffer_replaces_no_plain_attribute(name):
     """
     net = nn.Module()
     net.width = 2
+    before = getattr(net, name)
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         setattr(net, name, nn.Buffer(torch.rand(2)))
 
     assert list(net._buffers) == []
+    assert getattr(net, name) == before
 
 
 @pytest.mark.since("2.5")
@@ -254,12 +260,16 @@ def test_a_name_of_the_class_takes_no_parameter():
     """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to a name that the class defines, such as
     ``forward``, raises ``KeyError``.
 
-    ``forward`` is one. Such a name cannot be deleted either; choose another.
+    Such a name cannot be deleted either; choose another.
     """
     net = nn.Module()
 
     with pytest.raises(KeyError, match="attribute 'forward' already exists"):
         net.forward = nn.Parameter(torch.rand(2))
+    with pytest.raises(AttributeError, match="forward"):
+        del net.forward
+
+    assert list(net._parameters) == []
 
 
 def test_a_name_of_the_class_hides_a_module():

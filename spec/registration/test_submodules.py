@@ -131,7 +131,8 @@ def test_the_name_is_a_string(name, kind):
     assert list(net._modules) == []
 
 
-def test_no_dot_in_the_name():
+@pytest.mark.parametrize("name", ["head.inner", ".inner", "inner."])
+def test_no_dot_in_the_name(name):
     """:meth:`Module.add_module() <torch.nn.Module.add_module>` raises ``KeyError`` for a name with a dot, and
     the error quotes the name.
 
@@ -139,8 +140,8 @@ def test_no_dot_in_the_name():
     """
     net = nn.Module()
 
-    with pytest.raises(KeyError, match=r"module name can.*t contain .*, got: head\.inner"):
-        net.add_module("head.inner", nn.ReLU())
+    with pytest.raises(KeyError, match=rf"module name can.*t contain .*, got: {re.escape(name)}"):
+        net.add_module(name, nn.ReLU())
 
     assert list(net._modules) == []
 
@@ -151,6 +152,8 @@ def test_the_name_is_not_empty():
 
     with pytest.raises(KeyError, match=r"module name can.*t be empty string"):
         net.add_module("", nn.ReLU())
+
+    assert list(net._modules) == []
 
 
 @pytest.mark.parametrize("name", ["width", "scale", "mean", "forward"])
@@ -167,6 +170,8 @@ def test_a_taken_name_is_refused(name):
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         net.add_module(name, nn.ReLU())
+    with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
+        net.add_module(name, None)
 
     assert list(net._modules) == []
 
@@ -175,7 +180,8 @@ def test_a_taken_name_is_refused(name):
 def test_setattr_does_not_look_at_the_name(name):
     """``setattr(net, name, module)`` accepts a name with a dot or an empty name, unlike ``add_module``.
 
-    :meth:`~torch.nn.Module.get_submodule` does not find it. To replace a nested layer, assign to its parent.
+    :meth:`~torch.nn.Module.get_submodule` looks for ``head`` first, and finds nothing. To replace a nested
+    layer, assign to its parent.
     """
     net, layer = nn.Module(), nn.ReLU()
     setattr(net, name, layer)
@@ -184,12 +190,16 @@ def test_setattr_does_not_look_at_the_name(name):
     with pytest.raises(KeyError, match="module name can"):
         nn.Module().add_module(name, layer)
 
+    setattr(net, "head.inner", layer)
+    with pytest.raises(AttributeError, match="Module has no attribute `head`"):
+        net.get_submodule("head.inner")
+
 
 def test_a_module_may_hold_itself():
     """:meth:`Module.add_module() <torch.nn.Module.add_module>` accepts the module itself; ``named_modules()``
     yields it once.
 
-    What goes on to the children, such as ``train()``, ``to()`` or ``state_dict()``, raises
+    What goes on to the children, such as ``train()``, ``double()`` or ``state_dict()``, raises
     ``RecursionError``.
     """
     net = nn.Module()
@@ -198,3 +208,6 @@ def test_a_module_may_hold_itself():
     assert net.again is net
     assert list(net.children()) == [net]
     assert [name for name, _ in net.named_modules()] == [""]
+    for goes_on in (net.train, net.double, net.state_dict):
+        with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
+            goes_on()

@@ -60,11 +60,13 @@ def test_dtype_and_device_of_the_dict_win(device):
     This is how a model that was built on the meta device gets its weights without a second copy of them in
     memory. Cast or move afterwards where the checkpoint is of another kind.
     """
-    layer = nn.Linear(2, 3, device="meta")
+    norm = nn.BatchNorm1d(2, device="meta")
 
-    layer.load_state_dict(nn.Linear(2, 3, dtype=torch.float16, device=device).state_dict(), assign=True)
+    norm.load_state_dict(nn.BatchNorm1d(2, dtype=torch.float16, device=device).state_dict(), assign=True)
 
-    assert [(p.dtype, p.device.type) for p in layer.parameters()] == [(torch.float16, device)] * 2
+    assert [p.dtype for p in norm.parameters()] == [torch.float16] * 2
+    assert [b.dtype for b in norm.buffers()] == [torch.float16, torch.float16, torch.int64]
+    assert [t.device.type for t in norm.state_dict().values()] == [device] * 5
 
 
 @pytest.mark.question("Q59")

@@ -21,11 +21,13 @@ def test_buffers_are_saved_and_loaded():
     net.register_buffer("cache", torch.tensor([5.0, 6.0]), persistent=False)
     saved = copy.deepcopy(net.state_dict())
 
-    net.load_state_dict({"mean": torch.tensor([3.0, 4.0])})
+    values = {"mean": torch.tensor([3.0, 4.0]), "cache": torch.tensor([7.0, 8.0])}
+    net.load_state_dict(values, strict=False)
 
     assert list(saved) == ["mean"]
     assert saved["mean"].tolist() == [1.0, 2.0]
     assert net.mean.tolist() == [3.0, 4.0]
+    assert net.cache.tolist() == [5.0, 6.0]
 
 
 @pytest.mark.parametrize("keep_vars", [False, True])

@@ -7,15 +7,17 @@ import warnings
 from collections import OrderedDict
 
 import pytest
+import torch
 from torch import nn
 
 
 def test_prefix_is_put_before_every_key():
     """``state_dict(prefix=...)`` puts the prefix before every key as given, without adding a dot."""
     net = nn.Sequential(nn.Linear(2, 3, bias=False))
+    net.register_buffer("mean", torch.rand(2))
 
-    assert list(net.state_dict(prefix="head.")) == ["head.0.weight"]
-    assert list(net.state_dict(prefix="head")) == ["head0.weight"]
+    assert list(net.state_dict(prefix="head.")) == ["head.mean", "head.0.weight"]
+    assert list(net.state_dict(prefix="head")) == ["headmean", "head0.weight"]
 
 
 def test_destination_is_filled_and_returned():

@@ -50,13 +50,21 @@ def test_extra_state_is_set_by_loading():
 
     :meth:`~torch.nn.Module.set_extra_state` is called once for each module that defines it.
     """
-    net = nn.Sequential(Words(), Words())
+    calls = []
+
+    class Noting(Words):
+        def set_extra_state(self, state):
+            calls.append(state)
+            super().set_extra_state(state)
+
+    net = nn.Sequential(Noting(), nn.ReLU(), Noting())
     saved = [["sea"], ["sky", "sun"]]
 
-    result = net.load_state_dict({"0._extra_state": saved[0], "1._extra_state": saved[1]})
+    result = net.load_state_dict({"0._extra_state": saved[0], "2._extra_state": saved[1]})
 
     assert result == ([], [])
-    assert [module.words for module in net] == saved
+    assert calls == saved
+    assert net[2].words is saved[1]
     assert net[0].words is saved[0]
 
 

@@ -26,7 +26,7 @@ def test_a_load_pre_hook_is_given_everything():
     value = torch.tensor([0.75])
     net[0].register_load_state_dict_pre_hook(lambda *args: calls.append((*args, net[0].weight.item())))
 
-    net.load_state_dict({"0.weight": value})
+    net.load_state_dict({"0.weight": value}, strict=False)
 
     assert calls == [(net[0], {"0.weight": value}, "0.", {}, True, [], [], [], 0.25)]
     assert net[0].weight.item() == 0.75
@@ -202,11 +202,13 @@ def test_a_load_post_hook_is_given_the_keys():
     """
     calls = []
     layer = nn.PReLU()
+    layer.shift = nn.Parameter(torch.rand(1))
     layer.register_load_state_dict_post_hook(lambda *args: calls.append((*args, layer.weight.item())))
 
     layer.load_state_dict({"weight": torch.tensor([0.75]), "bias": torch.rand(1)}, strict=False)
 
-    assert calls == [(layer, ([], ["bias"]), 0.75)]
+    assert calls == [(layer, (["shift"], ["bias"]), 0.75)]
+    assert calls[0][1].missing_keys == ["shift"]
     assert calls[0][1].unexpected_keys == ["bias"]
 
 

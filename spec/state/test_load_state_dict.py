@@ -31,14 +31,16 @@ def test_values_are_copied():
 
 def test_later_changes_of_the_dict_do_not_reach_the_module():
     """After ``a.load_state_dict(b.state_dict())``, the modules ``a`` and ``b`` share no memory."""
-    teacher, student = nn.PReLU(init=3.0), nn.PReLU(init=5.0)
+    teacher, student = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
     student.load_state_dict(teacher.state_dict())
 
     nn.init.constant_(teacher.weight, 7.0)
-    assert student.weight.item() == 3.0
+    teacher.running_mean.fill_(5.0)
+    assert [student.weight.item(), student.running_mean.item()] == [1.0, 0.0]
 
     nn.init.constant_(student.weight, 9.0)
-    assert teacher.weight.item() == 7.0
+    student.running_mean.fill_(3.0)
+    assert [teacher.weight.item(), teacher.running_mean.item()] == [7.0, 5.0]
 
 
 def test_buffers_are_filled_in_place():

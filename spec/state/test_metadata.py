@@ -126,7 +126,7 @@ def test_the_metadata_stays_with_the_dict_while_loading():
 
 
 @pytest.mark.question("Q57")
-@pytest.mark.parametrize("layer", [nn.BatchNorm1d, nn.BatchNorm2d])
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
 def test_a_missing_batch_count_is_an_error(layer):
     """``load_state_dict`` of ``BatchNorm`` needs ``num_batches_tracked`` if ``_metadata`` says ``version`` 2.
 
@@ -217,7 +217,8 @@ def test_a_norm_without_statistics_needs_no_count():
     assert norm.load_state_dict(state) == ([], [])
 
 
-def test_an_instance_norm_refuses_very_old_statistics():
+@pytest.mark.parametrize("layer", [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d])
+def test_an_instance_norm_refuses_very_old_statistics(layer):
     """Loading a dict with ``running_mean`` and no ``_metadata`` into a default ``InstanceNorm`` raises
     ``RuntimeError``.
 
@@ -227,19 +228,20 @@ def test_an_instance_norm_refuses_very_old_statistics():
     state = {"n.running_mean": torch.rand(2), "n.running_var": torch.rand(2)}
 
     with pytest.raises(RuntimeError, match="stats buffer") as caught:
-        nn.ModuleDict({"n": nn.InstanceNorm1d(2)}).load_state_dict(state)
+        nn.ModuleDict({"n": layer(2)}).load_state_dict(state)
 
-    assert 'stats buffer(s) "n.running_mean" and "n.running_var" for InstanceNorm1d' in str(caught.value)
+    assert f'"n.running_mean" and "n.running_var" for {layer.__name__}' in str(caught.value)
     assert "Unexpected key(s)" not in str(caught.value)
 
 
-def test_an_instance_norm_with_metadata_counts_keys():
+@pytest.mark.parametrize("layer", [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d])
+def test_an_instance_norm_with_metadata_counts_keys(layer):
     """With ``_metadata``, ``load_state_dict`` of a default ``InstanceNorm`` reports ``running_mean`` as
     unexpected.
     """
-    state = nn.InstanceNorm1d(2, track_running_stats=True).state_dict()
+    state = layer(2, track_running_stats=True).state_dict()
     del state["num_batches_tracked"]
 
-    result = nn.InstanceNorm1d(2).load_state_dict(state, strict=False)
+    result = layer(2).load_state_dict(state, strict=False)
 
     assert result == ([], ["running_mean", "running_var"])

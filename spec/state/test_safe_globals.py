@@ -11,6 +11,7 @@ import io
 import operator
 import os
 import pickle
+import sys
 
 import pytest
 import torch
@@ -39,7 +40,8 @@ def test_a_safe_function_is_called():
 
 
 @pytest.mark.since("2.5")
-def test_functions_of_the_system_stay_refused():
+@pytest.mark.parametrize("function", [os.getcwd, sys.getrecursionlimit], ids=["os", "sys"])
+def test_functions_of_the_system_stay_refused(function):
     """``torch.load(weights_only=True)`` refuses functions of ``os``, even those declared in
     ``safe_globals``.
 
@@ -48,15 +50,15 @@ def test_functions_of_the_system_stay_refused():
 
     class Where:
         def __reduce__(self):
-            return os.getcwd, ()
+            return function, ()
 
     file = io.BytesIO()
     torch.save(Where(), file)
     file.seek(0)
 
-    with torch.serialization.safe_globals([os.getcwd]):
-        assert os.getcwd in torch.serialization.get_safe_globals()
-        with pytest.raises(pickle.UnpicklingError, match=r"whose module (posix|nt) is blocked"):
+    with torch.serialization.safe_globals([function]):
+        assert function in torch.serialization.get_safe_globals()
+        with pytest.raises(pickle.UnpicklingError, match=r"whose module (posix|nt|sys) is blocked"):
             torch.load(file, weights_only=True)
 
 

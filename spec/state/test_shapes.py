@@ -38,11 +38,14 @@ def test_shapes_are_not_adapted(ours, theirs):
     """``load_state_dict`` neither broadcasts nor reshapes values, except for shape ``(1,)`` into a scalar."""
     net = nn.Module()
     net.scale = nn.Parameter(torch.full(ours, 5.0))
+    net.register_buffer("mean", torch.full(ours, 5.0))
+    value = torch.full(theirs, 7.0)
 
-    with pytest.raises(RuntimeError, match="size mismatch for scale"):
-        net.load_state_dict({"scale": torch.full(theirs, 7.0)})
+    with pytest.raises(RuntimeError, match=r"size mismatch for scale(.|\n)*size mismatch for mean"):
+        net.load_state_dict({"scale": value, "mean": value})
 
     assert torch.equal(net.scale, torch.full(ours, 5.0))
+    assert torch.equal(net.mean, torch.full(ours, 5.0))
 
 
 @pytest.mark.question("Q53")

@@ -122,7 +122,8 @@ def test_a_post_hook_changes_the_dict_in_place():
 
 @pytest.mark.question("Q67")
 @pytest.mark.since("2.5")
-def test_a_post_hook_must_return_none():
+@pytest.mark.parametrize("returned", [{"x": 1}, {}, False], ids=["dict", "empty", "false"])
+def test_a_post_hook_must_return_none(returned):
     """``state_dict()`` raises if a ``register_state_dict_post_hook`` hook returns anything but ``None``.
 
     It is a ``RuntimeError``: change the dict in place. Only hooks of ``_register_state_dict_hook`` may return
@@ -130,11 +131,12 @@ def test_a_post_hook_must_return_none():
     """
     quiet, loud = nn.Linear(2, 3), nn.Linear(2, 3)
     quiet.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: None)
-    loud.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: state_dict)
+    loud.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: returned)
 
     assert list(quiet.state_dict()) == ["weight", "bias"]
-    with pytest.raises(RuntimeError, match="state_dict post-hook must return None"):
-        loud.state_dict()
+    for net in (loud, nn.Sequential(loud)):
+        with pytest.raises(RuntimeError, match="state_dict post-hook must return None"):
+            net.state_dict()
 
 
 @pytest.mark.since("2.5")

@@ -96,6 +96,7 @@ def test_each_name_is_missed():
 
     assert result == (["1.weight"], [])
     assert net[1].weight.tolist() == [[3.0, 4.0]]
+    assert net.load_state_dict({}, strict=False) == (["0.weight", "1.weight"], [])
 
 
 @pytest.mark.question("Q63")

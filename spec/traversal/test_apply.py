@@ -4,6 +4,8 @@
 task is to initialize parameters.
 """
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -72,7 +74,9 @@ def test_apply_tells_nobody_what_was_missed():
         pass
 
     net = nn.Sequential(nn.Linear(20, 2, bias=False), Head(20, 2, bias=False))
-    net.apply(initialise)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.apply(initialise)
 
     assert net[0].weight.unique().tolist() == [0.5]
     assert len(net[1].weight.unique()) == 40

@@ -139,6 +139,7 @@ def test_get_parameter_of_the_module_itself():
 
     assert layer.get_parameter("bias") is layer.bias
     assert layer.get_parameter("weight") is layer.weight
+    assert nn.Sequential(layer).get_parameter("0.weight") is layer.weight
 
 
 def test_get_parameter_takes_every_name_of_a_walk():

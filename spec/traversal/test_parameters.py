@@ -108,6 +108,7 @@ def test_named_form_adds_the_name():
 
     assert names == ("0.weight", "0.bias", "2.weight", "2.bias")
     assert [id(p) for p in parameters] == [id(p) for p in net.parameters()]
+    assert list(net.state_dict()) == list(names)
 
 
 @pytest.mark.claim("N4-06")
@@ -185,9 +186,12 @@ def test_remove_duplicate_false_yields_every_name():
 
 def test_prefix_is_put_before_every_name():
     """``named_parameters(prefix="head")`` puts the prefix before every name: ``head.weight``."""
-    names = [name for name, _ in nn.Linear(2, 3).named_parameters(prefix="head")]
+    layer = nn.Linear(2, 3)
+    names = [name for name, _ in layer.named_parameters(prefix="head")]
+    nested = [name for name, _ in nn.Sequential(layer).named_parameters(prefix="head")]
 
     assert names == ["head.weight", "head.bias"]
+    assert nested == ["head.0.weight", "head.0.bias"]
 
 
 def test_without_recurse_own_parameters_only():

@@ -174,6 +174,9 @@ def test_equal_blocks_of_a_list_are_folded():
 
     assert repr(blocks) == ("ModuleList(\n  (0-5): 6 x Linear(in_features=2, out_features=2, bias=True)\n)")
     assert len(list(blocks.parameters())) == 12
+    assert [name for name, _ in blocks.named_children()] == ["0", "1", "2", "3", "4", "5"]
+    with pytest.raises(AttributeError, match="has no attribute `0-5`"):
+        blocks.get_submodule("0-5")
 
 
 @pytest.mark.question("Q117")

@@ -62,6 +62,8 @@ def test_a_missing_parent_is_named():
 
     with pytest.raises(AttributeError, match="Linear has no attribute `body`"):
         net.set_submodule("0.body.head", nn.ReLU())
+    with pytest.raises(AttributeError, match="Sequential has no attribute `body`"):
+        net.set_submodule("body.head", nn.ReLU())
 
     assert [name for name, _ in net.named_modules()] == ["", "0"]
 
@@ -133,10 +135,14 @@ def test_only_a_module_can_be_set(value):
     """
     net = nn.Sequential(nn.ReLU())
 
-    with pytest.raises(ValueError, match=re.escape(f"`module` is not an nn.Module, found {type(value)}")):
-        net.set_submodule("0", value)
+    refused = re.escape(f"`module` is not an nn.Module, found {type(value)}")
 
-    assert type(net[0]) is nn.ReLU
+    with pytest.raises(ValueError, match=refused):
+        net.set_submodule("0", value)
+    with pytest.raises(ValueError, match=refused):
+        net.set_submodule("head", value)
+
+    assert [(name, type(layer)) for name, layer in net._modules.items()] == [("0", nn.ReLU)]
 
 
 @pytest.mark.since("2.5")
