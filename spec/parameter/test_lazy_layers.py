@@ -302,14 +302,15 @@ def test_arguments_of_a_lazy_normalisation(lazy, ordinary, dimensions):
 
     layer(torch.rand(4, 5, *[6] * dimensions, dtype=torch.float64))
 
+    assert type(layer) is ordinary
     assert (layer.eps, layer.momentum, layer.affine, layer.track_running_stats) == (1e-3, 0.2, False, True)
     assert (layer.weight, layer.bias) == (None, None)
     assert layer.running_mean.dtype == torch.float64
     assert layer.num_batches_tracked.dtype == torch.int64
 
 
-@pytest.mark.parametrize("lazy", [nn.LazyBatchNorm1d, nn.LazyInstanceNorm1d])
-def test_device_and_dtype_of_a_lazy_normalisation(lazy):
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
+def test_device_and_dtype_of_a_lazy_normalisation(lazy, ordinary, dimensions):
     """``nn.LazyBatchNorm1d`` uses ``device`` for all tensors, ``dtype`` for all but ``num_batches_tracked``.
 
     The count is on the device too, and stays an integer.
@@ -321,9 +322,10 @@ def test_device_and_dtype_of_a_lazy_normalisation(lazy):
     assert [tensor.device.type for tensor in tensors] == ["meta"] * 5
 
 
-def test_defaults_of_a_lazy_normalisation():
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
+def test_defaults_of_a_lazy_normalisation(lazy, ordinary, dimensions):
     """``nn.LazyBatchNorm1d()`` has ``affine=True`` and ``track_running_stats=True`` by default."""
-    layer = nn.LazyBatchNorm1d()
+    layer = lazy()
 
     assert (layer.eps, layer.momentum) == (1e-5, 0.1)
     assert (layer.affine, layer.track_running_stats) == (True, True)
@@ -335,26 +337,28 @@ def test_defaults_of_a_lazy_normalisation():
     ]
 
 
-def test_a_lazy_normalisation_without_statistics():
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
+def test_a_lazy_normalisation_without_statistics(lazy, ordinary, dimensions):
     """``running_mean`` of ``nn.LazyBatchNorm1d(track_running_stats=False)`` is ``None``, also after a
     call.
     """
-    layer = nn.LazyBatchNorm1d(track_running_stats=False)
+    layer = lazy(track_running_stats=False)
 
     assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
 
-    layer(torch.rand(4, 5))
+    layer(torch.rand(4, 5, *[6] * dimensions))
 
     assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
     assert layer.weight.shape == (5,)
 
 
 @pytest.mark.since("2.12")
-def test_a_lazy_normalisation_without_bias():
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
+def test_a_lazy_normalisation_without_bias(lazy, ordinary, dimensions):
     """``nn.LazyBatchNorm1d(bias=False)`` has a ``weight``, and its ``bias`` is ``None``."""
-    layer = nn.LazyBatchNorm1d(bias=False)
+    layer = lazy(bias=False)
 
-    layer(torch.rand(4, 5))
+    layer(torch.rand(4, 5, *[6] * dimensions))
 
     assert layer.weight.tolist() == [1.0] * 5
     assert layer.bias is None
