@@ -15,7 +15,7 @@ SCORES = [[0.5, -1.0, 0.25], [2.0, 1.5, -0.5]]
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
-@pytest.mark.parametrize("shape", [(2,), (1, 3), ()], ids=["2", "1x3", "scalar"])
+@pytest.mark.parametrize("shape", [(2,), (4,), (1, 3), ()], ids=["2", "4", "1x3", "scalar"])
 def test_class_weights_are_one_per_class(loss, shape):
     """``NLLLoss`` and ``CrossEntropyLoss`` raise ``RuntimeError`` unless ``weight`` has the shape ``(C,)``.
 

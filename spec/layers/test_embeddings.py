@@ -349,7 +349,12 @@ def test_how_embeddings_print():
     assert repr(nn.Embedding(5, 3, 0, 1.5, 3.0, True, True)) == (
         "Embedding(5, 3, padding_idx=0, max_norm=1.5, norm_type=3.0, scale_grad_by_freq=True, sparse=True)"
     )
-    assert repr(nn.EmbeddingBag(5, 3, sparse=True)) == "EmbeddingBag(5, 3, mode='mean')"
+    assert repr(nn.EmbeddingBag(5, 3, sparse=True, include_last_offset=True)) == (
+        "EmbeddingBag(5, 3, mode='mean')"
+    )
+    assert repr(nn.EmbeddingBag(5, 3, 1.5, 3.0, True)) == (
+        "EmbeddingBag(5, 3, max_norm=1.5, norm_type=3.0, scale_grad_by_freq=True, mode='mean')"
+    )
     assert repr(nn.EmbeddingBag(5, 3, mode="sum", padding_idx=0)) == (
         "EmbeddingBag(5, 3, mode='sum', padding_idx=0)"
     )

@@ -73,6 +73,8 @@ def test_the_padding_is_taken_off(options):
 
     assert type(sequences) is list
     assert [sequence.tolist() for sequence in sequences] == [[1, 2, 3], [4]]
+    with pytest.raises(AttributeError, match="'list' object has no attribute 'device'"):
+        unpad_sequence(padded, [3, 1], **options)
 
 
 def test_unpadding_transposes_what_it_is_given():
