@@ -120,6 +120,7 @@ def test_integer_buffers_keep_their_dtype():
     net.register_buffer("steps", torch.tensor([1, 2]))
     net.register_buffer("mask", torch.tensor([True, False]))
     net.register_buffer("mean", torch.tensor([0.5]))
+    net.register_buffer("order", torch.tensor([1, 0]), persistent=False)
 
     net.to("meta", torch.float64)
 
@@ -127,6 +128,7 @@ def test_integer_buffers_keep_their_dtype():
         "steps": ("meta", torch.int64),
         "mask": ("meta", torch.bool),
         "mean": ("meta", torch.float64),
+        "order": ("meta", torch.int64),
     }
 
 
