@@ -151,7 +151,8 @@ def test_groups_of_a_transposed_convolution(convolution, arguments, message):
 
     ``groups`` comes before ``bias`` and ``dilation`` here, and after ``output_padding``.
     """
-    assert convolution(4, 6, 3, 1, 0, 0, 2).groups == 2
+    layer = convolution(4, 6, 3, 1, 0, 0, 2, False, 3)
+    assert [layer.groups, layer.bias, layer.dilation[0]] == [2, None, 3]
 
     with pytest.raises(ValueError, match=message):
         convolution(*arguments)

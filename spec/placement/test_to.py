@@ -322,5 +322,6 @@ def test_a_to_of_a_submodule_is_not_called():
     net.to(torch.float64)
 
     assert [calls, net[0].weight.dtype] == [[], torch.float64]
+    net.half().double()
     assert net[0].to(torch.float32).weight.dtype is torch.float64
     assert calls == [(torch.float32,)]
