@@ -208,10 +208,10 @@ def test_multi_margin_weights_scale_samples():
 @pytest.mark.since("2.1")
 def test_multi_margin_weights_are_one_per_class():
     """``MultiMarginLoss`` raises ``RuntimeError`` for a ``weight`` of another size, ``ValueError`` for 2D."""
-    loss = nn.MultiMarginLoss(weight=torch.ones(2))
-
-    with pytest.raises(RuntimeError, match="inconsistent weight size"):
-        loss(torch.tensor(SCORES), torch.tensor([1, 2]))
+    for size in (2, 4):
+        loss = nn.MultiMarginLoss(weight=torch.ones(size))
+        with pytest.raises(RuntimeError, match="inconsistent weight size"):
+            loss(torch.tensor(SCORES), torch.tensor([1, 2]))
     with pytest.raises(ValueError, match="expected weight to be None or 1D tensor, got 2D instead"):
         nn.MultiMarginLoss(weight=torch.ones(1, 3))
 
@@ -228,8 +228,9 @@ def test_multi_margin_knows_two_powers():
     scores, classes = torch.tensor(SCORES[0]), torch.tensor(1)
 
     assert nn.MultiMarginLoss(p=1)(scores, classes) != nn.MultiMarginLoss(p=2)(scores, classes)
-    with pytest.raises(ValueError, match="only p == 1 and p == 2 supported"):
-        nn.MultiMarginLoss(p=3)
+    for p in (0, 3):
+        with pytest.raises(ValueError, match="only p == 1 and p == 2 supported"):
+            nn.MultiMarginLoss(p=p)
 
 
 def test_multi_label_margin_stops_at_minus_one():

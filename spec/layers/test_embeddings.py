@@ -189,10 +189,11 @@ def test_a_table_must_have_the_sizes_given(make):
     table = torch.rand(4, 3)
     assert torch.equal(make(4, 3, _weight=table).weight, table)
 
-    with pytest.raises(
-        AssertionError, match="Shape of weight does not match num_embeddings and embedding_dim"
-    ):
-        make(4, 3, _weight=torch.rand(3, 4))
+    for shape in ((3, 4), (4, 2), (5, 3)):
+        with pytest.raises(
+            AssertionError, match="Shape of weight does not match num_embeddings and embedding_dim"
+        ):
+            make(4, 3, _weight=torch.rand(shape))
 
 
 @pytest.mark.parametrize(

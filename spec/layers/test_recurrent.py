@@ -4,6 +4,8 @@ One set of parameters serves every step of a sequence. Their names tell what the
 ``hh``: the hidden state), the layer and the direction.
 """
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -267,8 +269,10 @@ def test_another_input_size_is_an_error():
 
 def test_another_hidden_state_is_an_error():
     """``nn.GRU`` raises a ``RuntimeError`` naming both shapes if a size of the hidden state is wrong."""
-    with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 2, 3\), got \[1, 4, 3\]"):
-        nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(1, 4, 3))
+    for sizes in ([1, 4, 3], [2, 2, 3], [1, 2, 4]):
+        message = re.escape(f"Expected hidden size (1, 2, 3), got {sizes}")
+        with pytest.raises(RuntimeError, match=message):
+            nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(sizes))
 
 
 def test_how_a_recurrent_layer_prints():
