@@ -79,6 +79,8 @@ def test_sequences_of_any_length(length):
         output, _ = layer(torch.rand(length, 2, 5))
         assert output.shape == (length, 2, 3)
         assert all(p is before for p, before in zip(layer.parameters(), parameters, strict=True))
+
+    for layer in (nn.RNN(5, 3), nn.GRU(5, 3)):
         with pytest.raises(RuntimeError, match="Expected sequence length to be larger than 0"):
             layer(torch.rand(0, 2, 5))
 
