@@ -296,14 +296,23 @@ def test_merging_one_mask():
 
 
 def test_merging_two_masks():
-    """``MultiheadAttention.merge_masks`` adds ``attn_mask`` and ``key_padding_mask``, for each head.
-
-    For boolean masks the sum is a logical or.
-    """
+    """``MultiheadAttention.merge_masks`` adds ``attn_mask`` and ``key_padding_mask``, for each head."""
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
     attention, padding = torch.randn(5, 5), torch.randn(3, 5)
 
     merged, kind = layer.merge_masks(attention, padding, x)
 
     assert torch.equal(merged, (attention + padding[:, None, None]).expand(3, 2, 5, 5))
+    assert kind == 2
+
+
+@pytest.mark.since("2.1")
+def test_merging_two_boolean_masks():
+    """``MultiheadAttention.merge_masks`` of two boolean masks is their logical or."""
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    attention, padding = torch.rand(5, 5) > 0.5, torch.rand(3, 5) > 0.5
+
+    merged, kind = layer.merge_masks(attention, padding, x)
+
+    assert torch.equal(merged, (attention | padding[:, None, None]).expand(3, 2, 5, 5))
     assert kind == 2
