@@ -58,9 +58,10 @@ def test_nll_weights_divide_the_mean():
     weight = torch.tensor([1.0, 2.0, 5.0])
     weighted = -log_probs[[0, 1], [1, 2]] * torch.tensor([2.0, 5.0])
 
-    assert torch.allclose(nn.NLLLoss(weight, reduction="none")(log_probs, classes), weighted)
-    assert torch.allclose(nn.NLLLoss(weight, reduction="sum")(log_probs, classes), weighted.sum())
-    assert torch.allclose(nn.NLLLoss(weight)(log_probs, classes), weighted.sum() / 7)
+    for loss in (nn.NLLLoss, nn.CrossEntropyLoss):
+        assert torch.allclose(loss(weight, reduction="none")(log_probs, classes), weighted)
+        assert torch.allclose(loss(weight, reduction="sum")(log_probs, classes), weighted.sum())
+        assert torch.allclose(loss(weight)(log_probs, classes), weighted.sum() / 7)
 
 
 def test_weights_do_not_divide_probabilities():

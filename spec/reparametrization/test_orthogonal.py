@@ -51,8 +51,8 @@ def test_an_orthogonal_weight_keeps_its_value():
     square = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
     tall = torch.tensor([[0.0, 1.0], [-0.6, 0.0], [0.8, 0.0]])
 
-    for weight in (square, tall):
-        layer = nn.Linear(2, len(weight))
+    for weight in (square, tall, tall.T):
+        layer = nn.Linear(*weight.T.shape)
         layer.weight = nn.Parameter(weight.clone())
         orthogonal(layer)
 
