@@ -69,13 +69,16 @@ def test_arguments_in_order():
 
     Then come ``device`` and ``dtype``. ``BatchNorm`` has the same order and other defaults.
     """
-    layer = nn.InstanceNorm2d(2, 0.5, 0.25, True, False, "meta", torch.float64)
+    for kind in (nn.InstanceNorm2d, nn.BatchNorm2d):
+        layer = kind(2, 0.5, 0.25, True, False, "meta", torch.float64)
 
-    assert (layer.num_features, layer.eps, layer.momentum) == (2, 0.5, 0.25)
-    assert (layer.affine, layer.track_running_stats) == (True, False)
-    assert layer.weight.device.type == "meta"
-    assert layer.weight.dtype is torch.float64
-    assert nn.InstanceNorm2d(2, 0.5, 0.25, False, True).track_running_stats is True
+        assert (layer.num_features, layer.eps, layer.momentum) == (2, 0.5, 0.25)
+        assert (layer.affine, layer.track_running_stats) == (True, False)
+        assert layer.weight.device.type == "meta"
+        assert layer.weight.dtype is torch.float64
+
+    layers = nn.InstanceNorm2d(2), nn.BatchNorm2d(2)
+    assert [(layer.affine, layer.track_running_stats) for layer in layers] == [(False, False), (True, True)]
 
 
 @pytest.mark.parametrize(("layer", "shape"), BATCHES)

@@ -272,6 +272,9 @@ def test_losing_the_imaginary_part_warns():
     with pytest.warns(UserWarning, match="Casting complex values to real discards the imaginary part"):
         net.to(torch.float64)
 
+    assert net.phase.dtype == torch.float64
+    assert net.phase.tolist() == [1.5]
+
 
 def test_a_frozen_integer_parameter_is_moved_and_not_cast():
     """``Module.to(device, dtype)`` moves a parameter of integers and keeps its dtype."""
