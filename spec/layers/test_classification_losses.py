@@ -271,6 +271,7 @@ def test_multi_label_soft_margin_weights_scale_classes():
 
     by_class = nn.BCEWithLogitsLoss(reduction="none")(scores, target)
     assert torch.allclose(result, (by_class * weight).sum(1) / 3)
+    assert torch.allclose(nn.MultiLabelSoftMarginLoss(weight)(scores, target), result.mean())
 
 
 def test_multi_label_soft_margin_targets_broadcast():

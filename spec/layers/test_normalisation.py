@@ -22,6 +22,7 @@ def test_batch_norm_has_parameters_and_buffers():
         ("running_var", (3,)),
         ("num_batches_tracked", ()),
     ]
+    assert list(layer.state_dict()) == ["weight", "bias", *dict(layer.named_buffers())]
 
 
 @pytest.mark.since("2.12")

@@ -20,8 +20,9 @@ def test_a_stride_makes_the_output_larger(convolution, dimensions):
     In ``Conv2d`` the stride makes it smaller. A kernel below the stride leaves gaps, which hold the bias
     alone.
     """
-    layer = convolution(1, 1, 1, stride=3, bias=False)
+    layer = convolution(1, 1, 1, stride=3)
     nn.init.ones_(layer.weight)
+    nn.init.zeros_(layer.bias)
     x = torch.rand(1, 1, *[4] * dimensions)
 
     y = layer(x)
@@ -29,6 +30,9 @@ def test_a_stride_makes_the_output_larger(convolution, dimensions):
     assert y.shape == (1, 1, *[10] * dimensions)
     assert torch.equal(y[(..., *[slice(None, None, 3)] * dimensions)], x)
     assert y.count_nonzero() == x.count_nonzero()
+
+    nn.init.constant_(layer.bias, 7.0)
+    assert torch.allclose(layer(x), y + 7.0)
 
 
 @pytest.mark.parametrize(
