@@ -98,6 +98,7 @@ def test_one_argument_needs_no_tuple():
 
     assert functional_call(Net(), {}, 3) == (3,)
     assert functional_call(Net(), {}, [3, 4]) == ([3, 4],)
+    assert functional_call(Net(), {}, (3, 4)) == (3, 4)
 
 
 def test_a_tuple_is_several_arguments():

@@ -18,6 +18,7 @@ def test_grad_gives_a_dict_of_gradients():
     The ``grad`` of the parameters stays as it is.
     """
     layer = nn.Linear(2, 1)
+    layer.bias.grad = torch.tensor([3.0])
 
     def loss(state):
         return functional_call(layer, state, torch.tensor([10.0, 100.0])).sum()
@@ -28,7 +29,8 @@ def test_grad_gives_a_dict_of_gradients():
         "weight": [[10.0, 100.0]],
         "bias": [1.0],
     }
-    assert [parameter.grad for parameter in layer.parameters()] == [None, None]
+    assert layer.weight.grad is None
+    assert layer.bias.grad.tolist() == [3.0]
 
 
 def test_grad_sees_only_what_is_given():
@@ -193,17 +195,18 @@ def test_batch_norm_in_evaluation_is_mapped(norm):
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU, nn.LSTMCell])
 def test_recurrent_layers_cannot_be_mapped(make):
-    """:func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` for ``nn.LSTM``, ``GRU``, ``RNN`` and their
-    cells.
+    """:func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` for ``nn.LSTM``, ``GRU``, ``RNN`` and
+    ``LSTMCell``.
 
     The operations have no batching rule: call an ensemble in a loop, or write the steps with ``nn.Linear``
-    (:issue:`105982`).
+    (:issue:`105982`). ``RNNCell`` and ``GRUCell`` can be mapped.
     """
     layer, x = make(2, 3), torch.rand(4, 5, 2)
 
     with pytest.raises(RuntimeError, match=r"Batching rule not implemented for aten::(lstm|gru|rnn)"):
         torch.vmap(layer)(x)
-    assert torch.vmap(nn.Linear(2, 3))(x).shape == (4, 5, 3)
+    for other in (nn.Linear(2, 3), nn.RNNCell(2, 3), nn.GRUCell(2, 3)):
+        assert torch.allclose(torch.vmap(other)(x), other(x.flatten(0, 1)).view(4, 5, 3), atol=1e-6)
 
 
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])

@@ -158,11 +158,12 @@ def test_an_empty_generator_is_warned_of():
 
     It clips nothing then. Call ``parameters()`` again for each use, or keep a list.
     """
-    parameters = nn.Linear(2, 3).parameters()
-    list(parameters)
+    exhausted = nn.Linear(2, 3).parameters()
+    list(exhausted)
 
-    with pytest.warns(UserWarning, match="^`parameters` is an empty generator, no gradient"):
-        clip_grad_norm_(parameters, 3.5)
+    for parameters in (exhausted, nn.ReLU().parameters()):
+        with pytest.warns(UserWarning, match="^`parameters` is an empty generator, no gradient"):
+            clip_grad_norm_(parameters, 3.5)
 
 
 def test_other_iterables_are_not_warned_of():

@@ -24,10 +24,10 @@ def test_requires_grad_sets_every_parameter():
 
 def test_requires_grad_thaws_by_default():
     """``module.requires_grad_()`` without an argument sets ``requires_grad=True`` on all parameters."""
-    net = nn.Linear(2, 3).requires_grad_(requires_grad=False)
+    net = nn.Sequential(nn.PReLU(), nn.Linear(2, 3)).requires_grad_(requires_grad=False)
 
     assert net.requires_grad_() is net
-    assert [p.requires_grad for p in net.parameters()] == [True, True]
+    assert [p.requires_grad for p in net.parameters()] == [True, True, True]
 
 
 def test_freezing_keeps_the_parameters():
@@ -133,15 +133,17 @@ def test_weight_decay_spares_what_has_no_gradient():
 
     A frozen parameter is safe from it as long as its ``grad`` is ``None``.
     """
-    with_zeros = nn.Parameter(torch.tensor([3.0]))
-    without = nn.Parameter(torch.tensor([3.0]), requires_grad=False)
-    optimizer = torch.optim.SGD([with_zeros, without], lr=0.5, weight_decay=0.25)
+    for kind in (torch.optim.SGD, torch.optim.AdamW):
+        with_zeros, without = (nn.Parameter(torch.tensor([3.0])) for _ in range(2))
+        frozen = nn.Parameter(torch.tensor([3.0]), requires_grad=False)
+        optimizer = kind([with_zeros, without, frozen], lr=0.5, weight_decay=0.25)
 
-    with_zeros.grad = torch.tensor([0.0])
-    optimizer.step()
+        with_zeros.grad = torch.tensor([0.0])
+        optimizer.step()
 
-    assert with_zeros.tolist() == [3.0 - 0.5 * 0.25 * 3.0]
-    assert without.tolist() == [3.0]
+        assert with_zeros.tolist() == [3.0 - 0.5 * 0.25 * 3.0]
+        assert without.tolist() == [3.0]
+        assert frozen.tolist() == [3.0]
 
 
 def test_a_frozen_parameter_with_an_old_gradient_moves_on():

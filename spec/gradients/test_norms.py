@@ -109,9 +109,9 @@ def test_a_small_norm_scales_nothing_up():
     """``clip_grads_with_norm_`` changes nothing if ``total_norm`` is at least 0.000001 below ``max_norm``."""
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.tensor([2.0, 3.0])
-    nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(2.5))
-
-    assert parameter.grad.tolist() == [2.0, 3.0]
+    for total in (2.5, 4.999998):
+        nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(total))
+        assert parameter.grad.tolist() == [2.0, 3.0]
 
 
 @pytest.mark.since("2.6")

@@ -65,12 +65,17 @@ def test_a_step_pre_hook_may_change_the_arguments():
         optimizer.step()
 
 
-def test_a_step_pre_hook_returns_a_pair_or_nothing():
+@pytest.mark.parametrize(
+    "hook",
+    [lambda *given: [given[1], given[2]], lambda *given: (*given[1:], 3), lambda *given: given[1]],
+    ids=["list", "triple", "arguments alone"],
+)
+def test_a_step_pre_hook_returns_a_pair_or_nothing(hook):
     """``Optimizer.step`` raises ``RuntimeError`` if a step pre-hook returns anything but ``None`` or a
     2-tuple.
     """
     optimizer = Descent([nn.Parameter(torch.tensor([3.0]))], {})
-    optimizer.register_step_pre_hook(lambda *given: [given[1], given[2]])
+    optimizer.register_step_pre_hook(hook)
 
     with pytest.raises(RuntimeError, match=r"must return None or a tuple of \(new_args, new_kwargs\)"):
         optimizer.step()

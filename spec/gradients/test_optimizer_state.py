@@ -180,12 +180,21 @@ def test_lbfgs_needs_a_closure():
 
     It computes the loss several times in one step.
     """
-    weight = nn.Parameter(torch.tensor([3.0]))
+    weight, losses = nn.Parameter(torch.tensor([3.0])), []
 
     assert SGD([weight], lr=0.5).step() is None
     assert Adam([weight], lr=0.5).step() is None
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'closure'"):
         LBFGS([weight], lr=0.5).step()
+
+    def closure():
+        weight.grad = None
+        losses.append((weight**2).sum())
+        losses[-1].backward()
+        return losses[-1]
+
+    LBFGS([weight], lr=0.5).step(closure)
+    assert len(losses) > 1
 
 
 def test_the_values_of_a_dict_are_in_order():

@@ -150,6 +150,8 @@ def test_all_parameters_have_names_or_none():
 
     with pytest.raises(ValueError, match=r"with/without names. Some param names are missing$"):
         SGD([("weight", layer.weight), layer.bias], lr=0.1)
+    with pytest.raises(ValueError, match=r"with/without names. Some param names are missing$"):
+        SGD([layer.weight, ("bias", layer.bias)], lr=0.1)
     assert len(SGD([("weight", layer.weight), ("bias", layer.bias)], lr=0.1).param_groups[0]["params"]) == 2
 
 

@@ -14,7 +14,7 @@ def test_attention_packs_its_three_projections():
 
     It is ``in_proj_weight``: their rows one below the other, in this order.
     """
-    layer = nn.MultiheadAttention(4, 2)
+    layer, x = nn.MultiheadAttention(4, 1), torch.rand(5, 4)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
         ("in_proj_weight", (12, 4)),
@@ -23,6 +23,10 @@ def test_attention_packs_its_three_projections():
         ("out_proj.bias", (4,)),
     ]
     assert [layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight] == [None, None, None]
+
+    query, key, value = (x @ layer.in_proj_weight.T).chunk(3, dim=-1)
+    attended = (query @ key.T / 2).softmax(-1) @ value
+    assert torch.allclose(layer(x, x, x)[0], layer.out_proj(attended), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +74,7 @@ def test_heads_must_divide_the_embedding():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.parametrize(("embedding", "heads"), [(0, 2), (4, 0), (4, -2)])
+@pytest.mark.parametrize(("embedding", "heads"), [(0, 2), (-4, 2), (4, 0), (4, -2)])
 def test_attention_needs_positive_sizes(embedding, heads):
     """``MultiheadAttention`` raises ``ValueError`` unless ``embed_dim`` and ``num_heads`` are positive."""
     with pytest.raises(ValueError, match=f"got embed_dim={embedding} and num_heads={heads} instead"):
@@ -93,21 +97,28 @@ def test_the_number_of_heads_changes_no_parameter():
 
 
 @pytest.mark.parametrize(
-    ("batch_first", "shape"), [(False, (2, 5, 5)), (True, (5, 2, 2))], ids=["sequence first", "batch first"]
+    ("batch_first", "keys", "shape"),
+    [(False, (7, 2, 4), (2, 5, 7)), (True, (5, 7, 4), (5, 2, 7))],
+    ids=["sequence first", "batch first"],
 )
-def test_attention_returns_its_weights(batch_first, shape):
+def test_attention_returns_its_weights(batch_first, keys, shape):
     """By default ``MultiheadAttention`` returns the output and the attention weights averaged over the heads.
 
     The sequence is the first dimension unless ``batch_first=True``. A batch given the wrong way round raises
     no error: it attends over the batch. ``average_attn_weights=False`` returns the weights of each head.
     """
-    layer, x = nn.MultiheadAttention(4, 2, batch_first=batch_first), torch.rand(5, 2, 4)
+    layer, x, key = (
+        nn.MultiheadAttention(4, 2, batch_first=batch_first),
+        torch.rand(5, 2, 4),
+        torch.rand(keys),
+    )
 
-    output, weights = layer(x, x, x)
-    _, of_each_head = layer(x, x, x, average_attn_weights=False)
+    output, weights = layer(x, key, key)
+    _, of_each_head = layer(x, key, key, average_attn_weights=False)
 
-    assert output.shape == (5, 2, 4)
+    assert output.shape == layer(x, x, x)[0].shape == (5, 2, 4)
     assert weights.shape == shape
+    assert of_each_head.shape == (shape[0], 2, *shape[1:])
     assert torch.allclose(weights.sum(-1), torch.ones(shape[:2]))
     assert torch.allclose(weights, of_each_head.mean(dim=1))
 
@@ -142,6 +153,12 @@ def test_need_weights_decides_which_function_computes(monkeypatch):
     layer(x, x, x, need_weights=False)
     assert calls == ["scaled_dot_product_attention"]
 
+    nn.TransformerEncoderLayer(4, 2, 8)(x)
+    assert len(calls) == 2
+
+    nn.TransformerDecoderLayer(4, 2, 8)(x, x)
+    assert len(calls) == 4
+
 
 def test_averaging_needs_weights():
     """``average_attn_weights`` of ``MultiheadAttention`` changes nothing if ``need_weights=False``."""
@@ -161,13 +178,14 @@ def test_attention_to_one_sequence():
     """
     layer, other = nn.MultiheadAttention(4, 2), nn.MultiheadAttention(4, 2, batch_first=True)
     other.load_state_dict(layer.state_dict())
-    x = torch.rand(5, 4)
+    x, key = torch.rand(5, 4), torch.rand(7, 4)
 
-    output, weights = layer(x, x, x)
+    output, weights = layer(x, key, key)
 
-    assert torch.equal(output, other(x, x, x)[0])
-    assert torch.equal(weights, other(x, x, x)[1])
-    assert [output.shape, weights.shape] == [(5, 4), (5, 5)]
+    assert torch.equal(output, other(x, key, key)[0])
+    assert torch.equal(weights, other(x, key, key)[1])
+    assert [output.shape, weights.shape] == [(5, 4), (5, 7)]
+    assert layer(x, key, key, average_attn_weights=False)[1].shape == (2, 5, 7)
 
 
 def test_add_zero_attn_adds_a_position():
@@ -181,13 +199,13 @@ def test_add_zero_attn_adds_a_position():
         torch.rand(5, 2, 4),
     )
     plain.load_state_dict(layer.state_dict())
-    query, key, _ = (x.transpose(0, 1) @ layer.in_proj_weight.T).chunk(3, dim=-1)
+    query, key, value = (x.transpose(0, 1) @ layer.in_proj_weight.T).chunk(3, dim=-1)
     scores = nn.functional.pad(query @ key.transpose(1, 2) / 2, (0, 1))
 
     output, weights = layer(x, x, x)
 
     assert torch.allclose(weights, scores.softmax(-1), atol=1e-6)
-    assert output.shape == (5, 2, 4)
+    assert torch.allclose(output, layer.out_proj(weights[..., :5] @ value).transpose(0, 1), atol=1e-6)
     assert plain(x, x, x)[1].shape == (2, 5, 5)
 
 

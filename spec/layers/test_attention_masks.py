@@ -97,6 +97,12 @@ def test_masks_of_two_dtypes_warn():
     assert torch.equal(weights == 0, causal | padding[:, None])
     assert torch.equal(weights, layer(x, x, x, attn_mask=causal, key_padding_mask=padding)[1])
 
+    numbers = torch.zeros(3, 5).masked_fill(padding, -torch.inf)
+    with pytest.warns(
+        UserWarning, match="Support for mismatched key_padding_mask and attn_mask is deprecated"
+    ):
+        assert torch.equal(layer(x, x, x, attn_mask=causal, key_padding_mask=numbers)[1], weights)
+
 
 def test_a_mask_for_each_head():
     """A 3-D ``attn_mask`` of ``MultiheadAttention`` has one mask per head, entry after entry of the batch.
@@ -143,6 +149,9 @@ def test_the_shapes_of_an_attention_mask(shape, error, message):
 
     assert layer(query, key, key, attn_mask=torch.zeros(4, 5))[0].shape == (3, 4, 4)
     assert layer(query, key, key, attn_mask=torch.zeros(6, 4, 5))[0].shape == (3, 4, 4)
+    assert layer(query[0], key[0], key[0], attn_mask=torch.zeros(2, 4, 5))[0].shape == (4, 4)
+    causal = {"attn_mask": torch.zeros(3, 4, 5), "is_causal": True, "need_weights": False}
+    assert layer(query, key, key, **causal)[0].shape == (3, 4, 4)
     with pytest.raises(error, match=message):
         layer(query, key, key, attn_mask=torch.zeros(shape))
 
@@ -180,6 +189,8 @@ def test_a_query_without_keys_is_nan():
     assert output.isnan().all(-1).all(-1).tolist() == [False, True, False]
     assert weights.isnan().all(-1).all(-1).tolist() == [False, True, False]
     assert layer.in_proj_weight.grad.isnan().any()
+    nothing = torch.ones(5, 5) == 1
+    assert [result.isnan().all().item() for result in layer(x, x, x, attn_mask=nothing)] == [True, True]
 
 
 @pytest.mark.since("2.5")
@@ -285,14 +296,23 @@ def test_merging_one_mask():
 
 
 def test_merging_two_masks():
-    """``MultiheadAttention.merge_masks`` adds ``attn_mask`` and ``key_padding_mask``, for each head.
-
-    For boolean masks the sum is a logical or.
-    """
+    """``MultiheadAttention.merge_masks`` adds ``attn_mask`` and ``key_padding_mask``, for each head."""
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
     attention, padding = torch.randn(5, 5), torch.randn(3, 5)
 
     merged, kind = layer.merge_masks(attention, padding, x)
 
     assert torch.equal(merged, (attention + padding[:, None, None]).expand(3, 2, 5, 5))
+    assert kind == 2
+
+
+@pytest.mark.since("2.1")
+def test_merging_two_boolean_masks():
+    """``MultiheadAttention.merge_masks`` of two boolean masks is their logical or."""
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    attention, padding = torch.rand(5, 5) > 0.5, torch.rand(3, 5) > 0.5
+
+    merged, kind = layer.merge_masks(attention, padding, x)
+
+    assert torch.equal(merged, (attention | padding[:, None, None]).expand(3, 2, 5, 5))
     assert kind == 2

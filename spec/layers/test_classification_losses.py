@@ -15,7 +15,7 @@ SCORES = [[0.5, -1.0, 0.25], [2.0, 1.5, -0.5]]
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
-@pytest.mark.parametrize("shape", [(2,), (1, 3), ()], ids=["2", "1x3", "scalar"])
+@pytest.mark.parametrize("shape", [(2,), (4,), (1, 3), ()], ids=["2", "4", "1x3", "scalar"])
 def test_class_weights_are_one_per_class(loss, shape):
     """``NLLLoss`` and ``CrossEntropyLoss`` raise ``RuntimeError`` unless ``weight`` has the shape ``(C,)``.
 
@@ -58,9 +58,10 @@ def test_nll_weights_divide_the_mean():
     weight = torch.tensor([1.0, 2.0, 5.0])
     weighted = -log_probs[[0, 1], [1, 2]] * torch.tensor([2.0, 5.0])
 
-    assert torch.allclose(nn.NLLLoss(weight, reduction="none")(log_probs, classes), weighted)
-    assert torch.allclose(nn.NLLLoss(weight, reduction="sum")(log_probs, classes), weighted.sum())
-    assert torch.allclose(nn.NLLLoss(weight)(log_probs, classes), weighted.sum() / 7)
+    for loss in (nn.NLLLoss, nn.CrossEntropyLoss):
+        assert torch.allclose(loss(weight, reduction="none")(log_probs, classes), weighted)
+        assert torch.allclose(loss(weight, reduction="sum")(log_probs, classes), weighted.sum())
+        assert torch.allclose(loss(weight)(log_probs, classes), weighted.sum() / 7)
 
 
 def test_weights_do_not_divide_probabilities():
@@ -208,10 +209,10 @@ def test_multi_margin_weights_scale_samples():
 @pytest.mark.since("2.1")
 def test_multi_margin_weights_are_one_per_class():
     """``MultiMarginLoss`` raises ``RuntimeError`` for a ``weight`` of another size, ``ValueError`` for 2D."""
-    loss = nn.MultiMarginLoss(weight=torch.ones(2))
-
-    with pytest.raises(RuntimeError, match="inconsistent weight size"):
-        loss(torch.tensor(SCORES), torch.tensor([1, 2]))
+    for size in (2, 4):
+        loss = nn.MultiMarginLoss(weight=torch.ones(size))
+        with pytest.raises(RuntimeError, match="inconsistent weight size"):
+            loss(torch.tensor(SCORES), torch.tensor([1, 2]))
     with pytest.raises(ValueError, match="expected weight to be None or 1D tensor, got 2D instead"):
         nn.MultiMarginLoss(weight=torch.ones(1, 3))
 
@@ -228,8 +229,9 @@ def test_multi_margin_knows_two_powers():
     scores, classes = torch.tensor(SCORES[0]), torch.tensor(1)
 
     assert nn.MultiMarginLoss(p=1)(scores, classes) != nn.MultiMarginLoss(p=2)(scores, classes)
-    with pytest.raises(ValueError, match="only p == 1 and p == 2 supported"):
-        nn.MultiMarginLoss(p=3)
+    for p in (0, 3):
+        with pytest.raises(ValueError, match="only p == 1 and p == 2 supported"):
+            nn.MultiMarginLoss(p=p)
 
 
 def test_multi_label_margin_stops_at_minus_one():
@@ -269,6 +271,7 @@ def test_multi_label_soft_margin_weights_scale_classes():
 
     by_class = nn.BCEWithLogitsLoss(reduction="none")(scores, target)
     assert torch.allclose(result, (by_class * weight).sum(1) / 3)
+    assert torch.allclose(nn.MultiLabelSoftMarginLoss(weight)(scores, target), result.mean())
 
 
 def test_multi_label_soft_margin_targets_broadcast():

@@ -20,16 +20,22 @@ LAYERS = [
     pytest.param(nn.Embedding, (4, 3), id="Embedding"),
     pytest.param(nn.EmbeddingBag, (4, 3), id="EmbeddingBag"),
     pytest.param(nn.BatchNorm1d, (3,), id="BatchNorm1d"),
+    pytest.param(nn.BatchNorm2d, (3,), id="BatchNorm2d"),
+    pytest.param(nn.BatchNorm3d, (3,), id="BatchNorm3d"),
+    pytest.param(nn.InstanceNorm1d, (3, 1e-5, 0.1, True, True), id="InstanceNorm1d"),
     pytest.param(nn.LayerNorm, (3,), id="LayerNorm"),
     pytest.param(nn.GroupNorm, (2, 4), id="GroupNorm"),
     pytest.param(nn.RNN, (2, 3), id="RNN"),
     pytest.param(nn.LSTM, (2, 3), id="LSTM"),
     pytest.param(nn.GRU, (2, 3), id="GRU"),
+    pytest.param(nn.RNNCell, (2, 3), id="RNNCell"),
     pytest.param(nn.LSTMCell, (2, 3), id="LSTMCell"),
+    pytest.param(nn.GRUCell, (2, 3), id="GRUCell"),
     pytest.param(nn.PReLU, (), id="PReLU"),
     pytest.param(nn.MultiheadAttention, (4, 2), id="MultiheadAttention"),
     pytest.param(nn.TransformerEncoderLayer, (4, 2, 8), id="TransformerEncoderLayer"),
     pytest.param(nn.TransformerDecoderLayer, (4, 2, 8), id="TransformerDecoderLayer"),
+    pytest.param(nn.AdaptiveLogSoftmaxWithLoss, (4, 5, [2]), id="AdaptiveLogSoftmaxWithLoss"),
 ]
 
 
@@ -44,6 +50,7 @@ def test_device_and_dtype_are_taken(layer, arguments, device):
 
     tensors = [t for t in (*made.parameters(), *made.buffers()) if t.is_floating_point()]
     assert {(t.device.type, t.dtype) for t in tensors} == {(torch.device(device).type, torch.float64)}
+    assert {t.device.type for t in made.buffers()} <= {torch.device(device).type}
 
 
 @pytest.mark.parametrize(("layer", "arguments"), LAYERS)
@@ -118,3 +125,4 @@ def test_an_unknown_argument_is_an_error(argument):
     for layer in (nn.Linear, nn.LayerNorm, nn.Embedding):
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{argument}'"):
             layer(2, 3, **{argument: False})
+    assert repr(nn.Identity(2, 3, **{argument: False})) == "Identity()"

@@ -124,10 +124,13 @@ def test_padding_same_of_an_even_kernel_is_lopsided(mode, values):
 
     So it is for each even kernel with an odd dilation.
     """
-    layer = nn.Conv1d(1, 1, 4, padding="same", bias=False, padding_mode=mode)
+    layer, x = nn.Conv1d(1, 1, 4, padding="same", bias=False, padding_mode=mode), torch.arange(1.0, 5.0)
     layer.weight.data = torch.tensor([[[1.0, 10.0, 100.0, 1000.0]]])
+    wide = nn.Conv1d(1, 1, 2, padding="same", dilation=3, bias=False)
+    wide.weight.data = torch.tensor([[[1.0, 10.0]]])
 
-    assert layer(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]])).tolist() == [[values]]
+    assert layer(x.view(1, 1, 4)).tolist() == [[values]]
+    assert wide(x.view(1, 1, 4)).tolist() == [[[30.0, 41.0, 2.0, 3.0]]]
 
 
 @pytest.mark.parametrize(("layer", "sizes"), [(nn.Conv1d, (7,)), (nn.Conv2d, (7, 9)), (nn.Conv3d, (7, 9, 4))])

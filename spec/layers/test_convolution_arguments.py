@@ -54,15 +54,17 @@ def test_an_int_counts_for_every_dimension(convolution, dimensions):
         ("dilation", (1, 2, 3), (10, 8, 6)),
     ],
 )
-def test_a_tuple_means_depth_height_and_width(name, values, sizes):
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+def test_a_tuple_means_depth_height_and_width(convolution, dimensions, name, values, sizes):
     """``Conv3d`` reads a tuple such as ``kernel_size=(1, 2, 3)`` as depth, height and width, in this order.
 
     That is the order of the input, ``(N, C, D, H, W)``: the time of a video usually comes first. The same
-    holds for ``stride``, ``padding`` and ``dilation``.
+    holds for ``stride``, ``padding`` and ``dilation``. ``Conv2d`` reads height and width, ``Conv1d`` a tuple
+    of one number.
     """
-    layer = nn.Conv3d(5, 4, **{"kernel_size": 3, name: values})
+    layer = convolution(5, 4, **{"kernel_size": 3, name: values[-dimensions:]})
 
-    assert layer(torch.rand(2, 5, 12, 12, 12)).shape == (2, 4, *sizes)
+    assert layer(torch.rand(2, 5, *[12] * dimensions)).shape == (2, 4, *sizes[-dimensions:])
 
 
 @pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)

@@ -191,6 +191,8 @@ def test_ctc_target_lengths_fit_the_targets():
         loss(log_probs, labels, six, torch.tensor([3, 4]))
     with pytest.raises(RuntimeError, match="Expected tensor to have size 5 at dimension 0, but got size 6"):
         loss(log_probs, labels.flatten(), six, torch.tensor([3, 2]))
+    with pytest.raises(RuntimeError, match="Expected tensor to have size 6 at dimension 0, but got size 5"):
+        loss(log_probs, labels.flatten()[:5], six, torch.tensor([3, 3]))
 
     joined = loss(log_probs, labels.flatten(), six, torch.tensor([3, 3]))
     assert torch.equal(joined, loss(log_probs, labels, six, torch.tensor([3, 3])))

@@ -93,11 +93,21 @@ def test_the_last_offset_may_end_the_last_bag():
 
 
 @pytest.mark.since("2.10")
-def test_rows_have_no_last_offset():
+@pytest.mark.parametrize(
+    ("mode", "rows"),
+    [
+        ("sum", [[3.0, 30.0], [12.0, 120.0]]),
+        ("mean", [[1.5, 15.0], [6.0, 60.0]]),
+        ("max", [[2.0, 20.0], [8.0, 80.0]]),
+    ],
+)
+def test_rows_have_no_last_offset(mode, rows):
     """``EmbeddingBag(include_last_offset=True)`` computes the same as without for a 2D input."""
-    layer = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum", include_last_offset=True)
+    layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode, include_last_offset=True)
+    without = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode)
 
-    assert layer(torch.tensor([[0, 1], [2, 3]])).tolist() == [[3.0, 30.0], [12.0, 120.0]]
+    assert layer(torch.tensor([[0, 1], [2, 3]])).tolist() == rows
+    assert without(torch.tensor([[0, 1], [2, 3]])).tolist() == rows
 
 
 @pytest.mark.before("2.10")

@@ -189,10 +189,11 @@ def test_a_table_must_have_the_sizes_given(make):
     table = torch.rand(4, 3)
     assert torch.equal(make(4, 3, _weight=table).weight, table)
 
-    with pytest.raises(
-        AssertionError, match="Shape of weight does not match num_embeddings and embedding_dim"
-    ):
-        make(4, 3, _weight=torch.rand(3, 4))
+    for shape in ((3, 4), (4, 2), (5, 3)):
+        with pytest.raises(
+            AssertionError, match="Shape of weight does not match num_embeddings and embedding_dim"
+        ):
+            make(4, 3, _weight=torch.rand(shape))
 
 
 @pytest.mark.parametrize(
@@ -220,13 +221,15 @@ def test_max_norm_changes_the_table(make):
     with it the tensor given to ``from_pretrained``, frozen or not. That of ``EmbeddingBag`` does the same.
     """
     table = torch.tensor([[3.0, 4.0], [6.0, 8.0], [30.0, 40.0]])
-    layer = make.from_pretrained(table, max_norm=5.0).eval()
+    layer = make.from_pretrained(table, max_norm=5.0)
 
     layer(torch.tensor([[1]]))
-
     assert layer.weight[1].tolist() == pytest.approx([3.0, 4.0], rel=1e-4)
     assert layer.weight[2].tolist() == [30.0, 40.0]
-    assert table[1].tolist() == layer.weight[1].tolist()
+
+    layer.eval()(torch.tensor([[2]]))
+    assert layer.weight[2].tolist() == pytest.approx([3.0, 4.0], rel=1e-4)
+    assert table.tolist() == layer.weight.tolist()
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
@@ -349,7 +352,12 @@ def test_how_embeddings_print():
     assert repr(nn.Embedding(5, 3, 0, 1.5, 3.0, True, True)) == (
         "Embedding(5, 3, padding_idx=0, max_norm=1.5, norm_type=3.0, scale_grad_by_freq=True, sparse=True)"
     )
-    assert repr(nn.EmbeddingBag(5, 3, sparse=True)) == "EmbeddingBag(5, 3, mode='mean')"
+    assert repr(nn.EmbeddingBag(5, 3, sparse=True, include_last_offset=True)) == (
+        "EmbeddingBag(5, 3, mode='mean')"
+    )
+    assert repr(nn.EmbeddingBag(5, 3, 1.5, 3.0, True)) == (
+        "EmbeddingBag(5, 3, max_norm=1.5, norm_type=3.0, scale_grad_by_freq=True, mode='mean')"
+    )
     assert repr(nn.EmbeddingBag(5, 3, mode="sum", padding_idx=0)) == (
         "EmbeddingBag(5, 3, mode='sum', padding_idx=0)"
     )

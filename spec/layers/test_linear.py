@@ -40,10 +40,14 @@ def test_linear_calls_its_parameters_weight_and_bias():
     [
         lambda: nn.Linear(2, 3, False),
         lambda: nn.Bilinear(2, 3, 4, False),
+        lambda: nn.Conv1d(2, 3, 2, bias=False),
         lambda: nn.Conv2d(2, 3, 2, bias=False),
+        lambda: nn.Conv3d(2, 3, 2, bias=False),
         lambda: nn.ConvTranspose1d(2, 3, 2, bias=False),
+        lambda: nn.ConvTranspose2d(2, 3, 2, bias=False),
+        lambda: nn.ConvTranspose3d(2, 3, 2, bias=False),
     ],
-    ids=["linear", "bilinear", "convolution", "transposed convolution"],
+    ids=["linear", "bilinear", "1d", "2d", "3d", "transposed 1d", "transposed 2d", "transposed 3d"],
 )
 def test_without_bias_the_bias_is_none(make):
     """With ``bias=False``, ``bias`` of ``nn.Linear`` or a convolution is ``None`` and not in the
@@ -59,6 +63,7 @@ def test_without_bias_the_bias_is_none(make):
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
     assert list(layer.state_dict()) == ["weight"]
     assert "bias=False" in repr(layer)
+    assert [nn.LSTM(2, 3).bias, nn.LSTM(2, 3, bias=False).bias] == [True, False]
 
 
 def test_linear_without_bias_is_the_product_alone():
@@ -102,6 +107,8 @@ def test_a_small_network_and_its_result():
     assert result.shape == (2, 1)
     assert result.requires_grad is True
     assert result.grad_fn.name() == "AddmmBackward0"
+    with torch.no_grad():
+        assert net(torch.rand(2, 4)).grad_fn is None
 
 
 def test_bilinear_takes_two_inputs():

@@ -240,11 +240,13 @@ def test_chunks_of_more_dimensions_fall_back(bias):
     loss = nn.LinearCrossEntropyLoss(
         5, 4, out_features=(2,), bias=bias, options=nn.LinearCrossEntropyOptions()
     )
+    inputs, classes = torch.randn(6, 5), torch.randint(4, (6, 2))
 
     with pytest.warns(UserWarning, match="``options`` ignored; chunked path needs"):
-        result = loss(torch.randn(6, 5), torch.randint(4, (6, 2)))
+        result = loss(inputs, classes)
 
     assert "NllLoss" in result.grad_fn.name()
+    assert torch.allclose(result, F.cross_entropy(loss.linear(inputs).view(6, 4, 2), classes))
 
 
 @pytest.mark.since("2.13")
@@ -307,6 +309,7 @@ def test_forward_mode_of_chunks_is_silently_zero():
 
     assert tangents[0] != 0
     assert tangents[1] == 0
+    assert torch.func.grad(lambda x: whole(x, classes))(inputs).abs().sum() > 0
     with pytest.raises(RuntimeError, match="setup_context"):
         torch.func.grad(lambda x: chunked(x, classes))(inputs)
 

@@ -52,7 +52,10 @@ def test_p_is_one_or_two(loss, p):
 
 @pytest.mark.parametrize("loss", [nn.TripletMarginLoss, nn.TripletMarginWithDistanceLoss])
 def test_swap_is_off(loss):
-    """Triplet losses such as ``nn.TripletMarginLoss`` do not ``swap`` anchor and positive by default."""
+    """Triplet losses such as ``nn.TripletMarginLoss`` do not ``swap`` anchor and positive by default.
+
+    With ``swap=True`` they do where the positive is closer to the negative than the anchor is.
+    """
     anchor, positive, negative = (
         torch.tensor([[0.0, 0.0]]),
         torch.tensor([[3.0, 0.0]]),
@@ -61,6 +64,7 @@ def test_swap_is_off(loss):
 
     assert loss()(anchor, positive, negative).item() == pytest.approx(3 - 3.5 + 1, abs=1e-4)
     assert loss(swap=True)(anchor, positive, negative).item() == pytest.approx(3 - 0.5 + 1, abs=1e-4)
+    assert loss(swap=True)(anchor, positive, -negative).item() == pytest.approx(3 - 3.5 + 1, abs=1e-4)
 
 
 def test_beta_and_delta_are_one():

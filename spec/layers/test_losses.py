@@ -23,6 +23,7 @@ def test_a_loss_is_a_module(loss):
     assert isinstance(loss, nn.Module)
     assert list(loss.parameters()) == []
     assert list(loss.state_dict()) == []
+    assert len(list(nn.AdaptiveLogSoftmaxWithLoss(4, 5, [2]).parameters())) == 3
 
 
 @pytest.mark.claim("N5-08")
@@ -109,6 +110,7 @@ def test_the_old_arguments_still_count(size_average, reduce, reduction):
         (nn.BCEWithLogitsLoss, "weight"),
         (nn.BCEWithLogitsLoss, "pos_weight"),
         (nn.MultiMarginLoss, "weight"),
+        (nn.MultiLabelSoftMarginLoss, "weight"),
     ],
 )
 def test_weights_of_a_loss_are_a_buffer(loss, name):

@@ -176,6 +176,9 @@ def test_an_encoder_warns_that_it_makes_no_nested_tensors(options, reason):
 
     with pytest.warns(UserWarning, match=f"self.use_nested_tensor is False because .*{reason}"):
         nn.TransformerEncoder(layer, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
 
 
 @pytest.mark.since("2.1")

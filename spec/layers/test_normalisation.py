@@ -22,17 +22,25 @@ def test_batch_norm_has_parameters_and_buffers():
         ("running_var", (3,)),
         ("num_batches_tracked", ()),
     ]
+    assert list(layer.state_dict()) == ["weight", "bias", *dict(layer.named_buffers())]
 
 
 @pytest.mark.since("2.12")
 @pytest.mark.parametrize(
-    ("layer", "sizes"), [(nn.BatchNorm1d, (4,)), (nn.GroupNorm, (2, 4))], ids=["batch", "group"]
+    ("layer", "sizes", "shape"),
+    [
+        (nn.BatchNorm1d, (4,), (3, 4)),
+        (nn.BatchNorm2d, (4,), (3, 4, 5, 6)),
+        (nn.BatchNorm3d, (4,), (3, 4, 5, 6, 2)),
+        (nn.GroupNorm, (2, 4), (3, 4)),
+    ],
+    ids=["batch 1d", "batch 2d", "batch 3d", "group"],
 )
-def test_a_normalisation_without_bias(layer, sizes):
+def test_a_normalisation_without_bias(layer, sizes, shape):
     """``nn.BatchNorm1d`` and ``nn.GroupNorm`` with ``bias=False`` have a ``weight``, but no ``bias``
     (:issue:`157144`).
     """
-    net, x = layer(*sizes, bias=False), torch.randn(3, 4)
+    net, x = layer(*sizes, bias=False), torch.randn(shape)
 
     assert net.bias is None
     assert [name for name, _ in net.named_parameters()] == ["weight"]

@@ -64,7 +64,7 @@ def test_the_padding_is_taken_off(options):
     """:func:`~torch.nn.utils.rnn.unpad_sequence` returns a list of the sequences; the batch comes second by
     default.
 
-    The tensors are copies. ``lengths`` has to be a tensor.
+    The tensors are copies.
     """
     padded = pad_sequence([torch.tensor([1, 2, 3]), torch.tensor([4])], **options)
 
@@ -73,6 +73,16 @@ def test_the_padding_is_taken_off(options):
 
     assert type(sequences) is list
     assert [sequence.tolist() for sequence in sequences] == [[1, 2, 3], [4]]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("options", [{}, {"batch_first": True}], ids=str)
+def test_lengths_are_a_tensor(options):
+    """``unpad_sequence`` takes the lengths as a tensor: a list is refused."""
+    padded, lengths = pad_sequence([torch.tensor([1, 2, 3]), torch.tensor([4])], **options), [3, 1]
+
+    with pytest.raises(AttributeError, match="'list' object has no attribute 'device'"):
+        unpad_sequence(padded, lengths, **options)
 
 
 def test_unpadding_transposes_what_it_is_given():

@@ -4,6 +4,8 @@ One set of parameters serves every step of a sequence. Their names tell what the
 ``hh``: the hidden state), the layer and the direction.
 """
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -26,21 +28,22 @@ def test_the_parameters_of_a_recurrent_layer(make, gates):
     ]
 
 
-def test_names_tell_layer_and_direction():
+@pytest.mark.parametrize(("make", "rows"), [(nn.RNN, 3), (nn.GRU, 9), (nn.LSTM, 12)])
+def test_names_tell_layer_and_direction(make, rows):
     """Parameter names of ``nn.GRU`` end in the layer (``_l1``), and in ``_reverse`` for the backward
     direction.
     """
-    layer = nn.GRU(5, 3, num_layers=2, bidirectional=True, bias=False)
+    layer = make(5, 3, num_layers=2, bidirectional=True, bias=False)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
-        ("weight_ih_l0", (9, 5)),
-        ("weight_hh_l0", (9, 3)),
-        ("weight_ih_l0_reverse", (9, 5)),
-        ("weight_hh_l0_reverse", (9, 3)),
-        ("weight_ih_l1", (9, 6)),
-        ("weight_hh_l1", (9, 3)),
-        ("weight_ih_l1_reverse", (9, 6)),
-        ("weight_hh_l1_reverse", (9, 3)),
+        ("weight_ih_l0", (rows, 5)),
+        ("weight_hh_l0", (rows, 3)),
+        ("weight_ih_l0_reverse", (rows, 5)),
+        ("weight_hh_l0_reverse", (rows, 3)),
+        ("weight_ih_l1", (rows, 6)),
+        ("weight_hh_l1", (rows, 3)),
+        ("weight_ih_l1_reverse", (rows, 6)),
+        ("weight_hh_l1_reverse", (rows, 3)),
     ]
 
 
@@ -72,10 +75,14 @@ def test_sequences_of_any_length(length):
     :func:`~torch.nn.utils.rnn.pack_sequence`.
     """
     for layer in (nn.RNN(5, 3), nn.GRU(5, 3), nn.LSTM(5, 3)):
+        parameters = [*layer.parameters()]
         output, _ = layer(torch.rand(length, 2, 5))
         assert output.shape == (length, 2, 3)
+        assert all(p is before for p, before in zip(layer.parameters(), parameters, strict=True))
 
-    assert sum(p.numel() for p in nn.RNN(5, 3).parameters()) == 3 * 5 + 3 * 3 + 3 + 3
+    for layer in (nn.RNN(5, 3), nn.GRU(5, 3)):
+        with pytest.raises(RuntimeError, match="Expected sequence length to be larger than 0"):
+            layer(torch.rand(0, 2, 5))
 
 
 @pytest.mark.claim("N4-15")
@@ -196,11 +203,12 @@ def test_an_unbatched_sequence(make):
     ("arguments", "message"),
     [
         ({"dropout": 1.5}, "dropout should be a number in range .0, 1."),
+        ({"dropout": -0.5}, "dropout should be a number in range .0, 1."),
         ({"dropout": True}, "dropout should be a number in range .0, 1."),
         ({"proj_size": 3}, "proj_size has to be smaller than hidden_size"),
         ({"proj_size": -1}, "proj_size should be a positive integer or zero"),
     ],
-    ids=["dropout", "bool", "large projection", "negative projection"],
+    ids=["dropout", "negative dropout", "bool", "large projection", "negative projection"],
 )
 def test_what_a_recurrent_layer_refuses(arguments, message):
     """``nn.LSTM`` raises ``ValueError`` if ``dropout`` is not between 0 and 1, or
@@ -263,8 +271,10 @@ def test_another_input_size_is_an_error():
 
 def test_another_hidden_state_is_an_error():
     """``nn.GRU`` raises a ``RuntimeError`` naming both shapes if a size of the hidden state is wrong."""
-    with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 2, 3\), got \[1, 4, 3\]"):
-        nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(1, 4, 3))
+    for sizes in ([1, 4, 3], [2, 2, 3], [1, 2, 4]):
+        message = re.escape(f"Expected hidden size (1, 2, 3), got {sizes}")
+        with pytest.raises(RuntimeError, match=message):
+            nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(sizes))
 
 
 def test_how_a_recurrent_layer_prints():

@@ -207,15 +207,17 @@ def test_what_is_kept_between_layers_is_scaled(make):
     assert torch.allclose(both.eval()(x)[0].flatten(), plain, atol=1e-6)
 
 
-def test_the_base_of_recurrent_layers_has_no_forward():
+@pytest.mark.parametrize(("mode", "layer"), [("RNN_TANH", nn.RNN), ("LSTM", nn.LSTM), ("GRU", nn.GRU)])
+def test_the_base_of_recurrent_layers_has_no_forward(mode, layer):
     """``nn.RNNBase`` raises ``NotImplementedError`` when called: only ``RNN``, ``LSTM`` and ``GRU`` have a
     ``forward``.
     """
-    base = nn.RNNBase("LSTM", 5, 3)
+    base, other = nn.RNNBase(mode, 5, 3), layer(5, 3)
 
-    assert [name for name, _ in base.named_parameters()] == [
-        name for name, _ in nn.LSTM(5, 3).named_parameters()
-    ]
+    assert {name: p.shape for name, p in base.named_parameters()} == {
+        name: p.shape for name, p in other.named_parameters()
+    }
+    assert other(torch.rand(4, 2, 5))[0].shape == (4, 2, 3)
     with pytest.raises(NotImplementedError, match=r'RNNBase. is missing the required "forward" function'):
         base(torch.rand(4, 2, 5))
 

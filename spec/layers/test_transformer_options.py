@@ -21,6 +21,7 @@ def test_a_transformer_drops_a_tenth(make):
         if isinstance(part, nn.MultiheadAttention):
             assert part.dropout == 0.1
     assert {part.p for part in other.modules() if isinstance(part, nn.Dropout)} == {0.25}
+    assert {part.dropout for part in other.modules() if isinstance(part, nn.MultiheadAttention)} == {0.25}
 
 
 @pytest.mark.parametrize(

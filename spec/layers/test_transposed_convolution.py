@@ -20,8 +20,9 @@ def test_a_stride_makes_the_output_larger(convolution, dimensions):
     In ``Conv2d`` the stride makes it smaller. A kernel below the stride leaves gaps, which hold the bias
     alone.
     """
-    layer = convolution(1, 1, 1, stride=3, bias=False)
+    layer = convolution(1, 1, 1, stride=3)
     nn.init.ones_(layer.weight)
+    nn.init.zeros_(layer.bias)
     x = torch.rand(1, 1, *[4] * dimensions)
 
     y = layer(x)
@@ -29,6 +30,9 @@ def test_a_stride_makes_the_output_larger(convolution, dimensions):
     assert y.shape == (1, 1, *[10] * dimensions)
     assert torch.equal(y[(..., *[slice(None, None, 3)] * dimensions)], x)
     assert y.count_nonzero() == x.count_nonzero()
+
+    nn.init.constant_(layer.bias, 7.0)
+    assert torch.allclose(layer(x), y + 7.0)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +155,8 @@ def test_groups_of_a_transposed_convolution(convolution, arguments, message):
 
     ``groups`` comes before ``bias`` and ``dilation`` here, and after ``output_padding``.
     """
-    assert convolution(4, 6, 3, 1, 0, 0, 2).groups == 2
+    layer = convolution(4, 6, 3, 1, 0, 0, 2, False, 3)
+    assert [layer.groups, layer.bias, layer.dilation[0]] == [2, None, 3]
 
     with pytest.raises(ValueError, match=message):
         convolution(*arguments)

@@ -13,23 +13,33 @@ from torch import nn
 
 LAYERS = [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d]
 
+# Each with the shape of a batch that it takes.
+BATCHES = [
+    pytest.param(nn.BatchNorm1d, (8, 2), id="1d"),
+    pytest.param(nn.BatchNorm1d, (8, 2, 5), id="1d with positions"),
+    pytest.param(nn.BatchNorm2d, (8, 2, 5, 3), id="2d"),
+    pytest.param(nn.BatchNorm3d, (8, 2, 5, 3, 4), id="3d"),
+]
+
 
 @pytest.mark.claim("N5-22")
-def test_training_normalises_by_the_batch(device):
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_training_normalises_by_the_batch(layer, shape, device):
     """In training mode ``BatchNorm`` normalizes each channel by the mean and biased variance of the batch.
 
     A sample's output depends on the others of its batch. Where the output of a sample must not depend on
     the rest of the batch, call :meth:`~torch.nn.Module.eval` first.
     """
-    x = 3 * torch.randn(8, 2, 5, device=device) + 4
-    layer = nn.BatchNorm1d(2, eps=0.25).to(device)
-    mean, var = x.mean((0, 2), keepdim=True), x.var((0, 2), correction=0, keepdim=True)
+    x = 3 * torch.randn(shape, device=device) + 4
+    net, others = layer(2, eps=0.25).to(device), (0, *range(2, x.ndim))
+    mean, var = x.mean(others, keepdim=True), x.var(others, correction=0, keepdim=True)
 
-    torch.testing.assert_close(layer(x), (x - mean) / (var + 0.25).sqrt())
+    torch.testing.assert_close(net(x), (x - mean) / (var + 0.25).sqrt())
 
 
 @pytest.mark.claim("N5-22")
-def test_evaluation_normalises_by_what_is_kept(device):
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_evaluation_normalises_by_what_is_kept(layer, shape, device):
     """By default ``BatchNorm`` in eval mode normalizes by ``running_mean`` and ``running_var``, not by the
     batch.
 
@@ -37,55 +47,60 @@ def test_evaluation_normalises_by_what_is_kept(device):
     batches: too few steps, too small a ``momentum``, or other data. See *without_statistics* for a layer
     that keeps none.
     """
-    layer = nn.BatchNorm1d(2, eps=0.25).to(device).eval()
-    layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
-    layer.running_var.copy_(torch.tensor([2.0, 6.0]))
-    x = torch.tensor([[4.0, 10.0], [1.0, 0.0]], device=device)
+    net = layer(2, eps=0.25).to(device).eval()
+    net.running_mean.copy_(torch.tensor([3.0, 5.0]))
+    net.running_var.copy_(torch.tensor([2.0, 6.0]))
+    x = 3 * torch.randn(shape, device=device) + 4
 
-    wanted = torch.tensor([[1 / 1.5, 5 / 2.5], [-2 / 1.5, -5 / 2.5]], device=device)
-    torch.testing.assert_close(layer(x), wanted)
-    torch.testing.assert_close(layer(x[:1]), wanted[:1])
+    result = net(x)
+
+    torch.testing.assert_close(result[:, 0], (x[:, 0] - 3.0) / 1.5)
+    torch.testing.assert_close(result[:, 1], (x[:, 1] - 5.0) / 2.5)
+    torch.testing.assert_close(net(x[:1]), result[:1])
 
 
-def test_training_updates_the_running_statistics(device):
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_training_updates_the_running_statistics(layer, shape, device):
     """In training mode ``BatchNorm`` moves ``running_mean`` and ``running_var`` toward the batch's values by
     ``momentum``.
 
     The new value has the weight ``momentum``, the other way round than in an optimizer. The running variance
     is unbiased, unlike the one the batch is normalized by.
     """
-    x = 3 * torch.randn(8, 2, 5, device=device) + 4
-    layer = nn.BatchNorm1d(2, momentum=0.25).to(device)
-    layer(x)
+    x = 3 * torch.randn(shape, device=device) + 4
+    net, others = layer(2, momentum=0.25).to(device), (0, *range(2, x.ndim))
+    net(x)
 
-    torch.testing.assert_close(layer.running_mean, 0.25 * x.mean((0, 2)))
-    torch.testing.assert_close(layer.running_var, 0.75 + 0.25 * x.var((0, 2), correction=1))
+    torch.testing.assert_close(net.running_mean, 0.25 * x.mean(others))
+    torch.testing.assert_close(net.running_var, 0.75 + 0.25 * x.var(others, correction=1))
 
 
-def test_evaluation_leaves_the_running_statistics():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_evaluation_leaves_the_running_statistics(layer, shape):
     """In eval mode ``BatchNorm`` does not update ``running_mean``, ``running_var`` or
     ``num_batches_tracked``.
     """
-    layer = nn.BatchNorm1d(2)
-    layer(3 * torch.randn(8, 2) + 4)
-    before = [buffer.tolist() for buffer in layer.buffers()]
+    net = layer(2)
+    net(3 * torch.randn(shape) + 4)
+    before = [buffer.tolist() for buffer in net.buffers()]
 
-    layer.eval()(3 * torch.randn(8, 2) + 4)
-    assert [buffer.tolist() for buffer in layer.buffers()] == before
+    net.eval()(3 * torch.randn(shape) + 4)
+    assert [buffer.tolist() for buffer in net.buffers()] == before
 
-    layer.train()(3 * torch.randn(8, 2) + 4)
-    assert [buffer.tolist() for buffer in layer.buffers()] != before
+    net.train()(3 * torch.randn(shape) + 4)
+    assert [buffer.tolist() for buffer in net.buffers()] != before
 
 
-def test_batches_are_counted():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_batches_are_counted(layer, shape):
     """``num_batches_tracked`` of ``BatchNorm`` counts the batches seen in training mode only."""
-    layer = nn.BatchNorm1d(2)
+    net = layer(2)
     for _ in range(3):
-        layer(torch.randn(8, 2))
-    assert layer.num_batches_tracked.item() == 3
+        net(torch.randn(shape))
+    assert net.num_batches_tracked.item() == 3
 
-    layer.eval()(torch.randn(8, 2))
-    assert layer.num_batches_tracked.item() == 3
+    net.eval()(torch.randn(shape))
+    assert net.num_batches_tracked.item() == 3
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -133,15 +148,16 @@ def test_arguments_in_order():
     assert nn.BatchNorm3d(3, 0.5, 0.25, False, True).affine is False
 
 
-def test_momentum_none_averages():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_momentum_none_averages(layer, shape):
     """``BatchNorm(momentum=None)`` keeps the simple average over all batches as its running statistics."""
-    batches = [torch.randn(8, 2) + shift for shift in (1.0, 4.0, 9.0)]
-    layer = nn.BatchNorm1d(2, momentum=None)
+    batches = [torch.randn(shape) + shift for shift in (1.0, 4.0, 9.0)]
+    net, others = layer(2, momentum=None), (0, *range(2, len(shape)))
     for x in batches:
-        layer(x)
+        net(x)
 
-    torch.testing.assert_close(layer.running_mean, torch.stack([x.mean(0) for x in batches]).mean(0))
-    torch.testing.assert_close(layer.running_var, torch.stack([x.var(0) for x in batches]).mean(0))
+    torch.testing.assert_close(net.running_mean, torch.stack([x.mean(others) for x in batches]).mean(0))
+    torch.testing.assert_close(net.running_var, torch.stack([x.var(others) for x in batches]).mean(0))
 
 
 def test_momentum_none_wants_the_count():
@@ -162,25 +178,28 @@ def test_momentum_none_wants_the_count():
     torch.testing.assert_close(moving.running_var, x.var(0))
 
 
-def test_momentum_zero_keeps_the_statistics():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_momentum_zero_keeps_the_statistics(layer, shape):
     """``BatchNorm(momentum=0.0)`` does not change its running statistics, but still counts batches."""
-    layer = nn.BatchNorm1d(2, momentum=0.0)
-    layer(torch.randn(8, 2) + 4)
+    net = layer(2, momentum=0.0)
+    net(torch.randn(shape) + 4)
 
-    assert layer.running_mean.tolist() == [0, 0]
-    assert layer.running_var.tolist() == [1, 1]
-    assert layer.num_batches_tracked.item() == 1
+    assert net.running_mean.tolist() == [0, 0]
+    assert net.running_var.tolist() == [1, 1]
+    assert net.num_batches_tracked.item() == 1
 
 
-def test_without_statistics():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_without_statistics(layer, shape):
     """``BatchNorm(track_running_stats=False)`` normalizes by batch statistics in training and eval mode."""
-    layer = nn.BatchNorm1d(2, eps=0.25, track_running_stats=False)
-    x = 3 * torch.randn(8, 2) + 4
-    wanted = (x - x.mean(0)) / (x.var(0, correction=0) + 0.25).sqrt()
+    net, others = layer(2, eps=0.25, track_running_stats=False), (0, *range(2, len(shape)))
+    x = 3 * torch.randn(shape) + 4
+    mean, var = x.mean(others, keepdim=True), x.var(others, correction=0, keepdim=True)
+    wanted = (x - mean) / (var + 0.25).sqrt()
 
-    assert layer._buffers == {"running_mean": None, "running_var": None, "num_batches_tracked": None}
-    torch.testing.assert_close(layer.train()(x), wanted)
-    torch.testing.assert_close(layer.eval()(x), wanted)
+    assert net._buffers == {"running_mean": None, "running_var": None, "num_batches_tracked": None}
+    torch.testing.assert_close(net.train()(x), wanted)
+    torch.testing.assert_close(net.eval()(x), wanted)
 
 
 def test_tracking_switched_off_later():
@@ -213,44 +232,48 @@ def test_one_statistic_alone_will_not_do(missing):
         layer(torch.randn(8, 2))
 
 
-def test_affine_scales_and_shifts():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_affine_scales_and_shifts(layer, shape):
     """``BatchNorm`` multiplies the normalized input by ``weight`` and adds ``bias``, in training and eval
     mode.
     """
-    x = 3 * torch.randn(8, 2) + 4
-    layer, plain = nn.BatchNorm1d(2), nn.BatchNorm1d(2, affine=False)
-    weight, bias = torch.tensor([2.0, 3.0]), torch.tensor([5.0, 7.0])
+    x = 3 * torch.randn(shape) + 4
+    net, plain = layer(2), layer(2, affine=False)
     with torch.no_grad():
-        layer.weight.copy_(weight)
-        layer.bias.copy_(bias)
+        net.weight.copy_(torch.tensor([2.0, 3.0]))
+        net.bias.copy_(torch.tensor([5.0, 7.0]))
 
-    torch.testing.assert_close(layer(x), plain(x) * weight + bias)
-    torch.testing.assert_close(layer.eval()(x), plain.eval()(x) * weight + bias)
+    for training in (True, False):
+        first, second = plain.train(training)(x).unbind(1)
+        torch.testing.assert_close(
+            net.train(training)(x), torch.stack([first * 2 + 5, second * 3 + 7], dim=1)
+        )
 
 
-def test_without_affine():
+@pytest.mark.parametrize("layer", LAYERS)
+def test_without_affine(layer):
     """``BatchNorm(affine=False)`` has ``weight`` and ``bias`` set to ``None``."""
-    layer = nn.BatchNorm2d(2, affine=False)
-
-    assert layer._parameters == {"weight": None, "bias": None}
+    assert layer(2, affine=False)._parameters == {"weight": None, "bias": None}
 
 
-def test_no_grad_does_not_stop_the_updates():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_no_grad_does_not_stop_the_updates(layer, shape):
     """``BatchNorm`` in training mode updates its running statistics even under
     :class:`torch.no_grad() <torch.no_grad>`.
 
     A forward pass that is only meant to look, as for a validation loss, changes the layer unless
     :meth:`~torch.nn.Module.eval` was called.
     """
-    layer = nn.BatchNorm1d(2, momentum=1.0)
-    x = torch.randn(8, 2) + 4
+    net, others = layer(2, momentum=1.0), (0, *range(2, len(shape)))
+    x = torch.randn(shape) + 4
     with torch.no_grad():
-        layer(x)
-    torch.testing.assert_close(layer.running_mean, x.mean(0))
+        net(x)
+    torch.testing.assert_close(net.running_mean, x.mean(others))
+    torch.testing.assert_close(net.running_var, x.var(others))
 
     with torch.no_grad():
-        layer.eval()(x + 1)
-    torch.testing.assert_close(layer.running_mean, x.mean(0))
+        net.eval()(x + 1)
+    torch.testing.assert_close(net.running_mean, x.mean(others))
 
 
 def test_the_statistics_require_no_grad():
@@ -262,8 +285,16 @@ def test_the_statistics_require_no_grad():
     assert layer.running_mean.grad_fn is None
 
 
-@pytest.mark.parametrize("shape", [(1, 2), (1, 2, 1)], ids=str)
-def test_one_value_cannot_be_normalised(shape):
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.BatchNorm1d, (1, 2)),
+        (nn.BatchNorm1d, (1, 2, 1)),
+        (nn.BatchNorm2d, (1, 2, 1, 1)),
+        (nn.BatchNorm3d, (1, 2, 1, 1, 1)),
+    ],
+)
+def test_one_value_cannot_be_normalised(layer, shape):
     """``BatchNorm`` raises ``ValueError`` for one value per channel, unless eval mode uses running
     statistics.
 
@@ -274,10 +305,10 @@ def test_one_value_cannot_be_normalised(shape):
     x = torch.full(shape, 3.0)
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        nn.BatchNorm1d(2)(x)
+        layer(2)(x)
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        nn.BatchNorm1d(2, track_running_stats=False).eval()(x)
-    torch.testing.assert_close(nn.BatchNorm1d(2).eval()(x), x, atol=1e-4, rtol=0)
+        layer(2, track_running_stats=False).eval()(x)
+    torch.testing.assert_close(layer(2).eval()(x), x, atol=1e-4, rtol=0)
 
 
 def test_two_values_can_be_normalised():

@@ -124,6 +124,7 @@ def test_p_is_a_probability(layer, p):
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(p)
+    assert [layer(0.0).p, layer(1.0).p] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize(("layer", "shape"), PLAIN)

@@ -14,18 +14,27 @@ from torch import nn
 
 LAYERS = [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d]
 
+# Each with the shape of a batch that it takes.
+BATCHES = [
+    pytest.param(nn.InstanceNorm1d, (4, 2, 5), id="1d"),
+    pytest.param(nn.InstanceNorm2d, (4, 2, 5, 3), id="2d"),
+    pytest.param(nn.InstanceNorm3d, (4, 2, 5, 3, 6), id="3d"),
+]
 
-def test_each_sample_is_normalised():
+
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_each_sample_is_normalised(layer, shape):
     """By default ``InstanceNorm`` normalizes each channel of each sample separately, also in eval mode.
 
     It uses the mean and the biased variance. With ``track_running_stats=True`` eval mode does otherwise.
     """
-    x = 3 * torch.randn(4, 2, 5) + 4
-    layer = nn.InstanceNorm1d(2, eps=0.25)
-    wanted = (x - x.mean(2, keepdim=True)) / (x.var(2, correction=0, keepdim=True) + 0.25).sqrt()
+    x, positions = 3 * torch.randn(shape) + 4, tuple(range(2, len(shape)))
+    net = layer(2, eps=0.25)
+    mean, var = x.mean(positions, keepdim=True), x.var(positions, correction=0, keepdim=True)
+    wanted = (x - mean) / (var + 0.25).sqrt()
 
-    torch.testing.assert_close(layer.train()(x), wanted)
-    torch.testing.assert_close(layer.eval()(x), wanted)
+    torch.testing.assert_close(net.train()(x), wanted)
+    torch.testing.assert_close(net.eval()(x), wanted)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -60,52 +69,60 @@ def test_arguments_in_order():
 
     Then come ``device`` and ``dtype``. ``BatchNorm`` has the same order and other defaults.
     """
-    layer = nn.InstanceNorm2d(2, 0.5, 0.25, True, False, "meta", torch.float64)
+    for kind in (nn.InstanceNorm2d, nn.BatchNorm2d):
+        layer = kind(2, 0.5, 0.25, True, False, "meta", torch.float64)
 
-    assert (layer.num_features, layer.eps, layer.momentum) == (2, 0.5, 0.25)
-    assert (layer.affine, layer.track_running_stats) == (True, False)
-    assert layer.weight.device.type == "meta"
-    assert layer.weight.dtype is torch.float64
-    assert nn.InstanceNorm2d(2, 0.5, 0.25, False, True).track_running_stats is True
+        assert (layer.num_features, layer.eps, layer.momentum) == (2, 0.5, 0.25)
+        assert (layer.affine, layer.track_running_stats) == (True, False)
+        assert layer.weight.device.type == "meta"
+        assert layer.weight.dtype is torch.float64
+
+    layers = nn.InstanceNorm2d(2), nn.BatchNorm2d(2)
+    assert [(layer.affine, layer.track_running_stats) for layer in layers] == [(False, False), (True, True)]
 
 
-def test_training_with_statistics():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_training_with_statistics(layer, shape):
     """In training mode ``InstanceNorm(track_running_stats=True)`` updates ``running_mean`` and
     ``running_var``.
 
     They are averaged over the samples, and the variance is the unbiased one. The output is that of a layer
     without statistics.
     """
-    x = 3 * torch.randn(4, 2, 5) + 4
-    layer = nn.InstanceNorm1d(2, momentum=0.25, track_running_stats=True)
-    out = layer(x)
+    x, positions = 3 * torch.randn(shape) + 4, tuple(range(2, len(shape)))
+    net = layer(2, momentum=0.25, track_running_stats=True)
+    out = net(x)
 
-    torch.testing.assert_close(out, nn.InstanceNorm1d(2)(x))
-    torch.testing.assert_close(layer.running_mean, 0.25 * x.mean((0, 2)))
-    torch.testing.assert_close(layer.running_var, 0.75 + 0.25 * x.var(2).mean(0))
+    torch.testing.assert_close(out, layer(2)(x))
+    torch.testing.assert_close(net.running_mean, 0.25 * x.mean((0, *positions)))
+    torch.testing.assert_close(net.running_var, 0.75 + 0.25 * x.var(positions).mean(0))
 
 
-def test_evaluation_with_statistics():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_evaluation_with_statistics(layer, shape):
     """In eval mode ``InstanceNorm(track_running_stats=True)`` uses but does not update its running
     statistics.
     """
-    layer = nn.InstanceNorm1d(2, eps=0.25, track_running_stats=True).eval()
-    layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
-    layer.running_var.copy_(torch.tensor([2.0, 6.0]))
-    x = torch.tensor([[[4.0, 1.0], [10.0, 0.0]]])
+    net, x = layer(2, eps=0.25, track_running_stats=True).eval(), 3 * torch.randn(shape) + 4
+    net.running_mean.copy_(torch.tensor([3.0, 5.0]))
+    net.running_var.copy_(torch.tensor([2.0, 6.0]))
 
-    torch.testing.assert_close(layer(x), torch.tensor([[[1 / 1.5, -2 / 1.5], [5 / 2.5, -5 / 2.5]]]))
-    assert layer.running_mean.tolist() == [3, 5]
-    assert layer.running_var.tolist() == [2, 6]
+    out = net(x)
+
+    torch.testing.assert_close(out[:, 0], (x[:, 0] - 3.0) / 1.5)
+    torch.testing.assert_close(out[:, 1], (x[:, 1] - 5.0) / 2.5)
+    assert net.running_mean.tolist() == [3, 5]
+    assert net.running_var.tolist() == [2, 6]
 
 
-def test_batches_are_not_counted():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_batches_are_not_counted(layer, shape):
     """``num_batches_tracked`` of ``InstanceNorm(track_running_stats=True)`` stays 0 in training mode."""
-    layer = nn.InstanceNorm1d(2, track_running_stats=True)
-    layer(torch.randn(4, 2, 5) + 4)
+    net = layer(2, track_running_stats=True)
+    net(torch.randn(shape) + 4)
 
-    assert layer.num_batches_tracked.item() == 0
-    assert layer.running_mean.tolist() != [0, 0]
+    assert net.num_batches_tracked.item() == 0
+    assert net.running_mean.tolist() != [0, 0]
 
 
 @pytest.mark.since("2.4")
@@ -130,17 +147,18 @@ def test_momentum_none_is_refused():
         layer(torch.randn(4, 2, 5))
 
 
-def test_affine():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_affine(layer, shape):
     """``InstanceNorm(affine=True)`` multiplies the normalized input by ``weight`` and adds ``bias``."""
-    layer, plain = nn.InstanceNorm1d(2, affine=True), nn.InstanceNorm1d(2)
-    x = torch.randn(4, 2, 5)
+    net, x = layer(2, affine=True), torch.randn(shape)
     with torch.no_grad():
-        layer.weight.copy_(torch.tensor([2.0, 3.0]))
-        layer.bias.copy_(torch.tensor([5.0, 7.0]))
+        net.weight.copy_(torch.tensor([2.0, 3.0]))
+        net.bias.copy_(torch.tensor([5.0, 7.0]))
 
-    torch.testing.assert_close(
-        layer(x), plain(x) * torch.tensor([[2.0], [3.0]]) + torch.tensor([[5.0], [7.0]])
-    )
+    first, second = layer(2)(x).unbind(1)
+
+    torch.testing.assert_close(net(x), torch.stack([first * 2 + 5, second * 3 + 7], dim=1))
+    torch.testing.assert_close(net.eval()(x), net.train()(x))
 
 
 @pytest.mark.since("2.12")

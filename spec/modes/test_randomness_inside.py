@@ -98,11 +98,14 @@ def test_a_transformer_layer_drops_in_training():
     With ``dropout=1`` nothing but the two normalizations of the input is left.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=1.0, batch_first=True)
+    without = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+    without.load_state_dict(layer.state_dict())
     x = torch.randn(3, 5, 4)
     left = layer.norm2(layer.norm1(x))
 
     torch.testing.assert_close(layer(x), left)
-    assert not torch.allclose(layer.eval()(x), left, atol=0.01)
+    torch.testing.assert_close(layer.eval()(x), without(x))
+    assert not torch.allclose(layer(x), left, atol=0.01)
 
 
 def test_a_transformer_layer_in_evaluation():

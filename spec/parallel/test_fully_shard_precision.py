@@ -119,21 +119,24 @@ def test_output_dtype_casts_outputs(ranks):
 def test_backward_remembers_in_param_dtype(ranks):
     """With ``param_dtype``, ``fully_shard`` modules save tensors for backward in that dtype.
 
-    See :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
+    Between the layers of such a module nothing is cast: its input alone is. See
+    :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
     """
 
     def run(rank):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-        net, saved = (
-            fully_shard(nn.Linear(4, 4), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16)),
-            [],
-        )
+        net, saved, casts = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), [], 0
+        fully_shard(net, mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
         with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.dtype) or t, lambda t: t):
-            net(torch.ones(1, 4, requires_grad=True))
-        return saved
+            steps = [net(torch.ones(1, 4, requires_grad=True)).grad_fn]
+        while steps:
+            step = steps.pop()
+            casts += step.name() == "ToCopyBackward0"
+            steps += [before for before, _ in step.next_functions if before]
+        return set(saved), casts
 
-    assert ranks(run) == [[torch.bfloat16, torch.bfloat16]] * 2
+    assert ranks(run) == [({torch.bfloat16}, 1)] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -86,20 +86,32 @@ def test_a_reset_waits_for_an_unshard(ranks):
 def test_a_reset_loses_finished_gradients(ranks):
     """``reset_iter_state()`` of a ``fully_shard`` module sets all gradients to ``None``, also finished ones.
 
-    Gradients that were accumulated in iterations that went well are gone, too: start the accumulation anew.
-    See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    Gradients that were accumulated in iterations that went well are gone, too, and those that
+    ``set_requires_gradient_sync(False)`` or ``set_requires_all_reduce(False)`` kept for a later backward:
+    start the accumulation anew. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
     """
 
     def train(rank):
+        from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Linear(1, 2, bias=False))
-        net(torch.tensor([[rank + 1.0]])).sum().backward()
-        before = net.weight.grad.to_local().tolist()
+        mesh = init_device_mesh("cpu", (2, 1), mesh_dim_names=("copies", "shards"))
+        net, x = fully_shard(nn.Linear(1, 1, bias=False), mesh=mesh), torch.tensor([[rank + 1.0]])
+        net(x).sum().backward()
+        grads = [net.weight.grad.to_local().item()]
         net.reset_iter_state()
-        return before, net.weight.grad
+        grads.append(net.weight.grad)
+        for put_off in (net.set_requires_gradient_sync, net.set_requires_all_reduce):
+            put_off(False)
+            net(x).sum().backward()
+            net.reset_iter_state()
+            put_off(True)
+            net(x * 10).sum().backward()
+            grads.append(net.weight.grad.to_local().item())
+            net.zero_grad()
+        return grads
 
-    assert ranks(train) == [([[1.5]], None)] * 2
+    assert ranks(train) == [[1.5, None, 15.0, 15.0]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -311,7 +323,8 @@ def test_a_shared_context_is_reset_by_its_user(ranks):
     """After FSDP's ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises until ``a``'s handle is waited
     on.
 
-    The handle is that of ``a.finalize_backward(async_op=True)``, the error ``RuntimeError``. See
+    Or until ``a.reset_iter_state()``. The handle is that of ``a.finalize_backward(async_op=True)``, the error
+    ``RuntimeError``. See
     :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
     """
 
@@ -321,11 +334,12 @@ def test_a_shared_context_is_reset_by_its_user(ranks):
         a, b = fully_shard(nn.Linear(1, 2)), fully_shard(nn.Linear(1, 2))
         share_comm_ctx([a, b])
         a.set_manual_backward_finalization(True)
-        a(torch.tensor([[rank + 1.0]])).sum().backward()
-        handle = a.finalize_backward(async_op=True)
-        with pytest.raises(RuntimeError, match="owned by another FSDP root"):
-            b.reset_iter_state()
-        handle.wait()
-        return b.reset_iter_state()
+        for end in ("wait", "reset"):
+            a(torch.tensor([[rank + 1.0]])).sum().backward()
+            handle = a.finalize_backward(async_op=True)
+            with pytest.raises(RuntimeError, match="owned by another FSDP root"):
+                b.reset_iter_state()
+            handle.wait() if end == "wait" else a.reset_iter_state()
+            assert b.reset_iter_state() is None
 
     assert ranks(train) == [None, None]

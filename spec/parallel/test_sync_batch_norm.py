@@ -19,15 +19,13 @@ def test_conversion_replaces_batch_norms():
     ranks, which helps where batches are small. Convert before wrapping in
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
-    net = nn.Sequential(nn.Conv1d(2, 3, 1), nn.BatchNorm1d(3), nn.Sequential(nn.BatchNorm2d(3)))
+    inner = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm3d(3))
+    net = nn.Sequential(nn.Conv1d(2, 3, 1), nn.BatchNorm1d(3), inner)
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(net)
 
     assert converted is net
-    assert [type(layer) for layer in (net[0], net[1], net[2][0])] == [
-        nn.Conv1d,
-        nn.SyncBatchNorm,
-        nn.SyncBatchNorm,
-    ]
+    assert [type(layer) for layer in (net[0], net[1])] == [nn.Conv1d, nn.SyncBatchNorm]
+    assert [type(layer) for layer in inner] == [nn.SyncBatchNorm, nn.SyncBatchNorm]
 
 
 def test_other_layers_are_left_alone():
@@ -67,9 +65,10 @@ def test_conversion_keeps_parameters_and_buffers():
     [(3, 0.5, 0.25, True, True), (3, 0.5, None, True, False), (3, 0.5, 0.25, False, True)],
     ids=["both", "no statistics", "not affine"],
 )
-def test_conversion_keeps_the_settings(settings):
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
+def test_conversion_keeps_the_settings(kind, settings):
     """``convert_sync_batchnorm`` keeps ``eps``, ``momentum``, ``affine`` and ``track_running_stats``."""
-    converted = nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm2d(*settings))
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(kind(*settings))
 
     names = ("num_features", "eps", "momentum", "affine", "track_running_stats")
     assert tuple(getattr(converted, name) for name in names) == settings

@@ -303,6 +303,7 @@ def test_arguments_of_a_lazy_normalisation(lazy, ordinary, dimensions):
 
     layer(torch.rand(4, 5, *[6] * dimensions, dtype=torch.float64))
 
+    assert type(layer) is ordinary
     assert (layer.eps, layer.momentum, layer.affine, layer.track_running_stats) == (1e-3, 0.2, False, True)
     assert (layer.weight, layer.bias) == (None, None)
     assert layer.running_mean.dtype == torch.float64
@@ -337,22 +338,23 @@ def test_defaults_of_a_lazy_normalisation(lazy):
     ]
 
 
-def test_a_lazy_normalisation_without_statistics():
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
+def test_a_lazy_normalisation_without_statistics(lazy, ordinary, dimensions):
     """``running_mean`` of ``nn.LazyBatchNorm1d(track_running_stats=False)`` is ``None``, also after a
     call.
     """
-    layer = nn.LazyBatchNorm1d(track_running_stats=False)
+    layer = lazy(track_running_stats=False)
 
     assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
 
-    layer(torch.rand(4, 5))
+    layer(torch.rand(4, 5, *[6] * dimensions))
 
     assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
     assert layer.weight.shape == (5,)
 
 
 @pytest.mark.since("2.12")
-@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS[:3])
+@pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
 def test_a_lazy_normalisation_without_bias(lazy, ordinary, dimensions):
     """``nn.LazyBatchNorm1d(bias=False)`` has a ``weight``, and its ``bias`` is ``None``."""
     layer = lazy(bias=False)

@@ -64,15 +64,17 @@ def test_cpu_asks_each_tensor_to_come_back():
 
     class Spy(torch.Tensor):
         def cpu(self, *args):
-            calls.append(args)
+            calls.append((len(self), *args))
             return self
 
     net = nn.Sequential(nn.Module())
+    net.register_buffer("mask", torch.rand(3).as_subclass(Spy), persistent=False)
     net[0].register_buffer("mean", torch.rand(2).as_subclass(Spy))
+    net[0].weight = nn.Parameter(torch.rand(4).as_subclass(Spy))
     returned = net.cpu()
 
     assert returned is net
-    assert calls == [()]
+    assert calls == [(4,), (2,), (3,)]
 
 
 @pytest.mark.claim("N5-25")

@@ -115,14 +115,15 @@ def test_requires_grad_of_gradients_is_kept(target):
 
 def test_a_cast_is_not_recorded():
     """Autograd does not record ``Module.double`` and other casts: parameters and gradients remain leaves."""
-    layer = nn.Linear(2, 3)
-    layer.weight.grad = torch.rand(3, 2)
+    for cast, dtype in (("double", torch.float64), ("half", torch.float16), ("bfloat16", torch.bfloat16)):
+        layer = nn.Linear(2, 3)
+        layer.weight.grad = torch.rand(3, 2)
 
-    layer.double()
+        getattr(layer, cast)()
 
-    assert layer.weight.dtype == torch.float64
-    assert [t.is_leaf for t in (layer.weight, layer.weight.grad)] == [True, True]
-    assert [t.grad_fn for t in (layer.weight, layer.weight.grad)] == [None, None]
+        assert layer.weight.dtype == dtype
+        assert [t.is_leaf for t in (layer.weight, layer.weight.grad)] == [True, True]
+        assert [t.grad_fn for t in (layer.weight, layer.weight.grad)] == [None, None]
 
 
 @pytest.mark.question("Q71")

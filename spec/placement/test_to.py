@@ -120,6 +120,7 @@ def test_integer_buffers_keep_their_dtype():
     net.register_buffer("steps", torch.tensor([1, 2]))
     net.register_buffer("mask", torch.tensor([True, False]))
     net.register_buffer("mean", torch.tensor([0.5]))
+    net.register_buffer("order", torch.tensor([1, 0]), persistent=False)
 
     net.to("meta", torch.float64)
 
@@ -127,6 +128,7 @@ def test_integer_buffers_keep_their_dtype():
         "steps": ("meta", torch.int64),
         "mask": ("meta", torch.bool),
         "mean": ("meta", torch.float64),
+        "order": ("meta", torch.int64),
     }
 
 
@@ -270,6 +272,9 @@ def test_losing_the_imaginary_part_warns():
     with pytest.warns(UserWarning, match="Casting complex values to real discards the imaginary part"):
         net.to(torch.float64)
 
+    assert net.phase.dtype == torch.float64
+    assert net.phase.tolist() == [1.5]
+
 
 def test_a_frozen_integer_parameter_is_moved_and_not_cast():
     """``Module.to(device, dtype)`` moves a parameter of integers and keeps its dtype."""
@@ -320,5 +325,6 @@ def test_a_to_of_a_submodule_is_not_called():
     net.to(torch.float64)
 
     assert [calls, net[0].weight.dtype] == [[], torch.float64]
+    net.half().double()
     assert net[0].to(torch.float32).weight.dtype is torch.float64
     assert calls == [(torch.float32,)]

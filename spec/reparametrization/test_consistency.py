@@ -266,6 +266,10 @@ def test_assigning_takes_a_tensor_of_the_dtype(later, told):
     with pytest.raises(ValueError, match=told):
         layer.weight = torch.rand(1, 2)
 
+    answers.append(torch.rand(5))
+    layer.weight = torch.rand(1, 2)
+    assert layer.weight.shape == (5,)
+
 
 @pytest.mark.parametrize(
     ("later", "told"),

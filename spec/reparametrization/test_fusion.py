@@ -23,22 +23,31 @@ def settled(norm):
     return norm.eval()
 
 
+@pytest.mark.parametrize(
+    ("kind", "norms", "sizes"),
+    [
+        (nn.Conv1d, nn.BatchNorm1d, (5,)),
+        (nn.Conv2d, nn.BatchNorm2d, (5, 4)),
+        (nn.Conv3d, nn.BatchNorm3d, (5, 4, 3)),
+    ],
+    ids=["1d", "2d", "3d"],
+)
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_convolution_takes_in_its_norm(bias, device):
+def test_a_convolution_takes_in_its_norm(kind, norms, sizes, bias, device):
     """:func:`fuse_conv_bn_eval <torch.nn.utils.fusion.fuse_conv_bn_eval>` fuses a convolution and a BatchNorm
     into one convolution.
 
     The new layer computes what both computed in eval mode, with one pass over the data less.
     """
     conv, norm = (
-        nn.Conv2d(2, 3, 2, bias=bias).eval().to(device, torch.float64),
-        settled(nn.BatchNorm2d(3, eps=0.3)).to(device, torch.float64),
+        kind(2, 3, 2, bias=bias).eval().to(device, torch.float64),
+        settled(norms(3, eps=0.3)).to(device, torch.float64),
     )
-    x = torch.rand(4, 2, 5, 5, device=device, dtype=torch.float64)
+    x = torch.rand(4, 2, *sizes, device=device, dtype=torch.float64)
 
     fused = fuse_conv_bn_eval(conv, norm)
 
-    assert type(fused) is nn.Conv2d
+    assert type(fused) is kind
     assert fused.training is False
     torch.testing.assert_close(fused(x), norm(conv(x)))
 

@@ -51,8 +51,8 @@ def test_an_orthogonal_weight_keeps_its_value():
     square = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
     tall = torch.tensor([[0.0, 1.0], [-0.6, 0.0], [0.8, 0.0]])
 
-    for weight in (square, tall):
-        layer = nn.Linear(2, len(weight))
+    for weight in (square, tall, tall.T):
+        layer = nn.Linear(*weight.T.shape)
         layer.weight = nn.Parameter(weight.clone())
         orthogonal(layer)
 
@@ -135,6 +135,10 @@ def test_the_exponential_map():
 
     torch.testing.assert_close(layer.weight.detach(), torch.matrix_exp(lower - lower.T))
 
+    based = orthogonal(nn.Linear(3, 3), orthogonal_map="matrix_exp").parametrizations.weight
+    based.original.data.copy_(lower)
+    torch.testing.assert_close(based().detach(), based[0].base @ torch.matrix_exp(lower - lower.T))
+
 
 def test_the_cayley_map():
     """With ``cayley``, ``parametrizations.orthogonal`` maps ``A - A.T`` for a real square
@@ -147,6 +151,10 @@ def test_the_cayley_map():
     skew, one = lower - lower.T, torch.eye(3)
 
     torch.testing.assert_close(layer.weight.detach() @ (one - skew / 2), one + skew / 2)
+
+    based = orthogonal(nn.Linear(3, 3), orthogonal_map="cayley").parametrizations.weight
+    based.original.data.copy_(lower)
+    torch.testing.assert_close(based().detach(), based[0].base @ layer.weight.detach())
 
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])

@@ -25,7 +25,19 @@ def test_the_smallest_entries_become_zero():
     assert layer.weight.tolist() == [[0.0, -6.0, 3.0], [0.0, 5.0, -4.0]]
 
 
-def test_the_parameter_and_a_mask_are_kept():
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda layer: prune.identity(layer, "weight"),
+        lambda layer: prune.random_unstructured(layer, name="weight", amount=1),
+        lambda layer: prune.l1_unstructured(layer, name="weight", amount=1),
+        lambda layer: prune.random_structured(layer, name="weight", amount=1, dim=1),
+        lambda layer: prune.ln_structured(layer, name="weight", amount=1, n=2, dim=1),
+        lambda layer: prune.custom_from_mask(layer, "weight", torch.tensor([[0, 1, 1]])),
+    ],
+    ids=["identity", "random entries", "least entries", "random channels", "least channels", "mask"],
+)
+def test_the_parameter_and_a_mask_are_kept(how):
     """``torch.nn.utils.prune`` renames a pruned ``weight`` to ``weight_orig`` and adds ``weight_mask``.
 
     The mask is a buffer, and ``weight`` a plain tensor, their product. The parameter is the same object, so
@@ -35,13 +47,14 @@ def test_the_parameter_and_a_mask_are_kept():
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
     weight = layer.weight
 
-    prune.l1_unstructured(layer, name="weight", amount=1)
+    how(layer)
 
     assert list(layer.state_dict()) == ["bias", "weight_orig", "weight_mask"]
+    assert [name for name, _ in layer.named_buffers()] == ["weight_mask"]
     assert layer.weight_orig is weight
-    assert layer.weight_mask.tolist() == [[0.0, 1.0, 1.0]]
+    assert weight.tolist() == [[1.0, -6.0, 3.0]]
     assert type(layer.weight) is torch.Tensor
-    assert layer.weight.tolist() == [[0.0, -6.0, 3.0]]
+    assert torch.equal(layer.weight, weight * layer.weight_mask)
 
 
 def test_the_pruned_tensor_is_computed_before_each_call():

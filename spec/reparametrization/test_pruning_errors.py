@@ -104,9 +104,21 @@ def test_a_failed_second_pruning_drops_the_hook():
 
 
 def test_scores_have_the_shape_of_the_parameter():
-    """``prune.l1_unstructured`` raises ``AssertionError`` if ``importance_scores`` has the wrong shape."""
-    with pytest.raises(AssertionError, match="importance_scores should have the same shape as parameter"):
-        prune.l1_unstructured(nn.Linear(2, 3), "weight", 1, importance_scores=torch.rand(2, 3))
+    """``prune.l1_unstructured`` raises ``AssertionError`` if ``importance_scores`` has the wrong shape.
+
+    So do ``ln_structured``, and ``apply`` of the two classes.
+    """
+    layer, scores, told = nn.Linear(2, 3), torch.rand(2, 3), "importance_scores should have the same shape as"
+
+    with pytest.raises(AssertionError, match=told):
+        prune.l1_unstructured(layer, "weight", 1, importance_scores=scores)
+    with pytest.raises(AssertionError, match=told):
+        prune.ln_structured(layer, "weight", 1, n=2, dim=0, importance_scores=scores)
+    with pytest.raises(AssertionError, match=told):
+        prune.L1Unstructured.apply(layer, "weight", 1, importance_scores=scores)
+    with pytest.raises(AssertionError, match=told):
+        prune.LnStructured.apply(layer, "weight", 1, n=2, dim=0, importance_scores=scores)
+    assert sorted(layer.state_dict()) == ["bias", "weight"]
 
 
 def test_a_mask_has_the_shape_of_the_parameter():

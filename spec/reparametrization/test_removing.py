@@ -23,6 +23,7 @@ def test_by_default_the_value_stays():
     register_parametrization(layer, "weight", nn.ReLU())
 
     assert remove_parametrizations(layer, "weight") is layer
+    assert type(layer.weight) is nn.Parameter
     assert layer.weight.tolist() == [[2.0, 0.0]]
 
 

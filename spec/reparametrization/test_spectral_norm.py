@@ -63,6 +63,9 @@ def test_reading_in_training_improves_the_estimate():
     torch.testing.assert_close(norm._v, v)
     torch.testing.assert_close(weight.detach(), matrix / (u @ matrix @ v))
 
+    assert not torch.equal(layer.weight, weight)
+    torch.testing.assert_close(norm._v, F.normalize(matrix.T @ F.normalize(matrix @ v, dim=0), dim=0))
+
 
 def test_reading_in_evaluation_changes_nothing():
     """In eval mode ``parametrizations.spectral_norm`` divides by its current estimate and does not update
