@@ -199,6 +199,22 @@ def test_a_base_is_kept():
     torch.testing.assert_close(base[:, :2], layer.weight)
 
 
+def test_the_original_means_nothing_without_its_base():
+    """The ``original`` of ``parametrizations.orthogonal`` gives the weight only with the ``base`` it was
+    saved with.
+
+    To go on training, save and load both; the weight alone loads into a fresh layer by assignment.
+    """
+    torch.manual_seed(1)
+    trained, half, whole = (orthogonal(nn.Linear(3, 3, bias=False)) for _ in range(3))
+    state = trained.state_dict()
+    half.load_state_dict({k: v for k, v in state.items() if "base" not in k}, strict=False)
+    whole.load_state_dict(state)
+
+    torch.testing.assert_close(whole.weight, trained.weight)
+    assert not torch.allclose(half.weight, trained.weight, atol=0.1)
+
+
 def test_without_trivialization_there_is_no_base():
     """``parametrizations.orthogonal(use_trivialization=False)`` adds no ``base`` buffer."""
     layer = orthogonal(nn.Linear(2, 3), use_trivialization=False)
