@@ -10,37 +10,39 @@ from torch import nn
 
 
 @pytest.mark.needs("compile")
-def test_a_module_with_parameters_is_not_made_on_the_way():
-    """A ``forward`` that makes a layer with parameters cannot be compiled by ``torch.compile(fullgraph=True)``.
+@pytest.mark.parametrize("fullgraph", [False, True])
+def test_a_module_without_parameters_is_made_on_the_way(fullgraph):
+    """A ``forward`` compiled by :func:`torch.compile` may make a module without parameters, in one graph.
 
-    Without ``fullgraph`` it runs, and that part is left to Python. A module without parameters, or one made
-    in ``__init__``, is no obstacle. See :func:`torch.compile`.
-    """
-
-    class Net(nn.Module):
-        def forward(self, x):
-            return nn.Linear(2, 3)(x)
-
-    with pytest.raises(Exception, match="Parameter"):
-        torch.compile(Net(), backend="eager", fullgraph=True)(torch.rand(2))
-
-    assert torch.compile(Net(), backend="eager")(torch.rand(2)).shape == (3,)
-
-
-@pytest.mark.needs("compile")
-def test_a_module_without_parameters_is_made_on_the_way():
-    """A ``forward`` compiled by ``torch.compile(fullgraph=True)`` may make a module without parameters.
-
-    See :func:`torch.compile`.
+    See also :ref:`compilation.compiled_modules.a_layer_is_made_on_the_way`
     """
 
     class Net(nn.Module):
         def forward(self, x):
             return nn.Flatten(0)(x) * 2
 
-    compiled = torch.compile(Net(), backend="eager", fullgraph=True)
+    compiled = torch.compile(Net(), backend="eager", fullgraph=fullgraph)
 
     assert compiled(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist() == [2.0, 4.0, 6.0, 8.0]
+
+
+@pytest.mark.needs("compile")
+def test_a_layer_is_made_on_the_way():
+    """A ``forward`` compiled by :func:`torch.compile` may make a layer with parameters, new in each call.
+
+    As in Python it is not registered and never trained: make layers in ``__init__``.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            layer = nn.Linear(2, 1, bias=False)
+            nn.init.constant_(layer.weight, 3.0)
+            return layer(x)
+
+    net = Net()
+
+    assert torch.compile(net, backend="eager")(torch.tensor([1.0, 2.0])).tolist() == [9.0]
+    assert list(net.parameters()) == []
 
 
 class ByNumber(nn.Module):
@@ -74,6 +76,7 @@ def test_getitem_of_ones_own_is_compiled():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
 def test_iter_of_ones_own_is_compiled():
     """``torch.compile(fullgraph=True)`` compiles a loop over a module with its own ``__iter__``.
 
@@ -115,6 +118,7 @@ def test_keys_of_a_module_dict_are_walked():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
 def test_tuples_may_be_keys_of_a_subclass():
     """``torch.compile(fullgraph=True)`` compiles a ``ModuleDict`` subclass whose ``__getitem__`` takes
     tuples.
@@ -135,60 +139,3 @@ def test_tuples_may_be_keys_of_a_subclass():
             return self.edges["author", "paper"](x)
 
     assert torch.compile(Net(), backend="eager", fullgraph=True)(torch.tensor([-5.0])).tolist() == [-10.0]
-
-
-@pytest.mark.needs("compile")
-def test_a_method_of_another_module_is_compiled():
-    """``torch.compile(fullgraph=True)`` compiles a call of a method that is bound to another module.
-
-    A wrapper may take over the attributes of a module and keep one of its methods. See
-    :func:`torch.compile` (:issue:`137476`).
-    """
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.PReLU(init=2.0)
-
-        def twice(self, x):
-            return self.layer(self.layer(x))
-
-    class Wrapper(nn.Module):
-        def __init__(self, net):
-            super().__init__()
-            self.__dict__.update(vars(net))
-            self.run = net.twice
-
-        def forward(self, x):
-            return self.run(x)
-
-    compiled = torch.compile(Wrapper(Net()), backend="eager", fullgraph=True)
-
-    assert compiled(torch.tensor([-5.0])).tolist() == [-20.0]
-
-
-@pytest.mark.needs("compile")
-def test_a_patched_setattr_is_no_obstacle(monkeypatch):
-    """``torch.compile`` also works where ``Module.__setattr__`` was replaced by a function that calls it.
-
-    Libraries do so to watch what is registered. See :func:`torch.compile` (:issue:`107460`).
-    """
-    names, original = [], nn.Module.__setattr__
-
-    def watch(self, name, value):
-        if isinstance(value, nn.Module):
-            names.append(name)
-        original(self, name, value)
-
-    monkeypatch.setattr(nn.Module, "__setattr__", watch)
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.PReLU(init=2.0)
-
-        def forward(self, x):
-            return nn.Identity()(self.layer(x))
-
-    assert torch.compile(Net(), backend="eager")(torch.tensor([-5.0])).tolist() == [-10.0]
-    assert "layer" in names

@@ -120,12 +120,13 @@ def test_sizes_of_an_exported_module_are_fixed():
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
-@pytest.mark.parametrize("assign", [False, True], ids=["in place", "assigned"])
-def test_a_buffer_that_forward_changes_is_kept(assign):
-    """The module of an exported program keeps what ``forward`` does to a buffer, in place or by assignment.
+def test_a_buffer_that_forward_changes_is_kept():
+    """The module of an exported program keeps what ``forward`` does to a buffer in place.
 
     Each call goes on from the last one, as with a cache. The buffer is that of the original, which changes
-    with it (:issue:`112429`). See :func:`torch.export.export`.
+    with it. See :func:`torch.export.export`.
+
+    See also :ref:`compilation.export.a_buffer_that_forward_assigns_is_kept`
     """
 
     class Net(nn.Module):
@@ -134,52 +135,115 @@ def test_a_buffer_that_forward_changes_is_kept(assign):
             self.register_buffer("calls", torch.zeros(1))
 
         def forward(self, x):
-            if assign:
-                self.calls = self.calls + 1
-            else:
-                self.calls.add_(1)
+            self.calls.add_(1)
             return x * self.calls
 
     net = Net()
     made = torch.export.export(net, (torch.ones(1),)).module()
 
     assert [made(torch.tensor([10.0])).item() for _ in range(3)] == [10.0, 20.0, 30.0]
-    assert made.calls.item() == 3.0
-    assert net.calls.item() == 3.0
+    assert [made.calls.item(), net.calls.item()] == [3.0, 3.0]
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.9")
-def test_a_change_through_data_is_refused():
-    """``torch.export.export`` raises for a ``forward`` that changes a parameter through ``.data``.
+@pytest.mark.since("2.7")
+def test_a_buffer_that_forward_assigns_is_kept():
+    """The module of an exported program keeps what ``forward`` assigns to a buffer, too.
 
-    Under ``torch.no_grad()`` the parameter itself may be changed, and the exported module does so in each
-    call (:issue:`170672`). See :func:`torch.export.export`.
+    It writes the value into the buffer of the original. See :func:`torch.export.export`.
     """
 
     class Net(nn.Module):
-        def __init__(self, data):
+        def __init__(self):
             super().__init__()
-            self.weight, self.data = nn.Parameter(torch.ones(1)), data
+            self.register_buffer("calls", torch.zeros(1))
 
         def forward(self, x):
-            if self.data:
-                self.weight.data.mul_(2)
-            else:
-                with torch.no_grad():
-                    self.weight.mul_(2)
-            return x * self.weight
+            self.calls = self.calls + 1
+            return x * self.calls
 
-    with pytest.raises(RuntimeError, match=r"lifted_tensor_0"):
-        torch.export.export(Net(data=True), (torch.ones(1),))
+    net = Net()
+    made = torch.export.export(net, (torch.ones(1),)).module()
 
-    made = torch.export.export(Net(data=False), (torch.ones(1),)).module()
-    assert [made(torch.tensor([10.0])).item() for _ in range(2)] == [20.0, 40.0]
+    assert [made(torch.tensor([10.0])).item() for _ in range(3)] == [10.0, 20.0, 30.0]
+    assert [made.calls.item(), net.calls.item()] == [3.0, 3.0]
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.9")
-def test_what_forward_keeps_while_exported():
+def test_a_parameter_that_forward_changes_is_kept():
+    """The module of an exported program changes a parameter as ``forward`` does under ``torch.no_grad()``.
+
+    It is the parameter of the original. See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            with torch.no_grad():
+                self.weight.mul_(2)
+            return x * self.weight
+
+    net = Net()
+    made = torch.export.export(net, (torch.ones(1),)).module()
+
+    assert [made(torch.tensor([10.0])).item() for _ in range(2)] == [20.0, 40.0]
+    assert net.weight.item() == 4.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.10")
+def test_a_change_through_data_is_refused():
+    """``torch.export.export`` raises ``RuntimeError`` for a ``forward`` that changes a parameter through
+    ``.data``.
+
+    What is read or written there is not recorded. Change the parameter itself, under ``torch.no_grad()``
+    (:issue:`170672`). See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            self.weight.data.mul_(2)
+            return x * self.weight
+
+    with pytest.raises(RuntimeError, match="fake tensor in the exported program constant's list"):
+        torch.export.export(Net(), (torch.ones(1),))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.9")
+@pytest.mark.before("2.10")
+def test_a_change_through_data_was_lost():
+    """The module of an exported program leaves out what ``forward`` changes through ``.data``, without an
+    error.
+
+    See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            self.weight.data.mul_(2)
+            return x * self.weight
+
+    made = torch.export.export(Net(), (torch.ones(1),)).module()
+
+    assert [made(torch.tensor([10.0])).item() for _ in range(2)] == [10.0, 10.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.9")
+def test_what_forward_stores_while_exported():
     """``torch.export.export`` puts back an attribute that ``forward`` sets; a buffer that was ``None`` stays
     fake.
 

@@ -106,16 +106,46 @@ def test_padding_goes_to_both_ends(convolution, dimensions, padding_mode, mode):
 
 
 @pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
-@pytest.mark.parametrize("padding_mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("padding_mode", ["zeros", "reflect", "replicate"])
 def test_an_unbatched_input_is_padded_too(convolution, dimensions, padding_mode):
-    """``Conv2d`` and the like take an unbatched input with any ``padding_mode``, ``"circular"`` too.
+    """``Conv2d`` and the like pad an unbatched input with zeros, by reflection or by replication.
 
-    It computes what a batch of one gives (:issue:`104860`).
+    It computes what a batch of one gives.
+
+    See also :ref:`layers.convolution_arguments.an_unbatched_input_goes_round_too`
     """
     layer = convolution(2, 3, 3, padding=1, padding_mode=padding_mode)
     x = torch.rand(2, *[5] * dimensions)
 
     assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+@pytest.mark.parametrize("padding", [0, 1])
+def test_an_unbatched_input_goes_round_too(convolution, dimensions, padding):
+    """``Conv2d(padding_mode="circular")`` and the like take an unbatched input.
+
+    It computes what a batch of one gives (:issue:`104860`).
+    """
+    layer = convolution(2, 3, 3, padding=padding, padding_mode="circular")
+    x = torch.rand(2, *[5] * dimensions)
+
+    assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
+
+
+@pytest.mark.before("2.1")
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+@pytest.mark.parametrize("padding", [0, 1])
+def test_an_unbatched_input_did_not_go_round(convolution, dimensions, padding):
+    """``Conv2d(padding_mode="circular")`` and the like raise ``RuntimeError`` for an unbatched input.
+
+    They do so even with a padding of 0.
+    """
+    layer = convolution(2, 3, 3, padding=padding, padding_mode="circular")
+
+    with pytest.raises(RuntimeError, match=r"Invalid padding size, expected \d but got \d"):
+        layer(torch.rand(2, *[5] * dimensions))
 
 
 @pytest.mark.parametrize(
