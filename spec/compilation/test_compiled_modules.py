@@ -45,21 +45,6 @@ def test_a_layer_is_made_on_the_way():
     assert list(net.parameters()) == []
 
 
-class ByNumber(nn.Module):
-    """Layers that are found by methods of its own."""
-
-    def __init__(self):
-        super().__init__()
-        self.inner = nn.ModuleDict({"n0": nn.PReLU(init=2.0), "n1": nn.PReLU(init=3.0)})
-
-    def __getitem__(self, number):
-        return self.inner[f"n{number}"]
-
-    def __iter__(self):
-        yield self[1]
-        yield self[0]
-
-
 @pytest.mark.needs("compile")
 def test_getitem_of_ones_own_is_compiled():
     """``torch.compile(fullgraph=True)`` compiles a module that looks its layers up by its own
@@ -68,7 +53,14 @@ def test_getitem_of_ones_own_is_compiled():
     See :func:`torch.compile` (:issue:`97720`).
     """
 
-    class Net(ByNumber):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.ModuleDict({"n0": nn.PReLU(init=2.0), "n1": nn.PReLU(init=3.0)})
+
+        def __getitem__(self, number):
+            return self.inner[f"n{number}"]
+
         def forward(self, x):
             return self[1](x)
 
@@ -83,10 +75,19 @@ def test_iter_of_ones_own_is_compiled():
     See :func:`torch.compile` (:issue:`103831`).
     """
 
+    class Layers(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.PReLU(init=2.0), nn.PReLU(init=3.0)
+
+        def __iter__(self):
+            yield self.second
+            yield self.first
+
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.layers = ByNumber()
+            self.layers = Layers()
 
         def forward(self, x):
             return [layer(x) for layer in self.layers]
