@@ -146,7 +146,7 @@ def test_a_buffer_that_forward_changes_is_kept():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.7")
+@pytest.mark.since("2.8")
 def test_a_buffer_that_forward_assigns_is_kept():
     """The module of an exported program keeps what ``forward`` assigns to a buffer, too.
 
@@ -218,7 +218,7 @@ def test_a_change_through_data_is_refused():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.9")
+@pytest.mark.since("2.8")
 @pytest.mark.before("2.10")
 def test_a_change_through_data_was_lost():
     """The module of an exported program leaves out what ``forward`` changes through ``.data``, without an
@@ -242,7 +242,7 @@ def test_a_change_through_data_was_lost():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.9")
+@pytest.mark.since("2.8")
 def test_what_forward_stores_while_exported():
     """``torch.export.export`` puts back an attribute that ``forward`` sets; a buffer that was ``None`` stays
     fake.
@@ -271,7 +271,7 @@ def test_what_forward_stores_while_exported():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.9")
+@pytest.mark.since("2.8")
 def test_hooks_are_given_stand_ins():
     """While ``torch.export.export`` runs, forward hooks get stand-ins: what they keep is a ``FakeTensor``.
 

@@ -182,7 +182,7 @@ def test_a_module_of_ones_own_takes_what_it_passes_on():
 
 
 def test_a_tensor_of_the_old_constructors_is_on_the_cpu():
-    """``torch.Tensor(2, 3)`` is on the CPU even inside ``with torch.device(...)``, unlike ``torch.empty(2, 3)``.
+    """``torch.Tensor(2, 3)`` is on the CPU even inside ``with torch.device(...)``, unlike ``torch.empty``.
 
     So does ``torch.FloatTensor``. A layer that makes its weight so is not built on the default device: use
     :func:`torch.empty`. An empty ``nn.Parameter()`` follows the default.
