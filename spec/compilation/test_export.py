@@ -119,7 +119,7 @@ def test_sizes_of_an_exported_module_are_fixed():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.3")
+@pytest.mark.since("2.2")
 def test_a_buffer_that_forward_changes_is_kept():
     """The module of an exported program keeps what ``forward`` does to a buffer in place.
 
