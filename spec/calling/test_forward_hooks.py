@@ -87,6 +87,21 @@ def test_what_it_returns_replaces_the_output(value):
     assert identity(1) is value
 
 
+def test_a_hook_may_start_the_gradients():
+    """A forward hook may call ``requires_grad_()`` on the output of a frozen layer, which stays frozen.
+
+    So the graph begins after a frozen embedding, which a reentrant checkpoint of the next block needs. An
+    output that was computed from what requires grad cannot be changed so, nor need it be.
+    """
+    frozen, head = nn.Embedding(3, 2).requires_grad_(False), nn.Identity()
+    frozen.register_forward_hook(lambda module, args, output: output.requires_grad_())
+    middle = frozen(torch.tensor([1, 2]))
+    (head(middle) * 3).sum().backward()
+
+    assert [frozen.weight.requires_grad, frozen.weight.grad] == [False, None]
+    assert middle.grad.tolist() == [[3.0, 3.0], [3.0, 3.0]]
+
+
 def test_the_next_module_gets_the_replacement():
     """In a ``Sequential``, what a layer's forward hook returns is the input of the next layer."""
     net = nn.Sequential(nn.ReLU(), nn.ReLU())

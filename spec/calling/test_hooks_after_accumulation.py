@@ -55,6 +55,33 @@ def test_a_step_inside_backward():
 
 
 @pytest.mark.since("2.1")
+def test_a_step_inside_backward_takes_every_batch():
+    """An optimizer stepped in a ``register_post_accumulate_grad_hook`` hook steps in each ``backward()``.
+
+    Micro batches are not accumulated then: each finds the parameter as the one before left it, and adaptive
+    optimizers count each. Let the hook do nothing but for the last one. See
+    :meth:`torch.Tensor.register_post_accumulate_grad_hook`.
+    """
+    weight = nn.Parameter(torch.tensor(10.0))
+    optimizer, gradients, last = torch.optim.SGD([weight], lr=1.0), [], [True]
+
+    def step(parameter):
+        if last[0]:
+            gradients.append(parameter.grad.item())
+            optimizer.step()
+            parameter.grad = None
+
+    weight.register_post_accumulate_grad_hook(step)
+    for factor in (2.0, 3.0):
+        (weight * factor).backward()
+    assert [gradients, weight.item()] == [[2.0, 3.0], 5.0]
+
+    for factor, last[0] in ((2.0, False), (3.0, True)):
+        (weight * factor).backward()
+    assert [gradients, weight.item()] == [[2.0, 3.0, 5.0], 0.0]
+
+
+@pytest.mark.since("2.1")
 def test_a_shared_parameter_runs_it_once():
     """A parameter used twice in ``forward`` runs its ``register_post_accumulate_grad_hook`` hook once.
 

@@ -116,3 +116,173 @@ def test_sizes_of_an_exported_module_are_fixed():
     assert made(torch.tensor([[2.0, -3.0, 4.0]] * 2)).tolist() == [[2.0, 0.0, 4.0]] * 2
     with pytest.raises((RuntimeError, AssertionError), match=r"shape|Guard failed"):
         made(torch.rand(5, 3))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+def test_a_buffer_that_forward_changes_is_kept():
+    """The module of an exported program keeps what ``forward`` does to a buffer in place.
+
+    Each call goes on from the last one, as with a cache. The buffer is that of the original, which changes
+    with it. See :func:`torch.export.export`.
+
+    See also :ref:`compilation.export.a_buffer_that_forward_assigns_is_kept`
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(1))
+
+        def forward(self, x):
+            self.calls.add_(1)
+            return x * self.calls
+
+    net = Net()
+    made = torch.export.export(net, (torch.ones(1),)).module()
+
+    assert [made(torch.tensor([10.0])).item() for _ in range(3)] == [10.0, 20.0, 30.0]
+    assert [made.calls.item(), net.calls.item()] == [3.0, 3.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_a_buffer_that_forward_assigns_is_kept():
+    """The module of an exported program keeps what ``forward`` assigns to a buffer, too.
+
+    It writes the value into the buffer of the original. See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(1))
+
+        def forward(self, x):
+            self.calls = self.calls + 1
+            return x * self.calls
+
+    net = Net()
+    made = torch.export.export(net, (torch.ones(1),)).module()
+
+    assert [made(torch.tensor([10.0])).item() for _ in range(3)] == [10.0, 20.0, 30.0]
+    assert [made.calls.item(), net.calls.item()] == [3.0, 3.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.9")
+def test_a_parameter_that_forward_changes_is_kept():
+    """The module of an exported program changes a parameter as ``forward`` does under ``torch.no_grad()``.
+
+    It is the parameter of the original. See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            with torch.no_grad():
+                self.weight.mul_(2)
+            return x * self.weight
+
+    net = Net()
+    made = torch.export.export(net, (torch.ones(1),)).module()
+
+    assert [made(torch.tensor([10.0])).item() for _ in range(2)] == [20.0, 40.0]
+    assert net.weight.item() == 4.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.10")
+def test_a_change_through_data_is_refused():
+    """``torch.export.export`` raises ``RuntimeError`` for a ``forward`` that changes a parameter through
+    ``.data``.
+
+    What is read or written there is not recorded. Change the parameter itself, under ``torch.no_grad()``
+    (:issue:`170672`). See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            self.weight.data.mul_(2)
+            return x * self.weight
+
+    with pytest.raises(RuntimeError, match="fake tensor in the exported program constant's list"):
+        torch.export.export(Net(), (torch.ones(1),))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+@pytest.mark.before("2.10")
+def test_a_change_through_data_was_lost():
+    """The module of an exported program leaves out what ``forward`` changes through ``.data``, without an
+    error.
+
+    See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            self.weight.data.mul_(2)
+            return x * self.weight
+
+    made = torch.export.export(Net(), (torch.ones(1),)).module()
+
+    assert [made(torch.tensor([10.0])).item() for _ in range(2)] == [10.0, 10.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_what_forward_stores_while_exported():
+    """``torch.export.export`` puts back an attribute that ``forward`` sets; a buffer that was ``None`` stays
+    fake.
+
+    ``forward`` runs on stand-ins. A :class:`FakeTensor <torch._subclasses.fake_tensor.FakeTensor>` is what a
+    later call of the original then computes with (:issue:`155114`). See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain = None
+            self.register_buffer("buffer", None)
+
+        def forward(self, x):
+            if self.plain is None:
+                self.plain = x + 1
+            self.buffer = x + 2
+            return x * 3
+
+    net = Net()
+    torch.export.export(net, (torch.ones(1),))
+
+    assert net.plain is None
+    assert type(net.buffer).__name__ == "FakeTensor"
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_hooks_are_given_stand_ins():
+    """While ``torch.export.export`` runs, forward hooks get stand-ins: what they keep is a ``FakeTensor``.
+
+    So it is for parameters that a hook finds on its module. Collect values in calls of the exported module
+    or the original instead (:issue:`153062`). See :func:`torch.export.export`.
+    """
+    kept = []
+    net = nn.Sequential(nn.Linear(2, 3))
+    net[0].register_forward_hook(lambda module, args, output: kept.extend([output, module.weight]))
+
+    torch.export.export(net, (torch.rand(2),))
+
+    assert [type(value).__name__ for value in kept] == ["FakeTensor", "FakeTensor"]
+    assert type(net[0].weight) is nn.Parameter

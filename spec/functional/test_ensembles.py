@@ -218,3 +218,27 @@ def test_only_names_of_the_first_count():
     assert list(stack_module_state([bare, full])[0]) == ["weight"]
     with pytest.raises(KeyError, match="bias"):
         stack_module_state([full, bare])
+
+
+@pytest.mark.parametrize("transform", [torch.func.jacrev, torch.func.jacfwd], ids=["jacrev", "jacfwd"])
+def test_stacking_inside_a_transform_is_refused(transform):
+    """``stack_module_state`` raises ``RuntimeError`` inside a transform such as ``torch.func.jvp``.
+
+    It makes leaves with ``requires_grad_()``, which no transform allows (:issue:`182842`). Stack outside, or
+    freeze the modules. See :func:`~torch.func.stack_module_state`.
+    """
+    nets = [nn.Linear(2, 1, bias=False) for _ in range(2)]
+
+    def ensemble(x, state=None):
+        state = state or stack_module_state(nets)[0]
+        return torch.vmap(lambda each: functional_call(nets[0], each, x))(state)
+
+    stacked = stack_module_state(nets)[0]
+    with pytest.raises(RuntimeError, match=r"attempting to call Tensor\.requires_grad_\(\)"):
+        transform(ensemble)(torch.rand(2))
+
+    weights = stacked["weight"].detach()
+    assert torch.equal(transform(lambda x: ensemble(x, stacked))(torch.rand(2)), weights)
+    for net in nets:
+        net.requires_grad_(False)
+    assert torch.equal(transform(ensemble)(torch.rand(2)), weights)

@@ -229,3 +229,22 @@ def test_a_checkpoint_is_refused(reentrant):
         RuntimeError, match=r"saved tensor hooks|autograd\.Function with functorch transforms"
     ):
         grad(lambda given: functional_call(net, given, x).sum())(parameters)
+
+
+def test_a_full_backward_hook_is_refused():
+    """:func:`torch.func.grad <torch.func.grad>` raises ``RuntimeError`` for a module with a full backward
+    hook.
+
+    It has no ``setup_context``, says the message; so it is for ``vjp`` and ``jacrev``
+    (`functorch 1124 <https://github.com/pytorch/functorch/issues/1124>`_). Remove the hook, or take the
+    gradients that the transform returns.
+    """
+    layer, x = nn.Linear(2, 1), torch.rand(2)
+    handle = layer.register_full_backward_hook(lambda *given: None)
+
+    for transform in (grad, torch.func.jacrev):
+        with pytest.raises(RuntimeError, match="must override the setup_context staticmethod"):
+            transform(lambda x: layer(x).sum())(x)
+
+    handle.remove()
+    assert torch.equal(grad(lambda x: layer(x).sum())(x), layer.weight[0])

@@ -175,6 +175,40 @@ def test_a_new_scheduler_may_change_a_loaded_rate(scheduler, options, rate):
     assert after.param_groups[0]["lr"] == 0.25
 
 
+def test_a_scheduler_notes_the_first_rate():
+    """A learning rate scheduler writes ``initial_lr`` into each group of its optimizer, which is saved too.
+
+    ``Optimizer.load_state_dict`` takes it over. So a dict that was saved without a scheduler has none. See
+    :class:`torch.optim.lr_scheduler.StepLR`.
+    """
+    optimizer, fresh = (SGD([nn.Parameter(torch.rand(2))], lr=rate) for rate in (0.5, 0.75))
+    before = optimizer.state_dict()["param_groups"][0]
+    scheduler = lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    optimizer.step()
+    scheduler.step()
+    after = optimizer.state_dict()["param_groups"][0]
+    fresh.load_state_dict(optimizer.state_dict())
+
+    assert after.keys() - before.keys() == {"initial_lr"}
+    assert [fresh.param_groups[0][key] for key in ("lr", "initial_lr")] == [0.25, 0.5]
+
+
+def test_a_scheduler_goes_on_from_the_first_rate():
+    """A scheduler made with ``last_epoch=0`` or more raises ``KeyError`` if a group lacks ``initial_lr``.
+
+    Load the optimizer's state first, which brings it, or set it in the group (:issue:`160626`). With -1, the
+    default, a scheduler starts anew. See :class:`torch.optim.lr_scheduler.LambdaLR`.
+    """
+    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=0.125)
+    with pytest.raises(KeyError, match="param 'initial_lr' is not specified in param_groups\\[0\\]"):
+        lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch), last_epoch=2)
+
+    optimizer.param_groups[0]["initial_lr"] = 1.0
+    lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch), last_epoch=2)
+
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
 def test_lbfgs_needs_a_closure():
     """:class:`~torch.optim.LBFGS` needs a closure in ``step()``; ``SGD`` and ``Adam`` do not.
 

@@ -136,6 +136,32 @@ def test_need_weights_false_returns_none():
     assert torch.allclose(output, layer(x, x, x)[0], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("layer", "inputs"),
+    [(nn.TransformerEncoderLayer(4, 2, 8), 1), (nn.TransformerDecoderLayer(4, 2, 8), 2)],
+    ids=["encoder", "decoder"],
+)
+def test_layers_of_a_transformer_ask_for_no_weights(layer, inputs):
+    """``TransformerEncoderLayer`` calls its attention with ``need_weights=False``: no attention map comes
+    out.
+
+    So does :class:`~torch.nn.TransformerDecoderLayer`, and no option changes it. A forward pre-hook on
+    ``self_attn`` may ask for the weights, and a forward hook keep them; with ``average_attn_weights=False``
+    they are those of each head (:issue:`99304`).
+    """
+    seen = []
+    layer.self_attn.register_forward_hook(lambda module, args, output: seen.append(output[1]))
+    x = torch.rand(5, 3, 4)
+    layer(*[x] * inputs)
+    layer.self_attn.register_forward_pre_hook(
+        lambda module, args, kwargs: (args, {**kwargs, "need_weights": True}), with_kwargs=True
+    )
+    layer(*[x] * inputs)
+
+    assert seen[0] is None
+    assert seen[1].shape == (3, 5, 5)
+
+
 def test_need_weights_decides_which_function_computes(monkeypatch):
     """``MultiheadAttention`` calls ``F.scaled_dot_product_attention`` only if ``need_weights=False``.
 

@@ -18,6 +18,52 @@ def test_the_square_causal_mask():
     assert mask.dtype == torch.float32
 
 
+@pytest.mark.since("2.6")
+def test_the_square_mask_follows_the_defaults():
+    """``Transformer.generate_square_subsequent_mask`` makes the mask of the default device and dtype.
+
+    See :meth:`~torch.nn.Transformer.generate_square_subsequent_mask` (:issue:`137186`).
+    """
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            mask = nn.Transformer.generate_square_subsequent_mask(3)
+            told = nn.Transformer.generate_square_subsequent_mask(3, device=torch.device("cpu"))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    assert [mask.dtype, mask.device.type] == [torch.float64, "meta"]
+    assert told.device.type == "cpu"
+
+
+@pytest.mark.before("2.6")
+def test_the_square_mask_was_on_the_cpu():
+    """Without ``device``, ``Transformer.generate_square_subsequent_mask`` makes the mask on the CPU.
+
+    It does so whatever :func:`torch.set_default_device` says.
+    """
+    with torch.device("meta"):
+        mask = nn.Transformer.generate_square_subsequent_mask(3)
+
+    assert mask.device.type == "cpu"
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.6")
+def test_the_square_mask_was_of_32_bits():
+    """Without ``dtype``, ``Transformer.generate_square_subsequent_mask`` makes a mask of ``torch.float32``.
+
+    It does so whatever :func:`torch.set_default_dtype` says.
+    """
+    torch.set_default_dtype(torch.float64)
+    try:
+        mask = nn.Transformer.generate_square_subsequent_mask(3)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    assert mask.dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("layer", "hint", "inputs"),
     [

@@ -107,6 +107,71 @@ def test_padding_goes_to_both_ends(convolution, dimensions, padding_mode, mode):
     assert torch.equal(layer(x), F.pad(x, ends, mode=mode))
 
 
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+@pytest.mark.parametrize("padding_mode", ["zeros", "reflect", "replicate"])
+def test_an_unbatched_input_is_padded_too(convolution, dimensions, padding_mode):
+    """``Conv2d`` and the like pad an unbatched input with zeros, by reflection or by replication.
+
+    It computes what a batch of one gives.
+
+    See also :ref:`layers.convolution_arguments.an_unbatched_input_goes_round_too`
+    """
+    layer = convolution(2, 3, 3, padding=1, padding_mode=padding_mode)
+    x = torch.rand(2, *[5] * dimensions)
+
+    assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+@pytest.mark.parametrize("padding", [0, 1])
+def test_an_unbatched_input_goes_round_too(convolution, dimensions, padding):
+    """``Conv2d(padding_mode="circular")`` and the like take an unbatched input.
+
+    It computes what a batch of one gives (:issue:`104860`).
+    """
+    layer = convolution(2, 3, 3, padding=padding, padding_mode="circular")
+    x = torch.rand(2, *[5] * dimensions)
+
+    assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
+
+
+@pytest.mark.before("2.1")
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+@pytest.mark.parametrize("padding", [0, 1])
+def test_an_unbatched_input_did_not_go_round(convolution, dimensions, padding):
+    """``Conv2d(padding_mode="circular")`` and the like raise ``RuntimeError`` for an unbatched input.
+
+    They do so even with a padding of 0.
+    """
+    layer = convolution(2, 3, 3, padding=padding, padding_mode="circular")
+
+    with pytest.raises(RuntimeError, match=r"Invalid padding size, expected \d but got \d"):
+        layer(torch.rand(2, *[5] * dimensions))
+
+
+@pytest.mark.parametrize(
+    ("padding_mode", "most", "message"),
+    [
+        ("reflect", 3, "Padding size should be less than the corresponding input dimension"),
+        ("circular", 4, "Padding value causes wrapping around more than once"),
+    ],
+)
+def test_an_input_has_enough_to_pad_with(padding_mode, most, message):
+    """``Conv1d`` with circular padding raises if ``padding`` exceeds the size of the input.
+
+    With ``"reflect"`` it must be less than the size; ``"replicate"`` and ``"zeros"`` pad any amount. So it is
+    for ``Conv2d`` and ``Conv3d`` (:issue:`134840`).
+    """
+    x = torch.rand(1, 1, 4)
+
+    assert nn.Conv1d(1, 1, 1, padding=most, padding_mode=padding_mode)(x).shape == (1, 1, 4 + 2 * most)
+    with pytest.raises(RuntimeError, match=message):
+        nn.Conv1d(1, 1, 1, padding=most + 1, padding_mode=padding_mode)(x)
+    for mode in ("replicate", "zeros"):
+        assert nn.Conv1d(1, 1, 1, padding=9, padding_mode=mode)(x).shape == (1, 1, 22)
+
+
 @pytest.mark.parametrize(("convolution", "dimensions"), EVERY)
 def test_the_bias_is_added_to_whole_channels(convolution, dimensions):
     """By default ``Conv2d`` and the like add ``bias[c]``, a parameter, to all of output channel ``c``."""

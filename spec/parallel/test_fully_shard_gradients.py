@@ -157,6 +157,33 @@ def test_the_optimizer_has_shards(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
+def test_hooks_after_accumulation_get_shards(ranks):
+    """After ``fully_shard``, ``register_post_accumulate_grad_hook`` hooks get the sharded parameter and
+    ``grad``.
+
+    They run once the gradients of all ranks are reduced, so an optimizer may step there. Register them
+    afterwards: a hook of an earlier parameter goes with it (:pull:`129450`). See
+    :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net, early, late = nn.Linear(1, 2, bias=False), [], []
+        net.weight.register_post_accumulate_grad_hook(early.append)
+        fully_shard(net)
+        net.weight.register_post_accumulate_grad_hook(
+            lambda weight: late.append([weight is net.weight, weight.grad.to_local().tolist()])
+        )
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        reduced = net.weight.grad.to_local().tolist()
+        return early, late == [[True, reduced]], reduced != [[rank + 1.0]]
+
+    assert ranks(train) == [([], True, True)] * 2
+
+
+@pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_a_hook_may_change_the_reduced(ranks):
     """A ``set_all_reduce_hook`` hook can change the averaged gradient shards of ``fully_shard`` in place.

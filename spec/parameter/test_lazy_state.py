@@ -151,6 +151,23 @@ def test_num_features_stays_zero_after_loading():
     assert layer.weight.shape == (4,)
 
 
+def test_in_channels_stay_zero_after_loading():
+    """``in_channels`` of an ``nn.LazyConv2d`` stays 0 after ``load_state_dict`` and a first call.
+
+    So the layer prints as ``Conv2d(0, ...)``, and so it is for the other lazy convolutions. What it computes
+    is right.
+    """
+    plain, layer = nn.Conv2d(2, 3, 1), nn.LazyConv2d(3, 1)
+    layer.load_state_dict(plain.state_dict())
+    x = torch.rand(1, 2, 4, 4)
+
+    output = layer(x)
+
+    assert layer.in_channels == 0
+    assert repr(layer).startswith("Conv2d(0, 3")
+    assert torch.equal(output, plain(x))
+
+
 def test_lazy_into_lazy_stays_lazy():
     """``load_state_dict`` with the state of an uncalled ``nn.LazyLinear`` leaves a lazy layer
     uninitialized.

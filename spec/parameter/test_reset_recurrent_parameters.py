@@ -72,6 +72,26 @@ def test_attention_draws_three_projections():
     assert [getattr(layer, name).tolist() for name in names] == model
 
 
+def test_attention_has_no_public_reset():
+    """``nn.MultiheadAttention`` has no ``reset_parameters()``: its ``in_proj_weight`` is left as it is.
+
+    So calling that method of every submodule, as after :meth:`~torch.nn.Module.to_empty`, misses it in a
+    transformer. Its own ``_reset_parameters()`` draws its weights, and sets its biases to zero.
+    """
+    net = nn.TransformerEncoderLayer(4, 2, 8)
+    for parameter in net.parameters():
+        nn.init.constant_(parameter, 7.0)
+
+    for module in net.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+
+    left = [name for name, p in net.named_parameters() if (p == 7).any()]
+    assert left == ["self_attn.in_proj_weight", "self_attn.in_proj_bias"]
+    net.self_attn._reset_parameters()
+    assert not (net.self_attn.in_proj_weight == 7).any()
+
+
 def test_a_transformer_draws_every_matrix_by_xavier():
     """:class:`nn.Transformer <torch.nn.Transformer>` initializes each of its weight matrices by
     ``xavier_uniform_``.

@@ -179,3 +179,35 @@ def test_a_module_of_ones_own_takes_what_it_passes_on():
 
     assert [p.device.type for p in told.parameters()] == ["cpu", "meta", "meta"]
     assert [p.device.type for p in inside.parameters()] == ["meta", "meta", "meta"]
+
+
+def test_a_tensor_of_the_old_constructors_is_on_the_cpu():
+    """``torch.Tensor(2, 3)`` is on the CPU even inside ``with torch.device(...)``, unlike ``torch.empty``.
+
+    So does ``torch.FloatTensor``. A layer that makes its weight so is not built on the default device: use
+    :func:`torch.empty`. An empty ``nn.Parameter()`` follows the default.
+    """
+    with torch.device("meta"):
+        old = [torch.Tensor(2, 3), torch.Tensor([1.0]), torch.FloatTensor(2), nn.Parameter(torch.Tensor(2))]
+        new = [torch.empty(2, 3), torch.tensor([1.0]), nn.Parameter()]
+
+    assert {tensor.device.type for tensor in old} == {"cpu"}
+    assert {tensor.device.type for tensor in new} == {"meta"}
+
+
+def test_a_tie_is_made_on_any_device():
+    """Weights tied inside ``with torch.device("meta")`` are one parameter, until the module is moved.
+
+    :meth:`~torch.nn.Module.to_empty` unties them, and so does ``load_state_dict(assign=True)``: tie them
+    again afterwards.
+
+    See also :ref:`placement.identity.the_meta_device_breaks_ties`
+    """
+    with torch.device("meta"):
+        net = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 3, bias=False))
+        net[1].weight = net[0].weight
+
+    assert net[1].weight is net[0].weight
+    assert [name for name, _ in net.named_parameters()] == ["0.weight"]
+    net.to_empty(device="cpu")
+    assert [name for name, _ in net.named_parameters()] == ["0.weight", "1.weight"]

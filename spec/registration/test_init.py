@@ -210,6 +210,33 @@ def test_init_again_forgets_everything():
     assert net.width == 2
 
 
+def test_the_init_of_a_parent_may_be_left_out():
+    """``nn.Module.__init__(self)`` in a subclass makes it ready without the ``__init__`` of its parent
+    class.
+
+    What the parent would have registered is then not there, while its methods are inherited
+    (:issue:`130632`).
+    """
+
+    class Parent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.large = nn.Linear(2, 3)
+
+        def double(self, x):
+            return x * 2
+
+    class Child(Parent):
+        def __init__(self):
+            nn.Module.__init__(self)
+            self.small = nn.Linear(1, 1)
+
+    child = Child()
+
+    assert [name for name, _ in child.named_children()] == ["small"]
+    assert child.double(3) == 6
+
+
 def test_no_keyword_arguments():
     """By default ``Module.__init__`` raises a ``TypeError`` that names an unexpected keyword argument.
 

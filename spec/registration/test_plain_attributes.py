@@ -4,6 +4,9 @@ Whatever is neither a parameter nor a buffer nor a module becomes a plain attrib
 It is in neither ``modules()`` nor ``parameters()``, and is not trained, moved or saved.
 """
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -133,6 +136,33 @@ def test_functions_and_classes():
 
     assert [name for name, _ in net.named_modules()] == [""]
     assert {"activation", "step", "layer_class"} <= vars(net).keys()
+
+
+def test_a_bound_method_keeps_its_module():
+    """A module that holds a bound method of itself, ``self.run = self.fast``, is freed by ``gc`` only.
+
+    The two refer to each other, so memory grows until the collector runs, on a GPU too (:issue:`128211`).
+    Keep the name of the method, or a function that takes the module.
+    """
+
+    class Net(nn.Module):
+        def __init__(self, hold):
+            super().__init__()
+            self.run = self.fast if hold else None
+
+        def fast(self, x):
+            return x
+
+    gc.disable()
+    nets = [Net(hold) for hold in (False, True)]
+    watches = [weakref.ref(net) for net in nets]
+    nets.clear()
+    alive = [watch() is not None for watch in watches]
+    gc.collect()
+    gc.enable()
+
+    assert alive == [False, True]
+    assert watches[1]() is None
 
 
 def test_attributes_of_the_class():

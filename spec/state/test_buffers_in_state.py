@@ -30,6 +30,23 @@ def test_buffers_are_saved_and_loaded():
     assert net.cache.tolist() == [5.0, 6.0]
 
 
+def test_a_buffer_is_filled_with_the_tensor_it_was_made_of():
+    """``load_state_dict`` also changes the tensor that was given to ``register_buffer``: it is the buffer.
+
+    A default kept beside the buffer is lost so. Register a ``clone()``, or load with ``assign=True``
+    (:issue:`112020`). See :meth:`~torch.nn.Module.register_buffer`.
+    """
+    net, default = nn.Module(), torch.tensor([0.5, 0.75])
+    net.register_buffer("radius", default)
+    net.register_buffer("copied", default.clone())
+
+    net.load_state_dict({"radius": torch.tensor([2.0, 3.0]), "copied": torch.tensor([4.0, 5.0])})
+
+    assert net.radius is default
+    assert default.tolist() == [2.0, 3.0]
+    assert net.copied.tolist() == [4.0, 5.0]
+
+
 @pytest.mark.parametrize("keep_vars", [False, True])
 def test_a_non_persistent_buffer_is_not_saved(keep_vars):
     """``state_dict()`` leaves out buffers registered with ``persistent=False``, even with ``keep_vars=True``.

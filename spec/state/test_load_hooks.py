@@ -32,6 +32,29 @@ def test_a_load_pre_hook_is_given_everything():
     assert net[0].weight.item() == 0.75
 
 
+def test_strict_is_always_true_to_a_pre_hook():
+    """A ``load_state_dict`` pre-hook gets ``strict=True`` even from ``load_state_dict(..., strict=False)``.
+
+    So does an overridden ``_load_from_state_dict``: what is missing is always noted, and only
+    :meth:`~torch.nn.Module.load_state_dict` itself decides if it raises (:issue:`156177`).
+    """
+    calls = []
+
+    class Net(nn.Linear):
+        def _load_from_state_dict(self, state, prefix, metadata, strict, *lists):
+            calls.append(("method", strict))
+            super()._load_from_state_dict(state, prefix, metadata, strict, *lists)
+
+    net = Net(2, 3)
+    net._register_load_state_dict_pre_hook(
+        lambda state, prefix, metadata, strict, *lists: calls.append(("hook", strict))
+    )
+    result = net.load_state_dict({"bias": torch.rand(3)}, strict=False)
+
+    assert calls == [("method", True), ("hook", True)]
+    assert result.missing_keys == ["weight"]
+
+
 @pytest.mark.question("Q67")
 def test_a_private_load_pre_hook_is_given_no_module():
     """``_register_load_state_dict_pre_hook`` does not pass the module to its hook by default.

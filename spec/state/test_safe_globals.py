@@ -11,8 +11,10 @@ import io
 import operator
 import os
 import pickle
+import pydoc
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -206,3 +208,32 @@ def test_the_old_format_cannot_be_listed():
         torch.serialization.get_unsafe_globals_in_checkpoint(old)
     with pytest.raises(pickle.UnpicklingError, match="Unsupported operand 149"):
         torch.serialization.get_unsafe_globals_in_checkpoint(new)
+
+
+@pytest.mark.since("2.6")
+def test_numpy_values_take_several_names():
+    """``torch.load`` refuses NumPy scalars and arrays unless the names that rebuild them are declared safe.
+
+    Those of a file are listed by :func:`torch.serialization.get_unsafe_globals_in_checkpoint`; the class of
+    the dtype is needed besides. Save ``float(value)`` and :func:`torch.from_numpy` of an array instead.
+    """
+    file = io.BytesIO()
+    torch.save({"best": np.float64(1.5), "order": np.array([2, 3])}, file)
+    file.seek(0)
+    with pytest.raises(pickle.UnpicklingError, match=r"numpy\._?core\.multiarray\.scalar was not an allowed"):
+        torch.load(file)
+
+    file.seek(0)
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    assert sorted(name.replace("_core", "core") for name in names) == [
+        "numpy.core.multiarray._reconstruct",
+        "numpy.core.multiarray.scalar",
+        "numpy.dtype",
+        "numpy.ndarray",
+    ]
+
+    listed = [pydoc.locate(name) for name in names]
+    file.seek(0)
+    with torch.serialization.safe_globals([*listed, np.dtypes.Float64DType, np.dtypes.Int64DType]):
+        loaded = torch.load(file)
+    assert [loaded["best"], loaded["order"].tolist()] == [1.5, [2, 3]]

@@ -1,0 +1,142 @@
+"""What a compiled ``forward`` may do with the modules it calls.
+
+They may be made on the way, be found by methods of one's own, or belong to somebody else. Where the compiler
+cannot follow, it leaves a part to Python; with ``fullgraph=True`` that is an error.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.parametrize("fullgraph", [False, True])
+def test_a_module_without_parameters_is_made_on_the_way(fullgraph):
+    """A ``forward`` compiled by :func:`torch.compile` may make a module without parameters, in one graph.
+
+    See also :ref:`compilation.compiled_modules.a_layer_is_made_on_the_way`
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return nn.Flatten(0)(x) * 2
+
+    compiled = torch.compile(Net(), backend="eager", fullgraph=fullgraph)
+
+    assert compiled(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist() == [2.0, 4.0, 6.0, 8.0]
+
+
+@pytest.mark.needs("compile")
+def test_a_layer_is_made_on_the_way():
+    """A ``forward`` compiled by :func:`torch.compile` may make a layer with parameters, new in each call.
+
+    As in Python it is not registered and never trained: make layers in ``__init__``.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            layer = nn.Linear(2, 1, bias=False)
+            nn.init.constant_(layer.weight, 3.0)
+            return layer(x)
+
+    net = Net()
+
+    assert torch.compile(net, backend="eager")(torch.tensor([1.0, 2.0])).tolist() == [9.0]
+    assert list(net.parameters()) == []
+
+
+@pytest.mark.needs("compile")
+def test_getitem_of_ones_own_is_compiled():
+    """``torch.compile(fullgraph=True)`` compiles a module that looks its layers up by its own
+    ``__getitem__``.
+
+    See :func:`torch.compile` (:issue:`97720`).
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.ModuleDict({"n0": nn.PReLU(init=2.0), "n1": nn.PReLU(init=3.0)})
+
+        def __getitem__(self, number):
+            return self.inner[f"n{number}"]
+
+        def forward(self, x):
+            return self[1](x)
+
+    assert torch.compile(Net(), backend="eager", fullgraph=True)(torch.tensor([-5.0])).tolist() == [-15.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+def test_iter_of_ones_own_is_compiled():
+    """``torch.compile(fullgraph=True)`` compiles a loop over a module with its own ``__iter__``.
+
+    See :func:`torch.compile` (:issue:`103831`).
+    """
+
+    class Layers(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.PReLU(init=2.0), nn.PReLU(init=3.0)
+
+        def __iter__(self):
+            yield self.second
+            yield self.first
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = Layers()
+
+        def forward(self, x):
+            return [layer(x) for layer in self.layers]
+
+    results = torch.compile(Net(), backend="eager", fullgraph=True)(torch.tensor([-5.0]))
+
+    assert [result.item() for result in results] == [-15.0, -10.0]
+
+
+@pytest.mark.needs("compile")
+def test_keys_of_a_module_dict_are_walked():
+    """``torch.compile(fullgraph=True)`` compiles a loop over the ``keys()`` or ``items()`` of a
+    ``ModuleDict``.
+
+    See :func:`torch.compile` (:issue:`95735`).
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.heads = nn.ModuleDict({"a": nn.PReLU(init=2.0), "b": nn.PReLU(init=3.0)})
+
+        def forward(self, x):
+            by_key = {key: self.heads[key](x) for key in self.heads.keys()}  # noqa: SIM118
+            return by_key, {key: head(x) for key, head in self.heads.items()}
+
+    for result in torch.compile(Net(), backend="eager", fullgraph=True)(torch.tensor([-5.0])):
+        assert {key: value.item() for key, value in result.items()} == {"a": -10.0, "b": -15.0}
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+def test_tuples_may_be_keys_of_a_subclass():
+    """``torch.compile(fullgraph=True)`` compiles a ``ModuleDict`` subclass whose ``__getitem__`` takes
+    tuples.
+
+    See :func:`torch.compile` (:issue:`111551`).
+    """
+
+    class Edges(nn.ModuleDict):
+        def __getitem__(self, key):
+            return super().__getitem__("__".join(key))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.edges = Edges({"author__paper": nn.PReLU(init=2.0)})
+
+        def forward(self, x):
+            return self.edges["author", "paper"](x)
+
+    assert torch.compile(Net(), backend="eager", fullgraph=True)(torch.tensor([-5.0])).tolist() == [-10.0]
