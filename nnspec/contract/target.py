@@ -33,12 +33,14 @@ class Target:
         make: makes a fresh module.
         make_inputs: makes its inputs, positional and named.
         is_made: whether ``make`` copies a module that was there before.
+        source: what another process can import to make the module, named as on a command line; or empty.
     """
 
     name: str
     make: Callable[[], object]
     make_inputs: Callable[[], Inputs]
     is_made: bool = False
+    source: str = ""
 
     def build(self) -> nn.Module:
         """A fresh module on the CPU in train mode; every build starts from the same seed.
@@ -103,7 +105,7 @@ def find_target(name: str, shapes: Sequence[str], function: str | None) -> Targe
         make_inputs = inputs.returned_by(function)
     else:
         make_inputs = found.make_inputs if found and not shapes else inputs.drawn(shapes)
-    target = Target(name, found.make if found else _find_maker(name), make_inputs)
+    target = Target(name, found.make if found else find_maker(name), make_inputs, source=name)
     try_out(target)
     return target
 
@@ -123,8 +125,12 @@ def try_out(target: Target) -> None:
             isolation.restore(before, compiled=False)  # or rules would miss what the first call changes
 
 
-def _find_maker(name: str) -> Callable[[], object]:
-    """What makes the module: a class or a function with the literal arguments that were given."""
+def find_maker(name: str) -> Callable[[], object]:
+    """What makes the module: a class or a function with the literal arguments that were given.
+
+    Raises:
+        UsageError: there is no such class or function, or its arguments are no literals.
+    """
     path, bracket, rest = name.partition("(")
     args, kwargs = _read_arguments(name, rest) if bracket else ((), {})
     maker = find_object(path, "")

@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.registration import is_standard
-from nnspec.contract.tree import Build, dotted, names, parameters, shared, tensors
+from nnspec.contract.tree import Build, Names, dotted, names, parameters, shared, tensors
 from nnspec.contract.wording import brief, listed, they
 
 
@@ -40,6 +40,25 @@ def order_differs(net: nn.Module, other: nn.Module) -> list[str]:
             return [
                 f"parameter {position} is `{name}` in one build and `{its_name}` in another: an optimizer's "
                 "state is kept by position; register in a fixed order, and not in that of a set"
+            ]
+    return []
+
+
+def differs_elsewhere(net: nn.Module, elsewhere: Names) -> list[str]:
+    """Names that another process does not give, or the first place at which it has another parameter."""
+    only = sorted(names(net).keys() ^ elsewhere.all.keys())
+    if only:
+        these = "this name" if len(only) == 1 else "these names"
+        return [
+            f"{listed(only)}: only one of two processes gives {these}; make no name with hash(), an id, a clock "
+            "or a random number"
+        ]
+    for position, (name, its_name) in enumerate(zip(parameters(net), elsewhere.parameters, strict=True)):
+        if name != its_name:
+            return [
+                f"parameter {position} is `{name}` here and `{its_name}` in another process: a set of texts "
+                "has another order in each, and an optimizer's state is kept by position; register in the "
+                "order of a list, or of sorted(...)"
             ]
     return []
 
