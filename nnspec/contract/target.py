@@ -18,6 +18,7 @@ from torch import nn
 from nnspec.contract import inputs
 from nnspec.contract.inputs import Inputs
 from nnspec.contract.lookup import find_object
+from nnspec.contract.tree import tensors
 from nnspec.contract.wording import describe, kind_of, own_frames
 from nnspec.contract.zoo import find_model
 from nnspec.errors import UsageError
@@ -187,7 +188,19 @@ def _try(target: Target) -> None:
 
 def _hint(error: BaseException) -> str:
     """What to do where not even the first line of the user's own code was reached."""
-    if isinstance(error, TypeError) and not own_frames(traceback.extract_tb(error.__traceback__)):
+    if own_frames(traceback.extract_tb(error.__traceback__)):
+        return ""
+    if isinstance(error, RecursionError):
+        return (
+            "\n  a module that is part of one of its own parts has no end for torch, which walks all parts; "
+            "give the part what it needs when it is called, or keep the whole in a tuple"
+        )
+    if "unhashable type" in str(error):
+        return (
+            "\n  a class with an __eq__ of its own has no __hash__, and torch keeps modules in sets; write "
+            "__hash__ = torch.nn.Module.__hash__ in it"
+        )
+    if isinstance(error, TypeError):
         return (
             "\n  give its arguments, as in 'package.module:Net(10, bias=False)', "
             "or name a function that builds it"
@@ -196,4 +209,4 @@ def _hint(error: BaseException) -> str:
 
 
 def _tensors(net: nn.Module) -> list[torch.Tensor]:
-    return [*net.parameters(), *net.buffers()]
+    return [*tensors(net).values()]

@@ -37,7 +37,7 @@ def ready(build: Build, example: Example) -> nn.Module:
 
 def _shaped(net: nn.Module, example: Example) -> nn.Module:
     """A module whose lazy parameters have been given their shapes."""
-    if any(is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
+    if any(is_lazy(tensor) for tensor in tensors(net).values()):
         run(net, example)
     return net
 

@@ -90,6 +90,29 @@ def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> lis
     ]
 
 
+def too_large_for_half(sentences: list[str]) -> list[str]:
+    """Those of what was found in float16 that say that a number is too large for it, with what to do."""
+    return [
+        f"{one.rpartition('; ')[0]}; use torch.finfo(x.dtype).min, or -torch.inf"
+        for one in sentences
+        if "without overflow" in one
+    ]
+
+
+def imaginary_lost(net: nn.Module) -> list[str]:
+    """Parameters and buffers of complex numbers that are real after ``to(torch.bfloat16)``."""
+    before = [name for name, tensor in tensors(net).items() if tensor.is_complex()]
+    net.to(torch.bfloat16)
+    after = tensors(net)
+    lost = [name for name in before if name in after and not after[name].is_complex()]
+    if not lost:
+        return []
+    return [
+        f"{they(lost, 'has', 'have')} complex numbers, of which to(torch.bfloat16) keeps the real parts "
+        "only; register real and imaginary parts as two tensors (torch.view_as_real), or make them in forward"
+    ]
+
+
 def without_kernel(sentences: list[str]) -> list[str]:
     """Those of what was found that say that torch itself has no kernel for a dtype here."""
     return [one for one in sentences if "not implemented for" in one or "nsupported" in one]

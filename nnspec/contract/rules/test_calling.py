@@ -90,7 +90,7 @@ def test_no_tensor_is_left_on_it(ready, example):
 
 
 def test_no_tensor_is_kept_elsewhere(ready, example):
-    """Forward uses no tensor that is kept in a container on a class or at the top of a file.
+    """Forward uses no tensor that is kept in a container on a class, in a default or at the top of a file.
 
     Such a cache is every module's, stays when the module has gone, and keeps the device and the dtype of the
     call that filled it.
@@ -108,6 +108,21 @@ def test_attributes_stay(ready, example):
     nested.run(net, example)
 
     yield calling.changed_attributes(before, calling.plain_values(net))
+    net.eval()
+    before = calling.plain_values(net)
+    nested.run(net, example)
+    yield calling.changed_attributes(before, calling.plain_values(net))
+
+
+def test_no_layer_is_made(ready, example):
+    """A call makes no layer with parameters.
+
+    Each call would compute with new random numbers, which no optimizer knows and no checkpoint has.
+    """
+    net = ready()
+    nested.run(net, example)
+
+    yield calling.layers_made(net, example)
 
 
 def test_the_process_stays(ready, example):

@@ -36,11 +36,22 @@ def test_order_in_another_process(construct, elsewhere, unless):
 
 
 def test_builds_share_nothing(construct):
-    """Two builds share no tensor.
+    """Two builds share no tensor, and no list or dict that building changes.
 
-    A layer made as the default of an argument is made once, and every instance gets the same one.
+    What is the default of an argument is made once, and every instance gets the same one.
     """
     yield building.shared_by_builds(construct(), construct())
+    yield building.changed_by_building(construct)
+
+
+def test_a_container_holds_each_part_once(build):
+    """A container holds no module with parameters twice.
+
+    It is one layer then, run several times, which is sometimes meant.
+    """
+    net = build()
+
+    yield building.repeated(net)
 
 
 def test_each_parameter_is_named_once(build):
