@@ -15,7 +15,7 @@ from nnspec.contract.findings.building import not_built_on_meta
 from nnspec.contract.findings.calling import kept_tensors
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
-from nnspec.contract.tree import Build, tensors
+from nnspec.contract.tree import Build, buffers, parameters, tensors
 from nnspec.contract.wording import brief, place, they
 
 #: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.
@@ -100,8 +100,13 @@ def too_large_for_half(sentences: list[str]) -> list[str]:
 
 
 def imaginary_lost(net: nn.Module) -> list[str]:
-    """Parameters and buffers of complex numbers that are real after ``to(torch.bfloat16)``."""
-    before = [name for name, tensor in tensors(net).items() if tensor.is_complex()]
+    """Buffers of complex numbers that are real after ``to(torch.bfloat16)``, where all parameters are real.
+
+    Who computes with complex parameters casts to no real dtype.
+    """
+    if any(parameter.is_complex() for parameter in parameters(net).values()):
+        return []
+    before = [name for name, buffer in buffers(net).items() if buffer.is_complex()]
     net.to(torch.bfloat16)
     after = tensors(net)
     lost = [name for name in before if name in after and not after[name].is_complex()]

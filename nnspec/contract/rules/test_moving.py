@@ -82,9 +82,9 @@ def test_computing_in_float16(build, ready, example, unless):
 
 
 def test_complex_numbers_stay(ready):
-    """``to(torch.bfloat16)`` leaves complex numbers complex.
+    """``to(torch.bfloat16)`` leaves complex buffers complex.
 
-    torch casts them to real ones, and warns of it once.
+    torch casts them to real ones, and warns of it once. A module whose parameters are complex is not asked.
     """
     yield moving.imaginary_lost(ready())
 
