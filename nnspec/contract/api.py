@@ -14,6 +14,7 @@ from torch import nn
 
 from nnspec.contract import inputs
 from nnspec.contract.allowances import find_id
+from nnspec.contract.another_process import source_of
 from nnspec.contract.judging import as_it_was, folded, judge_all
 from nnspec.contract.limit import ensure_limit
 from nnspec.contract.outcomes import ALLOWED, NOT_APPLICABLE
@@ -149,7 +150,8 @@ def _target(build: Build, example: object) -> Target:
     if isinstance(build, nn.Module):
         target = Target(type(build).__name__, _copying(build), inputs.given(example), is_made=True)
     elif callable(build):
-        target = Target(getattr(build, "__name__", repr(build)), build, inputs.given(example))
+        name = getattr(build, "__name__", repr(build))
+        target = Target(name, build, inputs.given(example), source=source_of(build))
     else:
         raise UsageError(f"{build!r}: is no module, and nothing that makes one")
     with as_it_was():

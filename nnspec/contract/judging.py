@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import random
 import sys
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 
 from nnspec.contract import not_applicable, tree
+from nnspec.contract.another_process import names_elsewhere
 from nnspec.contract.builds import copied
 from nnspec.contract.finding import Finding, read_sentence
 from nnspec.contract.limit import OutOfTime, within
@@ -134,6 +136,7 @@ def _given(target: Target, folder: Path) -> dict[str, Any]:
         "example": target.example,
         "ready": lambda: tree.ready(build, target.example),
         "other": other,
+        "elsewhere": functools.partial(names_elsewhere, target.source),
         "tmp_path": folder,
         "unless": unless,
     }

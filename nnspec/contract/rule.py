@@ -19,6 +19,7 @@ WARNINGS = frozenset(
         "building.building_leaves_the_process",
         "building.building_on_meta",
         "building.no_method_is_shadowed",
+        "building.overrides_take_the_same",
         "building.a_missing_attribute",
         "calling.attributes_stay",
         "calling.no_tensor_is_kept_elsewhere",
@@ -40,7 +41,9 @@ WARNINGS = frozenset(
         "modes.modes_change_nothing_else",
         "modes.frozen_norms_stay",
         "moving.a_cast_after_a_call",
+        "moving.complex_numbers_stay",
         "moving.computing_in_bfloat16",
+        "moving.computing_in_float16",
         "moving.a_cast_reaches_all",
         "moving.computing_in_float64",
         "moving.to_meta_and_back",
@@ -57,7 +60,14 @@ WARNINGS = frozenset(
 )
 
 #: Rules whose violation is worth knowing, and often meant.
-NOTES = frozenset({"building.printing", "modes.train_reaches_every_submodule"})
+NOTES = frozenset(
+    {
+        "building.padding_is_zero",
+        "building.printing",
+        "modes.train_reaches_every_submodule",
+        "names.a_container_holds_each_part_once",
+    }
+)
 
 
 class Rule(NamedTuple):

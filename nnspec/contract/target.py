@@ -18,6 +18,7 @@ from torch import nn
 from nnspec.contract import inputs
 from nnspec.contract.inputs import Inputs
 from nnspec.contract.lookup import find_object
+from nnspec.contract.tree import tensors
 from nnspec.contract.wording import describe, kind_of, own_frames
 from nnspec.contract.zoo import find_model
 from nnspec.errors import UsageError
@@ -33,12 +34,14 @@ class Target:
         make: makes a fresh module.
         make_inputs: makes its inputs, positional and named.
         is_made: whether ``make`` copies a module that was there before.
+        source: what another process can import to make the module, named as on a command line; or empty.
     """
 
     name: str
     make: Callable[[], object]
     make_inputs: Callable[[], Inputs]
     is_made: bool = False
+    source: str = ""
 
     def build(self) -> nn.Module:
         """A fresh module on the CPU in train mode; every build starts from the same seed.
@@ -103,7 +106,7 @@ def find_target(name: str, shapes: Sequence[str], function: str | None) -> Targe
         make_inputs = inputs.returned_by(function)
     else:
         make_inputs = found.make_inputs if found and not shapes else inputs.drawn(shapes)
-    target = Target(name, found.make if found else _find_maker(name), make_inputs)
+    target = Target(name, found.make if found else find_maker(name), make_inputs, source=name)
     try_out(target)
     return target
 
@@ -123,8 +126,12 @@ def try_out(target: Target) -> None:
             isolation.restore(before, compiled=False)  # or rules would miss what the first call changes
 
 
-def _find_maker(name: str) -> Callable[[], object]:
-    """What makes the module: a class or a function with the literal arguments that were given."""
+def find_maker(name: str) -> Callable[[], object]:
+    """What makes the module: a class or a function with the literal arguments that were given.
+
+    Raises:
+        UsageError: there is no such class or function, or its arguments are no literals.
+    """
     path, bracket, rest = name.partition("(")
     args, kwargs = _read_arguments(name, rest) if bracket else ((), {})
     maker = find_object(path, "")
@@ -181,7 +188,19 @@ def _try(target: Target) -> None:
 
 def _hint(error: BaseException) -> str:
     """What to do where not even the first line of the user's own code was reached."""
-    if isinstance(error, TypeError) and not own_frames(traceback.extract_tb(error.__traceback__)):
+    if own_frames(traceback.extract_tb(error.__traceback__)):
+        return ""
+    if isinstance(error, RecursionError):
+        return (
+            "\n  a module that is part of one of its own parts has no end for torch, which walks all parts; "
+            "give the part what it needs when it is called, or keep the whole in a tuple"
+        )
+    if "unhashable type" in str(error):
+        return (
+            "\n  a class with an __eq__ of its own has no __hash__, and torch keeps modules in sets; write "
+            "__hash__ = torch.nn.Module.__hash__ in it"
+        )
+    if isinstance(error, TypeError):
         return (
             "\n  give its arguments, as in 'package.module:Net(10, bias=False)', "
             "or name a function that builds it"
@@ -190,4 +209,4 @@ def _hint(error: BaseException) -> str:
 
 
 def _tensors(net: nn.Module) -> list[torch.Tensor]:
-    return [*net.parameters(), *net.buffers()]
+    return [*tensors(net).values()]

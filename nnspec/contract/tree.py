@@ -6,7 +6,7 @@ import contextlib
 import copy
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,13 @@ from torch.nn.parameter import is_lazy
 from nnspec.contract.nested import Example, is_floating, run
 
 Build = Callable[[], nn.Module]
+
+
+class Names(NamedTuple):
+    """The names of all that a module registers, each with its kind, and those of its parameters in order."""
+
+    all: dict[str, str]
+    parameters: list[str]
 
 
 def ready(build: Build, example: Example) -> nn.Module:
@@ -30,7 +37,7 @@ def ready(build: Build, example: Example) -> nn.Module:
 
 def _shaped(net: nn.Module, example: Example) -> nn.Module:
     """A module whose lazy parameters have been given their shapes."""
-    if any(is_lazy(tensor) for tensor in (*net.parameters(), *net.buffers())):
+    if any(is_lazy(tensor) for tensor in tensors(net).values()):
         run(net, example)
     return net
 

@@ -30,7 +30,10 @@ def test_every_rule_holds_for_an_exemplar(judge_exemplar, rules):
     held = {verdict.rule.id for verdict in verdicts if verdict.outcome == HOLDS}
 
     of_newer_torch = {"loading.assigning_onto_meta"} if not_applicable.no_assign() else set()
-    assert rules.keys() - held == of_newer_torch
+    in_another_process = {
+        "names.order_in_another_process"
+    }  # tests/contract/test_another_process.py judges it
+    assert rules.keys() - held == of_newer_torch | in_another_process
 
 
 def test_a_rule_that_needs_a_newer_torch_does_not_apply(judge, monkeypatch):

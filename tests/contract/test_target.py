@@ -32,6 +32,15 @@ class Flat(nn.Module):
         super().__init__()
         self.inner = torch.ones(2).view(3)
 
+class Linked(Net):
+    def __init__(self):
+        super().__init__()
+        self.inner.whole = self
+
+class Equal(Net):
+    def __eq__(self, other):
+        return isinstance(other, Equal)
+
 class Models:
     net = Net
 
@@ -336,6 +345,20 @@ def test_a_missing_argument_is_asked_for():
         "argument: 'width'\n  give its arguments, as in 'package.module:Net(10, bias=False)', or name a "
         "function that builds it"
     )
+
+
+def test_a_part_that_holds_the_whole_is_no_riddle():
+    message = refused("models:Linked", "4,2")
+
+    assert message.startswith("models:Linked: raised when built: RecursionError: ")
+    assert message.endswith("give the part what it needs when it is called, or keep the whole in a tuple")
+
+
+def test_an_eq_without_a_hash_is_no_riddle():
+    message = refused("models:Equal", "4,2")
+
+    assert message.startswith("models:Equal: raised when built: TypeError: unhashable type: 'Equal'\n")
+    assert message.endswith("write __hash__ = torch.nn.Module.__hash__ in it")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -13,8 +15,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
-from nnspec.contract.findings.registration import is_standard
-from nnspec.contract.tree import Build, dotted, names, parameters, shared, tensors
+from nnspec.contract.findings.registration import OF_TORCH, is_standard
+from nnspec.contract.tree import Build, Names, dotted, names, parameters, shared, tensors
 from nnspec.contract.wording import brief, listed, they
 
 
@@ -40,6 +42,25 @@ def order_differs(net: nn.Module, other: nn.Module) -> list[str]:
             return [
                 f"parameter {position} is `{name}` in one build and `{its_name}` in another: an optimizer's "
                 "state is kept by position; register in a fixed order, and not in that of a set"
+            ]
+    return []
+
+
+def differs_elsewhere(net: nn.Module, elsewhere: Names) -> list[str]:
+    """Names that another process does not give, or the first place at which it has another parameter."""
+    only = sorted(names(net).keys() ^ elsewhere.all.keys())
+    if only:
+        these = "this name" if len(only) == 1 else "these names"
+        return [
+            f"{listed(only)}: only one of two processes gives {these}; make no name with hash(), an id, a "
+            "clock or a random number"
+        ]
+    for position, (name, its_name) in enumerate(zip(parameters(net), elsewhere.parameters, strict=True)):
+        if name != its_name:
+            return [
+                f"parameter {position} is `{name}` here and `{its_name}` in another process: a set of texts "
+                "has another order in each, and an optimizer's state is kept by position; register in the "
+                "order of a list, or of sorted(...)"
             ]
     return []
 
@@ -200,6 +221,59 @@ def unfilled(build: Build) -> list[str]:
     ]
 
 
+def padding_filled(net: nn.Module) -> list[str]:
+    """Embeddings whose row for padding is not zero."""
+    paths = [
+        path or "self"
+        for path, module in net.named_modules()
+        if isinstance(module, (nn.Embedding, nn.EmbeddingBag))
+        and module.padding_idx is not None
+        and bool(module.weight[module.padding_idx].any())
+    ]
+    if not paths:
+        return []
+    return [
+        f"{they(paths, 'is built', 'are built')} with a row for padding that is not zero: padding counts, "
+        "and as no gradient reaches that row it stays so; fill it with zeros after the others are initialised"
+    ]
+
+
+def repeated(net: nn.Module) -> list[str]:
+    """Modules with parameters that one container holds more than once."""
+    sentences = []
+    for path, module in net.named_modules():
+        places: dict[int, list[str]] = {}
+        for name, child in vars(module).get("_modules", {}).items():
+            if child is not None and next(child.parameters(), None) is not None:
+                places.setdefault(id(child), []).append(dotted(path, name))
+        if isinstance(module, (nn.ModuleList, nn.ModuleDict, nn.Sequential)):
+            sentences += [
+                f"{listed(names)} are one module, with one set of parameters: [layer] * n repeats what it "
+                "holds; write [make() for _ in range(n)], unless that is meant"
+                for names in places.values()
+                if len(names) > 1
+            ]
+    return sentences
+
+
+def changed_by_building(build: Build) -> list[str]:
+    """Containers that two builds share, and that building changes."""
+    net = build()
+    before = {
+        (path, name): (value, copy.copy(value))
+        for path, module in net.named_modules()
+        for name, value in vars(module).items()
+        if type(value) in (dict, list, set) and name not in OF_TORCH
+    }
+    other = dict(build().named_modules())
+    return [
+        f"`{dotted(path, name)}` is one {type(value).__name__} in all builds, and building changes it: what "
+        "a build does depends on those before it; make it in __init__, and give no list or dict as a default"
+        for (path, name), (value, copied) in before.items()
+        if path in other and vars(other[path]).get(name) is value and repr(value) != repr(copied)
+    ]
+
+
 def _has_nan(tensor: torch.Tensor) -> bool:
     is_plain = tensor.layout == torch.strided and not is_lazy(tensor) and not tensor.is_nested
     return is_plain and tensor.is_floating_point() and bool(tensor.isnan().any())
@@ -214,6 +288,50 @@ def shadowed_methods(net: nn.Module) -> list[str]:
         for name, value in vars(module).items()
         if callable(getattr(nn.Module, name, None)) and not callable(value) and name != "forward"
     ]
+
+
+#: How torch calls methods that a class may override: of each the arguments, the least and the most.
+_CALLS: dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {
+    "train": [((), {}), ((False,), {})],
+    "eval": [((), {})],
+    "requires_grad_": [((), {}), ((False,), {})],
+    "zero_grad": [((), {}), ((), {"set_to_none": True})],
+    "parameters": [((), {}), ((), {"recurse": False})],
+    "named_parameters": [((), {}), ((), {"prefix": "", "recurse": False})],
+    "buffers": [((), {}), ((), {"recurse": False})],
+    "named_buffers": [((), {}), ((), {"prefix": "", "recurse": False})],
+    "modules": [((), {})],
+    "children": [((), {})],
+    "named_modules": [((), {}), ((), {"memo": set(), "prefix": ""})],
+    "to": [(("cpu",), {}), ((torch.float32,), {}), (("cpu", torch.float32), {"non_blocking": True})],
+    "state_dict": [((), {}), ((), {"destination": {}, "prefix": "", "keep_vars": False})],
+    "load_state_dict": [(({},), {}), (({},), {"strict": False})],
+}
+if "assign" in inspect.signature(nn.Module.load_state_dict).parameters:
+    _CALLS["load_state_dict"].append((({},), {"strict": True, "assign": True}))
+
+
+def narrowed(net: nn.Module, methods: Iterable[str] = tuple(_CALLS)) -> list[str]:
+    """Overridden methods that do not take what torch gives them."""
+    sentences, seen = [], set[tuple[type, str]]()
+    for path, module in net.named_modules():
+        for name in methods:
+            owner = next(owner for owner in type(module).__mro__ if name in vars(owner))
+            if is_standard(owner) or (owner, name) in seen or not callable(method := getattr(module, name)):
+                continue
+            seen.add((owner, name))
+            for args, kwargs in _CALLS[name]:
+                try:
+                    inspect.signature(method).bind(*args, **kwargs)
+                except TypeError as error:
+                    written = [*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())]
+                    sentences.append(
+                        f"`{dotted(path, name)}` is overridden and does not take what that of nn.Module "
+                        f"takes: {name}({', '.join(written)}) raises TypeError: {error}; give it the same "
+                        "arguments, and pass them on, or another name"
+                    )
+                    break
+    return sentences
 
 
 def swallowed(net: nn.Module) -> list[str]:

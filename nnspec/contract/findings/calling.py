@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import sys
+import types
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -177,6 +180,12 @@ def kept_elsewhere(net: nn.Module, example: Example) -> list[str]:
     places |= {
         name: vars(sys.modules[name]) for name in {o.__module__ for o in owners} if name in sys.modules
     }
+    places |= {
+        f"{owner.__name__}.{name}": _defaults(function)
+        for owner in owners
+        for name, function in vars(owner).items()
+        if isinstance(function, types.FunctionType)
+    }
     args, kwargs = example()
     isolation.seed()
     with Uses() as uses:
@@ -188,6 +197,31 @@ def kept_elsewhere(net: nn.Module, example: Example) -> list[str]:
         for name, value in list(values.items())
         if isinstance(value, (dict, list)) and not name.startswith("__")
         if any(id(tensor) in uses.seen for _, tensor in tensors_in(value))
+    ]
+
+
+def _defaults(function: types.FunctionType) -> dict[str, Any]:
+    """The defaults of the arguments of a function, by name."""
+    arguments = inspect.signature(function).parameters.values()
+    return {one.name: one.default for one in arguments if one.default is not one.empty}
+
+
+def layers_made(net: nn.Module, example: Example) -> list[str]:
+    """Modules that a call registers a parameter in, and that are not part of the module."""
+    parts, made = {id(module) for module in net.modules()}, dict[int, nn.Module]()
+    register = nn.Module.register_parameter
+
+    def noting(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
+        if param is not None and id(module) not in parts:
+            made[id(module)] = module
+        register(module, name, param)
+
+    with mock.patch.object(nn.Module, "register_parameter", noting):
+        run(net, example)
+    return [
+        f"forward makes a {kind}: in each call its parameters are new, no optimizer knows them, and no "
+        "checkpoint has them; make it in __init__, on self"
+        for kind in dict.fromkeys(type(module).__name__ for module in made.values())
     ]
 
 

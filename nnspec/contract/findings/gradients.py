@@ -37,8 +37,9 @@ def cut_off(net: nn.Module, example: Example) -> list[str]:
         return []
     return [
         f"forward uses {listed(cut)}, and backward does not get there: what is computed with it is not "
-        "returned, or made a whole number (argmax, a comparison), or cut off, by detach(), .data, no_grad() "
-        "or .item(); return it and cut nothing, or freeze with requires_grad_(False)"
+        "returned, or made a whole number (argmax, a comparison), or cut off, by detach(), .data, "
+        "no_grad(), .item(), torch.tensor() or checkpoint(..., use_reentrant=True) of inputs without "
+        "gradients; return it and cut nothing, or freeze with requires_grad_(False)"
     ]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from nnspec.contract.nested import Example, differences, mapped, run, tensors_in
-from nnspec.contract.tree import tensors
+from nnspec.contract.tree import parameters, tensors
 from nnspec.contract.wording import brief, count, kind_of, listed, they
 from nnspec.running import isolation
 
@@ -88,7 +88,7 @@ def changed_by_modes(
 
 def statistics_of_frozen(net: nn.Module) -> dict[str, Tensor]:
     """Copies of the running statistics of norms whose weight is frozen, by the norm's path."""
-    if not any(parameter.requires_grad for parameter in net.parameters()):
+    if not any(parameter.requires_grad for parameter in parameters(net).values()):
         return {}
     return {
         path: module.running_mean.clone()
@@ -164,8 +164,7 @@ def _noting(finished: list[Finished], path: str) -> Callable[..., None]:
 
 def _call(net: nn.Module, example: Example, seed: int) -> Any:
     args, kwargs = example()
-    isolation.seed()
-    torch.manual_seed(seed)
+    isolation.seed(seed)
     return net(*args, **kwargs)
 
 
@@ -207,7 +206,23 @@ def rows_dependent(net: nn.Module, example: Example) -> list[str]:
                 f"{different[0]} when the other rows of the batch are others: forward takes a mean, a "
                 "maximum or batch statistics over the first dimension; use running statistics in eval mode"
             )
-    return sentences
+    return sentences or _rows_in_place(net, example, outputs)
+
+
+def _rows_in_place(net: nn.Module, example: Example, outputs: list[tuple[str, Tensor]]) -> list[str]:
+    """Outputs of rows that change where the rows come in the reverse order."""
+    size = _size(example)
+    again = _rows(_call(net, example, isolation.SEED + 1), size)
+    if any(differences(one, output) for (_, one), (_, output) in zip(again, outputs, strict=False)):
+        return []  # that it is random is another rule's matter
+    reverse = _rows(run(net, example, lambda tensor: tensor.flip(0) if tensor.dim() else tensor), size)
+    return [
+        f"{different[0]} when its row comes in another place of the batch: forward adds or picks something "
+        "along the first dimension, such as positions; take them along the dimension of time"
+        for (path, output), (_, output_reverse) in zip(outputs, reverse, strict=False)
+        if (different := differences(output_reverse.flip(0), output, path))
+        and _counts_rows(net, example, path)
+    ]
 
 
 def sizes_refused(net: nn.Module, example: Example) -> list[str]:

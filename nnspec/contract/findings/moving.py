@@ -15,7 +15,7 @@ from nnspec.contract.findings.building import not_built_on_meta
 from nnspec.contract.findings.calling import kept_tensors
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
-from nnspec.contract.tree import Build, tensors
+from nnspec.contract.tree import Build, buffers, parameters, tensors
 from nnspec.contract.wording import brief, place, they
 
 #: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.
@@ -87,6 +87,34 @@ def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> lis
         f"`{path}` is {tensor.dtype} though parameters and inputs are {dtype}; {_cure('dtype', watch)}"
         for path, tensor in tensors_in(output)
         if tensor.is_floating_point() and tensor.dtype != dtype
+    ]
+
+
+def too_large_for_half(sentences: list[str]) -> list[str]:
+    """Those of what was found in float16 that say that a number is too large for it, with what to do."""
+    return [
+        f"{one.rpartition('; ')[0]}; use torch.finfo(x.dtype).min, or -torch.inf"
+        for one in sentences
+        if "without overflow" in one
+    ]
+
+
+def imaginary_lost(net: nn.Module) -> list[str]:
+    """Buffers of complex numbers that are real after ``to(torch.bfloat16)``, where all parameters are real.
+
+    Who computes with complex parameters casts to no real dtype.
+    """
+    if any(parameter.is_complex() for parameter in parameters(net).values()):
+        return []
+    before = [name for name, buffer in buffers(net).items() if buffer.is_complex()]
+    net.to(torch.bfloat16)
+    after = tensors(net)
+    lost = [name for name in before if name in after and not after[name].is_complex()]
+    if not lost:
+        return []
+    return [
+        f"{they(lost, 'has', 'have')} complex numbers, of which to(torch.bfloat16) keeps the real parts "
+        "only; register real and imaginary parts as two tensors (torch.view_as_real), or make them in forward"
     ]
 
 

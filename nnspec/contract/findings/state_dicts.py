@@ -97,6 +97,12 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
     try:
         fresh.load_state_dict(kept)
     except Exception as error:
+        if spread := [name for name, tensor in tensors(fresh).items() if _is_expanded(tensor)]:
+            return [
+                f"{they(spread, 'is an expanded tensor', 'are expanded tensors')}, with several values in "
+                "one place: neither load_state_dict nor an optimizer can write there; use repeat() for "
+                "expand(), or clone() what expand() gives"
+            ]
         reasons = [line.strip() for line in str(error).splitlines()[1:]] or [brief(error)]
         return [
             f"a fresh build refuses the state dict of another: {' '.join(reasons)[:300].rstrip('.')}; let "
@@ -108,6 +114,13 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
         if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
         for difference in differences(value, kept[name], name, exact=True)
     ]
+
+
+def _is_expanded(tensor: Tensor) -> bool:
+    """Whether several values of a tensor lie in one place."""
+    if tensor.layout != torch.strided:
+        return False
+    return any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) -> list[str]:

@@ -6,7 +6,8 @@ training, saving, moving and copying it go as its users expect. Its rules can be
 Each rule yields what it finds, and holds if every list is empty. ``build()`` gives a fresh module, perhaps a
 copy of one that was built before, and ``example()`` its inputs, ``(args, kwargs)``; ``rebuild()`` builds in
 any case, and ``construct()`` is the same for rules that say nothing of a module which is already made.
-``ready()`` is a fresh module too, whose lazy layers have their shapes, and ``other()`` one of other values.
+``ready()`` is a fresh module too, whose lazy layers have their shapes, and ``other()`` one of other values;
+``elsewhere(net)`` gives the names that another process gives to such a module.
 The functions of ``nnspec.contract.findings`` look at modules and return sentences, each with the attribute,
 the cause and the cure. ``unless(obstacles)`` ends a rule that says nothing of a module because of something
 in it.

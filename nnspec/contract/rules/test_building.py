@@ -48,6 +48,24 @@ def test_no_method_is_shadowed(build):
     yield building.shadowed_methods(net)
 
 
+def test_overrides_take_the_same(build):
+    """What overrides a method of nn.Module takes the arguments that torch gives it.
+
+    ``eval()`` calls ``train(False)``, and libraries ask for ``parameters(recurse=False)``.
+    """
+    net = build()
+
+    yield building.narrowed(net)
+
+
+def test_padding_is_zero(construct):
+    """An embedding is built with zeros in its row for padding.
+
+    What initialises all weights alike fills it too.
+    """
+    yield building.padding_filled(construct())
+
+
 def test_a_missing_attribute(build):
     """A missing attribute is an AttributeError that names it.
 

@@ -90,7 +90,7 @@ def test_no_tensor_is_left_on_it(ready, example):
 
 
 def test_no_tensor_is_kept_elsewhere(ready, example):
-    """Forward uses no tensor that is kept in a container on a class or at the top of a file.
+    """Forward uses no tensor that is kept in a container on a class, in a default or at the top of a file.
 
     Such a cache is every module's, stays when the module has gone, and keeps the device and the dtype of the
     call that filled it.
@@ -98,7 +98,7 @@ def test_no_tensor_is_kept_elsewhere(ready, example):
     yield calling.kept_elsewhere(ready(), example)
 
 
-def test_attributes_stay(ready, example):
+def test_attributes_stay(build, ready, example, unless):
     """A call changes no number, text or other plain attribute.
 
     Such state is missing from checkpoints, and in a replica of :class:`~torch.nn.DataParallel` it is lost.
@@ -108,6 +108,23 @@ def test_attributes_stay(ready, example):
     nested.run(net, example)
 
     yield calling.changed_attributes(before, calling.plain_values(net))
+    unless(not_applicable.one_call_only(build, example))
+    net.eval()
+    before = calling.plain_values(net)
+    nested.run(net, example)
+    yield calling.changed_attributes(before, calling.plain_values(net))
+
+
+def test_no_layer_is_made(build, ready, example, unless):
+    """A call makes no layer with parameters.
+
+    Each call would compute with new random numbers, which no optimizer knows and no checkpoint has.
+    """
+    unless(not_applicable.one_call_only(build, example))
+    net = ready()
+    nested.run(net, example)
+
+    yield calling.layers_made(net, example)
 
 
 def test_the_process_stays(ready, example):

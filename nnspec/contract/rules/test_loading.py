@@ -48,12 +48,13 @@ def test_the_state_dict_stays(ready):
     yield state_dicts.taken_out(net, net.state_dict())
 
 
-def test_parameters_stay_the_same_objects(ready):
+def test_parameters_stay_the_same_objects(ready, other, unless):
     """Loading a state dict leaves every parameter the object that it was.
 
     An optimizer holds the parameters it was given. It does not see new ones.
     """
     net = ready()
+    unless(state_dicts.not_taken(other(), net.state_dict()))
     before = tree.parameters(net)
     net.load_state_dict(copy.deepcopy(net.state_dict()), strict=False)
 
@@ -62,7 +63,7 @@ def test_parameters_stay_the_same_objects(ready):
 
 def test_assigning_onto_meta(ready, other, unless):
     """On the meta device a module takes the tensors of a state dict with ``assign=True``."""
-    unless(not_applicable.no_assign())
+    unless(not_applicable.no_assign() + building.narrowed(ready(), ["load_state_dict"]))
     state, net = ready().state_dict(), ready()
     unless(state_dicts.not_taken(other(), state))
     net.to("meta")

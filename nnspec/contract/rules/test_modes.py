@@ -9,12 +9,13 @@ import copy
 import torch
 
 from nnspec.contract import nested, not_applicable
-from nnspec.contract.findings import calling, modes
+from nnspec.contract.findings import building, calling, modes
 
 
-def test_methods_return_it(ready):
+def test_methods_return_it(ready, unless):
     """``train``, ``eval``, ``requires_grad_`` and ``to`` return the module itself."""
     net = ready()
+    unless(building.shadowed_methods(net) + building.narrowed(net, ["train", "eval", "requires_grad_", "to"]))
     returned = {
         "train()": net.train(),
         "eval()": net.eval(),

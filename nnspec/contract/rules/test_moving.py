@@ -68,6 +68,27 @@ def test_computing_in_bfloat16(build, ready, example, unless):
     yield found
 
 
+def test_computing_in_float16(build, ready, example, unless):
+    """No number in forward is too large for float16.
+
+    A mask is often filled with -1e9, which float16 cannot hold.
+    """
+    unless(not_applicable.not_registered(build, example))
+    unless(not_applicable.not_in_float64(build, example))
+    net = registration.register(ready())
+    net.half()
+
+    yield moving.too_large_for_half(moving.not_computed_in(net, example, torch.float16))
+
+
+def test_complex_numbers_stay(ready):
+    """``to(torch.bfloat16)`` leaves complex buffers complex.
+
+    torch casts them to real ones, and warns of it once. A module whose parameters are complex is not asked.
+    """
+    yield moving.imaginary_lost(ready())
+
+
 def test_to_meta_and_back(ready):
     """``to("meta")`` takes every tensor along, and :meth:`~torch.nn.Module.to_empty` brings it back."""
     net = ready()

@@ -23,12 +23,35 @@ def test_order_is_stable(construct, ready, other):
     yield building.order_differs(ready(), other())
 
 
-def test_builds_share_nothing(construct):
-    """Two builds share no tensor.
+def test_order_in_another_process(construct, elsewhere, unless):
+    """Another process builds a module with the same names, in the same order.
 
-    A layer made as the default of an argument is made once, and every instance gets the same one.
+    A set of texts has another order in each run of Python, and hash() of a text is another number. What is
+    trained in one run and goes on in the next, or in several processes at once, finds other parameters.
+    """
+    net = construct()
+    unless(building.names_differ(net, construct()) + building.order_differs(net, construct()))
+
+    yield building.differs_elsewhere(net, elsewhere(net))
+
+
+def test_builds_share_nothing(construct):
+    """Two builds share no tensor, and no list or dict that building changes.
+
+    What is the default of an argument is made once, and every instance gets the same one.
     """
     yield building.shared_by_builds(construct(), construct())
+    yield building.changed_by_building(construct)
+
+
+def test_a_container_holds_each_part_once(build):
+    """A container holds no module with parameters twice.
+
+    It is one layer then, run several times, which is sometimes meant.
+    """
+    net = build()
+
+    yield building.repeated(net)
 
 
 def test_each_parameter_is_named_once(build):

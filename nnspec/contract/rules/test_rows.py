@@ -9,7 +9,7 @@ from nnspec.contract.findings import modes
 
 
 def test_rows_are_independent(build, ready, example, unless):
-    """In eval mode the output for a row does not depend on the other rows of its batch."""
+    """In eval mode the output for a row depends on no other row of its batch, and not on its place."""
     unless(not_applicable.unrepeatable(build, example))
     net = ready()
     net.eval()

@@ -56,6 +56,40 @@ class OrderFromNames(OrderFromChance):
         self.heads = nn.ModuleDict({name: nn.Linear(4, 2) for name in names})
 
 
+class OrderFromASet(nn.Module):
+    """Its heads are registered in the order of a set, which is another in each process."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = nn.ModuleDict({name: nn.Linear(4, 2) for name in {"user", "item"}})
+
+    def forward(self, x):
+        return {name: self.heads[name](x) for name in sorted(self.heads)}
+
+
+class OrderFromASortedSet(OrderFromASet):
+    def __init__(self):
+        nn.Module.__init__(self)
+        self.heads = nn.ModuleDict({name: nn.Linear(4, 2) for name in sorted({"user", "item"})})
+
+
+class NameFromAHash(nn.Module):
+    """A layer is named by the hash of a text, which is another in each process."""
+
+    def __init__(self):
+        super().__init__()
+        self.add_module(f"layer{abs(hash('first')) % 10**6}", nn.Linear(4, 2))
+
+    def forward(self, x):
+        return next(self.children())(x)
+
+
+class NameFromAText(NameFromAHash):
+    def __init__(self):
+        nn.Module.__init__(self)
+        self.add_module("layer_first", nn.Linear(4, 2))
+
+
 class NormAsDefaultArgument(nn.Module):
     """A layer is the default of an argument, and so belongs to all instances."""
 
@@ -127,6 +161,20 @@ MINIATURES = [
         "parameter ",
         "register in a fixed order, and not in that of a set",
         OrderFromNames,
+    ),
+    Miniature(
+        OrderFromASet,
+        "names.order_in_another_process",
+        "parameter 0 is `heads.",
+        "register in the order of a list, or of sorted(...)",
+        OrderFromASortedSet,
+    ),
+    Miniature(
+        NameFromAHash,
+        "names.order_in_another_process",
+        "`layer",
+        "make no name with hash(), an id, a clock or a random number",
+        NameFromAText,
     ),
     Miniature(
         NormAsDefaultArgument,

@@ -1,0 +1,58 @@
+"""A module built once more, in a process of other hashes."""
+
+import pytest
+import torch
+from miniatures import Net
+from miniatures.names import OrderFromASet, OrderFromASortedSet
+
+import nnspec.contract
+from nnspec.contract.another_process import names_elsewhere, source_of
+from nnspec.contract.outcomes import NotApplicable
+
+
+class Local(Net):
+    """A class that is imported by its name."""
+
+
+def test_what_can_be_imported_has_a_name():
+    assert source_of(Net) == "miniatures:Net"
+    assert source_of(Local) == f"{__name__}:Local"
+
+
+@pytest.mark.parametrize("build", [lambda: Net(), type("Net", (Net,), {"__module__": "miniatures"}), 3])
+def test_what_cannot_be_imported_has_none(build):
+    assert source_of(build) == ""
+
+
+def test_what_a_script_makes_has_none():
+    assert source_of(type("Net", (), {"__module__": "__main__"})) == ""
+
+
+def test_it_is_not_judged_where_another_process_cannot_build_it(tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("raise RuntimeError('not in this process')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(
+        NotApplicable, match=r"does not build it: .*raised when imported.*not in this process"
+    ):
+        names_elsewhere("only_here:Net", Net())
+
+
+def test_it_starts_no_third_process(monkeypatch):
+    monkeypatch.setenv("NNSPEC_ANOTHER_PROCESS", "1")
+
+    with pytest.raises(NotApplicable, match="another process already"):
+        names_elsewhere("miniatures:Net", Net())
+
+
+def test_check_judges_what_it_can_import():
+    order = "names.order_in_another_process"
+    report = nnspec.contract.check(OrderFromASet, torch.rand(3, 4), only=[order])
+    assert [finding.rule for finding in report.findings] == [order]
+
+    report = nnspec.contract.check(lambda: OrderFromASet(), torch.rand(3, 4), only=[order])
+    (verdict,) = report.verdicts
+    assert verdict.reason == "what makes it cannot be imported by its name, as another process would have to"
+
+    report = nnspec.contract.check(OrderFromASortedSet, torch.rand(3, 4), only=[order])
+    assert [verdict.outcome for verdict in report.verdicts] == ["holds"]
