@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
     ensure_limit("--limit", options.limit)
     if options.processes < 1:
         raise UsageError(f"-n {options.processes}: is no number of processes")
+    output = sys.stdout  # a module may put another one in its place
     known, used = load_rules(), devices.select(options.device)
     rules = [rule.id for rule in select(options.only, options.skip)]
     jobs = []
@@ -77,9 +79,9 @@ def run(options: argparse.Namespace) -> int:
         write_junit(reports, options.junit)
     if options.json:
         data = [report.to_dict() for report in reports]
-        print(json.dumps(data[0] if len(data) == 1 else data, indent=2, ensure_ascii=False))
+        print(json.dumps(data[0] if len(data) == 1 else data, indent=2, ensure_ascii=False), file=output)
     else:
-        print("\n\n".join(map(str, reports)))
+        print("\n\n".join(map(str, reports)), file=output)
     codes = {report.exit_code(strict=options.strict) for report in reports}
     return 1 if 1 in codes else max(codes)
 
@@ -120,11 +122,16 @@ def _judge_in_processes(
     ]
     reports = []
     spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(number, spawn) as pool:
-        for report in pool.map(_judge, shares):
-            reports.append(report)
-            if progress:
-                progress(f"{len(reports)} of {len(shares)}")
+    try:
+        with concurrent.futures.ProcessPoolExecutor(number, spawn) as pool:
+            for report in pool.map(_judge, shares):
+                reports.append(report)
+                if progress:
+                    progress(f"{len(reports)} of {len(shares)}")
+    except BrokenProcessPool:
+        raise UsageError(
+            "a process that judged was ended from outside, as for want of memory, or by a module; try -n 1"
+        ) from None
     return [together(reports[at : at + of]) for at in range(0, len(reports), of)]
 
 

@@ -82,6 +82,43 @@ def a_set():
 
 def no_data():
     raise FileNotFoundError("data.pt is not here")
+
+def leaves_no_data():
+    raise GeneratorExit("no data")
+
+class Leaving(BaseException):
+    pass
+
+class Leaves(Net):
+    def forward(self, x):
+        raise Leaving("for good")
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+class Speechless(Net):
+    def forward(self, x):
+        raise Unspeakable
+
+class Wordy(Net):
+    def forward(self, x):
+        raise ValueError("x" * 10**6)
+
+class Unhashable(Net):
+    __hash__ = None
+
+class Strays(Net):
+    def modules(self):
+        return iter([self, None])
+
+class Unwalked(Net):
+    def modules(self):
+        raise GeneratorExit("not today")
+
+class Unnamed(Net):
+    def named_parameters(self, *args, **kwargs):
+        return 5
 """
 
 
@@ -92,13 +129,14 @@ def models(tmp_path, monkeypatch):
     (tmp_path / "unparsable.py").write_text("x = 1\ndef f(:\n    pass\n")
     (tmp_path / "needy.py").write_text("import torch\nimport absent_package\n")
     (tmp_path / "raising.py").write_text("limit = 1\nlimit / 0\n")
+    (tmp_path / "leaving.py").write_text("raise GeneratorExit('at once')\n")
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "needy.py").write_text("import torch\nimport absent_package\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
-    for name in ("models", "unparsable", "needy", "raising", "package", "package.needy"):
+    for name in ("models", "unparsable", "needy", "raising", "leaving", "package", "package.needy"):
         sys.modules.pop(name, None)
 
 
@@ -310,6 +348,26 @@ def place(line, within="", file="models.py"):
             ("limit / 0", "<module>", "raising.py"),
         ),
         (
+            "leaving:f",
+            "raised when imported: GeneratorExit: at once",
+            ("raise GeneratorExit('at once')", "<module>", "leaving.py"),
+        ),
+        (
+            "models:Leaves",
+            "raised when called, in train mode, on float32 (4, 2): Leaving: for good",
+            ('raise Leaving("for good")', "forward"),
+        ),
+        (
+            "models:Speechless",
+            "raised when called, in train mode, on float32 (4, 2): Unspeakable: its text cannot be shown",
+            ("raise Unspeakable", "forward"),
+        ),
+        (
+            "models:Wordy",
+            f"raised when called, in train mode, on float32 (4, 2): ValueError: {'x' * 3000}...",
+            ('raise ValueError("x" * 10**6)', "forward"),
+        ),
+        (
             "models:gives_up",
             "raised when built: SystemExit: no licence",
             ('raise SystemExit("no licence")', "gives_up"),
@@ -336,6 +394,28 @@ def test_a_missing_argument_is_asked_for():
         "argument: 'width'\n  give its arguments, as in 'package.module:Net(10, bias=False)', or name a "
         "function that builds it"
     )
+
+
+def test_no_argument_is_asked_for_where_none_is_missing():
+    assert refused("models:Unhashable", "4,2") == (
+        "models:Unhashable: raised when built: TypeError: unhashable type: 'Unhashable'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("models:Strays", "its modules() gives None; a Module was wanted"),
+        ("models:Unwalked", "its modules() raises: GeneratorExit: not today"),
+        ("models:Unnamed", "raised when built: TypeError: 'int' object is not iterable"),
+    ],
+)
+def test_a_module_that_does_not_walk_what_it_holds(name, message):
+    assert refused(name, "4,2").startswith(f"{name}: {message}")
+
+
+def test_a_long_name_is_shown_in_part():
+    assert len(refused(f"{'a' * 5000}:Net", "4,2")) < 1000
 
 
 @pytest.mark.parametrize(
