@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import multiprocessing
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
+from unittest import mock
 
 import torch
 
@@ -106,9 +110,24 @@ def _judge(job: Job, progress: Callable[[str], None] | None = None) -> Report:
     """Judge a module by the rules of a job."""
     if job.threads:
         torch.set_num_threads(job.threads)
-    target = find_target(job.entry.module, job.entry.input, job.entry.inputs)
-    rules = [load_rules()[id_] for id_ in job.rules]
-    return report_on(target, rules, job.devices, job.allowed, progress, job.limit)
+    with _no_way_out():
+        target = find_target(job.entry.module, job.entry.input, job.entry.inputs)
+        rules = [load_rules()[id_] for id_ in job.rules]
+        return report_on(target, rules, job.devices, job.allowed, progress, job.limit)
+
+
+@contextlib.contextmanager
+def _no_way_out() -> Iterator[None]:
+    """Let no code of the user's end the process without a report; what it forks may end."""
+    end, here = os._exit, os.getpid()
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != here:
+            end(status)
+        raise SystemExit(f"os._exit({status})")
+
+    with mock.patch.object(os, "_exit", refuse):
+        yield
 
 
 def _judge_in_processes(

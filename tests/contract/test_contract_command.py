@@ -183,6 +183,18 @@ def test_a_process_that_is_killed(tmp_path):
     assert (code, output.count("Traceback")) == (2, 0)
 
 
+def test_a_module_that_ends_the_process(tmp_path):
+    ending = MODELS.replace(
+        "def forward(self, x):",
+        "def forward(self, x):\n        os.fork() or os._exit(0)\n        os._exit(0)",
+    )
+    code, output = contract(tmp_path, "models:Net", "--input", "4,2", **{"models.py": f"import os\n{ending}"})
+
+    assert output.startswith("nnspec contract: models:Net: raised when called, in train mode")
+    assert "SystemExit: os._exit(0)\n  models.py:" in output
+    assert code == 2
+
+
 def test_a_module_that_closes_the_output(tmp_path):
     closing = MODELS.replace("def forward(self, x):", "def forward(self, x):\n        sys.stdout.close()")
     code, output = contract(
