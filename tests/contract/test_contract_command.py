@@ -184,10 +184,8 @@ def test_a_process_that_is_killed(tmp_path):
 
 
 def test_a_module_that_ends_the_process(tmp_path):
-    ending = MODELS.replace(
-        "def forward(self, x):",
-        "def forward(self, x):\n        os.fork() or os._exit(0)\n        os._exit(0)",
-    )
+    way_out = "\n        os.fork() or os._exit(0)\n        os._exit(0)"
+    ending = MODELS.replace("def forward(self, x):", f"def forward(self, x):{way_out}")
     code, output = contract(tmp_path, "models:Net", "--input", "4,2", **{"models.py": f"import os\n{ending}"})
 
     assert output.startswith("nnspec contract: models:Net: raised when called, in train mode")
