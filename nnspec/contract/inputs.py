@@ -129,7 +129,8 @@ def returned_by(name: str) -> Callable[[], Inputs]:
         )
 
     def make() -> Inputs:
-        return sorted_out(copy.deepcopy(_called(function, f"--inputs {name}")), f"--inputs {name}: returned")
+        returned = _called(lambda: copy.deepcopy(function()), f"--inputs {name}")
+        return sorted_out(returned, f"--inputs {name}: returned")
 
     return make
 

@@ -83,6 +83,9 @@ def a_set():
 def no_data():
     raise FileNotFoundError("data.pt is not here")
 
+def computed():
+    return torch.ones(4, 2, requires_grad=True) * 2
+
 def leaves_no_data():
     raise GeneratorExit("no data")
 
@@ -453,6 +456,14 @@ def test_a_malformed_input(text, message):
             "--inputs models:no_data: raised: FileNotFoundError: data.pt is not here\n  models.py:",
         ),
         ("models:takes", "--inputs models:takes: raised: TypeError: takes() missing 1 required"),
+        (
+            "models:leaves_no_data",
+            "--inputs models:leaves_no_data: raised: GeneratorExit: no data\n  models.py:",
+        ),
+        (
+            "models:computed",
+            "--inputs models:computed: raised: RuntimeError: Only Tensors created explicitly",
+        ),
     ],
 )
 def test_inputs_that_cannot_be_had(name, message):
