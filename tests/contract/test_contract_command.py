@@ -193,6 +193,16 @@ def test_a_module_that_ends_the_process(tmp_path):
     assert code == 2
 
 
+def test_a_property_that_ends_the_process(tmp_path):
+    ending = f"import os\n{MODELS}\n    @property\n    def size(self):\n        os._exit(0)\n"
+    code, output = contract(
+        tmp_path, "models:Net", "--input", "4,2", "--only", "building", **{"models.py": ending}
+    )
+
+    assert "while this is tried, the module raises SystemExit: os._exit(0) at models.py:" in output
+    assert code == 0
+
+
 def test_a_module_that_closes_the_output(tmp_path):
     closing = MODELS.replace("def forward(self, x):", "def forward(self, x):\n        sys.stdout.close()")
     code, output = contract(
