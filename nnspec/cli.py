@@ -10,9 +10,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from nnspec.errors import NnspecError, printable
+from nnspec.errors import NnspecError, UsageError, printable
 
 VERIFY_EXAMPLES = """\
 examples:
@@ -82,28 +82,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         this project's own, 130 interrupted, 141 nobody reads the output any more.
     """
     _prepare_streams()
-    options = argparse.Namespace(command="", debug=False)
+    options, output = argparse.Namespace(command="", debug=False), sys.stdout
     try:
         _parse(sys.argv[1:] if arguments is None else arguments, options)
-        code = int(pkgutil.resolve_name(options.run)(options))
-        sys.stdout.flush()
+        _ensure_folder()
+        code = _carry_out(options)
+        output.flush()
         return code
+    except SystemExit:  # the parser's
+        raise
     except BrokenPipeError:
         return UNREAD
     except KeyboardInterrupt:
         _tell(options, "interrupted")
         return INTERRUPTED
-    except Exception as error:
+    except BaseException as error:  # also what only somebody's own code raises
         if options.debug:
             traceback.print_exc()
-        why, code = _why(error)
+        why, code = ("its output was closed while it ran", UNUSABLE) if output.closed else _why(error)
         _tell(options, why)
         return code
     finally:
-        _drain()
+        _drain(output)
 
 
-def _why(error: Exception) -> tuple[str, int]:
+def _carry_out(options: argparse.Namespace) -> int:
+    try:
+        return int(pkgutil.resolve_name(options.run)(options))
+    except SystemExit as error:
+        raise RuntimeError(f"something ended the command with {error!r}") from error
+
+
+def _ensure_folder() -> None:
+    """See that there is a folder to work in; without one not even torch can be imported."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the folder that this was started in is gone; change into another one") from None
+
+
+def _why(error: BaseException) -> tuple[str, int]:
     """An error in words, and the exit code."""
     if isinstance(error, NnspecError):
         return str(error), UNUSABLE
@@ -134,12 +152,14 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _drain() -> None:
+def _drain(output: TextIO) -> None:
     """Write what is left, or throw it away where nobody takes it: Python would try once more at its end."""
+    if output.closed:
+        return
     try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        _open_nowhere(sys.stdout.fileno())
+        output.flush()
+    except OSError:
+        _open_nowhere(output.fileno())
 
 
 def _open_nowhere(number: int) -> None:
@@ -172,6 +192,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_records(commands)
     _add_measuring(commands)
     return parser
+
+
+def _path(text: str) -> Path:
+    """A path of the command line: an empty one would be the folder at hand."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text names no file and no folder")
+    return Path(text)
 
 
 def _add(commands: Any, name: str, run: str, summary: str, **details: Any) -> argparse.ArgumentParser:
@@ -212,7 +239,7 @@ def _add_running(commands: Any) -> None:
     )
     command.add_argument("part", nargs="*", help="only these, such as state or state/test_ties.py")
     command.add_argument("--device", action="append", default=[], help="on this device only (default: all)")
-    command.add_argument("--record", type=Path, metavar="DIR", help="write every outcome to a file in DIR")
+    command.add_argument("--record", type=_path, metavar="DIR", help="write every outcome to a file in DIR")
     command.add_argument("-v", "--verbose", action="store_true", help="name every clause by its statement")
 
 
@@ -267,7 +294,7 @@ def _add_contract(commands: Any) -> None:
     )
     command.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--junit", type=Path, metavar="FILE", help="write a JUnit file as well")
+    command.add_argument("--junit", type=_path, metavar="FILE", help="write a JUnit file as well")
 
 
 def _add_lint(commands: Any) -> None:
@@ -321,10 +348,13 @@ def _add_records(commands: Any) -> None:
         description="Wrong rows and files that are no records fail. Rows that are new or stale are pending: "
         "the next run on each release brings them, so they are listed and fail with --strict only.",
     )
-    command.add_argument("files", nargs="*", type=Path, help="records (default: all in docs/records)")
+    command.add_argument("files", nargs="*", type=_path, help="records (default: all in docs/records)")
     command.add_argument("--strict", action="store_true", help="pending rows and missing releases fail too")
     command.add_argument(
-        "--fresh", type=Path, metavar="DIR", help="a folder of records made just now, which must say the same"
+        "--fresh",
+        type=_path,
+        metavar="DIR",
+        help="a folder of records made just now, which must say the same",
     )
 
     command = _add(
@@ -342,7 +372,7 @@ def _add_records(commands: Any) -> None:
         "nnspec.records.commands:adopt",
         "take rows that are pending from records made elsewhere",
     )
-    command.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a folder of records")
+    command.add_argument("folders", nargs="+", type=_path, metavar="DIR", help="a folder of records")
 
     command = _add(
         commands,
@@ -356,7 +386,7 @@ def _add_records(commands: Any) -> None:
     command.add_argument("after", metavar="B", help="likewise")
     command.add_argument(
         "--used-in",
-        type=Path,
+        type=_path,
         metavar="PATH",
         help="only the changes that speak of what the Python files there use",
     )
@@ -364,7 +394,7 @@ def _add_records(commands: Any) -> None:
 
 
 def _add_options_of_strength(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--record", type=Path, metavar="DIR", help="where to (default: docs/records)")
+    command.add_argument("--record", type=_path, metavar="DIR", help="where to (default: docs/records)")
     command.add_argument(
         "--jobs",
         type=int,
@@ -392,7 +422,7 @@ def _add_measuring(commands: Any) -> None:
         "strength of what only an accelerator reaches. Everything lands in FOLDER, with a log of each step;\n"
         "a step that fails ends none of the others. For a machine that is there for minutes only.",
     )
-    command.add_argument("folder", type=Path, metavar="FOLDER", help="where everything goes")
+    command.add_argument("folder", type=_path, metavar="FOLDER", help="where everything goes")
     command.add_argument(
         "--minutes", type=float, metavar="N", help="end each step in time, so that all take N minutes at most"
     )
@@ -437,11 +467,13 @@ def _add_measuring(commands: Any) -> None:
         description="Makes tables and figures of files of pytest-benchmark, or of records made of them.",
         epilog=MEASURE,
     )
-    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what was measured, and on what")
-    command.add_argument("--output", type=Path, metavar="DIR", help="write figures as SVG into this folder")
+    command.add_argument(
+        "files", nargs="+", type=_path, metavar="FILE", help="what was measured, and on what"
+    )
+    command.add_argument("--output", type=_path, metavar="DIR", help="write figures as SVG into this folder")
     command.add_argument(
         "--record",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="keep of each file what is needed, as DIR/bench-<torch>-<device>.json",
     )

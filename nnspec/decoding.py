@@ -169,6 +169,9 @@ def fit(
     """
     try:
         return msgspec.convert(table, wanted)
+    except UnicodeEncodeError as error:
+        after = f"; {remedy}" if remedy else ""
+        raise raises(f"{path}: '{shortened(error.object)}' holds half a character{after}") from None
     except msgspec.ValidationError as error:
         after = f"; {remedy}" if remedy else ""
         raise raises(f"{path}: {_refusal(table, wanted, str(error))}{after}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import pkgutil
 import subprocess
 import sys
@@ -49,6 +50,12 @@ OURS = f"Tell it, with what --debug shows, at {cli.ISSUES}"
         ),
         (KeyboardInterrupt(), 130, "interrupted"),
         (ValueError("a\nb"), 3, f"an error of nnspec's own: ValueError: a b. {OURS}"),
+        (GeneratorExit("x"), 3, f"an error of nnspec's own: GeneratorExit: x. {OURS}"),
+        (
+            SystemExit(0),
+            3,
+            f"an error of nnspec's own: RuntimeError: something ended the command with SystemExit(0). {OURS}",
+        ),
         (RecursionError("deep"), 3, f"an error of nnspec's own: RecursionError: deep. {OURS}"),
         (
             ModuleNotFoundError("No module named 'nnspec.x'", name="nnspec.x"),
@@ -72,6 +79,20 @@ def test_nobody_reads_the_output_any_more(fails_with, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_an_output_that_is_closed_meanwhile(monkeypatch, capsys):
+    output = io.TextIOWrapper(io.BytesIO())
+
+    def run(options):
+        output.close()
+        return 0
+
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setattr(pkgutil, "resolve_name", lambda name: run)
+
+    assert cli.main(["lint"]) == 2
+    assert capsys.readouterr().err == "nnspec lint: its output was closed while it ran\n"
+
+
 @pytest.mark.parametrize("arguments", [["--debug", "lint"], ["lint", "--debug"]])
 def test_debug_shows_where_an_error_comes_from(fails_with, capsys, arguments):
     fails_with(ValueError("x"))
@@ -89,7 +110,10 @@ def test_what_cannot_be_shown_is_escaped(fails_with, capsys):
     assert capsys.readouterr().err == "nnspec lint: \\udcff \\x1b[31m \\u202e é\n"
 
 
-@pytest.mark.parametrize("arguments", [["no-such-command"], ["compare", "2.4"], ["find", "a\0b"], []])
+@pytest.mark.parametrize(
+    "arguments",
+    [["no-such-command"], ["compare", "2.4"], ["find", "a\0b"], ["measure", ""], ["lint", "--x"], []],
+)
 def test_misuse(capsys, arguments):
     with pytest.raises(SystemExit) as end:
         cli.main(arguments)

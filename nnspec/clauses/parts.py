@@ -25,12 +25,9 @@ def find_checkout() -> Path:
     """The folder that holds ``spec/`` and ``docs/``: this one, or the checkout that this package lies in.
 
     Raises:
-        UsageError: there is none, or the present folder was deleted.
+        UsageError: there is none.
     """
-    try:
-        here = Path.cwd()
-    except FileNotFoundError:
-        raise UsageError("the folder that this was started in is gone; change into another one") from None
+    here = Path.cwd()
     for root in (here, Path(__file__).resolve().parents[2]):
         if (root / "spec").is_dir() and (root / "docs").is_dir():
             return root

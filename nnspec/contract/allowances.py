@@ -31,6 +31,8 @@ def find_id(given: str, rules: Collection[str], where: str) -> str:
     Raises:
         UsageError: it names none, or several.
     """
+    if not isinstance(given, str):
+        raise UsageError(f"{where}: {given!r} is no rule of the contract; name one, such as 'pickling'")
     name = given.removeprefix("contract.")
     matches = [rule for rule in rules if rule == name or rule.endswith(f".{name}")]
     if len(matches) == 1:

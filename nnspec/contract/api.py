@@ -87,8 +87,7 @@ def check(
         UsageError: the module cannot be built, copied or called, there is no such rule or device, or the
             limit is no number of seconds.
     """
-    rules = load_rules()
-    allowed = {find_id(name, rules, "allow"): reason for name, reason in (allow or {}).items()}
+    allowed = _reasons(allow or {}, "allow")
     target = _target(build, example)
     used = all_devices.select(list(devices) if devices else None)
     ensure_limit("limit", limit)
@@ -108,6 +107,8 @@ def select(only: Iterable[str], skip: Iterable[str]) -> list[Rule]:
     rules = load_rules()
 
     def named(names: Iterable[str], where: str) -> set[str]:
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise UsageError(f"{where}={names!r}: name rules or chapters in a list, such as ['modes']")
         found = set[str]()
         for name in names:
             chapter = {id_ for id_ in rules if id_.startswith(f"{name}.")}
@@ -165,7 +166,9 @@ def _copying(net: nn.Module) -> Callable[[], nn.Module]:
     def make() -> nn.Module:
         try:
             copied = copy.deepcopy(net)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise UsageError(
                 f"{type(net).__name__}: cannot be copied: {describe(error)}\n  give its class, or a function "
                 "that makes it"
@@ -218,20 +221,43 @@ def parametrize(
         cases: each a :class:`Case`, or its parts in a tuple.
         strict: whether findings that are warnings fail too; else they are Python warnings.
         devices: the device types to judge on, as for :func:`check`.
+
+    Raises:
+        UsageError: a case is none, or there is no such rule or device.
     """
     import pytest
 
     rules = load_rules()
     used = all_devices.select(list(devices) if devices else None)
     params = []
-    for case in (one if isinstance(one, Case) else Case(*one) for one in cases):
-        expected = {find_id(name, rules, "expected"): why for name, why in case.expected.items()}
+    for case in map(_case, cases):
+        expected = _reasons(case.expected, "expected")
         name = case.name or getattr(case.build, "__name__", type(case.build).__name__)
         judged = functools.cache(functools.partial(_target, case.build, case.example))
         for rule in rules.values():
             run = functools.partial(_test, judged, rule, used, expected, strict)
             params.append(pytest.param(run, id=f"{name}-{rule.id}"))
     return pytest.mark.parametrize("check", params)
+
+
+def _case(given: object) -> Case:
+    if isinstance(given, Case):
+        return given
+    if not isinstance(given, tuple) or not 2 <= len(given) <= 4:
+        raise UsageError(
+            f"{given!r:.200}: is no case; give a Case, or a tuple of what makes the module, what it is "
+            "called with, and perhaps the rules that it violates and a name"
+        )
+    return Case(*given)
+
+
+def _reasons(given: object, where: str) -> dict[str, str]:
+    """Why rules may be violated, by their ids."""
+    if not isinstance(given, Mapping):
+        raise UsageError(
+            f"{where}={given!r}: give rules with reasons, such as {{'pickling': 'holds a lock'}}"
+        )
+    return {find_id(name, load_rules(), where): reason for name, reason in given.items()}
 
 
 def _test(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import multiprocessing
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
+from unittest import mock
 
 import torch
 
@@ -60,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
     ensure_limit("--limit", options.limit)
     if options.processes < 1:
         raise UsageError(f"-n {options.processes}: is no number of processes")
+    output = sys.stdout  # a module may put another one in its place
     known, used = load_rules(), devices.select(options.device)
     rules = [rule.id for rule in select(options.only, options.skip)]
     jobs = []
@@ -77,9 +83,9 @@ def run(options: argparse.Namespace) -> int:
         write_junit(reports, options.junit)
     if options.json:
         data = [report.to_dict() for report in reports]
-        print(json.dumps(data[0] if len(data) == 1 else data, indent=2, ensure_ascii=False))
+        print(json.dumps(data[0] if len(data) == 1 else data, indent=2, ensure_ascii=False), file=output)
     else:
-        print("\n\n".join(map(str, reports)))
+        print("\n\n".join(map(str, reports)), file=output)
     codes = {report.exit_code(strict=options.strict) for report in reports}
     return 1 if 1 in codes else max(codes)
 
@@ -104,9 +110,24 @@ def _judge(job: Job, progress: Callable[[str], None] | None = None) -> Report:
     """Judge a module by the rules of a job."""
     if job.threads:
         torch.set_num_threads(job.threads)
-    target = find_target(job.entry.module, job.entry.input, job.entry.inputs)
-    rules = [load_rules()[id_] for id_ in job.rules]
-    return report_on(target, rules, job.devices, job.allowed, progress, job.limit)
+    with _no_way_out():
+        target = find_target(job.entry.module, job.entry.input, job.entry.inputs)
+        rules = [load_rules()[id_] for id_ in job.rules]
+        return report_on(target, rules, job.devices, job.allowed, progress, job.limit)
+
+
+@contextlib.contextmanager
+def _no_way_out() -> Iterator[None]:
+    """Let no code of the user's end the process without a report; what it forks may end."""
+    end, here = os._exit, os.getpid()
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != here:
+            end(status)
+        raise SystemExit(f"os._exit({status})")
+
+    with mock.patch.object(os, "_exit", refuse):
+        yield
 
 
 def _judge_in_processes(
@@ -120,11 +141,16 @@ def _judge_in_processes(
     ]
     reports = []
     spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(number, spawn) as pool:
-        for report in pool.map(_judge, shares):
-            reports.append(report)
-            if progress:
-                progress(f"{len(reports)} of {len(shares)}")
+    try:
+        with concurrent.futures.ProcessPoolExecutor(number, spawn) as pool:
+            for report in pool.map(_judge, shares):
+                reports.append(report)
+                if progress:
+                    progress(f"{len(reports)} of {len(shares)}")
+    except BrokenProcessPool:
+        raise UsageError(
+            "a process that judged was ended from outside, as for want of memory, or by a module; try -n 1"
+        ) from None
     return [together(reports[at : at + of]) for at in range(0, len(reports), of)]
 
 

@@ -129,13 +129,20 @@ def returned_by(name: str) -> Callable[[], Inputs]:
         )
 
     def make() -> Inputs:
-        try:
-            returned = copy.deepcopy(function())
-        except (Exception, SystemExit) as error:
-            raise UsageError(f"--inputs {name}: raised: {describe(error)}") from None
+        returned = _called(lambda: copy.deepcopy(function()), f"--inputs {name}")
         return sorted_out(returned, f"--inputs {name}: returned")
 
     return make
+
+
+def _called(function: Callable[[], object], what: str) -> object:
+    """What a function of the user's returns."""
+    try:
+        return function()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise UsageError(f"{what}: raised: {describe(error)}") from None
 
 
 def given(example: object) -> Callable[[], Inputs]:
@@ -146,7 +153,7 @@ def given(example: object) -> Callable[[], Inputs]:
             returns something else.
     """
     if callable(example) and not isinstance(example, (torch.Tensor, tuple, list, dict)):
-        return lambda: sorted_out(example(), "the example: it returned")
+        return lambda: sorted_out(_called(example, "the example"), "the example: it returned")
     kept = sorted_out(example, "the example is")
     return lambda: mapped(kept, lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad))
 

@@ -163,7 +163,9 @@ def _found(rule: Rule, given: Mapping[str, Any]) -> tuple[str, tuple[Finding, ..
         sentences = next(filter(None, rule.judge(**wanted)), [])
     except NotApplicable as reason:
         return NOT_APPLICABLE, (), str(reason)
-    except Exception as error:
+    except (KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException as error:
         if is_the_tools(error):
             return ERROR, (), "".join(traceback.format_exception(error)).rstrip()
         sentences = [f"{_TRIED}{brief(error)}; let it take what any Module takes"]

@@ -19,7 +19,8 @@ class OutOfTime(BaseException):
 def within(seconds: float | None, function: Callable[[], Result]) -> Result:
     """What a function returns.
 
-    It is interrupted between two lines of Python: one operation of torch is not, however long it takes.
+    It is interrupted between two lines of Python: one operation of torch is not, however long it takes, and
+    no import is, for what was imported in part fails whoever comes next.
 
     Args:
         seconds: how long the function may take; None and 0 for as long as it likes.
@@ -44,6 +45,10 @@ def within(seconds: float | None, function: Callable[[], Result]) -> Result:
 
 
 def _ring(number: int, frame: Any) -> None:
+    while frame:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return  # it rings again
+        frame = frame.f_back
     raise OutOfTime
 
 

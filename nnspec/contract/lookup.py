@@ -10,7 +10,7 @@ import traceback
 from types import ModuleType
 
 from nnspec.contract.wording import describe, own_frames
-from nnspec.errors import UsageError
+from nnspec.errors import UsageError, shortened
 
 
 def find_object(name: str, option: str) -> object:
@@ -23,7 +23,7 @@ def find_object(name: str, option: str) -> object:
     Raises:
         UsageError: the name is malformed, names nothing, or its module raises when it is imported.
     """
-    where = f"{option} {name}".strip()
+    where = f"{option} {shortened(name)}".strip()
     if name.partition(":")[0].endswith(".py") or "/" in name or "\\" in name:
         raise UsageError(
             f"{where}: is a file; name its module as Python imports it from the current folder, "
@@ -31,7 +31,9 @@ def find_object(name: str, option: str) -> object:
         )
     try:
         named = pkgutil.resolve_name(name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise UsageError(f"{where}: {_why_not(name, error)}") from None
     if isinstance(named, ModuleType):
         raise UsageError(f"{where}: is a Python module; name what is in it, as in package.module:name")
@@ -52,8 +54,8 @@ def _why_not(name: str, error: BaseException) -> str:
     path = name.partition(":")[0]
     if isinstance(error, ModuleNotFoundError) and error.name and f"{path}.".startswith(f"{error.name}."):
         return (
-            f"there is no module {error.name!r}; it was looked for in {os.getcwd()} and among the installed "
-            "packages"
+            f"there is no module '{shortened(error.name)}'; it was looked for in {os.getcwd()} and among the "
+            "installed packages"
         )
     return f"raised when imported: {describe(error)}"
 

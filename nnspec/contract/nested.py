@@ -94,7 +94,9 @@ def run(net: nn.Module, example: Example, change: Callable[[Tensor], Tensor] | N
     return net(*args, **kwargs)
 
 
-def differences(got: object, expected: object, path: str = "output", *, exact: bool = False) -> list[str]:
+def differences(
+    got: object, expected: object, path: str = "output", *, exact: bool = False, depth: int = DEEPEST
+) -> list[str]:
     """Where two structures differ, in words; NaN equals NaN.
 
     Args:
@@ -102,7 +104,10 @@ def differences(got: object, expected: object, path: str = "output", *, exact: b
         expected: what it is held against.
         path: what both are called.
         exact: tensors are equal in every bit, not only within the tolerance that suits their dtype.
+        depth: how far a structure is followed: one may hold itself.
     """
+    if depth == 0:
+        return []
     children, others = _told(got), _told(expected)
     if isinstance(got, Tensor) and isinstance(expected, Tensor):
         difference = _difference(got.detach(), expected.detach(), exact=exact)
@@ -116,7 +121,7 @@ def differences(got: object, expected: object, path: str = "output", *, exact: b
     return [
         difference
         for key, child in children.items()
-        for difference in differences(child, others[key], path + key, exact=exact)
+        for difference in differences(child, others[key], path + key, exact=exact, depth=depth - 1)
     ]
 
 

@@ -20,7 +20,7 @@ from nnspec.contract.findings.moving import not_computed_in
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
 from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
-from nnspec.contract.wording import brief, they
+from nnspec.contract.wording import brief, kind_of, they
 
 
 @functools.cache
@@ -99,7 +99,7 @@ def untrained(net: nn.Module) -> list[str]:
 def not_deep_copied(net: nn.Module) -> list[str]:
     """The error of ``copy.deepcopy``, and the tensors that it is about."""
     try:
-        copy.deepcopy(net)
+        copied = copy.deepcopy(net)
     except Exception as error:
         computed = [name for name, tensor in kept_tensors(net).items() if tensor.grad_fn is not None]
         if not computed:
@@ -109,6 +109,8 @@ def not_deep_copied(net: nn.Module) -> list[str]:
             f"{type(error).__name__}; use a parametrization (torch.nn.utils.parametrizations), or compute in "
             "forward"
         ]
+    if not isinstance(copied, nn.Module):
+        return [f"copy.deepcopy gives {kind_of(copied)}; let __deepcopy__ return the copy, or leave it away"]
     return []
 
 

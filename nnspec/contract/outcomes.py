@@ -63,7 +63,7 @@ class Verdict:
 
 def is_the_tools(error: BaseException) -> bool:
     """Whether a rule or its findings raised, and not the module, so that nothing was judged."""
-    if isinstance(error, UsageError):
+    if isinstance(error, (UsageError, SystemExit)):
         return False
     frames = traceback.extract_tb(error.__traceback__)
     ours = [index for index, frame in enumerate(frames) if _PACKAGE in Path(frame.filename).parents]

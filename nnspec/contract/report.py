@@ -22,6 +22,7 @@ from nnspec.contract.outcomes import (
     Verdict,
 )
 from nnspec.contract.wording import LONGEST_TEXT, count
+from nnspec.errors import UsageError, printable
 
 #: How many findings of one rule, and how many rules for one reason, are shown to people.
 MOST = 5
@@ -77,7 +78,13 @@ class Report:
         return [rule for rule in self.allowed if judged.get(rule) in (HOLDS, NOT_APPLICABLE)]
 
     def at_least(self, severity: Severity) -> list[Finding]:
-        """The findings of a severity or of a worse one."""
+        """The findings of a severity or of a worse one.
+
+        Raises:
+            UsageError: there is no such severity.
+        """
+        if severity not in SEVERITIES:
+            raise UsageError(f"{severity!r} is no severity; one of {', '.join(SEVERITIES)}")
         wanted = SEVERITIES[: SEVERITIES.index(severity) + 1]
         return [finding for finding in self.findings if finding.severity in wanted]
 
@@ -86,6 +93,7 @@ class Report:
 
         Raises:
             ContractError: there is one; the text is the whole report.
+            UsageError: there is no such severity.
         """
         if self.at_least(severity) or self.failed or self.unfinished:
             raise ContractError(f"\n{self}")
@@ -130,7 +138,8 @@ class Report:
         write_junit([self], file)
 
     def __str__(self) -> str:
-        return "\n".join([*self._summary(), *self._violations(), *self._others()])
+        lines = [*self._summary(), *self._violations(), *self._others()]
+        return printable("\n".join(lines), keep="\n\t")
 
     def _summary(self) -> list[str]:
         number = Counter(verdict.outcome for verdict in self.verdicts)
@@ -194,7 +203,7 @@ def _suite(report: Report) -> ElementTree.Element:
     number = Counter(verdict.outcome for verdict in report.verdicts)
     suite = ElementTree.Element(
         "testsuite",
-        name=f"contract of {report.name}",
+        name=_printable(f"contract of {report.name}"),
         tests=str(len(report.verdicts)),
         failures=str(number[VIOLATED]),
         errors=str(number[ERROR] + number[OUT_OF_TIME]),
@@ -224,5 +233,5 @@ def _cut(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text without the characters that XML cannot have."""
-    return "".join(sign for sign in text if sign in "\t\n" or sign >= " ")
+    """Text whose every character XML can have."""
+    return printable(text, keep="\n\t")

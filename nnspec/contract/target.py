@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -170,25 +171,47 @@ def _try(target: Target) -> None:
     where = target.name
     try:
         net = target.build()
-    except UsageError:
+    except (KeyboardInterrupt, UsageError):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise UsageError(f"{where}: raised when built: {describe(error)}{_hint(error)}") from None
+    _ensure_walks(where, net)
     if any(tensor.is_meta for tensor in _tensors(net)):
         raise UsageError(f"{where}: is built on the meta device, without values; build it on the CPU")
     args, kwargs = target.example()
     try:
         net(*args, **kwargs)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         given = inputs.in_words((args, kwargs))
         raise UsageError(
             f"{where}: raised when called, in train mode, on {given}: {describe(error)}"
         ) from None
 
 
+def _ensure_walks(where: str, net: nn.Module) -> None:
+    """See that a module walks what it holds as any does: no rule could tell whose the error is."""
+    for name, kind in {"modules": nn.Module, "parameters": torch.Tensor, "buffers": torch.Tensor}.items():
+        for walk in (name, f"named_{name}"):
+            try:
+                found = list(getattr(net, walk)())
+                found = [value for _, value in found] if walk != name else found
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                raise UsageError(f"{where}: its {walk}() raises: {describe(error)}") from None
+            for value in found:
+                if not isinstance(value, kind):
+                    raise UsageError(
+                        f"{where}: its {walk}() gives {kind_of(value)}; a {kind.__name__} was wanted"
+                    )
+
+
 def _hint(error: BaseException) -> str:
     """What to do where not even the first line of the user's own code was reached."""
-    if own_frames(traceback.extract_tb(error.__traceback__)):
+    frames = traceback.extract_tb(error.__traceback__)
+    if own_frames(frames):
         return ""
     if isinstance(error, RecursionError):
         return (
@@ -200,7 +223,7 @@ def _hint(error: BaseException) -> str:
             "\n  a class with an __eq__ of its own has no __hash__, and torch keeps modules in sets; write "
             "__hash__ = torch.nn.Module.__hash__ in it"
         )
-    if isinstance(error, TypeError):
+    if isinstance(error, TypeError) and Path(frames[-1].filename) == Path(__file__):
         return (
             "\n  give its arguments, as in 'package.module:Net(10, bias=False)', "
             "or name a function that builds it"

@@ -22,7 +22,18 @@ _PYTHON = Path(sysconfig.get_path("stdlib"))
 def describe(error: BaseException) -> str:
     """An error as its author needs it: type, text, and the last line of their own code on its way."""
     line = _last_line(error)
-    return f"{type(error).__name__}: {error}" + (f"\n  {line}" if line else "")
+    text = text_of(error)
+    most = 10 * LONGEST_TEXT
+    text = text if len(text) <= most else f"{text[:most]}..."
+    return f"{type(error).__name__}: {text}" + (f"\n  {line}" if line else "")
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an error of any class."""
+    try:
+        return str(error)
+    except Exception:
+        return "its text cannot be shown"
 
 
 def _last_line(error: BaseException) -> str:
@@ -43,7 +54,7 @@ def _relative(filename: str) -> str:
 
 def brief(error: BaseException) -> str:
     """An error's type and the first line of its text, and where the module's own code raised it."""
-    line = (str(error).strip() or "without a text").splitlines()[0].rstrip(".")
+    line = (text_of(error).strip() or "without a text").splitlines()[0].rstrip(".")
     text = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
     return f"{type(error).__name__}: {text}{place(traceback.extract_tb(error.__traceback__))}"
 

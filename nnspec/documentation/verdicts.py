@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from nnspec.clauses.tables import TableError, read_table
 from nnspec.decoding import Text
+from nnspec.errors import shortened
 
 TRUE, FALSE, MISLEADING = "true", "false", "misleading"
 NOT_TESTABLE, ARITHMETIC, OPEN = "not testable", "arithmetic of a layer", "open"
@@ -77,7 +78,9 @@ def read_tables(folder: Path) -> Tables:
 def _check(where: str, row: Row) -> None:
     verdict = row.verdict
     if verdict not in VERDICTS:
-        raise TableError(f"{where}: the verdict {verdict!r} is none; say one of {', '.join(VERDICTS)}")
+        raise TableError(
+            f"{where}: the verdict '{shortened(verdict)}' is none; say one of {', '.join(VERDICTS)}"
+        )
     if (row.kind in KINDS) != (verdict == NOT_TESTABLE):
         raise TableError(f"{where}: what is not testable, and nothing else, has a kind: {', '.join(KINDS)}")
     is_wrong = verdict in (FALSE, MISLEADING)

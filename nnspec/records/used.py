@@ -49,7 +49,7 @@ def read_uses(folder: Path) -> Uses:
     uses: dict[str, list[Place]] = defaultdict(list)
     for path in paths:
         try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
             print(f"note: {path} is left out: {error or 'nested too deeply'}", file=sys.stderr)
             continue

@@ -60,6 +60,16 @@ def _carried(name: str) -> Path:
     raise UsageError(f"{_PACKAGE}: there is no {name} in it; install the package anew with pip")
 
 
+class _Interrupts:
+    """A plugin that sees whether a person interrupted the run, of which pytest's exit code does not tell."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.seen |= isinstance(excinfo.value, KeyboardInterrupt)
+
+
 def run_pytest(paths: Sequence[Path], plugin: str, options: Sequence[str]) -> int:
     """Run pytest in this process.
 
@@ -74,6 +84,7 @@ def run_pytest(paths: Sequence[Path], plugin: str, options: Sequence[str]) -> in
     Raises:
         UsageError: assertions are off.
         RuntimeError: pytest broke down.
+        KeyboardInterrupt: a person interrupted the run.
     """
     ensure_assertions()
     top = paths[0] if paths[0].is_dir() else paths[0].parent
@@ -83,7 +94,10 @@ def run_pytest(paths: Sequence[Path], plugin: str, options: Sequence[str]) -> in
         arguments = ["-c", str(_carried("pyproject.toml")), "--rootdir", str(_PACKAGE.parent)]
         arguments += ["--confcutdir", str(top), "-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin"]
         arguments += ["-p", plugin, "--benchmark-storage", f"file://{folder}", *options, *map(str, paths)]
-        code = pytest.main(arguments)
+        interrupts = _Interrupts()
+        code = pytest.main(arguments, plugins=[interrupts])
+    if interrupts.seen:
+        raise KeyboardInterrupt
     if code == pytest.ExitCode.INTERNAL_ERROR:
         raise RuntimeError("pytest ended with the internal error that it shows above")
     judged = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)

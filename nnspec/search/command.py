@@ -11,7 +11,7 @@ from nnspec import contract
 from nnspec.clauses.parts import find_checkout, read_parts
 from nnspec.clauses.specification import read_specification
 from nnspec.clauses.tables import read_addresses
-from nnspec.errors import UsageError
+from nnspec.errors import UsageError, shortened
 from nnspec.search.documents import documents
 from nnspec.search.index import Hit, Index
 from nnspec.search.words import read_words
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         for hit in hits:
             print(f"{hit.document.title}\n    {hit.document.id}\n    {site}{hit.document.page}")
     if not hits:
-        print(f"nothing has any of these words: {asked}", file=sys.stderr)
+        print(f"nothing has any of these words: {shortened(asked)}", file=sys.stderr)
     return 0 if hits else 1
 
 

@@ -21,7 +21,7 @@ from nnspec.clauses.parts import find_checkout
 from nnspec.clauses.tables import TableError
 from nnspec.decoding import fit, read_json
 from nnspec.errors import NnspecError
-from nnspec.records.files import write_whole
+from nnspec.records.files import ensure_writable, write_whole
 
 #: What to do where the file cannot be read.
 REMEDY = "make it anew with: python -m nnspec messages"
@@ -40,10 +40,11 @@ def run(options: argparse.Namespace) -> int:
         the exit code: 0 if they were written.
 
     Raises:
-        NnspecError: the run came to no end.
+        NnspecError: the run came to no end, or nothing can be written.
     """
     root = find_checkout()
     path = root / "docs" / "messages.json"
+    ensure_writable(path.parent)
     command = [sys.executable, "-m", "pytest", str(root / "spec"), "-q", "--device=cpu"]
     command += ["-p", "nnspec.search.messages", f"--messages={path}", "--rootdir", str(root)]
     result = subprocess.run(command, cwd=root, check=False)
@@ -101,7 +102,10 @@ class Listener:
     def pytest_sessionfinish(self) -> None:
         """Write what was heard."""
         heard = {name: list(texts) for name, texts in sorted(self._heard.items()) if texts}
-        write_whole(self._path, json.dumps(heard, ensure_ascii=False, indent=0) + "\n")
+        try:
+            write_whole(self._path, json.dumps(heard, ensure_ascii=False, indent=0) + "\n")
+        except NnspecError as error:
+            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 def _id(item: pytest.Item) -> str:

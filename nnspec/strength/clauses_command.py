@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     if options.only is None:
         ensure_writable(records)
     explanations = read_reasons(root / "docs" / "assertions.toml")
+    ensure_writable(root / "build")
     kept = root / "build" / f"assertions-{counts.describe('cpu')['torch']}-cpu.jsonl"
     progress = Progress(sys.stderr, Words("clauses", "whole", "with an assertion that does not fail"))
     pattern = options.only or "*"

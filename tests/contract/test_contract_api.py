@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import nnspec.contract
-from nnspec.contract import ContractError, api, check
+from nnspec.contract import ContractError, api, check, parametrize
 from nnspec.errors import UsageError
 
 pytest_plugins = ["pytester"]
@@ -31,6 +31,10 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.blocks[0](self.inner(x))
+
+
+def leave():
+    raise SystemExit("no example")
 
 
 class Sound(Net):
@@ -123,6 +127,11 @@ def test_all_is_left_as_it_was():
         (Net, ROWS, {"devices": ["tpu"]}, "no such device here"),
         (Net, ROWS, {"allow": {"closed": ""}}, "allow: 'closed' is no rule of the contract"),
         (Net, ROWS, {"skip": ["closed"]}, "skip: 'closed' is no rule of the contract"),
+        (Net, ROWS, {"skip": [None]}, "skip: None is no rule of the contract; name one, such as 'pickling'"),
+        (Net, ROWS, {"only": "modes"}, "only='modes': name rules or chapters in a list, such as ['modes']"),
+        (Net, ROWS, {"only": 5}, "only=5: name rules or chapters in a list, such as ['modes']"),
+        (Net, ROWS, {"allow": ["pickling"]}, "allow=['pickling']: give rules with reasons, such as {'pick"),
+        (Net, leave, {}, "the example: raised: SystemExit: no example"),
     ],
 )
 def test_a_misuse_is_one_message(build, example, options, message):
@@ -130,6 +139,66 @@ def test_a_misuse_is_one_message(build, example, options, message):
         check(build, example, **options)
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cases", "message"),
+    [
+        ([Net], "is no case; give a Case, or a tuple of what makes the module, what it is called with"),
+        ("ab", "'a': is no case"),
+        ([(Net, ROWS, ["pickling"])], "expected=['pickling']: give rules with reasons"),
+        ([(Net, ROWS, {5: "odd"})], "expected: 5 is no rule of the contract"),
+    ],
+)
+def test_what_is_no_case(cases, message):
+    with pytest.raises(UsageError) as caught:
+        parametrize(cases)
+
+    assert message in str(caught.value)
+
+
+def test_what_is_no_severity():
+    with pytest.raises(UsageError, match="'grave' is no severity; one of error, warning, note"):
+        check(Net, ROWS, only=["modes"]).raise_if("grave")
+
+
+class Copied(Net):
+    def __deepcopy__(self, memo):
+        return 5
+
+    def __reduce__(self):
+        return int, (5,)
+
+
+def test_a_copy_that_is_no_module():
+    report = check(Copied, ROWS, only=["copying"])
+
+    assert [finding.cause for finding in report.findings] == [
+        "copy.deepcopy gives an int",
+        "it comes back from pickle as an int",
+    ]
+    assert not report.failed
+
+
+class Endless(Net):
+    def forward(self, x):
+        output = [super().forward(x)]
+        output.append(output)
+        return output
+
+
+def test_an_output_that_holds_itself():
+    report = check(Endless, ROWS, only=["rows", "copying", "calling"])
+
+    assert not report.failed
+
+
+def test_a_module_that_is_already_made_and_refuses_to_be_copied():
+    net = Sound()
+    net.__class__ = type("Leaves", (Sound,), {"__deepcopy__": lambda self, memo: leave()})
+
+    with pytest.raises(UsageError, match="cannot be copied: SystemExit: no example"):
+        check(net, ROWS)
 
 
 def test_a_module_that_cannot_be_copied():

@@ -173,6 +173,45 @@ def test_processes_share_the_rules_of_one_module(tmp_path):
     assert "as calling.in_eval_mode says, the module raises ValueError: not in eval mode" in alone[1]
 
 
+def test_a_process_that_is_killed(tmp_path):
+    ending = MODELS.replace("def forward(self, x):", "def forward(self, x):\n        os.kill(os.getpid(), 9)")
+    code, output = contract(
+        tmp_path, "models:Net", "--input", "4,2", "-n", "2", **{"models.py": f"import os\n{ending}"}
+    )
+
+    assert "nnspec contract: a process that judged was ended from outside, as for want of memory" in output
+    assert (code, output.count("Traceback")) == (2, 0)
+
+
+def test_a_module_that_ends_the_process(tmp_path):
+    way_out = "\n        os.fork() or os._exit(0)\n        os._exit(0)"
+    ending = MODELS.replace("def forward(self, x):", f"def forward(self, x):{way_out}")
+    code, output = contract(tmp_path, "models:Net", "--input", "4,2", **{"models.py": f"import os\n{ending}"})
+
+    assert output.startswith("nnspec contract: models:Net: raised when called, in train mode")
+    assert "SystemExit: os._exit(0)\n  models.py:" in output
+    assert code == 2
+
+
+def test_a_property_that_ends_the_process(tmp_path):
+    ending = f"import os\n{MODELS}\n    @property\n    def size(self):\n        os._exit(0)\n"
+    code, output = contract(
+        tmp_path, "models:Net", "--input", "4,2", "--only", "building", **{"models.py": ending}
+    )
+
+    assert "while this is tried, the module raises SystemExit: os._exit(0) at models.py:" in output
+    assert code == 0
+
+
+def test_a_module_that_closes_the_output(tmp_path):
+    closing = MODELS.replace("def forward(self, x):", "def forward(self, x):\n        sys.stdout.close()")
+    code, output = contract(
+        tmp_path, "models:Net", "--input", "4,2", **{"models.py": f"import sys\n{closing}"}
+    )
+
+    assert (code, output) == (2, "nnspec contract: its output was closed while it ran\n")
+
+
 def test_inputs_without_a_module_are_of_none_of_several(tmp_path):
     code, output = contract(tmp_path, "--input", "4,2", **{"pyproject.toml": SEVERAL})
 

@@ -36,6 +36,13 @@ class Raising(Net):
         raise ValueError("not again")
 
 
+class Leaving(Net):
+    """It ends the process when it is called."""
+
+    def forward(self, x):
+        raise SystemExit("\x1b[2J good-bye \ud800")
+
+
 def holds(build):
     yield []
 
@@ -164,6 +171,17 @@ def test_an_error_of_the_module_is_told_once():
     assert report.verdicts[1].reason.startswith(
         "as small.calls says, the module raises ValueError: not again"
     )
+
+
+def test_a_module_that_ends_the_process_is_told_of_and_can_be_shown(tmp_path):
+    report = reported(calls, make=Leaving)
+
+    (finding,) = report.findings
+    assert str(finding).startswith("while this is tried, the module raises SystemExit: \x1b[2J good-bye")
+    assert "SystemExit: \\x1b[2J good-bye \\ud800 at" in str(report)
+    report.write_junit(tmp_path / "contract.xml")
+    (failure,) = ElementTree.parse(tmp_path / "contract.xml").getroot()[0][0]
+    assert "SystemExit: \\x1b[2J good-bye \\ud800" in failure.text
 
 
 def test_what_a_module_changes_in_the_process_is_put_back():

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import signal
+import sys
 import threading
 import time
 
@@ -39,6 +40,22 @@ def test_what_takes_longer_is_interrupted_even_if_it_catches():
         within(0.1, stubborn)
 
     assert caught == [OutOfTime, OutOfTime]
+
+
+def test_no_import_is_interrupted(tmp_path, monkeypatch):
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(0.5)\nis_whole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def imports():
+        import slow
+
+        while slow.is_whole:
+            time.sleep(0.01)
+
+    with pytest.raises(OutOfTime):
+        within(0.1, imports)
+
+    assert sys.modules.pop("slow").is_whole
 
 
 def test_nothing_is_raised_later_and_another_alarm_is_kept():

@@ -91,6 +91,43 @@ def a_set():
 
 def no_data():
     raise FileNotFoundError("data.pt is not here")
+
+def computed():
+    return torch.ones(4, 2, requires_grad=True) * 2
+
+def leaves_no_data():
+    raise GeneratorExit("no data")
+
+class Leaving(BaseException):
+    pass
+
+class Leaves(Net):
+    def forward(self, x):
+        raise Leaving("for good")
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+class Speechless(Net):
+    def forward(self, x):
+        raise Unspeakable
+
+class Wordy(Net):
+    def forward(self, x):
+        raise ValueError("x" * 10**6)
+
+class Strays(Net):
+    def modules(self):
+        return iter([self, None])
+
+class Unwalked(Net):
+    def modules(self):
+        raise GeneratorExit("not today")
+
+class Unnamed(Net):
+    def named_parameters(self, *args, **kwargs):
+        return 5
 """
 
 
@@ -101,13 +138,14 @@ def models(tmp_path, monkeypatch):
     (tmp_path / "unparsable.py").write_text("x = 1\ndef f(:\n    pass\n")
     (tmp_path / "needy.py").write_text("import torch\nimport absent_package\n")
     (tmp_path / "raising.py").write_text("limit = 1\nlimit / 0\n")
+    (tmp_path / "leaving.py").write_text("raise GeneratorExit('at once')\n")
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
     (tmp_path / "package" / "needy.py").write_text("import torch\nimport absent_package\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
-    for name in ("models", "unparsable", "needy", "raising", "package", "package.needy"):
+    for name in ("models", "unparsable", "needy", "raising", "leaving", "package", "package.needy"):
         sys.modules.pop(name, None)
 
 
@@ -319,6 +357,26 @@ def place(line, within="", file="models.py"):
             ("limit / 0", "<module>", "raising.py"),
         ),
         (
+            "leaving:f",
+            "raised when imported: GeneratorExit: at once",
+            ("raise GeneratorExit('at once')", "<module>", "leaving.py"),
+        ),
+        (
+            "models:Leaves",
+            "raised when called, in train mode, on float32 (4, 2): Leaving: for good",
+            ('raise Leaving("for good")', "forward"),
+        ),
+        (
+            "models:Speechless",
+            "raised when called, in train mode, on float32 (4, 2): Unspeakable: its text cannot be shown",
+            ("raise Unspeakable", "forward"),
+        ),
+        (
+            "models:Wordy",
+            f"raised when called, in train mode, on float32 (4, 2): ValueError: {'x' * 3000}...",
+            ('raise ValueError("x" * 10**6)', "forward"),
+        ),
+        (
             "models:gives_up",
             "raised when built: SystemExit: no licence",
             ('raise SystemExit("no licence")', "gives_up"),
@@ -362,6 +420,22 @@ def test_an_eq_without_a_hash_is_no_riddle():
 
 
 @pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("models:Strays", "its modules() gives None; a Module was wanted"),
+        ("models:Unwalked", "its modules() raises: GeneratorExit: not today"),
+        ("models:Unnamed", "its parameters() raises: TypeError: 'int' object is not iterable"),
+    ],
+)
+def test_a_module_that_does_not_walk_what_it_holds(name, message):
+    assert refused(name, "4,2").startswith(f"{name}: {message}")
+
+
+def test_a_long_name_is_shown_in_part():
+    assert len(refused(f"{'a' * 5000}:Net", "4,2")) < 1000
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (
@@ -396,6 +470,14 @@ def test_a_malformed_input(text, message):
             "--inputs models:no_data: raised: FileNotFoundError: data.pt is not here\n  models.py:",
         ),
         ("models:takes", "--inputs models:takes: raised: TypeError: takes() missing 1 required"),
+        (
+            "models:leaves_no_data",
+            "--inputs models:leaves_no_data: raised: GeneratorExit: no data\n  models.py:",
+        ),
+        (
+            "models:computed",
+            "--inputs models:computed: raised: RuntimeError: Only Tensors created explicitly",
+        ),
     ],
 )
 def test_inputs_that_cannot_be_had(name, message):

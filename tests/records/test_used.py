@@ -134,6 +134,14 @@ def test_a_file_that_is_no_python_is_left_out_and_told(told, tmp_path, capsys):
     assert "b.py:1" in told_of.out
 
 
+def test_a_file_is_read_as_python_reads_it(tmp_path, capsys):
+    (tmp_path / "a.py").write_bytes(b"\xef\xbb\xbfx.zero_grad()\n")
+    (tmp_path / "b.py").write_bytes(b"# coding: latin-1\nx.state_dict('\xe9')\n")
+
+    assert set(read_uses(tmp_path)) == {".zero_grad", ".state_dict"}
+    assert capsys.readouterr().err == ""
+
+
 def test_what_is_no_file_is_passed_over(tmp_path, capsys):
     (tmp_path / "a.py").write_text("module.state_dict()\n")
     os.mkfifo(tmp_path / "pipe.py")

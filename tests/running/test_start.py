@@ -28,7 +28,7 @@ def started(monkeypatch):
     """What pytest was started with, and the code that it ends with."""
     seen = SimpleNamespace(arguments=None, environment=None, code=pytest.ExitCode.OK)
 
-    def run(arguments):
+    def run(arguments, plugins):
         seen.arguments, seen.environment = arguments, dict(os.environ)
         return seen.code
 
@@ -88,6 +88,20 @@ def test_a_part_that_is_not_there_lists_the_others(package, started, capsys):
     assert main(["verify", ""]) == 2
     assert "an empty text: the specification has no such part" in capsys.readouterr().err
     assert started.arguments is None
+
+
+def test_an_interrupt_is_no_misuse(package, monkeypatch, capsys):
+    def run(arguments, plugins):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            raise KeyboardInterrupt
+        for plugin in plugins:
+            plugin.pytest_keyboard_interrupt(caught)
+        return pytest.ExitCode.INTERRUPTED
+
+    monkeypatch.setattr(start.pytest, "main", run)
+
+    assert main(["verify"]) == 130
+    assert capsys.readouterr().err == "nnspec verify: interrupted\n"
 
 
 @pytest.mark.parametrize(

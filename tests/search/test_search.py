@@ -152,6 +152,8 @@ def test_the_command_prints_json(root, capsys):
 def test_nothing_found_is_said(root, capsys):
     assert main(["find", "zzzqqq"]) == 1
     assert capsys.readouterr().err == "nothing has any of these words: zzzqqq\n"
+    assert main(["find", "q" * 10_000]) == 1
+    assert len(capsys.readouterr().err) < 200
 
 
 @pytest.mark.parametrize("asked", ["", "   "])

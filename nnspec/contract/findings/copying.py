@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nnspec.contract.findings.registration import OF_TORCH
 from nnspec.contract.nested import Example, differences, run
 from nnspec.contract.tree import dotted, entries
-from nnspec.contract.wording import brief, listed
+from nnspec.contract.wording import brief, kind_of, listed
 from nnspec.running import isolation
 
 
@@ -81,11 +81,16 @@ def not_picklable(net: nn.Module) -> list[str]:
 def not_unpickled(net: nn.Module) -> list[str]:
     """The error with which a module does not come back from pickle."""
     try:
-        pickle.loads(pickle.dumps(net))
+        back = pickle.loads(pickle.dumps(net))
     except Exception as error:
         return [
             f"it is pickled, and pickle.loads raises {brief(error)}; let __new__ and __setstate__ do with "
             "what pickle gives them, and give __new__ no arguments of its own without __getnewargs__"
+        ]
+    if not isinstance(back, nn.Module):
+        return [
+            f"it comes back from pickle as {kind_of(back)}; let __reduce__ name what builds the module, or "
+            "leave it away"
         ]
     return []
 
