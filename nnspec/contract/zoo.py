@@ -105,7 +105,7 @@ def _shrink(config: Any) -> None:
         token = getattr(config, key, None)
         if isinstance(token, int) and token >= SMALL["vocab_size"]:
             setattr(config, key, 1)
-    if isinstance(getattr(config, "layer_types", None), list):
+    if isinstance(vars(config).get("layer_types"), list):  # some configurations compute it
         config.layer_types = config.layer_types[: SMALL["num_hidden_layers"]]
     for key in ("image_size", "patch_size"):
         if isinstance(getattr(config, key, None), int):
