@@ -34,6 +34,62 @@ def named(prefix, *names):
         yield name, make, make_inputs
 
 
+class Covariance(nn.Module):
+    """A kernel as a matrix."""
+
+    def __init__(self, kernel):
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, x):
+        return self.kernel(x).to_dense()
+
+
+class Spiking(nn.Module):
+    """A spiking cell behind a linear layer."""
+
+    def __init__(self, cell, **options):
+        super().__init__()
+        self.linear, self.cell = nn.Linear(8, 4), cell(init_hidden=True, **options)
+
+    def forward(self, x):
+        return self.cell(self.linear(x))
+
+
+class Rotated(nn.Module):
+    """A rotary embedding behind a linear layer."""
+
+    def __init__(self, rotary):
+        super().__init__()
+        self.rotary, self.linear = rotary, nn.Linear(16, 16)
+
+    def forward(self, x):
+        return self.rotary.rotate_queries_or_keys(self.linear(x))
+
+
+class Field(nn.Module):
+    """What a differential equation is made of."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 4))
+
+    def forward(self, t, y):
+        return self.layers(y)
+
+
+class Flow(nn.Module):
+    """A differential equation, solved."""
+
+    def __init__(self, solve):
+        super().__init__()
+        self.field, self.solve = Field(), solve
+        self.register_buffer("times", torch.linspace(0, 1, 3))
+
+    def forward(self, x):
+        return self.solve(self.field, x, self.times, method="rk4")[-1]
+
+
 def timm():
     yield from named(
         *("timm", "test_vit", "test_vit2", "test_vit3", "test_vit4", "test_resnet", "test_efficientnet"),
@@ -325,14 +381,6 @@ def gpytorch():
     yield "ConstantMean", gpytorch.means.ConstantMean, floats(4, 2)
     yield "LinearMean", partial(gpytorch.means.LinearMean, 2), floats(4, 2)
 
-    class Covariance(nn.Module):
-        def __init__(self, kernel):
-            super().__init__()
-            self.kernel = kernel
-
-        def forward(self, x):
-            return self.kernel(x).to_dense()
-
     for kernel in ("RBFKernel", "MaternKernel", "PeriodicKernel", "RQKernel"):
         yield kernel, lambda kernel=kernel: Covariance(getattr(gpytorch.kernels, kernel)()), floats(4, 2)
 
@@ -356,14 +404,6 @@ def torchmetrics():
 
 def snntorch():
     import snntorch as snn
-
-    class Spiking(nn.Module):
-        def __init__(self, cell, **options):
-            super().__init__()
-            self.linear, self.cell = nn.Linear(8, 4), cell(init_hidden=True, **options)
-
-        def forward(self, x):
-            return self.cell(self.linear(x))
 
     yield "Leaky", partial(Spiking, snn.Leaky, beta=0.9), floats(3, 8)
     yield (
@@ -498,15 +538,7 @@ def vector_quantize_pytorch():
 def rotary_embedding_torch():
     from rotary_embedding_torch import RotaryEmbedding
 
-    class Rotated(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.rotary, self.linear = RotaryEmbedding(dim=8), nn.Linear(16, 16)
-
-        def forward(self, x):
-            return self.rotary.rotate_queries_or_keys(self.linear(x))
-
-    yield "RotaryEmbedding", Rotated, floats(2, 2, 6, 16)
+    yield "RotaryEmbedding", lambda: Rotated(RotaryEmbedding(dim=8)), floats(2, 2, 6, 16)
 
 
 def local_attention():
@@ -585,23 +617,6 @@ def ncps():
 
 def torchdiffeq():
     from torchdiffeq import odeint, odeint_adjoint
-
-    class Field(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layers = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 4))
-
-        def forward(self, t, y):
-            return self.layers(y)
-
-    class Flow(nn.Module):
-        def __init__(self, solve):
-            super().__init__()
-            self.field, self.solve = Field(), solve
-            self.register_buffer("times", torch.linspace(0, 1, 3))
-
-        def forward(self, x):
-            return self.solve(self.field, x, self.times, method="rk4")[-1]
 
     yield "odeint", partial(Flow, odeint), floats(3, 4)
     yield "odeint_adjoint", partial(Flow, odeint_adjoint), floats(3, 4)
