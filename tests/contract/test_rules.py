@@ -5,7 +5,7 @@ import torch
 from judging import failures
 from miniatures import every_miniature, rows
 from miniatures.accused import CLEAN, BufferOfANestedTensor, BufferWithoutMemory
-from miniatures.libraries import NOT_ACCUSED, KeepsItsBuffers, KeepsMuchOfACall
+from miniatures.libraries import NOT_ACCUSED, Coarse, KeepsItsBuffers, KeepsMuchOfACall
 from miniatures.unusual import UNUSUAL, Scores
 from torch import nn
 
@@ -55,6 +55,13 @@ def test_a_rule_that_was_wrong_says_nothing(judge, rule):
     verdicts = {verdict.rule.id: verdict for verdict in judge(Target(rule, NOT_ACCUSED[rule], rows))}
 
     assert verdicts[rule].outcome in (HOLDS, NOT_APPLICABLE)
+
+
+def test_tensors_that_tell_their_values_by_dequantize_only():
+    coarse, other = (torch.tensor([1.0, value]).as_subclass(Coarse) for value in (2.0, 3.0))
+
+    assert differences(coarse, coarse.clone(), "weight") == []
+    assert differences(coarse, other, "weight") == ["`weight` differs in 1 of 2 values, by up to 1"]
 
 
 def test_buffers_that_a_move_leaves_behind(judge):

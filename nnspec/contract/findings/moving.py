@@ -115,7 +115,9 @@ def _cure_of_dtype(net: nn.Module | None, example: Example, dtype: torch.dtype, 
         watch: what was seen in that call.
     """
     called = list(watch.factories)
-    for names in [[name] for name in called] + [called] if net is not None else []:
+    for names in [[name] for name in called] + [called]:
+        if net is None:
+            break
         with _Following(names, dtype):
             wrong = _wrong(copy.deepcopy(net), example, dtype)
         if not wrong:

@@ -658,7 +658,7 @@ def tab_transformer_pytorch():
 
     small = {"categories": (4, 5), "num_continuous": 3, "dim": 16, "dim_out": 1, "depth": 1, "heads": 2}
     example = together(tokens(3, 2, below=4), floats(3, 3))
-    yield "TabTransformer", partial(TabTransformer, **small), example
+    yield "TabTransformer", partial(TabTransformer, **small, mlp_act=nn.ReLU()), example
     yield "FTTransformer", partial(FTTransformer, **small), example
 
 
