@@ -248,8 +248,8 @@ MINIATURES = [
     Miniature(
         LoadsAsItUsedTo,
         "loading.assigning_onto_meta",
-        "while this is tried, the module raises TypeError: LoadsAsItUsedTo.load_state_dict() got an unexpected "
-        "keyword argument 'assign'",
+        "while this is tried, the module raises TypeError: LoadsAsItUsedTo.load_state_dict() got an "
+        "unexpected keyword argument 'assign'",
         "let it take what any Module takes",
         LoadsAsItDoes,
     ),

@@ -90,6 +90,60 @@ class Flow(nn.Module):
         return self.solve(self.field, x, self.times, method="rk4")[-1]
 
 
+def layers():
+    """The layers of torch.nn itself."""
+    for name in ("BatchNorm1d", "InstanceNorm1d"):
+        yield name, partial(getattr(nn, name), 4, affine=True), floats(3, 4, 5)
+    for size, shape in ((1, (9,)), (2, (9, 9)), (3, (5, 5, 5))):
+        yield f"Conv{size}d", partial(getattr(nn, f"Conv{size}d"), 4, 2, 3), floats(3, 4, *shape)
+        transposed = getattr(nn, f"ConvTranspose{size}d")
+        yield f"ConvTranspose{size}d", partial(transposed, 4, 2, 3), floats(3, 4, *shape)
+        yield f"LazyConv{size}d", partial(getattr(nn, f"LazyConv{size}d"), 2, 3), floats(3, 4, *shape)
+        for kind in ("MaxPool", "AvgPool", "AdaptiveAvgPool", "Dropout"):
+            pool = getattr(nn, f"{kind}{size}d")
+            yield f"{kind}{size}d", partial(pool, 0.5 if kind == "Dropout" else 2), floats(3, 4, *shape)
+    for name in ("RNN", "LSTM", "GRU"):
+        sizes = {"num_layers": 2, "batch_first": True, "bidirectional": True}
+        yield name, partial(getattr(nn, name), 4, 5, **sizes), floats(3, 6, 4)
+        yield f"{name}Cell", partial(getattr(nn, f"{name}Cell"), 4, 5), floats(3, 4)
+    attention = partial(nn.MultiheadAttention, 4, 2, batch_first=True)
+    yield "MultiheadAttention", attention, together(*[floats(3, 5, 4)] * 3)
+    small = {"d_model": 4, "nhead": 2, "dim_feedforward": 8, "batch_first": True}
+    yield "TransformerEncoderLayer", partial(nn.TransformerEncoderLayer, **small), floats(3, 5, 4)
+    pair = together(floats(3, 5, 4), floats(3, 5, 4))
+    yield "TransformerDecoderLayer", partial(nn.TransformerDecoderLayer, **small), pair
+    stacked = partial(nn.Transformer, num_encoder_layers=1, num_decoder_layers=1, **small)
+    yield "Transformer", stacked, pair
+    yield "Linear", partial(nn.Linear, 4, 2), floats(3, 4)
+    yield "LazyLinear", partial(nn.LazyLinear, 2), floats(3, 4)
+    yield "Bilinear", partial(nn.Bilinear, 4, 5, 2), together(floats(3, 4), floats(3, 5))
+    yield "Embedding", partial(nn.Embedding, 9, 4), tokens(3, 5, below=9)
+    yield "EmbeddingBag", partial(nn.EmbeddingBag, 9, 4), tokens(3, 5, below=9)
+    for name, shape in (("LayerNorm", 4), ("RMSNorm", 4)):
+        yield name, partial(getattr(nn, name), shape), floats(3, 5, 4)
+    yield "GroupNorm", partial(nn.GroupNorm, 2, 4), floats(3, 4, 5)
+    yield "LocalResponseNorm", partial(nn.LocalResponseNorm, 2), floats(3, 4, 5)
+    for name in (
+        "ReLU",
+        "GELU",
+        "SiLU",
+        "Tanh",
+        "Softplus",
+        "PReLU",
+        "RReLU",
+        "Hardswish",
+        "Identity",
+        "Flatten",
+    ):
+        yield name, getattr(nn, name), floats(3, 4)
+    yield "Softmax", partial(nn.Softmax, 1), floats(3, 4)
+    yield "Upsample", partial(nn.Upsample, scale_factor=2), floats(3, 4, 5, 5)
+    yield "PixelShuffle", partial(nn.PixelShuffle, 2), floats(3, 4, 5, 5)
+    yield "ZeroPad2d", partial(nn.ZeroPad2d, 1), floats(3, 4, 5, 5)
+    yield "CrossEntropyLoss", nn.CrossEntropyLoss, together(floats(3, 4), tokens(3, below=4))
+    yield "MSELoss", nn.MSELoss, together(floats(3, 4), floats(3, 4))
+
+
 def timm():
     yield from named(
         *("timm", "test_vit", "test_vit2", "test_vit3", "test_vit4", "test_resnet", "test_efficientnet"),
