@@ -50,9 +50,9 @@ def test_a_clean_module_is_not_accused(judge, name):
     assert failures(judge(Target(name, *CLEAN[name]))) == {}
 
 
-@pytest.mark.parametrize("rule", NOT_ACCUSED)
-def test_a_rule_that_was_wrong_says_nothing(judge, rule):
-    verdicts = {verdict.rule.id: verdict for verdict in judge(Target(rule, NOT_ACCUSED[rule], rows))}
+@pytest.mark.parametrize(("rule", "make"), NOT_ACCUSED)
+def test_a_rule_that_was_wrong_says_nothing(judge, rule, make):
+    verdicts = {verdict.rule.id: verdict for verdict in judge(Target(rule, make, rows))}
 
     assert verdicts[rule].outcome in (HOLDS, NOT_APPLICABLE)
 

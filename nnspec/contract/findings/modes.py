@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -197,8 +198,12 @@ def without_batch(net: nn.Module, example: Example) -> list[str]:
 def rows_dependent(net: nn.Module, example: Example) -> list[str]:
     """Outputs of the first row that change with the other rows."""
     size = _size(example)
+    try:  # what the first call leaves is not to make the difference
+        fresh = copy.deepcopy(net)
+    except Exception:
+        fresh = net
     outputs = _rows(run(net, example), size)
-    alike = _rows(run(net, example, lambda tensor: _first_repeated(tensor, size)), size)
+    alike = _rows(run(fresh, example, lambda tensor: _first_repeated(tensor, size)), size)
     sentences = []
     for (path, output), (_, output_alike) in zip(outputs, alike, strict=False):
         different = differences(output_alike[0], output[0], f"{path}[0]")

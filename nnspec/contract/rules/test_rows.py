@@ -11,9 +11,9 @@ from nnspec.contract.findings import modes
 def test_rows_are_independent(build, ready, example, unless):
     """In eval mode the output for a row does not depend on the other rows of its batch."""
     unless(not_applicable.unrepeatable(build, example))
-    net = ready()
-    net.eval()
-    unless(modes.without_batch(net, example))
+    net, other = ready(), ready()
+    net.eval(), other.eval()
+    unless(modes.without_batch(other, example))
 
     yield modes.rows_dependent(net, example)
 
