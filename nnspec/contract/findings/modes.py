@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -195,15 +194,17 @@ def without_batch(net: nn.Module, example: Example) -> list[str]:
     return []
 
 
-def rows_dependent(net: nn.Module, example: Example) -> list[str]:
-    """Outputs of the first row that change with the other rows."""
+def rows_dependent(net: nn.Module, same: nn.Module, example: Example) -> list[str]:
+    """Outputs of the first row that change with the other rows.
+
+    Args:
+        net: a module that was not called yet.
+        same: another such build of it: what one call leaves is not to make the difference.
+        example: makes the inputs.
+    """
     size = _size(example)
-    try:  # what the first call leaves is not to make the difference
-        fresh = copy.deepcopy(net)
-    except Exception:
-        fresh = net
     outputs = _rows(run(net, example), size)
-    alike = _rows(run(fresh, example, lambda tensor: _first_repeated(tensor, size)), size)
+    alike = _rows(run(same, example, lambda tensor: _first_repeated(tensor, size)), size)
     sentences = []
     for (path, output), (_, output_alike) in zip(outputs, alike, strict=False):
         different = differences(output_alike[0], output[0], f"{path}[0]")
