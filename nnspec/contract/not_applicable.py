@@ -15,12 +15,12 @@ import torch.nn.utils.parametrize
 from torch import nn
 
 from nnspec.contract.findings.building import not_built_on_meta, shared_by_builds
-from nnspec.contract.findings.calling import kept_tensors, second_call_refused
+from nnspec.contract.findings.calling import attributes, kept_tensors, second_call_refused
 from nnspec.contract.findings.moving import not_computed_in
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
 from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
-from nnspec.contract.wording import brief, kind_of, they
+from nnspec.contract.wording import brief, kind_of, listed, they
 
 
 @functools.cache
@@ -33,8 +33,13 @@ def unrepeatable(build: Build, example: Example) -> list[str]:
         return [f"its output, a {type(first).__name__}, has no tensors to compare"]
     if refusal := one_call_only(build, example):
         return refusal
+    kept = {path: tensor.detach().clone() for path, tensor in attributes(net).items()}
     if differences(run(net, example), first):
         return ["two equal calls in eval mode from the same seed differ, so outputs cannot be compared"]
+    now = attributes(net)
+    moved = [path for path in kept if path in now and differences(now[path], kept[path], exact=True)]
+    if moved:
+        return [f"each call changes {listed(moved)}, so outputs cannot be compared"]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ _ON_BEHALF = (
 )
 
 
+_REFUSED = re.compile(r"\S+\.([a-z]\w*)\(\) (got an unexpected|takes|missing)")
+
+
 class NotApplicable(Exception):
     """A rule says nothing of the module at hand; the text says why."""
 
@@ -63,12 +67,18 @@ class Verdict:
 
 def is_the_tools(error: BaseException) -> bool:
     """Whether a rule or its findings raised, and not the module, so that nothing was judged."""
-    if isinstance(error, (UsageError, SystemExit)):
+    if isinstance(error, (UsageError, SystemExit)) or _is_refused_by_an_override(error):
         return False
     frames = traceback.extract_tb(error.__traceback__)
     ours = [index for index, frame in enumerate(frames) if _PACKAGE in Path(frame.filename).parents]
     after = frames[ours[-1] + 1 :] if ours else frames
     return not own_frames(after) and not any(_is_on_behalf(frame.filename) for frame in after)
+
+
+def _is_refused_by_an_override(error: BaseException) -> bool:
+    """Whether a method of nn.Module that a class overrides does not take what that of nn.Module takes."""
+    refused = _REFUSED.match(str(error)) if isinstance(error, TypeError) else None
+    return refused is not None and callable(getattr(torch.nn.Module, refused[1], None))
 
 
 def _is_on_behalf(filename: str) -> bool:

@@ -90,14 +90,17 @@ def _of_transformers(transformers: Any, rest: str, name: str) -> Found:
         raise UsageError(f"{name}: is no configuration; write hf:BertConfig, or a file: hf:path/config.json")
     _shrink(config)
     try:
-        transformers.AutoModel.from_config(config)
+        takes = transformers.AutoModel.from_config(config).main_input_name
     except ValueError as error:
         raise UsageError(f"{name}: {str(error).splitlines()[0]}") from None
-    return Found(lambda: transformers.AutoModel.from_config(config), _inputs_for(config, name))
+    return Found(lambda: transformers.AutoModel.from_config(config), _inputs_for(config, takes, name))
 
 
 def _shrink(config: Any) -> None:
     """Make a configuration small enough for tests, as far as its names are known."""
+    if hasattr(config, "depths"):  # such as ConvNext, whose stages have widths and strides that go together
+        config.image_size = 64
+        return
     for key, value in SMALL.items():
         if isinstance(getattr(config, key, None), int):
             setattr(config, key, value)
@@ -105,16 +108,16 @@ def _shrink(config: Any) -> None:
         token = getattr(config, key, None)
         if isinstance(token, int) and token >= SMALL["vocab_size"]:
             setattr(config, key, 1)
-    if isinstance(getattr(config, "layer_types", None), list):
+    if isinstance(vars(config).get("layer_types"), list):  # some configurations compute it
         config.layer_types = config.layer_types[: SMALL["num_hidden_layers"]]
     for key in ("image_size", "patch_size"):
         if isinstance(getattr(config, key, None), int):
             setattr(config, key, {"image_size": 32, "patch_size": 8}[key])
 
 
-def _inputs_for(config: Any, name: str) -> Callable[[], Inputs]:
-    """Inputs of the modality that a configuration speaks of."""
-    if hasattr(config, "image_size") and not hasattr(config, "vocab_size"):
+def _inputs_for(config: Any, takes: str, name: str) -> Callable[[], Inputs]:
+    """Inputs for a configuration whose model names what it takes."""
+    if takes == "pixel_values" and isinstance(getattr(config, "image_size", None), int):
         channels, size = getattr(config, "num_channels", 3), config.image_size
         return drawn([f"pixel_values=2,{channels},{size},{size}"])
     if not isinstance(getattr(config, "vocab_size", None), int):

@@ -5,6 +5,7 @@ import torch
 from judging import failures
 from miniatures import every_miniature, rows
 from miniatures.accused import CLEAN, BufferOfANestedTensor, BufferWithoutMemory
+from miniatures.libraries import NOT_ACCUSED, Coarse, KeepsItsBuffers, KeepsMuchOfACall
 from miniatures.unusual import UNUSUAL, Scores
 from torch import nn
 
@@ -58,6 +59,34 @@ def test_an_odd_tensor_is_no_fault_of_the_tool(judge, make):
 @pytest.mark.parametrize("name", CLEAN)
 def test_a_clean_module_is_not_accused(judge, name):
     assert failures(judge(Target(name, *CLEAN[name]))) == {}
+
+
+@pytest.mark.parametrize(("rule", "make"), NOT_ACCUSED)
+def test_a_rule_that_was_wrong_says_nothing(judge, rule, make):
+    verdicts = {verdict.rule.id: verdict for verdict in judge(Target(rule, make, rows))}
+
+    assert verdicts[rule].outcome in (HOLDS, NOT_APPLICABLE)
+
+
+def test_tensors_that_tell_their_values_by_dequantize_only():
+    coarse, other = (torch.tensor([1.0, value]).as_subclass(Coarse) for value in (2.0, 3.0))
+
+    assert differences(coarse, coarse.clone(), "weight") == []
+    assert differences(coarse, other, "weight") == ["`weight` differs in 1 of 2 values, by up to 1"]
+
+
+def test_buffers_that_a_move_leaves_behind(judge):
+    violated = failures(judge(Target("buffers", KeepsItsBuffers, rows)))
+
+    assert violated["moving.computing_on_meta"].startswith("on another device forward calls mul")
+
+
+def test_what_one_attribute_keeps_is_one_finding(judge):
+    (violated,) = (
+        verdict for verdict in judge(Target("much", KeepsMuchOfACall, rows)) if verdict.outcome == VIOLATED
+    )
+
+    assert [finding.attribute for finding in violated.findings] == ["memo"]
 
 
 def test_every_rule_has_a_miniature_but_one_that_needs_two_devices(rules):

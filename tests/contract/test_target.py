@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from nnspec.contract import inputs
+from nnspec.contract import inputs, zoo
 from nnspec.contract.target import find_target
 from nnspec.errors import UsageError
 
@@ -487,3 +488,38 @@ def test_inputs_that_cannot_be_had(name, message):
 def test_inputs_are_asked_for_once_and_only_once():
     assert "no input was given; say what it is called with: --input 2,3,64,64" in refused("models:Net")
     assert "--input and --inputs were both given" in refused("models:Net", "4,2", function="models:tensor")
+
+
+class ComputesItsLayerTypes:
+    """A configuration as transformers has them for Mamba."""
+
+    def __init__(self):
+        self.num_hidden_layers = 12
+
+    @property
+    def layer_types(self):
+        return ["mamba"] * self.num_hidden_layers
+
+
+def test_a_configuration_that_computes_its_layer_types_is_shrunk():
+    config = ComputesItsLayerTypes()
+    zoo._shrink(config)
+
+    assert config.layer_types == ["mamba", "mamba"]
+
+
+def test_stages_are_not_shrunk():
+    config = SimpleNamespace(depths=[3, 3], num_hidden_layers=2, hidden_size=96, image_size=224, patch_size=4)
+    zoo._shrink(config)
+
+    assert (config.hidden_size, config.image_size, config.patch_size) == (96, 64, 4)
+
+
+def test_a_model_that_takes_pixels_is_given_pictures():
+    config = SimpleNamespace(vocab_size=99, image_size=32)
+    args, kwargs = zoo._inputs_for(config, "pixel_values", "hf:BeitConfig")()
+
+    assert (args, {name: tuple(value.shape) for name, value in kwargs.items()}) == (
+        (),
+        {"pixel_values": (2, 3, 32, 32)},
+    )

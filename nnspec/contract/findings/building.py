@@ -177,7 +177,9 @@ def not_built_on_meta(build: Build) -> list[str]:
             f'built under torch.device("meta") it raises {brief(error)}; let the constructor read no values '
             "out of tensors, and give no device of its own"
         ]
-    elsewhere = [name for name, tensor in tensors(net).items() if not tensor.is_meta]
+    elsewhere = [
+        name for name, tensor in tensors(net).items() if not tensor.is_meta and not _is_empty(tensor)
+    ]
     if not elsewhere:
         return []
     if devices.given:
@@ -190,17 +192,24 @@ def not_built_on_meta(build: Build) -> list[str]:
     return [f'{they(elsewhere, "is", "are")} not on meta when built under torch.device("meta"): {why}']
 
 
+def _is_empty(tensor: torch.Tensor) -> bool:
+    """Whether a tensor has no values, and is as good on one device as on another."""
+    return not is_lazy(tensor) and tensor.numel() == 0
+
+
 class _Devices(TorchFunctionMode):
-    """Notes the devices that functions are called with, and not those that ``torch.device`` gives."""
+    """Notes the devices that functions are called with, other than meta and what ``torch.device`` gives."""
 
     def __init__(self) -> None:
         super().__init__()
         self.given: list[object] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if (kwargs or {}).get("device") is not None:
-            self.given.append((kwargs or {})["device"])
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        device = (kwargs or {}).get("device")
+        if device is not None and isinstance(result, torch.Tensor) and not result.is_meta:
+            self.given.append(device)
+        return result
 
 
 def unfilled(build: Build) -> list[str]:
@@ -275,8 +284,9 @@ def changed_by_building(build: Build) -> list[str]:
 
 
 def _has_nan(tensor: torch.Tensor) -> bool:
-    is_plain = tensor.layout == torch.strided and not is_lazy(tensor) and not tensor.is_nested
-    return is_plain and tensor.is_floating_point() and bool(tensor.isnan().any())
+    if type(tensor) not in (torch.Tensor, nn.Parameter) or tensor.layout != torch.strided or tensor.is_nested:
+        return False  # a class of one's own may not know isnan
+    return tensor.is_floating_point() and bool(tensor.isnan().any())
 
 
 def shadowed_methods(net: nn.Module) -> list[str]:

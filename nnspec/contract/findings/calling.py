@@ -146,31 +146,72 @@ def newly_registered(net: nn.Module, before: dict[str, str]) -> list[str]:
 
 def kept_tensors(net: nn.Module) -> dict[str, Tensor]:
     """The tensors in plain attributes and buffers of all submodules, by path."""
-    kept = dict(entries(net, "_buffers"))
+    return {path: tensor for inside in _kept_in(net).values() for path, tensor in inside.items()}
+
+
+def attributes(net: nn.Module) -> dict[str, Tensor]:
+    """The tensors in plain attributes alone, by path."""
+    registered = dict(entries(net, "_buffers"))
+    return {path: tensor for path, tensor in kept_tensors(net).items() if path not in registered}
+
+
+def _kept_in(net: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """Plain attributes and buffers of all submodules, each with the tensors in it by path."""
+    kept = {name: {name: buffer} for name, buffer in entries(net, "_buffers")}
     for path, module in net.named_modules():
         for name, value in vars(module).items():
             if name not in OF_TORCH and not isinstance(value, nn.Module):
-                kept.update(tensors_in(value, dotted(path, name)))
+                kept[dotted(path, name)] = dict(tensors_in(value, dotted(path, name)))
     return kept
 
 
-def left_on_it(net: nn.Module, before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
-    """Tensors that a call has put on a module: with a graph, or where there were none."""
+def left_on_it(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
+    """Attributes in which a call has put tensors: with a graph, or where there were none.
+
+    The module is on meta afterwards.
+    """
     sentences, registered = [], buffers(net)
-    for path, tensor in after.items():
-        if isinstance(tensor, nn.Parameter) or before.get(path) is tensor:
-            continue
-        if tensor.grad_fn is not None and (path not in before or before[path].grad_fn is None):
+    kept = _kept_in(net)
+    moved = _moved_along(net)
+    for attribute, inside in kept.items():
+        new = {
+            path: tensor
+            for path, tensor in inside.items()
+            if not isinstance(tensor, nn.Parameter) and before.get(path) is not tensor
+        }
+        graphs = [
+            tensor.grad_fn.name()
+            for path, tensor in new.items()
+            if tensor.grad_fn is not None and (path not in before or before[path].grad_fn is None)
+        ]
+        added = [tensor for path, tensor in new.items() if path not in before and path not in registered]
+        if graphs:
             sentences.append(
-                f"`{path}` keeps the graph of the last call ({tensor.grad_fn.name()}): it fills memory and "
+                f"`{attribute}` keeps the graph of the last call ({graphs[0]}): it fills memory and "
                 "cannot be deep-copied; return it, or keep its detach()"
             )
-        elif path not in before and path not in registered:
+        elif added and attribute not in moved:
+            what = (
+                f"a tensor of shape {tuple(added[0].shape)}" if len(added) == 1 else f"{len(added)} tensors"
+            )
             sentences.append(
-                f"`{path}` keeps a tensor of shape {tuple(tensor.shape)} from the last call, which .to() "
-                "does not move; return it, or let who wants it register a forward hook"
+                f"`{attribute}` keeps {what} from the last call, which .to() does not move; return it, or "
+                "let who wants it register a forward hook"
             )
     return sentences
+
+
+def _moved_along(net: nn.Module) -> set[str]:
+    """Attributes whose tensors are on meta after a move of the module, which stays there."""
+    try:
+        net.to("meta")
+    except Exception:
+        return set()
+    return {
+        attribute
+        for attribute, inside in _kept_in(net).items()
+        if all(tensor.is_meta for tensor in inside.values())
+    }
 
 
 def kept_elsewhere(net: nn.Module, example: Example) -> list[str]:

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnspec.contract.findings.registration import OF_TORCH
+from nnspec.contract.findings.registration import OF_TORCH, holding_functions
 from nnspec.contract.nested import Example, differences, run
 from nnspec.contract.tree import dotted, entries
-from nnspec.contract.wording import brief, kind_of, listed
+from nnspec.contract.wording import brief, kind_of, listed, they
 from nnspec.running import isolation
 
 
@@ -206,7 +206,8 @@ def differs_in_a_replica(net: nn.Module, example: Example) -> list[str]:
             f"a replica, which has no parameters, raises {brief(error)}; take the dtype and the device from "
             "the inputs, or from an attribute such as self.weight"
         ]
-    return [
-        f"{difference} in a replica; look parameters up on self, in forward"
-        for difference in differences(output, expected)
-    ]
+    functions = holding_functions(net)
+    why, cure = "", "look parameters up on self, in forward"
+    if functions:
+        why, cure = f": in it, too, {they(functions, 'works', 'work')} on the original", "write a method"
+    return [f"{difference} in a replica{why}; {cure}" for difference in differences(output, expected)]

@@ -193,15 +193,21 @@ def without_batch(net: nn.Module, example: Example) -> list[str]:
     return []
 
 
-def rows_dependent(net: nn.Module, example: Example) -> list[str]:
-    """Outputs of the first row that change with the other rows."""
+def rows_dependent(net: nn.Module, same: nn.Module, example: Example) -> list[str]:
+    """Outputs of the first row that change with the other rows.
+
+    Args:
+        net: a module that was not called yet.
+        same: another such build of it: what one call leaves is not to make the difference.
+        example: makes the inputs.
+    """
     size = _size(example)
     outputs = _rows(run(net, example), size)
-    alike = _rows(run(net, example, lambda tensor: _first_repeated(tensor, size)), size)
+    alike = _rows(run(same, example, lambda tensor: _first_repeated(tensor, size)), size)
     sentences = []
     for (path, output), (_, output_alike) in zip(outputs, alike, strict=False):
         different = differences(output_alike[0], output[0], f"{path}[0]")
-        if different and _counts_rows(net, example, path):
+        if different and _counts_rows(net, example, path) and not _has_pairs(net, example, path, output):
             sentences.append(
                 f"{different[0]} when the other rows of the batch are others: forward takes a mean, a "
                 "maximum or batch statistics over the first dimension; use running statistics in eval mode"
@@ -273,6 +279,15 @@ def _rows(output: object, size: int) -> list[tuple[str, Tensor]]:
 
 def _first_repeated(tensor: Tensor, size: int) -> Tensor:
     return tensor[:1].expand(size, *tensor.shape[1:]).clone() if tensor.dim() else tensor
+
+
+def _has_pairs(net: nn.Module, example: Example, path: str, output: Tensor) -> bool:
+    """Whether an output compares each row with each: then it gets narrower with the inputs too."""
+    try:
+        less = dict(_with_a_row_less(net, example))[path]
+    except Exception:
+        return False
+    return any(now < before for now, before in zip(less.shape[1:], output.shape[1:], strict=False))
 
 
 def _counts_rows(net: nn.Module, example: Example, path: str) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import traceback
 import warnings
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.building import not_built_on_meta
@@ -29,8 +31,6 @@ FACTORIES = (
     *("arange", "empty", "eye", "full", "hann_window", "linspace", "logspace", "ones", "rand", "randint"),
     *("randn", "randperm", "tensor", "as_tensor", "zeros", "tril_indices", "triu_indices"),
 )
-
-OF_WHOLE_NUMBERS = frozenset({"arange", "randint", "randperm", "tensor", "tril_indices", "triu_indices"})
 
 
 def process_settings() -> dict[str, Any]:
@@ -75,16 +75,31 @@ def not_cast(net: nn.Module, dtype: torch.dtype) -> list[str]:
 
 def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
     """Floating outputs of another dtype, for a module and inputs of this one, or the error of the call."""
-    inputs = mapped(example(), lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+    fresh = _copied(net)
     with _Watch() as watch:
-        try:
-            output = run(net, lambda: inputs)
-        except Exception as error:
-            return [
-                f"with parameters and inputs in {dtype} it raises {brief(error)}; {_cure('dtype', watch)}"
-            ]
+        wrong = _wrong(net, example, dtype)
+    if not wrong:
+        return []
+    cure = _cure_of_dtype(fresh, example, dtype, watch)
+    return [f"{sentence}; {cure}" for sentence in wrong]
+
+
+def _copied(net: nn.Module) -> nn.Module | None:
+    try:
+        return copy.deepcopy(net)
+    except Exception:
+        return None
+
+
+def _wrong(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
+    """What goes wrong in one call with inputs in a dtype."""
+    inputs = mapped(example(), lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+    try:
+        output = run(net, lambda: inputs)
+    except Exception as error:
+        return [f"with parameters and inputs in {dtype} it raises {brief(error)}"]
     return [
-        f"`{path}` is {tensor.dtype} though parameters and inputs are {dtype}; {_cure('dtype', watch)}"
+        f"`{path}` is {tensor.dtype} though parameters and inputs are {dtype}"
         for path, tensor in tensors_in(output)
         if tensor.is_floating_point() and tensor.dtype != dtype
     ]
@@ -118,6 +133,29 @@ def imaginary_lost(net: nn.Module) -> list[str]:
     ]
 
 
+def _cure_of_dtype(net: nn.Module | None, example: Example, dtype: torch.dtype, watch: _Watch) -> str:
+    """What to do about a dtype: a function is blamed if nothing is wrong once it gives the dtype.
+
+    Args:
+        net: the module as it was before the call that went wrong; None if it cannot be copied.
+        example: makes the inputs.
+        dtype: that of parameters and inputs.
+        watch: what was seen in that call.
+    """
+    called = list(watch.factories)
+    for names in [[name] for name in called] + [called]:
+        if net is None:
+            break
+        with _Following(names, dtype):
+            wrong = _wrong(copy.deepcopy(net), example, dtype)
+        if not wrong:
+            given = watch.factories[names[0]].get("dtype")
+            what = " and ".join(f"torch.{name}" for name in names)
+            how = "without dtype=" if given is None else f"with dtype={given}"
+            return f"forward calls {what} {how}: give {'it' if len(names) == 1 else 'each'} dtype=x.dtype"
+    return "take the dtype from the inputs: x.to(y.dtype) for .float()"
+
+
 def without_kernel(sentences: list[str]) -> list[str]:
     """Those of what was found that say that torch itself has no kernel for a dtype here."""
     return [one for one in sentences if "not implemented for" in one or "nsupported" in one]
@@ -134,16 +172,32 @@ def left_as_a_part(net: nn.Module, part: nn.Module) -> list[str]:
     ]
 
 
-def left_by_cuda(net: nn.Module) -> list[str]:
-    """Parameters and buffers that an overridden ``cuda()`` leaves behind, with meta in the place of a GPU."""
+def _overrides_cuda(net: nn.Module) -> bool:
+    """Whether ``cuda()`` of a module or of a part of it is not torch's own."""
     owners = {owner for module in net.modules() for owner in type(module).__mro__ if "cuda" in vars(owner)}
-    if all(map(is_standard, owners)):
+    return not all(map(is_standard, owners))
+
+
+def cuda_refused(net: nn.Module) -> list[str]:
+    """Call ``cuda()`` with meta in the place of a GPU; why it cannot do without one, if so."""
+    if not _overrides_cuda(net):
         return []
-    before = set(tensors(net))
-    with mock.patch.object(torch.Tensor, "cuda", lambda tensor, *args, **kwargs: tensor.to("meta")):
-        net.cuda()
-    behind = [name for name, tensor in tensors(net).items() if name in before and not tensor.is_meta]
-    if not behind:
+    to_meta = mock.patch.object(torch.Tensor, "cuda", lambda tensor, *args, **kwargs: tensor.to("meta"))
+    with to_meta, mock.patch.object(torch.cuda, "current_device", return_value=0):
+        try:
+            net.cuda()
+        except (AssertionError, RuntimeError) as error:
+            if not {"CUDA", "NVIDIA"} & set(str(error).split()):
+                raise
+            return [f"its cuda() asks for a GPU, and there is none: {brief(error)}"]
+    return []
+
+
+def left_by_cuda(net: nn.Module, before: Iterable[str]) -> list[str]:
+    """Those of the named parameters and buffers that ``cuda()`` has left behind."""
+    now = tensors(net)
+    behind = [name for name in before if name in now and not now[name].is_meta]
+    if not behind or not _overrides_cuda(net):
         return []
     return [
         f"{they(behind, 'stays', 'stay')} on the CPU after cuda(), which is overridden; call super().cuda(), "
@@ -151,12 +205,18 @@ def left_by_cuda(net: nn.Module) -> list[str]:
     ]
 
 
-def on_meta(build: Build, ready: Build) -> nn.Module:
-    """A module on the meta device: built there, and moved there if that cannot be."""
+def on_meta(build: Build, ready: Build) -> tuple[nn.Module, list[nn.Parameter]]:
+    """A module on the meta device: built there, and moved there if that cannot be.
+
+    Returns:
+        the module, and the parameters that it had before it was moved.
+    """
     if not not_built_on_meta(build):
         with torch.device("meta"):
-            return build()
-    return ready().to("meta")
+            return build(), []
+    net = ready()
+    before = list(parameters(net).values())
+    return net.to("meta"), before
 
 
 def not_computed_after_a_call(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
@@ -176,10 +236,17 @@ class Call(NamedTuple):
     output: Any
 
 
-def call_on_meta(net: nn.Module, example: Example) -> Call:
-    """Call a module on the meta device with its inputs moved there."""
+def call_on_meta(net: nn.Module, example: Example, before: Iterable[nn.Parameter]) -> Call:
+    """Call a module on the meta device with its inputs moved there.
+
+    Args:
+        net: the module.
+        example: makes its inputs.
+        before: the parameters that it had elsewhere. Who keeps one past the module meets it on the CPU still,
+            as on no other device: there a move keeps the parameters, and on meta it makes new ones.
+    """
     inputs = mapped(example(), lambda tensor: tensor.to("meta"))
-    with _Watch() as watch, warnings.catch_warnings():
+    with _Watch(before) as watch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return Call(watch, None, run(net, lambda: inputs))
@@ -196,7 +263,7 @@ def reading_values(call: Call) -> list[str]:
 
 def not_computed_on_meta(call: Call) -> list[str]:
     """Functions that forward calls with tensors on meta and on the CPU, and outputs on the CPU."""
-    cure = _cure("device", call.watch)
+    cure = _cure(call.watch)
     if call.watch.meetings:
         return [f"on another device forward calls {meeting}; {cure}" for meeting in call.watch.meetings]
     return [
@@ -213,10 +280,9 @@ def not_computed_there(net: nn.Module, example: Example, device: str) -> list[st
         try:
             output = run(net, lambda: inputs)
         except RuntimeError as error:
-            return [f"on {device} it raises {brief(error)}; {_cure('device', watch)}"]
+            return [f"on {device} it raises {brief(error)}; {_cure(watch)}"]
     return [
-        f"`{path}` is on {tensor.device} though parameters and inputs are on {device}; "
-        f"{_cure('device', watch)}"
+        f"`{path}` is on {tensor.device} though parameters and inputs are on {device}; {_cure(watch)}"
         for path, tensor in movable_in(output)
         if tensor.device.type != torch.device(device).type
     ]
@@ -240,8 +306,9 @@ def redescribed(before: dict[str, str], after: dict[str, str]) -> list[str]:
 class _Watch(TorchFunctionMode):
     """Notes the factory functions that forward calls, and functions that two devices meet in."""
 
-    def __init__(self) -> None:
+    def __init__(self, spared: Iterable[Tensor] = ()) -> None:
         super().__init__()
+        self.spared = {id(tensor): tensor for tensor in spared}
         self.factories: dict[str, dict[str, Any]] = {}
         self.meetings: dict[str, None] = {}
 
@@ -250,7 +317,7 @@ class _Watch(TorchFunctionMode):
         if name in FACTORIES and getattr(torch, name, None) is func:
             self.factories.setdefault(name, dict(kwargs))
         elif name not in MEETING_PLACES:
-            given = [tensor for _, tensor in tensors_in((args, kwargs))]
+            given = [tensor for _, tensor in tensors_in((args, kwargs)) if id(tensor) not in self.spared]
             on_cpu = any(tensor.is_cpu and tensor.dim() > 0 for tensor in given)
             if on_cpu and any(tensor.is_meta for tensor in given):
                 where = place(traceback.extract_stack())
@@ -258,15 +325,30 @@ class _Watch(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _cure(what: str, watch: _Watch) -> str:
-    """What is to be done about a dtype or a device that does not follow the inputs."""
-    fixed = (torch.float32,) if what == "dtype" else (torch.device("cpu"), "cpu")
+class _Following(TorchFunctionMode):
+    """Lets factory functions make their floating tensors in a dtype."""
+
+    def __init__(self, names: Iterable[str], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.functions = [getattr(torch, name) for name in names]
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if not any(func is function for function in self.functions):
+            return func(*args, **kwargs)
+        try:
+            result = func(*args, **kwargs)
+        except RuntimeError:  # a value that this dtype alone can hold
+            return func(*args, **{**kwargs, "dtype": self.dtype})
+        return result.to(self.dtype) if result.is_floating_point() else result
+
+
+def _cure(watch: _Watch) -> str:
+    """What is to be done about a device that does not follow the inputs."""
     for name, kwargs in watch.factories.items():
-        if what == "dtype" and name in OF_WHOLE_NUMBERS:
-            continue
-        if what not in kwargs:
-            return f"forward calls torch.{name} without {what}=: give it {what}=x.{what}"
-        if kwargs[what] in fixed:
-            return f"forward calls torch.{name} with {what}={kwargs[what]}: give it {what}=x.{what}"
-    cast = ".float()" if what == "dtype" else ".cpu()"
-    return f"take the {what} from the inputs: x.to(y.{what}) for {cast}"
+        if "device" not in kwargs:
+            return f"forward calls torch.{name} without device=: give it device=x.device"
+        if kwargs["device"] in (torch.device("cpu"), "cpu"):
+            return f"forward calls torch.{name} with device={kwargs['device']}: give it device=x.device"
+    return "take the device from the inputs: x.to(y.device) for .cpu()"

@@ -152,9 +152,12 @@ def trained_buffers(net: nn.Module) -> list[str]:
 def closures(net: nn.Module) -> list[str]:
     """Functions kept as attributes that hold modules or tensors, their own ones or those of the module."""
     sentences, known = [], _registered(net)
-    for attribute, holder, entries in _held(net, _is_function):
+    held = list(_held(net, _is_function))
+    bound = {attribute for attribute, holder, _ in held if not _copies_along(holder)}
+    bound -= _made_anew(net) if bound else set()
+    for attribute, holder, entries in held:
         own = [entry for entry in entries if id(entry) not in known]
-        again = [entry for entry in entries if id(entry) in known and not _copies_along(holder)]
+        again = [entry for entry in entries if id(entry) in known and attribute in bound]
         kind = _kind_of_function(holder)
         if own:
             sentences.append(
@@ -170,6 +173,30 @@ def closures(net: nn.Module) -> list[str]:
                 "the original's weights; write a method"
             )
     return sentences + _hooks(net, known)
+
+
+def _made_anew(net: nn.Module) -> set[str]:
+    """Functions kept as attributes that a deep copy has of its own: ``__setstate__`` may make them again."""
+    try:
+        copied = copy.deepcopy(net)
+    except Exception:
+        return set()
+    known = _registered(net)
+    return {
+        attribute
+        for attribute, _, entries in _held(copied, _is_function)
+        if not any(id(entry) in known for entry in entries)
+    }
+
+
+def holding_functions(net: nn.Module) -> list[str]:
+    """Functions kept as attributes that hold parts of the module, and so in a replica hold the original's."""
+    known = _registered(net)
+    return [
+        attribute
+        for attribute, _, entries in _held(net, _is_function)
+        if any(id(entry) in known for entry in entries)
+    ]
 
 
 def _hooks(net: nn.Module, known: set[int]) -> list[str]:

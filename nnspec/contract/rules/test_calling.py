@@ -86,7 +86,7 @@ def test_no_tensor_is_left_on_it(ready, example):
     args, kwargs = example()
     net(*args, **kwargs)
 
-    yield calling.left_on_it(net, before, calling.kept_tensors(net))
+    yield calling.left_on_it(net, before)
 
 
 def test_no_tensor_is_kept_elsewhere(ready, example):

@@ -107,9 +107,10 @@ def test_computing_on_meta(build, rebuild, ready, example, unless):
     Meta stands for any other device: a tensor that forward makes without ``device=`` is on the CPU.
     """
     unless(not_applicable.not_registered(build, example))
-    net = registration.register(moving.on_meta(rebuild, ready))
+    net, before = moving.on_meta(rebuild, ready)
+    registration.register(net)
     unless(building.left_behind(net, "meta"))
-    call = moving.call_on_meta(net, example)
+    call = moving.call_on_meta(net, example, before)
     unless(moving.reading_values(call))
 
     yield moving.not_computed_on_meta(call)
@@ -127,14 +128,16 @@ def test_as_a_part(ready):
     yield moving.left_as_a_part(net, part)
 
 
-def test_cuda(ready):
+def test_cuda(ready, unless):
     """``cuda()`` takes every parameter and buffer along.
 
     A class that overrides it, and moves what its author thought of, leaves behind what came later.
     """
     net = ready()
+    before = list(tree.tensors(net))
+    unless(moving.cuda_refused(net))
 
-    yield moving.left_by_cuda(net)
+    yield moving.left_by_cuda(net, before)
 
 
 def test_every_device(build, ready, example, unless, device):

@@ -1,0 +1,323 @@
+"""Clean modules of libraries that looked guilty, each beside a twin that is.
+
+The repaired one of a pair does what a library does: torchmetrics, Lightning, e3nn, gpytorch and others.
+"""
+
+import functools
+
+import torch
+from torch import Tensor, nn
+
+from miniatures import Miniature, Net
+
+
+def counted(net, forward):
+    """A function that holds a module."""
+
+    @functools.wraps(forward)
+    def counting(x):
+        return forward(x) * len(net.scale)
+
+    return counting
+
+
+class HoldsItself(Net):
+    """A function that is kept on it holds it."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = [1.0]
+        self.compute = counted(self, type(self).weigh)
+
+    def weigh(x):
+        return x
+
+    def forward(self, x):
+        return self.compute(super().forward(x))
+
+
+class HoldsItselfAnew(HoldsItself):
+    """Its copies make the function again, as metrics do."""
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "compute"}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.compute = counted(self, type(self).weigh)
+
+    def _replicate_for_data_parallel(self):
+        replica = super()._replicate_for_data_parallel()
+        replica.compute = counted(replica, type(self).weigh)
+        return replica
+
+
+class AsksForTheGpu(Net):
+    """Its cuda() asks which GPU is the present one."""
+
+    def cuda(self, device=None):
+        return super().cuda(torch.cuda.current_device() if device is None else device)
+
+
+class AsksForTheGpuAndForgets(Net):
+    def cuda(self, device=None):
+        self.body.cuda(torch.cuda.current_device() if device is None else device)
+        return self
+
+
+class AsksForAStream(Net):
+    """Its cuda() cannot do without a GPU."""
+
+    def cuda(self, device=None):
+        raise RuntimeError("Found no NVIDIA driver on your system.")
+
+
+class KeepsMuchOfACall(Net):
+    """One attribute with several tensors of the last call is one fault."""
+
+    def forward(self, x):
+        hidden = self.body(x)
+        self.memo = {"hidden": hidden.detach(), "more": [hidden.detach().relu(), x]}
+        return self.head(hidden.relu())
+
+
+class KeepsItsStates(Net):
+    """What it keeps of a call it moves itself, as a metric does."""
+
+    def __init__(self):
+        super().__init__()
+        self.states = []
+
+    def forward(self, x):
+        self.states = [x.detach()]
+        return super().forward(x)
+
+    def _apply(self, fn, *args, **kwargs):
+        super()._apply(fn, *args, **kwargs)
+        self.states = [fn(state) for state in self.states]
+        return self
+
+
+class ComparesTheRows(Net):
+    """The output is a matrix of all pairs of rows."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y @ y.T
+
+
+class AsWideAsItsBatch(nn.Module):
+    """It has three columns for each row, whatever the number of rows, and a mean over these."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 3)
+
+    def forward(self, x):
+        y = self.body(x)
+        return y - y.mean(0)
+
+
+class AddsInFloat32(Net):
+    """A mask of truth values does no harm, a table in float32 does."""
+
+    def forward(self, x):
+        mask = torch.ones(4, device=x.device).bool()
+        hidden = self.body(x).masked_fill(~mask, 0)
+        return self.head(hidden + torch.zeros(4, device=x.device))
+
+
+class AddsInItsDtype(Net):
+    def forward(self, x):
+        mask = torch.ones(4, device=x.device).bool()
+        hidden = self.body(x).masked_fill(~mask, 0)
+        return self.head(hidden + torch.zeros(4, device=x.device, dtype=x.dtype))
+
+
+class FillsItsTableOnce(Net):
+    """A flag says whether the table is filled: with the table of another call it is not what it says."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", torch.zeros(4), persistent=False)
+        self.filled = 0
+
+    def forward(self, x):
+        if not self.filled:
+            self.table = torch.linspace(1, 2, 4, device=x.device, dtype=x.dtype)
+            self.filled = 4
+        return super().forward(x * self.table)
+
+
+class FillsItsTableAtOnce(Net):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", torch.linspace(1, 2, 4), persistent=False)
+
+    def forward(self, x):
+        return super().forward(x * self.table)
+
+
+class EmptyPlaceholder(Net):
+    """A buffer without values is made with torch.Tensor(), as e3nn makes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("bias", torch.Tensor())
+
+
+class ValuesWhereEmpty(Net):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("bias", torch.Tensor([1.0, 2.0]))
+
+    def forward(self, x):
+        return super().forward(x) + self.bias
+
+
+class KeepsItsParameters(Net):
+    """It looks up its parameters in a dict of its own. A move to any device but meta keeps them."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.rand(4) + float(torch.ones(1)))
+        self.table = {"scale": self.scale}
+
+    def forward(self, x):
+        return super().forward(x * self.table["scale"])
+
+
+class KeepsItsBuffers(Net):
+    """It looks up its buffers in a dict of its own. Every move makes new ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.rand(4) + float(torch.ones(1)))
+        self.table = {"scale": self.scale}
+
+    def forward(self, x):
+        return super().forward(x * self.table["scale"])
+
+
+class Integrates(Net):
+    """What it has of earlier calls comes out in time, as with a neuron that fires."""
+
+    def __init__(self):
+        super().__init__()
+        self.charge = torch.zeros(())
+
+    def forward(self, x):
+        y = super().forward(x)
+        self.charge = self.charge.detach() + 1
+        return y + (self.charge > 3)
+
+
+class IntegratesInABuffer(Integrates):
+    def __init__(self):
+        super().__init__()
+        del self.charge
+        self.register_buffer("charge", torch.zeros(()), persistent=False)
+
+
+class Coarse(Tensor):
+    """A tensor that knows few functions, as one of a quantized layer."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if getattr(func, "__name__", "") in ("isnan", "ones_like", "equal"):
+            raise NotImplementedError(func)
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+    def dequantize(self):
+        with torch._C.DisableTorchFunctionSubclass():
+            return self.as_subclass(Tensor)
+
+
+class CoarseWeight(Net):
+    def __init__(self):
+        super().__init__()
+        self.body.weight = nn.Parameter(self.body.weight.detach().as_subclass(Coarse))
+
+
+class LoadsAsItUsedTo(Net):
+    """It was written before load_state_dict had assign=True."""
+
+    def load_state_dict(self, state_dict, strict=True):
+        return super().load_state_dict(state_dict, strict)
+
+
+class LoadsAsItDoes(Net):
+    def load_state_dict(self, state_dict, *args, **kwargs):
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+
+MINIATURES = [
+    Miniature(
+        LoadsAsItUsedTo,
+        "loading.assigning_onto_meta",
+        "while this is tried, the module raises TypeError: LoadsAsItUsedTo.load_state_dict() got an "
+        "unexpected keyword argument 'assign'",
+        "let it take what any Module takes",
+        LoadsAsItDoes,
+    ),
+    Miniature(
+        HoldsItself,
+        "registration.closures",
+        "`compute` is a function that holds the module itself",
+        "write a method",
+        HoldsItselfAnew,
+    ),
+    Miniature(
+        AsksForTheGpuAndForgets,
+        "moving.cuda",
+        "`head.weight`, `head.bias` stay on the CPU after cuda()",
+        "and override _apply",
+        AsksForTheGpu,
+    ),
+    Miniature(
+        KeepsMuchOfACall,
+        "calling.no_tensor_is_left_on_it",
+        "`memo` keeps 3 tensors from the last call",
+        "register a forward hook",
+        KeepsItsStates,
+    ),
+    Miniature(
+        AsWideAsItsBatch,
+        "rows.rows_are_independent",
+        "`output[0]` differs in 3 of 3 values",
+        "use running statistics in eval mode",
+        ComparesTheRows,
+    ),
+    Miniature(
+        AddsInFloat32,
+        "moving.computing_in_bfloat16",
+        "with parameters and inputs in torch.bfloat16 it raises RuntimeError",
+        "forward calls torch.zeros without dtype=: give it dtype=x.dtype",
+        AddsInItsDtype,
+    ),
+    Miniature(
+        FillsItsTableOnce,
+        "calling.attributes_stay",
+        "`filled` is 4 after a call and was 0 before",
+        "make it a buffer",
+        FillsItsTableAtOnce,
+    ),
+    Miniature(
+        ValuesWhereEmpty,
+        "building.building_on_meta",
+        '`bias` is not on meta when built under torch.device("meta"): the constructor makes them with '
+        "torch.Tensor(...)",
+        "use torch.empty, torch.tensor and the like",
+        EmptyPlaceholder,
+    ),
+]
+
+#: Modules that a rule said something untrue of, with that rule; other rules may be violated.
+NOT_ACCUSED = [
+    ("moving.cuda", AsksForAStream),
+    ("moving.computing_on_meta", KeepsItsParameters),
+    ("rows.rows_are_independent", Integrates),
+    ("rows.rows_are_independent", IntegratesInABuffer),
+    ("building.values_are_filled", CoarseWeight),
+    ("gradients.zero_grad_clears_all", CoarseWeight),
+]
