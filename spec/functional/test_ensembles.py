@@ -144,8 +144,11 @@ def test_one_mode_for_all(training):
 
 def test_different_modes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules in different modes, training and eval."""
-    with pytest.raises(RuntimeError, match="all models to have the same training/eval mode"):
-        stack_module_state([nn.Linear(2, 1), nn.Linear(2, 1).eval()])
+    training, evaluating = nn.Linear(2, 1), nn.Linear(2, 1).eval()
+
+    for models in ([training, evaluating], [evaluating, training]):
+        with pytest.raises(RuntimeError, match="all models to have the same training/eval mode"):
+            stack_module_state(models)
 
 
 def test_different_classes_are_an_error():
@@ -154,8 +157,9 @@ def test_different_classes_are_an_error():
     class Own(nn.Linear):
         pass
 
-    with pytest.raises(RuntimeError, match="Expected all models to be of the same class"):
-        stack_module_state([nn.Linear(2, 1), Own(2, 1)])
+    for models in ([nn.Linear(2, 1), Own(2, 1)], [Own(2, 1), nn.Linear(2, 1)]):
+        with pytest.raises(RuntimeError, match="Expected all models to be of the same class"):
+            stack_module_state(models)
 
 
 def test_different_shapes_are_an_error():

@@ -34,7 +34,8 @@ def test_true_in_the_function_allows():
     """``True`` in ``attn_mask`` of ``MultiheadAttention`` forbids; in
     ``F.scaled_dot_product_attention`` it allows.
 
-    So do the layers of a transformer. Code that goes from one to the other has to turn its masks round.
+    The layers of a transformer forbid as well. Code that goes from one to the other has to turn its masks
+    round.
     """
     x, mask = torch.rand(3, 5, 4), torch.eye(5) == 1
     layer = nn.MultiheadAttention(4, 1, bias=False, batch_first=True)
@@ -44,6 +45,14 @@ def test_true_in_the_function_allows():
     assert torch.allclose(layer(x, x, x, attn_mask=~mask)[0], x, atol=1e-6)
     assert torch.allclose(F.scaled_dot_product_attention(x, x, x, attn_mask=mask), x, atol=1e-6)
     assert not torch.allclose(layer(x, x, x, attn_mask=mask)[0], x, atol=1e-3)
+
+    changed = torch.cat([x[:, :1], torch.zeros(3, 4, 4)], dim=1)  # all but the first step, which is not seen
+    encoder = nn.TransformerEncoderLayer(4, 1, 8, dropout=0.0, batch_first=True)
+    decoder = nn.TransformerDecoderLayer(4, 1, 8, dropout=0.0, batch_first=True)
+    first, other = (encoder(given, src_mask=~mask)[:, 0] for given in (x, changed))
+    assert torch.allclose(first, other, atol=1e-6)
+    first, other = (decoder(given, x, tgt_mask=~mask)[:, 0] for given in (x, changed))
+    assert torch.allclose(first, other, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("attn_mask", (5, 5)), ("key_padding_mask", (3, 5))])

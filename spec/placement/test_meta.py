@@ -36,11 +36,13 @@ def test_a_huge_module_costs_nothing():
 
 def test_a_meta_module_computes_shapes():
     """A module on ``device="meta"`` computes the shape of its output from an input on meta."""
-    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4, 8), nn.ReLU(), nn.Linear(8, 5)).to("meta")
+    front = [nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4), nn.MaxPool2d(2, padding=1)]
+    net = nn.Sequential(*front, nn.Flatten(), nn.Linear(4 * 3 * 3, 8), nn.ReLU(), nn.Linear(8, 5))
+    shape = net(torch.rand(7, 3, 8, 8)).shape
 
-    output = net(torch.empty(7, 3, 4, device="meta"))
+    output = net.to("meta")(torch.empty(7, 3, 8, 8, device="meta"))
 
-    assert output.shape == (7, 5)
+    assert output.shape == shape == (7, 5)
     assert output.device.type == "meta"
 
 
