@@ -4,6 +4,7 @@ For the time of one call the module computes with the tensors it is given; after
 """
 
 from collections import OrderedDict
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -283,12 +284,14 @@ def test_elements_are_dicts():
         functional_call(nn.Linear(2, 1), given, torch.rand(2))
 
 
-@pytest.mark.parametrize("given", [{"bias": torch.rand(1)}.items(), None], ids=["items", "None"])
+@pytest.mark.parametrize("given", [{}.items(), MappingProxyType({}), None], ids=["items", "mapping", "None"])
 def test_neither_dict_nor_sequence_is_an_error(given):
     """``torch.func.functional_call`` raises ``ValueError`` if the tensors are not in a dict, tuple or
     list.
     """
-    with pytest.raises(ValueError, match=r"list/tuple of dicts, but got <class '(dict_items|NoneType)'>"):
+    with pytest.raises(
+        ValueError, match=r"list/tuple of dicts, but got <class '(dict_items|mappingproxy|NoneType)'>"
+    ):
         functional_call(nn.Linear(2, 1), given, torch.rand(2))
 
 
