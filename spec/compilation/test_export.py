@@ -218,7 +218,7 @@ def test_a_change_through_data_is_refused():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.8")
+@pytest.mark.since("2.6")
 @pytest.mark.before("2.10")
 def test_a_change_through_data_was_lost():
     """The module of an exported program leaves out what ``forward`` changes through ``.data``, without an

@@ -192,29 +192,52 @@ def test_a_hook_starts_the_delayed_average(ranks):
     """
 
     def train(rank):
-        events, works, reduce = [], [], dist.all_reduce
+        events, works, reduce, net = [], [], dist.all_reduce, nn.Sequential(nn.Linear(1, 1))
 
         def noted(grad, **options):
             events.append(grad.item())
             works.append(reduce(grad, **options))
 
-        net = nn.Module()
-        net.hooked, net.delayed = nn.Parameter(torch.tensor([3.0])), nn.Parameter(torch.tensor([2.0]))
-        net.hooked.register_hook(lambda grad: events.append("hooked"))
-        net.delayed.register_hook(lambda grad: events.append("delayed"))
-        net.forward = lambda x: 10 * x * net.hooked + x * net.delayed
-        options = {"param_to_hook_all_reduce": net.hooked}
-        model = DDP(net, delay_all_reduce_named_params=[("delayed", net.delayed)], **options)
+        hooked, delayed = net.parameters()
+        hooked.register_hook(lambda grad: events.append("hooked"))
+        delayed.register_hook(lambda grad: events.append("delayed"))
+        options = {"param_to_hook_all_reduce": hooked}
+        model = DDP(net, delay_all_reduce_named_params=[("0.bias", delayed)], **options)
         dist.all_reduce = noted
-        model(torch.tensor([rank + 1.0])).sum().backward()
+        (model(torch.tensor([10.0])) * (rank + 1)).backward()
         dist.all_reduce = reduce
         works[0].wait()
-        return events, net.delayed.grad.item(), net.hooked.grad.item()
+        return events, delayed.grad.item(), hooked.grad.item()
 
     assert ranks(train) == [
         (["delayed", "hooked", 0.5], 1.5, 15.0),
         (["delayed", "hooked", 1.0], 1.5, 15.0),
     ]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_a_parameter_of_the_module_itself_is_averaged_twice(ranks):
+    """``DDP`` averages a parameter of ``delay_all_reduce_named_params`` twice if its name has no dot.
+
+    Both averages go into the same gradient, in whichever order: delay parameters of submodules only. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        net, reduce, averages = nn.Sequential(nn.Linear(1, 1)), dist.all_reduce, []
+        dist.all_reduce = lambda grad, **options: grad.fill_(100.0)  # in the place of the delayed average
+        for module, name in ((net, "0.bias"), (net[0], "bias")):
+            hooked, delayed = net.parameters()
+            options = {"param_to_hook_all_reduce": hooked}
+            model = DDP(module, delay_all_reduce_named_params=[(name, delayed)], **options)
+            delayed.grad = None
+            (model(torch.tensor([10.0])) * (rank + 1)).backward()
+            averages.append(delayed.grad.item())
+        dist.all_reduce = reduce
+        return averages
+
+    assert ranks(train) == [[100.0, 1.5], [100.0, 1.5]]
 
 
 @pytest.mark.needs("distributed")
@@ -231,15 +254,14 @@ def test_delayed_parameters_use_the_process_group(ranks):
         grads, works, reduce = [], [], dist.all_reduce
         dist.all_reduce = lambda grad, **options: works.append(reduce(grad, **options))
         for group in (alone, dist.group.WORLD):
-            net = nn.Module()
-            net.hooked, net.delayed = nn.Parameter(torch.tensor([3.0])), nn.Parameter(torch.tensor([2.0]))
-            net.forward = lambda x, net=net: 10 * x * net.hooked + x * net.delayed
-            delayed, options = [("delayed", net.delayed)], {"param_to_hook_all_reduce": net.hooked}
-            model = DDP(net, process_group=group, delay_all_reduce_named_params=delayed, **options)
+            net = nn.Sequential(nn.Linear(1, 1))
+            hooked, delayed = net.parameters()
+            options = {"param_to_hook_all_reduce": hooked, "process_group": group}
+            model = DDP(net, delay_all_reduce_named_params=[("0.bias", delayed)], **options)
             with model.no_sync():
-                model(torch.tensor([rank + 1.0])).sum().backward()
+                (model(torch.tensor([10.0])) * (rank + 1)).backward()
             works.pop().wait()
-            grads.append((net.delayed.grad.item(), net.hooked.grad.item()))
+            grads.append((delayed.grad.item(), hooked.grad.item()))
         dist.all_reduce = reduce
         dist.destroy_process_group(alone)
         return grads

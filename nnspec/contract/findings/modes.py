@@ -228,6 +228,7 @@ def _rows_in_place(net: nn.Module, example: Example, outputs: list[tuple[str, Te
         for (path, output), (_, output_reverse) in zip(outputs, reverse, strict=False)
         if (different := differences(output_reverse.flip(0), output, path))
         and _counts_rows(net, example, path)
+        and not _has_pairs(net, example, path, output)
     ]
 
 

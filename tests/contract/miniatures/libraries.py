@@ -239,27 +239,7 @@ class CoarseWeight(Net):
         self.body.weight = nn.Parameter(self.body.weight.detach().as_subclass(Coarse))
 
 
-class LoadsAsItUsedTo(Net):
-    """It was written before load_state_dict had assign=True."""
-
-    def load_state_dict(self, state_dict, strict=True):
-        return super().load_state_dict(state_dict, strict)
-
-
-class LoadsAsItDoes(Net):
-    def load_state_dict(self, state_dict, *args, **kwargs):
-        return super().load_state_dict(state_dict, *args, **kwargs)
-
-
 MINIATURES = [
-    Miniature(
-        LoadsAsItUsedTo,
-        "loading.assigning_onto_meta",
-        "while this is tried, the module raises TypeError: LoadsAsItUsedTo.load_state_dict() got an "
-        "unexpected keyword argument 'assign'",
-        "let it take what any Module takes",
-        LoadsAsItDoes,
-    ),
     Miniature(
         HoldsItself,
         "registration.closures",
