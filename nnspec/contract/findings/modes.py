@@ -44,14 +44,25 @@ def left_in_train_mode(net: nn.Module) -> list[str]:
 
 
 def left_in_eval_mode(net: nn.Module) -> list[str]:
-    """Submodules that are still in eval mode after ``train()``."""
-    paths = [path or "self" for path, module in net.named_modules() if not module.training]
+    """Submodules that are still in eval mode after ``train()``, but for those that are frozen too."""
+    frozen = [path for path, module in net.named_modules() if _is_frozen(module)]
+    paths = [
+        path or "self"
+        for path, module in net.named_modules()
+        if not module.training and not any(f"{path}.".startswith(f"{above}.") for above in frozen)
+    ]
     if not paths:
         return []
     return [
         f"{they(paths, 'is', 'are')} in eval mode after train(); if that is not meant, call "
         "super().train(mode) where train is overridden, and leave it at that"
     ]
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    """Whether a module has parameters, and none that is to be trained."""
+    flags = [parameter.requires_grad for parameter in module.parameters()]
+    return bool(flags) and not any(flags)
 
 
 def snapshot(net: nn.Module) -> dict[str, State]:
@@ -209,8 +220,9 @@ def rows_dependent(net: nn.Module, same: nn.Module, example: Example) -> list[st
         different = differences(output_alike[0], output[0], f"{path}[0]")
         if different and _counts_rows(net, example, path) and not _has_pairs(net, example, path, output):
             sentences.append(
-                f"{different[0]} when the other rows of the batch are others: forward takes a mean, a "
-                "maximum or batch statistics over the first dimension; use running statistics in eval mode"
+                f"{different[0]} when the other rows of the batch are others: forward takes a mean, "
+                "a maximum, a softmax or batch statistics over the first dimension; name another one, "
+                "counted from the end (dim=-1), or use running statistics in eval mode"
             )
     return sentences or _rows_in_place(net, example, outputs)
 

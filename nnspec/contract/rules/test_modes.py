@@ -64,6 +64,7 @@ def test_frozen_norms_stay(ready, example):
     moves them.
     """
     net = ready()
+    net.train()
     frozen = modes.statistics_of_frozen(net)
     nested.run(net, example)
 
