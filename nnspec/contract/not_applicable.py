@@ -131,15 +131,6 @@ def unpicklable_in_torch(net: nn.Module) -> list[str]:
     return []
 
 
-def refused(net: nn.Module, example: Example) -> list[str]:
-    """The error of a call with other inputs than the example."""
-    try:
-        run(net, example)
-    except Exception as error:
-        return [f"with other inputs it raises {brief(error)}"]
-    return []
-
-
 def forget() -> None:
     """Let go of the modules that were looked at."""
     for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, sharing):

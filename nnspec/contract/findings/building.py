@@ -248,6 +248,23 @@ def padding_filled(net: nn.Module) -> list[str]:
     ]
 
 
+def equal_modules(net: nn.Module) -> list[str]:
+    """Modules that equal another one of the tree, so that torch, which keeps them in sets, passes them by."""
+    sentences, seen, told = [], dict[nn.Module, str](), set[int]()
+    for path, module in net.named_modules(remove_duplicate=False):
+        if id(module) in told or not any("__eq__" in vars(owner) for owner in type(module).__mro__[:-1]):
+            continue
+        told.add(id(module))
+        first = seen.setdefault(module, path)
+        if first != path:
+            sentences.append(
+                f"`{path}` equals `{first}` by the __eq__ of {type(module).__name__}: torch keeps modules in "
+                "sets, so parameters(), to() and train() pass it by; compare settings by a method of another "
+                "name, and leave __eq__ and __hash__ as they are"
+            )
+    return sentences
+
+
 def starting_equal(net: nn.Module, other: nn.Module) -> list[str]:
     """Layers of one container whose random numbers are the same, and embeddings of zeros alone.
 

@@ -190,12 +190,21 @@ def not_numbers(net: nn.Module, example: Example, what: str = "") -> list[str]:
         example: makes its inputs.
         what: is said of the inputs.
     """
-    output = run(net, example)
-    if any(bool(tensor.isnan().any()) for _, tensor in floating_in(output) if _has_values(tensor)):
+    outputs: list[object] = []
+    handle = net.register_forward_hook(lambda module, args, output: outputs.append(output))
+    try:
+        reached = gradients(net, example)
+    except Exception:
+        if not what:
+            raise
+        return []  # other inputs than the example may be refused
+    finally:
+        handle.remove()
+    if any(bool(tensor.isnan().any()) for _, tensor in floating_in(outputs) if _has_values(tensor)):
         return []
     lost = [
         name
-        for name, gradient in gradients(net, example).items()
+        for name, gradient in reached.items()
         if _has_values(gradient) and not bool(gradient.isfinite().all())
     ]
     if not lost:

@@ -66,6 +66,14 @@ def test_padding_is_zero(construct):
     yield building.padding_filled(construct())
 
 
+def test_modules_are_told_apart(build):
+    """No two modules of a tree are equal.
+
+    A class with an ``__eq__`` of its own makes one of two equals vanish from every walk.
+    """
+    yield building.equal_modules(build())
+
+
 def test_weights_start_apart(construct, other):
     """No two layers of a container are built with the same random numbers.
 

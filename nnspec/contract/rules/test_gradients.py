@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import gradients
+from nnspec.contract.findings import gradients, registration
 
 
 def test_forward_uses_every_parameter(ready, example, unless):
@@ -40,7 +40,7 @@ def test_a_second_step(build, ready, example, unless):
     """
     net = ready()
     unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
-    unless(not_applicable.one_call_only(build, example))
+    unless(not_applicable.one_call_only(build, example) + registration.computed_from_unregistered(net))
 
     yield gradients.gradients_differ(net, example)
 
@@ -105,11 +105,12 @@ def test_a_row_of_zeros(build, ready, example, unless):
     net = ready()
     unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
     unless(not_applicable.one_call_only(build, example))
-    unless(gradients.not_numbers(net, example))
     zeros = gradients.with_a_row_of_zeros(example)
-    unless(not_applicable.refused(net, zeros))
+    found = gradients.not_numbers(net, zeros, "if a row of the inputs is zero, ")
+    if found:
+        unless(gradients.not_numbers(ready(), example))
 
-    yield gradients.not_numbers(net, zeros, "if a row of the inputs is zero, ")
+    yield found
 
 
 def test_after_inference_mode(build, ready, example, unless):

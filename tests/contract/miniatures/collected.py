@@ -241,6 +241,161 @@ class CollectsItsCalls(Net):
         return super().forward(x)
 
 
+class GateTimesANumber(Net):
+    """Its parameter is made smaller before it is assigned, and so is no parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Parameter(torch.rand(4)) * 0.1
+
+    def forward(self, x):
+        return super().forward(x * self.gate)
+
+
+class GateThatIsAParameter(GateTimesANumber):
+    def __init__(self):
+        Net.__init__(self)
+        self.gate = nn.Parameter(torch.rand(4) * 0.1)
+
+
+class HookThatFillsADict(Net):
+    """A hook fills a dict of the module, which a copy of the hook does not know."""
+
+    def __init__(self):
+        super().__init__()
+        kept = self.kept = {}
+
+        def keep(module, args, output):
+            kept["body"] = output
+
+        self.body.register_forward_hook(keep)
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y + self.kept.pop("body").sum(1, keepdim=True)
+
+
+class CallsItsBody(Net):
+    def forward(self, x):
+        y = self.body(x)
+        return self.head(y.relu()) + y.sum(1, keepdim=True)
+
+
+class Scale(nn.Module):
+    """A layer that equals any other of its size."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size, self.scale = size, nn.Parameter(torch.rand(size))
+
+    def __eq__(self, other):
+        return isinstance(other, Scale) and self.size == other.size
+
+    def __hash__(self):
+        return hash(self.size)
+
+    def forward(self, x):
+        return x * self.scale
+
+
+class ScaleOfItsOwn(Scale):
+    __eq__, __hash__ = nn.Module.__eq__, nn.Module.__hash__
+
+
+class EqualLayers(nn.Module):
+    """Two of its layers are equal, and walks come to one of them only."""
+
+    kind = Scale
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = self.kind(4), self.kind(4)
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+
+class UnequalLayers(EqualLayers):
+    kind = ScaleOfItsOwn
+
+
+class OneNormForTwoPlaces(nn.Module):
+    """One norm is run before the activation and after it."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.norm = nn.Linear(4, 4), nn.Linear(4, 2), nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.head(self.norm(10 + 10 * self.norm(self.body(x))))
+
+
+class ANormForEachPlace(OneNormForTwoPlaces):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.head(self.last(10 + 10 * self.norm(self.body(x))))
+
+
+class RenamesWithoutItsPlace(Net):
+    """A hook renames a key, and forgets that of the whole before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_state_dict_post_hook(self.rename)
+        self.register_load_state_dict_pre_hook(self.name_back)
+
+    @staticmethod
+    def rename(module, state, prefix, local):
+        if "head.weight" in state:
+            state["table"] = state.pop("head.weight")
+
+    @staticmethod
+    def name_back(module, state, prefix, *rest):
+        if "table" in state:
+            state["head.weight"] = state.pop("table")
+
+
+class RenamesAtItsPlace(RenamesWithoutItsPlace):
+    @staticmethod
+    def rename(module, state, prefix, local):
+        state[f"{prefix}table"] = state.pop(f"{prefix}head.weight")
+
+    @staticmethod
+    def name_back(module, state, prefix, *rest):
+        if f"{prefix}table" in state:
+            state[f"{prefix}head.weight"] = state.pop(f"{prefix}table")
+
+
+class FollowsItsInputs(nn.Module):
+    """It moves a mean in eval mode too, and computes with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 2)
+        self.register_buffer("mean", torch.zeros(4))
+
+    def follow(self, x):
+        self.mean.lerp_(x.detach().mean(0), 0.5)
+
+    def forward(self, x):
+        self.follow(x)
+        return self.body(x - self.mean)
+
+
+class FollowsInTraining(FollowsItsInputs):
+    def follow(self, x):
+        if self.training:
+            super().follow(x)
+
+
+def many_rows():
+    """Sixty-four rows of four features."""
+    return (torch.rand(64, 4, generator=torch.Generator().manual_seed(3)),), {}
+
+
 def numbers():
     """Three rows of two words."""
     return (torch.tensor([[1, 2], [3, 0], [4, 4]]),), {}
@@ -340,5 +495,48 @@ MINIATURES = [
         "`history` is a list that grows with each call, from 1 to 2",
         "let who wants it register a forward hook",
         Net,
+    ),
+    Miniature(
+        GateTimesANumber,
+        "registration.plain_attributes",
+        "`gate` is computed from a parameter that is registered nowhere",
+        "as the last thing that is done",
+        GateThatIsAParameter,
+    ),
+    Miniature(
+        HookThatFillsADict,
+        "registration.closures",
+        "`body._forward_hooks` has a hook that holds `kept` of the module",
+        "let forward call the part and use what it returns",
+        CallsItsBody,
+    ),
+    Miniature(
+        EqualLayers,
+        "building.modules_are_told_apart",
+        "`second` equals `first` by the __eq__ of Scale",
+        "and leave __eq__ and __hash__ as they are",
+        UnequalLayers,
+    ),
+    Miniature(
+        OneNormForTwoPlaces,
+        "modes.statistics_are_of_one_place",
+        "one call runs `norm` 2 times, on values of different mean and spread",
+        "unless they are alike in training",
+        ANormForEachPlace,
+        many_rows,
+    ),
+    Miniature(
+        RenamesWithoutItsPlace,
+        "names.its_keys_follow_its_place",
+        "inside another module the state dict has",
+        "pass destination, prefix and keep_vars on",
+        RenamesAtItsPlace,
+    ),
+    Miniature(
+        FollowsItsInputs,
+        "modes.eval_is_deterministic",
+        "two equal calls in eval mode differ, since each changes `mean`",
+        "change it only if self.training",
+        FollowsInTraining,
     ),
 ]
