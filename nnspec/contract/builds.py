@@ -13,7 +13,7 @@ import sys
 import torch
 from torch import Tensor, nn
 
-from nnspec.contract.findings.registration import DEEPEST, OF_TORCH, is_standard, reached
+from nnspec.contract.findings.registration import DEEPEST, OF_TORCH, contained, is_standard, reached
 from nnspec.contract.tree import Build
 from nnspec.running import isolation
 
@@ -86,6 +86,9 @@ def _is_plain(module: nn.Module) -> bool:
     if not all(tensor is None or _is_plain_tensor(tensor) for tensor in tensors):
         return False
     values = [value for name, value in vars(module).items() if name not in OF_TORCH or name.endswith("hooks")]
+    hooks = [hook for store in values if isinstance(store, dict) for hook in store.values()]
+    if any(contained(function) for function in (*values, *hooks)):
+        return False
     return not any(_overrides(value, *_OF_COPYING) or _leads_on(value) for value in values)
 
 

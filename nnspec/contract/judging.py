@@ -44,6 +44,9 @@ from nnspec.running import isolation
 #: How a finding begins where a rule came to no other than that the module raises.
 _TRIED = "while this is tried, the module raises "
 
+#: The rule about modules that are equal, which no walk comes to.
+_TOLD_APART = "building.modules_are_told_apart"
+
 ALREADY_MADE = "a module that is already made was given; this rule needs a class or a function that makes one"
 
 
@@ -83,9 +86,18 @@ def judge_all(
 
 
 def folded(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """The same verdicts, an error of the module's own told by the first rule that met it only."""
-    told, raised = [], dict[str, str]()
+    """The same verdicts, each cause told once.
+
+    An error of the module's own is told by the first rule that met it, and what follows for a module that
+    every walk passes by is not told besides.
+    """
+    told, raised, passed_by = [], dict[str, str](), list[str]()
     for verdict in verdicts:
+        if verdict.rule.id == _TOLD_APART:
+            passed_by = [finding.attribute for finding in verdict.findings]
+        elif verdict.findings and all(_is_of(finding, passed_by) for finding in verdict.findings):
+            reason = f"as {_TOLD_APART} says, walks pass `{passed_by[0]}` by"
+            verdict = replace(verdict, outcome=NOT_APPLICABLE, findings=(), reason=reason)
         causes = [finding.cause for finding in verdict.findings]
         (text,) = {cause.removeprefix(_TRIED) for cause in causes if cause.startswith(_TRIED)} or {""}
         if text in raised:
@@ -96,6 +108,11 @@ def folded(verdicts: Iterable[Verdict]) -> list[Verdict]:
             if mark:
                 raised.setdefault(error, verdict.rule.id)
     return told
+
+
+def _is_of(finding: Finding, paths: list[str]) -> bool:
+    """Whether a finding is about what one of some modules holds."""
+    return any(f"{finding.attribute}.".startswith(f"{path}.") for path in paths)
 
 
 @contextlib.contextmanager

@@ -27,11 +27,14 @@ WARNINGS = frozenset(
         "calling.inputs_stay",
         "calling.its_hooks_run",
         "calling.no_tensor_is_left_on_it",
+        "calling.outputs_are_numbers",
         "calling.parameters_stay",
         "calling.the_process_stays",
         "calling.without_gradients",
         "copying.a_deep_copy",
         "copying.pickling",
+        "gradients.a_row_of_zeros",
+        "gradients.after_inference_mode",
         "gradients.forward_uses_every_parameter",
         "loading.a_missing_key_is_refused",
         "loading.assigning_onto_meta",
@@ -64,6 +67,8 @@ NOTES = frozenset(
     {
         "building.padding_is_zero",
         "building.printing",
+        "building.weights_start_apart",
+        "modes.statistics_are_of_one_place",
         "modes.train_reaches_every_submodule",
         "names.a_container_holds_each_part_once",
     }

@@ -102,6 +102,24 @@ def _set_autocast(value: tuple[bool, torch.dtype]) -> None:
         torch.set_autocast_cpu_dtype(value[1])
 
 
+def backend_switches() -> dict[str, Any]:
+    """The switches of torch.backends that decide which kernels run."""
+    return {
+        "torch.backends.cudnn.enabled": torch.backends.cudnn.enabled,
+        "torch.backends.cudnn.benchmark": torch.backends.cudnn.benchmark,
+        "torch.backends.cudnn.deterministic": torch.backends.cudnn.deterministic,
+        "torch.get_float32_matmul_precision()": torch.get_float32_matmul_precision(),
+    }
+
+
+def _set_backend_switches(switches: dict[str, Any]) -> None:
+    for name, value in switches.items():
+        if name.startswith("torch.backends"):
+            setattr(torch.backends.cudnn, name.rpartition(".")[2], value)
+        else:
+            torch.set_float32_matmul_precision(value)
+
+
 def _safe_globals() -> set[Any]:
     if not hasattr(torch.serialization, "get_safe_globals"):
         return set()
@@ -164,6 +182,7 @@ STATES: dict[str, State] = {
     "deterministic algorithms": State(
         torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms
     ),
+    "backend switches": State(backend_switches, _set_backend_switches),
     "safe globals": State(_safe_globals, _set_safe_globals),
     "flags of mapped files": State(_mapping, _set_mapping),
     "thread count": State(torch.get_num_threads, torch.set_num_threads),

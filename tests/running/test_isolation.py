@@ -41,6 +41,12 @@ LEAKS = [
         "torch.serialization.set_default_mmap_options(mmap.MAP_SHARED)",
         "torch.serialization.get_default_mmap_options()",
     ),
+    ("backend switches", "torch.backends.cudnn.benchmark = True", "torch.backends.cudnn.benchmark"),
+    (
+        "backend switches",
+        'torch.set_float32_matmul_precision("high")',
+        "torch.get_float32_matmul_precision()",
+    ),
     ("thread count", "torch.set_num_threads(2)", "torch.get_num_threads()"),
     ("threads", "threading.Thread(target=threading.end.wait).start()", "threading.active_count()"),
     ("function modes", 'DeviceContext("cpu").__enter__()', "torch.overrides._len_torch_function_stack()"),

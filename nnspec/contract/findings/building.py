@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.registration import OF_TORCH, is_standard
+from nnspec.contract.nested import differences
 from nnspec.contract.tree import Build, Names, dotted, names, parameters, shared, tensors
 from nnspec.contract.wording import brief, listed, they
 
@@ -247,15 +248,108 @@ def padding_filled(net: nn.Module) -> list[str]:
     ]
 
 
+def equal_modules(net: nn.Module) -> list[str]:
+    """Modules that equal another one of the tree, so that torch, which keeps them in sets, passes them by."""
+    sentences, seen, told = [], dict[nn.Module, str](), set[int]()
+    for path, module in net.named_modules(remove_duplicate=False):
+        if id(module) in told or not any("__eq__" in vars(owner) for owner in type(module).__mro__[:-1]):
+            continue
+        told.add(id(module))
+        first = seen.setdefault(module, path)
+        if first != path:
+            sentences.append(
+                f"`{path}` equals `{first}` by the __eq__ of {type(module).__name__}: torch keeps modules in "
+                "sets, so parameters(), to() and train() pass it by; compare settings by a method of another "
+                "name, and leave __eq__ and __hash__ as they are"
+            )
+    return sentences
+
+
+def starting_equal(net: nn.Module, other: nn.Module) -> list[str]:
+    """Layers of one container whose random numbers are the same, and embeddings of zeros alone.
+
+    Args:
+        net: a fresh module.
+        other: another one from another seed: what is the same in it was not drawn.
+    """
+    theirs, sentences = parameters(other), []
+    for path, container in net.named_modules():
+        if not isinstance(container, _CONTAINERS) or _is_of_torch(net, path):
+            continue
+        alike: dict[str, list[str]] = {}
+        children = {dotted(path, name): child for name, child in container.named_children()}
+        for name, child in children.items():
+            first = next((one for one in alike if _drawn_alike(children[one], child, one, theirs)), name)
+            alike.setdefault(first, []).append(name)
+        sentences += [
+            f"{listed(names)} start with the same random numbers: they are copies of one layer, and learn "
+            "the same where they get the same; make each by itself, [make() for _ in range(n)], or give them "
+            "numbers of their own afterwards"
+            for names in alike.values()
+            if len(names) > 1
+        ]
+    zeros = [
+        path or "self"
+        for path, module in net.named_modules()
+        if isinstance(module, nn.Embedding)
+        and module.weight.requires_grad
+        and module.num_embeddings > 1
+        and not module.weight.is_meta
+        and not bool(module.weight.any())
+    ]
+    if zeros:
+        sentences.append(
+            f"{they(zeros, 'is an embedding', 'are embeddings')} of zeros alone, so that all words are alike "
+            "at first; if only the row for padding was meant, fill weight[padding_idx], or give the layer "
+            "padding_idx"
+        )
+    return sentences
+
+
+_CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
+
+
+def _is_of_torch(net: nn.Module, path: str) -> bool:
+    """Whether a container is made by one of torch's own layers, such as nn.TransformerEncoder."""
+    if not path:
+        return False
+    owner = net.get_submodule(path.rpartition(".")[0])
+    return is_standard(type(owner)) and not isinstance(owner, _CONTAINERS)
+
+
+def _drawn_alike(one: nn.Module, other: nn.Module, path: str, elsewhere: dict[str, nn.Parameter]) -> bool:
+    """Whether two modules have equal parameters to be trained, and some of them are random.
+
+    Args:
+        one: a module.
+        other: another module.
+        path: of the first.
+        elsewhere: the parameters of a build from another seed.
+    """
+    if one is other or type(one) is not type(other):
+        return False
+    mine = {name: value for name, value in one.named_parameters() if value.requires_grad}
+    its = dict(other.named_parameters())
+    if not mine or any(name not in its or its[name] is value for name, value in mine.items()):
+        return False
+    if any(is_lazy(value) or differences(its[name], value, exact=True) for name, value in mine.items()):
+        return False
+    return any(
+        bool(differences(elsewhere[dotted(path, name)], value))
+        for name, value in mine.items()
+        if dotted(path, name) in elsewhere
+    )
+
+
 def repeated(net: nn.Module) -> list[str]:
-    """Modules with parameters that one container holds more than once."""
-    sentences = []
+    """Modules with parameters that one container holds more than once, itself or in its parts."""
+    sentences = [*_passed_to_each(net)]
     for path, module in net.named_modules():
         places: dict[int, list[str]] = {}
         for name, child in vars(module).get("_modules", {}).items():
             if child is not None and next(child.parameters(), None) is not None:
                 places.setdefault(id(child), []).append(dotted(path, name))
-        if isinstance(module, (nn.ModuleList, nn.ModuleDict, nn.Sequential)):
+        if isinstance(module, _CONTAINERS):
             sentences += [
                 f"{listed(names)} are one module, with one set of parameters: [layer] * n repeats what it "
                 "holds; write [make() for _ in range(n)], unless that is meant"
@@ -263,6 +357,27 @@ def repeated(net: nn.Module) -> list[str]:
                 if len(names) > 1
             ]
     return sentences
+
+
+def _passed_to_each(net: nn.Module) -> Iterator[str]:
+    """Modules with parameters that several parts of one container have under the same name."""
+    for path, container in net.named_modules():
+        if not isinstance(container, _CONTAINERS):
+            continue
+        places: dict[tuple[int, str], list[str]] = {}
+        parts = list({id(part): (name, part) for name, part in container.named_children()}.values())
+        for name, part in parts:
+            for inner, module in part.named_modules(remove_duplicate=False):
+                if inner and next(module.parameters(), None) is not None:
+                    places.setdefault((id(module), inner), []).append(dotted(dotted(path, name), inner))
+        told: list[str] = []
+        for (_, inner), everywhere in places.items():
+            if len(everywhere) > 1 and not any(inner.startswith(f"{above}.") for above in told):
+                told.append(inner)
+                yield (
+                    f"{listed(everywhere)} are one module, with one set of parameters, that was made once "
+                    "and given to each; make one for each, unless that is meant"
+                )
 
 
 def changed_by_building(build: Build) -> list[str]:

@@ -14,6 +14,7 @@ from unittest import mock
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from nnspec.contract.findings.registration import OF_TORCH, Uses, is_standard
 from nnspec.contract.nested import Example, differences, run, tensors_in
@@ -101,6 +102,27 @@ def second_call_refused(net: nn.Module, example: Example) -> list[str]:
             "up nothing that __init__ made"
         ]
     return []
+
+
+def not_numbers(net: nn.Module, example: Example) -> list[str]:
+    """Outputs with NaN, where neither the inputs nor the module have any."""
+    given = [*tensors_in(example()), *parameters(net).items(), *buffers(net).items()]
+    if any(_nans(tensor) for _, tensor in given):
+        return []
+    return [
+        f"`{path}` is NaN in {number} of {tensor.numel()} values, and nothing in this example is; where "
+        "a softmax meets a row of -inf alone, fill with torch.finfo(x.dtype).min, and keep quotients, roots "
+        "and logarithms from zero and below"
+        for path, tensor in tensors_in(run(net, example))
+        if (number := _nans(tensor))
+    ]
+
+
+def _nans(tensor: Tensor) -> int:
+    """How many values of a tensor are NaN, as far as it can be told."""
+    if is_lazy(tensor) or tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
+        return 0
+    return int(tensor.isnan().sum()) if tensor.is_floating_point() else 0
 
 
 def changed_inputs(called: Any, fresh: Any) -> list[str]:
@@ -292,9 +314,19 @@ def _is_plain(value: object) -> bool:
 
 def changed_attributes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Plain attributes that a call has changed."""
+    grown = {
+        path: after[path]
+        for path, value in before.items()
+        if isinstance(value, (list, dict, set)) and len(after.get(path, ())) > len(value)
+    }
     return [
+        f"`{path}` is a {type(value).__name__} that grows with each call, from {len(before[path])} to "
+        f"{len(value)}: it fills memory, and is in no checkpoint; return what it collects, or let who wants "
+        "it register a forward hook"
+        for path, value in grown.items()
+    ] + [
         f"`{path}` is {after.get(path)!r} after a call and was {value!r} before: it is in no checkpoint, and "
         "replicas of DataParallel lose it; make it a buffer"
         for path, value in before.items()
-        if after.get(path) != value
+        if after.get(path) != value and path not in grown
     ]

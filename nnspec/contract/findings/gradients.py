@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nnspec.contract.findings.calling import plain_values
-from nnspec.contract.findings.registration import Uses
-from nnspec.contract.nested import Example, differences, floating_in
+from nnspec.contract.findings.registration import Uses, is_standard
+from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run
 from nnspec.contract.tree import buffers, parameters
 from nnspec.contract.wording import brief, count, listed, they
 from nnspec.running import isolation
@@ -103,6 +105,152 @@ def not_frozen(named: dict[str, nn.Parameter]) -> list[str]:
         f"{they(thawed, 'requires', 'require')} a gradient after requires_grad_(False) and a call; set "
         "requires_grad neither in forward nor in an override of requires_grad_"
     ]
+
+
+def frozen_in_name_only(net: nn.Module) -> list[str]:
+    """Parameters to be trained that an attribute of another name, or of a module, was to freeze."""
+    sentences = [
+        f"`{path or 'self'}` has requires_grad = False, which is a plain attribute of a module: "
+        f"its {count(len(trained), 'parameter')} {'is' if len(trained) == 1 else 'are'} trained all the "
+        "same; call requires_grad_(False) on it"
+        for path, module in net.named_modules()
+        if vars(module).get("requires_grad") is False
+        and (trained := [one for one in module.parameters() if one.requires_grad])
+    ]
+    misspelt: dict[str, list[str]] = {}
+    for name, parameter in parameters(net).items():
+        for attribute, value in vars(parameter).items():
+            if value is False and parameter.requires_grad and _RIGHT in _near(attribute):
+                misspelt.setdefault(attribute, []).append(name)
+    return sentences + [
+        f"{they(names, 'has', 'have')} {attribute} = False and {'is' if len(names) == 1 else 'are'} trained "
+        f"all the same: a tensor takes any attribute; write {_RIGHT}, with an s and the d, or call "
+        f"{_RIGHT}_(False)"
+        for attribute, names in misspelt.items()
+    ]
+
+
+_RIGHT = "requires_grad"
+
+
+def _near(attribute: str) -> list[str]:
+    return difflib.get_close_matches(attribute, [_RIGHT], cutoff=0.85)
+
+
+def not_linear(net: nn.Module, example: Example) -> list[str]:
+    """That twice the gradient of the outputs does not give twice those of the parameters."""
+    outputs = _outputs(net, example)
+    own = sorted(_own_functions(outputs))
+    if not own:
+        return []
+    wanted = {name: parameter for name, parameter in parameters(net).items() if parameter.requires_grad}
+    weights = [_weights(tensor) for tensor in outputs]
+    try:
+        once, twice = (
+            torch.autograd.grad(outputs, [*wanted.values()], start, retain_graph=True, allow_unused=True)
+            for start in (weights, [2 * weight for weight in weights])
+        )
+    except RuntimeError:  # a graph that is made in backward, or that can be walked once only
+        return []
+    for name, one, two in zip(wanted, once, twice, strict=True):
+        if one is not None and two is not None and (difference := differences(two, 2 * one, name)):
+            return [
+                f"the gradient of {difference[0]} from what it is to be, with twice the loss: the backward "
+                f"of {', '.join(own)} is not linear in the gradient that it is given, which the chain rule "
+                "and the scaling of losses rely on; multiply by that gradient, grad * ..."
+            ]
+    return []
+
+
+def _outputs(net: nn.Module, example: Example) -> list[Tensor]:
+    """The outputs of a call that backward can start from."""
+    return [tensor for _, tensor in floating_in(run(net, example)) if tensor.requires_grad]
+
+
+def _own_functions(outputs: list[Tensor]) -> set[str]:
+    """The names of the functions in the graph of outputs whose class is the user's."""
+    names, waiting, seen = set(), [tensor.grad_fn for tensor in outputs], set[Any]()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        function = getattr(node, "_forward_cls", None)
+        if function is not None and not is_standard(function):
+            names.add(function.__name__)
+        waiting += [above for above, _ in node.next_functions]
+    return names
+
+
+def not_numbers(net: nn.Module, example: Example, what: str = "") -> list[str]:
+    """Parameters whose gradients are NaN where the outputs are not, or infinite.
+
+    Args:
+        net: the module.
+        example: makes its inputs.
+        what: is said of the inputs.
+    """
+    outputs: list[object] = []
+    handle = net.register_forward_hook(lambda module, args, output: outputs.append(output))
+    try:
+        reached = gradients(net, example)
+    except Exception:
+        if not what:
+            raise
+        return []  # other inputs than the example may be refused
+    finally:
+        handle.remove()
+    if any(bool(tensor.isnan().any()) for _, tensor in floating_in(outputs) if _has_values(tensor)):
+        return []
+    lost = [
+        name
+        for name, gradient in reached.items()
+        if _has_values(gradient) and not bool(gradient.isfinite().all())
+    ]
+    if not lost:
+        return []
+    return [
+        f"{what or 'with this example '}the outputs are numbers, and the gradients of {listed(lost)} are "
+        "NaN or infinite: one such step spoils every weight; where a root, a norm, a logarithm or a quotient "
+        "meets zero, add eps under it, sqrt(x + eps), and mind that torch.where does not hide the branch not "
+        "taken"
+    ]
+
+
+def _has_values(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_nested and not tensor.is_meta
+
+
+def with_a_row_of_zeros(example: Example) -> Example:
+    """The same inputs with zeros in the first row of all that is floating."""
+
+    def zeroed(tensor: Tensor) -> Tensor:
+        if not is_floating(tensor) or tensor.dim() < 2 or not _has_values(tensor):
+            return tensor
+        changed = tensor.detach().clone()
+        changed[0] = 0
+        return changed.requires_grad_(tensor.requires_grad)
+
+    return lambda: mapped(example(), zeroed)
+
+
+def after_inference_mode(net: nn.Module, example: Example) -> list[str]:
+    """The error of a step of training after a call in inference mode."""
+    net.eval()
+    with torch.inference_mode():
+        run(net, example)
+    net.train()
+    try:
+        gradients(net, example)
+    except RuntimeError as error:
+        if "nference tensor" not in str(error):
+            raise
+        return [
+            f"after a call under torch.inference_mode() a step of training raises {brief(error)}: what that "
+            "call keeps on the module cannot be trained with; make it in __init__, or in forward each time, "
+            "or under torch.inference_mode(False)"
+        ]
+    return []
 
 
 def not_cleared(net: nn.Module) -> list[str]:

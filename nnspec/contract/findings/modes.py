@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from nnspec.contract.nested import Example, differences, mapped, run, tensors_in
-from nnspec.contract.tree import parameters, tensors
+from nnspec.contract.tree import buffers, parameters, tensors
 from nnspec.contract.wording import brief, count, kind_of, listed, they
 from nnspec.running import isolation
 
@@ -44,14 +45,25 @@ def left_in_train_mode(net: nn.Module) -> list[str]:
 
 
 def left_in_eval_mode(net: nn.Module) -> list[str]:
-    """Submodules that are still in eval mode after ``train()``."""
-    paths = [path or "self" for path, module in net.named_modules() if not module.training]
+    """Submodules that are still in eval mode after ``train()``, but for those that are frozen too."""
+    frozen = [path for path, module in net.named_modules() if _is_frozen(module)]
+    paths = [
+        path or "self"
+        for path, module in net.named_modules()
+        if not module.training and not any(f"{path}.".startswith(f"{above}.") for above in frozen)
+    ]
     if not paths:
         return []
     return [
         f"{they(paths, 'is', 'are')} in eval mode after train(); if that is not meant, call "
         "super().train(mode) where train is overridden, and leave it at that"
     ]
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    """Whether a module has parameters, and none that is to be trained."""
+    flags = [parameter.requires_grad for parameter in module.parameters()]
+    return bool(flags) and not any(flags)
 
 
 def snapshot(net: nn.Module) -> dict[str, State]:
@@ -112,6 +124,53 @@ def drifted(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
     ]
 
 
+def mixed_statistics(net: nn.Module, example: Example) -> list[str]:
+    """Norms with running statistics that one call runs on values of clearly different means or spreads."""
+    seen: dict[str, list[Tensor]] = {}
+    handles = [
+        module.register_forward_pre_hook(_collecting(seen, path))
+        for path, module in net.named_modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None and module.training
+    ]
+    if not handles:
+        return []
+    run(net, example)
+    for handle in handles:
+        handle.remove()
+    return [
+        f"one call runs `{path}` {len(given)} times, on values of different mean and spread: its running "
+        "statistics fit none of them, and eval mode computes with these; give each place a norm of its own, "
+        "unless they are alike in training"
+        for path, given in seen.items()
+        if any(_are_apart(given[0], other) for other in given[1:])
+    ]
+
+
+def _collecting(seen: dict[str, list[Tensor]], path: str) -> Callable[..., None]:
+    def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+        if args and isinstance(args[0], Tensor):
+            seen.setdefault(path or type(module).__name__, []).append(args[0].detach().clone())
+
+    return hook
+
+
+def _are_apart(one: Tensor, other: Tensor) -> bool:
+    """Whether a channel has another mean or spread, by far more than chance gives."""
+    if one.dim() < 2 or one.shape[1] != other.shape[1]:
+        return False
+    a, b = (tensor.transpose(0, 1).flatten(1).double() for tensor in (one, other))
+    least = min(a.shape[1], b.shape[1])
+    if least < _ENOUGH:
+        return False
+    mean, spread = (a.mean(1) - b.mean(1)).abs(), (a.var(1) + b.var(1)).sqrt()
+    ratio = (a.var(1) / b.var(1).clamp(min=1e-12)).log().abs()
+    return bool((mean > spread).any() or (ratio > math.log(4)).any())
+
+
+#: How many values of a channel tell its mean and spread well enough.
+_ENOUGH = 32
+
+
 def random_in_eval(net: nn.Module, example: Example) -> list[str]:
     """Where two equal calls begin to differ: the submodule that finished first with another output."""
     finished: list[Finished] = []
@@ -120,7 +179,13 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
         for path, module in net.named_modules()
         if not isinstance(module, torch.jit.ScriptModule)
     ]
+    before = {name: buffer.detach().clone() for name, buffer in buffers(net).items()}
     first = _call(net, example, isolation.SEED)
+    changed = [
+        name
+        for name, buffer in buffers(net).items()
+        if name in before and differences(buffer, before[name], exact=True)
+    ]
     once, finished[:] = list(finished), []
     second = _call(net, example, isolation.SEED + 1)
     different = differences(second, first)
@@ -139,6 +204,11 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
         ),
         "",
     )
+    if changed:
+        return [
+            f"two equal calls in eval mode differ, since each changes {listed(changed)}: {different[0]}; "
+            "change it only if self.training"
+        ]
     return [
         f"two equal calls in eval mode differ, first in the forward of `{where or type(net).__name__}`: "
         f"{different[0]}; give F.dropout training=self.training, draw random numbers only if self.training, "
@@ -209,8 +279,9 @@ def rows_dependent(net: nn.Module, same: nn.Module, example: Example) -> list[st
         different = differences(output_alike[0], output[0], f"{path}[0]")
         if different and _counts_rows(net, example, path) and not _has_pairs(net, example, path, output):
             sentences.append(
-                f"{different[0]} when the other rows of the batch are others: forward takes a mean, a "
-                "maximum or batch statistics over the first dimension; use running statistics in eval mode"
+                f"{different[0]} when the other rows of the batch are others: forward takes a mean, "
+                "a maximum, a softmax or batch statistics over the first dimension; name another one, "
+                "counted from the end (dim=-1), or use running statistics in eval mode"
             )
     return sentences or _rows_in_place(net, example, outputs)
 

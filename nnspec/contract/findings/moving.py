@@ -19,6 +19,7 @@ from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
 from nnspec.contract.tree import Build, buffers, parameters, tensors
 from nnspec.contract.wording import brief, place, they
+from nnspec.running import isolation
 
 #: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.
 MEETING_PLACES = frozenset(
@@ -40,6 +41,9 @@ def process_settings() -> dict[str, Any]:
         "grad mode": torch.is_grad_enabled(),
         "the default device": torch.empty(0).device,
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "anomaly mode": torch.is_anomaly_enabled(),
+        "the number of threads": torch.get_num_threads(),
+        **isolation.backend_switches(),
         "the seed": torch.initial_seed(),
     }
 

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.nested import Example
 from nnspec.contract.tree import buffers, dotted
-from nnspec.contract.wording import count
+from nnspec.contract.wording import count, listed
 from nnspec.running import isolation
 
 #: What torch itself keeps on every module.
@@ -106,7 +106,32 @@ def plain_attributes(net: nn.Module, example: Example) -> list[str]:
                 f"`{attribute}` is a plain tensor that forward uses: .to() does not move it and state_dict() "
                 f'leaves it out; use self.register_buffer("{name}", ...)'
             )
-    return sentences + _on_classes(net)
+    return sentences + computed_from_unregistered(net) + _on_classes(net)
+
+
+def computed_from_unregistered(net: nn.Module) -> list[str]:
+    """Attributes that are computed from a parameter which nothing else holds."""
+    known = _registered(net)
+    return [
+        f"`{attribute}` is computed from a parameter that is registered nowhere: nn.Parameter(...).to(...), "
+        "or times a number, is a plain tensor, and no optimizer sees what it was made of; assign the "
+        "nn.Parameter itself, as the last thing that is done"
+        for attribute, value, _ in _held(net, lambda value: isinstance(value, Tensor) and not value.is_leaf)
+        if isinstance(value, Tensor) and not known & {id(leaf) for leaf in _leaves(value)}
+    ]
+
+
+def _leaves(tensor: Tensor) -> Iterator[Tensor]:
+    """The tensors to be trained that a tensor is computed from."""
+    waiting, seen = [tensor.grad_fn], set[Any]()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(leaf := getattr(node, "variable", None), Tensor):
+            yield leaf
+        waiting += [above for above, _ in node.next_functions]
 
 
 def _on_classes(net: nn.Module) -> list[str]:
@@ -200,18 +225,46 @@ def holding_functions(net: nn.Module) -> list[str]:
 
 
 def _hooks(net: nn.Module, known: set[int]) -> list[str]:
-    """Hooks that hold modules or tensors: their copies would go on with those of the original."""
-    sentences = []
+    """Hooks that hold modules, tensors or containers: their copies would go on with the original's."""
+    sentences, of = [], contained
+    containers = {
+        dotted(path, name): value
+        for path, module in net.named_modules()
+        for name, value in vars(module).items()
+        if name not in OF_TORCH and isinstance(value, (list, dict, set))
+    }
     for path, module in net.named_modules():
         for store in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_state_dict_hooks"):
             for hook in vars(module).get(store, {}).values():
                 held = list(reached(hook, DEEPEST, set())) if isinstance(hook, types.FunctionType) else []
-                if any(id(entry) in known for entry in held):
+                shared = [name for name, value in containers.items() if any(value is one for one in of(hook))]
+                if shared:
+                    sentences.append(
+                        f"`{dotted(path, store)}` has a hook that holds {listed(shared)} of the module: in a "
+                        "deep copy the hook goes on filling that of the original; let forward call the part "
+                        "and use what it returns"
+                    )
+                elif any(id(entry) in known for entry in held):
                     sentences.append(
                         f"`{dotted(path, store)}` has a hook that holds {_in_words(held)} of the module: in "
                         "a copy the hook works on the original; let it take the module from its arguments"
                     )
     return sentences
+
+
+def hooks_with_containers(net: nn.Module) -> list[str]:
+    """Hooks that fill a container of the module, and in a deep copy go on filling that of the original."""
+    return [one for one in _hooks(net, _registered(net)) if "goes on filling" in one]
+
+
+def contained(function: object) -> list[object]:
+    """The lists, dicts and sets that a function refers to, and that a deep copy does not copy with it."""
+    if not isinstance(function, types.FunctionType):
+        return []
+    cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    return [
+        value for value in (*cells, *(function.__defaults__ or ())) if isinstance(value, (list, dict, set))
+    ]
 
 
 def hidden(net: nn.Module, example: Example) -> list[str]:

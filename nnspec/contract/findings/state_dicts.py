@@ -27,6 +27,20 @@ def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def brought_back(net: nn.Module, fresh: nn.Module) -> bool:
+    """Whether another build that loads the state dict of a module holds its values, whatever the keys are."""
+    try:
+        fresh.load_state_dict(copy.deepcopy(net.state_dict()))
+    except Exception:
+        return False
+    mine, its, kept = tensors(net), tensors(fresh), passing(net)
+    return all(
+        name in its and not differences(its[name], value, name, exact=True)
+        for name, value in mine.items()
+        if name not in kept
+    )
+
+
 def not_referred_to(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
     """Entries of a state dict that do not share memory with what they are named for."""
     own = dict(entries(net, "_parameters")) | dict(entries(net, "_buffers"))

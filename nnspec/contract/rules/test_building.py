@@ -66,6 +66,22 @@ def test_padding_is_zero(construct):
     yield building.padding_filled(construct())
 
 
+def test_modules_are_told_apart(build):
+    """No two modules of a tree are equal.
+
+    A class with an ``__eq__`` of its own makes one of two equals vanish from every walk.
+    """
+    yield building.equal_modules(build())
+
+
+def test_weights_start_apart(construct, other):
+    """No two layers of a container are built with the same random numbers.
+
+    ``copy.deepcopy`` of one layer gives each the same start.
+    """
+    yield building.starting_equal(construct(), other())
+
+
 def test_a_missing_attribute(build):
     """A missing attribute is an AttributeError that names it.
 
@@ -78,7 +94,11 @@ def test_a_missing_attribute(build):
 
 
 def test_building_leaves_the_process(construct):
-    """Building a module changes no default dtype, grad mode or seed of the process."""
+    """Building a module changes no default dtype, grad mode, seed or other setting of the process.
+
+    Whether cuDNN tries kernels out, how precise products are and how many threads work is for the program to
+    say.
+    """
     before = moving.process_settings()
     construct()
 

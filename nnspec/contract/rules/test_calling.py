@@ -46,6 +46,14 @@ def test_a_second_call(ready, example):
     yield calling.second_call_refused(net, example)
 
 
+def test_outputs_are_numbers(ready, example):
+    """Inputs without NaN give outputs without, in both modes."""
+    yield calling.not_numbers(ready(), example)
+    net = ready()
+    net.eval()
+    yield calling.not_numbers(net, example)
+
+
 def test_inputs_stay(ready, example):
     """A call changes nothing in its inputs, neither tensors nor the dicts and lists around them."""
     args, kwargs = example()
@@ -128,7 +136,7 @@ def test_no_layer_is_made(build, ready, example, unless):
 
 
 def test_the_process_stays(ready, example):
-    """A call changes no default dtype, grad mode or seed of the process."""
+    """A call changes no default dtype, grad mode, seed or other setting of the process."""
     net, (args, kwargs) = ready(), example()
     before = moving.process_settings()
     net(*args, **kwargs)

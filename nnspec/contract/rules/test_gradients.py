@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import gradients
+from nnspec.contract.findings import gradients, registration
 
 
 def test_forward_uses_every_parameter(ready, example, unless):
@@ -40,7 +40,7 @@ def test_a_second_step(build, ready, example, unless):
     """
     net = ready()
     unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
-    unless(not_applicable.one_call_only(build, example))
+    unless(not_applicable.one_call_only(build, example) + registration.computed_from_unregistered(net))
 
     yield gradients.gradients_differ(net, example)
 
@@ -66,3 +66,63 @@ def test_zero_grad_clears_all(ready, unless):
     net.zero_grad()
 
     yield gradients.not_cleared(net)
+
+
+def test_what_is_frozen_is_not_trained(rebuild):
+    """Where ``requires_grad`` is set, it is that of a parameter, and spelt so.
+
+    A module and a tensor take any attribute: ``layer.requires_grad = False`` and ``p.require_grad = False``
+    freeze nothing.
+    """
+    yield gradients.frozen_in_name_only(rebuild())
+
+
+def test_backward_is_linear(ready, example, unless):
+    """Twice the loss gives twice the gradients.
+
+    The ``backward`` of an autograd.Function of one's own may forget the gradient that it is given.
+    """
+    net = ready()
+    unless(not_applicable.untrained(net))
+
+    yield gradients.not_linear(net, example)
+
+
+def test_gradients_are_numbers(build, ready, example, unless):
+    """Where the outputs are numbers, the gradients are."""
+    net = ready()
+    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.one_call_only(build, example))
+
+    yield gradients.not_numbers(net, example)
+
+
+def test_a_row_of_zeros(build, ready, example, unless):
+    """With a row of zeros, as padding is, the gradients are numbers where the outputs are.
+
+    The root of zero is zero, and its slope there infinite.
+    """
+    net = ready()
+    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.one_call_only(build, example))
+    zeros = gradients.with_a_row_of_zeros(example)
+    found = gradients.not_numbers(net, zeros, "if a row of the inputs is zero, ")
+    if found:
+        unless(gradients.not_numbers(ready(), example))
+
+    yield found
+
+
+def test_after_inference_mode(build, ready, example, unless):
+    """A module can be trained after a call under :func:`torch.inference_mode`.
+
+    A table that such a call keeps cannot be saved for backward.
+    """
+    net = ready()
+    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.one_call_only(build, example))
+
+    found = gradients.after_inference_mode(net, example)
+    if found:
+        unless(gradients.gradients_differ(ready(), example))
+    yield found

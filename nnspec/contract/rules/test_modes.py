@@ -64,10 +64,22 @@ def test_frozen_norms_stay(ready, example):
     moves them.
     """
     net = ready()
+    net.train()
     frozen = modes.statistics_of_frozen(net)
     nested.run(net, example)
 
     yield modes.drifted(frozen, modes.statistics_of_frozen(net))
+
+
+def test_statistics_are_of_one_place(ready, example):
+    """No batch norm is run twice in a call on values of different mean and spread.
+
+    In train mode each run takes its own statistics, and in eval mode all take one mixture.
+    """
+    net = ready()
+    net.train()
+
+    yield modes.mixed_statistics(net, example)
 
 
 def test_eval_is_deterministic(build, ready, example, unless):
@@ -82,10 +94,12 @@ def test_eval_is_deterministic(build, ready, example, unless):
     yield modes.random_in_eval(net, example)
 
 
-def test_buffers_stay_in_eval(ready, example):
+def test_buffers_stay_in_eval(build, ready, example, unless):
     """In eval mode a call changes no buffer."""
     net = ready()
     net.eval()
+    if not not_applicable.one_call_only(build, example):
+        unless([one for one in modes.random_in_eval(net, example) if "since each changes" in one])
     before = copy.deepcopy(dict(net.named_buffers()))
     nested.run(net, example)
 

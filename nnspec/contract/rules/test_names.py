@@ -45,7 +45,7 @@ def test_builds_share_nothing(construct):
 
 
 def test_a_container_holds_each_part_once(build):
-    """A container holds no module with parameters twice.
+    """A container holds no module with parameters twice, and no two of its parts hold the same one.
 
     It is one layer then, run several times, which is sometimes meant.
     """
