@@ -5,12 +5,16 @@ Nothing is downloaded.
 
 from __future__ import annotations
 
+import difflib
+import functools
 import importlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnspec.contract.inputs import Inputs, drawn
+from nnspec.contract.wording import brief
 from nnspec.errors import UsageError
 
 #: What a configuration of transformers is shrunk to: widths, depths and vocabularies, by their names there.
@@ -22,10 +26,14 @@ SMALL = {
     **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads"), 4),
     **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 4),
     **dict.fromkeys(("num_key_value_heads",), 2),
-    **dict.fromkeys(("head_dim", "d_kv"), 8),
+    **dict.fromkeys(("head_dim", "d_kv", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"), 8),
+    **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "qk_head_dim"), 16),
     "embedding_size": 32,
     "vocab_size": 99,
 }
+
+#: How many samples of sound a model is given: a dozen steps are left of them.
+WAVE = 4800
 
 _TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
@@ -54,6 +62,15 @@ def find_model(name: str) -> Found | None:
     return find(module, rest, name)
 
 
+def _unknown(why: str) -> Callable[[], Inputs]:
+    """Raises when it is asked for inputs: who gives inputs does not ask."""
+
+    def refuse() -> Inputs:
+        raise UsageError(why)
+
+    return refuse
+
+
 def _of_torchvision(models: Any, rest: str, name: str) -> Found:
     try:
         smallest = next(iter(models.get_model_weights(rest))).meta.get("min_size", (64, 64))
@@ -64,10 +81,13 @@ def _of_torchvision(models: Any, rest: str, name: str) -> Found:
         ) from None
     size = 224 if rest.startswith(("vit", "swin", "maxvit")) else 299 if rest == "inception_v3" else 64
     size = max(size, *smallest)
-    make = models.get_model_builder(rest)
-    if make.__module__.split(".")[2] in ("detection", "optical_flow", "video"):
-        raise UsageError(f"{name}: takes more than one picture; write its inputs and name them with --inputs")
-    return Found(lambda: make(weights=None), drawn([f"2,3,{size},{size}"]))
+    builder = models.get_model_builder(rest)
+    none = [name for name in ("weights", "weights_backbone") if name in inspect.signature(builder).parameters]
+    make = functools.partial(builder, **dict.fromkeys(none))
+    if builder.__module__.split(".")[2] in ("detection", "optical_flow", "video"):
+        why = f"{name}: takes more than one picture; write its inputs and name them with --inputs"
+        return Found(make, _unknown(why))
+    return Found(make, drawn([f"2,3,{size},{size}"]))
 
 
 def _of_timm(timm: Any, rest: str, name: str) -> Found:
@@ -87,23 +107,35 @@ def _of_transformers(transformers: Any, rest: str, name: str) -> Found:
     elif isinstance(owner := getattr(transformers, rest, None), type) and rest.endswith("Config"):
         config = owner()
     else:
-        raise UsageError(f"{name}: is no configuration; write hf:BertConfig, or a file: hf:path/config.json")
-    _shrink(config)
+        known = [one for one in dir(transformers) if one.endswith("Config")]
+        near = difflib.get_close_matches(f"{rest.removesuffix('Model')}Config", known, 1, 0.8) or [
+            "BertConfig"
+        ]
+        raise UsageError(f"{name}: is no configuration; write hf:{near[0]}, or a file: hf:path/config.json")
     try:
+        _shrink(config)
         takes = transformers.AutoModel.from_config(config).main_input_name
-    except ValueError as error:
-        raise UsageError(f"{name}: {str(error).splitlines()[0]}") from None
+    except Exception as error:
+        raise UsageError(
+            f"{name}: shrunk, it cannot be built: {brief(error)}; write a function that builds it, and name "
+            "that"
+        ) from None
     return Found(lambda: transformers.AutoModel.from_config(config), _inputs_for(config, takes, name))
 
 
 def _shrink(config: Any) -> None:
     """Make a configuration small enough for tests, as far as its names are known."""
     if hasattr(config, "depths"):  # such as ConvNext, whose stages have widths and strides that go together
-        config.image_size = 64
+        if not hasattr(config, "window_size"):  # windows have to fit
+            config.image_size = 64
         return
     for key, value in SMALL.items():
-        if isinstance(getattr(config, key, None), int):
+        if isinstance(getattr(config, key, None), int) and not _is_computed(config, key):
             setattr(config, key, value)
+    if hasattr(config, "kv_lora_rank"):  # its heads share no keys
+        config.num_key_value_heads = SMALL["num_attention_heads"]
+    if hasattr(config, "conv_stride"):  # of what hears a wave; one is as wide as the next
+        config.conv_dim = [SMALL["hidden_size"]] * len(config.conv_stride)
     for key in _TOKENS:
         token = getattr(config, key, None)
         if isinstance(token, int) and token >= SMALL["vocab_size"]:
@@ -115,13 +147,24 @@ def _shrink(config: Any) -> None:
             setattr(config, key, {"image_size": 32, "patch_size": 8}[key])
 
 
+def _is_computed(config: Any, key: str) -> bool:
+    """Whether a setting follows from others, and cannot be set."""
+    found = getattr(type(config), key, None)
+    return isinstance(found, property) and found.fset is None
+
+
 def _inputs_for(config: Any, takes: str, name: str) -> Callable[[], Inputs]:
     """Inputs for a configuration whose model names what it takes."""
     if takes == "pixel_values" and isinstance(getattr(config, "image_size", None), int):
         channels, size = getattr(config, "num_channels", 3), config.image_size
         return drawn([f"pixel_values=2,{channels},{size},{size}"])
-    if not isinstance(getattr(config, "vocab_size", None), int):
-        raise UsageError(f"{name}: its inputs are not known; give them with --input NAME=SHAPE or --inputs")
+    if takes == "input_values" and hasattr(config, "conv_stride"):
+        return drawn([f"input_values=2,{WAVE}"])
+    if takes != "input_ids" or not isinstance(getattr(config, "vocab_size", None), int):
+        return _unknown(
+            f"{name}: what it takes is not known well enough; give its inputs, as in --input {takes}=SHAPE, "
+            "or name a function that returns them with --inputs"
+        )
     texts = [f"input_ids=2,16:int64:2..{config.vocab_size}", "attention_mask=ones:2,16:int64"]
     if getattr(config, "is_encoder_decoder", False):
         texts += [f"decoder_input_ids=2,12:int64:2..{config.vocab_size}"]

@@ -523,3 +523,86 @@ def test_a_model_that_takes_pixels_is_given_pictures():
         (),
         {"pixel_values": (2, 3, 32, 32)},
     )
+
+
+class ComputesItsWidths(SimpleNamespace):
+    """A configuration as transformers has one for Falcon."""
+
+    @property
+    def head_dim(self):
+        return self.hidden_size // self.num_attention_heads
+
+
+def test_a_setting_that_follows_from_others_is_not_set():
+    config = ComputesItsWidths(hidden_size=4544, num_attention_heads=71)
+    zoo._shrink(config)
+
+    assert (config.hidden_size, config.num_attention_heads, config.head_dim) == (32, 4, 8)
+
+
+def test_stages_with_windows_keep_their_pictures():
+    config = SimpleNamespace(depths=[2, 2], window_size=7, image_size=224)
+    zoo._shrink(config)
+
+    assert config.image_size == 224
+
+
+def test_heads_of_a_low_rank_share_no_keys():
+    config = SimpleNamespace(num_attention_heads=128, num_key_value_heads=128, kv_lora_rank=512)
+    zoo._shrink(config)
+
+    assert (config.num_attention_heads, config.num_key_value_heads, config.kv_lora_rank) == (4, 4, 16)
+
+
+def test_a_model_that_hears_is_given_a_wave():
+    config = SimpleNamespace(vocab_size=32, conv_stride=[5, 2], conv_dim=[512, 512])
+    zoo._shrink(config)
+    args, kwargs = zoo._inputs_for(config, "input_values", "hf:Wav2Vec2Config")()
+
+    assert config.conv_dim == [32, 32]
+    assert (args, {name: tuple(value.shape) for name, value in kwargs.items()}) == (
+        (),
+        {"input_values": (2, 4800)},
+    )
+
+
+def test_a_model_that_takes_something_else_says_what_once_it_is_asked():
+    make_inputs = zoo._inputs_for(SimpleNamespace(vocab_size=99), "input_features", "hf:WhisperConfig")
+
+    with pytest.raises(UsageError, match="as in --input input_features=SHAPE"):
+        make_inputs()
+
+
+class SizesOfBlocks(SimpleNamespace):
+    """A configuration whose depth cannot be set."""
+
+    @property
+    def num_hidden_layers(self):
+        return 12
+
+    @num_hidden_layers.setter
+    def num_hidden_layers(self, value):
+        raise NotImplementedError("set block_sizes")
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("SizesConfig", "hf:SizesConfig: shrunk, it cannot be built: NotImplementedError: set block_sizes"),
+        ("Sizes", "hf:Sizes: is no configuration; write hf:SizesConfig, or a file"),
+        ("SizesModel", "hf:SizesModel: is no configuration; write hf:SizesConfig, or a file"),
+        ("bert-base-uncased", "hf:bert-base-uncased: is no configuration; write hf:BertConfig, or a file"),
+    ],
+)
+def test_a_configuration_that_is_not_there_or_cannot_be_shrunk(rest, message):
+    with pytest.raises(UsageError) as refused:
+        zoo._of_transformers(SimpleNamespace(SizesConfig=SizesOfBlocks), rest, f"hf:{rest}")
+
+    assert str(refused.value).startswith(message)
+
+
+def test_the_backbone_of_a_model_is_not_downloaded_either(monkeypatch):
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", None)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", None)
+
+    assert find_target("torchvision:fcn_resnet50", ["2,3,64,64"], None).name == "torchvision:fcn_resnet50"

@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 from nnspec.contract.findings.registration import OF_TORCH, Uses, is_standard
 from nnspec.contract.nested import Example, differences, run, tensors_in
 from nnspec.contract.tree import buffers, dotted, entries, names, parameters, passing
-from nnspec.contract.wording import brief, times
+from nnspec.contract.wording import brief, listed, they, times
 from nnspec.running import isolation
 
 
@@ -313,20 +313,30 @@ def _is_plain(value: object) -> bool:
 
 
 def changed_attributes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Plain attributes that a call has changed."""
+    """Plain attributes that a call has changed: those of one name in a sentence, and those that are gone."""
     grown = {
         path: after[path]
         for path, value in before.items()
         if isinstance(value, (list, dict, set)) and len(after.get(path, ())) > len(value)
     }
-    return [
+    changed: dict[str, list[str]] = {}
+    for path, value in before.items():
+        if path in after and path not in grown and after[path] != value:
+            changed.setdefault(path.rpartition(".")[2], []).append(path)
+    why = "it is in no checkpoint, and replicas of DataParallel lose it; make it a buffer"
+    sentences = [
         f"`{path}` is a {type(value).__name__} that grows with each call, from {len(before[path])} to "
         f"{len(value)}: it fills memory, and is in no checkpoint; return what it collects, or let who wants "
         "it register a forward hook"
         for path, value in grown.items()
     ] + [
-        f"`{path}` is {after.get(path)!r} after a call and was {value!r} before: it is in no checkpoint, and "
-        "replicas of DataParallel lose it; make it a buffer"
-        for path, value in before.items()
-        if after.get(path) != value and path not in grown
+        f"`{path}` is {after[path]!r} after a call and was {before[path]!r} before"
+        f"{f', and {listed(others)} likewise' if others else ''}: {why}"
+        for path, *others in changed.values()
     ]
+    gone = [path for path in before if path not in after]
+    if gone:
+        sentences.append(
+            f"{they(gone, 'has a plain value', 'have plain values')} before a call, and after it none: {why}"
+        )
+    return sentences

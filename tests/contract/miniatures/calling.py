@@ -178,6 +178,50 @@ class AsksForMode(Net):
         return scores if self.training else scores.softmax(1)
 
 
+class Kind(nn.Linear):
+    """A layer that knows how it is computed."""
+
+    def __init__(self):
+        super().__init__(4, 4)
+        self.kind = "sparse"
+
+
+class SwitchesForGood(Net):
+    """For short inputs it sets all its parts to another kind of computing, and they stay so."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = Kind(), Kind()
+
+    def forward(self, x):
+        for part in (self.first, self.second):
+            part.kind = "full"
+        return super().forward(self.second(self.first(x)))
+
+
+class SwitchesForACall(SwitchesForGood):
+    def forward(self, x):
+        return Net.forward(self, self.second(self.first(x)))
+
+
+class UsesUpItsStart(Net):
+    """The first call deletes what only that call needs."""
+
+    def __init__(self):
+        super().__init__()
+        self.offset = 0.5
+
+    def forward(self, x):
+        offset = getattr(self, "offset", 0.5)
+        vars(self).pop("offset", None)
+        return super().forward(x + offset)
+
+
+class KeepsItsStart(UsesUpItsStart):
+    def forward(self, x):
+        return Net.forward(self, x + self.offset)
+
+
 MINIATURES = [
     Miniature(
         CallOverridden,
@@ -250,6 +294,20 @@ MINIATURES = [
         "`calls` is 1 after a call and was 0 before: it is in no checkpoint",
         "make it a buffer",
         CountsInABuffer,
+    ),
+    Miniature(
+        SwitchesForGood,
+        "calling.attributes_stay",
+        "`first.kind` is 'full' after a call and was 'sparse' before, and `second.kind` likewise: it",
+        "make it a buffer",
+        SwitchesForACall,
+    ),
+    Miniature(
+        UsesUpItsStart,
+        "calling.attributes_stay",
+        "`offset` has a plain value before a call, and after it none: it is in no checkpoint",
+        "make it a buffer",
+        KeepsItsStart,
     ),
     Miniature(
         SeedsInForward,
