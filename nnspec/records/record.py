@@ -24,7 +24,7 @@ REMAKE = "make it anew with: pytest spec/ --record docs/records"
 
 _RUN = ("torch", "torchvision", "python", "platform", "devices")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
-_PLACE = re.compile(r" \((/|[A-Za-z]:\\|unknown location)[^)]*\)")
+_PLACE = re.compile(r" \((/|[A-Za-z]:\\|unknown location)[^)]*\)| from '(/|[A-Za-z]:\\)[^']*'")
 
 
 class RecordError(FileError):

@@ -207,6 +207,13 @@ def test_reasons_carry_no_places_of_files(place):
     assert record.tidy(reason) == "ImportError: cannot import name 'x' from 'torch'"
 
 
+@pytest.mark.parametrize("place", ["/usr/lib/torch/__init__.py", r"C:\\torch\\__init__.py"])
+def test_reasons_carry_no_places_of_modules(place):
+    reason = f"AttributeError: <module 'torch' from '{place}'> has no attribute 'x'"
+
+    assert record.tidy(reason) == "AttributeError: <module 'torch'> has no attribute 'x'"
+
+
 def test_records_of_a_folder_are_read_from_the_oldest_torch_on(tmp_path):
     for version, devices in (("2.10.0", ["cpu"]), ("2.9.1", ["cpu", "cuda"]), ("2.9.1", ["cpu"])):
         record.write(Record({**RUN, "torch": version, "devices": devices}, ROWS), tmp_path)
