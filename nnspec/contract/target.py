@@ -68,7 +68,7 @@ class Target:
                 f"{self.name}: returns {kind_of(net)}, not a torch.nn.Module; "
                 "name a module's class, or a function that returns a fresh module"
             )
-        if {tensor.device.type for tensor in _tensors(net)} - {"cpu", "meta"}:
+        if {tensor.device.type for tensor in tensors(net).values()} - {"cpu", "meta"}:
             net.to("cpu")
         if not net.training:
             net.train()
@@ -176,7 +176,7 @@ def _try(target: Target) -> None:
     except BaseException as error:
         raise UsageError(f"{where}: raised when built: {describe(error)}{_hint(error)}") from None
     _ensure_walks(where, net)
-    if any(tensor.is_meta for tensor in _tensors(net)):
+    if any(tensor.is_meta for tensor in tensors(net).values()):
         raise UsageError(f"{where}: is built on the meta device, without values; build it on the CPU")
     args, kwargs = target.example()
     try:
@@ -229,7 +229,3 @@ def _hint(error: BaseException) -> str:
             "or name a function that builds it"
         )
     return ""
-
-
-def _tensors(net: nn.Module) -> list[torch.Tensor]:
-    return [*tensors(net).values()]

@@ -392,18 +392,7 @@ class FeaturesSaved(FeaturesNotSaved):
         self.register_buffer("features", features)
 
 
-class StatisticsOfAFrozenNorm(Net):
-    """Its norm is frozen, and its running statistics are not."""
-
-    def __init__(self):
-        super().__init__()
-        self.norm = nn.BatchNorm1d(4).requires_grad_(False)
-
-    def forward(self, x):
-        return self.head(self.norm(self.body(x)).relu())
-
-
-class FrozenNormInEval(StatisticsOfAFrozenNorm):
+class FrozenNormInEval(drifting.NormFrozenByHalf):
     def __init__(self):
         super().__init__()
         self.norm.eval()
@@ -596,7 +585,7 @@ DEFECTS = [
     Defect(
         "a frozen norm whose statistics move",
         OTHERS,
-        StatisticsOfAFrozenNorm,
+        drifting.NormFrozenByHalf,
         FrozenNormInEval,
         rows,
         {"frozen": "norm"},
