@@ -1,7 +1,7 @@
 """What a compiled ``forward`` may do with the modules it calls.
 
-They may be made on the way, or be found by methods of one's own. Where the compiler cannot follow, it leaves a
-part to Python; with ``fullgraph=True`` that is an error.
+They may be made on the way, or be found by methods of one's own. Where the compiler cannot follow, it leaves
+a part to Python; with ``fullgraph=True`` that is an error.
 """
 
 import pytest
