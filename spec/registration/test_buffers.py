@@ -76,6 +76,9 @@ def test_a_non_persistent_buffer():
     assert [name for name, _ in net.named_buffers()] == ["mean", "cache", "mask"]
     assert [b.dtype for b in net.buffers()] == [torch.float64] * 3
 
+    net.load_state_dict({"mean": torch.tensor([2.0, 3.0])})
+    assert net.mean.tolist() == [2.0, 3.0]
+
 
 def test_registering_again_decides_anew():
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` with an existing buffer's name
@@ -142,9 +145,10 @@ def test_a_parameter_may_be_a_buffer():
     but not in ``parameters()``.
     """
     net = nn.Module()
-    net.register_buffer("scale", nn.Parameter(torch.rand(2)))
+    scale = nn.Parameter(torch.rand(2))
+    net.register_buffer("scale", scale)
 
-    assert [name for name, _ in net.named_buffers()] == ["scale"]
+    assert list(net.named_buffers()) == [("scale", scale)]
     assert list(net.parameters()) == []
 
 
@@ -307,12 +311,12 @@ def test_a_function_of_the_instance_registers():
     net = nn.Module()
 
     def note(name, tensor, persistent):
-        calls.append((name, persistent))
+        calls.append((name, tensor, persistent))
 
     net.register_buffer = note
-    net.cache = nn.Buffer(torch.rand(2), persistent=False)
+    net.cache = cache = nn.Buffer(torch.rand(2), persistent=False)
 
-    assert calls == [("cache", False)]
+    assert calls == [("cache", cache, False)]
     assert list(net._buffers) == []
 
 
@@ -374,6 +378,8 @@ def test_an_older_override_refuses_non_persistent():
 
     with pytest.raises(RuntimeError, match=f"^{re.escape(wanted)}$"):
         net.cache = nn.Buffer(torch.rand(2), persistent=False)
+
+    assert list(net._buffers) == []
 
 
 def test_scripted_modules_save_every_buffer():

@@ -68,6 +68,7 @@ def test_what_the_class_defines():
     effect any more; :attr:`~torch.nn.Module.call_super_init` makes ``__init__`` call the next class.
     """
     assert nn.Module._version == 1
+    assert nn.Module().state_dict()._metadata == {"": {"version": 1}}
     assert nn.Module.dump_patches is False
     assert nn.Module.call_super_init is False
 
@@ -93,6 +94,7 @@ def test_a_new_module_is_in_training_mode():
     """
     assert nn.Module().training is True
     assert [module.training for module in nn.Sequential(nn.ReLU(), nn.Dropout()).modules()] == [True] * 3
+    assert nn.Sequential(nn.ReLU().eval()).training is True
 
 
 @pytest.mark.question("Q03")
@@ -311,6 +313,8 @@ def test_call_super_init_without_a_next_class():
 
     with pytest.raises(TypeError, match=r"object.__init__\(\) takes exactly one argument"):
         Net(2)
+    with pytest.raises(TypeError, match=r"object.__init__\(\) takes exactly one argument"):
+        Net(width=2)
 
     assert Net().training is True
 

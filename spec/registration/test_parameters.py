@@ -53,6 +53,7 @@ def test_none_registers_an_empty_parameter():
     assert net.bias is None
     assert list(net.parameters()) == []
     assert list(net.state_dict()) == []
+    assert nn.Linear(2, 3, bias=False)._parameters["bias"] is None
 
 
 def test_registering_again_replaces():
@@ -150,6 +151,8 @@ def test_a_taken_name_is_refused(name):
         net.register_parameter(name, None)
 
     assert list(net._parameters) == []
+    net.width = net.mean = net.inner = nn.Parameter(torch.rand(2))
+    assert list(net._parameters) == ["width", "mean", "inner"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +205,8 @@ def test_the_name_is_looked_at_first():
 
     with pytest.raises(KeyError, match="attribute 'width' already exists"):
         net.register_parameter("width", [2.5])
-    with pytest.raises(KeyError, match="parameter name can"):
-        net.register_parameter("head.scale", [2.5])
+    for name in ("head.scale", ""):
+        with pytest.raises(KeyError, match="parameter name can"):
+            net.register_parameter(name, [2.5])
     with pytest.raises(TypeError, match="parameter name should be a string"):
         net.register_parameter(3, [2.5])

@@ -174,6 +174,8 @@ def test_a_taken_name_is_refused(name):
         net.add_module(name, None)
 
     assert list(net._modules) == []
+    net.width = net.mean = nn.ReLU()
+    assert list(net._modules) == ["width", "mean"]
 
 
 @pytest.mark.parametrize("name", ["head.inner", ""], ids=["dot", "empty"])
