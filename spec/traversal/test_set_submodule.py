@@ -75,6 +75,8 @@ def test_a_parent_must_be_a_module():
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
         net.set_submodule("0.weight.head", nn.ReLU())
+    with pytest.raises(AttributeError, match=r"`training` is not an nn.Module"):
+        net.set_submodule("training.head", nn.ReLU())
 
 
 @pytest.mark.since("2.5")
@@ -124,6 +126,9 @@ def test_strict_adds_nothing():
         net.set_submodule("0.7", nn.Linear(2, 3), strict=True)
 
     assert [name for name, _ in net.named_modules()] == ["", "0", "0.0"]
+
+    net.set_submodule("head", nn.Linear(2, 3))
+    assert list(net._modules) == ["0", "head"]
 
 
 @pytest.mark.since("2.7")
