@@ -22,6 +22,7 @@ def test_its_keys_are_names_in_the_model():
     net.scales = nn.ParameterDict(
         [("left", nn.Parameter(torch.rand(2))), ("right", nn.Parameter(torch.rand(3)))]
     )
+    net.lost = {"left": nn.Parameter(torch.rand(2))}
 
     assert [name for name, _ in net.named_parameters()] == ["scales.left", "scales.right"]
     assert net.scales["left"] is net.scales.left
@@ -141,6 +142,10 @@ def test_a_parameter_gives_way_to_no_plain_value():
     table["p"] = None
     assert list(table.items()) == [("p", None)]
 
+    del table["p"]
+    table["p"] = 7
+    assert list(table.items()) == [("p", 7)]
+
 
 @pytest.mark.parametrize("key", [3, ("a", 1)], ids=repr)
 def test_a_key_that_is_no_string_is_refused(key):
@@ -224,6 +229,7 @@ def test_a_missing_key_differs_by_operation():
         table.pop("x")
     with pytest.raises(KeyError, match="'x'"):
         del table["x"]
+    assert [table.get("x"), "x" in table] == [None, False]
 
 
 def test_reading_a_key_reads_an_attribute():

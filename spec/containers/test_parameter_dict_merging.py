@@ -4,6 +4,7 @@
 """
 
 from collections import OrderedDict
+from copy import deepcopy
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ def test_copy_shares_the_parameters():
     assert list(copy) == ["z", "a", "n"]
     assert copy["z"] is table["z"]
     assert copy["a"] is table["a"]
+    assert deepcopy(table)["a"] is not table["a"]
 
 
 def test_fromkeys_makes_a_new_dict():
@@ -57,7 +59,7 @@ def test_a_tensor_of_fromkeys_is_shared():
     assert [name for name, _ in table.named_parameters()] == ["z", "a"]
     assert table["z"].tolist() == [20.0, 30.0]
     assert tensor.tolist() == [20.0, 30.0]
-    assert nn.ParameterDict().fromkeys("zy", parameter)["y"] is parameter
+    assert list(nn.ParameterDict().fromkeys("zy", parameter).values()) == [parameter, parameter]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +84,12 @@ def test_update_overwrites_and_adds(kind):
     assert list(table)[4:] == ["x", "y"]
 
 
-@pytest.mark.parametrize("value", [7, nn.Linear(2, 3)], ids=["int", "Linear"])
+@pytest.mark.parametrize("value", [7, 0, nn.Linear(2, 3)], ids=["int", "zero", "Linear"])
 def test_update_takes_an_iterable_only(value):
     """``ParameterDict(value)`` and ``ParameterDict.update(value)`` raise ``TypeError`` unless ``value`` is
     iterable.
+
+    ``ParameterDict(None)`` alone is allowed, and is empty.
     """
     text = (
         "^ParametersDict.update should be called with an iterable of key/value pairs, "
@@ -96,6 +100,8 @@ def test_update_takes_an_iterable_only(value):
         nn.ParameterDict().update(value)
     with pytest.raises(TypeError, match=text):
         nn.ParameterDict(value)
+    with pytest.raises(TypeError, match=r"but got NoneType$"):
+        nn.ParameterDict(None).update(None)
 
 
 def test_update_takes_pairs_only():

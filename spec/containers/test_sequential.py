@@ -35,10 +35,12 @@ def test_positional_modules_are_numbered():
     A layer put between two others renames all later ones, so that older files do not fit any more. Names of
     an ``OrderedDict`` stay.
     """
-    relu, tanh = nn.ReLU(), nn.Tanh()
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     net = nn.Sequential(relu, tanh)
-
     assert list(net.named_children()) == [("0", relu), ("1", tanh)]
+
+    net.insert(1, gelu)
+    assert list(net.named_children()) == [("0", relu), ("1", gelu), ("2", tanh)]
 
 
 @pytest.mark.claim("N5-05")
@@ -164,11 +166,13 @@ def test_a_module_set_on_it_becomes_a_layer():
 
     A loss or a helper that is kept there is called with the output. Hold it in a list, or in the owner.
     """
-    net = nn.Sequential(nn.ReLU())
+    net = nn.Sequential(nn.Softplus())
     net.act = nn.Tanh()
+    net.loss = [nn.MSELoss()]
+    x = torch.tensor([0.5])
 
-    assert [type(layer) for layer in net] == [nn.ReLU, nn.Tanh]
-    assert torch.equal(net(torch.tensor([0.5])), torch.tanh(torch.tensor([0.5])))
+    assert [type(layer) for layer in net] == [nn.Softplus, nn.Tanh]
+    assert torch.equal(net(x), torch.tanh(nn.functional.softplus(x)))
 
 
 @pytest.mark.claim("N2-04", "N2-05")
@@ -193,6 +197,7 @@ def test_len_counts_the_layers():
 
     assert len(net) == 3
     assert len(nn.Sequential()) == 0
+    assert len(nn.Sequential(relu, None)) == 2
 
 
 def test_an_empty_sequential_is_false():
