@@ -59,6 +59,11 @@ def test_a_tensor_of_fromkeys_is_shared():
     assert [name for name, _ in table.named_parameters()] == ["z", "a"]
     assert table["z"].tolist() == [20.0, 30.0]
     assert tensor.tolist() == [20.0, 30.0]
+
+    for value in table.values():
+        value.grad = torch.tensor([1.0, 0.0])
+    torch.optim.SGD(table.parameters(), lr=2.0).step()
+    assert tensor.tolist() == [16.0, 30.0]
     assert list(nn.ParameterDict().fromkeys("zy", parameter).values()) == [parameter, parameter]
 
 
@@ -125,33 +130,38 @@ def test_or_merges_into_a_new_dict():
 
     The new keys of a plain dict are sorted.
     """
-    a, b = nn.ParameterDict([("z", "1"), ("m", "2")]), nn.ParameterDict([("m", "3"), ("a", "4")])
+    weight = nn.Parameter(torch.rand(2))
+    a, b = nn.ParameterDict([("z", "1"), ("m", "2")]), nn.ParameterDict([("m", weight), ("a", "4")])
 
     merged = a | b
 
     assert type(merged) is nn.ParameterDict
-    assert list(merged.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
+    assert list(merged.items()) == [("z", "1"), ("m", weight), ("a", "4")]
     assert list((a | {"y": "5", "x": "6"}).items()) == [("z", "1"), ("m", "2"), ("x", "6"), ("y", "5")]
     assert list(a.items()) == [("z", "1"), ("m", "2")]
-    assert list(b.items()) == [("m", "3"), ("a", "4")]
+    assert list(b.items()) == [("m", weight), ("a", "4")]
 
 
 def test_a_dict_on_the_left_makes_a_dict():
     """``dict | ParameterDict`` returns a plain dict; for common keys the ``ParameterDict`` wins."""
+    weight = nn.Parameter(torch.rand(2))
     left = {"z": "1", "m": "2"}
 
-    merged = left | nn.ParameterDict([("m", "3"), ("a", "4")])
+    merged = left | nn.ParameterDict([("m", weight), ("a", "4")])
 
     assert type(merged) is dict
-    assert list(merged.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
+    assert list(merged.items()) == [("z", "1"), ("m", weight), ("a", "4")]
     assert list(left.items()) == [("z", "1"), ("m", "2")]
 
 
 def test_or_equals_updates_in_place():
     """``a |= b`` updates the ``ParameterDict`` ``a`` in place."""
+    weight = nn.Parameter(torch.rand(2))
     table = before = nn.ParameterDict([("z", "1"), ("m", "2")])
 
     table |= OrderedDict([("m", "3"), ("a", "4")])
+    table |= nn.ParameterDict([("z", weight)])
 
     assert table is before
-    assert list(table.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
+    assert list(table.items()) == [("z", weight), ("m", "3"), ("a", "4")]
+    assert [name for name, _ in table.named_parameters()] == ["z"]

@@ -213,21 +213,21 @@ def test_extend_a_list_of_parameters():
 
 def test_plus_equals_appends_values():
     """The ``+=`` operator appends the elements of an iterable to the same ``ParameterList`` object."""
+    weight = nn.Parameter(torch.rand(2))
     values = before = nn.ParameterList(["a"])
-
-    values += ("b", "c")
+    values += ("b", weight)
 
     assert values is before
-    assert list(values) == ["a", "b", "c"]
+    assert list(values) == ["a", "b", weight]
 
 
 def test_a_list_may_extend_itself():
     """Adding a ``ParameterList`` to itself with ``+=`` appends its elements: each is then in it twice."""
-    values = nn.ParameterList(["a", "b"])
-
+    weight = nn.Parameter(torch.rand(2))
+    values = nn.ParameterList(["a", weight])
     values += values
 
-    assert list(values) == ["a", "b", "a", "b"]
+    assert list(values) == ["a", weight, "a", weight]
 
 
 def test_a_shared_parameter_counts_each_time():

@@ -21,7 +21,7 @@ def test_register_buffer_registers():
     :meth:`~torch.nn.Module.parameters`, in which they are not.
     """
     net = nn.Module()
-    mean = torch.rand(2)
+    mean = torch.rand(2, requires_grad=True)
     returned = net.register_buffer("mean", mean)
 
     assert returned is None

@@ -6,6 +6,7 @@ It creates ``_parameters``, ``_buffers`` and ``_modules``. Nothing can be regist
 
 import re
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -110,8 +111,14 @@ def test_no_module_before_init():
             self.inner = nn.Linear(2, 3)
             super().__init__()
 
+    @dataclass
+    class Config(nn.Module):
+        width: int
+
     with pytest.raises(AttributeError, match=r"^cannot assign module before Module.__init__\(\) call$"):
         Net()
+    with pytest.raises(AttributeError, match=r"^cannot assign module before Module.__init__\(\) call$"):
+        Config(2).inner = nn.ReLU()
 
 
 @pytest.mark.question("Q03")

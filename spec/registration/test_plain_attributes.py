@@ -34,6 +34,10 @@ def test_layers_in_a_container(container):
     assert list(net.parameters()) == []
     assert list(net.state_dict()) == []
 
+    net.list = nn.ModuleList([nn.Linear(2, 3, bias=False)])
+    net.dict = nn.ModuleDict({"a": nn.Linear(2, 3, bias=False)})
+    assert list(net.state_dict()) == ["list.0.weight", "dict.a.weight"]
+
 
 @pytest.mark.question("Q01")
 def test_layers_in_a_list_are_not_moved():

@@ -139,8 +139,11 @@ def test_a_parameter_is_not_replaced(value, kind):
 
     with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         layer.bias = value
-
     assert layer.bias is bias
+
+    del layer.bias
+    layer.bias = value
+    assert layer.bias is value
 
 
 def test_an_empty_parameter_is_not_replaced():
@@ -178,8 +181,11 @@ def test_a_submodule_is_not_replaced(value, kind):
 
     with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         net.inner = value
-
     assert net.inner is inner
+
+    del net.inner
+    net.inner = value
+    assert net.inner is value
 
 
 @pytest.mark.parametrize(
