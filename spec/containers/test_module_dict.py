@@ -241,7 +241,7 @@ def test_clear_removes_everything():
 
 @pytest.mark.parametrize(
     "kind",
-    [dict, OrderedDict, nn.ModuleDict, MappingProxyType, lambda d: list(d.items())],
+    [dict, OrderedDict, nn.ModuleDict, MappingProxyType, lambda d: map(list, d.items())],
     ids=["dict", "OrderedDict", "ModuleDict", "other mapping", "pairs"],
 )
 @pytest.mark.question("Q21")

@@ -238,12 +238,12 @@ def test_in_asks_for_the_very_module():
 
 def test_append_returns_the_list():
     """:meth:`ModuleList.append <torch.nn.ModuleList.append>` appends a module and returns the list."""
-    relu, tanh = nn.ReLU(), nn.Tanh()
-    layers = nn.ModuleList()
-    result = layers.append(relu).append(tanh)
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    layers = nn.ModuleList([relu])
+    result = layers.append(tanh).append(gelu)
 
     assert result is layers
-    assert list(layers._modules.items()) == [("0", relu), ("1", tanh)]
+    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
 
 
 def test_extend_returns_the_list():

@@ -68,7 +68,7 @@ def test_a_tensor_of_fromkeys_is_shared():
 
 
 @pytest.mark.parametrize(
-    "kind", [OrderedDict, nn.ParameterDict, list], ids=["OrderedDict", "ParameterDict", "pairs"]
+    "kind", [OrderedDict, nn.ParameterDict, iter], ids=["OrderedDict", "ParameterDict", "pairs"]
 )
 @pytest.mark.question("Q21")
 def test_update_overwrites_and_adds(kind):

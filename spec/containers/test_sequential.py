@@ -27,6 +27,9 @@ def test_modules_run_in_the_order_given():
 
     assert torch.equal(net(x), expected)
 
+    named = nn.Sequential(OrderedDict([("stem", net), ("head", nn.Softplus())]))
+    assert torch.equal(named(x), nn.functional.softplus(expected))
+
 
 @pytest.mark.claim("N5-05")
 def test_positional_modules_are_numbered():
@@ -57,7 +60,7 @@ def test_an_ordered_dict_gives_the_names():
 @pytest.mark.claim("N5-05", "N4-10")
 def test_modules_may_be_added_by_name():
     """A layer added to a ``Sequential`` with ``add_module`` runs after the others and can be indexed."""
-    net = nn.Sequential(nn.Softplus())
+    net = nn.Sequential(OrderedDict(stem=nn.Softplus()))
     net.add_module("head", nn.Tanh())
     x = torch.rand(2)
 
@@ -120,6 +123,13 @@ def test_layers_are_called_with_their_hooks():
     assert output.tolist() == pytest.approx([10 * math.tanh(3)] * 2)
     assert calls[:4] == [(nn.ReLU, "before"), (nn.ReLU, "after"), (nn.Tanh, "before"), (nn.Tanh, "after")]
     assert calls[4:] == [(nn.Tanh, "back"), (nn.ReLU, "back")]
+
+    net, calls = nn.Sequential(nn.ReLU(), nn.Tanh()), []
+    net[0].register_forward_pre_hook(lambda module, args: calls.append("before"))
+    net[1].register_full_backward_hook(lambda module, *given: calls.append("back"))
+    net(torch.rand(2, requires_grad=True)).sum().backward()
+
+    assert calls == ["before", "back"]
 
 
 def test_a_module_may_run_twice():

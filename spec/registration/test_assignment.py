@@ -22,9 +22,10 @@ def test_a_parameter_is_registered():
     scale = nn.Parameter(torch.rand(2))
     net.scale = scale
     net.shift = nn.Parameter(torch.rand(2)).double()
+    net.lazy = lazy = nn.parameter.UninitializedParameter()
 
-    assert [(name, id(p)) for name, p in net.named_parameters()] == [("scale", id(scale))]
-    assert list(net._parameters) == ["scale"]
+    assert list(net.named_parameters()) == [("scale", scale), ("lazy", lazy)]
+    assert list(net._parameters) == ["scale", "lazy"]
     assert type(net.shift) is torch.Tensor
 
 
@@ -174,6 +175,7 @@ def test_registered_attributes_are_not_in_dict():
     net.inner = nn.ReLU()
     net.width = 2
 
+    assert [net.scale.shape, net.mean.shape, type(net.inner), net.width] == [(2,), (2,), nn.ReLU, 2]
     assert set(vars(net)) - before == {"width"}
     assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner"]
 

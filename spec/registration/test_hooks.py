@@ -23,10 +23,11 @@ def test_the_parameter_hook():
     with hooks.register_module_parameter_registration_hook(lambda *args: calls.append(args)):
         net.scale = scale
         net.register_parameter("shift", shift)
+        net.scale = shift
     net.later = nn.Parameter(torch.rand(2))
 
-    assert calls == [(net, "scale", scale), (net, "shift", shift)]
-    assert list(net.parameters()) == [scale, shift, net.later]
+    assert calls == [(net, "scale", scale), (net, "shift", shift), (net, "scale", shift)]
+    assert list(net.parameters()) == [shift, net.later]
 
 
 def test_the_buffer_hook():
@@ -70,9 +71,10 @@ def test_the_module_hook():
     with hooks.register_module_module_registration_hook(lambda *args: calls.append(args)):
         net.first = first
         net.add_module("last", last)
+        net.first = last
 
-    assert calls == [(net, "first", first), (net, "last", last)]
-    assert list(net.children()) == [first, last]
+    assert calls == [(net, "first", first), (net, "last", last), (net, "first", last)]
+    assert net._modules == {"first": last, "last": last}
 
 
 def test_every_module_is_watched():

@@ -146,7 +146,8 @@ def test_functions_and_classes():
     net.step = nn.Linear(2, 3).forward
     net.layer_class = nn.Linear
 
-    assert [name for name, _ in net.named_modules()] == [""]
+    assert list(net.modules()) == [net]
+    assert [*net._modules, *net._parameters, *net._buffers] == []
     assert {"activation", "step", "layer_class"} <= vars(net).keys()
 
 

@@ -146,7 +146,7 @@ def test_a_child_applies_for_itself():
         def apply(self, fn):
             return self
 
-    net = nn.Sequential(Frozen(nn.ReLU()), nn.Tanh())
+    net = nn.Sequential(Frozen(nn.ReLU()), nn.Tanh(), Frozen())
     calls = []
 
     net.apply(calls.append)

@@ -195,6 +195,9 @@ def test_each_walk_starts_afresh():
     assert list(net.named_modules()) == [("", net), ("0", net[0])]
     assert list(net.named_modules()) == [("", net), ("0", net[0])]
 
+    net.append(nn.Tanh())
+    assert list(net.named_modules()) == [("", net), ("0", net[0]), ("1", net[1])]
+
 
 def test_a_child_of_none_is_left_out():
     """``named_modules()`` does not yield a child registered as ``None``."""

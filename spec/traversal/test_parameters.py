@@ -34,7 +34,7 @@ def test_only_the_walk_is_lazy():
     It saves no memory, and looks at the module only during iteration: a layer added before that is seen.
     """
     net = nn.Sequential(nn.Linear(2, 3))
-    weight, bias = net[0].weight, net[0].bias
+    weight, bias = net.parameters()
 
     walk = net.parameters()
     net.append(nn.Linear(3, 1, bias=False))
@@ -303,6 +303,7 @@ def test_parameters_calls_named_parameters():
     layer = Frozen(2, 3)
 
     assert [p.shape for p in layer.parameters()] == [(3, 2)]
+    assert [p.shape for p in layer.parameters(recurse=False)] == [(3, 2)]
     assert [p.shape for p in nn.Sequential(layer).parameters()] == [(3, 2), (3,)]
 
 

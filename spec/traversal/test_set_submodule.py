@@ -5,6 +5,7 @@ does not exist, the parent is looked up and assigned to.
 """
 
 import re
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -105,12 +106,13 @@ def test_a_shared_module_is_replaced_at_one_name():
 @pytest.mark.since("2.7")
 def test_strict_replaces_what_exists():
     """``set_submodule(name, module, strict=True)`` replaces an existing child or deeper submodule."""
-    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU()))
+    act, head = nn.GELU(), nn.Tanh()
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(OrderedDict(stem=nn.ReLU(), head=nn.ReLU())))
 
-    net.set_submodule("0", nn.GELU(), strict=True)
-    net.set_submodule("1.0", nn.Tanh(), True)
+    net.set_submodule("0", act, strict=True)
+    net.set_submodule("1.head", head, True)
 
-    assert [type(m) for m in net.modules()] == [nn.Sequential, nn.GELU, nn.Sequential, nn.Tanh]
+    assert list(net.modules()) == [net, act, net[1], net[1].stem, head]
 
 
 @pytest.mark.since("2.7")
