@@ -34,12 +34,13 @@ def test_append_names_by_the_number_of_layers():
     assert list(net._modules) == ["stem", "body", "2"]
 
 
-def test_append_takes_modules_only():
+@pytest.mark.parametrize("value", [torch.rand(2), torch.relu, nn.ReLU], ids=["tensor", "function", "class"])
+def test_append_takes_modules_only(value):
     """``Sequential.append`` raises ``TypeError`` for a value that is neither a module nor ``None``."""
     net = nn.Sequential()
 
-    with pytest.raises(TypeError, match=r"^torch\.FloatTensor is not a Module subclass$"):
-        net.append(torch.rand(2))
+    with pytest.raises(TypeError, match=r" is not a Module subclass$"):
+        net.append(value)
 
     assert list(net.append(None)) == [None]
 

@@ -168,40 +168,43 @@ def test_a_computed_tensor_may_be_a_buffer():
         copy.deepcopy(net)
 
 
+@pytest.mark.parametrize("value", [torch.rand(2), None], ids=["tensor", "None"])
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
-def test_the_name_is_a_string(name, kind):
+def test_the_name_is_a_string(name, kind, value):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``TypeError`` for a name that
     is not a string.
     """
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^buffer name should be a string. Got {kind}$"):
-        net.register_buffer(name, torch.rand(2))
+        net.register_buffer(name, value)
 
     assert list(net._buffers) == []
 
 
+@pytest.mark.parametrize("value", [torch.rand(2), None], ids=["tensor", "None"])
 @pytest.mark.parametrize("name", ["head.mean", ".mean", "mean."])
-def test_no_dot_in_the_name(name):
+def test_no_dot_in_the_name(name, value):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` for a name with
     a dot.
     """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t contain"):
-        net.register_buffer(name, torch.rand(2))
+        net.register_buffer(name, value)
 
     assert list(net._buffers) == []
 
 
-def test_the_name_is_not_empty():
+@pytest.mark.parametrize("value", [torch.rand(2), None], ids=["tensor", "None"])
+def test_the_name_is_not_empty(value):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` for an empty
     name.
     """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t be empty string"):
-        net.register_buffer("", torch.rand(2))
+        net.register_buffer("", value)
 
     assert list(net._buffers) == []
 

@@ -94,21 +94,23 @@ def test_an_assignment_registers_by_name():
     assert calls == [("scale", first), ("scale", second), ("scale", None)]
 
 
+@pytest.mark.parametrize("value", [nn.Parameter(torch.rand(2)), None], ids=["parameter", "None"])
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
-def test_the_name_is_a_string(name, kind):
+def test_the_name_is_a_string(name, kind, value):
     """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` raises ``TypeError`` for a
     name that is not a string.
     """
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^parameter name should be a string. Got {kind}$"):
-        net.register_parameter(name, nn.Parameter(torch.rand(2)))
+        net.register_parameter(name, value)
 
     assert list(net._parameters) == []
 
 
+@pytest.mark.parametrize("value", [nn.Parameter(torch.rand(2)), None], ids=["parameter", "None"])
 @pytest.mark.parametrize("name", ["head.scale", ".scale", "scale."])
-def test_no_dot_in_the_name(name):
+def test_no_dot_in_the_name(name, value):
     """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` raises ``KeyError`` for a name
     with a dot.
 
@@ -117,19 +119,20 @@ def test_no_dot_in_the_name(name):
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"parameter name can.*t contain"):
-        net.register_parameter(name, nn.Parameter(torch.rand(2)))
+        net.register_parameter(name, value)
 
     assert list(net._parameters) == []
 
 
-def test_the_name_is_not_empty():
+@pytest.mark.parametrize("value", [nn.Parameter(torch.rand(2)), None], ids=["parameter", "None"])
+def test_the_name_is_not_empty(value):
     """:meth:`Module.register_parameter() <torch.nn.Module.register_parameter>` raises ``KeyError`` for an
     empty name.
     """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"parameter name can.*t be empty string"):
-        net.register_parameter("", nn.Parameter(torch.rand(2)))
+        net.register_parameter("", value)
 
     assert list(net._parameters) == []
 
