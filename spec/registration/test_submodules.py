@@ -81,11 +81,13 @@ def test_adding_again_replaces():
     and keeps its position.
     """
     net = nn.Module()
+    net.add_module("empty", None)
     net.first, net.last = nn.ReLU(), nn.Tanh()
-    new = nn.GELU()
+    filled, new = nn.ELU(), nn.GELU()
     net.add_module("first", new)
+    net.add_module("empty", filled)
 
-    assert list(net.named_children()) == [("first", new), ("last", net.last)]
+    assert list(net.named_children()) == [("empty", filled), ("first", new), ("last", net.last)]
 
 
 def test_any_other_name_will_do():

@@ -314,8 +314,9 @@ def test_named_members_walks_any_kind():
     """
     layer = nn.BatchNorm1d(4)
     net = nn.Sequential(layer, nn.Sequential(layer))
+    net.register_buffer("mean", layer.running_mean)
 
     walk = net._named_members(lambda module: {**module._parameters, **module._buffers}.items())
 
-    own = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
-    assert [name for name, _ in walk] == [f"0.{name}" for name in own]
+    own = ["0.weight", "0.bias", "0.running_var", "0.num_batches_tracked"]
+    assert [name for name, _ in walk] == ["mean", *own]
