@@ -186,11 +186,12 @@ def test_an_annotation_registers_nothing():
     class Net(nn.Module):
         inner: nn.Linear
         mean: torch.Tensor
+        scale: nn.Parameter
 
     net = Net()
 
-    assert not hasattr(net, "inner")
-    assert [*net._modules, *net._buffers] == []
+    assert [hasattr(net, name) for name in ("inner", "mean", "scale")] == [False] * 3
+    assert [*net._modules, *net._buffers, *net._parameters] == []
 
     net.inner = inner = nn.Linear(2, 3)
 
