@@ -35,6 +35,7 @@ def test_data_requires_no_grad():
 
     assert weight.requires_grad is True
     assert weight.data.requires_grad is False
+    assert [(weight.data * 2).grad_fn, (weight.detach() * 2).grad_fn] == [None, None]
 
 
 def test_data_shares_the_storage(device):
@@ -66,13 +67,18 @@ def test_autograd_does_not_notice_writes_to_data():
     The gradient is silently wrong. Write under :class:`torch.no_grad` instead, where autograd notices.
     """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
-    result = x * weight
+    result, other = x * weight, x * weight
 
     weight.data.fill_(10.0)
     result.backward()
 
     assert result.item() == 6.0
     assert x.grad.item() == 10.0
+
+    with torch.no_grad():
+        weight.fill_(20.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        other.backward()
 
 
 def test_autograd_notices_writes_to_detach():

@@ -334,10 +334,17 @@ def test_other_dtypes_are_forbidden():
     with pytest.raises(ValueError, match="<method 'type' of"):
         mean.type(torch.float64)
 
+    net = nn.Module()
+    net.register_buffer("mean", mean)
+    assert mean.to(torch.bfloat16).dtype == torch.bfloat16
+    assert net.to(torch.bfloat16).mean.dtype == torch.bfloat16
+
 
 def test_a_module_moves_them(device):
     """:meth:`Module.to <torch.nn.Module.to>` casts and moves ``UninitializedParameter`` and
     ``UninitializedBuffer`` objects too.
+
+    On the meta device an ``UninitializedParameter`` becomes an ``nn.Parameter`` without elements.
     """
     net = nn.Module()
     net.weight = weight = UninitializedParameter()
@@ -349,3 +356,8 @@ def test_a_module_moves_them(device):
     assert type(net.mean) is UninitializedBuffer
     assert [t.dtype for t in (net.weight, net.mean)] == [torch.float64, torch.float64]
     assert [t.device.type for t in (net.weight, net.mean)] == [torch.device(device).type] * 2
+
+    net.to("meta")
+
+    assert [t.device.type for t in (net.weight, net.mean)] == ["meta", "meta"]
+    assert [type(net.weight), type(net.mean)] == [nn.Parameter, UninitializedBuffer]
