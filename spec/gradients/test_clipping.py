@@ -158,12 +158,15 @@ def test_an_empty_generator_is_warned_of():
 
     It clips nothing then. Call ``parameters()`` again for each use, or keep a list.
     """
-    exhausted = nn.Linear(2, 3).parameters()
+    layer = nn.Linear(2, 3)
+    layer.bias.grad = torch.tensor([30.0, 40.0, 50.0])
+    exhausted = layer.parameters()
     list(exhausted)
 
     for parameters in (exhausted, nn.ReLU().parameters()):
         with pytest.warns(UserWarning, match="^`parameters` is an empty generator, no gradient"):
             clip_grad_norm_(parameters, 3.5)
+    assert layer.bias.grad.tolist() == [30.0, 40.0, 50.0]
 
 
 def test_other_iterables_are_not_warned_of():
@@ -213,9 +216,7 @@ def test_foreach_needs_a_device_that_has_it(clip):
 
     It is a ``RuntimeError`` that names the device.
     """
-    parameter = nn.Parameter(torch.empty(2, device="meta"))
-    parameter.grad = torch.empty(2, device="meta")
-
+    (parameter,) = with_grads([3.0, 4.0], device="meta")
     message = "^foreach=True was passed, but can't use the foreach API on meta tensors$"
     with pytest.raises(RuntimeError, match=message):
         clip([parameter], 3.5, foreach=True)
@@ -256,9 +257,7 @@ def test_gradients_are_clipped_together(clip, names, foreach, device):
 )
 def test_by_default_any_device_will_do(clip, name, foreach):
     """By default ``clip_grad_norm_`` and ``clip_grad_value_`` clip ``meta`` tensors one by one."""
-    parameters = [nn.Parameter(torch.empty(length, device="meta")) for length in (2, 3)]
-    for parameter in parameters:
-        parameter.grad = torch.empty_like(parameter)
+    parameters = with_grads([3.0, 4.0], [2.0, 3.0, 5.0], device="meta")
     clipped = []
 
     class Record(torch.overrides.TorchFunctionMode):
@@ -382,6 +381,10 @@ def test_the_old_name_does_the_same():
     (nan,) = with_grads([math.nan])
     with pytest.warns(Warning, match="deprecated"), pytest.raises(RuntimeError, match=r"order 3.0"):
         clip_grad_norm([nan], 5.5, 3, True)
+
+    (meta,) = with_grads([3.0], device="meta")
+    with pytest.warns(Warning, match="deprecated"), pytest.raises(RuntimeError, match=r"^foreach=True"):
+        clip_grad_norm([meta], 5.5, 2, False, True)
 
 
 def test_the_old_name_has_the_same_defaults():

@@ -25,7 +25,8 @@ def test_a_negative_norm_turns_gradients_round():
     assert weight.grad.tolist() == pytest.approx([-6.0, 8.0])
 
 
-def test_a_negative_value_sets_all_elements_to_it():
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_a_negative_value_sets_all_elements_to_it(foreach):
     """``clip_grad_value_`` with a negative ``clip_value`` sets every element of a gradient to it.
 
     The bounds are the wrong way round then, and no error says so. See
@@ -34,7 +35,7 @@ def test_a_negative_value_sets_all_elements_to_it():
     weight = nn.Parameter(torch.zeros(3))
     weight.grad = torch.tensor([3.0, -4.0, 0.5])
 
-    clip_grad_value_([weight], -2.0)
+    clip_grad_value_([weight], -2.0, foreach)
 
     assert weight.grad.tolist() == [-2.0, -2.0, -2.0]
 
@@ -67,6 +68,7 @@ def test_an_infinite_bound_changes_nothing(clip):
 
     clip([weight], math.inf)
     assert weight.grad.tolist() == [3.0, -4.0]
+    assert clip_grad_norm_([weight], math.inf).item() == 5.0
 
     clip([weight], math.nan)
     assert weight.grad.isnan().tolist() == [True, True]

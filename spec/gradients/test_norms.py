@@ -118,8 +118,8 @@ def test_a_small_norm_scales_nothing_up():
 def test_an_exhausted_generator_scales_nothing(recwarn):
     """``clip_grads_with_norm_`` given an exhausted ``parameters()`` generator silently scales nothing.
 
-    ``clip_grad_norm_`` warns then. A generator that ``get_total_norm`` has walked is exhausted: make a list
-    of the parameters first. See :func:`~torch.nn.utils.clip_grads_with_norm_`.
+    ``clip_grad_norm_`` warns then, since 2.8. A generator that ``get_total_norm`` has walked is exhausted:
+    make a list of the parameters first. See :func:`~torch.nn.utils.clip_grads_with_norm_`.
     """
     layer = nn.Linear(1, 2, bias=False)
     layer.weight.grad = torch.tensor([[3.0], [4.0]])

@@ -76,6 +76,9 @@ def test_parameters_share_memory_with_the_vector():
     nn.init.constant_(layer.bias, 7.0)
     assert vector.tolist() == [20.0, 30.0, 7.0]
 
+    parameters_to_vector([layer.bias]).detach().zero_()
+    assert layer.bias.tolist() == [7.0]
+
 
 def test_the_parameters_stay_leaves():
     """After ``vector_to_parameters``, parameters are still leaves; no gradient reaches the vector.

@@ -148,16 +148,19 @@ def test_groups_of_dirac_must_divide():
         nn.init.dirac_(torch.empty(5, 4, 3), groups=2)
 
 
-def test_dirac_of_the_old_name():
+@pytest.mark.parametrize(
+    ("groups", "ones"),
+    [((), [[0, 0, 2], [1, 1, 2]]), ((2,), [[0, 0, 2], [1, 0, 2]])],
+    ids=["default", "groups"],
+)
+def test_dirac_of_the_old_name(groups, ones):
     """:func:`nn.init.dirac <torch.nn.init.dirac>`, the old name of
     :func:`nn.init.dirac_ <torch.nn.init.dirac_>`, writes the same pattern and warns.
     """
     weight = torch.empty(2, 3, 5)
 
     with pytest.warns(Warning, match="nn.init.dirac`? is now deprecated in favor of `?nn.init.dirac_"):
-        result = nn.init.dirac(weight)
-        grouped = nn.init.dirac(torch.empty(2, 3, 5), 2)
+        result = nn.init.dirac(weight, *groups)
 
     assert result is weight
-    assert weight.nonzero().tolist() == [[0, 0, 2], [1, 1, 2]]
-    assert grouped.nonzero().tolist() == [[0, 0, 2], [1, 0, 2]]
+    assert weight.nonzero().tolist() == ones

@@ -167,6 +167,9 @@ def test_other_dtypes_stay_within_the_bounds(dtype):
     assert weight.max().item() == pytest.approx(1.5, abs=0.05)
     assert ((weight >= -0.75) & (weight <= 1.5)).all()
 
+    tail = nn.init.trunc_normal_(torch.empty(100, 100, dtype=dtype), 0.0, 1.0, 2.0, 3.0)
+    assert ((tail >= 2.0) & (tail <= 3.0)).all()
+
 
 @pytest.mark.since("2.12")
 def test_bfloat16_keeps_the_deviation():

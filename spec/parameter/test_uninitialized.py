@@ -200,10 +200,13 @@ def test_it_prints_its_class_only():
     """``repr`` of an ``UninitializedParameter`` or ``UninitializedBuffer`` is its class name in angle
     brackets.
     """
-    assert [repr(UninitializedParameter()), repr(UninitializedBuffer())] == [
-        "<UninitializedParameter>",
-        "<UninitializedBuffer>",
-    ]
+
+    class UninitializedScale(UninitializedParameter):
+        pass
+
+    assert repr(UninitializedParameter()) == "<UninitializedParameter>"
+    assert repr(UninitializedBuffer()) == "<UninitializedBuffer>"
+    assert repr(UninitializedScale()) == "<UninitializedScale>"
 
 
 def test_it_has_no_shape():
