@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-
 DECAYING = [SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad]
 OTHERS = [torch.optim.Adadelta, torch.optim.Adamax, torch.optim.NAdam, torch.optim.Rprop]
 

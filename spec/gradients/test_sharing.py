@@ -56,6 +56,10 @@ def test_a_shared_layer_is_one_object():
     assert net[1] is net[4]
     assert [net[at].weight[0, 0].item() for at in (3, 4)] == [100.0, 100.0]
 
+    apart = copy.deepcopy(shared)
+    assert apart.weight.tolist() == shared.weight.tolist()
+    assert apart.weight is not shared.weight
+
 
 @pytest.mark.claim("N4-12")
 def test_gradients_of_tied_layers_are_added():

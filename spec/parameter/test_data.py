@@ -17,12 +17,14 @@ def test_data_is_a_plain_tensor():
     changed, and autograd notices what it has to.
     """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    version = net[2].bias._version
     with torch.no_grad():
         net[2].bias.fill_(2.5)
 
     assert type(net[2].bias) is torch.nn.parameter.Parameter
     assert type(net[2].bias.data) is torch.Tensor
     assert net[2].bias.data.tolist() == [2.5]
+    assert net[2].bias._version == version + 1
 
 
 @pytest.mark.claim("N2-21")
@@ -195,10 +197,11 @@ def test_move_the_tensor_then_wrap_it(device):
     net = nn.Module()
 
     net.scale = nn.Parameter(torch.rand(2).to(device, torch.float64))
+    net.shift = nn.Parameter(torch.rand(2).to("meta"))
 
-    assert [name for name, _ in net.named_parameters()] == ["scale"]
-    assert net.scale.device.type == torch.device(device).type
-    assert net.scale.dtype == torch.float64
+    assert [name for name, _ in net.named_parameters()] == ["scale", "shift"]
+    assert [p.device.type for p in net.parameters()] == [torch.device(device).type, "meta"]
+    assert [p.dtype for p in net.parameters()] == [torch.float64, torch.float32]
 
 
 @pytest.mark.question("Q29")

@@ -156,13 +156,12 @@ DEPRECATED = [
     ("orthogonal", nn.init.orthogonal_, (4, 5), (3.0,)),
     ("sparse", nn.init.sparse_, (4, 5), (0.5, 3.0)),
 ]
-RENAMED = pytest.mark.parametrize(
-    ("name", "function", "sizes", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED]
-)
 
 
 @pytest.mark.since("2.4")
-@RENAMED
+@pytest.mark.parametrize(
+    ("name", "function", "sizes", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED]
+)
 def test_names_without_underscore_are_deprecated(name, function, sizes, arguments):
     """``nn.init.normal`` and other names without underscore warn with a ``FutureWarning``, but still work.
 
@@ -188,7 +187,9 @@ def test_names_without_underscore_are_deprecated(name, function, sizes, argument
 
 
 @pytest.mark.before("2.4")
-@RENAMED
+@pytest.mark.parametrize(
+    ("name", "function", "sizes", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED]
+)
 def test_names_without_underscore_gave_a_user_warning(name, function, sizes, arguments):
     """``nn.init.normal`` and other names without underscore warn with a ``UserWarning``."""
     message = f"nn.init.{name} is now deprecated in favor of nn.init.{name}_"

@@ -112,7 +112,7 @@ def test_the_flag_made_every_subclass():
 
 
 def test_prints_like_its_own_type():
-    """``nn.Parameter`` of a tensor subclass prints as that inside ``Parameter(...)``, unless it has its own
+    """``nn.Parameter`` of a tensor subclass prints it in ``Parameter(...)``, unless it has its own
     ``__repr__``.
     """
 

@@ -65,6 +65,8 @@ def test_materialize_takes_another_device_and_dtype(device):
     assert (mean.device.type, mean.dtype) == (torch.device(device).type, torch.float16)
     assert (weight.device.type, weight.dtype) == ("cpu", torch.float64)
     assert (steps.device.type, steps.dtype) == ("cpu", torch.int64)
+    with pytest.raises(RuntimeError, match="incompatible tensor type"):
+        UninitializedBuffer().materialize((4,), "meta")
 
 
 def test_materialize_cannot_cross_to_meta():
@@ -222,6 +224,8 @@ def test_it_has_no_shape():
         _ = UninitializedParameter().shape
     with pytest.raises(RuntimeError, match=message):
         _ = UninitializedBuffer().shape
+    with pytest.raises(RuntimeError, match=message):
+        nn.Linear(5, 3).load_state_dict(nn.LazyLinear(3).state_dict())
 
 
 def test_it_cannot_be_shared():
