@@ -255,19 +255,19 @@ def test_all_segments_but_the_last(reentrant):
     ``net`` is a :class:`~torch.nn.Sequential` or a list of modules. See
     :func:`torch.utils.checkpoint.checkpoint_sequential`.
     """
-    net, calls = nn.Sequential(*[nn.Linear(1, 1) for _ in range(4)]), []
+    net, calls = nn.Sequential(*[nn.Linear(1, 1) for _ in range(6)]), []
     for index, layer in enumerate(net):
         layer.register_forward_pre_hook(lambda layer, args, index=index: calls.append(index))
 
-    output = checkpoint_sequential(net, 2, torch.ones(1, 1, requires_grad=True), use_reentrant=reentrant)
-    assert calls == [0, 1, 2, 3]
+    output = checkpoint_sequential(net, 3, torch.ones(1, 1, requires_grad=True), use_reentrant=reentrant)
+    assert calls == [0, 1, 2, 3, 4, 5]
 
     output.backward()
-    assert calls == [0, 1, 2, 3, 0, 1]
+    assert calls[6:] == [2, 3, 0, 1]
 
     x = torch.ones(1, 1, requires_grad=True)
     checkpoint_sequential(list(net), 2, x, use_reentrant=reentrant).backward()
-    assert calls[6:] == [0, 1, 2, 3, 0, 1]
+    assert calls[10:] == [0, 1, 2, 3, 4, 5, 0, 1, 2]
 
 
 @pytest.mark.since("2.2")

@@ -35,17 +35,18 @@ def test_gradients_are_scaled_to_the_norm(device):
     assert second.grad.tolist() == pytest.approx([-3.0])
 
 
-def test_gradients_within_the_norm_stay_as_they_are():
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_gradients_within_the_norm_stay_as_they_are(foreach):
     """``clip_grad_norm_`` changes no gradients whose norm is below ``max_norm`` by 0.000001 plus rounding.
 
     Where the norm is just ``max_norm``, they lose the last digit or so.
     """
     first, second = with_grads([2.0, 3.0], [-6.0])
-    clip_grad_norm_([first, second], max_norm=7.000005)
+    clip_grad_norm_([first, second], max_norm=7.000005, foreach=foreach)
     assert first.grad.tolist() == [2.0, 3.0]
     assert second.grad.tolist() == [-6.0]
 
-    clip_grad_norm_([first, second], max_norm=7.0)
+    clip_grad_norm_([first, second], max_norm=7.0, foreach=foreach)
     assert second.grad.item() > -6.0
     assert second.grad.item() == pytest.approx(-6.0, rel=1e-6)
 
@@ -64,15 +65,16 @@ def test_the_norm_before_clipping_is_returned():
     assert second.grad.item() == pytest.approx(-3.0)
 
 
-def test_gradients_are_clipped_in_place():
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_gradients_are_clipped_in_place(foreach):
     """``clip_grad_norm_`` and ``clip_grad_value_`` change ``parameter.grad`` in place."""
     (parameter,) = with_grads([3.0, 4.0])
     gradient = parameter.grad
-    clip_grad_norm_([parameter], 2.5)
+    clip_grad_norm_([parameter], 2.5, foreach=foreach)
     assert parameter.grad is gradient
     assert gradient.tolist() == pytest.approx([1.5, 2.0])
 
-    clip_grad_value_([parameter], 1.75)
+    clip_grad_value_([parameter], 1.75, foreach=foreach)
     assert parameter.grad is gradient
     assert gradient.tolist() == pytest.approx([1.5, 1.75])
 

@@ -105,12 +105,13 @@ def test_gradients_are_scaled_by_the_norm_given(foreach):
 
 
 @pytest.mark.since("2.6")
-def test_a_small_norm_scales_nothing_up():
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_a_small_norm_scales_nothing_up(foreach):
     """``clip_grads_with_norm_`` changes nothing if ``total_norm`` is at least 0.000001 below ``max_norm``."""
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.tensor([2.0, 3.0])
     for total in (2.5, 4.999998):
-        nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(total))
+        nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(total), foreach)
         assert parameter.grad.tolist() == [2.0, 3.0]
 
 

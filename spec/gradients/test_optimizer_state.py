@@ -209,14 +209,16 @@ def test_a_scheduler_goes_on_from_the_first_rate(last_epoch, rate):
     Load the optimizer's state first, which brings it, or set it in the group (:issue:`160626`). With -1, the
     default, a scheduler starts anew. See :class:`torch.optim.lr_scheduler.LambdaLR`.
     """
-    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=0.125)
-    with pytest.raises(KeyError, match="param 'initial_lr' is not specified in param_groups\\[0\\]"):
+    groups = [{"params": [nn.Parameter(torch.rand(2))]} for _ in range(2)]
+    optimizer = SGD(groups, lr=0.125)
+    optimizer.param_groups[0]["initial_lr"] = 2.0
+    with pytest.raises(KeyError, match="param 'initial_lr' is not specified in param_groups\\[1\\]"):
         lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch), last_epoch=last_epoch)
 
-    optimizer.param_groups[0]["initial_lr"] = 1.0
+    optimizer.param_groups[1]["initial_lr"] = 1.0
     lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch), last_epoch=last_epoch)
 
-    assert optimizer.param_groups[0]["lr"] == rate
+    assert [group["lr"] for group in optimizer.param_groups] == [2 * rate, rate]
 
     anew = SGD([nn.Parameter(torch.rand(2))], lr=0.125)
     lr_scheduler.LambdaLR(anew, lambda epoch: 1 / (1 + epoch))
