@@ -211,13 +211,12 @@ def test_moving_the_module_keeps_the_parameter():
 
     See :meth:`Module.to <torch.nn.Module.to>`.
     """
-    net = nn.Linear(2, 3)
+    cast, moved = nn.Linear(2, 3).to(torch.float64), nn.Linear(2, 3).to("meta", torch.float64)
 
-    net.to("meta", torch.float64)
-
-    assert [(name, type(p)) for name, p in net.named_parameters()] == [
-        ("weight", nn.Parameter),
-        ("bias", nn.Parameter),
-    ]
-    assert [(p.device.type, p.dtype) for p in net.parameters()] == [("meta", torch.float64)] * 2
-    assert type(net.weight.to(torch.float32)) is torch.Tensor
+    for net, device in ((cast, "cpu"), (moved, "meta")):
+        assert [(name, type(p)) for name, p in net.named_parameters()] == [
+            ("weight", nn.Parameter),
+            ("bias", nn.Parameter),
+        ]
+        assert [(p.device.type, p.dtype) for p in net.parameters()] == [(device, torch.float64)] * 2
+        assert type(net.weight.to(torch.float32)) is torch.Tensor

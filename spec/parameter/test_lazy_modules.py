@@ -208,11 +208,12 @@ def test_an_optimizer_may_come_before_the_first_call():
     optimizer.step()
 
     net(torch.tensor([[1.0, 2.0]])).sum().backward()
-    before = net.weight.detach().clone()
+    weight, bias = (p.detach().clone() for p in net.parameters())
     optimizer.step()
 
     assert optimizer.param_groups[0]["params"][0] is net.weight
-    assert torch.allclose(before - net.weight, torch.tensor([[0.5, 1.0]] * 3))
+    assert torch.allclose(weight - net.weight, torch.tensor([[0.5, 1.0]] * 3))
+    assert torch.allclose(bias - net.bias, torch.tensor([0.5] * 3))
 
 
 def test_counting_parameters_too_early_fails():
