@@ -82,7 +82,7 @@ def test_the_tensor_is_no_parameter_any_more():
     assert list(layer._parameters) == ["bias"]
     assert [name for name, _ in layer.named_parameters()] == ["bias", "parametrizations.weight.original"]
     assert list(layer.state_dict()) == ["bias", "parametrizations.weight.original"]
-    with pytest.raises(RuntimeError, match='Missing key.*"parametrizations.weight.original"'):
+    with pytest.raises(RuntimeError, match=r'Missing key.*"parametrizations\.weight\.original"'):
         layer.load_state_dict(nn.Linear(2, 1).state_dict())
 
 

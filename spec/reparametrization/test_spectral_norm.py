@@ -25,6 +25,12 @@ def test_the_largest_singular_value_becomes_one(device):
     wanted = torch.tensor([[0.0, 1.0], [0.5, 0.0], [0.0, 0.0]]).to(device)
     torch.testing.assert_close(layer.weight, wanted)
 
+    original = layer.parametrizations.weight.original
+    original.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).to(device)
+    for _ in range(15):
+        estimated = layer.weight
+    torch.testing.assert_close(estimated, original / torch.linalg.matrix_norm(original, 2))
+
 
 def test_the_original_is_the_parameter():
     """``parametrizations.spectral_norm`` keeps the parameter as ``original`` and adds buffers ``_u`` and
@@ -247,9 +253,12 @@ def test_removing_leaves_the_divided_weight():
     the latter (:issue:`68421`).
     """
     matrix, vector = torch.tensor([[2.0, 1.0], [0.0, 1.0]]), torch.tensor([0.6, 0.8])
-    u = F.normalize(matrix @ vector, dim=0)
-    v = F.normalize(matrix.T @ u, dim=0)
-    trained, evaluated = spectral_norm(nn.Linear(2, 2)), spectral_norm(nn.Linear(2, 2)).eval()
+    v = vector
+    for _ in range(2):
+        u = F.normalize(matrix @ v, dim=0)
+        v = F.normalize(matrix.T @ u, dim=0)
+    trained, evaluated = (spectral_norm(nn.Linear(2, 2), n_power_iterations=2) for _ in range(2))
+    evaluated.eval()
     for layer in (trained, evaluated):
         layer.parametrizations.weight.original.data = matrix.clone()
         layer.parametrizations.weight[0]._u.copy_(vector)
