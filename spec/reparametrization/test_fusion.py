@@ -205,18 +205,18 @@ def test_linear_weights_are_scaled_by_row():
     and bias of a linear layer.
     """
     weight, bias = fuse_linear_bn_weights(
-        torch.tensor([[2.0, 3.0]]),
-        torch.tensor([5.0]),
-        torch.tensor([1.0]),
-        torch.tensor([2.0]),
+        torch.tensor([[2.0, 5.0], [3.0, 7.0]]),
+        torch.tensor([5.0, 7.0]),
+        torch.tensor([1.0, 3.0]),
+        torch.tensor([2.0, 14.0]),
         2.0,
-        torch.tensor([6.0]),
-        torch.tensor([0.5]),
+        torch.tensor([6.0, 8.0]),
+        torch.tensor([0.5, 0.25]),
     )
 
     assert type(weight) is type(bias) is nn.Parameter
-    assert weight.tolist() == [[6.0, 9.0]]
-    assert bias.tolist() == [12.5]
+    assert weight.tolist() == [[6.0, 15.0], [6.0, 14.0]]
+    assert bias.tolist() == [12.5, 8.25]
 
 
 def test_a_linear_layer_without_bias_gets_one():
