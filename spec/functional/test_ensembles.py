@@ -83,13 +83,14 @@ def test_stacked_tensors_are_copies():
 
     After training, copy the rows back to have modules again.
     """
-    models = [nn.Linear(2, 1), nn.Linear(2, 1)]
-    before = [model.weight.tolist() for model in models]
+    models = [nn.BatchNorm1d(2), nn.BatchNorm1d(2)]
+    before = [value.tolist() for model in models for value in model.state_dict().values()]
 
-    with torch.no_grad():
-        stack_module_state(models)[0]["weight"].add_(3.0)
+    for tensors in stack_module_state(models):
+        for value in tensors.values():
+            value.data.add_(3)
 
-    assert [model.weight.tolist() for model in models] == before
+    assert [value.tolist() for model in models for value in model.state_dict().values()] == before
 
 
 def test_frozen_parameters_stay_frozen():
@@ -184,10 +185,10 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
     The module that ``functional_call`` is given provides only its ``forward``; it may be on the meta device.
     """
     models = [nn.Linear(3, 2, device=device) for _ in range(4)]
-    x = torch.rand(5, 3, device=device)
+    base, x = nn.Linear(3, 2, device="meta"), torch.rand(5, 3, device=device)
 
     def call(state, x):
-        return functional_call(models[0], state, x)
+        return functional_call(base, state, x)
 
     out = torch.vmap(call, in_dims=(0, None))(stack_module_state(models), x)
 

@@ -210,11 +210,11 @@ def test_inside_the_call_parameters_may_be_plain_tensors():
 def test_in_place_changes_reach_the_given_tensors():
     """An in-place change during ``functional_call`` changes the given tensor, not the module's own tensor."""
     norm = nn.BatchNorm1d(1, momentum=0.5)
-    given = {"running_mean": torch.tensor([10.0])}
+    mean = torch.tensor([10.0])
 
-    functional_call(norm, given, torch.tensor([[2.0], [6.0]]))
+    functional_call(norm, {"running_mean": mean}, torch.tensor([[2.0], [6.0]]))
 
-    assert given["running_mean"].tolist() == [7.0]
+    assert mean.tolist() == [7.0]
     assert norm.running_mean.tolist() == [0.0]
 
 
