@@ -230,7 +230,7 @@ def test_one_element_cannot_be_normalised(layer, training):
         layer(2).train(training)(x)
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(2, track_running_stats=True)(x)
-    two = torch.cat([x, x + 1], dim=2)
+    two = torch.cat([x, x + 1], dim=-1)
     assert layer(2).train(training)(two).shape == two.shape
 
 

@@ -114,7 +114,8 @@ def test_more_iterations_at_each_reading():
 def test_the_vectors_start_at_random():
     """When applied, ``parametrizations.spectral_norm`` draws ``_u`` and ``_v``, then iterates 15 times."""
     layer = nn.Linear(2, 3).eval()
-    matrix = layer.weight.detach()
+    matrix = torch.tensor([[1.0, 0.2], [0.0, 0.9], [0.1, 0.0]])
+    layer.weight = nn.Parameter(matrix.clone())
     torch.manual_seed(7)
     u, v = (F.normalize(torch.empty(size).normal_(), dim=0) for size in (3, 2))
     torch.manual_seed(7)
