@@ -110,8 +110,8 @@ def test_half_frozen_is_an_error(name):
     """``stack_module_state`` raises ``RuntimeError`` if a tensor requires grad in some of the modules
     only.
     """
-    models = [nn.BatchNorm1d(2), nn.BatchNorm1d(2)]
-    getattr(models[1], name).requires_grad_(name == "running_mean")
+    models = [nn.BatchNorm1d(2) for _ in range(3)]
+    getattr(models[2], name).requires_grad_(name == "running_mean")
 
     with pytest.raises(
         RuntimeError, match=rf"Expected {name} from each model to have the same \.requires_grad"
@@ -147,7 +147,7 @@ def test_different_modes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules in different modes, training and eval."""
     training, evaluating = nn.Linear(2, 1), nn.Linear(2, 1).eval()
 
-    for models in ([training, evaluating], [evaluating, training]):
+    for models in ([training, evaluating], [evaluating, training], [training, training, evaluating]):
         with pytest.raises(RuntimeError, match="all models to have the same training/eval mode"):
             stack_module_state(models)
 
@@ -158,7 +158,8 @@ def test_different_classes_are_an_error():
     class Own(nn.Linear):
         pass
 
-    for models in ([nn.Linear(2, 1), Own(2, 1)], [Own(2, 1), nn.Linear(2, 1)]):
+    for kinds in ([nn.Linear, Own], [Own, nn.Linear], [Own, Own, nn.Linear]):
+        models = [kind(2, 1) for kind in kinds]
         with pytest.raises(RuntimeError, match="Expected all models to be of the same class"):
             stack_module_state(models)
 

@@ -57,12 +57,13 @@ def test_the_parameter_and_a_mask_are_kept(how):
     assert torch.equal(layer.weight, weight * layer.weight_mask)
 
 
-def test_the_pruned_tensor_is_computed_before_each_call():
+@pytest.mark.parametrize("training", [True, False])
+def test_the_pruned_tensor_is_computed_before_each_call(training):
     """A pruned ``weight`` is recomputed as ``weight_orig * weight_mask`` at each call of the module.
 
     Until then it is out of date: after a step of the optimizer, call the module before the weight is read.
     """
-    layer = nn.Linear(3, 1)
+    layer = nn.Linear(3, 1).train(training)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
     prune.l1_unstructured(layer, "weight", 1)
 

@@ -107,9 +107,10 @@ def test_the_value_is_computed_at_each_reading():
         assert layer.weight is layer.weight
 
 
-def test_gradients_flow_to_the_original():
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_flow_to_the_original(training):
     """The gradient of a parametrized weight flows through the parametrization to ``original``."""
-    layer = nn.Linear(2, 1, bias=False)
+    layer = nn.Linear(2, 1, bias=False).train(training)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
 

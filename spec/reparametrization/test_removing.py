@@ -107,7 +107,8 @@ def test_other_tensors_stay_parametrized():
     assert isinstance(layer.weight, nn.Parameter)
 
 
-def test_a_buffer_becomes_a_buffer():
+@pytest.mark.parametrize(("leave", "value"), [(True, [3.0, 0.0]), (False, [3.0, -4.0])])
+def test_a_buffer_becomes_a_buffer(leave, value):
     """:func:`remove_parametrizations <torch.nn.utils.parametrize.remove_parametrizations>` on a parametrized
     buffer makes it a plain buffer again.
     """
@@ -115,9 +116,9 @@ def test_a_buffer_becomes_a_buffer():
     norm.running_mean.copy_(torch.tensor([3.0, -4.0]))
     register_parametrization(norm, "running_mean", nn.ReLU())
 
-    remove_parametrizations(norm, "running_mean")
+    remove_parametrizations(norm, "running_mean", leave)
 
-    assert norm._buffers["running_mean"].tolist() == [3.0, 0.0]
+    assert norm._buffers["running_mean"].tolist() == value
 
 
 def test_several_originals_become_one_parameter():
