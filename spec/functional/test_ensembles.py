@@ -242,6 +242,8 @@ def test_stacking_inside_a_transform_is_refused(transform):
     stacked = stack_module_state(nets)[0]
     with pytest.raises(RuntimeError, match=r"attempting to call Tensor\.requires_grad_\(\)"):
         transform(ensemble)(torch.rand(2))
+    with pytest.raises(RuntimeError, match=r"attempting to call Tensor\.requires_grad_\(\)"):
+        torch.func.jvp(ensemble, (torch.rand(2),), (torch.rand(2),))
 
     weights = stacked["weight"].detach()
     assert torch.equal(transform(lambda x: ensemble(x, stacked))(torch.rand(2)), weights)

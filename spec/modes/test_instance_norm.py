@@ -166,6 +166,7 @@ def test_affine(layer, shape):
 
     torch.testing.assert_close(net(x), torch.stack([first * 2 + 5, second * 3 + 7], dim=1))
     torch.testing.assert_close(net.eval()(x), net.train()(x))
+    torch.testing.assert_close(net(x[0]), net(x)[0])
 
 
 @pytest.mark.since("2.12")
@@ -230,6 +231,8 @@ def test_one_element_cannot_be_normalised(layer, training):
         layer(2).train(training)(x)
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         layer(2, track_running_stats=True)(x)
+    with pytest.raises(ValueError, match="Expected more than 1 spatial element"):
+        layer(2).train(training)(x[0])
     two = torch.cat([x, x + 1], dim=-1)
     assert layer(2).train(training)(two).shape == two.shape
 

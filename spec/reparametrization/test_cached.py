@@ -81,6 +81,8 @@ def test_an_exception_ends_it():
 
     assert layer.weight is not kept
     assert layer.weight is not layer.weight
+    with parametrize.cached():
+        assert layer.weight is not kept
 
 
 def test_tensors_are_told_apart_by_module_and_name():

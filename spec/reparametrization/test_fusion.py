@@ -32,16 +32,16 @@ def settled(norm):
     ],
     ids=["1d", "2d", "3d"],
 )
-@pytest.mark.parametrize("bias", [True, False])
-def test_a_convolution_takes_in_its_norm(kind, norms, sizes, bias, device):
+@pytest.mark.parametrize(("groups", "bias"), [(1, True), (1, False), (2, True)])
+def test_a_convolution_takes_in_its_norm(kind, norms, sizes, groups, bias, device):
     """:func:`fuse_conv_bn_eval <torch.nn.utils.fusion.fuse_conv_bn_eval>` fuses a convolution and a BatchNorm
     into one convolution.
 
     The new layer computes what both computed in eval mode, with one pass over the data less.
     """
     conv, norm = (
-        kind(2, 3, 2, bias=bias).eval().to(device, torch.float64),
-        settled(norms(3, eps=0.3)).to(device, torch.float64),
+        kind(2, 4, 2, groups=groups, bias=bias).eval().to(device, torch.float64),
+        settled(norms(4, eps=0.3)).to(device, torch.float64),
     )
     x = torch.rand(4, 2, *sizes, device=device, dtype=torch.float64)
 

@@ -46,7 +46,8 @@ def test_it_stays_orthogonal_in_training(orthogonal_map):
     assert (layer.weight - before).abs().max() > 0.01
 
 
-def test_an_orthogonal_weight_keeps_its_value():
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder", None])
+def test_an_orthogonal_weight_keeps_its_value(orthogonal_map):
     """``parametrizations.orthogonal`` keeps the value of a weight that is already orthogonal."""
     square = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
     tall = torch.tensor([[0.0, 1.0], [-0.6, 0.0], [0.8, 0.0]])
@@ -54,8 +55,7 @@ def test_an_orthogonal_weight_keeps_its_value():
     for weight in (square, tall, tall.T):
         layer = nn.Linear(*weight.T.shape)
         layer.weight = nn.Parameter(weight.clone())
-        orthogonal(layer)
-
+        orthogonal(layer, orthogonal_map=orthogonal_map)
         torch.testing.assert_close(layer.weight.detach(), weight)
 
 

@@ -36,6 +36,7 @@ def test_the_original_may_be_left():
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
+    register_parametrization(layer, "weight", nn.Tanh())
 
     with torch.no_grad():
         layer.parametrizations.weight.original.mul_(10.0)

@@ -348,12 +348,12 @@ def test_the_original_shares_memory_with_what_is_assigned():
     """
     same = nn.Identity()
     same.right_inverse = lambda x: x
-    layer = register_parametrization(nn.Linear(2, 1), "weight", same)
-    value = torch.tensor([[2.0, 3.0]])
+    layer = register_parametrization(nn.Linear(2, 2), "weight", same)
+    value = torch.tensor([[2.0, 3.0], [4.0, 5.0]]).T
     layer.weight = value
-    value.fill_(7.0)
+    value[0, 1] = 7.0
 
-    assert layer.weight.tolist() == [[7.0, 7.0]]
+    assert layer.weight.tolist() == [[2.0, 7.0], [3.0, 5.0]]
 
 
 def test_a_parameter_is_not_assigned():

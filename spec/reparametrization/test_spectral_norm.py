@@ -208,18 +208,21 @@ def test_dim_says_which_dimension_makes_the_rows(dim, sizes):
     torch.testing.assert_close(net.weight.norm() * torch.linalg.matrix_norm(rows, 2), rows.norm())
 
 
-@pytest.mark.parametrize("dim", [2, -3])
-def test_dim_lies_within_the_weight(dim):
+@pytest.mark.parametrize(
+    ("name", "dim", "dims"), [("weight", 2, "-2, 1"), ("weight", -3, "-2, 1"), ("bias", 1, "-1, 0")]
+)
+def test_dim_lies_within_the_weight(name, dim, dims):
     """``parametrizations.spectral_norm`` raises ``IndexError`` for a ``dim`` out of range."""
-    with pytest.raises(IndexError, match=rf"to be in range of \[-2, 1\] but got {dim}\)"):
-        spectral_norm(nn.Linear(2, 3), dim=dim)
+    with pytest.raises(IndexError, match=rf"to be in range of \[{dims}\] but got {dim}\)"):
+        spectral_norm(nn.Linear(2, 3), name, dim=dim)
 
 
 @pytest.mark.parametrize("number", [0, -2])
-def test_at_least_one_iteration(number):
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_at_least_one_iteration(name, number):
     """``parametrizations.spectral_norm`` raises ``ValueError`` if ``n_power_iterations`` is below 1."""
     with pytest.raises(ValueError, match=f"to be positive, but got n_power_iterations={number}"):
-        spectral_norm(nn.Linear(2, 3), n_power_iterations=number)
+        spectral_norm(nn.Linear(2, 3), name, n_power_iterations=number)
 
 
 @pytest.mark.parametrize("name", ["wieght", "in_features"])

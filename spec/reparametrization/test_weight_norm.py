@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations, parametrize, weight_norm
+from torch.nn.utils import parametrizations, parametrize, remove_weight_norm, weight_norm
 
 
 @pytest.mark.since("2.1")
@@ -112,6 +112,8 @@ def test_removing_leaves_one_parameter():
         layer.parametrizations.weight.original0.fill_(10.0)
         layer.parametrizations.weight.original1.copy_(torch.tensor([[0.3, 0.4]]))
     parts = list(layer.parametrizations.weight.parameters())
+    with pytest.raises(ValueError, match="weight_norm of 'weight' not found"):
+        remove_weight_norm(layer)
 
     parametrize.remove_parametrizations(layer, "weight")
 
@@ -121,19 +123,20 @@ def test_removing_leaves_one_parameter():
 
 
 @pytest.mark.since("2.1")
-def test_it_loads_the_state_of_the_old_form():
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_it_loads_the_state_of_the_old_form(name):
     """The state dict of ``torch.nn.utils.weight_norm`` loads into ``parametrizations.weight_norm``.
 
     The dict that is loaded is not changed (:issue:`102999`).
     """
-    old = nn.Sequential(weight_norm(nn.Linear(2, 1)))
-    new = nn.Sequential(parametrizations.weight_norm(nn.Linear(2, 1)))
+    old = nn.Sequential(weight_norm(nn.Linear(2, 3), name))
+    new = nn.Sequential(parametrizations.weight_norm(nn.Linear(2, 3), name))
     state = old.state_dict()
 
     assert str(new.load_state_dict(state)) == "<All keys matched successfully>"
-    assert torch.equal(new[0].parametrizations.weight.original0, old[0].weight_g)
-    assert torch.equal(new[0].parametrizations.weight.original1, old[0].weight_v)
-    assert list(state) == ["0.bias", "0.weight_g", "0.weight_v"]
+    assert torch.equal(new[0].parametrizations[name].original0, state[f"0.{name}_g"])
+    assert torch.equal(new[0].parametrizations[name].original1, state[f"0.{name}_v"])
+    assert list(state) == list(old.state_dict())
 
 
 @pytest.mark.since("2.1")
