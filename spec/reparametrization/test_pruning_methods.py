@@ -69,7 +69,7 @@ def test_scores_and_a_mask_of_ones_are_given():
         PRUNING_TYPE = "unstructured"
 
         def compute_mask(self, t, default_mask):
-            given.append((t.tolist(), default_mask.tolist()))
+            given.append((t.tolist(), default_mask.tolist(), default_mask.dtype))
             return default_mask
 
     layer = nn.Linear(2, 1)
@@ -77,7 +77,8 @@ def test_scores_and_a_mask_of_ones_are_given():
     Custom.apply(layer, "weight")
     Custom.apply(layer, "bias", importance_scores=torch.tensor([5.0]))
 
-    assert given == [([[2.0, 3.0]], [[1.0, 1.0]]), ([5.0], [1.0])]
+    dtype = torch.float32
+    assert given == [([[2.0, 3.0]], [[1.0, 1.0]], dtype), ([5.0], [1.0], dtype)]
 
 
 def test_every_method_has_a_type():
