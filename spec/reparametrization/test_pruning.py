@@ -149,7 +149,7 @@ def test_channels_of_least_matrix_norm(n, left):
 
 
 @pytest.mark.parametrize(
-    ("dim", "left"), [(0, [[0.0, 0.0], [1.0, 1.0]]), (1, [[1.0, 0.0]] * 2), (-1, [[1.0, 0.0]] * 2)]
+    ("dim", "left"), [(0, [[0, 0], [1, 1]]), (-2, [[0, 0], [1, 1]]), (1, [[1, 0]] * 2), (-1, [[1, 0]] * 2)]
 )
 def test_dim_says_what_channels_are(dim, left):
     """``dim`` of ``prune.ln_structured`` is the channel dimension, counted from the end if negative."""
