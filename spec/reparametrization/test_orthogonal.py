@@ -49,7 +49,7 @@ def test_it_stays_orthogonal_in_training(orthogonal_map):
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder", None])
 def test_an_orthogonal_weight_keeps_its_value(orthogonal_map):
     """``parametrizations.orthogonal`` keeps the value of a weight that is already orthogonal."""
-    square = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
+    square = torch.tensor([[0.0, 0.0, 1.0], [0.6, 0.8, 0.0], [0.8, -0.6, 0.0]])
     tall = torch.tensor([[0.0, 1.0], [-0.6, 0.0], [0.8, 0.0]])
 
     for weight in (square, tall, tall.T):
@@ -235,11 +235,11 @@ def test_an_orthogonal_matrix_may_be_assigned(orthogonal_map):
     others.
     """
     layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map)
-    layer.weight = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
-    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+    layer.weight = torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.6, -0.8], [0.8, 0.6]]))
 
-    layer.weight = torch.tensor([[0.0, 2.0], [3.0, 5.0]])
-    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    layer.weight = torch.tensor([[0.0, -2.0], [3.0, 5.0]])
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.0, -1.0], [1.0, 0.0]]))
 
     tall, value = orthogonal(nn.Linear(2, 3), orthogonal_map=orthogonal_map), -torch.eye(3)[:, [2, 0]]
     tall.weight = value
@@ -337,7 +337,6 @@ def test_weight_decay_undoes_householder(orthogonal_map, length):
     """
     layer = orthogonal(nn.Linear(3, 3, bias=False), orthogonal_map=orthogonal_map)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, weight_decay=0.1)
-
     layer(torch.rand(5, 3)).sum().backward()
     optimizer.step()
 
@@ -369,14 +368,15 @@ def test_householder_starts_at_the_q_without_base():
     That is with ``use_trivialization=False``. Q is the orthogonal factor of the QR decomposition of the
     weight, and the weight itself if that is orthogonal.
     """
-    layer, square = nn.Linear(2, 3), nn.Linear(2, 2)
-    square.weight.data = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
+    layer, square = nn.Linear(2, 3), nn.Linear(3, 3)
+    wanted = torch.tensor([[0.0, 0.0, 1.0], [0.6, 0.8, 0.0], [0.8, -0.6, 0.0]])
+    square.weight.data = wanted.clone()
     weight = layer.weight.detach().clone()
 
     orthogonal(layer, orthogonal_map="householder", use_trivialization=False)
     orthogonal(square, orthogonal_map="householder", use_trivialization=False)
 
-    torch.testing.assert_close(square.weight.detach(), torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+    torch.testing.assert_close(square.weight.detach(), wanted)
     triangle = layer.weight.detach().T @ weight
     torch.testing.assert_close(triangle, triangle.triu(), atol=1e-5, rtol=0)
     torch.testing.assert_close(layer.weight.detach() @ triangle, weight, atol=1e-5, rtol=0)
