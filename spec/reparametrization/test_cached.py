@@ -3,6 +3,8 @@
 Within a context a parametrized tensor is computed at its first reading and kept until the end.
 """
 
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -30,11 +32,11 @@ def test_changes_are_not_seen_within():
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
     original = layer.parametrizations.weight.original
-    original.data.fill_(3.0)
+    nn.init.constant_(original, 3.0)
 
     with parametrize.cached():
         assert layer.weight.tolist() == [[3.0, 3.0]]
-        original.data.fill_(5.0)
+        nn.init.constant_(original, 5.0)
         assert layer.weight.tolist() == [[3.0, 3.0]]
     assert layer.weight.tolist() == [[5.0, 5.0]]
 
@@ -44,11 +46,14 @@ def test_each_context_starts_afresh():
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached():
+        kept = weakref.ref(layer.weight)
+        assert kept() is layer.weight
+    assert kept() is None
+
+    with parametrize.cached():
         first = layer.weight
     with parametrize.cached():
-        second = layer.weight
-
-    assert first is not second
+        assert layer.weight is not first
 
 
 def test_contexts_may_be_nested():
@@ -76,6 +81,8 @@ def test_an_exception_ends_it():
 
     assert layer.weight is not kept
     assert layer.weight is not layer.weight
+    with parametrize.cached():
+        assert layer.weight is not kept
 
 
 def test_tensors_are_told_apart_by_module_and_name():
@@ -119,6 +126,7 @@ def test_scripting_is_an_error():
     Remove the parametrizations first, or trace.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
+    scripted = torch.jit.script(layer)
 
     with pytest.raises(torch.jit.Error, match="Parametrization is not working with scripting"):
-        torch.jit.script(layer)(torch.rand(2))
+        scripted(torch.rand(2))
