@@ -175,7 +175,11 @@ def test_a_lazy_module_saves_no_extra_state():
 
     class LazyWords(LazyModuleMixin, Words): ...
 
+    words = LazyWords()
+    words.scale = nn.Parameter(torch.rand(2))
+    words.register_buffer("seen", torch.tensor(4))
+
     assert list(Words().state_dict()) == ["_extra_state"]
-    assert list(LazyWords().state_dict()) == []
+    assert list(words.state_dict()) == ["scale", "seen"]
     with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "_extra_state"'):
-        LazyWords().load_state_dict(LazyWords().state_dict())
+        words.load_state_dict(words.state_dict())

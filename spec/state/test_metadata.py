@@ -14,10 +14,16 @@ from torch import nn
 
 def test_metadata_names_every_module():
     """``state_dict()._metadata`` has an entry for every module, even without parameters and buffers."""
-    state = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(2, affine=False, track_running_stats=False)).state_dict()
+    norm = nn.BatchNorm1d(2, affine=False, track_running_stats=False)
+    state = nn.Sequential(nn.ReLU(), nn.Sequential(norm)).state_dict()
 
     assert list(state) == []
-    assert state._metadata == {"": {"version": 1}, "0": {"version": 1}, "1": {"version": 2}}
+    assert state._metadata == {
+        "": {"version": 1},
+        "0": {"version": 1},
+        "1": {"version": 1},
+        "1.0": {"version": 2},
+    }
 
 
 def test_metadata_names_have_the_prefix():
@@ -113,7 +119,7 @@ def test_the_metadata_stays_with_the_dict_while_loading():
     Each is also given the metadata of its own module.
     """
     seen = []
-    net = nn.Sequential(nn.ReLU())
+    net = nn.Sequential(nn.BatchNorm1d(2))
     state = net.state_dict()
     for module in net.modules():
         module._register_load_state_dict_pre_hook(lambda state, prefix, data, *_: seen.append((state, data)))
@@ -122,7 +128,7 @@ def test_the_metadata_stays_with_the_dict_while_loading():
 
     assert seen[0][0]._metadata is state._metadata
     assert type(seen[1][0]) is dict
-    assert [data for _, data in seen] == [{"version": 1}, {"version": 1}]
+    assert [data for _, data in seen] == [{"version": 1}, {"version": 2}]
 
 
 @pytest.mark.question("Q57")

@@ -39,13 +39,15 @@ def test_shapes_are_not_adapted(ours, theirs):
     net = nn.Module()
     net.scale = nn.Parameter(torch.full(ours, 5.0))
     net.register_buffer("mean", torch.full(ours, 5.0))
+    net.gain = nn.Parameter(torch.tensor(5.0))
     value = torch.full(theirs, 7.0)
 
     with pytest.raises(RuntimeError, match=r"size mismatch for scale(.|\n)*size mismatch for mean"):
-        net.load_state_dict({"scale": value, "mean": value})
+        net.load_state_dict({"scale": value, "mean": value, "gain": torch.tensor([9.0])})
 
     assert torch.equal(net.scale, torch.full(ours, 5.0))
     assert torch.equal(net.mean, torch.full(ours, 5.0))
+    assert net.gain.item() == 9.0
 
 
 @pytest.mark.question("Q53")
@@ -101,6 +103,8 @@ def test_several_elements_do_not_load_into_a_scalar():
 
     with pytest.raises(RuntimeError, match=r"size mismatch for scale: .*torch.Size\(\[2\]\) from checkpoint"):
         net.load_state_dict({"scale": torch.tensor([7.0, 8.0])})
+
+    assert net.scale.item() == 5.0
 
 
 @pytest.mark.question("Q55")
