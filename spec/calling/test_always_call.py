@@ -182,6 +182,8 @@ def test_an_interrupt_runs_no_hooks():
     raising.register_forward_hook(lambda module, args, output: calls.append(args[0]), always_call=True)
     with pytest.raises(KeyboardInterrupt, match=r"^$"):
         raising(KeyboardInterrupt)
+    with pytest.raises(SystemExit, match=r"^$"):
+        raising(SystemExit)
     with pytest.raises(OSError, match=r"^$"):
         raising(OSError)
 

@@ -167,10 +167,11 @@ def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
         output.sum().backward()
 
 
-def test_a_returned_gradient_keeps_its_shape():
+@pytest.mark.parametrize("shape", [(5,), (1,), (1, 2)])
+def test_a_returned_gradient_keeps_its_shape(shape):
     """A full backward hook that returns a gradient of the wrong shape raises ``RuntimeError``."""
     identity = nn.Identity()
-    identity.register_full_backward_hook(lambda module, grad_input, grad_output: (torch.rand(5),))
+    identity.register_full_backward_hook(lambda module, grad_input, grad_output: (torch.rand(shape),))
     output = identity(torch.rand(2, requires_grad=True))
 
     with pytest.raises(RuntimeError, match="has changed the size of value"):
@@ -300,6 +301,10 @@ def test_the_store_of_full_backward_hooks():
 
     handle = identity.register_full_backward_hook(hook)
     assert dict(identity._backward_hooks) == {handle.id: hook}
+    assert identity._is_full_backward_hook is True
+
+    handle.remove()
+    assert dict(identity._backward_hooks) == {}
     assert identity._is_full_backward_hook is True
 
 

@@ -60,15 +60,17 @@ def test_an_input_without_gradient_has_zeros(needed):
     It is zeros also for an input that requires grad and is not used. If no input requires grad, all entries
     are ``None``.
     """
-    net = Apply(lambda x, y: x * 3 + y.detach())
-    seen = []
+    weight, seen = torch.tensor([3.0, 4.0], requires_grad=True), []
+    net = Apply(lambda x, y: x * weight + y.detach())
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
     y = torch.tensor([5.0, 7.0], requires_grad=needed)
     net(torch.rand(2, requires_grad=True), y).sum().backward()
+    net(torch.rand(2), torch.rand(2)).sum().backward()
 
-    [(of_x, of_y)] = seen
-    assert of_x.tolist() == [3.0, 3.0]
+    [(of_x, of_y), without] = seen
+    assert of_x.tolist() == [3.0, 4.0]
     assert of_y.tolist() == [0.0, 0.0]
+    assert without == (None, None)
 
 
 def test_an_unused_input_gets_a_gradient_of_zeros():
