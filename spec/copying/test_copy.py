@@ -41,6 +41,9 @@ def test_the_stores_are_shared():
 
     assert [name for name, _ in net.named_parameters()] == ["weight", "scale"]
     assert net.scale is scale
+    assert copied._parameters is net._parameters
+    assert copied._buffers is net._buffers
+    assert copied._modules is net._modules
 
 
 def test_hooks_are_shared():
