@@ -302,10 +302,13 @@ def test_the_error_of_a_global_one_becomes_a_warning():
 def test_a_failed_call_warns_of_nothing():
     """If ``forward`` raises, ``always_call=True`` hooks that do not raise themselves cause no warning."""
     failing = Failing()
-    failing.register_forward_hook(lambda *given: None, always_call=True)
+    failing.register_forward_hook(lambda *given: "replaced", always_call=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with pytest.raises(ValueError, match="forward failed"):
+        with (
+            register_module_forward_hook(lambda *given: None, always_call=True),
+            pytest.raises(ValueError, match="forward failed"),
+        ):
             failing(3)
 
     assert caught == []

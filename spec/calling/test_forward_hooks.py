@@ -175,7 +175,8 @@ def test_with_kwargs_they_come_before_the_output():
     net.register_forward_hook(hook, with_kwargs=True)
 
     assert net(2, scale=5) == "replaced"
-    assert seen == [(net, (2,), {"scale": 5}, 10)]
+    assert net(3, 7) == "replaced"
+    assert seen == [(net, (2,), {"scale": 5}, 10), (net, (3, 7), {}, 21)]
 
 
 def test_options_of_a_forward_hook_are_keyword_only():

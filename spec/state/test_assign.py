@@ -57,13 +57,14 @@ def test_a_parameter_in_the_dict_is_taken_as_it_is():
 
 
 @pytest.mark.since("2.1")
-def test_dtype_and_device_of_the_dict_win(device):
+@pytest.mark.parametrize("built_on", ["meta", "cpu"])
+def test_dtype_and_device_of_the_dict_win(device, built_on):
     """After ``load_state_dict(assign=True)``, the module has the dtype and device of the dict's tensors.
 
     This is how a model that was built on the meta device gets its weights without a second copy of them in
     memory. Cast or move afterwards where the checkpoint is of another kind.
     """
-    norm = nn.BatchNorm1d(2, device="meta")
+    norm = nn.BatchNorm1d(2, device=built_on)
 
     norm.load_state_dict(nn.BatchNorm1d(2, dtype=torch.float16, device=device).state_dict(), assign=True)
 

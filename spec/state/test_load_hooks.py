@@ -111,10 +111,11 @@ def test_a_load_pre_hook_may_rename_keys():
 
 
 @pytest.mark.question("Q67")
-def test_what_a_load_pre_hook_returns_is_ignored():
+@pytest.mark.parametrize("returned", [{"weight": torch.tensor([9.0])}, False], ids=["dict", "false"])
+def test_what_a_load_pre_hook_returns_is_ignored(returned):
     """``load_state_dict`` ignores the return value of a pre-hook."""
     layer = nn.PReLU()
-    layer._register_load_state_dict_pre_hook(lambda *args: {"weight": torch.tensor([9.0])})
+    layer._register_load_state_dict_pre_hook(lambda *args: returned)
 
     layer.load_state_dict({"weight": torch.tensor([0.75])})
 

@@ -62,12 +62,13 @@ def test_submodules_are_filled_too():
     """:meth:`~torch.nn.Module.load_state_dict` loads submodules at any depth by dotted names such as
     ``0.0.weight``.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(1, 2, bias=False)), nn.Linear(2, 1, bias=False))
+    net = nn.Sequential(nn.Sequential(nn.BatchNorm1d(1)), nn.Linear(2, 1, bias=False))
+    values = {"1.weight": [[5.0, 6.0]], "0.0.weight": [7.0], "0.0.bias": [8.0]}
+    values.update({"0.0.running_mean": [9.0], "0.0.running_var": [2.0], "0.0.num_batches_tracked": 3})
 
-    net.load_state_dict({"1.weight": torch.tensor([[5.0, 6.0]]), "0.0.weight": torch.tensor([[7.0], [8.0]])})
+    net.load_state_dict({key: torch.tensor(value) for key, value in values.items()})
 
-    assert net[0][0].weight.tolist() == [[7.0], [8.0]]
-    assert net[1].weight.tolist() == [[5.0, 6.0]]
+    assert {key: value.tolist() for key, value in net.state_dict().items()} == values
 
 
 def test_loading_gives_no_warning():

@@ -239,6 +239,9 @@ def test_an_instance_norm_refuses_very_old_statistics(layer):
     assert f'"n.running_mean" and "n.running_var" for {layer.__name__}' in str(caught.value)
     assert "Unexpected key(s)" not in str(caught.value)
 
+    tracking = nn.ModuleDict({"n": layer(2, track_running_stats=True)})
+    assert tracking.load_state_dict(state) == ([], [])
+
 
 @pytest.mark.parametrize("layer", [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d])
 def test_an_instance_norm_with_metadata_counts_keys(layer):

@@ -19,15 +19,20 @@ def test_a_size_mismatch_raises(strict):
 
     See also :ref:`state.shapes.what_fits_can_be_picked_by_shape`
     """
-    state = {"weight": torch.rand(4, 2), "bias": torch.rand(3)}
+    layer = nn.Linear(2, 3)
+    layer.register_buffer("mean", torch.rand(5))
+    state = {"weight": torch.rand(4, 2), "bias": torch.rand(3), "mean": torch.rand(1)}
 
     with pytest.raises(RuntimeError, match="size mismatch for weight") as caught:
-        nn.Linear(2, 3).load_state_dict(state, strict=strict)
+        layer.load_state_dict(state, strict=strict)
 
-    assert str(caught.value) == (
-        "Error(s) in loading state_dict for Linear:\n\tsize mismatch for weight: copying a param with shape "
-        "torch.Size([4, 2]) from checkpoint, the shape in current model is torch.Size([3, 2])."
-    )
+    assert str(caught.value).split("\n\t") == [
+        "Error(s) in loading state_dict for Linear:",
+        "size mismatch for weight: copying a param with shape torch.Size([4, 2]) from checkpoint, "
+        "the shape in current model is torch.Size([3, 2]).",
+        "size mismatch for mean: copying a param with shape torch.Size([1]) from checkpoint, "
+        "the shape in current model is torch.Size([5]).",
+    ]
 
 
 @pytest.mark.parametrize(

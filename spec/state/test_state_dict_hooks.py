@@ -34,10 +34,11 @@ def test_a_pre_hook_runs_before_anything_is_saved():
 
 
 @pytest.mark.question("Q67")
-def test_what_a_pre_hook_returns_is_ignored():
+@pytest.mark.parametrize("returned", [{"x": 1}, "other.", False], ids=["dict", "prefix", "false"])
+def test_what_a_pre_hook_returns_is_ignored(returned):
     """The return value of a :meth:`~torch.nn.Module.register_state_dict_pre_hook` hook is ignored."""
     layer = nn.Linear(2, 3)
-    layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: {"x": 1})
+    layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: returned)
 
     assert list(layer.state_dict()) == ["weight", "bias"]
 

@@ -122,7 +122,7 @@ def test_unexpected_keys_are_found_at_any_depth():
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.parametrize("key", ["0", "0.0", "0.0.weight.x"])
+@pytest.mark.parametrize("key", ["0", "0.0", "0.0.weight.x", "mean.x"])
 def test_a_key_must_match_as_a_whole(key):
     """``load_state_dict`` reports a submodule's name, or a key below a parameter (``weight.x``), as
     unexpected.
@@ -130,6 +130,7 @@ def test_a_key_must_match_as_a_whole(key):
     Up to torch 2.3 the first part of a key was enough (:issue:`123510`, :pull:`124385`).
     """
     net = nn.Sequential(nn.Sequential(nn.PReLU()))
+    net.register_buffer("mean", torch.rand(2))
 
     result = net.load_state_dict({**net.state_dict(), key: torch.rand(1)}, strict=False)
 
