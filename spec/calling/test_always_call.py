@@ -27,10 +27,11 @@ def test_it_runs_when_forward_raises():
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: seen.append(given), always_call=True)
-    with pytest.raises(ValueError, match="forward failed"):
-        failing(3, scale=5)
+    for number in (3, 4):
+        with pytest.raises(ValueError, match="forward failed"):
+            failing(number, scale=5)
 
-    assert seen == [(failing, (3,), None)]
+    assert seen == [(failing, (3,), None), (failing, (4,), None)]
 
 
 @pytest.mark.since("2.1")

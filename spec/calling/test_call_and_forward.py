@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 
-def test_a_call_runs_forward():
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_call_runs_forward(requires_grad):
     """Without hooks, ``net(x)`` runs ``forward`` once and returns what ``forward`` returns.
 
     Write :meth:`Module.forward <torch.nn.Module.forward>` and call the module: ``net.forward(x)`` computes
@@ -24,7 +25,7 @@ def test_a_call_runs_forward():
             made.append(x * factor)
             return made[-1]
 
-    result = Scale()(torch.tensor([2.0, 5.0]), 3)
+    result = Scale()(torch.tensor([2.0, 5.0], requires_grad=requires_grad), 3)
 
     assert [id(output) for output in made] == [id(result)]
     assert result.tolist() == [6.0, 15.0]
@@ -40,11 +41,12 @@ def test_every_argument_is_passed_on():
         def forward(self, *args, **kwargs):
             return args, kwargs
 
-    x, anything = torch.rand(2), object()
-    args, kwargs = Echo()(x, anything, None, scale=x, flag=False)
+    x, y, anything = torch.rand(2, requires_grad=True), torch.rand(2), object()
+    args, kwargs = Echo()(x, y, anything, None, scale=x, flag=False)
 
     assert args[0] is x
-    assert args[1:] == (anything, None)
+    assert args[1] is y
+    assert args[2:] == (anything, None)
     assert list(kwargs) == ["scale", "flag"]
     assert kwargs["scale"] is x
     assert kwargs["flag"] is False

@@ -60,9 +60,11 @@ def test_registering_a_forward_hook_returns_a_handle():
     assert calls == [(1,)]
 
 
-def test_returning_none_keeps_the_output():
+@pytest.mark.parametrize(
+    "value", [torch.rand(2, requires_grad=True), [torch.rand(2)]], ids=["tensor", "list"]
+)
+def test_returning_none_keeps_the_output(value):
     """If a forward hook returns ``None``, ``net(x)`` returns the very object that ``forward`` returned."""
-    value = [torch.rand(2)]
 
     class Answer(nn.Module):
         def forward(self):

@@ -26,10 +26,10 @@ def test_destination_is_filled_and_returned():
     """
     destination = OrderedDict(epoch=7)
 
-    returned = nn.Linear(2, 3).state_dict(destination=destination)
+    returned = nn.Sequential(nn.Linear(2, 3)).state_dict(destination=destination)
 
     assert returned is destination
-    assert list(destination) == ["epoch", "weight", "bias"]
+    assert list(destination) == ["epoch", "0.weight", "0.bias"]
 
 
 @pytest.mark.question("Q65")

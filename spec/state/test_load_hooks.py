@@ -333,8 +333,10 @@ def test_a_load_post_hook_runs_before_the_error():
 
     with pytest.raises(RuntimeError, match="size mismatch for weight"):
         layer.load_state_dict({"weight": torch.rand(2)})
+    with pytest.raises(RuntimeError, match="Missing key"):
+        layer.load_state_dict({})
 
-    assert calls == [([], [])]
+    assert calls == [([], []), (["weight"], [])]
 
 
 def test_a_load_post_hook_can_be_removed():

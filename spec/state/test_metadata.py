@@ -204,6 +204,7 @@ def test_a_norm_without_a_real_count_starts_at_zero():
 
     assert real.num_batches_tracked.item() == 7
     assert meta.num_batches_tracked.device.type == "cpu"
+    assert meta.num_batches_tracked.dtype == torch.int64
     assert meta.num_batches_tracked.item() == 0
 
 
