@@ -139,10 +139,10 @@ def test_one_gradient_for_each_input_may_be_returned(count):
     There must be as many as positional arguments, ``None`` for those that are not tensors.
     """
     net = nn.Module()
-    net.forward = lambda x, factor: x * factor
-    net.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10, None))
+    net.forward = lambda factor, x: x * factor
+    net.register_full_backward_hook(lambda module, grad_input, grad_output: (None, grad_input[1] * 10))
     x = torch.rand(2, requires_grad=True)
-    net(x, 3).sum().backward()
+    net(3, x).sum().backward()
     assert x.grad.tolist() == [30.0, 30.0]
 
     identity = nn.Identity()

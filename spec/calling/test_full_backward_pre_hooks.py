@@ -76,6 +76,12 @@ def test_what_it_returns_replaces_gradients():
     assert layer.weight.grad.tolist() == [[50.0, 70.0]]
     assert seen == [[[10.0]]]
 
+    net, y = nn.Module(), torch.rand(2, requires_grad=True)
+    net.forward = lambda y: ("text", y * 3)
+    net.register_full_backward_pre_hook(lambda module, grad_output: (None, grad_output[1] * 10))
+    net(y)[1].sum().backward()
+    assert y.grad.tolist() == [30.0, 30.0]
+
 
 def test_backward_pre_hooks_run_in_order_of_registration():
     """Without ``prepend``, full backward pre-hooks run in registration order, each on the last one's
