@@ -233,13 +233,14 @@ def test_a_global_one_is_not_run_twice():
         raise ValueError("hook failed")
 
     identity.register_forward_hook(failing)
-    with (
-        register_module_forward_hook(lambda *given: calls.append("global"), always_call=True),
-        pytest.raises(ValueError, match="hook failed"),
-    ):
-        identity(3)
+    with register_module_forward_hook(lambda *given: calls.append("global"), always_call=True):
+        with pytest.raises(ValueError, match="hook failed"):
+            identity(3)
+        assert calls == ["global"]
 
-    assert calls == ["global"]
+        with register_module_forward_hook(failing), pytest.raises(ValueError, match="hook failed"):
+            nn.Identity()(3)
+        assert calls == ["global", "global"]
 
 
 @pytest.mark.since("2.1")

@@ -154,16 +154,20 @@ def test_one_gradient_for_each_input_may_be_returned(count):
         output.sum().backward()
 
 
-def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(4, "invalid number of grad_input, got 4, but expected 1"), (1, "has changed the size of value")],
+)
+def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence(rows, message):
     """``backward()`` raises if a full backward hook returns the gradient of an input itself, not in a tuple.
 
     The rows of the tensor are taken for the gradients of the inputs. Write ``return (gradient,)``.
     """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input[0])
-    output = identity(torch.rand(4, 2, requires_grad=True))
+    output = identity(torch.rand(rows, 2, requires_grad=True))
 
-    with pytest.raises(RuntimeError, match="invalid number of grad_input, got 4, but expected 1"):
+    with pytest.raises(RuntimeError, match=message):
         output.sum().backward()
 
 

@@ -29,13 +29,14 @@ def test_it_gets_the_gradients_of_the_outputs():
     assert [gradient.tolist() for gradient in grad_output] == [[10.0, 100.0]]
 
 
-def test_it_fires_before_the_gradients_of_the_module():
+@pytest.mark.parametrize("needy", [True, False], ids=["needy", "not needy"])
+def test_it_fires_before_the_gradients_of_the_module(needy):
     """A full backward pre-hook fires before ``backward()`` computes gradients of the module's parameters."""
     calls = []
     layer = nn.Linear(2, 1)
     layer.weight.register_hook(lambda gradient: calls.append("weight"))
     layer.register_full_backward_pre_hook(lambda *given: calls.append("pre-hook"))
-    output = layer(torch.rand(1, 2, requires_grad=True))
+    output = layer(torch.rand(1, 2, requires_grad=needy))
     output.register_hook(lambda gradient: calls.append("output"))
     output.sum().backward()
 
@@ -122,7 +123,11 @@ def test_one_gradient_for_each_output_may_be_returned(count):
         output.sum().backward()
 
 
-def test_a_tensor_must_be_in_a_tuple():
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(2, "invalid number of grad_output, got 2, but expected 1$"), (1, "has changed the size of value")],
+)
+def test_a_tensor_must_be_in_a_tuple(rows, message):
     """A full backward pre-hook that returns a gradient outside a tuple makes ``backward()`` raise an error.
 
     Return ``(gradient,)``. A tensor is taken for a tuple of its rows, of which there are seldom as many as
@@ -131,12 +136,12 @@ def test_a_tensor_must_be_in_a_tuple():
     bare, wrapped = nn.Identity(), nn.Identity()
     bare.register_full_backward_pre_hook(lambda module, grad_output: grad_output[0] * 10)
     wrapped.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
-    x = torch.rand(2, requires_grad=True)
+    x = torch.rand(rows, 2, requires_grad=True)
 
-    with pytest.raises(RuntimeError, match=r"invalid number of grad_output, got 2, but expected 1$"):
+    with pytest.raises(RuntimeError, match=message):
         bare(x).sum().backward()
     wrapped(x).sum().backward()
-    assert x.grad.tolist() == [10.0, 10.0]
+    assert x.grad.tolist() == [[10.0, 10.0]] * rows
 
 
 @pytest.mark.parametrize("wrap", [lambda y: {"a": y}, lambda y: [y]], ids=["dict", "list"])
