@@ -280,14 +280,20 @@ def test_a_tuple_is_looked_into_once():
 
 @pytest.mark.since("2.2")
 def test_a_named_tuple_stays_one():
-    """With a full backward hook, a module still returns the ``namedtuple`` type that ``forward`` returns."""
-    net = Apply(lambda x: Pair(x * 2, x * 3))
-    net.register_full_backward_hook(lambda *given: None)
+    """With a full backward hook, a module still returns the ``namedtuple`` type that ``forward`` returns.
+
+    What ``torch.max(x, 0)`` returns is none, though it has names: to return it raises ``TypeError``.
+    """
+    net, named = Apply(lambda x: Pair(x * 2, x * 3)), Apply(lambda x: torch.max(x, 0))
+    for module in (net, named):
+        module.register_full_backward_hook(lambda *given: None)
     outputs = net(torch.tensor([5.0, 7.0], requires_grad=True))
 
     assert type(outputs) is Pair
     assert outputs.first.tolist() == [10.0, 14.0]
     assert outputs.second.tolist() == [15.0, 21.0]
+    with pytest.raises(TypeError, match="constructor requires a sequence"):
+        named(torch.tensor([5.0, 7.0], requires_grad=True))
 
 
 @pytest.mark.before("2.2")

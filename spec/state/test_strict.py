@@ -231,16 +231,20 @@ def test_a_prefix_is_taken_off_in_order():
 def test_a_prefix_is_taken_off_the_metadata():
     """``consume_prefix_in_state_dict_if_present`` also strips the prefix from the names in ``_metadata``.
 
-    Up to torch 2.2 the metadata kept it, so that versions were lost. See
+    Up to torch 2.2 the metadata kept it, so that versions were lost. Of a prefix of several parts, such as
+    ``net.module.``, the entry of the module itself keeps its name. See
     :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`.
     """
-    wrapper = nn.Module()
+    wrapper, outer = nn.Module(), nn.Module()
     wrapper.module = nn.Sequential(nn.BatchNorm1d(2))
-    state = wrapper.state_dict()
+    outer.net = wrapper
+    state, deep = wrapper.state_dict(), outer.state_dict()
 
     consume_prefix_in_state_dict_if_present(state, "module.")
+    consume_prefix_in_state_dict_if_present(deep, "net.module.")
 
     assert state._metadata == {"": {"version": 1}, "0": {"version": 2}}
+    assert list(deep._metadata) == ["", "net", "net.module", "0"]
 
 
 def test_other_metadata_stay():
