@@ -368,7 +368,7 @@ def test_the_very_tensors_arrive_without_needy_ones():
 @pytest.mark.parametrize("kind", ["backward_hook", "backward_pre_hook"])
 @pytest.mark.parametrize("hooked", [0, 1], ids=["module_before", "module_itself"])
 def test_in_place_changes_are_refused(kind, hooked):
-    """With grad enabled, ``ReLU(inplace=True)`` raises if it or the previous layer has a full backward hook.
+    """If grad is needed, ``ReLU(inplace=True)`` raises if it or the previous layer has a full backward hook.
 
     A full backward pre-hook is enough (:issue:`61519`). The ``RuntimeError`` says that a view is modified.
     Set ``inplace=False`` in a net that is to be hooked; models of torchvision mostly have ``True``.
@@ -380,6 +380,7 @@ def test_in_place_changes_are_refused(kind, hooked):
         net(torch.rand(1, 2))
     with torch.no_grad():
         assert net(torch.rand(1, 2)).shape == (1, 3)
+    assert net.requires_grad_(False)(torch.rand(1, 2)).shape == (1, 3)
 
 
 @pytest.mark.question("Q45")

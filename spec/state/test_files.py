@@ -111,7 +111,10 @@ def test_a_file_is_a_snapshot(tmp_path):
 
 
 def test_views_share_memory_again():
-    """Tensors that share memory when saved share memory again after :func:`torch.load`, views included."""
+    """Tensors that share memory when saved share memory again after :func:`torch.load`, views included.
+
+    All have to be of one dtype: beside a view of another, :func:`torch.save` raises ``RuntimeError``.
+    """
     table = torch.arange(6.0)
     file = io.BytesIO()
     torch.save({"all": table, "same": table.view(2, 3), "tail": table[4:], "copy": table.clone()}, file)
@@ -123,6 +126,8 @@ def test_views_share_memory_again():
     assert loaded["all"].tolist() == [0.0, 1.0, 2.0, 3.0, 9.0, 9.0]
     assert loaded["same"].tolist() == [[0.0, 1.0, 2.0], [3.0, 9.0, 9.0]]
     assert loaded["copy"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    with pytest.raises(RuntimeError, match="view the same data as different types"):
+        torch.save({"all": table, "bits": table.view(torch.int32)}, io.BytesIO())
 
 
 def test_a_view_brings_its_whole_memory():
