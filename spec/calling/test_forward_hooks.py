@@ -306,7 +306,7 @@ def test_the_fast_path_of_transformers_skips_hooks():
 @pytest.mark.parametrize("name", ["self_attn", "linear2", "norm1", "dropout1"])
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
 def test_a_hook_keeps_transformers_off_the_fast_path(kind, name):
-    """A forward hook on a submodule of ``TransformerEncoderLayer`` also runs in ``eval()`` under ``no_grad``.
+    """A forward hook on a child of ``TransformerEncoderLayer`` also runs in ``eval()`` under ``no_grad``.
 
     So does a forward pre-hook. The layer leaves its fused path as soon as it finds either (:issue:`128413`),
     and is slower for it. See :class:`torch.nn.TransformerEncoderLayer`.

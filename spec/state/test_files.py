@@ -277,12 +277,16 @@ def test_a_text_is_no_checkpoint(text, number):
 def test_a_file_cut_short_is_refused(weights_only):
     """:func:`torch.load` of a file that was cut short raises ``RuntimeError``: its zip archive is incomplete.
 
-    So it is after a download that was broken off, or a disk that was full.
+    So it is after a download that was broken off, or a disk that was full. A file without a byte raises
+    ``EOFError``.
     """
     file = io.BytesIO()
     torch.save({"w": torch.rand(100)}, file)
     whole = file.getvalue()
 
-    with pytest.raises(RuntimeError, match="failed finding central directory"):
-        torch.load(io.BytesIO(whole[:-50]), weights_only=weights_only)
+    for part in (whole[:100], whole[:-1]):
+        with pytest.raises(RuntimeError, match="failed finding central directory"):
+            torch.load(io.BytesIO(part), weights_only=weights_only)
+    with pytest.raises(EOFError, match=r"^(Ran out of input)?$"):
+        torch.load(io.BytesIO(), weights_only=weights_only)
     assert torch.load(io.BytesIO(whole), weights_only=weights_only)["w"].shape == (100,)
