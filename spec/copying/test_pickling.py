@@ -22,15 +22,15 @@ def test_a_round_trip():
     The file names classes, so it ties the model to its source code: a ``state_dict`` is what lasts. See
     :ref:`copying.pickling.a_pickle_names_the_class`
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
+    net = nn.Sequential(nn.Linear(2, 3).eval(), nn.BatchNorm1d(3))
     net.width = 2
     loaded = pickle.loads(pickle.dumps(net))
     x = torch.rand(4, 2)
 
     assert [(n, type(m), m.training) for n, m in loaded.named_modules()] == [
-        ("", nn.Sequential, False),
+        ("", nn.Sequential, True),
         ("0", nn.Linear, False),
-        ("1", nn.BatchNorm1d, False),
+        ("1", nn.BatchNorm1d, True),
     ]
     assert loaded.width == 2
     assert loaded(x).tolist() == net(x).tolist()
@@ -170,6 +170,7 @@ def test_a_lock_can_be_neither_pickled_nor_copied(held):
     copied = copy.deepcopy(other)
     assert torch.equal(copied.weight, other.weight)
     assert (hasattr(copied, "held"), other.held is held) == (False, True)
+    assert set(vars(other)) - set(pickle.loads(pickle.dumps(other.__getstate__()))) == {"held"}
 
 
 def test_a_dtype_and_a_memory_format_come_back():
@@ -255,3 +256,5 @@ def test_a_pickle_names_the_class():
     assert b"torch.nn.modules.linear" in written
     assert b"in_features" in written
     assert b"forward" not in written.replace(b"_forward", b"")
+    with pytest.raises(AttributeError, match="Linaer"):
+        pickle.loads(written.replace(b"Linear", b"Linaer"))

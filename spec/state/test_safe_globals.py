@@ -112,12 +112,13 @@ def test_a_nested_class_is_reached_by_getattr(inner, outer):
     names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     assert sorted(names) == sorted([f"{outer.__module__}.{outer.__name__}", "builtins.getattr"])
 
-    file.seek(0)
-    with (
-        torch.serialization.safe_globals([inner]),
-        pytest.raises(pickle.UnpicklingError, match="getattr was not an allowed global"),
-    ):
-        torch.load(file, weights_only=True)
+    for declared, refused in ([inner], "getattr"), ([outer], "getattr"), ([inner, getattr], outer.__name__):
+        file.seek(0)
+        with (
+            torch.serialization.safe_globals(declared),
+            pytest.raises(pickle.UnpicklingError, match=f"{refused} was not an allowed global"),
+        ):
+            torch.load(file, weights_only=True)
     file.seek(0)
     with torch.serialization.safe_globals([outer, getattr]):
         assert torch.load(file, weights_only=True) is inner
@@ -233,6 +234,9 @@ def test_numpy_values_take_several_names():
     ]
 
     listed = [pydoc.locate(name) for name in names]
+    file.seek(0)
+    with torch.serialization.safe_globals(listed), pytest.raises(pickle.UnpicklingError, match="DType"):
+        torch.load(file)
     file.seek(0)
     with torch.serialization.safe_globals([*listed, np.dtypes.Float64DType, np.dtypes.Int64DType]):
         loaded = torch.load(file)
