@@ -104,11 +104,12 @@ def test_format_and_dtype_together():
     net = nn.Module()
     net.kernel = nn.Parameter(torch.rand(5, 3, 2, 4))
     net.register_buffer("table", torch.ones(5, 3, 2, 4, dtype=torch.int32))
+    net.register_buffer("mean", torch.rand(5))
 
     net.to("meta", torch.float64, memory_format=torch.channels_last)
 
-    assert [t.device.type for t in (net.kernel, net.table)] == ["meta", "meta"]
-    assert [t.dtype for t in (net.kernel, net.table)] == [torch.float64, torch.int32]
+    assert [t.device.type for t in (net.kernel, net.table, net.mean)] == ["meta", "meta", "meta"]
+    assert [t.dtype for t in (net.kernel, net.table, net.mean)] == [torch.float64, torch.int32, torch.float64]
     assert [t.stride() for t in (net.kernel, net.table)] == [(24, 1, 12, 3)] * 2
 
 
@@ -283,7 +284,7 @@ def test_layers_between_keep_the_format(norm, sizes, last):
     """
     x = torch.rand(*sizes)
 
-    for layer in (nn.ReLU(), norm(3), nn.Sequential(norm(3), nn.ReLU())):
+    for layer in (nn.ReLU(), norm(3), norm(3).eval(), nn.Sequential(norm(3), nn.ReLU())):
         assert layer(x).is_contiguous()
         assert layer(x.to(memory_format=last)).is_contiguous(memory_format=last)
         assert layer(x.to(memory_format=last)).is_contiguous() is False
