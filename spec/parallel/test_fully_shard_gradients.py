@@ -52,9 +52,13 @@ def test_gloo_does_not_divide(ranks):
         net.set_gradient_divide_factor(8.0)
         with pytest.raises(RuntimeError, match=r"Cannot use ReduceOp\.PREMUL_SUM with Gloo"):
             net(torch.tensor([[rank + 1.0]])).sum().backward()
-        return net.weight.grad.to_local().tolist()
+        forced = fully_shard(nn.Linear(1, 2, bias=False))
+        forced.set_gradient_divide_factor(8.0)
+        forced.set_force_sum_reduction_for_comms(True)
+        forced(torch.tensor([[rank + 1.0]])).sum().backward()
+        return net.weight.grad.to_local().tolist(), forced.weight.grad.to_local().tolist()
 
-    assert ranks(train) == [[[1.5]]] * 2
+    assert ranks(train) == [([[1.5]], [[0.375]])] * 2
 
 
 @pytest.mark.needs("distributed")

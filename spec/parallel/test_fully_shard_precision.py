@@ -279,5 +279,10 @@ def test_overrides_are_param_dtype_or_none_at_all(ranks, result, message):
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, param_dtype_override_fn=lambda p: result)
         with pytest.raises(ValueError, match=message):
             fully_shard(nn.Linear(2, 3), mp_policy=policy)
+        for right in (None, torch.bfloat16, torch.float32):
+            policy = MixedPrecisionPolicy(
+                torch.bfloat16, param_dtype_override_fn=lambda p, right=right: right
+            )
+            fully_shard(nn.Linear(2, 3), mp_policy=policy)
 
     assert ranks(run, result, message) == [None, None]
