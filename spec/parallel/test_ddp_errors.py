@@ -103,17 +103,18 @@ def test_a_module_on_the_cpu_has_no_device_ids(ranks):
 
 @pytest.mark.needs("distributed")
 def test_lazy_modules_run_first(ranks):
-    """``DistributedDataParallel`` raises ``RuntimeError`` for a lazy module before its first call.
+    """``DistributedDataParallel`` raises ``RuntimeError`` for a lazy module with uninitialized parameters.
 
-    Call the module once, on every rank, then wrap it.
+    Call the module once, on every rank, then wrap it. For buffers alone, as those of a lazy BatchNorm with
+    ``affine=False``, it raises ``ValueError``.
     """
 
     def wrap(rank):
         net = nn.LazyLinear(3)
-        with pytest.raises(
-            RuntimeError, match="uninitialized parameters can't be used with `DistributedDataParallel`"
-        ):
+        with pytest.raises(RuntimeError, match="uninitialized parameters can't be used with `Distributed"):
             DDP(net)
+        with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
+            DDP(nn.Sequential(nn.Linear(2, 3), nn.LazyBatchNorm1d(affine=False)))
         net(torch.rand(1, 2))
         return type(DDP(net).module)
 

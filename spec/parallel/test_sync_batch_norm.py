@@ -5,6 +5,8 @@ built with ordinary layers and converted: conversion makes new layers around the
 machine.
 """
 
+import warnings
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -145,7 +147,9 @@ def test_conversion_loses_an_overridden_forward():
             return self.act(super().forward(x))
 
     layer, x = BatchNormAct(2).eval(), torch.tensor([[-3.0, 5.0]])
-    converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     assert layer(x)[0, 0].item() == 0.0
     assert converted.eval()(x)[0, 0].item() < -2.0
@@ -239,7 +243,7 @@ def test_momentum_none_averages():
     """``SyncBatchNorm(momentum=None)`` keeps the simple average over all batches as its running
     statistics.
     """
-    batches = [torch.randn(8, 2) + shift for shift in (1.0, 4.0, 9.0)]
+    batches = [torch.randn(rows, 2) + rows for rows in (3, 8, 5)]
     layer = nn.SyncBatchNorm(2, momentum=None)
     for x in batches:
         layer(x)

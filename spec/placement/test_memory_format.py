@@ -178,7 +178,10 @@ def test_the_weight_of_a_2d_convolution_is_converted(kind):
 
 def test_convolutions_inside_are_converted():
     """``convert_conv2d_weight_memory_format`` converts 2-d convolutions at any depth, and no other layer."""
-    net = nn.Sequential(nn.Sequential(nn.Conv2d(2, 3, 4)), nn.Conv3d(2, 3, 4), nn.Module())
+
+    class Own(nn.Conv2d): ...
+
+    net = nn.Sequential(nn.Sequential(Own(2, 3, 4)), nn.Conv3d(2, 3, 4), nn.Module())
     net[2].weight = nn.Parameter(torch.rand(2, 3, 4, 5))
 
     convert_conv2d_weight_memory_format(net, torch.channels_last)
@@ -227,7 +230,10 @@ def test_the_weight_of_a_3d_convolution_is_converted(kind):
 @pytest.mark.since("2.3")
 def test_volumetric_convolutions_inside_are_converted():
     """``convert_conv3d_weight_memory_format`` converts 3-d convolutions at any depth, but not 2-d ones."""
-    net = nn.Sequential(nn.Sequential(nn.Conv3d(2, 3, 4)), nn.Conv2d(2, 3, 4))
+
+    class Own(nn.Conv3d): ...
+
+    net = nn.Sequential(nn.Sequential(Own(2, 3, 4)), nn.Conv2d(2, 3, 4))
 
     nn.utils.convert_conv3d_weight_memory_format(net, torch.channels_last_3d)
 
