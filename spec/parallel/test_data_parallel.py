@@ -131,6 +131,7 @@ def test_one_device_needs_no_replicas(no_accelerator):
     output = wrapped(x, input2=y)
 
     assert output[0].tolist() == x.tolist()
+    assert output[0] is not x
     assert output[1] is y
     assert wrapped.steps == [("scatter", [4])]
 

@@ -139,12 +139,14 @@ def test_how_a_tensor_is_ordered():
     net = nn.Module()
     net.register_buffer("kernel", torch.rand(5, 3, 2, 4).as_subclass(Spy))
     net.register_buffer("table", torch.ones(5, 3, 2, 4, dtype=torch.int32).as_subclass(Spy))
+    net.register_buffer("mean", torch.rand(5).as_subclass(Spy))
     net.to("meta", torch.float64, True, memory_format=torch.channels_last)
 
     asked = {"memory_format": torch.channels_last}
     assert calls == [
         ((torch.device("meta"), torch.float64, True), asked),
         ((torch.device("meta"), None, True), asked),
+        ((torch.device("meta"), torch.float64, True), {}),
     ]
 
 
