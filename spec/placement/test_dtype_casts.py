@@ -50,6 +50,9 @@ def test_other_dtypes_are_left_alone(cast, dtype):
     getattr(net, cast)()
 
     assert [t.dtype for t in net.state_dict().values()] == [dtype, torch.complex64, torch.int64, torch.bool]
+    with pytest.warns(UserWarning, match="discards the imaginary part"):
+        net.to(dtype)
+    assert net.phase.dtype == dtype
 
 
 def test_precision_is_lost_for_good():

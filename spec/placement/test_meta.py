@@ -153,8 +153,8 @@ def test_to_empty_makes_room(device):
     """:meth:`Module.to_empty() <torch.nn.Module.to_empty>` allocates memory for every tensor on a device and
     returns the module.
 
-    Shapes, dtypes and ``requires_grad`` stay; the values are whatever was in memory. Load or initialize all
-    of them afterwards, non-persistent buffers too.
+    Shapes, dtypes and ``requires_grad`` stay. Load or initialize all values afterwards, those of
+    non-persistent buffers too.
 
     See also :ref:`placement.meta.loading_fills_the_room`
     """
@@ -189,15 +189,17 @@ def test_values_after_to_empty_are_arbitrary():
     assert norm.num_batches_tracked.item() == torch.iinfo(torch.int64).max
 
 
-def test_to_empty_forgets_values():
+def test_to_empty_forgets_values(monkeypatch):
     """``Module.to_empty`` on the module's current device also allocates new memory: values are lost."""
     norm = nn.BatchNorm1d(2)
     weight, before = norm.weight, norm.state_dict()
+    monkeypatch.setattr(torch, "empty_like", lambda t, **options: torch.full_like(t, 7, **options))
 
     norm.to_empty(device="cpu")
 
     assert norm.weight is weight
     assert not any(t.data_ptr() == before[key].data_ptr() for key, t in norm.state_dict().items())
+    assert [t.tolist() for t in norm.state_dict().values()] == [[7.0, 7.0]] * 4 + [7]
 
 
 def test_to_empty_takes_the_device_by_keyword():
@@ -261,7 +263,6 @@ def test_reset_parameters_fills_the_room():
     device.
     """
     norm = nn.BatchNorm1d(2, device="meta").to_empty(device="cpu")
-
     norm.reset_parameters()
 
     assert [p.tolist() for p in norm.parameters()] == [[1.0, 1.0], [0.0, 0.0]]

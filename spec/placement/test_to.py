@@ -63,6 +63,8 @@ def test_a_device_moves_parameters_and_buffers(device):
         assert [p.dtype for p in net.parameters()] == [torch.float16] * 2 + [torch.float32] * 2
         assert [b.dtype for b in net.buffers()] == [torch.float32] * 3 + [torch.int64]
         assert net.plain.device.type == "cpu"
+    with pytest.raises(RuntimeError, match="Tensor on device"):
+        net(torch.rand(4, 2, dtype=torch.float16))
 
 
 @pytest.mark.parametrize("given", ["meta", torch.device("meta")], ids=["text", "device"])
