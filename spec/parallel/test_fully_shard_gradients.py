@@ -14,7 +14,8 @@ from torch import nn
 def test_the_divide_factor_is_of_one_module(ranks):
     """``set_gradient_divide_factor`` of ``fully_shard`` does not apply to submodules sharded on their own.
 
-    Other setters hold for these as well. Over gloo it takes ``set_force_sum_reduction_for_comms(True)``. See
+    Setters that have an argument ``recurse`` do. Over gloo it takes
+    ``set_force_sum_reduction_for_comms(True)``. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_gradient_divide_factor`.
     """
 
