@@ -321,15 +321,11 @@ def test_lists_of_modules_are_refused(ranks):
     """
 
     def shard(rank):
-        class Stack(nn.ModuleList):
-            forward = nn.Sequential.forward
-
         for net in (nn.ModuleList([nn.Linear(2, 3)]), nn.ModuleDict({"a": nn.Linear(2, 3)})):
             with pytest.raises(ValueError, match="fully_shard does not support containers"):
                 fully_shard(net)
-        return type(fully_shard(Stack([nn.Linear(2, 3)]))).__name__
 
-    assert ranks(shard) == ["FSDPStack"] * 2
+    assert ranks(shard) == [None, None]
 
 
 @pytest.mark.needs("distributed")

@@ -158,19 +158,20 @@ def test_the_default_device_can_be_read():
 def test_the_device_of_a_context_can_be_read():
     """Inside a ``with torch.device(...)`` block, :func:`torch.get_default_device` returns that device.
 
-    Up to torch 2.7 it did not see the context, and failed once a default had been taken back.
+    Up to torch 2.7 it saw the context only where a default was set, and failed once that was taken back.
     """
-    torch.set_default_device("cpu")
-    try:
-        with torch.device("meta"):
-            told = torch.get_default_device()
-            with torch.device("cpu"):
-                inner = torch.get_default_device()
-    finally:
-        torch.set_default_device(None)
+    for default in (None, "cpu"):
+        torch.set_default_device(default)
+        try:
+            with torch.device("meta"):
+                told = torch.get_default_device()
+                with torch.device("cpu"):
+                    inner = torch.get_default_device()
+        finally:
+            torch.set_default_device(None)
 
-    assert told == torch.device("meta")
-    assert inner == torch.device("cpu")
+        assert told == torch.device("meta")
+        assert inner == torch.device("cpu")
 
 
 def test_the_default_dtype_can_be_set():
