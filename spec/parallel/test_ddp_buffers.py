@@ -147,15 +147,16 @@ def test_broadcast_buffers_is_deprecated(ranks):
     """``DistributedDataParallel`` deprecates ``broadcast_buffers``; ``forward_sync_buffers`` overrides it."""
 
     def wrap(rank):
-        with pytest.warns(
-            FutureWarning, match="`broadcast_buffers` is deprecated. Use `forward_sync_buffers`"
-        ):
-            old = DDP(nn.Linear(2, 3), broadcast_buffers=False)
-        with pytest.warns(FutureWarning, match="Both `broadcast_buffers` and `forward_sync_buffers` were"):
-            both = DDP(nn.Linear(2, 3), broadcast_buffers=False, forward_sync_buffers=True)
-        return old.forward_sync_buffers, both.forward_sync_buffers, DDP(nn.Linear(2, 3)).forward_sync_buffers
+        seen = []
+        for old, new in ((False, True), (True, False)):
+            with pytest.warns(FutureWarning, match="`broadcast_buffers` is deprecated. Use `forward_sync_"):
+                model = DDP(nn.Linear(2, 3), broadcast_buffers=old)
+            with pytest.warns(FutureWarning, match="Both `broadcast_buffers` and `forward_sync_buffers` wer"):
+                both = DDP(nn.Linear(2, 3), broadcast_buffers=old, forward_sync_buffers=new)
+            seen += [model.forward_sync_buffers, both.forward_sync_buffers]
+        return [*seen, DDP(nn.Linear(2, 3)).forward_sync_buffers]
 
-    assert ranks(wrap) == [(False, True, True)] * 2
+    assert ranks(wrap) == [[False, True, True, False, True]] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -22,7 +22,7 @@ def test_floating_point_is_cast(cast, dtype):
     """``Module.float``, ``double``, ``half`` and ``bfloat16`` cast all floating point parameters and buffers.
 
     They are :meth:`~torch.nn.Module.float`, :meth:`~torch.nn.Module.double`, :meth:`~torch.nn.Module.half`
-    and :meth:`~torch.nn.Module.bfloat16`. Parameters and buffers are cast in place; the module is returned.
+    and :meth:`~torch.nn.Module.bfloat16`. The module is changed in place and returned.
     """
     net = nn.Sequential(nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float16))
 
@@ -50,6 +50,9 @@ def test_other_dtypes_are_left_alone(cast, dtype):
     getattr(net, cast)()
 
     assert [t.dtype for t in net.state_dict().values()] == [dtype, torch.complex64, torch.int64, torch.bool]
+    with pytest.warns(UserWarning, match="discards the imaginary part"):
+        net.to(dtype)
+    assert net.phase.dtype == dtype
 
 
 def test_precision_is_lost_for_good():
@@ -122,12 +125,16 @@ def test_inputs_must_have_the_dtype_of_the_weights():
     """After ``Module.double``, ``nn.Linear`` does not cast its input: a ``float32`` input raises
     ``RuntimeError``.
 
-    Cast the input as well: ``net(x.to(dtype))``. :class:`torch.autocast` does so inside its block.
+    Cast the input as well: ``net(x.to(dtype))``. :class:`torch.autocast` does not help here: it leaves
+    float64 as it is.
     """
-    layer = nn.Linear(2, 3).double()
+    layer, x = nn.Linear(2, 3).double(), torch.rand(4, 2)
 
     with pytest.raises(RuntimeError, match="mat1 and mat2 must have the same dtype"):
-        layer(torch.rand(4, 2))
+        layer(x)
+    with torch.autocast("cpu"), pytest.raises(RuntimeError, match="mat1 and mat2 must have the same dtype"):
+        layer(x)
+    assert layer(x.double()).dtype == torch.float64
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-15), (torch.bfloat16, 2e-3)])
@@ -184,12 +191,15 @@ def test_a_wrapper_with_a_weak_reference_is_not_cast():
     jagged = torch.nested.nested_tensor([torch.rand(2, 3), torch.rand(1, 3)], layout=torch.jagged)
     net = nn.Module()
     net.rows = nn.Parameter(jagged)
-    watch = weakref.ref(net.rows)
+    net.double()
+    assert net.rows.dtype == torch.float64
 
+    watch = weakref.ref(net.rows)
     with pytest.raises(RuntimeError, match=r"_apply\(\): Couldn't swap Module.rows"):
-        net.double()
+        net.float()
 
     assert watch() is net.rows
+    assert net.rows.dtype == torch.float64
 
 
 def test_a_parameter_is_kept_from_casts_by_apply():

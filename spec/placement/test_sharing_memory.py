@@ -17,15 +17,16 @@ def test_share_memory_shares_parameters_and_buffers():
     other's updates.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-    values = {key: value.tolist() for key, value in net.state_dict().items()}
-    before = [t.is_shared() for t in net.state_dict().values()]
+    net.register_buffer("mask", torch.tensor([True, False]), persistent=False)
+    values = [t.tolist() for t in [*net.parameters(), *net.buffers()]]
+    before = [t.is_shared() for t in [*net.parameters(), *net.buffers()]]
 
     returned = net.share_memory()
 
     assert returned is net
-    assert before == [False] * 7
-    assert [t.is_shared() for t in net.state_dict().values()] == [True] * 7
-    assert {key: value.tolist() for key, value in net.state_dict().items()} == values
+    assert before == [False] * 8
+    assert [t.is_shared() for t in [*net.parameters(), *net.buffers()]] == [True] * 8
+    assert [t.tolist() for t in [*net.parameters(), *net.buffers()]] == values
 
 
 def test_share_memory_keeps_the_objects():
