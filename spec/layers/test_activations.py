@@ -16,6 +16,8 @@ from torch.nn import functional as F
     ("layer", "function", "arguments"),
     [
         (nn.ReLU, F.relu, ()),
+        (nn.Sigmoid, torch.sigmoid, ()),
+        (nn.Tanh, torch.tanh, ()),
         (nn.LeakyReLU, F.leaky_relu, (0.3,)),
         (nn.ELU, F.elu, (0.5,)),
         (nn.CELU, F.celu, (0.5,)),
