@@ -83,6 +83,9 @@ def test_the_mode_is_decided_once():
     assert traced.training is True
     assert traced(x).tolist() == x.tolist()
 
+    dropping = torch.jit.trace(nn.Dropout(1.0), torch.rand(3)).eval()
+    assert dropping(x).tolist() == [0.0] * 100
+
 
 def test_what_hooks_compute_is_recorded():
     """:func:`torch.jit.trace <torch.jit.trace>` records what forward hooks compute, even if the hooks are

@@ -279,7 +279,9 @@ def test_another_hidden_state_is_an_error():
 
 
 def test_how_a_recurrent_layer_prints():
-    """``repr`` of ``GRU``, ``LSTM`` and ``RNN`` shows sizes and non-default arguments, not ``nonlinearity``."""
+    """``repr`` of ``GRU``, ``LSTM`` and ``RNN`` shows sizes and non-default arguments, but no
+    ``nonlinearity``.
+    """
     assert repr(nn.GRU(5, 3)) == "GRU(5, 3)"
     assert repr(nn.RNN(5, 3, 2, nonlinearity="relu")) == "RNN(5, 3, num_layers=2)"
     assert repr(nn.LSTM(5, 4, 2, False, True, 0.5, True, 2)) == (
