@@ -82,9 +82,8 @@ def test_an_earlier_hook_is_compiled(compile_it):
     """Forward hooks on a submodule before the first call of ``torch.compile(net)`` run in each call."""
     net, x = nn.Sequential(nn.Identity()), torch.tensor(2.0)
     net[0].register_forward_pre_hook(lambda module, args: (args[0] + 3,))
-    net[0].register_forward_hook(lambda module, args, output: output * 10)
-
     compiled = compile_it(net)
+    net[0].register_forward_hook(lambda module, args, output: output * 10)
 
     assert [compiled(x).item() for _ in range(3)] == [50.0] * 3
 

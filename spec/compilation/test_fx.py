@@ -139,11 +139,11 @@ def test_layers_of_torch_are_leaves():
         def forward(self, x):
             return self.linear(x) + x
 
-    nodes = fx.symbolic_trace(nn.Sequential(Block(), nn.ReLU())).graph.nodes
+    nodes = fx.symbolic_trace(nn.Sequential(nn.Sequential(Block()), nn.ReLU())).graph.nodes
 
     assert [(node.op, node.name) for node in nodes] == [
         ("placeholder", "input_1"),
-        ("call_module", "_0_linear"),
+        ("call_module", "_0_0_linear"),
         ("call_function", "add"),
         ("call_module", "_1"),
         ("output", "output"),

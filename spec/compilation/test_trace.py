@@ -135,3 +135,7 @@ def test_a_function_that_calls_a_module_is_traced():
     assert traced(torch.tensor([-1.0, 2.0])).tolist() == [5.0, 7.0]
     with pytest.raises(RuntimeError, match="Cannot insert a Tensor that requires grad as a constant"):
         torch.jit.trace(lambda x: layer(x), torch.rand(2))
+
+    layer.requires_grad_(False)
+    x = torch.tensor([5.0, 7.0])
+    torch.testing.assert_close(torch.jit.trace(lambda x: layer(x), torch.rand(2))(x), layer(x))

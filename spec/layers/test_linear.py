@@ -33,6 +33,7 @@ def test_linear_calls_its_parameters_weight_and_bias():
     layer = nn.Linear(2, 3)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 2)), ("bias", (3,))]
+    assert list(layer.state_dict()) == ["weight", "bias"]
     assert [hasattr(layer, name) for name in ("w", "b")] == [False, False]
 
 

@@ -50,6 +50,7 @@ def test_batch_first_is_told():
     assert packed.data.tolist() == [1, 4, 2, 5, 3]
     assert packed.batch_sizes.tolist() == [2, 2, 1]
     assert pack_padded_sequence(padded, [2, 2, 1]).data.tolist() == [1, 2, 3, 4, 5]
+    assert pack_padded_sequence(padded[:, :2], [2, 2]).data.tolist() == [1, 2, 4, 5]
 
 
 def test_sequences_are_sorted_by_length():
