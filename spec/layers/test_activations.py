@@ -149,10 +149,10 @@ def test_selu_keeps_a_standard_normal(selu):
     assert other.std().item() > 1.5
 
     x = 3 * torch.randn(200, 600) + 1
-    for _ in range(8):
+    for _ in range(16):
         weight = nn.init.kaiming_normal_(torch.empty(600, 600), nonlinearity="linear")
         x = selu(x @ weight.T)
-    assert [x.mean().item(), x.std().item()] == pytest.approx([0, 1], abs=0.2)
+    assert [x.mean().item(), x.std().item()] == pytest.approx([0, 1], abs=0.1)
 
 
 @pytest.mark.parametrize(
