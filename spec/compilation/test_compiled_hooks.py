@@ -20,7 +20,7 @@ WAYS = [
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("compile_it", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_later_hook_is_ignored(compile_it, kind):
+def test_a_later_hook_is_ignored(compile_it, kind, recwarn):
     """After ``torch.compile`` and a first call, a hook added to a submodule never runs, without a warning.
 
     So it is for :func:`torch.compile` of a module or a function, for :meth:`torch.nn.Module.compile`, and for
@@ -42,9 +42,10 @@ def test_a_later_hook_is_ignored(compile_it, kind):
     for module in (net[0], layer):
         getattr(module, f"register_{kind}")(lambda *given: calls.append("hook"))
 
+    recwarn.clear()
     for run in (compiled, compiled_layer):
         run(x).sum().backward()
-    assert calls == []
+    assert calls == list(recwarn) == []
     layer(x).sum().backward()
     assert calls == ["hook"]
 
@@ -81,9 +82,8 @@ def test_an_earlier_hook_is_compiled(compile_it):
     """Forward hooks on a submodule before the first call of ``torch.compile(net)`` run in each call."""
     net, x = nn.Sequential(nn.Identity()), torch.tensor(2.0)
     net[0].register_forward_pre_hook(lambda module, args: (args[0] + 3,))
-    net[0].register_forward_hook(lambda module, args, output: output * 10)
-
     compiled = compile_it(net)
+    net[0].register_forward_hook(lambda module, args, output: output * 10)
 
     assert [compiled(x).item() for _ in range(3)] == [50.0] * 3
 
@@ -300,7 +300,7 @@ def test_a_hook_with_kwargs_made_a_graph_each_time(kind):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize("kind", ["full_backward_hook", "backward_hook"])
-def test_a_backward_hook_of_the_wrapper_never_fires(kind):
+def test_a_backward_hook_of_the_wrapper_never_fires(kind, recwarn):
     """A backward hook on the module that ``torch.compile`` returns never fires.
 
     There is no warning. It even decides which kind of backward hook the original accepts later: after a full
@@ -313,9 +313,11 @@ def test_a_backward_hook_of_the_wrapper_never_fires(kind):
 
     calls, net = [], Double()
     compiled = torch.compile(net, backend="eager")
+    compiled(torch.rand(2, requires_grad=True))
+    recwarn.clear()
     getattr(compiled, f"register_{kind}")(lambda *given: calls.append("wrapper"))
     compiled(torch.rand(2, requires_grad=True)).sum().backward()
-    assert calls == []
+    assert calls == list(recwarn) == []
 
     other = {"full_backward_hook": "backward_hook", "backward_hook": "full_backward_hook"}[kind]
     with pytest.raises(RuntimeError, match="Cannot use both regular backward hooks and full backward hooks"):

@@ -27,6 +27,20 @@ def test_every_name_gets_the_prefix():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_a_state_that_is_assigned_is_used():
+    """A compiled module uses parameters that ``load_state_dict(assign=True)`` puts in place of its own."""
+    layer, x = nn.Linear(2, 1, bias=False), torch.tensor([2.0, 3.0])
+    compiled, weight = torch.compile(layer, backend="eager"), nn.Parameter(torch.tensor([[5.0, 7.0]]))
+    compiled(x)
+
+    layer.load_state_dict({"weight": weight}, assign=True)
+
+    assert layer.weight is weight
+    assert compiled(x).tolist() == [31.0]
+
+
+@pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "a layer"])
 def test_get_model_state_dict_drops_the_prefix(whole):

@@ -17,12 +17,15 @@ def test_an_exported_program_gives_a_module():
     The exported program itself cannot be called, and the module is not of the original's class.
     """
     net, x = nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.tensor([2.0, -3.0])
-    made = torch.export.export(net, (x,)).module()
+    program = torch.export.export(net, (x,))
+    made = program.module()
 
     assert isinstance(made, nn.Module)
     assert not isinstance(made, nn.Sequential)
     assert list(made.state_dict()) == ["0.weight", "0.bias"]
     torch.testing.assert_close(made(x), net(x))
+    with pytest.raises(RuntimeError, match="Unable to call ExportedProgram directly"):
+        program(x)
 
 
 @pytest.mark.needs("compile")
