@@ -179,6 +179,7 @@ def test_a_hook_is_registered_on_the_way():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
 def test_a_name_that_comes_to_hide_a_layer_is_missed():
     """After a first call ``torch.compile`` misses an ``object.__setattr__`` that hides a submodule.
 
@@ -198,6 +199,22 @@ def test_a_name_that_comes_to_hide_a_layer_is_missed():
 
     assert results == [-2.0, -2.0]
     assert net(torch.tensor(-1.0)).item() == -7.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.4")
+def test_a_name_that_comes_to_hide_a_layer_was_noticed():
+    """``torch.compile`` notices an ``object.__setattr__`` that hides a submodule after the first call."""
+    net = nn.Sequential(nn.Identity())
+    net.forward = lambda x: net.scale(x)
+    net.scale = nn.PReLU(init=2.0)
+    compiled = torch.compile(net, backend="eager")
+
+    results = [compiled(torch.tensor(-1.0)).item()]
+    object.__setattr__(net, "scale", nn.PReLU(init=7.0))
+    results.append(compiled(torch.tensor(-1.0)).item())
+
+    assert results == [-2.0, -7.0]
 
 
 @pytest.mark.needs("compile")

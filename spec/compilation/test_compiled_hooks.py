@@ -338,7 +338,7 @@ def test_a_backward_pre_hook_of_the_wrapper_fires():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.1")
+@pytest.mark.since("2.4")
 def test_a_disabled_layer_stays_out_with_its_hooks():
     """``torch.compiler.disable(layer)`` wraps a layer in a module, which runs eagerly, with its hooks.
 
@@ -366,3 +366,24 @@ def test_a_disabled_layer_stays_out_with_its_hooks():
     assert seen == [False]
     assert graphs == [1]
     assert list(net.state_dict()) == ["first._orig_mod.weight", "second.weight"]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.4")
+def test_a_disabled_layer_was_compiled():
+    """``torch.compiler.disable(layer)`` keeps neither the layer nor its hooks from ``torch.compile``."""
+    seen = []
+
+    class Layer(nn.Module):
+        def forward(self, x):
+            seen.append(torch._dynamo.is_compiling())
+            return x * 2
+
+    net = nn.Sequential(Layer())
+    net[0].register_forward_hook(lambda module, args, y: seen.append(torch._dynamo.is_compiling()))
+    net[0] = torch.compiler.disable(net[0])
+    net.forward = lambda x: net[0](x) + 1
+
+    assert torch.compile(net, backend="eager")(torch.tensor(3.0)).item() == 7.0
+    assert seen == [True, True]

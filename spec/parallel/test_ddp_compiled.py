@@ -32,28 +32,87 @@ def test_each_wrapper_adds_its_prefix(ranks):
 
 @pytest.mark.needs("compile")
 @pytest.mark.needs("distributed")
-@pytest.mark.parametrize("outside", [True, False], ids=["around DDP", "inside DDP"])
-def test_parametrized_layers_are_averaged(ranks, outside):
-    """``torch.compile`` with DDP averages gradients as DDP alone does, of parametrized layers as well.
+@pytest.mark.since("2.2")
+def test_a_compiled_wrapper_averages(ranks):
+    """``torch.compile(DDP(net))`` averages gradients as DDP alone does, of parametrized layers as well.
 
     See :issue:`113415`.
     """
 
-    def train(rank, outside):
+    def train(rank):
         from torch.nn.utils.parametrizations import orthogonal
 
         results = []
         for compiled in (False, True):
             torch.manual_seed(3)
             net = nn.Sequential(orthogonal(nn.Linear(2, 2, bias=False)), nn.Linear(2, 1, bias=False))
-            options = {"backend": "eager", "disable": not compiled}
-            inner = net if outside else torch.compile(net, **options)
-            model = torch.compile(DDP(inner), **options) if outside else DDP(inner)
+            model = torch.compile(DDP(net), backend="eager", disable=not compiled)
             model(torch.tensor([[rank + 1.0, 2.0]])).sum().backward()
             results.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
         return torch.allclose(*results), results[1].tolist()
 
-    (same, first), (_, second) = ranks(train, outside)
+    (same, first), (_, second) = ranks(train)
 
     assert same is True
     assert first == second
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.2")
+def test_a_compiled_wrapper_took_no_parametrized_layer(ranks):
+    """``torch.compile(DDP(net))`` raises ``BackendCompilerFailed`` if a layer is parametrized.
+
+    See :issue:`113415`.
+    """
+
+    def train(rank):
+        from torch.nn.utils.parametrizations import orthogonal
+
+        model = DDP(nn.Sequential(orthogonal(nn.Linear(2, 2)), nn.Linear(2, 1)))
+        with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="compile_fn"):
+            torch.compile(model, backend="eager")(torch.rand(1, 2))
+        return True
+
+    assert ranks(train) == [True, True]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.3")
+def test_a_compiled_module_is_averaged(ranks):
+    """``DDP(torch.compile(net))`` averages gradients as DDP alone does, of parametrized layers as well."""
+
+    def train(rank):
+        from torch.nn.utils.parametrizations import orthogonal
+
+        results = []
+        for compiled in (False, True):
+            torch.manual_seed(3)
+            net = nn.Sequential(orthogonal(nn.Linear(2, 2, bias=False)), nn.Linear(2, 1, bias=False))
+            model = DDP(torch.compile(net, backend="eager", disable=not compiled))
+            model(torch.tensor([[rank + 1.0, 2.0]])).sum().backward()
+            results.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
+        return torch.allclose(*results), results[1].tolist()
+
+    (same, first), (_, second) = ranks(train)
+
+    assert same is True
+    assert first == second
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.3")
+def test_a_compiled_module_had_no_parametrized_layer(ranks):
+    """``DDP(torch.compile(net))`` raises ``BackendCompilerFailed`` in a call if a layer is parametrized."""
+
+    def train(rank):
+        from torch.nn.utils.parametrizations import orthogonal
+
+        net = nn.Sequential(orthogonal(nn.Linear(2, 2)), nn.Linear(2, 1))
+        with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="compile_fn"):
+            DDP(torch.compile(net, backend="eager"))(torch.rand(1, 2))
+        return True
+
+    assert ranks(train) == [True, True]
