@@ -179,3 +179,20 @@ def test_a_hook_on_the_node_is_lost_in_a_cast():
 
     layer.double()(torch.rand(1, 2, dtype=torch.float64)).sum().backward()
     assert calls == [*["tensor", "node"] * 2, "tensor"]
+
+
+@pytest.mark.since("2.1")
+def test_a_tensor_hook_runs_before_it():
+    """A ``register_hook`` hook of a parameter gets the new gradient before it is added to ``grad``.
+
+    One of ``register_post_accumulate_grad_hook`` finds the sum.
+    """
+    weight = nn.Parameter(torch.tensor(1.0))
+    seen = []
+    weight.register_post_accumulate_grad_hook(lambda p: seen.append(("after", p.grad.item())))
+    weight.register_hook(lambda new: seen.append(("before", new.item(), weight.grad is None)))
+
+    (weight * 3).backward()
+    (weight * 2).backward()
+
+    assert seen == [("before", 3.0, True), ("after", 3.0), ("before", 2.0, False), ("after", 5.0)]

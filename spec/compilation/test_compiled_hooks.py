@@ -337,3 +337,55 @@ def test_a_backward_pre_hook_of_the_wrapper_fires():
     compiled(torch.rand(2, requires_grad=True)).sum().backward()
 
     assert calls == [True]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+def test_a_disabled_layer_stays_out_with_its_hooks():
+    """``torch.compiler.disable(layer)`` wraps a layer in a module, which runs eagerly, with its hooks.
+
+    The layer is then ``_orig_mod`` of a submodule, and its names get that prefix (:issue:`123979`).
+    """
+    seen, graphs = [], []
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.PReLU(init=2.0), nn.PReLU(init=3.0)
+
+        def forward(self, x):
+            return self.second(self.first(x))
+
+    def backend(graph, inputs):
+        graphs.append(len([node for node in graph.graph.nodes if node.op.startswith("call")]))
+        return graph
+
+    net = Net()
+    net.first.register_forward_hook(lambda module, args, y: seen.append(torch._dynamo.is_compiling()))
+    net.first = torch.compiler.disable(net.first)
+
+    assert torch.compile(net, backend=backend)(torch.tensor(-1.0)).item() == -6.0
+    assert seen == [False]
+    assert graphs == [1]
+    assert list(net.state_dict()) == ["first._orig_mod.weight", "second.weight"]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.4")
+def test_a_disabled_layer_was_compiled():
+    """``torch.compiler.disable(layer)`` keeps neither the layer nor its hooks from ``torch.compile``."""
+    seen = []
+
+    class Layer(nn.Module):
+        def forward(self, x):
+            seen.append(torch._dynamo.is_compiling())
+            return x * 2
+
+    net = nn.Sequential(Layer())
+    net[0].register_forward_hook(lambda module, args, y: seen.append(torch._dynamo.is_compiling()))
+    net[0] = torch.compiler.disable(net[0])
+    net.forward = lambda x: net[0](x) + 1
+
+    assert torch.compile(net, backend="eager")(torch.tensor(3.0)).item() == 7.0
+    assert seen == [True, True]

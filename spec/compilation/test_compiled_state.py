@@ -64,3 +64,22 @@ def test_get_model_state_dict_drops_the_prefix(whole):
     assert [before, list(get_model_state_dict(model))] == [["0.weight"], ["0.weight"]]
     assert model(torch.tensor([2.0])).item() == 6.0
     assert [name.count("_orig_mod") for name in model.state_dict()] == [1]
+
+
+@pytest.mark.needs("compile")
+def test_a_plain_module_beside_the_compiled_one():
+    """A module that keeps both ``layer`` and ``torch.compile(layer)`` saves each value under two names.
+
+    It is one parameter, and walked once. Keep the compiled one out of the submodules, by
+    ``object.__setattr__``, or compile in place with :meth:`Module.compile <torch.nn.Module.compile>`.
+    """
+    net = nn.Module()
+    net.layer = nn.Linear(2, 1, bias=False)
+    net.fast = torch.compile(net.layer, backend="eager")
+
+    assert list(net.state_dict()) == ["layer.weight", "fast._orig_mod.weight"]
+    assert [name for name, _ in net.named_parameters()] == ["layer.weight"]
+
+    del net.fast
+    object.__setattr__(net, "fast", torch.compile(net.layer, backend="eager"))
+    assert list(net.state_dict()) == ["layer.weight"]

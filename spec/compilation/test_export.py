@@ -289,3 +289,32 @@ def test_hooks_are_given_stand_ins():
 
     assert [type(value).__name__ for value in kept] == ["FakeTensor", "FakeTensor"]
     assert type(net[0].weight) is nn.Parameter
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_a_plain_tensor_is_a_constant():
+    """``torch.export.export`` keeps a plain tensor attribute in ``constants``, and it is the tensor itself.
+
+    It is in no state dict. A change in place shows in the program, another tensor assigned to the attribute
+    does not. Register a buffer.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.shift = torch.tensor([3.0])
+
+        def forward(self, x):
+            return x + self.shift
+
+    net = Net()
+    program = torch.export.export(net, (torch.tensor([1.0]),))
+    made = program.module()
+
+    assert list(program.state_dict) == []
+    assert [value.tolist() for value in program.constants.values()] == [[3.0]]
+    net.shift.fill_(10.0)
+    assert made(torch.tensor([1.0])).item() == 11.0
+    net.shift = torch.tensor([20.0])
+    assert made(torch.tensor([1.0])).item() == 11.0

@@ -330,3 +330,47 @@ def test_the_state_is_a_copy():
     del state["_parameters"]
 
     assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_new_gets_no_arguments(duplicate):
+    """Copying a module calls ``__new__`` of its class without arguments: one that wants some raises
+    ``TypeError``.
+
+    Unpickling does so too. Give the arguments of ``__new__`` defaults.
+    """
+
+    class Net(nn.Module):
+        def __new__(cls, width):
+            return super().__new__(cls)
+
+        def __init__(self, width):
+            super().__init__()
+            self.inner = nn.Linear(width, 1)
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'width'"):
+        duplicate(Net(2))
+
+
+def test_a_wrapper_may_be_copied_as_what_it_wraps():
+    """``copy.deepcopy`` of a module whose ``__getattr__`` hands on every name may copy the module inside.
+
+    It does if that one has a ``__deepcopy__``, as ``torch.fx.GraphModule`` has. Hand on no names that begin
+    with two underscores.
+    """
+
+    class Inner(nn.Module):
+        def __deepcopy__(self, memo):
+            return Inner()
+
+    class Wrapper(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def __getattr__(self, name):
+            inner = super().__getattr__("inner")
+            return inner if name == "inner" else getattr(inner, name)
+
+    assert type(copy.deepcopy(Wrapper(nn.Linear(2, 1)))) is Wrapper
+    assert type(copy.deepcopy(Wrapper(Inner()))) is Inner

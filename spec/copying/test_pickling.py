@@ -7,6 +7,7 @@ the same into a file.
 import copy
 import pickle
 import threading
+import types
 import warnings
 import weakref
 
@@ -258,3 +259,23 @@ def test_a_pickle_names_the_class():
     assert b"forward" not in written.replace(b"_forward", b"")
     with pytest.raises(AttributeError, match="Linaer"):
         pickle.loads(written.replace(b"Linear", b"Linaer"))
+
+
+def test_a_bound_method_is_pickled_by_name():
+    """Unpickling a module whose ``forward`` was replaced by a bound method looks it up by name in the class.
+
+    A method of the class is then bound to the new module. A function that is in no class, such as one bound
+    by ``types.MethodType``, is pickled without complaint and raises ``AttributeError`` in unpickling.
+    """
+    layer = nn.Linear(2, 1)
+    layer.forward = layer.extra_repr
+    taken = pickle.loads(pickle.dumps(layer))
+
+    layer.forward = types.MethodType(lambda self, x: x, layer)
+    layer.forward.__func__.__name__ = "made"
+    file = pickle.dumps(layer)
+
+    assert taken.forward.__self__ is taken
+    assert taken(*[]) == "in_features=2, out_features=1, bias=True"
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'made'"):
+        pickle.loads(file)

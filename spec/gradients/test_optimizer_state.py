@@ -259,3 +259,45 @@ def test_the_values_of_a_dict_are_in_order():
     held = SGD(parameters.values(), lr=0.5).param_groups[0]["params"]
 
     assert [id(p) for p in held] == [id(layer.bias), id(layer.weight)]
+
+
+def test_adagrad_has_state_from_the_start():
+    """``Adagrad`` makes its state when it is constructed; most optimizers do at the first step.
+
+    A tool that exchanges parameters before training, as sharding does, has to exchange the keys of ``state``
+    too.
+    """
+    weight = nn.Parameter(torch.ones(2))
+
+    makers = [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
+    others = [len(make([weight], lr=0.1).state) for make in makers]
+    adagrad = torch.optim.Adagrad([weight], lr=0.1, initial_accumulator_value=5.0)
+
+    assert others == [0, 0, 0, 0]
+    assert adagrad.state[weight]["sum"].tolist() == [5.0, 5.0]
+
+
+@pytest.mark.before("2.12")
+def test_adagrad_did_not_know_a_later_parameter():
+    """``Adagrad`` raises ``KeyError`` in ``step()`` for a parameter added by ``add_param_group``."""
+    optimizer = torch.optim.Adagrad([nn.Parameter(torch.ones(2))], lr=0.1)
+    late = nn.Parameter(torch.ones(2))
+    late.grad = torch.ones(2)
+    optimizer.add_param_group({"params": [late]})
+
+    with pytest.raises(KeyError, match="sum"):
+        optimizer.step()
+
+
+@pytest.mark.since("2.12")
+def test_adagrad_learns_of_a_later_parameter():
+    """``Adagrad`` makes the state of a parameter added by ``add_param_group`` in ``step()``."""
+    optimizer = torch.optim.Adagrad([nn.Parameter(torch.ones(2))], lr=0.5)
+    late = nn.Parameter(torch.ones(2))
+    late.grad = torch.full((2,), 3.0)
+    optimizer.add_param_group({"params": [late]})
+
+    optimizer.step()
+
+    assert optimizer.state[late]["sum"].tolist() == [9.0, 9.0]
+    assert late.tolist() == [0.5, 0.5]

@@ -304,3 +304,34 @@ def test_local_buffers_allow_two_calls(ranks, mode):
         return net[1].bias.grad.tolist()
 
     assert ranks(train, mode) == [[4.0], [4.0]]
+
+
+@pytest.mark.parametrize("transform", ["grad", "jvp", "jacrev", "jacfwd"])
+@pytest.mark.needs("distributed")
+def test_transforms_refuse_to_hand_out_buffers(ranks, transform):
+    """``torch.func.grad`` and ``jvp`` raise ``RuntimeError`` for a DDP model that hands out its buffers.
+
+    So do ``jacrev`` and ``jacfwd``: the buffers of rank 0 would be copied inside of the transform. With
+    ``broadcast_buffers=False``, or ``model.module``, they work, and average nothing: each rank gets its own
+    derivative (:issue:`130932`, :issue:`102197`).
+    """
+
+    def derive(rank, transform, broadcast):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.tensor(3.0))
+                self.register_buffer("steps", torch.tensor(0.0))
+
+            def forward(self, x):
+                return x**2 * self.weight
+
+        model = DDP(Net(), broadcast_buffers=broadcast)
+        x = torch.tensor(rank + 1.0)
+        if transform == "jvp":
+            return torch.func.jvp(model, (x,), (torch.tensor(1.0),))[1].item()
+        return getattr(torch.func, transform)(model)(x).item()
+
+    assert ranks(derive, transform, False) == [6.0, 12.0]
+    with pytest.raises(RuntimeError, match="would mutate a captured Tensor"):
+        ranks(derive, transform, True)

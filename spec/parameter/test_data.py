@@ -220,3 +220,18 @@ def test_moving_the_module_keeps_the_parameter():
         ]
         assert [(p.device.type, p.dtype) for p in net.parameters()] == [(device, torch.float64)] * 2
         assert type(net.weight.to(torch.float32)) is torch.Tensor
+
+
+@pytest.mark.parametrize(("old", "new"), [("meta", "cpu"), ("cpu", "meta")])
+def test_data_does_not_cross_the_meta_device(old, new):
+    """Assigning to ``parameter.data`` raises ``RuntimeError`` between the meta device and another.
+
+    Replace the parameter: ``layer.weight = nn.Parameter(values)``, or load with ``assign=True``.
+    """
+    layer = nn.Linear(2, 1, device=old)
+
+    with pytest.raises(RuntimeError, match="incompatible tensor type"):
+        layer.weight.data = torch.rand(1, 2, device=new)
+
+    layer.weight = nn.Parameter(torch.rand(1, 2, device=new))
+    assert layer.weight.device.type == new

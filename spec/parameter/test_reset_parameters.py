@@ -309,3 +309,34 @@ def test_module_has_no_reset_parameters():
 
     assert [hasattr(module, "reset_parameters") for module in without] == [False, False, False]
     assert hasattr(nn.Linear(2, 3), "reset_parameters") is True
+
+
+@pytest.mark.since("2.1")
+def test_a_network_on_meta_is_filled_layer_by_layer():
+    """``to_empty(recurse=False)`` and ``reset_parameters()`` of each module fill a network on meta layer by
+    layer.
+
+    A module's ``reset_parameters()`` is to fill its own tensors only; those of a module that has none stay
+    arbitrary: define it for every module with tensors of its own.
+
+    See also :ref:`placement.meta.to_empty_may_leave_submodules_out`
+    """
+
+    def build(device):
+        net = nn.Sequential(nn.Linear(2, 3, device=device), nn.BatchNorm1d(3, device=device))
+        net.scale = nn.Parameter(torch.ones(3, device=device))
+        return net
+
+    net = build("meta")
+    torch.set_deterministic_debug_mode("error")  # fills memory that is not initialized with NaN
+    torch.manual_seed(5)
+    for module in net.modules():
+        module.to_empty(device="cpu", recurse=False)
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    torch.set_deterministic_debug_mode("default")
+    torch.manual_seed(5)
+    usual = build("cpu").state_dict()
+
+    assert net.scale.isnan().tolist() == [True, True, True]
+    assert all(torch.equal(value, usual[key]) for key, value in net.state_dict().items() if key != "scale")

@@ -3,6 +3,7 @@
 The first four cast floating point tensors and do not change others; ``type`` casts everything.
 """
 
+import copy
 import weakref
 
 import pytest
@@ -234,3 +235,21 @@ def test_normalizations_of_bfloat16_with_float32_weights(layer):
         layer(x.double())
     with pytest.raises(RuntimeError, match="must have the same dtype"):
         nn.Linear(4, 3)(x)
+
+
+@pytest.mark.parametrize("layer", [nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.BatchNorm1d(4)])
+def test_normalizations_of_float32_with_bfloat16_weights(layer):
+    """``LayerNorm``, ``GroupNorm`` and ``BatchNorm`` in bfloat16 raise ``RuntimeError`` for float32 input.
+
+    The message says "mixed dtype" on the CPU, and "expected scalar type" on a GPU and in older releases: some
+    part of a model was cast, or made an output, in another dtype than the next. Cast that output, or call the
+    model in :class:`torch.autocast`.
+
+    See also :ref:`placement.dtype_casts.normalizations_of_bfloat16_with_float32_weights`
+    """
+    layer = copy.deepcopy(layer).bfloat16()
+    x = torch.rand(2, 4, 4)
+
+    assert layer(x.bfloat16()).dtype is torch.bfloat16
+    with pytest.raises(RuntimeError, match=r"mixed dtype|expected scalar type|must have the same dtype"):
+        layer(x)

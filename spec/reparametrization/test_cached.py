@@ -130,3 +130,20 @@ def test_scripting_is_an_error():
 
     with pytest.raises(torch.jit.Error, match="Parametrization is not working with scripting"):
         scripted(torch.rand(2))
+
+
+def test_the_parametrized_tensor_has_no_grad():
+    """After ``backward()`` a parametrized ``layer.weight`` has ``grad`` ``None``; its ``original`` has one.
+
+    Each access gives a new tensor, which is no leaf of the graph, and torch warns of it. It is trained all
+    the same.
+    """
+    layer = register_parametrization(nn.Linear(2, 1, bias=False), "weight", nn.Tanh())
+    layer(torch.tensor([1.0, 2.0])).backward()
+
+    with pytest.warns(UserWarning, match="not a leaf Tensor"):
+        grad = layer.weight.grad
+
+    assert grad is None
+    assert layer.weight.is_leaf is False
+    assert layer.parametrizations.weight.original.grad.shape == (1, 2)

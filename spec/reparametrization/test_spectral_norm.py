@@ -273,3 +273,17 @@ def test_removing_leaves_the_divided_weight():
     torch.testing.assert_close(evaluated.weight.detach(), matrix / (vector @ matrix @ vector))
     assert [name for name, _ in trained.named_parameters()] == ["bias", "weight"]
     assert list(trained.buffers()) == []
+
+
+def test_the_old_removal_does_not_find_it():
+    """``remove_spectral_norm`` raises ``ValueError`` for ``parametrizations.spectral_norm``.
+
+    Remove it by :func:`~torch.nn.utils.parametrize.remove_parametrizations`.
+    """
+    layer = spectral_norm(nn.Linear(2, 3))
+
+    with pytest.raises(ValueError, match="spectral_norm of 'weight' not found in ParametrizedLinear"):
+        torch.nn.utils.remove_spectral_norm(layer)
+
+    parametrize.remove_parametrizations(layer, "weight")
+    assert type(layer) is nn.Linear

@@ -216,3 +216,24 @@ def test_its_state_fits_no_other_form(make, missing):
 
     assert result.missing_keys == missing
     assert result.unexpected_keys == [f"parametrizations.weight.original{number}" for number in (0, 1)]
+
+
+@pytest.mark.since("2.1")
+def test_the_old_removal_does_not_find_it():
+    """``remove_weight_norm`` raises ``ValueError`` for ``parametrizations.weight_norm``.
+
+    Remove it by :func:`~torch.nn.utils.parametrize.remove_parametrizations`, which in turn raises
+    ``ValueError`` for the old form.
+    """
+    layer = parametrizations.weight_norm(nn.Linear(2, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        old = weight_norm(nn.Linear(2, 1))
+
+    with pytest.raises(ValueError, match="weight_norm of 'weight' not found in ParametrizedLinear"):
+        torch.nn.utils.remove_weight_norm(layer)
+    with pytest.raises(ValueError, match="does not have a parametrization on weight"):
+        parametrize.remove_parametrizations(old, "weight")
+
+    parametrize.remove_parametrizations(layer, "weight")
+    assert type(layer) is nn.Linear

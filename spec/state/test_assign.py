@@ -279,3 +279,28 @@ def test_a_dict_once_assigned_is_assigned_again():
     file.seek(0)
     assert torch.load(file, weights_only=True)._metadata == state._metadata
     assert state._metadata == {"": {"version": 1, "assign_to_params_buffers": True}}
+
+
+@pytest.mark.since("2.1")
+def test_an_override_must_take_assign():
+    """A ``load_state_dict`` that a class overrides without ``assign`` raises ``TypeError`` if that is passed.
+
+    Libraries pass it when they load large models. Take ``**kwargs`` and hand them on.
+    """
+
+    class Old(nn.Linear):
+        def load_state_dict(self, state_dict, strict=True):
+            return super().load_state_dict(state_dict, strict)
+
+    class New(nn.Linear):
+        def load_state_dict(self, state_dict, *args, **kwargs):
+            return super().load_state_dict(state_dict, *args, **kwargs)
+
+    weight = torch.tensor([[2.0, 3.0]])
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'assign'"):
+        Old(2, 1, bias=False).load_state_dict({"weight": weight}, assign=True)
+
+    net = New(2, 1, bias=False)
+    net.load_state_dict({"weight": weight}, assign=True)
+    assert net.weight.data_ptr() == weight.data_ptr()

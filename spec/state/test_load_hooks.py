@@ -350,3 +350,26 @@ def test_a_load_post_hook_can_be_removed():
     layer.load_state_dict({})
 
     assert calls == ["kept"]
+
+
+def test_a_submodule_is_not_asked_to_load():
+    """``load_state_dict`` of a network does not call a ``load_state_dict`` that a submodule overrides.
+
+    ``state_dict`` does call that of a submodule. What a submodule does in loading belongs in a hook, or in
+    ``_load_from_state_dict``.
+    """
+    calls = []
+
+    class Layer(nn.Linear):
+        def state_dict(self, *args, **kwargs):
+            calls.append("state_dict")
+            return super().state_dict(*args, **kwargs)
+
+        def load_state_dict(self, *args, **kwargs):
+            calls.append("load_state_dict")
+            return super().load_state_dict(*args, **kwargs)
+
+    net = nn.Sequential(Layer(2, 1))
+    net.load_state_dict({key: value + 1 for key, value in net.state_dict().items()})
+
+    assert calls == ["state_dict"]

@@ -241,3 +241,22 @@ def test_numpy_values_take_several_names():
     with torch.serialization.safe_globals([*listed, np.dtypes.Float64DType, np.dtypes.Int64DType]):
         loaded = torch.load(file)
     assert [loaded["best"], loaded["order"].tolist()] == [1.5, [2, 3]]
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize("function", [torch.nn.functional.gelu, torch.nn.functional.relu])
+def test_a_function_may_be_declared_safe(function):
+    """``torch.load(weights_only=True)`` refuses functions, such as an activation among a model's settings.
+
+    ``torch.serialization.safe_globals([function])`` allows it, as it does a class.
+    """
+    file = io.BytesIO()
+    torch.save({"activation": function}, file)
+
+    file.seek(0)
+    with pytest.raises(pickle.UnpicklingError, match=f"{function.__name__} was not an allowed global"):
+        torch.load(file, weights_only=True)
+
+    file.seek(0)
+    with torch.serialization.safe_globals([function]):
+        assert torch.load(file, weights_only=True) == {"activation": function}
