@@ -114,7 +114,7 @@ def test_multi_label_margin_shapes(shape):
 
     assert loss(x, torch.tensor([2, 0, -1]).expand(shape)).shape == shape[:-1]
     assert nn.MultiLabelMarginLoss()(x, torch.tensor([2, 0, -1]).expand(shape)).shape == ()
-    with pytest.raises(RuntimeError, match="inconsistent (target )?size"):
+    with pytest.raises(RuntimeError, match=r"inconsistent (target )?size"):
         loss(x, torch.tensor([2, -1]).expand(*shape[:-1], 2))
 
 
