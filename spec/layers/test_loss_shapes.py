@@ -191,11 +191,14 @@ def test_ctc_shapes(targets, lengths):
     assert nn.CTCLoss()(logs, torch.tensor(targets), (5, 5, 5), tuple(lengths)).shape == ()
 
 
-@pytest.mark.parametrize("shape", [(4, 5, 6), (3, 4, 5, 6)], ids=["across the batch", "each"])
+@pytest.mark.parametrize(
+    "shape", [(4, 5, 6), (3, 4, 5, 6), (4, 1, 1)], ids=["across the batch", "each", "class"]
+)
 def test_pos_weight_for_each_element(shape):
     """``pos_weight`` of ``BCEWithLogitsLoss`` may differ for each element, or be the same across the batch.
 
-    For a target of ``(B, C, H, W)`` it is then ``(B, C, H, W)`` or ``(C, H, W)``.
+    For a target of ``(B, C, H, W)`` it is then ``(B, C, H, W)`` or ``(C, H, W)``; for one weight per class,
+    ``(C, 1, 1)``.
     """
     x, weight = torch.rand(3, 4, 5, 6), torch.rand(shape) + 1
 

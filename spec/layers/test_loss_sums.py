@@ -192,3 +192,28 @@ def test_ctc_sums_over_all_alignments():
     (gradient,) = torch.autograd.grad(loss, logs)
     assert gradient.isfinite().all()
     assert gradient.count_nonzero() == 12
+
+
+def test_binary_cross_entropy_of_probabilities():
+    """``BCELoss`` is ``-(y * log(x) + (1 - y) * log(1 - x))``, also for targets between 0 and 1."""
+    x, y = torch.tensor([0.25, 0.5, 0.75, 0.9]), torch.tensor([1.0, 0.0, 0.25, 0.5])
+
+    wanted = -(y * x.log() + (1 - y) * (1 - x).log())
+
+    assert torch.allclose(nn.BCELoss(reduction="none")(x, y), wanted)
+
+
+def test_cosine_embedding_pulls_and_pushes():
+    """``CosineEmbeddingLoss`` is ``1 - cos`` for a target of 1, and ``max(0, cos - margin)`` for -1.
+
+    So training makes two vectors more alike for 1, and less alike for -1.
+    """
+    a = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    b = torch.tensor([[3.0, 4.0], [3.0, 4.0], [-3.0, 4.0]], requires_grad=True)
+
+    loss = nn.CosineEmbeddingLoss(margin=0.25, reduction="none")(a, b, torch.tensor([1.0, -1.0, -1.0]))
+    loss.sum().backward()
+
+    assert loss.tolist() == pytest.approx([0.4, 0.35, 0.0], abs=1e-6)
+    assert b.grad[0, 0] < 0 < b.grad[1, 0]
+    assert b.grad[2].tolist() == [0, 0]

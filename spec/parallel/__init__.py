@@ -13,6 +13,6 @@ on GPUs, and *sync_batch_norm* for batch normalization over all ranks; last *ful
 *fully_shard_settings*, *fully_shard_gradients*, *fully_shard_precision* and *fully_shard_dtypes* for what it
 can be told, *fully_shard_meshes* for the ranks it shards over, *fully_shard_lists* for several modules at
 once, *fully_shard_gathering* and *fully_shard_reducing* for what it communicates when,
-*fully_shard_streams* and *fully_shard_offloading* for streams, buffers and GPUs, and *fully_shard_recovery*
-for errors.
+*fully_shard_unused* for parameters without a gradient, *fully_shard_streams* and *fully_shard_offloading* for
+streams, buffers and GPUs, and *fully_shard_recovery* for errors.
 """

@@ -1,0 +1,33 @@
+"""What a stack of transformer layers has to be given."""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.parametrize(
+    ("stack", "layer", "inputs"),
+    [
+        (nn.TransformerEncoder, nn.TransformerEncoderLayer, 1),
+        (nn.TransformerDecoder, nn.TransformerDecoderLayer, 2),
+    ],
+    ids=["encoder", "decoder"],
+)
+def test_a_stack_needs_a_layer_and_a_number(stack, layer, inputs):
+    """``TransformerEncoder`` and ``TransformerDecoder`` need a layer and a number, and call that many
+    copies.
+
+    Either argument left out is a ``TypeError``.
+    """
+    one = layer(4, 2, 8, dropout=0.0, batch_first=True)
+    x = [torch.rand(2, 3, 4)] * inputs
+
+    net = stack(one, 2)
+
+    assert [type(copy) for copy in net.layers] == [layer, layer]
+    assert one not in list(net.layers)
+    assert torch.allclose(net(*x), one(one(*x), *x[1:]), atol=1e-5)
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        stack(one)
+    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
+        stack()
