@@ -13,6 +13,7 @@ what these are made of; then *ddp*, *ddp_gradients*, *ddp_parameters*, *ddp_buff
 *fully_shard*, with *fully_shard_settings*, *fully_shard_gradients*, *fully_shard_precision* and
 *fully_shard_dtypes* for what it can be told, *fully_shard_meshes* for the ranks it shards over,
 *fully_shard_lists* for several modules at once, *fully_shard_gathering* and *fully_shard_reducing* for what
-it communicates when, *fully_shard_streams* and *fully_shard_offloading* for streams, buffers and GPUs,
-*fully_shard_meta* for modules without values, and *fully_shard_recovery* for errors.
+it communicates when, *fully_shard_unused* for parameters without a gradient, *fully_shard_streams* and
+*fully_shard_offloading* for streams, buffers and GPUs, *fully_shard_meta* for modules without values, and
+*fully_shard_recovery* for errors.
 """
