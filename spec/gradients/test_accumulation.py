@@ -124,7 +124,8 @@ def test_unused_parameters_keep_none():
     assert net["unused"].bias.grad.tolist() == [3.0]
 
 
-def test_only_a_single_number_has_a_gradient_of_its_own():
+@pytest.mark.parametrize("size", [(2,), (1, 2)], ids=["one dimension", "two dimensions"])
+def test_only_a_single_number_has_a_gradient_of_its_own(size):
     """``backward()`` without an argument raises ``RuntimeError`` if the output has more than one element.
 
     Reduce it first, by ``sum()`` or ``mean()``, or give a weight for each element.
@@ -132,7 +133,7 @@ def test_only_a_single_number_has_a_gradient_of_its_own():
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="grad can be implicitly created only for scalar outputs"):
-        layer(torch.rand(1, 2)).backward()
+        layer(torch.rand(size)).backward()
     layer(torch.rand(1, 2)).backward(torch.tensor([[2.0, 3.0, 5.0]]))
     assert layer.bias.grad.tolist() == [2.0, 3.0, 5.0]
     layer(torch.rand(1, 2))[:, :1].backward()
