@@ -127,6 +127,7 @@ def test_optimizers_set_gradients_to_none_too():
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     optimizer = torch.optim.SGD([{"params": net[0].weight}, {"params": net[1].weight}], lr=0.1)
     net(torch.rand(1, 2)).sum().backward()
+    net[1].weight.requires_grad_(False)
     optimizer.zero_grad()
 
     assert [p.grad is None for p in net.parameters()] == [True, False, True, False]
