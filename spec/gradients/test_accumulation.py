@@ -177,7 +177,7 @@ def test_no_grad_builds_no_graph():
     """
     layer = nn.Linear(2, 1)
     with torch.no_grad():
-        output = layer(torch.rand(1, 2))
+        output = layer(torch.rand(1, 2, requires_grad=True))
 
     assert output.requires_grad is False
     assert output.grad_fn is None
@@ -231,12 +231,13 @@ def test_an_assigned_gradient_has_the_same_shape(sizes):
     assert parameter.grad is gradient
 
 
-def test_an_assigned_gradient_has_the_same_dtype():
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_an_assigned_gradient_has_the_same_dtype(dtype):
     """By default, assigning a tensor of another dtype to ``parameter.grad`` raises ``RuntimeError``."""
     parameter = nn.Parameter(torch.rand(4))
 
     with pytest.raises(RuntimeError, match=r"assign.* (dtype|type)"):
-        parameter.grad = torch.rand(4, dtype=torch.float64)
+        parameter.grad = torch.rand(4, dtype=dtype)
     assert parameter.grad is None
 
 

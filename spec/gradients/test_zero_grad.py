@@ -108,7 +108,7 @@ def test_zero_grad_reaches_parameters_only():
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 5.0)
     layer.register_buffer("scale", torch.tensor([3.0], requires_grad=True))
-    x = torch.tensor([[2.0, 4.0]], requires_grad=True)
+    layer.x = x = torch.tensor([[2.0, 4.0]], requires_grad=True)
     (layer(x) * layer.scale).sum().backward()
     layer.zero_grad()
 
