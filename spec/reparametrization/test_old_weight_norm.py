@@ -76,6 +76,7 @@ def test_the_weight_is_a_plain_tensor():
     weight_norm(layer)
 
     assert type(layer.weight) is torch.Tensor
+    assert "weight" not in layer.state_dict()
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
 
