@@ -146,8 +146,14 @@ def test_two_calls_before_one_backward():
 
 @pytest.mark.parametrize(
     ("kind", "outputs"),
-    [(nn.Conv1d, 0), (nn.Conv2d, 0), (nn.Conv3d, 0)]
-    + [(nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 1), (nn.ConvTranspose3d, 1)],
+    [
+        (nn.Conv1d, 0),
+        (nn.Conv2d, 0),
+        (nn.Conv3d, 0),
+        (nn.ConvTranspose1d, 1),
+        (nn.ConvTranspose2d, 1),
+        (nn.ConvTranspose3d, 1),
+    ],
 )
 def test_the_output_channels_make_the_rows(kind, outputs):
     """``torch.nn.utils.spectral_norm`` reshapes a conv weight to a matrix with a row per output channel."""
