@@ -90,6 +90,7 @@ def test_attention_drops_in_training():
     out, weights = net(x, x, x)
     assert out.flatten(0, 1).unique(dim=0).tolist() == [[2.0, 3.0, 5.0, 7.0]]
     assert weights.count_nonzero() == 0
+    assert torch.equal(net(x, x, x, need_weights=False)[0], out)
 
     out, weights = net.eval()(x, x, x)
     assert len(out.flatten(0, 1).unique(dim=0)) == 15

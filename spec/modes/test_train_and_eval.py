@@ -251,5 +251,7 @@ def test_most_layers_compute_the_same(layer):
     do not.
     """
     x = torch.randn(3, 4)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
 
     assert torch.equal(layer.train()(x), layer.eval()(x))
