@@ -88,13 +88,14 @@ def test_a_private_load_pre_hook_may_ask_for_the_module():
     assert calls == [layer]
 
 
-def test_a_load_pre_hook_may_rename_keys():
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+def test_a_load_pre_hook_may_rename_keys(kind):
     """A ``load_state_dict`` pre-hook can rename keys; the caller's dict stays unchanged.
 
     This is how a class still reads checkpoints from before one of its attributes was renamed.
     """
     layer = nn.Linear(2, 1, bias=False)
-    state = {"kernel": torch.tensor([[3.0, 4.0]])}
+    state = kind(kernel=torch.tensor([[3.0, 4.0]]))
 
     def rename(state_dict, prefix, *rest):
         state_dict[prefix + "weight"] = state_dict.pop(prefix + "kernel")

@@ -46,7 +46,8 @@ def test_objects_stay_when_swapping(assign):
 
 
 @pytest.mark.since("2.3")
-def test_without_assign_the_memory_stays_when_swapping():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_without_assign_the_memory_stays_when_swapping(dtype):
     """With ``set_swap_module_params_on_conversion``, ``load_state_dict(assign=False)`` keeps parameter
     memory.
 
@@ -56,7 +57,7 @@ def test_without_assign_the_memory_stays_when_swapping():
     place = layer.weight.data_ptr()
 
     with swapping_parameters():
-        layer.load_state_dict({"weight": torch.tensor([[3.0, 4.0]], dtype=torch.float64)})
+        layer.load_state_dict({"weight": torch.tensor([[3.0, 4.0]], dtype=dtype)})
 
     assert layer.weight.data_ptr() == place
     assert layer.weight.dtype == torch.float32
