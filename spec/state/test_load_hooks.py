@@ -301,12 +301,13 @@ def test_a_load_post_hook_sees_earlier_modules():
 @pytest.mark.parametrize("returned", ["text", False, 0, []], ids=["text", "false", "zero", "no_keys"])
 def test_a_load_post_hook_must_return_none(returned):
     """``load_state_dict`` raises ``AssertionError`` if a post-hook returns anything but ``None``."""
-    quiet, loud = nn.PReLU(), nn.PReLU()
+    quiet, loud, same = nn.PReLU(), nn.PReLU(), nn.PReLU()
     quiet.register_load_state_dict_post_hook(lambda module, keys: None)
     loud.register_load_state_dict_post_hook(lambda module, keys: returned)
+    same.register_load_state_dict_post_hook(lambda module, keys: keys)
 
     assert quiet.load_state_dict(quiet.state_dict()) == ([], [])
-    for net in (loud, nn.Sequential(loud)):
+    for net in (loud, nn.Sequential(loud), same):
         with pytest.raises(
             AssertionError, match="Hooks registered with ``register_load_state_dict_post_hook``"
         ):

@@ -249,9 +249,9 @@ def test_a_prefix_is_taken_off_the_metadata():
 
 def test_other_metadata_stay():
     """``consume_prefix_in_state_dict_if_present`` does not change ``_metadata`` names without the prefix."""
-    net = nn.ModuleDict({"module2": nn.ReLU(), "head": nn.ReLU()})
+    net = nn.ModuleDict({"module2": nn.ReLU(), "head": nn.ModuleDict({"module": nn.Sequential(nn.ReLU())})})
     state = net.state_dict()
 
     consume_prefix_in_state_dict_if_present(state, "module.")
 
-    assert list(state._metadata) == ["", "module2", "head"]
+    assert list(state._metadata) == ["", "module2", "head", "head.module", "head.module.0"]
