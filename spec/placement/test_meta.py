@@ -19,7 +19,6 @@ def test_a_module_without_values():
     """
     with torch.device("meta"):
         net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, dtype=torch.float64))
-
     tensors = net.state_dict().values()
     assert [t.is_meta for t in tensors] == [True] * 7
     assert [t.shape for t in tensors] == [(3, 2)] + [(3,)] * 5 + [()]
