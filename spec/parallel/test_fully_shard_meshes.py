@@ -7,6 +7,7 @@ holds.
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 
@@ -211,7 +212,7 @@ def test_dimensions_are_named(join, dims, rows):
 @pytest.mark.parametrize("several", [False, True], ids=["one", "several"])
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.12")
-def test_gradients_go_over_named_dimensions(join, several):
+def test_gradients_go_over_named_dimensions(join, several, monkeypatch):
     """Gradients of ``fully_shard`` are all-reduced over ``replicate`` of its ``dp_mesh_dims`` as well.
 
     Several dimensions named there become one, so that there is one all-reduce. See
@@ -232,9 +233,17 @@ def test_gradients_go_over_named_dimensions(join, several):
     dims = DataParallelMeshDims(shard="c", replicate=("a", "b") if several else "a")
     fully_shard(net, mesh=mesh, dp_mesh_dims=dims)
     output = net(distribute_tensor(torch.ones(1, 1), mesh, [Replicate()] * 3))
+    all_reduce, ranks = dist.all_reduce, []
+
+    def watched(tensor, *args, group, **options):
+        ranks.append(dist.get_process_group_ranks(group))
+        return all_reduce(tensor, *args, group=group, **options)
+
+    monkeypatch.setattr(dist, "all_reduce", watched)
     with CommDebugMode() as comm:
         output.to_local().sum().backward()
 
+    assert ranks == [[1, 3]]
     ops = torch.ops.c10d
     assert comm.get_comm_counts() == {ops._reduce_scatter_base_: 1, ops.allreduce_: 1}
 
