@@ -143,25 +143,31 @@ def test_only_a_root_that_ran_is_reset(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_finalization_averages_and_shards(ranks):
-    """After ``set_manual_backward_finalization(True)`` ``fully_shard`` averages only in
-    ``finalize_backward()``.
+    """With ``set_manual_backward_finalization(True)``, ``finalize_backward()`` averages for ``fully_shard``.
 
-    It also reshards there, not in backward. ``set_is_last_backward(False)`` changes nothing then. See
-    :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
+    It averages and reshards what backward has left: modules whose input requires no gradient, such as the
+    first one. Others are averaged and resharded in backward as ever. ``set_is_last_backward(False)`` changes
+    nothing then. See :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
     """
 
     def train(rank, last):
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Linear(1, 2, bias=False))
+        net = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(2, 2, bias=False))
+        for weight in net.parameters():
+            nn.init.ones_(weight)
+        for module in (*net, net):
+            fully_shard(module)
         net.set_manual_backward_finalization(True)
         net.set_is_last_backward(last)
         net(torch.tensor([[rank + 1.0]])).sum().backward()
-        waiting = hasattr(net.weight, "to_local"), net.weight.grad.tolist()
+        waiting, done = net[0].weight, net[1].weight
+        before = hasattr(waiting, "to_local"), waiting.grad.tolist(), done.grad.to_local().tolist()
         result = net.finalize_backward()
-        return waiting, result, net.weight.grad.to_local().tolist()
+        net.set_manual_backward_finalization(False)
+        return before, result, net[0].weight.grad.to_local().tolist()
 
-    expected = [((False, [[own], [own]]), None, [[1.5]]) for own in (1.0, 2.0)]
+    expected = [((False, [[own], [own]], [[1.5, 1.5]]), None, [[3.0]]) for own in (2.0, 4.0)]
     assert ranks(train, True) == expected
     assert ranks(train, False) == expected
 
