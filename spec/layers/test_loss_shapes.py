@@ -95,7 +95,7 @@ def test_class_probabilities_have_the_shape_of_the_scores(shape):
     """``CrossEntropyLoss`` of class probabilities has the values of the scores' shape without its classes.
 
     Probabilities of another shape are an error, as is anything else that is no class index: ``RuntimeError``,
-    or ``ValueError`` up to 2.11 without a batch.
+    or ``ValueError`` from 2.9 to 2.11 without a batch.
     """
     scores, probabilities = torch.rand(shape), torch.rand(shape).softmax(int(len(shape) > 1))
 
