@@ -23,27 +23,26 @@ def test_after_an_error_the_state_is_reset(ranks, where):
     def train(rank, where):
         from torch.distributed.fsdp import fully_shard
 
-        def fail(*_):
-            raise ValueError("broken")
-
         first, last = nn.Linear(1, 1, bias=False), nn.Linear(1, 2, bias=False)
         nn.init.constant_(first.weight, 3.0)
+        nn.init.ones_(last.weight)
         for module in (first, last, net := nn.Sequential(first, last)):
             fully_shard(module)
         if where == "forward":
-            hook = last.register_forward_pre_hook(fail)
+            hook = last.register_forward_pre_hook(lambda *_: {}["broken"])
         else:
-            hook = first.register_forward_hook(lambda module, args, y: y.register_hook(fail) and None)
-        with pytest.raises(ValueError, match="broken"):
+            hook = first.register_full_backward_pre_hook(lambda *_: {}["broken"])
+        with pytest.raises(KeyError, match="broken"):
             net(torch.ones(1, 1)).sum().backward()
         hook.remove()
         net.reset_iter_state()
         net.zero_grad()
         sharded = [hasattr(p, "to_local") for p in net.parameters()]
         net(torch.tensor([[rank + 1.0]])).sum().backward()
-        return sharded, last.weight.grad.to_local().tolist()
+        sharded += [hasattr(p, "to_local") for p in net.parameters()]
+        return sharded, [p.grad.full_tensor().tolist() for p in net.parameters()]
 
-    assert ranks(train, where) == [([True, True], [[4.5]])] * 2
+    assert ranks(train, where) == [([True] * 4, [[[3.0]], [[4.5], [4.5]]])] * 2
 
 
 @pytest.mark.needs("distributed")
