@@ -1,9 +1,12 @@
 """Calls that leave a trace."""
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
 from miniatures import Miniature, Net, rows
+from miniatures.moving import ConstantInItsDtype
 
 
 def named_rows():
@@ -222,6 +225,116 @@ class KeepsItsStart(UsesUpItsStart):
         return Net.forward(self, x + self.offset)
 
 
+def sequences_with_masks():
+    """Three sequences of five steps, the second of padding alone."""
+    mask = torch.ones(3, 5, dtype=torch.bool)
+    mask[1] = False
+    return (torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(3)), mask), {}
+
+
+class MasksAll(nn.Module):
+    """A sequence of padding alone has no step to attend to."""
+
+    def __init__(self):
+        super().__init__()
+        self.query = nn.Linear(4, 4)
+
+    def least(self, dtype):
+        return -torch.inf
+
+    def forward(self, x, mask):
+        scores = self.query(x) @ x.transpose(1, 2)
+        return scores.masked_fill(~mask[:, None], self.least(scores.dtype)).softmax(-1) @ x
+
+
+class MasksAllButNotForever(MasksAll):
+    def least(self, dtype):
+        return torch.finfo(dtype).min
+
+
+class CollectsItsCalls(Net):
+    """It keeps a number of every call."""
+
+    def __init__(self):
+        super().__init__()
+        self.history = [0.0]
+
+    def forward(self, x):
+        self.history.append(float(len(self.history)))
+        return super().forward(x)
+
+
+class NormMadeInForward(Net):
+    """It makes a norm in each call, whose weights nobody trains."""
+
+    def forward(self, x):
+        return self.head(nn.LayerNorm(4, device=x.device, dtype=x.dtype)(self.body(x)))
+
+
+class NormMadeBefore(Net):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x):
+        return self.head(self.norm(self.body(x)))
+
+
+class DropsNoMoreAfterEval(Net):
+    """Its dropout is 0 for good after one call in eval mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.rate = 0.5
+
+    def forward(self, x):
+        if not self.training:
+            self.rate = 0.0
+        return self.head(nn.functional.dropout(self.body(x).relu(), self.rate))
+
+
+class DropsInTraining(DropsNoMoreAfterEval):
+    def forward(self, x):
+        return self.head(nn.functional.dropout(self.body(x).relu(), self.rate if self.training else 0.0))
+
+
+class KeepsMasksInADefault(Net):
+    """It keeps masks in the default of an argument of forward."""
+
+    def forward(self, x, masks={}):  # noqa: B006
+        key = (x.shape, x.dtype, x.device)
+        if key not in masks:
+            masks[key] = torch.ones(x.shape, dtype=x.dtype, device=x.device)
+        return super().forward(x * masks[key])
+
+
+class KeepsNoMasks(Net):
+    def forward(self, x, masks=None):
+        return super().forward(x * (torch.ones_like(x) if masks is None else masks))
+
+
+class CountsOnTheClass(Net):
+    """It counts its calls on the class."""
+
+    calls = 0
+
+    def forward(self, x):
+        CountsOnTheClass.calls += 1
+        return super().forward(x)
+
+
+class KeepsMasksOnItsClass(Net):
+    """It keeps a mask for each shape and device on its class."""
+
+    masks: ClassVar = {}
+
+    def forward(self, x):
+        key = (x.shape, x.dtype, x.device)
+        if key not in self.masks:
+            self.masks[key] = torch.ones(x.shape, dtype=x.dtype, device=x.device)
+        return super().forward(x * self.masks[key])
+
+
 MINIATURES = [
     Miniature(
         CallOverridden,
@@ -322,5 +435,55 @@ MINIATURES = [
         "`output` differs in 6 of 6 values",
         "let forward ask self.training, not torch.is_grad_enabled()",
         AsksForMode,
+    ),
+    Miniature(
+        MasksAll,
+        "calling.outputs_are_numbers",
+        "`output` is NaN in 20 of 60 values, and nothing in this example is",
+        "and keep quotients, roots and logarithms from zero and below",
+        MasksAllButNotForever,
+        sequences_with_masks,
+    ),
+    Miniature(
+        CollectsItsCalls,
+        "calling.attributes_stay",
+        "`history` is a list that grows with each call, from 1 to 2",
+        "let who wants it register a forward hook",
+        Net,
+    ),
+    Miniature(
+        NormMadeInForward,
+        "calling.no_layer_is_made",
+        "forward makes a LayerNorm: in each call its parameters are new",
+        "make it in __init__, on self",
+        NormMadeBefore,
+    ),
+    Miniature(
+        DropsNoMoreAfterEval,
+        "calling.attributes_stay",
+        "`rate` is 0.0 after a call and was 0.5 before",
+        "make it a buffer",
+        DropsInTraining,
+    ),
+    Miniature(
+        KeepsMasksInADefault,
+        "calling.no_tensor_is_kept_elsewhere",
+        "`KeepsMasksInADefault.forward.masks` keeps a tensor that forward uses",
+        "or keep it in a buffer with persistent=False",
+        KeepsNoMasks,
+    ),
+    Miniature(
+        CountsOnTheClass,
+        "calling.attributes_stay",
+        "`CountsOnTheClass.calls` is ",
+        "make it a buffer",
+        Net,
+    ),
+    Miniature(
+        KeepsMasksOnItsClass,
+        "calling.no_tensor_is_kept_elsewhere",
+        "`KeepsMasksOnItsClass.masks` keeps a tensor that forward uses, for every module and for good",
+        "or keep it in a buffer with persistent=False",
+        ConstantInItsDtype,
     ),
 ]

@@ -5,7 +5,7 @@ import functools
 import torch
 from torch import nn
 
-from miniatures import Miniature, Net
+from miniatures import Miniature, Net, rows
 
 
 class HeadThatNothingUses(Net):
@@ -66,6 +66,106 @@ class ClearsItsHeadOnly(Net):
         self.head.zero_grad(set_to_none)
 
 
+def a_row_of_zeros():
+    """Three rows of four features, the second of zeros."""
+    (x,), _ = rows()
+    x[1] = 0
+    return (x,), {}
+
+
+class FreezesWithATypo(Net):
+    """It sets an attribute that no one reads."""
+
+    def __init__(self):
+        super().__init__()
+        for parameter in self.body.parameters():
+            parameter.require_grad = False
+
+
+class FreezesTheModule(Net):
+    """It sets on a module what is an attribute of its parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.body.requires_grad = False
+
+
+class Freezes(Net):
+    def __init__(self):
+        super().__init__()
+        self.body.requires_grad_(False)
+
+
+class Damped(torch.autograd.Function):
+    """Negative numbers, damped; its backward forgets the gradient that it is given."""
+
+    @staticmethod
+    def forward(ctx, x):
+        slope = (1 + x.clamp(max=0) ** 2).rsqrt()
+        ctx.save_for_backward(slope)
+        return x * slope
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (slope,) = ctx.saved_tensors
+        return slope**3
+
+
+class DampedRight(Damped):
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * Damped.backward(ctx, gradient)
+
+
+class ForgetsTheGradient(Net):
+    """Its own activation ends backward with a gradient of its own."""
+
+    function = Damped
+
+    def forward(self, x):
+        return self.head(self.function.apply(self.body(x)))
+
+
+class PassesTheGradientOn(ForgetsTheGradient):
+    function = DampedRight
+
+
+class RootOfZero(nn.Module):
+    """It divides by a norm, and adds eps after the root."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 4, bias=False)
+
+    def forward(self, x):
+        x = self.body(x)
+        return x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
+
+
+class RootOfMoreThanZero(RootOfZero):
+    def forward(self, x):
+        x = self.body(x)
+        return x / (x.square().sum(1, keepdim=True) + 1e-10).sqrt()
+
+
+class KeepsATableOfInferenceMode(Net):
+    """Its table is made by the first call, whatever the mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", torch.ones(0), persistent=False)
+
+    def forward(self, x):
+        if len(self.table) < 4 or self.table.dtype != x.dtype:
+            self.table = torch.arange(1, 5, device=x.device).to(x.dtype)
+        return self.head(self.body(x) * self.table)
+
+
+class KeepsATableOfItsOwn(KeepsATableOfInferenceMode):
+    def forward(self, x):
+        return self.head(self.body(x) * torch.arange(1, 5, device=x.device).to(x.dtype))
+
+
 MINIATURES = [
     Miniature(
         HeadThatNothingUses,
@@ -102,5 +202,48 @@ MINIATURES = [
         "`body.weight`, `body.bias` keep their gradients after zero_grad()",
         "call super().zero_grad() where it is overridden",
         Net,
+    ),
+    Miniature(
+        FreezesWithATypo,
+        "gradients.what_is_frozen_is_not_trained",
+        "`body.weight`, `body.bias` have require_grad = False and are trained all the same",
+        "or call requires_grad_(False)",
+        Freezes,
+    ),
+    Miniature(
+        FreezesTheModule,
+        "gradients.what_is_frozen_is_not_trained",
+        "`body` has requires_grad = False, which is a plain attribute of a module: its 2 parameters are",
+        "call requires_grad_(False) on it",
+        Freezes,
+    ),
+    Miniature(
+        ForgetsTheGradient,
+        "gradients.backward_is_linear",
+        "the gradient of `body.weight` differs in 16 of 16 values",
+        "multiply by that gradient, grad * ...",
+        PassesTheGradientOn,
+    ),
+    Miniature(
+        RootOfZero,
+        "gradients.a_row_of_zeros",
+        "if a row of the inputs is zero, the outputs are numbers, and the gradients of `body.weight` are NaN",
+        "mind that torch.where does not hide the branch not taken",
+        RootOfMoreThanZero,
+    ),
+    Miniature(
+        RootOfZero,
+        "gradients.gradients_are_numbers",
+        "with this example the outputs are numbers, and the gradients of `body.weight` are NaN",
+        "mind that torch.where does not hide the branch not taken",
+        RootOfMoreThanZero,
+        a_row_of_zeros,
+    ),
+    Miniature(
+        KeepsATableOfInferenceMode,
+        "gradients.after_inference_mode",
+        "after a call under torch.inference_mode() a step of training raises RuntimeError: Inference tensors",
+        "or under torch.inference_mode(False)",
+        KeepsATableOfItsOwn,
     ),
 ]

@@ -1,9 +1,12 @@
 """Modes that do too little, too much, or nothing; and rows that depend on one another."""
 
+import random
+
 import torch
 from torch import nn
 
-from miniatures import Miniature
+from miniatures import Miniature, sequences
+from miniatures import Net as Plain
 
 
 class Net(nn.Module):
@@ -178,6 +181,129 @@ class BatchSizeLeftOpen(Net):
         return super().forward(x.view(-1, 4))
 
 
+class FrozenUntilTrain(nn.Module):
+    """It freezes a norm once, and the next train() lets its statistics go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), nn.Linear(4, 2)
+        self.stem.requires_grad_(False).eval()
+
+    def forward(self, x):
+        return self.head(self.stem(x))
+
+
+class FrozenInEveryMode(FrozenUntilTrain):
+    def train(self, mode=True):
+        super().train(mode)
+        self.stem.eval()
+        return self
+
+
+class OneNormForTwoPlaces(nn.Module):
+    """One norm is run before the activation and after it."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.norm = nn.Linear(4, 4), nn.Linear(4, 2), nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.head(self.norm(10 + 10 * self.norm(self.body(x))))
+
+
+class ANormForEachPlace(OneNormForTwoPlaces):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.head(self.last(10 + 10 * self.norm(self.body(x))))
+
+
+class FollowsItsInputs(nn.Module):
+    """It moves a mean in eval mode too, and computes with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 2)
+        self.register_buffer("mean", torch.zeros(4))
+
+    def follow(self, x):
+        self.mean.lerp_(x.detach().mean(0), 0.5)
+
+    def forward(self, x):
+        self.follow(x)
+        return self.body(x - self.mean)
+
+
+class FollowsInTraining(FollowsItsInputs):
+    def follow(self, x):
+        if self.training:
+            super().follow(x)
+
+
+def many_rows():
+    """Sixty-four rows of four features."""
+    return (torch.rand(64, 4, generator=torch.Generator().manual_seed(3)),), {}
+
+
+class PositionsOverTheBatch(Plain):
+    """It adds a position to each row of the batch, and not to each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("positions", torch.arange(40.0).view(10, 1, 4).sin())
+
+    def forward(self, x):
+        return super().forward(x + self.positions[: x.shape[0]])
+
+
+class PositionsOverTime(PositionsOverTheBatch):
+    def forward(self, x):
+        return Plain.forward(self, x + self.positions[: x.shape[1], 0])
+
+
+class DrawsWithPython(Plain):
+    """It draws with Python's generator, in eval mode too."""
+
+    def forward(self, x):
+        return super().forward(x) * random.uniform(0.9, 1.1)
+
+
+class DrawsWithPythonInTraining(Plain):
+    def forward(self, x):
+        return super().forward(x) * (random.uniform(0.9, 1.1) if self.training else 1.0)
+
+
+class SqueezesAll(Plain):
+    """A batch of one loses its dimension."""
+
+    def forward(self, x):
+        return super().forward(x)[:, None].squeeze()
+
+
+class SqueezesOne(Plain):
+    def forward(self, x):
+        return super().forward(x)[:, None].squeeze(1)
+
+
+class NormFrozenByHalf(Plain):
+    """The weights of its norm are frozen, and the statistics are not."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4).requires_grad_(False)
+
+    def forward(self, x):
+        return self.head(self.norm(self.body(x)).relu())
+
+
+class NormWithoutWeights(NormFrozenByHalf):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4, affine=False)
+
+
 MINIATURES = [
     Miniature(
         TrainReturnsNothing,
@@ -264,5 +390,56 @@ MINIATURES = [
         "size 8 at modes.py:",
         "or write -1",
         BatchSizeLeftOpen,
+    ),
+    Miniature(
+        FrozenUntilTrain,
+        "modes.frozen_norms_stay",
+        "`stem.1` has a weight that requires no gradient",
+        "or build it with track_running_stats=False",
+        FrozenInEveryMode,
+    ),
+    Miniature(
+        OneNormForTwoPlaces,
+        "modes.statistics_are_of_one_place",
+        "one call runs `norm` 2 times, on values of different mean and spread",
+        "unless they are alike in training",
+        ANormForEachPlace,
+        many_rows,
+    ),
+    Miniature(
+        FollowsItsInputs,
+        "modes.eval_is_deterministic",
+        "two equal calls in eval mode differ, since each changes `mean`",
+        "change it only if self.training",
+        FollowsInTraining,
+    ),
+    Miniature(
+        PositionsOverTheBatch,
+        "rows.rows_are_independent",
+        "`output` differs in",
+        "take them along the dimension of time",
+        PositionsOverTime,
+        sequences,
+    ),
+    Miniature(
+        DrawsWithPython,
+        "modes.eval_is_deterministic",
+        "two equal calls in eval mode differ, first in the forward of `DrawsWithPython`",
+        "and keep nothing from one call to the next",
+        DrawsWithPythonInTraining,
+    ),
+    Miniature(
+        SqueezesAll,
+        "rows.a_batch_of_one",
+        "`output` has no row for a batch of one",
+        "squeeze a dimension by its number: x.squeeze(-1)",
+        SqueezesOne,
+    ),
+    Miniature(
+        NormFrozenByHalf,
+        "modes.frozen_norms_stay",
+        "`norm` has a weight that requires no gradient, and a call in train mode changes the running",
+        "or build it with track_running_stats=False",
+        NormWithoutWeights,
     ),
 ]

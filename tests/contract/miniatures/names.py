@@ -6,7 +6,7 @@ import random
 import torch
 from torch import nn
 
-from miniatures import Miniature
+from miniatures import Miniature, Net
 
 
 class NamesFromACounter(nn.Module):
@@ -147,6 +147,97 @@ class StateDictWithPrefix(StateDictWithoutPrefix):
         return nn.Module.state_dict(self, *args, **kwargs)
 
 
+class Block(nn.Module):
+    """A residual block around a layer that it is given."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.body, self.inner = nn.Linear(4, 4), inner
+
+    def forward(self, x):
+        return x + self.inner(self.body(x).tanh())
+
+
+class OneLayerForEveryBlock(nn.Module):
+    """Each block is given the same layer."""
+
+    def __init__(self):
+        super().__init__()
+        inner = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        self.blocks = nn.Sequential(*(Block(inner) for _ in range(2)))
+
+    def forward(self, x):
+        return self.blocks(x)
+
+
+class ALayerForEachBlock(OneLayerForEveryBlock):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(*(Block(nn.Linear(4, 4)) for _ in range(2)))
+
+
+class RenamesWithoutItsPlace(Net):
+    """A hook renames a key, and forgets that of the whole before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_state_dict_post_hook(self.rename)
+        self.register_load_state_dict_pre_hook(self.name_back)
+
+    @staticmethod
+    def rename(module, state, prefix, local):
+        if "head.weight" in state:
+            state["table"] = state.pop("head.weight")
+
+    @staticmethod
+    def name_back(module, state, prefix, *rest):
+        if "table" in state:
+            state["head.weight"] = state.pop("table")
+
+
+class RenamesAtItsPlace(RenamesWithoutItsPlace):
+    @staticmethod
+    def rename(module, state, prefix, local):
+        state[f"{prefix}table"] = state.pop(f"{prefix}head.weight")
+
+    @staticmethod
+    def name_back(module, state, prefix, *rest):
+        if f"{prefix}table" in state:
+            state[f"{prefix}head.weight"] = state.pop(f"{prefix}table")
+
+
+class BlocksMultiplied(nn.Module):
+    """Its three blocks are one."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(*[nn.Linear(4, 4)] * 3)
+
+    def forward(self, x):
+        return self.blocks(x)
+
+
+class BlocksMade(BlocksMultiplied):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(*(nn.Linear(4, 4) for _ in range(3)))
+
+
+class SettingsOfADefault(Net):
+    """It counts in a dict that is the default of an argument, and so is that of every instance."""
+
+    def __init__(self, settings={}):  # noqa: B006
+        super().__init__()
+        settings["uses"] = settings.get("uses", 0) + 1
+        self.settings = settings
+
+
+class SettingsOfItsOwn(Net):
+    def __init__(self, settings=None):
+        super().__init__()
+        self.settings = {**(settings or {}), "uses": 1}
+
+
 MINIATURES = [
     Miniature(
         NamesFromACounter,
@@ -196,5 +287,33 @@ MINIATURES = [
         "inside another module the state dict has no other key instead of `part.steps`, `part.inner.weight`",
         "pass destination, prefix and keep_vars on",
         StateDictWithPrefix,
+    ),
+    Miniature(
+        OneLayerForEveryBlock,
+        "names.a_container_holds_each_part_once",
+        "`blocks.0.inner`, `blocks.1.inner` are one module, with one set of parameters, that was made once",
+        "make one for each, unless that is meant",
+        ALayerForEachBlock,
+    ),
+    Miniature(
+        RenamesWithoutItsPlace,
+        "names.its_keys_follow_its_place",
+        "inside another module the state dict has",
+        "pass destination, prefix and keep_vars on",
+        RenamesAtItsPlace,
+    ),
+    Miniature(
+        BlocksMultiplied,
+        "names.a_container_holds_each_part_once",
+        "`blocks.0`, `blocks.1`, `blocks.2` are one module, with one set of parameters",
+        "unless that is meant",
+        BlocksMade,
+    ),
+    Miniature(
+        SettingsOfADefault,
+        "names.builds_share_nothing",
+        "`settings` is one dict in all builds, and building changes it",
+        "and give no list or dict as a default",
+        SettingsOfItsOwn,
     ),
 ]

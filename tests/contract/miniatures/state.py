@@ -151,6 +151,32 @@ class AssignsWhenAssigned(CopiesWhenAssigned):
     _load_from_state_dict = nn.Module._load_from_state_dict
 
 
+class HeadsExpanded(Net):
+    """The three heads of a parameter lie in one place."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = nn.Parameter(torch.rand(1, 2).expand(3, 2))
+
+    def forward(self, x):
+        return super().forward(x)[:, None] * self.heads
+
+
+class HeadsRepeated(HeadsExpanded):
+    def __init__(self):
+        super().__init__()
+        self.heads = nn.Parameter(torch.rand(1, 2).repeat(3, 1))
+
+
+class PopsWhatItLoads(Net):
+    """It takes what it has read out of the dict."""
+
+    def load_state_dict(self, state, strict=True, **kwargs):
+        result = super().load_state_dict(state, strict, **kwargs)
+        state.clear()
+        return result
+
+
 MINIATURES = [
     Miniature(
         LeavesItsBodyOut,
@@ -221,5 +247,19 @@ MINIATURES = [
         "`weight` stays on meta after load_state_dict(..., assign=True)",
         "call super()'s",
         AssignsWhenAssigned,
+    ),
+    Miniature(
+        HeadsExpanded,
+        "loading.a_fresh_build_takes_the_state",
+        "`heads` is an expanded tensor, with several values in one place",
+        "or clone() what expand() gives",
+        HeadsRepeated,
+    ),
+    Miniature(
+        PopsWhatItLoads,
+        "loading.the_state_dict_stays",
+        "load_state_dict takes `body.weight`, `body.bias`, `head.weight`, `head.bias` out of the dict",
+        "or work on a copy",
+        Net,
     ),
 ]
