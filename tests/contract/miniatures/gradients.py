@@ -4,6 +4,7 @@ import functools
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from miniatures import Miniature, Net, rows
 
@@ -139,13 +140,13 @@ class RootOfZero(nn.Module):
 
     def forward(self, x):
         x = self.body(x)
-        return x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
+        return x / (x.square().sum(1, keepdim=True).sqrt() + 1e-6)
 
 
 class RootOfMoreThanZero(RootOfZero):
     def forward(self, x):
         x = self.body(x)
-        return x / (x.square().sum(1, keepdim=True) + 1e-10).sqrt()
+        return x / (x.square().sum(1, keepdim=True) + 1e-6).sqrt()
 
 
 class KeepsATableOfInferenceMode(Net):
@@ -164,6 +165,151 @@ class KeepsATableOfInferenceMode(Net):
 class KeepsATableOfItsOwn(KeepsATableOfInferenceMode):
     def forward(self, x):
         return self.head(self.body(x) * torch.arange(1, 5, device=x.device).to(x.dtype))
+
+
+class OverwritesASlope(Net):
+    """An activation works in place on what the one before it needs for its gradient."""
+
+    in_place = True
+
+    def __init__(self):
+        super().__init__()
+        self.act = nn.ReLU(inplace=self.in_place)
+
+    def forward(self, x):
+        return self.head(self.act(self.body(x).tanh()))
+
+
+class LeavesASlope(OverwritesASlope):
+    in_place = False
+
+
+class Again(torch.autograd.Function):
+    """Computes a part again in backward, so that nothing of it has to be kept."""
+
+    @staticmethod
+    def forward(ctx, part, x, *parameters):
+        ctx.part = part
+        ctx.save_for_backward(x, *parameters)
+        with torch.no_grad():
+            return part(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, *parameters = ctx.saved_tensors
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            y = ctx.part(x)
+        return None, *torch.autograd.grad(y, [x, *parameters], gradient)
+
+
+class DropsOthersInBackward(Net):
+    """It computes its body again in backward, where dropout drops others."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+
+    def part(self, x):
+        return self.drop(self.body(x).tanh())
+
+    def forward(self, x):
+        return self.head(Again.apply(self.part, x, *self.body.parameters()))
+
+
+class DropsTheSameInBackward(DropsOthersInBackward):
+    def forward(self, x):
+        return self.head(checkpoint(self.part, x, use_reentrant=False))
+
+
+class Doubled(torch.autograd.Function):
+    """Twice its input; its backward writes to the gradient that it is given."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        gradient *= 2
+        return gradient
+
+
+class DoubledRight(Doubled):
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * gradient
+
+
+class WritesToItsGradient(Net):
+    """A residual block, both ways through which get the same gradient, until one of them changes it."""
+
+    function = Doubled
+
+    def forward(self, x):
+        x = self.body(x)
+        return self.head(x + self.function.apply(x.tanh()))
+
+
+class LeavesItsGradient(WritesToItsGradient):
+    function = DoubledRight
+
+
+class NormRunAgain(nn.Module):
+    """Its norm is checkpointed, and counts each batch twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.norm, self.head = nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+
+    def part(self, x):
+        return self.norm(self.body(x)).tanh()
+
+    def forward(self, x):
+        return self.head(checkpoint(self.part, x, use_reentrant=False))
+
+
+class NormRunOnce(NormRunAgain):
+    def forward(self, x):
+        return self.head(self.part(x))
+
+
+class BothFactorsZero(Net):
+    """A low-rank update of which both factors start at zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Parameter(torch.zeros(4, 2)), nn.Parameter(torch.zeros(2, 2))
+
+    def forward(self, x):
+        return super().forward(x) + x @ self.down @ self.up
+
+
+class OneFactorZero(BothFactorsZero):
+    def __init__(self):
+        super().__init__()
+        nn.init.normal_(self.down)
+
+
+class WeighsTheBestByItself(nn.Module):
+    """The weight of the only expert that is chosen is divided by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.experts = nn.Linear(4, 3), nn.Linear(4, 6)
+
+    def weight(self, best):
+        return best / best.sum(-1, keepdim=True)
+
+    def forward(self, x):
+        best, place = self.gate(x).softmax(-1).topk(1)
+        outputs = self.experts(x).unflatten(-1, (3, 2))
+        return outputs.gather(1, place[..., None].expand(-1, 1, 2))[:, 0] * self.weight(best)
+
+
+class WeighsTheBest(WeighsTheBestByItself):
+    def weight(self, best):
+        return best
 
 
 MINIATURES = [
@@ -245,5 +391,47 @@ MINIATURES = [
         "after a call under torch.inference_mode() a step of training raises RuntimeError: Inference tensors",
         "or under torch.inference_mode(False)",
         KeepsATableOfItsOwn,
+    ),
+    Miniature(
+        OverwritesASlope,
+        "gradients.backward_runs",
+        "backward raises RuntimeError: one of the variables needed for gradient computation",
+        "`act` overwrites a tensor that the step before needs for its gradient: make it with inplace=False",
+        LeavesASlope,
+    ),
+    Miniature(
+        DropsOthersInBackward,
+        "gradients.backward_goes_the_way_of_forward",
+        "the gradient of `body.weight`, `body.bias` are others if numbers are drawn",
+        "use torch.utils.checkpoint, which puts the generator back",
+        DropsTheSameInBackward,
+    ),
+    Miniature(
+        WritesToItsGradient,
+        "gradients.backward_goes_the_way_of_forward",
+        "the backward of Doubled writes to the gradient that it is given",
+        "compute a new one: grad * 2 for grad *= 2",
+        LeavesItsGradient,
+    ),
+    Miniature(
+        NormRunAgain,
+        "gradients.backward_changes_no_buffer",
+        "backward changes `norm.running_mean`, `norm.running_var`, `norm.num_batches_tracked`",
+        "leave batch norm out of what is checkpointed",
+        NormRunOnce,
+    ),
+    Miniature(
+        BothFactorsZero,
+        "gradients.gradients_are_not_zero",
+        "the gradient of `down`, `up` is zero",
+        "a softmax or a quotient of one number by itself is 1 whatever it is",
+        OneFactorZero,
+    ),
+    Miniature(
+        WeighsTheBestByItself,
+        "gradients.gradients_are_not_zero",
+        "the gradient of `gate.weight` is zero",
+        "a softmax or a quotient of one number by itself is 1 whatever it is",
+        WeighsTheBest,
     ),
 ]

@@ -304,6 +304,104 @@ class NormWithoutWeights(NormFrozenByHalf):
         self.norm = nn.BatchNorm1d(4, affine=False)
 
 
+class TimeFirst(nn.Module):
+    """A recurrent layer that takes time first is given rows first."""
+
+    batch_first = False
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(4, 4, batch_first=self.batch_first), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0][:, -1])
+
+
+class RowsFirst(TimeFirst):
+    batch_first = True
+
+    def __init__(self):
+        super().__init__()
+        self.rnn.batch_first = True
+
+
+class SwapsByReshape(nn.Module):
+    """It swaps rows and time with reshape, which mixes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(4, 4), nn.Linear(4, 2)
+
+    def swapped(self, x):
+        return x.reshape(x.shape[1], x.shape[0], 4)
+
+    def forward(self, x):
+        return self.head(self.rnn(self.swapped(x))[0][-1])
+
+
+class SwapsByTranspose(SwapsByReshape):
+    def swapped(self, x):
+        return x.transpose(0, 1)
+
+
+class SortsItsRows(Plain):
+    """It sorts its rows, and returns them so."""
+
+    def back(self, y, order):
+        return y
+
+    def forward(self, x):
+        order = x[:, 0].argsort()
+        return self.back(super().forward(x[order]), order)
+
+
+class SortsItsRowsBack(SortsItsRows):
+    def back(self, y, order):
+        return y[order.argsort()]
+
+
+class VarianceOfOneRow(nn.Module):
+    """A norm of its own, whose running variance is NaN once a batch of one came by."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.register_buffer("var", torch.ones(4))
+
+    def variance(self, x):
+        return x.var(0)
+
+    def forward(self, x):
+        x = self.body(x)
+        if not self.training:
+            return self.head(x * (self.var + 1e-5).rsqrt())
+        var = self.variance(x)
+        self.var.lerp_(var.detach().to(self.var.dtype), 0.1)
+        return self.head(x * (var + 1e-5).rsqrt())
+
+
+class VarianceOfAllRows(VarianceOfOneRow):
+    def variance(self, x):
+        return x.var(0, unbiased=False)
+
+
+class MomentumOfTheOld(nn.Module):
+    """The momentum of its norm is what other libraries call so."""
+
+    momentum = 0.99
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.norm = nn.Linear(4, 4), nn.BatchNorm1d(4, momentum=self.momentum)
+
+    def forward(self, x):
+        return self.norm(self.body(x))
+
+
+class MomentumOfTheNew(MomentumOfTheOld):
+    momentum = 0.01
+
+
 MINIATURES = [
     Miniature(
         TrainReturnsNothing,
@@ -441,5 +539,42 @@ MINIATURES = [
         "`norm` has a weight that requires no gradient, and a call in train mode changes the running",
         "or build it with track_running_stats=False",
         NormWithoutWeights,
+    ),
+    Miniature(
+        TimeFirst,
+        "rows.rows_are_independent",
+        "`output` differs in 6 of 6 values",
+        "build it with batch_first=True, or give it x.transpose(0, 1)",
+        RowsFirst,
+        sequences,
+    ),
+    Miniature(
+        SwapsByReshape,
+        "rows.rows_are_independent",
+        "`output[0]` differs in 2 of 2 values",
+        "build it with batch_first=True, or give it x.transpose(0, 1)",
+        SwapsByTranspose,
+        sequences,
+    ),
+    Miniature(
+        SortsItsRows,
+        "rows.rows_are_independent",
+        "`output` differs in 4 of 6 values",
+        "put them back in their order: out[order.argsort()]",
+        SortsItsRowsBack,
+    ),
+    Miniature(
+        VarianceOfOneRow,
+        "modes.one_row_spoils_nothing",
+        "with a batch of one in train mode `var`, `output` are NaN, and what is kept stays so",
+        "or refuse a batch of one as nn.BatchNorm1d does",
+        VarianceOfAllRows,
+    ),
+    Miniature(
+        MomentumOfTheOld,
+        "modes.statistics_are_of_many_batches",
+        "`norm` has momentum=0.99, so that each call in train mode replaces 99% of the running statistics",
+        "write momentum=0.01 for what others call 0.99",
+        MomentumOfTheNew,
     ),
 ]

@@ -230,6 +230,53 @@ class MovesAllAndSaysSo(Plain):
         return super().cuda(device)
 
 
+def long_sequences():
+    """Two sequences of sixty steps."""
+    return (torch.rand(2, 60, 4, generator=torch.Generator().manual_seed(3)),), {}
+
+
+class AnglesInItsDtype(Plain):
+    """It computes angles in the dtype of its rates, which a cast changes."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("rates", torch.tensor([1.0, 0.01]), persistent=False)
+
+    def angles(self, places):
+        return torch.outer(places.to(self.rates.dtype), self.rates)
+
+    def forward(self, x):
+        angles = self.angles(torch.arange(x.shape[1], device=x.device))
+        return super().forward(x * torch.cat([angles.cos(), angles.sin()], -1).to(x.dtype))
+
+
+class AnglesInFloat32(AnglesInItsDtype):
+    def angles(self, places):
+        return torch.outer(places.float(), torch.tensor([1.0, 0.01], device=places.device))
+
+
+class EpsTooSmallForHalf(Plain):
+    """It adds an eps to a norm that float16 cannot hold."""
+
+    def least(self, dtype):
+        return 1e-12
+
+    def forward(self, x):
+        return super().forward(x / (x.norm(dim=-1, keepdim=True) + self.least(x.dtype)))
+
+
+class EpsOfItsDtype(EpsTooSmallForHalf):
+    def least(self, dtype):
+        return torch.finfo(dtype).eps
+
+
+class ReturnsOnTheCPU(Plain):
+    """It brings its output to the CPU, wherever it is."""
+
+    def forward(self, x):
+        return super().forward(x).to("cpu")
+
+
 MINIATURES = [
     Miniature(
         TableKeptInFloat32,
@@ -339,5 +386,27 @@ MINIATURES = [
         "`head.weight`, `head.bias` stay on the CPU after cuda(), which is overridden",
         "or better leave it as it is and override _apply",
         MovesAllAndSaysSo,
+    ),
+    Miniature(
+        AnglesInItsDtype,
+        "moving.angles_are_not_coarse",
+        "forward takes the cos of angles up to 59 in torch.bfloat16",
+        "from positions and rates that are float32, and cast the sines and cosines",
+        AnglesInFloat32,
+        long_sequences,
+    ),
+    Miniature(
+        EpsTooSmallForHalf,
+        "moving.float16_keeps_numbers",
+        "`output` is NaN or infinite in float16 and a number in float32",
+        "or compute that part in torch.float32",
+        EpsOfItsDtype,
+    ),
+    Miniature(
+        ReturnsOnTheCPU,
+        "moving.computing_on_meta",
+        "`output` is on the CPU though parameters and inputs are not: forward brings it there at moving.py",
+        "return it where it was computed, for who calls to move",
+        Plain,
     ),
 ]

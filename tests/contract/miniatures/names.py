@@ -238,6 +238,28 @@ class SettingsOfItsOwn(Net):
         self.settings = {**(settings or {}), "uses": 1}
 
 
+class PopsItsSettings(Net):
+    """Its constructor pops what it reads from the default of an argument."""
+
+    def __init__(self, settings={"label": "first"}):  # noqa: B006
+        super().__init__()
+        self.label = settings.pop("label", "none")
+
+
+class ReadsItsSettings(PopsItsSettings):
+    def __init__(self, settings=None):
+        Net.__init__(self)
+        self.label = (settings or {"label": "first"}).get("label", "none")
+
+
+class WrapsItsBody(Net):
+    """Its body is in a DataParallel, and so are the names of its parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.DataParallel(self.body)
+
+
 MINIATURES = [
     Miniature(
         NamesFromACounter,
@@ -315,5 +337,19 @@ MINIATURES = [
         "`settings` is one dict in all builds, and building changes it",
         "and give no list or dict as a default",
         SettingsOfItsOwn,
+    ),
+    Miniature(
+        PopsItsSettings,
+        "names.building_leaves_its_defaults",
+        "the default of `settings` in PopsItsSettings.__init__ is {'label': 'first'} at first, and {} once",
+        "or work on a copy of what is given",
+        ReadsItsSettings,
+    ),
+    Miniature(
+        WrapsItsBody,
+        "names.no_part_is_wrapped",
+        "`body` is wrapped, a DataParallel, and all names in it go through `body.module`",
+        "wrap the whole, where it is trained",
+        Net,
     ),
 ]

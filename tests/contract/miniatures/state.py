@@ -177,6 +177,57 @@ class PopsWhatItLoads(Net):
         return result
 
 
+class Versioned(nn.Linear):
+    """A linear layer whose first version kept its weight transposed."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state, prefix, metadata, *rest):
+        if metadata.get("version", 1) < 2:
+            state[f"{prefix}weight"] = state[f"{prefix}weight"].T
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+
+class LosesItsVersions(Net):
+    """Its state dict is made into a plain dict, which has no versions."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = Versioned(4, 4)
+
+    def state_dict(self, *args, **kwargs):
+        return dict(super().state_dict(*args, **kwargs))
+
+
+class KeepsItsVersions(LosesItsVersions):
+    def state_dict(self, *args, **kwargs):
+        return Net.state_dict(self, *args, **kwargs)
+
+
+class MergesOnce(nn.Module):
+    """In eval mode it merges two weights in the first call, and goes on with these."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 2, bias=False), nn.Linear(4, 2, bias=False)
+        self.merged = None
+
+    def weight(self):
+        return torch.cat([self.first.weight, self.second.weight])
+
+    def forward(self, x):
+        if self.training or x.is_meta:
+            return x @ self.weight().T
+        if self.merged is None or self.merged.dtype != x.dtype:
+            self.merged = self.weight().detach()
+        return x @ self.merged.T
+
+
+class MergesInEachCall(MergesOnce):
+    def forward(self, x):
+        return x @ self.weight().T
+
+
 MINIATURES = [
     Miniature(
         LeavesItsBodyOut,
@@ -261,5 +312,19 @@ MINIATURES = [
         "load_state_dict takes `body.weight`, `body.bias`, `head.weight`, `head.bias` out of the dict",
         "or work on a copy",
         Net,
+    ),
+    Miniature(
+        LosesItsVersions,
+        "loading.a_fresh_build_takes_the_state",
+        "`body.weight` differs in",
+        "and `body` takes what it loads for a checkpoint of an older one",
+        KeepsItsVersions,
+    ),
+    Miniature(
+        MergesOnce,
+        "loading.a_load_after_a_call",
+        "`output` differs in 12 of 12 values",
+        "or drop it when values are loaded (register_load_state_dict_post_hook)",
+        MergesInEachCall,
     ),
 ]
