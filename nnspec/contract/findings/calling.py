@@ -457,7 +457,7 @@ def uncounted(net: nn.Module, example: Example) -> list[str]:
 
 def _counts_for_nothing(net: nn.Module, example: Example, path: str) -> bool:
     is_tried = False
-    for change in (_other_values, _first_left_out, _last_left_out):
+    for change in (_other_values, _all_alike, _first_left_out, _last_left_out):
         tensor = dict(_inputs(example()))[path]
         if not bool(change(tensor).ne(tensor).any()):
             continue
@@ -510,6 +510,12 @@ def _other_values(tensor: Tensor) -> Tensor:
     if tensor.is_floating_point():
         return 0.5 - tensor
     return tensor.max() + tensor.min() - tensor if not tensor.is_complex() else -tensor
+
+
+def _all_alike(tensor: Tensor) -> Tensor:
+    """Whole numbers that are all the smallest of them: a sum may not change with their order."""
+    is_whole = not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype != torch.bool
+    return torch.full_like(tensor, int(tensor.min())) if is_whole else tensor
 
 
 def _first_left_out(tensor: Tensor) -> Tensor:
