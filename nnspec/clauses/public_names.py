@@ -61,9 +61,7 @@ def _found(target: str) -> Any:
     except (ImportError, AttributeError, ValueError):
         owner, _, name = target.rpartition(".")
     cls = _found(owner) if owner else _NOTHING
-    annotated = isinstance(cls, type) and any(
-        name in vars(base).get("__annotations__", ()) for base in cls.__mro__
-    )
+    annotated = isinstance(cls, type) and any(name in inspect.get_annotations(base) for base in cls.__mro__)
     return None if annotated else _NOTHING
 
 
@@ -91,7 +89,7 @@ def _attributes(path: str, cls: type) -> Iterator[str]:
     for name, value in vars(cls).items():
         if not name.startswith("_") and (callable(value) or isinstance(value, (property, classmethod))):
             yield f"{path}.{name}"
-    for name in vars(cls).get("__annotations__", ()):
+    for name in inspect.get_annotations(cls):
         if not name.startswith("_"):
             yield f"{path}.{name}"
 

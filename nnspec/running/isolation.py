@@ -66,10 +66,9 @@ def _set_global_hooks(stores: list[dict[int, Any]]) -> None:
 
 
 def _module_attributes() -> dict[str, Any]:
-    """What nn.Module defines, without the names of slots that Python's own copying caches on a class."""
-    attributes = dict(vars(torch.nn.Module))
-    attributes.pop("__slotnames__", None)
-    return attributes
+    """What nn.Module defines, without what Python itself caches on a class that is copied or inspected."""
+    cached = ("__slotnames__", "__annotations_cache__")
+    return {name: value for name, value in vars(torch.nn.Module).items() if name not in cached}
 
 
 def _set_module_attributes(attributes: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
 import time
 import warnings
@@ -61,7 +62,8 @@ def follow(items: Iterable[pytest.Item], files: Iterable[str]) -> Baseline:
     """
     import coverage
 
-    lines = coverage.Coverage(data_file=None, config_file=False, include=sorted(files), messages=False)
+    asked = {os.path.realpath(file): file for file in files}  # coverage resolves links, as in a linked .venv
+    lines = coverage.Coverage(data_file=None, config_file=False, include=sorted(asked), messages=False)
     lines.set_option("run:core", "ctrace")  # the other one sees each line once, whichever clause runs it
     baseline = Baseline()
     imported = set(sys.modules)
@@ -73,7 +75,7 @@ def follow(items: Iterable[pytest.Item], files: Iterable[str]) -> Baseline:
     data = lines.get_data()
     for file in data.measured_files():
         for line, nodeids in data.contexts_by_lineno(file).items():
-            baseline.clauses[file, line] = set(nodeids) - {""}
+            baseline.clauses[asked[os.path.realpath(file)], line] = set(nodeids) - {""}
     baseline.modules = set(sys.modules) - imported
     return baseline
 

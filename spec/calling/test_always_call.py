@@ -27,10 +27,11 @@ def test_it_runs_when_forward_raises():
     failing = Failing()
     seen = []
     failing.register_forward_hook(lambda *given: seen.append(given), always_call=True)
-    with pytest.raises(ValueError, match="forward failed"):
-        failing(3, scale=5)
+    for number in (3, 4):
+        with pytest.raises(ValueError, match="forward failed"):
+            failing(number, scale=5)
 
-    assert seen == [(failing, (3,), None)]
+    assert seen == [(failing, (3,), None), (failing, (4,), None)]
 
 
 @pytest.mark.since("2.1")
@@ -182,6 +183,8 @@ def test_an_interrupt_runs_no_hooks():
     raising.register_forward_hook(lambda module, args, output: calls.append(args[0]), always_call=True)
     with pytest.raises(KeyboardInterrupt, match=r"^$"):
         raising(KeyboardInterrupt)
+    with pytest.raises(SystemExit, match=r"^$"):
+        raising(SystemExit)
     with pytest.raises(OSError, match=r"^$"):
         raising(OSError)
 
@@ -230,13 +233,14 @@ def test_a_global_one_is_not_run_twice():
         raise ValueError("hook failed")
 
     identity.register_forward_hook(failing)
-    with (
-        register_module_forward_hook(lambda *given: calls.append("global"), always_call=True),
-        pytest.raises(ValueError, match="hook failed"),
-    ):
-        identity(3)
+    with register_module_forward_hook(lambda *given: calls.append("global"), always_call=True):
+        with pytest.raises(ValueError, match="hook failed"):
+            identity(3)
+        assert calls == ["global"]
 
-    assert calls == ["global"]
+        with register_module_forward_hook(failing), pytest.raises(ValueError, match="hook failed"):
+            nn.Identity()(3)
+        assert calls == ["global", "global"]
 
 
 @pytest.mark.since("2.1")
@@ -300,10 +304,13 @@ def test_the_error_of_a_global_one_becomes_a_warning():
 def test_a_failed_call_warns_of_nothing():
     """If ``forward`` raises, ``always_call=True`` hooks that do not raise themselves cause no warning."""
     failing = Failing()
-    failing.register_forward_hook(lambda *given: None, always_call=True)
+    failing.register_forward_hook(lambda *given: "replaced", always_call=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with pytest.raises(ValueError, match="forward failed"):
+        with (
+            register_module_forward_hook(lambda *given: None, always_call=True),
+            pytest.raises(ValueError, match="forward failed"),
+        ):
             failing(3)
 
     assert caught == []

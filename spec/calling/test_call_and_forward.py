@@ -11,21 +11,24 @@ import torch
 from torch import nn
 
 
-def test_a_call_runs_forward():
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_call_runs_forward(requires_grad):
     """Without hooks, ``net(x)`` runs ``forward`` once and returns what ``forward`` returns.
 
     Write :meth:`Module.forward <torch.nn.Module.forward>` and call the module: ``net.forward(x)`` computes
     the same but leaves out every hook, without a warning.
     """
-    calls = []
+    made = []
 
     class Scale(nn.Module):
         def forward(self, x, factor):
-            calls.append(factor)
-            return x * factor
+            made.append(x * factor)
+            return made[-1]
 
-    assert Scale()(torch.tensor([2.0, 5.0]), 3).tolist() == [6.0, 15.0]
-    assert calls == [3]
+    result = Scale()(torch.tensor([2.0, 5.0], requires_grad=requires_grad), 3)
+
+    assert [id(output) for output in made] == [id(result)]
+    assert result.tolist() == [6.0, 15.0]
 
 
 def test_every_argument_is_passed_on():
@@ -38,11 +41,12 @@ def test_every_argument_is_passed_on():
         def forward(self, *args, **kwargs):
             return args, kwargs
 
-    x, anything = torch.rand(2), object()
-    args, kwargs = Echo()(x, anything, None, scale=x, flag=False)
+    x, y, anything = torch.rand(2, requires_grad=True), torch.rand(2), object()
+    args, kwargs = Echo()(x, y, anything, None, scale=x, flag=False)
 
     assert args[0] is x
-    assert args[1:] == (anything, None)
+    assert args[1] is y
+    assert args[2:] == (anything, None)
     assert list(kwargs) == ["scale", "flag"]
     assert kwargs["scale"] is x
     assert kwargs["flag"] is False
@@ -67,17 +71,21 @@ def test_forward_itself_runs_no_hooks():
     Whoever calls ``forward`` by hand gets the right numbers, but what lives in hooks is left out: features
     taken out of a layer, weights computed before each call (:func:`torch.nn.utils.weight_norm`), profilers.
     """
-    layer = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3))
     calls = []
-    layer.register_forward_pre_hook(lambda module, args: calls.append("pre"))
-    layer.register_forward_hook(lambda module, args, output: calls.append("post"))
-    x = torch.rand(1, 2)
+    net.register_forward_pre_hook(lambda module, args: calls.append("pre"))
+    net.register_forward_hook(lambda module, args, output: calls.append("post"))
+    net.register_full_backward_hook(lambda *given: calls.append("backward"))
+    net[0].register_forward_hook(lambda module, args, output: calls.append("inner"))
+    x = torch.rand(1, 2, requires_grad=True)
 
-    by_hand = layer.forward(x)
+    by_hand = net.forward(x)
+    by_hand.sum().backward()
     calls.append("by hand")
-    called = layer(x)
+    called = net(x)
+    called.sum().backward()
 
-    assert calls == ["by hand", "pre", "post"]
+    assert calls == ["inner", "by hand", "pre", "inner", "post", "backward"]
     assert torch.equal(by_hand, called)
 
 
@@ -108,6 +116,9 @@ def test_forward_may_be_replaced_on_one_module():
 
     assert patched(x).tolist() == [-10.0, 20.0]
     assert other(x).tolist() == [0.0, 2.0]
+
+    patched.register_forward_hook(lambda *given: None)
+    assert patched(x).tolist() == [-10.0, 20.0]
 
 
 def test_call_assigned_to_one_module_is_ignored():
@@ -160,14 +171,16 @@ def test_a_call_reaches_submodules_through_forward():
         def __init__(self):
             super().__init__()
             self.used = nn.ReLU()
+            self.bypassed = nn.ReLU()
             self.unused = nn.ReLU()
 
         def forward(self, x):
-            return self.used(self.used(x))
+            return self.used(self.used(self.bypassed.forward(x)))
 
     net = Net()
     calls = []
     net.used.register_forward_hook(lambda module, args, output: calls.append("used"))
+    net.bypassed.register_forward_hook(lambda module, args, output: calls.append("bypassed"))
     net.unused.register_forward_hook(lambda module, args, output: calls.append("unused"))
     net(torch.rand(2))
 

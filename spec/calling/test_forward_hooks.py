@@ -38,11 +38,12 @@ def test_it_takes_out_an_intermediate_result():
     net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
     taken = {}
     net[1].register_forward_hook(lambda module, args, output: taken.update(tanh=output))
+    net[2].register_forward_pre_hook(lambda module, args: taken.update(next=args[0]))
     x = torch.rand(4, 2)
-    result = net(x)
+    net(x)
 
     assert torch.equal(taken["tanh"], torch.tanh(net[0](x)))
-    assert torch.equal(net[2](taken["tanh"]), result)
+    assert taken["tanh"] is taken["next"]
     assert taken["tanh"].grad_fn is not None
 
 
@@ -59,9 +60,11 @@ def test_registering_a_forward_hook_returns_a_handle():
     assert calls == [(1,)]
 
 
-def test_returning_none_keeps_the_output():
+@pytest.mark.parametrize(
+    "value", [torch.rand(2, requires_grad=True), [torch.rand(2)]], ids=["tensor", "list"]
+)
+def test_returning_none_keeps_the_output(value):
     """If a forward hook returns ``None``, ``net(x)`` returns the very object that ``forward`` returned."""
-    value = [torch.rand(2)]
 
     class Answer(nn.Module):
         def forward(self):
@@ -174,7 +177,8 @@ def test_with_kwargs_they_come_before_the_output():
     net.register_forward_hook(hook, with_kwargs=True)
 
     assert net(2, scale=5) == "replaced"
-    assert seen == [(net, (2,), {"scale": 5}, 10)]
+    assert net(3, 7) == "replaced"
+    assert seen == [(net, (2,), {"scale": 5}, 10), (net, (3, 7), {}, 21)]
 
 
 def test_options_of_a_forward_hook_are_keyword_only():
@@ -299,21 +303,21 @@ def test_the_fast_path_of_transformers_skips_hooks():
 
 @pytest.mark.question("Q51")
 @pytest.mark.since("2.5")
+@pytest.mark.parametrize("name", ["self_attn", "linear2", "norm1", "dropout1"])
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
-def test_a_hook_keeps_transformers_off_the_fast_path(kind):
-    """A forward hook on a submodule of ``TransformerEncoderLayer`` also runs in ``eval()`` under ``no_grad``.
+def test_a_hook_keeps_transformers_off_the_fast_path(kind, name):
+    """A forward hook on a child of ``TransformerEncoderLayer`` also runs in ``eval()`` under ``no_grad``.
 
     So does a forward pre-hook. The layer leaves its fused path as soon as it finds either (:issue:`128413`),
     and is slower for it. See :class:`torch.nn.TransformerEncoderLayer`.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).eval()
-    calls = []
-    for child in (layer.linear1, layer.norm2):
-        getattr(child, f"register_{kind}")(lambda module, *given: calls.append(module))
+    child, calls = getattr(layer, name), []
+    getattr(child, f"register_{kind}")(lambda module, *given: calls.append(module))
     with torch.no_grad():
         layer(torch.rand(1, 3, 4))
 
-    assert calls == [layer.linear1, layer.norm2]
+    assert calls == [child]
 
 
 def test_the_output_projection_of_attention_is_never_called():

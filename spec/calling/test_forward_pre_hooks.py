@@ -7,6 +7,7 @@ arguments. What it returns, unless ``None``, takes the place of the arguments.
 import re
 
 import pytest
+import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
@@ -51,8 +52,13 @@ def test_returning_none_keeps_the_arguments():
     """A forward pre-hook that returns ``None`` leaves the arguments of ``forward`` unchanged."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: None)
+    given = torch.rand(2)
 
-    assert echo(3, [4], scale=5) == ((3, [4]), {"scale": 5})
+    args, kwargs = echo(3, given, scale=5)
+
+    assert args[0] == 3
+    assert args[1] is given
+    assert kwargs == {"scale": 5}
 
 
 def test_a_returned_tuple_replaces_the_arguments():
@@ -64,6 +70,11 @@ def test_a_returned_tuple_replaces_the_arguments():
     echo.register_forward_pre_hook(lambda module, args: (args[1], 30, 40))
 
     assert echo(3, 4, scale=5) == ((4, 30, 40), {"scale": 5})
+
+    wrapping = Echo()
+    wrapping.register_forward_pre_hook(lambda module, args: (args,))
+
+    assert wrapping(3, 4) == (((3, 4),), {})
 
 
 @pytest.mark.parametrize("value", [7, [3, 4], False], ids=["int", "list", "false"])
@@ -124,7 +135,8 @@ def test_keyword_arguments_are_not_seen():
     echo.register_forward_pre_hook(lambda module, args: (20,))
 
     assert echo(2, scale=3) == ((20,), {"scale": 3})
-    assert seen == [(2,)]
+    assert echo(input=2) == ((20,), {"input": 2})
+    assert seen == [(2,), ()]
 
 
 @pytest.mark.question("Q43")
@@ -135,7 +147,8 @@ def test_with_kwargs_it_sees_keyword_arguments():
     echo.register_forward_pre_hook(lambda *given: seen.append(given), with_kwargs=True)
 
     assert echo(2, scale=3) == ((2,), {"scale": 3})
-    assert seen == [(echo, (2,), {"scale": 3})]
+    assert echo(4) == ((4,), {})
+    assert seen == [(echo, (2,), {"scale": 3}), (echo, (4,), {})]
 
 
 def test_with_kwargs_it_replaces_both():
@@ -146,14 +159,17 @@ def test_with_kwargs_it_replaces_both():
     echo.register_forward_pre_hook(
         lambda module, args, kwargs: ((args[0], 7), {"shift": kwargs["scale"]}), with_kwargs=True
     )
+    echo.register_forward_pre_hook(
+        lambda module, args, kwargs: ((*args, 8), {**kwargs, "more": 9}), with_kwargs=True
+    )
 
-    assert echo(2, scale=3) == ((2, 7), {"shift": 3})
+    assert echo(2, scale=3) == ((2, 7, 8), {"shift": 3, "more": 9})
 
 
 @pytest.mark.parametrize(
     "returned",
-    [(2,), (2, {}, 3), [(2,), {}], 5],
-    ids=["tuple_of_one", "tuple_of_three", "list_of_two", "single_value"],
+    [(), (2,), (2, {}, 3), [(2,), {}], 5],
+    ids=["empty_tuple", "tuple_of_one", "tuple_of_three", "list_of_two", "single_value"],
 )
 def test_with_kwargs_only_a_pair_may_be_returned(returned):
     """A ``with_kwargs=True`` forward pre-hook that returns neither a pair nor ``None`` raises

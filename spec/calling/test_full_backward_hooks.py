@@ -139,10 +139,10 @@ def test_one_gradient_for_each_input_may_be_returned(count):
     There must be as many as positional arguments, ``None`` for those that are not tensors.
     """
     net = nn.Module()
-    net.forward = lambda x, factor: x * factor
-    net.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10, None))
+    net.forward = lambda factor, x: x * factor
+    net.register_full_backward_hook(lambda module, grad_input, grad_output: (None, grad_input[1] * 10))
     x = torch.rand(2, requires_grad=True)
-    net(x, 3).sum().backward()
+    net(3, x).sum().backward()
     assert x.grad.tolist() == [30.0, 30.0]
 
     identity = nn.Identity()
@@ -154,23 +154,28 @@ def test_one_gradient_for_each_input_may_be_returned(count):
         output.sum().backward()
 
 
-def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence():
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(4, "invalid number of grad_input, got 4, but expected 1"), (1, "has changed the size of value")],
+)
+def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence(rows, message):
     """``backward()`` raises if a full backward hook returns the gradient of an input itself, not in a tuple.
 
     The rows of the tensor are taken for the gradients of the inputs. Write ``return (gradient,)``.
     """
     identity = nn.Identity()
     identity.register_full_backward_hook(lambda module, grad_input, grad_output: grad_input[0])
-    output = identity(torch.rand(4, 2, requires_grad=True))
+    output = identity(torch.rand(rows, 2, requires_grad=True))
 
-    with pytest.raises(RuntimeError, match="invalid number of grad_input, got 4, but expected 1"):
+    with pytest.raises(RuntimeError, match=message):
         output.sum().backward()
 
 
-def test_a_returned_gradient_keeps_its_shape():
+@pytest.mark.parametrize("shape", [(5,), (1,), (1, 2)])
+def test_a_returned_gradient_keeps_its_shape(shape):
     """A full backward hook that returns a gradient of the wrong shape raises ``RuntimeError``."""
     identity = nn.Identity()
-    identity.register_full_backward_hook(lambda module, grad_input, grad_output: (torch.rand(5),))
+    identity.register_full_backward_hook(lambda module, grad_input, grad_output: (torch.rand(shape),))
     output = identity(torch.rand(2, requires_grad=True))
 
     with pytest.raises(RuntimeError, match="has changed the size of value"):
@@ -300,6 +305,10 @@ def test_the_store_of_full_backward_hooks():
 
     handle = identity.register_full_backward_hook(hook)
     assert dict(identity._backward_hooks) == {handle.id: hook}
+    assert identity._is_full_backward_hook is True
+
+    handle.remove()
+    assert dict(identity._backward_hooks) == {}
     assert identity._is_full_backward_hook is True
 
 

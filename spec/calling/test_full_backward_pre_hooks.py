@@ -29,13 +29,14 @@ def test_it_gets_the_gradients_of_the_outputs():
     assert [gradient.tolist() for gradient in grad_output] == [[10.0, 100.0]]
 
 
-def test_it_fires_before_the_gradients_of_the_module():
+@pytest.mark.parametrize("needy", [True, False], ids=["needy", "not needy"])
+def test_it_fires_before_the_gradients_of_the_module(needy):
     """A full backward pre-hook fires before ``backward()`` computes gradients of the module's parameters."""
     calls = []
     layer = nn.Linear(2, 1)
     layer.weight.register_hook(lambda gradient: calls.append("weight"))
     layer.register_full_backward_pre_hook(lambda *given: calls.append("pre-hook"))
-    output = layer(torch.rand(1, 2, requires_grad=True))
+    output = layer(torch.rand(1, 2, requires_grad=needy))
     output.register_hook(lambda gradient: calls.append("output"))
     output.sum().backward()
 
@@ -75,6 +76,12 @@ def test_what_it_returns_replaces_gradients():
     assert torch.equal(x.grad, layer.weight * 10)
     assert layer.weight.grad.tolist() == [[50.0, 70.0]]
     assert seen == [[[10.0]]]
+
+    net, y = nn.Module(), torch.rand(2, requires_grad=True)
+    net.forward = lambda y: ("text", y * 3)
+    net.register_full_backward_pre_hook(lambda module, grad_output: (None, grad_output[1] * 10))
+    net(y)[1].sum().backward()
+    assert y.grad.tolist() == [30.0, 30.0]
 
 
 def test_backward_pre_hooks_run_in_order_of_registration():
@@ -116,7 +123,11 @@ def test_one_gradient_for_each_output_may_be_returned(count):
         output.sum().backward()
 
 
-def test_a_tensor_must_be_in_a_tuple():
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(2, "invalid number of grad_output, got 2, but expected 1$"), (1, "has changed the size of value")],
+)
+def test_a_tensor_must_be_in_a_tuple(rows, message):
     """A full backward pre-hook that returns a gradient outside a tuple makes ``backward()`` raise an error.
 
     Return ``(gradient,)``. A tensor is taken for a tuple of its rows, of which there are seldom as many as
@@ -125,12 +136,12 @@ def test_a_tensor_must_be_in_a_tuple():
     bare, wrapped = nn.Identity(), nn.Identity()
     bare.register_full_backward_pre_hook(lambda module, grad_output: grad_output[0] * 10)
     wrapped.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
-    x = torch.rand(2, requires_grad=True)
+    x = torch.rand(rows, 2, requires_grad=True)
 
-    with pytest.raises(RuntimeError, match=r"invalid number of grad_output, got 2, but expected 1$"):
+    with pytest.raises(RuntimeError, match=message):
         bare(x).sum().backward()
     wrapped(x).sum().backward()
-    assert x.grad.tolist() == [10.0, 10.0]
+    assert x.grad.tolist() == [[10.0, 10.0]] * rows
 
 
 @pytest.mark.parametrize("wrap", [lambda y: {"a": y}, lambda y: [y]], ids=["dict", "list"])
@@ -182,7 +193,7 @@ def test_the_caller_gets_a_view(needy):
 
     assert output.requires_grad is needy
     assert output._is_view() is needy
-    assert (output is made[0]) is not needy
+    assert (output._base if needy else output) is made[0]
 
 
 @pytest.mark.since("2.3")
@@ -272,20 +283,19 @@ def test_places_without_gradient_hold_none():
     assert of_third.tolist() == [1.0, 1.0]
 
 
-def test_it_goes_with_either_kind_of_backward_hook():
+@pytest.mark.parametrize("kind", ["full_backward_hook", "backward_hook"])
+@pytest.mark.parametrize("step", [1, -1], ids=["pre-hook_first", "pre-hook_last"])
+def test_it_goes_with_either_kind_of_backward_hook(kind, step):
     """A module can combine ``register_full_backward_pre_hook`` with full or ``register_backward_hook``
     hooks.
     """
-    calls = []
-    full, legacy = nn.Identity(), nn.Identity()
-    full.register_full_backward_hook(lambda *given: calls.append("full"))
-    full.register_full_backward_pre_hook(lambda *given: calls.append("pre-hook"))
-    legacy.register_full_backward_pre_hook(lambda *given: calls.append("pre-hook"))
-    legacy.register_backward_hook(lambda *given: calls.append("legacy"))
-    full(torch.rand(2, requires_grad=True)).sum().backward()
-    legacy(torch.rand(2, requires_grad=True)).sum().backward()
+    calls, kinds = [], ["full_backward_pre_hook", kind]
+    identity = nn.Identity()
+    for name in kinds[::step]:
+        getattr(identity, f"register_{name}")(lambda *given, name=name: calls.append(name))
+    identity(torch.rand(2, requires_grad=True)).sum().backward()
 
-    assert calls == ["pre-hook", "full", "pre-hook", "legacy"]
+    assert calls == kinds
 
 
 def test_the_store_of_backward_pre_hooks():

@@ -384,7 +384,8 @@ def test_global_backward_pre_hooks_bind_to_no_kind(register):
     with (
         register_module_full_backward_pre_hook(lambda *given: calls.append("pre-hook")),
         register(lambda *given: calls.append("hook")),
+        register_module_full_backward_pre_hook(lambda *given: calls.append("second pre-hook")),
     ):
         nn.Identity()(torch.rand(2, requires_grad=True)).sum().backward()
 
-    assert calls == ["pre-hook", "hook"]
+    assert calls == ["pre-hook", "second pre-hook", "hook"]

@@ -14,7 +14,10 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 
-def test_remove_takes_one_hook_out():
+@pytest.mark.parametrize(
+    "kind", ["forward_pre_hook", "forward_hook", "full_backward_pre_hook", "full_backward_hook"]
+)
+def test_remove_takes_one_hook_out(kind):
     """:meth:`RemovableHandle.remove() <torch.utils.hooks.RemovableHandle.remove>` removes its hook and no
     other.
 
@@ -22,13 +25,13 @@ def test_remove_takes_one_hook_out():
     call, and what it refers to stays in memory.
     """
     identity = nn.Identity()
-    calls = []
-    identity.register_forward_hook(lambda *given: calls.append("first"))
-    handle = identity.register_forward_hook(lambda *given: calls.append("second"))
-    identity.register_forward_hook(lambda *given: calls.append("third"))
+    calls, register = [], getattr(identity, f"register_{kind}")
+    register(lambda *given: calls.append("first"))
+    handle = register(lambda *given: calls.append("second"))
+    register(lambda *given: calls.append("third"))
 
     assert handle.remove() is None
-    identity(3)
+    identity(torch.rand(2, requires_grad=True)).sum().backward()
     assert calls == ["first", "third"]
 
 

@@ -60,15 +60,17 @@ def test_an_input_without_gradient_has_zeros(needed):
     It is zeros also for an input that requires grad and is not used. If no input requires grad, all entries
     are ``None``.
     """
-    net = Apply(lambda x, y: x * 3 + y.detach())
-    seen = []
+    weight, seen = torch.tensor([3.0, 4.0], requires_grad=True), []
+    net = Apply(lambda x, y: x * weight + y.detach())
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
     y = torch.tensor([5.0, 7.0], requires_grad=needed)
     net(torch.rand(2, requires_grad=True), y).sum().backward()
+    net(torch.rand(2), torch.rand(2)).sum().backward()
 
-    [(of_x, of_y)] = seen
-    assert of_x.tolist() == [3.0, 3.0]
+    [(of_x, of_y), without] = seen
+    assert of_x.tolist() == [3.0, 4.0]
     assert of_y.tolist() == [0.0, 0.0]
+    assert without == (None, None)
 
 
 def test_an_unused_input_gets_a_gradient_of_zeros():
@@ -278,14 +280,20 @@ def test_a_tuple_is_looked_into_once():
 
 @pytest.mark.since("2.2")
 def test_a_named_tuple_stays_one():
-    """With a full backward hook, a module still returns the ``namedtuple`` type that ``forward`` returns."""
-    net = Apply(lambda x: Pair(x * 2, x * 3))
-    net.register_full_backward_hook(lambda *given: None)
+    """With a full backward hook, a module still returns the ``namedtuple`` type that ``forward`` returns.
+
+    What ``torch.max(x, 0)`` returns is none, though it has names: to return it raises ``TypeError``.
+    """
+    net, named = Apply(lambda x: Pair(x * 2, x * 3)), Apply(lambda x: torch.max(x, 0))
+    for module in (net, named):
+        module.register_full_backward_hook(lambda *given: None)
     outputs = net(torch.tensor([5.0, 7.0], requires_grad=True))
 
     assert type(outputs) is Pair
     assert outputs.first.tolist() == [10.0, 14.0]
     assert outputs.second.tolist() == [15.0, 21.0]
+    with pytest.raises(TypeError, match="constructor requires a sequence"):
+        named(torch.tensor([5.0, 7.0], requires_grad=True))
 
 
 @pytest.mark.before("2.2")
@@ -360,7 +368,7 @@ def test_the_very_tensors_arrive_without_needy_ones():
 @pytest.mark.parametrize("kind", ["backward_hook", "backward_pre_hook"])
 @pytest.mark.parametrize("hooked", [0, 1], ids=["module_before", "module_itself"])
 def test_in_place_changes_are_refused(kind, hooked):
-    """With grad enabled, ``ReLU(inplace=True)`` raises if it or the previous layer has a full backward hook.
+    """If grad is needed, ``ReLU(inplace=True)`` raises if it or the previous layer has a full backward hook.
 
     A full backward pre-hook is enough (:issue:`61519`). The ``RuntimeError`` says that a view is modified.
     Set ``inplace=False`` in a net that is to be hooked; models of torchvision mostly have ``True``.
@@ -372,6 +380,7 @@ def test_in_place_changes_are_refused(kind, hooked):
         net(torch.rand(1, 2))
     with torch.no_grad():
         assert net(torch.rand(1, 2)).shape == (1, 3)
+    assert net.requires_grad_(False)(torch.rand(1, 2)).shape == (1, 3)
 
 
 @pytest.mark.question("Q45")

@@ -161,9 +161,9 @@ def test_it_stays_with_the_parameter_object():
 def test_a_hook_on_the_node_is_lost_in_a_cast():
     """A hook on the ``AccumulateGrad`` node of a parameter is lost when the module is cast or moved.
 
-    The node is that of the old data: ``Module.double`` and ``parameter.data.set_()`` end it, and backward
-    makes another. A hook of :meth:`torch.Tensor.register_hook` stays. Since 2.1 there is
-    ``Tensor.register_post_accumulate_grad_hook``.
+    The node is for one dtype and device: ``Module.double`` ends it, and backward makes another; new
+    ``parameter.data`` of the same dtype does not. A hook of :meth:`torch.Tensor.register_hook` stays. Since
+    2.1 there is ``Tensor.register_post_accumulate_grad_hook``.
     """
     layer, calls = nn.Linear(2, 3), []
     node = layer.weight.view_as(layer.weight).grad_fn.next_functions[0][0]
@@ -173,5 +173,26 @@ def test_a_hook_on_the_node_is_lost_in_a_cast():
     layer(torch.rand(1, 2)).sum().backward()
     assert calls == ["tensor", "node"]
 
+    layer.weight.data = torch.rand(3, 2)
+    layer(torch.rand(1, 2)).sum().backward()
+    assert calls == ["tensor", "node"] * 2
+
     layer.double()(torch.rand(1, 2, dtype=torch.float64)).sum().backward()
-    assert calls == ["tensor", "node", "tensor"]
+    assert calls == [*["tensor", "node"] * 2, "tensor"]
+
+
+@pytest.mark.since("2.1")
+def test_a_tensor_hook_runs_before_it():
+    """A ``register_hook`` hook of a parameter gets the new gradient before it is added to ``grad``.
+
+    One of ``register_post_accumulate_grad_hook`` finds the sum.
+    """
+    weight = nn.Parameter(torch.tensor(1.0))
+    seen = []
+    weight.register_post_accumulate_grad_hook(lambda p: seen.append(("after", p.grad.item())))
+    weight.register_hook(lambda new: seen.append(("before", new.item(), weight.grad is None)))
+
+    (weight * 3).backward()
+    (weight * 2).backward()
+
+    assert seen == [("before", 3.0, True), ("after", 3.0), ("before", 2.0, False), ("after", 5.0)]

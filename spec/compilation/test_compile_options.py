@@ -103,6 +103,12 @@ def test_inductor_is_the_default():
     default, named = torch.compile(nn.Linear(2, 3)), torch.compile(nn.Linear(2, 3), backend="inductor")
 
     assert default.get_compiler_config() == named.get_compiler_config()
+    torch.compiler.set_default_backend("eager")
+    try:
+        assert torch.compiler.get_default_backend() == "eager"
+    finally:
+        torch.compiler.set_default_backend(None)
+    assert torch.compiler.get_default_backend() == "inductor"
 
 
 @pytest.mark.needs("compile")
@@ -162,7 +168,7 @@ def test_known_options_are_listed():
 def test_options_go_to_the_backend():
     """:func:`torch.compile` passes ``options`` or ``mode`` to a backend of one's own, if they are given.
 
-    A backend that does not take them raises ``TypeError``.
+    If the backend does not take them, the first call raises ``BackendCompilerFailed``.
     """
     given = []
 
@@ -174,6 +180,12 @@ def test_options_go_to_the_backend():
         assert torch.compile(lambda x: x * 2, backend=backend, **more)(torch.tensor([1.5])).tolist() == [3.0]
         torch._dynamo.reset()
     assert given == [{"options": {"width": 7}}, {"mode": "reduce-overhead"}, {}]
+
+    plain = torch.compile(lambda x: x * 2, backend=lambda graph, inputs: graph.forward, options={"width": 7})
+    with pytest.raises(
+        torch._dynamo.exc.BackendCompilerFailed, match="unexpected keyword argument 'options'"
+    ):
+        plain(torch.ones(2))
 
 
 @pytest.mark.needs("compile")
@@ -211,9 +223,11 @@ def test_a_name_goes_to_the_backend():
         return graph.forward
 
     torch.compile(lambda x: x * 2, backend=backend, name="double")(torch.ones(2))
-    assert given == [{"name": "double"}]
+    torch.compile(lambda x: x * 3, backend=backend)(torch.ones(2))
+    assert given == [{"name": "double"}, {}]
+    failing = torch.compile(lambda x: x * 2, backend=plain, name="double")
     with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="unexpected keyword argument 'name'"):
-        torch.compile(lambda x: x * 2, backend=plain, name="double")(torch.ones(2))
+        failing(torch.ones(2))
 
 
 @pytest.mark.needs("cuda")

@@ -25,14 +25,8 @@ def test_new_values_need_no_new_graph(change):
 
     So it is for a change in place, for ``parameter.data = tensor`` and for ``load_state_dict``.
     """
-    graphs = []
-
-    def backend(graph, inputs):
-        graphs.append(graph)
-        return graph.forward
-
-    net = nn.Sequential(nn.Linear(2, 1, bias=False))
-    compiled = torch.compile(net, backend=backend)
+    graphs, net = [], nn.Sequential(nn.Linear(2, 1, bias=False))
+    compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
     compiled(torch.ones(2))
     change(net)
 
@@ -51,7 +45,7 @@ def test_new_values_need_no_new_graph(change):
 def test_a_replaced_parameter_is_followed(change):
     """A compiled module uses a parameter that is replaced later, or that was ``None`` at first.
 
-    So it does after ``load_state_dict(assign=True)``, which replaces parameters, too.
+    See also :ref:`compilation.compiled_state.a_state_that_is_assigned_is_used`
     """
     layer, x = nn.Linear(2, 1, bias=False), torch.tensor([2.0, 3.0])
     compiled = torch.compile(layer, backend="eager")
@@ -69,8 +63,8 @@ def test_a_replaced_layer_is_followed():
 
     It makes another graph (:issue:`129362`).
     """
-    net, x = nn.Sequential(nn.Flatten(0)), torch.tensor([2.0, -3.0])
-    compiled = torch.compile(net, backend="eager")
+    graphs, net, x = [], nn.Sequential(nn.Flatten(0)), torch.tensor([2.0, -3.0])
+    compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
     assert compiled(x).tolist() == [2.0, -3.0]
     net[0] = nn.ReLU()
     assert compiled(x).tolist() == [2.0, 0.0]
@@ -78,6 +72,7 @@ def test_a_replaced_layer_is_followed():
     assert compiled(x).tolist() == [7.0, 7.0]
     net[0].forward = lambda x: x * 4
     assert compiled(x).tolist() == [8.0, 7.0]
+    assert len(graphs) == 4
 
 
 @pytest.mark.needs("compile")
@@ -197,7 +192,7 @@ def test_an_adapter_may_be_added_later():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("name", ["forward", "scaled"])
-def test_a_method_of_a_class_is_not_watched(name):
+def test_a_method_of_a_class_is_not_watched(name, recwarn):
     """After ``torch.compile`` and a first call, a method replaced on a submodule's class is ignored.
 
     There is no warning, and the eager module does otherwise. Patch classes before the first call, or call
@@ -217,7 +212,9 @@ def test_a_method_of_a_class_is_not_watched(name):
     setattr(Inner, name, lambda self, x: x * 5)
 
     assert net(torch.tensor(3.0)).item() == 15.0
+    recwarn.clear()
     assert compiled(torch.tensor(3.0)).item() == 6.0
+    assert list(recwarn) == []
     torch.compiler.reset()
     assert compiled(torch.tensor(3.0)).item() == 15.0
 
@@ -240,14 +237,18 @@ def test_without_guards_changes_are_ignored():
             self.steps += 1
             return x * self.factor
 
-    net = Net()
-    options = {"guard_filter_fn": lambda guards: [False] * len(guards)}
-    compiled = torch.compile(net, backend="eager", options=options)
-    compiled(torch.tensor(3.0))
-    net.factor = 5
+    for keep in (
+        lambda guards: [False] * len(guards),
+        torch.compiler.skip_guard_on_all_nn_modules_unsafe,
+    ):
+        net = Net()
+        compiled = torch.compile(net, backend="eager", options={"guard_filter_fn": keep})
+        compiled(torch.tensor(3.0))
+        net.factor = 5
 
-    assert [compiled(torch.tensor(3.0)).item() for _ in range(3)] == [6.0] * 3
-    assert net.steps == 1
+        assert [compiled(torch.tensor(3.0)).item() for _ in range(3)] == [6.0] * 3
+        assert net.steps == 1
+        torch._dynamo.reset()
 
 
 @pytest.mark.needs("compile")
@@ -379,13 +380,14 @@ def test_a_saved_wrapper_is_a_wrapper():
     torch.save(compiled, file)
     file.seek(0)
 
-    loaded = torch.load(file, weights_only=False)
+    loaded, x = torch.load(file, weights_only=False), torch.rand(2)
 
     assert type(loaded) is type(compiled)
     assert type(loaded._orig_mod) is nn.Linear
     assert loaded._orig_mod.weight is not compiled._orig_mod.weight
-    x = torch.rand(2)
-    assert torch.equal(loaded(x), compiled(x))
+    torch._dynamo.utils.counters.clear()
+    assert torch.equal(loaded(x), compiled._orig_mod(x))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
 @pytest.mark.needs("compile")

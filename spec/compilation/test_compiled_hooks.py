@@ -20,7 +20,7 @@ WAYS = [
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("compile_it", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_later_hook_is_ignored(compile_it, kind):
+def test_a_later_hook_is_ignored(compile_it, kind, recwarn):
     """After ``torch.compile`` and a first call, a hook added to a submodule never runs, without a warning.
 
     So it is for :func:`torch.compile` of a module or a function, for :meth:`torch.nn.Module.compile`, and for
@@ -42,9 +42,10 @@ def test_a_later_hook_is_ignored(compile_it, kind):
     for module in (net[0], layer):
         getattr(module, f"register_{kind}")(lambda *given: calls.append("hook"))
 
+    recwarn.clear()
     for run in (compiled, compiled_layer):
         run(x).sum().backward()
-    assert calls == []
+    assert calls == list(recwarn) == []
     layer(x).sum().backward()
     assert calls == ["hook"]
 
@@ -81,9 +82,8 @@ def test_an_earlier_hook_is_compiled(compile_it):
     """Forward hooks on a submodule before the first call of ``torch.compile(net)`` run in each call."""
     net, x = nn.Sequential(nn.Identity()), torch.tensor(2.0)
     net[0].register_forward_pre_hook(lambda module, args: (args[0] + 3,))
-    net[0].register_forward_hook(lambda module, args, output: output * 10)
-
     compiled = compile_it(net)
+    net[0].register_forward_hook(lambda module, args, output: output * 10)
 
     assert [compiled(x).item() for _ in range(3)] == [50.0] * 3
 
@@ -300,7 +300,7 @@ def test_a_hook_with_kwargs_made_a_graph_each_time(kind):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize("kind", ["full_backward_hook", "backward_hook"])
-def test_a_backward_hook_of_the_wrapper_never_fires(kind):
+def test_a_backward_hook_of_the_wrapper_never_fires(kind, recwarn):
     """A backward hook on the module that ``torch.compile`` returns never fires.
 
     There is no warning. It even decides which kind of backward hook the original accepts later: after a full
@@ -313,9 +313,11 @@ def test_a_backward_hook_of_the_wrapper_never_fires(kind):
 
     calls, net = [], Double()
     compiled = torch.compile(net, backend="eager")
+    compiled(torch.rand(2, requires_grad=True))
+    recwarn.clear()
     getattr(compiled, f"register_{kind}")(lambda *given: calls.append("wrapper"))
     compiled(torch.rand(2, requires_grad=True)).sum().backward()
-    assert calls == []
+    assert calls == list(recwarn) == []
 
     other = {"full_backward_hook": "backward_hook", "backward_hook": "full_backward_hook"}[kind]
     with pytest.raises(RuntimeError, match="Cannot use both regular backward hooks and full backward hooks"):
@@ -335,3 +337,55 @@ def test_a_backward_pre_hook_of_the_wrapper_fires():
     compiled(torch.rand(2, requires_grad=True)).sum().backward()
 
     assert calls == [True]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+def test_a_disabled_layer_stays_out_with_its_hooks():
+    """``torch.compiler.disable(layer)`` wraps a layer in a module, which runs eagerly, with its hooks.
+
+    The layer is then ``_orig_mod`` of a submodule, and its names get that prefix (:issue:`123979`).
+    """
+    seen, graphs = [], []
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.PReLU(init=2.0), nn.PReLU(init=3.0)
+
+        def forward(self, x):
+            return self.second(self.first(x))
+
+    def backend(graph, inputs):
+        graphs.append(len([node for node in graph.graph.nodes if node.op.startswith("call")]))
+        return graph
+
+    net = Net()
+    net.first.register_forward_hook(lambda module, args, y: seen.append(torch._dynamo.is_compiling()))
+    net.first = torch.compiler.disable(net.first)
+
+    assert torch.compile(net, backend=backend)(torch.tensor(-1.0)).item() == -6.0
+    assert seen == [False]
+    assert graphs == [1]
+    assert list(net.state_dict()) == ["first._orig_mod.weight", "second.weight"]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.4")
+def test_a_disabled_layer_was_compiled():
+    """``torch.compiler.disable(layer)`` keeps neither the layer nor its hooks from ``torch.compile``."""
+    seen = []
+
+    class Layer(nn.Module):
+        def forward(self, x):
+            seen.append(torch._dynamo.is_compiling())
+            return x * 2
+
+    net = nn.Sequential(Layer())
+    net[0].register_forward_hook(lambda module, args, y: seen.append(torch._dynamo.is_compiling()))
+    net[0] = torch.compiler.disable(net[0])
+    net.forward = lambda x: net[0](x) + 1
+
+    assert torch.compile(net, backend="eager")(torch.tensor(3.0)).item() == 7.0
+    assert seen == [True, True]

@@ -36,12 +36,16 @@ def test_a_layer_is_made_on_the_way():
     class Net(nn.Module):
         def forward(self, x):
             layer = nn.Linear(2, 1, bias=False)
+            made = layer.weight.clone()
             nn.init.constant_(layer.weight, 3.0)
-            return layer(x)
+            return layer(x), made
 
-    net = Net()
+    net, x = Net(), torch.tensor([1.0, 2.0])
+    compiled = torch.compile(net, backend="eager")
+    (result, first), (again, second) = compiled(x), compiled(x)
 
-    assert torch.compile(net, backend="eager")(torch.tensor([1.0, 2.0])).tolist() == [9.0]
+    assert result.tolist() == again.tolist() == [9.0]
+    assert not torch.equal(first, second)
     assert list(net.parameters()) == []
 
 

@@ -27,6 +27,20 @@ def test_every_name_gets_the_prefix():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_a_state_that_is_assigned_is_used():
+    """A compiled module uses parameters that ``load_state_dict(assign=True)`` puts in place of its own."""
+    layer, x = nn.Linear(2, 1, bias=False), torch.tensor([2.0, 3.0])
+    compiled, weight = torch.compile(layer, backend="eager"), nn.Parameter(torch.tensor([[5.0, 7.0]]))
+    compiled(x)
+
+    layer.load_state_dict({"weight": weight}, assign=True)
+
+    assert layer.weight is weight
+    assert compiled(x).tolist() == [31.0]
+
+
+@pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "a layer"])
 def test_get_model_state_dict_drops_the_prefix(whole):
@@ -50,3 +64,22 @@ def test_get_model_state_dict_drops_the_prefix(whole):
     assert [before, list(get_model_state_dict(model))] == [["0.weight"], ["0.weight"]]
     assert model(torch.tensor([2.0])).item() == 6.0
     assert [name.count("_orig_mod") for name in model.state_dict()] == [1]
+
+
+@pytest.mark.needs("compile")
+def test_a_plain_module_beside_the_compiled_one():
+    """A module that keeps both ``layer`` and ``torch.compile(layer)`` saves each value under two names.
+
+    It is one parameter, and walked once. Keep the compiled one out of the submodules, by
+    ``object.__setattr__``, or compile in place with :meth:`Module.compile <torch.nn.Module.compile>`.
+    """
+    net = nn.Module()
+    net.layer = nn.Linear(2, 1, bias=False)
+    net.fast = torch.compile(net.layer, backend="eager")
+
+    assert list(net.state_dict()) == ["layer.weight", "fast._orig_mod.weight"]
+    assert [name for name, _ in net.named_parameters()] == ["layer.weight"]
+
+    del net.fast
+    object.__setattr__(net, "fast", torch.compile(net.layer, backend="eager"))
+    assert list(net.state_dict()) == ["layer.weight"]

@@ -17,12 +17,15 @@ def test_an_exported_program_gives_a_module():
     The exported program itself cannot be called, and the module is not of the original's class.
     """
     net, x = nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.tensor([2.0, -3.0])
-    made = torch.export.export(net, (x,)).module()
+    program = torch.export.export(net, (x,))
+    made = program.module()
 
     assert isinstance(made, nn.Module)
     assert not isinstance(made, nn.Sequential)
     assert list(made.state_dict()) == ["0.weight", "0.bias"]
     torch.testing.assert_close(made(x), net(x))
+    with pytest.raises(RuntimeError, match="Unable to call ExportedProgram directly"):
+        program(x)
 
 
 @pytest.mark.needs("compile")
@@ -286,3 +289,32 @@ def test_hooks_are_given_stand_ins():
 
     assert [type(value).__name__ for value in kept] == ["FakeTensor", "FakeTensor"]
     assert type(net[0].weight) is nn.Parameter
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_a_plain_tensor_is_a_constant():
+    """``torch.export.export`` keeps a plain tensor attribute in ``constants``, and it is the tensor itself.
+
+    It is in no state dict. A change in place shows in the program, another tensor assigned to the attribute
+    does not. Register a buffer.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.shift = torch.tensor([3.0])
+
+        def forward(self, x):
+            return x + self.shift
+
+    net = Net()
+    program = torch.export.export(net, (torch.tensor([1.0]),))
+    made = program.module()
+
+    assert list(program.state_dict) == []
+    assert [value.tolist() for value in program.constants.values()] == [[3.0]]
+    net.shift.fill_(10.0)
+    assert made(torch.tensor([1.0])).item() == 11.0
+    net.shift = torch.tensor([20.0])
+    assert made(torch.tensor([1.0])).item() == 11.0

@@ -53,6 +53,7 @@ def test_a_graph_module_is_a_module():
     assert isinstance(traced, fx.GraphModule)
     assert isinstance(traced, nn.Module)
     assert not isinstance(traced, nn.Sequential)
+    assert not hasattr(traced, "append")
     assert torch.equal(traced(x), net(x))
 
 
@@ -80,6 +81,9 @@ def test_unused_modules_vanish():
     assert set(traced.state_dict()) == {"used.weight", "used.bias", "offset"}
     with pytest.raises(RuntimeError, match=r'(?s)Missing key.*"unused\.weight".*Unexpected key.*"offset"'):
         net.load_state_dict(traced.state_dict())
+    with pytest.raises(RuntimeError, match=r'(?s)Missing key.*"offset".*Unexpected key.*"unused\.weight"'):
+        traced.load_state_dict(net.state_dict())
+    assert [name for name, _ in traced.named_buffers()] == ["offset"]
 
 
 def test_unused_tensors_vanish():
@@ -135,11 +139,11 @@ def test_layers_of_torch_are_leaves():
         def forward(self, x):
             return self.linear(x) + x
 
-    nodes = fx.symbolic_trace(nn.Sequential(Block(), nn.ReLU())).graph.nodes
+    nodes = fx.symbolic_trace(nn.Sequential(nn.Sequential(Block()), nn.ReLU())).graph.nodes
 
     assert [(node.op, node.name) for node in nodes] == [
         ("placeholder", "input_1"),
-        ("call_module", "_0_linear"),
+        ("call_module", "_0_0_linear"),
         ("call_function", "add"),
         ("call_module", "_1"),
         ("output", "output"),
@@ -323,13 +327,17 @@ def test_a_copy_lacks_plain_attributes():
     Other modules keep all of them. A subclass that holds more, such as a second graph, needs a
     ``__deepcopy__`` of its own.
     """
-    traced = fx.symbolic_trace(nn.Sequential(nn.ReLU()))
-    traced.note, traced.meta["origin"] = "kept", "here"
-    traced.register_forward_hook(lambda module, args, output: output * 10)
+    net = nn.Sequential(nn.ReLU())
+    traced = fx.symbolic_trace(net)
+    traced.note, traced.meta["origin"], net.note = "kept", "here", "kept"
+    for module in (net, traced):
+        module.register_forward_hook(lambda module, args, output: output * 10)
 
-    other = copy.deepcopy(traced)
+    other, of_net = copy.deepcopy(traced), copy.deepcopy(net)
 
     assert not hasattr(other, "note")
     assert other.meta == {"origin": "here"}
     assert traced(torch.tensor([3.0])).tolist() == [30.0]
     assert other(torch.tensor([3.0])).tolist() == [3.0]
+    assert of_net.note == "kept"
+    assert of_net(torch.tensor([3.0])).tolist() == [30.0]

@@ -70,7 +70,7 @@ def test_nothing_is_returned():
 
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
-def test_arguments_are_passed_on():
+def test_arguments_are_passed_on(monkeypatch):
     """:meth:`Module.compile <torch.nn.Module.compile>` passes its arguments on to :func:`torch.compile`.
 
     They are given by name.
@@ -93,6 +93,11 @@ def test_arguments_are_passed_on():
         layer.compile(backnd="eager")
     with pytest.raises(TypeError, match="positional argument"):
         layer.compile("eager")
+
+    given = []
+    monkeypatch.setattr(torch, "compile", lambda function, **options: given.append(options))
+    layer.compile(backend="eager", fullgraph=True, dynamic=False)
+    assert given == [{"backend": "eager", "fullgraph": True, "dynamic": False}]
 
 
 @pytest.mark.since("2.1")
@@ -148,14 +153,14 @@ def test_parameters_may_be_changed_later():
 @pytest.mark.since("2.14")
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
-def test_a_layer_of_torch_is_compiled_too():
+@pytest.mark.parametrize("make", [lambda: nn.Linear(2, 3), nn.ReLU, lambda: nn.LayerNorm(2)])
+def test_a_layer_of_torch_is_compiled_too(make):
     """:meth:`Module.compile <torch.nn.Module.compile>` also compiles a plain ``torch.nn`` layer, such as
     ``nn.Linear``.
 
     See :issue:`150915` and :pull:`185722`.
     """
-    graphs = []
-    layer = nn.Linear(2, 3)
+    graphs, layer = [], make()
 
     def backend(graph, inputs):
         graphs.append(graph)
@@ -235,8 +240,9 @@ def test_hooks_run_once():
     net.register_forward_hook(lambda *_: calls.append("post"))
     net.compile(backend="eager")
     net(torch.rand(2))
+    net(torch.rand(2))
 
-    assert calls == ["pre", "forward", "post"]
+    assert calls == ["pre", "forward", "post"] * 2
 
 
 @pytest.mark.since("2.4")
@@ -256,10 +262,11 @@ def test_a_global_hook_runs_once():
         layer(torch.rand(2))
         layer.compile(backend="eager")
         layer(torch.rand(2))
+        layer(torch.rand(2))
     finally:
         handle.remove()
 
-    assert calls == ["Double", "Double"]
+    assert calls == ["Double"] * 3
 
 
 @pytest.mark.since("2.1")

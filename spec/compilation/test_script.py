@@ -119,15 +119,24 @@ def test_a_file_needs_no_source(tmp_path):
     """:func:`torch.jit.load <torch.jit.load>` loads a module saved by ``torch.jit.script`` without using its
     Python class.
     """
-    layer = nn.Linear(2, 3)
-    torch.jit.script(layer).save(str(tmp_path / "layer.pt"))
-    x = torch.rand(2)
 
-    loaded = torch.jit.load(str(tmp_path / "layer.pt"))
+    class Double(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 3)
 
-    torch.testing.assert_close(loaded(x), layer(x))
-    assert list(loaded.state_dict()) == ["weight", "bias"]
-    assert type(loaded) is type(torch.jit.script(layer))
+        def forward(self, x):
+            return self.layer(x) * 2.0
+
+    net, x = Double(), torch.rand(2)
+    expected = net(x)
+    torch.jit.script(net).save(str(tmp_path / "net.pt"))
+    del Double.__init__, Double.forward
+
+    loaded = torch.jit.load(str(tmp_path / "net.pt"))
+
+    torch.testing.assert_close(loaded(x), expected)
+    assert list(loaded.state_dict()) == ["layer.weight", "layer.bias"]
 
 
 def test_not_all_of_python_is_compiled():

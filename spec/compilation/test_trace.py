@@ -83,6 +83,9 @@ def test_the_mode_is_decided_once():
     assert traced.training is True
     assert traced(x).tolist() == x.tolist()
 
+    dropping = torch.jit.trace(nn.Dropout(1.0), torch.rand(3)).eval()
+    assert dropping(x).tolist() == [0.0] * 100
+
 
 def test_what_hooks_compute_is_recorded():
     """:func:`torch.jit.trace <torch.jit.trace>` records what forward hooks compute, even if the hooks are
@@ -132,3 +135,7 @@ def test_a_function_that_calls_a_module_is_traced():
     assert traced(torch.tensor([-1.0, 2.0])).tolist() == [5.0, 7.0]
     with pytest.raises(RuntimeError, match="Cannot insert a Tensor that requires grad as a constant"):
         torch.jit.trace(lambda x: layer(x), torch.rand(2))
+
+    layer.requires_grad_(False)
+    x = torch.tensor([5.0, 7.0])
+    torch.testing.assert_close(torch.jit.trace(lambda x: layer(x), torch.rand(2))(x), layer(x))

@@ -20,7 +20,10 @@ def test_a_key_is_the_name_of_a_child():
     """
     net = nn.Module()
     net.heads = nn.ModuleDict({"left": nn.Linear(2, 3), "right": nn.Linear(2, 1, bias=False)})
+    net.lost = {"left": nn.Linear(2, 3)}
+    net.to("meta")
 
+    assert net.lost["left"].weight.device.type == "cpu"
     assert net.heads["left"] is net.heads.left
     assert [name for name, _ in net.named_parameters()] == [
         "heads.left.weight",
@@ -238,7 +241,7 @@ def test_clear_removes_everything():
 
 @pytest.mark.parametrize(
     "kind",
-    [dict, OrderedDict, nn.ModuleDict, MappingProxyType, lambda d: list(d.items())],
+    [dict, OrderedDict, nn.ModuleDict, MappingProxyType, lambda d: map(list, d.items())],
     ids=["dict", "OrderedDict", "ModuleDict", "other mapping", "pairs"],
 )
 @pytest.mark.question("Q21")
@@ -258,10 +261,12 @@ def test_update_merges_in_the_order_given(kind):
     assert list(table.items()) == [("a", m), ("b", b), ("z", z), ("c", b)]
 
 
-@pytest.mark.parametrize("value", [3, nn.Linear(2, 3)], ids=["int", "Linear"])
+@pytest.mark.parametrize("value", [3, 0, nn.Linear(2, 3)], ids=["int", "zero", "Linear"])
 def test_update_needs_an_iterable(value):
     """``ModuleDict(value)`` and ``ModuleDict.update(value)`` raise ``TypeError`` if ``value`` is not
     iterable.
+
+    ``ModuleDict(None)`` alone is allowed, and is empty.
     """
     text = (
         "^ModuleDict.update should be called with an iterable of key/value pairs, "
@@ -272,6 +277,8 @@ def test_update_needs_an_iterable(value):
         nn.ModuleDict().update(value)
     with pytest.raises(TypeError, match=text):
         nn.ModuleDict(value)
+    with pytest.raises(TypeError, match=r"but got NoneType$"):
+        nn.ModuleDict(None).update(None)
 
 
 def test_update_needs_pairs():

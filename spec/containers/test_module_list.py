@@ -238,13 +238,12 @@ def test_in_asks_for_the_very_module():
 
 def test_append_returns_the_list():
     """:meth:`ModuleList.append <torch.nn.ModuleList.append>` appends a module and returns the list."""
-    relu, tanh = nn.ReLU(), nn.Tanh()
-    layers = nn.ModuleList()
-
-    result = layers.append(relu).append(tanh)
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    layers = nn.ModuleList([relu])
+    result = layers.append(tanh).append(gelu)
 
     assert result is layers
-    assert list(layers._modules.items()) == [("0", relu), ("1", tanh)]
+    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
 
 
 def test_extend_returns_the_list():
@@ -363,6 +362,7 @@ def test_pop_removes_and_returns():
     assert list(layers._modules.items()) == [("0", relu)]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
         layers.pop()
+    assert popped.pop(-1) is elu
 
 
 def test_some_methods_of_a_list_are_missing():

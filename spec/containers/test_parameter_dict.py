@@ -22,6 +22,7 @@ def test_its_keys_are_names_in_the_model():
     net.scales = nn.ParameterDict(
         [("left", nn.Parameter(torch.rand(2))), ("right", nn.Parameter(torch.rand(3)))]
     )
+    net.lost = {"left": nn.Parameter(torch.rand(2))}
 
     assert [name for name, _ in net.named_parameters()] == ["scales.left", "scales.right"]
     assert net.scales["left"] is net.scales.left
@@ -141,6 +142,10 @@ def test_a_parameter_gives_way_to_no_plain_value():
     table["p"] = None
     assert list(table.items()) == [("p", None)]
 
+    del table["p"]
+    table["p"] = 7
+    assert list(table.items()) == [("p", 7)]
+
 
 @pytest.mark.parametrize("key", [3, ("a", 1)], ids=repr)
 def test_a_key_that_is_no_string_is_refused(key):
@@ -185,6 +190,8 @@ def test_an_attribute_of_the_object_gives_way():
         table.train()
     with pytest.raises(TypeError, match="cannot assign 'bool' as parameter 'training'"):
         table.eval()
+    with pytest.raises(KeyError, match="attribute 'training' already exists"):
+        nn.ModuleDict({"training": nn.ReLU()})
 
 
 def test_a_refused_key_is_counted_all_the_same():
@@ -204,7 +211,6 @@ def test_a_refused_key_is_counted_all_the_same():
 def test_a_value_may_hide_a_method():
     """A non-tensor value under the key ``"keys"`` of a ``ParameterDict`` hides its method ``keys``."""
     table = nn.ParameterDict([("p", "1")])
-
     table["keys"] = 7
 
     assert table.keys == 7
@@ -224,6 +230,7 @@ def test_a_missing_key_differs_by_operation():
         table.pop("x")
     with pytest.raises(KeyError, match="'x'"):
         del table["x"]
+    assert [table.get("x"), "x" in table] == [None, False]
 
 
 def test_reading_a_key_reads_an_attribute():
@@ -260,9 +267,10 @@ def test_deleting_removes_the_parameter():
 
 def test_pop_returns_the_value():
     """:meth:`torch.nn.ParameterDict.pop` removes and returns a value; it accepts no default argument."""
-    table = nn.ParameterDict([("p", "1"), ("q", "2")])
+    weight = nn.Parameter(torch.rand(2))
+    table = nn.ParameterDict([("p", weight), ("q", "2")])
 
-    assert table.pop("p") == "1"
+    assert table.pop("p") is weight
     assert list(table.items()) == [("q", "2")]
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         table.pop("q", None)
@@ -270,9 +278,10 @@ def test_pop_returns_the_value():
 
 def test_popitem_takes_the_last():
     """:meth:`ParameterDict.popitem() <torch.nn.ParameterDict.popitem>` removes and returns the last item."""
-    table = nn.ParameterDict([("z", "1"), ("a", "2")])
+    weight = nn.Parameter(torch.rand(2))
+    table = nn.ParameterDict([("z", "1"), ("a", weight)])
 
-    assert table.popitem() == ("a", "2")
+    assert table.popitem() == ("a", weight)
     assert not hasattr(table, "a")
     assert table.popitem() == ("z", "1")
     assert list(table) == []
@@ -284,7 +293,6 @@ def test_clear_empties_the_dict():
     """:meth:`ParameterDict.clear <torch.nn.ParameterDict.clear>` removes all keys, not other attributes."""
     table = nn.ParameterDict([("p", torch.rand(2)), ("n", 7)])
     table.scale = nn.Parameter(torch.rand(3))
-
     table.clear()
 
     assert len(table) == 0
@@ -294,10 +302,11 @@ def test_clear_empties_the_dict():
 
 def test_get_has_a_default():
     """:meth:`ParameterDict.get() <torch.nn.ParameterDict.get>` returns the value of a key, or the default."""
-    table = nn.ParameterDict([("p", "1")])
-
-    assert [table.get("p"), table.get("p", "2")] == ["1", "1"]
+    weight = nn.Parameter(torch.rand(2))
+    table = nn.ParameterDict([("p", weight)])
+    assert [table.get("p"), table.get("p", "2")] == [weight, weight]
     assert [table.get("x"), table.get("x", "2")] == [None, "2"]
+    assert list(table) == ["p"]
 
 
 def test_setdefault_sets_what_is_missing():

@@ -4,6 +4,7 @@
 """
 
 from collections import OrderedDict
+from copy import deepcopy
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ def test_copy_shares_the_parameters():
     assert list(copy) == ["z", "a", "n"]
     assert copy["z"] is table["z"]
     assert copy["a"] is table["a"]
+    assert deepcopy(table)["a"] is not table["a"]
 
 
 def test_fromkeys_makes_a_new_dict():
@@ -57,11 +59,16 @@ def test_a_tensor_of_fromkeys_is_shared():
     assert [name for name, _ in table.named_parameters()] == ["z", "a"]
     assert table["z"].tolist() == [20.0, 30.0]
     assert tensor.tolist() == [20.0, 30.0]
-    assert nn.ParameterDict().fromkeys("zy", parameter)["y"] is parameter
+
+    for value in table.values():
+        value.grad = torch.tensor([1.0, 0.0])
+    torch.optim.SGD(table.parameters(), lr=2.0).step()
+    assert tensor.tolist() == [16.0, 30.0]
+    assert list(nn.ParameterDict().fromkeys("zy", parameter).values()) == [parameter, parameter]
 
 
 @pytest.mark.parametrize(
-    "kind", [OrderedDict, nn.ParameterDict, list], ids=["OrderedDict", "ParameterDict", "pairs"]
+    "kind", [OrderedDict, nn.ParameterDict, iter], ids=["OrderedDict", "ParameterDict", "pairs"]
 )
 @pytest.mark.question("Q21")
 def test_update_overwrites_and_adds(kind):
@@ -82,10 +89,12 @@ def test_update_overwrites_and_adds(kind):
     assert list(table)[4:] == ["x", "y"]
 
 
-@pytest.mark.parametrize("value", [7, nn.Linear(2, 3)], ids=["int", "Linear"])
+@pytest.mark.parametrize("value", [7, 0, nn.Linear(2, 3)], ids=["int", "zero", "Linear"])
 def test_update_takes_an_iterable_only(value):
     """``ParameterDict(value)`` and ``ParameterDict.update(value)`` raise ``TypeError`` unless ``value`` is
     iterable.
+
+    ``ParameterDict(None)`` alone is allowed, and is empty.
     """
     text = (
         "^ParametersDict.update should be called with an iterable of key/value pairs, "
@@ -96,6 +105,8 @@ def test_update_takes_an_iterable_only(value):
         nn.ParameterDict().update(value)
     with pytest.raises(TypeError, match=text):
         nn.ParameterDict(value)
+    with pytest.raises(TypeError, match=r"but got NoneType$"):
+        nn.ParameterDict(None).update(None)
 
 
 def test_update_takes_pairs_only():
@@ -119,33 +130,38 @@ def test_or_merges_into_a_new_dict():
 
     The new keys of a plain dict are sorted.
     """
-    a, b = nn.ParameterDict([("z", "1"), ("m", "2")]), nn.ParameterDict([("m", "3"), ("a", "4")])
+    weight = nn.Parameter(torch.rand(2))
+    a, b = nn.ParameterDict([("z", "1"), ("m", "2")]), nn.ParameterDict([("m", weight), ("a", "4")])
 
     merged = a | b
 
     assert type(merged) is nn.ParameterDict
-    assert list(merged.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
+    assert list(merged.items()) == [("z", "1"), ("m", weight), ("a", "4")]
     assert list((a | {"y": "5", "x": "6"}).items()) == [("z", "1"), ("m", "2"), ("x", "6"), ("y", "5")]
     assert list(a.items()) == [("z", "1"), ("m", "2")]
-    assert list(b.items()) == [("m", "3"), ("a", "4")]
+    assert list(b.items()) == [("m", weight), ("a", "4")]
 
 
 def test_a_dict_on_the_left_makes_a_dict():
     """``dict | ParameterDict`` returns a plain dict; for common keys the ``ParameterDict`` wins."""
+    weight = nn.Parameter(torch.rand(2))
     left = {"z": "1", "m": "2"}
 
-    merged = left | nn.ParameterDict([("m", "3"), ("a", "4")])
+    merged = left | nn.ParameterDict([("m", weight), ("a", "4")])
 
     assert type(merged) is dict
-    assert list(merged.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
+    assert list(merged.items()) == [("z", "1"), ("m", weight), ("a", "4")]
     assert list(left.items()) == [("z", "1"), ("m", "2")]
 
 
 def test_or_equals_updates_in_place():
     """``a |= b`` updates the ``ParameterDict`` ``a`` in place."""
+    weight = nn.Parameter(torch.rand(2))
     table = before = nn.ParameterDict([("z", "1"), ("m", "2")])
 
     table |= OrderedDict([("m", "3"), ("a", "4")])
+    table |= nn.ParameterDict([("z", weight)])
 
     assert table is before
-    assert list(table.items()) == [("z", "1"), ("m", "3"), ("a", "4")]
+    assert list(table.items()) == [("z", weight), ("m", "3"), ("a", "4")]
+    assert [name for name, _ in table.named_parameters()] == ["z"]

@@ -23,6 +23,7 @@ def test_its_parameters_belong_to_the_model():
     net.lost = [nn.Parameter(torch.rand(4))]
 
     assert [name for name, _ in net.named_parameters()] == ["kept.0", "kept.1"]
+    assert list(net.state_dict()) == ["kept.0", "kept.1"]
     assert [tuple(p.shape) for p in net.kept] == [(2,), (3,)]
 
 
@@ -176,30 +177,28 @@ def test_a_parameter_does_not_give_way_to_a_value():
     Another kind of value gives way to all of them.
     """
     parameter = nn.Parameter(torch.rand(4))
-    values = nn.ParameterList([torch.rand(2), 7])
+    values = nn.ParameterList([torch.rand(2), 7, 8, 9])
 
     with pytest.raises(TypeError, match="cannot assign 'int' as parameter '0'"):
         values[0] = 7
     values[0] = torch.rand(3)
     assert values[0].shape == (3,)
-
     values[0] = parameter
     assert values[0] is parameter
 
-    values[0] = None
-    values[1] = parameter
-    assert values[0] is None
-    assert values[1] is parameter
+    values[0], values[1], values[2], values[3] = None, parameter, torch.rand(5), None
+    assert type(values[2]) is nn.Parameter
+    assert [values[0], values[1], values[3]] == [None, parameter, None]
 
 
 def test_append_to_a_list_of_parameters():
     """:meth:`ParameterList.append <torch.nn.ParameterList.append>` adds one value and returns the list."""
     values = nn.ParameterList()
 
-    result = values.append(torch.rand(2)).append("text")
+    result = values.append(torch.rand(2)).append("text").append(["a", "b"])
 
     assert result is values
-    assert [type(value) for value in values] == [nn.Parameter, str]
+    assert [type(value) for value in values] == [nn.Parameter, str, list]
 
 
 def test_extend_a_list_of_parameters():
@@ -214,21 +213,21 @@ def test_extend_a_list_of_parameters():
 
 def test_plus_equals_appends_values():
     """The ``+=`` operator appends the elements of an iterable to the same ``ParameterList`` object."""
+    weight = nn.Parameter(torch.rand(2))
     values = before = nn.ParameterList(["a"])
-
-    values += ("b", "c")
+    values += ("b", weight)
 
     assert values is before
-    assert list(values) == ["a", "b", "c"]
+    assert list(values) == ["a", "b", weight]
 
 
 def test_a_list_may_extend_itself():
     """Adding a ``ParameterList`` to itself with ``+=`` appends its elements: each is then in it twice."""
-    values = nn.ParameterList(["a", "b"])
-
+    weight = nn.Parameter(torch.rand(2))
+    values = nn.ParameterList(["a", weight])
     values += values
 
-    assert list(values) == ["a", "b", "a", "b"]
+    assert list(values) == ["a", weight, "a", weight]
 
 
 def test_a_shared_parameter_counts_each_time():

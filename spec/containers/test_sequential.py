@@ -27,6 +27,9 @@ def test_modules_run_in_the_order_given():
 
     assert torch.equal(net(x), expected)
 
+    named = nn.Sequential(OrderedDict([("stem", net), ("head", nn.Softplus())]))
+    assert torch.equal(named(x), nn.functional.softplus(expected))
+
 
 @pytest.mark.claim("N5-05")
 def test_positional_modules_are_numbered():
@@ -35,10 +38,12 @@ def test_positional_modules_are_numbered():
     A layer put between two others renames all later ones, so that older files do not fit any more. Names of
     an ``OrderedDict`` stay.
     """
-    relu, tanh = nn.ReLU(), nn.Tanh()
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     net = nn.Sequential(relu, tanh)
-
     assert list(net.named_children()) == [("0", relu), ("1", tanh)]
+
+    net.insert(1, gelu)
+    assert list(net.named_children()) == [("0", relu), ("1", gelu), ("2", tanh)]
 
 
 @pytest.mark.claim("N5-05")
@@ -55,7 +60,7 @@ def test_an_ordered_dict_gives_the_names():
 @pytest.mark.claim("N5-05", "N4-10")
 def test_modules_may_be_added_by_name():
     """A layer added to a ``Sequential`` with ``add_module`` runs after the others and can be indexed."""
-    net = nn.Sequential(nn.Softplus())
+    net = nn.Sequential(OrderedDict(stem=nn.Softplus()))
     net.add_module("head", nn.Tanh())
     x = torch.rand(2)
 
@@ -119,6 +124,13 @@ def test_layers_are_called_with_their_hooks():
     assert calls[:4] == [(nn.ReLU, "before"), (nn.ReLU, "after"), (nn.Tanh, "before"), (nn.Tanh, "after")]
     assert calls[4:] == [(nn.Tanh, "back"), (nn.ReLU, "back")]
 
+    net, calls = nn.Sequential(nn.ReLU(), nn.Tanh()), []
+    net[0].register_forward_pre_hook(lambda module, args: calls.append("before"))
+    net[1].register_full_backward_hook(lambda module, *given: calls.append("back"))
+    net(torch.rand(2, requires_grad=True)).sum().backward()
+
+    assert calls == ["before", "back"]
+
 
 def test_a_module_may_run_twice():
     """A module given twice to a ``Sequential`` runs twice, but is in ``parameters()`` once."""
@@ -164,11 +176,13 @@ def test_a_module_set_on_it_becomes_a_layer():
 
     A loss or a helper that is kept there is called with the output. Hold it in a list, or in the owner.
     """
-    net = nn.Sequential(nn.ReLU())
+    net = nn.Sequential(nn.Softplus())
     net.act = nn.Tanh()
+    net.loss = [nn.MSELoss()]
+    x = torch.tensor([0.5])
 
-    assert [type(layer) for layer in net] == [nn.ReLU, nn.Tanh]
-    assert torch.equal(net(torch.tensor([0.5])), torch.tanh(torch.tensor([0.5])))
+    assert [type(layer) for layer in net] == [nn.Softplus, nn.Tanh]
+    assert torch.equal(net(x), torch.tanh(nn.functional.softplus(x)))
 
 
 @pytest.mark.claim("N2-04", "N2-05")
@@ -193,6 +207,7 @@ def test_len_counts_the_layers():
 
     assert len(net) == 3
     assert len(nn.Sequential()) == 0
+    assert len(nn.Sequential(relu, None)) == 2
 
 
 def test_an_empty_sequential_is_false():

@@ -34,12 +34,13 @@ def test_append_names_by_the_number_of_layers():
     assert list(net._modules) == ["stem", "body", "2"]
 
 
-def test_append_takes_modules_only():
+@pytest.mark.parametrize("value", [torch.rand(2), torch.relu, nn.ReLU], ids=["tensor", "function", "class"])
+def test_append_takes_modules_only(value):
     """``Sequential.append`` raises ``TypeError`` for a value that is neither a module nor ``None``."""
     net = nn.Sequential()
 
-    with pytest.raises(TypeError, match=r"^torch\.FloatTensor is not a Module subclass$"):
-        net.append(torch.rand(2))
+    with pytest.raises(TypeError, match=r" is not a Module subclass$"):
+        net.append(value)
 
     assert list(net.append(None)) == [None]
 
@@ -237,6 +238,10 @@ def test_plus_equals_itself_fails():
 
     assert [type(layer) for layer in net][:3] == [nn.ReLU, nn.Tanh, nn.ReLU]
 
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    net *= 2
+    assert [type(layer) for layer in net] == [nn.ReLU, nn.Tanh, nn.ReLU, nn.Tanh]
+
 
 def test_times_repeats_the_same_layers():
     """``net * 3`` is a new ``Sequential`` that repeats the same layers three times, with shared parameters.
@@ -284,7 +289,7 @@ def test_times_equals_repeats_in_place():
     assert list(before._modules) == ["0", "1", "2", "3", "4", "5"]
 
 
-@pytest.mark.parametrize("factor", [1.5, "2", None], ids=repr)
+@pytest.mark.parametrize("factor", [1.5, 2.0, "2", None], ids=repr)
 def test_a_factor_must_be_an_integer(factor):
     """Multiplying a ``Sequential`` by anything but an integer raises ``TypeError``, with ``*`` and ``*=``."""
     net = nn.Sequential(nn.ReLU())

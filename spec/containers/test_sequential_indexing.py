@@ -22,6 +22,10 @@ def test_an_index_counts_from_either_end():
     assert [net[0], net[1], net[2]] == [relu, tanh, gelu]
     assert [net[-3], net[-2], net[-1]] == [relu, tanh, gelu]
 
+    named = nn.Sequential(OrderedDict([("1", relu), ("head", tanh), ("0", gelu)]))
+    assert [named[0], named[1], named[2], named[-1]] == [relu, tanh, gelu, gelu]
+    assert named.head is tanh
+
 
 @pytest.mark.claim("N4-10")
 def test_nested_layers_are_indexed_in_turn():
@@ -76,6 +80,7 @@ def test_a_slice_is_a_sequential_of_the_same_layers():
     assert list(head) == [net[0], net[1], net[2]]
     assert list(net[::-2]) == [net[3], net[1]]
     assert list(net[9:]) == []
+    assert net[:] is not net
     assert len(net) == 4
 
 
@@ -158,6 +163,8 @@ def test_only_a_module_or_none_is_assigned():
 
     assert net[0] is None
     assert type(net[1]) is nn.Tanh
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+        net(torch.rand(2))
 
 
 @pytest.mark.question("Q23")
@@ -257,6 +264,7 @@ def test_pop_needs_to_be_told_which():
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
         net.pop()
     assert type(net.pop(-1)) is nn.Tanh
+    assert [type(layer) for layer in net] == [nn.ReLU]
 
 
 def test_pop_takes_no_name():
@@ -272,5 +280,8 @@ def test_pop_takes_no_name():
         net.pop("act")
 
     assert list(net) == [relu, tanh, gelu]
-    assert net.pop(1) is tanh
+    delattr(net, "act")
+    assert list(net._modules.items()) == [("stem", relu), ("head", gelu)]
+    assert net.pop(1) is gelu
+    assert list(net.pop(slice(0, 1))) == [relu]
     assert nn.ModuleDict({"stem": relu, "act": tanh}).pop("act") is tanh

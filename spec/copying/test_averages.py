@@ -42,6 +42,8 @@ def test_parameters_are_averaged():
         averaged.update_parameters(net)
         seen.append(averaged.module.weight.item())
 
+    nn.init.constant_(net.weight, 99.0)
+    assert averaged(torch.tensor([2.0])).item() == 16.0
     assert seen == [3.0, 4.0, 6.0, 8.0]
     assert averaged.n_averaged.item() == 4
 
@@ -55,7 +57,7 @@ def test_an_average_of_ones_own():
 
     def exponential(average, value, number):
         numbers.append(number.item())
-        return 0.5 * average + 0.5 * value
+        return 0.75 * average + 0.25 * value
 
     net = nn.Linear(1, 1, bias=False)
     averaged, seen = AveragedModel(net, avg_fn=exponential), []
@@ -65,7 +67,7 @@ def test_an_average_of_ones_own():
         averaged.update_parameters(net)
         seen.append(averaged.module.weight.item())
 
-    assert seen == [3.0, 4.0, 7.0]
+    assert seen == [3.0, 3.5, 5.125]
     assert numbers == [1, 2]
 
 
@@ -114,8 +116,8 @@ def test_statistics_may_be_computed_anew(training):
     norm.running_mean.fill_(100.0)
     norm.num_batches_tracked.fill_(7)
 
-    update_bn([torch.tensor([[2.0], [4.0]]), torch.tensor([[6.0], [10.0]])], norm)
+    update_bn([torch.tensor([[2.0], [4.0]]), torch.tensor([[6.0], [10.0], [14.0]])], norm)
 
-    assert [norm.running_mean.item(), norm.running_var.item()] == [5.5, 5.0]
+    assert [norm.running_mean.item(), norm.running_var.item()] == [6.5, 9.0]
     assert norm.num_batches_tracked.item() == 2
     assert [norm.momentum, norm.training] == [0.25, training]

@@ -41,10 +41,16 @@ def test_the_stores_are_shared():
 
     assert [name for name, _ in net.named_parameters()] == ["weight", "scale"]
     assert net.scale is scale
+    assert copied._parameters is net._parameters
+    assert copied._buffers is net._buffers
+    assert copied._modules is net._modules
 
 
 def test_hooks_are_shared():
-    """A hook registered on a ``copy.copy`` of a module also runs for the original."""
+    """A forward hook or pre-hook registered on a ``copy.copy`` of a module also runs for the original.
+
+    The first backward hook does not: of which kind it is, ``_is_full_backward_hook``, the copy alone knows.
+    """
     calls = []
 
     def note(module, args, output=None):
@@ -58,6 +64,13 @@ def test_hooks_are_shared():
     copied(torch.rand(4, 2))
 
     assert calls == [net, net, copied, copied]
+
+    copied.register_full_backward_hook(lambda module, *gradients: calls.append("backward"))
+    net(torch.rand(4, 2, requires_grad=True)).sum().backward()
+    assert calls[4:] == [net, net]
+
+    copied(torch.rand(4, 2, requires_grad=True)).sum().backward()
+    assert calls[6:] == [copied, copied, "backward"]
 
 
 def test_plain_attributes_are_its_own():

@@ -19,12 +19,14 @@ def test_a_deep_copy_is_equal_and_separate(device):
     model.state_dict()`` alone would follow the training.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(device, torch.float64)
-    old, new = net.state_dict(), copy.deepcopy(net).state_dict()
+    net.register_buffer("cache", torch.rand(2, device=device), persistent=False)
+    copied = copy.deepcopy(net)
+    old, new = [*net.parameters(), *net.buffers()], [*copied.parameters(), *copied.buffers()]
 
-    assert list(new) == list(old)
-    assert [value.tolist() for value in new.values()] == [value.tolist() for value in old.values()]
-    assert [(v.dtype, v.device) for v in new.values()] == [(v.dtype, v.device) for v in old.values()]
-    assert {v.data_ptr() for v in new.values()} & {v.data_ptr() for v in old.values()} == set()
+    assert list(copied.state_dict()) == list(net.state_dict())
+    assert [value.tolist() for value in new] == [value.tolist() for value in old]
+    assert [(value.dtype, value.device) for value in new] == [(value.dtype, value.device) for value in old]
+    assert {value.data_ptr() for value in new}.isdisjoint(value.data_ptr() for value in old)
 
 
 def test_a_deep_copy_has_the_same_shape():
@@ -36,7 +38,8 @@ def test_a_deep_copy_has_the_same_shape():
             self.width = width
             self.inner = nn.Sequential(nn.Linear(2, width), nn.Dropout())
 
-    net = Net(3).eval()
+    net = Net(3)
+    net.inner[0].eval()
     copied = copy.deepcopy(net)
 
     assert [(name, type(module)) for name, module in copied.named_modules()] == [
@@ -45,7 +48,7 @@ def test_a_deep_copy_has_the_same_shape():
         ("inner.0", nn.Linear),
         ("inner.1", nn.Dropout),
     ]
-    assert [module.training for module in copied.modules()] == [False] * 4
+    assert [module.training for module in copied.modules()] == [True, True, False, True]
     assert copied.width == 3
     assert {id(module) for module in copied.modules()} & {id(module) for module in net.modules()} == set()
 
@@ -54,24 +57,27 @@ def test_training_a_copy_leaves_the_original():
     """Training a ``copy.deepcopy`` of a module does not change the original, and vice versa."""
 
     def train(module):
-        module(torch.tensor([1.0, 2.0])).sum().backward()
+        module(torch.tensor([[1.0, 2.0], [5.0, 8.0]])).square().sum().backward()
         torch.optim.SGD(module.parameters(), lr=0.5).step()
 
-    net = nn.Linear(2, 3)
+    def values(module):
+        return [value.tolist() for value in module.state_dict().values()]
+
+    net = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 3))
     copied = copy.deepcopy(net)
-    before = net.weight.tolist()
+    before = values(net)
 
     train(copied)
-    after = copied.weight.tolist()
+    after = values(copied)
 
-    assert after != before
-    assert net.weight.tolist() == before
-    assert net.weight.grad is None
+    assert [new == old for new, old in zip(after, before, strict=True)] == [False] * 7
+    assert values(net) == before
+    assert net[1].weight.grad is None
 
     train(net)
 
-    assert net.weight.tolist() != before
-    assert copied.weight.tolist() == after
+    assert values(net) != before
+    assert values(copied) == after
 
 
 def test_init_is_not_called():
@@ -84,10 +90,12 @@ def test_init_is_not_called():
             calls.append("init")
             self.width = 3
 
-    copied = copy.deepcopy(Net())
+    net = Net()
+    net.inner = Net()
+    copied = copy.deepcopy(net)
 
-    assert calls == ["init"]
-    assert copied.width == 3
+    assert calls == ["init", "init"]
+    assert [copied.width, copied.inner.width] == [3, 3]
 
 
 def test_ties_are_kept():
@@ -287,7 +295,7 @@ def test_a_result_without_gradients_can_be_copied():
     copied = copy.deepcopy(net)
 
     assert copied.last.tolist() == net.last.tolist()
-    assert copied.last is not net.last
+    assert copied.last.data_ptr() != net.last.data_ptr()
 
 
 @pytest.mark.since("2.1")
@@ -322,3 +330,47 @@ def test_the_state_is_a_copy():
     del state["_parameters"]
 
     assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_new_gets_no_arguments(duplicate):
+    """Copying a module calls ``__new__`` of its class without arguments: one that wants some raises
+    ``TypeError``.
+
+    Unpickling does so too. Give the arguments of ``__new__`` defaults.
+    """
+
+    class Net(nn.Module):
+        def __new__(cls, width):
+            return super().__new__(cls)
+
+        def __init__(self, width):
+            super().__init__()
+            self.inner = nn.Linear(width, 1)
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'width'"):
+        duplicate(Net(2))
+
+
+def test_a_wrapper_may_be_copied_as_what_it_wraps():
+    """``copy.deepcopy`` of a module whose ``__getattr__`` hands on every name may copy the module inside.
+
+    It does if that one has a ``__deepcopy__``, as ``torch.fx.GraphModule`` has. Hand on no names that begin
+    with two underscores.
+    """
+
+    class Inner(nn.Module):
+        def __deepcopy__(self, memo):
+            return Inner()
+
+    class Wrapper(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def __getattr__(self, name):
+            inner = super().__getattr__("inner")
+            return inner if name == "inner" else getattr(inner, name)
+
+    assert type(copy.deepcopy(Wrapper(nn.Linear(2, 1)))) is Wrapper
+    assert type(copy.deepcopy(Wrapper(Inner()))) is Inner

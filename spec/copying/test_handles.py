@@ -152,11 +152,12 @@ def test_a_deep_copy_keeps_hooks_with_keywords():
     """
     calls = []
 
-    def before(module, args, kwargs):
-        calls.append((args, list(kwargs)))
+    def note(module, args, kwargs, *output):
+        calls.append((args, list(kwargs), len(output)))
 
     net = nn.Linear(2, 3)
-    net.register_forward_pre_hook(before, with_kwargs=True)
+    net.register_forward_pre_hook(note, with_kwargs=True)
+    net.register_forward_hook(note, with_kwargs=True)
     copy.deepcopy(net)(input=torch.rand(4, 2))
 
-    assert calls == [((), ["input"])]
+    assert calls == [((), ["input"], 0), ((), ["input"], 1)]

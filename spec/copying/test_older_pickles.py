@@ -223,6 +223,7 @@ def test_an_older_upsample():
 
     assert new.recompute_scale_factor is True
     assert torch.equal(new(x), layer(x))
+    assert restored(layer).recompute_scale_factor is None
 
 
 @pytest.mark.before("2.1")

@@ -7,6 +7,7 @@ the same into a file.
 import copy
 import pickle
 import threading
+import types
 import warnings
 import weakref
 
@@ -22,15 +23,15 @@ def test_a_round_trip():
     The file names classes, so it ties the model to its source code: a ``state_dict`` is what lasts. See
     :ref:`copying.pickling.a_pickle_names_the_class`
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
+    net = nn.Sequential(nn.Linear(2, 3).eval(), nn.BatchNorm1d(3))
     net.width = 2
     loaded = pickle.loads(pickle.dumps(net))
     x = torch.rand(4, 2)
 
     assert [(n, type(m), m.training) for n, m in loaded.named_modules()] == [
-        ("", nn.Sequential, False),
+        ("", nn.Sequential, True),
         ("0", nn.Linear, False),
-        ("1", nn.BatchNorm1d, False),
+        ("1", nn.BatchNorm1d, True),
     ]
     assert loaded.width == 2
     assert loaded(x).tolist() == net(x).tolist()
@@ -170,6 +171,7 @@ def test_a_lock_can_be_neither_pickled_nor_copied(held):
     copied = copy.deepcopy(other)
     assert torch.equal(copied.weight, other.weight)
     assert (hasattr(copied, "held"), other.held is held) == (False, True)
+    assert set(vars(other)) - set(pickle.loads(pickle.dumps(other.__getstate__()))) == {"held"}
 
 
 def test_a_dtype_and_a_memory_format_come_back():
@@ -255,3 +257,25 @@ def test_a_pickle_names_the_class():
     assert b"torch.nn.modules.linear" in written
     assert b"in_features" in written
     assert b"forward" not in written.replace(b"_forward", b"")
+    with pytest.raises(AttributeError, match="Linaer"):
+        pickle.loads(written.replace(b"Linear", b"Linaer"))
+
+
+def test_a_bound_method_is_pickled_by_name():
+    """Unpickling a module whose ``forward`` was replaced by a bound method looks it up by name in the class.
+
+    A method of the class is then bound to the new module. A function that is in no class, such as one bound
+    by ``types.MethodType``, is pickled without complaint and raises ``AttributeError`` in unpickling.
+    """
+    layer = nn.Linear(2, 1)
+    layer.forward = layer.extra_repr
+    taken = pickle.loads(pickle.dumps(layer))
+
+    layer.forward = types.MethodType(lambda self, x: x, layer)
+    layer.forward.__func__.__name__ = "made"
+    file = pickle.dumps(layer)
+
+    assert taken.forward.__self__ is taken
+    assert taken(*[]) == "in_features=2, out_features=1, bias=True"
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'made'"):
+        pickle.loads(file)

@@ -45,12 +45,14 @@ def test_a_parent_is_taken_along():
     A weak reference to the parent avoids it.
     """
     net = nn.Module()
-    net.inner = nn.ReLU()
+    net.inner, net.head = nn.ReLU(), nn.PReLU()
     net.inner.parent = [net]
     copied = copy.deepcopy(net.inner)
 
     assert copied.parent[0] is not net
     assert copied.parent[0].inner is copied
+    assert copied.parent[0].head.weight.tolist() == [0.25]
+    assert copied.parent[0].head.weight is not net.head.weight
 
 
 def test_a_weak_reference_is_not_followed():

@@ -83,13 +83,14 @@ def test_stacked_tensors_are_copies():
 
     After training, copy the rows back to have modules again.
     """
-    models = [nn.Linear(2, 1), nn.Linear(2, 1)]
-    before = [model.weight.tolist() for model in models]
+    models = [nn.BatchNorm1d(2), nn.BatchNorm1d(2)]
+    before = [value.tolist() for model in models for value in model.state_dict().values()]
 
-    with torch.no_grad():
-        stack_module_state(models)[0]["weight"].add_(3.0)
+    for tensors in stack_module_state(models):
+        for value in tensors.values():
+            value.data.add_(3)
 
-    assert [model.weight.tolist() for model in models] == before
+    assert [value.tolist() for model in models for value in model.state_dict().values()] == before
 
 
 def test_frozen_parameters_stay_frozen():
@@ -109,8 +110,8 @@ def test_half_frozen_is_an_error(name):
     """``stack_module_state`` raises ``RuntimeError`` if a tensor requires grad in some of the modules
     only.
     """
-    models = [nn.BatchNorm1d(2), nn.BatchNorm1d(2)]
-    getattr(models[1], name).requires_grad_(name == "running_mean")
+    models = [nn.BatchNorm1d(2) for _ in range(3)]
+    getattr(models[2], name).requires_grad_(name == "running_mean")
 
     with pytest.raises(
         RuntimeError, match=rf"Expected {name} from each model to have the same \.requires_grad"
@@ -146,7 +147,7 @@ def test_different_modes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules in different modes, training and eval."""
     training, evaluating = nn.Linear(2, 1), nn.Linear(2, 1).eval()
 
-    for models in ([training, evaluating], [evaluating, training]):
+    for models in ([training, evaluating], [evaluating, training], [training, training, evaluating]):
         with pytest.raises(RuntimeError, match="all models to have the same training/eval mode"):
             stack_module_state(models)
 
@@ -157,7 +158,8 @@ def test_different_classes_are_an_error():
     class Own(nn.Linear):
         pass
 
-    for models in ([nn.Linear(2, 1), Own(2, 1)], [Own(2, 1), nn.Linear(2, 1)]):
+    for kinds in ([nn.Linear, Own], [Own, nn.Linear], [Own, Own, nn.Linear]):
+        models = [kind(2, 1) for kind in kinds]
         with pytest.raises(RuntimeError, match="Expected all models to be of the same class"):
             stack_module_state(models)
 
@@ -184,10 +186,10 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
     The module that ``functional_call`` is given provides only its ``forward``; it may be on the meta device.
     """
     models = [nn.Linear(3, 2, device=device) for _ in range(4)]
-    x = torch.rand(5, 3, device=device)
+    base, x = nn.Linear(3, 2, device="meta"), torch.rand(5, 3, device=device)
 
     def call(state, x):
-        return functional_call(models[0], state, x)
+        return functional_call(base, state, x)
 
     out = torch.vmap(call, in_dims=(0, None))(stack_module_state(models), x)
 
@@ -240,6 +242,8 @@ def test_stacking_inside_a_transform_is_refused(transform):
     stacked = stack_module_state(nets)[0]
     with pytest.raises(RuntimeError, match=r"attempting to call Tensor\.requires_grad_\(\)"):
         transform(ensemble)(torch.rand(2))
+    with pytest.raises(RuntimeError, match=r"attempting to call Tensor\.requires_grad_\(\)"):
+        torch.func.jvp(ensemble, (torch.rand(2),), (torch.rand(2),))
 
     weights = stacked["weight"].detach()
     assert torch.equal(transform(lambda x: ensemble(x, stacked))(torch.rand(2)), weights)

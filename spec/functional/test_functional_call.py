@@ -166,14 +166,13 @@ def test_none_was_an_argument():
 
 def test_hooks_of_the_module_run():
     """``functional_call`` runs the forward hooks and forward pre-hooks of the module."""
-    layer = nn.Linear(2, 1)
-    calls = []
-    layer.register_forward_pre_hook(lambda *_: calls.append("pre"))
-    layer.register_forward_hook(lambda *_: calls.append("post"))
+    layer = nn.Linear(2, 1, bias=False)
+    layer.register_forward_pre_hook(lambda module, inputs: 10 * inputs[0])
+    layer.register_forward_hook(lambda module, inputs, output: output + 1000.0)
 
-    functional_call(layer, {"weight": torch.rand(1, 2)}, torch.rand(2))
+    out = functional_call(layer, {"weight": torch.tensor([[2.0, 3.0]])}, torch.tensor([1.0, 2.0]))
 
-    assert calls == ["pre", "post"]
+    assert out.tolist() == [1080.0]
 
 
 def test_gradients_flow_to_the_given_tensors():
@@ -210,11 +209,11 @@ def test_inside_the_call_parameters_may_be_plain_tensors():
 def test_in_place_changes_reach_the_given_tensors():
     """An in-place change during ``functional_call`` changes the given tensor, not the module's own tensor."""
     norm = nn.BatchNorm1d(1, momentum=0.5)
-    given = {"running_mean": torch.tensor([10.0])}
+    mean = torch.tensor([10.0])
 
-    functional_call(norm, given, torch.tensor([[2.0], [6.0]]))
+    functional_call(norm, {"running_mean": mean}, torch.tensor([[2.0], [6.0]]))
 
-    assert given["running_mean"].tolist() == [7.0]
+    assert mean.tolist() == [7.0]
     assert norm.running_mean.tolist() == [0.0]
 
 
@@ -309,12 +308,12 @@ def test_references_kept_in_a_list_are_not_replaced():
         def __init__(self):
             super().__init__()
             self.scale = nn.Parameter(torch.tensor(2.0))
-            self.scales = [self.scale]
+            self.scales, self.kept = [self.scale], nn.ParameterList([self.scale])
 
         def forward(self):
-            return self.scale.item(), self.scales[0].item()
+            return self.scale.item(), self.scales[0].item(), self.kept[0].item()
 
-    assert functional_call(Net(), {"scale": torch.tensor(5.0)}, ()) == (5.0, 2.0)
+    assert functional_call(Net(), {"scale": torch.tensor(5.0)}, ()) == (5.0, 2.0, 5.0)
 
 
 def test_a_scripted_module_is_refused():

@@ -57,14 +57,20 @@ def test_a_function_is_no_submodule():
     assert list(net.children()) == [net.hidden]
     assert repr(net) == "Net(\n  (hidden): Linear(in_features=2, out_features=3, bias=True)\n)"
 
+    net.activation = nn.ReLU()
+    assert list(net.children()) == [net.hidden, net.activation]
+    assert "(activation): ReLU()" in repr(net)
+
 
 def test_a_function_takes_gradients_to_its_arguments():
     """Gradients flow into the tensors passed to ``F.linear``, whether they are parameters or not."""
     weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
     bias = nn.Parameter(torch.tensor([5.0]))
+    x = torch.tensor([10.0, 100.0], requires_grad=True)
 
-    F.linear(torch.tensor([10.0, 100.0]), weight, bias).backward()
+    F.linear(x, weight, bias).backward()
 
+    assert x.grad.tolist() == [2.0, 3.0]
     assert weight.grad.tolist() == [[10.0, 100.0]]
     assert bias.grad.tolist() == [1.0]
 
@@ -83,6 +89,7 @@ def test_batch_norm_as_a_function_evaluates_by_default():
     assert out.tolist() == [[2.0, 2.0]]
     assert mean.tolist() == [1.0, 2.0]
     assert variance.tolist() == [3.0, 15.0]
+    assert F.dropout(mean, p=1.0).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.claim("N3-01")

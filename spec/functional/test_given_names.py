@@ -34,6 +34,8 @@ def test_an_unknown_name_becomes_an_attribute_for_the_call():
 
     assert seen == [[3.0]]
     assert not hasattr(layer, "wieght")
+    with pytest.raises(RuntimeError, match=r"Unexpected key\(s\): 'wieght'"):
+        functional_call(layer, {"wieght": torch.tensor([3.0])}, torch.rand(2), strict=True)
 
 
 def test_a_plain_tensor_attribute_is_replaced_too():
@@ -65,17 +67,18 @@ def test_an_attribute_that_was_none_is_none_again():
     out = functional_call(layer, given, torch.tensor([1.0, 10.0]))
 
     assert out.tolist() == [29.0]
-    assert layer.bias is None
+    assert layer._parameters["bias"] is None
     assert layer.extra is None
 
 
 def test_none_may_be_given():
     """``functional_call`` accepts ``None`` instead of a tensor: ``{"bias": None}`` leaves out the bias."""
     layer = nn.Linear(2, 1)
+    bias = nn.init.constant_(layer.bias, 3.0)
     nn.init.constant_(layer.weight, 2.0)
 
     assert functional_call(layer, {"bias": None}, torch.tensor([1.0, 10.0])).tolist() == [22.0]
-    assert layer.bias.shape == (1,)
+    assert layer.bias is bias
 
 
 @pytest.mark.parametrize("name", ["weight", "running_mean"])
@@ -106,9 +109,10 @@ def test_strict_accepts_all_names():
 
 def test_strict_names_what_is_missing():
     """``functional_call(strict=True)`` raises a ``RuntimeError`` that lists all missing names, sorted."""
-    net = nn.Sequential(nn.Linear(2, 3))
+    net = nn.Sequential(nn.InstanceNorm1d(2, affine=True, track_running_stats=True))
 
-    message = "Error(s) in reparametrizing for Sequential:\n\tMissing key(s): '0.bias', '0.weight'."
+    names = "'0.bias', '0.num_batches_tracked', '0.running_mean', '0.running_var', '0.weight'"
+    message = f"Error(s) in reparametrizing for Sequential:\n\tMissing key(s): {names}."
     with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
         functional_call(net, {}, torch.rand(2), strict=True)
 
@@ -222,17 +226,18 @@ def test_the_plain_name_of_a_parametrized_tensor():
             return x.abs()
 
         def right_inverse(self, x):
-            return x
+            return 2 * x
 
     layer = nn.Linear(1, 1, bias=False)
     nn.init.constant_(layer.weight, -3.0)
     parametrize.register_parametrization(layer, "weight", Absolute())
     given = torch.tensor([[-5.0]], requires_grad=True)
+    assert layer.parametrizations.weight.original.tolist() == [[-6.0]]
 
-    out = functional_call(layer, {"weight": given}, torch.tensor([2.0]))
+    out = functional_call(layer, {"weight": given}, torch.tensor([3.0]))
 
-    assert out.tolist() == [10.0]
-    assert layer.parametrizations.weight.original.tolist() == [[3.0]]
+    assert out.tolist() == [30.0]
+    assert layer.parametrizations.weight.original.tolist() == [[12.0]]
     assert torch.autograd.grad(out, given, allow_unused=True) == (None,)
 
 

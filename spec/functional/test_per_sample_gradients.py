@@ -5,6 +5,8 @@ every sample in ``grad_sample``. It is in a private module of ``torch.nn.utils``
 :func:`torch.func.grad` computes the same for more layers.
 """
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -99,6 +101,8 @@ def test_a_batch_size_may_be_given():
     call_for_per_sample_grads(layer, batch_size=5)(x, scale).sum().backward()
 
     assert layer.bias.grad_sample.tolist() == [[2.0, 3.0]] * 5
+    with pytest.raises(RuntimeError, match="input batch size of 4 with ExpandedWeight of batch size 5"):
+        call_for_per_sample_grads(nn.Linear(3, 2), batch_size=5)(torch.rand(4, 3))
 
 
 @pytest.mark.parametrize(
@@ -128,9 +132,12 @@ def test_with_a_mean_each_sample_counts_alone():
     default it is smaller by the batch size.
     """
     layer, x = nn.Linear(2, 4), torch.rand(3, 2)
+    other = copy.deepcopy(layer)
 
     call_for_per_sample_grads(layer, loss_reduction="mean")(x).mean().backward()
+    call_for_per_sample_grads(other)(x).mean().backward()
 
+    torch.testing.assert_close(other.weight.grad_sample * 3, layer.weight.grad_sample)
     for gradient, sample in zip(layer.weight.grad_sample, x, strict=True):
         (alone,) = torch.autograd.grad(layer(sample).mean(), [layer.weight])
         torch.testing.assert_close(gradient, alone)

@@ -31,6 +31,7 @@ def test_one_name_stands_for_all(name):
 def test_without_tie_weights_each_name_stands_alone():
     """``functional_call(tie_weights=False)`` replaces a tied parameter under the given name only."""
     assert functional_call(Tied(), {"one": torch.tensor(5.0)}, (), tie_weights=False) == [5.0, 2.0]
+    assert functional_call(Tied(), {"two": torch.tensor(5.0)}, (), tie_weights=False) == [2.0, 5.0]
 
 
 def test_different_values_are_an_error():
@@ -173,6 +174,11 @@ def test_a_submodule_with_two_names_keeps_the_given_tensor():
 
     assert net.left.weight is given
     assert [p is own for p in net.parameters()] == [False, False]
+
+    tied = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    tied[1].weight = own = tied[0].weight
+    functional_call(tied, {"0.weight": torch.rand(2, 2)}, torch.rand(2))
+    assert tied[0].weight is tied[1].weight is own
 
 
 @pytest.mark.question("Q85")

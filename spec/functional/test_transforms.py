@@ -124,10 +124,10 @@ def test_product_from_the_left():
 
 def test_a_module_itself_can_be_mapped():
     """:func:`torch.vmap(module) <torch.vmap>` applies an ``nn.Module`` to each sample of a batch."""
-    layer = nn.Linear(3, 2)
+    net = nn.Sequential(nn.Linear(3, 2), nn.Softmax(dim=0))
     x = torch.rand(4, 3)
 
-    torch.testing.assert_close(torch.vmap(layer)(x), layer(x))
+    torch.testing.assert_close(torch.vmap(net)(x), torch.stack([net(sample) for sample in x]))
 
 
 def test_drawing_at_random_is_an_error_by_default():
@@ -245,6 +245,8 @@ def test_a_full_backward_hook_is_refused():
     for transform in (grad, torch.func.jacrev):
         with pytest.raises(RuntimeError, match="must override the setup_context staticmethod"):
             transform(lambda x: layer(x).sum())(x)
+    with pytest.raises(RuntimeError, match="must override the setup_context staticmethod"):
+        vjp(layer, x)
 
     handle.remove()
     assert torch.equal(grad(lambda x: layer(x).sum())(x), layer.weight[0])

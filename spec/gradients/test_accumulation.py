@@ -5,6 +5,7 @@ gradient that is there already is added to.
 """
 
 import re
+import warnings
 
 import pytest
 import torch
@@ -87,17 +88,26 @@ def test_small_batches_add_up_to_a_large_one():
     layer(batch).sum().backward()
     assert layer.weight.grad.tolist() == [[24.0, 35.0]]
 
+    layer.zero_grad()
+    for half in batch.split(2):
+        (layer(half).mean() / 2).backward()
+    assert layer.weight.grad.tolist() == [[24.0 / 4, 35.0 / 4]]
+    norm = nn.BatchNorm1d(2)
+    assert not torch.allclose(torch.cat([norm(half) for half in batch.split(2)]), norm(batch))
+
 
 def test_autograd_grad_leaves_grad_alone():
     """:func:`autograd.grad <torch.autograd.grad>` returns gradients and does not change
     ``parameter.grad``.
     """
     layer = nn.Linear(2, 1)
+    layer.bias.grad = torch.tensor([3.0])
     weight, bias = torch.autograd.grad(layer(torch.tensor([[5.0, 7.0]])).sum(), layer.parameters())
 
     assert weight.tolist() == [[5.0, 7.0]]
     assert bias.tolist() == [1.0]
-    assert [p.grad for p in layer.parameters()] == [None, None]
+    assert layer.weight.grad is None
+    assert layer.bias.grad.tolist() == [3.0]
 
 
 def test_unused_parameters_keep_none():
@@ -125,6 +135,8 @@ def test_only_a_single_number_has_a_gradient_of_its_own():
         layer(torch.rand(1, 2)).backward()
     layer(torch.rand(1, 2)).backward(torch.tensor([[2.0, 3.0, 5.0]]))
     assert layer.bias.grad.tolist() == [2.0, 3.0, 5.0]
+    layer(torch.rand(1, 2))[:, :1].backward()
+    assert layer.bias.grad.tolist() == [3.0, 3.0, 5.0]
 
 
 def test_a_graph_serves_one_backward_pass():
@@ -198,9 +210,14 @@ def test_create_graph_leaves_gradients_with_a_graph():
 
     assert second.tolist() == [[18.0]]
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (first,) = torch.autograd.grad(layer(x).pow(2).sum(), layer.weight, create_graph=True)
+    assert first.requires_grad is True
 
-@pytest.mark.parametrize("length", [5, 3])
-def test_an_assigned_gradient_has_the_same_shape(length):
+
+@pytest.mark.parametrize("sizes", [(5,), (3,), (1,), (2, 2)])
+def test_an_assigned_gradient_has_the_same_shape(sizes):
     """Assigning a tensor of another shape to ``parameter.grad`` raises ``RuntimeError``; the same shape
     works.
     """
@@ -209,7 +226,7 @@ def test_an_assigned_gradient_has_the_same_shape(length):
     parameter.grad = gradient
 
     with pytest.raises(RuntimeError, match=r"assign.* size"):
-        parameter.grad = torch.rand(length)
+        parameter.grad = torch.rand(sizes)
     assert parameter.grad is gradient
 
 
@@ -222,14 +239,15 @@ def test_an_assigned_gradient_has_the_same_dtype():
     assert parameter.grad is None
 
 
-def test_a_gradient_of_the_wrong_kind_is_refused():
+@pytest.mark.parametrize("wrong", [3, [1.0, 2.0, 3.0, 5.0], "zeros"], ids=["number", "list", "string"])
+def test_a_gradient_of_the_wrong_kind_is_refused(wrong):
     """Assigning anything but a tensor or ``None`` to ``parameter.grad`` raises ``TypeError``."""
     parameter = nn.Parameter(torch.rand(4))
     gradient = torch.rand(4)
     parameter.grad = gradient
 
     with pytest.raises(TypeError, match="assigned grad expected to be a Tensor or None"):
-        parameter.grad = 3
+        parameter.grad = wrong
     assert parameter.grad is gradient
     parameter.grad = None
     assert parameter.grad is None

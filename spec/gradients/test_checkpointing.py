@@ -6,6 +6,7 @@ done twice. There are two kinds, ``use_reentrant=True`` and ``False``; *ddp_chec
 parallel modules, is about both under DistributedDataParallel.
 """
 
+import math
 import warnings
 
 import pytest
@@ -46,15 +47,24 @@ def test_batch_norm_counts_a_checkpointed_batch_twice(reentrant):
     are right; evaluation differs from a model trained without. With a ``momentum`` of ``1 - sqrt(1 - m)`` two
     updates weigh as much as one with ``m``. See :func:`torch.utils.checkpoint.checkpoint`.
     """
-    norm, x = nn.BatchNorm1d(1, momentum=0.5), torch.tensor([[6.0], [10.0]], requires_grad=True)
+    norm, plain, slow = (nn.BatchNorm1d(1, momentum=m) for m in (0.5, 0.5, 1 - math.sqrt(0.5)))
+    x = torch.tensor([[5.0], [8.0], [11.0]], requires_grad=True)
 
     output = checkpoint(norm, x, use_reentrant=reentrant)
     assert norm.num_batches_tracked.item() == 1
-    assert [norm.running_mean.item(), norm.running_var.item()] == [4.0, 4.5]
+    assert [norm.running_mean.item(), norm.running_var.item()] == pytest.approx([4.0, 5.0])
 
-    output.sum().backward()
+    output.exp().sum().backward()
     assert norm.num_batches_tracked.item() == 2
-    assert [norm.running_mean.item(), norm.running_var.item()] == [6.0, 6.25]
+    assert [norm.running_mean.item(), norm.running_var.item()] == pytest.approx([6.0, 7.0])
+
+    gradient, x.grad, expected = x.grad, None, plain(x)
+    expected.exp().sum().backward()
+    assert torch.equal(output, expected)
+    assert torch.equal(gradient, x.grad)
+
+    checkpoint(slow, x, use_reentrant=reentrant).sum().backward()
+    assert [slow.running_mean.item(), slow.running_var.item()] == pytest.approx([4.0, 5.0])
 
 
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
@@ -245,19 +255,19 @@ def test_all_segments_but_the_last(reentrant):
     ``net`` is a :class:`~torch.nn.Sequential` or a list of modules. See
     :func:`torch.utils.checkpoint.checkpoint_sequential`.
     """
-    net, calls = nn.Sequential(*[nn.Linear(1, 1) for _ in range(4)]), []
+    net, calls = nn.Sequential(*[nn.Linear(1, 1) for _ in range(6)]), []
     for index, layer in enumerate(net):
         layer.register_forward_pre_hook(lambda layer, args, index=index: calls.append(index))
 
-    output = checkpoint_sequential(net, 2, torch.ones(1, 1, requires_grad=True), use_reentrant=reentrant)
-    assert calls == [0, 1, 2, 3]
+    output = checkpoint_sequential(net, 3, torch.ones(1, 1, requires_grad=True), use_reentrant=reentrant)
+    assert calls == [0, 1, 2, 3, 4, 5]
 
     output.backward()
-    assert calls == [0, 1, 2, 3, 0, 1]
+    assert calls[6:] == [2, 3, 0, 1]
 
     x = torch.ones(1, 1, requires_grad=True)
     checkpoint_sequential(list(net), 2, x, use_reentrant=reentrant).backward()
-    assert calls[6:] == [0, 1, 2, 3, 0, 1]
+    assert calls[10:] == [0, 1, 2, 3, 4, 5, 0, 1, 2]
 
 
 @pytest.mark.since("2.2")

@@ -35,17 +35,18 @@ def test_gradients_are_scaled_to_the_norm(device):
     assert second.grad.tolist() == pytest.approx([-3.0])
 
 
-def test_gradients_within_the_norm_stay_as_they_are():
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_gradients_within_the_norm_stay_as_they_are(foreach):
     """``clip_grad_norm_`` changes no gradients whose norm is below ``max_norm`` by 0.000001 plus rounding.
 
     Where the norm is just ``max_norm``, they lose the last digit or so.
     """
     first, second = with_grads([2.0, 3.0], [-6.0])
-    clip_grad_norm_([first, second], max_norm=7.000005)
+    clip_grad_norm_([first, second], max_norm=7.000005, foreach=foreach)
     assert first.grad.tolist() == [2.0, 3.0]
     assert second.grad.tolist() == [-6.0]
 
-    clip_grad_norm_([first, second], max_norm=7.0)
+    clip_grad_norm_([first, second], max_norm=7.0, foreach=foreach)
     assert second.grad.item() > -6.0
     assert second.grad.item() == pytest.approx(-6.0, rel=1e-6)
 
@@ -64,15 +65,16 @@ def test_the_norm_before_clipping_is_returned():
     assert second.grad.item() == pytest.approx(-3.0)
 
 
-def test_gradients_are_clipped_in_place():
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_gradients_are_clipped_in_place(foreach):
     """``clip_grad_norm_`` and ``clip_grad_value_`` change ``parameter.grad`` in place."""
     (parameter,) = with_grads([3.0, 4.0])
     gradient = parameter.grad
-    clip_grad_norm_([parameter], 2.5)
+    clip_grad_norm_([parameter], 2.5, foreach=foreach)
     assert parameter.grad is gradient
     assert gradient.tolist() == pytest.approx([1.5, 2.0])
 
-    clip_grad_value_([parameter], 1.75)
+    clip_grad_value_([parameter], 1.75, foreach=foreach)
     assert parameter.grad is gradient
     assert gradient.tolist() == pytest.approx([1.5, 1.75])
 
@@ -158,12 +160,15 @@ def test_an_empty_generator_is_warned_of():
 
     It clips nothing then. Call ``parameters()`` again for each use, or keep a list.
     """
-    exhausted = nn.Linear(2, 3).parameters()
+    layer = nn.Linear(2, 3)
+    layer.bias.grad = torch.tensor([30.0, 40.0, 50.0])
+    exhausted = layer.parameters()
     list(exhausted)
 
     for parameters in (exhausted, nn.ReLU().parameters()):
         with pytest.warns(UserWarning, match="^`parameters` is an empty generator, no gradient"):
             clip_grad_norm_(parameters, 3.5)
+    assert layer.bias.grad.tolist() == [30.0, 40.0, 50.0]
 
 
 def test_other_iterables_are_not_warned_of():
@@ -213,9 +218,7 @@ def test_foreach_needs_a_device_that_has_it(clip):
 
     It is a ``RuntimeError`` that names the device.
     """
-    parameter = nn.Parameter(torch.empty(2, device="meta"))
-    parameter.grad = torch.empty(2, device="meta")
-
+    (parameter,) = with_grads([3.0, 4.0], device="meta")
     message = "^foreach=True was passed, but can't use the foreach API on meta tensors$"
     with pytest.raises(RuntimeError, match=message):
         clip([parameter], 3.5, foreach=True)
@@ -256,9 +259,7 @@ def test_gradients_are_clipped_together(clip, names, foreach, device):
 )
 def test_by_default_any_device_will_do(clip, name, foreach):
     """By default ``clip_grad_norm_`` and ``clip_grad_value_`` clip ``meta`` tensors one by one."""
-    parameters = [nn.Parameter(torch.empty(length, device="meta")) for length in (2, 3)]
-    for parameter in parameters:
-        parameter.grad = torch.empty_like(parameter)
+    parameters = with_grads([3.0, 4.0], [2.0, 3.0, 5.0], device="meta")
     clipped = []
 
     class Record(torch.overrides.TorchFunctionMode):
@@ -382,6 +383,10 @@ def test_the_old_name_does_the_same():
     (nan,) = with_grads([math.nan])
     with pytest.warns(Warning, match="deprecated"), pytest.raises(RuntimeError, match=r"order 3.0"):
         clip_grad_norm([nan], 5.5, 3, True)
+
+    (meta,) = with_grads([3.0], device="meta")
+    with pytest.warns(Warning, match="deprecated"), pytest.raises(RuntimeError, match=r"^foreach=True"):
+        clip_grad_norm([meta], 5.5, 2, False, True)
 
 
 def test_the_old_name_has_the_same_defaults():

@@ -25,7 +25,8 @@ def test_a_negative_norm_turns_gradients_round():
     assert weight.grad.tolist() == pytest.approx([-6.0, 8.0])
 
 
-def test_a_negative_value_sets_all_elements_to_it():
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_a_negative_value_sets_all_elements_to_it(foreach):
     """``clip_grad_value_`` with a negative ``clip_value`` sets every element of a gradient to it.
 
     The bounds are the wrong way round then, and no error says so. See
@@ -34,13 +35,14 @@ def test_a_negative_value_sets_all_elements_to_it():
     weight = nn.Parameter(torch.zeros(3))
     weight.grad = torch.tensor([3.0, -4.0, 0.5])
 
-    clip_grad_value_([weight], -2.0)
+    clip_grad_value_([weight], -2.0, foreach)
 
     assert weight.grad.tolist() == [-2.0, -2.0, -2.0]
 
 
 @pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_])
-def test_a_bound_of_zero_stops_training(clip):
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_a_bound_of_zero_stops_training(clip, foreach):
     """A bound of 0 in ``clip_grad_norm_`` or ``clip_grad_value_`` makes all gradients 0; it is not "no
     limit".
 
@@ -49,13 +51,14 @@ def test_a_bound_of_zero_stops_training(clip):
     weight = nn.Parameter(torch.zeros(2))
     weight.grad = torch.tensor([3.0, -4.0])
 
-    clip([weight], 0.0)
+    clip([weight], 0.0, foreach=foreach)
 
     assert weight.grad.abs().tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_])
-def test_an_infinite_bound_changes_nothing(clip):
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_an_infinite_bound_changes_nothing(clip, foreach):
     """``clip_grad_norm_`` and ``clip_grad_value_`` with a bound of infinity leave finite gradients as they
     are.
 
@@ -65,8 +68,9 @@ def test_an_infinite_bound_changes_nothing(clip):
     weight = nn.Parameter(torch.zeros(2))
     weight.grad = torch.tensor([3.0, -4.0])
 
-    clip([weight], math.inf)
+    clip([weight], math.inf, foreach=foreach)
     assert weight.grad.tolist() == [3.0, -4.0]
+    assert clip_grad_norm_([weight], math.inf).item() == 5.0
 
-    clip([weight], math.nan)
+    clip([weight], math.nan, foreach=foreach)
     assert weight.grad.isnan().tolist() == [True, True]

@@ -149,7 +149,7 @@ def test_weight_decay_spares_what_has_no_gradient():
 def test_a_frozen_parameter_with_an_old_gradient_moves_on():
     """``optimizer.step()`` still updates a frozen parameter if its ``grad`` is not ``None``.
 
-    Only :meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` after freezing stops it.
+    To stop it, call :meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` after freezing.
 
     See also :ref:`gradients.zero_grad.zero_grad_sets_gradients_to_none`
     """

@@ -195,7 +195,8 @@ def test_a_lazy_module_is_called_outside_first():
     assert other.weight.grad.tolist() == [[4.0, 4.0]] * 3
 
 
-def test_a_tensor_cached_inside_raises_later():
+@pytest.mark.parametrize("keep", [setattr, nn.Module.register_buffer], ids=["attribute", "buffer"])
+def test_a_tensor_cached_inside_raises_later(keep):
     """A tensor that ``forward`` caches in ``torch.inference_mode`` makes a later trainable call raise.
 
     It is a ``RuntimeError``. A cache of positions or masks filled in validation is such a tensor, as an
@@ -206,10 +207,11 @@ def test_a_tensor_cached_inside_raises_later():
     class Net(nn.Linear):
         def forward(self, x):
             if not hasattr(self, "positions"):
-                self.register_buffer("positions", torch.arange(3.0))
+                with torch.inference_mode(inside):
+                    keep(self, "positions", torch.arange(3.0))
             return super().forward(x) * self.positions
 
-    net, x = Net(2, 3), torch.rand(4, 2)
+    inside, net, x = True, Net(2, 3), torch.rand(4, 2)
     with torch.inference_mode():
         net(x)
 
@@ -218,12 +220,18 @@ def test_a_tensor_cached_inside_raises_later():
     net.positions = net.positions.clone()
     assert net(x).requires_grad is True
 
+    inside, net = False, Net(2, 3)
+    with torch.inference_mode():
+        net(x)
+    assert net(x).requires_grad is True
+
 
 def test_tensors_loaded_inside_are_inference_tensors():
     """Tensors of :func:`torch.load` in ``inference_mode`` are inference tensors; ``load_state_dict`` copies
     them.
 
-    So they do no harm to a module, unless ``assign=True`` puts them into it.
+    So they do no harm to a module. With ``assign=True`` a parameter of them is an error: see
+    :ref:`gradients.inference_mode.assigned_tensors_are_trainable`
     """
     file, layer = io.BytesIO(), nn.Linear(2, 3)
     torch.save(nn.Linear(2, 3).state_dict(), file)

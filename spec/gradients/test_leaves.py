@@ -121,6 +121,8 @@ def test_a_moved_tensor_is_no_leaf():
 
     assert [converted.is_leaf, x.to("meta").is_leaf] == [False, False]
     assert x.grad.tolist() == [3.0, 3.0]
+    with pytest.warns(UserWarning, match="grad attribute of a Tensor that is not a leaf Tensor"):
+        assert converted.grad is None
     assert torch.rand(2).to(torch.float64).requires_grad_().is_leaf is True
     assert x.to(torch.float32) is x
 

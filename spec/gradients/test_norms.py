@@ -105,12 +105,13 @@ def test_gradients_are_scaled_by_the_norm_given(foreach):
 
 
 @pytest.mark.since("2.6")
-def test_a_small_norm_scales_nothing_up():
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_a_small_norm_scales_nothing_up(foreach):
     """``clip_grads_with_norm_`` changes nothing if ``total_norm`` is at least 0.000001 below ``max_norm``."""
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.tensor([2.0, 3.0])
     for total in (2.5, 4.999998):
-        nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(total))
+        nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(total), foreach)
         assert parameter.grad.tolist() == [2.0, 3.0]
 
 
@@ -118,8 +119,8 @@ def test_a_small_norm_scales_nothing_up():
 def test_an_exhausted_generator_scales_nothing(recwarn):
     """``clip_grads_with_norm_`` given an exhausted ``parameters()`` generator silently scales nothing.
 
-    ``clip_grad_norm_`` warns then. A generator that ``get_total_norm`` has walked is exhausted: make a list
-    of the parameters first. See :func:`~torch.nn.utils.clip_grads_with_norm_`.
+    ``clip_grad_norm_`` warns then, since 2.8. A generator that ``get_total_norm`` has walked is exhausted:
+    make a list of the parameters first. See :func:`~torch.nn.utils.clip_grads_with_norm_`.
     """
     layer = nn.Linear(1, 2, bias=False)
     layer.weight.grad = torch.tensor([[3.0], [4.0]])

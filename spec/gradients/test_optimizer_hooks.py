@@ -59,6 +59,10 @@ def test_a_step_pre_hook_may_change_the_arguments():
     handle = optimizer.register_step_pre_hook(lambda _, args, kwargs: (args, {"closure": lambda: 5.5}))
     assert optimizer.step() == 5.5
     handle.remove()
+    handle = optimizer.register_step_pre_hook(lambda _, args, kwargs: (args[:1], {}))
+    assert optimizer.step(lambda: 7.5) is None
+    assert optimizer.step(closure=lambda: 8.5) is None
+    handle.remove()
     optimizer.register_step_pre_hook(lambda _, args, kwargs: ((lambda: 6.5,), kwargs))
 
     with pytest.raises(AttributeError, match="'function' object has no attribute"):

@@ -26,7 +26,7 @@ def test_the_state_is_saved_by_parameter():
     Ids count all parameters in order. One without a step has no entry.
     """
     layer = nn.Linear(2, 1)
-    optimizer = SGD(layer.parameters(), lr=0.5, momentum=0.9)
+    optimizer = SGD([{"params": [layer.weight]}, {"params": [layer.bias]}], lr=0.5, momentum=0.9)
     assert optimizer.state_dict()["state"] == {}
 
     layer.bias.grad = torch.tensor([3.0])
@@ -66,9 +66,12 @@ def test_names_are_saved_too():
 
     named = SGD(layer.named_parameters(), lr=0.5).state_dict()["param_groups"][0]
     plain = SGD(layer.parameters(), lr=0.5).state_dict()["param_groups"][0]
+    groups = [{"params": [pair]} for pair in layer.named_parameters()]
+    first, second = SGD(groups, lr=0.5).state_dict()["param_groups"]
 
     assert named["param_names"] == ["weight", "bias"]
     assert "param_names" not in plain
+    assert [first["param_names"], second["param_names"]] == [["weight"], ["bias"]]
 
 
 def test_the_state_is_loaded_by_position():
@@ -89,6 +92,9 @@ def test_the_state_is_loaded_by_position():
 
     assert loading.state[two]["momentum_buffer"].tolist() == [3.0, 3.0, 3.0]
     assert loading.state[three]["momentum_buffer"].tolist() == [2.0, 2.0]
+    two.grad, three.grad = torch.ones(2), torch.ones(3)
+    with pytest.raises(RuntimeError, match=r"^The size of tensor a .* must match"):
+        loading.step()
     with pytest.raises(ValueError, match="doesn't match the size of optimizer's group"):
         SGD([two], lr=0.5).load_state_dict(saving.state_dict())
     with pytest.raises(ValueError, match="different number of parameter groups"):
@@ -181,32 +187,43 @@ def test_a_scheduler_notes_the_first_rate():
     ``Optimizer.load_state_dict`` takes it over. So a dict that was saved without a scheduler has none. See
     :class:`torch.optim.lr_scheduler.StepLR`.
     """
-    optimizer, fresh = (SGD([nn.Parameter(torch.rand(2))], lr=rate) for rate in (0.5, 0.75))
-    before = optimizer.state_dict()["param_groups"][0]
+    layer = nn.Linear(2, 1)
+    groups = [{"params": [layer.weight], "lr": 0.25}, {"params": [layer.bias]}]
+    optimizer, fresh = (SGD([{**group} for group in groups], lr=rate) for rate in (0.5, 0.75))
+    before = optimizer.state_dict()["param_groups"]
     scheduler = lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
     optimizer.step()
     scheduler.step()
-    after = optimizer.state_dict()["param_groups"][0]
+    after = optimizer.state_dict()["param_groups"]
     fresh.load_state_dict(optimizer.state_dict())
 
-    assert after.keys() - before.keys() == {"initial_lr"}
-    assert [fresh.param_groups[0][key] for key in ("lr", "initial_lr")] == [0.25, 0.5]
+    assert [new.keys() - old.keys() for new, old in zip(after, before, strict=True)] == [{"initial_lr"}] * 2
+    assert [group["lr"] for group in fresh.param_groups] == [0.125, 0.25]
+    assert [group["initial_lr"] for group in fresh.param_groups] == [0.25, 0.5]
 
 
-def test_a_scheduler_goes_on_from_the_first_rate():
+@pytest.mark.parametrize(("last_epoch", "rate"), [(0, 0.5), (2, 0.25)])
+def test_a_scheduler_goes_on_from_the_first_rate(last_epoch, rate):
     """A scheduler made with ``last_epoch=0`` or more raises ``KeyError`` if a group lacks ``initial_lr``.
 
     Load the optimizer's state first, which brings it, or set it in the group (:issue:`160626`). With -1, the
     default, a scheduler starts anew. See :class:`torch.optim.lr_scheduler.LambdaLR`.
     """
-    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=0.125)
-    with pytest.raises(KeyError, match="param 'initial_lr' is not specified in param_groups\\[0\\]"):
-        lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch), last_epoch=2)
+    groups = [{"params": [nn.Parameter(torch.rand(2))]} for _ in range(2)]
+    optimizer = SGD(groups, lr=0.125)
+    optimizer.param_groups[0]["initial_lr"] = 2.0
+    with pytest.raises(KeyError, match="param 'initial_lr' is not specified in param_groups\\[1\\]"):
+        lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch), last_epoch=last_epoch)
 
-    optimizer.param_groups[0]["initial_lr"] = 1.0
-    lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch), last_epoch=2)
+    optimizer.param_groups[1]["initial_lr"] = 1.0
+    lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch), last_epoch=last_epoch)
 
-    assert optimizer.param_groups[0]["lr"] == 0.25
+    assert [group["lr"] for group in optimizer.param_groups] == [2 * rate, rate]
+
+    anew = SGD([nn.Parameter(torch.rand(2))], lr=0.125)
+    lr_scheduler.LambdaLR(anew, lambda epoch: 1 / (1 + epoch))
+
+    assert [anew.param_groups[0][key] for key in ("lr", "initial_lr")] == [0.125, 0.125]
 
 
 def test_lbfgs_needs_a_closure():
@@ -242,3 +259,45 @@ def test_the_values_of_a_dict_are_in_order():
     held = SGD(parameters.values(), lr=0.5).param_groups[0]["params"]
 
     assert [id(p) for p in held] == [id(layer.bias), id(layer.weight)]
+
+
+def test_adagrad_has_state_from_the_start():
+    """``Adagrad`` makes its state when it is constructed; most optimizers do at the first step.
+
+    A tool that exchanges parameters before training, as sharding does, has to exchange the keys of ``state``
+    too.
+    """
+    weight = nn.Parameter(torch.ones(2))
+
+    makers = [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
+    others = [len(make([weight], lr=0.1).state) for make in makers]
+    adagrad = torch.optim.Adagrad([weight], lr=0.1, initial_accumulator_value=5.0)
+
+    assert others == [0, 0, 0, 0]
+    assert adagrad.state[weight]["sum"].tolist() == [5.0, 5.0]
+
+
+@pytest.mark.before("2.12")
+def test_adagrad_did_not_know_a_later_parameter():
+    """``Adagrad`` raises ``KeyError`` in ``step()`` for a parameter added by ``add_param_group``."""
+    optimizer = torch.optim.Adagrad([nn.Parameter(torch.ones(2))], lr=0.1)
+    late = nn.Parameter(torch.ones(2))
+    late.grad = torch.ones(2)
+    optimizer.add_param_group({"params": [late]})
+
+    with pytest.raises(KeyError, match="sum"):
+        optimizer.step()
+
+
+@pytest.mark.since("2.12")
+def test_adagrad_learns_of_a_later_parameter():
+    """``Adagrad`` makes the state of a parameter added by ``add_param_group`` in ``step()``."""
+    optimizer = torch.optim.Adagrad([nn.Parameter(torch.ones(2))], lr=0.5)
+    late = nn.Parameter(torch.ones(2))
+    late.grad = torch.full((2,), 3.0)
+    optimizer.add_param_group({"params": [late]})
+
+    optimizer.step()
+
+    assert optimizer.state[late]["sum"].tolist() == [9.0, 9.0]
+    assert late.tolist() == [0.5, 0.5]

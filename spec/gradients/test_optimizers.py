@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
+DECAYING = [SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad]
+OTHERS = [torch.optim.Adadelta, torch.optim.Adamax, torch.optim.NAdam, torch.optim.Rprop]
 
-@pytest.mark.parametrize(
-    "make", [SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad]
-)
+
+@pytest.mark.parametrize("make", DECAYING + OTHERS)
 def test_a_step_changes_parameters_in_place(make):
     """:meth:`Optimizer.step <torch.optim.Optimizer.step>` changes the module's parameters in place."""
     layer = nn.Linear(2, 1, bias=False)
@@ -68,9 +69,7 @@ def test_a_step_may_compute_the_loss_itself():
     assert weight.tolist() == [1.0]
 
 
-@pytest.mark.parametrize(
-    "make", [SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad]
-)
+@pytest.mark.parametrize("make", DECAYING)
 def test_a_step_passes_over_missing_gradients(make):
     """``optimizer.step()`` does not change a parameter whose ``grad`` is ``None``."""
     layer = nn.Linear(2, 1)
@@ -112,6 +111,7 @@ def test_a_replaced_parameter_is_never_updated():
     optimizer.step()
 
     assert layer.weight.tolist() == [[3.0, 3.0]]
+    assert layer.weight.grad.tolist() == [[2.0, 4.0]]
     assert [p is old for p in optimizer.param_groups[0]["params"]] == [True]
 
 
@@ -122,7 +122,7 @@ def test_a_replaced_layer_is_never_updated():
     The optimizer still holds the parameters of the old layer, and keeps them alive.
     """
     net = nn.Sequential(nn.Linear(2, 1, bias=False))
-    optimizer = SGD(net.parameters(), lr=0.5)
+    optimizer, old = SGD(net.parameters(), lr=0.5), net[0].weight
     net[0] = nn.Linear(2, 1, bias=False)
     nn.init.constant_(net[0].weight, 3.0)
     net(torch.tensor([[2.0, 4.0]])).sum().backward()
@@ -131,6 +131,7 @@ def test_a_replaced_layer_is_never_updated():
 
     optimizer.add_param_group({"params": net[0].parameters()})
     optimizer.step()
+    assert [p is old for p in optimizer.param_groups[0]["params"]] == [True]
     assert net[0].weight.tolist() == [[2.0, 1.0]]
 
 
@@ -139,7 +140,8 @@ def test_new_values_for_an_old_parameter_count():
     """By default ``load_state_dict`` keeps the ``Parameter`` objects, so an optimizer trains the loaded
     values.
 
-    With ``assign=True`` the module gets other parameters, and a new optimizer is needed.
+    With ``assign=True`` it trains nothing: see
+    :ref:`state.assign.the_optimizer_keeps_the_old_parameters`
     """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = SGD(layer.parameters(), lr=0.5)

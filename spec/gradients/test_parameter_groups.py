@@ -20,11 +20,11 @@ def test_a_group_has_its_own_learning_rate():
     one optimizer with two groups.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-    groups = [{"params": net[0].parameters(), "lr": 0.01}, {"params": net[1].parameters()}]
+    groups = [{"params": net[0].parameters(), "lr": 0.01}, {"params": net[1].parameters(), "momentum": 0.5}]
     first, second = SGD(groups, lr=0.1, momentum=0.9).param_groups
 
     assert [first["lr"], first["momentum"]] == [0.01, 0.9]
-    assert [second["lr"], second["momentum"]] == [0.1, 0.9]
+    assert [second["lr"], second["momentum"]] == [0.1, 0.5]
 
 
 @pytest.mark.claim("N5-09")
@@ -42,6 +42,12 @@ def test_a_step_uses_the_learning_rate_of_the_group():
 
     assert layer.weight.tolist() == [[2.5, 2.0]]
     assert layer.bias.tolist() == [2.5]
+
+    optimizer.param_groups[1]["lr"] = 2.0
+    optimizer.step()
+
+    assert layer.weight.tolist() == [[2.0, 1.0]]
+    assert layer.bias.tolist() == [0.5]
 
 
 def test_parameters_alone_make_one_group():
@@ -61,11 +67,13 @@ def test_a_learning_rate_may_be_changed():
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     optimizer = SGD(layer.parameters(), lr=0.5)
-    optimizer.param_groups[0]["lr"] = 0.25
     layer(torch.tensor([[2.0, 4.0]])).sum().backward()
     optimizer.step()
+    assert layer.weight.tolist() == [[2.0, 1.0]]
 
-    assert layer.weight.tolist() == [[2.5, 2.0]]
+    optimizer.param_groups[0]["lr"] = 0.25
+    optimizer.step()
+    assert layer.weight.tolist() == [[1.5, 0.0]]
 
 
 def test_weight_decay_may_leave_biases_out():

@@ -21,10 +21,13 @@ def test_other_shapes_are_an_error():
     choice, or a mode or a list that changed in between. With ``determinism_check="none"`` the gradient may be
     wrong in silence, as here.
     """
-    x, shapes = torch.tensor([2.0, 3.0], requires_grad=True), []
+    x, shapes, kinds = torch.tensor([2.0, 3.0], requires_grad=True), [], []
 
     def forward(x):
         return x[: shapes.pop(0)].sin().sum()
+
+    def converted(x):
+        return x.to(kinds.pop(0)).sin().sum()
 
     shapes[:] = [2, 1]
     with pytest.raises(checkpoints.CheckpointError, match="different metadata than during the forward pass"):
@@ -33,6 +36,15 @@ def test_other_shapes_are_an_error():
     shapes[:] = [2, 1]
     checkpoint(forward, x, use_reentrant=False, determinism_check="none").backward()
     assert torch.allclose(x.grad, torch.tensor([2.0, 2.0]).cos())
+
+    for first, second in ((torch.float32, torch.float64), ("cpu", "meta")):
+        kinds[:] = [first, second]
+        with pytest.raises(checkpoints.CheckpointError, match="different metadata"):
+            checkpoint(converted, x, use_reentrant=False).backward()
+
+    x.grad, steps = None, [1.0, 5.0]
+    checkpoint(lambda x: (x + steps.pop(0)).sin().sum(), x, use_reentrant=False).backward()
+    assert torch.allclose(x.grad, torch.tensor([7.0, 8.0]).cos())
 
 
 @pytest.mark.before("2.1")

@@ -35,14 +35,15 @@ def test_a_vector_is_cut_into_parameters(device):
     """:func:`~torch.nn.utils.vector_to_parameters` fills each parameter with its slice of the vector, in the
     parameter's shape.
     """
-    layer = nn.Linear(2, 3, device=device)
-    weight = layer.weight
-    result = vector_to_parameters(torch.arange(9.0, device=device), layer.parameters())
+    net = nn.Sequential(nn.Linear(2, 3, device=device), nn.PReLU(device=device))
+    weight = net[0].weight
+    result = vector_to_parameters(torch.arange(10.0, device=device), net.parameters())
 
     assert result is None
-    assert layer.weight is weight
-    assert layer.weight.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
-    assert layer.bias.tolist() == [6.0, 7.0, 8.0]
+    assert net[0].weight is weight
+    assert net[0].weight.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    assert net[0].bias.tolist() == [6.0, 7.0, 8.0]
+    assert net[1].weight.tolist() == [9.0]
 
 
 def test_there_and_back_changes_nothing():
@@ -75,6 +76,9 @@ def test_parameters_share_memory_with_the_vector():
 
     nn.init.constant_(layer.bias, 7.0)
     assert vector.tolist() == [20.0, 30.0, 7.0]
+
+    parameters_to_vector([layer.bias]).detach().zero_()
+    assert layer.bias.tolist() == [7.0]
 
 
 def test_the_parameters_stay_leaves():

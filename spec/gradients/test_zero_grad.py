@@ -131,6 +131,14 @@ def test_optimizers_set_gradients_to_none_too():
 
     assert [p.grad is None for p in net.parameters()] == [True, False, True, False]
 
+    net[0].bias.grad = torch.tensor([2.0, 3.0, 5.0])
+    net(torch.rand(1, 2)).sum().backward()
+    optimizer.zero_grad()
+    assert torch.allclose(net[0].bias.grad, torch.tensor([2.0, 3.0, 5.0]) + net[1].weight)
+
+    net.zero_grad()
+    assert [p.grad for p in net.parameters()] == [None] * 4
+
 
 @pytest.mark.parametrize("foreach", [None, True], ids=["one_by_one", "foreach"])
 def test_optimizers_leave_zeros_when_asked(foreach):
@@ -164,13 +172,14 @@ def test_zero_grad_of_a_replica_warns():
     Clear the gradients of the module that was replicated.
     """
     layer = nn.Linear(2, 3)
-    layer.bias.grad = gradient = torch.rand(3)
+    layer.bias.grad = gradient = torch.tensor([2.0, 3.0, 5.0])
     replica = layer._replicate_for_data_parallel()
 
     message = r"^Calling .zero_grad\(\) from a module created with nn.DataParallel\(\) has no effect"
     with pytest.warns(UserWarning, match=message):
         replica.zero_grad()
     assert layer.bias.grad is gradient
+    assert gradient.tolist() == [2.0, 3.0, 5.0]
 
 
 @pytest.mark.since("2.10")
@@ -186,8 +195,10 @@ def test_the_warning_points_at_the_call():
 def test_zero_grad_of_an_ordinary_module_is_silent():
     """``zero_grad()`` on a module that is not a ``DataParallel`` replica does not warn."""
     layer = nn.Linear(2, 3)
+    layer(torch.rand(1, 2)).sum().backward()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        layer.zero_grad(set_to_none=False)
         layer.zero_grad()
 
     assert caught == []

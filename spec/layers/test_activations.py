@@ -16,6 +16,8 @@ from torch.nn import functional as F
     ("layer", "function", "arguments"),
     [
         (nn.ReLU, F.relu, ()),
+        (nn.Sigmoid, torch.sigmoid, ()),
+        (nn.Tanh, torch.tanh, ()),
         (nn.LeakyReLU, F.leaky_relu, (0.3,)),
         (nn.ELU, F.elu, (0.5,)),
         (nn.CELU, F.celu, (0.5,)),
@@ -145,6 +147,12 @@ def test_selu_keeps_a_standard_normal(selu):
     assert [same.mean().item(), same.std().item()] == pytest.approx([0, 1], abs=0.03)
     assert other.mean().item() > 0.5
     assert other.std().item() > 1.5
+
+    x = 3 * torch.randn(200, 600) + 1
+    for _ in range(16):
+        weight = nn.init.kaiming_normal_(torch.empty(600, 600), nonlinearity="linear")
+        x = selu(x @ weight.T)
+    assert [x.mean().item(), x.std().item()] == pytest.approx([0, 1], abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -97,21 +97,17 @@ def test_the_number_of_heads_changes_no_parameter():
 
 
 @pytest.mark.parametrize(
-    ("batch_first", "keys", "shape"),
-    [(False, (7, 2, 4), (2, 5, 7)), (True, (5, 7, 4), (5, 2, 7))],
+    ("options", "keys", "shape"),
+    [({}, (7, 2, 4), (2, 5, 7)), ({"batch_first": True}, (5, 7, 4), (5, 2, 7))],
     ids=["sequence first", "batch first"],
 )
-def test_attention_returns_its_weights(batch_first, keys, shape):
+def test_attention_returns_its_weights(options, keys, shape):
     """By default ``MultiheadAttention`` returns the output and the attention weights averaged over the heads.
 
     The sequence is the first dimension unless ``batch_first=True``. A batch given the wrong way round raises
     no error: it attends over the batch. ``average_attn_weights=False`` returns the weights of each head.
     """
-    layer, x, key = (
-        nn.MultiheadAttention(4, 2, batch_first=batch_first),
-        torch.rand(5, 2, 4),
-        torch.rand(keys),
-    )
+    layer, x, key = nn.MultiheadAttention(4, 2, **options), torch.rand(5, 2, 4), torch.rand(keys)
 
     output, weights = layer(x, key, key)
     _, of_each_head = layer(x, key, key, average_attn_weights=False)
@@ -149,17 +145,23 @@ def test_layers_of_a_transformer_ask_for_no_weights(layer, inputs):
     ``self_attn`` may ask for the weights, and a forward hook keep them; with ``average_attn_weights=False``
     they are those of each head (:issue:`99304`).
     """
-    seen = []
-    layer.self_attn.register_forward_hook(lambda module, args, output: seen.append(output[1]))
-    x = torch.rand(5, 3, 4)
-    layer(*[x] * inputs)
-    layer.self_attn.register_forward_pre_hook(
-        lambda module, args, kwargs: (args, {**kwargs, "need_weights": True}), with_kwargs=True
-    )
-    layer(*[x] * inputs)
+    seen, options, x = [], {}, torch.rand(5, 3, 4)
+    for attention in [module for module in layer.modules() if isinstance(module, nn.MultiheadAttention)]:
+        attention.register_forward_hook(lambda module, args, output: seen.append(output[1]))
+        attention.register_forward_pre_hook(
+            lambda module, args, kwargs: (args, {**kwargs, **options}), with_kwargs=True
+        )
 
-    assert seen[0] is None
-    assert seen[1].shape == (3, 5, 5)
+    layer(*[x] * inputs)
+    assert seen == [None] * inputs
+
+    options["need_weights"] = True
+    layer(*[x] * inputs)
+    assert [weights.shape for weights in seen[inputs:]] == [(3, 5, 5)] * inputs
+
+    options["average_attn_weights"] = False
+    layer(*[x] * inputs)
+    assert [weights.shape for weights in seen[2 * inputs :]] == [(3, 2, 5, 5)] * inputs
 
 
 def test_need_weights_decides_which_function_computes(monkeypatch):

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 
 @pytest.mark.parametrize(
-    ("name", "mask"), [("attn_mask", torch.eye(5) == 1), ("key_padding_mask", torch.eye(3, 5) == 1)]
+    ("name", "mask"),
+    [("attn_mask", torch.ones(5, 5).triu(1) == 1), ("key_padding_mask", torch.eye(3, 5) == 1)],
 )
 def test_true_in_a_mask_forbids(name, mask):
     """``True`` in ``attn_mask`` or ``key_padding_mask`` of ``MultiheadAttention`` makes the weight of a key
@@ -84,8 +85,9 @@ def test_a_mask_is_boolean_or_float(name, mask):
     numbers = torch.zeros(mask.shape).masked_fill(mask, -torch.inf)
 
     assert torch.equal(layer(x, x, x, **{name: mask})[0], layer(x, x, x, **{name: numbers})[0])
-    with pytest.raises(AssertionError, match=f"only bool and floating types of {name} are supported"):
-        layer(x, x, x, **{name: mask.int()})
+    for integers in (mask.int(), mask.long(), mask.byte()):
+        with pytest.raises(AssertionError, match=f"only bool and floating types of {name} are supported"):
+            layer(x, x, x, **{name: integers})
 
 
 def test_masks_of_two_dtypes_warn():
@@ -163,6 +165,9 @@ def test_the_shapes_of_an_attention_mask(shape, error, message):
     assert layer(query, key, key, **causal)[0].shape == (3, 4, 4)
     with pytest.raises(error, match=message):
         layer(query, key, key, attn_mask=torch.zeros(shape))
+    with torch.no_grad():
+        fast = layer.eval()(query, query, query, attn_mask=torch.zeros(1, 16) == 1)
+    assert fast[0].shape == (3, 4, 4)
 
 
 def test_the_padding_of_one_sequence():
@@ -183,8 +188,8 @@ def test_the_padding_of_one_sequence():
 def test_a_query_without_keys_is_nan():
     """By default a ``MultiheadAttention`` query whose keys are all masked gets NaN weights and NaN output.
 
-    So do the gradients: one sequence that is all padding spoils every parameter at the next step. Leave one
-    key unmasked, or take such sequences out of the batch.
+    So do the gradients: one sequence that is all padding spoils the projections at the next step, and soon
+    the whole model. Leave one key unmasked, or take such sequences out of the batch.
 
     See also :ref:`layers.attention_masks.without_weights_such_a_query_is_zero`
     """
@@ -197,7 +202,8 @@ def test_a_query_without_keys_is_nan():
 
     assert output.isnan().all(-1).all(-1).tolist() == [False, True, False]
     assert weights.isnan().all(-1).all(-1).tolist() == [False, True, False]
-    assert layer.in_proj_weight.grad.isnan().any()
+    spoilt = [name for name, p in layer.named_parameters() if p.grad.isnan().any()]
+    assert spoilt == ["in_proj_weight", "in_proj_bias", "out_proj.weight"]
     nothing = torch.ones(5, 5) == 1
     assert [result.isnan().all().item() for result in layer(x, x, x, attn_mask=nothing)] == [True, True]
 
@@ -261,6 +267,7 @@ def test_a_transformer_layer_without_keys_is_finite(layer):
     padding[1] = True
     if layer is nn.TransformerDecoderLayer:
         assert made(x, x, memory_key_padding_mask=padding).isfinite().all()
+        assert made(x, x, tgt_key_padding_mask=padding).isfinite().all()
     else:
         assert made(x, src_key_padding_mask=padding).isfinite().all()
         with torch.no_grad():
@@ -300,7 +307,8 @@ def test_merging_one_mask():
     merged, kind = layer.merge_masks(attention, None, x)
     assert torch.equal(merged, attention.expand(3, 2, 5, 5))
     assert kind == 2
-    assert layer.merge_masks(torch.rand(6, 5, 5), None, x)[0].shape == (3, 2, 5, 5)
+    of_heads = torch.rand(6, 5, 5)
+    assert torch.equal(layer.merge_masks(of_heads, None, x)[0], of_heads.view(3, 2, 5, 5))
     assert layer.merge_masks(None, None, x) == (None, None)
 
 

@@ -166,16 +166,16 @@ def test_a_transformer_in_evaluation_ignores_is_causal(net, hint):
 
 
 @pytest.mark.parametrize(
-    ("layer", "mask", "hint", "inputs"),
+    ("make", "mask", "hint", "name", "inputs"),
     [
-        (nn.TransformerEncoderLayer(4, 2, 8, 0.0), "src_mask", "is_causal", 1),
-        (nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, 0.0), 1), "mask", "is_causal", 1),
-        (nn.TransformerDecoderLayer(4, 2, 8, 0.0), "tgt_mask", "tgt_is_causal", 2),
-        (nn.TransformerDecoderLayer(4, 2, 8, 0.0), "memory_mask", "memory_is_causal", 2),
+        (nn.TransformerEncoderLayer, "src_mask", "is_causal", "src", 1),
+        (nn.TransformerEncoder, "mask", "is_causal", "src", 1),
+        (nn.TransformerDecoderLayer, "tgt_mask", "tgt_is_causal", "tgt", 2),
+        (nn.TransformerDecoderLayer, "memory_mask", "memory_is_causal", "memory", 2),
     ],
     ids=["encoder layer", "encoder", "decoder layer", "memory"],
 )
-def test_a_wrong_hint_replaces_the_mask(layer, mask, hint, inputs):
+def test_a_wrong_hint_replaces_the_mask(make, mask, hint, name, inputs):
     """In training, without a padding mask, ``is_causal=True`` overrides ``src_mask`` of
     ``TransformerEncoderLayer``.
 
@@ -183,12 +183,23 @@ def test_a_wrong_hint_replaces_the_mask(layer, mask, hint, inputs):
     error. So it is in :class:`~torch.nn.TransformerEncoder` and :class:`~torch.nn.TransformerDecoderLayer`.
     On the fast path, or with a padding mask, it is the hint that is lost.
     """
-    x, other = torch.rand(5, 3, 4), torch.eye(5) == 1
+    options = {"dropout": 0.0, "batch_first": True}
+    if make is nn.TransformerEncoder:
+        layer = make(nn.TransformerEncoderLayer(4, 2, 8, **options), 1)
+    else:
+        layer = make(4, 2, 8, **options)
+    x, other, padding = torch.rand(3, 5, 4), torch.eye(5) == 1, torch.zeros(3, 5) == 1
 
     hinted = layer(*[x] * inputs, **{mask: other, hint: True})
+    masked = layer(*[x] * inputs, **{mask: other})
+    padded = layer(*[x] * inputs, **{mask: other, hint: True, f"{name}_key_padding_mask": padding})
+    with torch.no_grad():
+        fast = layer.eval()(*[x] * inputs, **{mask: other, hint: True})
 
     assert torch.allclose(hinted, layer(*[x] * inputs, **{mask: CAUSAL}), atol=1e-5)
-    assert not torch.allclose(hinted, layer(*[x] * inputs, **{mask: other}), atol=1e-3)
+    assert not torch.allclose(hinted, masked, atol=1e-3)
+    assert torch.allclose(padded, masked, atol=1e-5)
+    assert torch.allclose(fast, hinted if name == "memory" else masked, atol=1e-5)
 
 
 @pytest.mark.since("2.1")
@@ -210,12 +221,14 @@ def test_a_wrong_hint_to_a_transformer(net, name):
     A causal mask is applied in its place. The hints for ``src`` and ``memory`` do the same to their masks,
     and so do all three of :class:`~torch.nn.Transformer`. With a padding mask it is the hint that is lost.
     """
-    x, other = torch.rand(5, 3, 4), torch.eye(5) == 1
+    x, other, padding = torch.rand(5, 3, 4), torch.eye(5) == 1, torch.zeros(3, 5) == 1
+    given = {f"{name}_mask": other, f"{name}_is_causal": True}
 
-    hinted = net(x, x, **{f"{name}_mask": other, f"{name}_is_causal": True})
+    hinted, masked = net(x, x, **given), net(x, x, **{f"{name}_mask": other})
 
     assert torch.allclose(hinted, net(x, x, **{f"{name}_mask": CAUSAL}), atol=1e-5)
-    assert not torch.allclose(hinted, net(x, x, **{f"{name}_mask": other}), atol=1e-3)
+    assert not torch.allclose(hinted, masked, atol=1e-3)
+    assert torch.allclose(net(x, x, **given, **{f"{name}_key_padding_mask": padding}), masked, atol=1e-5)
 
 
 def test_when_attention_uses_the_hint():
@@ -241,11 +254,12 @@ def test_an_encoder_recognizes_a_causal_mask():
 
     It compares the values; ``is_causal=False`` saves the comparison.
     """
-    encoder, x = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8), 1), torch.rand(5, 3, 4)
+    encoder, x = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8), 2), torch.rand(5, 3, 4)
     hints = []
-    encoder.layers[0].register_forward_pre_hook(
-        lambda layer, args, kwargs: hints.append(kwargs["is_causal"]), with_kwargs=True
-    )
+    for layer in encoder.layers:
+        layer.register_forward_pre_hook(
+            lambda layer, args, kwargs: hints.append(kwargs["is_causal"]), with_kwargs=True
+        )
 
     encoder(x, mask=CAUSAL)
     encoder(x, mask=nn.Transformer.generate_square_subsequent_mask(5))
@@ -253,7 +267,7 @@ def test_an_encoder_recognizes_a_causal_mask():
     encoder(x)
     encoder(x, mask=CAUSAL, is_causal=False)
 
-    assert hints == [True, True, False, False, False]
+    assert hints == [True] * 4 + [False] * 6
 
 
 @pytest.mark.since("2.1")
@@ -262,19 +276,21 @@ def test_a_decoder_recognizes_a_causal_mask():
 
     It does not look at ``memory_mask``: ``memory_is_causal`` is ``False`` unless it is passed.
     """
-    decoder, x = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 1), torch.rand(5, 3, 4)
+    decoder, x = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 2), torch.rand(5, 3, 4)
     hints = []
-    decoder.layers[0].register_forward_pre_hook(
-        lambda layer, args, kwargs: hints.append((kwargs["tgt_is_causal"], kwargs["memory_is_causal"])),
-        with_kwargs=True,
-    )
+    for layer in decoder.layers:
+        layer.register_forward_pre_hook(
+            lambda layer, args, kwargs: hints.append((kwargs["tgt_is_causal"], kwargs["memory_is_causal"])),
+            with_kwargs=True,
+        )
 
     decoder(x, x, tgt_mask=CAUSAL)
     decoder(x, x, tgt_mask=torch.eye(5) == 1)
     decoder(x, x, memory_mask=CAUSAL)
     decoder(x, x, tgt_mask=CAUSAL, tgt_is_causal=False)
+    decoder(x, x, memory_mask=CAUSAL, memory_is_causal=True)
 
-    assert hints == [(True, False), (False, False), (False, False), (False, False)]
+    assert hints == [(True, False)] * 2 + [(False, False)] * 6 + [(False, True)] * 2
 
 
 @pytest.mark.since("2.1")

@@ -95,6 +95,7 @@ def test_unknown_classes_are_out_of_bounds(loss, wrong):
         loss()(log_probs, classes)
 
     assert torch.allclose(loss(ignore_index=wrong)(log_probs, classes), -log_probs[0, 1])
+    assert torch.allclose(loss()(log_probs, torch.tensor([1, -100], device="cpu")), -log_probs[0, 1])
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
@@ -128,8 +129,9 @@ def test_class_indices_may_be_bytes(loss):
     log_probs, classes = torch.tensor(SCORES).log_softmax(1), torch.tensor([1, 2])
 
     assert torch.equal(loss()(log_probs, classes.to(torch.uint8)), loss()(log_probs, classes))
-    with pytest.raises(RuntimeError, match=r"expected .* Long .*but .* Int"):
-        loss()(log_probs, classes.to(torch.int32))
+    for dtype in (torch.int32, torch.int16, torch.int8):
+        with pytest.raises(RuntimeError, match=r"expected .* Long .*but"):
+            loss()(log_probs, classes.to(dtype))
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])

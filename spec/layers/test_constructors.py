@@ -52,6 +52,9 @@ def test_device_and_dtype_are_taken(layer, arguments, device):
     assert {(t.device.type, t.dtype) for t in tensors} == {(torch.device(device).type, torch.float64)}
     assert {t.device.type for t in made.buffers()} <= {torch.device(device).type}
 
+    elsewhere = layer(*arguments, device="meta")
+    assert all(t.is_meta for t in (*elsewhere.parameters(), *elsewhere.buffers()))
+
 
 @pytest.mark.parametrize(("layer", "arguments"), LAYERS)
 def test_without_dtype_the_default_is_taken(layer, arguments):
@@ -66,7 +69,8 @@ def test_without_dtype_the_default_is_taken(layer, arguments):
     finally:
         torch.set_default_dtype(before)
 
-    assert {p.dtype for p in made.parameters()} == {torch.float64}
+    tensors = [t for t in (*made.parameters(), *made.buffers()) if t.is_floating_point()]
+    assert {t.dtype for t in tensors} == {torch.float64}
 
 
 @pytest.mark.parametrize(

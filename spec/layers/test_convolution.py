@@ -24,6 +24,7 @@ def test_the_weight_of_a_convolution():
         ("bias", (4,)),
     ]
     assert layer(torch.rand(1, 5, 10, 20)).shape == (1, 4, 9, 18)
+    assert nn.Conv2d(6, 4, (2, 3), groups=2).weight.shape == (4, 3, 2, 3)
 
 
 @pytest.mark.claim("N5-04")
@@ -113,6 +114,8 @@ def test_padding_same_keeps_the_size(layer, sizes, kernel, mode):
     for dilation in (1, 2):
         same = layer(2, 3, kernel[: len(sizes)], padding="same", dilation=dilation, padding_mode=mode)
         assert same(torch.rand(1, 2, *sizes)).shape == (1, 3, *sizes)
+    with pytest.raises(ValueError, match="not supported for strided convolutions"):
+        layer(2, 3, kernel[: len(sizes)], padding="same", stride=2, padding_mode=mode)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,7 @@ def test_padding_valid_pads_nothing(layer, sizes):
 
     assert valid(x).shape == (1, 3, *sizes)
     assert torch.equal(valid(x), default(x))
+    assert layer(2, 3, 4, padding="valid", padding_mode="circular")(x).shape == (1, 3, *sizes)
     assert layer(2, 3, 4, padding=1)(x).shape == (1, 3, *[size + 2 for size in sizes])
 
 
@@ -154,12 +158,16 @@ def test_padding_valid_pads_nothing(layer, sizes):
         ("circular", [3.0, 1.0, 2.0, 3.0, 1.0]),
     ],
 )
-def test_padding_mode_says_what_is_padded(mode, values):
+@pytest.mark.parametrize(
+    ("convolution", "padding"), [(nn.Conv1d, 1), (nn.Conv2d, (0, 1)), (nn.Conv3d, (0, 0, 1))]
+)
+def test_padding_mode_says_what_is_padded(convolution, padding, mode, values):
     """``padding_mode`` of a convolution chooses what it pads with: zeros, or values of the input."""
-    layer = nn.Conv1d(1, 1, 1, padding=1, bias=False, padding_mode=mode)
-    layer.weight.data = torch.ones(1, 1, 1)
+    layer = convolution(1, 1, 1, padding=padding, bias=False, padding_mode=mode)
+    nn.init.ones_(layer.weight)
+    row = torch.tensor([1.0, 2.0, 3.0]).view(*layer.weight.shape[:-1], 3)
 
-    assert layer(torch.tensor([[[1.0, 2.0, 3.0]]])).tolist() == [[values]]
+    assert layer(row).flatten().tolist() == values
 
 
 @pytest.mark.parametrize(
@@ -188,8 +196,9 @@ def test_a_transposed_convolution_pads_zeros_only(layer):
     """``ConvTranspose2d``, like 1d and 3d, raises ``ValueError`` if ``padding_mode`` is not ``"zeros"``."""
     assert layer(2, 3, 2, padding_mode="zeros").padding_mode == "zeros"
 
-    with pytest.raises(ValueError, match=f'Only "zeros" padding mode is supported for {layer.__name__}'):
-        layer(2, 3, 2, padding_mode="circular")
+    for mode in ("circular", "reflect", "replicate"):
+        with pytest.raises(ValueError, match=f'Only "zeros" padding mode is supported for {layer.__name__}'):
+            layer(2, 3, 2, padding_mode=mode)
 
 
 @pytest.mark.parametrize("size", [[13, 16], [2, 4, 13, 16]], ids=["image", "whole output"])
@@ -264,6 +273,12 @@ def test_a_convolution_treats_every_position_alike():
     assert torch.allclose(layer(x[:, :, 2:]), layer(x)[:, :, 2:], atol=1e-6)
     assert torch.allclose(layer(x)[..., 1:], layer(x)[..., :-1], atol=1e-6) is False
 
+    padded, strided = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(1, 2, 3, stride=2)
+    assert torch.allclose(padded(x[..., 1:]), padded(x)[..., 1:], atol=1e-6) is False
+    assert torch.allclose(padded(x[..., 1:])[..., 1:], padded(x)[..., 2:], atol=1e-6)
+    assert torch.allclose(strided(x[..., 2:]), strided(x)[..., 1:], atol=1e-6)
+    assert torch.allclose(strided(x[..., 1:])[..., :3], strided(x)[..., 1:], atol=1e-6) is False
+
 
 def test_a_double_convolution_as_a_module():
     """A block of layers, such as UNet's double convolution, can be one ``nn.Module``, used like a layer.
@@ -284,7 +299,7 @@ def test_a_double_convolution_as_a_module():
     net = nn.Sequential(DoubleConvolution(3, 4), nn.MaxPool2d(2), DoubleConvolution(4, 8))
 
     assert net(torch.rand(1, 3, 8, 10)).shape == (1, 8, 4, 5)
-    assert [name for name, _ in net.named_parameters()][:3] == [
+    assert list(net.state_dict())[:3] == [
         "0.block.0.weight",
         "0.block.0.bias",
         "0.block.2.weight",

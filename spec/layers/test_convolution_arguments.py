@@ -157,19 +157,21 @@ def test_an_unbatched_input_did_not_go_round(convolution, dimensions, padding):
         ("circular", 4, "Padding value causes wrapping around more than once"),
     ],
 )
-def test_an_input_has_enough_to_pad_with(padding_mode, most, message):
+@pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
+def test_an_input_has_enough_to_pad_with(convolution, dimensions, padding_mode, most, message):
     """``Conv1d`` with circular padding raises if ``padding`` exceeds the size of the input.
 
     With ``"reflect"`` it must be less than the size; ``"replicate"`` and ``"zeros"`` pad any amount. So it is
     for ``Conv2d`` and ``Conv3d`` (:issue:`134840`).
     """
-    x = torch.rand(1, 1, 4)
+    x = torch.rand(1, 1, *[4] * dimensions)
+    layer = convolution(1, 1, 1, padding=most, padding_mode=padding_mode)
 
-    assert nn.Conv1d(1, 1, 1, padding=most, padding_mode=padding_mode)(x).shape == (1, 1, 4 + 2 * most)
+    assert layer(x).shape == (1, 1, *[4 + 2 * most] * dimensions)
     with pytest.raises(RuntimeError, match=message):
-        nn.Conv1d(1, 1, 1, padding=most + 1, padding_mode=padding_mode)(x)
+        convolution(1, 1, 1, padding=most + 1, padding_mode=padding_mode)(x)
     for mode in ("replicate", "zeros"):
-        assert nn.Conv1d(1, 1, 1, padding=9, padding_mode=mode)(x).shape == (1, 1, 22)
+        assert convolution(1, 1, 1, padding=9, padding_mode=mode)(x).shape == (1, 1, *[22] * dimensions)
 
 
 @pytest.mark.parametrize(("convolution", "dimensions"), EVERY)

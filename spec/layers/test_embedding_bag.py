@@ -75,8 +75,11 @@ def test_two_dimensions_refuse_offsets():
     assert layer(x).tolist() == [[3.0, 30.0], [12.0, 120.0]]
     with pytest.raises(ValueError, match="if input is 2D, then offsets has to be None"):
         layer(x, torch.tensor([0, 2]))
-    with pytest.raises(ValueError, match="input has to be 1D or 2D Tensor, but got Tensor of dimension 3"):
-        layer(x.unsqueeze(0))
+    for wrong in (x.unsqueeze(0), x[0, 0]):
+        with pytest.raises(
+            ValueError, match=f"to be 1D or 2D Tensor, but got Tensor of dimension {wrong.ndim}"
+        ):
+            layer(wrong)
 
 
 def test_the_last_offset_may_end_the_last_bag():
@@ -212,6 +215,7 @@ def test_padding_is_left_out(mode, rows):
 
     assert layer.weight[3].tolist() == [8.0, 80.0]
     assert layer(torch.tensor([[0, 3, 2], [3, 3, 3]])).tolist() == rows
+    assert layer(torch.tensor([0, 3, 2, 3]), torch.tensor([0, 3])).tolist() == rows
 
 
 @pytest.mark.since("2.14")

@@ -214,14 +214,15 @@ def test_a_bag_reduces_its_rows(mode, rows):
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
-def test_max_norm_changes_the_table(make):
+@pytest.mark.parametrize("freeze", [True, False])
+def test_max_norm_changes_the_table(make, freeze):
     """``max_norm`` of ``nn.Embedding`` renormalizes looked-up rows in place, in the weight itself.
 
     Rows that are not looked up stay long. The weight changes without an optimizer, in evaluation too, and
     with it the tensor given to ``from_pretrained``, frozen or not. That of ``EmbeddingBag`` does the same.
     """
     table = torch.tensor([[3.0, 4.0], [6.0, 8.0], [30.0, 40.0]])
-    layer = make.from_pretrained(table, max_norm=5.0)
+    layer = make.from_pretrained(table, freeze, max_norm=5.0)
 
     layer(torch.tensor([[1]]))
     assert layer.weight[1].tolist() == pytest.approx([3.0, 4.0], rel=1e-4)
@@ -261,6 +262,7 @@ def test_max_norm_spoils_what_used_the_weight():
     with pytest.raises(RuntimeError, match="has been modified by an inplace operation"):
         (before.sum() + layer(x).sum()).backward()
 
+    ((layer.weight @ other.detach()).sum() + layer(x).sum()).backward()
     cloned = layer.weight.clone() @ other
     layer.zero_grad()
     (cloned.sum() + layer(x).sum()).backward()
@@ -286,12 +288,13 @@ def test_a_sparse_embedding_has_sparse_gradients(make):
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
-def test_a_sparse_gradient_is_not_scaled_by_frequency(make):
+def test_a_sparse_gradient_is_not_scaled_by_frequency(make, recwarn):
     """``Embedding(scale_grad_by_freq=True, sparse=True)`` raises ``RuntimeError`` in ``backward``.
 
     So does ``EmbeddingBag``; building and calling the layer do not warn of it.
     """
     loss = make(4, 2, scale_grad_by_freq=True, sparse=True)(torch.tensor([[1, 3, 1]])).sum()
+    assert list(recwarn) == []
 
     with pytest.raises(RuntimeError, match="scale_grad_by_freq not supported with sparse gradients"):
         loss.backward()

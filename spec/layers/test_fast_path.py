@@ -21,9 +21,12 @@ def test_when_attention_takes_the_fast_path(monkeypatch):
     monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *given: "fused")
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(3, 5, 4)
     sequence_first, one = nn.MultiheadAttention(4, 2).eval(), torch.rand(5, 4)
+    more = nn.MultiheadAttention(4, 2, batch_first=True, add_bias_kv=True).eval()
 
+    assert layer(x, x, x) != "fused"
     with torch.no_grad():
         assert layer(x, x, x) == "fused"
+        assert more(x, x, x) != "fused"
         assert layer(x, x.clone(), x) != "fused"
         assert layer(x, x, x.clone()) != "fused"
         assert layer(one, one, one) != "fused"
@@ -54,23 +57,29 @@ def test_options_that_keep_attention_off_the_fast_path(options, monkeypatch):
 
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(
-    ("options", "mask"),
-    [({"bias": False}, None), ({"num_heads": 1}, None), ({}, torch.rand(5, 5))],
-    ids=["no bias", "odd heads", "float mask"],
+    ("options", "masks"),
+    [
+        ({"bias": False}, {}),
+        ({"num_heads": 3}, {}),
+        ({}, {"attn_mask": torch.rand(5, 5)}),
+        ({}, {"key_padding_mask": torch.rand(3, 5)}),
+    ],
+    ids=["no bias", "odd heads", "float mask", "float padding mask"],
 )
-def test_attention_that_the_fused_function_cannot_do(options, mask, monkeypatch):
+def test_attention_that_the_fused_function_cannot_do(options, masks, monkeypatch):
     """``MultiheadAttention`` with ``bias=False``, an odd ``num_heads`` or a float mask stays off its fast
     path.
 
     Boolean masks do not keep it off.
     """
     monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *given: "fused")
-    layer = nn.MultiheadAttention(4, **{"num_heads": 2, **options}, batch_first=True).eval()
-    usual, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(3, 5, 4)
+    layer = nn.MultiheadAttention(6, **{"num_heads": 2, **options}, batch_first=True).eval()
+    usual, x = nn.MultiheadAttention(6, 2, batch_first=True).eval(), torch.rand(3, 5, 6)
+    boolean = {"attn_mask": torch.eye(5) == 1, "key_padding_mask": torch.eye(3, 5) == 1}
 
     with torch.no_grad():
-        assert usual(x, x, x, attn_mask=torch.eye(5) == 1) == "fused"
-        assert layer(x, x, x, attn_mask=mask) != "fused"
+        assert usual(x, x, x, **boolean) == "fused"
+        assert layer(x, x, x, **masks) != "fused"
 
 
 @pytest.mark.before("2.1")
@@ -96,8 +105,11 @@ def test_own_weights_keep_attention_off_the_fast_path(monkeypatch):
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(3, 5, 4)
     assert layer(x, x, x) != "fused"
 
-    layer.requires_grad_(False)
-    assert layer(x, x, x) == "fused"
+    for p in layer.requires_grad_(False).parameters():
+        assert layer(x, x, x) == "fused"
+        p.requires_grad_(True)
+        assert layer(x, x, x) != "fused"
+        p.requires_grad_(False)
 
     x.requires_grad_()
     assert layer(x, x, x) != "fused"
@@ -112,8 +124,11 @@ def test_own_weights_keep_a_layer_off_the_fast_path(monkeypatch):
     layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
     assert layer(x) != "fused"
 
-    layer.requires_grad_(False)
-    assert layer(x) == "fused"
+    for p in layer.requires_grad_(False).parameters():
+        assert layer(x) == "fused"
+        p.requires_grad_(True)
+        assert layer(x) != "fused"
+        p.requires_grad_(False)
 
     assert layer(x.requires_grad_()) != "fused"
 
@@ -129,6 +144,10 @@ def test_autocast_on_the_cpu_keeps_the_fast_path(monkeypatch):
     with torch.no_grad(), torch.autocast("cpu"):
         assert layer(x, x, x) == "fused"
 
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *given: True)
+    with torch.no_grad():
+        assert layer(x, x, x) != "fused"
+
 
 def test_when_an_encoder_layer_takes_the_fast_path(monkeypatch):
     """The fast path of ``TransformerEncoderLayer`` needs ``eval()``, ``batch_first=True`` and a batch.
@@ -140,6 +159,7 @@ def test_when_an_encoder_layer_takes_the_fast_path(monkeypatch):
     layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
     sequence_first = nn.TransformerEncoderLayer(4, 2, 8).eval()
 
+    assert layer(x) != "fused"
     with torch.no_grad():
         assert layer(x) == "fused"
         assert layer(x[0]) != "fused"
@@ -250,3 +270,7 @@ def test_a_float_mask_is_boolean_on_the_fast_path():
     assert torch.allclose(fast, layer(x, src_mask=bias != 0), atol=1e-5)
     assert not torch.allclose(fast, layer(x, src_mask=bias), atol=1e-3)
     assert torch.allclose(layer(x, src_mask=bias), layer(x), atol=1e-3)
+
+    with torch.no_grad():
+        padded = layer(x, src_key_padding_mask=bias[:3])
+    assert torch.allclose(padded, fast, atol=1e-5)

@@ -18,7 +18,9 @@ def test_linear_is_x_times_a_transposed_plus_b():
     layer.weight.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     layer.bias.data = torch.tensor([0.5, 0.25, 0.125])
 
-    assert layer(torch.tensor([[10.0, 1.0]])).tolist() == [[12.5, 34.25, 56.125]]
+    x = torch.tensor([[10.0, 1.0], [1.0, 0.0]])
+
+    assert layer(x).tolist() == [[12.5, 34.25, 56.125], [1.5, 3.25, 5.125]]
 
 
 @pytest.mark.claim("N2-14")
@@ -31,6 +33,7 @@ def test_linear_calls_its_parameters_weight_and_bias():
     layer = nn.Linear(2, 3)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 2)), ("bias", (3,))]
+    assert list(layer.state_dict()) == ["weight", "bias"]
     assert [hasattr(layer, name) for name in ("w", "b")] == [False, False]
 
 
@@ -63,7 +66,8 @@ def test_without_bias_the_bias_is_none(make):
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
     assert list(layer.state_dict()) == ["weight"]
     assert "bias=False" in repr(layer)
-    assert [nn.LSTM(2, 3).bias, nn.LSTM(2, 3, bias=False).bias] == [True, False]
+    for recurrent in (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell):
+        assert [recurrent(2, 3).bias, recurrent(2, 3, bias=False).bias] == [True, False]
 
 
 def test_linear_without_bias_is_the_product_alone():

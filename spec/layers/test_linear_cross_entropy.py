@@ -90,6 +90,7 @@ def test_linear_cross_entropy_smooths_from_zero_to_one(given):
     with pytest.raises(RuntimeError, match=rf"label_smoothing to be in range \[0, 1\], got {given}"):
         nn.LinearCrossEntropyLoss(5, 3, label_smoothing=given)
 
+    assert nn.CrossEntropyLoss(label_smoothing=given).label_smoothing == given
     assert nn.LinearCrossEntropyLoss(5, 3, label_smoothing=1.0).label_smoothing == 1.0
 
 
@@ -122,6 +123,7 @@ def test_linear_cross_entropy_weight_is_one_per_class(weight):
     with pytest.raises(RuntimeError, match=r"expected weight shape to be \(3,\)"):
         nn.LinearCrossEntropyLoss(5, 3, weight=weight)
 
+    assert nn.CrossEntropyLoss(weight).weight is weight
     assert nn.LinearCrossEntropyLoss(5, 3, weight=torch.ones(3)).weight.shape == (3,)
 
 

@@ -346,6 +346,9 @@ def test_triplet_distance_by_default():
         loss(anchor, positive, negative), nn.TripletMarginLoss()(anchor, positive, negative)
     )
 
+    given = nn.PairwiseDistance(p=1)
+    assert list(nn.TripletMarginWithDistanceLoss(distance_function=given).children()) == [given]
+
 
 def test_triplet_distances_keep_their_shape():
     """Unreduced, ``TripletMarginWithDistanceLoss`` has the shape that its distance function returns.

@@ -90,6 +90,9 @@ def test_some_losses_have_a_value_per_sample(loss):
     assert values.shape == (2,)
     assert torch.allclose(loss()(*VALUES[loss]), values.sum() / 2)
 
+    of_positions = nn.CrossEntropyLoss(reduction="none")(torch.rand(2, 3, 5), torch.ones(2, 5).long())
+    assert of_positions.shape == (2, 5)
+
 
 @pytest.mark.parametrize("loss", BY_ELEMENT + BY_SAMPLE)
 def test_mean_and_sum_are_those_of_the_values(loss):
@@ -104,6 +107,12 @@ def test_mean_and_sum_are_those_of_the_values(loss):
     assert len(values.unique()) > 1
     assert torch.allclose(loss(reduction="mean")(*VALUES[loss]), values.mean())
     assert torch.allclose(loss(reduction="sum")(*VALUES[loss]), values.sum())
+
+    weight = torch.tensor([1.0, 2.0, 5.0])
+    for other in (nn.NLLLoss, nn.CrossEntropyLoss):
+        weighted = other(weight, reduction="sum")(*VALUES[other])
+        assert torch.allclose(other(weight)(*VALUES[other]), weighted / (2 + 5))
+        assert torch.allclose(other(weight, ignore_index=2)(*VALUES[other]), -SCORES.log_softmax(1)[0, 1])
 
 
 @pytest.mark.parametrize("loss", WITH_OLD_ARGUMENTS)

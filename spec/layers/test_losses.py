@@ -30,8 +30,8 @@ def test_a_loss_is_a_module(loss):
 def test_a_loss_is_called_like_a_layer():
     """``nn.MSELoss()(prediction, target)`` computes the loss, a scalar to call ``backward()`` on.
 
-    ``nn.MSELoss(prediction, target)`` is a common slip: it builds a loss, of strange arguments, and no
-    number.
+    ``nn.MSELoss(prediction, target)`` is a common slip: the constructor takes the tensors for options, and
+    raises ``RuntimeError`` if they have several elements.
     """
     prediction = torch.tensor([1.0, 5.0], requires_grad=True)
 
@@ -41,6 +41,8 @@ def test_a_loss_is_called_like_a_layer():
     assert loss.shape == ()
     assert loss.item() == 5.0
     assert prediction.grad.tolist() == [-1.0, 3.0]
+    with pytest.raises(RuntimeError, match="Boolean value of Tensor with more than one value is ambiguous"):
+        nn.MSELoss(prediction, torch.tensor([2.0, 2.0]))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,10 @@ def test_cross_entropy_takes_scores_and_classes():
 
     assert torch.allclose(result, nn.NLLLoss()(scores.log_softmax(1), classes))
     assert torch.allclose(result, -scores.log_softmax(1)[range(4), classes].mean())
+
+    sure = F.one_hot(classes, 3) * 100.0
+    assert nn.CrossEntropyLoss()(sure, classes) == 0
+    assert nn.CrossEntropyLoss()(sure.softmax(1), classes) > 0.5
 
 
 def test_cross_entropy_ignores_a_class():
@@ -238,6 +244,9 @@ def test_a_loss_may_be_part_of_a_model():
 
     assert [name for name, _ in net.named_modules()] == ["", "loss"]
     assert list(net.state_dict()) == ["loss.weight"]
+
+    net.loss = nn.CrossEntropyLoss()
+    assert list(net.state_dict()) == []
 
 
 @pytest.mark.since("2.13")

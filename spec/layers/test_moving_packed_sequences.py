@@ -42,9 +42,10 @@ def test_the_indices_are_moved_along():
         assert indices.dtype == torch.int64
 
 
-def test_with_nothing_to_do_it_returns_itself():
+@pytest.mark.parametrize("enforce_sorted", [True, False])
+def test_with_nothing_to_do_it_returns_itself(enforce_sorted):
     """``PackedSequence.to`` returns the object itself if the data have the dtype and the device."""
-    packed = pack_sequence([torch.rand(2), torch.rand(1)])
+    packed = pack_sequence([torch.rand(2), torch.rand(1)], enforce_sorted)
 
     assert packed.to(torch.float32) is packed
     assert packed.to("cpu") is packed

@@ -126,19 +126,21 @@ def test_when_an_encoder_makes_nested_tensors():
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     encoder, x = nn.TransformerEncoder(layer, 2).eval(), torch.rand(3, 5, 4)
     end = torch.ones(3, 5).cumsum(1) > torch.tensor([[5], [3], [2]])
-    nested = []
-    encoder.layers[1].register_forward_pre_hook(lambda layer, args: nested.append(args[0].is_nested))
+    without, nested = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval(), []
+    for each in (encoder, without):
+        each.layers[1].register_forward_pre_hook(lambda layer, args: nested.append(args[0].is_nested))
 
     with torch.no_grad():
         assert encoder(x, src_key_padding_mask=end).is_nested is False
         encoder(x)
         encoder(x, src_key_padding_mask=end.flip(1))
         encoder(x, mask=torch.eye(5) == 1, src_key_padding_mask=end)
+        without(x, src_key_padding_mask=end)
     encoder(x, src_key_padding_mask=end)
     with torch.no_grad():
         encoder.train()(x, src_key_padding_mask=end)
 
-    assert nested == [True, False, False, False, False, False]
+    assert nested == [True, False, False, False, False, False, False]
 
 
 def test_no_nested_tensor_if_not_enabled():

@@ -105,6 +105,8 @@ def test_layer_norm_has_a_weight_for_each_element():
     x = torch.randn(4, 2, 3)
 
     torch.testing.assert_close(layer(x), plain(x) * weight + bias)
+    for other in (nn.BatchNorm1d(2), nn.GroupNorm(1, 2), nn.InstanceNorm1d(2, affine=True)):
+        assert [p.shape for p in other.parameters()] == [(2,), (2,)]
 
 
 def test_layer_norm_wants_its_last_dimension():
@@ -204,6 +206,8 @@ def test_normalisations_print_their_bias():
         "LayerNorm((4,), eps=1e-05, elementwise_affine=True, bias=True)",
         "GroupNorm(2, 4, eps=1e-05, affine=True, bias=True)",
     ]
+    for layer in (nn.BatchNorm1d(4, bias=False), nn.LayerNorm(4, bias=False), nn.GroupNorm(2, 4, bias=False)):
+        assert "affine=True, bias=False" in repr(layer)
 
 
 @pytest.mark.before("2.12")
@@ -284,6 +288,9 @@ def test_rms_norm_of_half_has_the_eps_of_float32(dtype):
 
     assert result.dtype is dtype
     assert result.tolist() == pytest.approx([3**-0.5] * 4, rel=0.01)
+
+    x = torch.rand(8, 4, dtype=dtype)
+    assert torch.equal(layer(x), nn.RMSNorm(4)(x.float()).to(dtype))
 
 
 @pytest.mark.since("2.4")

@@ -33,6 +33,10 @@ def test_steps_are_put_one_after_another():
     assert packed.sorted_indices is None
     assert packed.unsorted_indices is None
 
+    layer, x = nn.RNN(1, 3), padded.unsqueeze(-1).float()
+    _, last = layer(pack_padded_sequence(x, [3, 2]))
+    torch.testing.assert_close(last[0], torch.stack([layer(x[:3, 0])[0][-1], layer(x[:2, 1])[0][-1]]))
+
 
 def test_batch_first_is_told():
     """``pack_padded_sequence(batch_first=True)`` expects a tensor whose first dimension is the batch.
@@ -46,6 +50,7 @@ def test_batch_first_is_told():
     assert packed.data.tolist() == [1, 4, 2, 5, 3]
     assert packed.batch_sizes.tolist() == [2, 2, 1]
     assert pack_padded_sequence(padded, [2, 2, 1]).data.tolist() == [1, 2, 3, 4, 5]
+    assert pack_padded_sequence(padded[:, :2], [2, 2]).data.tolist() == [1, 2, 4, 5]
 
 
 def test_sequences_are_sorted_by_length():
@@ -65,11 +70,19 @@ def test_without_enforce_sorted_they_are_sorted():
 
     Outputs and states of a recurrent layer come back in the order that was given.
     """
-    packed = pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), [1, 2], enforce_sorted=False)
+    padded = torch.tensor([[1, 3, 4], [2, 0, 5], [0, 0, 6]])
 
-    assert packed.data.tolist() == [3, 1, 4]
-    assert packed.sorted_indices.tolist() == [1, 0]
-    assert packed.unsorted_indices.tolist() == [1, 0]
+    packed = pack_padded_sequence(padded, [2, 1, 3], enforce_sorted=False)
+
+    assert packed.data.tolist() == [4, 1, 3, 5, 2, 6]
+    assert packed.sorted_indices.tolist() == [2, 0, 1]
+    assert packed.unsorted_indices.tolist() == [1, 2, 0]
+
+    layer, x = nn.RNN(1, 3), padded.unsqueeze(-1).float()
+    output, last = layer(pack_padded_sequence(x, [2, 1, 3], enforce_sorted=False))
+    alone = [layer(x[:length, k])[0] for k, length in enumerate([2, 1, 3])]
+    torch.testing.assert_close(pad_packed_sequence(output)[0], pad_sequence(alone))
+    torch.testing.assert_close(last[0], torch.stack([steps[-1] for steps in alone]))
 
 
 def test_padding_is_put_back():
@@ -77,13 +90,14 @@ def test_padding_is_put_back():
 
     The padding is zero unless ``padding_value`` is given, and the order is that from before packing.
     """
-    packed = pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), [1, 2], enforce_sorted=False)
+    given = torch.tensor([[1, 3, 4], [2, 0, 5], [0, 0, 6]])
+    packed = pack_padded_sequence(given, [2, 1, 3], enforce_sorted=False)
 
     padded, lengths = pad_packed_sequence(packed, batch_first=True, padding_value=-7)
 
-    assert padded.tolist() == [[1, -7], [3, 4]]
-    assert lengths.tolist() == [1, 2]
-    assert pad_packed_sequence(packed)[0].tolist() == [[1, 3], [0, 4]]
+    assert padded.tolist() == [[1, 2, -7], [3, -7, -7], [4, 5, 6]]
+    assert lengths.tolist() == [2, 1, 3]
+    assert torch.equal(pad_packed_sequence(packed)[0], given)
 
 
 def test_a_total_length_may_be_given():
@@ -144,19 +158,18 @@ def test_a_recurrent_layer_gives_what_it_takes(make):
 
     The final state, the second result, is that of each sequence's own last step.
     """
-    layer = make(2, 3)
-    short, long = torch.rand(1, 2), torch.rand(2, 2)
+    layer, sequences = make(2, 3), [torch.rand(length, 2) for length in (2, 1, 3)]
 
-    out, last = layer(pack_sequence([short, long], enforce_sorted=False))
-    if make is nn.LSTM:
-        last, _ = last
+    out, last = layer(pack_sequence(sequences, enforce_sorted=False))
 
     assert type(out) is PackedSequence
     padded, lengths = pad_packed_sequence(out)
-    assert lengths.tolist() == [1, 2]
-    torch.testing.assert_close(padded[:1, 0], layer(short)[0])
-    torch.testing.assert_close(padded[:, 1], layer(long)[0])
-    torch.testing.assert_close(last[0], torch.stack([layer(short)[0][-1], layer(long)[0][-1]]))
+    assert lengths.tolist() == [2, 1, 3]
+    for k, sequence in enumerate(sequences):
+        output, state = layer(sequence)
+        torch.testing.assert_close(padded[: len(sequence), k], output)
+        for both, own in zip(last, state, strict=True):
+            torch.testing.assert_close(both[:, k] if make is nn.LSTM else both[k], own)
 
 
 @pytest.mark.parametrize("trailing", [(), (5,), (5, 6)], ids=["none", "one", "two"])
@@ -180,12 +193,16 @@ def test_lengths_beyond_the_padding_are_taken():
     Only a recurrent layer, or :func:`~torch.nn.utils.rnn.pad_packed_sequence`, raises ``RuntimeError`` later.
     Lengths from before a batch was cut are the usual reason.
     """
-    packed = pack_padded_sequence(torch.tensor([[1, 4], [2, 5], [3, 0]]), [4, 2])
+    padded = torch.tensor([[1, 4], [2, 5], [3, 0]])
+    packed = pack_padded_sequence(padded, [4, 2])
 
     assert packed.batch_sizes.tolist() == [2, 2, 1, 1]
     assert packed.data.tolist() == [1, 4, 2, 5, 3]
     with pytest.raises(RuntimeError, match=r"shape '\[2, 1\]' is invalid for input of size 1"):
         pad_packed_sequence(packed)
+    for layer in (nn.RNN(1, 3), nn.LSTM(1, 3), nn.GRU(1, 3)):
+        with pytest.raises(RuntimeError, match="exceeds dimension size"):
+            layer(pack_padded_sequence(padded.unsqueeze(-1).float(), [4, 2]))
 
 
 @pytest.mark.parametrize(
@@ -228,16 +245,19 @@ def test_dtype_and_device_are_kept(dtype, device):
     assert packed.batch_sizes.dtype == torch.int64
     assert packed.batch_sizes.device.type == "cpu"
 
+    elsewhere = pack_padded_sequence(padded.to("meta"), [3, 2])
+    assert [elsewhere.data.device.type, elsewhere.batch_sizes.device.type] == ["meta", "cpu"]
+
 
 def test_indices_are_where_the_data_are(device):
     """``pack_padded_sequence(enforce_sorted=False)`` gives ``int64`` indices on the device of the data."""
-    padded = torch.rand(2, 3, device=device, dtype=torch.float64)
+    for place in (device, "meta"):
+        padded = torch.rand(2, 3, device=place, dtype=torch.float64)
+        packed = pack_padded_sequence(padded, [1, 2, 2], enforce_sorted=False)
 
-    packed = pack_padded_sequence(padded, [1, 2, 2], enforce_sorted=False)
-
-    for indices in (packed.sorted_indices, packed.unsorted_indices):
-        assert indices.dtype == torch.int64
-        assert indices.device == padded.device
+        for indices in (packed.sorted_indices, packed.unsorted_indices):
+            assert indices.dtype == torch.int64
+            assert indices.device == padded.device
 
 
 def test_batch_sizes_off_the_cpu_are_refused():

@@ -33,7 +33,7 @@ def test_any_iterable_of_tensors_is_padded():
         pad_sequence(5)
 
 
-def test_the_first_sequence_says_dtype_and_sizes():
+def test_the_first_sequence_says_dtype_and_sizes(recwarn):
     """``pad_sequence`` casts to the dtype of the first tensor and broadcasts trailing sizes of 1 to its own.
 
     Nothing warns, and fractions are lost if the first tensor holds integers.
@@ -42,6 +42,7 @@ def test_the_first_sequence_says_dtype_and_sizes():
 
     assert pad_sequence([integers, fractions]).tolist() == [[1, 3], [2, 0]]
     assert pad_sequence([torch.rand(2, 3), torch.tensor([[5.0]])])[0, 1].tolist() == [5.0, 5.0, 5.0]
+    assert list(recwarn) == []
     with pytest.raises(RuntimeError, match=r"must match the size of tensor b \(2\)"):
         pad_sequence([torch.rand(2, 3), torch.rand(1, 2)])
 

@@ -241,8 +241,9 @@ def test_hidden_size_must_be_positive():
     ids=["no input", "float", "bias", "batch_first"],
 )
 def test_types_of_the_arguments_are_examined(arguments, error, message):
-    """``nn.GRU`` raises ``ValueError`` if ``input_size`` is 0, and ``TypeError`` for arguments of the wrong
-    type.
+    """``nn.GRU`` raises ``ValueError`` if ``input_size`` is 0, ``TypeError`` if ``bias`` is not a bool.
+
+    It raises ``TypeError`` as well if ``batch_first`` is not a bool or ``input_size`` is a float.
     """
     with pytest.raises(error, match=message):
         nn.GRU(**{"input_size": 5, "hidden_size": 3, **arguments})
@@ -278,17 +279,20 @@ def test_another_hidden_state_is_an_error():
 
 
 def test_how_a_recurrent_layer_prints():
-    """``repr`` of ``GRU``, ``LSTM`` and ``RNN`` shows the sizes, and arguments that are not the default."""
+    """``repr`` of ``GRU``, ``LSTM`` and ``RNN`` shows sizes and non-default arguments, but no
+    ``nonlinearity``.
+    """
     assert repr(nn.GRU(5, 3)) == "GRU(5, 3)"
-    assert repr(nn.RNN(5, 3, 2)) == "RNN(5, 3, num_layers=2)"
+    assert repr(nn.RNN(5, 3, 2, nonlinearity="relu")) == "RNN(5, 3, num_layers=2)"
     assert repr(nn.LSTM(5, 4, 2, False, True, 0.5, True, 2)) == (
         "LSTM(5, 4, proj_size=2, num_layers=2, bias=False, batch_first=True, dropout=0.5, bidirectional=True)"
     )
 
 
-def test_flattening_on_the_cpu_does_nothing():
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_flattening_on_the_cpu_does_nothing(make):
     """``flatten_parameters()`` of ``nn.LSTM`` and the like changes nothing on the CPU."""
-    layer = nn.LSTM(5, 3, num_layers=2)
+    layer = make(5, 3, num_layers=2)
     places = [(id(p), p.data_ptr()) for p in layer.parameters()]
 
     assert layer.flatten_parameters() is None

@@ -54,11 +54,15 @@ def test_two_layers_are_one_after_the_other(make):
     for name, value in both.named_parameters():
         layer = first if name.endswith("_l0") else second
         getattr(layer, name[:-1] + "0").data = value.data
-    x = torch.rand(4, 2, 5)
+    x, starts = torch.rand(4, 2, 5), [torch.rand(2, 2, 3), torch.rand(2, 2, 3)]
 
-    output, state = both(x)
-    middle, _ = first(x)
-    result, _ = second(middle)
+    def given(*layers):
+        h, c = [start[list(layers)] for start in starts]
+        return (h, c) if make is nn.LSTM else h
+
+    output, state = both(x, given(0, 1))
+    middle, _ = first(x, given(0))
+    result, _ = second(middle, given(1))
 
     hidden = state[0] if make is nn.LSTM else state
     assert torch.allclose(output, result, atol=1e-6)
@@ -162,6 +166,7 @@ def test_batch_first_of_one_sequence(make):
     x = torch.rand(4, 5)
 
     assert torch.equal(layer(x)[0], other(x)[0])
+    assert torch.equal(layer(x)[1][0], other(x)[1][0])
     assert layer(x)[0].shape == (4, 3)
 
 

@@ -1,5 +1,6 @@
 """Options of transformers and their layers: their defaults, and where they go."""
 
+import inspect
 import re
 
 import pytest
@@ -43,6 +44,8 @@ def test_what_a_transformer_is_made_of(make, names):
         make()
 
     assert re.findall(r"'(\w+)'", str(caught.value)) == names
+    defaults = [parameter.default for parameter in inspect.signature(nn.Transformer).parameters.values()]
+    assert inspect.Parameter.empty not in defaults
 
 
 @pytest.mark.parametrize("make", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer])

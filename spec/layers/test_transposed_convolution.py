@@ -28,6 +28,7 @@ def test_a_stride_makes_the_output_larger(convolution, dimensions):
     y = layer(x)
 
     assert y.shape == (1, 1, *[10] * dimensions)
+    assert nn.Conv2d(1, 1, 1, stride=3)(torch.rand(1, 1, 10, 10)).shape == (1, 1, 4, 4)
     assert torch.equal(y[(..., *[slice(None, None, 3)] * dimensions)], x)
     assert y.count_nonzero() == x.count_nonzero()
 

@@ -95,8 +95,9 @@ def test_evaluation_leaves_the_running_statistics(layer, shape):
 def test_batches_are_counted(layer, shape):
     """``num_batches_tracked`` of ``BatchNorm`` counts the batches seen in training mode only."""
     net = layer(2)
-    for _ in range(3):
-        net(torch.randn(shape))
+    for recorded in (True, False, True):
+        with torch.set_grad_enabled(recorded):
+            net(torch.randn(shape))
     assert net.num_batches_tracked.item() == 3
 
     net.eval()(torch.randn(shape))

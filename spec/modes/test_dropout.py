@@ -173,7 +173,7 @@ def test_a_leaf_is_not_written_to():
 
     with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
         layer(leaf)
-    assert torch.equal(layer.eval()(leaf), leaf)
+    assert layer.eval()(leaf) is leaf
 
 
 @pytest.mark.parametrize(
@@ -188,6 +188,8 @@ def test_whole_channels_are_dropped(layer, shape):
 
     assert out[:, :, 0].unique().tolist() == [0.0, 4.0]
     assert torch.equal(out, out[:, :, :1].expand_as(out))
+    assert not torch.equal(out, out[:, :1].expand_as(out))
+    assert not torch.equal(out, out[:1].expand_as(out))
 
 
 @pytest.mark.parametrize(
@@ -231,6 +233,7 @@ def test_dropout2d_takes_3d_for_a_batch():
     assert len(caught) == 1
     assert out[:, :, 0].unique().tolist() == [0.0, 4.0]
     assert torch.equal(out, out[:, :, :1].expand_as(out))
+    assert not torch.equal(out, out[:, :1].expand_as(out))
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5, 6)], ids=["2d", "5d"])
@@ -296,6 +299,7 @@ def test_feature_alpha_dropout_drops_channels():
 
     assert out[:, :, 0].unique().tolist() == pytest.approx([a * limit + b, a * 2 + b])
     assert torch.equal(out, out[:, :, :1].expand_as(out))
+    assert not torch.equal(out, out[:, :1].expand_as(out))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def test_frozen_parameters_are_not_enough():
     assert layer.weight.tolist() == [1, 1]
     assert layer.bias.tolist() == [0, 0]
     torch.testing.assert_close(layer.running_mean, x.mean(0))
+    torch.testing.assert_close(layer.running_var, x.var(0))
     assert layer.num_batches_tracked.item() == 1
 
 

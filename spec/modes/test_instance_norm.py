@@ -131,11 +131,18 @@ def test_momentum_none_keeps_the_statistics():
 
     ``BatchNorm(momentum=None)`` averages over all batches.
     """
-    layer = nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)
-    layer(torch.randn(4, 2, 5) + 4)
+    layer, batch_norm = (
+        nn.InstanceNorm1d(2, momentum=None, track_running_stats=True),
+        nn.BatchNorm1d(2, momentum=None),
+    )
+    batches = torch.randn(3, 4, 2, 5) + 4
+    for batch in batches:
+        layer(batch)
+        batch_norm(batch)
 
     assert layer.running_mean.tolist() == [0, 0]
     assert layer.running_var.tolist() == [1, 1]
+    torch.testing.assert_close(batch_norm.running_mean, batches.mean((0, 1, 3)))
 
 
 @pytest.mark.before("2.4")
@@ -159,6 +166,7 @@ def test_affine(layer, shape):
 
     torch.testing.assert_close(net(x), torch.stack([first * 2 + 5, second * 3 + 7], dim=1))
     torch.testing.assert_close(net.eval()(x), net.train()(x))
+    torch.testing.assert_close(net(x[0]), net(x)[0])
 
 
 @pytest.mark.since("2.12")
@@ -172,7 +180,7 @@ def test_affine_without_bias(layer):
 
     assert net.bias is None
     assert [name for name, _ in net.named_parameters()] == ["weight"]
-    assert list(layer(2, bias=True).parameters()) == []
+    assert [*layer(2, bias=True).parameters(), *layer(2, bias=False).parameters()] == []
 
 
 @pytest.mark.parametrize(
@@ -208,20 +216,25 @@ def test_the_dimensions_are_counted(layer, dims, wanted):
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-def test_one_element_cannot_be_normalised(training):
+@pytest.mark.parametrize("layer", LAYERS)
+def test_one_element_cannot_be_normalised(layer, training):
     """``InstanceNorm`` raises ``ValueError`` for one element per channel, unless eval uses running
     statistics.
 
     However large the batch is, it raises ``ValueError``. A network whose last feature map is a single pixel
     meets this.
     """
-    wanted = "Expected more than 1 spatial element when training, got input size torch.Size([4, 2, 1])"
+    x = torch.randn(4, 2, *[1] * (1 + LAYERS.index(layer)))
+    wanted = f"Expected more than 1 spatial element when training, got input size {x.shape}"
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        nn.InstanceNorm1d(2).train(training)(torch.randn(4, 2, 1))
+        layer(2).train(training)(x)
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        nn.InstanceNorm1d(2, track_running_stats=True)(torch.randn(4, 2, 1))
-    assert nn.InstanceNorm1d(2).train(training)(torch.randn(4, 2, 2)).shape == (4, 2, 2)
+        layer(2, track_running_stats=True)(x)
+    with pytest.raises(ValueError, match="Expected more than 1 spatial element"):
+        layer(2).train(training)(x[0])
+    two = torch.cat([x, x + 1], dim=-1)
+    assert layer(2).train(training)(two).shape == two.shape
 
 
 def test_one_element_will_do_with_statistics():

@@ -55,10 +55,12 @@ def test_recurrent_layers_drop_in_between(layer):
     """
     net = layer(2, 8, num_layers=2, dropout=1.0)
     x = torch.randn(5, 4, 2)
-    output, _ = net(x)
+    output, state = net(x)
+    same, other = net(x + 1)
 
-    assert torch.equal(net(x + 1)[0], output)
+    assert torch.equal(same, output)
     assert (output != 0).all()
+    assert not torch.equal(torch.cat([*other])[0], torch.cat([*state])[0])
 
     net.eval()
     assert not torch.allclose(net(x + 1)[0], net(x)[0])
@@ -85,10 +87,13 @@ def test_attention_drops_in_training():
     net.out_proj.bias.data = torch.tensor([2.0, 3.0, 5.0, 7.0])
     x = torch.randn(5, 3, 4)
 
-    assert net(x, x, x)[0].flatten(0, 1).unique(dim=0).tolist() == [[2.0, 3.0, 5.0, 7.0]]
+    out, weights = net(x, x, x)
+    assert out.flatten(0, 1).unique(dim=0).tolist() == [[2.0, 3.0, 5.0, 7.0]]
+    assert weights.count_nonzero() == 0
 
-    net.eval()
-    assert len(net(x, x, x)[0].flatten(0, 1).unique(dim=0)) == 15
+    out, weights = net.eval()(x, x, x)
+    assert len(out.flatten(0, 1).unique(dim=0)) == 15
+    torch.testing.assert_close(weights.sum(-1), torch.ones(3, 5))
 
 
 def test_a_transformer_layer_drops_in_training():

@@ -20,6 +20,7 @@ def test_eval_sets_training_to_false():
     net.eval()
 
     assert [module.training for module in net.modules()] == [False, False, False, False]
+    assert net(torch.rand(2)).requires_grad is True
 
 
 @pytest.mark.claim("N2-36", "N5-24")
@@ -200,23 +201,21 @@ def test_eval_leaves_gradients_on():
         assert net(torch.rand(4, 2)).requires_grad is False
 
 
-def test_no_grad_leaves_the_mode():
+@pytest.mark.parametrize("quiet", [torch.no_grad, torch.inference_mode])
+def test_no_grad_leaves_the_mode(quiet):
     """:class:`torch.no_grad() <torch.no_grad>` and :class:`torch.inference_mode() <torch.inference_mode>` do
     not put a module in eval mode.
 
     Dropout drops and batch normalization updates its statistics there as well.
     """
-    layer = nn.Dropout(1.0)
-    x = torch.rand(3) + 1
-    with torch.no_grad():
-        first = layer(x)
-    with torch.inference_mode():
-        second = layer(x)
+    net = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(1.0))
+    with quiet():
+        out = net(torch.rand(4, 3) + 1)
+        assert [module.training for module in net.modules()] == [True, True, True]
 
-        assert layer.training is True
-
-    assert first.tolist() == [0, 0, 0]
-    assert second.tolist() == [0, 0, 0]
+    assert out.tolist() == [[0, 0, 0]] * 4
+    assert net[0].num_batches_tracked.item() == 1
+    assert (net[0].running_mean > 0).all()
 
 
 def test_freezing_leaves_the_mode():

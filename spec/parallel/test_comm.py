@@ -5,6 +5,8 @@ backward the gradients of all devices are added. The functions can be called by 
 of autograd. A device that is named twice gets two tensors, so most of this shows on one GPU.
 """
 
+import warnings
+
 import pytest
 import torch
 from torch.nn.parallel import comm
@@ -170,8 +172,10 @@ def test_reduce_add_coalesced_of_an_iterator_is_empty():
     """
     x = torch.tensor([2.0, 3.0])
 
-    assert comm.reduce_add_coalesced(iter([[x], [x]]), 0) == ()
-    assert comm.reduce_add_coalesced(([x] for _ in range(2)), 0) == ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert comm.reduce_add_coalesced(iter([[x], [x]]), 0) == ()
+        assert comm.reduce_add_coalesced(([x] for _ in range(2)), 0) == ()
 
 
 @pytest.mark.parametrize("inputs", [list, iter], ids=["lists", "iterators"])

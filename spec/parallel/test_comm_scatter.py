@@ -200,8 +200,9 @@ def test_gather_goes_to_a_device_or_a_tensor():
     """
     x = torch.rand(2)
 
-    with pytest.raises(RuntimeError, match="'destination' must not be specified when 'out' is specified"):
-        comm.gather([x], destination="cpu", out=x)
+    for place in ("cpu", 0):
+        with pytest.raises(RuntimeError, match="'destination' must not be specified when 'out' is specified"):
+            comm.gather([x], destination=place, out=x)
 
 
 @pytest.mark.needs("cuda", 2)

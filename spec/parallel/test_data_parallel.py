@@ -72,8 +72,9 @@ def test_attributes_are_one_level_down():
     net.scale = 5
     wrapped = nn.DataParallel(net)
 
-    with pytest.raises(AttributeError, match="'DataParallel' object has no attribute 'scale'"):
-        _ = wrapped.scale
+    for name in ("scale", "weight", "reset_parameters"):
+        with pytest.raises(AttributeError, match=f"'DataParallel' object has no attribute '{name}'"):
+            getattr(wrapped, name)
     assert wrapped.module.scale == 5
 
 
@@ -81,10 +82,11 @@ def test_no_accelerator_a_plain_call(no_accelerator):
     """Without an accelerator :class:`~torch.nn.DataParallel` calls the module with unchanged arguments."""
     net = nn.Identity()
     net.forward = lambda *args, **kwargs: ("called with", args, kwargs)
-    wrapped = nn.DataParallel(net)
+    wrapped, x = nn.DataParallel(net), torch.rand(2)
 
     assert wrapped.device_ids == []
     assert wrapped(1, "b", flag=True) == ("called with", (1, "b"), {"flag": True})
+    assert wrapped(x)[1][0] is x
 
 
 def test_no_accelerator_no_arguments_kept(no_accelerator):
@@ -129,6 +131,7 @@ def test_one_device_needs_no_replicas(no_accelerator):
     output = wrapped(x, input2=y)
 
     assert output[0].tolist() == x.tolist()
+    assert output[0] is not x
     assert output[1] is y
     assert wrapped.steps == [("scatter", [4])]
 

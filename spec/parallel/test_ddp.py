@@ -23,9 +23,10 @@ def test_all_ranks_start_equal(ranks):
 
     def wrap(rank):
         net = nn.Linear(2, 3)
-        before = net.weight.tolist()
+        net.bias.requires_grad_(False)
+        before = [p.tolist() for p in net.parameters()]
         DDP(net)
-        return before, net.weight.tolist()
+        return before, [p.tolist() for p in net.parameters()]
 
     (before, after), (other_before, other_after) = ranks(wrap)
 
@@ -126,8 +127,9 @@ def test_attributes_are_found_on_module(ranks):
         net = nn.Linear(2, 3)
         net.scale = 5
         model = DDP(net)
-        with pytest.raises(AttributeError, match="'DistributedDataParallel' object has no attribute 'scale'"):
-            _ = model.scale
+        for name in ("scale", "weight", "reset_parameters"):
+            with pytest.raises(AttributeError, match=f"'DistributedDataParallel' object has no .* '{name}'"):
+                getattr(model, name)
         return model.module is net, model.module.scale
 
     assert ranks(wrap) == [(True, 5)] * 2
@@ -160,15 +162,12 @@ def test_arguments_are_not_split(ranks):
 
         class Net(nn.Linear):
             def forward(self, *args, **kwargs):
-                calls.append((args, kwargs))
+                calls.append((args[0].tolist(), args[1:], kwargs))
                 return "output"
 
-        return DDP(Net(1, 1))([rank, 7, 8], "b", flag=True), calls
+        return DDP(Net(1, 1))(torch.tensor([rank, 7, 8]), [5, 6], "b", flag=True), calls
 
-    assert ranks(run) == [
-        ("output", [(([0, 7, 8], "b"), {"flag": True})]),
-        ("output", [(([1, 7, 8], "b"), {"flag": True})]),
-    ]
+    assert ranks(run) == [("output", [([rank, 7, 8], ([5, 6], "b"), {"flag": True})]) for rank in (0, 1)]
 
 
 @pytest.mark.needs("distributed")

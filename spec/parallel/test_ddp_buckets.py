@@ -23,7 +23,7 @@ def test_the_first_backward_has_one_bucket(ranks):
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def train(rank, unused):
+    def train(rank, unused, static):
         def log(names, bucket):
             exchanged.append("".join(names[p] for p in bucket.parameters()))
             done = torch.futures.Future()
@@ -35,14 +35,15 @@ def test_the_first_backward_has_one_bucket(ranks):
         for name in "abc":
             net.register_parameter(name, nn.Parameter(torch.ones(1)))
         net.forward = lambda x: x * net.a * net.b * net.c
-        model = DDP(net, bucket_cap_mb=1e-6, find_unused_parameters=unused)
+        model = DDP(net, bucket_cap_mb=1e-6, find_unused_parameters=unused, static_graph=static)
         model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
         for _ in range(2):
             model(torch.ones(1)).sum().backward()
         return exchanged
 
-    assert ranks(train, False) == [["abc", "c", "b", "a"]] * 2
-    assert ranks(train, True) == [["c", "b", "a", "c", "b", "a"]] * 2
+    assert ranks(train, False, False) == [["abc", "c", "b", "a"]] * 2
+    assert [first for first, *_ in ranks(train, True, True)] == ["abc", "abc"]
+    assert ranks(train, True, False) == [["c", "b", "a", "c", "b", "a"]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -92,16 +93,16 @@ def test_the_first_bucket_holds_one_mebibyte(ranks):
 
         exchanged = []
         net = nn.Module()
-        for name in "abc":
-            net.register_parameter(name, nn.Parameter(torch.ones(2**18)))
-        net.forward = lambda x: x * net.a * net.b * net.c
+        for name, mebibytes in {"a": 1, "b": 1, "c": 24, "d": 1}.items():
+            net.register_parameter(name, nn.Parameter(torch.ones(mebibytes, 2**18)))
+        net.forward = lambda x: x * net.a.mean() * net.b.mean() * net.c.mean() * net.d.mean()
         model = DDP(net)
         model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
         for _ in range(2):
             model(torch.ones(1)).sum().backward()
         return exchanged[1:]
 
-    assert ranks(train) == [["c", "ba"]] * 2
+    assert ranks(train) == [["d", "cb", "a"]] * 2
 
 
 @pytest.mark.parametrize(
@@ -185,9 +186,11 @@ def test_views_of_buckets_are_not_detached(ranks):
         grad = model.module.weight.grad
         with pytest.raises(RuntimeError, match="Can't detach views in-place"):
             grad.detach_()
-        return grad.detach().tolist()
+        detached = grad.detach().tolist()
+        model.zero_grad(set_to_none=False)
+        return detached, grad.tolist()
 
-    assert ranks(train) == [[[1.0, 1.0]] * 3] * 2
+    assert ranks(train) == [([[1.0, 1.0]] * 3, [[0.0, 0.0]] * 3)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -255,14 +258,15 @@ def test_the_log_tells_nothing_of_a_static_graph(ranks):
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def train(rank):
-        model = DDP(nn.Linear(1, 1), find_unused_parameters=True)
+    def train(rank, static):
+        model = DDP(nn.Linear(1, 1), find_unused_parameters=True, static_graph=static)
         for _ in range(12):
             model(torch.tensor([[rank + 1.0]])).sum().backward()
         data = model._get_ddp_logging_data()
         return data["find_unused_parameters"], data["iteration"] > 9, data.get("can_set_static_graph")
 
-    assert ranks(train) == [(1, True, None)] * 2
+    assert ranks(train, False) == [(1, True, None)] * 2
+    assert ranks(train, True) == [(1, True, None)] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -147,15 +147,16 @@ def test_broadcast_buffers_is_deprecated(ranks):
     """``DistributedDataParallel`` deprecates ``broadcast_buffers``; ``forward_sync_buffers`` overrides it."""
 
     def wrap(rank):
-        with pytest.warns(
-            FutureWarning, match="`broadcast_buffers` is deprecated. Use `forward_sync_buffers`"
-        ):
-            old = DDP(nn.Linear(2, 3), broadcast_buffers=False)
-        with pytest.warns(FutureWarning, match="Both `broadcast_buffers` and `forward_sync_buffers` were"):
-            both = DDP(nn.Linear(2, 3), broadcast_buffers=False, forward_sync_buffers=True)
-        return old.forward_sync_buffers, both.forward_sync_buffers, DDP(nn.Linear(2, 3)).forward_sync_buffers
+        seen = []
+        for old, new in ((False, True), (True, False)):
+            with pytest.warns(FutureWarning, match="`broadcast_buffers` is deprecated. Use `forward_sync_"):
+                model = DDP(nn.Linear(2, 3), broadcast_buffers=old)
+            with pytest.warns(FutureWarning, match="Both `broadcast_buffers` and `forward_sync_buffers` wer"):
+                both = DDP(nn.Linear(2, 3), broadcast_buffers=old, forward_sync_buffers=new)
+            seen += [model.forward_sync_buffers, both.forward_sync_buffers]
+        return [*seen, DDP(nn.Linear(2, 3)).forward_sync_buffers]
 
-    assert ranks(wrap) == [(False, True, True)] * 2
+    assert ranks(wrap) == [[False, True, True, False, True]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -303,3 +304,34 @@ def test_local_buffers_allow_two_calls(ranks, mode):
         return net[1].bias.grad.tolist()
 
     assert ranks(train, mode) == [[4.0], [4.0]]
+
+
+@pytest.mark.parametrize("transform", ["grad", "jvp", "jacrev", "jacfwd"])
+@pytest.mark.needs("distributed")
+def test_transforms_refuse_to_hand_out_buffers(ranks, transform):
+    """``torch.func.grad`` and ``jvp`` raise ``RuntimeError`` for a DDP model that hands out its buffers.
+
+    So do ``jacrev`` and ``jacfwd``: the buffers of rank 0 would be copied inside of the transform. With
+    ``broadcast_buffers=False``, or ``model.module``, they work, and average nothing: each rank gets its own
+    derivative (:issue:`130932`, :issue:`102197`).
+    """
+
+    def derive(rank, transform, broadcast):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.tensor(3.0))
+                self.register_buffer("steps", torch.tensor(0.0))
+
+            def forward(self, x):
+                return x**2 * self.weight
+
+        model = DDP(Net(), broadcast_buffers=broadcast)
+        x = torch.tensor(rank + 1.0)
+        if transform == "jvp":
+            return torch.func.jvp(model, (x,), (torch.tensor(1.0),))[1].item()
+        return getattr(torch.func, transform)(model)(x).item()
+
+    assert ranks(derive, transform, False) == [6.0, 12.0]
+    with pytest.raises(RuntimeError, match="would mutate a captured Tensor"):
+        ranks(derive, transform, True)

@@ -78,8 +78,11 @@ def test_a_layer_checkpointed_twice_goes_wrong(ranks):
 
         net = Net(1, 1, bias=False)
         nn.init.constant_(net.weight, 2.0)
-        model = DDP(net)
-        model(torch.tensor([[rank + 1.0]], requires_grad=True)).sum().backward()
+        model, x = DDP(net), torch.tensor([[rank + 1.0]], requires_grad=True)
+        model(x).sum().backward()
+        late = DDP(nn.Sequential(nn.Linear(1, 1), Net(1, 1)))
+        with pytest.raises(RuntimeError, match="Expected to mark a variable ready only once"):
+            late(x).sum().backward()
         return net.weight.grad.item()
 
     assert ranks(train) == [5.0, 7.0]

@@ -145,6 +145,8 @@ def test_a_late_hook_counts_from_the_next_backward(ranks):
             grads.append(model.module.weight.grad.item())
             for _ in range(hooks):
                 model.register_comm_hook(None, hook)
+        with pytest.raises(RuntimeError, match="can only be called once"):
+            model.register_comm_hook(None, hook)
         return grads
 
     assert ranks(train) == [[1.5, 3.0], [1.5, 6.0]]

@@ -29,9 +29,7 @@ def test_wrapping_needs_a_process_group():
 
     Call ``torch.distributed.init_process_group`` first, or start with ``torchrun`` and call it there.
     """
-    with pytest.raises(
-        ValueError, match="Default process group has not been initialized, please make sure to call"
-    ):
+    with pytest.raises(ValueError, match="Default process group has not been initialized, please make"):
         DDP(nn.Linear(2, 3))
 
 
@@ -39,9 +37,7 @@ def test_wrapping_needs_a_process_group():
 @pytest.mark.before("2.2")
 def test_wrapping_needed_a_process_group():
     """:class:`~torch.nn.parallel.DistributedDataParallel` raises ``RuntimeError`` without a process group."""
-    with pytest.raises(
-        RuntimeError, match="Default process group has not been initialized, please make sure to call"
-    ):
+    with pytest.raises(RuntimeError, match="Default process group has not been initialized, please make"):
         DDP(nn.Linear(2, 3))
 
 
@@ -107,17 +103,18 @@ def test_a_module_on_the_cpu_has_no_device_ids(ranks):
 
 @pytest.mark.needs("distributed")
 def test_lazy_modules_run_first(ranks):
-    """``DistributedDataParallel`` raises ``RuntimeError`` for a lazy module before its first call.
+    """``DistributedDataParallel`` raises ``RuntimeError`` for a lazy module with uninitialized parameters.
 
-    Call the module once, on every rank, then wrap it.
+    Call the module once, on every rank, then wrap it. For buffers alone, as those of a lazy BatchNorm with
+    ``affine=False``, it raises ``ValueError``.
     """
 
     def wrap(rank):
         net = nn.LazyLinear(3)
-        with pytest.raises(
-            RuntimeError, match="uninitialized parameters can't be used with `DistributedDataParallel`"
-        ):
+        with pytest.raises(RuntimeError, match="uninitialized parameters can't be used with `Distributed"):
             DDP(net)
+        with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
+            DDP(nn.Sequential(nn.Linear(2, 3), nn.LazyBatchNorm1d(affine=False)))
         net(torch.rand(1, 2))
         return type(DDP(net).module)
 
@@ -198,11 +195,14 @@ def test_unused_parameters_can_be_looked_for(ranks):
 
     def train(rank):
         model = DDP(Branches(), find_unused_parameters=True)
-        for _ in range(2):
+        grads, right = [], model.module.right.weight
+        for grad in (None, torch.tensor([[7.0]])):
+            right.grad = grad
             model(torch.tensor([[rank + 1.0]])).sum().backward()
-        return model.module.left.weight.grad.item(), model.module.right.weight.grad
+            grads += [model.module.left.weight.grad.item(), right.grad is grad]
+        return [*grads, right.grad.item()]
 
-    assert ranks(train) == [(3.0, None)] * 2
+    assert ranks(train) == [[1.5, True, 3.0, True, 7.0]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -387,10 +387,12 @@ def test_outputs_are_found_in_containers(ranks):
         model = DDP(net, find_unused_parameters=True)
         net.output = dataclasses.make_dataclass("Output", ["y"])
         model(x).y.sum().backward()
+        net.output = lambda y: ([{"y": y}],)
+        model(x)[0][0]["y"].sum().backward()
         grad = net.weight.grad.item()
         net.output = lambda y: types.SimpleNamespace(y=y)
         with pytest.raises(RuntimeError, match="Expected to mark a variable ready only once"):
             model(x).y.sum().backward()
         return grad
 
-    assert ranks(train) == [1.5, 1.5]
+    assert ranks(train) == [3.0, 3.0]

@@ -80,12 +80,13 @@ def test_no_sync_keeps_gradients_local(ranks):
         model = DDP(nn.Linear(1, 1, bias=False))
         x = torch.tensor([[rank + 1.0]])
         with model.no_sync():
-            model(x).sum().backward()
+            for scale in (1, 3):
+                model(x * scale).sum().backward()
         local = model.module.weight.grad.item()
         model(x * 10).sum().backward()
         return local, model.module.weight.grad.item()
 
-    assert ranks(train) == [(1.0, 16.5), (2.0, 16.5)]
+    assert ranks(train) == [(4.0, 21.0), (8.0, 21.0)]
 
 
 @pytest.mark.needs("distributed")

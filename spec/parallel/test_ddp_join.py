@@ -70,9 +70,9 @@ def test_join_can_be_disabled(ranks):
         with model.join(enable=False):
             model(torch.tensor([[rank + 1.0]])).sum().backward()
             nn.init.constant_(model.module.weight, rank + 10.0)
-        return model.module.weight.item()
+        return model.module.weight.item(), model.module.weight.grad.item()
 
-    assert ranks(train) == [10.0, 11.0]
+    assert ranks(train) == [(10.0, 1.5), (11.0, 1.5)]
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,11 @@ def test_each_rank_keeps_some_rows(ranks):
     """:func:`~torch.distributed.fsdp.fully_shard` splits parameters by rows; the last rank may get fewer."""
 
     def shard(rank):
-        net = fully_shard(nn.Linear(2, 3))
-        return [(tuple(p.shape), tuple(p.to_local().shape)) for p in net.parameters()]
+        net = nn.Linear(2, 3)
+        net.load_state_dict({"weight": torch.arange(6.0).view(3, 2), "bias": torch.arange(3.0)})
+        return [p.to_local().tolist() for p in fully_shard(net).parameters()]
 
-    assert ranks(shard) == [[((3, 2), (2, 2)), ((3,), (2,))], [((3, 2), (1, 2)), ((3,), (1,))]]
+    assert ranks(shard) == [[[[0.0, 1.0], [2.0, 3.0]], [0.0, 1.0]], [[[4.0, 5.0]], [2.0]]]
 
 
 @pytest.mark.needs("distributed")
@@ -196,10 +197,7 @@ def test_unshard_and_reshard_by_hand(ranks):
         return first, second, net.weight.tolist()
 
     whole = [[5.0], [5.0], [6.0]]
-    assert ranks(switch) == [
-        ((nn.Parameter, whole), (2, 1), whole),
-        ((nn.Parameter, whole), (1, 1), whole),
-    ]
+    assert ranks(switch) == [((nn.Parameter, whole), shard, whole) for shard in ((2, 1), (1, 1))]
 
 
 @pytest.mark.needs("distributed")
@@ -212,8 +210,7 @@ def test_gradients_can_wait_for_each_other(ranks):
     """
 
     def train(rank):
-        net = fully_shard(nn.Linear(1, 2, bias=False))
-        x = torch.tensor([[rank + 1.0]])
+        net, x = fully_shard(nn.Linear(1, 2, bias=False)), torch.tensor([[rank + 1.0]])
         net.set_requires_gradient_sync(False)
         net(x).sum().backward()
         net.reshard()
@@ -235,15 +232,13 @@ def test_names_and_state_dict_keep_their_keys(ranks):
     """
 
     def shard(rank):
-        net = nn.Linear(2, 3)
-        net.scale = 5
+        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2, bias=False))
+        net.scale, net.mean = 5, nn.Buffer(torch.rand(3))
+        fully_shard(net[0])
         fully_shard(net)
-        return [(key, tuple(value.to_local().shape)) for key, value in net.state_dict().items()], net.scale
+        return list(net.state_dict()), net.scale
 
-    assert ranks(shard) == [
-        ([("weight", (2, 2)), ("bias", (2,))], 5),
-        ([("weight", (1, 2)), ("bias", (1,))], 5),
-    ]
+    assert ranks(shard) == [(["mean", "0.weight", "0.bias", "1.weight"], 5)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -259,10 +254,12 @@ def test_a_state_dict_goes_out_and_in(ranks):
         nn.init.constant_(net.weight, rank + 5.0)
         fully_shard(net)
         fully_shard(twin)
-        result = twin.load_state_dict(net.state_dict())
-        return str(result), twin.state_dict()["weight"].full_tensor().tolist()
+        state = net.state_dict()
+        own = state["weight"].to_local().tolist()
+        return str(twin.load_state_dict(state)), own, twin.state_dict()["weight"].full_tensor().tolist()
 
-    assert ranks(reload) == [("<All keys matched successfully>", [[5.0], [5.0], [6.0]])] * 2
+    matched, whole = "<All keys matched successfully>", [[5.0], [5.0], [6.0]]
+    assert ranks(reload) == [(matched, [[5.0], [5.0]], whole), (matched, [[6.0]], whole)]
 
 
 @pytest.mark.needs("distributed")

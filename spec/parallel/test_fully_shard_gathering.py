@@ -240,6 +240,12 @@ def test_backward_gathers_what_was_written_after_forward(ranks):
         with torch.no_grad():
             net[0].weight.mul_(5)
         output.sum().backward()
+        kept = fully_shard(nn.Linear(1, 2, bias=False), reshard_after_forward=False)
+        loss = kept(x).sum()
+        with torch.no_grad():
+            kept.weight.mul_(5)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
         return output.tolist(), x.grad.item()
 
     assert ranks(train) == [([[3.0, 3.0]], 30.0)] * 2

@@ -14,7 +14,8 @@ from torch import nn
 def test_the_divide_factor_is_of_one_module(ranks):
     """``set_gradient_divide_factor`` of ``fully_shard`` does not apply to submodules sharded on their own.
 
-    Other setters hold for these as well. Over gloo it takes ``set_force_sum_reduction_for_comms(True)``. See
+    Setters that have an argument ``recurse`` do. Over gloo it takes
+    ``set_force_sum_reduction_for_comms(True)``. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_gradient_divide_factor`.
     """
 
@@ -52,9 +53,13 @@ def test_gloo_does_not_divide(ranks):
         net.set_gradient_divide_factor(8.0)
         with pytest.raises(RuntimeError, match=r"Cannot use ReduceOp\.PREMUL_SUM with Gloo"):
             net(torch.tensor([[rank + 1.0]])).sum().backward()
-        return net.weight.grad.to_local().tolist()
+        forced = fully_shard(nn.Linear(1, 2, bias=False))
+        forced.set_gradient_divide_factor(8.0)
+        forced.set_force_sum_reduction_for_comms(True)
+        forced(torch.tensor([[rank + 1.0]])).sum().backward()
+        return net.weight.grad.to_local().tolist(), forced.weight.grad.to_local().tolist()
 
-    assert ranks(train) == [[[1.5]]] * 2
+    assert ranks(train) == [([[1.5]], [[0.375]])] * 2
 
 
 @pytest.mark.needs("distributed")

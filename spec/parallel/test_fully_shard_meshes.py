@@ -103,8 +103,8 @@ def test_part_of_it_may_stay(join, reshard, rows, groups):
 def test_one_and_all_ranks_are_numbers_too(join):
     """``fully_shard(reshard_after_forward=1)`` is as ``False``, and the number of all ranks as ``True``.
 
-    Other numbers that divide it are a smaller group, the rest raises ``ValueError``. ``1`` is also logged as
-    a warning, since it looks like ``True``. See :func:`~torch.distributed.fsdp.fully_shard`.
+    Other numbers that divide it are a smaller group, the rest raises ``ValueError``. ``1`` looks like
+    ``True``, and is its opposite. See :func:`~torch.distributed.fsdp.fully_shard`.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -137,8 +137,9 @@ def test_numbers_are_for_the_argument_only(join):
     join("fake", 1, 4)
     net = fully_shard(nn.Linear(1, 12), mesh=init_device_mesh("cpu", (4,)), reshard_after_forward=2)
 
-    with pytest.raises(ValueError, match="reshard_after_forward should be a bool, got <class 'int'>"):
-        net.set_reshard_after_forward(2)
+    for number in (1, 2):
+        with pytest.raises(ValueError, match="reshard_after_forward should be a bool, got <class 'int'>"):
+            net.set_reshard_after_forward(number)
 
 
 @pytest.mark.needs("distributed")

@@ -23,17 +23,16 @@ def test_param_dtype_is_for_forward(ranks):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         class Net(nn.Linear):
-            def forward(self, x, *more):
-                self.seen = [t.dtype for t in (self.weight, x, *more)]
+            def forward(self, x, *more, scale):
+                self.seen = [t.dtype for t in (self.weight, x, *more, scale)]
                 return super().forward(x.to(self.weight.dtype))
 
         net = fully_shard(Net(4, 4), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
-        net(
-            torch.ones(1, 4), torch.ones(2, dtype=torch.float64), torch.ones(3, dtype=torch.int64)
-        ).sum().backward()
+        more = torch.ones(2, dtype=torch.float64), torch.ones(3, dtype=torch.int64)
+        net(torch.ones(1, 4), *more, scale=torch.ones(1)).sum().backward()
         return net.seen, net.weight.dtype, net.weight.grad.dtype
 
-    seen = [torch.bfloat16, torch.bfloat16, torch.bfloat16, torch.int64]
+    seen = [torch.bfloat16, torch.bfloat16, torch.bfloat16, torch.int64, torch.bfloat16]
     assert ranks(train) == [(seen, torch.float32, torch.float32)] * 2
 
 
@@ -106,12 +105,14 @@ def test_output_dtype_casts_outputs(ranks):
 
         class Net(nn.Linear):
             def forward(self, x):
-                return {"y": super().forward(x), "count": torch.ones(2, dtype=torch.int64)}
+                y = super().forward(x)
+                return y, {"y": y, "count": torch.ones(2, dtype=torch.int64)}
 
         net = fully_shard(Net(4, 4), mp_policy=MixedPrecisionPolicy(output_dtype=torch.float64))
-        return {key: value.dtype for key, value in net(torch.ones(1, 4)).items()}
+        output, rest = net(torch.ones(1, 4))
+        return output.dtype, {key: value.dtype for key, value in rest.items()}
 
-    assert ranks(run) == [{"y": torch.float64, "count": torch.int64}] * 2
+    assert ranks(run) == [(torch.float64, {"y": torch.float64, "count": torch.int64})] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -278,6 +279,11 @@ def test_overrides_are_param_dtype_or_none_at_all(ranks, result, message):
 
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, param_dtype_override_fn=lambda p: result)
         with pytest.raises(ValueError, match=message):
+            fully_shard(nn.Linear(2, 3), mp_policy=policy)
+        for right in (None, torch.bfloat16, torch.float32):
+            policy = MixedPrecisionPolicy(
+                torch.bfloat16, param_dtype_override_fn=lambda p, right=right: right
+            )
             fully_shard(nn.Linear(2, 3), mp_policy=policy)
 
     assert ranks(run, result, message) == [None, None]

@@ -22,9 +22,10 @@ def test_a_list_comes_back_as_a_list(ranks):
 
         modules = [nn.Linear(2, 3), nn.Linear(3, 2)]
         result = fully_shard(modules)
-        return result is modules, [type(module).__name__ for module in modules]
+        kinds = [(type(module).__name__, hasattr(module.weight, "to_local")) for module in modules]
+        return result is modules, kinds
 
-    assert ranks(shard) == [(True, ["FSDPLinear", "FSDPLinear"])] * 2
+    assert ranks(shard) == [(True, [("FSDPLinear", True)] * 2)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -217,8 +218,7 @@ def test_resharding_frees_the_storage(ranks):
 
         net = fully_shard(nn.Linear(4, 4, bias=False))
         net.unshard()
-        weight = net.weight
-        before = weight.untyped_storage().size()
+        weight, before = net.weight, net.weight.untyped_storage().size()
         net.reshard()
         return before, weight.untyped_storage().size()
 
@@ -363,13 +363,12 @@ def test_tied_weights_in_two_groups_are_refused(ranks):
             net[1].weight = net[0].weight
             return net
 
-        apart, together, x = tied(), tied(), torch.rand(4, 2)
-        fully_shard(apart[0])
-        fully_shard(apart)
-        fully_shard([together[0], together[1]])
-        fully_shard(together)
-        with pytest.raises(ValueError, match="shared with a parameter already managed by another FSDP group"):
-            apart(x)
+        both, one, together, x = tied(), tied(), tied(), torch.rand(4, 2)
+        for module in (both[0], both[1], both, one[0], one, [together[0], together[1]], together):
+            fully_shard(module)
+        for net in (both, one):
+            with pytest.raises(ValueError, match="shared with a parameter already managed by another FSDP g"):
+                net(x)
         together(x).sum().backward()
         return together[0].weight is together[1].weight
 

@@ -14,8 +14,12 @@ from torch.nn.parallel.parallel_apply import get_a_var
 
 @pytest.mark.parametrize(
     ("inputs", "kwargs", "devices"),
-    [([1], None, None), ([1, 2], [{}], None), ([1, 2], [{}, {}], [0, 0, 0])],
-    ids=["inputs", "kwargs_tup", "devices"],
+    [
+        *[([1] * number, None, None) for number in (1, 3)],
+        *[([1, 2], [{}] * number, None) for number in (1, 3)],
+        *[([1, 2], [{}, {}], [0] * number) for number in (1, 3)],
+    ],
+    ids=["1 input", "3 inputs", "1 kwargs_tup", "3 kwargs_tup", "1 device", "3 devices"],
 )
 def test_each_module_needs_its_arguments(inputs, kwargs, devices):
     """:func:`~torch.nn.parallel.parallel_apply` raises ``AssertionError`` if modules, inputs, kwargs or

@@ -10,6 +10,7 @@ from collections import OrderedDict, namedtuple
 import pytest
 import torch
 from torch.nn.parallel import gather, scatter
+from torch.nn.parallel._functions import Gather
 from torch.nn.parallel.scatter_gather import is_namedtuple, scatter_kwargs
 
 Pair = namedtuple("Pair", "left right")
@@ -19,9 +20,8 @@ def test_other_objects_go_to_every_device():
     """:func:`parallel.scatter <torch.nn.parallel.scatter>` gives every device the same object if it is not a
     tensor or container.
     """
-    shared = object()
-
-    assert scatter(shared, [0, 1, 2]) == [shared, shared, shared]
+    for value in (object(), "text", {1, 2}, None):
+        assert [piece is value for piece in scatter(value, [0, 1, 2])] == [True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,7 @@ def test_containers_are_rebuilt_for_each_device(value):
     assert [type(first), type(second)] == [type(value), type(value)]
     assert first is not second
     assert first is not value
+    assert second is not value
 
 
 def test_copies_are_shallow_only_at_the_leaves():
@@ -73,6 +74,7 @@ def test_no_device_no_piece():
     <torch.nn.parallel.scatter>` returns an empty list.
     """
     assert scatter("x", []) == []
+    assert scatter([{"a": 1}, (2, "b")], []) == []
 
 
 def test_positional_and_named_arguments_are_matched():
@@ -94,6 +96,7 @@ def test_missing_arguments_are_empty_tuples():
 def test_without_arguments_there_is_no_piece():
     """Without any argument ``scatter_kwargs`` returns two empty tuples, however many devices there are."""
     assert scatter_kwargs((), {}, [0, 1]) == ((), ())
+    assert scatter_kwargs((), None, [0, 1]) == ((), ())
 
 
 def test_none_is_gathered_to_none():
@@ -106,14 +109,22 @@ def test_none_is_gathered_to_none():
 @pytest.mark.parametrize(
     "output", [(None, None), [None], {"a": None}, Pair(None, (None,)), OrderedDict(a=[None])]
 )
-def test_outputs_keep_their_structure(output):
+def test_outputs_keep_their_structure(output, monkeypatch):
     """:func:`parallel.gather <torch.nn.parallel.gather>` joins tuples, lists, dicts and named tuples element
     by element.
+
+    Here tensors are joined on the CPU.
     """
     joined = gather([output, output, output], 0)
 
     assert joined == output
     assert type(joined) is type(output)
+
+    monkeypatch.setattr(Gather, "apply", lambda place, dim, *pieces: torch.cat(pieces, dim))
+    pieces = [Pair(torch.tensor([x]), {"a": [torch.tensor([x + 10])]}) for x in (1.0, 2.0)]
+    left, right = gather(pieces, 0)
+    assert left.tolist() == [1.0, 2.0]
+    assert right["a"][0].tolist() == [11.0, 12.0]
 
 
 def test_dicts_of_different_size_are_refused():
@@ -122,6 +133,8 @@ def test_dicts_of_different_size_are_refused():
     """
     with pytest.raises(ValueError, match="All dicts must have the same number of keys"):
         gather([{"a": None}, {"a": None, "b": None}], 0)
+    with pytest.raises(ValueError, match="All dicts must have the same number of keys"):
+        gather([{"a": None, "b": None}, {"a": None, "b": None}, {"a": None}], 0)
 
 
 def test_dicts_with_different_keys_are_refused():
@@ -169,8 +182,9 @@ def test_numbers_cannot_be_gathered():
 
 def test_tensors_on_the_cpu_cannot_be_gathered():
     """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``AssertionError`` for tensors on the CPU."""
-    with pytest.raises(AssertionError, match="Gather function not implemented for CPU tensors"):
-        gather([torch.rand(2), torch.rand(3)], "cpu")
+    for place in ("cpu", 0):
+        with pytest.raises(AssertionError, match="Gather function not implemented for CPU tensors"):
+            gather([torch.rand(2), torch.rand(3)], place)
 
 
 @pytest.mark.since("2.4")

@@ -5,6 +5,8 @@ built with ordinary layers and converted: conversion makes new layers around the
 machine.
 """
 
+import warnings
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -44,6 +46,8 @@ def test_a_batch_norm_alone_is_not_changed():
 
     assert type(layer) is nn.BatchNorm1d
     assert type(converted) is nn.SyncBatchNorm
+    assert layer.weight is converted.weight
+    assert layer(torch.rand(4, 3)).shape == (4, 3)
 
 
 def test_conversion_keeps_parameters_and_buffers():
@@ -110,16 +114,20 @@ def test_conversion_loses_hooks_and_attributes():
 
     class Own(nn.BatchNorm1d): ...
 
-    layer = Own(3)
+    layer, x, calls = Own(3), torch.rand(4, 3, requires_grad=True), []
     layer.note, layer.qconfig = "mine", "kept"
-    layer.register_forward_hook(print)
+    layer.register_forward_pre_hook(lambda *_: calls.append("pre"))
+    layer.register_forward_hook(lambda *_: calls.append("post"))
+    layer.register_full_backward_hook(lambda *_: calls.append("backward"))
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     assert type(converted) is nn.SyncBatchNorm
     assert converted.qconfig == "kept"
     assert not hasattr(converted, "note")
-    assert len(layer._forward_hooks) == 1
-    assert len(converted._forward_hooks) == 0
+    converted(x).sum().backward()
+    assert calls == []
+    layer(x).sum().backward()
+    assert calls == ["pre", "post", "backward"]
 
 
 def test_conversion_loses_an_overridden_forward():
@@ -139,7 +147,9 @@ def test_conversion_loses_an_overridden_forward():
             return self.act(super().forward(x))
 
     layer, x = BatchNormAct(2).eval(), torch.tensor([[-3.0, 5.0]])
-    converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     assert layer(x)[0, 0].item() == 0.0
     assert converted.eval()(x)[0, 0].item() < -2.0
@@ -191,6 +201,8 @@ def test_every_new_layer_has_the_process_group():
 def test_alone_it_is_a_batch_norm(device):
     """Without a process group :class:`~torch.nn.SyncBatchNorm` computes the same as BatchNorm."""
     plain, synced = (layer(2, eps=0.25, device=device) for layer in (nn.BatchNorm1d, nn.SyncBatchNorm))
+    for layer in (plain, synced):
+        layer.load_state_dict({"weight": torch.tensor([2.0, 3.0]), "bias": torch.tensor([5.0, 7.0])}, False)
     x = 3 * torch.randn(8, 2, 5, device=device) + 4
 
     assert torch.equal(synced(x), plain(x))
@@ -231,7 +243,7 @@ def test_momentum_none_averages():
     """``SyncBatchNorm(momentum=None)`` keeps the simple average over all batches as its running
     statistics.
     """
-    batches = [torch.randn(8, 2) + shift for shift in (1.0, 4.0, 9.0)]
+    batches = [torch.randn(rows, 2) + rows for rows in (3, 8, 5)]
     layer = nn.SyncBatchNorm(2, momentum=None)
     for x in batches:
         layer(x)
@@ -270,6 +282,8 @@ def test_any_number_of_dimensions():
         layer(torch.rand(3))
     with pytest.raises(ValueError, match="number of input channels should be non-zero"):
         layer(torch.rand(4, 0))
+    with pytest.raises(ValueError, match="expected 4D input"):
+        nn.BatchNorm2d(3)(torch.rand(4, 3))
 
 
 @pytest.mark.needs("distributed")

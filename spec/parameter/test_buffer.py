@@ -28,6 +28,11 @@ def test_persistent_false_keeps_it_out_of_the_state():
     assert list(net.state_dict()) == ["mean"]
     assert [net.mean.persistent, net.cache.persistent] == [True, False]
 
+    longer = nn.Module()
+    longer.mean, longer.cache = nn.Buffer(torch.rand(2)), nn.Buffer(torch.rand(5), persistent=False)
+    longer.load_state_dict(net.state_dict())
+    assert longer.mean.tolist() == net.mean.tolist()
+
 
 @pytest.mark.since("2.5")
 def test_persistent_is_a_keyword():

@@ -17,12 +17,14 @@ def test_data_is_a_plain_tensor():
     changed, and autograd notices what it has to.
     """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    version = net[2].bias._version
     with torch.no_grad():
         net[2].bias.fill_(2.5)
 
     assert type(net[2].bias) is torch.nn.parameter.Parameter
     assert type(net[2].bias.data) is torch.Tensor
     assert net[2].bias.data.tolist() == [2.5]
+    assert net[2].bias._version == version + 1
 
 
 @pytest.mark.claim("N2-21")
@@ -35,6 +37,7 @@ def test_data_requires_no_grad():
 
     assert weight.requires_grad is True
     assert weight.data.requires_grad is False
+    assert [(weight.data * 2).grad_fn, (weight.detach() * 2).grad_fn] == [None, None]
 
 
 def test_data_shares_the_storage(device):
@@ -66,13 +69,18 @@ def test_autograd_does_not_notice_writes_to_data():
     The gradient is silently wrong. Write under :class:`torch.no_grad` instead, where autograd notices.
     """
     x, weight = torch.tensor(2.0, requires_grad=True), nn.Parameter(torch.tensor(3.0))
-    result = x * weight
+    result, other = x * weight, x * weight
 
     weight.data.fill_(10.0)
     result.backward()
 
     assert result.item() == 6.0
     assert x.grad.item() == 10.0
+
+    with torch.no_grad():
+        weight.fill_(20.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        other.backward()
 
 
 def test_autograd_notices_writes_to_detach():
@@ -189,10 +197,11 @@ def test_move_the_tensor_then_wrap_it(device):
     net = nn.Module()
 
     net.scale = nn.Parameter(torch.rand(2).to(device, torch.float64))
+    net.shift = nn.Parameter(torch.rand(2).to("meta"))
 
-    assert [name for name, _ in net.named_parameters()] == ["scale"]
-    assert net.scale.device.type == torch.device(device).type
-    assert net.scale.dtype == torch.float64
+    assert [name for name, _ in net.named_parameters()] == ["scale", "shift"]
+    assert [p.device.type for p in net.parameters()] == [torch.device(device).type, "meta"]
+    assert [p.dtype for p in net.parameters()] == [torch.float64, torch.float32]
 
 
 @pytest.mark.question("Q29")
@@ -202,13 +211,27 @@ def test_moving_the_module_keeps_the_parameter():
 
     See :meth:`Module.to <torch.nn.Module.to>`.
     """
-    net = nn.Linear(2, 3)
+    cast, moved = nn.Linear(2, 3).to(torch.float64), nn.Linear(2, 3).to("meta", torch.float64)
 
-    net.to("meta", torch.float64)
+    for net, device in ((cast, "cpu"), (moved, "meta")):
+        assert [(name, type(p)) for name, p in net.named_parameters()] == [
+            ("weight", nn.Parameter),
+            ("bias", nn.Parameter),
+        ]
+        assert [(p.device.type, p.dtype) for p in net.parameters()] == [(device, torch.float64)] * 2
+        assert type(net.weight.to(torch.float32)) is torch.Tensor
 
-    assert [(name, type(p)) for name, p in net.named_parameters()] == [
-        ("weight", nn.Parameter),
-        ("bias", nn.Parameter),
-    ]
-    assert [(p.device.type, p.dtype) for p in net.parameters()] == [("meta", torch.float64)] * 2
-    assert type(net.weight.to(torch.float32)) is torch.Tensor
+
+@pytest.mark.parametrize(("old", "new"), [("meta", "cpu"), ("cpu", "meta")])
+def test_data_does_not_cross_the_meta_device(old, new):
+    """Assigning to ``parameter.data`` raises ``RuntimeError`` between the meta device and another.
+
+    Replace the parameter: ``layer.weight = nn.Parameter(values)``, or load with ``assign=True``.
+    """
+    layer = nn.Linear(2, 1, device=old)
+
+    with pytest.raises(RuntimeError, match="incompatible tensor type"):
+        layer.weight.data = torch.rand(1, 2, device=new)
+
+    layer.weight = nn.Parameter(torch.rand(1, 2, device=new))
+    assert layer.weight.device.type == new

@@ -98,6 +98,8 @@ def test_xavier_of_nothing():
         (nn.init.eye_, (), (0, 3)),
         (nn.init.xavier_normal_, (), (3, 0)),
         (nn.init.xavier_uniform_, (), (3, 0)),
+        (nn.init.kaiming_normal_, (), (3, 0)),
+        (nn.init.kaiming_uniform_, (), (3, 0)),
         (nn.init.orthogonal_, (), (3, 0)),
         (nn.init.sparse_, (0.5,), (0, 3)),
         (nn.init.dirac_, (), (0, 3, 3)),

@@ -167,7 +167,8 @@ def test_the_gain_of_leaky_relu(slope, used):
 
 
 @pytest.mark.parametrize(
-    ("nonlinearity", "gain"), [("relu", math.sqrt(2)), ("tanh", 5 / 3), ("selu", 3 / 4), ("linear", 1)]
+    ("nonlinearity", "gain"),
+    [("relu", math.sqrt(2)), ("tanh", 5 / 3), ("selu", 3 / 4), ("linear", 1), ("sigmoid", 1), ("conv2d", 1)],
 )
 def test_the_parameter_is_for_leaky_relu_only(nonlinearity, gain):
     """``nn.init.calculate_gain(name, param)`` ignores ``param`` unless ``name`` is ``"leaky_relu"``."""

@@ -135,24 +135,34 @@ def test_a_tensor_subclass_may_take_over(function, arguments):
     assert kwargs.pop("tensor") is tensor
     assert kwargs == arguments
 
+    class Operated(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return func
+
+    assert nn.init.ones_(torch.rand(2, 3).as_subclass(Operated)) is torch.Tensor.fill_
+
 
 DEPRECATED = [
-    ("uniform", nn.init.uniform_, (-2.0, 7.0)),
-    ("normal", nn.init.normal_, (7.0, 0.5)),
-    ("constant", nn.init.constant_, (0.25,)),
-    ("eye", nn.init.eye_, ()),
-    ("xavier_uniform", nn.init.xavier_uniform_, (3.0,)),
-    ("xavier_normal", nn.init.xavier_normal_, (3.0,)),
-    ("kaiming_uniform", nn.init.kaiming_uniform_, (0.5, "fan_out")),
-    ("kaiming_normal", nn.init.kaiming_normal_, (0.5, "fan_out")),
-    ("orthogonal", nn.init.orthogonal_, (3.0,)),
-    ("sparse", nn.init.sparse_, (0.5, 3.0)),
+    ("uniform", nn.init.uniform_, (4, 5), (-2.0, 7.0)),
+    ("normal", nn.init.normal_, (4, 5), (7.0, 0.5)),
+    ("constant", nn.init.constant_, (4, 5), (0.25,)),
+    ("eye", nn.init.eye_, (4, 5), ()),
+    ("dirac", nn.init.dirac_, (4, 5, 3), (2,)),
+    ("xavier_uniform", nn.init.xavier_uniform_, (4, 5), (3.0,)),
+    ("xavier_normal", nn.init.xavier_normal_, (4, 5), (3.0,)),
+    ("kaiming_uniform", nn.init.kaiming_uniform_, (4, 5), (0.5, "fan_out", "tanh")),
+    ("kaiming_normal", nn.init.kaiming_normal_, (4, 5), (0.5, "fan_out", "tanh")),
+    ("orthogonal", nn.init.orthogonal_, (4, 5), (3.0,)),
+    ("sparse", nn.init.sparse_, (4, 5), (0.5, 3.0)),
 ]
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.parametrize(("name", "function", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED])
-def test_names_without_underscore_are_deprecated(name, function, arguments):
+@pytest.mark.parametrize(
+    ("name", "function", "sizes", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED]
+)
+def test_names_without_underscore_are_deprecated(name, function, sizes, arguments):
     """``nn.init.normal`` and other names without underscore warn with a ``FutureWarning``, but still work.
 
     They are :func:`~torch.nn.init.uniform`, :func:`~torch.nn.init.normal`,
@@ -161,7 +171,7 @@ def test_names_without_underscore_are_deprecated(name, function, arguments):
     :func:`~torch.nn.init.kaiming_uniform`, :func:`~torch.nn.init.kaiming_normal`,
     :func:`~torch.nn.init.orthogonal` and :func:`~torch.nn.init.sparse`.
     """
-    weight, model, old = torch.rand(4, 5), torch.rand(4, 5), getattr(nn.init, name)
+    weight, model, old = torch.rand(sizes), torch.rand(sizes), getattr(nn.init, name)
     torch.manual_seed(3)
     function(model, *arguments)
 
@@ -177,11 +187,13 @@ def test_names_without_underscore_are_deprecated(name, function, arguments):
 
 
 @pytest.mark.before("2.4")
-@pytest.mark.parametrize(("name", "function", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED])
-def test_names_without_underscore_gave_a_user_warning(name, function, arguments):
+@pytest.mark.parametrize(
+    ("name", "function", "sizes", "arguments"), DEPRECATED, ids=[row[0] for row in DEPRECATED]
+)
+def test_names_without_underscore_gave_a_user_warning(name, function, sizes, arguments):
     """``nn.init.normal`` and other names without underscore warn with a ``UserWarning``."""
     message = f"nn.init.{name} is now deprecated in favor of nn.init.{name}_"
     with pytest.warns(UserWarning, match=message) as caught:
-        getattr(nn.init, name)(torch.rand(4, 5), *arguments)
+        getattr(nn.init, name)(torch.rand(sizes), *arguments)
 
     assert [warning.category for warning in caught] == [UserWarning]

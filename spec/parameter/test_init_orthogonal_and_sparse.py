@@ -120,6 +120,8 @@ def test_orthogonal_knows_no_half_precision(dtype):
 
     weight = nn.init.orthogonal_(torch.empty(3, 2)).to(dtype).float()
     torch.testing.assert_close(weight.T @ weight, torch.eye(2), rtol=0, atol=0.02)
+    double = nn.init.orthogonal_(torch.empty(3, 2, dtype=torch.float64))
+    torch.testing.assert_close(double.T @ double, torch.eye(2, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(

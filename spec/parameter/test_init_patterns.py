@@ -18,6 +18,8 @@ def test_eye_is_the_identity_matrix():
 
     assert result is weight
     assert weight.tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    assert nn.init.eye_(torch.full((2, 2), 50.0)).tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert nn.init.eye_(torch.full((3, 2), 50.0)).tolist() == [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
 
 
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
@@ -91,16 +93,18 @@ def test_dirac_in_groups(sizes, ones):
     assert weight.sum().item() == len(ones)
 
 
-def test_dirac_makes_a_convolution_the_identity():
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("groups", [{}, {"groups": 2}], ids=["default", "groups"])
+def test_dirac_makes_a_convolution_the_identity(groups, kernel):
     """``nn.Conv2d(c, c, 3, padding="same", groups=g, bias=False)`` returns its input after
     :func:`dirac_(weight, g) <torch.nn.init.dirac_>`.
 
     By default both have one group. So it is with any odd kernel size.
     """
-    layer = nn.Conv2d(4, 4, 3, padding="same", groups=2, bias=False)
+    layer = nn.Conv2d(4, 4, kernel, padding="same", bias=False, **groups)
     x = torch.rand(2, 4, 5, 6)
 
-    nn.init.dirac_(layer.weight, groups=2)
+    nn.init.dirac_(layer.weight, **groups)
 
     assert torch.allclose(layer(x), x)
     assert layer.weight.requires_grad is True
@@ -144,14 +148,19 @@ def test_groups_of_dirac_must_divide():
         nn.init.dirac_(torch.empty(5, 4, 3), groups=2)
 
 
-def test_dirac_of_the_old_name():
+@pytest.mark.parametrize(
+    ("groups", "ones"),
+    [((), [[0, 0, 2], [1, 1, 2]]), ((2,), [[0, 0, 2], [1, 0, 2]])],
+    ids=["default", "groups"],
+)
+def test_dirac_of_the_old_name(groups, ones):
     """:func:`nn.init.dirac <torch.nn.init.dirac>`, the old name of
     :func:`nn.init.dirac_ <torch.nn.init.dirac_>`, writes the same pattern and warns.
     """
     weight = torch.empty(2, 3, 5)
 
     with pytest.warns(Warning, match="nn.init.dirac`? is now deprecated in favor of `?nn.init.dirac_"):
-        result = nn.init.dirac(weight)
+        result = nn.init.dirac(weight, *groups)
 
     assert result is weight
-    assert weight.nonzero().tolist() == [[0, 0, 2], [1, 1, 2]]
+    assert weight.nonzero().tolist() == ones

@@ -58,14 +58,22 @@ def test_bounds_are_not_relative_to_the_deviation():
     assert weight.abs().max().item() > 0.05
     assert weight.std().item() == pytest.approx(0.02, abs=0.001)
 
+    cut = nn.init.trunc_normal_(torch.empty(100, 200), std=0.02, a=-0.04, b=0.04)
 
-@pytest.mark.parametrize(("a", "b"), [(2.5, 3.0), (-3.0, -2.5)], ids=["above", "below"])
-def test_a_mean_far_outside_warns(a, b):
+    assert [cut.min().item(), cut.max().item()] == pytest.approx([-0.04, 0.04], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("std", "a", "b"),
+    [(1.0, 2.5, 3.0), (1.0, -3.0, -2.5), (0.5, 1.25, 2.0), (0.5, -2.0, -1.25)],
+    ids=["above", "below", "above, narrower", "below, narrower"],
+)
+def test_a_mean_far_outside_warns(std, a, b):
     """``nn.init.trunc_normal_`` warns if ``mean`` is more than 2 ``std`` outside the bounds ``a`` and
     ``b``.
     """
     with pytest.warns(UserWarning, match="mean is more than 2 std from .a, b. in nn.init.trunc_normal_"):
-        weight = nn.init.trunc_normal_(torch.empty(5), 0.0, 1.0, a, b)
+        weight = nn.init.trunc_normal_(torch.empty(5), 0.0, std, a, b)
 
     assert ((weight >= a) & (weight <= b)).tolist() == [True] * 5
 
@@ -117,14 +125,22 @@ def test_rejected_values_are_drawn_again():
     Where it is 30% or less, values are drawn evenly from ``[a, b]`` and some of them rejected.
     """
     torch.manual_seed(3)
-    weight = nn.init.trunc_normal_(torch.empty(100), 0.5, 2.0, -1.0, 3.0)
+    weight = nn.init.trunc_normal_(torch.empty(100), 0.5, 2.0, 1.5, 6.5)  # 30.7% of the distribution
     torch.manual_seed(3)
     normal = torch.empty(100).normal_(0.5, 2.0)
 
-    inside = (normal >= -1.0) & (normal <= 3.0)
+    inside = (normal >= 1.5) & (normal <= 6.5)
     assert 0 < inside.sum().item() < 100
     assert weight[inside].tolist() == normal[inside].tolist()
-    assert ((weight >= -1.0) & (weight <= 3.0)).all()
+    assert ((weight >= 1.5) & (weight <= 6.5)).all()
+
+    torch.manual_seed(3)
+    weight = nn.init.trunc_normal_(torch.empty(100), 0.5, 2.0, 1.6, 6.5)  # 29.0%
+    torch.manual_seed(3)
+    even = torch.empty(100).uniform_(1.6, 6.5)
+
+    assert 20 < (weight == even).sum().item() < 80
+    assert ((weight >= 1.6) & (weight <= 6.5)).all()
 
 
 @pytest.mark.before("2.12")
@@ -151,6 +167,9 @@ def test_other_dtypes_stay_within_the_bounds(dtype):
     assert weight.max().item() == pytest.approx(1.5, abs=0.05)
     assert ((weight >= -0.75) & (weight <= 1.5)).all()
 
+    tail = nn.init.trunc_normal_(torch.empty(100, 100, dtype=dtype), 0.0, 1.0, 2.0, 3.0)
+    assert ((tail >= 2.0) & (tail <= 3.0)).all()
+
 
 @pytest.mark.since("2.12")
 def test_bfloat16_keeps_the_deviation():
@@ -161,8 +180,11 @@ def test_bfloat16_keeps_the_deviation():
     """
     weight = nn.init.trunc_normal_(torch.empty(100, 1000, dtype=torch.bfloat16), std=0.02)
 
-    assert weight.float().std().item() == pytest.approx(0.02, rel=0.05)
-    assert weight.abs().max().item() < 0.2
+    cast = nn.init.trunc_normal_(torch.empty(100, 1000), std=0.02).bfloat16()
+
+    for values in (weight, cast):
+        assert values.float().std().item() == pytest.approx(0.02, rel=0.05)
+        assert values.abs().max().item() < 0.2
 
 
 @pytest.mark.before("2.12")
@@ -194,3 +216,20 @@ def test_the_upper_tail_in_bfloat16():
     assert exact.std().item() == pytest.approx(0.34, abs=0.02)
     assert exact.bfloat16().float().std().item() == pytest.approx(0.34, abs=0.02)
     assert abs(rough.float().std().item() - 0.34) > 0.05
+
+
+def test_near_bounds_make_the_deviation_smaller():
+    """With bounds at 2 ``std`` the values of ``nn.init.trunc_normal_`` deviate by 0.88 ``std``, not by
+    ``std``.
+
+    ``std`` is that of the normal distribution before it is cut. With the default bounds, -2 and 2, that is so
+    for ``std=1``, and not for ``std=0.02``.
+    """
+
+    def deviation(std, bound):
+        values = nn.init.trunc_normal_(torch.empty(100000), std=std, a=-bound, b=bound)
+        return round(values.std().item() / std, 1), round(values.abs().max().item() / std, 1)
+
+    assert deviation(std=0.02, bound=0.04) == (0.9, 2.0)
+    assert deviation(std=0.02, bound=0.02) == (0.5, 1.0)
+    assert deviation(std=0.02, bound=2.0)[0] == 1.0

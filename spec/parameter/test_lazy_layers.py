@@ -59,7 +59,7 @@ def test_a_lazy_convolution_has_weight_and_bias_to_come(lazy, ordinary, dimensio
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS[:3])
 def test_arguments_of_a_lazy_convolution(lazy, ordinary, dimensions):
     """``nn.LazyConv2d`` accepts the arguments of ``nn.Conv2d`` in the same order, without ``in_channels``."""
-    arguments = (4, 3, 2, 1, 3, 2, False, "circular", None, torch.float64)
+    arguments = (8, 3, 5, 1, 4, 2, False, "circular", None, torch.float64)
     layer, model = lazy(*arguments), ordinary(6, *arguments)
 
     layer(torch.rand(2, 6, *[9] * dimensions, dtype=torch.float64))
@@ -73,10 +73,10 @@ def test_arguments_of_a_lazy_convolution(lazy, ordinary, dimensions):
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS[3:])
 def test_arguments_of_a_lazy_transposed_convolution(lazy, ordinary, dimensions):
     """``nn.LazyConvTranspose2d`` accepts the arguments of ``nn.ConvTranspose2d``, without ``in_channels``."""
-    arguments = (4, 3, 3, 1, 2, 2, False, 4, "zeros", None, torch.float64)
+    arguments = (8, 3, 5, 1, 4, 2, False, 6, "zeros", None, torch.float64)
     layer, model = lazy(*arguments), ordinary(6, *arguments)
 
-    layer(torch.rand(2, 6, *[5] * dimensions, dtype=torch.float64))
+    layer(torch.rand(2, 6, *[2] * dimensions, dtype=torch.float64))
 
     assert repr(layer) == repr(model)
     assert (layer.weight.shape, layer.weight.dtype) == (model.weight.shape, torch.float64)
@@ -85,17 +85,17 @@ def test_arguments_of_a_lazy_transposed_convolution(lazy, ordinary, dimensions):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=["double", "half"])
-def test_device_and_dtype_of_lazy_parameters(device, dtype):
+def test_device_and_dtype_of_lazy_parameters(dtype):
     """``nn.LazyLinear`` and ``nn.LazyConv2d`` use ``device`` and ``dtype`` for their uninitialized
     parameters.
     """
-    layers = [lazy(4, 3, device=device, dtype=dtype) for lazy, _, _ in CONVOLUTIONS]
-    layers.append(nn.LazyLinear(3, True, device, dtype))
+    layers = [lazy(4, 3, device="meta", dtype=dtype) for lazy, _, _ in CONVOLUTIONS]
+    layers.append(nn.LazyLinear(3, True, "meta", dtype))
 
     parameters = [p for layer in layers for p in layer.parameters()]
 
     assert [p.dtype for p in parameters] == [dtype] * 14
-    assert [p.device.type for p in parameters] == [torch.device(device).type] * 14
+    assert [p.device.type for p in parameters] == ["meta"] * 14
 
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
@@ -126,7 +126,7 @@ def test_dimensions_of_a_lazy_convolution(lazy, ordinary, dimensions, difference
     with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
         layer(x)
 
-    assert type(layer) is lazy
+    assert (type(layer), layer.has_uninitialized_params()) == (lazy, True)
 
 
 def test_groups_must_divide_the_channels_seen():
@@ -299,12 +299,13 @@ def test_arguments_of_a_lazy_normalisation(lazy, ordinary, dimensions):
     """``nn.LazyBatchNorm2d`` accepts the arguments of ``nn.BatchNorm2d`` in order, without
     ``num_features``.
     """
-    layer = lazy(1e-3, 0.2, False, True, None, torch.float64)
+    layer, other = lazy(1e-3, 0.2, False, True, None, torch.float64), lazy(1e-3, 0.2, True, False)
 
     layer(torch.rand(4, 5, *[6] * dimensions, dtype=torch.float64))
 
     assert type(layer) is ordinary
     assert (layer.eps, layer.momentum, layer.affine, layer.track_running_stats) == (1e-3, 0.2, False, True)
+    assert (other.affine, other.track_running_stats) == (True, False)
     assert (layer.weight, layer.bias) == (None, None)
     assert layer.running_mean.dtype == torch.float64
     assert layer.num_batches_tracked.dtype == torch.int64

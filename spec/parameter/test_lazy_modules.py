@@ -40,6 +40,12 @@ def test_the_first_input_gives_the_shape():
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 5)), ("bias", (3,))]
     assert torch.allclose(result, x @ layer.weight.T + layer.bias)
 
+    convolution, scale = nn.LazyConv2d(4, (3, 2)), LazyScale()
+    convolution(torch.rand(1, 5, 6, 7))
+    scale(x)
+
+    assert (convolution.weight.shape, scale.weight.shape) == ((4, 5, 3, 2), (5,))
+
 
 def test_has_uninitialized_params():
     """:meth:`~torch.nn.modules.lazy.LazyModuleMixin.has_uninitialized_params` of a lazy module is true
@@ -202,11 +208,12 @@ def test_an_optimizer_may_come_before_the_first_call():
     optimizer.step()
 
     net(torch.tensor([[1.0, 2.0]])).sum().backward()
-    before = net.weight.detach().clone()
+    weight, bias = (p.detach().clone() for p in net.parameters())
     optimizer.step()
 
     assert optimizer.param_groups[0]["params"][0] is net.weight
-    assert torch.allclose(before - net.weight, torch.tensor([[0.5, 1.0]] * 3))
+    assert torch.allclose(weight - net.weight, torch.tensor([[0.5, 1.0]] * 3))
+    assert torch.allclose(bias - net.bias, torch.tensor([0.5] * 3))
 
 
 def test_counting_parameters_too_early_fails():
@@ -230,8 +237,10 @@ def test_initialize_parameters_is_required():
         def forward(self, x):
             return x
 
+    layer = Forgetful()
+
     with pytest.raises(NotImplementedError, match="initialize_parameters is not implemented for Forgetful"):
-        Forgetful()(torch.rand(2))
+        layer(torch.rand(2))
 
 
 def test_initialize_parameters_must_finish():
@@ -256,9 +265,9 @@ def test_initialize_parameters_sees_positional_ones():
     """``initialize_parameters`` of a lazy module receives the positional arguments of the first call."""
     layer = LazyScale()
 
-    layer(torch.rand(2), "mask")
+    layer(torch.rand(2), "mask", 3)
 
-    assert layer.seen == (("mask",), {})
+    assert layer.seen == (("mask", 3), {})
 
 
 @pytest.mark.question("Q97")
@@ -269,11 +278,18 @@ def test_initialize_parameters_sees_the_keywords():
     The method has to accept all of them, even unused ones: ``def initialize_parameters(self, x, **kwargs)``.
     See :issue:`59923`.
     """
+
+    class Narrow(LazyScale):
+        def initialize_parameters(self, x):
+            self.weight.materialize((x.shape[-1],))
+
     layer = LazyScale()
 
     layer(torch.rand(2), "mask", scale=3)
 
     assert layer.seen == (("mask",), {"scale": 3})
+    with pytest.raises(TypeError, match=r"initialize_parameters\(\) got an unexpected keyword .* 'scale'"):
+        Narrow()(torch.rand(2), scale=3)
 
 
 @pytest.mark.question("Q97")
@@ -311,6 +327,7 @@ def test_the_input_may_be_a_keyword():
 
     assert output.shape == (2, 3)
     assert type(layer) is nn.Linear
+    assert LazyScale()(x=torch.rand(2, 5)).shape == (2, 5)
 
 
 @pytest.mark.question("Q97")
@@ -356,10 +373,10 @@ def test_no_warning_at_construction():
     """Constructing a lazy module, such as ``nn.LazyLinear``, does not warn."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        layer = nn.LazyLinear(3)
+        layers = [nn.LazyLinear(3), nn.LazyConv2d(4, 3), nn.LazyBatchNorm1d(), LazyScale()]
 
     assert caught == []
-    assert layer.has_uninitialized_params() is True
+    assert [layer.has_uninitialized_params() for layer in layers] == [True] * 4
 
 
 def test_constructor_arguments_reach_the_next_class():

@@ -147,24 +147,27 @@ def test_num_features_stays_zero_after_loading():
     layer(torch.rand(3, 4))
 
     assert [before, layer.num_features] == [0, 0]
-    assert type(layer) is nn.BatchNorm1d
+    assert repr(layer).startswith("BatchNorm1d(0, ")
     assert layer.weight.shape == (4,)
 
 
-def test_in_channels_stay_zero_after_loading():
+@pytest.mark.parametrize("kind", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_in_channels_stay_zero_after_loading(kind, dimensions):
     """``in_channels`` of an ``nn.LazyConv2d`` stays 0 after ``load_state_dict`` and a first call.
 
     So the layer prints as ``Conv2d(0, ...)``, and so it is for the other lazy convolutions. What it computes
     is right.
     """
-    plain, layer = nn.Conv2d(2, 3, 1), nn.LazyConv2d(3, 1)
+    name = f"{kind}{dimensions}d"
+    plain, layer = getattr(nn, name)(2, 3, 2), getattr(nn, f"Lazy{name}")(3, 2)
     layer.load_state_dict(plain.state_dict())
-    x = torch.rand(1, 2, 4, 4)
+    x = torch.rand(1, 2, *[4] * dimensions)
 
     output = layer(x)
 
     assert layer.in_channels == 0
-    assert repr(layer).startswith("Conv2d(0, 3")
+    assert repr(layer).startswith(f"{name}(0, 3")
     assert torch.equal(output, plain(x))
 
 
@@ -189,12 +192,12 @@ def test_lazy_into_initialised_fails():
     values.
     """
     layer = nn.Linear(5, 3)
-    before = layer.weight.tolist()
+    before = [p.tolist() for p in layer.parameters()]
 
     with pytest.raises(RuntimeError, match="Can't access the shape of an uninitialized parameter or buffer"):
         layer.load_state_dict(nn.LazyLinear(3).state_dict())
 
-    assert layer.weight.tolist() == before
+    assert [p.tolist() for p in layer.parameters()] == before
 
 
 @pytest.mark.since("2.1")
@@ -204,14 +207,21 @@ def test_assign_replaces_uninitialized_parameters():
     An optimizer that was given the old ones trains nothing.
     """
     source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
-    before = layer.weight
+    before = list(layer.parameters())
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
 
     layer.load_state_dict(source.state_dict(), assign=True)
 
     assert layer.has_uninitialized_params() is False
-    assert layer.weight is not before
-    assert type(layer.weight) is nn.Parameter
+    assert [p is old for p, old in zip(layer.parameters(), before, strict=True)] == [False, False]
+    assert [type(p) for p in layer.parameters()] == [nn.Parameter, nn.Parameter]
     assert layer.weight.data_ptr() == source.weight.data_ptr()
+
+    values = layer.weight.tolist()
+    layer(torch.rand(2, 5)).sum().backward()
+    optimizer.step()
+
+    assert layer.weight.tolist() == values
 
 
 def test_half_loaded_is_never_initialised():
@@ -222,9 +232,9 @@ def test_half_loaded_is_never_initialised():
     layer = nn.LazyLinear(3)
     keys = layer.load_state_dict({"weight": torch.rand(3, 5)}, strict=False)
 
-    for _ in range(2):
+    for size in (5, 6):
         with pytest.raises(AttributeError, match="'Parameter' object has no attribute 'materialize'"):
-            layer(torch.rand(2, 5))
+            layer(torch.rand(2, size))
 
     assert keys.missing_keys == ["bias"]
     assert type(layer.bias) is UninitializedParameter

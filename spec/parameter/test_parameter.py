@@ -24,6 +24,11 @@ def test_a_parameter_is_a_tensor():
     assert isinstance(weight, torch.Tensor)
     assert weight.tolist() == [[1.5, 2.5, 3.5]]
     assert (weight.shape, weight.dtype) == ((1, 3), torch.float32)
+    assert (weight @ weight.T + 1).tolist() == [[21.75]]
+
+    net = nn.Module()
+    net.weight = weight
+    assert [(name, p is weight) for name, p in net.named_parameters()] == [("weight", True)]
 
 
 @pytest.mark.claim("N2-20")
@@ -36,6 +41,7 @@ def test_requires_grad_from_the_start():
     """
     assert nn.Parameter(torch.rand(2)).requires_grad is True
     assert nn.Parameter(torch.rand(2), requires_grad=False).requires_grad is False
+    assert nn.Parameter(torch.rand(2, requires_grad=True), requires_grad=False).requires_grad is False
 
 
 @pytest.mark.claim("N2-17", "N2-20")
@@ -45,11 +51,20 @@ def test_a_plain_tensor_requires_no_grad():
     An optimizer can train a plain tensor with ``requires_grad=True``, but a module does not register,
     move or save it.
     """
-    plain = torch.tensor([1.5, 2.5])
+    plain, net = torch.tensor([1.5, 2.5]), nn.Module()
 
     assert plain.requires_grad is False
     assert torch.rand(2).requires_grad is False
     assert nn.Parameter(plain).requires_grad is True
+
+    net.scale = scale = torch.tensor([1.5, 2.5], requires_grad=True)
+    (net.scale * 3).sum().backward()
+    torch.optim.SGD([scale], lr=0.5).step()
+    net.to(torch.float64)
+
+    assert scale.tolist() == [0.0, 1.0]
+    assert (net.scale is scale, scale.dtype) == (True, torch.float32)
+    assert (list(net.parameters()), net.state_dict()) == ([], {})
 
 
 @pytest.mark.claim("N2-19")
@@ -88,8 +103,10 @@ def test_no_grad_does_not_freeze_it():
     """
     with torch.no_grad():
         weight = nn.Parameter(torch.rand(2))
+        frozen = nn.Parameter(torch.rand(2), requires_grad=False)
 
     assert weight.requires_grad is True
+    assert frozen.requires_grad is False
 
 
 def test_from_nothing_it_is_empty():
@@ -113,14 +130,16 @@ def test_shares_the_storage_of_its_tensor(device):
     What is written into the tensor later is written into the parameter. Give it a ``clone()`` where that
     is not wanted.
     """
-    values = torch.tensor([1.5, 2.5], device=device)
+    values = torch.tensor([1.5, 2.5, 3.5], device=device)
     weight = nn.Parameter(values)
 
     values[1] = 7.0
 
     assert weight.data_ptr() == values.data_ptr()
-    assert weight.tolist() == [1.5, 7.0]
+    assert weight.tolist() == [1.5, 7.0, 3.5]
     assert weight.device == values.device
+    for again in (nn.Parameter(values, requires_grad=False), nn.Parameter(values[::2])):
+        assert again.data_ptr() == values.data_ptr()
 
 
 def test_the_tensor_is_left_as_it_was():
@@ -226,11 +245,12 @@ def test_an_inplace_operation_returns_the_parameter():
 
     with torch.no_grad():
         result = weight.mul_(2)
+        result -= 1
 
     assert result is weight
     assert type(weight) is nn.Parameter
     assert (weight.is_leaf, weight.requires_grad) == (True, True)
-    assert weight.tolist() == [3.0, 5.0]
+    assert weight.tolist() == [2.0, 4.0]
 
 
 @pytest.mark.claim("N2-28")

@@ -53,10 +53,12 @@ def test_a_deep_copy_drops_attributes():
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))
     weight.note = "weight decay off"
 
-    twin = copy.deepcopy(weight)
+    net = nn.ParameterList([weight])
 
-    assert twin.tolist() == [1.5, 2.5]
-    assert hasattr(twin, "note") is False
+    for twin in (copy.deepcopy(weight), copy.deepcopy(net)[0]):
+        assert twin.tolist() == [1.5, 2.5]
+        assert hasattr(twin, "note") is False
+    assert pickle.loads(pickle.dumps(weight)).note == "weight decay off"
 
 
 def test_a_deep_copy_looks_into_the_memo():

@@ -65,10 +65,11 @@ def test_subclass_source_is_left_alone():
 
 def test_any_tensor_with_the_flag_passes():
     """``isinstance(x, nn.Parameter)`` is true for any tensor ``x`` whose ``_is_param`` is true."""
-    flagged, unflagged, plain = torch.rand(2), torch.rand(2), torch.rand(2)
-    flagged._is_param, unflagged._is_param = True, False
+    flagged, unflagged, other = torch.rand(2), torch.rand(2), tagged()
+    flagged._is_param, unflagged._is_param, other._is_param = True, False, True
 
-    assert [isinstance(t, nn.Parameter) for t in (flagged, unflagged, plain)] == [True, False, False]
+    assert [isinstance(t, nn.Parameter) for t in (flagged, other)] == [True, True]
+    assert [isinstance(t, nn.Parameter) for t in (unflagged, torch.rand(2), tagged())] == [False] * 3
 
 
 def test_the_flag_is_for_tensors_only():
@@ -111,10 +112,18 @@ def test_the_flag_made_every_subclass():
 
 
 def test_prints_like_its_own_type():
-    """``repr`` of an ``nn.Parameter`` of a tensor subclass is the subclass's ``repr`` inside
-    ``Parameter(...)``.
+    """``nn.Parameter`` of a tensor subclass prints it in ``Parameter(...)``, unless it has its own
+    ``__repr__``.
     """
+
+    class Silent(Tagged):
+        def __repr__(self, **options):
+            return "Silent"
+
+    silent = nn.Parameter(torch.rand(2).as_subclass(Silent))
+
     assert repr(nn.Parameter(tagged())) == "Parameter(Tagged([1.5000, 2.5000], requires_grad=True))"
+    assert repr(silent) == "Silent"
 
 
 def test_copies_like_its_own_type():

@@ -20,38 +20,40 @@ def drawn_evenly(values, bound):
 
 @pytest.mark.claim("N2-29")
 @pytest.mark.parametrize(
-    "layer",
+    ("make", "sizes"),
     [
-        nn.Linear(5, 3),
-        nn.Bilinear(2, 3, 4),
-        nn.Conv2d(2, 3, 3),
-        nn.ConvTranspose1d(2, 3, 3),
-        nn.Embedding(4, 3),
-        nn.EmbeddingBag(4, 3),
-        nn.GRU(2, 3),
-        nn.LSTMCell(2, 3),
-        nn.BatchNorm1d(3),
-        nn.LayerNorm(3),
-        nn.GroupNorm(1, 3),
+        (nn.Linear, (5, 3)),
+        (nn.Bilinear, (2, 3, 4)),
+        (nn.Conv2d, (2, 3, 3)),
+        (nn.ConvTranspose1d, (2, 3, 3)),
+        (nn.Embedding, (4, 3)),
+        (nn.EmbeddingBag, (4, 3)),
+        (nn.GRU, (2, 3)),
+        (nn.LSTMCell, (2, 3)),
+        (nn.BatchNorm1d, (3,)),
+        (nn.LayerNorm, (3,)),
+        (nn.GroupNorm, (1, 3)),
     ],
-    ids=lambda layer: type(layer).__name__,
 )
-def test_reset_parameters_writes_first_values_again(layer):
+def test_reset_parameters_writes_first_values_again(make, sizes):
     """``layer.reset_parameters()`` initializes the parameters of the layer again and returns ``None``.
 
     The parameters stay the same objects, so an optimizer keeps them; what it has gathered about them
     stays too.
     """
+    layer = make(*sizes)
     before = list(layer.parameters())
-    with torch.no_grad():
-        for p in before:
-            p.fill_(50.0)
+    for p in before:
+        nn.init.constant_(p, 50.0)
 
+    torch.manual_seed(3)
     result = layer.reset_parameters()
+    torch.manual_seed(3)
+    model = make(*sizes)
 
     assert result is None
     assert [id(p) for p in layer.parameters()] == [id(p) for p in before]
-    assert max(p.abs().max().item() for p in before) < 10
+    assert [p.tolist() for p in before] == [p.tolist() for p in model.parameters()]
     assert [(p.requires_grad, p.grad_fn) for p in before] == [(True, None)] * len(before)
 
 
@@ -78,6 +80,7 @@ def test_linear_draws_from_one_over_root_fan_in():
         (nn.Conv2d, (3, 4, 2)),
         (nn.ConvTranspose1d, (3, 4, 2)),
         (nn.Embedding, (4, 3, 1)),
+        (nn.EmbeddingBag, (4, 3)),
     ],
 )
 def test_reset_draws_like_a_new_layer(make, sizes):
@@ -267,15 +270,16 @@ def test_a_linear_layer_of_no_inputs():
 
 
 @pytest.mark.since("2.12")
-def test_channels_last_draws_like_contiguous():
+@pytest.mark.parametrize("make", [nn.Conv2d, nn.ConvTranspose2d])
+def test_channels_last_draws_like_contiguous(make):
     """``reset_parameters()`` of a ``channels_last`` convolution draws the same values as a contiguous one."""
-    layer = nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)
+    layer = make(2, 3, 3).to(memory_format=torch.channels_last)
     torch.manual_seed(3)
     layer.reset_parameters()
     torch.manual_seed(3)
-    model = nn.Conv2d(2, 3, 3)
+    model = make(2, 3, 3)
 
-    assert layer.weight.tolist() == model.weight.tolist()
+    assert [p.tolist() for p in layer.parameters()] == [p.tolist() for p in model.parameters()]
     assert layer.weight.is_contiguous(memory_format=torch.channels_last) is True
 
 
@@ -305,3 +309,34 @@ def test_module_has_no_reset_parameters():
 
     assert [hasattr(module, "reset_parameters") for module in without] == [False, False, False]
     assert hasattr(nn.Linear(2, 3), "reset_parameters") is True
+
+
+@pytest.mark.since("2.1")
+def test_a_network_on_meta_is_filled_layer_by_layer():
+    """``to_empty(recurse=False)`` and ``reset_parameters()`` of each module fill a network on meta layer by
+    layer.
+
+    A module's ``reset_parameters()`` is to fill its own tensors only; those of a module that has none stay
+    arbitrary: define it for every module with tensors of its own.
+
+    See also :ref:`placement.meta.to_empty_may_leave_submodules_out`
+    """
+
+    def build(device):
+        net = nn.Sequential(nn.Linear(2, 3, device=device), nn.BatchNorm1d(3, device=device))
+        net.scale = nn.Parameter(torch.ones(3, device=device))
+        return net
+
+    net = build("meta")
+    torch.set_deterministic_debug_mode("error")  # fills memory that is not initialized with NaN
+    torch.manual_seed(5)
+    for module in net.modules():
+        module.to_empty(device="cpu", recurse=False)
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    torch.set_deterministic_debug_mode("default")
+    torch.manual_seed(5)
+    usual = build("cpu").state_dict()
+
+    assert net.scale.isnan().tolist() == [True, True, True]
+    assert all(torch.equal(value, usual[key]) for key, value in net.state_dict().items() if key != "scale")

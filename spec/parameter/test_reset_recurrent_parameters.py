@@ -39,6 +39,7 @@ def test_attention_starts_with_zero_biases():
     assert layer.in_proj_bias.tolist() == [0.0] * 12
     assert layer.out_proj.bias.tolist() == [0.0] * 4
     assert layer.bias_k.abs().min().item() > 0
+    assert layer.bias_v.abs().min().item() > 0
 
 
 def test_attention_draws_its_projection_by_xavier():
@@ -71,6 +72,11 @@ def test_attention_draws_three_projections():
     names = ("q_proj_weight", "k_proj_weight", "v_proj_weight", "bias_k", "bias_v")
     assert [getattr(layer, name).tolist() for name in names] == model
 
+    for sizes in ({"kdim": 3}, {"vdim": 5}):
+        other = nn.MultiheadAttention(4, 2, **sizes)
+        assert other.in_proj_weight is None
+        assert other.q_proj_weight.shape == (4, 4)
+
 
 def test_attention_has_no_public_reset():
     """``nn.MultiheadAttention`` has no ``reset_parameters()``: its ``in_proj_weight`` is left as it is.
@@ -89,7 +95,8 @@ def test_attention_has_no_public_reset():
     left = [name for name, p in net.named_parameters() if (p == 7).any()]
     assert left == ["self_attn.in_proj_weight", "self_attn.in_proj_bias"]
     net.self_attn._reset_parameters()
-    assert not (net.self_attn.in_proj_weight == 7).any()
+    assert len(net.self_attn.in_proj_weight.unique()) > 40
+    assert net.self_attn.in_proj_bias.tolist() == [0.0] * 12
 
 
 def test_a_transformer_draws_every_matrix_by_xavier():

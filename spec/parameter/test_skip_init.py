@@ -57,10 +57,11 @@ def test_arguments_are_handed_on():
 
 def test_the_device_is_where_the_layer_ends_up(device):
     """``nn.utils.skip_init(cls, ..., device=device)`` creates parameters and buffers on that device."""
-    layer = nn.utils.skip_init(nn.BatchNorm1d, 3, device=device)
+    for where in (torch.device(device), torch.device("meta")):
+        layer = nn.utils.skip_init(nn.BatchNorm1d, 3, device=where)
 
-    tensors = [*layer.parameters(), *layer.buffers()]
-    assert [t.device.type for t in tensors] == [torch.device(device).type] * 5
+        tensors = [*layer.parameters(), *layer.buffers()]
+        assert [t.device.type for t in tensors] == [where.type] * 5
 
 
 def test_meta_is_a_device_too():

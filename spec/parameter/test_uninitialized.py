@@ -65,6 +65,8 @@ def test_materialize_takes_another_device_and_dtype(device):
     assert (mean.device.type, mean.dtype) == (torch.device(device).type, torch.float16)
     assert (weight.device.type, weight.dtype) == ("cpu", torch.float64)
     assert (steps.device.type, steps.dtype) == ("cpu", torch.int64)
+    with pytest.raises(RuntimeError, match="incompatible tensor type"):
+        UninitializedBuffer().materialize((4,), "meta")
 
 
 def test_materialize_cannot_cross_to_meta():
@@ -200,10 +202,13 @@ def test_it_prints_its_class_only():
     """``repr`` of an ``UninitializedParameter`` or ``UninitializedBuffer`` is its class name in angle
     brackets.
     """
-    assert [repr(UninitializedParameter()), repr(UninitializedBuffer())] == [
-        "<UninitializedParameter>",
-        "<UninitializedBuffer>",
-    ]
+
+    class UninitializedScale(UninitializedParameter):
+        pass
+
+    assert repr(UninitializedParameter()) == "<UninitializedParameter>"
+    assert repr(UninitializedBuffer()) == "<UninitializedBuffer>"
+    assert repr(UninitializedScale()) == "<UninitializedScale>"
 
 
 def test_it_has_no_shape():
@@ -219,6 +224,8 @@ def test_it_has_no_shape():
         _ = UninitializedParameter().shape
     with pytest.raises(RuntimeError, match=message):
         _ = UninitializedBuffer().shape
+    with pytest.raises(RuntimeError, match=message):
+        nn.Linear(5, 3).load_state_dict(nn.LazyLinear(3).state_dict())
 
 
 def test_it_cannot_be_shared():
@@ -334,10 +341,17 @@ def test_other_dtypes_are_forbidden():
     with pytest.raises(ValueError, match="<method 'type' of"):
         mean.type(torch.float64)
 
+    net = nn.Module()
+    net.register_buffer("mean", mean)
+    assert mean.to(torch.bfloat16).dtype == torch.bfloat16
+    assert net.to(torch.bfloat16).mean.dtype == torch.bfloat16
+
 
 def test_a_module_moves_them(device):
     """:meth:`Module.to <torch.nn.Module.to>` casts and moves ``UninitializedParameter`` and
     ``UninitializedBuffer`` objects too.
+
+    On the meta device an ``UninitializedParameter`` becomes an ``nn.Parameter`` without elements.
     """
     net = nn.Module()
     net.weight = weight = UninitializedParameter()
@@ -349,3 +363,8 @@ def test_a_module_moves_them(device):
     assert type(net.mean) is UninitializedBuffer
     assert [t.dtype for t in (net.weight, net.mean)] == [torch.float64, torch.float64]
     assert [t.device.type for t in (net.weight, net.mean)] == [torch.device(device).type] * 2
+
+    net.to("meta")
+
+    assert [t.device.type for t in (net.weight, net.mean)] == ["meta", "meta"]
+    assert [type(net.weight), type(net.mean)] == [nn.Parameter, UninitializedBuffer]

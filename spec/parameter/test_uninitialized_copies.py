@@ -26,6 +26,11 @@ def test_a_deep_copy_of_an_uninitialized_parameter():
     assert type(twin) is UninitializedParameter
     assert (twin.requires_grad, twin.device.type, twin.dtype) == (False, "meta", torch.float16)
 
+    weight.materialize((2, 3))
+    twin.materialize((5,))
+
+    assert (weight.shape, twin.shape) == ((2, 3), (5,))
+
 
 def test_an_uninitialized_parameter_is_deep_copied_once():
     """``copy.deepcopy`` copies an ``UninitializedParameter`` found in two places once, through the memo."""

@@ -26,6 +26,7 @@ def test_weights_and_gradients_keep_their_dtype():
     assert output.dtype is torch.bfloat16
     assert layer.weight.dtype is layer.weight.grad.dtype is torch.float32
     assert {value.dtype for value in state.values()} == {torch.float32}
+    assert layer.bfloat16().weight.dtype is torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -33,11 +34,12 @@ def test_weights_and_gradients_keep_their_dtype():
     [
         (nn.Linear(4, 3), 1),
         (nn.Conv1d(4, 3, 1), 1),
+        (nn.Conv2d(5, 3, 1), 1),
         (nn.ConvTranspose1d(4, 3, 1), 1),
         (nn.MultiheadAttention(4, 2), 3),
         (nn.LSTM(4, 3), 1),
     ],
-    ids=["Linear", "Conv1d", "ConvTranspose1d", "MultiheadAttention", "LSTM"],
+    ids=["Linear", "Conv1d", "Conv2d", "ConvTranspose1d", "MultiheadAttention", "LSTM"],
 )
 def test_layers_that_compute_in_bfloat16(layer, inputs):
     """Linear, convolution, attention and LSTM layers return bfloat16 in ``torch.autocast("cpu")``.
@@ -55,18 +57,24 @@ def test_layers_that_compute_in_bfloat16(layer, inputs):
 
 @pytest.mark.parametrize(
     "layer",
-    [nn.LayerNorm(4), nn.BatchNorm1d(4), nn.GroupNorm(2, 4), nn.ReLU(), nn.Softmax(-1), nn.AvgPool1d(2)],
-    ids=["LayerNorm", "BatchNorm1d", "GroupNorm", "ReLU", "Softmax", "AvgPool1d"],
+    [
+        *(nn.LayerNorm(4), nn.BatchNorm1d(4), nn.GroupNorm(2, 4), nn.InstanceNorm1d(4)),
+        *(nn.ReLU(), nn.Softmax(-1), nn.AvgPool2d(2), nn.MaxPool2d(2)),
+    ],
+    ids=lambda layer: type(layer).__name__,
 )
 def test_layers_that_keep_the_dtype(layer):
-    """In ``torch.autocast("cpu")``, normalizations, ReLU, Softmax and pooling keep the dtype of their input.
+    """In ``torch.autocast("cpu")``, normalizations, ReLU, Softmax and ``MaxPool2d`` keep their input's dtype.
 
-    After a linear layer that is bfloat16, although ``LayerNorm`` has float32 weights. On a GPU ``LayerNorm``
-    and ``Softmax`` return float32. See :class:`torch.autocast`.
+    After a linear layer that is bfloat16, although ``LayerNorm`` has float32 weights. So does ``AvgPool2d``,
+    but ``AvgPool3d`` returns float32, as ``LayerNorm`` and ``Softmax`` do on a GPU. See
+    :class:`torch.autocast`.
     """
     for dtype in (torch.float32, torch.bfloat16):
         with torch.autocast("cpu"):
             assert layer(torch.rand(5, 4, 4, dtype=dtype)).dtype is dtype
+    with torch.autocast("cpu"):
+        assert nn.AvgPool3d(2)(torch.rand(5, 4, 4, 4, dtype=torch.bfloat16)).dtype is torch.float32
 
 
 @pytest.mark.parametrize(
@@ -77,12 +85,13 @@ def test_layers_that_keep_the_dtype(layer):
 def test_losses_are_float32(loss):
     """In ``torch.autocast("cpu")``, losses such as ``nn.CrossEntropyLoss`` of bfloat16 inputs return float32.
 
-    See :class:`torch.autocast`.
+    Not all do: ``nn.GaussianNLLLoss`` returns bfloat16. See :class:`torch.autocast`.
     """
     prediction, target = torch.rand(4, 3).bfloat16(), torch.rand(4, 3).bfloat16()
 
     with torch.autocast("cpu"):
         assert loss(prediction, target).dtype is torch.float32
+        assert nn.GaussianNLLLoss()(prediction, target, target).dtype is torch.bfloat16
 
 
 def test_an_output_is_bfloat16_outside_as_well():
@@ -142,7 +151,8 @@ def test_autocast_to_float16_was_refused(dtype):
 
 
 @pytest.mark.since("2.2")
-def test_autocast_to_another_dtype_is_switched_off():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_autocast_to_another_dtype_is_switched_off(dtype):
     """``torch.autocast("cpu", dtype=torch.float32)`` warns that it is disabled, and casts nothing.
 
     So does each dtype that it does not support: an inner region may thus be meant to compute in float32, but
@@ -152,8 +162,10 @@ def test_autocast_to_another_dtype_is_switched_off():
 
     with torch.autocast("cpu"):
         with pytest.warns(UserWarning, match="target dtype is not supported. Disabling autocast"):
-            inner = torch.autocast("cpu", dtype=torch.float32)
+            inner = torch.autocast("cpu", dtype=dtype)
         with inner:
+            assert layer(x).dtype is torch.float32
+        with torch.autocast("cpu", enabled=False):
             assert layer(x).dtype is torch.float32
         assert layer(x).dtype is torch.bfloat16
 
@@ -166,14 +178,15 @@ def test_a_call_without_gradients_leaves_later_ones(mode):
     The cast of a weight that the first call remembers can be used for backward (:issue:`112583`). So it is
     after :class:`torch.inference_mode`. See :class:`torch.autocast`.
     """
-    layer, x = nn.Linear(2, 3), torch.rand(4, 2)
+    layer, x = nn.Linear(2, 3), torch.tensor([[1.5, 2.5], [0.5, 1.0]])
 
     with torch.autocast("cpu"):
         with mode():
             layer(x)
         layer(x).sum().backward()
 
-    assert layer.bias.grad.tolist() == [4.0, 4.0, 4.0]
+    assert layer.weight.grad.tolist() == [[2.0, 3.5]] * 3
+    assert layer.bias.grad.tolist() == [2.0, 2.0, 2.0]
 
 
 @pytest.mark.before("2.11")
@@ -200,14 +213,15 @@ def test_without_the_cache_calls_are_independent():
 
     Each call casts the weights anew. See :class:`torch.autocast`.
     """
-    layer, x = nn.Linear(2, 3), torch.rand(4, 2)
+    layer, x = nn.Linear(2, 3), torch.tensor([[1.5, 2.5], [0.5, 1.0]])
 
     with torch.autocast("cpu", cache_enabled=False):
         with torch.no_grad():
             layer(x)
         layer(x).sum().backward()
 
-    assert layer.bias.grad.tolist() == [4.0, 4.0, 4.0]
+    assert layer.weight.grad.tolist() == [[2.0, 3.5]] * 3
+    assert layer.bias.grad.tolist() == [2.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize("how", ["in place", "load_state_dict", "optimizer"])
@@ -252,5 +266,6 @@ def test_weights_that_a_region_sees_change():
         frozen.weight.fill_(8.0)
         assert [layer(x).item(), frozen(x).item()] == [8.0, 8.0]
         nn.init.constant_(layer.weight, 5.0)
+        assert layer(x).item() == 8.0
         torch.clear_autocast_cache()
         assert layer(x).item() == 5.0

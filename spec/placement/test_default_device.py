@@ -10,15 +10,26 @@ from torch import nn
 
 def test_a_layer_is_built_where_told(device):
     """``nn.BatchNorm1d(2, device=...)`` creates its parameters and buffers on that device."""
-    norm = nn.BatchNorm1d(2, device=device)
+    for place in ("meta", device):
+        norm = nn.BatchNorm1d(2, device=place)
 
-    assert [t.device.type for t in norm.state_dict().values()] == [device] * 5
+        assert [t.device.type for t in norm.state_dict().values()] == [place] * 5
 
 
 def test_a_layer_is_built_of_the_dtype_told():
     """A layer's ``dtype=`` argument sets its floating point tensors; integer buffers keep their dtype."""
+    others = nn.ModuleList(
+        [
+            nn.Linear(2, 3, dtype=torch.float64),
+            nn.Conv2d(2, 3, 4, dtype=torch.float64),
+            nn.Embedding(2, 3, dtype=torch.float64),
+            nn.LSTM(2, 3, dtype=torch.float64),
+            nn.TransformerEncoderLayer(2, 1, dtype=torch.float64),
+        ]
+    )
     norm = nn.BatchNorm1d(2, dtype=torch.float64)
 
+    assert {p.dtype for p in others.parameters()} == {torch.float64}
     assert [p.dtype for p in norm.parameters()] == [torch.float64, torch.float64]
     assert [b.dtype for b in norm.buffers()] == [torch.float64, torch.float64, torch.int64]
 
@@ -37,10 +48,10 @@ def test_nothing_told_means_32_bits_on_the_cpu():
 
     :func:`torch.set_default_device`, a device as context and :func:`torch.set_default_dtype` change that.
     """
-    layer = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
 
-    assert [p.device for p in layer.parameters()] == [torch.device("cpu")] * 2
-    assert [p.dtype for p in layer.parameters()] == [torch.float32] * 2
+    assert [t.device for t in net.state_dict().values()] == [torch.device("cpu")] * 7
+    assert [t.dtype for t in net.state_dict().values()] == [torch.float32] * 6 + [torch.int64]
 
 
 def test_a_device_is_a_context(device):
@@ -48,11 +59,12 @@ def test_a_device_is_a_context(device):
 
     A large model is so built where it is to run, or on the meta device without any memory. See *meta*.
     """
-    with torch.device(device):
-        norm = nn.BatchNorm1d(2)
-        x = torch.tensor([1.5, 2.5])
+    for place in ("meta", device):
+        with torch.device(place):
+            norm = nn.BatchNorm1d(2)
+            made = [torch.tensor([1.5, 2.5]), torch.zeros(2), torch.rand(2), torch.arange(2)]
 
-    assert [t.device.type for t in [*norm.state_dict().values(), x]] == [device] * 6
+        assert [t.device.type for t in [*norm.state_dict().values(), *made]] == [place] * 9
 
 
 def test_a_context_ends():
@@ -62,6 +74,16 @@ def test_a_context_ends():
 
     assert nn.Linear(2, 3).weight.device.type == "cpu"
     assert inside.weight.device.type == "meta"
+
+    torch.set_default_device("meta")
+    try:
+        with pytest.raises(TypeError, match="missing 1 required"), torch.device("cpu"):
+            nn.Linear(2)
+        after = nn.Linear(2, 3)
+    finally:
+        torch.set_default_device(None)
+
+    assert after.weight.device.type == "meta"
 
 
 def test_the_innermost_context_holds():
@@ -78,15 +100,15 @@ def test_the_innermost_context_holds():
 def test_an_explicit_device_wins():
     """A layer's ``device=`` overrides a ``with torch.device(...)`` block and ``torch.set_default_device``."""
     with torch.device("meta"):
-        in_context = nn.Linear(2, 3, device="cpu")
+        in_context = nn.BatchNorm1d(2, device="cpu")
     torch.set_default_device("meta")
     try:
-        by_default = nn.Linear(2, 3, device="cpu")
+        by_default = nn.BatchNorm1d(2, device="cpu")
     finally:
         torch.set_default_device(None)
 
-    assert in_context.weight.device.type == "cpu"
-    assert by_default.weight.device.type == "cpu"
+    assert [t.device.type for t in in_context.state_dict().values()] == ["cpu"] * 5
+    assert [t.device.type for t in by_default.state_dict().values()] == ["cpu"] * 5
 
 
 def test_a_context_does_not_move_what_is_there():
@@ -109,10 +131,15 @@ def test_the_default_device_can_be_set():
         layer = nn.Linear(2, 3)
         with torch.device("cpu"):
             inside = nn.Linear(2, 3)
+        after = nn.Linear(2, 3)
+        torch.set_default_device("cpu")
+        later = nn.Linear(2, 3)
+        torch.set_default_device("meta")
     finally:
         torch.set_default_device(None)
 
-    assert [net.weight.device.type for net in (layer, inside, nn.Linear(2, 3))] == ["meta", "cpu", "cpu"]
+    assert [net.weight.device.type for net in (layer, inside, after, later)] == ["meta", "cpu", "meta", "cpu"]
+    assert nn.Linear(2, 3).weight.device.type == "cpu"
 
 
 @pytest.mark.since("2.3")
@@ -131,14 +158,20 @@ def test_the_default_device_can_be_read():
 def test_the_device_of_a_context_can_be_read():
     """Inside a ``with torch.device(...)`` block, :func:`torch.get_default_device` returns that device.
 
-    Up to torch 2.7 it did not see the context, and failed once a default had been taken back.
+    Up to torch 2.7 it saw the context only where a default was set, and failed once that was taken back.
     """
-    torch.set_default_device(None)
+    for default in (None, "cpu"):
+        torch.set_default_device(default)
+        try:
+            with torch.device("meta"):
+                told = torch.get_default_device()
+                with torch.device("cpu"):
+                    inner = torch.get_default_device()
+        finally:
+            torch.set_default_device(None)
 
-    with torch.device("meta"):
-        told = torch.get_default_device()
-
-    assert told == torch.device("meta")
+        assert told == torch.device("meta")
+        assert inner == torch.device("cpu")
 
 
 def test_the_default_dtype_can_be_set():
@@ -156,8 +189,9 @@ def test_the_default_dtype_can_be_set():
 
 def test_the_default_dtype_is_floating_point():
     """:func:`torch.set_default_dtype` raises ``TypeError`` for an integer dtype."""
-    with pytest.raises(TypeError, match="only floating-point types are supported as the default type"):
-        torch.set_default_dtype(torch.int64)
+    for dtype in (torch.int64, torch.uint8):
+        with pytest.raises(TypeError, match="only floating-point types are supported as the default type"):
+            torch.set_default_dtype(dtype)
 
 
 def test_a_module_of_ones_own_takes_what_it_passes_on():
@@ -198,8 +232,8 @@ def test_a_tensor_of_the_old_constructors_is_on_the_cpu():
 def test_a_tie_is_made_on_any_device():
     """Weights tied inside ``with torch.device("meta")`` are one parameter, until the module is moved.
 
-    :meth:`~torch.nn.Module.to_empty` unties them, and so does ``load_state_dict(assign=True)``: tie them
-    again afterwards.
+    :meth:`~torch.nn.Module.to_empty` unties them: tie them again afterwards, as after
+    :ref:`state.assign.tied_weights_are_untied`.
 
     See also :ref:`placement.identity.the_meta_device_breaks_ties`
     """

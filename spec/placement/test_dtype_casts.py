@@ -3,6 +3,7 @@
 The first four cast floating point tensors and do not change others; ``type`` casts everything.
 """
 
+import copy
 import weakref
 
 import pytest
@@ -22,7 +23,7 @@ def test_floating_point_is_cast(cast, dtype):
     """``Module.float``, ``double``, ``half`` and ``bfloat16`` cast all floating point parameters and buffers.
 
     They are :meth:`~torch.nn.Module.float`, :meth:`~torch.nn.Module.double`, :meth:`~torch.nn.Module.half`
-    and :meth:`~torch.nn.Module.bfloat16`. Parameters and buffers are cast in place; the module is returned.
+    and :meth:`~torch.nn.Module.bfloat16`. The module is changed in place and returned.
     """
     net = nn.Sequential(nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float16))
 
@@ -50,6 +51,9 @@ def test_other_dtypes_are_left_alone(cast, dtype):
     getattr(net, cast)()
 
     assert [t.dtype for t in net.state_dict().values()] == [dtype, torch.complex64, torch.int64, torch.bool]
+    with pytest.warns(UserWarning, match="discards the imaginary part"):
+        net.to(dtype)
+    assert net.phase.dtype == dtype
 
 
 def test_precision_is_lost_for_good():
@@ -122,12 +126,16 @@ def test_inputs_must_have_the_dtype_of_the_weights():
     """After ``Module.double``, ``nn.Linear`` does not cast its input: a ``float32`` input raises
     ``RuntimeError``.
 
-    Cast the input as well: ``net(x.to(dtype))``. :class:`torch.autocast` does so inside its block.
+    Cast the input as well: ``net(x.to(dtype))``. :class:`torch.autocast` does not help here: it leaves
+    float64 as it is.
     """
-    layer = nn.Linear(2, 3).double()
+    layer, x = nn.Linear(2, 3).double(), torch.rand(4, 2)
 
     with pytest.raises(RuntimeError, match="mat1 and mat2 must have the same dtype"):
-        layer(torch.rand(4, 2))
+        layer(x)
+    with torch.autocast("cpu"), pytest.raises(RuntimeError, match="mat1 and mat2 must have the same dtype"):
+        layer(x)
+    assert layer(x.double()).dtype == torch.float64
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-15), (torch.bfloat16, 2e-3)])
@@ -184,12 +192,15 @@ def test_a_wrapper_with_a_weak_reference_is_not_cast():
     jagged = torch.nested.nested_tensor([torch.rand(2, 3), torch.rand(1, 3)], layout=torch.jagged)
     net = nn.Module()
     net.rows = nn.Parameter(jagged)
-    watch = weakref.ref(net.rows)
+    net.double()
+    assert net.rows.dtype == torch.float64
 
+    watch = weakref.ref(net.rows)
     with pytest.raises(RuntimeError, match=r"_apply\(\): Couldn't swap Module.rows"):
-        net.double()
+        net.float()
 
     assert watch() is net.rows
+    assert net.rows.dtype == torch.float64
 
 
 def test_a_parameter_is_kept_from_casts_by_apply():
@@ -224,3 +235,21 @@ def test_normalizations_of_bfloat16_with_float32_weights(layer):
         layer(x.double())
     with pytest.raises(RuntimeError, match="must have the same dtype"):
         nn.Linear(4, 3)(x)
+
+
+@pytest.mark.parametrize("layer", [nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.BatchNorm1d(4)])
+def test_normalizations_of_float32_with_bfloat16_weights(layer):
+    """``LayerNorm``, ``GroupNorm`` and ``BatchNorm`` in bfloat16 raise ``RuntimeError`` for float32 input.
+
+    The message says "mixed dtype" on the CPU, and "expected scalar type" on a GPU and in older releases: some
+    part of a model was cast, or made an output, in another dtype than the next. Cast that output, or call the
+    model in :class:`torch.autocast`.
+
+    See also :ref:`placement.dtype_casts.normalizations_of_bfloat16_with_float32_weights`
+    """
+    layer = copy.deepcopy(layer).bfloat16()
+    x = torch.rand(2, 4, 4)
+
+    assert layer(x.bfloat16()).dtype is torch.bfloat16
+    with pytest.raises(RuntimeError, match=r"mixed dtype|expected scalar type|must have the same dtype"):
+        layer(x)

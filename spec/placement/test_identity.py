@@ -207,14 +207,14 @@ def test_a_fake_tensor_replaces_the_parameter():
 
     The old one keeps its values (:pull:`161291`).
     """
-    layer = nn.Linear(2, 3)
+    layer = nn.PReLU(init=0.75)
     weight = layer.weight
     mode = FakeTensorMode(allow_non_fake_inputs=True)
 
     layer._apply(mode.from_tensor)
 
     assert layer.weight is not weight
-    assert type(weight.data) is torch.Tensor
+    assert weight.tolist() == [0.75]
     assert type(layer.weight.data) is FakeTensor
 
 
@@ -331,17 +331,21 @@ def test_the_order_of_conversion():
     net.register_buffer("mask", None)
     net.register_buffer("mean", torch.rand(4))
     net.register_parameter("shift", None)
-    net.scale = nn.Parameter(torch.rand(3))
-    net.scale.grad = torch.rand(3)
+    net.scale, net.last = nn.Parameter(torch.rand(3)), nn.Parameter(torch.rand(5))
+    net.scale.grad, net.last.grad = torch.rand(3), torch.rand(5)
 
     def record(tensor):
         calls.append((len(tensor), type(tensor) is nn.Parameter, torch.is_grad_enabled()))
         return tensor
 
-    returned = net._apply(record)
+    assert net._apply(record) is net
+    with_gradients, calls[:] = calls[:], []
+    with torch.no_grad():
+        net._apply(record)
 
-    assert returned is net
-    assert calls == [(2, True, False), (3, True, False), (3, False, False), (4, False, True)]
+    own = [(3, True, False), (3, False, False), (5, True, False), (5, False, False)]
+    assert with_gradients == [(2, True, False), *own, (4, False, True)]
+    assert calls == [(2, True, False), *own, (4, False, False)]
 
 
 def test_a_submodule_may_convert_itself():

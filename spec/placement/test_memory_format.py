@@ -104,11 +104,12 @@ def test_format_and_dtype_together():
     net = nn.Module()
     net.kernel = nn.Parameter(torch.rand(5, 3, 2, 4))
     net.register_buffer("table", torch.ones(5, 3, 2, 4, dtype=torch.int32))
+    net.register_buffer("mean", torch.rand(5))
 
     net.to("meta", torch.float64, memory_format=torch.channels_last)
 
-    assert [t.device.type for t in (net.kernel, net.table)] == ["meta", "meta"]
-    assert [t.dtype for t in (net.kernel, net.table)] == [torch.float64, torch.int32]
+    assert [t.device.type for t in (net.kernel, net.table, net.mean)] == ["meta", "meta", "meta"]
+    assert [t.dtype for t in (net.kernel, net.table, net.mean)] == [torch.float64, torch.int32, torch.float64]
     assert [t.stride() for t in (net.kernel, net.table)] == [(24, 1, 12, 3)] * 2
 
 
@@ -138,12 +139,14 @@ def test_how_a_tensor_is_ordered():
     net = nn.Module()
     net.register_buffer("kernel", torch.rand(5, 3, 2, 4).as_subclass(Spy))
     net.register_buffer("table", torch.ones(5, 3, 2, 4, dtype=torch.int32).as_subclass(Spy))
+    net.register_buffer("mean", torch.rand(5).as_subclass(Spy))
     net.to("meta", torch.float64, True, memory_format=torch.channels_last)
 
     asked = {"memory_format": torch.channels_last}
     assert calls == [
         ((torch.device("meta"), torch.float64, True), asked),
         ((torch.device("meta"), None, True), asked),
+        ((torch.device("meta"), torch.float64, True), {}),
     ]
 
 
@@ -177,7 +180,10 @@ def test_the_weight_of_a_2d_convolution_is_converted(kind):
 
 def test_convolutions_inside_are_converted():
     """``convert_conv2d_weight_memory_format`` converts 2-d convolutions at any depth, and no other layer."""
-    net = nn.Sequential(nn.Sequential(nn.Conv2d(2, 3, 4)), nn.Conv3d(2, 3, 4), nn.Module())
+
+    class Own(nn.Conv2d): ...
+
+    net = nn.Sequential(nn.Sequential(Own(2, 3, 4)), nn.Conv3d(2, 3, 4), nn.Module())
     net[2].weight = nn.Parameter(torch.rand(2, 3, 4, 5))
 
     convert_conv2d_weight_memory_format(net, torch.channels_last)
@@ -226,7 +232,10 @@ def test_the_weight_of_a_3d_convolution_is_converted(kind):
 @pytest.mark.since("2.3")
 def test_volumetric_convolutions_inside_are_converted():
     """``convert_conv3d_weight_memory_format`` converts 3-d convolutions at any depth, but not 2-d ones."""
-    net = nn.Sequential(nn.Sequential(nn.Conv3d(2, 3, 4)), nn.Conv2d(2, 3, 4))
+
+    class Own(nn.Conv3d): ...
+
+    net = nn.Sequential(nn.Sequential(Own(2, 3, 4)), nn.Conv2d(2, 3, 4))
 
     nn.utils.convert_conv3d_weight_memory_format(net, torch.channels_last_3d)
 
@@ -283,7 +292,7 @@ def test_layers_between_keep_the_format(norm, sizes, last):
     """
     x = torch.rand(*sizes)
 
-    for layer in (nn.ReLU(), norm(3), nn.Sequential(norm(3), nn.ReLU())):
+    for layer in (nn.ReLU(), norm(3), norm(3).eval(), nn.Sequential(norm(3), nn.ReLU())):
         assert layer(x).is_contiguous()
         assert layer(x.to(memory_format=last)).is_contiguous(memory_format=last)
         assert layer(x.to(memory_format=last)).is_contiguous() is False

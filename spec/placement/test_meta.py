@@ -153,20 +153,19 @@ def test_to_empty_makes_room(device):
     """:meth:`Module.to_empty() <torch.nn.Module.to_empty>` allocates memory for every tensor on a device and
     returns the module.
 
-    Shapes, dtypes and ``requires_grad`` stay; the values are whatever was in memory. Load or initialize all
-    of them afterwards, non-persistent buffers too.
+    Shapes, dtypes and ``requires_grad`` stay. Load or initialize all values afterwards, those of
+    non-persistent buffers too.
 
     See also :ref:`placement.meta.loading_fills_the_room`
     """
     net = nn.Sequential(nn.Linear(2, 3, dtype=torch.float16), nn.BatchNorm1d(3)).to("meta")
     net[0].bias.requires_grad_(False)
-    before = [(t.shape, t.dtype, t.requires_grad) for t in net.state_dict(keep_vars=True).values()]
+    net.register_buffer("mask", torch.ones(5, dtype=torch.bool, device="meta"), persistent=False)
+    before = [(t.shape, t.dtype, t.requires_grad) for t in [*net.parameters(), *net.buffers()]]
 
-    returned = net.to_empty(device=device)
-
-    assert returned is net
-    assert {t.device.type for t in net.state_dict().values()} == {device}
-    assert [(t.shape, t.dtype, t.requires_grad) for t in net.state_dict(keep_vars=True).values()] == before
+    assert net.to_empty(device=device) is net
+    assert {t.device.type for t in [*net.parameters(), *net.buffers()]} == {device}
+    assert [(t.shape, t.dtype, t.requires_grad) for t in [*net.parameters(), *net.buffers()]] == before
 
 
 @pytest.mark.question("Q103")
@@ -190,15 +189,17 @@ def test_values_after_to_empty_are_arbitrary():
     assert norm.num_batches_tracked.item() == torch.iinfo(torch.int64).max
 
 
-def test_to_empty_forgets_values():
+def test_to_empty_forgets_values(monkeypatch):
     """``Module.to_empty`` on the module's current device also allocates new memory: values are lost."""
-    layer = nn.Linear(2, 3)
-    weight, values = layer.weight, layer.weight.data
+    norm = nn.BatchNorm1d(2)
+    weight, before = norm.weight, norm.state_dict()
+    monkeypatch.setattr(torch, "empty_like", lambda t, **options: torch.full_like(t, 7, **options))
 
-    layer.to_empty(device="cpu")
+    norm.to_empty(device="cpu")
 
-    assert layer.weight is weight
-    assert layer.weight.data_ptr() != values.data_ptr()
+    assert norm.weight is weight
+    assert not any(t.data_ptr() == before[key].data_ptr() for key, t in norm.state_dict().items())
+    assert [t.tolist() for t in norm.state_dict().values()] == [[7.0, 7.0]] * 4 + [7]
 
 
 def test_to_empty_takes_the_device_by_keyword():
@@ -238,10 +239,11 @@ def test_to_empty_may_leave_submodules_out():
     """
     net = nn.Sequential(nn.PReLU(device="meta"))
     net.scale = nn.Parameter(torch.empty(3, device="meta"))
+    net.register_buffer("mean", torch.empty(3, device="meta"))
 
     net.to_empty(device="cpu", recurse=False)
 
-    assert net.scale.device.type == "cpu"
+    assert [net.scale.device.type, net.mean.device.type] == ["cpu", "cpu"]
     assert net[0].weight.device.type == "meta"
 
 
@@ -261,12 +263,10 @@ def test_reset_parameters_fills_the_room():
     device.
     """
     norm = nn.BatchNorm1d(2, device="meta").to_empty(device="cpu")
-
     norm.reset_parameters()
 
-    assert norm.weight.tolist() == [1.0, 1.0]
-    assert norm.running_mean.tolist() == [0.0, 0.0]
-    assert norm.running_var.tolist() == [1.0, 1.0]
+    assert [p.tolist() for p in norm.parameters()] == [[1.0, 1.0], [0.0, 0.0]]
+    assert [b.tolist() for b in norm.buffers()] == [[0.0, 0.0], [1.0, 1.0], 0]
 
 
 @pytest.mark.since("2.1")
@@ -275,16 +275,14 @@ def test_loading_into_meta_does_nothing_and_warns():
 
     There is one warning for each key; load with ``assign=True``, or call ``to_empty`` before.
     """
-    layer = nn.Linear(2, 3, device="meta")
+    norm, state = nn.BatchNorm1d(2, device="meta"), nn.BatchNorm1d(2).state_dict()
 
-    with pytest.warns(
-        UserWarning, match="to a meta parameter in the current model, which is a no-op"
-    ) as caught:
-        result = layer.load_state_dict(nn.Linear(2, 3).state_dict())
+    with pytest.warns(UserWarning, match="to a meta parameter .*, which is a no-op") as caught:
+        result = norm.load_state_dict(state)
 
-    assert [str(w.message).split(":")[0] for w in caught] == ["for weight", "for bias"]
+    assert [str(w.message).split(":")[0] for w in caught] == [f"for {key}" for key in state]
     assert result == ([], [])
-    assert [p.device.type for p in layer.parameters()] == ["meta", "meta"]
+    assert [t.device.type for t in norm.state_dict().values()] == ["meta"] * 5
 
 
 @pytest.mark.before("2.1")
@@ -303,15 +301,15 @@ def test_loading_into_meta_does_nothing_in_silence():
 @pytest.mark.since("2.1")
 def test_loading_meta_into_meta_does_not_warn():
     """``load_state_dict`` into a module on meta does not warn for meta tensors, or with ``assign=True``."""
-    layer, other = nn.Linear(2, 3, device="meta"), nn.Linear(2, 3)
+    norm, other = nn.BatchNorm1d(2, device="meta"), nn.BatchNorm1d(2)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        layer.load_state_dict(nn.Linear(2, 3, device="meta").state_dict())
-        layer.load_state_dict(other.state_dict(), assign=True)
+        norm.load_state_dict(nn.BatchNorm1d(2, device="meta").state_dict())
+        norm.load_state_dict(other.state_dict(), assign=True)
 
     assert caught == []
-    assert layer.weight.data_ptr() == other.weight.data_ptr()
+    assert norm.weight.data_ptr() == other.weight.data_ptr()
 
 
 def test_meta_tensors_are_not_loaded():
@@ -333,12 +331,13 @@ def test_assigned_meta_tensors_take_the_values_away():
 
     So does a checkpoint read with ``map_location="meta"``. See :meth:`~torch.nn.Module.load_state_dict`.
     """
-    layer = nn.Linear(2, 3)
+    norm, state = nn.BatchNorm1d(2), nn.BatchNorm1d(2, device="meta").state_dict()
 
-    result = layer.load_state_dict(nn.Linear(2, 3, device="meta").state_dict(), assign=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert norm.load_state_dict(state, assign=True) == ([], [])
 
-    assert str(result) == "<All keys matched successfully>"
-    assert [p.device.type for p in layer.parameters()] == ["meta", "meta"]
+    assert [t.device.type for t in norm.state_dict().values()] == ["meta"] * 5
 
 
 @pytest.mark.question("Q103")
@@ -355,14 +354,18 @@ def test_non_persistent_buffers_stay_on_meta():
             self.scale = nn.Parameter(torch.tensor([1.5, 2.5]))
             self.register_buffer("angles", torch.arange(2.0), persistent=False)
 
+        def forward(self, x):
+            return x * self.scale + self.angles
+
     with torch.device("meta"):
         turn = Turn()
 
     result = turn.load_state_dict(Turn().state_dict(), assign=True)
 
     assert result == ([], [])
-    assert turn.scale.device.type == "cpu"
-    assert turn.angles.device.type == "meta"
+    assert [turn.scale.device.type, turn.angles.device.type] == ["cpu", "meta"]
+    with pytest.raises(RuntimeError, match="device"):
+        turn(torch.rand(2))
 
 
 @pytest.mark.question("Q103")

@@ -40,7 +40,11 @@ def test_an_optimizer_does_not_follow_to_meta():
 
     leaving.to_empty(device="cpu")
     entering.to("meta")
+    nn.init.constant_(leaving.weight, 3.0)
+    leaving(torch.tensor([-1.0])).sum().backward()
+    first.step()
 
+    assert leaving.weight.item() == 3.0
     assert first.param_groups[0]["params"][0] is not leaving.weight
     assert first.param_groups[0]["params"][0].device.type == "meta"
     assert second.param_groups[0]["params"][0] is not entering.weight

@@ -4,8 +4,13 @@
 same values and each other's changes.
 """
 
+import copy
+import pickle
+from multiprocessing.reduction import ForkingPickler
+
 import pytest
 import torch
+import torch.multiprocessing  # teaches ForkingPickler to send tensors
 from torch import nn
 
 
@@ -17,15 +22,16 @@ def test_share_memory_shares_parameters_and_buffers():
     other's updates.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-    values = {key: value.tolist() for key, value in net.state_dict().items()}
-    before = [t.is_shared() for t in net.state_dict().values()]
+    net.register_buffer("mask", torch.tensor([True, False]), persistent=False)
+    values = [t.tolist() for t in [*net.parameters(), *net.buffers()]]
+    before = [t.is_shared() for t in [*net.parameters(), *net.buffers()]]
 
     returned = net.share_memory()
 
     assert returned is net
-    assert before == [False] * 7
-    assert [t.is_shared() for t in net.state_dict().values()] == [True] * 7
-    assert {key: value.tolist() for key, value in net.state_dict().items()} == values
+    assert before == [False] * 8
+    assert [t.is_shared() for t in [*net.parameters(), *net.buffers()]] == [True] * 8
+    assert [t.tolist() for t in [*net.parameters(), *net.buffers()]] == values
 
 
 def test_share_memory_keeps_the_objects():
@@ -77,3 +83,48 @@ def test_a_module_has_no_pin_memory():
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'pin_memory'"):
         nn.Linear(2, 3).pin_memory()
     assert callable(torch.rand(2).pin_memory)
+
+
+def test_sending_a_module_shares_its_memory():
+    """``torch.multiprocessing`` moves all tensors of a module that it sends to a process to shared memory.
+
+    An argument of ``torch.multiprocessing.spawn`` gets there so: ``share_memory()`` is not needed, and what a
+    process writes the others see. Send a ``copy.deepcopy`` where that is not wanted.
+    """
+    net = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
+    net.scale = torch.tensor([3.0])
+
+    received = pickle.loads(ForkingPickler.dumps(net))
+    nn.init.constant_(received[0].weight, 7.0)
+    received.scale.fill_(5.0)
+
+    assert [t.is_shared() for t in [*net.state_dict().values(), net.scale]] == [True] * 8
+    assert net[0].weight.tolist() == [[7.0, 7.0]]
+    assert net.scale.item() == 5.0
+
+
+def test_gradients_are_not_sent():
+    """``torch.multiprocessing`` sends a parameter without its gradient; tied parameters arrive tied.
+
+    Each process gathers gradients of its own for the values that all share.
+    """
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net[1].weight = net[0].weight
+    net[0].weight.grad = torch.ones(2, 2)
+
+    received = pickle.loads(ForkingPickler.dumps(net))
+
+    assert received[0].weight.grad is None
+    assert net[0].weight.grad.is_shared() is False
+    assert received[1].weight is received[0].weight
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_copy_is_not_shared(duplicate):
+    """``copy.deepcopy`` and ``pickle`` of a module in shared memory make a copy in memory of its own."""
+    layer = nn.Linear(2, 1).share_memory()
+
+    duplicated = duplicate(layer)
+
+    assert [p.is_shared() for p in duplicated.parameters()] == [False, False]
+    assert [p.is_shared() for p in layer.parameters()] == [True, True]

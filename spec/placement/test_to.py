@@ -51,16 +51,20 @@ def test_a_device_moves_parameters_and_buffers(device):
     Inputs are not moved with the module, nor are plain tensors among its attributes.
     """
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 2, dtype=torch.float16)), nn.BatchNorm1d(2))
-    net[1].running_mean.copy_(torch.tensor([1.5, 2.5]))
+    net[0].register_buffer("scale", torch.tensor([1.5, 2.5]), persistent=False)
     net.plain = torch.rand(2)
 
     net.to(device)
+    assert net[0].scale.tolist() == [1.5, 2.5]
 
-    assert {t.device.type for t in net.state_dict().values()} == {device}
-    assert [p.dtype for p in net.parameters()] == [torch.float16] * 2 + [torch.float32] * 2
-    assert [b.dtype for b in net.buffers()] == [torch.float32] * 2 + [torch.int64]
-    assert net[1].running_mean.tolist() == [1.5, 2.5]
-    assert net.plain.device.type == "cpu"
+    for place in (device, "meta"):
+        net.to(place)
+        assert {t.device.type for t in [*net.parameters(), *net.buffers()]} == {place}
+        assert [p.dtype for p in net.parameters()] == [torch.float16] * 2 + [torch.float32] * 2
+        assert [b.dtype for b in net.buffers()] == [torch.float32] * 3 + [torch.int64]
+        assert net.plain.device.type == "cpu"
+    with pytest.raises(RuntimeError, match="Tensor on device"):
+        net(torch.rand(4, 2, dtype=torch.float16))
 
 
 @pytest.mark.parametrize("given", ["meta", torch.device("meta")], ids=["text", "device"])
@@ -92,7 +96,7 @@ def test_a_tensor_gives_device_and_dtype():
 @pytest.mark.parametrize("given", [(), (None,)], ids=["nothing", "none"])
 def test_nothing_given_changes_nothing(given):
     """``Module.to()`` without arguments, or with ``None``, changes no parameter or buffer."""
-    norm = nn.BatchNorm1d(2)
+    norm = nn.BatchNorm1d(2, dtype=torch.float64)
     before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
 
     assert norm.to(*given) is norm
@@ -135,15 +139,17 @@ def test_integer_buffers_keep_their_dtype():
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool])
 def test_an_integer_dtype_is_refused(dtype):
     """``Module.to`` raises ``TypeError`` for an integer or boolean dtype, and casts nothing."""
-    layer = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3))
 
     with pytest.raises(TypeError, match="only accepts floating point or complex dtypes") as caught:
-        layer.to(dtype)
+        net.to(dtype)
+    with pytest.raises(TypeError, match="only accepts floating point or complex dtypes"):
+        net.to(torch.ones(2, dtype=dtype))
 
     assert str(caught.value) == (
         f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
     )
-    assert [p.dtype for p in layer.parameters()] == [torch.float32, torch.float32]
+    assert [p.dtype for p in net.parameters()] == [torch.float32, torch.float32]
 
 
 def test_an_unknown_device_is_refused():
@@ -196,6 +202,7 @@ def test_how_each_tensor_is_moved():
             return self
 
     net = nn.Module()
+    net.scale = nn.Parameter(torch.tensor([2.0 + 3.0j]).as_subclass(Spy))
     net.register_buffer("mean", torch.tensor([0.5, 0.75]).as_subclass(Spy))
     net.register_buffer("steps", torch.tensor([1, 2]).as_subclass(Spy))
     net.to("meta", torch.float64, non_blocking=True)
@@ -204,7 +211,9 @@ def test_how_each_tensor_is_moved():
     meta = torch.device("meta")
     assert calls == [
         ((meta, torch.float64, True), {}),
+        ((meta, torch.float64, True), {}),
         ((meta, None, True), {}),
+        ((None, torch.float16, False), {}),
         ((None, torch.float16, False), {}),
         ((None, None, False), {}),
     ]
@@ -217,11 +226,12 @@ def test_complex_modules_warn():
     """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
+    layer.register_buffer("mean", torch.tensor([0.5]))
 
     with pytest.warns(UserWarning, match="Complex modules are a new feature under active development"):
         layer.to(torch.complex64)
 
-    assert layer.weight.dtype == torch.complex64
+    assert [layer.weight.dtype, layer.mean.dtype] == [torch.complex64, torch.complex64]
     assert layer(torch.tensor([[1 + 2j, 5 + 7j]])).tolist() == [[18 + 27j]]
 
 
@@ -240,7 +250,7 @@ def test_a_real_dtype_does_not_warn():
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        norm = nn.BatchNorm1d(2).to(torch.bfloat16)
+        norm = nn.BatchNorm1d(2).to(torch.float16).to(torch.float64).to(torch.bfloat16)
 
     assert caught == []
     assert norm.weight.dtype == torch.bfloat16
@@ -255,8 +265,8 @@ def test_a_complex_module_becomes_real():
     net = nn.Module()
     net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j, 3.5 - 4.5j]))
 
-    net.double()
-    assert net.phase.dtype == torch.complex64
+    net.double().float().half().bfloat16()
+    assert net.phase.tolist() == [1.5 + 2.5j, 3.5 - 4.5j]
 
     net.to(torch.float64)
     assert net.phase.dtype == torch.float64

@@ -22,9 +22,10 @@ def test_a_parameter_is_registered():
     scale = nn.Parameter(torch.rand(2))
     net.scale = scale
     net.shift = nn.Parameter(torch.rand(2)).double()
+    net.lazy = lazy = nn.parameter.UninitializedParameter()
 
-    assert [(name, id(p)) for name, p in net.named_parameters()] == [("scale", id(scale))]
-    assert list(net._parameters) == ["scale"]
+    assert list(net.named_parameters()) == [("scale", scale), ("lazy", lazy)]
+    assert list(net._parameters) == ["scale", "lazy"]
     assert type(net.shift) is torch.Tensor
 
 
@@ -37,11 +38,12 @@ def test_a_module_is_registered():
     :class:`~torch.nn.ModuleDict`.
     """
     net = nn.Module()
-    inner = nn.Linear(2, 3)
-    net.inner = inner
+    inner, act = nn.Linear(2, 3), nn.ReLU()
+    net.inner, net.act = inner, act
+    net.layers, net.heads = [nn.ReLU()], {"first": nn.ReLU()}
 
-    assert [(name, id(m)) for name, m in net.named_children()] == [("inner", id(inner))]
-    assert list(net._modules) == ["inner"]
+    assert list(net.named_children()) == [("inner", inner), ("act", act)]
+    assert net._modules == {"inner": inner, "act": act}
 
 
 @pytest.mark.question("Q31")
@@ -56,8 +58,9 @@ def test_a_buffer_is_registered():
     net = nn.Module()
     mean = nn.Buffer(torch.rand(2))
     net.mean = mean
+    net.cache = cache = nn.Buffer(torch.rand(2, requires_grad=True), persistent=False)
 
-    assert [(name, id(b)) for name, b in net.named_buffers()] == [("mean", id(mean))]
+    assert list(net.named_buffers()) == [("mean", mean), ("cache", cache)]
     assert list(net.state_dict()) == ["mean"]
     assert list(net.parameters()) == []
 
@@ -74,10 +77,12 @@ def test_a_tensor_is_a_plain_attribute():
     net = nn.Module()
     net.hidden = torch.rand(2)
     net.learned = torch.rand(2, requires_grad=True)
+    net.count = torch.tensor(3)
 
     assert list(net.parameters()) == []
     assert list(net.buffers()) == []
-    assert {"hidden", "learned"} <= vars(net).keys()
+    assert list(net.state_dict()) == []
+    assert {"hidden", "learned", "count"} <= vars(net).keys()
 
 
 @pytest.mark.claim("N2-13")
@@ -119,6 +124,13 @@ def test_a_block_chains_its_layers():
 
     assert [name for name, _ in block.named_children()] == ["first", "second"]
     assert torch.equal(block(x), block.second(block.first(x).relu()))
+
+    calls = []
+    block.register_forward_hook(lambda *args: calls.append("hook"))
+    block.forward(x)
+    assert calls == []
+    block(x)
+    assert calls == ["hook"]
 
 
 @pytest.mark.claim("N5-03")
@@ -163,6 +175,7 @@ def test_registered_attributes_are_not_in_dict():
     net.inner = nn.ReLU()
     net.width = 2
 
+    assert [net.scale.shape, net.mean.shape, type(net.inner), net.width] == [(2,), (2,), nn.ReLU, 2]
     assert set(vars(net)) - before == {"width"}
     assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner"]
 
@@ -172,10 +185,12 @@ def test_a_frozen_parameter_is_registered():
     any other parameter.
     """
     net = nn.Module()
-    net.scale = nn.Parameter(torch.rand(2), requires_grad=False)
+    net.scale = scale = nn.Parameter(torch.rand(2), requires_grad=False)
+    net.shift = shift = nn.Parameter(torch.rand(2))
 
-    assert [name for name, _ in net.named_parameters()] == ["scale"]
-    assert list(net.state_dict()) == ["scale"]
+    assert list(net.named_parameters()) == [("scale", scale), ("shift", shift)]
+    assert list(net.state_dict()) == ["scale", "shift"]
+    assert scale.requires_grad is False
 
 
 def test_two_names_for_one_parameter():
@@ -210,11 +225,11 @@ def test_a_tensor_fills_a_buffer():
     """
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
-    new = torch.rand(3)
-    net.mean = new
 
-    assert [(name, id(b)) for name, b in net.named_buffers()] == [("mean", id(new))]
-    assert "mean" not in vars(net)
+    for new in (torch.rand(2), torch.rand(3), torch.tensor(4)):
+        net.mean = new
+        assert list(net.named_buffers()) == [("mean", new)]
+        assert "mean" not in vars(net)
 
 
 def test_a_buffer_keeps_its_persistence():

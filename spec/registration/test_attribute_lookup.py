@@ -186,11 +186,12 @@ def test_an_annotation_registers_nothing():
     class Net(nn.Module):
         inner: nn.Linear
         mean: torch.Tensor
+        scale: nn.Parameter
 
     net = Net()
 
-    assert not hasattr(net, "inner")
-    assert [*net._modules, *net._buffers] == []
+    assert [hasattr(net, name) for name in ("inner", "mean", "scale")] == [False] * 3
+    assert [*net._modules, *net._buffers, *net._parameters] == []
 
     net.inner = inner = nn.Linear(2, 3)
 
@@ -207,3 +208,31 @@ def test_getattr_is_annotated_as_any():
     a narrower type before a buffer or a submodule is used.
     """
     assert typing.get_type_hints(nn.Module.__getattr__)["return"] is typing.Any
+
+
+def test_a_getattr_that_reads_a_submodule_never_ends():
+    """A custom ``__getattr__`` that reads ``self.inner`` raises ``RecursionError`` once that is registered.
+
+    A submodule is found by ``__getattr__`` alone: assigning one takes the name out of ``__dict__``. There a
+    wrapper may have put it at first, in order not to register it. Read ``super().__getattr__("inner")``.
+
+    See also :ref:`registration.attribute_lookup.a_getattr_of_ones_own`
+    """
+
+    class Wrapper(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.__dict__["inner"] = inner
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+    net = Wrapper(nn.Linear(2, 3))
+    before = net.out_features
+
+    net.inner = nn.Linear(2, 3)
+
+    assert before == 3
+    assert "inner" not in vars(net)
+    with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
+        net.out_features  # noqa: B018

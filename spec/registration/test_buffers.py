@@ -21,7 +21,7 @@ def test_register_buffer_registers():
     :meth:`~torch.nn.Module.parameters`, in which they are not.
     """
     net = nn.Module()
-    mean = torch.rand(2)
+    mean = torch.rand(2, requires_grad=True)
     returned = net.register_buffer("mean", mean)
 
     assert returned is None
@@ -75,6 +75,9 @@ def test_a_non_persistent_buffer():
     assert list(net.state_dict()) == ["mean"]
     assert [name for name, _ in net.named_buffers()] == ["mean", "cache", "mask"]
     assert [b.dtype for b in net.buffers()] == [torch.float64] * 3
+
+    net.load_state_dict({"mean": torch.tensor([2.0, 3.0])})
+    assert net.mean.tolist() == [2.0, 3.0]
 
 
 def test_registering_again_decides_anew():
@@ -142,9 +145,10 @@ def test_a_parameter_may_be_a_buffer():
     but not in ``parameters()``.
     """
     net = nn.Module()
-    net.register_buffer("scale", nn.Parameter(torch.rand(2)))
+    scale = nn.Parameter(torch.rand(2))
+    net.register_buffer("scale", scale)
 
-    assert [name for name, _ in net.named_buffers()] == ["scale"]
+    assert list(net.named_buffers()) == [("scale", scale)]
     assert list(net.parameters()) == []
 
 
@@ -164,40 +168,43 @@ def test_a_computed_tensor_may_be_a_buffer():
         copy.deepcopy(net)
 
 
+@pytest.mark.parametrize("value", [torch.rand(2), None], ids=["tensor", "None"])
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
-def test_the_name_is_a_string(name, kind):
+def test_the_name_is_a_string(name, kind, value):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``TypeError`` for a name that
     is not a string.
     """
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^buffer name should be a string. Got {kind}$"):
-        net.register_buffer(name, torch.rand(2))
+        net.register_buffer(name, value)
 
     assert list(net._buffers) == []
 
 
+@pytest.mark.parametrize("value", [torch.rand(2), None], ids=["tensor", "None"])
 @pytest.mark.parametrize("name", ["head.mean", ".mean", "mean."])
-def test_no_dot_in_the_name(name):
+def test_no_dot_in_the_name(name, value):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` for a name with
     a dot.
     """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t contain"):
-        net.register_buffer(name, torch.rand(2))
+        net.register_buffer(name, value)
 
     assert list(net._buffers) == []
 
 
-def test_the_name_is_not_empty():
+@pytest.mark.parametrize("value", [torch.rand(2), None], ids=["tensor", "None"])
+def test_the_name_is_not_empty(value):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` for an empty
     name.
     """
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"buffer name can.*t be empty string"):
-        net.register_buffer("", torch.rand(2))
+        net.register_buffer("", value)
 
     assert list(net._buffers) == []
 
@@ -307,12 +314,12 @@ def test_a_function_of_the_instance_registers():
     net = nn.Module()
 
     def note(name, tensor, persistent):
-        calls.append((name, persistent))
+        calls.append((name, tensor, persistent))
 
     net.register_buffer = note
-    net.cache = nn.Buffer(torch.rand(2), persistent=False)
+    net.cache = cache = nn.Buffer(torch.rand(2), persistent=False)
 
-    assert calls == [("cache", False)]
+    assert calls == [("cache", cache, False)]
     assert list(net._buffers) == []
 
 
@@ -374,6 +381,8 @@ def test_an_older_override_refuses_non_persistent():
 
     with pytest.raises(RuntimeError, match=f"^{re.escape(wanted)}$"):
         net.cache = nn.Buffer(torch.rand(2), persistent=False)
+
+    assert list(net._buffers) == []
 
 
 def test_scripted_modules_save_every_buffer():

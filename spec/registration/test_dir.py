@@ -20,6 +20,8 @@ def test_dir_lists_what_is_registered():
     net.register_buffer("mean", torch.rand(2))
     net.inner = nn.ReLU()
     net.add_module("2nd", nn.ReLU())
+    net.register_parameter("0", nn.Parameter(torch.rand(2)))
+    net.register_buffer("1st", torch.rand(2))
     net.width = 2
 
     assert set(dir(net)) - set(dir(nn.Module())) == {"scale", "mean", "inner", "width", "depth"}

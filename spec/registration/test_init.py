@@ -6,6 +6,7 @@ It creates ``_parameters``, ``_buffers`` and ``_modules``. Nothing can be regist
 
 import re
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -68,6 +69,7 @@ def test_what_the_class_defines():
     effect any more; :attr:`~torch.nn.Module.call_super_init` makes ``__init__`` call the next class.
     """
     assert nn.Module._version == 1
+    assert nn.Module().state_dict()._metadata == {"": {"version": 1}}
     assert nn.Module.dump_patches is False
     assert nn.Module.call_super_init is False
 
@@ -93,6 +95,7 @@ def test_a_new_module_is_in_training_mode():
     """
     assert nn.Module().training is True
     assert [module.training for module in nn.Sequential(nn.ReLU(), nn.Dropout()).modules()] == [True] * 3
+    assert nn.Sequential(nn.ReLU().eval()).training is True
 
 
 @pytest.mark.question("Q03")
@@ -108,8 +111,14 @@ def test_no_module_before_init():
             self.inner = nn.Linear(2, 3)
             super().__init__()
 
+    @dataclass
+    class Config(nn.Module):
+        width: int
+
     with pytest.raises(AttributeError, match=r"^cannot assign module before Module.__init__\(\) call$"):
         Net()
+    with pytest.raises(AttributeError, match=r"^cannot assign module before Module.__init__\(\) call$"):
+        Config(2).inner = nn.ReLU()
 
 
 @pytest.mark.question("Q03")
@@ -311,6 +320,8 @@ def test_call_super_init_without_a_next_class():
 
     with pytest.raises(TypeError, match=r"object.__init__\(\) takes exactly one argument"):
         Net(2)
+    with pytest.raises(TypeError, match=r"object.__init__\(\) takes exactly one argument"):
+        Net(width=2)
 
     assert Net().training is True
 

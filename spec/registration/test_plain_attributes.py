@@ -34,6 +34,10 @@ def test_layers_in_a_container(container):
     assert list(net.parameters()) == []
     assert list(net.state_dict()) == []
 
+    net.list = nn.ModuleList([nn.Linear(2, 3, bias=False)])
+    net.dict = nn.ModuleDict({"a": nn.Linear(2, 3, bias=False)})
+    assert list(net.state_dict()) == ["list.0.weight", "dict.a.weight"]
+
 
 @pytest.mark.question("Q01")
 def test_layers_in_a_list_are_not_moved():
@@ -59,10 +63,13 @@ def test_a_list_holds_without_registering():
     """
     student, teacher = nn.Linear(2, 3), nn.Linear(2, 3)
     student.teacher = [teacher]
+    student.double().eval()
 
     assert student.teacher[0] is teacher
     assert list(student.children()) == []
     assert [name for name, _ in student.named_parameters()] == ["weight", "bias"]
+    assert teacher.weight.dtype is torch.float32
+    assert teacher.training is True
 
 
 @pytest.mark.question("Q09")
@@ -105,6 +112,11 @@ def test_layers_assigned_in_forward():
     assert list(net._modules) == ["head"]
     assert [name for name, _ in net.named_parameters()] == ["head.weight", "head.bias"]
 
+    first = net.head
+    net(torch.rand(4, 2))
+    assert net.head is not first
+    assert net._modules == {"head": net.head}
+
 
 @pytest.mark.claim("N2-16")
 def test_a_plain_tensor_is_not_moved():
@@ -134,7 +146,8 @@ def test_functions_and_classes():
     net.step = nn.Linear(2, 3).forward
     net.layer_class = nn.Linear
 
-    assert [name for name, _ in net.named_modules()] == [""]
+    assert list(net.modules()) == [net]
+    assert [*net._modules, *net._parameters, *net._buffers] == []
     assert {"activation", "step", "layer_class"} <= vars(net).keys()
 
 
@@ -277,13 +290,19 @@ def test_object_setattr_registers_nothing():
 
     ``forward`` uses it, but no optimizer trains it and no file has it. Assign ``net.bias = parameter``.
     """
-    layer = nn.Linear(2, 1, bias=False)
+    layer = nn.Linear(2, 1)
+    weight, bias = layer.parameters()
     object.__setattr__(layer, "bias", nn.Parameter(torch.tensor([5.0])))
 
     assert layer(torch.zeros(2)).item() == 5.0
-    assert [name for name, _ in layer.named_parameters()] == ["weight"]
-    assert list(layer.state_dict()) == ["weight"]
-    assert layer._parameters["bias"] is None
+    assert list(layer.named_parameters()) == [("weight", weight), ("bias", bias)]
+    assert layer.state_dict()["bias"].item() == bias.item()
+
+    empty = nn.Linear(2, 1, bias=False)
+    object.__setattr__(empty, "bias", nn.Parameter(torch.tensor([5.0])))
+
+    assert list(empty.state_dict()) == ["weight"]
+    assert empty._parameters["bias"] is None
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,13 @@ def test_a_parameter_replaces_a_plain_attribute():
     So ``self.scale = None`` may come first and a parameter later.
     """
     net = nn.Module()
-    net.scale = None
+    net.scale, net.shift = None, torch.rand(2)
     net.scale = scale = nn.Parameter(torch.rand(2))
+    net.shift = shift = nn.Parameter(torch.rand(2))
 
-    assert net.scale is scale
-    assert list(net._parameters) == ["scale"]
-    assert "scale" not in vars(net)
+    assert [id(net.scale), id(net.shift)] == [id(scale), id(shift)]
+    assert list(net._parameters) == ["scale", "shift"]
+    assert {"scale", "shift"} & vars(net).keys() == set()
 
 
 def test_a_parameter_replaces_a_submodule():
@@ -57,12 +58,13 @@ def test_a_module_replaces_a_plain_attribute():
     So ``self.downsample = None`` may come first and a module later.
     """
     net = nn.Module()
-    net.downsample = None
+    net.downsample, net.layers = None, [nn.ReLU()]
     net.downsample = downsample = nn.Linear(2, 3)
+    net.layers = layers = nn.ModuleList(net.layers)
 
-    assert net.downsample is downsample
-    assert list(net._modules) == ["downsample"]
-    assert "downsample" not in vars(net)
+    assert [net.downsample, net.layers] == [downsample, layers]
+    assert list(net._modules) == ["downsample", "layers"]
+    assert {"downsample", "layers"} & vars(net).keys() == set()
 
 
 def test_a_module_replaces_a_buffer():
@@ -119,9 +121,10 @@ def test_replacing_leaves_the_other_names():
     [
         (torch.rand(3), "torch.FloatTensor"),
         (1.5, "float"),
+        (0, "int"),
         (nn.ReLU(), "torch.nn.modules.activation.ReLU"),
     ],
-    ids=["tensor", "float", "module"],
+    ids=["tensor", "float", "zero", "module"],
 )
 def test_a_parameter_is_not_replaced(value, kind):
     """Assigning anything but an :class:`nn.Parameter <torch.nn.Parameter>` or ``None`` to a parameter raises
@@ -136,8 +139,11 @@ def test_a_parameter_is_not_replaced(value, kind):
 
     with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         layer.bias = value
-
     assert layer.bias is bias
+
+    del layer.bias
+    layer.bias = value
+    assert layer.bias is value
 
 
 def test_an_empty_parameter_is_not_replaced():
@@ -146,6 +152,7 @@ def test_an_empty_parameter_is_not_replaced():
 
     with pytest.raises(TypeError, match=r"cannot assign 'torch.FloatTensor' as parameter 'bias'"):
         layer.bias = torch.rand(3)
+    assert layer.bias is None
 
     layer.bias = nn.Parameter(torch.rand(3))
 
@@ -157,9 +164,10 @@ def test_an_empty_parameter_is_not_replaced():
     [
         (torch.rand(3), "torch.FloatTensor"),
         ("relu", "str"),
+        (0, "int"),
         (nn.ReLU, "torch.nn.modules.activation.ReLU"),
     ],
-    ids=["tensor", "string", "class"],
+    ids=["tensor", "string", "zero", "class"],
 )
 def test_a_submodule_is_not_replaced(value, kind):
     """Assigning anything but a module, parameter or ``None`` to a submodule's name raises ``TypeError``.
@@ -173,8 +181,11 @@ def test_a_submodule_is_not_replaced(value, kind):
 
     with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         net.inner = value
-
     assert net.inner is inner
+
+    del net.inner
+    net.inner = value
+    assert net.inner is value
 
 
 @pytest.mark.parametrize(
@@ -235,28 +246,32 @@ def test_a_buffer_replaces_no_plain_attribute(name):
 def test_a_buffer_replaces_no_parameter():
     """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` to the name of a parameter raises ``TypeError``."""
     layer = nn.Linear(2, 3)
+    bias = layer.bias
     wanted = "cannot assign 'torch.FloatTensor' as parameter 'bias' (torch.nn.Parameter or None expected)"
 
     with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         layer.bias = nn.Buffer(torch.rand(3))
 
-    assert type(layer.bias) is nn.Parameter
+    assert layer.bias is bias
+    assert list(layer._buffers) == []
 
 
 @pytest.mark.since("2.5")
 def test_a_buffer_replaces_no_submodule():
     """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` to the name of a submodule raises ``TypeError``."""
     net = nn.Module()
-    net.inner = nn.ReLU()
+    net.inner = inner = nn.ReLU()
     wanted = "cannot assign 'torch.FloatTensor' as child module 'inner' (torch.nn.Module or None expected)"
 
     with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         net.inner = nn.Buffer(torch.rand(3))
 
-    assert type(net.inner) is nn.ReLU
+    assert net.inner is inner
+    assert list(net._buffers) == []
 
 
-def test_a_name_of_the_class_takes_no_parameter():
+@pytest.mark.parametrize("name", ["forward", "dump_patches"])
+def test_a_name_of_the_class_takes_no_parameter(name):
     """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to a name that the class defines, such as
     ``forward``, raises ``KeyError``.
 
@@ -264,10 +279,10 @@ def test_a_name_of_the_class_takes_no_parameter():
     """
     net = nn.Module()
 
-    with pytest.raises(KeyError, match="attribute 'forward' already exists"):
-        net.forward = nn.Parameter(torch.rand(2))
-    with pytest.raises(AttributeError, match="forward"):
-        del net.forward
+    with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
+        setattr(net, name, nn.Parameter(torch.rand(2)))
+    with pytest.raises(AttributeError, match=name):
+        delattr(net, name)
 
     assert list(net._parameters) == []
 
@@ -295,7 +310,8 @@ def test_refusal_empties_the_name():
     The old entry is removed before the new value is checked. A parameter of that name stays.
     """
     net = nn.Module()
-    net.inner, net.weight = nn.ReLU(), nn.Parameter(torch.rand(2))
+    net.inner = nn.ReLU()
+    net.weight = weight = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(2))
     computed = nn.Parameter(torch.rand(2), requires_grad=False)
     computed.mul_(torch.rand(2, requires_grad=True))
@@ -304,4 +320,5 @@ def test_refusal_empties_the_name():
         with pytest.raises(ValueError, match=f"Cannot assign non-leaf Tensor to parameter '{name}'"):
             setattr(net, name, computed)
 
-    assert [hasattr(net, name) for name in ("inner", "mean", "weight")] == [False, False, True]
+    assert [hasattr(net, name) for name in ("inner", "mean")] == [False, False]
+    assert net.weight is weight

@@ -26,6 +26,9 @@ def test_stores_keep_the_order_of_registration():
     assert list(net._parameters) == ["w", "b"]
     assert list(net._buffers) == ["var", "mean"]
     assert list(net._modules) == ["tail", "head"]
+    assert list(net.state_dict()) == ["w", "b", "var", "mean"]
+    assert torch.optim.SGD(net.parameters(), lr=0.1).param_groups[0]["params"] == [net.w, net.b]
+    assert repr(net) == "Module(\n  (tail): ReLU()\n  (head): Tanh()\n)"
 
 
 @pytest.mark.claim("N5-17")
@@ -42,6 +45,8 @@ def test_own_entries_only():
     assert list(net._buffers) == []
     assert list(net._modules) == ["inner"]
     assert list(net.inner[0]._parameters) == ["weight", "bias"]
+    assert list(net.inner[0]._buffers) == ["running_mean", "running_var", "num_batches_tracked"]
+    assert [name for name, _ in net.named_parameters()] == ["scale", "inner.0.weight", "inner.0.bias"]
 
 
 @pytest.mark.claim("N2-02")
@@ -49,11 +54,12 @@ def test_a_sequential_has_every_store():
     """A new :class:`~torch.nn.Sequential` has empty ``_parameters`` and ``_buffers``; its layers are in
     ``_modules``.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    linear, norm = nn.Linear(2, 3), nn.BatchNorm1d(3)
+    net = nn.Sequential(linear, norm)
 
     assert net._parameters == {}
     assert net._buffers == {}
-    assert list(net._modules) == ["0", "1"]
+    assert net._modules == {"0": linear, "1": norm}
 
 
 @pytest.mark.claim("N2-10")
@@ -72,14 +78,16 @@ def test_keys_are_names_of_attributes():
     A value is ``None`` where the entry is empty.
     """
     net = nn.Module()
-    net.scale = scale = nn.Parameter(torch.rand(2))
+    scale, mean, inner = nn.Parameter(torch.rand(2)), torch.rand(2), nn.ReLU()
+    net.scale, net.inner = scale, inner
     net.register_parameter("bias", None)
-    net.register_buffer("mean", None)
-    net.inner = inner = nn.ReLU()
+    net.register_buffer("mean", mean)
+    net.register_buffer("var", None)
+    net.add_module("last", None)
 
     assert net._parameters == {"scale": scale, "bias": None}
-    assert net._buffers == {"mean": None}
-    assert net._modules == {"inner": inner}
+    assert net._buffers == {"mean": mean, "var": None}
+    assert net._modules == {"inner": inner, "last": None}
 
 
 @pytest.mark.claim("N2-07")

@@ -81,11 +81,13 @@ def test_adding_again_replaces():
     and keeps its position.
     """
     net = nn.Module()
+    net.add_module("empty", None)
     net.first, net.last = nn.ReLU(), nn.Tanh()
-    new = nn.GELU()
+    filled, new = nn.ELU(), nn.GELU()
     net.add_module("first", new)
+    net.add_module("empty", filled)
 
-    assert list(net.named_children()) == [("first", new), ("last", net.last)]
+    assert list(net.named_children()) == [("empty", filled), ("first", new), ("last", net.last)]
 
 
 def test_any_other_name_will_do():
@@ -102,8 +104,13 @@ def test_any_other_name_will_do():
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(nn.ReLU, "torch.nn.modules.activation.ReLU"), (torch.rand(2), "torch.FloatTensor"), (0, "int")],
-    ids=["class", "tensor", "zero"],
+    [
+        (nn.ReLU, "torch.nn.modules.activation.ReLU"),
+        (torch.rand(2), "torch.FloatTensor"),
+        (len, "len"),
+        (0, "int"),
+    ],
+    ids=["class", "tensor", "function", "zero"],
 )
 def test_only_a_module_is_taken(value, kind):
     """``add_module`` raises ``TypeError`` for a value that is neither an ``nn.Module`` nor ``None``.
@@ -118,21 +125,23 @@ def test_only_a_module_is_taken(value, kind):
     assert list(net._modules) == []
 
 
+@pytest.mark.parametrize("value", [nn.ReLU(), None], ids=["module", "None"])
 @pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
-def test_the_name_is_a_string(name, kind):
+def test_the_name_is_a_string(name, kind, value):
     """:meth:`Module.add_module() <torch.nn.Module.add_module>` raises ``TypeError`` for a name that is not a
     string.
     """
     net = nn.Module()
 
     with pytest.raises(TypeError, match=f"^module name should be a string. Got {kind}$"):
-        net.add_module(name, nn.ReLU())
+        net.add_module(name, value)
 
     assert list(net._modules) == []
 
 
+@pytest.mark.parametrize("value", [nn.ReLU(), None], ids=["module", "None"])
 @pytest.mark.parametrize("name", ["head.inner", ".inner", "inner."])
-def test_no_dot_in_the_name(name):
+def test_no_dot_in_the_name(name, value):
     """:meth:`Module.add_module() <torch.nn.Module.add_module>` raises ``KeyError`` for a name with a dot, and
     the error quotes the name.
 
@@ -141,17 +150,18 @@ def test_no_dot_in_the_name(name):
     net = nn.Module()
 
     with pytest.raises(KeyError, match=rf"module name can.*t contain .*, got: {re.escape(name)}"):
-        net.add_module(name, nn.ReLU())
+        net.add_module(name, value)
 
     assert list(net._modules) == []
 
 
-def test_the_name_is_not_empty():
+@pytest.mark.parametrize("value", [nn.ReLU(), None], ids=["module", "None"])
+def test_the_name_is_not_empty(value):
     """:meth:`Module.add_module() <torch.nn.Module.add_module>` raises ``KeyError`` for an empty name."""
     net = nn.Module()
 
     with pytest.raises(KeyError, match=r"module name can.*t be empty string"):
-        net.add_module("", nn.ReLU())
+        net.add_module("", value)
 
     assert list(net._modules) == []
 
@@ -174,6 +184,8 @@ def test_a_taken_name_is_refused(name):
         net.add_module(name, None)
 
     assert list(net._modules) == []
+    net.width = net.mean = nn.ReLU()
+    assert list(net._modules) == ["width", "mean"]
 
 
 @pytest.mark.parametrize("name", ["head.inner", ""], ids=["dot", "empty"])

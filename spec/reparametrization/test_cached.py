@@ -3,6 +3,8 @@
 Within a context a parametrized tensor is computed at its first reading and kept until the end.
 """
 
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -30,11 +32,11 @@ def test_changes_are_not_seen_within():
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
     original = layer.parametrizations.weight.original
-    original.data.fill_(3.0)
+    nn.init.constant_(original, 3.0)
 
     with parametrize.cached():
         assert layer.weight.tolist() == [[3.0, 3.0]]
-        original.data.fill_(5.0)
+        nn.init.constant_(original, 5.0)
         assert layer.weight.tolist() == [[3.0, 3.0]]
     assert layer.weight.tolist() == [[5.0, 5.0]]
 
@@ -44,11 +46,14 @@ def test_each_context_starts_afresh():
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
     with parametrize.cached():
+        kept = weakref.ref(layer.weight)
+        assert kept() is layer.weight
+    assert kept() is None
+
+    with parametrize.cached():
         first = layer.weight
     with parametrize.cached():
-        second = layer.weight
-
-    assert first is not second
+        assert layer.weight is not first
 
 
 def test_contexts_may_be_nested():
@@ -76,6 +81,8 @@ def test_an_exception_ends_it():
 
     assert layer.weight is not kept
     assert layer.weight is not layer.weight
+    with parametrize.cached():
+        assert layer.weight is not kept
 
 
 def test_tensors_are_told_apart_by_module_and_name():
@@ -119,6 +126,24 @@ def test_scripting_is_an_error():
     Remove the parametrizations first, or trace.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
+    scripted = torch.jit.script(layer)
 
     with pytest.raises(torch.jit.Error, match="Parametrization is not working with scripting"):
-        torch.jit.script(layer)(torch.rand(2))
+        scripted(torch.rand(2))
+
+
+def test_the_parametrized_tensor_has_no_grad():
+    """After ``backward()`` a parametrized ``layer.weight`` has ``grad`` ``None``; its ``original`` has one.
+
+    Each access gives a new tensor, which is no leaf of the graph, and torch warns of it. It is trained all
+    the same.
+    """
+    layer = register_parametrization(nn.Linear(2, 1, bias=False), "weight", nn.Tanh())
+    layer(torch.tensor([1.0, 2.0])).backward()
+
+    with pytest.warns(UserWarning, match="not a leaf Tensor"):
+        grad = layer.weight.grad
+
+    assert grad is None
+    assert layer.weight.is_leaf is False
+    assert layer.parametrizations.weight.original.grad.shape == (1, 2)

@@ -56,6 +56,8 @@ def test_the_result_keeps_type_dtype_and_shape(forward, told, first):
 
     with pytest.raises(ValueError, match=told):
         register_parametrization(layer, "weight", Custom(forward))
+    register_parametrization(layer, "weight", Custom(forward), unsafe=True)
+    assert len(layer.parametrizations.weight) == (1 if first else 2)
 
 
 def test_a_refused_parametrization_leaves_the_module_alone():
@@ -92,12 +94,14 @@ def test_a_refused_parametrization_may_change_the_value():
 def test_a_refused_second_one_leaves_the_first():
     """A second ``register_parametrization`` that raises adds nothing; the first parametrization stays."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
+    before = layer.weight.tolist()
 
-    with pytest.raises(ValueError, match="shape"):
-        register_parametrization(layer, "weight", nn.Flatten(0))
+    for refused in (nn.Flatten(0), Custom(torch.neg, torch.Tensor.flatten)):
+        with pytest.raises(ValueError, match="shape"):
+            register_parametrization(layer, "weight", refused)
 
     assert [type(module) for module in layer.parametrizations.weight] == [nn.Tanh]
-    assert layer.weight.shape == (1, 2)
+    assert layer.weight.tolist() == before
 
 
 def test_a_first_inverse_keeps_dtype():
@@ -144,9 +148,12 @@ def test_a_later_inverse_returns_one_tensor():
     a tuple.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
+    twice = Custom(lambda x: x, lambda x: (x, x))
 
     with pytest.raises(ValueError, match=r"parametrization\.right_inverse must return a tensor\. Got: tuple"):
-        register_parametrization(layer, "weight", Custom(lambda x: x, lambda x: (x, x)))
+        register_parametrization(layer, "weight", twice)
+    register_parametrization(layer, "weight", twice, unsafe=True)
+    assert layer.parametrizations.weight[1] is twice
 
 
 @pytest.mark.parametrize(
@@ -167,6 +174,8 @@ def test_a_later_inverse_keeps_dtype_and_shape(inverse, told):
     with pytest.raises(ValueError, match=told):
         register_parametrization(layer, "weight", Custom(lambda x: x, inverse))
     assert len(layer.parametrizations.weight) == 1
+    register_parametrization(layer, "weight", Custom(lambda x: x, inverse), unsafe=True)
+    assert len(layer.parametrizations.weight) == 2
 
 
 def test_elements_of_a_sequence_are_tensors():
@@ -183,7 +192,11 @@ def test_unsafe_allows_another_dtype_and_shape():
     register_parametrization(layer, "weight", Custom(lambda x: x.T.double()), unsafe=True)
 
     assert (layer.weight.dtype, layer.weight.shape) == (torch.float64, (2, 1))
-    assert layer.parametrizations.weight.original.shape == (1, 2)
+    original = layer.parametrizations.weight.original
+    assert (original.dtype, original.shape) == (torch.float32, (1, 2))
+
+    register_parametrization(layer, "weight", Custom(lambda x: x.flatten().half()), unsafe=True)
+    assert (layer.weight.dtype, layer.weight.shape) == (torch.float16, (2,))
 
 
 def test_unsafe_does_not_compute_at_registration():
@@ -204,7 +217,7 @@ def test_a_safe_registration_runs_both_once():
     """By default ``register_parametrization`` calls ``right_inverse``, then ``forward``; a second one,
     ``forward`` first.
 
-    What the ``right_inverse`` of a later parametrization returns is checked and discarded.
+    What the ``right_inverse`` of a later parametrization returns is discarded.
     """
     calls = []
     layer = nn.Linear(2, 1)
@@ -214,6 +227,10 @@ def test_a_safe_registration_runs_both_once():
 
     register_parametrization(layer, "weight", Noting(calls, "second "))
     assert calls[2:] == ["first forward", "second forward", "second inverse"]
+
+    before = layer.weight.tolist()
+    register_parametrization(layer, "weight", Custom(lambda x: x, lambda x: x + 10.0))
+    assert layer.weight.tolist() == before
 
 
 @pytest.mark.parametrize("flags", [(True, False), (False, True)])
@@ -276,13 +293,14 @@ def test_assigning_takes_a_tensor_of_the_dtype(later, told):
     [
         (torch.rand(2), r"must return a sequence of tensors\. Got Tensor"),
         ([torch.rand(1, 2)], r"sequence of tensors of length 2\. Got a sequence of length 1"),
+        ([torch.rand(1, 2)] * 3, r"sequence of tensors of length 2\. Got a sequence of length 3"),
         ([torch.rand(1, 2), 3.0], r"must return a sequence of tensors.* Got element 1 of type float"),
         (
             [torch.rand(1, 2), torch.rand(1, 2).double()],
             r"Tensor 1 returned by `right_inverse` has dtype torch\.float64 while `original1` has",
         ),
     ],
-    ids=["no sequence", "length", "no tensor", "dtype"],
+    ids=["no sequence", "too few", "too many", "no tensor", "dtype"],
 )
 def test_assigning_takes_as_many_tensors(later, told):
     """Assigning to a weight with several originals raises ``ValueError`` unless ``right_inverse`` returns as

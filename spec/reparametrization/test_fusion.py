@@ -32,16 +32,16 @@ def settled(norm):
     ],
     ids=["1d", "2d", "3d"],
 )
-@pytest.mark.parametrize("bias", [True, False])
-def test_a_convolution_takes_in_its_norm(kind, norms, sizes, bias, device):
+@pytest.mark.parametrize(("groups", "bias"), [(1, True), (1, False), (2, True)])
+def test_a_convolution_takes_in_its_norm(kind, norms, sizes, groups, bias, device):
     """:func:`fuse_conv_bn_eval <torch.nn.utils.fusion.fuse_conv_bn_eval>` fuses a convolution and a BatchNorm
     into one convolution.
 
     The new layer computes what both computed in eval mode, with one pass over the data less.
     """
     conv, norm = (
-        kind(2, 3, 2, bias=bias).eval().to(device, torch.float64),
-        settled(norms(3, eps=0.3)).to(device, torch.float64),
+        kind(2, 4, 2, groups=groups, bias=bias).eval().to(device, torch.float64),
+        settled(norms(4, eps=0.3)).to(device, torch.float64),
     )
     x = torch.rand(4, 2, *sizes, device=device, dtype=torch.float64)
 
@@ -205,18 +205,18 @@ def test_linear_weights_are_scaled_by_row():
     and bias of a linear layer.
     """
     weight, bias = fuse_linear_bn_weights(
-        torch.tensor([[2.0, 3.0]]),
-        torch.tensor([5.0]),
-        torch.tensor([1.0]),
-        torch.tensor([2.0]),
+        torch.tensor([[2.0, 5.0], [3.0, 7.0]]),
+        torch.tensor([5.0, 7.0]),
+        torch.tensor([1.0, 3.0]),
+        torch.tensor([2.0, 14.0]),
         2.0,
-        torch.tensor([6.0]),
-        torch.tensor([0.5]),
+        torch.tensor([6.0, 8.0]),
+        torch.tensor([0.5, 0.25]),
     )
 
     assert type(weight) is type(bias) is nn.Parameter
-    assert weight.tolist() == [[6.0, 9.0]]
-    assert bias.tolist() == [12.5]
+    assert weight.tolist() == [[6.0, 15.0], [6.0, 14.0]]
+    assert bias.tolist() == [12.5, 8.25]
 
 
 def test_a_linear_layer_without_bias_gets_one():

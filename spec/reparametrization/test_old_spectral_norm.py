@@ -22,6 +22,7 @@ def test_the_weight_is_kept_under_another_name():
     weight = layer.weight
 
     assert spectral_norm(layer) is layer
+    assert type(layer.weight) is torch.Tensor
     assert layer.weight_orig is weight
     assert {name: tuple(value.shape) for name, value in layer.named_buffers()} == {
         "weight_u": (3,),
@@ -214,8 +215,10 @@ def test_removing_leaves_the_divided_weight():
         layer.weight_orig.copy_(matrix)
         layer.weight_u.copy_(u)
         layer.weight_v.copy_(v)
+    original = layer.weight_orig
 
     assert remove_spectral_norm(layer) is layer
+    assert layer.weight is not original
     torch.testing.assert_close(layer.weight.detach(), matrix / (u @ matrix @ v))
     assert [name for name, _ in layer.named_parameters()] == ["bias", "weight"]
     assert list(layer.buffers()) == []

@@ -59,11 +59,13 @@ def test_two_parameters_take_the_place_of_one():
     """
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
+    weight = layer.weight
 
     assert weight_norm(layer) is layer
     assert [name for name, _ in layer.named_parameters()] == ["bias", "weight_g", "weight_v"]
     assert layer.weight_g.tolist() == [[5.0], [13.0]]
     assert layer.weight_v.tolist() == [[3.0, 4.0], [5.0, 12.0]]
+    assert layer.weight_v is not weight
 
 
 def test_the_weight_is_a_plain_tensor():
@@ -95,7 +97,7 @@ def test_the_weight_is_computed_before_each_forward():
     with torch.no_grad():
         layer.weight_v.copy_(torch.tensor([[4.0, 3.0]]))
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[6.0, 8.0]]))
-    layer(torch.rand(2))
+    layer.eval()(torch.rand(2))
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[8.0, 6.0]]))
 
 
@@ -128,6 +130,9 @@ def test_dim_has_the_same_meaning(dim, norms):
 
     torch.testing.assert_close(layer.weight_g.detach(), torch.tensor(norms))
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
+
+    conv = weight_norm(nn.Conv1d(2, 3, 4), dim=1)
+    torch.testing.assert_close(conv.weight_g, conv.weight_v.norm(dim=(0, 2), keepdim=True))
 
 
 def test_several_parameters_may_be_normalized():
@@ -164,11 +169,13 @@ def test_removing_leaves_the_weight():
     with torch.no_grad():
         layer.weight_g.fill_(10.0)
         layer.weight_v.copy_(torch.tensor([[0.3, 0.4]]))
+    direction = layer.weight_v
 
     assert remove_weight_norm(layer) is layer
     assert [name for name, _ in layer.named_parameters()] == ["bias", "weight"]
     assert dict(layer._forward_pre_hooks) == {}
     torch.testing.assert_close(layer.weight, nn.Parameter(torch.tensor([[6.0, 8.0]])))
+    assert layer.weight is not direction
 
 
 def test_removing_one_name_leaves_the_other():

@@ -46,16 +46,16 @@ def test_it_stays_orthogonal_in_training(orthogonal_map):
     assert (layer.weight - before).abs().max() > 0.01
 
 
-def test_an_orthogonal_weight_keeps_its_value():
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder", None])
+def test_an_orthogonal_weight_keeps_its_value(orthogonal_map):
     """``parametrizations.orthogonal`` keeps the value of a weight that is already orthogonal."""
-    square = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
+    square = torch.tensor([[0.0, 0.0, 1.0], [0.6, 0.8, 0.0], [0.8, -0.6, 0.0]])
     tall = torch.tensor([[0.0, 1.0], [-0.6, 0.0], [0.8, 0.0]])
 
     for weight in (square, tall, tall.T):
         layer = nn.Linear(*weight.T.shape)
         layer.weight = nn.Parameter(weight.clone())
-        orthogonal(layer)
-
+        orthogonal(layer, orthogonal_map=orthogonal_map)
         torch.testing.assert_close(layer.weight.detach(), weight)
 
 
@@ -63,8 +63,9 @@ def test_an_orthogonal_weight_keeps_its_value():
 def test_another_weight_is_made_orthogonal(sizes):
     """By default ``parametrizations.orthogonal`` sets the weight to the Q of its QR decomposition.
 
-    It is the Q that goes with an R of positive diagonal. With ``use_trivialization=False`` only the map
-    ``householder`` does so; the others start elsewhere.
+    It is the Q that goes with an R of positive diagonal.
+
+    See also :ref:`reparametrization.orthogonal.householder_starts_at_the_q_without_base`
     """
     layer = nn.Linear(*sizes)
     weight = layer.weight.detach().clone()
@@ -194,17 +195,14 @@ def test_a_base_is_kept():
     Its first columns are the initial weight (transposed, if wide). The original starts as the negative
     identity, whatever the weight was.
     """
-    layer = orthogonal(nn.Linear(2, 3))
+    layer, wide, path = orthogonal(nn.Linear(2, 3)), orthogonal(nn.Linear(3, 2)), "parametrizations.weight."
 
-    assert list(layer.state_dict()) == [
-        "bias",
-        "parametrizations.weight.original",
-        "parametrizations.weight.0.base",
-    ]
+    assert list(layer.state_dict()) == ["bias", path + "original", path + "0.base"]
     assert layer.parametrizations.weight.original.tolist() == [[-1.0, 0.0], [0.0, -1.0], [0.0, 0.0]]
     base = layer.parametrizations.weight[0].base
     torch.testing.assert_close(base.T @ base, torch.eye(3))
     torch.testing.assert_close(base[:, :2], layer.weight)
+    torch.testing.assert_close(wide.parametrizations.weight[0].base[:, :2], wide.weight.T)
 
 
 def test_the_original_means_nothing_without_its_base():
@@ -237,11 +235,15 @@ def test_an_orthogonal_matrix_may_be_assigned(orthogonal_map):
     others.
     """
     layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map)
-    layer.weight = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
-    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+    layer.weight = torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.6, -0.8], [0.8, 0.6]]))
 
-    layer.weight = torch.tensor([[0.0, 2.0], [3.0, 5.0]])
-    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    layer.weight = torch.tensor([[0.0, -2.0], [3.0, 5.0]])
+    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.0, -1.0], [1.0, 0.0]]))
+
+    tall, value = orthogonal(nn.Linear(2, 3), orthogonal_map=orthogonal_map), -torch.eye(3)[:, [2, 0]]
+    tall.weight = value
+    torch.testing.assert_close(tall.weight.detach(), value)
 
 
 @pytest.mark.parametrize("flip", [1.0, -1.0])
@@ -325,9 +327,7 @@ def test_removing_leaves_an_orthogonal_weight():
     torch.testing.assert_close(layer.weight.detach(), value)
 
 
-@pytest.mark.parametrize(
-    ("orthogonal_map", "length"), [("householder", 0.0), ("matrix_exp", 1.0), ("cayley", 1.0)]
-)
+@pytest.mark.parametrize(("orthogonal_map", "length"), [("householder", 0), ("matrix_exp", 1), ("cayley", 1)])
 def test_weight_decay_undoes_householder(orthogonal_map, length):
     """With ``householder``, weight decay turns a weight under ``parametrizations.orthogonal`` into zeros.
 
@@ -337,11 +337,10 @@ def test_weight_decay_undoes_householder(orthogonal_map, length):
     """
     layer = orthogonal(nn.Linear(3, 3, bias=False), orthogonal_map=orthogonal_map)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, weight_decay=0.1)
-
     layer(torch.rand(5, 3)).sum().backward()
     optimizer.step()
 
-    torch.testing.assert_close(layer.weight.detach().norm(dim=0), torch.full((3,), length))
+    torch.testing.assert_close(layer.weight.detach().norm(dim=0), torch.full((3,), float(length)))
 
 
 @pytest.mark.parametrize("sizes", [(3, 3), (2, 3), (3, 2)], ids=["square", "tall", "wide"])
@@ -369,14 +368,15 @@ def test_householder_starts_at_the_q_without_base():
     That is with ``use_trivialization=False``. Q is the orthogonal factor of the QR decomposition of the
     weight, and the weight itself if that is orthogonal.
     """
-    layer, square = nn.Linear(2, 3), nn.Linear(2, 2)
-    square.weight.data = torch.tensor([[0.6, -0.8], [-0.8, -0.6]])
+    layer, square = nn.Linear(2, 3), nn.Linear(3, 3)
+    wanted = torch.tensor([[0.0, 0.0, 1.0], [0.6, 0.8, 0.0], [0.8, -0.6, 0.0]])
+    square.weight.data = wanted.clone()
     weight = layer.weight.detach().clone()
 
     orthogonal(layer, orthogonal_map="householder", use_trivialization=False)
     orthogonal(square, orthogonal_map="householder", use_trivialization=False)
 
-    torch.testing.assert_close(square.weight.detach(), torch.tensor([[0.6, -0.8], [-0.8, -0.6]]))
+    torch.testing.assert_close(square.weight.detach(), wanted)
     triangle = layer.weight.detach().T @ weight
     torch.testing.assert_close(triangle, triangle.triu(), atol=1e-5, rtol=0)
     torch.testing.assert_close(layer.weight.detach() @ triangle, weight, atol=1e-5, rtol=0)

@@ -57,12 +57,13 @@ def test_the_parameter_and_a_mask_are_kept(how):
     assert torch.equal(layer.weight, weight * layer.weight_mask)
 
 
-def test_the_pruned_tensor_is_computed_before_each_call():
+@pytest.mark.parametrize("training", [True, False])
+def test_the_pruned_tensor_is_computed_before_each_call(training):
     """A pruned ``weight`` is recomputed as ``weight_orig * weight_mask`` at each call of the module.
 
     Until then it is out of date: after a step of the optimizer, call the module before the weight is read.
     """
-    layer = nn.Linear(3, 1)
+    layer = nn.Linear(3, 1).train(training)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
     prune.l1_unstructured(layer, "weight", 1)
 
@@ -148,7 +149,7 @@ def test_channels_of_least_matrix_norm(n, left):
 
 
 @pytest.mark.parametrize(
-    ("dim", "left"), [(0, [[0.0, 0.0], [1.0, 1.0]]), (1, [[1.0, 0.0]] * 2), (-1, [[1.0, 0.0]] * 2)]
+    ("dim", "left"), [(0, [[0, 0], [1, 1]]), (-2, [[0, 0], [1, 1]]), (1, [[1, 0]] * 2), (-1, [[1, 0]] * 2)]
 )
 def test_dim_says_what_channels_are(dim, left):
     """``dim`` of ``prune.ln_structured`` is the channel dimension, counted from the end if negative."""
@@ -200,11 +201,11 @@ def test_a_mask_may_be_given():
     ``weight_mask`` in the weight's dtype.
     """
     layer = nn.Linear(3, 1)
-    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
+    layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]], dtype=torch.float64))
 
     assert prune.custom_from_mask(layer, "weight", torch.tensor([[True, False, True]])) is layer
     assert layer.weight.tolist() == [[1.0, 0.0, 3.0]]
-    assert layer.weight_mask.dtype is torch.float32
+    assert layer.weight_mask.dtype is torch.float64
 
 
 def test_nothing_is_pruned_by_identity():
@@ -213,12 +214,14 @@ def test_nothing_is_pruned_by_identity():
 
     A state dict of a pruned module loads into one that went through it.
     """
-    layer = nn.Linear(3, 1)
+    layer, pruned = nn.Linear(3, 2), prune.l1_unstructured(nn.Linear(3, 2), "bias", 1)
 
     assert prune.identity(layer, "bias") is layer
     assert list(layer.state_dict()) == ["weight", "bias_orig", "bias_mask"]
-    assert layer.bias_mask.tolist() == [1.0]
+    assert layer.bias_mask.tolist() == [1.0, 1.0]
     assert len(layer._forward_pre_hooks) == 1
+    layer.load_state_dict(pruned.state_dict())
+    assert torch.equal(layer.bias_mask, pruned.bias_mask)
 
 
 def test_importance_is_told_by_scores():
@@ -240,7 +243,7 @@ def test_importance_of_channels_is_told_by_scores():
     layer = nn.Linear(2, 2)
     layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0], [4.0, 3.0]]))
 
-    prune.ln_structured(layer, "weight", 1, 2, 0, torch.tensor([[9.0, 9.0], [1.0, 1.0]]))
+    prune.ln_structured(layer, "weight", 1, 2, 0, torch.tensor([[-9.0, -9.0], [1.0, 1.0]]))
 
     assert layer.weight_mask.tolist() == [[1.0, 1.0], [0.0, 0.0]]
 
@@ -354,8 +357,7 @@ def test_is_pruned_looks_at_all_submodules():
 
     assert prune.is_pruned(net) is False
     prune.identity(net[1][0], "weight")
-    assert prune.is_pruned(net) is True
-    assert prune.is_pruned(net[0]) is False
+    assert [prune.is_pruned(module) for module in (net, net[0], net[1][0])] == [True, False, True]
     prune.remove(net[1][0], "weight")
     assert prune.is_pruned(net) is False
 
@@ -391,5 +393,6 @@ def test_a_state_dict_goes_into_a_module_pruned_alike():
 
     assert torch.equal(other(x), layer(x))
     assert torch.equal(other.weight, layer.weight)
-    with pytest.raises(RuntimeError, match=r'(?s)Missing key.*"weight".*Unexpected key.*"weight_orig"'):
+    told = r'(?s)Missing key.*"weight".*Unexpected key.*"weight_orig", "weight_mask"'
+    with pytest.raises(RuntimeError, match=told):
         nn.Linear(3, 1).load_state_dict(layer.state_dict())

@@ -47,3 +47,9 @@ def test_prune_counts_what_the_mask_has_pruned():
 
     assert prune.L1Unstructured(1).prune(t, mask).tolist() == [0.0, 2.0, 3.0, 4.0]
     assert prune.L1Unstructured(2).prune(t, mask).tolist() == [0.0, 0.0, 3.0, 4.0]
+
+    layer = nn.Linear(4, 1)
+    layer.weight = nn.Parameter(t.unsqueeze(0))
+    prune.custom_from_mask(layer, "weight", mask.unsqueeze(0))
+    prune.l1_unstructured(layer, "weight", 1)
+    assert layer.weight.tolist() == [[0.0, 0.0, 3.0, 4.0]]

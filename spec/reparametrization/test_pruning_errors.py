@@ -26,12 +26,13 @@ def test_an_amount_is_a_number_or_a_fraction(how, amount):
 @pytest.mark.parametrize(
     "how", [prune.RandomUnstructured, prune.L1Unstructured, prune.RandomStructured, prune.LnStructured]
 )
-def test_an_amount_is_real(how):
+@pytest.mark.parametrize("amount", ["half", None, 1j])
+def test_an_amount_is_real(how, amount):
     """Pruning methods raise ``TypeError`` if ``amount`` is not a number."""
     options = {"n": 2} if how is prune.LnStructured else {}
 
-    with pytest.raises(TypeError, match=r"Invalid type for amount: half\. Must be int or float"):
-        how("half", **options)
+    with pytest.raises(TypeError, match=rf"Invalid type for amount: {amount}\. Must be int or float"):
+        how(amount, **options)
 
 
 def test_a_number_above_the_size_is_an_error():

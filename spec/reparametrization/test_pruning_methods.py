@@ -69,7 +69,7 @@ def test_scores_and_a_mask_of_ones_are_given():
         PRUNING_TYPE = "unstructured"
 
         def compute_mask(self, t, default_mask):
-            given.append((t.tolist(), default_mask.tolist()))
+            given.append((t.tolist(), default_mask.tolist(), default_mask.dtype))
             return default_mask
 
     layer = nn.Linear(2, 1)
@@ -77,7 +77,8 @@ def test_scores_and_a_mask_of_ones_are_given():
     Custom.apply(layer, "weight")
     Custom.apply(layer, "bias", importance_scores=torch.tensor([5.0]))
 
-    assert given == [([[2.0, 3.0]], [[1.0, 1.0]]), ([5.0], [1.0])]
+    dtype = torch.float32
+    assert given == [([[2.0, 3.0]], [[1.0, 1.0]], dtype), ([5.0], [1.0], dtype)]
 
 
 def test_every_method_has_a_type():
@@ -166,13 +167,15 @@ def test_prune_takes_mask_and_scores():
         prune.L1Unstructured(1).prune(t, importance_scores=torch.rand(4))
 
 
-@pytest.mark.parametrize("method", [prune.RandomUnstructured(1), prune.L1Unstructured(1)])
-def test_the_mask_from_before_is_not_changed(method):
+@pytest.mark.parametrize("amount", [0, 1])
+@pytest.mark.parametrize("method", [prune.RandomUnstructured, prune.L1Unstructured])
+def test_the_mask_from_before_is_not_changed(method, amount):
     """``compute_mask`` of an unstructured pruning method returns a new mask that keeps earlier zeros."""
     before = torch.tensor([[1.0, 0.0, 1.0]])
 
-    mask = method.compute_mask(torch.rand(1, 3), before)
+    mask = method(amount).compute_mask(torch.tensor([[5.0, 9.0, 7.0]]), before)
 
+    assert mask is not before
     assert before.tolist() == [[1.0, 0.0, 1.0]]
     assert mask[0, 1] == 0.0
 
@@ -193,12 +196,12 @@ def test_apply_mask_multiplies():
     """
     layer = nn.Linear(3, 1)
     method = prune.CustomFromMask.apply(layer, "weight", torch.tensor([[1, 0, 1]]))
-    layer.weight_orig.data = torch.tensor([[2.0, 3.0, 5.0]], dtype=torch.float64)
+    layer.weight_orig.data = torch.tensor([[2.0, 3.0, 5.0]], dtype=torch.bfloat16)
 
     pruned = method.apply_mask(layer)
 
     assert pruned.tolist() == [[2.0, 0.0, 5.0]]
-    assert pruned.dtype is torch.float64
+    assert pruned.dtype is torch.bfloat16
 
 
 def test_remove_of_the_method_leaves_the_hook():
@@ -356,8 +359,9 @@ def test_a_method_for_entries_sees_what_is_left():
         ("rows", 0, ValueError, "Unrecognized PRUNING_TYPE rows"),
         ("structured", None, AttributeError, "need to have the attribute `dim` defined"),
         ("structured", -3, IndexError, "out of bounds for tensor with dimensions 2"),
+        ("structured", 2, IndexError, "out of range"),
     ],
-    ids=["type", "no dim", "dim"],
+    ids=["type", "no dim", "too small", "too large"],
 )
 def test_what_a_container_asks_of_a_method(kind, dim, error, told):
     """``PruningContainer`` raises for an unknown ``PRUNING_TYPE``, and for ``"structured"`` without a

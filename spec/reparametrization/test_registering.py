@@ -3,10 +3,12 @@
 From then on the tensor is computed from an original whenever it is read.
 """
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 
@@ -42,6 +44,7 @@ def test_the_module_is_returned():
     layer = nn.Linear(2, 1)
 
     assert register_parametrization(layer, "weight", nn.ReLU()) is layer
+    assert register_parametrization(layer, "weight", nn.Tanh(), unsafe=True) is layer
 
 
 def test_the_original_is_the_parameter_itself():
@@ -51,12 +54,23 @@ def test_the_original_is_the_parameter_itself():
     It is ``module.parametrizations.<name>.original``. An optimizer built before goes on to train it, unless
     ``right_inverse`` returns several tensors: those are new.
     """
-    layer = nn.Linear(2, 1)
-    weight = layer.weight
 
+    class Split(nn.Module):
+        def forward(self, a, b):
+            return a + b
+
+        def right_inverse(self, weight):
+            return weight / 2, weight / 2
+
+    layer, turned, split = nn.Linear(2, 1), nn.Linear(2, 1), nn.Linear(2, 1)
+    weights = [each.weight for each in (layer, turned, split)]
     register_parametrization(layer, "weight", nn.ReLU())
+    parametrizations.orthogonal(turned)
+    register_parametrization(split, "weight", Split())
 
-    assert layer.parametrizations.weight.original is weight
+    assert layer.parametrizations.weight.original is weights[0]
+    assert turned.parametrizations.weight.original is weights[1]
+    assert all(parameter is not weights[2] for parameter in split.parameters())
 
 
 def test_the_tensor_is_no_parameter_any_more():
@@ -70,6 +84,8 @@ def test_the_tensor_is_no_parameter_any_more():
     assert list(layer._parameters) == ["bias"]
     assert [name for name, _ in layer.named_parameters()] == ["bias", "parametrizations.weight.original"]
     assert list(layer.state_dict()) == ["bias", "parametrizations.weight.original"]
+    with pytest.raises(RuntimeError, match=r'Missing key.*"parametrizations\.weight\.original"'):
+        layer.load_state_dict(nn.Linear(2, 1).state_dict())
 
 
 def test_the_value_is_computed_at_each_reading():
@@ -83,8 +99,9 @@ def test_the_value_is_computed_at_each_reading():
     first = layer.weight
     with torch.no_grad():
         layer.parametrizations.weight.original.fill_(0.0)
+        assert layer.eval().weight is not layer.weight
 
-    assert layer.weight is not layer.weight
+    assert layer.train().weight is not layer.weight
     assert layer.weight.tolist() == [[0.0, 0.0]]
     assert first.tolist() != [[0.0, 0.0]]
 
@@ -92,9 +109,10 @@ def test_the_value_is_computed_at_each_reading():
         assert layer.weight is layer.weight
 
 
-def test_gradients_flow_to_the_original():
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_flow_to_the_original(training):
     """The gradient of a parametrized weight flows through the parametrization to ``original``."""
-    layer = nn.Linear(2, 1, bias=False)
+    layer = nn.Linear(2, 1, bias=False).train(training)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
 
@@ -164,6 +182,7 @@ def test_the_class_is_renamed():
     assert type(layer).__name__ == "ParametrizedLinear"
     assert type(layer).__bases__ == (nn.Linear,)
     assert type(other) is nn.Linear
+    assert parametrize.type_before_parametrizations(layer) is nn.Linear
     assert isinstance(vars(type(layer))["weight"], property)
 
 
@@ -197,11 +216,11 @@ def test_printing_shows_the_parametrizations():
 def test_the_mode_of_the_module_is_passed_on(training):
     """``register_parametrization`` puts the parametrization in the module's training or eval mode."""
     layer = nn.Linear(2, 1).train(training)
-    relu = nn.ReLU().train(not training)
+    chains = [nn.Sequential(nn.ReLU()).train(not training) for _ in range(2)]
 
-    register_parametrization(layer, "weight", relu)
-
-    assert relu.training is training
+    for chain in chains:
+        register_parametrization(layer, "weight", chain)
+        assert [module.training for module in chain.modules()] == [training, training]
 
 
 def test_is_parametrized_without_a_name():
@@ -229,11 +248,13 @@ def test_is_parametrized_with_a_name():
 
 def test_an_attribute_named_parametrizations_is_not_enough():
     """``is_parametrized`` is true only if ``module.parametrizations`` is a non-empty ``ModuleDict``."""
-    layer, empty = nn.Linear(2, 1), nn.Linear(2, 1)
+    layer, listed, empty = nn.Linear(2, 1), nn.Linear(2, 1), nn.Linear(2, 1)
     layer.parametrizations = ["weight"]
+    listed.parametrizations = nn.ModuleList([nn.ReLU()])
     empty.parametrizations = nn.ModuleDict()
 
     assert [is_parametrized(layer), is_parametrized(layer, "weight")] == [False, False]
+    assert is_parametrized(listed) is False
     assert is_parametrized(empty) is False
     empty.parametrizations["weight"] = nn.ReLU()
     assert is_parametrized(empty) is True
@@ -249,10 +270,11 @@ def test_submodules_do_not_count():
     assert is_parametrized(net[0]) is True
 
 
-@pytest.mark.parametrize("name", ["wieght", "in_features"])
+@pytest.mark.parametrize("name", ["wieght", "in_features", "scale", "child"])
 def test_only_parameters_and_buffers(name):
     """``register_parametrization`` raises ``ValueError`` for a name that is not a parameter or buffer."""
     layer = nn.Linear(2, 1)
+    layer.scale, layer.child = torch.rand(2), nn.ReLU()
 
     with pytest.raises(ValueError, match=f"does not have a parameter, a buffer, or .* with name '{name}'"):
         register_parametrization(layer, name, nn.ReLU())
@@ -364,8 +386,10 @@ def test_initializing_a_computed_weight_does_nothing():
     register_parametrization(layer, "weight", Double())
     before = layer.weight.clone()
 
-    returned = nn.init.constant_(layer.weight, 7.0)
-    layer.reset_parameters()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        returned = nn.init.constant_(layer.weight, 7.0)
+        layer.reset_parameters()
 
     assert torch.equal(layer.weight, before)
     assert torch.equal(returned, torch.full((3, 2), 7.0))

@@ -3,6 +3,8 @@
 The tensor becomes a plain parameter or buffer again, with the value it had or with that of the original.
 """
 
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -25,6 +27,8 @@ def test_by_default_the_value_stays():
     assert remove_parametrizations(layer, "weight") is layer
     assert type(layer.weight) is nn.Parameter
     assert layer.weight.tolist() == [[2.0, 0.0]]
+    assert list(layer.state_dict()) == ["bias", "weight"]
+    assert pickle.loads(pickle.dumps(layer)).weight.tolist() == [[2.0, 0.0]]
 
 
 def test_the_original_may_be_left():
@@ -32,10 +36,14 @@ def test_the_original_may_be_left():
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
+    register_parametrization(layer, "weight", nn.Tanh())
+
+    with torch.no_grad():
+        layer.parametrizations.weight.original.mul_(10.0)
 
     remove_parametrizations(layer, "weight", leave_parametrized=False)
 
-    assert layer.weight.tolist() == [[2.0, -3.0]]
+    assert layer.weight.tolist() == [[20.0, -30.0]]
 
 
 @pytest.mark.parametrize("leave", [True, False])
@@ -90,15 +98,18 @@ def test_other_tensors_stay_parametrized():
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
+    nn.init.constant_(layer.parametrizations.bias.original, -3.0)
 
     remove_parametrizations(layer, "weight")
 
+    assert layer.bias.tolist() == [0.0]
     assert [is_parametrized(layer, name) for name in ("weight", "bias")] == [False, True]
     assert type(layer).__name__ == "ParametrizedLinear"
     assert isinstance(layer.weight, nn.Parameter)
 
 
-def test_a_buffer_becomes_a_buffer():
+@pytest.mark.parametrize(("leave", "value"), [(True, [3.0, 0.0]), (False, [3.0, -4.0])])
+def test_a_buffer_becomes_a_buffer(leave, value):
     """:func:`remove_parametrizations <torch.nn.utils.parametrize.remove_parametrizations>` on a parametrized
     buffer makes it a plain buffer again.
     """
@@ -106,9 +117,9 @@ def test_a_buffer_becomes_a_buffer():
     norm.running_mean.copy_(torch.tensor([3.0, -4.0]))
     register_parametrization(norm, "running_mean", nn.ReLU())
 
-    remove_parametrizations(norm, "running_mean")
+    remove_parametrizations(norm, "running_mean", leave)
 
-    assert norm._buffers["running_mean"].tolist() == [3.0, 0.0]
+    assert norm._buffers["running_mean"].tolist() == value
 
 
 def test_several_originals_become_one_parameter():
@@ -129,11 +140,13 @@ def test_several_originals_become_one_parameter():
     for layer in (trained, frozen, quiet):
         layer.weight.data = torch.tensor([[2.0, 3.0]])
         register_parametrization(layer, "weight", Sum())
+        parts = [*layer.parametrizations.weight.parameters()]
         with torch.set_grad_enabled(layer is not quiet):
             remove_parametrizations(layer, "weight")
 
         assert layer.weight.tolist() == [[2.0, 3.0]]
         assert layer.weight.is_leaf
+        assert all(layer.weight is not part for part in parts)
     assert ["weight" in layer._parameters for layer in (trained, frozen, quiet)] == [True, False, False]
     assert ["weight" in layer._buffers for layer in (trained, frozen, quiet)] == [False, True, True]
 
@@ -160,8 +173,9 @@ def test_nothing_to_remove_is_an_error(name):
     """``remove_parametrizations`` raises ``ValueError`` for a tensor that is not parametrized."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
-    with pytest.raises(ValueError, match=f"does not have a parametrization on {name}"):
-        remove_parametrizations(layer, name)
+    for module in (layer, nn.Linear(2, 1)):
+        with pytest.raises(ValueError, match=f"does not have a parametrization on {name}"):
+            remove_parametrizations(module, name)
 
 
 def test_a_removed_one_may_be_registered_again():

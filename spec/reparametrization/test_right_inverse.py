@@ -23,12 +23,16 @@ def test_registering_keeps_the_value():
         def right_inverse(self, x):
             return x / 2.0
 
-    layer = nn.Linear(2, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
-    register_parametrization(layer, "weight", Double())
+    layer, shrunk = nn.Linear(2, 1), nn.Linear(2, 1)
+    shrink = nn.Identity()
+    shrink.right_inverse = lambda x: x / 10.0
+    for each, parametrization in ((layer, Double()), (shrunk, shrink)):
+        each.weight = nn.Parameter(torch.tensor([[2.0, -30.0]]))
+        register_parametrization(each, "weight", parametrization)
 
-    assert layer.parametrizations.weight.original.tolist() == [[1.0, -1.5]]
-    assert layer.weight.tolist() == [[2.0, -3.0]]
+    assert layer.parametrizations.weight.original.tolist() == [[1.0, -15.0]]
+    assert layer.weight.tolist() == [[2.0, -30.0]]
+    torch.testing.assert_close(shrunk.weight.detach(), torch.tensor([[0.2, -3.0]]))
 
 
 def test_without_one_the_original_keeps_the_value():
@@ -71,20 +75,25 @@ def test_a_later_parametrization_leaves_the_original():
     Its ``right_inverse`` is called, unless ``unsafe=True``, but the result is not used. To keep the old
     value of the weight, assign it afterwards.
     """
+    asked = []
 
     class Double(nn.Module):
         def forward(self, x):
             return x * 2.0
 
         def right_inverse(self, x):
+            asked.append(x.tolist())
             return x / 2.0
 
     layer = nn.Linear(2, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
-    register_parametrization(layer, "weight", nn.Identity())
-    register_parametrization(layer, "weight", Double())
+    layer.weight = nn.Parameter(torch.tensor([[4.0, -6.0]]))
+    for unsafe in (False, False, True):
+        register_parametrization(layer, "weight", Double(), unsafe=unsafe)
 
+    assert asked == [[[4.0, -6.0]], [[8.0, -12.0]]]
     assert layer.parametrizations.weight.original.tolist() == [[2.0, -3.0]]
+    assert layer.weight.tolist() == [[16.0, -24.0]]
+    layer.weight = torch.tensor([[4.0, -6.0]])
     assert layer.weight.tolist() == [[4.0, -6.0]]
 
 
@@ -142,10 +151,15 @@ def test_assigning_without_one_is_an_error():
 
     Write the method, or change ``module.parametrizations.<name>.original``.
     """
-    layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
+    back, told = nn.Identity(), r"parametrization ReLU does not implement right_inverse\."
+    back.right_inverse = lambda x: x
 
-    with pytest.raises(RuntimeError, match=r"parametrization ReLU does not implement right_inverse\."):
-        layer.weight = torch.rand(1, 2)
+    for chain in ([nn.ReLU()], [nn.ReLU(), back], [back, nn.ReLU()]):
+        layer = nn.Linear(2, 1)
+        for parametrization in chain:
+            register_parametrization(layer, "weight", parametrization)
+        with pytest.raises(RuntimeError, match=told):
+            layer.weight = torch.rand(1, 2)
 
 
 def test_what_is_read_is_not_what_is_stored():
@@ -196,18 +210,18 @@ def test_several_originals():
     """
 
     class Outer(nn.Module):
-        def forward(self, a, b):
-            return torch.outer(a, b)
+        def forward(self, a, b, factor):
+            return factor * torch.outer(a, b)
 
         def right_inverse(self, x):
-            return x[:, 0], x[0] / x[0, 0]
+            return x[:, 0] / 2.0, x[0] / x[0, 0], torch.tensor(2.0)
 
     layer = nn.Linear(3, 2, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[1.0, 2.0, 3.0], [4.0, 8.0, 12.0]]))
     register_parametrization(layer, "weight", Outer())
 
     originals = {name: value.tolist() for name, value in layer.parametrizations.weight.named_parameters()}
-    assert originals == {"original0": [1.0, 4.0], "original1": [1.0, 2.0, 3.0]}
+    assert originals == {"original0": [0.5, 2.0], "original1": [1.0, 2.0, 3.0], "original2": 2.0}
     assert layer.weight.tolist() == [[1.0, 2.0, 3.0], [4.0, 8.0, 12.0]]
 
 
@@ -225,8 +239,9 @@ def test_several_originals_pass_through_later_ones():
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", Sum())
     register_parametrization(layer, "weight", nn.ReLU())
+    register_parametrization(layer, "weight", nn.Hardtanh())
 
-    assert layer.weight.tolist() == [[2.0, 0.0]]
+    assert layer.weight.tolist() == [[1.0, 0.0]]
 
 
 @pytest.mark.parametrize("requires_grad", [True, False])
@@ -281,6 +296,7 @@ def test_a_frozen_integer_parameter_may_be_split():
     register_parametrization(net, "steps", Sum())
 
     assert net.steps.tolist() == [2, 5]
+    assert net.steps.dtype is torch.int64
     assert net.parametrizations.steps.original0.tolist() == [-1, 2]
 
 
@@ -330,20 +346,14 @@ def test_the_original_shares_memory_with_what_is_assigned():
 
     Change the assigned tensor later and the weight changes. Assign a clone.
     """
-
-    class Same(nn.Module):
-        def forward(self, x):
-            return x * 1.0
-
-        def right_inverse(self, x):
-            return x
-
-    layer = register_parametrization(nn.Linear(2, 1), "weight", Same())
-    value = torch.tensor([[2.0, 3.0]])
+    same = nn.Identity()
+    same.right_inverse = lambda x: x
+    layer = register_parametrization(nn.Linear(2, 2), "weight", same)
+    value = torch.tensor([[2.0, 3.0], [4.0, 5.0]]).T
     layer.weight = value
-    value.fill_(7.0)
+    value[0, 1] = 7.0
 
-    assert layer.weight.tolist() == [[7.0, 7.0]]
+    assert layer.weight.tolist() == [[2.0, 7.0], [3.0, 5.0]]
 
 
 def test_a_parameter_is_not_assigned():
@@ -351,15 +361,9 @@ def test_a_parameter_is_not_assigned():
 
     Assign a plain tensor: ``layer.weight = parameter.detach()``.
     """
-
-    class Same(nn.Module):
-        def forward(self, x):
-            return x * 1.0
-
-        def right_inverse(self, x):
-            return x
-
-    layer = register_parametrization(nn.Linear(2, 1), "weight", Same())
+    same = nn.Identity()
+    same.right_inverse = lambda x: x
+    layer = register_parametrization(nn.Linear(2, 1), "weight", same)
 
     with pytest.raises(KeyError, match="attribute 'weight' already exists"):
         layer.weight = nn.Parameter(torch.tensor([[2.0, 3.0]]))
@@ -375,20 +379,13 @@ def test_with_the_swap_flag_tensors_are_swapped():
 
     What ``right_inverse`` returned then holds the old value.
     """
-    given = nn.Parameter(torch.tensor([[2.0, 3.0]]))
-
-    class Given(nn.Module):
-        def forward(self, x):
-            return x * 1.0
-
-        def right_inverse(self, x):
-            return given
-
+    given, fixed = nn.Parameter(torch.tensor([[2.0, 3.0]])), nn.Identity()
+    fixed.right_inverse = lambda _: given
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[5.0, 6.0]]))
     torch.__future__.set_swap_module_params_on_conversion(True)
     try:
-        register_parametrization(layer, "weight", Given())
+        register_parametrization(layer, "weight", fixed)
     finally:
         torch.__future__.set_swap_module_params_on_conversion(False)
 

@@ -25,6 +25,12 @@ def test_the_largest_singular_value_becomes_one(device):
     wanted = torch.tensor([[0.0, 1.0], [0.5, 0.0], [0.0, 0.0]]).to(device)
     torch.testing.assert_close(layer.weight, wanted)
 
+    original = layer.parametrizations.weight.original
+    original.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).to(device)
+    for _ in range(15):
+        estimated = layer.weight
+    torch.testing.assert_close(estimated, original / torch.linalg.matrix_norm(original, 2))
+
 
 def test_the_original_is_the_parameter():
     """``parametrizations.spectral_norm`` keeps the parameter as ``original`` and adds buffers ``_u`` and
@@ -108,7 +114,8 @@ def test_more_iterations_at_each_reading():
 def test_the_vectors_start_at_random():
     """When applied, ``parametrizations.spectral_norm`` draws ``_u`` and ``_v``, then iterates 15 times."""
     layer = nn.Linear(2, 3).eval()
-    matrix = layer.weight.detach()
+    matrix = torch.tensor([[1.0, 0.2], [0.0, 0.9], [0.1, 0.0]])
+    layer.weight = nn.Parameter(matrix.clone())
     torch.manual_seed(7)
     u, v = (F.normalize(torch.empty(size).normal_(), dim=0) for size in (3, 2))
     torch.manual_seed(7)
@@ -201,18 +208,21 @@ def test_dim_says_which_dimension_makes_the_rows(dim, sizes):
     torch.testing.assert_close(net.weight.norm() * torch.linalg.matrix_norm(rows, 2), rows.norm())
 
 
-@pytest.mark.parametrize("dim", [2, -3])
-def test_dim_lies_within_the_weight(dim):
+@pytest.mark.parametrize(
+    ("name", "dim", "dims"), [("weight", 2, "-2, 1"), ("weight", -3, "-2, 1"), ("bias", 1, "-1, 0")]
+)
+def test_dim_lies_within_the_weight(name, dim, dims):
     """``parametrizations.spectral_norm`` raises ``IndexError`` for a ``dim`` out of range."""
-    with pytest.raises(IndexError, match=rf"to be in range of \[-2, 1\] but got {dim}\)"):
-        spectral_norm(nn.Linear(2, 3), dim=dim)
+    with pytest.raises(IndexError, match=rf"to be in range of \[{dims}\] but got {dim}\)"):
+        spectral_norm(nn.Linear(2, 3), name, dim=dim)
 
 
 @pytest.mark.parametrize("number", [0, -2])
-def test_at_least_one_iteration(number):
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_at_least_one_iteration(name, number):
     """``parametrizations.spectral_norm`` raises ``ValueError`` if ``n_power_iterations`` is below 1."""
     with pytest.raises(ValueError, match=f"to be positive, but got n_power_iterations={number}"):
-        spectral_norm(nn.Linear(2, 3), n_power_iterations=number)
+        spectral_norm(nn.Linear(2, 3), name, n_power_iterations=number)
 
 
 @pytest.mark.parametrize("name", ["wieght", "in_features"])
@@ -247,9 +257,12 @@ def test_removing_leaves_the_divided_weight():
     the latter (:issue:`68421`).
     """
     matrix, vector = torch.tensor([[2.0, 1.0], [0.0, 1.0]]), torch.tensor([0.6, 0.8])
-    u = F.normalize(matrix @ vector, dim=0)
-    v = F.normalize(matrix.T @ u, dim=0)
-    trained, evaluated = spectral_norm(nn.Linear(2, 2)), spectral_norm(nn.Linear(2, 2)).eval()
+    v = vector
+    for _ in range(2):
+        u = F.normalize(matrix @ v, dim=0)
+        v = F.normalize(matrix.T @ u, dim=0)
+    trained, evaluated = (spectral_norm(nn.Linear(2, 2), n_power_iterations=2) for _ in range(2))
+    evaluated.eval()
     for layer in (trained, evaluated):
         layer.parametrizations.weight.original.data = matrix.clone()
         layer.parametrizations.weight[0]._u.copy_(vector)
@@ -260,3 +273,17 @@ def test_removing_leaves_the_divided_weight():
     torch.testing.assert_close(evaluated.weight.detach(), matrix / (vector @ matrix @ vector))
     assert [name for name, _ in trained.named_parameters()] == ["bias", "weight"]
     assert list(trained.buffers()) == []
+
+
+def test_the_old_removal_does_not_find_it():
+    """``remove_spectral_norm`` raises ``ValueError`` for ``parametrizations.spectral_norm``.
+
+    Remove it by :func:`~torch.nn.utils.parametrize.remove_parametrizations`.
+    """
+    layer = spectral_norm(nn.Linear(2, 3))
+
+    with pytest.raises(ValueError, match="spectral_norm of 'weight' not found in ParametrizedLinear"):
+        torch.nn.utils.remove_spectral_norm(layer)
+
+    parametrize.remove_parametrizations(layer, "weight")
+    assert type(layer) is nn.Linear

@@ -165,10 +165,11 @@ def test_several_originals_are_transferred():
 def test_a_plain_module_has_nothing_to_transfer():
     """``transfer_parametrizations_and_params`` from a module that is not parametrized does nothing."""
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
-    weight = other.weight
+    weight, before = other.weight, other.weight.tolist()
 
     assert transfer_parametrizations_and_params(layer, other) is other
     assert other.weight is weight
+    assert weight.tolist() == before
     assert type(other) is nn.Linear
 
 

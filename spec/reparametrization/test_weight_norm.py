@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations, parametrize, weight_norm
+from torch.nn.utils import parametrizations, parametrize, remove_weight_norm, weight_norm
 
 
 @pytest.mark.since("2.1")
@@ -21,11 +21,13 @@ def test_magnitude_and_direction_are_kept():
     """
     layer = nn.Linear(2, 2, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
+    weight = layer.weight
 
     assert parametrizations.weight_norm(layer) is layer
     originals = {name: value.tolist() for name, value in layer.parametrizations.weight.named_parameters()}
     assert originals == {"original0": [[5.0], [13.0]], "original1": [[3.0, 4.0], [5.0, 12.0]]}
     assert list(layer._parameters) == ["bias"]
+    assert all(parameter is not weight for parameter in layer.parameters())
 
 
 @pytest.mark.since("2.1")
@@ -71,6 +73,10 @@ def test_dim_says_over_what_norms_are_taken(dim, norms):
     torch.testing.assert_close(layer.parametrizations.weight.original0.detach(), torch.tensor(norms))
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
 
+    conv = parametrizations.weight_norm(nn.Conv1d(2, 3, 4), dim=1)
+    norms = conv.weight.norm(dim=(0, 2), keepdim=True)
+    torch.testing.assert_close(conv.parametrizations.weight.original0, norms)
+
 
 @pytest.mark.since("2.1")
 def test_the_name_may_be_given():
@@ -105,27 +111,32 @@ def test_removing_leaves_one_parameter():
     with torch.no_grad():
         layer.parametrizations.weight.original0.fill_(10.0)
         layer.parametrizations.weight.original1.copy_(torch.tensor([[0.3, 0.4]]))
+    parts = list(layer.parametrizations.weight.parameters())
+    with pytest.raises(ValueError, match="weight_norm of 'weight' not found"):
+        remove_weight_norm(layer)
 
     parametrize.remove_parametrizations(layer, "weight")
 
     torch.testing.assert_close(layer.weight, nn.Parameter(torch.tensor([[6.0, 8.0]])))
     assert [name for name, _ in layer.named_parameters()] == ["bias", "weight"]
+    assert all(layer.weight is not part for part in parts)
 
 
 @pytest.mark.since("2.1")
-def test_it_loads_the_state_of_the_old_form():
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_it_loads_the_state_of_the_old_form(name):
     """The state dict of ``torch.nn.utils.weight_norm`` loads into ``parametrizations.weight_norm``.
 
     The dict that is loaded is not changed (:issue:`102999`).
     """
-    old = nn.Sequential(weight_norm(nn.Linear(2, 1)))
-    new = nn.Sequential(parametrizations.weight_norm(nn.Linear(2, 1)))
+    old = nn.Sequential(weight_norm(nn.Linear(2, 3), name))
+    new = nn.Sequential(parametrizations.weight_norm(nn.Linear(2, 3), name))
     state = old.state_dict()
 
     assert str(new.load_state_dict(state)) == "<All keys matched successfully>"
-    assert torch.equal(new[0].parametrizations.weight.original0, old[0].weight_g)
-    assert torch.equal(new[0].parametrizations.weight.original1, old[0].weight_v)
-    assert list(state) == ["0.bias", "0.weight_g", "0.weight_v"]
+    assert torch.equal(new[0].parametrizations[name].original0, state[f"0.{name}_g"])
+    assert torch.equal(new[0].parametrizations[name].original1, state[f"0.{name}_v"])
+    assert list(state) == list(old.state_dict())
 
 
 @pytest.mark.since("2.1")
@@ -205,3 +216,24 @@ def test_its_state_fits_no_other_form(make, missing):
 
     assert result.missing_keys == missing
     assert result.unexpected_keys == [f"parametrizations.weight.original{number}" for number in (0, 1)]
+
+
+@pytest.mark.since("2.1")
+def test_the_old_removal_does_not_find_it():
+    """``remove_weight_norm`` raises ``ValueError`` for ``parametrizations.weight_norm``.
+
+    Remove it by :func:`~torch.nn.utils.parametrize.remove_parametrizations`, which in turn raises
+    ``ValueError`` for the old form.
+    """
+    layer = parametrizations.weight_norm(nn.Linear(2, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        old = weight_norm(nn.Linear(2, 1))
+
+    with pytest.raises(ValueError, match="weight_norm of 'weight' not found in ParametrizedLinear"):
+        torch.nn.utils.remove_weight_norm(layer)
+    with pytest.raises(ValueError, match="does not have a parametrization on weight"):
+        parametrize.remove_parametrizations(old, "weight")
+
+    parametrize.remove_parametrizations(layer, "weight")
+    assert type(layer) is nn.Linear

@@ -5,6 +5,7 @@ in the dict are (dtype, device, memory), the module then has.
 """
 
 import copy
+import io
 import re
 
 import pytest
@@ -19,12 +20,14 @@ def test_the_memory_of_the_dict_is_taken():
     Training the module then changes the dict, and other modules that were given the same one. Without
     ``assign`` the values are copied.
     """
-    norm, state = nn.BatchNorm1d(2), nn.BatchNorm1d(2).state_dict()
+    norm, copied, state = nn.BatchNorm1d(2), nn.BatchNorm1d(2), nn.BatchNorm1d(2).state_dict()
 
-    result = norm.load_state_dict(state, assign=True)
+    assert copied.load_state_dict(state) == ([], [])
+    assert norm.load_state_dict(state, assign=True) == ([], [])
 
-    assert result == ([], [])
-    assert [t.data_ptr() for t in norm.state_dict().values()] == [t.data_ptr() for t in state.values()]
+    places = [value.data_ptr() for value in state.values()]
+    assert [value.data_ptr() for value in norm.state_dict().values()] == places
+    assert {value.data_ptr() for value in copied.state_dict().values()}.isdisjoint(places)
 
 
 @pytest.mark.since("2.1")
@@ -37,7 +40,7 @@ def test_parameters_are_replaced():
 
     assert norm.weight is not weight
     assert type(norm.weight) is nn.Parameter
-    assert norm.running_mean is state["running_mean"]
+    assert [id(b) for b in norm.buffers()] == [id(state[name]) for name, _ in norm.named_buffers()]
 
 
 @pytest.mark.since("2.1")
@@ -54,13 +57,14 @@ def test_a_parameter_in_the_dict_is_taken_as_it_is():
 
 
 @pytest.mark.since("2.1")
-def test_dtype_and_device_of_the_dict_win(device):
+@pytest.mark.parametrize("built_on", ["meta", "cpu"])
+def test_dtype_and_device_of_the_dict_win(device, built_on):
     """After ``load_state_dict(assign=True)``, the module has the dtype and device of the dict's tensors.
 
     This is how a model that was built on the meta device gets its weights without a second copy of them in
     memory. Cast or move afterwards where the checkpoint is of another kind.
     """
-    norm = nn.BatchNorm1d(2, device="meta")
+    norm = nn.BatchNorm1d(2, device=built_on)
 
     norm.load_state_dict(nn.BatchNorm1d(2, dtype=torch.float16, device=device).state_dict(), assign=True)
 
@@ -183,8 +187,9 @@ def test_gradients_are_not_taken_over():
 
 
 @pytest.mark.since("2.1")
+@pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("assign", [True, False])
-def test_shapes_must_agree_when_assigning(assign):
+def test_shapes_must_agree_when_assigning(assign, strict):
     """``load_state_dict(assign=True)`` raises ``RuntimeError`` for a size mismatch, as with
     ``assign=False``.
     """
@@ -192,7 +197,7 @@ def test_shapes_must_agree_when_assigning(assign):
     weight = layer.weight
 
     with pytest.raises(RuntimeError, match=r"size mismatch for weight: .*\[4, 2\].*\[3, 2\]"):
-        layer.load_state_dict(nn.Linear(2, 4).state_dict(), assign=assign)
+        layer.load_state_dict(nn.Linear(2, 4).state_dict(), strict, assign)
 
     assert layer.weight is weight
     assert layer.weight.shape == (3, 2)
@@ -258,7 +263,7 @@ def test_a_dict_once_assigned_is_assigned_again():
     A mark in ``_metadata`` does it, and goes with the dict into a file (:issue:`188166`). A plain ``dict``,
     without metadata, bears none.
     """
-    state = nn.Linear(2, 3).state_dict()
+    state, file = nn.Linear(2, 3).state_dict(), io.BytesIO()
     plain = dict(state)
     nn.Linear(2, 3).load_state_dict(state, assign=True)
     nn.Linear(2, 3).load_state_dict(plain, assign=True)
@@ -267,6 +272,35 @@ def test_a_dict_once_assigned_is_assigned_again():
     layer.load_state_dict(state)
     other.load_state_dict(plain)
 
-    assert state._metadata == {"": {"version": 1, "assign_to_params_buffers": True}}
     assert layer.weight.data_ptr() == state["weight"].data_ptr()
     assert other.weight.data_ptr() != plain["weight"].data_ptr()
+
+    torch.save(state, file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True)._metadata == state._metadata
+    assert state._metadata == {"": {"version": 1, "assign_to_params_buffers": True}}
+
+
+@pytest.mark.since("2.1")
+def test_an_override_must_take_assign():
+    """A ``load_state_dict`` that a class overrides without ``assign`` raises ``TypeError`` if that is passed.
+
+    Libraries pass it when they load large models. Take ``**kwargs`` and hand them on.
+    """
+
+    class Old(nn.Linear):
+        def load_state_dict(self, state_dict, strict=True):
+            return super().load_state_dict(state_dict, strict)
+
+    class New(nn.Linear):
+        def load_state_dict(self, state_dict, *args, **kwargs):
+            return super().load_state_dict(state_dict, *args, **kwargs)
+
+    weight = torch.tensor([[2.0, 3.0]])
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'assign'"):
+        Old(2, 1, bias=False).load_state_dict({"weight": weight}, assign=True)
+
+    net = New(2, 1, bias=False)
+    net.load_state_dict({"weight": weight}, assign=True)
+    assert net.weight.data_ptr() == weight.data_ptr()

@@ -16,18 +16,17 @@ def test_buffers_are_saved_and_loaded():
 
     Statistics of BatchNorm, for instance, come back with a checkpoint though no optimizer knows of them.
     """
-    net = nn.Module()
-    net.register_buffer("mean", torch.tensor([1.0, 2.0]))
-    net.register_buffer("cache", torch.tensor([5.0, 6.0]), persistent=False)
+    net = nn.Sequential(nn.BatchNorm1d(2, affine=False))
+    net[0].register_buffer("cache", torch.tensor([5.0, 6.0]), persistent=False)
     saved = copy.deepcopy(net.state_dict())
 
-    values = {"mean": torch.tensor([3.0, 4.0]), "cache": torch.tensor([7.0, 8.0])}
+    values = {"0.running_mean": torch.tensor([3.0, 4.0]), "0.running_var": torch.tensor([0.5, 0.75])}
+    values.update({"0.num_batches_tracked": torch.tensor(9), "0.cache": torch.tensor([7.0, 8.0])})
     net.load_state_dict(values, strict=False)
 
-    assert list(saved) == ["mean"]
-    assert saved["mean"].tolist() == [1.0, 2.0]
-    assert net.mean.tolist() == [3.0, 4.0]
-    assert net.cache.tolist() == [5.0, 6.0]
+    assert list(saved) == ["0.running_mean", "0.running_var", "0.num_batches_tracked"]
+    assert [value.tolist() for value in saved.values()] == [[0.0, 0.0], [1.0, 1.0], 0]
+    assert [buffer.tolist() for buffer in net.buffers()] == [[3.0, 4.0], [0.5, 0.75], 9, [5.0, 6.0]]
 
 
 def test_a_buffer_is_filled_with_the_tensor_it_was_made_of():
@@ -53,21 +52,22 @@ def test_a_non_persistent_buffer_is_not_saved(keep_vars):
 
     Use it for what can be computed again, such as a mask. See :meth:`~torch.nn.Module.register_buffer`.
     """
-    net = nn.Module()
-    net.register_buffer("cache", torch.rand(2), persistent=False)
-    net.register_buffer("mean", torch.rand(2))
+    net = nn.Sequential(nn.Module())
+    net[0].register_buffer("cache", torch.rand(2), persistent=False)
+    net[0].register_buffer("mean", torch.rand(2))
 
-    assert [name for name, _ in net.named_buffers()] == ["cache", "mean"]
-    assert list(net.state_dict(keep_vars=keep_vars)) == ["mean"]
+    assert [name for name, _ in net.named_buffers()] == ["0.cache", "0.mean"]
+    assert list(net.state_dict(keep_vars=keep_vars)) == ["0.mean"]
+    assert list(net[0].state_dict(keep_vars=keep_vars)) == ["mean"]
 
 
 def test_a_non_persistent_buffer_is_not_missing():
     """``load_state_dict`` does not count a ``persistent=False`` buffer as missing, and does not change it."""
-    net = nn.Module()
-    net.register_buffer("cache", torch.tensor([1.0, 2.0]), persistent=False)
+    net = nn.Sequential(nn.Module())
+    net[0].register_buffer("cache", torch.tensor([1.0, 2.0]), persistent=False)
 
     assert net.load_state_dict({}) == ([], [])
-    assert net.cache.tolist() == [1.0, 2.0]
+    assert net[0].cache.tolist() == [1.0, 2.0]
 
 
 def test_a_non_persistent_buffer_is_unexpected():

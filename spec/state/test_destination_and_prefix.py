@@ -26,10 +26,10 @@ def test_destination_is_filled_and_returned():
     """
     destination = OrderedDict(epoch=7)
 
-    returned = nn.Linear(2, 3).state_dict(destination=destination)
+    returned = nn.Sequential(nn.Linear(2, 3)).state_dict(destination=destination)
 
     assert returned is destination
-    assert list(destination) == ["epoch", "weight", "bias"]
+    assert list(destination) == ["epoch", "0.weight", "0.bias"]
 
 
 @pytest.mark.question("Q65")
@@ -51,15 +51,17 @@ def test_a_plain_dict_may_be_the_destination():
 
 def test_a_destination_with_metadata_receives_more():
     """``state_dict(destination=d)`` writes module versions to ``d._metadata`` if ``d`` has that attribute."""
-    destination = OrderedDict()
-    destination._metadata = OrderedDict()
+    destination, metadata = OrderedDict(), OrderedDict(other={"version": 7})
+    destination._metadata = metadata
 
     nn.Sequential(nn.ReLU()).state_dict(destination=destination, prefix="net.")
 
-    assert destination._metadata == {"net": {"version": 1}, "net.0": {"version": 1}}
+    assert destination._metadata is metadata
+    assert metadata == {"other": {"version": 7}, "net": {"version": 1}, "net.0": {"version": 1}}
 
 
-def test_submodules_are_called_by_keyword():
+@pytest.mark.parametrize("keep_vars", [False, True])
+def test_submodules_are_called_by_keyword(keep_vars):
     """:meth:`~torch.nn.Module.state_dict` calls each submodule's ``state_dict`` with ``destination``,
     ``prefix`` and ``keep_vars`` as keywords.
 
@@ -72,9 +74,9 @@ def test_submodules_are_called_by_keyword():
             calls.append((args, kwargs))
 
     destination = {}
-    nn.ModuleDict({"part": Part()}).state_dict(destination=destination, prefix="net.", keep_vars=True)
+    nn.ModuleDict({"part": Part()}).state_dict(destination=destination, prefix="net.", keep_vars=keep_vars)
 
-    assert calls == [((), {"destination": destination, "prefix": "net.part.", "keep_vars": True})]
+    assert calls == [((), {"destination": destination, "prefix": "net.part.", "keep_vars": keep_vars})]
     assert calls[0][1]["destination"] is destination
 
 
@@ -148,7 +150,10 @@ def test_positional_order(more, keys, kept):
 
 
 def test_keywords_win_over_positions():
-    """If ``state_dict`` gets an argument by position and by keyword, the keyword wins."""
+    """If ``state_dict`` gets an argument by position and by keyword, a keyword other than the default wins.
+
+    ``prefix=""``, ``keep_vars=False`` and ``destination=None`` count as not given.
+    """
     layer = nn.Linear(2, 3, bias=False)
     first, second = {}, {}
 
@@ -157,6 +162,11 @@ def test_keywords_win_over_positions():
     assert first == {}
     assert list(second) == ["b.weight"]
     assert second["b.weight"] is layer.weight
+
+    layer.state_dict(first, "a.", True, destination=None, prefix="", keep_vars=False)
+
+    assert list(first) == ["a.weight"]
+    assert first["a.weight"] is layer.weight
 
 
 def test_prefix_and_destination_join_two_modules():

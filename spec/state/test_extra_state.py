@@ -105,19 +105,17 @@ def test_missing_extra_state_is_a_missing_key():
     module = Words()
     module.words = ["sea", "sky"]
 
-    result = module.load_state_dict({}, strict=False)
-
-    assert result == (["_extra_state"], [])
+    assert module.load_state_dict({}, strict=False) == (["_extra_state"], [])
+    assert nn.Sequential(module).load_state_dict({}, strict=False) == (["0._extra_state"], [])
     assert module.words == ["sea", "sky"]
 
 
 def test_extra_state_nobody_sets_is_an_unexpected_key():
     """``load_state_dict`` reports ``_extra_state`` as unexpected for a module without ``set_extra_state``."""
-    result = nn.ModuleDict({"a": nn.PReLU()}).load_state_dict(
-        {"a.weight": torch.rand(1), "a._extra_state": 5}, strict=False
-    )
+    net = nn.ModuleDict({"a": nn.PReLU()})
+    state = {"a.weight": torch.rand(1), "a._extra_state": 5, "_extra_state": 7}
 
-    assert result == ([], ["a._extra_state"])
+    assert net.load_state_dict(state, strict=False) == ([], ["_extra_state", "a._extra_state"])
 
 
 def test_getting_without_setting_does_not_load():
@@ -175,7 +173,11 @@ def test_a_lazy_module_saves_no_extra_state():
 
     class LazyWords(LazyModuleMixin, Words): ...
 
+    words = LazyWords()
+    words.scale = nn.Parameter(torch.rand(2))
+    words.register_buffer("seen", torch.tensor(4))
+
     assert list(Words().state_dict()) == ["_extra_state"]
-    assert list(LazyWords().state_dict()) == []
+    assert list(words.state_dict()) == ["scale", "seen"]
     with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "_extra_state"'):
-        LazyWords().load_state_dict(LazyWords().state_dict())
+        words.load_state_dict(words.state_dict())

@@ -44,7 +44,7 @@ def test_metadata_come_back():
 def test_a_file_may_be_an_open_buffer(tmp_path):
     """:func:`torch.save` and :func:`torch.load` accept a path, an open binary file or an ``io.BytesIO``."""
     path, buffer = tmp_path / "w.pt", io.BytesIO()
-    torch.save(torch.tensor([1.5, 2.5]), path)
+    torch.save(torch.tensor([1.5, 2.5]), str(path))
     torch.save(torch.tensor([3.5, 4.5]), buffer)
     buffer.seek(0)
 
@@ -111,7 +111,10 @@ def test_a_file_is_a_snapshot(tmp_path):
 
 
 def test_views_share_memory_again():
-    """Tensors that share memory when saved share memory again after :func:`torch.load`, views included."""
+    """Tensors that share memory when saved share memory again after :func:`torch.load`, views included.
+
+    All have to be of one dtype: beside a view of another, :func:`torch.save` raises ``RuntimeError``.
+    """
     table = torch.arange(6.0)
     file = io.BytesIO()
     torch.save({"all": table, "same": table.view(2, 3), "tail": table[4:], "copy": table.clone()}, file)
@@ -123,6 +126,8 @@ def test_views_share_memory_again():
     assert loaded["all"].tolist() == [0.0, 1.0, 2.0, 3.0, 9.0, 9.0]
     assert loaded["same"].tolist() == [[0.0, 1.0, 2.0], [3.0, 9.0, 9.0]]
     assert loaded["copy"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    with pytest.raises(RuntimeError, match="view the same data as different types"):
+        torch.save({"all": table, "bits": table.view(torch.int32)}, io.BytesIO())
 
 
 def test_a_view_brings_its_whole_memory():
@@ -196,17 +201,17 @@ def test_a_file_may_be_mapped(tmp_path):
 
 
 @pytest.mark.since("2.1")
-def test_mapping_needs_a_path():
+def test_mapping_needs_a_path(tmp_path):
     """``torch.load(mmap=True)`` needs a path: a file object such as ``io.BytesIO`` raises ``ValueError``."""
-    file = io.BytesIO()
-    torch.save({"w": torch.tensor([1.5, 2.5])}, file)
-    file.seek(0)
+    path = tmp_path / "w.pt"
+    torch.save({"w": torch.tensor([1.5, 2.5])}, path)
 
-    with pytest.raises(ValueError, match=r"^f must be a .* in order to use (the )?mmap argument"):
-        torch.load(file, mmap=True, weights_only=True)
-    file.seek(0)
+    with path.open("rb") as file:
+        for given in (io.BytesIO(path.read_bytes()), file):
+            with pytest.raises(ValueError, match=r"^f must be a .* in order to use (the )?mmap argument"):
+                torch.load(given, mmap=True, weights_only=True)
 
-    assert torch.load(file, weights_only=True)["w"].tolist() == [1.5, 2.5]
+    assert torch.load(str(path), mmap=True, weights_only=True)["w"].tolist() == [1.5, 2.5]
 
 
 def test_a_whole_module_may_be_saved():
@@ -272,12 +277,16 @@ def test_a_text_is_no_checkpoint(text, number):
 def test_a_file_cut_short_is_refused(weights_only):
     """:func:`torch.load` of a file that was cut short raises ``RuntimeError``: its zip archive is incomplete.
 
-    So it is after a download that was broken off, or a disk that was full.
+    So it is after a download that was broken off, or a disk that was full. A file without a byte raises
+    ``EOFError``.
     """
     file = io.BytesIO()
     torch.save({"w": torch.rand(100)}, file)
     whole = file.getvalue()
 
-    with pytest.raises(RuntimeError, match="failed finding central directory"):
-        torch.load(io.BytesIO(whole[:-50]), weights_only=weights_only)
+    for part in (whole[:100], whole[:-1]):
+        with pytest.raises(RuntimeError, match="failed finding central directory"):
+            torch.load(io.BytesIO(part), weights_only=weights_only)
+    with pytest.raises(EOFError, match=r"^(Ran out of input)?$"):
+        torch.load(io.BytesIO(), weights_only=weights_only)
     assert torch.load(io.BytesIO(whole), weights_only=weights_only)["w"].shape == (100,)

@@ -6,6 +6,7 @@ A pre-hook may change what is loaded; a post-hook may change which keys count as
 import copy
 import gc
 import weakref
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -23,12 +24,15 @@ def test_a_load_pre_hook_is_given_everything():
     """
     calls = []
     net = nn.Sequential(nn.PReLU(init=0.25))
-    value = torch.tensor([0.75])
+    net[0].shift = nn.Parameter(torch.rand(1))
+    state = OrderedDict({"0.weight": torch.tensor([0.75]), "0.gain": torch.rand(1)})
+    state._metadata = {"": {"version": 1}, "0": {"version": 5}}
     net[0].register_load_state_dict_pre_hook(lambda *args: calls.append((*args, net[0].weight.item())))
 
-    net.load_state_dict({"0.weight": value}, strict=False)
+    net.load_state_dict(state, strict=False)
 
-    assert calls == [(net[0], {"0.weight": value}, "0.", {}, True, [], [], [], 0.25)]
+    lists = [["0.shift"], ["0.gain"], []]
+    assert calls == [(net[0], dict(state), "0.", {"version": 5}, True, *lists, 0.25)]
     assert net[0].weight.item() == 0.75
 
 
@@ -45,14 +49,15 @@ def test_strict_is_always_true_to_a_pre_hook():
             calls.append(("method", strict))
             super()._load_from_state_dict(state, prefix, metadata, strict, *lists)
 
-    net = Net(2, 3)
-    net._register_load_state_dict_pre_hook(
-        lambda state, prefix, metadata, strict, *lists: calls.append(("hook", strict))
-    )
-    result = net.load_state_dict({"bias": torch.rand(3)}, strict=False)
+    net = nn.Sequential(Net(2, 3))
+    for module in net.modules():
+        module._register_load_state_dict_pre_hook(
+            lambda state, prefix, metadata, strict, *lists: calls.append((prefix, strict))
+        )
+    result = net.load_state_dict({"0.bias": torch.rand(3)}, strict=False)
 
-    assert calls == [("method", True), ("hook", True)]
-    assert result.missing_keys == ["weight"]
+    assert calls == [("", True), ("method", True), ("0.", True)]
+    assert result.missing_keys == ["0.weight"]
 
 
 @pytest.mark.question("Q67")
@@ -101,12 +106,16 @@ def test_a_load_pre_hook_may_rename_keys():
     assert layer.weight.tolist() == [[3.0, 4.0]]
     assert list(state) == ["kernel"]
 
+    assert nn.Sequential(layer).load_state_dict({"0.kernel": torch.tensor([[5.0, 6.0]])}) == ([], [])
+    assert layer.weight.tolist() == [[5.0, 6.0]]
+
 
 @pytest.mark.question("Q67")
-def test_what_a_load_pre_hook_returns_is_ignored():
+@pytest.mark.parametrize("returned", [{"weight": torch.tensor([9.0])}, False], ids=["dict", "false"])
+def test_what_a_load_pre_hook_returns_is_ignored(returned):
     """``load_state_dict`` ignores the return value of a pre-hook."""
     layer = nn.PReLU()
-    layer._register_load_state_dict_pre_hook(lambda *args: {"weight": torch.tensor([9.0])})
+    layer._register_load_state_dict_pre_hook(lambda *args: returned)
 
     layer.load_state_dict({"weight": torch.tensor([0.75])})
 
@@ -228,11 +237,12 @@ def test_a_load_post_hook_is_given_the_keys():
     layer.shift = nn.Parameter(torch.rand(1))
     layer.register_load_state_dict_post_hook(lambda *args: calls.append((*args, layer.weight.item())))
 
-    layer.load_state_dict({"weight": torch.tensor([0.75]), "bias": torch.rand(1)}, strict=False)
+    state = {"0.weight": torch.tensor([0.75]), "0.bias": torch.rand(1)}
+    nn.Sequential(layer).load_state_dict(state, strict=False)
 
-    assert calls == [(layer, (["shift"], ["bias"]), 0.75)]
-    assert calls[0][1].missing_keys == ["shift"]
-    assert calls[0][1].unexpected_keys == ["bias"]
+    assert calls == [(layer, (["0.shift"], ["0.bias"]), 0.75)]
+    assert calls[0][1].missing_keys == ["0.shift"]
+    assert calls[0][1].unexpected_keys == ["0.bias"]
 
 
 @pytest.mark.question("Q67")
@@ -323,8 +333,10 @@ def test_a_load_post_hook_runs_before_the_error():
 
     with pytest.raises(RuntimeError, match="size mismatch for weight"):
         layer.load_state_dict({"weight": torch.rand(2)})
+    with pytest.raises(RuntimeError, match="Missing key"):
+        layer.load_state_dict({})
 
-    assert calls == [([], [])]
+    assert calls == [([], []), (["weight"], [])]
 
 
 def test_a_load_post_hook_can_be_removed():
@@ -338,3 +350,26 @@ def test_a_load_post_hook_can_be_removed():
     layer.load_state_dict({})
 
     assert calls == ["kept"]
+
+
+def test_a_submodule_is_not_asked_to_load():
+    """``load_state_dict`` of a network does not call a ``load_state_dict`` that a submodule overrides.
+
+    ``state_dict`` does call that of a submodule. What a submodule does in loading belongs in a hook, or in
+    ``_load_from_state_dict``.
+    """
+    calls = []
+
+    class Layer(nn.Linear):
+        def state_dict(self, *args, **kwargs):
+            calls.append("state_dict")
+            return super().state_dict(*args, **kwargs)
+
+        def load_state_dict(self, *args, **kwargs):
+            calls.append("load_state_dict")
+            return super().load_state_dict(*args, **kwargs)
+
+    net = nn.Sequential(Layer(2, 1))
+    net.load_state_dict({key: value + 1 for key, value in net.state_dict().items()})
+
+    assert calls == ["state_dict"]

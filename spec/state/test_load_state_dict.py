@@ -4,7 +4,7 @@ The module is built first, by the same code; loading then fills its parameters a
 """
 
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, UserDict
 from types import MappingProxyType
 
 import pytest
@@ -48,32 +48,35 @@ def test_buffers_are_filled_in_place():
     objects.
     """
     norm = nn.BatchNorm1d(2)
-    mean = norm.running_mean
+    buffers, memory = list(norm.buffers()), norm.running_mean.detach()
+    values = {"running_mean": torch.tensor([0.5, 0.75]), "num_batches_tracked": torch.tensor(7)}
 
-    norm.load_state_dict({**norm.state_dict(), "running_mean": torch.tensor([0.5, 0.75])})
+    norm.load_state_dict({**norm.state_dict(), **values})
 
-    assert norm.running_mean is mean
-    assert mean.tolist() == [0.5, 0.75]
+    assert [id(buffer) for buffer in norm.buffers()] == [id(buffer) for buffer in buffers]
+    assert memory.tolist() == [0.5, 0.75]
+    assert buffers[2].item() == 7
 
 
 def test_submodules_are_filled_too():
     """:meth:`~torch.nn.Module.load_state_dict` loads submodules at any depth by dotted names such as
     ``0.0.weight``.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(1, 2, bias=False)), nn.Linear(2, 1, bias=False))
+    net = nn.Sequential(nn.Sequential(nn.BatchNorm1d(1)), nn.Linear(2, 1, bias=False))
+    values = {"1.weight": [[5.0, 6.0]], "0.0.weight": [7.0], "0.0.bias": [8.0]}
+    values.update({"0.0.running_mean": [9.0], "0.0.running_var": [2.0], "0.0.num_batches_tracked": 3})
 
-    net.load_state_dict({"1.weight": torch.tensor([[5.0, 6.0]]), "0.0.weight": torch.tensor([[7.0], [8.0]])})
+    net.load_state_dict({key: torch.tensor(value) for key, value in values.items()})
 
-    assert net[0][0].weight.tolist() == [[7.0], [8.0]]
-    assert net[1].weight.tolist() == [[5.0, 6.0]]
+    assert {key: value.tolist() for key, value in net.state_dict().items()} == values
 
 
 def test_loading_gives_no_warning():
     """``load_state_dict`` into a module on the CPU does not warn if keys, shapes and dtypes match."""
-    layer = nn.Linear(2, 3)
+    net, other = nn.Sequential(nn.BatchNorm1d(2)), nn.Sequential(nn.BatchNorm1d(2))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        layer.load_state_dict(nn.Linear(2, 3).state_dict())
+        net.load_state_dict(other.state_dict())
 
     assert caught == []
 
@@ -183,8 +186,14 @@ def test_loading_before_backward_spoils_the_graph():
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
 
+    alone = nn.Linear(2, 1)
+    loss = alone(torch.tensor([[5.0, 7.0]])).sum()
+    alone.load_state_dict(alone.state_dict())
+    loss.backward()
+    assert alone.weight.grad.tolist() == [[5.0, 7.0]]
 
-@pytest.mark.parametrize("kind", [dict, OrderedDict, MappingProxyType])
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, UserDict, MappingProxyType])
 def test_any_mapping_will_do(kind):
     """:meth:`~torch.nn.Module.load_state_dict` accepts any mapping, even a read-only one such as
     ``MappingProxyType``.
@@ -216,15 +225,18 @@ def test_the_given_dict_is_not_changed():
     """
 
     class Renaming(nn.Linear):
-        def _load_from_state_dict(self, state_dict, prefix, *args):
+        def _load_from_state_dict(self, state_dict, prefix, metadata, *args):
             state_dict[prefix + "weight"] = state_dict.pop(prefix + "w")
-            super()._load_from_state_dict(state_dict, prefix, *args)
+            metadata["renamed"] = True
+            super()._load_from_state_dict(state_dict, prefix, metadata, *args)
 
     state = OrderedDict(w=torch.tensor([[3.0, 4.0]]))
+    state._metadata = {"": {"version": 1}}
     layer = Renaming(2, 1, bias=False)
     layer.load_state_dict(state)
 
     assert list(state) == ["w"]
+    assert state._metadata == {"": {"version": 1, "renamed": True}}
     assert layer.weight.tolist() == [[3.0, 4.0]]
 
 
@@ -233,16 +245,19 @@ def test_what_fits_is_loaded_before_the_error():
 
     Whoever catches the error has a module that is half loaded: build it again.
     """
-    layer = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3), nn.PReLU())
+    fits = {"0.bias": torch.tensor([1.0, 2.0, 3.0]), "1.weight": torch.tensor([0.75])}
 
-    with pytest.raises(RuntimeError, match="size mismatch for weight"):
-        layer.load_state_dict({"weight": torch.rand(4, 2), "bias": torch.tensor([1.0, 2.0, 3.0])})
+    with pytest.raises(RuntimeError, match=r"size mismatch for 0\.weight"):
+        net.load_state_dict({"0.weight": torch.rand(4, 2), **fits})
 
-    assert layer.bias.tolist() == [1.0, 2.0, 3.0]
+    assert net[0].bias.tolist() == [1.0, 2.0, 3.0]
+    assert net[1].weight.tolist() == [0.75]
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_value_that_is_no_tensor_is_refused(strict):
+@pytest.mark.parametrize("value", [[2.0], 2.0, None], ids=type)
+def test_a_value_that_is_no_tensor_is_refused(value, strict):
     """``load_state_dict`` raises ``RuntimeError`` if a parameter's value is not a tensor, even with
     ``strict=False``.
 
@@ -250,12 +265,12 @@ def test_a_value_that_is_no_tensor_is_refused(strict):
     """
     net = nn.Sequential(nn.Linear(1, 2))
     with pytest.raises(RuntimeError, match="or Tensor-like object") as caught:
-        net.load_state_dict({"0.weight": [2.0], "0.bias": torch.tensor([3.0, 5.0])}, strict=strict)
+        net.load_state_dict({"0.weight": value, "0.bias": torch.tensor([3.0, 5.0])}, strict=strict)
 
     assert net[0].bias.tolist() == [3.0, 5.0]
     assert str(caught.value) == (
         'Error(s) in loading state_dict for Sequential:\n\tWhile copying the parameter named "0.weight", '
-        "expected torch.Tensor or Tensor-like object from checkpoint but received <class 'list'>"
+        f"expected torch.Tensor or Tensor-like object from checkpoint but received {type(value)}"
     )
 
 
@@ -295,9 +310,10 @@ def test_modules_are_loaded_before_their_submodules():
             super()._load_from_state_dict(state_dict, prefix, *args)
 
     net = Part(Part(nn.PReLU()), Part())
-    net.load_state_dict({"0.0.weight": torch.tensor([0.5]), "1.x": torch.rand(1)}, strict=False)
+    keys = ["0.0.weight", "1.x", "10.x"]
+    net.load_state_dict({key: torch.rand(1) for key in keys}, strict=False)
 
-    assert seen == [("", ["0.0.weight", "1.x"]), ("0.", ["0.0.weight"]), ("1.", ["1.x"])]
+    assert seen == [("", keys), ("0.", ["0.0.weight"]), ("1.", ["1.x"])]
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -309,13 +325,13 @@ def test_modules_are_always_asked_to_be_strict(strict):
     """
     seen = []
 
-    class Part(nn.Module):
+    class Part(nn.Sequential):
         def _load_from_state_dict(self, state_dict, prefix, metadata, strict, *lists):
-            seen.append((strict, lists))
+            seen.append((prefix, strict, lists))
 
-    nn.Sequential(Part()).load_state_dict({}, strict=strict)
+    Part(Part()).load_state_dict({}, strict=strict)
 
-    assert seen == [(True, ([], [], []))]
+    assert seen == [("", True, ([], [], [])), ("0.", True, ([], [], []))]
 
 
 def test_a_module_asked_not_to_be_strict_collects_no_keys():
@@ -345,7 +361,8 @@ def test_a_module_looks_at_keys_under_its_prefix():
     others.
     """
     layer = nn.Linear(1, 2)
-    state = {"head.bias": torch.tensor([3.0, 5.0]), "head.scale": torch.rand(1), "tail.gain": torch.rand(7)}
+    state = {"head.bias": torch.tensor([3.0, 5.0]), "head.scale": torch.rand(1)}
+    state.update({"bias": torch.rand(2), "tail.head.gain": torch.rand(7)})
     missing, unexpected, errors = [], [], []
 
     layer._load_from_state_dict(state, "head.", {}, True, missing, unexpected, errors)

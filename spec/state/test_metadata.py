@@ -14,10 +14,16 @@ from torch import nn
 
 def test_metadata_names_every_module():
     """``state_dict()._metadata`` has an entry for every module, even without parameters and buffers."""
-    state = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(2, affine=False, track_running_stats=False)).state_dict()
+    norm = nn.BatchNorm1d(2, affine=False, track_running_stats=False)
+    state = nn.Sequential(nn.ReLU(), nn.Sequential(norm)).state_dict()
 
     assert list(state) == []
-    assert state._metadata == {"": {"version": 1}, "0": {"version": 1}, "1": {"version": 2}}
+    assert state._metadata == {
+        "": {"version": 1},
+        "0": {"version": 1},
+        "1": {"version": 1},
+        "1.0": {"version": 2},
+    }
 
 
 def test_metadata_names_have_the_prefix():
@@ -113,7 +119,7 @@ def test_the_metadata_stays_with_the_dict_while_loading():
     Each is also given the metadata of its own module.
     """
     seen = []
-    net = nn.Sequential(nn.ReLU())
+    net = nn.Sequential(nn.BatchNorm1d(2))
     state = net.state_dict()
     for module in net.modules():
         module._register_load_state_dict_pre_hook(lambda state, prefix, data, *_: seen.append((state, data)))
@@ -122,7 +128,7 @@ def test_the_metadata_stays_with_the_dict_while_loading():
 
     assert seen[0][0]._metadata is state._metadata
     assert type(seen[1][0]) is dict
-    assert [data for _, data in seen] == [{"version": 1}, {"version": 1}]
+    assert [data for _, data in seen] == [{"version": 1}, {"version": 2}]
 
 
 @pytest.mark.question("Q57")
@@ -198,6 +204,7 @@ def test_a_norm_without_a_real_count_starts_at_zero():
 
     assert real.num_batches_tracked.item() == 7
     assert meta.num_batches_tracked.device.type == "cpu"
+    assert meta.num_batches_tracked.dtype == torch.int64
     assert meta.num_batches_tracked.item() == 0
 
 
@@ -232,6 +239,9 @@ def test_an_instance_norm_refuses_very_old_statistics(layer):
 
     assert f'"n.running_mean" and "n.running_var" for {layer.__name__}' in str(caught.value)
     assert "Unexpected key(s)" not in str(caught.value)
+
+    tracking = nn.ModuleDict({"n": layer(2, track_running_stats=True)})
+    assert tracking.load_state_dict(state) == ([], [])
 
 
 @pytest.mark.parametrize("layer", [nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d])

@@ -112,12 +112,13 @@ def test_a_nested_class_is_reached_by_getattr(inner, outer):
     names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     assert sorted(names) == sorted([f"{outer.__module__}.{outer.__name__}", "builtins.getattr"])
 
-    file.seek(0)
-    with (
-        torch.serialization.safe_globals([inner]),
-        pytest.raises(pickle.UnpicklingError, match="getattr was not an allowed global"),
-    ):
-        torch.load(file, weights_only=True)
+    for declared, refused in ([inner], "getattr"), ([outer], "getattr"), ([inner, getattr], outer.__name__):
+        file.seek(0)
+        with (
+            torch.serialization.safe_globals(declared),
+            pytest.raises(pickle.UnpicklingError, match=f"{refused} was not an allowed global"),
+        ):
+            torch.load(file, weights_only=True)
     file.seek(0)
     with torch.serialization.safe_globals([outer, getattr]):
         assert torch.load(file, weights_only=True) is inner
@@ -234,6 +235,28 @@ def test_numpy_values_take_several_names():
 
     listed = [pydoc.locate(name) for name in names]
     file.seek(0)
+    with torch.serialization.safe_globals(listed), pytest.raises(pickle.UnpicklingError, match="DType"):
+        torch.load(file)
+    file.seek(0)
     with torch.serialization.safe_globals([*listed, np.dtypes.Float64DType, np.dtypes.Int64DType]):
         loaded = torch.load(file)
     assert [loaded["best"], loaded["order"].tolist()] == [1.5, [2, 3]]
+
+
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize("function", [torch.nn.functional.gelu, torch.nn.functional.relu])
+def test_a_function_may_be_declared_safe(function):
+    """``torch.load(weights_only=True)`` refuses functions, such as an activation among a model's settings.
+
+    ``torch.serialization.safe_globals([function])`` allows it, as it does a class.
+    """
+    file = io.BytesIO()
+    torch.save({"activation": function}, file)
+
+    file.seek(0)
+    with pytest.raises(pickle.UnpicklingError, match=f"{function.__name__} was not an allowed global"):
+        torch.load(file, weights_only=True)
+
+    file.seek(0)
+    with torch.serialization.safe_globals([function]):
+        assert torch.load(file, weights_only=True) == {"activation": function}

@@ -19,15 +19,20 @@ def test_a_size_mismatch_raises(strict):
 
     See also :ref:`state.shapes.what_fits_can_be_picked_by_shape`
     """
-    state = {"weight": torch.rand(4, 2), "bias": torch.rand(3)}
+    layer = nn.Linear(2, 3)
+    layer.register_buffer("mean", torch.rand(5))
+    state = {"weight": torch.rand(4, 2), "bias": torch.rand(3), "mean": torch.rand(1)}
 
     with pytest.raises(RuntimeError, match="size mismatch for weight") as caught:
-        nn.Linear(2, 3).load_state_dict(state, strict=strict)
+        layer.load_state_dict(state, strict=strict)
 
-    assert str(caught.value) == (
-        "Error(s) in loading state_dict for Linear:\n\tsize mismatch for weight: copying a param with shape "
-        "torch.Size([4, 2]) from checkpoint, the shape in current model is torch.Size([3, 2])."
-    )
+    assert str(caught.value).split("\n\t") == [
+        "Error(s) in loading state_dict for Linear:",
+        "size mismatch for weight: copying a param with shape torch.Size([4, 2]) from checkpoint, "
+        "the shape in current model is torch.Size([3, 2]).",
+        "size mismatch for mean: copying a param with shape torch.Size([1]) from checkpoint, "
+        "the shape in current model is torch.Size([5]).",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -39,13 +44,15 @@ def test_shapes_are_not_adapted(ours, theirs):
     net = nn.Module()
     net.scale = nn.Parameter(torch.full(ours, 5.0))
     net.register_buffer("mean", torch.full(ours, 5.0))
+    net.gain = nn.Parameter(torch.tensor(5.0))
     value = torch.full(theirs, 7.0)
 
     with pytest.raises(RuntimeError, match=r"size mismatch for scale(.|\n)*size mismatch for mean"):
-        net.load_state_dict({"scale": value, "mean": value})
+        net.load_state_dict({"scale": value, "mean": value, "gain": torch.tensor([9.0])})
 
     assert torch.equal(net.scale, torch.full(ours, 5.0))
     assert torch.equal(net.mean, torch.full(ours, 5.0))
+    assert net.gain.item() == 9.0
 
 
 @pytest.mark.question("Q53")
@@ -101,6 +108,8 @@ def test_several_elements_do_not_load_into_a_scalar():
 
     with pytest.raises(RuntimeError, match=r"size mismatch for scale: .*torch.Size\(\[2\]\) from checkpoint"):
         net.load_state_dict({"scale": torch.tensor([7.0, 8.0])})
+
+    assert net.scale.item() == 5.0
 
 
 @pytest.mark.question("Q55")

@@ -20,11 +20,16 @@ def test_keys_are_dotted_names():
     attribute or wrapping the module changes them and breaks older checkpoints. A module without parameters
     and buffers, such as :class:`~torch.nn.ReLU`, leaves no key.
     """
-    state = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)).state_dict()
+    norm = nn.InstanceNorm1d(8, track_running_stats=True)
+    norm.register_buffer("cache", torch.rand(2), persistent=False)
+    state = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Sequential(norm)).state_dict()
 
     assert type(state) is OrderedDict
-    assert list(state) == ["0.weight", "0.bias", "2.weight", "2.bias"]
-    assert [tuple(value.shape) for value in state.values()] == [(8, 4), (8,), (1, 8), (1,)]
+    assert list(state) == [
+        *["0.weight", "0.bias"],
+        *["2.0.running_mean", "2.0.running_var", "2.0.num_batches_tracked"],
+    ]
+    assert [tuple(value.shape) for value in state.values()] == [(8, 4), (8,), (8,), (8,), ()]
 
 
 @pytest.mark.claim("N4-03")
@@ -36,6 +41,7 @@ def test_an_inner_layer_has_no_prefix():
     """
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
 
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
     assert list(net[2].state_dict()) == ["weight", "bias"]
 
 
@@ -73,15 +79,15 @@ def test_values_are_references(device):
     A "best" state that is kept during training still changes with the model. To keep the values of this
     moment, use ``copy.deepcopy(model.state_dict())`` or save it to a file.
     """
-    layer = nn.Linear(2, 3, device=device)
-    state = layer.state_dict()
+    net = nn.Sequential(nn.Linear(2, 3, device=device))
+    state = net.state_dict()
 
     with torch.no_grad():
-        layer.bias.copy_(torch.tensor([0.5, 0.75, 2.0]))
+        net[0].bias.copy_(torch.tensor([0.5, 0.75, 2.0]))
 
-    assert state["bias"].tolist() == [0.5, 0.75, 2.0]
+    assert state["0.bias"].tolist() == [0.5, 0.75, 2.0]
     assert [value.device.type for value in state.values()] == [device, device]
-    assert state["weight"].data_ptr() == layer.weight.data_ptr()
+    assert state["0.weight"].data_ptr() == net[0].weight.data_ptr()
 
 
 def test_an_optimizer_step_changes_a_kept_state_dict():
@@ -107,12 +113,15 @@ def test_values_are_detached():
     They share memory with the module all the same. ``keep_vars=True`` gives the parameters themselves.
     """
     norm = nn.BatchNorm1d(2)
+    norm.running_mean.requires_grad_()
 
-    state = norm.state_dict()
+    state, variables = norm.state_dict(), norm.state_dict(keep_vars=True)
 
     assert {type(value) for value in state.values()} == {torch.Tensor}
     assert [value.requires_grad for value in state.values()] == [False] * 5
     assert state["running_mean"] is not norm.running_mean
+    assert [v.data_ptr() for v in state.values()] == [v.data_ptr() for v in variables.values()]
+    assert variables["weight"] is norm.weight
 
 
 def test_keep_vars_gives_the_objects_themselves():
@@ -175,14 +184,15 @@ def test_frozen_parameters_are_included():
     """:meth:`~torch.nn.Module.state_dict` includes frozen parameters (``requires_grad=False``) like all
     others.
     """
-    layer = nn.Linear(1, 2).requires_grad_(False)
-    nn.init.constant_(layer.weight, 3.0)
-    layer.bias.copy_(torch.tensor([5.0, 7.0]))
+    net = nn.Sequential(nn.PReLU().requires_grad_(False), nn.Linear(1, 2))
+    nn.init.constant_(net[1].weight, 3.0).requires_grad_(False)
+    nn.init.constant_(net[1].bias, 5.0)
 
-    assert {key: value.tolist() for key, value in layer.state_dict().items()} == {
-        "weight": [[3.0], [3.0]],
-        "bias": [5.0, 7.0],
-    }
+    assert [(key, value.tolist()) for key, value in net.state_dict().items()] == [
+        ("0.weight", [0.25]),
+        ("1.weight", [[3.0], [3.0]]),
+        ("1.bias", [5.0, 5.0]),
+    ]
 
 
 def test_plain_attributes_are_left_out():

@@ -3,6 +3,7 @@
 A pre-hook prepares the module; a post-hook changes the finished dict in place. Each module runs its own.
 """
 
+import functools
 from collections import OrderedDict
 
 import pytest
@@ -33,10 +34,11 @@ def test_a_pre_hook_runs_before_anything_is_saved():
 
 
 @pytest.mark.question("Q67")
-def test_what_a_pre_hook_returns_is_ignored():
+@pytest.mark.parametrize("returned", [{"x": 1}, "other.", False], ids=["dict", "prefix", "false"])
+def test_what_a_pre_hook_returns_is_ignored(returned):
     """The return value of a :meth:`~torch.nn.Module.register_state_dict_pre_hook` hook is ignored."""
     layer = nn.Linear(2, 3)
-    layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: {"x": 1})
+    layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: returned)
 
     assert list(layer.state_dict()) == ["weight", "bias"]
 
@@ -77,12 +79,18 @@ def test_pre_hooks_run_where_saving_is_overridden():
     In torch 2.0 pre-hooks of lazy modules were not run (:pull:`98964`).
     """
     calls = []
-    layer = nn.LazyLinear(3)
-    layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
 
-    layer.state_dict()
+    class Table(nn.Module):
+        def _save_to_state_dict(self, destination, prefix, keep_vars):
+            calls.append("saved")
 
-    assert calls == [""]
+    net = nn.Sequential(nn.LazyLinear(3), Table())
+    for layer in net:
+        layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
+
+    net.state_dict()
+
+    assert calls == ["0.", "1.", "saved"]
 
 
 @pytest.mark.before("2.1")
@@ -107,17 +115,17 @@ def test_a_post_hook_changes_the_dict_in_place():
     (:pull:`131690`); before, there was only ``_register_state_dict_hook``.
     """
     calls = []
-    layer = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3))
 
     def rename(module, state_dict, prefix, local_metadata):
         calls.append((module, list(state_dict), prefix, local_metadata))
-        state_dict[prefix + "kernel"] = state_dict.pop(prefix + "weight")
+        state_dict[prefix + "kernel"] = state_dict.pop(prefix + "0.weight")
 
-    layer.register_state_dict_post_hook(rename)
-    state = layer.state_dict(prefix="head.")
+    net.register_state_dict_post_hook(rename)
+    state = net.state_dict(prefix="head.")
 
-    assert calls == [(layer, ["head.weight", "head.bias"], "head.", {"version": 1})]
-    assert list(state) == ["head.bias", "head.kernel"]
+    assert calls == [(net, ["head.0.weight", "head.0.bias"], "head.", {"version": 1})]
+    assert list(state) == ["head.0.bias", "head.kernel"]
 
 
 @pytest.mark.question("Q67")
@@ -196,6 +204,9 @@ def test_a_bound_method_cannot_be_a_post_hook():
 
     with pytest.raises(AttributeError, match="'method' object has no attribute '_from_public_api'"):
         net.register_state_dict_post_hook(net.rename)
+
+    net.register_state_dict_post_hook(functools.partial(net.rename))
+    assert net.state_dict() == {}
 
 
 @pytest.mark.question("Q67")

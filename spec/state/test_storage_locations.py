@@ -79,6 +79,9 @@ def test_a_location_may_be_told_in_four_ways(location):
         ("meta", (3, 2)),
         ("meta", (3,)),
     ]
+    file.seek(0)
+    kept = torch.load(file, map_location={"cuda:0": "meta"}, weights_only=True)
+    assert [value.device.type for value in kept.values()] == ["cpu", "cpu"]
 
 
 def test_a_missing_device_is_an_error():

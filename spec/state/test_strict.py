@@ -17,11 +17,14 @@ def test_missing_keys_raise():
 
     See also :ref:`state.strict.without_strict_the_rest_is_loaded`
     """
+    layer = nn.Linear(2, 3)
+    layer.register_buffer("mean", torch.rand(2))
+
     with pytest.raises(RuntimeError, match="Missing key") as caught:
-        nn.Linear(2, 3).load_state_dict({"weight": torch.rand(3, 2)})
+        layer.load_state_dict({"weight": torch.rand(3, 2)})
 
     assert str(caught.value) == (
-        'Error(s) in loading state_dict for Linear:\n\tMissing key(s) in state_dict: "bias". '
+        'Error(s) in loading state_dict for Linear:\n\tMissing key(s) in state_dict: "bias", "mean". '
     )
 
 
@@ -99,25 +102,27 @@ def test_names_that_begin_alike_are_kept_apart():
     """
     net = nn.ModuleDict({"conv": nn.PReLU(), "conv1": nn.PReLU()})
 
-    result = net.load_state_dict({"conv1.weight": torch.tensor([0.5])}, strict=False)
+    state = {"conv1.weight": torch.tensor([0.5]), "conv10.weight": torch.tensor([0.75])}
+    result = net.load_state_dict(state, strict=False)
 
-    assert result == (["conv.weight"], [])
+    assert result == (["conv.weight"], ["conv10.weight"])
     assert net["conv"].weight.item() == 0.25
     assert net["conv1"].weight.item() == 0.5
+    assert net.load_state_dict({"conv.weight": torch.rand(1)}, strict=False) == (["conv1.weight"], [])
 
 
 def test_unexpected_keys_are_found_at_any_depth():
     """``load_state_dict`` reports an unexpected key at any depth once, by its full dotted name."""
     net = nn.Sequential(nn.Sequential(nn.PReLU()))
-    state = {"0.0.weight": torch.rand(1), "0.0.bias": torch.rand(1), "0.1.weight": torch.rand(1)}
+    keys = ["0.0.weight", "0.0.bias", "0.1.weight", "gain"]
 
-    result = net.load_state_dict(state, strict=False)
+    result = net.load_state_dict({key: torch.rand(1) for key in keys}, strict=False)
 
-    assert result.unexpected_keys == ["0.1.weight", "0.0.bias"]
+    assert result.unexpected_keys == ["gain", "0.1.weight", "0.0.bias"]
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.parametrize("key", ["0", "0.0", "0.0.weight.x"])
+@pytest.mark.parametrize("key", ["0", "0.0", "0.0.weight.x", "mean.x"])
 def test_a_key_must_match_as_a_whole(key):
     """``load_state_dict`` reports a submodule's name, or a key below a parameter (``weight.x``), as
     unexpected.
@@ -125,6 +130,7 @@ def test_a_key_must_match_as_a_whole(key):
     Up to torch 2.3 the first part of a key was enough (:issue:`123510`, :pull:`124385`).
     """
     net = nn.Sequential(nn.Sequential(nn.PReLU()))
+    net.register_buffer("mean", torch.rand(2))
 
     result = net.load_state_dict({**net.state_dict(), key: torch.rand(1)}, strict=False)
 
@@ -161,7 +167,10 @@ def test_keys_of_a_submodule_of_none_are_passed_over():
     net = nn.Module()
     net.register_module("head", None)
 
-    assert net.load_state_dict({"head.weight": torch.rand(1)}) == ([], [])
+    result = net.load_state_dict({"head.weight": torch.rand(1), "head.0.bias": torch.rand(1)})
+
+    assert result == ([], [])
+    assert net.head is None
 
 
 def test_a_wrapper_prefix_matches_nothing():
@@ -191,12 +200,18 @@ def test_a_wrapper_prefix_can_be_taken_off():
     Keys without the prefix stay as they are. What :class:`~torch.nn.DataParallel` or DDP saved loads into the
     bare module after :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`.
     """
-    state = {"module.b": 1, "epoch": 2, "module.a.module.c": 3}
+    state = {"module.b": 1, "epoch": 2, "module.a.module.c": 3, "module.module.d": 4}
 
     returned = consume_prefix_in_state_dict_if_present(state, "module.")
 
     assert returned is None
-    assert state == {"b": 1, "epoch": 2, "a.module.c": 3}
+    assert state == {"b": 1, "epoch": 2, "a.module.c": 3, "module.d": 4}
+
+    saved, layer = nn.DataParallel(nn.PReLU(init=0.75)).state_dict(), nn.PReLU()
+    consume_prefix_in_state_dict_if_present(saved, "module.")
+    layer.load_state_dict(saved)
+
+    assert layer.weight.tolist() == [0.75]
 
 
 @pytest.mark.since("2.3")
@@ -216,23 +231,27 @@ def test_a_prefix_is_taken_off_in_order():
 def test_a_prefix_is_taken_off_the_metadata():
     """``consume_prefix_in_state_dict_if_present`` also strips the prefix from the names in ``_metadata``.
 
-    Up to torch 2.2 the metadata kept it, so that versions were lost. See
+    Up to torch 2.2 the metadata kept it, so that versions were lost. Of a prefix of several parts, such as
+    ``net.module.``, the entry of the module itself keeps its name. See
     :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`.
     """
-    wrapper = nn.Module()
+    wrapper, outer = nn.Module(), nn.Module()
     wrapper.module = nn.Sequential(nn.BatchNorm1d(2))
-    state = wrapper.state_dict()
+    outer.net = wrapper
+    state, deep = wrapper.state_dict(), outer.state_dict()
 
     consume_prefix_in_state_dict_if_present(state, "module.")
+    consume_prefix_in_state_dict_if_present(deep, "net.module.")
 
     assert state._metadata == {"": {"version": 1}, "0": {"version": 2}}
+    assert list(deep._metadata) == ["", "net", "net.module", "0"]
 
 
 def test_other_metadata_stay():
     """``consume_prefix_in_state_dict_if_present`` does not change ``_metadata`` names without the prefix."""
-    net = nn.ModuleDict({"modular": nn.ReLU(), "head": nn.ReLU()})
+    net = nn.ModuleDict({"module2": nn.ReLU(), "head": nn.ReLU()})
     state = net.state_dict()
 
     consume_prefix_in_state_dict_if_present(state, "module.")
 
-    assert list(state._metadata) == ["", "modular", "head"]
+    assert list(state._metadata) == ["", "module2", "head"]

@@ -83,7 +83,8 @@ def test_assign_takes_the_memory_when_swapping():
 
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("assign", [False, True])
-def test_requires_grad_stays_when_swapping(assign):
+@pytest.mark.parametrize("keep_vars", [False, True], ids=["tensors", "parameters"])
+def test_requires_grad_stays_when_swapping(keep_vars, assign):
     """With ``set_swap_module_params_on_conversion``, ``load_state_dict`` keeps each parameter's
     ``requires_grad``.
     """
@@ -92,7 +93,7 @@ def test_requires_grad_stays_when_swapping(assign):
     other.weight.requires_grad_(False)
 
     with swapping_parameters():
-        layer.load_state_dict(other.state_dict(keep_vars=True), assign=assign)
+        layer.load_state_dict(other.state_dict(keep_vars=keep_vars), assign=assign)
 
     assert [p.requires_grad for p in layer.parameters()] == [True, False]
 

@@ -17,14 +17,14 @@ def test_every_name_is_a_key():
     Formats that refuse shared memory, such as safetensors, therefore refuse the state dict: drop all names
     but one before saving, and load with ``strict=False``.
     """
-    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
-    net[1].weight = net[0].weight
+    net = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.Sequential(nn.PReLU()))
+    net[1].weight = net[2][0].weight = net[0].weight
 
     state = net.state_dict()
 
     assert [name for name, _ in net.named_parameters()] == ["0.weight"]
-    assert list(state) == ["0.weight", "1.weight"]
-    assert state["0.weight"].data_ptr() == state["1.weight"].data_ptr()
+    assert list(state) == ["0.weight", "1.weight", "2.0.weight"]
+    assert {value.data_ptr() for value in state.values()} == {net[0].weight.data_ptr()}
 
 
 @pytest.mark.question("Q63")
@@ -43,10 +43,10 @@ def test_a_shared_module_is_saved_under_each_name():
     """If a module is registered under two names, :meth:`~torch.nn.Module.state_dict` saves it under both."""
     layer = nn.PReLU()
 
-    state = nn.Sequential(layer, layer).state_dict()
+    state = nn.Sequential(layer, layer, nn.Sequential(layer)).state_dict()
 
-    assert list(state) == ["0.weight", "1.weight"]
-    assert state["0.weight"].data_ptr() == state["1.weight"].data_ptr()
+    assert list(state) == ["0.weight", "1.weight", "2.0.weight"]
+    assert {value.data_ptr() for value in state.values()} == {layer.weight.data_ptr()}
 
 
 def test_loading_keeps_weights_tied():
@@ -56,11 +56,12 @@ def test_loading_keeps_weights_tied():
     """
     net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
     net[1].weight = net[0].weight
-    value = torch.tensor([[3.0, 4.0]])
+    weight = net[0].weight
 
-    net.load_state_dict({"0.weight": value, "1.weight": value})
+    net.load_state_dict({"0.weight": torch.tensor([[1.0, 2.0]]), "1.weight": torch.tensor([[3.0, 4.0]])})
 
-    assert net[0].weight is net[1].weight
+    assert net[0].weight is weight
+    assert net[1].weight is weight
     assert net[0].weight.tolist() == [[3.0, 4.0]]
 
 
@@ -100,7 +101,8 @@ def test_each_name_is_missed():
 
 
 @pytest.mark.question("Q63")
-def test_a_file_keeps_the_tie():
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_a_file_keeps_the_tie(weights_only):
     """After :func:`torch.save` and :func:`torch.load`, tied weights of a state dict still share memory."""
     net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
     net[1].weight = net[0].weight
@@ -109,7 +111,7 @@ def test_a_file_keeps_the_tie():
     torch.save(net.state_dict(), file)
     file.seek(0)
 
-    state = torch.load(file, weights_only=True)
+    state = torch.load(file, weights_only=weights_only)
 
     assert list(state) == ["0.weight", "1.weight"]
     assert state["1.weight"].tolist() == [[3.0, 3.0]]

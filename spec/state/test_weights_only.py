@@ -5,6 +5,7 @@ declared safe are loaded; everything else raises ``UnpicklingError``.
 """
 
 import datetime
+import decimal
 import io
 import os
 import pickle
@@ -85,6 +86,7 @@ def test_plain_data_are_accepted():
     """
     data = {
         "w": nn.Parameter(torch.tensor([1.5])),
+        "mean": torch.tensor([3, 4]),
         "steps": [1, (2.5, None)],
         "best": {"name": "a", "on": True},
     }
@@ -94,24 +96,28 @@ def test_plain_data_are_accepted():
 
     loaded = torch.load(file, weights_only=True)
 
-    assert list(loaded) == ["w", "steps", "best"]
-    assert type(loaded["w"]) is nn.Parameter
-    assert loaded["w"].tolist() == [1.5]
+    assert list(loaded) == ["w", "mean", "steps", "best"]
+    assert [type(loaded["w"]), type(loaded["mean"])] == [nn.Parameter, torch.Tensor]
+    assert [loaded["w"].tolist(), loaded["mean"].tolist()] == [[1.5], [3, 4]]
     assert loaded["steps"] == [1, (2.5, None)]
     assert loaded["best"] == {"name": "a", "on": True}
 
 
-def test_other_objects_are_refused():
+@pytest.mark.parametrize(
+    "value", [datetime.timedelta(days=3), decimal.Decimal("1.5")], ids=["timedelta", "decimal"]
+)
+def test_other_objects_are_refused(value):
     """``torch.load(weights_only=True)`` raises ``UnpicklingError`` for objects such as
     ``datetime.timedelta``.
 
     It does so for all classes that are not allowed, even Python's own.
     """
-    file = io.BytesIO()
-    torch.save({"took": datetime.timedelta(days=3)}, file)
+    file, kind = io.BytesIO(), type(value)
+    torch.save({"took": value}, file)
     file.seek(0)
 
-    with pytest.raises(pickle.UnpicklingError, match=r"Weights only load failed(.|\n)*datetime\.timedelta"):
+    name = rf"{kind.__module__}\.{kind.__name__}"
+    with pytest.raises(pickle.UnpicklingError, match=rf"Weights only load failed(.|\n)*{name}"):
         torch.load(file, weights_only=True)
 
 
@@ -159,14 +165,14 @@ def test_a_class_may_be_declared_safe():
     After the block it raises for them again.
     """
     file = io.BytesIO()
-    torch.save({"took": datetime.timedelta(days=3)}, file)
+    torch.save({"took": datetime.timedelta(days=3), "price": decimal.Decimal("1.5")}, file)
     file.seek(0)
 
-    with torch.serialization.safe_globals([datetime.timedelta]):
+    with torch.serialization.safe_globals([datetime.timedelta, decimal.Decimal]):
         loaded = torch.load(file, weights_only=True)
     file.seek(0)
 
-    assert loaded == {"took": datetime.timedelta(days=3)}
+    assert loaded == {"took": datetime.timedelta(days=3), "price": decimal.Decimal("1.5")}
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
         torch.load(file, weights_only=True)
 
@@ -180,18 +186,19 @@ def test_a_class_may_be_declared_safe_for_good():
     """
     before = list(torch.serialization.get_safe_globals())
     file = io.BytesIO()
-    torch.save({"took": datetime.timedelta(days=3)}, file)
+    torch.save({"took": datetime.timedelta(days=3), "price": decimal.Decimal("1.5")}, file)
     file.seek(0)
 
     torch.serialization.add_safe_globals([datetime.timedelta])
+    torch.serialization.add_safe_globals([decimal.Decimal])
     declared = torch.serialization.get_safe_globals()
     loaded = torch.load(file, weights_only=True)
     torch.serialization.clear_safe_globals()
     cleared = torch.serialization.get_safe_globals()
     torch.serialization.add_safe_globals(before)
 
-    assert datetime.timedelta in declared
-    assert loaded == {"took": datetime.timedelta(days=3)}
+    assert {datetime.timedelta, decimal.Decimal} <= {*declared}
+    assert loaded == {"took": datetime.timedelta(days=3), "price": decimal.Decimal("1.5")}
     assert cleared == []
 
 

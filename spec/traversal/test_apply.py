@@ -46,13 +46,17 @@ def test_apply_initialises_what_it_is_told_to():
     ``fn`` is called with modules, never with parameters.
     """
 
+    calls = []
+
     def fill(module):
+        calls.append(type(module))
         if isinstance(module, nn.Linear):
             nn.init.constant_(module.weight, 0.5)
 
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1), nn.PReLU(init=0.3)))
     net.apply(fill)
 
+    assert calls == [nn.Linear, nn.Linear, nn.PReLU, nn.Sequential, nn.Sequential]
     assert torch.equal(net[0].weight, torch.full((3, 2), 0.5))
     assert torch.equal(net[1][0].weight, torch.full((1, 3), 0.5))
     assert torch.equal(net[1][1].weight, torch.tensor([0.3]))
@@ -142,7 +146,7 @@ def test_a_child_applies_for_itself():
         def apply(self, fn):
             return self
 
-    net = nn.Sequential(Frozen(nn.ReLU()), nn.Tanh())
+    net = nn.Sequential(Frozen(nn.ReLU()), nn.Tanh(), Frozen())
     calls = []
 
     net.apply(calls.append)

@@ -14,12 +14,11 @@ from torch import nn
 def test_buffers_is_a_generator():
     """:meth:`Module.buffers() <torch.nn.Module.buffers>` returns a generator over the buffers."""
     norm = nn.BatchNorm1d(4)
+    norm.register_buffer("cache", torch.rand(2), persistent=False)
     walk = norm.buffers()
 
     assert inspect.isgenerator(walk)
-    assert [id(b) for b in walk] == [
-        id(b) for b in (norm.running_mean, norm.running_var, norm.num_batches_tracked)
-    ]
+    assert list(walk) == [norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.cache]
     assert list(walk) == []
 
 
@@ -45,8 +44,11 @@ def test_parameters_are_no_buffers():
     net.register_buffer("mean", torch.rand(2))
     net.weight = nn.Parameter(torch.rand(3), requires_grad=False)
     net.plain = torch.rand(4)
+    net.double()
 
     assert [name for name, _ in net.named_buffers()] == ["mean"]
+    assert list(net.state_dict()) == ["weight", "mean"]
+    assert net.plain.dtype is torch.float32
 
 
 def test_own_buffers_then_those_below():
@@ -74,6 +76,7 @@ def test_a_buffer_of_none_is_left_out():
 
     assert list(norm._buffers) == ["running_mean", "running_var", "num_batches_tracked", "extra"]
     assert [name for name, _ in norm.named_buffers()] == ["extra"]
+    assert [name for name, _ in norm.named_buffers(remove_duplicate=False)] == ["extra"]
 
 
 @pytest.mark.question("Q13")
@@ -82,12 +85,14 @@ def test_a_shared_buffer_is_walked_once():
 
     With ``remove_duplicate=False`` it is yielded under each name.
     """
-    net = nn.Sequential(nn.Module(), nn.Module())
-    net[0].register_buffer("mask", torch.rand(2, 3))
-    net[1].register_buffer("mask", net[0].mask)
+    net = nn.Sequential(nn.Module(), nn.Sequential(nn.Module()))
+    mask = torch.rand(2, 3)
+    net[0].register_buffer("mask", mask)
+    net[1][0].register_buffer("mask", mask)
 
-    assert [name for name, _ in net.named_buffers()] == ["0.mask"]
-    assert [id(b) for b in net.buffers()] == [id(net[0].mask)]
+    assert list(net.named_buffers()) == [("0.mask", mask)]
+    assert list(net.buffers()) == [mask]
+    assert [name for name, _ in net.named_buffers(remove_duplicate=False)] == ["0.mask", "1.0.mask"]
 
 
 def test_shared_buffers_under_every_name():

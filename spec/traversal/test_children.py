@@ -68,6 +68,7 @@ def test_a_child_set_twice_is_walked_once():
     net.decoder = net.encoder
 
     assert list(net.named_children()) == [("encoder", net.encoder), ("act", net.act)]
+    assert list(net.children()) == [net.encoder, net.act]
     with pytest.raises(TypeError, match="unexpected keyword argument 'remove_duplicate'"):
         net.named_children(remove_duplicate=False)
 

@@ -78,6 +78,8 @@ def test_a_missing_submodule_is_named():
         net.get_submodule("head.0")
     with pytest.raises(AttributeError, match="Linear has no attribute `act`"):
         net.get_submodule("0.act")
+    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+        net.get_submodule("0.act", None)
 
 
 def test_a_parameter_is_no_submodule():
@@ -90,6 +92,8 @@ def test_a_parameter_is_no_submodule():
         net.get_submodule("0.weight")
     with pytest.raises(AttributeError, match=r"`bias` is not an nn.Module"):
         net.get_submodule("0.bias.data")
+    with pytest.raises(AttributeError, match=r"`in_features` is not an nn.Module"):
+        net.get_submodule("0.in_features")
 
 
 def test_an_empty_slot_is_no_submodule():

@@ -59,6 +59,11 @@ def test_names_join_the_path_with_dots():
         ("convBN1.1", net.convBN1[1]),
         ("linear", net.linear),
     ]
+    assert net.get_submodule("convBN1.1") is net.convBN1[1]
+    assert [key for key in net.state_dict() if key.startswith("convBN1.0.")] == [
+        "convBN1.0.weight",
+        "convBN1.0.bias",
+    ]
 
 
 @pytest.mark.claim("N1-06")
@@ -106,6 +111,7 @@ def test_a_shared_module_is_walked_once():
 
     assert [name for name, _ in net.named_modules()] == ["", "0", "1", "2"]
     assert list(net.modules()) == [net, act, net[1], net[2]]
+    assert net.get_submodule("2.0") is act
 
 
 @pytest.mark.question("Q13")
@@ -188,6 +194,9 @@ def test_each_walk_starts_afresh():
 
     assert list(net.named_modules()) == [("", net), ("0", net[0])]
     assert list(net.named_modules()) == [("", net), ("0", net[0])]
+
+    net.append(nn.Tanh())
+    assert list(net.named_modules()) == [("", net), ("0", net[0]), ("1", net[1])]
 
 
 def test_a_child_of_none_is_left_out():

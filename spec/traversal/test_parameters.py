@@ -17,11 +17,13 @@ def test_parameters_is_a_generator():
 
     It can be iterated over once. To iterate again, call ``parameters()`` again.
     """
-    walk = nn.Linear(2, 3).parameters()
+    layer = nn.Linear(2, 3)
+    walk = layer.parameters()
 
     assert inspect.isgenerator(walk)
-    assert len(list(walk)) == 2
+    assert list(walk) == [layer.weight, layer.bias]
     assert list(walk) == []
+    assert list(layer.parameters()) == [layer.weight, layer.bias]
 
 
 @pytest.mark.claim("N1-04")
@@ -32,7 +34,7 @@ def test_only_the_walk_is_lazy():
     It saves no memory, and looks at the module only during iteration: a layer added before that is seen.
     """
     net = nn.Sequential(nn.Linear(2, 3))
-    weight, bias = net[0].weight, net[0].bias
+    weight, bias = net.parameters()
 
     walk = net.parameters()
     net.append(nn.Linear(3, 1, bias=False))
@@ -89,6 +91,7 @@ def test_a_module_without_parameters_has_an_empty_walk():
     :class:`~torch.nn.ModuleList`.
     """
     net = nn.Sequential(nn.ReLU(), nn.Flatten())
+    net.lost = [nn.Parameter(torch.rand(2))]
 
     assert list(net.parameters()) == []
     with pytest.raises(ValueError, match=r"^optimizer got an empty parameter list$"):
@@ -165,23 +168,23 @@ def test_a_shared_parameter_is_walked_once():
     """
     net = nn.Module()
     net.encoder = nn.Linear(3, 3, bias=False)
-    net.decoder = nn.Linear(3, 3, bias=False)
-    net.decoder.weight = net.encoder.weight
+    net.decoder = nn.Sequential(nn.Linear(3, 3, bias=False))
+    net.decoder[0].weight = net.encoder.weight
 
-    assert [name for name, _ in net.named_parameters()] == ["encoder.weight"]
-    assert [id(p) for p in net.parameters()] == [id(net.encoder.weight)]
+    assert list(net.named_parameters()) == [("encoder.weight", net.encoder.weight)]
+    assert list(net.parameters()) == [net.encoder.weight]
 
 
 def test_remove_duplicate_false_yields_every_name():
     """``named_parameters(remove_duplicate=False)`` yields a shared parameter under each of its names."""
     net = nn.Module()
     net.encoder = nn.Linear(3, 3, bias=False)
-    net.decoder = nn.Linear(3, 3, bias=False)
-    net.decoder.weight = net.encoder.weight
+    net.decoder = nn.Sequential(nn.Linear(3, 3, bias=False))
+    net.own = net.again = net.decoder[0].weight = net.encoder.weight
 
     names = [name for name, _ in net.named_parameters(remove_duplicate=False)]
 
-    assert names == ["encoder.weight", "decoder.weight"]
+    assert names == ["own", "again", "encoder.weight", "decoder.0.weight"]
 
 
 def test_prefix_is_put_before_every_name():
@@ -210,6 +213,8 @@ def test_an_entry_of_none_is_left_out():
 
     assert list(layer._parameters) == ["weight", "bias"]
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert [name for name, _ in layer.named_parameters(remove_duplicate=False)] == ["weight"]
+    assert list(layer.parameters()) == [layer.weight]
 
 
 def test_a_shared_layer_has_one_set_of_names():
@@ -259,7 +264,8 @@ def test_parameters_has_no_remove_duplicate():
     layer = nn.Linear(3, 3, bias=False)
     net = nn.Sequential(layer, layer)
 
-    assert [id(p) for p in net.parameters(True)] == [id(layer.weight)]
+    assert list(net.parameters(True)) == [layer.weight]
+    assert list(net.parameters(False)) == list(net.parameters(recurse=False)) == []
     with pytest.raises(TypeError, match="unexpected keyword argument 'remove_duplicate'"):
         net.parameters(remove_duplicate=False)
 
@@ -297,6 +303,7 @@ def test_parameters_calls_named_parameters():
     layer = Frozen(2, 3)
 
     assert [p.shape for p in layer.parameters()] == [(3, 2)]
+    assert [p.shape for p in layer.parameters(recurse=False)] == [(3, 2)]
     assert [p.shape for p in nn.Sequential(layer).parameters()] == [(3, 2), (3,)]
 
 
@@ -307,8 +314,9 @@ def test_named_members_walks_any_kind():
     """
     layer = nn.BatchNorm1d(4)
     net = nn.Sequential(layer, nn.Sequential(layer))
+    net.register_buffer("mean", layer.running_mean)
 
     walk = net._named_members(lambda module: {**module._parameters, **module._buffers}.items())
 
-    own = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
-    assert [name for name, _ in walk] == [f"0.{name}" for name in own]
+    own = ["0.weight", "0.bias", "0.running_var", "0.num_batches_tracked"]
+    assert [name for name, _ in walk] == ["mean", *own]

@@ -16,15 +16,17 @@ def test_children_are_printed_indented():
     Each line opens with the child's name in parentheses; the order is that of registration, which need not be
     the order in which ``forward`` calls them.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Dropout(0.25))
+    net = nn.Module()
+    net.tail = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    net.head = nn.Dropout(0.25)
 
     assert str(net) == (
-        "Sequential(\n"
-        "  (0): Sequential(\n"
+        "Module(\n"
+        "  (tail): Sequential(\n"
         "    (0): Linear(in_features=2, out_features=3, bias=True)\n"
         "    (1): ReLU()\n"
         "  )\n"
-        "  (1): Dropout(p=0.25, inplace=False)\n"
+        "  (head): Dropout(p=0.25, inplace=False)\n"
         ")"
     )
     assert repr(net) == str(net)
@@ -112,6 +114,7 @@ def test_a_shared_child_is_printed_each_time():
         "  )\n"
         ")"
     )
+    assert len(list(net.modules())) == 3
 
 
 def test_the_name_is_that_of_the_class():
@@ -170,11 +173,16 @@ def test_equal_blocks_of_a_list_are_folded():
     still ``0``, ``1`` and so on: ``net.get_submodule("0-5")`` finds nothing. See
     :class:`torch.nn.ModuleList`.
     """
-    blocks = nn.ModuleList([nn.Linear(2, 2) for _ in range(6)])
+    blocks = nn.ModuleList([*(nn.Linear(2, 2) for _ in range(6)), nn.Linear(2, 3)])
 
-    assert repr(blocks) == ("ModuleList(\n  (0-5): 6 x Linear(in_features=2, out_features=2, bias=True)\n)")
-    assert len(list(blocks.parameters())) == 12
-    assert [name for name, _ in blocks.named_children()] == ["0", "1", "2", "3", "4", "5"]
+    assert repr(blocks).splitlines() == [
+        "ModuleList(",
+        "  (0-5): 6 x Linear(in_features=2, out_features=2, bias=True)",
+        "  (6): Linear(in_features=2, out_features=3, bias=True)",
+        ")",
+    ]
+    assert len(list(blocks.parameters())) == 14
+    assert [name for name, _ in blocks.named_children()] == ["0", "1", "2", "3", "4", "5", "6"]
     with pytest.raises(AttributeError, match="has no attribute `0-5`"):
         blocks.get_submodule("0-5")
 
@@ -237,6 +245,7 @@ def test_a_module_list_shows_no_extra_repr():
             return "depth=1"
 
     assert repr(Stack([nn.ReLU()])) == "Stack(\n  (0): ReLU()\n)"
+    assert repr(Stack()) == "Stack()"
 
 
 def test_a_module_list_indents_blank_lines():

@@ -94,9 +94,11 @@ def test_its_children_are_ten():
 @pytest.mark.needs("torchvision")
 def test_each_normalisation_has_three_buffers():
     """torchvision's ``resnet34`` has 108 ``buffers()``: three for each of its 36 batch normalizations."""
-    names = [name.rpartition(".")[2] for name, _ in resnet34().named_buffers()]
+    net = resnet34()
+    names = [name.rpartition(".")[2] for name, _ in net.named_buffers()]
 
     assert Counter(names) == {"running_mean": 36, "running_var": 36, "num_batches_tracked": 36}
+    assert len(list(net.buffers())) == 108
 
 
 @pytest.mark.needs("torchvision")

@@ -5,6 +5,7 @@ does not exist, the parent is looked up and assigned to.
 """
 
 import re
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -23,10 +24,12 @@ def test_a_submodule_is_replaced_in_place():
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     first, last, act = net.body[0], net.body[2], nn.GELU()
+    net.body[1].register_forward_hook(lambda module, args, output: output * 2)
 
     result = net.set_submodule("body.1", act)
 
     assert result is None
+    assert list(act._forward_hooks) == []
     assert list(net.body.named_children()) == [("0", first), ("1", act), ("2", last)]
 
 
@@ -75,6 +78,8 @@ def test_a_parent_must_be_a_module():
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
         net.set_submodule("0.weight.head", nn.ReLU())
+    with pytest.raises(AttributeError, match=r"`training` is not an nn.Module"):
+        net.set_submodule("training.head", nn.ReLU())
 
 
 @pytest.mark.since("2.5")
@@ -101,12 +106,13 @@ def test_a_shared_module_is_replaced_at_one_name():
 @pytest.mark.since("2.7")
 def test_strict_replaces_what_exists():
     """``set_submodule(name, module, strict=True)`` replaces an existing child or deeper submodule."""
-    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU()))
+    act, head = nn.GELU(), nn.Tanh()
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(OrderedDict(stem=nn.ReLU(), head=nn.ReLU())))
 
-    net.set_submodule("0", nn.GELU(), strict=True)
-    net.set_submodule("1.0", nn.Tanh(), True)
+    net.set_submodule("0", act, strict=True)
+    net.set_submodule("1.head", head, True)
 
-    assert [type(m) for m in net.modules()] == [nn.Sequential, nn.GELU, nn.Sequential, nn.Tanh]
+    assert list(net.modules()) == [net, act, net[1], net[1].stem, head]
 
 
 @pytest.mark.since("2.7")
@@ -124,6 +130,9 @@ def test_strict_adds_nothing():
         net.set_submodule("0.7", nn.Linear(2, 3), strict=True)
 
     assert [name for name, _ in net.named_modules()] == ["", "0", "0.0"]
+
+    net.set_submodule("head", nn.Linear(2, 3))
+    assert list(net._modules) == ["0", "head"]
 
 
 @pytest.mark.since("2.7")

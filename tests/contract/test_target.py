@@ -416,7 +416,8 @@ def test_a_part_that_holds_the_whole_is_no_riddle():
 def test_an_eq_without_a_hash_is_no_riddle():
     message = refused("models:Equal", "4,2")
 
-    assert message.startswith("models:Equal: raised when built: TypeError: unhashable type: 'Equal'\n")
+    assert message.startswith("models:Equal: raised when built: TypeError: ")
+    assert "unhashable type: 'Equal'" in message
     assert message.endswith("write __hash__ = torch.nn.Module.__hash__ in it")
 
 

@@ -158,6 +158,16 @@ def test_a_change_that_crashes_or_never_ends_is_noticed(whole):
     assert "1 crashed" in whole["shown"]
 
 
+def test_what_lies_behind_a_link_is_changed_too(tmp_path):
+    folder = project(tmp_path / "project")
+    (folder / "tiny").rename(tmp_path / "elsewhere")
+    (folder / "tiny").symlink_to(tmp_path / "elsewhere")
+
+    _, shown, _ = measure(folder, "--only", "sums.py:larger")
+
+    assert "3 noticed, 1 survived" in shown, shown
+
+
 def test_the_record_counts_each_file(whole):
     files = whole["record"]["files"]
     count = files["tiny/sums.py"]

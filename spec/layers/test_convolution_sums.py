@@ -1,0 +1,117 @@
+"""What a convolution adds up: which channels, and how many positions there are.
+
+What is said of ``Conv2d`` holds for :class:`~torch.nn.Conv1d` and :class:`~torch.nn.Conv3d`, what is said of
+``ConvTranspose2d`` for :class:`~torch.nn.ConvTranspose1d` and :class:`~torch.nn.ConvTranspose3d`.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+CONVOLUTIONS = [
+    pytest.param(nn.Conv1d, (7,), id="1d"),
+    pytest.param(nn.Conv2d, (7, 9), id="2d"),
+    pytest.param(nn.Conv3d, (7, 9, 8), id="3d"),
+]
+TRANSPOSED = [
+    pytest.param(nn.ConvTranspose1d, (4,), id="transposed 1d"),
+    pytest.param(nn.ConvTranspose2d, (4, 5), id="transposed 2d"),
+    pytest.param(nn.ConvTranspose3d, (4, 5, 3), id="transposed 3d"),
+]
+
+
+@pytest.mark.parametrize(
+    ("groups", "reached"),
+    [
+        (1, [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]]),
+        (2, [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]),
+        (4, [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]),
+    ],
+    ids=["one", "two", "depthwise"],
+)
+@pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS + TRANSPOSED)
+def test_groups_say_which_inputs_reach_an_output(layer, sizes, groups, reached):
+    """With ``groups=1`` every input channel of ``Conv2d`` or ``ConvTranspose2d`` reaches every output
+    channel.
+
+    With more groups only those of the same group do, with ``groups=in_channels`` only one.
+    """
+    convolution = layer(4, 4, 2, groups=groups, bias=False)
+    nn.init.uniform_(convolution.weight, 1, 2)
+    one_channel_each = torch.eye(4).view(4, 4, *[1] * len(sizes)).expand(4, 4, *sizes)
+
+    outputs = convolution(one_channel_each).flatten(2)
+
+    assert (outputs.amin(2) > 0).int().tolist() == reached
+    assert (outputs.amax(2) > 0).int().tolist() == reached
+
+
+@pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS + TRANSPOSED)
+def test_two_groups_are_two_layers_side_by_side(layer, sizes):
+    """``Conv2d(groups=2)`` or ``ConvTranspose2d(groups=2)`` computes two layers of half the channels, joined.
+
+    The first sees the first half of the input channels and has the first half of the output channels.
+    """
+    whole, left, right = layer(4, 6, 2, groups=2), layer(2, 3, 2), layer(2, 3, 2)
+    (left.weight.data, right.weight.data), (left.bias.data, right.bias.data) = (
+        p.detach().chunk(2) for p in whole.parameters()
+    )
+    x = torch.rand(5, 4, *sizes)
+
+    assert torch.allclose(whole(x), torch.cat([left(x[:, :2]), right(x[:, 2:])], 1), atol=1e-6)
+
+
+@pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS + TRANSPOSED)
+def test_a_depthwise_convolution_has_filters_of_its_own(layer, sizes):
+    """``Conv2d(c, c * k, groups=c)``, or transposed, applies ``k`` filters of its own to each input channel.
+
+    So output channels ``k * i`` to ``k * (i + 1)`` come of input channel ``i`` alone.
+    """
+    whole, x = layer(3, 6, 2, groups=3), torch.rand(5, 3, *sizes)
+    outputs = []
+    for i, channel in enumerate(x.split(1, 1)):
+        alone = layer(1, 2, 2)
+        alone.weight.data, alone.bias.data = (p.detach().chunk(3)[i] for p in whole.parameters())
+        outputs.append(alone(channel))
+
+    assert torch.allclose(whole(x), torch.cat(outputs, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [(5,), ()], ids=["batch", "unbatched"])
+@pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS)
+def test_how_many_positions_a_convolution_has(layer, sizes, batch):
+    """``Conv2d`` returns ``(size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1``
+    positions.
+
+    The channels are ``out_channels``; an input without a batch dimension gives an output without one.
+    """
+    for stride, padding, dilation, kernel in [(1, 0, 1, 3), (2, 1, 1, 4), (3, 2, 3, 2)]:
+        convolution = layer(2, 3, kernel, stride=stride, padding=padding, dilation=dilation)
+        wanted = [(size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1 for size in sizes]
+
+        assert convolution(torch.rand(*batch, 2, *sizes)).shape == (*batch, 3, *wanted)
+
+
+@pytest.mark.parametrize("batch", [(5,), ()], ids=["batch", "unbatched"])
+@pytest.mark.parametrize(("layer", "sizes"), TRANSPOSED)
+def test_how_many_positions_a_transposed_convolution_has(layer, sizes, batch):
+    """``ConvTranspose2d`` returns ``(size - 1) * stride - 2 * padding + extent + output_padding`` positions.
+
+    The extent is that of the dilated kernel, ``dilation * (kernel_size - 1) + 1``.
+    """
+    for stride, padding, more, dilation, kernel in [(1, 0, 0, 1, 3), (2, 1, 1, 1, 4), (3, 2, 2, 3, 2)]:
+        transposed = layer(2, 3, kernel, stride, padding, more, dilation=dilation)
+        extent = dilation * (kernel - 1) + 1
+        wanted = [(size - 1) * stride - 2 * padding + extent + more for size in sizes]
+
+        assert transposed(torch.rand(*batch, 2, *sizes)).shape == (*batch, 3, *wanted)
+
+
+@pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS)
+def test_a_stride_makes_several_sizes_one(layer, sizes):
+    """With ``stride=3``, ``Conv2d`` returns one size for inputs of three sizes; with 1, for each its own."""
+    inputs = [torch.rand(1, 1, *[size] * len(sizes)) for size in (7, 8, 9)]
+    strided, plain = layer(1, 1, 4, stride=3), layer(1, 1, 4)
+
+    assert len({strided(x).shape for x in inputs}) == 1
+    assert len({plain(x).shape for x in inputs}) == 3

@@ -1,0 +1,163 @@
+"""Defaults of arguments, as their signatures have them.
+
+What a default means is said where the argument is.
+"""
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.parametrize(
+    ("function", "defaults"),
+    [
+        (
+            nn.MultiheadAttention,
+            {
+                "dropout": 0.0,
+                "bias": True,
+                "add_bias_kv": False,
+                "add_zero_attn": False,
+                "kdim": None,
+                "vdim": None,
+                "batch_first": False,
+            },
+        ),
+        (
+            nn.MultiheadAttention.forward,
+            {
+                "key_padding_mask": None,
+                "need_weights": True,
+                "attn_mask": None,
+                "average_attn_weights": True,
+                "is_causal": False,
+            },
+        ),
+        (
+            nn.Transformer,
+            {
+                "d_model": 512,
+                "nhead": 8,
+                "num_encoder_layers": 6,
+                "num_decoder_layers": 6,
+                "dim_feedforward": 2048,
+                "dropout": 0.1,
+                "custom_encoder": None,
+                "custom_decoder": None,
+                "layer_norm_eps": 1e-5,
+                "batch_first": False,
+                "norm_first": False,
+            },
+        ),
+        (
+            nn.TransformerEncoderLayer,
+            {
+                "dim_feedforward": 2048,
+                "dropout": 0.1,
+                "layer_norm_eps": 1e-5,
+                "batch_first": False,
+                "norm_first": False,
+            },
+        ),
+        (
+            nn.TransformerDecoderLayer,
+            {
+                "dim_feedforward": 2048,
+                "dropout": 0.1,
+                "layer_norm_eps": 1e-5,
+                "batch_first": False,
+                "norm_first": False,
+            },
+        ),
+        (
+            nn.TransformerEncoderLayer.forward,
+            {"src_mask": None, "src_key_padding_mask": None, "is_causal": False},
+        ),
+        (
+            nn.TransformerDecoderLayer.forward,
+            {"tgt_mask": None, "memory_mask": None, "tgt_is_causal": False, "memory_is_causal": False},
+        ),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", ""),
+)
+def test_defaults_of_attention(function, defaults):
+    """``MultiheadAttention`` has no dropout by default, ``nn.Transformer`` one of 0.1; no mask is needed."""
+    parameters = inspect.signature(function).parameters
+
+    assert {name: parameters[name].default for name in defaults} == defaults
+
+
+@pytest.mark.since("2.1")
+def test_defaults_of_transformers():
+    """Transformers have biases by default, and ``nn.Transformer`` looks for causal masks, but not in memory.
+
+    Its hints ``src_is_causal`` and ``tgt_is_causal`` are ``None`` by default, ``memory_is_causal`` ``False``.
+    """
+    hints = inspect.signature(nn.Transformer.forward).parameters
+    names = ["src_is_causal", "tgt_is_causal", "memory_is_causal"]
+
+    assert [hints[name].default for name in names] == [None, None, False]
+    for layer in (nn.Transformer, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer):
+        assert inspect.signature(layer).parameters["bias"].default is True
+
+
+@pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
+def test_defaults_of_recurrent_layers(layer):
+    """``RNN``, ``LSTM`` and ``GRU`` have one layer and one direction by default, biases and no dropout."""
+    net, names = layer(3, 5), ["num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size"]
+
+    assert [getattr(net, name) for name in names] == [1, True, False, 0.0, False, 0]
+    assert nn.RNN(3, 5).nonlinearity == nn.RNNCell(3, 5).nonlinearity == "tanh"
+
+
+@pytest.mark.parametrize("cell", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
+def test_cells_have_biases(cell):
+    """``RNNCell``, ``LSTMCell`` and ``GRUCell`` have biases by default."""
+    assert cell(3, 5).bias is True
+    assert [name for name, _ in cell(3, 5).named_parameters() if "bias" in name] == ["bias_ih", "bias_hh"]
+
+
+@pytest.mark.parametrize("layer", [nn.Embedding, nn.EmbeddingBag])
+def test_defaults_of_pretrained_embeddings(layer):
+    """``Embedding.from_pretrained`` and that of ``EmbeddingBag`` set no ``max_norm`` and no ``padding_idx``.
+
+    The sizes are those of the tensor.
+    """
+    table = layer.from_pretrained(torch.rand(7, 4))
+
+    assert (table.num_embeddings, table.embedding_dim) == (7, 4)
+    assert (table.max_norm, table.norm_type, table.padding_idx) == (None, 2.0, None)
+    assert (table.scale_grad_by_freq, table.sparse) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.LazyConv1d, nn.LazyConv2d, nn.LazyConv3d],
+)
+def test_defaults_of_convolutions(layer):
+    """``Conv2d``, ``LazyConv2d`` and the like have stride 1, no padding, dilation 1 and a bias by default."""
+    names = ["stride", "padding", "dilation", "groups", "bias", "padding_mode"]
+    parameters = inspect.signature(layer).parameters
+
+    assert [parameters[name].default for name in names] == [1, 0, 1, 1, True, "zeros"]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ConvTranspose1d,
+        nn.ConvTranspose2d,
+        nn.ConvTranspose3d,
+        nn.LazyConvTranspose1d,
+        nn.LazyConvTranspose2d,
+        nn.LazyConvTranspose3d,
+    ],
+)
+def test_defaults_of_transposed_convolutions(layer):
+    """``ConvTranspose2d``, ``LazyConvTranspose2d`` and the like have ``output_padding=0`` by default."""
+    names = ["stride", "padding", "output_padding", "groups", "bias", "dilation"]
+    parameters = inspect.signature(layer).parameters
+
+    assert [parameters[name].default for name in names] == [1, 0, 0, 1, True, 1]

@@ -1,0 +1,57 @@
+"""What a normalization divides by: where eps stands, and how channels that lie side by side count.
+
+Which elements are normalized together, and by which variance, is in the chapter on normalization; running
+statistics are in the part on modes.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@pytest.mark.parametrize(
+    ("make", "dimensions"),
+    [
+        (lambda eps: nn.BatchNorm1d(3, eps), 3),
+        (lambda eps: nn.BatchNorm2d(3, eps), 4),
+        (lambda eps: nn.BatchNorm3d(3, eps), 5),
+        (nn.LazyBatchNorm1d, 3),
+        (nn.LazyBatchNorm2d, 4),
+        (nn.LazyBatchNorm3d, 5),
+        (lambda eps: nn.SyncBatchNorm(3, eps), 3),
+        (lambda eps: nn.InstanceNorm1d(3, eps), 3),
+        (lambda eps: nn.InstanceNorm2d(3, eps), 4),
+        (lambda eps: nn.InstanceNorm3d(3, eps), 5),
+        (nn.LazyInstanceNorm1d, 3),
+        (nn.LazyInstanceNorm2d, 4),
+        (nn.LazyInstanceNorm3d, 5),
+        (lambda eps: nn.LayerNorm(2, eps), 3),
+        (lambda eps: nn.GroupNorm(3, 3, eps), 3),
+    ],
+)
+def test_eps_stands_under_the_root(make, dimensions):
+    """``eps`` of ``BatchNorm``, ``InstanceNorm``, ``LayerNorm`` and ``GroupNorm`` is added to the variance.
+
+    They divide by ``sqrt(var + eps)``, not by ``sqrt(var) + eps``: an ``eps`` of 1e-5 limits what small
+    inputs are multiplied by to 316, not to 100,000.
+    """
+    x = torch.tensor([-2.0, 2.0]).expand(4, 3, *[2] * (dimensions - 2))
+
+    torch.testing.assert_close(make(eps=5.0)(x), x / (4 + 5) ** 0.5)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 4), (2, 6, 4, 3), (2, 6, 4, 3, 2)], ids=["3d", "4d", "5d"])
+def test_neighbouring_channels_are_normalised_together(shape):
+    """``LocalResponseNorm(3)`` divides by ``(k + alpha * m) ** beta``, ``m`` a mean square over 3 channels.
+
+    They are the channel itself, the one before and the one after, at the same position; behind the first and
+    the last there are zeros. A channel is an entry of the second dimension.
+    """
+    x = 3 * torch.randn(shape)
+    around = F.pad(x.flatten(2) ** 2, (0, 0, 1, 1))
+    mean = ((around[:, :-2] + around[:, 1:-1] + around[:, 2:]) / 3).view(shape)
+
+    for alpha, beta, k in [(0.5, 0.75, 2.0), (1.5, 0.5, 1.0)]:
+        layer = nn.LocalResponseNorm(3, alpha, beta, k)
+        torch.testing.assert_close(layer(x), x / (k + alpha * mean) ** beta)

@@ -1,0 +1,50 @@
+"""What a stack of transformer layers has to be given."""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.parametrize(
+    ("stack", "layer", "inputs"),
+    [
+        (nn.TransformerEncoder, nn.TransformerEncoderLayer, 1),
+        (nn.TransformerDecoder, nn.TransformerDecoderLayer, 2),
+    ],
+    ids=["encoder", "decoder"],
+)
+def test_a_stack_needs_a_layer_and_a_number(stack, layer, inputs):
+    """``TransformerEncoder`` and ``TransformerDecoder`` need a layer and a number, and call that many
+    copies.
+
+    Either argument left out is a ``TypeError``.
+    """
+    one = layer(4, 2, 8, dropout=0.0, batch_first=True)
+    x = [torch.rand(2, 3, 4)] * inputs
+
+    net = stack(one, 2)
+
+    assert [type(copy) for copy in net.layers] == [layer, layer]
+    assert one not in list(net.layers)
+    assert torch.allclose(net(*x), one(one(*x), *x[1:]), atol=1e-5)
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        stack(one)
+    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
+        stack()
+
+
+def test_masks_of_an_encoder_layer():
+    """``TransformerEncoderLayer`` needs no mask; ``True`` in ``src_mask`` or ``src_key_padding_mask`` hides.
+
+    ``src_mask`` says so for each position, ``src_key_padding_mask`` for each sequence of the batch.
+    """
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True), torch.rand(2, 3, 4)
+    mask, padding = torch.zeros(3, 3, dtype=torch.bool), torch.zeros(2, 3, dtype=torch.bool)
+    mask[:2, 2] = padding[0, 2] = True
+    everything, shorter = layer(x)[:, :2], layer(x[:, :2])
+
+    masked, padded = layer(x, mask)[:, :2], layer(x, src_key_padding_mask=padding)[:, :2]
+
+    assert torch.allclose(masked, shorter, atol=1e-6)
+    assert torch.allclose(padded, torch.stack([shorter[0], everything[1]]), atol=1e-6)
+    assert not torch.allclose(everything, shorter, atol=1e-4)

@@ -1,0 +1,118 @@
+"""DistributedDataParallel and ``torch.compile``.
+
+Either may wrap the other. A compiled DDP model is cut into graphs by the buckets in which gradients are
+exchanged.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.needs("distributed")
+def test_each_wrapper_adds_its_prefix(ranks):
+    """``torch.compile(DDP(net))`` has keys ``_orig_mod.module.``, ``DDP(torch.compile(net))`` the reverse.
+
+    Take off both, outer first, or save the state dict of ``net`` itself, whose keys have neither.
+
+    See also :ref:`compilation.compiled_state.every_name_gets_the_prefix`
+    """
+
+    def wrap(rank):
+        net = nn.Linear(2, 1, bias=False)
+        outside = torch.compile(DDP(net), backend="eager")
+        inside = DDP(torch.compile(net, backend="eager"))
+        return [list(model.state_dict()) for model in (net, outside, inside)]
+
+    names = [["weight"], ["_orig_mod.module.weight"], ["module._orig_mod.weight"]]
+    assert ranks(wrap) == [names, names]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_a_compiled_wrapper_averages(ranks):
+    """``torch.compile(DDP(net))`` averages gradients as DDP alone does, of parametrized layers as well.
+
+    See :issue:`113415`.
+    """
+
+    def train(rank):
+        from torch.nn.utils.parametrizations import orthogonal
+
+        results = []
+        for compiled in (False, True):
+            torch.manual_seed(3)
+            net = nn.Sequential(orthogonal(nn.Linear(2, 2, bias=False)), nn.Linear(2, 1, bias=False))
+            model = torch.compile(DDP(net), backend="eager", disable=not compiled)
+            model(torch.tensor([[rank + 1.0, 2.0]])).sum().backward()
+            results.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
+        return torch.allclose(*results), results[1].tolist()
+
+    (same, first), (_, second) = ranks(train)
+
+    assert same is True
+    assert first == second
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.2")
+def test_a_compiled_wrapper_took_no_parametrized_layer(ranks):
+    """``torch.compile(DDP(net))`` raises ``BackendCompilerFailed`` if a layer is parametrized.
+
+    See :issue:`113415`.
+    """
+
+    def train(rank):
+        from torch.nn.utils.parametrizations import orthogonal
+
+        model = DDP(nn.Sequential(orthogonal(nn.Linear(2, 2)), nn.Linear(2, 1)))
+        with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="compile_fn"):
+            torch.compile(model, backend="eager")(torch.rand(1, 2))
+        return True
+
+    assert ranks(train) == [True, True]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.3")
+def test_a_compiled_module_is_averaged(ranks):
+    """``DDP(torch.compile(net))`` averages gradients as DDP alone does, of parametrized layers as well."""
+
+    def train(rank):
+        from torch.nn.utils.parametrizations import orthogonal
+
+        results = []
+        for compiled in (False, True):
+            torch.manual_seed(3)
+            net = nn.Sequential(orthogonal(nn.Linear(2, 2, bias=False)), nn.Linear(2, 1, bias=False))
+            model = DDP(torch.compile(net, backend="eager", disable=not compiled))
+            model(torch.tensor([[rank + 1.0, 2.0]])).sum().backward()
+            results.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
+        return torch.allclose(*results), results[1].tolist()
+
+    (same, first), (_, second) = ranks(train)
+
+    assert same is True
+    assert first == second
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.3")
+def test_a_compiled_module_had_no_parametrized_layer(ranks):
+    """``DDP(torch.compile(net))`` raises ``BackendCompilerFailed`` in a call if a layer is parametrized."""
+
+    def train(rank):
+        from torch.nn.utils.parametrizations import orthogonal
+
+        net = nn.Sequential(orthogonal(nn.Linear(2, 2)), nn.Linear(2, 1))
+        with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match="compile_fn"):
+            DDP(torch.compile(net, backend="eager"))(torch.rand(1, 2))
+        return True
+
+    assert ranks(train) == [True, True]

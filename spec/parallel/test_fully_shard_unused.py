@@ -1,0 +1,35 @@
+"""Zero gradients for what a rank does not use, asked for and no longer.
+
+Read *fully_shard_gradients* first.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.parametrize(
+    ("settings", "unused"),
+    [([], None), ([False], None), ([True], [[0.0]]), ([True, False], None)],
+    ids=["default", "off", "on", "off again"],
+)
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.13")
+def test_zeros_can_be_switched_off_again(ranks, settings, unused):
+    """``set_reduce_scatter_unused_params(False)`` of ``fully_shard`` is the default, and ends the zeros.
+
+    Unused parameters then keep ``None`` as ``grad``. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_unused_params`.
+    """
+
+    def train(rank, settings):
+        from torch.distributed.fsdp import fully_shard
+
+        net = fully_shard(nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(1, 2, bias=False)))
+        net.forward = lambda x: net[0](x)
+        for setting in settings:
+            net.set_reduce_scatter_unused_params(setting)
+        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        return [None if p.grad is None else p.grad.to_local().tolist() for p in net.parameters()]
+
+    assert ranks(train, settings) == [[[[1.5]], unused]] * 2
