@@ -305,6 +305,7 @@ def test_a_failed_call_warns_of_nothing():
     """If ``forward`` raises, ``always_call=True`` hooks that do not raise themselves cause no warning."""
     failing = Failing()
     failing.register_forward_hook(lambda *given: "replaced", always_call=True)
+    failing.register_forward_hook(lambda *given: None, with_kwargs=True, always_call=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with (

@@ -204,6 +204,7 @@ def test_a_compiled_call_takes_the_place_of_the_call():
         return args, kwargs
 
     net = Net()
+    net.register_forward_pre_hook(lambda module, args: calls.append("pre-hook"))
     net.register_forward_hook(lambda module, args, output: calls.append("hook"))
     net._compiled_call_impl = compiled
 

@@ -101,6 +101,14 @@ def test_what_it_returns_replaces_the_gradients_of_inputs():
     assert torch.equal(x.grad, layer.weight * 10)
     assert torch.equal(layer.weight.grad, x)
 
+    add, y, z = nn.Module(), torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
+    add.forward = lambda y, z: y + z
+    add.register_full_backward_hook(
+        lambda module, grad_input, grad_output: (grad_input[0] * 3, grad_input[1] * 5)
+    )
+    add(y, z).backward()
+    assert [y.grad.item(), z.grad.item()] == [3.0, 5.0]
+
 
 def test_full_backward_hooks_run_in_order_of_registration():
     """Without ``prepend``, full backward hooks run in registration order, each on the previous one's

@@ -316,13 +316,14 @@ def test_global_and_local_kinds_may_differ(local, everywhere):
 
     So does a global legacy hook with local full ones.
     """
-    net = nn.Tanh()
+    early, late = nn.Tanh(), nn.Tanh()
     calls = []
-    local(net, lambda *given: calls.append("local"))
+    local(early, lambda *given: calls.append("local"))
     with everywhere(lambda *given: calls.append("global")):
-        net(torch.rand(2, requires_grad=True) * 1).sum().backward()
+        local(late, lambda *given: calls.append("local"))
+        late(early(torch.rand(2, requires_grad=True) * 1)).sum().backward()
 
-    assert sorted(calls) == ["global", "local"]
+    assert sorted(calls) == ["global", "global", "local", "local"]
 
 
 def test_no_global_legacy_hook_after_a_full_one():

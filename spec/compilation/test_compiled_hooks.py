@@ -260,13 +260,14 @@ def test_options_of_hooks_are_kept():
             return self[0](x, by=2.0)
 
     net = Net(Scale())
-    net[0].register_forward_pre_hook(lambda _, args, kwargs: (args, {"by": 3.0}), with_kwargs=True)
+    net[0].register_forward_pre_hook(lambda _, args, kwargs: (args, {"by": args[0] + 1}), with_kwargs=True)
+    net[0].register_forward_pre_hook(lambda _, args: args[0] * 2, prepend=True)
     net[0].register_forward_hook(lambda _, args, kwargs, output: output + kwargs["by"], with_kwargs=True)
     net[0].register_forward_hook(lambda _, args, output: output * 10, prepend=True)
     compiled = torch.compile(net, backend="eager", fullgraph=True)
 
-    assert [compiled(torch.ones(1)).item() for _ in range(3)] == [33.0] * 3
-    assert net(torch.ones(1)).item() == 33.0
+    assert [compiled(torch.ones(1)).item() for _ in range(3)] == [63.0] * 3
+    assert net(torch.ones(1)).item() == 63.0
 
 
 @pytest.mark.needs("compile")

@@ -46,6 +46,7 @@ def test_a_layer_is_made_on_the_way():
 
     assert result.tolist() == again.tolist() == [9.0]
     assert not torch.equal(first, second)
+    assert 3.0 not in second
     assert list(net.parameters()) == []
 
 

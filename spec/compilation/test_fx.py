@@ -104,9 +104,10 @@ def test_unused_tensors_vanish():
             return x * self.weight
 
     net = nn.Sequential(nn.BatchNorm1d(2), Norm()).eval()
+    net.register_buffer("steps", torch.tensor(0))
     lost = set(net.state_dict()) - set(fx.symbolic_trace(net).state_dict())
 
-    assert lost == {"1.bias", "1.batches"}
+    assert lost == {"steps", "1.bias", "1.batches"}
 
 
 def test_parameters_are_the_same_objects():
@@ -115,13 +116,23 @@ def test_parameters_are_the_same_objects():
 
     They are the same objects under the same names: who trains one trains both.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden = nn.Linear(2, 3)
+            self.scale = nn.Parameter(torch.rand(3))
+
+        def forward(self, x):
+            return self.hidden(x) * self.scale
+
+    net = Net()
 
     traced = fx.symbolic_trace(net)
 
-    assert list(traced.state_dict()) == ["0.weight", "0.bias"]
-    assert [id(value) for value in traced.parameters()] == [id(value) for value in net.parameters()]
-    assert traced.get_submodule("0") is net[0]
+    assert sorted(traced.state_dict()) == ["hidden.bias", "hidden.weight", "scale"]
+    assert all(p is net.get_parameter(name) for name, p in traced.named_parameters())
+    assert traced.hidden is net.hidden
 
 
 def test_layers_of_torch_are_leaves():

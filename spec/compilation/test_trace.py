@@ -43,13 +43,13 @@ def test_a_traced_module_has_the_same_names():
 
     The results are the same for inputs that take the way of the example.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
     x = torch.rand(4, 2)
 
     traced = torch.jit.trace(net, x)
 
     assert isinstance(traced, torch.jit.ScriptModule)
-    assert list(traced.state_dict()) == ["0.weight", "0.bias"]
+    assert list(traced.state_dict()) == list(net.state_dict())
     torch.testing.assert_close(traced(x), net(x))
 
 

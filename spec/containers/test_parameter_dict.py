@@ -31,7 +31,7 @@ def test_its_keys_are_names_in_the_model():
 def test_a_tensor_value_becomes_a_parameter():
     """A ``ParameterDict`` wraps a tensor in a parameter that shares its memory; a parameter is kept."""
     tensor, parameter = torch.rand(2), nn.Parameter(torch.rand(3), requires_grad=False)
-    table = nn.ParameterDict([("t", tensor)])
+    table = nn.ParameterDict([("t", tensor), ("p", torch.rand(3))])
 
     table["p"] = parameter
 

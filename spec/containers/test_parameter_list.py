@@ -61,7 +61,7 @@ def test_other_values_are_kept_as_they_are():
 
     Such values are not in ``state_dict()`` and do not move with the model, tensors within them neither.
     """
-    pair = (torch.rand(2), "text")
+    pair = (torch.rand(2), torch.rand(3))
     values = nn.ParameterList([nn.Parameter(torch.rand(2)), "text", None, pair])
 
     assert list(values)[1:] == ["text", None, pair]
@@ -159,15 +159,16 @@ def test_a_slice_is_a_new_list():
 
 def test_an_element_is_set_by_its_index():
     """``values[i] = tensor`` sets an element of a ``ParameterList`` to a new parameter of that tensor."""
-    values = nn.ParameterList([torch.rand(2), torch.rand(3)])
+    values = nn.ParameterList([torch.rand(2), torch.rand(4)])
     old, tensor = values[1], torch.full((4,), 7.0)
 
+    values[0] = torch.rand(3)
     values[-1] = tensor
 
     assert type(values[1]) is nn.Parameter
     assert values[1] is not old
     assert values[1].data_ptr() == tensor.data_ptr()
-    assert [tuple(p.shape) for p in values.parameters()] == [(2,), (4,)]
+    assert [tuple(p.shape) for p in values.parameters()] == [(3,), (4,)]
 
 
 @pytest.mark.question("Q25")

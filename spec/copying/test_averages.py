@@ -98,12 +98,14 @@ def test_buffers_are_copied_unless_told(use_buffers, mean):
     """
     norm = nn.BatchNorm1d(1)
     averaged = AveragedModel(norm, use_buffers=use_buffers)
+    norm.num_batches_tracked.fill_(5)
 
     for value in (2.0, 6.0):
         norm.running_mean.fill_(value)
         averaged.update_parameters(norm)
 
     assert averaged.module.running_mean.item() == mean
+    assert averaged.module.num_batches_tracked.item() == 5
 
 
 @pytest.mark.parametrize("training", [False, True])

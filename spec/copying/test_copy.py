@@ -102,11 +102,12 @@ def test_submodules_are_switched_for_both():
 def test_moving_a_shallow_copy_moves_both():
     """``copy.copy(net).to(dtype)`` and ``copy.copy(net).double()`` also convert the parameters of ``net``."""
     net = nn.Linear(2, 3)
+    net.inner = nn.PReLU()
 
     copy.copy(net).double()
 
-    assert [p.dtype for p in net.parameters()] == [torch.float64] * 2
+    assert [p.dtype for p in net.parameters()] == [torch.float64] * 3
 
     copy.copy(net).to(torch.float16)
 
-    assert [p.dtype for p in net.parameters()] == [torch.float16] * 2
+    assert [p.dtype for p in net.parameters()] == [torch.float16] * 3

@@ -241,9 +241,12 @@ def test_containers_are_copied(container):
     assert [value.tolist() for value in new.values()] == [value.tolist() for value in old.values()]
 
     copied.register_parameter("more", nn.Parameter(torch.rand(2)))
+    copied.add_module("another", nn.ReLU())
 
     assert "more" in copied._parameters
+    assert "another" in copied._modules
     assert "more" not in container._parameters
+    assert "another" not in container._modules
 
 
 @pytest.mark.question("Q79")

@@ -17,11 +17,15 @@ def test_plain_attributes_are_copied_deeply():
     """``copy.deepcopy(module)`` also copies plain attributes deeply, such as lists and dicts."""
     net = nn.Module()
     net.sizes = {"hidden": [2, 3]}
+    net.seen = [{"loss": 0.5}]
     copied = copy.deepcopy(net)
     copied.sizes["hidden"].append(5)
+    copied.seen[0]["loss"] = 0.25
 
     assert net.sizes == {"hidden": [2, 3]}
     assert copied.sizes == {"hidden": [2, 3, 5]}
+    assert net.seen == [{"loss": 0.5}]
+    assert copied.seen == [{"loss": 0.25}]
 
 
 def test_unregistered_modules_are_copied():

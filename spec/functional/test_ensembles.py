@@ -78,12 +78,13 @@ def test_an_optimizer_wants_the_values():
     assert [model.weight.tolist() for model in models] == [[[2.0, 2.0]], [[3.0, 3.0]]]
 
 
-def test_stacked_tensors_are_copies():
+@pytest.mark.parametrize("count", [1, 2])
+def test_stacked_tensors_are_copies(count):
     """Changing a tensor returned by ``stack_module_state`` does not change the modules.
 
     After training, copy the rows back to have modules again.
     """
-    models = [nn.BatchNorm1d(2), nn.BatchNorm1d(2)]
+    models = [nn.BatchNorm1d(2) for _ in range(count)]
     before = [value.tolist() for model in models for value in model.state_dict().values()]
 
     for tensors in stack_module_state(models):
@@ -210,8 +211,10 @@ def test_stacked_statistics_are_updated():
     torch.vmap(lambda *state: functional_call(models[0], state[:2], state[2]))(parameters, buffers, x)
 
     assert buffers["running_mean"].tolist() == [[1.5], [4.0]]
+    assert buffers["running_var"].tolist() == [[1.5], [4.5]]
     assert buffers["num_batches_tracked"].tolist() == [1, 1]
     assert [model.running_mean.tolist() for model in models] == [[0.0], [0.0]]
+    assert [model.running_var.tolist() for model in models] == [[1.0], [1.0]]
 
 
 def test_only_names_of_the_first_count():

@@ -24,6 +24,9 @@ def test_it_computes_with_the_given_tensors(device):
 
     assert out.tolist() == [325.0]
 
+    given = {name: value.bfloat16() for name, value in given.items()}
+    assert functional_call(layer, given, torch.ones(2).to(device).bfloat16()).dtype is torch.bfloat16
+
 
 def test_the_module_has_its_own_tensors_afterwards():
     """After ``functional_call`` an ``nn.Linear`` has its original parameters again, unchanged.
@@ -83,11 +86,12 @@ def test_buffers_are_replaced_too():
 
 def test_names_reach_into_submodules():
     """``functional_call`` accepts tensors of submodules under dotted names, such as ``1.0.weight``."""
-    net = nn.Sequential(nn.Identity(), nn.Sequential(nn.Linear(2, 1, bias=False)))
+    net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Sequential(nn.Linear(2, 1, bias=False)))
+    given = {"1.0.weight": torch.tensor([[2.0, 3.0]]), "0.weight": torch.tensor([[0.0, 1.0], [1.0, 0.0]])}
 
-    out = functional_call(net, {"1.0.weight": torch.tensor([[2.0, 3.0]])}, torch.tensor([10.0, 100.0]))
+    out = functional_call(net, given, torch.tensor([10.0, 100.0]))
 
-    assert out.tolist() == [320.0]
+    assert out.tolist() == [230.0]
 
 
 def test_one_argument_needs_no_tuple():

@@ -138,9 +138,9 @@ def test_with_a_mean_each_sample_counts_alone():
     call_for_per_sample_grads(other)(x).mean().backward()
 
     torch.testing.assert_close(other.weight.grad_sample * 3, layer.weight.grad_sample)
-    for gradient, sample in zip(layer.weight.grad_sample, x, strict=True):
-        (alone,) = torch.autograd.grad(layer(sample).mean(), [layer.weight])
-        torch.testing.assert_close(gradient, alone)
+    for row, sample in enumerate(x):
+        alone = torch.autograd.grad(layer(sample).mean(), [layer.weight, layer.bias])
+        torch.testing.assert_close((layer.weight.grad_sample[row], layer.bias.grad_sample[row]), alone)
 
 
 def test_reductions_have_two_names():

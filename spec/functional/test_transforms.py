@@ -113,13 +113,13 @@ def test_product_from_the_left():
     """
     layer = nn.Linear(2, 1, bias=False)
 
-    def call(weight):
-        return functional_call(layer, {"weight": weight}, torch.tensor([10.0, 100.0]))
+    def call(weight, x):
+        return functional_call(layer, {"weight": weight}, x)
 
-    out, pull = vjp(call, torch.tensor([[2.0, 3.0]]))
+    out, pull = vjp(call, torch.tensor([[2.0, 3.0]]), torch.tensor([10.0, 100.0]))
 
     assert out.tolist() == [320.0]
-    assert [value.tolist() for value in pull(torch.tensor([5.0]))] == [[[50.0, 500.0]]]
+    assert [value.tolist() for value in pull(torch.tensor([5.0]))] == [[[50.0, 500.0]], [10.0, 15.0]]
 
 
 def test_a_module_itself_can_be_mapped():

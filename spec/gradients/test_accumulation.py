@@ -124,7 +124,8 @@ def test_unused_parameters_keep_none():
     assert net["unused"].bias.grad.tolist() == [3.0]
 
 
-def test_only_a_single_number_has_a_gradient_of_its_own():
+@pytest.mark.parametrize("size", [(2,), (1, 2)], ids=["one dimension", "two dimensions"])
+def test_only_a_single_number_has_a_gradient_of_its_own(size):
     """``backward()`` without an argument raises ``RuntimeError`` if the output has more than one element.
 
     Reduce it first, by ``sum()`` or ``mean()``, or give a weight for each element.
@@ -132,7 +133,7 @@ def test_only_a_single_number_has_a_gradient_of_its_own():
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="grad can be implicitly created only for scalar outputs"):
-        layer(torch.rand(1, 2)).backward()
+        layer(torch.rand(size)).backward()
     layer(torch.rand(1, 2)).backward(torch.tensor([[2.0, 3.0, 5.0]]))
     assert layer.bias.grad.tolist() == [2.0, 3.0, 5.0]
     layer(torch.rand(1, 2))[:, :1].backward()
@@ -176,7 +177,7 @@ def test_no_grad_builds_no_graph():
     """
     layer = nn.Linear(2, 1)
     with torch.no_grad():
-        output = layer(torch.rand(1, 2))
+        output = layer(torch.rand(1, 2, requires_grad=True))
 
     assert output.requires_grad is False
     assert output.grad_fn is None
@@ -230,12 +231,13 @@ def test_an_assigned_gradient_has_the_same_shape(sizes):
     assert parameter.grad is gradient
 
 
-def test_an_assigned_gradient_has_the_same_dtype():
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_an_assigned_gradient_has_the_same_dtype(dtype):
     """By default, assigning a tensor of another dtype to ``parameter.grad`` raises ``RuntimeError``."""
     parameter = nn.Parameter(torch.rand(4))
 
     with pytest.raises(RuntimeError, match=r"assign.* (dtype|type)"):
-        parameter.grad = torch.rand(4, dtype=torch.float64)
+        parameter.grad = torch.rand(4, dtype=dtype)
     assert parameter.grad is None
 
 

@@ -89,6 +89,7 @@ def test_freezing_keeps_a_gradient_that_is_there():
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
     layer.weight.requires_grad_(False)
     layer(torch.tensor([[10.0, 30.0]])).sum().backward()
+    layer.requires_grad_(False)
 
     assert layer.weight.grad.tolist() == [[5.0, 7.0]]
     assert layer.bias.grad.tolist() == [2.0]

@@ -195,8 +195,8 @@ def test_a_lazy_module_is_called_outside_first():
     assert other.weight.grad.tolist() == [[4.0, 4.0]] * 3
 
 
-@pytest.mark.parametrize("keep", [setattr, nn.Module.register_buffer], ids=["attribute", "buffer"])
-def test_a_tensor_cached_inside_raises_later(keep):
+@pytest.mark.parametrize("declare", [setattr, nn.Module.register_buffer], ids=["attribute", "buffer"])
+def test_a_tensor_cached_inside_raises_later(declare):
     """A tensor that ``forward`` caches in ``torch.inference_mode`` makes a later trainable call raise.
 
     It is a ``RuntimeError``. A cache of positions or masks filled in validation is such a tensor, as an
@@ -206,12 +206,13 @@ def test_a_tensor_cached_inside_raises_later(keep):
 
     class Net(nn.Linear):
         def forward(self, x):
-            if not hasattr(self, "positions"):
+            if self.positions is None:
                 with torch.inference_mode(inside):
-                    keep(self, "positions", torch.arange(3.0))
+                    self.positions = torch.arange(3.0)
             return super().forward(x) * self.positions
 
     inside, net, x = True, Net(2, 3), torch.rand(4, 2)
+    declare(net, "positions", None)
     with torch.inference_mode():
         net(x)
 
@@ -220,7 +221,7 @@ def test_a_tensor_cached_inside_raises_later(keep):
     net.positions = net.positions.clone()
     assert net(x).requires_grad is True
 
-    inside, net = False, Net(2, 3)
+    inside, net.positions = False, None
     with torch.inference_mode():
         net(x)
     assert net(x).requires_grad is True

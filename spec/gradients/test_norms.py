@@ -96,12 +96,14 @@ def test_gradients_are_scaled_by_the_norm_given(foreach):
     first, second = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
     first.grad, second.grad = torch.tensor([2.0, 3.0]), torch.tensor([-6.0])
     gradient = first.grad
-    result = nn.utils.clip_grads_with_norm_([first, second], "5", torch.tensor(20.0), foreach)
+    result = nn.utils.clip_grads_with_norm_([first, second], "1", torch.tensor(4.0), foreach)
 
     assert result is None
     assert first.grad is gradient
     assert first.grad.tolist() == pytest.approx([0.5, 0.75])
     assert second.grad.tolist() == pytest.approx([-1.5])
+    nn.utils.clip_grads_with_norm_([first, second], 10, torch.tensor(20.0), foreach)
+    assert first.grad.tolist() == pytest.approx([0.25, 0.375])
 
 
 @pytest.mark.since("2.6")

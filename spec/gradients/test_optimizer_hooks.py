@@ -26,10 +26,12 @@ def test_a_step_pre_hook_comes_before_the_step():
     weight.grad = torch.tensor([2.0])
     calls = []
     optimizer.register_step_pre_hook(lambda *given: calls.append((*given, weight.item())))
+    optimizer.step(None)
     optimizer.step(closure=None)
 
-    assert calls == [(optimizer, (optimizer,), {"closure": None}, 3.0)]
-    assert weight.item() == 2.0
+    assert calls[0] == (optimizer, (optimizer, None), {}, 3.0)
+    assert calls[1:] == [(optimizer, (optimizer,), {"closure": None}, 2.0)]
+    assert weight.item() == 1.0
 
 
 def test_a_step_post_hook_comes_after_the_step():
@@ -41,9 +43,11 @@ def test_a_step_post_hook_comes_after_the_step():
     weight.grad = torch.tensor([2.0])
     calls = []
     optimizer.register_step_post_hook(lambda *given: calls.append((*given, weight.item())))
+    optimizer.step(None)
     optimizer.step(closure=None)
 
-    assert calls == [(optimizer, (optimizer,), {"closure": None}, 2.0)]
+    assert calls[0] == (optimizer, (optimizer, None), {}, 2.0)
+    assert calls[1:] == [(optimizer, (optimizer,), {"closure": None}, 1.0)]
 
 
 def test_a_step_pre_hook_may_change_the_arguments():
@@ -126,18 +130,20 @@ def test_a_hook_for_all_optimizers():
     assert calls[6:] == ["before", "own before", "own after", "own before", "own after"]
 
 
-@pytest.mark.parametrize(("kind", "value"), [("pre", 3.0), ("post", 2.0)])
-def test_a_global_step_hook_gets_the_arguments(kind, value):
+@pytest.mark.parametrize(("kind", "first", "second"), [("pre", 3.0, 2.0), ("post", 2.0, 1.0)])
+def test_a_global_step_hook_gets_the_arguments(kind, first, second):
     """``register_optimizer_step_pre_hook`` and its ``post`` twin call ``hook(optimizer, args, kwargs)``."""
     weight, calls = nn.Parameter(torch.tensor([3.0])), []
     optimizer = Descent([weight], {})
     weight.grad = torch.tensor([2.0])
     register = getattr(optimizers, f"register_optimizer_step_{kind}_hook")
     handle = register(lambda *given: calls.append((*given, weight.item())))
+    optimizer.step(None)
     optimizer.step(closure=None)
     handle.remove()
 
-    assert calls == [(optimizer, (optimizer,), {"closure": None}, value)]
+    assert calls[0] == (optimizer, (optimizer, None), {}, first)
+    assert calls[1:] == [(optimizer, (optimizer,), {"closure": None}, second)]
 
 
 @pytest.mark.since("2.1")

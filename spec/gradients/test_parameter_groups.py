@@ -137,11 +137,11 @@ def test_adam_shows_decoupled_weight_decay():
 @pytest.mark.since("2.6")
 def test_named_parameters_are_accepted():
     """An optimizer accepts ``named_parameters()`` and keeps the names as ``param_names`` (:pull:`134107`)."""
-    layer = nn.Linear(2, 3)
-    [group] = SGD(layer.named_parameters(), lr=0.1).param_groups
+    net = nn.Sequential(nn.Linear(2, 3))
+    [group] = SGD(net.named_parameters(), lr=0.1).param_groups
 
-    assert group["param_names"] == ["weight", "bias"]
-    assert [id(p) for p in group["params"]] == [id(p) for p in layer.parameters()]
+    assert group["param_names"] == ["0.weight", "0.bias"]
+    assert [id(p) for p in group["params"]] == [id(p) for p in net.parameters()]
 
 
 @pytest.mark.before("2.6")
@@ -303,12 +303,12 @@ def test_tied_layers_in_two_groups_are_refused():
 
     Decide to which group the shared parameter belongs, and leave it out of the other.
     """
-    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    net[1].weight = net[0].weight
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
+    net[2].weight = net[0].weight
 
     with pytest.raises(ValueError, match="more than one parameter group"):
-        SGD([{"params": net[0].parameters()}, {"params": net[1].parameters()}], lr=0.1)
-    assert len(SGD(net.parameters(), lr=0.1).param_groups[0]["params"]) == 3
+        SGD([{"params": layer.parameters()} for layer in net], lr=0.1)
+    assert len(SGD(net.parameters(), lr=0.1).param_groups[0]["params"]) == 5
 
 
 @pytest.mark.since("2.2")

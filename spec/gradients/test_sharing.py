@@ -105,8 +105,11 @@ def test_an_embedding_and_its_output_are_tied():
     with torch.no_grad():
         embedding.weight.copy_(torch.tensor([[2.0, 3.0], [5.0, 7.0], [11.0, 13.0]]))
 
-    assert head(embedding(torch.tensor([1]))).tolist() == [[31.0, 74.0, 146.0]]
+    output = head(embedding(torch.tensor([1])))
+    output.sum().backward()
+    assert output.tolist() == [[31.0, 74.0, 146.0]]
     assert head.weight is embedding.weight
+    assert head.weight.grad.tolist() == [[5.0, 7.0], [5.0 + 18, 7.0 + 23], [5.0, 7.0]]
 
 
 def test_copying_values_does_not_tie():
@@ -148,16 +151,16 @@ def test_a_transposed_weight_shares_storage_only():
 
     Each step of an optimizer changes the shared values twice then. Transpose in forward instead.
     """
-    encoder, decoder = nn.Linear(2, 1, bias=False), nn.Linear(1, 2, bias=False)
+    encoder, decoder = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
     nn.init.constant_(encoder.weight, 3.0)
     decoder.weight = nn.Parameter(encoder.weight.T)
     decoder(encoder(torch.tensor([[5.0, 7.0]]))).sum().backward()
 
-    assert encoder.weight.grad.tolist() == [[30.0, 42.0]]
-    assert decoder.weight.grad.tolist() == [[36.0], [36.0]]
+    assert encoder.weight.grad.tolist() == [[30.0, 42.0], [30.0, 42.0]]
+    assert decoder.weight.grad.tolist() == [[36.0, 36.0], [36.0, 36.0]]
     torch.optim.SGD([encoder.weight, decoder.weight], lr=0.5).step()
-    assert encoder.weight.tolist() == [[3.0 - 15 - 18, 3.0 - 21 - 18]]
-    assert decoder.weight.tolist() == [[-30.0], [-36.0]]
+    assert encoder.weight.tolist() == [[3.0 - 15 - 18, 3.0 - 21 - 18]] * 2
+    assert decoder.weight.tolist() == [[-30.0, -30.0], [-36.0, -36.0]]
 
 
 @pytest.mark.claim("N2-32", "N4-16")
@@ -215,9 +218,10 @@ def test_replacing_one_name_unties():
     net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
     net[1].weight = net[0].weight
     old = net[0].weight
-    net[1].weight = nn.Parameter(torch.rand(2, 2))
+    new = net[1].weight = nn.Parameter(torch.rand(2, 2))
 
     assert net[0].weight is old
+    assert net[1].weight is new
     assert [name for name, _ in net.named_parameters()] == ["0.weight", "1.weight"]
 
 

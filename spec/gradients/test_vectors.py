@@ -46,12 +46,16 @@ def test_a_vector_is_cut_into_parameters(device):
     assert net[1].weight.tolist() == [9.0]
 
 
-def test_there_and_back_changes_nothing():
+@pytest.mark.parametrize(
+    "net",
+    [nn.Linear(2, 3, bias=False), nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))],
+    ids=["one parameter", "several"],
+)
+def test_there_and_back_changes_nothing(net):
     """``vector_to_parameters`` restores the values that ``parameters_to_vector`` copied.
 
     The vector is a copy, so that the parameters may change in between.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     before = [p.tolist() for p in net.parameters()]
     vector = parameters_to_vector(net.parameters())
     with torch.no_grad():

@@ -108,7 +108,7 @@ def test_zero_grad_reaches_parameters_only():
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 5.0)
     layer.register_buffer("scale", torch.tensor([3.0], requires_grad=True))
-    x = torch.tensor([[2.0, 4.0]], requires_grad=True)
+    layer.x = x = torch.tensor([[2.0, 4.0]], requires_grad=True)
     (layer(x) * layer.scale).sum().backward()
     layer.zero_grad()
 
@@ -127,6 +127,7 @@ def test_optimizers_set_gradients_to_none_too():
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     optimizer = torch.optim.SGD([{"params": net[0].weight}, {"params": net[1].weight}], lr=0.1)
     net(torch.rand(1, 2)).sum().backward()
+    net[1].weight.requires_grad_(False)
     optimizer.zero_grad()
 
     assert [p.grad is None for p in net.parameters()] == [True, False, True, False]

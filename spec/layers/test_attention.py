@@ -81,19 +81,20 @@ def test_attention_needs_positive_sizes(embedding, heads):
         nn.MultiheadAttention(embedding, heads)
 
 
-def test_the_number_of_heads_changes_no_parameter():
+@pytest.mark.parametrize("options", [{}, {"add_bias_kv": True}, {"kdim": 5, "vdim": 6}], ids=str)
+def test_the_number_of_heads_changes_no_parameter(options):
     """``num_heads`` of :class:`~torch.nn.MultiheadAttention` does not change the shape of any parameter.
 
     The heads share the projections out among them: each gets ``embed_dim / num_heads`` rows. A state loads
     into a layer with another number of heads without an error, and means something else there.
     """
-    one, four = nn.MultiheadAttention(8, 1), nn.MultiheadAttention(8, 4)
-    x = torch.rand(3, 2, 8)
+    one, four = nn.MultiheadAttention(8, 1, **options), nn.MultiheadAttention(8, 4, **options)
+    given = torch.rand(3, 2, 8), torch.rand(4, 2, one.kdim), torch.rand(4, 2, one.vdim)
     four.load_state_dict(one.state_dict())
 
     assert [p.shape for p in one.parameters()] == [p.shape for p in four.parameters()]
     assert [one.head_dim, four.head_dim] == [8, 2]
-    assert torch.allclose(one(x, x, x)[0], four(x, x, x)[0]) is False
+    assert torch.allclose(one(*given)[0], four(*given)[0]) is False
 
 
 @pytest.mark.parametrize(

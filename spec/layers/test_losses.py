@@ -12,7 +12,30 @@ from torch.nn import functional as F
 @pytest.mark.claim("N5-08")
 @pytest.mark.parametrize(
     "loss",
-    [nn.MSELoss(), nn.L1Loss(), nn.CrossEntropyLoss(), nn.BCEWithLogitsLoss(), nn.CTCLoss(), nn.KLDivLoss()],
+    [
+        nn.BCELoss(),
+        nn.BCEWithLogitsLoss(),
+        nn.CosineEmbeddingLoss(),
+        nn.CrossEntropyLoss(),
+        nn.CTCLoss(),
+        nn.GaussianNLLLoss(),
+        nn.HingeEmbeddingLoss(),
+        nn.HuberLoss(),
+        nn.KLDivLoss(),
+        nn.L1Loss(),
+        nn.MarginRankingLoss(),
+        nn.MSELoss(),
+        nn.MultiLabelMarginLoss(),
+        nn.MultiLabelSoftMarginLoss(),
+        nn.MultiMarginLoss(),
+        nn.NLLLoss(),
+        nn.PoissonNLLLoss(),
+        nn.SmoothL1Loss(),
+        nn.SoftMarginLoss(),
+        nn.TripletMarginLoss(),
+        nn.TripletMarginWithDistanceLoss(),
+    ],
+    ids=lambda loss: type(loss).__name__,
 )
 def test_a_loss_is_a_module(loss):
     """A loss such as ``nn.MSELoss()`` is a :class:`~torch.nn.Module` without parameters.
@@ -70,7 +93,9 @@ def test_the_mean_is_the_default():
     ]
 
     assert [loss.reduction for loss in losses] == ["mean"] * 7
-    assert nn.L1Loss()(torch.tensor([[1.0], [5.0]]), torch.tensor([[2.0], [2.0]])).item() == 2.0
+    prediction, target = torch.tensor([[1.0, 5.0], [2.0, 2.0]]), torch.full((2, 2), 2.0)
+    assert nn.L1Loss()(prediction, target).item() == (1 + 3) / 4
+    assert nn.MSELoss()(prediction, target).item() == (1 + 9) / 4
 
 
 def test_an_unknown_reduction_is_found_at_the_call():
@@ -139,6 +164,10 @@ def test_cross_entropy_takes_scores_and_classes():
 
     assert torch.allclose(result, nn.NLLLoss()(scores.log_softmax(1), classes))
     assert torch.allclose(result, -scores.log_softmax(1)[range(4), classes].mean())
+
+    pixels, labels = torch.randn(2, 3, 5), torch.tensor([[0, 2, 1, 2, 0], [1, 1, 0, 2, 2]])
+    expected = nn.NLLLoss()(pixels.log_softmax(1), labels)
+    assert torch.allclose(nn.CrossEntropyLoss()(pixels, labels), expected)
 
     sure = F.one_hot(classes, 3) * 100.0
     assert nn.CrossEntropyLoss()(sure, classes) == 0

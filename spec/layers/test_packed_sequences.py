@@ -134,6 +134,8 @@ def test_sequences_are_packed_at_once():
     assert pack_sequence([short, long], enforce_sorted=False).data.tolist() == [2, 1, 3]
     with pytest.raises(RuntimeError, match="must be sorted in decreasing order"):
         pack_sequence([short, long])
+    rows = torch.rand(2, 3, 4), torch.rand(1, 3, 4)
+    assert torch.equal(pack_sequence(rows).data, torch.stack([rows[0][0], rows[1][0], rows[0][1]]))
 
 
 def test_a_default_device_breaks_packing():

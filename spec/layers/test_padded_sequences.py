@@ -20,6 +20,8 @@ def test_sequences_may_have_more_dimensions(trailing):
     assert torch.equal(padded[:, 0], long)
     assert torch.equal(padded[:2, 1], short)
     assert torch.equal(padded[2, 1], torch.full(trailing, 7.0))
+    first = pad_sequence([long, short], batch_first=True, padding_value=7.0)
+    assert torch.equal(first, padded.transpose(0, 1))
 
 
 def test_any_iterable_of_tensors_is_padded():

@@ -86,13 +86,13 @@ def test_a_subclass_keeps_itself_asleep():
         def train(self, mode=True):
             return super().train(False)
 
-    net = nn.Sequential(FrozenNorm(2), nn.BatchNorm1d(2)).train()
-    net[0].eval()
+    net = nn.Sequential(FrozenNorm(2), nn.BatchNorm1d(2))
     net.train()
+    assert [layer.training for layer in net] == [False, True]
+
     net[0].train()
     net(torch.randn(8, 2))
-
-    assert [layer.training for layer in net] == [False, True]
+    assert net[0].training is False
     assert [layer.num_batches_tracked.item() for layer in net] == [0, 1]
 
 

@@ -248,25 +248,27 @@ def test_one_element_will_do_with_statistics():
 
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(("shape", "dim"), [((4, 3, 5), 1), ((3, 5), 0)], ids=["batch", "sample"])
-def test_affine_wants_its_channels(shape, dim):
+@pytest.mark.parametrize("training", [True, False])
+def test_affine_wants_its_channels(training, shape, dim):
     """``InstanceNorm(affine=True)`` raises ``ValueError`` if the channels do not match ``num_features``
     (:pull:`94624`).
     """
     wanted = f"expected input's size at dim={dim} to match num_features (2), but got: 3."
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        nn.InstanceNorm1d(2, affine=True)(torch.randn(shape))
+        nn.InstanceNorm1d(2, affine=True).train(training)(torch.randn(shape))
 
 
 @pytest.mark.since("2.1")
-def test_other_channels_are_warned_of():
+@pytest.mark.parametrize("training", [True, False])
+def test_other_channels_are_warned_of(training):
     """By default ``InstanceNorm`` warns if the number of channels is not ``num_features``, and still
     works.
     """
     x = torch.randn(4, 3, 5)
 
     with pytest.warns(UserWarning, match="input's size at dim=1 does not match num_features") as caught:
-        out = nn.InstanceNorm1d(2)(x)
+        out = nn.InstanceNorm1d(2).train(training)(x)
 
     assert len(caught) == 1
     torch.testing.assert_close(out, nn.InstanceNorm1d(3)(x))

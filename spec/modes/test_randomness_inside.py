@@ -90,6 +90,7 @@ def test_attention_drops_in_training():
     out, weights = net(x, x, x)
     assert out.flatten(0, 1).unique(dim=0).tolist() == [[2.0, 3.0, 5.0, 7.0]]
     assert weights.count_nonzero() == 0
+    assert torch.equal(net(x, x, x, need_weights=False)[0], out)
 
     out, weights = net.eval()(x, x, x)
     assert len(out.flatten(0, 1).unique(dim=0)) == 15
@@ -113,13 +114,14 @@ def test_a_transformer_layer_drops_in_training():
     assert not torch.allclose(layer(x), left, atol=0.01)
 
 
-def test_a_transformer_layer_in_evaluation():
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_transformer_layer_in_evaluation(norm_first):
     """In eval mode :class:`nn.TransformerEncoderLayer <torch.nn.TransformerEncoderLayer>` computes the same
     with and without ``torch.no_grad()``.
 
     Without gradients it may take a separate fast path, which rounds differently.
     """
-    layer = nn.TransformerEncoderLayer(4, 2, dim_feedforward=8, batch_first=True).eval()
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, norm_first=norm_first).eval()
     x = torch.randn(3, 5, 4)
     with torch.no_grad():
         fast = layer(x)
@@ -145,3 +147,6 @@ def test_the_function_of_attention_has_no_mode():
 
     assert not torch.equal(net(x), net(x))
     assert torch.equal(*[F.scaled_dot_product_attention(x, x, x) for _ in range(2)])
+
+    attention, x = nn.MultiheadAttention(4, 2, dropout=0.5).eval(), torch.rand(50, 4)
+    assert torch.equal(*[attention(x, x, x, need_weights=False)[0] for _ in range(2)])

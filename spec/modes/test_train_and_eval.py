@@ -17,6 +17,7 @@ def test_eval_sets_training_to_false():
     batch normalization and a few other layers do; gradients are recorded as before.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout()))
+    net[1].training = False
     net.eval()
 
     assert [module.training for module in net.modules()] == [False, False, False, False]
@@ -29,6 +30,7 @@ def test_train_sets_training_to_true():
     submodules.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout())).eval()
+    net[1].training = True
     net.train()
 
     assert [module.training for module in net.modules()] == [True, True, True, True]
@@ -121,7 +123,7 @@ def test_every_submodule_is_asked():
             calls.append(mode)
             return super().train(mode)
 
-    net = nn.Sequential(Layer(), Layer())
+    net = nn.Sequential(Layer(), nn.Sequential(Layer()))
     net.train()
     net.eval()
 
@@ -249,5 +251,7 @@ def test_most_layers_compute_the_same(layer):
     do not.
     """
     x = torch.randn(3, 4)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
 
     assert torch.equal(layer.train()(x), layer.eval()(x))

@@ -20,9 +20,10 @@ from torch import nn
         (nn.Conv1d(5, 3, 4), (20, 12)),
         (nn.Conv2d(5, 3, (2, 4)), (40, 24)),
         (nn.Conv2d(6, 4, (2, 4), groups=2), (24, 32)),
+        (nn.Conv3d(5, 3, (2, 4, 6)), (240, 144)),
         (nn.ConvTranspose1d(5, 3, 4), (12, 20)),
     ],
-    ids=["linear", "convolution", "two dimensions", "groups", "transposed"],
+    ids=["linear", "convolution", "two dimensions", "groups", "three dimensions", "transposed"],
 )
 def test_fans_are_read_off_the_shape(layer, fans):
     """In :mod:`torch.nn.init`, ``fan_in`` is ``weight.size(1)``, ``fan_out`` ``weight.size(0)``, each times
@@ -47,7 +48,11 @@ def test_the_weight_of_linear_is_fan_out_by_fan_in():
     assert nn.init._calculate_fan_in_and_fan_out(layer.weight) == (5, 3)
 
 
-@pytest.mark.parametrize(("arguments", "gain"), [((), 1.0), ((3.0,), 3.0)], ids=["default", "gain"])
+@pytest.mark.parametrize(
+    ("arguments", "gain"),
+    [((), 1.0), ((3.0,), 3.0), ((0.5,), 0.5)],
+    ids=["default", "large gain", "small gain"],
+)
 def test_xavier_uniform(arguments, gain):
     """``nn.init.xavier_uniform_`` draws between plus and minus ``gain * sqrt(6 / (fan_in + fan_out))``.
 
@@ -60,7 +65,11 @@ def test_xavier_uniform(arguments, gain):
     assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.03)
 
 
-@pytest.mark.parametrize(("arguments", "gain"), [((), 1.0), ((3.0,), 3.0)], ids=["default", "gain"])
+@pytest.mark.parametrize(
+    ("arguments", "gain"),
+    [((), 1.0), ((3.0,), 3.0), ((0.5,), 0.5)],
+    ids=["default", "large gain", "small gain"],
+)
 def test_xavier_normal(arguments, gain):
     """``nn.init.xavier_normal_`` draws with mean 0 and std ``gain * sqrt(2 / (fan_in + fan_out))``.
 

@@ -79,11 +79,11 @@ def test_uniform_between_zero_and_one():
 
 def test_uniform_takes_its_bounds():
     """``nn.init.uniform_(tensor, a, b)`` draws values uniformly between ``a`` and ``b``."""
-    values = nn.init.uniform_(torch.empty(100, 100), -2.0, 7.0)
+    values = nn.init.uniform_(torch.empty(100, 100), -7.0, -2.0)
 
-    assert values.min().item() >= -2
-    assert values.max().item() < 7
-    assert values.histc(5, -2, 7).tolist() == pytest.approx([2000] * 5, rel=0.1)
+    assert values.min().item() >= -7
+    assert values.max().item() < -2
+    assert values.histc(5, -7, -2).tolist() == pytest.approx([2000] * 5, rel=0.1)
 
 
 def test_normal_is_standard_normal():

@@ -32,11 +32,12 @@ def test_columns_of_a_tall_matrix_are_orthonormal():
     assert torch.allclose(weight @ weight.T, torch.eye(5), atol=1e-5) is False
 
 
-def test_gain_scales_an_orthogonal_matrix():
+@pytest.mark.parametrize("gain", [3.0, 0.5])
+def test_gain_scales_an_orthogonal_matrix(gain):
     """``nn.init.orthogonal_(weight, gain)`` multiplies the orthogonal matrix by ``gain``."""
-    weight = nn.init.orthogonal_(torch.empty(3, 5), 3.0)
+    weight = nn.init.orthogonal_(torch.empty(3, 5), gain)
 
-    assert torch.allclose(weight @ weight.T, 9 * torch.eye(3), atol=1e-4)
+    assert torch.allclose(weight @ weight.T, gain**2 * torch.eye(3), atol=1e-4)
 
 
 def test_trailing_dimensions_are_flattened():

@@ -77,17 +77,17 @@ def test_dirac_has_a_one_in_the_middle(sizes, ones):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "ones"),
+    ("sizes", "groups", "ones"),
     [
-        ((6, 3, 5), [[0, 0, 2], [1, 1, 2], [2, 2, 2], [3, 0, 2], [4, 1, 2], [5, 2, 2]]),
-        ((6, 2, 4, 7), [[0, 0, 2, 3], [1, 1, 2, 3], [3, 0, 2, 3], [4, 1, 2, 3]]),
-        ((4, 3, 4, 7, 9), [[0, 0, 2, 3, 4], [1, 1, 2, 3, 4], [2, 0, 2, 3, 4], [3, 1, 2, 3, 4]]),
+        ((6, 3, 5), 3, [[0, 0, 2], [1, 1, 2], [2, 0, 2], [3, 1, 2], [4, 0, 2], [5, 1, 2]]),
+        ((6, 2, 4, 7), 2, [[0, 0, 2, 3], [1, 1, 2, 3], [3, 0, 2, 3], [4, 1, 2, 3]]),
+        ((4, 3, 4, 7, 9), 2, [[0, 0, 2, 3, 4], [1, 1, 2, 3, 4], [2, 0, 2, 3, 4], [3, 1, 2, 3, 4]]),
     ],
     ids=["one dimension", "two dimensions", "three dimensions"],
 )
-def test_dirac_in_groups(sizes, ones):
+def test_dirac_in_groups(sizes, groups, ones):
     """``nn.init.dirac_(weight, groups)`` repeats the Dirac pattern for each group of output channels."""
-    weight = nn.init.dirac_(torch.full(sizes, 50.0), 2)
+    weight = nn.init.dirac_(torch.full(sizes, 50.0), groups)
 
     assert weight.nonzero().tolist() == ones
     assert weight.sum().item() == len(ones)

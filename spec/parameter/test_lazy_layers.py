@@ -133,12 +133,12 @@ def test_groups_must_divide_the_channels_seen():
     """``nn.LazyConv2d`` raises ``ValueError`` if ``groups`` does not divide the channels of the first
     input.
     """
-    layer = nn.LazyConv2d(4, 3, groups=2)
+    layer = nn.LazyConv2d(4, 3, groups=4)
 
     with pytest.raises(ValueError, match="in_channels must be divisible by groups"):
-        layer(torch.rand(2, 5, 6, 7))
+        layer(torch.rand(2, 6, 6, 7))
 
-    assert nn.LazyConv2d(4, 3, groups=2)(torch.rand(2, 8, 6, 7)).shape == (2, 4, 4, 5)
+    assert nn.LazyConv2d(4, 3, groups=4)(torch.rand(2, 8, 6, 7)).shape == (2, 4, 4, 5)
 
 
 @pytest.mark.since("2.4")

@@ -250,9 +250,10 @@ def test_initialize_parameters_must_finish():
 
     class Unfinished(LazyScale):
         def initialize_parameters(self, x):
-            pass
+            self.shift.materialize((x.shape[-1],))
 
     layer = Unfinished()
+    layer.shift = UninitializedParameter()
 
     with pytest.raises(RuntimeError, match="module Unfinished has not been fully initialized"):
         layer(torch.rand(2))

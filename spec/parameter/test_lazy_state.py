@@ -71,15 +71,16 @@ def test_loading_initialises_a_lazy_module():
 
 def test_loading_initialises_buffers_too():
     """``load_state_dict`` also initializes the uninitialized buffers of a nested lazy module."""
-    source, net = nn.Sequential(nn.BatchNorm1d(4)), nn.Sequential(nn.LazyBatchNorm1d())
-    source(torch.rand(6, 4))
+    norm, lazy = nn.BatchNorm1d(4), nn.LazyBatchNorm1d()
+    norm(torch.rand(6, 4))
+    source, net = nn.Sequential(nn.Sequential(norm)), nn.Sequential(nn.Sequential(lazy))
 
     net.load_state_dict(source.state_dict())
 
-    assert net[0].has_uninitialized_params() is False
-    assert net[0].running_mean.tolist() == source[0].running_mean.tolist()
-    assert net[0].running_var.tolist() == source[0].running_var.tolist()
-    assert net[0].num_batches_tracked.item() == 1
+    assert lazy.has_uninitialized_params() is False
+    assert lazy.running_mean.tolist() == norm.running_mean.tolist()
+    assert lazy.running_var.tolist() == norm.running_var.tolist()
+    assert lazy.num_batches_tracked.item() == 1
 
 
 def test_a_loaded_module_is_lazy_until_called():

@@ -97,6 +97,7 @@ def test_attention_has_no_public_reset():
     net.self_attn._reset_parameters()
     assert len(net.self_attn.in_proj_weight.unique()) > 40
     assert net.self_attn.in_proj_bias.tolist() == [0.0] * 12
+    assert net.self_attn.out_proj.bias.tolist() == [0.0] * 4
 
 
 def test_a_transformer_draws_every_matrix_by_xavier():

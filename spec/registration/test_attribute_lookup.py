@@ -48,6 +48,7 @@ def test_submodules_are_not_searched():
     with pytest.raises(AttributeError, match="'Module' object has no attribute 'weight'"):
         net.weight  # noqa: B018
 
+    assert not hasattr(net, "in_features")
     assert net.inner.weight.shape == (3, 2)
 
 

@@ -81,6 +81,10 @@ def test_the_name_is_free_afterwards():
     del layer.bias
     layer.add_module("bias", nn.ReLU())
     assert list(layer._modules) == ["bias"]
+
+    del layer.bias
+    layer.bias = nn.Tanh()
+    assert list(layer._modules) == ["bias"]
     assert list(layer._parameters) == ["weight"]
 
 

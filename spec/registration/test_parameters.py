@@ -63,7 +63,7 @@ def test_registering_again_replaces():
     net = nn.Module()
     net.register_parameter("bias", None)
     net.a, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
-    bias, new = nn.Parameter(torch.rand(4)), nn.Parameter(torch.rand(5))
+    bias, new = nn.Parameter(torch.rand(4)), nn.Parameter(torch.rand(2))
     net.register_parameter("a", new)
     net.register_parameter("bias", bias)
 

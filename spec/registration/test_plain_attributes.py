@@ -9,6 +9,7 @@ import weakref
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -142,13 +143,14 @@ def test_functions_and_classes():
     attribute.
     """
     net = nn.Module()
-    net.activation = torch.relu
-    net.step = nn.Linear(2, 3).forward
-    net.layer_class = nn.Linear
+    step = nn.Linear(2, 3).forward
+    net.activation, net.step, net.layer_class = F.relu, step, nn.Linear
 
     assert list(net.modules()) == [net]
     assert [*net._modules, *net._parameters, *net._buffers] == []
-    assert {"activation", "step", "layer_class"} <= vars(net).keys()
+    assert vars(net)["activation"] is F.relu
+    assert vars(net)["step"] is step
+    assert vars(net)["layer_class"] is nn.Linear
 
 
 def test_a_bound_method_keeps_its_module():

@@ -103,17 +103,19 @@ def test_replacing_leaves_the_other_names():
     net = nn.Module()
     net.width, net.depth = 2, 3
     net.register_buffer("mean", torch.rand(2))
-    net.register_buffer("var", torch.rand(2))
+    net.register_buffer("var", torch.rand(2), persistent=False)
     net.inner, net.last = nn.ReLU(), nn.Tanh()
 
     net.width = nn.Parameter(torch.rand(3))
     net.mean = nn.GELU()
     net.inner = nn.Parameter(torch.rand(4))
+    net.last = nn.Sigmoid()
 
     assert net.depth == 3
     assert list(net._parameters) == ["width", "inner"]
     assert list(net._buffers) == ["var"]
     assert list(net._modules) == ["last", "mean"]
+    assert list(net.state_dict()) == ["width", "inner"]
 
 
 @pytest.mark.parametrize(

@@ -39,14 +39,17 @@ def test_own_entries_only():
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2))
-    net.inner = nn.Sequential(nn.BatchNorm1d(3))
+    norm = nn.BatchNorm1d(3)
+    norm.act = nn.ReLU()
+    net.norm = norm
 
     assert list(net._parameters) == ["scale"]
     assert list(net._buffers) == []
-    assert list(net._modules) == ["inner"]
-    assert list(net.inner[0]._parameters) == ["weight", "bias"]
-    assert list(net.inner[0]._buffers) == ["running_mean", "running_var", "num_batches_tracked"]
-    assert [name for name, _ in net.named_parameters()] == ["scale", "inner.0.weight", "inner.0.bias"]
+    assert list(net._modules) == ["norm"]
+    assert list(net.norm._parameters) == ["weight", "bias"]
+    assert list(net.norm._buffers) == ["running_mean", "running_var", "num_batches_tracked"]
+    assert list(net.norm._modules) == ["act"]
+    assert [name for name, _ in net.named_parameters()] == ["scale", "norm.weight", "norm.bias"]
 
 
 @pytest.mark.claim("N2-02")

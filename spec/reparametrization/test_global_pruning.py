@@ -17,15 +17,15 @@ def test_several_parameters_are_taken_as_one():
     They are taken together: a layer of small weights may lose all of them. Look at the shares afterwards.
     """
     first, second, third = nn.Linear(2, 2), nn.Linear(2, 1), nn.Linear(1, 2)
-    first.weight = nn.Parameter(torch.tensor([[1.0, 6.0], [3.0, 9.0]]))
-    second.weight = nn.Parameter(torch.tensor([[2.0, -7.0]]))
+    first.weight = nn.Parameter(torch.tensor([[1.0, -6.0], [3.0, 9.0]]))
+    second.weight = nn.Parameter(torch.tensor([[2.0, -2.5]]))
     third.bias = nn.Parameter(torch.tensor([8.0, 4.0]))
     parameters = [(first, "weight"), (second, "weight"), (third, "bias")]
 
     assert prune.global_unstructured(parameters, prune.L1Unstructured, amount=4) is None
-    assert first.weight.tolist() == [[0.0, 6.0], [0.0, 9.0]]
-    assert second.weight.tolist() == [[0.0, -7.0]]
-    assert third.bias.tolist() == [8.0, 0.0]
+    assert first.weight.tolist() == [[0.0, -6.0], [0.0, 9.0]]
+    assert second.weight.tolist() == [[0.0, 0.0]]
+    assert third.bias.tolist() == [8.0, 4.0]
 
 
 def test_global_pruning_counts_what_is_left():

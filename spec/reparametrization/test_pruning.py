@@ -71,7 +71,8 @@ def test_the_pruned_tensor_is_computed_before_each_call(training):
         layer.weight_orig.fill_(7.0)
     assert layer.weight.tolist() == [[0.0, -6.0, 3.0]]
 
-    layer(torch.rand(3))
+    with torch.set_grad_enabled(training):
+        layer(torch.rand(3))
     assert layer.weight.tolist() == [[0.0, 7.0, 7.0]]
 
 
@@ -284,6 +285,7 @@ def test_two_parameters_of_a_module():
     assert [type(hook) for hook in hooks] == [prune.L1Unstructured, prune.Identity]
     assert layer.weight_mask.sum() == 4.0
     assert layer.bias_mask.tolist() == [1.0, 1.0]
+    assert list(prune.remove(layer, "bias")._forward_pre_hooks.values()) == hooks[:1]
 
 
 def test_removing_makes_it_permanent():

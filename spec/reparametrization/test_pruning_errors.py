@@ -122,12 +122,13 @@ def test_scores_have_the_shape_of_the_parameter():
     assert sorted(layer.state_dict()) == ["bias", "weight"]
 
 
-def test_a_mask_has_the_shape_of_the_parameter():
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2), (3, 1)])
+def test_a_mask_has_the_shape_of_the_parameter(shape):
     """``prune.custom_from_mask`` raises ``AssertionError`` if the mask has the wrong shape."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(AssertionError, match=r"^$|default_mask shape .* must match"):
-        prune.custom_from_mask(layer, "weight", torch.ones(2, 3))
+        prune.custom_from_mask(layer, "weight", torch.ones(shape))
     assert sorted(layer.state_dict()) == ["bias", "weight"]
 
     prune.custom_from_mask(layer, "weight", torch.ones(3, 2))

@@ -28,6 +28,7 @@ def test_a_method_may_be_written():
 
     assert type(Negative.apply(layer, "weight")) is Negative
     assert layer.weight.tolist() == [[1.0, 0.0, 3.0]]
+    assert len(Negative.apply(layer, "weight")) == 2
 
 
 def test_compute_mask_is_abstract():
@@ -73,12 +74,12 @@ def test_scores_and_a_mask_of_ones_are_given():
             return default_mask
 
     layer = nn.Linear(2, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, 3.0]]))
+    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     Custom.apply(layer, "weight")
     Custom.apply(layer, "bias", importance_scores=torch.tensor([5.0]))
 
     dtype = torch.float32
-    assert given == [([[2.0, 3.0]], [[1.0, 1.0]], dtype), ([5.0], [1.0], dtype)]
+    assert given == [([[2.0, -3.0]], [[1.0, 1.0]], dtype), ([5.0], [1.0], dtype)]
 
 
 def test_every_method_has_a_type():
@@ -128,6 +129,9 @@ def test_apply_returns_the_method(method, arguments):
 
     assert type(applied) is method
     assert list(layer._forward_pre_hooks.values()) == [applied]
+
+    second = method.apply(layer, "weight", *arguments)
+    assert list(layer._forward_pre_hooks.values()) == [second]
 
 
 def test_channels_lie_along_the_last_dimension():

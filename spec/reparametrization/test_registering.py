@@ -223,14 +223,15 @@ def test_the_mode_of_the_module_is_passed_on(training):
         assert [module.training for module in chain.modules()] == [training, training]
 
 
-def test_is_parametrized_without_a_name():
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_is_parametrized_without_a_name(name):
     """:func:`is_parametrized(module) <torch.nn.utils.parametrize.is_parametrized>` returns whether the module
     has any parametrization.
     """
     layer = nn.Linear(2, 1)
 
     assert is_parametrized(layer) is False
-    assert is_parametrized(register_parametrization(layer, "weight", nn.ReLU())) is True
+    assert is_parametrized(register_parametrization(layer, name, nn.ReLU())) is True
 
 
 def test_is_parametrized_with_a_name():

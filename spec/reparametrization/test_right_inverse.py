@@ -217,9 +217,10 @@ def test_several_originals():
             return x[:, 0] / 2.0, x[0] / x[0, 0], torch.tensor(2.0)
 
     layer = nn.Linear(3, 2, bias=False)
-    layer.weight = nn.Parameter(torch.tensor([[1.0, 2.0, 3.0], [4.0, 8.0, 12.0]]))
+    layer.weight = parameter = nn.Parameter(torch.tensor([[1.0, 2.0, 3.0], [4.0, 8.0, 12.0]]))
     register_parametrization(layer, "weight", Outer())
 
+    assert all(original is not parameter for original in layer.parameters())
     originals = {name: value.tolist() for name, value in layer.parametrizations.weight.named_parameters()}
     assert originals == {"original0": [0.5, 2.0], "original1": [1.0, 2.0, 3.0], "original2": 2.0}
     assert layer.weight.tolist() == [[1.0, 2.0, 3.0], [4.0, 8.0, 12.0]]
@@ -229,11 +230,11 @@ def test_several_originals_pass_through_later_ones():
     """The first parametrization's ``forward`` receives all originals; the next receives the single result."""
 
     class Sum(nn.Module):
-        def forward(self, a, b):
-            return a + b
+        def forward(self, a, b, c):
+            return a + b + c
 
         def right_inverse(self, x):
-            return x - 10.0, torch.full_like(x, 10.0)
+            return x - 10.0, torch.full_like(x, 6.0), torch.full_like(x, 4.0)
 
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))

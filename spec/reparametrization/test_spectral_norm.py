@@ -60,14 +60,13 @@ def test_reading_in_training_improves_the_estimate():
     with torch.no_grad():
         layer.parametrizations.weight.original.copy_(matrix)
         norm._v.copy_(torch.tensor([0.6, 0.8]))
-
-    weight = layer.weight
+        weight = layer.weight
 
     u = F.normalize(matrix @ torch.tensor([0.6, 0.8]), dim=0)
     v = F.normalize(matrix.T @ u, dim=0)
     torch.testing.assert_close(norm._u, u)
     torch.testing.assert_close(norm._v, v)
-    torch.testing.assert_close(weight.detach(), matrix / (u @ matrix @ v))
+    torch.testing.assert_close(weight, matrix / (u @ matrix @ v))
 
     assert not torch.equal(layer.weight, weight)
     torch.testing.assert_close(norm._v, F.normalize(matrix.T @ F.normalize(matrix @ v, dim=0), dim=0))
@@ -84,10 +83,10 @@ def test_reading_in_evaluation_changes_nothing():
         layer.parametrizations.weight.original.copy_(matrix)
         layer.parametrizations.weight[0]._u.copy_(u)
         layer.parametrizations.weight[0]._v.copy_(v)
+        weight = layer.weight
 
-    weight = layer.weight
-
-    torch.testing.assert_close(weight.detach(), matrix / (u @ matrix @ v))
+    torch.testing.assert_close(weight, matrix / (u @ matrix @ v))
+    torch.testing.assert_close(layer.weight.detach(), weight)
     assert torch.equal(layer.parametrizations.weight[0]._u, u)
     assert torch.equal(layer.parametrizations.weight[0]._v, v)
 

@@ -53,24 +53,32 @@ def test_a_copy_has_originals_of_its_own():
 def test_a_copy_within_a_copy_is_made_once():
     """``copy.deepcopy`` of a network makes one copy of a parametrized module that occurs in it twice."""
     layer = register_parametrization(nn.Linear(2, 2), "weight", nn.ReLU())
-    net = copy.deepcopy(nn.Sequential(layer, layer))
+    outer = register_parametrization(nn.Linear(2, 2), "weight", nn.ReLU())
+    outer.inner = layer
+    net = copy.deepcopy(nn.Sequential(layer, layer, outer))
 
     assert net[0] is net[1]
+    assert net[0] is net[2].inner
     assert net[0] is not layer
 
 
 def test_slots_are_copied():
     """``copy.deepcopy`` of a parametrized module also copies the values set in ``__slots__``."""
 
-    class Slotted(nn.Linear):
-        __slots__ = ("empty", "note")
+    class Noted(nn.Linear):
+        __slots__ = ("note",)
+
+    class Slotted(Noted):
+        __slots__ = ("empty", "other")
 
     layer = Slotted(2, 1)
+    layer.other = 5
     layer.note = ["kept"]
     other = copy.deepcopy(register_parametrization(layer, "weight", nn.ReLU()))
 
     assert other.note == ["kept"]
     assert other.note is not layer.note
+    assert other.other == 5
 
 
 def test_a_deepcopy_of_the_class_is_used():

@@ -138,6 +138,10 @@ def test_it_loads_the_state_of_the_old_form(name):
     assert torch.equal(new[0].parametrizations[name].original1, state[f"0.{name}_v"])
     assert list(state) == list(old.state_dict())
 
+    state = old[0].state_dict()
+    new[0].load_state_dict(state)
+    assert list(state) == list(old[0].state_dict())
+
 
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("key", ["weight_g", "weight_v"])

@@ -196,8 +196,8 @@ def test_shapes_must_agree_when_assigning(assign, strict):
     layer = nn.Linear(2, 3)
     weight = layer.weight
 
-    with pytest.raises(RuntimeError, match=r"size mismatch for weight: .*\[4, 2\].*\[3, 2\]"):
-        layer.load_state_dict(nn.Linear(2, 4).state_dict(), strict, assign)
+    with pytest.raises(RuntimeError, match=r"size mismatch for weight: .*\[2, 3\].*\[3, 2\]"):
+        layer.load_state_dict(nn.Linear(3, 2).state_dict(), strict, assign)
 
     assert layer.weight is weight
     assert layer.weight.shape == (3, 2)

@@ -20,7 +20,10 @@ class Words(nn.Module):
         self.words = state
 
 
-def test_extra_state_has_a_key_of_its_own():
+@pytest.mark.parametrize(
+    "words", [["sea", "sky"], {"sea": 1}, torch.tensor([2.5])], ids=["list", "dict", "tensor"]
+)
+def test_extra_state_has_a_key_of_its_own(words):
     """``state_dict()`` saves the return value of :meth:`~torch.nn.Module.get_extra_state` under
     ``_extra_state``, unchanged.
 
@@ -28,14 +31,14 @@ def test_extra_state_has_a_key_of_its_own():
     ``weights_only=True`` makes the checkpoint unloadable so: return tensors and plain data.
     """
     module = Words()
-    module.words = ["sea", "sky"]
+    module.words = words
     module.inner = nn.PReLU()
     module.register_buffer("seen", torch.tensor(4))
 
     state = module.state_dict()
 
     assert list(state) == ["seen", "_extra_state", "inner.weight"]
-    assert state["_extra_state"] is module.words
+    assert state["_extra_state"] is words
 
 
 def test_extra_state_of_a_submodule_has_its_prefix():

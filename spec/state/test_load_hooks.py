@@ -88,13 +88,14 @@ def test_a_private_load_pre_hook_may_ask_for_the_module():
     assert calls == [layer]
 
 
-def test_a_load_pre_hook_may_rename_keys():
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+def test_a_load_pre_hook_may_rename_keys(kind):
     """A ``load_state_dict`` pre-hook can rename keys; the caller's dict stays unchanged.
 
     This is how a class still reads checkpoints from before one of its attributes was renamed.
     """
     layer = nn.Linear(2, 1, bias=False)
-    state = {"kernel": torch.tensor([[3.0, 4.0]])}
+    state = kind(kernel=torch.tensor([[3.0, 4.0]]))
 
     def rename(state_dict, prefix, *rest):
         state_dict[prefix + "weight"] = state_dict.pop(prefix + "kernel")
@@ -300,12 +301,13 @@ def test_a_load_post_hook_sees_earlier_modules():
 @pytest.mark.parametrize("returned", ["text", False, 0, []], ids=["text", "false", "zero", "no_keys"])
 def test_a_load_post_hook_must_return_none(returned):
     """``load_state_dict`` raises ``AssertionError`` if a post-hook returns anything but ``None``."""
-    quiet, loud = nn.PReLU(), nn.PReLU()
+    quiet, loud, same = nn.PReLU(), nn.PReLU(), nn.PReLU()
     quiet.register_load_state_dict_post_hook(lambda module, keys: None)
     loud.register_load_state_dict_post_hook(lambda module, keys: returned)
+    same.register_load_state_dict_post_hook(lambda module, keys: keys)
 
     assert quiet.load_state_dict(quiet.state_dict()) == ([], [])
-    for net in (loud, nn.Sequential(loud)):
+    for net in (loud, nn.Sequential(loud), same):
         with pytest.raises(
             AssertionError, match="Hooks registered with ``register_load_state_dict_post_hook``"
         ):

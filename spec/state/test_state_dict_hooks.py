@@ -137,12 +137,13 @@ def test_a_post_hook_must_return_none(returned):
     It is a ``RuntimeError``: change the dict in place. Only hooks of ``_register_state_dict_hook`` may return
     another.
     """
-    quiet, loud = nn.Linear(2, 3), nn.Linear(2, 3)
+    quiet, loud, same = nn.Linear(2, 3), nn.Linear(2, 3), nn.Linear(2, 3)
     quiet.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: None)
     loud.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: returned)
+    same.register_state_dict_post_hook(lambda module, state_dict, prefix, metadata: state_dict)
 
     assert list(quiet.state_dict()) == ["weight", "bias"]
-    for net in (loud, nn.Sequential(loud)):
+    for net in (loud, nn.Sequential(loud), same):
         with pytest.raises(RuntimeError, match="state_dict post-hook must return None"):
             net.state_dict()
 

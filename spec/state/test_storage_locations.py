@@ -124,7 +124,9 @@ def test_a_location_may_be_registered(monkeypatch):
     With a priority below 10 they come before torch's own for the CPU.
     """
     monkeypatch.setattr(torch.serialization, "_package_registry", [*torch.serialization._package_registry])
-    other, calls, file = torch.tensor([3.5, 4.5]), [], io.BytesIO()
+    other, calls, file, older = torch.tensor([3.5, 4.5]), [], io.BytesIO(), io.BytesIO()
+    torch.save(torch.tensor([1.5, 2.5]), older)
+    older.seek(0)
 
     def tag(storage):
         calls.append(("tag", storage.nbytes()))
@@ -132,7 +134,7 @@ def test_a_location_may_be_registered(monkeypatch):
 
     def restore(storage, location):
         calls.append((location, storage.nbytes()))
-        return other.untyped_storage() if location == "moon" else None
+        return other.untyped_storage()
 
     assert torch.serialization.register_package(1, tag, restore) is None
     torch.save(torch.tensor([1.5, 2.5]), file)
@@ -140,7 +142,8 @@ def test_a_location_may_be_registered(monkeypatch):
     file.seek(0)
 
     assert torch.load(file, weights_only=True).tolist() == [3.5, 4.5]
-    assert calls == [("tag", 8), ("moon", 8)]
+    assert torch.load(older, weights_only=True).tolist() == [3.5, 4.5]
+    assert calls == [("tag", 8), ("moon", 8), ("cpu", 8)]
 
 
 def test_registered_functions_are_asked_in_order(monkeypatch):

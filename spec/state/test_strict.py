@@ -200,12 +200,12 @@ def test_a_wrapper_prefix_can_be_taken_off():
     Keys without the prefix stay as they are. What :class:`~torch.nn.DataParallel` or DDP saved loads into the
     bare module after :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`.
     """
-    state = {"module.b": 1, "epoch": 2, "module.a.module.c": 3, "module.module.d": 4}
+    state = {"module.b": 1, "epoch": 2, "module.a.module.c": 3, "module.module.d": 4, "e.module.f": 5}
 
     returned = consume_prefix_in_state_dict_if_present(state, "module.")
 
     assert returned is None
-    assert state == {"b": 1, "epoch": 2, "a.module.c": 3, "module.d": 4}
+    assert state == {"b": 1, "epoch": 2, "a.module.c": 3, "module.d": 4, "e.module.f": 5}
 
     saved, layer = nn.DataParallel(nn.PReLU(init=0.75)).state_dict(), nn.PReLU()
     consume_prefix_in_state_dict_if_present(saved, "module.")
@@ -249,9 +249,9 @@ def test_a_prefix_is_taken_off_the_metadata():
 
 def test_other_metadata_stay():
     """``consume_prefix_in_state_dict_if_present`` does not change ``_metadata`` names without the prefix."""
-    net = nn.ModuleDict({"module2": nn.ReLU(), "head": nn.ReLU()})
+    net = nn.ModuleDict({"module2": nn.ReLU(), "head": nn.ModuleDict({"module": nn.Sequential(nn.ReLU())})})
     state = net.state_dict()
 
     consume_prefix_in_state_dict_if_present(state, "module.")
 
-    assert list(state._metadata) == ["", "module2", "head"]
+    assert list(state._metadata) == ["", "module2", "head", "head.module", "head.module.0"]

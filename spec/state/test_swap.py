@@ -46,7 +46,8 @@ def test_objects_stay_when_swapping(assign):
 
 
 @pytest.mark.since("2.3")
-def test_without_assign_the_memory_stays_when_swapping():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_without_assign_the_memory_stays_when_swapping(dtype):
     """With ``set_swap_module_params_on_conversion``, ``load_state_dict(assign=False)`` keeps parameter
     memory.
 
@@ -56,7 +57,7 @@ def test_without_assign_the_memory_stays_when_swapping():
     place = layer.weight.data_ptr()
 
     with swapping_parameters():
-        layer.load_state_dict({"weight": torch.tensor([[3.0, 4.0]], dtype=torch.float64)})
+        layer.load_state_dict({"weight": torch.tensor([[3.0, 4.0]], dtype=dtype)})
 
     assert layer.weight.data_ptr() == place
     assert layer.weight.dtype == torch.float32
@@ -64,12 +65,13 @@ def test_without_assign_the_memory_stays_when_swapping():
 
 
 @pytest.mark.since("2.3")
-def test_assign_takes_the_memory_when_swapping():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_assign_takes_the_memory_when_swapping(dtype):
     """With ``set_swap_module_params_on_conversion``, ``load_state_dict(assign=True)`` uses the dict's memory.
 
     The parameter stays the same object, of the dtype of the tensor in the dict.
     """
-    layer, state = nn.Linear(2, 3), nn.Linear(2, 3, dtype=torch.float64).state_dict()
+    layer, state = nn.Linear(2, 3), nn.Linear(2, 3, dtype=dtype).state_dict()
     weight = layer.weight
 
     with swapping_parameters():
@@ -77,7 +79,7 @@ def test_assign_takes_the_memory_when_swapping():
 
     assert layer.weight is weight
     assert type(weight) is nn.Parameter
-    assert weight.dtype == torch.float64
+    assert weight.dtype == dtype
     assert weight.data_ptr() == state["weight"].data_ptr()
 
 

@@ -66,7 +66,9 @@ def test_loading_keeps_weights_tied():
 
 
 @pytest.mark.parametrize(
-    "order", [["0.weight", "1.weight"], ["1.weight", "0.weight"]], ids=["as_is", "reversed"]
+    "order",
+    [["0.weight", "1.weight", "1.again"], ["1.again", "1.weight", "0.weight"]],
+    ids=["as_is", "reversed"],
 )
 def test_the_last_name_wins(order):
     """Of two values for a tied weight, ``load_state_dict`` keeps that of the later key in
@@ -75,13 +77,18 @@ def test_the_last_name_wins(order):
     The order of the dict does not matter, and no key is reported.
     """
     net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
-    net[1].weight = net[0].weight
-    values = {"0.weight": torch.tensor([[3.0, 4.0]]), "1.weight": torch.tensor([[5.0, 6.0]])}
+    net[1].weight = net[1].again = net[0].weight
+    values = {
+        "0.weight": torch.tensor([[3.0, 4.0]]),
+        "1.weight": torch.tensor([[5.0, 6.0]]),
+        "1.again": torch.tensor([[7.0, 8.0]]),
+    }
 
     result = net.load_state_dict({key: values[key] for key in order})
 
+    assert list(net.state_dict()) == ["0.weight", "1.weight", "1.again"]
     assert result == ([], [])
-    assert net[0].weight.tolist() == [[5.0, 6.0]]
+    assert net[0].weight.tolist() == [[7.0, 8.0]]
 
 
 @pytest.mark.question("Q63")
@@ -91,13 +98,13 @@ def test_each_name_is_missed():
     What was saved without duplicates is loaded with ``strict=False``.
     """
     net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
-    net[1].weight = net[0].weight
+    net[1].weight = net[0].again = net[0].weight
 
     result = net.load_state_dict({"0.weight": torch.tensor([[3.0, 4.0]])}, strict=False)
 
-    assert result == (["1.weight"], [])
+    assert result == (["0.again", "1.weight"], [])
     assert net[1].weight.tolist() == [[3.0, 4.0]]
-    assert net.load_state_dict({}, strict=False) == (["0.weight", "1.weight"], [])
+    assert net.load_state_dict({}, strict=False) == (["0.weight", "0.again", "1.weight"], [])
 
 
 @pytest.mark.question("Q63")

@@ -94,6 +94,8 @@ def test_a_parameter_is_no_submodule():
         net.get_submodule("0.bias.data")
     with pytest.raises(AttributeError, match=r"`in_features` is not an nn.Module"):
         net.get_submodule("0.in_features")
+    with pytest.raises(AttributeError, match=r"`forward` is not an nn.Module"):
+        net.get_submodule("0.forward")
 
 
 def test_an_empty_slot_is_no_submodule():

@@ -167,11 +167,11 @@ def test_memo_collects_what_was_walked():
     encoder, decoder = nn.Sequential(nn.Linear(2, 3), act), nn.Sequential(act, nn.Linear(3, 2))
     memo = set()
 
-    first = [name for name, _ in encoder.named_modules(memo, "encoder")]
-    second = [name for name, _ in decoder.named_modules(memo, "decoder")]
+    first = [name for name, _ in encoder.named_modules(memo)]
+    second = [name for name, _ in decoder.named_modules(memo)]
 
-    assert first == ["encoder", "encoder.0", "encoder.1"]
-    assert second == ["decoder", "decoder.1"]
+    assert first == ["", "0", "1"]
+    assert second == ["", "1"]
     assert memo == {encoder, encoder[0], act, decoder, decoder[1]}
 
 

@@ -181,19 +181,21 @@ def test_remove_duplicate_false_yields_every_name():
     net.encoder = nn.Linear(3, 3, bias=False)
     net.decoder = nn.Sequential(nn.Linear(3, 3, bias=False))
     net.own = net.again = net.decoder[0].weight = net.encoder.weight
+    net.copy = net.encoder
 
     names = [name for name, _ in net.named_parameters(remove_duplicate=False)]
 
-    assert names == ["own", "again", "encoder.weight", "decoder.0.weight"]
+    assert names == ["own", "again", "encoder.weight", "decoder.0.weight", "copy.weight"]
 
 
 def test_prefix_is_put_before_every_name():
     """``named_parameters(prefix="head")`` puts the prefix before every name: ``head.weight``."""
     layer = nn.Linear(2, 3)
     names = [name for name, _ in layer.named_parameters(prefix="head")]
+    own = [name for name, _ in layer.named_parameters(prefix="head", recurse=False)]
     nested = [name for name, _ in nn.Sequential(layer).named_parameters(prefix="head")]
 
-    assert names == ["head.weight", "head.bias"]
+    assert names == own == ["head.weight", "head.bias"]
     assert nested == ["head.0.weight", "head.0.bias"]
 
 

@@ -104,7 +104,7 @@ def test_a_shared_child_is_printed_each_time():
     Lines counted in a print therefore count too much; ``len(list(net.modules()))`` does not.
     """
     act = nn.PReLU(num_parameters=3)
-    net = nn.Sequential(act, nn.Sequential(act))
+    net = nn.Sequential(act, nn.Sequential(act), act)
 
     assert repr(net) == (
         "Sequential(\n"
@@ -112,6 +112,7 @@ def test_a_shared_child_is_printed_each_time():
         "  (1): Sequential(\n"
         "    (0): PReLU(num_parameters=3)\n"
         "  )\n"
+        "  (2): PReLU(num_parameters=3)\n"
         ")"
     )
     assert len(list(net.modules())) == 3
