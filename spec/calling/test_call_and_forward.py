@@ -130,7 +130,7 @@ def test_call_assigned_to_one_module_is_ignored():
 
 
 def test_an_error_in_forward_reaches_the_caller():
-    """An exception raised in ``forward`` reaches the caller of ``net(x)`` unchanged."""
+    """An exception raised in ``forward`` reaches the caller of ``net(x)`` unchanged, without notes."""
     error = KeyError("inside")
 
     class Failing(nn.Module):
@@ -143,6 +143,8 @@ def test_an_error_in_forward_reaches_the_caller():
         nn.Sequential(failing)(torch.rand(2))
 
     assert caught.value is error
+    assert error.args == ("inside",)
+    assert vars(error) == {}
 
 
 def test_a_module_without_init_cannot_be_called():

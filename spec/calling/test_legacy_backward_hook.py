@@ -219,7 +219,7 @@ def test_a_leaf_input_counts_as_another_operation():
 
 @pytest.mark.parametrize(
     "wrap",
-    [lambda a, b: [[a], b], lambda a, b: {"n": 3, "a": a, "b": b}, lambda a, b: ({"a": a}, b)],
+    [lambda a, b: [[a], b], lambda a, b: {"n": [b], "a": a, "b": b}, lambda a, b: ({"a": a}, b)],
     ids=["nested_lists", "dict", "dict_in_tuple"],
 )
 def test_it_hangs_on_the_first_tensor(wrap):

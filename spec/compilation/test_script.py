@@ -173,6 +173,8 @@ def test_a_scripted_module_takes_no_new_parameter():
         scripted.extra = nn.Parameter(torch.rand(2))
     with pytest.raises(RuntimeError, match="Cannot re-assign modules in a ScriptModule"):
         scripted.extra = nn.Linear(2, 3)
+    with pytest.raises(RuntimeError, match="extra"):
+        scripted.extra = torch.jit.script(nn.Linear(2, 3))
 
     scripted.bias = nn.Parameter(torch.tensor([4.0, 5.0, 6.0]))
     assert scripted(torch.zeros(2)).tolist() == [4.0, 5.0, 6.0]

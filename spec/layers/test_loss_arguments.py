@@ -360,8 +360,13 @@ def test_triplet_distances_keep_their_shape():
     def by_element(a, b):
         return (a - b).abs()
 
+    def by_row(a, b):
+        return (a - b).norm(dim=-1, keepdim=True)
+
     by_element_loss = nn.TripletMarginWithDistanceLoss(distance_function=by_element, reduction="none")
+    by_row_loss = nn.TripletMarginWithDistanceLoss(distance_function=by_row, reduction="none")
     default = nn.TripletMarginWithDistanceLoss(reduction="none")
 
     assert by_element_loss(anchor, positive, negative).shape == (2, 4)
+    assert by_row_loss(anchor, positive, negative).shape == (2, 1)
     assert default(anchor, positive, negative).shape == (2,)

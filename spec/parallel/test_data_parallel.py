@@ -85,7 +85,7 @@ def test_no_accelerator_a_plain_call(no_accelerator):
     wrapped, x = nn.DataParallel(net), torch.rand(2)
 
     assert wrapped.device_ids == []
-    assert wrapped(1, "b", flag=True) == ("called with", (1, "b"), {"flag": True})
+    assert wrapped(1, "b", flag=None) == ("called with", (1, "b"), {"flag": None})
     assert wrapped(x)[1][0] is x
 
 

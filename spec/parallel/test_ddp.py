@@ -67,16 +67,18 @@ def test_parameters_are_kept(ranks):
     """
 
     def train(rank):
-        net = nn.Linear(1, 1, bias=False)
-        weight = net.weight
-        optimizer = torch.optim.SGD([weight], lr=0.5)
+        net = nn.Linear(1, 1)
+        weight, bias = net.weight, net.bias
+        optimizer = torch.optim.SGD([weight, bias], lr=0.5)
         nn.init.constant_(weight, 4.0)
+        nn.init.constant_(bias, 2.0)
         model = DDP(net)
         model(torch.tensor([[rank + 1.0]])).sum().backward()
         optimizer.step()
-        return model.module.weight is weight, weight.item()
+        kept = model.module.weight is weight and model.module.bias is bias
+        return kept, weight.item(), bias.item()
 
-    assert ranks(train) == [(True, 3.25)] * 2
+    assert ranks(train) == [(True, 3.25, 1.5)] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -291,17 +291,19 @@ def test_a_parameter_frozen_later_is_missed(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_parameter_frozen_before_is_left_out(ranks):
-    """``DistributedDataParallel`` ignores parameters that were frozen before wrapping."""
+    """``DistributedDataParallel`` ignores parameters that were frozen before wrapping, unfrozen or not."""
 
     def train(rank):
         net = nn.Linear(1, 1)
         net.bias.requires_grad_(False)
-        model = DDP(net)
-        for _ in range(2):
-            model(torch.tensor([[rank + 1.0]])).sum().backward()
-        return net.weight.grad.item(), net.bias.grad
+        model, grads = DDP(net), []
+        for trained in (False, True):
+            net.bias.requires_grad_(trained)
+            (model(torch.ones(1, 1)) * (rank + 1)).sum().backward()
+            grads.append([p.grad and p.grad.item() for p in net.parameters()])
+        return grads
 
-    assert ranks(train) == [(3.0, None)] * 2
+    assert ranks(train) == [[[1.5, None], [3.0, 1.0]], [[1.5, None], [3.0, 2.0]]]
 
 
 @pytest.mark.needs("distributed")

@@ -105,12 +105,11 @@ def test_output_dtype_casts_outputs(ranks):
 
         class Net(nn.Linear):
             def forward(self, x):
-                y = super().forward(x)
-                return y, {"y": y, "count": torch.ones(2, dtype=torch.int64)}
+                return {"y": super().forward(x), "count": torch.ones(2, dtype=torch.int64)}
 
-        net = fully_shard(Net(4, 4), mp_policy=MixedPrecisionPolicy(output_dtype=torch.float64))
-        output, rest = net(torch.ones(1, 4))
-        return output.dtype, {key: value.dtype for key, value in rest.items()}
+        policy, x = MixedPrecisionPolicy(output_dtype=torch.float64), torch.ones(1, 4)
+        plain, net = fully_shard(nn.Linear(4, 4), mp_policy=policy), fully_shard(Net(4, 4), mp_policy=policy)
+        return plain(x).dtype, {key: value.dtype for key, value in net(x).items()}
 
     assert ranks(run) == [(torch.float64, {"y": torch.float64, "count": torch.int64})] * 2
 

@@ -23,27 +23,26 @@ def test_after_an_error_the_state_is_reset(ranks, where):
     def train(rank, where):
         from torch.distributed.fsdp import fully_shard
 
-        def fail(*_):
-            raise ValueError("broken")
-
         first, last = nn.Linear(1, 1, bias=False), nn.Linear(1, 2, bias=False)
         nn.init.constant_(first.weight, 3.0)
+        nn.init.ones_(last.weight)
         for module in (first, last, net := nn.Sequential(first, last)):
             fully_shard(module)
         if where == "forward":
-            hook = last.register_forward_pre_hook(fail)
+            hook = last.register_forward_pre_hook(lambda *_: {}["broken"])
         else:
-            hook = first.register_forward_hook(lambda module, args, y: y.register_hook(fail) and None)
-        with pytest.raises(ValueError, match="broken"):
+            hook = first.register_full_backward_pre_hook(lambda *_: {}["broken"])
+        with pytest.raises(KeyError, match="broken"):
             net(torch.ones(1, 1)).sum().backward()
         hook.remove()
         net.reset_iter_state()
         net.zero_grad()
         sharded = [hasattr(p, "to_local") for p in net.parameters()]
         net(torch.tensor([[rank + 1.0]])).sum().backward()
-        return sharded, last.weight.grad.to_local().tolist()
+        sharded += [hasattr(p, "to_local") for p in net.parameters()]
+        return sharded, [p.grad.full_tensor().tolist() for p in net.parameters()]
 
-    assert ranks(train, where) == [([True, True], [[4.5]])] * 2
+    assert ranks(train, where) == [([True] * 4, [[[3.0]], [[4.5], [4.5]]])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -143,25 +142,31 @@ def test_only_a_root_that_ran_is_reset(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_finalization_averages_and_shards(ranks):
-    """After ``set_manual_backward_finalization(True)`` ``fully_shard`` averages only in
-    ``finalize_backward()``.
+    """With ``set_manual_backward_finalization(True)``, ``finalize_backward()`` averages for ``fully_shard``.
 
-    It also reshards there, not in backward. ``set_is_last_backward(False)`` changes nothing then. See
-    :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
+    It averages and reshards what backward has left: modules whose input requires no gradient, such as the
+    first one. Others are averaged and resharded in backward as ever. ``set_is_last_backward(False)`` changes
+    nothing then. See :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
     """
 
     def train(rank, last):
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Linear(1, 2, bias=False))
+        net = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(2, 2, bias=False))
+        for weight in net.parameters():
+            nn.init.ones_(weight)
+        for module in (*net, net):
+            fully_shard(module)
         net.set_manual_backward_finalization(True)
         net.set_is_last_backward(last)
         net(torch.tensor([[rank + 1.0]])).sum().backward()
-        waiting = hasattr(net.weight, "to_local"), net.weight.grad.tolist()
+        waiting, done = net[0].weight, net[1].weight
+        before = hasattr(waiting, "to_local"), waiting.grad.tolist(), done.grad.to_local().tolist()
         result = net.finalize_backward()
-        return waiting, result, net.weight.grad.to_local().tolist()
+        net.set_manual_backward_finalization(False)
+        return before, result, net[0].weight.grad.to_local().tolist()
 
-    expected = [((False, [[own], [own]]), None, [[1.5]]) for own in (1.0, 2.0)]
+    expected = [((False, [[own], [own]], [[1.5, 1.5]]), None, [[3.0]]) for own in (2.0, 4.0)]
     assert ranks(train, True) == expected
     assert ranks(train, False) == expected
 

@@ -36,9 +36,10 @@ def test_gathering_waits_for_the_step(ranks):
         net, usual, step, seen = fully_shard(nn.Linear(1, 2)), torch.cpu.current_stream(), object(), []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch.cpu, "Stream", Stream)
-            for event in (None, step, None):
+            for number in range(3):
                 seen.append("forward")
-                net.set_post_optim_event(event)
+                if number == 1:
+                    net.set_post_optim_event(step)
                 net(torch.ones(1, 1))
         return seen
 
@@ -77,9 +78,9 @@ def test_roots_may_share_their_streams(ranks, share):
             net.set_custom_all_gather(Gather())
             net.set_custom_reduce_scatter(Scatter())
             net(torch.ones(1, 1)).sum().backward()
-        return seen[4] is seen[6], seen[5] is seen[7], seen[4] is seen[5]
+        return seen[4] is seen[6], seen[5] is seen[7], seen[4] is seen[5], seen[0] is seen[4]
 
-    assert ranks(train, share) == [(share, share, False)] * 2
+    assert ranks(train, share) == [(share, share, False, not share)] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -66,7 +66,7 @@ def test_the_first_tensor_tells_the_device():
 
     assert get_a_var(x) is x
     assert get_a_var((1, [x], other)) is x
-    assert get_a_var([{"a": 1, "b": (x, other)}, other]) is x
+    assert get_a_var([{"a": 1, "c": (x, other), "b": other}, other]) is x
 
 
 @pytest.mark.parametrize("value", [1, "a", (), [1, (2,)], {"a": [1]}])

@@ -10,7 +10,7 @@ from collections import OrderedDict, namedtuple
 import pytest
 import torch
 from torch.nn.parallel import gather, scatter
-from torch.nn.parallel._functions import Gather
+from torch.nn.parallel._functions import Gather, Scatter
 from torch.nn.parallel.scatter_gather import is_namedtuple, scatter_kwargs
 
 Pair = namedtuple("Pair", "left right")
@@ -49,13 +49,14 @@ def test_copies_are_shallow_only_at_the_leaves():
     the same objects in them.
     """
     leaf = object()
-    value = {"a": [leaf]}
+    value = {"a": [leaf], "b": {"c": leaf}}
 
     first, second = scatter(value, [0, 1])
     first["a"].append(3)
+    first["b"]["d"] = 4
 
-    assert value == {"a": [leaf]}
-    assert second == {"a": [leaf]}
+    assert value == {"a": [leaf], "b": {"c": leaf}}
+    assert second == {"a": [leaf], "b": {"c": leaf}}
 
 
 @pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])
@@ -77,9 +78,17 @@ def test_no_device_no_piece():
     assert scatter([{"a": 1}, (2, "b")], []) == []
 
 
-def test_positional_and_named_arguments_are_matched():
-    """``scatter_kwargs`` returns a tuple of arguments and a dict of keyword arguments for each device."""
-    assert scatter_kwargs((1,), {"a": 2}, [0, 1]) == (((1,), (1,)), ({"a": 2}, {"a": 2}))
+def test_positional_and_named_arguments_are_matched(monkeypatch):
+    """``scatter_kwargs`` returns a tuple of arguments and a dict of keyword arguments for each device.
+
+    Here tensors are split on the CPU.
+    """
+    monkeypatch.setattr(Scatter, "apply", lambda places, sizes, dim, x: x.chunk(len(places), dim))
+
+    args, kwargs = scatter_kwargs((torch.tensor([1, 2]), 3), {"a": torch.tensor([4, 5])}, [0, 1])
+
+    assert args == ((torch.tensor([1]), 3), (torch.tensor([2]), 3))
+    assert kwargs == ({"a": torch.tensor([4])}, {"a": torch.tensor([5])})
 
 
 @pytest.mark.parametrize("named", [None, {}])
@@ -145,7 +154,7 @@ def test_dicts_with_different_keys_are_refused():
     """
     with pytest.raises(KeyError, match="'a'"):
         gather([{"a": None}, {"b": None}], 0)
-    assert list(gather([{"a": None, "b": None}, {"b": None, "a": None}], 0)) == ["a", "b"]
+    assert list(gather([{"b": None, "a": None}, {"a": None, "b": None}], 0)) == ["b", "a"]
 
 
 @pytest.mark.since("2.10")

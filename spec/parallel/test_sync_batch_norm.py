@@ -119,15 +119,18 @@ def test_conversion_loses_hooks_and_attributes():
     layer.register_forward_pre_hook(lambda *_: calls.append("pre"))
     layer.register_forward_hook(lambda *_: calls.append("post"))
     layer.register_full_backward_hook(lambda *_: calls.append("backward"))
+    layer.register_load_state_dict_post_hook(lambda *_: calls.append("load"))
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     assert type(converted) is nn.SyncBatchNorm
     assert converted.qconfig == "kept"
     assert not hasattr(converted, "note")
     converted(x).sum().backward()
+    converted.load_state_dict(layer.state_dict())
     assert calls == []
     layer(x).sum().backward()
-    assert calls == ["pre", "post", "backward"]
+    layer.load_state_dict(converted.state_dict())
+    assert calls == ["pre", "post", "backward", "load"]
 
 
 def test_conversion_loses_an_overridden_forward():

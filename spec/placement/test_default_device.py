@@ -61,10 +61,10 @@ def test_a_device_is_a_context(device):
     """
     for place in ("meta", device):
         with torch.device(place):
-            norm = nn.BatchNorm1d(2)
+            net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
             made = [torch.tensor([1.5, 2.5]), torch.zeros(2), torch.rand(2), torch.arange(2)]
 
-        assert [t.device.type for t in [*norm.state_dict().values(), *made]] == [place] * 9
+        assert [t.device.type for t in [*net.state_dict().values(), *made]] == [place] * 11
 
 
 def test_a_context_ends():
@@ -179,12 +179,12 @@ def test_the_default_dtype_can_be_set():
     before = nn.Linear(2, 3)
     torch.set_default_dtype(torch.float64)
     try:
-        norm = nn.BatchNorm1d(2)
+        net, kept = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), before.weight.dtype
     finally:
         torch.set_default_dtype(torch.float32)
 
-    assert [t.dtype for t in norm.state_dict().values()] == [torch.float64] * 4 + [torch.int64]
-    assert before.weight.dtype == torch.float32
+    assert [t.dtype for t in net.state_dict().values()] == [torch.float64] * 6 + [torch.int64]
+    assert kept == torch.float32
 
 
 def test_the_default_dtype_is_floating_point():

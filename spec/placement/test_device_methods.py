@@ -28,7 +28,7 @@ def test_each_tensor_is_asked_to_go(method):
 
     setattr(Spy, method, go)
     net = nn.Sequential(nn.Module())
-    net.register_buffer("mask", torch.rand(3).as_subclass(Spy))
+    net.register_buffer("mask", torch.arange(3).as_subclass(Spy))
     net[0].register_buffer("mean", torch.rand(2).as_subclass(Spy))
     net[0].weight = nn.Parameter(torch.rand(4).as_subclass(Spy))
 
@@ -48,12 +48,13 @@ def test_mtia_asks_each_tensor_too():
             return self
 
     net = nn.Sequential(nn.Module())
+    net.register_buffer("mask", torch.arange(3).as_subclass(Spy))
     net[0].register_buffer("mean", torch.rand(2).as_subclass(Spy))
     net[0].weight = nn.Parameter(torch.rand(4).as_subclass(Spy))
     returned = net.mtia(1)
 
     assert returned is net
-    assert calls == [(4, 1), (2, 1)]
+    assert calls == [(4, 1), (2, 1), (3, 1)]
 
 
 def test_cpu_asks_each_tensor_to_come_back():
@@ -68,7 +69,7 @@ def test_cpu_asks_each_tensor_to_come_back():
             return self
 
     net = nn.Sequential(nn.Module())
-    net.register_buffer("mask", torch.rand(3).as_subclass(Spy), persistent=False)
+    net.register_buffer("mask", torch.arange(3).as_subclass(Spy), persistent=False)
     net[0].register_buffer("mean", torch.rand(2).as_subclass(Spy))
     net[0].weight = nn.Parameter(torch.rand(4).as_subclass(Spy))
     returned = net.cpu()

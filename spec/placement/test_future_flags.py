@@ -38,7 +38,8 @@ def test_swapping_is_off():
         assert torch.__future__.get_swap_module_params_on_conversion() is True
 
 
-def test_overwriting_makes_new_parameters():
+@pytest.mark.parametrize("cast", ["double", "half", "bfloat16"])
+def test_overwriting_makes_new_parameters(cast):
     """With ``set_overwrite_module_params_on_conversion``, ``Module.double`` and other casts make new
     parameters.
 
@@ -48,12 +49,12 @@ def test_overwriting_makes_new_parameters():
     weight = layer.weight
 
     with converting_by("overwrite"):
-        returned = layer.double()
+        returned = getattr(layer, cast)()
 
     assert returned is layer
     assert layer.weight is not weight
     assert type(layer.weight) is nn.Parameter
-    assert layer.weight.dtype == torch.float64
+    assert layer.weight.dtype == getattr(torch, cast)
     assert layer.weight.requires_grad is False
     assert weight.dtype == torch.float32
 

@@ -183,12 +183,14 @@ def test_convolutions_inside_are_converted():
 
     class Own(nn.Conv2d): ...
 
-    net = nn.Sequential(nn.Sequential(Own(2, 3, 4)), nn.Conv3d(2, 3, 4), nn.Module())
+    inner = nn.Sequential(Own(2, 3, 4), nn.ConvTranspose2d(3, 2, 4))
+    net = nn.Sequential(inner, nn.Conv3d(2, 3, 4), nn.Module())
     net[2].weight = nn.Parameter(torch.rand(2, 3, 4, 5))
 
     convert_conv2d_weight_memory_format(net, torch.channels_last)
 
-    assert net[0][0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert inner[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert inner[1].weight.is_contiguous(memory_format=torch.channels_last)
     assert net[1].weight.is_contiguous()
     assert net[2].weight.is_contiguous()
 
@@ -235,11 +237,13 @@ def test_volumetric_convolutions_inside_are_converted():
 
     class Own(nn.Conv3d): ...
 
-    net = nn.Sequential(nn.Sequential(Own(2, 3, 4)), nn.Conv2d(2, 3, 4))
+    inner = nn.Sequential(Own(2, 3, 4), nn.ConvTranspose3d(3, 2, 4))
+    net = nn.Sequential(inner, nn.Conv2d(2, 3, 4))
 
     nn.utils.convert_conv3d_weight_memory_format(net, torch.channels_last_3d)
 
-    assert net[0][0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert inner[0].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert inner[1].weight.is_contiguous(memory_format=torch.channels_last_3d)
     assert net[1].weight.is_contiguous()
 
 

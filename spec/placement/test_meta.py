@@ -18,11 +18,11 @@ def test_a_module_without_values():
     ``assign=True``, or give it memory by :meth:`~torch.nn.Module.to_empty` before.
     """
     with torch.device("meta"):
-        net = nn.Sequential(nn.Linear(2, 3, dtype=torch.float64), nn.BatchNorm1d(3))
-
-    assert [t.is_meta for t in net.state_dict().values()] == [True] * 7
-    assert net[0].weight.shape == (3, 2)
-    assert net[0].weight.dtype == torch.float64
+        net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, dtype=torch.float64))
+    tensors = net.state_dict().values()
+    assert [t.is_meta for t in tensors] == [True] * 7
+    assert [t.shape for t in tensors] == [(3, 2)] + [(3,)] * 5 + [()]
+    assert [t.dtype for t in tensors] == [torch.float32] * 2 + [torch.float64] * 4 + [torch.int64]
     with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
         net[0].weight.tolist()
 
