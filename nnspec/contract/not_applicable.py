@@ -17,7 +17,7 @@ from torch import nn
 from nnspec.contract.findings.building import not_built_on_meta, shared_by_builds
 from nnspec.contract.findings.calling import attributes, kept_tensors, second_call_refused
 from nnspec.contract.findings.gradients import first_step
-from nnspec.contract.findings.moving import not_computed_in
+from nnspec.contract.findings.moving import in_half, not_computed_in
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
 from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
@@ -143,5 +143,6 @@ def forget() -> None:
         remembered.cache_clear()
     not_in_float64.cache_clear()
     first_step.cache_clear()
+    in_half.cache_clear()
     forget_builds()
     not_built_on_meta.cache_clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import traceback
 import warnings
@@ -16,9 +17,10 @@ from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.building import not_built_on_meta
 from nnspec.contract.findings.calling import kept_tensors
-from nnspec.contract.findings.registration import is_standard
+from nnspec.contract.findings.gradients import with_a_row_of_zeros
+from nnspec.contract.findings.registration import is_standard, register
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
-from nnspec.contract.tree import Build, buffers, parameters, tensors
+from nnspec.contract.tree import Build, buffers, parameters, ready, tensors
 from nnspec.contract.wording import brief, place, they
 from nnspec.running import isolation
 
@@ -146,31 +148,37 @@ class _Angles(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def lost_in_half(net: nn.Module, half: nn.Module, example: Example) -> list[str]:
-    """Outputs that are numbers in float32 and none in float16, for the same inputs.
+class InHalf(NamedTuple):
+    """A call in float16: what of its outputs was a number in float32 and is none, and whether it ran."""
 
-    Args:
-        net: the module in eval mode.
-        half: another one, cast to float16.
-        example: makes the inputs.
-    """
+    lost: list[str]
+    ran: bool
+
+
+@functools.cache
+def in_half(build: Build, example: Example) -> InHalf:
+    """The call of a module in eval mode in float16, with zeros in the first row of its inputs."""
+    example = with_a_row_of_zeros(example)
+    net, half = register(ready(build, example)), register(ready(build, example))
+    net.eval(), half.half().eval()
     expected = tensors_in(run(net, example))
-    if any(_has_lost(tensor) for _, tensor in expected):
-        return []
-    if any(map(_has_lost, tensors(half).values())):
-        return []  # a mask in a buffer is -infinity then, as it is to be
     inputs = mapped(example(), lambda tensor: tensor.half() if tensor.is_floating_point() else tensor)
     try:
         output = run(half, lambda: inputs)
     except Exception:
-        return []  # what it does in other dtypes is said by the rules about them
-    return [
+        return InHalf([], ran=False)  # what it does in other dtypes is said by the rules about them
+    if any(_has_lost(tensor) for _, tensor in expected):
+        return InHalf([], ran=True)
+    if any(map(_has_lost, tensors(half).values())):
+        return InHalf([], ran=True)  # a mask in a buffer is -infinity then, as it is to be
+    lost = [
         f"`{path}` is NaN or infinite in float16 and a number in float32, if a row of the inputs is zero: "
         "an eps such as 1e-8 is zero in float16, and what is above 65504 infinite; take "
         "torch.finfo(x.dtype).eps, or compute that part in torch.float32"
         for path, tensor in tensors_in(output)
         if _has_lost(tensor)
     ]
+    return InHalf(lost, ran=True)
 
 
 def _has_lost(tensor: Tensor) -> bool:
