@@ -282,7 +282,8 @@ def _add_contract(commands: Any) -> None:
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="a rule that takes longer is not judged, and no pass; 0: no limit (default: %(default)s)",
+        help="a rule that takes longer is not judged, and no pass; building the module and its first call "
+        "may take as long each; 0: no limit (default: %(default)s)",
     )
     command.add_argument(
         "-n",

@@ -6,13 +6,16 @@ in one process has the same order.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pkgutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
@@ -26,21 +29,38 @@ from nnspec.errors import UsageError
 #: With how many hash seeds it is tried to give a module's names another order.
 TRIES = 20
 
+#: How many seconds another process may take to build a module.
+PATIENCE = 40.0
+
 #: Set in the environment of the process that is started.
 _IS_ANOTHER = "NNSPEC_ANOTHER_PROCESS"
 
 _ORDERS = "import json, sys; print(json.dumps([list(set(one)) for one in json.load(sys.stdin)]))"
 
 
-def names_elsewhere(source: str, net: nn.Module) -> tree.Names:
-    """The names of a module that another process builds.
+class Elsewhere(NamedTuple):
+    """What another process saw.
+
+    Attributes:
+        names: the names of the module that it built.
+        changed: defaults of arguments that its first build changed: of each the constructor, the argument,
+            and the value before and after.
+    """
+
+    names: tree.Names
+    changed: list[list[str]]
+
+
+def built_elsewhere(source: str, net: nn.Module, patience: float = PATIENCE) -> Elsewhere:
+    """What another process sees that builds a module.
 
     Args:
         source: what makes it, as a command line names it; empty if it has no such name.
         net: the same module, built in this process.
+        patience: how many seconds the process may take.
 
     Raises:
-        NotApplicable: another process cannot build it.
+        NotApplicable: another process cannot build it, or not in time.
     """
     if not source:
         raise NotApplicable("what makes it cannot be imported by its name, as another process would have to")
@@ -48,35 +68,63 @@ def names_elsewhere(source: str, net: nn.Module) -> tree.Names:
         raise NotApplicable("this is another process already")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "names.json"
-        done = subprocess.run(
-            [sys.executable, "-c", f"from {__name__} import write_names; write_names()", source, str(file)],
-            env={
-                **os.environ,
-                "PYTHONHASHSEED": _other_seed(net),
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                _IS_ANOTHER: "1",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        write = f"from {__name__} import write_names; write_names()"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", write, source, str(file)],
+                env={
+                    **os.environ,
+                    "PYTHONHASHSEED": _other_seed(net),
+                    "PYTHONPATH": os.pathsep.join(sys.path),
+                    _IS_ANOTHER: "1",
+                },
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=patience,
+            )
+        except subprocess.TimeoutExpired:
+            raise NotApplicable(
+                f"another process took longer than {patience:g} seconds to build it, and was not waited for"
+            ) from None
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
             raise NotApplicable(f"another process does not build it: {last}")
-        return tree.Names(*json.loads(file.read_text(encoding="utf-8")))
+        names, changed = json.loads(file.read_text(encoding="utf-8"))
+        return Elsewhere(tree.Names(*names), changed)
 
 
 def write_names() -> None:
-    """Build the module that the command line names, and write its names to the file that it names."""
+    """Build the module that the command line names, and write what is seen to the file that it names."""
     source, file = sys.argv[1:]
     try:
         found = find_model(source)
-        net = Target(source, found.make if found else find_maker(source), lambda: ((), {})).build()
+        make = found.make if found else find_maker(source)
+        before = {key: repr(value) for key, value in _defaults()}
+        net = Target(source, make, lambda: ((), {})).build()
     except UsageError as error:
         sys.exit(" ".join(str(error).split()))
-    Path(file).write_text(
-        json.dumps(tree.Names(tree.names(net), list(tree.parameters(net)))), encoding="utf-8"
-    )
+    after = {key: repr(value) for key, value in _defaults()}
+    changed = [[*key, value, after[key]] for key, value in before.items() if after[key] != value]
+    names = tree.Names(tree.names(net), list(tree.parameters(net)))
+    Path(file).write_text(json.dumps([names, changed]), encoding="utf-8")
+
+
+def _defaults() -> Iterator[tuple[tuple[str, str], object]]:
+    """The lists, dicts and sets that are defaults of constructors, by the constructor and the argument."""
+    waiting, seen = [nn.Module], set[type]()
+    while waiting:
+        owner = waiting.pop()
+        if owner in seen:
+            continue
+        seen.add(owner)
+        waiting += owner.__subclasses__()
+        constructor = vars(owner).get("__init__")
+        if is_standard(owner) or not inspect.isfunction(constructor):
+            continue
+        for name, argument in inspect.signature(constructor).parameters.items():
+            if isinstance(argument.default, (list, dict, set)):
+                yield (f"{owner.__name__}.__init__", name), argument.default
 
 
 def source_of(build: object) -> str:

@@ -77,20 +77,21 @@ def check(
         only: the rules to judge, by ids or the ends of them; by default all.
         skip: the rules to leave out.
         devices: the device types to judge on, such as ``["cpu"]``; by default all that torch finds.
-        limit: how many seconds each rule may take; by default as many as it likes. A rule that ran out of
-            time was not judged: the report says so, and ``raise_if`` raises.
+        limit: how many seconds each rule may take, and before them building the module and its first call; by
+            default as many as they like. A rule that ran out of time was not judged: the report says so, and
+            ``raise_if`` raises.
 
     Returns:
         the report. The process and all random generators are as they were.
 
     Raises:
-        UsageError: the module cannot be built, copied or called, there is no such rule or device, or the
-            limit is no number of seconds.
+        UsageError: the module cannot be built, copied or called, or not within the limit, there is no such
+            rule or device, or the limit is no number of seconds.
     """
     allowed = _reasons(allow or {}, "allow")
-    target = _target(build, example)
-    used = all_devices.select(list(devices) if devices else None)
     ensure_limit("limit", limit)
+    target = _target(build, example, limit)
+    used = all_devices.select(list(devices) if devices else None)
     return together([report_on(target, select(only, skip), used, allowed, limit=limit)])
 
 
@@ -146,7 +147,7 @@ def together(reports: Sequence[Report]) -> Report:
     return replace(reports[0], verdicts=tuple(folded(verdicts)))
 
 
-def _target(build: Build, example: object) -> Target:
+def _target(build: Build, example: object, limit: float | None = None) -> Target:
     """What is to be judged, built and called once."""
     if isinstance(build, nn.Module):
         target = Target(type(build).__name__, _copying(build), inputs.given(example), is_made=True)
@@ -156,7 +157,7 @@ def _target(build: Build, example: object) -> Target:
     else:
         raise UsageError(f"{build!r}: is no module, and nothing that makes one")
     with as_it_was():
-        try_out(target)
+        try_out(target, limit)
     return target
 
 

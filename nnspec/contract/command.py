@@ -38,7 +38,7 @@ class Job:
         allowed: why rules may be violated, by their ids.
         rules: the ids of the rules.
         devices: the device types.
-        limit: how many seconds a rule may take.
+        limit: how many seconds a rule may take, and the first call.
         threads: on how many threads torch computes; None for as many as it likes.
     """
 
@@ -111,7 +111,7 @@ def _judge(job: Job, progress: Callable[[str], None] | None = None) -> Report:
     if job.threads:
         torch.set_num_threads(job.threads)
     with _no_way_out():
-        target = find_target(job.entry.module, job.entry.input, job.entry.inputs)
+        target = find_target(job.entry.module, job.entry.input, job.entry.inputs, job.limit)
         rules = [load_rules()[id_] for id_ in job.rules]
         return report_on(target, rules, job.devices, job.allowed, progress, job.limit)
 

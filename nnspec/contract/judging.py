@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from nnspec.contract import not_applicable, tree
-from nnspec.contract.another_process import names_elsewhere
+from nnspec.contract.another_process import Elsewhere, built_elsewhere
 from nnspec.contract.builds import copied
 from nnspec.contract.finding import Finding, read_sentence
 from nnspec.contract.limit import OutOfTime, within
@@ -153,10 +153,28 @@ def _given(target: Target, folder: Path) -> dict[str, Any]:
         "example": target.example,
         "ready": lambda: tree.ready(build, target.example),
         "other": other,
-        "elsewhere": functools.partial(names_elsewhere, target.source),
+        "elsewhere": _once(functools.partial(built_elsewhere, target.source)),
         "tmp_path": folder,
         "unless": unless,
     }
+
+
+def _once(ask: Callable[[nn.Module], Elsewhere]) -> Callable[[nn.Module], Elsewhere]:
+    """The same for every rule: a process of its own takes its time, also where it comes to nothing."""
+    answers: list[Elsewhere | str] = []
+
+    def answer(net: nn.Module) -> Elsewhere:
+        if not answers:
+            try:
+                answers.append(ask(net))
+            except NotApplicable as reason:
+                answers.append(str(reason))
+        (told,) = answers
+        if isinstance(told, str):
+            raise NotApplicable(told)
+        return told
+
+    return answer
 
 
 def _judge(rule: Rule, given: Mapping[str, Any], limit: float | None) -> Verdict:

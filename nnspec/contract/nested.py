@@ -94,6 +94,17 @@ def run(net: nn.Module, example: Example, change: Callable[[Tensor], Tensor] | N
     return net(*args, **kwargs)
 
 
+def varied(example: Example) -> list[Example]:
+    """The same inputs as they are, with the signs changed, and moved."""
+
+    def of(change: Callable[[Tensor], Tensor]) -> Example:
+        return lambda: mapped(
+            example(), lambda tensor: change(tensor) if tensor.is_floating_point() else tensor
+        )
+
+    return [example, of(lambda tensor: 0.5 - tensor), of(lambda tensor: 2 * tensor - 1)]
+
+
 def differences(
     got: object, expected: object, path: str = "output", *, exact: bool = False, depth: int = DEEPEST
 ) -> list[str]:

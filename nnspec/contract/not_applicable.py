@@ -16,7 +16,8 @@ from torch import nn
 
 from nnspec.contract.findings.building import not_built_on_meta, shared_by_builds
 from nnspec.contract.findings.calling import attributes, kept_tensors, second_call_refused
-from nnspec.contract.findings.moving import not_computed_in
+from nnspec.contract.findings.gradients import first_step
+from nnspec.contract.findings.moving import in_half, not_computed_in
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
 from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
@@ -116,6 +117,11 @@ def not_deep_copied(net: nn.Module) -> list[str]:
         ]
     if not isinstance(copied, nn.Module):
         return [f"copy.deepcopy gives {kind_of(copied)}; let __deepcopy__ return the copy, or leave it away"]
+    if type(copied).__name__ != type(net).__name__ and not hasattr(type(net), "__deepcopy__"):
+        return [
+            f"copy.deepcopy gives {kind_of(copied)}: its __getattr__ passes __deepcopy__ on to what it "
+            "wraps; let __getattr__ raise AttributeError for names that begin with two underscores"
+        ]
     return []
 
 
@@ -136,5 +142,7 @@ def forget() -> None:
     for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, sharing):
         remembered.cache_clear()
     not_in_float64.cache_clear()
+    first_step.cache_clear()
+    in_half.cache_clear()
     forget_builds()
     not_built_on_meta.cache_clear()

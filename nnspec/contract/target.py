@@ -18,6 +18,7 @@ from torch import nn
 
 from nnspec.contract import inputs
 from nnspec.contract.inputs import Inputs
+from nnspec.contract.limit import OutOfTime, within
 from nnspec.contract.lookup import find_object
 from nnspec.contract.tree import tensors
 from nnspec.contract.wording import describe, kind_of, own_frames
@@ -80,7 +81,7 @@ class Target:
         return self.make_inputs()
 
 
-def find_target(name: str, shapes: Sequence[str], function: str | None) -> Target:
+def find_target(name: str, shapes: Sequence[str], function: str | None, limit: float | None = None) -> Target:
     """The module that a command line names, built and called once.
 
     Args:
@@ -89,9 +90,11 @@ def find_target(name: str, shapes: Sequence[str], function: str | None) -> Targe
             ``torchvision:NAME`` or ``hf:CONFIG``, whose inputs need not be given.
         shapes: such as ``2,3,64,64``, ``2,128:int64<100`` or ``mask=ones:2,128``, one for each input.
         function: or the function that returns the inputs, named as the module is.
+        limit: how many seconds building it and calling it may take, each; None for as long as it likes.
 
     Raises:
-        UsageError: the module or its inputs are not as described, or raise an error of their own.
+        UsageError: the module or its inputs are not as described, raise an error of their own or take
+            longer.
     """
     found = find_model(name)
     if shapes and function:
@@ -108,21 +111,25 @@ def find_target(name: str, shapes: Sequence[str], function: str | None) -> Targe
     else:
         make_inputs = found.make_inputs if found and not shapes else inputs.drawn(shapes)
     target = Target(name, found.make if found else find_maker(name), make_inputs, source=name)
-    try_out(target)
+    try_out(target, limit)
     return target
 
 
-def try_out(target: Target) -> None:
+def try_out(target: Target, limit: float | None = None) -> None:
     """Build and call a module once, and put back what that changes in the process.
 
+    Args:
+        target: the module.
+        limit: how many seconds each of both may take; None for as long as it likes.
+
     Raises:
-        UsageError: it cannot be built or called.
+        UsageError: it cannot be built or called, or not in time.
     """
     before = isolation.snapshot()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            _try(target)
+            _try(target, limit)
         finally:
             isolation.restore(before, compiled=False)  # or rules would miss what the first call changes
 
@@ -166,13 +173,15 @@ def _read_arguments(name: str, rest: str) -> tuple[tuple[Any, ...], dict[str, An
     return args, kwargs
 
 
-def _try(target: Target) -> None:
+def _try(target: Target, limit: float | None) -> None:
     """Build and call the module once."""
     where = target.name
     try:
-        net = target.build()
+        net = within(limit, target.build)
     except (KeyboardInterrupt, UsageError):
         raise
+    except OutOfTime:
+        raise UsageError(f"{where}: was not built within {limit:g} seconds; give a higher limit") from None
     except BaseException as error:
         raise UsageError(f"{where}: raised when built: {describe(error)}{_hint(error)}") from None
     _ensure_walks(where, net)
@@ -180,9 +189,14 @@ def _try(target: Target) -> None:
         raise UsageError(f"{where}: is built on the meta device, without values; build it on the CPU")
     args, kwargs = target.example()
     try:
-        net(*args, **kwargs)
+        within(limit, lambda: net(*args, **kwargs))
     except KeyboardInterrupt:
         raise
+    except OutOfTime:
+        raise UsageError(
+            f"{where}: its first call did not end within {limit:g} seconds, in train mode, on "
+            f"{inputs.in_words((args, kwargs))}; give a higher limit, or smaller inputs"
+        ) from None
     except BaseException as error:
         given = inputs.in_words((args, kwargs))
         raise UsageError(

@@ -119,6 +119,16 @@ def disturb(net: nn.Module) -> None:
                     tensor.mul_(1.25).add_(0.125)
 
 
+def scatter(net: nn.Module) -> None:
+    """Add random numbers to every floating parameter: what starts at zero hides what comes before it."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in parameters(net).values():
+            if is_floating(parameter):
+                with contextlib.suppress(RuntimeError):  # as in disturb
+                    parameter.add_(torch.randn(parameter.shape, generator=generator).to(parameter), alpha=0.1)
+
+
 def memory(tensor: Tensor) -> int:
     """What tells whether two tensors share memory; that of the object where it cannot be told."""
     return address(tensor) or id(tensor)

@@ -6,7 +6,7 @@ from miniatures import Net
 from miniatures.names import OrderFromASet, OrderFromASortedSet
 
 import nnspec.contract
-from nnspec.contract.another_process import names_elsewhere, source_of
+from nnspec.contract.another_process import built_elsewhere, source_of
 from nnspec.contract.outcomes import NotApplicable
 
 
@@ -35,14 +35,31 @@ def test_it_is_not_judged_where_another_process_cannot_build_it(tmp_path, monkey
     with pytest.raises(
         NotApplicable, match=r"does not build it: .*raised when imported.*not in this process"
     ):
-        names_elsewhere("only_here:Net", Net())
+        built_elsewhere("only_here:Net", Net())
+
+
+def test_it_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    (tmp_path / "never_there.py").write_text("import time\ntime.sleep(60)", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(
+        NotApplicable,
+        match=r"another process took longer than 0.1 seconds to build it, and was not waited for",
+    ):
+        built_elsewhere("never_there:Net", Net(), patience=0.1)
+
+
+def test_it_tells_which_defaults_the_first_build_changes():
+    assert built_elsewhere("miniatures.names:PopsItsSettings", Net()).changed == [
+        ["PopsItsSettings.__init__", "settings", "{'label': 'first'}", "{}"]
+    ]
 
 
 def test_it_starts_no_third_process(monkeypatch):
     monkeypatch.setenv("NNSPEC_ANOTHER_PROCESS", "1")
 
     with pytest.raises(NotApplicable, match="another process already"):
-        names_elsewhere("miniatures:Net", Net())
+        built_elsewhere("miniatures:Net", Net())
 
 
 def test_check_judges_what_it_can_import():

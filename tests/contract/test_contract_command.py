@@ -220,13 +220,29 @@ def test_inputs_without_a_module_are_of_none_of_several(tmp_path):
 
 
 def test_what_takes_too_long_is_no_pass(tmp_path):
-    slow = "import time\n" + MODELS.replace("return self", "time.sleep(0.3); return self")
-    options = ["--input", "4,2", "--only", "a_second_call", "--limit", "0.5"]
+    slow = "import time\n" + MODELS.replace("return self", "time.sleep(1.2); return self")
+    options = ["--input", "4,2", "--only", "a_second_call", "--limit", "2"]
     code, output = contract(tmp_path, "models:Net", *options, **{"models.py": slow})
 
     assert "1 rule: 1 out of time\n" in output
-    assert "not judged: calling.a_second_call\n  it took longer than 0.5 seconds" in output
+    assert "not judged: calling.a_second_call\n  it took longer than 2 seconds" in output
     assert code == 3
+
+
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        ("return self", "its first call did not end within 1 seconds, in train mode, on float32 (4, 2)"),
+        ("super().__init__()", "was not built within 1 seconds"),
+    ],
+)
+def test_a_module_that_never_comes_to_an_end_is_exit_code_2(tmp_path, at, message):
+    endless = "import time\n" + MODELS.replace(at, f"time.sleep(100); {at}")
+    options = ["--input", "4,2", "--limit", "1"]
+    code, output = contract(tmp_path, "models:Net", *options, **{"models.py": endless})
+
+    assert output.startswith(f"nnspec contract: models:Net: {message}; give a higher limit")
+    assert code == 2
 
 
 @pytest.mark.parametrize(

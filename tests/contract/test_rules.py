@@ -3,14 +3,14 @@
 import pytest
 import torch
 from judging import failures
-from miniatures import every_miniature, rows
+from miniatures import Net, every_miniature, rows
 from miniatures.accused import CLEAN, BufferOfANestedTensor, BufferWithoutMemory
 from miniatures.libraries import NOT_ACCUSED, Coarse, KeepsItsBuffers, KeepsMuchOfACall
 from miniatures.unusual import UNUSUAL, Scores
 from torch import nn
 
 from nnspec.contract.another_process import source_of
-from nnspec.contract.findings import building, moving
+from nnspec.contract.findings import building, calling, moving, registration
 from nnspec.contract.nested import differences
 from nnspec.contract.outcomes import ERROR, HOLDS, NOT_APPLICABLE, VIOLATED
 from nnspec.contract.rule import NOTES, WARNINGS
@@ -23,6 +23,10 @@ MINIATURES = every_miniature()
 UNNAMED = "what makes it cannot be imported by its name, as another process would have to"
 
 
+#: What needs a process of its own.
+IN_ANOTHER_PROCESS = {"names.order_in_another_process", "names.building_leaves_its_defaults"}
+
+
 def _name(miniature):
     made = miniature.faulty
     return made.__name__ if isinstance(made, type) else type(made()).__name__
@@ -30,7 +34,7 @@ def _name(miniature):
 
 def _target(miniature, make):
     """A process of its own takes its time: it is started for those that are judged by it only."""
-    source = source_of(make) if miniature.rule == "names.order_in_another_process" else ""
+    source = source_of(make) if miniature.rule in IN_ANOTHER_PROCESS else ""
     return Target("miniature", make, miniature.example, source=source)
 
 
@@ -108,6 +112,56 @@ def test_unusual_inputs_and_outputs(judge, name):
     assert {verdict.reason.split(" at unusual.py")[0] for verdict in others} == reasons | {UNNAMED}
 
 
+def test_what_torch_compile_makes_is_not_accused():
+    net = nn.Sequential(nn.Linear(4, 4), torch.compile(nn.Linear(4, 2), backend="eager"))
+    net[0].compile(backend="eager")
+
+    assert registration.closures(net) == []
+    assert building.uninitialised(net) == []
+    assert building.wrapped(net)[0].startswith("`1` is wrapped, an OptimizedModule, and all names in it go")
+
+
+class InitialisedByItsInputs(Net):
+    """Its first call in train mode sets a shift by what it is given, and notes that in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(4))
+        self.register_buffer("is_set", torch.tensor(False))
+
+    def forward(self, x):
+        if self.training and not x.is_meta and not self.is_set:
+            with torch.no_grad():
+                self.shift.copy_(-x.mean(0))
+                self.is_set.fill_(True)
+        return super().forward(x + self.shift)
+
+
+class ForcesWithoutGradients(nn.Module):
+    """The forces of an energy, which are computed under no_grad() too, and not in inference mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 1, bias=False)
+
+    def forward(self, places):
+        with torch.enable_grad():
+            places = places.detach().requires_grad_()
+            energy = self.head(self.body(places).tanh()).sum()
+            return torch.autograd.grad(energy, places, create_graph=self.training)[0]
+
+
+@pytest.mark.parametrize("make", [InitialisedByItsInputs, ForcesWithoutGradients])
+def test_what_looks_like_a_fault_and_is_none(judge, make):
+    assert failures(judge(Target("clean", make, rows))) == {}
+
+
+def test_words_that_a_bag_does_not_tell_apart_count_all_the_same():
+    words = torch.tensor([[1, 2], [3, 0]])
+
+    assert calling.uncounted(nn.EmbeddingBag(5, 4), lambda: ((words,), {})) == []
+
+
 class TwoFaults(nn.Module):
     """A table is a plain tensor, and forward makes another on the CPU."""
 
@@ -139,17 +193,24 @@ def test_outputs_that_cannot_be_compared(judge):
 
     reason = "two equal calls in eval mode from the same seed differ, so outputs cannot be compared"
     assert [verdict.rule.id for verdict in verdicts if verdict.reason == reason] == [
+        "calling.every_input_counts",
+        "calling.what_is_masked_does_not_count",
+        "calling.in_another_layout",
         "calling.without_gradients",
         "copying.a_deep_copy_computes_the_same",
         "copying.a_deep_copy_is_independent",
         "copying.pickling",
         "loading.the_loaded_build_computes_the_same",
+        "loading.a_load_after_a_call",
+        "modes.one_row_spoils_nothing",
+        "moving.float16_keeps_numbers",
         "replacing.its_own_state",
         "replacing.the_state_of_another",
         "replacing.a_replica",
         "rows.rows_are_independent",
         "rows.another_batch_size",
         "rows.a_batch_of_one",
+        "rows.an_empty_batch",
     ]
     (of_eval,) = (verdict for verdict in verdicts if verdict.rule.id == "modes.eval_is_deterministic")
     assert of_eval.outcome == VIOLATED

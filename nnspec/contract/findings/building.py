@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from nnspec.contract.findings.registration import OF_TORCH, is_standard
 from nnspec.contract.nested import differences
 from nnspec.contract.tree import Build, Names, dotted, names, parameters, shared, tensors
-from nnspec.contract.wording import brief, listed, they
+from nnspec.contract.wording import brief, kind_of, listed, they
 
 
 def names_differ(net: nn.Module, other: nn.Module) -> list[str]:
@@ -45,6 +45,32 @@ def order_differs(net: nn.Module, other: nn.Module) -> list[str]:
                 "state is kept by position; register in a fixed order, and not in that of a set"
             ]
     return []
+
+
+def changed_defaults(changed: Iterable[Iterable[str]]) -> list[str]:
+    """Defaults that the first build changes; each is a constructor, an argument and two values."""
+    return [
+        f"the default of `{argument}` in {constructor} is {before} at first, and {after} once a module was "
+        "built: every later build gets what is left; give None as the default, or work on a copy of what "
+        "is given"
+        for constructor, argument, before, after in changed
+    ]
+
+
+def wrapped(net: nn.Module) -> list[str]:
+    """Parts that are wrapped by torch.compile, DataParallel or DistributedDataParallel."""
+    cures = {
+        "OptimizedModule": "compile it in place, self.part.compile(), or compile the whole",
+        "DataParallel": "wrap the whole, where it is trained",
+        "DistributedDataParallel": "wrap the whole, where it is trained",
+    }
+    return [
+        f"`{path}` is wrapped, {kind_of(module)}, and all names in it go through `{path}.{inner}`: a "
+        f"checkpoint fits only what is wrapped likewise; {cures[kind]}"
+        for path, module in net.named_modules()
+        if path and (kind := type(module).__name__) in cures and is_standard(type(module))
+        for inner, _ in module.named_children()
+    ]
 
 
 def differs_elsewhere(net: nn.Module, elsewhere: Names) -> list[str]:
@@ -136,7 +162,11 @@ def uninitialised(net: nn.Module) -> list[str]:
         if id(module) in seen:
             continue
         seen.add(id(module))
-        absent = [name for name in vars(nn.Module()) if name not in vars(module)]
+        absent = [
+            name
+            for name in vars(nn.Module())
+            if name not in vars(module) and not isinstance(getattr(type(module), name, None), property)
+        ]
         if absent and not isinstance(module, torch.jit.ScriptModule):
             sentences.append(
                 f"`{path or 'self'}`, a {type(module).__name__}, has no {listed(absent)}: nn.Module.__init__ "

@@ -4,20 +4,234 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from typing import Any
+import functools
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from nnspec.contract.findings.calling import plain_values
 from nnspec.contract.findings.registration import Uses, is_standard
-from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run
-from nnspec.contract.tree import buffers, parameters
+from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run, varied
+from nnspec.contract.tree import Build, buffers, dotted, parameters, ready
 from nnspec.contract.wording import brief, count, listed, they
 from nnspec.running import isolation
 
 #: With how many seeds a parameter has to be missed: layers may be left out by chance.
 TRIES = 6
+
+#: How many steps are taken before a gradient is zero for good: what starts at zero hides what is behind.
+STEPS = 4
+
+#: Below which share of the largest gradient a gradient is rounding alone.
+ROUNDING = 1e-6
+
+
+class Step(NamedTuple):
+    """What one call in train mode and its backward did.
+
+    Attributes:
+        refused: the error of backward, if it raised one, as a finding.
+        changed: buffers that backward changed, as a finding.
+        written: functions whose backward writes to the gradient that it is given, as a finding.
+        gradients: of each parameter the largest value of its gradient.
+        draws: whether forward drew random numbers.
+    """
+
+    refused: list[str]
+    changed: list[str]
+    written: list[str]
+    gradients: dict[str, float]
+    draws: bool
+
+
+@functools.cache
+def first_step(build: Build, example: Example) -> Step:
+    """The first call of a fresh module in train mode, and its backward."""
+    net = ready(build, example)
+    before: dict[str, Tensor] = {}
+    again: list[str] = []
+    given: list[tuple[str, Tensor, Tensor]] = []
+    handles: list[Any] = []
+    draws: list[bool] = []
+
+    def between(outputs: list[Tensor]) -> None:
+        draws.append(_has_drawn())
+        before.update({name: buffer.detach().clone() for name, buffer in buffers(net).items()})
+        for path, module in net.named_modules():
+            if not isinstance(module, torch.jit.ScriptModule):
+                handles.append(module.register_forward_pre_hook(lambda *_, path=path: again.append(path)))
+        for node, name in _own_nodes(outputs).items():
+            handles.append(node.register_prehook(_noting(given, name)))
+
+    try:
+        found = gradients(net, example, between=between)
+    except RuntimeError as error:
+        refused = [f"backward raises {brief(error)}; {_cure_of_backward(build, example, error)}"]
+        return Step(refused, [], [], {}, draws=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    changed = [
+        name
+        for name, buffer in buffers(net).items()
+        if name in before and differences(buffer, before[name], exact=True)
+    ]
+    writing = sorted({name for name, now, old in given if differences(now, old, exact=True)})
+    largest = {
+        name: float(one.abs().max()) for name, one in found.items() if one.numel() and _has_values(one)
+    }
+    return Step([], _changed(changed, bool(again)), _writing(writing), largest, any(draws))
+
+
+def _changed(names: list[str], runs_again: bool) -> list[str]:
+    if not names:
+        return []
+    if not runs_again:
+        return [f"backward changes {listed(names)}; let forward change buffers, and backward none"]
+    return [
+        f"backward changes {listed(names)}: a part of forward runs again there, as checkpoint() has it, and "
+        "what it counts is counted twice in a step; leave batch norm out of what is checkpointed"
+    ]
+
+
+def _writing(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"the backward of {', '.join(names)} writes to the gradient that it is given, which other ways back "
+        "through the graph get too; compute a new one: grad * 2 for grad *= 2"
+    ]
+
+
+def _cure_of_backward(build: Build, example: Example, error: RuntimeError) -> str:
+    if "inplace operation" not in str(error):
+        return "let every output be computed by what backward can go through"
+    net = ready(build, example)
+    in_place = {path: module for path, module in net.named_modules() if vars(module).get("inplace") is True}
+    for paths in [[path] for path in in_place] + [list(in_place)]:
+        if paths and _runs_without(net, example, [in_place[path] for path in paths]):
+            return (
+                f"{they(paths, 'overwrites', 'overwrite')} a tensor that the step before needs for its "
+                "gradient: make it with inplace=False"
+            )
+    return "write x = x + y for x += y, and clone() a tensor before it is written to"
+
+
+def _runs_without(net: nn.Module, example: Example, modules: list[nn.Module]) -> bool:
+    """Whether backward runs if modules do not work in place."""
+    try:
+        for module in modules:
+            module.inplace = False  # type: ignore[assignment]
+        gradients(net, example)
+    except RuntimeError:
+        return False
+    finally:
+        for module in modules:
+            module.inplace = True  # type: ignore[assignment]
+    return True
+
+
+def hangs_on_draws(net: nn.Module, same: nn.Module, example: Example) -> list[str]:
+    """Gradients that are others if numbers are drawn between forward and backward.
+
+    Args:
+        net: a fresh module.
+        same: another one.
+        example: makes the inputs.
+    """
+    once = gradients(net, example, between=lambda outputs: isolation.seed(isolation.SEED))
+    other = gradients(same, example, between=lambda outputs: isolation.seed(isolation.SEED + 1))
+    names = [name for name in once if differences(other.get(name), once[name])]
+    if not names:
+        return []
+    return [
+        f"the gradient of {they(names, 'is another', 'are others')} if numbers are drawn between the call "
+        "and backward: backward computes a part again, and draws other numbers than forward did; use "
+        "torch.utils.checkpoint, which puts the generator back"
+    ]
+
+
+def _has_drawn() -> bool:
+    """Whether numbers were drawn since the usual seed was set."""
+    now = torch.get_rng_state()
+    with torch.random.fork_rng([]):
+        isolation.seed()
+        return not torch.equal(torch.get_rng_state(), now)
+
+
+def _noting(given: list[tuple[str, Tensor, Tensor]], name: str) -> Callable[..., None]:
+    def hook(gradients: tuple[Tensor | None, ...]) -> None:
+        given.extend((name, one, one.detach().clone()) for one in gradients if one is not None)
+
+    return hook
+
+
+def flat_at_first(step: Step) -> set[str]:
+    """Parameters whose gradient is zero, or rounding alone, where others have one."""
+    largest = max(step.gradients.values(), default=0.0)
+    return {name for name, value in step.gradients.items() if value <= ROUNDING * largest}
+
+
+def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]:
+    """Weights whose gradient is zero in two modules, for other inputs and after steps of training too."""
+    examples = varied(example)
+    names = sorted(_flat(net, examples) & _flat(other, examples))
+    if not names:
+        return []
+    return [
+        f"the gradient of {listed(names)} is zero, for other inputs, other weights and after {STEPS} steps "
+        f"too: {'it stays' if len(names) == 1 else 'they stay'} as built; start one of two factors with "
+        "random numbers, and mind that a softmax or a quotient of one number by itself is 1 whatever it is"
+    ]
+
+
+def _flat(net: nn.Module, examples: list[Example]) -> set[str]:
+    """Weights without a gradient to speak of in several steps, nor others of their kind."""
+    recurrent = {
+        dotted(path, name)
+        for path, module in net.named_modules()
+        if isinstance(module, (nn.RNNBase, nn.RNNCellBase))  # the first step starts from zeros
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    left = {name for name, one in parameters(net).items() if one.dim() > 1} - recurrent
+    for step in range(STEPS + 1):
+        found: dict[str, Tensor] = {}
+        for example in examples if step else examples[:1]:
+            found = gradients(net, example, seed=isolation.SEED + step)
+            largest = max((float(one.abs().max()) for one in found.values() if one.numel()), default=0.0)
+            moved = {
+                name
+                for name, one in found.items()
+                if one.numel() and not float(one.abs().max()) <= ROUNDING * largest
+            }
+            kinds = {_kind(name) for name in moved}
+            left = {name for name in left if name in found and _kind(name) not in kinds}
+            if not left:
+                return set()
+        with torch.no_grad():
+            for name, one in parameters(net).items():
+                if name in found and largest > 0:
+                    one.add_(found[name], alpha=-0.05 / largest)
+    return left
+
+
+def _kind(name: str) -> str:
+    """The name of a parameter without the numbers of containers: experts and heads are of one kind."""
+    return re.sub(r"\.\d+(?=\.)", ".*", f".{name}")
+
+
+def refused_in_inference_mode(net: nn.Module, example: Example) -> list[str]:
+    """The error of a call in inference mode."""
+    net.eval()
+    try:
+        with torch.inference_mode():
+            run(net, example)
+    except Exception as error:
+        return [f"under torch.inference_mode() it raises {brief(error)}"]
+    return []
 
 
 def unused_parameters(net: nn.Module, example: Example) -> list[str]:
@@ -140,14 +354,14 @@ def _near(attribute: str) -> list[str]:
 def not_linear(net: nn.Module, example: Example) -> list[str]:
     """That twice the gradient of the outputs does not give twice those of the parameters."""
     outputs = _outputs(net, example)
-    own = sorted(_own_functions(outputs))
+    own = sorted(set(_own_nodes(outputs).values()))
     if not own:
         return []
     wanted = {name: parameter for name, parameter in parameters(net).items() if parameter.requires_grad}
     weights = [_weights(tensor) for tensor in outputs]
     try:
         once, twice = (
-            torch.autograd.grad(outputs, [*wanted.values()], start, retain_graph=True, allow_unused=True)
+            _from_a_seed(outputs, [*wanted.values()], start)
             for start in (weights, [2 * weight for weight in weights])
         )
     except RuntimeError:  # a graph that is made in backward, or that can be walked once only
@@ -167,9 +381,17 @@ def _outputs(net: nn.Module, example: Example) -> list[Tensor]:
     return [tensor for _, tensor in floating_in(run(net, example)) if tensor.requires_grad]
 
 
-def _own_functions(outputs: list[Tensor]) -> set[str]:
-    """The names of the functions in the graph of outputs whose class is the user's."""
-    names, waiting, seen = set(), [tensor.grad_fn for tensor in outputs], set[Any]()
+def _from_a_seed(
+    outputs: list[Tensor], wanted: list[nn.Parameter], start: list[Tensor]
+) -> tuple[Tensor | None, ...]:
+    """Gradients by a graph that stays; what backward draws begins at the usual seed."""
+    isolation.seed()
+    return torch.autograd.grad(outputs, wanted, start, retain_graph=True, allow_unused=True)
+
+
+def _own_nodes(outputs: list[Tensor]) -> dict[Any, str]:
+    """The nodes in the graph of outputs whose function is of the user's, each with the function's name."""
+    own, waiting, seen = dict[Any, str](), [tensor.grad_fn for tensor in outputs], set[Any]()
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
@@ -177,9 +399,9 @@ def _own_functions(outputs: list[Tensor]) -> set[str]:
         seen.add(node)
         function = getattr(node, "_forward_cls", None)
         if function is not None and not is_standard(function):
-            names.add(function.__name__)
+            own[node] = function.__name__
         waiting += [above for above, _ in node.next_functions]
-    return names
+    return own
 
 
 def not_numbers(net: nn.Module, example: Example, what: str = "") -> list[str]:
@@ -276,7 +498,11 @@ def _weights(tensor: Tensor) -> Tensor:
 
 
 def gradients(
-    net: nn.Module, example: Example, uses: Uses | None = None, seed: int = isolation.SEED
+    net: nn.Module,
+    example: Example,
+    uses: Uses | None = None,
+    seed: int = isolation.SEED,
+    between: Callable[[list[Tensor]], None] | None = None,
 ) -> dict[str, Tensor]:
     """The gradients that one call in the present mode gives, by name; the parameters' own ``grad`` stays.
 
@@ -285,6 +511,7 @@ def gradients(
         example: makes its inputs.
         uses: notes what forward, and not backward, calls functions with.
         seed: of the call.
+        between: is called with the outputs before backward begins.
     """
     args, kwargs = example()
     isolation.seed(seed)
@@ -298,6 +525,8 @@ def gradients(
     kept = {name: parameter.grad for name, parameter in wanted.items()}
     for parameter in wanted.values():
         parameter.grad = None
+    if between:
+        between(outputs)
     try:  # torch.autograd.grad would miss what a reversible net or a reentrant checkpoint does in backward
         torch.autograd.backward(outputs, weights)
         return {name: parameter.grad for name, parameter in wanted.items() if parameter.grad is not None}

@@ -244,12 +244,8 @@ def without_batch(net: nn.Module, example: Example) -> list[str]:
     if any(isinstance(value, list) and tensors_in(value) for value in (*args, *kwargs.values())):
         return ["tensors of its inputs are in a list, where each may be a row itself"]
     sizes = {tensor.shape[0] for _, tensor in tensors_in((args, kwargs)) if tensor.dim() > 0}
-    sequence_first = [
-        path or type(net).__name__
-        for path, module in net.named_modules()
-        if getattr(module, "batch_first", True) is False
-    ]
-    if sequence_first:
+    sequence_first = _time_first(net)
+    if sequence_first and not _has_rows_first(run(net, example), example()):
         return [f"`{sequence_first[0]}` has batch_first=False, so the first dimension does not count rows"]
     if not sizes:
         return ["none of its inputs has rows"]
@@ -261,6 +257,16 @@ def without_batch(net: nn.Module, example: Example) -> list[str]:
     if not _rows(run(net, example), size):
         return ["no output has a row for each row of its inputs"]
     return []
+
+
+def _has_rows_first(output: object, inputs: object) -> bool:
+    """Whether every output has the first dimension of a sequence, and none its second."""
+    shapes = [tensor.shape for _, tensor in tensors_in(inputs) if tensor.dim() > 2]
+    return bool(shapes) and all(
+        first != second and tensor.shape[:1] == (first,) and second not in tensor.shape
+        for first, second, *_ in shapes
+        for _, tensor in tensors_in(output)
+    )
 
 
 def rows_dependent(net: nn.Module, same: nn.Module, example: Example) -> list[str]:
@@ -278,12 +284,54 @@ def rows_dependent(net: nn.Module, same: nn.Module, example: Example) -> list[st
     for (path, output), (_, output_alike) in zip(outputs, alike, strict=False):
         different = differences(output_alike[0], output[0], f"{path}[0]")
         if different and _counts_rows(net, example, path) and not _has_pairs(net, example, path, output):
-            sentences.append(
-                f"{different[0]} when the other rows of the batch are others: forward takes a mean, "
-                "a maximum, a softmax or batch statistics over the first dimension; name another one, "
-                "counted from the end (dim=-1), or use running statistics in eval mode"
-            )
+            why = _why_dependent(net, output, output_alike[0])
+            sentences.append(f"{different[0]} when the other rows of the batch are others: {why}")
     return sentences or _rows_in_place(net, example, outputs)
+
+
+def _why_dependent(net: nn.Module, output: Tensor, first: Tensor) -> str:
+    """Why an output of the first row changes with the other rows, and what to do.
+
+    Args:
+        net: the module.
+        output: of a batch.
+        first: what the first row of its inputs gives in a batch of equal rows.
+    """
+    if any(not differences(row, first) for row in output[1:]):
+        return _SORTED
+    return _time_taken_for_rows(net) or (
+        "forward takes a mean, a maximum, a softmax or batch statistics over the first dimension; name "
+        "another one, counted from the end (dim=-1), or use running statistics in eval mode"
+    )
+
+
+_SORTED = (
+    "what belongs to it comes out in another row, so forward sorts or shuffles rows; put them back in their "
+    "order: out[order.argsort()]"
+)
+
+
+def _are_sorted(reverse: Tensor, output: Tensor) -> bool:
+    """Whether rows in the reverse order give the same rows, in an order that is not the reverse."""
+    return all(any(not differences(row, other) for other in output) for row in reverse)
+
+
+def _time_taken_for_rows(net: nn.Module) -> str:
+    """That a layer takes time first, if one does, and what to do."""
+    if not (paths := _time_first(net)):
+        return ""
+    return (
+        f"`{paths[0]}` takes time first (batch_first=False), and is given rows first, or what view or "
+        "reshape has mixed; build it with batch_first=True, or give it x.transpose(0, 1)"
+    )
+
+
+def _time_first(net: nn.Module) -> list[str]:
+    return [
+        path or type(net).__name__
+        for path, module in net.named_modules()
+        if getattr(module, "batch_first", True) is False
+    ]
 
 
 def _rows_in_place(net: nn.Module, example: Example, outputs: list[tuple[str, Tensor]]) -> list[str]:
@@ -293,9 +341,13 @@ def _rows_in_place(net: nn.Module, example: Example, outputs: list[tuple[str, Te
     if any(differences(one, output) for (_, one), (_, output) in zip(again, outputs, strict=False)):
         return []  # that it is random is another rule's matter
     reverse = _rows(run(net, example, lambda tensor: tensor.flip(0) if tensor.dim() else tensor), size)
+    why = (
+        "forward adds or picks something along the first dimension, such as positions; take them along the "
+        "dimension of time"
+    )
     return [
-        f"{different[0]} when its row comes in another place of the batch: forward adds or picks something "
-        "along the first dimension, such as positions; take them along the dimension of time"
+        f"{different[0]} when its row comes in another place of the batch: "
+        f"{_SORTED if _are_sorted(output_reverse, output) else _time_taken_for_rows(net) or why}"
         for (path, output), (_, output_reverse) in zip(outputs, reverse, strict=False)
         if (different := differences(output_reverse.flip(0), output, path))
         and _counts_rows(net, example, path)
@@ -328,6 +380,64 @@ def one_row_refused(net: nn.Module, example: Example) -> list[str]:
         f"`{path}` has no row for a batch of one; squeeze a dimension by its number: x.squeeze(-1)"
         for path, _ in _with_rows(net, example, _size(example))
         if path not in kept and _counts_rows(net, example, path)
+    ]
+
+
+def no_rows_refused(net: nn.Module, example: Example) -> list[str]:
+    """The error of a reshape with -1 in a call without rows."""
+    try:
+        run(net, example, lambda tensor: tensor[:0] if tensor.dim() else tensor)
+    except Exception as error:
+        if "cannot reshape tensor of 0 elements" in str(error):
+            return [
+                f"with 0 rows it raises {brief(error)}: of nothing torch cannot tell what -1 is; write "
+                "flatten(1), or the number of columns"
+            ]
+    return []
+
+
+def spoilt_by_one_row(net: nn.Module, example: Example) -> list[str]:
+    """Outputs and buffers that are NaN after a call in train mode with one row, which did not raise."""
+    before = [name for name, buffer in buffers(net).items() if _is_spoilt(buffer)]
+    try:
+        output = run(net, example, lambda tensor: tensor[:1] if tensor.dim() else tensor)
+    except Exception:
+        return []  # it says so
+    given = tensors_in(example())
+    if before or any(_is_spoilt(tensor) for _, tensor in given):
+        return []
+    spoilt = [name for name, buffer in buffers(net).items() if _is_spoilt(buffer)]
+    spoilt += [path for path, tensor in tensors_in(output) if _is_spoilt(tensor)]
+    if not spoilt:
+        return []
+    return [
+        f"with a batch of one in train mode {they(spoilt, 'is', 'are')} NaN, and what is kept stays so: the "
+        "variance of one number is 0 / 0; take it with unbiased=False, or refuse a batch of one as "
+        "nn.BatchNorm1d does"
+    ]
+
+
+def _is_spoilt(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta or tensor.is_nested:
+        return False
+    return bool(tensor.isnan().any())
+
+
+def fast_statistics(net: nn.Module) -> list[str]:
+    """Norms whose running statistics are for the most part those of the last batch."""
+    fast = {
+        path or "self": module.momentum
+        for path, module in net.named_modules()
+        if isinstance(module, _NormBase) and module.running_mean is not None and module.momentum is not None
+        if 0.5 < module.momentum < 1
+    }
+    if not fast:
+        return []
+    share = next(iter(fast.values()))
+    return [
+        f"{they(fast, 'has', 'have')} momentum={share:g}, so that each call in train mode replaces "
+        f"{share:.0%} of the running statistics, and eval mode computes with those of the last batch; torch "
+        f"counts the share of the new: write momentum={1 - share:.3g} for what others call {share:g}"
     ]
 
 

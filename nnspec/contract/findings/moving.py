@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import math
 import traceback
 import warnings
 from collections.abc import Iterable
@@ -15,9 +17,10 @@ from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.building import not_built_on_meta
 from nnspec.contract.findings.calling import kept_tensors
-from nnspec.contract.findings.registration import is_standard
+from nnspec.contract.findings.gradients import with_a_row_of_zeros
+from nnspec.contract.findings.registration import is_standard, register
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
-from nnspec.contract.tree import Build, buffers, parameters, tensors
+from nnspec.contract.tree import Build, buffers, parameters, ready, tensors
 from nnspec.contract.wording import brief, place, they
 from nnspec.running import isolation
 
@@ -107,6 +110,82 @@ def _wrong(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
         for path, tensor in tensors_in(output)
         if tensor.is_floating_point() and tensor.dtype != dtype
     ]
+
+
+def coarse_angles(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
+    """Sines and cosines of angles that a dtype holds too coarsely, in a call with inputs in it."""
+    inputs = mapped(example(), lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+    with _Angles() as angles:
+        run(net, lambda: inputs)
+    return [
+        f"forward takes the {name} of angles up to {largest:.4g} in {dtype}{where}, which holds such a "
+        f"number to {step:.2g} only: the results have little to do with those in float32; compute angles in "
+        "torch.float32, from positions and rates that are float32, and cast the sines and cosines"
+        for where, (name, largest, step) in angles.coarse.items()
+    ]
+
+
+#: To how much of a radian an angle has to be known.
+COARSE = 1 / 8
+
+
+class _Angles(TorchFunctionMode):
+    """Notes the calls of sin and cos with angles that are known to an eighth of a radian or less."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coarse: dict[str, tuple[str, float, float]] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "").strip("_")
+        if name in {"sin", "cos", "tan"} and args and isinstance(args[0], Tensor):
+            angles = args[0]
+            if angles.is_floating_point() and angles.numel() and not angles.is_meta:
+                largest = float(angles.detach().abs().max())
+                step = torch.finfo(angles.dtype).eps * 2 ** math.floor(math.log2(largest)) if largest else 0.0
+                if step >= COARSE and math.isfinite(largest):
+                    self.coarse.setdefault(place(traceback.extract_stack()), (name, largest, step))
+        return func(*args, **(kwargs or {}))
+
+
+class InHalf(NamedTuple):
+    """A call in float16: what of its outputs was a number in float32 and is none, and whether it ran."""
+
+    lost: list[str]
+    ran: bool
+
+
+@functools.cache
+def in_half(build: Build, example: Example) -> InHalf:
+    """The call of a module in eval mode in float16, with zeros in the first row of its inputs."""
+    example = with_a_row_of_zeros(example)
+    net, half = register(ready(build, example)), register(ready(build, example))
+    net.eval(), half.half().eval()
+    expected = tensors_in(run(net, example))
+    inputs = mapped(example(), lambda tensor: tensor.half() if tensor.is_floating_point() else tensor)
+    try:
+        output = run(half, lambda: inputs)
+    except Exception:
+        return InHalf([], ran=False)  # what it does in other dtypes is said by the rules about them
+    if any(_has_lost(tensor) for _, tensor in expected):
+        return InHalf([], ran=True)
+    if any(map(_has_lost, tensors(half).values())):
+        return InHalf([], ran=True)  # a mask in a buffer is -infinity then, as it is to be
+    lost = [
+        f"`{path}` is NaN or infinite in float16 and a number in float32, if a row of the inputs is zero: "
+        "an eps such as 1e-8 is zero in float16, and what is above 65504 infinite; take "
+        "torch.finfo(x.dtype).eps, or compute that part in torch.float32"
+        for path, tensor in tensors_in(output)
+        if _has_lost(tensor)
+    ]
+    return InHalf(lost, ran=True)
+
+
+def _has_lost(tensor: Tensor) -> bool:
+    """Whether a tensor has values that are NaN or infinite, as far as it can be told."""
+    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
+        return False
+    return not bool(tensor.isfinite().all())
 
 
 def too_large_for_half(sentences: list[str]) -> list[str]:
@@ -268,6 +347,14 @@ def reading_values(call: Call) -> list[str]:
 def not_computed_on_meta(call: Call) -> list[str]:
     """Functions that forward calls with tensors on meta and on the CPU, and outputs on the CPU."""
     cure = _cure(call.watch)
+    brought = {id(tensor): where for tensor, where in call.watch.brought}
+    taken = [(path, brought[id(tensor)]) for path, tensor in tensors_in(call.output) if id(tensor) in brought]
+    if taken:
+        return [
+            f"`{path}` is on the CPU though parameters and inputs are not: forward brings it there{where}; "
+            "return it where it was computed, for who calls to move"
+            for path, where in taken
+        ]
     if call.watch.meetings:
         return [f"on another device forward calls {meeting}; {cure}" for meeting in call.watch.meetings]
     return [
@@ -315,6 +402,7 @@ class _Watch(TorchFunctionMode):
         self.spared = {id(tensor): tensor for tensor in spared}
         self.factories: dict[str, dict[str, Any]] = {}
         self.meetings: dict[str, None] = {}
+        self.brought: list[tuple[Tensor, str]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
@@ -326,7 +414,20 @@ class _Watch(TorchFunctionMode):
             if on_cpu and any(tensor.is_meta for tensor in given):
                 where = place(traceback.extract_stack())
                 self.meetings[f"{name} with tensors on meta and on cpu{where}"] = None
+        if name in {"to", "cpu"} and _goes_to_cpu(name, args, kwargs):
+            there = torch.zeros(args[0].shape, dtype=args[0].dtype, device="cpu")
+            self.brought.append((there, place(traceback.extract_stack())))
+            return there
         return func(*args, **kwargs)
+
+
+def _goes_to_cpu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether ``tensor.to`` or ``tensor.cpu`` is asked to bring a floating tensor from meta to the CPU."""
+    tensor, *rest = args
+    if not isinstance(tensor, Tensor) or not tensor.is_meta or not tensor.is_floating_point():
+        return False
+    devices = [one for one in (*rest, *kwargs.values()) if isinstance(one, (str, torch.device))]
+    return name == "cpu" or any(torch.device(one).type == "cpu" for one in devices)
 
 
 class _Following(TorchFunctionMode):

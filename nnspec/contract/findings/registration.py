@@ -25,7 +25,7 @@ from nnspec.running import isolation
 #: What torch itself keeps on every module.
 OF_TORCH = (
     frozenset(vars(nn.Module()))
-    | {"_is_replica", "_former_parameters"}
+    | {"_is_replica", "_former_parameters", "_compiled_call_impl"}
     | {
         *("_flat_weights", "_flat_weight_refs"),
     }

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnspec.contract.findings.calling import attributes, kept_tensors
+from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, differences, run
-from nnspec.contract.tree import address, buffers, entries, memory, parameters, passing, tensors
+from nnspec.contract.tree import address, buffers, entries, memory, names, parameters, passing, tensors
 from nnspec.contract.wording import brief, listed, they
 
 
@@ -122,11 +124,26 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
             f"a fresh build refuses the state dict of another: {' '.join(reasons)[:300].rstrip('.')}; let "
             "saving and loading use the same names and shapes, those of the attributes"
         ]
+    cure = "load every entry of the state dict"
+    if not hasattr(state, "_metadata") and (versioned := _versioned(fresh)):
+        cure = (
+            "return what super().state_dict() returned, with its _metadata: without that the versions are "
+            f"lost, and {listed(versioned)} takes what it loads for a checkpoint of an older one"
+        )
     return [
-        f"{difference} after load_state_dict; load every entry of the state dict"
+        f"{difference} after load_state_dict; {cure}"
         for name, value in fresh.state_dict().items()
         if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
         for difference in differences(value, kept[name], name, exact=True)
+    ]
+
+
+def _versioned(net: nn.Module) -> list[str]:
+    """Modules whose class has a version of its own, by which it loads."""
+    return [
+        path or "self"
+        for path, module in net.named_modules()
+        if any("_version" in vars(owner) and not is_standard(owner) for owner in type(module).__mro__)
     ]
 
 
@@ -156,9 +173,36 @@ def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) ->
             "after loading; register it with persistent=True"
             for name in strange
         ]
+    computed = [name for name, tensor in kept_tensors(net).items() if tensor.grad_fn is not None]
+    if computed:
+        return [
+            f"{they(computed, 'is', 'are')} computed from parameters and kept, so that {different[0]} after "
+            "loading; use a parametrization (torch.nn.utils.parametrizations), or compute in forward"
+        ]
     return [
         f"{different[0]} after loading: forward depends on something that is in no parameter and no buffer; "
         "register it, or keep it in get_extra_state"
+    ]
+
+
+def stale_after_loading(fresh: nn.Module, net: nn.Module, example: Example) -> list[str]:
+    """That a build which was called before it loads the state of another computes something else."""
+    net.eval()
+    fresh.eval()
+    before, registered = set(attributes(fresh)), names(fresh)
+    with torch.no_grad():
+        run(fresh, example)
+        if names(fresh) != registered:
+            return []  # what a call registers is another rule's matter
+        fresh.load_state_dict(copy.deepcopy(net.state_dict()))
+        different = differences(run(fresh, example), run(net, example))
+    if not different:
+        return []
+    kept = [name for name in attributes(fresh) if name not in before]
+    what = f"{they(kept, 'is', 'are')} of the call before" if kept else "something is kept of the call before"
+    return [
+        f"{different[0]} after a call and a load: {what}, and computed from the old values; compute it in "
+        "each call, or drop it when values are loaded (register_load_state_dict_post_hook)"
     ]
 
 
@@ -182,7 +226,10 @@ def accepted_without_a_key(net: nn.Module, state: dict[str, Any]) -> list[str]:
 def taken_out(net: nn.Module, state: dict[str, Any]) -> list[str]:
     """Entries that a state dict lacks after it was loaded."""
     before = list(state)
-    net.load_state_dict(state, strict=False)
+    try:
+        net.load_state_dict(state, strict=False)
+    except RuntimeError:
+        return []  # what is refused is another rule's matter
     lost = [name for name in before if name not in state]
     if not lost:
         return []

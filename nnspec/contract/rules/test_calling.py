@@ -5,9 +5,10 @@ process. Only buffers may change, and only in train mode.
 """
 
 import copy
+import weakref
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import calling, copying, moving
+from nnspec.contract.findings import calling, copying, gradients, moving
 
 
 def test_in_eval_mode(ready, example):
@@ -55,7 +56,10 @@ def test_outputs_are_numbers(ready, example):
 
 
 def test_inputs_stay(ready, example):
-    """A call changes nothing in its inputs, neither tensors nor the dicts and lists around them."""
+    """A call changes nothing in its inputs, neither tensors nor the dicts and lists around them.
+
+    Whether a tensor requires a gradient is its owner's to say too.
+    """
     args, kwargs = example()
     ready()(*args, **kwargs)
 
@@ -63,12 +67,16 @@ def test_inputs_stay(ready, example):
 
 
 def test_parameters_stay(ready, example):
-    """A call changes no parameter."""
+    """A call changes no parameter.
+
+    The first may, as data-dependent initialisation does, if it is noted that it has.
+    """
     net = ready()
     before = copy.deepcopy(tree.parameters(net))
     nested.run(net, example)
-
-    yield calling.changed_parameters(net, before)
+    found = calling.changed_parameters(net, before)
+    if found and not calling.initialised_once(ready(), example):
+        yield found
 
 
 def test_nothing_is_registered(ready, example):
@@ -81,6 +89,16 @@ def test_nothing_is_registered(ready, example):
     nested.run(net, example)
 
     yield calling.newly_registered(net, before)
+
+
+def test_hooks_do_not_pile_up(build, ready, example, unless):
+    """A call leaves no hook behind that was not there before.
+
+    One more in each call makes every call slower than the one before.
+    """
+    unless(not_applicable.one_call_only(build, example))
+
+    yield calling.hooks_added(ready(), example)
 
 
 def test_no_tensor_is_left_on_it(ready, example):
@@ -142,6 +160,93 @@ def test_the_process_stays(ready, example):
     net(*args, **kwargs)
 
     yield moving.changed_settings(before, "forward")
+    net = ready()
+    net.eval()
+    nested.run(net, example)
+    yield moving.changed_settings(before, "forward in eval mode")
+
+
+def test_outputs_stay(build, ready, example, unless):
+    """What a call has returned stays as it is when the module is called again.
+
+    Who collects the outputs of several calls would have the last one many times.
+    """
+    unless(not_applicable.one_call_only(build, example))
+    net = ready()
+    net.eval()
+
+    yield calling.overwritten(net, example)
+
+
+def test_nothing_keeps_it(ready, example, unless):
+    """After a call nothing outside keeps a module alive.
+
+    ``functools.lru_cache`` on a method holds every module that it was called on.
+    """
+    net = ready()
+    ref = weakref.ref(net)
+    del net
+    if calling.kept_alive(ref):
+        return  # the class keeps what it builds
+    net = ready()
+    ref = weakref.ref(net)
+    nested.run(net, example)
+    del net
+    found = calling.kept_alive(ref)
+    if found:
+        unless(gradients.gradients_differ(ready(), example))
+
+    yield found
+
+
+def test_every_input_counts(build, ready, example, unless):
+    """Every tensor that a module is given changes its outputs.
+
+    A mask that is taken and not used lets everything through.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+
+    yield calling.uncounted(ready(), example)
+
+
+def test_what_is_masked_does_not_count(build, ready, example, unless):
+    """What a mask leaves out does not change the outputs at the other places.
+
+    A mask that is laid along the queries of attention instead of the keys hides nothing.
+    """
+    unless(not_applicable.unrepeatable(build, example) + calling.uncounted(ready(), example))
+
+    yield calling.seen_through(ready(), example)
+
+
+def test_under_autocast(build, ready, example, unless):
+    """A module computes under :func:`torch.autocast`.
+
+    There a linear layer returns bfloat16, and what it is put into is float32.
+    """
+    unless(not_applicable.not_in_float64(build, example))
+
+    yield calling.refused_under_autocast(ready(), example)
+
+
+def test_in_another_layout(build, ready, example, unless):
+    """A module takes images whose channels lie last in memory, and sequences that were transposed.
+
+    ``view`` refuses what does not lie in one piece.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net = ready()
+    net.eval()
+
+    yield calling.refused_in_another_layout(net, example)
+
+
+def test_no_float64_comes_out(ready, example):
+    """Where inputs and parameters are float32, no output is float64.
+
+    NumPy computes in float64, and what is made of its arrays does too.
+    """
+    yield calling.doubled(ready(), example)
 
 
 def test_without_gradients(build, ready, example, unless):

@@ -11,6 +11,16 @@ from nnspec.contract import nested, not_applicable, tree
 from nnspec.contract.findings import gradients, registration
 
 
+def test_backward_runs(build, ready, example, unless):
+    """Backward runs.
+
+    What works in place may overwrite what the step before it needs for its gradient.
+    """
+    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+
+    yield gradients.first_step(build, example).refused
+
+
 def test_forward_uses_every_parameter(ready, example, unless):
     """Forward uses every parameter that requires a gradient.
 
@@ -88,6 +98,46 @@ def test_backward_is_linear(ready, example, unless):
     yield gradients.not_linear(net, example)
 
 
+def test_backward_goes_the_way_of_forward(build, ready, example, unless):
+    """Backward goes by what forward did, whatever is drawn since, and writes to no gradient it is given.
+
+    What computes a part again in backward has to draw the same numbers for dropout.
+    """
+    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+    step = gradients.first_step(build, example)
+    unless(step.refused)
+
+    yield step.written
+    if step.draws:
+        yield gradients.hangs_on_draws(ready(), ready(), example)
+
+
+def test_backward_changes_no_buffer(build, ready, example, unless):
+    """Backward changes no buffer.
+
+    A part that is checkpointed runs twice in a step, and batch norm in it counts the batch twice.
+    """
+    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+    step = gradients.first_step(build, example)
+    unless(step.refused)
+
+    yield step.changed
+
+
+def test_gradients_are_not_zero(build, ready, other, example, unless):
+    """No weight has a gradient of zeros for good.
+
+    Of two factors that both start at zero, neither ever moves.
+    """
+    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+    step = gradients.first_step(build, example)
+    unless(step.refused)
+    if gradients.flat_at_first(step):
+        unless(not_applicable.one_call_only(build, example))
+
+        yield gradients.always_zero(ready(), other(), example)
+
+
 def test_gradients_are_numbers(build, ready, example, unless):
     """Where the outputs are numbers, the gradients are."""
     net = ready()
@@ -121,6 +171,7 @@ def test_after_inference_mode(build, ready, example, unless):
     net = ready()
     unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
     unless(not_applicable.one_call_only(build, example))
+    unless(gradients.refused_in_inference_mode(ready(), example))
 
     found = gradients.after_inference_mode(net, example)
     if found:

@@ -7,7 +7,7 @@ same outputs.
 import copy
 
 from nnspec.contract import not_applicable, tree
-from nnspec.contract.findings import building, registration, state_dicts
+from nnspec.contract.findings import building, gradients, registration, state_dicts
 
 
 def test_a_fresh_build_takes_the_state(ready, other, unless):
@@ -28,6 +28,25 @@ def test_the_loaded_build_computes_the_same(build, ready, other, example, unless
     yield state_dicts.differs_after_loading(fresh, net, example)
 
 
+def test_a_load_after_a_call(build, ready, other, example, unless):
+    """A module that was called before it loads a state dict computes with what it has loaded.
+
+    Weights that an earlier call has merged or normalized are those of before.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net, fresh = registration.register(ready()), registration.register(other())
+    unless(not_applicable.not_registered(build, example) + state_dicts.not_in_state(net, net.state_dict()))
+    unless(state_dicts.not_taken(registration.register(other()), net.state_dict()))
+    found = state_dicts.stale_after_loading(fresh, net, example)
+    if found:
+        unless(gradients.gradients_differ(ready(), example))
+        again, fresh = registration.register(ready()), registration.register(other())
+        unless(state_dicts.not_taken(fresh, again.state_dict()))
+        unless(state_dicts.differs_after_loading(fresh, again, example))
+
+    yield found
+
+
 def test_a_missing_key_is_refused(ready):
     """:meth:`~torch.nn.Module.load_state_dict` refuses a state dict that lacks a key.
 
@@ -45,7 +64,7 @@ def test_the_state_dict_stays(ready):
     """
     net = ready()
 
-    yield state_dicts.taken_out(net, net.state_dict())
+    yield state_dicts.taken_out(net, copy.deepcopy(net.state_dict()))
 
 
 def test_parameters_stay_the_same_objects(ready, other, unless):

@@ -82,6 +82,26 @@ def test_statistics_are_of_one_place(ready, example):
     yield modes.mixed_statistics(net, example)
 
 
+def test_statistics_are_of_many_batches(build):
+    """The running statistics of a norm are those of many batches.
+
+    The momentum of torch is the share of the new value, and in other libraries that of the old.
+    """
+    yield modes.fast_statistics(build())
+
+
+def test_one_row_spoils_nothing(build, ready, example, unless):
+    """In train mode a batch of one is refused, or leaves numbers.
+
+    The last batch of a data set may have one row, and its variance is none.
+    """
+    probe = ready()
+    probe.eval()
+    unless(not_applicable.unrepeatable(build, example) + modes.without_batch(probe, example))
+
+    yield modes.spoilt_by_one_row(ready(), example)
+
+
 def test_eval_is_deterministic(build, ready, example, unless):
     """In eval mode equal inputs give equal outputs, whatever the seed.
 

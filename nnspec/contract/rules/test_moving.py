@@ -68,6 +68,33 @@ def test_computing_in_bfloat16(build, ready, example, unless):
     yield found
 
 
+def test_angles_are_not_coarse(build, ready, example, unless):
+    """Sines and cosines are taken of angles that are known well enough.
+
+    In bfloat16 the numbers from 256 on are two apart: positions times rates are angles in float32 only.
+    """
+    unless(
+        not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
+    )
+    unless(not_applicable.not_in_float64(build, example))
+    net, probe = registration.register(ready()), registration.register(ready())
+    net.bfloat16(), probe.bfloat16()
+    unless(moving.not_cast(probe, torch.bfloat16) + moving.not_computed_in(probe, example, torch.bfloat16))
+
+    yield moving.coarse_angles(net, example, torch.bfloat16)
+
+
+def test_float16_keeps_numbers(build, example, unless):
+    """What is a number in float32 is one in float16, with a row of zeros too.
+
+    There 1e-8 is zero, and a quotient with it under the line is none.
+    """
+    unless(not_applicable.not_registered(build, example) + not_applicable.unrepeatable(build, example))
+    unless(not_applicable.not_in_float64(build, example))
+
+    yield moving.in_half(build, example).lost
+
+
 def test_computing_in_float16(build, ready, example, unless):
     """No number in forward is too large for float16.
 
@@ -75,6 +102,8 @@ def test_computing_in_float16(build, ready, example, unless):
     """
     unless(not_applicable.not_registered(build, example))
     unless(not_applicable.not_in_float64(build, example))
+    if moving.in_half(build, example).ran:
+        return
     net = registration.register(ready())
     net.half()
 

@@ -32,7 +32,17 @@ def test_order_in_another_process(construct, elsewhere, unless):
     net = construct()
     unless(building.names_differ(net, construct()) + building.order_differs(net, construct()))
 
-    yield building.differs_elsewhere(net, elsewhere(net))
+    yield building.differs_elsewhere(net, elsewhere(net).names)
+
+
+def test_building_leaves_its_defaults(construct, elsewhere, unless):
+    """The first build in a process changes no list or dict that is the default of an argument.
+
+    What a constructor pops from it is missing in every later build.
+    """
+    unless(building.changed_by_building(construct))
+
+    yield building.changed_defaults(elsewhere(construct()).changed)
 
 
 def test_builds_share_nothing(construct):
@@ -52,6 +62,14 @@ def test_a_container_holds_each_part_once(build):
     net = build()
 
     yield building.repeated(net)
+
+
+def test_no_part_is_wrapped(build):
+    """No part is wrapped by :func:`torch.compile` or :class:`~torch.nn.DataParallel`.
+
+    The names of what is wrapped get a ``_orig_mod`` or ``module``, and so do the keys of checkpoints.
+    """
+    yield building.wrapped(build())
 
 
 def test_each_parameter_is_named_once(build):

@@ -40,7 +40,7 @@ def test_a_replica(build, ready, example, unless):
     """
     unless(not_applicable.unrepeatable(build, example))
     net = ready()
-    unless(building.equal_modules(net))
+    unless(building.equal_modules(net) + building.wrapped(net))
     net.eval()
 
     yield copying.differs_in_a_replica(net, example)

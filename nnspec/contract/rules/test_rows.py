@@ -43,3 +43,16 @@ def test_a_batch_of_one(build, ready, example, unless):
     unless(modes.sizes_refused(net, example))
 
     yield modes.one_row_refused(net, example)
+
+
+def test_an_empty_batch(build, ready, example, unless):
+    """In eval mode a module takes a batch without rows.
+
+    Such as the boxes of an image in which nothing was found. ``view(0, -1)`` is refused.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net = ready()
+    net.eval()
+    unless(modes.without_batch(net, example))
+
+    yield modes.no_rows_refused(net, example)

@@ -25,6 +25,16 @@ def numbers() -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (torch.tensor([[1, 0, 2, 4], [3, 3, 1, 0], [2, 4, 4, 1]]),), {}
 
 
+def sequences() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Three sequences of five steps, each of four features."""
+    return (torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(3)),), {}
+
+
+def images() -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Three images of two channels."""
+    return (torch.rand(3, 2, 4, 4, generator=torch.Generator().manual_seed(3)),), {}
+
+
 class Net(nn.Module):
     """Two linear layers: what many miniatures have in common."""
 

@@ -1,9 +1,13 @@
 """Calls that leave a trace."""
 
+import functools
+from typing import ClassVar
+
 import torch
 from torch import nn
 
-from miniatures import Miniature, Net, rows
+from miniatures import Miniature, Net, images, rows
+from miniatures.moving import ConstantInItsDtype
 
 
 def named_rows():
@@ -222,6 +226,281 @@ class KeepsItsStart(UsesUpItsStart):
         return Net.forward(self, x + self.offset)
 
 
+def sequences_with_masks():
+    """Three sequences of five steps, the second of padding alone."""
+    mask = torch.ones(3, 5, dtype=torch.bool)
+    mask[1] = False
+    return (torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(3)), mask), {}
+
+
+class MasksAll(nn.Module):
+    """A sequence of padding alone has no step to attend to."""
+
+    def __init__(self):
+        super().__init__()
+        self.query = nn.Linear(4, 4)
+
+    def least(self, dtype):
+        return -torch.inf
+
+    def forward(self, x, mask):
+        scores = self.query(x) @ x.transpose(1, 2)
+        return scores.masked_fill(~mask[:, None], self.least(scores.dtype)).softmax(-1) @ x
+
+
+class MasksAllButNotForever(MasksAll):
+    def least(self, dtype):
+        return torch.finfo(dtype).min
+
+
+class CollectsItsCalls(Net):
+    """It keeps a number of every call."""
+
+    def __init__(self):
+        super().__init__()
+        self.history = [0.0]
+
+    def forward(self, x):
+        self.history.append(float(len(self.history)))
+        return super().forward(x)
+
+
+class NormMadeInForward(Net):
+    """It makes a norm in each call, whose weights nobody trains."""
+
+    def forward(self, x):
+        return self.head(nn.LayerNorm(4, device=x.device, dtype=x.dtype)(self.body(x)))
+
+
+class NormMadeBefore(Net):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x):
+        return self.head(self.norm(self.body(x)))
+
+
+class DropsNoMoreAfterEval(Net):
+    """Its dropout is 0 for good after one call in eval mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.rate = 0.5
+
+    def forward(self, x):
+        if not self.training:
+            self.rate = 0.0
+        return self.head(nn.functional.dropout(self.body(x).relu(), self.rate))
+
+
+class DropsInTraining(DropsNoMoreAfterEval):
+    def forward(self, x):
+        return self.head(nn.functional.dropout(self.body(x).relu(), self.rate if self.training else 0.0))
+
+
+class KeepsMasksInADefault(Net):
+    """It keeps masks in the default of an argument of forward."""
+
+    def forward(self, x, masks={}):  # noqa: B006
+        key = (x.shape, x.dtype, x.device)
+        if key not in masks:
+            masks[key] = torch.ones(x.shape, dtype=x.dtype, device=x.device)
+        return super().forward(x * masks[key])
+
+
+class KeepsNoMasks(Net):
+    def forward(self, x, masks=None):
+        return super().forward(x * (torch.ones_like(x) if masks is None else masks))
+
+
+class CountsOnTheClass(Net):
+    """It counts its calls on the class."""
+
+    calls = 0
+
+    def forward(self, x):
+        CountsOnTheClass.calls += 1
+        return super().forward(x)
+
+
+class KeepsMasksOnItsClass(Net):
+    """It keeps a mask for each shape and device on its class."""
+
+    masks: ClassVar = {}
+
+    def forward(self, x):
+        key = (x.shape, x.dtype, x.device)
+        if key not in self.masks:
+            self.masks[key] = torch.ones(x.shape, dtype=x.dtype, device=x.device)
+        return super().forward(x * self.masks[key])
+
+
+class Attention(nn.Module):
+    """Attention that leaves the keys of padding out."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def masked(self, scores, mask):
+        return scores.masked_fill(~mask[:, None, :], -1e4)
+
+    def forward(self, x, mask):
+        scores = self.query(x) @ self.key(x).transpose(1, 2)
+        return self.head(self.masked(scores, mask).softmax(-1) @ x)
+
+
+class MaskTakenAndNotUsed(Attention):
+    """It takes a mask and does not look at it."""
+
+    def masked(self, scores, mask):
+        return scores
+
+
+class MaskOverQueries(Attention):
+    """It masks the queries and not the keys, so that padding is attended to."""
+
+    def masked(self, scores, mask):
+        return scores.masked_fill(~mask[:, :, None], -1e4)
+
+
+def padded_sequences():
+    """Three sequences of five steps, of which two end with padding."""
+    mask = torch.ones(3, 5, dtype=torch.bool)
+    mask[0, 3:] = mask[2, 4:] = False
+    return (torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(3)), mask), {}
+
+
+class FillsATensorOfItsInputs(Net):
+    """It puts what a layer returns into a tensor with the dtype of its inputs."""
+
+    def forward(self, x):
+        y, large = torch.zeros_like(x), x[:, 0] > 0.3
+        y[large] = self.body(x[large])
+        return self.head(y)
+
+
+class FillsATensorInItsDtype(Net):
+    def forward(self, x):
+        y, large = torch.zeros_like(x), x[:, 0] > 0.3
+        y[large] = self.body(x[large]).to(y.dtype)
+        return self.head(y)
+
+
+class HookInEachCall(Net):
+    """Each call registers a hook on its body."""
+
+    def forward(self, x):
+        self.body.register_forward_pre_hook(self.look)
+        return super().forward(x)
+
+    @staticmethod
+    def look(module, args):
+        return None
+
+
+class HookOnce(HookInEachCall):
+    def __init__(self):
+        super().__init__()
+        self.body.register_forward_pre_hook(self.look)
+
+    def forward(self, x):
+        return Net.forward(self, x)
+
+
+class FlattensByView(nn.Module):
+    """It flattens by view, which channels that lie last do not allow."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Conv2d(2, 4, 3), nn.Linear(16, 2)
+
+    def flat(self, x):
+        return x.view(x.shape[0], 16)
+
+    def forward(self, x):
+        return self.head(self.flat(self.body(x).relu()))
+
+
+class Flattens(FlattensByView):
+    def flat(self, x):
+        return x.flatten(1)
+
+
+class FlattensToTheRest(FlattensByView):
+    """It flattens to as many columns as there are, which of no rows nobody knows."""
+
+    def flat(self, x):
+        return x.reshape(x.shape[0], -1)
+
+
+class SpreadInFloat64(Net):
+    """A buffer is float64, and so are its outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("spread", torch.tensor([0.5, 2.0], dtype=torch.float64))
+
+    def forward(self, x):
+        return super().forward(x) * self.spread
+
+
+class SpreadInFloat32(SpreadInFloat64):
+    def __init__(self):
+        super().__init__()
+        self.spread = self.spread.float()
+
+
+class CachesAMethod(Net):
+    """A cache on a method holds every module that it was called on."""
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019
+    def table(self, size, dtype, device):
+        return torch.arange(size, dtype=dtype, device=device).sin()
+
+    def forward(self, x):
+        return super().forward(x + self.table(x.shape[1], x.dtype, x.device))
+
+
+class CachesNothing(Net):
+    def forward(self, x):
+        return super().forward(x + torch.arange(x.shape[1], dtype=x.dtype, device=x.device).sin())
+
+
+class ReusesItsOutput(Net):
+    """Without gradients, each call writes to the tensor that the call before has returned."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = None
+
+    def forward(self, x):
+        y = super().forward(x)
+        if torch.is_grad_enabled():
+            return y
+        if self.out is None or self.out.shape != y.shape:
+            self.out = y
+        return self.out.copy_(y)
+
+
+class MarksItsInput(Net):
+    """Its input requires a gradient from then on."""
+
+    def forward(self, x):
+        if x.is_leaf and torch.is_grad_enabled():
+            x.requires_grad_()
+        return super().forward(x)
+
+
+class GradModeOfItsMode(Net):
+    """In eval mode it turns gradients off, for everyone and for good."""
+
+    def forward(self, x):
+        torch.set_grad_enabled(self.training)
+        return super().forward(x)
+
+
 MINIATURES = [
     Miniature(
         CallOverridden,
@@ -322,5 +601,136 @@ MINIATURES = [
         "`output` differs in 6 of 6 values",
         "let forward ask self.training, not torch.is_grad_enabled()",
         AsksForMode,
+    ),
+    Miniature(
+        MasksAll,
+        "calling.outputs_are_numbers",
+        "`output` is NaN in 20 of 60 values, and nothing in this example is",
+        "and keep quotients, roots and logarithms from zero and below",
+        MasksAllButNotForever,
+        sequences_with_masks,
+    ),
+    Miniature(
+        CollectsItsCalls,
+        "calling.attributes_stay",
+        "`history` is a list that grows with each call, from 1 to 2",
+        "let who wants it register a forward hook",
+        Net,
+    ),
+    Miniature(
+        NormMadeInForward,
+        "calling.no_layer_is_made",
+        "forward makes a LayerNorm: in each call its parameters are new",
+        "make it in __init__, on self",
+        NormMadeBefore,
+    ),
+    Miniature(
+        DropsNoMoreAfterEval,
+        "calling.attributes_stay",
+        "`rate` is 0.0 after a call and was 0.5 before",
+        "make it a buffer",
+        DropsInTraining,
+    ),
+    Miniature(
+        KeepsMasksInADefault,
+        "calling.no_tensor_is_kept_elsewhere",
+        "`KeepsMasksInADefault.forward.masks` keeps a tensor that forward uses",
+        "or keep it in a buffer with persistent=False",
+        KeepsNoMasks,
+    ),
+    Miniature(
+        CountsOnTheClass,
+        "calling.attributes_stay",
+        "`CountsOnTheClass.calls` is ",
+        "make it a buffer",
+        Net,
+    ),
+    Miniature(
+        KeepsMasksOnItsClass,
+        "calling.no_tensor_is_kept_elsewhere",
+        "`KeepsMasksOnItsClass.masks` keeps a tensor that forward uses, for every module and for good",
+        "or keep it in a buffer with persistent=False",
+        ConstantInItsDtype,
+    ),
+    Miniature(
+        MaskTakenAndNotUsed,
+        "calling.every_input_counts",
+        "the input `mask` counts for nothing: with other values the outputs are the same",
+        "use it in forward, or do not take it",
+        Attention,
+        padded_sequences,
+    ),
+    Miniature(
+        MaskOverQueries,
+        "calling.what_is_masked_does_not_count",
+        "what `mask` leaves out of `x` changes the outputs at the other places, and the other way round",
+        "in attention, mask the keys, mask[:, None, :]",
+        Attention,
+        padded_sequences,
+    ),
+    Miniature(
+        FillsATensorOfItsInputs,
+        "calling.under_autocast",
+        "under torch.autocast it raises RuntimeError: Index put requires",
+        "cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)",
+        FillsATensorInItsDtype,
+    ),
+    Miniature(
+        HookInEachCall,
+        "calling.hooks_do_not_pile_up",
+        "each call registers one more hook on `body`",
+        "or remove() its handle before forward returns",
+        HookOnce,
+    ),
+    Miniature(
+        FlattensByView,
+        "calling.in_another_layout",
+        "with an input whose channels lie last in memory (torch.channels_last), or transposed, it raises",
+        "write reshape or flatten for view",
+        Flattens,
+        images,
+    ),
+    Miniature(
+        FlattensToTheRest,
+        "rows.an_empty_batch",
+        "with 0 rows it raises RuntimeError: cannot reshape tensor of 0 elements",
+        "write flatten(1), or the number of columns",
+        Flattens,
+        images,
+    ),
+    Miniature(
+        SpreadInFloat64,
+        "calling.no_float64_comes_out",
+        "`output` is float64, and no input and no parameter is: `spread` is float64",
+        "make it with dtype=torch.float32, or dtype=x.dtype",
+        SpreadInFloat32,
+    ),
+    Miniature(
+        CachesAMethod,
+        "calling.nothing_keeps_it",
+        "after a call the cache of CachesAMethod.table holds the module",
+        "and keep modules by weakref",
+        CachesNothing,
+    ),
+    Miniature(
+        ReusesItsOutput,
+        "calling.outputs_stay",
+        "`output` differs in 6 of 6 values",
+        "both lie in `out`; return a new tensor, or clone() what is kept",
+        Net,
+    ),
+    Miniature(
+        MarksItsInput,
+        "calling.inputs_stay",
+        "the input `args[0]` requires a gradient after the call, and did not before",
+        "x = x.detach().requires_grad_()",
+        Net,
+    ),
+    Miniature(
+        GradModeOfItsMode,
+        "calling.the_process_stays",
+        "forward in eval mode changes grad mode of the process from True to False",
+        "change it in a context, if at all",
+        Net,
     ),
 ]

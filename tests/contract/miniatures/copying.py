@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from miniatures import Miniature
+from miniatures import Net as Plain
 
 
 class Net(nn.Module):
@@ -115,6 +116,42 @@ def tied(net):
     return net
 
 
+class CopiesItself(Plain):
+    """Its __deepcopy__ builds another one and gives it its state."""
+
+    def __deepcopy__(self, memo):
+        copied = memo[id(self)] = type(self)()
+        copied.load_state_dict(self.state_dict())
+        return copied.train(self.training)
+
+
+class PassesCopyingOn(nn.Module):
+    """It looks up on what it wraps whatever it does not have itself, and is copied as that."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = CopiesItself()
+
+    def is_passed_on(self, name):
+        return name != "inner"
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if not self.is_passed_on(name):
+                raise
+            return getattr(self.inner, name)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class PassesNamesOn(PassesCopyingOn):
+    def is_passed_on(self, name):
+        return name != "inner" and not name.startswith("__")
+
+
 MINIATURES = [
     Miniature(
         KeepsWhatItComputed,
@@ -157,5 +194,12 @@ MINIATURES = [
         "`body.weight`, `head.weight` are one tensor, and in a deep copy they are several",
         "or leave both as they are",
         lambda: tied(TiedAndCopied()),
+    ),
+    Miniature(
+        PassesCopyingOn,
+        "copying.a_deep_copy",
+        "copy.deepcopy gives a CopiesItself: its __getattr__ passes __deepcopy__ on to what it wraps",
+        "let __getattr__ raise AttributeError for names that begin with two underscores",
+        PassesNamesOn,
     ),
 ]

@@ -1,9 +1,12 @@
 """Modes that do too little, too much, or nothing; and rows that depend on one another."""
 
+import random
+
 import torch
 from torch import nn
 
-from miniatures import Miniature
+from miniatures import Miniature, sequences
+from miniatures import Net as Plain
 
 
 class Net(nn.Module):
@@ -178,6 +181,227 @@ class BatchSizeLeftOpen(Net):
         return super().forward(x.view(-1, 4))
 
 
+class FrozenUntilTrain(nn.Module):
+    """It freezes a norm once, and the next train() lets its statistics go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), nn.Linear(4, 2)
+        self.stem.requires_grad_(False).eval()
+
+    def forward(self, x):
+        return self.head(self.stem(x))
+
+
+class FrozenInEveryMode(FrozenUntilTrain):
+    def train(self, mode=True):
+        super().train(mode)
+        self.stem.eval()
+        return self
+
+
+class OneNormForTwoPlaces(nn.Module):
+    """One norm is run before the activation and after it."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.norm = nn.Linear(4, 4), nn.Linear(4, 2), nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.head(self.norm(10 + 10 * self.norm(self.body(x))))
+
+
+class ANormForEachPlace(OneNormForTwoPlaces):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.head(self.last(10 + 10 * self.norm(self.body(x))))
+
+
+class FollowsItsInputs(nn.Module):
+    """It moves a mean in eval mode too, and computes with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 2)
+        self.register_buffer("mean", torch.zeros(4))
+
+    def follow(self, x):
+        self.mean.lerp_(x.detach().mean(0), 0.5)
+
+    def forward(self, x):
+        self.follow(x)
+        return self.body(x - self.mean)
+
+
+class FollowsInTraining(FollowsItsInputs):
+    def follow(self, x):
+        if self.training:
+            super().follow(x)
+
+
+def many_rows():
+    """Sixty-four rows of four features."""
+    return (torch.rand(64, 4, generator=torch.Generator().manual_seed(3)),), {}
+
+
+class PositionsOverTheBatch(Plain):
+    """It adds a position to each row of the batch, and not to each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("positions", torch.arange(40.0).view(10, 1, 4).sin())
+
+    def forward(self, x):
+        return super().forward(x + self.positions[: x.shape[0]])
+
+
+class PositionsOverTime(PositionsOverTheBatch):
+    def forward(self, x):
+        return Plain.forward(self, x + self.positions[: x.shape[1], 0])
+
+
+class DrawsWithPython(Plain):
+    """It draws with Python's generator, in eval mode too."""
+
+    def forward(self, x):
+        return super().forward(x) * random.uniform(0.9, 1.1)
+
+
+class DrawsWithPythonInTraining(Plain):
+    def forward(self, x):
+        return super().forward(x) * (random.uniform(0.9, 1.1) if self.training else 1.0)
+
+
+class SqueezesAll(Plain):
+    """A batch of one loses its dimension."""
+
+    def forward(self, x):
+        return super().forward(x)[:, None].squeeze()
+
+
+class SqueezesOne(Plain):
+    def forward(self, x):
+        return super().forward(x)[:, None].squeeze(1)
+
+
+class NormFrozenByHalf(Plain):
+    """The weights of its norm are frozen, and the statistics are not."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4).requires_grad_(False)
+
+    def forward(self, x):
+        return self.head(self.norm(self.body(x)).relu())
+
+
+class NormWithoutWeights(NormFrozenByHalf):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4, affine=False)
+
+
+class TimeFirst(nn.Module):
+    """A recurrent layer that takes time first is given rows first."""
+
+    batch_first = False
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(4, 4, batch_first=self.batch_first), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0][:, -1])
+
+
+class RowsFirst(TimeFirst):
+    batch_first = True
+
+    def __init__(self):
+        super().__init__()
+        self.rnn.batch_first = True
+
+
+class SwapsByReshape(nn.Module):
+    """It swaps rows and time with reshape, which mixes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(4, 4), nn.Linear(4, 2)
+
+    def swapped(self, x):
+        return x.reshape(x.shape[1], x.shape[0], 4)
+
+    def forward(self, x):
+        return self.head(self.rnn(self.swapped(x))[0][-1])
+
+
+class SwapsByTranspose(SwapsByReshape):
+    def swapped(self, x):
+        return x.transpose(0, 1)
+
+
+class SortsItsRows(Plain):
+    """It sorts its rows, and returns them so."""
+
+    def back(self, y, order):
+        return y
+
+    def forward(self, x):
+        order = x[:, 0].argsort()
+        return self.back(super().forward(x[order]), order)
+
+
+class SortsItsRowsBack(SortsItsRows):
+    def back(self, y, order):
+        return y[order.argsort()]
+
+
+class VarianceOfOneRow(nn.Module):
+    """A norm of its own, whose running variance is NaN once a batch of one came by."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.register_buffer("var", torch.ones(4))
+
+    def variance(self, x):
+        return x.var(0)
+
+    def forward(self, x):
+        x = self.body(x)
+        if not self.training:
+            return self.head(x * (self.var + 1e-5).rsqrt())
+        var = self.variance(x)
+        self.var.lerp_(var.detach().to(self.var.dtype), 0.1)
+        return self.head(x * (var + 1e-5).rsqrt())
+
+
+class VarianceOfAllRows(VarianceOfOneRow):
+    def variance(self, x):
+        return x.var(0, unbiased=False)
+
+
+class MomentumOfTheOld(nn.Module):
+    """The momentum of its norm is what other libraries call so."""
+
+    momentum = 0.99
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.norm = nn.Linear(4, 4), nn.BatchNorm1d(4, momentum=self.momentum)
+
+    def forward(self, x):
+        return self.norm(self.body(x))
+
+
+class MomentumOfTheNew(MomentumOfTheOld):
+    momentum = 0.01
+
+
 MINIATURES = [
     Miniature(
         TrainReturnsNothing,
@@ -264,5 +488,93 @@ MINIATURES = [
         "size 8 at modes.py:",
         "or write -1",
         BatchSizeLeftOpen,
+    ),
+    Miniature(
+        FrozenUntilTrain,
+        "modes.frozen_norms_stay",
+        "`stem.1` has a weight that requires no gradient",
+        "or build it with track_running_stats=False",
+        FrozenInEveryMode,
+    ),
+    Miniature(
+        OneNormForTwoPlaces,
+        "modes.statistics_are_of_one_place",
+        "one call runs `norm` 2 times, on values of different mean and spread",
+        "unless they are alike in training",
+        ANormForEachPlace,
+        many_rows,
+    ),
+    Miniature(
+        FollowsItsInputs,
+        "modes.eval_is_deterministic",
+        "two equal calls in eval mode differ, since each changes `mean`",
+        "change it only if self.training",
+        FollowsInTraining,
+    ),
+    Miniature(
+        PositionsOverTheBatch,
+        "rows.rows_are_independent",
+        "`output` differs in",
+        "take them along the dimension of time",
+        PositionsOverTime,
+        sequences,
+    ),
+    Miniature(
+        DrawsWithPython,
+        "modes.eval_is_deterministic",
+        "two equal calls in eval mode differ, first in the forward of `DrawsWithPython`",
+        "and keep nothing from one call to the next",
+        DrawsWithPythonInTraining,
+    ),
+    Miniature(
+        SqueezesAll,
+        "rows.a_batch_of_one",
+        "`output` has no row for a batch of one",
+        "squeeze a dimension by its number: x.squeeze(-1)",
+        SqueezesOne,
+    ),
+    Miniature(
+        NormFrozenByHalf,
+        "modes.frozen_norms_stay",
+        "`norm` has a weight that requires no gradient, and a call in train mode changes the running",
+        "or build it with track_running_stats=False",
+        NormWithoutWeights,
+    ),
+    Miniature(
+        TimeFirst,
+        "rows.rows_are_independent",
+        "`output` differs in 6 of 6 values",
+        "build it with batch_first=True, or give it x.transpose(0, 1)",
+        RowsFirst,
+        sequences,
+    ),
+    Miniature(
+        SwapsByReshape,
+        "rows.rows_are_independent",
+        "`output[0]` differs in 2 of 2 values",
+        "build it with batch_first=True, or give it x.transpose(0, 1)",
+        SwapsByTranspose,
+        sequences,
+    ),
+    Miniature(
+        SortsItsRows,
+        "rows.rows_are_independent",
+        "`output` differs in 4 of 6 values",
+        "put them back in their order: out[order.argsort()]",
+        SortsItsRowsBack,
+    ),
+    Miniature(
+        VarianceOfOneRow,
+        "modes.one_row_spoils_nothing",
+        "with a batch of one in train mode `var`, `output` are NaN, and what is kept stays so",
+        "or refuse a batch of one as nn.BatchNorm1d does",
+        VarianceOfAllRows,
+    ),
+    Miniature(
+        MomentumOfTheOld,
+        "modes.statistics_are_of_many_batches",
+        "`norm` has momentum=0.99, so that each call in train mode replaces 99% of the running statistics",
+        "write momentum=0.01 for what others call 0.99",
+        MomentumOfTheNew,
     ),
 ]

@@ -1,9 +1,13 @@
 """Casts and moves that leave something behind, and forward that does not follow."""
 
+import functools
+from typing import ClassVar
+
 import torch
 from torch import nn
 
-from miniatures import Miniature, numbers
+from miniatures import Miniature, numbers, sequences
+from miniatures import Net as Plain
 
 
 class Net(nn.Module):
@@ -110,6 +114,169 @@ class AsksItsWeight(Net):
         return super().forward(x.to(self.inner.weight.dtype))
 
 
+class TurnsByComplexNumbers(Plain):
+    """Its rotation is a buffer of complex numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("turn", torch.polar(torch.ones(2), torch.tensor([0.5, 1.5])), persistent=False)
+
+    def forward(self, x):
+        turned = torch.view_as_complex(x.float().reshape(-1, 2, 2)) * self.turn
+        return super().forward(torch.view_as_real(turned).reshape(-1, 4).to(x.dtype))
+
+
+class TurnsByAngles(Plain):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("angles", torch.tensor([0.5, 1.5]), persistent=False)
+
+    def forward(self, x):
+        cosine, sine = self.angles.cos(), self.angles.sin()
+        first, second = x.reshape(-1, 2, 2).unbind(2)
+        turned = torch.stack([first * cosine - second * sine, first * sine + second * cosine], 2)
+        return super().forward(turned.reshape(-1, 4))
+
+
+class MaskOfALargeNumber(Plain):
+    """It masks with a number that float16 cannot hold."""
+
+    masked: ClassVar = -1e8
+
+    def forward(self, x):
+        later = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).triu(1)
+        weights = (x @ x.transpose(1, 2)).masked_fill(later, self.masked).softmax(-1)
+        return super().forward(weights @ x)
+
+
+class MaskOfInfinity(MaskOfALargeNumber):
+    masked = -torch.inf
+
+
+class Token:
+    """What a cache knows an instance by; each copy has its own."""
+
+    dtype = torch.float32
+
+
+@functools.cache
+def table_for(token, device):
+    """A table that is kept for a module and a device, in the dtype of the first call."""
+    return torch.eye(4, dtype=token.dtype, device=device)
+
+
+class MaskOfTheFirstDtype(Plain):
+    """A table outside of the module keeps the dtype of the first call."""
+
+    def __init__(self):
+        super().__init__()
+        self.token = Token()
+
+    def forward(self, x):
+        self.token.dtype = x.dtype
+        return super().forward(x @ table_for(self.token, x.device))
+
+
+class MaskOfEachDtype(MaskOfTheFirstDtype):
+    def forward(self, x):
+        return Plain.forward(self, x @ torch.eye(4, dtype=x.dtype, device=x.device))
+
+
+class ConstantInFloat32(Plain):
+    """A constant is made in float64 for float64, and in float32 for any other dtype."""
+
+    def forward(self, x):
+        dtype = x.dtype if x.dtype == torch.float64 else torch.float32
+        return super().forward(x @ torch.eye(4, dtype=dtype, device=x.device))
+
+
+class ConstantInItsDtype(Plain):
+    def forward(self, x):
+        return super().forward(x @ torch.eye(4, dtype=x.dtype, device=x.device))
+
+
+class MovesInTo(Plain):
+    """Its to() takes a table along, which to() of a whole does not call."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.arange(4.0)
+
+    def to(self, *args, **kwargs):
+        super().to(*args, **kwargs)
+        self.table = self.table.to(*args, **kwargs)
+        return self
+
+
+class MovesInApply(MovesInTo):
+    to = nn.Module.to
+
+    def _apply(self, fn, *args, **kwargs):
+        super()._apply(fn, *args, **kwargs)
+        self.table = fn(self.table)
+        return self
+
+
+class MovesItsBodyOnly(Plain):
+    """Its cuda() moves what its author thought of."""
+
+    def cuda(self, device=None):
+        self.body.cuda(device)
+        return self
+
+
+class MovesAllAndSaysSo(Plain):
+    def cuda(self, device=None):
+        return super().cuda(device)
+
+
+def long_sequences():
+    """Two sequences of sixty steps."""
+    return (torch.rand(2, 60, 4, generator=torch.Generator().manual_seed(3)),), {}
+
+
+class AnglesInItsDtype(Plain):
+    """It computes angles in the dtype of its rates, which a cast changes."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("rates", torch.tensor([1.0, 0.01]), persistent=False)
+
+    def angles(self, places):
+        return torch.outer(places.to(self.rates.dtype), self.rates)
+
+    def forward(self, x):
+        angles = self.angles(torch.arange(x.shape[1], device=x.device))
+        return super().forward(x * torch.cat([angles.cos(), angles.sin()], -1).to(x.dtype))
+
+
+class AnglesInFloat32(AnglesInItsDtype):
+    def angles(self, places):
+        return torch.outer(places.float(), torch.tensor([1.0, 0.01], device=places.device))
+
+
+class EpsTooSmallForHalf(Plain):
+    """It adds an eps to a norm that float16 cannot hold."""
+
+    def least(self, dtype):
+        return 1e-12
+
+    def forward(self, x):
+        return super().forward(x / (x.norm(dim=-1, keepdim=True) + self.least(x.dtype)))
+
+
+class EpsOfItsDtype(EpsTooSmallForHalf):
+    def least(self, dtype):
+        return torch.finfo(dtype).eps
+
+
+class ReturnsOnTheCPU(Plain):
+    """It brings its output to the CPU, wherever it is."""
+
+    def forward(self, x):
+        return super().forward(x).to("cpu")
+
+
 MINIATURES = [
     Miniature(
         TableKeptInFloat32,
@@ -176,5 +343,70 @@ MINIATURES = [
         "a replica, which has no parameters, raises StopIteration: without a text at moving.py:",
         "or from an attribute such as self.weight",
         AsksItsWeight,
+    ),
+    Miniature(
+        TurnsByComplexNumbers,
+        "moving.complex_numbers_stay",
+        "`turn` has complex numbers, of which to(torch.bfloat16) keeps the real parts only",
+        "or make them in forward",
+        TurnsByAngles,
+    ),
+    Miniature(
+        MaskOfALargeNumber,
+        "moving.computing_in_float16",
+        "with parameters and inputs in torch.float16 it raises RuntimeError: value cannot be converted",
+        "use torch.finfo(x.dtype).min, or -torch.inf",
+        MaskOfInfinity,
+        sequences,
+    ),
+    Miniature(
+        MaskOfTheFirstDtype,
+        "moving.a_cast_after_a_call",
+        "after a call and a cast, with parameters and inputs in torch.float64 it raises RuntimeError",
+        "or ask for the dtype before it is used again",
+        MaskOfEachDtype,
+    ),
+    Miniature(
+        ConstantInFloat32,
+        "moving.computing_in_bfloat16",
+        "with parameters and inputs in torch.bfloat16 it raises RuntimeError",
+        "give it dtype=x.dtype",
+        ConstantInItsDtype,
+    ),
+    Miniature(
+        MovesInTo,
+        "moving.as_a_part",
+        "`table` is on cpu after the move of a module that it is part of",
+        "register it, or override _apply",
+        MovesInApply,
+    ),
+    Miniature(
+        MovesItsBodyOnly,
+        "moving.cuda",
+        "`head.weight`, `head.bias` stay on the CPU after cuda(), which is overridden",
+        "or better leave it as it is and override _apply",
+        MovesAllAndSaysSo,
+    ),
+    Miniature(
+        AnglesInItsDtype,
+        "moving.angles_are_not_coarse",
+        "forward takes the cos of angles up to 59 in torch.bfloat16",
+        "from positions and rates that are float32, and cast the sines and cosines",
+        AnglesInFloat32,
+        long_sequences,
+    ),
+    Miniature(
+        EpsTooSmallForHalf,
+        "moving.float16_keeps_numbers",
+        "`output` is NaN or infinite in float16 and a number in float32",
+        "or compute that part in torch.float32",
+        EpsOfItsDtype,
+    ),
+    Miniature(
+        ReturnsOnTheCPU,
+        "moving.computing_on_meta",
+        "`output` is on the CPU though parameters and inputs are not: forward brings it there at moving.py",
+        "return it where it was computed, for who calls to move",
+        Plain,
     ),
 ]

@@ -6,7 +6,7 @@ import random
 import torch
 from torch import nn
 
-from miniatures import Miniature
+from miniatures import Miniature, Net
 
 
 class NamesFromACounter(nn.Module):
@@ -147,6 +147,119 @@ class StateDictWithPrefix(StateDictWithoutPrefix):
         return nn.Module.state_dict(self, *args, **kwargs)
 
 
+class Block(nn.Module):
+    """A residual block around a layer that it is given."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.body, self.inner = nn.Linear(4, 4), inner
+
+    def forward(self, x):
+        return x + self.inner(self.body(x).tanh())
+
+
+class OneLayerForEveryBlock(nn.Module):
+    """Each block is given the same layer."""
+
+    def __init__(self):
+        super().__init__()
+        inner = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        self.blocks = nn.Sequential(*(Block(inner) for _ in range(2)))
+
+    def forward(self, x):
+        return self.blocks(x)
+
+
+class ALayerForEachBlock(OneLayerForEveryBlock):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(*(Block(nn.Linear(4, 4)) for _ in range(2)))
+
+
+class RenamesWithoutItsPlace(Net):
+    """A hook renames a key, and forgets that of the whole before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_state_dict_post_hook(self.rename)
+        self.register_load_state_dict_pre_hook(self.name_back)
+
+    @staticmethod
+    def rename(module, state, prefix, local):
+        if "head.weight" in state:
+            state["table"] = state.pop("head.weight")
+
+    @staticmethod
+    def name_back(module, state, prefix, *rest):
+        if "table" in state:
+            state["head.weight"] = state.pop("table")
+
+
+class RenamesAtItsPlace(RenamesWithoutItsPlace):
+    @staticmethod
+    def rename(module, state, prefix, local):
+        state[f"{prefix}table"] = state.pop(f"{prefix}head.weight")
+
+    @staticmethod
+    def name_back(module, state, prefix, *rest):
+        if f"{prefix}table" in state:
+            state[f"{prefix}head.weight"] = state.pop(f"{prefix}table")
+
+
+class BlocksMultiplied(nn.Module):
+    """Its three blocks are one."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(*[nn.Linear(4, 4)] * 3)
+
+    def forward(self, x):
+        return self.blocks(x)
+
+
+class BlocksMade(BlocksMultiplied):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(*(nn.Linear(4, 4) for _ in range(3)))
+
+
+class SettingsOfADefault(Net):
+    """It counts in a dict that is the default of an argument, and so is that of every instance."""
+
+    def __init__(self, settings={}):  # noqa: B006
+        super().__init__()
+        settings["uses"] = settings.get("uses", 0) + 1
+        self.settings = settings
+
+
+class SettingsOfItsOwn(Net):
+    def __init__(self, settings=None):
+        super().__init__()
+        self.settings = {**(settings or {}), "uses": 1}
+
+
+class PopsItsSettings(Net):
+    """Its constructor pops what it reads from the default of an argument."""
+
+    def __init__(self, settings={"label": "first"}):  # noqa: B006
+        super().__init__()
+        self.label = settings.pop("label", "none")
+
+
+class ReadsItsSettings(PopsItsSettings):
+    def __init__(self, settings=None):
+        Net.__init__(self)
+        self.label = (settings or {"label": "first"}).get("label", "none")
+
+
+class WrapsItsBody(Net):
+    """Its body is in a DataParallel, and so are the names of its parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.DataParallel(self.body)
+
+
 MINIATURES = [
     Miniature(
         NamesFromACounter,
@@ -196,5 +309,47 @@ MINIATURES = [
         "inside another module the state dict has no other key instead of `part.steps`, `part.inner.weight`",
         "pass destination, prefix and keep_vars on",
         StateDictWithPrefix,
+    ),
+    Miniature(
+        OneLayerForEveryBlock,
+        "names.a_container_holds_each_part_once",
+        "`blocks.0.inner`, `blocks.1.inner` are one module, with one set of parameters, that was made once",
+        "make one for each, unless that is meant",
+        ALayerForEachBlock,
+    ),
+    Miniature(
+        RenamesWithoutItsPlace,
+        "names.its_keys_follow_its_place",
+        "inside another module the state dict has",
+        "pass destination, prefix and keep_vars on",
+        RenamesAtItsPlace,
+    ),
+    Miniature(
+        BlocksMultiplied,
+        "names.a_container_holds_each_part_once",
+        "`blocks.0`, `blocks.1`, `blocks.2` are one module, with one set of parameters",
+        "unless that is meant",
+        BlocksMade,
+    ),
+    Miniature(
+        SettingsOfADefault,
+        "names.builds_share_nothing",
+        "`settings` is one dict in all builds, and building changes it",
+        "and give no list or dict as a default",
+        SettingsOfItsOwn,
+    ),
+    Miniature(
+        PopsItsSettings,
+        "names.building_leaves_its_defaults",
+        "the default of `settings` in PopsItsSettings.__init__ is {'label': 'first'} at first, and {} once",
+        "or work on a copy of what is given",
+        ReadsItsSettings,
+    ),
+    Miniature(
+        WrapsItsBody,
+        "names.no_part_is_wrapped",
+        "`body` is wrapped, a DataParallel, and all names in it go through `body.module`",
+        "wrap the whole, where it is trained",
+        Net,
     ),
 ]

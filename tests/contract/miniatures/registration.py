@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from miniatures import Miniature
+from miniatures import Miniature, Net
 
 
 class LayersInAList(nn.Module):
@@ -224,6 +224,66 @@ class PartialWithATensor(nn.Module):
         return self.shift(self.layer(x))
 
 
+class GateTimesANumber(Net):
+    """Its parameter is made smaller before it is assigned, and so is no parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Parameter(torch.rand(4)) * 0.1
+
+    def forward(self, x):
+        return super().forward(x * self.gate)
+
+
+class GateThatIsAParameter(GateTimesANumber):
+    def __init__(self):
+        Net.__init__(self)
+        self.gate = nn.Parameter(torch.rand(4) * 0.1)
+
+
+class HookThatFillsADict(Net):
+    """A hook fills a dict of the module, which a copy of the hook does not know."""
+
+    def __init__(self):
+        super().__init__()
+        kept = self.kept = {}
+
+        def keep(module, args, output):
+            kept["body"] = output
+
+        self.body.register_forward_hook(keep)
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y + self.kept.pop("body").sum(1, keepdim=True)
+
+
+class CallsItsBody(Net):
+    def forward(self, x):
+        y = self.body(x)
+        return self.head(y.relu()) + y.sum(1, keepdim=True)
+
+
+class BufferToBeTrained(Net):
+    """A buffer requires a gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(2, requires_grad=True))
+
+    def forward(self, x):
+        return super().forward(x) * self.scale
+
+
+class ParameterToBeTrained(Net):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        return super().forward(x) * self.scale
+
+
 MINIATURES = [
     Miniature(
         LayersInAList,
@@ -302,5 +362,26 @@ MINIATURES = [
         "`shift` is a functools.partial that holds 1 tensor",
         "assign it to self and write a method",
         TableAsBuffer,
+    ),
+    Miniature(
+        GateTimesANumber,
+        "registration.plain_attributes",
+        "`gate` is computed from a parameter that is registered nowhere",
+        "as the last thing that is done",
+        GateThatIsAParameter,
+    ),
+    Miniature(
+        HookThatFillsADict,
+        "registration.closures",
+        "`body._forward_hooks` has a hook that holds `kept` of the module",
+        "let forward call the part and use what it returns",
+        CallsItsBody,
+    ),
+    Miniature(
+        BufferToBeTrained,
+        "registration.buffers_need_no_gradient",
+        "`scale` is a buffer that requires a gradient",
+        "make it an nn.Parameter",
+        ParameterToBeTrained,
     ),
 ]

@@ -151,6 +151,83 @@ class AssignsWhenAssigned(CopiesWhenAssigned):
     _load_from_state_dict = nn.Module._load_from_state_dict
 
 
+class HeadsExpanded(Net):
+    """The three heads of a parameter lie in one place."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = nn.Parameter(torch.rand(1, 2).expand(3, 2))
+
+    def forward(self, x):
+        return super().forward(x)[:, None] * self.heads
+
+
+class HeadsRepeated(HeadsExpanded):
+    def __init__(self):
+        super().__init__()
+        self.heads = nn.Parameter(torch.rand(1, 2).repeat(3, 1))
+
+
+class PopsWhatItLoads(Net):
+    """It takes what it has read out of the dict."""
+
+    def load_state_dict(self, state, strict=True, **kwargs):
+        result = super().load_state_dict(state, strict, **kwargs)
+        state.clear()
+        return result
+
+
+class Versioned(nn.Linear):
+    """A linear layer whose first version kept its weight transposed."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state, prefix, metadata, *rest):
+        if metadata.get("version", 1) < 2:
+            state[f"{prefix}weight"] = state[f"{prefix}weight"].T
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+
+class LosesItsVersions(Net):
+    """Its state dict is made into a plain dict, which has no versions."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = Versioned(4, 4)
+
+    def state_dict(self, *args, **kwargs):
+        return dict(super().state_dict(*args, **kwargs))
+
+
+class KeepsItsVersions(LosesItsVersions):
+    def state_dict(self, *args, **kwargs):
+        return Net.state_dict(self, *args, **kwargs)
+
+
+class MergesOnce(nn.Module):
+    """In eval mode it merges two weights in the first call, and goes on with these."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 2, bias=False), nn.Linear(4, 2, bias=False)
+        self.merged = None
+
+    def weight(self):
+        return torch.cat([self.first.weight, self.second.weight])
+
+    def forward(self, x):
+        if self.training or x.is_meta:
+            return x @ self.weight().T
+        if self.merged is None or self.merged.dtype != x.dtype:
+            self.merged = self.weight().detach()
+        return x @ self.merged.T
+
+
+class MergesInEachCall(MergesOnce):
+    def forward(self, x):
+        return x @ self.weight().T
+
+
 MINIATURES = [
     Miniature(
         LeavesItsBodyOut,
@@ -221,5 +298,33 @@ MINIATURES = [
         "`weight` stays on meta after load_state_dict(..., assign=True)",
         "call super()'s",
         AssignsWhenAssigned,
+    ),
+    Miniature(
+        HeadsExpanded,
+        "loading.a_fresh_build_takes_the_state",
+        "`heads` is an expanded tensor, with several values in one place",
+        "or clone() what expand() gives",
+        HeadsRepeated,
+    ),
+    Miniature(
+        PopsWhatItLoads,
+        "loading.the_state_dict_stays",
+        "load_state_dict takes `body.weight`, `body.bias`, `head.weight`, `head.bias` out of the dict",
+        "or work on a copy",
+        Net,
+    ),
+    Miniature(
+        LosesItsVersions,
+        "loading.a_fresh_build_takes_the_state",
+        "`body.weight` differs in",
+        "and `body` takes what it loads for a checkpoint of an older one",
+        KeepsItsVersions,
+    ),
+    Miniature(
+        MergesOnce,
+        "loading.a_load_after_a_call",
+        "`output` differs in 12 of 12 values",
+        "or drop it when values are loaded (register_load_state_dict_post_hook)",
+        MergesInEachCall,
     ),
 ]

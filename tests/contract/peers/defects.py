@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from miniatures import Net, building, calling, copying, drifting, gradients, missed, modes, names
+from miniatures import Net, building, calling, copying, gradients, modes, moving, names
 from miniatures import registration as registering
 from miniatures import state as states
 from torch import nn
@@ -392,7 +392,7 @@ class FeaturesSaved(FeaturesNotSaved):
         self.register_buffer("features", features)
 
 
-class FrozenNormInEval(drifting.NormFrozenByHalf):
+class FrozenNormInEval(modes.NormFrozenByHalf):
     def __init__(self):
         super().__init__()
         self.norm.eval()
@@ -498,8 +498,8 @@ DEFECTS = [
         building.LeavesTheSeed,
         rows,
     ),
-    Defect("a parameter from torch.empty, never filled", OURS, missed.NeverFilled, missed.Filled, rows),
-    Defect("an attribute called type", OURS, missed.TypeHidden, missed.TypeOfAnotherName, rows),
+    Defect("a parameter from torch.empty, never filled", OURS, building.NeverFilled, building.Filled, rows),
+    Defect("an attribute called type", OURS, building.TypeHidden, building.TypeOfAnotherName, rows),
     Defect("names from a counter", OURS, names.NamesFromACounter, names.NamesFromPlaces, rows),
     Defect(
         "a layer as default argument, shared by all",
@@ -536,9 +536,7 @@ DEFECTS = [
     Defect("a state dict without some of its keys", OURS, states.LeavesItsBodyOut, states.Net, rows),
     Defect("weights tied through .data", OURS, states.TiedThroughData, states.TiedThroughTheParameter, rows),
     Defect("load_state_dict with strict=False by default", OURS, states.LenientByDefault, states.Net, rows),
-    Defect(
-        "cuda() that moves a part only", OURS, drifting.MovesItsBodyOnly, drifting.MovesAllAndSaysSo, rows
-    ),
+    Defect("cuda() that moves a part only", OURS, moving.MovesItsBodyOnly, moving.MovesAllAndSaysSo, rows),
     Defect("a norm that is made and never called", THEIRS, NormUnused, NormUsed, rows),
     Defect("the graph cut by .data", THEIRS, GraphCutByData, Net, rows),
     Defect(
@@ -585,7 +583,7 @@ DEFECTS = [
     Defect(
         "a frozen norm whose statistics move",
         OTHERS,
-        drifting.NormFrozenByHalf,
+        modes.NormFrozenByHalf,
         FrozenNormInEval,
         rows,
         {"frozen": "norm"},
