@@ -68,9 +68,9 @@ def read_tables(folder: Path) -> Tables:
     for path in sorted(folder.glob("*.toml")):
         for name, rows in read_table(path, dict[str, dict[str, Row]]).items():
             if name in tables:
-                raise TableError(f"{path}: [{name}] has a table in another file, too; join them")
+                raise TableError(f"{path}: [{shortened(name)}] has a table in another file, too; join them")
             for digest, row in rows.items():
-                _check(f"{path}: {name}: {digest}", row)
+                _check(f"{path}: {shortened(name)}: {shortened(digest)}", row)
             tables[name] = rows
     return tables
 

@@ -52,6 +52,8 @@ def test_a_file_as_it_has_to_be_is_read(folder, name):
 @example(content=b'{"schema": 2, "run": "\\ud800"}')
 @example(content=b'{"schema": 1, "run": "\\ud800"}')
 @example(content=b'["torch.nn.Linear".0123456789]\nverdict = "' + b"9" * 5000 + b'"')
+@example(content=b'["' + b"9" * 5000 + b'".0123456789]\n')
+@example(content=b'["torch.nn.Linear"."' + b"9" * 5000 + b'"]\n')
 @example(content=b'{"schema": 2.0}')
 @example(content=b"[project]\nurls = 3")
 @example(content=b"project = 3")
