@@ -116,7 +116,7 @@ def _names(given: object) -> tuple[str, ...]:
 
 
 def _elements(source: str, values: ast.expr, chapter: Chapter) -> list[tuple[str, ast.expr]]:
-    """The source and the node of each case of a list, or a slice of it, that is written out here or above."""
+    """The source and the node of each case of a list, a slice or a sum, that is written out here or above."""
     if isinstance(values, ast.Subscript) and isinstance(values.slice, ast.Slice):
         lower, upper = values.slice.lower, values.slice.upper
         first = ast.literal_eval(lower) if lower else None
@@ -127,6 +127,9 @@ def _elements(source: str, values: ast.expr, chapter: Chapter) -> list[tuple[str
                 case ast.Assign(targets=[ast.Name(id=values.id)], value=value):
                     return _elements(chapter.preamble, value, chapter)
         return []
+    if isinstance(values, ast.BinOp) and isinstance(values.op, ast.Add):
+        parts = [_elements(source, part, chapter) for part in (values.left, values.right)]
+        return [*parts[0], *parts[1]] if all(parts) else []
     if not isinstance(values, (ast.List, ast.Tuple)):
         return []
     if any(isinstance(element, ast.Starred) for element in values.elts):
