@@ -134,7 +134,10 @@ def test_multi_label_soft_margin_is_one_against_all():
 
 @pytest.mark.parametrize("p", [1, 2])
 def test_multi_margin_compares_with_the_target(p):
-    """``MultiMarginLoss`` averages ``max(0, margin - x[y] + x[i]) ** p`` over the classes, without ``y``."""
+    """``MultiMarginLoss`` sums ``max(0, margin - x[y] + x[i]) ** p`` over the classes ``i`` other than ``y``.
+
+    The sum is divided by the number of all classes, ``y`` included.
+    """
     x, y = torch.tensor([[0.5, 2.0, -1.0], [1.5, 0.25, 1.0]]), torch.tensor([2, 0])
     wanted = [
         sum(max(0.0, 0.75 - row[right] + row[i]) ** p for i in range(3) if i != right) / 3
