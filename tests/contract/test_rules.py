@@ -10,7 +10,7 @@ from miniatures.unusual import UNUSUAL, Scores
 from torch import nn
 
 from nnspec.contract.another_process import source_of
-from nnspec.contract.findings import building, calling, moving, registration
+from nnspec.contract.findings import building, moving, registration, using_inputs
 from nnspec.contract.nested import differences
 from nnspec.contract.outcomes import ERROR, HOLDS, NOT_APPLICABLE, VIOLATED
 from nnspec.contract.rule import NOTES, WARNINGS
@@ -159,7 +159,7 @@ def test_what_looks_like_a_fault_and_is_none(judge, make):
 def test_words_that_a_bag_does_not_tell_apart_count_all_the_same():
     words = torch.tensor([[1, 2], [3, 0]])
 
-    assert calling.uncounted(nn.EmbeddingBag(5, 4), lambda: ((words,), {})) == []
+    assert using_inputs.uncounted(nn.EmbeddingBag(5, 4), lambda: ((words,), {})) == []
 
 
 class TwoFaults(nn.Module):

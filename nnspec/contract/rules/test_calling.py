@@ -8,7 +8,7 @@ import copy
 import weakref
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import calling, copying, gradients, moving
+from nnspec.contract.findings import calling, copying, gradients, moving, using_inputs
 
 
 def test_in_eval_mode(ready, example):
@@ -206,7 +206,7 @@ def test_every_input_counts(build, ready, example, unless):
     """
     unless(not_applicable.unrepeatable(build, example))
 
-    yield calling.uncounted(ready(), example)
+    yield using_inputs.uncounted(ready(), example)
 
 
 def test_what_is_masked_does_not_count(build, ready, example, unless):
@@ -214,9 +214,9 @@ def test_what_is_masked_does_not_count(build, ready, example, unless):
 
     A mask that is laid along the queries of attention instead of the keys hides nothing.
     """
-    unless(not_applicable.unrepeatable(build, example) + calling.uncounted(ready(), example))
+    unless(not_applicable.unrepeatable(build, example) + using_inputs.uncounted(ready(), example))
 
-    yield calling.seen_through(ready(), example)
+    yield using_inputs.seen_through(ready(), example)
 
 
 def test_under_autocast(build, ready, example, unless):
@@ -226,7 +226,7 @@ def test_under_autocast(build, ready, example, unless):
     """
     unless(not_applicable.not_in_float64(build, example))
 
-    yield calling.refused_under_autocast(ready(), example)
+    yield using_inputs.refused_under_autocast(ready(), example)
 
 
 def test_in_another_layout(build, ready, example, unless):
@@ -238,7 +238,7 @@ def test_in_another_layout(build, ready, example, unless):
     net = ready()
     net.eval()
 
-    yield calling.refused_in_another_layout(net, example)
+    yield using_inputs.refused_in_another_layout(net, example)
 
 
 def test_no_float64_comes_out(ready, example):
@@ -246,7 +246,7 @@ def test_no_float64_comes_out(ready, example):
 
     NumPy computes in float64, and what is made of its arrays does too.
     """
-    yield calling.doubled(ready(), example)
+    yield using_inputs.doubled(ready(), example)
 
 
 def test_without_gradients(build, ready, example, unless):

@@ -1,0 +1,217 @@
+"""Findings about what a module makes of its inputs: which count, and in which form they are taken."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nnspec.contract.nested import Example, differences, mapped, run, tensors_in
+from nnspec.contract.tree import (
+    buffers,
+    parameters,
+    scatter,
+)
+from nnspec.contract.wording import brief, they
+
+
+def uncounted(net: nn.Module, example: Example) -> list[str]:
+    """Inputs that may be anything: no output changes with them, in train mode or in eval mode."""
+    scatter(net)
+    named = _named_inputs(net, example)
+    return [
+        f"the input `{name}` counts for nothing: with other values the outputs are the same, in train mode "
+        "and in eval mode; use it in forward, or do not take it"
+        for name, path in named.items()
+        if _counts_for_nothing(net, example, path)
+    ]
+
+
+def _counts_for_nothing(net: nn.Module, example: Example, path: str) -> bool:
+    is_tried = False
+    for change in (_other_values, _all_alike, _first_left_out, _last_left_out):
+        tensor = dict(_inputs(example()))[path]
+        if not bool(change(tensor).ne(tensor).any()):
+            continue
+        for is_training in (False, True):
+            net.train(is_training)
+            try:
+                if differences(run(net, _with(example, path, change)), run(net, example)):
+                    return False
+            except Exception:
+                return False  # what it may be is for the module to say
+            is_tried = True
+    return is_tried
+
+
+def _named_inputs(net: nn.Module, example: Example) -> dict[str, str]:
+    """The tensors that forward is given as arguments by name, each with its path in the inputs."""
+    args, kwargs = example()
+    try:
+        given = inspect.signature(net.forward).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        return {}
+    paths = {id(value): f"[0][{index}]" for index, value in enumerate(args)}
+    paths |= {id(value): f"[1][{key!r}]" for key, value in kwargs.items()}
+    return {
+        name: paths[id(value)]
+        for name, value in given.items()
+        if isinstance(value, Tensor) and value.numel() and value.layout == torch.strided
+    }
+
+
+def _inputs(inputs: Any) -> list[tuple[str, Tensor]]:
+    return tensors_in(inputs, "")
+
+
+def _with(example: Example, path: str, change: Callable[[Tensor], Tensor]) -> Example:
+    """The same inputs, the one at a path changed."""
+
+    def make() -> Any:
+        inputs = example()
+        chosen = dict(_inputs(inputs))[path]
+        return mapped(inputs, lambda tensor: change(tensor) if tensor is chosen else tensor)
+
+    return make
+
+
+def _other_values(tensor: Tensor) -> Tensor:
+    """Other values of the same kind: what is there already, for whole numbers and truth values."""
+    if tensor.dtype == torch.bool:
+        return ~tensor
+    if tensor.is_floating_point():
+        return 0.5 - tensor
+    return tensor.max() + tensor.min() - tensor if not tensor.is_complex() else -tensor
+
+
+def _all_alike(tensor: Tensor) -> Tensor:
+    """Whole numbers that are all the smallest of them: a sum may not change with their order."""
+    is_whole = not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype != torch.bool
+    return torch.full_like(tensor, int(tensor.min())) if is_whole else tensor
+
+
+def _first_left_out(tensor: Tensor) -> Tensor:
+    """Of a mask of ones, the first place of the last dimension left out."""
+    return _left_out(tensor, 0)
+
+
+def _last_left_out(tensor: Tensor) -> Tensor:
+    return _left_out(tensor, -1)
+
+
+def _left_out(tensor: Tensor, place: int) -> Tensor:
+    is_mask = tensor.dim() > 1 and not tensor.is_complex() and bool((tensor == 1).all())
+    if not is_mask or tensor.is_floating_point():
+        return tensor
+    changed = tensor.clone()
+    changed[..., place] = 0
+    return changed
+
+
+def seen_through(net: nn.Module, example: Example) -> list[str]:
+    """Masks that hide nothing: what is at the places that are left out changes the outputs at the others."""
+    net.eval()
+    named = _named_inputs(net, example)
+    inputs = dict(_inputs(example()))
+    return [
+        f"what `{name}` leaves out of `{of}` changes the outputs at the other places, and the other way "
+        "round: it is laid along the wrong dimension, or used after places are mixed; in attention, mask "
+        "the keys, mask[:, None, :]"
+        for name, path in named.items()
+        if "mask" in name and _is_mask(inputs[path])
+        for of, its_path in named.items()
+        if its_path != path
+        and inputs[its_path].shape[: inputs[path].dim()] == inputs[path].shape
+        and not _hides(net, example, its_path, inputs[path] != 0)
+        and not _hides(net, example, its_path, inputs[path] == 0)
+    ]
+
+
+def _is_mask(tensor: Tensor) -> bool:
+    """Whether a tensor has a truth value for each of several places in each row, of both kinds."""
+    if tensor.dim() < 2 or tensor.is_floating_point() or tensor.is_complex():
+        return False
+    return set(tensor.flatten().tolist()) == {0, 1}
+
+
+def _hides(net: nn.Module, example: Example, path: str, kept: Tensor) -> bool:
+    """Whether the outputs at the places that are kept hang on those places alone."""
+
+    def change(tensor: Tensor) -> Tensor:
+        there = kept.view(*kept.shape, *[1] * (tensor.dim() - kept.dim()))
+        return torch.where(there, tensor, _other_values(tensor).to(tensor.dtype))
+
+    try:
+        outputs, expected = run(net, _with(example, path, change)), run(net, example)
+    except Exception:
+        return True
+    return not any(
+        differences(_at(got, kept), _at(wanted, kept))
+        for (_, got), (_, wanted) in zip(tensors_in(outputs), tensors_in(expected), strict=False)
+    )
+
+
+def _at(output: Tensor, kept: Tensor) -> Tensor:
+    """An output at the places that are kept, or all of it if it has no such places."""
+    return output[kept] if output.shape[: kept.dim()] == kept.shape else output
+
+
+def refused_under_autocast(net: nn.Module, example: Example) -> list[str]:
+    """The error of a call under autocast, of a module that has none without."""
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            run(net, example)
+    except Exception as error:
+        if "not implemented for" in str(error):
+            return []
+        return [
+            f"under torch.autocast it raises {brief(error)}: there a layer returns another dtype than it is "
+            "given; cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)"
+        ]
+    return []
+
+
+def refused_in_another_layout(net: nn.Module, example: Example) -> list[str]:
+    """The error of a call with the same inputs laid out otherwise in memory, or outputs that are others."""
+    expected = run(net, example)
+    inputs = example()
+    if all(_laid_out(tensor).is_contiguous() for _, tensor in _inputs(inputs)):
+        return []
+    what = "with an input whose channels lie last in memory (torch.channels_last), or transposed,"
+    try:
+        output = run(net, example, _laid_out)
+    except RuntimeError as error:
+        return [f"{what} it raises {brief(error)}; write reshape or flatten for view"]
+    return [
+        f"{difference} {what} than with a contiguous one; ask for no stride() and no data_ptr() in forward"
+        for difference in differences(output, expected)
+    ]
+
+
+def _laid_out(tensor: Tensor) -> Tensor:
+    """The same values in another order in memory, of images, videos and sequences of features."""
+    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_nested:
+        return tensor
+    if tensor.dim() == 3:
+        return tensor.transpose(1, 2).contiguous().transpose(1, 2)
+    if tensor.dim() == 4:
+        return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor.contiguous(memory_format=torch.channels_last_3d) if tensor.dim() == 5 else tensor
+
+
+def doubled(net: nn.Module, example: Example) -> list[str]:
+    """Outputs in float64 of a module whose parameters and inputs are not."""
+    given = [*tensors_in(example()), *parameters(net).items()]
+    if any(tensor.dtype in (torch.float64, torch.complex128) for _, tensor in given):
+        return []
+    double = [name for name, buffer in buffers(net).items() if buffer.dtype == torch.float64]
+    why = f"{they(double, 'is', 'are')} float64" if double else "forward makes such a tensor"
+    return [
+        f"`{path}` is float64, and no input and no parameter is: {why}, as NumPy's numbers are; make it with "
+        "dtype=torch.float32, or dtype=x.dtype"
+        for path, tensor in tensors_in(run(net, example))
+        if tensor.dtype == torch.float64
+    ]
