@@ -93,6 +93,8 @@ class Session:
         try:
             if not self.defect:
                 torch.set_num_threads(1)
+                # made here: a process that makes it anew empties it for the others
+                session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
                 self.work({item.nodeid: item for item in session.items if CLAUSE in item.stash})
         except MutationError as error:
             self.defect = str(error)

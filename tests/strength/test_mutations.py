@@ -221,6 +221,28 @@ def test_a_clause_that_does_not_hold_without_a_change_is_left_out(tmp_path):
     assert ", 0 noticed" in errors
 
 
+def test_processes_leave_each_other_their_temporary_folders(tmp_path):
+    keeping = """
+import time
+
+import pytest
+from tiny import sums
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_larger(tmp_path, number):
+    '''The larger one is returned, and what is written stays.'''
+    tmp_path.joinpath("number").write_text(str(number))
+    time.sleep(0.5)
+    assert sums.larger(2, 3) == 3
+    assert tmp_path.joinpath("number").read_text() == str(number)
+"""
+
+    _, shown, _ = measure(project(tmp_path, keeping), "--only", "larger")
+
+    assert "left out" not in shown
+
+
 def test_on_an_accelerator_one_process_tries_several_changes(tmp_path, whole):
     folder = project(tmp_path)
     (folder / "driver.py").write_text(ON_ACCELERATOR + DRIVER)
