@@ -164,3 +164,13 @@ def test_the_device_is_named(steps, monkeypatch, capfd):
     steps(Step("a", "does nothing", [["-c", ""]]))
 
     assert "devices: cpu, abacus" in capfd.readouterr().out
+
+
+def test_without_msgspec_the_times_are_kept_for_a_report_elsewhere(project, monkeypatch, capfd):
+    monkeypatch.setattr(measure, "_reports", lambda: False)
+
+    code = main(["measure", "out"])
+
+    assert code == 0
+    assert (project / "out" / "times.json").is_file()
+    assert "nnspec bench-report times.json" in capfd.readouterr().out
