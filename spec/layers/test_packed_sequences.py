@@ -100,6 +100,23 @@ def test_padding_is_put_back():
     assert torch.equal(pad_packed_sequence(packed)[0], given)
 
 
+def test_a_step_may_have_any_shape():
+    """``pad_packed_sequence`` puts back steps of any shape, such as pictures: ``(T, B, *)`` or ``(B, T, *)``.
+
+    A recurrent layer itself takes only vectors as steps.
+    """
+    film, shorter = torch.rand(3, 4, 5), torch.rand(2, 4, 5)
+    packed = pack_sequence([film, shorter])
+
+    padded, _ = pad_packed_sequence(packed)
+    assert padded.shape == (3, 2, 4, 5)
+    assert torch.equal(padded[:, 0], film)
+    assert torch.equal(padded[:2, 1], shorter)
+
+    by_batch, _ = pad_packed_sequence(packed, batch_first=True)
+    assert torch.equal(by_batch, padded.transpose(0, 1))
+
+
 def test_a_total_length_may_be_given():
     """``pad_packed_sequence`` pads up to ``total_length``, and raises ``ValueError`` if that is too small.
 
