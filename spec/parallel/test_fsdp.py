@@ -1,0 +1,324 @@
+"""FullyShardedDataParallel: the older class that spreads the parameters of a module over several processes.
+
+:class:`~torch.distributed.fsdp.FullyShardedDataParallel` wraps a module, as DistributedDataParallel does, and
+puts all its parameters into a flat one, of which each rank keeps a part. New code uses
+:func:`~torch.distributed.fsdp.fully_shard`, which keeps each parameter by itself. ``ranks`` runs a function
+on two ranks over gloo on the CPU.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_it_wraps_a_module(ranks):
+    """``FullyShardedDataParallel(net)`` has ``net`` as its ``module``; attributes of ``net`` are found on it.
+
+    On a DistributedDataParallel they are not.
+    """
+
+    def wrap(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        net = nn.Sequential(nn.Linear(3, 4))
+        net.note = "kept"
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"))
+        return wrapped.module is net, wrapped.note, wrapped[0] is net[0], isinstance(wrapped, nn.Sequential)
+
+    assert ranks(wrap) == [(True, "kept", True, False)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_parameters_become_a_flat_one(ranks):
+    """``FullyShardedDataParallel`` puts all parameters of a module into a flat one, cut in equal parts."""
+
+    def names(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"))
+        return [(name, tuple(p.shape), type(p)) for name, p in wrapped.named_parameters()]
+
+    assert ranks(names) == [[("_fsdp_wrapped_module._flat_param", (13,), nn.Parameter)]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_a_wrapped_child_has_a_flat_one_of_its_own(ranks):
+    """In ``FullyShardedDataParallel`` each child that is wrapped too has a flat parameter of its own.
+
+    Only those are gathered one after the other. With ``auto_wrap_policy`` the children are wrapped for you;
+    without it the whole module is gathered at once, and little memory is saved.
+    """
+
+    def names(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        cpu = torch.device("cpu")
+        child = FullyShardedDataParallel(nn.Linear(2, 2), device_id=cpu)
+        wrapped = FullyShardedDataParallel(nn.Sequential(child, nn.Linear(2, 4)), device_id=cpu)
+        return {name: p.numel() for name, p in wrapped.named_parameters()}
+
+    one, own = "_fsdp_wrapped_module._flat_param", "_fsdp_wrapped_module.0._fsdp_wrapped_module._flat_param"
+    assert ranks(names) == [{one: 6, own: 3}] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_parameters_may_keep_their_names(ranks):
+    """With ``use_orig_params=True`` a ``FullyShardedDataParallel`` keeps the parameters' names and objects.
+
+    Each has the flat part that this rank keeps of it, which may be empty.
+    """
+
+    def names(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        net = nn.Linear(3, 4)
+        before = list(net.parameters())
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), use_orig_params=True)
+        same = [p is old for p, old in zip(wrapped.parameters(), before, strict=True)]
+        return [(name.split(".")[-1], tuple(p.shape)) for name, p in wrapped.named_parameters()], same
+
+    first, second = ranks(names)
+    assert first == ([("weight", (8,)), ("bias", (0,))], [True, True])
+    assert second == ([("weight", (4,)), ("bias", (4,))], [True, True])
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_a_frozen_parameter_needs_the_option(ranks):
+    """``FullyShardedDataParallel`` raises ``ValueError`` if only some parameters of one unit are frozen.
+
+    With ``use_orig_params=True`` they may be mixed, as LoRA does; or freeze whole units, each wrapped.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        net = nn.Linear(3, 4)
+        net.bias.requires_grad_(False)
+        with pytest.raises(ValueError, match="Must flatten tensors with uniform `requires_grad` when"):
+            FullyShardedDataParallel(net, device_id=torch.device("cpu"))
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), use_orig_params=True)
+        wrapped(torch.ones(2, 3)).sum().backward()
+        return [p.requires_grad for p in wrapped.parameters()], [p.grad is None for p in wrapped.parameters()]
+
+    assert ranks(train) == [([True, False], [False, True])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_one_unit_has_one_dtype(ranks):
+    """``FullyShardedDataParallel`` raises ``ValueError`` if the parameters of one unit differ in dtype."""
+
+    def wrap(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).bfloat16())
+        for use_orig_params in (False, True):
+            with pytest.raises(ValueError, match=r"uniform dtype but got torch\.float32 and torch\.bfloat16"):
+                FullyShardedDataParallel(net, device_id=torch.device("cpu"), use_orig_params=use_orig_params)
+        return "refused"
+
+    assert ranks(wrap) == ["refused"] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_ignored_modules_stay_whole(ranks):
+    """``FullyShardedDataParallel(ignored_modules=...)`` leaves the parameters of those modules alone."""
+
+    def wrap(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 2))
+        head = list(net[1].parameters())
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), ignored_modules=[net[1]])
+        flat, *others = wrapped.parameters()
+        return flat.numel(), [p is q for p, q in zip(others, head, strict=True)], list(wrapped.state_dict())
+
+    assert ranks(wrap) == [(6, [True, True], ["0.weight", "1.weight", "1.bias"])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_a_state_dict_is_whole(ranks):
+    """``FullyShardedDataParallel.state_dict()`` has whole tensors on each rank, under the module's own keys.
+
+    Every rank must call it, as they gather the parts together: in ``if rank == 0:`` it waits for ever.
+    """
+
+    def save(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        net = nn.Linear(2, 3)
+        nn.init.constant_(net.weight, 4.0)
+        nn.init.constant_(net.bias, 5.0)
+        state = FullyShardedDataParallel(net, device_id=torch.device("cpu")).state_dict()
+        alone = nn.Linear(2, 3)
+        alone.load_state_dict(state)
+        return list(state), alone.weight.tolist(), alone.bias.tolist()
+
+    assert ranks(save) == [(["weight", "bias"], [[4.0, 4.0]] * 3, [5.0] * 3)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_only_one_rank_may_have_the_state_dict(ranks):
+    """With ``FullStateDictConfig(rank0_only=True)``, ``state_dict()`` is empty on all other ranks."""
+
+    def save(rank):
+        from torch.distributed.fsdp import FullStateDictConfig, FullyShardedDataParallel, StateDictType
+
+        wrapped = FullyShardedDataParallel(nn.Linear(2, 3), device_id=torch.device("cpu"))
+        wanted = FullStateDictConfig(rank0_only=True)
+        with FullyShardedDataParallel.state_dict_type(wrapped, StateDictType.FULL_STATE_DICT, wanted):
+            return {name: tuple(tensor.shape) for name, tensor in wrapped.state_dict().items()}
+
+    assert ranks(save) == [{"weight": (3, 2), "bias": (3,)}, {}]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_a_plain_state_dict_is_loaded(ranks):
+    """``FullyShardedDataParallel.load_state_dict`` takes a plain state_dict; each rank keeps its part."""
+
+    def load(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        wrapped = FullyShardedDataParallel(nn.Linear(2, 2, bias=False), device_id=torch.device("cpu"))
+        wrapped.load_state_dict({"weight": torch.tensor([[1.0, 2.0], [3.0, 4.0]])})
+        return [p.tolist() for p in wrapped.parameters()]
+
+    assert ranks(load) == [[[1.0, 2.0]], [[3.0, 4.0]]]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_whole_parameters_for_a_while(ranks):
+    """Inside ``summon_full_params`` parameters are whole; what is written to them stays by default.
+
+    With ``writeback=False`` it is lost. This is the place to look at weights, or to initialize them.
+    """
+
+    def look(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        wrapped = FullyShardedDataParallel(nn.Linear(3, 4, bias=False), device_id=torch.device("cpu"))
+        with FullyShardedDataParallel.summon_full_params(wrapped):
+            inside = [(name, tuple(p.shape)) for name, p in wrapped.named_parameters()]
+            wrapped.weight.data.fill_(3.0)
+        with FullyShardedDataParallel.summon_full_params(wrapped, writeback=False):
+            wrapped.weight.data.fill_(9.0)
+        return inside, [p.tolist() for p in wrapped.parameters()]
+
+    assert ranks(look) == [([("weight", (4, 3))], [[3.0] * 6])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_gradients_are_averaged(ranks):
+    """After ``backward()``, ``FullyShardedDataParallel`` has in ``grad`` this rank's part of the average."""
+
+    def train(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        wrapped = FullyShardedDataParallel(nn.Linear(1, 4, bias=False), device_id=torch.device("cpu"))
+        wrapped(torch.full((1, 1), 1.0 + rank)).sum().backward()
+        return [p.grad.tolist() for p in wrapped.parameters()]
+
+    assert ranks(train) == [[[1.5, 1.5]]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_without_synchronization_gradients_are_whole(ranks):
+    """In ``no_sync()`` a ``FullyShardedDataParallel`` keeps its rank's whole gradient until the next sync.
+
+    Accumulating so saves communication and takes the memory of whole gradients.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        wrapped = FullyShardedDataParallel(nn.Linear(1, 4, bias=False), device_id=torch.device("cpu"))
+        x = torch.full((1, 1), 1.0 + rank)
+        with wrapped.no_sync():
+            wrapped(x).sum().backward()
+        alone = [p.grad.tolist() for p in wrapped.parameters()]
+        wrapped(x).sum().backward()
+        return alone, [p.grad.tolist() for p in wrapped.parameters()]
+
+    assert ranks(train) == [([[1.0] * 4], [[3.0] * 2]), ([[2.0] * 4], [[3.0] * 2])]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_its_own_clipping_sees_all_ranks(ranks):
+    """``FullyShardedDataParallel.clip_grad_norm_`` takes the norm over all ranks.
+
+    :func:`~torch.nn.utils.clip_grad_norm_` takes that of this rank's part, so ranks would scale by different
+    factors.
+    """
+
+    def clip(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        wrapped = FullyShardedDataParallel(nn.Linear(4, 2, bias=False), device_id=torch.device("cpu"))
+        wrapped(torch.tensor([[3.0, 0.0, 0.0, 4.0]])).sum().backward()
+        own = nn.utils.clip_grad_norm_(wrapped.parameters(), 100.0).item()
+        whole = wrapped.clip_grad_norm_(5.0).item()
+        [flat] = wrapped.parameters()
+        return own, round(whole, 4), [round(value, 3) for value in flat.grad.tolist()]
+
+    assert ranks(clip) == [(5.0, 7.0711, [2.121, 0.0, 0.0, 2.828])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_param_dtype_is_for_the_call(ranks):
+    """``MixedPrecision(param_dtype=torch.bfloat16)`` casts weights and inputs in a call, not what is kept."""
+
+    def train(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecision
+
+        net, seen = nn.Linear(2, 2), []
+        net.register_forward_pre_hook(lambda net, args: seen.extend([args[0].dtype, net.weight.dtype]))
+        half = MixedPrecision(param_dtype=torch.bfloat16)
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), mixed_precision=half)
+        out = wrapped(torch.ones(1, 2))
+        out.sum().backward()
+        [flat] = wrapped.parameters()
+        return seen, out.dtype, flat.dtype, flat.grad.dtype
+
+    half, whole = torch.bfloat16, torch.float32
+    assert ranks(train) == [([half, half], half, whole, whole)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_the_optimizer_sees_the_parts(ranks):
+    """Under ``FullyShardedDataParallel`` an optimizer's state is of parts; ``optim_state_dict`` is whole.
+
+    Its keys are names, not numbers, so it also fits another number of ranks.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        wrapped = FullyShardedDataParallel(nn.Linear(1, 2), device_id=torch.device("cpu"))
+        optimizer = torch.optim.Adam(wrapped.parameters())
+        wrapped(torch.ones(1, 1)).sum().backward()
+        optimizer.step()
+        whole = FullyShardedDataParallel.optim_state_dict(wrapped, optimizer)["state"]
+        parts = optimizer.state_dict()["state"]
+        return [
+            {name: tuple(state["exp_avg"].shape) for name, state in states.items()}
+            for states in (parts, whole)
+        ]
+
+    assert ranks(train) == [[{0: (2,)}, {"weight": (2, 1), "bias": (2,)}]] * 2
