@@ -116,12 +116,14 @@ def test_inductor_is_the_default():
 def test_a_mode_is_a_set_of_options():
     """``torch._inductor.list_mode_options()`` says what options a ``mode`` of :func:`torch.compile` sets.
 
-    ``default`` sets none. ``max-autotune-no-cudagraphs`` is ``max-autotune`` without CUDA graphs.
+    ``default`` sets none. ``max-autotune-no-cudagraphs`` is ``max-autotune`` without CUDA graphs. Each of
+    these modes is accepted.
     """
     import torch._inductor
 
     modes = torch._inductor.list_mode_options()
 
+    assert all(callable(torch.compile(lambda x: x * 2, mode=mode)) for mode in modes)
     assert modes["default"] == {}
     assert modes["reduce-overhead"] == {"triton.cudagraphs": True}
     assert modes["max-autotune"]["max_autotune"] is True

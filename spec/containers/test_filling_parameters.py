@@ -60,3 +60,21 @@ def test_parameter_dict_refuses_integers(tensor):
 
     table["frozen"] = nn.Parameter(tensor, requires_grad=False)
     assert [name for name, _ in table.named_parameters()] == ["c", "frozen"]
+
+
+def test_setdefault_takes_a_parameter_as_it_is():
+    """``ParameterDict.setdefault`` inserts a ``Parameter`` as it is; of a tensor it makes a new one.
+
+    So take what it returns, rather than the tensor that was passed. See
+    :meth:`~torch.nn.ParameterDict.setdefault`.
+    """
+    table, weight, tensor = nn.ParameterDict(), nn.Parameter(torch.rand(2)), torch.rand(3)
+
+    assert table.setdefault("weight", weight) is weight
+    assert table["weight"] is weight
+
+    made = table.setdefault("tensor", tensor)
+
+    assert made is table["tensor"]
+    assert made is not tensor
+    assert isinstance(made, nn.Parameter)

@@ -77,6 +77,43 @@ def test_a_depthwise_convolution_has_filters_of_its_own(layer, sizes):
     assert torch.allclose(whole(x), torch.cat(outputs, 1), atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+@pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS)
+def test_a_complex_convolution_is_four_real_ones(layer, sizes, dtype):
+    """``Conv2d(dtype=torch.complex64)`` multiplies complex numbers, and so it does with ``complex128``."""
+    whole, x = layer(2, 3, 2, dtype=dtype), torch.randn(5, 2, *sizes, dtype=dtype)
+    real, imaginary = (layer(2, 3, 2, bias=False, dtype=x.real.dtype) for _ in range(2))
+    real.weight.data, imaginary.weight.data = whole.weight.detach().real, whole.weight.detach().imag
+    bias = whole.bias.view(3, *[1] * len(sizes))
+
+    out = whole(x)
+
+    assert out.dtype == dtype
+    assert torch.allclose(out.real, real(x.real) - imaginary(x.imag) + bias.real, atol=1e-5)
+    assert torch.allclose(out.imag, real(x.imag) + imaginary(x.real) + bias.imag, atol=1e-5)
+
+
+@pytest.mark.since("2.2")
+@pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS)
+def test_a_complex32_convolution_is_a_rounded_one(layer, sizes):
+    """``Conv2d`` of ``complex32`` computes what one of ``complex64`` does, rounded to half precision."""
+    convolution, x = layer(2, 3, 2, dtype=torch.complex64), torch.randn(5, 2, *sizes, dtype=torch.complex64)
+    wanted = convolution(x)
+
+    out = convolution.to(torch.complex32)(x.to(torch.complex32))
+
+    assert out.dtype == torch.complex32
+    assert torch.allclose(out.to(torch.complex64), wanted, atol=0.01)
+
+
+@pytest.mark.before("2.2")
+@pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS)
+def test_a_complex32_convolution_was_not_implemented(layer, sizes):
+    """On the CPU ``Conv2d`` of ``complex32`` raises ``RuntimeError``: it is not implemented for ``Half``."""
+    with pytest.raises(RuntimeError, match="not implemented for 'Half'"):
+        layer(2, 3, 2, dtype=torch.complex32)(torch.rand(5, 2, *sizes).to(torch.complex32))
+
+
 @pytest.mark.parametrize("batch", [(5,), ()], ids=["batch", "unbatched"])
 @pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS)
 def test_how_many_positions_a_convolution_has(layer, sizes, batch):

@@ -169,13 +169,14 @@ def test_a_network_is_initialised_by_one_dry_run():
 def test_move_first_then_run(device):
     """The parameters of ``nn.LazyLinear(3).to(device, dtype)`` are created with that device and dtype.
 
-    The first input gives them their shape alone: one of another dtype raises ``RuntimeError``.
+    The first input gives them neither: one of another dtype raises ``RuntimeError``, as with ``nn.Linear``.
     """
+    with pytest.raises(RuntimeError, match="same dtype"):
+        nn.LazyLinear(3)(torch.rand(2, 5, dtype=torch.float64))
     layer = nn.LazyLinear(3).to(device, torch.float64)
 
-    with pytest.raises(RuntimeError, match="same dtype"):
-        layer(torch.rand(2, 5, device=device))
-    assert layer.weight.shape == (3, 5)
+    layer(torch.rand(2, 5, device=device, dtype=torch.float64))
+
     assert [p.dtype for p in layer.parameters()] == [torch.float64, torch.float64]
     assert [p.device.type for p in layer.parameters()] == [torch.device(device).type] * 2
 
