@@ -261,6 +261,21 @@ def test_multi_label_soft_margin_weights_broadcast():
     assert torch.allclose(scalar, plain * 3)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [nn.MultiLabelSoftMarginLoss, lambda weight: nn.BCEWithLogitsLoss(pos_weight=weight)],
+    ids=["weight", "pos_weight"],
+)
+def test_weights_for_another_number_of_classes(make):
+    """A ``pos_weight`` or ``MultiLabelSoftMarginLoss`` weight for another number of classes is refused."""
+    scores, target = torch.tensor(SCORES), torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+
+    assert make(torch.ones(3))(scores, target).shape == ()
+    for classes in (2, 4):
+        with pytest.raises(RuntimeError, match="must match the size of tensor"):
+            make(torch.ones(classes))(scores, target)
+
+
 def test_multi_label_soft_margin_weights_scale_classes():
     """``weight`` of ``MultiLabelSoftMarginLoss`` scales the loss of each class, and does not divide the mean.
 

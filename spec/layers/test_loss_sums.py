@@ -164,6 +164,15 @@ def test_multi_label_margin_compares_with_each_target():
     assert nn.MultiLabelMarginLoss(reduction="none")(x, padded).tolist() == pytest.approx(wanted)
 
 
+def test_multi_label_margin_refuses_unknown_classes():
+    """A target of ``MultiLabelMarginLoss`` that names a class beyond those of the input is refused."""
+    loss, x = nn.MultiLabelMarginLoss(), torch.tensor([0.5, 2.0, -1.0], device="cpu")
+
+    assert loss(x, torch.tensor([2, -1, -1], device="cpu")).shape == ()
+    with pytest.raises(RuntimeError, match=r"target.* is out of range"):
+        loss(x, torch.tensor([3, -1, -1], device="cpu"))
+
+
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
 def test_eps_of_a_triplet_distance(p):
     """``TripletMarginLoss`` adds ``eps`` to each difference, of which it takes the norm with exponent
