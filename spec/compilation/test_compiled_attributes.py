@@ -4,6 +4,8 @@ Properties, a ``__setattr__`` of one's own, methods of another module and what `
 on the way. That a later change of an attribute is followed is in *compiled_changes*.
 """
 
+import inspect
+
 import pytest
 import torch
 from torch import nn
@@ -262,3 +264,22 @@ def test_dict_is_read_directly():
     results.append(compiled(torch.tensor(1.0)).item())
 
     assert results == [3.0, 5.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.14")
+def test_the_arguments_of_a_method_are_read():
+    """``torch.compile(fullgraph=True)`` lets ``forward`` look up the arguments of a method by ``inspect``.
+
+    Up to 2.11 such a call was left to Python, and in 2.12 and 2.13 it failed (:issue:`190171`). See
+    :func:`torch.compile`.
+    """
+
+    class Net(nn.Module):
+        def step(self, batch, index=None):
+            return batch
+
+        def forward(self, x):
+            return x * len(inspect.getfullargspec(self.step).args)
+
+    assert torch.compile(Net(), backend="eager", fullgraph=True)(torch.tensor([2.0])).tolist() == [6.0]

@@ -145,3 +145,29 @@ def test_tuples_may_be_keys_of_a_subclass():
             return self.edges["author", "paper"](x)
 
     assert torch.compile(Net(), backend="eager", fullgraph=True)(torch.tensor([-5.0])).tolist() == [-10.0]
+
+
+@pytest.mark.needs("compile")
+def test_a_module_that_skips_setattr_is_made_on_the_way():
+    """A ``forward`` compiled by ``torch.compile`` may make a module that sets attributes past ``nn.Module``.
+
+    By ``object.__setattr__`` in a ``__setattr__`` of its own, as results of metrics are kept. See
+    :func:`torch.compile`.
+    """
+
+    class Result(nn.Module):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+
+        def __setattr__(self, name, value):
+            object.__setattr__(self, name, value)
+
+        def forward(self, x):
+            return x * self.factor
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return Result(3.0)(x)
+
+    assert torch.compile(Net(), backend="eager")(torch.tensor([2.0])).tolist() == [6.0]

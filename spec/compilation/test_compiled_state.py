@@ -83,3 +83,24 @@ def test_a_plain_module_beside_the_compiled_one():
     del net.fast
     object.__setattr__(net, "fast", torch.compile(net.layer, backend="eager"))
     assert list(net.state_dict()) == ["layer.weight"]
+
+
+@pytest.mark.needs("compile")
+def test_a_layer_alone_gets_the_prefix():
+    """``net[0] = torch.compile(net[0])`` puts ``_orig_mod`` into names below it; ``net`` itself has none.
+
+    What unwraps a model has to look at each submodule: ``net[0]`` is no longer an instance of its class. If
+    ``net`` is compiled too, both prefixes are there. See :func:`torch.compile`.
+    """
+    net = nn.Sequential(nn.Linear(2, 3, bias=False))
+    net[0] = layer = torch.compile(net[0], backend="eager")
+
+    assert list(net.state_dict()) == ["0._orig_mod.weight"]
+    assert list(torch.compile(net, backend="eager").state_dict()) == ["_orig_mod.0._orig_mod.weight"]
+    assert [hasattr(net, "_orig_mod"), hasattr(layer, "_orig_mod")] == [False, True]
+    assert [isinstance(layer, nn.Linear), isinstance(layer._orig_mod, nn.Linear)] == [False, True]
+    assert [list(net._modules), list(layer._modules), "_orig_mod" in vars(layer)] == [
+        ["0"],
+        ["_orig_mod"],
+        False,
+    ]

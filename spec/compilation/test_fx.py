@@ -161,6 +161,29 @@ def test_layers_of_torch_are_leaves():
     ]
 
 
+def test_a_subclass_of_a_layer_is_taken_apart():
+    """:func:`fx.symbolic_trace() <torch.fx.symbolic_trace>` traces into a subclass of a ``torch.nn`` layer.
+
+    In the ``GraphModule`` it is a bare ``nn.Module`` that holds the tensors: what looks for the class, to
+    freeze or to count, finds nothing. Make it a leaf.
+
+    See also :ref:`compilation.fx.a_tracer_decides_on_leaves`
+    """
+
+    class Shifted(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    net = nn.Sequential(Shifted(2, 2, bias=False))
+
+    traced = fx.symbolic_trace(net)
+
+    assert [node.op for node in traced.graph.nodes][1:3] == ["get_attr", "call_function"]
+    assert [type(module) for module in net.modules()] == [nn.Sequential, Shifted]
+    assert [isinstance(module, nn.Linear) for module in traced.modules()] == [False, False]
+    assert traced.get_parameter("0.weight") is net[0].weight
+
+
 def test_a_tracer_decides_on_leaves():
     """``is_leaf_module`` of an :class:`fx.Tracer <torch.fx.Tracer>` decides which modules are recorded as one
     call.

@@ -144,6 +144,30 @@ def test_assigning_data_shares_memory_only():
     assert second.weight.grad is None
 
 
+def test_a_cast_ends_shared_memory():
+    """``Module.double`` and other casts part parameters that only share memory; tied ones stay tied.
+
+    So a target network on the memory of the online one, or a buffer that is a view of a parameter, is on its
+    own after a cast or a move. One that changes nothing, such as ``float()`` of float32, parts nothing.
+
+    See also :ref:`placement.identity.a_cast_keeps_ties`
+    """
+    net = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(3)))
+    net[1].weight = nn.Parameter(net[0].weight.data)
+    net[2].weight = net[0].weight
+    net.register_buffer("row", net[0].weight.detach()[0])
+
+    net.float().load_state_dict(net.state_dict())
+    assert net[1].weight.data_ptr() == net.row.data_ptr() == net[0].weight.data_ptr()
+
+    net.double()
+    nn.init.constant_(net[0].weight, 3.0)
+
+    assert net[2].weight is net[0].weight
+    assert 3.0 not in net[1].weight
+    assert 3.0 not in net.row
+
+
 @pytest.mark.claim("N4-16")
 def test_a_transposed_weight_shares_storage_only():
     """A :class:`~torch.nn.Parameter` made from ``weight.T`` shares memory with ``weight``, but not the
@@ -236,3 +260,52 @@ def test_a_shared_parameter_is_stepped_once():
 
     assert len(optimizer.param_groups[0]["params"]) == 1
     assert linear.weight.item() == 3.0 - 0.5 * (3.0 + 3.0)
+
+
+def test_a_tie_is_of_the_weight_alone():
+    """A hook or a wrapper of an ``nn.Embedding`` does not reach the output layer that is tied to it.
+
+    What is tied is the weight alone. An adapter on the embedding has to be merged into it, or added to the
+    output layer as well.
+    """
+
+    class Adapted(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, self.delta = inner, nn.Parameter(torch.tensor(10.0))
+
+        def forward(self, x):
+            return self.inner(x) + self.delta
+
+    net = nn.ModuleDict({"embedding": nn.Embedding(2, 1), "head": nn.Linear(1, 2, bias=False)})
+    net["head"].weight = net["embedding"].weight
+    nn.init.constant_(net["head"].weight, 3.0)
+    net["embedding"] = Adapted(net["embedding"])
+    net["embedding"].register_forward_hook(lambda module, args, output: output * 2)
+
+    assert net["embedding"](torch.tensor([1])).item() == 26.0
+    assert net["head"](torch.tensor([1.0])).tolist() == [3.0, 3.0]
+
+    with torch.no_grad():
+        net["embedding"].inner.weight.add_(net["embedding"].delta)
+    assert net["head"](torch.tensor([1.0])).tolist() == [13.0, 13.0]
+
+
+def test_a_parametrization_of_one_name_is_not_of_the_other():
+    """A parametrization registered on one of two tied layers changes that one; ``original`` stays tied.
+
+    See :func:`torch.nn.utils.parametrize.register_parametrization`.
+    """
+
+    class Doubled(nn.Module):
+        def forward(self, weight):
+            return weight * 2
+
+    net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    net[1].weight = net[0].weight
+    nn.init.constant_(net[0].weight, 3.0)
+
+    nn.utils.parametrize.register_parametrization(net[1], "weight", Doubled())
+
+    assert net[1].parametrizations.weight.original is net[0].weight
+    assert [layer.weight.item() for layer in net] == [3.0, 6.0]

@@ -264,3 +264,21 @@ def test_delayed_parameters_use_the_process_group(ranks):
         return grads
 
     assert ranks(train) == [[(1.0, 10.0), (1.5, 10.0)], [(2.0, 20.0), (1.5, 20.0)]]
+
+
+@pytest.mark.needs("distributed")
+def test_a_parameter_without_elements_is_taken(ranks):
+    """DDP averages gradients beside a parameter without elements, whose ``grad`` keeps its shape.
+
+    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """
+
+    def train(rank):
+        net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.utils.skip_init(nn.Linear, 1, 0, bias=False))
+        model = nn.parallel.DistributedDataParallel(net)
+        hidden = []
+        net[0].register_forward_hook(lambda module, args, output: hidden.append(output))
+        (model(torch.tensor([[rank + 1.0]])).sum() + hidden[0].sum()).backward()
+        return [net[0].weight.grad.tolist(), tuple(net[1].weight.grad.shape)]
+
+    assert ranks(train) == [[[[1.5]], (0, 1)]] * 2

@@ -332,3 +332,26 @@ def test_nested_checkpoints_and_two_calls_failed(ranks):
             (net(torch.rand(3, 1)) + net(torch.rand(3, 1))).sum().backward()
 
     assert ranks(train) == [None, None]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.6")
+def test_a_parameter_without_elements_is_refused(join):
+    """``fully_shard`` raises ``RuntimeError`` in ``backward()`` for a parameter without elements.
+
+    As of ``nn.Linear(2, 0)``. Forward works. See :func:`~torch.distributed.fsdp.fully_shard`.
+
+    See also :ref:`layers.empty_layers.empty_parameters_are_trained`
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    join("fake", 0, 1)
+    net = nn.Sequential(nn.Linear(3, 2), nn.utils.skip_init(nn.Linear, 2, 0, bias=False))
+    fully_shard(net, mesh=init_device_mesh("cpu", (1,)))
+
+    output = net(torch.rand(4, 3))
+
+    assert output.shape == (4, 0)
+    with pytest.raises(RuntimeError, match="_chunk_cat expects non-empty tensor"):
+        output.sum().backward()

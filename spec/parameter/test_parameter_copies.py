@@ -1,7 +1,7 @@
-"""Copies of a parameter: deep copies, pickles and saved files.
+"""Copies of a parameter: deep and shallow copies, pickles and saved files.
 
-What is copied are the values and ``requires_grad``. What autograd has put on the parameter, its gradient and
-its hooks, stays behind.
+What is copied are the values and ``requires_grad``; a shallow copy shares the values. What autograd has put
+on the parameter, its gradient and its hooks, stays behind.
 """
 
 import copy
@@ -59,6 +59,39 @@ def test_a_deep_copy_drops_attributes():
         assert twin.tolist() == [1.5, 2.5]
         assert hasattr(twin, "note") is False
     assert pickle.loads(pickle.dumps(weight)).note == "weight decay off"
+
+
+@pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
+def test_a_shallow_copy_shares_the_memory(requires_grad):
+    """``copy.copy`` of an ``nn.Parameter`` is a new parameter on the same memory, without ``grad``.
+
+    It keeps the attributes. Values are shared, gradients are not: it ties nothing.
+
+    See also :ref:`gradients.sharing.assigning_data_shares_memory_only`
+    """
+    weight = nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad)
+    weight.note, weight.grad = "decay", torch.tensor([3.0, 5.0])
+
+    twin = copy.copy(weight)
+    with torch.no_grad():
+        weight[0] = 9.0
+
+    assert twin is not weight
+    assert type(twin) is nn.Parameter
+    assert (twin.requires_grad, twin.is_leaf, twin.grad, twin.note) == (requires_grad, True, None, "decay")
+    assert twin.tolist() == [9.0, 2.5]
+
+
+def test_a_shallow_copy_has_no_hooks():
+    """``copy.copy`` of an ``nn.Parameter`` does not take over hooks of ``register_hook``."""
+    weight = nn.Parameter(torch.tensor([1.5, 2.5]))
+    weight.register_hook(lambda grad: 10 * grad)
+
+    twin = copy.copy(weight)
+    ((weight + twin) * 3).sum().backward()
+
+    assert weight.grad.tolist() == [30.0, 30.0]
+    assert twin.grad.tolist() == [3.0, 3.0]
 
 
 def test_a_deep_copy_looks_into_the_memo():

@@ -4,6 +4,7 @@ Python looks into the instance and the class first. What is not found there is l
 ``_buffers`` and ``_modules``, by ``__getattr__``.
 """
 
+import contextlib
 import typing
 
 import pytest
@@ -237,3 +238,36 @@ def test_a_getattr_that_reads_a_submodule_never_ends():
     assert "inner" not in vars(net)
     with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
         net.out_features  # noqa: B018
+
+
+def test_a_getattr_that_falls_back_needs_its_submodule():
+    """A custom ``__getattr__`` that falls back to ``self.inner`` recurses until that is registered.
+
+    Then even ``hasattr`` raises ``RecursionError``: before ``super().__init__()``, between that and the
+    assignment, and once ``inner`` is deleted. Raise ``AttributeError`` for the name ``"inner"``.
+
+    See also :ref:`registration.attribute_lookup.a_getattr_of_ones_own`
+    """
+
+    class Wrapper(nn.Module):
+        own = ()
+
+        def __getattr__(self, name):
+            with contextlib.suppress(AttributeError):
+                return super().__getattr__(name)
+            if name in self.own:
+                raise AttributeError(name)
+            return getattr(self.inner, name)
+
+    class Guarded(Wrapper):
+        own = ("inner",)
+
+    net = Wrapper()
+    net.inner = nn.Linear(2, 3)
+    assert (net.out_features, hasattr(net, "depth")) == (3, False)
+
+    del net.inner
+    for unfinished in (Wrapper.__new__(Wrapper), Wrapper(), net):
+        with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
+            hasattr(unfinished, "out_features")
+    assert [hasattr(net, "out_features") for net in (Guarded.__new__(Guarded), Guarded())] == [False, False]

@@ -138,6 +138,31 @@ def test_a_plain_tensor_is_not_moved():
     assert list(net.state_dict()) == ["mean"]
 
 
+def test_a_device_that_was_stored_grows_stale():
+    """A ``device`` or ``dtype`` that a module keeps as an attribute is not changed by ``to()``.
+
+    What forward makes on ``self.device`` then clashes with the parameters. Take the device from an input or a
+    parameter, or make it a ``property``.
+
+    See also :ref:`placement.to.a_module_has_no_device_of_its_own`
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(2, 3)
+            self.device, self.dtype = self.inner.weight.device, self.inner.weight.dtype
+
+        @property
+        def place(self):
+            return self.inner.weight.device
+
+    net = Net().to("meta", torch.float64)
+
+    assert [net.device.type, net.dtype] == ["cpu", torch.float32]
+    assert [net.place.type, net.inner.weight.dtype] == ["meta", torch.float64]
+
+
 def test_functions_and_classes():
     """A function, a bound method or a class assigned to an :class:`nn.Module <torch.nn.Module>` is a plain
     attribute.

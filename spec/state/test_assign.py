@@ -155,6 +155,28 @@ def test_a_tied_parameter_in_the_dict_stays_tied():
 
 
 @pytest.mark.since("2.1")
+def test_a_tied_name_that_the_dict_lacks_stays_on_meta():
+    """``load_state_dict(assign=True)`` fills the given name of a tied weight; other names stay on meta.
+
+    A plain load would have filled all. To tie them again assign the loaded weight to the name that was
+    missing: the other way round what was loaded is lost, and no error says so.
+
+    See also :ref:`state.ties.each_name_is_missed`
+    """
+    with torch.device("meta"):
+        net = nn.ModuleDict({"embedding": nn.Embedding(2, 1), "head": nn.Linear(1, 2, bias=False)})
+    net["head"].weight = net["embedding"].weight
+
+    result = net.load_state_dict({"head.weight": torch.tensor([[3.0], [4.0]])}, assign=True, strict=False)
+
+    assert result.missing_keys == ["embedding.weight"]
+    assert [p.device.type for p in net.parameters()] == ["meta", "cpu"]
+
+    net["embedding"].weight = net["head"].weight
+    assert net["embedding"](torch.tensor([1])).item() == 4.0
+
+
+@pytest.mark.since("2.1")
 def test_the_optimizer_keeps_the_old_parameters():
     """After ``load_state_dict(assign=True)``, an optimizer made before no longer trains the module.
 
