@@ -64,7 +64,7 @@ def test_the_norm_of_empty_gradients_is_zero():
     assert nn.utils.clip_grad_norm_(parameters, 10.0).item() == 5.0
     assert nn.utils.clip_grad_norm_(layer.parameters(), 10.0).item() == 0.0
     for foreach in (True, False):
-        with pytest.raises(RuntimeError, match="on an empty tensor because the operation does not have an"):
+        with pytest.raises(RuntimeError, match=r"operation does not have an|numel\(\) == 0"):
             nn.utils.clip_grad_norm_(parameters, 10.0, norm_type=float("inf"), foreach=foreach)
 
 
@@ -106,13 +106,12 @@ def test_a_table_of_no_words():
     ("cls", "args", "shape", "error", "message"),
     [
         (nn.BatchNorm1d, (0,), (5, 0), IndexError, "index 0 out of range for tensor of size"),
-        (nn.GroupNorm, (1, 0), (5, 0), RuntimeError, "number of channels to be greater than 0, got 0"),
         (nn.Conv1d, (2, 0, 1), (1, 2, 3), RuntimeError, "expected weight to be at least 1 at dimension 0"),
         (nn.ConvTranspose1d, (2, 0, 1), (1, 2, 3), RuntimeError, "weight tensor expected, but got"),
     ],
 )
 def test_what_can_be_made_but_not_called(cls, args, shape, error, message):
-    """``BatchNorm1d(0)``, ``GroupNorm(1, 0)`` and a convolution without outputs raise when they are called.
+    """``BatchNorm1d(0)`` and a convolution without outputs raise when they are called.
 
     They can be made all the same, so that the error comes late.
     """
