@@ -186,11 +186,12 @@ def test_a_module_walks_itself(walk):
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.14")
 def test_state_dict_breaks_the_graph():
     """A compiled ``forward`` may call ``state_dict()``; with ``fullgraph=True`` it raises ``Unsupported``.
 
-    The call runs eagerly, between two graphs. :meth:`~torch.nn.Module.named_parameters` needs no such break.
-    See :func:`torch.compile`.
+    The call runs eagerly, between two graphs. Read :meth:`~torch.nn.Module.named_parameters` instead, which
+    stays in the graph. See :func:`torch.compile`.
     """
 
     class Net(nn.Linear):
@@ -202,3 +203,17 @@ def test_state_dict_breaks_the_graph():
     with pytest.raises(torch._dynamo.exc.Unsupported, match=r"OrderedDict|state_dict"):
         torch.compile(net, backend="eager", fullgraph=True)(x)
     assert torch.equal(torch.compile(net, backend="eager")(x), net(x))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.14")
+def test_state_dict_stayed_in_the_graph():
+    """``torch.compile(fullgraph=True)`` compiles a ``forward`` that calls ``state_dict()``."""
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * self.state_dict()["weight"].sum()
+
+    net, x = Net(2, 1), torch.rand(4, 2)
+
+    assert torch.equal(torch.compile(net, backend="eager", fullgraph=True)(x), net(x))

@@ -108,11 +108,26 @@ def test_activations_of_complex_numbers(layer, accepted):
             layer(X)
 
 
+@pytest.mark.since("2.15")
 def test_dropout_of_complex_numbers():
-    """``nn.Dropout`` drops real and imaginary part of a complex number together, and scales both."""
-    result = nn.Dropout(0.5)(torch.full((100,), 1 + 3j))
+    """``nn.Dropout`` drops real and imaginary part of a complex number together, and scales both.
 
-    assert set(result.tolist()) == {0j, 2 + 6j}
+    So does ``nn.Dropout1d``, for a whole channel (:issue:`80256`).
+    """
+    for layer in (nn.Dropout(0.5), nn.Dropout1d(0.5)):
+        result = layer(torch.full((1, 100, 1), 1 + 3j))
+
+        assert set(result.flatten().tolist()) == {0j, 2 + 6j}
+
+
+@pytest.mark.before("2.15")
+def test_dropout_took_no_complex_numbers():
+    """``nn.Dropout`` raises ``RuntimeError`` for complex inputs in training; in ``eval()`` it does not."""
+    layer = nn.Dropout(0.5)
+
+    with pytest.raises(RuntimeError, match="omplex"):
+        layer(X)
+    assert torch.equal(layer.eval()(X), X)
 
 
 def test_losses_of_complex_numbers():
