@@ -283,3 +283,64 @@ def test_the_arguments_of_a_method_are_read():
             return x * len(inspect.getfullargspec(self.step).args)
 
     assert torch.compile(Net(), backend="eager", fullgraph=True)(torch.tensor([2.0])).tolist() == [6.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.parametrize("inside", [False, True], ids=["module", "submodule"])
+def test_a_forward_of_the_instance_is_compiled(inside):
+    """``torch.compile(fullgraph=True)`` compiles a ``forward`` that was set on a module, and what it counts.
+
+    Such a function may call the old ``forward`` and change other objects: the change is kept
+    (:issue:`113333`). See :func:`torch.compile`.
+    """
+
+    class Counter:
+        calls = 0
+
+        def count(self):
+            self.calls += 1
+
+    counter, layer = Counter(), nn.PReLU(init=2.0)
+    plain = layer.forward
+
+    def forward(x):
+        counter.count()
+        return plain(x) * 3
+
+    layer.forward = forward
+    compiled = torch.compile(nn.Sequential(layer) if inside else layer, backend="eager", fullgraph=True)
+
+    assert [compiled(torch.tensor([-5.0])).item() for _ in range(3)] == [-30.0] * 3
+    assert counter.calls == 3
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+@pytest.mark.parametrize(
+    ("first", "numbers"),
+    [(1, [1, 2, 3, 4, 5, 6, 7, 8, 8, 8]), (1.5, [1, 2, 3, 3, 3, 3, 3, 3, 3, 3])],
+    ids=["int", "float"],
+)
+def test_a_number_changed_between_calls(first, numbers):
+    """An int attribute changed between calls makes a graph of ``torch.compile`` per value; a float, three.
+
+    After eight graphs the module runs eagerly. A schedule wants a float or a tensor (:issue:`140464`).
+
+    See also :ref:`compilation.compiled_changes.a_counter_makes_a_graph_for_each_number`
+    """
+    graphs, seen = [], []
+
+    class Net(nn.Module):
+        scale = first
+
+        def forward(self, x):
+            return x * self.scale
+
+    net = Net()
+    compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+    for _ in range(10):
+        assert compiled(torch.tensor(2.0)).item() == 2 * net.scale
+        net.scale += 1
+        seen.append(len(graphs))
+
+    assert seen == numbers

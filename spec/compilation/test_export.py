@@ -318,3 +318,32 @@ def test_a_plain_tensor_is_a_constant():
     assert made(torch.tensor([1.0])).item() == 11.0
     net.shift = torch.tensor([20.0])
     assert made(torch.tensor([1.0])).item() == 11.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_a_layer_that_is_no_submodule_is_frozen():
+    """``torch.export.export`` makes constants of the weights of a layer that ``forward`` calls but does not
+    hold.
+
+    A layer in a plain list is one. Its weights are in no state dict, and outputs require no grad; changes in
+    place show in the program. Register it (:issue:`118410`). See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = [nn.Linear(2, 3)]
+
+        def forward(self, x):
+            return self.layers[0](x)
+
+    net, x = Net(), torch.ones(2)
+    program = torch.export.export(net, (x,))
+    made = program.module()
+
+    assert (list(program.state_dict), len(program.constants)) == ([], 2)
+    assert (list(made.parameters()), made(x).requires_grad, net(x).requires_grad) == ([], False, True)
+    with torch.no_grad():
+        net.layers[0].weight.fill_(3.0)
+    assert torch.equal(made(x), 6.0 + net.layers[0].bias)

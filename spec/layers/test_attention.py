@@ -65,6 +65,25 @@ def test_attention_without_bias_and_with_extra_ones():
     ]
 
 
+def test_the_bias_of_the_keys_is_not_trained():
+    """The part of ``in_proj_bias`` of ``MultiheadAttention`` for the keys gets a gradient of zero.
+
+    It adds the same to all scores of a query, which softmax takes away again; so it stays at its first value,
+    which is zero (:issue:`153136`).
+    """
+    layer, x = nn.MultiheadAttention(4, 2), torch.rand(5, 3, 4)
+    nn.init.normal_(layer.in_proj_bias)
+
+    before = layer(x, x, x)[0]
+    before.pow(2).sum().backward()
+    with torch.no_grad():
+        layer.in_proj_bias[4:8] += 3.0
+
+    query, key, value = layer.in_proj_bias.grad.chunk(3)
+    assert [bool(part.abs().max() > 1e-4) for part in (query, key, value)] == [True, False, True]
+    assert torch.allclose(layer(x, x, x)[0], before, atol=1e-5)
+
+
 def test_heads_must_divide_the_embedding():
     """``MultiheadAttention`` raises ``AssertionError`` if ``num_heads`` does not divide ``embed_dim``."""
     assert nn.MultiheadAttention(4, 2).head_dim == 2

@@ -197,6 +197,27 @@ def test_a_mask_for_each_head_on_the_fast_path():
         torch.testing.assert_close(encoder(x, src_mask=mask), encoded, rtol=1e-4, atol=1e-5)
 
 
+def test_a_mask_for_each_entry_passes_on_the_fast_path():
+    """On its fast path ``MultiheadAttention`` with a ``key_padding_mask`` accepts an ``attn_mask`` per entry.
+
+    A mask ``(N, L, L)`` serves all heads of its entry. In training it raises ``RuntimeError``: write
+    ``mask.repeat_interleave(num_heads, dim=0)``, which gives the same in both (:issue:`97605`).
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    mask, padding = torch.rand(3, 5, 5) > 0.5, torch.eye(3, 5) == 1
+    mask[..., 4] = False
+    whole = mask.repeat_interleave(2, dim=0)
+
+    trained = layer(x, x, x, attn_mask=whole, key_padding_mask=padding)[0]
+    with pytest.raises(RuntimeError, match=r"The shape of the 3D attn_mask is .*\(6, 5, 5\)"):
+        layer(x, x, x, attn_mask=mask, key_padding_mask=padding)
+    layer.eval()
+    with torch.no_grad():
+        for given in (mask, whole):
+            fast = layer(x, x, x, attn_mask=given, key_padding_mask=padding)[0]
+            torch.testing.assert_close(fast, trained, rtol=1e-4, atol=1e-5)
+
+
 def test_two_eps_keep_a_layer_off_the_fast_path(monkeypatch):
     """``TransformerEncoderLayer`` stays off its fast path if ``norm1.eps`` and ``norm2.eps`` differ."""
     monkeypatch.setattr(torch, "_transformer_encoder_layer_fwd", lambda *given: "fused")

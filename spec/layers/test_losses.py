@@ -221,6 +221,20 @@ def test_smoothed_labels_are_partly_uniform():
     )
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("weight", [None, torch.tensor([1.0, 2.0, 5.0])], ids=["plain", "weighted"])
+def test_ignored_targets_are_not_smoothed(weight, reduction):
+    """``CrossEntropyLoss(label_smoothing=0.25)`` leaves targets of ``ignore_index`` out altogether.
+
+    Neither their uniform part is added nor are they counted in the mean, with class weights or without
+    (:issue:`73205`).
+    """
+    scores, classes = torch.randn(4, 3), torch.tensor([-100, 2, -100, 1])
+    loss = nn.CrossEntropyLoss(weight, label_smoothing=0.25, reduction=reduction)
+
+    torch.testing.assert_close(loss(scores, classes), loss(scores[[1, 3]], torch.tensor([2, 1])))
+
+
 def test_a_negative_smoothing_is_none():
     """``CrossEntropyLoss`` takes a negative ``label_smoothing`` for 0, and raises ``RuntimeError`` above 1.
 

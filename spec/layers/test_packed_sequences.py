@@ -338,3 +338,19 @@ def test_cells_take_no_packed_sequence(layer, cell):
     assert type(layer(2, 5)(packed)[0]) is PackedSequence
     with pytest.raises(AttributeError, match="'PackedSequence' object has no attribute 'dim'"):
         cell(2, 5)(packed)
+
+
+def test_another_input_size_of_a_packed_sequence():
+    """For a packed sequence of another ``input_size`` ``nn.GRU`` and ``RNN`` name both sizes, ``LSTM`` does
+    not.
+
+    ``nn.LSTM`` examines no packed sequence: what raises is a matrix product (:issue:`195803`). See
+    :func:`~torch.nn.utils.rnn.pack_padded_sequence`.
+    """
+    packed = pack_padded_sequence(torch.rand(4, 2, 6), [4, 2])
+
+    for layer in (nn.RNN(5, 3), nn.GRU(5, 3)):
+        with pytest.raises(RuntimeError, match=r"equal to input_size. Expected 5, got 6"):
+            layer(packed)
+    with pytest.raises(RuntimeError, match=r"^(?!.*input_size)"):
+        nn.LSTM(5, 3)(packed)

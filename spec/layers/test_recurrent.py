@@ -270,6 +270,22 @@ def test_another_input_size_is_an_error():
         nn.GRU(5, 3)(torch.rand(4, 2, 6))
 
 
+@pytest.mark.since("2.3")
+@pytest.mark.parametrize("with_state", [False, True], ids=["no state", "state"])
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_another_input_size_without_a_state(make, with_state):
+    """``nn.RNN``, ``LSTM`` and ``GRU`` raise for another ``input_size``, with or without a state.
+
+    It is a ``RuntimeError`` that names both sizes (:issue:`114874`).
+    """
+    state = torch.zeros(1, 2, 3)
+    given = (((state, state) if make is nn.LSTM else state),) if with_state else ()
+
+    for size in (4, 6):
+        with pytest.raises(RuntimeError, match=rf"equal to input_size. Expected 5, got {size}"):
+            make(5, 3)(torch.rand(4, 2, size), *given)
+
+
 def test_another_hidden_state_is_an_error():
     """``nn.GRU`` raises a ``RuntimeError`` naming both shapes if a size of the hidden state is wrong."""
     for sizes in ([1, 4, 3], [2, 2, 3], [1, 2, 4]):

@@ -3,6 +3,7 @@
 The usual checkpoint is a dict with the state dict in it. What may be loaded safely is in *weights_only*.
 """
 
+import copy
 import io
 import pickle
 import struct
@@ -144,6 +145,35 @@ def test_a_view_brings_its_whole_memory():
 
     assert torch.load(whole, weights_only=True).untyped_storage().nbytes() == 100 * 4
     assert torch.load(alone, weights_only=True).untyped_storage().nbytes() == 2 * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "size"),
+    [
+        pytest.param(lambda part: part.cpu(), 400, id="cpu"),
+        pytest.param(lambda part: part.contiguous(), 400, id="contiguous"),
+        pytest.param(lambda part: part.detach(), 400, id="detach"),
+        pytest.param(lambda part: nn.Parameter(part), 400, id="Parameter"),
+        pytest.param(lambda part: copy.deepcopy(part), 400, id="deepcopy of a tensor"),
+        pytest.param(lambda part: part.to("meta"), 8, id="another device"),
+        pytest.param(lambda part: part.int(), 8, id="another dtype"),
+        pytest.param(lambda part: part.clone(), 8, id="clone"),
+        pytest.param(lambda part: copy.deepcopy(nn.Parameter(part)), 8, id="deepcopy of a parameter"),
+    ],
+)
+def test_what_frees_a_view_of_its_memory(change, size):
+    """A slice keeps the whole storage until ``clone()`` or ``to()`` another device or dtype.
+
+    So ``cpu()`` makes the file of a state dict smaller only if its tensors are slices on a GPU.
+    ``copy.deepcopy`` clones a parameter, but copies a tensor with all of its memory (:issue:`128219`). See
+    :func:`torch.save`.
+
+    See also :ref:`state.files.a_view_brings_its_whole_memory`
+    """
+    part = torch.arange(100.0)[:2]
+
+    assert part.untyped_storage().nbytes() == 400
+    assert change(part).untyped_storage().nbytes() == size
 
 
 def test_tensors_come_back_to_their_device(device):
