@@ -148,9 +148,25 @@ def adopt(options: argparse.Namespace) -> int:
     specification = read_specification(find_checkout())
     with alone_in(specification.records_folder):
         brought = [fresh for folder in options.folders for fresh in _brought(folder, specification)]
+        _ensure_alike(brought, specification.clauses)
         for fresh in brought:
             print(_adopted(fresh, specification))
     return 0
+
+
+def _ensure_alike(brought: list[Record], clauses: Mapping[str, Clause]) -> None:
+    """See that no two records say different things of a clause as it is now: one would be passed over."""
+    seen: dict[tuple[str, str], str] = {}
+    for fresh in brought:
+        for name, row in fresh.rows.items():
+            if name not in clauses or row.digest != clauses[name].digest:
+                continue
+            other = seen.setdefault((fresh.name, name), row.outcome)
+            if other != row.outcome:
+                raise RecordError(
+                    f"{fresh.name}: one record says {other!r} of {name} and another {row.outcome!r}; "
+                    "nothing was adopted"
+                )
 
 
 def _brought(folder: Path, specification: Specification) -> list[Record]:

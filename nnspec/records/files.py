@@ -30,7 +30,11 @@ def alone_in(directory: Path) -> Generator[None, None, None]:
     """Let others who ask the same wait: of a file that two read and write back, one would lose what it adds.
 
     Where a file system knows no locks, nobody waits.
+
+    Raises:
+        FileError: nothing can be written there.
     """
+    ensure_writable(directory)
     handle = os.open(directory, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
