@@ -196,6 +196,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _said(text: str) -> str:
+    """A text of the command line that says something: an empty one may come of an unset variable."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty text says nothing; leave the option out")
+    return text
+
+
 def _add(commands: Any, name: str, run: str, summary: str, **details: Any) -> argparse.ArgumentParser:
     """Add a command.
 
@@ -233,7 +240,9 @@ def _add_running(commands: Any) -> None:
         epilog=VERIFY_EXAMPLES,
     )
     command.add_argument("part", nargs="*", help="only these, such as state or state/test_ties.py")
-    command.add_argument("--device", action="append", default=[], help="on this device only (default: all)")
+    command.add_argument(
+        "--device", type=_said, action="append", default=[], help="on this device only (default: all)"
+    )
     command.add_argument("--record", type=path_of, metavar="DIR", help="write every outcome to a file in DIR")
     command.add_argument("-v", "--verbose", action="store_true", help="name every clause by its statement")
 
@@ -433,10 +442,14 @@ def _add_measuring(commands: Any) -> None:
         "--sample", type=int, metavar="N", help="try N of the changes, the same ones each time"
     )
     command.add_argument(
-        "--only", metavar="PATTERN", help="a file or function, such as module.py or Module.load_state_dict"
+        "--only",
+        type=_said,
+        metavar="PATTERN",
+        help="a file or function, such as module.py or Module.load_state_dict",
     )
     command.add_argument(
         "--device",
+        type=_said,
         default="cpu",
         help="an accelerator on which clauses run as well, to change what only that reaches (default: cpu)",
     )
@@ -452,7 +465,7 @@ def _add_measuring(commands: Any) -> None:
         "An interrupted run goes on where it was.",
     )
     command.add_argument("--clauses", action="store_true", required=True, help="of every clause")
-    command.add_argument("--only", metavar="PATTERN", help="ids of clauses, such as 'state.*'")
+    command.add_argument("--only", type=_said, metavar="PATTERN", help="ids of clauses, such as 'state.*'")
     _add_options_of_strength(command)
 
     command = _add(

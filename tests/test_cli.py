@@ -112,7 +112,17 @@ def test_what_cannot_be_shown_is_escaped(fails_with, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["no-such-command"], ["compare", "2.4"], ["find", "a\0b"], ["measure", ""], ["lint", "--x"], []],
+    [
+        ["no-such-command"],
+        ["compare", "2.4"],
+        ["find", "a\0b"],
+        ["measure", ""],
+        ["mutate", "--only", ""],
+        ["strength", "--clauses", "--only", " "],
+        ["verify", "--device", ""],
+        ["lint", "--x"],
+        [],
+    ],
 )
 def test_misuse(capsys, arguments):
     with pytest.raises(SystemExit) as end:
