@@ -36,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     bodies.clauses_assert,
     bodies.errors_are_matched,
     bodies.spec_stands_apart,
+    tables.tables_can_be_read,
     tables.claims_are_decided,
     tables.questions_are_answered,
     tables.threads_are_decided,

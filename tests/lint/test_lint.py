@@ -253,6 +253,17 @@ def test_retired_ids(recorded, row, found):
     assert faults(recorded) == found
 
 
+@pytest.mark.parametrize("content", [b"[a]\n[a]\n", b"<<<<<<< HEAD\n", b"\xef\xbb\xbf[a]\n", b"\xff"])
+def test_a_table_that_lint_itself_does_not_need(write, content):
+    root = write(GOOD)
+    (root / "docs" / "survivors.toml").write_bytes(content)
+
+    (found,) = faults(root)
+
+    assert found.startswith(f"{root / 'docs' / 'survivors.toml'}")
+    assert "cannot be read" in found
+
+
 def test_a_thread_names_what_decides_it(write):
     root = write(GOOD)
     (root / "docs" / "threads.toml").write_text('["#715"]\nasked = "why?"\n')
