@@ -6,9 +6,11 @@ import argparse
 import contextlib
 import os
 import pkgutil
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, TextIO
 
 from nnspec.errors import NnspecError, UsageError, importing, printable
@@ -67,6 +69,9 @@ MEASURE = "To get such a file: pytest @spec/benchmarks/options.txt --benchmark-j
 #: Where an error of this project is told.
 ISSUES = "https://github.com/nnspec/nnspec/issues"
 
+#: Signals with which a system ends a job, or a terminal that is closed.
+TAKEN_AWAY = (signal.SIGTERM, signal.SIGHUP)
+
 #: Exit codes.
 UNUSABLE, OURS, INTERRUPTED, UNREAD = 2, 3, 130, 141
 
@@ -110,9 +115,32 @@ def _carry_out(options: argparse.Namespace) -> int:
     try:
         with importing():
             command = pkgutil.resolve_name(options.run)
-        return int(command(options))
+        with _taken_away_as_interrupted():
+            return int(command(options))
     except SystemExit as error:
         raise RuntimeError(f"something ended the command with {error!r}") from error
+
+
+@contextlib.contextmanager
+def _taken_away_as_interrupted() -> Generator[None, None, None]:
+    """Let a command that its system ends tidy up as an interrupted one does: what it started ends too."""
+    is_main = threading.current_thread() is threading.main_thread()
+    ours = [one for one in TAKEN_AWAY if is_main and signal.getsignal(one) is signal.SIG_DFL]
+    owner = os.getpid()
+
+    def interrupt(number: int, frame: object) -> None:
+        if os.getpid() == owner:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)  # a process that was forked has nothing to tidy up
+        os.kill(os.getpid(), number)
+
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _ensure_folder() -> None:
