@@ -6,13 +6,15 @@ import argparse
 import contextlib
 import os
 import pkgutil
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Generator, Sequence
 from typing import Any, TextIO
 
-from nnspec.errors import NnspecError, UsageError, printable
+from nnspec.errors import NnspecError, UsageError, importing, printable
+from nnspec.records.files import path_of
 
 VERIFY_EXAMPLES = """\
 examples:
@@ -67,6 +69,9 @@ MEASURE = "To get such a file: pytest @spec/benchmarks/options.txt --benchmark-j
 #: Where an error of this project is told.
 ISSUES = "https://github.com/nnspec/nnspec/issues"
 
+#: Signals with which a system ends a job, or a terminal that is closed.
+TAKEN_AWAY = (signal.SIGTERM, signal.SIGHUP)
+
 #: Exit codes.
 UNUSABLE, OURS, INTERRUPTED, UNREAD = 2, 3, 130, 141
 
@@ -108,9 +113,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carry_out(options: argparse.Namespace) -> int:
     try:
-        return int(pkgutil.resolve_name(options.run)(options))
+        with importing():
+            command = pkgutil.resolve_name(options.run)
+        with _taken_away_as_interrupted():
+            return int(command(options))
     except SystemExit as error:
         raise RuntimeError(f"something ended the command with {error!r}") from error
+
+
+@contextlib.contextmanager
+def _taken_away_as_interrupted() -> Generator[None, None, None]:
+    """Let a command that its system ends tidy up as an interrupted one does: what it started ends too."""
+    is_main = threading.current_thread() is threading.main_thread()
+    ours = [one for one in TAKEN_AWAY if is_main and signal.getsignal(one) is signal.SIG_DFL]
+    owner = os.getpid()
+
+    def interrupt(number: int, frame: object) -> None:
+        if os.getpid() == owner:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)  # a process that was forked has nothing to tidy up
+        os.kill(os.getpid(), number)
+
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _ensure_folder() -> None:
@@ -194,11 +224,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _path(text: str) -> Path:
-    """A path of the command line: an empty one would be the folder at hand."""
-    if not text:
-        raise argparse.ArgumentTypeError("an empty text names no file and no folder")
-    return Path(text)
+def _said(text: str) -> str:
+    """A text of the command line that says something: an empty one may come of an unset variable."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty text says nothing; leave the option out")
+    return text
 
 
 def _add(commands: Any, name: str, run: str, summary: str, **details: Any) -> argparse.ArgumentParser:
@@ -238,8 +268,10 @@ def _add_running(commands: Any) -> None:
         epilog=VERIFY_EXAMPLES,
     )
     command.add_argument("part", nargs="*", help="only these, such as state or state/test_ties.py")
-    command.add_argument("--device", action="append", default=[], help="on this device only (default: all)")
-    command.add_argument("--record", type=_path, metavar="DIR", help="write every outcome to a file in DIR")
+    command.add_argument(
+        "--device", type=_said, action="append", default=[], help="on this device only (default: all)"
+    )
+    command.add_argument("--record", type=path_of, metavar="DIR", help="write every outcome to a file in DIR")
     command.add_argument("-v", "--verbose", action="store_true", help="name every clause by its statement")
 
 
@@ -295,7 +327,7 @@ def _add_contract(commands: Any) -> None:
     )
     command.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--junit", type=_path, metavar="FILE", help="write a JUnit file as well")
+    command.add_argument("--junit", type=path_of, metavar="FILE", help="write a JUnit file as well")
 
 
 def _add_lint(commands: Any) -> None:
@@ -349,11 +381,11 @@ def _add_records(commands: Any) -> None:
         description="Wrong rows and files that are no records fail. Rows that are new or stale are pending: "
         "the next run on each release brings them, so they are listed and fail with --strict only.",
     )
-    command.add_argument("files", nargs="*", type=_path, help="records (default: all in docs/records)")
+    command.add_argument("files", nargs="*", type=path_of, help="records (default: all in docs/records)")
     command.add_argument("--strict", action="store_true", help="pending rows and missing releases fail too")
     command.add_argument(
         "--fresh",
-        type=_path,
+        type=path_of,
         metavar="DIR",
         help="a folder of records made just now, which must say the same",
     )
@@ -373,7 +405,7 @@ def _add_records(commands: Any) -> None:
         "nnspec.records.commands:adopt",
         "take rows that are pending from records made elsewhere",
     )
-    command.add_argument("folders", nargs="+", type=_path, metavar="DIR", help="a folder of records")
+    command.add_argument("folders", nargs="+", type=path_of, metavar="DIR", help="a folder of records")
 
     command = _add(
         commands,
@@ -387,7 +419,7 @@ def _add_records(commands: Any) -> None:
     command.add_argument("after", metavar="B", help="likewise")
     command.add_argument(
         "--used-in",
-        type=_path,
+        type=path_of,
         metavar="PATH",
         help="only the changes that speak of what the Python files there use",
     )
@@ -395,7 +427,7 @@ def _add_records(commands: Any) -> None:
 
 
 def _add_options_of_strength(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--record", type=_path, metavar="DIR", help="where to (default: docs/records)")
+    command.add_argument("--record", type=path_of, metavar="DIR", help="where to (default: docs/records)")
     command.add_argument(
         "--jobs",
         type=int,
@@ -423,7 +455,7 @@ def _add_measuring(commands: Any) -> None:
         "strength of what only an accelerator reaches. Everything lands in FOLDER, with a log of each step;\n"
         "a step that fails ends none of the others. For a machine that is there for minutes only.",
     )
-    command.add_argument("folder", type=_path, metavar="FOLDER", help="where everything goes")
+    command.add_argument("folder", type=path_of, metavar="FOLDER", help="where everything goes")
     command.add_argument(
         "--minutes", type=float, metavar="N", help="end each step in time, so that all take N minutes at most"
     )
@@ -438,10 +470,14 @@ def _add_measuring(commands: Any) -> None:
         "--sample", type=int, metavar="N", help="try N of the changes, the same ones each time"
     )
     command.add_argument(
-        "--only", metavar="PATTERN", help="a file or function, such as module.py or Module.load_state_dict"
+        "--only",
+        type=_said,
+        metavar="PATTERN",
+        help="a file or function, such as module.py or Module.load_state_dict",
     )
     command.add_argument(
         "--device",
+        type=_said,
         default="cpu",
         help="an accelerator on which clauses run as well, to change what only that reaches (default: cpu)",
     )
@@ -457,7 +493,7 @@ def _add_measuring(commands: Any) -> None:
         "An interrupted run goes on where it was.",
     )
     command.add_argument("--clauses", action="store_true", required=True, help="of every clause")
-    command.add_argument("--only", metavar="PATTERN", help="ids of clauses, such as 'state.*'")
+    command.add_argument("--only", type=_said, metavar="PATTERN", help="ids of clauses, such as 'state.*'")
     _add_options_of_strength(command)
 
     command = _add(
@@ -469,12 +505,14 @@ def _add_measuring(commands: Any) -> None:
         epilog=MEASURE,
     )
     command.add_argument(
-        "files", nargs="+", type=_path, metavar="FILE", help="what was measured, and on what"
+        "files", nargs="+", type=path_of, metavar="FILE", help="what was measured, and on what"
     )
-    command.add_argument("--output", type=_path, metavar="DIR", help="write figures as SVG into this folder")
+    command.add_argument(
+        "--output", type=path_of, metavar="DIR", help="write figures as SVG into this folder"
+    )
     command.add_argument(
         "--record",
-        type=_path,
+        type=path_of,
         metavar="DIR",
         help="keep of each file what is needed, as DIR/bench-<torch>-<device>.json",
     )

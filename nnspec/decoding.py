@@ -84,13 +84,18 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         remedy: what to do where it cannot be read.
 
     Raises:
-        FileError: it is missing, too large, empty, cut off, no JSON, or no table.
+        FileError: it is missing, too large, empty, cut off, no JSON, or no table, or names something twice.
     """
     text = _read_text(path, remedy, FileError)
     if not text.strip():
         raise FileError(f"{path}: is empty; what was to write it did not come to its end: {remedy}")
     try:
-        table = json.loads(text)
+        table = json.loads(text, object_pairs_hook=_without_repetition)
+    except _RepeatedError as error:
+        name = shortened(str(error))
+        raise FileError(
+            f"{path}: names {name!r} twice in one table, so one of both is lost; take one out, or {remedy}"
+        ) from None
     except json.JSONDecodeError as error:
         raise FileError(
             f"{path}:{error.lineno}: not valid JSON ({error.msg}), perhaps cut off; restore it, or {remedy}"
@@ -101,6 +106,19 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         raise FileError(f"{path}: cannot be read as JSON: a number is too long; {remedy}") from None
     if not isinstance(table, dict):
         raise FileError(f"{path}: holds {type(table).__name__} in place of a table; {remedy}")
+    return table
+
+
+class _RepeatedError(ValueError):
+    """A name stands twice in one table of a JSON file, as after two changes were merged."""
+
+
+def _without_repetition(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for name, value in entries:
+        if name in table:
+            raise _RepeatedError(name)
+        table[name] = value
     return table
 
 
@@ -153,7 +171,7 @@ def ensure_schema(path: Path, table: dict[str, Any], schema: int, remedy: str) -
         FileError: it is not.
     """
     if "schema" not in table:
-        raise FileError(f"{path}: no record of this project: it has no 'schema'; remove it from here")
+        raise FileError(f"{path}: no record of this project: it has no 'schema'; take another file")
     found = table["schema"]
     if type(found) is not int or found != schema:
         raise FileError(f"{path}: schema {reprlib.repr(found)}, this nnspec reads schema {schema}; {remedy}")

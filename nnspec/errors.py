@@ -1,5 +1,22 @@
 """The errors that a person can mend."""
 
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from types import TracebackType
+
+#: What stands between this project and a library that it imports.
+_BETWEEN = (
+    "_frozen_importlib",
+    "_frozen_importlib_external",
+    "_pytest",
+    "contextlib",
+    "importlib",
+    "nnspec",
+    "pkgutil",
+)
+
 
 class NnspecError(Exception):
     """Something that was given cannot be used; the message says where, what was expected and what to do."""
@@ -11,6 +28,40 @@ class UsageError(NnspecError):
 
 class FileError(NnspecError):
     """A file cannot be read or written; the message names the file, the place and the remedy."""
+
+
+@contextlib.contextmanager
+def importing() -> Generator[None, None, None]:
+    """Say in a line what a library raises when it is imported, such as a torch beside another CUDA.
+
+    Raises:
+        UsageError: a library cannot be imported.
+    """
+    try:
+        yield
+    except NnspecError:
+        raise
+    except Exception as error:
+        named = getattr(error, "name", None) if isinstance(error, ImportError) else None
+        library = _raised_by(error.__traceback__) or str(named or "").partition(".")[0]
+        if not library or library in _BETWEEN:
+            raise
+        if isinstance(error, ModuleNotFoundError) and named:
+            raise UsageError(f"{named} is not installed, and this needs it: pip install {named}") from error
+        what = shortened(" ".join(f"{type(error).__name__}: {error}".split()), 300)
+        raise UsageError(
+            f"{library} cannot be imported: {what}; see that this works: python -c 'import {library}'"
+        ) from error
+
+
+def _raised_by(trace: TracebackType | None) -> str:
+    """The library that was imported: the first in a traceback that is not in between; empty for none."""
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if name not in _BETWEEN:
+            return name
+        trace = trace.tb_next
+    return ""
 
 
 def printable(text: str, keep: str = "") -> str:

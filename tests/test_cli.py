@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import pkgutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +106,57 @@ def test_debug_shows_where_an_error_comes_from(fails_with, capsys, arguments):
     assert "in run" in shown
 
 
+WAITS = """
+import pkgutil, subprocess, sys
+from nnspec import cli
+
+def run(options):
+    subprocess.run([sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"])
+
+pkgutil.resolve_name = lambda name: run
+sys.exit(cli.main(["lint"]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_a_command_started_ends_with_it(number):
+    command = [sys.executable, "-c", WAITS]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    started = int(process.stdout.readline())
+
+    process.send_signal(number)
+
+    assert process.communicate(timeout=60)[1] == "nnspec lint: interrupted\n"
+    assert process.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):  # whoever inherits it takes a moment to see that it has ended
+            os.kill(started, 0)
+            time.sleep(0.1)
+
+
+def test_a_forked_process_is_ended_by_a_signal_as_ever(monkeypatch):
+    ended = []
+    reads, writes = os.pipe()
+
+    def run(options):
+        child = os.fork()
+        if not child:
+            os.write(writes, b"here")
+            time.sleep(60)
+            os._exit(3)
+        os.read(reads, 4)
+        os.kill(child, signal.SIGTERM)
+        ended.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        return 0
+
+    monkeypatch.setattr(pkgutil, "resolve_name", lambda name: run)
+
+    assert cli.main(["lint"]) == 0
+    assert ended == [-signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_what_cannot_be_shown_is_escaped(fails_with, capsys):
     fails_with(UsageError("\udcff \x1b[31m \u202e é"))
 
@@ -112,7 +166,17 @@ def test_what_cannot_be_shown_is_escaped(fails_with, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["no-such-command"], ["compare", "2.4"], ["find", "a\0b"], ["measure", ""], ["lint", "--x"], []],
+    [
+        ["no-such-command"],
+        ["compare", "2.4"],
+        ["find", "a\0b"],
+        ["measure", ""],
+        ["mutate", "--only", ""],
+        ["strength", "--clauses", "--only", " "],
+        ["verify", "--device", ""],
+        ["lint", "--x"],
+        [],
+    ],
 )
 def test_misuse(capsys, arguments):
     with pytest.raises(SystemExit) as end:

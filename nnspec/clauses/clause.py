@@ -173,7 +173,7 @@ class Marked:
                 raise ClauseError(
                     f"{self.place}: {self.id}: needs({shown}) is unknown; one of {', '.join(NEEDS)}"
                 )
-            if not isinstance(count, int) or count < 1:
+            if type(count) is not int or count < 1:
                 raise ClauseError(
                     f"{self.place}: {self.id}: needs({name!r}, {count!r}): how many, as a number from 1"
                 )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+from nnspec.errors import UsageError
 
 #: Parts of the documentation, each with the modules whose functions and classes, methods included, it takes.
 PARTS: dict[str, tuple[str, ...]] = {
@@ -91,7 +94,15 @@ class Documented(NamedTuple):
 
 
 def documented(part: str) -> Iterator[Documented]:
-    """What a part of the documentation describes, on this torch, classes first."""
+    """What a part of the documentation describes, on this torch, classes first.
+
+    Raises:
+        UsageError: Python leaves docstrings out, so that every sentence would seem to be gone.
+    """
+    if sys.flags.optimize > 1:
+        raise UsageError(
+            "Python leaves docstrings out (-OO or PYTHONOPTIMIZE=2), so torch says nothing; run without it"
+        )
     for path in PARTS[part]:
         try:
             module = importlib.import_module(path)

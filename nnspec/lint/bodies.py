@@ -34,6 +34,16 @@ def clauses_are_functions(specification: Specification) -> Iterator[str]:
                 )
 
 
+def chapters_lie_in_parts(specification: Specification) -> Iterator[str]:
+    """A chapter lies in the folder of its part: one that lies elsewhere is run, and known to nobody."""
+    spec = specification.root / "spec"
+    chapters = {chapter.path for chapter in specification.chapters}
+    for path in sorted(spec.rglob("test_*.py")):
+        is_hidden = any(name.startswith(".") for name in path.relative_to(spec).parts)
+        if path not in chapters and not is_hidden:
+            yield f"{path}: no chapter: one lies in spec/<part>, no higher and no deeper; move it"
+
+
 def chapters_are_introduced(specification: Specification) -> Iterator[str]:
     """Every chapter has clauses and a docstring, and every part one in its ``__init__.py``."""
     for chapter in specification.chapters:
@@ -45,6 +55,26 @@ def chapters_are_introduced(specification: Specification) -> Iterator[str]:
         page = folder / "__init__.py"
         if not page.exists() or not ast.get_docstring(parse(page)[0]):
             yield f"{page}:1: the part has no docstring here; it is the part's opening page"
+
+
+def marks_stand_at_clauses(specification: Specification) -> Iterator[str]:
+    """A chapter marks none of its clauses from afar: only what stands at a clause counts."""
+    for chapter in specification.chapters:
+        for node in ast.walk(parse(chapter.path)[0]):
+            if isinstance(node, ast.Name) and node.id == "pytestmark":
+                yield f"{chapter.path}:{node.lineno}: pytestmark counts for no clause; mark each one"
+
+
+def clauses_have_cases(specification: Specification) -> Iterator[str]:
+    """Where a clause names cases there are some: pytest would pass it over."""
+    for clause in specification.clauses.values():
+        for source in clause.cases:
+            call = ast.parse(source.strip().removeprefix("@"), mode="eval").body
+            if not isinstance(call, ast.Call):
+                continue
+            values = [*call.args[1:2], *(word.value for word in call.keywords if word.arg == "argvalues")]
+            if any(isinstance(value, (ast.List, ast.Tuple)) and not value.elts for value in values):
+                yield f"{clause.place}: {clause.id}: has no case, so it never runs; name one"
 
 
 def marks_are_known(specification: Specification) -> Iterator[str]:

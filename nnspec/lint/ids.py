@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from nnspec.clauses.specification import Specification
 from nnspec.records import reading
@@ -52,3 +52,16 @@ def ids_do_not_vanish(specification: Specification) -> Iterator[str]:
             yield f"spec/RETIRED.toml: {name}: needs a successor or a why"
         if row.successor and row.successor not in ids | retired.keys():
             yield f"spec/RETIRED.toml: {name}: its successor {row.successor} does not exist"
+        if _comes_back(name, {one.id: one.successor for one in specification.retired}):
+            yield f"spec/RETIRED.toml: {name}: its successors lead back to it; name one that is here"
+
+
+def _comes_back(name: str, successors: Mapping[str, str]) -> bool:
+    """Whether who follows successors meets an id again."""
+    seen, at = {name}, successors.get(name, "")
+    while at and at != name:
+        if at in seen:
+            return False  # a circle further on, which is told of those in it
+        seen.add(at)
+        at = successors.get(at, "")
+    return at == name

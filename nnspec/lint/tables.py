@@ -7,6 +7,17 @@ from collections.abc import Iterator, Mapping
 from nnspec.clauses.releases import RELEASES
 from nnspec.clauses.specification import Specification
 from nnspec.clauses.tables import HURTS, VERDICTS
+from nnspec.decoding import read_toml
+from nnspec.errors import FileError
+
+
+def tables_can_be_read(specification: Specification) -> Iterator[str]:
+    """Every table is TOML, also one that only the site, the search or a measurement of hours reads."""
+    for path in sorted((specification.root / "docs").glob("*.toml")):
+        try:
+            read_toml(path)
+        except FileError as error:
+            yield str(error)
 
 
 def claims_are_decided(specification: Specification) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,9 +18,13 @@ from nnspec.clauses.releases import RELEASES
 from nnspec.clauses.specification import Specification, read_specification
 from nnspec.errors import FileError, UsageError
 from nnspec.records import checks, comparison, reading, record, remaking
+from nnspec.records.files import alone_in
 from nnspec.records.outcomes import VIOLATED
 from nnspec.records.record import Record, RecordError
 from nnspec.records.used import read_uses
+
+#: What names a run of the torch at hand.
+INSTALLED = "installed"
 
 BRING = "bring them with: python -m nnspec releases --pending"
 
@@ -141,26 +146,54 @@ def adopt(options: argparse.Namespace) -> int:
         NnspecError: a folder has no record, or one that cannot stand beside the kept one.
     """
     specification = read_specification(find_checkout())
-    for folder in options.folders:
-        records = reading.read_all(folder)
-        if not records:
-            raise RecordError(f"{folder}: no records here")
-        for fresh in records:
+    with alone_in(specification.records_folder):
+        brought = [fresh for folder in options.folders for fresh in _brought(folder, specification)]
+        _ensure_alike(brought, specification.clauses)
+        for fresh in brought:
             print(_adopted(fresh, specification))
     return 0
+
+
+def _ensure_alike(brought: list[Record], clauses: Mapping[str, Clause]) -> None:
+    """See that no two records say different things of a clause as it is now: one would be passed over."""
+    seen: dict[tuple[str, str], str] = {}
+    for fresh in brought:
+        for name, row in fresh.rows.items():
+            if name not in clauses or row.digest != clauses[name].digest:
+                continue
+            other = seen.setdefault((fresh.name, name), row.outcome)
+            if other != row.outcome:
+                raise RecordError(
+                    f"{fresh.name}: one record says {other!r} of {name} and another {row.outcome!r}; "
+                    "nothing was adopted"
+                )
+
+
+def _brought(folder: Path, specification: Specification) -> list[Record]:
+    """The records of a folder, of which each can be taken from: else nothing is taken from any."""
+    records = reading.read_all(folder)
+    if not records:
+        raise RecordError(f"{folder}: no records here; nothing was adopted")
+    for fresh in records:
+        explained = specification.explained(fresh.device)
+        bad = [name for name, row in fresh.rows.items() if checks.is_unexplained(name, row, explained)]
+        if bad:
+            raise RecordError(
+                f"{fresh.name}: says {fresh.rows[bad[0]].outcome!r} of {bad[0]}; nothing was adopted"
+            )
+        _kept(fresh, specification.records_folder)
+    return records
+
+
+def _kept(fresh: Record, directory: Path) -> Record | None:
+    path = directory / f"{fresh.name}.json"
+    return reading.read(path) if path.exists() else None
 
 
 def _adopted(fresh: Record, specification: Specification) -> str:
     """Put what a record brings into the kept one; what was done, in a line."""
     directory, clauses = specification.records_folder, specification.clauses
-    explained = specification.explained(fresh.device)
-    bad = [name for name, row in fresh.rows.items() if checks.is_unexplained(name, row, explained)]
-    if bad:
-        raise RecordError(
-            f"{fresh.name}: says {fresh.rows[bad[0]].outcome!r} of {bad[0]}; nothing was adopted"
-        )
-    path = directory / f"{fresh.name}.json"
-    kept = reading.read(path) if path.exists() else None
+    kept = _kept(fresh, directory)
     current = {
         name: row
         for name, row in fresh.rows.items()
@@ -184,10 +217,10 @@ def compare(options: argparse.Namespace) -> int:
         NnspecError: a side cannot be found or read.
     """
     root = find_checkout()
-    before, after = (_side(root, wanted) for wanted in (options.before, options.after))
+    uses = read_uses(options.used_in) if options.used_in else None
+    before, after = _sides(root, options.before, options.after)
     specification = read_specification(root)
     difference = comparison.compare(before, after, specification.clauses)
-    uses = read_uses(options.used_in) if options.used_in else None
     comparison.write_changes(difference, specification, uses)
     comparison.explain(difference, specification)
     if options.json:
@@ -199,10 +232,14 @@ def compare(options: argparse.Namespace) -> int:
     return 1 if difference.no_longer_holds else 0
 
 
-def _side(root: Path, wanted: str) -> Record:
-    if wanted == "installed":
-        return _run_now(root)
-    return comparison.find_record(root / "docs" / "records", wanted)
+def _sides(root: Path, *wanted: str) -> list[Record]:
+    """The records that are meant; what can be refused at once is, before a run that takes minutes."""
+    found = {
+        name: comparison.find_record(root / "docs" / "records", name) for name in wanted if name != INSTALLED
+    }
+    if INSTALLED in wanted:
+        found[INSTALLED] = _run_now(root)
+    return [found[name] for name in wanted]
 
 
 def _run_now(root: Path) -> Record:
@@ -211,7 +248,8 @@ def _run_now(root: Path) -> Record:
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "pytest", str(root / "spec"), "-q", "--device=cpu"]
         command += [f"--record={directory}", "--rootdir", str(root)]
-        result = subprocess.run(command, cwd=root, stdout=sys.stderr, check=False)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        result = subprocess.run(command, cwd=root, env=environment, stdout=sys.stderr, check=False)
         records = reading.read_all(Path(directory))
         if not records:
             raise UsageError(f"the run of the spec left no record (pytest ended with {result.returncode})")

@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 from nnspec.errors import FileError
+
+
+def path_of(text: str) -> Path:
+    """A path of a command line: an empty one would be the folder at hand.
+
+    Raises:
+        ArgumentTypeError: it is empty.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text names no file and no folder")
+    return Path(text)
+
+
+@contextlib.contextmanager
+def alone_in(directory: Path) -> Generator[None, None, None]:
+    """Let others who ask the same wait: of a file that two read and write back, one would lose what it adds.
+
+    Where a file system knows no locks, nobody waits.
+
+    Raises:
+        FileError: nothing can be written there.
+    """
+    ensure_writable(directory)
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def ensure_writable(directory: Path) -> None:

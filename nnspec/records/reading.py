@@ -13,6 +13,13 @@ from nnspec.errors import FileError
 from nnspec.records.outcomes import OUTCOMES
 from nnspec.records.record import REMAKE, SCHEMA, Record, Row, record_files
 
+#: What begins the name of a file beside the records of runs: what that file holds.
+OTHERS = {
+    "assertions": "assertions that never fail",
+    "bench": "what was measured",
+    "strength": "counts of changes that are noticed",
+}
+
 
 class _Run(Struct, forbid_unknown_fields=True):
     """The header: see :func:`nnspec.records.record.describe_run`."""
@@ -42,6 +49,9 @@ def read(path: Path) -> Record:
     Raises:
         FileError: the file is missing, damaged, cut off, or of another schema.
     """
+    beginning = path.name.partition("-")[0]
+    if beginning in OTHERS:
+        raise FileError(f"{path}: holds {OTHERS[beginning]}; name a record of a run, such as 2.15.0-cpu.json")
     table: dict[str, Any] = read_json(path, REMAKE)
     ensure_schema(path, table, SCHEMA, REMAKE)
     file = fit(path, table, _File, REMAKE)

@@ -75,7 +75,11 @@ def _is_slow(clause: Clause) -> bool:
 
 
 def _cost(command: Sequence[str], root: Path) -> Cost:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("PYTEST_")
+    }
     before, started = _processor_time(), time.perf_counter()
     ended = subprocess.run(
         command,

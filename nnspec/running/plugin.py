@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from nnspec.errors import NnspecError, UsageError
-from nnspec.records.files import ensure_writable
+from nnspec.errors import NnspecError, UsageError, importing
+from nnspec.records.files import ensure_writable, path_of
 from nnspec.running import environment
 from nnspec.running.reporting import Reporter
 
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--record",
         metavar="DIR",
-        type=Path,
+        type=path_of,
         help="write the outcome of every clause to DIR/<torch>-<device>.json",
     )
 
@@ -75,7 +75,8 @@ def _ensure_times_can_be_written(config: pytest.Config) -> None:
 
 def _prepare(config: pytest.Config) -> Callable[[], dict[str, Any]]:
     """Let this process run clauses; what tells the header of a record that is made of it."""
-    from nnspec.running import judging
+    with importing():
+        from nnspec.running import judging
 
     config.pluginmanager.register(judging)
     judging.prepare(config)

@@ -18,6 +18,7 @@ from nnspec.clauses.clause import Clause, ClauseError
 from nnspec.clauses.parts import read_clauses
 from nnspec.errors import NnspecError, UsageError
 from nnspec.records import checks, record
+from nnspec.records.files import alone_in
 from nnspec.records.outcomes import (
     ABSENT,
     ERROR,
@@ -33,6 +34,9 @@ from nnspec.records.outcomes import (
 )
 
 LINES_OF_DIFFERENCE = 8
+#: The exit codes of a run that came to its end.
+ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+
 LETTERS = {
     HOLDS: ".",
     NOT_YET: "<",
@@ -116,6 +120,12 @@ class Reporter:
         if run is not None:
             self.describe = lambda: dict(run)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
+        """A worker has ended in the middle of a clause, which has no other report than this."""
+        if self._clause_of(crashitem):
+            report.outcome_of_clause = (VIOLATED, "the process that ran it ended")
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
@@ -179,10 +189,12 @@ class Reporter:
         return (yield)
 
     def _write_record(self, directory: Path, exitstatus: int) -> Path:
-        if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        if exitstatus not in ENDED:
             raise record.RecordError("the run did not come to its end; a record that was there is untouched")
-        if not self.outcomes or self.describe is None:
+        if not self.outcomes:
             raise record.RecordError("no clause was run")
+        if self.describe is None:
+            raise record.RecordError("no worker came to its end, so none said what it ran on")
         outcomes = {self._find(name): cases for name, cases in self.outcomes.items()}
         clauses = read_clauses(next(iter(outcomes)).path.parents[1])
         rows = {
@@ -193,9 +205,10 @@ class Reporter:
         }
         fresh = record.Record(self.describe(), rows)
         path = directory / f"{fresh.name}.json"
-        is_partial = path.exists() and clauses.keys() - rows.keys()
-        kept = _read_record(path) if is_partial else None
-        return record.write(checks.splice(kept, fresh, clauses), directory)
+        with alone_in(directory):
+            is_partial = path.exists() and clauses.keys() - rows.keys()
+            kept = _read_record(path) if is_partial else None
+            return record.write(checks.splice(kept, fresh, clauses), directory)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
@@ -20,6 +21,21 @@ class ByChapter(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return _slow_need(str(self.config.rootpath), file) or file
+
+    def remove_node(self, node: Any) -> str | None:
+        """Take out a worker that ended; the clause that it ran is not run again: it would end another.
+
+        Returns:
+            that clause.
+        """
+        for chapter in self.assigned_work[node].values():
+            for clause, is_done in chapter.items():
+                if not is_done:
+                    chapter[clause] = True
+                    super().remove_node(node)
+                    return str(clause)
+        super().remove_node(node)
+        return None
 
 
 def end_without_tidying() -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.errors import SphinxError
 
+from nnspec.errors import NnspecError
 from nnspec.records.files import write_whole
 from nnspec.site import (
     api_index,
@@ -78,8 +80,17 @@ def pages(book: Book) -> dict[str, str]:
     return {path: text for write_pages in WRITERS for path, text in write_pages(book).items()}
 
 
+class UnusableError(SphinxError):
+    """A file of this project cannot be used: Sphinx shows the message alone, and asks nobody to report it."""
+
+    category = "nnspec"
+
+
 def _write_pages(app: Any) -> None:
-    write(Path(app.srcdir))
+    try:
+        write(Path(app.srcdir))
+    except NnspecError as error:
+        raise UnusableError(str(error)) from error
     app.config.html_static_path.append("_generated/static")
     app.config.html_extra_path.append("_generated/root")
     app.builder.search = False  # Sphinx's own, which finds pages
@@ -109,7 +120,7 @@ def write(source: Path) -> None:
     written = pages(read_book(source.parent))
     for name, text in written.items():
         path = source / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists() or path.read_bytes() != text.encode():
             write_whole(path, text)
     for folder in GENERATED:
         for path in (source / folder).rglob("*.*"):

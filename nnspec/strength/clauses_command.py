@@ -46,6 +46,10 @@ def run(options: argparse.Namespace) -> int:
     explanations = read_reasons(root / "docs" / "assertions.toml")
     ensure_writable(root / "build")
     kept = root / "build" / f"assertions-{counts.describe('cpu')['torch']}-cpu.jsonl"
+    if kept.exists() and not kept.is_file():
+        raise MutationError(
+            f"{kept}: what was judged so far is kept in such a file, and this is none; remove it"
+        )
     progress = Progress(sys.stderr, Words("clauses", "whole", "with an assertion that does not fail"))
     pattern = options.only or "*"
     session = ClauseSession(

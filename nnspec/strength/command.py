@@ -26,6 +26,7 @@ import torch
 from nnspec.clauses.parts import find_checkout
 from nnspec.records.files import ensure_writable
 from nnspec.running import devices
+from nnspec.running.environment import ensure_assertions
 from nnspec.strength import counts
 from nnspec.strength.measurement import SURVIVED, SURVIVING, VERDICTS, Measurement
 from nnspec.strength.progress import Progress, Words
@@ -100,7 +101,9 @@ def ensure_possible(jobs: int) -> None:
 
     Raises:
         MutationError: they cannot, or ``jobs`` makes no sense.
+        UsageError: assertions are off.
     """
+    ensure_assertions()
     if not hasattr(os, "fork"):
         raise MutationError("each change lives in a forked process, and this system cannot fork")
     if importlib.util.find_spec("coverage") is None:

@@ -1,6 +1,8 @@
 """What the tables may say, and how they stand beside the documentation of the torch at hand."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from nnspec.clauses.tables import TableError
 from nnspec.documentation import command, objects, state
 from nnspec.documentation.docstrings import sentence
 from nnspec.documentation.verdicts import Row, read_tables
+from nnspec.errors import UsageError
 
 CLAUSE = '''
 def test_a():
@@ -190,3 +193,10 @@ def test_torch_documents_what_is_asked_for():
     assert {"torch.nn.utils.prune.identity", "torch.save", "torch.compile", "torch.nn.init.normal_"} <= names
     assert not any("._" in name.replace("._per_sample", "") for name in names)
     assert command.as_toml("01", Row("", ""), "A b") == '01 = {words = "A b"}'
+
+
+def test_where_python_leaves_docstrings_out_nothing_seems_to_be_gone(monkeypatch):
+    monkeypatch.setattr(sys, "flags", SimpleNamespace(optimize=2))
+
+    with pytest.raises(UsageError, match="Python leaves docstrings out"):
+        next(objects.documented("linear"))

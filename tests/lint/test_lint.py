@@ -52,6 +52,15 @@ BROKEN = {
     "thread": (GOOD.replace("A layer", "A :issue:`x1` layer"), ":issue:`x1` is no number"),
     "mark": (GOOD.replace("def", "@pytest.mark.slow\ndef"), "unknown mark 'slow'; one of before, claim"),
     "need": (GOOD.replace("def", '@pytest.mark.needs("tpu")\ndef'), "needs('tpu') is unknown"),
+    "how many": (
+        GOOD.replace("def", '@pytest.mark.needs("cuda", True)\ndef'),
+        "needs('cuda', True): how many, as a number from 1",
+    ),
+    "marks from afar": ('pytestmark = pytest.mark.since("2.5")\n' + GOOD, "pytestmark counts for no clause"),
+    "no cases": (
+        GOOD.replace("def", '@pytest.mark.parametrize("n", [])\ndef'),
+        "mini.small.a: has no case, so it never runs; name one",
+    ),
     "claim": (GOOD.replace("def", '@pytest.mark.claim("N9-99")\ndef'), "claim('N9-99') is no row of"),
     "question": (GOOD.replace("def", '@pytest.mark.question("Q0")\ndef'), "question('Q0') is no row of"),
     "long body": (GOOD + "    assert 1\n" * 26, "27 lines, at most 25"),
@@ -90,6 +99,19 @@ def test_a_broken_rule_is_the_only_finding(write, name):
 
     assert len(found) == 1
     assert message in found[0]
+
+
+@pytest.mark.parametrize("folder", ["spec", "spec/mini/deeper"])
+def test_a_chapter_that_lies_elsewhere(write, folder):
+    root = write(GOOD)
+    (root / folder).mkdir(exist_ok=True)
+    (root / "spec/mini/.kept").mkdir()
+    for place in (root / folder, root / "spec/mini/.kept"):
+        (place / "test_stray.py").write_text("def test_b():\n    assert 1\n")
+
+    (found,) = faults(root)
+
+    assert found.startswith(f"{root / folder / 'test_stray.py'}: no chapter: one lies in spec/<part>")
 
 
 def test_a_short_name_with_two_meanings_shows_its_owner(write):
@@ -215,12 +237,31 @@ def test_a_recorded_id_may_not_vanish(recorded):
             '["mini.small.gone"]\nwhy = "So."\n["mini.small.a"]\nwhy = "So."\n',
             ["spec/RETIRED.toml: mini.small.a: used again; a retired id is never reused"],
         ),
+        (
+            '["mini.small.gone"]\nsuccessor = "mini.small.y"\n'
+            '["mini.small.y"]\nsuccessor = "mini.small.z"\n["mini.small.z"]\nsuccessor = "mini.small.y"\n',
+            [
+                f"spec/RETIRED.toml: mini.small.{name}: its successors lead back to it; name one that is here"
+                for name in "yz"
+            ],
+        ),
     ],
 )
 def test_retired_ids(recorded, row, found):
     (recorded / "spec" / "RETIRED.toml").write_text(row)
 
     assert faults(recorded) == found
+
+
+@pytest.mark.parametrize("content", [b"[a]\n[a]\n", b"<<<<<<< HEAD\n", b"\xef\xbb\xbf[a]\n", b"\xff"])
+def test_a_table_that_lint_itself_does_not_need(write, content):
+    root = write(GOOD)
+    (root / "docs" / "survivors.toml").write_bytes(content)
+
+    (found,) = faults(root)
+
+    assert found.startswith(f"{root / 'docs' / 'survivors.toml'}")
+    assert "cannot be read" in found
 
 
 def test_a_thread_names_what_decides_it(write):

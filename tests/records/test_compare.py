@@ -145,7 +145,8 @@ def installed(project, monkeypatch):
     """The command line of a run of the torch at hand, that leaves the record of torch 2.5.1."""
     commands = []
 
-    def run(command, **options):
+    def run(command, env, **options):
+        assert {name for name in env if name.startswith("PYTEST_")} == set()
         assert options == {"cwd": project, "stdout": sys.stderr, "check": False}
         commands.append(command)
         (place,) = [word.partition("=")[2] for word in command if word.startswith("--record=")]
@@ -156,7 +157,8 @@ def installed(project, monkeypatch):
     return commands
 
 
-def test_a_record_beside_a_run_of_the_torch_at_hand(project, installed, capsys):
+def test_a_record_beside_a_run_of_the_torch_at_hand(project, installed, monkeypatch, capsys):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k something")
     main(["compare", "2.4", "installed"])
 
     shown = capsys.readouterr()
@@ -169,6 +171,19 @@ def test_a_record_beside_a_run_of_the_torch_at_hand(project, installed, capsys):
         *("-m", "pytest", str(project / "spec"), "-q", "--device=cpu"),
         *(place, "--rootdir", str(project)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["installed", "2.99"], "no record of '2.99'"),
+        (["installed", "2.4", "--used-in", "nowhere"], "nowhere: no Python files here"),
+    ],
+)
+def test_what_can_be_refused_is_before_a_run_of_minutes(project, installed, capsys, arguments, told):
+    assert main(["compare", *arguments]) == 2
+    assert told in capsys.readouterr().err
+    assert installed == []
 
 
 def test_a_run_of_the_torch_at_hand_that_leaves_no_record(project, monkeypatch, capsys):

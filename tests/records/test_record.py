@@ -1,5 +1,7 @@
 """Records are written whole, and a damaged, foreign or altered file is refused by name."""
 
+import fcntl
+import os
 import subprocess
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from nnspec.errors import FileError
 from nnspec.records import files, reading, record
+from nnspec.records.files import alone_in
 from nnspec.records.outcomes import Outcome, together
 from nnspec.records.record import Record, Row
 
@@ -138,6 +141,10 @@ def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch):
         (lambda text: text.replace('"schema": 2', '"schema": 7'), "schema 7, this nnspec reads schema 2"),
         (lambda text: text.replace('"schema": 2', '"schema": true'), "schema True"),
         (
+            lambda text: text.replace('"a.b": {', '"a.b": {"c": ["violated", "0"]}, "a.b": {'),
+            "names 'a.b' twice in one table, so one of both is lost; take one out, or make it anew",
+        ),
+        (
             lambda text: text.replace('"holds", "0', '"hold", "0'),
             r"a.b.c\[0\] is 'hold', expected one of",
         ),
@@ -182,6 +189,35 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage, message):
     with pytest.raises(FileError, match=message) as error:
         reading.read(path)
     assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "assertions-2.4.1-cpu.json",
+            "holds assertions that never fail; name a record of a run, such as 2",
+        ),
+        ("bench-2.4.1-cpu.json", "holds what was measured; name a record of a run"),
+        ("strength-2.4.1-cpu.json", "holds counts of changes that are noticed; name a record of a run"),
+        ("messages.json", "no record of this project: it has no 'schema'; take another file"),
+    ],
+)
+def test_another_file_of_the_project_is_no_record(tmp_path, name, message):
+    (tmp_path / name).write_text("{}")
+
+    with pytest.raises(FileError, match=message):
+        reading.read(tmp_path / name)
+
+
+def test_two_who_change_a_folder_wait_for_each_other(tmp_path):
+    handle = os.open(tmp_path, os.O_RDONLY)
+    with alone_in(tmp_path), pytest.raises(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    os.close(handle)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -284,6 +284,48 @@ def test_nothing_of_a_run_that_failed_is_adopted(project, change, tmp_path, caps
     assert kept(project).rows == was.rows
 
 
+@pytest.mark.parametrize("what", ["violated", "damaged", "none"])
+def test_nothing_is_adopted_of_others_beside_a_bad_record(project, change, tmp_path, capsys, what):
+    was = kept(project)
+    change()
+    (clause,) = remaking_clauses(project)
+    fresh = {"mini.small.always": Row("holds", clause.digest)}
+    record.write(Record(was.run, fresh), tmp_path / "good")
+    bad = Record({**was.run, "torch": "2.5.1"}, {"mini.small.always": Row("violated", clause.digest)})
+    path = record.write(bad, tmp_path / "bad")
+    if what == "damaged":
+        path.write_text("{")
+    if what == "none":
+        path.unlink()
+
+    assert main(["adopt", str(tmp_path / "good"), str(tmp_path / "bad")]) == 2
+
+    assert capsys.readouterr().out == ""
+    assert kept(project).rows == was.rows
+
+
+def test_what_two_records_say_differently_is_not_adopted(project, change, tmp_path, capsys):
+    was = kept(project)
+    change()
+    (clause,) = remaking_clauses(project)
+    for place, outcome in (("one", "holds"), ("other", "unmet")):
+        record.write(Record(was.run, {"mini.small.always": Row(outcome, clause.digest)}), tmp_path / place)
+
+    assert main(["adopt", str(tmp_path / "one"), str(tmp_path / "other")]) == 2
+
+    told = "2.4.1-cpu: one record says 'holds' of mini.small.always and another 'unmet'; nothing was adopted"
+    assert told in capsys.readouterr().err
+    assert kept(project).rows == was.rows
+
+
+def test_a_first_record_makes_its_folder(project, tmp_path, capsys):
+    record.write(kept(project), tmp_path / "elsewhere")
+    shutil.rmtree(project / "docs" / "records")
+
+    assert main(["adopt", str(tmp_path / "elsewhere")]) == 0
+    assert lines_of(capsys) == ["2.4.1-cpu: 4 rows adopted, 0 pending"]
+
+
 def test_a_folder_without_records_cannot_be_adopted(project, tmp_path, capsys):
     shutil.rmtree(tmp_path / "none", ignore_errors=True)
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -311,6 +312,74 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_run(run, tmp_path)
     assert "nothing can be written here" in stderr(result)
     assert "Traceback" not in stderr(result)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_record_wants_a_name(run):
+    result = run(HOLDS, "--record", "")
+
+    assert "--record: an empty text names no file and no folder" in stderr(result)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_run_of_no_clause_is_not_recorded(run, tmp_path):
+    result = run(HOLDS, "--record", tmp_path / "records", "-k", "no_such_name")
+
+    result.stdout.fnmatch_lines(["not recorded: no clause was run"])
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("raise ImportError('undefined symbol: cuda\\nGet')", "ImportError: undefined symbol: cuda Get"),
+        ("raise OSError('libcudart.so: no such file')", "OSError: libcudart.so: no such file"),
+        (
+            "import no_such_library",
+            "no_such_library is not installed, and this needs it: pip install no_such",
+        ),
+    ],
+)
+def test_a_torch_that_cannot_be_imported_is_told_in_a_line(write, line, told):
+    root = write(HOLDS)
+    (root / "torch.py").write_text(line)
+
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "spec"], cwd=root, capture_output=True, text=True, check=False
+    )
+
+    (said,) = result.stderr.strip().splitlines()
+    assert told in said
+    assert ("torch cannot be imported" in said) is (": " in told.partition(",")[0])
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_clause_that_ends_its_worker_is_violated_and_run_once(run, tmp_path):
+    source = '''
+    def test_a():
+        """It is a."""
+        assert 1
+
+    def test_b():
+        """It is b."""
+        import os
+        os._exit(3)
+        assert 1
+
+    def test_c():
+        """It is c."""
+        assert 1
+    '''
+    result = run(textwrap.dedent(source), "--record", tmp_path, "-n", "1")
+
+    result.stdout.fnmatch_lines(
+        ["violated: It is b*", "*crashed while running*", "3 clauses: 2 holds, 1 violated"]
+    )
+    (seen,) = reading.read_all(tmp_path)
+    assert {name: row.outcome for name, row in seen.rows.items()} == {
+        "mini.small.a": "holds",
+        "mini.small.b": "violated",
+        "mini.small.c": "holds",
+    }
+    assert seen.rows["mini.small.b"].reason == "the process that ran it ended"
 
 
 def test_workers_give_the_same_record(run, tmp_path):

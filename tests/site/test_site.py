@@ -7,10 +7,12 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag
 
 import pytest
 from site_builder import HTML
+from sphinx.errors import SphinxError
 
 from nnspec.clauses.parts import read_parts
 from nnspec.clauses.specification import read_specification
@@ -18,7 +20,7 @@ from nnspec.clauses.tables import TableError
 from nnspec.lint.site import shown_clauses_exist
 from nnspec.records import checks, record
 from nnspec.records.record import Record, Row
-from nnspec.site import example, pages, write
+from nnspec.site import _write_pages, example, pages, write
 from nnspec.site.book import read_book
 from nnspec.site.templates import marked, text
 
@@ -521,3 +523,12 @@ def test_new():
 @pytest.fixture
 def write_project(write):
     return write(CLAUSES)
+
+
+def test_a_file_that_cannot_be_used_ends_a_build_with_a_line(write, tmp_path):
+    root = write(CLAUSES)
+    (root / "docs" / "records" / "2.4.1-cpu.json").write_text("{")
+
+    with pytest.raises(SphinxError, match=r"2\.4\.1-cpu\.json:1: not valid JSON") as told:
+        _write_pages(SimpleNamespace(srcdir=root / "docs"))
+    assert told.value.category == "nnspec"

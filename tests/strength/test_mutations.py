@@ -4,8 +4,10 @@ import importlib.util
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from driving import measure, start
 
 from nnspec.clauses.tables import TableError
 from nnspec.cli import main
+from nnspec.strength.counts import describe
 from nnspec.strength.reading import read_explanations
 
 SUMS = """
@@ -287,6 +290,27 @@ def test_an_interrupted_measurement_leaves_no_process_and_no_record(tmp_path):
 def test_a_wish_that_makes_no_sense_is_refused(capsys, arguments, words):
     assert main(["mutate", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["mutate", "--sample", "1"], ["strength", "--clauses"]])
+def test_without_assertions_nothing_is_tried(capsys, monkeypatch, arguments):
+    flags = {name: getattr(sys.flags, name) for name in dir(sys.flags) if not name.startswith("_")}
+    monkeypatch.setattr(sys, "flags", SimpleNamespace(**{**flags, "optimize": 1}))
+
+    assert main(arguments) == 2
+    assert "Python leaves assertions out" in capsys.readouterr().err
+
+
+def test_what_was_judged_so_far_is_kept_in_a_file(write, capsys, monkeypatch):
+    root = write('def test_a():\n    """It is."""\n    assert 1')
+    monkeypatch.chdir(root)
+    kept = root / "build" / f"assertions-{describe('cpu')['torch']}-cpu.jsonl"
+    kept.mkdir(parents=True)
+
+    assert main(["strength", "--clauses", "--only", "mini.*"]) == 2
+    assert (
+        f"{kept}: what was judged so far is kept in such a file, and this is none" in capsys.readouterr().err
+    )
 
 
 def test_coverage_is_asked_for(capsys, monkeypatch):
