@@ -7,12 +7,14 @@ import contextlib
 import os
 import pkgutil
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from nnspec.errors import NnspecError, UsageError, printable
+from nnspec.errors import NnspecError, UsageError, shortened
+from nnspec.leaving import ends_despite_threads
 
 VERIFY_EXAMPLES = """\
 examples:
@@ -67,6 +69,9 @@ MEASURE = "To get such a file: pytest @spec/benchmarks/options.txt --benchmark-j
 #: Where an error of this project is told.
 ISSUES = "https://github.com/nnspec/nnspec/issues"
 
+#: How much of a line is shown of what somebody gave.
+LONGEST_LINE = 5000
+
 #: Exit codes.
 UNUSABLE, OURS, INTERRUPTED, UNREAD = 2, 3, 130, 141
 
@@ -81,6 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         the exit code: 0 well, 1 something was found, 2 the command could not be carried out, 3 an error of
         this project's own, 130 interrupted, 141 nobody reads the output any more.
     """
+    before = threading.enumerate()
+    code = _run(arguments)
+    ends_despite_threads(before, code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run one command, whatever it comes to."""
     _prepare_streams()
     options, output = argparse.Namespace(command="", debug=False), sys.stdout
     try:
@@ -137,8 +150,9 @@ def _why(error: BaseException) -> tuple[str, int]:
 
 
 def _tell(options: argparse.Namespace, why: str) -> None:
+    lines = (shortened(line, LONGEST_LINE) for line in f"nnspec {options.command}: {why}".split("\n"))
     with contextlib.suppress(OSError):
-        print(f"nnspec {options.command}: {printable(why, keep=chr(10))}", file=sys.stderr, flush=True)
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _prepare_streams() -> None:
@@ -291,7 +305,8 @@ def _add_contract(commands: Any) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="judge in N processes: several modules, or the rules of one (default: %(default)s)",
+        help="judge in N processes, at most as many as there are processors: several modules, or the rules "
+        "of one (default: %(default)s)",
     )
     command.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     command.add_argument("--json", action="store_true", help="print JSON")
