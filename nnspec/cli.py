@@ -13,7 +13,8 @@ import traceback
 from collections.abc import Generator, Sequence
 from typing import Any, TextIO
 
-from nnspec.errors import NnspecError, UsageError, importing, printable
+from nnspec.errors import NnspecError, UsageError, importing, shortened
+from nnspec.leaving import ends_despite_threads
 from nnspec.records.files import path_of
 
 VERIFY_EXAMPLES = """\
@@ -72,6 +73,9 @@ ISSUES = "https://github.com/nnspec/nnspec/issues"
 #: Signals with which a system ends a job, or a terminal that is closed.
 TAKEN_AWAY = (signal.SIGTERM, signal.SIGHUP)
 
+#: How much of a line is shown of what somebody gave.
+LONGEST_LINE = 5000
+
 #: Exit codes.
 UNUSABLE, OURS, INTERRUPTED, UNREAD = 2, 3, 130, 141
 
@@ -86,6 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         the exit code: 0 well, 1 something was found, 2 the command could not be carried out, 3 an error of
         this project's own, 130 interrupted, 141 nobody reads the output any more.
     """
+    before = threading.enumerate()
+    code = _run(arguments)
+    ends_despite_threads(before, code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run one command, whatever it comes to."""
     _prepare_streams()
     options, output = argparse.Namespace(command="", debug=False), sys.stdout
     try:
@@ -167,8 +179,9 @@ def _why(error: BaseException) -> tuple[str, int]:
 
 
 def _tell(options: argparse.Namespace, why: str) -> None:
+    lines = (shortened(line, LONGEST_LINE) for line in f"nnspec {options.command}: {why}".split("\n"))
     with contextlib.suppress(OSError):
-        print(f"nnspec {options.command}: {printable(why, keep=chr(10))}", file=sys.stderr, flush=True)
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _prepare_streams() -> None:
@@ -323,7 +336,8 @@ def _add_contract(commands: Any) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="judge in N processes: several modules, or the rules of one (default: %(default)s)",
+        help="judge in N processes, at most as many as there are processors: several modules, or the rules "
+        "of one (default: %(default)s)",
     )
     command.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
     command.add_argument("--json", action="store_true", help="print JSON")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Mapping
 
-from nnspec.errors import UsageError
+from nnspec.errors import UsageError, shortened
 
 _TABLE = "[tool.nnspec.allow]"
 
@@ -43,5 +43,8 @@ def find_id(given: str, rules: Collection[str], where: str) -> str:
         )
     ends = {rule.rpartition(".")[2]: rule for rule in rules}
     close = difflib.get_close_matches(name.rpartition(".")[2], ends, 3, cutoff=0.4)
-    near = "; near it: " + ", ".join(ends[end] for end in close) if close else f"; one of {', '.join(rules)}"
-    raise UsageError(f"{where}: {given!r} is no rule of the contract{near}")
+    near = f"near it: {', '.join(ends[end] for end in close)}"
+    if not close:
+        chapters = dict.fromkeys(rule.partition(".")[0] for rule in rules)
+        near = f"each is in a chapter, {', '.join(chapters)}; docs/contract.rst lists them"
+    raise UsageError(f"{where}: {shortened(repr(given))} is no rule of the contract; {near}")

@@ -68,7 +68,8 @@ def built_elsewhere(source: str, net: nn.Module, patience: float = PATIENCE) -> 
         raise NotApplicable("this is another process already")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "names.json"
-        write = f"from {__name__} import write_names; write_names()"
+        # it ends once all is written: what is imported or built may have left a thread that does not
+        write = f"import os; from {__name__} import write_names; write_names(); os._exit(0)"
         try:
             done = subprocess.run(
                 [sys.executable, "-c", write, source, str(file)],

@@ -21,7 +21,7 @@ from nnspec.contract.outcomes import ALLOWED, NOT_APPLICABLE
 from nnspec.contract.report import Report
 from nnspec.contract.rule import Rule, load_rules
 from nnspec.contract.target import Target, try_out
-from nnspec.contract.wording import describe
+from nnspec.contract.wording import describe, kind_of
 from nnspec.errors import UsageError
 from nnspec.running import devices as all_devices
 
@@ -91,7 +91,7 @@ def check(
     allowed = _reasons(allow or {}, "allow")
     ensure_limit("limit", limit)
     target = _target(build, example, limit)
-    used = all_devices.select(list(devices) if devices else None)
+    used = _devices(devices)
     return together([report_on(target, select(only, skip), used, allowed, limit=limit)])
 
 
@@ -103,7 +103,7 @@ def select(only: Iterable[str], skip: Iterable[str]) -> list[Rule]:
         skip: likewise, those that are not.
 
     Raises:
-        UsageError: there is no such rule.
+        UsageError: there is no such rule, or none is left.
     """
     rules = load_rules()
 
@@ -117,7 +117,10 @@ def select(only: Iterable[str], skip: Iterable[str]) -> list[Rule]:
         return found
 
     wanted, unwanted = named(only, "only"), named(skip, "skip")
-    return [rule for id_, rule in rules.items() if (not wanted or id_ in wanted) and id_ not in unwanted]
+    left = [rule for id_, rule in rules.items() if (not wanted or id_ in wanted) and id_ not in unwanted]
+    if not left:
+        raise UsageError("only and skip leave no rule to judge by; skip fewer")
+    return left
 
 
 def report_on(
@@ -174,6 +177,11 @@ def _copying(net: nn.Module) -> Callable[[], nn.Module]:
                 f"{type(net).__name__}: cannot be copied: {describe(error)}\n  give its class, or a function "
                 "that makes it"
             ) from None
+        if not isinstance(copied, nn.Module):
+            raise UsageError(
+                f"{type(net).__name__}: cannot be copied: copy.deepcopy gives {kind_of(copied)}\n  give its "
+                "class, or a function that makes it"
+            )
         for parameter in copied.parameters():
             parameter.grad = None
         return copied
@@ -229,8 +237,10 @@ def parametrize(
     import pytest
 
     rules = load_rules()
-    used = all_devices.select(list(devices) if devices else None)
+    used = _devices(devices)
     params = []
+    if not isinstance(cases, Iterable):
+        raise UsageError(f"{cases!r:.200}: is no list of cases; give [(Net, example)]")
     for case in map(_case, cases):
         expected = _reasons(case.expected, "expected")
         name = case.name or getattr(case.build, "__name__", type(case.build).__name__)
@@ -238,6 +248,10 @@ def parametrize(
         for rule in rules.values():
             run = functools.partial(_test, judged, rule, used, expected, strict)
             params.append(pytest.param(run, id=f"{name}-{rule.id}"))
+    if not params:
+        raise UsageError(
+            "no case was given, and nothing would be tested; give a list such as [(Net, example)]"
+        )
     return pytest.mark.parametrize("check", params)
 
 
@@ -258,7 +272,23 @@ def _reasons(given: object, where: str) -> dict[str, str]:
         raise UsageError(
             f"{where}={given!r}: give rules with reasons, such as {{'pickling': 'holds a lock'}}"
         )
-    return {find_id(name, load_rules(), where): reason for name, reason in given.items()}
+    reasons = {find_id(name, load_rules(), where): reason for name, reason in given.items()}
+    for name, reason in reasons.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise UsageError(
+                f"{where}: the reason of {name!r} is {reason!r}; say in a text why it may be violated"
+            )
+    return reasons
+
+
+def _devices(given: object) -> tuple[str, ...]:
+    """The device types to judge on."""
+    if isinstance(given, str) or not isinstance(given, Iterable | None):
+        raise UsageError(f"devices={given!r}: name device types in a list, such as ['cpu']")
+    named = list(given or ())
+    if other := [one for one in named if not isinstance(one, str)]:
+        raise UsageError(f"devices: {other[0]!r} is no text; name device types, such as 'cpu'")
+    return all_devices.select(named or None)
 
 
 def _test(

@@ -82,6 +82,8 @@ def _is_plain(module: nn.Module) -> bool:
         return False
     if isinstance(module, torch.jit.ScriptModule) or _overrides(module, *_OF_COPYING, *_OF_ATTRIBUTES):
         return False
+    if any(vars(owner).get("__slots__") for owner in type(module).__mro__ if issubclass(owner, nn.Module)):
+        return False  # what is in them is not copied
     tensors = [*module._parameters.values(), *module._buffers.values()]
     if not all(tensor is None or _is_plain_tensor(tensor) for tensor in tensors):
         return False

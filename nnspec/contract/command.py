@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import faulthandler
 import json
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 from unittest import mock
 
 import torch
@@ -26,6 +29,7 @@ from nnspec.contract.report import Report, write_junit
 from nnspec.contract.rule import load_rules
 from nnspec.contract.target import find_target
 from nnspec.errors import UsageError
+from nnspec.leaving import ends_despite_threads
 from nnspec.running import devices
 
 
@@ -61,11 +65,14 @@ def run(options: argparse.Namespace) -> int:
         UsageError: no module was named, it cannot be built or called, or an option cannot be used.
         FileError: the table of the project cannot be read.
     """
+    with contextlib.suppress(Exception):  # a crash in code of C++ says where it was, where there is a stream
+        faulthandler.enable()
     table = read_table(Path.cwd() / "pyproject.toml")
     ensure_limit("--limit", options.limit)
     if options.processes < 1:
         raise UsageError(f"-n {options.processes}: is no number of processes")
     output = sys.stdout  # a module may put another one in its place
+    junit = _place(options.junit) if options.junit else None
     known, used = load_rules(), devices.select(options.device)
     rules = [rule.id for rule in select(options.only, options.skip)]
     jobs = []
@@ -73,21 +80,50 @@ def run(options: argparse.Namespace) -> int:
         allowed = read_allowances(options.allow, {**table.allow, **entry.allow}, known)
         jobs.append(Job(entry, allowed, rules, used, options.limit))
     progress = _show if sys.stderr.isatty() else None
-    if options.processes > 1:
-        reports = _judge_in_processes(jobs, options.processes, progress)
-    else:
-        reports = [together([_judge(job, progress)]) for job in jobs]
+    with _silenced(output) if options.json else contextlib.nullcontext():
+        if options.processes > 1:
+            reports = _judge_in_processes(jobs, options.processes, progress)
+        else:
+            reports = [together([_judge(job, progress)]) for job in jobs]
     if progress:
         progress("")
-    if options.junit:
-        write_junit(reports, options.junit)
     if options.json:
         data = [report.to_dict() for report in reports]
         print(json.dumps(data[0] if len(data) == 1 else data, indent=2, ensure_ascii=False), file=output)
     else:
         print("\n\n".join(map(str, reports)), file=output)
+    if junit:  # last: whatever keeps it from being written, the report is out
+        write_junit(reports, junit)
     codes = {report.exit_code(strict=options.strict) for report in reports}
     return 1 if 1 in codes else max(codes)
+
+
+@contextlib.contextmanager
+def _silenced(output: TextIO) -> Iterator[None]:
+    """Have what modules print, in whatever way, go to where errors go: JSON stands for itself."""
+    output.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+        output.flush()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _place(file: Path) -> Path:
+    """Where a JUnit file is to lie; a module may change the current folder.
+
+    Raises:
+        UsageError: it cannot be written there, which would be a pity to hear at the end.
+    """
+    if file.is_dir():
+        raise UsageError(f"--junit {file}: is a folder; name the file in it")
+    if not file.absolute().parent.is_dir():
+        raise UsageError(f"--junit {file}: there is no folder {file.absolute().parent}; make it first")
+    return file.absolute()
 
 
 def _entries(options: argparse.Namespace, table: Table) -> list[Entry]:
@@ -110,10 +146,20 @@ def _judge(job: Job, progress: Callable[[str], None] | None = None) -> Report:
     """Judge a module by the rules of a job."""
     if job.threads:
         torch.set_num_threads(job.threads)
+        return _judge_and_leave(replace(job, threads=None))
     with _no_way_out():
         target = find_target(job.entry.module, job.entry.input, job.entry.inputs, job.limit)
         rules = [load_rules()[id_] for id_ in job.rules]
         return report_on(target, rules, job.devices, job.allowed, progress, job.limit)
+
+
+def _judge_and_leave(job: Job) -> Report:
+    """The same in a process of a pool, which ends whatever threads the module leaves there."""
+    before = threading.enumerate()
+    try:
+        return _judge(job)
+    finally:
+        ends_despite_threads(before, 0)
 
 
 @contextlib.contextmanager
@@ -134,7 +180,8 @@ def _judge_in_processes(
     jobs: Sequence[Job], number: int, progress: Callable[[str], None] | None
 ) -> list[Report]:
     """Judge modules in several processes: each module in one, or a few in shares of the rules."""
-    of = 1 if len(jobs) >= number else number
+    number = min(number, max(2, os.cpu_count() or 1))
+    of = 1 if len(jobs) >= number else min(number, len(jobs[0].rules))
     threads = max(1, torch.get_num_threads() // number)
     shares = [
         replace(job, rules=job.rules[first::of], threads=threads) for job in jobs for first in range(of)
@@ -142,8 +189,13 @@ def _judge_in_processes(
     reports = []
     spawn = multiprocessing.get_context("spawn")
     try:
-        with concurrent.futures.ProcessPoolExecutor(number, spawn) as pool:
-            for report in pool.map(_judge, shares):
+        with (
+            concurrent.futures.ProcessPoolExecutor(number, spawn, _end_with_parent) as pool,
+            _ended_if_interrupted(),
+        ):
+            with _deaf_to_interrupts():
+                judged = pool.map(_judge, shares)
+            for report in judged:
                 reports.append(report)
                 if progress:
                     progress(f"{len(reports)} of {len(shares)}")
@@ -152,6 +204,39 @@ def _judge_in_processes(
             "a process that judged was ended from outside, as for want of memory, or by a module; try -n 1"
         ) from None
     return [together(reports[at : at + of]) for at in range(0, len(reports), of)]
+
+
+def _end_with_parent() -> None:
+    """Let a process of a pool end as soon as the one that it works for is gone."""
+    parent, end = multiprocessing.parent_process(), os._exit
+
+    def wait() -> None:
+        if parent:
+            parent.join()
+        end(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that are started meanwhile not be told of Ctrl-C, which is for this one to deal with."""
+    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, kept)
+
+
+@contextlib.contextmanager
+def _ended_if_interrupted() -> Iterator[None]:
+    """Wait for no process of a pool where an error, or Ctrl-C, puts an end to it."""
+    try:
+        yield
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
 
 
 def _show(rule: str) -> None:

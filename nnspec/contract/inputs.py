@@ -12,8 +12,8 @@ import torch
 
 from nnspec.contract.lookup import find_object
 from nnspec.contract.nested import mapped
-from nnspec.contract.wording import describe, kind_of
-from nnspec.errors import UsageError
+from nnspec.contract.wording import brief, describe, kind_of
+from nnspec.errors import UsageError, shortened
 from nnspec.running import isolation
 
 #: Positional and named inputs.
@@ -23,8 +23,8 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 INTEGERS_BELOW = 10
 
 _INPUT = re.compile(
-    r"(?:(?P<fill>ones|zeros):)?(?P<shape>\d+(?:,\d+)*)(?::(?P<dtype>[A-Za-z]\w*))?"
-    r"(?:<(?P<below>\d+)|:(?P<low>-?\d+(?:\.\d+)?)\.\.(?P<high>-?\d+(?:\.\d+)?))?"
+    r"(?:(?P<fill>ones|zeros):)?(?P<shape>\d{1,18}(?:,\d{1,18})*)(?::(?P<dtype>[A-Za-z]\w*))?"
+    r"(?:<(?P<below>\d{1,18})|:(?P<low>-?\d{1,18}(?:\.\d+)?)\.\.(?P<high>-?\d{1,18}(?:\.\d+)?))?"
 )
 _NAME = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
@@ -37,16 +37,19 @@ def drawn(texts: Iterable[str]) -> Callable[[], Inputs]:
     What is made is always the same. An input that has a name is given by its name.
 
     Raises:
-        UsageError: a text is no input, or names no dtype.
+        UsageError: a text is no input, names no dtype, or one that was named before. The function that is
+            returned raises it where torch cannot make what a text asks for.
     """
     positional: list[_Maker] = []
     named: dict[str, _Maker] = {}
     for text in texts:
         match = _NAME.fullmatch(text.strip())
-        if match:
-            named[match[1]] = _read_input(match[2], text)
-        else:
+        if not match:
             positional.append(_read_input(text, text))
+        elif match[1] in named:
+            raise UsageError(f"--input {shortened(text)}: {match[1]} was given before; give each name once")
+        else:
+            named[match[1]] = _read_input(match[2], text)
 
     def make() -> Inputs:
         generator = torch.Generator().manual_seed(isolation.SEED)
@@ -57,41 +60,62 @@ def drawn(texts: Iterable[str]) -> Callable[[], Inputs]:
 
 
 def _read_input(text: str, whole: str) -> _Maker:
-    """What makes one input."""
+    """What makes one input.
+
+    Args:
+        text: what was given, without the name of the argument.
+        whole: with it, for messages.
+    """
+    where = f"--input {shortened(whole)}"
     if text.startswith("value:") or text in ("None", "True", "False"):
-        return _read_value(text.removeprefix("value:"), whole)
-    match = _INPUT.fullmatch(text.replace(" ", ""))
+        return _read_value(text.removeprefix("value:"), where)
+    maker = _read_shape(text.replace(" ", ""), where)
+
+    def make(generator: torch.Generator) -> torch.Tensor:
+        try:
+            return maker(generator)
+        except Exception as error:  # it is too large, or torch cannot fill its dtype
+            raise UsageError(f"{where}: torch cannot make it: {brief(error)}") from None
+
+    return make
+
+
+def _read_shape(text: str, where: str) -> Callable[[torch.Generator], torch.Tensor]:
+    """What makes a tensor."""
+    match = _INPUT.fullmatch(text)
     shape = tuple(map(int, match["shape"].split(","))) if match else ()
     if not match or 0 in shape:
         raise UsageError(
-            f"--input {whole}: is no shape; write sizes from 1 on with commas, and perhaps a dtype and a "
+            f"{where}: is no shape; write sizes from 1 on with commas, and perhaps a dtype and a "
             "range: 2,3,64,64 or 2,128:int64<100 or 2,3:float32:-1..1 or ones:2,128; with a name before it, "
             "as in mask=ones:2,128; or a value, as in flag=True or scale=value:0.5"
         )
     dtype = getattr(torch, match["dtype"] or ("int64" if match["below"] else "float32"), None)
     if not isinstance(dtype, torch.dtype):
         raise UsageError(
-            f"--input {whole}: torch has no dtype {match['dtype']!r}; such as float32, int64 or bool"
+            f"{where}: torch has no dtype '{shortened(match['dtype'])}'; such as float32, int64 or bool"
         )
+    low, high = float(match["low"] or 0), float(match["high"] or match["below"] or 0)
+    has_range = bool(match["high"] or match["below"])
+    if match["fill"] and has_range:
+        raise UsageError(f"{where}: {match['fill']} have no range; leave out the one or the other")
     if match["fill"]:
         number = int(match["fill"] == "ones")
         return lambda generator: torch.full(shape, number, dtype=dtype)
-    low, high = float(match["low"] or 0), float(match["high"] or match["below"] or 0)
-    has_range = bool(match["high"] or match["below"])
     if has_range and (low >= high or (match["below"] and dtype.is_floating_point)):
         raise UsageError(
-            f"--input {whole}: is no range for {dtype}; write <100 for whole numbers from 0 on, or a range "
+            f"{where}: is no range for {dtype}; write <100 for whole numbers from 0 on, or a range "
             "from the lowest to, not including, the highest: 2,3:float32:-1..1"
         )
     return lambda generator: _draw(shape, dtype, generator, (low, high) if has_range else None)
 
 
-def _read_value(text: str, whole: str) -> _Maker:
+def _read_value(text: str, where: str) -> _Maker:
     """What makes an input that is no tensor."""
     try:
         value = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        raise UsageError(f"--input {whole}: {text!r} is no literal, such as 3, 0.5 or 'a'") from None
+    except Exception:  # what has no end or a list as a key is no ValueError
+        raise UsageError(f"{where}: '{shortened(text)}' is no literal, such as 3, 0.5 or 'a'") from None
     return lambda generator: copy.deepcopy(value)
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnspec.contract import not_applicable, tree
+from nnspec.contract import forks, not_applicable, tree
 from nnspec.contract.another_process import Elsewhere, built_elsewhere
 from nnspec.contract.builds import copied
-from nnspec.contract.finding import Finding, read_sentence
+from nnspec.contract.finding import SEVERITIES, Finding, read_sentence
 from nnspec.contract.limit import OutOfTime, within
 from nnspec.contract.outcomes import (
     ALLOWED,
@@ -69,7 +69,7 @@ def judge_all(
         limit: how many seconds a rule may take on a device.
     """
     verdicts = []
-    with as_it_was(), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with as_it_was(), forks.ending(), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         given = _given(target, Path(folder))
         for rule in rules:
@@ -88,26 +88,50 @@ def judge_all(
 def folded(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """The same verdicts, each cause told once.
 
-    An error of the module's own is told by the first rule that met it, and what follows for a module that
-    every walk passes by is not told besides.
+    An error of the module's own is told by one of the rules that met it, the gravest and of these the first;
+    what follows for a module that every walk passes by is not told besides.
     """
-    told, raised, passed_by = [], dict[str, str](), list[str]()
+    told, raised = [], dict[str, str]()
+    verdicts = list(_without_passed_by(verdicts))
+    tellers = _tellers(verdicts)
+    for place, verdict in enumerate(verdicts):
+        text = _tried(verdict)
+        if text in raised or tellers.get(text, place) != place:
+            teller = raised.get(text) or verdicts[tellers[text]].rule.id
+            reason = f"as {teller} says, the module raises {text}"
+            verdict = replace(verdict, outcome=NOT_APPLICABLE, findings=(), reason=reason)
+        told.append(verdict)
+        for _, mark, error in (finding.cause.partition(" raises ") for finding in verdict.findings):
+            if mark:
+                raised.setdefault(error, verdict.rule.id)
+    return told
+
+
+def _tellers(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """By what the module raises, the place of the verdict that tells it."""
+    tellers: dict[str, int] = {}
+    for place in sorted(range(len(verdicts)), key=lambda at: SEVERITIES.index(verdicts[at].rule.severity)):
+        if text := _tried(verdicts[place]):
+            tellers.setdefault(text, place)
+    return tellers
+
+
+def _tried(verdict: Verdict) -> str:
+    """What the module raised where the rule came to no other; else an empty text."""
+    causes = [finding.cause for finding in verdict.findings if finding.cause.startswith(_TRIED)]
+    return causes[0].removeprefix(_TRIED) if causes else ""
+
+
+def _without_passed_by(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+    """The same verdicts, but that what walks pass by is told once."""
+    passed_by: list[str] = []
     for verdict in verdicts:
         if verdict.rule.id == _TOLD_APART:
             passed_by = [finding.attribute for finding in verdict.findings]
         elif verdict.findings and all(_is_of(finding, passed_by) for finding in verdict.findings):
             reason = f"as {_TOLD_APART} says, walks pass `{passed_by[0]}` by"
             verdict = replace(verdict, outcome=NOT_APPLICABLE, findings=(), reason=reason)
-        causes = [finding.cause for finding in verdict.findings]
-        (text,) = {cause.removeprefix(_TRIED) for cause in causes if cause.startswith(_TRIED)} or {""}
-        if text in raised:
-            reason = f"as {raised[text]} says, the module raises {text}"
-            verdict = replace(verdict, outcome=NOT_APPLICABLE, findings=(), reason=reason)
-        told.append(verdict)
-        for _, mark, error in (cause.partition(" raises ") for cause in causes):
-            if mark:
-                raised.setdefault(error, verdict.rule.id)
-    return told
+        yield verdict
 
 
 def _is_of(finding: Finding, paths: list[str]) -> bool:
@@ -117,12 +141,12 @@ def _is_of(finding: Finding, paths: list[str]) -> bool:
 
 @contextlib.contextmanager
 def as_it_was() -> Iterator[None]:
-    """Put back all random generators at the end."""
+    """Record gradients, even where that was turned off, and put back all random generators at the end."""
     numpy: Any = sys.modules.get("numpy")
     python, of_numpy = random.getstate(), numpy.random.get_state() if numpy else None
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     try:
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         random.setstate(python)

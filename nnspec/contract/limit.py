@@ -58,6 +58,8 @@ def ensure_limit(what: str, seconds: float | None) -> None:
     Raises:
         UsageError: it is not, or they cannot; the message begins with ``what``.
     """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float | None):
+        raise UsageError(f"{what}={seconds!r}: is no number of seconds to wait for")
     if not seconds:
         return
     if not 0 < seconds < 10**6:

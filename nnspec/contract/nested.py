@@ -58,6 +58,14 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return copied
 
 
+def kept(value: Any) -> Any:
+    """A copy of a structure; of its tensors alone where the rest, as a lock or a generator, has none."""
+    try:
+        return mapped(value, lambda tensor: tensor.detach().clone())
+    except Exception:
+        return [tensor.detach().clone() for _, tensor in tensors_in(value)]
+
+
 def _change_others(value: Any, change: Callable[[Tensor], Tensor], done: set[int], depth: int) -> None:
     """Change in place the tensors of a copy that a ``__deepcopy__`` of its own has made without asking."""
     if depth == 0 or isinstance(value, _ATOMS):

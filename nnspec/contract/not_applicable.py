@@ -19,6 +19,7 @@ from nnspec.contract.findings.calling import attributes, kept_tensors, second_ca
 from nnspec.contract.findings.gradients import first_step
 from nnspec.contract.findings.moving import in_half, not_computed_in
 from nnspec.contract.findings.registration import hidden, register
+from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
 from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
 from nnspec.contract.wording import brief, kind_of, listed, they
@@ -106,7 +107,9 @@ def not_deep_copied(net: nn.Module) -> list[str]:
     """The error of ``copy.deepcopy``, and the tensors that it is about."""
     try:
         copied = copy.deepcopy(net)
-    except Exception as error:
+    except (KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException as error:
         computed = [name for name, tensor in kept_tensors(net).items() if tensor.grad_fn is not None]
         if not computed:
             return [f"copy.deepcopy raises {brief(error)}; make what cannot be copied when it is needed"]

@@ -34,6 +34,9 @@ _ON_BEHALF = (
     *("nn/modules", "nn/utils", "autograd", "func", "_functorch", "utils", "serialization.py", "_refs"),
     *("functional.py", "nn/functional.py", "_meta_registrations.py", "_prims_common", "_decomp"),
     *("_tensor.py", "_C", "storage.py", "_ops.py", "library.py", "_library"),
+    # where modules of other makes come from
+    *("jit", "export", "_export", "fx", "_dynamo", "_inductor", "_higher_order_ops", "ao", "quantization"),
+    *("nested", "masked", "sparse", "distributed", "_subclasses", "package"),
 )
 
 

@@ -192,11 +192,18 @@ class Report:
 
 
 def write_junit(reports: Iterable[Report], file: Path) -> None:
-    """Write a JUnit file: one suite for each module in it."""
+    """Write a JUnit file: one suite for each module in it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     whole = ElementTree.Element("testsuites")
     whole.extend(map(_suite, reports))
     ElementTree.indent(whole)
-    ElementTree.ElementTree(whole).write(file, encoding="utf-8", xml_declaration=True)
+    try:
+        file.write_bytes(ElementTree.tostring(whole, encoding="utf-8", xml_declaration=True))
+    except OSError as error:
+        raise UsageError(f"{file}: the JUnit file cannot be written: {error.strerror}") from None
 
 
 def _suite(report: Report) -> ElementTree.Element:

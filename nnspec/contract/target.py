@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnspec.contract import inputs
+from nnspec.contract import forks, inputs
 from nnspec.contract.inputs import Inputs
 from nnspec.contract.limit import OutOfTime, within
 from nnspec.contract.lookup import find_object
 from nnspec.contract.tree import tensors
 from nnspec.contract.wording import describe, kind_of, own_frames
 from nnspec.contract.zoo import find_model
-from nnspec.errors import UsageError
+from nnspec.errors import UsageError, shortened
 from nnspec.running import isolation
 
 
@@ -126,7 +126,7 @@ def try_out(target: Target, limit: float | None = None) -> None:
         UsageError: it cannot be built or called, or not in time.
     """
     before = isolation.snapshot()
-    with warnings.catch_warnings():
+    with forks.ending(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             _try(target, limit)
@@ -165,9 +165,9 @@ def _read_arguments(name: str, rest: str) -> tuple[tuple[Any, ...], dict[str, An
         kwargs = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
         if len(kwargs) != len(call.keywords):
             raise ValueError
-    except (SyntaxError, ValueError):
+    except Exception:  # what has no end or a list as a key is no ValueError
         raise UsageError(
-            f"{name}: its arguments cannot be read as literals (numbers, texts, None, lists, "
+            f"{shortened(name)}: its arguments cannot be read as literals (numbers, texts, None, lists, "
             "tuples, dicts); for anything else write a function that builds the module, and name that"
         ) from None
     return args, kwargs
@@ -185,9 +185,13 @@ def _try(target: Target, limit: float | None) -> None:
     except BaseException as error:
         raise UsageError(f"{where}: raised when built: {describe(error)}{_hint(error)}") from None
     _ensure_walks(where, net)
+    _ensure_state(where, net)
     if any(tensor.is_meta for tensor in tensors(net).values()):
         raise UsageError(f"{where}: is built on the meta device, without values; build it on the CPU")
-    args, kwargs = target.example()
+    try:
+        args, kwargs = within(limit, target.example)
+    except OutOfTime:
+        raise UsageError(f"{where}: its inputs were not made within {limit:g} seconds") from None
     try:
         within(limit, lambda: net(*args, **kwargs))
     except KeyboardInterrupt:
@@ -220,6 +224,16 @@ def _ensure_walks(where: str, net: nn.Module) -> None:
                     raise UsageError(
                         f"{where}: its {walk}() gives {kind_of(value)}; a {kind.__name__} was wanted"
                     )
+
+
+def _ensure_state(where: str, net: nn.Module) -> None:
+    """See that a state dict is one, where there is any: what keeps one from being made is for the rules."""
+    try:
+        state = net.state_dict()
+    except Exception:
+        return
+    if not isinstance(state, Mapping):
+        raise UsageError(f"{where}: its state_dict() gives {kind_of(state)}; a dict was wanted")
 
 
 def _hint(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -71,6 +71,21 @@ def parameters(net: nn.Module) -> dict[str, nn.Parameter]:
 def buffers(net: nn.Module) -> dict[str, Tensor]:
     """The registered buffers by name, each under its first name."""
     return _once(entries(net, "_buffers"))
+
+
+def copies(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The values of tensors by name; not every kind of tensor can be deep-copied."""
+    return {name: tensor.detach().clone() for name, tensor in named.items()}
+
+
+def copied_state(state: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a state dict, in memory of its own, that carries versions as the original does."""
+    try:
+        return copy.deepcopy(state)
+    except Exception:  # sparse tensors cannot be deep-copied, nor those of some classes
+        copied = copy.copy(state)
+        copied.update((key, one.detach().clone()) for key, one in state.items() if isinstance(one, Tensor))
+        return copied
 
 
 def passing(net: nn.Module) -> set[str]:

@@ -55,6 +55,10 @@ class HoldsAClosure(Net):
         self.act = lambda x: self.inner(x)
 
 
+class HasASlot(Net):
+    __slots__ = ("table",)
+
+
 class HoldsATensor(Net):
     def __init__(self):
         super().__init__()
@@ -132,7 +136,7 @@ def test_nothing_of_a_copy_is_another_copys():
 @pytest.mark.parametrize(
     "make",
     [
-        *(InARegistry, WithADefault, CopiesItself, HoldsAClosure, HoldsATensor, SharesMemory),
+        *(InARegistry, WithADefault, CopiesItself, HoldsAClosure, HoldsATensor, HasASlot, SharesMemory),
         *(MarksAParameter, Uninitialized, lambda: nn.LazyLinear(2)),
         lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(2, 2)),
     ],

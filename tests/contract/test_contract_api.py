@@ -112,6 +112,15 @@ def test_all_is_left_as_it_was():
     assert (torch.is_grad_enabled(), torch.get_default_dtype()) == (True, torch.float32)
 
 
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_judged_where_none_are_recorded(without):
+    with without():
+        report = check(lambda: nn.Linear(4, 2), torch.rand(3, 4), only=["gradients"])
+        assert not torch.is_grad_enabled()
+
+    assert (report.findings, report.exit_code()) == ([], 0)
+
+
 @pytest.mark.parametrize(
     ("build", "example", "options", "message"),
     [
@@ -131,6 +140,11 @@ def test_all_is_left_as_it_was():
         (Net, ROWS, {"only": "modes"}, "only='modes': name rules or chapters in a list, such as ['modes']"),
         (Net, ROWS, {"only": 5}, "only=5: name rules or chapters in a list, such as ['modes']"),
         (Net, ROWS, {"allow": ["pickling"]}, "allow=['pickling']: give rules with reasons, such as {'pick"),
+        (Net, ROWS, {"allow": {"pickling": ""}}, "allow: the reason of 'copying.pickling' is ''; say in"),
+        (Net, ROWS, {"only": ["modes"], "skip": ["modes"]}, "only and skip leave no rule to judge by"),
+        (Net, ROWS, {"devices": "cpu"}, "devices='cpu': name device types in a list, such as ['cpu']"),
+        (Net, ROWS, {"devices": [torch.device("cpu")]}, "devices: device(type='cpu') is no text; name"),
+        (Net, ROWS, {"limit": "5"}, "limit='5': is no number of seconds to wait for"),
         (Net, leave, {}, "the example: raised: SystemExit: no example"),
     ],
 )
@@ -146,6 +160,8 @@ def test_a_misuse_is_one_message(build, example, options, message):
     [
         ([Net], "is no case; give a Case, or a tuple of what makes the module, what it is called with"),
         ("ab", "'a': is no case"),
+        ([], "no case was given, and nothing would be tested"),
+        (None, "None: is no list of cases; give [(Net, example)]"),
         ([(Net, ROWS, ["pickling"])], "expected=['pickling']: give rules with reasons"),
         ([(Net, ROWS, {5: "odd"})], "expected: 5 is no rule of the contract"),
     ],

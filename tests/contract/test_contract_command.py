@@ -86,6 +86,10 @@ def test_every_option_reaches_the_run(tmp_path):
         (["--limit", "-1"], "--limit -1: is no number of seconds to wait for"),
         (["-n", "0"], "-n 0: is no number of processes"),
         (["--only", "closure"], "only: 'closure' is no rule of the contract; near it: registration.closures"),
+        (["--only", "?"], "only: '?' is no rule of the contract; each is in a chapter, building, calling, "),
+        (["--only", "modes", "--skip", "modes"], "only and skip leave no rule to judge by; skip fewer"),
+        (["--junit", "."], "--junit .: is a folder; name the file in it"),
+        (["--junit", "nowhere/c.xml"], "--junit nowhere/c.xml: there is no folder "),
     ],
 )
 def test_a_misuse_is_one_message(tmp_path, monkeypatch, capsys, options, message):
@@ -191,6 +195,68 @@ def test_a_module_that_ends_the_process(tmp_path):
     assert output.startswith("nnspec contract: models:Net: raised when called, in train mode")
     assert "SystemExit: os._exit(0)\n  models.py:" in output
     assert code == 2
+
+
+def test_a_thread_without_an_end_keeps_no_command(tmp_path):
+    thread = "threading.Thread(target=time.sleep, args=(10**6,)).start()"
+    waiting = "import threading, time\n" + MODELS.replace(
+        "super().__init__()", f"super().__init__(); {thread}"
+    )
+    options = ["--input", "4,2", "--only", "printing", "--only", "names"]
+    runs = [
+        contract(tmp_path, "models:Net", *options, *more, **{"models.py": waiting})
+        for more in ([], ["-n", "2"])
+    ]
+
+    assert [(code, "10 rules: 10 holds" in output) for code, output in runs] == [(0, True)] * 2
+
+
+def test_what_a_module_prints_is_no_part_of_the_json(tmp_path):
+    noise = "print('in Python'); os.write(1, b'beside it')"
+    noisy = "import os\n" + MODELS.replace("return self", f"{noise}; return self")
+    options = ["--input", "4,2", "--only", "printing", "--json"]
+    (tmp_path / "models.py").write_text(noisy)
+    done = subprocess.run(
+        [sys.executable, "-m", "nnspec", "contract", "models:Net", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+    assert json.loads(done.stdout)["module"] == "models:Net"
+    assert ("in Python" in done.stderr, "beside it" in done.stderr) == (True, True)
+
+
+def test_a_junit_file_lies_where_it_was_named_and_the_report_is_out_before_it(tmp_path):
+    moving = "import os\n" + MODELS.replace("super().__init__()", "super().__init__(); os.chdir('/')")
+    options = ["--input", "4,2", "--only", "printing", "--junit"]
+    code, _ = contract(tmp_path, "models:Net", *options, "c.xml", **{"models.py": moving})
+    full, output = contract(tmp_path, "models:Net", *options, "/dev/full")
+
+    assert (code, 'tests="1"' in (tmp_path / "c.xml").read_text()) == (0, True)
+    assert "1 rule: 1 holds\n" in output
+    assert "/dev/full: the JUnit file cannot be written: No space left on device" in output
+    assert full == 2
+
+
+def test_more_processes_than_rules_and_processors_are_not_started(tmp_path):
+    options = ["--input", "4,2", "--only", "printing", "-n", "1000"]
+
+    code, output = contract(tmp_path, "models:Net", *options)
+
+    assert (code, output.endswith("\n1 rule: 1 holds\n")) == (0, True)
+
+
+def test_a_crash_says_where_it_was(tmp_path):
+    crashing = "import os\n" + MODELS.replace("return self", "os.abort(); return self")
+    code, output = contract(tmp_path, "models:Net", "--input", "4,2", **{"models.py": crashing})
+
+    assert code < 0
+    assert "Fatal Python error: Aborted" in output
+    assert 'models.py", line' in output
 
 
 def test_a_property_that_ends_the_process(tmp_path):

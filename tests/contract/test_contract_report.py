@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -171,6 +172,16 @@ def test_an_error_of_the_module_is_told_once():
     assert report.verdicts[1].reason.startswith(
         "as small.calls says, the module raises ValueError: not again"
     )
+
+
+def test_an_error_of_the_module_is_told_by_the_gravest_rule_that_met_it():
+    verdict = reported(calls, make=Raising).verdicts[0]
+    judged = [
+        replace(verdict, rule=verdict.rule._replace(severity=severity))
+        for severity in ("note", "error", "error")
+    ]
+
+    assert [one.outcome for one in folded(judged)] == ["not applicable", "violated", "not applicable"]
 
 
 def test_a_module_that_ends_the_process_is_told_of_and_can_be_shown(tmp_path):

@@ -6,7 +6,7 @@ from judging import failures
 from miniatures import Net, every_miniature, rows
 from miniatures.accused import CLEAN, BufferOfANestedTensor, BufferWithoutMemory
 from miniatures.libraries import NOT_ACCUSED, Coarse, KeepsItsBuffers, KeepsMuchOfACall
-from miniatures.unusual import UNUSUAL, Scores
+from miniatures.unusual import UNUSUAL, HasATaggedWeight, Scores, Sparse, scripted
 from torch import nn
 
 from nnspec.contract.another_process import source_of
@@ -58,6 +58,20 @@ def test_an_odd_tensor_is_no_fault_of_the_tool(judge, make):
 
     assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
     assert not {"state.values_are_references", "names.builds_share_nothing"} & failures(verdicts).keys()
+
+
+@pytest.mark.parametrize("make", [Sparse, HasATaggedWeight])
+def test_a_tensor_that_cannot_be_copied_is_accused_of_that_alone(judge, make):
+    told = failures(judge(Target("odd", make, rows)))
+
+    assert told.keys() <= {"copying.a_deep_copy", "building.building_on_meta", "state.through_a_file"}
+
+
+def test_what_a_scripted_module_refuses_is_no_fault_of_the_tool(judge):
+    verdicts = judge(Target("scripted", scripted, rows))
+
+    assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
+    assert "is not supported on ScriptModules" in failures(verdicts)["gradients.freezing"]
 
 
 @pytest.mark.parametrize("name", CLEAN)

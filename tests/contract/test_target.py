@@ -129,6 +129,10 @@ class Unwalked(Net):
 class Unnamed(Net):
     def named_parameters(self, *args, **kwargs):
         return 5
+
+class Stateless(Net):
+    def state_dict(self, *args, **kwargs):
+        return []
 """
 
 
@@ -317,6 +321,7 @@ def test_examples_are_equal_and_unshared(shapes, function):
         ("models:Net:Net", "is no name of the form package.module:name"),
         ("models.py:Net", "is a file; name its module as Python imports it from the current folder"),
         ("models:Net(width)", "its arguments cannot be read as literals"),
+        ("models:Net({[]: 1})", "its arguments cannot be read as literals"),
         ("models:Net(3)+1", "its arguments cannot be read as literals"),
         ("models:Net(3", "its arguments cannot be read as literals"),
         ("models:Net(**{'width': 3})", "its arguments cannot be read as literals"),
@@ -427,6 +432,7 @@ def test_an_eq_without_a_hash_is_no_riddle():
         ("models:Strays", "its modules() gives None; a Module was wanted"),
         ("models:Unwalked", "its modules() raises: GeneratorExit: not today"),
         ("models:Unnamed", "its parameters() raises: TypeError: 'int' object is not iterable"),
+        ("models:Stateless", "its state_dict() gives a list; a dict was wanted"),
     ],
 )
 def test_a_module_that_does_not_walk_what_it_holds(name, message):
@@ -455,10 +461,24 @@ def test_a_long_name_is_shown_in_part():
         ("x=value:y", "--input x=value:y: 'y' is no literal"),
         ("2,3:in64", "--input 2,3:in64: torch has no dtype 'in64'; such as float32, int64 or bool"),
         ("2,3:nn", "--input 2,3:nn: torch has no dtype 'nn'"),
+        ("ones:2,3:int64<5", "--input ones:2,3:int64<5: ones have no range; leave out the one or the other"),
+        ("x=value:{[]: 1}", "--input x=value:{[]: 1}: '{[]: 1}' is no literal"),
+        (f"x=value:{'-' * 9000}1", "--input x=value:----"),
+        ("9" * 5000, "--input 9999"),
+        (f"2,3<{'9' * 30}", "--input 2,3<9999"),
+        (f"2,{'9' * 15}", f"--input 2,{'9' * 15}: torch cannot make it: RuntimeError: "),
+        ("2,3:qint8", "--input 2,3:qint8: torch cannot make it: RuntimeError: "),
     ],
 )
 def test_a_malformed_input(text, message):
-    assert refused("models:Net", text).startswith(message)
+    told = refused("models:Net", text)
+
+    assert told.startswith(message)
+    assert len(told) < 1000
+
+
+def test_an_input_that_is_named_twice():
+    assert refused("models:Net", "x=2,2", "x=3,2").startswith("--input x=3,2: x was given before; give each")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from nnspec.contract.findings.registration import OF_TORCH, Uses, is_standard
 from nnspec.contract.nested import Example, differences, mapped, run, tensors_in, varied
 from nnspec.contract.tree import (
     buffers,
+    copies,
     disturb,
     dotted,
     entries,
@@ -167,18 +168,18 @@ def initialised_once(net: nn.Module, example: Example) -> bool:
     if not is_noted and plain_values(net) == attributes:
         return False
     disturb(net)
-    before = copy.deepcopy(parameters(net))
+    before = copies(parameters(net))
     run(net, example)
     return not changed_parameters(net, before)
 
 
-def changed_parameters(net: nn.Module, before: dict[str, nn.Parameter]) -> list[str]:
+def changed_parameters(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
     """Parameters that a call gave other values."""
     return [
         f"{difference} after a call; let forward compute from it and leave it to the optimizer, or use a "
         "parametrization"
         for name, parameter in parameters(net).items()
-        for difference in differences(parameter.data, before.get(name, parameter).data, name, exact=True)
+        for difference in differences(parameter.data, before.get(name, parameter.data), name, exact=True)
     ]
 
 

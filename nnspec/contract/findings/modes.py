@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from nnspec.contract.nested import Example, differences, mapped, run, tensors_in
+from nnspec.contract.nested import Example, differences, kept, run, tensors_in
 from nnspec.contract.tree import buffers, parameters, tensors
 from nnspec.contract.wording import brief, count, kind_of, listed, they
 from nnspec.running import isolation
@@ -226,8 +226,7 @@ class Finished(NamedTuple):
 
 def _noting(finished: list[Finished], path: str) -> Callable[..., None]:
     def hook(module: nn.Module, args: object, output: object) -> None:
-        kept = mapped((args, output), lambda tensor: tensor.detach().clone())
-        finished.append(Finished(path, *kept))
+        finished.append(Finished(path, kept(args), kept(output)))
 
     return hook
 

@@ -19,6 +19,7 @@ from nnspec.contract.findings.building import not_built_on_meta
 from nnspec.contract.findings.calling import kept_tensors
 from nnspec.contract.findings.gradients import with_a_row_of_zeros
 from nnspec.contract.findings.registration import is_standard, register
+from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
 from nnspec.contract.tree import Build, buffers, parameters, ready, tensors
 from nnspec.contract.wording import brief, place, they
@@ -94,7 +95,9 @@ def not_computed_in(net: nn.Module, example: Example, dtype: torch.dtype) -> lis
 def _copied(net: nn.Module) -> nn.Module | None:
     try:
         return copy.deepcopy(net)
-    except Exception:
+    except (KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException:
         return None
 
 

@@ -13,7 +13,17 @@ from torch import Tensor, nn
 from nnspec.contract.findings.calling import attributes, kept_tensors
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, differences, run
-from nnspec.contract.tree import address, buffers, entries, memory, names, parameters, passing, tensors
+from nnspec.contract.tree import (
+    address,
+    buffers,
+    copied_state,
+    entries,
+    memory,
+    names,
+    parameters,
+    passing,
+    tensors,
+)
 from nnspec.contract.wording import brief, listed, they
 
 
@@ -32,7 +42,7 @@ def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
 def brought_back(net: nn.Module, fresh: nn.Module) -> bool:
     """Whether another build that loads the state dict of a module holds its values, whatever the keys are."""
     try:
-        fresh.load_state_dict(copy.deepcopy(net.state_dict()))
+        fresh.load_state_dict(copied_state(net.state_dict()))
     except Exception:
         return False
     mine, its, kept = tensors(net), tensors(fresh), passing(net)
@@ -109,7 +119,7 @@ def not_back_from_file(path: Path, state: Mapping[str, Any]) -> list[str]:
 
 def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
     """The error of a strict load, or entries that have other values afterwards."""
-    kept = copy.deepcopy(state)  # a plain dict would lose the versions that a state dict carries
+    kept = copied_state(state)  # a plain dict would lose the versions that a state dict carries
     try:
         fresh.load_state_dict(kept)
     except Exception as error:
@@ -194,7 +204,7 @@ def stale_after_loading(fresh: nn.Module, net: nn.Module, example: Example) -> l
         run(fresh, example)
         if names(fresh) != registered:
             return []  # what a call registers is another rule's matter
-        fresh.load_state_dict(copy.deepcopy(net.state_dict()))
+        fresh.load_state_dict(copied_state(net.state_dict()))
         different = differences(run(fresh, example), run(net, example))
     if not different:
         return []

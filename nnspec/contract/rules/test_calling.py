@@ -4,7 +4,6 @@ A call computes its outputs, and otherwise leaves no trace: not on the module, n
 process. Only buffers may change, and only in train mode.
 """
 
-import copy
 import weakref
 
 from nnspec.contract import nested, not_applicable, tree
@@ -72,7 +71,7 @@ def test_parameters_stay(ready, example):
     The first may, as data-dependent initialisation does, if it is noted that it has.
     """
     net = ready()
-    before = copy.deepcopy(tree.parameters(net))
+    before = tree.copies(tree.parameters(net))
     nested.run(net, example)
     found = calling.changed_parameters(net, before)
     if found and not calling.initialised_once(ready(), example):

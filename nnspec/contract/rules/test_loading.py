@@ -4,8 +4,6 @@ A fresh build takes the state dict of another and is then the same module: the s
 same outputs.
 """
 
-import copy
-
 from nnspec.contract import not_applicable, tree
 from nnspec.contract.findings import building, gradients, registration, state_dicts
 
@@ -64,7 +62,7 @@ def test_the_state_dict_stays(ready):
     """
     net = ready()
 
-    yield state_dicts.taken_out(net, copy.deepcopy(net.state_dict()))
+    yield state_dicts.taken_out(net, tree.copied_state(net.state_dict()))
 
 
 def test_parameters_stay_the_same_objects(ready, other, unless):
@@ -75,7 +73,7 @@ def test_parameters_stay_the_same_objects(ready, other, unless):
     net = ready()
     unless(state_dicts.not_taken(other(), net.state_dict()))
     before = tree.parameters(net)
-    net.load_state_dict(copy.deepcopy(net.state_dict()), strict=False)
+    net.load_state_dict(tree.copied_state(net.state_dict()), strict=False)
 
     yield state_dicts.replaced(before, tree.parameters(net), "load_state_dict")
 

@@ -4,11 +4,9 @@
 function: the same inputs give the same outputs, and no call changes it.
 """
 
-import copy
-
 import torch
 
-from nnspec.contract import nested, not_applicable
+from nnspec.contract import nested, not_applicable, tree
 from nnspec.contract.findings import building, calling, modes
 
 
@@ -120,7 +118,7 @@ def test_buffers_stay_in_eval(build, ready, example, unless):
     net.eval()
     if not not_applicable.one_call_only(build, example):
         unless([one for one in modes.random_in_eval(net, example) if "since each changes" in one])
-    before = copy.deepcopy(dict(net.named_buffers()))
+    before = tree.copies(dict(net.named_buffers()))
     nested.run(net, example)
 
     yield calling.changed_buffers(net, before)

@@ -5,6 +5,8 @@
 
 import collections
 import dataclasses
+import threading
+import warnings
 
 import torch
 from torch import nn
@@ -44,6 +46,43 @@ class ReturnsNoTensor(ReturnsADataclass):
 class ReturnsADistribution(ReturnsADataclass):
     def forward(self, x):
         return torch.distributions.Normal(super().forward(x).logits, 1.0, validate_args=False)
+
+
+class ReturnsALock(ReturnsADataclass):
+    def forward(self, x):
+        return super().forward(x).logits, threading.Lock()
+
+
+class Sparse(nn.Module):
+    """It has a parameter that cannot be deep-copied."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(4).to_sparse())
+
+    def forward(self, x):
+        return torch.sparse.mm(self.weight, x.t()).t()
+
+
+class Tagged(torch.Tensor):
+    """A class of its own, which torch cannot deep-copy."""
+
+
+class HasATaggedWeight(nn.Module):
+    """Likewise."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(3, 4).as_subclass(Tagged))
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.weight)
+
+
+def scripted():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated
+        return torch.jit.script(nn.Linear(4, 3))
 
 
 class TakesNumbersByName(nn.Module):
@@ -107,6 +146,7 @@ UNUSUAL = {
     ),
     "a dataclass": (ReturnsADataclass, rows, set()),
     "a distribution": (ReturnsADistribution, rows, set()),
+    "a lock": (ReturnsALock, rows, set()),
     "whole numbers": (ReturnsNumbers, rows, {NOT_FLOATING}),
     "no tensor": (
         ReturnsNoTensor,
