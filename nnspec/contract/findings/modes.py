@@ -238,7 +238,7 @@ def _call(net: nn.Module, example: Example, seed: int) -> Any:
     return net(*args, **kwargs)
 
 
-def without_batch(net: nn.Module, example: Example) -> list[str]:
+def no_batch(net: nn.Module, example: Example) -> list[str]:
     """Why it cannot be said which rows of the inputs belong to which rows of the outputs."""
     args, kwargs = example()
     if any(isinstance(value, list) and tensors_in(value) for value in (*args, *kwargs.values())):

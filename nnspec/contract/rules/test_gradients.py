@@ -78,13 +78,13 @@ def test_zero_grad_clears_all(ready, unless):
     yield gradients.not_cleared(net)
 
 
-def test_what_is_frozen_is_not_trained(rebuild):
+def test_what_is_frozen_is_not_trained(build):
     """Where ``requires_grad`` is set, it is that of a parameter, and spelt so.
 
     A module and a tensor take any attribute: ``layer.requires_grad = False`` and ``p.require_grad = False``
     freeze nothing.
     """
-    yield gradients.frozen_in_name_only(rebuild())
+    yield gradients.frozen_in_name_only(build())
 
 
 def test_backward_is_linear(ready, example, unless):
