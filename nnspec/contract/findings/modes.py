@@ -391,7 +391,7 @@ def no_rows_refused(net: nn.Module, example: Example) -> list[str]:
         if "cannot reshape tensor of 0 elements" in str(error):
             return [
                 f"with 0 rows it raises {brief(error)}: of nothing torch cannot tell what -1 is; write "
-                "flatten(1), or the number of columns"
+                "flatten(1) or unflatten(-1, (-1, width)), or the number of columns"
             ]
     return []
 
