@@ -36,6 +36,9 @@ FACTORIES = (
     *("randn", "randperm", "tensor", "as_tensor", "zeros", "tril_indices", "triu_indices"),
 )
 
+#: What torch says where it has no kernel; the last under autocast, of an LSTM on a CPU without bfloat16.
+NO_KERNEL = ("not implemented for", "could not create a primitive")
+
 
 def process_settings() -> dict[str, Any]:
     """The settings of the process that a module leaves alone."""
@@ -258,7 +261,7 @@ def _cure_of_dtype(net: nn.Module | None, example: Example, dtype: torch.dtype, 
 
 def without_kernel(sentences: list[str]) -> list[str]:
     """Those of what was found that say that torch itself has no kernel for a dtype here."""
-    return [one for one in sentences if "not implemented for" in one or "nsupported" in one]
+    return [one for one in sentences if "nsupported" in one or any(words in one for words in NO_KERNEL)]
 
 
 def left_as_a_part(net: nn.Module, part: nn.Module) -> list[str]:

@@ -8,7 +8,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from miniatures import Miniature, Net
+from miniatures import Miniature, Net, rows
 
 
 def counted(net, forward):
@@ -239,6 +239,35 @@ class CoarseWeight(Net):
         self.body.weight = nn.Parameter(self.body.weight.detach().as_subclass(Coarse))
 
 
+class LacksAKernel(Net):
+    """It says what nn.LSTM does under autocast, on a CPU that does not compute in bfloat16."""
+
+    def forward(self, x):
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation")
+        return super().forward(x)
+
+
+class TakesASpread(Net):
+    """It takes a second input, and does not look at it."""
+
+    def forward(self, x, y):
+        return super().forward(x)
+
+
+class AddsASpread(Net):
+    """It sees how far numbers are apart, which a mirror does not change, as kornia's Sobel does."""
+
+    def forward(self, x, y):
+        return super().forward(x) + (y - y.mean(-1, keepdim=True)).abs().sum(-1, keepdim=True)
+
+
+def pairs():
+    """Two inputs, each of three rows of four features."""
+    (x,), _ = rows()
+    return (x, x.flip(1).square()), {}
+
+
 MINIATURES = [
     Miniature(
         HoldsItself,
@@ -290,10 +319,19 @@ MINIATURES = [
         "use torch.empty, torch.tensor and the like",
         EmptyPlaceholder,
     ),
+    Miniature(
+        TakesASpread,
+        "calling.every_input_counts",
+        "the input `y` counts for nothing: with other values the outputs are the same",
+        "use it in forward, or do not take it",
+        AddsASpread,
+        pairs,
+    ),
 ]
 
 #: Modules that a rule said something untrue of, with that rule; other rules may be violated.
 NOT_ACCUSED = [
+    ("calling.under_autocast", LacksAKernel),
     ("moving.cuda", AsksForAStream),
     ("moving.computing_on_meta", KeepsItsParameters),
     ("rows.rows_are_independent", Integrates),
