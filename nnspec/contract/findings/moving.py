@@ -36,8 +36,9 @@ FACTORIES = (
     *("randn", "randperm", "tensor", "as_tensor", "zeros", "tril_indices", "triu_indices"),
 )
 
-#: What torch says where it has no kernel; the last under autocast, of an LSTM on a CPU without bfloat16.
-NO_KERNEL = ("not implemented for", "could not create a primitive")
+#: What torch says where it has no kernel for a dtype; the others of an LSTM under autocast, on a CPU without
+#: bfloat16, and of a grouped_mm in float64.
+NO_KERNEL = ("not implemented for", "could not create a primitive", "Expected mat_a to be Float32")
 
 
 def process_settings() -> dict[str, Any]:

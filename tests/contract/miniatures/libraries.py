@@ -248,6 +248,27 @@ class LacksAKernel(Net):
         return super().forward(x)
 
 
+class MixesExperts(Net):
+    """It computes as the experts of transformers do, with a function that torch has not for float64."""
+
+    def forward(self, x):
+        return super().forward(grouped(x, self.body.weight))
+
+
+def grouped(x, weight):
+    """The products of torch.nn.functional.grouped_mm, and its refusal."""
+    if x.dtype == torch.float64:
+        raise RuntimeError("Expected mat_a to be Float32, BFloat16 or Float16 matrix, got Double")
+    return x @ weight
+
+
+class MixesExpertsInFloat32(MixesExperts):
+    """What it adds is in float32, whatever it is given."""
+
+    def forward(self, x):
+        return Net.forward(self, grouped(x, self.body.weight) + torch.zeros(4, device=x.device))
+
+
 class TakesASpread(Net):
     """It takes a second input, and does not look at it."""
 
@@ -320,6 +341,13 @@ MINIATURES = [
         EmptyPlaceholder,
     ),
     Miniature(
+        MixesExpertsInFloat32,
+        "moving.computing_in_bfloat16",
+        "with parameters and inputs in torch.bfloat16 it raises RuntimeError",
+        "forward calls torch.zeros without dtype=: give it dtype=x.dtype",
+        MixesExperts,
+    ),
+    Miniature(
         TakesASpread,
         "calling.every_input_counts",
         "the input `y` counts for nothing: with other values the outputs are the same",
@@ -332,6 +360,7 @@ MINIATURES = [
 #: Modules that a rule said something untrue of, with that rule; other rules may be violated.
 NOT_ACCUSED = [
     ("calling.under_autocast", LacksAKernel),
+    ("moving.computing_in_float64", MixesExperts),
     ("moving.cuda", AsksForAStream),
     ("moving.computing_on_meta", KeepsItsParameters),
     ("rows.rows_are_independent", Integrates),
