@@ -269,6 +269,32 @@ class MixesExpertsInFloat32(MixesExperts):
         return Net.forward(self, grouped(x, self.body.weight) + torch.zeros(4, device=x.device))
 
 
+class Product(nn.Module):
+    """A weight by itself, perhaps with a scale, as tltorch's tensors are modules."""
+
+    def __init__(self, weight, scale=None):
+        super().__init__()
+        self.weight, self.scale = weight, scale
+
+    def forward(self, x):
+        return x @ (self.weight if self.scale is None else self.weight * self.scale)
+
+
+class HandsItsWeightOn(Net):
+    """What a call makes holds a parameter that the module has."""
+
+    def forward(self, x):
+        return super().forward(Product(self.body.weight)(x))
+
+
+class ScalesItAnew(Net):
+    """What a call makes has a parameter that nobody else has, too."""
+
+    def forward(self, x):
+        weight = self.body.weight
+        return super().forward(Product(weight, nn.Parameter(torch.ones_like(weight)))(x))
+
+
 class TakesASpread(Net):
     """It takes a second input, and does not look at it."""
 
@@ -346,6 +372,13 @@ MINIATURES = [
         "with parameters and inputs in torch.bfloat16 it raises RuntimeError",
         "forward calls torch.zeros without dtype=: give it dtype=x.dtype",
         MixesExperts,
+    ),
+    Miniature(
+        ScalesItAnew,
+        "calling.no_layer_is_made",
+        "forward makes a Product: in each call its parameters are new",
+        "make it in __init__, on self",
+        HandsItsWeightOn,
     ),
     Miniature(
         TakesASpread,
