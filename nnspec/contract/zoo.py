@@ -196,7 +196,7 @@ def _text_and_picture(config: Any) -> list[str]:
     text, vision = getattr(config, "text_config", None), getattr(config, "vision_config", None)
     size, words = getattr(vision, "image_size", None), getattr(text, "vocab_size", None)
     mixes = hasattr(config, "image_token_id") or hasattr(config, "image_token_index")  # pictures among words
-    if mixes or not isinstance(size, int) or not isinstance(words, int):
+    if mixes or text is None or not isinstance(size, int) or not isinstance(words, int):
         return []
     channels, length = getattr(vision, "num_channels", 3), min(16, text.max_position_embeddings)
     return [f"input_ids=2,{length}:int64:2..{words}", f"pixel_values=2,{channels},{size},{size}"]
