@@ -9,6 +9,7 @@ import copy
 import functools
 import gc
 import sys
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +45,27 @@ def copied(make: Build) -> Build:
         if net is None:
             return make()
         isolation.seed()
-        return copy.deepcopy(net)
+        return _copy(net)
 
     return build
+
+
+def _copy(net: nn.Module) -> nn.Module:
+    """A deep copy of a module that is copied whole, in half the time.
+
+    Most of what deepcopy does by the way of pickle are the empty dicts of hooks, a dozen a module, and the
+    memories of tensors: these are made here, and deepcopy finds them.
+    """
+    made: dict[int, object] = {}
+    for module in net.modules():
+        for value in vars(module).values():
+            if type(value) is OrderedDict and not value:
+                made[id(value)] = OrderedDict()
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if tensor is not None and id(tensor) not in made:
+                clone = tensor.detach().clone().as_subclass(type(tensor))
+                made[id(tensor)] = clone.requires_grad_(tensor.requires_grad)
+    return copy.deepcopy(net, made)
 
 
 def _is_copied_whole(made: list[nn.Module]) -> bool:
@@ -102,6 +121,7 @@ def _is_plain_tensor(tensor: Tensor) -> bool:
         and tensor.is_cpu
         and tensor.is_leaf
         and tensor.grad is None
+        and not (tensor.is_conj() or tensor.is_neg())
         and not vars(tensor)
         and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
     )

@@ -14,10 +14,11 @@ import torch
 import torch.nn.utils.parametrize
 from torch import nn
 
-from nnspec.contract.findings.building import not_built_on_meta, shared_by_builds
+from nnspec.contract.findings.building import changed_by_building, not_built_on_meta, shared_by_builds
 from nnspec.contract.findings.calling import attributes, kept_tensors, second_call_refused
 from nnspec.contract.findings.gradients import first_step
-from nnspec.contract.findings.moving import in_half, not_computed_in
+from nnspec.contract.findings.modes import no_batch
+from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_in, without_kernel
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
@@ -65,6 +66,14 @@ def without_floating_output(build: Build, example: Example) -> list[str]:
 
 
 @functools.cache
+def without_batch(build: Build, example: Example) -> list[str]:
+    """Why it cannot be said which rows of the inputs belong to which rows of the outputs."""
+    net = ready(build, example)
+    net.eval()
+    return no_batch(net, example)
+
+
+@functools.cache
 def sharing(build: Build) -> list[str]:
     """The tensors that two builds share."""
     return shared_by_builds(build(), build())
@@ -87,8 +96,14 @@ def complex_numbers(net: nn.Module, example: Example) -> list[str]:
     ][:1]
 
 
-@functools.cache
 def not_in_float64(build: Build, example: Example) -> list[str]:
+    """What keeps a fresh module from computing in float64, unless it is torch that has no kernel."""
+    found = wrong_in_float64(build, example)
+    return [] if without_kernel(found) else found
+
+
+@functools.cache
+def wrong_in_float64(build: Build, example: Example) -> list[str]:
     """What keeps a fresh module from computing in float64."""
     net = register(ready(build, example))
     if numbers := complex_numbers(net, example):
@@ -144,7 +159,10 @@ def forget() -> None:
     """Let go of the modules that were looked at."""
     for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, sharing):
         remembered.cache_clear()
-    not_in_float64.cache_clear()
+    without_batch.cache_clear()
+    wrong_in_float64.cache_clear()
+    in_bfloat16.cache_clear()
+    changed_by_building.cache_clear()
     first_step.cache_clear()
     in_half.cache_clear()
     forget_builds()

@@ -19,7 +19,9 @@ from nnspec.errors import UsageError
 
 #: What a configuration of transformers is shrunk to: widths, depths and vocabularies, by their names there.
 SMALL = {
-    **dict.fromkeys(("hidden_size", "d_model", "n_embd", "dim", "embed_dim", "d_kv_model"), 32),
+    **dict.fromkeys(
+        ("hidden_size", "d_model", "n_embd", "dim", "embed_dim", "d_kv_model", "projection_size"), 32
+    ),
     **dict.fromkeys(("intermediate_size", "encoder_ffn_dim", "decoder_ffn_dim", "d_ff", "hidden_dim"), 48),
     **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 2),
     **dict.fromkeys(("encoder_layers", "decoder_layers", "num_decoder_layers"), 2),
@@ -34,6 +36,9 @@ SMALL = {
 
 #: How many samples of sound a model is given: a dozen steps are left of them.
 WAVE = 4800
+
+#: How many frames of a spectrogram a model is given that halves them and takes as many as it has positions.
+FRAMES = 48
 
 _TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 
@@ -125,6 +130,8 @@ def _of_transformers(transformers: Any, rest: str, name: str) -> Found:
 
 def _shrink(config: Any) -> None:
     """Make a configuration small enough for tests, as far as its names are known."""
+    for part in _parts(config):
+        _shrink(part)
     if hasattr(config, "depths"):  # such as ConvNext, whose stages have widths and strides that go together
         if not hasattr(config, "window_size"):  # windows have to fit
             config.image_size = 64
@@ -136,6 +143,8 @@ def _shrink(config: Any) -> None:
         config.num_key_value_heads = SMALL["num_attention_heads"]
     if hasattr(config, "conv_stride"):  # of what hears a wave; one is as wide as the next
         config.conv_dim = [SMALL["hidden_size"]] * len(config.conv_stride)
+    if hasattr(config, "num_mel_bins") and hasattr(config, "max_source_positions"):
+        config.max_source_positions = FRAMES // 2
     for key in _TOKENS:
         token = getattr(config, key, None)
         if isinstance(token, int) and token >= SMALL["vocab_size"]:
@@ -145,6 +154,12 @@ def _shrink(config: Any) -> None:
     for key in ("image_size", "patch_size"):
         if isinstance(getattr(config, key, None), int):
             setattr(config, key, {"image_size": 32, "patch_size": 8}[key])
+
+
+def _parts(config: Any) -> list[Any]:
+    """The configurations within one, such as those of a text and a picture."""
+    parts = [getattr(config, key, None) for key in ("text_config", "vision_config", "audio_config")]
+    return [part for part in parts if hasattr(part, "model_type")]
 
 
 def _is_computed(config: Any, key: str) -> bool:
@@ -160,6 +175,11 @@ def _inputs_for(config: Any, takes: str, name: str) -> Callable[[], Inputs]:
         return drawn([f"pixel_values=2,{channels},{size},{size}"])
     if takes == "input_values" and hasattr(config, "conv_stride"):
         return drawn([f"input_values=2,{WAVE}"])
+    if pair := _text_and_picture(config):
+        return drawn(pair)
+    decoded = f"decoder_input_ids=2,12:int64:2..{getattr(config, 'vocab_size', 99)}"
+    if takes == "input_features" and getattr(config, "max_source_positions", 0) == FRAMES // 2:
+        return drawn([f"input_features=2,{config.num_mel_bins},{FRAMES}", decoded, "use_cache=value:False"])
     if takes != "input_ids" or not isinstance(getattr(config, "vocab_size", None), int):
         return _unknown(
             f"{name}: what it takes is not known well enough; give its inputs, as in --input {takes}=SHAPE, "
@@ -167,8 +187,19 @@ def _inputs_for(config: Any, takes: str, name: str) -> Callable[[], Inputs]:
         )
     texts = [f"input_ids=2,16:int64:2..{config.vocab_size}", "attention_mask=ones:2,16:int64"]
     if getattr(config, "is_encoder_decoder", False):
-        texts += [f"decoder_input_ids=2,12:int64:2..{config.vocab_size}"]
+        texts += [decoded]
     return drawn([*texts, "use_cache=value:False"] if hasattr(config, "use_cache") else texts)
+
+
+def _text_and_picture(config: Any) -> list[str]:
+    """Inputs for a model of two towers, one that reads and one that sees; none for any other."""
+    text, vision = getattr(config, "text_config", None), getattr(config, "vision_config", None)
+    size, words = getattr(vision, "image_size", None), getattr(text, "vocab_size", None)
+    mixes = hasattr(config, "image_token_id") or hasattr(config, "image_token_index")  # pictures among words
+    if mixes or text is None or not isinstance(size, int) or not isinstance(words, int):
+        return []
+    channels, length = getattr(vision, "num_channels", 3), min(16, text.max_position_embeddings)
+    return [f"input_ids=2,{length}:int64:2..{words}", f"pixel_values=2,{channels},{size},{size}"]
 
 
 _FINDERS: dict[str, tuple[str, Callable[[Any, str, str], Found]]] = {

@@ -587,8 +587,34 @@ def test_a_model_that_hears_is_given_a_wave():
     )
 
 
+def test_a_model_that_reads_and_sees_is_shrunk_in_both_and_given_both():
+    text = SimpleNamespace(model_type="text", vocab_size=49408, hidden_size=512, max_position_embeddings=77)
+    vision = SimpleNamespace(model_type="vision", hidden_size=768, image_size=224, patch_size=32)
+    config = SimpleNamespace(text_config=text, vision_config=vision)
+    zoo._shrink(config)
+    args, kwargs = zoo._inputs_for(config, "input_ids", "hf:CLIPConfig")()
+
+    assert (text.hidden_size, vision.hidden_size) == (32, 32)
+    assert (args, {name: tuple(value.shape) for name, value in kwargs.items()}) == (
+        (),
+        {"input_ids": (2, 16), "pixel_values": (2, 3, 32, 32)},
+    )
+
+
+def test_a_model_that_halves_a_spectrogram_is_given_one_of_its_length():
+    config = SimpleNamespace(vocab_size=51865, num_mel_bins=80, max_source_positions=1500)
+    zoo._shrink(config)
+    args, kwargs = zoo._inputs_for(config, "input_features", "hf:WhisperConfig")()
+
+    assert config.max_source_positions == 24
+    assert (args, {name: tuple(kwargs[name].shape) for name in ("input_features", "decoder_input_ids")}) == (
+        (),
+        {"input_features": (2, 80, 48), "decoder_input_ids": (2, 12)},
+    )
+
+
 def test_a_model_that_takes_something_else_says_what_once_it_is_asked():
-    make_inputs = zoo._inputs_for(SimpleNamespace(vocab_size=99), "input_features", "hf:WhisperConfig")
+    make_inputs = zoo._inputs_for(SimpleNamespace(vocab_size=99), "input_features", "hf:ClapConfig")
 
     with pytest.raises(UsageError, match="as in --input input_features=SHAPE"):
         make_inputs()

@@ -410,6 +410,7 @@ def _passed_to_each(net: nn.Module) -> Iterator[str]:
                 )
 
 
+@functools.cache
 def changed_by_building(build: Build) -> list[str]:
     """Containers that two builds share, and that building changes."""
     net = build()

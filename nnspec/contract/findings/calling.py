@@ -371,12 +371,13 @@ def _defaults(function: types.FunctionType) -> dict[str, Any]:
 
 
 def layers_made(net: nn.Module, example: Example) -> list[str]:
-    """Modules that a call registers a parameter in, and that are not part of the module."""
+    """Modules that a call registers a parameter of their own in, and that are not part of the module."""
     parts, made = {id(module) for module in net.modules()}, dict[int, nn.Module]()
+    known = {id(parameter): parameter for parameter in parameters(net).values()}
     register = nn.Module.register_parameter
 
     def noting(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
-        if param is not None and id(module) not in parts:
+        if param is not None and id(module) not in parts and id(param) not in known:
             made[id(module)] = module
         register(module, name, param)
 

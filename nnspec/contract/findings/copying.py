@@ -59,40 +59,40 @@ def follows_the_original(after: Any, expected: Any) -> list[str]:
     ]
 
 
-def not_picklable(net: nn.Module) -> list[str]:
-    """The error of pickle, and the attribute it is about."""
+def through_pickle(net: nn.Module) -> tuple[list[str], Any]:
+    """What keeps a module from coming back from pickle, and what comes back."""
     try:
-        pickle.dumps(net)
+        pickled = pickle.dumps(net)
     except Exception as error:
-        culprits = [
-            dotted(path, name)
-            for path, module in net.named_modules()
-            for name, value in vars(module).items()
-            if name not in OF_TORCH and not _is_picklable(value)
-        ]
-        return [
-            f"{listed(culprits) or type(net).__name__} cannot be pickled: {brief(error)}; a class or "
-            "function is pickled by its name, so write it at the top of its file, and make locks, files and "
-            "generators when they are needed"
-        ]
-    return []
-
-
-def not_unpickled(net: nn.Module) -> list[str]:
-    """The error with which a module does not come back from pickle."""
+        return _not_picklable(net, error), None
     try:
-        back = pickle.loads(pickle.dumps(net))
+        back = pickle.loads(pickled)
     except Exception as error:
         return [
             f"it is pickled, and pickle.loads raises {brief(error)}; let __new__ and __setstate__ do with "
             "what pickle gives them, and give __new__ no arguments of its own without __getnewargs__"
-        ]
+        ], None
     if not isinstance(back, nn.Module):
         return [
             f"it comes back from pickle as {kind_of(back)}; let __reduce__ name what builds the module, or "
             "leave it away"
-        ]
-    return []
+        ], None
+    return [], back
+
+
+def _not_picklable(net: nn.Module, error: Exception) -> list[str]:
+    """What is said of an error of pickle, with the attribute that it is about."""
+    culprits = [
+        dotted(path, name)
+        for path, module in net.named_modules()
+        for name, value in vars(module).items()
+        if name not in OF_TORCH and not _is_picklable(value)
+    ]
+    return [
+        f"{listed(culprits) or type(net).__name__} cannot be pickled: {brief(error)}; a class or "
+        "function is pickled by its name, so write it at the top of its file, and make locks, files and "
+        "generators when they are needed"
+    ]
 
 
 def _is_picklable(value: object) -> bool:

@@ -237,7 +237,7 @@ def _call(net: nn.Module, example: Example, seed: int) -> Any:
     return net(*args, **kwargs)
 
 
-def without_batch(net: nn.Module, example: Example) -> list[str]:
+def no_batch(net: nn.Module, example: Example) -> list[str]:
     """Why it cannot be said which rows of the inputs belong to which rows of the outputs."""
     args, kwargs = example()
     if any(isinstance(value, list) and tensors_in(value) for value in (*args, *kwargs.values())):
@@ -390,7 +390,7 @@ def no_rows_refused(net: nn.Module, example: Example) -> list[str]:
         if "cannot reshape tensor of 0 elements" in str(error):
             return [
                 f"with 0 rows it raises {brief(error)}: of nothing torch cannot tell what -1 is; write "
-                "flatten(1), or the number of columns"
+                "flatten(1) or unflatten(-1, (-1, width)), or the number of columns"
             ]
     return []
 

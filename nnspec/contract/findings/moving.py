@@ -37,6 +37,10 @@ FACTORIES = (
     *("randn", "randperm", "tensor", "as_tensor", "zeros", "tril_indices", "triu_indices"),
 )
 
+#: What torch says where it has no kernel for a dtype; the others of an LSTM under autocast, on a CPU without
+#: bfloat16, and of a grouped_mm in float64.
+NO_KERNEL = ("not implemented for", "could not create a primitive", "Expected mat_a to be Float32")
+
 
 def process_settings() -> dict[str, Any]:
     """The settings of the process that a module leaves alone."""
@@ -115,11 +119,28 @@ def _wrong(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
     ]
 
 
-def coarse_angles(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
-    """Sines and cosines of angles that a dtype holds too coarsely, in a call with inputs in it."""
-    inputs = mapped(example(), lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+class InBfloat16(NamedTuple):
+    """A call in bfloat16: what was not cast, what went wrong, and the angles that were taken too coarsely."""
+
+    uncast: list[str]
+    wrong: list[str]
+    coarse: list[str]
+
+
+@functools.cache
+def in_bfloat16(build: Build, example: Example) -> InBfloat16:
+    """The call of a fresh module in train mode in bfloat16."""
+    net = register(ready(build, example))
+    net.bfloat16()
+    if uncast := not_cast(net, torch.bfloat16):
+        return InBfloat16(uncast, [], [])
     with _Angles() as angles:
-        run(net, lambda: inputs)
+        wrong = not_computed_in(net, example, torch.bfloat16)
+    return InBfloat16([], wrong, _too_coarse(angles, torch.bfloat16))
+
+
+def _too_coarse(angles: _Angles, dtype: torch.dtype) -> list[str]:
+    """Sines and cosines of angles that a dtype holds too coarsely."""
     return [
         f"forward takes the {name} of angles up to {largest:.4g} in {dtype}{where}, which holds such a "
         f"number to {step:.2g} only: the results have little to do with those in float32; compute angles in "
@@ -244,7 +265,7 @@ def _cure_of_dtype(net: nn.Module | None, example: Example, dtype: torch.dtype, 
 
 def without_kernel(sentences: list[str]) -> list[str]:
     """Those of what was found that say that torch itself has no kernel for a dtype here."""
-    return [one for one in sentences if "not implemented for" in one or "nsupported" in one]
+    return [one for one in sentences if "nsupported" in one or any(words in one for words in NO_KERNEL)]
 
 
 def left_as_a_part(net: nn.Module, part: nn.Module) -> list[str]:

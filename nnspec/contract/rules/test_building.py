@@ -58,12 +58,12 @@ def test_overrides_take_the_same(build):
     yield building.narrowed(net)
 
 
-def test_padding_is_zero(construct):
+def test_padding_is_zero(construct, build):
     """An embedding is built with zeros in its row for padding.
 
     What initialises all weights alike fills it too.
     """
-    yield building.padding_filled(construct())
+    yield building.padding_filled(build())
 
 
 def test_modules_are_told_apart(build):
@@ -74,12 +74,12 @@ def test_modules_are_told_apart(build):
     yield building.equal_modules(build())
 
 
-def test_weights_start_apart(construct, other):
+def test_weights_start_apart(construct, build, other):
     """No two layers of a container are built with the same random numbers.
 
     ``copy.deepcopy`` of one layer gives each the same start.
     """
-    yield building.starting_equal(construct(), other())
+    yield building.starting_equal(build(), other())
 
 
 def test_a_missing_attribute(build):

@@ -39,11 +39,9 @@ def test_hooks_of_submodules_run(ready, example):
     yield calling.hooks_passed_by(ready(), example)
 
 
-def test_a_second_call(ready, example):
+def test_a_second_call(build, example):
     """After one call a module accepts a second."""
-    net = ready()
-
-    yield calling.second_call_refused(net, example)
+    yield not_applicable.one_call_only(build, example)
 
 
 def test_outputs_are_numbers(ready, example):

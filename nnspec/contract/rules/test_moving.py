@@ -29,7 +29,9 @@ def test_computing_in_float64(build, ready, example, unless):
     net.double()
     unless(moving.not_cast(net, torch.float64))
 
-    yield moving.not_computed_in(net, example, torch.float64)
+    found = not_applicable.wrong_in_float64(build, example)
+    unless(moving.without_kernel(found))
+    yield found
 
 
 def test_a_cast_after_a_call(build, ready, example, unless):
@@ -42,14 +44,14 @@ def test_a_cast_after_a_call(build, ready, example, unless):
     )
     unless(not_applicable.one_call_only(build, example))
     net = registration.register(ready())
-    unless(not_applicable.not_in_float64(build, example))
+    unless(not_applicable.wrong_in_float64(build, example))
     nested.run(net, example)
     net.double()
 
     yield moving.not_computed_after_a_call(net, example, torch.float64)
 
 
-def test_computing_in_bfloat16(build, ready, example, unless):
+def test_computing_in_bfloat16(build, example, unless):
     """A module that computes in float64 computes in bfloat16 too.
 
     A constant that is made in float32 unless the inputs are float64 goes with every dtype but the one that
@@ -59,16 +61,13 @@ def test_computing_in_bfloat16(build, ready, example, unless):
         not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
     )
     unless(not_applicable.not_in_float64(build, example))
-    net = registration.register(ready())
-    net.bfloat16()
-    unless(moving.not_cast(net, torch.bfloat16))
-    found = moving.not_computed_in(net, example, torch.bfloat16)
-    unless(moving.without_kernel(found))
+    there = moving.in_bfloat16(build, example)
+    unless(there.uncast + moving.without_kernel(there.wrong))
 
-    yield found
+    yield there.wrong
 
 
-def test_angles_are_not_coarse(build, ready, example, unless):
+def test_angles_are_not_coarse(build, example, unless):
     """Sines and cosines are taken of angles that are known well enough.
 
     In bfloat16 the numbers from 256 on are two apart: positions times rates are angles in float32 only.
@@ -77,11 +76,10 @@ def test_angles_are_not_coarse(build, ready, example, unless):
         not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
     )
     unless(not_applicable.not_in_float64(build, example))
-    net, probe = registration.register(ready()), registration.register(ready())
-    net.bfloat16(), probe.bfloat16()
-    unless(moving.not_cast(probe, torch.bfloat16) + moving.not_computed_in(probe, example, torch.bfloat16))
+    there = moving.in_bfloat16(build, example)
+    unless(there.uncast + there.wrong)
 
-    yield moving.coarse_angles(net, example, torch.bfloat16)
+    yield there.coarse
 
 
 def test_float16_keeps_numbers(build, example, unless):

@@ -6,6 +6,7 @@ each time the module is built.
 
 from torch import nn
 
+from nnspec.contract import not_applicable
 from nnspec.contract.findings import building
 
 
@@ -29,8 +30,8 @@ def test_order_in_another_process(construct, elsewhere, unless):
     A set of texts has another order in each run of Python, and hash() of a text is another number. What is
     trained in one run and goes on in the next, or in several processes at once, finds other parameters.
     """
-    net = construct()
-    unless(building.names_differ(net, construct()) + building.order_differs(net, construct()))
+    net, again = construct(), construct()
+    unless(building.names_differ(net, again) + building.order_differs(net, again))
 
     yield building.differs_elsewhere(net, elsewhere(net).names)
 
@@ -50,7 +51,7 @@ def test_builds_share_nothing(construct):
 
     What is the default of an argument is made once, and every instance gets the same one.
     """
-    yield building.shared_by_builds(construct(), construct())
+    yield not_applicable.sharing(construct)
     yield building.changed_by_building(construct)
 
 

@@ -11,9 +11,9 @@ from nnspec.contract.findings import modes
 def test_rows_are_independent(build, ready, example, unless):
     """In eval mode the output for a row depends on no other row of its batch, and not on its place."""
     unless(not_applicable.unrepeatable(build, example))
-    net, same, probe = ready(), ready(), ready()
-    net.eval(), same.eval(), probe.eval()
-    unless(modes.without_batch(probe, example))
+    unless(not_applicable.without_batch(build, example))
+    net, same = ready(), ready()
+    net.eval(), same.eval()
 
     yield modes.rows_dependent(net, same, example)
 
@@ -24,9 +24,9 @@ def test_another_batch_size(build, ready, example, unless):
     The last batch of a data set is smaller than the others.
     """
     unless(not_applicable.unrepeatable(build, example))
+    unless(not_applicable.without_batch(build, example))
     net = ready()
     net.eval()
-    unless(modes.without_batch(net, example))
 
     yield modes.sizes_refused(net, example)
 
@@ -37,9 +37,9 @@ def test_a_batch_of_one(build, ready, example, unless):
     ``squeeze()`` without a dimension takes the batch away too.
     """
     unless(not_applicable.unrepeatable(build, example))
+    unless(not_applicable.without_batch(build, example))
     net = ready()
     net.eval()
-    unless(modes.without_batch(net, example))
     unless(modes.sizes_refused(net, example))
 
     yield modes.one_row_refused(net, example)
@@ -51,8 +51,8 @@ def test_an_empty_batch(build, ready, example, unless):
     Such as the boxes of an image in which nothing was found. ``view(0, -1)`` is refused.
     """
     unless(not_applicable.unrepeatable(build, example))
+    unless(not_applicable.without_batch(build, example))
     net = ready()
     net.eval()
-    unless(modes.without_batch(net, example))
 
     yield modes.no_rows_refused(net, example)

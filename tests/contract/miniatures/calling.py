@@ -694,7 +694,7 @@ MINIATURES = [
         FlattensToTheRest,
         "rows.an_empty_batch",
         "with 0 rows it raises RuntimeError: cannot reshape tensor of 0 elements",
-        "write flatten(1), or the number of columns",
+        "write flatten(1) or unflatten(-1, (-1, width)), or the number of columns",
         Flattens,
         images,
     ),

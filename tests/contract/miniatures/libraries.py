@@ -8,7 +8,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from miniatures import Miniature, Net
+from miniatures import Miniature, Net, rows
 
 
 def counted(net, forward):
@@ -239,6 +239,82 @@ class CoarseWeight(Net):
         self.body.weight = nn.Parameter(self.body.weight.detach().as_subclass(Coarse))
 
 
+class LacksAKernel(Net):
+    """It says what nn.LSTM does under autocast, on a CPU that does not compute in bfloat16."""
+
+    def forward(self, x):
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive descriptor for the LSTM forward propagation")
+        return super().forward(x)
+
+
+class MixesExperts(Net):
+    """It computes as the experts of transformers do, with a function that torch has not for float64."""
+
+    def forward(self, x):
+        return super().forward(grouped(x, self.body.weight))
+
+
+def grouped(x, weight):
+    """The products of torch.nn.functional.grouped_mm, and its refusal."""
+    if x.dtype == torch.float64:
+        raise RuntimeError("Expected mat_a to be Float32, BFloat16 or Float16 matrix, got Double")
+    return x @ weight
+
+
+class MixesExpertsInFloat32(MixesExperts):
+    """What it adds is in float32, whatever it is given."""
+
+    def forward(self, x):
+        return Net.forward(self, grouped(x, self.body.weight) + torch.zeros(4, device=x.device))
+
+
+class Product(nn.Module):
+    """A weight by itself, perhaps with a scale, as tltorch's tensors are modules."""
+
+    def __init__(self, weight, scale=None):
+        super().__init__()
+        self.weight, self.scale = weight, scale
+
+    def forward(self, x):
+        return x @ (self.weight if self.scale is None else self.weight * self.scale)
+
+
+class HandsItsWeightOn(Net):
+    """What a call makes holds a parameter that the module has."""
+
+    def forward(self, x):
+        return super().forward(Product(self.body.weight)(x))
+
+
+class ScalesItAnew(Net):
+    """What a call makes has a parameter that nobody else has, too."""
+
+    def forward(self, x):
+        weight = self.body.weight
+        return super().forward(Product(weight, nn.Parameter(torch.ones_like(weight)))(x))
+
+
+class TakesASpread(Net):
+    """It takes a second input, and does not look at it."""
+
+    def forward(self, x, y):
+        return super().forward(x)
+
+
+class AddsASpread(Net):
+    """It sees how far numbers are apart, which a mirror does not change, as kornia's Sobel does."""
+
+    def forward(self, x, y):
+        return super().forward(x) + (y - y.mean(-1, keepdim=True)).abs().sum(-1, keepdim=True)
+
+
+def pairs():
+    """Two inputs, each of three rows of four features."""
+    (x,), _ = rows()
+    return (x, x.flip(1).square()), {}
+
+
 MINIATURES = [
     Miniature(
         HoldsItself,
@@ -290,10 +366,34 @@ MINIATURES = [
         "use torch.empty, torch.tensor and the like",
         EmptyPlaceholder,
     ),
+    Miniature(
+        MixesExpertsInFloat32,
+        "moving.computing_in_bfloat16",
+        "with parameters and inputs in torch.bfloat16 it raises RuntimeError",
+        "forward calls torch.zeros without dtype=: give it dtype=x.dtype",
+        MixesExperts,
+    ),
+    Miniature(
+        ScalesItAnew,
+        "calling.no_layer_is_made",
+        "forward makes a Product: in each call its parameters are new",
+        "make it in __init__, on self",
+        HandsItsWeightOn,
+    ),
+    Miniature(
+        TakesASpread,
+        "calling.every_input_counts",
+        "the input `y` counts for nothing: with other values the outputs are the same",
+        "use it in forward, or do not take it",
+        AddsASpread,
+        pairs,
+    ),
 ]
 
 #: Modules that a rule said something untrue of, with that rule; other rules may be violated.
 NOT_ACCUSED = [
+    ("calling.under_autocast", LacksAKernel),
+    ("moving.computing_in_float64", MixesExperts),
     ("moving.cuda", AsksForAStream),
     ("moving.computing_on_meta", KeepsItsParameters),
     ("rows.rows_are_independent", Integrates),

@@ -210,8 +210,8 @@ def segmentation_models_pytorch():
 def torch_geometric():
     from torch_geometric import nn as geometric
 
-    def graph():
-        return torch.randn(6, 8), torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 0]])
+    def graph():  # with one neighbor each, attention has nothing to choose
+        return torch.randn(6, 8), torch.tensor([[0, 1, 2, 3, 4, 5, 0, 2], [1, 2, 3, 4, 5, 0, 3, 5]])
 
     for name in ("GCN", "GraphSAGE", "GAT", "GIN", "EdgeCNN"):
         yield name, partial(getattr(geometric, name), 8, 16, 2, 4), graph
@@ -221,7 +221,7 @@ def torch_geometric():
     yield "MLP", partial(geometric.MLP, [8, 16, 4]), floats(6, 8)
     attentive = partial(geometric.AttentiveFP, 8, 16, 4, edge_dim=3, num_layers=2, num_timesteps=2)
     batch = partial(torch.zeros, 6, dtype=torch.int64)
-    yield "AttentiveFP", attentive, lambda: (*graph(), torch.randn(6, 3), batch())
+    yield "AttentiveFP", attentive, lambda: (*graph(), torch.randn(8, 3), batch())
 
 
 def x_transformers():
