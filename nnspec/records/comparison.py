@@ -260,7 +260,7 @@ def as_text(comparison: Comparison, *, with_clauses: bool = True) -> str:
         lines += ["", f"{comparison.elsewhere} changes speak of nothing that this code uses"]
     if comparison.unnamed:
         lines += [
-            f"{comparison.unnamed} of them name nothing that can be looked for; without --used-in all are told"
+            f"{comparison.unnamed} of them name nothing that can be looked for: told without --used-in only"
         ]
     if with_clauses:
         lines += _clauses_told(comparison)
