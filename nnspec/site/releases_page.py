@@ -18,6 +18,7 @@ def pages(book: Book) -> dict[str, str]:
         book=book,
         clauses=[clause for clause in book.specification.clauses.values() if differs(book, clause)],
         releases=RELEASES,
+        before=dict(zip(RELEASES[1:], RELEASES, strict=False)),
         outcomes=LETTERS,
         runs=[_run(book, record) for record in book.records],
     )
