@@ -68,7 +68,7 @@ GENERATED = ("_generated", "api", "spec", "upgrade", "contract/rules", "docstrin
 HEAVY = 300_000
 
 #: Words of a literal, and the text of a link.
-_SPANS = re.compile(r'<span class="(?:pre|std std-ref)">([^<]*)</span>')
+_SPANS = re.compile(r'<span class="(?:pre|doc|std std-ref)">([^<]*)</span>')
 
 #: Attributes of which nothing uses the rest.
 _SHORTER = {
