@@ -9,7 +9,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const { letters, rows, order } = window.nnspec;
   const place = ([id]) => order.indexOf(id.split(".")[0]);
   const known = rows.filter(([, statement]) => statement).sort((one, other) => place(one) - place(other));
-  const letterOf = Object.fromEntries(Object.entries(letters).map(([letter, [name]]) => [name, letter]));
+  const letterOf = Object.fromEntries(Object.entries(letters).map(([letter, name]) => [name, letter]));
 
   const differs = (outcomes) => new Set(outcomes.replace(/[u.]/g, "")).size > 1;
 
@@ -29,12 +29,12 @@ document.addEventListener("DOMContentLoaded", () => {
     const link = head.appendChild(document.createElement("a"));
     link.href = `spec/${id.split(".").slice(0, 2).join("/")}.html#${id}`;
     link.textContent = statement;
-    for (const letter of outcomes) {
-      const [name, sign] = letters[letter];
+    for (const [neighbours] of outcomes.matchAll(/(.)\1*/gs)) {
+      const name = letters[neighbours[0]];
       const cell = row.appendChild(document.createElement("td"));
       cell.className = name.replace(" ", "-");
-      cell.setAttribute("aria-label", name);
-      cell.textContent = sign;
+      cell.colSpan = neighbours.length;
+      cell.textContent = name;
     }
     return row;
   };

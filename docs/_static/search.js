@@ -18,12 +18,14 @@ document.addEventListener("DOMContentLoaded", async () => {
     });
   const element = (name, text, className = "") => Object.assign(document.createElement(name), { textContent: text, className });
 
-  results.replaceChildren(element("p", "Searching …"));
+  const status = element("p", "Searching …");  // which a screen reader reads, unlike the whole list
+  status.setAttribute("role", "status");
+  results.replaceChildren(status);
   try {
     for (const name of ["search-data.js", "search/base-stemmer.js", "search/english-stemmer.js"]) await load(name);
     for (const name of ["search/minisearch.js", "search/engine.js"]) await load(name);
   } catch (error) {
-    results.replaceChildren(element("p", `The search does not work here: ${error.message}.`));
+    status.textContent = `The search does not work here: ${error.message}.`;
     return;
   }
 
@@ -54,11 +56,12 @@ document.addEventListener("DOMContentLoaded", async () => {
 
   const found = window.nnspecSearch.find(asked);
   if (!found.length) {
-    results.replaceChildren(element("p", "Nothing has any of these words. Try a name of the API, a part of the error message, or fewer letters."));
+    status.textContent = "Nothing has any of these words. Try a name of the API, a part of the error message, or fewer letters.";
     return;
   }
   const list = element("ol", "", "results");
   list.append(...found.map(itemOf));
-  results.replaceChildren(list);
+  status.textContent = found.length === 1 ? "1 answer" : `${found.length} answers, the best first`;
+  results.append(list);
   document.title = `${asked} - ${document.title}`;
 });

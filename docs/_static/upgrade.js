@@ -30,7 +30,7 @@ document.addEventListener("DOMContentLoaded", () => {
   };
 
   const element = (name, text = "", className = "") => Object.assign(document.createElement(name), { textContent: text, className });
-  const told = (letter) => (letter === "." ? "no row" : letters[letter][0]);
+  const told = (letter) => (letter === "." ? "no row" : letters[letter]);
 
   // Text whose only markup is `code` between backticks.
   const marked = (name, text) => {

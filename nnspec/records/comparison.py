@@ -16,6 +16,7 @@ from nnspec.clauses.threads import ROLES, address
 from nnspec.records import checks, reading, record
 from nnspec.records.outcomes import ABSENT, ERROR, HOLDS, NO_LONGER, NOT_YET, UNMET, VIOLATED
 from nnspec.records.record import Record, RecordError
+from nnspec.records.spoken import Names
 from nnspec.records.upgrading import written_between
 from nnspec.records.used import Uses, places_of
 
@@ -76,6 +77,7 @@ class Comparison:
         before, after: the names of the records, such as ``2.4.1-cpu``.
         written: the changes that the releases on the way brought, those that hurt first.
         elsewhere: how many of them speak of nothing that somebody's code uses.
+        unnamed: how many of those name nothing of the API that could be looked for.
         newly_holds: false before, holds after.
         no_longer_holds: holds before, false after.
         added: without a row before.
@@ -89,6 +91,7 @@ class Comparison:
     after: str
     written: list[WrittenChange] = field(default_factory=list)
     elsewhere: int = 0
+    unnamed: int = 0
     newly_holds: list[Change] = field(default_factory=list)
     no_longer_holds: list[Change] = field(default_factory=list)
     added: list[Change] = field(default_factory=list)
@@ -211,10 +214,13 @@ def write_changes(comparison: Comparison, specification: Specification, uses: Us
         uses: what somebody's code uses, if only that matters.
     """
     before, after = (release_of(name.partition("-")[0]) for name in (comparison.before, comparison.after))
+    names = Names(specification) if uses is not None else None
     for release, change in written_between(specification, before, after):
-        places = places_of(change, uses, specification) if uses is not None else []
-        if uses is not None and not places:
+        spoken = names.of(change) if names else []
+        places = places_of(spoken, uses or {})
+        if names and not places:
             comparison.elsewhere += 1
+            comparison.unnamed += not spoken
             continue
         comparison.written.append(
             WrittenChange(
@@ -252,6 +258,10 @@ def as_text(comparison: Comparison, *, with_clauses: bool = True) -> str:
             lines += [line for change in changes for line in _told(change)]
     if comparison.elsewhere:
         lines += ["", f"{comparison.elsewhere} changes speak of nothing that this code uses"]
+    if comparison.unnamed:
+        lines += [
+            f"{comparison.unnamed} of them name nothing that can be looked for: told without --used-in only"
+        ]
     if with_clauses:
         lines += _clauses_told(comparison)
     lines += [f"note: {note}" for note in comparison.notes]

@@ -11,13 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nnspec.clauses import syntax
-from nnspec.clauses.clause import API_ROLES, references_in
-from nnspec.clauses.specification import Specification
-from nnspec.clauses.tables import Change
 from nnspec.errors import UsageError
-
-_CODE = re.compile(r"`([^`]+)`")
-_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+from nnspec.records.spoken import is_member
 
 
 class Place(NamedTuple):
@@ -74,17 +69,15 @@ def _names(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield f".{node.name}", node.lineno  # a method that overrides one of torch's
 
 
-def places_of(change: Change, uses: Uses, specification: Specification) -> list[Place]:
+def places_of(names: Iterable[str], uses: Uses) -> list[Place]:
     """Where code uses what a change speaks of; empty if it does not.
 
-    A change speaks of the API names that the statements of its clauses link to; of those that its text has
-    between backticks, where it has any of them.
+    It may use it unseen, through somebody else's function for instance.
     """
     found: dict[Place, None] = {}
-    for name in _spoken_of(change, specification):
-        owner, _, last = name.rpartition(".")
-        is_member = owner.rpartition(".")[2][:1].isupper()
-        used = [f".{last}"] if is_member else [other for other in uses if _is_same(other, name)]
+    for name in names:
+        last = name.rpartition(".")[2]
+        used = [f".{last}"] if is_member(name) else [other for other in uses if _is_same(other, name)]
         found |= dict.fromkeys(place for other in used for place in uses.get(other, ()))
     return sorted(found)
 
@@ -92,25 +85,12 @@ def places_of(change: Change, uses: Uses, specification: Specification) -> list[
 def _is_same(used: str, name: str) -> bool:
     """Whether two dotted names may lead to one thing, such as a class and where it is defined."""
     (module, _, last), (other, _, wanted) = used.rpartition("."), name.rpartition(".")
+    if last[:1].isupper():
+        return bool(module) and re.fullmatch(rf"{re.escape(wanted)}(?:[123]d)?", last) is not None
     if last != wanted or not module:
         return False
-    if last[0].isupper() or module == other:
+    if module == other:
         return True
     if "torch" in (module, other):
         return False
     return module.startswith(f"{other}.") or other.startswith(f"{module}.")
-
-
-def _spoken_of(change: Change, specification: Specification) -> Iterable[str]:
-    """The dotted names of the API that a change speaks of."""
-    clauses = [specification.clauses[name] for name in change.clauses if name in specification.clauses]
-    targets = [
-        reference.target
-        for clause in clauses
-        for reference in references_in(clause.statement)
-        if reference.role in API_ROLES
-    ]
-    code = " ".join(_CODE.findall(change.what))
-    written = {piece for dotted in _NAME.findall(code) for piece in dotted.split(".")}
-    named = [target for target in targets if target.rpartition(".")[2] in written]
-    return dict.fromkeys(named or targets)

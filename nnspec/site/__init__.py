@@ -7,11 +7,13 @@ before Sphinx reads it, and gives every clause the anchor that is its id.
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.errors import SphinxError
+from sphinx.util import logging
 
 from nnspec.errors import NnspecError
 from nnspec.records.files import write_whole
@@ -61,7 +63,22 @@ SCRIPTS = {
 }
 
 #: Where nothing but generated files lie, below the source folder.
-GENERATED = ("_generated", "api", "spec", "upgrade", "contract/rules", "docstrings")
+GENERATED = ("_generated", "api", "spec", "upgrade", "contract/rules", "docstrings", "questions")
+
+
+#: How many bytes a page may have.
+HEAVY = 300_000
+
+#: Words of a literal, and the text of a link.
+_SPANS = re.compile(r'<span class="(?:pre|doc|std std-ref)">([^<]*)</span>')
+
+#: Attributes of which nothing uses the rest.
+_SHORTER = {
+    'class="docutils literal notranslate"': 'class="literal notranslate"',
+    '<a class="reference internal" ': "<a ",
+}
+
+_LOG = logging.getLogger(__name__)
 
 
 def setup(app: Any) -> dict[str, object]:
@@ -71,7 +88,9 @@ def setup(app: Any) -> dict[str, object]:
     app.connect("builder-inited", _write_pages)
     app.connect("html-page-context", _add_scripts)
     app.connect("html-page-context", _describe)
+    app.connect("html-page-context", _lighten)
     app.connect("build-finished", _drop_source_maps)
+    app.connect("build-finished", _weigh)
     return {"version": "2", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -108,6 +127,22 @@ def _drop_source_maps(app: Any, exception: Exception | None) -> None:
     """Take away what the theme ships for its own developers."""
     for path in Path(app.outdir, "_static").rglob("*.map"):
         path.unlink()
+
+
+def _lighten(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Take away markup of Sphinx's that shows nothing here and would be a third of some pages."""
+    if "body" in context:
+        body = _SPANS.sub(r"\1", context["body"])
+        for long, short in _SHORTER.items():
+            body = body.replace(long, short)
+        context["body"] = body
+
+
+def _weigh(app: Any, exception: Exception | None) -> None:
+    """Warn of a page that is too heavy: it wants to be two, or to say the same with less markup."""
+    for path in Path(app.outdir).rglob("*.html"):
+        if path.stat().st_size > HEAVY:
+            _LOG.warning("%s has %s bytes, more than %s", path, path.stat().st_size, HEAVY)
 
 
 def _add_scripts(app: Any, page: str, template: str, context: object, doctree: object) -> None:

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from nnspec.clauses import public_names
+from nnspec.clauses.chapter import title_of
 from nnspec.clauses.clause import API_ROLES, Clause, Reference, references_in
 from nnspec.search.documents import address, owner_of
 from nnspec.site.book import Book
@@ -28,6 +29,9 @@ TORCH_DOCS = "https://docs.pytorch.org/docs/stable"
 
 #: How many examples that use a name its class's page lists; more have a page of their own.
 MOST_USES = 15
+
+#: How many of them such a page lists; more have a page for each part.
+MOST_ON_A_PAGE = 600
 
 
 class Entry(NamedTuple):
@@ -53,19 +57,46 @@ def pages(book: Book) -> dict[str, str]:
     }
     for owner, own in owners:
         written[f"api/{owner}.rst"] = render(
-            "api_owner.rst.j2", owner=owner, entries=own, kind_of=_kind, official=official, most=MOST_USES
+            "api_owner.rst.j2",
+            owner=owner,
+            entries=own,
+            kind_of=_kind,
+            official=official,
+            documented=book.documentation,
+            most=MOST_USES,
         )
     for entry in entries:
         if len(entry.used) > MOST_USES:
-            chapters = groupby(entry.used, key=book.specification.chapter_of)
-            written[f"api/uses/{entry.name}.rst"] = render(
-                "api_uses.rst.j2",
-                entry=entry,
-                owner=owner_of(entry.name),
-                chapters=[(chapter, list(clauses)) for chapter, clauses in chapters],
-                address=address,
-            )
+            written |= _uses(entry, book)
     return written
+
+
+def _uses(entry: Entry, book: Book) -> dict[str, str]:
+    """The page of the examples that use a name, or that of the parts that have any, and theirs."""
+    whole = f"api/uses/{entry.name}.rst"
+    if len(entry.used) <= MOST_ON_A_PAGE:
+        return {whole: _listed(entry, entry.used, book, "../../")}
+    titles = {part.name: title_of(part.docstring) for part in book.specification.parts}
+    parts = [(part, list(own)) for part, own in groupby(entry.used, key=lambda clause: clause.part)]
+    counts = [(part, titles[part], len(own)) for part, own in parts]
+    return {whole: render("api_uses_parts.rst.j2", entry=entry, owner=owner_of(entry.name), parts=counts)} | {
+        f"api/uses/{entry.name}/{part}.rst": _listed(entry, own, book, "../../../", titles[part])
+        for part, own in parts
+    }
+
+
+def _listed(entry: Entry, clauses: Iterable[Clause], book: Book, root: str, part: str = "") -> str:
+    """A list of clauses by chapter."""
+    chapters = groupby(clauses, key=book.specification.chapter_of)
+    return render(
+        "api_uses.rst.j2",
+        entry=entry,
+        owner=owner_of(entry.name),
+        chapters=[(chapter, list(own)) for chapter, own in chapters],
+        address=address,
+        root=root,
+        part=part,
+    )
 
 
 def _entries(book: Book) -> Iterator[Entry]:

@@ -7,21 +7,9 @@ import json
 from nnspec.clauses import tables, threads
 from nnspec.clauses.releases import RELEASES
 from nnspec.records import comparison
-from nnspec.records.outcomes import ABSENT, ERROR, HOLDS, NO_LONGER, NOT_YET, OUTCOMES, UNMET, VIOLATED
+from nnspec.records.outcomes import OUTCOMES
 from nnspec.records.upgrading import Written, written_between
 from nnspec.site.book import NOT_RUN, Book
-
-#: Each outcome as one sign.
-SIGNS = {
-    HOLDS: "✓",
-    NOT_YET: "‹",  # noqa: RUF001
-    NO_LONGER: "›",  # noqa: RUF001
-    ABSENT: "–",  # noqa: RUF001
-    UNMET: "u",
-    VIOLATED: "✗",
-    ERROR: "!",
-    NOT_RUN: "·",
-}
 
 #: Each outcome as the letter that stands for it in the data.
 LETTERS = {name: letter for letter, name in zip("evlnauh", OUTCOMES, strict=True)} | {NOT_RUN: "."}
@@ -34,7 +22,7 @@ def pages(book: Book) -> dict[str, str]:
     rows = ",\n".join(_json(_row(book, name)) for name in sorted(ids))
     data = {
         "releases": RELEASES,
-        "letters": {letter: [name, SIGNS[name]] for name, letter in LETTERS.items()},
+        "letters": {letter: name for name, letter in LETTERS.items()},
         "order": [part.name for part in specification.parts],
         "hurts": tables.HURTS,
         "changes": [

@@ -19,17 +19,18 @@ VERDICTS = {
 
 
 def pages(book: Book) -> dict[str, str]:
-    """One page of claims, one of questions."""
+    """One page of claims, one of questions, and for each part one of the threads."""
     claims = book.specification.claims
     deciding, answering = book.specification.deciding("claim"), book.specification.deciding("question")
-    return {
+    groups, known = _by_part(book.specification), book.specification.clauses
+    threads = {
+        f"questions/{part.name}.rst": render("threads.rst.j2", part=part, threads=own, known=known)
+        for part, _, own in groups
+        if own
+    }
+    return threads | {
         "claims.rst": render("claims.rst.j2", claims=claims, clauses=deciding, verdicts=VERDICTS),
-        "questions.rst": render(
-            "questions.rst.j2",
-            groups=_by_part(book.specification),
-            clauses=answering,
-            known=book.specification.clauses,
-        ),
+        "questions.rst": render("questions.rst.j2", groups=groups, clauses=answering),
     }
 
 

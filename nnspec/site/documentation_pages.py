@@ -82,7 +82,14 @@ def _part(part: str, book: Book) -> str:
         ]
         objects.append((name, shown))
     kinds = {"heading": HEADING, "code": CODE}
-    return render("documentation_part.rst.j2", part=part, objects=objects, kinds=kinds)
+    return render(
+        "documentation_part.rst.j2",
+        part=part,
+        modules=PARTS[part],
+        objects=objects,
+        kinds=kinds,
+        torch=torch.__version__.partition("+")[0],
+    )
 
 
 def _sentence(text: str, row: Row | None, book: Book) -> Sentence:
@@ -121,13 +128,23 @@ def _report(sentence: Said, version: str, book: Book) -> str:
 
 
 def _code(names: Iterable[str], book: Book) -> list[str]:
-    """The example of the first of some clauses, as it runs."""
+    """The example of the first of some clauses that runs as it stands.
+
+    If none does, that of the first, with what runs it: pytest, in a checkout.
+    """
     clauses = book.specification.clauses
-    clause = next((clauses[name] for name in names if name in clauses), None)
-    if clause is None:
+    shown = [
+        (clauses[name], book.specification.chapter_of(clauses[name])) for name in names if name in clauses
+    ]
+    for clause, chapter in shown:
+        if not example.only_under_pytest(clause, chapter):
+            return ["```python", example.standalone(clause, chapter), "```"]
+    if not shown:
         return []
-    chapter = book.specification.chapter_of(clause)
-    return ["```python", example.standalone(clause, chapter), "```"]
+    clause, chapter = shown[0]
+    command = f"python -m pytest spec/{clause.part}/{clause.path.name} -k {clause.name}"
+    lead = f"To run this, `{command}` in a checkout of {book.repository or 'this specification'}:"
+    return [lead, "", "```python", example.example(clause, chapter), "```"]
 
 
 def _counts(part: str, said: Iterable[Said]) -> tuple[object, ...]:

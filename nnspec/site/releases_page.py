@@ -7,7 +7,7 @@ from nnspec.clauses.releases import RELEASES
 from nnspec.records.outcomes import HOLDS, UNMET
 from nnspec.records.record import Record
 from nnspec.site.book import NOT_RUN, Book
-from nnspec.site.browser_data import SIGNS
+from nnspec.site.browser_data import LETTERS
 from nnspec.site.templates import render
 
 
@@ -18,7 +18,8 @@ def pages(book: Book) -> dict[str, str]:
         book=book,
         clauses=[clause for clause in book.specification.clauses.values() if differs(book, clause)],
         releases=RELEASES,
-        signs=SIGNS,
+        before=dict(zip(RELEASES[1:], RELEASES, strict=False)),
+        outcomes=LETTERS,
         runs=[_run(book, record) for record in book.records],
     )
     return {"releases.rst": text}

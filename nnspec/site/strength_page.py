@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import structs
+from packaging.version import Version
 
 from nnspec.site.book import Book
 from nnspec.site.templates import render
@@ -24,9 +27,15 @@ def pages(book: Book) -> dict[str, str]:
         FileError: a record of it cannot be read.
     """
     folder = book.specification.records_folder
-    measured = [_tables(book, read_strength(path)) for path in sorted(folder.glob("strength-*.json"))]
-    judged = [_assertions(book, read_assertions(path)) for path in sorted(folder.glob("assertions-*.json"))]
+    measured = [_tables(book, read_strength(path)) for path in _newest_first(folder, "strength")]
+    judged = [_assertions(book, read_assertions(path)) for path in _newest_first(folder, "assertions")]
     return {"strength.rst": render("strength.rst.j2", measured=measured, judged=judged)}
+
+
+def _newest_first(folder: Path, kind: str) -> list[Path]:
+    """The records of a kind: those of the CPU, where all of torch.nn is changed, before those of a device."""
+    paths = {path: path.stem.split("-") for path in folder.glob(f"{kind}-*.json")}
+    return sorted(paths, key=lambda path: (paths[path][2] == "cpu", Version(paths[path][1])), reverse=True)
 
 
 def _tables(book: Book, strength: StrengthRecord) -> tuple[str, Row, list[Row], list[Row]]:

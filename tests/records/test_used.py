@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from nnspec.clauses.specification import read_specification
+from nnspec.clauses.tables import Change
 from nnspec.cli import main
+from nnspec.records.spoken import Names
 from nnspec.records.upgrading import written_between
 from nnspec.records.used import read_uses
 
@@ -157,3 +159,49 @@ def test_what_breaks_most_programs_is_among_the_first_three():
     first = [written.change.what for written in written_between(specification, "2.4", "2.15")[:3]]
 
     assert any("weights_only" in what for what in first), first
+
+
+@pytest.mark.parametrize(
+    ("what", "statement", "names"),
+    [
+        ("`trunc_normal_` draws again.", "It.", ["torch.nn.init.trunc_normal_"]),
+        ("InstanceNorm looks; a ValueError.", "It.", [f"torch.nn.InstanceNorm{at}d" for at in (1, 2)]),
+        ("`load(path, strict=True)` is new.", ":func:`torch.load` is.", ["torch.load"]),
+        ("`strict=True` and `copy` are new.", "``nn.GRU`` is of ``eval()``.", ["torch.nn.GRU"]),
+        ("Stores are dicts.", "``_buffers`` is.", ["torch.nn.Module._buffers"]),
+        (
+            "`DDP(torch.compile(net))` trains.",
+            "It.",
+            ["torch.nn.parallel.DistributedDataParallel", "torch.compile"],
+        ),
+        ("An `nn.Module` trains by `forward()`.", "It.", []),
+    ],
+    ids=["code", "class of dimensions", "linked", "statement", "private", "alias", "everywhere"],
+)
+def test_a_change_names_what_it_speaks_of(write, what, statement, names):
+    used = "nn.init.trunc_normal_(nn.InstanceNorm1d(2).weight)\n    nn.InstanceNorm2d(2)"
+    root = write(f'def test_a():\n    """{statement}"""\n    {used}\n')
+
+    assert Names(read_specification(root)).of(Change(what=what, clauses=("mini.small.a",))) == names
+
+
+def test_what_breaks_or_warns_names_what_can_be_looked_for():
+    specification = read_specification(Path(__file__).resolve().parents[2])
+    names = Names(specification)
+    changes = [change for release in specification.changes for change in release.changes]
+
+    assert [
+        change.what[:40] for change in changes if change.hurts in ("breaks", "warns") and not names.of(change)
+    ] == [
+        "A tensor flagged as a parameter passes f",
+        "Assertions in torch.nn hold under `pytho",
+        "An optimizer warns of a set of parameter",
+    ]
+
+
+def test_changes_that_name_nothing_are_counted_apart(told, tmp_path):
+    (tmp_path / "code.py").write_text("import torch\ntorch.load('x')\n")
+
+    _, out = told("--used-in", str(tmp_path / "code.py"))
+
+    assert "1 of them name nothing that can be looked for" in out

@@ -43,6 +43,8 @@ PAGES = (
     "tour.html",
     "evidence.html",
     "machines.html",
+    "docstrings/index.html",
+    "docstrings/module.html",
     "docstrings/wrong.html",
     "docstrings/wrong/module.html",
     "api/uses/torch.nn.Sequential.html",
@@ -202,6 +204,19 @@ def test_a_choice_goes_into_the_address(opened):
     assert page.inner_text("#comparison h2") == "From 2.0.1-cpu to 2.15.0-cpu"
 
 
+def test_the_matrix_stays_as_it_came(opened):
+    cells = "[...document.querySelectorAll('.matrix tbody tr')].map(row => row.innerHTML).sort()"
+    page = opened("releases.html")
+    came = page.evaluate(cells)
+    page.fill("input[name=words]", " ")
+    page.evaluate("document.querySelector('.matrix tbody tr').id = 'old'")
+    page.wait_for_function("!document.getElementById('old')")
+
+    assert [row.replace(' scope="row"', "") for row in page.evaluate(cells)] == [
+        row.replace(' scope="row"', "").strip() for row in came
+    ]
+
+
 def test_the_matrix_is_filtered(opened):
     page = opened("releases.html")
     page.check("input[name=all]")
@@ -292,6 +307,39 @@ def test_html_in_claims_and_records_runs_nothing(opened):
         assert page.told == []
         assert page.locator("img[src=x]").count() == 0
     assert HTML in opened("claims.html").inner_text("article").replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_screen_reader_hears_how_much_was_found(opened):
+    page = opened("search.html?q=zero_grad")
+    page.wait_for_selector("#search-results li a")
+
+    assert "answers, the best first" in page.inner_text("#search-results [role=status]")
+    assert page.locator("[aria-live]:has(li)").count() == 0
+
+
+def test_the_clauses_of_the_tour_are_headings(opened):
+    page = opened("tour.html")
+
+    assert page.locator("h3 a[href*='spec/']").count() > 5
+    assert page.locator("h1, [role=heading][aria-level='1']").count() == 1
+
+
+def test_entries_of_the_contents_are_as_tall_as_their_words(opened):
+    gaps = opened("tour.html").eval_on_selector_all(
+        "#pst-page-toc-nav li",
+        "all => all.map(one => one.offsetHeight - one.firstElementChild.offsetHeight)",
+    )
+
+    assert gaps == [0] * len(gaps) != []
+
+
+def test_a_finger_finds_the_number_of_a_clause(opened):
+    sizes = opened("docstrings/module.html", width=360).eval_on_selector_all(
+        ".documented a",
+        "all => all.map(one => one.getBoundingClientRect()).map(box => [box.width, box.height])",
+    )
+
+    assert [size for size in sizes if min(size) < 24] == []
 
 
 def test_ids_are_unique_on_a_page(opened):

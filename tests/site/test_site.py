@@ -20,7 +20,7 @@ from nnspec.clauses.tables import TableError
 from nnspec.lint.site import shown_clauses_exist
 from nnspec.records import checks, record
 from nnspec.records.record import Record, Row
-from nnspec.site import _write_pages, example, pages, write
+from nnspec.site import HEAVY, _weigh, _write_pages, api_index, documentation_pages, example, pages, write
 from nnspec.site.book import read_book
 from nnspec.site.templates import marked, text
 
@@ -201,7 +201,7 @@ def test_pages_of_chapters_that_went_are_taken_away(write_project):
     assert (docs / "spec" / "mini" / "small.rst").exists()
 
 
-def test_a_change_of_a_release_is_shown_on_both_pages(write_project):
+def test_a_change_of_a_release_is_told_by_the_step_and_counted_among_the_releases(write_project):
     docs = write_project / "docs"
     (docs / "changes.toml").write_text(
         """["2.5"]\n[["2.5".changes]]\nwhat = "`_buffers` is a *plain* dict."\nhurts = "breaks"\n"""
@@ -211,10 +211,11 @@ def test_a_change_of_a_release_is_shown_on_both_pages(write_project):
 
     write(docs)
 
-    pages = [(docs / f"{name}.rst").read_text() for name in ("releases", "upgrade/2.4-2.5")]
-    assert [r"``_buffers``\  is a \*plain\* dict." in page for page in pages] == [True, True]
-    assert ["issues/129164" in page for page in pages] == [False, True]
-    assert ["<mini.small.pair>" in page for page in pages] == [False, True]
+    releases, step = ((docs / f"{name}.rst").read_text() for name in ("releases", "upgrade/2.4-2.5"))
+    assert ":doc:`1 change <upgrade/2.4-2.5>`, of which 1 breaks code that ran." in releases
+    assert r"``_buffers``\  is a \*plain\* dict." in step
+    assert "issues/129164" in step
+    assert "<mini.small.pair>" in step
 
 
 def _recorded(root, *, version="2.5.1", altered="", outcome="holds"):
@@ -299,6 +300,15 @@ def test_what_the_documentation_gets_wrong_has_a_report_to_copy(site):
     assert "import torch" in page
 
 
+def test_a_report_has_what_runs_as_it_stands_or_says_what_runs_it(write_project):
+    book = read_book(write_project)
+
+    assert documentation_pages._code(["mini.small.shared", "mini.small.pair"], book)[0] == "```python"
+    lead, _, *code = documentation_pages._code(["mini.small.shared"], book)
+    assert "`python -m pytest spec/mini/test_small.py -k shared`" in lead
+    assert code == ["```python", "assert ranks", "```"]
+
+
 def test_what_is_most_harmful_leads_to_its_report(site):
     overview = (site / "docstrings" / "wrong.html").read_text(encoding="utf-8")
     page = (site / "docstrings" / "wrong" / "module.html").read_text(encoding="utf-8")
@@ -318,8 +328,72 @@ def test_a_name_that_many_examples_use_has_a_page_of_them(site):
     assert 'href="../../spec/traversal/parameters.html#traversal.parameters.' in uses
 
 
+def test_a_name_that_most_examples_use_has_a_page_for_each_part(write_project, monkeypatch):
+    monkeypatch.setattr(api_index, "MOST_USES", 1)
+    monkeypatch.setattr(api_index, "MOST_ON_A_PAGE", 1)
+    (write_project / "spec" / "mini" / "test_small.py").write_text(
+        '"""Numbers."""\n\nfrom torch import nn\n'
+        + "".join(
+            f'\n\ndef test_{name}():\n    """:class:`~torch.nn.Bilinear` is {name}."""\n    nn.Sequential()\n'
+            for name in ("one", "two")
+        )
+    )
+
+    written = pages(read_book(write_project))
+
+    assert "<torch.nn.Sequential/mini>` (2)" in written["api/uses/torch.nn.Sequential.rst"]
+    own = written["api/uses/torch.nn.Sequential/mini.rst"]
+    assert 'href="../../../spec/mini/small.html#mini.small.one"' in own
+    assert "2 examples use :doc:`torch.nn.Sequential </api/torch.nn.Sequential>`." in own
+
+
+def test_threads_have_a_page_for_each_part(write_project):
+    (write_project / "docs" / "threads.toml").write_text(
+        '["#715"]\nasked = "why?"\nclauses = ["mini.small.pair"]\n'
+    )
+
+    written = pages(read_book(write_project))
+
+    assert ":doc:`1 more thread <questions/mini>`" in written["questions.rst"]
+    assert f"* {marked('why?')} (`" in written["questions/mini.rst"]
+    assert "  * :ref:`" in written["questions/mini.rst"]
+
+
 def test_pages_are_light(site):
-    assert [page.name for page in site.rglob("*.html") if page.stat().st_size > 300_000] == []
+    assert [page.name for page in site.rglob("*.html") if page.stat().st_size > HEAVY] == []
+
+
+def test_a_heavy_page_is_told(tmp_path, capsys):
+    (tmp_path / "light.html").write_text("x" * HEAVY)
+    (tmp_path / "heavy.html").write_text("x" * (HEAVY + 1))
+
+    _weigh(SimpleNamespace(outdir=tmp_path), None)
+
+    assert re.findall(r"(\w+)\.html has 300001 bytes", capsys.readouterr().err) == ["heavy"]
+
+
+def test_bodies_have_no_markup_that_shows_nothing(site):
+    page = (site / "spec" / "traversal" / "parameters.html").read_text(encoding="utf-8")
+    body = page.partition("<article")[2].partition("</article>")[0]
+
+    assert '<span class="pre">' not in body
+    assert '<code class="literal notranslate">' in body
+
+
+def test_the_documentation_says_what_its_verdicts_mean(site):
+    overview, module = ((site / "docstrings" / f"{name}.html").read_text() for name in ("index", "module"))
+
+    assert "<dt>misleading</dt>" in overview
+    assert '<a href="index.html">What the verdicts mean</a>' in module
+    assert 'href="../docstrings/module.html#doc-torch-nn-module-parameters"' in (
+        (site / "api" / "torch.nn.Module.html").read_text()
+    )
+
+
+def test_the_strength_on_the_cpu_leads(site):
+    page = (site / "strength.html").read_text(encoding="utf-8")
+
+    assert page.index("<h2>torch 2.15.0, cpu") < page.index("<h2>torch 2.11.0, cuda")
 
 
 def test_the_footer_says_who_made_it(site):
