@@ -97,16 +97,16 @@ def test_a_single_module_is_no_iterable(value):
         nn.ModuleList().extend(value)
 
 
-def test_only_modules_are_elements():
+@pytest.mark.parametrize("element", [3, torch.relu, nn.ReLU], ids=["number", "function", "class"])
+def test_only_modules_are_elements(element):
     """Building a ``ModuleList`` with an element that is neither a module nor ``None`` raises ``TypeError``.
 
     Iterating a dict yields its keys, so a dict of modules raises too: use :class:`~torch.nn.ModuleDict`.
     """
-    with pytest.raises(TypeError, match="int is not a Module subclass"):
-        nn.ModuleList([nn.ReLU(), 3])
+    with pytest.raises(TypeError, match="is not a Module subclass"):
+        nn.ModuleList([nn.ReLU(), element])
     with pytest.raises(TypeError, match="str is not a Module subclass"):
         nn.ModuleList({"act": nn.ReLU()})
-
     assert list(nn.ModuleList([None])) == [None]
 
 

@@ -52,6 +52,7 @@ def test_the_norm_of_one_tensor_or_of_any_iterable():
     assert nn.utils.get_total_norm(first).item() == 5.0
     assert nn.utils.get_total_norm([first, second]).item() == 13.0
     assert nn.utils.get_total_norm(tensor for tensor in [first, second]).item() == 13.0
+    assert nn.utils.get_total_norm({"weight": first, "bias": second}.values()).item() == 13.0
 
 
 @pytest.mark.since("2.6")

@@ -177,7 +177,7 @@ def test_cross_entropy_takes_scores_and_classes():
 def test_cross_entropy_ignores_a_class():
     """``CrossEntropyLoss`` leaves targets equal to ``ignore_index`` (default -100) out of the mean.
 
-    Where nothing is left, the mean is NaN.
+    With ``reduction="none"`` they have a value, which is 0. Where nothing is left, the mean is NaN.
 
     See also :ref:`layers.classification_losses.probabilities_know_no_ignored_class`
     """
@@ -188,6 +188,9 @@ def test_cross_entropy_ignores_a_class():
 
     assert torch.allclose(default, -scores.log_softmax(1)[[0, 1], [0, 2]].mean())
     assert torch.equal(default, given)
+    each = nn.CrossEntropyLoss(reduction="none")(scores, torch.tensor([0, 2, -100, -100]))
+    assert each.shape == (4,)
+    assert each[2:].tolist() == [0.0, 0.0]
     assert nn.CrossEntropyLoss()(scores[:1], torch.tensor([-100])).isnan()
 
 

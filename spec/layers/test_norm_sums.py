@@ -39,6 +39,8 @@ def test_eps_stands_under_the_root(make, dimensions):
     x = torch.tensor([-2.0, 2.0]).expand(4, 3, *[2] * (dimensions - 2))
 
     torch.testing.assert_close(make(eps=5.0)(x), x / (4 + 5) ** 0.5)
+    evaluated = nn.BatchNorm1d(3, eps=8.0).eval()  # with a running_var of 1
+    torch.testing.assert_close(evaluated(torch.ones(2, 3)), torch.full((2, 3), 1 / 3))
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 4), (2, 6, 4, 3), (2, 6, 4, 3, 2)], ids=["3d", "4d", "5d"])

@@ -181,6 +181,8 @@ def test_dropout_of_a_recurrent_layer_is_no_module(make):
 
     assert list(layer.modules()) == [layer]
     assert not torch.allclose(layer(x)[0], layer(x)[0])
+    with torch.no_grad():
+        assert not torch.allclose(layer(x)[0], layer(x)[0])
 
     layer.eval()
     assert torch.equal(layer(x)[0], layer(x)[0])

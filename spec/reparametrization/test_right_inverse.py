@@ -87,9 +87,12 @@ def test_a_later_parametrization_leaves_the_original():
 
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[4.0, -6.0]]))
-    for unsafe in (False, False, True):
+    register_parametrization(layer, "weight", Double())
+    original = layer.parametrizations.weight.original
+    for unsafe in (False, True):
         register_parametrization(layer, "weight", Double(), unsafe=unsafe)
 
+    assert layer.parametrizations.weight.original is original
     assert asked == [[[4.0, -6.0]], [[8.0, -12.0]]]
     assert layer.parametrizations.weight.original.tolist() == [[2.0, -3.0]]
     assert layer.weight.tolist() == [[16.0, -24.0]]
