@@ -185,17 +185,14 @@ def test_a_module_that_skips_setattr_is_made_on_the_way():
         pytest.param(lambda net: sum(len(key) for key, _ in net.named_modules()), id="named_modules"),
         pytest.param(lambda net: len(list(net.children())), id="children"),
         pytest.param(lambda net: dict(net.named_children())["norm"].running_var.sum(), id="named_children"),
-        pytest.param(lambda net: net.get_parameter("norm.weight").sum(), id="get_parameter"),
-        pytest.param(lambda net: net.get_buffer("norm.running_var").sum(), id="get_buffer"),
-        pytest.param(lambda net: net.get_submodule("norm").weight.sum(), id="get_submodule"),
     ],
 )
 def test_a_module_walks_itself(walk):
     """``torch.compile(fullgraph=True)`` compiles ``parameters()``, ``buffers()``, ``modules()`` and the like
     in ``forward``.
 
-    So are their named forms and ``get_parameter("norm.weight")``: a penalty on all weights may be computed
-    there (:issue:`102877`). See :func:`torch.compile`.
+    So are their named forms: a penalty on all weights may be computed there (:issue:`102877`). See
+    :func:`torch.compile`.
     """
 
     class Net(nn.Module):
@@ -212,34 +209,26 @@ def test_a_module_walks_itself(walk):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.14")
-def test_state_dict_breaks_the_graph():
-    """A compiled ``forward`` may call ``state_dict()``; with ``fullgraph=True`` it raises ``Unsupported``.
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize(
+    "find",
+    [
+        pytest.param(lambda net: net.get_parameter("norm.weight").sum(), id="get_parameter"),
+        pytest.param(lambda net: net.get_buffer("norm.running_var").sum(), id="get_buffer"),
+        pytest.param(lambda net: net.get_submodule("norm").weight.sum(), id="get_submodule"),
+    ],
+)
+def test_a_module_finds_its_parts(find):
+    """``torch.compile(fullgraph=True)`` compiles ``get_parameter``, ``get_buffer`` and ``get_submodule``."""
 
-    The call runs eagerly, between two graphs. Read :meth:`~torch.nn.Module.named_parameters` instead, which
-    stays in the graph. See :func:`torch.compile`.
-    """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(3)
 
-    class Net(nn.Linear):
         def forward(self, x):
-            return super().forward(x) * self.state_dict()["weight"].sum()
+            return x * find(self)
 
-    net, x = Net(2, 1), torch.rand(4, 2)
+    net, x = Net(), torch.tensor([2.0, 5.0])
 
-    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"OrderedDict|state_dict"):
-        torch.compile(net, backend="eager", fullgraph=True)(x)
-    assert torch.equal(torch.compile(net, backend="eager")(x), net(x))
-
-
-@pytest.mark.needs("compile")
-@pytest.mark.before("2.14")
-def test_state_dict_stayed_in_the_graph():
-    """``torch.compile(fullgraph=True)`` compiles a ``forward`` that calls ``state_dict()``."""
-
-    class Net(nn.Linear):
-        def forward(self, x):
-            return super().forward(x) * self.state_dict()["weight"].sum()
-
-    net, x = Net(2, 1), torch.rand(4, 2)
-
-    assert torch.equal(torch.compile(net, backend="eager", fullgraph=True)(x), net(x))
+    assert torch.equal(torch.compile(net, backend="eager", fullgraph=True)(x), x * find(net))

@@ -145,6 +145,7 @@ def test_losses_of_complex_numbers():
     assert torch.allclose(parts, X.abs().pow(2).sum())
 
 
+@pytest.mark.since("2.1")
 def test_a_loss_has_to_be_real():
     """``backward()`` of a complex loss raises ``RuntimeError``: take its ``abs()`` or ``real`` first."""
     layer = nn.Linear(2, 1, dtype=torch.complex64)

@@ -340,11 +340,12 @@ def test_cells_take_no_packed_sequence(layer, cell):
         cell(2, 5)(packed)
 
 
+@pytest.mark.since("2.3")
 def test_another_input_size_of_a_packed_sequence():
-    """For a packed sequence of another ``input_size`` ``nn.GRU`` and ``RNN`` name both sizes, ``LSTM`` does
-    not.
+    """For another ``input_size`` ``nn.LSTM`` names both sizes, but not for a packed sequence.
 
-    ``nn.LSTM`` examines no packed sequence: what raises is a matrix product (:issue:`195803`). See
+    ``nn.RNN`` and ``GRU`` do in either case. ``nn.LSTM`` examines no packed sequence: what raises is a matrix
+    product (:issue:`195803`). In 2.1 and 2.2 it took padded input of any size, without a state. See
     :func:`~torch.nn.utils.rnn.pack_padded_sequence`.
     """
     packed = pack_padded_sequence(torch.rand(4, 2, 6), [4, 2])
@@ -352,5 +353,7 @@ def test_another_input_size_of_a_packed_sequence():
     for layer in (nn.RNN(5, 3), nn.GRU(5, 3)):
         with pytest.raises(RuntimeError, match=r"equal to input_size. Expected 5, got 6"):
             layer(packed)
+    with pytest.raises(RuntimeError, match=r"equal to input_size. Expected 5, got 6"):
+        nn.LSTM(5, 3)(torch.rand(4, 2, 6))
     with pytest.raises(RuntimeError, match=r"^(?!.*input_size)"):
         nn.LSTM(5, 3)(packed)

@@ -270,20 +270,23 @@ def test_another_input_size_is_an_error():
         nn.GRU(5, 3)(torch.rand(4, 2, 6))
 
 
-@pytest.mark.since("2.3")
-@pytest.mark.parametrize("with_state", [False, True], ids=["no state", "state"])
-@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
-def test_another_input_size_without_a_state(make, with_state):
-    """``nn.RNN``, ``LSTM`` and ``GRU`` raise for another ``input_size``, with or without a state.
+@pytest.mark.parametrize("size", [4, 6])
+def test_another_input_size_without_a_state(size):
+    """``nn.RNN`` and ``GRU`` raise for another ``input_size`` with or without a state, ``LSTM`` with one.
 
     It is a ``RuntimeError`` that names both sizes (:issue:`114874`).
-    """
-    state = torch.zeros(1, 2, 3)
-    given = (((state, state) if make is nn.LSTM else state),) if with_state else ()
 
-    for size in (4, 6):
+    See also :ref:`layers.packed_sequences.another_input_size_of_a_packed_sequence`
+    """
+    x, state = torch.rand(4, 2, size), torch.zeros(1, 2, 3)
+
+    for make in (nn.RNN, nn.GRU):
         with pytest.raises(RuntimeError, match=rf"equal to input_size. Expected 5, got {size}"):
-            make(5, 3)(torch.rand(4, 2, size), *given)
+            make(5, 3)(x)
+        with pytest.raises(RuntimeError, match=rf"equal to input_size. Expected 5, got {size}"):
+            make(5, 3)(x, state)
+    with pytest.raises(RuntimeError, match=rf"equal to input_size. Expected 5, got {size}"):
+        nn.LSTM(5, 3)(x, (state, state))
 
 
 def test_another_hidden_state_is_an_error():

@@ -335,7 +335,7 @@ def test_nested_checkpoints_and_two_calls_failed(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.6")
+@pytest.mark.since("2.7")
 def test_a_parameter_without_elements_is_refused(join):
     """``fully_shard`` raises ``RuntimeError`` in ``backward()`` for a parameter without elements.
 
