@@ -200,11 +200,11 @@ def test_a_parameter_that_forward_changes_is_kept():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.10")
 def test_a_change_through_data_is_refused():
-    """``torch.export.export`` raises ``RuntimeError`` for a ``forward`` that changes a parameter through
+    """By default ``torch.export.export`` raises ``RuntimeError`` if ``forward`` changes a parameter through
     ``.data``.
 
-    What is read or written there is not recorded. Change the parameter itself, under ``torch.no_grad()``
-    (:issue:`170672`). See :func:`torch.export.export`.
+    What is read or written there is not recorded; with ``strict=True`` the change is lost without an error.
+    Change the parameter itself, under ``torch.no_grad()`` (:issue:`170672`). See :func:`torch.export.export`.
     """
 
     class Net(nn.Module):

@@ -129,7 +129,7 @@ def test_parameters_may_be_changed_later():
     """After :meth:`Module.compile <torch.nn.Module.compile>`, each call uses the current values of the
     parameters.
 
-    One graph does for all values, and gradients reach the parameters.
+    One graph does for all values, and gradients reach the parameters. One that is replaced counts too.
     """
     graphs = []
     layer = Double(2, 1, bias=False)
@@ -148,6 +148,8 @@ def test_parameters_may_be_changed_later():
     assert out.tolist() == [640.0]
     assert layer.weight.grad.tolist() == [[20.0, 200.0]]
     assert len(graphs) == 1
+    layer.weight = nn.Parameter(torch.tensor([[5.0, 7.0]]))
+    assert layer(torch.tensor([10.0, 100.0])).tolist() == [1500.0]
 
 
 @pytest.mark.since("2.14")

@@ -234,15 +234,16 @@ def test_tensors_loaded_inside_are_inference_tensors():
     So they do no harm to a module. With ``assign=True`` a parameter of them is an error: see
     :ref:`gradients.inference_mode.assigned_tensors_are_trainable`
     """
-    file, layer = io.BytesIO(), nn.Linear(2, 3)
-    torch.save(nn.Linear(2, 3).state_dict(), file)
+    file, net = io.BytesIO(), nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    torch.save(copy.deepcopy(net).state_dict(), file)
     file.seek(0)
     with torch.inference_mode():
         state = torch.load(file, weights_only=True)
 
-    layer.load_state_dict(state)
-    layer(torch.ones(4, 2)).sum().backward()
+    net.load_state_dict(state)
+    net[0](torch.ones(4, 2)).sum().backward()
 
-    assert [value.is_inference() for value in state.values()] == [True, True]
-    assert torch.equal(layer.weight, state["weight"])
-    assert layer.weight.grad.tolist() == [[4.0, 4.0]] * 3
+    assert all(value.is_inference() for value in state.values())
+    assert not any(value.is_inference() for value in net.state_dict().values())
+    assert torch.equal(net[0].weight, state["0.weight"])
+    assert net[0].weight.grad.tolist() == [[4.0, 4.0]] * 3

@@ -85,7 +85,7 @@ def test_where_an_encoder_layer_normalizes(norm_first):
     The blocks are self-attention and the feed-forward part.
     """
     options = {"norm_first": True} if norm_first else {}
-    layer, x = nn.TransformerEncoderLayer(4, 2, 8, 0.0, **options), torch.rand(5, 3, 4)
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=True, **options), torch.rand(5, 3, 4)
 
     def attend(x):
         return layer.self_attn(x, x, x)[0]
@@ -100,6 +100,8 @@ def test_where_an_encoder_layer_normalizes(norm_first):
         y = layer.norm1(x + attend(x))
         result = layer.norm2(y + feed(y))
     assert torch.allclose(layer(x), result, atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(layer.eval()(x), result, atol=1e-5)
 
 
 @pytest.mark.parametrize("norm_first", [False, True], ids=["default", "norm_first"])

@@ -212,9 +212,9 @@ def test_a_copy_averages_as_well(ranks):
     """``copy.deepcopy`` of a ``DistributedDataParallel`` averages the gradients of the copied module."""
 
     def train(rank):
-        model = DDP(nn.Linear(1, 1, bias=False))
+        model = DDP(nn.Linear(1, 1))
         twin = copy.deepcopy(model)
-        twin(torch.tensor([[rank + 1.0]])).sum().backward()
-        return model.module.weight.grad, twin.module.weight.grad.item()
+        (twin(torch.tensor([[4.0]])) * (rank + 1.0)).sum().backward()
+        return [p.grad for p in model.parameters()], [p.grad.item() for p in twin.parameters()]
 
-    assert ranks(train) == [(None, 1.5)] * 2
+    assert ranks(train) == [([None, None], [6.0, 1.5])] * 2

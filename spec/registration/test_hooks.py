@@ -42,7 +42,8 @@ def test_the_buffer_hook():
         net.register_buffer("mean", mean)
         net.mean = new
 
-    assert calls == [(net, "mean", mean), (net, "mean", new)]
+    assert [call[:2] for call in calls] == [(net, "mean")] * 2
+    assert [calls[0][2] is mean, calls[1][2] is new] == [True, True]
     assert list(net.buffers()) == [new]
 
 
