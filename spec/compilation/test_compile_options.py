@@ -116,15 +116,12 @@ def test_inductor_is_the_default():
 def test_a_mode_is_a_set_of_options():
     """``torch._inductor.list_mode_options()`` says what options a ``mode`` of :func:`torch.compile` sets.
 
-    ``default`` sets none. ``max-autotune-no-cudagraphs`` is ``max-autotune`` without CUDA graphs. Each of
-    these modes is accepted.
+    ``default`` sets none. ``max-autotune-no-cudagraphs`` is ``max-autotune`` without CUDA graphs.
     """
     import torch._inductor
 
     modes = torch._inductor.list_mode_options()
 
-    with torch._inductor.config.patch(compile_threads=1):
-        assert all(callable(torch.compile(lambda x: x * 2, mode=mode)) for mode in modes)
     assert modes["default"] == {}
     assert modes["reduce-overhead"] == {"triton.cudagraphs": True}
     assert modes["max-autotune"]["max_autotune"] is True
@@ -137,8 +134,10 @@ def test_an_unknown_mode_is_refused():
     """:func:`torch.compile` raises ``RuntimeError`` at once for an unknown ``mode`` or unknown
     ``options``.
     """
-    with pytest.raises(RuntimeError, match="Unrecognized mode=fast, should be one of: default"):
+    with pytest.raises(RuntimeError, match="^Unrecognized mode=fast, should be one of: ") as caught:
         torch.compile(lambda x: x * 2, mode="fast")
+    named = str(caught.value).split(": ")[1].split(", ")
+    assert {"default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"} <= set(named)
     with pytest.raises(RuntimeError, match="Unexpected optimization option speed, known options are"):
         torch.compile(lambda x: x * 2, options={"speed": 7})
 

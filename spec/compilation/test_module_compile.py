@@ -126,10 +126,10 @@ def test_forward_called_by_name_is_not_compiled():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_parameters_may_be_changed_later():
-    """After :meth:`Module.compile <torch.nn.Module.compile>`, each call uses the current values of the
-    parameters.
+    """After :meth:`Module.compile <torch.nn.Module.compile>`, each call uses the values that its parameters
+    have by then.
 
-    One graph does for all values, and gradients reach the parameters. One that is replaced counts too.
+    One graph does for all values, and gradients reach the parameters.
     """
     graphs = []
     layer = Double(2, 1, bias=False)
@@ -148,7 +148,21 @@ def test_parameters_may_be_changed_later():
     assert out.tolist() == [640.0]
     assert layer.weight.grad.tolist() == [[20.0, 200.0]]
     assert len(graphs) == 1
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+def test_a_replaced_parameter_is_followed():
+    """After :meth:`Module.compile <torch.nn.Module.compile>`, calls use a parameter that was replaced.
+
+    See also :ref:`compilation.compiled_changes.a_replaced_parameter_is_followed`
+    """
+    layer = Double(2, 1, bias=False)
+    layer.compile(backend="eager")
+    layer(torch.rand(2))
+
     layer.weight = nn.Parameter(torch.tensor([[5.0, 7.0]]))
+
     assert layer(torch.tensor([10.0, 100.0])).tolist() == [1500.0]
 
 
