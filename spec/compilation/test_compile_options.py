@@ -134,7 +134,7 @@ def test_an_unknown_mode_is_refused():
     """:func:`torch.compile` raises ``RuntimeError`` at once for an unknown ``mode`` or unknown
     ``options``.
     """
-    with pytest.raises(RuntimeError, match="^Unrecognized mode=fast, should be one of: ") as caught:
+    with pytest.raises(RuntimeError, match=r"^Unrecognized mode=fast, should be one of: ") as caught:
         torch.compile(lambda x: x * 2, mode="fast")
     named = str(caught.value).split(": ")[1].split(", ")
     assert {"default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"} <= set(named)
