@@ -22,7 +22,7 @@ from nnspec.errors import NnspecError
 #: Roles whose target is a name of the API, as opposed to a thread or a term.
 API_ROLES = frozenset({"attr", "class", "data", "exc", "func", "meth", "mod", "obj"})
 
-NEEDS = ("cuda", "torchvision", "distributed", "compile")
+NEEDS = ("cuda", "torchvision", "distributed", "compile", "bfloat16")
 
 _ROLE = re.compile(r":(?P<role>[a-z:]+):`(?P<body>[^`]+)`")
 _ROLE_BODY = re.compile(r"^(?P<title>.*?)\s*<(?P<target>[^<>]+)>$", re.DOTALL)

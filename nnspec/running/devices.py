@@ -145,6 +145,7 @@ def lacking(name: str, count: int, selected: tuple[str, ...]) -> str:
         "torchvision": (_torchvision_imports, "torchvision that imports"),
         "distributed": (torch.distributed.is_available, "torch.distributed"),
         "compile": (_compile_works, "a Python that this torch.compile supports"),
+        "bfloat16": (_onednn_has_bfloat16, "a CPU on which oneDNN computes in bfloat16"),
     }
     is_there, what = others[name]
     return "" if is_there() else what
@@ -166,6 +167,11 @@ def _torchvision_imports() -> bool:
     except (ImportError, RuntimeError, OSError):
         return False
     return True
+
+
+def _onednn_has_bfloat16() -> bool:
+    """Whether layers that torch leaves to oneDNN, such as nn.LSTM, take bfloat16; without oneDNN they do."""
+    return not torch.backends.mkldnn.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @functools.cache

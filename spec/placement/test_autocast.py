@@ -29,6 +29,7 @@ def test_weights_and_gradients_keep_their_dtype():
     assert layer.bfloat16().weight.dtype is torch.bfloat16
 
 
+@pytest.mark.needs("bfloat16")
 @pytest.mark.parametrize(
     ("layer", "inputs"),
     [
@@ -44,7 +45,8 @@ def test_weights_and_gradients_keep_their_dtype():
 def test_layers_that_compute_in_bfloat16(layer, inputs):
     """Linear, convolution, attention and LSTM layers return bfloat16 in ``torch.autocast("cpu")``.
 
-    Their input may be float32 or bfloat16. See :class:`torch.autocast`.
+    Their input may be float32 or bfloat16. On a CPU without instructions for bfloat16 ``nn.LSTM`` raises
+    ``RuntimeError`` instead. See :class:`torch.autocast`.
     """
     dtypes = []
     for x in (torch.rand(5, 4, 4), torch.rand(5, 4, 4).bfloat16()):
