@@ -171,7 +171,9 @@ def _torchvision_imports() -> bool:
 
 def _onednn_has_bfloat16() -> bool:
     """Whether layers that torch leaves to oneDNN, such as nn.LSTM, take bfloat16; without oneDNN they do."""
-    return not torch.backends.mkldnn.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return True
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @functools.cache
