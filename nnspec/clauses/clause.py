@@ -24,6 +24,9 @@ API_ROLES = frozenset({"attr", "class", "data", "exc", "func", "meth", "mod", "o
 
 NEEDS = ("cuda", "torchvision", "distributed", "compile", "bfloat16")
 
+#: The needs that one CPU meets and another does not, with the same torch.
+OF_THE_CPU = ("bfloat16",)
+
 _ROLE = re.compile(r":(?P<role>[a-z:]+):`(?P<body>[^`]+)`")
 _ROLE_BODY = re.compile(r"^(?P<title>.*?)\s*<(?P<target>[^<>]+)>$", re.DOTALL)
 _RELEASE = re.compile(r"\d+\.\d+")

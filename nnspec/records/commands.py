@@ -12,14 +12,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from nnspec.clauses.clause import Clause
+from nnspec.clauses.clause import OF_THE_CPU, Clause
 from nnspec.clauses.parts import find_checkout, read_clauses
 from nnspec.clauses.releases import RELEASES
 from nnspec.clauses.specification import Specification, read_specification
 from nnspec.errors import FileError, UsageError
 from nnspec.records import checks, comparison, reading, record, remaking
 from nnspec.records.files import alone_in
-from nnspec.records.outcomes import VIOLATED
+from nnspec.records.outcomes import UNMET, VIOLATED
 from nnspec.records.record import Record, RecordError
 from nnspec.records.used import read_uses
 
@@ -103,7 +103,10 @@ def _missing(records: list[Record]) -> list[str]:
 
 
 def _contradictions(directory: Path, records: list[Record], clauses: Mapping[str, Clause]) -> list[str]:
-    """What freshly made records say differently than the kept ones, pending rows aside."""
+    """What freshly made records say differently than the kept ones.
+
+    Left out are pending rows, and what this CPU or that of the kept record cannot judge.
+    """
     fresh_records = reading.read_all(directory)
     if not fresh_records:
         raise RecordError(f"{directory}: no records here; make one with: pytest spec/ --record {directory}")
@@ -113,8 +116,16 @@ def _contradictions(directory: Path, records: list[Record], clauses: Mapping[str
         if fresh.name not in kept:
             print(f"{fresh.name}: no such record is kept, so the fresh one has nothing to agree with")
             continue
-        awaited = checks.pending(kept[fresh.name], clauses)
-        lines += [f"{fresh.name}: {line}" for line in checks.differences(kept[fresh.name], fresh, awaited)]
+        pending = checks.pending(kept[fresh.name], clauses)
+        rows = (kept[fresh.name].rows, fresh.rows)
+        unjudged = {
+            name
+            for name, clause in clauses.items()
+            if any(need in OF_THE_CPU for need, _ in clause.needs)
+            and any(name in side and side[name].outcome == UNMET for side in rows)
+        }
+        besides = pending.keys() | unjudged
+        lines += [f"{fresh.name}: {line}" for line in checks.differences(kept[fresh.name], fresh, besides)]
     return lines
 
 

@@ -86,6 +86,19 @@ def test_records_against_a_fresh_run(project, change, tmp_path, capsys):
     assert main(["check-records", "--fresh", str(fresh)]) == 0
 
 
+def test_a_clause_that_this_cpu_cannot_judge_contradicts_no_record(project, tmp_path, capsys):
+    chapter = project / "spec/mini/test_small.py"
+    was = kept(project, "2.5.1")
+    rows = {**was.rows, "mini.small.always": Row("unmet", was.rows["mini.small.always"].digest, "need a CPU")}
+    record.write(Record(was.run, rows), tmp_path / "fresh")
+    assert main(["check-records", "--fresh", str(tmp_path / "fresh")]) == 1
+
+    marked = chapter.read_text().replace("def test_always", '@pytest.mark.needs("bfloat16")\ndef test_always')
+    chapter.write_text(marked)
+
+    assert main(["check-records", "--fresh", str(tmp_path / "fresh")]) == 0
+
+
 def test_a_fresh_run_adds_its_defects_to_those_of_the_records(project, tmp_path, capsys):
     """And a record beside which none is kept is told and passed over."""
     was, other = kept(project), kept(project, "2.5.1")
