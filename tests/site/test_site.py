@@ -297,7 +297,7 @@ def test_what_the_documentation_gets_wrong_has_a_report_to_copy(site):
 
     assert "A report to copy" in page
     assert "the documentation says otherwise than torch does" in page
-    assert "import torch" in page
+    assert "Observed on torch" in page
 
 
 def test_a_report_has_what_runs_as_it_stands_or_says_what_runs_it(write_project):
