@@ -1,4 +1,4 @@
-"""FullyShardedDataParallel: the older class that spreads the parameters of a module over several processes.
+"""FullyShardedDataParallel: the older class for sharding, with one flat parameter.
 
 :class:`~torch.distributed.fsdp.FullyShardedDataParallel` wraps a module, as DistributedDataParallel does, and
 puts all its parameters into a flat one, of which each rank keeps a part. New code uses
