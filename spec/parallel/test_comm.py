@@ -5,6 +5,7 @@ backward the gradients of all devices are added. The functions can be called by 
 of autograd. A device that is named twice gets two tensors, so most of this shows on one GPU.
 """
 
+import re
 import warnings
 
 import pytest
@@ -57,8 +58,27 @@ def test_broadcast_goes_to_devices_or_tensors(given):
     """:func:`comm.broadcast <torch.nn.parallel.comm.broadcast>` raises ``RuntimeError`` for both ``devices``
     and ``out``, and for neither.
     """
-    with pytest.raises(RuntimeError, match="Exactly one of 'devices' and 'out' must be specified"):
+    told = f"but got devices={given.get('devices')} and out={given.get('out')}"
+
+    with pytest.raises(
+        RuntimeError, match=re.escape(f"Exactly one of 'devices' and 'out' must be specified, {told}")
+    ):
         comm.broadcast(torch.tensor([2.0, 3.0]), **given)
+
+
+@pytest.mark.needs("cuda")
+def test_a_complex_tensor_is_broadcast_as_pairs():
+    """:func:`comm.broadcast <torch.nn.parallel.comm.broadcast>` copies a complex tensor as real pairs.
+
+    Make it complex again with :func:`torch.view_as_complex`, as *replicate* does.
+    """
+    x = torch.tensor([1 + 2j, 3 + 4j])
+
+    (copy,) = comm.broadcast(x, [0])
+
+    assert copy.dtype is torch.float32
+    assert copy.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert torch.view_as_complex(copy).tolist() == [1 + 2j, 3 + 4j]
 
 
 @pytest.mark.needs("cuda")
@@ -145,11 +165,25 @@ def test_reduce_add_checks_only_sizes():
 
     with pytest.raises(ValueError, match="input 1 has invalid size: got 1x2, but expected 2"):
         comm.reduce_add([whole, row])
+    with pytest.raises(ValueError, match="input 2 has invalid size: got 2, but expected 1x2"):
+        comm.reduce_add([row, row, whole])
 
     total = comm.reduce_add([whole, half])
 
     assert total.dtype is torch.float32
     assert total.tolist() == [2.5, 3.25]
+
+
+def test_reduce_add_is_for_gpus():
+    """:func:`comm.reduce_add <torch.nn.parallel.comm.reduce_add>` raises an error that names the first tensor
+    on the CPU.
+    """
+    x = torch.tensor([2.0, 3.0])
+
+    with pytest.raises(AssertionError, match="expects all inputs to be on GPUs, but input 0 is on CPU"):
+        comm.reduce_add([x, x], 0)
+    with pytest.raises(AssertionError, match="expects all inputs to be on GPUs, but input 1 is on CPU"):
+        comm.reduce_add([x.to("meta"), x], 0)
 
 
 def test_reduce_add_takes_no_generator():
@@ -194,6 +228,41 @@ def test_reduce_add_coalesced_adds_group_by_group(inputs):
     assert type(sums) is tuple
     assert [tensor.tolist() for tensor in sums] == [[12.0, 23.0], 35]
     assert [str(tensor.device) for tensor in sums] == ["cuda:0", "cuda:0"]
+
+
+@pytest.mark.needs("cuda")
+def test_sparse_tensors_may_be_among_them():
+    """``comm.reduce_add_coalesced`` adds sparse tensors up to a sparse one, or to a dense one if any is
+    dense.
+
+    The sums come in the order of the groups. See :func:`~torch.nn.parallel.comm.reduce_add_coalesced`.
+    """
+    dense, other = torch.tensor([2.0, 0.0]).cuda(), torch.tensor([0.0, 7.0, 0.0]).cuda()
+
+    sums = comm.reduce_add_coalesced(
+        [[other, dense.to_sparse(), dense, dense], [other, dense.to_sparse(), dense.to_sparse(), 2 * dense]],
+        0,
+    )
+
+    assert [total.layout for total in sums] == [torch.strided, torch.sparse_coo, torch.strided, torch.strided]
+    assert [total.to_dense().tolist() for total in sums] == [
+        [0.0, 14.0, 0.0],
+        [4.0, 0.0],
+        [4.0, 0.0],
+        [6.0, 0.0],
+    ]
+
+
+@pytest.mark.needs("cuda")
+def test_each_device_gives_as_many_tensors():
+    """``comm.reduce_add_coalesced`` raises ``ValueError`` where devices give different numbers of tensors.
+
+    See :func:`~torch.nn.parallel.comm.reduce_add_coalesced`.
+    """
+    x = torch.tensor([2.0, 3.0], device="cuda")
+
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is shorter than argument 1"):
+        comm.reduce_add_coalesced([[x, x], [x]], 0)
 
 
 @pytest.mark.needs("cuda")

@@ -127,7 +127,9 @@ def test_scatter_goes_to_devices_or_tensors():
     """
     x = torch.rand(2)
 
-    with pytest.raises(RuntimeError, match="'devices' must not be specified when 'out' is specified"):
+    with pytest.raises(
+        RuntimeError, match=r"'devices' must not be specified when 'out' is specified, but got devices=\[0\]"
+    ):
         comm.scatter(x, [0], out=[x])
     with pytest.raises(TypeError, match="'NoneType' object is not iterable"):
         comm.scatter(x)
@@ -137,7 +139,9 @@ def test_filled_tensors_have_their_own_sizes():
     """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` for ``chunk_sizes`` with
     ``out``.
     """
-    with pytest.raises(RuntimeError, match="'chunk_sizes' must not be specified when 'out' is specified"):
+    with pytest.raises(
+        RuntimeError, match=r"must not be specified when 'out' is specified, but got chunk_sizes=\[2\]"
+    ):
         comm.scatter(torch.rand(2), chunk_sizes=[2], out=[torch.empty(2)])
 
 
@@ -201,7 +205,7 @@ def test_gather_goes_to_a_device_or_a_tensor():
     x = torch.rand(2)
 
     for place in ("cpu", 0):
-        with pytest.raises(RuntimeError, match="'destination' must not be specified when 'out' is specified"):
+        with pytest.raises(RuntimeError, match=f"'destination' must not be .* but got destination={place}$"):
             comm.gather([x], destination=place, out=x)
 
 
