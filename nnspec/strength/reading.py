@@ -13,7 +13,7 @@ from nnspec.decoding import Count, Line, Said, Text, Version, Word, ensure_schem
 from nnspec.strength.counts import SCHEMA
 
 #: Why a change may stay unnoticed.
-KINDS = ("same behaviour", "unreachable on a CPU", "message wording only")
+KINDS = ("same behaviour", "unreachable on a CPU", "several GPUs", "message wording only")
 
 _REMEDY = "make it anew with: python -m nnspec "
 

@@ -53,6 +53,7 @@ def test_second_derivatives_flow_through_replicas():
 
 
 @pytest.mark.needs("cuda")
+@pytest.mark.since("2.11")
 def test_gradients_of_complex_weights_are_complex():
     """The gradient of a complex parameter from replicas of :class:`~torch.nn.DataParallel` is complex, and
     their sum.
@@ -88,13 +89,11 @@ def test_a_buffer_that_requires_grad_gets_one():
     Detached ones do not.
     """
     net = nn.Module()
-    net.scale = nn.Parameter(torch.tensor([2.0]))
-    net.register_buffer("plain", torch.tensor([3.0]))
-    net.register_buffer("learned", torch.tensor([5.0]))
-    net.cuda()
-    net.learned.requires_grad_()
+    for name, value in {"plain": 3.0, "learned": 5.0, "other": 7.0}.items():
+        net.register_buffer(name, torch.tensor([value], device="cuda", requires_grad=name != "plain"))
+    whole = nn.Sequential(net, nn.Linear(2, 2).cuda())
 
-    replicas, detached = replicate(net, [0, 0]), replicate(net, [0, 0], detach=True)
+    replicas, detached = ([copy[0] for copy in replicate(whole, [0, 0], detach)] for detach in (False, True))
     torch.stack(
         [replica.learned * replica.plain * 10**i for i, replica in enumerate(replicas)]
     ).sum().backward()
@@ -103,6 +102,7 @@ def test_a_buffer_that_requires_grad_gets_one():
     assert [replica.plain.requires_grad for replica in replicas] == [False, False]
     assert [replica.learned.grad_fn for replica in detached] == [None, None]
     assert net.learned.grad.tolist() == [33.0]
+    assert [replica.other.tolist() for replica in replicas] == [[7.0], [7.0]]
 
 
 @pytest.mark.needs("cuda")
@@ -119,6 +119,15 @@ def test_scalar_losses_get_their_gradient_back():
     assert joined.tolist() == [2.0, 3.0]
     assert [loss.grad.shape for loss in losses] == [torch.Size([]), torch.Size([])]
     assert [loss.grad.item() for loss in losses] == [10.0, 20.0]
+
+
+@pytest.mark.needs("cuda")
+def test_scalars_are_joined_along_dimension_zero_only():
+    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``IndexError`` for scalars with ``dim=1``."""
+    losses = [torch.tensor(2.0, device="cuda"), torch.tensor(3.0, device="cuda")]
+
+    with pytest.raises(IndexError, match="Dimension specified as 1 but tensor has no dimensions"):
+        gather(losses, 0, dim=1)
 
 
 @pytest.mark.needs("cuda")

@@ -84,9 +84,28 @@ def test_results_come_in_the_order_of_modules():
     x = torch.tensor([-1.0, 2.0]).cuda()
 
     first, second = parallel_apply([nn.ReLU(), nn.Hardtanh()], [x, (x,)], devices=[0, 0])
+    (third,) = parallel_apply([nn.Hardtanh()], [[x]], devices=[0])
 
     assert first.tolist() == [0.0, 2.0]
     assert second.tolist() == [-1.0, 1.0]
+    assert third.tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.needs("cuda")
+def test_modules_run_on_the_current_device_by_default():
+    """Without ``devices``, :func:`~torch.nn.parallel.parallel_apply` runs all modules on the current device.
+
+    They need not have an input to tell it.
+    """
+
+    class Where(nn.Module):
+        def forward(self):
+            return torch.cuda.current_device()
+
+    here = torch.cuda.current_device()
+
+    assert parallel_apply([Where()], [()]) == [here]
+    assert parallel_apply([Where(), Where()], [(), ()]) == [here, here]
 
 
 @pytest.mark.needs("cuda")

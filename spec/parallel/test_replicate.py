@@ -251,14 +251,16 @@ def test_a_device_named_twice_may_share_a_tensor():
 @pytest.mark.needs("cuda")
 @pytest.mark.since("2.11")
 def test_complex_parameters_stay_complex():
-    """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies complex parameters as complex ones
-    (:issue:`55375`).
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies complex parameters and buffers as
+    complex ones (:issue:`55375`).
     """
     net = nn.Module()
     net.weight = nn.Parameter(torch.tensor([1 + 2j, 3 + 4j]).cuda())
+    net.register_buffer("turn", torch.tensor([5 + 6j]).cuda())
 
-    for replica in replicate(net, [0, 0]):
+    for replica in [*replicate(net, [0, 0]), *replicate(net, [0, 0], detach=True)]:
         assert replica.weight.tolist() == [1 + 2j, 3 + 4j]
+        assert replica.turn.tolist() == [5 + 6j]
 
 
 @pytest.mark.needs("cuda")

@@ -166,6 +166,8 @@ def test_lists_of_different_length_are_refused():
         gather([[None], [None, None]], 0)
     with pytest.raises(ValueError, match=r"zip\(\) argument 2 is shorter than argument 1"):
         gather([(None, None), (None,)], 0)
+    with pytest.raises(ValueError, match=r"zip\(\) argument 2 is shorter than argument 1"):
+        gather([Pair(None, None), (None,)], 0)
 
 
 @pytest.mark.before("2.10")
@@ -289,6 +291,15 @@ def test_too_few_named_pieces_were_padded():
 
 
 @pytest.mark.needs("cuda")
+def test_too_few_positional_pieces_are_padded():
+    """``scatter_kwargs`` pads positional chunks with empty tuples up to the number of keyword chunks."""
+    args, named = scatter_kwargs((torch.rand(1),), {"scale": torch.rand(2)}, [0, 0])
+
+    assert [len(piece) for piece in args] == [1, 0]
+    assert [list(piece) for piece in named] == [["scale"], ["scale"]]
+
+
+@pytest.mark.needs("cuda")
 @pytest.mark.since("2.11")
 def test_complex_tensors_stay_complex():
     """:func:`parallel.scatter <torch.nn.parallel.scatter>` and ``gather`` split and join complex tensors as
@@ -300,6 +311,7 @@ def test_complex_tensors_stay_complex():
 
     assert [piece.tolist() for piece in pieces] == [values[:2], values[2:]]
     assert gather(pieces, 0).tolist() == values
+    assert gather(pieces[:1], 0).tolist() == values[:2]
 
 
 @pytest.mark.needs("cuda")
@@ -368,3 +380,18 @@ def test_only_minus_one_gives_a_warning():
 
     assert [joined.device.type, named.device.type] == ["cpu", "cpu"]
     assert [joined.tolist(), named.tolist()] == [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]
+
+
+def test_a_named_tuple_is_known_by_its_attributes():
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` rebuilds a tuple that has both ``_fields`` and
+    ``_asdict`` by its class.
+
+    Other tuples become plain ones, and what is not a tuple goes to all devices as it is.
+    """
+    fields, by_dict = type("Fields", (tuple,), {"_fields": ()}), type("ByDict", (tuple,), {"_asdict": dict})
+    alike = type("Alike", (), {"_fields": (), "_asdict": dict, "__iter__": lambda self: iter([1])})()
+
+    assert [type(piece) for piece in scatter(Pair(1, 2), [0, 1])] == [Pair, Pair]
+    assert [type(piece) for piece in scatter(fields([1]), [0, 1])] == [tuple, tuple]
+    assert [type(piece) for piece in scatter(by_dict([1]), [0, 1])] == [tuple, tuple]
+    assert scatter(alike, [0, 1]) == [alike, alike]
