@@ -219,6 +219,31 @@ def test_it_fires_once_for_each_call():
     assert seen == [[3.0, 3.0], [15.0, 15.0]]
 
 
+def test_what_a_forward_hook_kept_is_of_the_last_call():
+    """In a module called twice, each ``register_full_backward_hook`` hook finds what was kept last.
+
+    Attribution methods that keep inputs on the module so mix up the calls of a reused ReLU. Use a layer for
+    each place, or a stack: backward hooks run for the last call first.
+    """
+    layer, seen, stack, paired = nn.ReLU(), [], [], []
+
+    def keep(module, args, output):
+        module.kept = output.item()
+        stack.append(output.item())
+
+    def compare(module, grad_input, grad_output):
+        seen.append((module.kept, grad_output[0].item()))
+        paired.append((stack.pop(), grad_output[0].item()))
+
+    layer.register_forward_hook(keep)
+    layer.register_full_backward_hook(compare)
+    x = torch.tensor(2.0, requires_grad=True)
+    (layer(layer(x) * 3 + 1) * 5).backward()
+
+    assert seen == [(7.0, 5.0), (7.0, 15.0)]
+    assert paired == [(7.0, 5.0), (2.0, 15.0)]
+
+
 def test_it_fires_in_every_backward_pass():
     """Each ``backward()`` through the same output fires the module's full backward hook again."""
     identity = nn.Identity()

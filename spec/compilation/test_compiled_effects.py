@@ -57,3 +57,49 @@ def test_what_was_appended_to_a_list_of_the_class_was_lost():
         compiled(torch.tensor(value))
 
     assert Net.seen == []
+
+
+@pytest.mark.needs("compile")
+def test_a_hook_may_store_what_it_sees():
+    """``torch.compile(fullgraph=True)`` compiles a submodule's forward hook that stores its output in a dict.
+
+    In each call the dict gets the output of that call, with its graph. So intermediate results are collected
+    without a graph break. See :func:`torch.compile` (:issue:`173452`).
+    """
+    seen = {}
+    net = nn.Sequential(nn.PReLU(init=2.0), nn.PReLU(init=3.0))
+    net[0].register_forward_hook(lambda module, args, output: seen.update(first=output))
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+
+    for value in (-1.0, -5.0):
+        assert compiled(torch.tensor(value)).item() == 6.0 * value
+        assert seen["first"].item() == 2.0 * value
+
+    seen["first"].backward()
+    assert net[0].weight.grad.item() == -5.0
+
+
+@pytest.mark.needs("compile")
+def test_a_hook_that_asks_whether_it_is_compiled():
+    """``torch.compiler.is_compiling()`` is true in a hook that ``torch.compile`` compiles, in every call.
+
+    A hook that returns then, so as to run later, never does the rest (:issue:`173452`). Wrapped by
+    ``torch.compiler.disable`` it runs, which needs a graph break and is an error with ``fullgraph=True``.
+    """
+    seen = []
+
+    def hook(module, args, output):
+        seen.append(torch.compiler.is_compiling())
+
+    net = nn.Sequential(nn.PReLU(init=2.0), nn.PReLU(init=3.0))
+    handle = net[0].register_forward_hook(hook)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    results = [compiled(torch.tensor(value)).item() for value in (-1.0, -5.0)]
+    assert (seen, results) == ([True, True], [-6.0, -30.0])
+
+    handle.remove()
+    net[0].register_forward_hook(torch.compiler.disable(hook))
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="disable"):
+        torch.compile(net, backend="eager", fullgraph=True)(torch.tensor(-1.0))
+    torch.compile(net, backend="eager")(torch.tensor(-1.0))
+    assert seen == [True, True, False]

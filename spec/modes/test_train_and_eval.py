@@ -255,3 +255,28 @@ def test_most_layers_compute_the_same(layer):
         nn.init.normal_(parameter)
 
     assert torch.equal(layer.train()(x), layer.eval()(x))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: nn.Dropout(1.0), lambda: nn.BatchNorm1d(2)], ids=["Dropout", "BatchNorm1d"]
+)
+def test_a_layer_built_in_forward_is_in_training_mode(make):
+    """An ``nn.Dropout`` or ``nn.BatchNorm1d`` that ``forward`` builds is in training mode, even after
+    ``eval()``.
+
+    So dropout stays on, and BatchNorm has no statistics but those of the batch. Build layers in ``__init__``;
+    if one must be built later, hand on the mode: ``layer.train(self.training)``.
+    """
+    x, modes = torch.tensor([[1.0, 5.0], [3.0, 9.0]]), []
+
+    class Net(nn.Module):
+        def forward(self, x):
+            layer = make()
+            modes.append(layer.training)
+            return layer(x), make().train(self.training)(x)
+
+    as_built, told = Net().eval()(x)
+
+    assert modes == [True]
+    assert torch.allclose(as_built, x, atol=0.1) is False
+    assert torch.allclose(told, x, atol=0.1) is True

@@ -116,3 +116,23 @@ def test_a_compiled_module_had_no_parametrized_layer(ranks):
         return True
 
     assert ranks(train) == [True, True]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.needs("distributed")
+def test_the_way_to_the_module_differs(ranks):
+    """``torch.compile(DDP(net))`` finds ``net`` as ``.module``, ``DDP(torch.compile(net))`` as
+    ``.module._orig_mod``.
+
+    A compiled module hands on the attributes of what it wraps, so ``.module`` works on both; ``._orig_mod``
+    of the DDP model raises ``AttributeError``. Take off the outer one first, then look again.
+    """
+
+    def unwrap(rank):
+        net = nn.Linear(2, 1, bias=False)
+        outside = torch.compile(DDP(net), backend="eager")
+        inside = DDP(torch.compile(net, backend="eager"))
+        found = [outside.module is net, outside._orig_mod.module is net, inside.module._orig_mod is net]
+        return [*found, inside.module is net, hasattr(inside, "_orig_mod"), list(inside.module.state_dict())]
+
+    assert ranks(unwrap) == [[True, True, True, False, False, ["_orig_mod.weight"]]] * 2

@@ -302,3 +302,33 @@ def test_gradients_can_be_views_of_buckets(ranks):
 
     assert ranks(train, True) == [1, 1]
     assert ranks(train, False) == [2, 2]
+
+
+@pytest.mark.needs("distributed")
+def test_two_parts_are_trained_in_turn(ranks):
+    """``DDP(find_unused_parameters=True)`` averages though calls use parts of a module in turn, as in a GAN.
+
+    Several calls before one ``backward()`` are allowed. The part that is not meant to learn gets gradients
+    unless it is frozen, or its output detached. By default such a module raises in the second step; wrapping
+    each part in a DDP of its own needs no search.
+
+    See also :ref:`parallel.ddp_errors.unused_parameters_stop_the_next_call`
+    """
+
+    def train(rank):
+        net = nn.ModuleDict({name: nn.Linear(1, 1, bias=False) for name in ("maker", "judge")})
+        net.load_state_dict({"maker.weight": torch.tensor([[2.0]]), "judge.weight": torch.tensor([[3.0]])})
+        net.forward = lambda x, *names: net[names[0]](x) if len(names) == 1 else net["judge"](net["maker"](x))
+        model, x, grads = DDP(net, find_unused_parameters=True), torch.tensor([[rank + 1.0]]), []
+
+        for step in ("judge", "maker", "both", "judge"):
+            model.zero_grad()
+            net["judge"].requires_grad_(step != "maker")
+            if step == "judge":
+                (model(x, "judge") - model(model(x, "maker").detach(), "judge")).sum().backward()
+            else:
+                model(x, "maker", "judge").sum().backward()
+            grads.append([None if p.grad is None else p.grad.item() for p in net.parameters()])
+        return grads
+
+    assert ranks(train) == [[[None, -1.5], [4.5, None], [4.5, 3.0], [None, -1.5]]] * 2

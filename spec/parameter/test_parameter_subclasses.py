@@ -187,3 +187,46 @@ def test_no_parameter_from_a_subclass_of_parameter():
         nn.Parameter(scale, requires_grad=False)
 
     assert nn.Parameter(scale.data).tolist() == [1.5, 2.5]
+
+
+def test_loading_copies_by_the_class_of_the_dict():
+    """``load_state_dict`` of a tensor subclass into a plain parameter calls the ``copy_`` of the subclass.
+
+    Quantized weights may have none for that: the error names the key and what the subclass raised. Where it
+    copies, the parameter keeps its own type. ``assign=True`` takes the tensor as it is.
+    """
+
+    class Packed(Tagged):
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            if function is torch.Tensor.copy_:
+                raise NotImplementedError("nobody unpacked it")
+            return super().__torch_function__(function, types, args, kwargs or {})
+
+    net = nn.ParameterList([torch.tensor([7.0, 9.0])])
+
+    with pytest.raises(RuntimeError, match=r'copying the parameter named "0",.*nobody unpacked it'):
+        net.load_state_dict({"0": tagged().as_subclass(Packed)})
+    assert net[0].tolist() == [7.0, 9.0]
+
+    net.load_state_dict({"0": tagged()})
+    assert (type(net[0]), net[0].tolist()) == (nn.Parameter, [1.5, 2.5])
+
+
+@pytest.mark.since("2.1")
+def test_assigning_changes_the_class_both_ways():
+    """``load_state_dict(assign=True)`` makes a parameter of the type that the dict has, subclass or plain.
+
+    So a plain checkpoint undoes what quantized the weights before: load first, quantize then. With
+    ``assign=False`` the parameter keeps its type.
+    """
+    plain, special = (nn.ParameterList([nn.Parameter(x)]) for x in (torch.zeros(2), tagged()))
+
+    kept = nn.ParameterList([nn.Parameter(tagged())])
+    kept.load_state_dict({"0": torch.tensor([3.5, 4.5])})
+    plain.load_state_dict({"0": tagged()}, assign=True)
+    special.load_state_dict({"0": torch.tensor([3.5, 4.5])}, assign=True)
+
+    assert [type(net[0]) for net in (kept, plain, special)] == [Tagged, Tagged, nn.Parameter]
+    assert isinstance(plain[0], nn.Parameter)
+    assert [net[0].tolist() for net in (kept, plain, special)] == [[3.5, 4.5], [1.5, 2.5], [3.5, 4.5]]

@@ -29,6 +29,27 @@ def test_weights_and_gradients_keep_their_dtype():
     assert layer.bfloat16().weight.dtype is torch.bfloat16
 
 
+def test_a_float32_copy_of_the_input_is_cast_back():
+    """In ``torch.autocast("cpu")``, ``nn.Linear`` gives the same for a bfloat16 input and its ``float()``.
+
+    Output and gradients of the weights are equal: casting the input up first, as adapters in float32 do,
+    costs memory and gains nothing. See :class:`torch.autocast`.
+    """
+    layer, x = nn.Linear(64, 3), torch.rand(5, 64).bfloat16()
+    outputs, grads = [], []
+
+    for given in (x, x.float()):
+        layer.zero_grad()
+        with torch.autocast("cpu"):
+            outputs.append(layer(given))
+        outputs[-1].sum().backward()
+        grads.append(layer.weight.grad)
+
+    assert torch.equal(*outputs)
+    assert torch.equal(*grads)
+    assert not torch.equal(outputs[1].float(), layer(x.float()))
+
+
 @pytest.mark.needs("bfloat16")
 @pytest.mark.parametrize(
     ("layer", "inputs"),

@@ -87,6 +87,27 @@ def test_a_range_is_lost_too():
     assert kept.scale.tolist() == [65536.0, 65536.0, 70144.0]
 
 
+def test_a_table_of_positions_is_cast_as_well():
+    """``Module.bfloat16`` makes 256 and 257 of a floating point buffer equal; ``half`` those from 2048 on.
+
+    So positions, and the frequencies of rotary embeddings, are wrong afterwards, whether the buffer is
+    persistent or not. Keep them as integers, compute them in float32 in ``forward``, or leave the cast to
+    autocast.
+    """
+    nets = [nn.Module() for _ in range(3)]
+    for net in nets:
+        net.register_buffer("places", torch.tensor([255.0, 256.0, 257.0, 2047.0, 2048.0, 2049.0]), False)
+        net.register_buffer("numbers", torch.tensor([256, 257]))
+    nets[0].bfloat16()
+    nets[1].half()
+    nets[2].to(torch.bfloat16).float()
+
+    assert nets[0].places.tolist() == [255.0, 256.0, 256.0, 2048.0, 2048.0, 2048.0]
+    assert nets[1].places.tolist() == [255.0, 256.0, 257.0, 2047.0, 2048.0, 2048.0]
+    assert nets[2].places.tolist() == nets[0].places.tolist()
+    assert nets[0].numbers.tolist() == [256, 257]
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, "torch.DoubleTensor"], ids=["dtype", "name"])
 def test_type_casts_everything(dtype):
     """:meth:`Module.type() <torch.nn.Module.type>` casts every parameter and buffer, integer buffers too."""
