@@ -295,11 +295,10 @@ def test_unreduced_chunks_are_walked_back_twice():
 
 @pytest.mark.since("2.13")
 def test_chunks_have_no_second_derivative():
-    """Gradients of a ``LinearCrossEntropyLoss`` chunked by ``options`` never require grad, though
-    ``create_graph=True``.
+    """``LinearCrossEntropyLoss`` chunked by ``options`` ignores ``create_graph=True``: no second derivative.
 
-    A penalty on the gradient is silently without effect if other terms of the loss require grad. Without
-    ``options`` there is a second derivative.
+    The gradients do not require grad, so that a penalty on them is silently without effect if other terms of
+    the loss require grad. Without ``options`` there is one.
     """
     inputs, classes = torch.randn(4, 5, requires_grad=True), torch.tensor([0, 2, 1, 2])
     whole = nn.LinearCrossEntropyLoss(5, 3)
