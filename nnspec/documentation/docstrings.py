@@ -33,19 +33,10 @@ _ITEM = re.compile(rf"(?P<name>{_NAME})( ?\((?P<type>.*?)\))? ?(: | - )\s*(?=\S)
 _ONLY_ITEM = re.compile(rf"(?P<name>{_NAME})( ?\((?P<type>.*)\))? ?:")
 _SIGNATURE = re.compile(r"[\w.]+\(.*\)( ?->.*)?")
 
-_ABBREVIATIONS = (
-    "e.g.",
-    "i.e.",
-    "etc.",
-    "vs.",
-    "cf.",
-    "al.",
-    "Fig.",
-    "Eq.",
-    "resp.",
-    "incl.",
-    "approx.",
-    "Sec.",
+#: What ends with a point and no sentence: after the last two, a sentence may begin.
+_ABBREVIATION = re.compile(
+    r"(?<!\w)(?:e\.g\.|i\.e\.|w\.r\.t\.|a\.k\.a\.|vs\.|cf\.|resp\.|incl\.|approx\.|Eqs?\.|Figs?\.|Secs?\.|pp\.|[A-Z]\."
+    r"|(?:etc\.|al\.)(?! [A-Z][a-z]))"
 )
 _MARKED = re.compile(r"``.+?``|(?::[\w:+-]+:)?`.+?`_{0,2}")
 _END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[A-Z\"'(`*:\[0-9])")
@@ -249,14 +240,12 @@ def split(text: str) -> list[str]:
         hidden.append(match[0])
         return f"`{len(hidden) - 1}`"
 
-    masked = _MARKED.sub(hide, text)
-    for number, short in enumerate(_ABBREVIATIONS):
-        masked = masked.replace(short, f"\0{number}\0")
+    def shown(match: re.Match[str]) -> str:
+        return hidden[int(match[1])]
+
     found = []
-    for part in _END.split(masked):
-        for number, short in enumerate(_ABBREVIATIONS):
-            part = part.replace(f"\0{number}\0", short)
-        said = re.sub(r"`(\d+)`", lambda match: hidden[int(match[1])], part).strip()
+    for part in _END.split(_ABBREVIATION.sub(hide, _MARKED.sub(hide, text))):
+        said = re.sub(r"`(\d+)`", shown, part).strip()
         words = _WORD.findall(re.sub(r":math:`.*?`", "", said))
         if words and (len(words) > 1 or words[0].istitle()):
             found.append(said)

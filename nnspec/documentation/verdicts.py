@@ -12,8 +12,8 @@ from nnspec.decoding import Text
 from nnspec.errors import shortened
 
 TRUE, FALSE, MISLEADING = "true", "false", "misleading"
-NOT_TESTABLE, ARITHMETIC, OPEN = "not testable", "arithmetic of a layer", "open"
-VERDICTS = (TRUE, FALSE, MISLEADING, NOT_TESTABLE, ARITHMETIC, OPEN)
+NOT_TESTABLE, OPEN = "not testable", "open"
+VERDICTS = (TRUE, FALSE, MISLEADING, NOT_TESTABLE, OPEN)
 
 #: Why a sentence cannot be tested.
 KINDS = {

@@ -20,6 +20,23 @@ TRANSPOSED = [
 ]
 
 
+@pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS)
+def test_each_window_is_multiplied_by_the_kernel(layer, sizes):
+    """``Conv2d`` multiplies each window of its input by its kernel, and sums over all input channels.
+
+    The kernel is not turned round: it is a cross-correlation. The bias of the output channel is added.
+    """
+    convolution, x = layer(3, 5, 2), torch.randn(4, 3, *sizes)
+
+    windows = x
+    for dim in range(2, x.ndim):
+        windows = windows.unfold(dim, 2, 1)
+    within = [1, *range(x.ndim, windows.ndim)], [1, *range(2, x.ndim)]
+    sums = torch.tensordot(windows, convolution.weight, within) + convolution.bias
+
+    torch.testing.assert_close(convolution(x), sums.movedim(-1, 1))
+
+
 @pytest.mark.parametrize(
     ("groups", "reached"),
     [

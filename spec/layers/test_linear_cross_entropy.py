@@ -294,6 +294,45 @@ def test_unreduced_chunks_are_walked_back_twice():
 
 
 @pytest.mark.since("2.13")
+def test_chunks_have_no_second_derivative():
+    """``LinearCrossEntropyLoss`` chunked by ``options`` ignores ``create_graph=True``: no second derivative.
+
+    The gradients do not require grad, so that a penalty on them is silently without effect if other terms of
+    the loss require grad. Without ``options`` there is one.
+    """
+    inputs, classes = torch.randn(4, 5, requires_grad=True), torch.tensor([0, 2, 1, 2])
+    whole = nn.LinearCrossEntropyLoss(5, 3)
+    chunked = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions())
+
+    gradients = [
+        torch.autograd.grad(loss(inputs, classes), inputs, create_graph=True)[0] for loss in (whole, chunked)
+    ]
+
+    assert [g.requires_grad for g in gradients] == [True, False]
+    assert torch.autograd.grad(gradients[0].norm(), inputs)[0].abs().sum() > 0
+
+
+@pytest.mark.since("2.13")
+@pytest.mark.needs("compile")
+def test_chunks_are_left_out_of_a_graph():
+    """``torch.compile`` makes no graph of a ``LinearCrossEntropyLoss`` that is chunked by ``options``."""
+    inputs, classes, graphs = torch.randn(4, 5), torch.tensor([0, 2, 1, 2]), []
+    whole = nn.LinearCrossEntropyLoss(5, 3)
+    chunked = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions())
+    chunked.load_state_dict(whole.state_dict())
+
+    def backend(graph, example):
+        graphs.append(graph)
+        return graph.forward
+
+    left_out = torch.compile(lambda x: chunked(x, classes), backend=backend)(inputs)
+    assert graphs == []
+    made = torch.compile(lambda x: whole(x, classes), backend=backend)(inputs)
+    assert len(graphs) == 1
+    torch.testing.assert_close(left_out, made)
+
+
+@pytest.mark.since("2.13")
 def test_forward_mode_of_chunks_is_silently_zero():
     """``torch.func.jvp`` of a ``LinearCrossEntropyLoss`` chunked by ``options`` returns a zero tangent and no
     error.

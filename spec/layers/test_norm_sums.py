@@ -57,3 +57,25 @@ def test_neighbouring_channels_are_normalised_together(shape):
     for alpha, beta, k in [(0.5, 0.75, 2.0), (1.5, 0.5, 1.0)]:
         layer = nn.LocalResponseNorm(3, alpha, beta, k)
         torch.testing.assert_close(layer(x), x / (k + alpha * mean) ** beta)
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_the_first_channel_counts_for_all(size):
+    """``CrossMapLRN2d`` counts the square of the first channel for every channel, unlike
+    ``LocalResponseNorm``.
+
+    Its sum slides over the channels and never drops the first one, so that both agree only for channels up
+    to ``size // 2``. Use :class:`~torch.nn.LocalResponseNorm`.
+    """
+    x, side = 3 * torch.randn(2, 9, 4, 3), size // 2
+    squares = (x**2).unbind(1)
+    windows = [squares[max(c - side, 0) : c + side + 1] for c in range(9)]
+    first = [squares[:1] if c > side else () for c in range(9)]
+    sums = torch.stack([sum((*ours, *more)) for ours, more in zip(windows, first, strict=True)], 1)
+
+    for alpha, beta, k in [(0.5, 0.75, 2.0), (1.5, 0.5, 1.0)]:
+        out = nn.CrossMapLRN2d(size, alpha, beta, k)(x)
+        torch.testing.assert_close(out, x / (k + alpha / size * sums) ** beta)
+        usual = nn.LocalResponseNorm(size, alpha, beta, k)(x)
+        torch.testing.assert_close(out[:, : side + 1], usual[:, : side + 1])
+        assert not torch.isclose(out[:, side + 1 :], usual[:, side + 1 :]).all()

@@ -90,6 +90,14 @@ def test_a_docstring_is_headings_code_and_sentences():
         ("See ``a. B`` and (e.g. C). Then.", ["See ``a. B`` and (e.g. C).", "Then."]),
         (":math:`x` where", []),
         ("Default: 1", ["Default: 1"]),
+        ("If set, gradient w.r.t. :attr:`x` is sparse.", ["If set, gradient w.r.t. :attr:`x` is sparse."]),
+        ("A layer, a.k.a. `Linear`, see Fig. 2.", ["A layer, a.k.a. `Linear`, see Fig. 2."]),
+        (
+            "See K. He et al. (2015). By J. S. Ba et al. It is.",
+            ["See K. He et al. (2015).", "By J. S. Ba et al.", "It is."],
+        ),
+        ("Layers, losses, etc. Each is called.", ["Layers, losses, etc.", "Each is called."]),
+        ("An orthogonal. Default: 1", ["An orthogonal.", "Default: 1"]),
     ],
 )
 def test_sentences_end_where_they_end(text, sentences):
