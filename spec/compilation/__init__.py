@@ -7,5 +7,5 @@ another, *compiled_state* for its names, *compiled_changes*, *compiled_attribute
 ``inference_mode``, *compiled_effects* for what ``forward`` does besides computing, *compiled_modules* for the
 modules it calls, *recompiling* for when code is compiled again, and *compile_options* for what can be asked
 for. *script* and *trace* are about TorchScript, the older way, *fx* is about graphs to look at and to change,
-and *export* about programs that stand alone.
+*export* is about programs that stand alone, and *unflatten* about their submodules.
 """
