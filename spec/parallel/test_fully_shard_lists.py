@@ -100,3 +100,34 @@ def test_each_call_casts(ranks):
         return seen, [tensor.dtype for tensor in (hidden, *outputs)]
 
     assert ranks(train) == [([torch.bfloat16] * 3, [torch.float64] * 3)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.parametrize("together", [True, False], ids=["list", "alone"])
+def test_an_output_that_is_kept_instead_of_returned(ranks, together):
+    """Backward of an output that a ``fully_shard`` module keeps as an attribute raises, if it was resharded.
+
+    Hooks on what the module returns gather the parameters for backward: "setStorage ... out of bounds" says that
+    nothing did. Return it, also an auxiliary loss; or let ``reshard_after_forward=False`` (:issue:`183702`). See
+    :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank, together, reshard):
+        from torch.distributed.fsdp import fully_shard
+
+        class Head(nn.Linear):
+            def forward(self, x):
+                self.kept = super().forward(x)
+                return x * 2
+
+        net = nn.Sequential(nn.Linear(4, 4), Head(4, 2))
+        for each in [[net[0], net[1]]] if together else net:
+            fully_shard(each, reshard_after_forward=reshard)
+        fully_shard(net, reshard_after_forward=reshard)
+        net(torch.ones(3, 4))
+        net[1].kept.sum().backward()
+        return list(net[1].weight.grad.full_tensor().shape)
+
+    with pytest.raises(RuntimeError, match=r"setStorage: .* are out of bounds for storage"):
+        ranks(train, together, True)
+    assert ranks(train, together, False) == [[2, 4]] * 2
