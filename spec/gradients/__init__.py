@@ -3,7 +3,8 @@
 ``backward`` leaves gradients on the leaves of a graph, which in a model are its parameters, and an optimizer
 reads them there. Read *accumulation* and *leaves* first, then *sharing* and *freezing*; *zero_grad*,
 *clipping*, *clipping_bounds* and *norms* are about changing gradients, *optimizers*, *parameter_groups*,
-*optimizer_state* and *optimizer_hooks* about using them, and *vectors* about all parameters as one vector.
+*optimizer_state* and *optimizer_hooks* about using them, *schedulers* about learning rates and groups, *muon*
+about an optimizer that takes matrices alone, and *vectors* about all parameters as one vector.
 *checkpointing* and *second_forward* are about a forward that runs again in backward, *inference_mode* about
 modules and tensors that autograd does not know.
 """
