@@ -82,8 +82,9 @@ def test_parameters_are_copies():
 def test_the_mode_changes_nothing():
     """``eval()`` of ``torch.export.unflatten(program)`` sets ``training``, but dropout drops on.
 
-    No error says so, unlike that of ``program.module().eval()``. The graph is of the mode in which the original
-    was exported: call ``net.eval()`` before ``torch.export.export``. See :func:`torch.export.unflatten`.
+    No error says so, unlike that of ``program.module().eval()``. The graph is of the mode in which the
+    original was exported: call ``net.eval()`` before ``torch.export.export``. See
+    :func:`torch.export.unflatten`.
     """
 
     class Net(nn.Module):
@@ -279,7 +280,8 @@ def test_hooks_fire_again():
 
 @pytest.mark.needs("compile")
 def test_a_name_may_not_be_a_keyword():
-    """``torch.export.unflatten`` raises ``SyntaxError`` for a submodule named like a keyword: ``in``, ``from``.
+    """``torch.export.unflatten`` raises ``SyntaxError`` for a submodule named like a keyword: ``in``,
+    ``from``.
 
     In an ``nn.ModuleDict`` such a name is easily given, and ``program.module()`` bears it. See
     :func:`torch.export.unflatten`.
@@ -296,7 +298,7 @@ def test_a_name_may_not_be_a_keyword():
     program = torch.export.export(Net(), (torch.rand(2),))
 
     assert program.module()(torch.tensor([2.0, -3.0])).tolist() == [2.0, 0.0]
-    with pytest.raises(SyntaxError):
+    with pytest.raises(SyntaxError, match="invalid syntax"):
         torch.export.unflatten(program)
 
 

@@ -19,10 +19,10 @@ from torch import nn
     ids=["bias", "norm", "convolution"],
 )
 def test_only_matrices_are_accepted(layer, size):
-    """``torch.optim.Muon`` raises ``ValueError`` for a parameter that is no matrix: biases, convolutions.
+    """``torch.optim.Muon`` raises ``ValueError`` unless a parameter is a matrix: for biases, convolutions.
 
-    So ``Muon(net.parameters())`` rarely works. Give it the matrices, and the rest to ``AdamW``; a convolution's
-    weight cannot be reshaped on the way (:issue:`166209`). See :class:`torch.optim.Muon`.
+    So ``Muon(net.parameters())`` rarely works. Give it the matrices, and the rest to ``AdamW``; a
+    convolution's weight cannot be reshaped on the way (:issue:`166209`). See :class:`torch.optim.Muon`.
     """
     with pytest.raises(ValueError, match=f"Muon only supports 2D parameters .* with size: {size}"):
         torch.optim.Muon(layer.parameters())
@@ -31,8 +31,8 @@ def test_only_matrices_are_accepted(layer, size):
 def test_embeddings_are_accepted():
     """``torch.optim.Muon`` accepts any matrix, also the weight of an ``nn.Embedding`` or of the last layer.
 
-    Its documentation gives those to another optimizer: choose by the kind of layer, not by ``ndim`` alone. See
-    :class:`torch.optim.Muon`.
+    Its documentation gives those to another optimizer: choose by the kind of layer, not by ``ndim`` alone.
+    See :class:`torch.optim.Muon`.
     """
     net = nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 3), nn.LayerNorm(3))
     hidden = [m.weight for m in net.modules() if isinstance(m, nn.Linear)]

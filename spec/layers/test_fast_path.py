@@ -300,8 +300,9 @@ def test_a_float_mask_is_boolean_on_the_fast_path():
 def test_a_bias_without_zeros_is_nan_on_the_fast_path():
     """On its fast path ``TransformerEncoderLayer`` returns NaN for a float mask that has no zeros in a row.
 
-    There every key of that query is hidden. A learned bias for positions is such a mask: training goes well, and
-    evaluation under ``no_grad`` gives NaN (:issue:`118628`). See :class:`~torch.nn.TransformerEncoderLayer`.
+    There every key of that query is hidden. A learned bias for positions is such a mask: training goes well,
+    and evaluation under ``no_grad`` gives NaN (:issue:`118628`). See
+    :class:`~torch.nn.TransformerEncoderLayer`.
     """
     layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
     bias = torch.zeros(5, 5)

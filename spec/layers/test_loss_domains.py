@@ -25,7 +25,7 @@ def test_bce_looks_at_every_value():
 
 
 def test_logits_are_not_looked_at():
-    """``BCEWithLogitsLoss`` and ``CrossEntropyLoss`` accept targets that are no probabilities.
+    """``BCEWithLogitsLoss`` and ``CrossEntropyLoss`` accept targets below 0 and above 1.
 
     The loss may become negative and has no lower bound: training then goes on without end. See
     :class:`~torch.nn.BCEWithLogitsLoss`.

@@ -89,7 +89,7 @@ def test_forward_itself_gathers_nothing(ranks):
 
 
 @pytest.mark.needs("distributed")
-def test_an_own_layer_called_past_the_module_works_on_shards(ranks):
+def test_a_layer_called_past_the_module(ranks):
     """A layer of a ``fully_shard`` module called other than in its forward raises: mixed Tensor and DTensor.
 
     So does another method of the module, such as one that only embeds. Call the module, give the layer a
@@ -119,7 +119,8 @@ def test_an_own_layer_called_past_the_module_works_on_shards(ranks):
 
 @pytest.mark.needs("distributed")
 def test_what_was_not_sharded_stays_plain(ranks):
-    """A layer outside of every ``fully_shard``, or assigned later, stays plain; its gradients are not reduced.
+    """A layer outside of every ``fully_shard``, or assigned later, stays plain; its gradients are not
+    reduced.
 
     Shards and plain layers work together without an error, and the ranks drift apart. Call ``fully_shard`` of
     the whole module last. See :func:`~torch.distributed.fsdp.fully_shard`.
@@ -139,7 +140,9 @@ def test_what_was_not_sharded_stays_plain(ranks):
                 net[1].weight.fill_(5.0)
             net(torch.tensor([[rank + 1.0]])).sum().backward()
             whole = net[0].weight.full_tensor().item()
-            grads.append((net[0].weight.grad.full_tensor().item(), round(net[1].weight.grad.item() / whole, 4)))
+            grads.append(
+                (net[0].weight.grad.full_tensor().item(), round(net[1].weight.grad.item() / whole, 4))
+            )
         return grads
 
     assert ranks(train) == [[(7.5, 1.0)] * 2, [(7.5, 2.0)] * 2]

@@ -136,7 +136,8 @@ def test_fused_optimizers_convert_the_step(fused, loaded):
     ids=["double", "float", "half"],
 )
 def test_the_step_is_counted_in_the_default_dtype(name, default, counted):
-    """``step`` of ``Adam`` is float64 if that is the default dtype, else float32, whatever the parameters are.
+    """``step`` of ``Adam`` is float64 if that is the default dtype, else float32, whatever the parameters
+    are.
 
     A count in float32 ends at 16,777,216, one in float16 would end at 2,048 (:issue:`110940`). See
     :class:`torch.optim.Adam`.

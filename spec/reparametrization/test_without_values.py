@@ -49,8 +49,9 @@ def test_the_older_weight_stays_behind():
 def test_an_orthogonal_weight_needs_values():
     """``parametrizations.orthogonal`` of a square weight on the meta device raises ``RuntimeError``.
 
-    It looks whether the weight is orthogonal already. With ``use_trivialization=False`` it does not, and works
-    there. Or register it after the values have come. See :func:`torch.nn.utils.parametrizations.orthogonal`.
+    It looks whether the weight is orthogonal already. With ``use_trivialization=False`` it does not, and
+    works there. Or register it after the values have come. See
+    :func:`torch.nn.utils.parametrizations.orthogonal`.
     """
     with pytest.raises(RuntimeError, match=r"Tensor\.item\(\) cannot be called on meta tensors"):
         parametrizations.orthogonal(nn.Linear(3, 3, device="meta"))
