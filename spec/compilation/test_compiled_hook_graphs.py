@@ -57,30 +57,40 @@ def test_a_hooked_layer_of_a_sequential_runs_it_eagerly():
     assert calls == ["hook"]
 
 
+@pytest.mark.parametrize(("compiled_autograd", "number"), [(False, 2), (True, 1)])
 @pytest.mark.needs("compile")
-def test_other_hooks_break_nothing():
-    """Forward hooks, hooks of parameters and backward hooks of the whole module keep ``torch.compile`` whole.
+def test_other_hooks_break_nothing(compiled_autograd, number):
+    """Forward hooks, hooks of parameters and backward hooks of the whole module leave one compiled graph.
 
-    There is one graph, with ``fullgraph=True``. So there is with a backward hook of a submodule under
-    ``torch._dynamo.config.compiled_autograd = True``. See :func:`torch.compile`.
+    The whole module is of a class of one's own here. A backward hook of a submodule breaks it, unless
+    ``torch._dynamo.config.compiled_autograd`` is on. See :func:`torch.compile`.
     """
-    net, graphs, calls, x = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), [], [], torch.rand(4, 2)
-    net[0].register_forward_hook(lambda *_: calls.append("forward"))
-    net[0].weight.register_hook(lambda _: calls.append("weight"))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(2, 3)
+
+        def forward(self, x):
+            return self.inner(x * 2) * 3
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net, graphs, calls, x = Net(), [], [], torch.rand(4, 2)
     net.register_full_backward_hook(lambda *_: calls.append("whole"))
+    net.inner.weight.register_hook(lambda _: calls.append("weight"))
+    handle = net.inner.register_forward_hook(lambda *_: calls.append("forward"))
+    torch.compile(net, backend=backend)(x).sum().backward()
+    assert (len(graphs), sorted(calls)) == (1, ["forward", "weight", "whole"])
 
-    def compiled():
-        torch._dynamo.reset()
-        calls.clear()
-        backend = lambda graph, inputs: graphs.append(graph) or graph.forward  # noqa: E731
-        torch.compile(net, backend=backend, fullgraph=True)(x).sum().backward()
-        return sorted(calls)
-
-    assert compiled() == ["forward", "weight", "whole"]
-    net[0].register_full_backward_hook(lambda *_: calls.append("backward"))
-    with torch._dynamo.config.patch(compiled_autograd=True):
-        assert compiled() == ["backward", "forward", "weight", "whole"]
-    assert len(graphs) == 2
+    torch._dynamo.reset()
+    handle.remove()
+    net.inner.register_full_backward_hook(lambda *_: calls.append("inner"))
+    with torch._dynamo.config.patch(compiled_autograd=compiled_autograd):
+        torch.compile(net, backend=backend)(x).sum().backward()
+    assert (len(graphs) - 1, calls.count("inner")) == (number, 1)
 
 
 @pytest.mark.parametrize(("place", "number"), [("inner", 1), ("", 2)], ids=["inside", "on it"])
@@ -100,11 +110,14 @@ def test_equal_layers_with_hooks(place, number):
         def forward(self, x):
             return self.inner(x)
 
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
     graphs, x = [], torch.rand(1, 2)
     for _ in range(4):
         block = Block()
         block.get_submodule(place).register_forward_hook(lambda _, args, output: output * 2)
-        compiled = torch.compile(block, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
-        torch.testing.assert_close(compiled(x), block(x))
+        torch.testing.assert_close(torch.compile(block, backend=backend)(x), block(x))
 
     assert len(graphs) == number
