@@ -60,7 +60,8 @@ def test_a_hooked_layer_of_a_sequential_runs_it_eagerly():
 @pytest.mark.parametrize(("compiled_autograd", "number"), [(False, 2), (True, 1)])
 @pytest.mark.needs("compile")
 def test_other_hooks_break_nothing(compiled_autograd, number):
-    """Forward hooks, parameter hooks and backward hooks of the whole module leave ``torch.compile`` one graph.
+    """Forward hooks, parameter hooks and backward hooks of the whole module leave ``torch.compile`` one
+    graph.
 
     The whole module is of a class of one's own here. A backward hook of a submodule breaks it, unless
     ``torch._dynamo.config.compiled_autograd`` is on. See :func:`torch.compile`.
