@@ -39,7 +39,7 @@ def test_layers_are_cut_in_place(ranks):
 def test_frozen_parameters_stay_frozen(ranks, whole):
     """``parallelize_module`` and ``distribute_module`` keep the ``requires_grad`` of each parameter.
 
-    In earlier releases they made frozen parameters trainable (:issue:`171709`): freeze again after the call.
+    In earlier releases they made frozen parameters trainable (:pull:`171709`): freeze again after the call.
     See :func:`torch.distributed.tensor.distribute_module`.
     """
 
@@ -51,9 +51,9 @@ def test_frozen_parameters_stay_frozen(ranks, whole):
         layer, mesh = nn.Linear(2, 4), init_device_mesh("cpu", (2,))
         layer.weight.requires_grad_(False)
         distribute_module(layer, mesh) if whole else parallelize_module(layer, mesh, ColwiseParallel())
-        return [(name, p.requires_grad) for name, p in layer.named_parameters()]
+        return [(name, hasattr(p, "to_local"), p.requires_grad) for name, p in layer.named_parameters()]
 
-    assert ranks(cut, whole) == [[("weight", False), ("bias", True)]] * 2
+    assert ranks(cut, whole) == [[("weight", True, False), ("bias", True, True)]] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -25,6 +25,7 @@ def test_a_weight_norm_without_values():
         layer.to_empty(device="cpu")
         layer.load_state_dict(source.state_dict())
 
+        assert list(layer.parametrizations) == ["weight"]
         torch.testing.assert_close(layer.eval().weight, source.eval().weight)
 
 
