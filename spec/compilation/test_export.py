@@ -347,3 +347,44 @@ def test_a_layer_that_is_no_submodule_is_frozen():
     with torch.no_grad():
         net.layers[0].weight.fill_(3.0)
     assert torch.equal(made(x), 6.0 + net.layers[0].bias)
+
+
+@pytest.mark.needs("compile")
+def test_a_tensor_made_in_forward_is_a_constant():
+    """A tensor that ``forward`` creates from numbers is in ``constants`` of ``torch.export.export``, no
+    buffer.
+
+    Neither ``state_dict`` nor ``buffers()`` has it (:issue:`110484`). See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return x + torch.tensor([3.0])
+
+    program = torch.export.export(Net(), (torch.ones(1),))
+
+    assert [value.tolist() for value in program.constants.values()] == [[3.0]]
+    assert (dict(program.state_dict), list(program.buffers())) == ({}, [])
+    assert program.module()(torch.tensor([10.0])).item() == 13.0
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.needs("compile")
+def test_a_foreign_parameter_is_a_constant(strict):
+    """``torch.export.export`` makes a constant of a parameter that no submodule holds, such as a global one.
+
+    So does it with any tensor that ``forward`` finds outside. The output then requires no grad, and a state
+    dict lacks it, without an error (:issue:`115916`). Register it. See :func:`torch.export.export`.
+    """
+    outside = nn.Parameter(torch.tensor([2.0]))
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return x * outside
+
+    program = torch.export.export(Net(), (torch.ones(1),), strict=strict)
+
+    assert [value.tolist() for value in program.constants.values()] == [[2.0]]
+    assert dict(program.state_dict) == {}
+    assert Net()(torch.ones(1)).requires_grad
+    assert not program.module()(torch.ones(1)).requires_grad

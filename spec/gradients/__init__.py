@@ -3,8 +3,9 @@
 ``backward`` leaves gradients on the leaves of a graph, which in a model are its parameters, and an optimizer
 reads them there. Read *accumulation* and *leaves* first, then *sharing* and *freezing*; *zero_grad*,
 *clipping*, *clipping_bounds* and *norms* are about changing gradients, *optimizers*, *parameter_groups*,
-*optimizer_state* and *optimizer_hooks* about using them, and *vectors* about all parameters as one vector.
-*loss_scaling* and *bfloat16* are about gradients and steps in a lower precision. *checkpointing* and
-*second_forward* are about a forward that runs again in backward, *kept_results* about a backward that reaches
-earlier calls, *inference_mode* about modules and tensors that autograd does not know.
+*optimizer_state* and *optimizer_hooks* about using them, *schedulers* about learning rates and groups, *muon*
+about an optimizer that takes matrices alone, and *vectors* about all parameters as one vector. *loss_scaling*
+and *bfloat16* are about gradients and steps in a lower precision. *checkpointing* and *second_forward* are
+about a forward that runs again in backward, *kept_results* about a backward that reaches earlier calls,
+*inference_mode* about modules and tensors that autograd does not know.
 """

@@ -11,8 +11,8 @@ and *moving_packed_sequences* what they take. *attention_masks*, *causal_hints*,
 *layer_shapes*, *recurrent_shapes*, *attention_shapes* and *loss_shapes* list the shapes that go in and come
 out. *reshaping* and *activations* are layers without any parameters, and *losses* are modules as well:
 *loss_sums* are what they compute, *loss_reductions* what they make of their values, *classification_losses*
-and *loss_arguments* what they take and refuse, *ctc_loss* and *linear_cross_entropy* two with many arguments
-of their own. *empty_layers* have no inputs or no outputs. *complex_numbers* says which layers take those,
-*tensor_float_32* how exact linear layers and convolutions are on a GPU. One weight in several layers is in
-*sharing*, in the part on gradients.
+and *loss_arguments* what they take and refuse, *loss_domains* what they make of values that they are not
+meant for, *ctc_loss* and *linear_cross_entropy* two with many arguments of their own. *empty_layers* have no
+inputs or no outputs. *complex_numbers* says which layers take those, *tensor_float_32* how exact linear
+layers and convolutions are on a GPU. One weight in several layers is in *sharing*, in the part on gradients.
 """

@@ -295,3 +295,38 @@ def test_a_float_mask_is_boolean_on_the_fast_path():
     with torch.no_grad():
         padded = layer(x, src_key_padding_mask=bias[:3])
     assert torch.allclose(padded, fast, atol=1e-5)
+
+
+def test_a_bias_without_zeros_is_nan_on_the_fast_path():
+    """On its fast path ``TransformerEncoderLayer`` returns NaN for a float mask that has no zeros in a row.
+
+    There every key of that query is hidden. A learned bias for positions is such a mask: training goes well,
+    and evaluation under ``no_grad`` gives NaN (:issue:`118628`). See
+    :class:`~torch.nn.TransformerEncoderLayer`.
+    """
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
+    bias = torch.zeros(5, 5)
+    bias[1] = torch.tensor([0.5, -0.5, 0.25, 1.0, -1.0])
+
+    with torch.no_grad():
+        fast = layer(x, src_mask=bias)
+
+    assert fast.isnan().all(-1).tolist() == [[False, True, False, False, False]] * 3
+    assert layer(x, src_mask=bias).isfinite().all()
+
+
+def test_decoders_take_no_fast_path_for_float_masks():
+    """In ``eval()`` a ``TransformerDecoder`` with float masks computes the same with and without gradients.
+
+    Its layers have no fast path of their own, and that of ``MultiheadAttention`` leaves float masks alone
+    (:issue:`106630`). See :class:`~torch.nn.TransformerDecoder`.
+    """
+    net = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, batch_first=True), 2).eval()
+    x, memory, bias = torch.rand(3, 5, 4), torch.rand(3, 2, 4), torch.zeros(5, 5)
+    bias[:, 2] = 0.5
+
+    for mask in (bias, nn.Transformer.generate_square_subsequent_mask(5)):
+        slow = net(x, memory, tgt_mask=mask)
+        with torch.no_grad():
+            torch.testing.assert_close(net(x, memory, tgt_mask=mask), slow)
+    assert not torch.allclose(slow, net(x, memory), atol=1e-3)

@@ -211,3 +211,24 @@ def test_an_encoder_did_not_warn():
         encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 1)
 
     assert encoder.enable_nested_tensor is True
+
+
+def test_a_batch_of_padding_alone():
+    """An evaluated ``TransformerEncoder`` that makes nested tensors raises for a batch that is all padding.
+
+    If only some sequences are all padding, their output is 0, where a single layer gives NaN. With gradients
+    neither happens. Leave such batches out, or pass ``enable_nested_tensor=False`` (:issue:`178677`). See
+    :class:`~torch.nn.TransformerEncoder`.
+    """
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), torch.rand(3, 5, 4)
+    encoder = nn.TransformerEncoder(layer, 1).eval()
+    some = torch.zeros(3, 5, dtype=torch.bool)
+    some[1] = True
+
+    with torch.no_grad():
+        assert encoder(x, src_key_padding_mask=some)[1].tolist() == [[0.0] * 4] * 5
+        assert encoder.layers[0](x, src_key_padding_mask=some)[1].isnan().all()
+        with pytest.raises(RuntimeError, match="at least one constituent tensor should have non-zero numel"):
+            encoder(x, src_key_padding_mask=some | True)
+
+    assert encoder(x, src_key_padding_mask=some | True).isfinite().all()

@@ -157,6 +157,23 @@ def test_the_state_is_one_of_each_sequence():
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_states_go_by_layer_then_direction(make):
+    """``h_n`` of a bidirectional ``RNN``, ``LSTM`` or ``GRU`` splits by ``view(layers, 2, batch, size)``.
+
+    First the layers, then the directions within each. The last layer's state is the end of its output for the
+    way there, and the beginning for the way back (:pull:`182603`). See :class:`torch.nn.GRU`.
+    """
+    layer = make(5, 4, num_layers=3, bidirectional=True)
+    output, state = layer(torch.rand(7, 2, 5))
+    hidden = state[0] if make is nn.LSTM else state
+    split = hidden.view(3, 2, 2, 4)
+
+    torch.testing.assert_close(split[-1, 0], output[-1, :, :4])
+    torch.testing.assert_close(split[-1, 1], output[0, :, 4:])
+    assert not torch.allclose(hidden.view(2, 3, 2, 4)[1, -2], output[0, :, 4:])
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
 def test_batch_first_of_one_sequence(make):
     """``nn.RNN``, ``LSTM`` and ``GRU`` compute the same with and without ``batch_first`` for an unbatched
     sequence.

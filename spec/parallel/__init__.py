@@ -1,8 +1,9 @@
 """Running one module in several places at once.
 
-There are three ways. *DataParallel* makes short-lived copies of a module, replicas, inside one process; their
+There are four ways. *DataParallel* makes short-lived copies of a module, replicas, inside one process; their
 gradients are summed. *DistributedDataParallel* (DDP) keeps a module in each of several processes, the ranks,
 and averages gradients between them. *fully_shard* keeps a part of every parameter on each rank, its shard.
+*Tensor parallelism* keeps a part as well, and computes with it: no rank ever has the whole weight.
 
 Read *data_parallel* first, with *data_parallel_batches* for its inputs and outputs, *data_parallel_replicas*
 for what runs, *scatter*, *replicate* and *parallel_apply* for its steps, and *comm* and *comm_scatter* for
@@ -15,5 +16,5 @@ what these are made of; then *ddp*, *ddp_gradients*, *ddp_parameters*, *ddp_buff
 *fully_shard_lists* for several modules at once, *fully_shard_gathering* and *fully_shard_reducing* for what
 it communicates when, *fully_shard_unused* for parameters without a gradient, *fully_shard_streams* and
 *fully_shard_offloading* for streams, buffers and GPUs, *fully_shard_meta* for modules without values, and
-*fully_shard_recovery* for errors.
+*fully_shard_recovery* for errors. *tensor_parallel* is about layers that are cut.
 """

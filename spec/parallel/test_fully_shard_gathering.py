@@ -89,6 +89,66 @@ def test_forward_itself_gathers_nothing(ranks):
 
 
 @pytest.mark.needs("distributed")
+def test_a_layer_called_past_the_module(ranks):
+    """A layer of a ``fully_shard`` module called other than in its forward raises: mixed Tensor and DTensor.
+
+    So does another method of the module, such as one that only embeds. Call the module, give the layer a
+    ``fully_shard`` of its own, or name the method to ``register_fsdp_forward_method`` (:issue:`156535`). See
+    :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def call(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        class Net(nn.Sequential):
+            def embed(self, x):
+                return self[0](x)
+
+        net, own = (Net(nn.Embedding(4, 2), nn.Linear(2, 2)) for _ in range(2))
+        x = torch.tensor([0, 2])
+        fully_shard(own[0])
+        for each in (net, own):
+            fully_shard(each)
+        for wrong in (net[0], net.embed):
+            with pytest.raises(RuntimeError, match=r"got mixed torch\.Tensor and DTensor"):
+                wrong(x)
+        return list(net(x).shape), list(own.embed(x).shape)
+
+    assert ranks(call) == [([2, 2], [2, 2])] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_what_was_not_sharded_stays_plain(ranks):
+    """A layer outside of every ``fully_shard``, or assigned later, stays plain; its gradients are not
+    reduced.
+
+    Shards and plain layers work together without an error, and the ranks drift apart. Call ``fully_shard`` of
+    the whole module last. See :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        outside = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+        later = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+        fully_shard(outside[0])
+        fully_shard(later)
+        later[1] = nn.Linear(1, 1, bias=False)
+        grads = []
+        for net in (outside, later):
+            with torch.no_grad():
+                net[1].weight.fill_(5.0)
+            net(torch.tensor([[rank + 1.0]])).sum().backward()
+            whole = net[0].weight.full_tensor().item()
+            grads.append(
+                (net[0].weight.grad.full_tensor().item(), round(net[1].weight.grad.item() / whole, 4))
+            )
+        return grads
+
+    assert ranks(train) == [[(7.5, 1.0)] * 2, [(7.5, 2.0)] * 2]
+
+
+@pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_backward_may_do_without(ranks):
     """After ``set_unshard_in_backward(False)``, backward does not gather that ``fully_shard`` module again.

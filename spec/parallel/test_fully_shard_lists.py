@@ -100,3 +100,63 @@ def test_each_call_casts(ranks):
         return seen, [tensor.dtype for tensor in (hidden, *outputs)]
 
     assert ranks(train) == [([torch.bfloat16] * 3, [torch.float64] * 3)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.parametrize("together", [True, False], ids=["list", "alone"])
+def test_an_output_that_is_kept_instead_of_returned(ranks, together):
+    """Backward of an output that a ``fully_shard`` module keeps as an attribute raises, if it was resharded.
+
+    Hooks on what the module returns gather the parameters for backward: "setStorage ... out of bounds" says
+    that nothing did. Return it, also an auxiliary loss (:issue:`183702`). See
+    :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank, together):
+        from torch.distributed.fsdp import fully_shard
+
+        class Head(nn.Linear):
+            def forward(self, x):
+                self.kept = super().forward(x)
+                return x * 2
+
+        net = nn.Sequential(nn.Linear(4, 4), Head(4, 2))
+        for each in [[net[0], net[1]]] if together else net:
+            fully_shard(each, reshard_after_forward=True)
+        fully_shard(net, reshard_after_forward=True)
+        net(torch.ones(3, 4))
+        net[1].kept.sum().backward()
+
+    with pytest.raises(RuntimeError, match=r"setStorage: .* are out of bounds for storage"):
+        ranks(train, together)
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.parametrize("returned", [True, False])
+def test_a_kept_output_alone_is_not_reduced(ranks, returned):
+    """With ``fully_shard([a, b])`` gradients are not reduced unless the loss has an output that was returned.
+
+    Here a module keeps the loss as an attribute: with ``reshard_after_forward=False`` there is no error, and
+    each rank has a gradient and whole parameters of its own. See :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank, returned):
+        from torch.distributed.fsdp import fully_shard
+
+        class Head(nn.Linear):
+            def forward(self, x):
+                self.kept = super().forward(x).sum()
+                return x * 2
+
+        net = nn.Sequential(nn.Linear(1, 2, bias=False), Head(2, 2, bias=False))
+        for layer in net:
+            nn.init.constant_(layer.weight, 1.0)
+        fully_shard([net[0], net[1]], reshard_after_forward=False)
+        fully_shard(net, reshard_after_forward=False)
+        output = net(torch.tensor([[rank + 1.0]]))
+        (net[1].kept + output.sum() * 0 if returned else net[1].kept).backward()
+        grad = net[1].weight.grad
+        return hasattr(grad, "full_tensor"), (grad.full_tensor() if returned else grad).mean().item()
+
+    expected = [(True, 1.5)] * 2 if returned else [(False, 1.0), (False, 2.0)]
+    assert ranks(train, returned) == expected

@@ -102,6 +102,61 @@ def test_loading_leaves_the_step_alone():
     assert dtypes == {"step": torch.float32, "exp_avg": torch.bfloat16, "exp_avg_sq": torch.bfloat16}
 
 
+@pytest.mark.parametrize(
+    ("fused", "loaded"),
+    [(False, [torch.float64, torch.int64, torch.float32]), (True, [torch.float32] * 3)],
+    ids=["plain", "fused"],
+)
+def test_fused_optimizers_convert_the_step(fused, loaded):
+    """``load_state_dict`` of ``Adam(fused=True)`` makes ``step`` a float32 tensor where the parameter is.
+
+    Without ``fused`` and ``capturable`` a ``step`` that is a tensor stays as it was saved; a number becomes a
+    tensor. So a checkpoint read with ``map_location="cpu"`` serves a fused optimizer on a GPU
+    (:issue:`103256`, :pull:`173901`). See :class:`torch.optim.Adam`.
+    """
+    layer = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.Adam(layer.parameters(), fused=fused)
+    layer(torch.tensor([[1.5, 2.5]])).sum().backward()
+    optimizer.step()
+    state = optimizer.state_dict()
+
+    dtypes = []
+    for step in (torch.tensor(7.0, dtype=torch.float64), torch.tensor(7), 7.0):
+        state["state"][0]["step"] = step
+        optimizer.load_state_dict(state)
+        assert optimizer.state[layer.weight]["step"].item() == 7
+        dtypes.append(optimizer.state[layer.weight]["step"].dtype)
+    assert dtypes == loaded
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "Adagrad", "RMSprop", "NAdam", "Adadelta"])
+@pytest.mark.parametrize(
+    ("default", "counted"),
+    [(torch.float64, torch.float64), (torch.float32, torch.float32), (torch.float16, torch.float32)],
+    ids=["double", "float", "half"],
+)
+def test_the_step_is_counted_in_the_default_dtype(name, default, counted):
+    """``step`` of ``Adam`` is float64 if that is the default dtype, else float32, whatever the parameters
+    are.
+
+    A count in float32 ends at 16,777,216, one in float16 would end at 2,048 (:issue:`110940`). See
+    :class:`torch.optim.Adam`.
+    """
+    layer = nn.Linear(2, 1, bias=False, dtype=torch.float32)
+    layer.weight.grad = torch.ones(1, 2)
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        optimizer = getattr(torch.optim, name)(layer.parameters())
+        optimizer.step()
+    finally:
+        torch.set_default_dtype(before)
+
+    assert optimizer.state[layer.weight]["step"].dtype == counted
+    assert layer.weight.dtype == torch.float32
+
+
 @pytest.mark.question("Q69", "Q115")
 def test_overwriting_leaves_the_optimizer_behind():
     """With ``set_overwrite_module_params_on_conversion``, an earlier optimizer trains nothing after a cast.

@@ -1,0 +1,124 @@
+"""What hooks cost a compiled module: breaks in its graph, and graphs.
+
+That hooks run, and when not, is in *compiled_hooks*. Here it is about the graphs around them.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.parametrize("kind", ["register_full_backward_hook", "register_full_backward_pre_hook"])
+@pytest.mark.needs("compile")
+def test_a_backward_hook_breaks_the_graph(kind):
+    """A full backward hook on a submodule breaks the graph of ``torch.compile`` there: it runs eagerly.
+
+    So does its pre-hook, and both also under ``no_grad``. With ``fullgraph=True`` it raises ``Unsupported``;
+    a hook on the parameter or on the whole module breaks nothing (:issue:`133303`). See
+    :meth:`~torch.nn.Module.register_full_backward_hook`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(2, 3), nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.second(self.first(x * 2).relu())
+
+    def backend(graph, inputs):
+        graphs.append([node.name for node in graph.graph.nodes if node.op.startswith("call_")])
+        return graph.forward
+
+    net, graphs, calls, x = Net(), [], [], torch.rand(4, 2)
+    getattr(net.first, kind)(lambda *_: calls.append("hook"))
+    torch.compile(net, backend=backend)(x).sum().backward()
+    assert (graphs, calls) == ([["mul"], ["relu", "linear"]], ["hook"])
+
+    torch._dynamo.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="backwards hooks require compiled autograd"):
+        torch.compile(net, backend=backend, fullgraph=True)(x)
+
+
+@pytest.mark.needs("compile")
+def test_a_hooked_layer_of_a_sequential_runs_it_eagerly():
+    """With a full backward hook on one of its layers a compiled ``nn.Sequential`` has no graph at all.
+
+    Layers are called in a loop, and a break in a loop leaves the whole ``forward`` to Python. See
+    :meth:`~torch.nn.Module.register_full_backward_hook`.
+    """
+    net, graphs, calls = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)), [], []
+    net[0].register_full_backward_hook(lambda *_: calls.append("hook"))
+    compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+
+    compiled(torch.rand(4, 2)).sum().backward()
+
+    assert graphs == []
+    assert calls == ["hook"]
+
+
+@pytest.mark.parametrize(("compiled_autograd", "number"), [(False, 2), (True, 1)])
+@pytest.mark.needs("compile")
+def test_other_hooks_break_nothing(compiled_autograd, number):
+    """Forward hooks, parameter hooks and backward hooks of the whole module leave ``torch.compile`` one
+    graph.
+
+    The whole module is of a class of one's own here. A backward hook of a submodule breaks it, unless
+    ``torch._dynamo.config.compiled_autograd`` is on. See :func:`torch.compile`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(2, 3)
+
+        def forward(self, x):
+            return self.inner(x * 2) * 3
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net, graphs, calls, x = Net(), [], [], torch.rand(4, 2)
+    net.register_full_backward_hook(lambda *_: calls.append("whole"))
+    net.inner.weight.register_hook(lambda _: calls.append("weight"))
+    handle = net.inner.register_forward_hook(lambda *_: calls.append("forward"))
+    torch.compile(net, backend=backend)(x).sum().backward()
+    assert (len(graphs), sorted(calls)) == (1, ["forward", "weight", "whole"])
+
+    torch._dynamo.reset()
+    handle.remove()
+    net.inner.register_full_backward_hook(lambda *_: calls.append("inner"))
+    with torch._dynamo.config.patch(compiled_autograd=compiled_autograd):
+        torch.compile(net, backend=backend)(x).sum().backward()
+    assert (len(graphs) - 1, calls.count("inner")) == (number, 1)
+
+
+@pytest.mark.parametrize(("place", "number"), [("inner", 1), ("", 2)], ids=["inside", "on it"])
+@pytest.mark.needs("compile")
+def test_equal_layers_with_hooks(place, number):
+    """Layers of one class given to ``torch.compile`` share graphs even if each got a hook of its own inside.
+
+    A hook on the compiled layer itself is a graph of its own, shared as well (:issue:`125836`). See
+    :func:`torch.compile`.
+    """
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.inner(x)
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    graphs, x = [], torch.rand(1, 2)
+    for _ in range(4):
+        block = Block()
+        block.get_submodule(place).register_forward_hook(lambda _, args, output: output * 2)
+        torch.testing.assert_close(torch.compile(block, backend=backend)(x), block(x))
+
+    assert len(graphs) == number

@@ -1,0 +1,142 @@
+"""Tensors of a compiled module that are exchanged: by assignment, by a cast, by a swap.
+
+A graph of :func:`torch.compile` takes the tensors of a module as inputs, those which the module has at the
+moment of each call.
+"""
+
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("compile")
+def test_an_assigned_buffer_stays_a_buffer():
+    """A buffer that a ``forward`` compiled by ``torch.compile`` assigns to stays a buffer, with the new
+    tensor.
+
+    It is in ``buffers()`` and ``state_dict()``, as without compilation; one graph does for all calls
+    (:issue:`106060`). See :func:`torch.compile`.
+    """
+    graphs = []
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("total", torch.tensor([2.0]))
+
+        def forward(self, x):
+            self.total = self.total + x
+            return self.total * 10
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net = Net()
+    compiled, first = torch.compile(net, backend=backend), net.total
+
+    assert [compiled(torch.tensor([1.0])).item() for _ in range(3)] == [30.0, 40.0, 50.0]
+    assert [name for name, _ in net.named_buffers()] == ["total"]
+    assert (net.state_dict()["total"].item(), first.item(), len(graphs)) == (5.0, 2.0, 1)
+
+
+@pytest.mark.needs("compile")
+def test_another_slice_of_a_buffer_is_followed():
+    """A module compiled by ``torch.compile`` uses what a plain tensor attribute holds now, such as a slice.
+
+    A cache kept as ``self.current = self.buffer[i]`` is one. Another slice of the same shape needs no new
+    graph (:issue:`111785`). See :func:`torch.compile`.
+    """
+    graphs = []
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("rows", torch.zeros(4))
+            self.current = self.rows
+
+        def forward(self, x):
+            self.current.copy_(x)
+            return self.current * 10
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net = Net()
+    compiled = torch.compile(net, backend=backend)
+    for i in range(4):
+        net.current = net.rows[i : i + 1]
+        compiled(torch.tensor([i + 2.0]))
+
+    assert net.rows.tolist() == [2.0, 3.0, 4.0, 5.0]
+    assert len(graphs) == 1
+
+
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.needs("compile")
+def test_forward_may_cast_a_layer(swap):
+    """A ``forward`` compiled by ``torch.compile`` may call ``to`` of a layer, which is cast as without it.
+
+    So it does with :func:`torch.__future__.set_swap_module_params_on_conversion` (:issue:`145529`). A cast is
+    no part of a graph: with ``fullgraph=True`` it raises ``Unsupported``. See :func:`torch.compile`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(2, 3)
+
+        def forward(self, x):
+            return self.inner.to(x.dtype)(x)
+
+    net, x = Net(), torch.rand(1, 2, dtype=torch.float64)
+    torch.__future__.set_swap_module_params_on_conversion(swap)
+    try:
+        with pytest.raises(torch._dynamo.exc.Unsupported, match=r"Attempted to use `torch\.nn\.Parameter"):
+            torch.compile(net, backend="eager", fullgraph=True)(x)
+        assert torch.compile(net, backend="eager")(x).dtype == torch.float64
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+    assert net.inner.weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.needs("compile")
+def test_compiled_parameters_can_be_swapped(backend):
+    """After calls compiled by a backend named to ``torch.compile``, ``swap_tensors`` works on parameters.
+
+    No weak reference is left behind, and the next call computes with what was swapped in (:issue:`186796`).
+    See :func:`torch.utils.swap_tensors`.
+    """
+    layer, x = nn.Linear(2, 1, bias=False), torch.tensor([[10.0, 100.0]])
+    compiled = torch.compile(layer, backend=backend)
+    compiled(x)
+
+    assert weakref.getweakrefcount(layer.weight) == 0
+    torch.utils.swap_tensors(layer.weight, nn.Parameter(torch.tensor([[2.0, 3.0]])))
+    assert compiled(x).item() == 320.0
+
+
+@pytest.mark.parametrize("clear", [None, True])
+@pytest.mark.needs("compile")
+def test_a_backend_of_ones_own_keeps_watching(clear):
+    """After calls compiled by a function as backend, ``swap_tensors`` raises ``RuntimeError``: a weakref.
+
+    ``torch._dynamo.config.invalidate_compile_context_weakrefs = True`` lets it go, as for backends that are
+    named (:issue:`186796`). See :func:`torch.utils.swap_tensors`.
+    """
+    layer, new = nn.Linear(2, 1, bias=False), nn.Parameter(torch.tensor([[2.0, 3.0]]))
+    compiled = torch.compile(layer, backend=lambda graph, inputs: graph.forward)
+
+    with torch._dynamo.config.patch(invalidate_compile_context_weakrefs=clear):
+        compiled(torch.ones(1, 2))
+
+    if clear:
+        torch.utils.swap_tensors(layer.weight, new)
+        assert compiled(torch.ones(1, 2)).item() == 5.0
+    else:
+        with pytest.raises(RuntimeError, match="Cannot swap t1 because it has weakref associated with it"):
+            torch.utils.swap_tensors(layer.weight, new)

@@ -1,0 +1,97 @@
+"""Losses and values outside of what they are meant for.
+
+Some losses look at every value and refuse what does not fit; others compute whatever comes out, ``nan``, or a
+number that is no error at all. Which does what is not told by the shapes.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+def test_bce_looks_at_every_value():
+    """``BCELoss`` raises ``RuntimeError`` for an input or a target that is not between 0 and 1.
+
+    On the CPU. An input above 1 or below 0 mostly means that a sigmoid was forgotten: take
+    :class:`~torch.nn.BCEWithLogitsLoss`, which looks at neither.
+    """
+    fits, over, under = torch.tensor([0.25]), torch.tensor([1.5]), torch.tensor([-0.5])
+
+    for wrong in (over, under):
+        with pytest.raises(RuntimeError, match="all elements of input should be between 0 and 1"):
+            nn.BCELoss()(wrong, fits)
+        with pytest.raises(RuntimeError, match="all elements of target should be between 0 and 1"):
+            nn.BCELoss()(fits, wrong)
+
+
+def test_logits_are_not_looked_at():
+    """``BCEWithLogitsLoss`` and ``CrossEntropyLoss`` accept targets below 0 and above 1.
+
+    The loss may become negative and has no lower bound: training then goes on without end. See
+    :class:`~torch.nn.BCEWithLogitsLoss`.
+    """
+    logits = torch.tensor([[3.0, -2.0]])
+
+    for loss in (nn.BCEWithLogitsLoss(), nn.CrossEntropyLoss()):
+        near = loss(logits, torch.tensor([[2.0, -1.0]]))
+        far = loss(logits * 100, torch.tensor([[2.0, -1.0]]))
+        assert far < near < 0
+
+
+def test_a_negative_rate_is_nan():
+    """``PoissonNLLLoss(log_input=False)`` is NaN for a negative rate, without an error.
+
+    One such value makes the mean and the gradients NaN. Feed rates from ``softplus`` or ``exp``, or take
+    ``log_input=True``, the default, for which any input will do (:issue:`184030`). See
+    :class:`~torch.nn.PoissonNLLLoss`.
+    """
+    rate = torch.tensor([-1.0, 0.5], requires_grad=True)
+    target = torch.tensor([2.0, 3.0])
+
+    each = nn.PoissonNLLLoss(log_input=False, reduction="none")(rate, target)
+    mean = nn.PoissonNLLLoss(log_input=False)(rate, target)
+
+    assert each.isnan().tolist() == [True, False]
+    assert mean.isnan()
+    assert nn.PoissonNLLLoss()(rate, target).isfinite()
+
+
+def test_a_negative_variance_is_refused():
+    """``GaussianNLLLoss`` raises ``ValueError`` for a negative ``var``; a ``var`` of 0 becomes ``eps``.
+
+    A variance that a layer puts out needs ``softplus`` or ``exp``. See :class:`~torch.nn.GaussianNLLLoss`.
+    """
+    loss = nn.GaussianNLLLoss(eps=0.5)
+    mean, target = torch.tensor([2.0]), torch.tensor([4.0])
+
+    with pytest.raises(ValueError, match="var has negative entry/entries"):
+        loss(mean, target, torch.tensor([-0.1]))
+    assert torch.equal(loss(mean, target, torch.tensor([0.0])), loss(mean, target, torch.tensor([0.5])))
+
+
+def test_a_negative_target_of_kl_is_nan():
+    """``KLDivLoss`` is NaN where the target is negative; a target of 0 adds nothing.
+
+    Targets given as logs need ``log_target=True``, which takes any. See :class:`~torch.nn.KLDivLoss`.
+    """
+    logs = torch.tensor([-1.0, -2.0, -3.0])
+    target = torch.tensor([-0.5, 0.0, 0.5])
+
+    assert nn.KLDivLoss(reduction="none")(logs, target).isnan().tolist() == [True, False, False]
+    assert nn.KLDivLoss(reduction="none")(logs, target)[1].item() == 0.0
+    assert nn.KLDivLoss(reduction="none", log_target=True)(logs, target).isfinite().all()
+
+
+def test_nll_takes_any_number_for_a_log():
+    """``NLLLoss`` takes the input as it is: probabilities or logits give a loss, without an error.
+
+    It is the negative mean of the entries that the targets point at, so with probabilities it is between -1
+    and 0. It needs ``log_softmax`` before it; :class:`~torch.nn.CrossEntropyLoss` has it inside. See
+    :class:`~torch.nn.NLLLoss`.
+    """
+    probabilities, classes = torch.tensor([[0.25, 0.75], [0.5, 0.5]]), torch.tensor([1, 0])
+
+    assert nn.NLLLoss()(probabilities, classes).item() == -0.625
+    assert nn.NLLLoss()(probabilities * 100, classes).item() == -62.5
+    logs = probabilities.log()
+    torch.testing.assert_close(nn.NLLLoss()(logs, classes), nn.CrossEntropyLoss()(logs, classes))

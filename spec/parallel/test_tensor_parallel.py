@@ -1,0 +1,231 @@
+"""Tensor parallelism: layers whose weights are spread over the ranks.
+
+``parallelize_module`` goes through a module by a plan, which names submodules and says how to cut each.
+``distribute_module`` does what one entry of a plan does. Both replace parameters in place, by ``DTensor``
+parameters, and register hooks that convert inputs and outputs.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("distributed")
+def test_layers_are_cut_in_place(ranks):
+    """``parallelize_module`` changes the module in place: classes and names stay, parameters are shards.
+
+    A ``ColwiseParallel`` layer followed by a ``RowwiseParallel`` one takes and returns whole plain tensors.
+    See :func:`torch.distributed.tensor.parallel.parallelize_module`.
+    """
+
+    def cut(rank):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+        torch.manual_seed(0)
+        net, x = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2)), torch.tensor([[2.0, -3.0]])
+        expected = net(x)
+        plan = {"0": ColwiseParallel(), "2": RowwiseParallel()}
+        same = parallelize_module(net, init_device_mesh("cpu", (2,)), plan) is net
+        shards = {name: list(p.to_local().shape) for name, p in net.named_parameters()}
+        return same, type(net[0]) is nn.Linear, shards, torch.allclose(net(x), expected, atol=1e-6)
+
+    shapes = {"0.weight": [2, 2], "0.bias": [2], "2.weight": [2, 2], "2.bias": [2]}
+    assert ranks(cut) == [(True, True, shapes, True)] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.parametrize("whole", [True, False], ids=["distribute_module", "parallelize_module"])
+def test_frozen_parameters_stay_frozen(ranks, whole):
+    """``parallelize_module`` and ``distribute_module`` keep the ``requires_grad`` of each parameter.
+
+    In earlier releases they made frozen parameters trainable (:pull:`171709`): freeze again after the call.
+    See :func:`torch.distributed.tensor.distribute_module`.
+    """
+
+    def cut(rank, whole):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import distribute_module
+        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+
+        layer, mesh = nn.Linear(2, 4), init_device_mesh("cpu", (2,))
+        layer.weight.requires_grad_(False)
+        distribute_module(layer, mesh) if whole else parallelize_module(layer, mesh, ColwiseParallel())
+        return [(name, hasattr(p, "to_local"), p.requires_grad) for name, p in layer.named_parameters()]
+
+    assert ranks(cut, whole) == [[("weight", True, False), ("bias", True, True)]] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_everything_may_be_replicated(ranks):
+    """``distribute_module`` without a ``partition_fn`` makes all parameters and buffers replicas of rank 0's.
+
+    Non-persistent buffers and submodules as well. The module then takes ``DTensor`` inputs only. See
+    :func:`torch.distributed.tensor.distribute_module`.
+    """
+
+    def distribute(rank):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import DTensor, Replicate, distribute_module, distribute_tensor
+
+        net, mesh = nn.Sequential(nn.Linear(2, 1, bias=False)), init_device_mesh("cpu", (2,))
+        nn.init.constant_(net[0].weight, rank + 3.0)
+        net.register_buffer("scale", torch.tensor([rank + 5.0]), persistent=False)
+        distribute_module(net, mesh)
+        everything, x = [*net.parameters(), *net.buffers()], torch.tensor([[10.0, 20.0]])
+        values = [value.to_local().tolist() for value in everything]
+        with pytest.raises(RuntimeError, match=r"got mixed torch\.Tensor and DTensor"):
+            net(x)
+        output = net(distribute_tensor(x, mesh, [Replicate()]))
+        return [isinstance(each, DTensor) for each in [*everything, output]], values, output.to_local().item()
+
+    assert ranks(distribute) == [([True] * 3, [[[3.0, 3.0]], [5.0]], 90.0)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_old_parameters_are_left_behind(ranks):
+    """``parallelize_module`` makes new parameters: an earlier optimizer trains nothing, and ties are cut.
+
+    A gradient and attributes of the old parameter are lost as well. Make the optimizer, and tie, afterwards.
+    See :func:`torch.distributed.tensor.parallel.parallelize_module`.
+    """
+
+    def cut(rank):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+
+        net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        net[1].weight, net[0].weight.note = net[0].weight, "kept?"
+        net[0].weight.grad = torch.ones(2, 2)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+        parallelize_module(net, init_device_mesh("cpu", (2,)), {"*": ColwiseParallel()})
+        weight = net[0].weight
+        held = optimizer.param_groups[0]["params"][0]
+        return held is weight, net[1].weight is weight, weight.grad, hasattr(weight, "note")
+
+    assert ranks(cut) == [(False, False, None, False)] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_an_unknown_name_only_warns(ranks):
+    """``parallelize_module`` leaves out an entry of the plan that names no submodule, with a warning.
+
+    A misspelled name so leaves a layer whole on every rank. Without a plan it warns and changes nothing. See
+    :func:`torch.distributed.tensor.parallel.parallelize_module`.
+    """
+
+    def cut(rank, plan):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+
+        net = nn.Sequential(nn.Linear(2, 4))
+        plan = {name: ColwiseParallel() for name in plan} if plan else None
+        message = "could not be resolved" if plan else "No parallelize_plan is provided"
+        with pytest.warns(UserWarning, match=message):
+            parallelize_module(net, init_device_mesh("cpu", (2,)), plan)
+        return hasattr(net[0].weight, "to_local")
+
+    assert ranks(cut, ["fc"]) == [False] * 2
+    assert ranks(cut, []) == [False] * 2
+
+
+@pytest.mark.parametrize("style", ["ColwiseParallel", "RowwiseParallel"])
+@pytest.mark.needs("distributed")
+def test_only_some_layers_can_be_cut(ranks, style):
+    """``ColwiseParallel`` and ``RowwiseParallel`` raise ``NotImplementedError`` but for Linear and Embedding.
+
+    A layer of a class derived from them will do. For others there is
+    :func:`torch.distributed.tensor.distribute_module` with a ``partition_fn``.
+    """
+
+    def cut(rank, style):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import parallel
+
+        class Own(nn.Linear):
+            pass
+
+        mesh = init_device_mesh("cpu", (2,))
+        layers = [nn.Linear(2, 2), Own(2, 2), nn.Embedding(4, 2)]
+        for layer in layers:
+            parallel.parallelize_module(layer, mesh, getattr(parallel, style)())
+        for layer in (nn.Conv1d(2, 2, 1), nn.LayerNorm(2)):
+            with pytest.raises(NotImplementedError, match=f"{style} currently only support nn.Linear"):
+                parallel.parallelize_module(layer, mesh, getattr(parallel, style)())
+        return [layer.weight.to_local().numel() for layer in layers]
+
+    assert ranks(cut, style) == [[2, 2, 4]] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_a_module_is_distributed_once(ranks):
+    """``parallelize_module`` and ``distribute_module`` raise ``RuntimeError`` for a module a second time.
+
+    See :func:`torch.distributed.tensor.distribute_module`.
+    """
+
+    def twice(rank):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import distribute_module
+        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+
+        layer, mesh = nn.Linear(2, 4), init_device_mesh("cpu", (2,))
+        parallelize_module(layer, mesh, ColwiseParallel())
+        with pytest.raises(RuntimeError, match="should only be called once on a module"):
+            parallelize_module(layer, mesh, ColwiseParallel())
+        with pytest.raises(RuntimeError, match="should only be called once on a module"):
+            distribute_module(layer, mesh)
+        return list(layer.weight.to_local().shape)
+
+    assert ranks(twice) == [[2, 2]] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_hooks_see_what_they_come_after(ranks):
+    """A forward hook registered before ``parallelize_module`` sees ``DTensor`` outputs, a later one plain
+    ones.
+
+    Both see ``DTensor`` inputs. The conversions are hooks themselves, and hooks fire in the order of their
+    registration. See :func:`torch.distributed.tensor.parallel.parallelize_module`.
+    """
+
+    def cut(rank):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+
+        layer, seen = nn.Linear(2, 4), []
+
+        def hook(module, args, output):
+            seen.append((hasattr(args[0], "to_local"), hasattr(output, "to_local"), list(output.shape)))
+
+        layer.register_forward_hook(hook)
+        parallelize_module(layer, init_device_mesh("cpu", (2,)), ColwiseParallel())
+        layer.register_forward_hook(hook)
+        layer(torch.ones(1, 2))
+        return seen
+
+    assert ranks(cut) == [[(True, True, [1, 4]), (True, False, [1, 2])]] * 2
+
+
+@pytest.mark.needs("distributed")
+def test_a_plain_state_dict_does_not_fit(ranks):
+    """``load_state_dict`` of plain tensors raises ``RuntimeError`` after ``parallelize_module``.
+
+    Load before it, or distribute the tensors: ``distribute_tensor(value, p.device_mesh, p.placements)``. See
+    :func:`torch.distributed.tensor.parallel.parallelize_module`.
+    """
+
+    def load(rank):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import distribute_tensor
+        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+
+        layer = nn.Linear(2, 2, bias=False)
+        parallelize_module(layer, init_device_mesh("cpu", (2,)), ColwiseParallel())
+        whole, weight = torch.tensor([[2.0, 3.0], [5.0, 7.0]]), layer.weight
+        with pytest.raises(RuntimeError, match="While copying the parameter named"):
+            layer.load_state_dict({"weight": whole})
+        layer.load_state_dict({"weight": distribute_tensor(whole, weight.device_mesh, weight.placements)})
+        return layer.weight.to_local().tolist()
+
+    assert ranks(load) == [[[2.0, 3.0]], [[5.0, 7.0]]]
