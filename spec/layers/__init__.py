@@ -12,7 +12,7 @@ and *moving_packed_sequences* what they take. *attention_masks*, *causal_hints*,
 out. *reshaping* and *activations* are layers without any parameters, and *losses* are modules as well:
 *loss_sums* are what they compute, *loss_reductions* what they make of their values, *classification_losses*
 and *loss_arguments* what they take and refuse, *ctc_loss* and *linear_cross_entropy* two with many arguments
-of their own. *empty_layers* have no inputs or no outputs. *complex_numbers* says which layers take those,
-*tensor_float_32* how exact linear layers and convolutions are on a GPU. One weight in several layers is in
-*sharing*, in the part on gradients.
+of their own. *empty_layers* have no inputs or no outputs, *resized_weights* others than the layer was made
+for. *complex_numbers* says which layers take those, *tensor_float_32* how exact linear layers and
+convolutions are on a GPU. One weight in several layers is in *sharing*, in the part on gradients.
 """
