@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.parametrize("kind", [nn.Embedding, lambda rows, size: nn.Linear(size, rows)])
 def test_a_larger_layer_takes_rows_over(kind):
-    """Under ``no_grad``, ``new.weight[:3] = old.weight`` copies ``Embedding`` or ``Linear`` into a larger one.
+    """Under ``no_grad``, ``new.weight[:3] = old.weight`` fills a larger ``Embedding`` or ``Linear`` in part.
 
     The other rows keep their initial values. The new layer has new parameters: an optimizer has to be given
     them, and a layer that was tied to the old one has to be tied again.

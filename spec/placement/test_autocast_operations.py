@@ -85,7 +85,7 @@ def test_an_addition_in_place_keeps_bfloat16():
 
 @pytest.mark.parametrize("join", [torch.cat, torch.stack])
 def test_joined_tensors_get_the_wider_dtype(join):
-    """In ``torch.autocast("cpu")``, ``torch.cat`` or ``torch.stack`` of bfloat16 and float32 gives float32."""
+    """In ``torch.autocast("cpu")``, ``torch.cat`` and ``stack`` of bfloat16 and float32 give float32."""
     layer, x = nn.Linear(2, 2), torch.rand(4, 2)
 
     with torch.autocast("cpu"):
