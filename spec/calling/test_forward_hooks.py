@@ -367,7 +367,7 @@ def test_an_input_changed_in_place_may_be_the_output(layer):
 
 
 def test_a_layer_that_is_called_twice_runs_its_hooks_twice():
-    """A forward hook runs at each call of its module: twice for a layer that a model calls twice.
+    """A ``register_forward_hook`` hook runs at each call of its module: twice if a model calls it twice.
 
     A hook that counts parameters or keeps one output by the name of the layer so counts double, or keeps the
     last. Count over ``parameters()``, and append outputs to a list.
