@@ -263,7 +263,7 @@ def test_it_needs_the_gradients_of_the_inputs():
 
 
 def test_a_forward_hook_gets_the_output_before_it():
-    """A gradient taken of the output that a forward hook was given fires no full backward hook of the module.
+    """``autograd.grad`` of the output that a forward hook was given fires no full backward hook.
 
     The module returns another tensor than the forward hook saw. To see gradients of a captured output, take
     that of the call, or use :meth:`torch.Tensor.register_hook` on what was captured (:issue:`57157`).
