@@ -19,7 +19,7 @@ def test_a_sum_of_losses_needs_one_backward_pass():
     output = net(x)
     output[:, 0].sum().backward(retain_graph=True)
     output[:, 1].pow(2).sum().backward()
-    one_by_one = [p.grad for p in net.parameters()]
+    one_by_one = [p.grad.clone() for p in net.parameters()]
 
     net.zero_grad()
     output = net(x)
