@@ -6,7 +6,6 @@ which needs no device and shows how the walk goes.
 
 import warnings
 from collections import OrderedDict, namedtuple
-from dataclasses import dataclass
 
 import pytest
 import torch
@@ -369,28 +368,3 @@ def test_only_minus_one_gives_a_warning():
 
     assert [joined.device.type, named.device.type] == ["cpu", "cpu"]
     assert [joined.tolist(), named.tolist()] == [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]
-
-
-def test_dataclasses_cannot_be_gathered():
-    """:func:`parallel.gather <torch.nn.parallel.gather>` raises ``TypeError`` for outputs that are
-    dataclasses.
-
-    Under :class:`~torch.nn.DataParallel` let ``forward`` return a dict, a tuple or a named tuple
-    (:issue:`41327`).
-    """
-
-    @dataclass
-    class Output:
-        loss: object
-
-    with pytest.raises(TypeError, match="'Output' object is not iterable"):
-        gather([Output(None), Output(None)], 0)
-    assert gather([{"loss": None}, {"loss": None}], 0) == {"loss": None}
-
-
-def test_strings_are_not_gathered():
-    """:func:`parallel.gather <torch.nn.parallel.gather>` of strings returns the text of a ``map`` object.
-
-    No error says so; strings of one letter fare no better. Return none from ``forward``.
-    """
-    assert gather(["ab", "cd"], 0).startswith("<map object at")
