@@ -364,3 +364,17 @@ def test_an_input_changed_in_place_may_be_the_output(layer):
 
     assert same(torch.tensor([[2.0, 3.0]])).tolist() == [[20.0, 30.0]]
     assert other(torch.tensor([[2.0, 3.0]])).tolist() == [[2.0, 3.0]]
+
+
+def test_a_layer_that_is_called_twice_runs_its_hooks_twice():
+    """A ``register_forward_hook`` hook runs at each call of its module: twice if a model calls it twice.
+
+    A hook that counts parameters or keeps one output by the name of the layer so counts double, or keeps the
+    last. Count over ``parameters()``, and append outputs to a list.
+    """
+    layer, calls = nn.Linear(2, 2), []
+    net = nn.Sequential(layer, nn.ReLU(), layer)
+    layer.register_forward_hook(lambda module, args, output: calls.append(output))
+    output = net(torch.rand(1, 2))
+
+    assert [call is output for call in calls] == [False, True]

@@ -287,6 +287,26 @@ def test_it_needs_the_gradients_of_the_inputs():
     assert calls == ["after the weight", "hook"]
 
 
+def test_a_forward_hook_gets_the_output_before_it():
+    """``autograd.grad`` of the output that a forward hook was given fires no full backward hook.
+
+    The module returns another tensor than the forward hook saw. To see gradients of a captured output, take
+    that of the call, or use :meth:`torch.Tensor.register_hook` on what was captured (:issue:`57157`).
+    """
+    layer, seen, calls = nn.Linear(2, 1), [], []
+    layer.register_forward_hook(lambda module, args, output: seen.append(output))
+    layer.register_full_backward_hook(lambda *given: calls.append("hook"))
+    x = torch.tensor([[5.0, 7.0]], requires_grad=True)
+    output = layer(x)
+
+    torch.autograd.grad(seen[0].sum(), x, retain_graph=True)
+    calls.append("after the captured output")
+    torch.autograd.grad(output.sum(), x)
+
+    assert calls == ["after the captured output", "hook"]
+    assert seen[0] is not output
+
+
 def test_a_second_derivative_does_not_fire_it():
     """``backward()`` of a gradient made with ``create_graph=True`` does not fire the full backward hook
     again.

@@ -180,3 +180,21 @@ def test_momentum_moves_a_parameter_whose_gradient_is_zero():
         values.append(parameter.item())
 
     assert values == [1.0, 0.0, 0.0]
+
+
+def test_a_thawed_parameter_goes_on_with_its_momentum():
+    """``SGD`` keeps the momentum of a parameter while its ``grad`` is ``None``, and goes on from it later.
+
+    A part that is frozen for a while starts again with a push from before, in ``Adam`` too. Delete its entry
+    of ``optimizer.state`` to start afresh.
+    """
+    kept, cleared = (nn.Parameter(torch.tensor([3.0])) for _ in range(2))
+    optimizer = torch.optim.SGD([kept, cleared], lr=1.0, momentum=0.5)
+    for gradient in (2.0, None, None, 0.0):
+        for parameter in (kept, cleared):
+            parameter.grad = None if gradient is None else torch.tensor([gradient])
+        if gradient is None:
+            optimizer.state.pop(cleared, None)
+        optimizer.step()
+
+    assert [kept.item(), cleared.item()] == [0.0, 1.0]

@@ -303,3 +303,38 @@ def test_adagrad_learns_of_a_later_parameter():
 
     assert optimizer.state[late]["sum"].tolist() == [9.0, 9.0]
     assert late.tolist() == [0.5, 0.5]
+
+
+def test_loaded_options_replace_those_of_the_constructor():
+    """``Optimizer.load_state_dict`` replaces ``lr``, ``weight_decay`` and the like by those that were saved.
+
+    A learning rate changed in the code is so without effect after a restart (:issue:`156846`). Set
+    ``param_groups[0]["lr"]`` after loading, and for a scheduler ``initial_lr`` too.
+    """
+    layer = nn.Linear(2, 1)
+    saved = SGD(layer.parameters(), lr=0.5, weight_decay=0.25).state_dict()
+    optimizer = SGD(layer.parameters(), lr=0.125, momentum=0.75)
+    assert optimizer.param_groups[0]["momentum"] == 0.75
+
+    optimizer.load_state_dict(saved)
+
+    assert [optimizer.param_groups[0][name] for name in ("lr", "weight_decay", "momentum")] == [0.5, 0.25, 0]
+
+
+def test_a_new_group_leaves_the_state_of_the_others():
+    """``add_param_group`` leaves the state of the parameters that an optimizer has; new ones have none.
+
+    So a model that grows during training keeps its momentum. A new optimizer would start without any.
+    """
+    old, new = (nn.Parameter(torch.tensor([3.0])) for _ in range(2))
+    optimizer = SGD([old], lr=1.0, momentum=0.5)
+    old.grad = torch.tensor([2.0])
+    optimizer.step()
+
+    optimizer.add_param_group({"params": [new]})
+    assert optimizer.state[old]["momentum_buffer"].tolist() == [2.0]
+    assert new not in optimizer.state
+
+    old.grad, new.grad = torch.tensor([0.0]), torch.tensor([0.0])
+    optimizer.step()
+    assert [old.item(), new.item()] == [0.0, 3.0]

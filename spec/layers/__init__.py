@@ -13,6 +13,7 @@ out. *reshaping* and *activations* are layers without any parameters, and *losse
 *loss_sums* are what they compute, *loss_reductions* what they make of their values, *classification_losses*
 and *loss_arguments* what they take and refuse, *loss_domains* what they make of values that they are not
 meant for, *ctc_loss* and *linear_cross_entropy* two with many arguments of their own. *empty_layers* have no
-inputs or no outputs. *complex_numbers* says which layers take those, *tensor_float_32* how exact linear
-layers and convolutions are on a GPU. One weight in several layers is in *sharing*, in the part on gradients.
+inputs or no outputs, *resized_weights* others than the layer was made for. *complex_numbers* says which
+layers take those, *tensor_float_32* how exact linear layers and convolutions are on a GPU. One weight in
+several layers is in *sharing*, in the part on gradients.
 """

@@ -173,3 +173,20 @@ def test_reduce_false_keeps_all_values(loss, size_average):
         keeping = loss(size_average=size_average, reduce=False)
 
     assert torch.equal(keeping(*VALUES[loss]), loss(reduction="none")(*VALUES[loss]))
+
+
+def test_means_of_unequal_parts_are_not_the_mean():
+    """The mean of ``nn.CrossEntropyLoss`` means over parts of unequal size is not the mean over the batch.
+
+    Parts with unequal numbers of targets not ignored are such parts, even if they have equally many rows.
+    When gradients are accumulated, sum with ``reduction="sum"`` and divide by the number of all targets.
+    """
+    x, target = torch.randn(6, 3), torch.tensor([0, 1, 2, -100, -100, 0])
+    mean, total = nn.CrossEntropyLoss(), nn.CrossEntropyLoss(reduction="sum")
+    parts = [slice(0, 3), slice(3, 6)]
+
+    averaged = sum(mean(x[part], target[part]) for part in parts) / 2
+    summed = sum(total(x[part], target[part]) for part in parts) / (target != -100).sum()
+
+    torch.testing.assert_close(summed, mean(x, target))
+    assert not torch.allclose(averaged, mean(x, target), atol=1e-3)

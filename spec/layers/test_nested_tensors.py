@@ -232,3 +232,26 @@ def test_a_batch_of_padding_alone():
             encoder(x, src_key_padding_mask=some | True)
 
     assert encoder(x, src_key_padding_mask=some | True).isfinite().all()
+
+
+def test_nested_tensors_do_not_fit_into_autocast():
+    """In ``torch.autocast("cpu")``, ``TransformerEncoder`` raises ``RuntimeError`` once it makes nested
+    tensors.
+
+    That is in ``eval()`` under ``no_grad`` with ``src_key_padding_mask``, so that a model trains and fails
+    in evaluation. Make it with ``enable_nested_tensor=False``.
+    """
+    x, padding = torch.rand(2, 3, 8), torch.tensor([[False, False, True], [False, False, False]])
+
+    for nested in (True, False):
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        net = nn.TransformerEncoder(layer, 2, enable_nested_tensor=nested)
+        with torch.autocast("cpu"):
+            assert net(x, src_key_padding_mask=padding).dtype is torch.float32
+            with torch.no_grad():
+                net.eval()(x)
+                if nested:
+                    with pytest.raises(RuntimeError, match="expected scalar type Float but found BFloat16"):
+                        net(x, src_key_padding_mask=padding)
+                else:
+                    assert net(x, src_key_padding_mask=padding).dtype is torch.bfloat16

@@ -299,3 +299,37 @@ def test_flatten_parameters_on_the_cpu(make):
     assert [(id(p), p.data_ptr()) for p in layer.parameters()] == [given[:2] for given in before.values()]
     assert all(torch.equal(p, before[name][2]) for name, p in layer.named_parameters())
     assert len({p.untyped_storage().data_ptr() for p in layer.parameters()}) == len(before)
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.GRU])
+def test_a_number_is_no_state(make):
+    """``nn.RNN`` and ``GRU`` raise ``AttributeError`` for ``0`` as their state; ``None`` stands for zeros.
+
+    A state that starts as ``self.h = 0`` works in a loop of one's own, where it is broadcast.
+    """
+    layer, x = make(2, 3), torch.rand(5, 1, 2)
+
+    with pytest.raises(AttributeError, match="'int' object has no attribute 'dim'"):
+        layer(x, 0)
+    assert torch.equal(layer(x, None)[0], layer(x)[0])
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "message"),
+    [
+        (0, TypeError, "'int' object is not subscriptable"),
+        ((None, None), AttributeError, "'NoneType' object has no attribute 'dim'"),
+        (torch.rand(1, 1, 3), IndexError, "index 1 is out of bounds for dimension 0"),
+    ],
+    ids=["a number", "two None", "a tensor"],
+)
+def test_the_state_of_an_lstm_is_a_pair(state, error, message):
+    """``nn.LSTM`` takes a pair of tensors as state, or ``None``: a number or one tensor raises an error.
+
+    So do two ``None``. The errors are of different types and say nothing of the state.
+    """
+    layer, x = nn.LSTM(2, 3), torch.rand(5, 1, 2)
+
+    with pytest.raises(error, match=message):
+        layer(x, state)
+    assert torch.equal(layer(x, None)[0], layer(x)[0])

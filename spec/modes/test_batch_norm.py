@@ -380,3 +380,16 @@ def test_eps_of_zero_is_refused_in_evaluation():
     """
     with pytest.raises(ValueError, match=r"^batch_norm eps must be positive, but got 0.0$"):
         nn.BatchNorm1d(2, eps=0.0).eval()(torch.randn(8, 2))
+
+
+def test_each_forward_counts_whether_a_step_follows_or_not():
+    """In training mode ``BatchNorm`` updates its running statistics in each forward, without a step as well.
+
+    With gradients accumulated over four batches it updates four times, each by the statistics of a small one.
+    """
+    norm = nn.BatchNorm1d(1, momentum=0.5)
+    for value in (4.0, 8.0):
+        norm(torch.tensor([[value - 1.0], [value + 1.0]]))
+
+    assert norm.running_mean.tolist() == [(4.0 * 0.5) * 0.5 + 8.0 * 0.5]
+    assert norm.num_batches_tracked.item() == 2

@@ -150,3 +150,18 @@ def test_the_function_of_attention_has_no_mode():
 
     attention, x = nn.MultiheadAttention(4, 2, dropout=0.5).eval(), torch.rand(50, 4)
     assert torch.equal(*[attention(x, x, x, need_weights=False)[0] for _ in range(2)])
+
+
+@pytest.mark.needs("cuda")
+def test_one_seed_drops_others_on_the_gpu():
+    """After one :func:`torch.manual_seed`, ``nn.Dropout`` drops other elements on the GPU than on the CPU.
+
+    Each device has a generator of its own. To compare both, draw the mask on the CPU, move it, and multiply.
+    """
+    masks = []
+    for device in ("cuda", "cuda", "cpu"):
+        torch.manual_seed(7)
+        masks.append(nn.Dropout()(torch.ones(200, device=device)).cpu())
+
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])

@@ -280,3 +280,24 @@ def test_a_layer_built_in_forward_is_in_training_mode(make):
     assert modes == [True]
     assert torch.allclose(as_built, x, atol=0.1) is False
     assert torch.allclose(told, x, atol=0.1) is True
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Linear(4, 3), nn.BatchNorm1d(4), nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.Dropout(), nn.Softmax(-1)],
+    ids=repr,
+)
+def test_in_evaluation_samples_do_not_meet(layer):
+    """In ``eval()`` the output for a sample is the same in every batch, up to rounding.
+
+    Up to rounding only: products of another size may be summed in another order, so compare with a tolerance
+    (:issue:`58128`). In training ``BatchNorm`` mixes the samples, and with ``track_running_stats=False`` in
+    ``eval()`` as well.
+    """
+    x, mixing = torch.randn(8, 4), nn.BatchNorm1d(4, track_running_stats=False).eval()
+
+    one_by_one = torch.cat([layer.eval()(x[i : i + 1]) for i in range(8)])
+
+    torch.testing.assert_close(layer(x), one_by_one)
+    torch.testing.assert_close(layer(x[:3]), one_by_one[:3])
+    assert not torch.allclose(mixing(x)[:3], mixing(x[:3]), atol=1e-3)

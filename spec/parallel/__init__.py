@@ -6,9 +6,10 @@ and averages gradients between them. *fully_shard* keeps a part of every paramet
 *Tensor parallelism* keeps a part as well, and computes with it: no rank ever has the whole weight.
 
 Read *data_parallel* first, with *data_parallel_batches* for its inputs and outputs, *data_parallel_replicas*
-for what runs, *scatter*, *replicate* and *parallel_apply* for its steps, and *comm* and *comm_scatter* for
-what these are made of; then *ddp*, *ddp_gradients*, *ddp_parameters*, *ddp_buffers* and *ddp_errors*,
-*ddp_buckets* and *ddp_comm_hooks* for the exchange of gradients, *ddp_join* for uneven batches,
+for what runs, *scatter*, *replicate* and *parallel_apply* for its steps, *refused_outputs* for what these do
+not take, and *comm* and *comm_scatter* for what they are made of; then *ddp*, *ddp_gradients*,
+*ddp_parameters*, *ddp_buffers* and *ddp_errors*, *ddp_buckets* and *ddp_comm_hooks* for the exchange of
+gradients, *ddp_join* for uneven batches,
 *ddp_checkpointing* and *ddp_finalizing* for other ways through backward, *ddp_on_gpus* for modules on GPUs,
 *ddp_compiled* for compiled ones, and *sync_batch_norm* for batch normalization over all ranks; last
 *fully_shard*, with *fully_shard_settings*, *fully_shard_gradients*, *fully_shard_precision* and

@@ -338,3 +338,20 @@ def test_a_to_of_a_submodule_is_not_called():
     net.half().double()
     assert net[0].to(torch.float32).weight.dtype is torch.float64
     assert calls == [(torch.float32,)]
+
+
+def test_a_layer_assigned_later_stays_where_it_was_made():
+    """A layer assigned to a module after ``Module.to`` keeps its own device and dtype.
+
+    A new head on a model that was moved to the GPU stays on the CPU: the next call raises for tensors on two
+    devices, or of two dtypes in :class:`torch.autocast`. Replace layers first, or call ``to`` once more.
+    """
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)).to("meta", torch.float64)
+    net[1] = nn.Linear(3, 5)
+
+    assert [(p.device.type, p.dtype) for p in net.parameters()] == [
+        ("meta", torch.float64),
+        ("meta", torch.float64),
+        ("cpu", torch.float32),
+        ("cpu", torch.float32),
+    ]

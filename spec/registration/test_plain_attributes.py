@@ -355,3 +355,28 @@ def test_parameters_in_a_container(container):
     assert list(net.state_dict()) == []
     net.single = nn.Parameter(torch.rand(2))
     assert [name for name, _ in net.named_parameters()] == ["single"]
+
+
+def test_a_tensor_computed_in_init_grows_stale():
+    """A tensor that ``__init__`` computes from a parameter keeps its first values while the parameter trains.
+
+    Its graph serves one backward pass: the second raises. Compute it in ``forward``.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(2.0))
+            self.weight = self.scale.exp()
+
+        def forward(self, x):
+            return x * self.weight
+
+    net, x = Net(), torch.tensor(3.0)
+    before = net(x).item()
+    net(x).backward()
+    torch.optim.SGD(net.parameters(), lr=0.5).step()
+
+    assert net(x).item() == before
+    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time"):
+        net(x).backward()

@@ -1,0 +1,164 @@
+"""A layer made larger or smaller: more rows in an embedding, more classes in a head.
+
+A layer computes with the tensors it has. Most take their sizes from these, some keep sizes of their own and
+compare; what a layer prints never follows.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.parametrize("kind", [nn.Embedding, lambda rows, size: nn.Linear(size, rows)])
+def test_a_larger_layer_takes_rows_over(kind):
+    """Under ``no_grad``, ``new.weight[:3] = old.weight`` fills a larger ``Embedding`` or ``Linear`` in part.
+
+    The other rows keep their initial values. The new layer has new parameters: an optimizer has to be given
+    them, and a layer that was tied to the old one has to be tied again.
+    """
+    old, new = kind(3, 2), kind(5, 2)
+    rest = new.weight[3:].tolist()
+
+    with torch.no_grad():
+        new.weight[:3] = old.weight
+
+    assert torch.equal(new.weight[:3], old.weight)
+    assert new.weight[3:].tolist() == rest
+    assert [new.weight.is_leaf, new.weight.requires_grad] == [True, True]
+
+
+def test_a_saved_dict_can_be_enlarged():
+    """``load_state_dict`` takes a dict whose tensor was enlarged by ``torch.cat`` to the size of the layer.
+
+    Otherwise it raises for the size, also with ``strict=False``. So a checkpoint for three classes is loaded
+    into a model for five.
+    """
+    state, net = nn.Embedding(3, 2).state_dict(), nn.Embedding(5, 2)
+    with pytest.raises(RuntimeError, match="size mismatch for weight"):
+        net.load_state_dict(state, strict=False)
+
+    state["weight"] = torch.cat([state["weight"], torch.full((2, 2), 7.0)])
+    net.load_state_dict(state)
+
+    assert net.weight[3:].tolist() == [[7.0, 7.0], [7.0, 7.0]]
+
+
+@pytest.mark.parametrize(
+    ("make", "weight", "x", "shape"),
+    [
+        (lambda: nn.Linear(2, 3), (5, 2), torch.rand(4, 2), (4, 5)),
+        (lambda: nn.Embedding(3, 2), (5, 2), torch.tensor([4]), (1, 2)),
+        (lambda: nn.EmbeddingBag(3, 2), (5, 2), torch.tensor([[4]]), (1, 2)),
+        (lambda: nn.Conv1d(2, 3, 1), (5, 2, 1), torch.rand(1, 2, 4), (1, 5, 4)),
+        (lambda: nn.ConvTranspose1d(2, 3, 1), (2, 5, 1), torch.rand(1, 2, 4), (1, 5, 4)),
+        (lambda: nn.PReLU(3), (5,), torch.rand(4, 5), (4, 5)),
+    ],
+    ids=["Linear", "Embedding", "EmbeddingBag", "Conv1d", "ConvTranspose1d", "PReLU"],
+)
+def test_sizes_are_read_off_the_tensors(make, weight, x, shape):
+    """``Linear``, ``Embedding``, convolutions and ``PReLU`` compute with a replaced weight of another size.
+
+    ``out_features``, ``num_embeddings`` and the like, which they also print, stay as they were: set them for
+    the reader. A bias has to be replaced too.
+    """
+    layer = make()
+    printed = repr(layer)
+    layer.weight = nn.Parameter(torch.rand(weight))
+    if getattr(layer, "bias", None) is not None:
+        layer.bias = nn.Parameter(torch.rand(5))
+
+    assert layer(x).shape == shape
+    assert repr(layer) == printed
+
+
+def test_a_bias_of_the_old_size_raises():
+    """``nn.Linear`` with a ``weight`` of more rows raises ``RuntimeError`` until ``bias`` has as many."""
+    layer = nn.Linear(2, 3)
+    layer.weight = nn.Parameter(torch.rand(5, 2))
+
+    with pytest.raises(RuntimeError, match=r"The expanded size of the tensor \(5\) must match"):
+        layer(torch.rand(4, 2))
+    layer.bias = nn.Parameter(torch.rand(5))
+    assert layer(torch.rand(4, 2)).shape == (4, 5)
+
+
+def test_batch_norm_needs_its_statistics_resized():
+    """``nn.BatchNorm1d`` with weights of another size needs a new ``running_mean`` and ``running_var``."""
+    layer = nn.BatchNorm1d(3)
+    layer.weight, layer.bias = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
+
+    with pytest.raises(RuntimeError, match="running_mean should contain 5 elements not 3"):
+        layer(torch.rand(4, 5))
+    layer.running_mean, layer.running_var = torch.zeros(5), torch.ones(5)
+    assert layer(torch.rand(4, 5)).shape == (4, 5)
+    assert layer.num_features == 3
+
+
+def test_layer_norm_keeps_its_shape():
+    """``nn.LayerNorm`` raises ``RuntimeError`` for a weight of another size than its ``normalized_shape``.
+
+    That attribute counts: set it as well, a tuple.
+    """
+    layer = nn.LayerNorm(3)
+    layer.weight, layer.bias = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
+
+    with pytest.raises(RuntimeError, match="weight to be of same shape as normalized_shape"):
+        layer(torch.rand(4, 5))
+    layer.normalized_shape = (5,)
+    assert layer(torch.rand(4, 5)).shape == (4, 5)
+
+
+@pytest.mark.since("2.4")
+def test_rms_norm_keeps_its_shape():
+    """``nn.RMSNorm`` raises ``RuntimeError`` for a weight of another size than its ``normalized_shape``."""
+    layer = nn.RMSNorm(3)
+    layer.weight = nn.Parameter(torch.ones(5))
+
+    with pytest.raises(RuntimeError, match="weight to be of same shape as normalized_shape"):
+        layer(torch.rand(4, 5))
+    layer.normalized_shape = (5,)
+    assert layer(torch.rand(4, 5)).shape == (4, 5)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_a_recurrent_layer_keeps_its_input_size(kind):
+    """``nn.RNN``, ``GRU`` and ``LSTM`` compare the input with ``input_size``, whatever ``weight_ih_l0`` is.
+
+    Set the attribute as well; the cells, such as :class:`~torch.nn.GRUCell`, have no such check.
+    """
+    layer = kind(2, 3)
+    layer.weight_ih_l0 = nn.Parameter(torch.rand(layer.weight_ih_l0.shape[0], 4))
+
+    with pytest.raises(
+        RuntimeError, match=r"input.size\(-1\) must be equal to input_size. Expected 2, got 4"
+    ):
+        layer(torch.rand(5, 1, 4))
+    layer.input_size = 4
+    assert layer(torch.rand(5, 1, 4))[0].shape == (5, 1, 3)
+
+
+def test_attention_keeps_its_embed_dim():
+    """``nn.MultiheadAttention`` raises ``AssertionError`` for inputs of another size than its ``embed_dim``.
+
+    Replacing its weights is not enough. Make a new layer, and copy.
+    """
+    layer = nn.MultiheadAttention(4, 2)
+    layer.in_proj_weight = nn.Parameter(torch.rand(18, 6))
+    layer.in_proj_bias, layer.out_proj = nn.Parameter(torch.rand(18)), nn.Linear(6, 6)
+    x = torch.rand(3, 1, 6)
+
+    with pytest.raises(AssertionError, match="was expecting embedding dimension of 4, but got 6"):
+        layer(x, x, x)
+
+
+def test_a_negative_padding_idx_does_not_move():
+    """``padding_idx=-1`` of ``nn.Embedding`` goes on naming the row that was last, if the weight grows.
+
+    It was stored as a number from the start.
+    """
+    layer = nn.Embedding(3, 2, padding_idx=-1)
+    layer.weight = nn.Parameter(torch.rand(5, 2))
+    layer(torch.tensor([2, 4])).sum().backward()
+
+    assert layer.padding_idx == 2
+    assert layer.weight.grad[[2, 4]].tolist() == [[0.0, 0.0], [1.0, 1.0]]

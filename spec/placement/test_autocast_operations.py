@@ -1,0 +1,126 @@
+"""Operations of one's own under autocast on the CPU: what dtype comes out where no layer of torch is called.
+
+Products are cast to bfloat16, and most else is left as it is. So where bfloat16 meets a float32 parameter,
+what both have in common decides: the wider one, or an error.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda x, w: x @ w.T,
+        lambda x, w: torch.einsum("bi,oi->bo", x, w),
+        lambda x, w: torch.matmul(x, w.T),
+        lambda x, w: torch.mm(x, w.T),
+        lambda x, w: torch.bmm(x[None], w.T[None]),
+    ],
+    ids=["@", "einsum", "matmul", "mm", "bmm"],
+)
+def test_products_are_computed_in_bfloat16(product):
+    """In ``torch.autocast("cpu")`` matrix products, ``@`` and ``torch.einsum`` included, return bfloat16.
+
+    They do so for parameters that a module multiplies itself, as for those of ``nn.Linear``.
+    """
+    x, weight = torch.rand(4, 2), nn.Parameter(torch.rand(3, 2))
+
+    with torch.autocast("cpu"):
+        output = product(x, weight)
+    output.sum().backward()
+
+    assert output.dtype is torch.bfloat16
+    assert weight.grad.dtype is torch.float32
+
+
+def test_a_bias_of_ones_own_gives_float32():
+    """In ``torch.autocast("cpu")``, ``x @ weight.T + bias`` is float32 for a float32 ``bias``, unlike
+    ``F.linear``.
+
+    The sum is not cast, and bfloat16 and float32 make float32. So all that follows runs in float32 until the
+    next product. Call :func:`F.linear <torch.nn.functional.linear>`, or cast the bias.
+    """
+    x, weight, bias = torch.rand(4, 2), nn.Parameter(torch.rand(3, 2)), nn.Parameter(torch.rand(3))
+
+    with torch.autocast("cpu"):
+        by_hand, linear = x @ weight.T + bias, F.linear(x, weight, bias)
+        cast = x @ weight.T + bias.to(torch.bfloat16)
+        scaled = (x @ weight.T) * bias
+
+    assert [by_hand.dtype, linear.dtype] == [torch.float32, torch.bfloat16]
+    assert [cast.dtype, scaled.dtype] == [torch.bfloat16, torch.float32]
+
+
+def test_a_residual_connection_keeps_float32():
+    """In ``torch.autocast("cpu")``, ``x + layer(x)`` of a float32 ``x`` is float32; ``layer(x)`` is bfloat16.
+
+    So the sum along a residual network stays exact, while each branch computes in bfloat16.
+    """
+    layer, x = nn.Linear(2, 2), torch.rand(4, 2)
+
+    with torch.autocast("cpu"):
+        branch = layer(x)
+        total = x + branch
+
+    assert [branch.dtype, total.dtype] == [torch.bfloat16, torch.float32]
+
+
+def test_an_addition_in_place_keeps_bfloat16():
+    """In ``torch.autocast("cpu")``, ``output += bias`` leaves a bfloat16 output of ``nn.Linear`` bfloat16.
+
+    The same sum out of place is float32: what looks like a saving of memory is a loss of digits.
+    """
+    layer, bias = nn.Linear(2, 2), torch.tensor([1e-3, 1e-3])
+
+    with torch.autocast("cpu"):
+        output = layer(torch.rand(4, 2))
+        total = output + bias
+        output += bias
+
+    assert [output.dtype, total.dtype] == [torch.bfloat16, torch.float32]
+
+
+@pytest.mark.parametrize("join", [torch.cat, torch.stack])
+def test_joined_tensors_get_the_wider_dtype(join):
+    """In ``torch.autocast("cpu")``, ``torch.cat`` and ``stack`` of bfloat16 and float32 give float32."""
+    layer, x = nn.Linear(2, 2), torch.rand(4, 2)
+
+    with torch.autocast("cpu"):
+        assert join([layer(x), x]).dtype is torch.float32
+        assert join([layer(x), layer(x)]).dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (
+            lambda out, y: out.__setitem__([0], y),
+            "Index put requires the source and destination dtypes match",
+        ),
+        (lambda out, y: out.__setitem__(torch.tensor([True, False]), y), "Index put requires"),
+        (lambda out, y: out.index_add_(0, torch.tensor([0]), y), r"index_add_\(\)"),
+        (lambda out, y: out.index_copy_(0, torch.tensor([0]), y), r"index_copy_\(\)"),
+        (lambda out, y: out.scatter_(0, torch.tensor([[0, 0]]), y), r"scatter\(\)"),
+    ],
+    ids=["a list", "a mask", "index_add_", "index_copy_", "scatter_"],
+)
+def test_indexed_writes_are_not_cast(write, message):
+    """In ``torch.autocast("cpu")``, ``out[index] = layer(x)`` raises ``RuntimeError`` for a float32 ``out``.
+
+    Writing by an index of numbers, a mask, ``index_add_`` or ``scatter_`` casts nothing; a mixture of experts
+    meets this. Make ``out`` of the dtype of what is written, or cast that. A slice and ``copy_`` do cast.
+    """
+    layer, out = nn.Linear(2, 2), torch.zeros(2, 2)
+
+    with torch.no_grad(), torch.autocast("cpu"):
+        y = layer(torch.rand(1, 2))
+        with pytest.raises(RuntimeError, match=message):
+            write(out, y)
+        write(out.to(y.dtype), y)
+        out[:1] = y
+        out[1:].copy_(y)
+
+    assert torch.equal(out, torch.cat([y, y]).float())
