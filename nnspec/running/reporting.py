@@ -119,9 +119,16 @@ class Reporter:
             f"Python {platform.python_version()}{devices}"
         )
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """A worker of ``pytest -n`` has ended: it says what it ran on."""
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """A worker of ``pytest -n`` has ended: it says what it ran on, or why none of them can start.
+
+        Raises:
+            pytest.UsageError: it could not start; the others could not either, and none is started again.
+        """
+        _, is_refusal, why = str(error).rpartition(f"{pytest.UsageError.__name__}: ")
+        if is_refusal:
+            raise pytest.UsageError(why.strip())
         run = getattr(node, "workeroutput", {}).get("run")
         if run is not None:
             self.describe = lambda: dict(run)
