@@ -6,6 +6,7 @@ inside a function only.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import reprlib
@@ -157,6 +158,10 @@ def _read_text(path: Path, remedy: str, raises: type[FileError], missing: str | 
         raise raises(f"{path}: cannot be read: this is no name of a file{after}") from None
     if len(content) > LARGEST:
         raise raises(f"{path}: cannot be read: it is larger than {LARGEST // 2**20} MiB{after}")
+    if content.startswith(codecs.BOM_UTF8):
+        raise raises(
+            f"{path}:1: cannot be read: it begins with a byte order mark; save it without one{after}"
+        )
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

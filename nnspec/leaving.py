@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import NoReturn
 
 #: How many seconds threads that were left may take to end, once everything else has.
 PATIENCE = 5.0
+
+
+@contextlib.contextmanager
+def no_way_out() -> Iterator[None]:
+    """Let no code of somebody's end this process at once and with any exit code; what it forks may end."""
+    end, here = os._exit, os.getpid()
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != here:
+            end(status)
+        raise SystemExit(f"os._exit({status})")
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = end
 
 
 def ends_despite_threads(before: Collection[threading.Thread], code: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from nnspec.benchmarks import figures, report, runs
-from nnspec.records.files import write_whole
+from nnspec.records.files import ensure_writable, write_whole
 
 
 def run(options: argparse.Namespace) -> int:
@@ -19,6 +19,8 @@ def run(options: argparse.Namespace) -> int:
         UsageError: two files are of the same torch and device, or figures cannot be drawn here.
     """
     measured = runs.read_all(options.files)
+    for folder in filter(None, (options.output, options.record)):
+        ensure_writable(folder)
     pictures = figures.draw(measured) if options.output else {}
     for run in measured:
         print(run.describe())

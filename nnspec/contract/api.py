@@ -160,8 +160,28 @@ def _target(build: Build, example: object, limit: float | None = None) -> Target
     else:
         raise UsageError(f"{build!r}: is no module, and nothing that makes one")
     with as_it_was():
+        _ensure_ordinary_tensors()
         try_out(target, limit)
     return target
+
+
+def _ensure_ordinary_tensors() -> None:
+    """See that a tensor that is made here has values and can be trained, as every rule expects.
+
+    Raises:
+        UsageError: something is at work that changes what torch makes.
+    """
+    try:
+        made = torch.zeros(1).requires_grad_()
+    except RuntimeError:
+        raise UsageError(
+            "no module can be judged inside of a transform of torch.func, such as grad or vmap; do it outside"
+        ) from None
+    if type(made) is not torch.Tensor:
+        raise UsageError(
+            f"no module can be judged where torch makes {type(made).__name__}s, as inside of "
+            "FakeTensorMode; do it outside"
+        )
 
 
 def _copying(net: nn.Module) -> Callable[[], nn.Module]:

@@ -11,12 +11,13 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TextIO
 from unittest import mock
 
 import torch
@@ -29,7 +30,7 @@ from nnspec.contract.report import Report, write_junit
 from nnspec.contract.rule import load_rules
 from nnspec.contract.target import find_target
 from nnspec.errors import UsageError
-from nnspec.leaving import ends_despite_threads
+from nnspec.leaving import ends_despite_threads, no_way_out
 from nnspec.running import devices
 
 
@@ -62,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
         tool itself failed or the time ran out.
 
     Raises:
-        UsageError: no module was named, it cannot be built or called, or an option cannot be used.
+        UsageError: no module was named, one cannot be built or called, or an option cannot be used. Of
+            several modules the others are judged and shown before.
         FileError: the table of the project cannot be read.
     """
     with contextlib.suppress(Exception):  # a crash in code of C++ says where it was, where there is a stream
@@ -84,17 +86,27 @@ def run(options: argparse.Namespace) -> int:
         if options.processes > 1:
             reports = _judge_in_processes(jobs, options.processes, progress)
         else:
-            reports = [together([_judge(job, progress)]) for job in jobs]
+            reports = [_together([_try_to_judge(job, progress)]) for job in jobs]
     if progress:
         progress("")
+    judged = [report for report in reports if isinstance(report, Report)]
+    refused = [report for report in reports if isinstance(report, UsageError)]
+    if refused and len(reports) == 1:
+        raise refused[0]
     if options.json:
-        data = [report.to_dict() for report in reports]
+        data = [
+            {"module": job.entry.module, "error": str(one)} if isinstance(one, UsageError) else one.to_dict()
+            for job, one in zip(jobs, reports, strict=True)
+        ]
         print(json.dumps(data[0] if len(data) == 1 else data, indent=2, ensure_ascii=False), file=output)
-    else:
-        print("\n\n".join(map(str, reports)), file=output)
+    elif judged:
+        print("\n\n".join(map(str, judged)), file=output)
     if junit:  # last: whatever keeps it from being written, the report is out
-        write_junit(reports, junit)
-    codes = {report.exit_code(strict=options.strict) for report in reports}
+        write_junit(judged, junit, map(str, refused))
+    if refused:
+        output.flush()
+        raise UsageError("\n".join(map(str, refused)))
+    codes = {report.exit_code(strict=options.strict) for report in judged}
     return 1 if 1 in codes else max(codes)
 
 
@@ -142,12 +154,30 @@ def _entries(options: argparse.Namespace, table: Table) -> list[Entry]:
     return [Entry(entries[0].module, tuple(options.input), options.inputs, entries[0].allow)]
 
 
+def _try_to_judge(job: Job, progress: Callable[[str], None] | None = None) -> Report | UsageError:
+    """Judge a module by the rules of a job; why it cannot be judged is no end of the others."""
+    try:
+        return _judge(job, progress)
+    except UsageError as error:
+        return error
+
+
+def _together(shares: Sequence[Report | UsageError]) -> Report | UsageError:
+    """The report of a module from those of its shares, or why there is none."""
+    reports = []
+    for share in shares:
+        if isinstance(share, UsageError):
+            return share
+        reports.append(share)
+    return together(reports)
+
+
 def _judge(job: Job, progress: Callable[[str], None] | None = None) -> Report:
     """Judge a module by the rules of a job."""
     if job.threads:
         torch.set_num_threads(job.threads)
         return _judge_and_leave(replace(job, threads=None))
-    with _no_way_out():
+    with no_way_out():
         target = find_target(job.entry.module, job.entry.input, job.entry.inputs, job.limit)
         rules = [load_rules()[id_] for id_ in job.rules]
         return report_on(target, rules, job.devices, job.allowed, progress, job.limit)
@@ -162,23 +192,9 @@ def _judge_and_leave(job: Job) -> Report:
         ends_despite_threads(before, 0)
 
 
-@contextlib.contextmanager
-def _no_way_out() -> Iterator[None]:
-    """Let no code of the user's end the process without a report; what it forks may end."""
-    end, here = os._exit, os.getpid()
-
-    def refuse(status: int) -> NoReturn:
-        if os.getpid() != here:
-            end(status)
-        raise SystemExit(f"os._exit({status})")
-
-    with mock.patch.object(os, "_exit", refuse):
-        yield
-
-
 def _judge_in_processes(
     jobs: Sequence[Job], number: int, progress: Callable[[str], None] | None
-) -> list[Report]:
+) -> list[Report | UsageError]:
     """Judge modules in several processes: each module in one, or a few in shares of the rules."""
     number = min(number, max(2, os.cpu_count() or 1))
     of = 1 if len(jobs) >= number else min(number, len(jobs[0].rules))
@@ -186,15 +202,16 @@ def _judge_in_processes(
     shares = [
         replace(job, rules=job.rules[first::of], threads=threads) for job in jobs for first in range(of)
     ]
-    reports = []
+    reports: list[Report | UsageError] = []
     spawn = multiprocessing.get_context("spawn")
     try:
         with (
+            _one_temporary_folder(),
             concurrent.futures.ProcessPoolExecutor(number, spawn, _end_with_parent) as pool,
             _ended_if_interrupted(),
         ):
             with _deaf_to_interrupts():
-                judged = pool.map(_judge, shares)
+                judged = pool.map(_try_to_judge, shares)
             for report in judged:
                 reports.append(report)
                 if progress:
@@ -203,7 +220,20 @@ def _judge_in_processes(
         raise UsageError(
             "a process that judged was ended from outside, as for want of memory, or by a module; try -n 1"
         ) from None
-    return [together(reports[at : at + of]) for at in range(0, len(reports), of)]
+    return [_together(reports[at : at + of]) for at in range(0, len(reports), of)]
+
+
+@contextlib.contextmanager
+def _one_temporary_folder() -> Iterator[None]:
+    """Have processes that are started meanwhile keep their temporary files in a folder that goes with them.
+
+    One that is ended in the middle of its work takes none away itself.
+    """
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        mock.patch.dict(os.environ, {"TMPDIR": folder}),
+    ):
+        yield
 
 
 def _end_with_parent() -> None:

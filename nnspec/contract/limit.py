@@ -63,6 +63,8 @@ def ensure_limit(what: str, seconds: float | None) -> None:
     if not seconds:
         return
     if not 0 < seconds < 10**6:
-        raise UsageError(f"{what} {seconds:g}: is no number of seconds to wait for")
+        is_huge = isinstance(seconds, int) and abs(seconds) > 1e300
+        shown = "of hundreds of digits" if is_huge else f"{seconds:g}"
+        raise UsageError(f"{what} {shown}: is no number of seconds to wait for")
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         raise UsageError(f"{what} {seconds:g}: time is limited in the main thread, on Linux and macOS, only")

@@ -41,6 +41,7 @@ _ON_BEHALF = (
 
 
 _REFUSED = re.compile(r"\S+\.([a-z]\w*)\(\) (got an unexpected|takes|missing)")
+_CALLED = re.compile(r"\.(\w+)\(")
 
 
 class NotApplicable(Exception):
@@ -73,6 +74,8 @@ def is_the_tools(error: BaseException) -> bool:
     if isinstance(error, (UsageError, SystemExit)) or _is_refused_by_an_override(error):
         return False
     frames = traceback.extract_tb(error.__traceback__)
+    if frames and _hides_a_method(error, frames[-1].line or ""):
+        return False
     ours = [index for index, frame in enumerate(frames) if _PACKAGE in Path(frame.filename).parents]
     after = frames[ours[-1] + 1 :] if ours else frames
     return not own_frames(after) and not any(_is_on_behalf(frame.filename) for frame in after)
@@ -82,6 +85,13 @@ def _is_refused_by_an_override(error: BaseException) -> bool:
     """Whether a method of nn.Module that a class overrides does not take what that of nn.Module takes."""
     refused = _REFUSED.match(str(error)) if isinstance(error, TypeError) else None
     return refused is not None and callable(getattr(torch.nn.Module, refused[1], None))
+
+
+def _hides_a_method(error: BaseException, line: str) -> bool:
+    """Whether a line calls a method of nn.Module, and an attribute of the user's is in its place."""
+    if not isinstance(error, TypeError) or not str(error).endswith(" object is not callable"):
+        return False
+    return any(callable(getattr(torch.nn.Module, name, None)) for name in _CALLED.findall(line))
 
 
 def _is_on_behalf(filename: str) -> bool:

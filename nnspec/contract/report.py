@@ -191,14 +191,25 @@ class Report:
         return lines
 
 
-def write_junit(reports: Iterable[Report], file: Path) -> None:
+def write_junit(reports: Iterable[Report], file: Path, unjudged: Iterable[str] = ()) -> None:
     """Write a JUnit file: one suite for each module in it.
+
+    Args:
+        reports: of the modules that were judged.
+        file: is written.
+        unjudged: of each of the others, why it could not be judged.
 
     Raises:
         UsageError: it cannot be written.
     """
     whole = ElementTree.Element("testsuites")
     whole.extend(map(_suite, reports))
+    for why in unjudged:
+        suite = ElementTree.SubElement(whole, "testsuite", name="not judged", tests="1", errors="1")
+        case = ElementTree.SubElement(
+            suite, "testcase", classname="building", name="it can be built and called"
+        )
+        ElementTree.SubElement(case, "error", message=_printable(why))
     ElementTree.indent(whole)
     try:
         file.write_bytes(ElementTree.tostring(whole, encoding="utf-8", xml_declaration=True))

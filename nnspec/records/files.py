@@ -55,6 +55,8 @@ def ensure_writable(directory: Path) -> None:
         tempfile.TemporaryFile(dir=directory).close()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "this is no name of a folder"
+        if isinstance(error, FileExistsError):  # of mkdir, whatever it is that has the name
+            why = "it is no folder"
         raise FileError(f"{directory}: nothing can be written here: {why}; name another folder") from error
 
 

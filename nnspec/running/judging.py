@@ -14,6 +14,7 @@ from _pytest.runner import runtestprotocol
 from nnspec.clauses.chapter import is_chapter
 from nnspec.clauses.clause import ClauseError, Mark, Marked
 from nnspec.clauses.releases import release_of
+from nnspec.leaving import no_way_out
 from nnspec.records.outcomes import (
     ABSENT,
     ERROR,
@@ -211,11 +212,14 @@ def _lacking(need: tuple[str, int], config: pytest.Config) -> str:
     return tried[need]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """A fixture of somebody else's may have set what every tensor is made with."""
-    if MARKED in item.stash:
-        isolation.ensure_defaults()
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A fixture of somebody else's may have set what every tensor is made with; no clause ends the run."""
+    if MARKED not in item.stash:
+        return (yield)
+    isolation.ensure_defaults()
+    with no_way_out():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+import packaging.version
 import pytest
 
 from nnspec.clauses.chapter import is_chapter, read_chapter
@@ -66,6 +67,11 @@ def _clauses(path: Path) -> tuple[Clause, ...]:
     return read_chapter(path).clauses
 
 
+@functools.cache
+def _all_clauses(spec: Path) -> dict[str, Clause]:
+    return read_clauses(spec)
+
+
 def show_statements(terminal: Any, statement_of: Callable[[str], str | None]) -> None:
     """Let ``pytest -v`` name each item by a statement where it would show a node id.
 
@@ -113,9 +119,16 @@ class Reporter:
             f"Python {platform.python_version()}{devices}"
         )
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """A worker of ``pytest -n`` has ended: it says what it ran on."""
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """A worker of ``pytest -n`` has ended: it says what it ran on, or why none of them can start.
+
+        Raises:
+            pytest.UsageError: it could not start; the others could not either, and none is started again.
+        """
+        _, is_refusal, why = str(error).rpartition(f"{pytest.UsageError.__name__}: ")
+        if is_refusal:
+            raise pytest.UsageError(why.strip())
         run = getattr(node, "workeroutput", {}).get("run")
         if run is not None:
             self.describe = lambda: dict(run)
@@ -146,6 +159,37 @@ class Reporter:
             with contextlib.suppress(ClauseError):
                 return self._find(nodeid)
         return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._ensure_rows_can_be_put([item.nodeid for item in session.items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """A worker of ``pytest -n`` has collected what all of them will."""
+        self._ensure_rows_can_be_put(ids)
+
+    def _ensure_rows_can_be_put(self, nodeids: list[str]) -> None:
+        """See before a run of some clauses that the record into which its rows go can be read.
+
+        Raises:
+            pytest.UsageError: it cannot, or is of another run.
+        """
+        directory = self.config.getoption("--record")
+        if directory is None or self.config.option.collectonly:
+            return
+        chosen = set(filter(None, map(self._clause_of, nodeids)))
+        version = packaging.version.Version(torch_version()).public
+        name = record.Record(self.describe(), {}).name if self.describe else f"{version}-*"
+        try:
+            for path in directory.glob(f"{name}.json") if chosen else ():
+                clauses = _all_clauses(next(iter(chosen)).path.parents[1])
+                if not clauses.keys() <= {clause.id for clause in chosen}:
+                    kept = _read_record(path)
+                    fresh = record.Record(self.describe() if self.describe else kept.run, {})
+                    checks.splice(kept, fresh, clauses)
+        except NnspecError as error:
+            raise pytest.UsageError(f"nothing would be recorded: {error}") from None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -196,7 +240,7 @@ class Reporter:
         if self.describe is None:
             raise record.RecordError("no worker came to its end, so none said what it ran on")
         outcomes = {self._find(name): cases for name, cases in self.outcomes.items()}
-        clauses = read_clauses(next(iter(outcomes)).path.parents[1])
+        clauses = _all_clauses(next(iter(outcomes)).path.parents[1])
         rows = {
             clause.id: record.Row(outcome.name, clause.digest, record.tidy(outcome.reason))
             for clause, outcome in sorted(

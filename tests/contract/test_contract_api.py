@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import nnspec.contract
 from nnspec.contract import ContractError, api, check, parametrize
@@ -289,3 +290,11 @@ def test_importing_the_package_alone_imports_no_torch():
 def test_what_is_not_there():
     with pytest.raises(AttributeError, match="has no attribute 'chek'"):
         nnspec.contract.chek  # noqa: B018
+
+
+def test_nothing_is_judged_where_tensors_are_no_ordinary_ones():
+    with FakeTensorMode(), pytest.raises(UsageError, match="where torch makes FakeTensors"):
+        check(Sound, ROWS)
+    for transform in (torch.func.vmap, torch.func.grad):
+        with pytest.raises(UsageError, match=r"inside of a transform of torch\.func"):
+            transform(lambda x: check(Sound, ROWS) and x.sum())(torch.ones(3))

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,54 @@ def test_several_modules(tmp_path, processes):
     assert [finding["rule"] for finding in raising["findings"]] == ["calling.in_eval_mode"]
     assert (tmp_path / "c.xml").read_text().count("<testsuite ") == 3
     assert code == 1
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_one_that_cannot_be_built_keeps_no_other_from_being_judged(tmp_path, processes):
+    table = SEVERAL.replace('module = "models:Net"', 'module = "models:RAISED"')
+    files = {"pyproject.toml": table, "models.py": f"{MODELS}{RAISING}\nRAISED = 3\n"}
+    why = "models:RAISED: is an int; name a module's class, or a function that returns a module"
+
+    for more in ([], ["--json"]):
+        code, output = contract(
+            tmp_path, "--only", "modes", "-n", processes, "--junit", "c.xml", *more, **files
+        )
+
+        assert output.endswith(f"nnspec contract: {why}\n")
+        assert code == 2
+        if more:
+            refused, *judged = json.loads(output[: output.rindex("]") + 1])
+            assert refused == {"module": "models:RAISED", "error": why}
+            assert [one["module"] for one in judged] == ["torch.nn:ReLU(inplace=True)", "models:Raising"]
+        else:
+            assert output.count("contract of ") == 2
+        assert (tmp_path / "c.xml").read_text().count("<testsuite ") == 3
+        assert 'errors="1"' in (tmp_path / "c.xml").read_text()
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_command_that_is_taken_away_leaves_no_file(tmp_path, processes):
+    waiting = MODELS.replace("def forward(self, x):", "def forward(self, x):\n        mark()")
+    waiting += """
+import pathlib, tempfile, time
+
+def mark():
+    if any(pathlib.Path(tempfile.gettempdir()).iterdir()):  # while it is judged
+        pathlib.Path("at_work").touch()
+        time.sleep(100)
+"""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    (tmp_path / "models.py").write_text(waiting)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
+    command = ["-m", "nnspec", "contract", "models:Net", "--input", "4,2", "--only", "modes", "-n", processes]
+    with subprocess.Popen([sys.executable, *command], cwd=tmp_path, env=environment) as process:
+        while not (tmp_path / "at_work").exists() and process.poll() is None:
+            time.sleep(0.1)
+        process.terminate()
+
+        assert process.wait(60) == 130
+    assert list(temporary.iterdir()) == []
 
 
 def test_processes_share_the_rules_of_one_module(tmp_path):
@@ -336,12 +385,19 @@ def test_a_module_that_cannot_be_judged_is_exit_code_2(tmp_path):
     assert code == 2
 
 
-def test_a_table_that_cannot_be_read(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[tool.nnspec", ": cannot be read: Expected ']'"),
+        ("\ufeff[tool.nnspec]", ":1: cannot be read: it begins with a byte order mark; save it without one"),
+    ],
+)
+def test_a_table_that_cannot_be_read(tmp_path, monkeypatch, capsys, text, message):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("[tool.nnspec")
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
 
     assert cli.main(["contract"]) == 2
-    assert f"{tmp_path / 'pyproject.toml'}: cannot be read: Expected ']'" in capsys.readouterr().err
+    assert f"{tmp_path / 'pyproject.toml'}{message}" in capsys.readouterr().err
 
 
 def test_no_module_at_all(tmp_path, monkeypatch, capsys):

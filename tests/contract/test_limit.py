@@ -73,6 +73,14 @@ def test_nothing_is_raised_later_and_another_alarm_is_kept():
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.parametrize(
+    "seconds", [10**400, -(10**5000), 10**6, float("nan"), True, "5"], ids=lambda value: type(value).__name__
+)
+def test_what_is_no_number_of_seconds(seconds):
+    with pytest.raises(UsageError, match=r"limit.*is no number of seconds"):
+        ensure_limit("limit", seconds)
+
+
 def test_only_the_main_thread_can_be_limited():
     caught = []
 

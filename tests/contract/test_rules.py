@@ -74,6 +74,24 @@ def test_what_a_scripted_module_refuses_is_no_fault_of_the_tool(judge):
     assert "is not supported on ScriptModules" in failures(verdicts)["gradients.freezing"]
 
 
+class HidesMethods(nn.Module):
+    """An attribute each in the place of a method."""
+
+    def __init__(self):
+        super().__init__()
+        self.eval, self.state_dict = 3, {}
+
+    def forward(self, x):
+        return x
+
+
+def test_an_attribute_in_the_place_of_a_method_is_no_fault_of_the_tool(judge):
+    verdicts = judge(Target("odd", HidesMethods, rows))
+
+    assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
+    assert any("'int' object is not callable" in told for told in failures(verdicts).values())
+
+
 @pytest.mark.parametrize("name", CLEAN)
 def test_a_clean_module_is_not_accused(judge, name):
     assert failures(judge(Target(name, *CLEAN[name]))) == {}

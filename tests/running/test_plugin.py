@@ -284,11 +284,25 @@ def test_a_run_of_some_clauses_on_another_python_is_not_recorded(run, tmp_path):
 
     result = run(TWO, "--record", tmp_path / "records", "-k", "test_new", version="2.5.1")
 
-    result.stdout.fnmatch_lines(
-        ["not recorded: 2.5.1-cpu: was recorded with python '3.1', and this run has*"]
-    )
+    assert "would be recorded: 2.5.1-cpu: was recorded with python '3.1', and this run has" in stderr(result)
+    result.stdout.no_fnmatch_line("*holds*")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert path.read_text() == before
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]])
+def test_a_damaged_record_is_told_before_a_run_of_some_clauses(run, tmp_path, workers):
+    made = run(TWO, "--record", tmp_path / "records")
+    assert made.ret == 0
+    (path,) = (tmp_path / "records").iterdir()
+    path.write_text(path.read_text()[:50])
+
+    some = run(TWO, "--record", tmp_path / "records", "-k", "test_new", *workers)
+
+    assert f"nothing would be recorded: {path}:" in stderr(some)
+    some.stdout.no_fnmatch_line("*holds*")
+    assert some.ret == pytest.ExitCode.USAGE_ERROR
+    assert run(TWO, "--record", tmp_path / "records", *workers).ret == 0
 
 
 def test_an_interrupted_run_leaves_the_old_record(run, tmp_path):
@@ -338,17 +352,18 @@ def test_a_run_of_no_clause_is_not_recorded(run, tmp_path):
         ),
     ],
 )
-def test_a_torch_that_cannot_be_imported_is_told_in_a_line(write, line, told):
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_a_torch_that_cannot_be_imported_is_told_in_a_line(write, line, told, workers):
     root = write(HOLDS)
     (root / "torch.py").write_text(line)
+    command = [sys.executable, "-m", "pytest", "spec", *workers]
 
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "spec"], cwd=root, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
     (said,) = result.stderr.strip().splitlines()
     assert told in said
     assert ("torch cannot be imported" in said) is (": " in told.partition(",")[0])
+    assert "Traceback" not in result.stdout
     assert result.returncode == pytest.ExitCode.USAGE_ERROR
 
 
@@ -361,7 +376,7 @@ def test_a_clause_that_ends_its_worker_is_violated_and_run_once(run, tmp_path):
     def test_b():
         """It is b."""
         import os
-        os._exit(3)
+        os.kill(os.getpid(), 9)
         assert 1
 
     def test_c():
@@ -380,6 +395,22 @@ def test_a_clause_that_ends_its_worker_is_violated_and_run_once(run, tmp_path):
         "mini.small.c": "holds",
     }
     assert seen.rows["mini.small.b"].reason == "the process that ran it ended"
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_no_clause_ends_the_run(run, status):
+    source = f"""
+import os
+
+def test_a():
+    \"\"\"It ends.\"\"\"
+    os.waitpid(os.fork() or os._exit({status}), 0)
+    os._exit({status})
+{textwrap.dedent(HOLDS).replace("test_a", "test_b")}"""
+    result = run(source)
+
+    result.stdout.fnmatch_lines(["violated: It ends.", "2 clauses: 1 holds, 1 violated"])
+    assert result.ret == 1
 
 
 def test_workers_give_the_same_record(run, tmp_path):
