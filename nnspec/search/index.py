@@ -38,11 +38,9 @@ class Index:
         self._documents = documents
         self._words = words
         self._base = sqlite3.connect(":memory:")
-        fields = ", ".join(WEIGHTS)
-        self._base.execute(f"CREATE VIRTUAL TABLE documents USING fts5({fields}, tokenize={TOKENS})")
-        marks = ", ".join("?" * len(WEIGHTS))
         rows = list(map(self._fields, documents))
-        self._base.executemany(f"INSERT INTO documents VALUES ({marks})", rows)
+        for field, texts in zip(WEIGHTS, zip(*rows, strict=True), strict=True):
+            self._table(f"field_{field}", texts)
         self._meant: dict[str, list[str]] = {}
         self._vocabulary = sorted({word for row in rows for text in row for word in text.split()})
         self._phrased(documents)
@@ -145,11 +143,13 @@ class Index:
 
     def _scores(self, word: str) -> dict[int, float]:
         """The documents that have a word: key to score."""
-        weights = ", ".join(map(str, WEIGHTS.values()))
-        rows = self._base.execute(
-            f"SELECT rowid, bm25(documents, {weights}) FROM documents WHERE documents MATCH ?", [f'"{word}"']
-        )
-        return {row - 1: -score for row, score in rows}
+        scores: dict[int, float] = defaultdict(float)
+        for field, weight in WEIGHTS.items():
+            table = f"field_{field}"
+            query = f"SELECT rowid, bm25({table}) FROM {table} WHERE text MATCH ?"
+            for row, score in self._base.execute(query, [f'"{word}"']):
+                scores[row - 1] -= weight * score
+        return scores
 
 
 def _rarity(all_of_them: int, having: int) -> float:
