@@ -36,7 +36,7 @@ class Words:
     def split(self, text: str) -> list[str]:
         """The words of a text in order, a name followed by what it is made of.
 
-        ``load_state_dict`` is followed by ``load_state``, ``state_dict``, ``load``, ``state`` and ``dict``, and by
+        ``load_state_dict`` is followed by ``load_state``, ``state_dict``, ``load``, ``state``, ``dict`` and
         ``loadstatedict``, as some people write it.
         What has a hyphen, such as ``fine-tuning``, is found without it too.
         """
