@@ -38,7 +38,7 @@ def pages(book: Book) -> dict[str, str]:
 
 
 class _Numbers(dict[Any, int]):
-    """Things that are said once and then by their number, which is their place in the order of their coming."""
+    """Things that are said once and then by their number, in the order of their coming."""
 
     def __missing__(self, key: Any) -> int:
         self[key] = len(self)
@@ -50,7 +50,11 @@ def _row(document: Document, words: Words, vocabulary: _Numbers, places: _Number
 
     A page that ends in the id is told without it: that is the same for all clauses of a chapter.
     """
-    page = document.page.removesuffix(document.id) if document.page.endswith(f"#{document.id}") else document.page
+    page = (
+        document.page.removesuffix(document.id)
+        if document.page.endswith(f"#{document.id}")
+        else document.page
+    )
     place = places[document.kind, document.place, page]
     asked = [_numbers(text, words, vocabulary) for text in document.phrasings]
     texts: dict[str, list[Any]] = {
