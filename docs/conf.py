@@ -16,6 +16,7 @@ copyright = "2026, the nnspec authors"
 extensions = ["sphinx.ext.extlinks", "sphinx_copybutton", "sphinx_design", "nnspec.site"]
 exclude_patterns = ["_build", "_generated", "_templates", "records"]
 nitpicky = True
+smartquotes = False  # a statement has the quotes that its terminal, its copy and the search have
 nitpick_ignore_regex = [("py:.*", r"^(?!torch).*")]
 
 extlinks = {role: (address, "#%s") for role, address in threads.ROLES.items()}

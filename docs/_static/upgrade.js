@@ -20,9 +20,14 @@ document.addEventListener("DOMContentLoaded", () => {
     return "same";
   };
 
-  const compare = (from, to) => {
+  // What somebody uses, by the last piece of each name; in a text it may be a class of any number of dimensions.
+  const uses = form.elements.uses;
+  const used = () => uses.value.split(/[\s,;]+/).map((name) => name.replace(/\(.*/, "").split(".").at(-1)).filter((name) => /^\w+$/.test(name));
+  const speaksOf = (wanted) => new RegExp(wanted.length ? `(?<!\\w)(?:${wanted.join("|")})(?:[123]d)?(?!\\w)` : "", "i");
+
+  const compare = (from, to, kept) => {
     const found = { "No longer holds": [], "Newly holds": [], Added: [], Retired: [], "Not judged on both sides": [], same: [] };
-    for (const row of rows) {
+    for (const row of rows.filter(([id, statement]) => kept.test(statement || id))) {
       const group = sort(row[3][from], row[3][to]);
       if (group) found[group].push(row);
     }
@@ -98,12 +103,15 @@ document.addEventListener("DOMContentLoaded", () => {
     return item;
   };
 
-  const showChanges = (place, from, to) => {
+  const showChanges = (place, from, to, kept) => {
     const [first, last] = [from, to].map((run) => releases.indexOf(runs[run].release));
-    const onTheWay = changes.filter(({ release }) => releases.indexOf(release) > first && releases.indexOf(release) <= last);
+    const all = changes.filter(({ release }) => releases.indexOf(release) > first && releases.indexOf(release) <= last);
+    const onTheWay = all.filter(({ names, what }) => [what, ...names].some((text) => kept.test(text)));
+    const howMany = onTheWay.length > 1 ? `${onTheWay.length} speak` : `${onTheWay.length || "none"} speaks`;
+    document.getElementById("kept").textContent = used().length && all.length ? `Of ${all.length} changes ${howMany} of ${used().join(", ")}.` : "";
     const count = (kind) => onTheWay.filter((change) => change.hurts === kind).length;
     if (!onTheWay.length) return;
-    place.append(element("p", `${onTheWay.length} changes: ${count("breaks")} break code, ${count("warns")} warn, ${count("new")} bring something new, ${count("internal")} are internal.`));
+    place.append(element("p", `${onTheWay.length} ${onTheWay.length === 1 ? "change" : "changes"}: ${count("breaks")} break code, ${count("warns")} warn, ${count("new")} bring something new, ${count("internal")} are internal.`));
     for (const [kind, title] of Object.entries(hurts)) {
       const found = onTheWay.filter((change) => change.hurts === kind);
       if (!found.length) continue;
@@ -115,11 +123,14 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   };
 
+  const said = (run) => (run.device === "cpu" ? run.release : `${run.release} on ${run.device}`);
+
   const show = (from, to) => {
-    const { same, "Not judged on both sides": unjudged, ...groups } = compare(from, to);
+    const kept = speaksOf(used());
+    const { same, "Not judged on both sides": unjudged, ...groups } = compare(from, to, kept);
     const place = document.getElementById("comparison");
-    place.replaceChildren(element("h2", `From ${runs[from].name} to ${runs[to].name}`));
-    showChanges(place, from, to);
+    place.replaceChildren(element("h2", `From ${said(runs[from])} to ${said(runs[to])}`));
+    showChanges(place, from, to, kept);
     place.append(element("h3", "Clause by clause"));
     for (const [title, found] of Object.entries(groups)) {
       if (!found.length) continue;
@@ -130,7 +141,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     const differ = Object.values(groups).some((found) => found.length);
     if (!differ) place.append(element("p", "Nothing that could be judged on both sides differs."));
-    place.append(element("p", `The same on both sides: ${same.length}. Not judged on both sides: ${unjudged.length}.`));
+    place.append(element("p", `The same on both sides: ${same.length}. Not judged on both sides: ${unjudged.length}. The records: ${runs[from].name} and ${runs[to].name}.`));
     for (const run of new Set([runs[from], runs[to]])) {
       if (run.pending) place.append(element("p", `Note: ${run.pending} rows of ${run.name} are pending: those clauses are newer than the record.`));
     }
@@ -140,13 +151,17 @@ document.addEventListener("DOMContentLoaded", () => {
   const index = (wanted) => runs.findIndex((run) => word(run) === wanted || run.name === wanted);
 
   for (const select of [form.elements.from, form.elements.to]) {
-    select.append(...runs.map((run) => Object.assign(element("option", word(run)), { value: word(run) })));
+    select.append(...runs.map((run) => Object.assign(element("option", said(run)), { value: word(run) })));
   }
+  const names = new Set(changes.flatMap((change) => change.names.map((name) => name.replace(/^torch\.nn\.|^torch\./, ""))));
+  document.getElementById("names").append(...[...names].sort().map((value) => Object.assign(element("option"), { value })));
+  form.addEventListener("submit", () => { uses.name = uses.value.trim() ? "uses" : ""; });  // no empty word in the address
   const asked = new URLSearchParams(location.search);
   const from = asked.has("from") ? index(asked.get("from")) : runs.length - 2;
   const to = asked.has("to") ? index(asked.get("to")) : runs.length - 1;
   form.elements.from.selectedIndex = from < 0 ? 0 : from;
   form.elements.to.selectedIndex = to < 0 ? runs.length - 1 : to;
+  uses.value = asked.get("uses") ?? "";
   form.hidden = false;
   if (asked.has("from") || asked.has("to")) {
     if (from < 0 || to < 0) {
@@ -154,6 +169,7 @@ document.addEventListener("DOMContentLoaded", () => {
       document.getElementById("comparison").append(element("p", `There is no record of ${wanted}.`));
     } else {
       show(from, to);
+      uses.addEventListener("input", () => show(from, to));
     }
   }
 });

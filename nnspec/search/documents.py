@@ -62,8 +62,8 @@ class Document(NamedTuple):
 
     @property
     def searched(self) -> Mapping[str, str]:
-        """All that is searched, by field."""
-        return {"title": self.title, "place": self.place, "id": self.id, **self.text}
+        """All that is searched, by field; of the id its single words."""
+        return {"title": self.title, "place": self.place, "id": re.sub(r"[._]", " ", self.id), **self.text}
 
     @property
     def phrasings(self) -> list[str]:

@@ -14,6 +14,8 @@ from nnspec.decoding import Text
 
 _WORD = re.compile(r"\w+")
 _JOINED = re.compile(r"\b([A-Za-z]+)-([a-z]+)\b")
+_FRAME = re.compile(r'File "[^"]*", line \d+')
+_EXCEPTION = re.compile(r"\b[\w.]*(?:Error|Exception|Warning):")
 _HUMP = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z][a-z]+|[a-z]{2,}")
 
 
@@ -34,7 +36,8 @@ class Words:
     def split(self, text: str) -> list[str]:
         """The words of a text in order, a name followed by what it is made of.
 
-        ``load_state_dict`` is followed by ``load_state``, ``state_dict``, ``load``, ``state`` and ``dict``.
+        ``load_state_dict`` is followed by ``load_state``, ``state_dict``, ``load``, ``state``, ``dict`` and
+        ``loadstatedict``, as some people write it.
         What has a hyphen, such as ``fine-tuning``, is found without it too.
         """
         words = [word for name in _WORD.findall(text) for word in (name, *_pieces(name))]
@@ -43,10 +46,13 @@ class Words:
         return [word for word in lowered if len(word.strip("_")) > 1 and word not in self.empty]
 
     def sought(self, asked: str, is_known: Callable[[str], bool]) -> list[str]:
-        """The words of a query, once each: names as typed, or their pieces where no document has them."""
+        """The words of a query, once each: names as typed, or their pieces where no document has them.
+
+        Of a traceback only the message says what is sought.
+        """
         typed = [
             word
-            for name in dict.fromkeys(_WORD.findall(asked))
+            for name in dict.fromkeys(_WORD.findall(_message(asked)))
             for word in (
                 [name] if is_known(name.lower()) else [piece.lower() for piece in _HUMP.findall(name)]
             )
@@ -61,11 +67,19 @@ class Words:
         return word
 
 
+def _message(asked: str) -> str:
+    """What a pasted traceback ends with: the exception and its message; all of anything else."""
+    *frames, last = _FRAME.split(asked)
+    exception = _EXCEPTION.search(last)
+    return last[exception.start() :] if frames and exception else last
+
+
 def _pieces(name: str) -> list[str]:
     """The runs of the pieces of a name, the longest first; none of a plain word."""
     pieces = [piece for part in name.split("_") for piece in _HUMP.findall(part)]
     runs = ["_".join(pieces[at : at + run]) for run in (3, 2, 1) for at in range(len(pieces) - run + 1)]
-    return [run for run in runs if run != name]
+    joined = [name.replace("_", "")] if "_" in name.strip("_") else []
+    return [run for run in runs + joined if run != name]
 
 
 class _Empty(Struct, frozen=True, forbid_unknown_fields=True):

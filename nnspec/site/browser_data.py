@@ -8,6 +8,7 @@ from nnspec.clauses import tables, threads
 from nnspec.clauses.releases import RELEASES
 from nnspec.records import comparison
 from nnspec.records.outcomes import OUTCOMES
+from nnspec.records.spoken import Names
 from nnspec.records.upgrading import Written, written_between
 from nnspec.site.book import NOT_RUN, Book
 
@@ -19,6 +20,7 @@ def pages(book: Book) -> dict[str, str]:
     """The data as a script: a page opened from a file may load no JSON."""
     specification = book.specification
     ids = specification.clauses.keys() | {name for record in book.records for name in record.rows}
+    names = Names(specification)
     rows = ",\n".join(_json(_row(book, name)) for name in sorted(ids))
     data = {
         "releases": RELEASES,
@@ -26,7 +28,7 @@ def pages(book: Book) -> dict[str, str]:
         "order": [part.name for part in specification.parts],
         "hurts": tables.HURTS,
         "changes": [
-            _change(written) for written in written_between(specification, RELEASES[0], RELEASES[-1])
+            _change(written, names) for written in written_between(specification, RELEASES[0], RELEASES[-1])
         ],
         "runs": [
             {
@@ -54,7 +56,7 @@ def _row(book: Book, name: str) -> list[object]:
     return [name, clause.plain, by_release, by_record, *([links] if links else [])]
 
 
-def _change(written: Written) -> dict[str, object]:
+def _change(written: Written, names: Names) -> dict[str, object]:
     change = written.change
     return {
         "release": written.release,
@@ -62,6 +64,7 @@ def _change(written: Written) -> dict[str, object]:
         "what": change.what,
         "do": change.do,
         "clauses": change.clauses,
+        "names": names.of(change),
         "links": [threads.address(thread) for thread in change.threads],
     }
 

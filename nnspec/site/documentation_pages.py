@@ -136,15 +136,33 @@ def _code(names: Iterable[str], book: Book) -> list[str]:
     shown = [
         (clauses[name], book.specification.chapter_of(clauses[name])) for name in names if name in clauses
     ]
+    shown.sort(key=lambda one: len(one[0].needs))
     for clause, chapter in shown:
         if not example.only_under_pytest(clause, chapter):
-            return ["```python", example.standalone(clause, chapter), "```"]
+            lead = f"To run this takes {_taken(clause)}:" if clause.needs else ""
+            return [*([lead, ""] if lead else []), "```python", example.standalone(clause, chapter), "```"]
     if not shown:
         return []
     clause, chapter = shown[0]
     command = f"python -m pytest spec/{clause.part}/{clause.path.name} -k {clause.name}"
-    lead = f"To run this, `{command}` in a checkout of {book.repository or 'this specification'}:"
+    taken = f"; it takes {_taken(clause)}" if clause.needs else ""
+    lead = f"To run this, `{command}` in a checkout of {book.repository or 'this specification'}{taken}:"
     return [lead, "", "```python", example.example(clause, chapter), "```"]
+
+
+#: What a need is called by those who have to provide it.
+TAKEN = {
+    "bfloat16": "a CPU that computes in bfloat16",
+    "compile": "a torch.compile that works",
+    "cuda": "a GPU",
+    "distributed": "torch.distributed",
+    "torchvision": "torchvision",
+}
+
+
+def _taken(clause: Clause) -> str:
+    """What a machine has to have for the example of a clause, such as ``2 GPUs``."""
+    return " and ".join(f"{count} GPUs" if count > 1 else TAKEN[name] for name, count in clause.needs)
 
 
 def _counts(part: str, said: Iterable[Said]) -> tuple[object, ...]:

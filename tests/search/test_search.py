@@ -87,6 +87,13 @@ def find(root):
         ("normali", "mini.small.normalization"),
         ('RuntimeError: Missing key(s) in state_dict: "fc.weight"', "mini.small.strict"),
         ("state dict weight", "mini.small.strict"),
+        ("loadstatedict", "mini.small.strict"),
+        (
+            'Traceback (most recent call last): File "/home/me/zero_grad.py", line 7, in zero_grad '
+            'gradient() File "module.py", line 9, in clearing raise e( '
+            'RuntimeError: Missing key(s) in state_dict: "fc.bias"',
+            "mini.small.strict",
+        ),
     ],
 )
 def test_what_is_typed_leads_to_the_clause(find, asked, first):
@@ -104,9 +111,34 @@ def test_a_name_is_its_pieces_too(root):
     words = read_words(root / "docs" / "search.toml")
 
     assert words.split("load_state_dict a BatchNorm2d x") == [
-        *("load_state_dict", "load_state", "state_dict", "load", "state", "dict"),
+        *("load_state_dict", "load_state", "state_dict", "load", "state", "dict", "loadstatedict"),
         *("batchnorm2d", "batch_norm", "batch", "norm"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sought"),
+    [
+        ('File "a.py", line 7, in go x.run() ValueError: no rows', ["valueerror", "no", "rows"]),
+        ('File "a.py", line 7, in go', ["in", "go"]),
+        ("some words before ValueError: no rows", ["some", "words", "before", "valueerror", "no", "rows"]),
+    ],
+)
+def test_of_a_traceback_the_message_is_sought(root, asked, sought):
+    words = read_words(root / "docs" / "search.toml")
+
+    assert words.sought(asked, is_known=lambda name: True) == sought
+
+
+def test_what_is_long_beside_the_word_takes_nothing_from_it(root):
+    """Each field is scored by itself: a clause about which people ask much is found no worse."""
+    asked = ", ".join(f'"how can autograd{number} leave things{number}"' for number in range(99))
+    (root / "docs" / "phrasings.toml").write_text(f'[mini]\n"small.clearing" = [{asked}]\n')
+    specification = read_specification(root)
+    (rules,) = specification.parts
+    index = Index(documents(specification, rules), read_words(root / "docs" / "search.toml"))
+
+    assert index.find("zero_grad", 1)[0].document.id == "mini.small.clearing"
 
 
 def test_what_has_a_hyphen_is_found_without_it(root):
@@ -128,7 +160,7 @@ def test_the_words_of_one_phrasing_count_together(root):
 
 
 def test_the_command_prints_statement_id_and_address(root, capsys):
-    assert main(["find", "missing", "keys", "--most", "1"]) == 0
+    assert main(["find", "missing", "weights", "--most", "1"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "load_state_dict() refuses a dict without a weight.",
         "    mini.small.strict",
@@ -137,7 +169,7 @@ def test_the_command_prints_statement_id_and_address(root, capsys):
 
 
 def test_the_command_prints_json(root, capsys):
-    assert main(["find", "missing key", "--most", "1", "--json"]) == 0
+    assert main(["find", "missing weight", "--most", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [
         {
             "id": "mini.small.strict",

@@ -42,6 +42,16 @@ FILES = (
 )
 REPOSITORY = "https://example.org/nnspec"
 VERSIONS = ("2.0.1", "2.4.1", "2.5.1", "2.15.0")
+CHANGES = """
+["2.5"]
+[["2.5".changes]]
+what = "`_parameters` is a plain dict."
+hurts = "breaks"
+clauses = ["registration.stores.stores_are_plain_dicts"]
+[["2.5".changes]]
+what = "`torch.load` warns."
+hurts = "warns"
+"""
 HTML = "<img src=x onerror=alert(1)>"
 
 
@@ -64,6 +74,7 @@ def make_project(root: Path) -> Path:
     shutil.copy(ROOT / "docs" / "documentation" / "module.toml", docs / "documentation")
     for file in FILES:
         shutil.copy(ROOT / "docs" / file, docs / file)
+    (docs / "changes.toml").write_text(CHANGES)
     (root / "pyproject.toml").write_text(f'[project.urls]\nSource = "{REPOSITORY}"\n')
     for file in (*(ROOT / "docs/records").glob("bench-*"), *(ROOT / "docs/records").glob("strength-*")):
         shutil.copy(file, docs / "records")

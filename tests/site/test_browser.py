@@ -142,6 +142,7 @@ def test_search_leads_to_the_clause(opened, query, anchor):
 
     assert any(anchor in link for link in links[:5]), links[:5]
     first = page.locator("#search-results li").first
+    assert "raize" not in page.inner_text("#search-results")
     assert first.get_attribute("data-id")
     assert "found: " in first.inner_text()
 
@@ -201,7 +202,42 @@ def test_a_choice_goes_into_the_address(opened):
     page.click("#choose button")
 
     page.wait_for_url("**/upgrade/index.html?from=2.0&to=2.15")
-    assert page.inner_text("#comparison h2") == "From 2.0.1-cpu to 2.15.0-cpu"
+    assert page.inner_text("#comparison h2") == "From 2.0 to 2.15"
+    assert "The records: 2.0.1-cpu and 2.15.0-cpu." in page.inner_text("#comparison")
+
+
+CHANGES = "#comparison ul.changes li:not(li li)"
+
+
+def test_what_somebody_uses_keeps_the_changes_that_speak_of_it(opened):
+    page = opened("upgrade/index.html?from=2.4&to=2.5")
+    assert page.locator(CHANGES).count() == 2
+    assert page.inner_text("#kept") == ""
+
+    page.fill("input[name=uses]", "torch.load(), nn.Linear")
+    assert page.inner_text("#kept") == "Of 2 changes 1 speaks of load, Linear."
+    assert page.inner_text(CHANGES) == "2.5 torch.load warns."
+    rows = page.eval_on_selector_all(
+        "#comparison li[data-clause] a", "links => links.map(link => link.textContent)"
+    )
+    assert [row for row in rows if "load" not in row and "Linear" not in row] == []
+
+    page.fill("input[name=uses]", "module._parameters")
+    page.click("#choose button")
+    page.wait_for_url("**/upgrade/index.html?from=2.4&to=2.5&uses=module._parameters")
+    assert page.inner_text("#kept") == "Of 2 changes 1 speaks of _parameters."
+    assert page.locator(CHANGES).count() == 1
+
+    page.fill("input[name=uses]", "param")
+    assert page.inner_text("#kept") == "Of 2 changes none speaks of param."
+
+
+def test_the_links_of_the_header_have_a_name(opened):
+    page = opened("index.html")
+
+    assert page.get_by_role("navigation", name="Site").count() == 1
+    unnamed = "boxes => boxes.filter(box => !box.ariaLabel && !box.getAttribute('aria-labelledby')).length"
+    assert page.eval_on_selector_all("nav", unnamed) == 0
 
 
 def test_the_matrix_stays_as_it_came(opened):

@@ -309,6 +309,54 @@ def test_a_report_has_what_runs_as_it_stands_or_says_what_runs_it(write_project)
     assert code == ["```python", "assert ranks", "```"]
 
 
+def test_a_report_says_what_it_takes_to_run(write):
+    clauses = """
+@pytest.mark.needs("cuda", 2)
+def test_pair():
+    \"\"\"A pair.\"\"\"
+    assert torch.cuda.device_count() == 2
+
+
+@pytest.mark.needs("cuda")
+@pytest.mark.needs("torchvision")
+def test_alone(rank):
+    \"\"\"One alone.\"\"\"
+    assert rank
+
+
+def test_anywhere():
+    \"\"\"Anywhere.\"\"\"
+    assert nn
+"""
+    book = read_book(write(clauses))
+    pair, alone, anywhere = (f"mini.small.{name}" for name in ("pair", "alone", "anywhere"))
+
+    assert documentation_pages._code([pair], book)[:3] == ["To run this takes 2 GPUs:", "", "```python"]
+    assert documentation_pages._code([pair, anywhere], book)[0] == "```python"
+    lead = documentation_pages._code([alone], book)[0]
+    assert lead.endswith(" in a checkout of this specification; it takes a GPU and torchvision:")
+
+
+def test_quotes_are_as_they_were_written(site):
+    page = site / "spec" / "traversal" / "modules.html"
+
+    assert [quote for quote in "\u201c\u201d\u2018\u2019" if quote in page.read_text(encoding="utf-8")] == []
+
+
+def test_the_search_data_says_nothing_twice(site):
+    script = (site / "_static" / "search-data.js").read_text(encoding="utf-8")
+    data = json.loads(script[script.index("{") : script.rindex("}") + 1])
+
+    assert len(set(data["vocabulary"])) == len(data["vocabulary"])
+    assert len({tuple(place[:3]) for place in data["places"]}) == len(data["places"])
+    assert script.count("spec/traversal/parameters.html#") == 1
+    (walked,) = (
+        row for row in data["documents"] if row[0] == "traversal.parameters.parameters_is_a_generator"
+    )
+    said = [data["vocabulary"][number] for number in walked[4]]
+    assert {"parameters", "generator"} <= set(said)
+
+
 def test_what_is_most_harmful_leads_to_its_report(site):
     overview = (site / "docstrings" / "wrong.html").read_text(encoding="utf-8")
     page = (site / "docstrings" / "wrong" / "module.html").read_text(encoding="utf-8")

@@ -2,11 +2,21 @@
 "use strict";
 
 window.nnspecSearch = (() => {
-  const { documents, exact, nearest, synonym, weights, words } = window.nnspecSearchData;
+  const { documents: rows, exact, nearest, places, synonym, vocabulary, weights, words } = window.nnspecSearchData;
   const empty = new Set(words.empty);
   const stemmer = new EnglishStemmer();
   const stems = new Map();
   const stem = (word) => stems.get(word) ?? stems.set(word, stemmer.stemWord(word)).get(word);
+
+  // Words and places are said once, and then by their number.
+  const wordsOf = (numbers) => numbers.map((number) => vocabulary[number]);
+  const documents = rows.map(([id, title, at, weight, ...texts]) => {
+    const [kind, place, page, placeWords] = places[at];
+    const numbers = Object.fromEntries(Object.keys(weights).filter((field) => field !== "place").map((field, number) => [field, texts[number]]));
+    const phrasings = numbers.asked.map(wordsOf);
+    const text = { ...numbers, asked: numbers.asked.flat(), place: placeWords };
+    return { id, kind, title, place, page: page.endsWith("#") ? page + id : page, weight, phrasings, text };
+  });
 
   // What people say for a word, whatever its ending.
   const alike = new Map();
@@ -25,23 +35,31 @@ window.nnspecSearch = (() => {
   const loosely = (word) => ({ prefix: true, fuzzy: word.length > 4 ? 0.25 : 0 });
   const isClose = (word) => index.search(word, loosely(word)).length > 0;
 
-  // The words that are sought: names as they are typed, or their pieces where no document has the name.
+  // What a pasted traceback ends with: the exception and its message; all of anything else.
+  const messageOf = (text) => {
+    const frames = text.split(/File "[^"]*", line \d+/);
+    const last = frames.at(-1);
+    return frames.length > 1 ? last.slice(Math.max(0, last.search(/\b[\w.]*(?:Error|Exception|Warning):/))) : text;
+  };
+
+  // The words that are sought, each with how it is typed: names, or their pieces where no document has the name.
   const split = (text) => {
-    const names = [...text.matchAll(/[\p{L}\p{N}_]+/gu)].map(([name]) => name);
+    const names = [...messageOf(text).matchAll(/[\p{L}\p{N}_]+/gu)].map(([name]) => name);
     const typed = names.flatMap((name) => (isKnown(name.toLowerCase()) || isClose(name.toLowerCase()) ? [name] : piecesOf(name)));
-    const lowered = typed.map((word) => spelt(word.toLowerCase()));
-    return [...new Set(lowered)].filter((word) => word.replaceAll(/^_+|_+$/g, "").length > 1 && !empty.has(word));
+    const lowered = new Map(typed.map((word) => [spelt(word.toLowerCase()), word]));
+    return new Map([...lowered].filter(([word]) => word.replaceAll(/^_+|_+$/g, "").length > 1 && !empty.has(word)));
   };
 
   const index = new MiniSearch({
     fields: Object.keys(weights),
-    extractField: (document, field) => (field === "key" ? document.key : document.text[field] ?? ""),
+    extractField: (document, field) => (field === "key" ? document.key : document.text[field]),
+    stringifyField: (value) => value,
     idField: "key",
-    tokenize: (text) => [...new Set(text.split(/\s/))],
+    tokenize: (text) => (Array.isArray(text) ? [...new Set(wordsOf(text))] : [text]),
     processTerm: (word) => stem(word),
     searchOptions: { boost: weights, combineWith: "OR" },
   });
-  index.addAll(documents.map(([, , , , , , text], key) => ({ key, text })));
+  index.addAll(documents.map(({ text }, key) => ({ key, text })));
 
   // What a word finds: its documents with their scores. A word that no document has is completed or corrected;
   // of a word and its synonyms the best counts.
@@ -60,9 +78,7 @@ window.nnspecSearch = (() => {
   const rarity = (all, having) => Math.log(1 + all / Math.max(having, 1));
 
   // What people ask: each phrasing with its document and how much it says, each stem with its phrasings.
-  const asked = documents.flatMap(([, , , , , , text], key) =>
-    (text.asked ?? "").split("\n").filter(Boolean).map((phrasing) => ({ key, said: 0, stems: new Set(phrasing.split(" ").map(stem)) })),
-  );
+  const asked = documents.flatMap(({ phrasings }, key) => phrasings.map((phrasing) => ({ key, said: 0, stems: new Set(phrasing.map(stem)) })));
   const askedWith = new Map();
   asked.forEach(({ stems }, row) => stems.forEach((one) => askedWith.set(one, [...(askedWith.get(one) ?? []), row])));
   for (const rows of askedWith.values()) rows.forEach((row) => (asked[row].said += rarity(asked.length, rows.length)));
@@ -91,22 +107,22 @@ window.nnspecSearch = (() => {
   const find = (text, limit = 30) => {
     const sought = split(text);
     const scores = new Map();
-    const near = nearestOf(sought);
-    for (const word of sought) {
+    const near = nearestOf(sought.keys());
+    for (const [word, typed] of sought) {
       for (const [id, { score, match }] of hitsOf(word)) {
         const found = scores.get(id) ?? { key: id, score: 0, words: 0, fields: new Map() };
         found.score += score;
         found.words += 1;
-        found.fields.set(word, [...new Set(Object.values(match).flat())]);
+        found.fields.set(typed, [...new Set(Object.values(match).flat())]);
         scores.set(id, found);
       }
     }
     const whole = text.trim().toLowerCase();
     return [...scores.values()]
       .map((found) => {
-        const [id, kind, title, place, page, weight] = documents[found.key];
+        const { id, kind, title, place, page, weight } = documents[found.key];
         const isIt = id.toLowerCase() === whole;
-        const covered = found.words / sought.length;
+        const covered = found.words / sought.size;
         const closeness = 1 + nearest * (near.get(found.key) ?? 0);
         const score = found.score * weight * covered * closeness * (isIt ? exact : 1);
         return { id, kind, title, place, page, score, fields: found.fields };
