@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +13,7 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.registration import OF_TORCH, holding_functions
 from nnspec.contract.nested import Example, differences, run
-from nnspec.contract.tree import dotted, entries
+from nnspec.contract.tree import disturb, dotted, entries
 from nnspec.contract.wording import brief, kind_of, listed, they
 from nnspec.running import isolation
 
@@ -57,6 +60,18 @@ def follows_the_original(after: Any, expected: Any) -> list[str]:
         "methods"
         for difference in differences(after, expected)[:1]
     ]
+
+
+def follows_in_a_copy(net: nn.Module, example: Example) -> list[str]:
+    """That a deep copy computes something else once its original, which is changed, has other values."""
+    try:
+        copied = copy.deepcopy(net)
+    except Exception:
+        return []  # that it cannot be copied is another rule's matter
+    copied.eval()
+    expected = run(copied, example)
+    disturb(net)
+    return follows_the_original(run(copied, example), expected)
 
 
 def through_pickle(net: nn.Module) -> tuple[list[str], Any]:
@@ -194,6 +209,44 @@ def replica(net: nn.Module) -> Any:
         for name, buffer in module._buffers.items():
             copied._buffers[name] = None if buffer is None else buffer.clone()
     return copies[id(net)]
+
+
+def passed_by(net: nn.Module, example: Example) -> list[str]:
+    """Parts that forward goes on calling after they were replaced by copies with the same tensors."""
+    ran: dict[str, None] = {}
+    copies: dict[int, nn.Module] = {}
+    for path, parent in list(net.named_modules()):
+        for name, part in list(parent._modules.items()):
+            if part is None or part._modules or isinstance(part, torch.jit.ScriptModule):
+                continue
+            if id(part) not in copies:
+                copies[id(part)] = copy.copy(part)
+                vars(part)["forward"] = _told(part.forward, ran, dotted(path, name))
+            try:
+                setattr(parent, name, copies[id(part)])
+            except Exception as error:
+                return [f"`{dotted(path, name)}` cannot be replaced: {brief(error)}; {_OF_PARTS}"]
+    try:
+        run(net, example)
+    except Exception as error:
+        return [f"with its parts replaced by copies it raises {brief(error)}; {_OF_PARTS}"]
+    return [
+        f"`{path}` is called after another module was put in its place: a new head, an adapter or a "
+        f"quantized layer would not be used; {_OF_PARTS}"
+        for path in ran
+    ]
+
+
+_OF_PARTS = "let forward look its parts up on self, and keep them nowhere else"
+
+
+def _told(forward: Callable[..., Any], ran: dict[str, None], path: str) -> Callable[..., Any]:
+    @functools.wraps(forward)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        ran[path] = None
+        return forward(*args, **kwargs)
+
+    return told
 
 
 def differs_in_a_replica(net: nn.Module, example: Example) -> list[str]:

@@ -33,6 +33,22 @@ def test_the_state_of_another(build, ready, other, example, unless):
     yield copying.stale(output, nested.run(another, example))
 
 
+def test_another_part(build, ready, example, unless):
+    """A module calls what was put in the place of a part.
+
+    ``net.head = nn.Linear(8, 3)`` is a new head; adapters and quantized layers are set likewise.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net = ready()
+    unless(registration.closures(net) + building.equal_modules(net) + building.wrapped(net))
+    net.eval()
+    found = copying.passed_by(net, example)
+    if found:
+        unless(copying.follows_in_a_copy(ready(), example))
+
+    yield found
+
+
 def test_a_replica(build, ready, example, unless):
     """A replica, as :class:`~torch.nn.DataParallel` makes them, computes the same as its module.
 
