@@ -28,16 +28,29 @@ def differs_in_a_copy(copied: nn.Module, net: nn.Module, example: Example, what:
         what: what the copy is called, such as ``a deep copy``.
     """
     flags = _different_values(copied, net)
-    copied.eval()
     net.eval()
-    different = differences(run(copied, example), run(net, example))
+    expected = run(net, example)
+    refused, output = called_in_eval(copied, example, what)
+    different = [] if refused else differences(output, expected)
     if not different:
-        return []
+        return refused
     why = f": {flags[0]}" if flags else ""
     return [
         f"{what} computes something else: {different[0]}{why}; let __deepcopy__, __reduce__ and __getstate__ "
         "take every attribute along, or leave them away"
     ]
+
+
+def called_in_eval(copied: nn.Module, example: Example, what: str) -> tuple[list[str], Any]:
+    """The error of a copy that is set to eval mode and called, and what it returns."""
+    try:
+        copied.eval()
+        return [], run(copied, example)
+    except Exception as error:
+        return [
+            f"{what} raises {brief(error)}, and its original does not; let __deepcopy__, __reduce__ and "
+            "__getstate__ take every attribute along, or leave them away"
+        ], None
 
 
 def _different_values(copied: nn.Module, net: nn.Module) -> list[str]:

@@ -269,21 +269,26 @@ def accepted_without_a_key(net: nn.Module, state: dict[str, Any]) -> list[str]:
 
 def part_refused(net: nn.Module) -> list[str]:
     """That an empty state dict is refused with ``strict=False``, or what was missing is not told."""
-    try:
-        told = net.load_state_dict({}, strict=False)
-    except Exception as error:
-        if not own_frames(traceback.extract_tb(error.__traceback__)):
-            return []  # torch's own loading
-        return [
-            f"load_state_dict with strict=False raises {brief(error)} where a key is missing, so that no "
-            "part of a checkpoint can be loaded; ask whether the key is there first: if key in state_dict"
-        ]
-    if hasattr(told, "missing_keys"):
-        return []
-    return [
-        f"load_state_dict returns {kind_of(told)}, and not what was missing and unexpected: with "
-        "strict=False nobody learns what was not loaded; return what super().load_state_dict returns"
-    ]
+    empty = copied_state(net.state_dict())
+    empty.clear()  # and has its versions still
+    for state in (empty, dict[str, Any]()):
+        try:
+            told = net.load_state_dict(state, strict=False)
+        except Exception as error:
+            if not own_frames(traceback.extract_tb(error.__traceback__)):
+                continue  # torch's own loading
+            if state is not empty and not isinstance(error, KeyError):
+                continue  # it asks for a version, which is no key
+            return [
+                f"load_state_dict with strict=False raises {brief(error)} where a key is missing, so that no "
+                "part of a checkpoint can be loaded; ask whether the key is there first: if key in state_dict"
+            ]
+        if not hasattr(told, "missing_keys"):
+            return [
+                f"load_state_dict returns {kind_of(told)}, and not what was missing and unexpected: with "
+                "strict=False nobody learns what was not loaded; return what super().load_state_dict returns"
+            ]
+    return []
 
 
 def taken_out(net: nn.Module, state: dict[str, Any]) -> list[str]:
