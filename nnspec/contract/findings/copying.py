@@ -226,23 +226,27 @@ def replica(net: nn.Module) -> Any:
 
 def passed_by(net: nn.Module, example: Example) -> list[str]:
     """Parts that forward goes on calling after they were replaced by copies with the same tensors."""
+    places = [
+        (parent, name, part, dotted(path, name))
+        for path, parent in net.named_modules()
+        for name, part in parent._modules.items()
+        if part is not None and not part._modules and not isinstance(part, torch.jit.ScriptModule)
+    ]
+    copies = {id(part): copy.copy(part) for _, _, part, _ in places}
+    own = {id(part): vars(part).get("forward") for _, _, part, _ in places}
     ran: dict[str, None] = {}
-    copies: dict[int, nn.Module] = {}
-    for path, parent in list(net.named_modules()):
-        for name, part in list(parent._modules.items()):
-            if part is None or part._modules or isinstance(part, torch.jit.ScriptModule):
-                continue
-            if id(part) not in copies:
-                copies[id(part)] = copy.copy(part)
-                vars(part)["forward"] = _told(part.forward, ran, dotted(path, name))
-            try:
-                setattr(parent, name, copies[id(part)])
-            except Exception as error:
-                return [f"`{dotted(path, name)}` cannot be replaced: {brief(error)}; {_OF_PARTS}"]
     try:
+        for parent, name, part, path in places:
+            vars(part)["forward"] = _told(part.forward, ran, path)
+            setattr(parent, name, copies[id(part)])
         run(net, example)
     except Exception as error:
         return [f"with its parts replaced by copies it raises {brief(error)}; {_OF_PARTS}"]
+    finally:  # a part may be shared with others, as the default of an argument is
+        for parent, name, part, _ in places:
+            parent._modules[name] = part
+            vars(part).pop("forward", None)
+            vars(part).update({"forward": own[id(part)]} if own[id(part)] is not None else {})
     return [
         f"`{path}` is called after another module was put in its place: a new head, an adapter or a "
         f"quantized layer would not be used; {_OF_PARTS}"
