@@ -237,8 +237,10 @@ def _ensure_state(where: str, net: nn.Module) -> None:
 
 
 def _hint(error: BaseException) -> str:
-    """What to do where not even the first line of the user's own code was reached."""
+    """What to do where not even the first line of the user's own code was reached, or is short of a word."""
     frames = traceback.extract_tb(error.__traceback__)
+    if "before Module.__init__() call" in str(error):
+        return "\n  call super().__init__() first of all in __init__"
     if own_frames(frames):
         return ""
     if isinstance(error, RecursionError):

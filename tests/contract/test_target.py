@@ -38,6 +38,10 @@ class Linked(Net):
         super().__init__()
         self.inner.whole = self
 
+class Forgetful(nn.Module):
+    def __init__(self):
+        self.outer = nn.Linear(2, 2)
+
 class Equal(Net):
     def __eq__(self, other):
         return isinstance(other, Equal)
@@ -408,6 +412,15 @@ def test_a_missing_argument_is_asked_for():
         "models:takes: raised when built: TypeError: takes() missing 1 required positional "
         "argument: 'width'\n  give its arguments, as in 'package.module:Net(10, bias=False)', or name a "
         "function that builds it"
+    )
+
+
+def test_a_forgotten_init_is_named():
+    assert refused("models:Forgetful", "4,2") == (
+        "models:Forgetful: raised when built: AttributeError: cannot assign module before Module.__init__() "
+        "call\n"
+        f"{place('self.outer = nn.Linear(2, 2)', '__init__')}\n"
+        "  call super().__init__() first of all in __init__"
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nnspec.contract.findings.registration import OF_TORCH, is_standard
 from nnspec.contract.nested import differences
@@ -245,7 +246,8 @@ class _Devices(TorchFunctionMode):
 
 def unfilled(build: Build) -> list[str]:
     """Tensors that are NaN if memory is filled with NaN before it is given away."""
-    known = {name for name, tensor in tensors(build()).items() if _has_nan(tensor)}
+    with _Zeros():  # type: ignore[no-untyped-call]
+        known = {name for name, tensor in tensors(build()).items() if _has_nan(tensor)}
     is_on = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -259,6 +261,19 @@ def unfilled(build: Build) -> list[str]:
         f"{they(names, 'has', 'have')} values that nobody gave: torch.empty takes what is in memory; fill "
         "what it makes, in reset_parameters or with torch.nn.init"
     ]
+
+
+class _Zeros(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Fills memory with zeros before it is given away: it may be full of NaN already."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        return result.zero_() if func.overloadpacket in _UNFILLED and not result.is_meta else result
+
+
+#: What gives memory away as it is.
+_UNFILLED = {torch.ops.aten.empty, torch.ops.aten.empty_like, torch.ops.aten.empty_strided}
+_UNFILLED |= {torch.ops.aten.new_empty, torch.ops.aten.new_empty_strided}
 
 
 def padding_filled(net: nn.Module) -> list[str]:

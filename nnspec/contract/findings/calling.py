@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import sys
+import traceback
 import types
 import weakref
 from collections import Counter
@@ -17,6 +18,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.registration import OF_TORCH, Uses, is_standard
 from nnspec.contract.nested import Example, differences, mapped, run, tensors_in, varied
@@ -31,7 +33,7 @@ from nnspec.contract.tree import (
     parameters,
     passing,
 )
-from nnspec.contract.wording import brief, listed, they, times
+from nnspec.contract.wording import brief, listed, own_frames, place, they, times
 from nnspec.running import isolation
 
 
@@ -101,6 +103,45 @@ def _counted(forward: Callable[..., Any], runs: Counter[str], path: str) -> Call
         return forward(*args, **kwargs)
 
     return counted
+
+
+def numbers_read(net: nn.Module, example: Example) -> list[str]:
+    """The lines of forward that read numbers out of tensors, under torch.compile too.
+
+    The module is called as if it were compiled: libraries leave short cuts out then.
+    """
+    with _Reads() as reads:
+        output = run(net, example)
+    if not reads.places or not tensors_in(output):
+        return []  # a number may be what it is asked for
+    with mock.patch.object(torch.compiler, "is_compiling", return_value=True), _Reads() as reads:
+        try:
+            run(net, example)
+        except Exception:
+            return []
+    return [
+        f"forward reads a number out of a tensor{where}: torch.compile cuts its graph there, and a GPU "
+        "waits; compute with the tensor, as torch.where does, unless that is meant"
+        for where in reads.places
+    ]
+
+
+class _Reads(TorchFunctionMode):
+    """Notes where the module's own code makes a number of a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[str, None] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in _READING:
+            frames = traceback.extract_stack()[:-1]
+            if own_frames(frames[-1:]):
+                self.places[place(frames)] = None
+        return func(*args, **(kwargs or {}))
+
+
+_READING = {"item", "tolist", "__bool__", "__float__", "__int__", "__index__"}
 
 
 def second_call_refused(net: nn.Module, example: Example) -> list[str]:

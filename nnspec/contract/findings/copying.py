@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +13,7 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.registration import OF_TORCH, holding_functions
 from nnspec.contract.nested import Example, differences, run
-from nnspec.contract.tree import dotted, entries
+from nnspec.contract.tree import disturb, dotted, entries
 from nnspec.contract.wording import brief, kind_of, listed, they
 from nnspec.running import isolation
 
@@ -25,16 +28,29 @@ def differs_in_a_copy(copied: nn.Module, net: nn.Module, example: Example, what:
         what: what the copy is called, such as ``a deep copy``.
     """
     flags = _different_values(copied, net)
-    copied.eval()
     net.eval()
-    different = differences(run(copied, example), run(net, example))
+    expected = run(net, example)
+    refused, output = called_in_eval(copied, example, what)
+    different = [] if refused else differences(output, expected)
     if not different:
-        return []
+        return refused
     why = f": {flags[0]}" if flags else ""
     return [
         f"{what} computes something else: {different[0]}{why}; let __deepcopy__, __reduce__ and __getstate__ "
         "take every attribute along, or leave them away"
     ]
+
+
+def called_in_eval(copied: nn.Module, example: Example, what: str) -> tuple[list[str], Any]:
+    """The error of a copy that is set to eval mode and called, and what it returns."""
+    try:
+        copied.eval()
+        return [], run(copied, example)
+    except Exception as error:
+        return [
+            f"{what} raises {brief(error)}, and its original does not; let __deepcopy__, __reduce__ and "
+            "__getstate__ take every attribute along, or leave them away"
+        ], None
 
 
 def _different_values(copied: nn.Module, net: nn.Module) -> list[str]:
@@ -57,6 +73,18 @@ def follows_the_original(after: Any, expected: Any) -> list[str]:
         "methods"
         for difference in differences(after, expected)[:1]
     ]
+
+
+def follows_in_a_copy(net: nn.Module, example: Example) -> list[str]:
+    """That a deep copy computes something else once its original, which is changed, has other values."""
+    try:
+        copied = copy.deepcopy(net)
+    except Exception:
+        return []  # that it cannot be copied is another rule's matter
+    copied.eval()
+    expected = run(copied, example)
+    disturb(net)
+    return follows_the_original(run(copied, example), expected)
 
 
 def through_pickle(net: nn.Module) -> tuple[list[str], Any]:
@@ -194,6 +222,48 @@ def replica(net: nn.Module) -> Any:
         for name, buffer in module._buffers.items():
             copied._buffers[name] = None if buffer is None else buffer.clone()
     return copies[id(net)]
+
+
+def passed_by(net: nn.Module, example: Example) -> list[str]:
+    """Parts that forward goes on calling after they were replaced by copies with the same tensors."""
+    places = [
+        (parent, name, part, dotted(path, name))
+        for path, parent in net.named_modules()
+        for name, part in parent._modules.items()
+        if part is not None and not part._modules and not isinstance(part, torch.jit.ScriptModule)
+    ]
+    copies = {id(part): copy.copy(part) for _, _, part, _ in places}
+    own = {id(part): vars(part).get("forward") for _, _, part, _ in places}
+    ran: dict[str, None] = {}
+    try:
+        for parent, name, part, path in places:
+            vars(part)["forward"] = _told(part.forward, ran, path)
+            setattr(parent, name, copies[id(part)])
+        run(net, example)
+    except Exception as error:
+        return [f"with its parts replaced by copies it raises {brief(error)}; {_OF_PARTS}"]
+    finally:  # a part may be shared with others, as the default of an argument is
+        for parent, name, part, _ in places:
+            parent._modules[name] = part
+            vars(part).pop("forward", None)
+            vars(part).update({"forward": own[id(part)]} if own[id(part)] is not None else {})
+    return [
+        f"`{path}` is called after another module was put in its place: a new head, an adapter or a "
+        f"quantized layer would not be used; {_OF_PARTS}"
+        for path in ran
+    ]
+
+
+_OF_PARTS = "let forward look its parts up on self, and keep them nowhere else"
+
+
+def _told(forward: Callable[..., Any], ran: dict[str, None], path: str) -> Callable[..., Any]:
+    @functools.wraps(forward)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        ran[path] = None
+        return forward(*args, **kwargs)
+
+    return told
 
 
 def differs_in_a_replica(net: nn.Module, example: Example) -> list[str]:

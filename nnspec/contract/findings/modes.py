@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
+from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, differences, kept, run, tensors_in
-from nnspec.contract.tree import buffers, parameters, tensors
+from nnspec.contract.tree import buffers, dotted, parameters, tensors
 from nnspec.contract.wording import brief, count, kind_of, listed, they
 from nnspec.running import isolation
 
@@ -42,6 +43,41 @@ def left_in_train_mode(net: nn.Module) -> list[str]:
         f"{they(paths, 'is', 'are')} in train mode after eval(): dropout drops and batch norm takes the "
         "statistics of the batch; where train or eval is overridden, call super().train(mode) and return self"
     ]
+
+
+def eval_of_its_own(net: nn.Module, same: nn.Module) -> list[str]:
+    """What the override of ``eval`` does that ``train(False)`` does not.
+
+    Args:
+        net: a module after ``eval()``.
+        same: another such build of it, after ``train(False)``.
+    """
+    overriding = [
+        path or "self"
+        for path, module in net.named_modules()
+        if not is_standard(next(owner for owner in type(module).__mro__ if "eval" in vars(owner)))
+    ]
+    if not overriding:
+        return []
+    its, others = _settings(net), _settings(same)
+    different = [name for name, value in its.items() if differences(value, others.get(name), exact=True)]
+    if not different:
+        return []
+    return [
+        f"{they(different, 'is', 'are')} other after eval() than after train(False): "
+        f"{they(overriding, 'overrides', 'override')} eval, and the eval() of a whole calls train(False) on "
+        "its parts, never their eval(); do it in train(mode), where mode is false, and leave eval as it is"
+    ]
+
+
+def _settings(net: nn.Module) -> dict[str, object]:
+    """Flags, numbers and texts of all submodules, and their registered tensors."""
+    values: dict[str, object] = dict(tensors(net))
+    for path, module in net.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, (bool, int, float, str, type(None))):
+                values[dotted(path, name)] = value
+    return values
 
 
 def left_in_eval_mode(net: nn.Module) -> list[str]:
@@ -299,8 +335,9 @@ def _why_dependent(net: nn.Module, output: Tensor, first: Tensor) -> str:
     if any(not differences(row, first) for row in output[1:]):
         return _SORTED
     return _time_taken_for_rows(net) or (
-        "forward takes a mean, a maximum, a softmax or batch statistics over the first dimension; name "
-        "another one, counted from the end (dim=-1), or use running statistics in eval mode"
+        "forward takes a mean, a maximum, a softmax or batch statistics over the first dimension, or fills "
+        "rows up to the longest and counts what fills them; mask that, name another dimension, counted from "
+        "the end (dim=-1), or use running statistics in eval mode"
     )
 
 

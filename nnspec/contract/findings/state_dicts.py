@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from nnspec.contract.tree import (
     address,
     buffers,
     copied_state,
+    dotted,
     entries,
     memory,
     names,
@@ -24,7 +26,7 @@ from nnspec.contract.tree import (
     passing,
     tensors,
 )
-from nnspec.contract.wording import brief, listed, they
+from nnspec.contract.wording import brief, kind_of, listed, own_frames, they
 
 
 def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
@@ -82,6 +84,20 @@ def sharing_by_accident(net: nn.Module) -> list[str]:
         for index, (name, tensor, storage, start, end) in enumerate(places)
         for other, its_tensor, its_storage, its_start, its_end in places[:index]
         if storage == its_storage and start < its_end and its_start < end and tensor is not its_tensor
+    ]
+
+
+def sharing_with_attributes(net: nn.Module) -> list[str]:
+    """Plain tensor attributes, other than parameters, in the memory of a parameter or buffer."""
+    places = {memory(tensor): name for name, tensor in tensors(net).items() if tensor.numel()}
+    return [
+        f"`{dotted(path, name)}` is a plain tensor in the memory of `{places[memory(value)]}`: what is "
+        "loaded there changes it too, and a move separates them; clone() what is put aside, or keep a number"
+        for path, module in net.named_modules()
+        if not is_standard(type(module))
+        for name, value in vars(module).items()
+        if isinstance(value, Tensor) and not isinstance(value, nn.Parameter) and value.numel()
+        if memory(value) in places
     ]
 
 
@@ -199,11 +215,13 @@ def stale_after_loading(fresh: nn.Module, net: nn.Module, example: Example) -> l
     """That a build which was called before it loads the state of another computes something else."""
     net.eval()
     fresh.eval()
-    before, registered = set(attributes(fresh)), names(fresh)
+    before, registered, shapes = set(attributes(fresh)), names(fresh), _shapes(fresh)
     with torch.no_grad():
         run(fresh, example)
         if names(fresh) != registered:
             return []  # what a call registers is another rule's matter
+        if grown := _reshaped(shapes, _shapes(fresh)):
+            return grown
         fresh.load_state_dict(copied_state(net.state_dict()))
         different = differences(run(fresh, example), run(net, example))
     if not different:
@@ -213,6 +231,22 @@ def stale_after_loading(fresh: nn.Module, net: nn.Module, example: Example) -> l
     return [
         f"{different[0]} after a call and a load: {what}, and computed from the old values; compute it in "
         "each call, or drop it when values are loaded (register_load_state_dict_post_hook)"
+    ]
+
+
+def _shapes(net: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a state dict."""
+    return {name: tuple(value.shape) for name, value in net.state_dict().items() if isinstance(value, Tensor)}
+
+
+def _reshaped(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ...]]) -> list[str]:
+    """Entries of a state dict whose shape a call has changed."""
+    return [
+        f"`{name}` of the state dict has the shape {after[name]} after a call, and had {shape}: what is "
+        "saved before a call does not load after it, nor the reverse; give it one shape in __init__, or keep "
+        "it out, with persistent=False"
+        for name, shape in before.items()
+        if name in after and after[name] != shape
     ]
 
 
@@ -231,6 +265,30 @@ def accepted_without_a_key(net: nn.Module, state: dict[str, Any]) -> list[str]:
         f"load_state_dict says nothing of a state dict without `{left_out}`, which keeps the values it was "
         "built with; keep strict=True as the default where it is overridden"
     ]
+
+
+def part_refused(net: nn.Module) -> list[str]:
+    """That an empty state dict is refused with ``strict=False``, or what was missing is not told."""
+    empty = copied_state(net.state_dict())
+    empty.clear()  # and has its versions still
+    for state in (empty, dict[str, Any]()):
+        try:
+            told = net.load_state_dict(state, strict=False)
+        except Exception as error:
+            if not own_frames(traceback.extract_tb(error.__traceback__)):
+                continue  # torch's own loading
+            if state is not empty and not isinstance(error, KeyError):
+                continue  # it asks for a version, which is no key
+            return [
+                f"load_state_dict with strict=False raises {brief(error)} where a key is missing, so that no "
+                "part of a checkpoint can be loaded; ask whether the key is there first: if key in state_dict"
+            ]
+        if not hasattr(told, "missing_keys"):
+            return [
+                f"load_state_dict returns {kind_of(told)}, and not what was missing and unexpected: with "
+                "strict=False nobody learns what was not loaded; return what super().load_state_dict returns"
+            ]
+    return []
 
 
 def taken_out(net: nn.Module, state: dict[str, Any]) -> list[str]:

@@ -246,6 +246,17 @@ def test_no_float64_comes_out(ready, example):
     yield using_inputs.doubled(ready(), example)
 
 
+def test_no_number_is_read(ready, example):
+    """Forward reads no number out of a tensor.
+
+    :func:`torch.compile` cuts its graph at ``.item()``, ``.tolist()`` and ``if`` on a tensor.
+    """
+    net = ready()
+    net.eval()
+
+    yield calling.numbers_read(net, example)
+
+
 def test_without_gradients(build, ready, example, unless):
     """In eval mode a module computes the same with gradients and without."""
     unless(not_applicable.unrepeatable(build, example))

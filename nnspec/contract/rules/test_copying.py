@@ -44,8 +44,8 @@ def test_a_deep_copy_is_independent(build, ready, example, unless):
     unless(not_applicable.unrepeatable(build, example) + not_applicable.not_deep_copied(net))
     copied = copy.deepcopy(net)
     unless(registration.closures(net) + building.shared_by_copy(net, copied))
-    copied.eval()
-    expected = nested.run(copied, example)
+    refused, expected = copying.called_in_eval(copied, example, "a deep copy")
+    unless(refused)
     tree.disturb(net)
 
     yield copying.follows_the_original(nested.run(copied, example), expected)

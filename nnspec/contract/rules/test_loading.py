@@ -55,6 +55,17 @@ def test_a_missing_key_is_refused(ready):
     yield state_dicts.accepted_without_a_key(net, net.state_dict())
 
 
+def test_a_part_is_taken(ready, unless):
+    """With ``strict=False`` a state dict may lack any key, and what it lacks is told.
+
+    Who fine-tunes loads what fits and builds the rest anew.
+    """
+    net = ready()
+    unless(building.narrowed(net, ["load_state_dict"]))
+
+    yield state_dicts.part_refused(net)
+
+
 def test_the_state_dict_stays(ready):
     """Loading a state dict takes no entry out of it.
 

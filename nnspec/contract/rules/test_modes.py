@@ -32,6 +32,19 @@ def test_eval_reaches_every_submodule(build):
     yield modes.left_in_train_mode(net)
 
 
+def test_eval_is_train_of_false(ready, unless):
+    """``eval()`` does what ``train(False)`` does.
+
+    The ``eval()`` of a whole calls ``train(False)`` on its parts: what a part does in an ``eval`` of its own
+    is not done.
+    """
+    net, same = ready(), ready()
+    net.eval(), same.train(False)
+    unless(modes.left_in_train_mode(net))
+
+    yield modes.eval_of_its_own(net, same)
+
+
 def test_train_reaches_every_submodule(build):
     """:meth:`~torch.nn.Module.train` reaches every submodule.
 

@@ -5,7 +5,7 @@ Forward looks each of them up on ``self``, when it needs it.
 """
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import building, copying, registration
+from nnspec.contract.findings import building, calling, copying, registration
 
 
 def test_its_own_state(build, ready, example, unless):
@@ -31,6 +31,21 @@ def test_the_state_of_another(build, ready, other, example, unless):
     output = copying.called_with(net, tree.tensors(another), example)
 
     yield copying.stale(output, nested.run(another, example))
+
+
+def test_another_part(ready, example, unless):
+    """A module calls what was put in the place of a part.
+
+    ``net.head = nn.Linear(8, 3)`` is a new head; adapters and quantized layers are set likewise.
+    """
+    net, again = ready(), ready()
+    unless(registration.closures(net) + building.equal_modules(net) + building.wrapped(net))
+    net.eval(), again.eval()
+    found = copying.passed_by(net, example)
+    if found:
+        unless(calling.refused_in_eval(again, example) + copying.follows_in_a_copy(again, example))
+
+    yield found
 
 
 def test_a_replica(build, ready, example, unless):

@@ -30,13 +30,14 @@ def test_values_are_references(ready):
 
 
 def test_memory_is_shared_by_ties_only(ready):
-    """Two entries share memory only if they are the same tensor.
+    """Two entries share memory only if they are the same tensor, and none with a plain attribute.
 
     Memory shared through ``.data`` or a view looks like a tie, and parts company with the next cast.
     """
     net = ready()
 
     yield state_dicts.sharing_by_accident(net)
+    yield state_dicts.sharing_with_attributes(net)
 
 
 def test_through_a_file(ready, tmp_path):

@@ -260,6 +260,24 @@ class NeverFilled(Net):
         return super().forward(x) * self.scale
 
 
+class NeverFilledAfterOthers(Net):
+    """A parameter is what was in memory, and that was NaN before."""
+
+    def __init__(self):
+        super().__init__()
+        torch.full((512,), torch.nan)
+        self.scale = nn.Parameter(torch.empty(512))
+
+    def forward(self, x):
+        return super().forward(x) * self.scale[:2]
+
+
+class FilledAfterOthers(NeverFilledAfterOthers):
+    def __init__(self):
+        super().__init__()
+        nn.init.ones_(self.scale)
+
+
 class Filled(NeverFilled):
     def __init__(self):
         super().__init__()
@@ -415,6 +433,13 @@ MINIATURES = [
         "`scale` has values that nobody gave",
         "in reset_parameters or with torch.nn.init",
         Filled,
+    ),
+    Miniature(
+        NeverFilledAfterOthers,
+        "building.values_are_filled",
+        "`scale` has values that nobody gave",
+        "in reset_parameters or with torch.nn.init",
+        FilledAfterOthers,
     ),
     Miniature(
         TypeHidden,

@@ -501,7 +501,28 @@ class GradModeOfItsMode(Net):
         return super().forward(x)
 
 
+class WaitsForACount(Net):
+    """It asks for the number of positive values, and waits for it."""
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y / (1 + (y.detach() > 9).sum(1).tolist()[0])
+
+
+class CountsInTensors(Net):
+    def forward(self, x):
+        y = super().forward(x)
+        return y / (1 + (y.detach() > 9).sum(1, keepdim=True))
+
+
 MINIATURES = [
+    Miniature(
+        WaitsForACount,
+        "calling.no_number_is_read",
+        "forward reads a number out of a tensor at calling.py:",
+        "unless that is meant",
+        CountsInTensors,
+    ),
     Miniature(
         CallOverridden,
         "calling.its_hooks_run",

@@ -152,7 +152,42 @@ class PassesNamesOn(PassesCopyingOn):
         return name != "inner" and not name.startswith("__")
 
 
+class LeavesItsNamesBehind(nn.Module):
+    """A copy has its layers, and nothing else that its constructor set."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.names = nn.Linear(4, 2), {True: "train", False: "eval"}
+
+    def train(self, mode=True):
+        self.now = self.names[mode]
+        return super().train(mode)
+
+    def forward(self, x):
+        return self.body(x)
+
+    def __deepcopy__(self, memo):
+        copied = type(self).__new__(type(self))
+        nn.Module.__init__(copied)
+        copied.body = copy.deepcopy(self.body, memo)
+        return copied
+
+
+class TakesItsNamesAlong(LeavesItsNamesBehind):
+    def __deepcopy__(self, memo):
+        copied = super().__deepcopy__(memo)
+        copied.names, copied.training = dict(self.names), self.training
+        return copied
+
+
 MINIATURES = [
+    Miniature(
+        LeavesItsNamesBehind,
+        "copying.a_deep_copy_computes_the_same",
+        "a deep copy raises AttributeError: 'LeavesItsNamesBehind' object has no attribute 'names' at ",
+        "or leave them away",
+        TakesItsNamesAlong,
+    ),
     Miniature(
         KeepsWhatItComputed,
         "copying.a_deep_copy",

@@ -49,6 +49,37 @@ class EvalOfItselfOnly(nn.Module):
         return self.norm(self.body(x))
 
 
+class QuietInEval(Net):
+    """It overrides eval to switch its noise off, which the eval() of a whole does not call."""
+
+    def __init__(self):
+        super().__init__()
+        self.noise = 0.1
+
+    def train(self, mode=True):
+        self.noise = 0.1
+        return super().train(mode)
+
+    def eval(self):
+        super().eval()
+        self.noise = 0.0
+        return self
+
+    def forward(self, x):
+        return super().forward(x + self.noise * torch.randn_like(x))
+
+
+class QuietByItsMode(Net):
+    """Its train is called by eval, and by that of a whole."""
+
+    def train(self, mode=True):
+        self.noise = 0.1 if mode else 0.0
+        return super().train(mode)
+
+    def forward(self, x):
+        return super().forward(x + 0.1 * self.training * torch.randn_like(x))
+
+
 class EvalOfAll(EvalOfItselfOnly):
     eval = nn.Module.eval
 
@@ -403,6 +434,13 @@ class MomentumOfTheNew(MomentumOfTheOld):
 
 
 MINIATURES = [
+    Miniature(
+        QuietInEval,
+        "modes.eval_is_train_of_false",
+        "`noise` is other after eval() than after train(False): `self` overrides eval",
+        "and leave eval as it is",
+        QuietByItsMode,
+    ),
     Miniature(
         TrainReturnsNothing,
         "modes.methods_return_it",

@@ -277,7 +277,33 @@ class ReturnsOnTheCPU(Plain):
         return super().forward(x).to("cpu")
 
 
+class ListsItsLayers(nn.Module):
+    """Its layers are registered, and forward takes them from a tuple of its own: a new head is not used."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.layers = (self.body, self.head)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class NamesItsLayers(ListsItsLayers):
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
 MINIATURES = [
+    Miniature(
+        ListsItsLayers,
+        "replacing.another_part",
+        "`body` is called after another module was put in its place",
+        "and keep them nowhere else",
+        NamesItsLayers,
+    ),
     Miniature(
         TableKeptInFloat32,
         "moving.a_cast_reaches_all",

@@ -183,7 +183,7 @@ class Versioned(nn.Linear):
     _version = 2
 
     def _load_from_state_dict(self, state, prefix, metadata, *rest):
-        if metadata.get("version", 1) < 2:
+        if metadata.get("version", 1) < 2 and f"{prefix}weight" in state:
             state[f"{prefix}weight"] = state[f"{prefix}weight"].T
         super()._load_from_state_dict(state, prefix, metadata, *rest)
 
@@ -226,6 +226,59 @@ class MergesOnce(nn.Module):
 class MergesInEachCall(MergesOnce):
     def forward(self, x):
         return x @ self.weight().T
+
+
+class WantsEveryKey(Net):
+    """It renames what it loads, and fails where there is nothing to rename."""
+
+    def _load_from_state_dict(self, state, prefix, metadata, *rest):
+        for kind in ("weight", "bias"):
+            state[f"{prefix}head.{kind}"] = state.pop(f"{prefix}head.{kind}")
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+
+class TellsNothingOfALoad(Net):
+    """It overrides load_state_dict and does not return what was missing."""
+
+    def load_state_dict(self, state, strict=True, **kwargs):
+        super().load_state_dict(state, strict, **kwargs)
+
+
+class KeepsItsMembranes(nn.Module):
+    """A persistent buffer takes the shape of the inputs: after a call no other build loads the state."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 4)
+        self.register_buffer("membrane", torch.zeros(0), persistent=self.persistent)
+
+    persistent = True
+
+    def forward(self, x):
+        self.membrane = torch.zeros_like(x)
+        return self.body(x) + self.membrane
+
+
+class SavesNoMembranes(KeepsItsMembranes):
+    persistent = False
+
+
+class PutsItsStartAside(Net):
+    """The radius that it starts with is put aside, in the memory of the buffer: a load changes both."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.tensor([0.4])
+        self.register_buffer("radius", self.first)
+
+    def forward(self, x):
+        return super().forward(x) * self.radius
+
+
+class PutsANumberAside(PutsItsStartAside):
+    def __init__(self):
+        super().__init__()
+        self.first = 0.4
 
 
 MINIATURES = [
@@ -326,5 +379,33 @@ MINIATURES = [
         "`output` differs in 12 of 12 values",
         "or drop it when values are loaded (register_load_state_dict_post_hook)",
         MergesInEachCall,
+    ),
+    Miniature(
+        KeepsItsMembranes,
+        "loading.a_load_after_a_call",
+        "`membrane` of the state dict has the shape (3, 4) after a call, and had (0,)",
+        "with persistent=False",
+        SavesNoMembranes,
+    ),
+    Miniature(
+        WantsEveryKey,
+        "loading.a_part_is_taken",
+        "load_state_dict with strict=False raises KeyError: 'head.weight' at state.py:",
+        "if key in state_dict",
+        Net,
+    ),
+    Miniature(
+        TellsNothingOfALoad,
+        "loading.a_part_is_taken",
+        "load_state_dict returns None, and not what was missing and unexpected",
+        "return what super().load_state_dict returns",
+        Net,
+    ),
+    Miniature(
+        PutsItsStartAside,
+        "state.memory_is_shared_by_ties_only",
+        "`first` is a plain tensor in the memory of `radius`: what is loaded there changes it too",
+        "or keep a number",
+        PutsANumberAside,
     ),
 ]
