@@ -102,3 +102,28 @@ def test_an_ipu_that_is_not_there():
     """``Module.ipu`` raises ``RuntimeError`` if torch was built without IPU support."""
     with pytest.raises(RuntimeError, match="PyTorch is not linked with support for ipu devices"):
         nn.Linear(2, 3).ipu()
+
+
+@pytest.mark.since("2.14")
+def test_a_backend_of_ones_own_gets_a_method(monkeypatch):
+    """:func:`torch.utils.generate_methods_for_privateuse1_backend` gives every Module a method with the name
+    of the backend.
+
+    It calls the tensor method of that name on parameters and buffers, and returns the module. That method has
+    to be there before, and the function may be called once only: both else raise ``RuntimeError``.
+    """
+    name = torch._C._get_privateuse1_backend_name()
+    monkeypatch.setattr(nn.Module, name, None, raising=False)
+    delattr(nn.Module, name)
+    monkeypatch.delattr(torch.Tensor, name, raising=False)
+    with pytest.raises(RuntimeError, match=f"torch.Tensor doesn't have the method {name}"):
+        torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
+
+    monkeypatch.setattr(torch.Tensor, name, lambda tensor, device=None: tensor.to("meta"), raising=False)
+    torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
+    net = nn.Sequential(nn.BatchNorm1d(2))
+
+    assert getattr(net, name)() is net
+    assert {str(tensor.device) for tensor in net.state_dict().values()} == {"meta"}
+    with pytest.raises(RuntimeError, match=f"has already been registered with {name}"):
+        torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
