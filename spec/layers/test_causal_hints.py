@@ -91,10 +91,10 @@ def test_is_causal_needs_a_mask(layer, hint, inputs):
 
 
 def test_the_function_takes_either():
-    """``F.scaled_dot_product_attention`` raises for ``is_causal=True`` with a mask, and makes its own.
+    """``F.scaled_dot_product_attention`` with ``is_causal=True`` makes its own mask, where
+    ``MultiheadAttention`` wants one.
 
-    So it is the other way round than for ``MultiheadAttention``, which raises without one (:issue:`118972`).
-    See :func:`torch.nn.functional.scaled_dot_product_attention`.
+    See :func:`torch.nn.functional.scaled_dot_product_attention` and :issue:`118972`.
     """
     query, key, value = torch.rand(3, 1, 2, 5, 4)
     mask = nn.Transformer.generate_square_subsequent_mask(5)
@@ -103,8 +103,6 @@ def test_the_function_takes_either():
     masked = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
     torch.testing.assert_close(alone, masked)
-    with pytest.raises(RuntimeError, match="attn_mask should not be set when is_causal=True"):
-        nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=True)
     with pytest.raises(RuntimeError, match="Need attn_mask if specifying the is_causal hint"):
         nn.MultiheadAttention(4, 2)(*torch.rand(3, 5, 1, 4), need_weights=False, is_causal=True)
 

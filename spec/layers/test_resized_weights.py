@@ -120,23 +120,6 @@ def test_rms_norm_keeps_its_shape():
     assert layer(torch.rand(4, 5)).shape == (4, 5)
 
 
-@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
-def test_a_recurrent_layer_keeps_its_input_size(kind):
-    """``nn.RNN``, ``GRU`` and ``LSTM`` compare the input with ``input_size``, whatever ``weight_ih_l0`` is.
-
-    Set the attribute as well; the cells, such as :class:`~torch.nn.GRUCell`, have no such check.
-    """
-    layer = kind(2, 3)
-    layer.weight_ih_l0 = nn.Parameter(torch.rand(layer.weight_ih_l0.shape[0], 4))
-
-    with pytest.raises(
-        RuntimeError, match=r"input.size\(-1\) must be equal to input_size. Expected 2, got 4"
-    ):
-        layer(torch.rand(5, 1, 4))
-    layer.input_size = 4
-    assert layer(torch.rand(5, 1, 4))[0].shape == (5, 1, 3)
-
-
 def test_attention_keeps_its_embed_dim():
     """``nn.MultiheadAttention`` raises ``AssertionError`` for inputs of another size than its ``embed_dim``.
 
