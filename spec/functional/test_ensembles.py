@@ -33,13 +33,14 @@ def test_names_are_dotted():
     """:func:`~torch.func.stack_module_state` returns tensors of submodules under dotted names, such as
     ``0.weight``.
     """
-    parameters, buffers = stack_module_state([nn.Sequential(nn.Linear(2, 3), nn.ReLU()) for _ in range(4)])
+    nets = [nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, affine=False)) for _ in range(4)]
+    parameters, buffers = stack_module_state(nets)
 
     assert {name: tuple(value.shape) for name, value in parameters.items()} == {
         "0.weight": (4, 3, 2),
         "0.bias": (4, 3),
     }
-    assert buffers == {}
+    assert list(buffers) == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
 
 
 def test_stacked_parameters_are_leaves():
@@ -148,7 +149,7 @@ def test_different_modes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules in different modes, training and eval."""
     training, evaluating = nn.Linear(2, 1), nn.Linear(2, 1).eval()
 
-    for models in ([training, evaluating], [evaluating, training], [training, training, evaluating]):
+    for models in ([training, evaluating], [evaluating, training], [training, evaluating, training]):
         with pytest.raises(RuntimeError, match="all models to have the same training/eval mode"):
             stack_module_state(models)
 
@@ -186,8 +187,14 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
 
     The module that ``functional_call`` is given provides only its ``forward``; it may be on the meta device.
     """
-    models = [nn.Linear(3, 2, device=device) for _ in range(4)]
-    base, x = nn.Linear(3, 2, device="meta"), torch.rand(5, 3, device=device)
+
+    def build(device):
+        return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).eval().to(device)
+
+    models = [build(device) for _ in range(4)]
+    base, x = build("meta"), torch.rand(5, 3, device=device)
+    for scale, model in enumerate(models, 2):
+        model[1].running_mean.fill_(scale)
 
     def call(state, x):
         return functional_call(base, state, x)

@@ -62,10 +62,11 @@ def test_a_function_is_no_submodule():
     assert "(activation): ReLU()" in repr(net)
 
 
-def test_a_function_takes_gradients_to_its_arguments():
+@pytest.mark.parametrize("kind", [nn.Parameter, torch.Tensor.requires_grad_], ids=["parameters", "tensors"])
+def test_a_function_takes_gradients_to_its_arguments(kind):
     """Gradients flow into the tensors passed to ``F.linear``, whether they are parameters or not."""
-    weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
-    bias = nn.Parameter(torch.tensor([5.0]))
+    weight = kind(torch.tensor([[2.0, 3.0]]))
+    bias = kind(torch.tensor([5.0]))
     x = torch.tensor([10.0, 100.0], requires_grad=True)
 
     F.linear(x, weight, bias).backward()

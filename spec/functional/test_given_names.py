@@ -69,6 +69,10 @@ def test_an_attribute_that_was_none_is_none_again():
     assert out.tolist() == [29.0]
     assert layer._parameters["bias"] is None
     assert layer.extra is None
+    norm = nn.BatchNorm1d(1, eps=1.0, track_running_stats=False).eval()
+    given = {"running_mean": torch.tensor([7.0]), "running_var": torch.tensor([3.0])}
+    assert functional_call(norm, given, torch.tensor([[5.0]])).tolist() == [[-1.0]]
+    assert norm.running_mean is None
 
 
 def test_none_may_be_given():
@@ -98,13 +102,14 @@ def test_an_entry_deleted_during_the_call_is_put_back(name):
     assert getattr(net, name) is own
 
 
-def test_strict_accepts_all_names():
+@pytest.mark.parametrize("place", [lambda layer: layer, nn.Sequential], ids=["alone", "nested"])
+def test_strict_accepts_all_names(place):
     """``functional_call(strict=True)`` accepts a state dict with all parameters and buffers."""
     norm, other = nn.BatchNorm1d(2).eval(), nn.BatchNorm1d(2).eval()
     other.running_mean += 3.0
-    x = torch.rand(4, 2)
+    net, x, state = place(norm), torch.rand(4, 2), place(other).state_dict()
 
-    assert torch.equal(functional_call(norm, other.state_dict(), x, strict=True), other(x))
+    assert torch.equal(functional_call(net, state, x, strict=True), other(x))
 
 
 def test_strict_names_what_is_missing():
@@ -156,6 +161,8 @@ def test_strict_asks_for_non_persistent_buffers():
         functional_call(net, net.state_dict(), (), strict=True)
     assert list(net.state_dict()) == []
     assert functional_call(net, {"cache": torch.tensor(5.0)}, (), strict=True) == 5.0
+    with pytest.raises(RuntimeError, match=r"Missing key\(s\): '0\.cache'"):
+        functional_call(nn.Sequential(net), {}, (), strict=True)
 
 
 def test_a_path_through_nothing_is_an_error():
@@ -171,12 +178,12 @@ def test_a_path_through_nothing_is_an_error():
 
 def test_a_path_through_a_tensor_is_an_error():
     """``functional_call`` raises ``TypeError`` for a name below a tensor, such as ``0.bias.data``."""
-    net = nn.Sequential(nn.Linear(2, 1))
+    net = nn.Sequential(nn.BatchNorm1d(1))
 
-    with pytest.raises(
-        TypeError, match=r"(?s)submodule `0\.bias`: .* is not an instance of torch\.nn\.Module"
-    ):
-        functional_call(net, {"0.bias.data": torch.rand(1)}, torch.rand(2))
+    for name in ("0.bias", "0.running_mean"):
+        told = rf"(?s)submodule `{name}`: .* is not an instance of torch\.nn\.Module"
+        with pytest.raises(TypeError, match=told):
+            functional_call(net, {f"{name}.data": torch.rand(1)}, torch.rand(2, 1))
 
 
 def test_an_empty_name_is_an_error():

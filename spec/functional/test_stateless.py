@@ -69,8 +69,9 @@ def test_it_takes_one_dict_only():
     layer, given = nn.Linear(2, 1), ({"weight": torch.tensor([[2.0, 3.0]])}, {"bias": torch.tensor([5.0])})
     x = torch.tensor([10.0, 100.0])
 
-    with pytest.raises(AttributeError, match="'tuple' object has no attribute"):
-        stateless.functional_call(layer, given, x)
+    for several in (given, given[:1], ()):
+        with pytest.raises(AttributeError, match="'tuple' object has no attribute"):
+            stateless.functional_call(layer, several, x)
     assert functional_call(layer, given, x).tolist() == [325.0]
 
 

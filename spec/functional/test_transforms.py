@@ -155,8 +155,9 @@ def test_randomness_may_be_the_same_or_different():
 
     same = torch.vmap(nn.Dropout(), randomness="same")(x)
     different = torch.vmap(nn.Dropout(), randomness="different")(x)
+    chunked = torch.vmap(nn.Dropout(), randomness="same", chunk_size=2)(x)
 
-    assert len(set(map(tuple, same.tolist()))) == 1
+    assert len(set(map(tuple, same.tolist()))) == len(set(map(tuple, chunked.tolist()))) == 1
     assert len(set(map(tuple, different.tolist()))) == 4
 
 

@@ -35,6 +35,8 @@ def test_training_normalises_by_the_batch(layer, shape, device):
     mean, var = x.mean(others, keepdim=True), x.var(others, correction=0, keepdim=True)
 
     torch.testing.assert_close(net(x), (x - mean) / (var + 0.25).sqrt())
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), (x - mean) / (var + 0.25).sqrt())
 
 
 @pytest.mark.claim("N5-22")
@@ -201,6 +203,8 @@ def test_without_statistics(layer, shape):
     assert net._buffers == {"running_mean": None, "running_var": None, "num_batches_tracked": None}
     torch.testing.assert_close(net.train()(x), wanted)
     torch.testing.assert_close(net.eval()(x), wanted)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), wanted)
 
 
 def test_tracking_switched_off_later():

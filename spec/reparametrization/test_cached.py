@@ -3,6 +3,7 @@
 Within a context a parametrized tensor is computed at its first reading and kept until the end.
 """
 
+import contextlib
 import weakref
 
 import pytest
@@ -65,6 +66,9 @@ def test_contexts_may_be_nested():
         with parametrize.cached():
             within = layer.weight
         after = layer.weight
+        with contextlib.suppress(KeyError), parametrize.cached():
+            raise KeyError
+        assert layer.weight is first
 
     assert within is first
     assert after is first
@@ -87,12 +91,12 @@ def test_an_exception_ends_it():
 
 def test_tensors_are_told_apart_by_module_and_name():
     """``parametrize.cached()`` caches each tensor of each module separately."""
-    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net, shared = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), nn.ReLU()
     for number, layer in enumerate(net):
         nn.init.constant_(layer.weight, number + 2.0)
         nn.init.constant_(layer.bias, number + 5.0)
-        register_parametrization(layer, "weight", nn.ReLU())
-        register_parametrization(layer, "bias", nn.ReLU())
+        register_parametrization(layer, "weight", shared)
+        register_parametrization(layer, "bias", shared)
 
     with parametrize.cached():
         values = [value for layer in net for value in (layer.weight[0, 0].item(), layer.bias[0].item())]

@@ -73,14 +73,17 @@ def test_global_parameters_are_iterable():
         prune.global_unstructured(3, prune.L1Unstructured, amount=1)
 
 
-def test_channels_are_not_pruned_globally():
+@pytest.mark.parametrize(
+    ("method", "options"), [(prune.RandomStructured, {}), (prune.LnStructured, {"n": 2})]
+)
+def test_channels_are_not_pruned_globally(method, options):
     """``prune.global_unstructured`` raises ``TypeError`` for a structured method such as
     ``RandomStructured``.
     """
     with pytest.raises(
-        TypeError, match=r'Only "unstructured" PRUNING_TYPE .*RandomStructured.* of type structured'
+        TypeError, match=r'Only "unstructured" PRUNING_TYPE .*Structured.* of type structured'
     ):
-        prune.global_unstructured([(nn.Linear(2, 1), "weight")], prune.RandomStructured, amount=1)
+        prune.global_unstructured([(nn.Linear(2, 1), "weight")], method, amount=1, **options)
 
 
 def test_every_parameter_gets_its_own_mask():
