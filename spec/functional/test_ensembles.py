@@ -168,13 +168,17 @@ def test_different_classes_are_an_error():
 
 def test_different_shapes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules whose parameters differ in shape."""
-    with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):
-        stack_module_state([nn.Linear(2, 1), nn.Linear(3, 1)])
+    for models in (
+        [nn.Linear(2, 1), nn.Linear(3, 1)],
+        [nn.Conv1d(2, 3, 1, bias=False), nn.Conv1d(3, 2, 1, bias=False)],
+    ):
+        with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):
+            stack_module_state(models)
 
 
 def test_a_module_list_may_be_given():
     """:func:`~torch.func.stack_module_state` accepts a :class:`~torch.nn.ModuleList` instead of a list."""
-    models = nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2)])
+    models = nn.ModuleList([nn.Linear(3, 2) for _ in range(3)])
 
     parameters, _ = stack_module_state(models)
 

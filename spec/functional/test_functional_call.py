@@ -125,11 +125,11 @@ def test_keyword_arguments_are_a_dict():
     """``functional_call(module, params, args, kwargs)`` passes the dict ``kwargs`` as keyword arguments."""
 
     class Net(nn.Module):
-        def forward(self, a, b=0):
-            return a, b
+        def forward(self, a, b=0, c=0):
+            return a, b, c
 
-    assert functional_call(Net(), {}, (3,), {"b": 4}) == (3, 4)
-    assert functional_call(Net(), {}, args=(3,), kwargs={"b": 5}) == (3, 5)
+    assert functional_call(Net(), {}, (3,), {"b": 4, "c": 6}) == (3, 4, 6)
+    assert functional_call(Net(), {}, args=(3,), kwargs={"b": 5}) == (3, 5, 0)
 
 
 def test_the_keyword_for_the_tensors():

@@ -85,9 +85,8 @@ def test_batch_norm_as_a_function_evaluates_by_default():
     """
     mean, variance = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 15.0])
 
-    out = F.batch_norm(torch.tensor([[5.0, 10.0]]), mean, variance, eps=1.0)
-
-    assert out.tolist() == [[2.0, 2.0]]
+    for x in (torch.tensor([[5.0, 10.0]]), torch.tensor([[[5.0], [10.0]]])):
+        assert F.batch_norm(x, mean, variance, eps=1.0).flatten().tolist() == [2.0, 2.0]
     assert mean.tolist() == [1.0, 2.0]
     assert variance.tolist() == [3.0, 15.0]
     assert F.dropout(mean, p=1.0).tolist() == [0.0, 0.0]

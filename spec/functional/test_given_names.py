@@ -83,6 +83,8 @@ def test_none_may_be_given():
 
     assert functional_call(layer, {"bias": None}, torch.tensor([1.0, 10.0])).tolist() == [22.0]
     assert layer.bias is bias
+    norm, x = nn.BatchNorm1d(1, eps=3.0).eval(), torch.tensor([[5.0], [7.0]])
+    assert functional_call(norm, {"running_mean": None, "running_var": None}, x).tolist() == [[-0.5], [0.5]]
 
 
 @pytest.mark.parametrize("name", ["weight", "running_mean"])
@@ -172,8 +174,9 @@ def test_a_path_through_nothing_is_an_error():
     """
     net = nn.Sequential(nn.Linear(2, 1))
 
-    with pytest.raises(AttributeError, match="Sequential has no attribute `head`"):
-        functional_call(net, {"head.weight": torch.rand(1, 2)}, torch.rand(2))
+    for name, parent in (("head", "Sequential"), ("0.head", "Linear")):
+        with pytest.raises(AttributeError, match=f"^{parent} has no attribute `head`"):
+            functional_call(net, {f"{name}.weight": torch.rand(1, 2)}, torch.rand(2))
 
 
 def test_a_path_through_a_tensor_is_an_error():
@@ -187,11 +190,16 @@ def test_a_path_through_a_tensor_is_an_error():
 
 
 def test_an_empty_name_is_an_error():
-    """``functional_call`` raises ``KeyError`` for an empty name or a name that ends with a dot."""
+    """``functional_call`` raises ``KeyError`` for an empty name, and for a submodule's with a dot: ``0.``.
+
+    A dot after the name of a tensor is a path through the tensor, which raises ``TypeError``.
+    """
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
         functional_call(nn.Linear(2, 1), {"": torch.rand(1)}, torch.rand(2))
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
         functional_call(nn.Sequential(nn.Linear(2, 1)), {"0.": torch.rand(1)}, torch.rand(2))
+    with pytest.raises(TypeError, match=r"(?s)submodule `0\.weight`: .* is not an instance"):
+        functional_call(nn.Sequential(nn.Linear(2, 1)), {"0.weight.": torch.rand(1, 2)}, torch.rand(2))
 
 
 def test_a_value_that_is_no_tensor_is_an_error():

@@ -125,6 +125,8 @@ def test_product_from_the_left():
 def test_a_module_itself_can_be_mapped():
     """:func:`torch.vmap(module) <torch.vmap>` applies an ``nn.Module`` to each sample of a batch."""
     net = nn.Sequential(nn.Linear(3, 2), nn.Softmax(dim=0))
+    net[1].register_forward_hook(lambda module, args, output: 10 * output)
+    net.register_forward_hook(lambda module, args, output: output + 100)
     x = torch.rand(4, 3)
 
     torch.testing.assert_close(torch.vmap(net)(x), torch.stack([net(sample) for sample in x]))

@@ -99,12 +99,12 @@ def test_backward_uses_the_same_mask():
     """The backward pass of :class:`nn.Dropout <torch.nn.Dropout>` uses the same random mask as the forward
     pass.
     """
-    x = torch.ones(100, requires_grad=True)
-    out = nn.Dropout(0.75)(x)
-    out.sum().backward()
-
-    assert torch.equal(x.grad, out)
-    assert x.grad.unique().tolist() == [0.0, 4.0]
+    for inplace in (False, True):
+        x = torch.ones(100, requires_grad=True)
+        out = nn.Dropout(0.75, inplace)(x.clone())
+        out.sum().backward()
+        assert torch.equal(x.grad, out)
+        assert x.grad.unique().tolist() == [0.0, 4.0]
 
 
 @pytest.mark.parametrize(("p", "left"), [(0, 3.0), (0.0, 3.0), (1, 0.0), (1.0, 0.0)])

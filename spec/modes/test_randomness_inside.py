@@ -31,6 +31,7 @@ def test_rrelu_uses_the_mean_slope_in_evaluation():
     x = torch.tensor([-2.0, 3.0])
 
     assert nn.RReLU(0.25, 0.75).eval()(x).tolist() == [-1.0, 3.0]
+    assert nn.RReLU(0.25, 0.75, inplace=True).eval()(x.clone()).tolist() == [-1.0, 3.0]
     assert nn.RReLU().eval()(x).tolist() == pytest.approx([-2 * (1 / 8 + 1 / 3) / 2, 3.0])
 
 

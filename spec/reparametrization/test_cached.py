@@ -21,9 +21,11 @@ def test_a_tensor_is_computed_once():
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
-    with parametrize.cached():
-        assert layer.weight is layer.weight
-    assert layer.weight is not layer.weight
+    for training in (True, False):
+        layer.train(training)
+        with parametrize.cached():
+            assert layer.weight is layer.weight
+        assert layer.weight is not layer.weight
 
 
 def test_changes_are_not_seen_within():

@@ -69,8 +69,9 @@ def test_global_scores_are_a_dict():
 
 def test_global_parameters_are_iterable():
     """``prune.global_unstructured`` raises ``TypeError`` if ``parameters`` is not iterable."""
-    with pytest.raises(TypeError, match=r"global_unstructured\(\): parameters is not an Iterable"):
-        prune.global_unstructured(3, prune.L1Unstructured, amount=1)
+    for parameters in (3, nn.Linear(2, 1)):
+        with pytest.raises(TypeError, match=r"global_unstructured\(\): parameters is not an Iterable"):
+            prune.global_unstructured(parameters, prune.L1Unstructured, amount=1)
 
 
 @pytest.mark.parametrize(

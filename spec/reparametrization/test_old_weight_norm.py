@@ -15,15 +15,16 @@ from torch.nn.utils import remove_weight_norm, weight_norm
 from torch.nn.utils.weight_norm import WeightNorm
 
 
+@pytest.mark.parametrize("name", ["weight", "bias"])
 @pytest.mark.since("2.4")
-def test_it_warns_with_a_future_warning():
+def test_it_warns_with_a_future_warning(name):
     """``torch.nn.utils.weight_norm`` warns with ``FutureWarning`` and names ``parametrizations.weight_norm``.
 
     It is :func:`parametrizations.weight_norm <torch.nn.utils.parametrizations.weight_norm>`, which loads
     the state dicts of the older form.
     """
     with pytest.warns(FutureWarning) as caught:
-        weight_norm(nn.Linear(2, 1))
+        weight_norm(nn.Linear(2, 1), name)
 
     assert [str(warning.message) for warning in caught] == [
         "`torch.nn.utils.weight_norm` is deprecated in favor of "
@@ -106,11 +107,12 @@ def test_the_weight_is_computed_before_each_forward():
     torch.testing.assert_close(layer.weight, torch.tensor([[8.0, 6.0]]))
 
 
-def test_gradients_flow_to_both():
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_flow_to_both(training):
     """With ``torch.nn.utils.weight_norm``, gradients flow to ``weight_g`` and ``weight_v``."""
     layer = nn.Linear(2, 1, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0]]))
-    weight_norm(layer)
+    weight_norm(layer).train(training)
 
     layer(torch.tensor([1.0, 0.0])).backward()
 

@@ -313,7 +313,7 @@ def test_householder_takes_no_complex_weight():
     """``parametrizations.orthogonal`` with ``"householder"`` raises ``ValueError`` for a complex weight."""
     for dtype in (torch.complex64, torch.complex128):
         with pytest.raises(ValueError, match="householder parametrization does not support complex"):
-            orthogonal(nn.Linear(2, 3, dtype=dtype), orthogonal_map="householder")
+            orthogonal(nn.Linear(2, 3).to(dtype), orthogonal_map="householder")
 
 
 @pytest.mark.parametrize("training", [True, False])

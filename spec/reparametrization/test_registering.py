@@ -115,7 +115,7 @@ def test_gradients_flow_to_the_original(training):
     layer = nn.Linear(2, 1, bias=False).train(training)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
-
+    register_parametrization(layer, "weight", nn.ReLU())
     layer(torch.tensor([10.0, 100.0])).backward()
 
     assert layer.parametrizations.weight.original.grad.tolist() == [[10.0, 0.0]]

@@ -62,17 +62,18 @@ def test_the_parameter_is_the_same_object(leave):
     assert list(layer._parameters) == ["bias", "weight"]
 
 
-def test_the_class_is_the_old_one_again():
+@pytest.mark.parametrize("kind", [nn.Linear, type("Own", (nn.Linear,), {})], ids=["Linear", "subclass"])
+def test_the_class_is_the_old_one_again(kind):
     """``remove_parametrizations`` on the last parametrized tensor restores the module's original class."""
-    layer = nn.Linear(2, 1)
+    layer = kind(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
 
     remove_parametrizations(layer, "weight")
-    assert type(layer) is not nn.Linear
+    assert type(layer) is not kind
 
     remove_parametrizations(layer, "bias")
-    assert type(layer) is nn.Linear
+    assert type(layer) is kind
     assert not hasattr(layer, "parametrizations")
     assert list(layer.children()) == []
 
