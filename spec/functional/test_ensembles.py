@@ -95,9 +95,10 @@ def test_stacked_tensors_are_copies(count):
     assert [value.tolist() for model in models for value in model.state_dict().values()] == before
 
 
-def test_frozen_parameters_stay_frozen():
+@pytest.mark.parametrize("number", [1, 2])
+def test_frozen_parameters_stay_frozen(number):
     """``stack_module_state`` returns tensors with ``requires_grad=False`` for frozen parameters."""
-    models = [nn.Linear(2, 1), nn.Linear(2, 1)]
+    models = [nn.Linear(2, 1) for _ in range(number)]
     for model in models:
         model.weight.requires_grad_(False)
 

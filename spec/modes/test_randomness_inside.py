@@ -20,6 +20,8 @@ def test_rrelu_draws_slopes_in_training():
     assert 0.25 <= slopes[:200].min().item() < 0.35
     assert 0.65 < slopes[:200].max().item() <= 0.75
     assert slopes[200:].unique().tolist() == [1.0]
+    with torch.no_grad():
+        assert len(nn.RReLU(0.25, 0.75)(x).unique()) > 100
 
 
 def test_rrelu_uses_the_mean_slope_in_evaluation():

@@ -217,6 +217,7 @@ def test_nothing_is_pruned_by_identity():
     """
     layer, pruned = nn.Linear(3, 2), prune.l1_unstructured(nn.Linear(3, 2), "bias", 1)
 
+    nn.init.zeros_(layer.bias)
     assert prune.identity(layer, "bias") is layer
     assert list(layer.state_dict()) == ["weight", "bias_orig", "bias_mask"]
     assert layer.bias_mask.tolist() == [1.0, 1.0]
