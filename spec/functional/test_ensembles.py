@@ -150,7 +150,8 @@ def test_different_modes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules in different modes, training and eval."""
     training, evaluating = nn.Linear(2, 1), nn.Linear(2, 1).eval()
 
-    for models in ([training, evaluating], [evaluating, training], [training, evaluating, training]):
+    pair = [training, evaluating]
+    for models in (pair, pair[::-1], [training, *pair], [*pair, training]):
         with pytest.raises(RuntimeError, match="all models to have the same training/eval mode"):
             stack_module_state(models)
 

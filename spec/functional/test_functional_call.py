@@ -275,8 +275,9 @@ def test_a_name_in_two_dicts_is_an_error():
     first = {"weight": torch.rand(1, 2), "bias": torch.rand(1)}
 
     for second in ({"bias": torch.rand(1)}, {"bias": first["bias"]}):
-        with pytest.raises(ValueError, match=r"\['bias'\] appeared in multiple dictionaries"):
-            functional_call(nn.Linear(2, 1), (first, second), torch.rand(2))
+        for dicts in ((first, second), [first, second]):
+            with pytest.raises(ValueError, match=r"\['bias'\] appeared in multiple dictionaries"):
+                functional_call(nn.Linear(2, 1), dicts, torch.rand(2))
 
 
 def test_elements_are_dicts():

@@ -234,6 +234,7 @@ def test_one_element_cannot_be_normalised(layer, training):
         layer(2, track_running_stats=True)(x)
     with pytest.raises(ValueError, match="Expected more than 1 spatial element"):
         layer(2).train(training)(x[0])
+    assert layer(2, track_running_stats=True).eval()(x).shape == x.shape
     two = torch.cat([x, x + 1], dim=-1)
     assert layer(2).train(training)(two).shape == two.shape
 

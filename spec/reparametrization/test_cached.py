@@ -76,14 +76,15 @@ def test_contexts_may_be_nested():
     assert after is first
 
 
-def test_an_exception_ends_it():
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_an_exception_ends_it(error):
     """An exception that leaves a ``parametrize.cached()`` context ends the caching."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
-    with pytest.raises(KeyError, match="stop"), parametrize.cached():
+    with pytest.raises(error, match="stop"), parametrize.cached():
         kept = layer.weight
         assert layer.weight is kept
-        raise KeyError("stop")
+        raise error("stop")
 
     assert layer.weight is not kept
     assert layer.weight is not layer.weight

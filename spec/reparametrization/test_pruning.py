@@ -190,11 +190,11 @@ def test_no_channel_at_all(amount):
 
 def test_every_channel():
     """``prune.random_structured`` and ``ln_structured`` can prune all channels."""
-    layer = prune.ln_structured(nn.Linear(3, 2), "weight", amount=1.0, n=2, dim=1)
-    other = prune.random_structured(nn.Linear(3, 2), "weight", amount=3, dim=1)
-
-    assert layer.weight_mask.tolist() == [[0.0] * 3] * 2
-    assert other.weight_mask.tolist() == [[0.0] * 3] * 2
+    for amount in (1.0, 3):
+        layer = prune.ln_structured(nn.Linear(3, 2), "weight", amount, n=2, dim=1)
+        other = prune.random_structured(nn.Linear(3, 2), "weight", amount, dim=1)
+        assert layer.weight_mask.tolist() == [[0.0] * 3] * 2
+        assert other.weight_mask.tolist() == [[0.0] * 3] * 2
 
 
 def test_a_mask_may_be_given():

@@ -179,17 +179,20 @@ def test_nothing_to_remove_is_an_error(name):
             remove_parametrizations(module, name)
 
 
-def test_a_removed_one_may_be_registered_again():
+@pytest.mark.parametrize("leave", [True, False])
+def test_a_removed_one_may_be_registered_again(leave):
     """A tensor can be parametrized again after
     :func:`remove_parametrizations <torch.nn.utils.parametrize.remove_parametrizations>`.
     """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.Tanh())
-    remove_parametrizations(layer, "weight", leave_parametrized=False)
+    remove_parametrizations(layer, "weight", leave)
+    value = layer.weight.detach().clone()
     register_parametrization(layer, "weight", nn.ReLU())
 
-    assert layer.weight.tolist() == [[2.0, 0.0]]
+    assert torch.equal(layer.weight, value.relu())
+    assert (value.tolist() == [[2.0, -3.0]]) is not leave
 
 
 def test_a_plain_subclass_cannot_be_left_parametrized():
