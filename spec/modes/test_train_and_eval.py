@@ -218,6 +218,7 @@ def test_no_grad_leaves_the_mode(quiet):
     assert out.tolist() == [[0, 0, 0]] * 4
     assert net[0].num_batches_tracked.item() == 1
     assert (net[0].running_mean > 0).all()
+    assert (net[0].running_var < 1).all()
 
 
 def test_freezing_leaves_the_mode():

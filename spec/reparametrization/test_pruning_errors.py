@@ -128,7 +128,7 @@ def test_scores_have_the_shape_of_the_parameter(shape):
     assert sorted(layer.state_dict()) == ["bias", "weight"]
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (1, 2), (3, 1)])
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2), (3, 1), (2,)])
 def test_a_mask_has_the_shape_of_the_parameter(shape):
     """``prune.custom_from_mask`` raises ``AssertionError`` if the mask has the wrong shape."""
     layer = nn.Linear(2, 3)
