@@ -33,13 +33,14 @@ def test_names_are_dotted():
     """:func:`~torch.func.stack_module_state` returns tensors of submodules under dotted names, such as
     ``0.weight``.
     """
-    parameters, buffers = stack_module_state([nn.Sequential(nn.Linear(2, 3), nn.ReLU()) for _ in range(4)])
+    nets = [nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, affine=False)) for _ in range(4)]
+    parameters, buffers = stack_module_state(nets)
 
     assert {name: tuple(value.shape) for name, value in parameters.items()} == {
         "0.weight": (4, 3, 2),
         "0.bias": (4, 3),
     }
-    assert buffers == {}
+    assert list(buffers) == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
 
 
 def test_stacked_parameters_are_leaves():
@@ -94,9 +95,10 @@ def test_stacked_tensors_are_copies(count):
     assert [value.tolist() for model in models for value in model.state_dict().values()] == before
 
 
-def test_frozen_parameters_stay_frozen():
+@pytest.mark.parametrize("number", [1, 2])
+def test_frozen_parameters_stay_frozen(number):
     """``stack_module_state`` returns tensors with ``requires_grad=False`` for frozen parameters."""
-    models = [nn.Linear(2, 1), nn.Linear(2, 1)]
+    models = [nn.Linear(2, 1) for _ in range(number)]
     for model in models:
         model.weight.requires_grad_(False)
 
@@ -148,7 +150,8 @@ def test_different_modes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules in different modes, training and eval."""
     training, evaluating = nn.Linear(2, 1), nn.Linear(2, 1).eval()
 
-    for models in ([training, evaluating], [evaluating, training], [training, training, evaluating]):
+    pair = [training, evaluating]
+    for models in (pair, pair[::-1], [training, *pair], [*pair, training]):
         with pytest.raises(RuntimeError, match="all models to have the same training/eval mode"):
             stack_module_state(models)
 
@@ -167,13 +170,17 @@ def test_different_classes_are_an_error():
 
 def test_different_shapes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules whose parameters differ in shape."""
-    with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):
-        stack_module_state([nn.Linear(2, 1), nn.Linear(3, 1)])
+    for models in (
+        [nn.Linear(2, 1), nn.Linear(3, 1)],
+        [nn.Conv1d(2, 3, 1, bias=False), nn.Conv1d(3, 2, 1, bias=False)],
+    ):
+        with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):
+            stack_module_state(models)
 
 
 def test_a_module_list_may_be_given():
     """:func:`~torch.func.stack_module_state` accepts a :class:`~torch.nn.ModuleList` instead of a list."""
-    models = nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2)])
+    models = nn.ModuleList([nn.Linear(3, 2) for _ in range(3)])
 
     parameters, _ = stack_module_state(models)
 
@@ -186,8 +193,14 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
 
     The module that ``functional_call`` is given provides only its ``forward``; it may be on the meta device.
     """
-    models = [nn.Linear(3, 2, device=device) for _ in range(4)]
-    base, x = nn.Linear(3, 2, device="meta"), torch.rand(5, 3, device=device)
+
+    def build(device):
+        return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).eval().to(device)
+
+    models = [build(device) for _ in range(4)]
+    base, x = build("meta"), torch.rand(5, 3, device=device)
+    for scale, model in enumerate(models, 2):
+        model[1].running_mean.fill_(scale)
 
     def call(state, x):
         return functional_call(base, state, x)

@@ -51,10 +51,10 @@ def test_also_after_an_exception():
     layer = nn.Linear(2, 1)
     weight = layer.weight
 
-    with pytest.raises(RuntimeError, match="shape"):
-        functional_call(layer, {"weight": torch.rand(1, 2)}, torch.rand(5))
-
-    assert layer.weight is weight
+    for net, name in ((layer, "weight"), (nn.Sequential(layer), "0.weight")):
+        with pytest.raises(RuntimeError, match="shape"):
+            functional_call(net, {name: torch.rand(1, 2)}, torch.rand(5))
+        assert layer.weight is weight
 
 
 def test_what_is_not_given_stays():
@@ -125,11 +125,11 @@ def test_keyword_arguments_are_a_dict():
     """``functional_call(module, params, args, kwargs)`` passes the dict ``kwargs`` as keyword arguments."""
 
     class Net(nn.Module):
-        def forward(self, a, b=0):
-            return a, b
+        def forward(self, a, b=0, c=0):
+            return a, b, c
 
-    assert functional_call(Net(), {}, (3,), {"b": 4}) == (3, 4)
-    assert functional_call(Net(), {}, args=(3,), kwargs={"b": 5}) == (3, 5)
+    assert functional_call(Net(), {}, (3,), {"b": 4, "c": 6}) == (3, 4, 6)
+    assert functional_call(Net(), {}, args=(3,), kwargs={"b": 5}) == (3, 5, 0)
 
 
 def test_the_keyword_for_the_tensors():
@@ -250,7 +250,7 @@ def test_new_tensors_reach_the_given_dict():
 def test_several_dicts_are_put_together(kind):
     """``torch.func.functional_call`` accepts a tuple or list of dicts, such as parameters and buffers."""
     layer = nn.Linear(2, 1)
-    given = kind([{"weight": torch.tensor([[2.0, 3.0]])}, {"bias": torch.tensor([5.0])}])
+    given = kind([{"weight": torch.tensor([[2.0, 3.0]])}, {}, {"bias": torch.tensor([5.0])}])
 
     assert functional_call(layer, given, torch.tensor([10.0, 100.0])).tolist() == [325.0]
 
@@ -275,8 +275,9 @@ def test_a_name_in_two_dicts_is_an_error():
     first = {"weight": torch.rand(1, 2), "bias": torch.rand(1)}
 
     for second in ({"bias": torch.rand(1)}, {"bias": first["bias"]}):
-        with pytest.raises(ValueError, match=r"\['bias'\] appeared in multiple dictionaries"):
-            functional_call(nn.Linear(2, 1), (first, second), torch.rand(2))
+        for dicts in ((first, second), [first, second]):
+            with pytest.raises(ValueError, match=r"\['bias'\] appeared in multiple dictionaries"):
+                functional_call(nn.Linear(2, 1), dicts, torch.rand(2))
 
 
 def test_elements_are_dicts():
@@ -330,22 +331,26 @@ def test_a_scripted_module_is_refused():
             functional_call(traced, {}, x)
 
 
-def test_it_cannot_be_traced():
+@pytest.mark.parametrize("training", [True, False])
+def test_it_cannot_be_traced(training):
     """``functional_call`` raises ``RuntimeError`` in a function that :func:`torch.jit.trace` is tracing."""
-    layer = nn.Linear(2, 1)
+    layer = nn.Linear(2, 1).train(training)
 
     with pytest.raises(RuntimeError, match="stateless API can't be used with Jitted modules"):
         torch.jit.trace(lambda bias: functional_call(layer, {"bias": bias}, torch.rand(2)), torch.rand(1))
 
 
+@pytest.mark.parametrize(
+    "kind", [nn.DataParallel, type("Own", (nn.DataParallel,), {})], ids=["itself", "subclass"]
+)
 @pytest.mark.since("2.1")
-def test_data_parallel_is_refused():
+def test_data_parallel_is_refused(kind):
     """``functional_call`` raises ``RuntimeError`` for an :class:`nn.DataParallel <torch.nn.DataParallel>`
     module.
 
     Its replicas would not get the given tensors (:issue:`77576`, :pull:`107403`).
     """
-    net = nn.DataParallel(nn.Linear(2, 1))
+    net = kind(nn.Linear(2, 1))
 
     with pytest.raises(RuntimeError, match=r"can't be used with nn\.DataParallel module"):
         functional_call(net, {"module.bias": torch.rand(1)}, torch.rand(2))

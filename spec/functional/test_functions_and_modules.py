@@ -62,10 +62,11 @@ def test_a_function_is_no_submodule():
     assert "(activation): ReLU()" in repr(net)
 
 
-def test_a_function_takes_gradients_to_its_arguments():
+@pytest.mark.parametrize("kind", [nn.Parameter, torch.Tensor.requires_grad_], ids=["parameters", "tensors"])
+def test_a_function_takes_gradients_to_its_arguments(kind):
     """Gradients flow into the tensors passed to ``F.linear``, whether they are parameters or not."""
-    weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
-    bias = nn.Parameter(torch.tensor([5.0]))
+    weight = kind(torch.tensor([[2.0, 3.0]]))
+    bias = kind(torch.tensor([5.0]))
     x = torch.tensor([10.0, 100.0], requires_grad=True)
 
     F.linear(x, weight, bias).backward()
@@ -84,9 +85,8 @@ def test_batch_norm_as_a_function_evaluates_by_default():
     """
     mean, variance = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 15.0])
 
-    out = F.batch_norm(torch.tensor([[5.0, 10.0]]), mean, variance, eps=1.0)
-
-    assert out.tolist() == [[2.0, 2.0]]
+    for x in (torch.tensor([[5.0, 10.0]]), torch.tensor([[[5.0], [10.0]]])):
+        assert F.batch_norm(x, mean, variance, eps=1.0).flatten().tolist() == [2.0, 2.0]
     assert mean.tolist() == [1.0, 2.0]
     assert variance.tolist() == [3.0, 15.0]
     assert F.dropout(mean, p=1.0).tolist() == [0.0, 0.0]

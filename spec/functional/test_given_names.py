@@ -69,6 +69,10 @@ def test_an_attribute_that_was_none_is_none_again():
     assert out.tolist() == [29.0]
     assert layer._parameters["bias"] is None
     assert layer.extra is None
+    norm = nn.BatchNorm1d(1, eps=1.0, track_running_stats=False).eval()
+    given = {"running_mean": torch.tensor([7.0]), "running_var": torch.tensor([3.0])}
+    assert functional_call(norm, given, torch.tensor([[5.0]])).tolist() == [[-1.0]]
+    assert norm.running_mean is None
 
 
 def test_none_may_be_given():
@@ -79,6 +83,8 @@ def test_none_may_be_given():
 
     assert functional_call(layer, {"bias": None}, torch.tensor([1.0, 10.0])).tolist() == [22.0]
     assert layer.bias is bias
+    norm, x = nn.BatchNorm1d(1, eps=3.0).eval(), torch.tensor([[5.0], [7.0]])
+    assert functional_call(norm, {"running_mean": None, "running_var": None}, x).tolist() == [[-0.5], [0.5]]
 
 
 @pytest.mark.parametrize("name", ["weight", "running_mean"])
@@ -98,13 +104,14 @@ def test_an_entry_deleted_during_the_call_is_put_back(name):
     assert getattr(net, name) is own
 
 
-def test_strict_accepts_all_names():
+@pytest.mark.parametrize("place", [lambda layer: layer, nn.Sequential], ids=["alone", "nested"])
+def test_strict_accepts_all_names(place):
     """``functional_call(strict=True)`` accepts a state dict with all parameters and buffers."""
     norm, other = nn.BatchNorm1d(2).eval(), nn.BatchNorm1d(2).eval()
     other.running_mean += 3.0
-    x = torch.rand(4, 2)
+    net, x, state = place(norm), torch.rand(4, 2), place(other).state_dict()
 
-    assert torch.equal(functional_call(norm, other.state_dict(), x, strict=True), other(x))
+    assert torch.equal(functional_call(net, state, x, strict=True), other(x))
 
 
 def test_strict_names_what_is_missing():
@@ -156,6 +163,8 @@ def test_strict_asks_for_non_persistent_buffers():
         functional_call(net, net.state_dict(), (), strict=True)
     assert list(net.state_dict()) == []
     assert functional_call(net, {"cache": torch.tensor(5.0)}, (), strict=True) == 5.0
+    with pytest.raises(RuntimeError, match=r"Missing key\(s\): '0\.cache'"):
+        functional_call(nn.Sequential(net), {}, (), strict=True)
 
 
 def test_a_path_through_nothing_is_an_error():
@@ -165,26 +174,32 @@ def test_a_path_through_nothing_is_an_error():
     """
     net = nn.Sequential(nn.Linear(2, 1))
 
-    with pytest.raises(AttributeError, match="Sequential has no attribute `head`"):
-        functional_call(net, {"head.weight": torch.rand(1, 2)}, torch.rand(2))
+    for name, parent in (("head", "Sequential"), ("0.head", "Linear")):
+        with pytest.raises(AttributeError, match=f"^{parent} has no attribute `head`"):
+            functional_call(net, {f"{name}.weight": torch.rand(1, 2)}, torch.rand(2))
 
 
 def test_a_path_through_a_tensor_is_an_error():
     """``functional_call`` raises ``TypeError`` for a name below a tensor, such as ``0.bias.data``."""
-    net = nn.Sequential(nn.Linear(2, 1))
+    net = nn.Sequential(nn.BatchNorm1d(1))
 
-    with pytest.raises(
-        TypeError, match=r"(?s)submodule `0\.bias`: .* is not an instance of torch\.nn\.Module"
-    ):
-        functional_call(net, {"0.bias.data": torch.rand(1)}, torch.rand(2))
+    for name in ("0.bias", "0.running_mean"):
+        told = rf"(?s)submodule `{name}`: .* is not an instance of torch\.nn\.Module"
+        with pytest.raises(TypeError, match=told):
+            functional_call(net, {f"{name}.data": torch.rand(1)}, torch.rand(2, 1))
 
 
 def test_an_empty_name_is_an_error():
-    """``functional_call`` raises ``KeyError`` for an empty name or a name that ends with a dot."""
+    """``functional_call`` raises ``KeyError`` for an empty name, and for a submodule's with a dot: ``0.``.
+
+    A dot after the name of a tensor is a path through the tensor, which raises ``TypeError``.
+    """
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
         functional_call(nn.Linear(2, 1), {"": torch.rand(1)}, torch.rand(2))
     with pytest.raises(KeyError, match=r"can.{1,2}t be empty string"):
         functional_call(nn.Sequential(nn.Linear(2, 1)), {"0.": torch.rand(1)}, torch.rand(2))
+    with pytest.raises(TypeError, match=r"(?s)submodule `0\.weight`: .* is not an instance"):
+        functional_call(nn.Sequential(nn.Linear(2, 1)), {"0.weight.": torch.rand(1, 2)}, torch.rand(2))
 
 
 def test_a_value_that_is_no_tensor_is_an_error():
@@ -252,6 +267,9 @@ def test_the_long_name_of_a_parametrized_tensor():
         def forward(self, x):
             return x.abs()
 
+        def right_inverse(self, x):
+            raise NotImplementedError("right_inverse is called")
+
     layer = nn.Linear(1, 1, bias=False)
     nn.init.constant_(layer.weight, -3.0)
     parametrize.register_parametrization(layer, "weight", Absolute())
@@ -263,7 +281,7 @@ def test_the_long_name_of_a_parametrized_tensor():
 
     with pytest.raises(RuntimeError, match="Unexpected key"):
         functional_call(layer, {"weight": given}, x, strict=True)
-    with pytest.raises(RuntimeError, match="right_inverse"):
+    with pytest.raises(RuntimeError, match="right_inverse is called"):
         functional_call(layer, {"weight": given}, x)
 
 

@@ -159,6 +159,8 @@ def test_the_batch_size_is_given_by_name():
 
     with pytest.raises(TypeError, match="takes 1 positional argument but 2 "):
         call_for_per_sample_grads(layer, 5, loss_reduction="mean")
+    with pytest.raises(TypeError, match="takes 1 positional argument but 3 "):
+        call_for_per_sample_grads(layer, 5, "mean")
     assert call_for_per_sample_grads(layer, batch_size=5)(torch.rand(5, 2)).shape == (5, 3)
 
 

@@ -19,7 +19,8 @@ def test_it_warns_with_a_future_warning():
     :func:`torch.nn.utils.stateless.functional_call <torch.nn.utils.stateless.functional_call>` is a
     ``FutureWarning``.
 
-    Use :func:`torch.func.functional_call`, which accepts the same arguments and more.
+    Use :func:`torch.func.functional_call`, which accepts the same arguments and more, only its second is
+    called ``parameter_and_buffer_dicts``.
     """
     message = (
         "`torch.nn.utils.stateless.functional_call` is deprecated as of PyTorch 2.0 "
@@ -28,6 +29,8 @@ def test_it_warns_with_a_future_warning():
     )
     with pytest.warns(FutureWarning, match=f"^{re.escape(message)}$"):
         stateless.functional_call(nn.Linear(2, 1), {}, torch.rand(2))
+    out = functional_call(nn.Linear(2, 1), {}, torch.rand(2), None, tie_weights=True, strict=False)
+    assert out.shape == (1,)
 
 
 @pytest.mark.before("2.4")
@@ -44,6 +47,7 @@ def test_the_newer_form_does_not_warn():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         functional_call(nn.Linear(2, 1), {}, torch.rand(2))
+        functional_call(nn.Linear(2, 1), ({}, {}), torch.rand(2))
         assert caught == []
 
         stateless.functional_call(nn.Linear(2, 1), {}, torch.rand(2))
@@ -69,8 +73,9 @@ def test_it_takes_one_dict_only():
     layer, given = nn.Linear(2, 1), ({"weight": torch.tensor([[2.0, 3.0]])}, {"bias": torch.tensor([5.0])})
     x = torch.tensor([10.0, 100.0])
 
-    with pytest.raises(AttributeError, match="'tuple' object has no attribute"):
-        stateless.functional_call(layer, given, x)
+    for several in (given, given[:1], ()):
+        with pytest.raises(AttributeError, match="'tuple' object has no attribute"):
+            stateless.functional_call(layer, several, x)
     assert functional_call(layer, given, x).tolist() == [325.0]
 
 

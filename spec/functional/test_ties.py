@@ -94,12 +94,14 @@ def test_without_tie_weights_values_may_differ():
 def test_the_tie_holds_again_afterwards():
     """After ``functional_call`` all names of a tied parameter refer to the original parameter again."""
     net = Tied()
+    net.three = net.one
     own = net.one
 
     functional_call(net, {"two": torch.tensor(5.0)}, ())
 
     assert net.one is own
     assert net.two is own
+    assert net.three is own
 
 
 def test_the_given_dict_gains_no_names():
@@ -174,6 +176,8 @@ def test_a_submodule_with_two_names_keeps_the_given_tensor():
 
     assert net.left.weight is given
     assert [p is own for p in net.parameters()] == [False, False]
+    functional_call(net, {"left.weight": torch.rand(1, 2)}, torch.rand(2), tie_weights=False)
+    assert net.left.weight is given
 
     tied = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     tied[1].weight = own = tied[0].weight

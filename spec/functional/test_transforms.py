@@ -125,6 +125,8 @@ def test_product_from_the_left():
 def test_a_module_itself_can_be_mapped():
     """:func:`torch.vmap(module) <torch.vmap>` applies an ``nn.Module`` to each sample of a batch."""
     net = nn.Sequential(nn.Linear(3, 2), nn.Softmax(dim=0))
+    net[1].register_forward_hook(lambda module, args, output: 10 * output)
+    net.register_forward_hook(lambda module, args, output: output + 100)
     x = torch.rand(4, 3)
 
     torch.testing.assert_close(torch.vmap(net)(x), torch.stack([net(sample) for sample in x]))
@@ -134,8 +136,11 @@ def test_drawing_at_random_is_an_error_by_default():
     """By default :func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` for random operations, such as
     ``Dropout`` in training mode.
     """
-    with pytest.raises(RuntimeError, match=r"vmap: called random operation while in randomness error mode"):
-        torch.vmap(nn.Dropout())(torch.rand(4, 3))
+    for size in (None, 2):
+        with pytest.raises(
+            RuntimeError, match="vmap: called random operation while in randomness error mode"
+        ):
+            torch.vmap(nn.Dropout(), chunk_size=size)(torch.rand(4, 3))
 
 
 def test_a_module_in_evaluation_mode_draws_nothing():
@@ -155,8 +160,9 @@ def test_randomness_may_be_the_same_or_different():
 
     same = torch.vmap(nn.Dropout(), randomness="same")(x)
     different = torch.vmap(nn.Dropout(), randomness="different")(x)
+    chunked = torch.vmap(nn.Dropout(), randomness="same", chunk_size=2)(x)
 
-    assert len(set(map(tuple, same.tolist()))) == 1
+    assert len(set(map(tuple, same.tolist()))) == len(set(map(tuple, chunked.tolist()))) == 1
     assert len(set(map(tuple, different.tolist()))) == 4
 
 

@@ -35,6 +35,8 @@ def test_training_normalises_by_the_batch(layer, shape, device):
     mean, var = x.mean(others, keepdim=True), x.var(others, correction=0, keepdim=True)
 
     torch.testing.assert_close(net(x), (x - mean) / (var + 0.25).sqrt())
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), (x - mean) / (var + 0.25).sqrt())
 
 
 @pytest.mark.claim("N5-22")
@@ -184,10 +186,11 @@ def test_momentum_zero_keeps_the_statistics(layer, shape):
     """``BatchNorm(momentum=0.0)`` does not change its running statistics, but still counts batches."""
     net = layer(2, momentum=0.0)
     net(torch.randn(shape) + 4)
+    net(torch.randn(shape) + 4)
 
     assert net.running_mean.tolist() == [0, 0]
     assert net.running_var.tolist() == [1, 1]
-    assert net.num_batches_tracked.item() == 1
+    assert net.num_batches_tracked.item() == 2
 
 
 @pytest.mark.parametrize(("layer", "shape"), BATCHES)
@@ -201,6 +204,8 @@ def test_without_statistics(layer, shape):
     assert net._buffers == {"running_mean": None, "running_var": None, "num_batches_tracked": None}
     torch.testing.assert_close(net.train()(x), wanted)
     torch.testing.assert_close(net.eval()(x), wanted)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), wanted)
 
 
 def test_tracking_switched_off_later():

@@ -99,12 +99,12 @@ def test_backward_uses_the_same_mask():
     """The backward pass of :class:`nn.Dropout <torch.nn.Dropout>` uses the same random mask as the forward
     pass.
     """
-    x = torch.ones(100, requires_grad=True)
-    out = nn.Dropout(0.75)(x)
-    out.sum().backward()
-
-    assert torch.equal(x.grad, out)
-    assert x.grad.unique().tolist() == [0.0, 4.0]
+    for inplace in (False, True):
+        x = torch.ones(100, requires_grad=True)
+        out = nn.Dropout(0.75, inplace)(x.clone())
+        out.sum().backward()
+        assert torch.equal(x.grad, out)
+        assert x.grad.unique().tolist() == [0.0, 4.0]
 
 
 @pytest.mark.parametrize(("p", "left"), [(0, 3.0), (0.0, 3.0), (1, 0.0), (1.0, 0.0)])
@@ -112,7 +112,8 @@ def test_nothing_or_everything_is_dropped(p, left):
     """In training mode :class:`nn.Dropout <torch.nn.Dropout>` with ``p=1`` zeroes everything; with ``p=0`` it
     drops nothing.
     """
-    assert nn.Dropout(p)(torch.full((4,), 3.0)).tolist() == [left] * 4
+    for inplace in (False, True):
+        assert nn.Dropout(p, inplace)(torch.full((4,), 3.0)).tolist() == [left] * 4
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -212,10 +213,9 @@ def test_dropout1d_refuses_other_shapes(shape):
     """:class:`nn.Dropout1d <torch.nn.Dropout1d>` accepts 2D or 3D input and raises ``RuntimeError`` for any
     other.
     """
-    wanted = rf"dropout1d: Expected 2D or 3D input, but received a {len(shape)}D input\."
-
-    with pytest.raises(RuntimeError, match=wanted):
-        nn.Dropout1d(0.5)(torch.rand(shape))
+    for training in (True, False):
+        with pytest.raises(RuntimeError, match=f"dropout1d: Expected 2D or 3D .* a {len(shape)}D input"):
+            nn.Dropout1d(0.5).train(training)(torch.rand(shape))
     assert nn.Dropout1d(0.5)(torch.rand(3, 4)).shape == (3, 4)
     assert nn.Dropout1d(0.5)(torch.rand(2, 3, 4)).shape == (2, 3, 4)
 
@@ -226,15 +226,15 @@ def test_dropout2d_takes_3d_for_a_batch():
     """
     x = torch.full((8, 9, 5), 3.0)
 
-    with pytest.warns(
-        UserWarning, match=r"^dropout2d: Received a 3D input to dropout2d and assuming"
-    ) as caught:
+    with pytest.warns(UserWarning, match="^dropout2d: Received a 3D input .* and assuming") as caught:
         out = nn.Dropout2d(0.25)(x)
 
     assert len(caught) == 1
     assert out[:, :, 0].unique().tolist() == [0.0, 4.0]
     assert torch.equal(out, out[:, :, :1].expand_as(out))
     assert not torch.equal(out, out[:, :1].expand_as(out))
+    with pytest.warns(UserWarning, match="^dropout2d: Received a 3D input"):
+        nn.Dropout2d(0.25).eval()(x)
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5, 6)], ids=["2d", "5d"])

@@ -111,6 +111,7 @@ def test_evaluation_with_statistics(layer, shape):
 
     torch.testing.assert_close(out[:, 0], (x[:, 0] - 3.0) / 1.5)
     torch.testing.assert_close(out[:, 1], (x[:, 1] - 5.0) / 2.5)
+    torch.testing.assert_close(net(x[0]), out[0])
     assert net.running_mean.tolist() == [3, 5]
     assert net.running_var.tolist() == [2, 6]
 
@@ -233,6 +234,7 @@ def test_one_element_cannot_be_normalised(layer, training):
         layer(2, track_running_stats=True)(x)
     with pytest.raises(ValueError, match="Expected more than 1 spatial element"):
         layer(2).train(training)(x[0])
+    assert layer(2, track_running_stats=True).eval()(x).shape == x.shape
     two = torch.cat([x, x + 1], dim=-1)
     assert layer(2).train(training)(two).shape == two.shape
 

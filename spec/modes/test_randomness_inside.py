@@ -20,6 +20,8 @@ def test_rrelu_draws_slopes_in_training():
     assert 0.25 <= slopes[:200].min().item() < 0.35
     assert 0.65 < slopes[:200].max().item() <= 0.75
     assert slopes[200:].unique().tolist() == [1.0]
+    with torch.no_grad():
+        assert len(nn.RReLU(0.25, 0.75)(x).unique()) > 100
 
 
 def test_rrelu_uses_the_mean_slope_in_evaluation():
@@ -31,6 +33,7 @@ def test_rrelu_uses_the_mean_slope_in_evaluation():
     x = torch.tensor([-2.0, 3.0])
 
     assert nn.RReLU(0.25, 0.75).eval()(x).tolist() == [-1.0, 3.0]
+    assert nn.RReLU(0.25, 0.75, inplace=True).eval()(x.clone()).tolist() == [-1.0, 3.0]
     assert nn.RReLU().eval()(x).tolist() == pytest.approx([-2 * (1 / 8 + 1 / 3) / 2, 3.0])
 
 
@@ -43,6 +46,7 @@ def test_the_function_of_rrelu_uses_the_mean():
     x = torch.full((200,), -2.0)
 
     assert F.rrelu(x, 0.25, 0.75).unique().tolist() == [-1.0]
+    assert F.rrelu(x.clone(), 0.25, 0.75, inplace=True).unique().tolist() == [-1.0]
     assert len(F.rrelu(x, 0.25, 0.75, True).unique()) > 100
 
 
@@ -95,6 +99,7 @@ def test_attention_drops_in_training():
     out, weights = net.eval()(x, x, x)
     assert len(out.flatten(0, 1).unique(dim=0)) == 15
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 5))
+    torch.testing.assert_close(net(x, x, x, need_weights=False)[0], out)
 
 
 def test_a_transformer_layer_drops_in_training():
@@ -114,14 +119,16 @@ def test_a_transformer_layer_drops_in_training():
     assert not torch.allclose(layer(x), left, atol=0.01)
 
 
-@pytest.mark.parametrize("norm_first", [False, True])
-def test_a_transformer_layer_in_evaluation(norm_first):
+@pytest.mark.parametrize(
+    "options", [{}, {"norm_first": True}, {"activation": "gelu"}], ids=["last", "first", "gelu"]
+)
+def test_a_transformer_layer_in_evaluation(options):
     """In eval mode :class:`nn.TransformerEncoderLayer <torch.nn.TransformerEncoderLayer>` computes the same
     with and without ``torch.no_grad()``.
 
     Without gradients it may take a separate fast path, which rounds differently.
     """
-    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, norm_first=norm_first).eval()
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, **options).eval()
     x = torch.randn(3, 5, 4)
     with torch.no_grad():
         fast = layer(x)
@@ -146,6 +153,8 @@ def test_the_function_of_attention_has_no_mode():
     net, x = Net().eval(), torch.rand(1, 2, 50, 4)
 
     assert not torch.equal(net(x), net(x))
+    with torch.no_grad():
+        assert not torch.equal(net(x), net(x))
     assert torch.equal(*[F.scaled_dot_product_attention(x, x, x) for _ in range(2)])
 
     attention, x = nn.MultiheadAttention(4, 2, dropout=0.5).eval(), torch.rand(50, 4)

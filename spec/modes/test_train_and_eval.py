@@ -16,11 +16,11 @@ def test_eval_sets_training_to_false():
     The mode of a module is its attribute :attr:`~torch.nn.Module.training`. It decides what dropout,
     batch normalization and a few other layers do; gradients are recorded as before.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Dropout()))
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Sequential(nn.Dropout())))
     net[1].training = False
     net.eval()
 
-    assert [module.training for module in net.modules()] == [False, False, False, False]
+    assert [module.training for module in net.modules()] == [False] * 5
     assert net(torch.rand(2)).requires_grad is True
 
 
@@ -218,6 +218,7 @@ def test_no_grad_leaves_the_mode(quiet):
     assert out.tolist() == [[0, 0, 0]] * 4
     assert net[0].num_batches_tracked.item() == 1
     assert (net[0].running_mean > 0).all()
+    assert (net[0].running_var < 1).all()
 
 
 def test_freezing_leaves_the_mode():

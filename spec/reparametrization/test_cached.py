@@ -3,6 +3,7 @@
 Within a context a parametrized tensor is computed at its first reading and kept until the end.
 """
 
+import contextlib
 import weakref
 
 import pytest
@@ -20,9 +21,11 @@ def test_a_tensor_is_computed_once():
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
-    with parametrize.cached():
-        assert layer.weight is layer.weight
-    assert layer.weight is not layer.weight
+    for training in (True, False):
+        layer.train(training)
+        with parametrize.cached():
+            assert layer.weight is layer.weight
+        assert layer.weight is not layer.weight
 
 
 def test_changes_are_not_seen_within():
@@ -65,19 +68,23 @@ def test_contexts_may_be_nested():
         with parametrize.cached():
             within = layer.weight
         after = layer.weight
+        with contextlib.suppress(KeyError), parametrize.cached():
+            raise KeyError
+        assert layer.weight is first
 
     assert within is first
     assert after is first
 
 
-def test_an_exception_ends_it():
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_an_exception_ends_it(error):
     """An exception that leaves a ``parametrize.cached()`` context ends the caching."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
-    with pytest.raises(KeyError, match="stop"), parametrize.cached():
+    with pytest.raises(error, match="stop"), parametrize.cached():
         kept = layer.weight
         assert layer.weight is kept
-        raise KeyError("stop")
+        raise error("stop")
 
     assert layer.weight is not kept
     assert layer.weight is not layer.weight
@@ -87,12 +94,12 @@ def test_an_exception_ends_it():
 
 def test_tensors_are_told_apart_by_module_and_name():
     """``parametrize.cached()`` caches each tensor of each module separately."""
-    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net, shared = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), nn.ReLU()
     for number, layer in enumerate(net):
         nn.init.constant_(layer.weight, number + 2.0)
         nn.init.constant_(layer.bias, number + 5.0)
-        register_parametrization(layer, "weight", nn.ReLU())
-        register_parametrization(layer, "bias", nn.ReLU())
+        register_parametrization(layer, "weight", shared)
+        register_parametrization(layer, "bias", shared)
 
     with parametrize.cached():
         values = [value for layer in net for value in (layer.weight[0, 0].item(), layer.bias[0].item())]

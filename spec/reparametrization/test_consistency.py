@@ -266,9 +266,10 @@ def test_a_list_has_at_least_one():
     ("later", "told"),
     [
         ([3.0], r"`right_inverse` should return a tensor\. Got list"),
+        ((torch.rand(1, 2),), r"`right_inverse` should return a tensor\. Got tuple"),
         (torch.rand(1, 2).double(), r"dtype torch\.float64 while `original` has dtype torch\.float32"),
     ],
-    ids=["no tensor", "dtype"],
+    ids=["no tensor", "a tuple", "dtype"],
 )
 def test_assigning_takes_a_tensor_of_the_dtype(later, told):
     """Assigning to a parametrized weight raises ``ValueError`` if ``right_inverse`` changes the type or

@@ -140,10 +140,10 @@ def test_a_linear_layer_and_its_norm_agree_in_size():
     """
     linear = nn.Linear(2, 3).eval()
 
-    with pytest.raises(
-        AssertionError, match=r"linear\.out_features == bn\.num_features or bn\.num_features == 1"
-    ):
-        fuse_linear_bn_eval(linear, nn.BatchNorm1d(4).eval())
+    told = r"linear\.out_features == bn\.num_features or bn\.num_features == 1"
+    for other in (linear, nn.Linear(2, 1).eval()):
+        with pytest.raises(AssertionError, match=told):
+            fuse_linear_bn_eval(other, nn.BatchNorm1d(4).eval())
     norm = settled(nn.BatchNorm1d(1))
     x = torch.rand(5, 1, 2)
     torch.testing.assert_close(fuse_linear_bn_eval(linear, norm)(x), norm(linear(x)))
@@ -234,12 +234,13 @@ def test_a_linear_layer_without_bias_gets_one():
     assert bias.tolist() == [-8.5]
 
 
-def test_a_linear_layer_needs_an_affine_norm():
+@pytest.mark.parametrize("size", [3, 1])
+def test_a_linear_layer_needs_an_affine_norm(size):
     """``fuse_linear_bn_eval`` raises ``TypeError`` for a BatchNorm with ``affine=False``.
 
     :func:`~torch.nn.utils.fusion.fuse_conv_bn_eval` accepts one.
     """
-    norm = nn.BatchNorm1d(3, affine=False).eval()
+    norm = nn.BatchNorm1d(size, affine=False).eval()
 
     with pytest.raises(TypeError, match="NoneType"):
         fuse_linear_bn_eval(nn.Linear(2, 3).eval(), norm)

@@ -69,18 +69,22 @@ def test_global_scores_are_a_dict():
 
 def test_global_parameters_are_iterable():
     """``prune.global_unstructured`` raises ``TypeError`` if ``parameters`` is not iterable."""
-    with pytest.raises(TypeError, match=r"global_unstructured\(\): parameters is not an Iterable"):
-        prune.global_unstructured(3, prune.L1Unstructured, amount=1)
+    for parameters in (3, nn.Linear(2, 1)):
+        with pytest.raises(TypeError, match=r"global_unstructured\(\): parameters is not an Iterable"):
+            prune.global_unstructured(parameters, prune.L1Unstructured, amount=1)
 
 
-def test_channels_are_not_pruned_globally():
+@pytest.mark.parametrize(
+    ("method", "options"), [(prune.RandomStructured, {}), (prune.LnStructured, {"n": 2})]
+)
+def test_channels_are_not_pruned_globally(method, options):
     """``prune.global_unstructured`` raises ``TypeError`` for a structured method such as
     ``RandomStructured``.
     """
     with pytest.raises(
-        TypeError, match=r'Only "unstructured" PRUNING_TYPE .*RandomStructured.* of type structured'
+        TypeError, match=r'Only "unstructured" PRUNING_TYPE .*Structured.* of type structured'
     ):
-        prune.global_unstructured([(nn.Linear(2, 1), "weight")], prune.RandomStructured, amount=1)
+        prune.global_unstructured([(nn.Linear(2, 1), "weight")], method, amount=1, **options)
 
 
 def test_every_parameter_gets_its_own_mask():

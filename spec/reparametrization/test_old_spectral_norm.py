@@ -186,8 +186,9 @@ def test_twice_is_an_error():
     spectral_norm(layer, "weight_orig")
     assert [hook.name for hook in layer._forward_pre_hooks.values()] == ["weight", "weight_orig"]
 
-    with pytest.raises(RuntimeError, match=r"two spectral_norm hooks on the same parameter weight$"):
-        spectral_norm(layer)
+    for options in ({}, {"n_power_iterations": 5}):
+        with pytest.raises(RuntimeError, match=r"two spectral_norm hooks on the same parameter weight$"):
+            spectral_norm(layer, **options)
 
 
 @pytest.mark.parametrize("number", [0, -2])
@@ -205,8 +206,9 @@ def test_a_parameter_of_none_is_an_error():
 
 def test_a_lazy_parameter_is_an_error():
     """``torch.nn.utils.spectral_norm`` raises ``ValueError`` for an ``UninitializedParameter``."""
-    with pytest.raises(ValueError, match="`SpectralNorm` can't have uninitialized parameters"):
-        spectral_norm(nn.LazyLinear(2))
+    for layer in (nn.LazyLinear(2), nn.LazyConv1d(2, 3)):
+        with pytest.raises(ValueError, match="`SpectralNorm` can't have uninitialized parameters"):
+            spectral_norm(layer)
 
 
 def test_removing_leaves_the_divided_weight():
@@ -309,9 +311,10 @@ def test_a_state_dict_is_loaded_back():
         assert torch.equal(value, state[name])
 
 
-def test_a_state_dict_without_metadata_is_loaded():
+@pytest.mark.parametrize("place", [lambda layer: layer, nn.Sequential], ids=["alone", "nested"])
+def test_a_state_dict_without_metadata_is_loaded(place):
     """A module with ``torch.nn.utils.spectral_norm`` loads a full state dict even without ``_metadata``."""
-    layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
+    layer, other = place(spectral_norm(nn.Linear(2, 3))), place(spectral_norm(nn.Linear(2, 3)))
 
     state = dict(layer.state_dict())
 
@@ -366,8 +369,10 @@ def test_what_old_times_lack_is_missing():
     """
     layer = spectral_norm(nn.Linear(2, 3))
 
-    with pytest.raises(RuntimeError, match=r'in state_dict: "weight", "weight_u", "weight_u", "weight_v"\. '):
-        layer.load_state_dict({"bias": torch.rand(3), "weight_orig": torch.rand(3, 2)})
+    for net, at in ((layer, ""), (nn.Sequential(layer), "0.")):
+        missing = rf'in state_dict: "{at}weight", "{at}weight_u", "{at}weight_u", "{at}weight_v"\. '
+        with pytest.raises(RuntimeError, match=missing):
+            net.load_state_dict({f"{at}bias": torch.rand(3), f"{at}weight_orig": torch.rand(3, 2)})
 
 
 def test_missing_names_are_told_twice():
@@ -376,7 +381,7 @@ def test_missing_names_are_told_twice():
     """
     layer = spectral_norm(nn.Linear(2, 3))
 
-    missing, unexpected = layer.load_state_dict({"weight_orig": torch.rand(3, 2)}, strict=False)
-
-    assert missing == ["weight", "weight_u", "bias", "weight_u", "weight_v"]
-    assert unexpected == []
+    for net, at in ((layer, ""), (nn.Sequential(layer), "0.")):
+        missing, unexpected = net.load_state_dict({f"{at}weight_orig": torch.rand(3, 2)}, strict=False)
+        assert missing == [f"{at}{name}" for name in ("weight", "weight_u", "bias", "weight_u", "weight_v")]
+        assert unexpected == []

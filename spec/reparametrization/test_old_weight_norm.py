@@ -15,15 +15,16 @@ from torch.nn.utils import remove_weight_norm, weight_norm
 from torch.nn.utils.weight_norm import WeightNorm
 
 
+@pytest.mark.parametrize("name", ["weight", "bias"])
 @pytest.mark.since("2.4")
-def test_it_warns_with_a_future_warning():
+def test_it_warns_with_a_future_warning(name):
     """``torch.nn.utils.weight_norm`` warns with ``FutureWarning`` and names ``parametrizations.weight_norm``.
 
     It is :func:`parametrizations.weight_norm <torch.nn.utils.parametrizations.weight_norm>`, which loads
     the state dicts of the older form.
     """
     with pytest.warns(FutureWarning) as caught:
-        weight_norm(nn.Linear(2, 1))
+        weight_norm(nn.Linear(2, 1), name)
 
     assert [str(warning.message) for warning in caught] == [
         "`torch.nn.utils.weight_norm` is deprecated in favor of "
@@ -78,6 +79,9 @@ def test_the_weight_is_a_plain_tensor():
     assert type(layer.weight) is torch.Tensor
     assert "weight" not in layer.state_dict()
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[3.0, 4.0], [5.0, 12.0]]))
+    other = nn.ConvTranspose2d(2, 3, 2)
+    value = other.weight.detach().clone()
+    torch.testing.assert_close(weight_norm(other, dim=None).weight.detach(), value)
 
 
 def test_the_weight_is_computed_before_each_forward():
@@ -103,11 +107,12 @@ def test_the_weight_is_computed_before_each_forward():
     torch.testing.assert_close(layer.weight, torch.tensor([[8.0, 6.0]]))
 
 
-def test_gradients_flow_to_both():
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_flow_to_both(training):
     """With ``torch.nn.utils.weight_norm``, gradients flow to ``weight_g`` and ``weight_v``."""
     layer = nn.Linear(2, 1, bias=False)
     layer.weight = nn.Parameter(torch.tensor([[3.0, 4.0]]))
-    weight_norm(layer)
+    weight_norm(layer).train(training)
 
     layer(torch.tensor([1.0, 0.0])).backward()
 
@@ -149,10 +154,9 @@ def test_twice_is_an_error():
     """``torch.nn.utils.weight_norm`` applied twice to the same parameter raises ``RuntimeError``."""
     layer = weight_norm(weight_norm(nn.Linear(2, 1)), "bias")
 
-    with pytest.raises(
-        RuntimeError, match="Cannot register two weight_norm hooks on the same parameter weight"
-    ):
-        weight_norm(layer)
+    for dim in (0, None):
+        with pytest.raises(RuntimeError, match=r"two weight_norm hooks on the same parameter weight$"):
+            weight_norm(layer, dim=dim)
 
 
 def test_a_lazy_parameter_is_an_error():
@@ -184,12 +188,11 @@ def test_removing_one_name_leaves_the_other():
     """:func:`remove_weight_norm(module, name) <torch.nn.utils.remove_weight_norm>` affects only the parameter
     of that name.
     """
-    layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), "bias")
-
-    remove_weight_norm(layer, "bias")
-
-    assert sorted(layer._parameters) == ["bias", "weight_g", "weight_v"]
-    assert [hook.name for hook in layer._forward_pre_hooks.values()] == ["weight"]
+    for name, other in (("bias", "weight"), ("weight", "bias")):
+        layer = weight_norm(weight_norm(nn.Bilinear(2, 3, 4), "weight"), "bias")
+        remove_weight_norm(layer, name)
+        assert sorted(layer._parameters) == sorted([name, f"{other}_g", f"{other}_v"])
+        assert [hook.name for hook in layer._forward_pre_hooks.values()] == [other]
 
 
 def test_nothing_to_remove_is_an_error():

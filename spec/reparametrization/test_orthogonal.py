@@ -57,11 +57,11 @@ def test_an_orthogonal_weight_keeps_its_value(orthogonal_map):
         torch.testing.assert_close(layer.weight.detach(), weight)
 
 
-@pytest.mark.parametrize("sizes", [(2, 3), (3, 3)], ids=["tall", "square"])
+@pytest.mark.parametrize("sizes", [(2, 3), (3, 3), (3, 2)], ids=["tall", "square", "wide"])
 def test_another_weight_is_made_orthogonal(sizes):
     """By default ``parametrizations.orthogonal`` sets the weight to the Q of its QR decomposition.
 
-    It is the Q that goes with an R of positive diagonal.
+    It is the Q that goes with an R of positive diagonal. Of a wide weight the transpose is decomposed.
 
     See also :ref:`reparametrization.orthogonal.householder_starts_at_the_q_without_base`
     """
@@ -69,11 +69,13 @@ def test_another_weight_is_made_orthogonal(sizes):
     weight = layer.weight.detach().clone()
 
     orthogonal(layer)
-
-    triangle = layer.weight.detach().T @ weight
+    value = layer.weight.detach()
+    if sizes == (3, 2):
+        value, weight = value.T, weight.T
+    triangle = value.T @ weight
     torch.testing.assert_close(triangle, triangle.triu(), atol=1e-5, rtol=0)
     assert (triangle.diagonal() > 0).all()
-    torch.testing.assert_close(layer.weight.detach() @ triangle, weight, atol=1e-5, rtol=0)
+    torch.testing.assert_close(value @ triangle, weight, atol=1e-5, rtol=0)
 
 
 def test_batches_of_matrices():
@@ -309,18 +311,16 @@ def test_an_unknown_map_is_an_error():
 
 def test_householder_takes_no_complex_weight():
     """``parametrizations.orthogonal`` with ``"householder"`` raises ``ValueError`` for a complex weight."""
-    net = nn.Module()
-    net.weight = nn.Parameter(torch.rand(3, 2, dtype=torch.complex64))
-
-    with pytest.raises(ValueError, match="householder parametrization does not support complex"):
-        orthogonal(net, orthogonal_map="householder")
+    for dtype in (torch.complex64, torch.complex128):
+        with pytest.raises(ValueError, match="householder parametrization does not support complex"):
+            orthogonal(nn.Linear(2, 3).to(dtype), orthogonal_map="householder")
 
 
-def test_removing_leaves_an_orthogonal_weight():
+@pytest.mark.parametrize("training", [True, False])
+def test_removing_leaves_an_orthogonal_weight(training):
     """Removing ``parametrizations.orthogonal`` leaves a ``Parameter`` with the orthogonal value."""
-    layer = orthogonal(nn.Linear(2, 3))
+    layer = orthogonal(nn.Linear(2, 3)).train(training)
     value = layer.weight.detach().clone()
-
     remove_parametrizations(layer, "weight")
 
     assert type(layer.weight) is nn.Parameter

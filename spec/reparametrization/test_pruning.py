@@ -190,11 +190,11 @@ def test_no_channel_at_all(amount):
 
 def test_every_channel():
     """``prune.random_structured`` and ``ln_structured`` can prune all channels."""
-    layer = prune.ln_structured(nn.Linear(3, 2), "weight", amount=1.0, n=2, dim=1)
-    other = prune.random_structured(nn.Linear(3, 2), "weight", amount=3, dim=1)
-
-    assert layer.weight_mask.tolist() == [[0.0] * 3] * 2
-    assert other.weight_mask.tolist() == [[0.0] * 3] * 2
+    for amount in (1.0, 3):
+        layer = prune.ln_structured(nn.Linear(3, 2), "weight", amount, n=2, dim=1)
+        other = prune.random_structured(nn.Linear(3, 2), "weight", amount, dim=1)
+        assert layer.weight_mask.tolist() == [[0.0] * 3] * 2
+        assert other.weight_mask.tolist() == [[0.0] * 3] * 2
 
 
 def test_a_mask_may_be_given():
@@ -217,6 +217,7 @@ def test_nothing_is_pruned_by_identity():
     """
     layer, pruned = nn.Linear(3, 2), prune.l1_unstructured(nn.Linear(3, 2), "bias", 1)
 
+    nn.init.zeros_(layer.bias)
     assert prune.identity(layer, "bias") is layer
     assert list(layer.state_dict()) == ["weight", "bias_orig", "bias_mask"]
     assert layer.bias_mask.tolist() == [1.0, 1.0]
@@ -232,21 +233,21 @@ def test_importance_is_told_by_scores():
     layer = nn.Linear(3, 1)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
 
-    prune.l1_unstructured(layer, "weight", 1, torch.tensor([[5.0, 7.0, -3.0]]))
-
-    assert layer.weight.tolist() == [[1.0, -6.0, 0.0]]
+    for left in ([[1.0, -6.0, 0.0]], [[1.0, 0.0, 0.0]]):
+        prune.l1_unstructured(layer, "weight", 1, torch.tensor([[9.0, 7.0, -3.0]]))
+        assert layer.weight.tolist() == left
 
 
 def test_importance_of_channels_is_told_by_scores():
     """``prune.ln_structured`` ranks channels by the norm of ``importance_scores``, if passed, not of the
     weight.
     """
-    layer = nn.Linear(2, 2)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0], [4.0, 3.0]]))
+    layer, scores = nn.Linear(1, 3), torch.tensor([[-9.0], [1.0], [5.0]])
+    layer.weight = nn.Parameter(torch.tensor([[2.0], [4.0], [6.0]]))
 
-    prune.ln_structured(layer, "weight", 1, 2, 0, torch.tensor([[-9.0, -9.0], [1.0, 1.0]]))
-
-    assert layer.weight_mask.tolist() == [[1.0, 1.0], [0.0, 0.0]]
+    for mask in ([[1.0], [0.0], [1.0]], [[1.0], [0.0], [0.0]]):
+        prune.ln_structured(layer, "weight", 1, 2, 0, scores)
+        assert layer.weight_mask.tolist() == mask
 
 
 def test_pruning_again_acts_on_what_is_left():
@@ -303,6 +304,7 @@ def test_removing_makes_it_permanent():
 
     assert prune.remove(layer, "weight") is layer
     assert layer.weight is weight
+    assert weight.requires_grad is True
     assert weight.tolist() == [[0.0, -6.0, 3.0]]
     assert list(layer.state_dict()) == ["bias", "weight"]
     assert dict(layer._forward_pre_hooks) == {}
@@ -325,16 +327,16 @@ def test_removed_pruning_does_not_hold_in_training():
     assert layer.weight.tolist() == [[-1.0, 1.0]]
 
 
-def test_removing_takes_the_latest_values():
+@pytest.mark.parametrize("training", [True, False])
+def test_removing_takes_the_latest_values(training):
     """``prune.remove`` applies the mask to the current values of ``weight_orig``."""
-    layer = nn.Linear(3, 1)
+    layer = nn.Linear(3, 1).train(training)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
     prune.l1_unstructured(layer, "weight", 1)
     with torch.no_grad():
         layer.weight_orig.fill_(7.0)
 
     prune.remove(layer, "weight")
-
     assert layer.weight.tolist() == [[0.0, 7.0, 7.0]]
 
 
@@ -384,11 +386,8 @@ def test_a_state_dict_goes_into_a_module_pruned_alike():
     A module that is not pruned misses ``weight`` and does not know ``weight_orig`` and ``weight_mask``:
     prune it by :func:`~torch.nn.utils.prune.identity` first.
     """
-    layer, other = (
-        prune.l1_unstructured(nn.Linear(3, 1), "weight", 2),
-        prune.identity(nn.Linear(3, 1), "weight"),
-    )
-    x = torch.rand(3)
+    layer, x = prune.l1_unstructured(nn.Linear(3, 1), "weight", 2), torch.rand(3)
+    other = prune.identity(nn.Linear(3, 1), "weight")
 
     other.load_state_dict(layer.state_dict())
     assert not torch.equal(other.weight, layer.weight)

@@ -29,13 +29,14 @@ def test_scores_count_by_their_absolute_value():
 
     Scores that may be negative have to be shifted first.
     """
-    layer, net = nn.Linear(3, 1), nn.Linear(2, 2)
-
+    layer = nn.Linear(3, 1)
     prune.l1_unstructured(layer, "weight", 1, torch.tensor([[5.0, 7.0, -9.0]]))
-    prune.ln_structured(net, "weight", 1, 2, 0, torch.tensor([[5.0, 5.0], [-9.0, -9.0]]))
-
     assert layer.weight_mask.tolist() == [[0.0, 1.0, 1.0]]
-    assert net.weight_mask.tolist() == [[0.0, 0.0], [1.0, 1.0]]
+
+    for n in (1, 2, float("inf")):
+        net = nn.Linear(2, 2)
+        prune.ln_structured(net, "weight", 1, n, 0, torch.tensor([[5.0, 5.0], [-9.0, -9.0]]))
+        assert net.weight_mask.tolist() == [[0.0, 0.0], [1.0, 1.0]]
 
 
 def test_prune_counts_what_the_mask_has_pruned():

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-SCORES = torch.tensor([[5.0, 1.0, 4.0, 2.0], [3.0, 6.0, 8.0, 7.0]])
+SCORES = torch.tensor([[5.0, 1.0], [4.0, 2.0], [3.0, 6.0], [8.0, 7.0]])
 
 
 @pytest.mark.parametrize("amount", [3, 0.25, 1], ids=["number", "fraction", "one"])
@@ -19,9 +19,9 @@ SCORES = torch.tensor([[5.0, 1.0, 4.0, 2.0], [3.0, 6.0, 8.0, 7.0]])
         (prune.RandomUnstructured, prune.random_unstructured, {}),
         (prune.L1Unstructured, prune.l1_unstructured, {}),
         (prune.L1Unstructured, prune.l1_unstructured, {"importance_scores": SCORES}),
-        (prune.RandomStructured, prune.random_structured, {"dim": 1}),
-        (prune.LnStructured, prune.ln_structured, {"n": 1, "dim": 1}),
-        (prune.LnStructured, prune.ln_structured, {"n": 2, "dim": 1, "importance_scores": SCORES}),
+        (prune.RandomStructured, prune.random_structured, {"dim": 0}),
+        (prune.LnStructured, prune.ln_structured, {"n": 1, "dim": 0}),
+        (prune.LnStructured, prune.ln_structured, {"n": 2, "dim": 0, "importance_scores": SCORES}),
     ],
     ids=["Identity", "random", "L1", "L1 by scores", "channels", "Ln", "Ln by scores"],
 )
@@ -31,7 +31,7 @@ def test_apply_does_what_the_function_does(method, function, options, amount):
     So ``prune.L1Unstructured.apply(layer, "weight", amount=3)`` is ``prune.l1_unstructured``, but returns the
     method instead of the module.
     """
-    one, other = nn.Linear(4, 2), nn.Linear(4, 2)
+    one, other = nn.Linear(2, 4), nn.Linear(2, 4)
     other.load_state_dict(one.state_dict())
     amounts = {} if method is prune.Identity else {"amount": amount}
 

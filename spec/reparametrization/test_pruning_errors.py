@@ -49,7 +49,8 @@ def test_a_number_above_the_size_is_an_error():
         prune.ln_structured(layer, "weight", 7, n=2, dim=1)
 
 
-def test_channels_need_two_dimensions():
+@pytest.mark.parametrize("dim", [0, -1])
+def test_channels_need_two_dimensions(dim):
     """``prune.random_structured`` and ``ln_structured`` raise ``ValueError`` for a 1D tensor such as a
     bias.
     """
@@ -57,9 +58,9 @@ def test_channels_need_two_dimensions():
     told = r"multidimensional tensors\. Found .* torch\.Size\(\[3\]\) with 1 dims"
 
     with pytest.raises(ValueError, match=told):
-        prune.random_structured(layer, "bias", 1, dim=0)
+        prune.random_structured(layer, "bias", 1, dim=dim)
     with pytest.raises(ValueError, match=told):
-        prune.ln_structured(layer, "bias", 1, n=2, dim=0)
+        prune.ln_structured(layer, "bias", 1, n=2, dim=dim)
 
 
 @pytest.mark.parametrize("dim", [2, 3])
@@ -104,12 +105,17 @@ def test_a_failed_second_pruning_drops_the_hook():
     assert prune.is_pruned(layer) is False
 
 
-def test_scores_have_the_shape_of_the_parameter():
+@pytest.mark.parametrize("shape", [(2, 3), (3, 1)])
+def test_scores_have_the_shape_of_the_parameter(shape):
     """``prune.l1_unstructured`` raises ``AssertionError`` if ``importance_scores`` has the wrong shape.
 
     So do ``ln_structured``, and ``apply`` of the two classes.
     """
-    layer, scores, told = nn.Linear(2, 3), torch.rand(2, 3), "importance_scores should have the same shape as"
+    layer, scores, told = (
+        nn.Linear(2, 3),
+        torch.rand(shape),
+        "importance_scores should have the same shape as",
+    )
 
     with pytest.raises(AssertionError, match=told):
         prune.l1_unstructured(layer, "weight", 1, importance_scores=scores)
@@ -122,7 +128,7 @@ def test_scores_have_the_shape_of_the_parameter():
     assert sorted(layer.state_dict()) == ["bias", "weight"]
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (1, 2), (3, 1)])
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2), (3, 1), (2,)])
 def test_a_mask_has_the_shape_of_the_parameter(shape):
     """``prune.custom_from_mask`` raises ``AssertionError`` if the mask has the wrong shape."""
     layer = nn.Linear(2, 3)

@@ -37,8 +37,12 @@ def test_compute_mask_is_abstract():
     class Nothing(prune.BasePruningMethod):
         PRUNING_TYPE = "unstructured"
 
-    with pytest.raises(TypeError, match="compute_mask"):
-        Nothing()
+    class Heir(Nothing):
+        pass
+
+    for method in (Nothing, Heir):
+        with pytest.raises(TypeError, match="compute_mask"):
+            method()
 
 
 def test_arguments_go_to_the_constructor():
@@ -208,7 +212,8 @@ def test_apply_mask_multiplies():
     assert pruned.dtype is torch.bfloat16
 
 
-def test_remove_of_the_method_leaves_the_hook():
+@pytest.mark.parametrize("times", [1, 2], ids=["a method", "a container"])
+def test_remove_of_the_method_leaves_the_hook(times):
     """``BasePruningMethod.remove`` leaves its forward pre-hook on the module: ``module(x)`` raises
     ``AttributeError``.
 
@@ -216,7 +221,8 @@ def test_remove_of_the_method_leaves_the_hook():
     :meth:`BasePruningMethod.remove <torch.nn.utils.prune.BasePruningMethod.remove>`, is what it calls.
     """
     layer = nn.Linear(3, 1)
-    method = prune.Identity.apply(layer, "weight")
+    for _ in range(times):
+        method = prune.Identity.apply(layer, "weight")
 
     assert method.remove(layer) is None
     assert sorted(layer.state_dict()) == ["bias", "weight"]

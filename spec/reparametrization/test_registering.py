@@ -115,7 +115,7 @@ def test_gradients_flow_to_the_original(training):
     layer = nn.Linear(2, 1, bias=False).train(training)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
-
+    register_parametrization(layer, "weight", nn.ReLU())
     layer(torch.tensor([10.0, 100.0])).backward()
 
     assert layer.parametrizations.weight.original.grad.tolist() == [[10.0, 0.0]]
@@ -223,12 +223,12 @@ def test_the_mode_of_the_module_is_passed_on(training):
         assert [module.training for module in chain.modules()] == [training, training]
 
 
-@pytest.mark.parametrize("name", ["weight", "bias"])
+@pytest.mark.parametrize("name", ["weight", "running_mean"])
 def test_is_parametrized_without_a_name(name):
     """:func:`is_parametrized(module) <torch.nn.utils.parametrize.is_parametrized>` returns whether the module
     has any parametrization.
     """
-    layer = nn.Linear(2, 1)
+    layer = nn.BatchNorm1d(2)
 
     assert is_parametrized(layer) is False
     assert is_parametrized(register_parametrization(layer, name, nn.ReLU())) is True
@@ -269,6 +269,7 @@ def test_submodules_do_not_count():
 
     assert is_parametrized(net) is False
     assert is_parametrized(net[0]) is True
+    assert is_parametrized(nn.Sequential(net)) is False
 
 
 @pytest.mark.parametrize("name", ["wieght", "in_features", "scale", "child"])
@@ -320,7 +321,7 @@ def test_to_converts_the_original():
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
-    layer.double()
+    nn.Sequential(layer).double()
     assert layer.parametrizations.weight.original.dtype is torch.float64
     assert layer.weight.dtype is torch.float64
 
@@ -337,6 +338,7 @@ def test_a_frozen_original_gives_a_frozen_tensor():
     layer.requires_grad_(False)
     assert layer.parametrizations.weight.original.requires_grad is False
     assert layer.weight.requires_grad is False
+    assert layer.eval().weight.requires_grad is False
 
 
 def test_a_state_dict_goes_into_a_module_parametrized_alike():

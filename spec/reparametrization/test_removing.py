@@ -62,17 +62,18 @@ def test_the_parameter_is_the_same_object(leave):
     assert list(layer._parameters) == ["bias", "weight"]
 
 
-def test_the_class_is_the_old_one_again():
+@pytest.mark.parametrize("kind", [nn.Linear, type("Own", (nn.Linear,), {})], ids=["Linear", "subclass"])
+def test_the_class_is_the_old_one_again(kind):
     """``remove_parametrizations`` on the last parametrized tensor restores the module's original class."""
-    layer = nn.Linear(2, 1)
+    layer = kind(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
 
     remove_parametrizations(layer, "weight")
-    assert type(layer) is not nn.Linear
+    assert type(layer) is not kind
 
     remove_parametrizations(layer, "bias")
-    assert type(layer) is nn.Linear
+    assert type(layer) is kind
     assert not hasattr(layer, "parametrizations")
     assert list(layer.children()) == []
 
@@ -178,17 +179,20 @@ def test_nothing_to_remove_is_an_error(name):
             remove_parametrizations(module, name)
 
 
-def test_a_removed_one_may_be_registered_again():
+@pytest.mark.parametrize("leave", [True, False])
+def test_a_removed_one_may_be_registered_again(leave):
     """A tensor can be parametrized again after
     :func:`remove_parametrizations <torch.nn.utils.parametrize.remove_parametrizations>`.
     """
     layer = nn.Linear(2, 1)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.Tanh())
-    remove_parametrizations(layer, "weight", leave_parametrized=False)
+    remove_parametrizations(layer, "weight", leave)
+    value = layer.weight.detach().clone()
     register_parametrization(layer, "weight", nn.ReLU())
 
-    assert layer.weight.tolist() == [[2.0, 0.0]]
+    assert torch.equal(layer.weight, value.relu())
+    assert (value.tolist() == [[2.0, -3.0]]) is not leave
 
 
 def test_a_plain_subclass_cannot_be_left_parametrized():

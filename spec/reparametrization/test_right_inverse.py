@@ -121,6 +121,9 @@ def test_assigning_sets_the_original():
     assert layer.parametrizations.weight.original is original
     assert original.tolist() == [[3.0, 5.0]]
     assert layer.weight.tolist() == [[6.0, 10.0]]
+    layer.eval().weight = torch.tensor([[2.0, 4.0]])
+    assert layer.parametrizations.weight.original is original
+    assert original.tolist() == [[1.0, 2.0]]
 
 
 def test_assigning_goes_back_through_all_in_reverse():
@@ -324,7 +327,8 @@ def test_a_frozen_integer_parameter_was_not_split():
         register_parametrization(net, "steps", Sum())
 
 
-def test_assigning_sets_several_originals():
+@pytest.mark.parametrize("trained", [True, False])
+def test_assigning_sets_several_originals(trained):
     """Assigning to a parametrized weight with ``original0`` and ``original1`` sets both and keeps the
     objects.
     """
@@ -336,11 +340,10 @@ def test_assigning_sets_several_originals():
         def right_inverse(self, x):
             return x - 3.0, torch.full_like(x, 3.0)
 
-    layer = register_parametrization(nn.Linear(2, 1, bias=False), "weight", Sum())
+    layer = register_parametrization(nn.Linear(2, 1, bias=False).requires_grad_(trained), "weight", Sum())
     before = list(layer.parameters())
 
     layer.weight = torch.tensor([[10.0, 20.0]])
-
     assert all(after is parameter for after, parameter in zip(layer.parameters(), before, strict=True))
     assert [parameter.tolist() for parameter in before] == [[[7.0, 17.0]], [[3.0, 3.0]]]
 

@@ -224,13 +224,13 @@ def test_at_least_one_iteration(name, number):
         spectral_norm(nn.Linear(2, 3), name, n_power_iterations=number)
 
 
-@pytest.mark.parametrize("name", ["wieght", "in_features"])
+@pytest.mark.parametrize("name", ["wieght", "in_features", "bias"])
 def test_it_needs_a_tensor(name):
     """``parametrizations.spectral_norm`` raises ``ValueError`` for a name that is not a parameter or
     buffer.
     """
     with pytest.raises(ValueError, match=f"has no parameter or buffer with name '{name}'"):
-        spectral_norm(nn.Linear(2, 3), name)
+        spectral_norm(nn.Linear(2, 3, bias=False), name)
 
 
 def test_assigning_sets_the_original():

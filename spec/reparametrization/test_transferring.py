@@ -88,9 +88,12 @@ def test_a_deepcopy_of_the_class_is_used():
         def __deepcopy__(self, memo):
             return "a copy"
 
-    layer = register_parametrization(Own(2, 1), "weight", nn.ReLU())
+    class Heir(Own):
+        pass
 
-    assert copy.deepcopy(layer) == "a copy"
+    for kind in (Own, Heir):
+        layer = register_parametrization(kind(2, 1), "weight", nn.ReLU())
+        assert copy.deepcopy(layer) == "a copy"
 
 
 def test_a_parametrized_module_cannot_be_pickled():
@@ -138,13 +141,14 @@ def test_one_tensor_may_be_transferred():
     assert other.parametrizations.bias.original is layer.parametrizations.bias.original
 
 
-def test_a_missing_parameter_is_made():
+@pytest.mark.parametrize("names", [(), ("bias",)], ids=["all", "one"])
+def test_a_missing_parameter_is_made(names):
     """``transfer_parametrizations_and_params`` creates a parameter that the target module lacks."""
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1, bias=False)
     register_parametrization(layer, "bias", nn.ReLU())
     other._parameters.pop("bias")
 
-    transfer_parametrizations_and_params(layer, other)
+    transfer_parametrizations_and_params(layer, other, *names)
 
     assert other.parametrizations.bias.original is layer.parametrizations.bias.original
     assert torch.equal(other.bias, layer.bias)

@@ -141,6 +141,10 @@ def test_it_loads_the_state_of_the_old_form(name):
     state = old[0].state_dict()
     new[0].load_state_dict(state)
     assert list(state) == list(old[0].state_dict())
+    old = weight_norm(nn.Linear(2, 3), name, None)
+    new = parametrizations.weight_norm(nn.Linear(2, 3), name, None)
+    new.load_state_dict(old.state_dict())
+    assert torch.equal(new.parametrizations[name].original1, getattr(old, f"{name}_v"))
 
 
 @pytest.mark.since("2.1")
