@@ -173,7 +173,8 @@ def _onednn_has_bfloat16() -> bool:
     """Whether layers that torch leaves to oneDNN, such as nn.LSTM, take bfloat16; without oneDNN they do."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return True
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # missing in torch 2.0
+    return ask is not None and bool(ask())
 
 
 @functools.cache

@@ -60,6 +60,7 @@ def test_what_was_appended_to_a_list_of_the_class_was_lost():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.6")
 def test_a_hook_may_store_what_it_sees():
     """``torch.compile(fullgraph=True)`` compiles a submodule's forward hook that stores its output in a dict.
 
@@ -80,6 +81,7 @@ def test_a_hook_may_store_what_it_sees():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
 def test_a_hook_that_asks_whether_it_is_compiled():
     """``torch.compiler.is_compiling()`` is true in a hook that ``torch.compile`` compiles, in every call.
 

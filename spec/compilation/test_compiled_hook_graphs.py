@@ -10,6 +10,7 @@ from torch import nn
 
 @pytest.mark.parametrize("kind", ["register_full_backward_hook", "register_full_backward_pre_hook"])
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
 def test_a_backward_hook_breaks_the_graph(kind):
     """A full backward hook on a submodule breaks the graph of ``torch.compile`` there: it runs eagerly.
 
@@ -59,6 +60,7 @@ def test_a_hooked_layer_of_a_sequential_runs_it_eagerly():
 
 @pytest.mark.parametrize(("compiled_autograd", "number"), [(False, 2), (True, 1)])
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
 def test_other_hooks_break_nothing(compiled_autograd, number):
     """Forward hooks, parameter hooks and backward hooks of the whole module leave ``torch.compile`` one
     graph.
@@ -96,6 +98,7 @@ def test_other_hooks_break_nothing(compiled_autograd, number):
 
 @pytest.mark.parametrize(("place", "number"), [("inner", 1), ("", 2)], ids=["inside", "on it"])
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
 def test_equal_layers_with_hooks(place, number):
     """Layers of one class given to ``torch.compile`` share graphs even if each got a hook of its own inside.
 

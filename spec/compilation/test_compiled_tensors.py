@@ -43,6 +43,7 @@ def test_an_assigned_buffer_stays_a_buffer():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
 def test_another_slice_of_a_buffer_is_followed():
     """A module compiled by ``torch.compile`` uses what a plain tensor attribute holds now, such as a slice.
 
@@ -77,6 +78,7 @@ def test_another_slice_of_a_buffer_is_followed():
 
 @pytest.mark.parametrize("swap", [False, True])
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.15")
 def test_forward_may_cast_a_layer(swap):
     """A ``forward`` compiled by ``torch.compile`` may call ``to`` of a layer, which is cast as without it.
 
@@ -105,6 +107,7 @@ def test_forward_may_cast_a_layer(swap):
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.11")
 def test_compiled_parameters_can_be_swapped(backend):
     """After calls compiled by a backend named to ``torch.compile``, ``swap_tensors`` works on parameters.
 
@@ -122,6 +125,7 @@ def test_compiled_parameters_can_be_swapped(backend):
 
 @pytest.mark.parametrize("clear", [None, True])
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.11")
 def test_a_backend_of_ones_own_keeps_watching(clear):
     """After calls compiled by a function as backend, ``swap_tensors`` raises ``RuntimeError``: a weakref.
 

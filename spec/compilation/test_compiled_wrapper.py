@@ -42,6 +42,7 @@ def test_what_is_registered_stays_with_the_wrapper(register, value):
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
 def test_what_is_assigned_goes_to_the_original():
     """A layer or parameter assigned to the module that ``torch.compile`` returns is put into the original.
 
@@ -60,6 +61,7 @@ def test_what_is_assigned_goes_to_the_original():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
 def test_its_stores_are_empty():
     """``_parameters`` of the module that ``torch.compile`` returns is empty; ``_modules`` has ``_orig_mod``
     only.

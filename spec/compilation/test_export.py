@@ -350,6 +350,7 @@ def test_a_layer_that_is_no_submodule_is_frozen():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
 def test_a_tensor_made_in_forward_is_a_constant():
     """A tensor that ``forward`` creates from numbers is in ``constants`` of ``torch.export.export``, no
     buffer.
@@ -370,6 +371,7 @@ def test_a_tensor_made_in_forward_is_a_constant():
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.14")
 def test_a_foreign_parameter_is_a_constant(strict):
     """``torch.export.export`` makes a constant of a parameter that no submodule holds, such as a global one.
 

@@ -13,6 +13,7 @@ from torch import nn
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
 def test_submodules_come_back():
     """``torch.export.unflatten(program)`` returns a module with the submodules of the original, by name.
 
@@ -32,6 +33,7 @@ def test_submodules_come_back():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
 def test_a_submodule_may_be_exchanged():
     """A submodule of ``torch.export.unflatten(program)`` can be replaced by any other module.
 
@@ -57,6 +59,7 @@ def test_a_submodule_may_be_exchanged():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
 def test_parameters_are_copies():
     """``torch.export.unflatten(program)`` copies parameters and buffers, unlike ``program.module()``.
 
@@ -79,6 +82,7 @@ def test_parameters_are_copies():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
 def test_the_mode_changes_nothing():
     """``eval()`` of ``torch.export.unflatten(program)`` sets ``training``, but dropout drops on.
 
@@ -107,6 +111,7 @@ def test_the_mode_changes_nothing():
 @pytest.mark.needs("compile")
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("between", [0.0, 1.0])
+@pytest.mark.since("2.6")
 def test_a_submodule_that_is_called_twice(strict, between):
     """A layer called twice is one submodule of ``torch.export.unflatten(program)``, which computes as it did.
 
@@ -133,6 +138,7 @@ def test_a_submodule_that_is_called_twice(strict, between):
 
 @pytest.mark.needs("compile")
 @pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.since("2.4")
 def test_a_buffer_goes_into_submodules(strict):
     """``torch.export.unflatten`` hands a buffer of the root on to the submodules that are called with it.
 
@@ -164,6 +170,7 @@ def test_a_buffer_goes_into_submodules(strict):
 
 @pytest.mark.needs("compile")
 @pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.since("2.10")
 def test_lists_of_lists_come_back(strict):
     """``torch.export.unflatten`` keeps the names of layers in nested lists and dicts, and after a slice.
 
@@ -190,6 +197,7 @@ def test_lists_of_lists_come_back(strict):
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
 def test_constants_are_taken_along():
     """``torch.export.unflatten`` takes along tensors that ``forward`` creates, and plain tensor attributes.
 
@@ -212,6 +220,7 @@ def test_constants_are_taken_along():
 
 @pytest.mark.needs("compile")
 @pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.since("2.9")
 def test_ties_come_back(strict):
     """Tied layers are tied in ``torch.export.unflatten(program)``: one ``Parameter`` under both names.
 
@@ -230,6 +239,7 @@ def test_ties_come_back(strict):
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.11")
 def test_keywords_of_a_submodule():
     """In ``torch.export.unflatten(program)`` a submodule takes keyword arguments only if export was told so.
 
@@ -260,6 +270,7 @@ def test_keywords_of_a_submodule():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
 def test_hooks_fire_again():
     """Forward hooks can be registered on submodules of ``torch.export.unflatten(program)``, and fire.
 
@@ -279,6 +290,7 @@ def test_hooks_fire_again():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
 def test_a_name_may_not_be_a_keyword():
     """``torch.export.unflatten`` raises ``SyntaxError`` for a submodule named like a keyword: ``in``,
     ``from``.
@@ -303,6 +315,7 @@ def test_a_name_may_not_be_a_keyword():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.9")
 def test_it_cannot_be_copied():
     """``copy.deepcopy`` and ``pickle`` of ``torch.export.unflatten(program)`` raise ``RuntimeError``.
 

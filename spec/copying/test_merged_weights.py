@@ -65,7 +65,8 @@ def test_parameters_alone_leave_the_statistics():
     assert [first.weight.item(), first.running_mean.item()] == [3.0, 0.0]
 
 
-@pytest.mark.parametrize("assign", [False, pytest.param(True, marks=pytest.mark.since("2.1"))])
+@pytest.mark.parametrize("assign", [False, True])
+@pytest.mark.since("2.1")
 def test_loading_a_mixture_keeps_no_graph(assign):
     """``load_state_dict`` of weights that depend on a coefficient gives the coefficient no gradient.
 

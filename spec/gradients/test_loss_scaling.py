@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 
+@pytest.mark.since("2.3")
 def test_gradients_are_scaled_until_the_step():
     """After ``GradScaler.scale(loss).backward()`` gradients are multiplied by the scale, until ``step``.
 
@@ -30,6 +31,7 @@ def test_gradients_are_scaled_until_the_step():
     assert layer.weight.tolist() == [pytest.approx([before[0][0] - 6.0, before[0][1] - 10.0])]
 
 
+@pytest.mark.since("2.3")
 def test_clipping_comes_after_unscaling():
     """``clip_grad_norm_`` before ``GradScaler.unscale_(optimizer)`` clips gradients times the scale.
 
@@ -51,6 +53,7 @@ def test_clipping_comes_after_unscaling():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.since("2.3")
 def test_parameters_in_float16_are_refused(dtype):
     """``GradScaler.step`` and ``unscale_`` raise ``ValueError`` for gradients of float16 parameters.
 
@@ -71,6 +74,7 @@ def test_parameters_in_float16_are_refused(dtype):
     assert layer.weight.grad.tolist() == [[3.0, 5.0]]
 
 
+@pytest.mark.since("2.3")
 def test_an_infinite_gradient_skips_the_step():
     """If a gradient is infinite or NaN, ``GradScaler.step`` changes no weight, and ``update`` halves the
     scale.
@@ -92,6 +96,7 @@ def test_an_infinite_gradient_skips_the_step():
     assert seen == [(4.0, [1.0, 2.0]), (2.0, [1.0, 2.0]), (2.0, [-2.0, -3.0])]
 
 
+@pytest.mark.since("2.3")
 def test_a_skipped_first_step_makes_the_scheduler_warn():
     """If ``GradScaler`` skips the first step, ``scheduler.step()`` warns that it came before the
     optimizer's.
@@ -110,6 +115,7 @@ def test_a_skipped_first_step_makes_the_scheduler_warn():
     assert scheduler.get_last_lr() == [0.5]
 
 
+@pytest.mark.since("2.3")
 def test_the_scale_grows_after_good_steps():
     """``GradScaler.update`` doubles the scale after ``growth_interval`` steps without a skipped one."""
     weight, seen = nn.Parameter(torch.tensor([1.0, 2.0])), []
@@ -127,6 +133,7 @@ def test_the_scale_grows_after_good_steps():
 
 
 @pytest.mark.parametrize("name", ["unscale_", "step"])
+@pytest.mark.since("2.3")
 def test_each_comes_once_before_an_update(name):
     """``GradScaler.unscale_`` and ``step`` raise ``RuntimeError`` if called twice before ``update()``.
 
@@ -147,6 +154,7 @@ def test_each_comes_once_before_an_update(name):
     call(optimizer)
 
 
+@pytest.mark.since("2.3")
 def test_gradients_add_up_before_unscaling():
     """``backward()`` after ``GradScaler.unscale_`` adds scaled gradients to unscaled ones, without an
     error.
@@ -164,6 +172,7 @@ def test_gradients_add_up_before_unscaling():
     assert weight.grad.tolist() == [3.0 + 24.0, 5.0 + 40.0]
 
 
+@pytest.mark.since("2.3")
 def test_without_gradients_there_is_nothing_to_check():
     """``GradScaler.step`` raises ``AssertionError`` if no parameter of the optimizer has a gradient.
 
@@ -181,6 +190,7 @@ def test_without_gradients_there_is_nothing_to_check():
     assert (weight.tolist(), other.tolist()) == ([-2.0, -3.0], [7.0])
 
 
+@pytest.mark.since("2.3")
 def test_the_loss_has_to_be_scaled_first():
     """``GradScaler.step``, ``unscale_`` and ``update`` raise ``AssertionError`` before the first
     ``scale``.
@@ -193,6 +203,7 @@ def test_the_loss_has_to_be_scaled_first():
             call()
 
 
+@pytest.mark.since("2.3")
 def test_a_disabled_scaler_does_nothing():
     """``GradScaler(enabled=False)`` returns the loss itself, calls ``optimizer.step()`` and saves no state.
 
@@ -211,6 +222,7 @@ def test_a_disabled_scaler_does_nothing():
         torch.amp.GradScaler("cpu").load_state_dict(scaler.state_dict())
 
 
+@pytest.mark.since("2.3")
 def test_the_scale_is_saved():
     """``GradScaler.state_dict()`` holds the scale; a new scaler begins with 65536.
 

@@ -18,6 +18,7 @@ from torch import nn
     ],
     ids=["bias", "norm", "convolution"],
 )
+@pytest.mark.since("2.9")
 def test_only_matrices_are_accepted(layer, size):
     """``torch.optim.Muon`` raises ``ValueError`` unless a parameter is a matrix: for biases, convolutions.
 
@@ -28,6 +29,7 @@ def test_only_matrices_are_accepted(layer, size):
         torch.optim.Muon(layer.parameters())
 
 
+@pytest.mark.since("2.9")
 def test_embeddings_are_accepted():
     """``torch.optim.Muon`` accepts any matrix, also the weight of an ``nn.Embedding`` or of the last layer.
 
@@ -42,6 +44,7 @@ def test_embeddings_are_accepted():
     assert [p is net[1].weight for p in torch.optim.Muon(hidden).param_groups[0]["params"]] == [True]
 
 
+@pytest.mark.since("2.9")
 def test_an_added_group_is_examined_late():
     """``torch.optim.Muon`` examines parameters of ``add_param_group`` only in ``step()``, halfway through.
 

@@ -46,6 +46,7 @@ def test_an_added_group_is_scaled_too(make):
     ],
     ids=["LambdaLR", "MultiplicativeLR", "CyclicLR", "CosineAnnealingWarmRestarts"],
 )
+@pytest.mark.since("2.10")
 def test_an_added_group_is_unknown(make):
     """``LambdaLR`` and ``CyclicLR`` raise ``ValueError`` in ``step()`` after a later ``add_param_group``.
 
@@ -85,6 +86,7 @@ def test_one_cycle_misses_its_entries():
     assert optimizer.param_groups[1]["lr"] == first["lr"]
 
 
+@pytest.mark.since("2.6")
 def test_a_plateau_takes_added_groups():
     """``ReduceLROnPlateau`` reduces a group added later as well, unless ``min_lr`` is a list.
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 
+@pytest.mark.since("2.1")
 def test_a_linear_layer_saves_its_input():
     """``nn.Linear`` saves its input for ``backward()``, and its weight if the input requires grad.
 
@@ -123,6 +124,7 @@ def test_a_stored_output_keeps_its_graph(detached):
     assert [ref() is not None for ref in saved] == [not detached] * 4
 
 
+@pytest.mark.since("2.1")
 def test_evaluation_saves_as_training_does():
     """``net.eval()`` does not stop forward from saving tensors for ``backward()``; ``no_grad`` does."""
     net, seen = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), []

@@ -91,8 +91,7 @@ def test_is_causal_needs_a_mask(layer, hint, inputs):
 
 
 def test_the_function_takes_either():
-    """``F.scaled_dot_product_attention`` with ``is_causal=True`` makes its own mask, where
-    ``MultiheadAttention`` wants one.
+    """``F.scaled_dot_product_attention(is_causal=True)`` makes a mask; ``MultiheadAttention`` needs one.
 
     See :func:`torch.nn.functional.scaled_dot_product_attention` and :issue:`118972`.
     """

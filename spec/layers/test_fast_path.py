@@ -315,6 +315,7 @@ def test_a_bias_without_zeros_is_nan_on_the_fast_path():
     assert layer(x, src_mask=bias).isfinite().all()
 
 
+@pytest.mark.since("2.1")
 def test_decoders_take_no_fast_path_for_float_masks():
     """In ``eval()`` a ``TransformerDecoder`` with float masks computes the same with and without gradients.
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 
+@pytest.mark.since("2.1")
 def test_bce_looks_at_every_value():
     """``BCELoss`` raises ``RuntimeError`` for an input or a target that is not between 0 and 1.
 

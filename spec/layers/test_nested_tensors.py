@@ -213,6 +213,7 @@ def test_an_encoder_did_not_warn():
     assert encoder.enable_nested_tensor is True
 
 
+@pytest.mark.since("2.5")
 def test_a_batch_of_padding_alone():
     """An evaluated ``TransformerEncoder`` that makes nested tensors raises for a batch that is all padding.
 
@@ -234,6 +235,7 @@ def test_a_batch_of_padding_alone():
     assert encoder(x, src_key_padding_mask=some | True).isfinite().all()
 
 
+@pytest.mark.since("2.6")
 def test_nested_tensors_do_not_fit_into_autocast():
     """In ``torch.autocast("cpu")``, ``TransformerEncoder`` raises ``RuntimeError`` once it makes nested
     tensors.

@@ -41,6 +41,7 @@ def test_unequal_gpus_are_told(weak, told, monkeypatch):
         assert "has less than 75% of the memory or cores of GPU 1." in str(warning.message)
 
 
+@pytest.mark.since("2.3")
 def test_other_devices_may_be_unequal(monkeypatch):
     """:class:`~torch.nn.DataParallel` compares CUDA GPUs alone, not devices of another kind such as XPUs."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -174,6 +174,7 @@ def test_reduce_add_checks_only_sizes():
     assert total.tolist() == [2.5, 3.25]
 
 
+@pytest.mark.since("2.11")
 def test_reduce_add_is_for_gpus():
     """:func:`comm.reduce_add <torch.nn.parallel.comm.reduce_add>` raises an error that names the first tensor
     on the CPU.

@@ -89,6 +89,7 @@ def test_forward_itself_gathers_nothing(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
 def test_a_layer_called_past_the_module(ranks):
     """A layer of a ``fully_shard`` module called other than in its forward raises: mixed Tensor and DTensor.
 
@@ -118,6 +119,7 @@ def test_a_layer_called_past_the_module(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
 def test_what_was_not_sharded_stays_plain(ranks):
     """A layer outside of every ``fully_shard``, or assigned later, stays plain; its gradients are not
     reduced.

@@ -104,6 +104,7 @@ def test_each_call_casts(ranks):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.parametrize("together", [True, False], ids=["list", "alone"])
+@pytest.mark.since("2.7")
 def test_an_output_that_is_kept_instead_of_returned(ranks, together):
     """Backward of an output that a ``fully_shard`` module keeps as an attribute raises, if it was resharded.
 
@@ -133,6 +134,7 @@ def test_an_output_that_is_kept_instead_of_returned(ranks, together):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.parametrize("returned", [True, False])
+@pytest.mark.since("2.9")
 def test_a_kept_output_alone_is_not_reduced(ranks, returned):
     """With ``fully_shard([a, b])`` gradients are not reduced unless the loss has an output that was returned.
 

@@ -11,6 +11,7 @@ from torch import nn
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
 def test_layers_are_cut_in_place(ranks):
     """``parallelize_module`` changes the module in place: classes and names stay, parameters are shards.
 
@@ -36,6 +37,7 @@ def test_layers_are_cut_in_place(ranks):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.parametrize("whole", [True, False], ids=["distribute_module", "parallelize_module"])
+@pytest.mark.since("2.11")
 def test_frozen_parameters_stay_frozen(ranks, whole):
     """``parallelize_module`` and ``distribute_module`` keep the ``requires_grad`` of each parameter.
 
@@ -57,6 +59,7 @@ def test_frozen_parameters_stay_frozen(ranks, whole):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.5")
 def test_everything_may_be_replicated(ranks):
     """``distribute_module`` without a ``partition_fn`` makes all parameters and buffers replicas of rank 0's.
 
@@ -83,6 +86,7 @@ def test_everything_may_be_replicated(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.4")
 def test_old_parameters_are_left_behind(ranks):
     """``parallelize_module`` makes new parameters: an earlier optimizer trains nothing, and ties are cut.
 
@@ -107,6 +111,7 @@ def test_old_parameters_are_left_behind(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
 def test_an_unknown_name_only_warns(ranks):
     """``parallelize_module`` leaves out an entry of the plan that names no submodule, with a warning.
 
@@ -131,6 +136,7 @@ def test_an_unknown_name_only_warns(ranks):
 
 @pytest.mark.parametrize("style", ["ColwiseParallel", "RowwiseParallel"])
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.3")
 def test_only_some_layers_can_be_cut(ranks, style):
     """``ColwiseParallel`` and ``RowwiseParallel`` raise ``NotImplementedError`` but for Linear and Embedding.
 
@@ -158,6 +164,7 @@ def test_only_some_layers_can_be_cut(ranks, style):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
 def test_a_module_is_distributed_once(ranks):
     """``parallelize_module`` and ``distribute_module`` raise ``RuntimeError`` for a module a second time.
 
@@ -181,6 +188,7 @@ def test_a_module_is_distributed_once(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
 def test_hooks_see_what_they_come_after(ranks):
     """A forward hook registered before ``parallelize_module`` sees ``DTensor`` outputs, a later one plain
     ones.
@@ -208,6 +216,7 @@ def test_hooks_see_what_they_come_after(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.5")
 def test_a_plain_state_dict_does_not_fit(ranks):
     """``load_state_dict`` of plain tensors raises ``RuntimeError`` after ``parallelize_module``.
 

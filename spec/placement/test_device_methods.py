@@ -106,11 +106,12 @@ def test_an_ipu_that_is_not_there():
 
 @pytest.mark.since("2.14")
 def test_a_backend_of_ones_own_gets_a_method(monkeypatch):
-    """:func:`torch.utils.generate_methods_for_privateuse1_backend` gives every Module a method with the name
-    of the backend.
+    """``generate_methods_for_privateuse1_backend`` gives every Module a method named after the backend.
 
-    It calls the tensor method of that name on parameters and buffers, and returns the module. That method has
-    to be there before, and the function may be called once only: both else raise ``RuntimeError``.
+    The new method calls the tensor method of that name on parameters and buffers, and returns the module.
+    That one has to be there before, and the function may be called once only: else it raises
+    ``RuntimeError``. See
+    :func:`torch.utils.generate_methods_for_privateuse1_backend`.
     """
     name = torch._C._get_privateuse1_backend_name()
     monkeypatch.setattr(nn.Module, name, None, raising=False)

@@ -278,6 +278,7 @@ def test_normalizations_of_float32_with_bfloat16_weights(layer):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.since("2.2")
 def test_batch_norm_of_float32_trains_on_half_inputs(dtype, training, device):
     """``BatchNorm`` in float32 takes half precision inputs; its weights get float32 gradients.
 

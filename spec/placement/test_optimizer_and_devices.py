@@ -107,6 +107,7 @@ def test_loading_leaves_the_step_alone():
     [(False, [torch.float64, torch.int64, torch.float32]), (True, [torch.float32] * 3)],
     ids=["plain", "fused"],
 )
+@pytest.mark.since("2.4")
 def test_fused_optimizers_convert_the_step(fused, loaded):
     """``load_state_dict`` of ``Adam(fused=True)`` makes ``step`` a float32 tensor where the parameter is.
 
@@ -135,6 +136,7 @@ def test_fused_optimizers_convert_the_step(fused, loaded):
     [(torch.float64, torch.float64), (torch.float32, torch.float32), (torch.float16, torch.float32)],
     ids=["double", "float", "half"],
 )
+@pytest.mark.since("2.4")
 def test_the_step_is_counted_in_the_default_dtype(name, default, counted):
     """``step`` of ``Adam`` is float64 if that is the default dtype, else float32, whatever the parameters
     are.

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune, weight_norm
 
 
+@pytest.mark.since("2.3")
 def test_a_weight_norm_without_values():
     """``parametrizations.weight_norm`` and ``spectral_norm`` work for a module on the meta device.
 
@@ -29,6 +30,7 @@ def test_a_weight_norm_without_values():
         torch.testing.assert_close(layer.eval().weight, source.eval().weight)
 
 
+@pytest.mark.since("2.3")
 def test_the_older_weight_stays_behind():
     """With ``torch.nn.utils.weight_norm`` on meta, ``weight`` stays on meta after ``to_empty`` until a call.
 
@@ -47,6 +49,7 @@ def test_the_older_weight_stays_behind():
     assert layer.weight.device.type == "cpu"
 
 
+@pytest.mark.since("2.4")
 def test_an_orthogonal_weight_needs_values():
     """``parametrizations.orthogonal`` of a square weight on the meta device raises ``RuntimeError``.
 
