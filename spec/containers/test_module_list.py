@@ -91,10 +91,10 @@ def test_a_single_module_is_no_iterable(value):
     """
     text = f"^ModuleList.extend should be called with an iterable, but got {type(value).__name__}$"
 
-    with pytest.raises(TypeError, match=text):
-        nn.ModuleList(value)
-    with pytest.raises(TypeError, match=text):
-        nn.ModuleList().extend(value)
+    for add in (nn.ModuleList, nn.ModuleList().extend):
+        with pytest.raises(TypeError, match=text):
+            add(value)
+    assert len(nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Tanh()))) == 2
 
 
 @pytest.mark.parametrize("element", [3, torch.relu, nn.ReLU], ids=["number", "function", "class"])

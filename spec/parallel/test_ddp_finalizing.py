@@ -97,8 +97,9 @@ def test_the_mode_is_set_between_steps(ranks):
     def train(rank):
         model, x = DDP(nn.Linear(1, 1)), torch.tensor([[rank + 1.0]])
         loss = model(x).sum()
-        with pytest.raises(RuntimeError, match="cannot be called after forward"):
-            model.require_manual_backward_finalization = True
+        for mode in (True, False):
+            with pytest.raises(RuntimeError, match="cannot be called after forward"):
+                model.require_manual_backward_finalization = mode
         loss.backward()
         model.require_manual_backward_finalization = True
         model(x).sum().backward()

@@ -31,9 +31,13 @@ def test_a_missing_attribute():
 
     So ``hasattr`` and a default for ``getattr`` work as for any other object.
     """
-    net = nn.Linear(2, 3)
 
-    with pytest.raises(AttributeError, match=r"^'Linear' object has no attribute 'wieght'$"):
+    class Layer(nn.Linear):
+        pass
+
+    net = Layer(2, 3)
+
+    with pytest.raises(AttributeError, match=r"^'Layer' object has no attribute 'wieght'$"):
         net.wieght  # noqa: B018
 
     assert hasattr(net, "weight")
