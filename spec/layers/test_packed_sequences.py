@@ -167,7 +167,7 @@ def test_a_default_device_breaks_packing():
 
     with torch.device("meta"), pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU"):
         pack_sequence(sequences)
-    with torch.device("meta"), pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU"):
+    with torch.device("meta"), pytest.raises(RuntimeError, match=r"'lengths' argument|out of meta tensor"):
         pack_sequence(sequences, enforce_sorted=False)
     with torch.device("meta"), torch.device("cpu"):
         assert pack_sequence(sequences).data.tolist() == [2, 1, 3]
