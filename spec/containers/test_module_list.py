@@ -392,7 +392,7 @@ def test_extending_with_itself_fails():
 
 def test_dir_of_a_list_leaves_numbers_out():
     """``dir()`` of a ``ModuleList`` lists no elements, though ``getattr(layers, "1")`` finds one."""
-    layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
+    layers = nn.ModuleList(nn.ReLU() for _ in range(11))
     layers.tail = nn.GELU()
 
     assert {"tail", "append", "training"} <= set(dir(layers))

@@ -122,6 +122,11 @@ def test_a_failing_property_seems_missing():
         def width(self):
             return self.missing.out_features
 
+    class Child(Net):
+        pass
+
+    with pytest.raises(AttributeError, match=r"^'Child' object has no attribute 'width'$"):
+        Child().width  # noqa: B018
     with pytest.raises(AttributeError, match=r"^'Net' object has no attribute 'width'$") as error:
         Net().width  # noqa: B018
     with pytest.raises(AttributeError, match=r"^'Net' object has no attribute 'missing'$"):
