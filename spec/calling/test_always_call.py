@@ -57,13 +57,18 @@ def test_it_runs_when_a_pre_hook_raises():
     def failing(module, args):
         raise ValueError("pre-hook failed")
 
+    def double(module, args, kwargs):
+        return args, {"more": kwargs["more"] * 2}
+
     identity.register_forward_pre_hook(lambda module, args: args[0] * 10)
+    identity.register_forward_pre_hook(double, with_kwargs=True)
     identity.register_forward_pre_hook(failing)
     identity.register_forward_hook(lambda *given: seen.append(given), always_call=True)
+    identity.register_forward_hook(lambda *given: seen.append(given), always_call=True, with_kwargs=True)
     with pytest.raises(ValueError, match="pre-hook failed"):
-        identity(4)
+        identity(4, more=5)
 
-    assert seen == [(identity, (40,), None)]
+    assert seen == [(identity, (40,), None), (identity, (40,), {"more": 10}, None)]
 
 
 @pytest.mark.since("2.1")

@@ -22,13 +22,14 @@ def test_a_call_runs_forward(requires_grad):
 
     class Scale(nn.Module):
         def forward(self, x, factor):
-            made.append(x * factor)
+            made.append([x * factor, None] if factor < 0 else x * factor)
             return made[-1]
 
     result = Scale()(torch.tensor([2.0, 5.0], requires_grad=requires_grad), 3)
 
     assert [id(output) for output in made] == [id(result)]
     assert result.tolist() == [6.0, 15.0]
+    assert Scale()(torch.tensor([2.0], requires_grad=requires_grad), -1) is made[1]
 
 
 def test_every_argument_is_passed_on():
@@ -41,12 +42,13 @@ def test_every_argument_is_passed_on():
         def forward(self, *args, **kwargs):
             return args, kwargs
 
-    x, y, anything = torch.rand(2, requires_grad=True), torch.rand(2), object()
+    x, y, anything = torch.rand(2, requires_grad=True), torch.rand(2), [3.5]
     args, kwargs = Echo()(x, y, anything, None, scale=x, flag=False)
 
     assert args[0] is x
     assert args[1] is y
-    assert args[2:] == (anything, None)
+    assert args[2] is anything
+    assert args[3:] == (None,)
     assert list(kwargs) == ["scale", "flag"]
     assert kwargs["scale"] is x
     assert kwargs["flag"] is False

@@ -224,10 +224,11 @@ def test_it_fires_without_needy_inputs():
     layer = nn.Linear(2, 1)
     seen = []
     layer.register_full_backward_pre_hook(lambda module, grad_output: seen.append(grad_output[0].tolist()))
+    layer.register_full_backward_pre_hook(lambda module, _: seen.append("second"))
     (layer(torch.rand(1, 2)) * 10).sum().backward()
     (layer(torch.rand(1, 2, requires_grad=True)) * 100).sum().backward()
 
-    assert seen == [[[10.0]], [[100.0]]]
+    assert seen == [[[10.0]], "second", [[100.0]], "second"]
 
 
 @pytest.mark.since("2.14")

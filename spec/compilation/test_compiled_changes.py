@@ -137,6 +137,8 @@ def test_attributes_are_followed(value, of_the_class, inside):
             return x * self.scale
 
     net = Net()
+    if not of_the_class:
+        net.scale = value - 3.0
     compiled = torch.compile(nn.Sequential(net) if inside else net, backend="eager")
     assert compiled(torch.tensor(3.0)).item() == 6.0
     (Net if of_the_class else net).scale = value

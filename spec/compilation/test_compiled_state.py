@@ -17,13 +17,15 @@ def test_every_name_gets_the_prefix():
     with :meth:`Module.compile <torch.nn.Module.compile>`.
     """
     net = nn.Sequential(nn.Linear(2, 3, bias=False))
+    net.register_buffer("scale", torch.rand(2))
 
     compiled = torch.compile(net, backend="eager")
 
-    assert list(compiled.state_dict()) == ["_orig_mod.0.weight"]
+    assert list(compiled.state_dict()) == ["_orig_mod.scale", "_orig_mod.0.weight"]
     assert [name for name, _ in compiled.named_modules()] == ["", "_orig_mod", "_orig_mod.0"]
-    assert list(net.state_dict()) == ["0.weight"]
-    assert compiled.load_state_dict(net.state_dict(), strict=False).missing_keys == ["_orig_mod.0.weight"]
+    assert list(net.state_dict()) == ["scale", "0.weight"]
+    missing = compiled.load_state_dict(net.state_dict(), strict=False).missing_keys
+    assert missing == ["_orig_mod.scale", "_orig_mod.0.weight"]
 
 
 @pytest.mark.needs("compile")

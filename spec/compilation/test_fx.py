@@ -277,13 +277,14 @@ def test_hooks_of_modules_taken_apart_are_lost():
 
     net = nn.Sequential(Block())
     for name, module in net.named_modules():
+        module.register_forward_pre_hook(lambda _, args, name=name: calls.append(f"into {name}"))
         module.register_forward_hook(lambda _, args, output, name=name: calls.append(name) or output * 10)
 
     traced = fx.symbolic_trace(net)
-    assert calls == ["0"]
+    assert calls == ["into 0", "0"]
     calls.clear()
     assert traced(torch.tensor(3.0)).item() == 300.0
-    assert calls == ["0.layer"]
+    assert calls == ["into 0.layer", "0.layer"]
     assert net(torch.tensor(3.0)).item() == 3000.0
 
 

@@ -91,14 +91,15 @@ def test_what_hooks_compute_is_recorded():
     """:func:`torch.jit.trace <torch.jit.trace>` records what forward hooks compute, even if the hooks are
     removed later.
     """
-    layer = nn.ReLU()
-    handle = layer.register_forward_hook(lambda module, args, out: out + 5.0)
+    net = nn.Sequential(nn.ReLU())
+    handles = [module.register_forward_hook(lambda _, args, out: out * 3 + 5.0) for module in net.modules()]
 
-    traced = torch.jit.trace(layer, torch.rand(2))
-    handle.remove()
+    traced = torch.jit.trace(net, torch.rand(2))
+    for handle in handles:
+        handle.remove()
 
-    assert layer(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
-    assert traced(torch.tensor([-1.0, 2.0])).tolist() == [5.0, 7.0]
+    assert net(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
+    assert traced(torch.tensor([-1.0, 2.0])).tolist() == [20.0, 38.0]
 
 
 def test_a_scripted_submodule_is_called():

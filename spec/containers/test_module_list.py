@@ -91,10 +91,10 @@ def test_a_single_module_is_no_iterable(value):
     """
     text = f"^ModuleList.extend should be called with an iterable, but got {type(value).__name__}$"
 
-    with pytest.raises(TypeError, match=text):
-        nn.ModuleList(value)
-    with pytest.raises(TypeError, match=text):
-        nn.ModuleList().extend(value)
+    for add in (nn.ModuleList, nn.ModuleList().extend):
+        with pytest.raises(TypeError, match=text):
+            add(value)
+    assert len(nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Tanh()))) == 2
 
 
 @pytest.mark.parametrize("element", [3, torch.relu, nn.ReLU], ids=["number", "function", "class"])
@@ -392,7 +392,7 @@ def test_extending_with_itself_fails():
 
 def test_dir_of_a_list_leaves_numbers_out():
     """``dir()`` of a ``ModuleList`` lists no elements, though ``getattr(layers, "1")`` finds one."""
-    layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
+    layers = nn.ModuleList(nn.ReLU() for _ in range(11))
     layers.tail = nn.GELU()
 
     assert {"tail", "append", "training"} <= set(dir(layers))

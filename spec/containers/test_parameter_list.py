@@ -180,8 +180,9 @@ def test_a_parameter_does_not_give_way_to_a_value():
     parameter = nn.Parameter(torch.rand(4))
     values = nn.ParameterList([torch.rand(2), 7, 8, 9])
 
-    with pytest.raises(TypeError, match="cannot assign 'int' as parameter '0'"):
-        values[0] = 7
+    for other in (7, nn.ReLU()):
+        with pytest.raises(TypeError, match=f"cannot assign '{torch.typename(other)}' as parameter '0'"):
+            values[0] = other
     values[0] = torch.rand(3)
     assert values[0].shape == (3,)
     values[0] = parameter
@@ -326,10 +327,10 @@ def test_it_prints_kind_dtype_and_size():
 
 def test_a_list_of_one_prints_on_one_line():
     """The ``repr`` of a one-element ``ParameterList`` is one line; of an empty one, ``ParameterList()``."""
-    one = nn.ParameterList([torch.rand(2)])
+    texts = [repr(nn.ParameterList(values)) for values in ([], [7], [torch.rand(2)])]
 
-    assert repr(one) == "ParameterList(  (0): Parameter containing: [torch.float32 of size 2])"
-    assert repr(nn.ParameterList()) == "ParameterList()"
+    assert texts[:2] == ["ParameterList()", "ParameterList(  (0): Object of type: int)"]
+    assert texts[2] == "ParameterList(  (0): Parameter containing: [torch.float32 of size 2])"
 
 
 def test_a_plain_tensor_is_printed_as_tensor():

@@ -69,7 +69,9 @@ def test_modules_may_be_added_by_name():
     assert repr(net[1:]) == "Sequential(\n  (head): Tanh()\n)"
 
 
-@pytest.mark.parametrize("layers", [[nn.ReLU()], {"act": nn.ReLU()}], ids=["list", "dict"])
+@pytest.mark.parametrize(
+    "layers", [[nn.ReLU()], {"act": nn.ReLU()}, [], {}], ids=["list", "dict", "no list", "no dict"]
+)
 def test_a_list_or_plain_dict_is_no_module(layers):
     """``nn.Sequential`` raises ``TypeError`` for a list or a plain dict: write ``nn.Sequential(*layers)``.
 

@@ -27,11 +27,11 @@ def test_append_adds_at_the_end():
 
 def test_append_names_by_the_number_of_layers():
     """``Sequential.append`` names the new layer by the number of layers, even if the others have names."""
-    net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("body", nn.Tanh())]))
+    net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("7", nn.Tanh())]))
 
     net.append(nn.GELU())
 
-    assert list(net._modules) == ["stem", "body", "2"]
+    assert list(net._modules) == ["stem", "7", "2"]
 
 
 @pytest.mark.parametrize("value", [torch.rand(2), torch.relu, nn.ReLU], ids=["tensor", "function", "class"])

@@ -171,11 +171,12 @@ def test_outputs_without_a_graph_have_no_gradient():
     assert torch.equal(x.grad, layer.weight)
 
 
-def test_no_grad_builds_no_graph():
+@pytest.mark.parametrize("training", [True, False])
+def test_no_grad_builds_no_graph(training):
     """Under :class:`~torch.no_grad` the output of a module has no ``grad_fn``; its parameters still require
     grad.
     """
-    layer = nn.Linear(2, 1)
+    layer = nn.Linear(2, 1).train(training)
     with torch.no_grad():
         output = layer(torch.rand(1, 2, requires_grad=True))
 

@@ -25,7 +25,7 @@ def test_a_negative_norm_turns_gradients_round():
     assert weight.grad.tolist() == pytest.approx([-6.0, 8.0])
 
 
-@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "together", "one_by_one"])
 def test_a_negative_value_sets_all_elements_to_it(foreach):
     """``clip_grad_value_`` with a negative ``clip_value`` sets every element of a gradient to it.
 

@@ -108,7 +108,7 @@ def test_gradients_are_scaled_by_the_norm_given(foreach):
 
 
 @pytest.mark.since("2.6")
-@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "together", "one_by_one"])
 def test_a_small_norm_scales_nothing_up(foreach):
     """``clip_grads_with_norm_`` changes nothing if ``total_norm`` is at least 0.000001 below ``max_norm``."""
     parameter = nn.Parameter(torch.zeros(2))

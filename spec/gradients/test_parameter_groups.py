@@ -291,10 +291,10 @@ def test_a_parameter_in_two_groups_is_refused():
 
     with pytest.raises(ValueError, match=message):
         SGD([{"params": layer.parameters()}, {"params": [layer.bias]}], lr=0.1)
-    optimizer = SGD([layer.weight], lr=0.1)
+    optimizer = SGD([{"params": [nn.Parameter(torch.rand(2))]}, {"params": [layer.weight]}], lr=0.1)
     with pytest.raises(ValueError, match=message):
         optimizer.add_param_group({"params": [layer.bias, layer.weight]})
-    assert len(optimizer.param_groups) == 1
+    assert len(optimizer.param_groups) == 2
 
 
 @pytest.mark.question("Q111")

@@ -164,6 +164,14 @@ def test_none_is_the_default(owner):
 
     Code that reads ``p.grad`` after it meets ``None``: ask for that, or pass ``set_to_none=False``.
     """
+    layer = nn.Linear(2, 1, bias=False)
+    zero_grad = (
+        layer.zero_grad if owner is nn.Module else torch.optim.SGD(layer.parameters(), lr=0.1).zero_grad
+    )
+    for options, gradient in (({"set_to_none": False}, [[0.0, 0.0]]), ({}, None)):
+        layer.weight.grad = torch.rand(1, 2)
+        zero_grad(**options)
+        assert (layer.weight.grad if gradient is None else layer.weight.grad.tolist()) == gradient
     assert inspect.signature(owner.zero_grad).parameters["set_to_none"].default is True
 
 

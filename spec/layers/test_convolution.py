@@ -244,6 +244,8 @@ def test_the_channels_must_fit():
     """
     with pytest.raises(RuntimeError, match=r"to have 2 channels, but got 3 channels instead"):
         nn.Conv2d(2, 3, 3)(torch.rand(1, 3, 6, 7))
+    with pytest.raises(RuntimeError, match=r"to have 2 channels, but got 3 channels instead"):
+        nn.Conv2d(2, 3, 3)(torch.rand(3, 6, 7))
 
 
 @pytest.mark.claim("N4-14")

@@ -137,15 +137,16 @@ def test_an_empty_bag_gives_zeros(mode):
     assert result.tolist() == [[0.0, 0.0], [-2.0, -20.0], [0.0, 0.0]]
 
 
+@pytest.mark.parametrize(("mode", "first"), [("sum", 3.0), ("mean", 1.5), ("max", 2.0)])
 @pytest.mark.parametrize("offsets", [torch.int32, torch.int64], ids=str)
 @pytest.mark.parametrize("indices", [torch.int32, torch.int64], ids=str)
-def test_indices_and_offsets_may_differ_in_dtype(indices, offsets):
+def test_indices_and_offsets_may_differ_in_dtype(indices, offsets, mode, first):
     """``EmbeddingBag`` accepts int32 ``input`` with int64 ``offsets``, and the reverse."""
-    layer = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum")
+    layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode)
 
     result = layer(torch.tensor([0, 1, 3], dtype=indices), torch.tensor([0, 2], dtype=offsets))
 
-    assert result.tolist() == [[3.0, 30.0], [8.0, 80.0]]
+    assert result.tolist() == [[first, first * 10], [8.0, 80.0]]
 
 
 def test_per_sample_weights_scale_the_rows():

@@ -95,6 +95,8 @@ def test_linear_refuses_another_size():
     """
     with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied .4x5 and 2x3"):
         nn.Linear(2, 3)(torch.rand(4, 5))
+    with pytest.raises(RuntimeError, match=r"1x5 and 2x3|5.*3x2"):
+        nn.Linear(2, 3)(torch.rand(5))
 
 
 @pytest.mark.claim("N4-01")
@@ -172,9 +174,10 @@ def test_bilinear_without_a_second_input():
         layer(torch.rand(4, 2), torch.rand(4, 0))
 
 
-def test_bilinear_without_outputs():
+@pytest.mark.parametrize("bias", [True, False])
+def test_bilinear_without_outputs(bias):
     """An ``nn.Bilinear`` of ``out_features=0`` can be constructed and called: its output is empty."""
-    layer = nn.Bilinear(2, 3, 0)
+    layer = nn.Bilinear(2, 3, 0, bias=bias)
 
     assert layer.weight.shape == (0, 2, 3)
     assert layer(torch.rand(4, 2), torch.rand(4, 3)).shape == (4, 0)

@@ -129,6 +129,7 @@ def test_multi_label_soft_margin_is_one_against_all():
 
     loss = nn.MultiLabelSoftMarginLoss(reduction="none")(x, y)
 
+    assert torch.allclose(nn.MultiLabelSoftMarginLoss()(x[0], y[0]), nn.BCEWithLogitsLoss()(x[0], y[0]))
     assert torch.allclose(loss, nn.BCEWithLogitsLoss(reduction="none")(x, y).mean(1))
 
 

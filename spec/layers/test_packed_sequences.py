@@ -138,6 +138,7 @@ def test_sequences_are_padded():
     sequences = [torch.tensor([1, 2]), torch.tensor([3])]
 
     assert pad_sequence(sequences).tolist() == [[1, 3], [2, 0]]
+    assert pad_sequence([torch.ones(2, 1), torch.ones(1, 1)]).tolist() == [[[1.0], [1.0]], [[1.0], [0.0]]]
     assert pad_sequence(sequences, True, 7.0).tolist() == [[1, 2], [3, 7]]
 
 
@@ -166,6 +167,8 @@ def test_a_default_device_breaks_packing():
 
     with torch.device("meta"), pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU"):
         pack_sequence(sequences)
+    with torch.device("meta"), pytest.raises(RuntimeError, match=r"'lengths' argument|out of meta tensor"):
+        pack_sequence(sequences, enforce_sorted=False)
     with torch.device("meta"), torch.device("cpu"):
         assert pack_sequence(sequences).data.tolist() == [2, 1, 3]
 

@@ -44,6 +44,7 @@ def test_the_first_sequence_says_dtype_and_sizes(recwarn):
 
     assert pad_sequence([integers, fractions]).tolist() == [[1, 3], [2, 0]]
     assert pad_sequence([torch.rand(2, 3), torch.tensor([[5.0]])])[0, 1].tolist() == [5.0, 5.0, 5.0]
+    assert pad_sequence([torch.rand(2, 3), torch.tensor([[5.0]])], True)[1, 0].tolist() == [5.0, 5.0, 5.0]
     assert list(recwarn) == []
     with pytest.raises(RuntimeError, match=r"must match the size of tensor b \(2\)"):
         pad_sequence([torch.rand(2, 3), torch.rand(1, 2)])

@@ -196,13 +196,13 @@ def test_unused_parameters_can_be_looked_for(ranks):
     def train(rank):
         model = DDP(Branches(), find_unused_parameters=True)
         grads, right = [], model.module.right.weight
-        for grad in (None, torch.tensor([[7.0]])):
+        for grad in (None, None, torch.tensor([[7.0]])):
             right.grad = grad
             model(torch.tensor([[rank + 1.0]])).sum().backward()
             grads += [model.module.left.weight.grad.item(), right.grad is grad]
         return [*grads, right.grad.item()]
 
-    assert ranks(train) == [[1.5, True, 3.0, True, 7.0]] * 2
+    assert ranks(train) == [[1.5, True, 3.0, True, 4.5, True, 7.0]] * 2
 
 
 @pytest.mark.needs("distributed")

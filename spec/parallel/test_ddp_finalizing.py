@@ -88,15 +88,16 @@ def test_a_forgotten_finalization_is_told(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_the_mode_is_set_between_steps(ranks):
-    """Setting DDP's ``require_manual_backward_finalization`` between forward and finalization raises.
+    """Changing DDP's ``require_manual_backward_finalization`` between forward and finalization raises.
 
-    The error is ``RuntimeError``. Set it before forward or after ``finalize_backward()``. See
-    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    The error is ``RuntimeError``. Set it before forward or after ``finalize_backward()``; the value that it
+    has already may be set at any time. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def train(rank):
         model, x = DDP(nn.Linear(1, 1)), torch.tensor([[rank + 1.0]])
         loss = model(x).sum()
+        model.require_manual_backward_finalization = False
         with pytest.raises(RuntimeError, match="cannot be called after forward"):
             model.require_manual_backward_finalization = True
         loss.backward()

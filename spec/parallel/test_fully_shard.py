@@ -37,12 +37,13 @@ def test_a_rank_may_keep_nothing(ranks):
     """``fully_shard`` gives the last rank an empty shard if a parameter has fewer rows than ranks."""
 
     def shard(rank):
-        net = nn.Linear(2, 1, bias=False)
+        net = nn.Linear(2, 1)
         nn.init.constant_(net.weight, 4.0)
-        shard = fully_shard(net).weight.to_local()
-        return tuple(shard.shape), shard.tolist()
+        nn.init.constant_(net.bias, 5.0)
+        fully_shard(net)
+        return [(tuple(p.to_local().shape), p.to_local().tolist()) for p in net.parameters()]
 
-    assert ranks(shard) == [((1, 2), [[4.0, 4.0]]), ((0, 2), [])]
+    assert ranks(shard) == [[((1, 2), [[4.0, 4.0]]), ((1,), [5.0])], [((0, 2), []), ((0,), [])]]
 
 
 @pytest.mark.needs("distributed")
@@ -57,12 +58,13 @@ def test_parameters_are_replaced(ranks):
         from torch.distributed.tensor import DTensor
 
         net = nn.Linear(2, 3)
+        net.bias.requires_grad_(False)
         weight = net.weight
         fully_shard(net)
-        kinds = [isinstance(net.weight, kind) for kind in (DTensor, nn.Parameter)]
+        kinds = [isinstance(p, kind) for p in net.parameters() for kind in (DTensor, nn.Parameter)]
         return [(name, tuple(p.shape)) for name, p in net.named_parameters()], kinds, net.weight is weight
 
-    assert ranks(shard) == [([("weight", (3, 2)), ("bias", (3,))], [True, True], False)] * 2
+    assert ranks(shard) == [([("weight", (3, 2)), ("bias", (3,))], [True] * 4, False)] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -234,27 +234,28 @@ def test_at_least_one_input_buffer(ranks, number, error, message):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
-def test_clipping_takes_the_norm_over_all_ranks(ranks):
+@pytest.mark.parametrize(("kind", "size", "clipped"), [(2.0, 3.0, 0.5), (1.0, 6.0, 0.25)])
+def test_clipping_takes_the_norm_over_all_ranks(ranks, kind, size, clipped):
     """``clip_grad_norm_`` clips a ``fully_shard`` module by the norm over all ranks, and returns a DTensor.
 
     Call ``full_tensor()`` on it for the number, on every rank; what one rank has of it may be its own part
     only (:issue:`170862`). See :func:`~torch.nn.utils.clip_grad_norm_`.
     """
 
-    def train(rank):
+    def train(rank, kind):
         from torch.distributed.fsdp import fully_shard
 
         net = fully_shard(nn.Linear(1, 4, bias=False))
         net(torch.tensor([[rank + 1.0]])).sum().backward()
-        norm = nn.utils.clip_grad_norm_(net.parameters(), max_norm=1.0)
+        norm = nn.utils.clip_grad_norm_(net.parameters(), max_norm=1.0, norm_type=kind)
         return (
             type(norm).__name__,
             norm.full_tensor().item(),
             net.weight.grad.full_tensor().flatten().tolist(),
         )
 
-    half = pytest.approx(0.5, rel=1e-4)
-    assert ranks(train) == [("DTensor", pytest.approx(3.0), [half] * 4)] * 2
+    clipped = pytest.approx(clipped, rel=1e-4)
+    assert ranks(train, kind) == [("DTensor", pytest.approx(size), [clipped] * 4)] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -256,18 +256,20 @@ def test_they_are_copies_on_the_whole_mesh(join):
     join("fake", 1, 4)
     _clear_sharding_prop_cache()  # it holds meshes that are gone
     mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
-    other = init_device_mesh("cpu", (2, 2), mesh_dim_names=("x", "y"))
 
-    def wrap(on, *placements):
+    def wrap(on, *placements, shard="dp", **more):
         net = nn.Linear(4, 12, bias=False)
         if on:
             net.weight = nn.Parameter(distribute_tensor(net.weight.detach(), on, placements))
-        return fully_shard(net, mesh=mesh, dp_mesh_dims=DataParallelMeshDims(shard="dp")).weight.placements
+        dims = DataParallelMeshDims(shard=shard, **more)
+        return fully_shard(net, mesh=mesh, dp_mesh_dims=dims).weight.placements
 
     assert str(wrap(mesh, Replicate(), Shard(1))) == "(Shard(dim=0), Shard(dim=1))"
     with pytest.raises(ValueError, match="all parameters must be DTensors on the full SPMD mesh"):
         wrap(None)
     with pytest.raises(ValueError, match=r"Expected Replicate\(\) on DP shard dim 'dp'"):
         wrap(mesh, Shard(0), Replicate())
+    with pytest.raises(ValueError, match=r"Expected Replicate\(\) on DP replicate dim 'tp'"):
+        wrap(mesh, Replicate(), Shard(1), replicate="tp")
     with pytest.raises(ValueError, match="mesh to be the same mesh passed"):
-        wrap(other, Replicate(), Replicate())
+        wrap(init_device_mesh("cpu", (2, 2), mesh_dim_names=("x", "y")), Replicate(), Replicate())

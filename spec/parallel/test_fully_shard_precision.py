@@ -254,6 +254,9 @@ def test_inputs_are_not_overridden(ranks):
         net.register_forward_pre_hook(lambda module, args: seen.append((module.weight.dtype, args[0].dtype)))
         with pytest.raises(RuntimeError, match="must have the same dtype"):
             net(torch.ones(1, 2))
+        net = fully_shard(nn.Linear(2, 3), mp_policy=policy)
+        with pytest.raises(RuntimeError, match="must have the same dtype"):
+            net(input=torch.ones(1, 2))
         return seen
 
     assert ranks(run) == [[(torch.float32, torch.bfloat16)]] * 2

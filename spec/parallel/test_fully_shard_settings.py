@@ -238,14 +238,15 @@ def test_the_storage_can_be_kept(ranks):
     def run(rank):
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Linear(4, 4, bias=False))
+        layer = fully_shard(nn.Linear(4, 4, bias=False))
+        net = fully_shard(nn.Sequential(layer))
         net.set_keep_unsharded_storage(True)
-        net.unshard()
-        weight, place = net.weight, net.weight.data_ptr()
-        net.reshard()
+        layer.unshard()
+        weight, place = layer.weight, layer.weight.data_ptr()
+        layer.reshard()
         size = weight.untyped_storage().size()
-        net.unshard()
-        return size, net.weight.data_ptr() == place
+        layer.unshard()
+        return size, layer.weight.data_ptr() == place
 
     assert ranks(run) == [(64, True)] * 2
 

@@ -31,13 +31,14 @@ def test_a_vector_has_no_fans(function):
     assert function(layer.weight) is layer.weight
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (4, 3, 2, 2)], ids=str)
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
-def test_an_unknown_mode(function):
+def test_an_unknown_mode(function, shape):
     """``nn.init.kaiming_uniform_`` raises ``ValueError`` for an unknown ``mode``, such as ``fan_avg``."""
     with pytest.raises(
         ValueError, match=r"^Mode fan_avg not supported, please use one of \['fan_in', 'fan_out'\]$"
     ):
-        function(torch.empty(2, 3), mode="Fan_Avg")
+        function(torch.empty(shape), mode="Fan_Avg")
 
 
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])

@@ -63,9 +63,10 @@ def test_constant_and_its_two_short_forms():
         nn.init.constant_(torch.empty(2, 3), 0.25),
         nn.init.ones_(torch.empty(2, 3)),
         nn.init.zeros_(torch.rand(2, 3)),
+        nn.init.ones_(torch.zeros(2, 3, dtype=torch.int64)),
     ]
 
-    assert [t.tolist() for t in filled] == [[[value] * 3] * 2 for value in (0.25, 1.0, 0.0)]
+    assert [t.tolist() for t in filled] == [[[value] * 3] * 2 for value in (0.25, 1.0, 0.0, 1)]
 
 
 def test_uniform_between_zero_and_one():

@@ -111,13 +111,14 @@ def test_a_generator_decides_truncated_values(bounds):
 
 
 @pytest.mark.since("2.2")
-def test_a_generator_goes_on():
+@pytest.mark.parametrize("std", [1.0, 0.5])
+def test_a_generator_goes_on(std):
     """Two calls of ``nn.init.normal_`` with the same ``generator`` draw different values."""
     generator = torch.Generator().manual_seed(5)
 
-    first, second = (nn.init.normal_(torch.empty(3), generator=generator) for _ in range(2))
+    first, second = (nn.init.normal_(torch.empty(3), 0.0, std, generator=generator) for _ in range(2))
     generator.manual_seed(5)
-    again = nn.init.normal_(torch.empty(3), generator=generator)
+    again = nn.init.normal_(torch.empty(3), 0.0, std, generator=generator)
 
     assert first.tolist() != second.tolist()
     assert first.tolist() == again.tolist()

@@ -144,12 +144,13 @@ def test_a_lazy_normalisation_is_not_deep_copied(make):
 
 
 @pytest.mark.question("Q99")
-def test_an_initialised_lazy_normalisation_is_deep_copied():
+@pytest.mark.parametrize("training", [True, False])
+def test_an_initialised_lazy_normalisation_is_deep_copied(training):
     """After its first call an ``nn.LazyBatchNorm1d`` can be deep-copied: it is an ``nn.BatchNorm1d`` then.
 
     So run a lazy network on a dummy batch before it is copied.
     """
-    layer = nn.LazyBatchNorm1d()
+    layer = nn.LazyBatchNorm1d().train(training)
     layer(torch.rand(3, 4))
 
     twin = copy.deepcopy(layer)

@@ -260,7 +260,8 @@ def test_a_fake_parameter_was_cast_in_place():
     assert layer.weight.dtype == torch.float64
 
 
-def test_a_tensor_that_is_no_leaf_can_be_cast():
+@pytest.mark.parametrize("cast", [nn.Module.double, nn.Module.half, lambda layer: layer.to(torch.float64)])
+def test_a_tensor_that_is_no_leaf_can_be_cast(cast):
     """``Module.double`` and other casts convert a non-leaf parameter like any other.
 
     A parameter becomes a non-leaf when it is frozen and changed in place by what requires a gradient.
@@ -268,10 +269,10 @@ def test_a_tensor_that_is_no_leaf_can_be_cast():
     layer = nn.Linear(2, 3).requires_grad_(False)
     layer.weight.mul_(torch.rand(3, 2, requires_grad=True))
 
-    layer.double()
+    cast(layer)
 
     assert layer.weight.is_leaf is False
-    assert layer.weight.dtype == torch.float64
+    assert layer.weight.dtype == (torch.float16 if cast is nn.Module.half else torch.float64)
 
 
 @pytest.mark.question("Q77")

@@ -41,6 +41,7 @@ def test_contiguous_format_goes_back():
 def test_other_dimensions_are_left_alone(kind):
     """``Module.to(memory_format=...)`` does not change tensors that are neither 4-d nor 5-d."""
     net = nn.Sequential(nn.Conv1d(3, 5, 2), nn.Linear(5, 4), nn.BatchNorm1d(4))
+    net.register_buffer("table", torch.rand(2, 3, 4))
     before = {key: (id(value), value.stride()) for key, value in net.state_dict(keep_vars=True).items()}
 
     net.to(memory_format=kind)

@@ -31,9 +31,13 @@ def test_a_missing_attribute():
 
     So ``hasattr`` and a default for ``getattr`` work as for any other object.
     """
-    net = nn.Linear(2, 3)
 
-    with pytest.raises(AttributeError, match=r"^'Linear' object has no attribute 'wieght'$"):
+    class Layer(nn.Linear):
+        pass
+
+    net = Layer(2, 3)
+
+    with pytest.raises(AttributeError, match=r"^'Layer' object has no attribute 'wieght'$"):
         net.wieght  # noqa: B018
 
     assert hasattr(net, "weight")
@@ -118,6 +122,11 @@ def test_a_failing_property_seems_missing():
         def width(self):
             return self.missing.out_features
 
+    class Child(Net):
+        pass
+
+    with pytest.raises(AttributeError, match=r"^'Child' object has no attribute 'width'$"):
+        Child().width  # noqa: B018
     with pytest.raises(AttributeError, match=r"^'Net' object has no attribute 'width'$") as error:
         Net().width  # noqa: B018
     with pytest.raises(AttributeError, match=r"^'Net' object has no attribute 'missing'$"):

@@ -51,8 +51,9 @@ def test_a_layer_as_a_field_comes_too_early():
         def __post_init__(self):
             super().__init__()
 
-    with pytest.raises(AttributeError, match=r"^cannot assign module before Module.__init__\(\) call$"):
-        Net(nn.Linear(2, 1))
+    for layer in (nn.Linear(2, 1), nn.Sequential()):
+        with pytest.raises(AttributeError, match=r"^cannot assign module before Module.__init__\(\) call$"):
+            Net(layer)
 
 
 def test_new_may_initialise():

@@ -23,6 +23,10 @@ def test_a_parameter_is_deleted():
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'bias'"):
         layer(torch.rand(4, 2))
 
+    other = nn.Linear(2, 3)
+    other.bias = None
+    assert list(other._parameters) == ["weight", "bias"]
+
 
 def test_a_buffer_is_deleted():
     """``del layer.running_mean`` removes a buffer from its module."""

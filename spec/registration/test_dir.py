@@ -53,6 +53,7 @@ def test_names_are_sorted():
     """``Module.__dir__()`` returns a sorted list of names."""
     net = nn.Module()
     net.zeta, net.Alpha = nn.Parameter(torch.rand(2)), nn.ReLU()
+    net.register_buffer("beta", torch.rand(2))
     names = net.__dir__()
 
     assert names == sorted(names)

@@ -28,6 +28,7 @@ def test_the_attributes_of_a_new_module():
     names += ["_load_state_dict_pre_hooks", "_load_state_dict_post_hooks"]
     others = {"training": True, "_non_persistent_buffers_set": set(), "_is_full_backward_hook": None}
 
+    assert not hasattr(nn.Module(), "_backend")
     assert vars(nn.Module()) == {**{name: {} for name in names}, **others}
 
 

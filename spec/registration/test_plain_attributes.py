@@ -272,7 +272,10 @@ def test_a_setter_receives_no_module():
         def inner(self, value):
             calls.append(value)
 
-    net = Net()
+    class Child(Net):
+        pass
+
+    net = Child()
     net.inner = "plain"
     net.inner = nn.ReLU()
 

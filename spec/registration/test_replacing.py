@@ -289,20 +289,21 @@ def test_a_name_of_the_class_takes_no_parameter(name):
     assert list(net._parameters) == []
 
 
-def test_a_name_of_the_class_hides_a_module():
+@pytest.mark.parametrize("value", [3, None])
+def test_a_name_of_the_class_hides_a_module(value):
     """A submodule named like a class attribute is registered, but ``net.name`` gives the class attribute.
 
     ``__getattr__`` is asked only when Python finds nothing else.
     """
 
     class Net(nn.Module):
-        depth = 3
+        depth = value
 
     net = Net()
     net.depth = inner = nn.ReLU()
 
     assert [(name, id(m)) for name, m in net.named_children()] == [("depth", id(inner))]
-    assert net.depth == 3
+    assert net.depth is value
 
 
 def test_refusal_empties_the_name():

@@ -166,14 +166,18 @@ def test_the_name_is_not_empty(value):
     assert list(net._modules) == []
 
 
-@pytest.mark.parametrize("name", ["width", "scale", "mean", "forward"])
+@pytest.mark.parametrize("name", ["width", "scale", "mean", "forward", "depth"])
 def test_a_taken_name_is_refused(name):
     """``add_module`` raises ``KeyError`` if the name is already a plain attribute, a parameter or a buffer.
 
     So does a name that the class defines, such as ``forward``. An assignment would replace a plain attribute
     or a buffer.
     """
-    net = nn.Module()
+
+    class Net(nn.Module):
+        depth = 3
+
+    net = Net()
     net.width = 2
     net.scale = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(2))

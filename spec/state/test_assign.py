@@ -229,14 +229,16 @@ def test_shapes_must_agree_when_assigning(assign, strict):
 def test_keys_must_agree_when_assigning():
     """``load_state_dict(strict=False, assign=True)`` leaves missing parameters unchanged."""
     layer = nn.Linear(2, 1)
+    layer.head = nn.PReLU(init=0.75)
     weight = nn.init.constant_(layer.weight, 3.0)
 
     result = layer.load_state_dict({"bias": torch.tensor([5.0])}, strict=False, assign=True)
 
-    assert result == (["weight"], [])
+    assert result == (["weight", "head.weight"], [])
     assert layer.weight is weight
     assert layer.weight.tolist() == [[3.0, 3.0]]
     assert layer.bias.tolist() == [5.0]
+    assert layer.head.weight.tolist() == [0.75]
 
 
 @pytest.mark.since("2.1")
@@ -263,7 +265,12 @@ def test_each_module_is_told_to_assign():
 
     Modules that override ``_load_from_state_dict`` and hooks find it there.
     """
-    seen = []
+    seen, overriding = [], []
+
+    class Own(nn.Module):
+        def _load_from_state_dict(self, state, prefix, data, *rest):
+            overriding.append({**data})
+
     net = nn.Sequential(nn.ReLU())
     for module in net.modules():
         module._register_load_state_dict_pre_hook(
@@ -273,7 +280,9 @@ def test_each_module_is_told_to_assign():
     net.load_state_dict({}, assign=True)
     net.load_state_dict({}, assign=False)
 
+    nn.Sequential(Own()).load_state_dict({}, assign=True)
     told = {"assign_to_params_buffers": True}
+    assert overriding == [told]
     assert seen == [("", told), ("0.", told), ("", {}), ("0.", {})]
 
 

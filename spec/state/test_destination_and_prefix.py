@@ -56,6 +56,10 @@ def test_a_destination_with_metadata_receives_more():
 
     nn.Sequential(nn.ReLU()).state_dict(destination=destination, prefix="net.")
 
+    plain = OrderedDict()
+    nn.Sequential(nn.ReLU()).state_dict(destination=plain)
+
+    assert hasattr(plain, "_metadata") is False
     assert destination._metadata is metadata
     assert metadata == {"other": {"version": 7}, "net": {"version": 1}, "net.0": {"version": 1}}
 

@@ -81,6 +81,7 @@ def test_none_is_an_extra_state_too():
             return None
 
     assert Nothing().state_dict() == {"_extra_state": None}
+    assert nn.Sequential(Nothing()).state_dict() == {"0._extra_state": None}
 
 
 def test_extra_state_is_set_after_the_modules_tensors():

@@ -137,13 +137,15 @@ def test_other_arguments_of_pickle_need_full_loading():
         torch.load(io.BytesIO(file), errors="ignore", weights_only=True)
 
 
-def test_a_pickle_module_allows_everything():
+def test_a_pickle_module_allows_everything(tmp_path):
     """``torch.load(pickle_module=pickle)`` loads with ``weights_only=False``: the file may run any code."""
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
     file.seek(0)
+    (tmp_path / "net.pt").write_bytes(file.getvalue())
 
     assert type(torch.load(file, pickle_module=pickle)) is nn.Linear
+    assert type(torch.load(tmp_path / "net.pt", pickle_module=pickle)) is nn.Linear
 
 
 def test_a_pickle_module_saves_as_well():

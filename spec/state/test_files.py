@@ -31,13 +31,14 @@ def test_a_state_dict_comes_back_as_it_was(tmp_path):
     assert [value.dtype for value in loaded.values()] == [torch.float32] * 4 + [torch.int64]
 
 
-def test_metadata_come_back():
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_metadata_come_back(weights_only):
     """:func:`torch.save` and :func:`torch.load` keep the ``_metadata`` of a state dict."""
     file = io.BytesIO()
     torch.save(nn.Sequential(nn.BatchNorm1d(3)).state_dict(), file)
     file.seek(0)
 
-    loaded = torch.load(file, weights_only=True)
+    loaded = torch.load(file, weights_only=weights_only)
 
     assert loaded._metadata == {"": {"version": 1}, "0": {"version": 2}}
 

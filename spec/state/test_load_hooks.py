@@ -136,6 +136,10 @@ def test_a_load_pre_hook_may_refuse(strict):
     with pytest.raises(RuntimeError, match="too old, convert it first") as caught:
         layer.load_state_dict(layer.state_dict(), strict=strict)
 
+    net = nn.Sequential(layer)
+    with pytest.raises(RuntimeError, match="too old, convert it first"):
+        net.load_state_dict(net.state_dict(), strict=strict)
+
     assert str(caught.value) == "Error(s) in loading state_dict for PReLU:\n\ttoo old, convert it first"
 
 
@@ -244,6 +248,9 @@ def test_a_load_post_hook_is_given_the_keys():
     assert calls == [(layer, (["0.shift"], ["0.bias"]), 0.75)]
     assert calls[0][1].missing_keys == ["0.shift"]
     assert calls[0][1].unexpected_keys == ["0.bias"]
+
+    layer.register_load_state_dict_post_hook(lambda _, keys: keys[0].clear() or keys[1].clear())
+    assert nn.Sequential(layer).load_state_dict(state, strict=True) == ([], [])
 
 
 @pytest.mark.question("Q67")

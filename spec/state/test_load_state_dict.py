@@ -235,7 +235,10 @@ def test_the_given_dict_is_not_changed():
     layer = Renaming(2, 1, bias=False)
     layer.load_state_dict(state)
 
-    assert list(state) == ["w"]
+    plain = dict(state)
+    layer.load_state_dict(plain)
+
+    assert list(plain) == list(state) == ["w"]
     assert state._metadata == {"": {"version": 1, "renamed": True}}
     assert layer.weight.tolist() == [[3.0, 4.0]]
 
@@ -376,6 +379,7 @@ def test_submodules_that_are_none_are_passed_over():
     net = nn.Module()
     net.register_module("head", None)
     net.body = nn.PReLU()
+    net.body.register_module("inner", None)
 
     result = net.load_state_dict({"body.weight": torch.tensor([0.75])})
 

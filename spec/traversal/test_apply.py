@@ -119,6 +119,7 @@ def test_an_empty_slot_is_passed_over():
     net = nn.Module()
     net.add_module("head", None)
     net.tail = nn.ReLU()
+    net.tail.register_module("inner", None)
     calls = []
 
     net.apply(calls.append)

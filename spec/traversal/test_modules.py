@@ -95,7 +95,9 @@ def test_prefix_names_the_root():
     """
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
 
-    assert [name for name, _ in net.named_modules(prefix="body")] == ["body", "body.0", "body.1", "body.1.0"]
+    for once in (True, False):
+        walk = net.named_modules(prefix="body", remove_duplicate=once)
+        assert [name for name, _ in walk] == ["body", "body.0", "body.1", "body.1.0"]
 
 
 @pytest.mark.question("Q13")

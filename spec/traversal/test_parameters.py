@@ -134,6 +134,8 @@ def test_own_parameters_come_first():
     net.inner = nn.Linear(2, 3)
     net.scale = nn.Parameter(torch.rand(2))
 
+    outer = nn.Sequential(net)
+    assert [name for name, _ in outer.named_parameters()] == ["0.scale", "0.inner.weight", "0.inner.bias"]
     assert [name for name, _ in net.named_parameters()] == ["scale", "inner.weight", "inner.bias"]
 
 
@@ -141,9 +143,15 @@ def test_the_walk_goes_depth_first():
     """``named_parameters()`` is depth-first: all of one submodule before the next, in registration order."""
     net = nn.Module()
     net.z = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 4, bias=False))
+    net.z[0].inner = nn.PReLU()
     net.a = nn.Linear(4, 5, bias=False)
 
-    assert [name for name, _ in net.named_parameters()] == ["z.0.weight", "z.1.weight", "a.weight"]
+    assert [name for name, _ in net.named_parameters()] == [
+        "z.0.weight",
+        "z.0.inner.weight",
+        "z.1.weight",
+        "a.weight",
+    ]
 
 
 @pytest.mark.claim("N3-02")
@@ -290,6 +298,7 @@ def test_buffers_are_no_parameters():
     net = nn.Module()
     net.weight = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(3, requires_grad=True))
+    net.register_buffer("cache", torch.rand(3, requires_grad=True), persistent=False)
     net.plain = torch.rand(4, requires_grad=True)
 
     assert [name for name, _ in net.named_parameters()] == ["weight"]

@@ -207,13 +207,18 @@ def test_only_neighbours_are_folded():
 def test_folded_blocks_are_printed_in_full_once():
     """``repr`` of a ``ModuleList`` prints folded blocks of several lines in full once, indented."""
     net = nn.Module()
-    net.layers = nn.ModuleList([nn.Sequential(nn.Tanh(), nn.ReLU()) for _ in range(2)])
+    activations = [nn.Tanh(), nn.Tanh(), nn.ReLU(), nn.ReLU()]
+    net.layers = nn.ModuleList(nn.Sequential(nn.Dropout(0.5), activation) for activation in activations)
 
     assert repr(net) == (
         "Module(\n"
         "  (layers): ModuleList(\n"
         "    (0-1): 2 x Sequential(\n"
-        "      (0): Tanh()\n"
+        "      (0): Dropout(p=0.5, inplace=False)\n"
+        "      (1): Tanh()\n"
+        "    )\n"
+        "    (2-3): 2 x Sequential(\n"
+        "      (0): Dropout(p=0.5, inplace=False)\n"
         "      (1): ReLU()\n"
         "    )\n"
         "  )\n"
