@@ -76,13 +76,13 @@ def test_another_slice_of_a_buffer_is_followed():
     assert len(graphs) == 1
 
 
-@pytest.mark.parametrize("swap", [False, True])
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.15")
-def test_forward_may_cast_a_layer(swap):
-    """A ``forward`` compiled by ``torch.compile`` may call ``to`` of a layer, which is cast as without it.
+def test_forward_may_cast_a_layer():
+    """A ``forward`` compiled by ``torch.compile`` may call ``to`` of a layer while conversions swap
+    parameters.
 
-    So it does with :func:`torch.__future__.set_swap_module_params_on_conversion` (:issue:`145529`). A cast is
+    That is with :func:`torch.__future__.set_swap_module_params_on_conversion` (:issue:`145529`). A cast is
     no part of a graph: with ``fullgraph=True`` it raises ``Unsupported``. See :func:`torch.compile`.
     """
 
@@ -95,7 +95,7 @@ def test_forward_may_cast_a_layer(swap):
             return self.inner.to(x.dtype)(x)
 
     net, x = Net(), torch.rand(1, 2, dtype=torch.float64)
-    torch.__future__.set_swap_module_params_on_conversion(swap)
+    torch.__future__.set_swap_module_params_on_conversion(True)
     try:
         with pytest.raises(torch._dynamo.exc.Unsupported, match=r"Attempted to use `torch\.nn\.Parameter"):
             torch.compile(net, backend="eager", fullgraph=True)(x)
@@ -105,22 +105,22 @@ def test_forward_may_cast_a_layer(swap):
     assert net.inner.weight.dtype == torch.float64
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.11")
-def test_compiled_parameters_can_be_swapped(backend):
+def test_compiled_parameters_can_be_swapped():
     """After calls compiled by a backend named to ``torch.compile``, ``swap_tensors`` works on parameters.
 
     No weak reference is left behind, and the next call computes with what was swapped in (:issue:`186796`).
     See :func:`torch.utils.swap_tensors`.
     """
-    layer, x = nn.Linear(2, 1, bias=False), torch.tensor([[10.0, 100.0]])
-    compiled = torch.compile(layer, backend=backend)
-    compiled(x)
+    for backend in ("eager", "aot_eager"):
+        layer, x = nn.Linear(2, 1, bias=False), torch.tensor([[10.0, 100.0]])
+        compiled = torch.compile(layer, backend=backend)
+        compiled(x)
 
-    assert weakref.getweakrefcount(layer.weight) == 0
-    torch.utils.swap_tensors(layer.weight, nn.Parameter(torch.tensor([[2.0, 3.0]])))
-    assert compiled(x).item() == 320.0
+        assert weakref.getweakrefcount(layer.weight) == 0
+        torch.utils.swap_tensors(layer.weight, nn.Parameter(torch.tensor([[2.0, 3.0]])))
+        assert compiled(x).item() == 320.0
 
 
 @pytest.mark.parametrize("clear", [None, True])

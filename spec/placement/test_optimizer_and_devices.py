@@ -102,42 +102,32 @@ def test_loading_leaves_the_step_alone():
     assert dtypes == {"step": torch.float32, "exp_avg": torch.bfloat16, "exp_avg_sq": torch.bfloat16}
 
 
-@pytest.mark.parametrize(
-    ("fused", "loaded"),
-    [(False, [torch.float64, torch.int64, torch.float32]), (True, [torch.float32] * 3)],
-    ids=["plain", "fused"],
-)
 @pytest.mark.since("2.4")
-def test_fused_optimizers_convert_the_step(fused, loaded):
+def test_fused_optimizers_convert_the_step():
     """``load_state_dict`` of ``Adam(fused=True)`` makes ``step`` a float32 tensor where the parameter is.
 
     Without ``fused`` and ``capturable`` a ``step`` that is a tensor stays as it was saved; a number becomes a
     tensor. So a checkpoint read with ``map_location="cpu"`` serves a fused optimizer on a GPU
     (:issue:`103256`, :pull:`173901`). See :class:`torch.optim.Adam`.
     """
-    layer = nn.Linear(2, 1, bias=False)
-    optimizer = torch.optim.Adam(layer.parameters(), fused=fused)
-    layer(torch.tensor([[1.5, 2.5]])).sum().backward()
-    optimizer.step()
-    state = optimizer.state_dict()
+    plain = [torch.float64, torch.int64, torch.float32]
+    for fused, loaded in [(False, plain), (True, [torch.float32] * 3)]:
+        layer = nn.Linear(2, 1, bias=False)
+        optimizer = torch.optim.Adam(layer.parameters(), fused=fused)
+        layer(torch.tensor([[1.5, 2.5]])).sum().backward()
+        optimizer.step()
+        state, dtypes = optimizer.state_dict(), []
 
-    dtypes = []
-    for step in (torch.tensor(7.0, dtype=torch.float64), torch.tensor(7), 7.0):
-        state["state"][0]["step"] = step
-        optimizer.load_state_dict(state)
-        assert optimizer.state[layer.weight]["step"].item() == 7
-        dtypes.append(optimizer.state[layer.weight]["step"].dtype)
-    assert dtypes == loaded
+        for step in (torch.tensor(7.0, dtype=torch.float64), torch.tensor(7), 7.0):
+            state["state"][0]["step"] = step
+            optimizer.load_state_dict(state)
+            assert optimizer.state[layer.weight]["step"].item() == 7
+            dtypes.append(optimizer.state[layer.weight]["step"].dtype)
+        assert dtypes == loaded
 
 
-@pytest.mark.parametrize("name", ["Adam", "AdamW", "Adagrad", "RMSprop", "NAdam", "Adadelta"])
-@pytest.mark.parametrize(
-    ("default", "counted"),
-    [(torch.float64, torch.float64), (torch.float32, torch.float32), (torch.float16, torch.float32)],
-    ids=["double", "float", "half"],
-)
 @pytest.mark.since("2.4")
-def test_the_step_is_counted_in_the_default_dtype(name, default, counted):
+def test_the_step_is_counted_in_the_default_dtype():
     """``step`` of ``Adam`` is float64 if that is the default dtype, else float32, whatever the parameters
     are.
 
@@ -147,15 +137,24 @@ def test_the_step_is_counted_in_the_default_dtype(name, default, counted):
     layer = nn.Linear(2, 1, bias=False, dtype=torch.float32)
     layer.weight.grad = torch.ones(1, 2)
 
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(default)
-    try:
-        optimizer = getattr(torch.optim, name)(layer.parameters())
-        optimizer.step()
-    finally:
-        torch.set_default_dtype(before)
+    before, counted = torch.get_default_dtype(), []
+    for kind in (
+        torch.optim.Adam,
+        torch.optim.AdamW,
+        torch.optim.Adagrad,
+        torch.optim.RMSprop,
+        torch.optim.NAdam,
+    ):
+        for default in (torch.float64, torch.float32, torch.float16):
+            torch.set_default_dtype(default)
+            try:
+                optimizer = kind(layer.parameters())
+                optimizer.step()
+            finally:
+                torch.set_default_dtype(before)
+            counted.append(optimizer.state[layer.weight]["step"].dtype)
 
-    assert optimizer.state[layer.weight]["step"].dtype == counted
+    assert counted == [torch.float64, torch.float32, torch.float32] * 5
     assert layer.weight.dtype == torch.float32
 
 
