@@ -110,21 +110,20 @@ def test_a_backend_of_ones_own_gets_a_method(monkeypatch):
 
     The new method calls the tensor method of that name on parameters and buffers, and returns the module.
     That one has to be there before, and the function may be called once only: else it raises
-    ``RuntimeError``. See
-    :func:`torch.utils.generate_methods_for_privateuse1_backend`.
+    ``RuntimeError``. See :func:`torch.utils.generate_methods_for_privateuse1_backend`.
     """
     name = torch._C._get_privateuse1_backend_name()
-    monkeypatch.setattr(nn.Module, name, None, raising=False)
-    delattr(nn.Module, name)
     monkeypatch.delattr(torch.Tensor, name, raising=False)
     with pytest.raises(RuntimeError, match=f"torch.Tensor doesn't have the method {name}"):
         torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
 
     monkeypatch.setattr(torch.Tensor, name, lambda tensor, device=None: tensor.to("meta"), raising=False)
     torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
-    net = nn.Sequential(nn.BatchNorm1d(2))
-
-    assert getattr(net, name)() is net
-    assert {str(tensor.device) for tensor in net.state_dict().values()} == {"meta"}
-    with pytest.raises(RuntimeError, match=f"has already been registered with {name}"):
-        torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
+    try:
+        net = nn.Sequential(nn.BatchNorm1d(2))
+        assert getattr(net, name)() is net
+        assert {str(tensor.device) for tensor in net.state_dict().values()} == {"meta"}
+        with pytest.raises(RuntimeError, match=f"has already been registered with {name}"):
+            torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
+    finally:
+        delattr(nn.Module, name)
