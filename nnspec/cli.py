@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Generator, Sequence
 from typing import Any, TextIO
 
-from nnspec.errors import NnspecError, UsageError, importing, shortened
+from nnspec.errors import NnspecError, ensure_folder, importing, shortened
 from nnspec.leaving import ends_despite_threads
 from nnspec.records.files import path_of
 
@@ -102,7 +102,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     options, output = argparse.Namespace(command="", debug=False), sys.stdout
     try:
         _parse(sys.argv[1:] if arguments is None else arguments, options)
-        _ensure_folder()
+        ensure_folder()
         code = _carry_out(options)
         output.flush()
         return code
@@ -153,14 +153,6 @@ def _taken_away_as_interrupted() -> Generator[None, None, None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
-
-
-def _ensure_folder() -> None:
-    """See that there is a folder to work in; without one not even torch can be imported."""
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        raise UsageError("the folder that this was started in is gone; change into another one") from None
 
 
 def _why(error: BaseException) -> tuple[str, int]:

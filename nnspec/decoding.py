@@ -58,6 +58,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
 _BEGINNINGS = {
     "Object missing required field": "lacks",
     "Object contains unknown field": "has an unknown entry",
+    "Expected `str | null`": "expected a text",
     "Expected `object`": "expected a table",
     "Expected `array`": "expected a list",
     "Expected `str`": "expected a text",

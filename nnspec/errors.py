@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Generator
 from types import TracebackType
 
@@ -73,3 +74,15 @@ def shortened(text: str, most: int = 120) -> str:
     """A text, or its beginning and its end, in printable characters."""
     half = most // 2
     return printable(text if len(text) <= most else f"{text[:half]}...{text[-half:]}")
+
+
+def ensure_folder() -> None:
+    """See that there is a folder to work in; without one not even torch can be imported.
+
+    Raises:
+        UsageError: it was taken away.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the folder that this was started in is gone; change into another one") from None

@@ -22,7 +22,7 @@ from nnspec.contract.report import Report
 from nnspec.contract.rule import Rule, load_rules
 from nnspec.contract.target import Target, try_out
 from nnspec.contract.wording import describe, kind_of
-from nnspec.errors import UsageError
+from nnspec.errors import UsageError, ensure_folder, shortened
 from nnspec.running import devices as all_devices
 
 #: What makes a module, or a module that is already made.
@@ -158,7 +158,11 @@ def _target(build: Build, example: object, limit: float | None = None) -> Target
         name = getattr(build, "__name__", repr(build))
         target = Target(name, build, inputs.given(example), source=source_of(build))
     else:
-        raise UsageError(f"{build!r}: is no module, and nothing that makes one")
+        raise UsageError(
+            f"{shortened(repr(build))}: is no module, and nothing that makes one; give a module's class, "
+            "or a function that returns a module"
+        )
+    ensure_folder()
     with as_it_was():
         _ensure_ordinary_tensors()
         try_out(target, limit)
@@ -264,6 +268,8 @@ def parametrize(
     for case in map(_case, cases):
         expected = _reasons(case.expected, "expected")
         name = case.name or getattr(case.build, "__name__", type(case.build).__name__)
+        if not isinstance(name, str):
+            raise UsageError(f"{name!r:.200}: is no name of a case; give a text, or leave it out")
         judged = functools.cache(functools.partial(_target, case.build, case.example))
         for rule in rules.values():
             run = functools.partial(_test, judged, rule, used, expected, strict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -107,7 +108,18 @@ def _read_shape(text: str, where: str) -> Callable[[torch.Generator], torch.Tens
             f"{where}: is no range for {dtype}; write <100 for whole numbers from 0 on, or a range "
             "from the lowest to, not including, the highest: 2,3:float32:-1..1"
         )
+    least, most = _bounds(dtype)
+    if has_range and (low < least or high - 1 > most):
+        raise UsageError(f"{where}: {dtype} holds numbers from {least} to {most}; give a range in it")
     return lambda generator: _draw(shape, dtype, generator, (low, high) if has_range else None)
+
+
+def _bounds(dtype: torch.dtype) -> tuple[float, float]:
+    """Between which numbers a range may lie: those of whole numbers, where torch knows them."""
+    try:
+        return torch.iinfo(dtype).min, torch.iinfo(dtype).max
+    except TypeError:
+        return -math.inf, math.inf
 
 
 def _read_value(text: str, where: str) -> _Maker:
@@ -153,8 +165,9 @@ def returned_by(name: str) -> Callable[[], Inputs]:
         )
 
     def make() -> Inputs:
-        returned = _called(lambda: copy.deepcopy(function()), f"--inputs {name}")
-        return sorted_out(returned, f"--inputs {name}: returned")
+        where = f"--inputs {name}"
+        returned = sorted_out(_called(function, where), f"{where}: returned")
+        return _copied(lambda: copy.deepcopy(returned), f"{where}: what it returned")
 
     return make
 
@@ -169,6 +182,14 @@ def _called(function: Callable[[], object], what: str) -> object:
         raise UsageError(f"{what}: raised: {describe(error)}") from None
 
 
+def _copied(copied: Callable[[], Inputs], what: str) -> Inputs:
+    """A copy of inputs: what a rule does to its own is not seen by the next."""
+    try:
+        return copied()
+    except Exception as error:
+        raise UsageError(f"{what} cannot be copied, and each rule takes a copy: {brief(error)}") from None
+
+
 def given(example: object) -> Callable[[], Inputs]:
     """Makes the inputs that were given as values, or by a function that returns them.
 
@@ -179,7 +200,10 @@ def given(example: object) -> Callable[[], Inputs]:
     if callable(example) and not isinstance(example, (torch.Tensor, tuple, list, dict)):
         return lambda: sorted_out(_called(example, "the example"), "the example: it returned")
     kept = sorted_out(example, "the example is")
-    return lambda: mapped(kept, lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad))
+    return lambda: _copied(
+        lambda: mapped(kept, lambda tensor: tensor.detach().clone().requires_grad_(tensor.requires_grad)),
+        "the example",
+    )
 
 
 def sorted_out(returned: object, what: str) -> Inputs:

@@ -13,7 +13,7 @@ import torch
 import nnspec
 from nnspec.contract.finding import Finding
 from nnspec.contract.rule import Rule
-from nnspec.contract.wording import own_frames
+from nnspec.contract.wording import own_frames, text_of
 from nnspec.errors import UsageError
 
 HOLDS = "holds"
@@ -83,13 +83,13 @@ def is_the_tools(error: BaseException) -> bool:
 
 def _is_refused_by_an_override(error: BaseException) -> bool:
     """Whether a method of nn.Module that a class overrides does not take what that of nn.Module takes."""
-    refused = _REFUSED.match(str(error)) if isinstance(error, TypeError) else None
+    refused = _REFUSED.match(text_of(error)) if isinstance(error, TypeError) else None
     return refused is not None and callable(getattr(torch.nn.Module, refused[1], None))
 
 
 def _hides_a_method(error: BaseException, line: str) -> bool:
     """Whether a line calls a method of nn.Module, and an attribute of the user's is in its place."""
-    if not isinstance(error, TypeError) or not str(error).endswith(" object is not callable"):
+    if not isinstance(error, TypeError) or not text_of(error).endswith(" object is not callable"):
         return False
     return any(callable(getattr(torch.nn.Module, name, None)) for name in _CALLED.findall(line))
 

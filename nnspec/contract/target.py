@@ -21,7 +21,7 @@ from nnspec.contract.inputs import Inputs
 from nnspec.contract.limit import OutOfTime, within
 from nnspec.contract.lookup import find_object
 from nnspec.contract.tree import tensors
-from nnspec.contract.wording import describe, kind_of, own_frames
+from nnspec.contract.wording import describe, kind_of, own_frames, text_of
 from nnspec.contract.zoo import find_model
 from nnspec.errors import UsageError, shortened
 from nnspec.running import isolation
@@ -184,8 +184,14 @@ def _try(target: Target, limit: float | None) -> None:
         raise UsageError(f"{where}: was not built within {limit:g} seconds; give a higher limit") from None
     except BaseException as error:
         raise UsageError(f"{where}: raised when built: {describe(error)}{_hint(error)}") from None
-    _ensure_walks(where, net)
-    _ensure_state(where, net)
+    try:
+        within(limit, lambda: _ensure_walks(where, net))
+        within(limit, lambda: _ensure_state(where, net))
+    except OutOfTime:
+        raise UsageError(
+            f"{where}: a walk through what it holds, or its state_dict(), did not end within {limit:g} "
+            "seconds"
+        ) from None
     if any(tensor.is_meta for tensor in tensors(net).values()):
         raise UsageError(f"{where}: is built on the meta device, without values; build it on the CPU")
     try:
@@ -213,24 +219,25 @@ def _ensure_walks(where: str, net: nn.Module) -> None:
     for name, kind in {"modules": nn.Module, "parameters": torch.Tensor, "buffers": torch.Tensor}.items():
         for walk in (name, f"named_{name}"):
             try:
-                found = list(getattr(net, walk)())
-                found = [value for _, value in found] if walk != name else found
-            except KeyboardInterrupt:
+                for found in getattr(net, walk)():
+                    value = found if walk == name else found[1]
+                    if not isinstance(value, kind):
+                        raise UsageError(
+                            f"{where}: its {walk}() gives {kind_of(value)}; a {kind.__name__} was wanted"
+                        )
+            except (KeyboardInterrupt, OutOfTime, UsageError):
                 raise
             except BaseException as error:
                 raise UsageError(f"{where}: its {walk}() raises: {describe(error)}") from None
-            for value in found:
-                if not isinstance(value, kind):
-                    raise UsageError(
-                        f"{where}: its {walk}() gives {kind_of(value)}; a {kind.__name__} was wanted"
-                    )
 
 
 def _ensure_state(where: str, net: nn.Module) -> None:
     """See that a state dict is one, where there is any: what keeps one from being made is for the rules."""
     try:
         state = net.state_dict()
-    except Exception:
+    except (KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException:
         return
     if not isinstance(state, Mapping):
         raise UsageError(f"{where}: its state_dict() gives {kind_of(state)}; a dict was wanted")
@@ -239,16 +246,22 @@ def _ensure_state(where: str, net: nn.Module) -> None:
 def _hint(error: BaseException) -> str:
     """What to do where not even the first line of the user's own code was reached, or is short of a word."""
     frames = traceback.extract_tb(error.__traceback__)
-    if "before Module.__init__() call" in str(error):
+    text = text_of(error)
+    if "before Module.__init__() call" in text:
         return "\n  call super().__init__() first of all in __init__"
     if own_frames(frames):
         return ""
     if isinstance(error, RecursionError):
         return (
-            "\n  a module that is part of one of its own parts has no end for torch, which walks all parts; "
-            "give the part what it needs when it is called, or keep the whole in a tuple"
+            "\n  torch walks all parts, and found them nested without end, for a module is part of one of "
+            "its own parts, or too deeply; give the part what it needs when it is called, or keep the whole "
+            "in a tuple"
         )
-    if "unhashable type" in str(error):
+    if "can only concatenate str" in text:
+        return "\n  a name under which the module keeps a part is no text; name every part by a text"
+    if "abstract class" in text:
+        return "\n  it cannot be built itself; name a class that has all these methods"
+    if "unhashable type" in text:
         return (
             "\n  a class with an __eq__ of its own has no __hash__, and torch keeps modules in sets; write "
             "__hash__ = torch.nn.Module.__hash__ in it"

@@ -22,7 +22,7 @@ _PYTHON = Path(sysconfig.get_path("stdlib"))
 def describe(error: BaseException) -> str:
     """An error as its author needs it: type, text, and the last line of their own code on its way."""
     line = _last_line(error)
-    text = text_of(error)
+    text = text_of(error) or "without a text"
     most = 10 * LONGEST_TEXT
     text = text if len(text) <= most else f"{text[:most]}..."
     return f"{type(error).__name__}: {text}" + (f"\n  {line}" if line else "")

@@ -43,6 +43,12 @@ def check(options: argparse.Namespace) -> int:
     if not paths:
         raise RecordError(f"{directory}: no records; {record.REMAKE}")
     records, defects = _read(paths)
+    if not options.files:
+        defects += [
+            f"{path}: no record has such a name, so nothing reads it; name it as 2.15.0-cpu.json, or "
+            "take it away"
+            for path in record.strange_files(directory)
+        ]
     awaited: dict[str, list[str]] = {}
     for kept in records:
         explained = specification.explained(kept.device)

@@ -134,3 +134,10 @@ def write(record: Record, directory: Path) -> Path:
 def record_files(directory: Path) -> list[Path]:
     """The files of a folder that are named as records are: by a torch version."""
     return sorted(path for path in directory.glob("*.json") if path.name[:1].isdigit())
+
+
+def strange_files(directory: Path) -> list[Path]:
+    """The files of a folder that nothing here reads: their names are those of no kind of record."""
+    kinds = ("assertions", "bench", "strength")
+    others = [path for path in directory.glob("*.json") if not path.name[:1].isdigit()]
+    return sorted(path for path in others if path.name.partition("-")[0] not in kinds)

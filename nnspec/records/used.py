@@ -33,7 +33,7 @@ def read_uses(folder: Path) -> Uses:
     A file that is no Python is told on standard error and left out.
 
     Raises:
-        UsageError: there is no Python file.
+        UsageError: there is no Python file, or none that can be read as one.
     """
     found = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
     paths = [path for path in found if path.is_file()]
@@ -42,14 +42,18 @@ def read_uses(folder: Path) -> Uses:
             f"{folder}: no Python files here; name a folder or a file of the code that uses torch"
         )
     uses: dict[str, list[Place]] = defaultdict(list)
+    left_out = 0
     for path in paths:
         try:
-            tree = ast.parse(path.read_bytes())
+            tree = ast.parse(path.read_bytes(), filename=path.name)
         except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
-            print(f"note: {path} is left out: {error or 'nested too deeply'}", file=sys.stderr)
+            left_out += 1
+            print(f"note: {path} is left out: {str(error) or 'nested too deeply'}", file=sys.stderr)
             continue
         for name, line in _names(tree):
             uses[name].append(Place(path, line))
+    if left_out == len(paths):
+        raise UsageError(f"{folder}: nothing here can be read as Python; name code that this Python can run")
     return uses
 
 

@@ -165,11 +165,19 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in runtestprotocol(item, log=False, nextitem=nextitem):
         if report.when == "call" or not report.passed:
+            _take_expectation_back(report)
             if is_unwatched:
                 report.keywords = {}
             item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _take_expectation_back(report: pytest.TestReport) -> None:
+    """A clause that is violated fails the run, whether or not an xfail says that this was expected."""
+    outcome = getattr(report, "outcome_of_clause", [None])
+    if vars(report).pop("wasxfail", None) is not None and outcome[0] in FAILURES:
+        report.outcome = "failed"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         raise MutationError(
             f"{kept}: what was judged so far is kept in such a file, and this is none; remove it"
         )
-    progress = Progress(sys.stderr, Words("clauses", "whole", "with an assertion that does not fail"))
+    progress = Progress(sys.stderr, Words("clauses", "whole", "not whole"))
     pattern = options.only or "*"
     session = ClauseSession(
         _read_changes,

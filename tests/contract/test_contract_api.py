@@ -5,6 +5,7 @@ import random
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -113,6 +114,35 @@ def test_all_is_left_as_it_was():
     assert (torch.is_grad_enabled(), torch.get_default_dtype()) == (True, torch.float32)
 
 
+def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    with pytest.raises(UsageError, match="the folder that this was started in is gone"):
+        check(Net, ROWS, only=["modes"])
+
+
+class Unspeakable(TypeError):
+    """An error that cannot say what it is."""
+
+    def __str__(self):
+        raise ValueError("no words")
+
+
+class Stubborn(nn.Linear):
+    """Its mode cannot be set, and it does not say why."""
+
+    def train(self, mode=True):
+        raise Unspeakable
+
+
+def test_an_error_without_words_is_a_finding_as_any_other():
+    report = check(lambda: Stubborn(4, 2), ROWS, only=["modes"])
+
+    assert "Unspeakable: its text cannot be shown" in report.findings[0].cause
+
+
 @pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
 def test_gradients_are_judged_where_none_are_recorded(without):
     with without():
@@ -126,6 +156,8 @@ def test_gradients_are_judged_where_none_are_recorded(without):
     ("build", "example", "options", "message"),
     [
         (3, ROWS, {}, "3: is no module, and nothing that makes one"),
+        ("models:Net", ROWS, {}, "nothing that makes one; give a module's class, or a function that returns"),
+        (Net, (threading.Lock(),), {}, "the example cannot be copied, and each rule takes a copy: TypeError"),
         (Net, 3, {}, "the example is an int; expected a tensor, a tuple or list of positional inputs"),
         (lambda: 3, ROWS, {}, "returns an int, not a torch.nn.Module"),
         (
@@ -161,6 +193,7 @@ def test_a_misuse_is_one_message(build, example, options, message):
     [
         ([Net], "is no case; give a Case, or a tuple of what makes the module, what it is called with"),
         ("ab", "'a': is no case"),
+        ([(Net, ROWS, {}, 3)], "3: is no name of a case; give a text, or leave it out"),
         ([], "no case was given, and nothing would be tested"),
         (None, "None: is no list of cases; give [(Net, example)]"),
         ([(Net, ROWS, ["pickling"])], "expected=['pickling']: give rules with reasons"),

@@ -13,6 +13,8 @@ from nnspec.contract.target import find_target
 from nnspec.errors import UsageError
 
 MODELS = """
+import abc
+
 import torch
 from torch import nn
 
@@ -117,6 +119,42 @@ class Unspeakable(Exception):
 class Speechless(Net):
     def forward(self, x):
         raise Unspeakable
+
+class SpeechlessFromTheStart(Net):
+    def __init__(self):
+        raise Unspeakable
+
+class Silent(Net):
+    def forward(self, x):
+        raise ValueError
+
+class Abstract(Net, abc.ABC):
+    @abc.abstractmethod
+    def loss(self, x):
+        pass
+
+class Numbered(Net):
+    def __init__(self):
+        super().__init__()
+        self._modules[3] = self.inner
+
+def deep():
+    net = nn.Linear(2, 2)
+    for _ in range(1500):
+        net = nn.Sequential(net)
+    return net
+
+class Endless(Net):
+    def named_parameters(self, *args, **kwargs):
+        while True:
+            yield "same", self.inner.weight
+
+class EndsInItsState(Net):
+    def state_dict(self, *args, **kwargs):
+        raise SystemExit(0)
+
+def one_by_one():
+    yield torch.ones(4, 2)
 
 class Wordy(Net):
     def forward(self, x):
@@ -431,6 +469,43 @@ def test_a_part_that_holds_the_whole_is_no_riddle():
     assert message.endswith("give the part what it needs when it is called, or keep the whole in a tuple")
 
 
+def test_parts_nested_too_deeply_are_no_riddle():
+    assert "or too deeply" in refused("models:deep", "4,2")
+
+
+def test_a_part_without_a_name_is_no_riddle():
+    message = refused("models:Numbered", "4,2")
+
+    assert message.startswith("models:Numbered: raised when built: TypeError: can only concatenate str")
+    assert message.endswith("is no text; name every part by a text")
+
+
+def test_an_abstract_class_is_not_asked_for_arguments():
+    message = refused("models:Abstract", "4,2")
+
+    assert message.startswith("models:Abstract: raised when built: TypeError: Can't instantiate")
+    assert message.endswith("it cannot be built itself; name a class that has all these methods")
+
+
+def test_an_error_without_words_while_building():
+    assert refused("models:SpeechlessFromTheStart", "4,2").startswith(
+        "models:SpeechlessFromTheStart: raised when built: Unspeakable: its text cannot be shown\n  models.py"
+    )
+
+
+def test_an_error_with_an_empty_text():
+    assert "on float32 (4, 2): ValueError: without a text\n" in refused("models:Silent", "4,2")
+
+
+def test_a_walk_without_an_end_is_ended():
+    with pytest.raises(UsageError, match=r"did not end within 0\.3 seconds"):
+        find_target("models:Endless", ["4,2"], None, limit=0.3)
+
+
+def test_a_state_that_cannot_be_had_is_for_the_rules():
+    assert find_target("models:EndsInItsState", ["4,2"], None).name == "models:EndsInItsState"
+
+
 def test_an_eq_without_a_hash_is_no_riddle():
     message = refused("models:Equal", "4,2")
 
@@ -472,6 +547,9 @@ def test_a_long_name_is_shown_in_part():
         ("2,3:int64:5..5", "--input 2,3:int64:5..5: is no range for torch.int64"),
         ("x=2y", "--input x=2y: is no shape"),
         ("x=value:y", "--input x=value:y: 'y' is no literal"),
+        ("2,3:int8<1000", "--input 2,3:int8<1000: torch.int8 holds numbers from -128 to 127; give a range"),
+        ("2,3:uint8:-1..5", "--input 2,3:uint8:-1..5: torch.uint8 holds numbers from 0 to 255"),
+        ("2,3:uint4<1000", "--input 2,3:uint4<1000: torch cannot make it: "),
         ("2,3:in64", "--input 2,3:in64: torch has no dtype 'in64'; such as float32, int64 or bool"),
         ("2,3:nn", "--input 2,3:nn: torch has no dtype 'nn'"),
         ("ones:2,3:int64<5", "--input ones:2,3:int64<5: ones have no range; leave out the one or the other"),
@@ -511,8 +589,10 @@ def test_an_input_that_is_named_twice():
         ),
         (
             "models:computed",
-            "--inputs models:computed: raised: RuntimeError: Only Tensors created explicitly",
+            "--inputs models:computed: what it returned cannot be copied, and each rule takes a copy: "
+            "RuntimeError: Only Tensors created explicitly",
         ),
+        ("models:one_by_one", "--inputs models:one_by_one: returned a generator; expected a tensor"),
     ],
 )
 def test_inputs_that_cannot_be_had(name, message):

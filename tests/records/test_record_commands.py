@@ -58,6 +58,13 @@ def test_a_damaged_file_fails_and_the_others_are_checked(project, capsys):
     assert lines[-2].startswith("2 records, 1 defects")
 
 
+def test_a_file_that_nothing_reads_fails(project, capsys):
+    (project / "docs/records/linux-cpu.json").write_text("{}")
+
+    assert main(["check-records"]) == 1
+    assert "linux-cpu.json: no record has such a name, so nothing reads it" in lines_of(capsys)[0]
+
+
 def test_a_row_that_cannot_be_fails(project, capsys):
     rows = {**kept(project).rows}
     rows["mini.small.new"] = Row("holds", rows["mini.small.new"].digest)

@@ -136,6 +136,18 @@ def test_a_file_that_is_no_python_is_left_out_and_told(told, tmp_path, capsys):
     assert "b.py:1" in told_of.out
 
 
+@pytest.mark.parametrize("content", ["def (:\n", "x = " + "-" * 100_000 + "1\n"])
+def test_nothing_that_can_be_read_is_a_mistake(told, tmp_path, capsys, content):
+    (tmp_path / "a.py").write_text(content)
+
+    assert main(["compare", "2.4", "2.5", "--used-in", str(tmp_path / "a.py")]) == 2
+
+    why, error = capsys.readouterr().err.splitlines()
+    assert why.startswith(f"note: {tmp_path / 'a.py'} is left out: ")
+    assert not why.endswith(": ")
+    assert error.endswith("nothing here can be read as Python; name code that this Python can run")
+
+
 def test_a_file_is_read_as_python_reads_it(tmp_path, capsys):
     (tmp_path / "a.py").write_bytes(b"\xef\xbb\xbfx.zero_grad()\n")
     (tmp_path / "b.py").write_bytes(b"# coding: latin-1\nx.state_dict('\xe9')\n")

@@ -242,6 +242,16 @@ def test_skipping_by_hand_is_an_error(run):
     assert result.ret == 1
 
 
+@pytest.mark.parametrize(
+    ("mark", "body"), [("@pytest.mark.xfail\n", "assert 0"), ("", "pytest.xfail('not here')")]
+)
+def test_a_violation_fails_the_run_even_if_it_was_expected(run, mark, body):
+    result = run(f'{mark}def test_a():\n    """It is."""\n    {body}')
+
+    result.stdout.fnmatch_lines(["violated: It is.", "1 clause: 1 violated"])
+    assert result.ret == 1
+
+
 TWO = HOLDS + NEW.replace("{value!r}", '"torch.nn.modules.linear"')
 
 

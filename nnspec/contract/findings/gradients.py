@@ -16,7 +16,7 @@ from nnspec.contract.findings.calling import plain_values
 from nnspec.contract.findings.registration import Uses, is_standard
 from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run, varied
 from nnspec.contract.tree import Build, buffers, dotted, parameters, ready
-from nnspec.contract.wording import brief, count, listed, they
+from nnspec.contract.wording import brief, count, listed, text_of, they
 from nnspec.running import isolation
 
 #: With how many seeds a parameter has to be missed: layers may be left out by chance.
@@ -107,7 +107,7 @@ def _writing(names: list[str]) -> list[str]:
 
 
 def _cure_of_backward(build: Build, example: Example, error: RuntimeError) -> str:
-    if "inplace operation" not in str(error):
+    if "inplace operation" not in text_of(error):
         return "let every output be computed by what backward can go through"
     net = ready(build, example)
     in_place = {path: module for path, module in net.named_modules() if vars(module).get("inplace") is True}
@@ -465,7 +465,7 @@ def after_inference_mode(net: nn.Module, example: Example) -> list[str]:
     try:
         gradients(net, example)
     except RuntimeError as error:
-        if "nference tensor" not in str(error):
+        if "nference tensor" not in text_of(error):
             raise
         return [
             f"after a call under torch.inference_mode() a step of training raises {brief(error)}: what that "

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, differences, kept, run, tensors_in
 from nnspec.contract.tree import buffers, dotted, parameters, tensors
-from nnspec.contract.wording import brief, count, kind_of, listed, they
+from nnspec.contract.wording import brief, count, kind_of, listed, text_of, they
 from nnspec.running import isolation
 
 
@@ -424,7 +424,7 @@ def no_rows_refused(net: nn.Module, example: Example) -> list[str]:
     try:
         run(net, example, lambda tensor: tensor[:0] if tensor.dim() else tensor)
     except Exception as error:
-        if "cannot reshape tensor of 0 elements" in str(error):
+        if "cannot reshape tensor of 0 elements" in text_of(error):
             return [
                 f"with 0 rows it raises {brief(error)}: of nothing torch cannot tell what -1 is; write "
                 "flatten(1) or unflatten(-1, (-1, width)), or the number of columns"

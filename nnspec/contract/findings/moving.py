@@ -22,7 +22,7 @@ from nnspec.contract.findings.registration import is_standard, register
 from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
 from nnspec.contract.tree import Build, buffers, parameters, ready, tensors
-from nnspec.contract.wording import brief, place, they
+from nnspec.contract.wording import brief, place, text_of, they
 from nnspec.running import isolation
 
 #: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.
@@ -294,7 +294,7 @@ def cuda_refused(net: nn.Module) -> list[str]:
         try:
             net.cuda()
         except (AssertionError, RuntimeError) as error:
-            if not {"CUDA", "NVIDIA"} & set(str(error).split()):
+            if not {"CUDA", "NVIDIA"} & set(text_of(error).split()):
                 raise
             return [f"its cuda() asks for a GPU, and there is none: {brief(error)}"]
     return []

@@ -26,7 +26,7 @@ from nnspec.contract.tree import (
     passing,
     tensors,
 )
-from nnspec.contract.wording import brief, kind_of, listed, own_frames, they
+from nnspec.contract.wording import brief, kind_of, listed, own_frames, text_of, they
 
 
 def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
@@ -115,7 +115,7 @@ def not_back_from_file(path: Path, state: Mapping[str, Any]) -> list[str]:
     try:
         back = torch.load(path, weights_only=True)
     except Exception as error:
-        reason = "; ".join(line.strip() for line in str(error).splitlines() if "nsupported" in line)[:200]
+        reason = "; ".join(line.strip() for line in text_of(error).splitlines() if "nsupported" in line)[:200]
         cause = reason.rstrip(".") or brief(error)
         own = [
             f"`{key}`, a {type(value).__name__}"
@@ -145,7 +145,7 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
                 "one place: neither load_state_dict nor an optimizer can write there; use repeat() for "
                 "expand(), or clone() what expand() gives"
             ]
-        reasons = [line.strip() for line in str(error).splitlines()[1:]] or [brief(error)]
+        reasons = [line.strip() for line in text_of(error).splitlines()[1:]] or [brief(error)]
         return [
             f"a fresh build refuses the state dict of another: {' '.join(reasons)[:300].rstrip('.')}; let "
             "saving and loading use the same names and shapes, those of the attributes"

@@ -16,7 +16,7 @@ from nnspec.contract.tree import (
     parameters,
     scatter,
 )
-from nnspec.contract.wording import brief, they
+from nnspec.contract.wording import brief, text_of, they
 
 
 def uncounted(net: nn.Module, example: Example) -> list[str]:
@@ -173,7 +173,7 @@ def refused_under_autocast(net: nn.Module, example: Example) -> list[str]:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             run(net, example)
     except Exception as error:
-        if any(words in str(error) for words in NO_KERNEL):
+        if any(words in text_of(error) for words in NO_KERNEL):
             return []
         return [
             f"under torch.autocast it raises {brief(error)}: there a layer returns another dtype than it is "
