@@ -375,6 +375,17 @@ class SwapsByTranspose(SwapsByReshape):
         return x.transpose(0, 1)
 
 
+class CentersOverTime(Plain):
+    """It takes a mean over the first dimension, and says nowhere that this is time."""
+
+    def forward(self, x):
+        return super().forward(x - x.mean(0, keepdim=True))
+
+
+class CentersOverTimeAndSaysSo(CentersOverTime):
+    batch_first = False
+
+
 class SortsItsRows(Plain):
     """It sorts its rows, and returns them so."""
 
@@ -553,7 +564,7 @@ MINIATURES = [
         PositionsOverTheBatch,
         "rows.rows_are_independent",
         "`output` differs in",
-        "take them along the dimension of time",
+        "dimension of time; if time comes first and rows second, say so: self.batch_first = False",
         PositionsOverTime,
         sequences,
     ),
@@ -592,6 +603,14 @@ MINIATURES = [
         "`output[0]` differs in 2 of 2 values",
         "build it with batch_first=True, or give it x.transpose(0, 1)",
         SwapsByTranspose,
+        sequences,
+    ),
+    Miniature(
+        CentersOverTime,
+        "rows.rows_are_independent",
+        "`output[0]` differs in 10 of 10 values",
+        "if time comes first and rows second, say so: self.batch_first = False",
+        CentersOverTimeAndSaysSo,
         sequences,
     ),
     Miniature(
