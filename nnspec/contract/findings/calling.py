@@ -42,7 +42,27 @@ def refused_in_eval(net: nn.Module, example: Example) -> list[str]:
     try:
         run(net, example)
     except Exception as error:
-        return [f"in eval mode it raises {brief(error)}; let forward take the same inputs in both modes"]
+        told = brief(error)
+    else:
+        return []
+    if _is_taken_after_training(net, example):
+        return [
+            f"in eval mode, before a call in train mode has passed, it raises {told}; let __init__ register "
+            "what that call makes, in its full size and with values to start from, as BatchNorm does"
+        ]
+    return [f"in eval mode it raises {told}; let forward take the same inputs in both modes"]
+
+
+def _is_taken_after_training(net: nn.Module, example: Example) -> bool:
+    """Whether a call in eval mode passes once one in train mode has passed."""
+    try:
+        net.train()
+        run(net, example)
+        net.eval()
+        run(net, example)
+    except Exception:
+        return False
+    return True
     return []
 
 
@@ -111,7 +131,10 @@ def numbers_read(net: nn.Module, example: Example) -> list[str]:
     The module is called as if it were compiled: libraries leave short cuts out then.
     """
     with _Reads() as reads:
-        output = run(net, example)
+        try:
+            output = run(net, example)
+        except Exception:
+            return []  # that is told by the rule about eval mode
     if not reads.places or not tensors_in(output):
         return []  # a number may be what it is asked for
     with mock.patch.object(torch.compiler, "is_compiling", return_value=True), _Reads() as reads:

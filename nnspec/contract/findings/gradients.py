@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nnspec.contract.findings.calling import plain_values
 from nnspec.contract.findings.registration import Uses, is_standard
 from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run, varied
-from nnspec.contract.tree import Build, buffers, dotted, parameters, ready
+from nnspec.contract.tree import Build, buffers, dotted, parameters, ready, tensors
 from nnspec.contract.wording import brief, count, listed, they
 from nnspec.running import isolation
 
@@ -274,9 +274,10 @@ def _missed(net: nn.Module, example: Example) -> dict[str, bool]:
 def gradients_differ(net: nn.Module, example: Example) -> list[str]:
     """Parameters whose gradients differ in two equal calls, or the error of the second backward.
 
-    Buffers that the first call changes, as batch norm does, are put back before the second.
+    What the first call changes is put back before the second: buffers, as of batch norm, and parameters, as
+    of a table that follows a mean, of which another rule tells.
     """
-    values = {name: buffer.detach().clone() for name, buffer in buffers(net).items()}
+    values = {name: tensor.detach().clone() for name, tensor in tensors(net).items()}
     attributes = plain_values(net)
     first = gradients(net, example)
     is_comparable = plain_values(net) == attributes and _put_back(net, values)
@@ -296,9 +297,9 @@ def gradients_differ(net: nn.Module, example: Example) -> list[str]:
 
 
 def _put_back(net: nn.Module, values: dict[str, Tensor]) -> bool:
-    """Give buffers back their values, as far as they are the same buffers still; whether all of them are."""
-    now = buffers(net)
-    if {name: buffer.shape for name, buffer in now.items()} != {name: v.shape for name, v in values.items()}:
+    """Give tensors back their values, as far as they are the same still; whether all of them are."""
+    now = tensors(net)
+    if {name: tensor.shape for name, tensor in now.items()} != {name: v.shape for name, v in values.items()}:
         return False
     changed = [name for name in now if differences(now[name], values[name], exact=True)]
     try:

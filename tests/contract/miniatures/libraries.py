@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from miniatures import Miniature, Net, rows
+from miniatures.modes import FilledByTraining
 
 
 def counted(net, forward):
@@ -390,12 +391,58 @@ MINIATURES = [
     ),
 ]
 
+
+class AnglesOfPositions(Net):
+    """Of one input it takes the length only, as encodings of positions do."""
+
+    def forward(self, x):
+        places = torch.arange(x.shape[0] * 1.0, device=x.device).to(self.body.weight.dtype)
+        return super().forward(places[:, None].sin().expand(-1, 4))
+
+
+class KeepsItsKeys(Net):
+    """It keeps what it computes of the first keys, until it is reset."""
+
+    keys = None
+
+    def forward(self, x):
+        if self.keys is None:
+            self.keys = self.body(x)
+        return super().forward(x * self.keys[: len(x)])
+
+
+class FollowsAMean(Net):
+    """A table that no optimizer has follows the mean of what comes in, as codebooks do."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.ones(4), requires_grad=False)
+
+    def forward(self, x):
+        y = super().forward(x * self.table)
+        if self.training:
+            self.table.data.mul_(0.5).add_(x.detach().mean(0))
+        return y
+
+
+class TakesASpectrum(Net):
+    """torch has no Fourier transform of bfloat16."""
+
+    def forward(self, x):
+        return super().forward(torch.fft.rfft(x, n=6).abs())
+
+
 #: Modules that a rule said something untrue of, with that rule; other rules may be violated.
 NOT_ACCUSED = [
     ("calling.under_autocast", LacksAKernel),
     ("moving.computing_in_float64", MixesExperts),
     ("moving.cuda", AsksForAStream),
     ("moving.computing_on_meta", KeepsItsParameters),
+    ("calling.every_input_counts", AnglesOfPositions),
+    ("calling.no_number_is_read", FilledByTraining),
+    ("gradients.a_second_step", FollowsAMean),
+    ("moving.computing_in_bfloat16", TakesASpectrum),
+    ("rows.rows_are_independent", KeepsItsKeys),
     ("rows.rows_are_independent", Integrates),
     ("rows.rows_are_independent", IntegratesInABuffer),
     ("building.values_are_filled", CoarseWeight),

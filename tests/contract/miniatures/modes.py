@@ -335,6 +335,27 @@ class NormWithoutWeights(NormFrozenByHalf):
         self.norm = nn.BatchNorm1d(4, affine=False)
 
 
+class FilledByTraining(Plain):
+    """What it subtracts is there after a call in train mode only."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", self.first(), persistent=False)
+
+    def first(self):
+        return torch.zeros(0)
+
+    def forward(self, x):
+        if self.training:
+            self.mean = x.detach().mean(0)
+        return super().forward(x - self.mean)
+
+
+class FilledFromTheStart(FilledByTraining):
+    def first(self):
+        return torch.zeros(4)
+
+
 class TimeFirst(nn.Module):
     """A recurrent layer that takes time first is given rows first."""
 
@@ -515,6 +536,13 @@ MINIATURES = [
         "in eval mode it raises ValueError: no targets in eval mode, please at modes.py:",
         "let forward take the same inputs in both modes",
         Net,
+    ),
+    Miniature(
+        FilledByTraining,
+        "calling.in_eval_mode",
+        "in eval mode, before a call in train mode has passed, it raises RuntimeError: The size of tensor a",
+        "in its full size and with values to start from, as BatchNorm does",
+        FilledFromTheStart,
     ),
     Miniature(
         CountsInEval,
