@@ -214,6 +214,8 @@ def _has_lost(tensor: Tensor) -> bool:
     """Whether a tensor has values that are NaN or infinite, as far as it can be told."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
         return False
+    if type(tensor) not in (Tensor, nn.Parameter):
+        return False  # a class of one's own may not know isfinite
     return not bool(tensor.isfinite().all())
 
 

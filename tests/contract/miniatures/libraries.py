@@ -225,7 +225,7 @@ class Coarse(Tensor):
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
-        if getattr(func, "__name__", "") in ("isnan", "ones_like", "equal"):
+        if getattr(func, "__name__", "") in ("isnan", "isfinite", "ones_like", "equal"):
             raise NotImplementedError(func)
         return super().__torch_function__(func, types, args, kwargs or {})
 
@@ -446,5 +446,7 @@ NOT_ACCUSED = [
     ("rows.rows_are_independent", Integrates),
     ("rows.rows_are_independent", IntegratesInABuffer),
     ("building.values_are_filled", CoarseWeight),
+    ("calling.outputs_are_numbers", CoarseWeight),
+    ("moving.float16_keeps_numbers", CoarseWeight),
     ("gradients.zero_grad_clears_all", CoarseWeight),
 ]
