@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from nnspec.contract.findings.calling import plain_values
 from nnspec.contract.findings.registration import Uses, is_standard
@@ -178,6 +179,9 @@ def flat_at_first(step: Step) -> set[str]:
 def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]:
     """Weights whose gradient is zero in two modules, for other inputs and after steps of training too."""
     examples = varied(example)
+    for module in (*net.modules(), *other.modules()):
+        if isinstance(module, _DropoutNd):
+            module.eval()  # what it lets through is a matter of chance
     names = sorted(_flat(net, examples) & _flat(other, examples))
     if not names:
         return []

@@ -425,6 +425,29 @@ class FollowsAMean(Net):
         return y
 
 
+class TellsItsSpread(Net):
+    """It tells what it has seen, in a tensor of another shape than at first."""
+
+    def __init__(self):
+        super().__init__()
+        self.spread = torch.zeros(1)
+
+    def forward(self, x):
+        self.spread = x.detach().std()
+        return super().forward(x)
+
+
+class DropsNearlyAll(Net):
+    """Of one way through it, dropout leaves next to nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.way, self.drop = nn.Linear(4, 4), nn.Dropout(0.9999)
+
+    def forward(self, x):
+        return super().forward(x + self.drop(self.way(x)))
+
+
 class TakesASpectrum(Net):
     """torch has no Fourier transform of bfloat16."""
 
@@ -441,6 +464,8 @@ NOT_ACCUSED = [
     ("calling.every_input_counts", AnglesOfPositions),
     ("calling.no_number_is_read", FilledByTraining),
     ("gradients.a_second_step", FollowsAMean),
+    ("gradients.gradients_are_not_zero", DropsNearlyAll),
+    ("loading.a_load_after_a_call", TellsItsSpread),
     ("moving.computing_in_bfloat16", TakesASpectrum),
     ("rows.rows_are_independent", KeepsItsKeys),
     ("rows.rows_are_independent", Integrates),
