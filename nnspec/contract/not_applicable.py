@@ -21,7 +21,7 @@ from nnspec.contract.findings.modes import no_batch
 from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_in, without_kernel
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.limit import OutOfTime
-from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in
+from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in, varied
 from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
 from nnspec.contract.wording import brief, kind_of, listed, they
 
@@ -70,7 +70,22 @@ def without_batch(build: Build, example: Example) -> list[str]:
     """Why it cannot be said which rows of the inputs belong to which rows of the outputs."""
     net = ready(build, example)
     net.eval()
-    return no_batch(net, example)
+    return no_batch(net, example) or kept_from_the_first_call(build, example)
+
+
+@functools.cache
+def kept_from_the_first_call(build: Build, example: Example) -> list[str]:
+    """That a call computes with what the one before has kept of other inputs, if so."""
+    net, same = ready(build, example), ready(build, example)
+    net.eval(), same.eval()
+    run(net, example)
+    try:
+        after, fresh = (run(one, varied(example)[1]) for one in (net, same))
+    except Exception:
+        return []
+    if not differences(after, fresh):
+        return []
+    return ["with other inputs a second call gives what a first one does not: it takes what that has kept"]
 
 
 @functools.cache
@@ -160,6 +175,7 @@ def forget() -> None:
     for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, sharing):
         remembered.cache_clear()
     without_batch.cache_clear()
+    kept_from_the_first_call.cache_clear()
     wrong_in_float64.cache_clear()
     in_bfloat16.cache_clear()
     changed_by_building.cache_clear()

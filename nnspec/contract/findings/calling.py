@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import gc
@@ -11,7 +12,7 @@ import traceback
 import types
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -42,7 +43,27 @@ def refused_in_eval(net: nn.Module, example: Example) -> list[str]:
     try:
         run(net, example)
     except Exception as error:
-        return [f"in eval mode it raises {brief(error)}; let forward take the same inputs in both modes"]
+        told = brief(error)
+    else:
+        return []
+    if _is_taken_after_training(net, example):
+        return [
+            f"in eval mode, before a call in train mode has passed, it raises {told}; let __init__ register "
+            "what that call makes, in its full size and with values to start from, as BatchNorm does"
+        ]
+    return [f"in eval mode it raises {told}; let forward take the same inputs in both modes"]
+
+
+def _is_taken_after_training(net: nn.Module, example: Example) -> bool:
+    """Whether a call in eval mode passes once one in train mode has passed."""
+    try:
+        net.train()
+        run(net, example)
+        net.eval()
+        run(net, example)
+    except Exception:
+        return False
+    return True
     return []
 
 
@@ -111,10 +132,13 @@ def numbers_read(net: nn.Module, example: Example) -> list[str]:
     The module is called as if it were compiled: libraries leave short cuts out then.
     """
     with _Reads() as reads:
-        output = run(net, example)
+        try:
+            output = run(net, example)
+        except Exception:
+            return []  # that is told by the rule about eval mode
     if not reads.places or not tensors_in(output):
         return []  # a number may be what it is asked for
-    with mock.patch.object(torch.compiler, "is_compiling", return_value=True), _Reads() as reads:
+    with _as_if_compiled(), _Reads() as reads:
         try:
             run(net, example)
         except Exception:
@@ -124,6 +148,14 @@ def numbers_read(net: nn.Module, example: Example) -> list[str]:
         "waits; compute with the tensor, as torch.where does, unless that is meant"
         for where in reads.places
     ]
+
+
+@contextlib.contextmanager
+def _as_if_compiled() -> Iterator[None]:
+    """Let torch.compiler.is_compiling be true, also for who has imported the function itself."""
+    flag = mock.patch.object(torch.compiler, "_is_compiling_flag", new=True, create=True)
+    with flag, mock.patch.object(torch.compiler, "is_compiling", return_value=True):
+        yield
 
 
 class _Reads(TorchFunctionMode):
@@ -175,6 +207,8 @@ def _nans(tensor: Tensor) -> int:
     """How many values of a tensor are NaN, as far as it can be told."""
     if is_lazy(tensor) or tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
         return 0
+    if type(tensor) not in (Tensor, nn.Parameter):
+        return 0  # a class of one's own may not know isnan
     return int(tensor.isnan().sum()) if tensor.is_floating_point() else 0
 
 

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from nnspec.contract.findings.calling import plain_values
 from nnspec.contract.findings.registration import Uses, is_standard
 from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run, varied
-from nnspec.contract.tree import Build, buffers, dotted, parameters, ready
+from nnspec.contract.tree import Build, buffers, dotted, parameters, ready, tensors
 from nnspec.contract.wording import brief, count, listed, text_of, they
 from nnspec.running import isolation
 
@@ -178,6 +179,9 @@ def flat_at_first(step: Step) -> set[str]:
 def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]:
     """Weights whose gradient is zero in two modules, for other inputs and after steps of training too."""
     examples = varied(example)
+    for module in (*net.modules(), *other.modules()):
+        if isinstance(module, _DropoutNd):
+            module.eval()  # what it lets through is a matter of chance
     names = sorted(_flat(net, examples) & _flat(other, examples))
     if not names:
         return []
@@ -274,9 +278,10 @@ def _missed(net: nn.Module, example: Example) -> dict[str, bool]:
 def gradients_differ(net: nn.Module, example: Example) -> list[str]:
     """Parameters whose gradients differ in two equal calls, or the error of the second backward.
 
-    Buffers that the first call changes, as batch norm does, are put back before the second.
+    What the first call changes is put back before the second: buffers, as of batch norm, and parameters, as
+    of a table that follows a mean, of which another rule tells.
     """
-    values = {name: buffer.detach().clone() for name, buffer in buffers(net).items()}
+    values = {name: tensor.detach().clone() for name, tensor in tensors(net).items()}
     attributes = plain_values(net)
     first = gradients(net, example)
     is_comparable = plain_values(net) == attributes and _put_back(net, values)
@@ -296,9 +301,9 @@ def gradients_differ(net: nn.Module, example: Example) -> list[str]:
 
 
 def _put_back(net: nn.Module, values: dict[str, Tensor]) -> bool:
-    """Give buffers back their values, as far as they are the same buffers still; whether all of them are."""
-    now = buffers(net)
-    if {name: buffer.shape for name, buffer in now.items()} != {name: v.shape for name, v in values.items()}:
+    """Give tensors back their values, as far as they are the same still; whether all of them are."""
+    now = tensors(net)
+    if {name: tensor.shape for name, tensor in now.items()} != {name: v.shape for name, v in values.items()}:
         return False
     changed = [name for name in now if differences(now[name], values[name], exact=True)]
     try:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from nnspec.contract.findings.registration import is_standard
-from nnspec.contract.nested import Example, differences, kept, run, tensors_in
+from nnspec.contract.nested import Example, differences, is_floating, kept, run, tensors_in
 from nnspec.contract.tree import buffers, dotted, parameters, tensors
 from nnspec.contract.wording import brief, count, kind_of, listed, text_of, they
 from nnspec.running import isolation
@@ -319,7 +319,7 @@ def rows_dependent(net: nn.Module, same: nn.Module, example: Example) -> list[st
     for (path, output), (_, output_alike) in zip(outputs, alike, strict=False):
         different = differences(output_alike[0], output[0], f"{path}[0]")
         if different and _counts_rows(net, example, path) and not _has_pairs(net, example, path, output):
-            why = _why_dependent(net, output, output_alike[0])
+            why = _why_dependent(net, output, output_alike[0]) + _if_time_is_first(net, example, output)
             sentences.append(f"{different[0]} when the other rows of the batch are others: {why}")
     return sentences or _rows_in_place(net, example, outputs)
 
@@ -370,6 +370,29 @@ def _time_first(net: nn.Module) -> list[str]:
     ]
 
 
+def _if_time_is_first(net: nn.Module, example: Example, output: Tensor) -> str:
+    """What to do if it is time that comes first, where what comes second may as well count rows."""
+    inputs = [tensor for _, tensor in tensors_in(example()) if tensor.dim() > 0]
+    size = output.shape[1] if output.dim() > 1 else 0
+    may_have_time = all(
+        tensor.shape[1:2] == (size,) and (tensor.dim() > 2 or not is_floating(tensor)) for tensor in inputs
+    )
+    if size < 2 or not may_have_time or _time_first(net):
+        return ""
+    try:
+        alike = run(net, example, lambda tensor: _first_column_repeated(tensor, size))
+    except Exception:
+        return ""
+    columns = [tensor[:, 0] for _, tensor in tensors_in(alike) if tensor.shape == output.shape]
+    if all(differences(column, output[:, 0]) for column in columns):
+        return ""
+    return "; if time comes first and rows second, say so: self.batch_first = False"
+
+
+def _first_column_repeated(tensor: Tensor, size: int) -> Tensor:
+    return tensor[:, :1].expand(-1, size, *tensor.shape[2:]).clone() if tensor.dim() else tensor
+
+
 def _rows_in_place(net: nn.Module, example: Example, outputs: list[tuple[str, Tensor]]) -> list[str]:
     """Outputs of rows that change where the rows come in the reverse order."""
     size = _size(example)
@@ -384,6 +407,7 @@ def _rows_in_place(net: nn.Module, example: Example, outputs: list[tuple[str, Te
     return [
         f"{different[0]} when its row comes in another place of the batch: "
         f"{_SORTED if _are_sorted(output_reverse, output) else _time_taken_for_rows(net) or why}"
+        f"{_if_time_is_first(net, example, output)}"
         for (path, output), (_, output_reverse) in zip(outputs, reverse, strict=False)
         if (different := differences(output_reverse.flip(0), output, path))
         and _counts_rows(net, example, path)

@@ -7,7 +7,7 @@ import functools
 import math
 import traceback
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -39,7 +39,12 @@ FACTORIES = (
 
 #: What torch says where it has no kernel for a dtype; the others of an LSTM under autocast, on a CPU without
 #: bfloat16, and of a grouped_mm in float64.
-NO_KERNEL = ("not implemented for", "could not create a primitive", "Expected mat_a to be Float32")
+NO_KERNEL = (
+    "not implemented for",
+    "could not create a primitive",
+    "Expected mat_a to be Float32",
+    "FFT doesn't support tensors of type",
+)
 
 
 def process_settings() -> dict[str, Any]:
@@ -209,6 +214,8 @@ def _has_lost(tensor: Tensor) -> bool:
     """Whether a tensor has values that are NaN or infinite, as far as it can be told."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
         return False
+    if type(tensor) not in (Tensor, nn.Parameter):
+        return False  # a class of one's own may not know isfinite
     return not bool(tensor.isfinite().all())
 
 
@@ -253,13 +260,20 @@ def _cure_of_dtype(net: nn.Module | None, example: Example, dtype: torch.dtype, 
     for names in [[name] for name in called] + [called]:
         if net is None:
             break
-        with _Following(names, dtype):
+        with _Following([getattr(torch, name) for name in names], dtype):
             wrong = _wrong(copy.deepcopy(net), example, dtype)
         if not wrong:
             given = watch.factories[names[0]].get("dtype")
             what = " and ".join(f"torch.{name}" for name in names)
             how = "without dtype=" if given is None else f"with dtype={given}"
             return f"forward calls {what} {how}: give {'it' if len(names) == 1 else 'each'} dtype=x.dtype"
+    for function, (name, given) in watch.casting.items():
+        if net is None:
+            break
+        with _Following([function], dtype):
+            wrong = _wrong(copy.deepcopy(net), example, dtype)
+        if not wrong:
+            return f"forward calls {name} with dtype={given}: write .to(x.dtype) behind it"
     return "take the dtype from the inputs: x.to(y.dtype) for .float()"
 
 
@@ -425,11 +439,14 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self.spared = {id(tensor): tensor for tensor in spared}
         self.factories: dict[str, dict[str, Any]] = {}
+        self.casting: dict[Callable[..., Any], tuple[str, torch.dtype]] = {}
         self.meetings: dict[str, None] = {}
         self.brought: list[tuple[Tensor, str]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if name not in {"to", *FACTORIES} and isinstance(kwargs.get("dtype"), torch.dtype):
+            self.casting.setdefault(func, (name, kwargs["dtype"]))
         if name in FACTORIES and getattr(torch, name, None) is func:
             self.factories.setdefault(name, dict(kwargs))
         elif name not in MEETING_PLACES:
@@ -455,11 +472,11 @@ def _goes_to_cpu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bo
 
 
 class _Following(TorchFunctionMode):
-    """Lets factory functions make their floating tensors in a dtype."""
+    """Lets functions return their floating tensors in a dtype."""
 
-    def __init__(self, names: Iterable[str], dtype: torch.dtype) -> None:
+    def __init__(self, functions: list[Callable[..., Any]], dtype: torch.dtype) -> None:
         super().__init__()
-        self.functions = [getattr(torch, name) for name in names]
+        self.functions = functions
         self.dtype = dtype
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -211,11 +211,19 @@ def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) ->
     ]
 
 
-def stale_after_loading(fresh: nn.Module, net: nn.Module, example: Example) -> list[str]:
-    """That a build which was called before it loads the state of another computes something else."""
+def stale_after_loading(fresh: nn.Module, net: nn.Module, example: Example, own: set[str]) -> list[str]:
+    """That a build which was called before it loads the state of another computes something else.
+
+    Args:
+        fresh: the build, with what it does not register registered.
+        net: the other, likewise.
+        example: makes the inputs.
+        own: the entries of the state dict that the module has by itself.
+    """
     net.eval()
     fresh.eval()
-    before, registered, shapes = set(attributes(fresh)), names(fresh), _shapes(fresh)
+    before, registered = set(attributes(fresh)), names(fresh)
+    shapes = {name: shape for name, shape in _shapes(fresh).items() if name in own}
     with torch.no_grad():
         run(fresh, example)
         if names(fresh) != registered:

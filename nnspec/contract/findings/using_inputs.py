@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +46,22 @@ def _counts_for_nothing(net: nn.Module, example: Example, path: str) -> bool:
             except Exception:
                 return False  # what it may be is for the module to say
             is_tried = True
-    return is_tried
+    return is_tried and not _counts_by_its_shape(net, example, path)
+
+
+def _counts_by_its_shape(net: nn.Module, example: Example, path: str) -> bool:
+    """Whether an output changes with the shape of an input, as the encodings of its positions do."""
+    shape = dict(_inputs(example()))[path].shape
+    for dim, size in enumerate(shape):
+        if size < 2:
+            continue
+        shorter = functools.partial(torch.narrow, dim=dim, start=0, length=size - 1)
+        try:
+            if differences(run(net, _with(example, path, shorter)), run(net, example)):
+                return True
+        except Exception:  # that it has to fit the other inputs says nothing
+            continue
+    return False
 
 
 def _named_inputs(net: nn.Module, example: Example) -> dict[str, str]:

@@ -202,6 +202,7 @@ def test_every_input_counts(build, ready, example, unless):
     A mask that is taken and not used lets everything through.
     """
     unless(not_applicable.unrepeatable(build, example))
+    unless(not_applicable.kept_from_the_first_call(build, example))
 
     yield using_inputs.uncounted(ready(), example)
 

@@ -35,7 +35,7 @@ def test_a_load_after_a_call(build, ready, other, example, unless):
     net, fresh = registration.register(ready()), registration.register(other())
     unless(not_applicable.not_registered(build, example) + state_dicts.not_in_state(net, net.state_dict()))
     unless(state_dicts.not_taken(registration.register(other()), net.state_dict()))
-    found = state_dicts.stale_after_loading(fresh, net, example)
+    found = state_dicts.stale_after_loading(fresh, net, example, set(ready().state_dict()))
     if found:
         unless(gradients.gradients_differ(ready(), example))
         again, fresh = registration.register(ready()), registration.register(other())

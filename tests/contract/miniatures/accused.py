@@ -600,10 +600,24 @@ class LooksUnlessCompiled(Net):
         return super().forward(x.clamp(max=9))
 
 
+class LooksUnlessCompiledByName(Net):
+    """The same, with the function of torch itself, as who writes ``from torch.compiler import`` has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_compiling = torch.compiler.is_compiling
+
+    def forward(self, x):
+        if not self.is_compiling() and bool((x < 9).all()):
+            return super().forward(x)
+        return super().forward(x.clamp(max=9))
+
+
 #: Clean modules that have no twin here: that of :mod:`miniatures.modes`, or of another file, is guilty.
 CLEAN = {
     "table made anew": (TableMadeAnew, rows),
     "a look unless compiled": (LooksUnlessCompiled, rows),
+    "a look unless compiled, by name": (LooksUnlessCompiledByName, rows),
     "expanded buffer": (ExpandedBuffer, rows),
     "complex parameters": (AbsoluteValues, rows),
     "an input of a subclass": (TakesASubclass, subclassed),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from miniatures import Miniature, Net, rows
+from miniatures.modes import FilledByTraining
 
 
 def counted(net, forward):
@@ -224,7 +225,7 @@ class Coarse(Tensor):
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
-        if getattr(func, "__name__", "") in ("isnan", "ones_like", "equal"):
+        if getattr(func, "__name__", "") in ("isnan", "isfinite", "ones_like", "equal"):
             raise NotImplementedError(func)
         return super().__torch_function__(func, types, args, kwargs or {})
 
@@ -390,14 +391,87 @@ MINIATURES = [
     ),
 ]
 
+
+class AnglesOfPositions(Net):
+    """Of one input it takes the length only, as encodings of positions do."""
+
+    def forward(self, x):
+        places = torch.arange(x.shape[0] * 1.0, device=x.device).to(self.body.weight.dtype)
+        return super().forward(places[:, None].sin().expand(-1, 4))
+
+
+class KeepsItsKeys(Net):
+    """It keeps what it computes of the first keys, until it is reset."""
+
+    keys = None
+
+    def forward(self, x):
+        if self.keys is None:
+            self.keys = self.body(x)
+        return super().forward(x * self.keys[: len(x)])
+
+
+class FollowsAMean(Net):
+    """A table that no optimizer has follows the mean of what comes in, as codebooks do."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.ones(4), requires_grad=False)
+
+    def forward(self, x):
+        y = super().forward(x * self.table)
+        if self.training:
+            self.table.data.mul_(0.5).add_(x.detach().mean(0))
+        return y
+
+
+class TellsItsSpread(Net):
+    """It tells what it has seen, in a tensor of another shape than at first."""
+
+    def __init__(self):
+        super().__init__()
+        self.spread = torch.zeros(1)
+
+    def forward(self, x):
+        self.spread = x.detach().std()
+        return super().forward(x)
+
+
+class DropsNearlyAll(Net):
+    """Of one way through it, dropout leaves next to nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.way, self.drop = nn.Linear(4, 4), nn.Dropout(0.9999)
+
+    def forward(self, x):
+        return super().forward(x + self.drop(self.way(x)))
+
+
+class TakesASpectrum(Net):
+    """torch has no Fourier transform of bfloat16."""
+
+    def forward(self, x):
+        return super().forward(torch.stft(x, 4, return_complex=True).abs().flatten(1)[:, :4])
+
+
 #: Modules that a rule said something untrue of, with that rule; other rules may be violated.
 NOT_ACCUSED = [
     ("calling.under_autocast", LacksAKernel),
     ("moving.computing_in_float64", MixesExperts),
     ("moving.cuda", AsksForAStream),
     ("moving.computing_on_meta", KeepsItsParameters),
+    ("calling.every_input_counts", AnglesOfPositions),
+    ("calling.no_number_is_read", FilledByTraining),
+    ("gradients.a_second_step", FollowsAMean),
+    ("gradients.gradients_are_not_zero", DropsNearlyAll),
+    ("loading.a_load_after_a_call", TellsItsSpread),
+    ("moving.computing_in_bfloat16", TakesASpectrum),
+    ("rows.rows_are_independent", KeepsItsKeys),
     ("rows.rows_are_independent", Integrates),
     ("rows.rows_are_independent", IntegratesInABuffer),
     ("building.values_are_filled", CoarseWeight),
+    ("calling.outputs_are_numbers", CoarseWeight),
+    ("moving.float16_keeps_numbers", CoarseWeight),
     ("gradients.zero_grad_clears_all", CoarseWeight),
 ]

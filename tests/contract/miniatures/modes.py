@@ -335,6 +335,27 @@ class NormWithoutWeights(NormFrozenByHalf):
         self.norm = nn.BatchNorm1d(4, affine=False)
 
 
+class FilledByTraining(Plain):
+    """What it subtracts is there after a call in train mode only."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", self.first(), persistent=False)
+
+    def first(self):
+        return torch.zeros(0)
+
+    def forward(self, x):
+        if self.training:
+            self.mean = x.detach().mean(0)
+        return super().forward(x - self.mean)
+
+
+class FilledFromTheStart(FilledByTraining):
+    def first(self):
+        return torch.zeros(4)
+
+
 class TimeFirst(nn.Module):
     """A recurrent layer that takes time first is given rows first."""
 
@@ -373,6 +394,17 @@ class SwapsByReshape(nn.Module):
 class SwapsByTranspose(SwapsByReshape):
     def swapped(self, x):
         return x.transpose(0, 1)
+
+
+class CentersOverTime(Plain):
+    """It takes a mean over the first dimension, and says nowhere that this is time."""
+
+    def forward(self, x):
+        return super().forward(x - x.mean(0, keepdim=True))
+
+
+class CentersOverTimeAndSaysSo(CentersOverTime):
+    batch_first = False
 
 
 class SortsItsRows(Plain):
@@ -506,6 +538,13 @@ MINIATURES = [
         Net,
     ),
     Miniature(
+        FilledByTraining,
+        "calling.in_eval_mode",
+        "in eval mode, before a call in train mode has passed, it raises RuntimeError: The size of tensor a",
+        "in its full size and with values to start from, as BatchNorm does",
+        FilledFromTheStart,
+    ),
+    Miniature(
         CountsInEval,
         "modes.buffers_stay_in_eval",
         "`calls` differs in 1 of 1 values after a call in eval mode",
@@ -553,7 +592,7 @@ MINIATURES = [
         PositionsOverTheBatch,
         "rows.rows_are_independent",
         "`output` differs in",
-        "take them along the dimension of time",
+        "dimension of time; if time comes first and rows second, say so: self.batch_first = False",
         PositionsOverTime,
         sequences,
     ),
@@ -592,6 +631,14 @@ MINIATURES = [
         "`output[0]` differs in 2 of 2 values",
         "build it with batch_first=True, or give it x.transpose(0, 1)",
         SwapsByTranspose,
+        sequences,
+    ),
+    Miniature(
+        CentersOverTime,
+        "rows.rows_are_independent",
+        "`output[0]` differs in 10 of 10 values",
+        "if time comes first and rows second, say so: self.batch_first = False",
+        CentersOverTimeAndSaysSo,
         sequences,
     ),
     Miniature(

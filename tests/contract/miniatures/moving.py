@@ -50,6 +50,18 @@ class EyeOfItsInput(Net):
         return super().forward(x @ torch.eye(4, device=x.device, dtype=x.dtype))
 
 
+class WeighsInFloat32(Net):
+    """Its softmax is computed in float32, and stays so."""
+
+    def forward(self, x):
+        return super().forward(x.softmax(-1, dtype=torch.float32))
+
+
+class WeighsInFloat32AndBack(Net):
+    def forward(self, x):
+        return super().forward(x.softmax(-1, dtype=torch.float32).to(x.dtype))
+
+
 class TableMadeAnewOnTheCPU(Net):
     """It overrides _apply to make its table anew, on the CPU."""
 
@@ -324,6 +336,13 @@ MINIATURES = [
         "with parameters and inputs in torch.float64 it raises RuntimeError: ",
         "forward calls torch.eye without dtype=: give it dtype=x.dtype",
         EyeOfItsInput,
+    ),
+    Miniature(
+        WeighsInFloat32,
+        "moving.computing_in_float64",
+        "with parameters and inputs in torch.float64 it raises RuntimeError: ",
+        "forward calls softmax with dtype=torch.float32: write .to(x.dtype) behind it",
+        WeighsInFloat32AndBack,
     ),
     Miniature(
         TableMadeAnewOnTheCPU,
