@@ -132,4 +132,6 @@ def test_a_run_does_without_the_library_that_reads_files(tmp_path):
 
     assert first.returncode == 0
     assert "recorded in" in first.stdout
-    assert "it has to be read; pip install msgspec" in second.stdout
+    assert second.returncode == 4
+    assert "nothing would be recorded" in second.stderr
+    assert "it has to be read; pip install msgspec" in second.stderr
