@@ -19,6 +19,8 @@ def run(options: argparse.Namespace) -> int:
         UsageError: two files are of the same torch and device, or figures cannot be drawn here.
     """
     measured = runs.read_all(options.files)
+    if options.output:
+        figures.ensure_possible()
     for folder in filter(None, (options.output, options.record)):
         ensure_writable(folder)
     pictures = figures.draw(measured) if options.output else {}

@@ -49,10 +49,8 @@ class Picture(NamedTuple):
     svg: dict[str, str]
 
 
-def draw(runs: Sequence[Run]) -> dict[str, Picture]:
-    """The figures that these runs give, by name.
-
-    With several runs the figures of each carry its name, and one more shows the releases side by side.
+def ensure_possible() -> None:
+    """See that figures can be drawn here.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -62,6 +60,13 @@ def draw(runs: Sequence[Run]) -> dict[str, Picture]:
             "figures need matplotlib, which is not installed; install it with: pip install nnspec[docs] "
             "(tables are shown without it, if no figures are asked for)"
         )
+
+
+def draw(runs: Sequence[Run]) -> dict[str, Picture]:
+    """The figures that these runs give, by name.
+
+    With several runs the figures of each carry its name, and one more shows the releases side by side.
+    """
     pictures = {}
     for run in runs:
         suffix = f"-{run.title}" if len(runs) > 1 else ""
