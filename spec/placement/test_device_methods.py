@@ -113,6 +113,7 @@ def test_a_backend_of_ones_own_gets_a_method(monkeypatch):
     ``RuntimeError``. See :func:`torch.utils.generate_methods_for_privateuse1_backend`.
     """
     name = torch._C._get_privateuse1_backend_name()
+    monkeypatch.delattr(nn.Module, name, raising=False)
     monkeypatch.delattr(torch.Tensor, name, raising=False)
     with pytest.raises(RuntimeError, match=f"torch.Tensor doesn't have the method {name}"):
         torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
