@@ -33,7 +33,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const name = letters[neighbours[0]];
       const cell = row.appendChild(document.createElement("td"));
       cell.className = name.replace(" ", "-");
-      cell.colSpan = neighbours.length;
+      if (neighbours.length > 1) cell.colSpan = neighbours.length;
       cell.textContent = name;
     }
     return row;

@@ -66,7 +66,11 @@ def draw(runs: Sequence[Run]) -> dict[str, Picture]:
     """The figures that these runs give, by name.
 
     With several runs the figures of each carry its name, and one more shows the releases side by side.
+
+    Raises:
+        UsageError: matplotlib is not installed.
     """
+    ensure_possible()
     pictures = {}
     for run in runs:
         suffix = f"-{run.title}" if len(runs) > 1 else ""

@@ -22,7 +22,14 @@ from nnspec.errors import NnspecError
 #: Roles whose target is a name of the API, as opposed to a thread or a term.
 API_ROLES = frozenset({"attr", "class", "data", "exc", "func", "meth", "mod", "obj"})
 
-NEEDS = ("cuda", "torchvision", "distributed", "compile", "bfloat16")
+#: What a clause may need, and what a machine has to have for it.
+NEEDS = {
+    "cuda": "a CUDA device",
+    "torchvision": "torchvision that imports",
+    "distributed": "torch.distributed",
+    "compile": "a Python that this torch.compile supports",
+    "bfloat16": "a CPU on which oneDNN computes in bfloat16",
+}
 
 #: The needs that one CPU meets and another does not, with the same torch.
 OF_THE_CPU = ("bfloat16",)
@@ -30,6 +37,11 @@ OF_THE_CPU = ("bfloat16",)
 _ROLE = re.compile(r":(?P<role>[a-z:]+):`(?P<body>[^`]+)`")
 _ROLE_BODY = re.compile(r"^(?P<title>.*?)\s*<(?P<target>[^<>]+)>$", re.DOTALL)
 _RELEASE = re.compile(r"\d+\.\d+")
+
+
+def required(name: str, count: int) -> str:
+    """What a machine has to have for a need of a clause, such as ``2 CUDA devices``."""
+    return f"{count} CUDA devices" if count > 1 else NEEDS[name]
 
 
 class ClauseError(NnspecError):

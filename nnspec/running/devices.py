@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed
 
+from nnspec.clauses.clause import required
 from nnspec.errors import UsageError
 
 ACCELERATORS = ("cuda", "mps", "xpu", "mtia", "hpu")
@@ -139,23 +140,14 @@ def lacking(name: str, count: int, selected: tuple[str, ...]) -> str:
     Returns:
         the reason, empty if the need is met.
     """
-    if name == "cuda":
-        return _lacking_cuda(count, selected)
-    others: dict[str, tuple[Callable[[], bool], str]] = {
-        "torchvision": (_torchvision_imports, "torchvision that imports"),
-        "distributed": (torch.distributed.is_available, "torch.distributed"),
-        "compile": (_compile_works, "a Python that this torch.compile supports"),
-        "bfloat16": (_onednn_has_bfloat16, "a CPU on which oneDNN computes in bfloat16"),
+    is_there: dict[str, Callable[[], bool]] = {
+        "cuda": lambda: "cuda" in selected and torch.cuda.device_count() >= count,
+        "torchvision": _torchvision_imports,
+        "distributed": torch.distributed.is_available,
+        "compile": _compile_works,
+        "bfloat16": _onednn_has_bfloat16,
     }
-    is_there, what = others[name]
-    return "" if is_there() else what
-
-
-def _lacking_cuda(count: int, selected: tuple[str, ...]) -> str:
-    there = torch.cuda.device_count() if "cuda" in selected else 0
-    if there >= count:
-        return ""
-    return "a CUDA device" if count == 1 else f"{count} CUDA devices"
+    return "" if is_there[name]() else required(name, count)
 
 
 @functools.cache

@@ -23,8 +23,6 @@ def pages(book: Book) -> dict[str, str]:
         FileError: a record cannot be read, or a figure not be drawn.
     """
     runs = read_all(record_files(book.specification.records_folder))
-    if runs:
-        figures.ensure_possible()
     drawn = figures.draw(runs) if runs else {}
     on_gpu = {run.accelerator: run for run in runs if run.accelerator}.values()
     text = render(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from nnspec.clauses.clause import Clause
+from nnspec.clauses.clause import Clause, required
 from nnspec.documentation.docstrings import CODE, HEADING
 from nnspec.documentation.objects import PARTS
 from nnspec.documentation.state import Said, read_blocks, read_sentences
@@ -139,30 +139,19 @@ def _code(names: Iterable[str], book: Book) -> list[str]:
     shown.sort(key=lambda one: len(one[0].needs))
     for clause, chapter in shown:
         if not example.only_under_pytest(clause, chapter):
-            lead = f"To run this takes {_taken(clause)}:" if clause.needs else ""
-            return [*([lead, ""] if lead else []), "```python", example.standalone(clause, chapter), "```"]
+            takes = [f"To run this takes {_required(clause)}:", ""] if clause.needs else []
+            return [*takes, "```python", example.standalone(clause, chapter), "```"]
     if not shown:
         return []
     clause, chapter = shown[0]
     command = f"python -m pytest spec/{clause.part}/{clause.path.name} -k {clause.name}"
-    taken = f"; it takes {_taken(clause)}" if clause.needs else ""
+    taken = f"; it takes {_required(clause)}" if clause.needs else ""
     lead = f"To run this, `{command}` in a checkout of {book.repository or 'this specification'}{taken}:"
     return [lead, "", "```python", example.example(clause, chapter), "```"]
 
 
-#: What a need is called by those who have to provide it.
-TAKEN = {
-    "bfloat16": "a CPU that computes in bfloat16",
-    "compile": "a torch.compile that works",
-    "cuda": "a GPU",
-    "distributed": "torch.distributed",
-    "torchvision": "torchvision",
-}
-
-
-def _taken(clause: Clause) -> str:
-    """What a machine has to have for the example of a clause, such as ``2 GPUs``."""
-    return " and ".join(f"{count} GPUs" if count > 1 else TAKEN[name] for name, count in clause.needs)
+def _required(clause: Clause) -> str:
+    return " and ".join(required(name, count) for name, count in clause.needs)
 
 
 def _counts(part: str, said: Iterable[Said]) -> tuple[object, ...]:

@@ -331,10 +331,16 @@ def test_anywhere():
     book = read_book(write(clauses))
     pair, alone, anywhere = (f"mini.small.{name}" for name in ("pair", "alone", "anywhere"))
 
-    assert documentation_pages._code([pair], book)[:3] == ["To run this takes 2 GPUs:", "", "```python"]
+    assert documentation_pages._code([pair], book)[:3] == [
+        "To run this takes 2 CUDA devices:",
+        "",
+        "```python",
+    ]
     assert documentation_pages._code([pair, anywhere], book)[0] == "```python"
     lead = documentation_pages._code([alone], book)[0]
-    assert lead.endswith(" in a checkout of this specification; it takes a GPU and torchvision:")
+    assert lead.endswith(
+        " in a checkout of this specification; it takes a CUDA device and torchvision that imports:"
+    )
 
 
 def test_quotes_are_as_they_were_written(site):
