@@ -31,11 +31,11 @@ def within(seconds: float | None, function: Callable[[], Result]) -> Result:
     """
     if not seconds:
         return function()
+    timer = signal.setitimer(signal.ITIMER_REAL, 0)
     kept = signal.signal(signal.SIGALRM, _ring)
-    # again and again, for a bare except may keep the first
-    timer = signal.setitimer(signal.ITIMER_REAL, seconds, max(seconds, 1.0))
     try:
-        try:
+        try:  # it may ring before the next line; again and again, for a bare except may keep the first
+            signal.setitimer(signal.ITIMER_REAL, seconds, max(seconds, 1.0))
             return function()
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

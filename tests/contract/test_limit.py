@@ -70,7 +70,25 @@ def test_nothing_is_raised_later_and_another_alarm_is_kept():
         time.sleep(1)
         assert rung == ["another"]
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_what_rings_at_once_leaves_no_alarm(monkeypatch):
+    arm, before = signal.setitimer, signal.getsignal(signal.SIGALRM)
+
+    def arm_and_ring(which, seconds, interval=0.0):
+        arm(which, seconds, interval)
+        if interval:
+            raise OutOfTime
+        return 0.0, 0.0
+
+    monkeypatch.setattr(signal, "setitimer", arm_and_ring)
+    with pytest.raises(OutOfTime):
+        within(9, list)
+
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is before
 
 
 @pytest.mark.parametrize(
