@@ -35,7 +35,11 @@ PATIENCE = 40.0
 #: Set in the environment of the process that is started.
 _IS_ANOTHER = "NNSPEC_ANOTHER_PROCESS"
 
-_ORDERS = "import json, sys; print(json.dumps([list(set(one)) for one in json.load(sys.stdin)]))"
+#: The orders in which a set of names comes, as they are put into it: names of one place in its table stay so.
+_ORDERS = (
+    "import json, sys; "
+    "print(json.dumps([[list(set(one)), list(set(one[::-1]))] for one in json.load(sys.stdin)]))"
+)
 
 
 class Elsewhere(NamedTuple):
@@ -149,7 +153,7 @@ def _other_seed(net: nn.Module) -> str:
         for module in net.modules()
         if isinstance(module, (nn.ModuleDict, nn.ParameterDict)) or not is_standard(type(module))
     ]
-    here = [list(one) for one in {frozenset(store) for store in stores} if len(one) > 1]
+    here = [list(one) for one in {tuple(store) for store in stores} if len(one) > 1]
     alike = dict[str, int]()
     for seed in map(str, range(1, TRIES + 1)):
         done = subprocess.run(
@@ -160,7 +164,7 @@ def _other_seed(net: nn.Module) -> str:
             text=True,
             check=True,
         )
-        alike[seed] = sum(one == other for one, other in zip(here, json.loads(done.stdout), strict=True))
+        alike[seed] = sum(one in orders for one, orders in zip(here, json.loads(done.stdout), strict=True))
         if not alike[seed]:
             break
     return min(alike, key=alike.__getitem__)

@@ -1,5 +1,9 @@
 """A module built once more, in a process of other hashes."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from miniatures import Net
@@ -73,3 +77,20 @@ def test_check_judges_what_it_can_import():
 
     report = nnspec.contract.check(OrderFromASortedSet, torch.rand(3, 4), only=[order])
     assert [verdict.outcome for verdict in report.verdicts] == ["holds"]
+
+
+def test_names_of_one_place_in_a_set_are_told_from_names_of_one_order():
+    """With the seed 12 both names have one place: which comes first depends on which was put in first."""
+    check = (
+        "import nnspec.contract, torch; from miniatures.names import OrderFromASet; "
+        "print(nnspec.contract.check("
+        "OrderFromASet, torch.rand(3, 4), only=['names.order_in_another_process']).verdicts[0].outcome)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check],
+        env={**os.environ, "PYTHONHASHSEED": "12", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "violated"

@@ -276,11 +276,11 @@ def test_rows_of_a_clause_as_it_was_are_not_adopted(project, change, tmp_path, c
     assert kept(project).rows == was.rows
 
 
-def remaking_clauses(project):
+def remaking_clauses(project, every=False):
     from nnspec.clauses.chapter import read_chapters
 
     (chapter,) = read_chapters(project / "spec")
-    return [clause for clause in chapter.clauses if clause.name == "always"]
+    return [clause for clause in chapter.clauses if every or clause.name == "always"]
 
 
 def test_a_record_of_a_new_device_is_adopted_whole(project, tmp_path, capsys):
@@ -291,6 +291,19 @@ def test_a_record_of_a_new_device_is_adopted_whole(project, tmp_path, capsys):
 
     assert lines_of(capsys) == ["2.4.1-cuda: 4 rows adopted, 0 pending"]
     assert reading.read(project / "docs" / "records" / "2.4.1-cuda.json").rows == was.rows
+
+
+def test_a_run_of_all_clauses_on_another_machine_takes_the_place_of_the_record(project, change, tmp_path):
+    was = kept(project)
+    change()
+    clauses = {clause.id: clause for clause in remaking_clauses(project, every=True)}
+    whole = {name: Row("holds", clause.digest) for name, clause in clauses.items()}
+    record.write(Record({**was.run, "platform": "another"}, whole), tmp_path / "elsewhere")
+
+    assert main(["adopt", str(tmp_path / "elsewhere")]) == 0
+
+    assert kept(project).rows == whole
+    assert kept(project).run["platform"] == "another"
 
 
 def test_nothing_of_a_run_that_failed_is_adopted(project, change, tmp_path, capsys):
