@@ -292,11 +292,18 @@ def gradients_differ(net: nn.Module, example: Example) -> list[str]:
             f"the backward of a second call raises {brief(error)}; what forward computes from parameters is "
             "to be computed anew in each call, not kept from the first"
         ]
-    return [
-        f"the gradient of {difference} in a second equal call; keep nothing from one call to the next"
+    differing = {
+        name: found[0]
         for name in first
-        if is_comparable
-        for difference in differences(second.get(name), first[name], name)
+        if is_comparable and (found := differences(second.get(name), first[name], name))
+    }
+    if not differing:
+        return []
+    name, *others = differing
+    besides = f", and so with {listed(others)}" if others else ""
+    return [
+        f"in a second equal call the gradient of {differing[name]}{besides}; "
+        "keep nothing from one call to the next"
     ]
 
 
