@@ -227,7 +227,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return (yield)
     isolation.ensure_defaults()
     with no_way_out():
-        return (yield)
+        try:
+            return (yield)
+        except pytest.exit.Exception as way_out:
+            raise SystemExit(f"pytest.exit({way_out.msg!r})") from None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

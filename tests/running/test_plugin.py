@@ -423,6 +423,21 @@ def test_a():
     assert result.ret == 1
 
 
+@pytest.mark.parametrize("arguments", [[], ["-n", "1"]], ids=["alone", "worker"])
+def test_no_clause_asks_pytest_to_end_the_run(run, arguments):
+    source = f"""
+import pytest
+
+def test_a():
+    \"\"\"It ends.\"\"\"
+    pytest.exit("enough", 0)
+{textwrap.dedent(HOLDS).replace("test_a", "test_b")}"""
+    result = run(source, *arguments)
+
+    result.stdout.fnmatch_lines(["violated: It ends.", "2 clauses: 1 holds, 1 violated"])
+    assert result.ret == 1
+
+
 def test_workers_give_the_same_record(run, tmp_path):
     run(TWO, "--record", tmp_path / "alone")
     run(TWO, "--record", tmp_path / "shared", "-n", "2")
