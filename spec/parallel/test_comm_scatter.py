@@ -209,6 +209,20 @@ def test_gather_goes_to_a_device_or_a_tensor():
             comm.gather([x], destination=place, out=x)
 
 
+@pytest.mark.since("2.5")
+def test_minus_one_is_deprecated_as_a_place(monkeypatch):
+    """:func:`comm.gather <torch.nn.parallel.comm.gather>` gives a ``FutureWarning`` for ``destination=-1``,
+    the CPU.
+
+    Say ``"cpu"``. Here nothing is joined.
+    """
+    monkeypatch.setattr(torch._C, "_gather", lambda tensors, dim, device: device, raising=False)
+
+    with pytest.warns(FutureWarning, match="Using -1 to represent CPU tensor is deprecated"):
+        assert comm.gather([torch.rand(2)], destination=-1) == -1
+    assert comm.gather([torch.rand(2)], destination="cpu") == -1
+
+
 @pytest.mark.needs("cuda", 2)
 def test_chunks_travel_to_several_devices_and_back():
     """``comm.scatter`` puts each chunk on its own GPU; ``comm.gather`` joins chunks of several GPUs.

@@ -159,6 +159,28 @@ def test_entries_of_none_are_copied():
         assert replica._modules == {"inner": None}
 
 
+@pytest.mark.since("2.11")
+def test_buffers_stay_in_their_submodules(monkeypatch):
+    """:func:`parallel.replicate <torch.nn.parallel.replicate>` registers the copy of each buffer on the
+    replica of its own submodule.
+
+    Here a copy for device 98 is the buffer plus 98.
+    """
+    monkeypatch.setattr(
+        comm,
+        "broadcast_coalesced",
+        lambda tensors, devices: [[tensor + device for tensor in tensors] for device in devices],
+    )
+    net = nn.Sequential(nn.ReLU(), nn.Module(), nn.Module())
+    net[1].register_buffer("mean", torch.tensor([2.0]))
+    net[2].register_buffer("mean", torch.tensor([3.0]))
+
+    first, second = replicate(net, [98, 99])
+
+    assert dict(first.named_buffers()) == {"1.mean": 100.0, "2.mean": 101.0}
+    assert dict(second.named_buffers()) == {"1.mean": 101.0, "2.mean": 102.0}
+
+
 def test_modules_on_the_cpu_are_not_replicated():
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` raises ``AssertionError`` if parameters are on
     the CPU.
