@@ -1,0 +1,65 @@
+"""Backends of one's own: what torch asks of the module that a vendor registers for a PrivateUse1 device.
+
+No tensor is on such a device here: a module takes the place of the backend's, and what torch asks it is seen.
+"""
+
+import types
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.fixture
+def backend(monkeypatch):
+    """A module where torch looks for that of the PrivateUse1 backend, without any function."""
+    module = types.ModuleType(torch._C._get_privateuse1_backend_name())
+    monkeypatch.setattr(torch, module.__name__, module, raising=False)
+    return module
+
+
+def test_autocast_asks_a_backend_for_its_dtypes(backend):
+    """``torch.autocast`` on a PrivateUse1 backend allows the dtypes that its ``get_amp_supported_dtype``
+    returns.
+
+    Any other dtype warns and turns autocast off, so that a training loop goes on in full precision.
+    """
+    backend.get_amp_supported_dtype = lambda: [torch.float16, torch.bfloat16]
+
+    with torch.autocast(backend.__name__, dtype=torch.bfloat16):
+        assert torch.is_autocast_enabled(backend.__name__) is True
+        assert torch.get_autocast_dtype(backend.__name__) is torch.bfloat16
+    with (
+        pytest.warns(UserWarning, match=f"In {backend.__name__} autocast, but the target dtype is not supp"),
+        torch.autocast(backend.__name__, dtype=torch.float64),
+    ):
+        assert torch.is_autocast_enabled(backend.__name__) is False
+
+
+def test_autocast_needs_functions_of_a_backend(backend, monkeypatch):
+    """``torch.autocast`` raises ``AssertionError`` on a PrivateUse1 backend without a module or
+    ``get_amp_supported_dtype``.
+
+    ``torch._register_device_module`` registers the module.
+    """
+    with pytest.raises(AssertionError, match="`get_amp_supported_dtype"):
+        torch.autocast(backend.__name__)
+
+    monkeypatch.delattr(torch, backend.__name__)
+    with pytest.raises(AssertionError, match="the backend has not registered a module"):
+        torch.autocast(backend.__name__)
+
+
+def test_data_parallel_asks_a_backend_for_its_devices(backend, monkeypatch):
+    """Without a GPU, :class:`~torch.nn.DataParallel` uses all devices of a PrivateUse1 backend that
+    is available.
+
+    It asks ``is_available()`` and ``device_count()`` of the module.
+    """
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    backend.is_available, backend.device_count = lambda: True, lambda: 2
+
+    wrapped = nn.DataParallel(nn.Linear(2, 3))
+
+    assert wrapped.device_ids == [0, 1]
+    assert wrapped.src_device_obj == torch.device(backend.__name__, 0)
