@@ -54,6 +54,21 @@ def test_a_plain_tensor_is_filled_too(function, arguments):
     assert buffer.max().item() < 20
 
 
+@pytest.mark.parametrize(("function", "arguments"), FILLERS[:7])
+def test_any_number_of_dimensions(function, arguments):
+    """``nn.init.normal_``, ``uniform_``, ``trunc_normal_`` and constants fill tensors of any number of
+    dimensions.
+
+    So they suit a bias or a single number. Xavier and Kaiming initialization need two dimensions.
+    """
+    for sizes in ((), (3,), (3, 5), (2, 1, 3, 1, 2)):
+        tensor = torch.full(sizes, 50.0)
+
+        assert function(tensor, **arguments) is tensor
+        assert tensor.shape == sizes
+        assert tensor.max().item() < 20
+
+
 def test_constant_and_its_two_short_forms():
     """:func:`nn.init.constant_ <torch.nn.init.constant_>` fills a tensor with a value,
     :func:`nn.init.ones_ <torch.nn.init.ones_>` with 1, :func:`nn.init.zeros_ <torch.nn.init.zeros_>` with

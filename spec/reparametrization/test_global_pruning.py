@@ -145,3 +145,19 @@ def test_only_methods_for_entries_prune_globally():
     assert prune.CustomFromMask.PRUNING_TYPE == "global"
     with pytest.raises(TypeError, match='Only "unstructured" PRUNING_TYPE supported'):
         prune.global_unstructured([(layer, "weight")], prune.CustomFromMask, mask=torch.ones(6))
+
+
+@pytest.mark.parametrize("function", [prune.l1_unstructured, prune.random_unstructured])
+def test_a_pruning_function_is_not_taken(function):
+    """``prune.global_unstructured`` raises ``TypeError`` for a function such as ``prune.l1_unstructured``.
+
+    It wants the class, ``prune.L1Unstructured``, though the documentation speaks of a function.
+    """
+    layer = nn.Linear(3, 2)
+
+    with pytest.raises(TypeError, match="missing 2 required positional arguments: 'module' and 'name'"):
+        prune.global_unstructured([(layer, "weight")], function, amount=1)
+    assert list(dict(layer.named_buffers())) == []
+
+    prune.global_unstructured([(layer, "weight")], prune.L1Unstructured, amount=1)
+    assert list(dict(layer.named_buffers())) == ["weight_mask"]

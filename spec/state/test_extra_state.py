@@ -4,6 +4,9 @@ A class that defines :meth:`~torch.nn.Module.get_extra_state` and :meth:`~torch.
 one more entry in its state dict, which may be any object.
 """
 
+import io
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -145,6 +148,24 @@ def test_the_default_raises():
         layer.get_extra_state()
     with pytest.raises(RuntimeError, match=r"Module\.set_extra_state\(\) that should never be called"):
         layer.set_extra_state(5)
+
+
+def test_extra_state_may_have_to_be_pickled():
+    """``torch.save`` of a ``state_dict()`` raises ``TypeError`` for extra state that cannot be pickled.
+
+    ``state_dict()`` itself takes any object, so the error comes only when the file is written.
+    """
+    model, file = Words(), io.BytesIO()
+    model.words = threading.Lock()
+
+    assert model.state_dict() == {"_extra_state": model.words}
+    with pytest.raises(TypeError, match="cannot pickle"):
+        torch.save(model.state_dict(), io.BytesIO())
+
+    model.words = ["sea", "sky"]
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    assert torch.load(file) == {"_extra_state": ["sea", "sky"]}
 
 
 def test_extra_state_is_a_matter_of_the_class():
