@@ -5,14 +5,15 @@ Each entry of :data:`STATES` reads one piece of state that outlives a clause and
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import random
 import sys
 import threading
 import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 import torch.nn.modules.module as module_source
@@ -235,6 +236,42 @@ def seed(value: int = SEED) -> None:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed(value)
+
+
+@contextlib.contextmanager
+def with_builtins() -> Iterator[None]:
+    """Put Python's builtins back at once: what runs a clause needs them.
+
+    Raises:
+        RuntimeError: they were changed.
+    """
+    store = vars(builtins)
+    before = store.copy()
+    try:
+        yield
+    finally:
+        after = store.copy()
+        if after != before:
+            store.clear()
+            store.update(before)
+            changed = [name for name in before | after if before.get(name) is not after.get(name)]
+            raise RuntimeError(f"it changes Python's builtins: {', '.join(changed)}")
+
+
+@contextlib.contextmanager
+def kept_open(*streams: Any) -> Iterator[None]:
+    """Let nobody close these streams, into which the run is told."""
+
+    def refuse() -> NoReturn:
+        raise RuntimeError("it closes the output")
+
+    for stream in streams:
+        stream.close = refuse
+    try:
+        yield
+    finally:
+        for stream in streams:
+            del stream.close
 
 
 def snapshot(last: Snapshot | None = None) -> Snapshot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -220,13 +221,13 @@ def _lacking(need: tuple[str, int], config: pytest.Config) -> str:
     return tried[need]
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A fixture of somebody else's may have set what every tensor is made with; no clause ends the run."""
     if MARKED not in item.stash:
         return (yield)
     isolation.ensure_defaults()
-    with no_way_out():
+    with no_way_out(), isolation.with_builtins(), isolation.kept_open(sys.stdout, sys.stderr):
         try:
             return (yield)
         except pytest.exit.Exception as way_out:

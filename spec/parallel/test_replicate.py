@@ -159,7 +159,6 @@ def test_entries_of_none_are_copied():
         assert replica._modules == {"inner": None}
 
 
-@pytest.mark.since("2.11")
 def test_buffers_stay_in_their_submodules(monkeypatch):
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` registers the copy of each buffer on the
     replica of its own submodule.

@@ -320,7 +320,7 @@ def test_an_interrupted_run_leaves_the_old_record(run, tmp_path):
     path = tmp_path / "records" / "2.5.1-cpu.json"
     before = path.read_text()
 
-    source = 'def test_a():\n    """It is."""\n    pytest.exit("enough")'
+    source = 'def test_a():\n    """It is."""\n    raise KeyboardInterrupt'
     result = run(source, "--record", tmp_path / "records", version="2.5.1")
 
     result.stdout.fnmatch_lines(["not recorded: the run did not come to its end*"])
@@ -435,6 +435,33 @@ def test_a():
     result = run(source, *arguments)
 
     result.stdout.fnmatch_lines(["violated: It ends.", "2 clauses: 1 holds, 1 violated"])
+    assert result.ret == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        ("builtins.len = None", "it changes Python's builtins: len"),
+        ("del builtins.isinstance", "it changes Python's builtins: isinstance"),
+        ("builtins.new = 1", "it changes Python's builtins: new"),
+        ("sys.stdout.close()", "it closes the output"),
+        ("sys.stderr.close()", "it closes the output"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [[], ["-s"], ["--capture=sys"]], ids=["fd", "no", "sys"])
+def test_no_clause_spoils_what_the_run_needs(run, spoil, text, arguments):
+    source = f"""
+import builtins, sys
+
+def test_a():
+    \"\"\"It spoils.\"\"\"
+    {spoil}
+{textwrap.dedent(HOLDS).replace("test_a", "test_b")}"""
+    result = run(source, *arguments)
+
+    result.stdout.fnmatch_lines(
+        ["violated: It spoils.", f"*RuntimeError: {text}", "2 clauses: 1 holds, 1 violated"]
+    )
     assert result.ret == 1
 
 
