@@ -227,16 +227,17 @@ def test_an_error_in_a_forward_hook_stops_the_others():
     assert calls == ["before", "failing"]
 
 
-def test_a_forward_hook_may_remove_itself():
+@pytest.mark.parametrize("option", ["prepend", "with_kwargs", "always_call"])
+def test_a_forward_hook_may_remove_itself(option):
     """A forward hook that calls ``remove()`` on its own handle does not run in later calls."""
     identity = nn.Identity()
     calls = []
 
-    def once(module, args, output):
+    def once(*given):
         calls.append("once")
         handle.remove()
 
-    handle = identity.register_forward_hook(once)
+    handle = identity.register_forward_hook(once, **{option: True})
     identity.register_forward_hook(lambda *given: calls.append("always"))
     identity(3)
     identity(3)
