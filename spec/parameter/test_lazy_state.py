@@ -207,7 +207,7 @@ def test_lazy_tensors_are_not_assigned_to_initialised_ones():
     """``load_state_dict(assign=True)`` of an ``nn.Linear`` raises for the state of an uncalled
     ``nn.LazyLinear``.
 
-    It is the same ``RuntimeError`` as without ``assign``. Call the lazy module once before its state is saved.
+    It is the ``RuntimeError`` that is raised without ``assign``. Call the lazy module once before saving.
     """
     layer = nn.Linear(5, 3)
     weight, bias = layer.weight, layer.bias
