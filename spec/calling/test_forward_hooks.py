@@ -227,16 +227,17 @@ def test_an_error_in_a_forward_hook_stops_the_others():
     assert calls == ["before", "failing"]
 
 
-def test_a_forward_hook_may_remove_itself():
+@pytest.mark.parametrize("option", ["prepend", "with_kwargs"])
+def test_a_forward_hook_may_remove_itself(option):
     """A forward hook that calls ``remove()`` on its own handle does not run in later calls."""
     identity = nn.Identity()
     calls = []
 
-    def once(module, args, output):
+    def once(*given):
         calls.append("once")
         handle.remove()
 
-    handle = identity.register_forward_hook(once)
+    handle = identity.register_forward_hook(once, **{option: True})
     identity.register_forward_hook(lambda *given: calls.append("always"))
     identity(3)
     identity(3)
@@ -255,9 +256,9 @@ def test_the_stores_of_a_forward_hook():
     def full(module, args, kwargs, output): ...
 
     first = identity.register_forward_hook(plain)
-    second = identity.register_forward_hook(full, with_kwargs=True)
+    second = identity.register_forward_hook(full, prepend=True, with_kwargs=True)
 
-    assert dict(identity._forward_hooks) == {first.id: plain, second.id: full}
+    assert list(identity._forward_hooks.items()) == [(second.id, full), (first.id, plain)]
     assert dict(identity._forward_hooks_with_kwargs) == {second.id: True}
 
     second.remove()

@@ -244,16 +244,17 @@ def test_one_function_registered_twice_runs_twice():
     assert echo(5) == ((5,), {})
 
 
-def test_a_pre_hook_may_remove_itself():
+@pytest.mark.parametrize("option", ["prepend", "with_kwargs"])
+def test_a_pre_hook_may_remove_itself(option):
     """A forward pre-hook that calls ``remove()`` on its own handle does not run in later calls."""
     echo = Echo()
     calls = []
 
-    def once(module, args):
+    def once(*given):
         calls.append("once")
         handle.remove()
 
-    handle = echo.register_forward_pre_hook(once)
+    handle = echo.register_forward_pre_hook(once, **{option: True})
     echo.register_forward_pre_hook(lambda module, args: calls.append("always"))
     echo()
     echo()
@@ -291,9 +292,9 @@ def test_the_stores_of_a_pre_hook():
     def full(module, args, kwargs): ...
 
     first = echo.register_forward_pre_hook(plain)
-    second = echo.register_forward_pre_hook(full, with_kwargs=True)
+    second = echo.register_forward_pre_hook(full, prepend=True, with_kwargs=True)
 
-    assert dict(echo._forward_pre_hooks) == {first.id: plain, second.id: full}
+    assert list(echo._forward_pre_hooks.items()) == [(second.id, full), (first.id, plain)]
     assert dict(echo._forward_pre_hooks_with_kwargs) == {second.id: True}
 
     second.remove()

@@ -360,7 +360,12 @@ def test_the_store_of_full_backward_hooks():
     assert dict(identity._backward_hooks) == {handle.id: hook}
     assert identity._is_full_backward_hook is True
 
+    other = identity.register_full_backward_hook(repr, prepend=True)
+    assert list(identity._backward_hooks.items()) == [(other.id, repr), (handle.id, hook)]
+    assert identity._is_full_backward_hook is True
+
     handle.remove()
+    other.remove()
     assert dict(identity._backward_hooks) == {}
     assert identity._is_full_backward_hook is True
 

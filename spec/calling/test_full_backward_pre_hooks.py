@@ -311,4 +311,7 @@ def test_the_store_of_backward_pre_hooks():
     handle = identity.register_full_backward_pre_hook(hook)
 
     assert dict(identity._backward_pre_hooks) == {handle.id: hook}
+
+    other = identity.register_full_backward_pre_hook(repr, prepend=True)
+    assert list(identity._backward_pre_hooks.items()) == [(other.id, repr), (handle.id, hook)]
     assert identity._is_full_backward_hook is None

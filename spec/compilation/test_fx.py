@@ -142,6 +142,10 @@ def test_layers_of_torch_are_leaves():
     ``Sequential`` is taken apart like a module of one's own.
     """
 
+    class Doubled(nn.ReLU):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
@@ -150,13 +154,15 @@ def test_layers_of_torch_are_leaves():
         def forward(self, x):
             return self.linear(x) + x
 
-    nodes = fx.symbolic_trace(nn.Sequential(nn.Sequential(Block()), nn.ReLU())).graph.nodes
+    nodes = fx.symbolic_trace(nn.Sequential(nn.Sequential(Block()), nn.ReLU(), Doubled())).graph.nodes
 
     assert [(node.op, node.name) for node in nodes] == [
         ("placeholder", "input_1"),
         ("call_module", "_0_0_linear"),
         ("call_function", "add"),
         ("call_module", "_1"),
+        ("call_function", "relu"),
+        ("call_function", "mul"),
         ("output", "output"),
     ]
 
@@ -247,14 +253,24 @@ def test_a_changed_graph_is_compiled_anew():
 
 def test_a_copy_has_parameters_of_its_own():
     """``copy.deepcopy`` of a :class:`~torch.fx.GraphModule` copies its graph and its parameters."""
-    traced = fx.symbolic_trace(nn.Sequential(nn.Linear(2, 3)))
+
+    class Scaled(nn.Sequential):
+        def __init__(self, *layers):
+            super().__init__(*layers)
+            self.scale = nn.Parameter(torch.tensor([2.0, 3.0, 4.0]))
+
+        def forward(self, x):
+            return self.scale * super().forward(x)
+
+    traced = fx.symbolic_trace(Scaled(nn.Linear(2, 3)))
     x = torch.rand(2)
 
     other = copy.deepcopy(traced)
 
     assert type(other.graph) is fx.Graph
     assert other.graph is not traced.graph
-    assert other.get_parameter("0.weight") is not traced.get_parameter("0.weight")
+    assert sorted(name for name, _ in other.named_parameters()) == ["0.bias", "0.weight", "scale"]
+    assert set(other.parameters()).isdisjoint(traced.parameters())
     assert torch.equal(other(x), traced(x))
 
 

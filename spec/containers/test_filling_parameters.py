@@ -41,15 +41,15 @@ def test_the_argument_of_parameter_dict():
 
 
 @pytest.mark.parametrize(
-    "tensor", [torch.tensor([1, 2]), torch.tensor([True, False])], ids=["integer", "bool"]
+    "dtype", [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64], ids=str
 )
-def test_parameter_dict_refuses_integers(tensor):
+def test_parameter_dict_refuses_integers(dtype):
     """``ParameterDict`` raises ``RuntimeError`` for an integer or bool tensor unless it is a ``Parameter``.
 
     That is so in its constructor, by ``table[key] = tensor`` and in ``update``. Such a tensor cannot require
     grad. ``nn.Parameter(tensor, requires_grad=False)`` is accepted.
     """
-    table = nn.ParameterDict({"c": torch.tensor([1j, 2j])})
+    table, tensor = nn.ParameterDict({"c": torch.tensor([1j, 2j])}), torch.tensor([0, 1], dtype=dtype)
 
     with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
         nn.ParameterDict({"a": tensor})

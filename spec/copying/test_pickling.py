@@ -66,14 +66,16 @@ def test_parameters_come_back_without_gradients():
     """``pickle.loads(pickle.dumps(module))`` keeps ``requires_grad`` of parameters, but not their
     ``grad``.
     """
-    net = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3), nn.PReLU())
     net(torch.rand(4, 2)).sum().backward()
-    net.bias.requires_grad_(False)
+    net[0].bias.requires_grad_(False)
+    net[1].weight.requires_grad_(False).note = "frozen"
     loaded = pickle.loads(pickle.dumps(net))
 
-    assert [p.grad is None for p in net.parameters()] == [False, False]
+    assert [p.grad is None for p in net.parameters()] == [False, False, False]
     assert [(type(p), p.requires_grad, p.grad) for p in loaded.parameters()] == [
         (nn.Parameter, True, None),
+        (nn.Parameter, False, None),
         (nn.Parameter, False, None),
     ]
 

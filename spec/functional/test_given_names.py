@@ -15,10 +15,12 @@ from torch.nn.utils import parametrizations, parametrize
 
 def test_a_missing_name_is_allowed():
     """``functional_call`` without ``strict=True`` uses the module's own tensors for missing names."""
-    layer = nn.Linear(2, 1)
-    x = torch.rand(2)
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
+    net[1].running_mean.fill_(4.0)
+    x, shift = torch.rand(5, 2), torch.tensor([1.0, 2.0, 3.0])
 
-    assert torch.equal(functional_call(layer, {}, x), layer(x))
+    assert torch.equal(functional_call(net, {}, x), net(x))
+    assert torch.allclose(functional_call(net, {"1.bias": shift}, x), net(x) + shift)
 
 
 def test_an_unknown_name_becomes_an_attribute_for_the_call():

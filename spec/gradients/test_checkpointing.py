@@ -202,11 +202,12 @@ def test_autograd_grad_through_a_reentrant_checkpoint():
     """
     layer, x = nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 5.0]], requires_grad=True)
 
-    with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
-        torch.autograd.grad(checkpoint(layer, x, use_reentrant=True), layer.weight)
+    for function in (layer, layer.forward):
+        with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
+            torch.autograd.grad(checkpoint(function, x, use_reentrant=True), layer.weight)
 
-    (gradient,) = torch.autograd.grad(checkpoint(layer, x, use_reentrant=False), layer.weight)
-    assert gradient.tolist() == [[3.0, 5.0]]
+        (gradient,) = torch.autograd.grad(checkpoint(function, x, use_reentrant=False), layer.weight)
+        assert gradient.tolist() == [[3.0, 5.0]]
 
 
 def test_the_mode_at_the_second_forward_counts():

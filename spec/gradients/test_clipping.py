@@ -133,13 +133,12 @@ def test_what_may_be_clipped():
 
 
 def test_parameters_without_gradient_are_passed_over():
-    """``clip_grad_norm_`` and ``clip_grad_value_`` skip parameters whose ``grad`` is ``None``."""
-    (parameter,) = with_grads([3.0, 4.0])
-    without = nn.Parameter(torch.rand(2))
-    norm = clip_grad_norm_([without, parameter], 2.5)
+    """``clip_grad_norm_`` and ``clip_grad_value_`` skip parameters without ``grad`` if others have one."""
+    (parameter,), without = with_grads([3.0, 4.0]), nn.Parameter(torch.rand(2))
+    norms = [clip_grad_norm_(given, 2.5).item() for given in ([without, parameter], [without])]
     clip_grad_value_([without, parameter], 1.75)
 
-    assert norm.item() == 5.0
+    assert norms == [5.0, 0.0]
     assert without.grad is None
     assert parameter.grad.tolist() == pytest.approx([1.5, 1.75])
 

@@ -1,4 +1,4 @@
-"""Bounds of clipping that nobody checks: negative ones, zero, infinity and NaN.
+"""Clipping at its edges: bounds that nobody checks, such as negative ones or NaN, and no gradient at all.
 
 :func:`~torch.nn.utils.clip_grad_norm_` and :func:`~torch.nn.utils.clip_grad_value_` take any number for
 their bound.
@@ -74,3 +74,30 @@ def test_an_infinite_bound_changes_nothing(clip, foreach):
 
     clip([weight], math.nan, foreach=foreach)
     assert weight.grad.isnan().tolist() == [True, True]
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "together", "one_by_one"])
+def test_no_gradient_to_cut_is_an_error(foreach):
+    """``clip_grad_value_`` raises ``RuntimeError`` if no parameter has a gradient; ``clip_grad_norm_`` not.
+
+    So it does when it is called for each parameter, or before the first ``backward()``. Leave out parameters
+    whose ``grad`` is ``None``, and the call if none is left: :func:`~torch.nn.utils.clip_grad_value_`.
+    """
+    weight = nn.Parameter(torch.zeros(2))
+
+    for given in (weight, [weight], []):
+        with pytest.raises(RuntimeError, match="nested_tensorlist"):
+            clip_grad_value_(given, 1.0, foreach)
+        assert clip_grad_norm_(given, 1.0, foreach=foreach).item() == 0.0
+
+
+@pytest.mark.before("2.1")
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "together", "one_by_one"])
+def test_without_gradients_nothing_is_cut(foreach):
+    """:func:`~torch.nn.utils.clip_grad_value_` does nothing if no parameter has a gradient."""
+    weight = nn.Parameter(torch.zeros(2))
+
+    for given in (weight, [weight], []):
+        assert clip_grad_value_(given, 1.0, foreach) is None
+    assert weight.grad is None

@@ -249,11 +249,14 @@ def test_add_zero_attn_adds_a_position():
     plain.load_state_dict(layer.state_dict())
     query, key, value = (x.transpose(0, 1) @ layer.in_proj_weight.T).chunk(3, dim=-1)
     scores = nn.functional.pad(query @ key.transpose(1, 2) / 2, (0, 1))
+    padding = torch.tensor([[False, False, False, True, True]] * 2)
 
     output, weights = layer(x, x, x)
 
     assert torch.allclose(weights, scores.softmax(-1), atol=1e-6)
     assert torch.allclose(output, layer.out_proj(weights[..., :5] @ value).transpose(0, 1), atol=1e-6)
+    scores[..., 3:5] = float("-inf")
+    assert torch.allclose(layer(x, x, x, padding)[1], scores.softmax(-1), atol=1e-6)
     assert plain(x, x, x)[1].shape == (2, 5, 5)
 
 

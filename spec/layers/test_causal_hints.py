@@ -126,9 +126,11 @@ def test_is_causal_of_a_transformer_needs_a_mask(net, hint):
     ``memory_is_causal``, each for the mask of that name.
     """
     x = torch.rand(5, 3, 4)
+    padding = {hint.replace("is_causal", "key_padding_mask"): torch.zeros(3, 5, dtype=torch.bool)}
 
-    with pytest.raises(RuntimeError, match="Need attn_mask if specifying the is_causal hint"):
-        net.train()(x, x, **{hint: True})
+    for given in ({}, padding):
+        with pytest.raises(RuntimeError, match="Need attn_mask if specifying the is_causal hint"):
+            net.train()(x, x, **{hint: True}, **given)
 
 
 @pytest.mark.parametrize(

@@ -188,9 +188,10 @@ def test_identity_takes_anything():
 
     So it stands in for a layer that is switched off, such as the head of a network whose features are wanted.
     """
-    layer, x = nn.Identity(54, "anything", bias=False), torch.rand(2)
+    layer, x = nn.Identity(54, "anything", bias=False), torch.rand(2, 3).T
 
     assert layer(x) is x
+    assert layer("text") == "text"
     assert list(layer.parameters()) == []
     assert repr(layer) == "Identity()"
 

@@ -337,14 +337,13 @@ def test_triplet_distance_by_default():
     So it computes what ``TripletMarginLoss`` does. A module given in its place becomes a submodule as well.
     """
     anchor, positive, negative = torch.randn(3, 2, 4)
-    loss = nn.TripletMarginWithDistanceLoss()
 
-    assert [(name, type(module)) for name, module in loss.named_children()] == [
-        ("distance_function", nn.PairwiseDistance)
-    ]
-    assert torch.allclose(
-        loss(anchor, positive, negative), nn.TripletMarginLoss()(anchor, positive, negative)
-    )
+    for swap in (False, True):
+        loss, plain = nn.TripletMarginWithDistanceLoss(swap=swap), nn.TripletMarginLoss(swap=swap)
+        assert [(name, type(module)) for name, module in loss.named_children()] == [
+            ("distance_function", nn.PairwiseDistance)
+        ]
+        assert torch.allclose(loss(anchor, positive, negative), plain(anchor, positive, negative))
 
     given = nn.PairwiseDistance(p=1)
     assert list(nn.TripletMarginWithDistanceLoss(distance_function=given).children()) == [given]

@@ -102,10 +102,11 @@ def test_an_unknown_reduction_is_found_at_the_call():
     """``nn.MSELoss`` accepts an invalid ``reduction`` when constructed, and raises ``ValueError`` when
     called.
     """
-    loss = nn.MSELoss(reduction="average")
+    for reduction in ("average", "MEAN", "", None):
+        loss = nn.MSELoss(reduction=reduction)
 
-    with pytest.raises(ValueError, match="average is not a valid value for reduction"):
-        loss(torch.rand(2), torch.rand(2))
+        with pytest.raises(ValueError, match=f"^{reduction} is not a valid value for reduction$"):
+            loss(torch.rand(2), torch.rand(2))
 
 
 @pytest.mark.parametrize(

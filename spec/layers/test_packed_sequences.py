@@ -237,8 +237,11 @@ def test_an_empty_sequence_or_batch_is_an_error(sizes, lengths, message):
 
     Leave such samples out before packing.
     """
-    with pytest.raises(RuntimeError, match=message):
-        pack_padded_sequence(torch.rand(*sizes), torch.tensor(lengths, dtype=torch.int64))
+    sequences, lengths = torch.rand(*sizes), torch.tensor(lengths, dtype=torch.int64)
+
+    for enforce_sorted in (True, False):
+        with pytest.raises(RuntimeError, match=message):
+            pack_padded_sequence(sequences, lengths, enforce_sorted=enforce_sorted)
 
 
 def test_lengths_are_on_the_cpu():

@@ -14,17 +14,18 @@ def test_the_gates_of_an_lstm():
     To start with a forget gate that is open, fill the second quarter of one bias. Weights from libraries with
     another order have to be sorted.
     """
-    layer, x = nn.LSTM(5, 3), torch.rand(1, 2, 5)
-    h, c = torch.rand(1, 2, 3), torch.rand(1, 2, 3)
-    from_input = (x @ layer.weight_ih_l0.T + layer.bias_ih_l0).chunk(4, dim=-1)
-    from_state = (h @ layer.weight_hh_l0.T + layer.bias_hh_l0).chunk(4, dim=-1)
-    i, f, g, o = (a + b for a, b in zip(from_input, from_state, strict=True))
+    lstm, x = nn.LSTM(5, 3, num_layers=2), torch.rand(1, 2, 5)
+    h, c = torch.rand(2, 2, 3), torch.rand(2, 2, 3)
+    output, (hidden, cell) = lstm(x, (h, c))
 
-    output, (hidden, cell) = layer(x, (h, c))
-
-    assert torch.allclose(cell, f.sigmoid() * c + i.sigmoid() * g.tanh(), atol=1e-6)
-    assert torch.allclose(hidden, o.sigmoid() * cell.tanh(), atol=1e-6)
-    assert torch.equal(output, hidden)
+    for n, (weight_ih, weight_hh, bias_ih, bias_hh) in enumerate(lstm.all_weights):
+        from_input = (x @ weight_ih.T + bias_ih).chunk(4, dim=-1)
+        from_state = (h[n] @ weight_hh.T + bias_hh).chunk(4, dim=-1)
+        i, f, g, o = (a + b for a, b in zip(from_input, from_state, strict=True))
+        assert torch.allclose(cell[n], f.sigmoid() * c[n] + i.sigmoid() * g.tanh(), atol=1e-6)
+        x = o.sigmoid() * cell[n].tanh()
+        assert torch.allclose(hidden[n], x, atol=1e-6)
+    assert torch.allclose(output, x, atol=1e-6)
 
 
 def test_the_gates_of_a_gru():
@@ -33,14 +34,16 @@ def test_the_gates_of_a_gru():
 
     The reset gate multiplies what comes from the state with its bias, so the two biases cannot be merged.
     """
-    layer, x, h = nn.GRU(5, 3), torch.rand(1, 2, 5), torch.rand(1, 2, 3)
-    reset, update, new = (x @ layer.weight_ih_l0.T + layer.bias_ih_l0).chunk(3, dim=-1)
-    reset_h, update_h, new_h = (h @ layer.weight_hh_l0.T + layer.bias_hh_l0).chunk(3, dim=-1)
+    gru, x, h = nn.GRU(5, 3, num_layers=2), torch.rand(1, 2, 5), torch.rand(2, 2, 3)
+    output, hidden = gru(x, h)
 
-    r, z = (reset + reset_h).sigmoid(), (update + update_h).sigmoid()
-    n = (new + r * new_h).tanh()
-
-    assert torch.allclose(layer(x, h)[0], (1 - z) * n + z * h, atol=1e-6)
+    for i, (weight_ih, weight_hh, bias_ih, bias_hh) in enumerate(gru.all_weights):
+        reset, update, new = (x @ weight_ih.T + bias_ih).chunk(3, dim=-1)
+        reset_h, update_h, new_h = (h[i] @ weight_hh.T + bias_hh).chunk(3, dim=-1)
+        r, z = (reset + reset_h).sigmoid(), (update + update_h).sigmoid()
+        x = (1 - z) * (new + r * new_h).tanh() + z * h[i]
+        assert torch.allclose(x, hidden[i], atol=1e-6)
+    assert torch.allclose(x, output, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])

@@ -212,8 +212,9 @@ def test_the_dimensions_are_counted(layer, dims, wanted):
 
     ``InstanceNorm1d`` expects 2D or 3D input, ``InstanceNorm3d`` 4D or 5D.
     """
-    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        layer(2)(torch.randn([2] * dims))
+    for norm in (layer(2), layer(2).eval()):
+        with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+            norm(torch.randn([2] * dims))
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])

@@ -18,10 +18,11 @@ def test_a_replica_has_no_parameters():
     parameters.
     """
     net = nn.Linear(2, 3)
+    net.note = "first"
     replica = net._replicate_for_data_parallel()
 
     assert type(replica) is nn.Linear
-    assert (replica.in_features, replica.out_features) == (2, 3)
+    assert (replica.in_features, replica.out_features, replica.note) == (2, 3, "first")
     assert list(replica.parameters()) == []
     assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]
 

@@ -62,12 +62,14 @@ def test_data_needs_no_context():
     Autograd does not notice: see :ref:`chapter-parameter.data`.
     """
     weight = nn.Parameter(torch.full((20, 30), 50.0))
+    version = weight._version
 
     weight.data.normal_()
 
     assert weight.mean().item() == pytest.approx(0, abs=0.3)
     assert weight.std().item() == pytest.approx(1, abs=0.2)
     assert (weight.requires_grad, weight.is_leaf) == (True, True)
+    assert weight._version == version
 
 
 def test_a_frozen_parameter_needs_no_context():

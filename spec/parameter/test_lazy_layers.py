@@ -383,16 +383,17 @@ def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
 
 @pytest.mark.since("2.1")
 def test_a_lazy_instance_norm_needs_a_batch_first():
-    """``nn.LazyInstanceNorm1d`` raises ``ValueError`` if its first input is unbatched; later inputs may be.
+    """``nn.LazyInstanceNorm1d`` takes ``num_features`` from dimension 1 of its first input, batched or not.
 
-    The first call takes ``num_features`` from dimension 1.
+    So an unbatched one, whose channels are dimension 0, raises ``ValueError`` unless both have the same size
+    or ``affine=False``. Later inputs may be unbatched.
     """
-    layer = nn.LazyInstanceNorm1d()
-    layer(torch.rand(2, 3, 4))
+    for track in (True, False):
+        layer = nn.LazyInstanceNorm1d(track_running_stats=track)
+        with pytest.raises(ValueError, match=r"size at dim=0 to match num_features .4., but got: 3"):
+            layer(torch.rand(3, 4))
 
-    assert layer(torch.rand(3, 4)).shape == (3, 4)
-
-    with pytest.raises(
-        ValueError, match=r"expected input's size at dim=0 to match num_features .4., but got: 3"
-    ):
-        nn.LazyInstanceNorm1d()(torch.rand(3, 4))
+        layer = nn.LazyInstanceNorm1d(track_running_stats=track)
+        layer(torch.rand(2, 3, 4))
+        assert layer.num_features == 3
+        assert layer(torch.rand(3, 4)).shape == (3, 4)

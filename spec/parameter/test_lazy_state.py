@@ -195,10 +195,28 @@ def test_lazy_into_initialised_fails():
     layer = nn.Linear(5, 3)
     before = [p.tolist() for p in layer.parameters()]
 
-    with pytest.raises(RuntimeError, match="Can't access the shape of an uninitialized parameter or buffer"):
-        layer.load_state_dict(nn.LazyLinear(3).state_dict())
+    for strict in (True, False):
+        with pytest.raises(RuntimeError, match="Can't access the shape of an uninitialized parameter or"):
+            layer.load_state_dict(nn.LazyLinear(3).state_dict(), strict)
 
     assert [p.tolist() for p in layer.parameters()] == before
+
+
+@pytest.mark.since("2.1")
+def test_lazy_tensors_are_not_assigned_to_initialised_ones():
+    """``load_state_dict(assign=True)`` of an ``nn.Linear`` raises for the state of an uncalled
+    ``nn.LazyLinear``.
+
+    It is the ``RuntimeError`` that is raised without ``assign``. Call the lazy module once before saving.
+    """
+    layer = nn.Linear(5, 3)
+    weight, bias = layer.weight, layer.bias
+
+    with pytest.raises(RuntimeError, match="Can't access the shape of an uninitialized parameter or buffer"):
+        layer.load_state_dict(nn.LazyLinear(3).state_dict(), assign=True)
+
+    assert layer.weight is weight
+    assert layer.bias is bias
 
 
 @pytest.mark.since("2.1")

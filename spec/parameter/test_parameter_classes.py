@@ -120,10 +120,10 @@ def test_results_are_plain_tensors():
     weight = Scaled(torch.tensor([1.5, 2.5]))
     weight.scale = 8
 
-    results = [weight.to(torch.float64), weight.clone(), weight.detach(), weight.data]
+    results = [weight.to(torch.float64), weight.to("meta"), weight.clone(), weight.detach(), weight.data]
 
-    assert [type(result) for result in results] == [torch.Tensor] * 4
-    assert [hasattr(result, "scale") for result in results] == [False] * 4
+    assert [type(result) for result in results] == [torch.Tensor] * 5
+    assert [hasattr(result, "scale") for result in results] == [False] * 5
     assert weight.to(torch.float32) is weight
 
 

@@ -25,12 +25,13 @@ def test_keeps_the_type_of_its_tensor():
 
     Use ``isinstance`` to recognize parameters: ``type(p)`` is not ``nn.Parameter`` here.
     """
-    weight = nn.Parameter(tagged())
+    for requires_grad in (True, False):
+        weight = nn.Parameter(tagged(), requires_grad)
 
-    assert type(weight) is Tagged
-    assert isinstance(weight, nn.Parameter)
-    assert weight.tolist() == [1.5, 2.5]
-    assert (weight.requires_grad, weight.is_leaf) == (True, True)
+        assert type(weight) is Tagged
+        assert isinstance(weight, nn.Parameter)
+        assert weight.tolist() == [1.5, 2.5]
+        assert (weight.requires_grad, weight.is_leaf) == (requires_grad, True)
 
 
 def test_a_module_registers_it():

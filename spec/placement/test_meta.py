@@ -92,14 +92,14 @@ def test_the_error_recommends_to_empty():
 
     It does so since torch 2.3 (:issue:`119293`, :pull:`119353`).
     """
-    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor") as caught:
-        nn.Linear(2, 3, device="meta").to("cpu")
+    text = "Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() instead of "
+    text += "torch.nn.Module.to() when moving module from meta to a different device."
 
-    assert str(caught.value) == (
-        "Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() instead of "
-        "torch.nn.Module.to() when moving module from meta to a different device."
-    )
-    assert caught.value.__suppress_context__ is True
+    for layer in (nn.Linear(2, 3), nn.BatchNorm1d(2, affine=False)):
+        with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor") as caught:
+            layer.to("meta").to("cpu")
+        assert str(caught.value) == text
+        assert caught.value.__suppress_context__ is True
 
 
 @pytest.mark.question("Q75")

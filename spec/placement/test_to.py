@@ -18,12 +18,13 @@ def test_a_module_is_changed_in_place():
 
     See also :ref:`placement.to.a_tensor_is_copied`
     """
-    layer = nn.Linear(2, 3)
+    net = nn.Sequential(nn.PReLU(), nn.BatchNorm1d(3, affine=False))
 
-    returned = layer.to(torch.float64)
+    assert net.to(torch.float64) is net
+    assert [t.dtype for t in net.state_dict().values()] == [torch.float64] * 3 + [torch.int64]
 
-    assert returned is layer
-    assert [p.dtype for p in layer.parameters()] == [torch.float64, torch.float64]
+    assert net.to("meta") is net
+    assert [t.device.type for t in net.state_dict().values()] == ["meta"] * 4
 
 
 @pytest.mark.claim("N5-26")

@@ -143,14 +143,14 @@ def test_channels_lie_along_the_last_dimension():
 
     ``RandomStructured.apply`` has it too, while ``LnStructured.apply`` has to be told.
     """
-    layer = nn.Linear(3, 2)
-    ones = torch.ones(2, 3)
-    column = [[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]
+    layer = nn.Conv1d(3, 2, 4)
+    kept = [0, 0, 0, 6]
 
-    assert sorted(prune.RandomStructured(2).compute_mask(torch.rand(2, 3), ones).T.tolist()) == column
-    assert sorted(prune.LnStructured(2, 2).compute_mask(torch.rand(2, 3), ones).T.tolist()) == column
-    prune.RandomStructured.apply(layer, "weight", 2)
-    assert sorted(layer.weight_mask.T.tolist()) == column
+    for method in (prune.RandomStructured(3), prune.LnStructured(3, 2)):
+        mask = method.compute_mask(torch.rand(2, 3, 4), torch.ones(2, 3, 4))
+        assert sorted(mask.sum((0, 1)).tolist()) == kept
+    prune.RandomStructured.apply(layer, "weight", 3)
+    assert sorted(layer.weight_mask.sum((0, 1)).tolist()) == kept
     with pytest.raises(TypeError, match="'dim'"):
         prune.LnStructured.apply(layer, "bias", 2, 2)
 

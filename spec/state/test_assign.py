@@ -234,7 +234,7 @@ def test_keys_must_agree_when_assigning():
 
     result = layer.load_state_dict({"bias": torch.tensor([5.0])}, strict=False, assign=True)
 
-    assert result == (["weight", "head.weight"], [])
+    assert (result.missing_keys, result.unexpected_keys) == (["weight", "head.weight"], [])
     assert layer.weight is weight
     assert layer.weight.tolist() == [[3.0, 3.0]]
     assert layer.bias.tolist() == [5.0]

@@ -103,6 +103,10 @@ def test_the_result_is_a_named_tuple():
     assert missing == ["bias"]
     assert unexpected == ["scale"]
 
+    result = layer.load_state_dict(layer.state_dict())
+    assert result._fields == ("missing_keys", "unexpected_keys")
+    assert (result.missing_keys, result.unexpected_keys) == ([], [])
+
 
 @pytest.mark.parametrize(
     ("given", "shown"),

@@ -40,15 +40,16 @@ def test_parameters_are_no_buffers():
 
     A plain tensor set on a module is neither saved nor moved: see :meth:`~torch.nn.Module.register_buffer`.
     """
-    net = nn.Module()
-    net.register_buffer("mean", torch.rand(2))
-    net.weight = nn.Parameter(torch.rand(3), requires_grad=False)
-    net.plain = torch.rand(4)
+    net = nn.Sequential(nn.Module())
+    for module in net.modules():
+        module.register_buffer("mean", torch.rand(2))
+        module.weight = nn.Parameter(torch.rand(3), requires_grad=False)
+        module.plain = torch.rand(4)
     net.double()
 
-    assert [name for name, _ in net.named_buffers()] == ["mean"]
-    assert list(net.state_dict()) == ["weight", "mean"]
-    assert net.plain.dtype is torch.float32
+    assert [name for name, _ in net.named_buffers()] == ["mean", "0.mean"]
+    assert list(net.state_dict()) == ["weight", "mean", "0.weight", "0.mean"]
+    assert [module.plain.dtype for module in net.modules()] == [torch.float32, torch.float32]
 
 
 def test_own_buffers_then_those_below():

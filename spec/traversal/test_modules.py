@@ -134,11 +134,12 @@ def test_modules_takes_remove_duplicate():
     does (:pull:`174383`).
     """
     act = nn.ReLU()
-    net = nn.Sequential(act, act)
+    inner = nn.Sequential(act, act)
+    net = nn.Sequential(inner)
 
-    assert list(net.modules(remove_duplicate=False)) == [net, act, act]
-    assert list(net.modules(False)) == [net, act, act]
-    assert list(net.modules(True)) == [net, act]
+    assert list(net.modules(remove_duplicate=False)) == [net, inner, act, act]
+    assert list(net.modules(False)) == [net, inner, act, act]
+    assert list(net.modules(True)) == [net, inner, act]
 
 
 @pytest.mark.before("2.11")
