@@ -27,10 +27,10 @@ def test_a_pre_hook_runs_before_anything_is_saved():
         module.weight = nn.Parameter(torch.tensor([[0.5, 0.25]]))
 
     layer.register_state_dict_pre_hook(merge)
-    state = layer.state_dict(prefix="head.", keep_vars=True)
+    state = nn.Sequential(nn.ReLU(), layer).state_dict(prefix="head.", keep_vars=True)
 
-    assert calls == [(layer, "head.", True)]
-    assert state["head.weight"].tolist() == [[0.5, 0.25]]
+    assert calls == [(layer, "head.1.", True)]
+    assert state["head.1.weight"].tolist() == [[0.5, 0.25]]
 
 
 @pytest.mark.question("Q67")
