@@ -191,9 +191,14 @@ def test_kwargs_changed_in_place_reach_forward():
     gets.
     """
     echo = Echo()
-    echo.register_forward_pre_hook(lambda module, args, kwargs: kwargs.update(scale=30), with_kwargs=True)
 
-    assert echo(scale=3, shift=4) == ((), {"scale": 30, "shift": 4})
+    def change(module, args, kwargs):
+        kwargs.update(scale=30, gain=5)
+        del kwargs["shift"]
+
+    echo.register_forward_pre_hook(change, with_kwargs=True)
+
+    assert echo(scale=3, shift=4) == ((), {"scale": 30, "gain": 5})
 
 
 def test_options_of_a_pre_hook_are_keyword_only():

@@ -124,24 +124,28 @@ def test_one_gradient_for_each_output_may_be_returned(count):
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
-    [(2, "invalid number of grad_output, got 2, but expected 1$"), (1, "has changed the size of value")],
+    ("shape", "error", "message"),
+    [
+        ((2, 2), RuntimeError, "invalid number of grad_output, got 2, but expected 1$"),
+        ((1, 2), RuntimeError, "has changed the size of value"),
+        ((), TypeError, "of a 0-d tensor"),
+    ],
 )
-def test_a_tensor_must_be_in_a_tuple(rows, message):
+def test_a_tensor_must_be_in_a_tuple(shape, error, message):
     """A full backward pre-hook that returns a gradient outside a tuple makes ``backward()`` raise an error.
 
     Return ``(gradient,)``. A tensor is taken for a tuple of its rows, of which there are seldom as many as
-    outputs.
+    outputs; a scalar has none.
     """
     bare, wrapped = nn.Identity(), nn.Identity()
     bare.register_full_backward_pre_hook(lambda module, grad_output: grad_output[0] * 10)
     wrapped.register_full_backward_pre_hook(lambda module, grad_output: (grad_output[0] * 10,))
-    x = torch.rand(rows, 2, requires_grad=True)
+    x = torch.rand(shape, requires_grad=True)
 
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(error, match=message):
         bare(x).sum().backward()
     wrapped(x).sum().backward()
-    assert x.grad.tolist() == [[10.0, 10.0]] * rows
+    assert torch.equal(x.grad, torch.full(shape, 10.0))
 
 
 @pytest.mark.parametrize("wrap", [lambda y: {"a": y}, lambda y: [y]], ids=["dict", "list"])

@@ -286,10 +286,12 @@ def test_a_legacy_hook_allows_changes_in_place():
     """``ReLU(inplace=True)`` works after a layer that has a ``register_backward_hook`` hook."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
     calls = []
-    net[0].register_backward_hook(lambda *given: calls.append("hook"))
-    net(torch.rand(1, 2)).sum().backward()
+    net[0].register_backward_hook(lambda module, *gradients: calls.append(module.training))
 
-    assert calls == ["hook"]
+    for training in (True, False):
+        net.train(training)
+        net(torch.rand(1, 2)).sum().backward()
+    assert calls == [True, False]
 
 
 def test_a_module_takes_no_full_hook_after_a_legacy_one():

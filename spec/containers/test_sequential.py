@@ -146,11 +146,13 @@ def test_a_module_may_run_twice():
 
 def test_an_empty_slot_cannot_run():
     """A ``Sequential`` accepts ``None`` as a layer, but raises ``TypeError`` when it is called."""
-    net = nn.Sequential(nn.ReLU(), None)
+    listed = nn.Sequential(nn.ReLU(), None)
+    named = nn.Sequential(OrderedDict(act=nn.ReLU(), hole=None))
 
-    assert len(net) == 2
-    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
-        net(torch.rand(2))
+    for net in (listed, named):
+        assert len(net) == 2
+        with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+            net(torch.rand(2))
 
 
 @pytest.mark.claim("N2-03")

@@ -188,12 +188,14 @@ def test_views_of_buffers_stay_views():
     net = nn.Module()
     net.register_buffer("table", torch.tensor([2.0, 3.0, 5.0]))
     net.register_buffer("head", net.table[:2])
+    net.inner = nn.Module()
+    net.inner.register_buffer("tail", net.table[1:])
     copied = copy.deepcopy(net)
 
-    copied.table.fill_(7)
+    copied.table.copy_(torch.tensor([7.0, 11.0, 13.0]))
 
-    assert copied.head.tolist() == [7, 7]
-    assert net.head.tolist() == [2, 3]
+    assert [copied.head.tolist(), copied.inner.tail.tolist()] == [[7, 11], [11, 13]]
+    assert [net.head.tolist(), net.inner.tail.tolist()] == [[2, 3], [3, 5]]
 
 
 def test_views_of_parameters_come_apart():

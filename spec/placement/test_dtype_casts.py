@@ -132,14 +132,16 @@ def test_type_may_make_integers():
     """``Module.type(torch.int32)`` casts buffers and frozen parameters; ``Module.to(torch.int32)`` raises."""
     net = nn.Module()
     net.register_buffer("mean", torch.tensor([2.75, -1.5]))
+    net.register_buffer("steps", torch.tensor([5]))
+    net.register_buffer("mask", torch.tensor([True, False]))
     net.scale = nn.Parameter(torch.tensor([3.25]), requires_grad=False)
 
     with pytest.raises(TypeError, match="only accepts floating point or complex dtypes"):
         net.to(torch.int32)
     net.type(torch.int32)
 
-    assert [t.dtype for t in net.state_dict().values()] == [torch.int32, torch.int32]
-    assert net.mean.tolist() == [2, -1]
+    assert [t.dtype for t in net.state_dict().values()] == [torch.int32] * 4
+    assert [b.tolist() for b in net.buffers()] == [[2, -1], [5], [1, 0]]
     assert net.scale.tolist() == [3]
 
 

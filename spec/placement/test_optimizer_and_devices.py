@@ -159,7 +159,8 @@ def test_the_step_is_counted_in_the_default_dtype():
 
 
 @pytest.mark.question("Q69", "Q115")
-def test_overwriting_leaves_the_optimizer_behind():
+@pytest.mark.parametrize("trained", [False, True], ids=["new", "with a gradient"])
+def test_overwriting_leaves_the_optimizer_behind(trained):
     """With ``set_overwrite_module_params_on_conversion``, an earlier optimizer trains nothing after a cast.
 
     It holds the parameters that the module had before. Make the optimizer after the cast.
@@ -167,6 +168,8 @@ def test_overwriting_leaves_the_optimizer_behind():
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    if trained:
+        layer.weight.grad = torch.tensor([[0.5, 0.25]])
 
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:

@@ -63,10 +63,12 @@ def test_names_are_sorted():
 def test_names_of_submodules_are_their_own():
     """``dir(module)`` does not list the attributes of the module's submodules."""
     net = nn.Module()
-    net.inner = nn.Linear(2, 3)
+    net.inner = nn.BatchNorm1d(3)
+    net.inner.act = nn.ReLU()
+    names = {"weight", "running_mean", "act", "eps"}
 
-    assert {"weight", "bias"} <= set(dir(net.inner))
-    assert {"inner", "weight", "bias"} & set(dir(net)) == {"inner"}
+    assert names <= set(dir(net.inner))
+    assert {"inner", *names} & set(dir(net)) == {"inner"}
 
 
 def test_a_name_may_be_listed_twice():

@@ -292,6 +292,7 @@ def test_a_hook_that_fails():
         raise ValueError(f"{name} is refused")
 
     with (
+        hooks.register_module_parameter_registration_hook(lambda module, name, parameter: parameter),
         hooks.register_module_parameter_registration_hook(refuse),
         pytest.raises(ValueError, match=r"^scale is refused$"),
     ):

@@ -93,11 +93,11 @@ def test_adding_again_replaces():
 def test_any_other_name_will_do():
     """``add_module`` accepts an unused name such as ``"0"``, ``"lambda"`` or ``"my layer"``."""
     net = nn.Module()
-    net.add_module("0", nn.ReLU())
-    net.add_module("my layer", nn.ReLU())
-    net.add_module("lambda", nn.ReLU())
+    names = ["0", "my layer", "lambda", "my-layer", "layer/1", "Maß", " "]
+    for name in names:
+        net.add_module(name, nn.ReLU())
 
-    assert [name for name, _ in net.named_children()] == ["0", "my layer", "lambda"]
+    assert [name for name, _ in net.named_children()] == names
     with pytest.raises(KeyError, match="attribute 'training' already exists"):
         net.add_module("training", nn.ReLU())
 

@@ -154,6 +154,13 @@ def test_two_hooks_for_one_parameter_are_an_error():
 
 
 def test_a_missing_parameter_is_an_error():
-    """``prune.identity`` raises ``AttributeError`` for a name that is not an attribute of the module."""
+    """``prune.identity`` raises ``AttributeError`` for a name that is not an attribute of the module.
+
+    Nor is a name with dots, such as ``"0.weight"``: give it the submodule.
+    """
+    layer = nn.Linear(2, 3)
+
     with pytest.raises(AttributeError, match="wieght"):
-        prune.identity(nn.Linear(2, 3), "wieght")
+        prune.identity(layer, "wieght")
+    with pytest.raises(AttributeError, match=r"0\.weight"):
+        prune.identity(nn.Sequential(layer), "0.weight")

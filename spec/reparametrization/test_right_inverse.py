@@ -179,9 +179,9 @@ def test_what_is_read_is_not_what_is_stored():
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
 
-    nn.init.constant_(layer.weight, 7.0)
-    assert layer.weight.tolist() == [[2.0, 0.0]]
-
+    for training in (True, False):
+        nn.init.constant_(layer.train(training).weight, 7.0)
+        assert layer.weight.tolist() == [[2.0, 0.0]]
     nn.init.constant_(layer.parametrizations.weight.original, 7.0)
     assert layer.weight.tolist() == [[7.0, 7.0]]
 

@@ -23,17 +23,18 @@ def test_a_load_pre_hook_is_given_everything():
     lists that are filled while loading: missing keys, unexpected keys, errors. It is public since torch 2.5.
     """
     calls = []
-    net = nn.Sequential(nn.PReLU(init=0.25))
-    net[0].shift = nn.Parameter(torch.rand(1))
-    state = OrderedDict({"0.weight": torch.tensor([0.75]), "0.gain": torch.rand(1)})
-    state._metadata = {"": {"version": 1}, "0": {"version": 5}}
-    net[0].register_load_state_dict_pre_hook(lambda *args: calls.append((*args, net[0].weight.item())))
+    layer = nn.PReLU(init=0.25)
+    layer.shift = nn.Parameter(torch.rand(1))
+    net = nn.ModuleDict({"body": nn.Sequential(layer)})
+    state = OrderedDict({"body.0.weight": torch.tensor([0.75]), "body.0.gain": torch.rand(1)})
+    state._metadata = {"": {"version": 1}, "body.0": {"version": 5}}
+    layer.register_load_state_dict_pre_hook(lambda *args: calls.append((*args, layer.weight.item())))
 
     net.load_state_dict(state, strict=False)
 
-    lists = [["0.shift"], ["0.gain"], []]
-    assert calls == [(net[0], dict(state), "0.", {"version": 5}, True, *lists, 0.25)]
-    assert net[0].weight.item() == 0.75
+    lists = [["body.0.shift"], ["body.0.gain"], []]
+    assert calls == [(layer, dict(state), "body.0.", {"version": 5}, True, *lists, 0.25)]
+    assert layer.weight.item() == 0.75
 
 
 def test_strict_is_always_true_to_a_pre_hook():
@@ -68,12 +69,13 @@ def test_a_private_load_pre_hook_is_given_no_module():
     """
     calls = []
     layer = nn.PReLU()
-    state = layer.state_dict()
+    net = nn.ModuleDict({"body": nn.Sequential(layer)})
+    state = net.state_dict()
 
     layer._register_load_state_dict_pre_hook(lambda *args: calls.append(args))
-    layer.load_state_dict(state)
+    net.load_state_dict(state)
 
-    assert calls == [({"weight": state["weight"]}, "", {"version": 1}, True, [], [], [])]
+    assert calls == [(dict(state), "body.0.", {"version": 1}, True, [], [], [])]
 
 
 @pytest.mark.question("Q67")

@@ -27,10 +27,10 @@ def test_a_pre_hook_runs_before_anything_is_saved():
         module.weight = nn.Parameter(torch.tensor([[0.5, 0.25]]))
 
     layer.register_state_dict_pre_hook(merge)
-    state = layer.state_dict(prefix="head.", keep_vars=True)
+    state = nn.Sequential(nn.ReLU(), layer).state_dict(prefix="head.", keep_vars=True)
 
-    assert calls == [(layer, "head.", True)]
-    assert state["head.weight"].tolist() == [[0.5, 0.25]]
+    assert calls == [(layer, "head.1.", True)]
+    assert state["head.1.weight"].tolist() == [[0.5, 0.25]]
 
 
 @pytest.mark.question("Q67")
@@ -122,10 +122,10 @@ def test_a_post_hook_changes_the_dict_in_place():
         state_dict[prefix + "kernel"] = state_dict.pop(prefix + "0.weight")
 
     net.register_state_dict_post_hook(rename)
-    state = net.state_dict(prefix="head.")
+    state = nn.ModuleDict({"body": net}).state_dict(prefix="head.")
 
-    assert calls == [(net, ["head.0.weight", "head.0.bias"], "head.", {"version": 1})]
-    assert list(state) == ["head.0.bias", "head.kernel"]
+    assert calls == [(net, ["head.body.0.weight", "head.body.0.bias"], "head.body.", {"version": 1})]
+    assert list(state) == ["head.body.0.bias", "head.body.kernel"]
 
 
 @pytest.mark.question("Q67")
@@ -235,15 +235,15 @@ def test_a_private_post_hook_of_a_submodule_may_not():
 
     Only what it changes in place arrives (:issue:`117437`).
     """
-    net = nn.Sequential(nn.PReLU())
+    layer = nn.PReLU()
 
     def rename(module, state_dict, prefix, local_metadata):
         state_dict[prefix + "slope"] = state_dict.pop(prefix + "weight")
         return OrderedDict(kernel=1)
 
-    net[0]._register_state_dict_hook(rename)
+    layer._register_state_dict_hook(rename)
 
-    assert list(net.state_dict()) == ["0.slope"]
+    assert list(nn.Sequential(layer).state_dict(prefix="head.")) == ["head.0.slope"]
 
 
 def test_a_private_post_hook_can_be_removed():

@@ -210,9 +210,12 @@ def test_what_is_refused_can_be_listed(tmp_path):
     file = tmp_path / "last.pt"
     torch.save({"took": datetime.timedelta(days=3), "w": torch.rand(2), "net": nn.Flatten()}, file)
 
-    names = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    refused = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    with torch.serialization.safe_globals([nn.Flatten]):
+        still_refused = torch.serialization.get_unsafe_globals_in_checkpoint(file)
 
-    assert sorted(names) == ["datetime.timedelta", "torch.nn.modules.flatten.Flatten"]
+    assert sorted(refused) == ["datetime.timedelta", "torch.nn.modules.flatten.Flatten"]
+    assert still_refused == ["datetime.timedelta"]
 
 
 def test_another_pickle_module_cannot_be_safe():

@@ -90,10 +90,14 @@ def test_a_shared_buffer_is_walked_once():
     mask = torch.rand(2, 3)
     net[0].register_buffer("mask", mask)
     net[1][0].register_buffer("mask", mask)
+    scale = torch.rand(3)
+    net.register_buffer("scale", scale)
+    net[0].register_buffer("scale", scale)
 
-    assert list(net.named_buffers()) == [("0.mask", mask)]
-    assert list(net.buffers()) == [mask]
-    assert [name for name, _ in net.named_buffers(remove_duplicate=False)] == ["0.mask", "1.0.mask"]
+    assert [name for name, _ in net.named_buffers()] == ["scale", "0.mask"]
+    assert [buffer is mask for buffer in net.buffers()] == [False, True]
+    names = [name for name, _ in net.named_buffers(remove_duplicate=False)]
+    assert names == ["scale", "0.mask", "0.scale", "1.0.mask"]
 
 
 def test_shared_buffers_under_every_name():

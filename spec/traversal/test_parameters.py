@@ -178,9 +178,11 @@ def test_a_shared_parameter_is_walked_once():
     net.encoder = nn.Linear(3, 3, bias=False)
     net.decoder = nn.Sequential(nn.Linear(3, 3, bias=False))
     net.decoder[0].weight = net.encoder.weight
+    net.scale = nn.Parameter(torch.rand(3))
+    net.encoder.scale = net.scale
 
-    assert list(net.named_parameters()) == [("encoder.weight", net.encoder.weight)]
-    assert list(net.parameters()) == [net.encoder.weight]
+    assert [name for name, _ in net.named_parameters()] == ["scale", "encoder.weight"]
+    assert [parameter is net.scale for parameter in net.parameters()] == [True, False]
 
 
 def test_remove_duplicate_false_yields_every_name():
