@@ -106,7 +106,7 @@ def test_loading_needs_four_methods(zipped):
 
 
 def test_readline_is_for_the_old_format():
-    """:func:`torch.load` calls ``readline`` of a file only for the old format, not for the zip files of today.
+    """:func:`torch.load` calls ``readline`` of a file only if that has the old format, which is no zip file.
 
     Old files are those from before 1.6, or saved with ``_use_new_zipfile_serialization=False``.
     """
