@@ -106,7 +106,7 @@ def test_loading_needs_four_methods(zipped):
 
 
 def test_readline_is_for_the_old_format():
-    """:func:`torch.load` calls ``readline`` of a file only if that has the old format, which is no zip file.
+    """:func:`torch.load` calls ``readline`` of a file only if that has the old format, not that of zip.
 
     Old files are those from before 1.6, or saved with ``_use_new_zipfile_serialization=False``.
     """
