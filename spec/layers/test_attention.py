@@ -116,6 +116,20 @@ def test_the_number_of_heads_changes_no_parameter(options):
     assert torch.allclose(one(*given)[0], four(*given)[0]) is False
 
 
+def test_each_head_attends_by_itself():
+    """``MultiheadAttention`` splits its projections over the heads, each of which attends on its own.
+
+    The parts lie next to each other, and so do the results: ``out_proj`` gets that of the first head first.
+    """
+    layer, x, heads = nn.MultiheadAttention(6, 3), torch.randn(5, 6), []
+    projections = (x @ layer.in_proj_weight.T).chunk(3, dim=-1)
+
+    for query, key, value in zip(*(each.split(2, dim=-1) for each in projections), strict=True):
+        heads.append((query @ key.T / 2**0.5).softmax(-1) @ value)
+
+    assert torch.allclose(layer(x, x, x)[0], layer.out_proj(torch.cat(heads, dim=-1)), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "keys", "shape"),
     [({}, (7, 2, 4), (2, 5, 7)), ({"batch_first": True}, (5, 7, 4), (5, 2, 7))],

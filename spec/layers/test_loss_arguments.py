@@ -306,6 +306,19 @@ def test_a_ranking_has_the_larger_first_for_one():
     ]
 
 
+@pytest.mark.parametrize("loss", [nn.TripletMarginLoss, nn.TripletMarginWithDistanceLoss])
+def test_a_triplet_margin_keeps_negatives_away(loss):
+    """Triplet losses such as ``TripletMarginLoss`` are 0 for a negative that is farther off by ``margin``.
+
+    Farther off than the positive, that is; a negative that is nearer costs what it lacks.
+    """
+    anchor, positive, negative = torch.zeros(3, 1), torch.full((3, 1), 2.0), torch.tensor([[3.0], [4], [6]])
+
+    for margin, values in (2.0, [1.0, 0.0, 0.0]), (5.0, [4.0, 3.0, 1.0]):
+        result = loss(margin=margin, reduction="none")(anchor, positive, negative)
+        assert result.tolist() == pytest.approx(values, abs=1e-5)
+
+
 @pytest.mark.parametrize(("p", "distances"), [(1, (7.0, 17.0)), (2, (5.0, 13.0)), (3, (4.498, 12.283))])
 def test_triplet_distances_are_norms(p, distances):
     """``p`` of ``TripletMarginLoss`` is the norm of its distances: 1 sums differences, 2 is Euclidean."""

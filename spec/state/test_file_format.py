@@ -106,6 +106,25 @@ def test_loading_needs_four_methods(zipped):
     assert torch.load(Reader(), weights_only=True).tolist() == [1.5, 2.5]
 
 
+def test_readline_is_for_the_old_format():
+    """:func:`torch.load` calls ``readline`` of a file only if that has the old format, not that of zip.
+
+    Old files are those from before 1.6, or saved with ``_use_new_zipfile_serialization=False``.
+    """
+    old, new = io.BytesIO(), io.BytesIO()
+    torch.save(torch.tensor([1.5, 2.5]), old, _use_new_zipfile_serialization=False)
+    torch.save(torch.tensor([1.5, 2.5]), new)
+
+    class Reader:
+        def __init__(self, file):
+            self.read, self.tell, self.seek = file.read, file.tell, file.seek
+            file.seek(0)
+
+    assert torch.load(Reader(new), weights_only=True).tolist() == [1.5, 2.5]
+    with pytest.raises(AttributeError, match="readline"):
+        torch.load(Reader(old), weights_only=True)
+
+
 @pytest.mark.parametrize("weights_only", [True, False])
 def test_strings_of_python_2_are_decoded(weights_only):
     """:func:`torch.load` decodes a ``str`` saved by Python 2 as UTF-8, or by ``encoding``; ``"bytes"`` keeps
