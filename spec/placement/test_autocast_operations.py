@@ -147,16 +147,18 @@ def test_probabilities_of_bfloat16_fit_float32_targets():
 
 @pytest.mark.needs("cuda")
 def test_bce_is_refused_on_the_gpu():
-    """In ``torch.autocast("cuda")``, ``BCELoss`` of float16 raises: it is unsafe to autocast.
+    """In ``torch.autocast("cuda")``, ``BCELoss`` raises ``RuntimeError``: it is unsafe to autocast.
 
-    Its gradient of a small probability is too large for float16. Leave the sigmoid to ``BCEWithLogitsLoss``,
-    or leave the region and cast to float32. See :class:`torch.autocast`.
+    It does so whatever the dtype: its gradient of a small probability may be too large for float16. Leave the
+    sigmoid to ``BCEWithLogitsLoss``, or switch autocast off for the loss and cast to float32. See
+    :class:`torch.autocast`.
     """
     scores, target = torch.tensor([-2.0, 3.0], device="cuda").half(), torch.tensor([0.0, 1.0], device="cuda")
 
     with torch.autocast("cuda"):
-        with pytest.raises(RuntimeError, match="BCELoss are unsafe to autocast"):
-            nn.BCELoss()(scores.sigmoid(), target)
+        for probabilities in (scores.sigmoid(), scores.float().sigmoid()):
+            with pytest.raises(RuntimeError, match="BCELoss are unsafe to autocast"):
+                nn.BCELoss()(probabilities, target)
         loss = nn.BCEWithLogitsLoss()(scores, target)
         with torch.autocast("cuda", enabled=False):
             outside = nn.BCELoss()(scores.float().sigmoid(), target)
