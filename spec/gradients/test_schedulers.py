@@ -189,7 +189,7 @@ def test_a_new_step_lr_may_decay_once_more(make, options):
 
 
 @pytest.mark.since("2.8")
-@pytest.mark.parametrize(("make", "options"), STEPPING, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("make", "options"), STEPPING, ids=[make.__name__ for make, _ in STEPPING])
 def test_a_new_exponential_lr_keeps_the_rate(make, options):
     """A new ``ExponentialLR`` or ``LinearLR`` with ``last_epoch=n - 1`` keeps the rate that was loaded.
 
@@ -234,7 +234,7 @@ def test_a_new_exponential_lr_decayed_once_more():
     ],
     ids=["LambdaLR", "StepLR"],
 )
-def test_the_state_of_a_scheduler_holds_no_rate_to_come(make, options, rates):
+def test_loading_a_scheduler_leaves_the_rate(make, options, rates):
     """``load_state_dict`` of a scheduler such as ``StepLR`` leaves the ``lr`` of the optimizer as it is.
 
     It sets the count of steps alone. The next ``step()`` of a ``LambdaLR`` computes the right rate from it,
