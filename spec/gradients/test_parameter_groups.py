@@ -9,7 +9,7 @@ import re
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD, Adam
+from torch.optim import SGD, Adam, AdamW
 
 
 @pytest.mark.claim("N5-09")
@@ -74,6 +74,25 @@ def test_a_learning_rate_may_be_changed():
     optimizer.param_groups[0]["lr"] = 0.25
     optimizer.step()
     assert layer.weight.tolist() == [[1.5, 0.0]]
+
+
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_weight_decay_is_for_all_parameters(kind):
+    """``SGD`` and ``AdamW`` apply ``weight_decay`` to all parameters, of biases and normalizations too.
+
+    Neither knows what a parameter is for. Put those that are not to shrink into a group of their own, for
+    example all with fewer than two dimensions.
+
+    See also :ref:`gradients.parameter_groups.weight_decay_may_leave_biases_out`
+    """
+    net = nn.Sequential(nn.Linear(2, 1), nn.LayerNorm(1))
+    for parameter in net.parameters():
+        nn.init.constant_(parameter, 4.0)
+        parameter.grad = torch.zeros_like(parameter)
+
+    kind(net.parameters(), lr=0.5, weight_decay=0.25).step()
+
+    assert [p.tolist() for p in net.parameters()] == [[[3.5, 3.5]], [3.5], [3.5], [3.5]]
 
 
 def test_weight_decay_may_leave_biases_out():

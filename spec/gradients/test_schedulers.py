@@ -1,13 +1,21 @@
-"""Learning rate schedulers and the groups of their optimizer.
+"""Learning rate schedulers: the groups of their optimizer, and going on after a break.
 
 A scheduler remembers a value for each parameter group that the optimizer had when the scheduler was made. A
-group added later, as for a layer that is thawed on the way, is not among them.
+group added later, as for a layer that is thawed on the way, is not among them. The rates themselves stand in
+the optimizer and are saved with it.
 """
 
 import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, lr_scheduler
+
+STEPPING = [
+    (lr_scheduler.ExponentialLR, {"gamma": 0.5}),
+    (lr_scheduler.MultiplicativeLR, {"lr_lambda": lambda epoch: 0.5}),
+    (lr_scheduler.LinearLR, {"total_iters": 6}),
+    (lr_scheduler.PolynomialLR, {"total_iters": 6}),
+]
 
 
 @pytest.mark.parametrize(
@@ -112,3 +120,136 @@ def test_a_plateau_takes_added_groups():
     listed.min_lrs = [0.2, 0.1]
     listed.step(1.0)
     assert [group["lr"] for group in optimizers[1].param_groups] == [0.5, 0.125]
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (lr_scheduler.LambdaLR, {"lr_lambda": lambda epoch: 1 / (1 + epoch)}),
+        (lr_scheduler.StepLR, {"step_size": 3, "gamma": 0.5}),
+        (lr_scheduler.MultiStepLR, {"milestones": [1, 5]}),
+        (lr_scheduler.CosineAnnealingLR, {"T_max": 10}),
+    ],
+    ids=["LambdaLR", "StepLR", "MultiStepLR", "CosineAnnealingLR"],
+)
+def test_a_new_scheduler_may_go_on(make, options):
+    """A new ``LambdaLR`` or ``CosineAnnealingLR`` with ``last_epoch=n - 1`` goes on after ``n`` steps.
+
+    Load the state of the optimizer first: the first rate stands there, as ``initial_lr``. What starts anew is
+    ``_step_count``. A ``ReduceLROnPlateau`` takes no ``last_epoch``: what was best is in its ``state_dict``.
+    See :class:`torch.optim.lr_scheduler.LambdaLR`.
+
+    See also :ref:`gradients.schedulers.a_new_step_lr_may_decay_once_more`
+    """
+    optimizer, other = (SGD([nn.Parameter(torch.rand(2))], lr=0.5) for _ in range(2))
+    scheduler, rates = make(optimizer, **options), []
+    for _ in range(4):
+        optimizer.step()
+        scheduler.step()
+
+    other.load_state_dict(optimizer.state_dict())
+    resumed = make(other, **options, last_epoch=3)
+    for _ in range(5):
+        rates.append([one.param_groups[0]["lr"] for one in (optimizer, other)])
+        for each in (optimizer, scheduler, other, resumed):
+            each.step()
+
+    assert [rate for _, rate in rates] == pytest.approx([rate for rate, _ in rates])
+    assert len({rate for rate, _ in rates}) > 1
+    assert scheduler.state_dict()["_step_count"] == resumed.state_dict()["_step_count"] + 4
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (lr_scheduler.StepLR, {"step_size": 2, "gamma": 0.5}),
+        (lr_scheduler.MultiStepLR, {"milestones": [2, 4], "gamma": 0.5}),
+    ],
+    ids=["StepLR", "MultiStepLR"],
+)
+def test_a_new_step_lr_may_decay_once_more(make, options):
+    """A new ``StepLR`` or ``MultiStepLR`` with ``last_epoch=n - 1`` decays again if it did so at step ``n``.
+
+    Making it takes step ``n``, which multiplies the rate that the state of the optimizer brought. Load the
+    state of the scheduler instead, after that of the optimizer or before. See
+    :class:`torch.optim.lr_scheduler.StepLR`.
+    """
+    optimizer, other = (SGD([nn.Parameter(torch.rand(2))], lr=0.5) for _ in range(2))
+    scheduler, loaded = make(optimizer, **options), make(other, **options)
+    for _ in range(4):
+        optimizer.step()
+        scheduler.step()
+
+    loaded.load_state_dict(scheduler.state_dict())
+    other.load_state_dict(optimizer.state_dict())
+    assert [one.param_groups[0]["lr"] for one in (optimizer, other)] == [0.125, 0.125]
+
+    make(other, **options, last_epoch=3)
+    assert other.param_groups[0]["lr"] == 0.0625
+
+
+@pytest.mark.since("2.8")
+@pytest.mark.parametrize(("make", "options"), STEPPING, ids=[make.__name__ for make, _ in STEPPING])
+def test_a_new_exponential_lr_keeps_the_rate(make, options):
+    """A new ``ExponentialLR`` or ``LinearLR`` with ``last_epoch=n - 1`` keeps the rate that was loaded.
+
+    Up to torch 2.7 it took step ``n`` once more (:issue:`102261`, :pull:`149312`). See
+    :class:`torch.optim.lr_scheduler.ExponentialLR`.
+    """
+    optimizer, other = (SGD([nn.Parameter(torch.rand(2))], lr=0.5) for _ in range(2))
+    scheduler = make(optimizer, **options)
+    for _ in range(4):
+        optimizer.step()
+        scheduler.step()
+    other.load_state_dict(optimizer.state_dict())
+
+    resumed = make(other, **options, last_epoch=3)
+    assert other.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
+
+    for each in (optimizer, scheduler, other, resumed):
+        each.step()
+    assert other.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["lr"])
+
+
+@pytest.mark.before("2.8")
+def test_a_new_exponential_lr_decayed_once_more():
+    """A new ``ExponentialLR`` or ``LinearLR`` with ``last_epoch=n - 1`` takes step ``n`` once more."""
+    for make, options in STEPPING:
+        optimizer, other = (SGD([nn.Parameter(torch.rand(2))], lr=0.5) for _ in range(2))
+        scheduler = make(optimizer, **options)
+        for _ in range(4):
+            optimizer.step()
+            scheduler.step()
+        other.load_state_dict(optimizer.state_dict())
+
+        make(other, **options, last_epoch=3)
+        assert other.param_groups[0]["lr"] != pytest.approx(optimizer.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "rates"),
+    [
+        (lr_scheduler.LambdaLR, {"lr_lambda": lambda epoch: 1 / (1 + epoch)}, [0.1, 0.1]),
+        (lr_scheduler.StepLR, {"step_size": 2, "gamma": 0.5}, [0.125, 0.25]),
+    ],
+    ids=["LambdaLR", "StepLR"],
+)
+def test_loading_a_scheduler_leaves_the_rate(make, options, rates):
+    """``load_state_dict`` of a scheduler such as ``StepLR`` leaves the ``lr`` of the optimizer as it is.
+
+    It sets the count of steps alone. The next ``step()`` of a ``LambdaLR`` computes the right rate from it,
+    that of a ``StepLR`` goes on from the wrong one: load the state of the optimizer as well. See
+    :class:`torch.optim.lr_scheduler.StepLR`.
+    """
+    optimizer, other = (SGD([nn.Parameter(torch.rand(2))], lr=0.5) for _ in range(2))
+    scheduler, resumed = make(optimizer, **options), make(other, **options)
+    for _ in range(3):
+        optimizer.step()
+        scheduler.step()
+
+    resumed.load_state_dict(scheduler.state_dict())
+    assert [resumed.last_epoch, other.param_groups[0]["lr"]] == [3, 0.5]
+
+    for each in (optimizer, scheduler, other, resumed):
+        each.step()
+    assert [one.param_groups[0]["lr"] for one in (optimizer, other)] == rates

@@ -25,6 +25,24 @@ def test_one_layer_may_stand_at_several_places():
     assert len(net) == 4
 
 
+def test_a_list_times_a_number_holds_one_layer():
+    """``ModuleList([layer] * 3)`` holds one layer three times: one set of parameters, saved under each name.
+
+    Python repeats the object and makes no copies. Layers of their own come from
+    ``ModuleList(nn.Linear(2, 2) for _ in range(3))``, or from ``copy.deepcopy``.
+    """
+    repeated = nn.ModuleList([nn.PReLU()] * 3)
+    separate = nn.ModuleList(nn.PReLU() for _ in range(3))
+
+    repeated[2].weight.data.fill_(0.75)
+    separate[2].weight.data.fill_(0.75)
+
+    assert [name for name, _ in repeated.named_parameters()] == ["0.weight"]
+    assert [value.item() for value in repeated.state_dict().values()] == [0.75, 0.75, 0.75]
+    assert [value.item() for value in separate.state_dict().values()] == [0.25, 0.25, 0.75]
+    assert list(repeated.state_dict()) == [name for name, _ in separate.named_parameters()]
+
+
 @pytest.mark.claim("N2-34")
 def test_gradients_add_up_over_uses():
     """The gradient of a weight used four times in a ``Sequential`` is the sum over the four uses.

@@ -220,6 +220,23 @@ def test_a_wrong_hint_replaces_the_mask(make, mask, hint, name, inputs):
     assert torch.allclose(fast, hinted if name == "memory" else masked, atol=1e-5)
 
 
+def test_a_hint_hides_a_mask_of_a_wrong_size():
+    """In training, ``is_causal=True`` of ``TransformerEncoderLayer`` accepts a ``src_mask`` of a wrong size.
+
+    A causal mask of the right size is applied, as for any ``src_mask`` with the hint. In ``eval()`` the same
+    call raises ``RuntimeError`` on the fast path: a mask made for ``x.shape[0]`` where ``batch_first=True``
+    asks for ``x.shape[1]`` is noticed only then (:issue:`115472`).
+    """
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True), torch.rand(3, 5, 4)
+    wrong = nn.Transformer.generate_square_subsequent_mask(3)
+
+    assert torch.allclose(layer(x, wrong, is_causal=True), layer(x, CAUSAL), atol=1e-5)
+    with pytest.raises(RuntimeError, match=r"attn_mask is torch.Size\(\[3, 3\]\), but should be \(5, 5\)"):
+        layer(x, wrong)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="is invalid for input of size 9"):
+        layer.eval()(x, wrong, is_causal=True)
+
+
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize(
     ("net", "name"),

@@ -263,3 +263,18 @@ def test_the_maximum_takes_no_such_option(option, message):
 
     with pytest.raises(ValueError, match=f"^{message}$"):
         layer(torch.tensor([[0, 1]]))
+
+
+@pytest.mark.parametrize("index", [5, -1], ids=["beyond", "negative"])
+def test_an_index_outside_the_table_of_a_bag(index):
+    """On CPU ``nn.EmbeddingBag`` raises ``RuntimeError``, not ``IndexError``, for an index outside its table.
+
+    The message tells the index and where it stands. See also
+    :ref:`layers.embeddings.an_index_outside_the_table`
+    """
+    layer = nn.EmbeddingBag(5, 3, device="cpu")
+
+    with pytest.raises(RuntimeError, match=rf"Index 1 .*{index}\b"):
+        layer(torch.tensor([[2, index]], device="cpu"))
+
+    assert torch.equal(layer(torch.tensor([[4]], device="cpu")), layer.weight[[4]])

@@ -50,6 +50,24 @@ def test_indices_are_int32_or_int64(dtype):
         nn.Embedding(5, 4)(torch.tensor([1], dtype=dtype))
 
 
+@pytest.mark.parametrize("index", [5, -1, -100], ids=["beyond", "negative", "ignored"])
+def test_an_index_outside_the_table(index):
+    """On CPU ``nn.Embedding`` raises ``IndexError`` for an index below 0, or not below ``num_embeddings``.
+
+    The message, *index out of range in self*, names neither the index nor the layer: compare
+    ``indices.max()`` with the number of rows, of the positions' table as well. An index does not count from
+    the end, though a ``padding_idx`` may. On a GPU the kernel stops at a device-side assert instead, and no
+    later call works.
+    """
+    layer = nn.Embedding(5, 3, padding_idx=-1, device="cpu")
+
+    with pytest.raises(IndexError, match=r"^index out of range in self$"):
+        layer(torch.tensor([2, index], device="cpu"))
+
+    assert layer.padding_idx == 4
+    assert torch.equal(layer(torch.tensor([4, 0], device="cpu")), layer.weight[[4, 0]])
+
+
 def test_only_rows_looked_up_get_a_gradient():
     """By default each lookup in ``nn.Embedding`` adds to the gradient of its row; other rows get zeros.
 

@@ -190,3 +190,25 @@ def test_means_of_unequal_parts_are_not_the_mean():
 
     torch.testing.assert_close(summed, mean(x, target))
     assert not torch.allclose(averaged, mean(x, target), atol=1e-3)
+
+
+def test_the_mean_of_kl_is_over_elements():
+    """By default ``KLDivLoss`` divides by the number of elements, not of distributions, with a warning.
+
+    That is ``C`` times less than the divergence, of ``C`` classes: ``reduction="batchmean"`` divides by the
+    size of the first dimension. Of losses with ``reduction="none"`` it is ``sum(1).mean()``, where
+    ``mean(1)`` gives the smaller one.
+    """
+    model, shares = SCORES.log_softmax(1), torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]])
+    divergences = (shares * (shares.log() - model)).sum(1)
+
+    with pytest.warns(
+        UserWarning, match="reduction: 'mean' divides the total loss by both the batch size and"
+    ):
+        mean = nn.KLDivLoss()(model, shares)
+    by_element = nn.KLDivLoss(reduction="none")(model, shares)
+
+    assert torch.allclose(nn.KLDivLoss(reduction="batchmean")(model, shares), divergences.mean())
+    assert torch.allclose(mean, divergences.mean() / 3)
+    assert torch.allclose(by_element.sum(1), divergences)
+    assert torch.allclose(by_element.mean(1), divergences / 3)

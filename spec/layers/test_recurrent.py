@@ -297,6 +297,29 @@ def test_another_hidden_state_is_an_error():
             nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(sizes))
 
 
+@pytest.mark.parametrize("make", [nn.RNN, nn.GRU, nn.LSTM])
+@pytest.mark.parametrize("batched", [True, False], ids=["batched", "unbatched"])
+def test_the_state_has_the_dimensions_of_the_input(make, batched):
+    """``nn.RNN``, ``GRU`` and ``LSTM`` raise ``RuntimeError`` for a state of more or fewer dimensions than
+    the input.
+
+    The first dimension counts layers and directions together: ``(2, N, H)`` for both directions of one
+    layer, not ``(1, 2, N, H)``. For a single sequence without a batch it is ``(layers, H)``.
+    """
+    layer, x = make(5, 3), torch.rand(4, 2, 5) if batched else torch.rand(4, 5)
+    fitting = (1, 2, 3) if batched else (1, 3)
+    kind = "batched 3-D" if batched else "unbatched 2-D"
+
+    for sizes in ((1, *fitting), fitting[1:]):
+        state = torch.rand(sizes)
+        with pytest.raises(
+            RuntimeError, match=rf"For {kind} input, hx .*should also be .* but got .*{len(sizes)}-D"
+        ):
+            layer(x, (state, state) if make is nn.LSTM else state)
+    state = torch.rand(fitting)
+    assert layer(x, (state, state) if make is nn.LSTM else state)[0].shape == (*x.shape[:-1], 3)
+
+
 def test_how_a_recurrent_layer_prints():
     """``repr`` of ``GRU``, ``LSTM`` and ``RNN`` shows sizes and non-default arguments, but no
     ``nonlinearity``.

@@ -48,3 +48,27 @@ def test_masks_of_an_encoder_layer():
     assert torch.allclose(masked, shorter, atol=1e-6)
     assert torch.allclose(padded, torch.stack([shorter[0], everything[1]]), atol=1e-6)
     assert not torch.allclose(everything, shorter, atol=1e-4)
+
+
+@pytest.mark.parametrize("stacked", [False, True], ids=["layer", "encoder"])
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_an_encoder_masks_nothing_by_default(stacked, mode):
+    """``TransformerEncoder`` and its layers are not causal unless given a mask: each step sees later ones.
+
+    A language model that is trained without the mask sees the words that it is to predict: its loss falls,
+    and what it generates makes no sense.
+
+    See also :ref:`layers.transformers.a_decoder_masks_nothing_by_default`
+    """
+    net = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+    if stacked:
+        net = nn.TransformerEncoder(net, 2)
+    getattr(net, mode)()
+    x, causal = torch.rand(3, 5, 4), nn.Transformer.generate_square_subsequent_mask(5)
+    later = torch.cat([x[:, :4], -x[:, 4:]], dim=1)
+
+    with torch.no_grad():
+        plain, changed, masked, unchanged = net(x), net(later), net(x, causal), net(later, causal)
+
+    assert not torch.allclose(plain[:, 0], changed[:, 0], atol=1e-4)
+    assert torch.allclose(masked[:, :4], unchanged[:, :4], atol=1e-5)

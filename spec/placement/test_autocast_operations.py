@@ -124,3 +124,44 @@ def test_indexed_writes_are_not_cast(write, message):
         out[1:].copy_(y)
 
     assert torch.equal(out, torch.cat([y, y]).float())
+
+
+def test_probabilities_of_bfloat16_fit_float32_targets():
+    """In ``torch.autocast("cpu")``, ``BCELoss`` takes bfloat16 probabilities with float32 targets.
+
+    It computes in float32; outside it raises ``RuntimeError``. On a GPU it is refused in a region. See
+    :class:`torch.autocast`.
+
+    See also :ref:`placement.autocast_operations.bce_is_refused_on_the_gpu`
+    """
+    p, target = torch.tensor([0.25, 0.75]).bfloat16(), torch.tensor([0.0, 0.375])
+
+    with torch.autocast("cpu"):
+        loss = nn.BCELoss()(p, target)
+
+    assert loss.dtype is torch.float32
+    assert torch.equal(loss, nn.BCELoss()(p.float(), target))
+    with pytest.raises(RuntimeError, match="Found dtype Float but expected BFloat16"):
+        nn.BCELoss()(p, target)
+
+
+@pytest.mark.needs("cuda")
+def test_bce_is_refused_on_the_gpu():
+    """In ``torch.autocast("cuda")``, ``BCELoss`` raises ``RuntimeError``: it is unsafe to autocast.
+
+    It does so whatever the dtype: its gradient of a small probability may be too large for float16. Leave the
+    sigmoid to ``BCEWithLogitsLoss``, or switch autocast off for the loss and cast to float32. See
+    :class:`torch.autocast`.
+    """
+    scores, target = torch.tensor([-2.0, 3.0], device="cuda").half(), torch.tensor([0.0, 1.0], device="cuda")
+
+    with torch.autocast("cuda"):
+        for probabilities in (scores.sigmoid(), scores.float().sigmoid()):
+            with pytest.raises(RuntimeError, match="BCELoss are unsafe to autocast"):
+                nn.BCELoss()(probabilities, target)
+        loss = nn.BCEWithLogitsLoss()(scores, target)
+        with torch.autocast("cuda", enabled=False):
+            outside = nn.BCELoss()(scores.float().sigmoid(), target)
+
+    assert loss.dtype is torch.float32
+    assert torch.allclose(loss, outside)

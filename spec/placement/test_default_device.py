@@ -6,6 +6,7 @@ A layer accepts ``device`` and ``dtype``; without them, defaults that can be cha
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 
 def test_a_layer_is_built_where_told(device):
@@ -245,3 +246,30 @@ def test_a_tie_is_made_on_any_device():
     assert [name for name, _ in net.named_parameters()] == ["0.weight"]
     net.to_empty(device="cpu")
     assert [name for name, _ in net.named_parameters()] == ["0.weight", "1.weight"]
+
+
+@pytest.mark.since("2.1")
+def test_lengths_stay_on_the_cpu():
+    """``pack_padded_sequence`` takes a list of lengths whatever the default device.
+
+    The lengths stay on the CPU. Up to torch 2.0 it raised (:issue:`103964`). A tensor of lengths that is made
+    on the default device still has to be moved: ``lengths.cpu()``.
+    """
+    with torch.device("meta"):
+        packed = pack_padded_sequence(torch.rand(3, 2), [3, 1])
+
+        with pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU int64 tensor"):
+            pack_padded_sequence(torch.rand(3, 2), torch.tensor([3, 1]))
+
+    assert packed.batch_sizes.tolist() == [2, 1, 1]
+    assert [packed.data.device.type, packed.batch_sizes.device.type] == ["meta", "cpu"]
+
+
+@pytest.mark.before("2.1")
+def test_lengths_went_to_the_default_device():
+    """``pack_padded_sequence`` raises for a list of lengths unless the default device is the CPU."""
+    with (
+        torch.device("meta"),
+        pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU int64 tensor"),
+    ):
+        pack_padded_sequence(torch.rand(3, 2), [3, 1])
