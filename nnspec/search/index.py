@@ -83,7 +83,7 @@ class Index:
 
     def _says(self, rows: Iterable[int]) -> float:
         """How much a word says that these rows have, by how many people use it."""
-        return _rarity(self._phrasings, sum(row < self._phrasings for row in rows))
+        return _rarity(max(self._phrasings, 1), sum(row < self._phrasings for row in rows))
 
     def _table(self, name: str, texts: Sequence[str]) -> None:
         """A table that finds texts by the stems of their words."""
@@ -129,7 +129,7 @@ class Index:
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
     def _nearest(self, sought: Iterable[str]) -> dict[int, float]:
-        """How near the nearest phrasing of a document, or its statement, is to the words that are sought, from 0 to 1."""
+        """How near a document's nearest phrasing, or statement, is to what is sought, from 0 to 1."""
         agreed: dict[int, float] = defaultdict(float)
         total = 0.0
         for word in sought:

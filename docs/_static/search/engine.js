@@ -110,7 +110,7 @@ window.nnspecSearch = (() => {
   asked.forEach(({ stems }, row) => stems.forEach((one) => (askedWith.get(one) ?? askedWith.set(one, []).get(one)).push(row)));
 
   // How much a word says that these rows have, by how many people use it.
-  const saying = (rows) => rarity(phrased, rows.filter((row) => row < phrased).length);
+  const saying = (rows) => rarity(Math.max(phrased, 1), rows.filter((row) => row < phrased).length);
   for (const rows of askedWith.values()) {
     const says = saying(rows);
     rows.forEach((row) => (asked[row].said += says));
