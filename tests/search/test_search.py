@@ -7,7 +7,7 @@ import pytest
 from nnspec.clauses.specification import read_specification
 from nnspec.clauses.tables import TableError
 from nnspec.cli import main
-from nnspec.search.documents import Document, asked_releases, documents
+from nnspec.search.documents import asked_releases, documents
 from nnspec.search.index import Index
 from nnspec.search.words import read_words
 
@@ -160,14 +160,6 @@ def test_a_method_is_sought_and_a_name_of_code_is_told_from_a_word(root, asked, 
 )
 def test_changes_are_asked_for_by_their_release(asked, releases):
     assert asked_releases(asked) == releases
-
-
-def test_a_name_that_few_have_counts_more_than_a_word(root):
-    words = read_words(root / "docs" / "search.toml")
-    titles = {"word": "weight tensor module layer", "name": "zero_grad"}
-    both = [Document(name, "clause", title, "", "", 1.0, {}) for name, title in titles.items()]
-
-    assert Index(both, words).find("zero_grad weight", 1)[0].document.id == "name"
 
 
 def test_what_is_long_beside_the_word_takes_nothing_from_it(root):
