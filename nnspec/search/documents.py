@@ -30,12 +30,23 @@ FIRST = ((3, 1.3), (8, 1.15))
 #: How much more that counts whose very id was asked for.
 EXACT = 10.0
 
+#: How much more a change counts if what its release changed was asked for: two releases are named, or one and
+#: a word that begins like this.
+CHANGED = 100.0
+CHANGES = r"\bchang|\bbreaking\b|\brelease notes\b"
+
 #: How much more a clause counts that answers what somebody asked.
 ASKED = 1.15
 
 
 #: How much more a hit counts if somebody asked in the very words of the query; less, the fewer of them agree.
 NEAREST = 3.0
+
+#: How much it counts beside NEAREST if the statement, not what somebody asked, has the words of the query.
+STATED = 0.4
+
+
+_RELEASE = re.compile(r"\b\d+\.\d+\b")
 
 
 class Document(NamedTuple):
@@ -71,8 +82,19 @@ class Document(NamedTuple):
         return self.text.get("asked", "").splitlines()
 
     def weight_for(self, asked: str) -> float:
-        """How much a hit counts; most where its very id was asked for."""
-        return self.weight * (EXACT if self.id.lower() == asked.strip().lower() else 1)
+        """How much a hit counts; more if its very id, or the changes of its release, were asked for."""
+        exact = self.id.lower() == asked.strip().lower()
+        changed = self.kind == "change" and self.id.split()[0] in asked_releases(asked)
+        return self.weight * (EXACT if exact else 1) * (CHANGED if changed else 1)
+
+
+def asked_releases(asked: str) -> tuple[str, ...]:
+    """The releases whose changes a query asks for; of two, those after the one up to the other."""
+    places = sorted({RELEASES.index(name) for name in _RELEASE.findall(asked) if name in RELEASES})
+    several = len(places) > 1
+    if not several and not (places and re.search(CHANGES, asked, re.IGNORECASE)):
+        return ()
+    return RELEASES[places[0] + several : places[-1] + 1]
 
 
 def documents(specification: Specification, rules: Part) -> list[Document]:

@@ -6,14 +6,20 @@ import difflib
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from nnspec.search.documents import NEAREST, WEIGHTS, Document
+from nnspec.search.documents import NEAREST, STATED, WEIGHTS, Document
 from nnspec.search.words import Words
 
 #: How much a synonym counts beside the word itself.
 SYNONYM = 0.4
+
+#: How much a name of code counts that few documents have, beside a word, in how much of a query is found.
+NAME = 2.0
+
+#: How many documents are few.
+FEW = 40
 
 #: BM25+ with the settings of MiniSearch, so that the terminal ranks as the site does: how soon more of a word
 #: counts no more, how much less a long field counts, and what a word counts at least.
@@ -58,18 +64,26 @@ class Index:
         return [" ".join(dict.fromkeys(self._words.split(text.get(field, "")))) for field in WEIGHTS]
 
     def _phrased(self, documents: Sequence[Document]) -> None:
-        """A table of what people ask, a row for each phrasing, and how much each row says."""
+        """A table of what people ask and of statements, a row for each, and how much each row says."""
         asked = [(key, text) for key, document in enumerate(documents) for text in document.phrasings]
-        self._asked_of = [key for key, _ in asked]
-        self._table("asked", [" ".join(dict.fromkeys(self._words.split(text))) for _, text in asked])
+        stated = [
+            (key, document.title) for key, document in enumerate(documents) if document.kind == "clause"
+        ]
+        self._phrasings = len(asked)
+        self._asked_of = [key for key, _ in asked + stated]
+        self._table("asked", [" ".join(dict.fromkeys(self._words.split(text))) for _, text in asked + stated])
         self._base.execute("CREATE VIRTUAL TABLE stems USING fts5vocab(asked, instance)")
         rows_of = defaultdict(set)
         for stem, row in self._base.execute("SELECT term, doc FROM stems"):
             rows_of[stem].add(row - 1)
-        self._said = [0.0] * len(asked)
+        self._said = [0.0] * len(self._asked_of)
         for rows in rows_of.values():
             for row in rows:
-                self._said[row] += _rarity(len(asked), len(rows))
+                self._said[row] += self._says(rows)
+
+    def _says(self, rows: Iterable[int]) -> float:
+        """How much a word says that these rows have, by how many people use it."""
+        return _rarity(max(self._phrasings, 1), sum(row < self._phrasings for row in rows))
 
     def _table(self, name: str, texts: Sequence[str]) -> None:
         """A table that finds texts by the stems of their words."""
@@ -90,11 +104,15 @@ class Index:
         """The documents that answer best, the best first."""
         sought = self._words.sought(asked, lambda name: bool(self._scores(name) or self._close(name)))
         scores: dict[int, float] = defaultdict(float)
-        found: dict[int, int] = defaultdict(int)
-        for word in sought:
-            for key, score in self._best_scores(word).items():
+        found: dict[int, float] = defaultdict(float)
+        total = 0.0
+        for word, is_code in sought.items():
+            best = self._best_scores(word)
+            worth = NAME if is_code and len(best) <= FEW else 1.0
+            total += worth
+            for key, score in best.items():
                 scores[key] += score
-                found[key] += 1
+                found[key] += worth
         nearest = self._nearest(sought)
         hits = [
             Hit(
@@ -102,7 +120,7 @@ class Index:
                 score
                 * document.weight_for(asked)
                 * found[key]
-                / len(sought)
+                / total
                 * (1 + NEAREST * nearest.get(key, 0.0)),
             )
             for key, score in scores.items()
@@ -110,8 +128,8 @@ class Index:
         ]
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
-    def _nearest(self, sought: Sequence[str]) -> dict[int, float]:
-        """How near the nearest phrasing of a document is to the words that are sought, from 0 to 1."""
+    def _nearest(self, sought: Iterable[str]) -> dict[int, float]:
+        """How near a document's nearest phrasing, or statement, is to what is sought, from 0 to 1."""
         agreed: dict[int, float] = defaultdict(float)
         total = 0.0
         for word in sought:
@@ -119,14 +137,15 @@ class Index:
             for other in self._synonyms(word):
                 for row in self._rows("asked", other):
                     best.setdefault(row, SYNONYM)
-            rarity = _rarity(len(self._asked_of), len(best))
+            rarity = self._says(best)
             total += rarity
             for row, weight in best.items():
                 agreed[row] += rarity * weight
         nearest: dict[int, float] = defaultdict(float)
         for row, weight in agreed.items():
             key = self._asked_of[row]
-            nearest[key] = max(nearest[key], min(1.0, weight / math.sqrt(total * self._said[row])))
+            near = min(1.0, weight / math.sqrt(total * self._said[row]))
+            nearest[key] = max(nearest[key], near * (1.0 if row < self._phrasings else STATED))
         return nearest
 
     def _best_scores(self, word: str) -> dict[int, float]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nnspec.search.documents import EXACT, NEAREST, WEIGHTS, Document, documents
-from nnspec.search.index import SYNONYM
+from nnspec.clauses.releases import RELEASES
+from nnspec.search.documents import CHANGED, CHANGES, EXACT, NEAREST, STATED, WEIGHTS, Document, documents
+from nnspec.search.index import FEW, NAME, SYNONYM
 from nnspec.search.words import Words, read_words
 from nnspec.site.book import Book
 from nnspec.site.templates import render
@@ -22,10 +23,17 @@ def pages(book: Book) -> dict[str, str]:
     data = {
         "weights": WEIGHTS,
         "exact": EXACT,
+        "changed": CHANGED,
+        "changes": CHANGES,
+        "releases": RELEASES,
         "nearest": NEAREST,
+        "stated": STATED,
         "synonym": SYNONYM,
+        "name": NAME,
+        "few": FEW,
         "words": {
             "empty": sorted(words.empty),
+            "owners": sorted(words.owners),
             "spellings": dict(words.spellings),
             "synonyms": dict(words.synonyms),
         },

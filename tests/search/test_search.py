@@ -7,7 +7,7 @@ import pytest
 from nnspec.clauses.specification import read_specification
 from nnspec.clauses.tables import TableError
 from nnspec.cli import main
-from nnspec.search.documents import documents
+from nnspec.search.documents import asked_releases, documents
 from nnspec.search.index import Index
 from nnspec.search.words import read_words
 
@@ -127,7 +127,39 @@ def test_a_name_is_its_pieces_too(root):
 def test_of_a_traceback_the_message_is_sought(root, asked, sought):
     words = read_words(root / "docs" / "search.toml")
 
+    assert list(words.sought(asked, is_known=lambda name: True)) == sought
+
+
+@pytest.mark.parametrize(
+    ("asked", "sought"),
+    [
+        ("model.to a", {"module": False, "to": False}),
+        ("to the Model", {"the": False, "model": False}),
+        ("zero_grad of BatchNorm", {"zero_grad": True, "of": False, "batchnorm": True}),
+        ("model.fc.weight", {"model": False, "fc": False, "weight": False}),
+    ],
+)
+def test_a_method_is_sought_and_a_name_of_code_is_told_from_a_word(root, asked, sought):
+    table = WORDS.replace('"a"]', '"a", "to"]\nowners = ["model"]')
+    (root / "docs" / "search.toml").write_text(table)
+    words = read_words(root / "docs" / "search.toml")
+
     assert words.sought(asked, is_known=lambda name: True) == sought
+
+
+@pytest.mark.parametrize(
+    ("asked", "releases"),
+    [
+        ("what changed in 2.8", ("2.8",)),
+        ("What Changed in torch 2.10.1?", ("2.10",)),
+        ("nn.Module between torch 2.7 and 2.10", ("2.8", "2.9", "2.10")),
+        ("from 1.13 to 2.3, breaking changes", ("2.3",)),
+        ("weights_only in 2.6", ()),
+        ("what changed when dropout is 0.5", ()),
+    ],
+)
+def test_changes_are_asked_for_by_their_release(asked, releases):
+    assert asked_releases(asked) == releases
 
 
 def test_what_is_long_beside_the_word_takes_nothing_from_it(root):
