@@ -209,7 +209,7 @@ def test_gather_goes_to_a_device_or_a_tensor():
             comm.gather([x], destination=place, out=x)
 
 
-@pytest.mark.since("2.5")
+@pytest.mark.since("2.4")
 def test_minus_one_is_deprecated_as_a_place(monkeypatch):
     """:func:`comm.gather <torch.nn.parallel.comm.gather>` gives a ``FutureWarning`` for ``destination=-1``,
     the CPU.
@@ -221,6 +221,18 @@ def test_minus_one_is_deprecated_as_a_place(monkeypatch):
     with pytest.warns(FutureWarning, match="Using -1 to represent CPU tensor is deprecated"):
         assert comm.gather([torch.rand(2)], destination=-1) == -1
     assert comm.gather([torch.rand(2)], destination="cpu") == -1
+
+
+@pytest.mark.before("2.4")
+def test_minus_one_warned_the_user(monkeypatch):
+    """:func:`comm.gather <torch.nn.parallel.comm.gather>` gives a ``UserWarning``, and no
+    ``FutureWarning``, for ``destination=-1``.
+    """
+    monkeypatch.setattr(torch._C, "_gather", lambda tensors, dim, device: device, raising=False)
+
+    with pytest.warns(UserWarning, match="Using -1 to represent CPU tensor is deprecated") as warned:
+        comm.gather([torch.rand(2)], destination=-1)
+    assert [warning.category for warning in warned] == [UserWarning]
 
 
 @pytest.mark.needs("cuda", 2)

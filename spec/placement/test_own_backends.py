@@ -10,20 +10,15 @@ import torch
 from torch import nn
 
 
-@pytest.fixture
-def backend(monkeypatch):
-    """A module where torch looks for that of the PrivateUse1 backend, without any function."""
-    module = types.ModuleType(torch.device("privateuseone").type)
-    monkeypatch.setattr(torch, module.__name__, module, raising=False)
-    return module
-
-
-def test_autocast_asks_a_backend_for_its_dtypes(backend):
+@pytest.mark.since("2.4")
+def test_autocast_asks_a_backend_for_its_dtypes(monkeypatch):
     """``torch.autocast`` on a PrivateUse1 backend allows the dtypes that its ``get_amp_supported_dtype``
     returns.
 
     Any other dtype warns and turns autocast off, so that a training loop goes on in full precision.
     """
+    backend = types.ModuleType(torch.device("privateuseone").type)
+    monkeypatch.setattr(torch, backend.__name__, backend, raising=False)
     backend.get_amp_supported_dtype = lambda: [torch.float16, torch.bfloat16]
 
     with torch.autocast(backend.__name__, dtype=torch.bfloat16):
@@ -36,12 +31,16 @@ def test_autocast_asks_a_backend_for_its_dtypes(backend):
         assert torch.is_autocast_enabled(backend.__name__) is False
 
 
-def test_autocast_needs_functions_of_a_backend(backend, monkeypatch):
-    """``torch.autocast`` raises ``AssertionError`` on a PrivateUse1 backend without a module or
-    ``get_amp_supported_dtype``.
+@pytest.mark.since("2.1")
+def test_autocast_needs_functions_of_a_backend(monkeypatch):
+    """``torch.autocast`` on a PrivateUse1 backend raises ``AssertionError`` unless its module says which
+    dtypes it supports.
 
-    ``torch._register_device_module`` registers the module.
+    ``torch._register_device_module`` registers the module, which needs ``get_amp_supported_dtype``.
     """
+    backend = types.ModuleType(torch.device("privateuseone").type)
+    monkeypatch.setattr(torch, backend.__name__, backend, raising=False)
+
     with pytest.raises(AssertionError, match="`get_amp_supported_dtype"):
         torch.autocast(backend.__name__)
 
@@ -50,12 +49,15 @@ def test_autocast_needs_functions_of_a_backend(backend, monkeypatch):
         torch.autocast(backend.__name__)
 
 
-def test_data_parallel_asks_a_backend_for_its_devices(backend, monkeypatch):
+@pytest.mark.since("2.1")
+def test_data_parallel_asks_a_backend_for_its_devices(monkeypatch):
     """Without a GPU, :class:`~torch.nn.DataParallel` uses all devices of a PrivateUse1 backend that
     is available.
 
     It asks ``is_available()`` and ``device_count()`` of the module.
     """
+    backend = types.ModuleType(torch.device("privateuseone").type)
+    monkeypatch.setattr(torch, backend.__name__, backend, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     backend.is_available, backend.device_count = lambda: True, lambda: 2
 
