@@ -33,8 +33,7 @@ def test_autocast_asks_a_backend_for_its_dtypes(monkeypatch):
 
 @pytest.mark.since("2.1")
 def test_autocast_needs_functions_of_a_backend(monkeypatch):
-    """``torch.autocast`` on a PrivateUse1 backend raises ``AssertionError`` unless its module says which
-    dtypes it supports.
+    """``torch.autocast`` raises ``AssertionError`` for a PrivateUse1 backend that does not say its dtypes.
 
     ``torch._register_device_module`` registers the module, which needs ``get_amp_supported_dtype``.
     """
