@@ -240,7 +240,7 @@ def seed(value: int = SEED) -> None:
 
 @contextlib.contextmanager
 def with_builtins() -> Iterator[None]:
-    """Put Python's builtins back at once: what runs a clause needs them.
+    """Put Python's builtins back at once: what runs a clause needs them. What libraries add to them stays.
 
     Raises:
         RuntimeError: they were changed.
@@ -251,10 +251,9 @@ def with_builtins() -> Iterator[None]:
         yield
     finally:
         after = store.copy()
-        if after != before:
-            store.clear()
-            store.update(before)
-            changed = [name for name in before | after if before.get(name) is not after.get(name)]
+        store.update(before)
+        changed = [name for name, value in before.items() if name not in after or after[name] is not value]
+        if changed:
             raise RuntimeError(f"it changes Python's builtins: {', '.join(changed)}")
 
 

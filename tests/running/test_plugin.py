@@ -450,7 +450,6 @@ def test_a():
     [
         ("builtins.len = None", "it changes Python's builtins: len"),
         ("del builtins.isinstance", "it changes Python's builtins: isinstance"),
-        ("builtins.new = 1", "it changes Python's builtins: new"),
         ("sys.stdout.close()", "it closes the output"),
         ("sys.stderr.close()", "it closes the output"),
     ],
