@@ -7,6 +7,7 @@ on a GPU is in *cuda*.
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
 
 @pytest.mark.claim("N5-25")
@@ -104,7 +105,7 @@ def test_an_ipu_that_is_not_there():
         nn.Linear(2, 3).ipu()
 
 
-@pytest.mark.since("2.14")
+@pytest.mark.since("2.1")
 def test_a_backend_of_ones_own_gets_a_method(monkeypatch):
     """``generate_methods_for_privateuse1_backend`` gives every Module a method named after the backend.
 
@@ -112,19 +113,19 @@ def test_a_backend_of_ones_own_gets_a_method(monkeypatch):
     That one has to be there before, and the function may be called once only: else it raises
     ``RuntimeError``. See :func:`torch.utils.generate_methods_for_privateuse1_backend`.
     """
-    name = torch._C._get_privateuse1_backend_name()
-    monkeypatch.delattr(nn.Module, name, raising=False)
-    monkeypatch.delattr(torch.Tensor, name, raising=False)
-    with pytest.raises(RuntimeError, match=f"torch.Tensor doesn't have the method {name}"):
-        torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
+    name = torch.device("privateuseone").type
+    for owner in (nn.Module, torch.Tensor, PackedSequence):
+        for method in (name, f"is_{name}"):  # what is set is taken away at the end
+            monkeypatch.setattr(owner, method, None, raising=False)
+            monkeypatch.delattr(owner, method)
+    with pytest.raises(RuntimeError, match=rf"torch.Tensor doesn't ha\w+ the method {name}"):
+        torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False)
 
     monkeypatch.setattr(torch.Tensor, name, lambda tensor, device=None: tensor.to("meta"), raising=False)
-    torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
-    try:
-        net = nn.Sequential(nn.BatchNorm1d(2))
-        assert getattr(net, name)() is net
-        assert {str(tensor.device) for tensor in net.state_dict().values()} == {"meta"}
-        with pytest.raises(RuntimeError, match=f"has already been registered with {name}"):
-            torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False, for_packed_sequence=False)
-    finally:
-        delattr(nn.Module, name)
+    monkeypatch.setattr(torch.Tensor, f"is_{name}", torch.Tensor.is_meta, raising=False)
+    torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False)
+    net = nn.Sequential(nn.BatchNorm1d(2))
+    assert getattr(net, name)() is net
+    assert {str(tensor.device) for tensor in net.state_dict().values()} == {"meta"}
+    with pytest.raises(RuntimeError, match=f"has already been registered with {name}"):
+        torch.utils.generate_methods_for_privateuse1_backend(for_tensor=False)
