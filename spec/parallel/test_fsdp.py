@@ -325,7 +325,7 @@ def test_the_optimizer_sees_the_parts(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.1")
+@pytest.mark.since("2.2")
 def test_an_optimizer_made_before_it_trains_nothing(ranks):
     """An optimizer built before ``FullyShardedDataParallel(net)`` changes nothing, without an error.
 
