@@ -140,3 +140,24 @@ def test_a_function_that_calls_a_module_is_traced():
     layer.requires_grad_(False)
     x = torch.tensor([5.0, 7.0])
     torch.testing.assert_close(torch.jit.trace(lambda x: layer(x), torch.rand(2))(x), layer(x))
+
+
+def test_keys_of_an_input_are_strings_or_numbers():
+    """``torch.jit.trace`` raises ``RuntimeError`` for a dict with tuples as keys; strings work.
+
+    Graph layers for several kinds of edges take such dicts: join the parts of a key to one string.
+    """
+
+    class Total(nn.Module):
+        def forward(self, edges):
+            return sum(edges.values())
+
+    edges = {("user", "rates"): torch.tensor([1.0]), ("user", "buys"): torch.tensor([2.0])}
+
+    assert Total()(edges).tolist() == [3.0]
+    with pytest.raises(RuntimeError, match="Cannot create dict for key type"):
+        torch.jit.trace(Total(), (edges,))
+
+    named = {"_".join(key): value for key, value in edges.items()}
+
+    assert torch.jit.trace(Total(), (named,), strict=False)(named).tolist() == [3.0]

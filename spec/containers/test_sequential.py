@@ -109,6 +109,28 @@ def test_one_value_goes_in():
         nn.Sequential(Swap())(3, 7)
 
 
+def test_keyword_arguments_reach_no_layer():
+    """A ``Sequential`` raises ``TypeError`` for keyword arguments, whether or not its layers take them.
+
+    Write a module with its own ``forward``, or override that of a subclass and hand them to each layer.
+    """
+
+    class Scale(nn.Module):
+        def forward(self, x, factor=2):
+            return x * factor
+
+    class Handing(nn.Sequential):
+        def forward(self, x, **options):
+            for layer in self:
+                x = layer(x, **options)
+            return x
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'factor'"):
+        nn.Sequential(Scale(), Scale())(3, factor=5)
+    assert nn.Sequential(Scale(), Scale())(3) == 12
+    assert Handing(Scale(), Scale())(3, factor=5) == 75
+
+
 def test_layers_are_called_with_their_hooks():
     """:meth:`Sequential.forward <torch.nn.Sequential.forward>` calls its layers, hooks included."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh()).eval()

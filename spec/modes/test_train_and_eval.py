@@ -302,3 +302,40 @@ def test_in_evaluation_samples_do_not_meet(layer):
     torch.testing.assert_close(layer(x), one_by_one)
     torch.testing.assert_close(layer(x[:3]), one_by_one[:3])
     assert not torch.allclose(mixing(x)[:3], mixing(x[:3]), atol=1e-3)
+
+
+def test_an_attribute_named_train_breaks_eval():
+    """A module with an attribute named ``train``, such as a flag, raises ``TypeError`` in ``eval()``.
+
+    The attribute hides the method that :meth:`~torch.nn.Module.eval` calls, of submodules too. Give the flag
+    another name.
+    """
+
+    class Net(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 3)
+            self.train = True
+
+    for net in (Net(), nn.Sequential(Net())):
+        with pytest.raises(TypeError, match="'bool' object is not callable"):
+            net.eval()
+
+
+def test_eval_returns_what_train_returns():
+    """``net.eval()`` returns what an overridden ``train`` returns: ``None`` if it lacks ``return``.
+
+    Then ``net = net.eval()`` loses the model. End an override with ``return self``; the ``eval()`` of a
+    parent does not look at what its submodules return.
+    """
+
+    class Net(nn.Linear):
+        def train(self, mode=True):
+            super().train(mode)
+
+    net = Net(2, 3)
+    parent = nn.Sequential(net)
+
+    assert net.eval() is None
+    assert net.training is False
+    assert parent.train() is parent
+    assert net.training is True

@@ -322,3 +322,29 @@ def test_the_optimizer_sees_the_parts(ranks):
         ]
 
     assert ranks(train) == [[{0: (2,)}, {"weight": (2, 1), "bias": (2,)}]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_an_optimizer_made_before_it_trains_nothing(ranks):
+    """An optimizer built before ``FullyShardedDataParallel(net)`` changes nothing, without an error.
+
+    It holds the parameters from before the wrap, which get no gradients. Build it after wrapping; with
+    ``use_orig_params=True`` the parameters stay the same objects, and the order does not matter.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        changed = []
+        for options in ({}, {"use_orig_params": True}):
+            net = nn.Linear(2, 2)
+            optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+            wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), **options)
+            before = wrapped(torch.ones(1, 2))
+            before.sum().backward()
+            optimizer.step()
+            changed.append(not torch.equal(before, wrapped(torch.ones(1, 2))))
+        return changed
+
+    assert ranks(train) == [[False, True]] * 2

@@ -285,3 +285,22 @@ def test_repr_of_a_frozen_parameter():
     weight.requires_grad_(False)
 
     assert repr(weight) == "Parameter containing:\ntensor([1.5000, 2.5000])"
+
+
+def test_attributes_of_the_tensor_are_lost():
+    """``nn.Parameter(t)`` does not take over attributes set on ``t``, not even those of a parameter.
+
+    Whoever replaces a weight so loses them, such as a ``weight_loader``. Assigning to ``weight.data`` keeps
+    the parameter and its attributes.
+    """
+    tensor, weight = torch.tensor([1.0, 2.0]), nn.Parameter(torch.tensor([3.0, 4.0]))
+    tensor.note = "shuffled"
+    weight.note = "loaded"
+
+    for new in (nn.Parameter(tensor), nn.Parameter(weight)):
+        assert not hasattr(new, "note")
+
+    weight.data = tensor
+
+    assert weight.note == "loaded"
+    assert weight.tolist() == [1.0, 2.0]

@@ -4,6 +4,7 @@
 everything below them. Weights and biases are no modules and do not appear.
 """
 
+import collections.abc
 import copy
 import inspect
 import sys
@@ -298,3 +299,30 @@ def test_a_tree_deeper_than_python_can_recurse(walk):
 
     with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
         walk(net)
+
+
+def test_a_module_that_is_a_mapping_is_unhashable():
+    """A module that inherits from ``collections.abc.Mapping`` raises in ``parameters()`` and ``buffers()``.
+
+    ``Mapping`` defines ``__eq__``, which takes ``__hash__`` away; state_dict does not need it. Give the class
+    ``__hash__ = nn.Module.__hash__``.
+    """
+
+    class Table(nn.Linear, collections.abc.Mapping):
+        def __getitem__(self, key):
+            return self._parameters[key]
+
+        def __iter__(self):
+            return iter(self._parameters)
+
+        def __len__(self):
+            return len(self._parameters)
+
+    for walk in (Table(2, 3).parameters, Table(2, 3).named_buffers):
+        with pytest.raises(TypeError, match="unhashable type: 'Table'"):
+            list(walk())
+    assert list(Table(2, 3).state_dict()) == ["weight", "bias"]
+
+    Table.__hash__ = nn.Module.__hash__
+
+    assert [name for name, _ in Table(2, 3).named_parameters()] == ["weight", "bias"]
