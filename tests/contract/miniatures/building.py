@@ -249,6 +249,22 @@ class PaddingZero(PaddingInitialised):
             self.words.weight[0].zero_()
 
 
+class InitialisedThroughAParametrization(Net):
+    """It initialises a weight that weight_norm computes from two others."""
+
+    def __init__(self):
+        super().__init__()
+        nn.utils.parametrizations.weight_norm(self.body)
+        nn.init.normal_(self.body.weight, std=0.02)
+
+
+class InitialisedBeforeItsParametrization(Net):
+    def __init__(self):
+        super().__init__()
+        nn.init.normal_(self.body.weight, std=0.02)
+        nn.utils.parametrizations.weight_norm(self.body)
+
+
 class NeverFilled(Net):
     """A parameter is what was in memory."""
 
@@ -418,6 +434,13 @@ MINIATURES = [
         "load_state_dict({}, strict=True, assign=True) raises TypeError",
         "and pass them on, or another name",
         LoadWithAll,
+    ),
+    Miniature(
+        InitialisedThroughAParametrization,
+        "building.what_is_filled_counts",
+        "the constructor calls normal_ on a tensor that is computed from parameters",
+        "initialise before weight_norm and the like are applied",
+        InitialisedBeforeItsParametrization,
     ),
     Miniature(
         PaddingInitialised,

@@ -372,6 +372,35 @@ def padded_sequences():
     return (torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(3)), mask), {}
 
 
+class RunsThroughPadding(nn.Module):
+    """A recurrent layer of two directions, which starts its way back in the padding."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(4, 4, batch_first=True, bidirectional=True), nn.Linear(8, 2)
+
+    def steps(self, x, lengths):
+        return self.rnn(x)[0]
+
+    def forward(self, x, lengths):
+        there = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+        return self.head(self.steps(x, lengths)) * there[..., None]
+
+
+class PacksWhatIsThere(RunsThroughPadding):
+    def steps(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        steps, _ = nn.utils.rnn.pad_packed_sequence(
+            self.rnn(packed)[0], batch_first=True, total_length=x.shape[1]
+        )
+        return steps
+
+
+def sequences_with_lengths():
+    """Three sequences of five steps, of which two end with padding."""
+    return (torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(3)), torch.tensor([3, 5, 4])), {}
+
+
 class FillsATensorOfItsInputs(Net):
     """It puts what a layer returns into a tensor with the dtype of its inputs."""
 
@@ -688,6 +717,14 @@ MINIATURES = [
         "in attention, mask the keys, mask[:, None, :]",
         Attention,
         padded_sequences,
+    ),
+    Miniature(
+        RunsThroughPadding,
+        "calling.what_is_masked_does_not_count",
+        "`rnn` runs backwards through what lies past `lengths` in `x`",
+        "and batch_first= as it has it",
+        PacksWhatIsThere,
+        sequences_with_lengths,
     ),
     Miniature(
         FillsATensorOfItsInputs,
