@@ -247,9 +247,12 @@ def refused_under_autocast(net: nn.Module, example: Example) -> list[str]:
     except Exception as error:
         if any(words in text_of(error) for words in NO_KERNEL):
             return []
+        cure = "cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)"
+        if "without overflow" in text_of(error):
+            cure = "ask what is filled for its dtype, and not the input: torch.finfo(scores.dtype).min"
         return [
             f"under torch.autocast it raises {brief(error)}: there a layer returns another dtype than it is "
-            "given; cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)"
+            f"given; {cure}"
         ]
     return []
 

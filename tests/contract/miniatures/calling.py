@@ -417,6 +417,18 @@ class FillsATensorInItsDtype(Net):
         return self.head(y)
 
 
+class FillsWithTheLeastOfItsInput(Attention):
+    """It fills scores with the least number of the input's dtype, which autocast makes another."""
+
+    def masked(self, scores, mask):
+        return scores.masked_fill(~mask[:, None, :], torch.finfo(self.head.weight.dtype).min)
+
+
+class FillsWithTheLeastOfItsScores(Attention):
+    def masked(self, scores, mask):
+        return scores.masked_fill(~mask[:, None, :], torch.finfo(scores.dtype).min)
+
+
 class HookInEachCall(Net):
     """Each call registers a hook on its body."""
 
@@ -732,6 +744,14 @@ MINIATURES = [
         "under torch.autocast it raises RuntimeError: Index put requires",
         "cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)",
         FillsATensorInItsDtype,
+    ),
+    Miniature(
+        FillsWithTheLeastOfItsInput,
+        "calling.under_autocast",
+        "under torch.autocast it raises RuntimeError: value cannot be converted to type",
+        "and not the input: torch.finfo(scores.dtype).min",
+        FillsWithTheLeastOfItsScores,
+        padded_sequences,
     ),
     Miniature(
         HookInEachCall,
