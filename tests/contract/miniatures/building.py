@@ -249,20 +249,27 @@ class PaddingZero(PaddingInitialised):
             self.words.weight[0].zero_()
 
 
+class Symmetric(nn.Module):
+    """Makes a weight symmetric."""
+
+    def forward(self, weight):
+        return (weight + weight.T) / 2
+
+
 class InitialisedThroughAParametrization(Net):
-    """It initialises a weight that weight_norm computes from two others."""
+    """It initialises a weight that a parametrization computes from another."""
 
     def __init__(self):
         super().__init__()
-        nn.utils.parametrizations.weight_norm(self.body)
-        nn.init.normal_(self.body.weight, std=0.02)
+        nn.utils.parametrize.register_parametrization(self.body, "weight", Symmetric())
+        nn.init.normal_(self.body.weight, std=0.1)
 
 
 class InitialisedBeforeItsParametrization(Net):
     def __init__(self):
         super().__init__()
-        nn.init.normal_(self.body.weight, std=0.02)
-        nn.utils.parametrizations.weight_norm(self.body)
+        nn.init.normal_(self.body.weight, std=0.1)
+        nn.utils.parametrize.register_parametrization(self.body, "weight", Symmetric())
 
 
 class NeverFilled(Net):
