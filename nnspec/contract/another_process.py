@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -49,10 +49,13 @@ class Elsewhere(NamedTuple):
         names: the names of the module that it built.
         changed: defaults of arguments that its first build changed: of each the constructor, the argument,
             and the value before and after.
+        taken: lists and dicts that what makes the module gives to the constructor, and that had more in them
+            before: of each the name, and the value before and after.
     """
 
     names: tree.Names
     changed: list[list[str]]
+    taken: list[list[str]]
 
 
 def built_elsewhere(source: str, net: nn.Module, patience: float = PATIENCE) -> Elsewhere:
@@ -95,8 +98,8 @@ def built_elsewhere(source: str, net: nn.Module, patience: float = PATIENCE) -> 
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
             raise NotApplicable(f"another process does not build it: {last}")
-        names, changed = json.loads(file.read_text(encoding="utf-8"))
-        return Elsewhere(tree.Names(*names), changed)
+        names, changed, taken = json.loads(file.read_text(encoding="utf-8"))
+        return Elsewhere(tree.Names(*names), changed, taken)
 
 
 def write_names() -> None:
@@ -106,13 +109,29 @@ def write_names() -> None:
         found = find_model(source)
         make = found.make if found else find_maker(source)
         before = {key: repr(value) for key, value in _defaults()}
+        given = {name: (value, len(value), repr(value)) for name, value in _given(source)}
         net = Target(source, make, lambda: ((), {})).build()
     except UsageError as error:
         sys.exit(" ".join(str(error).split()))
     after = {key: repr(value) for key, value in _defaults()}
     changed = [[*key, value, after[key]] for key, value in before.items() if after[key] != value]
+    taken = [[name, was, repr(value)] for name, (value, size, was) in given.items() if len(value) < size]
     names = tree.Names(tree.names(net), list(tree.parameters(net)))
-    Path(file).write_text(json.dumps([names, changed]), encoding="utf-8")
+    Path(file).write_text(json.dumps([names, changed, taken]), encoding="utf-8")
+
+
+def _given(source: str) -> Iterator[tuple[str, list[Any] | dict[Any, Any]]]:
+    """The lists and dicts at the top of its file that a function names which makes the module, by name."""
+    try:
+        function = pkgutil.resolve_name(source)
+    except Exception:  # it is named with arguments, or as a model of a library
+        return
+    if not inspect.isfunction(function):
+        return
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, (list, dict)):
+            yield name, value
 
 
 def _defaults() -> Iterator[tuple[tuple[str, str], object]]:

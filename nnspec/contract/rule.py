@@ -20,6 +20,7 @@ WARNINGS = frozenset(
         "building.building_on_meta",
         "building.no_method_is_shadowed",
         "building.overrides_take_the_same",
+        "building.what_is_filled_counts",
         "building.a_missing_attribute",
         "calling.attributes_stay",
         "calling.no_tensor_is_kept_elsewhere",

@@ -58,6 +58,16 @@ def changed_defaults(changed: Iterable[Iterable[str]]) -> list[str]:
     ]
 
 
+def taken_out(taken: Iterable[Iterable[str]]) -> list[str]:
+    """Lists and dicts that the constructor is given, and takes from; each is a name and two values."""
+    return [
+        f"`{name}`, which the constructor is given, is {before} at first, and {after} once a module was "
+        "built: the caller's own is changed, and a second build gets what is left; work on a copy of what is "
+        "given"
+        for name, before, after in taken
+    ]
+
+
 def wrapped(net: nn.Module) -> list[str]:
     """Parts that are wrapped by torch.compile, DataParallel or DistributedDataParallel."""
     cures = {
@@ -274,6 +284,42 @@ class _Zeros(TorchDispatchMode):  # type: ignore[no-untyped-call]
 #: What gives memory away as it is.
 _UNFILLED = {torch.ops.aten.empty, torch.ops.aten.empty_like, torch.ops.aten.empty_strided}
 _UNFILLED |= {torch.ops.aten.new_empty, torch.ops.aten.new_empty_strided}
+
+
+def filled_in_vain(build: Build) -> list[str]:
+    """What building fills though it is computed from parameters, which stay as they are."""
+    with _Fills() as fills:
+        build()
+    return [
+        f"the constructor calls {function} on a tensor that is computed from parameters, as a "
+        "parametrized weight is: the values are lost, and the parameters stay as they were; initialise "
+        "before weight_norm and the like are applied"
+        for function in dict.fromkeys(fills.functions)
+    ]
+
+
+class _Fills(TorchFunctionMode):
+    """Notes what is filled under no_grad() and was computed from parameters, in memory of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.functions: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name, is_init = getattr(func, "__name__", ""), getattr(func, "__module__", "") == nn.init.__name__
+        tensor = args[0] if args else kwargs.get("tensor")
+        if isinstance(tensor, torch.Tensor) and (
+            is_init or (name in _FILLING and not torch.is_grad_enabled())
+        ):
+            whole = tensor if tensor._base is None else tensor._base
+            if whole.grad_fn is not None:
+                self.functions.append(name)
+        return func(*args, **kwargs)
+
+
+#: What fills a tensor, whatever was in it.
+_FILLING = {"normal_", "uniform_", "fill_", "zero_", "copy_", "bernoulli_", "exponential_", "log_normal_"}
 
 
 def padding_filled(net: nn.Module) -> list[str]:

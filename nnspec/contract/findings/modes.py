@@ -247,8 +247,9 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
         ]
     return [
         f"two equal calls in eval mode differ, first in the forward of `{where or type(net).__name__}`: "
-        f"{different[0]}; give F.dropout training=self.training, draw random numbers only if self.training, "
-        "and keep nothing from one call to the next"
+        f"{different[0]}; give F.dropout training=self.training, and F.scaled_dot_product_attention a "
+        "dropout_p of zero unless self.training, draw random numbers only if self.training, and keep nothing "
+        "from one call to the next"
     ]
 
 
@@ -295,8 +296,15 @@ def no_batch(net: nn.Module, example: Example) -> list[str]:
 
 
 def _has_rows_first(output: object, inputs: object) -> bool:
-    """Whether every output has the first dimension of a sequence, and none its second."""
-    shapes = [tensor.shape for _, tensor in tensors_in(inputs) if tensor.dim() > 2]
+    """Whether every output has the first dimension of a sequence, and none its second.
+
+    Whole numbers in two dimensions are sequences too: those of words.
+    """
+    shapes = [
+        tensor.shape
+        for _, tensor in tensors_in(inputs)
+        if tensor.dim() > 2 or (tensor.dim() == 2 and not is_floating(tensor))
+    ]
     return bool(shapes) and all(
         first != second and tensor.shape[:1] == (first,) and second not in tensor.shape
         for first, second, *_ in shapes

@@ -154,6 +154,62 @@ def seen_through(net: nn.Module, example: Example) -> list[str]:
     ]
 
 
+def run_through(net: nn.Module, example: Example) -> list[str]:
+    """Layers that run backwards through what lies past the lengths, and outputs before these that change."""
+    net.eval()
+    layers = _running_backwards(net, example)
+    if not layers:
+        return []
+    named = _named_inputs(net, example)
+    inputs = dict(_inputs(example()))
+    return [
+        f"`{layers[0]}` runs backwards through what lies past `{name}` in `{of}`, and so what is there "
+        f"changes the outputs at the other places; give it pack_padded_sequence(x, {name}.cpu(), "
+        "enforce_sorted=False) and batch_first= as it has it"
+        for name, path in named.items()
+        if "length" in name or "lens" in name
+        for of, its_path in named.items()
+        if (kept := _before(inputs[path], inputs[its_path])) is not None
+        and not _hides(net, example, its_path, kept)
+    ]
+
+
+def _running_backwards(net: nn.Module, example: Example) -> list[str]:
+    """The recurrent layers of two directions that are given a plain tensor, by path."""
+    given: dict[str, None] = {}
+
+    def noting(path: str) -> Callable[..., None]:
+        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if any(isinstance(value, Tensor) for value in [*args[:1], *kwargs.values()]):
+                given[path] = None
+
+        return note
+
+    handles = [
+        module.register_forward_pre_hook(noting(path or type(net).__name__), with_kwargs=True)
+        for path, module in net.named_modules()
+        if isinstance(module, nn.RNNBase) and module.bidirectional
+    ]
+    try:
+        if handles:
+            run(net, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(given)
+
+
+def _before(lengths: Tensor, of: Tensor) -> Tensor | None:
+    """The places of a batch of sequences before their lengths, if these can be no other numbers."""
+    is_whole = not (lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool)
+    if not is_whole or lengths.dim() != 1 or of.dim() < 2 or of.shape[0] != len(lengths):
+        return None
+    longest = int(lengths.max())
+    if int(lengths.min()) in (longest, 0) or list(of.shape).count(longest) != 1 or of.shape[1] != longest:
+        return None
+    return torch.arange(longest) < lengths.cpu()[:, None]
+
+
 def _is_mask(tensor: Tensor) -> bool:
     """Whether a tensor has a truth value for each of several places in each row, of both kinds."""
     if tensor.dim() < 2 or tensor.is_floating_point() or tensor.is_complex():
@@ -191,9 +247,12 @@ def refused_under_autocast(net: nn.Module, example: Example) -> list[str]:
     except Exception as error:
         if any(words in text_of(error) for words in NO_KERNEL):
             return []
+        cure = "cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)"
+        if "without overflow" in text_of(error):
+            cure = "ask what is filled for its dtype, and not the input: torch.finfo(scores.dtype).min"
         return [
             f"under torch.autocast it raises {brief(error)}: there a layer returns another dtype than it is "
-            "given; cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)"
+            f"given; {cure}"
         ]
     return []
 

@@ -41,6 +41,14 @@ def test_values_are_filled(construct):
     yield building.unfilled(construct)
 
 
+def test_what_is_filled_counts(construct):
+    """Building fills no tensor that is computed from parameters.
+
+    What :mod:`torch.nn.init` does to the weight of a parametrized layer is lost with the next look at it.
+    """
+    yield building.filled_in_vain(construct)
+
+
 def test_no_method_is_shadowed(build):
     """No attribute hides a method of nn.Module, such as ``type`` or ``half``."""
     net = build()

@@ -210,11 +210,13 @@ def test_every_input_counts(build, ready, example, unless):
 def test_what_is_masked_does_not_count(build, ready, example, unless):
     """What a mask leaves out does not change the outputs at the other places.
 
-    A mask that is laid along the queries of attention instead of the keys hides nothing.
+    A mask that is laid along the queries of attention instead of the keys hides nothing. And a recurrent
+    layer of two directions starts in what lies past the lengths, unless it is packed.
     """
     unless(not_applicable.unrepeatable(build, example) + using_inputs.uncounted(ready(), example))
 
     yield using_inputs.seen_through(ready(), example)
+    yield using_inputs.run_through(ready(), example)
 
 
 def test_under_autocast(build, ready, example, unless):

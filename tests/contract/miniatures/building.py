@@ -249,6 +249,29 @@ class PaddingZero(PaddingInitialised):
             self.words.weight[0].zero_()
 
 
+class Symmetric(nn.Module):
+    """Makes a weight symmetric."""
+
+    def forward(self, weight):
+        return (weight + weight.T) / 2
+
+
+class InitialisedThroughAParametrization(Net):
+    """It initialises a weight that a parametrization computes from another."""
+
+    def __init__(self):
+        super().__init__()
+        nn.utils.parametrize.register_parametrization(self.body, "weight", Symmetric())
+        nn.init.normal_(self.body.weight, std=0.1)
+
+
+class InitialisedBeforeItsParametrization(Net):
+    def __init__(self):
+        super().__init__()
+        nn.init.normal_(self.body.weight, std=0.1)
+        nn.utils.parametrize.register_parametrization(self.body, "weight", Symmetric())
+
+
 class NeverFilled(Net):
     """A parameter is what was in memory."""
 
@@ -418,6 +441,13 @@ MINIATURES = [
         "load_state_dict({}, strict=True, assign=True) raises TypeError",
         "and pass them on, or another name",
         LoadWithAll,
+    ),
+    Miniature(
+        InitialisedThroughAParametrization,
+        "building.what_is_filled_counts",
+        "the constructor calls normal_ on a tensor that is computed from parameters",
+        "initialise before weight_norm and the like are applied",
+        InitialisedBeforeItsParametrization,
     ),
     Miniature(
         PaddingInitialised,

@@ -372,6 +372,35 @@ def padded_sequences():
     return (torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(3)), mask), {}
 
 
+class RunsThroughPadding(nn.Module):
+    """A recurrent layer of two directions, which starts its way back in the padding."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(4, 4, batch_first=True, bidirectional=True), nn.Linear(8, 2)
+
+    def steps(self, x, lengths):
+        return self.rnn(x)[0]
+
+    def forward(self, x, lengths):
+        there = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+        return self.head(self.steps(x, lengths)) * there[..., None]
+
+
+class PacksWhatIsThere(RunsThroughPadding):
+    def steps(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        steps, _ = nn.utils.rnn.pad_packed_sequence(
+            self.rnn(packed)[0], batch_first=True, total_length=x.shape[1]
+        )
+        return steps
+
+
+def sequences_with_lengths():
+    """Three sequences of five steps, of which two end with padding."""
+    return (torch.rand(3, 5, 4, generator=torch.Generator().manual_seed(3)), torch.tensor([3, 5, 4])), {}
+
+
 class FillsATensorOfItsInputs(Net):
     """It puts what a layer returns into a tensor with the dtype of its inputs."""
 
@@ -386,6 +415,18 @@ class FillsATensorInItsDtype(Net):
         y, large = torch.zeros_like(x), x[:, 0] > 0.3
         y[large] = self.body(x[large]).to(y.dtype)
         return self.head(y)
+
+
+class FillsWithTheLeastOfItsInput(Attention):
+    """It fills scores with the least number of the input's dtype, which autocast makes another."""
+
+    def masked(self, scores, mask):
+        return scores.masked_fill(~mask[:, None, :], torch.finfo(self.head.weight.dtype).min)
+
+
+class FillsWithTheLeastOfItsScores(Attention):
+    def masked(self, scores, mask):
+        return scores.masked_fill(~mask[:, None, :], torch.finfo(scores.dtype).min)
 
 
 class HookInEachCall(Net):
@@ -690,11 +731,27 @@ MINIATURES = [
         padded_sequences,
     ),
     Miniature(
+        RunsThroughPadding,
+        "calling.what_is_masked_does_not_count",
+        "`rnn` runs backwards through what lies past `lengths` in `x`",
+        "and batch_first= as it has it",
+        PacksWhatIsThere,
+        sequences_with_lengths,
+    ),
+    Miniature(
         FillsATensorOfItsInputs,
         "calling.under_autocast",
         "under torch.autocast it raises RuntimeError: Index put requires",
         "cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)",
         FillsATensorInItsDtype,
+    ),
+    Miniature(
+        FillsWithTheLeastOfItsInput,
+        "calling.under_autocast",
+        "under torch.autocast it raises RuntimeError: value cannot be converted to type",
+        "and not the input: torch.finfo(scores.dtype).min",
+        FillsWithTheLeastOfItsScores,
+        padded_sequences,
     ),
     Miniature(
         HookInEachCall,

@@ -5,7 +5,7 @@ import random
 import torch
 from torch import nn
 
-from miniatures import Miniature, sequences
+from miniatures import Miniature, numbers, sequences
 from miniatures import Net as Plain
 
 
@@ -377,6 +377,24 @@ class RowsFirst(TimeFirst):
         self.rnn.batch_first = True
 
 
+class WordsTimeFirst(nn.Module):
+    """An encoder that takes time first is given rows of words first, and what it gives is pooled."""
+
+    batch_first = False
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(5, 4)
+        self.encoder = nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=self.batch_first)
+
+    def forward(self, ids):
+        return self.encoder(self.words(ids)).mean(1)[:, :2]
+
+
+class WordsRowsFirst(WordsTimeFirst):
+    batch_first = True
+
+
 class SwapsByReshape(nn.Module):
     """It swaps rows and time with reshape, which mixes them."""
 
@@ -624,6 +642,14 @@ MINIATURES = [
         "build it with batch_first=True, or give it x.transpose(0, 1)",
         RowsFirst,
         sequences,
+    ),
+    Miniature(
+        WordsTimeFirst,
+        "rows.rows_are_independent",
+        "`output[0]` differs in 2 of 2 values",
+        "build it with batch_first=True, or give it x.transpose(0, 1)",
+        WordsRowsFirst,
+        numbers,
     ),
     Miniature(
         SwapsByReshape,

@@ -252,6 +252,25 @@ class ReadsItsSettings(PopsItsSettings):
         self.label = (settings or {"label": "first"}).get("label", "none")
 
 
+class PopsWhatItIsGiven(Net):
+    """Its constructor pops what it reads from the dict of its caller."""
+
+    def __init__(self, settings):
+        super().__init__()
+        self.label = settings.pop("label", "none")
+
+
+SETTINGS = {"label": "first"}
+
+
+def pops_the_settings_of_a_file():
+    return PopsWhatItIsGiven(SETTINGS)
+
+
+def reads_the_settings_of_a_file():
+    return ReadsItsSettings(SETTINGS)
+
+
 class WrapsItsBody(Net):
     """Its body is in a DataParallel, and so are the names of its parameters."""
 
@@ -344,6 +363,13 @@ MINIATURES = [
         "the default of `settings` in PopsItsSettings.__init__ is {'label': 'first'} at first, and {} once",
         "or work on a copy of what is given",
         ReadsItsSettings,
+    ),
+    Miniature(
+        pops_the_settings_of_a_file,
+        "names.building_leaves_its_defaults",
+        "`SETTINGS`, which the constructor is given, is {'label': 'first'} at first, and {} once a module",
+        "work on a copy of what is given",
+        reads_the_settings_of_a_file,
     ),
     Miniature(
         WrapsItsBody,
