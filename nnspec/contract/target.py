@@ -129,7 +129,12 @@ def try_out(target: Target, limit: float | None = None) -> None:
     with forks.ending(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            _try(target, limit)
+            with isolation.with_builtins(), isolation.kept_open():
+                _try(target, limit)
+        except RuntimeError as error:  # what the module itself raises is told already
+            raise UsageError(
+                f"{target.name}: when it is built and called, {error}; leave them alone"
+            ) from None
         finally:
             isolation.restore(before, compiled=False)  # or rules would miss what the first call changes
 

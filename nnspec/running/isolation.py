@@ -155,6 +155,14 @@ def _environment() -> dict[Any, Any]:
     return variables
 
 
+def _working_directory() -> str:
+    """Where this process is; nowhere, if that folder was taken away."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
 def set_filters(filters: list[Any]) -> None:
     """Let warnings be treated so."""
     warnings.filters[:] = filters  # type: ignore[index]
@@ -192,7 +200,7 @@ STATES: dict[str, State] = {
     else State(lambda: 0, _set_modes),
     "warnings filters": State(lambda: list(warnings.filters), set_filters),
     "environment": State(_environment, _set_environment),
-    "working directory": State(os.getcwd, os.chdir),
+    "working directory": State(_working_directory, os.chdir),
 }
 
 #: What modules that torch imports on first use, such as torch._dynamo, set for good. Taking it away
@@ -258,17 +266,20 @@ def with_builtins() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def kept_open(*streams: Any) -> Iterator[None]:
-    """Let nobody close these streams, into which the run is told."""
+def kept_open() -> Iterator[None]:
+    """Let nobody close the output, into which the run is told, and put back another that was set."""
 
     def refuse() -> NoReturn:
         raise RuntimeError("it closes the output")
 
+    kept: list[Any] = [sys.stdout, sys.stderr]
+    streams = [stream for stream in kept if stream is not None]
     for stream in streams:
         stream.close = refuse
     try:
         yield
     finally:
+        sys.stdout, sys.stderr = kept
         for stream in streams:
             del stream.close
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -227,7 +226,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if MARKED not in item.stash:
         return (yield)
     isolation.ensure_defaults()
-    with no_way_out(), isolation.with_builtins(), isolation.kept_open(sys.stdout, sys.stderr):
+    with no_way_out(), isolation.with_builtins(), isolation.kept_open():
         try:
             return (yield)
         except pytest.exit.Exception as way_out:

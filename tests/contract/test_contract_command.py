@@ -318,13 +318,55 @@ def test_a_property_that_ends_the_process(tmp_path):
     assert code == 0
 
 
-def test_a_module_that_closes_the_output(tmp_path):
-    closing = MODELS.replace("def forward(self, x):", "def forward(self, x):\n        sys.stdout.close()")
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (
+            "builtins.print = None",
+            "when it is built and called, it changes Python's builtins: print; leave them",
+        ),
+        ("builtins.len = builtins.isinstance = None", "it changes Python's builtins: isinstance, len; leave"),
+        (
+            "sys.stdout.close()",
+            "raised when called, in train mode, on float32 (4, 2): RuntimeError: it closes",
+        ),
+        (
+            "sys.stderr.close()",
+            "raised when called, in train mode, on float32 (4, 2): RuntimeError: it closes",
+        ),
+    ],
+)
+def test_a_module_that_spoils_what_the_tool_needs(tmp_path, spoil, text):
+    spoiling = MODELS.replace("def forward(self, x):", f"def forward(self, x):\n        {spoil}")
     code, output = contract(
-        tmp_path, "models:Net", "--input", "4,2", **{"models.py": f"import sys\n{closing}"}
+        tmp_path, "models:Net", "--input", "4,2", **{"models.py": f"import builtins, sys\n{spoiling}"}
     )
 
-    assert (code, output) == (2, "nnspec contract: its output was closed while it ran\n")
+    assert output.startswith("nnspec contract: models:Net: ")
+    assert text in output
+    assert (code, output.count("Traceback")) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "spoil", ["sys.stdout = sys.stderr = None", "os.chdir(tempfile.mkdtemp()); os.rmdir(os.getcwd())"]
+)
+def test_a_module_that_leaves_the_process_no_output_or_folder(tmp_path, spoil):
+    spoiling = MODELS.replace("super().__init__()", f"super().__init__(); {spoil}")
+    options = ["--input", "4,2", "--only", "printing"]
+    source = f"import os, sys, tempfile\n{spoiling}"
+    code, output = contract(tmp_path, "models:Net", *options, **{"models.py": source})
+
+    assert (code, output.endswith("\n1 rule: 1 holds\n")) == (0, True)
+
+
+def test_a_class_that_hides_its_module(tmp_path):
+    options = ["--input", "4,2", "--only", "registration", "--only", "names"]
+    runs = [
+        contract(tmp_path, "models:Net", *options, **{"models.py": source})
+        for source in (MODELS, f"{MODELS}\n\nNet.__module__ = None\n")
+    ]
+
+    assert runs[0] == runs[1]
 
 
 def test_inputs_without_a_module_are_of_none_of_several(tmp_path):

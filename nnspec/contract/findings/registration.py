@@ -433,7 +433,7 @@ def _is_object(value: object) -> bool:
 
 def is_standard(owner: type) -> bool:
     """Whether a class is Python's, torch's or numpy's own."""
-    return owner is types.SimpleNamespace or owner.__module__.partition(".")[0] in _STANDARD
+    return owner is types.SimpleNamespace or str(owner.__module__).partition(".")[0] in _STANDARD
 
 
 def _is_trained(value: object) -> bool:
