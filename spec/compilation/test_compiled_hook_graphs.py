@@ -10,7 +10,6 @@ from torch import nn
 
 @pytest.mark.parametrize("kind", ["register_full_backward_hook", "register_full_backward_pre_hook"])
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.3")
 def test_a_backward_hook_breaks_the_graph(kind):
     """A full backward hook on a submodule breaks the graph of ``torch.compile`` there: it runs eagerly.
 
@@ -37,7 +36,7 @@ def test_a_backward_hook_breaks_the_graph(kind):
     assert (graphs, calls) == ([["mul"], ["relu", "linear"]], ["hook"])
 
     torch._dynamo.reset()
-    with pytest.raises(torch._dynamo.exc.Unsupported, match="backwards hooks require compiled autograd"):
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="(?i)backwards? ?hook"):
         torch.compile(net, backend=backend, fullgraph=True)(x)
 
 

@@ -76,7 +76,6 @@ def test_loaded_values_count(off, backend):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.8")
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_a_cache_filled_inside_raises_later(backend):
     """What a compiled ``forward`` caches in ``inference_mode`` makes a later trainable call raise.
@@ -100,7 +99,7 @@ def test_a_cache_filled_inside_raises_later(backend):
     with torch.no_grad():
         torch.compile(filled_without, backend=backend)(x)
 
-    with pytest.raises(RuntimeError, match=r"^Inference tensors cannot be saved for backward"):
+    with pytest.raises(RuntimeError, match="Inference tensors cannot be saved for backward"):
         torch.compile(filled_inside, backend=backend)(x)
     assert torch.compile(filled_without, backend=backend)(x).requires_grad is True
 
