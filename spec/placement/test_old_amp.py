@@ -84,7 +84,9 @@ def test_the_older_scaler_is_the_same():
     assert issubclass(torch.cuda.amp.GradScaler, torch.amp.GradScaler)
 
 
-@pytest.mark.parametrize("make", [lambda: torch.autocast("cuda"), lambda: torch.cuda.amp.autocast()], ids=str)
+@pytest.mark.parametrize(
+    "make", [lambda: torch.autocast("cuda"), lambda: torch.cuda.amp.autocast()], ids=["new", "old"]
+)
 def test_autocast_for_a_gpu_that_is_missing(make, monkeypatch):
     """Without a GPU ``torch.autocast("cuda")`` and ``torch.cuda.amp.autocast()`` warn, and cast nothing.
 
