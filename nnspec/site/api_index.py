@@ -148,9 +148,10 @@ def official(name: str) -> str:
     """Where torch documents a name; empty if it is not torch's."""
     if not name.startswith("torch."):
         return ""
+    for module, page in PAGES_OF_MODULES.items():
+        if name.startswith(f"{module}."):
+            return f"{TORCH_DOCS}/{page}"
     owner = owner_of(name)
-    if owner in PAGES_OF_MODULES:
-        return f"{TORCH_DOCS}/{PAGES_OF_MODULES[owner]}"
     named = public_names.find(owner)
     page = owner if inspect.isclass(named) else name
     return f"{TORCH_DOCS}/generated/{page}.html" + (f"#{name}" if page != name else "")

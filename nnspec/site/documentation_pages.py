@@ -15,6 +15,7 @@ from nnspec.documentation.objects import PARTS
 from nnspec.documentation.state import Said, read_blocks, read_sentences
 from nnspec.documentation.verdicts import FALSE, HARMS, MISLEADING, OPEN, TRUE, Row
 from nnspec.site import example
+from nnspec.site.api_index import official
 from nnspec.site.book import Book
 from nnspec.site.templates import render
 
@@ -49,6 +50,7 @@ def pages(book: Book) -> dict[str, str]:
                 sayable=sayable,
                 label=_label,
                 clauses=book.specification.clauses,
+                official=official,
                 harms=HARMS,
                 torch=version,
             )
@@ -88,6 +90,7 @@ def _part(part: str, book: Book) -> str:
         modules=PARTS[part],
         objects=objects,
         kinds=kinds,
+        official=official,
         torch=torch.__version__.partition("+")[0],
     )
 

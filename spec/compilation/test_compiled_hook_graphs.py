@@ -36,7 +36,7 @@ def test_a_backward_hook_breaks_the_graph(kind):
     assert (graphs, calls) == ([["mul"], ["relu", "linear"]], ["hook"])
 
     torch._dynamo.reset()
-    with pytest.raises(torch._dynamo.exc.Unsupported, match="(?i)backwards? ?hook"):
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"(?i)backwards? ?hook"):
         torch.compile(net, backend=backend, fullgraph=True)(x)
 
 
