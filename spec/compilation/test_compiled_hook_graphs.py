@@ -3,6 +3,8 @@
 That hooks run, and when not, is in *compiled_hooks*. Here it is about the graphs around them.
 """
 
+# ruff: noqa: RUF043
+
 import pytest
 import torch
 from torch import nn
@@ -36,7 +38,7 @@ def test_a_backward_hook_breaks_the_graph(kind):
     assert (graphs, calls) == ([["mul"], ["relu", "linear"]], ["hook"])
 
     torch._dynamo.reset()
-    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"(?i)backwards? ?hook"):
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="(?i)backwards? ?hook"):
         torch.compile(net, backend=backend, fullgraph=True)(x)
 
 
