@@ -273,15 +273,16 @@ def kept_open() -> Iterator[None]:
         raise RuntimeError("it closes the output")
 
     kept: list[Any] = [sys.stdout, sys.stderr]
-    streams = [stream for stream in kept if stream is not None]
-    for stream in streams:
-        stream.close = refuse
+    for stream in kept:
+        with contextlib.suppress(AttributeError):  # there may be none
+            stream.close = refuse
     try:
         yield
     finally:
         sys.stdout, sys.stderr = kept
-        for stream in streams:
-            del stream.close
+        for stream in kept:
+            with contextlib.suppress(AttributeError):  # both may be one
+                del stream.close
 
 
 def snapshot(last: Snapshot | None = None) -> Snapshot:
