@@ -292,7 +292,7 @@ class NeverFilledAfterOthers(Net):
         self.scale = nn.Parameter(torch.empty(512))
 
     def forward(self, x):
-        return super().forward(x) * self.scale[:2]
+        return super().forward(x) + self.scale[:2].nan_to_num(0, 0, 0).clamp(-1, 1)
 
 
 class FilledAfterOthers(NeverFilledAfterOthers):
