@@ -131,7 +131,7 @@ def try_out(target: Target, limit: float | None = None) -> None:
         try:
             with isolation.with_builtins(), isolation.kept_open():
                 _try(target, limit)
-        except RuntimeError as error:  # what the module itself raises is told already
+        except isolation.SpoiltBuiltins as error:
             raise UsageError(
                 f"{target.name}: when it is built and called, {error}; leave them alone"
             ) from None

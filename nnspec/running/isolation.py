@@ -41,6 +41,10 @@ class State(NamedTuple):
     write: Callable[[Any], None]
 
 
+class SpoiltBuiltins(Exception):
+    """What Python itself gives every module was changed."""
+
+
 class Snapshot(NamedTuple):
     """The values of all of :data:`STATES` at one moment, by name, and how many modules were imported."""
 
@@ -251,7 +255,7 @@ def with_builtins() -> Iterator[None]:
     """Put Python's builtins back at once: what runs a clause needs them. What libraries add to them stays.
 
     Raises:
-        RuntimeError: they were changed.
+        SpoiltBuiltins: they were changed.
     """
     store = vars(builtins)
     before = store.copy()
@@ -262,7 +266,7 @@ def with_builtins() -> Iterator[None]:
         store.update(before)
         changed = [name for name, value in before.items() if name not in after or after[name] is not value]
         if changed:
-            raise RuntimeError(f"it changes Python's builtins: {', '.join(changed)}")
+            raise SpoiltBuiltins(f"it changes Python's builtins: {', '.join(changed)}")
 
 
 @contextlib.contextmanager

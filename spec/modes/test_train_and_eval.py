@@ -322,7 +322,7 @@ def test_an_attribute_named_train_breaks_eval():
 
 
 def test_eval_returns_what_train_returns():
-    """``net.eval()`` returns what an overridden ``train`` returns: ``None`` if it lacks ``return``.
+    """``net.eval()`` returns ``None`` if an overridden ``train`` lacks ``return``.
 
     Then ``net = net.eval()`` loses the model. End an override with ``return self``; the ``eval()`` of a
     parent does not look at what its submodules return.
