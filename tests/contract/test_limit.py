@@ -9,12 +9,13 @@ import time
 
 import pytest
 
+from nnspec.contract import limit
 from nnspec.contract.limit import OutOfTime, ensure_limit, within
 from nnspec.errors import UsageError
 
 
 def test_what_is_done_in_time_is_returned():
-    assert [within(limit, lambda: 3) for limit in (None, 0, 5)] == [3, 3, 3]
+    assert [within(seconds, lambda: 3) for seconds in (None, 0, 5)] == [3, 3, 3]
 
 
 def test_what_raises_in_time_raises_that():
@@ -40,6 +41,20 @@ def test_what_takes_longer_is_interrupted_even_if_it_catches():
         within(0.1, stubborn)
 
     assert caught == [OutOfTime, OutOfTime]
+
+
+def test_what_keeps_every_error_is_interrupted_between_two_of_its_tries(monkeypatch):
+    monkeypatch.setattr(limit, "AGAIN", 0.1)
+
+    def keeps_all():
+        while True:
+            with contextlib.suppress(BaseException):
+                time.sleep(0.01)
+
+    with pytest.raises(OutOfTime):
+        within(0.1, keeps_all)
+
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_no_import_is_interrupted(tmp_path, monkeypatch):
