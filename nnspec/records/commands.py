@@ -33,8 +33,11 @@ def check(options: argparse.Namespace) -> int:
     """Check records: what is wrong in them fails, what is pending is listed.
 
     Raises:
-        NnspecError: there are no records, or the spec cannot be read.
+        NnspecError: there are no records, or none of a name that was given, or the spec cannot be read.
     """
+    for path in options.files:
+        if not path.exists():
+            raise UsageError(f"{path}: there is no such file; name a record, as docs/records/2.15.0-cpu.json")
     root = find_checkout()
     specification = read_specification(root)
     clauses = specification.clauses

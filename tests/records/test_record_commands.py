@@ -131,6 +131,11 @@ def test_a_fresh_run_that_is_not_there(project, tmp_path, capsys):
     assert "none: no records here; make one with: pytest spec/ --record" in capsys.readouterr().err
 
 
+def test_a_record_that_is_not_there_is_a_misuse(project, capsys):
+    assert main(["check-records", "docs/records/9.9.9-cpu.json"]) == 2
+    assert "9.9.9-cpu.json: there is no such file; name a record" in capsys.readouterr().err
+
+
 def test_a_project_without_records(project, capsys):
     shutil.rmtree(project / "docs" / "records")
 
