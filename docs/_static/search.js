@@ -29,7 +29,7 @@ document.addEventListener("DOMContentLoaded", async () => {
     return;
   }
 
-  const KINDS = { clause: "", question: "Question", claim: "Claim", rule: "Rule of the contract", change: "Change", name: "API name" };
+  const KINDS = { clause: "", question: "Question", claim: "Claim", rule: "Rule of the contract", change: "Change", name: "API name", page: "Page" };
   const FIELDS = { title: "", asked: "what people ask", errors: "error message", place: "chapter", prose: "explanation", id: "id", code: "example" };
 
   const whyOf = (fields) => {

@@ -1,4 +1,4 @@
-"""What can be found: clauses, questions, claims, rules of the contract, API names and written changes."""
+"""What can be found: clauses, questions, claims, rules of the contract, API names, changes and pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from nnspec.clauses.chapter import title_of
@@ -19,7 +20,15 @@ from nnspec.search import messages
 WEIGHTS = {"title": 3.0, "asked": 2.5, "errors": 2.0, "place": 1.2, "prose": 1.0, "id": 1.5, "code": 0.3}
 
 #: How much a hit counts, by kind of document: the clause comes before the page that lists it.
-KINDS = {"clause": 1.0, "rule": 0.6, "question": 0.5, "change": 0.5, "claim": 0.4, "name": 0.6}
+KINDS = {
+    "clause": 1.0,
+    "rule": 0.6,
+    "question": 0.5,
+    "change": 0.5,
+    "claim": 0.4,
+    "name": 0.6,
+    "page": 0.8,
+}
 
 #: How much a clause counts that held on older releases only.
 PAST = 0.6
@@ -45,6 +54,8 @@ NEAREST = 3.0
 #: How much it counts beside NEAREST if the statement, not what somebody asked, has the words of the query.
 STATED = 0.4
 
+#: A heading of a page, underlined.
+_HEADING = re.compile(r"\n(\S.*)\n[=-]{4,}\n")
 
 _RELEASE = re.compile(r"\b\d+\.\d+\b")
 
@@ -53,7 +64,8 @@ class Document(NamedTuple):
     """One thing that can be found.
 
     Attributes:
-        id: of the clause, question, claim or rule; the API name; the release and place of a change.
+        id: of the clause, question, claim or rule; the API name; the release and place of a change; the page
+            and the anchor of a section.
         kind: one of :data:`KINDS`.
         title: what a result shows.
         place: where it stands, as a result shows it.
@@ -110,6 +122,7 @@ def documents(specification: Specification, rules: Part) -> list[Document]:
         *_claims(specification),
         *_changes(specification),
         *_names(specification),
+        *_pages(specification.root / "docs"),
     ]
 
 
@@ -233,3 +246,21 @@ def _identifiers(body: str) -> list[str]:
         if isinstance(node, (ast.Attribute, ast.Name))
     }
     return sorted(names)
+
+
+def _pages(folder: Path) -> Iterator[Document]:
+    """The sections of the pages that are written by hand."""
+    for path in sorted(folder.glob("*.rst")):
+        _, *pieces = _HEADING.split(f"\n{path.read_text(encoding='utf-8')}")
+        for heading, text in zip(pieces[::2], pieces[1::2], strict=True):
+            own = plain_text(heading)
+            anchor = re.sub(r"[^a-z0-9]+", "-", own.lower()).strip("-")
+            yield Document(
+                f"{path.stem}#{anchor}",
+                "page",
+                own,
+                plain_text(pieces[0]),
+                f"{path.stem}.html#{anchor}",
+                KINDS["page"],
+                {"asked": own, "prose": plain_text(text)},
+            )

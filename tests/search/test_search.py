@@ -239,3 +239,19 @@ def test_a_table_of_words_that_cannot_be_used_is_named(root, text, message):
 
     with pytest.raises(TableError, match=message):
         read_words(root / "docs" / "search.toml")
+
+
+def test_a_section_of_a_page_that_is_written_by_hand(root, capsys):
+    (root / "docs" / "vendors.rst").write_text(
+        "Your device\n===========\n\nFor vendors.\n\nBeside the CPU\n--------------\n\nSet ``--devices``.\n"
+    )
+
+    assert main(["find", "--json", "beside the cpu"]) == 0
+    (found, *_) = json.loads(capsys.readouterr().out)
+    assert found == {
+        "id": "vendors#beside-the-cpu",
+        "kind": "page",
+        "statement": "Beside the CPU",
+        "place": "Your device",
+        "address": "https://example.org/vendors.html#beside-the-cpu",
+    }
