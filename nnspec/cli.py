@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Generator, Sequence
 from typing import Any, TextIO
 
-from nnspec.errors import NnspecError, ensure_folder, importing, shortened
+from nnspec.errors import NnspecError, ensure_folder, ensure_python, importing, lacking, shortened
 from nnspec.leaving import ends_despite_threads
 from nnspec.records.files import path_of
 
@@ -102,6 +102,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     options, output = argparse.Namespace(command="", debug=False), sys.stdout
     try:
         _parse(sys.argv[1:] if arguments is None else arguments, options)
+        ensure_python()
         ensure_folder()
         code = _carry_out(options)
         output.flush()
@@ -165,7 +166,7 @@ def _why(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "there is not enough memory for this", UNUSABLE
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("nnspec"):
-        return f"{error.name} is not installed, and this needs it: pip install {error.name}", UNUSABLE
+        return lacking(str(error.name)), UNUSABLE
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return f"an error of nnspec's own: {what:.300}. Tell it, with what --debug shows, at {ISSUES}", OURS
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Generator
 from types import TracebackType
+
+#: As in pyproject.toml.
+OLDEST_PYTHON = (3, 10)
 
 #: What stands between this project and a library that it imports.
 _BETWEEN = (
@@ -48,11 +52,27 @@ def importing() -> Generator[None, None, None]:
         if not library or library in _BETWEEN:
             raise
         if isinstance(error, ModuleNotFoundError) and named:
-            raise UsageError(f"{named} is not installed, and this needs it: pip install {named}") from error
+            raise UsageError(lacking(str(named))) from error
         what = shortened(" ".join(f"{type(error).__name__}: {error}".split()), 300)
         raise UsageError(
             f"{library} cannot be imported: {what}; see that this works: python -c 'import {library}'"
         ) from error
+
+
+def lacking(name: str) -> str:
+    """What to do where a library, or a part of one, is not there.
+
+    Args:
+        name: the module that was not found.
+    """
+    library, _, part = name.partition(".")
+    place = getattr(sys.modules.get(library), "__file__", None)
+    if part and place:
+        return (
+            f"{place}: has no {name}, and this needs it; if the file is yours, give it another name than "
+            f"{library}, else: pip install --upgrade {library}"
+        )
+    return f"{library} is not installed, and this needs it: pip install {library}"
 
 
 def _raised_by(trace: TracebackType | None) -> str:
@@ -74,6 +94,17 @@ def shortened(text: str, most: int = 120) -> str:
     """A text, or its beginning and its end, in printable characters."""
     half = most // 2
     return printable(text if len(text) <= most else f"{text[:half]}...{text[-half:]}")
+
+
+def ensure_python() -> None:
+    """See that Python is not too old: pip would have refused it, but a checkout runs without pip.
+
+    Raises:
+        UsageError: it is.
+    """
+    if sys.version_info < OLDEST_PYTHON:
+        found, oldest = (".".join(map(str, one[:2])) for one in (sys.version_info, OLDEST_PYTHON))
+        raise UsageError(f"Python {found} is too old for this; run it with {oldest} or newer")
 
 
 def ensure_folder() -> None:

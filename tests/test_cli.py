@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import packaging
 import pytest
 
 from nnspec import cli
@@ -73,6 +74,28 @@ def test_an_error_is_one_line_and_an_exit_code(fails_with, capsys, error, code, 
 
     assert cli.main(["lint"]) == code
     assert capsys.readouterr().err == f"nnspec lint: {told}\n"
+
+
+def test_a_library_that_lacks_a_part_is_told_with_its_file(monkeypatch, capsys):
+    def let_import_fail(name):
+        raise ModuleNotFoundError("No module named 'packaging.new'", name="packaging.new")
+
+    monkeypatch.setattr(pkgutil, "resolve_name", let_import_fail)
+
+    assert cli.main(["lint"]) == 2
+    assert capsys.readouterr().err == (
+        f"nnspec lint: {packaging.__file__}: has no packaging.new, and this needs it; if the file is yours, "
+        "give it another name than packaging, else: pip install --upgrade packaging\n"
+    )
+
+
+def test_an_old_python_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "version_info", (3, 8, 18, "final", 0))
+
+    assert cli.main(["lint"]) == 2
+    assert capsys.readouterr().err == (
+        "nnspec lint: Python 3.8 is too old for this; run it with 3.10 or newer\n"
+    )
 
 
 def test_nobody_reads_the_output_any_more(fails_with, capsys):

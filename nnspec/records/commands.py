@@ -44,7 +44,7 @@ def check(options: argparse.Namespace) -> int:
     directory = specification.records_folder
     paths = options.files or record.record_files(directory)
     if not paths:
-        raise RecordError(f"{directory}: no records; {record.REMAKE}")
+        raise RecordError(f"{directory}: no records; {record.remake(directory)}")
     records, defects = _read(paths)
     if not options.files:
         defects += [

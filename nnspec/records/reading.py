@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, structs
 from nnspec.decoding import Device, Line, Name, Text, Version, ensure_schema, fit, one_of, read_json
 from nnspec.errors import FileError
 from nnspec.records.outcomes import OUTCOMES
-from nnspec.records.record import REMAKE, SCHEMA, Record, Row, record_files
+from nnspec.records.record import SCHEMA, Record, Row, record_files, remake
 
 #: What begins the name of a file beside the records of runs: what that file holds.
 OTHERS = {
@@ -52,9 +52,10 @@ def read(path: Path) -> Record:
     beginning = path.name.partition("-")[0]
     if beginning in OTHERS:
         raise FileError(f"{path}: holds {OTHERS[beginning]}; name a record of a run, such as 2.15.0-cpu.json")
-    table: dict[str, Any] = read_json(path, REMAKE)
-    ensure_schema(path, table, SCHEMA, REMAKE)
-    file = fit(path, table, _File, REMAKE)
+    remedy = remake(path.parent)
+    table: dict[str, Any] = read_json(path, remedy)
+    ensure_schema(path, table, SCHEMA, remedy)
+    file = fit(path, table, _File, remedy)
     rows = {
         f"{chapter}.{clause}": Row(row.outcome, row.digest, row.reason)
         for chapter, clauses in file.clauses.items()

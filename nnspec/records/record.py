@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ from nnspec.errors import FileError
 from nnspec.records.files import as_lines, write_whole
 
 SCHEMA = 2
-REMAKE = "make it anew with: pytest spec/ --record docs/records"
 
 _RUN = ("torch", "torchvision", "python", "platform", "devices")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
@@ -71,6 +71,11 @@ class Record:
     def name(self) -> str:
         """Its file name without suffix, such as ``2.15.0-cpu``."""
         return f"{self.version}-{self.device}"
+
+
+def remake(directory: Path) -> str:
+    """What to do where a record of a folder cannot be used."""
+    return f"make it anew with: pytest spec/ --record {shlex.quote(str(directory))}"
 
 
 def device_word(devices: Iterable[str]) -> str:

@@ -22,6 +22,9 @@ class Place(NamedTuple):
     line: int
 
 
+#: How the name of a file of Python code may end; a script may have no ending.
+OF_PYTHON = (".py", ".pyw", ".pyi", "")
+
 #: What code uses, each with its places: ``torch.nn.Linear`` as imported, ``.zero_grad`` as an attribute.
 Uses = Mapping[str, list[Place]]
 
@@ -35,6 +38,11 @@ def read_uses(folder: Path) -> Uses:
     Raises:
         UsageError: there is no Python file, or none that can be read as one.
     """
+    if folder.is_file() and folder.suffix not in OF_PYTHON:  # a notebook reads as a table that uses nothing
+        raise UsageError(
+            f"{folder}: its name is not that of a Python file; name one in .py, as is made of a notebook "
+            "with: jupyter nbconvert --to script"
+        )
     found = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
     paths = [path for path in found if path.is_file()]
     if not paths:

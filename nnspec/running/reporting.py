@@ -219,7 +219,7 @@ class Reporter:
         colour = {"green": True} if name == HOLDS else {"yellow": True}
         return "skipped" if name == UNMET else "passed", LETTERS[name], (name, colour)
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
         self, session: pytest.Session, exitstatus: int
     ) -> Generator[None, object, object]:
@@ -230,7 +230,11 @@ class Reporter:
             except NnspecError as error:
                 self.note = f"not recorded: {error}"
                 session.exitstatus = exitstatus or pytest.ExitCode.USAGE_ERROR
-        return (yield)
+        result = yield
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:  # for an exit code of a plugin's own pytest sums up nothing
+            self._show_note(terminal)
+        return result
 
     def _write_record(self, directory: Path, exitstatus: int) -> Path:
         if exitstatus not in ENDED:
@@ -258,9 +262,14 @@ class Reporter:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self.outcomes:
             self._show_outcomes(terminalreporter)
+        self._show_note(terminalreporter)
+
+    def _show_note(self, terminal: Any) -> None:
+        """Say once what became of the record."""
         if self.note:
             failed = self.note.startswith("not recorded")
-            terminalreporter.write_line(self.note, red=failed, green=not failed)
+            terminal.write_line(self.note, red=failed, green=not failed)
+        self.note = ""
 
     def _show_outcomes(self, terminal: Any) -> None:
         whole = {name: together(cases) for name, cases in self.outcomes.items()}

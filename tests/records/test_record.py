@@ -225,6 +225,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         reading.read(tmp_path / "none.json")
 
 
+def test_a_record_is_made_anew_in_its_own_folder(tmp_path):
+    path = tmp_path / "my records" / "2.4.1-cpu.json"
+    path.parent.mkdir()
+    path.write_text("{")
+
+    with pytest.raises(FileError) as error:
+        reading.read(path)
+    assert str(error.value).endswith(f"make it anew with: pytest spec/ --record '{path.parent}'")
+
+
 def test_the_record_of_another_release_under_this_name_is_refused(tmp_path):
     path = record.write(Record(RUN, ROWS), tmp_path)
 

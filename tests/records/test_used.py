@@ -124,6 +124,20 @@ def test_a_folder_without_python_is_a_mistake(told, tmp_path, capsys):
     assert "no Python files here" in capsys.readouterr().err
 
 
+def test_a_notebook_is_no_code_that_uses_nothing(told, tmp_path, capsys):
+    (tmp_path / "a.ipynb").write_text('{"cells": [{"source": ["x.zero_grad()"], "count": null}]}')
+
+    assert main(["compare", "2.4", "2.5", "--used-in", str(tmp_path / "a.ipynb")]) == 2
+    assert "a.ipynb: its name is not that of a Python file; name one in .py" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["train", "train.pyw"])
+def test_a_script_needs_no_ending(tmp_path, name):
+    (tmp_path / name).write_text("x.zero_grad()\n")
+
+    assert set(read_uses(tmp_path / name)) == {".zero_grad"}
+
+
 def test_a_file_that_is_no_python_is_left_out_and_told(told, tmp_path, capsys):
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "a.py").write_text("def (:\n")
