@@ -230,7 +230,12 @@ def ask(line):
         ("nnspec lint 2>/dev/full --nothing", 2, ""),
         ("nnspec --help > /dev/full", 0, ""),
         ("set -o pipefail; nnspec find module --json --most 500 | head -c 1", 141, ""),
-        ("PYTHONIOENCODING=ascii nnspec check-records $'\\xff'", 1, ""),
+        (
+            "PYTHONIOENCODING=ascii nnspec check-records $'\\xff'",
+            2,
+            "nnspec check-records: \\udcff: there is no such file; name a record, as "
+            "docs/records/2.15.0-cpu.json\n",
+        ),
     ],
 )
 def test_streams_that_take_nothing(line, code, told):
@@ -242,7 +247,9 @@ def test_streams_that_take_nothing(line, code, told):
 def test_a_terminal_without_the_characters(tmp_path):
     name = tmp_path / "é→.json"
 
+    name.write_text("[]")
+
     ended = ask(f"PYTHONIOENCODING=ascii nnspec check-records '{name}'")
 
     assert ended.returncode == 1
-    assert "/\\xe9\\u2192.json: cannot be read: there is no such file" in ended.stdout
+    assert "/\\xe9\\u2192.json: holds list" in ended.stdout
