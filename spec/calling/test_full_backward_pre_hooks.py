@@ -200,6 +200,25 @@ def test_the_caller_gets_a_view(needy):
     assert (output._base if needy else output) is made[0]
 
 
+def test_a_nested_output_is_no_view():
+    """With a full backward pre-hook, ``net(x)`` returns tensors in an inner tuple or a dict as they are.
+
+    Only those of the outermost tuple become views: of an LSTM the outputs, but not the states. The hook gets
+    no gradients of the others.
+    """
+    net, x = nn.Module(), torch.rand(2, requires_grad=True)
+    net.forward = lambda outer, inner, wrap: wrap(outer, inner)
+    net.register_full_backward_pre_hook(lambda *given: None)
+    outer, inner = x * 2, x * 3
+
+    output = net(wrap=lambda *made: (made[0], (made[1],)), outer=outer, inner=inner)
+    with pytest.warns(UserWarning, match="module output should be a Tensor or a tuple of Tensors"):
+        named = net(wrap=lambda *made: {"outer": made[0]}, outer=outer, inner=inner)
+
+    assert [output[0] is outer, output[0]._base is outer, output[1][0] is inner] == [False, True, True]
+    assert named["outer"] is outer
+
+
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("hooked", [False, True], ids=["alone", "with_a_full_backward_hook"])
 def test_it_replaces_gradients_without_needy_inputs(hooked):

@@ -168,6 +168,25 @@ def test_different_classes_are_an_error():
             stack_module_state(models)
 
 
+def test_submodules_are_not_compared():
+    """``stack_module_state`` stacks ``Sequential`` modules whose layers differ, if their tensors fit.
+
+    It compares the class and the mode of the outermost modules, and the shapes of their tensors. All are
+    then computed as the one module that ``functional_call`` is given. See
+    :func:`~torch.func.stack_module_state`.
+    """
+    models = [nn.Sequential(nn.Linear(1, 1), end) for end in (nn.ReLU(), nn.Tanh(), nn.Dropout().eval())]
+    for model, weight in zip(models, (2.0, 3.0, 5.0), strict=True):
+        nn.init.constant_(model[0].weight, weight)
+        nn.init.zeros_(model[0].bias)
+
+    state = stack_module_state(models)
+    outputs = torch.vmap(functional_call, in_dims=(None, 0, None))(models[0], state, torch.ones(1))
+
+    assert outputs.tolist() == [[2.0], [3.0], [5.0]]
+    assert models[1](torch.ones(1)).item() < 1
+
+
 def test_different_shapes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules whose parameters differ in shape."""
     for models in (

@@ -114,3 +114,16 @@ def test_a_packed_sequence_is_unpacked():
 
     assert type(sequences) is list
     assert [sequence.tolist() for sequence in sequences] == [[1], [2, 3, 4], [5, 6]]
+
+
+def test_only_a_packed_sequence_is_unpacked():
+    """:func:`~torch.nn.utils.rnn.unpack_sequence` raises ``AttributeError`` for anything but a
+    ``PackedSequence``.
+
+    A padded tensor comes apart with :func:`~torch.nn.utils.rnn.unpad_sequence`.
+    """
+    padded = torch.tensor([[1, 2], [3, 0]])
+
+    for given in (padded, [padded[0], padded[1]], (padded, torch.tensor([2, 1]))):
+        with pytest.raises(AttributeError, match=f"'{type(given).__name__}' object has no attribute"):
+            unpack_sequence(given)

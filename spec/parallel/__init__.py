@@ -14,8 +14,9 @@ gradients, *ddp_join* for uneven batches,
 *ddp_compiled* for compiled ones, and *sync_batch_norm* for batch normalization over all ranks; last
 *fully_shard*, with *fully_shard_settings*, *fully_shard_gradients*, *fully_shard_precision* and
 *fully_shard_dtypes* for what it can be told, *fully_shard_meshes* for the ranks it shards over,
-*fully_shard_lists* for several modules at once, *fully_shard_gathering* and *fully_shard_reducing* for what
-it communicates when, *fully_shard_unused* for parameters without a gradient, *fully_shard_streams* and
-*fully_shard_offloading* for streams, buffers and GPUs, *fully_shard_meta* for modules without values, and
-*fully_shard_recovery* for errors. *tensor_parallel* is about layers that are cut.
+*fully_shard_lists* for several modules at once, *fully_shard_gathering*, *fully_shard_reducing* and
+*fully_shard_collectives* for what it communicates when, *fully_shard_unused* for parameters without a
+gradient, *fully_shard_streams* and *fully_shard_offloading* for streams, buffers and GPUs, *fully_shard_meta*
+for modules without values, and *fully_shard_recovery* for errors. *tensor_parallel* is about layers that are
+cut.
 """

@@ -137,9 +137,9 @@ def test_one_device_needs_no_replicas(no_accelerator):
 
 
 def test_one_device_keeps_what_forward_assigns(no_accelerator):
-    """With one device :class:`~torch.nn.DataParallel` keeps attributes that ``forward`` assigns to ``self``.
+    """With one device ``DataParallel`` keeps what ``forward`` sets on ``self``, and returns a scalar as such.
 
-    With several devices it is set on replicas and lost, so a counter works until there is a second GPU.
+    With several, attributes are set on replicas and lost: a counter works until there is a second GPU.
     """
 
     class Counter(nn.Module):
@@ -147,12 +147,13 @@ def test_one_device_keeps_what_forward_assigns(no_accelerator):
 
         def forward(self, x):
             self.calls += 1
-            return x
+            return x.sum()
 
     net = Counter()
-    Steps(net, [4])(torch.rand(2))
+    output = Steps(net, [4])(torch.tensor([2.0, 3.0]))
 
     assert net.calls == 1
+    assert torch.equal(output, torch.tensor(5.0))
 
 
 def test_without_inputs_one_replica_runs(no_accelerator):

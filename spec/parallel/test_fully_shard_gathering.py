@@ -242,17 +242,19 @@ def test_gathering_ahead_comes_second(ranks):
     ("named", "expected"),
     [
         (None, ["gather 2", "gather 1", "back 2", "gather 0", "back 1", "back 0"]),
+        ([1], ["gather 2", "gather 1", "back 2", "gather 0", "back 1", "back 0"]),
         ([1, 0], ["gather 2", "gather 1", "gather 0", "back 2", "back 1", "back 0"]),
         ([0], ["gather 2", "gather 0", "back 2", "gather 1", "back 1", "back 0"]),
     ],
-    ids=["default", "two", "another"],
+    ids=["default", "the one before", "two", "another"],
 )
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_backward_gathers_ahead(ranks, named, expected):
     """In backward ``fully_shard`` gathers the module before ahead, or ``set_modules_to_backward_prefetch``'s.
 
-    A list replaces the default; it is gathered in the order given. See
+    A list replaces the default, and is gathered in the order given; that of the module before alone is as the
+    default. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_modules_to_backward_prefetch`.
     """
 

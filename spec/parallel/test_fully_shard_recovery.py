@@ -292,6 +292,35 @@ def test_the_mode_is_kept_until_finalized(ranks):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
+def test_the_mode_does_not_change_in_backward(ranks):
+    """FSDP's ``set_manual_backward_finalization`` raises ``RuntimeError`` when called during backward.
+
+    Between forward and backward it still can be called. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_manual_backward_finalization`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        def late(grad):
+            with pytest.raises(RuntimeError, match="cannot change mode during backward"):
+                net.set_manual_backward_finalization(False)
+            refused.append(rank)
+
+        net, refused = fully_shard(nn.Linear(1, 1, bias=False)), []
+        x = torch.tensor([[rank + 1.0]], requires_grad=True)
+        loss = net(x).sum()
+        x.register_hook(late)
+        net.set_manual_backward_finalization(True)
+        loss.backward()
+        net.finalize_backward()
+        return refused, net.weight.grad.to_local().tolist()
+
+    assert ranks(train) == [([0], [[1.5]]), ([1], [])]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.15")
 def test_a_handle_is_waited_on(ranks):
     """After ``finalize_backward(async_op=True)`` of ``fully_shard``, forward raises until ``handle.wait()``.
 

@@ -42,6 +42,25 @@ def test_an_unknown_mode(function, shape):
 
 
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
+def test_kaiming_knows_few_nonlinearities(function):
+    """``kaiming_uniform_`` and ``kaiming_normal_`` raise ``ValueError`` for ``nonlinearity="gelu"``.
+
+    They take the names that :func:`~torch.nn.init.calculate_gain` knows. For functions like a ReLU, such as
+    gelu or silu, ``"relu"`` is near enough. See :func:`~torch.nn.init.kaiming_uniform_` and
+    :func:`~torch.nn.init.kaiming_normal_`.
+    """
+    weight = torch.full((3, 2), 7.0)
+
+    for name in ("gelu", "silu", "elu", "hardtanh"):
+        assert callable(getattr(nn.functional, name))
+        with pytest.raises(ValueError, match=f"^Unsupported nonlinearity {name}$"):
+            function(weight, nonlinearity=name)
+
+    assert weight.tolist() == [[7.0, 7.0]] * 3
+    assert function(weight, nonlinearity="relu").abs().max().item() < 7
+
+
+@pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
 @pytest.mark.parametrize("sizes", [(0, 3), (3, 0)], ids=["no rows", "no columns"])
 def test_kaiming_of_nothing_warns(function, sizes):
     """``nn.init.kaiming_uniform_`` of an empty tensor does nothing and warns with a ``UserWarning``."""

@@ -47,6 +47,20 @@ def test_apply_does_what_the_function_does(method, function, options, amount):
     assert (one.weight_mask == 0).sum() == wanted
 
 
+def test_identity_keeps_a_mask():
+    """``prune.identity`` and ``Identity.apply`` keep the zeros in the mask of a parameter pruned before.
+
+    Only for one that was not pruned is it a mask of ones. See :func:`~torch.nn.utils.prune.identity`.
+    """
+    for keep in (prune.identity, prune.Identity.apply):
+        layer = nn.Linear(2, 4)
+        prune.l1_unstructured(layer, "weight", 3, importance_scores=SCORES)
+
+        keep(layer, "weight")
+
+        assert layer.weight_mask.tolist() == [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+
+
 @pytest.mark.parametrize(
     ("method", "arguments"),
     [

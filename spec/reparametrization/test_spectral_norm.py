@@ -32,6 +32,20 @@ def test_the_largest_singular_value_becomes_one(device):
     torch.testing.assert_close(estimated, original / torch.linalg.matrix_norm(original, 2))
 
 
+def test_a_small_weight_is_scaled_up():
+    """``parametrizations.spectral_norm`` also scales up a weight whose largest singular value is below 1.
+
+    The value becomes 1, it is no upper bound. Layers often begin below 1, so that the net stretches its
+    inputs more than without it. See :func:`~torch.nn.utils.parametrizations.spectral_norm`.
+    """
+    layer = nn.Linear(2, 2)
+    layer.weight = nn.Parameter(torch.tensor([[0.5, 0.0], [0.0, 0.25]]))
+
+    spectral_norm(layer)
+
+    torch.testing.assert_close(layer.weight, torch.tensor([[1.0, 0.0], [0.0, 0.5]]))
+
+
 def test_the_original_is_the_parameter():
     """``parametrizations.spectral_norm`` keeps the parameter as ``original`` and adds buffers ``_u`` and
     ``_v``.
