@@ -281,7 +281,7 @@ def test_a_cuda_graph_leaves_out_the_cpu():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.14")
+@pytest.mark.since("2.12")
 def test_a_name_shows_in_dispatch_modes():
     """``torch.compile(name=...)`` names the compiled graphs that a ``TorchDispatchMode`` sees.
 

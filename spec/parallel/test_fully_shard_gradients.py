@@ -359,7 +359,7 @@ def test_a_parameter_without_elements_is_refused(join):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.6")
+@pytest.mark.since("2.9")
 def test_without_a_reset_nothing_is_sharded_again(ranks):
     """After an error in ``backward()``, the next iteration of a ``fully_shard`` module reduces no gradients.
 
