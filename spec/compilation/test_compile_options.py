@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @pytest.mark.needs("compile")
@@ -277,3 +278,35 @@ def test_a_cuda_graph_leaves_out_the_cpu():
 
     assert again[0].data_ptr() == place
     assert torch.equal(again[1], y @ y)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.12")
+def test_a_name_shows_in_dispatch_modes():
+    """``torch.compile(name=...)`` names the compiled graphs that a ``TorchDispatchMode`` sees.
+
+    That is where ``torch._inductor.config.wrap_inductor_compiled_regions`` was on in compilation. By default
+    the mode sees the operators, without a name.
+    """
+    seen = []
+
+    class Watch(TorchDispatchMode):
+        supports_higher_order_operators = True
+
+        @classmethod
+        def ignore_compile_internals(cls):
+            return True
+
+        def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+            seen.append((str(operator), (kwargs or {}).get("name")))
+            return operator(*args, **(kwargs or {}))
+
+    for wrap in (True, False):
+        with torch._inductor.config.patch(wrap_inductor_compiled_regions=wrap):
+            square, x = torch.compile(lambda x: x @ x, name="square"), torch.eye(2) * 3
+            square(x)
+        with Watch():
+            assert square(x).tolist() == [[9.0, 0.0], [0.0, 9.0]]
+        torch._dynamo.reset()
+
+    assert seen == [("inductor_compiled_code", "square"), ("aten.mm.out", None)]

@@ -144,6 +144,31 @@ def test_names_do_not_decide():
 
 
 @pytest.mark.since("2.6")
+def test_a_hook_may_load_by_names():
+    """A pre-hook of ``Optimizer.load_state_dict`` may sort the state by ``param_names``, to load by names.
+
+    Otherwise the first state goes to the first parameter, whatever they are called.
+    """
+    a, b = nn.Parameter(torch.rand(1)), nn.Parameter(torch.rand(1))
+    a.grad, b.grad = torch.tensor([2.0]), torch.tensor([3.0])
+    saving = SGD([("a", a), ("b", b)], lr=0.5, momentum=0.9)
+    saving.step()
+    loading = SGD([("b", b), ("a", a)], lr=0.5, momentum=0.9)
+
+    def by_names(optimizer, state_dict):
+        (own,), (group,) = optimizer.param_groups, state_dict["param_groups"]
+        places = [group["param_names"].index(name) for name in own["param_names"]]
+        state = {new: state_dict["state"][old] for new, old in enumerate(places)}
+        return {"state": state, "param_groups": [{**group, "param_names": own["param_names"]}]}
+
+    loading.register_load_state_dict_pre_hook(by_names)
+    loading.load_state_dict(saving.state_dict())
+
+    assert [loading.state[p]["momentum_buffer"].item() for p in (a, b)] == [2.0, 3.0]
+    assert loading.param_groups[0]["param_names"] == ["b", "a"]
+
+
+@pytest.mark.since("2.6")
 def test_names_stay_if_none_are_loaded():
     """``Optimizer.load_state_dict`` keeps ``param_names`` if the loaded parameter groups have none."""
     layer = nn.Linear(2, 1)

@@ -82,6 +82,26 @@ def test_a_step_passes_over_missing_gradients(make):
     assert layer.bias.tolist() == before
 
 
+def test_lbfgs_steps_without_a_gradient():
+    """:class:`~torch.optim.LBFGS` takes a ``grad`` of ``None`` for zeros: it changes that parameter too.
+
+    Its direction comes of the steps before. Set ``requires_grad=False`` and leave the parameter out of the
+    optimizer to keep its value.
+    """
+    values = []
+    for missing in (None, torch.zeros(1)):
+        first, second = nn.Parameter(torch.tensor([1.0])), nn.Parameter(torch.tensor([3.0]))
+        optimizer = torch.optim.LBFGS([first, second], lr=0.5, max_iter=1)
+        for grad in (torch.tensor([1.0]), torch.tensor([4.0]), missing):
+            before = first.item()
+            first.grad, second.grad = grad, torch.tensor([2.0])
+            optimizer.step(lambda: torch.tensor(1.0))
+        assert first.item() != before
+        values.append((first.item(), second.item()))
+
+    assert values[0] == values[1]
+
+
 def test_an_optimizer_holds_the_parameter_objects():
     """An :class:`~torch.optim.Optimizer` holds the same ``Parameter`` objects that it was given, in the same
     order.

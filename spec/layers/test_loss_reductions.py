@@ -94,6 +94,22 @@ def test_some_losses_have_a_value_per_sample(loss):
     assert of_positions.shape == (2, 5)
 
 
+@pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
+def test_the_mean_counts_every_position(loss):
+    """``NLLLoss`` and ``CrossEntropyLoss`` of ``(N, C, d)`` inputs average over all ``N * d`` positions.
+
+    With a ``weight``, the sum over all positions is divided by the sum of their weights.
+    """
+    weight, log_probs = torch.tensor([1.0, 2.0, 5.0]), torch.randn(2, 3, 5).log_softmax(1)
+    classes = torch.tensor([[0, 1, 2, 2, 1], [2, 2, 0, 1, 2]])
+    values = -log_probs.gather(1, classes[:, None])[:, 0]
+
+    assert torch.allclose(loss(reduction="sum")(log_probs, classes), values.sum())
+    assert torch.allclose(loss()(log_probs, classes), values.sum() / 10)
+    weighted = (values * weight[classes]).sum() / weight[classes].sum()
+    assert torch.allclose(loss(weight)(log_probs, classes), weighted)
+
+
 @pytest.mark.parametrize("loss", BY_ELEMENT + BY_SAMPLE)
 def test_mean_and_sum_are_those_of_the_values(loss):
     """Without weights or ignored targets, losses but ``CTCLoss`` average or sum what ``reduction="none"``

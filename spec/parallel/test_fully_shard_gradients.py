@@ -356,3 +356,35 @@ def test_a_parameter_without_elements_is_refused(join):
     assert output.shape == (4, 0)
     with pytest.raises(RuntimeError, match="_chunk_cat expects non-empty tensor"):
         output.sum().backward()
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
+def test_without_a_reset_nothing_is_sharded_again(ranks):
+    """After an error in ``backward()``, the next iteration of a ``fully_shard`` module reduces no gradients.
+
+    It raises no error: the parameters stay whole, and each rank keeps the gradients of its own batch. Call
+    ``reset_iter_state()`` of the root before it. See :func:`~torch.distributed.fsdp.fully_shard`.
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import fully_shard
+
+        net, grads = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)), []
+        nn.init.ones_(net[1].weight)
+        for module in (*net, net):
+            fully_shard(module)
+        for broken in (False, True, False):
+            hook = net[0].register_full_backward_pre_hook(lambda *_: {}["broken"]) if broken else None
+            net.zero_grad()
+            loss = net(torch.tensor([[rank + 1.0]])).sum()
+            if broken:
+                with pytest.raises(KeyError, match="broken"):
+                    loss.backward()
+                hook.remove()
+            else:
+                loss.backward()
+                grads.append((hasattr(net[0].weight, "to_local"), net[0].weight.grad))
+        return [(sharded, (grad.full_tensor() if sharded else grad).item()) for sharded, grad in grads]
+
+    assert ranks(train) == [[(True, 1.5), (False, 1.0)], [(True, 1.5), (False, 2.0)]]

@@ -388,3 +388,11 @@ def test_fake_tensors_are_loaded_all_the_same(asked):
 
     assert [type(real), real.shape] == [torch.Tensor, (3, 2)]
     assert [type(fake), fake.shape] == [FakeTensor, (3, 2)]
+
+
+@pytest.mark.since("2.4")
+def test_flags_of_mapping_are_refused_on_windows(monkeypatch):
+    """On Windows, :class:`~torch.serialization.set_default_mmap_options` raises ``RuntimeError``."""
+    monkeypatch.setattr(torch.serialization, "IS_WINDOWS", True)
+    with pytest.raises(RuntimeError, match="default mmap options is currently not supported for Windows"):
+        torch.serialization.set_default_mmap_options(2)

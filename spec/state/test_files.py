@@ -321,3 +321,27 @@ def test_a_file_cut_short_is_refused(weights_only):
     with pytest.raises(EOFError, match=r"^(Ran out of input)?$"):
         torch.load(io.BytesIO(), weights_only=weights_only)
     assert torch.load(io.BytesIO(whole), weights_only=weights_only)["w"].shape == (100,)
+
+
+def test_a_pickle_module_need_not_be_given_again():
+    """``torch.load`` reads tensors without the ``pickle_module`` that they were saved with.
+
+    It needs one only for objects that this module alone can restore.
+    """
+    file, picklers = io.BytesIO(), []
+
+    class Pickler(pickle.Pickler):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            picklers.append(type(self))
+
+    class Module:
+        dump, dumps, load, loads = pickle.dump, pickle.dumps, pickle.load, pickle.loads
+
+    Module.Pickler = Pickler
+    torch.save({"w": torch.tensor([3.5])}, file, pickle_module=Module)
+    assert issubclass(picklers[0], Pickler)
+
+    for options in ({"weights_only": True}, {"weights_only": False}):
+        file.seek(0)
+        assert torch.load(file, **options)["w"].tolist() == [3.5]

@@ -146,6 +146,25 @@ def test_a_location_may_be_registered(monkeypatch):
     assert calls == [("tag", 8), ("moon", 8), ("cpu", 8)]
 
 
+def test_a_tagger_overrides_no_loading(monkeypatch):
+    """A tagger of :func:`torch.serialization.register_package` changes what is saved, not how it is loaded.
+
+    To load what is tagged ``"cpu"`` in another way, register a deserializer that takes this tag.
+    """
+    monkeypatch.setattr(torch.serialization, "_package_registry", [*torch.serialization._package_registry])
+    file, other, tagged = io.BytesIO(), torch.tensor([3.5, 4.5]), []
+    torch.save(torch.tensor([1.5, 2.5]), file)
+
+    torch.serialization.register_package(2, lambda storage: tagged.append(storage) or "cpu", lambda *_: None)
+    file.seek(0)
+    assert torch.load(file, weights_only=True).tolist() == [1.5, 2.5]
+    assert tagged == []
+
+    torch.serialization.register_package(3, lambda storage: None, lambda *_: other.untyped_storage())
+    file.seek(0)
+    assert torch.load(file, weights_only=True).tolist() == [3.5, 4.5]
+
+
 def test_registered_functions_are_asked_in_order(monkeypatch):
     """Functions of ``register_package`` run by priority, lowest first, until one does not return ``None``.
 
