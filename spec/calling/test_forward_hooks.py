@@ -88,6 +88,7 @@ def test_what_it_returns_replaces_the_output(value):
     identity.register_forward_hook(lambda module, args, output: value)
 
     assert identity(1) is value
+    assert identity.eval()(1) is value
 
 
 def test_a_hook_may_start_the_gradients():
@@ -182,7 +183,7 @@ def test_with_kwargs_they_come_before_the_output():
     net.register_forward_hook(hook, with_kwargs=True)
 
     assert net(2, scale=5) == "replaced"
-    assert net(3, 7) == "replaced"
+    assert net.eval()(3, 7) == "replaced"
     assert seen == [(net, (2,), {"scale": 5}, 10), (net, (3, 7), {}, 21)]
 
 
@@ -309,21 +310,22 @@ def test_the_fast_path_of_transformers_skips_hooks():
 
 @pytest.mark.question("Q51")
 @pytest.mark.since("2.5")
-@pytest.mark.parametrize("name", ["self_attn", "linear2", "norm1", "dropout1"])
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
-def test_a_hook_keeps_transformers_off_the_fast_path(kind, name):
+def test_a_hook_keeps_transformers_off_the_fast_path(kind):
     """A forward hook on a child of ``TransformerEncoderLayer`` also runs in ``eval()`` under ``no_grad``.
 
     So does a forward pre-hook. The layer leaves its fused path as soon as it finds either (:issue:`128413`),
     and is slower for it. See :class:`torch.nn.TransformerEncoderLayer`.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).eval()
-    child, calls = getattr(layer, name), []
-    getattr(child, f"register_{kind}")(lambda module, *given: calls.append(module))
-    with torch.no_grad():
-        layer(torch.rand(1, 3, 4))
+    children, calls = list(layer.children()), []
+    for child in children:
+        handle = getattr(child, f"register_{kind}")(lambda module, *given: calls.append(module))
+        with torch.no_grad():
+            layer(torch.rand(1, 3, 4))
+        handle.remove()
 
-    assert calls == [child]
+    assert calls == children
 
 
 def test_the_output_projection_of_attention_is_never_called():

@@ -11,10 +11,10 @@ from torch import nn
 from torch.optim import SGD
 
 DECAYING = [SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad]
-OTHERS = [torch.optim.Adadelta, torch.optim.Adamax, torch.optim.NAdam, torch.optim.Rprop]
+DECAYING += [torch.optim.Adadelta, torch.optim.Adamax, torch.optim.NAdam, torch.optim.RAdam, torch.optim.ASGD]
 
 
-@pytest.mark.parametrize("make", DECAYING + OTHERS)
+@pytest.mark.parametrize("make", [*DECAYING, torch.optim.Rprop])
 def test_a_step_changes_parameters_in_place(make):
     """:meth:`Optimizer.step <torch.optim.Optimizer.step>` changes the module's parameters in place."""
     layer = nn.Linear(2, 1, bias=False)

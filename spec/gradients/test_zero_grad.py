@@ -147,7 +147,7 @@ def test_optimizers_leave_zeros_when_asked(foreach):
     ``None``.
     """
     layer = nn.Linear(2, 1)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, foreach=foreach)
+    optimizer = torch.optim.SGD([{"params": layer.bias}, {"params": layer.weight}], lr=0.1, foreach=foreach)
     gradient = torch.tensor([[5.0, 7.0]])
     layer.weight.grad = gradient
     optimizer.zero_grad(set_to_none=False)

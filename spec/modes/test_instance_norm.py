@@ -250,16 +250,25 @@ def test_one_element_will_do_with_statistics():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.parametrize(("shape", "dim"), [((4, 3, 5), 1), ((3, 5), 0)], ids=["batch", "sample"])
+@pytest.mark.parametrize(
+    ("layer", "shape", "dim"),
+    [
+        (nn.InstanceNorm1d, (4, 3, 5), 1),
+        (nn.InstanceNorm1d, (3, 5), 0),
+        (nn.InstanceNorm2d, (4, 3, 5, 6), 1),
+        (nn.InstanceNorm3d, (3, 5, 6, 2), 0),
+    ],
+    ids=["batch", "sample", "2d", "3d sample"],
+)
 @pytest.mark.parametrize("training", [True, False])
-def test_affine_wants_its_channels(training, shape, dim):
+def test_affine_wants_its_channels(training, layer, shape, dim):
     """``InstanceNorm(affine=True)`` raises ``ValueError`` if the channels do not match ``num_features``
     (:pull:`94624`).
     """
     wanted = f"expected input's size at dim={dim} to match num_features (2), but got: 3."
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        nn.InstanceNorm1d(2, affine=True).train(training)(torch.randn(shape))
+        layer(2, affine=True).train(training)(torch.randn(shape))
 
 
 @pytest.mark.since("2.1")

@@ -38,7 +38,7 @@ def test_attributes_of_a_parameter_stay():
     layer = nn.Linear(2, 3)
     layer.weight.group = "slow"
 
-    layer.double()
+    layer.half().bfloat16().float().double()
     assert layer.weight.group == "slow"
 
     layer.to("meta")
@@ -67,7 +67,7 @@ def test_requires_grad_is_kept():
     layer = nn.Linear(2, 3)
     layer.weight.requires_grad_(False)
 
-    layer.double().to("meta")
+    layer.half().bfloat16().float().double().to("meta")
 
     assert [p.requires_grad for p in layer.parameters()] == [False, True]
 
@@ -78,10 +78,10 @@ def test_gradients_go_along():
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     grad = layer.weight.grad
 
-    layer.double()
-
-    assert layer.weight.grad is grad
-    assert grad.dtype == torch.float64
+    for cast, dtype in (("half", torch.float16), ("bfloat16", torch.bfloat16), ("double", torch.float64)):
+        getattr(layer, cast)()
+        assert layer.weight.grad is grad
+        assert grad.dtype == dtype
     assert grad.tolist() == [[1.5, 2.5]] * 3
 
 

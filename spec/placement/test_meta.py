@@ -55,7 +55,7 @@ def test_a_meta_module_refuses_real_input():
     assert layer(torch.empty(4, 2, device="meta")).shape == (4, 3)
 
 
-@pytest.mark.parametrize("cast", ["double", "half"])
+@pytest.mark.parametrize("cast", ["double", "half", "bfloat16"])
 def test_a_meta_module_can_be_cast(cast):
     """``Module.double`` and other casts work on the meta device and keep the parameter objects."""
     layer = nn.Linear(2, 3, device="meta")

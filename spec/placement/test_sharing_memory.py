@@ -66,13 +66,14 @@ def test_a_cast_ends_sharing():
 
     Cast first. Where nothing changes, as in ``float()`` of a 32-bit module, the memory stays shared.
     """
-    layer = nn.Linear(2, 3).share_memory()
+    for cast in ("double", "half", "bfloat16"):
+        layer = nn.Linear(2, 3).share_memory()
 
-    layer.float()
-    assert [p.is_shared() for p in layer.parameters()] == [True, True]
+        layer.float()
+        assert [p.is_shared() for p in layer.parameters()] == [True, True]
 
-    layer.double()
-    assert [p.is_shared() for p in layer.parameters()] == [False, False]
+        getattr(layer, cast)()
+        assert [p.is_shared() for p in layer.parameters()] == [False, False]
 
 
 def test_a_module_has_no_pin_memory():
