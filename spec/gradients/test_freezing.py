@@ -24,7 +24,7 @@ def test_requires_grad_sets_every_parameter():
 
 def test_requires_grad_thaws_by_default():
     """``module.requires_grad_()`` without an argument sets ``requires_grad=True`` on all parameters."""
-    net = nn.Sequential(nn.PReLU(), nn.Linear(2, 3)).requires_grad_(requires_grad=False)
+    net = nn.Sequential(nn.PReLU(), nn.Sequential(nn.Linear(2, 3))).requires_grad_(requires_grad=False)
 
     assert net.requires_grad_() is net
     assert [p.requires_grad for p in net.parameters()] == [True, True, True]

@@ -174,8 +174,10 @@ def test_what_is_no_tensor_is_refused(given, name):
     """An :class:`~torch.optim.Optimizer` raises a ``TypeError`` that names the type if a parameter is not a
     tensor.
     """
-    with pytest.raises(TypeError, match=f"can only optimize Tensors, but one of the params is {name}$"):
-        SGD([nn.Parameter(torch.rand(2)), given], lr=0.1)
+    weight = nn.Parameter(torch.rand(2))
+    for parameters in ([weight, given], [given, weight]):
+        with pytest.raises(TypeError, match=f"can only optimize Tensors, but one of the params is {name}$"):
+            SGD(parameters, lr=0.1)
 
 
 @pytest.mark.question("Q113")
@@ -224,7 +226,7 @@ def test_a_computed_tensor_is_refused():
     A new value for it would be lost with the next forward. Give the tensors that it was computed from.
     """
     with pytest.raises(ValueError, match=r"^can't optimize a non-leaf Tensor$"):
-        SGD([nn.Linear(2, 1).weight * 2], lr=0.1)
+        SGD([nn.Parameter(torch.rand(2)), nn.Linear(2, 1).weight * 2], lr=0.1)
 
 
 def test_a_computed_tensor_may_be_accepted():

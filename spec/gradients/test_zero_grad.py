@@ -19,7 +19,7 @@ def test_zero_grad_sets_gradients_to_none():
 
     Up to torch 1.13 it left zeros; code that reads ``p.grad`` right afterwards broke (:issue:`92656`).
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1)))
     net(torch.rand(1, 2)).sum().backward()
 
     assert net.zero_grad() is None
@@ -36,7 +36,7 @@ def test_set_to_none_false_leaves_zeros():
     layer = nn.Linear(2, 3)
     layer(torch.rand(1, 2)).sum().backward()
     weight, bias = layer.weight.grad, layer.bias.grad
-    layer.zero_grad(False)
+    nn.Sequential(nn.Sequential(layer)).zero_grad(False)
 
     assert layer.weight.grad is weight
     assert layer.bias.grad is bias

@@ -46,17 +46,17 @@ def test_overwriting_makes_new_parameters(cast):
     An optimizer that was made before still has the old ones: see *optimizer_and_devices*.
     """
     layer = nn.Linear(2, 3).requires_grad_(False)
-    weight = layer.weight
+    before = list(layer.parameters())
 
     with converting_by("overwrite"):
         returned = getattr(layer, cast)()
 
     assert returned is layer
-    assert layer.weight is not weight
-    assert type(layer.weight) is nn.Parameter
-    assert layer.weight.dtype == getattr(torch, cast)
-    assert layer.weight.requires_grad is False
-    assert weight.dtype == torch.float32
+    assert {id(p) for p in before} & {id(p) for p in layer.parameters()} == set()
+    assert [type(p) for p in layer.parameters()] == [nn.Parameter] * 2
+    assert [p.dtype for p in layer.parameters()] == [getattr(torch, cast)] * 2
+    assert [p.requires_grad for p in layer.parameters()] == [False, False]
+    assert [p.dtype for p in before] == [torch.float32, torch.float32]
 
 
 def test_overwriting_makes_new_gradients():

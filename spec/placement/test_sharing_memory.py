@@ -21,7 +21,7 @@ def test_share_memory_shares_parameters_and_buffers():
     It is the first step of training in several processes: workers that are started with the module see each
     other's updates.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3)))
     net.register_buffer("mask", torch.tensor([True, False]), persistent=False)
     values = [t.tolist() for t in [*net.parameters(), *net.buffers()]]
     before = [t.is_shared() for t in [*net.parameters(), *net.buffers()]]
