@@ -47,11 +47,12 @@ def test_it_takes_out_an_intermediate_result():
     assert taken["tanh"].grad_fn is not None
 
 
-def test_registering_a_forward_hook_returns_a_handle():
+@pytest.mark.parametrize("options", [{}, {"prepend": True}, {"with_kwargs": True}], ids=str)
+def test_registering_a_forward_hook_returns_a_handle(options):
     """:meth:`~torch.nn.Module.register_forward_hook` returns a ``RemovableHandle`` that removes the hook."""
     identity = nn.Identity()
     calls = []
-    handle = identity.register_forward_hook(lambda module, args, output: calls.append(args))
+    handle = identity.register_forward_hook(lambda module, args, *rest: calls.append(args), **options)
     identity(1)
     handle.remove()
     identity(2)
@@ -72,6 +73,7 @@ def test_returning_none_keeps_the_output(value):
 
     answer = Answer()
     answer.register_forward_hook(lambda module, args, output: None)
+    answer.register_forward_hook(lambda module, args, kwargs, output: None, with_kwargs=True)
 
     assert answer() is value
 
@@ -123,7 +125,7 @@ def test_forward_hooks_run_in_order_of_registration():
     identity = nn.Identity()
     identity.register_forward_hook(lambda module, args, output: output + 1)
     identity.register_forward_hook(lambda module, args, output: None)
-    identity.register_forward_hook(lambda module, args, output: output * 10)
+    identity.register_forward_hook(lambda module, args, kwargs, output: output * 10, with_kwargs=True)
 
     assert identity(4) == 50
 
@@ -204,6 +206,7 @@ def test_forward_hooks_do_not_run_when_forward_raises():
 
     failing = Failing()
     failing.register_forward_hook(lambda module, args, output: calls.append("post"))
+    failing.register_forward_hook(lambda *given: calls.append("kwargs"), prepend=True, with_kwargs=True)
     with pytest.raises(ValueError, match="forward failed"):
         failing(1)
 

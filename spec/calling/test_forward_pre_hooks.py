@@ -34,13 +34,14 @@ def test_it_runs_before_forward():
     assert calls == [(net, (3, 5)), "forward", (net, (7,)), "forward"]
 
 
-def test_registering_returns_a_handle():
+@pytest.mark.parametrize("options", [{}, {"prepend": True}, {"with_kwargs": True}], ids=str)
+def test_registering_returns_a_handle(options):
     """:meth:`~torch.nn.Module.register_forward_pre_hook` returns a ``RemovableHandle`` that removes the
     hook.
     """
     echo = Echo()
     calls = []
-    handle = echo.register_forward_pre_hook(lambda module, args: calls.append(args))
+    handle = echo.register_forward_pre_hook(lambda module, args, *rest: calls.append(args), **options)
     echo(1)
     handle.remove()
     echo(2)
@@ -53,6 +54,7 @@ def test_returning_none_keeps_the_arguments():
     """A forward pre-hook that returns ``None`` leaves the arguments of ``forward`` unchanged."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: None)
+    echo.register_forward_pre_hook(lambda module, args, kwargs: None, with_kwargs=True)
     given = torch.rand(2)
 
     args, kwargs = echo(3, given, scale=5)
@@ -104,7 +106,7 @@ def test_pre_hooks_run_in_order_of_registration():
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: args[0] + 1)
     echo.register_forward_pre_hook(lambda module, args: None)
-    echo.register_forward_pre_hook(lambda module, args: args[0] * 10)
+    echo.register_forward_pre_hook(lambda module, args, more: ((args[0] * 10,), more), with_kwargs=True)
 
     assert echo(4) == ((50,), {})
 

@@ -14,13 +14,14 @@ DECAYING = [SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch
 DECAYING += [torch.optim.Adadelta, torch.optim.Adamax, torch.optim.NAdam, torch.optim.RAdam, torch.optim.ASGD]
 
 
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize("make", [*DECAYING, torch.optim.Rprop])
-def test_a_step_changes_parameters_in_place(make):
+def test_a_step_changes_parameters_in_place(make, foreach):
     """:meth:`Optimizer.step <torch.optim.Optimizer.step>` changes the module's parameters in place."""
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     weight, place = layer.weight, layer.weight.data_ptr()
-    optimizer = make(layer.parameters(), lr=0.5)
+    optimizer = make(layer.parameters(), lr=0.5, foreach=foreach)
     layer(torch.tensor([[2.0, 4.0]])).sum().backward()
     optimizer.step()
 
@@ -69,14 +70,15 @@ def test_a_step_may_compute_the_loss_itself():
     assert weight.tolist() == [1.0]
 
 
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize("make", DECAYING)
-def test_a_step_passes_over_missing_gradients(make):
+def test_a_step_passes_over_missing_gradients(make, foreach):
     """``optimizer.step()`` does not change a parameter whose ``grad`` is ``None``."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 3.0)
     before = layer.bias.tolist()
     layer.weight.grad = torch.tensor([[2.0, 4.0]])
-    make(layer.parameters(), lr=0.5, weight_decay=0.25).step()
+    make(layer.parameters(), lr=0.5, weight_decay=0.25, foreach=foreach).step()
 
     assert layer.weight.max().item() < 3.0
     assert layer.bias.tolist() == before
@@ -88,8 +90,11 @@ def test_an_optimizer_holds_the_parameter_objects():
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     optimizer = SGD(net.parameters(), lr=0.1)
+    grouped = SGD([{"params": layer.parameters()} for layer in net], lr=0.1)
 
     held = optimizer.param_groups[0]["params"]
+    assert [id(p) for p in held] == [id(p) for p in net.parameters()]
+    held = [p for group in grouped.param_groups for p in group["params"]]
     assert [id(p) for p in held] == [id(p) for p in net.parameters()]
 
 

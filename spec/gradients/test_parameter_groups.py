@@ -86,8 +86,9 @@ def test_a_learning_rate_may_be_changed(kind, first, second):
     assert layer.weight[0].tolist() == pytest.approx(second)
 
 
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize("kind", [SGD, AdamW])
-def test_weight_decay_is_for_all_parameters(kind):
+def test_weight_decay_is_for_all_parameters(kind, foreach):
     """``SGD`` and ``AdamW`` apply ``weight_decay`` to all parameters, of biases and normalizations too.
 
     Neither knows what a parameter is for. Put those that are not to shrink into a group of their own, for
@@ -100,7 +101,7 @@ def test_weight_decay_is_for_all_parameters(kind):
         nn.init.constant_(parameter, 4.0)
         parameter.grad = torch.zeros_like(parameter)
 
-    kind(net.parameters(), lr=0.5, weight_decay=0.25).step()
+    kind(net.parameters(), lr=0.5, weight_decay=0.25, foreach=foreach).step()
 
     assert [p.tolist() for p in net.parameters()] == [[[3.5, 3.5]], [3.5], [3.5], [3.5]]
 

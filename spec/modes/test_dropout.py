@@ -31,7 +31,7 @@ def test_training_drops_and_scales(device):
     Each is drawn on its own, and what is left is divided by ``1 - p``, so that the mean stays about the
     same and evaluation has nothing to correct.
     """
-    for drop in (nn.Dropout(0.25), torch.no_grad()(nn.Dropout(0.25))):
+    for drop in (nn.Dropout(0.25), torch.no_grad()(nn.Dropout(0.25, inplace=True))):
         out = drop(torch.full((40, 50), 3.0, device=device)).cpu()
 
         assert out.unique().tolist() == [0.0, 4.0]

@@ -96,6 +96,9 @@ def test_training_with_statistics(layer, shape):
     torch.testing.assert_close(out, layer(2)(x))
     torch.testing.assert_close(net.running_mean, 0.25 * x.mean((0, *positions)))
     torch.testing.assert_close(net.running_var, 0.75 + 0.25 * x.var(positions).mean(0))
+    with torch.no_grad():
+        net(x)
+    torch.testing.assert_close(net.running_mean, (0.75 * 0.25 + 0.25) * x.mean((0, *positions)))
 
 
 @pytest.mark.parametrize(("layer", "shape"), BATCHES)
