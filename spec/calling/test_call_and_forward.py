@@ -79,6 +79,7 @@ def test_forward_itself_runs_no_hooks():
     calls = []
     net.register_forward_pre_hook(lambda module, args: calls.append("pre"))
     net.register_forward_hook(lambda module, args, output: calls.append("post"))
+    net.register_full_backward_pre_hook(lambda *given: calls.append("backward pre"))
     net.register_full_backward_hook(lambda *given: calls.append("backward"))
     net[0].register_forward_hook(lambda module, args, output: calls.append("inner"))
     x = torch.rand(1, 2, requires_grad=True)
@@ -89,7 +90,7 @@ def test_forward_itself_runs_no_hooks():
     called = net(x)
     called.sum().backward()
 
-    assert calls == ["inner", "by hand", "pre", "inner", "post", "backward"]
+    assert calls == ["inner", "by hand", "pre", "inner", "post", "backward pre", "backward"]
     assert torch.equal(by_hand, called)
 
 

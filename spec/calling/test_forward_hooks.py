@@ -225,6 +225,7 @@ def test_an_error_in_a_forward_hook_stops_the_others():
     identity.register_forward_hook(lambda *given: calls.append("before"))
     identity.register_forward_hook(failing)
     identity.register_forward_hook(lambda *given: calls.append("after"))
+    identity.register_forward_hook(lambda *given: calls.append("after with kwargs"), with_kwargs=True)
     with pytest.raises(ValueError, match="hook failed"):
         identity(3)
 

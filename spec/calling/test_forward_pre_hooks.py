@@ -225,6 +225,7 @@ def test_an_error_in_a_pre_hook_keeps_forward_from_running():
     net.register_forward_pre_hook(failing)
     net.register_forward_pre_hook(lambda module, args: calls.append("second pre"))
     net.register_forward_hook(lambda module, args, output: calls.append("post"))
+    net.register_forward_hook(lambda *given: calls.append("post with kwargs"), with_kwargs=True)
     with pytest.raises(ValueError, match="pre-hook failed"):
         net(1)
 

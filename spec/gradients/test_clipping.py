@@ -61,9 +61,9 @@ def test_the_norm_before_clipping_is_returned():
     norm = clip_grad_norm_([first, second], 3.5)
 
     assert norm.item() == 7.0
-    assert norm.shape == ()
-    assert norm.requires_grad is False
+    assert (norm.shape, norm.requires_grad) == ((), False)
     assert second.grad.item() == pytest.approx(-3.0)
+    assert clip_grad_norm_([first, second], 9.0, foreach=False).item() == pytest.approx(3.5)
 
 
 @pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])

@@ -32,7 +32,7 @@ def test_requires_grad_thaws_by_default():
 
 def test_freezing_keeps_the_parameters():
     """``module.requires_grad_(False)`` keeps the ``Parameter`` objects, so an optimizer still holds them."""
-    net = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3))
     before = [id(p) for p in net.parameters()]
     net.requires_grad_(False)
 
@@ -45,7 +45,7 @@ def test_requires_grad_leaves_buffers_alone():
     norm = nn.BatchNorm1d(2)
     norm.running_mean.requires_grad_(True)
 
-    norm.requires_grad_(False)
+    nn.Sequential(norm).requires_grad_(False)
     assert [p.requires_grad for p in norm.parameters()] == [False, False]
     assert [buffer.requires_grad for buffer in norm.buffers()] == [True, False, False]
 

@@ -54,6 +54,7 @@ def test_evaluation_does_nothing(layer, shape):
     net, x = layer(0.99), torch.rand(shape) + 1
 
     assert torch.equal(net.eval()(x), x)
+    assert torch.equal(layer(0.99, inplace=True).eval()(x.clone()), x)
     assert not torch.equal(net.train()(x), x)
 
 
@@ -75,8 +76,7 @@ def test_half_is_dropped_by_default(layer):
     """:class:`nn.Dropout <torch.nn.Dropout>` and the other dropout layers default to ``p=0.5`` and
     ``inplace=False``.
     """
-    assert layer().p == 0.5
-    assert layer().inplace is False
+    assert (layer().p, layer().inplace) == (0.5, False)
 
 
 @pytest.mark.parametrize(("layer", "shape"), PLAIN + ALPHA)
