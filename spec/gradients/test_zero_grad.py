@@ -60,13 +60,13 @@ def test_a_gradient_set_to_none_lives_on():
     """
     layer = nn.Linear(2, 1)
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
-    held = layer.weight.grad
+    held = [p.grad for p in layer.parameters()]
     layer.zero_grad()
-    assert held.tolist() == [[5.0, 7.0]]
+    assert [gradient.tolist() for gradient in held] == [[[5.0, 7.0]], [1.0]]
 
-    layer.weight.grad = held
+    layer.weight.grad, layer.bias.grad = held
     layer.zero_grad(set_to_none=False)
-    assert held.tolist() == [[0.0, 0.0]]
+    assert [gradient.tolist() for gradient in held] == [[[0.0, 0.0]], [0.0]]
 
 
 def test_zeroing_takes_a_gradient_off_its_graph():
@@ -74,14 +74,14 @@ def test_zeroing_takes_a_gradient_off_its_graph():
     layer = nn.Linear(2, 1)
     with pytest.warns(UserWarning, match="create_graph=True"):
         layer(torch.rand(1, 2)).pow(2).sum().backward(create_graph=True)
-    gradient = layer.weight.grad
-    assert gradient.grad_fn is not None
+    before = [p.grad for p in layer.parameters()]
+    assert None not in [gradient.grad_fn for gradient in before]
 
     layer.zero_grad(set_to_none=False)
-    assert layer.weight.grad is gradient
-    assert gradient.grad_fn is None
-    assert gradient.requires_grad is False
-    assert gradient.tolist() == [[0.0, 0.0]]
+    assert [id(p.grad) for p in layer.parameters()] == [id(gradient) for gradient in before]
+    assert [gradient.grad_fn for gradient in before] == [None, None]
+    assert [gradient.requires_grad for gradient in before] == [False, False]
+    assert [gradient.tolist() for gradient in before] == [[[0.0, 0.0]], [0.0]]
 
 
 def test_zeroing_freezes_a_gradient_that_is_a_leaf():
