@@ -30,9 +30,11 @@ def test_a_call_runs_forward(requires_grad):
     assert [id(output) for output in made] == [id(result)]
     assert result.tolist() == [6.0, 15.0]
     assert Scale()(torch.tensor([2.0], requires_grad=requires_grad), -1) is made[1]
+    assert Scale().eval()(torch.tensor([2.0], requires_grad=requires_grad), 5) is made[2]
 
 
-def test_every_argument_is_passed_on():
+@pytest.mark.parametrize("training", [True, False])
+def test_every_argument_is_passed_on(training):
     """Without hooks, ``net(...)`` passes positional and keyword arguments to ``forward`` unchanged.
 
     Pre-hooks may replace them, and a full backward hook makes ``forward`` see views of the tensors.
@@ -43,7 +45,7 @@ def test_every_argument_is_passed_on():
             return args, kwargs
 
     x, y, anything = torch.rand(2, requires_grad=True), torch.rand(2), [3.5]
-    args, kwargs = Echo()(x, y, anything, None, scale=x, flag=False)
+    args, kwargs = Echo().train(training)(x, y, anything, None, scale=x, flag=False)
 
     assert args[0] is x
     assert args[1] is y
@@ -77,6 +79,7 @@ def test_forward_itself_runs_no_hooks():
     calls = []
     net.register_forward_pre_hook(lambda module, args: calls.append("pre"))
     net.register_forward_hook(lambda module, args, output: calls.append("post"))
+    net.register_full_backward_pre_hook(lambda *given: calls.append("backward pre"))
     net.register_full_backward_hook(lambda *given: calls.append("backward"))
     net[0].register_forward_hook(lambda module, args, output: calls.append("inner"))
     x = torch.rand(1, 2, requires_grad=True)
@@ -87,7 +90,7 @@ def test_forward_itself_runs_no_hooks():
     called = net(x)
     called.sum().backward()
 
-    assert calls == ["inner", "by hand", "pre", "inner", "post", "backward"]
+    assert calls == ["inner", "by hand", "pre", "inner", "post", "backward pre", "backward"]
     assert torch.equal(by_hand, called)
 
 
@@ -213,7 +216,8 @@ def test_a_compiled_call_takes_the_place_of_the_call():
     net._compiled_call_impl = compiled
 
     assert net(5, scale=2) == ((5,), {"scale": 2})
-    assert calls == ["compiled"]
+    assert net.eval()(3) == ((3,), {})
+    assert calls == ["compiled", "compiled"]
 
 
 @pytest.mark.parametrize("hooked", [False, True], ids=["without_hooks", "with_hooks"])

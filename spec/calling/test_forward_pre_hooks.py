@@ -29,18 +29,19 @@ def test_it_runs_before_forward():
     net.register_forward_pre_hook(lambda module, args: calls.append((module, args)))
     net(3, 5)
     with torch.no_grad():
-        net(7)
+        net.eval()(7)
 
     assert calls == [(net, (3, 5)), "forward", (net, (7,)), "forward"]
 
 
-def test_registering_returns_a_handle():
+@pytest.mark.parametrize("options", [{}, {"prepend": True}, {"with_kwargs": True}], ids=str)
+def test_registering_returns_a_handle(options):
     """:meth:`~torch.nn.Module.register_forward_pre_hook` returns a ``RemovableHandle`` that removes the
     hook.
     """
     echo = Echo()
     calls = []
-    handle = echo.register_forward_pre_hook(lambda module, args: calls.append(args))
+    handle = echo.register_forward_pre_hook(lambda module, args, *rest: calls.append(args), **options)
     echo(1)
     handle.remove()
     echo(2)
@@ -53,6 +54,7 @@ def test_returning_none_keeps_the_arguments():
     """A forward pre-hook that returns ``None`` leaves the arguments of ``forward`` unchanged."""
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: None)
+    echo.register_forward_pre_hook(lambda module, args, kwargs: None, with_kwargs=True)
     given = torch.rand(2)
 
     args, kwargs = echo(3, given, scale=5)
@@ -72,7 +74,7 @@ def test_a_returned_tuple_replaces_the_arguments():
 
     assert echo(3, 4, scale=5) == ((4, 30, 40), {"scale": 5})
 
-    wrapping = Echo()
+    wrapping = Echo().eval()
     wrapping.register_forward_pre_hook(lambda module, args: (args,))
 
     assert wrapping(3, 4) == (((3, 4),), {})
@@ -104,7 +106,7 @@ def test_pre_hooks_run_in_order_of_registration():
     echo = Echo()
     echo.register_forward_pre_hook(lambda module, args: args[0] + 1)
     echo.register_forward_pre_hook(lambda module, args: None)
-    echo.register_forward_pre_hook(lambda module, args: args[0] * 10)
+    echo.register_forward_pre_hook(lambda module, args, more: ((args[0] * 10,), more), with_kwargs=True)
 
     assert echo(4) == ((50,), {})
 
@@ -148,7 +150,7 @@ def test_with_kwargs_it_sees_keyword_arguments():
     echo.register_forward_pre_hook(lambda *given: seen.append(given), with_kwargs=True)
 
     assert echo(2, scale=3) == ((2,), {"scale": 3})
-    assert echo(4) == ((4,), {})
+    assert echo.eval()(4) == ((4,), {})
     assert seen == [(echo, (2,), {"scale": 3}), (echo, (4,), {})]
 
 
@@ -223,6 +225,7 @@ def test_an_error_in_a_pre_hook_keeps_forward_from_running():
     net.register_forward_pre_hook(failing)
     net.register_forward_pre_hook(lambda module, args: calls.append("second pre"))
     net.register_forward_hook(lambda module, args, output: calls.append("post"))
+    net.register_forward_hook(lambda *given: calls.append("post with kwargs"), with_kwargs=True)
     with pytest.raises(ValueError, match="pre-hook failed"):
         net(1)
 

@@ -11,14 +11,15 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 
-def test_it_gets_gradients_of_inputs_and_outputs():
+@pytest.mark.parametrize("training", [True, False])
+def test_it_gets_gradients_of_inputs_and_outputs(training):
     """A full backward hook is called as ``hook(module, grad_input, grad_output)``, with tuples of gradients.
 
     The tuples hold the gradients of the module's inputs and outputs:
     :meth:`~torch.nn.Module.register_full_backward_hook` is for looking at gradients that flow through, not at
     those of parameters, which have :meth:`torch.Tensor.register_hook`.
     """
-    layer = nn.Linear(2, 1)
+    layer = nn.Linear(2, 1).train(training)
     seen = []
     layer.register_full_backward_hook(lambda *given: seen.append(given))
     (layer(torch.rand(1, 2, requires_grad=True)) * 10).sum().backward()

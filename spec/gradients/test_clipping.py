@@ -21,7 +21,8 @@ def with_grads(*gradients, **options):
     return parameters
 
 
-def test_gradients_are_scaled_to_the_norm(device):
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_gradients_are_scaled_to_the_norm(foreach, device):
     """``clip_grad_norm_`` scales gradients down to ``max_norm`` if their total norm is larger.
 
     All are multiplied by the same factor, so the direction of the step stays. Call
@@ -29,7 +30,7 @@ def test_gradients_are_scaled_to_the_norm(device):
     for each layer alone it is another step.
     """
     first, second = with_grads([2.0, 3.0], [-6.0], device=device)
-    clip_grad_norm_([first, second], 3.5)
+    clip_grad_norm_([first, second], 3.5, foreach=foreach)
 
     assert first.grad.tolist() == pytest.approx([1.0, 1.5])
     assert second.grad.tolist() == pytest.approx([-3.0])
@@ -60,9 +61,9 @@ def test_the_norm_before_clipping_is_returned():
     norm = clip_grad_norm_([first, second], 3.5)
 
     assert norm.item() == 7.0
-    assert norm.shape == ()
-    assert norm.requires_grad is False
+    assert (norm.shape, norm.requires_grad) == ((), False)
     assert second.grad.item() == pytest.approx(-3.0)
+    assert clip_grad_norm_([first, second], 9.0, foreach=False).item() == pytest.approx(3.5)
 
 
 @pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])

@@ -24,7 +24,7 @@ def test_requires_grad_sets_every_parameter():
 
 def test_requires_grad_thaws_by_default():
     """``module.requires_grad_()`` without an argument sets ``requires_grad=True`` on all parameters."""
-    net = nn.Sequential(nn.PReLU(), nn.Linear(2, 3)).requires_grad_(requires_grad=False)
+    net = nn.Sequential(nn.PReLU(), nn.Sequential(nn.Linear(2, 3))).requires_grad_(requires_grad=False)
 
     assert net.requires_grad_() is net
     assert [p.requires_grad for p in net.parameters()] == [True, True, True]
@@ -32,7 +32,7 @@ def test_requires_grad_thaws_by_default():
 
 def test_freezing_keeps_the_parameters():
     """``module.requires_grad_(False)`` keeps the ``Parameter`` objects, so an optimizer still holds them."""
-    net = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3))
     before = [id(p) for p in net.parameters()]
     net.requires_grad_(False)
 
@@ -45,7 +45,7 @@ def test_requires_grad_leaves_buffers_alone():
     norm = nn.BatchNorm1d(2)
     norm.running_mean.requires_grad_(True)
 
-    norm.requires_grad_(False)
+    nn.Sequential(norm).requires_grad_(False)
     assert [p.requires_grad for p in norm.parameters()] == [False, False]
     assert [buffer.requires_grad for buffer in norm.buffers()] == [True, False, False]
 
@@ -147,7 +147,10 @@ def test_weight_decay_spares_what_has_no_gradient():
         assert frozen.tolist() == [3.0]
 
 
-def test_a_frozen_parameter_with_an_old_gradient_moves_on():
+@pytest.mark.parametrize(
+    ("kind", "values"), [(torch.optim.SGD, [2.0, 1.0]), (torch.optim.Adam, [2.5, 2.5])], ids=["SGD", "Adam"]
+)
+def test_a_frozen_parameter_with_an_old_gradient_moves_on(kind, values):
     """``optimizer.step()`` still updates a frozen parameter if its ``grad`` is not ``None``.
 
     To stop it, call :meth:`Optimizer.zero_grad <torch.optim.Optimizer.zero_grad>` after freezing.
@@ -156,15 +159,15 @@ def test_a_frozen_parameter_with_an_old_gradient_moves_on():
     """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    optimizer = kind(layer.parameters(), lr=0.5)
     layer(torch.tensor([[2.0, 4.0]])).sum().backward()
     layer.requires_grad_(False)
     optimizer.step()
-    assert layer.weight.tolist() == [[2.0, 1.0]]
+    assert layer.weight[0].tolist() == pytest.approx(values)
 
     optimizer.zero_grad()
     optimizer.step()
-    assert layer.weight.tolist() == [[2.0, 1.0]]
+    assert layer.weight[0].tolist() == pytest.approx(values)
 
 
 def test_momentum_moves_a_parameter_whose_gradient_is_zero():

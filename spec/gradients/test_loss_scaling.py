@@ -82,18 +82,18 @@ def test_an_infinite_gradient_skips_the_step():
     Now and then that is how the scaler works. If it happens in each step, the weights never change, and
     something else is wrong.
     """
-    weight = nn.Parameter(torch.tensor([1.0, 2.0]))
-    optimizer, scaler = torch.optim.SGD([weight], lr=1.0), torch.amp.GradScaler("cpu", init_scale=8.0)
+    other, weight = nn.Parameter(torch.tensor(7.0)), nn.Parameter(torch.tensor([1.0, 2.0]))
+    optimizer, scaler = torch.optim.SGD([other, weight], lr=1.0), torch.amp.GradScaler("cpu", init_scale=8.0)
     seen = []
 
     for value in (float("inf"), float("nan"), 5.0):
         optimizer.zero_grad()
-        scaler.scale(weight @ torch.tensor([3.0, value])).backward()
+        scaler.scale(other * 4.0 + weight @ torch.tensor([3.0, value])).backward()
         scaler.step(optimizer)
         scaler.update()
-        seen.append((scaler.get_scale(), weight.tolist()))
+        seen.append((scaler.get_scale(), other.item(), weight.tolist()))
 
-    assert seen == [(4.0, [1.0, 2.0]), (2.0, [1.0, 2.0]), (2.0, [-2.0, -3.0])]
+    assert seen == [(4.0, 7.0, [1.0, 2.0]), (2.0, 7.0, [1.0, 2.0]), (2.0, 3.0, [-2.0, -3.0])]
 
 
 @pytest.mark.since("2.3")

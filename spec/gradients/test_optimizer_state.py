@@ -337,13 +337,17 @@ def test_loaded_options_replace_those_of_the_constructor():
     ``param_groups[0]["lr"]`` after loading, and for a scheduler ``initial_lr`` too.
     """
     layer = nn.Linear(2, 1)
-    saved = SGD(layer.parameters(), lr=0.5, weight_decay=0.25).state_dict()
-    optimizer = SGD(layer.parameters(), lr=0.125, momentum=0.75)
-    assert optimizer.param_groups[0]["momentum"] == 0.75
+    saving, loading = (
+        SGD([{"params": [p]} for p in layer.parameters()], **options)
+        for options in ({"lr": 0.5, "weight_decay": 0.25}, {"lr": 0.125, "momentum": 0.75})
+    )
+    saving.param_groups[1]["lr"] = 0.625
+    assert [group["momentum"] for group in loading.param_groups] == [0.75, 0.75]
 
-    optimizer.load_state_dict(saved)
+    loading.load_state_dict(saving.state_dict())
 
-    assert [optimizer.param_groups[0][name] for name in ("lr", "weight_decay", "momentum")] == [0.5, 0.25, 0]
+    loaded = [[group[name] for name in ("lr", "weight_decay", "momentum")] for group in loading.param_groups]
+    assert loaded == [[0.5, 0.25, 0], [0.625, 0.25, 0]]
 
 
 def test_a_new_group_leaves_the_state_of_the_others():

@@ -11,16 +11,17 @@ from torch import nn
 from torch.optim import SGD
 
 DECAYING = [SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad]
-OTHERS = [torch.optim.Adadelta, torch.optim.Adamax, torch.optim.NAdam, torch.optim.Rprop]
+DECAYING += [torch.optim.Adadelta, torch.optim.Adamax, torch.optim.NAdam, torch.optim.RAdam, torch.optim.ASGD]
 
 
-@pytest.mark.parametrize("make", DECAYING + OTHERS)
-def test_a_step_changes_parameters_in_place(make):
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
+@pytest.mark.parametrize("make", [*DECAYING, torch.optim.Rprop])
+def test_a_step_changes_parameters_in_place(make, foreach):
     """:meth:`Optimizer.step <torch.optim.Optimizer.step>` changes the module's parameters in place."""
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     weight, place = layer.weight, layer.weight.data_ptr()
-    optimizer = make(layer.parameters(), lr=0.5)
+    optimizer = make(layer.parameters(), lr=0.5, foreach=foreach)
     layer(torch.tensor([[2.0, 4.0]])).sum().backward()
     optimizer.step()
 
@@ -69,14 +70,15 @@ def test_a_step_may_compute_the_loss_itself():
     assert weight.tolist() == [1.0]
 
 
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize("make", DECAYING)
-def test_a_step_passes_over_missing_gradients(make):
+def test_a_step_passes_over_missing_gradients(make, foreach):
     """``optimizer.step()`` does not change a parameter whose ``grad`` is ``None``."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 3.0)
     before = layer.bias.tolist()
     layer.weight.grad = torch.tensor([[2.0, 4.0]])
-    make(layer.parameters(), lr=0.5, weight_decay=0.25).step()
+    make(layer.parameters(), lr=0.5, weight_decay=0.25, foreach=foreach).step()
 
     assert layer.weight.max().item() < 3.0
     assert layer.bias.tolist() == before
@@ -108,8 +110,11 @@ def test_an_optimizer_holds_the_parameter_objects():
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     optimizer = SGD(net.parameters(), lr=0.1)
+    grouped = SGD([{"params": layer.parameters()} for layer in net], lr=0.1)
 
     held = optimizer.param_groups[0]["params"]
+    assert [id(p) for p in held] == [id(p) for p in net.parameters()]
+    held = [p for group in grouped.param_groups for p in group["params"]]
     assert [id(p) for p in held] == [id(p) for p in net.parameters()]
 
 
@@ -194,8 +199,10 @@ def test_what_is_no_tensor_is_refused(given, name):
     """An :class:`~torch.optim.Optimizer` raises a ``TypeError`` that names the type if a parameter is not a
     tensor.
     """
-    with pytest.raises(TypeError, match=f"can only optimize Tensors, but one of the params is {name}$"):
-        SGD([nn.Parameter(torch.rand(2)), given], lr=0.1)
+    weight = nn.Parameter(torch.rand(2))
+    for parameters in ([weight, given], [given, weight]):
+        with pytest.raises(TypeError, match=f"can only optimize Tensors, but one of the params is {name}$"):
+            SGD(parameters, lr=0.1)
 
 
 @pytest.mark.question("Q113")
@@ -244,7 +251,7 @@ def test_a_computed_tensor_is_refused():
     A new value for it would be lost with the next forward. Give the tensors that it was computed from.
     """
     with pytest.raises(ValueError, match=r"^can't optimize a non-leaf Tensor$"):
-        SGD([nn.Linear(2, 1).weight * 2], lr=0.1)
+        SGD([nn.Parameter(torch.rand(2)), nn.Linear(2, 1).weight * 2], lr=0.1)
 
 
 def test_a_computed_tensor_may_be_accepted():

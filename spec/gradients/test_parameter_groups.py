@@ -49,6 +49,11 @@ def test_a_step_uses_the_learning_rate_of_the_group():
     assert layer.weight.tolist() == [[2.0, 1.0]]
     assert layer.bias.tolist() == [0.5]
 
+    Adam([{"params": [layer.weight], "lr": 0.25}, {"params": [layer.bias]}], lr=0.5).step()
+
+    assert layer.weight[0].tolist() == pytest.approx([1.75, 0.75])
+    assert layer.bias.tolist() == pytest.approx([0.0], abs=1e-6)
+
 
 def test_parameters_alone_make_one_group():
     """An optimizer created with ``layer.parameters()`` has a single entry in ``param_groups``."""
@@ -59,25 +64,31 @@ def test_parameters_alone_make_one_group():
     assert group["lr"] == 0.1
 
 
-def test_a_learning_rate_may_be_changed():
+@pytest.mark.parametrize(
+    ("kind", "first", "second"),
+    [(SGD, [2.0, 1.0], [1.5, 0.0]), (Adam, [2.5, 2.5], [2.25, 2.25])],
+    ids=["SGD", "Adam"],
+)
+def test_a_learning_rate_may_be_changed(kind, first, second):
     """A new value of ``optimizer.param_groups[0]["lr"]`` takes effect at the next ``step()``.
 
     Schedulers of the learning rate do just that.
     """
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
-    optimizer = SGD(layer.parameters(), lr=0.5)
+    optimizer = kind(layer.parameters(), lr=0.5)
     layer(torch.tensor([[2.0, 4.0]])).sum().backward()
     optimizer.step()
-    assert layer.weight.tolist() == [[2.0, 1.0]]
+    assert layer.weight[0].tolist() == pytest.approx(first)
 
     optimizer.param_groups[0]["lr"] = 0.25
     optimizer.step()
-    assert layer.weight.tolist() == [[1.5, 0.0]]
+    assert layer.weight[0].tolist() == pytest.approx(second)
 
 
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize("kind", [SGD, AdamW])
-def test_weight_decay_is_for_all_parameters(kind):
+def test_weight_decay_is_for_all_parameters(kind, foreach):
     """``SGD`` and ``AdamW`` apply ``weight_decay`` to all parameters, of biases and normalizations too.
 
     Neither knows what a parameter is for. Put those that are not to shrink into a group of their own, for
@@ -90,18 +101,19 @@ def test_weight_decay_is_for_all_parameters(kind):
         nn.init.constant_(parameter, 4.0)
         parameter.grad = torch.zeros_like(parameter)
 
-    kind(net.parameters(), lr=0.5, weight_decay=0.25).step()
+    kind(net.parameters(), lr=0.5, weight_decay=0.25, foreach=foreach).step()
 
     assert [p.tolist() for p in net.parameters()] == [[[3.5, 3.5]], [3.5], [3.5], [3.5]]
 
 
-def test_weight_decay_may_leave_biases_out():
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_weight_decay_may_leave_biases_out(kind):
     """``weight_decay`` can differ between the parameter groups of an optimizer, for example be 0 for
     biases.
     """
     layer = nn.Linear(2, 1)
     groups = [{"params": [layer.weight]}, {"params": [layer.bias], "weight_decay": 0.0}]
-    optimizer = SGD(groups, lr=1.0, weight_decay=0.5)
+    optimizer = kind(groups, lr=1.0, weight_decay=0.5)
     nn.init.constant_(layer.weight, 3.0)
     nn.init.constant_(layer.bias, 3.0)
     layer.weight.grad, layer.bias.grad = torch.zeros(1, 2), torch.zeros(1)
@@ -285,18 +297,19 @@ def test_a_parameter_twice_in_a_group_is_warned_of():
 
 
 @pytest.mark.question("Q111")
-def test_a_parameter_twice_in_a_group_is_stepped_twice():
+@pytest.mark.parametrize(("kind", "value"), [(SGD, 1.0), (Adam, 2.0)], ids=["SGD", "Adam"])
+def test_a_parameter_twice_in_a_group_is_stepped_twice(kind, value):
     """``optimizer.step()`` updates a parameter twice if it is listed twice in one group.
 
     Its learning rate is doubled without an error: take the warning seriously.
     """
     weight = nn.Parameter(torch.tensor([3.0]))
     with pytest.warns(UserWarning, match="duplicate parameters"):
-        optimizer = SGD([weight, weight], lr=0.5)
+        optimizer = kind([weight, weight], lr=0.5)
     weight.grad = torch.tensor([2.0])
     optimizer.step()
 
-    assert weight.tolist() == [1.0]
+    assert weight.tolist() == pytest.approx([value])
 
 
 @pytest.mark.question("Q111")

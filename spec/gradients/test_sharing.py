@@ -178,7 +178,7 @@ def test_a_cast_ends_shared_memory():
     net.float().load_state_dict(net.state_dict())
     assert net[1].weight.data_ptr() == net.row.data_ptr() == net[0].weight.data_ptr()
 
-    net.double()
+    net.half().bfloat16().double()
     nn.init.constant_(net[0].weight, 3.0)
 
     assert net[2].weight is net[0].weight

@@ -19,7 +19,7 @@ def test_zero_grad_sets_gradients_to_none():
 
     Up to torch 1.13 it left zeros; code that reads ``p.grad`` right afterwards broke (:issue:`92656`).
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1)))
     net(torch.rand(1, 2)).sum().backward()
 
     assert net.zero_grad() is None
@@ -36,7 +36,7 @@ def test_set_to_none_false_leaves_zeros():
     layer = nn.Linear(2, 3)
     layer(torch.rand(1, 2)).sum().backward()
     weight, bias = layer.weight.grad, layer.bias.grad
-    layer.zero_grad(False)
+    nn.Sequential(nn.Sequential(layer)).zero_grad(False)
 
     assert layer.weight.grad is weight
     assert layer.bias.grad is bias
@@ -60,13 +60,13 @@ def test_a_gradient_set_to_none_lives_on():
     """
     layer = nn.Linear(2, 1)
     layer(torch.tensor([[5.0, 7.0]])).sum().backward()
-    held = layer.weight.grad
+    held = [p.grad for p in layer.parameters()]
     layer.zero_grad()
-    assert held.tolist() == [[5.0, 7.0]]
+    assert [gradient.tolist() for gradient in held] == [[[5.0, 7.0]], [1.0]]
 
-    layer.weight.grad = held
+    layer.weight.grad, layer.bias.grad = held
     layer.zero_grad(set_to_none=False)
-    assert held.tolist() == [[0.0, 0.0]]
+    assert [gradient.tolist() for gradient in held] == [[[0.0, 0.0]], [0.0]]
 
 
 def test_zeroing_takes_a_gradient_off_its_graph():
@@ -74,14 +74,14 @@ def test_zeroing_takes_a_gradient_off_its_graph():
     layer = nn.Linear(2, 1)
     with pytest.warns(UserWarning, match="create_graph=True"):
         layer(torch.rand(1, 2)).pow(2).sum().backward(create_graph=True)
-    gradient = layer.weight.grad
-    assert gradient.grad_fn is not None
+    before = [p.grad for p in layer.parameters()]
+    assert None not in [gradient.grad_fn for gradient in before]
 
     layer.zero_grad(set_to_none=False)
-    assert layer.weight.grad is gradient
-    assert gradient.grad_fn is None
-    assert gradient.requires_grad is False
-    assert gradient.tolist() == [[0.0, 0.0]]
+    assert [id(p.grad) for p in layer.parameters()] == [id(gradient) for gradient in before]
+    assert [gradient.grad_fn for gradient in before] == [None, None]
+    assert [gradient.requires_grad for gradient in before] == [False, False]
+    assert [gradient.tolist() for gradient in before] == [[[0.0, 0.0]], [0.0]]
 
 
 def test_zeroing_freezes_a_gradient_that_is_a_leaf():
@@ -147,7 +147,7 @@ def test_optimizers_leave_zeros_when_asked(foreach):
     ``None``.
     """
     layer = nn.Linear(2, 1)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1, foreach=foreach)
+    optimizer = torch.optim.SGD([{"params": layer.bias}, {"params": layer.weight}], lr=0.1, foreach=foreach)
     gradient = torch.tensor([[5.0, 7.0]])
     layer.weight.grad = gradient
     optimizer.zero_grad(set_to_none=False)

@@ -31,12 +31,13 @@ def test_training_drops_and_scales(device):
     Each is drawn on its own, and what is left is divided by ``1 - p``, so that the mean stays about the
     same and evaluation has nothing to correct.
     """
-    out = nn.Dropout(0.25)(torch.full((40, 50), 3.0, device=device)).cpu()
+    for drop in (nn.Dropout(0.25), torch.no_grad()(nn.Dropout(0.25, inplace=True))):
+        out = drop(torch.full((40, 50), 3.0, device=device)).cpu()
 
-    assert out.unique().tolist() == [0.0, 4.0]
-    assert 0.2 < (out == 0).float().mean().item() < 0.3
-    assert len(out.unique(dim=0)) == 40
-    assert len(out.unique(dim=1).T) == 50
+        assert out.unique().tolist() == [0.0, 4.0]
+        assert 0.2 < (out == 0).float().mean().item() < 0.3
+        assert len(out.unique(dim=0)) == 40
+        assert len(out.unique(dim=1).T) == 50
 
 
 @pytest.mark.claim("N5-13", "N5-22")
@@ -53,6 +54,7 @@ def test_evaluation_does_nothing(layer, shape):
     net, x = layer(0.99), torch.rand(shape) + 1
 
     assert torch.equal(net.eval()(x), x)
+    assert torch.equal(layer(0.99, inplace=True).eval()(x.clone()), x)
     assert not torch.equal(net.train()(x), x)
 
 
@@ -74,8 +76,7 @@ def test_half_is_dropped_by_default(layer):
     """:class:`nn.Dropout <torch.nn.Dropout>` and the other dropout layers default to ``p=0.5`` and
     ``inplace=False``.
     """
-    assert layer().p == 0.5
-    assert layer().inplace is False
+    assert (layer().p, layer().inplace) == (0.5, False)
 
 
 @pytest.mark.parametrize(("layer", "shape"), PLAIN + ALPHA)
@@ -216,8 +217,7 @@ def test_dropout1d_refuses_other_shapes(shape):
     for training in (True, False):
         with pytest.raises(RuntimeError, match=f"dropout1d: Expected 2D or 3D .* a {len(shape)}D input"):
             nn.Dropout1d(0.5).train(training)(torch.rand(shape))
-    assert nn.Dropout1d(0.5)(torch.rand(3, 4)).shape == (3, 4)
-    assert nn.Dropout1d(0.5)(torch.rand(2, 3, 4)).shape == (2, 3, 4)
+    assert [nn.Dropout1d(0.5)(torch.rand(size)).shape for size in [(3, 4), (2, 3, 4)]] == [(3, 4), (2, 3, 4)]
 
 
 def test_dropout2d_takes_3d_for_a_batch():

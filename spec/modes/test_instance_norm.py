@@ -96,6 +96,9 @@ def test_training_with_statistics(layer, shape):
     torch.testing.assert_close(out, layer(2)(x))
     torch.testing.assert_close(net.running_mean, 0.25 * x.mean((0, *positions)))
     torch.testing.assert_close(net.running_var, 0.75 + 0.25 * x.var(positions).mean(0))
+    with torch.no_grad():
+        net(x)
+    torch.testing.assert_close(net.running_mean, (0.75 * 0.25 + 0.25) * x.mean((0, *positions)))
 
 
 @pytest.mark.parametrize(("layer", "shape"), BATCHES)
@@ -250,31 +253,41 @@ def test_one_element_will_do_with_statistics():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.parametrize(("shape", "dim"), [((4, 3, 5), 1), ((3, 5), 0)], ids=["batch", "sample"])
+@pytest.mark.parametrize(
+    ("layer", "shape", "dim"),
+    [
+        (nn.InstanceNorm1d, (4, 3, 5), 1),
+        (nn.InstanceNorm1d, (3, 5), 0),
+        (nn.InstanceNorm2d, (4, 3, 5, 6), 1),
+        (nn.InstanceNorm3d, (3, 5, 6, 2), 0),
+    ],
+    ids=["batch", "sample", "2d", "3d sample"],
+)
 @pytest.mark.parametrize("training", [True, False])
-def test_affine_wants_its_channels(training, shape, dim):
+def test_affine_wants_its_channels(training, layer, shape, dim):
     """``InstanceNorm(affine=True)`` raises ``ValueError`` if the channels do not match ``num_features``
     (:pull:`94624`).
     """
     wanted = f"expected input's size at dim={dim} to match num_features (2), but got: 3."
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        nn.InstanceNorm1d(2, affine=True).train(training)(torch.randn(shape))
+        layer(2, affine=True).train(training)(torch.randn(shape))
 
 
 @pytest.mark.since("2.1")
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
 @pytest.mark.parametrize("training", [True, False])
-def test_other_channels_are_warned_of(training):
+def test_other_channels_are_warned_of(training, layer, shape):
     """By default ``InstanceNorm`` warns if the number of channels is not ``num_features``, and still
     works.
     """
-    x = torch.randn(4, 3, 5)
+    x = torch.randn(shape)
 
     with pytest.warns(UserWarning, match="input's size at dim=1 does not match num_features") as caught:
-        out = nn.InstanceNorm1d(2).train(training)(x)
+        out = layer(3).train(training)(x)
 
     assert len(caught) == 1
-    torch.testing.assert_close(out, nn.InstanceNorm1d(3)(x))
+    torch.testing.assert_close(out, layer(2)(x))
 
 
 def test_the_function_uses_the_input():

@@ -63,6 +63,7 @@ def test_recurrent_layers_drop_in_between(layer):
     same, other = net(x + 1)
 
     assert torch.equal(same, output)
+    assert torch.equal(torch.no_grad()(net)(x - 1)[0], output)
     assert (output != 0).all()
     assert not torch.equal(torch.cat([*other])[0], torch.cat([*state])[0])
 
@@ -95,6 +96,7 @@ def test_attention_drops_in_training():
     assert out.flatten(0, 1).unique(dim=0).tolist() == [[2.0, 3.0, 5.0, 7.0]]
     assert weights.count_nonzero() == 0
     assert torch.equal(net(x, x, x, need_weights=False)[0], out)
+    assert torch.equal(torch.no_grad()(net)(x, x, x)[0], out)
 
     out, weights = net.eval()(x, x, x)
     assert len(out.flatten(0, 1).unique(dim=0)) == 15
@@ -115,6 +117,7 @@ def test_a_transformer_layer_drops_in_training():
     left = layer.norm2(layer.norm1(x))
 
     torch.testing.assert_close(layer(x), left)
+    torch.testing.assert_close(torch.no_grad()(layer)(x), left)
     torch.testing.assert_close(layer.eval()(x), without(x))
     assert not torch.allclose(layer(x), left, atol=0.01)
 

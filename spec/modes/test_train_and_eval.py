@@ -38,14 +38,14 @@ def test_train_sets_training_to_true():
 
 def test_train_takes_the_mode():
     """``net.train(False)`` is the same as ``net.eval()``."""
-    net = nn.Sequential(nn.Linear(2, 3))
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3)))
     net.train(False)
 
-    assert [module.training for module in net.modules()] == [False, False]
+    assert [module.training for module in net.modules()] == [False, False, False]
 
     net.train(mode=True)
 
-    assert [module.training for module in net.modules()] == [True, True]
+    assert [module.training for module in net.modules()] == [True, True, True]
 
 
 @pytest.mark.question("Q41")

@@ -25,7 +25,8 @@ def test_floating_point_is_cast(cast, dtype):
     They are :meth:`~torch.nn.Module.float`, :meth:`~torch.nn.Module.double`, :meth:`~torch.nn.Module.half`
     and :meth:`~torch.nn.Module.bfloat16`. The module is changed in place and returned.
     """
-    net = nn.Sequential(nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float16))
+    layers = nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float16)
+    net = nn.Sequential(nn.Sequential(*layers))
 
     returned = getattr(net, cast)()
 
@@ -111,12 +112,12 @@ def test_a_table_of_positions_is_cast_as_well():
 @pytest.mark.parametrize("dtype", [torch.float64, "torch.DoubleTensor"], ids=["dtype", "name"])
 def test_type_casts_everything(dtype):
     """:meth:`Module.type() <torch.nn.Module.type>` casts every parameter and buffer, integer buffers too."""
-    norm = nn.BatchNorm1d(2)
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3)))
 
-    returned = norm.type(dtype)
+    returned = net.type(dtype)
 
-    assert returned is norm
-    assert {t.dtype for t in norm.state_dict().values()} == {torch.float64}
+    assert returned is net
+    assert {t.dtype for t in net.state_dict().values()} == {torch.float64}
 
 
 def test_type_needs_floating_point_for_gradients():

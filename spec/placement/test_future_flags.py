@@ -46,17 +46,17 @@ def test_overwriting_makes_new_parameters(cast):
     An optimizer that was made before still has the old ones: see *optimizer_and_devices*.
     """
     layer = nn.Linear(2, 3).requires_grad_(False)
-    weight = layer.weight
+    before = list(layer.parameters())
 
     with converting_by("overwrite"):
         returned = getattr(layer, cast)()
 
     assert returned is layer
-    assert layer.weight is not weight
-    assert type(layer.weight) is nn.Parameter
-    assert layer.weight.dtype == getattr(torch, cast)
-    assert layer.weight.requires_grad is False
-    assert weight.dtype == torch.float32
+    assert {id(p) for p in before} & {id(p) for p in layer.parameters()} == set()
+    assert [type(p) for p in layer.parameters()] == [nn.Parameter] * 2
+    assert [p.dtype for p in layer.parameters()] == [getattr(torch, cast)] * 2
+    assert [p.requires_grad for p in layer.parameters()] == [False, False]
+    assert [p.dtype for p in before] == [torch.float32, torch.float32]
 
 
 def test_overwriting_makes_new_gradients():
@@ -65,15 +65,15 @@ def test_overwriting_makes_new_gradients():
     """
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
-    weight, grad = layer.weight, layer.weight.grad
+    before = [(p, p.grad) for p in layer.parameters()]
 
     with converting_by("overwrite"):
         layer.double()
 
-    assert weight.grad is grad
-    assert grad.dtype == torch.float32
-    assert layer.weight.grad.dtype == torch.float64
-    assert layer.weight.grad.tolist() == [[1.5, 2.5]] * 3
+    assert [p.grad is grad for p, grad in before] == [True, True]
+    assert [grad.dtype for _, grad in before] == [torch.float32, torch.float32]
+    assert [p.grad.dtype for p in layer.parameters()] == [torch.float64, torch.float64]
+    assert [p.grad.tolist() for p in layer.parameters()] == [[[1.5, 2.5]] * 3, [1.0] * 3]
 
 
 def test_overwriting_keeps_requires_grad_of_gradients():
@@ -177,14 +177,14 @@ def test_swapping_keeps_gradients():
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.tensor([[1.5, 2.5]] * 3)
     layer.bias.grad = torch.rand(3, requires_grad=True)
-    grad = layer.weight.grad
+    grads = [p.grad for p in layer.parameters()]
 
     with converting_by("swap"):
         layer.double()
 
-    assert layer.weight.grad is grad
-    assert grad.dtype == torch.float64
-    assert grad.tolist() == [[1.5, 2.5]] * 3
+    assert [p.grad is grad for p, grad in zip(layer.parameters(), grads, strict=True)] == [True, True]
+    assert [grad.dtype for grad in grads] == [torch.float64, torch.float64]
+    assert grads[0].tolist() == [[1.5, 2.5]] * 3
     assert [p.grad.requires_grad for p in layer.parameters()] == [False, True]
 
 

@@ -38,7 +38,7 @@ def test_attributes_of_a_parameter_stay():
     layer = nn.Linear(2, 3)
     layer.weight.group = "slow"
 
-    layer.double()
+    layer.half().bfloat16().float().double()
     assert layer.weight.group == "slow"
 
     layer.to("meta")
@@ -67,7 +67,7 @@ def test_requires_grad_is_kept():
     layer = nn.Linear(2, 3)
     layer.weight.requires_grad_(False)
 
-    layer.double().to("meta")
+    layer.half().bfloat16().float().double().to("meta")
 
     assert [p.requires_grad for p in layer.parameters()] == [False, True]
 
@@ -76,13 +76,13 @@ def test_gradients_go_along():
     """``Module.double`` and other casts convert gradients too and keep the gradient objects."""
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
-    grad = layer.weight.grad
+    grads = [p.grad for p in layer.parameters()]
 
-    layer.double()
-
-    assert layer.weight.grad is grad
-    assert grad.dtype == torch.float64
-    assert grad.tolist() == [[1.5, 2.5]] * 3
+    for cast, dtype in (("half", torch.float16), ("bfloat16", torch.bfloat16), ("double", torch.float64)):
+        getattr(layer, cast)()
+        assert [id(p.grad) for p in layer.parameters()] == [id(grad) for grad in grads]
+        assert [grad.dtype for grad in grads] == [dtype, dtype]
+    assert [grad.tolist() for grad in grads] == [[[1.5, 2.5]] * 3, [1.0] * 3]
 
 
 def test_gradients_go_to_the_meta_device():
@@ -117,13 +117,14 @@ def test_a_cast_is_not_recorded():
     """Autograd does not record ``Module.double`` and other casts: parameters and gradients remain leaves."""
     for cast, dtype in (("double", torch.float64), ("half", torch.float16), ("bfloat16", torch.bfloat16)):
         layer = nn.Linear(2, 3)
-        layer.weight.grad = torch.rand(3, 2)
+        layer.weight.grad, layer.bias.grad = torch.rand(3, 2), torch.rand(3)
 
         getattr(layer, cast)()
 
-        assert layer.weight.dtype == dtype
-        assert [t.is_leaf for t in (layer.weight, layer.weight.grad)] == [True, True]
-        assert [t.grad_fn for t in (layer.weight, layer.weight.grad)] == [None, None]
+        tensors = [*layer.parameters(), layer.weight.grad, layer.bias.grad]
+        assert [t.dtype for t in tensors] == [dtype] * 4
+        assert [t.is_leaf for t in tensors] == [True] * 4
+        assert [t.grad_fn for t in tensors] == [None] * 4
 
 
 @pytest.mark.question("Q71")
@@ -389,5 +390,5 @@ def test_a_cast_before_backward_leaves_the_old_dtype():
     layer.double()
     loss.backward()
 
-    assert layer.weight.dtype == torch.float64
-    assert layer.weight.grad.dtype == torch.float32
+    assert [p.dtype for p in layer.parameters()] == [torch.float64, torch.float64]
+    assert [p.grad.dtype for p in layer.parameters()] == [torch.float32, torch.float32]

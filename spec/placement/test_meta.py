@@ -55,17 +55,17 @@ def test_a_meta_module_refuses_real_input():
     assert layer(torch.empty(4, 2, device="meta")).shape == (4, 3)
 
 
-@pytest.mark.parametrize("cast", ["double", "half"])
+@pytest.mark.parametrize("cast", ["double", "half", "bfloat16"])
 def test_a_meta_module_can_be_cast(cast):
     """``Module.double`` and other casts work on the meta device and keep the parameter objects."""
     layer = nn.Linear(2, 3, device="meta")
-    weight = layer.weight
+    before = list(layer.parameters())
 
     getattr(layer, cast)()
 
-    assert layer.weight is weight
-    assert weight.device.type == "meta"
-    assert weight.dtype == getattr(torch, cast)
+    assert [id(p) for p in layer.parameters()] == [id(p) for p in before]
+    assert [p.device.type for p in before] == ["meta", "meta"]
+    assert [p.dtype for p in before] == [getattr(torch, cast)] * 2
 
 
 @pytest.mark.question("Q75")

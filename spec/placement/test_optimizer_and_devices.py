@@ -57,22 +57,23 @@ def test_an_optimizers_state_is_not_cast():
 
     Momentum and the like keep their dtype: load the optimizer's own state dict to cast them.
     """
-    layer = nn.Linear(2, 1, bias=False)
+    layer = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
     layer(torch.rand(4, 2)).sum().backward()
     optimizer.step()
-    momentum = optimizer.state[layer.weight]["momentum_buffer"]
+    before = [optimizer.state[p]["momentum_buffer"] for p in layer.parameters()]
 
     layer.to(torch.float64)
 
-    assert layer.weight.dtype == torch.float64
-    assert optimizer.state[layer.weight]["momentum_buffer"] is momentum
-    assert momentum.dtype == torch.float32
+    after = [optimizer.state[p]["momentum_buffer"] for p in layer.parameters()]
+    assert [p.dtype for p in layer.parameters()] == [torch.float64, torch.float64]
+    assert [id(momentum) for momentum in after] == [id(momentum) for momentum in before]
+    assert [momentum.dtype for momentum in after] == [torch.float32, torch.float32]
 
 
 def test_loading_casts_an_optimizers_state():
     """``optimizer.load_state_dict(optimizer.state_dict())`` casts momentum to the dtype of the parameters."""
-    layer = nn.Linear(2, 1, bias=False)
+    layer = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     optimizer.step()
@@ -80,9 +81,9 @@ def test_loading_casts_an_optimizers_state():
     layer.double()
     optimizer.load_state_dict(optimizer.state_dict())
 
-    momentum = optimizer.state[layer.weight]["momentum_buffer"]
-    assert momentum.dtype == torch.float64
-    assert momentum.tolist() == [[1.5, 2.5]]
+    momenta = [optimizer.state[p]["momentum_buffer"] for p in layer.parameters()]
+    assert [momentum.dtype for momentum in momenta] == [torch.float64, torch.float64]
+    assert [momentum.tolist() for momentum in momenta] == [[[1.5, 2.5]], [1.0]]
 
 
 def test_loading_leaves_the_step_alone():
@@ -90,7 +91,7 @@ def test_loading_leaves_the_step_alone():
 
     In bfloat16 a count could not pass 256.
     """
-    layer = nn.Linear(2, 1, bias=False)
+    layer = nn.Linear(2, 1)
     optimizer = torch.optim.Adam(layer.parameters())
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     optimizer.step()
@@ -98,8 +99,9 @@ def test_loading_leaves_the_step_alone():
     layer.bfloat16()
     optimizer.load_state_dict(optimizer.state_dict())
 
-    dtypes = {name: value.dtype for name, value in optimizer.state[layer.weight].items()}
-    assert dtypes == {"step": torch.float32, "exp_avg": torch.bfloat16, "exp_avg_sq": torch.bfloat16}
+    for p in layer.parameters():
+        dtypes = {name: value.dtype for name, value in optimizer.state[p].items()}
+        assert dtypes == {"step": torch.float32, "exp_avg": torch.bfloat16, "exp_avg_sq": torch.bfloat16}
 
 
 @pytest.mark.since("2.4")

@@ -21,7 +21,7 @@ def test_share_memory_shares_parameters_and_buffers():
     It is the first step of training in several processes: workers that are started with the module see each
     other's updates.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3)))
     net.register_buffer("mask", torch.tensor([True, False]), persistent=False)
     values = [t.tolist() for t in [*net.parameters(), *net.buffers()]]
     before = [t.is_shared() for t in [*net.parameters(), *net.buffers()]]
@@ -66,13 +66,14 @@ def test_a_cast_ends_sharing():
 
     Cast first. Where nothing changes, as in ``float()`` of a 32-bit module, the memory stays shared.
     """
-    layer = nn.Linear(2, 3).share_memory()
+    for cast in ("double", "half", "bfloat16"):
+        layer = nn.Linear(2, 3).share_memory()
 
-    layer.float()
-    assert [p.is_shared() for p in layer.parameters()] == [True, True]
+        layer.float()
+        assert [p.is_shared() for p in layer.parameters()] == [True, True]
 
-    layer.double()
-    assert [p.is_shared() for p in layer.parameters()] == [False, False]
+        getattr(layer, cast)()
+        assert [p.is_shared() for p in layer.parameters()] == [False, False]
 
 
 def test_a_module_has_no_pin_memory():

@@ -76,22 +76,24 @@ def test_a_device_may_be_a_text(given):
 
 def test_a_device_and_a_dtype():
     """``Module.to`` accepts a device and a dtype together: ``to(device, dtype)`` or by keyword."""
-    first = nn.Linear(2, 3).to("meta", torch.float64)
-    second = nn.Linear(2, 3).to(dtype=torch.float64, device="meta")
+    first = nn.BatchNorm1d(2).to("meta", torch.float64)
+    second = nn.BatchNorm1d(2).to(dtype=torch.float64, device="meta")
 
-    assert [(p.device.type, p.dtype) for p in first.parameters()] == [("meta", torch.float64)] * 2
-    assert [(p.device.type, p.dtype) for p in second.parameters()] == [("meta", torch.float64)] * 2
+    for tensors in (first.state_dict().values(), second.state_dict().values()):
+        assert [t.device.type for t in tensors] == ["meta"] * 5
+        assert [t.dtype for t in tensors] == [torch.float64] * 4 + [torch.int64]
 
 
 def test_a_tensor_gives_device_and_dtype():
     """``Module.to(tensor)`` gives the module the device and dtype of the tensor."""
     like = torch.empty(1, dtype=torch.float64, device="meta")
-    first, second = nn.Linear(2, 3), nn.Linear(2, 3)
+    first, second = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
 
     assert first.to(like) is first
     assert second.to(tensor=like) is second
-    assert [(p.device.type, p.dtype) for p in first.parameters()] == [("meta", torch.float64)] * 2
-    assert [(p.device.type, p.dtype) for p in second.parameters()] == [("meta", torch.float64)] * 2
+    for tensors in (first.state_dict().values(), second.state_dict().values()):
+        assert [t.device.type for t in tensors] == ["meta"] * 5
+        assert [t.dtype for t in tensors] == [torch.float64] * 4 + [torch.int64]
 
 
 @pytest.mark.parametrize("given", [(), (None,)], ids=["nothing", "none"])

@@ -48,13 +48,15 @@ def test_a_missing_attribute():
 def test_submodules_are_not_searched():
     """``net.weight`` does not search the submodules of ``net``: write ``net.inner.weight``."""
     net = nn.Module()
-    net.inner = nn.Linear(2, 3)
+    net.inner = nn.BatchNorm1d(3)
+    net.inner.act = nn.ReLU()
 
     with pytest.raises(AttributeError, match="'Module' object has no attribute 'weight'"):
         net.weight  # noqa: B018
 
-    assert not hasattr(net, "in_features")
-    assert net.inner.weight.shape == (3, 2)
+    names = ("weight", "running_mean", "act", "eps")
+    assert [hasattr(net, name) for name in names] == [False] * 4
+    assert [hasattr(net.inner, name) for name in names] == [True] * 4
 
 
 def test_dict_comes_before_the_stores():

@@ -189,8 +189,9 @@ def test_hooks_run_in_the_order_of_registration(kind, values):
     register = getattr(hooks, f"register_module_{kind}_registration_hook")
     with register(replace), register(look), register(replace_again):
         getattr(net, f"register_{kind}")("x", given)
+        net.x = given
 
-    assert [id(value) for value in seen] == [id(given), id(first), id(first)]
+    assert [id(value) for value in seen] == [id(given), id(first), id(first)] * 2
     assert net.x is second
 
 
