@@ -34,17 +34,18 @@ def test_parameters_are_averaged():
 
     It does so under no grad, and only when called: call it after ``optimizer.step()``.
     """
-    net = nn.Linear(1, 1, bias=False)
+    net = nn.Sequential(nn.Linear(1, 1))
     averaged, seen = AveragedModel(net), []
 
     for value in (3.0, 5.0, 10.0, 14.0):
-        nn.init.constant_(net.weight, value)
+        nn.init.constant_(net[0].weight, value)
+        nn.init.constant_(net[0].bias, 10 * value)
         averaged.update_parameters(net)
-        seen.append(averaged.module.weight.item())
+        seen.append([p.item() for p in averaged.module.parameters()])
 
-    nn.init.constant_(net.weight, 99.0)
-    assert averaged(torch.tensor([2.0])).item() == 16.0
-    assert seen == [3.0, 4.0, 6.0, 8.0]
+    nn.init.constant_(net[0].weight, 99.0)
+    assert averaged(torch.tensor([2.0])).item() == 96.0
+    assert seen == [[3.0, 30.0], [4.0, 40.0], [6.0, 60.0], [8.0, 80.0]]
     assert averaged.n_averaged.item() == 4
 
 

@@ -84,10 +84,11 @@ def test_a_private_load_pre_hook_may_ask_for_the_module():
     calls = []
     layer = nn.PReLU()
 
-    layer._register_load_state_dict_pre_hook(lambda *args: calls.append(args[0]), True)
+    layer._register_load_state_dict_pre_hook(lambda *args: calls.append(args), True)
+    layer._register_load_state_dict_pre_hook(lambda *args: calls.append(args), with_module=True)
     layer.load_state_dict(layer.state_dict())
 
-    assert calls == [layer]
+    assert calls == [(layer, layer.state_dict(), "", {"version": 1}, True, [], [], [])] * 2
 
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict])
@@ -181,13 +182,14 @@ def test_a_load_pre_hook_can_be_removed():
     """``handle.remove()`` of a ``register_load_state_dict_pre_hook`` hook removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
+    layer.register_load_state_dict_pre_hook(lambda *args: calls.append("first"))
     handle = layer.register_load_state_dict_pre_hook(lambda *args: calls.append("removed"))
-    layer.register_load_state_dict_pre_hook(lambda *args: calls.append("kept"))
+    layer.register_load_state_dict_pre_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.load_state_dict({})
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 def test_a_load_pre_hook_does_not_keep_its_module():
@@ -354,13 +356,14 @@ def test_a_load_post_hook_can_be_removed():
     """``handle.remove()`` of a ``register_load_state_dict_post_hook`` hook removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
+    layer.register_load_state_dict_post_hook(lambda *args: calls.append("first"))
     handle = layer.register_load_state_dict_post_hook(lambda *args: calls.append("removed"))
-    layer.register_load_state_dict_post_hook(lambda *args: calls.append("kept"))
+    layer.register_load_state_dict_post_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.load_state_dict({})
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 def test_a_submodule_is_not_asked_to_load():

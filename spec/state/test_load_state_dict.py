@@ -18,21 +18,22 @@ def test_values_are_copied():
     The parameters stay the same objects with the same memory, so an optimizer that was made before still
     trains them. What changes the objects instead is ``assign=True``.
     """
-    layer = nn.Linear(2, 3, bias=False)
-    weight, place = layer.weight, layer.weight.data_ptr()
-    state = {"weight": torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])}
+    net = nn.Sequential(nn.Linear(2, 3))
+    before = [(id(p), p.data_ptr()) for p in net.parameters()]
+    weight, bias = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), torch.tensor([7.0, 8.0, 9.0])
 
-    layer.load_state_dict(state)
+    net.load_state_dict({"0.weight": weight, "0.bias": bias})
 
-    assert layer.weight is weight
-    assert layer.weight.data_ptr() == place
-    assert torch.equal(layer.weight, state["weight"])
+    assert [(id(p), p.data_ptr()) for p in net.parameters()] == before
+    assert [p.tolist() for p in net.parameters()] == [weight.tolist(), bias.tolist()]
 
 
 def test_later_changes_of_the_dict_do_not_reach_the_module():
     """After ``a.load_state_dict(b.state_dict())``, the modules ``a`` and ``b`` share no memory."""
     teacher, student = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
     student.load_state_dict(teacher.state_dict())
+    places = [{value.data_ptr() for value in net.state_dict().values()} for net in (teacher, student)]
+    assert places[0] & places[1] == set()
 
     nn.init.constant_(teacher.weight, 7.0)
     teacher.running_mean.fill_(5.0)

@@ -62,13 +62,14 @@ def test_a_pre_hook_can_be_removed():
     """
     calls = []
     layer = nn.ReLU()
+    layer.register_state_dict_pre_hook(lambda *args: calls.append("first"))
     handle = layer.register_state_dict_pre_hook(lambda *args: calls.append("removed"))
-    layer.register_state_dict_pre_hook(lambda *args: calls.append("kept"))
+    layer.register_state_dict_pre_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.state_dict()
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 @pytest.mark.since("2.1")
@@ -181,13 +182,14 @@ def test_a_post_hook_can_be_removed():
     """
     calls = []
     layer = nn.ReLU()
+    layer.register_state_dict_post_hook(lambda *args: calls.append("first"))
     handle = layer.register_state_dict_post_hook(lambda *args: calls.append("removed"))
-    layer.register_state_dict_post_hook(lambda *args: calls.append("kept"))
+    layer.register_state_dict_post_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.state_dict()
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 @pytest.mark.since("2.5")
@@ -250,13 +252,14 @@ def test_a_private_post_hook_can_be_removed():
     """``handle.remove()`` of a ``_register_state_dict_hook`` hook removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
+    layer._register_state_dict_hook(lambda *args: calls.append("first"))
     handle = layer._register_state_dict_hook(lambda *args: calls.append("removed"))
-    layer._register_state_dict_hook(lambda *args: calls.append("kept"))
+    layer._register_state_dict_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.state_dict()
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 @pytest.mark.since("2.5")
