@@ -34,13 +34,17 @@ def test_a_state_dict_comes_back_as_it_was(tmp_path):
 @pytest.mark.parametrize("weights_only", [True, False])
 def test_metadata_come_back(weights_only):
     """:func:`torch.save` and :func:`torch.load` keep the ``_metadata`` of a state dict."""
-    file = io.BytesIO()
-    torch.save(nn.Sequential(nn.BatchNorm1d(3)).state_dict(), file)
-    file.seek(0)
+    state = nn.Sequential(nn.BatchNorm1d(3)).state_dict()
+    alone, checkpoint = io.BytesIO(), io.BytesIO()
+    torch.save(state, alone)
+    torch.save({"epoch": 7, "model": state}, checkpoint)
+    alone.seek(0)
+    checkpoint.seek(0)
 
-    loaded = torch.load(file, weights_only=weights_only)
+    loaded = torch.load(alone, weights_only=weights_only)
+    part = torch.load(checkpoint, weights_only=weights_only)["model"]
 
-    assert loaded._metadata == {"": {"version": 1}, "0": {"version": 2}}
+    assert loaded._metadata == part._metadata == {"": {"version": 1}, "0": {"version": 2}}
 
 
 def test_a_file_may_be_an_open_buffer(tmp_path):

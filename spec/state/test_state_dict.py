@@ -115,13 +115,14 @@ def test_values_are_detached():
     norm = nn.BatchNorm1d(2)
     norm.running_mean.requires_grad_()
 
-    state, variables = norm.state_dict(), norm.state_dict(keep_vars=True)
+    net = nn.Sequential(norm)
+    state, variables = net.state_dict(), net.state_dict(keep_vars=True)
 
     assert {type(value) for value in state.values()} == {torch.Tensor}
     assert [value.requires_grad for value in state.values()] == [False] * 5
-    assert state["running_mean"] is not norm.running_mean
+    assert state["0.running_mean"] is not norm.running_mean
     assert [v.data_ptr() for v in state.values()] == [v.data_ptr() for v in variables.values()]
-    assert variables["weight"] is norm.weight
+    assert variables["0.weight"] is norm.weight
 
 
 def test_keep_vars_gives_the_objects_themselves():
@@ -210,6 +211,7 @@ def test_plain_attributes_are_left_out():
     net.scale = nn.Parameter(torch.rand(2))
 
     assert list(net.state_dict()) == ["scale"]
+    assert list(nn.Sequential(net).state_dict()) == ["0.scale"]
     assert net.training is True
 
 

@@ -227,6 +227,7 @@ def test_an_entry_of_none_is_left_out():
     assert list(layer._parameters) == ["weight", "bias"]
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
     assert [name for name, _ in layer.named_parameters(remove_duplicate=False)] == ["weight"]
+    assert [name for name, _ in nn.Sequential(layer).named_parameters()] == ["0.weight"]
     assert list(layer.parameters()) == [layer.weight]
 
 
