@@ -130,11 +130,11 @@ def test_a_parameter_gives_way_to_no_plain_value():
 
     Delete the key first to give it another value.
     """
-    parameter = nn.Parameter(torch.rand(4))
-    table = nn.ParameterDict([("p", torch.rand(2))])
+    parameter, table = nn.Parameter(torch.rand(4)), nn.ParameterDict([("p", torch.rand(2))])
 
-    with pytest.raises(TypeError, match="cannot assign 'int' as parameter 'p'"):
-        table["p"] = 7
+    for other in (7, "text", nn.ReLU()):
+        with pytest.raises(TypeError, match=f"cannot assign '{torch.typename(other)}' as parameter 'p'"):
+            table["p"] = other
     table["p"] = torch.rand(3)
     assert table["p"].shape == (3,)
     table["p"] = parameter

@@ -105,11 +105,15 @@ def test_several_elements_do_not_load_into_a_scalar():
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor(5.0))
+    net.register_buffer("mean", torch.tensor(6.0))
 
-    with pytest.raises(RuntimeError, match=r"size mismatch for scale: .*torch.Size\(\[2\]\) from checkpoint"):
-        net.load_state_dict({"scale": torch.tensor([7.0, 8.0])})
+    message = (
+        r"size mismatch for scale: .*Size\(\[2\]\) from(.|\n)*size mismatch for mean: .*Size\(\[3\]\) from"
+    )
+    with pytest.raises(RuntimeError, match=message):
+        net.load_state_dict({"scale": torch.tensor([7.0, 8.0]), "mean": torch.tensor([7.0, 8.0, 9.0])})
 
-    assert net.scale.item() == 5.0
+    assert [net.scale.item(), net.mean.item()] == [5.0, 6.0]
 
 
 @pytest.mark.question("Q55")

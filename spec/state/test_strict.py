@@ -158,7 +158,9 @@ def test_a_key_of_an_entry_of_none_is_unexpected():
 
     with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "bias"'):
         layer.load_state_dict(nn.Linear(2, 3).state_dict())
+    assert layer.bias is None
 
+    assert layer.load_state_dict(nn.Linear(2, 3).state_dict(), strict=False) == ([], ["bias"])
     assert layer.bias is None
 
 
