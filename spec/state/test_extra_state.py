@@ -63,14 +63,14 @@ def test_extra_state_is_set_by_loading():
             calls.append(state)
             super().set_extra_state(state)
 
-    net = nn.Sequential(Noting(), nn.ReLU(), Noting())
+    net = nn.Sequential(Noting(), nn.ReLU(), nn.Sequential(Noting()))
     saved = [["sea"], ["sky", "sun"]]
 
-    result = net.load_state_dict({"0._extra_state": saved[0], "2._extra_state": saved[1]})
+    result = net.load_state_dict({"0._extra_state": saved[0], "2.0._extra_state": saved[1]})
 
     assert result == ([], [])
     assert calls == saved
-    assert net[2].words is saved[1]
+    assert net[2][0].words is saved[1]
     assert net[0].words is saved[0]
 
 

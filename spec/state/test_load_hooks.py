@@ -169,12 +169,13 @@ def test_load_pre_hooks_run_from_the_outside_in():
     calls = []
     net = nn.Sequential(nn.ReLU())
     net[0]._register_load_state_dict_pre_hook(lambda state, prefix, *rest: calls.append(prefix))
+    net[0]._register_load_state_dict_pre_hook(lambda *args: calls.append("inner"))
     net._register_load_state_dict_pre_hook(lambda *args: calls.append("first"))
     net._register_load_state_dict_pre_hook(lambda *args: calls.append("second"))
 
     net.load_state_dict({})
 
-    assert calls == ["first", "second", "0."]
+    assert calls == ["first", "second", "0.", "inner"]
 
 
 @pytest.mark.since("2.5")
@@ -332,10 +333,11 @@ def test_load_post_hooks_run_from_the_inside_out():
     net.register_load_state_dict_post_hook(lambda *args: calls.append("first"))
     net.register_load_state_dict_post_hook(lambda *args: calls.append("second"))
     net[0].register_load_state_dict_post_hook(lambda module, keys: calls.append(list(keys.missing_keys)))
+    net[0].register_load_state_dict_post_hook(lambda *args: calls.append("inner"))
 
     net.load_state_dict({}, strict=False)
 
-    assert calls == [["0.weight"], "first", "second"]
+    assert calls == [["0.weight"], "inner", "first", "second"]
 
 
 def test_a_load_post_hook_runs_before_the_error():

@@ -22,17 +22,19 @@ def test_a_size_mismatch_raises(strict):
     layer = nn.Linear(2, 3)
     layer.register_buffer("mean", torch.rand(5))
     state = {"weight": torch.rand(4, 2), "bias": torch.rand(3), "mean": torch.rand(1)}
+    nested = {f"0.{name}": value for name, value in state.items()}
 
-    with pytest.raises(RuntimeError, match="size mismatch for weight") as caught:
-        layer.load_state_dict(state, strict=strict)
+    for net, values, prefix in ((layer, state, ""), (nn.Sequential(layer), nested, "0.")):
+        with pytest.raises(RuntimeError, match=f"size mismatch for {prefix}weight") as caught:
+            net.load_state_dict(values, strict=strict)
 
-    assert str(caught.value).split("\n\t") == [
-        "Error(s) in loading state_dict for Linear:",
-        "size mismatch for weight: copying a param with shape torch.Size([4, 2]) from checkpoint, "
-        "the shape in current model is torch.Size([3, 2]).",
-        "size mismatch for mean: copying a param with shape torch.Size([1]) from checkpoint, "
-        "the shape in current model is torch.Size([5]).",
-    ]
+        assert str(caught.value).split("\n\t") == [
+            f"Error(s) in loading state_dict for {type(net).__name__}:",
+            f"size mismatch for {prefix}weight: copying a param with shape torch.Size([4, 2]) from "
+            "checkpoint, the shape in current model is torch.Size([3, 2]).",
+            f"size mismatch for {prefix}mean: copying a param with shape torch.Size([1]) from checkpoint, "
+            "the shape in current model is torch.Size([5]).",
+        ]
 
 
 @pytest.mark.parametrize(

@@ -128,16 +128,17 @@ def test_values_are_detached():
 def test_keep_vars_gives_the_objects_themselves():
     """``state_dict(keep_vars=True)`` holds the module's parameter and buffer objects themselves."""
     norm = nn.BatchNorm1d(2)
-
-    state = norm.state_dict(keep_vars=True)
-
-    assert {key: id(value) for key, value in state.items()} == {
+    ids = {
         "weight": id(norm.weight),
         "bias": id(norm.bias),
         "running_mean": id(norm.running_mean),
         "running_var": id(norm.running_var),
         "num_batches_tracked": id(norm.num_batches_tracked),
     }
+
+    for net, prefix in ((norm, ""), (nn.Sequential(norm), "0.")):
+        state = net.state_dict(keep_vars=True)
+        assert {key: id(value) for key, value in state.items()} == {prefix + name: ids[name] for name in ids}
 
 
 def test_keep_vars_reaches_submodules():
