@@ -115,12 +115,13 @@ def test_statistics_may_be_computed_anew(training):
 
     It forgets the old ones. ``momentum`` and the mode are put back; any model will do, not only an average.
     """
-    norm = nn.BatchNorm1d(1, momentum=0.25).train(training)
+    norm = nn.BatchNorm1d(1, momentum=0.25)
+    net = nn.Sequential(norm, nn.BatchNorm1d(1, momentum=0.5)).train(training)
     norm.running_mean.fill_(100.0)
     norm.num_batches_tracked.fill_(7)
 
-    update_bn([torch.tensor([[2.0], [4.0]]), torch.tensor([[6.0], [10.0], [14.0]])], norm)
+    update_bn([torch.tensor([[2.0], [4.0]]), torch.tensor([[6.0], [10.0], [14.0]])], net)
 
     assert [norm.running_mean.item(), norm.running_var.item()] == [6.5, 9.0]
     assert norm.num_batches_tracked.item() == 2
-    assert [norm.momentum, norm.training] == [0.25, training]
+    assert [(layer.momentum, layer.training) for layer in net] == [(0.25, training), (0.5, training)]

@@ -148,6 +148,10 @@ def test_buffers_are_tied_too():
     assert functional_call(Net(), {"one": torch.tensor(5.0)}, ()) == [5.0, 5.0]
     assert functional_call(Net(), {"two": torch.tensor(5.0)}, (), strict=True) == [5.0, 5.0]
 
+    outer = nn.ModuleDict({"inner": Net()})
+    outer.forward = lambda: outer.inner()
+    assert functional_call(outer, {"inner.two": torch.tensor(5.0)}, ()) == [5.0, 5.0]
+
 
 def test_three_names_of_one_tensor():
     """``functional_call`` replaces a parameter that has four names in two modules under all four names."""
