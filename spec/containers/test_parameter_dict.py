@@ -130,11 +130,11 @@ def test_a_parameter_gives_way_to_no_plain_value():
 
     Delete the key first to give it another value.
     """
-    parameter = nn.Parameter(torch.rand(4))
-    table = nn.ParameterDict([("p", torch.rand(2))])
+    parameter, table = nn.Parameter(torch.rand(4)), nn.ParameterDict([("p", torch.rand(2))])
 
-    with pytest.raises(TypeError, match="cannot assign 'int' as parameter 'p'"):
-        table["p"] = 7
+    for other in (7, "text", nn.ReLU()):
+        with pytest.raises(TypeError, match=f"cannot assign '{torch.typename(other)}' as parameter 'p'"):
+            table["p"] = other
     table["p"] = torch.rand(3)
     assert table["p"].shape == (3,)
     table["p"] = parameter
@@ -303,10 +303,10 @@ def test_clear_empties_the_dict():
 def test_get_has_a_default():
     """:meth:`ParameterDict.get() <torch.nn.ParameterDict.get>` returns the value of a key, or the default."""
     weight = nn.Parameter(torch.rand(2))
-    table = nn.ParameterDict([("p", weight)])
+    table = nn.ParameterDict([("p", weight), ("n", 0), ("none", None)])
     assert [table.get("p"), table.get("p", "2")] == [weight, weight]
-    assert [table.get("x"), table.get("x", "2")] == [None, "2"]
-    assert list(table) == ["p"]
+    assert [table.get("n", "2"), table.get("none", "2")] == [0, None]
+    assert [table.get("x"), table.get("x", "2"), len(table)] == [None, "2", 3]
 
 
 def test_setdefault_sets_what_is_missing():
@@ -317,7 +317,7 @@ def test_setdefault_sets_what_is_missing():
 
     assert table.setdefault("p", "2") == table["p"] == "1"
     assert type(table.setdefault("q", torch.rand(2))) is nn.Parameter
-    assert table.setdefault("r") is None
+    assert [table.setdefault("r"), table.setdefault("r", "3"), table["r"]] == [None, None, None]
     assert list(table) == ["p", "q", "r"]
 
 

@@ -45,12 +45,11 @@ def test_an_integer_tensor_cannot_become_a_parameter(dtype):
 
     ``nn.Parameter(tensor, requires_grad=False)`` is accepted.
     """
-    tensor, values = torch.tensor([1, 2], dtype=dtype), nn.ParameterList()
+    tensor, values = torch.tensor([1, 2], dtype=dtype), nn.ParameterList([torch.rand(2)])
 
-    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
-        nn.ParameterList([tensor])
-    with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
-        values.append(tensor)
+    for put in (lambda x: nn.ParameterList([x]), values.append, lambda x: values.__setitem__(0, x)):
+        with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
+            put(tensor)
 
     assert nn.ParameterList([nn.Parameter(tensor, requires_grad=False)])[0].tolist() == [1, 2]
 
@@ -195,22 +194,23 @@ def test_a_parameter_does_not_give_way_to_a_value():
 
 def test_append_to_a_list_of_parameters():
     """:meth:`ParameterList.append <torch.nn.ParameterList.append>` adds one value and returns the list."""
-    values = nn.ParameterList()
-
-    result = values.append(torch.rand(2)).append("text").append(["a", "b"])
+    values, weight, pair = nn.ParameterList(), nn.Parameter(torch.rand(2)), ["a", "b"]
+    result = values.append(torch.rand(2)).append("text").append(pair).append(weight)
 
     assert result is values
-    assert [type(value) for value in values] == [nn.Parameter, str, list]
+    assert [type(value) for value in values] == [nn.Parameter, str, list, nn.Parameter]
+    assert [values[1], values[2] is pair, values[3] is weight] == ["text", True, True]
 
 
 def test_extend_a_list_of_parameters():
     """:meth:`ParameterList.extend <torch.nn.ParameterList.extend>` appends values and returns the list."""
-    values = nn.ParameterList(["a"])
+    values, weight = nn.ParameterList(["a"]), nn.Parameter(torch.rand(2))
 
-    result = values.extend(value for value in ("b", torch.rand(2)))
+    result = values.extend(value for value in ("b", weight, torch.rand(3)))
 
     assert result is values
-    assert [type(value) for value in values] == [str, str, nn.Parameter]
+    assert [values[0], values[1], values[2] is weight] == ["a", "b", True]
+    assert [type(value) for value in values[2:]] == [nn.Parameter, nn.Parameter]
 
 
 def test_plus_equals_appends_values():

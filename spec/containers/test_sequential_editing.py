@@ -99,10 +99,9 @@ def test_insert_takes_modules_only():
     net = nn.Sequential(nn.ReLU())
 
     for_module = r"^module should be of type: <class 'torch\.nn\.modules\.module\.Module'>$"
-    with pytest.raises(AssertionError, match=for_module):
-        net.insert(0, 3)
-    with pytest.raises(AssertionError, match=for_module):
-        net.insert(0, None)
+    for value in (3, None, nn.ReLU, torch.relu, [nn.ReLU()]):
+        with pytest.raises(AssertionError, match=for_module):
+            net.insert(0, value)
 
     assert len(net) == 1
 

@@ -34,17 +34,18 @@ def test_parameters_are_averaged():
 
     It does so under no grad, and only when called: call it after ``optimizer.step()``.
     """
-    net = nn.Linear(1, 1, bias=False)
+    net = nn.Sequential(nn.Linear(1, 1))
     averaged, seen = AveragedModel(net), []
 
     for value in (3.0, 5.0, 10.0, 14.0):
-        nn.init.constant_(net.weight, value)
+        nn.init.constant_(net[0].weight, value)
+        nn.init.constant_(net[0].bias, 10 * value)
         averaged.update_parameters(net)
-        seen.append(averaged.module.weight.item())
+        seen.append([p.item() for p in averaged.module.parameters()])
 
-    nn.init.constant_(net.weight, 99.0)
-    assert averaged(torch.tensor([2.0])).item() == 16.0
-    assert seen == [3.0, 4.0, 6.0, 8.0]
+    nn.init.constant_(net[0].weight, 99.0)
+    assert averaged(torch.tensor([2.0])).item() == 96.0
+    assert seen == [[3.0, 30.0], [4.0, 40.0], [6.0, 60.0], [8.0, 80.0]]
     assert averaged.n_averaged.item() == 4
 
 
@@ -114,12 +115,13 @@ def test_statistics_may_be_computed_anew(training):
 
     It forgets the old ones. ``momentum`` and the mode are put back; any model will do, not only an average.
     """
-    norm = nn.BatchNorm1d(1, momentum=0.25).train(training)
+    norm = nn.BatchNorm1d(1, momentum=0.25)
+    net = nn.Sequential(norm, nn.BatchNorm1d(1, momentum=0.5)).train(training)
     norm.running_mean.fill_(100.0)
     norm.num_batches_tracked.fill_(7)
 
-    update_bn([torch.tensor([[2.0], [4.0]]), torch.tensor([[6.0], [10.0], [14.0]])], norm)
+    update_bn([torch.tensor([[2.0], [4.0]]), torch.tensor([[6.0], [10.0], [14.0]])], net)
 
     assert [norm.running_mean.item(), norm.running_var.item()] == [6.5, 9.0]
     assert norm.num_batches_tracked.item() == 2
-    assert [norm.momentum, norm.training] == [0.25, training]
+    assert [(layer.momentum, layer.training) for layer in net] == [(0.25, training), (0.5, training)]

@@ -134,12 +134,13 @@ def test_frozen_parameters_stay_frozen():
 
     A copy of a model that is trained, to serve as a teacher, is so trained as well until it is frozen.
     """
-    net = nn.Linear(2, 3)
-    net.bias.requires_grad_(False)
+    net = nn.Sequential(nn.Linear(2, 3), nn.PReLU().requires_grad_(False))
+    net[0].bias.requires_grad_(False)
 
     assert [(name, p.requires_grad) for name, p in copy.deepcopy(net).named_parameters()] == [
-        ("weight", True),
-        ("bias", False),
+        ("0.weight", True),
+        ("0.bias", False),
+        ("1.weight", False),
     ]
 
 

@@ -25,6 +25,7 @@ def test_a_round_trip():
     """
     net = nn.Sequential(nn.Linear(2, 3).eval(), nn.BatchNorm1d(3))
     net.width = 2
+    net(torch.rand(4, 2))
     loaded = pickle.loads(pickle.dumps(net))
     x = torch.rand(4, 2)
 
@@ -34,6 +35,8 @@ def test_a_round_trip():
         ("1", nn.BatchNorm1d, True),
     ]
     assert loaded.width == 2
+    old, new = net.state_dict(), loaded.state_dict()
+    assert [value.tolist() for value in new.values()] == [value.tolist() for value in old.values()]
     assert loaded(x).tolist() == net(x).tolist()
 
 
@@ -41,6 +44,9 @@ def test_values_are_in_memory_of_their_own():
     """``pickle.loads(pickle.dumps(module))`` shares no memory with the module."""
     net = nn.BatchNorm1d(3)
     loaded = pickle.loads(pickle.dumps(net))
+    places = [{value.data_ptr() for value in module.state_dict().values()} for module in (net, loaded)]
+    assert places[0] & places[1] == set()
+
     with torch.no_grad():
         loaded.weight.fill_(7)
         loaded.running_mean.fill_(5)

@@ -50,11 +50,12 @@ def test_stacked_parameters_are_leaves():
     """
     models = [nn.Linear(2, 1), nn.Linear(2, 1)]
 
-    weight = stack_module_state(models)[0]["weight"]
+    stacked, _ = stack_module_state(models)
+    weight, bias = stacked.values()
     (weight * torch.tensor([[[2.0, 3.0]], [[5.0, 7.0]]])).sum().backward()
 
-    assert weight.is_leaf is True
-    assert type(weight) is torch.Tensor
+    assert [weight.is_leaf, bias.is_leaf] == [True, True]
+    assert [type(weight), type(bias)] == [torch.Tensor, torch.Tensor]
     assert weight.grad.tolist() == [[[2.0, 3.0]], [[5.0, 7.0]]]
     assert [model.weight.grad for model in models] == [None, None]
 
@@ -69,8 +70,9 @@ def test_an_optimizer_wants_the_values():
         nn.init.constant_(model.weight, number + 2.0)
     stacked, _ = stack_module_state(models)
 
-    with pytest.raises(TypeError, match="optimizer can only optimize Tensors"):
-        torch.optim.SGD(stacked, lr=0.5)
+    for kind in (torch.optim.SGD, torch.optim.AdamW):
+        with pytest.raises(TypeError, match="optimizer can only optimize Tensors"):
+            kind(stacked, lr=0.5)
 
     optimizer = torch.optim.SGD(stacked.values(), lr=0.5)
     stacked["weight"].sum().backward()

@@ -212,8 +212,9 @@ def test_a_value_that_is_no_tensor_is_an_error():
     layer = nn.Linear(2, 1)
     weight, bias = layer.weight, layer.bias
 
-    with pytest.raises(TypeError, match=r"3 is not an instance of torch\.Tensor"):
-        functional_call(layer, {"weight": torch.rand(1, 2), "bias": 3}, torch.rand(2))
+    for value in (3, [3.0], "text"):
+        with pytest.raises(TypeError, match=rf"{re.escape(str(value))} is not an instance of torch\.Tensor"):
+            functional_call(layer, {"weight": torch.rand(1, 2), "bias": value}, torch.rand(2))
     assert layer.weight is weight
     assert layer.bias is bias
 

@@ -147,8 +147,11 @@ def test_reductions_have_two_names():
     """``call_for_per_sample_grads`` raises ``RuntimeError`` for a ``loss_reduction`` other than ``"sum"`` and
     ``"mean"``.
     """
-    with pytest.raises(RuntimeError, match="Expected loss_reduction argument to be sum or mean, got none"):
-        call_for_per_sample_grads(nn.Linear(2, 3), loss_reduction="none")
+    for name in ("none", "max", "Mean"):
+        with pytest.raises(
+            RuntimeError, match=f"Expected loss_reduction argument to be sum or mean, got {name}"
+        ):
+            call_for_per_sample_grads(nn.Linear(2, 3), loss_reduction=name)
 
 
 def test_the_batch_size_is_given_by_name():

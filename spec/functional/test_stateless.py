@@ -57,13 +57,15 @@ def test_the_newer_form_does_not_warn():
 def test_it_computes_with_the_given_tensors_for_one_call():
     """``stateless.functional_call`` calls a module with given tensors as its parameters, then restores it."""
     layer = nn.Linear(2, 1)
-    own = layer.weight
+    net, own = nn.Sequential(layer), [layer.weight, layer.bias]
     given = {"weight": torch.tensor([[2.0, 3.0]]), "bias": torch.tensor([5.0])}
 
     out = stateless.functional_call(layer, given, (), {"input": torch.tensor([10.0, 100.0])})
+    nested = {f"0.{name}": value for name, value in given.items()}
 
     assert out.tolist() == [325.0]
-    assert layer.weight is own
+    assert stateless.functional_call(net, nested, torch.tensor([10.0, 100.0])).tolist() == [325.0]
+    assert [p is old for p, old in zip(layer.parameters(), own, strict=True)] == [True, True]
 
 
 def test_it_takes_one_dict_only():

@@ -92,16 +92,19 @@ def test_without_tie_weights_values_may_differ():
 
 
 def test_the_tie_holds_again_afterwards():
-    """After ``functional_call`` all names of a tied parameter refer to the original parameter again."""
-    net = Tied()
-    net.three = net.one
-    own = net.one
+    """After ``functional_call`` a parameter tied by assignment is the original again under all its names.
+
+    A submodule that has two names is an exception: see
+    :ref:`functional.ties.a_submodule_with_two_names_keeps_the_given_tensor`
+    """
+    net, inner = Tied(), Tied()
+    net.three, net.inner = net.one, inner
+    inner.one = own = net.one
 
     functional_call(net, {"two": torch.tensor(5.0)}, ())
 
-    assert net.one is own
-    assert net.two is own
-    assert net.three is own
+    assert [p is own for p in (net.one, net.two, net.three, inner.one)] == [True] * 4
+    assert [name for name, _ in net.named_parameters()] == ["one", "inner.two"]
 
 
 def test_the_given_dict_gains_no_names():
@@ -144,6 +147,10 @@ def test_buffers_are_tied_too():
 
     assert functional_call(Net(), {"one": torch.tensor(5.0)}, ()) == [5.0, 5.0]
     assert functional_call(Net(), {"two": torch.tensor(5.0)}, (), strict=True) == [5.0, 5.0]
+
+    outer = nn.ModuleDict({"inner": Net()})
+    outer.forward = lambda: outer.inner()
+    assert functional_call(outer, {"inner.two": torch.tensor(5.0)}, ()) == [5.0, 5.0]
 
 
 def test_three_names_of_one_tensor():

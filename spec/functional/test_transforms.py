@@ -136,11 +136,12 @@ def test_drawing_at_random_is_an_error_by_default():
     """By default :func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` for random operations, such as
     ``Dropout`` in training mode.
     """
-    for size in (None, 2):
-        with pytest.raises(
-            RuntimeError, match="vmap: called random operation while in randomness error mode"
-        ):
-            torch.vmap(nn.Dropout(), chunk_size=size)(torch.rand(4, 3))
+    for draw in (nn.Dropout(), nn.AlphaDropout(), torch.rand_like):
+        for size in (None, 2):
+            with pytest.raises(
+                RuntimeError, match="vmap: called random operation while in randomness error mode"
+            ):
+                torch.vmap(draw, chunk_size=size)(torch.rand(4, 3))
 
 
 def test_a_module_in_evaluation_mode_draws_nothing():

@@ -119,9 +119,10 @@ def test_assigned_data_may_differ_in_shape_and_dtype():
     """A tensor assigned to ``parameter.data`` may have another shape and another floating-point dtype."""
     weight = nn.Parameter(torch.rand(2, 3))
 
-    weight.data = torch.rand(4, dtype=torch.float64)
+    for dtype in (torch.float64, torch.float16, torch.bfloat16):
+        weight.data = torch.rand(4, dtype=dtype)
 
-    assert (weight.shape, weight.dtype) == ((4,), torch.float64)
+        assert (weight.shape, weight.dtype) == ((4,), dtype)
 
 
 def test_assigned_data_must_suit_a_gradient():
@@ -130,13 +131,14 @@ def test_assigned_data_must_suit_a_gradient():
     """
     weight, frozen = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2), requires_grad=False)
 
-    with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
-        weight.data = torch.arange(2)
+    for dtype in (torch.int64, torch.int32, torch.int8, torch.uint8):
+        with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
+            weight.data = torch.arange(2, dtype=dtype)
 
-    frozen.data = torch.arange(2)
+        frozen.data = torch.arange(2, dtype=dtype)
 
-    assert weight.dtype == torch.float32
-    assert frozen.dtype == torch.int64
+        assert weight.dtype == torch.float32
+        assert frozen.dtype == dtype
 
 
 def test_assigned_data_must_be_a_tensor():

@@ -35,9 +35,10 @@ def test_columns_of_a_tall_matrix_are_orthonormal():
 @pytest.mark.parametrize("gain", [3.0, 0.5])
 def test_gain_scales_an_orthogonal_matrix(gain):
     """``nn.init.orthogonal_(weight, gain)`` multiplies the orthogonal matrix by ``gain``."""
-    weight = nn.init.orthogonal_(torch.empty(3, 5), gain)
+    wide, tall = nn.init.orthogonal_(torch.empty(3, 5), gain), nn.init.orthogonal_(torch.empty(5, 3), gain)
 
-    assert torch.allclose(weight @ weight.T, gain**2 * torch.eye(3), atol=1e-4)
+    for rows in (wide, tall.T):
+        assert torch.allclose(rows @ rows.T, gain**2 * torch.eye(3), atol=1e-4)
 
 
 def test_trailing_dimensions_are_flattened():
@@ -46,10 +47,13 @@ def test_trailing_dimensions_are_flattened():
     That matrix is orthogonal, not the convolution: the norm of its output
     may still differ from that of its input.
     """
-    weight = nn.init.orthogonal_(torch.empty(3, 2, 2, 2))
-    rows = weight.view(3, 8)
+    wide, tall = torch.empty(3, 2, 2, 2), torch.empty(5, 3, 1)
 
-    assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
+    for weight in (wide, tall):
+        nn.init.orthogonal_(weight)
+
+    for rows in (wide.view(3, 8), tall.view(5, 3).T):
+        assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
 
 
 def test_orthogonal_refuses_channels_last():

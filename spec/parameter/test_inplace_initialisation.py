@@ -20,8 +20,11 @@ def test_writing_into_a_parameter_fails():
     """
     weight = nn.Parameter(torch.tensor([1.5, 2.5]))
 
+    for name, arguments in [("normal_", ()), ("zero_", ()), ("mul_", (2.0,)), ("copy_", (torch.rand(2),))]:
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-"):
+            getattr(weight, name)(*arguments)
     with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place"):
-        weight.normal_()
+        weight += 1.0
 
     assert weight.tolist() == [1.5, 2.5]
 

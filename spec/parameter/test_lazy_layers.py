@@ -232,8 +232,8 @@ def test_construction_draws_nothing():
 
 @pytest.mark.parametrize(
     "layer",
-    [nn.LazyLinear(3), nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()],
-    ids=["linear", "convolution", "normalization"],
+    [nn.LazyLinear(3), *(row[0](4, 3) for row in CONVOLUTIONS), *(row[0]() for row in NORMALIZATIONS)],
+    ids=lambda layer: type(layer).__name__,
 )
 def test_resetting_too_early_does_nothing(layer):
     """``reset_parameters()`` of a lazy layer, such as ``nn.LazyLinear``, does nothing before its first

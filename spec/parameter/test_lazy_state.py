@@ -33,13 +33,14 @@ def test_what_is_initialised_is_detached():
     layer.scale = nn.Parameter(torch.rand(2))
     layer.register_buffer("shift", torch.rand(2, requires_grad=True))
 
-    state, kept = layer.state_dict(), layer.state_dict(keep_vars=True)
+    net = nn.Sequential(layer)
+    state, kept = net.state_dict(), net.state_dict(keep_vars=True)
 
-    assert type(state["scale"]) is torch.Tensor
-    assert [state["scale"].requires_grad, state["shift"].requires_grad] == [False, False]
-    assert state["scale"].data_ptr() == layer.scale.data_ptr()
-    assert kept["scale"] is layer.scale
-    assert kept["shift"] is layer.shift
+    assert type(state["0.scale"]) is torch.Tensor
+    assert [state["0.scale"].requires_grad, state["0.shift"].requires_grad] == [False, False]
+    assert state["0.scale"].data_ptr() == layer.scale.data_ptr()
+    assert kept["0.scale"] is layer.scale
+    assert kept["0.shift"] is layer.shift
 
 
 def test_absent_and_non_persistent_entries_are_left_out():

@@ -188,15 +188,16 @@ def test_integers_cannot_require_grad():
     Whole numbers that belong to a module are better a buffer: see
     :meth:`~torch.nn.Module.register_buffer`.
     """
-    with pytest.raises(
-        RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
-    ):
-        nn.Parameter(torch.arange(3))
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+        with pytest.raises(
+            RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
+        ):
+            nn.Parameter(torch.arange(3, dtype=dtype))
 
-    counts = nn.Parameter(torch.arange(3), requires_grad=False)
+        counts = nn.Parameter(torch.arange(3, dtype=dtype), requires_grad=False)
 
-    assert type(counts) is nn.Parameter
-    assert counts.dtype == torch.int64
+        assert type(counts) is nn.Parameter
+        assert counts.dtype == dtype
 
 
 @pytest.mark.parametrize(("data", "kind"), [([1.5, 2.5], "list"), (1.5, "float")], ids=["list", "number"])

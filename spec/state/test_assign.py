@@ -20,7 +20,8 @@ def test_the_memory_of_the_dict_is_taken():
     Training the module then changes the dict, and other modules that were given the same one. Without
     ``assign`` the values are copied.
     """
-    norm, copied, state = nn.BatchNorm1d(2), nn.BatchNorm1d(2), nn.BatchNorm1d(2).state_dict()
+    norm, copied, other = (nn.Sequential(nn.BatchNorm1d(2)) for _ in range(3))
+    state = other.state_dict()
 
     assert copied.load_state_dict(state) == ([], [])
     assert norm.load_state_dict(state, assign=True) == ([], [])
@@ -33,13 +34,13 @@ def test_the_memory_of_the_dict_is_taken():
 @pytest.mark.since("2.1")
 def test_parameters_are_replaced():
     """``load_state_dict(assign=True)`` wraps tensors in new parameters; buffers become the given tensors."""
-    norm, state = nn.BatchNorm1d(2), nn.BatchNorm1d(2).state_dict()
-    weight = norm.weight
+    norm, other = nn.Sequential(nn.BatchNorm1d(2)), nn.Sequential(nn.BatchNorm1d(2))
+    before, state = list(norm.parameters()), other.state_dict()
 
     norm.load_state_dict(state, True, True)
 
-    assert norm.weight is not weight
-    assert type(norm.weight) is nn.Parameter
+    assert [p is old for p, old in zip(norm.parameters(), before, strict=True)] == [False, False]
+    assert [type(p) for p in norm.parameters()] == [nn.Parameter, nn.Parameter]
     assert [id(b) for b in norm.buffers()] == [id(state[name]) for name, _ in norm.named_buffers()]
 
 
@@ -48,12 +49,12 @@ def test_a_parameter_in_the_dict_is_taken_as_it_is():
     """``load_state_dict(assign=True)`` with a ``Parameter`` in the dict makes that object the module's
     parameter.
     """
-    layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
+    net, other = nn.Sequential(nn.Linear(2, 3)), nn.Sequential(nn.Linear(2, 3))
 
-    layer.load_state_dict(other.state_dict(keep_vars=True), assign=True)
+    net.load_state_dict(other.state_dict(keep_vars=True), assign=True)
 
-    assert layer.weight is other.weight
-    assert layer.bias is other.bias
+    assert net[0].weight is other[0].weight
+    assert net[0].bias is other[0].bias
 
 
 @pytest.mark.since("2.1")
@@ -64,9 +65,10 @@ def test_dtype_and_device_of_the_dict_win(device, built_on):
     This is how a model that was built on the meta device gets its weights without a second copy of them in
     memory. Cast or move afterwards where the checkpoint is of another kind.
     """
-    norm = nn.BatchNorm1d(2, device=built_on)
+    norm = nn.Sequential(nn.BatchNorm1d(2, device=built_on))
+    other = nn.Sequential(nn.BatchNorm1d(2, dtype=torch.float16, device=device))
 
-    norm.load_state_dict(nn.BatchNorm1d(2, dtype=torch.float16, device=device).state_dict(), assign=True)
+    norm.load_state_dict(other.state_dict(), assign=True)
 
     assert [p.dtype for p in norm.parameters()] == [torch.float16] * 2
     assert [b.dtype for b in norm.buffers()] == [torch.float16, torch.float16, torch.int64]
@@ -215,11 +217,13 @@ def test_shapes_must_agree_when_assigning(assign, strict):
     """``load_state_dict(assign=True)`` raises ``RuntimeError`` for a size mismatch, as with
     ``assign=False``.
     """
-    layer = nn.Linear(2, 3)
+    layer, state = nn.Linear(2, 3), {**nn.Linear(3, 2).state_dict(), "mean": torch.rand(1)}
+    layer.register_buffer("mean", torch.rand(5))
     weight = layer.weight
 
-    with pytest.raises(RuntimeError, match=r"size mismatch for weight: .*\[2, 3\].*\[3, 2\]"):
-        layer.load_state_dict(nn.Linear(3, 2).state_dict(), strict, assign)
+    message = r"size mismatch for weight: .*\[2, 3\].*\[3, 2\](.|\n)*size mismatch for mean: .*\[1\].*\[5\]"
+    with pytest.raises(RuntimeError, match=message):
+        layer.load_state_dict(state, strict, assign)
 
     assert layer.weight is weight
     assert layer.weight.shape == (3, 2)
@@ -248,14 +252,15 @@ def test_integers_cannot_become_trainable():
 
     The error names the parameter.
     """
-    state = {"weight": torch.tensor([[1, 2], [3, 4], [5, 6]]), "bias": torch.rand(3)}
+    state = {"weight": torch.tensor([[1, 2], [3, 4], [5, 6]]), "bias": torch.ones(3, dtype=torch.uint8)}
 
     with pytest.raises(RuntimeError, match='While copying the parameter named "weight"') as caught:
         nn.Linear(2, 3).load_state_dict(state, assign=True)
 
+    message = "('Only Tensors of floating point and complex dtype can require gradients',)."
     assert re.findall(
         'While copying the parameter named "(.*)", .*exception occurred : (.*)', str(caught.value)
-    ) == [("weight", "('Only Tensors of floating point and complex dtype can require gradients',).")]
+    ) == [("weight", message), ("bias", message)]
 
 
 @pytest.mark.since("2.1")

@@ -80,8 +80,9 @@ def test_a_non_persistent_buffer_is_unexpected():
     net.register_buffer("cache", torch.tensor([1.0, 2.0]), persistent=False)
 
     result = net.load_state_dict({"cache": torch.tensor([3.0, 4.0])}, strict=False)
+    nested = nn.Sequential(net).load_state_dict({"0.cache": torch.tensor([3.0, 4.0])}, strict=False)
 
-    assert result == ([], ["cache"])
+    assert (result, nested) == (([], ["cache"]), ([], ["0.cache"]))
     assert net.cache.tolist() == [1.0, 2.0]
 
 
@@ -123,9 +124,9 @@ def test_a_dtype_of_a_buffer_is_kept():
     """
     net = nn.Module()
     net.register_buffer("steps", torch.tensor([1, 2]))
-    net.register_buffer("epoch", torch.tensor(1))
+    net.register_buffer("epoch", torch.tensor(1, dtype=torch.int8))
 
-    net.load_state_dict({"steps": torch.tensor([3.7, -4.7]), "epoch": torch.tensor(6.7)})
+    net.load_state_dict({"steps": torch.tensor([3.7, -4.7]), "epoch": torch.tensor(6.7, dtype=torch.float64)})
 
-    assert [net.steps.dtype, net.epoch.dtype] == [torch.int64, torch.int64]
+    assert [net.steps.dtype, net.epoch.dtype] == [torch.int64, torch.int8]
     assert [net.steps.tolist(), net.epoch.item()] == [[3, -4], 6]

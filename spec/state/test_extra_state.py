@@ -63,14 +63,14 @@ def test_extra_state_is_set_by_loading():
             calls.append(state)
             super().set_extra_state(state)
 
-    net = nn.Sequential(Noting(), nn.ReLU(), Noting())
+    net = nn.Sequential(Noting(), nn.ReLU(), nn.Sequential(Noting()))
     saved = [["sea"], ["sky", "sun"]]
 
-    result = net.load_state_dict({"0._extra_state": saved[0], "2._extra_state": saved[1]})
+    result = net.load_state_dict({"0._extra_state": saved[0], "2.0._extra_state": saved[1]})
 
     assert result == ([], [])
     assert calls == saved
-    assert net[2].words is saved[1]
+    assert net[2][0].words is saved[1]
     assert net[0].words is saved[0]
 
 
@@ -95,13 +95,15 @@ def test_extra_state_is_set_after_the_modules_tensors():
 
     class Watching(nn.Sequential):
         def set_extra_state(self, state):
-            seen.append((state, self.scale.item(), self[0].weight.item()))
+            seen.append((state, self.scale.item(), self.seen.item(), self[0].weight.item()))
 
     module = Watching(nn.PReLU())
     module.scale = nn.Parameter(torch.tensor(1.5))
-    module.load_state_dict({"0.weight": torch.tensor([0.75]), "scale": torch.tensor(9.0), "_extra_state": 5})
+    module.register_buffer("seen", torch.tensor(2))
+    state = {"0.weight": torch.tensor([0.75]), "scale": torch.tensor(9.0), "seen": torch.tensor(7)}
+    module.load_state_dict({**state, "_extra_state": 5})
 
-    assert seen == [(5, 9.0, 0.25)]
+    assert seen == [(5, 9.0, 7, 0.25)]
     assert module[0].weight.item() == 0.75
 
 

@@ -34,13 +34,17 @@ def test_a_state_dict_comes_back_as_it_was(tmp_path):
 @pytest.mark.parametrize("weights_only", [True, False])
 def test_metadata_come_back(weights_only):
     """:func:`torch.save` and :func:`torch.load` keep the ``_metadata`` of a state dict."""
-    file = io.BytesIO()
-    torch.save(nn.Sequential(nn.BatchNorm1d(3)).state_dict(), file)
-    file.seek(0)
+    state = nn.Sequential(nn.BatchNorm1d(3)).state_dict()
+    alone, checkpoint = io.BytesIO(), io.BytesIO()
+    torch.save(state, alone)
+    torch.save({"epoch": 7, "model": state}, checkpoint)
+    alone.seek(0)
+    checkpoint.seek(0)
 
-    loaded = torch.load(file, weights_only=weights_only)
+    loaded = torch.load(alone, weights_only=weights_only)
+    part = torch.load(checkpoint, weights_only=weights_only)["model"]
 
-    assert loaded._metadata == {"": {"version": 1}, "0": {"version": 2}}
+    assert loaded._metadata == part._metadata == {"": {"version": 1}, "0": {"version": 2}}
 
 
 def test_a_file_may_be_an_open_buffer(tmp_path):
@@ -56,6 +60,8 @@ def test_a_file_may_be_an_open_buffer(tmp_path):
         torch.save(torch.tensor([5.5, 6.5]), file)
     with path.open("rb") as file:
         assert torch.load(file, weights_only=True).tolist() == [5.5, 6.5]
+    torch.save(torch.tensor([7.5, 8.5]), path)
+    assert torch.load(str(path), weights_only=True).tolist() == [7.5, 8.5]
 
 
 def test_a_checkpoint_may_hold_more(tmp_path):
@@ -94,10 +100,10 @@ def test_loaded_tensors_are_of_the_type_saved(keep_vars, kind):
     torch.save(nn.Linear(2, 3).state_dict(keep_vars=keep_vars), file)
     file.seek(0)
 
-    weight = torch.load(file, weights_only=True)["weight"]
+    state = torch.load(file, weights_only=True)
 
-    assert type(weight) is kind
-    assert weight.requires_grad is keep_vars
+    assert [type(value) for value in state.values()] == [kind, kind]
+    assert [value.requires_grad for value in state.values()] == [keep_vars, keep_vars]
 
 
 def test_a_file_is_a_snapshot(tmp_path):
@@ -120,14 +126,15 @@ def test_views_share_memory_again():
     table = torch.arange(6.0)
     file = io.BytesIO()
     torch.save({"all": table, "same": table.view(2, 3), "tail": table[4:], "copy": table.clone()}, file)
-    file.seek(0)
 
-    loaded = torch.load(file, weights_only=True)
-    loaded["tail"].fill_(9.0)
+    for weights_only in (True, False):
+        file.seek(0)
+        loaded = torch.load(file, weights_only=weights_only)
+        loaded["tail"].fill_(9.0)
 
-    assert loaded["all"].tolist() == [0.0, 1.0, 2.0, 3.0, 9.0, 9.0]
-    assert loaded["same"].tolist() == [[0.0, 1.0, 2.0], [3.0, 9.0, 9.0]]
-    assert loaded["copy"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+        assert loaded["all"].tolist() == [0.0, 1.0, 2.0, 3.0, 9.0, 9.0]
+        assert loaded["same"].tolist() == [[0.0, 1.0, 2.0], [3.0, 9.0, 9.0]]
+        assert loaded["copy"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     with pytest.raises(RuntimeError, match="view the same data as different types"):
         torch.save({"all": table, "bits": table.view(torch.int32)}, io.BytesIO())
 

@@ -84,10 +84,11 @@ def test_a_private_load_pre_hook_may_ask_for_the_module():
     calls = []
     layer = nn.PReLU()
 
-    layer._register_load_state_dict_pre_hook(lambda *args: calls.append(args[0]), True)
+    layer._register_load_state_dict_pre_hook(lambda *args: calls.append(args), True)
+    layer._register_load_state_dict_pre_hook(lambda *args: calls.append(args), with_module=True)
     layer.load_state_dict(layer.state_dict())
 
-    assert calls == [layer]
+    assert calls == [(layer, layer.state_dict(), "", {"version": 1}, True, [], [], [])] * 2
 
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict])
@@ -168,12 +169,13 @@ def test_load_pre_hooks_run_from_the_outside_in():
     calls = []
     net = nn.Sequential(nn.ReLU())
     net[0]._register_load_state_dict_pre_hook(lambda state, prefix, *rest: calls.append(prefix))
+    net[0]._register_load_state_dict_pre_hook(lambda *args: calls.append("inner"))
     net._register_load_state_dict_pre_hook(lambda *args: calls.append("first"))
     net._register_load_state_dict_pre_hook(lambda *args: calls.append("second"))
 
     net.load_state_dict({})
 
-    assert calls == ["first", "second", "0."]
+    assert calls == ["first", "second", "0.", "inner"]
 
 
 @pytest.mark.since("2.5")
@@ -181,13 +183,14 @@ def test_a_load_pre_hook_can_be_removed():
     """``handle.remove()`` of a ``register_load_state_dict_pre_hook`` hook removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
+    layer.register_load_state_dict_pre_hook(lambda *args: calls.append("first"))
     handle = layer.register_load_state_dict_pre_hook(lambda *args: calls.append("removed"))
-    layer.register_load_state_dict_pre_hook(lambda *args: calls.append("kept"))
+    layer.register_load_state_dict_pre_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.load_state_dict({})
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 def test_a_load_pre_hook_does_not_keep_its_module():
@@ -330,10 +333,11 @@ def test_load_post_hooks_run_from_the_inside_out():
     net.register_load_state_dict_post_hook(lambda *args: calls.append("first"))
     net.register_load_state_dict_post_hook(lambda *args: calls.append("second"))
     net[0].register_load_state_dict_post_hook(lambda module, keys: calls.append(list(keys.missing_keys)))
+    net[0].register_load_state_dict_post_hook(lambda *args: calls.append("inner"))
 
     net.load_state_dict({}, strict=False)
 
-    assert calls == [["0.weight"], "first", "second"]
+    assert calls == [["0.weight"], "inner", "first", "second"]
 
 
 def test_a_load_post_hook_runs_before_the_error():
@@ -354,13 +358,14 @@ def test_a_load_post_hook_can_be_removed():
     """``handle.remove()`` of a ``register_load_state_dict_post_hook`` hook removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
+    layer.register_load_state_dict_post_hook(lambda *args: calls.append("first"))
     handle = layer.register_load_state_dict_post_hook(lambda *args: calls.append("removed"))
-    layer.register_load_state_dict_post_hook(lambda *args: calls.append("kept"))
+    layer.register_load_state_dict_post_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.load_state_dict({})
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 def test_a_submodule_is_not_asked_to_load():

@@ -5,6 +5,7 @@ The module is built first, by the same code; loading then fills its parameters a
 
 import warnings
 from collections import OrderedDict, UserDict
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -18,21 +19,22 @@ def test_values_are_copied():
     The parameters stay the same objects with the same memory, so an optimizer that was made before still
     trains them. What changes the objects instead is ``assign=True``.
     """
-    layer = nn.Linear(2, 3, bias=False)
-    weight, place = layer.weight, layer.weight.data_ptr()
-    state = {"weight": torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])}
+    net = nn.Sequential(nn.Linear(2, 3))
+    before = [(id(p), p.data_ptr()) for p in net.parameters()]
+    weight, bias = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), torch.tensor([7.0, 8.0, 9.0])
 
-    layer.load_state_dict(state)
+    net.load_state_dict({"0.weight": weight, "0.bias": bias})
 
-    assert layer.weight is weight
-    assert layer.weight.data_ptr() == place
-    assert torch.equal(layer.weight, state["weight"])
+    assert [(id(p), p.data_ptr()) for p in net.parameters()] == before
+    assert [p.tolist() for p in net.parameters()] == [weight.tolist(), bias.tolist()]
 
 
 def test_later_changes_of_the_dict_do_not_reach_the_module():
     """After ``a.load_state_dict(b.state_dict())``, the modules ``a`` and ``b`` share no memory."""
     teacher, student = nn.BatchNorm1d(1), nn.BatchNorm1d(1)
     student.load_state_dict(teacher.state_dict())
+    places = [{value.data_ptr() for value in net.state_dict().values()} for net in (teacher, student)]
+    assert places[0] & places[1] == set()
 
     nn.init.constant_(teacher.weight, 7.0)
     teacher.running_mean.fill_(5.0)
@@ -47,13 +49,13 @@ def test_buffers_are_filled_in_place():
     """:meth:`~torch.nn.Module.load_state_dict` copies into buffers in place: they stay the same tensor
     objects.
     """
-    norm = nn.BatchNorm1d(2)
-    buffers, memory = list(norm.buffers()), norm.running_mean.detach()
-    values = {"running_mean": torch.tensor([0.5, 0.75]), "num_batches_tracked": torch.tensor(7)}
+    net = nn.Sequential(nn.BatchNorm1d(2))
+    buffers, memory = list(net.buffers()), net[0].running_mean.detach()
+    values = {"0.running_mean": torch.tensor([0.5, 0.75]), "0.num_batches_tracked": torch.tensor(7)}
 
-    norm.load_state_dict({**norm.state_dict(), **values})
+    net.load_state_dict({**net.state_dict(), **values})
 
-    assert [id(buffer) for buffer in norm.buffers()] == [id(buffer) for buffer in buffers]
+    assert [id(buffer) for buffer in net.buffers()] == [id(buffer) for buffer in buffers]
     assert memory.tolist() == [0.5, 0.75]
     assert buffers[2].item() == 7
 
@@ -138,7 +140,7 @@ def test_values_take_the_dtype_and_device_of_the_module(device):
     state = {**nn.BatchNorm1d(2).state_dict(), "weight": torch.tensor([1.5, 2.5], dtype=torch.float64)}
     state["num_batches_tracked"] = torch.tensor(3.9)
 
-    norm.load_state_dict(state)
+    nn.Sequential(norm).load_state_dict({f"0.{name}": value for name, value in state.items()})
 
     assert norm.weight.tolist() == [1.5, 2.5]
     assert [t.dtype for t in norm.state_dict().values()] == [torch.float16] * 4 + [torch.int64]
@@ -205,11 +207,15 @@ def test_any_mapping_will_do(kind):
     layer = nn.Linear(2, 1, bias=False)
 
     layer.load_state_dict(kind({"weight": torch.tensor([[3.0, 4.0]])}))
-
     assert layer.weight.tolist() == [[3.0, 4.0]]
 
+    nn.Sequential(layer).load_state_dict(kind({"0.weight": torch.tensor([[5.0, 6.0]])}))
+    assert layer.weight.tolist() == [[5.0, 6.0]]
 
-@pytest.mark.parametrize("given", ["model.pt", [("weight", torch.rand(3, 2))], nn.Linear(2, 3)], ids=type)
+
+@pytest.mark.parametrize(
+    "given", ["model.pt", Path("model.pt"), [("weight", torch.rand(3, 2))], nn.Linear(2, 3)], ids=type
+)
 def test_what_is_no_mapping_is_refused(given):
     """``load_state_dict`` raises ``TypeError`` for a file path, a list or a module: it needs a mapping.
 

@@ -219,7 +219,7 @@ def test_a_norm_without_statistics_needs_no_count():
     result = norm.load_state_dict({"weight": torch.tensor([2.0, 3.0]), "bias": torch.tensor([4.0, 5.0])})
 
     assert result == ([], [])
-    assert norm.weight.tolist() == [2.0, 3.0]
+    assert [norm.weight.tolist(), norm.bias.tolist()] == [[2.0, 3.0], [4.0, 5.0]]
     assert list(state) == ["weight", "bias"]
     assert norm.load_state_dict(state) == ([], [])
 

@@ -22,17 +22,19 @@ def test_a_size_mismatch_raises(strict):
     layer = nn.Linear(2, 3)
     layer.register_buffer("mean", torch.rand(5))
     state = {"weight": torch.rand(4, 2), "bias": torch.rand(3), "mean": torch.rand(1)}
+    nested = {f"0.{name}": value for name, value in state.items()}
 
-    with pytest.raises(RuntimeError, match="size mismatch for weight") as caught:
-        layer.load_state_dict(state, strict=strict)
+    for net, values, prefix in ((layer, state, ""), (nn.Sequential(layer), nested, "0.")):
+        with pytest.raises(RuntimeError, match=f"size mismatch for {prefix}weight") as caught:
+            net.load_state_dict(values, strict=strict)
 
-    assert str(caught.value).split("\n\t") == [
-        "Error(s) in loading state_dict for Linear:",
-        "size mismatch for weight: copying a param with shape torch.Size([4, 2]) from checkpoint, "
-        "the shape in current model is torch.Size([3, 2]).",
-        "size mismatch for mean: copying a param with shape torch.Size([1]) from checkpoint, "
-        "the shape in current model is torch.Size([5]).",
-    ]
+        assert str(caught.value).split("\n\t") == [
+            f"Error(s) in loading state_dict for {type(net).__name__}:",
+            f"size mismatch for {prefix}weight: copying a param with shape torch.Size([4, 2]) from "
+            "checkpoint, the shape in current model is torch.Size([3, 2]).",
+            f"size mismatch for {prefix}mean: copying a param with shape torch.Size([1]) from checkpoint, "
+            "the shape in current model is torch.Size([5]).",
+        ]
 
 
 @pytest.mark.parametrize(
@@ -105,11 +107,15 @@ def test_several_elements_do_not_load_into_a_scalar():
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor(5.0))
+    net.register_buffer("mean", torch.tensor(6.0))
 
-    with pytest.raises(RuntimeError, match=r"size mismatch for scale: .*torch.Size\(\[2\]\) from checkpoint"):
-        net.load_state_dict({"scale": torch.tensor([7.0, 8.0])})
+    message = (
+        r"size mismatch for scale: .*Size\(\[2\]\) from(.|\n)*size mismatch for mean: .*Size\(\[3\]\) from"
+    )
+    with pytest.raises(RuntimeError, match=message):
+        net.load_state_dict({"scale": torch.tensor([7.0, 8.0]), "mean": torch.tensor([7.0, 8.0, 9.0])})
 
-    assert net.scale.item() == 5.0
+    assert [net.scale.item(), net.mean.item()] == [5.0, 6.0]
 
 
 @pytest.mark.question("Q55")

@@ -115,28 +115,30 @@ def test_values_are_detached():
     norm = nn.BatchNorm1d(2)
     norm.running_mean.requires_grad_()
 
-    state, variables = norm.state_dict(), norm.state_dict(keep_vars=True)
+    net = nn.Sequential(norm)
+    state, variables = net.state_dict(), net.state_dict(keep_vars=True)
 
     assert {type(value) for value in state.values()} == {torch.Tensor}
     assert [value.requires_grad for value in state.values()] == [False] * 5
-    assert state["running_mean"] is not norm.running_mean
+    assert state["0.running_mean"] is not norm.running_mean
     assert [v.data_ptr() for v in state.values()] == [v.data_ptr() for v in variables.values()]
-    assert variables["weight"] is norm.weight
+    assert variables["0.weight"] is norm.weight
 
 
 def test_keep_vars_gives_the_objects_themselves():
     """``state_dict(keep_vars=True)`` holds the module's parameter and buffer objects themselves."""
     norm = nn.BatchNorm1d(2)
-
-    state = norm.state_dict(keep_vars=True)
-
-    assert {key: id(value) for key, value in state.items()} == {
+    ids = {
         "weight": id(norm.weight),
         "bias": id(norm.bias),
         "running_mean": id(norm.running_mean),
         "running_var": id(norm.running_var),
         "num_batches_tracked": id(norm.num_batches_tracked),
     }
+
+    for net, prefix in ((norm, ""), (nn.Sequential(norm), "0.")):
+        state = net.state_dict(keep_vars=True)
+        assert {key: id(value) for key, value in state.items()} == {prefix + name: ids[name] for name in ids}
 
 
 def test_keep_vars_reaches_submodules():
@@ -210,6 +212,7 @@ def test_plain_attributes_are_left_out():
     net.scale = nn.Parameter(torch.rand(2))
 
     assert list(net.state_dict()) == ["scale"]
+    assert list(nn.Sequential(net).state_dict()) == ["0.scale"]
     assert net.training is True
 
 

@@ -48,12 +48,13 @@ def test_pre_hooks_run_from_the_outside_in():
     calls = []
     net = nn.Sequential(nn.ReLU())
     net[0].register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append(prefix))
+    net[0].register_state_dict_pre_hook(lambda *args: calls.append("inner"))
     net.register_state_dict_pre_hook(lambda *args: calls.append("first"))
     net.register_state_dict_pre_hook(lambda *args: calls.append("second"))
 
     net.state_dict()
 
-    assert calls == ["first", "second", "0."]
+    assert calls == ["first", "second", "0.", "inner"]
 
 
 def test_a_pre_hook_can_be_removed():
@@ -62,13 +63,14 @@ def test_a_pre_hook_can_be_removed():
     """
     calls = []
     layer = nn.ReLU()
+    layer.register_state_dict_pre_hook(lambda *args: calls.append("first"))
     handle = layer.register_state_dict_pre_hook(lambda *args: calls.append("removed"))
-    layer.register_state_dict_pre_hook(lambda *args: calls.append("kept"))
+    layer.register_state_dict_pre_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.state_dict()
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 @pytest.mark.since("2.1")
@@ -156,10 +158,11 @@ def test_post_hooks_run_from_the_inside_out():
     net.register_state_dict_post_hook(lambda *args: calls.append("first"))
     net.register_state_dict_post_hook(lambda *args: calls.append("second"))
     net[0].register_state_dict_post_hook(lambda module, state, prefix, metadata: calls.append(prefix))
+    net[0].register_state_dict_post_hook(lambda *args: calls.append("inner"))
 
     net.state_dict()
 
-    assert calls == ["0.", "first", "second"]
+    assert calls == ["0.", "inner", "first", "second"]
 
 
 @pytest.mark.since("2.5")
@@ -181,13 +184,14 @@ def test_a_post_hook_can_be_removed():
     """
     calls = []
     layer = nn.ReLU()
+    layer.register_state_dict_post_hook(lambda *args: calls.append("first"))
     handle = layer.register_state_dict_post_hook(lambda *args: calls.append("removed"))
-    layer.register_state_dict_post_hook(lambda *args: calls.append("kept"))
+    layer.register_state_dict_post_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.state_dict()
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 @pytest.mark.since("2.5")
@@ -250,13 +254,14 @@ def test_a_private_post_hook_can_be_removed():
     """``handle.remove()`` of a ``_register_state_dict_hook`` hook removes that hook and no other."""
     calls = []
     layer = nn.ReLU()
+    layer._register_state_dict_hook(lambda *args: calls.append("first"))
     handle = layer._register_state_dict_hook(lambda *args: calls.append("removed"))
-    layer._register_state_dict_hook(lambda *args: calls.append("kept"))
+    layer._register_state_dict_hook(lambda *args: calls.append("last"))
 
     handle.remove()
     layer.state_dict()
 
-    assert calls == ["kept"]
+    assert calls == ["first", "last"]
 
 
 @pytest.mark.since("2.5")

@@ -22,6 +22,8 @@ def test_missing_keys_raise():
 
     with pytest.raises(RuntimeError, match="Missing key") as caught:
         layer.load_state_dict({"weight": torch.rand(3, 2)})
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "0\.bias", "0\.mean"'):
+        nn.Sequential(layer).load_state_dict({"0.weight": torch.rand(3, 2)})
 
     assert str(caught.value) == (
         'Error(s) in loading state_dict for Linear:\n\tMissing key(s) in state_dict: "bias", "mean". '
@@ -76,10 +78,11 @@ def test_without_strict_the_keys_are_returned():
     Look at the result: a checkpoint of which nothing fits loads as quietly as one that fits.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    net[1].register_buffer("mean", torch.rand(2))
 
     result = net.load_state_dict({"0.bias": torch.rand(3), "head.weight": torch.rand(1)}, strict=False)
 
-    assert result.missing_keys == ["0.weight", "1.weight", "1.bias"]
+    assert result.missing_keys == ["0.weight", "1.weight", "1.bias", "1.mean"]
     assert result.unexpected_keys == ["head.weight"]
 
 
@@ -158,7 +161,9 @@ def test_a_key_of_an_entry_of_none_is_unexpected():
 
     with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "bias"'):
         layer.load_state_dict(nn.Linear(2, 3).state_dict())
+    assert layer.bias is None
 
+    assert layer.load_state_dict(nn.Linear(2, 3).state_dict(), strict=False) == ([], ["bias"])
     assert layer.bias is None
 
 

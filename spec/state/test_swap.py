@@ -30,6 +30,7 @@ def test_objects_stay_when_swapping(assign):
     """
     norm = nn.BatchNorm1d(2)
     weight, mean = norm.weight, norm.running_mean
+    before = list(norm.state_dict(keep_vars=True).values())
     state = {
         **norm.state_dict(),
         "weight": torch.tensor([3.0, 4.0]),
@@ -39,9 +40,9 @@ def test_objects_stay_when_swapping(assign):
     with swapping_parameters():
         norm.load_state_dict(state, assign=assign)
 
-    assert norm.weight is weight
+    after = norm.state_dict(keep_vars=True).values()
+    assert [id(value) for value in after] == [id(value) for value in before]
     assert weight.tolist() == [3.0, 4.0]
-    assert norm.running_mean is mean
     assert mean.tolist() == [5.0, 6.0]
 
 
@@ -53,15 +54,16 @@ def test_without_assign_the_memory_stays_when_swapping(dtype):
 
     So it keeps the dtype and the device. Only a ``module_load`` that a subclass overrides may do otherwise.
     """
-    layer = nn.Linear(2, 1, bias=False)
-    place = layer.weight.data_ptr()
+    layer = nn.Linear(2, 1)
+    places = [p.data_ptr() for p in layer.parameters()]
+    state = {"weight": torch.tensor([[3.0, 4.0]], dtype=dtype), "bias": torch.tensor([5.0], dtype=dtype)}
 
     with swapping_parameters():
-        layer.load_state_dict({"weight": torch.tensor([[3.0, 4.0]], dtype=dtype)})
+        layer.load_state_dict(state)
 
-    assert layer.weight.data_ptr() == place
-    assert layer.weight.dtype == torch.float32
-    assert layer.weight.tolist() == [[3.0, 4.0]]
+    assert [p.data_ptr() for p in layer.parameters()] == places
+    assert [p.dtype for p in layer.parameters()] == [torch.float32, torch.float32]
+    assert [p.tolist() for p in layer.parameters()] == [[[3.0, 4.0]], [5.0]]
 
 
 @pytest.mark.since("2.3")
@@ -72,15 +74,14 @@ def test_assign_takes_the_memory_when_swapping(dtype):
     The parameter stays the same object, of the dtype of the tensor in the dict.
     """
     layer, state = nn.Linear(2, 3), nn.Linear(2, 3, dtype=dtype).state_dict()
-    weight = layer.weight
+    before = list(layer.parameters())
 
     with swapping_parameters():
         layer.load_state_dict(state, assign=True)
 
-    assert layer.weight is weight
-    assert type(weight) is nn.Parameter
-    assert weight.dtype == dtype
-    assert weight.data_ptr() == state["weight"].data_ptr()
+    assert [id(p) for p in layer.parameters()] == [id(p) for p in before]
+    assert [(type(p), p.dtype) for p in before] == [(nn.Parameter, dtype)] * 2
+    assert [p.data_ptr() for p in before] == [value.data_ptr() for value in state.values()]
 
 
 @pytest.mark.since("2.3")

@@ -199,8 +199,10 @@ def test_get_buffer_finds_persistent_or_not():
     """
     net = nn.Sequential(nn.BatchNorm1d(3))
     net.register_buffer("table", torch.rand(2), persistent=False)
+    net[0].register_buffer("cache", torch.rand(2), persistent=False)
 
     assert net.get_buffer("table") is net.table
+    assert net.get_buffer("0.cache") is net[0].cache
     assert net.get_buffer("0.running_var") is net[0].running_var
 
 
@@ -236,6 +238,7 @@ def test_a_buffer_of_none_is_returned():
     norm = nn.BatchNorm1d(3, affine=False, track_running_stats=False)
 
     assert norm.get_buffer("running_mean") is None
+    assert nn.Sequential(norm).get_buffer("0.running_mean") is None
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Parameter"):
         norm.get_parameter("weight")
 

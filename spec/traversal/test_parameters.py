@@ -75,12 +75,13 @@ def test_an_optimizer_uses_the_walk_up():
 
     See also :ref:`traversal.parameters.parameters_is_a_generator`
     """
-    walk = nn.Linear(2, 3).parameters()
-    first = torch.optim.SGD(walk, lr=0.1)
+    for kind in (torch.optim.SGD, torch.optim.AdamW):
+        walk = nn.Linear(2, 3).parameters()
+        first = kind(walk, lr=0.1)
 
-    assert len(first.param_groups[0]["params"]) == 2
-    with pytest.raises(ValueError, match=r"^optimizer got an empty parameter list$"):
-        torch.optim.SGD(walk, lr=0.1)
+        assert len(first.param_groups[0]["params"]) == 2
+        with pytest.raises(ValueError, match=r"^optimizer got an empty parameter list$"):
+            kind(walk, lr=0.1)
 
 
 def test_a_module_without_parameters_has_an_empty_walk():
@@ -226,6 +227,7 @@ def test_an_entry_of_none_is_left_out():
     assert list(layer._parameters) == ["weight", "bias"]
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
     assert [name for name, _ in layer.named_parameters(remove_duplicate=False)] == ["weight"]
+    assert [name for name, _ in nn.Sequential(layer).named_parameters()] == ["0.weight"]
     assert list(layer.parameters()) == [layer.weight]
 
 
@@ -304,6 +306,7 @@ def test_buffers_are_no_parameters():
     net.plain = torch.rand(4, requires_grad=True)
 
     assert [name for name, _ in net.named_parameters()] == ["weight"]
+    assert [name for name, _ in nn.Sequential(net).named_parameters()] == ["0.weight"]
 
 
 def test_parameters_calls_named_parameters():

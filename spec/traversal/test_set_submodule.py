@@ -23,7 +23,7 @@ def test_a_submodule_is_replaced_in_place():
     """
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    first, last, act = net.body[0], net.body[2], nn.GELU()
+    first, last, act, other = net.body[0], net.body[2], nn.GELU(), nn.Tanh()
     net.body[1].register_forward_hook(lambda module, args, output: output * 2)
 
     result = net.set_submodule("body.1", act)
@@ -31,6 +31,9 @@ def test_a_submodule_is_replaced_in_place():
     assert result is None
     assert list(act._forward_hooks) == []
     assert list(net.body.named_children()) == [("0", first), ("1", act), ("2", last)]
+
+    nn.Sequential(net).set_submodule("0.body.1", other)
+    assert list(net.body.named_children()) == [("0", first), ("1", other), ("2", last)]
 
 
 @pytest.mark.since("2.5")
