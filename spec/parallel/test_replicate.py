@@ -85,6 +85,25 @@ def test_stores_of_a_replica_are_its_own():
     assert net[0] is relu
 
 
+def test_hooks_of_a_replica_are_those_of_its_module():
+    """A hook registered on a replica of :class:`~torch.nn.DataParallel` is on the original and all replicas.
+
+    Parameters, buffers and submodules of a replica are in dicts of its own, hooks are not. So a ``forward``
+    that registers a hook and removes it adds it to every replica that runs meanwhile (:pull:`128272`).
+    """
+    net, calls = nn.Identity(), []
+    first, second = net._replicate_for_data_parallel(), net._replicate_for_data_parallel()
+
+    handle = first.register_forward_hook(lambda module, args, output: calls.append(module))
+    for module in (first, second, net):
+        module(1)
+    assert list(map(id, calls)) == [id(first), id(second), id(net)]
+
+    handle.remove()
+    second(1)
+    assert len(calls) == 3
+
+
 def test_a_replica_is_in_the_mode_of_its_module():
     """A replica of :class:`~torch.nn.DataParallel` is in training or evaluation mode as the original module
     is.
