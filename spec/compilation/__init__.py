@@ -8,5 +8,6 @@ another, *compiled_wrapper* for what is the wrapper's own, *compiled_state* for 
 ``inference_mode``, *compiled_effects* for what ``forward`` does besides computing, *compiled_modules* for the
 modules it calls, *recompiling* for when code is compiled again, and *compile_options* for what can be asked
 for. *script* and *trace* are about TorchScript, the older way, *fx* is about graphs to look at and to change,
-*export* is about programs that stand alone, and *unflatten* about their submodules.
+*export* is about programs that stand alone, *exported_modules* about what they take over from ``forward``,
+and *unflatten* about their submodules.
 """

@@ -5,6 +5,7 @@ the same into a file.
 """
 
 import copy
+import io
 import pickle
 import threading
 import types
@@ -138,6 +139,33 @@ def test_a_lambda_cannot_be_pickled():
         pickle.dumps(hooked)
     with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
         pickle.dumps(plain)
+
+
+@pytest.mark.parametrize("where", ["hook", "forward"])
+def test_a_local_function_cannot_be_pickled(where):
+    """``pickle`` and ``torch.save`` raise for a module with a local function as a hook or as its ``forward``.
+
+    Loggers and libraries that place layers on devices leave such functions behind. Save the ``state_dict``,
+    or remove the hooks by their handles and ``del net.forward`` before.
+    """
+
+    def local(*args):
+        return None
+
+    layer = nn.Linear(2, 3)
+    handle = layer.register_forward_hook(local) if where == "hook" else None
+    if handle is None:
+        layer.forward = local
+
+    for save in (pickle.dumps, lambda module: torch.save(module, io.BytesIO())):
+        with pytest.raises((AttributeError, pickle.PicklingError), match="local object"):
+            save(layer)
+    torch.save(layer.state_dict(), io.BytesIO())
+    if handle is None:
+        del layer.forward
+    else:
+        handle.remove()
+    assert torch.equal(pickle.loads(pickle.dumps(layer)).weight, layer.weight)
 
 
 def test_a_scripted_function_cannot_be_pickled():

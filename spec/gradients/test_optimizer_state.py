@@ -38,6 +38,35 @@ def test_the_state_is_saved_by_parameter():
     assert state[1]["momentum_buffer"].tolist() == [3.0]
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "times"),
+    [
+        (lambda parameters: SGD(parameters, lr=0.1), 0),
+        (lambda parameters: SGD(parameters, lr=0.1, momentum=0.9), 1),
+        (Adam, 2),
+        (lambda parameters: Adam(parameters, amsgrad=True), 3),
+    ],
+    ids=["sgd", "momentum", "adam", "amsgrad"],
+)
+def test_what_is_saved_of_each_parameter(optimizer, times):
+    """``Adam`` saves two tensors as large as each parameter, three with ``amsgrad``; ``SGD`` saves momentum.
+
+    A checkpoint with ``Adam`` is so three times as large as the weights. For inference the weights will do:
+    save them in a file of their own. Before the first step nothing is there. See :class:`torch.optim.Adam`.
+    """
+    layer = nn.Linear(3, 2)
+    made = optimizer(layer.parameters())
+
+    sizes = []
+    for _ in range(2):
+        state = made.state_dict()["state"].values()
+        sizes.append(sum(t.numel() for values in state for t in values.values() if t is not None and t.ndim))
+        layer(torch.rand(3)).sum().backward()
+        made.step()
+
+    assert sizes == [0, times * (6 + 2)]
+
+
 def test_groups_are_saved_with_ids():
     """``Optimizer.state_dict()["param_groups"]`` is a list of dicts with ``lr`` and so on, and ids as
     ``params``.

@@ -4,6 +4,8 @@ A backward pass goes through all that a loss was computed from, whichever networ
 So what one loss leaves behind another one meets.
 """
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -26,6 +28,25 @@ def test_a_sum_of_losses_needs_one_backward_pass():
     (output[:, 0].sum() + output[:, 1].pow(2).sum()).backward()
 
     torch.testing.assert_close([p.grad for p in net.parameters()], one_by_one)
+
+
+def test_a_tensor_made_of_losses_is_cut_off():
+    """``torch.tensor(losses, requires_grad=True)`` is a new leaf: its ``backward()`` reaches no parameter.
+
+    It takes the numbers and leaves the graphs, so ``backward()`` runs, the loss looks right, and nothing is
+    trained. ``torch.stack(losses)`` and ``sum(losses)`` keep the graphs. See :func:`torch.tensor`.
+    """
+    layer = nn.Linear(2, 1, bias=False)
+    losses = [layer(torch.tensor(row)).squeeze() for row in ([2.0, 3.0], [5.0, 7.0])]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cut = torch.tensor(losses, requires_grad=True)
+    cut.sum().backward()
+    assert (cut.is_leaf, cut.grad.tolist(), layer.weight.grad) == (True, [1.0, 1.0], None)
+
+    torch.stack(losses).sum().backward()
+    assert layer.weight.grad.tolist() == [[7.0, 10.0]]
 
 
 def test_losses_of_two_calls_have_two_graphs():

@@ -85,6 +85,35 @@ def test_stores_of_a_replica_are_its_own():
     assert net[0] is relu
 
 
+@pytest.mark.parametrize(
+    ("kind", "run_by"),
+    [
+        ("forward_hook", "replica, other, original"),
+        ("forward_pre_hook", "replica, other, original"),
+        ("full_backward_hook", "replica"),
+    ],
+)
+def test_hooks_of_a_replica_are_those_of_its_module(kind, run_by):
+    """A forward hook or pre-hook put on a replica of :class:`~torch.nn.DataParallel` is on all and the
+    original.
+
+    Parameters, buffers and submodules of a replica are in dicts of its own, hooks are not. So a ``forward``
+    that registers a hook and removes it adds it to every replica that runs meanwhile (:pull:`128272`). The
+    first full backward hook runs on that replica alone: the others do not know that there is one.
+    """
+    net, calls = nn.Identity(), []
+    replica, other = net._replicate_for_data_parallel(), net._replicate_for_data_parallel()
+    names = {id(replica): "replica", id(other): "other", id(net): "original"}
+
+    handle = getattr(replica, f"register_{kind}")(lambda module, *rest: calls.append(names[id(module)]))
+    for _ in range(2):
+        for module in (replica, other, net):
+            module(torch.ones(1, requires_grad=True)).backward()
+        handle.remove()
+
+    assert ", ".join(calls) == run_by
+
+
 def test_a_replica_is_in_the_mode_of_its_module():
     """A replica of :class:`~torch.nn.DataParallel` is in training or evaluation mode as the original module
     is.

@@ -93,6 +93,37 @@ def test_joined_tensors_get_the_wider_dtype(join):
         assert join([layer(x), layer(x)]).dtype is torch.bfloat16
 
 
+@pytest.mark.since("2.2")
+def test_attention_takes_several_dtypes():
+    """In ``torch.autocast("cpu")``, ``F.scaled_dot_product_attention`` casts what it gets to bfloat16.
+
+    So a query that went through a norm in float32 may meet a value in bfloat16. Outside it raises
+    ``RuntimeError`` for such a pair, and so may functions for attention that are not torch's own: cast the
+    query and the key for them (:issue:`126053`). See :class:`torch.autocast`.
+    """
+    query, value = torch.rand(1, 3, 4), torch.rand(1, 3, 4, dtype=torch.bfloat16)
+    cast = query.bfloat16()
+
+    with torch.autocast("cpu"):
+        output = F.scaled_dot_product_attention(query, query, value)
+
+    assert torch.equal(output, F.scaled_dot_product_attention(cast, cast, value))
+    with pytest.raises(RuntimeError, match="query, key, and value to have the same dtype"):
+        F.scaled_dot_product_attention(query, query, value)
+
+
+@pytest.mark.before("2.2")
+def test_attention_took_one_dtype():
+    """In ``torch.autocast("cpu")``, ``F.scaled_dot_product_attention`` raises for float32 with bfloat16."""
+    query, value = torch.rand(1, 3, 4), torch.rand(1, 3, 4, dtype=torch.bfloat16)
+
+    with (
+        torch.autocast("cpu"),
+        pytest.raises(RuntimeError, match="query, key, and value to have the same dtype"),
+    ):
+        F.scaled_dot_product_attention(query, query, value)
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [

@@ -279,6 +279,29 @@ def test_normalizations_of_float32_with_bfloat16_weights(layer):
         layer(x)
 
 
+def test_a_norm_that_casts_its_input_needs_float32_weights():
+    """After ``half()``, a ``LayerNorm`` that passes on ``x.float()`` raises: its weights are in float16.
+
+    Models do that to normalize exactly, and it works until their weights are cast too. Cast the weights in
+    the same place, or call the model in :class:`torch.autocast` in place of casting it. See
+    :meth:`~torch.nn.Module.half`.
+    """
+
+    class Norm(nn.LayerNorm):
+        def forward(self, x):
+            return super().forward(x.float()).type(x.dtype)
+
+    x = torch.tensor([[1.0, 3.0]], dtype=torch.float16)
+    norm = Norm(2, eps=0.0)
+    assert (norm(x).dtype, norm(x).tolist()) == (torch.float16, [[-1.0, 1.0]])
+
+    norm.half()
+    with pytest.raises(RuntimeError, match=r"mixed dtype|expected scalar type"):
+        norm(x)
+    weight, bias = norm.weight.float(), norm.bias.float()
+    assert nn.functional.layer_norm(x.float(), (2,), weight, bias, 0.0).tolist() == [[-1.0, 1.0]]
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.since("2.2")
 def test_batch_norm_of_float32_trains_on_half_inputs(training, device):

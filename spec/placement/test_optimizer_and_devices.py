@@ -104,6 +104,48 @@ def test_loading_leaves_the_step_alone():
         assert dtypes == {"step": torch.float32, "exp_avg": torch.bfloat16, "exp_avg_sq": torch.bfloat16}
 
 
+@pytest.mark.since("2.1")
+def test_loading_leaves_the_step_where_it_is():
+    """``load_state_dict`` of ``Adam`` moves ``step`` to another device only if the file says so in a group.
+
+    That is ``capturable`` or ``fused`` among the saved options, not those of the new optimizer. Otherwise
+    ``step`` stays on the CPU, where each step reads it; whoever moves the whole state to the GPU makes every
+    step wait for it. See :class:`torch.optim.Adam`.
+    """
+    layer, moved = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False, device="meta")
+    layer.weight.grad = torch.ones(1, 2)
+    trained = torch.optim.Adam(layer.parameters())
+    trained.step()
+    devices = []
+
+    for options in ({}, {"capturable": True}, {"fused": True}):
+        saved = trained.state_dict()
+        saved["param_groups"][0].update(options)
+        optimizer = torch.optim.Adam(moved.parameters())
+        optimizer.load_state_dict(saved)
+        state = optimizer.state[moved.weight]
+        devices.append([state["step"].device.type, state["exp_avg"].device.type])
+
+    assert devices == [["cpu", "meta"], ["meta", "meta"], ["meta", "meta"]]
+
+
+@pytest.mark.before("2.1")
+def test_loading_left_the_step_on_the_cpu():
+    """``load_state_dict`` of ``Adam`` leaves ``step`` on the CPU, even if the file says ``capturable``."""
+    layer, moved = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False, device="meta")
+    layer.weight.grad = torch.ones(1, 2)
+    trained = torch.optim.Adam(layer.parameters())
+    trained.step()
+    saved = trained.state_dict()
+    saved["param_groups"][0]["capturable"] = True
+
+    optimizer = torch.optim.Adam(moved.parameters())
+    optimizer.load_state_dict(saved)
+
+    state = optimizer.state[moved.weight]
+    assert [state["step"].device.type, state["exp_avg"].device.type] == ["cpu", "meta"]
+
+
 @pytest.mark.since("2.4")
 def test_fused_optimizers_convert_the_step():
     """``load_state_dict`` of ``Adam(fused=True)`` makes ``step`` a float32 tensor where the parameter is.

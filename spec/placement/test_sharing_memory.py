@@ -46,6 +46,19 @@ def test_share_memory_keeps_the_objects():
     assert mean.is_shared() is True
 
 
+def test_there_is_nothing_to_share_on_meta():
+    """``Module.share_memory()`` raises ``RuntimeError`` for a module on the meta device: it has no memory.
+
+    Give it memory by ``to_empty(device="cpu")`` before. See :meth:`~torch.nn.Module.share_memory`.
+    """
+    layer = nn.Linear(2, 3, device="meta")
+
+    with pytest.raises(RuntimeError, match="only available on CPU"):
+        layer.share_memory()
+    shared = layer.to_empty(device="cpu").share_memory()
+    assert [p.is_shared() for p in shared.parameters()] == [True, True]
+
+
 def test_share_memory_shares_gradients():
     """:meth:`Module.share_memory() <torch.nn.Module.share_memory>` also moves existing gradients to shared
     memory.
@@ -118,6 +131,27 @@ def test_gradients_are_not_sent():
     assert received[0].weight.grad is None
     assert net[0].weight.grad.is_shared() is False
     assert received[1].weight is received[0].weight
+
+
+@pytest.mark.since("2.5")
+def test_a_module_on_meta_is_sent():
+    """``torch.multiprocessing`` sends a module on the meta device, which arrives there with its shapes.
+
+    A process can so be told the structure, and load the values by itself.
+    """
+    layer = nn.Linear(2, 3, device="meta", dtype=torch.float64)
+
+    received = pickle.loads(ForkingPickler.dumps(layer))
+
+    weight = received.weight
+    assert (weight.device.type, weight.shape, weight.dtype) == ("meta", (3, 2), torch.float64)
+
+
+@pytest.mark.before("2.5")
+def test_a_module_on_meta_was_not_sent():
+    """``torch.multiprocessing`` raises ``RuntimeError`` when it sends a module on the meta device."""
+    with pytest.raises(RuntimeError, match="only available on CPU"):
+        ForkingPickler.dumps(nn.Linear(2, 3, device="meta"))
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])

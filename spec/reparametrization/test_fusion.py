@@ -7,6 +7,7 @@ the weights before it.
 import pytest
 import torch
 from torch import nn
+from torch.ao.quantization import fuse_modules, fuse_modules_qat
 from torch.nn.utils.fusion import (
     fuse_conv_bn_eval,
     fuse_conv_bn_weights,
@@ -298,3 +299,39 @@ def test_a_fused_linear_layer_keeps_its_dtype(bias):
 
     assert fused.weight.dtype is torch.bfloat16
     assert fused.bias.dtype is torch.bfloat16
+
+
+def test_layers_of_a_model_are_fused_by_name():
+    """``fuse_modules`` of ``torch.ao.quantization`` puts what it fuses in the first place, then ``Identity``.
+
+    The norm becomes part of the convolution. Names stay, but keys of the state dict change, so a state from
+    before no longer loads. By default the model is copied.
+    """
+    net = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.ReLU()).eval()
+    net[1].running_var.fill_(4.0)
+    x = torch.rand(1, 2, 4, 4)
+
+    fused = fuse_modules(net, [["0", "1", "2"]])
+
+    assert [type(layer).__name__ for layer in fused] == ["ConvReLU2d", "Identity", "Identity"]
+    assert list(fused.state_dict()) == ["0.0.weight", "0.0.bias"]
+    assert type(net[1]) is nn.BatchNorm2d
+    torch.testing.assert_close(fused(x), net(x), atol=1e-4, rtol=1e-4)
+
+
+def test_fusing_for_training_keeps_the_norm():
+    """``fuse_modules`` of ``torch.ao.quantization`` raises in training mode; ``fuse_modules_qat`` keeps the
+    norm.
+
+    To train a fused model further, fuse with ``fuse_modules_qat``: it holds the norm, with its statistics,
+    beside the convolution.
+    """
+    net = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+
+    with pytest.raises(AssertionError, match="Fusion only for eval!"):
+        fuse_modules(net, [["0", "1"]])
+    fused = fuse_modules_qat(net, [["0", "1"]])
+
+    assert [type(layer) for layer in fused[0]] == [nn.Conv2d, nn.BatchNorm2d]
+    assert torch.equal(fused[0][1].running_var, torch.ones(3))
+    assert type(fused[1]) is nn.Identity

@@ -46,6 +46,26 @@ def test_a_buffer_is_filled_with_the_tensor_it_was_made_of():
     assert net.copied.tolist() == [4.0, 5.0]
 
 
+def test_a_buffer_registered_later_is_the_objects_own():
+    """After ``register_buffer`` on one object, its state dict does not load into a new object of the class.
+
+    Statistics attached to a finished network are such buffers. Register them in ``__init__``, or on the new
+    object before loading; with ``persistent=False`` they are not saved. See
+    :meth:`~torch.nn.Module.register_buffer`.
+    """
+    layer, new = nn.Linear(2, 1), nn.Linear(2, 1)
+    layer.register_buffer("scale", torch.tensor([2.0, 3.0]))
+    saved = layer.state_dict()
+    assert list(saved) == ["weight", "bias", "scale"]
+
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "scale"'):
+        new.load_state_dict(saved)
+    new.register_buffer("scale", torch.zeros(2))
+    new.load_state_dict(saved)
+
+    assert new.scale.tolist() == [2.0, 3.0]
+
+
 @pytest.mark.parametrize("keep_vars", [False, True])
 def test_a_non_persistent_buffer_is_not_saved(keep_vars):
     """``state_dict()`` leaves out buffers registered with ``persistent=False``, even with ``keep_vars=True``.

@@ -1,0 +1,148 @@
+"""What an exported program takes over from ``forward`` and from the module it was made of.
+
+The graph is of a run, not of a class: what ``forward`` did to its inputs is in it, and names are those that
+were met on the way.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_an_input_that_forward_changes_is_changed():
+    """The module of an exported program changes its input in place where ``forward`` does.
+
+    The example input of ``torch.export.export`` stays as it was. See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            x[1:] = 0.0
+            return x + 1.0
+
+    example, x = torch.ones(3), torch.tensor([5.0, 6.0, 7.0])
+
+    made = torch.export.export(Net(), (example,)).module()
+
+    assert made(x).tolist() == [6.0, 1.0, 1.0]
+    assert x.tolist() == [5.0, 0.0, 0.0]
+    assert example.tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.3")
+def test_an_input_that_forward_changes_is_refused():
+    """``torch.export.export`` raises if ``forward`` changes its input in place, or the program's module does.
+
+    Copy the input in ``forward``.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            x[1:] = 0.0
+            return x + 1.0
+
+    with pytest.raises((RuntimeError, ValueError), match=r"mutated|tree_unflatten"):
+        torch.export.export(Net(), (torch.ones(3),)).module()(torch.ones(3))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+def test_a_weight_that_is_used_twice_is_one_parameter():
+    """A weight that ``forward`` uses by its layer and by itself is one parameter of an exported program.
+
+    An encoder whose transposed weight decodes is such a layer (:issue:`127357`). Training the module of
+    the program changes it in both places. See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.Linear(2, 3, bias=False)
+
+        def forward(self, x):
+            return F.linear(self.encoder(x), self.encoder.weight.T)
+
+    net, x = Net(), torch.tensor([2.0, 3.0])
+    program = torch.export.export(net, (x,))
+    made = program.module()
+
+    assert list(program.state_dict) == ["encoder.weight"]
+    with torch.no_grad():
+        made.encoder.weight.fill_(0.5)
+    assert made(x).tolist() == net(x).tolist() == [3.75, 3.75]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+@pytest.mark.before("2.5")
+def test_a_weight_that_is_used_twice_is_refused():
+    """``torch.export.export`` raises ``IndexError`` if ``forward`` uses the weight of a layer beside calling
+    it.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.Linear(2, 3, bias=False)
+
+        def forward(self, x):
+            return F.linear(self.encoder(x), self.encoder.weight.T)
+
+    with pytest.raises(IndexError, match="pop from empty list"):
+        torch.export.export(Net(), (torch.ones(2),))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.6")
+def test_hooks_of_the_state_dict_rename_nothing():
+    """An exported program's ``state_dict`` has the names of the modules, not those of a state dict hook.
+
+    So the state dict of such a module does not load into the program's module: take the names from
+    ``named_parameters()``. See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(2, 1, bias=False)
+            self._register_state_dict_hook(
+                lambda module, state, *rest: state.update(w=state.pop("inner.weight"))
+            )
+
+        def forward(self, x):
+            return self.inner(x)
+
+    net = Net()
+    program = torch.export.export(net, (torch.ones(2),))
+    made = program.module()
+
+    assert list(net.state_dict()) == ["w"]
+    assert list(program.state_dict) == list(made.state_dict()) == ["inner.weight"]
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "inner\.weight"'):
+        made.load_state_dict(net.state_dict())
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+@pytest.mark.before("2.6")
+def test_renamed_parameters_are_refused():
+    """``torch.export.export`` raises for a module whose state dict hook renames a parameter."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(2, 1, bias=False)
+            self._register_state_dict_hook(
+                lambda module, state, *rest: state.update(w=state.pop("inner.weight"))
+            )
+
+        def forward(self, x):
+            return self.inner(x)
+
+    with pytest.raises(Exception, match=r"Parameter inner\.weight is not in the state dict"):
+        torch.export.export(Net(), (torch.ones(2),))
