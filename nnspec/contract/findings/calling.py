@@ -247,10 +247,10 @@ def warned(net: nn.Module, example: Example) -> list[str]:
 
 _TORCH = Path(torch.__file__).parent
 
-#: Words of warnings about the release and not about the call, and of one that the rules on gradients explain.
+#: Words of warnings about the release and not about the call, and of two that other rules explain.
 _PASSING = (
     *("deprecat", "prototype", "beta", "is experimental", "indexing argument", "Lazy modules"),
-    "None of the inputs have requires_grad=True",
+    *("None of the inputs have requires_grad=True", "Converting a tensor with requires_grad=True"),
 )
 
 

@@ -121,8 +121,8 @@ def test_assigning_onto_meta(ready, other, unless):
 def test_built_on_meta(construct, ready, unless):
     """Built under ``torch.device("meta")`` and loaded, a module has all its values.
 
-    A buffer that is in no checkpoint is computed by ``reset_parameters``, or it stays empty. Asked for are those
-    of classes whose constructor takes a device.
+    A buffer that is in no checkpoint is computed by ``reset_parameters``, or it stays empty. Asked for are
+    those of classes whose constructor takes a device.
     """
     unless(not_applicable.sharing(construct) + building.not_built_on_meta(construct))
 

@@ -767,9 +767,9 @@ MINIATURES = [
     ),
     Miniature(
         DropsNoMoreAfterEval,
-        "calling.attributes_stay",
-        "`rate` is 0.0 after a call and was 0.5 before",
-        "make it a buffer",
+        "modes.training_goes_on_after_eval",
+        "a call in eval mode changes what later calls in train mode compute, and `output` differs in",
+        "give it to a local variable, and leave self as it is",
         DropsInTraining,
     ),
     Miniature(

@@ -575,7 +575,8 @@ class MasksOfOtherRows(nn.Module):
 
     def forward(self, x, mask):
         heads = self.inner(x).unflatten(-1, (2, 2)).transpose(1, 2).flatten(0, 1)
-        scores = (heads @ heads.mT).masked_fill(~self.spread(mask)[:, None], torch.finfo(x.dtype).min)
+        scores = heads @ heads.mT
+        scores = scores.masked_fill(~self.spread(mask)[:, None], torch.finfo(scores.dtype).min)
         values = (scores.softmax(-1) @ heads).unflatten(0, (x.shape[0], 2))
         return self.last(values.transpose(1, 2).flatten(2))
 
