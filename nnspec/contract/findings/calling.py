@@ -227,12 +227,12 @@ def warned(net: nn.Module, example: Example) -> list[str]:
     most = 2 * LONGEST_TEXT  # what to do is often said last
     always = torch.is_warn_always_enabled()
     for is_training in (True, False):
-        net.train(is_training)
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = noting
             torch.set_warn_always(True)
             try:
+                net.train(is_training)
                 run(net, example)
             except Exception:
                 continue  # that is told by other rules
