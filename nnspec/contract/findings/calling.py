@@ -10,9 +10,11 @@ import inspect
 import sys
 import traceback
 import types
+import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -34,7 +36,7 @@ from nnspec.contract.tree import (
     parameters,
     passing,
 )
-from nnspec.contract.wording import brief, listed, own_frames, place, they, times
+from nnspec.contract.wording import LONGEST_TEXT, brief, listed, own_frames, place, they, times
 from nnspec.running import isolation
 
 
@@ -210,6 +212,46 @@ def _nans(tensor: Tensor) -> int:
     if type(tensor) not in (Tensor, nn.Parameter):
         return 0  # a class of one's own may not know isnan
     return int(tensor.isnan().sum()) if tensor.is_floating_point() else 0
+
+
+def warned(net: nn.Module, example: Example) -> list[str]:
+    """What torch warns of in a call, in either mode, each once."""
+    told: dict[str, str] = {}
+
+    def noting(message: Any, category: Any, filename: str, *_: Any, **__: Any) -> None:
+        text = " ".join(str(message).partition(" (Triggered internally")[0].split())
+        is_of_torch = _TORCH in Path(filename).parents or "(Triggered internally" in str(message)
+        if category is UserWarning and is_of_torch and not any(word in text for word in _PASSING):
+            told.setdefault(text.rstrip("."), place(traceback.extract_stack()))
+
+    most = 2 * LONGEST_TEXT  # what to do is often said last
+    always = torch.is_warn_always_enabled()
+    for is_training in (True, False):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = noting
+            torch.set_warn_always(True)
+            try:
+                net.train(is_training)
+                run(net, example)
+            except Exception:
+                continue  # that is told by other rules
+            finally:
+                torch.set_warn_always(always)
+    return [
+        f"torch warns in a call{where}: {text if len(text) <= most else f'{text[:most]}...'}; "
+        "write what it asks for, or silence it where what it warns of is meant"
+        for text, where in told.items()
+    ]
+
+
+_TORCH = Path(torch.__file__).parent
+
+#: Words of warnings about the release and not about the call, and of two that other rules explain.
+_PASSING = (
+    *("deprecat", "prototype", "beta", "is experimental", "indexing argument", "Lazy modules"),
+    *("None of the inputs have requires_grad=True", "Converting a tensor with requires_grad=True"),
+)
 
 
 def changed_inputs(called: Any, fresh: Any) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from nnspec.contract.findings.registration import OF_TORCH, holding_functions
+from nnspec.contract.findings.registration import OF_TORCH, holding_functions, is_standard
 from nnspec.contract.nested import Example, differences, run
 from nnspec.contract.tree import disturb, dotted, entries
 from nnspec.contract.wording import brief, kind_of, listed, they
@@ -197,6 +198,29 @@ def stale(output: Any, expected: Any) -> list[str]:
         "self, in forward"
         for difference in differences(output, expected)[:1]
     ]
+
+
+def other_once_assigned(net: nn.Module) -> list[str]:
+    """Parametrized tensors that are others once they were assigned their own value."""
+    sentences = []
+    for path, module in net.named_modules():
+        if not parametrize.is_parametrized(module):
+            continue
+        for name, chain in list(module.parametrizations.items()):
+            own = [type(one).__name__ for one in chain if not is_standard(type(one))]
+            if not own or not all(hasattr(one, "right_inverse") for one in chain):
+                continue
+            with torch.no_grad():
+                before = getattr(module, name).detach().clone()
+                setattr(module, name, before)
+                different = differences(getattr(module, name), before, dotted(path, name))
+            sentences += [
+                f"{one} once it is assigned its own value, as it is where the parametrization is registered: "
+                f"right_inverse of {own[0]} gives what its forward makes something else of; let "
+                "right_inverse return what forward takes to give that value"
+                for one in different
+            ]
+    return sentences
 
 
 def replica(net: nn.Module) -> Any:

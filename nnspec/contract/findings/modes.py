@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def eval_of_its_own(net: nn.Module, same: nn.Module) -> list[str]:
     """What the override of ``eval`` does that ``train(False)`` does not.
 
     Args:
-        net: a module after ``eval()``.
+        net: a module after ``eval()``; here that of its parts is called too.
         same: another such build of it, after ``train(False)``.
     """
     overriding = [
@@ -59,6 +60,9 @@ def eval_of_its_own(net: nn.Module, same: nn.Module) -> list[str]:
     ]
     if not overriding:
         return []
+    for path in overriding:
+        if path != "self":
+            net.get_submodule(path).eval(), same.get_submodule(path).train(False)
     its, others = _settings(net), _settings(same)
     different = [name for name, value in its.items() if differences(value, others.get(name), exact=True)]
     if not different:
@@ -78,6 +82,40 @@ def _settings(net: nn.Module) -> dict[str, object]:
             if isinstance(value, (bool, int, float, str, type(None))):
                 values[dotted(path, name)] = value
     return values
+
+
+def other_in_training(net: nn.Module, same: nn.Module, example: Example) -> list[str]:
+    """That a call in train mode computes something else once one in eval mode has passed.
+
+    Args:
+        net: a module that was not called yet.
+        same: another such build of it.
+        example: makes the inputs.
+    """
+    before = _settings(net)
+    net.eval(), same.eval()
+    run(net, example)
+    net.train(), same.train()
+    now = _settings(net)
+    changed = [
+        f"`{name}` is {now[name]!r} since, and was {value!r}"
+        for name, value in before.items()
+        if not isinstance(value, Tensor) and name in now and now[name] != value
+    ]
+    why = f": {changed[0]}" if changed else ""
+    return [
+        f"a call in eval mode changes what later calls in train mode compute, and {difference}{why}; where "
+        "the mode asks for another value, give it to a local variable, and leave self as it is"
+        for difference in differences(run(net, example), run(same, example))[:1]
+    ]
+
+
+def random_in_training(net: nn.Module, same: nn.Module, example: Example) -> list[str]:
+    """That two builds differ in train mode, even from the same seed."""
+    net.train(), same.train()
+    if differences(run(net, example), run(same, example)):
+        return ["two builds differ in train mode from the same seed, so outputs cannot be compared"]
+    return []
 
 
 def left_in_eval_mode(net: nn.Module) -> list[str]:
@@ -329,7 +367,12 @@ def rows_dependent(net: nn.Module, same: nn.Module, example: Example) -> list[st
         if different and _counts_rows(net, example, path) and not _has_pairs(net, example, path, output):
             why = _why_dependent(net, output, output_alike[0]) + _if_time_is_first(net, example, output)
             sentences.append(f"{different[0]} when the other rows of the batch are others: {why}")
-    return sentences or _rows_in_place(net, example, outputs)
+    return sentences or _rows_in_place(net, example, outputs) or _masked_crosswise(net, example, outputs)
+
+
+def laid_crosswise(net: nn.Module, example: Example) -> list[str]:
+    """That with a row less a number for each row meets another dimension, if so."""
+    return [one for one in sizes_refused(net, example) if "laid along a dimension" in one]
 
 
 def _why_dependent(net: nn.Module, output: Tensor, first: Tensor) -> str:
@@ -423,6 +466,81 @@ def _rows_in_place(net: nn.Module, example: Example, outputs: list[tuple[str, Te
     ]
 
 
+def rows_that_count_for_nothing(net: nn.Module, example: Example) -> list[str]:
+    """That one row alone of several changes the outputs: the first or the last."""
+    sizes = {tensor.shape[0] for _, tensor in tensors_in(example()) if tensor.dim() > 0}
+    if len(sizes) != 1 or min(sizes) < 2 or _time_first(net):
+        return []
+    (size,) = sizes
+    expected = run(net, example)
+
+    def counts(row: int) -> bool:
+        return bool(differences(run(net, example, lambda tensor: _with_another_row(tensor, row)), expected))
+
+    first, last = counts(0), counts(size - 1)
+    if first == last or any(counts(row) for row in range(1, size - 1)):
+        return []
+    which, place = ("first", 0) if first else ("last", -1)
+    return [
+        f"of the {size} rows of its inputs the {which} alone counts: with other values in all others the "
+        f"outputs are the same; where rows come first, out[{place}] is a row, and the {which} step "
+        f"out[:, {place}]"
+    ]
+
+
+def _with_another_row(tensor: Tensor, row: int) -> Tensor:
+    """The same values but for one row, which has others of their kind."""
+    if not tensor.dim() or tensor.layout != torch.strided or tensor.is_nested:
+        return tensor
+    if tensor.dtype == torch.bool:
+        others = ~tensor
+    elif is_floating(tensor):
+        others = 0.5 - tensor
+    else:
+        others = tensor.max() + tensor.min() - tensor if tensor.numel() else tensor
+    changed = tensor.clone()
+    changed[row] = others[row]
+    return changed
+
+
+def _masked_crosswise(net: nn.Module, example: Example, outputs: list[tuple[str, Tensor]]) -> list[str]:
+    """Outputs of the first row that change with the masks of the others, where all masks are of ones."""
+    size, masks = _size(example), list[str]()
+    for path, tensor in tensors_in(example(), "input"):
+        if _is_of_ones(tensor, size):
+            masks.append(path)
+    if not masks:
+        return []
+    try:
+        again = _rows(run(net, example, lambda tensor: _last_left_out_below(tensor, size)), size)
+    except Exception:
+        return []
+    return [
+        f"{different[0]} when the masks of the other rows are others: what is repeated for each head has to "
+        "keep the heads of a row together; write repeat_interleave(heads, dim=0) for repeat(heads, 1, 1), or "
+        "mask[:, None]"
+        for (path, output), (_, other) in zip(outputs, again, strict=False)
+        if (different := differences(other[0], output[0], f"{path}[0]"))
+        and _counts_rows(net, example, path)
+        and not _has_pairs(net, example, path, output)
+    ]
+
+
+def _is_of_ones(tensor: Tensor, size: int) -> bool:
+    """Whether a tensor is a mask of truth values or whole numbers, and lets everything through."""
+    if tensor.dim() < 2 or is_floating(tensor) or tensor.shape[0] != size or tensor.shape[-1] < 2:
+        return False
+    return tensor.layout == torch.strided and not tensor.is_nested and bool((tensor == 1).all())
+
+
+def _last_left_out_below(tensor: Tensor, size: int) -> Tensor:
+    if not _is_of_ones(tensor, size):
+        return tensor
+    changed = tensor.clone()
+    changed[1:, ..., -1] = 0
+    return changed
+
+
 def sizes_refused(net: nn.Module, example: Example) -> list[str]:
     """The error of a call with fewer rows, or outputs that keep their number of rows."""
     rows = count(_size(example) - 1, "row")
@@ -432,10 +550,19 @@ def sizes_refused(net: nn.Module, example: Example) -> list[str]:
         defect = f"it raises {brief(error)}"
     if not defect:
         return []
-    return [
-        f"with {rows} instead of {_size(example)} {defect}; take the number of rows from x.shape[0], or "
-        "write -1"
-    ]
+    cure = "take the number of rows from x.shape[0], or write -1"
+    if _meet_crosswise(defect, _size(example)):
+        cure = (
+            f"a number for each row is laid along a dimension that is as long by chance, {_size(example)}: "
+            "give what is taken over a dimension keepdim=True, or [:, None]"
+        )
+    return [f"with {rows} instead of {_size(example)} {defect}; {cure}"]
+
+
+def _meet_crosswise(text: str, size: int) -> bool:
+    """Whether an error says that the rows of a batch less one met a dimension of the size of the batch."""
+    sizes = re.search(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", text)
+    return sizes is not None and {int(sizes[1]), int(sizes[2])} == {size, size - 1}
 
 
 def one_row_refused(net: nn.Module, example: Example) -> list[str]:

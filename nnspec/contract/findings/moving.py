@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.building import not_built_on_meta
-from nnspec.contract.findings.calling import kept_tensors
+from nnspec.contract.findings.calling import attributes, kept_tensors
 from nnspec.contract.findings.gradients import with_a_row_of_zeros
 from nnspec.contract.findings.registration import is_standard, register
 from nnspec.contract.limit import OutOfTime
@@ -186,7 +186,9 @@ class InHalf(NamedTuple):
 
 @functools.cache
 def in_half(build: Build, example: Example) -> InHalf:
-    """The call of a module in eval mode in float16, with zeros in the first row of its inputs."""
+    """The calls of a module in eval mode in float16, with its inputs and with zeros in their first row."""
+    if vanished := _vanished_in_half(build, example):
+        return InHalf(vanished, ran=True)
     example = with_a_row_of_zeros(example)
     net, half = register(ready(build, example)), register(ready(build, example))
     net.eval(), half.half().eval()
@@ -210,6 +212,34 @@ def in_half(build: Build, example: Example) -> InHalf:
     return InHalf(lost, ran=True)
 
 
+def _vanished_in_half(build: Build, example: Example) -> list[str]:
+    """Outputs that are zero everywhere in float16, and are not in float32."""
+    net, half = register(ready(build, example)), register(ready(build, example))
+    net.eval(), half.half().eval()
+    expected = tensors_in(run(net, example))
+    inputs = mapped(example(), lambda tensor: tensor.half() if tensor.is_floating_point() else tensor)
+    try:
+        output = tensors_in(run(half, lambda: inputs))
+    except Exception:
+        return []
+    return [
+        f"`{path}` is zero everywhere in float16, and up to {largest:.2g} in float32: a sum above 65504 is "
+        "infinite there, and what is divided by it zero; take a mean for a sum, or compute that part in "
+        "torch.float32"
+        for (path, tensor), (_, wide) in zip(output, expected, strict=False)
+        if wide.is_floating_point() and tensor.numel() and not _has_lost(wide) and _is_plain(tensor)
+        if (largest := float(wide.detach().abs().max())) > _VISIBLE and not bool(tensor.any())
+    ]
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and not tensor.is_nested
+
+
+#: What float16 can tell from zero many times over.
+_VISIBLE = 1e-2
+
+
 def _has_lost(tensor: Tensor) -> bool:
     """Whether a tensor has values that are NaN or infinite, as far as it can be told."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
@@ -225,6 +255,31 @@ def too_large_for_half(sentences: list[str]) -> list[str]:
         f"{one.rpartition('; ')[0]}; use torch.finfo(x.dtype).min, or -torch.inf"
         for one in sentences
         if "without overflow" in one
+    ]
+
+
+def second_names(net: nn.Module) -> dict[str, str]:
+    """Elements of plain lists and dicts that are buffers, each with the name of the buffer."""
+    named = {id(buffer): name for name, buffer in buffers(net).items() if buffer.is_floating_point()}
+    return {
+        path: named[id(tensor)]
+        for path, tensor in attributes(net).items()
+        if "[" in path and id(tensor) in named
+    }
+
+
+def left_by_second_names(net: nn.Module, before: dict[str, str]) -> list[str]:
+    """Names of buffers that do not lead to the buffers any more after ``double()``."""
+    its, now = attributes(net), buffers(net)
+    left = {path: name for path, name in before.items() if path in its and its[path] is not now.get(name)}
+    if not left:
+        return []
+    name = next(iter(left.values()))
+    what = f"the buffer `{name}` by another name" if len(left) == 1 else "buffers by other names"
+    return [
+        f"{they(left, 'is', 'are')} {what}, and not any more after a cast or a move, which makes a new "
+        "tensor of each buffer: forward goes on with the old one; look it up by the name it is registered "
+        f"by, as getattr(self, {name!r}), in forward"
     ]
 
 

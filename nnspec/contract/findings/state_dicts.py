@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import inspect
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from nnspec.contract.findings.calling import attributes, kept_tensors
 from nnspec.contract.findings.registration import is_standard
-from nnspec.contract.nested import Example, differences, run
+from nnspec.contract.nested import Example, differences, is_floating, run
 from nnspec.contract.tree import (
+    Build,
     address,
     buffers,
     copied_state,
@@ -108,6 +112,29 @@ def _extent(tensor: Tensor) -> tuple[object, int, int]:
     start = int(tensor.storage_offset())
     length = sum(int((size - 1) * stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return memory(tensor), start, start + length + 1
+
+
+def larger_than_values(net: nn.Module) -> list[str]:
+    """Entries of the state dict whose memory is far larger than all that the state dict has in it."""
+    held: dict[int, int] = {}
+    places: dict[int, tuple[list[str], int]] = {}
+    for name, value in tensors(net).items():
+        if name in passing(net) or is_lazy(value) or not address(value):
+            continue
+        where, size = address(value), value.untyped_storage().nbytes()
+        held[where] = held.get(where, 0) + value.numel() * value.element_size()
+        places.setdefault(where, ([], size))[0].append(name)
+    return [
+        f"{they(list(dict.fromkeys(inside)), 'is a view', 'are views')} of a tensor of {size:,} bytes, and "
+        f"{held[where]:,} of them are needed: torch.save writes them all, and memory holds them; clone() "
+        "what is taken out of a larger tensor"
+        for where, (inside, size) in places.items()
+        if size >= 2 * held[where] + _LEAST_TOO_MUCH
+    ]
+
+
+#: How many bytes too many are told.
+_LEAST_TOO_MUCH = 1 << 16
 
 
 def not_back_from_file(path: Path, state: Mapping[str, Any]) -> list[str]:
@@ -208,6 +235,42 @@ def differs_after_loading(fresh: nn.Module, net: nn.Module, example: Example) ->
     return [
         f"{different[0]} after loading: forward depends on something that is in no parameter and no buffer; "
         "register it, or keep it in get_extra_state"
+    ]
+
+
+def lost_by_saving(fresh: nn.Module, net: nn.Module, example: Example) -> list[str]:
+    """That a module which was called in train mode computes something that no load brings back.
+
+    Args:
+        fresh: another build, which loads what the first one saves.
+        net: a module that computes the same as such a build does before it is called in train mode.
+        example: makes the inputs.
+    """
+    before = {name: tensor.detach().clone() for name, tensor in buffers(net).items()}
+    net.train()
+    run(net, example)
+    net.eval(), fresh.eval()
+    state = net.state_dict()
+    try:
+        fresh.load_state_dict(copied_state(state))
+    except Exception:
+        return []  # what a call registers or reshapes is told by other rules
+    different = differences(run(fresh, example), run(net, example))
+    if not different:
+        return []
+    lost = [
+        name
+        for name, buffer in buffers(net).items()
+        if name not in state and name in before and differences(buffer, before[name], exact=True)
+    ]
+    what = "something that it changes is in no parameter and no persistent buffer"
+    cure = "make it a buffer"
+    if lost:
+        what = f"{they(lost, 'is a buffer that is', 'are buffers that are')} not persistent"
+        cure = "register it with persistent=True"
+    return [
+        f"what a call in train mode changes is lost by saving and loading: {what}, and {different[0]} then; "
+        + cure
     ]
 
 
@@ -324,6 +387,52 @@ def replaced(before: dict[str, nn.Parameter], after: dict[str, nn.Parameter], by
         f"{they(new, 'is another Parameter', 'are other Parameters')} after {by}: an optimizer goes on with "
         "the old; change .data, or copy_ into it under no_grad()"
     ]
+
+
+def lost_on_meta(construct: Build, whole: nn.Module) -> list[str]:
+    """Buffers without values in a module that was built on meta and has loaded the state dict of another.
+
+    Asked for are those of classes whose constructor takes a device, and so may be told meta.
+
+    Args:
+        construct: builds the module.
+        whole: such a module, built on the CPU.
+    """
+    passed = passing(whole)
+    asked = [name for name in buffers(whole) if name in passed and _takes_a_device(whole, name)]
+    if not asked:
+        return []
+    with torch.device("meta"):
+        net = construct()
+    net.to_empty(device="cpu")
+    its = buffers(net)
+    for name in asked:
+        if name in its and is_floating(its[name]):
+            its[name].detach().fill_(torch.nan)
+    for module in net.modules():
+        if callable(reset := getattr(module, "reset_parameters", None)):
+            with contextlib.suppress(Exception):  # it may want to be told more
+                reset()
+    net.load_state_dict(copied_state(whole.state_dict()), strict=False)
+    now = buffers(net)
+    lost = [name for name in asked if name in now and is_floating(now[name]) and _is_empty(now[name])]
+    if not lost:
+        return []
+    return [
+        f"built on meta, as large models are, {they(lost, 'has', 'have')} no values: to_empty() gives none, "
+        "and a buffer with persistent=False is in no checkpoint; compute it in reset_parameters() too, and "
+        "call that in __init__"
+    ]
+
+
+def _takes_a_device(net: nn.Module, name: str) -> bool:
+    """Whether the class that registers a buffer is one's own, and its constructor takes a device."""
+    owner = type(net.get_submodule(name.rpartition(".")[0]))
+    return not is_standard(owner) and "device" in inspect.signature(owner.__init__).parameters
+
+
+def _is_empty(buffer: Tensor) -> bool:
+    return buffer.numel() > 0 and bool(buffer.isnan().all())
 
 
 def not_assigned(net: nn.Module, state: Mapping[str, Any]) -> list[str]:

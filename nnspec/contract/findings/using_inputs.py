@@ -10,13 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nnspec.contract.findings.calling import kept_tensors, plain_values
 from nnspec.contract.findings.moving import NO_KERNEL
 from nnspec.contract.nested import Example, differences, mapped, run, tensors_in
-from nnspec.contract.tree import (
-    buffers,
-    parameters,
-    scatter,
-)
+from nnspec.contract.tree import buffers, parameters, passing, scatter
 from nnspec.contract.wording import brief, text_of, they
 
 
@@ -237,6 +234,150 @@ def _hides(net: nn.Module, example: Example, path: str, kept: Tensor) -> bool:
 def _at(output: Tensor, kept: Tensor) -> Tensor:
     """An output at the places that are kept, or all of it if it has no such places."""
     return output[kept] if output.shape[: kept.dim()] == kept.shape else output
+
+
+def kept_for_a_length(make: Callable[[], nn.Module], example: Example) -> list[str]:
+    """What a call keeps that a call with longer or shorter inputs cannot do with.
+
+    Args:
+        make: makes a fresh module.
+        example: makes the inputs.
+    """
+    net = make()
+    net.eval()
+    before, parts = _noted(net), set(dict(net.named_modules()))
+    run(net, example)
+    made = [name for name, value in _noted(net).items() if before.get(name) != value]
+    if not made or set(dict(net.named_modules())) != parts:
+        return []
+    for dim in (1, 0):
+        shorter = _shortened(example, dim)
+        if shorter is None:
+            continue
+        for first, second in ((example, shorter), (shorter, example)):
+            net, fresh = make(), make()
+            net.eval(), fresh.eval()
+            try:
+                run(net, first)
+                expected = run(fresh, second)
+            except Exception:
+                break  # whether it takes such inputs is for the module to say
+            try:
+                different = [
+                    f"another output comes out: {one}" for one in differences(run(net, second), expected)
+                ]
+            except Exception as error:
+                different = [f"it raises {brief(error)}"]
+            if different:
+                lengths = [_length(one, dim) for one in (first, second)]
+                return [
+                    f"after a call with {lengths[0]} places along dimension {dim} one with {lengths[1]} goes "
+                    f"wrong, which goes well by itself: {different[0]}. {they(made, 'is', 'are')} kept of "
+                    "the first; make it in each call, or anew where the length is another"
+                ]
+    return []
+
+
+def _noted(net: nn.Module) -> dict[str, object]:
+    """What is kept in plain attributes and in buffers that no checkpoint has."""
+    noted: dict[str, object] = {name: id(tensor) for name, tensor in kept_tensors(net).items()}
+    noted |= plain_values(net)
+    saved = set(buffers(net)) - passing(net)
+    return {name: value for name, value in noted.items() if name not in saved}
+
+
+def _length(example: Example, dim: int) -> int:
+    return next(tensor.shape[dim] for _, tensor in tensors_in(example()) if tensor.dim() > dim)
+
+
+def _shortened(example: Example, dim: int) -> Example | None:
+    """The same inputs, those as long along a dimension as the first one shorter by one there."""
+    if not any(tensor.dim() > dim for _, tensor in tensors_in(example())):
+        return None
+    size = _length(example, dim)
+    if size < 2:
+        return None
+
+    def narrowed(tensor: Tensor) -> Tensor:
+        is_as_long = tensor.dim() > dim and tensor.shape[dim] == size
+        return tensor.narrow(dim, 0, size - 1).clone() if is_as_long else tensor
+
+    return lambda: mapped(example(), narrowed)
+
+
+def padding_counted(net: nn.Module, example: Example) -> list[str]:
+    """Outputs for each row that change with one more place that the mask leaves out.
+
+    Which of its values leaves out is not known: what changes with either counts all places.
+    """
+    net.eval()
+    named = _named_inputs(net, example)
+    inputs = dict(_inputs(example()))
+    for name, path in named.items():
+        mask = inputs[path]
+        if "mask" not in name or mask.dim() != 2 or mask.is_floating_point() or mask.is_complex():
+            continue
+        if not set(mask.flatten().tolist()) <= {0, 1}:
+            continue
+        of = {its for its, one in inputs.items() if its != path and one.shape[:2] == mask.shape}
+        if not of:
+            continue
+        expected = tensors_in(run(net, example))
+        told = []
+        for value in (0, 1):
+            rows = (mask != value).any(dim=1)
+            if not bool(rows.any()):
+                continue  # if it left out, nothing would be left
+            try:
+                outputs = tensors_in(run(net, _longer(example, path, of, value)))
+            except Exception:
+                break  # it takes no more places
+            told.append(_apart(outputs, expected, mask, rows))
+        else:
+            if not told or not all(told):
+                continue
+            return [
+                f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does so: "
+                f"how far a batch is filled up counts; divide by {name}.sum(dim=1), and count no place that "
+                "is left out"
+            ]
+    return []
+
+
+def _apart(
+    outputs: list[tuple[str, Tensor]], expected: list[tuple[str, Tensor]], mask: Tensor, rows: Tensor
+) -> str:
+    """Where outputs for some rows differ from those with a place less."""
+    for (path, got), (_, wanted) in zip(outputs, expected, strict=False):
+        if wanted.shape[:1] != mask.shape[:1] or not wanted.is_floating_point():
+            continue
+        if wanted.shape[:2] == mask.shape:
+            if got.shape != (wanted.shape[0], wanted.shape[1] + 1, *wanted.shape[2:]):
+                return ""
+            got = got[:, :-1]
+        if got.shape != wanted.shape:
+            return ""
+        if different := differences(got[rows], wanted[rows], path):
+            return different[0]
+    return ""
+
+
+def _longer(example: Example, path: str, of: set[str], value: int) -> Example:
+    """The same inputs with one more place, which a mask gives one value."""
+
+    def make() -> Any:
+        inputs = example()
+        named = dict(_inputs(inputs))
+        mask, others = named[path], {id(named[name]) for name in of}
+
+        def lengthened(tensor: Tensor) -> Tensor:
+            if tensor is mask:
+                return torch.cat([tensor, torch.full_like(tensor[:, :1], value)], dim=1)
+            return torch.cat([tensor, tensor[:, :1]], dim=1) if id(tensor) in others else tensor
+
+        return mapped(inputs, lengthened)
+
+    return make
 
 
 def refused_under_autocast(net: nn.Module, example: Example) -> list[str]:

@@ -7,7 +7,7 @@ process. Only buffers may change, and only in train mode.
 import weakref
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import calling, copying, gradients, moving, using_inputs
+from nnspec.contract.findings import calling, copying, gradients, modes, moving, using_inputs, viewing
 
 
 def test_in_eval_mode(ready, example):
@@ -135,7 +135,10 @@ def test_attributes_stay(build, ready, example, unless):
     net.eval()
     before = calling.plain_values(net)
     nested.run(net, example)
-    yield calling.changed_attributes(before, calling.plain_values(net))
+    found = calling.changed_attributes(before, calling.plain_values(net))
+    if found and not not_applicable.unrepeatable(build, example):
+        unless(modes.other_in_training(ready(), ready(), example))
+    yield found
 
 
 def test_no_layer_is_made(build, ready, example, unless):
@@ -219,6 +222,28 @@ def test_what_is_masked_does_not_count(build, ready, example, unless):
     yield using_inputs.run_through(ready(), example)
 
 
+def test_more_padding_does_not_count(build, ready, example, unless):
+    """One more place that a mask leaves out changes no output.
+
+    The mean over all places is smaller the further a batch is filled up.
+    """
+    unless(not_applicable.unrepeatable(build, example) + using_inputs.uncounted(ready(), example))
+    unless(using_inputs.seen_through(ready(), example))
+
+    yield using_inputs.padding_counted(ready(), example)
+
+
+def test_inputs_of_another_length(build, ready, example, unless):
+    """After a call a module takes longer and shorter inputs as a fresh one does.
+
+    A table that the first call keeps has the length of that call.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    unless(not_applicable.kept_from_the_first_call(build, example))
+
+    yield using_inputs.kept_for_a_length(ready, example)
+
+
 def test_under_autocast(build, ready, example, unless):
     """A module computes under :func:`torch.autocast`.
 
@@ -239,6 +264,25 @@ def test_in_another_layout(build, ready, example, unless):
     net.eval()
 
     yield using_inputs.refused_in_another_layout(net, example)
+
+
+def test_no_view_mixes_dimensions(ready, example):
+    """No view of forward mixes dimensions.
+
+    ``view`` and ``reshape`` swap nothing: heads that were not moved back are merged with time.
+    """
+    net = ready()
+    net.eval()
+
+    yield viewing.mixing(net, example)
+
+
+def test_torch_has_no_warning(ready, example):
+    """In a call torch warns of nothing, but for what is to go or is new.
+
+    What it warns of computes something, and seldom what was meant.
+    """
+    yield calling.warned(ready(), example)
 
 
 def test_no_float64_comes_out(ready, example):

@@ -26,6 +26,24 @@ def test_the_loaded_build_computes_the_same(build, ready, other, example, unless
     yield state_dicts.differs_after_loading(fresh, net, example)
 
 
+def test_what_training_changed_is_saved(build, ready, other, example, unless):
+    """What calls in train mode change comes back with the state dict.
+
+    A running mean in a buffer that is not persistent is zero again after a load.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net, fresh = registration.register(ready()), registration.register(other())
+    unless(not_applicable.not_registered(build, example) + state_dicts.not_in_state(net, net.state_dict()))
+    unless(state_dicts.not_taken(fresh, net.state_dict()))
+    found = state_dicts.lost_by_saving(fresh, net, example)
+    if found:
+        again, fresh = registration.register(ready()), registration.register(other())
+        unless(state_dicts.not_taken(fresh, again.state_dict()))
+        unless(state_dicts.differs_after_loading(fresh, again, example))
+
+    yield found
+
+
 def test_a_load_after_a_call(build, ready, other, example, unless):
     """A module that was called before it loads a state dict computes with what it has loaded.
 
@@ -98,3 +116,14 @@ def test_assigning_onto_meta(ready, other, unless):
     net.load_state_dict(state, strict=False, assign=True)
 
     yield state_dicts.not_assigned(net, state)
+
+
+def test_built_on_meta(construct, ready, unless):
+    """Built under ``torch.device("meta")`` and loaded, a module has all its values.
+
+    A buffer that is in no checkpoint is computed by ``reset_parameters``, or it stays empty. Asked for are
+    those of classes whose constructor takes a device.
+    """
+    unless(not_applicable.sharing(construct) + building.not_built_on_meta(construct))
+
+    yield state_dicts.lost_on_meta(construct, ready())

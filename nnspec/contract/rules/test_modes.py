@@ -68,6 +68,20 @@ def test_modes_change_nothing_else(ready):
     yield modes.changed_by_modes(before, after_eval, modes.snapshot(net))
 
 
+def test_training_goes_on_after_eval(build, ready, example, unless):
+    """A call in eval mode does not change what later calls in train mode compute.
+
+    Dropout whose rate is set to zero for the evaluation drops nothing in the epochs after it.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    unless(not_applicable.kept_from_the_first_call(build, example))
+    found = modes.other_in_training(ready(), ready(), example)
+    if found:
+        unless(modes.random_in_training(ready(), ready(), example))
+
+    yield found
+
+
 def test_frozen_norms_stay(ready, example):
     """A norm whose weight is frozen keeps its statistics in train mode.
 

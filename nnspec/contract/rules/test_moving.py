@@ -14,9 +14,11 @@ from nnspec.contract.findings import building, moving, registration, state_dicts
 def test_a_cast_reaches_all(ready):
     """``double()`` casts every floating parameter and buffer."""
     net = ready()
+    names = moving.second_names(net)
     net.double()
 
     yield moving.not_cast(net, torch.float64)
+    yield moving.left_by_second_names(net, names)
 
 
 def test_computing_in_float64(build, ready, example, unless):

@@ -33,6 +33,14 @@ def test_the_state_of_another(build, ready, other, example, unless):
     yield copying.stale(output, nested.run(another, example))
 
 
+def test_a_parametrized_tensor(build):
+    """A parametrized tensor that is assigned its own value keeps it.
+
+    Registering assigns too: with a wrong ``right_inverse`` a layer loses the values that it was built with.
+    """
+    yield copying.other_once_assigned(build())
+
+
 def test_another_part(ready, example, unless):
     """A module calls what was put in the place of a part.
 

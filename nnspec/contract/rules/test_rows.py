@@ -5,7 +5,7 @@ have any number of them.
 """
 
 from nnspec.contract import not_applicable
-from nnspec.contract.findings import modes
+from nnspec.contract.findings import modes, viewing
 
 
 def test_rows_are_independent(build, ready, example, unless):
@@ -15,7 +15,37 @@ def test_rows_are_independent(build, ready, example, unless):
     net, same = ready(), ready()
     net.eval(), same.eval()
 
-    yield modes.rows_dependent(net, same, example)
+    found = modes.rows_dependent(net, same, example)
+    if found:
+        unless(viewing.mixing(ready(), example) + modes.laid_crosswise(net, example))
+    yield found
+
+
+def test_every_row_counts(build, ready, example, unless):
+    """In eval mode more than one row of the inputs counts.
+
+    ``out[-1]`` is the last step where time comes first, and the last row where rows do.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net = ready()
+    net.eval()
+    found = modes.rows_that_count_for_nothing(net, example)
+    if found:
+        unless(modes.random_in_eval(net, example))
+
+    yield found
+
+
+def test_a_row_stays_whole(build, ready, example, unless):
+    """Forward cuts no row into several.
+
+    ``view(-1, n)`` with a wrong n goes whenever n divides what there is.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net = ready()
+    net.eval()
+
+    yield viewing.cut_to_pieces(net, example)
 
 
 def test_another_batch_size(build, ready, example, unless):

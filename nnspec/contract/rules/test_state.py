@@ -40,6 +40,14 @@ def test_memory_is_shared_by_ties_only(ready):
     yield state_dicts.sharing_with_attributes(net)
 
 
+def test_memory_is_no_more_than_values(ready):
+    """No entry of the state dict is a small part of a large tensor.
+
+    ``torch.save`` writes the memory of a tensor, and not what is seen of it.
+    """
+    yield state_dicts.larger_than_values(ready())
+
+
 def test_through_a_file(ready, tmp_path):
     """The state dict comes back whole from a file that :func:`torch.load` reads with ``weights_only=True``.
 

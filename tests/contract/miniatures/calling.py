@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from miniatures import Miniature, Net, images, rows
+from miniatures import Miniature, Net, images, rows, sequences
 from miniatures.moving import ConstantInItsDtype
 
 
@@ -556,6 +556,85 @@ class CountsInTensors(Net):
         return y / (1 + (y.detach() > 9).sum(1, keepdim=True))
 
 
+class MergesHeadsWithTime(nn.Module):
+    """It merges heads without moving them back behind time."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.last = nn.Linear(4, 12), nn.Linear(4, 2)
+
+    def back(self, values):
+        return values
+
+    def forward(self, x):
+        q, k, v = (one.unflatten(-1, (2, 2)).transpose(1, 2) for one in self.inner(x).chunk(3, dim=-1))
+        values = self.back((q @ k.mT).softmax(-1) @ v)
+        return self.last(values.reshape(x.shape[0], x.shape[1], 4))
+
+
+class MergesHeads(MergesHeadsWithTime):
+    def back(self, values):
+        return values.transpose(1, 2)
+
+
+class DropsOfThreeDimensions(Net):
+    """It gives a sequence to what drops the channels of images, and torch says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout2d(0.5)
+
+    def forward(self, x):
+        return super().forward(self.drop(x))
+
+
+class DropsOfTwoDimensions(DropsOfThreeDimensions):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout1d(0.5)
+
+
+def masked_steps():
+    """Three sequences of five steps, and a mask that leaves some of them out."""
+    return (*sequences()[0], torch.arange(5) < torch.tensor([[5], [4], [2]])), {}
+
+
+class MeanOfAllPlaces(Net):
+    """Its mean divides by the number of places, those that are left out too."""
+
+    def count(self, mask):
+        return mask.shape[1]
+
+    def forward(self, x, mask):
+        return (super().forward(x) * mask[..., None]).sum(1) / self.count(mask)
+
+
+class MeanOfPlacesThatCount(MeanOfAllPlaces):
+    def count(self, mask):
+        return mask.sum(1, keepdim=True)
+
+
+class KeepsTheFirstLength(Net):
+    """Its first call makes a table of the length of that call."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", None, persistent=False)
+
+    def is_to_be_made(self, x):
+        return self.table is None
+
+    def forward(self, x):
+        if self.is_to_be_made(x):
+            self.table = torch.arange(x.shape[1], dtype=x.dtype, device=x.device)[:, None]
+        return super().forward(x + self.table[: x.shape[1]])
+
+
+class KeepsTheLastLength(KeepsTheFirstLength):
+    def is_to_be_made(self, x):
+        return self.table is None or len(self.table) < x.shape[1]
+
+
 MINIATURES = [
     Miniature(
         WaitsForACount,
@@ -688,9 +767,9 @@ MINIATURES = [
     ),
     Miniature(
         DropsNoMoreAfterEval,
-        "calling.attributes_stay",
-        "`rate` is 0.0 after a call and was 0.5 before",
-        "make it a buffer",
+        "modes.training_goes_on_after_eval",
+        "a call in eval mode changes what later calls in train mode compute, and `output` differs in",
+        "give it to a local variable, and leave self as it is",
         DropsInTraining,
     ),
     Miniature(
@@ -810,5 +889,37 @@ MINIATURES = [
         "forward in eval mode changes grad mode of the process from True to False",
         "change it in a context, if at all",
         Net,
+    ),
+    Miniature(
+        MergesHeadsWithTime,
+        "calling.no_view_mixes_dimensions",
+        "forward views (3, 2, 5, 2) as (3, 5, 4) at calling.py:",
+        "move dimensions with transpose or permute first, and merge neighbors only",
+        MergesHeads,
+        sequences,
+    ),
+    Miniature(
+        DropsOfThreeDimensions,
+        "calling.torch_has_no_warning",
+        "torch warns in a call at calling.py:",
+        "or silence it where what it warns of is meant",
+        DropsOfTwoDimensions,
+        sequences,
+    ),
+    Miniature(
+        MeanOfAllPlaces,
+        "calling.more_padding_does_not_count",
+        "`output` differs in 6 of 6 values",
+        "divide by mask.sum(dim=1), and count no place that is left out",
+        MeanOfPlacesThatCount,
+        masked_steps,
+    ),
+    Miniature(
+        KeepsTheFirstLength,
+        "calling.inputs_of_another_length",
+        "after a call with 4 places along dimension 1 one with 5 goes wrong, which goes well by itself",
+        "make it in each call, or anew where the length is another",
+        KeepsTheLastLength,
+        sequences,
     ),
 ]

@@ -180,6 +180,37 @@ class TakesItsNamesAlong(LeavesItsNamesBehind):
         return copied
 
 
+class Positive(nn.Module):
+    """It makes numbers positive, and what it says to be the inverse is none."""
+
+    def forward(self, raw):
+        return nn.functional.softplus(raw)
+
+    def right_inverse(self, value):
+        return value.clamp_min(1e-6).log()
+
+
+class PositiveAndBack(Positive):
+    def right_inverse(self, value):
+        value = value.clamp_min(1e-6)
+        return value + (-torch.expm1(-value)).log()
+
+
+class PositiveWeight(Net):
+    """The weight that its first layer is built with is lost when it is made positive."""
+
+    positive = Positive
+
+    def __init__(self):
+        super().__init__()
+        nn.init.uniform_(self.body.weight, 0.1, 1.0)
+        torch.nn.utils.parametrize.register_parametrization(self.body, "weight", self.positive())
+
+
+class PositiveWeightKept(PositiveWeight):
+    positive = PositiveAndBack
+
+
 MINIATURES = [
     Miniature(
         LeavesItsNamesBehind,
@@ -236,5 +267,12 @@ MINIATURES = [
         "copy.deepcopy gives a CopiesItself: its __getattr__ passes __deepcopy__ on to what it wraps",
         "let __getattr__ raise AttributeError for names that begin with two underscores",
         PassesNamesOn,
+    ),
+    Miniature(
+        PositiveWeight,
+        "replacing.a_parametrized_tensor",
+        "`body.weight` differs in 16 of 16 values",
+        "let right_inverse return what forward takes to give that value",
+        PositiveWeightKept,
     ),
 ]

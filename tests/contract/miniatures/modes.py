@@ -5,7 +5,7 @@ import random
 import torch
 from torch import nn
 
-from miniatures import Miniature, numbers, sequences
+from miniatures import Miniature, images, numbers, sequences
 from miniatures import Net as Plain
 
 
@@ -338,9 +338,11 @@ class NormWithoutWeights(NormFrozenByHalf):
 class FilledByTraining(Plain):
     """What it subtracts is there after a call in train mode only."""
 
+    persistent = False
+
     def __init__(self):
         super().__init__()
-        self.register_buffer("mean", self.first(), persistent=False)
+        self.register_buffer("mean", self.first(), self.persistent)
 
     def first(self):
         return torch.zeros(0)
@@ -352,6 +354,8 @@ class FilledByTraining(Plain):
 
 
 class FilledFromTheStart(FilledByTraining):
+    persistent = True
+
     def first(self):
         return torch.zeros(4)
 
@@ -481,6 +485,105 @@ class MomentumOfTheOld(nn.Module):
 
 class MomentumOfTheNew(MomentumOfTheOld):
     momentum = 0.01
+
+
+class MergedInEval(Net):
+    """It overrides eval to note that it is merged."""
+
+    def train(self, mode=True):
+        self.is_merged = False
+        return super().train(mode)
+
+    def eval(self):
+        super().eval()
+        self.is_merged = True
+        return self
+
+
+class PartMergedInEval(nn.Module):
+    """A part of it overrides eval, which is not called with that of the whole."""
+
+    part = MergedInEval
+
+    def __init__(self):
+        super().__init__()
+        self.merged, self.last = self.part(), nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.last(self.merged(x))
+
+
+class PartMergedByItsMode(PartMergedInEval):
+    part = QuietByItsMode
+
+
+class LastRowForLastStep(RowsFirst):
+    """Rows come first, and it takes the last of them for the last step."""
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0][-1])
+
+
+class WidthOfHalfARow(nn.Module):
+    """Its second layer is half as wide as what it is given, and view makes two rows of each."""
+
+    width = 8
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(2, 2, 1), nn.Linear(self.width, 2)
+
+    def forward(self, x):
+        return self.head(self.conv(x).reshape(len(x) * 32 // self.width, self.width))
+
+
+class WidthOfARow(WidthOfHalfARow):
+    width = 32
+
+
+class RowsMeetColumns(Plain):
+    """It divides by a number for each row, laid along the columns, of which there are as many."""
+
+    def forward(self, x):
+        return super().forward(x / x.norm(dim=-1).add(1))
+
+
+class RowsMeetRows(Plain):
+    def forward(self, x):
+        return super().forward(x / x.norm(dim=-1, keepdim=True).add(1))
+
+
+def squares():
+    """Four rows of four features."""
+    return (torch.rand(4, 4, generator=torch.Generator().manual_seed(3)),), {}
+
+
+def masked_sequences():
+    """Three sequences of five steps, and a mask that lets all of them through."""
+    return (*sequences()[0], torch.ones(3, 5, dtype=torch.bool)), {}
+
+
+class MasksOfOtherRows(nn.Module):
+    """It repeats the masks of all rows once for each head, where heads come first."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def spread(self, mask):
+        return mask.repeat(2, 1)
+
+    def forward(self, x, mask):
+        heads = self.inner(x).unflatten(-1, (2, 2)).transpose(1, 2).flatten(0, 1)
+        scores = heads @ heads.mT
+        scores = scores.masked_fill(~self.spread(mask)[:, None], torch.finfo(scores.dtype).min)
+        values = (scores.softmax(-1) @ heads).unflatten(0, (x.shape[0], 2))
+        return self.last(values.transpose(1, 2).flatten(2))
+
+
+class MasksOfEachRow(MasksOfOtherRows):
+    def spread(self, mask):
+        return mask.repeat_interleave(2, dim=0)
 
 
 MINIATURES = [
@@ -653,9 +756,9 @@ MINIATURES = [
     ),
     Miniature(
         SwapsByReshape,
-        "rows.rows_are_independent",
-        "`output[0]` differs in 2 of 2 values",
-        "build it with batch_first=True, or give it x.transpose(0, 1)",
+        "calling.no_view_mixes_dimensions",
+        "forward views (3, 5, 4) as (5, 3, 4) at modes.py:",
+        "move dimensions with transpose or permute first, and merge neighbors only",
         SwapsByTranspose,
         sequences,
     ),
@@ -687,5 +790,44 @@ MINIATURES = [
         "`norm` has momentum=0.99, so that each call in train mode replaces 99% of the running statistics",
         "write momentum=0.01 for what others call 0.99",
         MomentumOfTheNew,
+    ),
+    Miniature(
+        PartMergedInEval,
+        "modes.eval_is_train_of_false",
+        "`merged.is_merged` is other after eval() than after train(False): `merged` overrides eval",
+        "do it in train(mode), where mode is false, and leave eval as it is",
+        PartMergedByItsMode,
+    ),
+    Miniature(
+        LastRowForLastStep,
+        "rows.every_row_counts",
+        "of the 3 rows of its inputs the last alone counts",
+        "out[-1] is a row, and the last step out[:, -1]",
+        RowsFirst,
+        sequences,
+    ),
+    Miniature(
+        WidthOfHalfARow,
+        "rows.a_row_stays_whole",
+        "forward views (3, 2, 4, 4) as (12, 8) at modes.py:",
+        "write flatten(1), and make the next layer as wide as that is",
+        WidthOfARow,
+        images,
+    ),
+    Miniature(
+        RowsMeetColumns,
+        "rows.another_batch_size",
+        "with 3 rows instead of 4 it raises RuntimeError: The size of tensor a (4) must match the size of",
+        "give what is taken over a dimension keepdim=True, or [:, None]",
+        RowsMeetRows,
+        squares,
+    ),
+    Miniature(
+        MasksOfOtherRows,
+        "rows.rows_are_independent",
+        "`output[0]` differs in 10 of 10 values",
+        "write repeat_interleave(heads, dim=0) for repeat(heads, 1, 1), or mask[:, None]",
+        MasksOfEachRow,
+        masked_sequences,
     ),
 ]

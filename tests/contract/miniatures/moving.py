@@ -308,6 +308,49 @@ class NamesItsLayers(ListsItsLayers):
         return self.head(self.body(x))
 
 
+class SumsInHalf(nn.Module):
+    """It sums what float16 cannot hold, and divides by that."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 2)
+
+    def share(self, x):
+        return x / (1e8 * x.abs()).sum(-1, keepdim=True).add(1) * 1e8
+
+    def forward(self, x):
+        return self.share(self.inner(x))
+
+
+class SharesInHalf(SumsInHalf):
+    def share(self, x):
+        return x / x.abs().sum(-1, keepdim=True).add(1e-3)
+
+
+class BuffersInAList(nn.Module):
+    """It keeps its buffers in a list too, and forward takes them from there."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.register_buffer("anchor", torch.ones(4))
+        self.put_aside()
+
+    def put_aside(self):
+        self.anchors = [self.anchor]
+
+    def forward(self, x):
+        return self.inner(x) * self.anchors[0].to(x)
+
+
+class BuffersByName(BuffersInAList):
+    def put_aside(self):
+        self.names = ("anchor",)
+
+    def forward(self, x):
+        return self.inner(x) * getattr(self, self.names[0])
+
+
 MINIATURES = [
     Miniature(
         ListsItsLayers,
@@ -453,5 +496,19 @@ MINIATURES = [
         "`output` is on the CPU though parameters and inputs are not: forward brings it there at moving.py",
         "return it where it was computed, for who calls to move",
         Plain,
+    ),
+    Miniature(
+        SumsInHalf,
+        "moving.float16_keeps_numbers",
+        "`output` is zero everywhere in float16",
+        "take a mean for a sum, or compute that part in torch.float32",
+        SharesInHalf,
+    ),
+    Miniature(
+        BuffersInAList,
+        "moving.a_cast_reaches_all",
+        "`anchors[0]` is the buffer `anchor` by another name, and not any more after a cast or a move",
+        "look it up by the name it is registered by, as getattr(self, 'anchor'), in forward",
+        BuffersByName,
     ),
 ]

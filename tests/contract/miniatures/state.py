@@ -281,6 +281,68 @@ class PutsANumberAside(PutsItsStartAside):
         self.first = 0.4
 
 
+class FollowsInPassing(Net):
+    """The mean that it takes away is that of its training, and in no checkpoint."""
+
+    persistent = False
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.empty(4), persistent=self.persistent)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        nn.init.zeros_(self.mean)
+
+    def forward(self, x):
+        if self.training:
+            self.mean.lerp_(x.detach().mean(0).to(self.mean), 0.5)
+        return super().forward(x - self.mean.clone())
+
+
+class FollowsForGood(FollowsInPassing):
+    persistent = True
+
+
+class TableOfTheConstructor(Net):
+    """Its table is in no checkpoint, and its constructor alone computes it."""
+
+    def __init__(self, device=None):
+        super().__init__()
+        self.register_buffer("table", torch.arange(4.0, device=device).sin(), persistent=False)
+
+    def forward(self, x):
+        return super().forward(x + self.table)
+
+
+class TableThatIsReset(TableOfTheConstructor):
+    def __init__(self, device=None):
+        super().__init__(device)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        self.table.copy_(torch.arange(4.0).sin())
+
+
+class PartOfALargeTable(Net):
+    """It takes four rows out of a large table, whose memory it keeps."""
+
+    def taken(self, table):
+        return table[:4]
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", self.taken(torch.arange(80_000.0).view(20_000, 4).sin()))
+
+    def forward(self, x):
+        return super().forward(x @ self.table)
+
+
+class CopyOfAPart(PartOfALargeTable):
+    def taken(self, table):
+        return table[:4].clone()
+
+
 MINIATURES = [
     Miniature(
         LeavesItsBodyOut,
@@ -407,5 +469,26 @@ MINIATURES = [
         "`first` is a plain tensor in the memory of `radius`: what is loaded there changes it too",
         "or keep a number",
         PutsANumberAside,
+    ),
+    Miniature(
+        FollowsInPassing,
+        "loading.what_training_changed_is_saved",
+        "what a call in train mode changes is lost by saving and loading: `mean` is a buffer that is not",
+        "register it with persistent=True",
+        FollowsForGood,
+    ),
+    Miniature(
+        TableOfTheConstructor,
+        "loading.built_on_meta",
+        "built on meta, as large models are, `table` has no values",
+        "compute it in reset_parameters() too, and call that in __init__",
+        TableThatIsReset,
+    ),
+    Miniature(
+        PartOfALargeTable,
+        "state.memory_is_no_more_than_values",
+        "`table` is a view of a tensor of 320,000 bytes, and 64 of them are needed",
+        "clone() what is taken out of a larger tensor",
+        CopyOfAPart,
     ),
 ]

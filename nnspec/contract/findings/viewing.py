@@ -1,0 +1,137 @@
+"""Findings about views: what forward takes for a dimension that is none."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from nnspec.contract.nested import Example, mapped, run, tensors_in
+from nnspec.contract.wording import own_frames, place
+
+
+def mixing(net: nn.Module, example: Example) -> list[str]:
+    """Views of the module's own that put numbers of different places along one dimension.
+
+    Sizes may hide it, as where all are powers of two: the module is called with shorter inputs too.
+    """
+    for dim in (None, 1, 0):
+        try:
+            with _Views() as views:
+                run(net, example if dim is None else _shorter(example, dim))
+        except Exception:
+            continue  # what is wrong with such inputs is told by other rules
+        if found := [one for view in views.seen if (one := _mixed(*view))]:
+            return list(dict.fromkeys(found))
+    return []
+
+
+def _mixed(before: tuple[int, ...], after: tuple[int, ...], where: str) -> str:
+    if not _cuts_across(before, after) or _skews(before, after):
+        return ""
+    return (
+        f"forward views {before} as {after}{where}: no dimension of the one is made of dimensions of the "
+        "other, and numbers of different places come to lie along one; move dimensions with transpose or "
+        "permute first, and merge neighbors only"
+    )
+
+
+def _cuts_across(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """Whether a view does more than to split dimensions and to merge neighbors."""
+    borders = sorted({*_steps(before), *_steps(after)})
+    return any(larger % smaller for smaller, larger in itertools.pairwise(borders))
+
+
+def _steps(shape: tuple[int, ...]) -> Iterator[int]:
+    """How many numbers one step along each dimension passes, and how many there are."""
+    return (math.prod(shape[place:]) for place in range(len(shape) + 1))
+
+
+def _skews(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """Whether n rows of n + 1 become n + 1 rows of n: so relative positions are laid out, on purpose."""
+    if len(before) < 2 or len(after) < 2:
+        return False
+    (rows, columns), (its_rows, its_columns) = before[-2:], after[-2:]
+    return (rows, columns) == (its_columns, its_rows) and abs(rows - columns) == 1
+
+
+def cut_to_pieces(net: nn.Module, example: Example) -> list[str]:
+    """A view that makes several rows of each, which a linear layer takes and the outputs keep."""
+    sizes = {tensor.shape[0] for _, tensor in tensors_in(example()) if tensor.dim() > 0}
+    if len(sizes) != 1 or min(sizes) < 2:
+        return []
+    (size,) = sizes
+    found, outputs = _cut(net, example, size)
+    if not found:
+        return []
+    try:
+        again, fewer = _cut(net, _shorter(example, 0), size - 1)
+    except Exception:
+        return []
+    (before, after, where), pieces = found[0], found[0][1][0] // size
+    if not again or outputs != {pieces * size} or fewer != {pieces * (size - 1)}:
+        return []
+    return [
+        f"forward views {before} as {after}{where}: each of the {size} rows is cut into {pieces}, and the "
+        f"outputs have {pieces * size} rows for a batch of {size}; write flatten(1), and make the next layer "
+        "as wide as that is"
+    ]
+
+
+def _cut(net: nn.Module, example: Example, size: int) -> tuple[list[Any], set[int]]:
+    """Views that cut rows and are taken by a linear layer, and how many rows the outputs have."""
+    with _Views() as views:
+        output = run(net, example)
+    found = [
+        (before, after, where)
+        for before, after, where in views.seen
+        if len(before) > 2 and len(after) == 2 and before[0] == size
+        if after[0] > size and after[0] % size == 0
+        if after[1] not in _steps(before) and after in views.linear
+    ]
+    return found, {tensor.shape[0] for _, tensor in tensors_in(output) if tensor.dim() > 0}
+
+
+def _shorter(example: Example, dim: int) -> Example:
+    """The same inputs, those as long along a dimension as the first one is shortened there by one."""
+    sizes = [tensor.shape[dim] for _, tensor in tensors_in(example()) if tensor.dim() > dim]
+    size = sizes[0] if sizes else 0
+    if size < 3:  # of one nothing can be told
+        raise ValueError(f"nothing is long enough along dimension {dim}")
+
+    def shortened(tensor: Tensor) -> Tensor:
+        is_as_long = tensor.dim() > dim and tensor.shape[dim] == size
+        return tensor.narrow(dim, 0, size - 1).clone() if is_as_long else tensor
+
+    return lambda: mapped(example(), shortened)
+
+
+class _Views(TorchFunctionMode):
+    """Notes the views that the module's own code takes, and the shapes that linear layers are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[tuple[int, ...], tuple[int, ...], str]] = []
+        self.linear: set[tuple[int, ...]] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        before = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else ()
+        if name == "linear":
+            self.linear.add(before)
+        result = func(*args, **(kwargs or {}))
+        if name in _VIEWING and isinstance(result, Tensor) and 0 not in before:
+            after = tuple(result.shape)
+            if after != before:
+                frames = traceback.extract_stack()[:-1]
+                if own_frames(frames[-1:]):
+                    self.seen.append((before, after, place(frames)))
+        return result
+
+
+_VIEWING = {"view", "reshape", "view_as", "reshape_as"}
