@@ -6,6 +6,7 @@ in one process has the same order.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -108,14 +109,14 @@ def write_names() -> None:
     try:
         found = find_model(source)
         make = found.make if found else find_maker(source)
-        before = {key: repr(value) for key, value in _defaults()}
-        given = {name: (value, len(value), repr(value)) for name, value in _given(source)}
+        before = {key: _shown(value) for key, value in _defaults()}
+        given = {name: (value, len(value), _shown(value)) for name, value in _given(source)}
         net = Target(source, make, lambda: ((), {})).build()
     except UsageError as error:
         sys.exit(" ".join(str(error).split()))
-    after = {key: repr(value) for key, value in _defaults()}
-    changed = [[*key, value, after[key]] for key, value in before.items() if after[key] != value]
-    taken = [[name, was, repr(value)] for name, (value, size, was) in given.items() if len(value) < size]
+    after = {key: _shown(value) for key, value in _defaults()}
+    changed = [[*key, value, after[key]] for key, value in before.items() if after.get(key, value) != value]
+    taken = [[name, was, _shown(value)] for name, (value, size, was) in given.items() if len(value) < size]
     names = tree.Names(tree.names(net), list(tree.parameters(net)))
     Path(file).write_text(json.dumps([names, changed, taken]), encoding="utf-8")
 
@@ -143,20 +144,36 @@ def _defaults() -> Iterator[tuple[tuple[str, str], object]]:
             continue
         seen.add(owner)
         waiting += owner.__subclasses__()
-        constructor = vars(owner).get("__init__")
-        if is_standard(owner) or not inspect.isfunction(constructor):
-            continue
-        for name, argument in inspect.signature(constructor).parameters.items():
-            if isinstance(argument.default, (list, dict, set)):
-                yield (f"{owner.__name__}.__init__", name), argument.default
+        with contextlib.suppress(Exception):  # a class that cannot be asked, as of any other module
+            yield from _defaults_of(owner)
+
+
+def _defaults_of(owner: type) -> list[tuple[tuple[str, str], object]]:
+    """Likewise of one constructor."""
+    constructor = vars(owner).get("__init__")
+    if is_standard(owner) or not inspect.isfunction(constructor):
+        return []
+    return [
+        ((f"{owner.__name__}.__init__", name), argument.default)
+        for name, argument in inspect.signature(constructor).parameters.items()
+        if isinstance(argument.default, (list, dict, set))
+    ]
+
+
+def _shown(value: object) -> str:
+    """What is in a value, as far as its parts can be shown."""
+    try:
+        return repr(value)
+    except Exception:
+        return ""
 
 
 def source_of(build: object) -> str:
     """The name by which another process can import a class or function; empty if there is none."""
-    module, name = getattr(build, "__module__", None), getattr(build, "__qualname__", "")
-    if not module or module == "__main__":
-        return ""
     try:
+        module, name = getattr(build, "__module__", None), getattr(build, "__qualname__", "")
+        if not module or module == "__main__":
+            return ""
         return f"{module}:{name}" if pkgutil.resolve_name(f"{module}:{name}") is build else ""
     except Exception:
         return ""

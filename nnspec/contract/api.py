@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,12 @@ from nnspec.contract import inputs
 from nnspec.contract.allowances import find_id
 from nnspec.contract.another_process import source_of
 from nnspec.contract.judging import as_it_was, folded, judge_all
-from nnspec.contract.limit import ensure_limit
-from nnspec.contract.outcomes import ALLOWED, NOT_APPLICABLE
+from nnspec.contract.limit import OutOfTime, ensure_limit
+from nnspec.contract.outcomes import ALLOWED, HOLDS, NOT_APPLICABLE
 from nnspec.contract.report import Report
 from nnspec.contract.rule import Rule, load_rules
 from nnspec.contract.target import Target, try_out
-from nnspec.contract.wording import describe, kind_of
+from nnspec.contract.wording import describe, kind_of, own_frames
 from nnspec.errors import UsageError, ensure_folder, shortened
 from nnspec.running import devices as all_devices
 
@@ -135,7 +136,15 @@ def report_on(
 
     The arguments are those of ``judge_all``.
     """
-    verdicts = judge_all(target, rules, devices, allowed, progress, limit)
+    try:
+        verdicts = judge_all(target, rules, devices, allowed, progress, limit)
+    except Exception as error:
+        if isinstance(error, UsageError) or not own_frames(traceback.extract_tb(error.__traceback__)):
+            raise
+        raise UsageError(
+            f"{target.name}: what it has put in the place of a function of Python's or torch's raised while "
+            f"rules were judged: {describe(error)}"
+        ) from None
     with as_it_was():
         called_with = inputs.in_words(target.example())
     torch_release = torch.__version__.partition("+")[0]
@@ -155,8 +164,7 @@ def _target(build: Build, example: object, limit: float | None = None) -> Target
     if isinstance(build, nn.Module):
         target = Target(type(build).__name__, _copying(build), inputs.given(example), is_made=True)
     elif callable(build):
-        name = getattr(build, "__name__", repr(build))
-        target = Target(name, build, inputs.given(example), source=source_of(build))
+        target = Target(_name(build), build, inputs.given(example), source=source_of(build))
     else:
         raise UsageError(
             f"{shortened(repr(build))}: is no module, and nothing that makes one; give a module's class, "
@@ -167,6 +175,14 @@ def _target(build: Build, example: object, limit: float | None = None) -> Target
         _ensure_ordinary_tensors()
         try_out(target, limit)
     return target
+
+
+def _name(build: object) -> str:
+    """What makes a module, as a report names it."""
+    try:
+        return str(getattr(build, "__name__", None) or repr(build))
+    except Exception:  # it does not show itself
+        return type(build).__name__
 
 
 def _ensure_ordinary_tensors() -> None:
@@ -194,7 +210,7 @@ def _copying(net: nn.Module) -> Callable[[], nn.Module]:
     def make() -> nn.Module:
         try:
             copied = copy.deepcopy(net)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OutOfTime):
             raise
         except BaseException as error:
             raise UsageError(
@@ -332,10 +348,10 @@ def _test(
     (verdict,) = report.verdicts
     if verdict.outcome == ALLOWED:
         pytest.xfail(reason)
-    if reason:
+    if reason and report.outdated:
+        now = "holds" if verdict.outcome == HOLDS else "is not applicable"
         pytest.fail(
-            f"{rule.id} is expected to be violated ({reason}), and it is {verdict.outcome}: expect it no "
-            "longer",
+            f"{rule.id} is expected to be violated ({reason}), and it {now}: expect it no longer",
             pytrace=False,
         )
     if verdict.outcome == NOT_APPLICABLE:

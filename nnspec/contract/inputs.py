@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from nnspec.contract.limit import OutOfTime
 from nnspec.contract.lookup import find_object
 from nnspec.contract.nested import mapped
 from nnspec.contract.wording import brief, describe, kind_of
@@ -176,7 +177,7 @@ def _called(function: Callable[[], object], what: str) -> object:
     """What a function of the user's returns."""
     try:
         return function()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OutOfTime):
         raise
     except BaseException as error:
         raise UsageError(f"{what}: raised: {describe(error)}") from None

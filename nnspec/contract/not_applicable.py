@@ -11,7 +11,6 @@ import functools
 import inspect
 
 import torch
-import torch.nn.utils.parametrize
 from torch import nn
 
 from nnspec.contract.findings.building import changed_by_building, not_built_on_meta, shared_by_builds
@@ -22,7 +21,7 @@ from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_i
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in, varied
-from nnspec.contract.tree import Build, forget_builds, parameters, ready, tensors
+from nnspec.contract.tree import Build, attribute, forget_builds, parameters, ready, tensors
 from nnspec.contract.wording import brief, kind_of, listed, they
 
 
@@ -33,7 +32,7 @@ def unrepeatable(build: Build, example: Example) -> list[str]:
     net.eval()
     first = run(net, example)
     if not tensors_in(first):
-        return [f"its output, a {type(first).__name__}, has no tensors to compare"]
+        return [f"its output, {kind_of(first)}, has no tensors to compare"]
     if refusal := one_call_only(build, example):
         return refusal
     kept = {path: tensor.detach().clone() for path, tensor in attributes(net).items()}
@@ -150,6 +149,8 @@ def not_deep_copied(net: nn.Module) -> list[str]:
         ]
     if not isinstance(copied, nn.Module):
         return [f"copy.deepcopy gives {kind_of(copied)}; let __deepcopy__ return the copy, or leave it away"]
+    if isinstance(net, torch.jit.ScriptModule):  # a copy of what was traced is of another class
+        return []
     if type(copied).__name__ != type(net).__name__ and not hasattr(type(net), "__deepcopy__"):
         return [
             f"copy.deepcopy gives {kind_of(copied)}: its __getattr__ passes __deepcopy__ on to what it "
@@ -161,7 +162,7 @@ def not_deep_copied(net: nn.Module) -> list[str]:
 def unpicklable_in_torch(net: nn.Module) -> list[str]:
     """Submodules that torch itself does not pickle."""
     for path, module in net.named_modules():
-        if torch.nn.utils.parametrize.is_parametrized(module):
+        if isinstance(attribute(module, "parametrizations"), nn.ModuleDict):
             return [
                 f"`{path or 'self'}` is parametrized, and torch saves parametrized modules by state dict only"
             ]

@@ -66,7 +66,8 @@ def read_table(path: Path) -> Table:
         for entry in modules if isinstance(modules, list) else []:
             if isinstance(entry, dict):
                 _flatten(path, entry)
-    return fit(path, written, _Pyproject).tool.nnspec
+    remedy = f"the entries of tool.nnspec are {', '.join(Table.__struct_fields__)}"
+    return fit(path, written, _Pyproject, remedy).tool.nnspec
 
 
 def _flatten(path: Path, table: dict[str, Any]) -> None:

@@ -246,8 +246,9 @@ def _suite(report: Report) -> ElementTree.Element:
 
 
 def _cut(text: str) -> str:
+    """A text on one line, its end left out if it is long: a name may have a line break in it."""
     most = 2 * LONGEST_TEXT
-    return text if len(text) <= most else f"{text[:most]}..."
+    return printable(text if len(text) <= most else f"{text[:most]}...", keep="\t")
 
 
 def _printable(text: str) -> str:

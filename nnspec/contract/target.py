@@ -264,6 +264,8 @@ def _hint(error: BaseException) -> str:
         )
     if "can only concatenate str" in text:
         return "\n  a name under which the module keeps a part is no text; name every part by a text"
+    if "object is not iterable" in text and frames[-1].filename == tensors.__code__.co_filename:
+        return "\n  torch walks all parts, and its named_modules() gives none; let it yield pairs"
     if "abstract class" in text:
         return "\n  it cannot be built itself; name a class that has all these methods"
     if "unhashable type" in text:

@@ -113,7 +113,8 @@ def names(net: nn.Module) -> dict[str, str]:
 
 def entries(net: nn.Module, store: str) -> Iterator[tuple[str, Any]]:
     for path, module in net.named_modules(remove_duplicate=False):
-        for name, value in vars(module).get(store, {}).items():
+        holder = vars(module).get("_actual_script_module", module)  # what torch.jit.trace gives wraps another
+        for name, value in vars(holder).get(store, {}).items():
             if value is not None:
                 yield dotted(path, name), value
 
@@ -157,6 +158,14 @@ def address(tensor: Tensor) -> int:
         return tensor.untyped_storage().data_ptr()
     except Exception:
         return 0
+
+
+def attribute(module: nn.Module, name: str) -> Any:
+    """An attribute of a module; None where it is not there, in whatever way its ``__getattr__`` says so."""
+    try:
+        return getattr(module, name, None)
+    except Exception:
+        return None
 
 
 def dotted(path: str, name: str) -> str:

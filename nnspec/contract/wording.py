@@ -80,7 +80,7 @@ def _is_own(path: Path) -> bool:
 
 def kind_of(value: object) -> str:
     """What an object is: ``None``, ``an int``, ``a Linear``."""
-    name = type(value).__name__
+    name = type(value).__name__ or "object"
     return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 

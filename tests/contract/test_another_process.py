@@ -59,6 +59,35 @@ def test_it_tells_which_defaults_the_first_build_changes():
     ]
 
 
+OTHERS = """
+from miniatures import Net
+
+class Unspoken:
+    def __repr__(self):
+        raise RuntimeError("no words")
+
+class Other(Net):
+    def __init__(self, parts=[Unspoken()]):
+        super().__init__()
+
+class Closed(type):
+    def __getattribute__(cls, name):
+        if name == "__module__":
+            raise RuntimeError("no module")
+        return super().__getattribute__(name)
+
+class Odd(Net, metaclass=Closed):
+    pass
+"""
+
+
+def test_it_asks_nothing_of_other_modules_that_they_do_not_tell(tmp_path, monkeypatch):
+    (tmp_path / "beside_others.py").write_text(OTHERS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert built_elsewhere("beside_others:Net", Net()).changed == []
+
+
 def test_it_starts_no_third_process(monkeypatch):
     monkeypatch.setenv("NNSPEC_ANOTHER_PROCESS", "1")
 

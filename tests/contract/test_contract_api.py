@@ -1,6 +1,7 @@
 """The contract from Python."""
 
 import doctest
+import inspect
 import os
 import random
 import statistics
@@ -188,6 +189,56 @@ def test_a_misuse_is_one_message(build, example, options, message):
     assert message in str(caught.value)
 
 
+class Secretive:
+    """It makes a module, and shows nothing of itself."""
+
+    def __call__(self):
+        return Net()
+
+    def __repr__(self):
+        raise RuntimeError("no words")
+
+    def __getattr__(self, name):
+        raise RuntimeError(f"no {name}")
+
+
+def test_what_makes_a_module_need_not_show_itself():
+    assert check(Secretive(), ROWS, only=["printing"]).name == "Secretive"
+
+
+def test_a_class_without_a_name_is_told_as_an_object():
+    with pytest.raises(UsageError, match="the example is an object; expected a tensor"):
+        check(Net, type("", (), {})())
+
+
+class Patches(Net):
+    def forward(self, x):
+        inspect.signature = leave_nothing
+        return super().forward(x)
+
+
+def leave_nothing(*args, **kwargs):
+    raise ZeroDivisionError("patched")
+
+
+def test_what_a_module_puts_in_the_place_of_a_function_is_told_as_its_own(monkeypatch):
+    monkeypatch.setattr(inspect, "signature", inspect.signature)  # put back at the end
+
+    with pytest.raises(UsageError, match=r"^Patches: what it has put .* judged: ZeroDivisionError: patched"):
+        check(Patches, ROWS, only=["printing"])
+
+
+class NeverCopied(Net):
+    def __deepcopy__(self, memo):
+        while True:
+            pass
+
+
+def test_a_copy_without_an_end_is_not_waited_for():
+    with pytest.raises(UsageError, match=r"^NeverCopied: was not built within 0\.2 seconds; give a higher"):
+        check(NeverCopied(), ROWS, limit=0.2)
+
+
 @pytest.mark.parametrize(
     ("cases", "message"),
     [
@@ -295,7 +346,7 @@ def test_what_tests_make_of_it(pytester):
             "XFAIL *[[]known-registration.modules_in_containers[]] - is walked by hand",
             "PASSED *[[]Net-replacing.a_replica[]]",
             "FAILED *[[]known-replacing.a_replica[]]*",
-            "replacing.a_replica is expected to be violated (was so once), and it is holds: *",
+            "replacing.a_replica is expected to be violated (was so once), and it holds: *",
             "*ContractWarning: calling.attributes_stay: `count` is 1 after a call*",
         ]
     )

@@ -406,7 +406,10 @@ def test_a_module_that_never_comes_to_an_end_is_exit_code_2(tmp_path, at, messag
     ("table", "message"),
     [
         ("module = 3", "tool.nnspec.module is 3, expected a text"),
-        ('modle = "a"', "tool.nnspec has an unknown entry 'modle'"),
+        (
+            'modle = "a"',
+            "tool.nnspec has an unknown entry 'modle'; the entries of tool.nnspec are module, input",
+        ),
         ('[[tool.nnspec.modules]]\ninput = ["2"]', "tool.nnspec.modules[0] lacks 'module'"),
         ('allow.registration.closures = ""', "tool.nnspec.allow.registration.closures"),
     ],

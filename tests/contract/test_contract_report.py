@@ -123,6 +123,14 @@ def test_a_report_begins_with_its_summary_and_then_the_worst():
     ]
 
 
+def breaks_lines(build):
+    yield ["`a\nb` is wrong; mend\nit"]
+
+
+def test_a_finding_is_one_line_whatever_its_name_holds():
+    assert str(reported(breaks_lines)).splitlines()[-2:] == [r"  `a\nb` is wrong", r"    -> mend\nit"]
+
+
 @pytest.mark.parametrize(
     ("rules", "severity", "code", "strict_code"),
     [

@@ -6,9 +6,10 @@ from judging import failures
 from miniatures import Net, every_miniature, rows
 from miniatures.accused import CLEAN, BufferOfANestedTensor, BufferWithoutMemory
 from miniatures.libraries import NOT_ACCUSED, Coarse, KeepsItsBuffers, KeepsMuchOfACall
-from miniatures.unusual import UNUSUAL, HasATaggedWeight, Scores, Sparse, scripted
+from miniatures.unusual import UNUSUAL, HasATaggedWeight, Scores, Sparse, scripted, traced
 from torch import nn
 
+from nnspec.contract import not_applicable
 from nnspec.contract.another_process import source_of
 from nnspec.contract.findings import building, moving, registration, using_inputs
 from nnspec.contract.nested import differences
@@ -72,6 +73,22 @@ def test_what_a_scripted_module_refuses_is_no_fault_of_the_tool(judge):
 
     assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
     assert "is not supported on ScriptModules" in failures(verdicts)["gradients.freezing"]
+
+
+def test_what_torch_traces_is_registered_and_copied_as_what_it_scripts(judge):
+    assert failures(judge(Target("traced", traced, rows))).keys() <= {
+        *failures(judge(Target("scripted", scripted, rows)))
+    }
+
+
+class Counts(nn.Module):
+    def forward(self, x):
+        return len(x)
+
+
+def test_an_output_without_tensors_is_called_by_its_kind():
+    told = ["its output, an int, has no tensors to compare"]
+    assert not_applicable.unrepeatable(Counts, rows) == told
 
 
 class HidesMethods(nn.Module):
@@ -151,6 +168,25 @@ def test_what_torch_compile_makes_is_not_accused():
     assert registration.closures(net) == []
     assert building.uninitialised(net) == []
     assert building.wrapped(net)[0].startswith("`1` is wrapped, an OptimizedModule, and all names in it go")
+
+
+class KeepsInSlots(Net):
+    __slots__ = ("blocks", "empty", "shift")
+
+    def __init__(self):
+        super().__init__()
+        self.blocks, self.shift = [nn.Linear(2, 2)], torch.ones(2)
+
+    def forward(self, x):
+        return self.blocks[0](super().forward(x)) + self.shift
+
+
+def test_what_is_kept_in_slots_is_found_as_in_any_attribute():
+    (listed,) = registration.modules_in_containers(KeepsInSlots())
+    (plain,) = registration.plain_attributes(KeepsInSlots(), rows)
+
+    assert listed.startswith("`blocks` is a plain list with 1 module in it: ")
+    assert plain.startswith("`shift` is a plain tensor that forward uses: ")
 
 
 class InitialisedByItsInputs(Net):

@@ -102,6 +102,10 @@ def no_data():
 def computed():
     return torch.ones(4, 2, requires_grad=True) * 2
 
+def never_there():
+    while True:
+        pass
+
 def leaves_no_data():
     raise GeneratorExit("no data")
 
@@ -170,6 +174,10 @@ class Unwalked(Net):
 
 class Unnamed(Net):
     def named_parameters(self, *args, **kwargs):
+        return 5
+
+class Uncounted(Net):
+    def named_modules(self, *args, **kwargs):
         return 5
 
 class Stateless(Net):
@@ -520,6 +528,10 @@ def test_an_eq_without_a_hash_is_no_riddle():
         ("models:Strays", "its modules() gives None; a Module was wanted"),
         ("models:Unwalked", "its modules() raises: GeneratorExit: not today"),
         ("models:Unnamed", "its parameters() raises: TypeError: 'int' object is not iterable"),
+        (
+            "models:Uncounted",
+            "raised when built: TypeError: 'int' object is not iterable\n  torch walks all parts",
+        ),
         ("models:Stateless", "its state_dict() gives a list; a dict was wanted"),
     ],
 )
@@ -597,6 +609,11 @@ def test_an_input_that_is_named_twice():
 )
 def test_inputs_that_cannot_be_had(name, message):
     assert refused("models:Net", function=name).startswith(message)
+
+
+def test_inputs_that_are_never_there_are_not_waited_for():
+    with pytest.raises(UsageError, match=r"^models:Net: its inputs were not made within 0\.2 seconds$"):
+        find_target("models:Net", [], "models:never_there", limit=0.2)
 
 
 def test_inputs_are_asked_for_once_and_only_once():

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nnspec.contract.findings.registration import OF_TORCH, is_standard
 from nnspec.contract.nested import differences
 from nnspec.contract.tree import Build, Names, dotted, names, parameters, shared, tensors
-from nnspec.contract.wording import brief, kind_of, listed, they
+from nnspec.contract.wording import brief, kind_of, listed, text_of, they
 
 
 def names_differ(net: nn.Module, other: nn.Module) -> list[str]:
@@ -180,7 +180,7 @@ def uninitialised(net: nn.Module) -> list[str]:
         ]
         if absent and not isinstance(module, torch.jit.ScriptModule):
             sentences.append(
-                f"`{path or 'self'}`, a {type(module).__name__}, has no {listed(absent)}: nn.Module.__init__ "
+                f"`{path or 'self'}`, {kind_of(module)}, has no {listed(absent)}: nn.Module.__init__ "
                 "has not run; call super().__init__() first of all in __init__"
             )
         children = vars(module).get("_modules", {}).items()
@@ -552,20 +552,27 @@ def narrowed(net: nn.Module, methods: Iterable[str] = tuple(_CALLS)) -> list[str
 
 
 def swallowed(net: nn.Module) -> list[str]:
-    """Classes that have every attribute, and properties that miss one of another name."""
+    """Classes that have every attribute or raise another error, and properties that miss another name."""
     sentences, seen = [], set[type]()
     for path, module in net.named_modules():
         owner = type(module)
         if owner in seen or isinstance(module, torch.jit.ScriptModule):
             continue
         seen.add(owner)
-        if not isinstance(_error_of(lambda: getattr(module, _NOWHERE)), AttributeError):  # noqa: B023
+        error = _error_of(lambda: getattr(module, _NOWHERE))  # noqa: B023
+        if error is None:
             sentences.append(
                 f"`{path or 'self'}` has any attribute that it is asked for: hasattr is always true, and "
                 "what is misspelt is found late; let __getattr__ raise AttributeError"
             )
+        elif not isinstance(error, AttributeError):
+            sentences.append(
+                f"`{path or 'self'}` is asked for an attribute that is not there, and raises {brief(error)}: "
+                "hasattr and getattr with a default raise it too; let __getattr__ raise AttributeError"
+            )
         for name, value in _properties(owner):
-            missing = _MISSING.search(str(_error_of(lambda: value(module))))  # noqa: B023
+            error = _error_of(lambda: value(module))  # noqa: B023
+            missing = _MISSING.search(text_of(error)) if isinstance(error, AttributeError) else None
             if missing and missing[1] != name:
                 sentences.append(
                     f"`{dotted(path, name)}` is a property that asks for {missing[1]!r}, which is not there, "
@@ -587,10 +594,8 @@ def _properties(owner: type) -> Iterator[tuple[str, Callable[[Any], Any]]]:
 def _error_of(ask: Callable[[], object]) -> Exception | None:
     try:
         ask()
-    except AttributeError as error:
+    except Exception as error:
         return error
-    except Exception:
-        return None  # any other error is told as it is
     return None
 
 

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, differences, is_floating, kept, run, tensors_in
-from nnspec.contract.tree import buffers, dotted, parameters, tensors
+from nnspec.contract.tree import attribute, buffers, dotted, parameters, tensors
 from nnspec.contract.wording import brief, count, kind_of, listed, text_of, they
 from nnspec.running import isolation
 
@@ -417,7 +417,7 @@ def _time_first(net: nn.Module) -> list[str]:
     return [
         path or type(net).__name__
         for path, module in net.named_modules()
-        if getattr(module, "batch_first", True) is False
+        if attribute(module, "batch_first") is False
     ]
 
 

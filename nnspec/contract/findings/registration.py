@@ -5,6 +5,7 @@ Such state is not walked: it is not moved, not saved, not trained, and no mode r
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import sys
@@ -360,9 +361,20 @@ def _held(net: nn.Module, kind: Kind) -> Iterator[Held]:
     """Plain attributes of all submodules whose value is of a kind, with what they hold."""
     for path, module in net.named_modules():
         if not isinstance(module, torch.jit.ScriptModule):
-            for name, value in vars(module).items():
+            for name, value in {**_in_slots(module), **vars(module)}.items():
                 if name not in OF_TORCH and kind(value):
                     yield dotted(path, name), value, list(reached(value, DEEPEST, set()))
+
+
+def _in_slots(module: nn.Module) -> dict[str, object]:
+    """What a module keeps in slots of its class."""
+    kept = {}
+    for owner in type(module).__mro__:
+        for name, slot in vars(owner).items() if "__slots__" in vars(owner) else ():
+            if isinstance(slot, types.MemberDescriptorType):
+                with contextlib.suppress(AttributeError):  # nothing was put there
+                    kept[name] = slot.__get__(module)
+    return kept
 
 
 def _registered(net: nn.Module) -> set[int]:

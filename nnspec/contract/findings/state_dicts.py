@@ -144,11 +144,7 @@ def not_back_from_file(path: Path, state: Mapping[str, Any]) -> list[str]:
     except Exception as error:
         reason = "; ".join(line.strip() for line in text_of(error).splitlines() if "nsupported" in line)[:200]
         cause = reason.rstrip(".") or brief(error)
-        own = [
-            f"`{key}`, a {type(value).__name__}"
-            for key, value in state.items()
-            if not isinstance(value, Tensor)
-        ]
+        own = [f"`{key}`, {kind_of(value)}" for key, value in state.items() if not isinstance(value, Tensor)]
         return [
             f"torch.load(..., weights_only=True) refuses the file: {', '.join(own) or 'a value'} is no "
             f"tensor ({cause}); let get_extra_state return tensors, numbers, texts, and lists and dicts of "

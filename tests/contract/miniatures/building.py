@@ -338,6 +338,18 @@ class HasAliases(Net):
         return super().__getattr__({"classifier": "head"}.get(name, name))
 
 
+class LooksUpAnAlias(Net):
+    """What is neither there nor an alias is a KeyError, which no default of getattr catches."""
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith("_"):
+                raise
+            return getattr(self, {"classifier": "head"}[name])
+
+
 class PropertyWithATypo(Net):
     """A property asks for an attribute of a wrong name."""
 
@@ -482,6 +494,13 @@ MINIATURES = [
         HasEverything,
         "building.a_missing_attribute",
         "`self` has any attribute that it is asked for",
+        "let __getattr__ raise AttributeError",
+        HasAliases,
+    ),
+    Miniature(
+        LooksUpAnAlias,
+        "building.a_missing_attribute",
+        "`self` is asked for an attribute that is not there, and raises KeyError: 'an_attribute_that_is_not_",
         "let __getattr__ raise AttributeError",
         HasAliases,
     ),

@@ -85,6 +85,12 @@ def scripted():
         return torch.jit.script(nn.Linear(4, 3))
 
 
+def traced():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # likewise
+        return torch.jit.trace(nn.Linear(4, 3), torch.ones(3, 4))
+
+
 class TakesNumbersByName(nn.Module):
     def __init__(self):
         super().__init__()
