@@ -112,8 +112,8 @@ def test_rms_norm_without_eps_is_nan_for_zeros(eps):
 def test_a_group_of_one_value_leaves_nothing_of_it():
     """``GroupNorm(C, C)`` of an input ``(N, C)`` returns its ``bias``: one value less its mean is 0.
 
-    Neither the input nor ``weight`` gets a gradient. On some devices the difference is rounded, and ``eps``
-    lets it be multiplied by 316: it grows with the input and is small, but not 0 (:issue:`94288`).
+    The gradients of the input and of ``weight`` are 0 too. On some devices the difference is rounded, and
+    ``eps`` lets it be multiplied by 316: it grows with the input and is small, but not 0 (:issue:`94288`).
     """
     layer = nn.GroupNorm(2, 2)
     nn.init.constant_(layer.bias, 3.0)
