@@ -167,6 +167,40 @@ def test_randomness_may_be_the_same_or_different():
     assert len(set(map(tuple, different.tolist()))) == 4
 
 
+def test_what_is_not_batched_is_dropped_for_each_sample():
+    """Dropout of what ``torch.vmap`` does not map: ``"different"`` has a mask per sample, ``"same"`` one.
+
+    It is made to have the batch of the mapped input then, and keeps its own dimensions (:issue:`92283`).
+    """
+    drop, shared, x = nn.Dropout(), torch.full((1, 100), 3.0), torch.zeros(4, 1)
+
+    def apply(sample):
+        return sample + drop(shared).squeeze(0)
+
+    same = torch.vmap(apply, randomness="same")(x)
+    different = torch.vmap(apply, randomness="different")(x)
+
+    assert same.shape == different.shape == (4, 100)
+    assert [len(set(map(tuple, rows.tolist()))) for rows in (same, different)] == [1, 4]
+
+
+def test_forward_derivatives_refuse_to_draw():
+    """``torch.func.jacfwd`` and ``hessian`` raise for Dropout in training mode; ``jacrev`` does not.
+
+    They map over tangents, and ``jacrev`` draws one mask before it maps. ``jacfwd(randomness="same")`` uses
+    one mask as well, ``"different"`` another one for each column. See :func:`torch.func.jacfwd`.
+    """
+    drop, x = nn.Dropout(), torch.full((100,), 3.0)
+
+    for transform in (torch.func.jacfwd, torch.func.hessian):
+        with pytest.raises(RuntimeError, match="called random operation while in randomness error mode"):
+            transform(drop)(x)
+    for jacobian in (torch.func.jacrev(drop)(x), torch.func.jacfwd(drop, randomness="same")(x)):
+        assert set(jacobian.diag().tolist()) == {0.0, 2.0}
+        assert torch.equal(jacobian, jacobian.diag().diag())
+    assert torch.equal(torch.func.jacfwd(nn.Dropout().eval())(x), torch.eye(100))
+
+
 def test_batch_norm_cannot_update_its_statistics_per_sample():
     """:func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` for an ``nn.BatchNorm1d`` that would update
     running statistics.

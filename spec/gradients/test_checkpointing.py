@@ -135,6 +135,43 @@ def test_reentrant_checkpoints_need_an_input_with_grad():
     assert checkpoint(layer, x.requires_grad_(), use_reentrant=True).requires_grad is True
 
 
+def test_a_hook_lets_a_frozen_embedding_be_followed():
+    """A hook that calls ``requires_grad_()`` on the output of a frozen ``Embedding`` mends ``checkpoint``.
+
+    With ``use_reentrant=True`` a layer behind a frozen one gets no gradient, as adapters (LoRA) do, though
+    the head behind it trains and nothing raises. What is frozen stays so.
+    """
+    embedding, layer, head = nn.Embedding(3, 2).requires_grad_(False), nn.Linear(2, 2), nn.Linear(2, 1)
+    tokens, given = torch.tensor([0, 2]), []
+
+    with pytest.warns(UserWarning, match="None of the inputs have requires_grad=True"):
+        head(checkpoint(layer, embedding(tokens), use_reentrant=True)).sum().backward()
+    given.append([p.grad is not None for p in (embedding.weight, layer.weight, head.weight)])
+    embedding.register_forward_hook(lambda module, args, output: output.requires_grad_())
+    head(checkpoint(layer, embedding(tokens), use_reentrant=True)).sum().backward()
+    given.append([p.grad is not None for p in (embedding.weight, layer.weight, head.weight)])
+
+    assert given == [[False, False, True], [False, True, True]]
+
+
+def test_a_checkpoint_without_a_graph_inside_raises():
+    """``backward()`` raises if what ``checkpoint(use_reentrant=True)`` called has no output with a graph.
+
+    The output seems to require a gradient, since an input does; ``no_grad``, ``detach`` or argmax inside
+    keep the second forward from having one. With ``use_reentrant=False`` the output tells at once. See
+    :func:`torch.utils.checkpoint.checkpoint`.
+    """
+    layer, x = nn.Linear(2, 3), torch.rand(4, 2, requires_grad=True)
+
+    for cut in (torch.no_grad()(lambda x: layer(x)), lambda x: layer(x).detach()):
+        output = checkpoint(cut, x, use_reentrant=True)
+
+        assert output.requires_grad is True
+        with pytest.raises(RuntimeError, match="none of output has requires_grad=True, this checkpoint"):
+            output.sum().backward()
+        assert checkpoint(cut, x, use_reentrant=False).requires_grad is False
+
+
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
 def test_dropout_keeps_its_mask(reentrant):
     """``Dropout`` under ``checkpoint`` uses the same mask in both forwards, unless

@@ -201,3 +201,24 @@ def test_a_thawed_parameter_goes_on_with_its_momentum():
         optimizer.step()
 
     assert [kept.item(), cleared.item()] == [0.0, 1.0]
+
+
+def test_no_grad_cuts_what_freezing_lets_through():
+    """``torch.no_grad`` around a layer cuts gradients to what is before it; freezing the layer does not.
+
+    To train an encoder or a prompt in front of a frozen model, freeze the model and call it as usual. Under
+    :class:`~torch.no_grad` the loss has no graph at all, or only that of what comes behind.
+    """
+    encoder, model, head = nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 1)
+
+    head(model(encoder(torch.rand(3, 2)))).sum().backward()
+    reached = [layer.weight.grad is not None for layer in (encoder, model, head)]
+    encoder.zero_grad()
+    with torch.no_grad():
+        features = model(encoder(torch.rand(3, 2)))
+    head(features).sum().backward()
+
+    assert reached == [True, False, True]
+    assert [layer.weight.grad is not None for layer in (encoder, model, head)] == [False, False, True]
+    with pytest.raises(RuntimeError, match="element 0 of tensors does not require grad"):
+        features.sum().backward()

@@ -253,3 +253,140 @@ def test_loading_a_scheduler_leaves_the_rate(make, options, rates):
     for each in (optimizer, scheduler, other, resumed):
         each.step()
     assert [one.param_groups[0]["lr"] for one in (optimizer, other)] == rates
+
+
+def test_one_cycle_ends_before_its_last_step():
+    """``OneCycleLR`` ends after ``total_steps - 1`` steps; one more raises the rate, the next raises
+    ``ValueError``.
+
+    ``total_steps``, or ``epochs * steps_per_epoch``, are the batches: the last is trained at the lowest rate.
+    ``step()`` once more lifts the rate for a batch too many, and then there is an error, where a loader
+    turns out longer. See :class:`torch.optim.lr_scheduler.OneCycleLR`.
+    """
+    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0, momentum=0.9)
+    for options in ({"total_steps": 4}, {"epochs": 2, "steps_per_epoch": 2}):
+        scheduler, rates = lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, **options), []
+        for _ in range(4):
+            optimizer.step()
+            scheduler.step()
+            rates.append(optimizer.param_groups[0]["lr"])
+
+        assert [scheduler.total_steps, rates[2]] == [4, pytest.approx(0.04 / 10000)]
+        assert rates[0] > rates[1] > rates[2] < 0.2 < rates[3]
+        with pytest.raises(ValueError, match=r"^Tried to step \d times\. The specified number .* is 4$"):
+            scheduler.step()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"total_steps": 0}, "Expected positive integer total_steps, but got 0"),
+        ({"total_steps": 2.5}, "Expected positive integer total_steps, but got 2.5"),
+        ({"epochs": 2, "steps_per_epoch": 0}, "Expected positive integer steps_per_epoch, but got 0"),
+        ({"epochs": 0, "steps_per_epoch": 2}, "Expected positive integer epochs, but got 0"),
+        ({}, "You must define either total_steps OR"),
+    ],
+    ids=["zero", "float", "no_steps", "no_epochs", "none"],
+)
+def test_one_cycle_wants_a_length(options, message):
+    """``OneCycleLR`` raises ``ValueError`` unless ``total_steps``, or ``epochs`` and its steps, are positive.
+
+    They have to be integers: a loader that is empty, or an epoch divided by more devices than it has batches,
+    makes it 0. See :class:`torch.optim.lr_scheduler.OneCycleLR`.
+    """
+    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0, momentum=0.9)
+
+    with pytest.raises(ValueError, match=message):
+        lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "rates"),
+    [
+        (lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 2), [0.5, 0.0, 0.5, 1.0, 0.5]),
+        (
+            lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2),
+            [0.5, 1.0, 0.5, 1.0, 0.5],
+        ),
+        (lambda optimizer: lr_scheduler.LinearLR(optimizer, 1.0, 0.0, 2), [0.5, 0.0, 0.0, 0.0, 0.0]),
+        (lambda optimizer: lr_scheduler.PolynomialLR(optimizer, 2), [0.5, 0.0, 0.0, 0.0, 0.0]),
+    ],
+    ids=["CosineAnnealingLR", "CosineAnnealingWarmRestarts", "LinearLR", "PolynomialLR"],
+)
+def test_a_cosine_rises_again(make, rates):
+    """``CosineAnnealingLR`` rises again after ``T_max`` steps, to its first rate; ``LinearLR`` stays low.
+
+    Training that goes on longer than planned gets a larger rate with each step. To stop at the end, do not
+    call ``step()`` any more. See :class:`torch.optim.lr_scheduler.CosineAnnealingLR`.
+    """
+    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)
+    scheduler, seen = make(optimizer), []
+    for _ in range(5):
+        optimizer.step()
+        scheduler.step()
+        seen.append(optimizer.param_groups[0]["lr"])
+
+    assert seen == pytest.approx(rates, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "short", "long"),
+    [
+        (lr_scheduler.CosineAnnealingLR, {"T_max": 4}, {"T_max": 40}),
+        (lr_scheduler.OneCycleLR, {"max_lr": 1.0, "total_steps": 4}, {"max_lr": 1.0, "total_steps": 40}),
+        (lr_scheduler.StepLR, {"step_size": 2}, {"step_size": 20}),
+        (lr_scheduler.LinearLR, {"total_iters": 4}, {"total_iters": 40}),
+    ],
+    ids=["CosineAnnealingLR", "OneCycleLR", "StepLR", "LinearLR"],
+)
+def test_the_saved_length_is_loaded(make, short, long):
+    """``load_state_dict`` of a scheduler replaces its ``T_max`` or ``total_steps`` by the saved one.
+
+    What the new scheduler was made with is lost: a run that is to go on longer keeps the old schedule.
+    Set the attribute after loading. See :class:`torch.optim.lr_scheduler.CosineAnnealingLR`.
+    """
+    optimizers = [SGD([nn.Parameter(torch.rand(2))], lr=1.0, momentum=0.9) for _ in range(2)]
+    saved, new = (
+        make(optimizer, **given) for optimizer, given in zip(optimizers, (short, long), strict=True)
+    )
+    (name,) = short.keys() - {"max_lr"}
+
+    before = getattr(new, name)
+    new.load_state_dict(saved.state_dict())
+
+    assert [before, getattr(new, name)] == [long[name], short[name]]
+
+
+@pytest.mark.since("2.8")
+def test_a_new_cosine_goes_on_from_the_rate_it_finds():
+    """A new ``CosineAnnealingLR`` with ``last_epoch`` goes on from ``lr``, and so may exceed the first rate.
+
+    It multiplies what the optimizer has. Where the state of the optimizer was not loaded, that is the first
+    rate, and at the end of the cosine twice of it. Up to torch 2.7 it computed the rate of that step from
+    ``initial_lr`` (:pull:`149312`). See :class:`torch.optim.lr_scheduler.CosineAnnealingLR`.
+
+    See also :ref:`gradients.schedulers.a_new_scheduler_may_go_on`
+    """
+    optimizer, rates = SGD([{"params": [nn.Parameter(torch.rand(2))], "initial_lr": 1.0}], lr=1.0), []
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=4, last_epoch=5)
+    for _ in range(3):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+
+    assert rates == pytest.approx([1.0, 1.0 + 0.5**0.5, 2.0])
+
+
+@pytest.mark.before("2.8")
+def test_a_new_cosine_computed_its_rate():
+    """A new ``CosineAnnealingLR`` with ``last_epoch`` computes its rate from ``initial_lr``, not from
+    ``lr``.
+    """
+    optimizer, rates = SGD([{"params": [nn.Parameter(torch.rand(2))], "initial_lr": 1.0}], lr=1.0), []
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=4, last_epoch=5)
+    for _ in range(3):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+
+    assert rates == pytest.approx([0.5, 0.5 + 0.5 * 0.5**0.5, 1.0])

@@ -4,6 +4,8 @@ Some losses look at every value and refuse what does not fit; others compute wha
 number that is no error at all. Which does what is not told by the shapes.
 """
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -96,3 +98,41 @@ def test_nll_takes_any_number_for_a_log():
     assert nn.NLLLoss()(probabilities * 100, classes).item() == -62.5
     logs = probabilities.log()
     torch.testing.assert_close(nn.NLLLoss()(logs, classes), nn.CrossEntropyLoss()(logs, classes))
+
+
+def test_an_infinite_logit_is_nan_where_it_is_right():
+    """``BCEWithLogitsLoss`` of an infinite logit is NaN if the target agrees, where ``BCELoss`` is 0.
+
+    ``BCELoss`` of its sigmoid is 0 or 100. Clamp logits that were masked with ``-inf``
+    (:issue:`102894`), or leave them out.
+    """
+    logits = torch.tensor([math.inf, -math.inf, math.inf, -math.inf])
+    target = torch.tensor([1.0, 0.0, 0.0, 1.0])
+
+    with_logits = nn.BCEWithLogitsLoss(reduction="none")(logits, target)
+    plain = nn.BCELoss(reduction="none")(logits.sigmoid(), target)
+
+    assert with_logits[:2].isnan().tolist() == [True, True]
+    assert plain.tolist() == [0.0, 0.0, 100.0, 100.0]
+    large = torch.tensor([1e9, -1e9, 1e9, -1e9])
+    assert nn.BCEWithLogitsLoss(reduction="none")(large, target).tolist() == [0.0, 0.0, 1e9, 1e9]
+
+
+def test_a_class_may_be_ruled_out():
+    """``CrossEntropyLoss`` takes a logit of ``-inf`` for a class; as the target it costs ``inf``.
+
+    The class gets probability 0 and gradient 0. With probabilities as targets 0 times ``-inf`` is NaN, with
+    ``label_smoothing`` the loss is ``inf``: take a large negative number there. A row of ``-inf`` alone is
+    NaN.
+    """
+    logits = torch.tensor([[2.0, 1.0, -math.inf]], requires_grad=True)
+    loss, without = nn.CrossEntropyLoss(), nn.CrossEntropyLoss()(logits[:, :2], torch.tensor([1]))
+
+    loss(logits, torch.tensor([1])).backward()
+
+    assert loss(logits, torch.tensor([1])).item() == pytest.approx(without.item())
+    assert logits.grad[0, 2].item() == 0.0
+    assert loss(logits, torch.tensor([2])).item() == math.inf
+    assert loss(logits, torch.tensor([[0.0, 1.0, 0.0]])).isnan()
+    assert nn.CrossEntropyLoss(label_smoothing=0.1)(logits, torch.tensor([1])).item() == math.inf
+    assert loss(torch.full((1, 2), -math.inf), torch.tensor([0])).isnan()

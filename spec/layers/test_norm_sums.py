@@ -79,3 +79,65 @@ def test_the_first_channel_counts_for_all(size):
         usual = nn.LocalResponseNorm(size, alpha, beta, k)(x)
         torch.testing.assert_close(out[:, : side + 1], usual[:, : side + 1])
         assert not torch.isclose(out[:, side + 1 :], usual[:, side + 1 :]).all()
+
+
+@pytest.mark.parametrize("eps", [0.0, -0.5], ids=["zero", "negative"])
+@pytest.mark.parametrize(
+    "make", [lambda eps: nn.LayerNorm(2, eps), lambda eps: nn.GroupNorm(1, 2, eps)], ids=["layer", "group"]
+)
+def test_no_eps_is_nan_where_values_are_equal(make, eps):
+    """``LayerNorm`` and ``GroupNorm`` accept an ``eps`` of 0 or below, and give NaN where values are equal.
+
+    A row of padding has equal values. Rows that vary enough are computed as usual. ``BatchNorm`` refuses such
+    an ``eps`` in training mode from torch 2.10 on.
+
+    See also :ref:`modes.batch_norm.eps_is_positive_in_training`
+    """
+    output = make(eps)(torch.tensor([[1.0, 5.0], [7.0, 7.0]]))
+
+    torch.testing.assert_close(output[0], torch.tensor([-2.0, 2.0]) / (4 + eps) ** 0.5)
+    assert output[1].isnan().all()
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.parametrize("eps", [0.0, -0.5], ids=["zero", "negative"])
+def test_rms_norm_without_eps_is_nan_for_zeros(eps):
+    """``RMSNorm`` accepts an ``eps`` of 0 or below, and gives NaN for a row of zeros."""
+    output = nn.RMSNorm(2, eps)(torch.tensor([[1.0, 7.0], [0.0, 0.0]]))
+
+    torch.testing.assert_close(output[0], torch.tensor([1.0, 7.0]) / (25 + eps) ** 0.5)
+    assert output[1].isnan().all()
+
+
+def test_a_group_of_one_value_leaves_nothing_of_it():
+    """``GroupNorm(C, C)`` of an input ``(N, C)`` returns its ``bias``: one value less its mean is 0.
+
+    The gradients of the input and of ``weight`` are 0 too. On some devices the difference is rounded, and
+    ``eps`` lets it be multiplied by 316: it grows with the input and is small, but not 0 (:issue:`94288`).
+    """
+    layer = nn.GroupNorm(2, 2)
+    nn.init.constant_(layer.bias, 3.0)
+    x = torch.tensor([[2.0, -7.0], [5.0, 11.0]], requires_grad=True)
+
+    output = layer(x)
+    output.sum().backward()
+
+    torch.testing.assert_close(output, torch.full((2, 2), 3.0), rtol=0.0, atol=1e-3)
+    torch.testing.assert_close(x.grad, torch.zeros(2, 2), rtol=0.0, atol=1e-3)
+    torch.testing.assert_close(layer.weight.grad, torch.zeros(2), rtol=0.0, atol=1e-3)
+    assert layer.bias.grad.tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_one_value_in_a_group_of_one_sample_is_refused(training):
+    """``GroupNorm`` raises ``ValueError`` for one value per group in a batch of one, in eval mode too.
+
+    With two samples, or two positions, it computes: the batch counts for this check, though not for the mean.
+    ``LayerNorm`` of one value does not raise.
+    """
+    layer = nn.GroupNorm(2, 2).train(training)
+
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel when training"):
+        layer(torch.rand(1, 2))
+    assert [layer(torch.rand(2, 2)).shape, layer(torch.rand(1, 2, 2)).shape] == [(2, 2), (1, 2, 2)]
+    assert nn.LayerNorm(1)(torch.rand(1, 1)).shape == (1, 1)

@@ -161,6 +161,14 @@ def test_group_norm_needs_groups_that_divide():
         nn.GroupNorm(2, 3)
 
 
+def test_group_norm_of_no_groups():
+    """``GroupNorm(0, C)`` raises ``ZeroDivisionError``; a negative ``num_groups`` raises in the call."""
+    with pytest.raises(ZeroDivisionError, match="modulo by zero"):
+        nn.GroupNorm(0, 4)
+    with pytest.raises(RuntimeError, match="Expected num groups to be greater than 0, got -2"):
+        nn.GroupNorm(-2, 4)(torch.rand(3, 4))
+
+
 def test_group_norm_of_one_group():
     """``GroupNorm(1, C)`` normalizes over channels and positions, unlike ``LayerNorm(C)`` of a position.
 

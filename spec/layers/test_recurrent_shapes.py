@@ -135,3 +135,27 @@ def test_shapes_of_a_cell(cell, batch):
     assert [part.shape for part in after] == [(*batch, 5)] * (2 if cell is nn.LSTMCell else 1)
     with pytest.raises(RuntimeError, match="inconsistent input_size"):
         net(x[..., :2], (state, state) if cell is nn.LSTMCell else state)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_forgotten_batch_first_is_no_error(layer):
+    """Without ``batch_first=True``, ``LSTM`` and ``GRU`` take the samples of ``(N, L, size)`` for steps.
+
+    Nothing raises, not even for states of ``L`` sequences, and the output has the shape that was expected.
+    But a sample sees those before it, and no step of its own. See :class:`~torch.nn.LSTM`.
+    """
+    forgetful, right = layer(3, 4), layer(3, 4, batch_first=True)
+    right.load_state_dict(forgetful.state_dict())
+    x = torch.rand(2, 5, 3)
+    changed = x.clone()
+    changed[0] += 1.0  # the first sample
+
+    outputs = [[net(given)[0] for given in (x, changed)] for net in (forgetful, right)]
+    state = torch.zeros(1, 5, 4)
+    given = (state, state) if layer is nn.LSTM else state
+
+    assert {output.shape for pair in outputs for output in pair} == {(2, 5, 4)}
+    assert [torch.equal(before[1], after[1]) for before, after in outputs] == [False, True]
+    assert torch.equal(forgetful(x, given)[0], outputs[0][0])
+    with pytest.raises(RuntimeError, match="Expected hidden"):
+        right(x, given)
