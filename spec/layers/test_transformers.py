@@ -129,6 +129,7 @@ def test_where_a_decoder_layer_normalizes(norm_first):
         z = layer.norm2(y + layer.multihead_attn(y, memory, memory)[0])
         result = layer.norm3(z + feed(z))
     assert torch.allclose(layer(x, memory), result, atol=1e-5)
+    assert torch.allclose(layer.eval()(x, memory), result, atol=1e-5)
 
 
 def test_an_encoder_calls_its_layers_in_turn():
@@ -183,16 +184,18 @@ def test_copies_of_a_decoder_layer_start_alike():
         assert len({id(original), id(first), id(second)}) == 3
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     "mask", [torch.ones(5, 5).triu(1) == 1, torch.full((5, 5), -torch.inf).triu(1)], ids=["boolean", "float"]
 )
-def test_a_causal_target_mask(mask):
+def test_a_causal_target_mask(mask, training):
     """With a causal ``tgt_mask`` the outputs of ``nn.Transformer`` do not depend on later steps of ``tgt``.
 
     Without it they do: no mask is made of itself.
     """
     net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
     changed = torch.cat([target[:3], -target[3:]])
+    net.train(training)
 
     masked = net(source, target, tgt_mask=mask), net(source, changed, tgt_mask=mask)
     plain = net(source, target), net(source, changed)

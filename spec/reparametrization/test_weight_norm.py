@@ -50,7 +50,9 @@ def test_the_magnitude_scales_the_direction():
         layer.parametrizations.weight.original0.fill_(10.0)
         layer.parametrizations.weight.original1.copy_(torch.tensor([[0.3, 0.4]]))
 
-    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[6.0, 8.0]]))
+    for training in (True, False):
+        weight = layer.train(training).weight
+        torch.testing.assert_close(weight.detach(), torch.tensor([[6.0, 8.0]]))
 
 
 @pytest.mark.since("2.1")
