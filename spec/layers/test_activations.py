@@ -25,7 +25,7 @@ from torch.nn import functional as F
         (nn.ReLU6, F.relu6, ()),
         (nn.SiLU, F.silu, ()),
         (nn.Mish, F.mish, ()),
-        (nn.GLU, F.glu, (0,)),
+        (nn.GLU, F.glu, (1,)),
         (nn.Hardswish, F.hardswish, ()),
         (nn.Hardsigmoid, F.hardsigmoid, ()),
         (nn.Hardshrink, F.hardshrink, (0.25,)),
@@ -37,14 +37,17 @@ from torch.nn import functional as F
         (nn.Hardtanh, F.hardtanh, (-0.5, 0.25)),
         (nn.Softplus, F.softplus, (2, 0.5)),
         (nn.Threshold, F.threshold, (0.1, 7.0)),
-        (nn.Softmax, F.softmax, (0,)),
-        (nn.LogSoftmax, F.log_softmax, (0,)),
-        (nn.Softmin, F.softmin, (0,)),
+        (nn.Softmax, F.softmax, (1,)),
+        (nn.LogSoftmax, F.log_softmax, (1,)),
+        (nn.Softmin, F.softmin, (1,)),
         (nn.LPPool1d, F.lp_pool1d, (2, 2)),
         (nn.MaxPool1d, F.max_pool1d, (2, 1)),
         (nn.AvgPool1d, F.avg_pool1d, (2, 1, 1)),
         (nn.AdaptiveAvgPool1d, F.adaptive_avg_pool1d, (2,)),
         (nn.AdaptiveMaxPool1d, F.adaptive_max_pool1d, (2,)),
+        (nn.MaxPool2d, F.max_pool2d, (2, 1)),
+        (nn.AvgPool2d, F.avg_pool2d, (2, 1, 1)),
+        (nn.AdaptiveAvgPool2d, F.adaptive_avg_pool2d, (2,)),
     ],
 )
 def test_a_layer_is_a_function_with_its_arguments(layer, function, arguments):
@@ -53,7 +56,7 @@ def test_a_layer_is_a_function_with_its_arguments(layer, function, arguments):
     In forward either will do. The layer shows when the module is printed and takes hooks; what has parameters
     is better off as a layer, since its function wants them passed in.
     """
-    x = torch.tensor([[-2.0, 0.5, 3.0], [0.25, -0.125, 1.5]])
+    x = torch.tensor([[[-2.0, 0.5, 3.0], [0.25, -0.125, 1.5]]])
     made = layer(*arguments)
 
     assert torch.equal(made(x), function(x, *arguments))
@@ -90,6 +93,7 @@ def test_there_is_no_such_function():
         nn.Hardtanh,
         nn.Hardswish,
         nn.Hardsigmoid,
+        partial(nn.Threshold, 0.1, 7.0),
     ],
 )
 def test_inplace_writes_into_the_input(make):
@@ -226,7 +230,7 @@ def test_how_activations_print(layer, text):
 
 def test_how_pooling_layers_print():
     """``repr`` of ``nn.MaxPool2d`` and ``nn.AvgPool2d`` shows kernel, stride and padding."""
-    assert repr(nn.MaxPool2d(2)) == (
-        "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)"
+    assert repr(nn.MaxPool2d(3, 2, 1)) == (
+        "MaxPool2d(kernel_size=3, stride=2, padding=1, dilation=1, ceil_mode=False)"
     )
-    assert repr(nn.AvgPool2d(3, 1, 1)) == "AvgPool2d(kernel_size=3, stride=1, padding=1)"
+    assert repr(nn.AvgPool2d(3, 2, 1)) == "AvgPool2d(kernel_size=3, stride=2, padding=1)"

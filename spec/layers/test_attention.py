@@ -130,18 +130,20 @@ def test_each_head_attends_by_itself():
     assert torch.allclose(layer(x, x, x)[0], layer.out_proj(torch.cat(heads, dim=-1)), atol=1e-6)
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     ("options", "keys", "shape"),
     [({}, (7, 2, 4), (2, 5, 7)), ({"batch_first": True}, (5, 7, 4), (5, 2, 7))],
     ids=["sequence first", "batch first"],
 )
-def test_attention_returns_its_weights(options, keys, shape):
+def test_attention_returns_its_weights(options, keys, shape, training):
     """By default ``MultiheadAttention`` returns the output and the attention weights averaged over the heads.
 
     The sequence is the first dimension unless ``batch_first=True``. A batch given the wrong way round raises
     no error: it attends over the batch. ``average_attn_weights=False`` returns the weights of each head.
     """
-    layer, x, key = nn.MultiheadAttention(4, 2, **options), torch.rand(5, 2, 4), torch.rand(keys)
+    layer = nn.MultiheadAttention(4, 2, **options).train(training)
+    x, key = torch.rand(5, 2, 4), torch.rand(keys)
 
     output, weights = layer(x, key, key)
     _, of_each_head = layer(x, key, key, average_attn_weights=False)
@@ -153,12 +155,13 @@ def test_attention_returns_its_weights(options, keys, shape):
     assert torch.allclose(weights, of_each_head.mean(dim=1))
 
 
-def test_need_weights_false_returns_none():
+@pytest.mark.parametrize("training", [True, False])
+def test_need_weights_false_returns_none(training):
     """``MultiheadAttention`` called with ``need_weights=False`` returns the output and ``None``.
 
     It is faster then, as the weights need not be kept.
     """
-    layer, x = nn.MultiheadAttention(4, 2), torch.rand(5, 2, 4)
+    layer, x = nn.MultiheadAttention(4, 2).train(training), torch.rand(5, 2, 4)
 
     output, weights = layer(x, x, x, need_weights=False)
 
@@ -270,7 +273,7 @@ def test_add_zero_attn_adds_a_position():
     assert torch.allclose(weights, scores.softmax(-1), atol=1e-6)
     assert torch.allclose(output, layer.out_proj(weights[..., :5] @ value).transpose(0, 1), atol=1e-6)
     scores[..., 3:5] = float("-inf")
-    assert torch.allclose(layer(x, x, x, padding)[1], scores.softmax(-1), atol=1e-6)
+    assert torch.allclose(layer.eval()(x, x, x, padding)[1], scores.softmax(-1), atol=1e-6)
     assert plain(x, x, x)[1].shape == (2, 5, 5)
 
 

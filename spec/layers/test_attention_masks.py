@@ -10,11 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     ("name", "mask"),
     [("attn_mask", torch.ones(5, 5).triu(1) == 1), ("key_padding_mask", torch.eye(3, 5) == 1)],
 )
-def test_true_in_a_mask_forbids(name, mask):
+def test_true_in_a_mask_forbids(name, mask, training):
     """``True`` in ``attn_mask`` or ``key_padding_mask`` of ``MultiheadAttention`` makes the weight of a key
     0.
 
@@ -22,7 +23,7 @@ def test_true_in_a_mask_forbids(name, mask):
 
     See also :ref:`layers.attention_masks.true_in_the_function_allows`
     """
-    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True).train(training), torch.rand(3, 5, 4)
     for_each_entry = mask if name == "attn_mask" else mask[:, None]
 
     _, weights = layer(x, x, x, **{name: mask})
@@ -56,13 +57,14 @@ def test_true_in_the_function_allows():
     assert torch.allclose(first, other, atol=1e-6)
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("name", "shape"), [("attn_mask", (5, 5)), ("key_padding_mask", (3, 5))])
-def test_a_float_mask_is_added_before_the_softmax(name, shape):
+def test_a_float_mask_is_added_before_the_softmax(name, shape, training):
     """A float ``attn_mask`` or ``key_padding_mask`` of ``MultiheadAttention`` is added before the softmax.
 
     It is added to the scores of query and key, neither to the weights that are returned nor to the keys.
     """
-    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True).train(training), torch.rand(3, 5, 4)
     mask = torch.randn(shape)
     for_each_head = mask if name == "attn_mask" else mask[:, None, None]
 

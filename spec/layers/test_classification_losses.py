@@ -101,12 +101,12 @@ def test_unknown_classes_are_out_of_bounds(loss, wrong):
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
 def test_ignored_targets_get_no_gradient(loss):
     """Targets equal to ``ignore_index`` get zero gradients in ``nn.NLLLoss`` and ``nn.CrossEntropyLoss``."""
-    log_probs = torch.tensor(SCORES).log_softmax(1).requires_grad_()
-
-    loss(ignore_index=2)(log_probs, torch.tensor([1, 2])).backward()
-
-    assert log_probs.grad[1].tolist() == [0.0, 0.0, 0.0]
-    assert log_probs.grad[0].abs().sum() > 0
+    for given, ignored in (({"ignore_index": 2}, 2), ({}, -100)):
+        for reduction in ("mean", "sum"):
+            log_probs = torch.tensor(SCORES).log_softmax(1).requires_grad_()
+            loss(**given, reduction=reduction)(log_probs, torch.tensor([1, ignored])).backward()
+            assert log_probs.grad[1].tolist() == [0.0, 0.0, 0.0]
+            assert log_probs.grad[0].abs().sum() > 0
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])

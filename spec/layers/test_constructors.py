@@ -23,6 +23,8 @@ LAYERS = [
     pytest.param(nn.BatchNorm2d, (3,), id="BatchNorm2d"),
     pytest.param(nn.BatchNorm3d, (3,), id="BatchNorm3d"),
     pytest.param(nn.InstanceNorm1d, (3, 1e-5, 0.1, True, True), id="InstanceNorm1d"),
+    pytest.param(nn.InstanceNorm2d, (3, 1e-5, 0.1, True, True), id="InstanceNorm2d"),
+    pytest.param(nn.InstanceNorm3d, (3, 1e-5, 0.1, True, True), id="InstanceNorm3d"),
     pytest.param(nn.LayerNorm, (3,), id="LayerNorm"),
     pytest.param(nn.GroupNorm, (2, 4), id="GroupNorm"),
     pytest.param(nn.RNN, (2, 3), id="RNN"),
@@ -35,6 +37,7 @@ LAYERS = [
     pytest.param(nn.MultiheadAttention, (4, 2), id="MultiheadAttention"),
     pytest.param(nn.TransformerEncoderLayer, (4, 2, 8), id="TransformerEncoderLayer"),
     pytest.param(nn.TransformerDecoderLayer, (4, 2, 8), id="TransformerDecoderLayer"),
+    pytest.param(nn.Transformer, (4, 2, 1, 1, 8), id="Transformer"),
     pytest.param(nn.AdaptiveLogSoftmaxWithLoss, (4, 5, [2]), id="AdaptiveLogSoftmaxWithLoss"),
 ]
 

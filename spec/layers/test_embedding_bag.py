@@ -93,6 +93,9 @@ def test_the_last_offset_may_end_the_last_bag():
 
     assert layer(x, torch.tensor([0, 1, 4])).tolist() == [[1.0, 10.0], [14.0, 140.0]]
     assert layer(x, torch.tensor([0, 1, 3])).tolist() == [[1.0, 10.0], [6.0, 60.0]]
+    for mode, rows in (("mean", [[1.5, 15.0], [6.0, 60.0]]), ("max", [[2.0, 20.0], [8.0, 80.0]])):
+        layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode, include_last_offset=True)
+        assert layer(x, torch.tensor([0, 2, 4])).tolist() == rows
 
 
 @pytest.mark.since("2.10")

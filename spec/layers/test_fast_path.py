@@ -283,7 +283,7 @@ def test_a_float_mask_is_boolean_on_the_fast_path():
     """
     layer, x = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval(), torch.rand(3, 5, 4)
     bias = torch.zeros(5, 5)
-    bias[:, 2] = 0.001
+    bias[:, 2:4] = torch.tensor([0.001, -0.001])
 
     with torch.no_grad():
         fast = layer(x, src_mask=bias)

@@ -143,12 +143,15 @@ def test_linear_cross_entropy_of_weighted_probabilities():
 
 
 @pytest.mark.since("2.13")
-def test_linear_cross_entropy_ignores_a_class():
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_ignores_a_class(chunked):
     """``LinearCrossEntropyLoss`` ignores targets of -100 by default: they get zero gradients.
 
-    The attribute ``ignore_index`` is ``None`` then.
+    In chunks or at once. The attribute ``ignore_index`` is ``None`` then.
     """
-    loss, inputs = nn.LinearCrossEntropyLoss(5, 3), torch.randn(2, 5, requires_grad=True)
+    options = nn.LinearCrossEntropyOptions() if chunked else None
+    loss = nn.LinearCrossEntropyLoss(5, 3, options=options)
+    inputs = torch.randn(2, 5, requires_grad=True)
 
     result = loss(inputs, torch.tensor([1, -100]))
     result.backward()

@@ -18,7 +18,7 @@ def test_bce_looks_at_every_value():
     On the CPU. An input above 1 or below 0 mostly means that a sigmoid was forgotten: take
     :class:`~torch.nn.BCEWithLogitsLoss`, which looks at neither.
     """
-    fits, over, under = torch.tensor([0.25]), torch.tensor([1.5]), torch.tensor([-0.5])
+    fits, over, under = torch.tensor([[0.25, 0.5], [0.25, 1.5], [0.25, -0.5]])
 
     for wrong in (over, under):
         with pytest.raises(RuntimeError, match="all elements of input should be between 0 and 1"):
@@ -65,11 +65,12 @@ def test_a_negative_variance_is_refused():
     A variance that a layer puts out needs ``softplus`` or ``exp``. See :class:`~torch.nn.GaussianNLLLoss`.
     """
     loss = nn.GaussianNLLLoss(eps=0.5)
-    mean, target = torch.tensor([2.0]), torch.tensor([4.0])
+    mean, target = torch.tensor([2.0, 1.0]), torch.tensor([4.0, 3.0])
 
     with pytest.raises(ValueError, match="var has negative entry/entries"):
-        loss(mean, target, torch.tensor([-0.1]))
-    assert torch.equal(loss(mean, target, torch.tensor([0.0])), loss(mean, target, torch.tensor([0.5])))
+        loss(mean, target, torch.tensor([2.0, -0.1]))
+    zero, at_eps = torch.tensor([[2.0, 0.0], [2.0, 0.5]])
+    assert torch.equal(loss(mean, target, zero), loss(mean, target, at_eps))
 
 
 def test_a_negative_target_of_kl_is_nan():

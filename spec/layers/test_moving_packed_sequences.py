@@ -26,6 +26,7 @@ def test_only_the_data_are_cast():
     assert double.batch_sizes is packed.batch_sizes
     assert double.sorted_indices is packed.sorted_indices
     assert double.unsorted_indices is packed.unsorted_indices
+    assert packed.to(dtype=torch.float64).data.dtype == torch.float64
 
 
 def test_the_indices_are_moved_along():

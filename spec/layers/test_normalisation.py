@@ -40,21 +40,23 @@ def test_a_normalisation_without_bias(layer, sizes, shape):
     """``nn.BatchNorm1d`` and ``nn.GroupNorm`` with ``bias=False`` have a ``weight``, but no ``bias``
     (:issue:`157144`).
     """
-    net, x = layer(*sizes, bias=False), torch.randn(shape)
+    net, usual, x = layer(*sizes, bias=False), layer(*sizes), torch.randn(shape)
+    net.weight.data = usual.weight.data = torch.tensor([2.0, 3.0, 4.0, 5.0])
 
     assert net.bias is None
     assert [name for name, _ in net.named_parameters()] == ["weight"]
-    assert torch.allclose(net(x), layer(*sizes)(x), atol=1e-6)
+    assert torch.allclose(net(x), usual(x), atol=1e-6)
 
 
 @pytest.mark.since("2.1")
 def test_layer_norm_without_bias():
     """``nn.LayerNorm(bias=False)`` has a ``weight``, but no ``bias``."""
-    layer, x = nn.LayerNorm(4, bias=False), torch.randn(3, 4)
+    layer, usual, x = nn.LayerNorm(4, bias=False), nn.LayerNorm(4), torch.randn(3, 4)
+    layer.weight.data = usual.weight.data = torch.tensor([2.0, 3.0, 4.0, 5.0])
 
     assert layer.bias is None
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
-    assert torch.allclose(layer(x), nn.LayerNorm(4)(x), atol=1e-6)
+    assert torch.allclose(layer(x), usual(x), atol=1e-6)
 
 
 @pytest.mark.parametrize(

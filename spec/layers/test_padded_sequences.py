@@ -58,6 +58,7 @@ def test_the_padding_may_come_first():
     sequences = [torch.tensor([1, 2]), torch.tensor([3])]
 
     assert pad_sequence(sequences, padding_side="left").tolist() == [[1, 0], [2, 3]]
+    assert pad_sequence(sequences, True, 7, "left").tolist() == [[1, 2], [7, 3]]
     assert pad_sequence(sequences, padding_side="right").tolist() == [[1, 3], [2, 0]]
     with pytest.raises(RuntimeError, match="padding_side to be one of left or right, but got top"):
         pad_sequence(sequences, padding_side="top")
@@ -114,6 +115,7 @@ def test_a_packed_sequence_is_unpacked():
 
     assert type(sequences) is list
     assert [sequence.tolist() for sequence in sequences] == [[1], [2, 3, 4], [5, 6]]
+    assert [each.tolist() for each in unpack_sequence(pack_sequence(given[1:]))] == [[2, 3, 4], [5, 6]]
 
 
 def test_only_a_packed_sequence_is_unpacked():

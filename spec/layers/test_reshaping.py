@@ -70,9 +70,8 @@ def test_one_size_of_unflatten_may_be_left_open():
     """:class:`~torch.nn.Unflatten` accepts one size of -1, and a list of sizes as well as a tuple."""
     x = torch.rand(2, 12)
 
-    assert nn.Unflatten(1, (3, 4))(x).shape == (2, 3, 4)
-    assert nn.Unflatten(1, (3, -1))(x).shape == (2, 3, 4)
-    assert nn.Unflatten(1, [3, 4])(x).shape == (2, 3, 4)
+    for sizes in ((3, 4), (3, -1), (-1, 4), [3, 4], [-1, 4]):
+        assert torch.equal(nn.Unflatten(1, sizes)(x), x.view(2, 3, 4))
 
 
 def test_unflatten_takes_the_sizes_of_an_image():

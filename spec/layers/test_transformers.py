@@ -129,6 +129,7 @@ def test_where_a_decoder_layer_normalizes(norm_first):
         z = layer.norm2(y + layer.multihead_attn(y, memory, memory)[0])
         result = layer.norm3(z + feed(z))
     assert torch.allclose(layer(x, memory), result, atol=1e-5)
+    assert torch.allclose(layer.eval()(x, memory), result, atol=1e-5)
 
 
 def test_an_encoder_calls_its_layers_in_turn():
@@ -183,16 +184,18 @@ def test_copies_of_a_decoder_layer_start_alike():
         assert len({id(original), id(first), id(second)}) == 3
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     "mask", [torch.ones(5, 5).triu(1) == 1, torch.full((5, 5), -torch.inf).triu(1)], ids=["boolean", "float"]
 )
-def test_a_causal_target_mask(mask):
+def test_a_causal_target_mask(mask, training):
     """With a causal ``tgt_mask`` the outputs of ``nn.Transformer`` do not depend on later steps of ``tgt``.
 
     Without it they do: no mask is made of itself.
     """
     net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
     changed = torch.cat([target[:3], -target[3:]])
+    net.train(training)
 
     masked = net(source, target, tgt_mask=mask), net(source, changed, tgt_mask=mask)
     plain = net(source, target), net(source, changed)
@@ -220,7 +223,8 @@ def test_a_decoder_masks_nothing_by_default(nested):
     assert not torch.allclose(net(target, other)[0], plain, atol=1e-4)
 
 
-def test_padding_is_to_be_hidden_from_the_decoder_as_well():
+@pytest.mark.parametrize("training", [True, False])
+def test_padding_is_to_be_hidden_from_the_decoder_as_well(training):
     """``src_key_padding_mask`` of ``nn.Transformer`` hides keys in the encoder only, not in the decoder.
 
     The decoder attends to the outputs at padded steps unless ``memory_key_padding_mask`` is given, which is
@@ -229,6 +233,7 @@ def test_padding_is_to_be_hidden_from_the_decoder_as_well():
     net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
     padding = torch.arange(6).expand(3, 6) >= 4
     changed = torch.cat([source[:4], -source[4:]])
+    net.train(training)
 
     one = [net(x, target, src_key_padding_mask=padding) for x in (source, changed)]
     both = [
@@ -240,13 +245,15 @@ def test_padding_is_to_be_hidden_from_the_decoder_as_well():
     assert torch.allclose(*both, atol=1e-5)
 
 
-def test_padding_of_the_target():
+@pytest.mark.parametrize("training", [True, False])
+def test_padding_of_the_target(training):
     """``True`` in ``tgt_key_padding_mask`` of ``nn.Transformer`` hides that step of ``tgt`` as a key;
     ``False`` does not.
     """
     net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
     padding = torch.arange(5).expand(3, 5) >= 3
     changed = torch.cat([target[:3], -target[3:]])
+    net.train(training)
 
     hidden = [net(source, x, tgt_key_padding_mask=padding)[:3] for x in (target, changed)]
     seen = [net(source, x, tgt_key_padding_mask=~padding)[:3] for x in (target, changed)]
@@ -255,13 +262,15 @@ def test_padding_of_the_target():
     assert not torch.allclose(*seen, atol=1e-4)
 
 
-def test_true_in_the_masks_of_a_transformer_forbids():
+@pytest.mark.parametrize("training", [True, False])
+def test_true_in_the_masks_of_a_transformer_forbids(training):
     """``True`` in ``src_mask``, ``tgt_mask`` or ``memory_mask`` of ``nn.Transformer`` hides a key; ``False``
     does not.
 
     In ``attn_mask`` of :func:`~torch.nn.functional.scaled_dot_product_attention` it is the other way round.
     """
     net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(5, 3, 4), torch.rand(5, 3, 4)
+    net.train(training)
     last = torch.arange(5).expand(5, 5) == 4
     other_source, other_target = (torch.cat([x[:4], -x[4:]]) for x in (source, target))
 

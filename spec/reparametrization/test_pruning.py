@@ -67,13 +67,14 @@ def test_the_pruned_tensor_is_computed_before_each_call(training):
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
     prune.l1_unstructured(layer, "weight", 1)
 
-    with torch.no_grad():
-        layer.weight_orig.fill_(7.0)
-    assert layer.weight.tolist() == [[0.0, -6.0, 3.0]]
+    for before, value in (([[0.0, -6.0, 3.0]], 7.0), ([[0.0, 7.0, 7.0]], 5.0)):
+        with torch.no_grad():
+            layer.weight_orig.fill_(value)
+        assert layer.weight.tolist() == before
 
-    with torch.set_grad_enabled(training):
-        layer(torch.rand(3))
-    assert layer.weight.tolist() == [[0.0, 7.0, 7.0]]
+        with torch.set_grad_enabled(training):
+            layer(torch.rand(3))
+        assert layer.weight.tolist() == [[0.0, value, value]]
 
 
 def test_pruned_entries_get_no_gradient():

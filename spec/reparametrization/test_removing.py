@@ -15,12 +15,13 @@ from torch.nn.utils.parametrize import (
 )
 
 
-def test_by_default_the_value_stays():
+@pytest.mark.parametrize("training", [True, False])
+def test_by_default_the_value_stays(training):
     """By default ``remove_parametrizations`` leaves the parameter with its parametrized value.
 
     The module then costs nothing extra and can be pickled; the original is gone.
     """
-    layer = nn.Linear(2, 1)
+    layer = nn.Linear(2, 1).train(training)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
 
@@ -31,9 +32,10 @@ def test_by_default_the_value_stays():
     assert pickle.loads(pickle.dumps(layer)).weight.tolist() == [[2.0, 0.0]]
 
 
-def test_the_original_may_be_left():
+@pytest.mark.parametrize("training", [True, False])
+def test_the_original_may_be_left(training):
     """``remove_parametrizations(leave_parametrized=False)`` restores the unparametrized, original value."""
-    layer = nn.Linear(2, 1)
+    layer = nn.Linear(2, 1).train(training)
     layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "weight", nn.Tanh())

@@ -194,7 +194,14 @@ def test_eps_is_tiny_by_default():
 
 @pytest.mark.parametrize(
     ("kind", "outputs"),
-    [(nn.Conv1d, 0), (nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 1), (nn.ConvTranspose3d, 1)],
+    [
+        (nn.Conv1d, 0),
+        (nn.Conv2d, 0),
+        (nn.Conv3d, 0),
+        (nn.ConvTranspose1d, 1),
+        (nn.ConvTranspose2d, 1),
+        (nn.ConvTranspose3d, 1),
+    ],
 )
 def test_a_weight_becomes_a_matrix_by_its_outputs(kind, outputs):
     """``parametrizations.spectral_norm`` reshapes a conv weight to a matrix with a row per output channel."""

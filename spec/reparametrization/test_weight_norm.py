@@ -33,12 +33,11 @@ def test_magnitude_and_direction_are_kept():
 @pytest.mark.since("2.1")
 def test_the_value_is_kept(device):
     """``parametrizations.weight_norm`` leaves the value of the weight unchanged."""
-    layer = nn.Linear(3, 2, device=device)
-    before = layer.weight.detach().clone()
-
-    parametrizations.weight_norm(layer)
-
-    torch.testing.assert_close(layer.weight.detach(), before)
+    for layer in (nn.Linear(3, 2, device=device), nn.ConvTranspose2d(2, 3, 2, device=device)):
+        for name in ("weight", "bias"):
+            before = getattr(layer, name).detach().clone()
+            parametrizations.weight_norm(layer, name)
+            torch.testing.assert_close(getattr(layer, name).detach(), before)
 
 
 @pytest.mark.since("2.1")
@@ -51,7 +50,9 @@ def test_the_magnitude_scales_the_direction():
         layer.parametrizations.weight.original0.fill_(10.0)
         layer.parametrizations.weight.original1.copy_(torch.tensor([[0.3, 0.4]]))
 
-    torch.testing.assert_close(layer.weight.detach(), torch.tensor([[6.0, 8.0]]))
+    for training in (True, False):
+        weight = layer.train(training).weight
+        torch.testing.assert_close(weight.detach(), torch.tensor([[6.0, 8.0]]))
 
 
 @pytest.mark.since("2.1")
