@@ -96,13 +96,16 @@ def test_a_removed_hook_is_followed():
     Unlike a hook that is added, which is not noticed.
     """
     net, x = nn.Sequential(nn.Identity(), nn.Tanh()), torch.tensor(-2.0)
-    handle = net[0].register_forward_hook(lambda module, args, output: output * 10)
+    after = net[0].register_forward_hook(lambda module, args, output: output * 10)
+    before = net[0].register_forward_pre_hook(lambda module, args: (args[0] + 1,))
     compiled = torch.compile(net, backend="eager")
     compiled(x)
 
     net[1] = nn.Identity()
+    assert compiled(x).item() == -10.0
+    before.remove()
     assert compiled(x).item() == -20.0
-    handle.remove()
+    after.remove()
     assert compiled(x).item() == -2.0
 
 

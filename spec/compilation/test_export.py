@@ -55,19 +55,23 @@ def test_parameters_of_an_exported_module_are_shared():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.weight = nn.Parameter(torch.rand(1, 2))
+            self.weight = nn.Parameter(torch.rand(2))
+            self.inner = nn.Linear(2, 1)
 
         def forward(self, x):
-            return torch.nn.functional.linear(x, self.weight)
+            return self.inner(x * self.weight)
 
     net = Net()
 
     made = torch.export.export(net, (torch.rand(2),)).module()
 
+    assert set(made.parameters()) == set(net.parameters())
     assert made.weight is net.weight
     with torch.no_grad():
-        net.weight.copy_(torch.tensor([[2.0, 3.0]]))
-    assert made(torch.tensor([10.0, 100.0])).tolist() == [320.0]
+        net.weight.copy_(torch.tensor([2.0, 3.0]))
+        net.inner.weight.copy_(torch.tensor([[5.0, 7.0]]))
+        net.inner.bias.fill_(1.0)
+    assert made(torch.tensor([10.0, 100.0])).tolist() == [2201.0]
 
 
 @pytest.mark.needs("compile")
@@ -117,8 +121,9 @@ def test_sizes_of_an_exported_module_are_fixed():
     made = torch.export.export(nn.ReLU(), (torch.rand(2, 3),)).module()
 
     assert made(torch.tensor([[2.0, -3.0, 4.0]] * 2)).tolist() == [[2.0, 0.0, 4.0]] * 2
-    with pytest.raises((RuntimeError, AssertionError), match=r"shape|Guard failed"):
-        made(torch.rand(5, 3))
+    for sizes in ((5, 3), (2, 5)):
+        with pytest.raises((RuntimeError, AssertionError), match=r"shape|Guard failed"):
+            made(torch.rand(sizes))
 
 
 @pytest.mark.needs("compile")

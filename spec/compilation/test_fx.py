@@ -346,10 +346,10 @@ def test_buffers_stay_non_persistent():
         def forward(self, x):
             return x + self.offset
 
-    traced = fx.symbolic_trace(Net())
-
-    assert [name for name, _ in traced.named_buffers()] == ["offset"]
-    assert list(traced.state_dict()) == []
+    for net, name in ((Net(), "offset"), (nn.Sequential(Net()), "0.offset")):
+        traced = fx.symbolic_trace(net)
+        assert [found for found, _ in traced.named_buffers()] == [name]
+        assert list(traced.state_dict()) == []
 
 
 @pytest.mark.before("2.14")

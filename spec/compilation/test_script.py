@@ -71,13 +71,17 @@ def test_parameters_are_shared():
 
     Who trains or loads one changes both.
     """
-    layer = nn.Linear(2, 1, bias=False)
-    scripted = torch.jit.script(layer)
+    layer = nn.Linear(2, 1)
+    scripted, nested = torch.jit.script(layer), torch.jit.script(nn.Sequential(layer))
 
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[2.0, 3.0]]))
+        layer.bias.fill_(5.0)
 
-    assert scripted(torch.tensor([10.0, 100.0])).tolist() == [320.0]
+    assert scripted(torch.tensor([10.0, 100.0])).tolist() == [325.0]
+    assert nested(torch.tensor([10.0, 100.0])).tolist() == [325.0]
+    scripted.load_state_dict({"weight": torch.tensor([[7.0, 8.0]]), "bias": torch.tensor([9.0])})
+    assert [layer.weight.tolist(), layer.bias.tolist()] == [[[7.0, 8.0]], [9.0]]
 
 
 def test_the_mode_is_its_own():

@@ -67,6 +67,10 @@ def test_a_refused_parametrization_leaves_the_module_alone():
 
     with pytest.raises(ValueError, match="shape"):
         register_parametrization(layer, "weight", nn.Flatten(0))
+    with pytest.raises(ValueError, match="must return a tensor"):
+        register_parametrization(layer, "weight", Custom(lambda x: [x]))
+    with pytest.raises(ZeroDivisionError, match="division"):
+        register_parametrization(layer, "weight", Custom(lambda x: 1 / 0))
 
     assert type(layer) is nn.Linear
     assert is_parametrized(layer) is False

@@ -72,16 +72,21 @@ def test_a_transposed_convolution_has_to_be_told():
     Without it the wrong dimension is scaled. With as many input as output channels nothing is raised, and the
     result is wrong.
     """
-    conv, norm = nn.ConvTranspose2d(3, 2, 2).eval(), settled(nn.BatchNorm2d(2))
     x = torch.rand(4, 3, 5, 5)
+    for kind, norms, given in (
+        (nn.ConvTranspose1d, nn.BatchNorm1d, x[..., 0]),
+        (nn.ConvTranspose2d, nn.BatchNorm2d, x),
+        (nn.ConvTranspose3d, nn.BatchNorm3d, x.unsqueeze(-1)),
+    ):
+        conv, norm = kind(3, 2, 2).eval(), settled(norms(2))
 
-    fused = fuse_conv_bn_eval(conv, norm, True)
+        fused = fuse_conv_bn_eval(conv, norm, True)
 
-    torch.testing.assert_close(fused(x), norm(conv(x)), atol=1e-4, rtol=1e-4)
-    with pytest.raises(RuntimeError, match="must match the size"):
-        fuse_conv_bn_eval(conv, norm)
+        torch.testing.assert_close(fused(given), norm(conv(given)), atol=1e-4, rtol=1e-4)
+        with pytest.raises(RuntimeError, match="must match the size"):
+            fuse_conv_bn_eval(conv, norm)
 
-    square = nn.ConvTranspose2d(2, 2, 2).eval()
+    square, norm = nn.ConvTranspose2d(2, 2, 2).eval(), settled(nn.BatchNorm2d(2))
     wrong = fuse_conv_bn_eval(square, norm)
     assert not torch.allclose(wrong(x[:, :2]), norm(square(x[:, :2])), atol=1e-2)
 
@@ -281,24 +286,26 @@ def test_a_made_up_bias_is_frozen(fuse, kind, sizes):
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_fused_convolution_keeps_its_dtype(bias):
     """``fuse_conv_bn_eval`` keeps the dtype of the convolution if the BatchNorm has another dtype."""
-    conv, norm = nn.Conv1d(2, 3, 2, bias=bias).bfloat16().eval(), nn.BatchNorm1d(3).eval()
+    for dtype, other in ((torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)):
+        conv, norm = nn.Conv1d(2, 3, 2, bias=bias, dtype=dtype).eval(), nn.BatchNorm1d(3, dtype=other).eval()
 
-    fused = fuse_conv_bn_eval(conv, norm)
+        fused = fuse_conv_bn_eval(conv, norm)
 
-    assert fused.weight.dtype is torch.bfloat16
-    assert fused.bias.dtype is torch.bfloat16
+        assert fused.weight.dtype is dtype
+        assert fused.bias.dtype is dtype
 
 
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_fused_linear_layer_keeps_its_dtype(bias):
     """``fuse_linear_bn_eval`` keeps the dtype of the linear layer if the BatchNorm has another dtype."""
-    linear, norm = nn.Linear(2, 3, bias=bias).bfloat16().eval(), nn.BatchNorm1d(3).eval()
+    for dtype, other in ((torch.bfloat16, torch.float32), (torch.float32, torch.bfloat16)):
+        linear, norm = nn.Linear(2, 3, bias=bias, dtype=dtype).eval(), nn.BatchNorm1d(3, dtype=other).eval()
 
-    fused = fuse_linear_bn_eval(linear, norm)
+        fused = fuse_linear_bn_eval(linear, norm)
 
-    assert fused.weight.dtype is torch.bfloat16
-    assert fused.bias.dtype is torch.bfloat16
+        assert fused.weight.dtype is dtype
+        assert fused.bias.dtype is dtype
 
 
 def test_layers_of_a_model_are_fused_by_name():

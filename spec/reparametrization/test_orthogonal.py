@@ -83,13 +83,12 @@ def test_batches_of_matrices():
 
     A convolution is not orthogonal as a whole: each of its kernels is.
     """
-    net = nn.Module()
-    net.weight = nn.Parameter(torch.rand(5, 2, 3))
+    for rows in (2, 3):
+        net = nn.Module()
+        net.weight = nn.Parameter(torch.rand(5, rows, 3))
+        weight = orthogonal(net).weight.detach()
 
-    orthogonal(net)
-
-    product = net.weight.detach() @ net.weight.detach().mT
-    torch.testing.assert_close(product, torch.eye(2).expand(5, 2, 2), atol=1e-5, rtol=0)
+        torch.testing.assert_close(weight @ weight.mT, torch.eye(rows).expand(5, -1, -1), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +96,10 @@ def test_batches_of_matrices():
     [
         (torch.rand(3, 3), "matrix_exp"),
         (torch.rand(3, 2), "householder"),
+        (torch.rand(2, 3), "householder"),
         (torch.rand(3, 2, dtype=torch.complex64), "matrix_exp"),
     ],
-    ids=["square", "not square", "complex"],
+    ids=["square", "tall", "wide", "complex"],
 )
 def test_the_map_depends_on_the_weight(weight, name):
     """``parametrizations.orthogonal`` defaults to ``matrix_exp`` for square or complex weights, else
@@ -224,10 +224,10 @@ def test_the_original_means_nothing_without_its_base():
 
 def test_without_trivialization_there_is_no_base():
     """``parametrizations.orthogonal(use_trivialization=False)`` adds no ``base`` buffer."""
-    layer = orthogonal(nn.Linear(2, 3), use_trivialization=False)
-
-    assert list(layer.buffers()) == []
-    assert not hasattr(layer.parametrizations.weight[0], "base")
+    for name in ("matrix_exp", "cayley", "householder"):
+        layer = orthogonal(nn.Linear(2, 3), orthogonal_map=name, use_trivialization=False)
+        assert list(layer.buffers()) == []
+        assert not hasattr(layer.parametrizations.weight[0], "base")
 
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])

@@ -78,12 +78,13 @@ def test_channels_need_a_dimension_that_exists(dim):
 def test_a_failed_pruning_leaves_the_parameter():
     """If ``prune.l1_unstructured`` raises, an unpruned parameter stays as it is and no hook is added."""
     layer = nn.Linear(2, 3)
-    weight = layer.weight
+    weight, values = layer.weight, layer.weight.tolist()
 
     with pytest.raises(ValueError, match="amount=9"):
         prune.l1_unstructured(layer, "weight", 9)
 
     assert layer.weight is weight
+    assert weight.tolist() == values
     assert sorted(layer.state_dict()) == ["bias", "weight"]
     assert dict(layer._forward_pre_hooks) == {}
 
