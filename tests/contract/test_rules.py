@@ -61,6 +61,12 @@ def test_an_odd_tensor_is_no_fault_of_the_tool(judge, make):
     assert not {"state.values_are_references", "names.builds_share_nothing"} & failures(verdicts).keys()
 
 
+def test_a_warning_in_a_layer_of_torch_has_no_place(judge):
+    told = failures(judge(Target("loss", nn.KLDivLoss, lambda: ((torch.rand(3, 4), torch.rand(3, 4)), {}))))
+
+    assert told["calling.torch_has_no_warning"].startswith("torch warns in a call: reduction: 'mean' divides")
+
+
 @pytest.mark.parametrize("make", [Sparse, HasATaggedWeight])
 def test_a_tensor_that_cannot_be_copied_is_accused_of_that_alone(judge, make):
     told = failures(judge(Target("odd", make, rows)))

@@ -217,12 +217,13 @@ def _nans(tensor: Tensor) -> int:
 def warned(net: nn.Module, example: Example) -> list[str]:
     """What torch warns of in a call, in either mode, each once."""
     told: dict[str, str] = {}
+    callers = len(traceback.extract_stack())
 
     def noting(message: Any, category: Any, filename: str, *_: Any, **__: Any) -> None:
         text = " ".join(str(message).partition(" (Triggered internally")[0].split())
         is_of_torch = _TORCH in Path(filename).parents or "(Triggered internally" in str(message)
         if category is UserWarning and is_of_torch and not any(word in text for word in _PASSING):
-            told.setdefault(text.rstrip("."), place(traceback.extract_stack()))
+            told.setdefault(text.rstrip("."), place(traceback.extract_stack()[callers:]))
 
     most = 2 * LONGEST_TEXT  # what to do is often said last
     always = torch.is_warn_always_enabled()
@@ -247,9 +248,10 @@ def warned(net: nn.Module, example: Example) -> list[str]:
 
 _TORCH = Path(torch.__file__).parent
 
-#: Words of warnings about the release and not about the call, and of two that other rules explain.
+#: Words of warnings about the release, a backend or checks that are off, and of two that other rules explain.
 _PASSING = (
     *("deprecat", "prototype", "beta", "is experimental", "indexing argument", "Lazy modules"),
+    *("oneDNN", "invariant checks"),
     *("None of the inputs have requires_grad=True", "Converting a tensor with requires_grad=True"),
 )
 

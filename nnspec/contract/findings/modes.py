@@ -98,15 +98,19 @@ def other_in_training(net: nn.Module, same: nn.Module, example: Example) -> list
     net.train(), same.train()
     now = _settings(net)
     changed = [
-        f"`{name}` is {now[name]!r} since, and was {value!r}"
+        name
         for name, value in before.items()
         if not isinstance(value, Tensor) and name in now and now[name] != value
     ]
-    why = f": {changed[0]}" if changed else ""
+    different = differences(run(net, example), run(same, example))[:1]
+    its, others = _settings(net), _settings(same)
+    if changed and all(its.get(name) == now[name] == others.get(name) for name in changed):
+        return []  # the first call changes it in either mode, and no other
+    why = f": `{changed[0]}` is {now[changed[0]]!r} since, and was {before[changed[0]]!r}" if changed else ""
     return [
         f"a call in eval mode changes what later calls in train mode compute, and {difference}{why}; where "
         "the mode asks for another value, give it to a local variable, and leave self as it is"
-        for difference in differences(run(net, example), run(same, example))[:1]
+        for difference in different
     ]
 
 
@@ -447,9 +451,12 @@ def _first_column_repeated(tensor: Tensor, size: int) -> Tensor:
 def _rows_in_place(net: nn.Module, example: Example, outputs: list[tuple[str, Tensor]]) -> list[str]:
     """Outputs of rows that change where the rows come in the reverse order."""
     size = _size(example)
+    before = {name: buffer.detach().clone() for name, buffer in buffers(net).items()}
     again = _rows(_call(net, example, isolation.SEED + 1), size)
     if any(differences(one, output) for (_, one), (_, output) in zip(again, outputs, strict=False)):
         return []  # that it is random is another rule's matter
+    if any(differences(buffer, before.get(name), exact=True) for name, buffer in buffers(net).items()):
+        return []  # a state of the calls before, which had rows in other places
     reverse = _rows(run(net, example, lambda tensor: tensor.flip(0) if tensor.dim() else tensor), size)
     why = (
         "forward adds or picks something along the first dimension, such as positions; take them along the "
@@ -477,9 +484,12 @@ def rows_that_count_for_nothing(net: nn.Module, example: Example) -> list[str]:
     def counts(row: int) -> bool:
         return bool(differences(run(net, example, lambda tensor: _with_another_row(tensor, row)), expected))
 
-    first, last = counts(0), counts(size - 1)
-    if first == last or any(counts(row) for row in range(1, size - 1)):
-        return []
+    try:
+        first, last = counts(0), counts(size - 1)
+        if first == last or any(counts(row) for row in range(1, size - 1)):
+            return []
+    except Exception:
+        return []  # of inputs that belong together, such as offsets, it refuses others
     which, place = ("first", 0) if first else ("last", -1)
     return [
         f"of the {size} rows of its inputs the {which} alone counts: with other values in all others the "
@@ -494,10 +504,10 @@ def _with_another_row(tensor: Tensor, row: int) -> Tensor:
         return tensor
     if tensor.dtype == torch.bool:
         others = ~tensor
-    elif is_floating(tensor):
-        others = 0.5 - tensor
+    elif tensor.is_complex() or not tensor.numel():
+        others = -tensor
     else:
-        others = tensor.max() + tensor.min() - tensor if tensor.numel() else tensor
+        others = tensor.max() + tensor.min() - tensor  # in their range, as probabilities have to be
     changed = tensor.clone()
     changed[row] = others[row]
     return changed
@@ -560,8 +570,15 @@ def sizes_refused(net: nn.Module, example: Example) -> list[str]:
 
 
 def _meet_crosswise(text: str, size: int) -> bool:
-    """Whether an error says that the rows of a batch less one met a dimension of the size of the batch."""
-    sizes = re.search(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", text)
+    """Whether an error says that the rows of a batch less one met another dimension.
+
+    Where they meet the first dimension, a tensor is of a batch of one size.
+    """
+    pattern = (
+        r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\) "
+        r"at non-singleton dimension [1-9]"
+    )
+    sizes = re.search(pattern, text)
     return sizes is not None and {int(sizes[1]), int(sizes[2])} == {size, size - 1}
 
 

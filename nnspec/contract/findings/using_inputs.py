@@ -338,8 +338,8 @@ def padding_counted(net: nn.Module, example: Example) -> list[str]:
                 continue
             return [
                 f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does so: "
-                f"how far a batch is filled up counts; divide by {name}.sum(dim=1), and count no place that "
-                "is left out"
+                f"how far a batch is filled up counts; divide by {name}.sum(dim=1), and set places that are "
+                "left out to zero before a sum or a convolution"
             ]
     return []
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 import traceback
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Set
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.nested import Example, mapped, run, tensors_in
 from nnspec.contract.wording import own_frames, place
+
+_Shape: TypeAlias = tuple[int, ...]
 
 
 def mixing(net: nn.Module, example: Example) -> list[str]:
@@ -26,13 +28,15 @@ def mixing(net: nn.Module, example: Example) -> list[str]:
                 run(net, example if dim is None else _shorter(example, dim))
         except Exception:
             continue  # what is wrong with such inputs is told by other rules
-        if found := [one for view in views.seen if (one := _mixed(*view))]:
+        shapes = {(before, after) for before, after, _ in views.seen}
+        if found := [one for seen in views.seen if (one := _mixed(seen, shapes))]:
             return list(dict.fromkeys(found))
     return []
 
 
-def _mixed(before: tuple[int, ...], after: tuple[int, ...], where: str) -> str:
-    if not _cuts_across(before, after) or _skews(before, after):
+def _mixed(seen: tuple[_Shape, _Shape, str], shapes: Set[tuple[_Shape, _Shape]]) -> str:
+    before, after, where = seen
+    if not _cuts_across(before, after) or _skews(before, after) or _shifts(before, after, shapes):
         return ""
     return (
         f"forward views {before} as {after}{where}: no dimension of the one is made of dimensions of the "
@@ -58,6 +62,20 @@ def _skews(before: tuple[int, ...], after: tuple[int, ...]) -> bool:
         return False
     (rows, columns), (its_rows, its_columns) = before[-2:], after[-2:]
     return (rows, columns) == (its_columns, its_rows) and abs(rows - columns) == 1
+
+
+def _shifts(before: _Shape, after: _Shape, shapes: Set[tuple[_Shape, _Shape]]) -> bool:
+    """Whether n rows of m become m rows of n, and all but one of these n rows again: each is moved by one."""
+    if len(before) != len(after):
+        return False
+    first = next(place for place, size in enumerate(before) if size != after[place])
+    rows, columns = before[first : first + 2]
+    outer, inner = before[:first], before[first + 2 :]
+    if after != (*outer, columns, rows, *inner):
+        return False
+    back = (*outer, columns - 1, rows, *inner), (*outer, rows, columns - 1, *inner)
+    forth = (*outer, columns, rows + 1, *inner), (*outer, rows + 1, columns, *inner)
+    return back in shapes or forth in shapes
 
 
 def cut_to_pieces(net: nn.Module, example: Example) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from miniatures import Miniature, Net, rows
+from miniatures import Miniature, Net, rows, sequences
 
 
 class PowerIteration(Net):
@@ -613,6 +613,17 @@ class LooksUnlessCompiledByName(Net):
         return super().forward(x.clamp(max=9))
 
 
+def probabilities():
+    """Three rows and targets between zero and one."""
+    generator = torch.Generator().manual_seed(3)
+    return (torch.rand(3, 4, generator=generator), torch.rand(3, 4, generator=generator)), {}
+
+
+def projecting():
+    """A layer that one backend has no kernel for, as torch says in each call."""
+    return nn.LSTM(4, 6, proj_size=3, batch_first=True)
+
+
 #: Clean modules that have no twin here: that of :mod:`miniatures.modes`, or of another file, is guilty.
 CLEAN = {
     "table made anew": (TableMadeAnew, rows),
@@ -622,4 +633,6 @@ CLEAN = {
     "complex parameters": (AbsoluteValues, rows),
     "an input of a subclass": (TakesASubclass, subclassed),
     "a list of pictures": (TakesPictures, pictures),
+    "inputs between zero and one": (nn.BCELoss, probabilities),
+    "a layer that a backend lacks": (projecting, sequences),
 }

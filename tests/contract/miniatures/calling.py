@@ -910,7 +910,7 @@ MINIATURES = [
         MeanOfAllPlaces,
         "calling.more_padding_does_not_count",
         "`output` differs in 6 of 6 values",
-        "divide by mask.sum(dim=1), and count no place that is left out",
+        "divide by mask.sum(dim=1), and set places that are left out to zero before a sum or a convolution",
         MeanOfPlacesThatCount,
         masked_steps,
     ),

@@ -586,7 +586,31 @@ class MasksOfEachRow(MasksOfOtherRows):
         return mask.repeat_interleave(2, dim=0)
 
 
+class AddsForABatchOfThree(Net):
+    """What it adds has a row for each of the three that it was written for."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("offsets", torch.ones(3, 4))
+
+    def forward(self, x):
+        return super().forward(x + self.offsets)
+
+
+class AddsToAnyBatch(AddsForABatchOfThree):
+    def __init__(self):
+        super().__init__()
+        self.offsets = torch.ones(4)
+
+
 MINIATURES = [
+    Miniature(
+        AddsForABatchOfThree,
+        "rows.another_batch_size",
+        "with 2 rows instead of 3 it raises RuntimeError: The size of tensor a (2) must match the size of",
+        "take the number of rows from x.shape[0], or write -1",
+        AddsToAnyBatch,
+    ),
     Miniature(
         QuietInEval,
         "modes.eval_is_train_of_false",
