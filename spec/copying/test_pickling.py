@@ -149,10 +149,13 @@ def test_a_local_function_cannot_be_pickled(where):
     or remove the hooks by their handles and ``del net.forward`` before.
     """
 
-    def local(*args):
-        return None
+    def make():
+        def local(*args):
+            return None
 
-    layer = nn.Linear(2, 3)
+        return local
+
+    layer, local = nn.Linear(2, 3), make()
     handle = layer.register_forward_hook(local) if where == "hook" else None
     if handle is None:
         layer.forward = local

@@ -20,6 +20,7 @@ def test_a_factor_is_multiplied_before_the_sum(join):
     sum is divided by ``fully_shard`` itself. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_gradient_divide_factor`.
     """
+    from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
     from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultReduceScatter
 
@@ -29,8 +30,9 @@ def test_a_factor_is_multiplied_before_the_sum(join):
 
     join("fake", 1, 4)
     asked, op = [], dist.ReduceOp
+    mesh = init_device_mesh("cpu", (4,))
     for factor, force in ((None, False), (8.0, False), (4.0, False), (8.0, True)):
-        net = fully_shard(nn.Linear(1, 4))
+        net = fully_shard(nn.Linear(1, 4), mesh=mesh)
         net.set_custom_reduce_scatter(Scatter())
         if factor:
             net.set_gradient_divide_factor(factor)

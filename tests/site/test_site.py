@@ -453,7 +453,8 @@ def test_the_strength_on_the_cpu_leads(site):
 def test_the_footer_says_who_made_it(site):
     page = (site / "index.html").read_text(encoding="utf-8")
 
-    assert "Made by the nnspec authors, BSD-3-Clause. Not affiliated with PyTorch." in page
+    assert "Made by the nnspec authors, <a" in page
+    assert '/blob/main/LICENSE">BSD-3-Clause license</a>. Not affiliated with PyTorch.' in page
 
 
 def test_a_clause_names_the_documentation_that_says_so(site):

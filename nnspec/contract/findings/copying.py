@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from nnspec.contract.findings.registration import OF_TORCH, holding_functions, is_standard
 from nnspec.contract.nested import Example, differences, run
-from nnspec.contract.tree import disturb, dotted, entries
+from nnspec.contract.tree import attribute, disturb, dotted, entries
 from nnspec.contract.wording import brief, kind_of, listed, they
 from nnspec.running import isolation
 
@@ -203,10 +202,10 @@ def stale(output: Any, expected: Any) -> list[str]:
 def other_once_assigned(net: nn.Module) -> list[str]:
     """Parametrized tensors that are others once they were assigned their own value."""
     sentences = []
+    chain: Any
     for path, module in net.named_modules():
-        if not parametrize.is_parametrized(module):
-            continue
-        for name, chain in list(module.parametrizations.items()):
+        chains = attribute(module, "parametrizations")
+        for name, chain in list(chains.items()) if isinstance(chains, nn.ModuleDict) else ():
             own = [type(one).__name__ for one in chain if not is_standard(type(one))]
             if not own or not all(hasattr(one, "right_inverse") for one in chain):
                 continue
