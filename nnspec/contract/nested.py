@@ -58,6 +58,30 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return copied
 
 
+def shortened(example: Example, dim: int, least: int = 2) -> Example | None:
+    """The same inputs, those as long along a dimension as the first one shorter by one there.
+
+    Args:
+        example: makes the inputs.
+        dim: the dimension.
+        least: how long they have to be; None is returned where they are not.
+    """
+    size = length(example, dim)
+    if size < least:
+        return None
+
+    def narrowed(tensor: Tensor) -> Tensor:
+        is_as_long = tensor.dim() > dim and tensor.shape[dim] == size
+        return tensor.narrow(dim, 0, size - 1).clone() if is_as_long else tensor
+
+    return lambda: mapped(example(), narrowed)
+
+
+def length(example: Example, dim: int) -> int:
+    """How long the first input is along a dimension that has it; 0 if none has."""
+    return next((tensor.shape[dim] for _, tensor in tensors_in(example()) if tensor.dim() > dim), 0)
+
+
 def kept(value: Any) -> Any:
     """A copy of a structure; of its tensors alone where the rest, as a lock or a generator, has none."""
     try:

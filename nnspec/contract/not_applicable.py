@@ -13,12 +13,13 @@ import inspect
 import torch
 from torch import nn
 
-from nnspec.contract.findings.building import changed_by_building, not_built_on_meta, shared_by_builds
+from nnspec.contract.findings.building import changed_by_building, not_built_on_meta
 from nnspec.contract.findings.calling import attributes, kept_tensors, second_call_refused
 from nnspec.contract.findings.gradients import first_step
-from nnspec.contract.findings.modes import no_batch
 from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_in, without_kernel
+from nnspec.contract.findings.names import shared_by_builds
 from nnspec.contract.findings.registration import hidden, register
+from nnspec.contract.findings.rows import no_batch
 from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in, varied
 from nnspec.contract.tree import Build, attribute, forget_builds, parameters, ready, tensors

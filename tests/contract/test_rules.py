@@ -11,7 +11,7 @@ from torch import nn
 
 from nnspec.contract import not_applicable
 from nnspec.contract.another_process import source_of
-from nnspec.contract.findings import building, moving, registration, using_inputs
+from nnspec.contract.findings import building, moving, names, registration, using_inputs
 from nnspec.contract.nested import differences
 from nnspec.contract.outcomes import ERROR, HOLDS, NOT_APPLICABLE, VIOLATED
 from nnspec.contract.rule import NOTES, WARNINGS
@@ -173,7 +173,7 @@ def test_what_torch_compile_makes_is_not_accused():
 
     assert registration.closures(net) == []
     assert building.uninitialised(net) == []
-    assert building.wrapped(net)[0].startswith("`1` is wrapped, an OptimizedModule, and all names in it go")
+    assert names.wrapped(net)[0].startswith("`1` is wrapped, an OptimizedModule, and all names in it go")
 
 
 class KeepsInSlots(Net):

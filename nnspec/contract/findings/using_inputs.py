@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nnspec.contract.findings.calling import kept_tensors, plain_values
 from nnspec.contract.findings.moving import NO_KERNEL
-from nnspec.contract.nested import Example, differences, mapped, run, tensors_in
+from nnspec.contract.nested import Example, differences, length, mapped, run, shortened, tensors_in
 from nnspec.contract.tree import buffers, parameters, passing, scatter
 from nnspec.contract.wording import brief, text_of, they
 
@@ -251,7 +251,7 @@ def kept_for_a_length(make: Callable[[], nn.Module], example: Example) -> list[s
     if not made or set(dict(net.named_modules())) != parts:
         return []
     for dim in (1, 0):
-        shorter = _shortened(example, dim)
+        shorter = shortened(example, dim)
         if shorter is None:
             continue
         for first, second in ((example, shorter), (shorter, example)):
@@ -269,7 +269,7 @@ def kept_for_a_length(make: Callable[[], nn.Module], example: Example) -> list[s
             except Exception as error:
                 different = [f"it raises {brief(error)}"]
             if different:
-                lengths = [_length(one, dim) for one in (first, second)]
+                lengths = [length(one, dim) for one in (first, second)]
                 return [
                     f"after a call with {lengths[0]} places along dimension {dim} one with {lengths[1]} goes "
                     f"wrong, which goes well by itself: {different[0]}. {they(made, 'is', 'are')} kept of "
@@ -284,25 +284,6 @@ def _noted(net: nn.Module) -> dict[str, object]:
     noted |= plain_values(net)
     saved = set(buffers(net)) - passing(net)
     return {name: value for name, value in noted.items() if name not in saved}
-
-
-def _length(example: Example, dim: int) -> int:
-    return next(tensor.shape[dim] for _, tensor in tensors_in(example()) if tensor.dim() > dim)
-
-
-def _shortened(example: Example, dim: int) -> Example | None:
-    """The same inputs, those as long along a dimension as the first one shorter by one there."""
-    if not any(tensor.dim() > dim for _, tensor in tensors_in(example())):
-        return None
-    size = _length(example, dim)
-    if size < 2:
-        return None
-
-    def narrowed(tensor: Tensor) -> Tensor:
-        is_as_long = tensor.dim() > dim and tensor.shape[dim] == size
-        return tensor.narrow(dim, 0, size - 1).clone() if is_as_long else tensor
-
-    return lambda: mapped(example(), narrowed)
 
 
 def padding_counted(net: nn.Module, example: Example) -> list[str]:

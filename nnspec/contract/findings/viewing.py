@@ -11,10 +11,13 @@ from typing import Any, TypeAlias
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nnspec.contract.nested import Example, mapped, run, tensors_in
+from nnspec.contract.nested import Example, run, shortened, tensors_in
 from nnspec.contract.wording import own_frames, place
 
 _Shape: TypeAlias = tuple[int, ...]
+
+#: How long inputs have to be to be shortened: of one place nothing can be told.
+_LEAST = 3
 
 
 def mixing(net: nn.Module, example: Example) -> list[str]:
@@ -23,9 +26,12 @@ def mixing(net: nn.Module, example: Example) -> list[str]:
     Sizes may hide it, as where all are powers of two: the module is called with shorter inputs too.
     """
     for dim in (None, 1, 0):
+        tried = example if dim is None else shortened(example, dim, _LEAST)
+        if tried is None:
+            continue
         try:
             with _Views() as views:
-                run(net, example if dim is None else _shorter(example, dim))
+                run(net, tried)
         except Exception:
             continue  # what is wrong with such inputs is told by other rules
         shapes = {(before, after) for before, after, _ in views.seen}
@@ -84,11 +90,12 @@ def cut_to_pieces(net: nn.Module, example: Example) -> list[str]:
     if len(sizes) != 1 or min(sizes) < 2:
         return []
     (size,) = sizes
+    shorter = shortened(example, 0, _LEAST)
     found, outputs = _cut(net, example, size)
-    if not found:
+    if not found or shorter is None:
         return []
     try:
-        again, fewer = _cut(net, _shorter(example, 0), size - 1)
+        again, fewer = _cut(net, shorter, size - 1)
     except Exception:
         return []
     (before, after, where), pieces = found[0], found[0][1][0] // size
@@ -113,20 +120,6 @@ def _cut(net: nn.Module, example: Example, size: int) -> tuple[list[Any], set[in
         if after[1] not in _steps(before) and after in views.linear
     ]
     return found, {tensor.shape[0] for _, tensor in tensors_in(output) if tensor.dim() > 0}
-
-
-def _shorter(example: Example, dim: int) -> Example:
-    """The same inputs, those as long along a dimension as the first one is shortened there by one."""
-    sizes = [tensor.shape[dim] for _, tensor in tensors_in(example()) if tensor.dim() > dim]
-    size = sizes[0] if sizes else 0
-    if size < 3:  # of one nothing can be told
-        raise ValueError(f"nothing is long enough along dimension {dim}")
-
-    def shortened(tensor: Tensor) -> Tensor:
-        is_as_long = tensor.dim() > dim and tensor.shape[dim] == size
-        return tensor.narrow(dim, 0, size - 1).clone() if is_as_long else tensor
-
-    return lambda: mapped(example(), shortened)
 
 
 class _Views(TorchFunctionMode):

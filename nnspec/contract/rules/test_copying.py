@@ -6,7 +6,7 @@ A copy is a module of its own: it computes the same, and nothing that is done to
 import copy
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import building, copying, registration
+from nnspec.contract.findings import copying, names, registration
 
 
 def test_a_deep_copy(ready, unless):
@@ -35,7 +35,7 @@ def test_a_deep_copy_shares_nothing(ready, unless):
     net = ready()
     unless(not_applicable.not_deep_copied(net))
 
-    yield building.shared_by_copy(net, copy.deepcopy(net))
+    yield names.shared_by_copy(net, copy.deepcopy(net))
 
 
 def test_a_deep_copy_is_independent(build, ready, example, unless):
@@ -43,7 +43,7 @@ def test_a_deep_copy_is_independent(build, ready, example, unless):
     net = ready()
     unless(not_applicable.unrepeatable(build, example) + not_applicable.not_deep_copied(net))
     copied = copy.deepcopy(net)
-    unless(registration.closures(net) + building.shared_by_copy(net, copied))
+    unless(registration.closures(net) + names.shared_by_copy(net, copied))
     refused, expected = copying.called_in_eval(copied, example, "a deep copy")
     unless(refused)
     tree.disturb(net)

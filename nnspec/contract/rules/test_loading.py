@@ -5,13 +5,13 @@ same outputs.
 """
 
 from nnspec.contract import not_applicable, tree
-from nnspec.contract.findings import building, gradients, registration, state_dicts
+from nnspec.contract.findings import building, gradients, names, registration, state_dicts
 
 
 def test_a_fresh_build_takes_the_state(ready, other, unless):
     """A fresh build takes the state dict of another, strictly, and then holds its values."""
     net, fresh = ready(), other()
-    unless(building.names_differ(net, fresh))
+    unless(names.names_differ(net, fresh))
 
     yield state_dicts.not_taken(fresh, net.state_dict())
 

@@ -7,12 +7,12 @@ each time the module is built.
 from torch import nn
 
 from nnspec.contract import not_applicable
-from nnspec.contract.findings import building
+from nnspec.contract.findings import building, names
 
 
 def test_names_are_stable(construct, ready, other):
     """Two builds have the same names of parameters, buffers and submodules."""
-    yield building.names_differ(ready(), other())
+    yield names.names_differ(ready(), other())
 
 
 def test_order_is_stable(construct, ready, other):
@@ -21,7 +21,7 @@ def test_order_is_stable(construct, ready, other):
     The state of an optimizer is kept by position, and DistributedDataParallel compares parameters by
     position.
     """
-    yield building.order_differs(ready(), other())
+    yield names.order_differs(ready(), other())
 
 
 def test_order_in_another_process(construct, elsewhere, unless):
@@ -31,9 +31,9 @@ def test_order_in_another_process(construct, elsewhere, unless):
     trained in one run and goes on in the next, or in several processes at once, finds other parameters.
     """
     net, again = construct(), construct()
-    unless(building.names_differ(net, again) + building.order_differs(net, again))
+    unless(names.names_differ(net, again) + names.order_differs(net, again))
 
-    yield building.differs_elsewhere(net, elsewhere(net).names)
+    yield names.differs_elsewhere(net, elsewhere(net).names)
 
 
 def test_building_leaves_its_defaults(construct, elsewhere, unless):
@@ -44,8 +44,8 @@ def test_building_leaves_its_defaults(construct, elsewhere, unless):
     unless(building.changed_by_building(construct))
     seen = elsewhere(construct())
 
-    yield building.changed_defaults(seen.changed)
-    yield building.taken_out(seen.taken)
+    yield names.changed_defaults(seen.changed)
+    yield names.taken_out(seen.taken)
 
 
 def test_builds_share_nothing(construct):
@@ -72,7 +72,7 @@ def test_no_part_is_wrapped(build):
 
     The names of what is wrapped get a ``_orig_mod`` or ``module``, and so do the keys of checkpoints.
     """
-    yield building.wrapped(build())
+    yield names.wrapped(build())
 
 
 def test_each_parameter_is_named_once(build):
@@ -82,7 +82,7 @@ def test_each_parameter_is_named_once(build):
     """
     net = build()
 
-    yield building.misnamed(net, net.named_parameters())
+    yield names.misnamed(net, net.named_parameters())
 
 
 def test_its_keys_follow_its_place(ready):
@@ -93,4 +93,4 @@ def test_its_keys_follow_its_place(ready):
     net = ready()
     whole = nn.ModuleDict({"part": net})
 
-    yield building.misplaced(net.state_dict(), whole.state_dict(), "part.")
+    yield names.misplaced(net.state_dict(), whole.state_dict(), "part.")

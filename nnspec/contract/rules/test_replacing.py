@@ -5,14 +5,14 @@ Forward looks each of them up on ``self``, when it needs it.
 """
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import building, calling, copying, registration
+from nnspec.contract.findings import building, calling, copying, names, registration
 
 
 def test_its_own_state(build, ready, example, unless):
     """:func:`~torch.func.functional_call` with copies of a module's own state gives its own output."""
     unless(not_applicable.unrepeatable(build, example))
     net = ready()
-    unless(building.misnamed(net, net.named_parameters()))
+    unless(names.misnamed(net, net.named_parameters()))
     net.eval()
     expected = nested.run(net, example)
     state = {name: value.detach().clone() for name, value in tree.tensors(net).items()}
@@ -25,8 +25,8 @@ def test_the_state_of_another(build, ready, other, example, unless):
     """:func:`~torch.func.functional_call` with the state of another build gives the output of that build."""
     unless(not_applicable.unrepeatable(build, example))
     net, another = registration.register(ready()), registration.register(other())
-    unless(not_applicable.not_registered(build, example) + building.names_differ(net, another))
-    unless(building.misnamed(net, net.named_parameters()))
+    unless(not_applicable.not_registered(build, example) + names.names_differ(net, another))
+    unless(names.misnamed(net, net.named_parameters()))
     net.eval(), another.eval()
     output = copying.called_with(net, tree.tensors(another), example)
 
@@ -47,7 +47,7 @@ def test_another_part(ready, example, unless):
     ``net.head = nn.Linear(8, 3)`` is a new head; adapters and quantized layers are set likewise.
     """
     net, again = ready(), ready()
-    unless(registration.closures(net) + building.equal_modules(net) + building.wrapped(net))
+    unless(registration.closures(net) + building.equal_modules(net) + names.wrapped(net))
     net.eval(), again.eval()
     found = copying.passed_by(net, example)
     if found:
@@ -63,7 +63,7 @@ def test_a_replica(build, ready, example, unless):
     """
     unless(not_applicable.unrepeatable(build, example))
     net = ready()
-    unless(building.equal_modules(net) + building.wrapped(net))
+    unless(building.equal_modules(net) + names.wrapped(net))
     net.eval()
 
     yield copying.differs_in_a_replica(net, example)

@@ -5,7 +5,7 @@ have any number of them.
 """
 
 from nnspec.contract import not_applicable
-from nnspec.contract.findings import modes, viewing
+from nnspec.contract.findings import modes, rows, viewing
 
 
 def test_rows_are_independent(build, ready, example, unless):
@@ -15,9 +15,9 @@ def test_rows_are_independent(build, ready, example, unless):
     net, same = ready(), ready()
     net.eval(), same.eval()
 
-    found = modes.rows_dependent(net, same, example)
+    found = rows.rows_dependent(net, same, example)
     if found:
-        unless(viewing.mixing(ready(), example) + modes.laid_crosswise(net, example))
+        unless(viewing.mixing(ready(), example) + rows.laid_crosswise(net, example))
     yield found
 
 
@@ -29,7 +29,7 @@ def test_every_row_counts(build, ready, example, unless):
     unless(not_applicable.unrepeatable(build, example))
     net = ready()
     net.eval()
-    found = modes.rows_that_count_for_nothing(net, example)
+    found = rows.rows_that_count_for_nothing(net, example)
     if found:
         unless(modes.random_in_eval(net, example))
 
@@ -58,7 +58,7 @@ def test_another_batch_size(build, ready, example, unless):
     net = ready()
     net.eval()
 
-    yield modes.sizes_refused(net, example)
+    yield rows.sizes_refused(net, example)
 
 
 def test_a_batch_of_one(build, ready, example, unless):
@@ -70,9 +70,9 @@ def test_a_batch_of_one(build, ready, example, unless):
     unless(not_applicable.without_batch(build, example))
     net = ready()
     net.eval()
-    unless(modes.sizes_refused(net, example))
+    unless(rows.sizes_refused(net, example))
 
-    yield modes.one_row_refused(net, example)
+    yield rows.one_row_refused(net, example)
 
 
 def test_an_empty_batch(build, ready, example, unless):
@@ -85,4 +85,4 @@ def test_an_empty_batch(build, ready, example, unless):
     net = ready()
     net.eval()
 
-    yield modes.no_rows_refused(net, example)
+    yield rows.no_rows_refused(net, example)
