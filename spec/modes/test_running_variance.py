@@ -20,11 +20,12 @@ from torch import nn
     ids=["1d", "1d_with_positions", "2d", "3d"],
 )
 def test_the_same_batch_comes_out_smaller_in_evaluation(layer, shape, count):
-    """With ``momentum=1``, ``BatchNorm`` in eval mode returns ``sqrt((n - 1) / n)`` of what training did.
+    """With ``momentum=1``, a new ``BatchNorm`` in eval mode gives ``sqrt((n - 1) / n)`` of what training did.
 
-    ``n`` counts the values per channel: samples times positions. ``running_var`` is unbiased, divided by
-    ``n - 1``; a batch is normalized by the biased variance, divided by ``n`` (:issue:`100048`). For small
-    ``n`` a network trained on few values is visibly another one in evaluation.
+    That is for the same batch, up to ``eps``; a bias is added after it. ``n`` counts the values per channel:
+    samples times positions. ``running_var`` is unbiased, divided by ``n - 1``; a batch is normalized by the
+    biased variance, divided by ``n`` (:issue:`100048`). For small ``n`` a network trained on few values is
+    visibly another one in evaluation.
 
     See also :ref:`modes.batch_norm.training_updates_the_running_statistics`
     """
