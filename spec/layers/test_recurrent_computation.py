@@ -313,14 +313,14 @@ def test_flatten_parameters_on_the_cpu(make):
     assert len({p.untyped_storage().data_ptr() for p in layer.parameters()}) == len(before)
 
 
-@pytest.mark.parametrize("x", [torch.rand(5, 1, 2), torch.rand(5, 2)], ids=["batch", "one sequence"])
+@pytest.mark.parametrize("shape", [(5, 1, 2), (5, 2)], ids=["batch", "one sequence"])
 @pytest.mark.parametrize("make", [nn.RNN, nn.GRU])
-def test_a_number_is_no_state(make, x):
+def test_a_number_is_no_state(make, shape):
     """``nn.RNN`` and ``GRU`` raise ``AttributeError`` for ``0`` as their state; ``None`` stands for zeros.
 
     A state that starts as ``self.h = 0`` works in a loop of one's own, where it is broadcast.
     """
-    layer = make(2, 3)
+    layer, x = make(2, 3), torch.rand(shape)
 
     with pytest.raises(AttributeError, match="'int' object has no attribute 'dim'"):
         layer(x, 0)
