@@ -331,11 +331,11 @@ def test_a_number_is_no_state(make, shape):
 def test_the_state_of_an_lstm_is_a_pair(batch):
     """``nn.LSTM`` takes a pair of tensors as state, or ``None``; a number or ``h_0`` alone raises an error.
 
-    So do two ``None``. The errors are of different types and say nothing of the state. For one sequence
-    without a batch, a tensor of both, ``torch.stack([h_0, c_0])``, is taken apart.
+    So do two ``None``. The errors are of different types and say nothing of the state. A tensor of both,
+    ``torch.stack([h_0, c_0])``, raises with a batch, and is taken apart for one sequence without a batch.
     """
     layer, x = nn.LSTM(2, 3), torch.rand(5, *batch, 2)
-    h, c = torch.rand(2, 1, *batch, 3)
+    both = h, c = torch.rand(2, 1, *batch, 3)
 
     with pytest.raises(TypeError, match="'int' object is not subscriptable"):
         layer(x, 0)
@@ -345,3 +345,8 @@ def test_the_state_of_an_lstm_is_a_pair(batch):
         layer(x, h)
     assert torch.equal(layer(x, None)[0], layer(x)[0])
     assert not torch.allclose(layer(x, (h, c))[0], layer(x)[0])
+    if batch:
+        with pytest.raises(TypeError, match="received an invalid combination of arguments"):
+            layer(x, both)
+    else:
+        assert torch.equal(layer(x, both)[0], layer(x, (h, c))[0])
