@@ -61,19 +61,20 @@ def ensure_writable(directory: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write a file whole or not at all, and return it.
+    """Write a file whole or not at all, and return it; a link stays one, and what it leads to is written.
 
     Raises:
         FileError: it cannot be written; one that was there is untouched.
     """
-    ensure_writable(path.parent)
+    file_itself = Path(os.path.realpath(path))
+    ensure_writable(file_itself.parent)
     temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=file_itself.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        os.replace(temporary, file_itself)
     except OSError as error:
         raise FileError(f"{path}: cannot be written: {error.strerror}") from error
     finally:

@@ -18,13 +18,11 @@ def test_its_keys_are_names_in_the_model():
 
     Parameters in a plain dict are missing from the model, and no optimizer gets them.
     """
-    net = nn.Module()
-    net.scales = nn.ParameterDict(
-        [("left", nn.Parameter(torch.rand(2))), ("right", nn.Parameter(torch.rand(3)))]
-    )
+    net, left, right = nn.Module(), nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
+    net.scales = nn.ParameterDict([("left", left), ("right", right)])
     net.lost = {"left": nn.Parameter(torch.rand(2))}
 
-    assert [name for name, _ in net.named_parameters()] == ["scales.left", "scales.right"]
+    assert list(net.named_parameters()) == [("scales.left", left), ("scales.right", right)]
     assert net.scales["left"] is net.scales.left
 
 
@@ -63,9 +61,11 @@ def test_other_values_are_kept_under_their_key():
 )
 def test_the_order_given_is_kept(kind):
     """A ``ParameterDict`` built from an ``OrderedDict``, a ``ParameterDict`` or pairs keeps their order."""
-    table = nn.ParameterDict(kind([("z", "1"), ("a", "2"), ("m", "3")]))
+    pairs = [("z", nn.Parameter(torch.rand(2))), ("a", nn.Parameter(torch.rand(3))), ("m", "3")]
+    table = nn.ParameterDict(kind(pairs))
 
-    assert list(table.items()) == [("z", "1"), ("a", "2"), ("m", "3")]
+    assert list(table.items()) == pairs
+    assert list(table.named_parameters()) == pairs[:2]
 
 
 @pytest.mark.parametrize("kind", [dict, MappingProxyType], ids=["dict", "other mapping"])
@@ -115,14 +115,16 @@ def test_values_and_items_are_generators():
 
 def test_setting_a_key_keeps_its_place():
     """Setting an existing key of a ``ParameterDict`` keeps its position; after ``del`` it goes to the end."""
-    table = nn.ParameterDict([("z", "1"), ("a", "2"), ("m", "3")])
+    table = nn.ParameterDict([("z", torch.rand(2)), ("a", torch.rand(2)), ("m", "3")])
 
-    table["z"] = "4"
-    assert list(table.items()) == [("z", "4"), ("a", "2"), ("m", "3")]
+    table["z"] = weight = nn.Parameter(torch.rand(4))
+    assert list(table.items()) == [("z", weight), ("a", table.a), ("m", "3")]
+    assert [name for name, _ in table.named_parameters()] == ["z", "a"]
 
     del table["z"]
-    table["z"] = "5"
-    assert list(table.items()) == [("a", "2"), ("m", "3"), ("z", "5")]
+    table["z"] = weight
+    assert list(table.items()) == [("a", table.a), ("m", "3"), ("z", weight)]
+    assert [name for name, _ in table.named_parameters()] == ["a", "z"]
 
 
 def test_a_parameter_gives_way_to_no_plain_value():
@@ -186,10 +188,9 @@ def test_an_attribute_of_the_object_gives_way():
     table = nn.ParameterDict([("training", torch.rand(2))])
 
     assert type(table.training) is nn.Parameter
-    with pytest.raises(TypeError, match="cannot assign 'bool' as parameter 'training'"):
-        table.train()
-    with pytest.raises(TypeError, match="cannot assign 'bool' as parameter 'training'"):
-        table.eval()
+    for switch in (table.train, table.eval):
+        with pytest.raises(TypeError, match="cannot assign 'bool' as parameter 'training'"):
+            switch()
     with pytest.raises(KeyError, match="attribute 'training' already exists"):
         nn.ModuleDict({"training": nn.ReLU()})
 
@@ -342,9 +343,8 @@ def test_it_is_not_to_be_called():
 
 def test_it_prints_type_and_size():
     """The ``repr`` of a ``ParameterDict`` shows type and size of tensors, and the type of other values."""
-    table = nn.ParameterDict(
-        [("w", torch.rand(2, 3)), ("s", "text"), ("x", torch.rand((), dtype=torch.float64))]
-    )
+    number = torch.rand((), dtype=torch.float64)
+    table = nn.ParameterDict([("w", torch.rand(2, 3)), ("s", "text"), ("x", number)])
 
     assert repr(table) == (
         "ParameterDict(\n"

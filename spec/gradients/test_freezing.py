@@ -66,16 +66,18 @@ def test_a_part_is_frozen_on_its_own():
     assert (net[1].weight.grad, net[1].bias.grad) == (None, None)
 
 
-def test_whole_numbers_cannot_be_thawed():
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_whole_numbers_cannot_be_thawed(dtype):
     """``module.requires_grad_()`` raises ``RuntimeError`` for an integer parameter; ``requires_grad_(False)``
     works.
     """
     net = nn.Module()
-    net.index = nn.Parameter(torch.tensor([2, 3]), requires_grad=False)
+    net.index = nn.Parameter(torch.tensor([2, 3], dtype=dtype), requires_grad=False)
 
-    assert net.requires_grad_(False) is net
-    with pytest.raises(RuntimeError, match="floating point"):
-        net.requires_grad_()
+    for whole in (net, nn.Sequential(net)):
+        assert whole.requires_grad_(False) is whole
+        with pytest.raises(RuntimeError, match="floating point"):
+            whole.requires_grad_()
     assert net.index.requires_grad is False
 
 

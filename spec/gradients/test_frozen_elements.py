@@ -85,14 +85,17 @@ def test_a_masked_gradient_leaves_the_rest(way):
     """
     layer, mask = nn.Linear(2, 2, bias=False), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     nn.init.constant_(layer.weight, 3.0)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
     if way == "a hook":
         layer.weight.register_hook(lambda gradient: gradient * mask)
-    layer(torch.tensor([[2.0, 4.0]])).sum().backward()
-    if way == "grad itself":
-        layer.weight.grad *= mask
-    torch.optim.SGD(layer.parameters(), lr=0.5).step()
 
-    assert layer.weight.tolist() == [[2.0, 3.0], [3.0, 1.0]]
+    for values in ([[2.0, 3.0], [3.0, 1.0]], [[1.0, 3.0], [3.0, -1.0]]):
+        optimizer.zero_grad()
+        layer(torch.tensor([[2.0, 4.0]])).sum().backward()
+        if way == "grad itself":
+            layer.weight.grad *= mask
+        optimizer.step()
+        assert layer.weight.tolist() == values
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
@@ -105,11 +108,12 @@ def test_weight_decay_moves_what_has_a_masked_gradient(kind):
     layer = nn.Linear(2, 1, bias=False)
     nn.init.constant_(layer.weight, 3.0)
     layer.weight.register_hook(lambda gradient: gradient * torch.tensor([[1.0, 0.0]]))
-    layer(torch.tensor([[0.0, 4.0]])).sum().backward()
+    optimizer = kind(layer.parameters(), lr=0.5, weight_decay=0.25)
 
-    kind(layer.parameters(), lr=0.5, weight_decay=0.25).step()
-
-    assert layer.weight.tolist() == [[3.0 - 0.5 * 0.25 * 3.0] * 2]
+    for step in (1, 2):
+        layer(torch.tensor([[0.0, 4.0]])).sum().backward()
+        optimizer.step()
+        assert layer.weight.tolist() == [[3.0 * (1 - 0.5 * 0.25) ** step] * 2]
 
 
 @pytest.mark.parametrize("kind", [lambda p: torch.optim.SGD(p, lr=0.5, momentum=0.9), torch.optim.Adam])

@@ -9,6 +9,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 
 def test_a_sum_of_losses_needs_one_backward_pass():
@@ -49,15 +50,26 @@ def test_a_tensor_made_of_losses_is_cut_off():
     assert layer.weight.grad.tolist() == [[7.0, 10.0]]
 
 
-def test_losses_of_two_calls_have_two_graphs():
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Linear(2, 1),
+        lambda: parametrize.register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh()),
+        lambda: nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)),
+    ],
+    ids=["a layer", "a parametrized layer", "a network"],
+)
+def test_losses_of_two_calls_have_two_graphs(make):
     """Losses of two calls of a module need no ``retain_graph``: each call makes a graph of its own."""
-    layer = nn.Linear(2, 1)
-    first, second = layer(torch.tensor([[5.0, 7.0]])).sum(), layer(torch.tensor([[10.0, 30.0]])).sum()
+    net, x, y = make(), torch.tensor([[5.0, 7.0], [2.0, 3.0]]), torch.tensor([[1.0, 4.0], [6.0, 2.0]])
+    first, second = net(x).pow(2).sum(), net(y).pow(2).sum()
 
-    first.backward()
-    second.backward()
+    gradients = [torch.autograd.grad(loss, list(net.parameters())) for loss in (first, second)]
+    net(x).pow(2).sum().backward()
+    net(y).pow(2).sum().backward()
 
-    assert layer.weight.grad.tolist() == [[15.0, 37.0]]
+    for parameter, *parts in zip(net.parameters(), *gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, sum(parts))
 
 
 def test_losses_of_one_encoder_share_a_graph():

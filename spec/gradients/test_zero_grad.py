@@ -86,12 +86,14 @@ def test_zeroing_takes_a_gradient_off_its_graph():
 
 def test_zeroing_freezes_a_gradient_that_is_a_leaf():
     """``module.zero_grad(set_to_none=False)`` sets ``requires_grad=False`` on a gradient that is a leaf."""
-    parameter = nn.Parameter(torch.rand(2))
-    parameter.grad = torch.rand(2).requires_grad_()
-    nn.ParameterList([parameter]).zero_grad(set_to_none=False)
+    layer = nn.PReLU(num_parameters=2)
+    gradient = layer.weight.grad = torch.rand(2).requires_grad_()
 
-    assert parameter.grad.requires_grad is False
-    assert parameter.grad.tolist() == [0.0, 0.0]
+    nn.Sequential(layer).zero_grad(set_to_none=False)
+
+    assert layer.weight.grad is gradient
+    assert gradient.requires_grad is False
+    assert gradient.tolist() == [0.0, 0.0]
 
 
 def test_zero_grad_reaches_frozen_parameters():

@@ -237,15 +237,19 @@ def test_an_unbatched_image():
     assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
 
 
-def test_the_channels_must_fit():
+@pytest.mark.parametrize(
+    ("shape", "number"),
+    [((1, 3, 6, 7), 3), ((3, 6, 7), 3), ((1, 6, 7, 2), 6), ((6, 7, 2), 6), ((1, 1, 6, 7), 1)],
+    ids=["batch", "image", "batch of channels last", "image of channels last", "gray"],
+)
+def test_the_channels_must_fit(shape, number):
     """``Conv2d`` raises a ``RuntimeError`` naming both numbers if the input channels are not ``in_channels``.
 
     Images of most libraries have their channels last; torch wants them first.
     """
-    with pytest.raises(RuntimeError, match=r"to have 2 channels, but got 3 channels instead"):
-        nn.Conv2d(2, 3, 3)(torch.rand(1, 3, 6, 7))
-    with pytest.raises(RuntimeError, match=r"to have 2 channels, but got 3 channels instead"):
-        nn.Conv2d(2, 3, 3)(torch.rand(3, 6, 7))
+    for groups in (1, 2):
+        with pytest.raises(RuntimeError, match=f"to have 2 channels, but got {number} channels instead"):
+            nn.Conv2d(2, 4, 3, groups=groups)(torch.rand(shape))
 
 
 @pytest.mark.claim("N4-14")

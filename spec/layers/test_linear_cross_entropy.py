@@ -255,45 +255,56 @@ def test_chunks_of_more_dimensions_fall_back(bias):
 
 
 @pytest.mark.since("2.13")
+@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_chunks_are_walked_back_once(reduction):
+def test_chunks_are_walked_back_once(reduction, bias):
     """By default ``LinearCrossEntropyLoss`` chunked by ``options`` raises at a second ``backward()`` of a
     mean or sum.
 
     The loss is :class:`~torch.nn.LinearCrossEntropyLoss`, which goes through the batch in chunks then. Pass
     ``LinearCrossEntropyOptions(allow_retain_graph=True)`` to go back twice.
     """
-    inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
-    once, twice = (nn.LinearCrossEntropyOptions(allow_retain_graph=allowed) for allowed in (False, True))
+    inputs, classes = torch.randn(4, 5, requires_grad=True), torch.tensor([0, 2, 1, 2])
+    once, twice = (
+        nn.LinearCrossEntropyLoss(
+            *(5, 3),
+            bias=bias,
+            reduction=reduction,
+            options=nn.LinearCrossEntropyOptions(allow_retain_graph=n),
+        )
+        for n in (False, True)
+    )
 
-    result = nn.LinearCrossEntropyLoss(5, 3, reduction=reduction, options=once)(inputs, classes)
+    result = once(inputs, classes)
     result.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="chunked backward called twice"):
         result.backward(retain_graph=True)
 
-    loss = nn.LinearCrossEntropyLoss(5, 3, reduction=reduction, options=twice)
-    result = loss(inputs, classes)
-    result.backward(retain_graph=True)
-    first = loss.linear.weight.grad.clone()
-    result.backward(retain_graph=True)
-    assert torch.allclose(loss.linear.weight.grad, 2 * first)
+    result, given = twice(inputs, classes), list(twice.parameters())
+    first = torch.autograd.grad(result, [inputs, *given], retain_graph=True)
+    second = torch.autograd.grad(result, [inputs, *given], retain_graph=True)
+    assert all(torch.equal(gradient, again) for gradient, again in zip(first, second, strict=True))
 
 
 @pytest.mark.since("2.13")
-def test_unreduced_chunks_are_walked_back_twice():
+@pytest.mark.parametrize("bias", [True, False])
+def test_unreduced_chunks_are_walked_back_twice(bias):
     """With ``options``, ``LinearCrossEntropyLoss(reduction="none")`` allows ``backward(retain_graph=True)``
     twice.
     """
-    inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
-    loss = nn.LinearCrossEntropyLoss(5, 3, reduction="none", options=nn.LinearCrossEntropyOptions())
+    inputs, classes = torch.randn(4, 5, requires_grad=True), torch.tensor([0, 2, 1, 2])
+    loss = nn.LinearCrossEntropyLoss(
+        5, 3, bias=bias, reduction="none", options=nn.LinearCrossEntropyOptions()
+    )
 
     values = loss(inputs, classes)
     values.sum().backward(retain_graph=True)
-    first = loss.linear.weight.grad.clone()
+    first = [tensor.grad.clone() for tensor in (inputs, *loss.parameters())]
     values.sum().backward(retain_graph=True)
 
     assert "chunked" in values.grad_fn.name()
-    assert torch.allclose(loss.linear.weight.grad, 2 * first)
+    for tensor, gradient in zip((inputs, *loss.parameters()), first, strict=True):
+        assert torch.allclose(tensor.grad, 2 * gradient)
 
 
 @pytest.mark.since("2.13")

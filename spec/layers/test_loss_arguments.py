@@ -67,32 +67,35 @@ def test_swap_is_off(loss):
     assert loss(swap=True)(anchor, positive, -negative).item() == pytest.approx(3 - 3.5 + 1, abs=1e-4)
 
 
-def test_beta_and_delta_are_one():
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_beta_and_delta_are_one(reduction):
     """``beta`` of ``SmoothL1Loss`` and ``delta`` of ``HuberLoss`` are 1.0 by default: the losses are then
     equal.
     """
-    prediction, target = torch.tensor([0.5, 3.0, -4.0]), torch.tensor([0.25, 1.0, 0.0])
+    given = torch.tensor([0.5, 3.0, -4.0]), torch.tensor([0.25, 1.0, 0.0])
+    smooth, huber = nn.SmoothL1Loss(reduction=reduction), nn.HuberLoss(reduction=reduction)
 
-    assert nn.SmoothL1Loss().beta == 1.0
-    assert nn.HuberLoss().delta == 1.0
-    assert torch.equal(nn.SmoothL1Loss()(prediction, target), nn.HuberLoss()(prediction, target))
+    assert (smooth.beta, huber.delta) == (1.0, 1.0)
+    assert torch.equal(smooth(*given), huber(*given))
 
 
-def test_beta_and_delta_are_checked_at_the_call():
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_beta_and_delta_are_checked_at_the_call(reduction):
     """``SmoothL1Loss(beta=-1.0)`` and ``HuberLoss(delta=0.0)`` can be built, and raise ``RuntimeError`` if
     called.
 
     A ``beta`` of 0 is allowed, and gives ``L1Loss``.
     """
-    prediction, target = torch.tensor([0.5, 3.0]), torch.tensor([0.25, 1.0])
-    negative, zero = nn.SmoothL1Loss(beta=-1.0), nn.HuberLoss(delta=0.0)
+    given = torch.tensor([0.5, 3.0]), torch.tensor([0.25, 1.0])
+    negative, zero = (nn.SmoothL1Loss(reduction=reduction, beta=beta) for beta in (-1.0, 0.0))
+    huber = nn.HuberLoss(reduction=reduction, delta=0.0)
 
     with pytest.raises(RuntimeError, match="does not support negative values for beta"):
-        negative(prediction, target)
+        negative(*given)
     with pytest.raises(RuntimeError, match="does not support non-positive values for delta"):
-        zero(prediction, target)
+        huber(*given)
 
-    assert torch.equal(nn.SmoothL1Loss(beta=0.0)(prediction, target), nn.L1Loss()(prediction, target))
+    assert torch.equal(zero(*given), nn.L1Loss(reduction=reduction)(*given))
 
 
 def test_smooth_l1_lies_below_l1():
@@ -158,17 +161,20 @@ def test_batchmean_takes_the_first_dimension_for_the_batch():
     assert torch.allclose(loss(log_q[None], p[None]), divergence)
 
 
-def test_gaussian_nll_leaves_the_constant_out():
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_gaussian_nll_leaves_the_constant_out(reduction):
     """``full`` of ``GaussianNLLLoss`` is ``False`` by default: the constant ``0.5 * log(2 * pi)`` is left
     out.
     """
     mean, target, var = torch.tensor([0.5, 1.0]), torch.tensor([1.5, 3.0]), torch.tensor([2.0, 4.0])
+    loss, full = (nn.GaussianNLLLoss(**options, reduction=reduction) for options in ({}, {"full": True}))
 
-    short, full = nn.GaussianNLLLoss()(mean, target, var), nn.GaussianNLLLoss(full=True)(mean, target, var)
+    expected = 0.5 * (var.log() + (mean - target) ** 2 / var)
+    expected = expected.mean() if reduction == "mean" else expected
 
-    assert nn.GaussianNLLLoss().full is False
-    assert torch.allclose(short, 0.5 * (var.log() + (mean - target) ** 2 / var).mean())
-    assert torch.allclose(full, short + 0.5 * math.log(2 * math.pi))
+    assert loss.full is False
+    assert torch.allclose(loss(mean, target, var), expected)
+    assert torch.allclose(full(mean, target, var), expected + 0.5 * math.log(2 * math.pi))
 
 
 def test_poisson_nll_leaves_stirling_out():

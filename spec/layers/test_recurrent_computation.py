@@ -127,14 +127,15 @@ def test_the_reverse_parameters_of_an_lstm():
     ]
 
 
+@pytest.mark.parametrize("shape", [(2,), ()], ids=["batch", "one sequence"])
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
-def test_a_recurrent_layer_starts_with_zeros(make):
+def test_a_recurrent_layer_starts_with_zeros(make, shape):
     """``nn.RNN``, ``LSTM`` and ``GRU`` called without a state start with zeros, at each call anew.
 
     To go on where the last call ended, pass the state that it returned.
     """
-    layer, x = make(5, 3), torch.rand(4, 2, 5)
-    zeros, ones = torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
+    layer, x = make(5, 3, num_layers=2), torch.rand(4, *shape, 5)
+    zeros, ones = torch.zeros(2, *shape, 3), torch.ones(2, *shape, 3)
     given, other = ((zeros, zeros), (ones, ones)) if make is nn.LSTM else (zeros, ones)
 
     first, state = layer(x[:2])
@@ -180,14 +181,22 @@ def test_states_go_by_layer_then_direction(make):
 def test_batch_first_of_one_sequence(make):
     """``nn.RNN``, ``LSTM`` and ``GRU`` compute the same with and without ``batch_first`` for an unbatched
     sequence.
-    """
-    layer, other = make(5, 3), make(5, 3, batch_first=True)
-    other.load_state_dict(layer.state_dict())
-    x = torch.rand(4, 5)
 
-    assert torch.equal(layer(x)[0], other(x)[0])
-    assert torch.equal(layer(x)[1][0], other(x)[1][0])
-    assert layer(x)[0].shape == (4, 3)
+    A state that is given for it has no batch dimension either: it is ``(layers * directions, hidden_size)``.
+    """
+    options = {"num_layers": 2, "bidirectional": True}
+    layer, other = make(5, 3, **options), make(5, 3, batch_first=True, **options)
+    other.load_state_dict(layer.state_dict())
+    x, h, c = torch.rand(4, 5), torch.rand(4, 3), torch.rand(4, 3)
+
+    for state in (None, (h, c) if make is nn.LSTM else h):
+        (output, hidden), (same, same_hidden) = layer(x, state), other(x, state)
+        assert output.shape == (4, 6)
+        assert torch.equal(output, same)
+        if make is nn.LSTM:
+            hidden, same_hidden = torch.stack(hidden), torch.stack(same_hidden)
+        assert hidden.shape == ((2, 4, 3) if make is nn.LSTM else (4, 3))
+        assert torch.equal(hidden, same_hidden)
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
@@ -304,35 +313,40 @@ def test_flatten_parameters_on_the_cpu(make):
     assert len({p.untyped_storage().data_ptr() for p in layer.parameters()}) == len(before)
 
 
+@pytest.mark.parametrize("shape", [(5, 1, 2), (5, 2)], ids=["batch", "one sequence"])
 @pytest.mark.parametrize("make", [nn.RNN, nn.GRU])
-def test_a_number_is_no_state(make):
+def test_a_number_is_no_state(make, shape):
     """``nn.RNN`` and ``GRU`` raise ``AttributeError`` for ``0`` as their state; ``None`` stands for zeros.
 
     A state that starts as ``self.h = 0`` works in a loop of one's own, where it is broadcast.
     """
-    layer, x = make(2, 3), torch.rand(5, 1, 2)
+    layer, x = make(2, 3), torch.rand(shape)
 
     with pytest.raises(AttributeError, match="'int' object has no attribute 'dim'"):
         layer(x, 0)
     assert torch.equal(layer(x, None)[0], layer(x)[0])
 
 
-@pytest.mark.parametrize(
-    ("state", "error", "message"),
-    [
-        (0, TypeError, "'int' object is not subscriptable"),
-        ((None, None), AttributeError, "'NoneType' object has no attribute 'dim'"),
-        (torch.rand(1, 1, 3), IndexError, "index 1 is out of bounds for dimension 0"),
-    ],
-    ids=["a number", "two None", "a tensor"],
-)
-def test_the_state_of_an_lstm_is_a_pair(state, error, message):
-    """``nn.LSTM`` takes a pair of tensors as state, or ``None``: a number or one tensor raises an error.
+@pytest.mark.parametrize("batch", [(1,), ()], ids=["batch", "one sequence"])
+def test_the_state_of_an_lstm_is_a_pair(batch):
+    """``nn.LSTM`` takes a pair of tensors as state, or ``None``; a number or ``h_0`` alone raises an error.
 
-    So do two ``None``. The errors are of different types and say nothing of the state.
+    So do two ``None``. The errors are of different types and say nothing of the state. A tensor of both,
+    ``torch.stack([h_0, c_0])``, raises with a batch, and is taken apart for one sequence without a batch.
     """
-    layer, x = nn.LSTM(2, 3), torch.rand(5, 1, 2)
+    layer, x = nn.LSTM(2, 3), torch.rand(5, *batch, 2)
+    both = h, c = torch.rand(2, 1, *batch, 3)
 
-    with pytest.raises(error, match=message):
-        layer(x, state)
+    with pytest.raises(TypeError, match="'int' object is not subscriptable"):
+        layer(x, 0)
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'dim'"):
+        layer(x, (None, None))
+    with pytest.raises(IndexError, match="index 1 is out of bounds for dimension 0"):
+        layer(x, h)
     assert torch.equal(layer(x, None)[0], layer(x)[0])
+    assert not torch.allclose(layer(x, (h, c))[0], layer(x)[0])
+    if batch:
+        with pytest.raises(TypeError, match="received an invalid combination of arguments"):
+            layer(x, both)
+    else:
+        assert torch.equal(layer(x, both)[0], layer(x, (h, c))[0])

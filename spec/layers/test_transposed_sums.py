@@ -23,8 +23,8 @@ def test_a_transposed_convolution_is_a_gradient(convolution, transposed, sizes):
 
     It is not its inverse: nothing undoes the sums.
     """
-    down = convolution(2, 3, 3, stride=2, padding=1, bias=False)
-    up = transposed(3, 2, 3, stride=2, padding=1, bias=False)
+    given = [each[: len(sizes)] for each in ((3, 3, 4), (2, 3, 1), (1, 0, 2))]
+    down, up = convolution(2, 3, *given, bias=False), transposed(3, 2, *given, bias=False)
     up.weight.data = down.weight.detach()
     x = torch.rand(4, 2, *sizes, requires_grad=True)
     y = down(x)
@@ -37,29 +37,33 @@ def test_a_transposed_convolution_is_a_gradient(convolution, transposed, sizes):
 @pytest.mark.parametrize(("convolution", "transposed", "sizes"), PAIRS)
 def test_each_value_scales_the_kernel(convolution, transposed, sizes):
     """``ConvTranspose2d`` multiplies its kernel by each input value, and sums these over all channels."""
-    up, x = transposed(2, 3, 2, bias=False), torch.rand(2, *sizes)
-    wanted = torch.zeros(3, *[size + 1 for size in sizes])
+    kernel = (2, 4, 3)[: len(sizes)]
+    up, x = transposed(2, 3, kernel, bias=False), torch.rand(2, *sizes)
+    wanted = torch.zeros(3, *[size + width - 1 for size, width in zip(sizes, kernel, strict=True)])
     for channel, *place in itertools.product(range(2), *map(range, sizes)):
-        reached = (slice(None), *[slice(start, start + 2) for start in place])
-        wanted[reached] += x[(channel, *place)] * up.weight.detach()[channel]
+        reached = [slice(start, start + width) for start, width in zip(place, kernel, strict=True)]
+        wanted[(slice(None), *reached)] += x[(channel, *place)] * up.weight.detach()[channel]
 
     assert torch.allclose(up(x), wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("padding", [0, 1, 4])
+@pytest.mark.parametrize("padding", [(0, 2, 1), (1, 0, 4), (4, 1, 0)])
 @pytest.mark.parametrize(("convolution", "transposed", "sizes"), PAIRS)
 def test_padding_of_the_turned_convolution(convolution, transposed, sizes, padding):
     """``ConvTranspose2d`` pads both sides by ``dilation * (kernel_size - 1) - padding`` zeros and convolves.
 
     The kernel is flipped for it. So more ``padding`` makes the output smaller.
     """
-    up = transposed(2, 3, 3, padding=padding, dilation=2, bias=False)
-    plain = convolution(2, 3, 3, padding=2 * (3 - 1) - padding, dilation=2, bias=False)
+    kernel, dilation, padding = (each[: len(sizes)] for each in ((3, 2, 3), (2, 3, 2), padding))
+    reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    turned = tuple(r - p for r, p in zip(reach, padding, strict=True))
+    up = transposed(2, 3, kernel, padding=padding, dilation=dilation, bias=False)
+    plain = convolution(2, 3, kernel, padding=turned, dilation=dilation, bias=False)
     plain.weight.data = up.weight.detach().transpose(0, 1).flip(*range(2, 2 + len(sizes)))
     x = torch.rand(4, 2, *sizes)
 
     assert torch.allclose(up(x), plain(x), atol=1e-5)
-    assert up(x).shape == (4, 3, *[size + 4 - 2 * padding for size in sizes])
+    assert up(x).shape == (4, 3, *[s + r - 2 * p for s, r, p in zip(sizes, reach, padding, strict=True)])
 
 
 @pytest.mark.parametrize("padding", [0, 1])
@@ -68,14 +72,16 @@ def test_zeros_are_inserted_between_the_elements(convolution, transposed, sizes,
     """With ``stride=s``, ``ConvTranspose2d`` inserts ``s - 1`` zeros between the elements, then applies its
     kernel.
     """
-    up = transposed(2, 3, 2, stride=3, padding=padding, bias=False)
-    plain = transposed(2, 3, 2, padding=padding, bias=False)
-    plain.load_state_dict(up.state_dict())
-    x = torch.rand(4, 2, *sizes)
-    spread = torch.zeros(4, 2, *[3 * (size - 1) + 1 for size in sizes])
-    spread[(..., *[slice(None, None, 3)] * len(sizes))] = x
+    for strides in ((3, 3, 3), (3, 2, 4)):
+        stride = strides[: len(sizes)]
+        up = transposed(2, 3, 2, stride=stride, padding=padding, bias=False)
+        plain = transposed(2, 3, 2, padding=padding, bias=False)
+        plain.load_state_dict(up.state_dict())
+        x = torch.rand(4, 2, *sizes)
+        spread = torch.zeros(4, 2, *[s * (size - 1) + 1 for s, size in zip(stride, sizes, strict=True)])
+        spread[(..., *[slice(None, None, s) for s in stride])] = x
 
-    assert torch.allclose(up(x), plain(spread), atol=1e-5)
+        assert torch.allclose(up(x), plain(spread), atol=1e-5)
 
 
 @pytest.mark.parametrize(("convolution", "transposed", "sizes"), PAIRS)

@@ -50,10 +50,13 @@ def test_its_type_is_plain_tensor():
 
     So ``type(nn.Buffer(tensor)) is nn.Buffer`` is false.
     """
-    mean = nn.Buffer(torch.tensor([1.5, 2.5]))
+    mean, cache = nn.Buffer(torch.tensor([1.5, 2.5])), nn.Buffer(torch.rand(2), persistent=False)
+    net = nn.Module()
+    net.mean, net.cache = mean, cache
 
-    assert type(mean) is torch.Tensor
-    assert [isinstance(mean, kind) for kind in (nn.Buffer, nn.Parameter)] == [True, False]
+    for buffer in (mean, cache, net.mean, net.cache):
+        assert type(buffer) is torch.Tensor
+        assert [isinstance(buffer, kind) for kind in (nn.Buffer, nn.Parameter)] == [True, False]
     assert isinstance(torch.rand(2), nn.Buffer) is False
 
 
@@ -141,12 +144,13 @@ def test_a_buffer_may_hold_integers():
 
 
 @pytest.mark.since("2.5")
-def test_results_from_a_buffer_are_none():
+@pytest.mark.parametrize("persistent", [True, False])
+def test_results_from_a_buffer_are_none(persistent):
     """The result of an operation on an ``nn.Buffer``, such as a cast, is not a buffer.
 
     A module does not register such a result. Compute first, then wrap.
     """
-    mean = nn.Buffer(torch.rand(2))
+    mean = nn.Buffer(torch.rand(2), persistent=persistent)
     net = nn.Module()
 
     results = [mean * 2, mean.clone(), mean.detach(), mean.to(torch.float64)]
@@ -181,7 +185,8 @@ def test_a_copied_buffer_is_a_buffer(twin_of):
 
 
 @pytest.mark.since("2.5")
-def test_a_tensor_subclass_stays_one():
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_tensor_subclass_stays_one(persistent):
     """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` built from an instance of a tensor subclass keeps
     that type.
     """
@@ -189,17 +194,18 @@ def test_a_tensor_subclass_stays_one():
     class Tagged(torch.Tensor):
         pass
 
-    mean = nn.Buffer(torch.rand(2).as_subclass(Tagged))
+    mean = nn.Buffer(torch.rand(2).as_subclass(Tagged), persistent=persistent)
 
     assert type(mean) is Tagged
     assert isinstance(mean, nn.Buffer)
 
 
 @pytest.mark.since("2.5")
-def test_parameter_and_buffer_exclude_each_other():
+@pytest.mark.parametrize("persistent", [True, False])
+def test_parameter_and_buffer_exclude_each_other(persistent):
     """``nn.Parameter(buffer)`` is not a buffer, and ``nn.Buffer(parameter)`` is not a parameter."""
-    weight = nn.Parameter(nn.Buffer(torch.rand(2)))
-    mean = nn.Buffer(nn.Parameter(torch.rand(2)))
+    weight = nn.Parameter(nn.Buffer(torch.rand(2), persistent=persistent))
+    mean = nn.Buffer(nn.Parameter(torch.rand(2)), persistent=persistent)
 
     assert [isinstance(weight, kind) for kind in (nn.Parameter, nn.Buffer)] == [True, False]
     assert [isinstance(mean, kind) for kind in (nn.Parameter, nn.Buffer)] == [False, True]

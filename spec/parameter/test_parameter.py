@@ -10,7 +10,8 @@ from torch import nn
 
 
 @pytest.mark.claim("N2-15")
-def test_a_parameter_is_a_tensor():
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_parameter_is_a_tensor(trained):
     """An :class:`nn.Parameter <torch.nn.parameter.Parameter>` is built from a tensor and is itself a
     :class:`torch.Tensor`.
 
@@ -18,7 +19,7 @@ def test_a_parameter_is_a_tensor():
     """
     values = torch.tensor([[1.5, 2.5, 3.5]])
 
-    weight = nn.Parameter(values)
+    weight = nn.Parameter(values, requires_grad=trained)
 
     assert type(weight) is nn.Parameter
     assert isinstance(weight, torch.Tensor)

@@ -203,16 +203,21 @@ def test_swapping_keeps_ties():
 
 
 @pytest.mark.since("2.3")
-def test_swapping_goes_before_overwriting():
+@pytest.mark.parametrize("target", [torch.float64, "meta"], ids=["cast", "meta"])
+def test_swapping_goes_before_overwriting(target):
     """``set_swap_module_params_on_conversion`` overrides ``set_overwrite_module_params_on_conversion``."""
     layer = nn.Linear(2, 3)
-    weight = layer.weight
+    layer(torch.rand(4, 2)).sum().backward()
+    before = [(p, p.grad) for p in layer.parameters()]
 
     with converting_by("overwrite"), converting_by("swap"):
-        layer.double()
+        nn.Sequential(layer).to(target)
 
-    assert layer.weight is weight
-    assert weight.dtype == torch.float64
+    after = [(p, p.grad) for p in layer.parameters()]
+    assert [
+        (p is old, grad is old_grad) for (p, grad), (old, old_grad) in zip(after, before, strict=True)
+    ] == [(True, True)] * 2
+    assert all(target in (tensor.dtype, tensor.device.type) for pair in before for tensor in pair)
 
 
 @pytest.mark.since("2.3")

@@ -179,13 +179,20 @@ def test_a_getattr_of_ones_own():
                 return self.inner.out_features
             return super().__getattr__(name)
 
-    net = Net()
-    net.inner = inner = nn.Linear(2, 3)
+    class Hiding(nn.Module):
+        def __getattr__(self, name):
+            raise AttributeError(name)
 
-    assert net.inner is inner
-    assert net.width == 3
+    tensor, weight, inner = torch.rand(2), nn.Parameter(torch.rand(3)), nn.Linear(2, 3)
+    for net in (Net(), Hiding()):
+        net.register_buffer("mean", tensor)
+        net.weight, net.inner = weight, inner
+        found = [getattr(net, name, None) for name in ("mean", "weight", "inner")]
+        expected = [tensor, weight, inner] if type(net) is Net else [None] * 3
+        assert [a is b for a, b in zip(found, expected, strict=True)] == [True] * 3
+        assert getattr(net, "width", None) == (3 if type(net) is Net else None)
     with pytest.raises(AttributeError, match="'Net' object has no attribute 'depth'"):
-        net.depth  # noqa: B018
+        Net().depth  # noqa: B018
 
 
 @pytest.mark.question("Q119")

@@ -52,8 +52,8 @@ def test_a_call_in_training_makes_one_iteration():
     """In training, ``torch.nn.utils.spectral_norm`` updates u and v at each call, then divides W by
     ``u @ W @ v``.
 
-    This is one power iteration; *v* is updated first. Accessing the weight does nothing, unlike with the
-    parametrization.
+    This is one power iteration, under :class:`~torch.no_grad` as well; *v* is updated first. Accessing the
+    weight does nothing, unlike with the parametrization.
     """
     layer = spectral_norm(nn.Linear(2, 2))
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
@@ -62,10 +62,11 @@ def test_a_call_in_training_makes_one_iteration():
         layer.weight_u.copy_(torch.tensor([0.6, 0.8]))
 
     u = torch.tensor([0.6, 0.8])
-    for _ in range(2):
+    for recording in (True, True, False):
         v = F.normalize(matrix.T @ u, dim=0)
         u = F.normalize(matrix @ v, dim=0)
-        layer(torch.rand(2))
+        with torch.set_grad_enabled(recording):
+            layer(torch.rand(2))
         torch.testing.assert_close(layer.weight_u, u)
         torch.testing.assert_close(layer.weight_v, v)
         torch.testing.assert_close(layer.weight.detach(), matrix / (u @ matrix @ v))
@@ -96,14 +97,15 @@ def test_more_iterations_at_each_call():
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     with torch.no_grad():
         layer.weight_orig.copy_(matrix)
-        layer.weight_u.copy_(torch.tensor([0.6, 0.8]))
+    for recording in (True, False):
+        u = torch.tensor([0.6, 0.8])
+        layer.weight_u.copy_(u)
+        with torch.set_grad_enabled(recording):
+            layer(torch.rand(2))
 
-    layer(torch.rand(2))
-
-    u = torch.tensor([0.6, 0.8])
-    for _ in range(3):
-        u = F.normalize(matrix @ F.normalize(matrix.T @ u, dim=0), dim=0)
-    torch.testing.assert_close(layer.weight_u, u)
+        for _ in range(3):
+            u = F.normalize(matrix @ F.normalize(matrix.T @ u, dim=0), dim=0)
+        torch.testing.assert_close(layer.weight_u, u)
 
 
 def test_vectors_are_of_length_one():

@@ -47,7 +47,8 @@ def test_the_module_is_returned():
     assert register_parametrization(layer, "weight", nn.Tanh(), unsafe=True) is layer
 
 
-def test_the_original_is_the_parameter_itself():
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_original_is_the_parameter_itself(trained):
     """``register_parametrization`` keeps the ``Parameter`` object as ``original``, unless ``right_inverse``
     splits it.
 
@@ -62,8 +63,8 @@ def test_the_original_is_the_parameter_itself():
         def right_inverse(self, weight):
             return weight / 2, weight / 2
 
-    layer, turned, split = nn.Linear(2, 1), nn.Linear(2, 1), nn.Linear(2, 1)
-    weights = [each.weight for each in (layer, turned, split)]
+    layer, turned, split = layers = [nn.Linear(2, 1).requires_grad_(trained) for _ in range(3)]
+    weights = [each.weight for each in layers]
     register_parametrization(layer, "weight", nn.ReLU())
     parametrizations.orthogonal(turned)
     register_parametrization(split, "weight", Split())
@@ -73,13 +74,14 @@ def test_the_original_is_the_parameter_itself():
     assert all(parameter is not weights[2] for parameter in split.parameters())
 
 
-def test_the_tensor_is_no_parameter_any_more():
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_tensor_is_no_parameter_any_more(trained):
     """``register_parametrization`` renames the parameter to ``parametrizations.<name>.original``.
 
     The short name leaves the parameters and the state dict: a checkpoint from before no longer loads, and
     code that looks for ``weight`` in :meth:`~torch.nn.Module.named_parameters` misses it.
     """
-    layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
+    layer = register_parametrization(nn.Linear(2, 1).requires_grad_(trained), "weight", nn.ReLU())
 
     assert list(layer._parameters) == ["bias"]
     assert [name for name, _ in layer.named_parameters()] == ["bias", "parametrizations.weight.original"]
@@ -240,13 +242,11 @@ def test_is_parametrized_with_a_name():
     """:func:`is_parametrized(module, name) <torch.nn.utils.parametrize.is_parametrized>` checks only the
     tensor of that name.
     """
-    layer = nn.Linear(2, 1)
+    layer, names = nn.Linear(2, 1), ("weight", "bias", "parametrizations")
 
-    assert is_parametrized(layer, "weight") is False
+    assert [is_parametrized(layer, name) for name in names] == [False, False, False]
     register_parametrization(layer, "weight", nn.ReLU())
-    assert is_parametrized(layer, "weight") is True
-    assert is_parametrized(layer, "bias") is False
-    assert is_parametrized(layer, tensor_name="parametrizations") is False
+    assert [is_parametrized(layer, tensor_name=name) for name in names] == [True, False, False]
 
 
 def test_an_attribute_named_parametrizations_is_not_enough():
@@ -296,12 +296,13 @@ def test_a_parameter_that_is_none_has_no_value():
         register_parametrization(layer, "bias", nn.ReLU())
 
 
-def test_dotted_names_are_not_followed():
+@pytest.mark.parametrize("name", ["0.weight", "0.running_mean", "0.absent"])
+def test_dotted_names_are_not_followed(name):
     """``register_parametrization`` raises ``ValueError`` for a dotted name such as ``"0.weight"``."""
-    net = nn.Sequential(nn.Linear(2, 1))
+    net = nn.Sequential(nn.BatchNorm1d(2))
 
-    with pytest.raises(ValueError, match=r"with name '0\.weight'"):
-        register_parametrization(net, "0.weight", nn.ReLU())
+    with pytest.raises(ValueError, match=f"with name '{name}'"):
+        register_parametrization(net, name, nn.ReLU())
     register_parametrization(net[0], "weight", nn.ReLU())
     assert is_parametrized(net[0], "weight")
 
@@ -324,12 +325,10 @@ def test_to_converts_the_original():
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
     nn.Sequential(layer).double()
-    assert layer.parametrizations.weight.original.dtype is torch.float64
-    assert layer.weight.dtype is torch.float64
+    assert [layer.parametrizations.weight.original.dtype, layer.weight.dtype] == [torch.float64] * 2
 
     layer.to(torch.bfloat16)
-    assert layer.parametrizations.weight.original.dtype is torch.bfloat16
-    assert layer.weight.dtype is torch.bfloat16
+    assert [layer.parametrizations.weight.original.dtype, layer.weight.dtype] == [torch.bfloat16] * 2
 
 
 def test_a_frozen_original_gives_a_frozen_tensor():

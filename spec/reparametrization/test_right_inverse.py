@@ -42,11 +42,11 @@ def test_without_one_the_original_keeps_the_value():
     loses negative entries.
     """
     layer = nn.Linear(2, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
+    layer.weight = weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
 
     register_parametrization(layer, "weight", nn.ReLU())
 
-    assert layer.parametrizations.weight.original.tolist() == [[2.0, -3.0]]
+    assert (layer.parametrizations.weight.original is weight, weight.tolist()) == (True, [[2.0, -3.0]])
     assert layer.weight.tolist() == [[2.0, 0.0]]
 
 
@@ -61,11 +61,11 @@ def test_not_implemented_counts_as_without():
             raise NotImplementedError
 
     layer = nn.Linear(2, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
+    layer.weight = weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
     register_parametrization(layer, "weight", Double())
     register_parametrization(layer, "weight", Double())
 
-    assert layer.parametrizations.weight.original.tolist() == [[2.0, -3.0]]
+    assert (layer.parametrizations.weight.original is weight, weight.tolist()) == (True, [[2.0, -3.0]])
     assert layer.weight.tolist() == [[8.0, -12.0]]
 
 

@@ -154,7 +154,8 @@ def test_a_missing_parameter_is_made(names):
     assert torch.equal(other.bias, layer.bias)
 
 
-def test_several_originals_are_transferred():
+@pytest.mark.parametrize("names", [(), ("weight",)], ids=["all", "one"])
+def test_several_originals_are_transferred(names):
     """If a tensor has several originals, ``transfer_parametrizations_and_params`` transfers all of them."""
 
     class Sum(nn.Module):
@@ -166,7 +167,7 @@ def test_several_originals_are_transferred():
 
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
     register_parametrization(layer, "weight", Sum())
-    transfer_parametrizations_and_params(layer, other)
+    transfer_parametrizations_and_params(layer, other, *names)
 
     mine, theirs = layer.parametrizations.weight, other.parametrizations.weight
     assert theirs.original0 is mine.original0
@@ -174,18 +175,20 @@ def test_several_originals_are_transferred():
     assert theirs.original2 is mine.original2
 
 
-def test_a_plain_module_has_nothing_to_transfer():
+@pytest.mark.parametrize("names", [(), ("weight",)], ids=["all", "one"])
+def test_a_plain_module_has_nothing_to_transfer(names):
     """``transfer_parametrizations_and_params`` from a module that is not parametrized does nothing."""
     layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
     weight, before = other.weight, other.weight.tolist()
 
-    assert transfer_parametrizations_and_params(layer, other) is other
+    assert transfer_parametrizations_and_params(layer, other, *names) is other
     assert other.weight is weight
     assert weight.tolist() == before
     assert type(other) is nn.Linear
 
 
-def test_a_parameter_that_is_none_is_not_made():
+@pytest.mark.parametrize("names", [(), ("bias",)], ids=["all", "one"])
+def test_a_parameter_that_is_none_is_not_made(names):
     """``transfer_parametrizations_and_params`` raises ``AttributeError`` where the target's parameter is
     ``None``.
 
@@ -196,15 +199,17 @@ def test_a_parameter_that_is_none_is_not_made():
     register_parametrization(layer, "bias", nn.ReLU())
 
     with pytest.raises(AttributeError, match="'NoneType' object has no attribute"):
-        transfer_parametrizations_and_params(layer, other)
+        transfer_parametrizations_and_params(layer, other, *names)
+    assert other.bias is None
 
 
-def test_a_missing_buffer_is_not_made():
+@pytest.mark.parametrize("names", [(), ("running_mean",)], ids=["all", "one"])
+def test_a_missing_buffer_is_not_made(names):
     """``transfer_parametrizations_and_params`` raises ``TypeError`` for a buffer that the target lacks."""
     layer, other = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     register_parametrization(layer, "running_mean", nn.ReLU())
 
-    assert transfer_parametrizations_and_params(layer, other) is other
+    assert transfer_parametrizations_and_params(layer, other, *names) is other
     assert other.parametrizations.running_mean.original is layer.parametrizations.running_mean.original
     with pytest.raises(TypeError, match=r"cannot assign 'torch\.FloatTensor' as parameter 'original'"):
-        transfer_parametrizations_and_params(layer, nn.Module())
+        transfer_parametrizations_and_params(layer, nn.Module(), *names)

@@ -13,11 +13,18 @@ from torch import nn
 
 def test_prefix_is_put_before_every_key():
     """``state_dict(prefix=...)`` puts the prefix before every key as given, without adding a dot."""
-    net = nn.Sequential(nn.Linear(2, 3, bias=False))
-    net.register_buffer("mean", torch.rand(2))
 
-    assert list(net.state_dict(prefix="head.")) == ["head.mean", "head.0.weight"]
-    assert list(net.state_dict(prefix="head")) == ["headmean", "head0.weight"]
+    class Counter(nn.Linear):
+        def get_extra_state(self):
+            return 7
+
+    net = nn.Sequential(Counter(2, 3, bias=False))
+    net.register_buffer("mean", torch.rand(2))
+    keys = ["mean", "0.weight", "0._extra_state"]
+
+    for prefix in ("head.", "head"):
+        assert list(net.state_dict(prefix=prefix)) == [prefix + key for key in keys]
+        assert list(net[0].state_dict(prefix=prefix)) == [prefix + "weight", prefix + "_extra_state"]
 
 
 def test_destination_is_filled_and_returned():

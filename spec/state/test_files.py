@@ -96,14 +96,16 @@ def test_loaded_tensors_are_of_the_type_saved(keep_vars, kind):
     """:func:`torch.load` of a ``state_dict()`` returns tensors, or parameters if saved with
     ``keep_vars=True``.
     """
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.PReLU()))
     file = io.BytesIO()
-    torch.save(nn.Linear(2, 3).state_dict(keep_vars=keep_vars), file)
-    file.seek(0)
+    torch.save(net.state_dict(keep_vars=keep_vars), file)
 
-    state = torch.load(file, weights_only=True)
+    for weights_only in (True, False):
+        file.seek(0)
+        state = torch.load(file, weights_only=weights_only)
 
-    assert [type(value) for value in state.values()] == [kind, kind]
-    assert [value.requires_grad for value in state.values()] == [keep_vars, keep_vars]
+        assert [type(value) for value in state.values()] == [kind] * 3
+        assert [value.requires_grad for value in state.values()] == [keep_vars] * 3
 
 
 def test_a_file_is_a_snapshot(tmp_path):
@@ -139,12 +141,17 @@ def test_views_share_memory_again():
         torch.save({"all": table, "bits": table.view(torch.int32)}, io.BytesIO())
 
 
-def test_a_view_brings_its_whole_memory():
+@pytest.mark.parametrize(
+    "cut",
+    [lambda table: table[:1], lambda table: table[:, :1], lambda table: nn.Parameter(table[1:])],
+    ids=["rows", "columns", "a parameter"],
+)
+def test_a_view_brings_its_whole_memory(cut):
     """:func:`torch.save` of a slice saves the whole storage; saving its ``clone()`` saves the slice only.
 
     A slice of a large table makes a large file: save ``part.clone()``.
     """
-    part = torch.arange(100.0)[:2]
+    part = cut(torch.arange(100.0).view(2, 50))
     whole, alone = io.BytesIO(), io.BytesIO()
     torch.save(part, whole)
     torch.save(part.clone(), alone)
@@ -152,7 +159,7 @@ def test_a_view_brings_its_whole_memory():
     alone.seek(0)
 
     assert torch.load(whole, weights_only=True).untyped_storage().nbytes() == 100 * 4
-    assert torch.load(alone, weights_only=True).untyped_storage().nbytes() == 2 * 4
+    assert torch.load(alone, weights_only=True).untyped_storage().nbytes() == part.numel() * 4
 
 
 @pytest.mark.parametrize(
@@ -170,18 +177,20 @@ def test_a_view_brings_its_whole_memory():
     ],
 )
 def test_what_frees_a_view_of_its_memory(change, size):
-    """A slice keeps the whole storage until ``clone()`` or ``to()`` another device or dtype.
+    """A slice of rows keeps the whole storage until ``clone()`` or ``to()`` another device or dtype.
 
-    So ``cpu()`` makes the file of a state dict smaller only if its tensors are slices on a GPU.
+    So ``cpu()`` makes the file of a state dict smaller only if its tensors are slices on a GPU. A slice of
+    columns is copied by ``contiguous()`` as well.
     ``copy.deepcopy`` clones a parameter, but copies a tensor with all of its memory (:issue:`128219`). See
     :func:`torch.save`.
 
     See also :ref:`state.files.a_view_brings_its_whole_memory`
     """
-    part = torch.arange(100.0)[:2]
+    part, column = torch.arange(100.0)[:2], torch.arange(100.0).view(2, 50)[:, :1]
 
-    assert part.untyped_storage().nbytes() == 400
+    assert part.untyped_storage().nbytes() == column.untyped_storage().nbytes() == 400
     assert change(part).untyped_storage().nbytes() == size
+    assert column.contiguous().untyped_storage().nbytes() == 8
 
 
 def test_tensors_come_back_to_their_device(device):
@@ -295,39 +304,50 @@ def test_a_module_of_a_local_class_cannot_be_saved():
     [("version https://git-lfs.github.com/spec/v1\noid sha256:2c26\nsize 3\n", 118), ("<!DOCTYPE html>", 60)],
     ids=["git lfs", "html"],
 )
-def test_a_text_is_no_checkpoint(text, number):
+def test_a_text_is_no_checkpoint(text, number, tmp_path):
     """:func:`torch.load` raises ``UnpicklingError`` for a Git LFS pointer (operand 118) or a web page (60).
 
     The message is ``Unsupported operand`` with the number of the first letter, the "v" of ``version`` or the
     "<" of ``<html>``. Download the file itself. With ``weights_only=False`` it is ``invalid load key``. Other
     texts may raise other errors: many a letter is an instruction of pickle.
     """
-    file = io.BytesIO(text.encode())
+    path, file = tmp_path / "w.pt", io.BytesIO(text.encode())
+    path.write_text(text)
 
-    with pytest.raises(pickle.UnpicklingError, match=f"Unsupported operand {number}"):
-        torch.load(file, weights_only=True)
-    file.seek(0)
-    with pytest.raises(pickle.UnpicklingError, match=f"invalid load key, '{text[0]}'"):
-        torch.load(file, weights_only=False)
+    for given in (path, file):
+        with pytest.raises(pickle.UnpicklingError, match=f"Unsupported operand {number}"):
+            torch.load(given, weights_only=True)
+        file.seek(0)
+        with pytest.raises(pickle.UnpicklingError, match=f"invalid load key, '{text[0]}'"):
+            torch.load(given, weights_only=False)
 
 
+@pytest.mark.parametrize(
+    ("length", "by_path", "from_buffer"),
+    [(100, RuntimeError, RuntimeError), (10_000, OSError, ValueError), (-1, RuntimeError, RuntimeError)],
+    ids=["a little", "10 KB", "all but the end"],
+)
 @pytest.mark.parametrize("weights_only", [True, False])
-def test_a_file_cut_short_is_refused(weights_only):
-    """:func:`torch.load` of a file that was cut short raises ``RuntimeError``: its zip archive is incomplete.
+def test_a_file_cut_short_is_refused(length, by_path, from_buffer, weights_only, tmp_path):
+    """:func:`torch.load` of a file that was cut short raises ``RuntimeError``, ``OSError`` or ``ValueError``.
 
-    So it is after a download that was broken off, or a disk that was full. A file without a byte raises
-    ``EOFError``.
+    So it is after a download that was broken off, or a disk that was full: the zip archive is incomplete. If
+    4 to 64 KB are left, it is "[Errno 22] Invalid argument" by a path, "negative seek value" from a buffer. A
+    file without a byte raises ``EOFError``.
     """
-    file = io.BytesIO()
-    torch.save({"w": torch.rand(100)}, file)
+    path, file = tmp_path / "w.pt", io.BytesIO()
+    torch.save({"w": torch.rand(20_000)}, file)
     whole = file.getvalue()
+    path.write_bytes(whole[:length])
+    message = "failed finding central directory|Invalid argument|negative seek value"
 
-    for part in (whole[:100], whole[:-1]):
-        with pytest.raises(RuntimeError, match="failed finding central directory"):
-            torch.load(io.BytesIO(part), weights_only=weights_only)
+    with pytest.raises(by_path, match=message):
+        torch.load(path, weights_only=weights_only)
+    with pytest.raises(from_buffer, match=message):
+        torch.load(io.BytesIO(whole[:length]), weights_only=weights_only)
     with pytest.raises(EOFError, match=r"^(Ran out of input)?$"):
         torch.load(io.BytesIO(), weights_only=weights_only)
-    assert torch.load(io.BytesIO(whole), weights_only=weights_only)["w"].shape == (100,)
+    assert torch.load(io.BytesIO(whole), weights_only=weights_only)["w"].shape == (20_000,)
 
 
 def test_a_pickle_module_need_not_be_given_again():

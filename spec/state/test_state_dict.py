@@ -62,14 +62,17 @@ def test_one_value_is_reached_by_its_key():
 
     Assigning to the key, ``state["2.bias"] = ...``, changes the dict only.
     """
-    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    net = nn.Sequential(nn.Conv2d(2, 3, 2), nn.ReLU(), nn.Linear(8, 1)).to(memory_format=torch.channels_last)
+    net[2].requires_grad_(False)
     state = net.state_dict()
 
-    state["2.bias"].fill_(0.25)
-    assert net[2].bias.tolist() == [0.25]
+    for value in state.values():
+        value.fill_(0.25)
+    assert [p.unique().tolist() for p in net.parameters()] == [[0.25]] * 4
 
-    state["2.bias"] = torch.tensor([0.75])
-    assert net[2].bias.tolist() == [0.25]
+    for key in state:
+        state[key] = torch.tensor([0.75])
+    assert [p.unique().tolist() for p in net.parameters()] == [[0.25]] * 4
 
 
 def test_values_are_references(device):
@@ -79,7 +82,7 @@ def test_values_are_references(device):
     A "best" state that is kept during training still changes with the model. To keep the values of this
     moment, use ``copy.deepcopy(model.state_dict())`` or save it to a file.
     """
-    net = nn.Sequential(nn.Linear(2, 3, device=device))
+    net = nn.Sequential(nn.Conv2d(2, 3, 2, device=device)).to(memory_format=torch.channels_last)
     state = net.state_dict()
 
     with torch.no_grad():
@@ -88,6 +91,7 @@ def test_values_are_references(device):
     assert state["0.bias"].tolist() == [0.5, 0.75, 2.0]
     assert [value.device.type for value in state.values()] == [device, device]
     assert state["0.weight"].data_ptr() == net[0].weight.data_ptr()
+    assert state["0.weight"].stride() == net[0].weight.stride() == (8, 1, 4, 2)
 
 
 def test_an_optimizer_step_changes_a_kept_state_dict():

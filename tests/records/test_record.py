@@ -96,6 +96,17 @@ def test_folders_are_made_and_anybody_may_read_the_file(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o644
 
 
+def test_a_file_that_is_a_link_is_written_where_it_leads(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link.txt").symlink_to(tmp_path / "elsewhere" / "file.txt")
+
+    files.write_whole(tmp_path / "link.txt", "é")
+
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "elsewhere" / "file.txt").read_text(encoding="utf-8") == "é"
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["file.txt"]
+
+
 def test_tables_have_one_entry_a_line_down_to_a_depth():
     table = {"a": {"b": {"c": 1}, "d": {}}, "e": ["f"]}
 

@@ -21,6 +21,7 @@ from nnspec.contract.findings.gradients import with_a_row_of_zeros
 from nnspec.contract.findings.registration import is_standard, register
 from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
+from nnspec.contract.products import AddedInFloat32
 from nnspec.contract.tree import Build, buffers, parameters, ready, tensors
 from nnspec.contract.wording import brief, place, text_of, they
 from nnspec.running import isolation
@@ -114,7 +115,8 @@ def _wrong(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
     """What goes wrong in one call with inputs in a dtype."""
     inputs = mapped(example(), lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
     try:
-        output = run(net, lambda: inputs)
+        with AddedInFloat32():
+            output = run(net, lambda: inputs)
     except Exception as error:
         return [f"with parameters and inputs in {dtype} it raises {brief(error)}"]
     return [
@@ -195,7 +197,8 @@ def in_half(build: Build, example: Example) -> InHalf:
     expected = tensors_in(run(net, example))
     inputs = mapped(example(), lambda tensor: tensor.half() if tensor.is_floating_point() else tensor)
     try:
-        output = run(half, lambda: inputs)
+        with AddedInFloat32():
+            output = run(half, lambda: inputs)
     except Exception:
         return InHalf([], ran=False)  # what it does in other dtypes is said by the rules about them
     if any(_has_lost(tensor) for _, tensor in expected):
@@ -219,7 +222,8 @@ def _vanished_in_half(build: Build, example: Example) -> list[str]:
     expected = tensors_in(run(net, example))
     inputs = mapped(example(), lambda tensor: tensor.half() if tensor.is_floating_point() else tensor)
     try:
-        output = tensors_in(run(half, lambda: inputs))
+        with AddedInFloat32():
+            output = tensors_in(run(half, lambda: inputs))
     except Exception:
         return []
     return [

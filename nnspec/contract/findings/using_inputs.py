@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nnspec.contract.findings.calling import kept_tensors, plain_values
 from nnspec.contract.findings.moving import NO_KERNEL
 from nnspec.contract.nested import Example, differences, length, mapped, run, shortened, tensors_in
+from nnspec.contract.products import AddedInFloat32
 from nnspec.contract.tree import buffers, parameters, passing, scatter
 from nnspec.contract.wording import brief, text_of, they
 
@@ -364,7 +365,7 @@ def _longer(example: Example, path: str, of: set[str], value: int) -> Example:
 def refused_under_autocast(net: nn.Module, example: Example) -> list[str]:
     """The error of a call under autocast, of a module that has none without."""
     try:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16), AddedInFloat32():
             run(net, example)
     except Exception as error:
         if any(words in text_of(error) for words in NO_KERNEL):
