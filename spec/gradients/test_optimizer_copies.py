@@ -35,12 +35,13 @@ def test_a_state_dict_changes_with_the_steps():
     assert [each["param_groups"][0]["lr"] for each in (kept, state)] == [0.5, 0.5]
 
 
+@pytest.mark.since("2.1")
 def test_a_live_state_is_shared_by_two_optimizers():
     """``Optimizer.load_state_dict(other.state_dict())`` shares tensors: a step of one counts in both.
 
     So it is with momentum as well, as long as dtype and device are the same; a teacher and its student then
-    spoil each other's state (:issue:`196083`). Load a ``copy.deepcopy`` of the dict. See
-    :meth:`torch.optim.Optimizer.load_state_dict`.
+    spoil each other's state (:issue:`196083`). Up to torch 2.0 the dict was copied. Load a
+    ``copy.deepcopy`` of it. See :meth:`torch.optim.Optimizer.load_state_dict`.
     """
     seen = {}
     for copied in (False, True):
@@ -59,6 +60,24 @@ def test_a_live_state_is_shared_by_two_optimizers():
     assert seen == {False: [3.0, 2.0], True: [2.0, 1.0]}
 
 
+@pytest.mark.before("2.1")
+def test_a_live_state_was_copied():
+    """``Optimizer.load_state_dict(other.state_dict())`` copies the tensors: a step of one counts once."""
+    parameters = [nn.Parameter(torch.rand(1)) for _ in range(2)]
+    first, second = (Adam([parameter], betas=(0.5, 0.5)) for parameter in parameters)
+    for parameter in parameters:
+        parameter.grad = torch.tensor([4.0])
+    first.step()
+
+    second.load_state_dict(first.state_dict())
+    second.step()
+
+    states = [first.state[parameters[0]], second.state[parameters[1]]]
+    assert [state["exp_avg"].item() for state in states] == [2.0, 3.0]
+    assert [state["step"].item() for state in states] == [1.0, 2.0]
+
+
+@pytest.mark.since("2.1")
 def test_a_cast_shares_the_count_alone():
     """``Optimizer.load_state_dict`` for parameters of another dtype copies moments, but shares ``step``."""
     single, double = nn.Parameter(torch.rand(1)), nn.Parameter(torch.rand(1, dtype=torch.float64))

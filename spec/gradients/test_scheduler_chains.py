@@ -37,7 +37,7 @@ def test_at_a_milestone_the_next_scheduler_starts():
 def test_a_sequence_does_not_go_on_from_last_epoch():
     """``SequentialLR(last_epoch=n)`` counts on from ``n``, but the schedulers in it begin anew.
 
-    The one of that epoch begins at its own epoch 0, from the rate that is there (:issue:`162591`). Load the
+    The one of that epoch begins at its own epoch 0, as if training had not begun (:issue:`162591`). Load the
     state of the scheduler and that of the optimizer instead. See
     :class:`torch.optim.lr_scheduler.SequentialLR`.
 
@@ -46,7 +46,8 @@ def test_a_sequence_does_not_go_on_from_last_epoch():
     rates = {}
     for last_epoch, skipped in ((-1, 4), (3, 0)):
         optimizer, seen = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
-        parts = [lr_scheduler.ConstantLR(optimizer, 0.125, 9), lr_scheduler.ExponentialLR(optimizer, 0.5)]
+        halving = lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
+        parts = [lr_scheduler.ConstantLR(optimizer, 0.125, 9), halving]
         scheduler = lr_scheduler.SequentialLR(optimizer, parts, milestones=[3], last_epoch=last_epoch)
         assert [scheduler.last_epoch, parts[0].last_epoch] == [last_epoch + 1, 0]
         for _ in range(skipped + 3):
@@ -56,7 +57,7 @@ def test_a_sequence_does_not_go_on_from_last_epoch():
         rates[last_epoch] = seen[skipped:]
 
     assert rates[-1] == [0.5, 0.25, 0.125]
-    assert rates[3] == [0.125, 0.0625, 0.03125]
+    assert rates[3] == [0.125, 1.0, 0.5]
 
 
 def test_a_sequence_is_saved_with_its_parts():
@@ -85,33 +86,63 @@ def test_a_sequence_is_saved_with_its_parts():
         assert [one.param_groups[0]["lr"] for one in optimizers] == [rate, rate]
 
 
-def test_a_composite_scheduler_in_a_sequence_is_ahead():
-    """Making a ``SequentialLR`` steps a ``SequentialLR`` or ``ChainedScheduler`` inside of it once.
+@pytest.mark.since("2.6")
+def test_a_sequence_in_a_sequence_is_ahead():
+    """Making a ``SequentialLR`` steps a ``SequentialLR`` inside of it, which then lacks an epoch.
 
-    Its schedule then lacks an epoch, though no step was taken (:issue:`196243`). Write all schedulers and
-    milestones in one list. See :class:`torch.optim.lr_scheduler.SequentialLR`.
+    No step was taken yet (:issue:`196243`). Write all schedulers and milestones in one list. See
+    :class:`torch.optim.lr_scheduler.SequentialLR`.
+
+    See also :ref:`gradients.scheduler_chains.behind_a_milestone_only_simple_schedulers`
     """
-
-    def sequence(one):
+    pair, rates, schedulers = [SGD([nn.Parameter(torch.rand(2))], lr=1.0) for _ in range(2)], [], []
+    for one in pair:
         parts = [lr_scheduler.ConstantLR(one, 0.5, 9), lr_scheduler.ConstantLR(one, 0.25, 9)]
-        return lr_scheduler.SequentialLR(one, parts, milestones=[2])
+        schedulers.append(lr_scheduler.SequentialLR(one, parts, milestones=[2]))
+    schedulers[1] = lr_scheduler.SequentialLR(pair[1], [schedulers[1]], milestones=[])
 
-    def chain(one):
-        return lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(one, gamma=0.5)])
+    for _ in range(4):
+        rates.append([one.param_groups[0]["lr"] for one in pair])
+        for one in (*pair, *schedulers):
+            one.step()
 
-    for make, alone, inside in (
-        (sequence, [0.5, 0.5, 0.25, 0.25], [0.5, 0.25, 0.25, 0.25]),
-        (chain, [1.0, 0.5, 0.25, 0.125], [0.5, 0.25, 0.125, 0.0625]),
-    ):
-        pair, rates = [SGD([nn.Parameter(torch.rand(2))], lr=1.0) for _ in range(2)], []
-        outer = lr_scheduler.SequentialLR(pair[1], [make(pair[1])], milestones=[])
-        one = make(pair[0])
-        for _ in range(4):
-            rates.append([each.param_groups[0]["lr"] for each in pair])
-            for each in (*pair, one, outer):
-                each.step()
+    assert [rate for rate, _ in rates] == [0.5, 0.5, 0.25, 0.25]
+    assert [rate for _, rate in rates] == [0.5, 0.25, 0.25, 0.25]
 
-        assert rates == [list(both) for both in zip(alone, inside, strict=True)]
+
+@pytest.mark.before("2.6")
+def test_a_sequence_in_a_sequence_began_at_the_full_rate():
+    """Making a ``SequentialLR`` sets the full rate again, whatever a ``SequentialLR`` inside of it set."""
+    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    parts = [lr_scheduler.ConstantLR(optimizer, 0.5, 9), lr_scheduler.ConstantLR(optimizer, 0.25, 9)]
+    inner = lr_scheduler.SequentialLR(optimizer, parts, milestones=[2])
+    outer = lr_scheduler.SequentialLR(optimizer, [inner], milestones=[])
+
+    for _ in range(4):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        outer.step()
+
+    assert rates == [1.0, 1.0, 0.25, 0.25]
+
+
+def test_behind_a_milestone_only_simple_schedulers():
+    """A ``SequentialLR`` behind a milestone of another one raises an error when its turn comes.
+
+    It is made without an error, and training stops at the milestone: ``NotImplementedError`` without a text,
+    on older releases ``TypeError``. The same holds for a ``ChainedScheduler``. See
+    :class:`torch.optim.lr_scheduler.SequentialLR`.
+    """
+    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)
+    warm = lr_scheduler.LinearLR(optimizer, 0.25, 1.0, total_iters=2)
+    rest = lr_scheduler.SequentialLR(optimizer, [lr_scheduler.StepLR(optimizer, 9)], milestones=[])
+    scheduler = lr_scheduler.SequentialLR(optimizer, [warm, rest], milestones=[2])
+    optimizer.step()
+    scheduler.step()
+    optimizer.step()
+
+    with pytest.raises((NotImplementedError, TypeError), match=r"^$|1 positional argument but 2 were given"):
+        scheduler.step()
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["in_order", "turned"])
