@@ -126,11 +126,57 @@ def test_a_sequence_in_a_sequence_began_at_the_full_rate():
     assert rates == [1.0, 1.0, 0.25, 0.25]
 
 
+@pytest.mark.since("2.8")
+def test_a_chain_in_a_sequence_is_ahead():
+    """Making a ``SequentialLR`` steps a ``ChainedScheduler`` that stands first in it, which lacks an epoch.
+
+    No step was taken yet (:issue:`196243`). See :class:`torch.optim.lr_scheduler.ChainedScheduler`.
+
+    See also :ref:`gradients.scheduler_chains.a_sequence_in_a_sequence_is_ahead`
+    """
+    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    chain = lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(optimizer, gamma=0.5)])
+    scheduler = lr_scheduler.SequentialLR(optimizer, [chain], milestones=[])
+
+    for _ in range(3):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+
+    assert rates == [0.5, 0.25, 0.125]
+
+
+@pytest.mark.since("2.6")
+@pytest.mark.before("2.8")
+def test_a_chain_in_a_sequence_kept_its_schedule():
+    """A ``ChainedScheduler`` that stands first in a ``SequentialLR`` has the schedule that it has alone."""
+    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    chain = lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(optimizer, gamma=0.5)])
+    scheduler = lr_scheduler.SequentialLR(optimizer, [chain], milestones=[])
+
+    for _ in range(3):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+
+    assert rates == [1.0, 0.5, 0.25]
+
+
+@pytest.mark.before("2.6")
+def test_a_chain_in_a_sequence_was_refused():
+    """Making a ``SequentialLR`` raises ``AttributeError`` if a ``ChainedScheduler`` is in it."""
+    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)
+    chain = lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(optimizer, gamma=0.5)])
+
+    with pytest.raises(AttributeError, match="'ChainedScheduler' object has no attribute 'last_epoch'"):
+        lr_scheduler.SequentialLR(optimizer, [chain], milestones=[])
+
+
 def test_behind_a_milestone_only_simple_schedulers():
     """A ``SequentialLR`` behind a milestone of another one raises an error when its turn comes.
 
     It is made without an error, and training stops at the milestone: ``NotImplementedError`` without a text,
-    on older releases ``TypeError``. The same holds for a ``ChainedScheduler``. See
+    up to torch 2.8 ``TypeError``. A ``ChainedScheduler`` fails alike. See
     :class:`torch.optim.lr_scheduler.SequentialLR`.
     """
     optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)
