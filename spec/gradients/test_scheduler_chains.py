@@ -343,7 +343,8 @@ def test_a_warm_up_of_no_length_never_ends(make, rate):
     """``LinearLR(total_iters=0)`` and ``ConstantLR`` keep the learning rate at their first factor for good.
 
     It is set when the scheduler is made, and nothing takes it back. So a warm-up that is switched off by 0
-    steps trains with a third of the rate by default. See :class:`torch.optim.lr_scheduler.LinearLR`.
+    steps trains with a third of the rate by default. ``PolynomialLR`` keeps the full rate. See
+    :class:`torch.optim.lr_scheduler.LinearLR`.
     """
     optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
     scheduler = make(optimizer)
