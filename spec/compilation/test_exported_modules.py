@@ -146,3 +146,42 @@ def test_renamed_parameters_are_refused():
 
     with pytest.raises(Exception, match=r"Parameter inner\.weight is not in the state dict"):
         torch.export.export(Net(), (torch.ones(2),))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+@pytest.mark.before("2.8")
+def test_layers_in_a_plain_list_are_refused():
+    """``torch.export.export`` raises ``KeyError`` for a module that keeps its layers in a plain list.
+
+    Put them into a ``ModuleList`` (:issue:`135227`). See :func:`torch.export.export`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = [nn.Linear(2, 3)]
+
+        def forward(self, x):
+            return self.layers[0](x)
+
+    with pytest.raises(KeyError, match=r"layers_0\.weight"):
+        torch.export.export(Net(), (torch.ones(2),))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.3")
+def test_layers_in_a_plain_list_are_in_the_state_dict():
+    """``torch.export.export`` of a module with layers in a plain list puts them into the state dict."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = [nn.Linear(2, 3)]
+
+        def forward(self, x):
+            return self.layers[0](x)
+
+    program = torch.export.export(Net(), (torch.ones(2),))
+
+    assert list(program.state_dict) == ["self___layers_0.weight", "self___layers_0.bias"]

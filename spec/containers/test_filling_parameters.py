@@ -78,3 +78,26 @@ def test_setdefault_takes_a_parameter_as_it_is():
     assert made is table["tensor"]
     assert made is not tensor
     assert isinstance(made, nn.Parameter)
+
+
+def test_a_new_tensor_is_a_new_parameter():
+    """``table[key] = tensor`` makes a new trainable ``Parameter`` in a ``ParameterDict``, and in a list.
+
+    It is trainable even where the old one was frozen, begins without ``grad``, and an optimizer goes on with
+    the old one. So it is after a cast such as ``table[key] = table[key].half()``. Write
+    ``table[key].data = tensor`` to keep the parameter. See :class:`~torch.nn.ParameterDict`.
+    """
+    for table, key in ((nn.ParameterDict({"a": torch.ones(2)}), "a"), (nn.ParameterList([torch.ones(2)]), 0)):
+        old = table[key].requires_grad_(False)
+        optimizer = torch.optim.SGD([old], lr=1.0)
+
+        table[key] = (old * 2).half()
+
+        assert type(table[key]) is nn.Parameter
+        assert [table[key].requires_grad, table[key].is_leaf, table[key].dtype] == [True, True, torch.float16]
+        assert optimizer.param_groups[0]["params"][0] is old
+
+        table[key] = old
+        table[key].data = (old * 2).half()
+        assert table[key] is old
+        assert [old.tolist(), old.requires_grad, old.dtype] == [[2.0, 2.0], False, torch.float16]

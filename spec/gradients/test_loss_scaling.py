@@ -236,3 +236,25 @@ def test_the_scale_is_saved():
 
     assert (resumed.get_scale(), resumed.get_growth_interval()) == (8.0, 50)
     assert resumed.state_dict() == scaler.state_dict()
+
+
+@pytest.mark.since("2.3")
+def test_small_gradients_vanish_in_float16():
+    """A small gradient in ``torch.autocast`` to float16 is 0, without an error, unless the loss is scaled.
+
+    What is below 6e-8 is lost on its way back through a float16 output. bfloat16 has the range of float32 and
+    needs no scaler. ``torch.autocast("cuda")`` takes float16 by default, on the CPU it takes bfloat16. See
+    :class:`torch.amp.GradScaler`.
+    """
+    layer, x, found = nn.Linear(1, 1, bias=False), torch.tensor([[2.0]]), []
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    for dtype, scaled in ((torch.float16, False), (torch.float16, True), (torch.bfloat16, False)):
+        scaler = torch.amp.GradScaler("cpu", enabled=scaled)
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=dtype):
+            out = layer(x)
+        scaler.scale((out.float() * 1e-8).sum()).backward()
+        scaler.unscale_(optimizer)
+        found.append(layer.weight.grad.item())
+
+    assert found == [0.0, pytest.approx(2e-8, rel=0.01), pytest.approx(2e-8, rel=0.01)]

@@ -127,3 +127,34 @@ def test_a_context_for_each():
     checkpoint(Net(), x, use_reentrant=False, context_fn=contexts).sum().backward()
 
     assert seen == ["first", "second"]
+
+
+@pytest.mark.since("2.1")
+def test_what_hooks_of_ones_own_save_is_kept():
+    """What ``forward`` saves in ``saved_tensors_hooks`` of its own is kept by ``checkpoint``, not recomputed.
+
+    The innermost hooks get a tensor, and those of ``checkpoint(use_reentrant=False)`` never see it; what
+    comes last is then not run again at all. So a part can be left out of a checkpoint, at the cost of its
+    memory (:issue:`115255`). A reentrant one runs everything again. See
+    :class:`torch.autograd.graph.saved_tensors_hooks`.
+    """
+    first, second, calls = nn.Linear(1, 1), nn.Linear(1, 1, bias=False), []
+    first.register_forward_hook(lambda *_: calls.append("first"))
+    second.register_forward_hook(lambda *_: calls.append("second"))
+
+    def forward(x):
+        x = first(x).sin()
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t * 3, lambda t: t):
+            return second(x)
+
+    x, seen = torch.rand(1, requires_grad=True), {}
+    for reentrant in (False, True):
+        calls.clear()
+        second.weight.grad = None
+        out = checkpoint(forward, x, use_reentrant=reentrant)
+        calls.append("backward")
+        out.sum().backward()
+        seen[reentrant] = [*calls, (second.weight.grad / first(x).sin()).item()]
+
+    assert seen[False] == ["first", "second", "backward", "first", pytest.approx(3.0)]
+    assert seen[True] == ["first", "second", "backward", "first", "second", pytest.approx(3.0)]

@@ -340,3 +340,37 @@ def test_a_network_on_meta_is_filled_layer_by_layer():
 
     assert net.scale.isnan().tolist() == [True, True, True]
     assert all(torch.equal(value, usual[key]) for key, value in net.state_dict().items() if key != "scale")
+
+
+@pytest.mark.parametrize(
+    ("base", "arguments"),
+    [
+        (nn.Linear, (2, 3)),
+        (nn.Conv2d, (2, 3, 1)),
+        (nn.Embedding, (2, 3)),
+        (nn.LayerNorm, (2,)),
+        (nn.GRU, (2, 3)),
+    ],
+    ids=["Linear", "Conv2d", "Embedding", "LayerNorm", "GRU"],
+)
+def test_a_subclass_is_reset_before_it_is_complete(base, arguments):
+    """``nn.Linear.__init__`` calls ``reset_parameters`` of a subclass, before the subclass sets anything.
+
+    A method that also resets a parameter of its own, such as the matrices of a LoRA layer, raises
+    ``AttributeError`` then. Ask with ``hasattr`` in it, or call it again at the end of ``__init__``.
+    """
+    calls = []
+
+    class Adapted(base):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.down = nn.Parameter(torch.rand(2))
+
+        def reset_parameters(self):
+            super().reset_parameters()
+            calls.append(hasattr(self, "weight_ih_l0" if base is nn.GRU else "weight"))
+            nn.init.zeros_(self.down)
+
+    with pytest.raises(AttributeError, match="'Adapted' object has no attribute 'down'"):
+        Adapted(*arguments)
+    assert calls == [True]

@@ -292,3 +292,56 @@ def test_weights_that_a_region_sees_change():
         assert layer(x).item() == 8.0
         torch.clear_autocast_cache()
         assert layer(x).item() == 5.0
+
+
+def test_backward_in_a_region_is_cast_too():
+    """``backward()`` inside ``torch.autocast("cpu")`` computes the gradients of a layer in bfloat16.
+
+    It follows the region it is called in, not that of ``forward``: a part for which autocast was switched off
+    loses digits too. End the region before ``backward()``: it then computes in the dtypes of ``forward``
+    (:issue:`105682`). See :class:`torch.autocast`.
+    """
+    layer, x, found = nn.Linear(1, 1, bias=False), torch.tensor([[1.001]]), []
+    for inside in (False, True):
+        layer.weight.grad = None
+        with torch.autocast("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                loss = layer(x).sum()
+            if inside:
+                loss.backward()
+        if not inside:
+            loss.backward()
+        found.append([layer.weight.grad.item(), layer.weight.grad.dtype])
+
+    assert found == [[pytest.approx(1.001), torch.float32], [1.0, torch.float32]]
+
+
+@pytest.mark.since("2.4")
+def test_a_function_of_ones_own_may_keep_the_region():
+    """:func:`torch.amp.custom_bwd` runs a function's ``backward`` in the autocast region of its ``forward``.
+
+    Without it and :func:`torch.amp.custom_fwd`, products in ``backward`` are float32 after the region.
+    """
+    dtypes = []
+
+    class Plain(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            dtypes.append((grad @ grad).dtype)
+            return grad
+
+    class Kept(Plain):
+        forward = staticmethod(torch.amp.custom_fwd(Plain.forward, device_type="cpu"))
+        backward = staticmethod(torch.amp.custom_bwd(Plain.backward, device_type="cpu"))
+
+    x = torch.rand(2, 2, requires_grad=True)
+    for function in (Plain, Kept):
+        with torch.autocast("cpu"):
+            inside = function.apply(x)
+        inside.sum().backward()
+
+    assert dtypes == [torch.float32, torch.bfloat16]

@@ -273,3 +273,29 @@ def test_lengths_went_to_the_default_device():
         pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU int64 tensor"),
     ):
         pack_padded_sequence(torch.rand(3, 2), [3, 1])
+
+
+def test_an_error_leaves_the_default_dtype():
+    """``torch.set_default_dtype`` outlives an error; ``with torch.device(...)`` ends with it.
+
+    It holds for the whole process: where a model fails to be built in half precision, all that is made later
+    is of half precision too. Set it back in ``finally``. ``with torch.float64:`` raises an error. See
+    :func:`torch.set_default_dtype`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.set_default_dtype(torch.float64)
+            raise FileNotFoundError("weights")
+
+    try:
+        with pytest.raises(FileNotFoundError, match="weights"), torch.device("meta"):
+            Net()
+        after = nn.Linear(2, 3).weight
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+    assert [after.dtype, after.device.type] == [torch.float64, "cpu"]
+    with pytest.raises((AttributeError, TypeError), match=r"context manager|__enter__"), torch.float64:
+        pass

@@ -3,6 +3,8 @@
 By default the keys of the state dict and of the module have to be the same.
 """
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -260,3 +262,46 @@ def test_other_metadata_stay():
     consume_prefix_in_state_dict_if_present(state, "module.")
 
     assert list(state._metadata) == ["", "module2", "head", "head.module", "head.module.0"]
+
+
+def test_a_layer_that_the_dict_lacks_is_random():
+    """Two new networks that load the same dict without a head, with ``strict=False``, give other outputs.
+
+    The head keeps the values it was built with. So it is where a checkpoint of adapters, or of a pretrained
+    body, does not hold the new layer that was trained with it: results change from run to run. Save that
+    layer too.
+    """
+    trained = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    body = {key: value for key, value in trained.state_dict().items() if key.startswith("0.")}
+    nets, x = [nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)) for _ in range(2)], torch.rand(4, 2)
+
+    for net in nets:
+        assert net.load_state_dict(body, strict=False) == (["1.weight", "1.bias"], [])
+    assert torch.equal(nets[0][0](x), nets[1][0](x))
+    assert not torch.allclose(nets[0](x), nets[1](x))
+
+    for net in nets:
+        net.load_state_dict(trained.state_dict())
+    assert torch.equal(nets[0](x), nets[1](x))
+
+
+def test_the_trainable_part_may_be_saved_alone():
+    """With ``strict=False``, a dict of the parameters that require grad brings a frozen network up to date.
+
+    So small files of adapters are made. Frozen parameters and buffers are the missing keys: the statistics of
+    a BatchNorm that ran in training mode are lost, unless they are saved as well. See
+    :meth:`~torch.nn.Module.load_state_dict`.
+    """
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False), nn.Linear(2, 1))
+    net[0].requires_grad_(False)
+    base, x = copy.deepcopy(net).eval(), torch.rand(4, 2)
+    nn.init.constant_(net[2].weight, 3.0)
+    net(x)
+
+    adapter = {name: p.detach() for name, p in net.named_parameters() if p.requires_grad}
+    result = base.load_state_dict(adapter, strict=False)
+
+    assert list(adapter) == ["2.weight", "2.bias"]
+    assert result.missing_keys == ["0.weight", "0.bias", "1.running_mean", "1.running_var"]
+    assert torch.equal(base[2](base[0](x)), net[2](net[0](x)))
+    assert not torch.allclose(base(x), net.eval()(x))

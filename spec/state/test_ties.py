@@ -123,3 +123,29 @@ def test_a_file_keeps_the_tie(weights_only):
     assert list(state) == ["0.weight", "1.weight"]
     assert state["1.weight"].tolist() == [[3.0, 3.0]]
     assert state["0.weight"].data_ptr() == state["1.weight"].data_ptr()
+
+
+@pytest.mark.since("2.1")
+def test_one_tensor_under_two_keys_is_shared():
+    """``load_state_dict(assign=True)`` of one tensor under two keys makes two parameters of one memory.
+
+    So weights that a class does not tie change together where the file had them tied. Both count in
+    ``parameters()``, and an optimizer steps the values once for each. Copying, which is the default, keeps
+    them apart; so does a ``clone()`` of one of them.
+    """
+    net = nn.ModuleDict({"embed": nn.Embedding(2, 1), "head": nn.Linear(1, 2, bias=False)})
+    copied = nn.ModuleDict({"embed": nn.Embedding(2, 1), "head": nn.Linear(1, 2, bias=False)})
+    table = torch.tensor([[2.0], [3.0]])
+    state = {"embed.weight": table, "head.weight": table}
+
+    net.load_state_dict(state, assign=True)
+    copied.load_state_dict(state)
+    for each in (net, copied):
+        optimizer = torch.optim.SGD(each.parameters(), lr=1.0)
+        each["embed"](torch.tensor([0])).sum().backward()
+        each["head"](torch.tensor([5.0])).sum().backward()
+        optimizer.step()
+
+    assert len(list(net.parameters())) == 2
+    assert [p.tolist() for p in net.parameters()] == [[[-4.0], [-2.0]]] * 2
+    assert [p.tolist() for p in copied.parameters()] == [[[1.0], [3.0]], [[-3.0], [-2.0]]]
