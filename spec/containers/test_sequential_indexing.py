@@ -259,12 +259,13 @@ def test_pop_needs_to_be_told_which():
     """:meth:`Sequential.pop() <torch.nn.Sequential.pop>` without an index raises ``TypeError``; ``pop(-1)``
     removes the last layer.
     """
-    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    relu, tanh = nn.ReLU(), nn.Tanh()
 
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
-        net.pop()
-    assert type(net.pop(-1)) is nn.Tanh
-    assert [type(layer) for layer in net] == [nn.ReLU]
+    for net in (nn.Sequential(relu, tanh), nn.Sequential(OrderedDict([("1", relu), ("head", tanh)]))):
+        with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
+            net.pop()
+        assert net.pop(-1) is tanh
+        assert list(net._modules.items()) == [("0", relu)]
 
 
 def test_pop_takes_no_name():

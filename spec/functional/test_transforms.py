@@ -120,6 +120,7 @@ def test_product_from_the_left():
 
     assert out.tolist() == [320.0]
     assert [value.tolist() for value in pull(torch.tensor([5.0]))] == [[[50.0, 500.0]], [10.0, 15.0]]
+    assert [value.tolist() for value in pull(torch.tensor([3.0]))] == [[[30.0, 300.0]], [6.0, 9.0]]
 
 
 def test_a_module_itself_can_be_mapped():

@@ -40,16 +40,21 @@ def test_clipping_comes_after_unscaling():
     norms, steps = [], []
     for unscaled in (False, True):
         weight = nn.Parameter(torch.zeros(2))
-        optimizer, scaler = torch.optim.SGD([weight], lr=1.0), torch.amp.GradScaler("cpu", init_scale=8.0)
-        scaler.scale(weight @ torch.tensor([3.0, 4.0])).backward()
-        if unscaled:
-            scaler.unscale_(optimizer)
-        norms.append(clip_grad_norm_([weight], max_norm=10.0).item())
-        scaler.step(optimizer)
-        steps.append(weight.norm().item())
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_factor=4.0, growth_interval=1)
+        for _ in range(2):
+            weight.data.zero_()
+            optimizer.zero_grad()
+            scaler.scale(weight @ torch.tensor([3.0, 4.0])).backward()
+            if unscaled:
+                scaler.unscale_(optimizer)
+            norms.append(clip_grad_norm_([weight], max_norm=10.0).item())
+            scaler.step(optimizer)
+            scaler.update()
+            steps.append(weight.norm().item())
 
-    assert norms == [40.0, 5.0]
-    assert steps == pytest.approx([10.0 / 8, 5.0])
+    assert norms == [40.0, 160.0, 5.0, 5.0]
+    assert steps == pytest.approx([10.0 / 8, 10.0 / 32, 5.0, 5.0])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)

@@ -112,12 +112,13 @@ def test_ignored_targets_get_no_gradient(loss):
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
 def test_size_average_leaves_ignored_targets_out(loss):
     """``size_average=True`` of ``NLLLoss`` and ``CrossEntropyLoss`` averages over targets not ignored."""
-    log_probs = torch.tensor([*SCORES, [0.0, 1.0, 3.0]]).log_softmax(1)
-
+    log_probs, classes = torch.tensor([*SCORES, [0.0, 1.0, 3.0]]).log_softmax(1), torch.tensor([1, 0, 2])
+    expected = -(log_probs[0, 1] + log_probs[2, 2]) / 2
     with pytest.warns(UserWarning, match="please use reduction='mean' instead"):
-        result = loss(size_average=True, ignore_index=0)(log_probs, torch.tensor([1, 0, 2]))
+        layer = loss(size_average=True, ignore_index=0)
 
-    assert torch.allclose(result, -(log_probs[0, 1] + log_probs[2, 2]) / 2)
+    assert torch.allclose(layer(log_probs, classes), expected)
+    assert torch.allclose(layer(log_probs.T[None], classes[None]), expected)
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])

@@ -167,11 +167,13 @@ def test_bilinear_without_a_second_input():
 
     Of the three sizes ``in1_features`` alone is checked when the layer is constructed.
     """
-    layer = nn.Bilinear(2, 0, 3)
+    for bias in (True, False):
+        layer = nn.Bilinear(2, 0, 3, bias=bias)
 
-    assert layer.weight.shape == (3, 2, 0)
-    with pytest.raises(RuntimeError, match="cannot reshape tensor of 0 elements"):
-        layer(torch.rand(4, 2), torch.rand(4, 0))
+        assert layer.weight.shape == (3, 2, 0)
+        for batch in ((4,), (), (4, 5)):
+            with pytest.raises(RuntimeError, match="cannot reshape tensor of 0 elements"):
+                layer(torch.rand(*batch, 2), torch.rand(*batch, 0))
 
 
 @pytest.mark.parametrize("bias", [True, False])

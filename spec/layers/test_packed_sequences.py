@@ -152,7 +152,9 @@ def test_sequences_are_packed_at_once():
     short, long = torch.tensor([1]), torch.tensor([2, 3])
 
     assert pack_sequence([long, short]).data.tolist() == [2, 1, 3]
-    assert pack_sequence([short, long], enforce_sorted=False).data.tolist() == [2, 1, 3]
+    packed = pack_sequence([short, long], enforce_sorted=False)
+    assert packed.data.tolist() == [2, 1, 3]
+    assert pad_packed_sequence(packed)[0].tolist() == [[1, 2], [0, 3]]
     with pytest.raises(RuntimeError, match="must be sorted in decreasing order"):
         pack_sequence([short, long])
     rows = torch.rand(2, 3, 4), torch.rand(1, 3, 4)
@@ -362,7 +364,9 @@ def test_another_input_size_of_a_packed_sequence():
     for layer in (nn.RNN(5, 3), nn.GRU(5, 3)):
         with pytest.raises(RuntimeError, match=r"equal to input_size. Expected 5, got 6"):
             layer(packed)
-    with pytest.raises(RuntimeError, match=r"equal to input_size. Expected 5, got 6"):
-        nn.LSTM(5, 3)(torch.rand(4, 2, 6))
-    with pytest.raises(RuntimeError, match=r"^(?!.*input_size)"):
-        nn.LSTM(5, 3)(packed)
+    layer, state = nn.LSTM(5, 3), (torch.rand(1, 2, 3), torch.rand(1, 2, 3))
+    for given in ((), (state,)):
+        with pytest.raises(RuntimeError, match=r"equal to input_size. Expected 5, got 6"):
+            layer(torch.rand(4, 2, 6), *given)
+        with pytest.raises(RuntimeError, match=r"^(?!.*input_size)"):
+            layer(packed, *given)

@@ -142,15 +142,16 @@ def test_num_features_stays_zero_after_loading():
 
     So the layer prints as ``BatchNorm1d(0, ...)``; take the size from its weight.
     """
-    layer = nn.LazyBatchNorm1d()
-    layer.load_state_dict(nn.BatchNorm1d(4).state_dict())
+    for training in (True, False):
+        layer = nn.LazyBatchNorm1d().train(training)
+        layer.load_state_dict(nn.BatchNorm1d(4).state_dict())
 
-    before = layer.num_features
-    layer(torch.rand(3, 4))
+        before = layer.num_features
+        layer(torch.rand(3, 4))
 
-    assert [before, layer.num_features] == [0, 0]
-    assert repr(layer).startswith("BatchNorm1d(0, ")
-    assert layer.weight.shape == (4,)
+        assert [before, layer.num_features] == [0, 0]
+        assert repr(layer).startswith("BatchNorm1d(0, ")
+        assert layer.weight.shape == (4,)
 
 
 @pytest.mark.parametrize("kind", ["Conv", "ConvTranspose"])

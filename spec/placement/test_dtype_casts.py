@@ -113,11 +113,15 @@ def test_a_table_of_positions_is_cast_as_well():
 def test_type_casts_everything(dtype):
     """:meth:`Module.type() <torch.nn.Module.type>` casts every parameter and buffer, integer buffers too."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3)))
+    net[1].register_buffer("mask", torch.tensor([True, False]))
+    net[1].register_buffer("cache", torch.tensor([2.0]), persistent=False)
 
     returned = net.type(dtype)
 
     assert returned is net
-    assert {t.dtype for t in net.state_dict().values()} == {torch.float64}
+    assert [p.dtype for p in net.parameters()] == [torch.float64] * 4
+    assert [b.dtype for b in net.buffers()] == [torch.float64] * 5
+    assert net[1].mask.tolist() == [1.0, 0.0]
 
 
 def test_type_needs_floating_point_for_gradients():

@@ -255,15 +255,18 @@ def test_it_cannot_be_deep_copied():
 
     See also :ref:`reparametrization.transferring.a_copy_has_originals_of_its_own`
     """
-    layer = weight_norm(nn.Linear(2, 3))
+    for dim in (0, 1, None):
+        layer = weight_norm(nn.Linear(2, 3), dim=dim)
 
-    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
-        copy.deepcopy(layer)
+        for model in (layer, nn.Sequential(layer.eval())):
+            with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
+                copy.deepcopy(model)
+            model(torch.rand(2))
 
-    with torch.no_grad():
-        layer(torch.rand(2))
-    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert torch.equal(other.weight_v, layer.weight_v)
+        assert torch.equal(pickle.loads(pickle.dumps(layer)).weight_v, layer.weight_v)
+        with torch.no_grad():
+            layer(torch.rand(2))
+        assert torch.equal(copy.deepcopy(layer).weight_v, layer.weight_v)
 
 
 def test_a_pickle_has_the_weight_as_a_leaf():

@@ -55,12 +55,12 @@ def test_which_copies_keep_the_metadata():
 
     Without it every version counts as the oldest, and a newer class may misread what it loads.
     """
-    state = nn.Linear(2, 3).state_dict()
+    state = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
 
     kept = [copy.copy(state), copy.deepcopy(state)]
     lost = [dict(state), state.copy()]
 
-    assert [s._metadata for s in kept] == [{"": {"version": 1}}] * 2
+    assert [s._metadata for s in kept] == [{"": {"version": 1}, "0": {"version": 1}, "1": {"version": 2}}] * 2
     assert [hasattr(s, "_metadata") for s in lost] == [False, False]
 
 
