@@ -40,16 +40,17 @@ def test_nested_layers_are_indexed_in_turn():
 @pytest.mark.parametrize("index", [3, -4])
 def test_an_index_out_of_range_is_refused(index):
     """An out-of-range index of a ``Sequential`` raises ``IndexError``, for getting, setting and deleting."""
-    net = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.GELU())
+    layers = [nn.ReLU(), nn.Tanh(), nn.GELU()]
 
-    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
-        net[index]
-    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
-        net[index] = nn.Tanh()
-    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
-        del net[index]
+    for net in (nn.Sequential(*layers), nn.Sequential(OrderedDict(zip("3ab", layers, strict=True)))):
+        with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+            net[index]
+        with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+            net[index] = nn.Tanh()
+        with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+            del net[index]
 
-    assert [type(layer) for layer in net] == [nn.ReLU, nn.Tanh, nn.GELU]
+        assert list(net) == layers
 
 
 def test_an_index_is_an_integer_or_like_one():
@@ -186,11 +187,12 @@ def test_deletion_numbers_the_rest_afresh():
 def test_deletion_counts_from_the_end():
     """``del net[-2]`` deletes the second-to-last layer of a ``Sequential``."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
-    net = nn.Sequential(relu, tanh, gelu)
+    named = OrderedDict([("1", relu), ("head", tanh), ("0", gelu)])
 
-    del net[-2]
+    for net in (nn.Sequential(relu, tanh, gelu), nn.Sequential(named)):
+        del net[-2]
 
-    assert list(net._modules.items()) == [("0", relu), ("1", gelu)]
+        assert list(net._modules.items()) == [("0", relu), ("1", gelu)]
 
 
 def test_a_slice_is_deleted():
@@ -207,6 +209,9 @@ def test_a_slice_is_deleted():
     named = nn.Sequential(OrderedDict(zip("abc", layers, strict=False)))
     del named[:1]
     assert list(named._modules.items()) == [("0", layers[1]), ("1", layers[2])]
+    named = nn.Sequential(OrderedDict(zip("abcde", layers, strict=True)))
+    del named[1::2]
+    assert list(named._modules.items()) == [("0", layers[0]), ("1", layers[2]), ("2", layers[4])]
 
 
 @pytest.mark.question("Q23")
@@ -245,14 +250,15 @@ def test_pop_returns_what_it_removes():
     ``Sequential``.
     """
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
-    net = nn.Sequential(relu, tanh, gelu, elu)
+    named = OrderedDict([("2", relu), ("act", tanh), ("0", gelu), ("head", elu)])
 
-    assert net.pop(1) is tanh
-    assert list(net._modules.items()) == [("0", relu), ("1", gelu), ("2", elu)]
-    popped = net.pop(slice(1, None))
-    assert type(popped) is nn.Sequential
-    assert list(popped.named_children()) == [("1", gelu), ("2", elu)]
-    assert list(net._modules.items()) == [("0", relu)]
+    for net in (nn.Sequential(relu, tanh, gelu, elu), nn.Sequential(named)):
+        assert net.pop(1) is tanh
+        assert list(net._modules.items()) == [("0", relu), ("1", gelu), ("2", elu)]
+        popped = net.pop(slice(1, None))
+        assert type(popped) is nn.Sequential
+        assert list(popped.named_children()) == [("1", gelu), ("2", elu)]
+        assert list(net._modules.items()) == [("0", relu)]
 
 
 def test_pop_needs_to_be_told_which():

@@ -19,16 +19,19 @@ def test_gradients_are_scaled_until_the_step():
     looks at gradients before the step, such as a hook or a log, sees them scaled.
     """
     layer = nn.Linear(2, 1, bias=False)
-    before = layer.weight.tolist()
     optimizer = torch.optim.SGD(layer.parameters(), lr=2.0)
-    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_factor=4.0, growth_interval=1)
 
-    scaler.scale(layer(torch.tensor([3.0, 5.0]))).backward()
-    assert layer.weight.grad.tolist() == [[24.0, 40.0]]
+    for scaled in ([24.0, 40.0], [96.0, 160.0]):
+        before = layer.weight.tolist()
+        optimizer.zero_grad()
+        scaler.scale(layer(torch.tensor([3.0, 5.0]))).backward()
+        assert layer.weight.grad.tolist() == [scaled]
 
-    scaler.step(optimizer)
-    assert layer.weight.grad.tolist() == [[3.0, 5.0]]
-    assert layer.weight.tolist() == [pytest.approx([before[0][0] - 6.0, before[0][1] - 10.0])]
+        scaler.step(optimizer)
+        assert layer.weight.grad.tolist() == [[3.0, 5.0]]
+        assert layer.weight.tolist() == [pytest.approx([before[0][0] - 6.0, before[0][1] - 10.0])]
+        scaler.update()
 
 
 @pytest.mark.since("2.3")
@@ -237,7 +240,10 @@ def test_the_scale_is_saved():
     resumed = torch.amp.GradScaler("cpu")
     assert resumed.state_dict()["scale"] == 65536.0
 
-    resumed.load_state_dict(scaler.state_dict())
+    for scale in (8.0, 16.0):
+        resumed.load_state_dict(scaler.state_dict())
 
-    assert (resumed.get_scale(), resumed.get_growth_interval()) == (8.0, 50)
-    assert resumed.state_dict() == scaler.state_dict()
+        assert (resumed.get_scale(), resumed.get_growth_interval()) == (scale, 50)
+        assert resumed.state_dict() == scaler.state_dict()
+        scaler.scale(torch.tensor(1.0))
+        scaler.update(16.0)

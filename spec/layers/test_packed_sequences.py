@@ -187,13 +187,15 @@ def test_a_recurrent_layer_gives_what_it_takes(make):
     """
     layer, sequences = make(2, 3), [torch.rand(length, 2) for length in (2, 1, 3)]
 
-    out, last = layer(pack_sequence(sequences, enforce_sorted=False))
+    first = (torch.rand(1, 3, 3), torch.rand(1, 3, 3)) if make is nn.LSTM else torch.rand(1, 3, 3)
+
+    out, last = layer(pack_sequence(sequences, enforce_sorted=False), first)
 
     assert type(out) is PackedSequence
     padded, lengths = pad_packed_sequence(out)
     assert lengths.tolist() == [2, 1, 3]
     for k, sequence in enumerate(sequences):
-        output, state = layer(sequence)
+        output, state = layer(sequence, tuple(s[:, k] for s in first) if make is nn.LSTM else first[:, k])
         torch.testing.assert_close(padded[: len(sequence), k], output)
         for both, own in zip(last, state, strict=True):
             torch.testing.assert_close(both[:, k] if make is nn.LSTM else both[k], own)

@@ -298,10 +298,16 @@ def test_another_input_size_without_a_state(size):
 
 def test_another_hidden_state_is_an_error():
     """``nn.GRU`` raises a ``RuntimeError`` naming both shapes if a size of the hidden state is wrong."""
+    layer, packed = nn.GRU(5, 3), pack_sequence([torch.rand(4, 5), torch.rand(3, 5)])
+
     for sizes in ([1, 4, 3], [2, 2, 3], [1, 2, 4]):
         message = re.escape(f"Expected hidden size (1, 2, 3), got {sizes}")
-        with pytest.raises(RuntimeError, match=message):
-            nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(sizes))
+        for x in (torch.rand(4, 2, 5), packed):
+            with pytest.raises(RuntimeError, match=message):
+                layer(x, torch.rand(sizes))
+    for sizes in ([2, 3], [1, 4]):
+        with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 1, 3\), got"):
+            layer(torch.rand(4, 5), torch.rand(sizes))
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.GRU, nn.LSTM])

@@ -33,10 +33,12 @@ def test_unflatten_is_the_way_back():
     A decoder that goes from a vector back to an image starts with it.
     """
     net = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (4, 3, 2)))
-    x = torch.rand(7, 4, 3, 2)
+    x = torch.rand(7, 4, 3, 2, requires_grad=True)
+    net(x).pow(2).sum().backward()
 
     assert net[0](x).shape == (7, 24)
     assert torch.equal(net(x), x)
+    assert torch.equal(x.grad, 2 * x)
 
 
 @pytest.mark.parametrize(

@@ -86,28 +86,31 @@ def test_loading_initialises_buffers_too():
 
 def test_a_loaded_module_is_lazy_until_called():
     """A loaded ``nn.LazyLinear`` becomes an ``nn.Linear`` at its first call and keeps the loaded values."""
-    source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
-    layer.load_state_dict(source.state_dict())
-    x = torch.rand(2, 5)
+    source, x = nn.Linear(5, 3), torch.rand(2, 5)
 
-    assert type(layer) is nn.LazyLinear
+    for training in (True, False):
+        layer = nn.LazyLinear(3).train(training)
+        layer.load_state_dict(source.state_dict())
+        assert type(layer) is nn.LazyLinear
 
-    result = layer(x)
+        result = layer(x)
 
-    assert type(layer) is nn.Linear
-    assert layer.weight.tolist() == source.weight.tolist()
-    assert torch.allclose(result, source(x))
+        assert type(layer) is nn.Linear
+        assert layer.weight.tolist() == source.weight.tolist()
+        assert torch.allclose(result, source(x))
 
 
 @pytest.mark.since("2.8")
 def test_the_first_call_after_loading_sets_in_features():
     """The first call of an ``nn.LazyLinear`` after ``load_state_dict`` sets ``in_features``."""
-    layer = nn.LazyLinear(3)
-    layer.load_state_dict(nn.Linear(5, 3).state_dict())
+    for training in (True, False):
+        layer = nn.LazyLinear(3).train(training)
+        layer.load_state_dict(nn.Linear(5, 3).state_dict())
+        before = layer.in_features
 
-    layer(torch.rand(2, 5))
+        layer(torch.rand(2, 5))
 
-    assert layer.in_features == 5
+        assert [before, layer.in_features] == [0, 5]
 
 
 @pytest.mark.before("2.8")
@@ -163,15 +166,16 @@ def test_in_channels_stay_zero_after_loading(kind, dimensions):
     is right.
     """
     name = f"{kind}{dimensions}d"
-    plain, layer = getattr(nn, name)(2, 3, 2), getattr(nn, f"Lazy{name}")(3, 2)
-    layer.load_state_dict(plain.state_dict())
-    x = torch.rand(1, 2, *[4] * dimensions)
+    plain, x = getattr(nn, name)(2, 3, 2), torch.rand(1, 2, *[4] * dimensions)
 
-    output = layer(x)
+    for training in (True, False):
+        layer = getattr(nn, f"Lazy{name}")(3, 2).train(training)
+        layer.load_state_dict(plain.state_dict())
+        output = layer(x)
 
-    assert layer.in_channels == 0
-    assert repr(layer).startswith(f"{name}(0, 3")
-    assert torch.equal(output, plain(x))
+        assert layer.in_channels == 0
+        assert repr(layer).startswith(f"{name}(0, 3")
+        assert torch.equal(output, plain(x))
 
 
 def test_lazy_into_lazy_stays_lazy():

@@ -27,12 +27,14 @@ def test_floating_point_is_cast(cast, dtype):
     """
     layers = nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float16)
     net = nn.Sequential(nn.Sequential(*layers))
+    net[0].register_buffer("cache", torch.tensor([2.0], dtype=torch.float64), persistent=False)
+    net[0][0].bias.requires_grad_(False)
 
     returned = getattr(net, cast)()
 
     assert returned is net
     assert [p.dtype for p in net.parameters()] == [dtype] * 4
-    assert [b.dtype for b in net.buffers()] == [dtype, dtype, torch.int64]
+    assert [b.dtype for b in net.buffers()] == [dtype, dtype, dtype, torch.int64]
 
 
 @pytest.mark.question("Q73")

@@ -68,6 +68,11 @@ def test_two_parameters_take_the_place_of_one():
     assert layer.weight_v.tolist() == [[3.0, 4.0], [5.0, 12.0]]
     assert layer.weight_v is not weight
 
+    conv = nn.Conv2d(2, 3, 4)
+    weight = weight_norm(conv).weight.detach()
+    torch.testing.assert_close(conv.weight_g.detach(), weight.flatten(1).norm(dim=1).view(3, 1, 1, 1))
+    torch.testing.assert_close(conv.weight_v.detach(), weight)
+
 
 def test_the_weight_is_a_plain_tensor():
     """After ``torch.nn.utils.weight_norm``, ``weight`` is a plain tensor with the same value."""

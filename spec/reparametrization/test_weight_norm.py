@@ -29,6 +29,12 @@ def test_magnitude_and_direction_are_kept():
     assert list(layer._parameters) == ["bias"]
     assert all(parameter is not weight for parameter in layer.parameters())
 
+    conv = nn.Conv2d(2, 3, 4)
+    weight = conv.weight.detach()
+    norms, direction = parametrizations.weight_norm(conv).parametrizations.weight.parameters()
+    torch.testing.assert_close(norms.detach(), weight.flatten(1).norm(dim=1).view(3, 1, 1, 1))
+    assert torch.equal(direction, weight)
+
 
 @pytest.mark.since("2.1")
 def test_the_value_is_kept(device):
