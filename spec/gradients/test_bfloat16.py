@@ -71,7 +71,7 @@ def test_accumulated_gradients_stop_growing():
 
 def test_moments_have_the_dtype_of_the_weight():
     """``Adam`` keeps ``exp_avg`` and ``exp_avg_sq`` in the dtype of the parameter, ``step`` in float32."""
-    for dtype in (torch.bfloat16, torch.float16, torch.float64):
+    for dtype in (torch.bfloat16, torch.float64):
         weight = nn.Parameter(torch.tensor([1.0], dtype=dtype))
         first, second = torch.optim.Adam([weight]), torch.optim.Adam([weight])
         weight.grad = torch.ones_like(weight)
