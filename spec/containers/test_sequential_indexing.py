@@ -57,14 +57,14 @@ def test_an_index_is_an_integer_or_like_one():
     """A ``Sequential`` index may be an integer tensor; a float or a string raises ``TypeError``."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
-    assert net[torch.tensor(1)] is net[1]
+    assert [net[torch.tensor(1)], net[torch.tensor(-2)]] == [net[1], net[0]]
     with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
         net[1.0]
     with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
         net["0"]
 
     net[torch.tensor(0)] = gelu = nn.GELU()
-    del net[torch.tensor(1)]
+    del net[torch.tensor(-1)]
     assert list(net) == [gelu]
 
 
@@ -95,6 +95,10 @@ def test_a_slice_keeps_the_names():
 
     assert list(net[1:]._modules) == ["1", "2"]
     assert list(net[1:].state_dict()) == ["2.weight", "2.bias"]
+
+    named = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("body", nn.Linear(2, 3)), ("0", nn.Tanh())]))
+    assert list(named[1:]._modules) == ["body", "0"]
+    assert list(named[::-1].state_dict()) == ["body.weight", "body.bias"]
 
 
 @pytest.mark.question("Q23")

@@ -30,8 +30,12 @@ def test_one_name_stands_for_all(name):
 
 def test_without_tie_weights_each_name_stands_alone():
     """``functional_call(tie_weights=False)`` replaces a tied parameter under the given name only."""
-    assert functional_call(Tied(), {"one": torch.tensor(5.0)}, (), tie_weights=False) == [5.0, 2.0]
-    assert functional_call(Tied(), {"two": torch.tensor(5.0)}, (), tie_weights=False) == [2.0, 5.0]
+    one, two = {"one": torch.tensor(5.0)}, {"two": torch.tensor(7.0)}
+
+    for given in (one, (one, {})):
+        assert functional_call(Tied(), given, (), tie_weights=False) == [5.0, 2.0]
+    for given in (two, [{}, two]):
+        assert functional_call(Tied(), given, (), tie_weights=False) == [2.0, 7.0]
 
 
 def test_different_values_are_an_error():

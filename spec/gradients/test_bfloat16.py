@@ -113,9 +113,11 @@ def test_merging_a_small_product_loses_a_part():
     x = torch.tensor([[1.0, 1.0]])
     both = nn.functional.linear(x, weight.float()) + x @ a.T @ b.T
 
+    merged = weight + (b @ a).to(torch.bfloat16)
     with torch.no_grad():
         layer.weight += (b @ a).to(torch.bfloat16)
 
+    assert torch.equal(layer.weight, merged)
     assert (layer.weight != weight).tolist() == [[False, False], [True, True]]
     assert (layer(x.bfloat16()).float() == both).tolist() == [[False, True]]
     assert torch.equal(nn.functional.linear(x, weight.float() + b @ a), both)

@@ -133,7 +133,9 @@ def test_a_class_may_be_ruled_out():
 
     assert loss(logits, torch.tensor([1])).item() == pytest.approx(without.item())
     assert logits.grad[0, 2].item() == 0.0
-    assert loss(logits, torch.tensor([2])).item() == math.inf
+    for other in (loss, nn.CrossEntropyLoss(reduction="none"), nn.CrossEntropyLoss(reduction="sum")):
+        assert other(logits, torch.tensor([2])).item() == math.inf
+        assert other(logits.T[None], torch.tensor([[2]])).item() == math.inf
     assert loss(logits, torch.tensor([[0.0, 1.0, 0.0]])).isnan()
     assert nn.CrossEntropyLoss(label_smoothing=0.1)(logits, torch.tensor([1])).item() == math.inf
     assert loss(torch.full((1, 2), -math.inf), torch.tensor([0])).isnan()

@@ -141,6 +141,11 @@ def test_sequences_are_padded():
     sequences = [torch.tensor([1, 2]), torch.tensor([3])]
 
     assert pad_sequence(sequences).tolist() == [[1, 3], [2, 0]]
+    assert pad_sequence([*sequences[::-1], torch.tensor([4, 5, 6])]).tolist() == [
+        [3, 1, 4],
+        [0, 2, 5],
+        [0, 0, 6],
+    ]
     assert pad_sequence([torch.ones(2, 1), torch.ones(1, 1)]).tolist() == [[[1.0], [1.0]], [[1.0], [0.0]]]
     assert pad_sequence(sequences, True, 7.0).tolist() == [[1, 2], [3, 7]]
 

@@ -231,22 +231,23 @@ def test_assign_replaces_uninitialized_parameters():
 
     An optimizer that was given the old ones trains nothing.
     """
-    source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
-    before = list(layer.parameters())
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    source = nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3))
+    net = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d())
+    before = list(net.parameters())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
 
-    layer.load_state_dict(source.state_dict(), assign=True)
+    net.load_state_dict(source.state_dict(), assign=True)
 
-    assert layer.has_uninitialized_params() is False
-    assert [p is old for p, old in zip(layer.parameters(), before, strict=True)] == [False, False]
-    assert [type(p) for p in layer.parameters()] == [nn.Parameter, nn.Parameter]
-    assert layer.weight.data_ptr() == source.weight.data_ptr()
+    assert [layer.has_uninitialized_params() for layer in net] == [False, False]
+    assert [p is old for p, old in zip(net.parameters(), before, strict=True)] == [False] * 4
+    assert [type(p) for p in net.parameters()] == [nn.Parameter] * 4
+    assert [p.data_ptr() for p in net.parameters()] == [p.data_ptr() for p in source.parameters()]
 
-    values = layer.weight.tolist()
-    layer(torch.rand(2, 5)).sum().backward()
+    values = [p.tolist() for p in net.parameters()]
+    net(torch.rand(2, 5)).pow(3).sum().backward()
     optimizer.step()
 
-    assert layer.weight.tolist() == values
+    assert [p.tolist() for p in net.parameters()] == values
 
 
 def test_half_loaded_is_never_initialised():

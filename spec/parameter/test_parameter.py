@@ -144,14 +144,13 @@ def test_shares_the_storage_of_its_tensor(device):
 
 def test_the_tensor_is_left_as_it_was():
     """``nn.Parameter(tensor)`` leaves ``tensor`` a plain tensor with ``requires_grad=False``."""
-    values = torch.rand(2)
+    for values in (torch.rand(2), torch.rand(2, dtype=torch.complex64), torch.rand(2, 3).half().T):
+        weight = nn.Parameter(values)
 
-    weight = nn.Parameter(values)
-
-    assert weight is not values
-    assert type(values) is torch.Tensor
-    assert isinstance(values, nn.Parameter) is False
-    assert values.requires_grad is False
+        assert weight is not values
+        assert type(values) is torch.Tensor
+        assert isinstance(values, nn.Parameter) is False
+        assert values.requires_grad is False
 
 
 def test_cut_off_from_its_source():

@@ -108,10 +108,12 @@ def test_overwriting_needs_leaves():
     layer = nn.Linear(2, 3).requires_grad_(False)
     layer.weight.mul_(torch.rand(3, 2, requires_grad=True))
 
-    with converting_by("overwrite"), pytest.raises(AssertionError, match=r"^$|param must be a leaf tensor"):
-        layer.half()
-
-    assert layer.weight.dtype == torch.float32
+    for net in (layer, nn.Sequential(layer)):
+        for cast in (net.half, lambda net=net: net.to(torch.float64)):
+            leaf = pytest.raises(AssertionError, match=r"^$|param must be a leaf tensor")
+            with converting_by("overwrite"), leaf:
+                cast()
+            assert layer.weight.dtype == torch.float32
 
 
 def test_overwriting_needs_gradients_that_are_leaves():

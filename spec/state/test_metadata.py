@@ -30,9 +30,10 @@ def test_metadata_names_have_the_prefix():
     """With ``state_dict(prefix="head.")``, ``_metadata`` names begin with ``head``, without the trailing
     dot.
     """
-    metadata = nn.Sequential(nn.ReLU()).state_dict(prefix="head.")._metadata
+    net = nn.Sequential(nn.Sequential(nn.ReLU()))
 
-    assert list(metadata) == ["head", "head.0"]
+    assert list(net.state_dict(prefix="head.")._metadata) == ["head", "head.0", "head.0.0"]
+    assert list(net.state_dict(prefix="big.head.")._metadata) == ["big.head", "big.head.0", "big.head.0.0"]
 
 
 def test_a_class_has_a_version():

@@ -73,6 +73,7 @@ def test_a_pre_hook_can_be_removed():
     layer.register_state_dict_pre_hook(lambda *args: calls.append("last"))
 
     handle.remove()
+    handle.remove()
     layer.state_dict()
 
     assert calls == ["first", "last"]
@@ -194,6 +195,7 @@ def test_a_post_hook_can_be_removed():
     layer.register_state_dict_post_hook(lambda *args: calls.append("last"))
 
     handle.remove()
+    handle.remove()
     layer.state_dict()
 
     assert calls == ["first", "last"]
@@ -263,6 +265,7 @@ def test_a_private_post_hook_can_be_removed():
     handle = layer._register_state_dict_hook(lambda *args: calls.append("removed"))
     layer._register_state_dict_hook(lambda *args: calls.append("last"))
 
+    handle.remove()
     handle.remove()
     layer.state_dict()
 

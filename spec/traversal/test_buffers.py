@@ -92,8 +92,8 @@ def test_a_shared_buffer_is_walked_once():
     net[0].register_buffer("mask", mask)
     net[1][0].register_buffer("mask", mask)
     scale = torch.rand(3)
-    net.register_buffer("scale", scale)
-    net[0].register_buffer("scale", scale)
+    net.register_buffer("scale", scale, persistent=False)
+    net[0].register_buffer("scale", scale, persistent=False)
 
     assert [name for name, _ in net.named_buffers()] == ["scale", "0.mask"]
     assert [buffer is mask for buffer in net.buffers()] == [False, True]
