@@ -339,17 +339,18 @@ def test_the_output_projection_of_attention_is_never_called():
     It hands the weights of ``out_proj`` to a function instead. Hook the attention itself, whose output is
     that of the projection.
     """
-    attention = nn.MultiheadAttention(4, 2)
-    calls = []
-    attention.out_proj.register_forward_pre_hook(lambda *given: calls.append("before out_proj"))
-    attention.out_proj.register_forward_hook(lambda *given: calls.append("out_proj"))
-    attention.register_forward_hook(lambda *given: calls.append("attention"))
-    x = torch.rand(3, 1, 4)
-    attention(x, x, x)
-    with torch.no_grad():
-        attention.eval()(x, x, x)
+    for attention in (nn.MultiheadAttention(4, 2), nn.MultiheadAttention(4, 2, kdim=3, vdim=3)):
+        x, calls = torch.rand(5, 1, 4), []
+        attention.out_proj.register_forward_pre_hook(lambda *given, calls=calls: calls.append("before"))
+        attention.out_proj.register_forward_hook(lambda *given, calls=calls: calls.append("out_proj"))
+        attention.register_forward_hook(lambda *given, calls=calls: calls.append("attention"))
+        keys = x[..., : attention.kdim]
+        for need_weights in (True, False):
+            attention(x, keys, keys, need_weights=need_weights)
+            with torch.no_grad():
+                attention.eval()(x, keys, keys, need_weights=need_weights)
 
-    assert calls == ["attention", "attention"]
+        assert calls == ["attention"] * 4
 
 
 @pytest.mark.parametrize(

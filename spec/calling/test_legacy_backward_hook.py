@@ -79,12 +79,14 @@ def test_what_a_legacy_hook_returns_replaces_gradients():
     """What a ``register_backward_hook`` hook returns replaces ``grad_input``."""
     net = Apply(torch.mul)
     net.register_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10, grad_input[1]))
+    net.register_backward_hook(lambda module, grad_input, grad_output: None)
+    net.register_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] + 1, grad_input[1] * 2))
     x = torch.tensor([2.0, 3.0], requires_grad=True)
     y = torch.tensor([5.0, 7.0], requires_grad=True)
     net(x, y).sum().backward()
 
-    assert x.grad.tolist() == [50.0, 70.0]
-    assert y.grad.tolist() == [2.0, 3.0]
+    assert x.grad.tolist() == [51.0, 71.0]
+    assert y.grad.tolist() == [4.0, 6.0]
 
 
 def test_registering_a_legacy_hook_returns_a_handle():

@@ -14,8 +14,9 @@ from torch import nn
 @pytest.mark.since("2.14")
 def test_it_warns_with_a_future_warning():
     """:func:`torch.jit.script <torch.jit.script>` of a module gives a ``FutureWarning``."""
-    with pytest.warns(FutureWarning, match=r"`torch\.jit\.script` is .* switch to `torch\.compile` or"):
-        torch.jit.script(nn.ReLU())
+    for net in (nn.ReLU(), nn.ReLU(), nn.Sequential(nn.Linear(2, 3)).eval()):
+        with pytest.warns(FutureWarning, match=r"`torch\.jit\.script` is .* switch to `torch\.compile` or"):
+            torch.jit.script(net)
 
 
 @pytest.mark.since("2.10")

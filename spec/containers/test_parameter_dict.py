@@ -82,8 +82,8 @@ def test_a_plain_dict_is_sorted(kind):
 def test_a_dict_of_nothing_is_empty():
     """``ParameterDict()`` and ``ParameterDict(None)`` are empty; an empty ``ParameterDict`` is falsy."""
     assert [len(nn.ParameterDict()), len(nn.ParameterDict(None)), len(nn.ParameterDict({}))] == [0, 0, 0]
-    assert bool(nn.ParameterDict()) is False
-    assert bool(nn.ParameterDict({"a": torch.rand(2)})) is True
+    full = nn.ParameterDict({"a": torch.rand(2)})
+    assert [bool(nn.ParameterDict()), bool(full), full.clear(), bool(full)] == [False, True, None, False]
 
 
 def test_it_is_read_like_a_dict():

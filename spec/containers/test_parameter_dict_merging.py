@@ -44,13 +44,14 @@ def test_fromkeys_makes_a_new_dict():
     assert list(table) == ["p"]
 
 
-def test_a_tensor_of_fromkeys_is_shared():
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_tensor_of_fromkeys_is_shared(requires_grad):
     """``ParameterDict.fromkeys(keys, tensor)`` makes one parameter per key, all sharing the tensor's memory.
 
     A change of one changes all, and an optimizer steps once for each key. A parameter given instead is itself
     the value of every key. For values of their own give ``ParameterDict`` pairs of key and tensor.
     """
-    tensor, parameter = torch.tensor([2.0, 3.0]), nn.Parameter(torch.rand(2))
+    tensor, parameter = torch.tensor([2.0, 3.0], requires_grad=requires_grad), nn.Parameter(torch.rand(2))
 
     table = nn.ParameterDict().fromkeys(["z", "a"], tensor)
     with torch.no_grad():

@@ -40,30 +40,31 @@ def test_nested_layers_are_indexed_in_turn():
 @pytest.mark.parametrize("index", [3, -4])
 def test_an_index_out_of_range_is_refused(index):
     """An out-of-range index of a ``Sequential`` raises ``IndexError``, for getting, setting and deleting."""
-    net = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.GELU())
+    layers = [nn.ReLU(), nn.Tanh(), nn.GELU()]
 
-    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
-        net[index]
-    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
-        net[index] = nn.Tanh()
-    with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
-        del net[index]
+    for net in (nn.Sequential(*layers), nn.Sequential(OrderedDict(zip("3ab", layers, strict=True)))):
+        with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+            net[index]
+        with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+            net[index] = nn.Tanh()
+        with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
+            del net[index]
 
-    assert [type(layer) for layer in net] == [nn.ReLU, nn.Tanh, nn.GELU]
+        assert list(net) == layers
 
 
 def test_an_index_is_an_integer_or_like_one():
     """A ``Sequential`` index may be an integer tensor; a float or a string raises ``TypeError``."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
-    assert net[torch.tensor(1)] is net[1]
+    assert [net[torch.tensor(1)], net[torch.tensor(-2)]] == [net[1], net[0]]
     with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
         net[1.0]
     with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
         net["0"]
 
     net[torch.tensor(0)] = gelu = nn.GELU()
-    del net[torch.tensor(1)]
+    del net[torch.tensor(-1)]
     assert list(net) == [gelu]
 
 
@@ -94,6 +95,10 @@ def test_a_slice_keeps_the_names():
 
     assert list(net[1:]._modules) == ["1", "2"]
     assert list(net[1:].state_dict()) == ["2.weight", "2.bias"]
+
+    named = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("body", nn.Linear(2, 3)), ("0", nn.Tanh())]))
+    assert list(named[1:]._modules) == ["body", "0"]
+    assert list(named[::-1].state_dict()) == ["body.weight", "body.bias"]
 
 
 @pytest.mark.question("Q23")
@@ -186,11 +191,12 @@ def test_deletion_numbers_the_rest_afresh():
 def test_deletion_counts_from_the_end():
     """``del net[-2]`` deletes the second-to-last layer of a ``Sequential``."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
-    net = nn.Sequential(relu, tanh, gelu)
+    named = OrderedDict([("1", relu), ("head", tanh), ("0", gelu)])
 
-    del net[-2]
+    for net in (nn.Sequential(relu, tanh, gelu), nn.Sequential(named)):
+        del net[-2]
 
-    assert list(net._modules.items()) == [("0", relu), ("1", gelu)]
+        assert list(net._modules.items()) == [("0", relu), ("1", gelu)]
 
 
 def test_a_slice_is_deleted():
@@ -207,6 +213,9 @@ def test_a_slice_is_deleted():
     named = nn.Sequential(OrderedDict(zip("abc", layers, strict=False)))
     del named[:1]
     assert list(named._modules.items()) == [("0", layers[1]), ("1", layers[2])]
+    named = nn.Sequential(OrderedDict(zip("abcde", layers, strict=True)))
+    del named[1::2]
+    assert list(named._modules.items()) == [("0", layers[0]), ("1", layers[2]), ("2", layers[4])]
 
 
 @pytest.mark.question("Q23")
@@ -245,26 +254,28 @@ def test_pop_returns_what_it_removes():
     ``Sequential``.
     """
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
-    net = nn.Sequential(relu, tanh, gelu, elu)
+    named = OrderedDict([("2", relu), ("act", tanh), ("0", gelu), ("head", elu)])
 
-    assert net.pop(1) is tanh
-    assert list(net._modules.items()) == [("0", relu), ("1", gelu), ("2", elu)]
-    popped = net.pop(slice(1, None))
-    assert type(popped) is nn.Sequential
-    assert list(popped.named_children()) == [("1", gelu), ("2", elu)]
-    assert list(net._modules.items()) == [("0", relu)]
+    for net in (nn.Sequential(relu, tanh, gelu, elu), nn.Sequential(named)):
+        assert net.pop(1) is tanh
+        assert list(net._modules.items()) == [("0", relu), ("1", gelu), ("2", elu)]
+        popped = net.pop(slice(1, None))
+        assert type(popped) is nn.Sequential
+        assert list(popped.named_children()) == [("1", gelu), ("2", elu)]
+        assert list(net._modules.items()) == [("0", relu)]
 
 
 def test_pop_needs_to_be_told_which():
     """:meth:`Sequential.pop() <torch.nn.Sequential.pop>` without an index raises ``TypeError``; ``pop(-1)``
     removes the last layer.
     """
-    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    relu, tanh = nn.ReLU(), nn.Tanh()
 
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
-        net.pop()
-    assert type(net.pop(-1)) is nn.Tanh
-    assert [type(layer) for layer in net] == [nn.ReLU]
+    for net in (nn.Sequential(relu, tanh), nn.Sequential(OrderedDict([("1", relu), ("head", tanh)]))):
+        with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
+            net.pop()
+        assert net.pop(-1) is tanh
+        assert list(net._modules.items()) == [("0", relu)]
 
 
 def test_pop_takes_no_name():

@@ -136,10 +136,10 @@ def test_several_dictionaries_come_back():
     (:pull:`104278`).
     """
     hooks, first, second = (OrderedDict({7: "mine", 8: "other"}) for _ in range(3))
-    handle = RemovableHandle(OrderedDict())
-    handle.__setstate__((hooks, 7, (first, second)))
+    handle, empty = RemovableHandle(OrderedDict()), OrderedDict()
+    handle.__setstate__((hooks, 7, (first, empty, second)))
 
-    assert handle.__getstate__() == (hooks, 7, (first, second))
+    assert handle.__getstate__() == (hooks, 7, (first, {}, second))
 
     handle.remove()
 

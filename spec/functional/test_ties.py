@@ -25,13 +25,20 @@ class Tied(nn.Module):
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_one_name_stands_for_all(name):
     """``functional_call`` given one name of a tied parameter replaces the parameter under all its names."""
-    assert functional_call(Tied(), {name: torch.tensor(5.0)}, ()) == [5.0, 5.0]
+    given = {name: torch.tensor(5.0)}
+
+    for dicts in (given, (given, {}), [{}, given]):
+        assert functional_call(Tied(), dicts, ()) == [5.0, 5.0]
 
 
 def test_without_tie_weights_each_name_stands_alone():
     """``functional_call(tie_weights=False)`` replaces a tied parameter under the given name only."""
-    assert functional_call(Tied(), {"one": torch.tensor(5.0)}, (), tie_weights=False) == [5.0, 2.0]
-    assert functional_call(Tied(), {"two": torch.tensor(5.0)}, (), tie_weights=False) == [2.0, 5.0]
+    one, two = {"one": torch.tensor(5.0)}, {"two": torch.tensor(7.0)}
+
+    for given in (one, (one, {})):
+        assert functional_call(Tied(), given, (), tie_weights=False) == [5.0, 2.0]
+    for given in (two, [{}, two]):
+        assert functional_call(Tied(), given, (), tie_weights=False) == [2.0, 7.0]
 
 
 def test_different_values_are_an_error():
@@ -45,8 +52,9 @@ def test_different_values_are_an_error():
         "functional_call got multiple values for keys ['one', 'two'], which are tied. "
         "Consider using tie_weights=False"
     )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        functional_call(Tied(), given, ())
+    for dicts in (given, ({"two": given["two"]}, {"one": given["one"]})):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            functional_call(Tied(), dicts, ())
 
 
 def test_equal_values_in_two_tensors_are_an_error():
@@ -61,7 +69,8 @@ def test_the_same_tensor_may_be_given_twice():
     """``functional_call`` accepts the same tensor under all names of a tied parameter."""
     value = torch.tensor(5.0)
 
-    assert functional_call(Tied(), {"one": value, "two": value}, ()) == [5.0, 5.0]
+    for dicts in ({"one": value, "two": value}, ({"one": value}, {"two": value})):
+        assert functional_call(Tied(), dicts, ()) == [5.0, 5.0]
 
 
 def test_two_of_three_tied_names_are_an_error():
@@ -118,7 +127,10 @@ def test_the_given_dict_gains_no_names():
 
 def test_strict_is_content_with_one_tied_name():
     """``functional_call(strict=True)`` accepts a tied parameter under just one of its names."""
-    assert functional_call(Tied(), {"two": torch.tensor(5.0)}, (), strict=True) == [5.0, 5.0]
+    for name in ("one", "two"):
+        given = {name: torch.tensor(5.0)}
+        for dicts in (given, (given, {})):
+            assert functional_call(Tied(), dicts, (), strict=True) == [5.0, 5.0]
 
 
 def test_strict_without_tie_weights_asks_for_all_names():
@@ -126,11 +138,12 @@ def test_strict_without_tie_weights_asks_for_all_names():
     value = torch.tensor(5.0)
     options = {"strict": True, "tie_weights": False}
 
-    with pytest.raises(RuntimeError, match=r"Missing key\(s\): 'one'\."):
-        functional_call(Tied(), {"two": value}, (), **options)
-    with pytest.raises(RuntimeError, match=r"Missing key\(s\): 'two'\."):
-        functional_call(Tied(), {"one": value}, (), **options)
-    assert functional_call(Tied(), {"one": value, "two": value}, (), **options) == [5.0, 5.0]
+    for name, missing in (("one", "two"), ("two", "one")):
+        for dicts in ({name: value}, ({name: value}, {})):
+            with pytest.raises(RuntimeError, match=rf"Missing key\(s\): '{missing}'\."):
+                functional_call(Tied(), dicts, (), **options)
+    for dicts in ({"one": value, "two": value}, ({"one": value}, {"two": value})):
+        assert functional_call(Tied(), dicts, (), **options) == [5.0, 5.0]
 
 
 def test_buffers_are_tied_too():

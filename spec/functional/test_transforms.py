@@ -98,13 +98,16 @@ def test_derivative_in_a_direction():
     layer = nn.Linear(2, 1, bias=False)
     weight, direction = torch.tensor([[2.0, 3.0]]), torch.tensor([[1.0, -1.0]])
 
-    def call(weight):
-        return functional_call(layer, {"weight": weight}, torch.tensor([10.0, 100.0]))
+    x, turn = torch.tensor([10.0, 100.0]), torch.tensor([0.5, 2.0])
 
-    out, derivative = jvp(call, (weight,), (direction,))
+    def call(weight, x=x):
+        return functional_call(layer, {"weight": weight}, x)
 
-    assert out.tolist() == [320.0]
-    assert derivative.tolist() == [-90.0]
+    for given, along, expected in (((weight,), (direction,), -90.0), ((weight, x), (direction, turn), -83.0)):
+        out, derivative = jvp(call, given, along)
+
+        assert out.tolist() == [320.0]
+        assert derivative.tolist() == [expected]
 
 
 def test_product_from_the_left():
@@ -120,6 +123,7 @@ def test_product_from_the_left():
 
     assert out.tolist() == [320.0]
     assert [value.tolist() for value in pull(torch.tensor([5.0]))] == [[[50.0, 500.0]], [10.0, 15.0]]
+    assert [value.tolist() for value in pull(torch.tensor([3.0]))] == [[[30.0, 300.0]], [6.0, 9.0]]
 
 
 def test_a_module_itself_can_be_mapped():

@@ -71,14 +71,16 @@ def test_accumulated_gradients_stop_growing():
 
 def test_moments_have_the_dtype_of_the_weight():
     """``Adam`` keeps ``exp_avg`` and ``exp_avg_sq`` in the dtype of the parameter, ``step`` in float32."""
-    weight = nn.Parameter(torch.tensor([1.0], dtype=torch.bfloat16))
-    optimizer = torch.optim.Adam([weight])
-    weight.grad = torch.ones_like(weight)
-    optimizer.step()
+    for dtype in (torch.bfloat16, torch.float64):
+        weight = nn.Parameter(torch.tensor([1.0], dtype=dtype))
+        first, second = torch.optim.Adam([weight]), torch.optim.Adam([weight])
+        weight.grad = torch.ones_like(weight)
+        first.step()
+        second.load_state_dict(first.state_dict())
 
-    dtypes = {name: value.dtype for name, value in optimizer.state[weight].items()}
-
-    assert dtypes == {"step": torch.float32, "exp_avg": torch.bfloat16, "exp_avg_sq": torch.bfloat16}
+        for optimizer in (first, second):
+            dtypes = {name: value.dtype for name, value in optimizer.state[weight].items()}
+            assert dtypes == {"step": torch.float32, "exp_avg": dtype, "exp_avg_sq": dtype}
 
 
 def test_an_average_does_not_move():
@@ -111,9 +113,11 @@ def test_merging_a_small_product_loses_a_part():
     x = torch.tensor([[1.0, 1.0]])
     both = nn.functional.linear(x, weight.float()) + x @ a.T @ b.T
 
+    merged = weight + (b @ a).to(torch.bfloat16)
     with torch.no_grad():
         layer.weight += (b @ a).to(torch.bfloat16)
 
+    assert torch.equal(layer.weight, merged)
     assert (layer.weight != weight).tolist() == [[False, False], [True, True]]
     assert (layer(x.bfloat16()).float() == both).tolist() == [[False, True]]
     assert torch.equal(nn.functional.linear(x, weight.float() + b @ a), both)

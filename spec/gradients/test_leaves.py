@@ -129,12 +129,14 @@ def test_a_moved_tensor_is_no_leaf():
 
 def test_only_leaves_may_be_frozen():
     """``requires_grad_(False)`` on a non-leaf tensor raises ``RuntimeError``; ``detach()`` works instead."""
-    output = nn.Linear(2, 3)(torch.rand(1, 2))
+    layer = nn.Linear(2, 3)
 
-    with pytest.raises(RuntimeError, match="you can only change requires_grad flags of leaf variables"):
-        output.requires_grad_(False)
-    assert output.requires_grad is True
-    assert output.detach().requires_grad is False
+    for tensor in (layer(torch.rand(1, 2)), layer.weight[0], layer.weight.T, layer.bias.double()):
+        with pytest.raises(RuntimeError, match="you can only change requires_grad flags of leaf variables"):
+            tensor.requires_grad_(False)
+        assert tensor.requires_grad is True
+        assert tensor.detach().requires_grad is False
+        assert tensor.detach().tolist() == tensor.tolist()
 
 
 def test_a_copied_parameter_is_a_leaf_of_its_own():

@@ -19,16 +19,19 @@ def test_gradients_are_scaled_until_the_step():
     looks at gradients before the step, such as a hook or a log, sees them scaled.
     """
     layer = nn.Linear(2, 1, bias=False)
-    before = layer.weight.tolist()
     optimizer = torch.optim.SGD(layer.parameters(), lr=2.0)
-    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_factor=4.0, growth_interval=1)
 
-    scaler.scale(layer(torch.tensor([3.0, 5.0]))).backward()
-    assert layer.weight.grad.tolist() == [[24.0, 40.0]]
+    for scaled in ([24.0, 40.0], [96.0, 160.0]):
+        before = layer.weight.tolist()
+        optimizer.zero_grad()
+        scaler.scale(layer(torch.tensor([3.0, 5.0]))).backward()
+        assert layer.weight.grad.tolist() == [scaled]
 
-    scaler.step(optimizer)
-    assert layer.weight.grad.tolist() == [[3.0, 5.0]]
-    assert layer.weight.tolist() == [pytest.approx([before[0][0] - 6.0, before[0][1] - 10.0])]
+        scaler.step(optimizer)
+        assert layer.weight.grad.tolist() == [[3.0, 5.0]]
+        assert layer.weight.tolist() == [pytest.approx([before[0][0] - 6.0, before[0][1] - 10.0])]
+        scaler.update()
 
 
 @pytest.mark.since("2.3")
@@ -40,16 +43,21 @@ def test_clipping_comes_after_unscaling():
     norms, steps = [], []
     for unscaled in (False, True):
         weight = nn.Parameter(torch.zeros(2))
-        optimizer, scaler = torch.optim.SGD([weight], lr=1.0), torch.amp.GradScaler("cpu", init_scale=8.0)
-        scaler.scale(weight @ torch.tensor([3.0, 4.0])).backward()
-        if unscaled:
-            scaler.unscale_(optimizer)
-        norms.append(clip_grad_norm_([weight], max_norm=10.0).item())
-        scaler.step(optimizer)
-        steps.append(weight.norm().item())
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_factor=4.0, growth_interval=1)
+        for _ in range(2):
+            weight.data.zero_()
+            optimizer.zero_grad()
+            scaler.scale(weight @ torch.tensor([3.0, 4.0])).backward()
+            if unscaled:
+                scaler.unscale_(optimizer)
+            norms.append(clip_grad_norm_([weight], max_norm=10.0).item())
+            scaler.step(optimizer)
+            scaler.update()
+            steps.append(weight.norm().item())
 
-    assert norms == [40.0, 5.0]
-    assert steps == pytest.approx([10.0 / 8, 5.0])
+    assert norms == [40.0, 160.0, 5.0, 5.0]
+    assert steps == pytest.approx([10.0 / 8, 10.0 / 32, 5.0, 5.0])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
@@ -232,10 +240,13 @@ def test_the_scale_is_saved():
     resumed = torch.amp.GradScaler("cpu")
     assert resumed.state_dict()["scale"] == 65536.0
 
-    resumed.load_state_dict(scaler.state_dict())
+    for scale in (8.0, 16.0):
+        resumed.load_state_dict(scaler.state_dict())
 
-    assert (resumed.get_scale(), resumed.get_growth_interval()) == (8.0, 50)
-    assert resumed.state_dict() == scaler.state_dict()
+        assert (resumed.get_scale(), resumed.get_growth_interval()) == (scale, 50)
+        assert resumed.state_dict() == scaler.state_dict()
+        scaler.scale(torch.tensor(1.0))
+        scaler.update(16.0)
 
 
 @pytest.mark.since("2.3")

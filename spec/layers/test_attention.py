@@ -171,8 +171,13 @@ def test_need_weights_false_returns_none(training):
 
 @pytest.mark.parametrize(
     ("layer", "inputs"),
-    [(nn.TransformerEncoderLayer(4, 2, 8), 1), (nn.TransformerDecoderLayer(4, 2, 8), 2)],
-    ids=["encoder", "decoder"],
+    [
+        (nn.TransformerEncoderLayer(4, 2, 8), 1),
+        (nn.TransformerDecoderLayer(4, 2, 8), 2),
+        (nn.TransformerEncoderLayer(4, 2, 8, norm_first=True), 1),
+        (nn.TransformerDecoderLayer(4, 2, 8, norm_first=True).eval(), 2),
+    ],
+    ids=["encoder", "decoder", "encoder, norm first", "decoder, norm first"],
 )
 def test_layers_of_a_transformer_ask_for_no_weights(layer, inputs):
     """``TransformerEncoderLayer`` calls its attention with ``need_weights=False``: no attention map comes

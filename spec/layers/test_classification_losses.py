@@ -62,6 +62,7 @@ def test_nll_weights_divide_the_mean():
         assert torch.allclose(loss(weight, reduction="none")(log_probs, classes), weighted)
         assert torch.allclose(loss(weight, reduction="sum")(log_probs, classes), weighted.sum())
         assert torch.allclose(loss(weight)(log_probs, classes), weighted.sum() / 7)
+        assert torch.allclose(loss(weight)(log_probs.T[None], classes[None]), weighted.sum() / 7)
 
 
 def test_weights_do_not_divide_probabilities():
@@ -104,7 +105,8 @@ def test_ignored_targets_get_no_gradient(loss):
     for given, ignored in (({"ignore_index": 2}, 2), ({}, -100)):
         for reduction in ("mean", "sum"):
             log_probs = torch.tensor(SCORES).log_softmax(1).requires_grad_()
-            loss(**given, reduction=reduction)(log_probs, torch.tensor([1, ignored])).backward()
+            made, classes = loss(**given, reduction=reduction), torch.tensor([1, ignored])
+            (made(log_probs, classes) + made(log_probs.T[None], classes[None])).backward()
             assert log_probs.grad[1].tolist() == [0.0, 0.0, 0.0]
             assert log_probs.grad[0].abs().sum() > 0
 
@@ -112,12 +114,12 @@ def test_ignored_targets_get_no_gradient(loss):
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
 def test_size_average_leaves_ignored_targets_out(loss):
     """``size_average=True`` of ``NLLLoss`` and ``CrossEntropyLoss`` averages over targets not ignored."""
-    log_probs = torch.tensor([*SCORES, [0.0, 1.0, 3.0]]).log_softmax(1)
-
+    log_probs, classes = torch.tensor([*SCORES, [0.0, 1.0, 3.0]]).log_softmax(1), torch.tensor([1, 0, 2])
     with pytest.warns(UserWarning, match="please use reduction='mean' instead"):
-        result = loss(size_average=True, ignore_index=0)(log_probs, torch.tensor([1, 0, 2]))
+        layer = loss(size_average=True, ignore_index=0)
 
-    assert torch.allclose(result, -(log_probs[0, 1] + log_probs[2, 2]) / 2)
+    results = torch.stack([layer(log_probs, classes), layer(log_probs.T[None], classes[None])])
+    assert torch.allclose(results, -(log_probs[0, 1] + log_probs[2, 2]) / 2)
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])

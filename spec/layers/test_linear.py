@@ -127,6 +127,8 @@ def test_bilinear_takes_two_inputs():
     for k in range(4):
         expected = [(a @ layer.weight[k] @ b + layer.bias[k]).item() for a, b in zip(x, y, strict=True)]
         assert layer(x, y)[:, k].tolist() == pytest.approx(expected, abs=1e-6)
+        assert layer(x[0], y[0])[k].item() == pytest.approx(expected[0], abs=1e-6)
+        assert layer(x[:, None], y[:, None])[:, 0, k].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -167,11 +169,13 @@ def test_bilinear_without_a_second_input():
 
     Of the three sizes ``in1_features`` alone is checked when the layer is constructed.
     """
-    layer = nn.Bilinear(2, 0, 3)
+    for bias in (True, False):
+        layer = nn.Bilinear(2, 0, 3, bias=bias)
 
-    assert layer.weight.shape == (3, 2, 0)
-    with pytest.raises(RuntimeError, match="cannot reshape tensor of 0 elements"):
-        layer(torch.rand(4, 2), torch.rand(4, 0))
+        assert layer.weight.shape == (3, 2, 0)
+        for batch in ((4,), (), (4, 5)):
+            with pytest.raises(RuntimeError, match="cannot reshape tensor of 0 elements"):
+                layer(torch.rand(*batch, 2), torch.rand(*batch, 0))
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -180,7 +184,8 @@ def test_bilinear_without_outputs(bias):
     layer = nn.Bilinear(2, 3, 0, bias=bias)
 
     assert layer.weight.shape == (0, 2, 3)
-    assert layer(torch.rand(4, 2), torch.rand(4, 3)).shape == (4, 0)
+    for batch in ((4,), (), (4, 5)):
+        assert layer(torch.rand(*batch, 2), torch.rand(*batch, 3)).shape == (*batch, 0)
 
 
 def test_identity_takes_anything():

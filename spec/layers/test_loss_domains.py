@@ -20,11 +20,13 @@ def test_bce_looks_at_every_value():
     """
     fits, over, under = torch.tensor([[0.25, 0.5], [0.25, 1.5], [0.25, -0.5]])
 
-    for wrong in (over, under):
-        with pytest.raises(RuntimeError, match="all elements of input should be between 0 and 1"):
-            nn.BCELoss()(wrong, fits)
-        with pytest.raises(RuntimeError, match="all elements of target should be between 0 and 1"):
-            nn.BCELoss()(fits, wrong)
+    for reduction in ("mean", "sum", "none"):
+        loss = nn.BCELoss(reduction=reduction)
+        for wrong in (over, under):
+            with pytest.raises(RuntimeError, match="all elements of input should be between 0 and 1"):
+                loss(wrong, fits)
+            with pytest.raises(RuntimeError, match="all elements of target should be between 0 and 1"):
+                loss(fits, wrong)
 
 
 def test_logits_are_not_looked_at():
@@ -64,13 +66,14 @@ def test_a_negative_variance_is_refused():
 
     A variance that a layer puts out needs ``softplus`` or ``exp``. See :class:`~torch.nn.GaussianNLLLoss`.
     """
-    loss = nn.GaussianNLLLoss(eps=0.5)
     mean, target = torch.tensor([2.0, 1.0]), torch.tensor([4.0, 3.0])
-
-    with pytest.raises(ValueError, match="var has negative entry/entries"):
-        loss(mean, target, torch.tensor([2.0, -0.1]))
     zero, at_eps = torch.tensor([[2.0, 0.0], [2.0, 0.5]])
-    assert torch.equal(loss(mean, target, zero), loss(mean, target, at_eps))
+
+    for reduction in ("mean", "sum", "none"):
+        loss = nn.GaussianNLLLoss(eps=0.5, reduction=reduction)
+        with pytest.raises(ValueError, match="var has negative entry/entries"):
+            loss(mean, target, torch.tensor([2.0, -0.1]))
+        assert torch.equal(loss(mean, target, zero), loss(mean, target, at_eps))
 
 
 def test_a_negative_target_of_kl_is_nan():
@@ -96,6 +99,8 @@ def test_nll_takes_any_number_for_a_log():
     probabilities, classes = torch.tensor([[0.25, 0.75], [0.5, 0.5]]), torch.tensor([1, 0])
 
     assert nn.NLLLoss()(probabilities, classes).item() == -0.625
+    assert nn.NLLLoss(reduction="sum")(probabilities, classes).item() == -1.25
+    assert nn.NLLLoss(reduction="none")(probabilities, classes).tolist() == [-0.75, -0.5]
     assert nn.NLLLoss()(probabilities * 100, classes).item() == -62.5
     logs = probabilities.log()
     torch.testing.assert_close(nn.NLLLoss()(logs, classes), nn.CrossEntropyLoss()(logs, classes))
@@ -133,7 +138,9 @@ def test_a_class_may_be_ruled_out():
 
     assert loss(logits, torch.tensor([1])).item() == pytest.approx(without.item())
     assert logits.grad[0, 2].item() == 0.0
-    assert loss(logits, torch.tensor([2])).item() == math.inf
+    for other in (loss, nn.CrossEntropyLoss(reduction="none"), nn.CrossEntropyLoss(reduction="sum")):
+        assert other(logits, torch.tensor([2])).item() == math.inf
+        assert other(logits.T[None], torch.tensor([[2]])).item() == math.inf
     assert loss(logits, torch.tensor([[0.0, 1.0, 0.0]])).isnan()
     assert nn.CrossEntropyLoss(label_smoothing=0.1)(logits, torch.tensor([1])).item() == math.inf
     assert loss(torch.full((1, 2), -math.inf), torch.tensor([0])).isnan()

@@ -141,6 +141,11 @@ def test_sequences_are_padded():
     sequences = [torch.tensor([1, 2]), torch.tensor([3])]
 
     assert pad_sequence(sequences).tolist() == [[1, 3], [2, 0]]
+    assert pad_sequence([*sequences[::-1], torch.tensor([4, 5, 6])]).tolist() == [
+        [3, 1, 4],
+        [0, 2, 5],
+        [0, 0, 6],
+    ]
     assert pad_sequence([torch.ones(2, 1), torch.ones(1, 1)]).tolist() == [[[1.0], [1.0]], [[1.0], [0.0]]]
     assert pad_sequence(sequences, True, 7.0).tolist() == [[1, 2], [3, 7]]
 
@@ -152,7 +157,9 @@ def test_sequences_are_packed_at_once():
     short, long = torch.tensor([1]), torch.tensor([2, 3])
 
     assert pack_sequence([long, short]).data.tolist() == [2, 1, 3]
-    assert pack_sequence([short, long], enforce_sorted=False).data.tolist() == [2, 1, 3]
+    packed = pack_sequence([short, long], enforce_sorted=False)
+    assert packed.data.tolist() == [2, 1, 3]
+    assert pad_packed_sequence(packed)[0].tolist() == [[1, 2], [0, 3]]
     with pytest.raises(RuntimeError, match="must be sorted in decreasing order"):
         pack_sequence([short, long])
     rows = torch.rand(2, 3, 4), torch.rand(1, 3, 4)
@@ -185,13 +192,15 @@ def test_a_recurrent_layer_gives_what_it_takes(make):
     """
     layer, sequences = make(2, 3), [torch.rand(length, 2) for length in (2, 1, 3)]
 
-    out, last = layer(pack_sequence(sequences, enforce_sorted=False))
+    first = (torch.rand(1, 3, 3), torch.rand(1, 3, 3)) if make is nn.LSTM else torch.rand(1, 3, 3)
+
+    out, last = layer(pack_sequence(sequences, enforce_sorted=False), first)
 
     assert type(out) is PackedSequence
     padded, lengths = pad_packed_sequence(out)
     assert lengths.tolist() == [2, 1, 3]
     for k, sequence in enumerate(sequences):
-        output, state = layer(sequence)
+        output, state = layer(sequence, tuple(s[:, k] for s in first) if make is nn.LSTM else first[:, k])
         torch.testing.assert_close(padded[: len(sequence), k], output)
         for both, own in zip(last, state, strict=True):
             torch.testing.assert_close(both[:, k] if make is nn.LSTM else both[k], own)
@@ -362,7 +371,9 @@ def test_another_input_size_of_a_packed_sequence():
     for layer in (nn.RNN(5, 3), nn.GRU(5, 3)):
         with pytest.raises(RuntimeError, match=r"equal to input_size. Expected 5, got 6"):
             layer(packed)
-    with pytest.raises(RuntimeError, match=r"equal to input_size. Expected 5, got 6"):
-        nn.LSTM(5, 3)(torch.rand(4, 2, 6))
-    with pytest.raises(RuntimeError, match=r"^(?!.*input_size)"):
-        nn.LSTM(5, 3)(packed)
+    layer, state = nn.LSTM(5, 3), (torch.rand(1, 2, 3), torch.rand(1, 2, 3))
+    for given in ((), (state,)):
+        with pytest.raises(RuntimeError, match=r"equal to input_size. Expected 5, got 6"):
+            layer(torch.rand(4, 2, 6), *given)
+        with pytest.raises(RuntimeError, match=r"^(?!.*input_size)"):
+            layer(packed, *given)

@@ -9,6 +9,7 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_sequence
 
 
 @pytest.mark.parametrize(("make", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
@@ -266,8 +267,12 @@ def test_bidirectional_is_not_examined(make):
 
 def test_another_input_size_is_an_error():
     """``nn.GRU`` raises a ``RuntimeError`` naming both sizes if the input features are not ``input_size``."""
-    with pytest.raises(RuntimeError, match=r"must be equal to input_size. Expected 5, got 6"):
-        nn.GRU(5, 3)(torch.rand(4, 2, 6))
+    for size in (4, 6):
+        for x in (torch.rand(7, 2, size), torch.rand(7, size), pack_sequence([torch.rand(7, size)])):
+            for layer in (nn.GRU(5, 3), nn.GRU(5, 3, 2, batch_first=True, bidirectional=True)):
+                message = f"must be equal to input_size. Expected 5, got {size}"
+                with pytest.raises(RuntimeError, match=message):
+                    layer(x)
 
 
 @pytest.mark.parametrize("size", [4, 6])
@@ -280,21 +285,29 @@ def test_another_input_size_without_a_state(size):
     """
     x, state = torch.rand(4, 2, size), torch.zeros(1, 2, 3)
 
-    for make in (nn.RNN, nn.GRU):
+    for batch in (x, x[:, 0]):
+        given = state if batch is x else state[:, 0]
+        for make in (nn.RNN, nn.GRU):
+            with pytest.raises(RuntimeError, match=rf"equal to input_size. Expected 5, got {size}"):
+                make(5, 3)(batch)
+            with pytest.raises(RuntimeError, match=rf"equal to input_size. Expected 5, got {size}"):
+                make(5, 3)(batch, given)
         with pytest.raises(RuntimeError, match=rf"equal to input_size. Expected 5, got {size}"):
-            make(5, 3)(x)
-        with pytest.raises(RuntimeError, match=rf"equal to input_size. Expected 5, got {size}"):
-            make(5, 3)(x, state)
-    with pytest.raises(RuntimeError, match=rf"equal to input_size. Expected 5, got {size}"):
-        nn.LSTM(5, 3)(x, (state, state))
+            nn.LSTM(5, 3)(batch, (given, given))
 
 
 def test_another_hidden_state_is_an_error():
     """``nn.GRU`` raises a ``RuntimeError`` naming both shapes if a size of the hidden state is wrong."""
+    layer, packed = nn.GRU(5, 3), pack_sequence([torch.rand(4, 5), torch.rand(3, 5)])
+
     for sizes in ([1, 4, 3], [2, 2, 3], [1, 2, 4]):
         message = re.escape(f"Expected hidden size (1, 2, 3), got {sizes}")
-        with pytest.raises(RuntimeError, match=message):
-            nn.GRU(5, 3)(torch.rand(4, 2, 5), torch.rand(sizes))
+        for x in (torch.rand(4, 2, 5), packed):
+            with pytest.raises(RuntimeError, match=message):
+                layer(x, torch.rand(sizes))
+    for sizes in ([2, 3], [1, 4]):
+        with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 1, 3\), got"):
+            layer(torch.rand(4, 5), torch.rand(sizes))
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.GRU, nn.LSTM])

@@ -18,8 +18,12 @@ def test_flatten_is_a_layer():
     """
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 5, 2))
 
+    x = torch.rand(7, 3, 8, 7)
+    net(x).sum().backward()
+
     assert isinstance(net[1], nn.Module)
-    assert net(torch.rand(7, 3, 8, 7)).shape == (7, 2)
+    assert torch.equal(net(x), net[2](net[0](x).reshape(7, 120)))
+    assert torch.allclose(net[0].bias.grad, 7 * net[2].weight.sum(0).reshape(4, 30).sum(1), atol=1e-5)
 
 
 @pytest.mark.claim("N2-23")
@@ -29,10 +33,12 @@ def test_unflatten_is_the_way_back():
     A decoder that goes from a vector back to an image starts with it.
     """
     net = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (4, 3, 2)))
-    x = torch.rand(7, 4, 3, 2)
+    x = torch.rand(7, 4, 3, 2, requires_grad=True)
+    net(x).pow(2).sum().backward()
 
     assert net[0](x).shape == (7, 24)
     assert torch.equal(net(x), x)
+    assert torch.equal(x.grad, 2 * x)
 
 
 @pytest.mark.parametrize(

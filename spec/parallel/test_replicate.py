@@ -17,14 +17,14 @@ def test_a_replica_has_no_parameters():
     """A replica of :class:`~torch.nn.DataParallel` has the class and attributes of its module, but no
     parameters.
     """
-    net = nn.Linear(2, 3)
-    net.note = "first"
-    replica = net._replicate_for_data_parallel()
+    for net in (nn.Linear(2, 3), nn.BatchNorm1d(3).eval()):
+        net.note = "first"
+        replica = net._replicate_for_data_parallel()
 
-    assert type(replica) is nn.Linear
-    assert (replica.in_features, replica.out_features, replica.note) == (2, 3, "first")
-    assert list(replica.parameters()) == []
-    assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]
+        assert type(replica) is type(net)
+        assert {**vars(net), "_parameters": {}, "_is_replica": True} == vars(replica)
+        assert list(replica.parameters()) == []
+        assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]
 
 
 @pytest.mark.since("2.5")

@@ -101,13 +101,13 @@ def test_device_and_dtype_of_lazy_parameters(dtype):
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
 def test_unbatched_input_of_a_lazy_convolution(lazy, ordinary, dimensions):
     """The first input of an ``nn.LazyConv2d`` may be unbatched: ``in_channels`` is then ``x.size(0)``."""
-    layer = lazy(4, 3)
+    for channels in (5, 1):
+        layer = lazy(4, 3)
+        output = layer(torch.rand(channels, *[6] * dimensions))
 
-    output = layer(torch.rand(5, *[6] * dimensions))
-
-    assert type(layer) is ordinary
-    assert layer.in_channels == 5
-    assert len(output) == 4
+        assert type(layer) is ordinary
+        assert layer.in_channels == channels
+        assert len(output) == 4
 
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)

@@ -86,28 +86,31 @@ def test_loading_initialises_buffers_too():
 
 def test_a_loaded_module_is_lazy_until_called():
     """A loaded ``nn.LazyLinear`` becomes an ``nn.Linear`` at its first call and keeps the loaded values."""
-    source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
-    layer.load_state_dict(source.state_dict())
-    x = torch.rand(2, 5)
+    source, x = nn.Linear(5, 3), torch.rand(2, 5)
 
-    assert type(layer) is nn.LazyLinear
+    for training in (True, False):
+        layer = nn.LazyLinear(3).train(training)
+        layer.load_state_dict(source.state_dict())
+        assert type(layer) is nn.LazyLinear
 
-    result = layer(x)
+        result = layer(x)
 
-    assert type(layer) is nn.Linear
-    assert layer.weight.tolist() == source.weight.tolist()
-    assert torch.allclose(result, source(x))
+        assert type(layer) is nn.Linear
+        assert layer.weight.tolist() == source.weight.tolist()
+        assert torch.allclose(result, source(x))
 
 
 @pytest.mark.since("2.8")
 def test_the_first_call_after_loading_sets_in_features():
     """The first call of an ``nn.LazyLinear`` after ``load_state_dict`` sets ``in_features``."""
-    layer = nn.LazyLinear(3)
-    layer.load_state_dict(nn.Linear(5, 3).state_dict())
+    for training in (True, False):
+        layer = nn.LazyLinear(3).train(training)
+        layer.load_state_dict(nn.Linear(5, 3).state_dict())
+        before = layer.in_features
 
-    layer(torch.rand(2, 5))
+        layer(torch.rand(2, 5))
 
-    assert layer.in_features == 5
+        assert [before, layer.in_features] == [0, 5]
 
 
 @pytest.mark.before("2.8")
@@ -142,15 +145,16 @@ def test_num_features_stays_zero_after_loading():
 
     So the layer prints as ``BatchNorm1d(0, ...)``; take the size from its weight.
     """
-    layer = nn.LazyBatchNorm1d()
-    layer.load_state_dict(nn.BatchNorm1d(4).state_dict())
+    for training in (True, False):
+        layer = nn.LazyBatchNorm1d().train(training)
+        layer.load_state_dict(nn.BatchNorm1d(4).state_dict())
 
-    before = layer.num_features
-    layer(torch.rand(3, 4))
+        before = layer.num_features
+        layer(torch.rand(3, 4))
 
-    assert [before, layer.num_features] == [0, 0]
-    assert repr(layer).startswith("BatchNorm1d(0, ")
-    assert layer.weight.shape == (4,)
+        assert [before, layer.num_features] == [0, 0]
+        assert repr(layer).startswith("BatchNorm1d(0, ")
+        assert layer.weight.shape == (4,)
 
 
 @pytest.mark.parametrize("kind", ["Conv", "ConvTranspose"])
@@ -162,15 +166,16 @@ def test_in_channels_stay_zero_after_loading(kind, dimensions):
     is right.
     """
     name = f"{kind}{dimensions}d"
-    plain, layer = getattr(nn, name)(2, 3, 2), getattr(nn, f"Lazy{name}")(3, 2)
-    layer.load_state_dict(plain.state_dict())
-    x = torch.rand(1, 2, *[4] * dimensions)
+    plain, x = getattr(nn, name)(2, 3, 2), torch.rand(1, 2, *[4] * dimensions)
 
-    output = layer(x)
+    for training in (True, False):
+        layer = getattr(nn, f"Lazy{name}")(3, 2).train(training)
+        layer.load_state_dict(plain.state_dict())
+        output = layer(x)
 
-    assert layer.in_channels == 0
-    assert repr(layer).startswith(f"{name}(0, 3")
-    assert torch.equal(output, plain(x))
+        assert layer.in_channels == 0
+        assert repr(layer).startswith(f"{name}(0, 3")
+        assert torch.equal(output, plain(x))
 
 
 def test_lazy_into_lazy_stays_lazy():
@@ -226,22 +231,23 @@ def test_assign_replaces_uninitialized_parameters():
 
     An optimizer that was given the old ones trains nothing.
     """
-    source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
-    before = list(layer.parameters())
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    source = nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3))
+    net = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d())
+    before = list(net.parameters())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
 
-    layer.load_state_dict(source.state_dict(), assign=True)
+    net.load_state_dict(source.state_dict(), assign=True)
 
-    assert layer.has_uninitialized_params() is False
-    assert [p is old for p, old in zip(layer.parameters(), before, strict=True)] == [False, False]
-    assert [type(p) for p in layer.parameters()] == [nn.Parameter, nn.Parameter]
-    assert layer.weight.data_ptr() == source.weight.data_ptr()
+    assert [layer.has_uninitialized_params() for layer in net] == [False, False]
+    assert [p is old for p, old in zip(net.parameters(), before, strict=True)] == [False] * 4
+    assert [type(p) for p in net.parameters()] == [nn.Parameter] * 4
+    assert [p.data_ptr() for p in net.parameters()] == [p.data_ptr() for p in source.parameters()]
 
-    values = layer.weight.tolist()
-    layer(torch.rand(2, 5)).sum().backward()
+    values = [p.tolist() for p in net.parameters()]
+    net(torch.rand(2, 5)).pow(3).sum().backward()
     optimizer.step()
 
-    assert layer.weight.tolist() == values
+    assert [p.tolist() for p in net.parameters()] == values
 
 
 def test_half_loaded_is_never_initialised():

@@ -40,9 +40,11 @@ def test_requires_grad_from_the_start():
     So an optimizer that is given a model trains everything in it. How to leave a
     part as it is: :ref:`chapter-gradients.freezing`.
     """
-    assert nn.Parameter(torch.rand(2)).requires_grad is True
-    assert nn.Parameter(torch.rand(2), requires_grad=False).requires_grad is False
-    assert nn.Parameter(torch.rand(2, requires_grad=True), requires_grad=False).requires_grad is False
+    for dtype in (torch.float32, torch.bfloat16, torch.complex64):
+        values = torch.rand(2).to(dtype)
+        assert nn.Parameter(values).requires_grad is True
+        assert nn.Parameter(values, requires_grad=False).requires_grad is False
+        assert nn.Parameter(values.requires_grad_(), requires_grad=False).requires_grad is False
 
 
 @pytest.mark.claim("N2-17", "N2-20")
@@ -141,18 +143,20 @@ def test_shares_the_storage_of_its_tensor(device):
     assert weight.device == values.device
     for again in (nn.Parameter(values, requires_grad=False), nn.Parameter(values[::2])):
         assert again.data_ptr() == values.data_ptr()
+    for dtype in (torch.bfloat16, torch.complex64):
+        other = values.to(dtype)
+        assert nn.Parameter(other).data_ptr() == other.data_ptr()
 
 
 def test_the_tensor_is_left_as_it_was():
     """``nn.Parameter(tensor)`` leaves ``tensor`` a plain tensor with ``requires_grad=False``."""
-    values = torch.rand(2)
+    for values in (torch.rand(2), torch.rand(2, dtype=torch.complex64), torch.rand(2, 3).half().T):
+        weight = nn.Parameter(values)
 
-    weight = nn.Parameter(values)
-
-    assert weight is not values
-    assert type(values) is torch.Tensor
-    assert isinstance(values, nn.Parameter) is False
-    assert values.requires_grad is False
+        assert weight is not values
+        assert type(values) is torch.Tensor
+        assert isinstance(values, nn.Parameter) is False
+        assert values.requires_grad is False
 
 
 def test_cut_off_from_its_source():

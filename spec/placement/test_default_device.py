@@ -257,6 +257,11 @@ def test_lengths_stay_on_the_cpu():
     """
     with torch.device("meta"):
         packed = pack_padded_sequence(torch.rand(3, 2), [3, 1])
+        cpu = torch.tensor([[2.0, 3.0, 5.0], [7.0, 0.0, 0.0]], device="cpu")
+        for enforce_sorted in (True, False):
+            first = pack_padded_sequence(cpu, [3, 1], True, enforce_sorted)
+            assert first.batch_sizes.tolist() == [2, 1, 1]
+            assert first.data.tolist() == [2.0, 7.0, 3.0, 5.0]
 
         with pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU int64 tensor"):
             pack_padded_sequence(torch.rand(3, 2), torch.tensor([3, 1]))

@@ -27,12 +27,14 @@ def test_floating_point_is_cast(cast, dtype):
     """
     layers = nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float16)
     net = nn.Sequential(nn.Sequential(*layers))
+    net[0].register_buffer("cache", torch.tensor([2.0], dtype=torch.float64), persistent=False)
+    net[0][0].bias.requires_grad_(False)
 
     returned = getattr(net, cast)()
 
     assert returned is net
     assert [p.dtype for p in net.parameters()] == [dtype] * 4
-    assert [b.dtype for b in net.buffers()] == [dtype, dtype, torch.int64]
+    assert [b.dtype for b in net.buffers()] == [dtype, dtype, dtype, torch.int64]
 
 
 @pytest.mark.question("Q73")
@@ -113,11 +115,15 @@ def test_a_table_of_positions_is_cast_as_well():
 def test_type_casts_everything(dtype):
     """:meth:`Module.type() <torch.nn.Module.type>` casts every parameter and buffer, integer buffers too."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3)))
+    net[1].register_buffer("mask", torch.tensor([True, False]))
+    net[1].register_buffer("cache", torch.tensor([2.0]), persistent=False)
 
     returned = net.type(dtype)
 
     assert returned is net
-    assert {t.dtype for t in net.state_dict().values()} == {torch.float64}
+    assert [p.dtype for p in net.parameters()] == [torch.float64] * 4
+    assert [b.dtype for b in net.buffers()] == [torch.float64] * 5
+    assert net[1].mask.tolist() == [1.0, 0.0]
 
 
 def test_type_needs_floating_point_for_gradients():

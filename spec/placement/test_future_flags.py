@@ -45,18 +45,18 @@ def test_overwriting_makes_new_parameters(cast):
 
     An optimizer that was made before still has the old ones: see *optimizer_and_devices*.
     """
-    layer = nn.Linear(2, 3).requires_grad_(False)
-    before = list(layer.parameters())
+    for net in (nn.Linear(2, 3), nn.Sequential(nn.Linear(2, 3))):
+        before = list(net.requires_grad_(False).parameters())
 
-    with converting_by("overwrite"):
-        returned = getattr(layer, cast)()
+        with converting_by("overwrite"):
+            returned = getattr(net, cast)()
 
-    assert returned is layer
-    assert {id(p) for p in before} & {id(p) for p in layer.parameters()} == set()
-    assert [type(p) for p in layer.parameters()] == [nn.Parameter] * 2
-    assert [p.dtype for p in layer.parameters()] == [getattr(torch, cast)] * 2
-    assert [p.requires_grad for p in layer.parameters()] == [False, False]
-    assert [p.dtype for p in before] == [torch.float32, torch.float32]
+        assert returned is net
+        assert {id(p) for p in before} & {id(p) for p in net.parameters()} == set()
+        assert [type(p) for p in net.parameters()] == [nn.Parameter] * 2
+        assert [p.dtype for p in net.parameters()] == [getattr(torch, cast)] * 2
+        assert [p.requires_grad for p in net.parameters()] == [False, False]
+        assert [p.dtype for p in before] == [torch.float32, torch.float32]
 
 
 def test_overwriting_makes_new_gradients():
@@ -68,7 +68,7 @@ def test_overwriting_makes_new_gradients():
     before = [(p, p.grad) for p in layer.parameters()]
 
     with converting_by("overwrite"):
-        layer.double()
+        nn.Sequential(layer).double()
 
     assert [p.grad is grad for p, grad in before] == [True, True]
     assert [grad.dtype for _, grad in before] == [torch.float32, torch.float32]
@@ -108,10 +108,12 @@ def test_overwriting_needs_leaves():
     layer = nn.Linear(2, 3).requires_grad_(False)
     layer.weight.mul_(torch.rand(3, 2, requires_grad=True))
 
-    with converting_by("overwrite"), pytest.raises(AssertionError, match=r"^$|param must be a leaf tensor"):
-        layer.half()
-
-    assert layer.weight.dtype == torch.float32
+    for net in (layer, nn.Sequential(layer)):
+        for cast in (net.half, lambda net=net: net.to(torch.float64)):
+            leaf = pytest.raises(AssertionError, match=r"^$|param must be a leaf tensor")
+            with converting_by("overwrite"), leaf:
+                cast()
+            assert layer.weight.dtype == torch.float32
 
 
 def test_overwriting_needs_gradients_that_are_leaves():
@@ -125,7 +127,7 @@ def test_overwriting_needs_gradients_that_are_leaves():
     layer.weight.grad = torch.rand(3, 2, requires_grad=True) * 2
 
     with converting_by("overwrite"), pytest.raises(AssertionError, match=r"^$|param_grad must be a leaf"):
-        layer.double()
+        nn.Sequential(layer).double()
 
     assert layer.weight.dtype == torch.float64
     assert layer.bias.dtype == torch.float32
@@ -159,11 +161,12 @@ def test_swapping_keeps_parameters(target):
     layer = nn.Linear(2, 3)
     layer.bias.requires_grad_(False)
     weight, bias = layer.parameters()
+    net = nn.Sequential(layer)
 
     with converting_by("swap"):
-        returned = layer.to(target)
+        returned = net.to(target)
 
-    assert returned is layer
+    assert returned is net
     assert layer.weight is weight
     assert layer.bias is bias
     assert target in (weight.dtype, weight.device.type)
@@ -180,7 +183,7 @@ def test_swapping_keeps_gradients():
     grads = [p.grad for p in layer.parameters()]
 
     with converting_by("swap"):
-        layer.double()
+        nn.Sequential(layer).double()
 
     assert [p.grad is grad for p, grad in zip(layer.parameters(), grads, strict=True)] == [True, True]
     assert [grad.dtype for grad in grads] == [torch.float64, torch.float64]

@@ -175,14 +175,14 @@ def test_a_parameter_of_several_tensors_is_swapped():
     tensor.
     """
     jagged = torch.nested.nested_tensor([torch.rand(2, 3), torch.rand(1, 3)], layout=torch.jagged)
-    net = nn.Module()
-    net.rows = before = nn.Parameter(jagged)
+    for requires_grad in (True, False):
+        net = nn.Module()
+        net.rows = before = nn.Parameter(jagged, requires_grad)
+        net.to(torch.float64)
 
-    net.to(torch.float64)
-
-    assert net.rows is before
-    assert net.rows.dtype == torch.float64
-    assert [row.shape[0] for row in net.rows.unbind()] == [2, 1]
+        assert net.rows is before
+        assert [net.rows.dtype, net.rows.requires_grad] == [torch.float64, requires_grad]
+        assert [row.shape[0] for row in net.rows.unbind()] == [2, 1]
 
 
 @pytest.mark.since("2.3")

@@ -267,13 +267,14 @@ def test_a_complex_module_becomes_real():
     """
     net = nn.Module()
     net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j, 3.5 - 4.5j]))
+    net.fine = nn.Parameter(torch.tensor([5.5 + 6.5j], dtype=torch.complex128))
 
     net.double().float().half().bfloat16()
-    assert net.phase.tolist() == [1.5 + 2.5j, 3.5 - 4.5j]
+    assert [p.tolist() for p in net.parameters()] == [[1.5 + 2.5j, 3.5 - 4.5j], [5.5 + 6.5j]]
 
     net.to(torch.float64)
-    assert net.phase.dtype == torch.float64
-    assert net.phase.tolist() == [1.5, 3.5]
+    assert [p.dtype for p in net.parameters()] == [torch.float64] * 2
+    assert [p.tolist() for p in net.parameters()] == [[1.5, 3.5], [5.5]]
 
 
 @pytest.mark.question("Q73")

@@ -27,7 +27,7 @@ def test_register_buffer_registers():
     assert returned is None
     assert net.mean is mean
     assert list(net._buffers) == ["mean"]
-    assert list(net.parameters()) == []
+    assert [*net.parameters(), *nn.Sequential(net).parameters()] == []
 
 
 @pytest.mark.claim("N5-19")
@@ -115,41 +115,41 @@ def test_an_empty_buffer_is_filled():
 
     Assign it before ``load_state_dict``: for an empty buffer the saved tensor is an unexpected key.
     """
-    net = nn.Module()
-    net.register_buffer("mean", None)
-    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "mean"'):
-        net.load_state_dict({"mean": torch.rand(2)})
+    for mean in (torch.rand(2), torch.tensor([2, 3]), torch.tensor([True, False])):
+        net = nn.Module()
+        net.register_buffer("mean", None)
+        with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "mean"'):
+            net.load_state_dict({"mean": mean})
+        net.mean = mean
+        net.type(torch.float64)
 
-    net.mean = torch.rand(2)
-    net.double()
-
-    assert [(name, b.dtype) for name, b in net.named_buffers()] == [("mean", torch.float64)]
-    assert list(net.state_dict()) == ["mean"]
-    assert "mean" not in vars(net)
+        assert [(name, b.dtype) for name, b in net.named_buffers()] == [("mean", torch.float64)]
+        assert list(net.state_dict()) == ["mean"]
+        assert "mean" not in vars(net)
 
 
 def test_an_empty_buffer_keeps_its_persistence():
     """A buffer registered as ``None`` with ``persistent=False`` stays non-persistent once a tensor is
     assigned.
     """
-    net = nn.Module()
-    net.register_buffer("cache", None, persistent=False)
-    net.cache = torch.rand(2)
-
-    assert [name for name, _ in net.named_buffers()] == ["cache"]
-    assert list(net.state_dict()) == []
+    for cache in (torch.rand(2), torch.tensor([2])):
+        net = nn.Module()
+        net.register_buffer("cache", None, persistent=False)
+        net.cache = cache
+        assert [name for name, _ in net.named_buffers()] == ["cache"]
+        assert list(net.state_dict()) == []
 
 
 def test_a_parameter_may_be_a_buffer():
     """An :class:`nn.Parameter <torch.nn.Parameter>` passed to ``register_buffer`` is in ``named_buffers()``,
     but not in ``parameters()``.
     """
-    net = nn.Module()
-    scale = nn.Parameter(torch.rand(2))
+    net, scale = nn.Module(), nn.Parameter(torch.rand(2))
     net.register_buffer("scale", scale)
 
-    assert list(net.named_buffers()) == [("scale", scale)]
-    assert list(net.parameters()) == []
+    for model, name in ((net, "scale"), (nn.Sequential(net), "0.scale")):
+        assert list(model.named_buffers()) == [(name, scale)]
+        assert list(model.parameters()) == []
 
 
 def test_a_computed_tensor_may_be_a_buffer():

@@ -38,9 +38,10 @@ def test_register_module_calls_add_module():
 
     net = Net()
     net.register_module("inner", nn.ReLU())
+    net.register_module("empty", None)
 
-    assert calls == ["inner"]
-    assert list(net._modules) == ["inner"]
+    assert calls == ["inner", "empty"]
+    assert list(net._modules) == ["inner", "empty"]
 
 
 def test_an_assignment_does_not_add():

@@ -63,8 +63,11 @@ def test_global_scores_are_given_by_parameter():
 
 def test_global_scores_are_a_dict():
     """``prune.global_unstructured`` raises ``TypeError`` if ``importance_scores`` is not a dict."""
-    with pytest.raises(TypeError, match="importance_scores must be of type dict"):
-        prune.global_unstructured([(nn.Linear(2, 1), "weight")], prune.L1Unstructured, [1.0], amount=1)
+    layer = nn.Linear(2, 1)
+
+    for scores in ([1.0], [], (1.0, 2.0), torch.rand(1, 2), [((layer, "weight"), torch.rand(1, 2))], 3.0):
+        with pytest.raises(TypeError, match="importance_scores must be of type dict"):
+            prune.global_unstructured([(layer, "weight")], prune.L1Unstructured, scores, amount=1)
 
 
 def test_global_parameters_are_iterable():

@@ -68,6 +68,11 @@ def test_two_parameters_take_the_place_of_one():
     assert layer.weight_v.tolist() == [[3.0, 4.0], [5.0, 12.0]]
     assert layer.weight_v is not weight
 
+    conv = nn.Conv2d(2, 3, 4)
+    weight = weight_norm(conv).weight.detach()
+    torch.testing.assert_close(conv.weight_g.detach(), weight.flatten(1).norm(dim=1).view(3, 1, 1, 1))
+    torch.testing.assert_close(conv.weight_v.detach(), weight)
+
 
 def test_the_weight_is_a_plain_tensor():
     """After ``torch.nn.utils.weight_norm``, ``weight`` is a plain tensor with the same value."""
@@ -255,15 +260,18 @@ def test_it_cannot_be_deep_copied():
 
     See also :ref:`reparametrization.transferring.a_copy_has_originals_of_its_own`
     """
-    layer = weight_norm(nn.Linear(2, 3))
+    for dim in (0, 1, None):
+        layer = weight_norm(nn.Linear(2, 3), dim=dim)
 
-    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
-        copy.deepcopy(layer)
+        for model in (layer, nn.Sequential(layer.eval())):
+            with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
+                copy.deepcopy(model)
+            model(torch.rand(2))
 
-    with torch.no_grad():
-        layer(torch.rand(2))
-    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert torch.equal(other.weight_v, layer.weight_v)
+        assert torch.equal(pickle.loads(pickle.dumps(layer)).weight_v, layer.weight_v)
+        with torch.no_grad():
+            layer(torch.rand(2))
+        assert torch.equal(copy.deepcopy(layer).weight_v, layer.weight_v)
 
 
 def test_a_pickle_has_the_weight_as_a_leaf():

@@ -101,7 +101,7 @@ def test_a_later_parametrization_leaves_the_original():
 
 
 def test_assigning_sets_the_original():
-    """Assigning to a parametrized weight sets ``original`` to the result of ``right_inverse``.
+    """Assigning to a weight of one parametrization sets ``original`` to the result of ``right_inverse``.
 
     The original stays the same object, so that an optimizer goes on.
     """
@@ -372,11 +372,11 @@ def test_a_parameter_is_not_assigned():
     same.right_inverse = lambda x: x
     layer = register_parametrization(nn.Linear(2, 1), "weight", same)
 
-    with pytest.raises(KeyError, match="attribute 'weight' already exists"):
-        layer.weight = nn.Parameter(torch.tensor([[2.0, 3.0]]))
-
-    layer.weight = nn.Parameter(torch.tensor([[2.0, 3.0]])).detach()
-    assert layer.weight.tolist() == [[2.0, 3.0]]
+    for value in (nn.Parameter(torch.tensor([[2.0, 3.0]])), nn.Parameter(torch.tensor([[5.0, 7.0]]), False)):
+        with pytest.raises(KeyError, match="attribute 'weight' already exists"):
+            layer.weight = value
+        layer.weight = value.detach()
+        assert layer.weight.tolist() == value.tolist()
 
 
 @pytest.mark.since("2.4")

@@ -29,6 +29,12 @@ def test_magnitude_and_direction_are_kept():
     assert list(layer._parameters) == ["bias"]
     assert all(parameter is not weight for parameter in layer.parameters())
 
+    conv = nn.Conv2d(2, 3, 4)
+    weight = conv.weight.detach()
+    norms, direction = parametrizations.weight_norm(conv).parametrizations.weight.parameters()
+    torch.testing.assert_close(norms.detach(), weight.flatten(1).norm(dim=1).view(3, 1, 1, 1))
+    assert torch.equal(direction, weight)
+
 
 @pytest.mark.since("2.1")
 def test_the_value_is_kept(device):
@@ -53,6 +59,11 @@ def test_the_magnitude_scales_the_direction():
     for training in (True, False):
         weight = layer.train(training).weight
         torch.testing.assert_close(weight.detach(), torch.tensor([[6.0, 8.0]]))
+    for other in (nn.Conv1d(2, 3, 4), nn.Conv2d(2, 3, 4), nn.Bilinear(2, 4, 3)):
+        original0, direction = parametrizations.weight_norm(other).parametrizations.weight.parameters()
+        original0.data = torch.tensor([2.0, 3.0, 5.0]).view_as(original0)
+        unit = nn.functional.normalize(direction.flatten(1)).view_as(direction)
+        torch.testing.assert_close(other.weight, original0 * unit)
 
 
 @pytest.mark.since("2.1")

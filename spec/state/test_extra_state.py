@@ -152,17 +152,21 @@ def test_the_default_raises():
         layer.set_extra_state(5)
 
 
-def test_extra_state_may_have_to_be_pickled():
-    """``torch.save`` of a ``state_dict()`` raises ``TypeError`` for extra state that cannot be pickled.
+def test_extra_state_may_have_to_be_pickled(tmp_path):
+    """``torch.save`` of a ``state_dict()`` raises ``TypeError`` for extra state such as a lock or a
+    generator.
 
-    ``state_dict()`` itself takes any object, so the error comes only when the file is written.
+    They cannot be pickled. ``state_dict()`` itself takes any object, so the error comes only when the file is
+    written.
     """
     model, file = Words(), io.BytesIO()
-    model.words = threading.Lock()
+    for words in (threading.Lock(), (word for word in ["sea"])):
+        model.words = words
 
-    assert model.state_dict() == {"_extra_state": model.words}
-    with pytest.raises(TypeError, match="cannot pickle"):
-        torch.save(model.state_dict(), io.BytesIO())
+        assert model.state_dict() == {"_extra_state": words}
+        for place in (io.BytesIO(), tmp_path / "model.pt"):
+            with pytest.raises(TypeError, match="cannot pickle"):
+                torch.save(nn.Sequential(model).state_dict(), place)
 
     model.words = ["sea", "sky"]
     torch.save(model.state_dict(), file)

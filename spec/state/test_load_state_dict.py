@@ -171,12 +171,12 @@ def test_loading_is_not_recorded():
     frozen, trained = nn.Linear(2, 1, bias=False).requires_grad_(False), nn.Linear(2, 1, bias=False)
     value = torch.tensor([[1.0, 2.0]], requires_grad=True) * 3
 
-    frozen.load_state_dict({"weight": value})
-    trained.load_state_dict({"weight": value})
-
-    assert frozen.weight.requires_grad is False
-    assert trained.weight.is_leaf is True
-    assert trained.weight.tolist() == [[3.0, 6.0]]
+    for layer in (frozen, trained):
+        layer.register_buffer("mean", torch.rand(1, 2))
+        layer.load_state_dict({"weight": value, "mean": value})
+        assert [layer.weight.is_leaf, layer.weight.requires_grad] == [True, layer is trained]
+        assert [layer.mean.is_leaf, layer.mean.requires_grad] == [True, False]
+        assert layer.weight.tolist() == layer.mean.tolist() == [[3.0, 6.0]]
 
 
 def test_loading_before_backward_spoils_the_graph():

@@ -30,9 +30,10 @@ def test_metadata_names_have_the_prefix():
     """With ``state_dict(prefix="head.")``, ``_metadata`` names begin with ``head``, without the trailing
     dot.
     """
-    metadata = nn.Sequential(nn.ReLU()).state_dict(prefix="head.")._metadata
+    net = nn.Sequential(nn.Sequential(nn.ReLU()))
 
-    assert list(metadata) == ["head", "head.0"]
+    assert list(net.state_dict(prefix="head.")._metadata) == ["head", "head.0", "head.0.0"]
+    assert list(net.state_dict(prefix="big.head.")._metadata) == ["big.head", "big.head.0", "big.head.0.0"]
 
 
 def test_a_class_has_a_version():
@@ -55,12 +56,12 @@ def test_which_copies_keep_the_metadata():
 
     Without it every version counts as the oldest, and a newer class may misread what it loads.
     """
-    state = nn.Linear(2, 3).state_dict()
+    state = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
 
     kept = [copy.copy(state), copy.deepcopy(state)]
     lost = [dict(state), state.copy()]
 
-    assert [s._metadata for s in kept] == [{"": {"version": 1}}] * 2
+    assert [s._metadata for s in kept] == [{"": {"version": 1}, "0": {"version": 1}, "1": {"version": 2}}] * 2
     assert [hasattr(s, "_metadata") for s in lost] == [False, False]
 
 

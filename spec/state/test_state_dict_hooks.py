@@ -34,13 +34,18 @@ def test_a_pre_hook_runs_before_anything_is_saved():
 
 
 @pytest.mark.question("Q67")
-@pytest.mark.parametrize("returned", [{"x": 1}, "other.", False], ids=["dict", "prefix", "false"])
+@pytest.mark.parametrize(
+    "returned", [{"x": 1}, "other.", False, ("other.", True)], ids=["dict", "prefix", "false", "pair"]
+)
 def test_what_a_pre_hook_returns_is_ignored(returned):
     """The return value of a :meth:`~torch.nn.Module.register_state_dict_pre_hook` hook is ignored."""
     layer = nn.Linear(2, 3)
     layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: returned)
+    state = layer.state_dict()
 
-    assert list(layer.state_dict()) == ["weight", "bias"]
+    assert list(state) == ["weight", "bias"]
+    assert [value.requires_grad for value in state.values()] == [False, False]
+    assert list(nn.Sequential(layer).state_dict()) == ["0.weight", "0.bias"]
 
 
 def test_pre_hooks_run_from_the_outside_in():
@@ -67,6 +72,7 @@ def test_a_pre_hook_can_be_removed():
     handle = layer.register_state_dict_pre_hook(lambda *args: calls.append("removed"))
     layer.register_state_dict_pre_hook(lambda *args: calls.append("last"))
 
+    handle.remove()
     handle.remove()
     layer.state_dict()
 
@@ -189,6 +195,7 @@ def test_a_post_hook_can_be_removed():
     layer.register_state_dict_post_hook(lambda *args: calls.append("last"))
 
     handle.remove()
+    handle.remove()
     layer.state_dict()
 
     assert calls == ["first", "last"]
@@ -258,6 +265,7 @@ def test_a_private_post_hook_can_be_removed():
     handle = layer._register_state_dict_hook(lambda *args: calls.append("removed"))
     layer._register_state_dict_hook(lambda *args: calls.append("last"))
 
+    handle.remove()
     handle.remove()
     layer.state_dict()
 

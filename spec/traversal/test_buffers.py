@@ -27,10 +27,11 @@ def test_named_buffers_adds_the_name():
     their names.
     """
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    net[1].register_buffer("cache", torch.rand(2), persistent=False)
 
     names, buffers = zip(*net.named_buffers(), strict=True)
 
-    assert names == ("1.running_mean", "1.running_var", "1.num_batches_tracked")
+    assert names == ("1.running_mean", "1.running_var", "1.num_batches_tracked", "1.cache")
     assert buffers[1] is net[1].running_var
     assert [id(b) for b in buffers] == [id(b) for b in net.buffers()]
 
@@ -92,8 +93,8 @@ def test_a_shared_buffer_is_walked_once():
     net[0].register_buffer("mask", mask)
     net[1][0].register_buffer("mask", mask)
     scale = torch.rand(3)
-    net.register_buffer("scale", scale)
-    net[0].register_buffer("scale", scale)
+    net.register_buffer("scale", scale, persistent=False)
+    net[0].register_buffer("scale", scale, persistent=False)
 
     assert [name for name, _ in net.named_buffers()] == ["scale", "0.mask"]
     assert [buffer is mask for buffer in net.buffers()] == [False, True]
@@ -104,7 +105,7 @@ def test_a_shared_buffer_is_walked_once():
 def test_shared_buffers_under_every_name():
     """``named_buffers(remove_duplicate=False)`` yields a shared buffer under each of its names."""
     norm = nn.BatchNorm1d(4)
-    norm.register_buffer("mean_again", norm.running_mean)
+    norm.register_buffer("mean_again", norm.running_mean, persistent=False)
     net = nn.Sequential(norm, norm)
 
     names = [name for name, _ in net.named_buffers(remove_duplicate=False)]
@@ -119,7 +120,7 @@ def test_named_buffers_by_position():
     """
     net = nn.Sequential(nn.BatchNorm1d(4))
     net.register_buffer("mean", torch.rand(2))
-    net.register_buffer("again", net.mean)
+    net.register_buffer("again", net.mean, persistent=False)
 
     assert [name for name, _ in net.named_buffers("head", False)] == ["head.mean"]
     assert [name for name, _ in net.named_buffers("head", False, False)] == ["head.mean", "head.again"]
