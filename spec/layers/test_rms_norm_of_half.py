@@ -37,7 +37,7 @@ def test_squares_overflowed():
     assert nn.RMSNorm(2, dtype=torch.float16)(x).tolist() == [0.0, 0.0]
 
 
-@pytest.mark.since("2.10")
+@pytest.mark.since("2.9")
 def test_two_dtypes_are_slow():
     """``nn.RMSNorm`` with a float32 weight warns for bfloat16 input: mixed dtypes take a slower way.
 

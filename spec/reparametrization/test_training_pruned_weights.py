@@ -11,7 +11,7 @@ from torch.nn.utils import prune
 
 
 def test_the_gradient_is_that_of_the_original():
-    """After pruning, ``weight`` is not a leaf: its ``grad`` is ``None``; ``weight_orig.grad`` has the gradient.
+    """After pruning, ``weight.grad`` is ``None``, for it is not a leaf; ``weight_orig.grad`` is the gradient.
 
     Reading ``weight.grad`` warns. ``named_parameters()`` lists ``weight_orig``, so that an optimizer made
     after pruning trains it, as does one made before, for it is the same parameter (:issue:`102245`).
