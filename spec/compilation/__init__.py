@@ -3,7 +3,7 @@
 A *compiler* reads what ``forward`` does and runs a graph of it instead; a *backend* is what is handed the
 graph. Read *module_compile* for compiling a module in place and *torch_compile* for the module that wraps
 another, *compiled_wrapper* for what is the wrapper's own, *compiled_state* for its names, *compiled_changes*,
-*compiled_attributes*, *compiled_tensors*, *compiled_hooks*, *compiled_hook_graphs* and
+*compiled_attributes*, *compiled_arguments*, *compiled_tensors*, *compiled_hooks*, *compiled_hook_graphs* and
 *compiled_parametrizations* for what a graph follows, *compiled_without_gradients* for ``no_grad`` and
 ``inference_mode``, *compiled_effects* for what ``forward`` does besides computing, *compiled_modules* for the
 modules it calls, *recompiling* for when code is compiled again, and *compile_options* for what can be asked

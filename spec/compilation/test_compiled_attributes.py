@@ -339,3 +339,61 @@ def test_a_number_changed_between_calls():
         seen.append(len(graphs))
 
     assert seen == [1, 2, 3, 4, 5, 6, 7, 8, 8, 8]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_layers_with_an_object_each():
+    """Layers with an object of one class each share a graph of ``torch.compile`` if what is read is equal.
+
+    Objects are told apart by their class and by the attributes that ``forward`` reads, not by identity
+    (:issue:`163329`).
+    """
+    graphs, counted = [], []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    class Scale:
+        def __call__(self, x):
+            return x * self.factor
+
+    class Block(nn.Module):
+        def forward(self, x):
+            return self.scale(x)
+
+    for factor in (2, 2, 2, 3):
+        block, scale = Block(), Scale()
+        block.scale, scale.factor, scale.unread = scale, factor, object()
+        block.compile(backend=backend)
+        assert block(torch.tensor(5.0)).item() == 5.0 * factor
+        counted.append(len(graphs))
+    assert counted == [1, 1, 1, 2]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.8")
+def test_each_object_had_a_graph():
+    """Layers with an object of one class each have a graph of ``torch.compile`` for each object."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    class Triple:
+        def __call__(self, x):
+            return x * 3
+
+    class Block(nn.Module):
+        def forward(self, x):
+            return self.triple(x)
+
+    for _ in range(3):
+        block = Block()
+        block.triple = Triple()
+        block.compile(backend=backend)
+        assert block(torch.tensor(5.0)).item() == 15.0
+    assert len(graphs) == 3

@@ -232,3 +232,100 @@ def test_a_module_finds_its_parts(find):
     net, x = Net(), torch.tensor([2.0, 5.0])
 
     assert torch.equal(torch.compile(net, backend="eager", fullgraph=True)(x), x * find(net))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+def test_a_mode_has_a_graph_where_it_is_read():
+    """A net that :func:`torch.compile` wraps has a graph for each mode only if a layer reads ``training``.
+
+    ``Dropout`` and ``BatchNorm`` do. Going back to ``train()`` after ``eval()`` uses the graph that is there
+    (:issue:`110803`).
+    """
+    counted = {}
+    for layer in (nn.Linear(2, 2), nn.ReLU(), nn.LayerNorm(2), nn.Dropout(0.5), nn.BatchNorm1d(2)):
+        graphs, numbers = [], counted.setdefault(type(layer).__name__, [])
+
+        def backend(graph, inputs, graphs=graphs):
+            graphs.append(graph)
+            return graph.forward
+
+        net = nn.Sequential(nn.Linear(2, 2), layer)
+        compiled = torch.compile(net, backend=backend)
+        for mode in (True, False, True, False):
+            net.train(mode)
+            compiled(torch.rand(3, 2))
+            numbers.append(len(graphs))
+
+    assert [name for name, numbers in counted.items() if numbers == [1, 2, 2, 2]] == [
+        "Dropout",
+        "BatchNorm1d",
+    ]
+    assert all(counted[name] == [1, 1, 1, 1] for name in ("Linear", "ReLU", "LayerNorm"))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+def test_each_set_of_modes_has_a_graph():
+    """``torch.compile`` makes a graph for each combination of the modes of layers that read ``training``.
+
+    Two such layers switched on their own make four.
+    """
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5), nn.Dropout(0.25))
+    compiled = torch.compile(net, backend=backend)
+    for first, second in [(True, True), (False, False), (True, False), (False, True), (True, True)]:
+        net[1].train(first)
+        net[2].train(second)
+        compiled(torch.rand(3, 2))
+    assert len(graphs) == 4
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.5")
+def test_every_mode_had_a_graph():
+    """A net that :func:`torch.compile` wraps has a graph for each mode, even if no layer reads ``training``.
+
+    So has one ``nn.Linear`` in a container.
+    """
+    graphs, counted = [], []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net = nn.Sequential(nn.Linear(2, 2))
+    compiled = torch.compile(net, backend=backend)
+    for mode in (True, False, True, False):
+        net.train(mode)
+        compiled(torch.rand(3, 2))
+        counted.append(len(graphs))
+    assert counted == [1, 2, 2, 2]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.4")
+def test_one_graph_served_all_modes_of_a_layer():
+    """``eval()`` of a layer in a net that :func:`torch.compile` wraps makes no second graph, and is followed.
+
+    The graph calls the layer.
+    """
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net = nn.Sequential(nn.Flatten(0), nn.Dropout(1.0))
+    compiled = torch.compile(net, backend=backend)
+    x = torch.tensor([2.0, 3.0])
+
+    assert compiled(x).tolist() == [0.0, 0.0]
+    net[1].eval()
+    assert compiled(x).tolist() == [2.0, 3.0]
+    assert len(graphs) == 1

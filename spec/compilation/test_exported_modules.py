@@ -4,6 +4,8 @@ The graph is of a run, not of a class: what ``forward`` did to its inputs is in 
 were met on the way.
 """
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -185,3 +187,76 @@ def test_layers_in_a_plain_list_are_in_the_state_dict():
     program = torch.export.export(Net(), (torch.ones(2),))
 
     assert list(program.state_dict) == ["self___layers_0.weight", "self___layers_0.bias"]
+
+
+@pytest.mark.since("2.4")
+def test_inputs_are_named_by_the_signature():
+    """:func:`torch.export.export` names inputs by the signature of ``forward``, also of one set on a module.
+
+    A wrapper ``forward(*args, **kwargs)`` set in place of it so loses the names of positional inputs, and
+    ``dynamic_shapes`` does not find them. A registered forward hook leaves them. So does
+    :func:`functools.wraps`.
+    """
+
+    class Net(nn.Module):
+        def forward(self, hidden, step, extra=None):
+            return hidden * step
+
+    def names(net):
+        exported = torch.export.export(net, (torch.tensor(3.0), torch.tensor(5.0)), strict=False)
+        return list(exported.graph_signature.user_inputs)
+
+    hooked, wrapped = Net(), Net()
+    hooked.register_forward_hook(lambda module, args, output: output + 1)
+    plain = wrapped.forward
+    wrapped.forward = lambda *args, **kwargs: plain(*args, **kwargs)
+    assert [names(Net()), names(hooked)] == [["hidden", "step"]] * 2
+    assert names(wrapped) == ["args_0", "args_1"]
+
+    wrapped.forward = functools.wraps(plain)(wrapped.forward)
+    assert names(wrapped) == ["hidden", "step"]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.10")
+def test_what_forward_does_not_read_is_left_out():
+    """``torch.export.export(strict=True)`` leaves out buffers that ``forward`` does not read.
+
+    ``num_batches_tracked`` of a ``BatchNorm`` in ``eval()`` is one: the state of the exported module lacks
+    it, and the original's does not load. ``strict=False`` keeps it.
+    """
+    net, x = nn.Sequential(nn.BatchNorm1d(2)).eval(), (torch.rand(3, 2),)
+    strict, loose = (torch.export.export(net, x, strict=strict).module() for strict in (True, False))
+
+    assert sorted(loose.state_dict()) == sorted(net.state_dict())
+    assert set(net.state_dict()) - set(strict.state_dict()) == {"0.num_batches_tracked"}
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "0.num_batches_tracked"'):
+        strict.load_state_dict(net.state_dict())
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+@pytest.mark.before("2.10")
+def test_what_forward_did_not_read_was_kept():
+    """``torch.export.export(strict=True)`` keeps buffers that ``forward`` does not read, as ``strict=False``
+    does.
+
+    The state of the exported module is that of the original.
+    """
+    net, x = nn.Sequential(nn.BatchNorm1d(2)).eval(), (torch.rand(3, 2),)
+    made = torch.export.export(net, x, strict=True).module()
+
+    assert sorted(made.state_dict()) == sorted(net.state_dict())
+    assert "0.num_batches_tracked" in made.state_dict()
+    made.load_state_dict(net.state_dict())
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+@pytest.mark.before("2.5")
+def test_what_forward_did_not_read_was_left_out():
+    """:func:`torch.export.export` leaves out buffers that ``forward`` does not read, ``strict`` or not."""
+    net, x = nn.Sequential(nn.BatchNorm1d(2)).eval(), (torch.rand(3, 2),)
+    for strict in (True, False):
+        made = torch.export.export(net, x, strict=strict).module()
+        assert set(net.state_dict()) - set(made.state_dict()) == {"0.num_batches_tracked"}

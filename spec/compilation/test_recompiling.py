@@ -350,3 +350,29 @@ def test_each_layer_had_a_graph():
         torch.compile(block, backend=backend)(torch.rand(2))
 
     assert len(graphs) == 3
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+def test_modules_of_a_class_share_the_limit():
+    """All modules of one class that :func:`torch.compile` wraps have 8 graphs together; more run eagerly.
+
+    A number or text that differs in each makes a graph for each; those beyond the limit are slow without an
+    error. Raise ``torch._dynamo.config.recompile_limit`` for them (:issue:`171593`).
+    """
+    graphs, counted = [], []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    class Scale(nn.Module):
+        def forward(self, x):
+            return x * ord(self.name)
+
+    for name in "aabcdefghijk":
+        net = Scale()
+        net.name = name
+        assert torch.compile(net, backend=backend)(torch.tensor(2.0)).item() == 2.0 * ord(name)
+        counted.append(len(graphs))
+    assert counted == [1, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8]

@@ -368,3 +368,18 @@ def test_data_parallel_was_not_refused():
     out = functional_call(net, given, torch.tensor([10.0, 100.0], device=place))
 
     assert out.tolist() == [320.0]
+
+
+def test_a_scripted_layer_within_is_accepted():
+    """``functional_call`` accepts a module with a ``torch.jit.script`` layer inside, with its parameters.
+
+    Only a scripted or traced module itself is refused: put it into a container.
+    """
+    net, x = nn.Sequential(torch.jit.script(nn.Linear(2, 1))), torch.tensor([[2.0, 3.0]])
+    before = net(x).tolist()
+    given = {"0.weight": torch.tensor([[5.0, 7.0]]), "0.bias": torch.tensor([1.0])}
+
+    assert functional_call(net, given, x).tolist() == [[32.0]]
+    assert net(x).tolist() == before
+    gradients = torch.func.grad(lambda tensors: functional_call(net, tensors, x).sum())(given)
+    assert gradients["0.weight"].tolist() == [[2.0, 3.0]]

@@ -295,3 +295,27 @@ def test_a_full_backward_hook_is_refused():
 
     handle.remove()
     assert torch.equal(grad(lambda x: layer(x).sum())(x), layer.weight[0])
+
+
+def test_keyword_arguments_are_not_mapped():
+    """:func:`torch.vmap` hands keyword arguments over whole: only positional ones lose their batch dimension.
+
+    ``in_dims`` says nothing of them. A tensor that belongs to a sample has to be positional
+    (:issue:`151561`).
+    """
+    seen = []
+
+    class Net(nn.Module):
+        def forward(self, x, mask=None):
+            seen.append([list(x.shape), list(mask.shape)])
+            return x
+
+    x, mask = torch.ones(3, 2), torch.ones(3, 5)
+    torch.vmap(Net())(x, mask)
+    torch.vmap(Net(), in_dims=(0, None))(x, mask)
+    torch.vmap(Net())(x, mask=mask)
+    torch.vmap(Net(), in_dims=(0,))(x, mask=mask)
+
+    assert seen == [[[2], [5]], [[2], [3, 5]], [[2], [3, 5]], [[2], [3, 5]]]
+    with pytest.raises(ValueError, match="in_dims is not compatible with the structure of `inputs`"):
+        torch.vmap(Net(), in_dims=(0, 0))(x, mask=mask)

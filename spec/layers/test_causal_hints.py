@@ -362,3 +362,21 @@ def test_only_layers_took_causal_hints():
         nn.TransformerDecoder(layer, 1)(x, x, tgt_mask=CAUSAL, tgt_is_causal=True)
     with pytest.raises(TypeError, match="unexpected keyword argument 'tgt_is_causal'"):
         nn.Transformer(4, 2, 1, 1, 8)(x, x, tgt_mask=CAUSAL, tgt_is_causal=True)
+
+
+def test_the_function_counts_from_the_first_key():
+    """``F.scaled_dot_product_attention(is_causal=True)`` lets query ``i`` see keys 0 to ``i``, however many
+    there are.
+
+    One new query with a cache of keys so sees the oldest key only: leave ``is_causal`` out there
+    (:issue:`144858`). For several see :func:`torch.nn.attention.bias.causal_lower_right`.
+    """
+    query, key = torch.ones(1, 2, 3), torch.ones(1, 4, 3)
+    value = torch.tensor([[[2.0], [4.0], [9.0], [1.0]]])
+    attend = nn.functional.scaled_dot_product_attention
+
+    assert attend(query, key, value, is_causal=True).flatten().tolist() == [2.0, 3.0]
+    assert attend(query[:, :1], key, value, is_causal=True).flatten().tolist() == [2.0]
+    assert attend(query[:, :1], key, value).flatten().tolist() == [4.0]
+    last = torch.ones(2, 4, dtype=torch.bool).tril(diagonal=2)
+    assert attend(query, key, value, attn_mask=last).flatten().tolist() == [5.0, 4.0]

@@ -144,3 +144,19 @@ def test_a_class_may_be_ruled_out():
     assert loss(logits, torch.tensor([[0.0, 1.0, 0.0]])).isnan()
     assert nn.CrossEntropyLoss(label_smoothing=0.1)(logits, torch.tensor([1])).item() == math.inf
     assert loss(torch.full((1, 2), -math.inf), torch.tensor([0])).isnan()
+
+
+def test_a_negative_divergence():
+    """``KLDivLoss`` is negative for probabilities as input in place of logs, and for too small targets.
+
+    Otherwise it is below 0 by rounding only. Give it :func:`~torch.nn.functional.log_softmax`, not
+    ``softmax``, or training goes astray (:issue:`60928`).
+    """
+    p, q = torch.tensor([[0.25, 0.75]]), torch.tensor([[0.5, 0.5]])
+    divergence = nn.KLDivLoss(reduction="sum")
+
+    assert divergence(p.log(), p).item() == pytest.approx(0.0, abs=1e-6)
+    assert divergence(q.log(), p).item() > 0.0
+    assert divergence(p, p).item() == pytest.approx(-(p * (p - p.log())).sum().item())
+    assert divergence(q, p).item() < -1.0
+    assert divergence(p.log(), p / 10).item() == pytest.approx(0.1 * math.log(0.1))

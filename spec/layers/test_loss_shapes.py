@@ -4,6 +4,8 @@ N is the number of samples, C that of classes, D the size of a vector, T the num
 for is in *loss_reductions*.
 """
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -207,3 +209,23 @@ def test_pos_weight_for_each_element(shape):
     weighted = nn.BCEWithLogitsLoss(reduction="none", pos_weight=weight)(x, torch.ones(3, 4, 5, 6))
 
     assert torch.allclose(weighted, plain * weight)
+
+
+def test_pos_weight_of_classes_is_aligned_at_the_end():
+    """``BCEWithLogitsLoss`` aligns ``pos_weight`` of shape ``(C,)`` with the last dimension, not with
+    channels.
+
+    For images of ``(N, C, H, W)`` it raises, or weighs columns without an error where the width is ``C``.
+    Give it the shape ``(C, 1, 1)``.
+    """
+    weight = torch.tensor([2.0, 5.0])
+    loss = nn.BCEWithLogitsLoss(reduction="none", pos_weight=weight)
+    square, wide = torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 3)
+    unit = math.log(2)
+
+    columns = loss(square, torch.ones_like(square)) / unit
+    assert columns.tolist() == [[[[2.0, 5.0], [2.0, 5.0]]] * 2]
+    with pytest.raises(RuntimeError, match="must match the size of tensor b"):
+        loss(wide, torch.ones_like(wide))
+    loss = nn.BCEWithLogitsLoss(reduction="none", pos_weight=weight[:, None, None])
+    assert torch.allclose((loss(wide, torch.ones_like(wide)) / unit)[0, :, 0, 0], weight)

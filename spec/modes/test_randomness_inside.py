@@ -177,3 +177,23 @@ def test_one_seed_drops_others_on_the_gpu():
 
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0], masks[2])
+
+
+def test_dropout_of_attention_is_no_layer():
+    """The dropout of attention in ``nn.TransformerEncoderLayer`` is a number: ``self_attn.dropout``, 0.1.
+
+    A loop that sets ``p`` of all ``nn.Dropout`` misses it, and ``train()`` and ``eval()`` go on differing
+    (:issue:`158012`).
+    """
+    layer, x = nn.TransformerEncoderLayer(8, 2, 16).eval(), torch.randn(50, 8)
+    expected = layer(x)
+    layer.train()
+    drops = [name for name, module in layer.named_modules() if isinstance(module, nn.Dropout)]
+    for name in drops:
+        layer.get_submodule(name).p = 0.0
+
+    assert drops == ["dropout", "dropout1", "dropout2"]
+    assert layer.self_attn.dropout == 0.1
+    assert not torch.allclose(layer(x), expected, atol=1e-3)
+    layer.self_attn.dropout = 0.0
+    torch.testing.assert_close(layer(x), expected)

@@ -238,3 +238,30 @@ def test_a_plain_state_dict_does_not_fit(ranks):
         return layer.weight.to_local().tolist()
 
     assert ranks(load) == [[[2.0, 3.0]], [[5.0, 7.0]]]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_a_rank_has_its_share_of_the_features(ranks):
+    """A ``ColwiseParallel`` layer returns its rank's share of the features, unless
+    ``use_local_output=False``.
+
+    ``view(batch, -1, heads, size)`` then takes the missing heads out of the length without an error. Put the
+    -1 where the heads are. Or keep the ``DTensor``, which has the whole shape. ``out_features`` still tells
+    the whole number. See :func:`torch.distributed.tensor.parallel.parallelize_module`.
+    """
+
+    def cut(rank):
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+
+        seen, mesh, x = [], init_device_mesh("cpu", (2,)), torch.ones(1, 6, 2)
+        for style in (ColwiseParallel(), ColwiseParallel(use_local_output=False)):
+            query = parallelize_module(nn.Linear(2, 12), mesh, style)
+            y = query(x)
+            heads = [list(y.view(*sizes).shape) for sizes in ((1, -1, 4, 3), (1, 6, -1, 3))]
+            seen += [query.out_features, list(y.shape), *heads]
+        return seen
+
+    local = [12, [1, 6, 6], [1, 3, 4, 3], [1, 6, 2, 3]]
+    assert ranks(cut) == [[*local, 12, [1, 6, 12], [1, 6, 4, 3], [1, 6, 4, 3]]] * 2
