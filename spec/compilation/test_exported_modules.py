@@ -189,6 +189,7 @@ def test_layers_in_a_plain_list_are_in_the_state_dict():
     assert list(program.state_dict) == ["self___layers_0.weight", "self___layers_0.bias"]
 
 
+@pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 def test_inputs_are_named_by_the_signature():
     """:func:`torch.export.export` names inputs by the signature of ``forward``, also of one set on a module.
