@@ -121,6 +121,20 @@ def random_in_training(net: nn.Module, same: nn.Module, example: Example) -> lis
     return []
 
 
+def put_in_train_mode(net: nn.Module, example: Example) -> list[str]:
+    """Submodules that a call in eval mode leaves in train mode."""
+    net.eval()
+    before = {path for path, module in net.named_modules() if module.training}
+    run(net, example)
+    paths = [path or "self" for path, module in net.named_modules() if module.training and path not in before]
+    if not paths:
+        return []
+    return [
+        f"a call in eval mode leaves {listed(paths)} in train mode, and what comes after computes so; put "
+        "the mode back before forward returns, or give a function the mode: F.dropout(x, p, training=True)"
+    ]
+
+
 def left_in_eval_mode(net: nn.Module) -> list[str]:
     """Submodules that are still in eval mode after ``train()``, but for those that are frozen too."""
     frozen = [path for path, module in net.named_modules() if _is_frozen(module)]
@@ -315,8 +329,14 @@ def call_seeded(net: nn.Module, example: Example, seed: int) -> Any:
     return net(*args, **kwargs)
 
 
-def spoilt_by_one_row(net: nn.Module, example: Example) -> list[str]:
-    """Outputs and buffers that are NaN after a call in train mode with one row, which did not raise."""
+def spoilt_by_one_row(net: nn.Module, again: nn.Module, example: Example) -> list[str]:
+    """Outputs and buffers that are NaN after a call in train mode with one row, which did not raise.
+
+    Args:
+        net: the module.
+        again: another such build of it.
+        example: makes the inputs.
+    """
     before = [name for name, buffer in buffers(net).items() if _is_spoilt(buffer)]
     try:
         output = run(net, example, lambda tensor: tensor[:1] if tensor.dim() else tensor)
@@ -325,6 +345,9 @@ def spoilt_by_one_row(net: nn.Module, example: Example) -> list[str]:
     given = tensors_in(example())
     if before or any(_is_spoilt(tensor) for _, tensor in given):
         return []
+    usual = [path for path, tensor in tensors_in(run(again, example)) if _is_spoilt(tensor)]
+    if usual:
+        return []  # it is so for any batch
     spoilt = [name for name, buffer in buffers(net).items() if _is_spoilt(buffer)]
     spoilt += [path for path, tensor in tensors_in(output) if _is_spoilt(tensor)]
     if not spoilt:
