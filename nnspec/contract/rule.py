@@ -65,6 +65,7 @@ WARNINGS = frozenset(
         "modes.buffers_stay_in_eval",
         "modes.methods_return_it",
         "modes.modes_change_nothing_else",
+        "modes.norms_have_places",
         "modes.frozen_norms_stay",
         "modes.statistics_are_of_many_batches",
         "moving.a_cast_after_a_call",

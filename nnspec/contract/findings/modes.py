@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from nnspec.contract.findings.registration import is_standard
-from nnspec.contract.nested import Example, differences, kept, run, tensors_in
+from nnspec.contract.nested import Example, differences, kept, mapped, run, tensors_in
 from nnspec.contract.tree import buffers, dotted, parameters, tensors
 from nnspec.contract.wording import kind_of, listed, they
 from nnspec.running import isolation
@@ -235,6 +235,51 @@ def mixed_statistics(net: nn.Module, example: Example) -> list[str]:
         for path, given in seen.items()
         if any(_are_apart(given[0], other) for other in given[1:])
     ]
+
+
+def norms_of_one_place(net: nn.Module, example: Example) -> list[str]:
+    """Norms of images that get one place for each row, whatever the size of the images is."""
+    alone = _given_one_place(net, example)
+    if not alone:
+        return []
+    try:
+        again = _given_one_place(net, lambda: mapped(example(), _enlarged))
+    except Exception:
+        return []  # images of another size are refused
+    paths = [path for path in alone if path in again]
+    if not paths:
+        return []
+    return [
+        f"{they(paths, 'is', 'are')} given one place for each row, as after AdaptiveAvgPool2d(1): in train "
+        "mode "
+        "a batch of one raises there, and the statistics of small batches are rough; take nn.GroupNorm, "
+        "or leave that norm out"
+    ]
+
+
+def _given_one_place(net: nn.Module, example: Example) -> list[str]:
+    seen: dict[str, list[Tensor]] = {}
+    handles = [
+        module.register_forward_pre_hook(_collecting(seen, path))
+        for path, module in net.named_modules()
+        if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d)) and module.training
+    ]
+    try:
+        if handles:
+            run(net, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [path for path, given in seen.items() if all(set(one.shape[2:]) == {1} for one in given)]
+
+
+def _enlarged(tensor: Tensor) -> Tensor:
+    """An image twice as high and wide."""
+    if tensor.dim() not in (4, 5) or not tensor.is_floating_point() or tensor.layout != torch.strided:
+        return tensor
+    for dim in range(2, tensor.dim()):
+        tensor = tensor.repeat_interleave(2, dim=dim)
+    return tensor
 
 
 def _collecting(seen: dict[str, list[Tensor]], path: str) -> Callable[..., None]:

@@ -117,7 +117,7 @@ def _all_alike(tensor: Tensor) -> Tensor:
 
 
 def _first_left_out(tensor: Tensor) -> Tensor:
-    """Of a mask of ones, the first place of the last dimension left out."""
+    """Of a mask of ones, the first place of the last dimension left out; of one to be added, lowered."""
     return _left_out(tensor, 0)
 
 
@@ -126,11 +126,13 @@ def _last_left_out(tensor: Tensor) -> Tensor:
 
 
 def _left_out(tensor: Tensor, place: int) -> Tensor:
-    is_mask = tensor.dim() > 1 and not tensor.is_complex() and bool((tensor == 1).all())
-    if not is_mask or tensor.is_floating_point():
+    if tensor.dim() < 2 or tensor.is_complex():
+        return tensor
+    is_added = tensor.is_floating_point() and bool((tensor == 0).all())
+    if not is_added and not bool((tensor == 1).all()):
         return tensor
     changed = tensor.clone()
-    changed[..., place] = 0
+    changed[..., place] = -1 if is_added else 0
     return changed
 
 

@@ -94,7 +94,7 @@ def _written_twice(name: str, args: tuple[Any, ...]) -> Tensor | None:
     where, order = places.reshape(-1).sort(stable=True)
     given = values.detach().expand(places.shape).reshape(-1)[order]
     is_another = (where[1:] == where[:-1]) & (given[1:] != given[:-1])
-    return torch.unique(where[1:][is_another])  # type: ignore[no-any-return, no-untyped-call]
+    return torch.unique(where[1:][is_another])  # type: ignore[no-any-return]
 
 
 def _is_index(value: object) -> bool:

@@ -115,6 +115,18 @@ def test_statistics_are_of_one_place(ready, example):
     yield modes.mixed_statistics(net, example)
 
 
+def test_norms_have_places(ready, example):
+    """No batch norm of images is given one place for each row.
+
+    After pooling to one place a batch of one has one number for each channel, and torch refuses it in train
+    mode; the last batch of a data set may be one.
+    """
+    net = ready()
+    net.train()
+
+    yield modes.norms_of_one_place(net, example)
+
+
 def test_statistics_are_of_many_batches(build):
     """The running statistics of a norm are those of many batches.
 

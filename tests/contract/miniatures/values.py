@@ -5,7 +5,7 @@ import random
 import torch
 from torch import nn
 
-from miniatures import Miniature, Net, rows, sequences
+from miniatures import Miniature, Net, images, rows, sequences
 
 
 def edges():
@@ -261,7 +261,26 @@ class HooksNothing(Net):
     pass
 
 
+class Pooled(nn.Module):
+    """What it has seen in all places weighs the channels."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.pool, self.norm, self.head = nn.AdaptiveAvgPool2d(1), norm, nn.Conv2d(2, 2, 1)
+
+    def forward(self, x):
+        return x * self.head(self.norm(self.pool(x))).sigmoid()
+
+
 MINIATURES = [
+    Miniature(
+        lambda: Pooled(nn.BatchNorm2d(2)),
+        "modes.norms_have_places",
+        "`norm` is given one place for each row, as after AdaptiveAvgPool2d(1)",
+        "take nn.GroupNorm, or leave that norm out",
+        lambda: Pooled(nn.GroupNorm(1, 2)),
+        images,
+    ),
     Miniature(
         LosesMessages,
         "calling.no_place_is_written_twice",
