@@ -124,9 +124,9 @@ def random_in_training(net: nn.Module, same: nn.Module, example: Example) -> lis
 def put_in_train_mode(net: nn.Module, example: Example) -> list[str]:
     """Submodules that a call in eval mode leaves in train mode."""
     net.eval()
-    before = {path for path, module in net.named_modules() if module.training}
+    before = {path for path, module in net.named_modules() if not module.training}
     run(net, example)
-    paths = [path or "self" for path, module in net.named_modules() if module.training and path not in before]
+    paths = [path or "self" for path, module in net.named_modules() if module.training and path in before]
     if not paths:
         return []
     return [

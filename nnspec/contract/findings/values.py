@@ -104,33 +104,41 @@ def _is_index(value: object) -> bool:
 def left_empty(net: nn.Module, example: Example) -> list[str]:
     """That outputs hang on what was in the memory that forward asks for."""
     try:
-        with _Filled(2.0) as filled:
+        filled = _Filled()
+        with filled.with_number(2):
             expected = run(net, example)
         if not filled.places:
             return []
-        with _Filled(2.0):
+        with filled.with_number(2):
             same = run(net, example)
-        with _Filled(3.0):
+        with filled.with_number(3):
             other = run(net, example)
     except Exception:
         return []  # whether it can be called twice is for other rules to say
-    if differences(same, expected):
-        return []
+    different = [] if differences(same, expected) else differences(other, expected)
+    for made in filled.made:
+        made.detach().zero_()  # this memory is given away again
     wheres = list(filled.places)
     return [
         f"{difference} with what was in memory before, which forward asks for{wheres[0]}: a part of it is "
         "never written; take torch.zeros or zeros_like for what torch.empty, empty_like or new_empty gives"
-        for difference in differences(other, expected)[:1]
+        for difference in different[:1]
     ]
 
 
 class _Filled(TorchFunctionMode):
     """Fills what the module's own code takes from memory as it is with one number, and notes where."""
 
-    def __init__(self, number: float) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.places: dict[str, None] = {}
+        self.made: list[Tensor] = []
+        self._number = 0
+
+    def with_number(self, number: int) -> _Filled:
+        """The same, from now on with this number."""
         self._number = number
+        return self
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -138,8 +146,8 @@ class _Filled(TorchFunctionMode):
             frames = traceback.extract_stack()[:-1]
             if own_frames(frames[-1:]):
                 self.places[place(frames)] = None
-                with torch.no_grad():
-                    result.fill_(self._number)
+                self.made.append(result)
+                result.detach().fill_(self._number)
         return result
 
 
@@ -278,10 +286,16 @@ _ROOTS = {"sqrt", "rsqrt", "log", "log2", "log10", "pow"} | _ARCS
 _ROUNDING = 1e-6
 
 
-def drawn_elsewhere(net: nn.Module, example: Example) -> list[str]:
-    """Generators of Python and NumPy that a call moves."""
+def drawn_elsewhere(make: Callable[[], nn.Module], example: Example) -> list[str]:
+    """Generators of Python and NumPy that a call moves.
+
+    Args:
+        make: makes a fresh module.
+        example: makes the inputs.
+    """
     told = []
     for mode in (True, False):
+        net = make()
         net.train(mode)
         args, kwargs = example()
         isolation.seed()

@@ -378,4 +378,4 @@ def test_chance_is_of_torch(ready, example):
     :func:`torch.manual_seed` seeds no other generator, and :func:`torch.utils.checkpoint.checkpoint` puts no
     other back.
     """
-    yield values.drawn_elsewhere(ready(), example)
+    yield values.drawn_elsewhere(ready, example)

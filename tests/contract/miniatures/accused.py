@@ -3,7 +3,6 @@
 The repaired one of a pair is of a kind that real libraries have; the faulty one looks like it.
 """
 
-import random
 from typing import ClassVar
 
 import torch
@@ -223,7 +222,7 @@ class LayersLeftOutByChance(Net):
 
     def forward(self, x):
         for block in self.blocks:
-            if not self.training or random.random() < 0.6:
+            if not self.training or torch.rand(()) < 0.6:
                 x = block(x)
         return super().forward(x)
 

@@ -1,6 +1,7 @@
 """Values that are NaN, nobody's, lost or drawn elsewhere; and gradients that do not last."""
 
 import random
+import weakref
 
 import torch
 from torch import nn
@@ -259,6 +260,28 @@ class HooksItsWeight(Net):
 
 class HooksNothing(Net):
     pass
+
+
+class Part(nn.Module):
+    """It computes with a weight of its whole."""
+
+    def __init__(self, whole):
+        super().__init__()
+        self.whole = weakref.ref(whole)
+
+    def forward(self, x):
+        return x @ self.whole().body.weight
+
+
+class KnowsItsWhole(Net):
+    """A copy's part knows the original."""
+
+    def __init__(self):
+        super().__init__()
+        self.part = Part(self)
+
+    def forward(self, x):
+        return super().forward(self.part(x))
 
 
 class Pooled(nn.Module):
