@@ -9,6 +9,7 @@ import copy
 import functools
 import gc
 import sys
+import weakref
 from collections import OrderedDict
 
 import torch
@@ -107,6 +108,8 @@ def _is_plain(module: nn.Module) -> bool:
     if not all(tensor is None or _is_plain_tensor(tensor) for tensor in tensors):
         return False
     values = [value for name, value in vars(module).items() if name not in OF_TORCH or name.endswith("hooks")]
+    if any(isinstance(value, weakref.ref) for value in values):
+        return False  # that of a copy refers to the original
     hooks = [hook for store in values if isinstance(store, dict) for hook in store.values()]
     if any(contained(function) for function in (*values, *hooks)):
         return False

@@ -7,11 +7,12 @@ from miniatures import Net, every_miniature, rows
 from miniatures.accused import CLEAN, BufferOfANestedTensor, BufferWithoutMemory
 from miniatures.libraries import NOT_ACCUSED, Coarse, KeepsItsBuffers, KeepsMuchOfACall
 from miniatures.unusual import UNUSUAL, HasATaggedWeight, Scores, Sparse, scripted, traced
+from miniatures.values import KnowsItsWhole, LosesMessages, LosesMessagesUnread, edges
 from torch import nn
 
 from nnspec.contract import not_applicable
 from nnspec.contract.another_process import source_of
-from nnspec.contract.findings import building, moving, names, registration, using_inputs
+from nnspec.contract.findings import building, moving, names, registration, using_inputs, values
 from nnspec.contract.nested import differences
 from nnspec.contract.outcomes import ERROR, HOLDS, NOT_APPLICABLE, VIOLATED
 from nnspec.contract.rule import NOTES, WARNINGS
@@ -157,6 +158,21 @@ def test_every_severity_is_that_of_a_rule(rules):
     assert not WARNINGS & NOTES
 
 
+def test_what_is_written_twice_and_not_read_is_not_told():
+    assert values.written_twice(LosesMessages(), edges) != []
+    assert values.written_twice(LosesMessagesUnread(), edges) == []
+
+
+def test_a_weak_reference_is_named_where_a_copy_follows_it(judge):
+    told = failures(judge(Target("weak", KnowsItsWhole, rows)))
+
+    assert told["copying.a_deep_copy_is_independent"].endswith(
+        "`part.whole` is a weak reference, and in a copy still to the original: give forward what it needs, "
+        "or keep the part that owns it"
+    )
+    assert "loading.the_loaded_build_computes_the_same" not in told
+
+
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_unusual_inputs_and_outputs(judge, name):
     make, make_inputs, reasons = UNUSUAL[name]
@@ -273,6 +289,9 @@ def test_outputs_that_cannot_be_compared(judge):
         "calling.inputs_of_another_length",
         "calling.in_another_layout",
         "calling.without_gradients",
+        "calling.no_place_is_written_twice",
+        "calling.inputs_of_one_place",
+        "calling.nearly_equal_numbers",
         "copying.a_deep_copy_computes_the_same",
         "copying.a_deep_copy_is_independent",
         "copying.pickling",

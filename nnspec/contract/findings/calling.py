@@ -323,7 +323,7 @@ def newly_registered(net: nn.Module, before: dict[str, str]) -> list[str]:
 
 
 def hooks_added(net: nn.Module, example: Example) -> list[str]:
-    """Submodules that have more hooks after each of two calls."""
+    """Submodules and parameters that have more hooks after each of two calls."""
     counts = []
     for _ in range(3):
         run(net, example)
@@ -339,12 +339,15 @@ def hooks_added(net: nn.Module, example: Example) -> list[str]:
 
 
 def _hooks(net: nn.Module) -> dict[str, int]:
-    """How many hooks each submodule has."""
-    return {
+    """How many hooks each submodule and each parameter has."""
+    of_modules = {
         path or "self": sum(
             len(store) for name, store in vars(module).items() if name.endswith("_hooks") and name in OF_TORCH
         )
         for path, module in net.named_modules()
+    }
+    return of_modules | {
+        name: len(parameter._backward_hooks or ()) for name, parameter in parameters(net).items()
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import pickle
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -65,12 +66,25 @@ def _different_values(copied: nn.Module, net: nn.Module) -> list[str]:
     ]
 
 
-def follows_the_original(after: Any, expected: Any) -> list[str]:
+def follows_the_original(copied: nn.Module, after: Any, expected: Any) -> list[str]:
     """That a deep copy computes something else once the original has other values."""
+    weak = [
+        dotted(path, name)
+        for path, module in copied.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, weakref.ref) and isinstance(value(), (nn.Module, Tensor))
+    ]
+    why = (
+        "something in it still refers to the original: let __deepcopy__ copy all, and write functions "
+        "kept on self as methods"
+    )
+    if weak:
+        why = (
+            f"{they(weak, 'is a weak reference', 'are weak references')}, and in a copy still to the "
+            "original: give forward what it needs, or keep the part that owns it"
+        )
     return [
-        f"after a change of the original, the deep copy gives another output: {difference}; something in it "
-        "still refers to the original: let __deepcopy__ copy all, and write functions kept on self as "
-        "methods"
+        f"after a change of the original, the deep copy gives another output: {difference}; {why}"
         for difference in differences(after, expected)[:1]
     ]
 
@@ -84,7 +98,7 @@ def follows_in_a_copy(net: nn.Module, example: Example) -> list[str]:
     copied.eval()
     expected = run(copied, example)
     disturb(net)
-    return follows_the_original(run(copied, example), expected)
+    return follows_the_original(copied, run(copied, example), expected)
 
 
 def through_pickle(net: nn.Module) -> tuple[list[str], Any]:

@@ -6,18 +6,20 @@ import contextlib
 import difflib
 import functools
 import re
+import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
+from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.calling import plain_values
 from nnspec.contract.findings.registration import Uses, is_standard
 from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run, varied
 from nnspec.contract.tree import Build, buffers, dotted, parameters, ready, tensors
-from nnspec.contract.wording import brief, count, listed, text_of, they
+from nnspec.contract.wording import brief, count, listed, own_frames, place, text_of, they
 from nnspec.running import isolation
 
 #: With how many seeds a parameter has to be missed: layers may be left out by chance.
@@ -185,11 +187,42 @@ def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]
     names = sorted(_flat(net, examples) & _flat(other, examples))
     if not names:
         return []
+    cure = (
+        "start one of two factors with random numbers, and mind that a softmax or a quotient of one "
+        "number by itself is 1 whatever it is"
+    )
+    with _Steps() as steps:
+        run(net, example)
+    if steps.places:
+        name, where = next(iter(steps.places.items()))
+        cure = (
+            f"{name}{where} is flat, with a slope of zero; pass the gradient by: x + (x.{name}() - "
+            "x).detach()"
+        )
     return [
         f"the gradient of {listed(names)} is zero, for other inputs, other weights and after {STEPS} steps "
-        f"too: {'it stays' if len(names) == 1 else 'they stay'} as built; start one of two factors with "
-        "random numbers, and mind that a softmax or a quotient of one number by itself is 1 whatever it is"
+        f"too: {'it stays' if len(names) == 1 else 'they stay'} as built; {cure}"
     ]
+
+
+class _Steps(TorchFunctionMode):
+    """Notes where the module's own code rounds numbers that have a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[str, str] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "").rstrip("_")
+        of = args[0] if name in _FLAT and args and isinstance(args[0], Tensor) else None
+        if of is not None and of.requires_grad:
+            frames = traceback.extract_stack()[:-1]
+            if own_frames(frames[-1:]):
+                self.places.setdefault(name, place(frames))
+        return func(*args, **(kwargs or {}))
+
+
+_FLAT = {"round", "floor", "ceil", "trunc", "sign", "fix"}
 
 
 def _flat(net: nn.Module, examples: list[Example]) -> set[str]:
@@ -255,11 +288,25 @@ def cut_off(net: nn.Module, example: Example) -> list[str]:
     cut = [name for name, seen in _missed(net, example).items() if seen]
     if not cut:
         return []
+    if refusing := _without_a_gradient(net, example, cut):
+        return refusing
     return [
         f"forward uses {listed(cut)}, and backward does not get there: what is computed with it is not "
         "returned, or made a whole number (argmax, a comparison), or cut off, by detach(), .data, "
         "no_grad(), .item(), torch.tensor() or checkpoint(..., use_reentrant=True) of inputs without "
         "gradients; return it and cut nothing, or freeze with requires_grad_(False)"
+    ]
+
+
+def _without_a_gradient(net: nn.Module, example: Example, cut: list[str]) -> list[str]:
+    """Functions of the user's whose backward returns None for parameters that they are given."""
+    known = {id(parameter): name for name, parameter in parameters(net).items()}
+    return [
+        f"the backward of {function} gives `{name}` no gradient, though its forward is given it: it stays as "
+        "built; return its gradient in that place instead of None, or freeze it with requires_grad_(False)"
+        for node, function in _own_nodes(_outputs(net, example)).items()
+        for above, _ in node.next_functions
+        if (name := known.get(id(getattr(above, "variable", None)))) in cut
     ]
 
 
@@ -320,6 +367,53 @@ def _put_back(net: nn.Module, values: dict[str, Tensor]) -> bool:
     except RuntimeError:  # an expanded tensor cannot be written to
         return False
     return True
+
+
+def touched(net: nn.Module, example: Example) -> list[str]:
+    """Parameters whose gradient of an earlier step is not the same after a call."""
+    held = {
+        name: parameter
+        for name, parameter in parameters(net).items()
+        if type(parameter) is nn.Parameter and parameter.requires_grad and _has_values(parameter)
+    }
+    for parameter in held.values():
+        parameter.grad = torch.ones_like(parameter)
+    run(net, example)
+    changed = [
+        name
+        for name, parameter in held.items()
+        if parameter.grad is None or not bool((parameter.grad == 1).all())
+    ]
+    for parameter in held.values():
+        parameter.grad = None
+    if not changed:
+        return []
+    return [
+        f"a call changes the {'gradient' if len(changed) == 1 else 'gradients'} of {listed(changed)}: who "
+        "adds up those of several calls loses what came before; leave zero_grad() and backward() to who "
+        "trains, and use torch.autograd.grad where forward needs a gradient"
+    ]
+
+
+def refused_after_two_calls(net: nn.Module, example: Example) -> list[str]:
+    """The error of one backward through two calls, where the second wrote to what the first needs."""
+    net.train()
+    first, before = run(net, example), {name: one._version for name, one in tensors(net).items()}
+    second = run(net, example)
+    written = [name for name, one in tensors(net).items() if one._version > before.get(name, one._version)]
+    outputs = [tensor for _, tensor in floating_in([first, second]) if tensor.requires_grad]
+    if not outputs or not written:
+        return []
+    try:
+        torch.autograd.backward(outputs, [_weights(tensor) for tensor in outputs])
+    except RuntimeError as error:
+        if "inplace operation" not in text_of(error):
+            return []
+        return [
+            f"after two calls backward raises {brief(error)}: each call writes to {listed(written)}, which "
+            "the graph of the call before still needs; compute with a clone() of what is written to in place"
+        ]
+    return []
 
 
 def not_frozen(named: dict[str, nn.Parameter]) -> list[str]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from nnspec.contract.findings.registration import is_standard
-from nnspec.contract.nested import Example, differences, kept, run, tensors_in
+from nnspec.contract.nested import Example, differences, kept, mapped, run, tensors_in
 from nnspec.contract.tree import buffers, dotted, parameters, tensors
 from nnspec.contract.wording import kind_of, listed, they
 from nnspec.running import isolation
@@ -121,6 +121,20 @@ def random_in_training(net: nn.Module, same: nn.Module, example: Example) -> lis
     return []
 
 
+def put_in_train_mode(net: nn.Module, example: Example) -> list[str]:
+    """Submodules that a call in eval mode leaves in train mode."""
+    net.eval()
+    before = {path for path, module in net.named_modules() if not module.training}
+    run(net, example)
+    paths = [path or "self" for path, module in net.named_modules() if module.training and path in before]
+    if not paths:
+        return []
+    return [
+        f"a call in eval mode leaves {listed(paths)} in train mode, and what comes after computes so; put "
+        "the mode back before forward returns, or give a function the mode: F.dropout(x, p, training=True)"
+    ]
+
+
 def left_in_eval_mode(net: nn.Module) -> list[str]:
     """Submodules that are still in eval mode after ``train()``, but for those that are frozen too."""
     frozen = [path for path, module in net.named_modules() if _is_frozen(module)]
@@ -223,6 +237,51 @@ def mixed_statistics(net: nn.Module, example: Example) -> list[str]:
     ]
 
 
+def norms_of_one_place(net: nn.Module, example: Example) -> list[str]:
+    """Norms of images that get one place for each row, whatever the size of the images is."""
+    alone = _given_one_place(net, example)
+    if not alone:
+        return []
+    try:
+        again = _given_one_place(net, lambda: mapped(example(), _enlarged))
+    except Exception:
+        return []  # images of another size are refused
+    paths = [path for path in alone if path in again]
+    if not paths:
+        return []
+    return [
+        f"{they(paths, 'is', 'are')} given one place for each row, as after AdaptiveAvgPool2d(1): in train "
+        "mode "
+        "a batch of one raises there, and the statistics of small batches are rough; take nn.GroupNorm, "
+        "or leave that norm out"
+    ]
+
+
+def _given_one_place(net: nn.Module, example: Example) -> list[str]:
+    seen: dict[str, list[Tensor]] = {}
+    handles = [
+        module.register_forward_pre_hook(_collecting(seen, path))
+        for path, module in net.named_modules()
+        if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d)) and module.training
+    ]
+    try:
+        if handles:
+            run(net, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [path for path, given in seen.items() if all(set(one.shape[2:]) == {1} for one in given)]
+
+
+def _enlarged(tensor: Tensor) -> Tensor:
+    """An image twice as high and wide."""
+    if tensor.dim() not in (4, 5) or not tensor.is_floating_point() or tensor.layout != torch.strided:
+        return tensor
+    for dim in range(2, tensor.dim()):
+        tensor = tensor.repeat_interleave(2, dim=dim)
+    return tensor
+
+
 def _collecting(seen: dict[str, list[Tensor]], path: str) -> Callable[..., None]:
     def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
         if args and isinstance(args[0], Tensor):
@@ -315,8 +374,14 @@ def call_seeded(net: nn.Module, example: Example, seed: int) -> Any:
     return net(*args, **kwargs)
 
 
-def spoilt_by_one_row(net: nn.Module, example: Example) -> list[str]:
-    """Outputs and buffers that are NaN after a call in train mode with one row, which did not raise."""
+def spoilt_by_one_row(net: nn.Module, again: nn.Module, example: Example) -> list[str]:
+    """Outputs and buffers that are NaN after a call in train mode with one row, which did not raise.
+
+    Args:
+        net: the module.
+        again: another such build of it.
+        example: makes the inputs.
+    """
     before = [name for name, buffer in buffers(net).items() if _is_spoilt(buffer)]
     try:
         output = run(net, example, lambda tensor: tensor[:1] if tensor.dim() else tensor)
@@ -325,6 +390,9 @@ def spoilt_by_one_row(net: nn.Module, example: Example) -> list[str]:
     given = tensors_in(example())
     if before or any(_is_spoilt(tensor) for _, tensor in given):
         return []
+    usual = [path for path, tensor in tensors_in(run(again, example)) if _is_spoilt(tensor)]
+    if usual:
+        return []  # it is so for any batch
     spoilt = [name for name, buffer in buffers(net).items() if _is_spoilt(buffer)]
     spoilt += [path for path, tensor in tensors_in(output) if _is_spoilt(tensor)]
     if not spoilt:

@@ -220,9 +220,20 @@ def _masked_crosswise(net: nn.Module, example: Example, outputs: list[tuple[str,
     if not masks:
         return []
     try:
-        again = _rows(run(net, example, lambda tensor: _last_left_out_below(tensor, size)), size)
+        again = _rows(run(net, example, lambda tensor: _last_left_out(tensor, size, slice(1, None))), size)
+        first = _rows(run(net, example, lambda tensor: _last_left_out(tensor, size, slice(1))), size)
+        every = _rows(run(net, example, lambda tensor: _last_left_out(tensor, size, slice(None))), size)
     except Exception:
         return []
+    sorted_out = [
+        f"{different[0]} when the masks of the other rows are longer: {_SORTED}"
+        for (path, output), (_, other) in zip(every, first, strict=False)
+        if (different := differences(other[0], output[0], f"{path}[0]"))
+        and any(not differences(row, output[0]) for row in other[1:])
+        and _counts_rows(net, example, path)
+    ]
+    if sorted_out:
+        return sorted_out
     return [
         f"{different[0]} when the masks of the other rows are others: what is repeated for each head has to "
         "keep the heads of a row together; write repeat_interleave(heads, dim=0) for repeat(heads, 1, 1), or "
@@ -241,11 +252,12 @@ def _is_of_ones(tensor: Tensor, size: int) -> bool:
     return tensor.layout == torch.strided and not tensor.is_nested and bool((tensor == 1).all())
 
 
-def _last_left_out_below(tensor: Tensor, size: int) -> Tensor:
+def _last_left_out(tensor: Tensor, size: int, rows: slice) -> Tensor:
+    """A mask of ones without the last place of some rows."""
     if not _is_of_ones(tensor, size):
         return tensor
     changed = tensor.clone()
-    changed[1:, ..., -1] = 0
+    changed[rows, ..., -1] = 0
     return changed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import re
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -169,9 +170,13 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
                 "expand(), or clone() what expand() gives"
             ]
         reasons = [line.strip() for line in text_of(error).splitlines()[1:]] or [brief(error)]
+        cure = "let saving and loading use the same names and shapes, those of the attributes"
+        if all(part.rpartition(".")[2] == "_extra_state" for part in _quoted(" ".join(reasons))):
+            cure = (
+                "write set_extra_state(state) beside get_extra_state(), and let it put back what that returns"
+            )
         return [
-            f"a fresh build refuses the state dict of another: {' '.join(reasons)[:300].rstrip('.')}; let "
-            "saving and loading use the same names and shapes, those of the attributes"
+            f"a fresh build refuses the state dict of another: {' '.join(reasons)[:300].rstrip('.')}; {cure}"
         ]
     cure = "load every entry of the state dict"
     if not hasattr(state, "_metadata") and (versioned := _versioned(fresh)):
@@ -185,6 +190,11 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
         if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
         for difference in differences(value, kept[name], name, exact=True)
     ]
+
+
+def _quoted(text: str) -> list[str]:
+    """The keys that an error names; an empty one if it names none."""
+    return re.findall(r'"([^"]*)"', text) or [""]
 
 
 def _versioned(net: nn.Module) -> list[str]:
@@ -314,6 +324,34 @@ def _reshaped(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ..
         "it out, with persistent=False"
         for name, shape in before.items()
         if name in after and after[name] != shape
+    ]
+
+
+def not_taken_as_a_part(fresh: nn.Module, net: nn.Module) -> list[str]:
+    """The error of a strict load of a module that ``fresh`` is part of, or entries that are not taken.
+
+    Args:
+        fresh: a build that takes the state of the other by itself.
+        net: another.
+    """
+    whole, state = nn.ModuleDict({"part": fresh}), nn.ModuleDict({"part": net}).state_dict()
+    cure = (
+        "where _load_from_state_dict is overridden, look up state_dict[prefix + name], and call that "
+        "of super()"
+    )
+    kept = copied_state(state)
+    try:
+        whole.load_state_dict(kept)
+    except Exception as error:
+        reasons = [line.strip() for line in text_of(error).splitlines()[1:]] or [brief(error)]
+        return [
+            f"as a part of another module it does not load: {' '.join(reasons)[:300].rstrip('.')}; {cure}"
+        ]
+    return [
+        f"{difference} after a module that it is part of has loaded, without an error; {cure}"
+        for name, value in whole.state_dict().items()
+        if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
+        for difference in differences(value, kept[name], name.removeprefix("part."), exact=True)
     ]
 
 

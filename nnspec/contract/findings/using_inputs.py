@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.calling import kept_tensors, plain_values
 from nnspec.contract.findings.moving import NO_KERNEL
 from nnspec.contract.nested import Example, differences, length, mapped, run, shortened, tensors_in
 from nnspec.contract.products import AddedInFloat32
 from nnspec.contract.tree import buffers, parameters, passing, scatter
-from nnspec.contract.wording import brief, text_of, they
+from nnspec.contract.wording import brief, place, text_of, they
 
 
 def uncounted(net: nn.Module, example: Example) -> list[str]:
@@ -116,7 +118,7 @@ def _all_alike(tensor: Tensor) -> Tensor:
 
 
 def _first_left_out(tensor: Tensor) -> Tensor:
-    """Of a mask of ones, the first place of the last dimension left out."""
+    """Of a mask of ones, the first place of the last dimension left out; of one to be added, lowered."""
     return _left_out(tensor, 0)
 
 
@@ -125,11 +127,13 @@ def _last_left_out(tensor: Tensor) -> Tensor:
 
 
 def _left_out(tensor: Tensor, place: int) -> Tensor:
-    is_mask = tensor.dim() > 1 and not tensor.is_complex() and bool((tensor == 1).all())
-    if not is_mask or tensor.is_floating_point():
+    if tensor.dim() < 2 or tensor.is_complex():
+        return tensor
+    is_added = tensor.is_floating_point() and bool((tensor == 0).all())
+    if not is_added and not bool((tensor == 1).all()):
         return tensor
     changed = tensor.clone()
-    changed[..., place] = 0
+    changed[..., place] = -1 if is_added else 0
     return changed
 
 
@@ -318,12 +322,43 @@ def padding_counted(net: nn.Module, example: Example) -> list[str]:
         else:
             if not told or not all(told):
                 continue
+            if where := _softmax(net, example, mask):
+                return [
+                    f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does "
+                    f"so: the softmax{where} counts what is left out, and a score of zero as exp(0); fill "
+                    f"the scores before it, scores.masked_fill(~{name}, torch.finfo(scores.dtype).min)"
+                ]
             return [
                 f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does so: "
                 f"how far a batch is filled up counts; divide by {name}.sum(dim=1), and set places that are "
                 "left out to zero before a sum or a convolution"
             ]
     return []
+
+
+def _softmax(net: nn.Module, example: Example, mask: Tensor) -> str:
+    """Where the module's own code takes a softmax over the places of a mask."""
+    with _Softmaxes(mask) as seen:
+        run(net, example)
+    return next(iter(seen.places), "")
+
+
+class _Softmaxes(TorchFunctionMode):
+    """Notes where the module's own code takes a softmax over as many places as a mask has."""
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.places: dict[str, None] = {}
+        self._mask = mask
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") == "softmax" and isinstance(result, Tensor):
+            dim = (kwargs or {}).get("dim", args[1] if len(args) > 1 else None)
+            rows, places = self._mask.shape
+            if isinstance(dim, int) and result.shape[:1] == (rows,) and result.shape[dim] == places:
+                self.places[place(traceback.extract_stack()[:-1])] = None
+        return result
 
 
 def _apart(

@@ -7,7 +7,7 @@ process. Only buffers may change, and only in train mode.
 import weakref
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import calling, copying, gradients, modes, moving, using_inputs, viewing
+from nnspec.contract.findings import calling, copying, gradients, modes, moving, using_inputs, values, viewing
 
 
 def test_in_eval_mode(ready, example):
@@ -312,3 +312,70 @@ def test_without_gradients(build, ready, example, unless):
     expected = nested.run(net, example)
 
     yield copying.differs_without_gradients(net, example, expected)
+
+
+def test_no_place_is_written_twice(build, ready, example, unless):
+    """No write of forward gives one place several values.
+
+    ``out[index] += x`` adds one of several rows that go to the same place, and loses the others.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net = ready()
+    net.eval()
+
+    yield values.written_twice(net, example)
+
+
+def test_what_is_asked_for_is_written(ready, example):
+    """No output hangs on what is in memory that forward asks for.
+
+    :func:`torch.empty_like` gives whatever was there: rows that nobody writes are garbage.
+    """
+    net = ready()
+    net.eval()
+
+    yield values.left_empty(net, example)
+
+
+def test_inputs_of_one_place(build, ready, example, unless):
+    """Of a sequence of one step a module refuses to compute, or computes numbers.
+
+    The spread of one number, and the mean of its differences, is 0 / 0.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net = ready()
+    net.eval()
+
+    yield values.not_numbers_of_one_place(net, example)
+
+
+def test_nearly_equal_numbers(build, ready, example, unless):
+    """Of rows of nearly equal numbers, such as a blank image, a module computes numbers.
+
+    A variance that is the mean of squares less the square of the mean is below zero there, by rounding.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+    net = ready()
+    net.eval()
+
+    yield values.not_numbers_of_even_rows(net, example)
+
+
+def test_both_directions_see_all(ready, example):
+    """Of a recurrent layer of two directions not only the last step is used.
+
+    There the backward direction has just begun.
+    """
+    net = ready()
+    net.eval()
+
+    yield values.half_read(net, example)
+
+
+def test_chance_is_of_torch(ready, example):
+    """Forward draws random numbers from torch alone.
+
+    :func:`torch.manual_seed` seeds no other generator, and :func:`torch.utils.checkpoint.checkpoint` puts no
+    other back.
+    """
+    yield values.drawn_elsewhere(ready, example)

@@ -48,7 +48,7 @@ def test_a_deep_copy_is_independent(build, ready, example, unless):
     unless(refused)
     tree.disturb(net)
 
-    yield copying.follows_the_original(nested.run(copied, example), expected)
+    yield copying.follows_the_original(copied, nested.run(copied, example), expected)
 
 
 def test_pickling(build, ready, example, unless):

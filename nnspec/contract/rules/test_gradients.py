@@ -178,3 +178,26 @@ def test_after_inference_mode(build, ready, example, unless):
     if found:
         unless(gradients.gradients_differ(ready(), example))
     yield found
+
+
+def test_a_call_keeps_gradients(ready, example, unless):
+    """A call changes no gradient of a parameter.
+
+    Who adds up the gradients of several calls, to train with a larger batch, relies on it.
+    """
+    net = ready()
+    unless(not_applicable.untrained(net))
+
+    yield gradients.touched(net, example)
+
+
+def test_backward_after_two_calls(build, ready, example, unless):
+    """Two calls in train mode, and then one backward through both, run.
+
+    A loss that compares two views of an image does so. A buffer that is written to in place is another one
+    for the graph of the call before.
+    """
+    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.one_call_only(build, example) + gradients.first_step(build, example).refused)
+
+    yield gradients.refused_after_two_calls(ready(), example)

@@ -4,6 +4,8 @@ A fresh build takes the state dict of another and is then the same module: the s
 same outputs.
 """
 
+from torch import nn
+
 from nnspec.contract import not_applicable, tree
 from nnspec.contract.findings import building, gradients, names, registration, state_dicts
 
@@ -14,6 +16,19 @@ def test_a_fresh_build_takes_the_state(ready, other, unless):
     unless(names.names_differ(net, fresh))
 
     yield state_dicts.not_taken(fresh, net.state_dict())
+
+
+def test_as_a_part(ready, other, unless):
+    """As a part of another module, a build takes the state dict of another too.
+
+    Its keys have a prefix there, which an override of ``_load_from_state_dict`` has to go by.
+    """
+    net, fresh = ready(), other()
+    unless(names.names_differ(net, fresh) + state_dicts.not_in_state(net, net.state_dict()))
+    unless(state_dicts.not_taken(other(), net.state_dict()))
+    unless(names.misplaced(net.state_dict(), nn.ModuleDict({"part": net}).state_dict(), "part."))
+
+    yield state_dicts.not_taken_as_a_part(fresh, net)
 
 
 def test_the_loaded_build_computes_the_same(build, ready, other, example, unless):

@@ -3,7 +3,6 @@
 The repaired one of a pair is of a kind that real libraries have; the faulty one looks like it.
 """
 
-import random
 from typing import ClassVar
 
 import torch
@@ -223,7 +222,7 @@ class LayersLeftOutByChance(Net):
 
     def forward(self, x):
         for block in self.blocks:
-            if not self.training or random.random() < 0.6:
+            if not self.training or torch.rand(()) < 0.6:
                 x = block(x)
         return super().forward(x)
 
@@ -625,7 +624,45 @@ def projecting():
 
 
 #: Clean modules that have no twin here: that of :mod:`miniatures.modes`, or of another file, is guilty.
+class Attends(nn.Module):
+    """A mean of places that is weighted by scores."""
+
+    def __init__(self):
+        super().__init__()
+        self.score, self.head = nn.Linear(4, 1), nn.Linear(4, 2)
+
+    def forward(self, x, mask):
+        weights = self.masked(self.score(x).squeeze(-1), mask).softmax(-1).unsqueeze(-1)
+        return self.head((weights.to(x.dtype) * x).sum(1))
+
+
+class AttendsWhereItIsNotZero(Attends):
+    """Its mask is of floating numbers, of which zero leaves out: no other counts."""
+
+    def masked(self, scores, mask):
+        return scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)
+
+
+class AttendsByASum(Attends):
+    """Its mask is added to scores, which does not count where it is the same for all."""
+
+    def masked(self, scores, mask):
+        return scores + mask
+
+
+def masked_by_ones():
+    """Three sequences, and a mask of floating numbers that leaves nothing out."""
+    return (sequences()[0][0], torch.ones(3, 5)), {}
+
+
+def masked_by_zeros():
+    """Three sequences, and a mask that is added and leaves nothing out."""
+    return (sequences()[0][0], torch.zeros(3, 5)), {}
+
+
 CLEAN = {
+    "a mask of ones": (AttendsWhereItIsNotZero, masked_by_ones),
+    "a mask of zeros": (AttendsByASum, masked_by_zeros),
     "table made anew": (TableMadeAnew, rows),
     "a look unless compiled": (LooksUnlessCompiled, rows),
     "a look unless compiled, by name": (LooksUnlessCompiledByName, rows),

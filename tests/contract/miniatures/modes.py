@@ -1,7 +1,5 @@
 """Modes that do too little, too much, or nothing; and rows that depend on one another."""
 
-import random
-
 import torch
 from torch import nn
 
@@ -294,16 +292,16 @@ class PositionsOverTime(PositionsOverTheBatch):
         return Plain.forward(self, x + self.positions[: x.shape[1], 0])
 
 
-class DrawsWithPython(Plain):
-    """It draws with Python's generator, in eval mode too."""
+class DrawsInEval(Plain):
+    """It draws in eval mode too."""
 
     def forward(self, x):
-        return super().forward(x) * random.uniform(0.9, 1.1)
+        return super().forward(x) * (0.9 + 0.2 * torch.rand(()))
 
 
-class DrawsWithPythonInTraining(Plain):
+class DrawsInTraining(Plain):
     def forward(self, x):
-        return super().forward(x) * (random.uniform(0.9, 1.1) if self.training else 1.0)
+        return super().forward(x) * (0.9 + 0.2 * torch.rand(()) if self.training else 1.0)
 
 
 class SqueezesAll(Plain):
@@ -742,11 +740,11 @@ MINIATURES = [
         sequences,
     ),
     Miniature(
-        DrawsWithPython,
+        DrawsInEval,
         "modes.eval_is_deterministic",
-        "two equal calls in eval mode differ, first in the forward of `DrawsWithPython`",
+        "two equal calls in eval mode differ, first in the forward of `DrawsInEval`",
         "and keep nothing from one call to the next",
-        DrawsWithPythonInTraining,
+        DrawsInTraining,
     ),
     Miniature(
         SqueezesAll,
