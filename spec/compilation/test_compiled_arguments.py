@@ -20,7 +20,7 @@ from torch import nn
     ids=["int", "bool", "str"],
 )
 def test_a_value_as_an_argument(values, made):
-    """:func:`torch.compile` makes a graph for the first ``int`` argument, and one for all further ones.
+    """``torch.compile`` makes one graph for the first value of an ``int`` argument, and one for all others.
 
     A ``bool`` or ``str`` has one for each value. So a step counter or an index costs a second compilation,
     not one for each step (:issue:`110048`).
@@ -43,7 +43,9 @@ def test_a_value_as_an_argument(values, made):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.5")
 def test_numbers_from_0_as_an_argument():
-    """:func:`torch.compile` makes a graph for an ``int`` argument of 0, and one for 1, 2, 3 and 4."""
+    """``torch.compile`` makes one graph for an ``int`` argument of 0, and one more for 1, 2, 3 and 4
+    together.
+    """
     graphs, counted = [], []
 
     def backend(graph, inputs):
@@ -60,7 +62,9 @@ def test_numbers_from_0_as_an_argument():
 @pytest.mark.needs("compile")
 @pytest.mark.before("2.5")
 def test_numbers_from_0_had_graphs_of_their_own():
-    """:func:`torch.compile` makes a graph each for ``int`` arguments 0, 1 and 2, and one for those above."""
+    """``torch.compile`` makes one graph each for ``int`` arguments 0, 1 and 2, and one for all larger
+    ones.
+    """
     graphs, counted = [], []
 
     def backend(graph, inputs):

@@ -344,7 +344,8 @@ def test_a_number_changed_between_calls():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
 def test_layers_with_an_object_each():
-    """Layers with an object of one class each share a graph of ``torch.compile`` if what is read is equal.
+    """Layers that hold separate objects of one class share a ``torch.compile`` graph if read values are
+    equal.
 
     Objects are told apart by their class and by the attributes that ``forward`` reads, not by identity
     (:issue:`163329`).
@@ -376,7 +377,7 @@ def test_layers_with_an_object_each():
 @pytest.mark.since("2.1")
 @pytest.mark.before("2.8")
 def test_each_object_had_a_graph():
-    """Layers with an object of one class each have a graph of ``torch.compile`` for each object."""
+    """``torch.compile`` makes a graph per object for layers that hold separate objects of one class."""
     graphs = []
 
     def backend(graph, inputs):

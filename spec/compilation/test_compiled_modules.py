@@ -237,7 +237,7 @@ def test_a_module_finds_its_parts(find):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.5")
 def test_a_mode_has_a_graph_where_it_is_read():
-    """A net that :func:`torch.compile` wraps has a graph for each mode only if a layer reads ``training``.
+    """``torch.compile`` of a net makes separate graphs for train and eval only if a layer reads ``training``.
 
     ``Dropout`` and ``BatchNorm`` do. Going back to ``train()`` after ``eval()`` uses the graph that is there
     (:issue:`110803`).
@@ -289,7 +289,8 @@ def test_each_set_of_modes_has_a_graph():
 @pytest.mark.needs("compile")
 @pytest.mark.before("2.5")
 def test_every_mode_had_a_graph():
-    """A net that :func:`torch.compile` wraps has a graph for each mode, even if no layer reads ``training``.
+    """``torch.compile`` of a net makes separate graphs for train and eval, even if no layer reads
+    ``training``.
 
     So has one ``nn.Linear`` in a container.
     """
@@ -311,7 +312,7 @@ def test_every_mode_had_a_graph():
 @pytest.mark.needs("compile")
 @pytest.mark.before("2.4")
 def test_one_graph_served_all_modes_of_a_layer():
-    """``eval()`` of a layer in a net that :func:`torch.compile` wraps makes no second graph, and is followed.
+    """``eval()`` of one layer in a net of ``torch.compile`` takes effect without a second graph.
 
     The graph calls the layer.
     """

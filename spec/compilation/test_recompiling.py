@@ -355,7 +355,8 @@ def test_each_layer_had_a_graph():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.5")
 def test_modules_of_a_class_share_the_limit():
-    """All modules of one class that :func:`torch.compile` wraps have 8 graphs together; more run eagerly.
+    """Modules of one class that ``torch.compile`` wraps share a limit of 8 graphs; beyond it they run
+    eagerly.
 
     A number or text that differs in each makes a graph for each; those beyond the limit are slow without an
     error. Raise ``torch._dynamo.config.recompile_limit`` for them (:issue:`171593`).

@@ -81,7 +81,8 @@ def test_setdefault_takes_a_parameter_as_it_is():
 
 
 def test_a_new_tensor_is_a_new_parameter():
-    """``table[key] = tensor`` makes a new trainable ``Parameter`` in a ``ParameterDict``, and in a list.
+    """Assigning a tensor to a key of ``ParameterDict`` or index of ``ParameterList`` makes a new
+    ``Parameter``.
 
     It is trainable even where the old one was frozen, begins without ``grad``, and an optimizer goes on with
     the old one. So it is after a cast such as ``table[key] = table[key].half()``. Write

@@ -371,7 +371,7 @@ def test_data_parallel_was_not_refused():
 
 
 def test_a_scripted_layer_within_is_accepted():
-    """``functional_call`` accepts a module with a ``torch.jit.script`` layer inside, with its parameters.
+    """``functional_call`` can replace parameters of a ``torch.jit.script`` layer inside an ordinary module.
 
     Only a scripted or traced module itself is refused: put it into a container.
     """

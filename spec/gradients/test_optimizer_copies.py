@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam
 
 
 def test_a_state_dict_changes_with_the_steps():
-    """``Optimizer.state_dict()`` returns the tensors of the state, which the next ``step()`` changes.
+    """``Optimizer.state_dict()`` holds the live state tensors: the next ``step()`` changes them too.
 
     The options are copied. Keep a ``copy.deepcopy`` to go back to it later; :func:`torch.save` makes one. See
     :meth:`torch.optim.Optimizer.state_dict`.
@@ -37,7 +37,7 @@ def test_a_state_dict_changes_with_the_steps():
 
 @pytest.mark.since("2.1")
 def test_a_live_state_is_shared_by_two_optimizers():
-    """``Optimizer.load_state_dict(other.state_dict())`` shares tensors: a step of one counts in both.
+    """``Optimizer.load_state_dict(other.state_dict())`` shares tensors: a step of either changes both states.
 
     So it is with momentum as well, as long as dtype and device are the same; a teacher and its student then
     spoil each other's state (:issue:`196083`). Up to torch 2.0 the dict was copied. Load a
@@ -62,7 +62,9 @@ def test_a_live_state_is_shared_by_two_optimizers():
 
 @pytest.mark.before("2.1")
 def test_a_live_state_was_copied():
-    """``Optimizer.load_state_dict(other.state_dict())`` copies the tensors: a step of one counts once."""
+    """``Optimizer.load_state_dict(other.state_dict())`` copies the tensors: a step of one leaves the
+    other's.
+    """
     parameters = [nn.Parameter(torch.rand(1)) for _ in range(2)]
     first, second = (Adam([parameter], betas=(0.5, 0.5)) for parameter in parameters)
     for parameter in parameters:
@@ -93,7 +95,7 @@ def test_a_cast_shares_the_count_alone():
 
 
 def test_loading_replaces_tensors_and_groups():
-    """``Optimizer.load_state_dict`` replaces its tensors and groups; ``Module.load_state_dict`` does not.
+    """``Optimizer.load_state_dict`` replaces state tensors and ``param_groups`` by new objects.
 
     A momentum or a group that was kept from before belongs to nobody then: setting ``lr`` in it does nothing
     (:issue:`147288`). Take them anew from ``state`` and ``param_groups``. See

@@ -88,7 +88,8 @@ def test_a_sequence_is_saved_with_its_parts():
 
 @pytest.mark.since("2.6")
 def test_a_sequence_in_a_sequence_is_ahead():
-    """Making a ``SequentialLR`` steps a ``SequentialLR`` inside of it, which then lacks an epoch.
+    """``SequentialLR([inner, ...])`` steps an inner ``SequentialLR`` when it is made: that lacks an epoch
+    then.
 
     No step was taken yet (:issue:`196243`). Write all schedulers and milestones in one list. See
     :class:`torch.optim.lr_scheduler.SequentialLR`.
@@ -112,7 +113,7 @@ def test_a_sequence_in_a_sequence_is_ahead():
 
 @pytest.mark.before("2.6")
 def test_a_sequence_in_a_sequence_began_at_the_full_rate():
-    """Making a ``SequentialLR`` sets the full rate again, whatever a ``SequentialLR`` inside of it set."""
+    """``SequentialLR([inner, ...])`` begins at the full rate, whatever an inner ``SequentialLR`` has set."""
     optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
     parts = [lr_scheduler.ConstantLR(optimizer, 0.5, 9), lr_scheduler.ConstantLR(optimizer, 0.25, 9)]
     inner = lr_scheduler.SequentialLR(optimizer, parts, milestones=[2])
@@ -128,7 +129,8 @@ def test_a_sequence_in_a_sequence_began_at_the_full_rate():
 
 @pytest.mark.since("2.8")
 def test_a_chain_in_a_sequence_is_ahead():
-    """Making a ``SequentialLR`` steps a ``ChainedScheduler`` that stands first in it, which lacks an epoch.
+    """``SequentialLR([chain, ...])`` steps a first ``ChainedScheduler`` when it is made: that lacks an epoch
+    then.
 
     No step was taken yet (:issue:`196243`). See :class:`torch.optim.lr_scheduler.ChainedScheduler`.
 
@@ -149,7 +151,9 @@ def test_a_chain_in_a_sequence_is_ahead():
 @pytest.mark.since("2.6")
 @pytest.mark.before("2.8")
 def test_a_chain_in_a_sequence_kept_its_schedule():
-    """A ``ChainedScheduler`` that stands first in a ``SequentialLR`` has the schedule that it has alone."""
+    """A ``ChainedScheduler`` that is first in a ``SequentialLR`` keeps the schedule that it has on its
+    own.
+    """
     optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
     chain = lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(optimizer, gamma=0.5)])
     scheduler = lr_scheduler.SequentialLR(optimizer, [chain], milestones=[])
@@ -173,7 +177,8 @@ def test_a_chain_in_a_sequence_was_refused():
 
 
 def test_behind_a_milestone_only_simple_schedulers():
-    """A ``SequentialLR`` behind a milestone of another one raises an error when its turn comes.
+    """A ``SequentialLR`` behind a milestone of another raises ``NotImplementedError`` or ``TypeError`` at its
+    turn.
 
     It is made without an error, and training stops at the milestone: ``NotImplementedError`` without a text,
     up to torch 2.8 ``TypeError``. A ``ChainedScheduler`` fails alike. See
@@ -193,7 +198,7 @@ def test_behind_a_milestone_only_simple_schedulers():
 
 @pytest.mark.parametrize("turned", [False, True], ids=["in_order", "turned"])
 def test_chained_schedulers_multiply(turned):
-    """``ChainedScheduler`` of ``ConstantLR``, ``StepLR`` and the like multiplies them, in any order.
+    """``ChainedScheduler`` of ``ConstantLR`` and ``StepLR`` multiplies their factors, in either order.
 
     Each of them multiplies the rate that it finds: ``LinearLR``, ``ExponentialLR``, ``MultiStepLR``,
     ``PolynomialLR`` and ``CosineAnnealingLR`` are of that kind too. See
@@ -224,7 +229,8 @@ def test_chained_schedulers_multiply(turned):
     ids=["LambdaLR", "CosineAnnealingWarmRestarts", "CyclicLR"],
 )
 def test_some_schedulers_overwrite_those_before(make, alone):
-    """In a ``ChainedScheduler``, ``LambdaLR`` or ``CosineAnnealingWarmRestarts`` overwrites those before.
+    """In a ``ChainedScheduler``, ``LambdaLR`` or ``CosineAnnealingWarmRestarts`` overrides earlier
+    schedulers.
 
     They compute a rate from ``initial_lr``, whatever ``lr`` is; so does ``CyclicLR``. What stands behind
     multiplies it, but for one epoch only (:issue:`129565`). Write the product as one ``LambdaLR``. See
@@ -274,7 +280,7 @@ def test_a_fresh_optimizer_has_not_decayed_yet(make, kept):
 
 @pytest.mark.since("2.8")
 def test_a_fresh_warm_up_ends_too_high():
-    """``LinearLR(last_epoch=n)`` or ``ConstantLR`` on a new optimizer ends above the first rate.
+    """``LinearLR`` or ``ConstantLR`` with ``last_epoch`` on a new optimizer ends above the intended rate.
 
     It takes the full rate for that of the middle of the warm-up, and raises it further. Load the state of the
     optimizer, or start at -1 (:pull:`149312`). See :class:`torch.optim.lr_scheduler.LinearLR`.
@@ -340,7 +346,7 @@ def test_a_cosine_of_no_length_divides_by_zero(make):
     ids=["LinearLR", "ConstantLR", "PolynomialLR"],
 )
 def test_a_warm_up_of_no_length_never_ends(make, rate):
-    """``LinearLR(total_iters=0)`` and ``ConstantLR`` keep the learning rate at their first factor for good.
+    """``LinearLR`` and ``ConstantLR`` with ``total_iters=0`` keep the rate at their first factor forever.
 
     It is set when the scheduler is made, and nothing takes it back. So a warm-up that is switched off by 0
     steps trains with a third of the rate by default. ``PolynomialLR`` keeps the full rate. See

@@ -131,7 +131,8 @@ def test_a_context_for_each():
 
 @pytest.mark.since("2.1")
 def test_what_hooks_of_ones_own_save_is_kept():
-    """What ``forward`` saves in ``saved_tensors_hooks`` of its own is kept by ``checkpoint``, not recomputed.
+    """``checkpoint`` keeps, and does not recompute, what ``forward`` saves in its own
+    ``saved_tensors_hooks``.
 
     The innermost hooks get a tensor, and those of ``checkpoint(use_reentrant=False)`` never see it; what
     comes last is then not run again at all. So a part can be left out of a checkpoint, at the cost of its

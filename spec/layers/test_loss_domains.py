@@ -147,7 +147,8 @@ def test_a_class_may_be_ruled_out():
 
 
 def test_a_negative_divergence():
-    """``KLDivLoss`` is negative for probabilities as input in place of logs, and for too small targets.
+    """``KLDivLoss`` can be negative: if its input is not log-probabilities, or its target sums to less than
+    1.
 
     Otherwise it is below 0 by rounding only. Give it :func:`~torch.nn.functional.log_softmax`, not
     ``softmax``, or training goes astray (:issue:`60928`).

@@ -155,7 +155,7 @@ def test_the_first_of_equal_maxima_gets_the_gradient(layer):
 
 
 def test_one_nan_is_the_maximum():
-    """``nn.MaxPool1d`` returns NaN for a window with a NaN in it."""
+    """``nn.MaxPool1d`` returns NaN for each window that contains a NaN."""
     x = torch.tensor([[[1.0, float("nan"), 3.0, 4.0]]])
 
     first, second = nn.MaxPool1d(2)(x).flatten()

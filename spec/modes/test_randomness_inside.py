@@ -180,7 +180,8 @@ def test_one_seed_drops_others_on_the_gpu():
 
 
 def test_dropout_of_attention_is_no_layer():
-    """The dropout of attention in ``nn.TransformerEncoderLayer`` is a number: ``self_attn.dropout``, 0.1.
+    """``nn.TransformerEncoderLayer`` keeps attention dropout as a float, ``self_attn.dropout``, not a
+    ``Dropout``.
 
     A loop that sets ``p`` of all ``nn.Dropout`` misses it, and ``train()`` and ``eval()`` go on differing
     (:issue:`158012`).

@@ -210,8 +210,8 @@ def test_lazy_into_initialised_fails():
 
 @pytest.mark.since("2.1")
 def test_lazy_tensors_are_not_assigned_to_initialised_ones():
-    """``load_state_dict(assign=True)`` of an ``nn.Linear`` raises for the state of an uncalled
-    ``nn.LazyLinear``.
+    """``nn.Linear.load_state_dict(lazy_state, assign=True)`` of uncalled ``LazyLinear`` raises
+    ``RuntimeError``.
 
     It is the ``RuntimeError`` that is raised without ``assign``. Call the lazy module once before saving.
     """

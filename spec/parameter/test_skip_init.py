@@ -132,8 +132,7 @@ def test_the_device_must_be_a_named_argument():
 
 
 def test_what_is_computed_on_the_way_stays_on_meta():
-    """With :func:`nn.utils.skip_init <torch.nn.utils.skip_init>`, what a constructor computes from weights
-    stays on meta; ``item()`` raises.
+    """With ``nn.utils.skip_init``, what a constructor computes from weights is on meta: ``item()`` raises.
 
     It is a ``RuntimeError``. Compute such values after the parameters are filled.
     """

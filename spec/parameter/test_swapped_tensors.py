@@ -150,7 +150,8 @@ def test_a_viewed_parameter_is_refused():
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize("used", ["weight", "new"])
 def test_swapping_before_backward_spoils_the_graph(used):
-    """After ``torch.utils.swap_tensors`` of a parameter ``backward()`` of an earlier output raises.
+    """``torch.utils.swap_tensors`` of a parameter makes ``backward()`` of earlier outputs raise
+    ``RuntimeError``.
 
     Either tensor may be the one that was used. In torch 2.3 the swap itself raised.
 

@@ -137,9 +137,10 @@ def test_an_output_is_bfloat16_outside_as_well():
 
 
 def test_float64_is_not_cast():
-    """``torch.autocast("cpu")`` does not cast float64: a float32 ``nn.Linear`` raises for a float64 input.
+    """``torch.autocast("cpu")`` leaves float64 alone: ``nn.Linear`` raises ``RuntimeError`` for a float64
+    input.
 
-    It is a ``RuntimeError``. A module after ``double()`` returns float64. See :class:`torch.autocast`.
+    A module after ``double()`` returns float64. See :class:`torch.autocast`.
     """
     layer, x = nn.Linear(2, 3), torch.rand(4, 2, dtype=torch.float64)
 

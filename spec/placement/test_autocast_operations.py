@@ -114,7 +114,7 @@ def test_attention_takes_several_dtypes():
 
 @pytest.mark.before("2.2")
 def test_attention_took_one_dtype():
-    """In ``torch.autocast("cpu")``, ``F.scaled_dot_product_attention`` raises for float32 with bfloat16."""
+    """In CPU autocast ``F.scaled_dot_product_attention`` of float32 and bfloat16 raises ``RuntimeError``."""
     query, value = torch.rand(1, 3, 4), torch.rand(1, 3, 4, dtype=torch.bfloat16)
 
     with (

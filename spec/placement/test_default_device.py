@@ -272,7 +272,9 @@ def test_lengths_stay_on_the_cpu():
 
 @pytest.mark.before("2.1")
 def test_lengths_went_to_the_default_device():
-    """``pack_padded_sequence`` raises for a list of lengths unless the default device is the CPU."""
+    """``pack_padded_sequence`` raises ``RuntimeError`` for a list of lengths if the default device is
+    meta.
+    """
     with (
         torch.device("meta"),
         pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU int64 tensor"),

@@ -136,7 +136,9 @@ def test_type_needs_floating_point_for_gradients():
 
 
 def test_type_may_make_integers():
-    """``Module.type(torch.int32)`` casts buffers and frozen parameters; ``Module.to(torch.int32)`` raises."""
+    """``net.type(torch.int32)`` casts frozen parameters and buffers; ``net.to(torch.int32)`` raises
+    ``TypeError``.
+    """
     net = nn.Module()
     net.register_buffer("mean", torch.tensor([2.75, -1.5]))
     net.register_buffer("steps", torch.tensor([5]))
@@ -213,7 +215,7 @@ def test_a_cast_splits_a_buffer_of_two_names():
 
 @pytest.mark.since("2.3")
 def test_a_wrapper_with_a_weak_reference_is_not_cast():
-    """``Module.double`` raises if a parameter that wraps tensors, such as a jagged one, has a weakref.
+    """``Module.double`` raises ``RuntimeError`` if a wrapper parameter, as of jagged tensors, has a weakref.
 
     It is a ``RuntimeError``: such a parameter is swapped with its cast, without any flag, which a weak
     reference forbids (:issue:`141548`). Some caches keep a ``weakref`` to parameters. See
@@ -286,7 +288,7 @@ def test_normalizations_of_float32_with_bfloat16_weights(layer):
 
 
 def test_a_norm_that_casts_its_input_needs_float32_weights():
-    """After ``half()``, a ``LayerNorm`` that passes on ``x.float()`` raises: its weights are in float16.
+    """After ``half()``, a ``LayerNorm`` subclass that passes on ``x.float()`` raises ``RuntimeError``.
 
     Models do that to normalize exactly, and it works until their weights are cast too. Cast the weights in
     the same place, or call the model in :class:`torch.autocast` in place of casting it. See

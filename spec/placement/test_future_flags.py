@@ -225,7 +225,8 @@ def test_swapping_goes_before_overwriting(target):
 
 @pytest.mark.since("2.3")
 def test_a_watched_parameter_cannot_be_converted():
-    """With ``set_swap_module_params_on_conversion``, ``Module.double`` raises if a parameter has a weakref.
+    """Casts with ``set_swap_module_params_on_conversion`` raise ``RuntimeError`` if a parameter has a
+    weakref.
 
     The ``RuntimeError`` names the parameter, which keeps its dtype and its gradient.
     """
@@ -244,7 +245,7 @@ def test_a_watched_parameter_cannot_be_converted():
 
 @pytest.mark.since("2.3")
 def test_a_watched_gradient_cannot_be_converted():
-    """With ``set_swap_module_params_on_conversion``, ``Module.double`` raises if a gradient has a weakref.
+    """Casts with ``set_swap_module_params_on_conversion`` raise ``RuntimeError`` if a gradient has a weakref.
 
     The ``RuntimeError`` names the gradient; its parameter has been cast already.
     """

@@ -296,7 +296,7 @@ def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
 @pytest.mark.question("Q77")
 @pytest.mark.since("2.11")
 def test_the_leaf_error_says_so():
-    """For a non-leaf parameter, ``Module.to("meta")`` raises "param must be a leaf tensor".
+    """``Module.to("meta")`` of a non-leaf raises ``AssertionError``: "param must be a leaf tensor".
 
     For a plain tensor put into ``_parameters`` it raises "param must be a Parameter". Up to torch 2.10 these
     errors had no text.

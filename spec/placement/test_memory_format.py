@@ -63,10 +63,10 @@ def test_channels_last_3d_orders_the_weights():
 
 
 def test_the_format_must_fit():
-    """``Module.to`` raises for ``channels_last`` on ``nn.Conv3d`` and for ``channels_last_3d`` on
-    ``nn.Conv2d``.
+    """``Module.to`` raises ``RuntimeError`` for ``channels_last`` of ``Conv3d``, ``channels_last_3d`` of
+    ``Conv2d``.
 
-    It is a ``RuntimeError``. A network with both kinds is converted layer by layer.
+    A network with both kinds is converted layer by layer.
     """
     flat, volumetric = nn.Conv2d(3, 5, 2), nn.Conv3d(3, 5, 2)
 

@@ -87,8 +87,7 @@ def test_there_is_nothing_to_copy():
 @pytest.mark.question("Q75")
 @pytest.mark.since("2.3")
 def test_the_error_recommends_to_empty():
-    """``Module.to("cpu")`` of a module on meta raises an error that recommends
-    :meth:`~torch.nn.Module.to_empty`.
+    """``Module.to("cpu")`` from meta raises ``NotImplementedError`` that recommends ``to_empty``.
 
     It does so since torch 2.3 (:issue:`119293`, :pull:`119353`).
     """
@@ -104,7 +103,9 @@ def test_the_error_recommends_to_empty():
 
 @pytest.mark.question("Q75")
 def test_cpu_gives_the_bare_error():
-    """``Module.cpu`` of a module on meta raises an error that does not recommend ``to_empty``."""
+    """``Module.cpu`` of a module on meta raises ``NotImplementedError`` that does not mention
+    ``to_empty``.
+    """
     with pytest.raises(NotImplementedError, match=r"^Cannot copy out of meta tensor; no data!$"):
         nn.Linear(2, 3, device="meta").cpu()
 

@@ -6,7 +6,7 @@ from torch.nn.utils import parametrize
 
 
 def test_an_optimizer_misses_what_is_registered_later():
-    """An optimizer made before ``register_parametrization`` trains ``original``, but not its new parameters.
+    """An optimizer made before ``register_parametrization`` trains ``original``, not parameters added by it.
 
     Hand these to :meth:`~torch.optim.Optimizer.add_param_group`.
     """

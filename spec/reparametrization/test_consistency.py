@@ -169,7 +169,8 @@ def test_a_later_inverse_returns_one_tensor():
     ids=["dtype", "shape"],
 )
 def test_a_later_inverse_keeps_dtype_and_shape(inverse, told):
-    """By default a second ``register_parametrization`` fails if ``right_inverse`` changes the dtype or shape.
+    """A second ``register_parametrization`` raises ``ValueError`` if ``right_inverse`` changes dtype or
+    shape.
 
     It raises ``ValueError``.
     """
@@ -308,8 +309,8 @@ def test_assigning_takes_a_tensor_of_the_dtype(later, told):
     ids=["no sequence", "too few", "too many", "no tensor", "dtype"],
 )
 def test_assigning_takes_as_many_tensors(later, told):
-    """Assigning to a weight with several originals raises ``ValueError`` unless ``right_inverse`` returns as
-    many.
+    """Assigning to a parametrized weight raises ``ValueError`` if ``right_inverse`` gives more or fewer
+    originals.
 
     Each has to be a tensor of the dtype of its original.
     """

@@ -309,7 +309,8 @@ def test_a_fused_linear_layer_keeps_its_dtype(bias):
 
 
 def test_layers_of_a_model_are_fused_by_name():
-    """``fuse_modules`` of ``torch.ao.quantization`` puts what it fuses in the first place, then ``Identity``.
+    """``torch.ao.quantization.fuse_modules`` puts the fused layer first, and ``nn.Identity`` in place of the
+    rest.
 
     The norm becomes part of the convolution. Names stay, but keys of the state dict change, so a state from
     before no longer loads. By default the model is copied.
@@ -327,8 +328,8 @@ def test_layers_of_a_model_are_fused_by_name():
 
 
 def test_fusing_for_training_keeps_the_norm():
-    """``fuse_modules`` of ``torch.ao.quantization`` raises in training mode; ``fuse_modules_qat`` keeps the
-    norm.
+    """In training mode ``torch.ao.quantization.fuse_modules`` raises ``AssertionError``; ``fuse_modules_qat``
+    works.
 
     To train a fused model further, fuse with ``fuse_modules_qat``: it holds the norm, with its statistics,
     beside the convolution.

@@ -270,7 +270,7 @@ def test_removing_takes_off_its_hooks_only():
 
 
 def test_after_removing_loading_asks_for_old_names():
-    """After ``remove_spectral_norm``, a strict ``load_state_dict`` still expects ``weight_orig`` and fails.
+    """After ``remove_spectral_norm``, ``load_state_dict`` still requires ``weight_orig``: ``RuntimeError``.
 
     The hook that converts old state dicts stays behind. Load with ``strict=False``, or into a new module.
     """

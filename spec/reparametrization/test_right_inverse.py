@@ -187,7 +187,7 @@ def test_what_is_read_is_not_what_is_stored():
 
 
 def test_it_records_no_gradients():
-    """``right_inverse`` runs without gradients in a first ``register_parametrization`` and in assignments.
+    """``register_parametrization`` and assignments to the weight call ``right_inverse`` under ``no_grad``.
 
     When a second parametrization is registered, its ``right_inverse`` runs with gradients on.
     """

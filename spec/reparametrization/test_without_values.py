@@ -69,7 +69,7 @@ def test_an_orthogonal_weight_needs_values():
 
 
 def test_an_orthogonal_weight_without_a_base():
-    """``parametrizations.orthogonal`` of a weight on meta that is not square lacks ``base``: calls raise.
+    """``parametrizations.orthogonal`` of a non-square weight on meta makes no ``base``: later calls raise.
 
     It seems to work when registered. A state dict of a module with values does not fit, either. Pass
     ``use_trivialization=False``. See :func:`torch.nn.utils.parametrizations.orthogonal`.

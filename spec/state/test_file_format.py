@@ -49,7 +49,7 @@ def test_the_old_format_is_still_read_and_written():
 
 
 def test_a_newer_pickle_protocol_cannot_be_loaded_safely():
-    """``torch.load(weights_only=True)`` raises for a file of ``torch.save(pickle_protocol=4)``.
+    """``torch.load(weights_only=True)`` of ``torch.save(pickle_protocol=4)`` raises ``UnpicklingError``.
 
     ``weights_only=False`` reads it. Keep the default, 2.
     """
@@ -65,11 +65,7 @@ def test_a_newer_pickle_protocol_cannot_be_loaded_safely():
 
 
 def test_saving_needs_write_and_flush():
-    """:func:`torch.save` to a file-like object needs ``write`` and ``flush``; without ``flush`` it raises an
-    error.
-
-    It is an ``AttributeError``.
-    """
+    """:func:`torch.save` to an object without ``write`` or ``flush`` raises ``AttributeError``."""
 
     class Writer:
         written = b""

@@ -283,7 +283,7 @@ def test_a_whole_module_may_be_saved():
 
 
 def test_a_module_of_a_local_class_cannot_be_saved():
-    """:func:`torch.save` raises for a module whose class cannot be imported, such as a local class.
+    """:func:`torch.save` of a module of a local class raises ``PicklingError`` or ``AttributeError``.
 
     Move the class to the top of a file, or save the state dict.
     """

@@ -278,7 +278,8 @@ def test_a_load_post_hook_may_excuse_keys():
 
 @pytest.mark.question("Q67")
 def test_a_load_post_hook_may_add_keys():
-    """If a ``load_state_dict`` post-hook adds a key to ``missing_keys``, ``strict=True`` raises an error.
+    """A ``load_state_dict`` post-hook that adds to ``missing_keys`` makes ``strict=True`` raise
+    ``RuntimeError``.
 
     A key added to ``unexpected_keys`` does the same.
     """
@@ -341,7 +342,7 @@ def test_load_post_hooks_run_from_the_inside_out():
 
 
 def test_a_load_post_hook_runs_before_the_error():
-    """``load_state_dict`` runs post-hooks even if it raises an error afterwards."""
+    """``load_state_dict`` runs post-hooks before it raises ``RuntimeError`` for what does not fit."""
     calls = []
     layer = nn.PReLU()
     layer.register_load_state_dict_post_hook(lambda module, keys: calls.append(tuple(keys)))

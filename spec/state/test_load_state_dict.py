@@ -180,7 +180,7 @@ def test_loading_is_not_recorded():
 
 
 def test_loading_before_backward_spoils_the_graph():
-    """``load_state_dict`` between forward and backward makes ``backward()`` raise if it needs the weights.
+    """``load_state_dict`` after forward makes ``backward()`` raise ``RuntimeError`` if it needs the weights.
 
     Load before the forward pass, or compute the gradients first.
     """
@@ -254,7 +254,7 @@ def test_the_given_dict_is_not_changed():
 
 
 def test_what_fits_is_loaded_before_the_error():
-    """Even when ``load_state_dict`` raises for a size mismatch, it has loaded the values that fit.
+    """``load_state_dict`` that raises ``RuntimeError`` for a size mismatch has loaded the values that fit.
 
     Whoever catches the error has a module that is half loaded: build it again.
     """

@@ -44,8 +44,7 @@ def test_a_safe_function_is_called():
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("function", [os.getcwd, sys.getrecursionlimit], ids=["os", "sys"])
 def test_functions_of_the_system_stay_refused(function):
-    """``torch.load(weights_only=True)`` refuses functions of ``os``, even those declared in
-    ``safe_globals``.
+    """``torch.load(weights_only=True)`` raises for functions of ``os``, even those in ``safe_globals``.
 
     Those of ``sys`` likewise. No error says so at the declaration.
     """
@@ -213,7 +212,7 @@ def test_the_old_format_cannot_be_listed():
 
 @pytest.mark.since("2.6")
 def test_numpy_values_take_several_names():
-    """``torch.load`` refuses NumPy scalars and arrays unless the names that rebuild them are declared safe.
+    """``torch.load`` raises ``UnpicklingError`` for NumPy values unless several names are declared safe.
 
     Those of a file are listed by :func:`torch.serialization.get_unsafe_globals_in_checkpoint`; the class of
     the dtype is needed besides. Save ``float(value)`` and :func:`torch.from_numpy` of an array instead.
@@ -246,7 +245,7 @@ def test_numpy_values_take_several_names():
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("function", [torch.nn.functional.gelu, torch.nn.functional.relu])
 def test_a_function_may_be_declared_safe(function):
-    """``torch.load(weights_only=True)`` refuses functions, such as an activation among a model's settings.
+    """``torch.load(weights_only=True)`` raises ``UnpicklingError`` for a function unless it is declared safe.
 
     ``torch.serialization.safe_globals([function])`` allows it, as it does a class.
     """

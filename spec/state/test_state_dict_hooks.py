@@ -140,7 +140,7 @@ def test_a_post_hook_changes_the_dict_in_place():
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("returned", [{"x": 1}, {}, False], ids=["dict", "empty", "false"])
 def test_a_post_hook_must_return_none(returned):
-    """``state_dict()`` raises if a ``register_state_dict_post_hook`` hook returns anything but ``None``.
+    """``state_dict()`` raises ``RuntimeError`` if a public post-hook returns anything but ``None``.
 
     It is a ``RuntimeError``: change the dict in place. Only hooks of ``_register_state_dict_hook`` may return
     another.

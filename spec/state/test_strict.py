@@ -49,7 +49,7 @@ def test_unexpected_keys_raise():
 
 
 def test_all_faults_are_told_at_once():
-    """``load_state_dict`` raises one error that lists missing keys, unexpected keys and size mismatches.
+    """One ``RuntimeError`` of ``load_state_dict`` lists missing keys, unexpected keys and size mismatches.
 
     It begins with the class of the module that was loaded into.
     """
@@ -265,7 +265,7 @@ def test_other_metadata_stay():
 
 
 def test_a_layer_that_the_dict_lacks_is_random():
-    """Two new networks that load the same dict without a head, with ``strict=False``, give other outputs.
+    """With ``strict=False``, a layer that the dict lacks keeps its random weights: each new network differs.
 
     The head keeps the values it was built with. So it is where a checkpoint of adapters, or of a pretrained
     body, does not hold the new layer that was trained with it: results change from run to run. Save that

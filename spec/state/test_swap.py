@@ -128,10 +128,10 @@ def test_module_load_makes_the_new_tensor():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("given", ["self", "other"])
 def test_module_load_must_return_a_new_tensor(given):
-    """With ``set_swap_module_params_on_conversion``, loading raises if ``module_load`` returns ``self`` or
-    ``other``.
+    """A ``load_state_dict`` that swaps tensors raises ``RuntimeError`` if ``module_load`` returns ``self``.
 
-    The error is a ``RuntimeError``. Return a clone, or the tensor detached.
+    So it does for ``other``. It swaps after ``torch.__future__.set_swap_module_params_on_conversion(True)``.
+        Return a clone, or the tensor detached.
     """
 
     class Same(torch.Tensor):
@@ -174,9 +174,10 @@ def test_module_load_may_return_a_parameter(wrapped):
 
 @pytest.mark.since("2.3")
 def test_a_watched_parameter_cannot_be_swapped():
-    """With ``set_swap_module_params_on_conversion``, ``load_state_dict`` raises if a parameter has a weakref.
+    """A ``load_state_dict`` that swaps tensors raises ``RuntimeError`` if a parameter has a weakref.
 
-    It is a ``RuntimeError``. Some caches keep a ``weakref`` to a parameter.
+    It swaps after ``torch.__future__.set_swap_module_params_on_conversion(True)``. Some caches keep a
+        ``weakref`` to a parameter.
     """
     layer = nn.Linear(2, 3)
     watch = weakref.ref(layer.weight)

@@ -127,7 +127,7 @@ def test_a_file_keeps_the_tie(weights_only):
 
 @pytest.mark.since("2.1")
 def test_one_tensor_under_two_keys_is_shared():
-    """``load_state_dict(assign=True)`` of one tensor under two keys makes two parameters of one memory.
+    """``load_state_dict(assign=True)`` of one tensor under two keys gives two parameters that share memory.
 
     So weights that a class does not tie change together where the file had them tied. Both count in
     ``parameters()``, and an optimizer steps the values once for each. Copying, which is the default, keeps

@@ -122,7 +122,8 @@ def test_other_objects_are_refused(value):
 
 
 def test_loading_a_pickle_runs_code(tmp_path):
-    """``torch.load(weights_only=False)`` can run any code in the file; ``weights_only=True`` raises instead.
+    """``torch.load(weights_only=False)`` can run code from the file; ``True`` raises ``UnpicklingError``
+    instead.
 
     A file from somebody else is a program. With ``weights_only=True`` a callable in it raises unless it
     is allowed; a class that was declared safe runs its own ``__setstate__`` still.

@@ -232,8 +232,8 @@ def test_a_missing_buffer_is_named():
 
 
 def test_a_buffer_of_none_is_returned():
-    """``get_buffer`` returns ``None`` for a buffer that is ``None``; for a ``None`` parameter,
-    ``get_parameter`` raises.
+    """``get_buffer`` returns ``None`` for a ``None`` buffer; ``get_parameter`` of a ``None`` raises
+    ``AttributeError``.
     """
     norm = nn.BatchNorm1d(3, affine=False, track_running_stats=False)
 

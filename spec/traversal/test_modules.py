@@ -286,7 +286,7 @@ def test_a_child_walks_itself():
     ids=["modules", "eval", "state_dict", "deepcopy", "repr"],
 )
 def test_a_tree_deeper_than_python_can_recurse(walk):
-    """``modules()``, ``deepcopy`` and ``repr`` fail for modules nested deeper than Python's recursion limit.
+    """``modules()``, ``deepcopy`` and ``repr`` raise ``RecursionError`` for very deeply nested modules.
 
     They are recursive and raise ``RecursionError``, as do ``eval()`` and ``state_dict()``; a copy needs
     several calls for each level.
@@ -302,7 +302,7 @@ def test_a_tree_deeper_than_python_can_recurse(walk):
 
 
 def test_a_module_that_is_a_mapping_is_unhashable():
-    """A module that inherits from ``collections.abc.Mapping`` raises in ``parameters()`` and ``buffers()``.
+    """``parameters()`` raises ``TypeError`` for a module that inherits from ``collections.abc.Mapping``.
 
     ``Mapping`` defines ``__eq__``, which takes ``__hash__`` away; state_dict does not need it. Give the class
     ``__hash__ = nn.Module.__hash__``.

@@ -124,7 +124,7 @@ def test_deleting_a_child_stops_the_walk(walk):
 
 
 def test_at_the_module_itself_children_may_go():
-    """While ``net.modules()`` is at ``net`` itself, children of ``net`` may still be deleted and added."""
+    """A loop over ``net.modules()`` may delete or add children of ``net`` while it is at ``net`` itself."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     walk = net.modules()
 
@@ -135,7 +135,7 @@ def test_at_the_module_itself_children_may_go():
 
 
 def test_a_list_of_the_walk_is_safe():
-    """While iterating over ``list(net.named_children())``, children of ``net`` may be deleted."""
+    """In a loop over ``list(net.named_children())``, children of ``net`` may be deleted without an error."""
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
 
     for name, child in list(net.named_children()):
