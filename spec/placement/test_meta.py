@@ -103,9 +103,7 @@ def test_the_error_recommends_to_empty():
 
 @pytest.mark.question("Q75")
 def test_cpu_gives_the_bare_error():
-    """``Module.cpu`` of a module on meta raises ``NotImplementedError`` that does not mention
-    ``to_empty``.
-    """
+    """``Module.cpu`` of a module on meta raises ``NotImplementedError`` without naming ``to_empty``."""
     with pytest.raises(NotImplementedError, match=r"^Cannot copy out of meta tensor; no data!$"):
         nn.Linear(2, 3, device="meta").cpu()
 
