@@ -168,7 +168,7 @@ def test_one_gradient_for_each_input_may_be_returned(count):
     [(4, "invalid number of grad_input, got 4, but expected 1"), (1, "has changed the size of value")],
 )
 def test_a_gradient_outside_a_tuple_is_taken_for_a_sequence(rows, message):
-    """``backward()`` raises if a full backward hook returns the gradient of an input itself, not in a tuple.
+    """``backward()`` raises ``RuntimeError`` if a full backward hook returns a bare gradient, not a tuple.
 
     The rows of the tensor are taken for the gradients of the inputs. Write ``return (gradient,)``.
     """

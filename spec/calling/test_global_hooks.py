@@ -362,8 +362,7 @@ def test_several_global_hooks_of_one_kind():
 
 
 def test_the_global_kind_is_remembered_after_removal():
-    """A removed ``register_module_backward_hook`` hook still makes ``register_module_full_backward_hook``
-    raise.
+    """``register_module_full_backward_hook`` raises ``RuntimeError`` even after an old-style hook is removed.
 
     ``_global_is_full_backward_hook`` keeps the kind of the first one for the whole process.
     """

@@ -370,7 +370,8 @@ def test_the_very_tensors_arrive_without_needy_ones():
 @pytest.mark.parametrize("kind", ["backward_hook", "backward_pre_hook"])
 @pytest.mark.parametrize("hooked", [0, 1], ids=["module_before", "module_itself"])
 def test_in_place_changes_are_refused(kind, hooked):
-    """If grad is needed, ``ReLU(inplace=True)`` raises if it or the previous layer has a full backward hook.
+    """``ReLU(inplace=True)`` raises ``RuntimeError`` with a full backward hook on it or before, if grad is
+    needed.
 
     A full backward pre-hook is enough (:issue:`61519`). The ``RuntimeError`` says that a view is modified.
     Set ``inplace=False`` in a net that is to be hooked; models of torchvision mostly have ``True``.

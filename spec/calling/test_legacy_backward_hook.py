@@ -333,8 +333,8 @@ def test_each_kind_may_be_registered_again():
 
 
 def test_the_kind_is_remembered_after_removal():
-    """A module whose ``register_backward_hook`` hook was removed still refuses
-    ``register_full_backward_hook``.
+    """A removed ``register_backward_hook`` hook still makes ``register_full_backward_hook`` raise
+    ``RuntimeError``.
 
     ``_is_full_backward_hook`` keeps the kind of the first one.
     """

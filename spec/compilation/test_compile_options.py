@@ -213,7 +213,7 @@ def test_a_filter_of_guards_is_taken_out_of_the_dict():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.15")
 def test_a_name_goes_to_the_backend():
-    """:func:`torch.compile` passes a given ``name`` to a custom backend; one that does not accept it fails.
+    """``torch.compile(name=...)`` passes ``name`` to a custom backend, which fails if it does not accept it.
 
     It is a ``BackendCompilerFailed``, raised by the first call. Without ``name`` nothing is passed.
     """

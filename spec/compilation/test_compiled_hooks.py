@@ -91,7 +91,7 @@ def test_an_earlier_hook_is_compiled(compile_it):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 def test_a_removed_hook_is_followed():
-    """After ``torch.compile``, a submodule's hook that is removed no longer runs, nor does a replaced module.
+    """``torch.compile`` follows the removal of a submodule's hook: it no longer runs.
 
     Unlike a hook that is added, which is not noticed.
     """
@@ -224,7 +224,7 @@ def test_hooks_of_the_module_itself_are_other_graphs(fullgraph):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("compile_it", WAYS)
 def test_a_disabled_hook_runs_eagerly(compile_it):
-    """A hook that ``torch.compiler.disable`` wraps runs eagerly around what ``torch.compile`` compiles.
+    """A hook wrapped by ``torch.compiler.disable`` runs eagerly; the layers around it are still compiled.
 
     The module itself is compiled all the same (:issue:`142358`).
     """

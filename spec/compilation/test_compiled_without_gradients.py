@@ -78,7 +78,8 @@ def test_loaded_values_count(off, backend):
 @pytest.mark.needs("compile")
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_a_cache_filled_inside_raises_later(backend):
-    """What a compiled ``forward`` caches in ``inference_mode`` makes a later trainable call raise.
+    """A tensor that a compiled ``forward`` caches in ``inference_mode`` makes training raise
+    ``RuntimeError``.
 
     It is a ``RuntimeError``, as without :func:`torch.compile`. Under :class:`~torch.no_grad` it does no harm.
 

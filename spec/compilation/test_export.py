@@ -117,7 +117,7 @@ def test_what_hooks_of_submodules_compute_is_exported():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.2")
 def test_sizes_of_an_exported_module_are_fixed():
-    """By default a module from ``torch.export.export`` raises for inputs of other sizes than the example."""
+    """A module from ``torch.export.export`` raises an error for inputs of other sizes than the example's."""
     made = torch.export.export(nn.ReLU(), (torch.rand(2, 3),)).module()
 
     assert made(torch.tensor([[2.0, -3.0, 4.0]] * 2)).tolist() == [[2.0, 0.0, 4.0]] * 2
@@ -129,7 +129,7 @@ def test_sizes_of_an_exported_module_are_fixed():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.2")
 def test_a_buffer_that_forward_changes_is_kept():
-    """The module of an exported program keeps what ``forward`` does to a buffer in place.
+    """If ``forward`` changes a buffer in place, the module of ``torch.export.export`` changes its buffer too.
 
     Each call goes on from the last one, as with a cache. The buffer is that of the original, which changes
     with it. See :func:`torch.export.export`.
@@ -156,7 +156,7 @@ def test_a_buffer_that_forward_changes_is_kept():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
 def test_a_buffer_that_forward_assigns_is_kept():
-    """The module of an exported program keeps what ``forward`` assigns to a buffer, too.
+    """If ``forward`` assigns to a buffer, the module of ``torch.export.export`` updates its buffer too.
 
     It writes the value into the buffer of the original. See :func:`torch.export.export`.
     """
@@ -180,7 +180,8 @@ def test_a_buffer_that_forward_assigns_is_kept():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.9")
 def test_a_parameter_that_forward_changes_is_kept():
-    """The module of an exported program changes a parameter as ``forward`` does under ``torch.no_grad()``.
+    """If ``forward`` changes a parameter under ``no_grad``, the module of ``torch.export.export`` does it
+    too.
 
     It is the parameter of the original. See :func:`torch.export.export`.
     """

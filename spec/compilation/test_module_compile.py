@@ -290,7 +290,7 @@ def test_a_global_hook_runs_once():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q109")
 def test_a_global_hook_ran_for_the_graph_too():
-    """After ``Module.compile``, a global forward hook also runs for ``GraphModule`` and
+    """After ``Module.compile``, global forward hooks also run for its ``GraphModule`` and
     ``OptimizedModule``.
     """
     calls = []

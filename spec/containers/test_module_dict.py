@@ -283,8 +283,8 @@ def test_update_needs_an_iterable(value):
 
 
 def test_update_needs_pairs():
-    """``ModuleDict.update`` raises an error at the first element that is not a pair; earlier pairs are
-    set.
+    """``ModuleDict.update`` sets the pairs before the first element that is not a pair, for which it
+    raises.
     """
     table = nn.ModuleDict()
 

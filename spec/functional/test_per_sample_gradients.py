@@ -55,9 +55,10 @@ def test_unused_and_frozen_parameters_have_none():
     ids=["BatchNorm", "Transpose", "PReLU", "Bilinear"],
 )
 def test_some_layers_are_not_handled(layer, function, sizes):
-    """``call_for_per_sample_grads`` raises for trainable BatchNorm, ``ConvTranspose2d``, PReLU and Bilinear.
+    """``call_for_per_sample_grads`` raises ``RuntimeError`` for trainable BatchNorm, PReLU and Bilinear
+    layers.
 
-    It is a ``RuntimeError``. Frozen, the layer may stay.
+    Frozen, the layer may stay.
     """
     inputs = [torch.rand(*sizes)] * (2 if isinstance(layer, nn.Bilinear) else 1)
 
@@ -68,8 +69,7 @@ def test_some_layers_are_not_handled(layer, function, sizes):
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": None}], ids=["default", "None"])
 def test_the_batch_size_is_that_of_the_inputs(options):
-    """By default ``call_for_per_sample_grads`` reads the batch size off the inputs, and raises if they
-    differ.
+    """By default ``call_for_per_sample_grads`` raises ``RuntimeError`` if its inputs differ in batch size.
 
     It is the first size of each tensor. The error is ``RuntimeError``, also if there is no tensor among the
     arguments.

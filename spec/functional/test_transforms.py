@@ -189,7 +189,8 @@ def test_what_is_not_batched_is_dropped_for_each_sample():
 
 
 def test_forward_derivatives_refuse_to_draw():
-    """``torch.func.jacfwd`` and ``hessian`` raise for Dropout in training mode; ``jacrev`` does not.
+    """``torch.func.jacfwd`` and ``hessian`` raise ``RuntimeError`` for Dropout in training mode, ``jacrev``
+    not.
 
     They map over tangents, and ``jacrev`` draws one mask before it maps. ``jacfwd(randomness="same")`` uses
     one mask as well, ``"different"`` another one for each column. See :func:`torch.func.jacfwd`.

@@ -124,7 +124,8 @@ def test_merging_a_small_product_loses_a_part():
 
 
 def test_a_float32_adapter_makes_the_sum_float32():
-    """A bfloat16 ``nn.Linear`` raises for the float32 sum of a bfloat16 layer and a float32 adapter.
+    """A float32 adapter makes the sum float32: the next bfloat16 ``nn.Linear`` raises ``RuntimeError`` for
+    it.
 
     The adapter itself raises ``RuntimeError`` for the bfloat16 input. Cast its input and its output, or call
     both in ``torch.autocast``, where all of it is bfloat16.

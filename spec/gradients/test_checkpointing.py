@@ -155,7 +155,7 @@ def test_a_hook_lets_a_frozen_embedding_be_followed():
 
 
 def test_a_checkpoint_without_a_graph_inside_raises():
-    """``backward()`` raises if what ``checkpoint(use_reentrant=True)`` called has no output with a graph.
+    """``checkpoint(use_reentrant=True)`` of what cuts the graph makes ``backward()`` raise ``RuntimeError``.
 
     The output seems to require a gradient, since an input does; ``no_grad``, ``detach`` or argmax inside
     keep the second forward from having one. With ``use_reentrant=False`` the output tells at once. See

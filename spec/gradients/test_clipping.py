@@ -214,9 +214,8 @@ def test_a_norm_that_is_not_finite_spoils_gradients():
 
 @pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_], ids=["norm", "value"])
 def test_foreach_needs_a_device_that_has_it(clip):
-    """``clip_grad_norm_`` and ``clip_grad_value_`` raise for ``meta`` tensors if ``foreach=True``.
-
-    It is a ``RuntimeError`` that names the device.
+    """``clip_grad_norm_`` and ``clip_grad_value_`` with ``foreach=True`` raise ``RuntimeError`` for meta
+    tensors.
     """
     (parameter,) = with_grads([3.0, 4.0], device="meta")
     message = "^foreach=True was passed, but can't use the foreach API on meta tensors$"

@@ -197,11 +197,11 @@ def test_a_lazy_module_is_called_outside_first():
 
 @pytest.mark.parametrize("declare", [setattr, nn.Module.register_buffer], ids=["attribute", "buffer"])
 def test_a_tensor_cached_inside_raises_later(declare):
-    """A tensor that ``forward`` caches in ``torch.inference_mode`` makes a later trainable call raise.
+    """A tensor that ``forward`` caches in ``inference_mode`` makes a later training call raise
+    ``RuntimeError``.
 
-    It is a ``RuntimeError``. A cache of positions or masks filled in validation is such a tensor, as an
-    attribute or as a buffer. Fill it in ``__init__``, or in a block of ``torch.inference_mode(False)``.
-    See :class:`torch.inference_mode`.
+    A cache of positions or masks filled in validation is such a tensor, as an attribute or as a buffer. Fill
+        it in ``__init__``, or in a block of ``torch.inference_mode(False)``. See :class:`torch.inference_mode`.
     """
 
     class Net(nn.Linear):

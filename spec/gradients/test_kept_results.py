@@ -93,7 +93,7 @@ def test_zeroing_a_state_does_not_cut_its_graph(reset, cut):
 
 
 def test_a_retained_graph_does_not_survive_a_step():
-    """``backward(retain_graph=True)`` through a kept state raises after ``optimizer.step()``.
+    """``backward(retain_graph=True)`` after ``optimizer.step()`` raises ``RuntimeError`` for a kept state.
 
     The step changed weights in place that the retained graph needs: "modified by an inplace operation". That
     is so once backward reaches a call whose input had a graph: here in the third.

@@ -15,11 +15,11 @@ from torch.utils.checkpoint import checkpoint
 
 @pytest.mark.since("2.1")
 def test_other_shapes_are_an_error():
-    """``checkpoint(use_reentrant=False)`` raises an error if the second forward saves other shapes.
+    """``checkpoint(use_reentrant=False)`` raises ``CheckpointError`` if its second forward saves other
+    shapes.
 
-    It is a ``CheckpointError``. Other dtypes and devices count too; values do not. Usual reasons are a random
-    choice, or a mode or a list that changed in between. With ``determinism_check="none"`` the gradient may be
-    wrong in silence, as here.
+    Other dtypes and devices count too; values do not. Usual reasons are a random choice, or a mode or a list
+        that changed in between. With ``determinism_check="none"`` the gradient may be wrong in silence, as here.
     """
     x, shapes, kinds = torch.tensor([2.0, 3.0], requires_grad=True), [], []
 
@@ -64,7 +64,7 @@ def test_other_shapes_were_not_noticed():
 
 
 def test_fewer_tensors_are_an_error():
-    """``checkpoint(use_reentrant=False)`` raises an error if the second forward saves fewer tensors.
+    """``checkpoint(use_reentrant=False)`` raises ``RuntimeError`` if its second forward saves fewer tensors.
 
     Something that ``forward`` looks at has changed since the first.
     """

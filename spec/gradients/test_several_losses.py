@@ -73,7 +73,7 @@ def test_losses_of_two_calls_have_two_graphs(make):
 
 
 def test_losses_of_one_encoder_share_a_graph():
-    """Two losses of one output, also through two networks, share its graph: the second ``backward()`` raises.
+    """Two losses of one output share its graph: the second ``backward()`` raises ``RuntimeError``.
 
     Two heads on one encoder, or a generator and its discriminator, are such networks. Add the losses up, or
     detach the output for one of them. ``retain_graph=True`` is seldom what is meant.
@@ -91,7 +91,7 @@ def test_losses_of_one_encoder_share_a_graph():
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
 def test_a_step_spoils_a_graph_that_is_still_needed(kind):
-    """``backward()`` raises if an optimizer stepped since forward and the graph saved an updated weight.
+    """``backward()`` raises ``RuntimeError`` if ``step()`` has changed a weight that its graph saved.
 
     "one of the variables needed for gradient computation has been modified by an inplace operation":
     ``retain_graph=True`` does not help. Do all backward passes before the steps, or call forward again.
@@ -179,7 +179,7 @@ def test_detach_ends_a_backward_pass():
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.GRU])
 def test_a_state_that_is_carried_over_is_to_be_detached(kind):
-    """The hidden state of ``nn.RNN`` or ``GRU`` carries its graph: the next batch's ``backward()`` raises.
+    """A hidden state of ``nn.RNN`` kept for the next batch makes its ``backward()`` raise ``RuntimeError``.
 
     ``state.detach()`` between batches keeps the values and lets go of the graph. Of ``nn.LSTM`` detach both,
     ``h`` and ``c``.

@@ -311,8 +311,7 @@ def test_multi_label_soft_margin_targets_broadcast():
 
 @pytest.mark.parametrize("loss", [nn.BCELoss, nn.BCEWithLogitsLoss])
 def test_bce_weights_broadcast(loss):
-    """``weight`` of ``BCELoss`` and ``BCEWithLogitsLoss`` broadcasts; one of shape ``(2,)`` raises for an
-    input ``(2, 3)``.
+    """``weight`` of ``BCELoss`` broadcasts; ``(2,)`` raises ``RuntimeError`` for an input of ``(2, 3)``.
 
     A vector goes along the last dimension; for a weight per sample give it the shape ``(N, 1)``.
     """

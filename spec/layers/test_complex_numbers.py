@@ -94,11 +94,9 @@ def test_rms_norm_squares_complex_numbers():
     ],
 )
 def test_activations_of_complex_numbers(layer, accepted):
-    """``Tanh``, ``Sigmoid`` and ``SiLU`` take complex inputs; ``ReLU``, ``GELU``, ``Softmax`` and max pooling
-    raise.
+    """``Tanh``, ``Sigmoid`` and ``SiLU`` take complex inputs; ``ReLU`` and ``GELU`` raise ``RuntimeError``.
 
-    It is a ``RuntimeError``. A usual substitute is ``torch.complex(relu(x.real), relu(x.imag))``. See
-    :class:`~torch.nn.ReLU`.
+    A usual substitute is ``torch.complex(relu(x.real), relu(x.imag))``. See :class:`~torch.nn.ReLU`.
     """
     if accepted:
         assert torch.allclose(layer(X), layer(X.to(torch.complex128)).to(torch.complex64), atol=1e-5)

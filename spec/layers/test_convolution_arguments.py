@@ -159,7 +159,7 @@ def test_an_unbatched_input_did_not_go_round(convolution, dimensions, padding):
 )
 @pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
 def test_an_input_has_enough_to_pad_with(convolution, dimensions, padding_mode, most, message):
-    """``Conv1d`` with circular padding raises if ``padding`` exceeds the size of the input.
+    """``Conv1d(padding_mode="circular")`` raises ``RuntimeError`` if ``padding`` exceeds the input's size.
 
     With ``"reflect"`` it must be less than the size; ``"replicate"`` and ``"zeros"`` pad any amount. So it is
     for ``Conv2d`` and ``Conv3d`` (:issue:`134840`).

@@ -268,8 +268,8 @@ def test_norm_type_says_how_long_a_row_is(make, how, row):
 
 
 def test_max_norm_spoils_what_used_the_weight():
-    """Calling ``Embedding(max_norm=1.0)`` after its ``weight @ x`` makes ``backward()`` raise if ``x``
-    requires grad.
+    """Calling ``Embedding(max_norm=1.0)`` after ``weight @ x`` makes ``backward()`` to ``x`` raise
+    ``RuntimeError``.
 
     It raises ``RuntimeError``: the call changes the weight in place, which the product kept for the gradient
     of ``x``. Use ``layer.weight.clone()`` there.

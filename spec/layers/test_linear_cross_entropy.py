@@ -178,8 +178,8 @@ def test_linear_probabilities_know_no_ignored_class(ignore_index):
 
 @pytest.mark.since("2.13")
 def test_linear_cross_entropy_indices_may_be_bytes():
-    """``LinearCrossEntropyLoss`` takes class indices as ``torch.long`` or ``torch.uint8``; ``int32``
-    raises.
+    """``LinearCrossEntropyLoss`` takes ``torch.long`` or ``uint8`` indices; ``int32`` raises
+    ``RuntimeError``.
     """
     loss, inputs, classes = nn.LinearCrossEntropyLoss(5, 3), torch.randn(2, 5), torch.tensor([1, 2])
 

@@ -215,7 +215,8 @@ def test_an_encoder_did_not_warn():
 
 @pytest.mark.since("2.5")
 def test_a_batch_of_padding_alone():
-    """An evaluated ``TransformerEncoder`` that makes nested tensors raises for a batch that is all padding.
+    """``TransformerEncoder`` in ``eval()`` and ``no_grad`` raises ``RuntimeError`` for a batch that is all
+    padding.
 
     If only some sequences are all padding, their output is 0, where a single layer gives NaN. With gradients
     neither happens. Leave such batches out, or pass ``enable_nested_tensor=False`` (:issue:`178677`). See

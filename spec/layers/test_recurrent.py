@@ -277,7 +277,8 @@ def test_another_input_size_is_an_error():
 
 @pytest.mark.parametrize("size", [4, 6])
 def test_another_input_size_without_a_state(size):
-    """``nn.RNN`` and ``GRU`` raise for another ``input_size`` with or without a state, ``LSTM`` with one.
+    """``nn.RNN`` and ``GRU`` raise ``RuntimeError`` for another ``input_size``; so does ``LSTM`` with a
+    state.
 
     It is a ``RuntimeError`` that names both sizes (:issue:`114874`).
 

@@ -29,7 +29,7 @@ def test_evaluation_returns_the_very_input():
 
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid])
 def test_an_activation_needs_its_output(activation):
-    """After ``nn.ReLU``, ``Tanh`` or ``Sigmoid``, ``nn.Dropout(inplace=True)`` makes ``backward()`` raise.
+    """``nn.Dropout(inplace=True)`` after ``nn.ReLU`` or ``Tanh`` makes ``backward()`` raise ``RuntimeError``.
 
     These activations keep their output for backward, and dropout writes over it. Use ``inplace=False``;
     behind an ``nn.Linear``, which keeps its input only, ``inplace=True`` works.

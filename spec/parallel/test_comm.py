@@ -176,9 +176,7 @@ def test_reduce_add_checks_only_sizes():
 
 @pytest.mark.since("2.11")
 def test_reduce_add_is_for_gpus():
-    """:func:`comm.reduce_add <torch.nn.parallel.comm.reduce_add>` raises an error that names the first tensor
-    on the CPU.
-    """
+    """``comm.reduce_add`` raises ``AssertionError`` that names the first tensor on the CPU."""
     x = torch.tensor([2.0, 3.0])
 
     with pytest.raises(AssertionError, match="expects all inputs to be on GPUs, but input 0 is on CPU"):

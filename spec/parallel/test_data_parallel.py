@@ -113,7 +113,7 @@ def test_four_steps_in_order(no_accelerator):
 
 
 def test_no_more_replicas_than_pieces(no_accelerator):
-    """If a batch has fewer rows than devices, :class:`~torch.nn.DataParallel` uses the first devices."""
+    """If a batch has fewer rows than devices, ``DataParallel`` uses only as many devices as rows."""
     wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
 
     outputs = wrapped(torch.rand(2, 2))
@@ -265,7 +265,8 @@ def test_the_function_calls_the_module():
 
 @pytest.mark.needs("cuda")
 def test_the_function_does_not_move_the_module():
-    """:func:`~torch.nn.parallel.data_parallel` raises if the module is not on the first device.
+    """:func:`~torch.nn.parallel.data_parallel` raises ``RuntimeError`` if the module is not on the first
+    device.
 
     It raises ``RuntimeError``, also for a single device.
     """

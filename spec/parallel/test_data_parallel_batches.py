@@ -91,8 +91,7 @@ def test_states_are_joined_along_the_batch_dimension_too():
 
 @pytest.mark.needs("cuda")
 def test_a_shorter_argument_loses_rows_of_others():
-    """If an argument has fewer rows than devices, :class:`~torch.nn.DataParallel` drops rows of the other
-    arguments.
+    """``DataParallel`` drops rows of a long argument if another argument has fewer rows than devices.
 
     As many replicas run as the shortest argument has pieces. A tensor that is no part of the batch is given
     as a number, or expanded to the batch.

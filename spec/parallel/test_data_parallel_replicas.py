@@ -69,8 +69,8 @@ def test_parameters_of_the_first_replica_change():
 )
 @pytest.mark.needs("cuda")
 def test_statistics_and_vectors_are_updated(layer, name):
-    """:class:`~torch.nn.DataParallel` updates buffers of ``BatchNorm2d`` and ``spectral_norm`` as its first
-    replica does.
+    """``DataParallel`` keeps only its first replica's updates of ``BatchNorm2d`` and ``spectral_norm``
+    buffers.
 
     See :class:`~torch.nn.BatchNorm2d` and :func:`torch.nn.utils.spectral_norm`.
     """

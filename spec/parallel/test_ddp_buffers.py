@@ -271,7 +271,7 @@ def test_two_calls_before_one_backward(ranks, mode):
 @pytest.mark.needs("distributed")
 @pytest.mark.before("2.12")
 def test_two_calls_before_one_backward_raised(ranks):
-    """``DDP`` raises in ``backward()`` after two calls of a module with BatchNorm in eval mode.
+    """``DDP`` raises ``RuntimeError`` in ``backward()`` after two calls with BatchNorm in eval mode.
 
     The broadcast of buffers before the second call changes what the first one saved, in place. That is the
     ``RuntimeError`` of a GAN's discriminator that sees real and fake images. Use

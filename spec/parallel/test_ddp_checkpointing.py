@@ -37,7 +37,7 @@ def test_checkpoints_without_reentry_average(ranks, times, mean):
 
 @pytest.mark.needs("distributed")
 def test_a_reentrant_checkpoint_averages_once(ranks):
-    """DDP with ``checkpoint(use_reentrant=True)`` averages, but raises with ``find_unused_parameters=True``.
+    """DDP averages with ``checkpoint(use_reentrant=True)``, except under ``find_unused_parameters=True``.
 
     The backward inside the backward then raises ``RuntimeError``. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.

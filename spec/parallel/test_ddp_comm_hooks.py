@@ -102,7 +102,7 @@ def test_a_hook_returns_a_future_of_one_tensor(ranks, kind, message):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
 def test_all_buckets_share_one_state(ranks):
-    """DDP passes the same ``state`` object to its communication hook for every bucket, on each rank its own.
+    """``DDP.register_comm_hook(state, hook)`` passes the same ``state`` object to ``hook`` for every bucket.
 
     See :meth:`~torch.nn.parallel.DistributedDataParallel.register_comm_hook`.
     """
@@ -126,7 +126,7 @@ def test_all_buckets_share_one_state(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_late_hook_counts_from_the_next_backward(ranks):
-    """``DDP.register_comm_hook`` after a ``backward()`` raises no error: the next one uses the hook.
+    """``DDP.register_comm_hook`` may be called after a ``backward()``: the next one uses the hook.
 
     It can be registered once. See :meth:`~torch.nn.parallel.DistributedDataParallel.register_comm_hook`.
     """

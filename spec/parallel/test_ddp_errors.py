@@ -240,7 +240,7 @@ def test_a_static_graph_finds_them_once(ranks, find_unused):
 
 @pytest.mark.needs("distributed")
 def test_a_static_graph_needs_all_outputs(ranks):
-    """``DistributedDataParallel(static_graph=True)`` raises in the third call if the loss ignores an output.
+    """``DDP(static_graph=True)`` raises ``RuntimeError`` in the third call if the loss ignores an output.
 
     So it does with ``find_unused_parameters=True`` too, which alone accepts such a loss (:issue:`79171`).
     """
@@ -372,8 +372,7 @@ def test_an_argument_without_effect_warned_users(ranks):
 
 @pytest.mark.needs("distributed")
 def test_outputs_are_found_in_containers(ranks):
-    """``DDP(find_unused_parameters=True)`` finds outputs in a dataclass; for a plain object ``backward()``
-    raises.
+    """``DDP(find_unused_parameters=True)`` finds outputs in a dataclass, but not in a plain object.
 
     A parameter that such an object hides, here a ``SimpleNamespace``, counts as unused, and then as ready
     twice: ``RuntimeError``. Return tensors in tuples, lists, dicts or dataclasses. See

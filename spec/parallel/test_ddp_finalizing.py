@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_gradients_come_with_finalize_backward(ranks):
-    """With ``require_manual_backward_finalization``, DDP averages gradients in ``finalize_backward()``.
+    """With ``require_manual_backward_finalization``, DDP averages gradients only in ``finalize_backward()``.
 
     After ``backward()`` they are the rank's own. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
@@ -69,7 +69,7 @@ def test_each_backward_is_finalized_once(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_forgotten_finalization_is_told(ranks):
-    """With ``require_manual_backward_finalization``, DDP raises in backward if the last was not finalized.
+    """With ``require_manual_backward_finalization``, DDP raises ``RuntimeError`` if one was left out.
 
     It is a ``RuntimeError``; ``finalize_backward()`` has to be called in between. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.
@@ -209,7 +209,7 @@ def test_the_python_reducer_is_not_finalized(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_the_log_counts_up_to_the_finalization(ranks):
-    """``backward_comm_time`` in the log of DDP includes the time until ``finalize_backward()`` is called.
+    """``backward_comm_time`` in DDP's logging data includes the time until ``finalize_backward()`` is called.
 
     It is in nanoseconds. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """

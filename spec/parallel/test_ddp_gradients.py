@@ -173,8 +173,7 @@ def test_a_replaced_weight_is_not_averaged(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_parameter_used_beside_forward_is_averaged(ranks):
-    """By default ``DDP`` averages a parameter used outside ``forward`` only; ``find_unused_parameters=True``
-    raises.
+    """``DDP`` averages a parameter used only outside ``forward``, unless ``find_unused_parameters=True``.
 
     With ``find_unused_parameters=True`` it counts as unused, and backward raises "Expected to mark a variable
     ready only once". So it is with regularization terms of adapters, such as AdaLoRA's. Compute them in

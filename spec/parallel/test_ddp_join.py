@@ -16,7 +16,8 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 @pytest.mark.needs("distributed")
 def test_join_can_throw_instead(ranks):
-    """In ``DDP.join(throw_on_early_termination=True)`` all ranks raise when one has no more batches.
+    """``DDP.join(throw_on_early_termination=True)`` raises ``RuntimeError`` on all ranks when one has no
+    batches.
 
     ``RuntimeError`` comes on that rank at the end of the block, on the others in the next call. See
     :meth:`~torch.nn.parallel.DistributedDataParallel.join`.

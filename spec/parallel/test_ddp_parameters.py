@@ -215,7 +215,7 @@ def test_a_hook_starts_the_delayed_average(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.1")
 def test_a_parameter_of_the_module_itself_is_averaged_twice(ranks):
-    """``DDP`` averages a parameter of ``delay_all_reduce_named_params`` twice if its name has no dot.
+    """``DDP`` all-reduces a gradient of ``delay_all_reduce_named_params`` twice if its name has no dot.
 
     Both averages go into the same gradient, in whichever order: delay parameters of submodules only. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.

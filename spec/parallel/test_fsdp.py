@@ -327,7 +327,7 @@ def test_the_optimizer_sees_the_parts(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_an_optimizer_made_before_it_trains_nothing(ranks):
-    """An optimizer built before ``FullyShardedDataParallel(net)`` changes nothing, without an error.
+    """An optimizer built before ``FullyShardedDataParallel(net)`` trains nothing: ``step()`` raises no error.
 
     It holds the parameters from before the wrap, which get no gradients. Build it after wrapping; with
     ``use_orig_params=True`` the parameters stay the same objects, and the order does not matter.

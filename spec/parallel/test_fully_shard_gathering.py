@@ -91,7 +91,7 @@ def test_forward_itself_gathers_nothing(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_a_layer_called_past_the_module(ranks):
-    """A layer of a ``fully_shard`` module called other than in its forward raises: mixed Tensor and DTensor.
+    """A layer of a ``fully_shard`` module called outside its forward raises ``RuntimeError``: mixed DTensor.
 
     So does another method of the module, such as one that only embeds. Call the module, give the layer a
     ``fully_shard`` of its own, or name the method to ``register_fsdp_forward_method`` (:issue:`156535`). See
@@ -287,7 +287,7 @@ def test_backward_gathers_ahead(ranks, named, expected):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_backward_gathers_what_was_written_after_forward(ranks):
-    """If parameters change after forward, backward of ``fully_shard`` uses the new values without an error.
+    """If parameters change after forward, ``fully_shard`` silently uses the new values in backward.
 
     The gradient belongs to neither: without ``fully_shard``, or with ``reshard_after_forward=False``,
     backward raises ``RuntimeError``. See :func:`~torch.distributed.fsdp.fully_shard`.

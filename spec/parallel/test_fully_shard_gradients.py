@@ -310,7 +310,7 @@ def test_nested_checkpoints_and_two_calls(ranks):
 @pytest.mark.since("2.7")
 @pytest.mark.before("2.11")
 def test_nested_checkpoints_and_two_calls_failed(ranks):
-    """``fully_shard`` raises in backward after two calls of checkpointed blocks with sharded layers.
+    """``fully_shard`` raises ``RuntimeError`` in backward after two calls of checkpointed sharded blocks.
 
     The second forward of a block finds shards: "got mixed torch.Tensor and DTensor". Call ``backward()``
     after each call. See :func:`~torch.distributed.fsdp.fully_shard` (:issue:`153354`).

@@ -106,7 +106,8 @@ def test_each_call_casts(ranks):
 @pytest.mark.parametrize("together", [True, False], ids=["list", "alone"])
 @pytest.mark.since("2.7")
 def test_an_output_that_is_kept_instead_of_returned(ranks, together):
-    """Backward of an output that a ``fully_shard`` module keeps as an attribute raises, if it was resharded.
+    """Backward of an output that a ``fully_shard`` module stores, and does not return, raises
+    ``RuntimeError``.
 
     Hooks on what the module returns gather the parameters for backward: "setStorage ... out of bounds" says
     that nothing did. Return it, also an auxiliary loss (:issue:`183702`). See

@@ -255,8 +255,7 @@ def test_finalization_without_a_backward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_the_mode_is_kept_until_finalized(ranks):
-    """Changing FSDP's ``set_manual_backward_finalization`` between backward and ``finalize_backward()``
-    raises.
+    """FSDP's ``set_manual_backward_finalization`` raises ``RuntimeError`` while a backward is not finalized.
 
     It is a ``RuntimeError``; ``reset_iter_state()`` ends it as well. It also raises on a submodule, at the
     latest when the ``fully_shard`` root is called. See
@@ -322,7 +321,8 @@ def test_the_mode_does_not_change_in_backward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_handle_is_waited_on(ranks):
-    """After ``finalize_backward(async_op=True)`` of ``fully_shard``, forward raises until ``handle.wait()``.
+    """After FSDP's ``finalize_backward(async_op=True)``, forward raises ``RuntimeError`` until
+    ``handle.wait()``.
 
     The handle is what it returns. A further ``finalize_backward()`` raises ``RuntimeError`` as well, and
     after ``reset_iter_state()`` so does ``wait()``. See

@@ -311,8 +311,8 @@ def test_reducing_may_have_its_own_group(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_more_inputs_may_be_kept(ranks, recurse):
-    """``fully_shard`` keeps one reduce-scatter input, or ``set_reduce_scatter_max_input_buffers(3)`` of
-    them.
+    """``set_reduce_scatter_max_input_buffers(3)`` lets ``fully_shard`` keep 3 reduce-scatter inputs, else
+    one.
 
     With one, as by default, it frees that of the last module before it makes the next. The largest number of
     all modules counts for all, so ``recurse=False`` makes no difference. Inputs are made in the stream of

@@ -215,7 +215,7 @@ def test_own_buffers_exclude_the_backends(ranks, custom):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.12")
 def test_own_buffers_exclude_symmetric_memory(ranks, custom):
-    """``set_symm_mem_for_comm()`` of ``fully_shard`` raises after ``set_custom_all_gather``.
+    """``set_symm_mem_for_comm()`` of FSDP raises ``AssertionError`` after ``set_custom_all_gather``.
 
     It raises ``AssertionError``, after ``set_custom_reduce_scatter`` as well. The other way round nothing is
     raised, and the custom communication takes its buffers where it likes. See

@@ -12,7 +12,7 @@ from torch.nn.parallel import gather, replicate, scatter
 
 @pytest.mark.needs("cuda")
 def test_frozen_weights_stay_frozen_in_replicas():
-    """Replicas of :class:`~torch.nn.DataParallel` require grad for those parameters alone that do.
+    """In replicas of :class:`~torch.nn.DataParallel`, copies of frozen parameters do not require grad.
 
     A frozen layer thus costs no gradient on any device.
     """

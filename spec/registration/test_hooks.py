@@ -286,7 +286,9 @@ def test_a_replacement_is_not_looked_at():
 
 
 def test_a_hook_that_fails():
-    """If a ``register_module_parameter_registration_hook`` hook raises, the parameter is not registered."""
+    """A ``register_module_parameter_registration_hook`` hook that raises keeps the parameter from
+    registering.
+    """
     net = nn.Module()
 
     def refuse(module, name, parameter):
