@@ -201,7 +201,7 @@ def test_a_tensor_cached_inside_raises_later(declare):
     ``RuntimeError``.
 
     A cache of positions or masks filled in validation is such a tensor, as an attribute or as a buffer. Fill
-        it in ``__init__``, or in a block of ``torch.inference_mode(False)``. See :class:`torch.inference_mode`.
+    it in ``__init__``, or in a block of ``torch.inference_mode(False)``. See :class:`torch.inference_mode`.
     """
 
     class Net(nn.Linear):

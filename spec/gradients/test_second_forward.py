@@ -19,7 +19,7 @@ def test_other_shapes_are_an_error():
     shapes.
 
     Other dtypes and devices count too; values do not. Usual reasons are a random choice, or a mode or a list
-        that changed in between. With ``determinism_check="none"`` the gradient may be wrong in silence, as here.
+    that changed in between. With ``determinism_check="none"`` the gradient may be wrong in silence, as here.
     """
     x, shapes, kinds = torch.tensor([2.0, 3.0], requires_grad=True), [], []
 

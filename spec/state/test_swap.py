@@ -131,7 +131,7 @@ def test_module_load_must_return_a_new_tensor(given):
     """A ``load_state_dict`` that swaps tensors raises ``RuntimeError`` if ``module_load`` returns ``self``.
 
     So it does for ``other``. It swaps after ``torch.__future__.set_swap_module_params_on_conversion(True)``.
-        Return a clone, or the tensor detached.
+    Return a clone, or the tensor detached.
     """
 
     class Same(torch.Tensor):
@@ -177,7 +177,7 @@ def test_a_watched_parameter_cannot_be_swapped():
     """A ``load_state_dict`` that swaps tensors raises ``RuntimeError`` if a parameter has a weakref.
 
     It swaps after ``torch.__future__.set_swap_module_params_on_conversion(True)``. Some caches keep a
-        ``weakref`` to a parameter.
+    ``weakref`` to a parameter.
     """
     layer = nn.Linear(2, 3)
     watch = weakref.ref(layer.weight)
