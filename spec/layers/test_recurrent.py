@@ -280,7 +280,7 @@ def test_another_input_size_without_a_state(size):
     """``nn.RNN`` and ``GRU`` raise ``RuntimeError`` for another ``input_size``; so does ``LSTM`` with a
     state.
 
-    It is a ``RuntimeError`` that names both sizes (:issue:`114874`).
+    The error names both sizes (:issue:`114874`).
 
     See also :ref:`layers.packed_sequences.another_input_size_of_a_packed_sequence`
     """

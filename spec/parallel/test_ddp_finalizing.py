@@ -71,7 +71,7 @@ def test_each_backward_is_finalized_once(ranks):
 def test_a_forgotten_finalization_is_told(ranks):
     """With ``require_manual_backward_finalization``, DDP raises ``RuntimeError`` if one was left out.
 
-    It is a ``RuntimeError``; ``finalize_backward()`` has to be called in between. See
+    ``finalize_backward()`` has to be called in between. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 

@@ -257,7 +257,7 @@ def test_finalization_without_a_backward(ranks):
 def test_the_mode_is_kept_until_finalized(ranks):
     """FSDP's ``set_manual_backward_finalization`` raises ``RuntimeError`` while a backward is not finalized.
 
-    It is a ``RuntimeError``; ``reset_iter_state()`` ends it as well. It also raises on a submodule, at the
+    ``reset_iter_state()`` ends it as well. It also raises on a submodule, at the
     latest when the ``fully_shard`` root is called. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_manual_backward_finalization`.
     """
