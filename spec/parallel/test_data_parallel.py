@@ -167,9 +167,9 @@ def test_without_inputs_one_replica_runs(no_accelerator):
 
 def test_all_tensors_belong_on_the_first_device(no_accelerator):
     """Calling ``DataParallel`` raises ``RuntimeError`` for a parameter or buffer not on ``device_ids[0]``."""
-    parameter, buffer = nn.Linear(2, 3), nn.Linear(2, 3)
-    parameter.lost = nn.Parameter(torch.rand(2, device="meta"))
-    buffer.register_buffer("lost", torch.rand(2, device="meta"))
+    parameter, buffer = nn.Sequential(nn.Linear(2, 3)), nn.Sequential(nn.Linear(2, 3))
+    parameter[0].lost = nn.Parameter(torch.rand(2, device="meta"))
+    buffer[0].register_buffer("lost", torch.rand(2, device="meta"))
 
     for net in (parameter, buffer):
         wrapped = Steps(net, [4, 5])

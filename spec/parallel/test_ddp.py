@@ -22,8 +22,8 @@ def test_all_ranks_start_equal(ranks):
     """
 
     def wrap(rank):
-        net = nn.Linear(2, 3)
-        net.bias.requires_grad_(False)
+        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        net[0].bias.requires_grad_(False)
         before = [p.tolist() for p in net.parameters()]
         DDP(net)
         return before, [p.tolist() for p in net.parameters()]
@@ -110,11 +110,14 @@ def test_get_model_state_dict_drops_module(ranks):
     def wrap(rank):
         from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
 
-        model = DDP(nn.Linear(2, 1, bias=False))
-        set_model_state_dict(model, {"weight": torch.tensor([[3.0, 5.0]])})
-        return list(get_model_state_dict(model)), model.module.weight.tolist()
+        net = nn.Linear(2, 1, bias=False)
+        net.register_buffer("mean", torch.tensor(7.0))
+        model = DDP(net)
+        given = {"weight": torch.tensor([[3.0, 5.0]]), "mean": torch.tensor(9.0)}
+        set_model_state_dict(model, given)
+        return list(get_model_state_dict(model)), net.weight.tolist(), net.mean.item()
 
-    assert ranks(wrap) == [(["weight"], [[3.0, 5.0]])] * 2
+    assert ranks(wrap) == [(["weight", "mean"], [[3.0, 5.0]], 9.0)] * 2
 
 
 @pytest.mark.needs("distributed")

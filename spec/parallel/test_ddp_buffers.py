@@ -18,12 +18,12 @@ def test_buffers_start_equal_too(ranks):
     """By default ``DistributedDataParallel`` copies the buffers of rank 0 to all ranks when constructed."""
 
     def wrap(rank):
-        net = nn.Linear(2, 3)
-        net.register_buffer("mean", torch.tensor([rank + 5.0, rank + 7.0]))
+        net = nn.Sequential(nn.Linear(2, 3))
+        net[0].register_buffer("mean", torch.tensor([rank + 5.0, rank + 7.0]))
         net.register_buffer("steps", torch.tensor(rank + 3), persistent=False)
         return [buffer.tolist() for buffer in DDP(net).module.buffers()]
 
-    assert ranks(wrap) == [[[5.0, 7.0], 3]] * 2
+    assert ranks(wrap) == [[3, [5.0, 7.0]]] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -110,13 +110,13 @@ def test_lazy_modules_run_first(ranks):
     """
 
     def wrap(rank):
-        net = nn.LazyLinear(3)
+        net = nn.Sequential(nn.LazyLinear(3))
         with pytest.raises(RuntimeError, match="uninitialized parameters can't be used with `Distributed"):
             DDP(net)
         with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
             DDP(nn.Sequential(nn.Linear(2, 3), nn.LazyBatchNorm1d(affine=False)))
         net(torch.rand(1, 2))
-        return type(DDP(net).module)
+        return type(DDP(net).module[0])
 
     assert ranks(wrap) == [nn.Linear, nn.Linear]
 
@@ -125,11 +125,11 @@ def test_lazy_modules_run_first(ranks):
 def test_ranks_have_as_many_parameters(ranks):
     """``DistributedDataParallel`` raises ``RuntimeError`` if ranks have different numbers of parameters."""
 
-    def wrap(rank):
+    def wrap(rank, more):
         with pytest.raises(RuntimeError, match="DDP expects same model across all ranks, but Rank"):
-            DDP(nn.Linear(2, 3, bias=rank == 0))
+            DDP(nn.Linear(2, 3, bias=rank == more))
 
-    assert ranks(wrap) == [None, None]
+    assert [ranks(wrap, more) for more in (0, 1)] == [[None, None]] * 2
 
 
 @pytest.mark.needs("distributed")

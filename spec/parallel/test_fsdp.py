@@ -156,14 +156,14 @@ def test_a_state_dict_is_whole(ranks):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
         net = nn.Linear(2, 3)
-        nn.init.constant_(net.weight, 4.0)
-        nn.init.constant_(net.bias, 5.0)
+        net.load_state_dict({"weight": torch.arange(6.0).view(3, 2), "bias": torch.arange(6.0, 9.0)})
         state = FullyShardedDataParallel(net, device_id=torch.device("cpu")).state_dict()
         alone = nn.Linear(2, 3)
         alone.load_state_dict(state)
         return list(state), alone.weight.tolist(), alone.bias.tolist()
 
-    assert ranks(save) == [(["weight", "bias"], [[4.0, 4.0]] * 3, [5.0] * 3)] * 2
+    weight, bias = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], [6.0, 7.0, 8.0]
+    assert ranks(save) == [(["weight", "bias"], weight, bias)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -228,10 +228,11 @@ def test_gradients_are_averaged(ranks):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
         wrapped = FullyShardedDataParallel(nn.Linear(1, 4, bias=False), device_id=torch.device("cpu"))
-        wrapped(torch.full((1, 1), 1.0 + rank)).sum().backward()
+        output = wrapped(torch.full((1, 1), 1.0 + rank))
+        (output * torch.tensor([2.0, 4.0, 6.0, 8.0])).sum().backward()
         return [p.grad.tolist() for p in wrapped.parameters()]
 
-    assert ranks(train) == [[[1.5, 1.5]]] * 2
+    assert ranks(train) == [[[3.0, 6.0]], [[9.0, 12.0]]]
 
 
 @pytest.mark.needs("distributed")

@@ -129,10 +129,11 @@ def test_gradients_are_averaged_and_sharded(ranks):
 
     def train(rank):
         net = fully_shard(nn.Linear(2, 3, bias=False))
-        net(torch.tensor([[rank + 1.0, 10.0]])).sum().backward()
+        output = net(torch.tensor([[rank + 1.0, 10.0]]))
+        (output * torch.tensor([2.0, 4.0, 6.0])).sum().backward()
         return net.weight.grad.to_local().tolist()
 
-    assert ranks(train) == [[[1.5, 10.0], [1.5, 10.0]], [[1.5, 10.0]]]
+    assert ranks(train) == [[[3.0, 20.0], [6.0, 40.0]], [[9.0, 60.0]]]
 
 
 @pytest.mark.needs("distributed")
@@ -143,10 +144,11 @@ def test_gradients_over_gloo_were_summed(ranks):
 
     def train(rank):
         net = fully_shard(nn.Linear(2, 3, bias=False))
-        net(torch.tensor([[rank + 1.0, 10.0]])).sum().backward()
+        output = net(torch.tensor([[rank + 1.0, 10.0]]))
+        (output * torch.tensor([2.0, 4.0, 6.0])).sum().backward()
         return net.weight.grad.to_local().tolist()
 
-    assert ranks(train) == [[[3.0, 20.0], [3.0, 20.0]], [[3.0, 20.0]]]
+    assert ranks(train) == [[[6.0, 40.0], [12.0, 80.0]], [[18.0, 120.0]]]
 
 
 @pytest.mark.needs("distributed")

@@ -77,18 +77,18 @@ def test_inputs_may_stay_as_they_are(ranks):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         class Net(nn.Linear):
-            def forward(self, x, *more):
-                self.seen = [t.dtype for t in (self.weight, x, *more)]
+            def forward(self, x, *, scale):
+                self.seen = [t.dtype for t in (self.weight, x, scale)]
                 return super().forward(x.to(self.weight.dtype))
 
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, cast_forward_inputs=False)
         net = fully_shard(Net(4, 4), mp_policy=policy)
-        net(torch.ones(1, 4))
+        net(torch.ones(1, 4), scale=torch.ones(1))
         with pytest.raises(RuntimeError, match="must have the same dtype"):
             fully_shard(nn.Linear(4, 4), mp_policy=policy)(torch.ones(1, 4))
         return net.seen
 
-    assert ranks(run) == [[torch.bfloat16, torch.float32]] * 2
+    assert ranks(run) == [[torch.bfloat16, torch.float32, torch.float32]] * 2
 
 
 @pytest.mark.needs("distributed")

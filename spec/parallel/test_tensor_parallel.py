@@ -29,10 +29,10 @@ def test_layers_are_cut_in_place(ranks):
         plan = {"0": ColwiseParallel(), "2": RowwiseParallel()}
         same = parallelize_module(net, init_device_mesh("cpu", (2,)), plan) is net
         shards = {name: list(p.to_local().shape) for name, p in net.named_parameters()}
-        return same, type(net[0]) is nn.Linear, shards, torch.allclose(net(x), expected, atol=1e-6)
+        return same, [type(layer) for layer in net], shards, torch.allclose(net(x), expected, atol=1e-6)
 
     shapes = {"0.weight": [2, 2], "0.bias": [2], "2.weight": [2, 2], "2.bias": [2]}
-    assert ranks(cut) == [(True, True, shapes, True)] * 2
+    assert ranks(cut) == [(True, [nn.Linear, nn.ReLU, nn.Linear], shapes, True)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -131,6 +131,7 @@ def test_an_unknown_name_only_warns(ranks):
         return hasattr(net[0].weight, "to_local")
 
     assert ranks(cut, ["fc"]) == [False] * 2
+    assert ranks(cut, ["fc", "0"]) == [True] * 2
     assert ranks(cut, []) == [False] * 2
 
 
