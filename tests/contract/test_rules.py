@@ -4,8 +4,21 @@ import pytest
 import torch
 from judging import failures
 from miniatures import Net, every_miniature, rows
-from miniatures.accused import CLEAN, BufferOfANestedTensor, BufferWithoutMemory
-from miniatures.libraries import NOT_ACCUSED, Coarse, KeepsItsBuffers, KeepsMuchOfACall
+from miniatures.accused import (
+    CLEAN,
+    BufferOfANestedTensor,
+    BufferWithoutMemory,
+    CountsPlacesBeforeItAttends,
+    masked_by_whole_ones,
+)
+from miniatures.libraries import (
+    NOT_ACCUSED,
+    Coarse,
+    HalvesSixTimes,
+    KeepsItsBuffers,
+    KeepsMuchOfACall,
+    ScoresAndRounds,
+)
 from miniatures.unusual import UNUSUAL, HasATaggedWeight, Scores, Sparse, scripted, traced
 from miniatures.values import KnowsItsWhole, LosesMessages, LosesMessagesUnread, edges
 from torch import nn
@@ -171,6 +184,25 @@ def test_a_weak_reference_is_named_where_a_copy_follows_it(judge):
         "or keep the part that owns it"
     )
     assert "loading.the_loaded_build_computes_the_same" not in told
+
+
+def test_a_softmax_that_leaves_out_is_not_named(judge):
+    told = failures(judge(Target("conv", CountsPlacesBeforeItAttends, masked_by_whole_ones)))
+
+    assert "how far a batch is filled up counts" in told["calling.more_padding_does_not_count"]
+
+
+def test_rounding_that_passes_the_gradient_is_not_named(judge):
+    told = failures(judge(Target("rounds", ScoresAndRounds, rows)))
+
+    assert "round" not in told["gradients.gradients_are_not_zero"]
+    assert "`down`, `up` is zero" in told["gradients.gradients_are_not_zero"]
+
+
+def test_a_norm_behind_many_strides_is_not_told(judge):
+    told = failures(judge(Target("strides", HalvesSixTimes, lambda: ((torch.rand(3, 2, 32, 32),), {}))))
+
+    assert "modes.norms_have_places" not in told
 
 
 @pytest.mark.parametrize("name", UNUSUAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import functools
 import re
@@ -185,16 +186,14 @@ def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]
         if isinstance(module, _DropoutNd):
             module.eval()  # what it lets through is a matter of chance
     names = sorted(_flat(net, examples) & _flat(other, examples))
+    names = [name for name in names if name not in _small(net, example)] if names else []
     if not names:
         return []
     cure = (
         "start one of two factors with random numbers, and mind that a softmax or a quotient of one "
         "number by itself is 1 whatever it is"
     )
-    with _Steps() as steps:
-        run(net, example)
-    if steps.places:
-        name, where = next(iter(steps.places.items()))
+    for name, where in _flat_steps(net, example, names):
         cure = (
             f"{name}{where} is flat, with a slope of zero; pass the gradient by: x + (x.{name}() - "
             "x).detach()"
@@ -205,21 +204,65 @@ def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]
     ]
 
 
-class _Steps(TorchFunctionMode):
-    """Notes where the module's own code rounds numbers that have a gradient."""
+def _small(net: nn.Module, example: Example) -> set[str]:
+    """Parameters whose gradient is small, and no rounding: in float64 it is as large, as far as that is told.
 
-    def __init__(self) -> None:
+    A factor of 1e-6 before a branch, as layers are scaled at first, makes that of the branch so small.
+    """
+    single = gradients(net, example)
+    try:
+        double = gradients(copy.deepcopy(net).double(), lambda: mapped(example(), _in_float64))
+    except Exception:
+        return set()
+    return {
+        name
+        for name, one in double.items()
+        if name in single and one.numel() and float(one.abs().max()) > float(single[name].abs().max()) / 2 > 0
+    }
+
+
+def _in_float64(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _flat_steps(net: nn.Module, example: Example, names: list[str]) -> list[tuple[str, str]]:
+    """The first place where rounding keeps all named parameters from a gradient, and the function there."""
+    with _Steps() as steps:
+        run(net, example)
+    for step in steps.places:
+        with _Steps(passing=step):
+            found = gradients(net, example)
+        if all(name in found and bool(found[name].any()) for name in names):
+            return [step]
+    return []
+
+
+class _Steps(TorchFunctionMode):
+    """Notes where the module's own code rounds numbers that have a gradient.
+
+    Args:
+        passing: the function and the place that the gradient is to pass by.
+    """
+
+    def __init__(self, passing: tuple[str, str] | None = None) -> None:
         super().__init__()
-        self.places: dict[str, str] = {}
+        self.places: dict[tuple[str, str], None] = {}
+        self._passing = passing
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "").rstrip("_")
-        of = args[0] if name in _FLAT and args and isinstance(args[0], Tensor) else None
-        if of is not None and of.requires_grad:
-            frames = traceback.extract_stack()[:-1]
-            if own_frames(frames[-1:]):
-                self.places.setdefault(name, place(frames))
-        return func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        of = args[0] if name.rstrip("_") in _FLAT and args and isinstance(args[0], Tensor) else None
+        if of is None or not of.requires_grad:
+            return func(*args, **(kwargs or {}))
+        frames = traceback.extract_stack()[:-1]
+        step = name.rstrip("_"), place(frames)
+        if own_frames(frames[-1:]):
+            self.places[step] = None
+        if step != self._passing:
+            return func(*args, **(kwargs or {}))
+        flat = getattr(torch, step[0])(of.detach(), *args[1:], **(kwargs or {}))
+        passed = of + (flat - of.detach())
+        return of.copy_(passed) if name.endswith("_") else passed
 
 
 _FLAT = {"round", "floor", "ceil", "trunc", "sign", "fix"}

@@ -242,13 +242,17 @@ def norms_of_one_place(net: nn.Module, example: Example) -> list[str]:
     alone = _given_one_place(net, example)
     if not alone:
         return []
-    try:
-        again = _given_one_place(net, lambda: mapped(example(), _enlarged))
-    except Exception:
-        return []  # images of another size are refused
-    paths = [path for path in alone if path in again]
-    if not paths:
-        return []
+    paths = alone
+    for change in (_enlarged, _widened):
+        try:
+            again = _given_one_place(net, lambda change=change: mapped(example(), change))  # type: ignore[misc]
+        except Exception:
+            if change is _widened:
+                continue  # images that are not square are refused
+            return []  # images of another size are refused
+        paths = [path for path in paths if path in again]
+        if not paths:
+            return []
     return [
         f"{they(paths, 'is', 'are')} given one place for each row, as after AdaptiveAvgPool2d(1): in train "
         "mode "
@@ -280,6 +284,17 @@ def _enlarged(tensor: Tensor) -> Tensor:
     for dim in range(2, tensor.dim()):
         tensor = tensor.repeat_interleave(2, dim=dim)
     return tensor
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    """An image so wide that strides leave several places of it."""
+    if tensor.dim() not in (4, 5) or not tensor.is_floating_point() or tensor.layout != torch.strided:
+        return tensor
+    return tensor.repeat_interleave(max(2, -(-_WIDE // max(tensor.shape[-1], 1))), dim=-1)
+
+
+#: How wide an image is, of which a network of strides leaves one place no more.
+_WIDE = 256
 
 
 def _collecting(seen: dict[str, list[Tensor]], path: str) -> Callable[..., None]:

@@ -309,20 +309,21 @@ def padding_counted(net: nn.Module, example: Example) -> list[str]:
         if not of:
             continue
         expected = tensors_in(run(net, example))
-        told = []
+        told, longer = [], []
         for value in (0, 1):
             rows = (mask != value).any(dim=1)
             if not bool(rows.any()):
                 continue  # if it left out, nothing would be left
+            longer.append((_longer(example, path, of, value), rows))
             try:
-                outputs = tensors_in(run(net, _longer(example, path, of, value)))
+                outputs = tensors_in(run(net, longer[-1][0]))
             except Exception:
                 break  # it takes no more places
             told.append(_apart(outputs, expected, mask, rows))
         else:
             if not told or not all(told):
                 continue
-            if where := _softmax(net, example, mask):
+            if where := _softmax(net, longer, mask.shape[1] + 1):
                 return [
                     f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does "
                     f"so: the softmax{where} counts what is left out, and a score of zero as exp(0); fill "
@@ -336,28 +337,44 @@ def padding_counted(net: nn.Module, example: Example) -> list[str]:
     return []
 
 
-def _softmax(net: nn.Module, example: Example, mask: Tensor) -> str:
-    """Where the module's own code takes a softmax over the places of a mask."""
-    with _Softmaxes(mask) as seen:
-        run(net, example)
-    return next(iter(seen.places), "")
+def _softmax(net: nn.Module, longer: list[tuple[Example, Tensor]], places: int) -> str:
+    """Where the module's own code takes a softmax that gives the last place a share, whatever its mask is.
+
+    Args:
+        net: the module.
+        longer: inputs with one more place, which the mask gives one of its values, and the rows to look at.
+        places: how many there are then.
+    """
+    found = []
+    for example, rows in longer:
+        with _Softmaxes(rows, places) as seen:
+            run(net, example)
+        found.append(seen.places)
+    return next((where for where in found[0] if all(where in others for others in found)), "")
 
 
 class _Softmaxes(TorchFunctionMode):
-    """Notes where the module's own code takes a softmax over as many places as a mask has."""
+    """Notes where the module's own code takes a softmax over so many places, and the last has a share.
 
-    def __init__(self, mask: Tensor) -> None:
+    Args:
+        rows: the rows in which the share is looked for.
+        places: how many there are.
+    """
+
+    def __init__(self, rows: Tensor, places: int) -> None:
         super().__init__()
         self.places: dict[str, None] = {}
-        self._mask = mask
+        self._rows, self._number = rows, places
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") == "softmax" and isinstance(result, Tensor):
             dim = (kwargs or {}).get("dim", args[1] if len(args) > 1 else None)
-            rows, places = self._mask.shape
-            if isinstance(dim, int) and result.shape[:1] == (rows,) and result.shape[dim] == places:
-                self.places[place(traceback.extract_stack()[:-1])] = None
+            is_of_rows = result.shape[:1] == self._rows.shape and result.dim() > 1
+            if isinstance(dim, int) and is_of_rows and result.shape[dim] == self._number:
+                last = result.detach().select(dim, -1)
+                if last.shape[:1] == self._rows.shape and bool((last[self._rows] > 0).all()):
+                    self.places[place(traceback.extract_stack()[:-1])] = None
         return result
 
 

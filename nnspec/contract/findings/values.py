@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import random
 import sys
@@ -230,7 +231,8 @@ def not_numbers_of_even_rows(net: nn.Module, example: Example) -> list[str]:
                     output = run(module, its, functools.partial(_even_rows, scale=scale))
                 except Exception:
                     break
-            if roots.told and any(_nans(tensor) for _, tensor in tensors_in(output)):
+            is_nan = any(_nans(tensor) for _, tensor in tensors_in(output))
+            if roots.told and is_nan and _is_by_rounding(module, its, scale):
                 return [
                     f"with rows of nearly equal numbers {roots.told}: rounding brings there what cannot "
                     "be; take a variance as the mean of (x - mean) ** 2, and clamp what cannot be below "
@@ -238,6 +240,21 @@ def not_numbers_of_even_rows(net: nn.Module, example: Example) -> list[str]:
                     "or beyond one, before a root, a logarithm or an arc cosine"
                 ]
     return []
+
+
+def _is_by_rounding(module: nn.Module, example: Example, scale: float) -> bool:
+    """Whether in float64, which rounds far less, no number is that far off, as far as that can be told."""
+    try:
+        exact = copy.deepcopy(module).double()
+        with _Roots(scale, _ROUNDING_OF_FLOAT64) as roots:
+            run(exact, example, lambda tensor: _in_float64(_even_rows(tensor, scale)))
+    except Exception:
+        return True
+    return not roots.is_far_off
+
+
+def _in_float64(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
 
 
 #: Of what size the numbers are.
@@ -253,17 +270,25 @@ def _even_rows(tensor: Tensor, scale: float) -> Tensor:
     return (numbers.view(-1, *[1] * (tensor.dim() - 1)) * digits).to(tensor)
 
 
+#: Which share of its size rounding may move a number by in float32, where several are added up.
+_ROUNDING = 1e-6
+
+#: The same in float64.
+_ROUNDING_OF_FLOAT64 = 1e-13
+
+
 class _Roots(TorchFunctionMode):
     """Notes the first NaN that the module's own code makes of a number which rounding has moved too far.
 
     Args:
         scale: of what size the numbers are that it is given.
+        rounding: which share of its size rounding may move a number by.
     """
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self, scale: float, rounding: float = _ROUNDING) -> None:
         super().__init__()
-        self.told = ""
-        self._rounding = _ROUNDING * scale**2
+        self.told, self.is_far_off = "", False
+        self._rounding = rounding * scale**2
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "").strip("_")
@@ -274,16 +299,15 @@ class _Roots(TorchFunctionMode):
         lost = of[result.isnan()]
         worst = float(lost.min() if name not in _ARCS else lost[lost.abs().argmax()])
         frames = traceback.extract_stack()[:-1]
-        if abs(worst) - (name in _ARCS) < self._rounding and own_frames(frames[-1:]):
+        if abs(worst) - (name in _ARCS) >= self._rounding:
+            self.is_far_off = True
+        elif own_frames(frames[-1:]):
             self.told = f"forward takes {name} of {worst:.3g}{place(frames)}, which is NaN"
         return result
 
 
 _ARCS = {"acos", "asin", "arccos", "arcsin"}
 _ROOTS = {"sqrt", "rsqrt", "log", "log2", "log10", "pow"} | _ARCS
-
-#: Which share of its size rounding may move a number by in float32, where several are added up.
-_ROUNDING = 1e-6
 
 
 def drawn_elsewhere(make: Callable[[], nn.Module], example: Example) -> list[str]:

@@ -650,6 +650,25 @@ class AttendsByASum(Attends):
         return scores + mask
 
 
+class CountsPlacesBeforeItAttends(Attends):
+    """Its softmax leaves out what the mask leaves out; its convolution has taken that in before."""
+
+    def __init__(self):
+        super().__init__()
+        self.near = nn.Conv1d(4, 4, 3, padding=1)
+
+    def masked(self, scores, mask):
+        return scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)
+
+    def forward(self, x, mask):
+        return super().forward(self.near(x.mT).mT, mask)
+
+
+def masked_by_whole_ones():
+    """Three sequences, and a mask of whole numbers that leaves nothing out."""
+    return (sequences()[0][0], torch.ones(3, 5, dtype=torch.int64)), {}
+
+
 def masked_by_ones():
     """Three sequences, and a mask of floating numbers that leaves nothing out."""
     return (sequences()[0][0], torch.ones(3, 5)), {}
