@@ -185,8 +185,8 @@ def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]
     for module in (*net.modules(), *other.modules()):
         if isinstance(module, _DropoutNd):
             module.eval()  # what it lets through is a matter of chance
-    names = sorted(_flat(net, examples) & _flat(other, examples))
-    names = [name for name in names if name not in _small(net, example)] if names else []
+    flat = _flat(net, examples) & _flat(other, examples)
+    names = sorted(flat - _small(net, example)) if flat else []
     if not names:
         return []
     cure = (
