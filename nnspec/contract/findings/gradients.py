@@ -185,8 +185,8 @@ def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]
     for module in (*net.modules(), *other.modules()):
         if isinstance(module, _DropoutNd):
             module.eval()  # what it lets through is a matter of chance
-    names = sorted(_flat(net, examples) & _flat(other, examples))
-    names = [name for name in names if name not in _small(net, example)] if names else []
+    flat = _flat(net, examples) & _flat(other, examples)
+    names = sorted(flat - _small(net, example) - _padding_alone(net, example)) if flat else []
     if not names:
         return []
     cure = (
@@ -202,6 +202,31 @@ def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]
         f"the gradient of {listed(names)} is zero, for other inputs, other weights and after {STEPS} steps "
         f"too: {'it stays' if len(names) == 1 else 'they stay'} as built; {cure}"
     ]
+
+
+def _padding_alone(net: nn.Module, example: Example) -> set[str]:
+    """Tables of which a call takes only the row that pads, as for inputs left out: that row never trains."""
+    taken: dict[str, bool] = {}
+    handles = [
+        module.register_forward_pre_hook(_noting_padding(taken, dotted(path, "weight")))
+        for path, module in net.named_modules()
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None
+    ]
+    try:
+        run(net, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name for name, is_padding in taken.items() if is_padding}
+
+
+def _noting_padding(taken: dict[str, bool], name: str) -> Callable[..., None]:
+    def hook(module: nn.Embedding, args: tuple[Any, ...]) -> None:
+        given = args[0] if args and isinstance(args[0], Tensor) else torch.empty(0)
+        is_padding = given.numel() > 0 and bool(given.eq(module.padding_idx or 0).all())
+        taken[name] = taken.get(name, True) and is_padding
+
+    return hook
 
 
 def _small(net: nn.Module, example: Example) -> set[str]:
