@@ -131,7 +131,7 @@ def test_a_context_for_each():
 
 @pytest.mark.since("2.1")
 def test_what_hooks_of_ones_own_save_is_kept():
-    """``checkpoint`` keeps, and does not recompute, what ``forward`` saves in its own
+    """``checkpoint(use_reentrant=False)`` does not recompute what ``forward`` saves in
     ``saved_tensors_hooks``.
 
     The innermost hooks get a tensor, and those of ``checkpoint(use_reentrant=False)`` never see it; what
