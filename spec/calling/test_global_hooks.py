@@ -349,16 +349,18 @@ def test_no_global_full_hook_after_a_legacy_one():
         register_module_full_backward_hook(lambda *given: None)
 
 
-def test_several_global_hooks_of_one_kind():
+@pytest.mark.parametrize("needy", [True, False], ids=["input requires grad", "no input requires grad"])
+def test_several_global_hooks_of_one_kind(needy):
     """Several ``register_module_full_backward_hook`` hooks run in the order of registration."""
-    calls = []
+    calls, net = [], nn.Linear(2, 3)
     with (
         register_module_full_backward_hook(lambda *given: calls.append("first")),
         register_module_full_backward_hook(lambda *given: calls.append("second")),
+        register_module_full_backward_hook(lambda *given: calls.append("third")),
     ):
-        nn.Identity()(torch.rand(2, requires_grad=True)).sum().backward()
+        net(torch.rand(1, 2, requires_grad=needy)).sum().backward()
 
-    assert calls == ["first", "second"]
+    assert calls == ["first", "second", "third"]
 
 
 def test_the_global_kind_is_remembered_after_removal():

@@ -126,13 +126,13 @@ def test_without_needy_inputs_it_fires_at_the_outputs():
     (:pull:`56693`). So it does on the first layer of most nets. For gradients of parameters use
     :meth:`torch.Tensor.register_hook`; for those of the input call ``x.requires_grad_()`` first.
     """
-    calls = []
-    net = nn.Linear(2, 3)
+    net, calls = nn.Linear(2, 3), []
     net.weight.register_hook(lambda gradient: calls.append("weight"))
-    net.register_full_backward_hook(lambda *given: calls.append((*given[:2], given[2][0].tolist())))
+    for i in (1, 2):
+        net.register_full_backward_hook(lambda *seen, i=i: calls.append((i, *seen[:2], seen[2][0].tolist())))
     net(torch.rand(1, 2)).sum().backward()
 
-    assert calls == [(net, (None,), [[1.0, 1.0, 1.0]]), "weight"]
+    assert calls == [(1, net, (None,), [[1.0] * 3]), (2, net, (None,), [[1.0] * 3]), "weight"]
 
 
 @pytest.mark.question("Q47")
@@ -142,13 +142,13 @@ def test_without_inputs_it_fires_at_the_outputs():
 
     So does ``net(input=x)``: the hook sees positional arguments alone.
     """
-    net = Apply(lambda x: x * 2)
-    seen = []
-    net.register_full_backward_hook(lambda *given: seen.append((given[1], given[2][0].tolist())))
+    net, seen = Apply(lambda x: x * 2), []
+    for i in (1, 2):
+        net.register_full_backward_hook(lambda *given, i=i: seen.append((i, given[1], given[2][0].tolist())))
     x = torch.rand(2, requires_grad=True)
     net(x=x).sum().backward()
 
-    assert seen == [((), [1.0, 1.0])]
+    assert seen == [(1, (), [1.0, 1.0]), (2, (), [1.0, 1.0])]
     assert x.grad.tolist() == [2.0, 2.0]
 
 

@@ -52,12 +52,12 @@ def test_saving_a_tensor_with_a_hook_warns():
 def test_warn_if_has_hooks_warns_of_each():
     """:func:`~torch.utils.hooks.warn_if_has_hooks` warns once for each ``register_hook`` hook of a tensor."""
     tensor = torch.rand(2, requires_grad=True)
-    tensor.register_hook(double)
-    tensor.register_hook(torch.neg)
+    for hook in (double, torch.neg, double):
+        tensor.register_hook(hook)
     with pytest.warns(UserWarning, match="decorate the function with") as caught:
         warn_if_has_hooks(tensor)
 
-    assert ["double" in str(warning.message) for warning in caught] == [True, False]
+    assert ["double" in str(warning.message) for warning in caught] == [True, False, True]
 
 
 def test_warn_if_has_hooks_is_silent_without():
@@ -85,12 +85,12 @@ def test_a_marked_hook_is_left_out_of_the_warning():
         return gradient
 
     tensor = torch.rand(2, requires_grad=True)
-    tensor.register_hook(marked)
-    tensor.register_hook(double)
+    for hook in (double, marked, double):
+        tensor.register_hook(hook)
     with pytest.warns(UserWarning, match="function double") as caught:
         other = pickle.loads(pickle.dumps(tensor))
 
-    assert len(caught) == 1
+    assert len(caught) == 2
     assert not other._backward_hooks
 
 

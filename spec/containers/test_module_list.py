@@ -112,11 +112,11 @@ def test_only_modules_are_elements(element):
 
 def test_an_index_counts_from_either_side():
     """``layers[i]`` of a ``ModuleList`` is the module at position ``i``, from the end if negative."""
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
-    layers = nn.ModuleList([relu, tanh, gelu])
+    elements = [nn.ReLU() for _ in range(12)]
+    layers = nn.ModuleList(elements)
 
-    assert [layers[0], layers[1], layers[2]] == [relu, tanh, gelu]
-    assert [layers[-3], layers[-2], layers[-1]] == [relu, tanh, gelu]
+    assert [layers[i] for i in range(12)] == elements
+    assert [layers[i] for i in range(-12, 0)] == elements
 
 
 @pytest.mark.parametrize("index", [2, -3])
@@ -153,13 +153,13 @@ def test_a_slice_is_numbered_afresh():
     class Stack(nn.ModuleList):
         pass
 
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
-    layers = Stack([relu, tanh, gelu])
+    elements = [nn.ReLU() for _ in range(12)]
+    layers = Stack(elements)
 
     assert type(layers[1:]) is Stack
-    assert list(layers[1:]._modules.items()) == [("0", tanh), ("1", gelu)]
-    assert list(layers[::-2]) == [gelu, relu]
-    assert len(layers) == 3
+    assert list(layers[1:]._modules.items()) == [(str(i), elements[i + 1]) for i in range(11)]
+    assert list(layers[::-2]) == elements[::-2]
+    assert len(layers) == 12
 
 
 def test_an_element_is_replaced_by_its_index():
@@ -196,13 +196,13 @@ def test_deletion_numbers_the_elements_afresh():
 
     Keys of saved states change with the numbers.
     """
-    relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
-    layers = nn.ModuleList([relu, tanh, gelu])
+    elements = [nn.ReLU() for _ in range(13)]
+    layers = nn.ModuleList(elements[:12])
 
-    del layers[-3]
-    layers.append(elu)
+    del layers[-12]
+    layers.append(elements[12])
 
-    assert list(layers._modules.items()) == [("0", tanh), ("1", gelu), ("2", elu)]
+    assert list(layers._modules.items()) == [(str(i), elements[i + 1]) for i in range(12)]
 
 
 def test_a_slice_of_elements_is_deleted():
@@ -219,12 +219,12 @@ def test_a_slice_of_elements_is_deleted():
 
 def test_iteration_yields_every_element():
     """Iterating over a ``ModuleList`` yields its modules in order, a repeated module each time."""
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
-    layers = nn.ModuleList([relu, tanh, relu, gelu])
+    relu, tanh, others = nn.ReLU(), nn.Tanh(), [nn.GELU() for _ in range(9)]
+    layers = nn.ModuleList([relu, tanh, relu, *others])
 
-    assert list(layers) == [relu, tanh, relu, gelu]
-    assert len(layers) == 4
-    assert list(layers.children()) == [relu, tanh, gelu]
+    assert list(layers) == [relu, tanh, relu, *others]
+    assert len(layers) == 12
+    assert list(layers.children()) == [relu, tanh, *others]
 
 
 def test_in_asks_for_the_very_module():

@@ -3,7 +3,7 @@
 For the time of one call the module computes with the tensors it is given; afterwards it has its own again.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from types import MappingProxyType
 
 import pytest
@@ -282,21 +282,36 @@ def test_a_name_in_two_dicts_is_an_error():
 
 def test_elements_are_dicts():
     """``torch.func.functional_call`` raises ``ValueError`` for a tuple with an element that is not a dict."""
-    given = ({"bias": torch.rand(1)}, torch.rand(1, 2))
+    given = {"bias": torch.rand(1)}
 
-    with pytest.raises(ValueError, match="Expected all elements of parameter_and_buffer_dicts"):
-        functional_call(nn.Linear(2, 1), given, torch.rand(2))
+    for other in (torch.rand(1, 2), None, given.items(), MappingProxyType({}), ({},)):
+        for dicts in ((given, other), (other, given), [given, other]):
+            with pytest.raises(ValueError, match="Expected all elements of parameter_and_buffer_dicts"):
+                functional_call(nn.Linear(2, 1), dicts, torch.rand(2))
 
 
-@pytest.mark.parametrize("given", [{}.items(), MappingProxyType({}), None], ids=["items", "mapping", "None"])
-def test_neither_dict_nor_sequence_is_an_error(given):
-    """``torch.func.functional_call`` raises ``ValueError`` if the tensors are not in a dict, tuple or
-    list.
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({}.items(), "dict_items"),
+        (MappingProxyType({}), "mappingproxy"),
+        (None, "NoneType"),
+        (iter([{}]), "list_iterator"),
+        ({"weight", "bias"}, "set"),
+    ],
+    ids=["items", "mapping", "None", "iterator", "set"],
+)
+def test_neither_dict_nor_sequence_is_an_error(given, name):
+    """``torch.func.functional_call`` raises ``ValueError`` if the tensors are in neither dict nor sequence.
+
+    A sequence is what ``collections.abc`` calls one: a ``deque`` of dicts is accepted like a list.
     """
-    with pytest.raises(
-        ValueError, match=r"list/tuple of dicts, but got <class '(dict_items|mappingproxy|NoneType)'>"
-    ):
-        functional_call(nn.Linear(2, 1), given, torch.rand(2))
+    layer, x = nn.Linear(2, 1), torch.rand(2)
+
+    with pytest.raises(ValueError, match=f"list/tuple of dicts, but got <class '{name}'>"):
+        functional_call(layer, given, x)
+
+    assert torch.equal(functional_call(layer, deque([{"bias": layer.bias + 1}]), x), layer(x) + 1)
 
 
 @pytest.mark.question("Q87")

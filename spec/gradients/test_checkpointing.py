@@ -223,12 +223,20 @@ def test_a_reentrant_checkpoint_takes_no_keyword_arguments():
 
     ``use_reentrant=False`` passes them on. See :func:`torch.utils.checkpoint.checkpoint`.
     """
-    layer, x = nn.Linear(2, 3), torch.rand(4, 2, requires_grad=True)
 
-    with pytest.raises(ValueError, match=r"^Unexpected keyword arguments: input$"):
-        checkpoint(layer, use_reentrant=True, input=x)
+    class Scale(nn.Module):
+        def forward(self, x, factor=1.0):
+            return x * factor
 
-    assert torch.equal(checkpoint(layer, use_reentrant=False, input=x), layer(x))
+    net, x = Scale(), torch.rand(4, 2, requires_grad=True)
+
+    for given in (x, x.detach()):
+        for factor in (2.0, torch.tensor(2.0), torch.tensor(2.0, requires_grad=True)):
+            with pytest.raises(ValueError, match=r"^Unexpected keyword arguments: factor$"):
+                checkpoint(net, given, use_reentrant=True, factor=factor)
+            assert torch.equal(checkpoint(net, given, use_reentrant=False, factor=factor), x * 2)
+    with pytest.raises(ValueError, match=r"^Unexpected keyword arguments: x$"):
+        checkpoint(net, use_reentrant=True, x=x)
 
 
 def test_autograd_grad_through_a_reentrant_checkpoint():

@@ -15,8 +15,9 @@ from torch import nn
         (nn.Linear(2, 3), r"torch\.Size\(\[3\]\)"),
         (nn.LayerNorm(3), r"torch\.Size\(\[3\]\)"),
         (nn.Conv2d(1, 2, 3, bias=False), r"torch\.Size\(\[2, 1, 3, 3\]\)"),
+        (nn.Conv1d(2, 3, 1, bias=False), r"torch\.Size\(\[3, 2, 1\]\)"),
     ],
-    ids=["bias", "norm", "convolution"],
+    ids=["bias", "norm", "convolution", "kernel of one"],
 )
 @pytest.mark.since("2.9")
 def test_only_matrices_are_accepted(layer, size):
@@ -36,12 +37,17 @@ def test_embeddings_are_accepted():
     Its documentation gives those to another optimizer: choose by the kind of layer, not by ``ndim`` alone.
     See :class:`torch.optim.Muon`.
     """
-    net = nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 3), nn.LayerNorm(3))
-    hidden = [m.weight for m in net.modules() if isinstance(m, nn.Linear)]
+    net = nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 3), nn.LayerNorm(3), nn.Linear(3, 1))
+    hidden = [m.weight for m in net[:-1].modules() if isinstance(m, nn.Linear)]
     matrices = [p for p in net.parameters() if p.ndim == 2]
+    before, optimizer = [p.detach().clone() for p in matrices], torch.optim.Muon(matrices)
 
-    assert [list(p.shape) for p in torch.optim.Muon(matrices).param_groups[0]["params"]] == [[4, 2], [3, 2]]
+    assert [list(p.shape) for p in optimizer.param_groups[0]["params"]] == [[4, 2], [3, 2], [1, 3]]
     assert [p is net[1].weight for p in torch.optim.Muon(hidden).param_groups[0]["params"]] == [True]
+
+    net(torch.tensor([1])).sum().backward()
+    optimizer.step()
+    assert [torch.equal(p, old) for p, old in zip(matrices, before, strict=True)] == [False] * 3
 
 
 @pytest.mark.since("2.9")

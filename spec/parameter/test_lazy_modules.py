@@ -82,7 +82,7 @@ def test_the_class_changes():
     assert repr(layer) == "LazyLinear(in_features=0, out_features=3, bias=True)"
     assert nn.LazyLinear.cls_to_become is nn.Linear
 
-    layer(torch.rand(2, 5))
+    layer.eval()(torch.rand(2, 5))
 
     assert type(layer) is nn.Linear
     assert repr(layer) == "Linear(in_features=5, out_features=3, bias=True)"
@@ -108,7 +108,7 @@ def test_parameters_stay_the_same_objects():
     layer = nn.LazyLinear(3)
     before = dict(layer.named_parameters())
 
-    layer(torch.rand(2, 5))
+    layer.eval()(torch.rand(2, 5))
 
     assert [p is before[name] for name, p in layer.named_parameters()] == [True, True]
     assert before["weight"].shape == (3, 5)
@@ -156,12 +156,12 @@ def test_calling_forward_infers_nothing():
     assert type(layer) is nn.LazyLinear
 
 
-def test_a_network_is_initialised_by_one_dry_run():
+@pytest.mark.parametrize("training", [True, False])
+def test_a_network_is_initialised_by_one_dry_run(training):
     """One call of a network initializes each ``nn.LazyLinear`` that runs in it; unused ones stay lazy."""
     net = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(8), nn.LazyBatchNorm1d())
     net[1].unused = nn.LazyLinear(2)
-
-    net(torch.rand(2, 3, 6, 5))
+    net.train(training)(torch.rand(2, 3, 6, 5))
 
     assert [type(layer) for layer in net] == [nn.Conv2d, nn.Flatten, nn.Linear, nn.BatchNorm1d]
     assert [net[0].in_channels, net[2].in_features, net[3].num_features] == [3, 48, 8]

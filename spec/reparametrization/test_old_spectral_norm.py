@@ -18,17 +18,14 @@ def test_the_weight_is_kept_under_another_name():
 
     :func:`utils.spectral_norm <torch.nn.utils.spectral_norm>` leaves ``weight`` as a plain tensor.
     """
-    layer = nn.Linear(2, 3)
-    weight = layer.weight
+    for layer, u, v in (nn.Linear(2, 3), 3, 2), (nn.Conv2d(2, 3, 4), 3, 32), (nn.Bilinear(2, 5, 3), 3, 10):
+        weight = layer.weight
 
-    assert spectral_norm(layer) is layer
-    assert type(layer.weight) is torch.Tensor
-    assert layer.weight_orig is weight
-    assert {name: tuple(value.shape) for name, value in layer.named_buffers()} == {
-        "weight_u": (3,),
-        "weight_v": (2,),
-    }
-    assert [name for name, _ in layer.named_parameters()] == ["bias", "weight_orig"]
+        assert spectral_norm(layer) is layer
+        assert type(layer.weight) is torch.Tensor
+        assert layer.weight_orig is weight
+        assert [(name, *b.shape) for name, b in layer.named_buffers()] == [("weight_u", u), ("weight_v", v)]
+        assert [name for name, _ in layer.named_parameters()] == ["bias", "weight_orig"]
 
 
 def test_nothing_is_divided_before_the_first_call():
@@ -112,14 +109,14 @@ def test_vectors_are_of_length_one():
     """``torch.nn.utils.spectral_norm`` initializes ``weight_u``, then ``weight_v`` as random vectors of norm
     1.
     """
-    layer = nn.Linear(2, 3)
-    torch.manual_seed(7)
-    drawn = [F.normalize(torch.empty(size).normal_(), dim=0) for size in (3, 2)]
-    torch.manual_seed(7)
+    for layer, sizes in (nn.Linear(2, 3), (3, 2)), (nn.Conv1d(2, 3, 4), (3, 8)):
+        torch.manual_seed(7)
+        drawn = [F.normalize(torch.empty(size).normal_(), dim=0) for size in sizes]
+        torch.manual_seed(7)
 
-    spectral_norm(layer)
+        spectral_norm(layer)
 
-    torch.testing.assert_close([layer.weight_u, layer.weight_v], drawn)
+        torch.testing.assert_close([*layer.buffers()], drawn)
 
 
 def test_eps_bounds_the_length_of_the_vectors():
@@ -140,12 +137,13 @@ def test_two_calls_before_one_backward():
 
     Gradients reach ``weight_orig``.
     """
-    layer = spectral_norm(nn.Linear(2, 3))
+    for layer in (nn.Linear(2, 3), nn.Conv1d(2, 3, 2)):
+        spectral_norm(layer)
 
-    (layer(torch.rand(2)).sum() + layer(torch.rand(2)).sum()).backward()
+        (layer(torch.rand(2, 2)).sum() + layer(torch.rand(2, 2)).sum()).backward()
 
-    assert layer.weight_orig.grad.shape == (3, 2)
-    assert layer.weight_orig.grad.count_nonzero() == 6
+        assert layer.weight_orig.grad.shape == layer.weight.shape
+        assert layer.weight_orig.grad.count_nonzero() == layer.weight.numel()
 
 
 @pytest.mark.parametrize(

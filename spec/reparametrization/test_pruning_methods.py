@@ -38,7 +38,8 @@ def test_compute_mask_is_abstract():
         PRUNING_TYPE = "unstructured"
 
     class Heir(Nothing):
-        pass
+        def __init__(self, amount=1):
+            self.amount = amount
 
     for method in (Nothing, Heir):
         with pytest.raises(TypeError, match="compute_mask"):

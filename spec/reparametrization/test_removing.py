@@ -64,23 +64,25 @@ def test_the_parameter_is_the_same_object(leave):
     assert list(layer._parameters) == ["bias", "weight"]
 
 
+@pytest.mark.parametrize("leave", [True, False])
 @pytest.mark.parametrize("kind", [nn.Linear, type("Own", (nn.Linear,), {})], ids=["Linear", "subclass"])
-def test_the_class_is_the_old_one_again(kind):
+def test_the_class_is_the_old_one_again(kind, leave):
     """``remove_parametrizations`` on the last parametrized tensor restores the module's original class."""
     layer = kind(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
 
-    remove_parametrizations(layer, "weight")
+    remove_parametrizations(layer, "weight", leave)
     assert type(layer) is not kind
 
-    remove_parametrizations(layer, "bias")
+    remove_parametrizations(layer, "bias", leave)
     assert type(layer) is kind
     assert not hasattr(layer, "parametrizations")
     assert list(layer.children()) == []
 
 
-def test_all_parametrizations_of_a_tensor_are_removed():
+@pytest.mark.parametrize(("leave", "value"), [(True, [[1.0, 0.0]]), (False, [[2.0, -3.0]])])
+def test_all_parametrizations_of_a_tensor_are_removed(leave, value):
     """``remove_parametrizations`` removes all parametrizations of a tensor, not just the last one.
 
     A single one cannot be removed: remove all and register the others again.
@@ -90,20 +92,21 @@ def test_all_parametrizations_of_a_tensor_are_removed():
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "weight", nn.Hardtanh())
 
-    remove_parametrizations(layer, "weight")
+    remove_parametrizations(layer, "weight", leave)
 
     assert is_parametrized(layer) is False
-    assert layer.weight.tolist() == [[1.0, 0.0]]
+    assert layer.weight.tolist() == value
 
 
-def test_other_tensors_stay_parametrized():
+@pytest.mark.parametrize("leave", [True, False])
+def test_other_tensors_stay_parametrized(leave):
     """``remove_parametrizations`` on one tensor leaves other tensors of the module parametrized."""
     layer = nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
     nn.init.constant_(layer.parametrizations.bias.original, -3.0)
 
-    remove_parametrizations(layer, "weight")
+    remove_parametrizations(layer, "weight", leave)
 
     assert layer.bias.tolist() == [0.0]
     assert [is_parametrized(layer, name) for name in ("weight", "bias")] == [False, True]
@@ -177,8 +180,9 @@ def test_nothing_to_remove_is_an_error(name):
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
 
     for module in (layer, nn.Linear(2, 1)):
-        with pytest.raises(ValueError, match=f"does not have a parametrization on {name}"):
-            remove_parametrizations(module, name)
+        for leave in (True, False):
+            with pytest.raises(ValueError, match=f"does not have a parametrization on {name}"):
+                remove_parametrizations(module, name, leave)
 
 
 @pytest.mark.parametrize("leave", [True, False])

@@ -184,17 +184,18 @@ def test_the_optimizer_keeps_the_old_parameters():
 
     The model stops learning without an error. Create the optimizer after loading.
     """
-    layer = nn.Linear(2, 1, bias=False)
-    old = layer.weight
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    net = nn.Sequential(nn.Linear(2, 1), nn.Sequential(nn.Linear(1, 1)))
+    state = {name: torch.full_like(p, 3.0) for name, p in net.state_dict().items()}
+    old = list(net.parameters())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
 
-    layer.load_state_dict({"weight": torch.tensor([[3.0, 4.0]])}, assign=True)
-    layer(torch.tensor([[1.0, 2.0]])).sum().backward()
+    net.load_state_dict(state, assign=True)
+    net(torch.tensor([[1.0, 2.0]])).sum().backward()
     optimizer.step()
 
-    assert layer.weight is not old
-    assert layer.weight.grad.tolist() == [[1.0, 2.0]]
-    assert layer.weight.tolist() == [[3.0, 4.0]]
+    assert not {*net.parameters()} & {*old}
+    assert [p.grad.flatten().tolist() for p in net.parameters()] == [[3.0, 6.0], [3.0], [12.0], [1.0]]
+    assert [p.flatten().tolist() for p in net.parameters()] == [[3.0, 3.0], [3.0], [3.0], [3.0]]
 
 
 @pytest.mark.since("2.1")
