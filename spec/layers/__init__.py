@@ -4,7 +4,8 @@ A layer is a module that torch brings along: parameters with known names and sha
 *linear* first, then *constructors* and *default_arguments* for the arguments that layers share.
 *convolution*, *recurrent*, *normalisation*, *embeddings* and *attention* show the names and shapes of their
 parameters. *convolution_arguments*, *transposed_convolution* and *embedding_bag* go on from there;
-*convolution_sums*, *transposed_sums* and *norm_sums* say what is added up, *pooling* what windows cover.
+*convolution_sums*, *transposed_sums* and *norm_sums* say what is added up, *pooling* what windows cover,
+*upsampling* where values are read between elements.
 *recurrent_computation* and *recurrent_cells* say what recurrent layers compute; *packed_sequences*,
 *packed_indices*, *padded_sequences* and *moving_packed_sequences* what they take. *attention_masks*,
 *causal_hints*, *transformers*, *transformer_options*, *transformer_stacks*, *fast_path* and *nested_tensors*
