@@ -307,8 +307,8 @@ def test_keyword_arguments_are_not_mapped():
     seen = []
 
     class Net(nn.Module):
-        def forward(self, x, mask=None):
-            seen.append([list(x.shape), list(mask.shape)])
+        def forward(self, x, mask=None, masks=()):
+            seen.append([list(x.shape), *(list(m.shape) for m in (mask, *masks) if m is not None)])
             return x
 
     x, mask = torch.ones(3, 2), torch.ones(3, 5)
@@ -316,7 +316,9 @@ def test_keyword_arguments_are_not_mapped():
     torch.vmap(Net(), in_dims=(0, None))(x, mask)
     torch.vmap(Net())(x, mask=mask)
     torch.vmap(Net(), in_dims=(0,))(x, mask=mask)
+    torch.vmap(Net())(x, masks=[mask])
+    torch.vmap(Net())(x, masks=(mask,))
 
-    assert seen == [[[2], [5]], [[2], [3, 5]], [[2], [3, 5]], [[2], [3, 5]]]
+    assert seen == [[[2], [5]]] + [[[2], [3, 5]]] * 5
     with pytest.raises(ValueError, match="in_dims is not compatible with the structure of `inputs`"):
         torch.vmap(Net(), in_dims=(0, 0))(x, mask=mask)
