@@ -50,7 +50,9 @@ def test_other_hooks_stay_silent_on_failure():
 
 @pytest.mark.since("2.1")
 def test_it_runs_when_a_pre_hook_raises():
-    """If a pre-hook raises, an ``always_call=True`` forward hook gets the arguments as changed until then."""
+    """If a pre-hook raises, ``always_call=True`` forward hooks still run, with the arguments changed so
+    far.
+    """
     identity = nn.Identity()
     seen = []
 
@@ -250,9 +252,7 @@ def test_a_global_one_is_not_run_twice():
 
 @pytest.mark.since("2.1")
 def test_a_global_one_runs_until_removed():
-    """A ``register_module_forward_hook(always_call=True)`` hook runs, even if ``forward`` raises, until
-    removed.
-    """
+    """A hook of ``register_module_forward_hook(hook, always_call=True)`` also runs if ``forward`` raises."""
     seen = []
     handle = register_module_forward_hook(lambda *given: seen.append(given[2]), always_call=True)
     for _ in range(2):

@@ -221,7 +221,7 @@ def test_it_fires_once_for_each_call():
 
 
 def test_what_a_forward_hook_kept_is_of_the_last_call():
-    """In a module called twice, each ``register_full_backward_hook`` hook finds what was kept last.
+    """In a module called twice, a ``register_full_backward_hook`` hook sees twice what the last call stored.
 
     Attribution methods that keep inputs on the module so mix up the calls of a reused ReLU. Use a layer for
     each place, or a stack: backward hooks run for the last call first.
@@ -289,7 +289,7 @@ def test_it_needs_the_gradients_of_the_inputs():
 
 
 def test_a_forward_hook_gets_the_output_before_it():
-    """``autograd.grad`` of the output that a forward hook was given fires no full backward hook.
+    """``autograd.grad`` of the output that a forward hook has stored fires no full backward hook.
 
     The module returns another tensor than the forward hook saw. To see gradients of a captured output, take
     that of the call, or use :meth:`torch.Tensor.register_hook` on what was captured (:issue:`57157`).

@@ -132,7 +132,8 @@ def test_one_gradient_for_each_output_may_be_returned(count):
     ],
 )
 def test_a_tensor_must_be_in_a_tuple(shape, error, message):
-    """A full backward pre-hook that returns a gradient outside a tuple makes ``backward()`` raise an error.
+    """If a full backward pre-hook returns a bare tensor, ``backward()`` raises ``RuntimeError`` or
+    ``TypeError``.
 
     Return ``(gradient,)``. A tensor is taken for a tuple of its rows, of which there are seldom as many as
     outputs; a scalar has none.
@@ -201,7 +202,7 @@ def test_the_caller_gets_a_view(needy):
 
 
 def test_a_nested_output_is_no_view():
-    """With a full backward pre-hook, ``net(x)`` returns tensors in an inner tuple or a dict as they are.
+    """With a full backward pre-hook, ``net(x)`` makes no views of tensors in a dict or an inner tuple.
 
     Only those of the outermost tuple become views: of an LSTM the outputs, but not the states. The hook gets
     no gradients of the others.

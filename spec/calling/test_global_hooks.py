@@ -168,7 +168,7 @@ def test_a_tuple_replaces_all_positional_arguments(returned, arguments):
 
 
 def test_a_global_forward_hook_replaces_the_output():
-    """What a ``register_module_forward_hook`` hook returns is the output for the module's own forward hooks.
+    """If a ``register_module_forward_hook`` hook returns a value, the module's own hooks get it as output.
 
     No ``prepend`` puts a local hook before it.
     """

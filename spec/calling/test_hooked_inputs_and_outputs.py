@@ -211,7 +211,7 @@ def test_at_the_outputs_nothing_may_be_replaced(returned):
 
 
 def test_at_the_outputs_a_tuple_of_none_is_allowed():
-    """If no input requires grad, a full backward hook may return a tuple of ``None``, but not a list."""
+    """If no input requires grad, a full backward hook may return ``(None,)``, but no ``[None]``."""
     layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
     calls = []
     layer.register_full_backward_hook(lambda *given: (None,))

@@ -14,8 +14,8 @@ from torch import nn
 
 @pytest.mark.since("2.1")
 def test_it_runs_after_grad_was_set():
-    """A ``register_post_accumulate_grad_hook`` hook of a parameter is called with it once its ``grad`` is
-    set.
+    """A ``register_post_accumulate_grad_hook`` hook gets the parameter once ``backward()`` has set its
+    ``grad``.
 
     A :meth:`torch.Tensor.register_hook` hook runs before, with the new gradient alone; ``grad`` is then still
     ``None``, or the sum so far.
@@ -56,7 +56,7 @@ def test_a_step_inside_backward():
 
 @pytest.mark.since("2.1")
 def test_a_step_inside_backward_takes_every_batch():
-    """An optimizer stepped in a ``register_post_accumulate_grad_hook`` hook steps in each ``backward()``.
+    """An ``optimizer.step()`` in a ``register_post_accumulate_grad_hook`` hook runs in each ``backward()``.
 
     Micro batches are not accumulated then: each finds the parameter as the one before left it, and adaptive
     optimizers count each. Let the hook do nothing but for the last one. See
@@ -136,8 +136,8 @@ def test_only_trainable_leaves_take_it():
 
 @pytest.mark.since("2.1")
 def test_it_stays_with_the_parameter_object():
-    """A ``register_post_accumulate_grad_hook`` hook survives casts of the module, unlike a replaced
-    parameter.
+    """A ``register_post_accumulate_grad_hook`` hook survives casts of the module; a new ``Parameter`` lacks
+    it.
 
     It belongs to the :class:`~torch.nn.Parameter` object: ``load_state_dict`` and ``Module.double`` keep
     that; a new ``Parameter``, a move to meta and ``copy.deepcopy`` do not take the hook over.

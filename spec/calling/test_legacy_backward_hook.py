@@ -258,10 +258,11 @@ def test_it_hangs_on_the_first_tensor(wrap):
     ids=["none", "number", "empty_tuple", "dict"],
 )
 def test_without_a_tensor_the_call_fails(output, error, message):
-    """With a ``register_backward_hook`` hook, ``net(x)`` raises for output ``None``, a list of numbers or
-    ``()``.
+    """With a ``register_backward_hook`` hook, ``net(x)`` raises ``TypeError`` if ``forward`` returns
+    ``None``.
 
-    So does a dict without a tensor: it raises ``StopIteration`` without a message.
+    So does a list of numbers. An empty tuple raises ``IndexError``, and a dict without a tensor
+    ``StopIteration``, without a message.
     """
     net = Apply(lambda: output)
     net.register_backward_hook(lambda *given: None)

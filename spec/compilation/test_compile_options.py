@@ -31,7 +31,7 @@ def test_a_break_makes_two_graphs():
 
 @pytest.mark.needs("compile")
 def test_a_function_that_breaks_is_compiled_by_itself():
-    """:func:`torch.compile` compiles a called function that has a graph break as a frame of its own.
+    """If a called function has a graph break, :func:`torch.compile` compiles it separately from its caller.
 
     There are graphs of what comes before the call, of the function, and of what comes after.
     """
@@ -60,8 +60,8 @@ def test_a_function_that_breaks_is_compiled_by_itself():
     ids=["item", "nonzero"],
 )
 def test_a_full_graph_holds_values_of_data(function):
-    """``torch.compile(fullgraph=True)`` captures ``item()`` and ``nonzero()``, at which it breaks
-    otherwise.
+    """``torch.compile(fullgraph=True)`` captures ``item()`` and ``nonzero()``; without it they break the
+    graph.
     """
     graphs = []
 
@@ -82,8 +82,8 @@ def test_a_full_graph_holds_values_of_data(function):
 
 @pytest.mark.needs("compile")
 def test_backends_are_listed_without_those_for_debugging():
-    """``torch._dynamo.list_backends()`` lists ``inductor`` and ``cudagraphs``, and with ``None`` ``eager``
-    too.
+    """``torch._dynamo.list_backends()`` lists ``inductor`` and ``cudagraphs``; ``list_backends(None)`` also
+    ``eager``.
     """
     usual, all_of_them = torch._dynamo.list_backends(), torch._dynamo.list_backends(None)
 
@@ -170,7 +170,7 @@ def test_known_options_are_listed():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.1")
 def test_options_go_to_the_backend():
-    """:func:`torch.compile` passes ``options`` or ``mode`` to a backend of one's own, if they are given.
+    """:func:`torch.compile` passes ``options`` or ``mode`` to a custom backend, if they are given.
 
     If the backend does not take them, the first call raises ``BackendCompilerFailed``.
     """
@@ -195,10 +195,10 @@ def test_options_go_to_the_backend():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
 def test_a_filter_of_guards_is_taken_out_of_the_dict():
-    """:func:`torch.compile` takes ``guard_filter_fn`` out of the dict ``options``: a second use has no
+    """``torch.compile(options=d)`` removes ``guard_filter_fn`` from ``d``: a second call with ``d`` has no
     filter.
 
-    Make a dict for each call.
+    Make a dict for each call. See :func:`torch.compile`.
     """
     options = {"guard_filter_fn": lambda guards: [False] * len(guards)}
 
@@ -213,9 +213,10 @@ def test_a_filter_of_guards_is_taken_out_of_the_dict():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.15")
 def test_a_name_goes_to_the_backend():
-    """``torch.compile(name=...)`` passes ``name`` to a custom backend, which fails if it does not accept it.
+    """``torch.compile(name=...)`` raises ``BackendCompilerFailed`` if a custom backend does not accept
+    ``name``.
 
-    It is a ``BackendCompilerFailed``, raised by the first call. Without ``name`` nothing is passed.
+    The first call raises it. A backend that accepts ``name`` gets it; without ``name`` nothing is passed.
     """
     given = []
 

@@ -152,8 +152,7 @@ def test_a_layer_is_frozen_on_the_way():
 
 @pytest.mark.needs("compile")
 def test_a_hook_is_registered_on_the_way():
-    """A compiled ``forward`` may register a hook and remove it; with ``fullgraph=True`` it raises
-    ``Unsupported``.
+    """A compiled ``forward`` may register and remove a hook; with ``fullgraph=True`` it is ``Unsupported``.
 
     Registering counts a number up in ``RemovableHandle``, which no graph does (:issue:`149921`). Register
     hooks before compiling with :func:`torch.compile`.
@@ -287,7 +286,8 @@ def test_the_arguments_of_a_method_are_read():
 
 @pytest.mark.needs("compile")
 def test_a_forward_of_the_instance_is_compiled():
-    """``torch.compile(fullgraph=True)`` compiles a ``forward`` that was set on a module, and what it counts.
+    """``torch.compile(fullgraph=True)`` compiles a function assigned to ``module.forward``, side effects
+    included.
 
     Such a function may call the old ``forward`` and change other objects: the change is kept
     (:issue:`113333`). See :func:`torch.compile`.

@@ -21,7 +21,7 @@ from torch import nn
     ],
 )
 def test_new_values_need_no_new_graph(change):
-    """After :func:`torch.compile`, new values of a parameter are used with the old graph.
+    """A module from :func:`torch.compile` uses new values of a parameter without a new graph.
 
     So it is for a change in place, for ``parameter.data = tensor`` and for ``load_state_dict``.
     """
@@ -79,7 +79,7 @@ def test_a_replaced_layer_is_followed():
 @pytest.mark.since("2.2")
 @pytest.mark.before("2.5")
 def test_an_appended_layer_was_ignored():
-    """A layer appended to an ``nn.Sequential`` after its first compiled call is ignored."""
+    """``torch.compile`` ignores a layer appended to an ``nn.Sequential`` after the first compiled call."""
     net, x = nn.Sequential(nn.Flatten(0)), torch.tensor([2.0, -3.0])
     compiled = torch.compile(net, backend="eager")
     compiled(x)
@@ -91,7 +91,7 @@ def test_an_appended_layer_was_ignored():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 def test_a_switch_has_two_graphs():
-    """A bool attribute that ``forward`` looks at has a graph of ``torch.compile`` for each of its values.
+    """``torch.compile`` makes one graph for each value of a bool attribute that ``forward`` reads.
 
     A value that had a graph before uses it again: so may an adapter be switched on and off
     (:issue:`124717`, :issue:`98928`).
@@ -168,7 +168,7 @@ def test_attributes_were_ignored(of_the_class):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 def test_an_adapter_may_be_added_later():
-    """A compiled module follows a submodule that was ``None`` at first and is filled or emptied later.
+    """A compiled module uses a submodule that is ``None`` in the first call and set or removed later.
 
     So an adapter such as LoRA may be put in after the first call (:issue:`120958`).
     """
@@ -224,7 +224,7 @@ def test_a_method_of_a_class_is_not_watched(name, recwarn):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
 def test_without_guards_changes_are_ignored():
-    """With a ``guard_filter_fn`` of ``torch.compile`` that drops all guards, later changes are ignored.
+    """With a ``guard_filter_fn`` that drops all guards, ``torch.compile`` ignores attributes changed later.
 
     Nothing is compiled again, and what ``forward`` counts up stays as after the first call. Such is
     ``torch.compiler.skip_guard_on_all_nn_modules_unsafe`` for changes of modules.
@@ -292,7 +292,7 @@ def test_a_counter_makes_a_graph_for_each_number():
 @pytest.mark.needs("compile")
 @pytest.mark.before("2.8")
 def test_a_counter_made_a_few_graphs():
-    """An integer attribute that ``forward`` counts up makes a few graphs of ``torch.compile``.
+    """An integer attribute that ``forward`` counts up makes two or four graphs of ``torch.compile``.
 
     The last is for all further numbers. There are four graphs up to torch 2.4, two in 2.5 to 2.7.
     """
@@ -373,7 +373,7 @@ def test_what_forward_stores_arrives():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 def test_a_saved_wrapper_is_a_wrapper():
-    """A whole module from ``torch.compile`` that is saved comes back as a wrapper around a copy.
+    """``torch.load`` of a whole module saved from ``torch.compile`` returns a wrapper around a copy.
 
     It is compiled again at its first call, and who loads it needs the class of the original, as for any whole
     module. Save ``compiled._orig_mod.state_dict()`` instead (:issue:`101651`).

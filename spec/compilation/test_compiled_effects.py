@@ -12,7 +12,8 @@ from torch import nn
 
 @pytest.mark.needs("compile")
 def test_what_is_outside_of_the_class_changes_too():
-    """A compiled ``forward`` also changes a list around it, and a dict and a counter of its class.
+    """A ``forward`` compiled by ``torch.compile`` can change an outer list, and a dict and counter of its
+    class.
 
     It does so in each call. See :func:`torch.compile`.
     """

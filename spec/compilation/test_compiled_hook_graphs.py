@@ -13,7 +13,7 @@ from torch import nn
 @pytest.mark.parametrize("kind", ["register_full_backward_hook", "register_full_backward_pre_hook"])
 @pytest.mark.needs("compile")
 def test_a_backward_hook_breaks_the_graph(kind):
-    """A full backward hook on a submodule breaks the graph of ``torch.compile`` there: it runs eagerly.
+    """A full backward hook on a submodule breaks the graph of ``torch.compile``: the submodule runs eagerly.
 
     So does its pre-hook, and both also under ``no_grad``. With ``fullgraph=True`` it raises ``Unsupported``;
     a hook on the parameter or on the whole module breaks nothing (:issue:`133303`). See
@@ -101,7 +101,7 @@ def test_other_hooks_break_nothing(compiled_autograd, number):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.5")
 def test_equal_layers_with_hooks(place, number):
-    """Layers of one class given to ``torch.compile`` share graphs even if each got a hook of its own inside.
+    """Modules of one class share ``torch.compile`` graphs even if each has its own hook on a submodule.
 
     A hook on the compiled layer itself is a graph of its own, shared as well (:issue:`125836`). See
     :func:`torch.compile`.

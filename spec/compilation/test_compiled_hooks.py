@@ -147,7 +147,8 @@ def test_an_earlier_backward_hook_fires(compile_it, kind):
 @pytest.mark.parametrize("compile_it", WAYS[:2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_later_hook_of_the_module_itself_runs(compile_it, kind):
-    """A hook added later to the module itself given to ``torch.compile`` runs, if it is of your own class.
+    """A hook added to ``net`` after a call of ``torch.compile(net)`` runs if the class of ``net`` is your
+    own.
 
     ``torch.compile`` compiles ``forward`` of such a module and runs the hooks around it.
     """
@@ -171,9 +172,9 @@ def test_a_later_hook_of_the_module_itself_runs(compile_it, kind):
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("kind", ["forward_pre_hook", "forward_hook"])
 def test_guards_on_hooks_may_be_turned_on(kind):
-    """With ``skip_nnmodule_hook_guards=False``, a hook added to a compiled layer later runs.
+    """With ``torch._dynamo.config.skip_nnmodule_hook_guards=False``, hooks added after a compiled call run.
 
-    It is in ``torch._dynamo.config``, ``True`` by default, and has to be set before the first call.
+    It is ``True`` by default, and has to be set before the first call.
     """
     calls = []
     layer = nn.Linear(2, 2)
@@ -193,7 +194,7 @@ def test_guards_on_hooks_may_be_turned_on(kind):
 @pytest.mark.needs("compile")
 @pytest.mark.parametrize("fullgraph", [False, True])
 def test_hooks_of_the_module_itself_are_other_graphs(fullgraph):
-    """Forward hooks of a class of one's own given to ``torch.compile`` are compiled as separate graphs.
+    """If ``net`` is of your own class, ``torch.compile(net)`` makes separate graphs of its own forward hooks.
 
     ``fullgraph=True`` does not complain of it. Those of a submodule are part of its graph: compile a module
     that holds the one with hooks to have one graph (:issue:`117584`, :issue:`180379`).
@@ -249,7 +250,7 @@ def test_a_disabled_hook_runs_eagerly(compile_it):
 
 @pytest.mark.needs("compile")
 def test_options_of_hooks_are_kept():
-    """``with_kwargs=True`` and ``prepend=True`` of a submodule's hooks count under ``torch.compile`` too.
+    """``torch.compile`` respects ``with_kwargs=True`` and ``prepend=True`` of the hooks of a submodule.
 
     Such hooks are part of the one graph (:issue:`170110`, :issue:`160083`).
     """
@@ -278,7 +279,8 @@ def test_options_of_hooks_are_kept():
 @pytest.mark.before("2.11")
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
 def test_a_hook_with_kwargs_made_a_graph_each_time(kind):
-    """A submodule's hook ``with_kwargs=True``, registered anew for each compiled call, makes a graph each.
+    """``torch.compile`` makes a new graph each time a submodule's ``with_kwargs=True`` hook is registered
+    anew.
 
     A hook without keyword arguments does not. See :func:`torch.compile`.
     """

@@ -149,10 +149,10 @@ def test_tuples_may_be_keys_of_a_subclass():
 
 @pytest.mark.needs("compile")
 def test_a_module_that_skips_setattr_is_made_on_the_way():
-    """A ``forward`` compiled by ``torch.compile`` may make a module that sets attributes past ``nn.Module``.
+    """A ``forward`` compiled by ``torch.compile`` may make a module whose ``__setattr__`` bypasses
+    ``nn.Module``.
 
-    By ``object.__setattr__`` in a ``__setattr__`` of its own, as results of metrics are kept. See
-    :func:`torch.compile`.
+    It sets attributes by ``object.__setattr__``, as results of metrics are kept. See :func:`torch.compile`.
     """
 
     class Result(nn.Module):

@@ -42,7 +42,8 @@ def test_a_parametrized_layer_is_compiled(norm):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.5")
 def test_weight_norm_is_compiled():
-    """The graph of a compiled layer with ``weight_norm``, of either form, computes the weight.
+    """``torch.compile`` of a layer with ``weight_norm``, old or parametrized, computes the weight in the
+    graph.
 
     So the layer follows its length and direction, and gradients reach them (:issue:`121304`,
     :issue:`121902`, :issue:`118742`).
@@ -72,7 +73,7 @@ def test_weight_norm_is_compiled():
 @pytest.mark.before("2.3")
 @pytest.mark.parametrize("forms", [torch.nn.utils, parametrizations], ids=["old", "new"])
 def test_weight_norm_could_not_be_compiled(forms):
-    """The first call of a compiled layer with ``weight_norm`` raises ``TorchRuntimeError``."""
+    """``torch.compile`` of a layer with ``weight_norm`` raises ``TorchRuntimeError`` at the first call."""
     compiled = torch.compile(forms.weight_norm(nn.Linear(2, 2)), backend="eager")
 
     with pytest.raises(torch._dynamo.exc.TorchRuntimeError, match="_weight_norm_interface"):

@@ -89,10 +89,11 @@ def test_a_plain_module_beside_the_compiled_one():
 
 @pytest.mark.needs("compile")
 def test_a_layer_alone_gets_the_prefix():
-    """``net[0] = torch.compile(net[0])`` puts ``_orig_mod`` into names below it; ``net`` itself has none.
+    """After ``net[0] = torch.compile(net[0])``, keys of ``net.state_dict()`` begin with ``0._orig_mod.``.
 
-    What unwraps a model has to look at each submodule: ``net[0]`` is no longer an instance of its class. If
-    ``net`` is compiled too, both prefixes are there. See :func:`torch.compile`.
+    Those of other layers, and ``net`` itself, have no prefix. What unwraps a model has to look at each
+    submodule: ``net[0]`` is no longer an instance of its class. If ``net`` is compiled too, both prefixes are
+    there. See :func:`torch.compile`.
     """
     net = nn.Sequential(nn.Linear(2, 3, bias=False))
     net[0] = layer = torch.compile(net[0], backend="eager")

@@ -45,7 +45,7 @@ def test_an_assigned_buffer_stays_a_buffer():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.5")
 def test_another_slice_of_a_buffer_is_followed():
-    """A module compiled by ``torch.compile`` uses what a plain tensor attribute holds now, such as a slice.
+    """A module compiled by ``torch.compile`` uses the tensor that a plain attribute holds at the call.
 
     A cache kept as ``self.current = self.buffer[i]`` is one. Another slice of the same shape needs no new
     graph (:issue:`111785`). See :func:`torch.compile`.
@@ -79,11 +79,11 @@ def test_another_slice_of_a_buffer_is_followed():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.15")
 def test_forward_may_cast_a_layer():
-    """A ``forward`` compiled by ``torch.compile`` may call ``to`` of a layer while conversions swap
-    parameters.
+    """With ``set_swap_module_params_on_conversion``, a ``forward`` under ``torch.compile`` may cast a layer
+    by ``to``.
 
-    That is with :func:`torch.__future__.set_swap_module_params_on_conversion` (:issue:`145529`). A cast is
-    no part of a graph: with ``fullgraph=True`` it raises ``Unsupported``. See :func:`torch.compile`.
+    It is switched on by :func:`torch.__future__.set_swap_module_params_on_conversion` (:issue:`145529`). A
+    cast is no part of a graph: with ``fullgraph=True`` it raises ``Unsupported``. See :func:`torch.compile`.
     """
 
     class Net(nn.Module):
@@ -108,10 +108,10 @@ def test_forward_may_cast_a_layer():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.11")
 def test_compiled_parameters_can_be_swapped():
-    """After calls compiled by a backend named to ``torch.compile``, ``swap_tensors`` works on parameters.
+    """With ``torch.compile(backend="eager")``, ``torch.utils.swap_tensors`` works on parameters after a call.
 
-    No weak reference is left behind, and the next call computes with what was swapped in (:issue:`186796`).
-    See :func:`torch.utils.swap_tensors`.
+    So it does with ``"aot_eager"``. No weak reference is left behind, and the next call computes with what
+    was swapped in (:issue:`186796`). See :func:`torch.utils.swap_tensors`.
     """
     for backend in ("eager", "aot_eager"):
         layer, x = nn.Linear(2, 1, bias=False), torch.tensor([[10.0, 100.0]])
@@ -127,10 +127,11 @@ def test_compiled_parameters_can_be_swapped():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.11")
 def test_a_backend_of_ones_own_keeps_watching(clear):
-    """After calls compiled by a function as backend, ``swap_tensors`` raises ``RuntimeError``: a weakref.
+    """After a call compiled with a function as ``backend``, ``swap_tensors`` of parameters raises
+    ``RuntimeError``.
 
-    ``torch._dynamo.config.invalidate_compile_context_weakrefs = True`` lets it go, as for backends that are
-    named (:issue:`186796`). See :func:`torch.utils.swap_tensors`.
+    A weak reference is left behind. ``torch._dynamo.config.invalidate_compile_context_weakrefs = True`` lets
+    it go, as for backends that are named (:issue:`186796`). See :func:`torch.utils.swap_tensors`.
     """
     layer, new = nn.Linear(2, 1, bias=False), nn.Parameter(torch.tensor([[2.0, 3.0]]))
     compiled = torch.compile(layer, backend=lambda graph, inputs: graph.forward)

@@ -35,7 +35,8 @@ def test_what_was_compiled_inside_is_trained(off, backend):
 
 @pytest.mark.needs("compile")
 def test_each_mode_has_a_graph():
-    """``torch.compile`` makes a graph with gradients, one for ``no_grad`` and one for ``inference_mode``.
+    """``torch.compile`` makes separate graphs for calls with gradients, in ``no_grad`` and in
+    ``inference_mode``.
 
     Each serves again where it was made: alternating training and validation compiles nothing more.
     """
@@ -55,9 +56,11 @@ def test_each_mode_has_a_graph():
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.parametrize("off", MODES)
 def test_loaded_values_count(off, backend):
-    """In ``eval()`` and with gradients off a compiled module uses what ``load_state_dict`` puts in.
+    """In ``eval()`` under ``no_grad`` a compiled module uses what ``load_state_dict`` loads after its first
+    call.
 
-    So it does with other changes in place, such as ``optimizer.step()`` (:issue:`104984`).
+    So it does in ``inference_mode``, and with other changes in place, such as ``optimizer.step()``
+    (:issue:`104984`).
     """
     layer, x = nn.Linear(2, 1, bias=False), torch.ones(2)
     compiled = torch.compile(layer, backend=backend).eval()
@@ -108,10 +111,9 @@ def test_a_cache_filled_inside_raises_later(backend):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
 def test_a_module_built_inside_gets_gradients():
-    """Compiled for ``aot_eager``, an ``nn.Linear`` built in ``inference_mode`` gets gradients; for ``eager``
-    none.
+    """``torch.compile(backend="aot_eager")`` gives gradients to an ``nn.Linear`` built in ``inference_mode``.
 
-    The optimizer still cannot change it: build it outside.
+    With the backend ``eager`` it gets none. The optimizer still cannot change it: build it outside.
 
     See also :ref:`gradients.inference_mode.a_module_built_inside_gets_no_gradient`
     """

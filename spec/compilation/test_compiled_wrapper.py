@@ -22,12 +22,11 @@ from torch import nn
 )
 @pytest.mark.needs("compile")
 def test_what_is_registered_stays_with_the_wrapper(register, value):
-    """``register_buffer`` of the module that ``torch.compile`` returns registers on the wrapper, out of
-    reach.
+    """A ``register_buffer`` buffer of the module from ``torch.compile`` raises ``AttributeError`` when read.
 
-    So do ``register_parameter`` and ``add_module``: the entry is in ``state_dict()`` or ``modules()`` of the
-    wrapper, but reading it as an attribute raises, since those are the original's. Register on the original.
-    See :func:`torch.compile`.
+    ``register_buffer``, ``register_parameter`` and ``add_module`` register on the wrapper: the entry is in
+    its ``state_dict()`` or ``modules()``, but attributes are read from the original. Register on the
+    original. See :func:`torch.compile`.
     """
     layer = nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")

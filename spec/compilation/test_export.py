@@ -32,7 +32,7 @@ def test_an_exported_program_gives_a_module():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("method", ["train", "eval"])
 def test_the_mode_of_an_exported_module_is_fixed(method):
-    """``train()`` and ``eval()`` of the module of an exported program raise ``NotImplementedError``.
+    """``train()`` and ``eval()`` of an exported program's ``module()`` raise ``NotImplementedError``.
 
     It computes in the mode of the original when it was exported: call ``net.eval()`` before
     (:issue:`151726`).
@@ -230,8 +230,8 @@ def test_a_change_through_data_is_refused():
 @pytest.mark.since("2.6")
 @pytest.mark.before("2.10")
 def test_a_change_through_data_was_lost():
-    """The module of an exported program leaves out what ``forward`` changes through ``.data``, without an
-    error.
+    """``torch.export.export`` leaves out what ``forward`` changes in a parameter through ``.data``, without
+    an error.
 
     See :func:`torch.export.export`.
     """
@@ -253,8 +253,8 @@ def test_a_change_through_data_was_lost():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
 def test_what_forward_stores_while_exported():
-    """``torch.export.export`` puts back an attribute that ``forward`` sets; a buffer that was ``None`` stays
-    fake.
+    """``torch.export.export`` restores attributes that ``forward`` sets, but leaves a ``FakeTensor`` in a
+    ``None`` buffer.
 
     ``forward`` runs on stand-ins. A :class:`FakeTensor <torch._subclasses.fake_tensor.FakeTensor>` is what a
     later call of the original then computes with (:issue:`155114`). See :func:`torch.export.export`.
@@ -282,7 +282,7 @@ def test_what_forward_stores_while_exported():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
 def test_hooks_are_given_stand_ins():
-    """While ``torch.export.export`` runs, forward hooks get stand-ins: what they keep is a ``FakeTensor``.
+    """During ``torch.export.export``, forward hooks get a ``FakeTensor`` in place of the real output.
 
     So it is for parameters that a hook finds on its module. Collect values in calls of the exported module
     or the original instead (:issue:`153062`). See :func:`torch.export.export`.
@@ -329,11 +329,10 @@ def test_a_plain_tensor_is_a_constant():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
 def test_a_layer_that_is_no_submodule_is_frozen():
-    """``torch.export.export`` makes constants of the weights of a layer that ``forward`` calls but does not
-    hold.
+    """``torch.export.export`` makes constants of the weights of an unregistered layer, as in a plain list.
 
-    A layer in a plain list is one. Its weights are in no state dict, and outputs require no grad; changes in
-    place show in the program. Register it (:issue:`118410`). See :func:`torch.export.export`.
+    They are in no state dict, and outputs require no grad; changes in place show in the program. Register the
+    layer (:issue:`118410`). See :func:`torch.export.export`.
     """
 
     class Net(nn.Module):
@@ -358,8 +357,8 @@ def test_a_layer_that_is_no_submodule_is_frozen():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
 def test_a_tensor_made_in_forward_is_a_constant():
-    """A tensor that ``forward`` creates from numbers is in ``constants`` of ``torch.export.export``, no
-    buffer.
+    """``torch.export.export`` puts a tensor that ``forward`` creates from numbers into ``constants``, not
+    buffers.
 
     Neither ``state_dict`` nor ``buffers()`` has it (:issue:`110484`). See :func:`torch.export.export`.
     """

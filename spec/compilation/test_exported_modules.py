@@ -15,7 +15,7 @@ from torch.nn import functional as F
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
 def test_an_input_that_forward_changes_is_changed():
-    """The module of an exported program changes its input in place where ``forward`` does.
+    """If ``forward`` changes its input in place, so does the module of ``torch.export.export``.
 
     The example input of ``torch.export.export`` stays as it was. See :func:`torch.export.export`.
     """
@@ -38,9 +38,9 @@ def test_an_input_that_forward_changes_is_changed():
 @pytest.mark.since("2.1")
 @pytest.mark.before("2.3")
 def test_an_input_that_forward_changes_is_refused():
-    """``torch.export.export`` raises if ``forward`` changes its input in place, or the program's module does.
+    """``torch.export.export`` or its module raises an error if ``forward`` changes its input in place.
 
-    Copy the input in ``forward``.
+    It is a ``RuntimeError`` or a ``ValueError``. Copy the input in ``forward``.
     """
 
     class Net(nn.Module):
@@ -55,7 +55,8 @@ def test_an_input_that_forward_changes_is_refused():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.5")
 def test_a_weight_that_is_used_twice_is_one_parameter():
-    """A weight that ``forward`` uses by its layer and by itself is one parameter of an exported program.
+    """If ``forward`` uses a weight by its layer and directly, ``torch.export.export`` keeps it as one
+    parameter.
 
     An encoder whose transposed weight decodes is such a layer (:issue:`127357`). Training the module of
     the program changes it in both places. See :func:`torch.export.export`.
@@ -83,8 +84,8 @@ def test_a_weight_that_is_used_twice_is_one_parameter():
 @pytest.mark.since("2.2")
 @pytest.mark.before("2.5")
 def test_a_weight_that_is_used_twice_is_refused():
-    """``torch.export.export`` raises ``IndexError`` if ``forward`` uses the weight of a layer beside calling
-    it.
+    """``torch.export.export`` raises ``IndexError`` if ``forward`` calls a layer and also uses its weight
+    directly.
     """
 
     class Net(nn.Module):
@@ -192,7 +193,8 @@ def test_layers_in_a_plain_list_are_in_the_state_dict():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 def test_inputs_are_named_by_the_signature():
-    """:func:`torch.export.export` names inputs by the signature of ``forward``, also of one set on a module.
+    """:func:`torch.export.export` names inputs after the arguments of ``forward``, also of one assigned to a
+    module.
 
     A wrapper ``forward(*args, **kwargs)`` set in place of it so loses the names of positional inputs, and
     ``dynamic_shapes`` does not find them. A registered forward hook leaves them. So does

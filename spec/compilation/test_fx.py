@@ -275,8 +275,8 @@ def test_a_copy_has_parameters_of_its_own():
 
 
 def test_hooks_of_modules_taken_apart_are_lost():
-    """A :class:`~torch.fx.GraphModule` of ``fx.symbolic_trace`` runs hooks of its leaves, not those of the
-    root.
+    """The :class:`~torch.fx.GraphModule` of ``fx.symbolic_trace`` runs hooks of layers it calls, not of the
+    traced module.
 
     Those of a block that is traced into run while it is traced, and what they compute is in the graph. Those
     of the root are left out, so register them on the ``GraphModule``.

@@ -126,8 +126,8 @@ def test_forward_called_by_name_is_not_compiled():
 @pytest.mark.since("2.1")
 @pytest.mark.needs("compile")
 def test_parameters_may_be_changed_later():
-    """After :meth:`Module.compile <torch.nn.Module.compile>`, each call uses the values that its parameters
-    have by then.
+    """After :meth:`Module.compile <torch.nn.Module.compile>`, each call uses the current values of the
+    parameters.
 
     One graph does for all values, and gradients reach the parameters.
     """

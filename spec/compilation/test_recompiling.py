@@ -17,10 +17,10 @@ from torch import nn
     ids=["default", "dynamic", "static"],
 )
 def test_sizes_may_share_a_graph(dynamic, made):
-    """:func:`torch.compile` makes one graph per size with ``dynamic=False``, one with ``True``, by default
+    """``torch.compile(dynamic=False)`` makes a graph for each input size, ``dynamic=True`` one, the default
     two.
 
-    By default the second size makes a graph for all further ones.
+    By default the second size makes a graph for all further ones. See :func:`torch.compile`.
     """
     graphs = []
 
@@ -198,7 +198,7 @@ def test_copies_of_a_function_share_code():
     ids=["shared", "isolated"],
 )
 def test_two_compilations_share_graphs_unless_isolated(options, made):
-    """Two :func:`torch.compile` of one function share graphs and their limit unless
+    """Two :func:`torch.compile` calls on one function share graphs and limit unless
     ``isolate_recompiles=True``.
     """
     graphs, numbers = [], []
@@ -221,7 +221,8 @@ def test_two_compilations_share_graphs_unless_isolated(options, made):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.13")
 def test_an_isolated_compilation_uses_shared_graphs():
-    """``torch.compile(isolate_recompiles=True)`` uses graphs of a plain ``torch.compile``, not its limit.
+    """``torch.compile(isolate_recompiles=True)`` reuses graphs of plain ``torch.compile``, but has its own
+    limit.
 
     It compiles on where the plain one has given up.
     """
@@ -335,7 +336,7 @@ def test_layers_of_a_class_share_a_graph(way):
 @pytest.mark.needs("compile")
 @pytest.mark.before("2.5")
 def test_each_layer_had_a_graph():
-    """Each module of a class has a graph of :func:`torch.compile` of its own."""
+    """:func:`torch.compile` makes a graph for each module, even for modules of one class."""
     graphs = []
 
     def backend(graph, inputs):

@@ -81,7 +81,7 @@ def test_names_are_longer():
 @pytest.mark.needs("compile")
 @pytest.mark.question("Q105")
 def test_its_state_dict_does_not_fit_the_module():
-    """The ``state_dict()`` of the module that ``torch.compile`` returns does not load into a plain module.
+    """A plain module raises ``RuntimeError`` for a ``state_dict()`` of one from ``torch.compile``.
 
     Its keys begin with ``_orig_mod.``. Save ``compiled._orig_mod.state_dict()``, which fits both.
 
@@ -168,9 +168,9 @@ def test_attributes_are_deleted_from_the_module():
 @pytest.mark.since("2.10")
 @pytest.mark.needs("compile")
 def test_a_length_is_passed_on():
-    """``len()`` and ``bool()`` of the module that ``torch.compile`` returns need a ``len()`` of the original.
+    """``len()`` and ``bool()`` of a module from ``torch.compile`` raise ``TypeError`` if it had no ``len()``.
 
-    Without one ``bool()`` raises as well, so ask ``if compiled is not None:`` (:issue:`196253`).
+    So ask ``if compiled is not None:`` (:issue:`196253`). If the original has a length, it is that.
     """
     assert bool(torch.compile(nn.Sequential(), backend="eager")) is False
     assert len(torch.compile(nn.Sequential(nn.ReLU(), nn.ReLU()), backend="eager")) == 2

@@ -143,9 +143,10 @@ def test_a_function_that_calls_a_module_is_traced():
 
 
 def test_keys_of_an_input_are_strings_or_numbers():
-    """``torch.jit.trace`` raises ``RuntimeError`` for a dict with tuples as keys; strings work.
+    """``torch.jit.trace`` raises ``RuntimeError`` for an example input that is a dict with tuples as keys.
 
-    Graph layers for several kinds of edges take such dicts: join the parts of a key to one string.
+    Strings work. Graph layers for several kinds of edges take such dicts: join the parts of a key to one
+    string.
     """
 
     class Total(nn.Module):

@@ -84,7 +84,7 @@ def test_parameters_are_copies():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
 def test_the_mode_changes_nothing():
-    """``eval()`` of ``torch.export.unflatten(program)`` sets ``training``, but dropout drops on.
+    """``eval()`` of ``torch.export.unflatten(program)`` sets ``training``, but dropout stays on.
 
     No error says so, unlike that of ``program.module().eval()``. The graph is of the mode in which the
     original was exported: call ``net.eval()`` before ``torch.export.export``. See
@@ -112,7 +112,7 @@ def test_the_mode_changes_nothing():
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.since("2.6")
 def test_a_submodule_that_is_called_twice(strict):
-    """A layer called twice is one submodule of ``torch.export.unflatten(program)``, which computes as it did.
+    """A layer called twice is one submodule of ``torch.export.unflatten(program)``, with the same results.
 
     It does so also where one call feeds the next with nothing in between, and called alone
     (:issue:`132993`). See :func:`torch.export.unflatten`.
@@ -172,9 +172,11 @@ def test_a_buffer_goes_into_submodules(strict):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.10")
 def test_lists_of_lists_come_back():
-    """``torch.export.unflatten`` keeps the names of layers in nested lists and dicts, and after a slice.
+    """``torch.export.unflatten`` keeps the names of layers in nested ``ModuleList`` and ``ModuleDict``
+    objects.
 
-    It also keeps layers that ``forward`` leaves out (:issue:`141939`). See :func:`torch.export.unflatten`.
+    So it does where ``forward`` goes over a slice, and for layers that ``forward`` leaves out
+    (:issue:`141939`). See :func:`torch.export.unflatten`.
     """
 
     class Net(nn.Module):
@@ -200,7 +202,7 @@ def test_lists_of_lists_come_back():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
 def test_constants_are_taken_along():
-    """``torch.export.unflatten`` takes along tensors that ``forward`` creates, and plain tensor attributes.
+    """``torch.export.unflatten`` keeps tensors that ``forward`` creates, and plain tensor attributes.
 
     They are in no ``state_dict()`` (:issue:`116914`). See :func:`torch.export.unflatten`.
     """
@@ -241,10 +243,10 @@ def test_ties_come_back():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.11")
 def test_keywords_of_a_submodule():
-    """In ``torch.export.unflatten(program)`` a submodule takes keyword arguments only if export was told so.
+    """Submodules of ``torch.export.unflatten`` take keywords only with ``preserve_module_call_signature``.
 
-    By default it takes what its part of the graph needs, in order. Name it in
-    ``preserve_module_call_signature`` of :func:`torch.export.export`.
+    By default a submodule takes what its part of the graph needs, in order, and raises ``AssertionError`` for
+    a keyword argument. Name it in ``preserve_module_call_signature`` of :func:`torch.export.export`.
     """
 
     class Scaled(nn.Module):
@@ -292,8 +294,8 @@ def test_hooks_fire_again():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.8")
 def test_a_name_may_not_be_a_keyword():
-    """``torch.export.unflatten`` raises ``SyntaxError`` for a submodule named like a keyword: ``in``,
-    ``from``.
+    """``torch.export.unflatten`` raises ``SyntaxError`` for a submodule named like a Python keyword, such as
+    ``in``.
 
     In an ``nn.ModuleDict`` such a name is easily given, and ``program.module()`` bears it. See
     :func:`torch.export.unflatten`.

@@ -283,8 +283,8 @@ def test_update_needs_an_iterable(value):
 
 
 def test_update_needs_pairs():
-    """``ModuleDict.update`` sets the pairs before the first element that is not a pair, for which it
-    raises.
+    """``ModuleDict.update`` raises ``TypeError`` or ``ValueError`` at the first non-pair; earlier pairs are
+    set.
     """
     table = nn.ModuleDict()
 

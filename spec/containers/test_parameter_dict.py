@@ -128,7 +128,7 @@ def test_setting_a_key_keeps_its_place():
 
 
 def test_a_parameter_gives_way_to_no_plain_value():
-    """In a ``ParameterDict`` a parameter can be replaced only by a parameter, a tensor or ``None``.
+    """``ParameterDict`` raises ``TypeError`` for replacing a parameter by anything but a tensor or ``None``.
 
     Delete the key first to give it another value.
     """

@@ -111,8 +111,8 @@ def test_update_takes_an_iterable_only(value):
 
 
 def test_update_takes_pairs_only():
-    """``ParameterDict.update`` raises an error at the first element that is not a pair; earlier pairs are
-    set.
+    """``ParameterDict.update`` raises ``TypeError`` or ``ValueError`` at the first non-pair; earlier pairs
+    are set.
     """
     table = nn.ParameterDict()
 

@@ -172,9 +172,9 @@ def test_an_element_is_set_by_its_index():
 
 @pytest.mark.question("Q25")
 def test_a_parameter_does_not_give_way_to_a_value():
-    """In a ``ParameterList`` a parameter can be replaced only by a parameter, a tensor or ``None``.
+    """``ParameterList`` raises ``TypeError`` for replacing a parameter by anything but a tensor or ``None``.
 
-    Another kind of value gives way to all of them.
+    A value that is not a parameter can be replaced by a parameter, a tensor or ``None``.
     """
     parameter = nn.Parameter(torch.rand(4))
     values = nn.ParameterList([torch.rand(2), 7, 8, 9])

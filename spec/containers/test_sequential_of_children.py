@@ -109,7 +109,8 @@ def test_the_layers_are_the_same_objects():
 
 
 def test_the_names_are_numbers():
-    """The keys of ``nn.Sequential(*net.children()).state_dict()`` are numbered: ``net`` does not load them.
+    """``net.load_state_dict`` raises ``RuntimeError`` for the numbered keys of
+    ``nn.Sequential(*net.children())``.
 
     Save the state dict of ``net``, or give the layers their names: see below.
     """
@@ -175,7 +176,8 @@ def test_modules_are_not_children():
 
 
 def test_an_identity_keeps_the_forward():
-    """A last layer replaced by :class:`nn.Identity() <torch.nn.Identity>` makes ``net(x)`` return its input.
+    """If the last layer of ``net`` is replaced by :class:`nn.Identity() <torch.nn.Identity>`, ``net(x)``
+    returns that layer's input.
 
     ``forward``, names, hooks and the rest of ``net`` stay: the safe way to features. For those of a layer in
     the middle use a forward hook.

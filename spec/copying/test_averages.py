@@ -50,7 +50,8 @@ def test_parameters_are_averaged():
 
 
 def test_an_average_of_ones_own():
-    """``AveragedModel(net, avg_fn=function)`` averages as the function says, from the second update on.
+    """``AveragedModel(net, avg_fn=function)`` averages by ``function`` from the second ``update_parameters``
+    on.
 
     The first one copies. The function gets the average, the new value and the number of values so far.
     """

@@ -340,10 +340,10 @@ def test_the_state_is_a_copy():
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
 def test_new_gets_no_arguments(duplicate):
-    """Copying a module calls ``__new__`` of its class without arguments: one that wants some raises
-    ``TypeError``.
+    """``copy.copy`` and ``copy.deepcopy`` raise ``TypeError`` for a module whose ``__new__`` requires
+    arguments.
 
-    Unpickling does so too. Give the arguments of ``__new__`` defaults.
+    It is called without any. Unpickling does so too. Give the arguments of ``__new__`` defaults.
     """
 
     class Net(nn.Module):
@@ -359,7 +359,8 @@ def test_new_gets_no_arguments(duplicate):
 
 
 def test_a_wrapper_may_be_copied_as_what_it_wraps():
-    """``copy.deepcopy`` of a module whose ``__getattr__`` hands on every name may copy the module inside.
+    """``copy.deepcopy`` of a module whose ``__getattr__`` forwards every name may copy only the module
+    inside.
 
     It does if that one has a ``__deepcopy__``, as ``torch.fx.GraphModule`` has. Hand on no names that begin
     with two underscores.

@@ -201,7 +201,8 @@ def test_what_older_layers_lack_is_filled_in(layer, name, value):
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
 def test_what_other_layers_lack_fails_at_the_call(layer, name, inputs):
-    """``GELU``, ``AvgPool2d`` and others raise ``AttributeError`` if an older pickle lacks an attribute.
+    """Calling ``GELU``, ``AvgPool2d`` and others raises ``AttributeError`` if their older pickle lacks an
+    attribute.
 
     The model loads without a word and fails when it is called. Set the attribute by hand, or save state dicts
     instead of modules: they hold none of it (:issue:`81306`).

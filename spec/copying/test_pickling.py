@@ -127,7 +127,8 @@ def test_hooks_are_pickled_by_name():
 
 
 def test_a_lambda_cannot_be_pickled():
-    """``pickle.dumps(module)`` raises an error if a hook or an attribute is a ``lambda``.
+    """``pickle.dumps(module)`` raises ``AttributeError`` or ``PicklingError`` if a hook or attribute is a
+    ``lambda``.
 
     Name the function in a file, or save the ``state_dict``, which has neither hooks nor attributes.
     """
@@ -143,10 +144,11 @@ def test_a_lambda_cannot_be_pickled():
 
 @pytest.mark.parametrize("where", ["hook", "forward"])
 def test_a_local_function_cannot_be_pickled(where):
-    """``pickle`` and ``torch.save`` raise for a module with a local function as a hook or as its ``forward``.
+    """``torch.save(net)`` raises ``AttributeError`` or ``PicklingError`` if a hook or ``forward`` is a local
+    function.
 
-    Loggers and libraries that place layers on devices leave such functions behind. Save the ``state_dict``,
-    or remove the hooks by their handles and ``del net.forward`` before.
+    So does ``pickle.dumps``. Loggers and libraries that place layers on devices leave such functions behind.
+    Save the ``state_dict``, or remove the hooks by their handles and ``del net.forward`` before.
     """
 
     def make():
@@ -258,7 +260,8 @@ def test_a_generator_cannot_be_copied():
 
 
 def test_a_local_class_cannot_be_pickled():
-    """``pickle.dumps(module)`` raises an error if the module's class is defined inside a function.
+    """``pickle.dumps(module)`` raises ``AttributeError`` or ``PicklingError`` if its class is defined in a
+    function.
 
     Such a class cannot be imported by its name. Define the class at the top of a file.
     """

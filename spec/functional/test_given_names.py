@@ -192,7 +192,8 @@ def test_a_path_through_a_tensor_is_an_error():
 
 
 def test_an_empty_name_is_an_error():
-    """``functional_call`` raises ``KeyError`` for an empty name, and for a submodule's with a dot: ``0.``.
+    """``functional_call`` raises ``KeyError`` for an empty tensor name: ``""``, or ``"0."`` in submodule
+    ``0``.
 
     A dot after the name of a tensor is a path through the tensor, which raises ``TypeError``.
     """

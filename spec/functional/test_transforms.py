@@ -111,8 +111,8 @@ def test_derivative_in_a_direction():
 
 
 def test_product_from_the_left():
-    """:func:`torch.func.vjp <torch.func.vjp>` returns the output and a function from its gradient to
-    gradients of the inputs.
+    """:func:`torch.func.vjp <torch.func.vjp>` returns the output and a function from output gradients to
+    input gradients.
     """
     layer = nn.Linear(2, 1, bias=False)
 
@@ -172,9 +172,10 @@ def test_randomness_may_be_the_same_or_different():
 
 
 def test_what_is_not_batched_is_dropped_for_each_sample():
-    """Dropout of what ``torch.vmap`` does not map: ``"different"`` has a mask per sample, ``"same"`` one.
+    """``torch.vmap(randomness="different")`` draws a Dropout mask per sample also for an unmapped tensor.
 
-    It is made to have the batch of the mapped input then, and keeps its own dimensions (:issue:`92283`).
+    With ``randomness="same"`` there is one mask. The tensor is made to have the batch of the mapped input
+    then, and keeps its own dimensions (:issue:`92283`).
     """
     drop, shared, x = nn.Dropout(), torch.full((1, 100), 3.0), torch.zeros(4, 1)
 
@@ -189,11 +190,11 @@ def test_what_is_not_batched_is_dropped_for_each_sample():
 
 
 def test_forward_derivatives_refuse_to_draw():
-    """``torch.func.jacfwd`` and ``hessian`` raise ``RuntimeError`` for Dropout in training mode, ``jacrev``
-    not.
+    """``torch.func.jacfwd`` and ``hessian`` raise ``RuntimeError`` for Dropout in training mode.
 
-    They map over tangents, and ``jacrev`` draws one mask before it maps. ``jacfwd(randomness="same")`` uses
-    one mask as well, ``"different"`` another one for each column. See :func:`torch.func.jacfwd`.
+    They map over tangents; ``jacrev`` does not raise, since it draws one mask before it maps.
+    ``jacfwd(randomness="same")`` uses one mask as well, ``"different"`` another one for each column. See
+    :func:`torch.func.jacfwd`.
     """
     drop, x = nn.Dropout(), torch.full((100,), 3.0)
 
@@ -299,7 +300,7 @@ def test_a_full_backward_hook_is_refused():
 
 
 def test_keyword_arguments_are_not_mapped():
-    """:func:`torch.vmap` hands keyword arguments over whole: only positional ones lose their batch dimension.
+    """:func:`torch.vmap` does not map keyword arguments: the function gets them with their batch dimension.
 
     ``in_dims`` says nothing of them. A tensor that belongs to a sample has to be positional
     (:issue:`151561`).

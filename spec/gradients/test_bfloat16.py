@@ -84,7 +84,7 @@ def test_moments_have_the_dtype_of_the_weight():
 
 
 def test_an_average_does_not_move():
-    """``AveragedModel`` of bfloat16 weights does not follow them if it averages with a decay near 1 (EMA).
+    """``AveragedModel`` (EMA) with a decay near 1 stays unchanged if the weights are bfloat16.
 
     So it stays the first model. Average a float32 copy: ``AveragedModel(net.float())``.
     """

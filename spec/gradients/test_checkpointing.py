@@ -136,7 +136,8 @@ def test_reentrant_checkpoints_need_an_input_with_grad():
 
 
 def test_a_hook_lets_a_frozen_embedding_be_followed():
-    """A hook that calls ``requires_grad_()`` on the output of a frozen ``Embedding`` mends ``checkpoint``.
+    """A hook with ``requires_grad_()`` on a frozen ``Embedding``'s output lets ``checkpoint`` train what
+    follows.
 
     With ``use_reentrant=True`` a layer behind a frozen one gets no gradient, as adapters (LoRA) do, though
     the head behind it trains and nothing raises. What is frozen stays so.
@@ -155,7 +156,8 @@ def test_a_hook_lets_a_frozen_embedding_be_followed():
 
 
 def test_a_checkpoint_without_a_graph_inside_raises():
-    """``checkpoint(use_reentrant=True)`` of what cuts the graph makes ``backward()`` raise ``RuntimeError``.
+    """``backward()`` raises ``RuntimeError`` if what ``checkpoint(use_reentrant=True)`` calls detaches its
+    output.
 
     The output seems to require a gradient, since an input does; ``no_grad``, ``detach`` or argmax inside
     keep the second forward from having one. With ``use_reentrant=False`` the output tells at once. See
@@ -194,7 +196,8 @@ def test_dropout_keeps_its_mask(reentrant):
 
 @pytest.mark.since("2.1")
 def test_use_reentrant_left_out_warns():
-    """``checkpoint(module, x)`` without ``use_reentrant`` warns, and takes ``True``.
+    """``checkpoint(module, x)`` without ``use_reentrant`` gives a ``UserWarning`` and uses
+    ``use_reentrant=True``.
 
     See :func:`torch.utils.checkpoint.checkpoint`.
     """
@@ -240,10 +243,10 @@ def test_a_reentrant_checkpoint_takes_no_keyword_arguments():
 
 
 def test_autograd_grad_through_a_reentrant_checkpoint():
-    """:func:`autograd.grad <torch.autograd.grad>` does not reach parameters under a reentrant ``checkpoint``.
+    """:func:`autograd.grad <torch.autograd.grad>` raises ``RuntimeError`` for parameters under
+    ``checkpoint(use_reentrant=True)``.
 
-    It raises ``RuntimeError``: the second forward makes a graph of its own. With ``use_reentrant=False`` it
-    returns the gradient.
+    The second forward makes a graph of its own. With ``use_reentrant=False`` it returns the gradient.
     """
     layer, x = nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 5.0]], requires_grad=True)
 
@@ -278,8 +281,8 @@ def test_the_mode_at_the_second_forward_counts():
 
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
 def test_a_changed_weight_is_not_noticed(reentrant):
-    """Under ``checkpoint`` a weight changed in place before ``backward()`` silently counts with its new
-    value.
+    """Under ``checkpoint``, ``backward()`` silently uses the new value of a weight changed in place after
+    forward.
 
     Without ``checkpoint``, ``backward()`` raises ``RuntimeError``. Step the optimizer after all backward
     passes. See :func:`torch.utils.checkpoint.checkpoint`.
@@ -321,7 +324,8 @@ def test_all_segments_but_the_last(reentrant):
 
 @pytest.mark.since("2.2")
 def test_use_reentrant_of_segments_left_out_warns():
-    """``checkpoint_sequential(net, segments, x)`` without ``use_reentrant`` warns, and takes ``True``.
+    """``checkpoint_sequential`` without ``use_reentrant`` gives a ``UserWarning`` and uses
+    ``use_reentrant=True``.
 
     See :func:`torch.utils.checkpoint.checkpoint_sequential` (:pull:`116084`).
     """

@@ -79,7 +79,8 @@ def test_an_infinite_bound_changes_nothing(clip, foreach):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "together", "one_by_one"])
 def test_no_gradient_to_cut_is_an_error(foreach):
-    """``clip_grad_value_`` raises ``RuntimeError`` if no parameter has a gradient; ``clip_grad_norm_`` not.
+    """``clip_grad_value_``, unlike ``clip_grad_norm_``, raises ``RuntimeError`` if no parameter has a
+    gradient.
 
     So it does when it is called for each parameter, or before the first ``backward()``. Leave out parameters
     whose ``grad`` is ``None``, and the call if none is left: :func:`~torch.nn.utils.clip_grad_value_`.

@@ -78,10 +78,11 @@ def test_a_masked_weight_has_a_masked_gradient():
 
 @pytest.mark.parametrize("way", ["a hook", "grad itself"])
 def test_a_masked_gradient_leaves_the_rest(way):
-    """Plain ``SGD`` leaves elements alone whose gradient a ``register_hook`` hook, or a line of code, zeroes.
+    """Plain ``SGD`` does not change elements whose gradient a ``register_hook`` hook sets to zero.
 
-    This is so without ``weight_decay`` and without momentum only: see below. A hook of
-    :meth:`torch.Tensor.register_hook` is called with each gradient, and is to return a new tensor.
+    So it is for ``grad`` itself, set to zero before ``step()``. This is so without ``weight_decay`` and
+    without momentum only: see below. A hook of :meth:`torch.Tensor.register_hook` is called with each
+    gradient, and is to return a new tensor.
     """
     layer, mask = nn.Linear(2, 2, bias=False), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     nn.init.constant_(layer.weight, 3.0)
@@ -141,7 +142,8 @@ def test_momentum_moves_what_is_masked_later(kind):
 
 @pytest.mark.parametrize("make", OPTIMIZERS)
 def test_values_may_be_put_back(make):
-    """Rows copied back into a parameter under ``no_grad`` after each ``step()`` stay, whatever the optimizer.
+    """Rows that are copied back under ``no_grad`` after each ``step()`` of ``SGD`` or ``AdamW`` stay the
+    same.
 
     The copy costs little. It writes into the parameter in place, so the optimizer still holds it.
     """
@@ -162,7 +164,7 @@ def test_values_may_be_put_back(make):
 
 @pytest.mark.parametrize("make", OPTIMIZERS)
 def test_a_parametrization_holds_elements(make):
-    """A parametrization by :func:`torch.where` of the parameter and a buffer holds elements for good.
+    """A parametrization by :func:`torch.where` of the parameter and a buffer keeps chosen elements fixed.
 
     The layer stays what it is, ``weight`` gives the joined tensor, and no optimizer reaches the buffer. See
     :func:`~torch.nn.utils.parametrize.register_parametrization`.
@@ -191,7 +193,7 @@ def test_a_parametrization_holds_elements(make):
 
 @pytest.mark.parametrize("make", OPTIMIZERS)
 def test_a_weight_of_two_parameters(make):
-    """Of a weight that ``forward`` joins by :func:`torch.cat` of two parameters one can be frozen.
+    """If ``forward`` joins two parameters into a weight by :func:`torch.cat`, one of them can be frozen.
 
     For whole rows, such as new classes or new tokens beside old ones, it is the plainest way: each part is
     frozen, saved and given to an optimizer as any parameter.

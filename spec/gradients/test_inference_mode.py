@@ -48,7 +48,7 @@ def test_outputs_require_no_grad():
 
 
 def test_an_output_is_cloned_before_training():
-    """A trainable ``nn.Linear`` raises ``RuntimeError`` for an output of ``torch.inference_mode``.
+    """A trainable ``nn.Linear`` raises ``RuntimeError`` for an input computed in ``torch.inference_mode``.
 
     Give it a ``clone()`` made outside, or compute features under :class:`~torch.no_grad`, whose outputs are
     ordinary tensors.

@@ -12,7 +12,8 @@ from torch import nn
 
 
 def test_the_second_backward_reaches_the_first_call():
-    """``backward()`` raises ``RuntimeError`` if ``forward`` uses what it kept from before the last one.
+    """``backward()`` raises ``RuntimeError`` if ``forward`` uses a result kept from before the last
+    ``backward()``.
 
     It says "Trying to backward through the graph a second time". Keep the result without its graph, as
     ``self.state = out.detach()``: then each call learns from itself alone.
@@ -38,7 +39,7 @@ def test_the_second_backward_reaches_the_first_call():
 
 
 def test_one_backward_goes_through_all_calls():
-    """One ``backward()`` after several calls with a kept state goes back through all of them.
+    """If a module keeps its state between calls, one ``backward()`` goes back through all of these calls.
 
     So it is that a module learns over time. The graph of all calls stays in memory until then.
     """
@@ -69,9 +70,10 @@ def test_one_backward_goes_through_all_calls():
     ids=["zero_", "data", "load_state_dict", "detach_", "assign"],
 )
 def test_zeroing_a_state_does_not_cut_its_graph(reset, cut):
-    """``zero_()`` on a kept result, or loading into it, leaves its graph: the next ``backward()`` raises.
+    """``zero_()`` on a kept state does not cut its graph: the next ``backward()`` raises ``RuntimeError``.
 
-    The values are new, the history is not. Assign a new tensor, or call ``detach_()``.
+    Nor does ``load_state_dict`` into it. The values are new, the history is not. Assign a new tensor, or call
+    ``detach_()``.
     """
 
     class Cell(nn.Linear):
@@ -93,7 +95,8 @@ def test_zeroing_a_state_does_not_cut_its_graph(reset, cut):
 
 
 def test_a_retained_graph_does_not_survive_a_step():
-    """``backward(retain_graph=True)`` after ``optimizer.step()`` raises ``RuntimeError`` for a kept state.
+    """If a state is kept between calls, ``backward(retain_graph=True)`` after ``step()`` raises
+    ``RuntimeError``.
 
     The step changed weights in place that the retained graph needs: "modified by an inplace operation". That
     is so once backward reaches a call whose input had a graph: here in the third.

@@ -36,7 +36,8 @@ def test_gradients_are_scaled_until_the_step():
 
 @pytest.mark.since("2.3")
 def test_clipping_comes_after_unscaling():
-    """``clip_grad_norm_`` before ``GradScaler.unscale_(optimizer)`` clips gradients times the scale.
+    """``clip_grad_norm_`` called before ``GradScaler.unscale_(optimizer)`` clips gradients that are still
+    scaled.
 
     The bound is then too strict by that factor. Call ``unscale_`` first: ``step`` does not divide again.
     """

@@ -21,7 +21,7 @@ from torch import nn
 )
 @pytest.mark.since("2.9")
 def test_only_matrices_are_accepted(layer, size):
-    """``torch.optim.Muon`` raises ``ValueError`` unless a parameter is a matrix: for biases, convolutions.
+    """``torch.optim.Muon`` raises ``ValueError`` for a parameter that is not 2D, like a bias or convolution.
 
     So ``Muon(net.parameters())`` rarely works. Give it the matrices, and the rest to ``AdamW``; a
     convolution's weight cannot be reshaped on the way (:issue:`166209`). See :class:`torch.optim.Muon`.
@@ -52,7 +52,7 @@ def test_embeddings_are_accepted():
 
 @pytest.mark.since("2.9")
 def test_an_added_group_is_examined_late():
-    """``torch.optim.Muon`` examines parameters of ``add_param_group`` only in ``step()``, halfway through.
+    """``torch.optim.Muon`` accepts a bias in ``add_param_group``; ``step()`` then raises ``ValueError``.
 
     Groups before it have been updated by then. See :class:`torch.optim.Muon`.
     """

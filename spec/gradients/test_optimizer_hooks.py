@@ -107,7 +107,7 @@ def test_a_step_hook_may_be_removed(kind):
 
 
 def test_a_hook_for_all_optimizers():
-    """``register_optimizer_step_pre_hook`` and its ``post`` twin add a hook to every optimizer.
+    """``register_optimizer_step_pre_hook`` and ``register_optimizer_step_post_hook`` hook every optimizer.
 
     The global hook comes first before the step, and last after it. It also counts for optimizers that were
     there before; remove it by its handle.

@@ -49,7 +49,8 @@ def test_the_state_is_saved_by_parameter():
     ids=["sgd", "momentum", "adam", "amsgrad"],
 )
 def test_what_is_saved_of_each_parameter(optimizer, times):
-    """``Adam`` saves two tensors as large as each parameter, three with ``amsgrad``; ``SGD`` saves momentum.
+    """``Adam`` saves two tensors as large as each parameter, three with ``amsgrad``; ``SGD`` with momentum
+    one.
 
     A checkpoint with ``Adam`` is so three times as large as the weights. For inference the weights will do:
     save them in a file of their own. Before the first step nothing is there. See :class:`torch.optim.Adam`.
@@ -133,7 +134,7 @@ def test_the_state_is_loaded_by_position():
 
 
 def test_ids_may_be_any_keys():
-    """``Optimizer.load_state_dict`` matches ids to parameters by their order in ``params``; strings will do.
+    """``Optimizer.load_state_dict`` matches saved ids, even strings, to parameters by order in ``params``.
 
     The order of the entries in ``state`` does not matter.
     """
@@ -151,10 +152,10 @@ def test_ids_may_be_any_keys():
 
 @pytest.mark.since("2.6")
 def test_names_do_not_decide():
-    """``Optimizer.load_state_dict`` ignores ``param_names`` to match parameters, and takes over those
-    loaded.
+    """``Optimizer.load_state_dict`` matches parameters by position, even if it loads other ``param_names``.
 
-    To load by names, sort the dict in a pre-hook of ``load_state_dict``.
+    The names loaded replace those of the optimizer. To load by names, sort the dict in a pre-hook of
+    ``load_state_dict``.
     """
     first, second = nn.Parameter(torch.rand(1)), nn.Parameter(torch.rand(1))
     saving = SGD([("a", first), ("b", second)], lr=0.5, momentum=0.9)
@@ -283,7 +284,8 @@ def test_a_scheduler_goes_on_from_the_first_rate(last_epoch, rate):
 
 
 def test_lbfgs_needs_a_closure():
-    """:class:`~torch.optim.LBFGS` needs a closure in ``step()``; ``SGD`` and ``Adam`` do not.
+    """:class:`~torch.optim.LBFGS` raises ``TypeError`` in ``step()`` without a closure; ``SGD`` and ``Adam``
+    do not.
 
     It computes the loss several times in one step.
     """
@@ -380,7 +382,7 @@ def test_loaded_options_replace_those_of_the_constructor():
 
 
 def test_a_new_group_leaves_the_state_of_the_others():
-    """``add_param_group`` leaves the state of the parameters that an optimizer has; new ones have none.
+    """``add_param_group`` keeps the state of parameters that an optimizer has; new ones start without.
 
     So a model that grows during training keeps its momentum. A new optimizer would start without any.
     """

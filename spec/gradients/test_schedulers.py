@@ -56,7 +56,7 @@ def test_an_added_group_is_scaled_too(make):
 )
 @pytest.mark.since("2.10")
 def test_an_added_group_is_unknown(make):
-    """``LambdaLR`` and ``CyclicLR`` raise ``ValueError`` in ``step()`` after a later ``add_param_group``.
+    """A ``LambdaLR`` or ``CyclicLR`` made before ``add_param_group`` raises ``ValueError`` in ``step()``.
 
     They have a value for each group of before. Make the scheduler anew after adding a group. See
     :class:`torch.optim.lr_scheduler.LambdaLR`.
@@ -72,7 +72,7 @@ def test_an_added_group_is_unknown(make):
 
 
 def test_one_cycle_misses_its_entries():
-    """``OneCycleLR`` raises ``KeyError`` in ``step()`` after a later ``add_param_group``.
+    """A ``OneCycleLR`` made before ``add_param_group`` raises ``KeyError`` in ``step()``.
 
     It keeps ``initial_lr``, ``max_lr`` and ``min_lr`` in the groups themselves, which a new group lacks; they
     can be given with it. See :class:`torch.optim.lr_scheduler.OneCycleLR`.
@@ -133,7 +133,8 @@ def test_a_plateau_takes_added_groups():
     ids=["LambdaLR", "StepLR", "MultiStepLR", "CosineAnnealingLR"],
 )
 def test_a_new_scheduler_may_go_on(make, options):
-    """A new ``LambdaLR`` or ``CosineAnnealingLR`` with ``last_epoch=n - 1`` goes on after ``n`` steps.
+    """A new ``LambdaLR`` or ``CosineAnnealingLR`` with ``last_epoch=n - 1`` resumes a schedule after ``n``
+    steps.
 
     Load the state of the optimizer first: the first rate stands there, as ``initial_lr``. What starts anew is
     ``_step_count``. A ``ReduceLROnPlateau`` takes no ``last_epoch``: what was best is in its ``state_dict``.
@@ -256,7 +257,7 @@ def test_loading_a_scheduler_leaves_the_rate(make, options, rates):
 
 
 def test_one_cycle_ends_before_its_last_step():
-    """``OneCycleLR`` ends after ``total_steps - 1`` steps; one more raises the rate, the next raises
+    """``OneCycleLR`` ends after ``total_steps - 1`` steps; the second further ``step()`` raises
     ``ValueError``.
 
     ``total_steps``, or ``epochs * steps_per_epoch``, are the batches: the last is trained at the lowest rate.
@@ -289,7 +290,8 @@ def test_one_cycle_ends_before_its_last_step():
     ids=["zero", "float", "no_steps", "no_epochs", "none"],
 )
 def test_one_cycle_wants_a_length(options, message):
-    """``OneCycleLR`` raises ``ValueError`` unless ``total_steps``, or ``epochs`` and its steps, are positive.
+    """``OneCycleLR`` raises ``ValueError`` unless ``total_steps``, or ``epochs`` and ``steps_per_epoch``, is
+    positive.
 
     They have to be integers: a loader that is empty, or an epoch divided by more devices than it has batches,
     makes it 0. See :class:`torch.optim.lr_scheduler.OneCycleLR`.

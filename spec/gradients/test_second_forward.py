@@ -49,9 +49,10 @@ def test_other_shapes_are_an_error():
 
 @pytest.mark.before("2.1")
 def test_other_shapes_were_not_noticed():
-    """``checkpoint(use_reentrant=False)`` computes with what the second forward saves, also of other shapes.
+    """``checkpoint(use_reentrant=False)`` raises no error if its second forward saves tensors of other
+    shapes.
 
-    The gradient is then wrong in silence.
+    It computes with them, and the gradient is then wrong in silence.
     """
     x, shapes = torch.tensor([2.0, 3.0], requires_grad=True), [2, 1]
 

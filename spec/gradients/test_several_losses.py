@@ -145,7 +145,7 @@ def test_a_loss_leaves_gradients_on_all_networks():
 
 
 def test_a_frozen_network_still_passes_gradients():
-    """With ``discriminator.requires_grad_(False)`` the generator still gets its gradients, the former none.
+    """With ``discriminator.requires_grad_(False)`` gradients reach the generator, but not the discriminator.
 
     That saves the gradients which the generator's step throws away. Thaw it before its own step.
     """

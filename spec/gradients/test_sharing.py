@@ -163,7 +163,7 @@ def test_assigning_data_shares_memory_only():
 
 
 def test_a_cast_ends_shared_memory():
-    """``Module.double`` and other casts part parameters that only share memory; tied ones stay tied.
+    """``Module.double`` and other casts separate parameters that only share memory; tied ones stay tied.
 
     So a target network on the memory of the online one, or a buffer that is a view of a parameter, is on its
     own after a cast or a move. One that changes nothing, such as ``float()`` of float32, parts nothing.

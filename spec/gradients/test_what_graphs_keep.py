@@ -28,7 +28,7 @@ def test_a_linear_layer_saves_its_input():
 
 
 def test_a_backward_pass_frees_what_was_saved():
-    """``backward()`` frees what the graph saved, though the output is there; ``retain_graph`` keeps it."""
+    """``backward()`` frees the tensors that its graph saved; with ``retain_graph=True`` they stay."""
     layer, saved = nn.Linear(2, 3), []
 
     def pack(tensor):
@@ -47,7 +47,7 @@ def test_a_backward_pass_frees_what_was_saved():
 
 
 def test_a_graph_goes_with_its_last_output():
-    """A graph is freed without ``backward()`` once no output that leads to it is left."""
+    """An autograd graph is freed without ``backward()`` once no output that leads to it is left."""
     layer, saved = nn.Linear(2, 3), []
 
     def pack(tensor):
@@ -69,7 +69,7 @@ def test_a_graph_goes_with_its_last_output():
     ("total", "add"), [(0.0, lambda a, b: a + b), ([], lambda a, b: [*a, b])], ids=["sum", "list"]
 )
 def test_a_running_total_keeps_every_graph(total, add):
-    """A sum or a list of losses keeps the graph of each of them until ``backward()``, or until it goes.
+    """A sum or a list of losses keeps the graph of every loss in memory; a sum of ``loss.item()`` keeps none.
 
     A running total for a log, ``total += loss``, so grows from batch to batch. Add ``loss.item()`` or
     ``loss.detach()``. To train on the sum, call ``backward()`` on each loss: the gradients add up.
@@ -145,7 +145,7 @@ def test_evaluation_saves_as_training_does():
     ids=["the first", "the last", "both"],
 )
 def test_a_frozen_layer_saves_less(frozen, saved):
-    """A frozen ``nn.Linear`` does not save its input, and in front of all trainable ones it saves nothing.
+    """A frozen ``nn.Linear`` does not save its input; if no layer before it is trainable, it saves nothing.
 
     So freezing the layers next to the input saves memory, and freezing those next to the loss hardly does:
     gradients still pass through them.

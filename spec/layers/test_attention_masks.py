@@ -146,8 +146,8 @@ def test_a_mask_for_each_head():
     ids=["turned", "batch", "batch and heads", "row"],
 )
 def test_the_shapes_of_an_attention_mask(shape, error, message):
-    """By default ``MultiheadAttention`` raises for an ``attn_mask`` neither ``(L, S)`` nor
-    ``(N * num_heads, L, S)``.
+    """By default ``MultiheadAttention`` raises an error unless ``attn_mask`` is ``(L, S)`` or ``(N *
+    num_heads, L, S)``.
 
     ``L`` is the number of queries, ``S`` that of keys, and ``N`` is 1 for unbatched inputs. One mask for each
     entry, ``(N, L, S)``, is too few. A wrong size raises ``RuntimeError``, a wrong number of dimensions
@@ -173,8 +173,8 @@ def test_the_shapes_of_an_attention_mask(shape, error, message):
 
 
 def test_the_padding_of_one_sequence():
-    """``MultiheadAttention`` wants a 1-D ``key_padding_mask`` for unbatched and a 2-D one for batched
-    inputs.
+    """``MultiheadAttention`` raises ``AssertionError`` unless ``key_padding_mask`` is 2-D, or 1-D if
+    unbatched.
     """
     layer, x, mask = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4), torch.eye(3, 5) == 1
 
@@ -217,11 +217,11 @@ def test_a_query_without_keys_is_nan():
     ids=["attn_mask", "key_padding_mask"],
 )
 def test_without_weights_such_a_query_is_zero(name, mask):
-    """In training, ``MultiheadAttention`` gives a query without keys no NaN if ``need_weights=False``.
+    """In training with ``need_weights=False``, ``MultiheadAttention`` gives no NaN where all keys are masked.
 
-    All its keys are masked then. It gets 0 before ``out_proj``, so its output is the bias of that, and
-    gradients are finite. On the fast path, in evaluation, it is NaN all the same. See
-    :class:`~torch.nn.MultiheadAttention` (:issue:`41508`).
+    Such a query gets 0 before ``out_proj``, so its output is the bias of that, and gradients are finite. On
+    the fast path, in evaluation, it is NaN all the same. See :class:`~torch.nn.MultiheadAttention`
+    (:issue:`41508`).
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
     nn.init.constant_(layer.out_proj.bias, 7.0)
@@ -242,10 +242,9 @@ def test_without_weights_such_a_query_is_zero(name, mask):
     ids=["attn_mask", "key_padding_mask"],
 )
 def test_without_weights_such_a_query_was_nan(name, mask):
-    """``MultiheadAttention`` gives a query without keys NaN, even if ``need_weights=False``.
+    """``MultiheadAttention`` gives NaN where all keys of a query are masked, even if ``need_weights=False``.
 
-    All its keys are masked then. The gradients of all parameters are NaN as well. See
-    :class:`~torch.nn.MultiheadAttention`.
+    The gradients of all parameters are NaN as well. See :class:`~torch.nn.MultiheadAttention`.
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
 
@@ -278,10 +277,10 @@ def test_a_transformer_layer_without_keys_is_finite(layer):
 
 
 def test_causal_and_left_padding_leave_queries_without_keys():
-    """A causal mask and padding on the left leave the first queries of ``MultiheadAttention`` no keys: NaN.
+    """With a causal mask and left padding, ``MultiheadAttention`` gives NaN for the padded first queries.
 
-    That is by default, with weights. Pad on the right, where a causal mask hides the padding from all that
-    matters. See :class:`~torch.nn.MultiheadAttention`.
+    They have no key left. That is by default, with weights. Pad on the right, where a causal mask hides the
+    padding from all that matters. See :class:`~torch.nn.MultiheadAttention`.
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(2, 5, 4)
     causal, left = torch.ones(5, 5).triu(1) == 1, torch.tensor([[True, True, False, False, False]] * 2)
@@ -294,8 +293,8 @@ def test_causal_and_left_padding_leave_queries_without_keys():
 
 
 def test_merging_one_mask():
-    """``MultiheadAttention.merge_masks`` returns a lone ``key_padding_mask`` itself, and ``attn_mask``
-    expanded.
+    """``MultiheadAttention.merge_masks`` returns a lone ``key_padding_mask`` itself, ``attn_mask`` expanded
+    to heads.
 
     The number beside it is 1 for the former and 2 for the latter; without a mask both are ``None``.
     """

@@ -40,7 +40,7 @@ def test_class_weights_are_one_per_class(loss, shape):
     ],
 )
 def test_no_class_weights_are_ones(loss, target):
-    """Without ``weight``, a loss such as ``nn.MultiMarginLoss`` is as with weights of 1 for all classes."""
+    """``nn.MultiMarginLoss`` and others give the same without ``weight`` as with a ``weight`` of ones."""
     arguments = torch.tensor(SCORES).log_softmax(1), torch.tensor(target)
 
     result = loss()(*arguments)
@@ -50,7 +50,7 @@ def test_no_class_weights_are_ones(loss, target):
 
 
 def test_nll_weights_divide_the_mean():
-    """``NLLLoss(weight)`` divides the mean by the sum of the targets' weights, and the sum by nothing.
+    """``NLLLoss(weight)`` divides its mean, not ``reduction="sum"``, by the sum of the targets' weights.
 
     ``CrossEntropyLoss`` of class indices does the same. Means of batches with other classes do not add up.
     """
@@ -269,7 +269,7 @@ def test_multi_label_soft_margin_weights_broadcast():
     ids=["weight", "pos_weight"],
 )
 def test_weights_for_another_number_of_classes(make):
-    """A ``pos_weight`` or ``MultiLabelSoftMarginLoss`` weight for another number of classes is refused."""
+    """A ``pos_weight`` or ``MultiLabelSoftMarginLoss`` weight of size 2 or 4 is refused for 3 classes."""
     scores, target = torch.tensor(SCORES), torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
 
     assert make(torch.ones(3))(scores, target).shape == ()

@@ -138,7 +138,7 @@ def test_padding_same_of_an_even_kernel_is_lopsided(mode, values):
 
 @pytest.mark.parametrize(("layer", "sizes"), [(nn.Conv1d, (7,)), (nn.Conv2d, (7, 9)), (nn.Conv3d, (7, 9, 4))])
 def test_padding_valid_pads_nothing(layer, sizes):
-    """``padding="valid"`` of a convolution means no padding, which is the default."""
+    """``padding="valid"`` of ``Conv1d``, ``Conv2d`` and ``Conv3d`` means no padding, which is the default."""
     valid, default = layer(2, 3, 4, padding="valid"), layer(2, 3, 4)
     default.load_state_dict(valid.state_dict())
     x = torch.rand(1, 2, *[size + 3 for size in sizes])
@@ -162,7 +162,9 @@ def test_padding_valid_pads_nothing(layer, sizes):
     ("convolution", "padding"), [(nn.Conv1d, 1), (nn.Conv2d, (0, 1)), (nn.Conv3d, (0, 0, 1))]
 )
 def test_padding_mode_says_what_is_padded(convolution, padding, mode, values):
-    """``padding_mode`` of a convolution chooses what it pads with: zeros, or values of the input."""
+    """``padding_mode`` of ``Conv1d``, ``Conv2d`` and ``Conv3d`` chooses what they pad with: zeros or input
+    values.
+    """
     layer = convolution(1, 1, 1, padding=padding, bias=False, padding_mode=mode)
     nn.init.ones_(layer.weight)
     row = torch.tensor([1.0, 2.0, 3.0]).view(*layer.weight.shape[:-1], 3)

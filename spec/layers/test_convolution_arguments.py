@@ -15,9 +15,10 @@ EVERY = [*PLAIN, (nn.ConvTranspose1d, 1), (nn.ConvTranspose2d, 2), (nn.ConvTrans
 
 @pytest.mark.parametrize(("convolution", "dimensions"), EVERY)
 def test_defaults_of_a_convolution(convolution, dimensions):
-    """``Conv3d`` and the like default to stride 1, padding 0, dilation 1, groups 1, ``padding_mode="zeros"``.
+    """``Conv1d`` to ``Conv3d`` default to ``stride=1, padding=0, dilation=1, groups=1,
+    padding_mode="zeros"``.
 
-    A transposed convolution has ``output_padding`` 0 as well.
+    Transposed convolutions do as well, and have ``output_padding=0``.
     """
     layer = convolution(5, 4, 3)
 
@@ -69,7 +70,7 @@ def test_a_tuple_means_depth_height_and_width(convolution, dimensions, name, val
 
 @pytest.mark.parametrize(("convolution", "dimensions"), PLAIN)
 def test_a_stride_passes_positions_over(convolution, dimensions):
-    """``Conv1d(stride=2)`` computes every second output of the layer without a stride, from the first on.
+    """``Conv1d(stride=2)`` returns every second position of what ``stride=1`` returns, from the first on.
 
     ``Conv2d`` and ``Conv3d`` do so in each dimension, with a stride for each.
     """

@@ -163,7 +163,9 @@ def test_how_many_positions_a_transposed_convolution_has(layer, sizes, batch):
 
 @pytest.mark.parametrize(("layer", "sizes"), CONVOLUTIONS)
 def test_a_stride_makes_several_sizes_one(layer, sizes):
-    """With ``stride=3``, ``Conv2d`` returns one size for inputs of three sizes; with 1, for each its own."""
+    """``Conv2d(1, 1, 4, stride=3)`` returns one size for inputs of size 7, 8 and 9; with ``stride=1``
+    three.
+    """
     inputs = [torch.rand(1, 1, *[size] * len(sizes)) for size in (7, 8, 9)]
     strided, plain = layer(1, 1, 4, stride=3), layer(1, 1, 4)
 

@@ -22,9 +22,9 @@ def test_ctc_defaults():
 
 
 def test_ctc_takes_logs_of_probabilities():
-    """``CTCLoss`` applies no ``log_softmax``: of one step and one label, it is what stands there, negated.
+    """``CTCLoss`` does not apply ``log_softmax``: for logits it raises no error, and may be negative.
 
-    Logits in its place give no error, and losses that may be negative: call ``log_softmax`` on them first.
+    Of one step and one label it is what stands there, negated. Call ``log_softmax`` on logits first.
     """
     logits, one = torch.tensor([[[0.5, 2.0, -1.0]]]), torch.tensor([1])
     log_probs = logits.log_softmax(2)
@@ -90,10 +90,10 @@ def test_ctc_uses_cudnn_for_inputs_of_any_length():
 
 
 def test_ctc_divides_by_target_lengths():
-    """``CTCLoss``: ``"mean"`` divides by target lengths and averages, ``"sum"`` adds up, ``"none"`` keeps
-    all.
+    """``CTCLoss(reduction="mean")`` divides each loss by its target length, then averages over the batch.
 
-    Other losses average what ``"none"`` returns.
+    ``"sum"`` adds the losses up as they are, ``"none"`` keeps them all. Other losses average what ``"none"``
+    returns.
     """
     log_probs = torch.randn(6, 2, 4).log_softmax(2)
     arguments = log_probs, torch.tensor(LABELS), torch.tensor([6, 6]), torch.tensor([3, 2])
@@ -106,7 +106,7 @@ def test_ctc_divides_by_target_lengths():
 
 
 def test_ctc_of_too_short_an_input_is_infinite():
-    """``CTCLoss`` of a target that is longer than its input is infinite, and no error.
+    """``CTCLoss`` returns ``inf``, and raises no error, for a target that is longer than its input.
 
     A repeated label needs a blank in between, so ``[1, 1, 2]`` wants four steps.
     """

@@ -83,7 +83,9 @@ from torch import nn
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
 def test_defaults_of_attention(function, defaults):
-    """``MultiheadAttention`` has no dropout by default, ``nn.Transformer`` one of 0.1; no mask is needed."""
+    """By default ``nn.Transformer`` has ``dropout=0.1``, ``MultiheadAttention`` has ``dropout=0.0`` and needs
+    no mask.
+    """
     parameters = inspect.signature(function).parameters
 
     assert {name: parameters[name].default for name in defaults} == defaults
@@ -91,9 +93,11 @@ def test_defaults_of_attention(function, defaults):
 
 @pytest.mark.since("2.1")
 def test_defaults_of_transformers():
-    """Transformers have biases by default, and ``nn.Transformer`` looks for causal masks, but not in memory.
+    """``nn.Transformer`` defaults to ``bias=True``, and calls of it to ``src_is_causal=None,
+    memory_is_causal=False``.
 
-    Its hints ``src_is_causal`` and ``tgt_is_causal`` are ``None`` by default, ``memory_is_causal`` ``False``.
+    ``tgt_is_causal`` is ``None`` as well. With ``None`` it looks whether the mask is a causal one, with
+    ``False`` it does not. Encoder and decoder layers have ``bias=True``, too.
     """
     hints = inspect.signature(nn.Transformer.forward).parameters
     names = ["src_is_causal", "tgt_is_causal", "memory_is_causal"]

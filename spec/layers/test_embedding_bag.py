@@ -13,7 +13,9 @@ TABLE = torch.tensor([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0], [8.0, 80.0]])
 
 
 def test_defaults():
-    """``EmbeddingBag`` and its ``from_pretrained`` default to ``mean``, ``include_last_offset=False``."""
+    """``EmbeddingBag`` and its ``from_pretrained`` default to ``mode="mean"``,
+    ``include_last_offset=False``.
+    """
     layer, pretrained = nn.EmbeddingBag(4, 2), nn.EmbeddingBag.from_pretrained(TABLE)
 
     assert [layer.mode, layer.include_last_offset] == ["mean", False]
@@ -22,7 +24,8 @@ def test_defaults():
 
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 def test_a_bag_makes_no_tensor_of_its_rows(mode):
-    """``EmbeddingBag`` reduces bags without a tensor of all rows looked up, unlike ``Embedding`` and ``sum``.
+    """``EmbeddingBag`` reduces bags without a tensor of all rows looked up, unlike ``Embedding`` then
+    ``sum``.
 
     A bag of 1000 indices needs no memory for 1000 rows.
     """

@@ -101,7 +101,7 @@ def test_the_padding_row_gets_no_gradient(make):
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 def test_weight_decay_changes_the_padding_row(make):
-    """``AdamW`` shrinks a nonzero row ``padding_idx`` of ``Embedding`` or ``EmbeddingBag``: weight decay.
+    """Weight decay of ``AdamW`` shrinks a nonzero row ``padding_idx`` of ``Embedding`` or ``EmbeddingBag``.
 
     A zero gradient does not keep the row as it is. Give the table a parameter group with ``weight_decay=0``.
     """
@@ -177,7 +177,8 @@ def test_from_pretrained_leaves_the_padding_row(make):
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
 def test_defaults_of_from_pretrained(make):
-    """``from_pretrained`` of ``Embedding`` and ``EmbeddingBag`` has the constructor's defaults, but freezes.
+    """``from_pretrained`` of ``Embedding`` and ``EmbeddingBag`` has the constructor's defaults, but freezes
+    weights.
 
     They are no ``padding_idx``, no ``max_norm``, ``norm_type=2.0``, ``scale_grad_by_freq=False`` and
     ``sparse=False``.

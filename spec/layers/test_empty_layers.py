@@ -111,9 +111,11 @@ def test_a_table_of_no_words():
     ],
 )
 def test_what_can_be_made_but_not_called(cls, args, shape, error, message):
-    """``BatchNorm1d(0)`` and a convolution without outputs raise when they are called.
+    """``BatchNorm1d(0)`` raises ``IndexError``, ``Conv1d(2, 0, 1)`` raises ``RuntimeError``, but only when
+    called.
 
-    They can be made all the same, so that the error comes late.
+    They can be made all the same, so that the error comes late. ``ConvTranspose1d(2, 0, 1)`` raises
+    ``RuntimeError`` as well.
     """
     layer = nn.utils.skip_init(cls, *args)
 

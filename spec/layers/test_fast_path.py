@@ -198,9 +198,10 @@ def test_a_mask_for_each_head_on_the_fast_path():
 
 
 def test_a_mask_for_each_entry_passes_on_the_fast_path():
-    """On its fast path ``MultiheadAttention`` with a ``key_padding_mask`` accepts an ``attn_mask`` per entry.
+    """On its fast path ``MultiheadAttention`` with a ``key_padding_mask`` accepts an ``attn_mask`` ``(N, L,
+    L)``.
 
-    A mask ``(N, L, L)`` serves all heads of its entry. In training it raises ``RuntimeError``: write
+    Such a mask serves all heads of its entry. In training it raises ``RuntimeError``: write
     ``mask.repeat_interleave(num_heads, dim=0)``, which gives the same in both (:issue:`97605`).
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)

@@ -53,8 +53,8 @@ def test_a_normalisation_takes_and_keeps_these_shapes(make, shapes):
 
 @pytest.mark.since("2.4")
 def test_rms_norm_keeps_the_shape():
-    """``RMSNorm(normalized_shape)`` takes any input whose shape ends so, and returns the shape of its
-    input.
+    """``RMSNorm(normalized_shape)`` keeps the shape of its input, which has to end with
+    ``normalized_shape``.
     """
     layer = nn.RMSNorm((4, 5))
 
@@ -79,7 +79,7 @@ def test_bilinear_works_on_the_last_dimensions(leading):
     [(0, -1, (120,)), (0, 1, (6, 4, 5)), (1, 2, (2, 12, 5)), (2, 3, (2, 3, 20)), (2, 2, (2, 3, 4, 5))],
 )
 def test_flatten_leaves_what_stands_around(start, end, shape):
-    """``Flatten(start_dim, end_dim)`` joins these dimensions, and leaves any number around them, or none."""
+    """``Flatten(start_dim, end_dim)`` joins these dimensions, and keeps those before and after them."""
     x = torch.rand(2, 3, 4, 5)
 
     assert nn.Flatten(start, end)(x).shape == shape
@@ -91,8 +91,7 @@ def test_flatten_leaves_what_stands_around(start, end, shape):
     [((6,), 0, (2, 3)), ((6, 5), 0, (2, 3)), ((4, 6), 1, (2, 3)), ((4, 12, 5, 7), 1, (2, 3, 2))],
 )
 def test_unflatten_leaves_what_stands_around(shape, dim, sizes):
-    """``Unflatten(dim, sizes)`` replaces one dimension by ``sizes``, and leaves any number around it, or
-    none.
+    """``Unflatten(dim, sizes)`` replaces one dimension by ``sizes``, and keeps those before and after it.
 
     The product of the sizes must be the size of that dimension.
     """

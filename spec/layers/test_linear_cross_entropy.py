@@ -258,10 +258,11 @@ def test_chunks_of_more_dimensions_fall_back(bias):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_chunks_are_walked_back_once(reduction, bias):
-    """By default ``LinearCrossEntropyLoss`` chunked by ``options`` raises at a second ``backward()`` of a
-    mean or sum.
+    """By default ``LinearCrossEntropyLoss`` with ``options`` raises ``RuntimeError`` at a second
+    ``backward()``.
 
-    The loss is :class:`~torch.nn.LinearCrossEntropyLoss`, which goes through the batch in chunks then. Pass
+    That is of a mean or a sum, not of ``reduction="none"``: with ``options``,
+    :class:`~torch.nn.LinearCrossEntropyLoss` goes through the batch in chunks. Pass
     ``LinearCrossEntropyOptions(allow_retain_graph=True)`` to go back twice.
     """
     inputs, classes = torch.randn(4, 5, requires_grad=True), torch.tensor([0, 2, 1, 2])
@@ -329,7 +330,9 @@ def test_chunks_have_no_second_derivative():
 @pytest.mark.since("2.13")
 @pytest.mark.needs("compile")
 def test_chunks_are_left_out_of_a_graph():
-    """``torch.compile`` makes no graph of a ``LinearCrossEntropyLoss`` that is chunked by ``options``."""
+    """``torch.compile`` runs a ``LinearCrossEntropyLoss`` that is chunked by ``options`` eagerly, without a
+    graph.
+    """
     inputs, classes, graphs = torch.randn(4, 5), torch.tensor([0, 2, 1, 2]), []
     whole = nn.LinearCrossEntropyLoss(5, 3)
     chunked = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions())

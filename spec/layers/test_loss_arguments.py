@@ -296,9 +296,9 @@ def test_triplet_margins_were_any_number():
 
 
 def test_a_ranking_has_the_larger_first_for_one():
-    """``MarginRankingLoss`` is 0 where the first input is larger for a target of 1, the second for -1.
+    """``MarginRankingLoss`` is 0 where the first input is larger for a target of 1, or smaller for one of -1.
 
-    Larger by ``margin`` at least; a wrong order costs the difference and the margin.
+    Larger or smaller by ``margin`` at least; a wrong order costs the difference and the margin.
     """
     first, second = torch.tensor([3.0, 1.0, 3.0, 1.0]), torch.tensor([1.0, 4.0, 1.0, 4.0])
     target = torch.tensor([1, 1, -1, -1])
@@ -314,9 +314,9 @@ def test_a_ranking_has_the_larger_first_for_one():
 
 @pytest.mark.parametrize("loss", [nn.TripletMarginLoss, nn.TripletMarginWithDistanceLoss])
 def test_a_triplet_margin_keeps_negatives_away(loss):
-    """Triplet losses such as ``TripletMarginLoss`` are 0 for a negative that is farther off by ``margin``.
+    """``TripletMarginLoss`` is 0 if the negative is farther from the anchor than the positive by ``margin``.
 
-    Farther off than the positive, that is; a negative that is nearer costs what it lacks.
+    So is ``TripletMarginWithDistanceLoss``. A negative that is nearer costs what it lacks.
     """
     anchor, positive, negative = torch.zeros(3, 1), torch.full((3, 1), 2.0), torch.tensor([[3.0], [4], [6]])
 

@@ -107,7 +107,7 @@ def test_nll_takes_any_number_for_a_log():
 
 
 def test_an_infinite_logit_is_nan_where_it_is_right():
-    """``BCEWithLogitsLoss`` of an infinite logit is NaN if the target agrees, where ``BCELoss`` is 0.
+    """``BCEWithLogitsLoss`` is NaN for an infinite logit that agrees with the target; ``BCELoss`` is 0 there.
 
     ``BCELoss`` of its sigmoid is 0 or 100. Clamp logits that were masked with ``-inf``
     (:issue:`102894`), or leave them out.
@@ -125,7 +125,8 @@ def test_an_infinite_logit_is_nan_where_it_is_right():
 
 
 def test_a_class_may_be_ruled_out():
-    """``CrossEntropyLoss`` takes a logit of ``-inf`` for a class; as the target it costs ``inf``.
+    """``CrossEntropyLoss`` accepts a logit of ``-inf`` for a class; if that is the target, the loss is
+    ``inf``.
 
     The class gets probability 0 and gradient 0. With probabilities as targets 0 times ``-inf`` is NaN, with
     ``label_smoothing`` the loss is ``inf``: take a large negative number there. A row of ``-inf`` alone is

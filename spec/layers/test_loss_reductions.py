@@ -192,7 +192,7 @@ def test_reduce_false_keeps_all_values(loss, size_average):
 
 
 def test_means_of_unequal_parts_are_not_the_mean():
-    """The mean of ``nn.CrossEntropyLoss`` means over parts of unequal size is not the mean over the batch.
+    """The average of ``nn.CrossEntropyLoss`` over parts of unequal size is not its mean over the whole batch.
 
     Parts with unequal numbers of targets not ignored are such parts, even if they have equally many rows.
     When gradients are accumulated, sum with ``reduction="sum"`` and divide by the number of all targets.

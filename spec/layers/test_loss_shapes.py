@@ -27,7 +27,8 @@ BY_ELEMENT = [
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4, 5, 2)], ids=["scalar", "1d", "2d", "5d"])
 @pytest.mark.parametrize("loss", BY_ELEMENT)
 def test_losses_of_elements_take_any_shape(loss, shape):
-    """Losses such as ``L1Loss``, ``BCELoss`` and ``HuberLoss`` take input and target of one shape, whichever.
+    """Losses such as ``L1Loss``, ``BCELoss`` and ``HuberLoss`` take input and target of any shape, if it is
+    the same.
 
     With ``reduction="none"`` they return that shape, otherwise a scalar.
     """
@@ -94,7 +95,7 @@ def test_losses_of_classes(loss, scores, target):
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 3, 4), (2, 3, 4, 5)])
 def test_class_probabilities_have_the_shape_of_the_scores(shape):
-    """``CrossEntropyLoss`` of class probabilities has the values of the scores' shape without its classes.
+    """Unreduced ``CrossEntropyLoss`` of class probabilities has the shape of its input without the classes.
 
     Probabilities of another shape are an error, as is anything else that is no class index: ``RuntimeError``,
     or ``ValueError`` from 2.9 to 2.11 without a batch.
@@ -110,8 +111,10 @@ def test_class_probabilities_have_the_shape_of_the_scores(shape):
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3)], ids=["one sample", "batch"])
 def test_multi_label_margin_shapes(shape):
-    """``MultiLabelMarginLoss`` wants a target of the shape of the input, padded by -1, for a value per
-    sample.
+    """``MultiLabelMarginLoss`` raises ``RuntimeError`` unless the target, padded by -1, has the input's
+    shape.
+
+    With ``reduction="none"`` it has one value per sample.
     """
     loss, x = nn.MultiLabelMarginLoss(reduction="none"), torch.rand(shape)
 
@@ -127,7 +130,8 @@ def test_multi_label_margin_shapes(shape):
     ids=str,
 )
 def test_gaussian_nll_broadcasts_targets(target, var):
-    """``GaussianNLLLoss`` broadcasts a target of size 1 in a dimension, and a ``var`` without the last.
+    """``GaussianNLLLoss`` broadcasts a target of size 1 in a dimension, and a ``var`` without the last
+    dimension.
 
     With ``reduction="none"`` it returns the shape of the input, otherwise a scalar.
     """
@@ -153,10 +157,10 @@ def test_gaussian_nll_takes_no_scalar_tensor():
 @pytest.mark.since("2.13")
 @pytest.mark.parametrize("sizes", [(), (4,), (4, 5)], ids=["one", "row", "image"])
 def test_linear_cross_entropy_shapes(sizes):
-    """``LinearCrossEntropyLoss`` takes ``(N, in_features)``, and ``(N, *out_features)`` or probabilities.
+    """``LinearCrossEntropyLoss`` takes inputs ``(N, in_features)`` and class indices ``(N, *out_features)``.
 
-    Those have the shape ``(N, C, *out_features)``. Without a batch, it takes ``(in_features,)``, and a
-    target of shape ``()`` or ``(C,)`` if ``out_features`` is empty.
+    Class probabilities have the shape ``(N, C, *out_features)``. Without a batch, it takes
+    ``(in_features,)``, and a target of shape ``()`` or ``(C,)`` if ``out_features`` is empty.
     """
     loss = nn.LinearCrossEntropyLoss
     none, mean = (loss(6, 3, out_features=sizes, reduction=reduction) for reduction in ("none", "mean"))
@@ -176,9 +180,10 @@ def test_linear_cross_entropy_shapes(sizes):
     ids=["padded", "joined"],
 )
 def test_ctc_shapes(targets, lengths):
-    """``CTCLoss`` takes ``(T, N, C)`` and targets ``(N, S)``, or all joined, of which lengths cut each.
+    """``CTCLoss`` takes ``(T, N, C)`` and targets padded to ``(N, S)``, or all joined into one 1-D tensor.
 
-    Without a batch it takes ``(T, C)``. It has one value for each sequence, ``targets[n, :s_n]``.
+    The target lengths say where the joined ones end. Without a batch it takes ``(T, C)``. It has one value
+    for each sequence, ``targets[n, :s_n]``.
     """
     loss, logs = nn.CTCLoss(reduction="none"), torch.rand(5, 3, 4).log_softmax(2)
     alone = [

@@ -25,7 +25,8 @@ def test_absolute_and_squared_errors():
 
 @pytest.mark.parametrize("beta", [0.25, 1.0, 2.0, 3.0])
 def test_a_square_below_a_line_above(beta):
-    """``SmoothL1Loss`` and ``HuberLoss`` square errors below ``beta`` or ``delta``; others are on a line.
+    """``SmoothL1Loss`` and ``HuberLoss`` are quadratic for errors below ``beta`` or ``delta``, and linear
+    above.
 
     ``SmoothL1Loss`` is ``HuberLoss`` divided by ``beta``, so both are equal for 1.
     """
@@ -43,7 +44,9 @@ def test_a_square_below_a_line_above(beta):
 
 @pytest.mark.parametrize("beta", [0.25, 1.0, 2.0])
 def test_slopes_of_the_lines(beta):
-    """The line of ``SmoothL1Loss`` has the slope 1 whatever ``beta``; that of ``HuberLoss`` has ``delta``."""
+    """For large errors the slope of ``SmoothL1Loss`` is 1 whatever ``beta``; that of ``HuberLoss`` is
+    ``delta``.
+    """
     errors, zeros = torch.tensor([-5.0, -3.0, 3.0, 5.0], requires_grad=True), torch.zeros(4)
     losses = nn.SmoothL1Loss(reduction="sum", beta=beta), nn.HuberLoss(reduction="sum", delta=beta)
 
@@ -166,7 +169,9 @@ def test_multi_label_margin_compares_with_each_target():
 
 
 def test_multi_label_margin_refuses_unknown_classes():
-    """A target of ``MultiLabelMarginLoss`` that names a class beyond those of the input is refused."""
+    """On the CPU ``MultiLabelMarginLoss`` raises ``RuntimeError`` for a target class beyond those of the
+    input.
+    """
     loss, x = nn.MultiLabelMarginLoss(), torch.tensor([0.5, 2.0, -1.0], device="cpu")
 
     assert loss(x, torch.tensor([2, -1, -1], device="cpu")).shape == ()

@@ -169,10 +169,10 @@ def test_no_nested_tensor_if_not_enabled():
     ids=["batch_first", "norm_first", "nhead", "activation"],
 )
 def test_an_encoder_warns_that_it_makes_no_nested_tensors(options, reason):
-    """``TransformerEncoder`` warns when constructed of layers with ``batch_first=False`` or
-    ``norm_first=True``.
+    """``TransformerEncoder(layer, n)`` warns if ``layer`` has ``batch_first=False`` or ``norm_first=True``.
 
-    So it does for an odd ``nhead`` or another activation. ``enable_nested_tensor=False`` silences it.
+    The ``UserWarning`` says that it makes no nested tensors. So it does for an odd ``nhead`` or another
+    activation. ``enable_nested_tensor=False`` silences it.
     """
     layer = nn.TransformerEncoderLayer(4, **{"nhead": 2, "batch_first": True, **options})
 
@@ -185,7 +185,8 @@ def test_an_encoder_warns_that_it_makes_no_nested_tensors(options, reason):
 
 @pytest.mark.since("2.1")
 def test_a_transformer_warns_by_default():
-    """By default ``nn.Transformer`` warns that it makes no nested tensors, unlike with ``batch_first=True``.
+    """By default ``nn.Transformer`` warns that it makes no nested tensors; with ``batch_first=True`` it does
+    not.
 
     A ``TransformerEncoder`` with ``enable_nested_tensor=False`` does not warn either. It means less speed in
     evaluation, no other result (:issue:`137173`).
@@ -205,7 +206,7 @@ def test_a_transformer_warns_by_default():
 
 @pytest.mark.before("2.1")
 def test_an_encoder_did_not_warn():
-    """``TransformerEncoder`` does not warn when constructed of layers with ``batch_first=False``."""
+    """``TransformerEncoder(layer, n)`` does not warn if ``layer`` has ``batch_first=False``."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 1)

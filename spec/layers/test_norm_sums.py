@@ -86,7 +86,8 @@ def test_the_first_channel_counts_for_all(size):
     "make", [lambda eps: nn.LayerNorm(2, eps), lambda eps: nn.GroupNorm(1, 2, eps)], ids=["layer", "group"]
 )
 def test_no_eps_is_nan_where_values_are_equal(make, eps):
-    """``LayerNorm`` and ``GroupNorm`` accept an ``eps`` of 0 or below, and give NaN where values are equal.
+    """``LayerNorm`` and ``GroupNorm`` with an ``eps`` of 0 or below give NaN if all values in a row are
+    equal.
 
     A row of padding has equal values. Rows that vary enough are computed as usual. ``BatchNorm`` refuses such
     an ``eps`` in training mode from torch 2.10 on.

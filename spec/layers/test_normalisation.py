@@ -164,7 +164,9 @@ def test_group_norm_needs_groups_that_divide():
 
 
 def test_group_norm_of_no_groups():
-    """``GroupNorm(0, C)`` raises ``ZeroDivisionError``; a negative ``num_groups`` raises in the call."""
+    """``GroupNorm(0, C)`` raises ``ZeroDivisionError``; ``GroupNorm(-2, C)`` raises ``RuntimeError`` when
+    called.
+    """
     with pytest.raises(ZeroDivisionError, match="modulo by zero"):
         nn.GroupNorm(0, 4)
     with pytest.raises(RuntimeError, match="Expected num groups to be greater than 0, got -2"):
@@ -172,7 +174,7 @@ def test_group_norm_of_no_groups():
 
 
 def test_group_norm_of_one_group():
-    """``GroupNorm(1, C)`` normalizes over channels and positions, unlike ``LayerNorm(C)`` of a position.
+    """``GroupNorm(1, C)`` normalizes over channels and positions, ``LayerNorm(C)`` each position by itself.
 
     It computes what a ``LayerNorm`` over all dimensions but the batch does, though its ``weight`` is for
     channels and not for elements (:issue:`159736`).

@@ -298,8 +298,8 @@ def test_indices_are_where_the_data_are(device):
 
 
 def test_batch_sizes_off_the_cpu_are_refused():
-    """:class:`~torch.nn.utils.rnn.PackedSequence` raises ``ValueError`` for ``batch_sizes`` off the CPU, not
-    for ``int32``.
+    """:class:`~torch.nn.utils.rnn.PackedSequence` raises ``ValueError`` for ``batch_sizes`` off the CPU, but
+    accepts ``int32``.
 
     The wrong dtype is an error only where the object is used: let the functions of
     ``torch.nn.utils.rnn`` build it.
@@ -360,7 +360,8 @@ def test_cells_take_no_packed_sequence(layer, cell):
 
 @pytest.mark.since("2.3")
 def test_another_input_size_of_a_packed_sequence():
-    """For another ``input_size`` ``nn.LSTM`` names both sizes, but not for a packed sequence.
+    """For a wrong ``input_size``, the ``RuntimeError`` of ``nn.LSTM`` names both sizes, except for packed
+    sequences.
 
     ``nn.RNN`` and ``GRU`` do in either case. ``nn.LSTM`` examines no packed sequence: what raises is a matrix
     product (:issue:`195803`). In 2.1 and 2.2 it took padded input of any size, without a state. See

@@ -83,7 +83,7 @@ def test_the_padding_is_taken_off(options):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("options", [{}, {"batch_first": True}], ids=str)
 def test_lengths_are_a_tensor(options):
-    """``unpad_sequence`` takes the lengths as a tensor: a list is refused."""
+    """``unpad_sequence`` raises ``AttributeError`` if the lengths are a list instead of a tensor."""
     padded, lengths = pad_sequence([torch.tensor([1, 2, 3]), torch.tensor([4])], **options), [3, 1]
 
     with pytest.raises(AttributeError, match="'list' object has no attribute 'device'"):

@@ -73,7 +73,9 @@ def test_the_output_is_that_of_the_last_layer():
 
 
 def test_the_state_given_is_where_it_starts():
-    """``RNN``, ``GRU`` and ``LSTM`` begin with the state that they are given: two calls go on as one."""
+    """``RNN``, ``GRU``, ``LSTM`` start with the state given: two calls that pass it on compute what one call
+    does.
+    """
     for layer in LAYERS:
         net, x = layer(3, 5, num_layers=2, bidirectional=False), torch.rand(7, 4, 3)
         whole, at_the_end = net(x)

@@ -84,7 +84,9 @@ def test_a_bias_of_the_old_size_raises():
 
 
 def test_batch_norm_needs_its_statistics_resized():
-    """``nn.BatchNorm1d`` with weights of another size needs a new ``running_mean`` and ``running_var``."""
+    """``BatchNorm1d`` with resized weights raises ``RuntimeError`` until ``running_mean`` and ``running_var``
+    fit.
+    """
     layer = nn.BatchNorm1d(3)
     layer.weight, layer.bias = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
 
@@ -136,7 +138,7 @@ def test_attention_keeps_its_embed_dim():
 
 
 def test_a_negative_padding_idx_does_not_move():
-    """``padding_idx=-1`` of ``nn.Embedding`` goes on naming the row that was last, if the weight grows.
+    """``padding_idx=-1`` of ``nn.Embedding`` still means the old last row after the weight has grown.
 
     It was stored as a number from the start.
     """

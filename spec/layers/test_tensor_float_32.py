@@ -61,10 +61,11 @@ def test_convolutions_round_unless_forbidden(convolution, dimensions):
 @pytest.mark.needs("cuda")
 @pytest.mark.parametrize(("convolution", "dimensions"), TRANSPOSED)
 def test_transposed_convolutions_may_round(convolution, dimensions):
-    """On a GPU ``nn.ConvTranspose1d`` to ``ConvTranspose3d`` may round to TF32 unless it is forbidden.
+    """With ``torch.backends.cudnn.allow_tf32=False``, ``ConvTranspose1d`` to ``3d`` do not round to TF32 on a
+    GPU.
 
-    cuDNN chooses how it computes them. With ``torch.backends.cudnn.allow_tf32``, the default, an H100 rounded
-    in three dimensions and was exact in one and two.
+    By default they may: cuDNN chooses how it computes them. With ``torch.backends.cudnn.allow_tf32``, the
+    default, an H100 rounded in three dimensions and was exact in one and two.
     """
     layer = convolution(64, 64, 3, bias=False, device="cuda")
     nn.init.ones_(layer.weight)

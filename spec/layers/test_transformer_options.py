@@ -34,10 +34,11 @@ def test_a_transformer_drops_a_tenth(make):
     ],
 )
 def test_what_a_transformer_is_made_of(make, names):
-    """Layers of a transformer require ``d_model`` and ``nhead``, stacks of them a layer and
-    ``num_layers``.
+    """``TransformerEncoderLayer`` and ``TransformerDecoderLayer`` raise ``TypeError`` without ``d_model`` and
+    ``nhead``.
 
-    ``TransformerEncoderLayer()`` raises ``TypeError``; ``nn.Transformer()`` has a default for everything.
+    ``TransformerEncoder`` and ``TransformerDecoder`` require a layer and ``num_layers``; ``nn.Transformer()``
+    has a default for everything.
     """
     with pytest.raises(TypeError, match="missing 2 required positional arguments") as caught:
         make()
@@ -104,7 +105,9 @@ def test_the_activation_of_a_transformer(make):
 
 @pytest.mark.parametrize("make", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer])
 def test_the_activation_stands_between_the_linear_layers(make):
-    """Encoder and decoder layers call ``activation`` with the output of ``linear1``, before ``linear2``."""
+    """``TransformerEncoderLayer``, ``TransformerDecoderLayer`` call ``activation`` between ``linear1`` and
+    ``linear2``.
+    """
     seen = []
     layer = make(4, 2, 8, 0.0, activation=lambda x: seen.append(x) or x.tanh()).eval()
     layer.linear1.register_forward_hook(lambda module, args, output: seen.append(output))

@@ -34,7 +34,8 @@ def test_a_stack_needs_a_layer_and_a_number(stack, layer, inputs):
 
 
 def test_masks_of_an_encoder_layer():
-    """``TransformerEncoderLayer`` needs no mask; ``True`` in ``src_mask`` or ``src_key_padding_mask`` hides.
+    """``TransformerEncoderLayer`` needs no mask; ``True`` in ``src_mask`` or ``src_key_padding_mask`` hides a
+    step.
 
     ``src_mask`` says so for each position, ``src_key_padding_mask`` for each sequence of the batch.
     """

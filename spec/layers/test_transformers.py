@@ -54,9 +54,11 @@ def test_the_sequence_comes_first_by_default(make, inputs, options):
     ids=["transformer", "encoder", "decoder", "encoder layer", "decoder layer"],
 )
 def test_the_sequences_a_transformer_requires(make, names):
-    """``nn.Transformer``, its stacks and layers raise ``TypeError`` without ``src``, ``tgt`` or ``memory``.
+    """Calling ``nn.Transformer`` without ``src`` and ``tgt``, or a decoder without ``memory``, raises
+    ``TypeError``.
 
-    All else that they take when called may be left out.
+    Encoders and their layers need ``src``, decoders and their layers ``tgt`` and ``memory``. All else that
+    they take when called may be left out.
     """
     net = make()
 

@@ -50,9 +50,10 @@ def test_each_value_scales_the_kernel(convolution, transposed, sizes):
 @pytest.mark.parametrize("padding", [(0, 2, 1), (1, 0, 4), (4, 1, 0)])
 @pytest.mark.parametrize(("convolution", "transposed", "sizes"), PAIRS)
 def test_padding_of_the_turned_convolution(convolution, transposed, sizes, padding):
-    """``ConvTranspose2d`` pads both sides by ``dilation * (kernel_size - 1) - padding`` zeros and convolves.
+    """With ``stride=1``, ``ConvTranspose2d`` pads by ``dilation * (kernel_size - 1) - padding`` zeros and
+    convolves.
 
-    The kernel is flipped for it. So more ``padding`` makes the output smaller.
+    It pads both sides so, and flips the kernel. So more ``padding`` makes the output smaller.
     """
     kernel, dilation, padding = (each[: len(sizes)] for each in ((3, 2, 3), (2, 3, 2), padding))
     reach = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
@@ -86,7 +87,7 @@ def test_zeros_are_inserted_between_the_elements(convolution, transposed, sizes,
 
 @pytest.mark.parametrize(("convolution", "transposed", "sizes"), PAIRS)
 def test_output_padding_chooses_between_two_sizes(convolution, transposed, sizes):
-    """``output_padding=1`` of ``ConvTranspose2d`` adds a position at the end of each dimension alone.
+    """``output_padding=1`` of ``ConvTranspose2d`` makes each dimension longer by one, at its end only.
 
     ``Conv2d(stride=2)`` returns the same size for two inputs; so either can be had back.
     """

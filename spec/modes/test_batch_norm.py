@@ -388,7 +388,7 @@ def test_eps_of_zero_is_refused_in_evaluation():
 
 
 def test_each_forward_counts_whether_a_step_follows_or_not():
-    """In training mode ``BatchNorm`` updates its running statistics in each forward, without a step as well.
+    """In training mode ``BatchNorm`` updates its running statistics in each forward, even without ``step()``.
 
     With gradients accumulated over four batches it updates four times, each by the statistics of a small one.
     """

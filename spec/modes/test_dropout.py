@@ -81,10 +81,10 @@ def test_half_is_dropped_by_default(layer):
 
 @pytest.mark.parametrize(("layer", "shape"), PLAIN + ALPHA)
 def test_every_call_draws_anew(layer, shape):
-    """Each call of :class:`nn.Dropout <torch.nn.Dropout>` and the others drops anew; after the same
-    ``torch.manual_seed``, the same.
+    """Each call of :class:`nn.Dropout <torch.nn.Dropout>` draws a new mask; after the same
+    ``torch.manual_seed``, the same one.
 
-    With a seed set before each call, as is tempting in a loop, the same elements are dropped every time.
+    So do the others. With a seed set before each call, as is tempting, every mask is the same.
     """
     net, x = layer(0.5), torch.ones(100, *shape[1:])
     torch.manual_seed(3)

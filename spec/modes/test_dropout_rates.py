@@ -119,10 +119,11 @@ def test_the_rate_is_not_loaded():
 
 
 def test_an_identity_takes_dropout_out():
-    """``nn.Dropout`` replaced by :class:`nn.Identity() <torch.nn.Identity>` leaves the parameter names.
+    """Replacing ``nn.Dropout`` by :class:`nn.Identity() <torch.nn.Identity>` keeps the keys of the
+    ``state_dict()``.
 
-    It has no parameters, so that the state dict still fits. Deleting it from a ``Sequential`` would rename
-    those that follow.
+    It has no parameters, so that the state dict still fits. Deleting the dropout from a ``Sequential`` would
+    rename those that follow.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Dropout(), nn.Linear(3, 1))
     names, x = list(net.state_dict()), torch.rand(4, 2)

@@ -143,7 +143,8 @@ def test_a_transformer_layer_in_evaluation(options):
 
 
 def test_the_function_of_attention_has_no_mode():
-    """``F.scaled_dot_product_attention`` applies ``dropout_p`` in ``eval()`` too: it knows no module.
+    """``F.scaled_dot_product_attention`` applies ``dropout_p`` even if the module that calls it is in eval
+    mode.
 
     In ``forward`` pass ``dropout_p=self.p if self.training else 0.0``.
     :class:`nn.MultiheadAttention <torch.nn.MultiheadAttention>` does so itself (:issue:`124464`).

@@ -20,7 +20,8 @@ from torch import nn
     ids=["1d", "1d_with_positions", "2d", "3d"],
 )
 def test_the_same_batch_comes_out_smaller_in_evaluation(layer, shape, count):
-    """With ``momentum=1``, a new ``BatchNorm`` in eval mode gives ``sqrt((n - 1) / n)`` of what training did.
+    """With ``momentum=1``, the eval output of a new ``BatchNorm`` is ``sqrt((n - 1) / n)`` times that in
+    training.
 
     That is for the same batch, up to ``eps``; a bias is added after it. ``n`` counts the values per channel:
     samples times positions. ``running_var`` is unbiased, divided by ``n - 1``; a batch is normalized by the

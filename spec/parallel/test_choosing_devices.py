@@ -136,7 +136,7 @@ def test_the_wrapper_may_have_named_inputs_only(devices):
 
 
 def test_its_forward_has_a_name_in_a_profile(no_accelerator):
-    """A profile names the ``forward`` of :class:`~torch.nn.DataParallel` ``DataParallel.forward``."""
+    """``torch.profiler`` lists a call of :class:`~torch.nn.DataParallel` as ``DataParallel.forward``."""
     wrapped = nn.DataParallel(nn.Linear(2, 3))
 
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:

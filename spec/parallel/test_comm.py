@@ -231,8 +231,7 @@ def test_reduce_add_coalesced_adds_group_by_group(inputs):
 
 @pytest.mark.needs("cuda")
 def test_sparse_tensors_may_be_among_them():
-    """``comm.reduce_add_coalesced`` adds sparse tensors up to a sparse one, or to a dense one if any is
-    dense.
+    """``comm.reduce_add_coalesced`` adds sparse tensors; a sum is sparse only if all of its tensors are.
 
     The sums come in the order of the groups. See :func:`~torch.nn.parallel.comm.reduce_add_coalesced`.
     """

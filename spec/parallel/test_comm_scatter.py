@@ -35,7 +35,7 @@ def test_chunks_have_the_sizes_given(place):
 @pytest.mark.needs("cuda")
 def test_chunk_sizes_add_up():
     """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` unless ``chunk_sizes``
-    has an entry per device and adds up.
+    has an entry per device and sums up to the size.
     """
     x = torch.rand(6)
 
@@ -111,7 +111,7 @@ def test_scatter_can_fill_tensors():
 @pytest.mark.needs("cuda")
 def test_filled_tensors_fit_together(shapes, message):
     """:func:`comm.scatter(x, out=tensors) <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` unless
-    the sizes of the tensors add up to its own.
+    sizes of the tensors add up to that of ``x``.
 
     They add up along ``dim``, and are those of ``x`` elsewhere; all are on GPUs.
     """

@@ -37,10 +37,11 @@ def test_the_first_replica_shares_storage(detach):
 
 @pytest.mark.needs("cuda")
 def test_parameters_of_the_first_replica_change():
-    """``DataParallel`` keeps in-place changes by its first replica to parameters; in grad mode they raise.
+    """``DataParallel`` keeps its first replica's changes to parameters; in grad mode they raise
+    ``RuntimeError``.
 
-    They have to be made under :class:`~torch.no_grad`, else ``RuntimeError`` comes, since the weights of a
-    replica are views. Those of other replicas are lost.
+    They have to be made under :class:`~torch.no_grad`, since the weights of a replica are views. Those of
+    other replicas are lost.
     """
 
     class Net(nn.Linear):
@@ -115,10 +116,10 @@ def test_hooks_of_a_replica_wait_for_no_other():
 
 @pytest.mark.needs("cuda")
 def test_unpacked_sequences_need_their_total_length():
-    """Under ``DataParallel`` outputs of ``pad_packed_sequence`` cannot be gathered without ``total_length``.
+    """``DataParallel`` raises ``RuntimeError`` if outputs of ``pad_packed_sequence`` differ in length.
 
-    Each replica pads up to its own longest sequence, and ``RuntimeError`` tells of an invalid shape. Pass the
-    length of the padded input. See :func:`torch.nn.utils.rnn.pad_packed_sequence`.
+    Each replica pads up to its own longest sequence. Pass the length of the padded input as ``total_length``.
+    See :func:`torch.nn.utils.rnn.pad_packed_sequence`.
     """
 
     class Net(nn.Module):
@@ -160,10 +161,10 @@ def test_the_function_runs_a_replica_for_each_piece():
 
 @pytest.mark.needs("cuda")
 def test_the_function_warns_of_minus_one():
-    """:func:`~torch.nn.parallel.data_parallel` gathers on the CPU for ``output_device=-1`` with a warning,
-    and refuses ``"cpu"``.
+    """:func:`~torch.nn.parallel.data_parallel` gathers on the CPU for ``output_device=-1``, and warns;
+    ``"cpu"`` raises ``ValueError``.
 
-    The warning advises ``"cpu"``, for which it raises ``ValueError``.
+    The warning advises ``"cpu"`` all the same.
     """
     net, x = nn.Identity(), torch.tensor([2.0, 3.0])
 

@@ -29,7 +29,7 @@ def test_buffers_start_equal_too(ranks):
 @pytest.mark.needs("distributed")
 def test_buffers_follow_rank_0(ranks):
     """By default a :class:`DDP <torch.nn.parallel.DistributedDataParallel>` call starts with rank 0's
-    buffers, if the last was outside ``no_grad`` and ``no_sync``.
+    buffers, unless the last call was in ``no_grad`` or ``no_sync``.
 
     So does the first call. Statistics gathered on other ranks are lost. Where they should count, use
     :class:`~torch.nn.SyncBatchNorm`.
@@ -309,7 +309,7 @@ def test_local_buffers_allow_two_calls(ranks, mode):
 @pytest.mark.parametrize("transform", ["grad", "jvp", "jacrev", "jacfwd"])
 @pytest.mark.needs("distributed")
 def test_transforms_refuse_to_hand_out_buffers(ranks, transform):
-    """``torch.func.grad`` and ``jvp`` raise ``RuntimeError`` for a DDP model that hands out its buffers.
+    """``torch.func.grad`` and ``jvp`` raise ``RuntimeError`` for a DDP model that broadcasts its buffers.
 
     So do ``jacrev`` and ``jacfwd``: the buffers of rank 0 would be copied inside of the transform. With
     ``broadcast_buffers=False``, or ``model.module``, they work, and average nothing: each rank gets its own

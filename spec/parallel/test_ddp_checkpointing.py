@@ -37,9 +37,10 @@ def test_checkpoints_without_reentry_average(ranks, times, mean):
 
 @pytest.mark.needs("distributed")
 def test_a_reentrant_checkpoint_averages_once(ranks):
-    """DDP averages with ``checkpoint(use_reentrant=True)``, except under ``find_unused_parameters=True``.
+    """DDP averages with ``checkpoint(use_reentrant=True)``; ``find_unused_parameters=True`` raises
+    ``RuntimeError``.
 
-    The backward inside the backward then raises ``RuntimeError``. See
+    The error comes from the backward inside the backward. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 

@@ -34,11 +34,10 @@ def test_the_future_of_an_all_reduce(ranks):
 
 @pytest.mark.needs("distributed")
 def test_get_future_gives_another_class(ranks):
-    """``get_future()`` of an ``all_reduce`` returns no ``torch.futures.Future``, but its base
-    ``torch.Future``.
+    """``get_future()`` of an ``all_reduce`` returns a ``torch.Future``, not a ``torch.futures.Future``.
 
-    Its value is a list that holds the tensor. A DDP hook must hand on the tensor itself, with ``then()``.
-    See :class:`~torch.futures.Future`.
+    That is the base class. Its value is a list that holds the tensor. A DDP hook must hand on the tensor
+    itself, with ``then()``. See :class:`~torch.futures.Future`.
     """
 
     def reduce(rank):

@@ -13,7 +13,8 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 @pytest.mark.needs("compile")
 @pytest.mark.needs("distributed")
 def test_each_wrapper_adds_its_prefix(ranks):
-    """``torch.compile(DDP(net))`` has keys ``_orig_mod.module.``, ``DDP(torch.compile(net))`` the reverse.
+    """``torch.compile(DDP(net))`` has keys ``_orig_mod.module.*``, ``DDP(torch.compile(net))``
+    ``module._orig_mod.*``.
 
     Take off both, outer first, or save the state dict of ``net`` itself, whose keys have neither.
 

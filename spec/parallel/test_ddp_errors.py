@@ -291,7 +291,7 @@ def test_a_parameter_frozen_later_is_missed(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_parameter_frozen_before_is_left_out(ranks):
-    """``DistributedDataParallel`` ignores parameters that were frozen before wrapping, unfrozen or not."""
+    """``DistributedDataParallel`` ignores parameters frozen before wrapping, even if unfrozen later."""
 
     def train(rank):
         net = nn.Linear(1, 1)
@@ -308,7 +308,7 @@ def test_a_parameter_frozen_before_is_left_out(ranks):
 
 @pytest.mark.needs("distributed")
 def test_a_hook_for_communication_is_checked(ranks):
-    """``DistributedDataParallel.register_comm_hook`` raises for a non-callable or wrong type annotations."""
+    """``register_comm_hook`` of DDP: ``TypeError`` if not callable, ``ValueError`` for wrong annotations."""
 
     def wrap(rank):
         def wrong_bucket(state, bucket: int): ...

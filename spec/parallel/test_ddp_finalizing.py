@@ -38,11 +38,11 @@ def test_gradients_come_with_finalize_backward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_each_backward_is_finalized_once(ranks):
-    """``DDP.finalize_backward()`` raises before ``backward()``, after one in ``no_sync()`` and if called
-    again.
+    """``DDP.finalize_backward()`` raises ``RuntimeError`` before ``backward()``, and if called again after
+    it.
 
-    The error is ``RuntimeError``. Without ``require_manual_backward_finalization`` it raises at any time. See
-    :class:`~torch.nn.parallel.DistributedDataParallel`.
+    So it does after a backward in ``no_sync()``, and without ``require_manual_backward_finalization`` at any
+    time. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def train(rank):
@@ -69,9 +69,9 @@ def test_each_backward_is_finalized_once(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_forgotten_finalization_is_told(ranks):
-    """With ``require_manual_backward_finalization``, DDP raises ``RuntimeError`` if one was left out.
+    """If DDP requires ``finalize_backward()``, leaving it out raises ``RuntimeError`` in the next iteration.
 
-    ``finalize_backward()`` has to be called in between. See
+    It requires it after ``require_manual_backward_finalization = True``. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
@@ -88,9 +88,9 @@ def test_a_forgotten_finalization_is_told(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_the_mode_is_set_between_steps(ranks):
-    """Changing DDP's ``require_manual_backward_finalization`` between forward and finalization raises.
+    """Changing DDP's ``require_manual_backward_finalization`` after forward raises ``RuntimeError``.
 
-    The error is ``RuntimeError``. Set it before forward or after ``finalize_backward()``; the value that it
+    Set it before forward, or after backward, in manual mode after ``finalize_backward()``. The value that it
     has already may be set at any time. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
@@ -115,10 +115,12 @@ def test_the_mode_is_set_between_steps(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_the_first_finalization_is_after_backward(ranks):
-    """In manual mode ``should_finalize_after_backward`` of DDP is True in the first iteration, then False.
+    """In manual mode DDP's ``should_finalize_after_backward`` is ``True`` in the first iteration, then
+    ``False``.
 
-    When it is False, a backward hook may call ``finalize_backward()``. In automatic mode it is always
-    False. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    Manual mode is ``require_manual_backward_finalization = True``; in automatic mode it is always ``False``.
+    When it is ``False``, a backward hook may call ``finalize_backward()``. See
+    :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def train(rank):
@@ -192,7 +194,8 @@ def test_finalizing_works_in_no_sync(ranks):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.15")
 def test_the_python_reducer_is_not_finalized(ranks):
-    """``DDP.finalize_backward()`` raises ``RuntimeError`` with the Python reducer of ``torch.compile``.
+    """``DDP.finalize_backward()`` raises ``RuntimeError`` with
+    ``torch._dynamo.config.optimize_ddp='python_reducer'``.
 
     See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """

@@ -16,10 +16,10 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 
 @pytest.mark.needs("distributed")
 def test_join_can_throw_instead(ranks):
-    """``DDP.join(throw_on_early_termination=True)`` raises ``RuntimeError`` on all ranks when one has no
-    batches.
+    """In ``DDP.join(throw_on_early_termination=True)`` all ranks raise ``RuntimeError`` when one is out of
+    data.
 
-    ``RuntimeError`` comes on that rank at the end of the block, on the others in the next call. See
+    It comes on that rank at the end of the block, on the others in the next call. See
     :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
     """
 
@@ -41,10 +41,9 @@ def test_join_can_throw_instead(ranks):
 @pytest.mark.parametrize(("batches", "last"), [((3, 2), 10.0), ((2, 3), 11.0), ((2, 2), 11.0)], ids=str)
 @pytest.mark.needs("distributed")
 def test_join_ends_with_the_model_of_the_last(ranks, batches, last):
-    """At the end of ``DDP.join()`` all ranks have the parameters of the last to join, in a tie of the
-    highest.
+    """At the end of ``DDP.join()`` all ranks have the parameters of the rank that ran out of batches last.
 
-    See :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
+    In a tie it is the highest rank. See :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
     """
 
     def train(rank, batches):

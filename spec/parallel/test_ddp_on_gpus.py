@@ -114,7 +114,7 @@ def test_finalization_runs_on_the_current_stream(gpu_ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_mixed_precision_is_finalized_after_backward(gpu_ranks):
-    """``should_finalize_after_backward`` of DDP is ``True`` in all iterations with its own mixed precision.
+    """With ``mixed_precision``, ``should_finalize_after_backward`` of DDP is ``True`` in all iterations.
 
     Otherwise only the first one has to be finalized after backward. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.

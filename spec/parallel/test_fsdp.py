@@ -169,7 +169,9 @@ def test_a_state_dict_is_whole(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_only_one_rank_may_have_the_state_dict(ranks):
-    """With ``FullStateDictConfig(rank0_only=True)``, ``state_dict()`` is empty on all other ranks."""
+    """With ``FullStateDictConfig(rank0_only=True)``, FSDP's ``state_dict()`` is empty on all ranks but rank
+    0.
+    """
 
     def save(rank):
         from torch.distributed.fsdp import FullStateDictConfig, FullyShardedDataParallel, StateDictType
@@ -200,9 +202,9 @@ def test_a_plain_state_dict_is_loaded(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_whole_parameters_for_a_while(ranks):
-    """Inside ``summon_full_params`` parameters are whole; what is written to them stays by default.
+    """In ``summon_full_params`` of FSDP parameters are whole; by default changes made to them there are kept.
 
-    With ``writeback=False`` it is lost. This is the place to look at weights, or to initialize them.
+    With ``writeback=False`` they are lost. This is the place to look at weights, or to initialize them.
     """
 
     def look(rank):
@@ -282,7 +284,11 @@ def test_its_own_clipping_sees_all_ranks(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_param_dtype_is_for_the_call(ranks):
-    """``MixedPrecision(param_dtype=torch.bfloat16)`` casts weights and inputs in a call, not what is kept."""
+    """FSDP's ``MixedPrecision(param_dtype=torch.bfloat16)`` casts weights and inputs in forward, not
+    ``grad``.
+
+    The flat parameter that a rank keeps stays float32 as well.
+    """
 
     def train(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecision
@@ -303,7 +309,8 @@ def test_param_dtype_is_for_the_call(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_the_optimizer_sees_the_parts(ranks):
-    """Under ``FullyShardedDataParallel`` an optimizer's state is of parts; ``optim_state_dict`` is whole.
+    """Under ``FullyShardedDataParallel`` an optimizer has states of shards; ``optim_state_dict`` has whole
+    ones.
 
     Its keys are names, not numbers, so it also fits another number of ranks.
     """

@@ -172,7 +172,7 @@ def test_the_root_stays_whole_after_forward(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_reshard_after_forward_decides(ranks):
-    """``fully_shard(reshard_after_forward=False)`` keeps parameters whole after forward, ``True`` not."""
+    """``fully_shard(reshard_after_forward=False)`` keeps parameters whole after forward; ``True`` shards."""
 
     def call(rank, reshard):
         net = fully_shard(nn.Linear(2, 3), reshard_after_forward=reshard)

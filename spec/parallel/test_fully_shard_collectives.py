@@ -14,7 +14,8 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_a_factor_is_multiplied_before_the_sum(join):
-    """``fully_shard`` asks for ``PREMUL_SUM`` by 1 / factor after ``set_gradient_divide_factor(8)``.
+    """After ``set_gradient_divide_factor(8)``, ``fully_shard`` reduces by ``PREMUL_SUM`` with 1 / 8, not by
+    ``AVG``.
 
     NCCL then multiplies before it adds. The number of ranks is an ``AVG``, as is the default, and a forced
     sum is divided by ``fully_shard`` itself. See
@@ -67,7 +68,7 @@ def test_mtia_always_sums(join):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_an_own_group_is_made_together(ranks):
-    """``set_separate_reduce_scatter_group()`` waits until all ranks that share a copy have called it.
+    """FSDP's ``set_separate_reduce_scatter_group()`` waits until all ranks that share a copy have called it.
 
     With a mesh of one rank for each copy it waits for nobody. So all of them call it, or none. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_separate_reduce_scatter_group`.

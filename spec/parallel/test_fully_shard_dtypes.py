@@ -52,10 +52,11 @@ def test_the_policy_comes_first(ranks, reduce_dtype, grad_dtype, waiting, reduce
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_the_first_call_fixes_dtypes(ranks):
-    """``bfloat16()`` and ``grad_dtype`` change parameters of ``fully_shard`` until the first call, or
-    ``unshard()``.
+    """Casting a ``fully_shard`` module by ``float()`` after its first call makes the next raise
+    ``RuntimeError``.
 
-    Afterwards the next forward or backward raises ``RuntimeError``. See
+    Before it, ``bfloat16()`` and ``grad_dtype`` change its parameters. ``unshard()`` counts as a call;
+    ``grad_dtype`` that is set later makes backward raise ``RuntimeError``. See
     :func:`~torch.distributed.fsdp.fully_shard`.
     """
 
@@ -86,10 +87,10 @@ def test_the_first_call_fixes_dtypes(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_an_explicit_dtype_stays(ranks):
-    """``grad_dtype`` that was set on a parameter of ``fully_shard`` outlasts ``bfloat16()`` and assigned
-    states.
+    """A ``grad_dtype`` set on a ``fully_shard`` parameter outlasts ``bfloat16()`` and
+    ``load_state_dict(assign=True)``.
 
-    Unless the parameter that ``load_state_dict(assign=True)`` puts in its place has one of its own. See
+    Unless the parameter that ``assign=True`` puts in its place has one of its own. See
     :func:`~torch.distributed.fsdp.fully_shard`.
     """
 
@@ -117,9 +118,10 @@ def test_an_explicit_dtype_stays(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_what_waits_does_not_move(ranks):
-    """``to(device)`` of a ``fully_shard`` module moves reduced gradients, in their dtype, not waiting ones.
+    """``to(device)`` of a ``fully_shard`` module moves reduced gradients, but not those still to be reduced.
 
-    Here to the meta device. See :func:`~torch.distributed.fsdp.fully_shard`.
+    The reduced ones keep their dtype. Here they go to the meta device. See
+    :func:`~torch.distributed.fsdp.fully_shard`.
     """
 
     def move(rank):
@@ -142,10 +144,9 @@ def test_what_waits_does_not_move(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_zeros_need_a_dtype(ranks):
-    """With ``grad_dtype=None``, ``set_reduce_scatter_unused_params(True)`` of ``fully_shard`` needs
-    ``reduce_dtype``.
+    """FSDP's backward raises ``ValueError`` for ``set_reduce_scatter_unused_params(True)`` without a dtype.
 
-    Otherwise backward raises ``ValueError``: zeros would have no dtype. See
+    That is with ``grad_dtype=None`` and without ``reduce_dtype``: zeros would have no dtype. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_unused_params`.
     """
 

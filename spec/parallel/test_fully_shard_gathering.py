@@ -36,9 +36,9 @@ def test_a_group_goes_in_one_piece(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_what_was_freed_is_gathered_again(ranks):
-    """``fully_shard(reshard_after_forward=True)`` frees after forward, to gather again; ``False`` keeps.
+    """``fully_shard(reshard_after_forward=True)`` frees weights after forward and gathers again in backward.
 
-    See :func:`~torch.distributed.fsdp.fully_shard`.
+    With ``False`` it keeps them. See :func:`~torch.distributed.fsdp.fully_shard`.
     """
 
     def train(rank, reshard):
@@ -182,7 +182,8 @@ def test_backward_may_do_without(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_forward_gathers_ahead(ranks, named):
-    """In forward a ``fully_shard`` module gathers those of ``set_modules_to_forward_prefetch`` with its own.
+    """A ``fully_shard`` module gathers modules of its ``set_modules_to_forward_prefetch`` before its own
+    forward.
 
     By default it gathers none ahead. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_modules_to_forward_prefetch`.
@@ -214,7 +215,7 @@ def test_forward_gathers_ahead(ranks, named):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_gathering_ahead_comes_second(ranks):
-    """A ``fully_shard`` module has its own whole parameters before it gathers those of others ahead.
+    """A ``fully_shard`` module gathers its own parameters before those that it prefetches for other modules.
 
     See :meth:`~torch.distributed.fsdp.FSDPModule.set_modules_to_forward_prefetch`.
     """
@@ -251,7 +252,8 @@ def test_gathering_ahead_comes_second(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_backward_gathers_ahead(ranks, named, expected):
-    """In backward ``fully_shard`` gathers the module before ahead, or ``set_modules_to_backward_prefetch``'s.
+    """In backward ``fully_shard`` prefetches the module before, or those of
+    ``set_modules_to_backward_prefetch``.
 
     A list replaces the default, and is gathered in the order given; that of the module before alone is as the
     default. See

@@ -67,7 +67,7 @@ def test_a_mesh_may_be_a_part(join):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_part_of_it_may_stay(join, reshard, rows, groups):
-    """``fully_shard(reshard_after_forward=n)`` keeps shards for ``n`` ranks until backward gathers them.
+    """``fully_shard(reshard_after_forward=n)`` reshards over ``n`` ranks, among which backward then gathers.
 
     So more is kept, and less is gathered. With ``True`` the shards are those for all ranks, with ``False``
     the parameters stay whole. ``reshard()`` leaves the usual shards in any case. See
@@ -102,7 +102,7 @@ def test_part_of_it_may_stay(join, reshard, rows, groups):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_one_and_all_ranks_are_numbers_too(join):
-    """``fully_shard(reshard_after_forward=1)`` is as ``False``, and the number of all ranks as ``True``.
+    """``fully_shard(reshard_after_forward=1)`` means the same as ``False``, the number of all ranks ``True``.
 
     Other numbers that divide it are a smaller group, the rest raises ``ValueError``. ``1`` looks like
     ``True``, and is its opposite. See :func:`~torch.distributed.fsdp.fully_shard`.

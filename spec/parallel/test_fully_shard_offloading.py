@@ -14,7 +14,7 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_nothing_is_offloaded_by_default():
-    """By default ``fully_shard`` offloads nothing, and ``CPUOffloadPolicy`` would pin what it holds.
+    """By default ``fully_shard`` offloads nothing; ``CPUOffloadPolicy()`` has ``pin_memory=True``.
 
     The default ``offload_policy`` is a plain :class:`~torch.distributed.fsdp.OffloadPolicy`, which has no
     settings. See :class:`~torch.distributed.fsdp.CPUOffloadPolicy`.
@@ -87,9 +87,9 @@ def test_what_a_rank_holds_may_be_on_the_cpu(join, policy, place):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_the_gpu_is_freed_after_forward(join, reshard, size):
-    """With ``CPUOffloadPolicy``, too, ``reshard_after_forward`` of ``fully_shard`` decides what is freed.
+    """With ``CPUOffloadPolicy``, ``fully_shard(reshard_after_forward=True)`` frees GPU weights after forward.
 
-    See :class:`~torch.distributed.fsdp.CPUOffloadPolicy`.
+    With ``False`` it keeps them. See :class:`~torch.distributed.fsdp.CPUOffloadPolicy`.
     """
     from torch.distributed.fsdp import CPUOffloadPolicy, fully_shard
 

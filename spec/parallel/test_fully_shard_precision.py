@@ -269,10 +269,9 @@ def test_inputs_are_not_overridden(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_overrides_are_param_dtype_or_none_at_all(ranks, result, message):
-    """``fully_shard`` rejects all but ``None``, ``param_dtype`` and the original dtype from
-    ``param_dtype_override_fn``.
+    """``fully_shard`` raises ``ValueError`` if ``param_dtype_override_fn`` returns a third dtype.
 
-    The original dtype is that of the parameter; for another it raises ``ValueError``. See
+    Allowed are ``None``, ``param_dtype`` and the original dtype of the parameter. See
     :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
     """
 

@@ -116,11 +116,10 @@ def test_a_reset_loses_finished_gradients(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_only_a_root_that_ran_is_reset(ranks):
-    """``reset_iter_state()`` of ``fully_shard`` raises before the first forward, and then on a non-root
-    module.
+    """``reset_iter_state()`` of a ``fully_shard`` module raises ``AttributeError`` before the first forward.
 
-    The first is an ``AttributeError``, the second a ``RuntimeError``. The root is the module that the first
-    call went to. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    After it, ``RuntimeError`` is raised on a module that is not the root. The root is the module that the
+    first call went to. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
     """
 
     def reset(rank):
@@ -142,11 +141,12 @@ def test_only_a_root_that_ran_is_reset(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_finalization_averages_and_shards(ranks):
-    """With ``set_manual_backward_finalization(True)``, ``finalize_backward()`` averages for ``fully_shard``.
+    """With ``set_manual_backward_finalization(True)``, FSDP's ``finalize_backward()`` averages what backward
+    left.
 
-    It averages and reshards what backward has left: modules whose input requires no gradient, such as the
-    first one. Others are averaged and resharded in backward as ever. ``set_is_last_backward(False)`` changes
-    nothing then. See :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
+    It averages and reshards modules whose input requires no gradient, such as the first one. Others are
+    averaged and resharded in backward as ever. ``set_is_last_backward(False)`` changes nothing then. See
+    :meth:`~torch.distributed.fsdp.FSDPModule.finalize_backward`.
     """
 
     def train(rank, last):
@@ -354,12 +354,11 @@ def test_a_handle_is_waited_on(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_shared_context_is_reset_by_its_user(ranks):
-    """After FSDP's ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises until ``a``'s handle is waited
-    on.
+    """After FSDP's ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises ``RuntimeError`` while ``a``
+    has a handle.
 
-    Or until ``a.reset_iter_state()``. The handle is that of ``a.finalize_backward(async_op=True)``, the error
-    ``RuntimeError``. See
-    :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    The handle is that of ``a.finalize_backward(async_op=True)``. Its ``wait()``, or ``a.reset_iter_state()``,
+    ends it. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
     """
 
     def train(rank):

@@ -107,8 +107,7 @@ def test_what_waits_is_kept_apart(ranks, setter):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_both_kinds_of_waiting_are_apart(ranks):
-    """Gradients that wait for ``fully_shard``'s all-reduce stay apart from those that wait for all
-    reduction.
+    """``fully_shard`` keeps gradients that wait for the all-reduce alone apart from those not reduced at all.
 
     The next complete backward adds both. Here two ranks hold copies. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_requires_gradient_sync`.
@@ -180,7 +179,7 @@ def test_the_hook_may_have_a_stream(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_the_all_reduce_has_its_own_stream(ranks):
-    """Over a mesh of two dimensions, ``fully_shard`` runs the hook in the stream of its own all-reduce.
+    """Over a 2-D mesh, ``fully_shard`` runs a ``set_all_reduce_hook`` hook in the stream of its all-reduce.
 
     ``set_all_reduce_hook`` with ``stream=...`` then raises ``ValueError``. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_all_reduce_hook`.

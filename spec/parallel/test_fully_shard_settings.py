@@ -112,7 +112,7 @@ def test_reshard_after_forward_divides_the_ranks(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_resharding_can_be_set_later(ranks):
-    """``set_reshard_after_forward(True)`` makes a ``fully_shard`` root shard again after forward, ``False``
+    """``set_reshard_after_forward(True)`` makes a ``fully_shard`` root reshard after forward; ``False`` does
     not.
 
     It holds for submodules, too, unless ``recurse=False``. See
@@ -138,11 +138,11 @@ def test_resharding_can_be_set_later(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_whole_parameters_miss_the_step(ranks):
-    """With ``set_reshard_after_backward(False)``, ``fully_shard`` forward misses ``step()`` until
-    ``reshard()``.
+    """With FSDP's ``set_reshard_after_backward(False)``, forward after ``step()`` still uses the old weights.
 
-    Parameters stay whole and are not gathered anew, while the optimizer steps on shards. Call ``reshard()``
-    after ``step()``, see :meth:`~torch.distributed.fsdp.FSDPModule.set_reshard_after_backward`.
+    That is until ``reshard()``: parameters stay whole and are not gathered anew, while the optimizer steps on
+    shards. Call ``reshard()`` after ``step()``, see
+    :meth:`~torch.distributed.fsdp.FSDPModule.set_reshard_after_backward`.
     """
 
     def train(rank):

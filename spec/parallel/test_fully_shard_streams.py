@@ -16,7 +16,7 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.7")
 def test_gathering_waits_for_the_step(ranks):
-    """The streams in which ``fully_shard`` gathers wait for the event of ``set_post_optim_event``, in one
+    """After ``set_post_optim_event(event)``, streams of ``fully_shard`` all-gathers wait for it in one
     forward.
 
     Before it and after it, they wait for all that the current stream has done, such as the optimizer's step.
@@ -121,10 +121,10 @@ def test_another_backward_may_follow(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_the_order_is_kept_for_another(ranks, last, expected):
-    """After its last backward ``fully_shard`` forgets in which order to gather ahead, but not after others.
+    """After ``set_is_last_backward(False)`` ``fully_shard`` keeps its prefetch order for the next backward.
 
-    ``set_is_last_backward(False)`` says that another one follows. See
-    :meth:`~torch.distributed.fsdp.FSDPModule.set_is_last_backward`.
+    After the last backward it forgets in which order to gather ahead: the next one gathers each module when
+    its turn comes. See :meth:`~torch.distributed.fsdp.FSDPModule.set_is_last_backward`.
     """
 
     def train(rank, last):
@@ -191,11 +191,11 @@ def test_buffers_may_be_the_backends(ranks, enable):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
 def test_own_buffers_exclude_the_backends(ranks, custom):
-    """``set_allocate_memory_from_process_group_for_comm`` of ``fully_shard`` raises after
+    """``set_allocate_memory_from_process_group_for_comm`` raises ``AssertionError`` after
     ``set_custom_all_gather``.
 
-    It raises ``AssertionError``, after ``set_custom_reduce_scatter`` as well. The other way round nothing is
-    raised, and the custom communication takes its buffers where it likes. See
+    Both are methods of a ``fully_shard`` module. It raises it after ``set_custom_reduce_scatter`` as well.
+    The other way round nothing is raised, and the custom communication takes its buffers where it likes. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_allocate_memory_from_process_group_for_comm`.
     """
 

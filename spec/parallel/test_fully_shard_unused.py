@@ -16,9 +16,10 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_zeros_can_be_switched_off_again(ranks, settings, unused):
-    """``set_reduce_scatter_unused_params(False)`` of ``fully_shard`` is the default, and ends the zeros.
+    """With FSDP's ``set_reduce_scatter_unused_params(False)``, the default, unused parameters have no
+    ``grad``.
 
-    Unused parameters then keep ``None`` as ``grad``. See
+    It also ends the zeros after ``True``: ``grad`` is then ``None``. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_reduce_scatter_unused_params`.
     """
 

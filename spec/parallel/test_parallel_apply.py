@@ -33,8 +33,8 @@ def test_each_module_needs_its_arguments(inputs, kwargs, devices):
 
 @pytest.mark.since("2.1")
 def test_the_error_tells_both_lengths():
-    """:func:`~torch.nn.parallel.parallel_apply` raises an error that names both numbers if modules and inputs
-    differ in number.
+    """:func:`~torch.nn.parallel.parallel_apply` raises ``AssertionError`` with both numbers if modules and
+    inputs differ in number.
     """
     with pytest.raises(
         AssertionError, match="The number of modules 2 is not equal to the number of inputs 1"

@@ -94,12 +94,13 @@ def test_stores_of_a_replica_are_its_own():
     ],
 )
 def test_hooks_of_a_replica_are_those_of_its_module(kind, run_by):
-    """A forward hook or pre-hook put on a replica of :class:`~torch.nn.DataParallel` is on all and the
+    """A forward hook put on a replica of :class:`~torch.nn.DataParallel` also runs on other replicas and the
     original.
 
-    Parameters, buffers and submodules of a replica are in dicts of its own, hooks are not. So a ``forward``
-    that registers a hook and removes it adds it to every replica that runs meanwhile (:pull:`128272`). The
-    first full backward hook runs on that replica alone: the others do not know that there is one.
+    So does a pre-hook. Parameters, buffers and submodules of a replica are in dicts of its own, hooks are
+    not. So a ``forward`` that registers a hook and removes it adds it to every replica that runs meanwhile
+    (:pull:`128272`). The first full backward hook runs on that replica alone: the others do not know that
+    there is one.
     """
     net, calls = nn.Identity(), []
     replica, other = net._replicate_for_data_parallel(), net._replicate_for_data_parallel()

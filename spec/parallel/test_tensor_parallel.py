@@ -88,7 +88,7 @@ def test_everything_may_be_replicated(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
 def test_old_parameters_are_left_behind(ranks):
-    """``parallelize_module`` makes new parameters: an earlier optimizer trains nothing, and ties are cut.
+    """``parallelize_module`` makes new parameters: earlier optimizers train nothing, tied weights come apart.
 
     A gradient and attributes of the old parameter are lost as well. Make the optimizer, and tie, afterwards.
     See :func:`torch.distributed.tensor.parallel.parallelize_module`.
@@ -139,7 +139,8 @@ def test_an_unknown_name_only_warns(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.3")
 def test_only_some_layers_can_be_cut(ranks, style):
-    """``ColwiseParallel`` and ``RowwiseParallel`` raise ``NotImplementedError`` but for Linear and Embedding.
+    """``ColwiseParallel`` and ``RowwiseParallel`` raise ``NotImplementedError`` but on ``Linear`` and
+    ``Embedding``.
 
     A layer of a class derived from them will do. For others there is
     :func:`torch.distributed.tensor.distribute_module` with a ``partition_fn``.
