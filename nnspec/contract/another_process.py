@@ -7,6 +7,7 @@ in one process has the same order.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import json
 import os
@@ -14,7 +15,7 @@ import pkgutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,48 +60,71 @@ class Elsewhere(NamedTuple):
     taken: list[list[str]]
 
 
-def built_elsewhere(source: str, net: nn.Module, patience: float = PATIENCE) -> Elsewhere:
-    """What another process sees that builds a module.
+@contextlib.contextmanager
+def building_elsewhere(
+    source: str, net: nn.Module | None, patience: float = PATIENCE
+) -> Iterator[Callable[[], Elsewhere]]:
+    """Have another process build a module meanwhile.
 
     Args:
         source: what makes it, as a command line names it; empty if it has no such name.
-        net: the same module, built in this process.
-        patience: how many seconds the process may take.
+        net: the same module, built in this process, if it could be.
+        patience: how many seconds the process may take from when it is asked what it saw.
 
-    Raises:
-        NotApplicable: another process cannot build it, or not in time.
+    Yields:
+        what waits for the process, once, and returns what it saw. It raises NotApplicable where another
+        process cannot build the module, or not in time.
     """
     if not source:
-        raise NotApplicable("what makes it cannot be imported by its name, as another process would have to")
+        yield _telling("what makes it cannot be imported by its name, as another process would have to")
+        return
     if os.environ.get(_IS_ANOTHER):  # what is imported there may judge a module itself
-        raise NotApplicable("this is another process already")
+        yield _telling("this is another process already")
+        return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "names.json"
         # it ends once all is written: what is imported or built may have left a thread that does not
         write = f"import os; from {__name__} import write_names; write_names(); os._exit(0)"
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", write, source, str(file)],
-                env={
-                    **os.environ,
-                    "PYTHONHASHSEED": _other_seed(net),
-                    "PYTHONPATH": os.pathsep.join(sys.path),
-                    _IS_ANOTHER: "1",
-                },
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=patience,
-            )
-        except subprocess.TimeoutExpired:
-            raise NotApplicable(
-                f"another process took longer than {patience:g} seconds to build it, and was not waited for"
-            ) from None
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-            raise NotApplicable(f"another process does not build it: {last}")
-        names, changed, taken = json.loads(file.read_text(encoding="utf-8"))
-        return Elsewhere(tree.Names(*names), changed, taken)
+        process = subprocess.Popen(
+            [sys.executable, "-c", write, source, str(file)],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": _other_seed(net) if net is not None else "1",
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                _IS_ANOTHER: "1",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            try:
+                yield functools.partial(_told, process, file, patience)
+            finally:
+                process.kill()
+
+
+def _telling(reason: str) -> Callable[[], Elsewhere]:
+    def tell() -> Elsewhere:
+        raise NotApplicable(reason)
+
+    return tell
+
+
+def _told(process: subprocess.Popen[str], file: Path, patience: float) -> Elsewhere:
+    """What a process saw, which is waited for."""
+    try:
+        _, errors = process.communicate(timeout=patience)
+    except subprocess.TimeoutExpired:
+        raise NotApplicable(
+            f"another process took longer than {patience:g} seconds to build it, and was not waited for"
+        ) from None
+    if process.returncode:
+        last = (errors.strip().splitlines() or ["it ended without a word"])[-1]
+        raise NotApplicable(f"another process does not build it: {last}")
+    names, changed, taken = json.loads(file.read_text(encoding="utf-8"))
+    return Elsewhere(tree.Names(*names), changed, taken)
 
 
 def write_names() -> None:

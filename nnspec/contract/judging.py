@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import random
 import sys
@@ -20,7 +19,7 @@ import torch
 from torch import nn
 
 from nnspec.contract import forks, not_applicable, tree
-from nnspec.contract.another_process import Elsewhere, built_elsewhere
+from nnspec.contract.another_process import Elsewhere, building_elsewhere
 from nnspec.contract.builds import copied
 from nnspec.contract.finding import SEVERITIES, Finding, read_sentence
 from nnspec.contract.limit import OutOfTime, within
@@ -68,19 +67,23 @@ def judge_all(
         progress: is told the id of the rule at work.
         limit: how many seconds a rule may take on a device.
     """
+    rules = list(rules)
+    asks = any("elsewhere" in inspect.signature(rule.judge).parameters for rule in rules)
+    build = copied(target.build)
     verdicts = []
     with as_it_was(), forks.ending(), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        given = _given(target, Path(folder))
-        for rule in rules:
-            if progress:
-                progress(rule.id)
-            needs_device = "device" in inspect.signature(rule.judge).parameters
-            on_each = [
-                _judge(rule, given | {"device": device}, limit)
-                for device in (devices if needs_device else ["cpu"])
-            ]
-            verdicts.append(_accept(weightiest(on_each), allowed.get(rule.id, "")))
+        with _meanwhile(target.source if asks else "", build, limit) as elsewhere:
+            given = _given(target, build, Path(folder), elsewhere)
+            for rule in rules:
+                if progress:
+                    progress(rule.id)
+                needs_device = "device" in inspect.signature(rule.judge).parameters
+                on_each = [
+                    _judge(rule, given | {"device": device}, limit)
+                    for device in (devices if needs_device else ["cpu"])
+                ]
+                verdicts.append(_accept(weightiest(on_each), allowed.get(rule.id, "")))
         not_applicable.forget()
     return verdicts
 
@@ -154,14 +157,27 @@ def as_it_was() -> Iterator[None]:
             numpy.random.set_state(of_numpy)
 
 
-def _given(target: Target, folder: Path) -> dict[str, Any]:
+def _meanwhile(
+    source: str, build: tree.Build, limit: float | None
+) -> contextlib.AbstractContextManager[Callable[[], Elsewhere]]:
+    """What has another process build the module, while rules are judged here."""
+    net = None
+    if source:
+        with contextlib.suppress(Exception, OutOfTime, SystemExit):  # rules tell it
+            net = within(limit, build)
+    return building_elsewhere(source, net)
+
+
+def _given(
+    target: Target, build: tree.Build, folder: Path, elsewhere: Callable[[], Elsewhere]
+) -> dict[str, Any]:
     """What rules may ask for, by the name of their argument."""
 
     def unless(obstacles: list[str]) -> None:
         if obstacles:
             raise NotApplicable(obstacles[0])
 
-    build, build_other = copied(target.build), copied(target.build_other)
+    build_other = copied(target.build_other)
 
     def other() -> nn.Module:
         if not target.is_made:
@@ -177,20 +193,20 @@ def _given(target: Target, folder: Path) -> dict[str, Any]:
         "example": target.example,
         "ready": lambda: tree.ready(build, target.example),
         "other": other,
-        "elsewhere": _once(functools.partial(built_elsewhere, target.source)),
+        "elsewhere": _once(elsewhere),
         "tmp_path": folder,
         "unless": unless,
     }
 
 
-def _once(ask: Callable[[nn.Module], Elsewhere]) -> Callable[[nn.Module], Elsewhere]:
-    """The same for every rule: a process of its own takes its time, also where it comes to nothing."""
+def _once(ask: Callable[[], Elsewhere]) -> Callable[[], Elsewhere]:
+    """The same for every rule, also where it comes to nothing."""
     answers: list[Elsewhere | str] = []
 
-    def answer(net: nn.Module) -> Elsewhere:
+    def answer() -> Elsewhere:
         if not answers:
             try:
-                answers.append(ask(net))
+                answers.append(ask())
             except NotApplicable as reason:
                 answers.append(str(reason))
         (told,) = answers

@@ -10,12 +10,17 @@ from miniatures import Net
 from miniatures.names import OrderFromASet, OrderFromASortedSet
 
 import nnspec.contract
-from nnspec.contract.another_process import built_elsewhere, source_of
+from nnspec.contract.another_process import building_elsewhere, source_of
 from nnspec.contract.outcomes import NotApplicable
 
 
 class Local(Net):
     """A class that is imported by its name."""
+
+
+def built_elsewhere(source, **options):
+    with building_elsewhere(source, Net(), **options) as ask:
+        return ask()
 
 
 def test_what_can_be_imported_has_a_name():
@@ -39,7 +44,7 @@ def test_it_is_not_judged_where_another_process_cannot_build_it(tmp_path, monkey
     with pytest.raises(
         NotApplicable, match=r"does not build it: .*raised when imported.*not in this process"
     ):
-        built_elsewhere("only_here:Net", Net())
+        built_elsewhere("only_here:Net")
 
 
 def test_it_is_not_waited_for_for_ever(tmp_path, monkeypatch):
@@ -50,11 +55,11 @@ def test_it_is_not_waited_for_for_ever(tmp_path, monkeypatch):
         NotApplicable,
         match=r"another process took longer than 0.1 seconds to build it, and was not waited for",
     ):
-        built_elsewhere("never_there:Net", Net(), patience=0.1)
+        built_elsewhere("never_there:Net", patience=0.1)
 
 
 def test_it_tells_which_defaults_the_first_build_changes():
-    assert built_elsewhere("miniatures.names:PopsItsSettings", Net()).changed == [
+    assert built_elsewhere("miniatures.names:PopsItsSettings").changed == [
         ["PopsItsSettings.__init__", "settings", "{'label': 'first'}", "{}"]
     ]
 
@@ -85,14 +90,14 @@ def test_it_asks_nothing_of_other_modules_that_they_do_not_tell(tmp_path, monkey
     (tmp_path / "beside_others.py").write_text(OTHERS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
 
-    assert built_elsewhere("beside_others:Net", Net()).changed == []
+    assert built_elsewhere("beside_others:Net").changed == []
 
 
 def test_it_starts_no_third_process(monkeypatch):
     monkeypatch.setenv("NNSPEC_ANOTHER_PROCESS", "1")
 
     with pytest.raises(NotApplicable, match="another process already"):
-        built_elsewhere("miniatures:Net", Net())
+        built_elsewhere("miniatures:Net")
 
 
 def test_check_judges_what_it_can_import():

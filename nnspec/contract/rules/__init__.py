@@ -7,7 +7,7 @@ Each rule yields what it finds, and holds if every list is empty. ``build()`` gi
 copy of one that was built before, and ``example()`` its inputs, ``(args, kwargs)``; ``rebuild()`` builds in
 any case, and ``construct()`` is the same for rules that say nothing of a module which is already made.
 ``ready()`` is a fresh module too, whose lazy layers have their shapes, and ``other()`` one of other values;
-``elsewhere(net)`` tells what another process sees that builds such a module.
+``elsewhere()`` tells what another process saw that built such a module meanwhile.
 The functions of ``nnspec.contract.findings`` look at modules and return sentences, each with the attribute,
 the cause and the cure. ``unless(obstacles)`` ends a rule that says nothing of a module because of something
 in it.

@@ -33,7 +33,7 @@ def test_order_in_another_process(construct, elsewhere, unless):
     net, again = construct(), construct()
     unless(names.names_differ(net, again) + names.order_differs(net, again))
 
-    yield names.differs_elsewhere(net, elsewhere(net).names)
+    yield names.differs_elsewhere(net, elsewhere().names)
 
 
 def test_building_leaves_its_defaults(construct, elsewhere, unless):
@@ -42,7 +42,7 @@ def test_building_leaves_its_defaults(construct, elsewhere, unless):
     What a constructor pops from it is missing in every later build. So it is with what the caller gives.
     """
     unless(building.changed_by_building(construct))
-    seen = elsewhere(construct())
+    seen = elsewhere()
 
     yield names.changed_defaults(seen.changed)
     yield names.taken_out(seen.taken)
