@@ -11,12 +11,12 @@ document.addEventListener("DOMContentLoaded", () => {
   const known = rows.filter(([, statement]) => statement).sort((one, other) => place(one) - place(other));
   const letterOf = Object.fromEntries(Object.entries(letters).map(([letter, name]) => [name, letter]));
 
-  const differs = (outcomes) => new Set(outcomes.replace(/[u.]/g, "")).size > 1;
+  const differs = (outcomes) => new Set(outcomes.replace(/[ua.]/g, "")).size > 1;
 
   const chosen = () => {
     const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
     return known.filter(([id, statement, outcomes]) =>
-      (form.all.checked || differs(outcomes)) &&
+      (form.all.checked || form.outcome.value === "absent" || differs(outcomes)) &&
       (!form.part.value || id.startsWith(`${form.part.value}.`)) &&
       (!form.outcome.value || outcomes.includes(letterOf[form.outcome.value])) &&
       words.every((word) => `${id} ${statement}`.toLowerCase().includes(word)));

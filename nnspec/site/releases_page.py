@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnspec.clauses.clause import Clause
 from nnspec.clauses.releases import RELEASES
-from nnspec.records.outcomes import HOLDS, UNMET
+from nnspec.records.outcomes import ABSENT, HOLDS, UNMET
 from nnspec.records.record import Record
 from nnspec.site.book import NOT_RUN, Book
 from nnspec.site.browser_data import LETTERS
@@ -26,9 +26,9 @@ def pages(book: Book) -> dict[str, str]:
 
 
 def differs(book: Book, clause: Clause) -> bool:
-    """Whether a clause was judged differently on two releases."""
+    """Whether a clause was judged differently on two releases that have what it is about."""
     judged = {book.outcome(clause, release) for release in RELEASES}
-    return len(judged - {UNMET, NOT_RUN}) > 1
+    return len(judged - {ABSENT, UNMET, NOT_RUN}) > 1
 
 
 def _run(book: Book, record: Record) -> list[object]:
