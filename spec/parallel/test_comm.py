@@ -55,8 +55,8 @@ def test_broadcast_can_fill_tensors():
 
 @pytest.mark.parametrize("given", [{}, {"devices": [0], "out": []}], ids=["neither", "both"])
 def test_broadcast_goes_to_devices_or_tensors(given):
-    """:func:`comm.broadcast <torch.nn.parallel.comm.broadcast>` raises ``RuntimeError`` for both ``devices``
-    and ``out``, and for neither.
+    """:func:`comm.broadcast <torch.nn.parallel.comm.broadcast>` raises ``RuntimeError`` if given both
+    ``devices`` and ``out``, or neither.
     """
     told = f"but got devices={given.get('devices')} and out={given.get('out')}"
 

@@ -59,8 +59,8 @@ def test_chunks_are_not_always_equal():
 
 @pytest.mark.needs("cuda")
 def test_scatter_runs_on_the_current_stream():
-    """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` copies on the ``streams`` given, by default on
-    the current one, not the default one.
+    """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` copies on the ``streams`` given, or by default on
+    the current CUDA stream.
 
     The stream that a chunk was made on is the one its memory belongs to.
     """
@@ -122,8 +122,8 @@ def test_filled_tensors_fit_together(shapes, message):
 
 
 def test_scatter_goes_to_devices_or_tensors():
-    """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` for ``devices`` and
-    ``out``, and ``TypeError`` for neither.
+    """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` if given both ``devices``
+    and ``out``, ``TypeError`` if given neither.
     """
     x = torch.rand(2)
 

@@ -125,9 +125,9 @@ def test_join_leaves_buffers_that_are_not_synced(ranks):
 
 @pytest.mark.needs("distributed")
 def test_join_knows_only_its_own_communication(ranks):
-    """In ``DDP.join()`` an ``all_reduce`` of the training loop waits in vain for ranks that have joined.
+    """In ``DDP.join()``, an ``all_reduce`` of the training loop times out once other ranks have joined.
 
-    Here it times out. A loss that is reduced for the log is such a thing. See
+    It waits in vain for them. A loss that is reduced for the log is such a thing. See
     :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
     """
 

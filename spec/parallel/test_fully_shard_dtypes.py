@@ -23,7 +23,7 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_the_policy_comes_first(ranks, reduce_dtype, grad_dtype, waiting, reduced):
-    """Gradients of ``fully_shard`` add up and are reduced in ``reduce_dtype``, else in their ``grad_dtype``.
+    """``fully_shard`` accumulates and reduces gradients in ``reduce_dtype``, or else in their ``grad_dtype``.
 
     ``grad_dtype`` of a parameter is its dtype unless it was set; ``None`` takes gradients as they come, here
     in ``param_dtype``. The shards keep to ``grad_dtype``. See

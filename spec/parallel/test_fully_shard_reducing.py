@@ -15,7 +15,8 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_parameters_are_gathered_all_the_same(join):
-    """``set_requires_gradient_sync(False)`` of ``fully_shard`` avoids reducing gradients, but not gathering.
+    """After ``set_requires_gradient_sync(False)``, ``fully_shard`` reduces no gradients, but gathers
+    parameters.
 
     So accumulation is not without communication. Over a mesh of two dimensions it leaves out the
     reduce-scatter and the all-reduce. See
@@ -50,7 +51,8 @@ def test_parameters_are_gathered_all_the_same(join):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_the_all_reduce_alone_can_wait(join):
-    """``set_requires_all_reduce(False)`` of ``fully_shard`` avoids the all-reduce, not the reduce-scatter.
+    """After ``set_requires_all_reduce(False)``, ``fully_shard`` still does the reduce-scatter, but no
+    all-reduce.
 
     Both there are over a mesh of two dimensions. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_requires_all_reduce`.

@@ -55,10 +55,10 @@ def test_second_derivatives_flow_through_replicas():
 @pytest.mark.needs("cuda")
 @pytest.mark.since("2.11")
 def test_gradients_of_complex_weights_are_complex():
-    """The gradient of a complex parameter from replicas of :class:`~torch.nn.DataParallel` is complex, and
-    their sum.
+    """The replicas of :class:`~torch.nn.DataParallel` give a complex parameter the sum of their complex
+    gradients.
 
-    A real parameter beside it keeps a real one.
+    A real parameter beside it has a real gradient.
     """
 
     class Rotate(nn.Module):

@@ -384,8 +384,8 @@ def test_only_minus_one_gives_a_warning():
 
 
 def test_a_named_tuple_is_known_by_its_attributes():
-    """:func:`parallel.scatter <torch.nn.parallel.scatter>` rebuilds a tuple that has both ``_fields`` and
-    ``_asdict`` by its class.
+    """:func:`parallel.scatter <torch.nn.parallel.scatter>` keeps the class of a tuple only if it has both
+    ``_fields`` and ``_asdict``.
 
     Other tuples become plain ones, and what is not a tuple goes to all devices as it is.
     """

@@ -160,7 +160,8 @@ def test_conversion_loses_an_overridden_forward():
 
 
 def test_a_lazy_batch_norm_stays_unusable():
-    """``convert_sync_batchnorm`` makes an uninitialized lazy BatchNorm a ``SyncBatchNorm(0)`` for ever.
+    """``convert_sync_batchnorm`` makes an uncalled lazy BatchNorm a ``SyncBatchNorm(0)``: calls raise
+    ``ValueError``.
 
     It has lost what initializes it in the first call, which raises. Call a lazy model once before converting.
     See :meth:`~torch.nn.SyncBatchNorm.convert_sync_batchnorm`.

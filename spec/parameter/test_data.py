@@ -226,7 +226,8 @@ def test_moving_the_module_keeps_the_parameter():
 
 @pytest.mark.parametrize(("old", "new"), [("meta", "cpu"), ("cpu", "meta")])
 def test_data_does_not_cross_the_meta_device(old, new):
-    """Assigning to ``parameter.data`` raises ``RuntimeError`` between the meta device and another.
+    """Assigning to ``parameter.data`` raises ``RuntimeError`` if only one of the tensors is on the meta
+    device.
 
     Replace the parameter: ``layer.weight = nn.Parameter(values)``, or load with ``assign=True``.
     """

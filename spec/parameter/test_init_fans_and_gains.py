@@ -126,7 +126,8 @@ def test_kaiming_normal(arguments, variance):
 )
 @pytest.mark.parametrize("draw", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
 def test_what_kaiming_keeps(draw, mode, forward, backward):
-    """``fan_in`` of ``kaiming_normal_`` keeps the mean square of ReLU outputs, ``fan_out`` of gradients.
+    """``kaiming_normal_`` with ``mode="fan_in"`` keeps the mean square of ReLU outputs, ``"fan_out"`` of
+    gradients.
 
     So it is with :func:`~torch.nn.init.kaiming_uniform_`. It is not the variance of the weights that is kept.
     Where a layer has other sizes in and out, only one of the two can be had.

@@ -154,8 +154,8 @@ def test_groups_of_dirac_must_divide():
     ids=["default", "groups"],
 )
 def test_dirac_of_the_old_name(groups, ones):
-    """:func:`nn.init.dirac <torch.nn.init.dirac>`, the old name of
-    :func:`nn.init.dirac_ <torch.nn.init.dirac_>`, writes the same pattern and warns.
+    """:func:`nn.init.dirac <torch.nn.init.dirac>`, old name of :func:`nn.init.dirac_ <torch.nn.init.dirac_>`,
+    writes the same pattern and warns that it is deprecated.
     """
     weight = torch.empty(2, 3, 5)
 

@@ -69,8 +69,8 @@ def test_bounds_are_not_relative_to_the_deviation():
     ids=["above", "below", "above, narrower", "below, narrower"],
 )
 def test_a_mean_far_outside_warns(std, a, b):
-    """``nn.init.trunc_normal_`` warns if ``mean`` is more than 2 ``std`` outside the bounds ``a`` and
-    ``b``.
+    """``nn.init.trunc_normal_`` gives a ``UserWarning`` if ``mean`` is more than 2 ``std`` outside ``[a,
+    b]``.
     """
     with pytest.warns(UserWarning, match="mean is more than 2 std from .a, b. in nn.init.trunc_normal_"):
         weight = nn.init.trunc_normal_(torch.empty(5), 0.0, std, a, b)
@@ -204,7 +204,7 @@ def test_bfloat16_held_values_at_the_bounds():
 
 
 def test_the_upper_tail_in_bfloat16():
-    """``nn.init.trunc_normal_(t, 0, 1, 2, 8)`` gives ``float32`` the true deviation, 0.34, but not
+    """``nn.init.trunc_normal_(t, 0, 1, 2, 8)`` has the right deviation, 0.34, in ``float32``, not in
     ``bfloat16``.
 
     ``uniform_`` of ``bfloat16``, which it draws with, has few values: on 2.15 the deviation is 0.6, as one
@@ -219,7 +219,7 @@ def test_the_upper_tail_in_bfloat16():
 
 
 def test_near_bounds_make_the_deviation_smaller():
-    """With bounds at 2 ``std`` the values of ``nn.init.trunc_normal_`` deviate by 0.88 ``std``, not by
+    """With bounds at 2 ``std``, values of ``nn.init.trunc_normal_`` have a standard deviation of 0.88
     ``std``.
 
     ``std`` is that of the normal distribution before it is cut. With the default bounds, -2 and 2, that is so

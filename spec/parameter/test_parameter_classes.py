@@ -39,7 +39,7 @@ def test_conversions_of_ones_own_are_called():
 
 
 def test_a_conversion_takes_the_values_alone():
-    """Of what ``to`` of a ``Parameter`` subclass returns, ``Module.to`` takes the values only.
+    """If a ``Parameter`` subclass overrides ``to``, ``Module.to`` takes only the values of what that returns.
 
     The parameter stays the object that it was: class and attributes of the new one are lost. What ``to``
     finds out it has to set on ``self``.

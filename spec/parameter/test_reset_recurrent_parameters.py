@@ -79,7 +79,8 @@ def test_attention_draws_three_projections():
 
 
 def test_attention_has_no_public_reset():
-    """``nn.MultiheadAttention`` has no ``reset_parameters()``: its ``in_proj_weight`` is left as it is.
+    """``nn.MultiheadAttention`` lacks ``reset_parameters()``: calling it in all submodules skips
+    ``in_proj_weight``.
 
     So calling that method of every submodule, as after :meth:`~torch.nn.Module.to_empty`, misses it in a
     transformer. Its own ``_reset_parameters()`` draws its weights, and sets its biases to zero.

@@ -153,8 +153,8 @@ def test_what_is_computed_on_the_way_stays_on_meta():
 
 
 def test_memory_is_asked_for_and_not_filled():
-    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` allocates parameters and buffers by
-    ``empty_like``, without a write.
+    """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` allocates parameters and buffers with
+    ``empty_like`` and writes no values to them.
 
     So they hold what was in that memory; under :func:`torch.use_deterministic_algorithms` it may be NaN.
     """

@@ -113,7 +113,7 @@ def test_a_plain_tensor_takes_the_place():
 @pytest.mark.since("2.3")
 @pytest.mark.parametrize("watched", [0, 1])
 def test_a_watched_tensor_is_refused(watched):
-    """``torch.utils.swap_tensors`` raises ``RuntimeError`` for a tensor that somebody has a weakref to.
+    """``torch.utils.swap_tensors`` raises ``RuntimeError`` for a tensor that has a weak reference to it.
 
     The error says which: ``t1`` or ``t2``.
     """
@@ -168,7 +168,7 @@ def test_swapping_before_backward_spoils_the_graph(used):
 
 @pytest.mark.since("2.3")
 def test_slots_have_to_be_the_same():
-    """``torch.utils.swap_tensors`` raises ``RuntimeError`` if the classes of the tensors have other
+    """``torch.utils.swap_tensors`` raises ``RuntimeError`` if the tensors' classes define different
     ``__slots__``.
 
     Between two tensors with the same slots the slots are swapped.
@@ -230,7 +230,7 @@ def test_a_parameter_of_several_tensors_is_filled():
 
 
 def test_data_does_not_reach_inner_tensors():
-    """``weight.data = new`` silently leaves the inner tensor of a parameter that is a wrapper subclass.
+    """``weight.data = new`` leaves the inner tensor of a wrapper subclass unchanged, without an error.
 
     Shape and dtype of the wrapper change all the same, so that they no longer fit what is inside: swap.
 

@@ -212,8 +212,8 @@ def test_it_prints_its_class_only():
 
 
 def test_it_has_no_shape():
-    """Accessing ``shape`` of an ``UninitializedParameter`` raises a ``RuntimeError`` that names the usual
-    causes.
+    """Accessing ``shape`` of an ``UninitializedParameter`` raises ``RuntimeError``, which says to call
+    ``forward``.
 
     The error comes up when a lazy module's state is loaded into an ordinary one, or when the shapes of a
     network are printed before its first call.

@@ -95,7 +95,7 @@ def test_joined_tensors_get_the_wider_dtype(join):
 
 @pytest.mark.since("2.2")
 def test_attention_takes_several_dtypes():
-    """In ``torch.autocast("cpu")``, ``F.scaled_dot_product_attention`` casts what it gets to bfloat16.
+    """In ``torch.autocast("cpu")``, ``F.scaled_dot_product_attention`` casts query, key, value to bfloat16.
 
     So a query that went through a norm in float32 may meet a value in bfloat16. Outside it raises
     ``RuntimeError`` for such a pair, and so may functions for attention that are not torch's own: cast the

@@ -237,7 +237,7 @@ def test_pinned_memory_may_be_copied_in_the_background():
 
 @pytest.mark.needs("cuda")
 def test_a_module_may_be_moved_in_the_background():
-    """``Module.to("cuda", non_blocking=True)`` returns before pinned tensors are copied; the GPU waits."""
+    """``Module.to("cuda", non_blocking=True)`` returns before parameters in pinned memory are copied."""
     layer, other = nn.Linear(20, 30)._apply(torch.Tensor.pin_memory), nn.Linear(20, 30)
     weight = layer.weight.detach().clone()
     torch.cuda._sleep(10**9)

@@ -69,7 +69,9 @@ def test_a_device_is_a_context(device):
 
 
 def test_a_context_ends():
-    """After a ``with torch.device(...)`` block, the old default holds; modules made inside do not move."""
+    """After a ``with torch.device(...)`` block, the previous default holds; modules made inside do not
+    move.
+    """
     with torch.device("meta"):
         inside = nn.Linear(2, 3)
 

@@ -81,10 +81,10 @@ def test_cpu_asks_each_tensor_to_come_back():
 
 @pytest.mark.claim("N5-25")
 def test_a_gpu_that_is_not_there(monkeypatch):
-    """``Module.cuda`` and ``Module.to`` raise for a GPU that does not exist; the module stays on the CPU.
+    """``Module.cuda`` and ``to`` raise ``RuntimeError`` or ``AssertionError`` for a GPU that does not exist.
 
-    What is raised depends on the build: without CUDA, without a driver, or with too few GPUs. Ask
-    ``torch.cuda.is_available()`` first.
+    The module stays on the CPU. What is raised depends on the build: without CUDA, without a driver, or with
+    too few GPUs. Ask ``torch.cuda.is_available()`` first.
     """
     monkeypatch.setenv("CUDA_MODULE_LOADING", "LAZY")
     layer = nn.Linear(2, 3)

@@ -91,7 +91,7 @@ def test_a_range_is_lost_too():
 
 
 def test_a_table_of_positions_is_cast_as_well():
-    """``Module.bfloat16`` makes 256 and 257 of a floating point buffer equal; ``half`` those from 2048 on.
+    """``Module.bfloat16`` makes 256 and 257 equal in a floating point buffer, ``Module.half`` 2048 and 2049.
 
     So positions, and the frequencies of rotary embeddings, are wrong afterwards, whether the buffer is
     persistent or not. Keep them as integers, compute them in float32 in ``forward``, or leave the cast to
@@ -196,7 +196,7 @@ def test_recurrent_layers_are_cast_too():
 
 
 def test_a_cast_splits_a_buffer_of_two_names():
-    """``Module.double`` makes two tensors of a buffer that has two names, unlike of a tied parameter.
+    """``Module.double`` splits a buffer with two names into two tensors; a tied parameter stays tied.
 
     Each name gets a cast of its own: what is written to one no longer shows in the other. Register it once,
     and reach it from the other module.

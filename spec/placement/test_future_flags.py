@@ -264,7 +264,8 @@ def test_a_watched_gradient_cannot_be_converted():
 
 @pytest.mark.since("2.4")
 def test_swapping_before_backward_spoils_the_graph():
-    """With ``set_swap_module_params_on_conversion``, a cast after forward makes ``backward()`` raise.
+    """With ``set_swap_module_params_on_conversion``, a cast before ``backward()`` makes it raise
+    ``RuntimeError``.
 
     In torch 2.3 the cast itself raised.
     """

@@ -383,7 +383,7 @@ def test_conversion_may_leave_submodules_out():
 
 
 def test_a_cast_before_backward_leaves_the_old_dtype():
-    """``Module.double`` between forward and backward leaves gradients in the old dtype."""
+    """``Module.double`` between forward and ``backward()`` gives float64 parameters float32 gradients."""
     layer = nn.Linear(2, 3)
     loss = layer(torch.rand(4, 2)).sum()
 

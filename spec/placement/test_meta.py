@@ -270,7 +270,7 @@ def test_reset_parameters_fills_the_room():
 
 @pytest.mark.since("2.1")
 def test_loading_into_meta_does_nothing_and_warns():
-    """``load_state_dict`` of CPU tensors into a module on the meta device does nothing and warns.
+    """``load_state_dict`` of CPU tensors into a meta module loads nothing and gives a ``UserWarning``.
 
     There is one warning for each key; load with ``assign=True``, or call ``to_empty`` before.
     """

@@ -88,10 +88,10 @@ def test_the_older_scaler_is_the_same():
     "make", [lambda: torch.autocast("cuda"), lambda: torch.cuda.amp.autocast()], ids=["new", "old"]
 )
 def test_autocast_for_a_gpu_that_is_missing(make, monkeypatch):
-    """Without a GPU ``torch.autocast("cuda")`` and ``torch.cuda.amp.autocast()`` warn, and cast nothing.
+    """Without a GPU, ``torch.autocast("cuda")`` gives a ``UserWarning`` and casts nothing.
 
-    A script written for a GPU thus computes in float32 on the CPU: name the device that the model is on. See
-    :class:`torch.autocast`.
+    So does ``torch.cuda.amp.autocast()``. A script written for a GPU thus computes in float32 on the CPU:
+    name the device that the model is on. See :class:`torch.autocast`.
     """
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     layer, x = nn.Linear(2, 3, device="cpu"), torch.rand(4, 2, device="cpu")
@@ -107,10 +107,10 @@ def test_autocast_for_a_gpu_that_is_missing(make, monkeypatch):
 
 @pytest.mark.needs("cuda")
 def test_the_older_autocast_casts_on_the_gpu():
-    """In ``torch.cuda.amp.autocast()``, ``nn.Linear`` on the GPU returns what ``torch.autocast("cuda")``
-    gives.
+    """In ``torch.cuda.amp.autocast()``, ``nn.Linear`` on the GPU returns float16, as in
+    ``torch.autocast("cuda")``.
 
-    That is float16, the default on a GPU.
+    That is the default dtype on a GPU.
     """
     layer, x = nn.Linear(2, 3, device="cuda"), torch.rand(4, 2, device="cuda")
 

@@ -106,11 +106,11 @@ def test_loading_leaves_the_step_alone():
 
 @pytest.mark.since("2.1")
 def test_loading_leaves_the_step_where_it_is():
-    """``load_state_dict`` of ``Adam`` moves ``step`` to another device only if the file says so in a group.
+    """``Adam.load_state_dict`` moves ``step`` to another device only if saved as ``capturable`` or ``fused``.
 
-    That is ``capturable`` or ``fused`` among the saved options, not those of the new optimizer. Otherwise
-    ``step`` stays on the CPU, where each step reads it; whoever moves the whole state to the GPU makes every
-    step wait for it. See :class:`torch.optim.Adam`.
+    What counts are the saved options, not those of the new optimizer. Otherwise ``step`` stays on the CPU,
+    where each step reads it; whoever moves the whole state to the GPU makes every step wait for it. See
+    :class:`torch.optim.Adam`.
     """
     layer, moved = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False, device="meta")
     layer.weight.grad = torch.ones(1, 2)
@@ -131,7 +131,9 @@ def test_loading_leaves_the_step_where_it_is():
 
 @pytest.mark.before("2.1")
 def test_loading_left_the_step_on_the_cpu():
-    """``load_state_dict`` of ``Adam`` leaves ``step`` on the CPU, even if the file says ``capturable``."""
+    """``Adam.load_state_dict`` leaves ``step`` on the CPU, even if the state dict says
+    ``capturable=True``.
+    """
     layer, moved = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False, device="meta")
     layer.weight.grad = torch.ones(1, 2)
     trained = torch.optim.Adam(layer.parameters())

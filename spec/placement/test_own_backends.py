@@ -33,9 +33,10 @@ def test_autocast_asks_a_backend_for_its_dtypes(monkeypatch):
 
 @pytest.mark.since("2.1")
 def test_autocast_needs_functions_of_a_backend(monkeypatch):
-    """``torch.autocast`` raises ``AssertionError`` for a PrivateUse1 backend that does not say its dtypes.
+    """``torch.autocast`` raises ``AssertionError`` for a PrivateUse1 backend without
+    ``get_amp_supported_dtype``.
 
-    ``torch._register_device_module`` registers the module, which needs ``get_amp_supported_dtype``.
+    ``torch._register_device_module`` registers the module that has to have it.
     """
     backend = types.ModuleType(torch.device("privateuseone").type)
     monkeypatch.setattr(torch, backend.__name__, backend, raising=False)

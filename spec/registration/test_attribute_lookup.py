@@ -259,10 +259,11 @@ def test_a_getattr_that_reads_a_submodule_never_ends():
 
 
 def test_a_getattr_that_falls_back_needs_its_submodule():
-    """A custom ``__getattr__`` that falls back to ``self.inner`` recurses until that is registered.
+    """A custom ``__getattr__`` that falls back to ``self.inner`` raises ``RecursionError`` until that is
+    registered.
 
-    Then even ``hasattr`` raises ``RecursionError``: before ``super().__init__()``, between that and the
-    assignment, and once ``inner`` is deleted. Raise ``AttributeError`` for the name ``"inner"``.
+    So does even ``hasattr``: before ``super().__init__()``, between that and the assignment, and once
+    ``inner`` is deleted. Raise ``AttributeError`` for the name ``"inner"``.
 
     See also :ref:`registration.attribute_lookup.a_getattr_of_ones_own`
     """

@@ -363,10 +363,10 @@ def test_an_older_override_registers_too():
 
 @pytest.mark.since("2.5")
 def test_an_older_override_refuses_non_persistent():
-    """A non-persistent ``nn.Buffer`` cannot be assigned if an overridden ``register_buffer`` lacks
+    """Assigning ``nn.Buffer(x, persistent=False)`` raises ``RuntimeError`` if ``register_buffer`` lacks
     ``persistent``.
 
-    The assignment raises ``RuntimeError``.
+    That is for a class that overrides ``register_buffer``: it needs the parameter.
     """
 
     class Net(nn.Module):

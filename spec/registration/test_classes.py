@@ -13,7 +13,7 @@ from torch import nn
 
 
 def test_a_dataclass_calls_init_after_its_fields():
-    """A dataclass that is an ``nn.Module`` calls ``super().__init__()`` in ``__post_init__``.
+    """A dataclass can be an ``nn.Module`` if it calls ``super().__init__()`` in ``__post_init__``.
 
     Fields are assigned before, and stay plain attributes; layers are made afterwards. Declare it with
     ``eq=False``.
@@ -37,7 +37,8 @@ def test_a_dataclass_calls_init_after_its_fields():
 
 
 def test_a_layer_as_a_field_comes_too_early():
-    """A dataclass that is an ``nn.Module`` raises ``AttributeError`` if a field is given a layer.
+    """A dataclass that is an ``nn.Module`` raises ``AttributeError`` if a layer is passed for one of its
+    fields.
 
     Fields are assigned before ``__post_init__`` can call ``super().__init__()``.
 
@@ -57,9 +58,10 @@ def test_a_layer_as_a_field_comes_too_early():
 
 
 def test_new_may_initialise():
-    """An ``nn.Module`` whose ``__new__`` calls ``nn.Module.__init__`` is ready before its ``__init__`` runs.
+    """If a class's ``__new__`` calls ``nn.Module.__init__``, its ``__init__`` need not call
+    ``super().__init__()``.
 
-    So a dataclass may have layers as fields, and an ``__init__`` that forgets ``super().__init__()`` works.
+    So a dataclass may have layers as fields.
     """
 
     class Ready(nn.Module):
@@ -81,7 +83,9 @@ def test_new_may_initialise():
 
 
 def test_a_dataclass_prints_its_fields():
-    """``repr()`` of a dataclass that is an ``nn.Module`` shows fields, not layers; unless ``repr=False``."""
+    """``repr()`` of a dataclass that is an ``nn.Module`` shows its fields, not its layers, unless
+    ``repr=False``.
+    """
 
     class Base(nn.Module):
         def __post_init__(self):
@@ -145,7 +149,7 @@ def test_a_call_is_declared_to_return_anything():
 
 
 def test_a_slot_keeps_its_old_value():
-    """A value in ``__slots__`` of an ``nn.Module`` hides a layer that is assigned to the same name later.
+    """A value in a slot (``__slots__``) of an ``nn.Module`` hides a layer assigned to the same name later.
 
     The layer is registered and saved, but ``net.inner`` still gives the old value. A slot that was empty
     hides nothing.

@@ -221,8 +221,7 @@ def test_init_again_forgets_everything():
 
 
 def test_the_init_of_a_parent_may_be_left_out():
-    """``nn.Module.__init__(self)`` in a subclass makes it ready without the ``__init__`` of its parent
-    class.
+    """A subclass that calls ``nn.Module.__init__(self)``, not its parent's ``__init__``, can register layers.
 
     What the parent would have registered is then not there, while its methods are inherited
     (:issue:`130632`).

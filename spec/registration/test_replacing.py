@@ -149,7 +149,10 @@ def test_a_parameter_is_not_replaced(value, kind):
 
 
 def test_an_empty_parameter_is_not_replaced():
-    """A parameter that is ``None``, as with ``bias=False``, accepts a parameter but no plain tensor."""
+    """Assigning a plain tensor to a parameter that is ``None``, as with ``bias=False``, raises ``TypeError``.
+
+    An ``nn.Parameter`` is accepted.
+    """
     layer = nn.Linear(2, 3, bias=False)
 
     with pytest.raises(TypeError, match=r"cannot assign 'torch.FloatTensor' as parameter 'bias'"):

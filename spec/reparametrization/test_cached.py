@@ -29,7 +29,7 @@ def test_a_tensor_is_computed_once():
 
 
 def test_changes_are_not_seen_within():
-    """Within ``parametrize.cached()``, a weight accessed before does not follow a change of ``original``.
+    """In ``parametrize.cached()``, a weight that was accessed before ignores later changes of ``original``.
 
     A step of the optimizer belongs outside.
     """

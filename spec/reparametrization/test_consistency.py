@@ -79,8 +79,8 @@ def test_a_refused_parametrization_leaves_the_module_alone():
 
 
 def test_a_refused_parametrization_may_change_the_value():
-    """A first ``register_parametrization`` that fails the shape check leaves ``right_inverse(x)`` in
-    parameter ``x``.
+    """If ``register_parametrization`` raises ``ValueError`` for a shape, the parameter may hold
+    ``right_inverse(x)``.
 
     The result of ``forward`` is checked only after the value is set. Go on with a copy, or load the weights
     again.
@@ -219,8 +219,8 @@ def test_unsafe_does_not_compute_at_registration():
 
 
 def test_a_safe_registration_runs_both_once():
-    """By default ``register_parametrization`` calls ``right_inverse``, then ``forward``; a second one,
-    ``forward`` first.
+    """By default a first ``register_parametrization`` calls ``right_inverse`` before ``forward``, a second
+    one after.
 
     What the ``right_inverse`` of a later parametrization returns is discarded.
     """

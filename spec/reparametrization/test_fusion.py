@@ -67,7 +67,8 @@ def test_the_layers_are_left_alone():
 
 
 def test_a_transposed_convolution_has_to_be_told():
-    """``fuse_conv_bn_eval`` needs ``transpose=True`` for a transposed convolution.
+    """Without ``transpose=True``, ``fuse_conv_bn_eval`` fuses a ``ConvTranspose2d`` wrongly or raises
+    ``RuntimeError``.
 
     Without it the wrong dimension is scaled. With as many input as output channels nothing is raised, and the
     result is wrong.

@@ -138,10 +138,10 @@ def test_global_scores_are_not_compared_in_shape():
 
 
 def test_only_methods_for_entries_prune_globally():
-    """``prune.global_unstructured`` raises ``TypeError`` for a method of type ``"global"``, despite its
-    name.
+    """``prune.global_unstructured`` raises ``TypeError`` for a method of type ``"global"``, as
+    ``CustomFromMask`` is.
 
-    ``CustomFromMask`` is one. Only methods of type ``"unstructured"`` are accepted.
+    Only methods of type ``"unstructured"`` are accepted, whatever the name says.
     """
     layer = nn.Linear(3, 2)
 

@@ -46,11 +46,11 @@ def test_nothing_is_divided_before_the_first_call():
 
 
 def test_a_call_in_training_makes_one_iteration():
-    """In training, ``torch.nn.utils.spectral_norm`` updates u and v at each call, then divides W by
-    ``u @ W @ v``.
+    """In training mode, each call updates ``weight_u`` and ``weight_v`` of ``torch.nn.utils.spectral_norm``
+    once.
 
-    This is one power iteration, under :class:`~torch.no_grad` as well; *v* is updated first. Accessing the
-    weight does nothing, unlike with the parametrization.
+    That is one power iteration, under :class:`~torch.no_grad` as well; *v* is updated first. Then the weight
+    is divided by ``u @ W @ v``. Accessing it does nothing, unlike with the parametrization.
     """
     layer = spectral_norm(nn.Linear(2, 2))
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
@@ -171,7 +171,9 @@ def test_the_output_channels_make_the_rows(kind, outputs):
 
 
 def test_dim_makes_the_rows():
-    """``dim`` of ``torch.nn.utils.spectral_norm`` is the dimension of the weight that becomes the rows."""
+    """``dim`` of ``torch.nn.utils.spectral_norm`` is the weight's dimension that becomes the rows of its
+    matrix.
+    """
     layer = spectral_norm(nn.Conv1d(2, 3, 5), dim=2)
 
     for _ in range(40):

@@ -125,11 +125,10 @@ def test_a_complex_weight_becomes_unitary():
 
 
 def test_the_exponential_map():
-    """With ``matrix_exp``, ``parametrizations.orthogonal`` maps ``A - A.T`` for a real square
-    ``A = original.tril()``.
+    """``parametrizations.orthogonal`` with ``matrix_exp`` computes ``matrix_exp(A - A.T)`` of ``A =
+    original.tril()``.
 
-    ``matrix_exp(A - A.T)`` is the weight for ``use_trivialization=False``; otherwise it is multiplied by
-    ``base``.
+    A real square weight is that for ``use_trivialization=False``, and ``base`` times that otherwise.
     """
     layer = orthogonal(nn.Linear(3, 3), orthogonal_map="matrix_exp", use_trivialization=False)
     lower = layer.parametrizations.weight.original.detach().tril()
@@ -142,10 +141,10 @@ def test_the_exponential_map():
 
 
 def test_the_cayley_map():
-    """With ``cayley``, ``parametrizations.orthogonal`` maps ``A - A.T`` for a real square
-    ``A = original.tril()``.
+    """``parametrizations.orthogonal`` with ``cayley`` computes the Cayley map of ``A - A.T``, ``A =
+    original.tril()``.
 
-    The Cayley map is the weight for ``use_trivialization=False``; otherwise it is multiplied by ``base``.
+    A real square weight is that for ``use_trivialization=False``, and ``base`` times that otherwise.
     """
     layer = orthogonal(nn.Linear(3, 3), orthogonal_map="cayley", use_trivialization=False)
     lower = layer.parametrizations.weight.original.detach().tril()
@@ -250,8 +249,8 @@ def test_an_orthogonal_matrix_may_be_assigned(orthogonal_map):
 @pytest.mark.parametrize("flip", [1.0, -1.0])
 @pytest.mark.parametrize("wide", [False, True])
 def test_householder_needs_no_base_for_assigning(flip, wide):
-    """With ``householder``, ``parametrizations.orthogonal`` allows assigning a weight without
-    ``use_trivialization``.
+    """With ``householder``, ``parametrizations.orthogonal(use_trivialization=False)`` lets a weight be
+    assigned.
     """
     matrix = flip * torch.tensor([[1.0, 0.0], [0.0, 0.6], [0.0, -0.8]])
     matrix = matrix.T.contiguous() if wide else matrix
@@ -265,10 +264,10 @@ def test_householder_needs_no_base_for_assigning(flip, wide):
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
 def test_without_base_other_maps_take_no_value(orthogonal_map):
-    """With ``matrix_exp`` or ``cayley``, ``parametrizations.orthogonal`` needs ``use_trivialization`` to
-    assign a weight.
+    """Assigning to an ``orthogonal`` weight by ``cayley`` without trivialization raises
+    ``NotImplementedError``.
 
-    It is the default. Without it, assigning raises ``NotImplementedError``.
+    So it does by ``matrix_exp``. That is with ``use_trivialization=False``.
     """
     layer = orthogonal(nn.Linear(2, 2), orthogonal_map=orthogonal_map, use_trivialization=False)
 

@@ -26,7 +26,8 @@ SCORES = torch.tensor([[5.0, 1.0], [4.0, 2.0], [3.0, 6.0], [8.0, 7.0]])
     ids=["Identity", "random", "L1", "L1 by scores", "channels", "Ln", "Ln by scores"],
 )
 def test_apply_does_what_the_function_does(method, function, options, amount):
-    """``RandomUnstructured.apply`` and that of other pruning classes do what their functions do.
+    """``prune.L1Unstructured.apply`` prunes as ``prune.l1_unstructured`` does, and so do other pruning
+    classes.
 
     So ``prune.L1Unstructured.apply(layer, "weight", amount=3)`` is ``prune.l1_unstructured``, but returns the
     method instead of the module.
@@ -87,7 +88,8 @@ def test_amounts_of_the_classes(method, arguments):
 
 @pytest.mark.parametrize("method", [prune.RandomStructured, prune.LnStructured])
 def test_a_mask_of_channels_needs_its_dimension(method):
-    """``RandomStructured(dim=2).compute_mask`` of a matrix raises ``IndexError``; so does ``LnStructured``'s.
+    """``compute_mask`` of ``RandomStructured`` and ``LnStructured`` raises ``IndexError`` if ``dim`` is out
+    of range.
 
     A negative ``dim`` counts from the end.
     """

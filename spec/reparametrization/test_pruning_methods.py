@@ -375,11 +375,10 @@ def test_a_method_for_entries_sees_what_is_left():
     ids=["type", "no dim", "too small", "too large"],
 )
 def test_what_a_container_asks_of_a_method(kind, dim, error, told):
-    """``PruningContainer`` raises for an unknown ``PRUNING_TYPE``, and for ``"structured"`` without a
-    valid ``dim``.
+    """``PruningContainer`` raises ``ValueError`` for a pruning method with an unknown ``PRUNING_TYPE``.
 
-    It raises ``ValueError`` for the former; ``AttributeError`` if ``dim`` is missing, ``IndexError`` if it is
-    out of range.
+    For ``"structured"`` it raises ``AttributeError`` if ``dim`` is missing, ``IndexError`` if it is out of
+    range.
     """
 
     class Custom(prune.Identity):

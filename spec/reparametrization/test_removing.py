@@ -129,7 +129,8 @@ def test_a_buffer_becomes_a_buffer(leave, value):
 
 
 def test_several_originals_become_one_parameter():
-    """``remove_parametrizations`` merges several originals into one parameter, or into a buffer if frozen.
+    """``remove_parametrizations`` merges ``original0`` and ``original1`` into one parameter, or a buffer if
+    frozen.
 
     What decides is whether the value requires a gradient: under :class:`~torch.no_grad` a trained weight
     becomes a buffer as well. The tensor is new: pass it to the optimizer.
@@ -158,7 +159,9 @@ def test_several_originals_become_one_parameter():
 
 
 def test_several_originals_cannot_be_left():
-    """``remove_parametrizations(leave_parametrized=False)`` raises ``ValueError`` for several originals."""
+    """``remove_parametrizations(leave_parametrized=False)`` raises ``ValueError`` if there is an
+    ``original1``.
+    """
 
     class Sum(nn.Module):
         def forward(self, a, b):

@@ -162,8 +162,8 @@ def test_it_loads_the_state_of_the_old_form(name):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("key", ["weight_g", "weight_v"])
 def test_half_of_an_old_state_is_not_taken(key):
-    """``parametrizations.weight_norm`` does not load an old state dict with only ``weight_g`` or only
-    ``weight_v``.
+    """``parametrizations.weight_norm`` reports an old ``weight_g`` or ``weight_v`` alone as an unexpected
+    key.
     """
     layer = parametrizations.weight_norm(nn.Linear(2, 1))
 
@@ -221,8 +221,8 @@ def test_transposed_convolutions_want_another_dim(kind):
     ids=["plain", "old"],
 )
 def test_its_state_fits_no_other_form(make, missing):
-    """A state dict of ``parametrizations.weight_norm`` loads neither into a plain layer nor into the old
-    form.
+    """The keys of a ``parametrizations.weight_norm`` state fit neither a plain layer nor
+    ``utils.weight_norm``.
 
     Its keys end in ``original0`` and ``original1``. Call
     :func:`~torch.nn.utils.parametrize.remove_parametrizations` before saving what a plain layer is to load;

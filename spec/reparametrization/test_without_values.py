@@ -84,7 +84,8 @@ def test_an_orthogonal_weight_without_a_base():
 
 
 def test_a_mask_without_values():
-    """Pruning on the meta device makes a ``weight_mask`` on meta: ``to_empty`` fills it with anything.
+    """Pruning on the meta device makes a ``weight_mask`` on meta; ``to_empty`` and ``load_state_dict`` fill
+    it.
 
     Prune when the values are there, or load a state dict with the mask. See
     :func:`torch.nn.utils.prune.l1_unstructured`.

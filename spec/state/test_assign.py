@@ -158,7 +158,7 @@ def test_a_tied_parameter_in_the_dict_stays_tied():
 
 @pytest.mark.since("2.1")
 def test_a_tied_name_that_the_dict_lacks_stays_on_meta():
-    """``load_state_dict(assign=True)`` fills the given name of a tied weight; other names stay on meta.
+    """Loading one name of a tied weight on meta by ``load_state_dict(assign=True)`` leaves the other on meta.
 
     A plain load would have filled all. To tie them again assign the loaded weight to the name that was
     missing: the other way round what was loaded is lost, and no error says so.
@@ -266,8 +266,8 @@ def test_integers_cannot_become_trainable():
 
 @pytest.mark.since("2.1")
 def test_each_module_is_told_to_assign():
-    """``load_state_dict(assign=True)`` passes ``assign_to_params_buffers`` to modules in their local
-    metadata.
+    """``load_state_dict(assign=True)`` puts ``assign_to_params_buffers`` into each module's
+    ``local_metadata``.
 
     Modules that override ``_load_from_state_dict`` and hooks find it there.
     """
@@ -320,7 +320,7 @@ def test_a_dict_once_assigned_is_assigned_again():
 
 @pytest.mark.since("2.1")
 def test_an_override_must_take_assign():
-    """A ``load_state_dict`` that a class overrides without ``assign`` raises ``TypeError`` if that is passed.
+    """``load_state_dict(sd, assign=True)`` raises ``TypeError`` if a class overrides it without ``assign``.
 
     Libraries pass it when they load large models. Take ``**kwargs`` and hand them on.
     """

@@ -47,7 +47,7 @@ def test_a_buffer_is_filled_with_the_tensor_it_was_made_of():
 
 
 def test_a_buffer_registered_later_is_the_objects_own():
-    """After ``register_buffer`` on one object, its state dict does not load into a new object of the class.
+    """``load_state_dict`` raises ``RuntimeError`` for a buffer that was registered on the saved object only.
 
     Statistics attached to a finished network are such buffers. Register them in ``__init__``, or on the new
     object before loading; with ``persistent=False`` they are not saved. See
@@ -91,7 +91,8 @@ def test_a_non_persistent_buffer_is_not_missing():
 
 
 def test_a_non_persistent_buffer_is_unexpected():
-    """For ``load_state_dict``, the key of a ``persistent=False`` buffer is unexpected and is not loaded.
+    """``load_state_dict`` reports the key of a ``persistent=False`` buffer as unexpected and does not load
+    it.
 
     Making a buffer non-persistent in a later version of a class breaks its older checkpoints so: delete the
     key before loading, or load with ``strict=False``.

@@ -128,8 +128,8 @@ def test_extra_state_nobody_sets_is_an_unexpected_key():
 
 
 def test_getting_without_setting_does_not_load():
-    """A class with ``get_extra_state`` but without ``set_extra_state`` cannot load its own
-    ``state_dict()``.
+    """``load_state_dict`` raises ``RuntimeError`` if a class has ``get_extra_state`` but no
+    ``set_extra_state``.
     """
 
     class Half(nn.Module):

@@ -103,7 +103,7 @@ def test_loading_needs_four_methods(zipped):
 
 
 def test_readline_is_for_the_old_format():
-    """:func:`torch.load` calls ``readline`` of a file only if that has the old format, not that of zip.
+    """:func:`torch.load` calls ``readline`` of a file object only if the file has the old format, not zip.
 
     Old files are those from before 1.6, or saved with ``_use_new_zipfile_serialization=False``.
     """
@@ -123,8 +123,8 @@ def test_readline_is_for_the_old_format():
 
 @pytest.mark.parametrize("weights_only", [True, False])
 def test_strings_of_python_2_are_decoded(weights_only):
-    """:func:`torch.load` decodes a ``str`` saved by Python 2 as UTF-8, or by ``encoding``; ``"bytes"`` keeps
-    bytes.
+    """:func:`torch.load` decodes a Python 2 ``str`` by ``encoding``, by default UTF-8; with ``"bytes"`` it
+    stays ``bytes``.
 
     ``encoding`` works with ``weights_only=True`` too, although torch since 2.11 warns that it does not.
     """
@@ -299,10 +299,10 @@ def test_other_flags_of_mapping_are_refused(flags):
 
 @pytest.mark.since("2.5")
 def test_values_may_be_filled_in_later(tmp_path):
-    """Inside ``skip_data()``, :func:`torch.save` leaves space for the bytes of a tensor, to be filled in
-    later.
+    """Inside ``skip_data()``, :func:`torch.save` reserves space for a tensor without writing it: it loads as
+    zeros.
 
-    ``get_record_offset`` of a reader tells where. Until then the tensor is loaded as zeros.
+    ``get_record_offset`` of a reader tells where its bytes can be filled in later.
     """
     path, weight = tmp_path / "w.pt", torch.tensor([1.5, 2.5])
     with torch.serialization.skip_data():

@@ -305,11 +305,12 @@ def test_a_module_of_a_local_class_cannot_be_saved():
     ids=["git lfs", "html"],
 )
 def test_a_text_is_no_checkpoint(text, number, tmp_path):
-    """:func:`torch.load` raises ``UnpicklingError`` for a Git LFS pointer (operand 118) or a web page (60).
+    """:func:`torch.load` raises ``UnpicklingError`` for a Git LFS pointer file or a web page saved as a
+    checkpoint.
 
-    The message is ``Unsupported operand`` with the number of the first letter, the "v" of ``version`` or the
-    "<" of ``<html>``. Download the file itself. With ``weights_only=False`` it is ``invalid load key``. Other
-    texts may raise other errors: many a letter is an instruction of pickle.
+    The message is ``Unsupported operand 118`` or ``60``, the number of the first letter: the "v" of
+    ``version`` or the "<" of ``<html>``. Download the file itself. With ``weights_only=False`` it is
+    ``invalid load key``. Other texts may raise other errors: many a letter is an instruction of pickle.
     """
     path, file = tmp_path / "w.pt", io.BytesIO(text.encode())
     path.write_text(text)

@@ -128,10 +128,10 @@ def test_what_a_load_pre_hook_returns_is_ignored(returned):
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_load_pre_hook_may_refuse(strict):
-    """If a pre-hook appends to ``error_msgs``, ``load_state_dict`` raises that text, even with
+    """If a pre-hook appends to ``error_msgs``, ``load_state_dict`` raises ``RuntimeError``, even with
     ``strict=False``.
 
-    ``error_msgs`` is the last argument of the hook.
+    The message has that text. ``error_msgs`` is the last argument of the hook.
     """
     layer = nn.PReLU()
     layer._register_load_state_dict_pre_hook(lambda *args: args[-1].append("too old, convert it first"))

@@ -190,8 +190,8 @@ def test_an_old_state_resets_the_batch_count():
 @pytest.mark.question("Q57")
 @pytest.mark.since("2.3")
 def test_a_norm_without_a_real_count_starts_at_zero():
-    """``load_state_dict(assign=True)`` sets ``num_batches_tracked`` on meta to 0 if a dict lacks it and
-    ``_metadata``.
+    """``load_state_dict(assign=True)`` sets ``num_batches_tracked`` on meta to 0 if it and ``_metadata`` are
+    missing.
 
     The new count of ``BatchNorm`` is on the CPU; one that is not on meta is kept. In torch 2.2 a count on the
     meta device stayed there (:pull:`115285`).

@@ -21,7 +21,7 @@ import torch
 
 @pytest.mark.since("2.5")
 def test_a_safe_function_is_called():
-    """``torch.load(weights_only=True)`` calls a function declared in ``safe_globals``, if the file says so.
+    """``torch.load(weights_only=True)`` calls a function from the file if it is declared in ``safe_globals``.
 
     Declare safe only what may run with any arguments.
     """
@@ -100,7 +100,8 @@ def test_a_class_may_stand_in_for_a_name():
     ids=["class", "function"],
 )
 def test_a_nested_class_is_reached_by_getattr(inner, outer):
-    """For a nested class ``torch.load()`` needs its outer class and ``getattr`` in ``safe_globals()``.
+    """``torch.load(weights_only=True)`` needs a nested class's outer class and ``getattr`` in
+    ``safe_globals()``.
 
     The file names it by these two, so ``safe_globals([cls])`` alone does not help with ``weights_only=True``.
     To declare ``getattr`` safe opens the door to nearly everything. Move the class to the top of its module.
@@ -142,7 +143,7 @@ def test_the_end_of_a_block_undoes_an_earlier_declaration():
 @pytest.mark.since("2.6")
 @pytest.mark.needs("distributed")
 def test_torch_declares_classes_itself():
-    """:func:`torch.serialization.get_safe_globals` also lists what torch added: ``DTensor`` once that is
+    """:func:`torch.serialization.get_safe_globals` also lists what torch added, such as ``DTensor`` if
     imported.
 
     To find what the program added, compare with the list from before.

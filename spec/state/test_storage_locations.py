@@ -12,8 +12,7 @@ from torch import nn
 
 
 def test_a_map_location_function_is_called_by_storage(device):
-    """A ``map_location`` function of :func:`torch.load` is called once per storage, with it on the CPU and
-    its tag.
+    """:func:`torch.load` calls a ``map_location`` function once per storage: with it, on the CPU, and its tag.
 
     The tag is ``"cpu"``, or such as ``"cuda:0"``. Tensors that share memory have one storage.
     """
@@ -34,8 +33,8 @@ def test_a_map_location_function_is_called_by_storage(device):
 
 
 def test_what_a_map_location_function_returns_is_used(device):
-    """:func:`torch.load` uses the storage that a ``map_location`` function returns, and for ``None`` the
-    saved device.
+    """:func:`torch.load` uses the storage that a ``map_location`` function returns, or the saved device for
+    ``None``.
     """
     file = io.BytesIO()
     torch.save([torch.tensor([1.5], device=device), torch.tensor([2.5, 3.5], device=device)], file)
@@ -65,7 +64,8 @@ def test_what_a_map_location_function_returns_is_used(device):
     ids=["text", "device", "dict", "function"],
 )
 def test_a_location_may_be_told_in_four_ways(location):
-    """``map_location`` of :func:`torch.load` is a string, a device, a dict by tag, or a function.
+    """``map_location`` of :func:`torch.load` is a string, a device, a dict such as ``{"cuda:0": "cpu"}``, or
+    a function.
 
     All tensors go there; with a dict, those whose tag is one of its keys.
     """
@@ -118,7 +118,7 @@ def test_a_location_is_restored():
 
 
 def test_a_location_may_be_registered(monkeypatch):
-    """:func:`torch.serialization.register_package` adds functions that tag storages and that restore them.
+    """:func:`torch.serialization.register_package` adds one function that tags storages, one that restores them.
 
     :func:`torch.save` calls the first, with the storage; :func:`torch.load` the second, with the tag as well.
     With a priority below 10 they come before torch's own for the CPU.
@@ -213,8 +213,7 @@ def test_a_priority_is_used_once(monkeypatch):
 
 
 def test_a_version_is_compared_by_numbers():
-    """``check_module_version_greater_or_equal(module, (1, 10))`` compares ``module.__version__`` with the
-    tuple.
+    """``check_module_version_greater_or_equal(m, (1, 10))`` is true if ``m.__version__`` is 1.10 or later.
 
     It is in :mod:`torch.serialization`. Numbers are compared as numbers, and what comes after is left out.
     """

@@ -156,8 +156,8 @@ def test_the_first_part_of_a_key_is_enough(key):
 
 
 def test_a_key_of_an_entry_of_none_is_unexpected():
-    """For a parameter that is ``None``, ``load_state_dict`` finds the key unexpected and creates no
-    parameter.
+    """``load_state_dict`` reports a key as unexpected if the parameter is ``None``, and does not create
+    it.
     """
     layer = nn.Linear(2, 3, bias=False)
 
@@ -181,8 +181,8 @@ def test_keys_of_a_submodule_of_none_are_passed_over():
 
 
 def test_a_wrapper_prefix_matches_nothing():
-    """From a wrapper's dict, with keys such as ``module.weight``, ``load_state_dict(strict=False)`` loads
-    nothing.
+    """``load_state_dict(strict=False)`` loads nothing from a wrapper's dict with keys such as
+    ``module.weight``.
 
     The error disappears and the module keeps its random values. Take the prefix off with
     :func:`~torch.nn.modules.utils.consume_prefix_in_state_dict_if_present`, or save ``wrapper.module``.

@@ -229,8 +229,9 @@ def test_another_pickle_module_cannot_be_safe():
 
 
 def test_the_environment_may_force_safe_loading(monkeypatch):
-    """With ``TORCH_FORCE_WEIGHTS_ONLY_LOAD=1``, even ``torch.load(weights_only=False)`` loads weights
-    only.
+    """With ``TORCH_FORCE_WEIGHTS_ONLY_LOAD=1``, ``torch.load(weights_only=False)`` refuses whole modules.
+
+    It raises ``UnpicklingError``, as with ``weights_only=True``.
     """
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)

@@ -59,8 +59,8 @@ def test_a_layer_has_no_children():
 
 @pytest.mark.question("Q13")
 def test_a_child_set_twice_is_walked_once():
-    """``named_children()`` yields a child that has two names once; it does not accept
-    ``remove_duplicate``.
+    """``named_children()`` yields a child with two names once; ``remove_duplicate=False`` raises
+    ``TypeError``.
     """
     net = nn.Module()
     net.encoder = nn.Linear(3, 3)

@@ -43,7 +43,7 @@ def test_every_name_of_a_walk_is_found():
 
 
 def test_get_submodule_looks_along_the_path_only():
-    """``get_submodule`` looks at the modules that its name passes through, however many the net has.
+    """``get_submodule`` looks only at modules along the dotted name, without a walk through the network.
 
     To find a name it walks through nothing, unlike ``dict(net.named_modules())[name]``.
     """

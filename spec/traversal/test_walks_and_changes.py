@@ -89,7 +89,8 @@ def test_what_lies_ahead_may_be_added():
 
 @pytest.mark.since("2.5")
 def test_adding_a_parameter_stops_the_walk():
-    """Adding a parameter while iterating over ``parameters()`` raises ``RuntimeError``: changed size.
+    """Adding a parameter in a loop over ``parameters()`` raises ``RuntimeError``: ``dictionary changed
+    size``.
 
     ``_parameters`` is a plain dict (:pull:`129164`).
     """
@@ -102,7 +103,7 @@ def test_adding_a_parameter_stops_the_walk():
 
 @pytest.mark.before("2.5")
 def test_adding_a_parameter_mutates_the_ordered_dict():
-    """Adding a parameter while iterating over ``parameters()`` raises ``RuntimeError``: mutated."""
+    """Adding a parameter in a loop over ``parameters()`` raises ``RuntimeError``: ``OrderedDict mutated``."""
     layer = nn.Linear(2, 3)
 
     with pytest.raises(RuntimeError, match="OrderedDict mutated during iteration"):
