@@ -12,7 +12,7 @@ from torch import nn
 
 
 def test_a_map_location_function_is_called_by_storage(device):
-    """:func:`torch.load` calls a ``map_location`` function once per storage: with it, on the CPU, and its tag.
+    """:func:`torch.load` calls a ``map_location`` function once per storage, with the storage and its tag.
 
     The tag is ``"cpu"``, or such as ``"cuda:0"``. Tensors that share memory have one storage.
     """
@@ -118,7 +118,7 @@ def test_a_location_is_restored():
 
 
 def test_a_location_may_be_registered(monkeypatch):
-    """:func:`torch.serialization.register_package` adds one function that tags storages, one that restores them.
+    """:func:`torch.serialization.register_package` adds a function that tags storages and one that restores.
 
     :func:`torch.save` calls the first, with the storage; :func:`torch.load` the second, with the tag as well.
     With a priority below 10 they come before torch's own for the CPU.
