@@ -5,6 +5,8 @@ inputs and the gradients of its outputs. What it returns, unless ``None``, takes
 gradients of the inputs.
 """
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -198,11 +200,16 @@ def test_an_error_in_a_backward_hook_reaches_the_caller():
     def failing(module, grad_input, grad_output):
         raise KeyError("hook failed")
 
-    identity.register_full_backward_hook(failing)
+    linear = nn.Linear(2, 1)
+    for module in (identity, linear):
+        module.register_full_backward_hook(failing)
     output = identity(torch.rand(2, requires_grad=True))
 
     with pytest.raises(KeyError, match="hook failed"):
         output.sum().backward()
+    with warnings.catch_warnings(), pytest.raises(KeyError, match="hook failed"):
+        warnings.simplefilter("ignore")
+        linear(torch.rand(2)).backward()
 
 
 def test_it_fires_once_for_each_call():

@@ -29,9 +29,14 @@ def test_a_tensor_hook_replaces_the_gradient():
     layer(torch.rand(1, 2)).sum().backward()
     assert layer.bias.grad.tolist() == [2.0, 2.0, 2.0]
 
-    handle.remove()
+    second = layer.bias.register_hook(double)
     layer(torch.rand(1, 2)).sum().backward()
-    assert layer.bias.grad.tolist() == [3.0, 3.0, 3.0]
+    assert layer.bias.grad.tolist() == [6.0, 6.0, 6.0]
+
+    handle.remove()
+    second.remove()
+    layer(torch.rand(1, 2)).sum().backward()
+    assert layer.bias.grad.tolist() == [7.0, 7.0, 7.0]
 
 
 def test_saving_a_tensor_with_a_hook_warns():

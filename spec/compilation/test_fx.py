@@ -241,14 +241,18 @@ def test_a_changed_graph_is_compiled_anew():
     """
     traced = fx.symbolic_trace(nn.Sequential(nn.ReLU()))
     x = torch.tensor([-2.0, 3.0])
-    for node in traced.graph.nodes:
-        if node.op == "call_module":
-            node.op, node.target = "call_function", torch.neg
+    node = next(node for node in traced.graph.nodes if node.op == "call_module")
 
+    node.op, node.target = "call_function", torch.neg
     assert traced(x).tolist() == [0.0, 3.0]
     traced.recompile()
     assert traced(x).tolist() == [2.0, -3.0]
     assert "torch.neg(" in traced.code
+
+    node.target = torch.abs
+    assert traced(x).tolist() == [2.0, -3.0]
+    traced.recompile()
+    assert traced(x).tolist() == [2.0, 3.0]
 
 
 def test_a_copy_has_parameters_of_its_own():

@@ -270,7 +270,8 @@ def test_dir_leaves_numbers_out():
     """``dir()`` of a ``Sequential`` lists layers that have a name, but not those named by numbers."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
     net.add_module("head", nn.GELU())
+    net.add_module("conv2", nn.Identity())
 
-    assert {"head", "append", "training"} <= set(dir(net))
+    assert {"head", "conv2", "append", "training"} <= set(dir(net))
     assert [name for name in dir(net) if name.isdigit()] == []
     assert getattr(net, "1") is net[1]

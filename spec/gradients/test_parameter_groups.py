@@ -280,6 +280,10 @@ def test_a_group_has_parameters():
     """An optimizer raises ``KeyError`` for a parameter group without ``params``."""
     with pytest.raises(KeyError, match=r"^'params'$"):
         SGD([{"lr": 0.1}], lr=0.1)
+    with pytest.raises(KeyError, match=r"^'params'$"):
+        SGD([{"params": [torch.ones(2)]}, {"lr": 0.1}], lr=0.1)
+    with pytest.raises(KeyError, match=r"^'params'$"):
+        SGD([torch.ones(2)], lr=0.1).add_param_group({"lr": 0.1})
 
 
 @pytest.mark.question("Q111")

@@ -195,7 +195,7 @@ def test_a_causal_target_mask(mask, training):
 
     Without it they do: no mask is made of itself.
     """
-    net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
+    net, source, target = nn.Transformer(4, 2, 1, 2, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
     changed = torch.cat([target[:3], -target[3:]])
     net.train(training)
 

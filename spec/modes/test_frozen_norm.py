@@ -87,9 +87,10 @@ def test_a_subclass_keeps_itself_asleep():
             return super().train(False)
 
     net = nn.Sequential(FrozenNorm(2), nn.BatchNorm1d(2))
-    net.train()
+    nn.Sequential(nn.Sequential(net)).train()
     assert [layer.training for layer in net] == [False, True]
 
+    net.train()
     net[0].train()
     net(torch.randn(8, 2))
     assert net[0].training is False

@@ -114,8 +114,11 @@ def test_strict_replaces_what_exists():
 
     net.set_submodule("0", act, strict=True)
     net.set_submodule("1.head", head, True)
-
     assert list(net.modules()) == [net, act, net[1], net[1].stem, head]
+
+    outer, tail = nn.Sequential(nn.Sequential(net)), nn.Tanh()
+    outer.set_submodule("0.0.1.head", tail, strict=True)
+    assert list(outer.modules()) == [outer, outer[0], net, act, net[1], net[1].stem, tail]
 
 
 @pytest.mark.since("2.7")
