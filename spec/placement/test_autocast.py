@@ -117,23 +117,32 @@ def test_losses_are_float32(loss):
         assert nn.GaussianNLLLoss()(prediction, target, target).dtype is torch.bfloat16
 
 
-def test_an_output_is_bfloat16_outside_as_well():
-    """A float32 layer raises ``RuntimeError`` for an output of ``torch.autocast("cpu")`` after the region.
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (nn.Linear(2, 2), (4, 2), "must have the same dtype"),
+        (nn.Conv2d(2, 2, 1), (4, 2, 3, 3), r"Input type .* and bias type .* should be the same"),
+    ],
+    ids=["Linear", "Conv2d"],
+)
+def test_an_output_is_bfloat16_outside_as_well(layer, shape, message):
+    """``nn.Linear`` and ``nn.Conv2d`` raise ``RuntimeError`` for an output of ``torch.autocast("cpu")`` after
+    the region.
 
-    So it does in an inner ``torch.autocast("cpu", enabled=False)``. Call ``output.float()`` first. See
-    :class:`torch.autocast`.
+    So they do in an inner ``torch.autocast("cpu", enabled=False)``. Call ``output.float()`` first. A
+    normalization takes such an output as it is. See :class:`torch.autocast`.
     """
-    layer = nn.Linear(2, 2)
     with torch.autocast("cpu"):
-        output = layer(torch.rand(4, 2))
+        output = layer(torch.rand(shape))
         with torch.autocast("cpu", enabled=False):
-            with pytest.raises(RuntimeError, match="must have the same dtype"):
+            with pytest.raises(RuntimeError, match=message):
                 layer(output)
             assert layer(output.float()).dtype is torch.float32
 
-    with pytest.raises(RuntimeError, match="must have the same dtype"):
+    with pytest.raises(RuntimeError, match=message):
         layer(output)
     assert layer(output.float()).dtype is torch.float32
+    assert nn.GroupNorm(1, 2)(output).dtype is torch.bfloat16
 
 
 def test_float64_is_not_cast():
