@@ -74,11 +74,11 @@ def test_nothing_makes_an_empty_dict(nothing):
 
 def test_a_dict_of_modules_cannot_be_called():
     """Calling a ``ModuleDict`` raises ``NotImplementedError``: call one of its modules, ``table[key](x)``."""
-    table = nn.ModuleDict({"softplus": nn.Softplus(), "tanh": nn.Tanh()})
-    x = torch.rand(3)
+    table, x = nn.ModuleDict({"softplus": nn.Softplus(), "tanh": nn.Tanh()}), torch.rand(3)
 
-    with pytest.raises(NotImplementedError, match=r'Module \[ModuleDict\] is missing the required "forward"'):
-        table(x)
+    for call in (lambda: table(x), lambda: table("tanh", x), lambda: nn.ModuleDict({"tanh": nn.Tanh()})(x)):
+        with pytest.raises(NotImplementedError, match=r"Module \[ModuleDict\] is missing the required"):
+            call()
     assert torch.equal(table["tanh"](x), torch.tanh(x))
 
 

@@ -129,10 +129,11 @@ def test_names_can_be_kept():
 
     With ``strict=False`` each loads what the other has.
     """
-    net = nn.ModuleDict({"body": nn.Linear(2, 3), "head": nn.Linear(3, 1)})
+    net = nn.ModuleDict({"fc1": nn.Linear(2, 3), "7": nn.Linear(3, 3, bias=False), "head": nn.Linear(3, 1)})
     cut = nn.Sequential(OrderedDict(list(net.named_children())[:-1]))
 
-    assert list(cut.state_dict()) == ["body.weight", "body.bias"]
+    assert list(cut.named_children()) == [("fc1", net["fc1"]), ("7", net["7"])]
+    assert list(cut.state_dict()) == ["fc1.weight", "fc1.bias", "7.weight"]
     result = net.load_state_dict(cut.state_dict(), strict=False)
     assert result == (["head.weight", "head.bias"], [])
 

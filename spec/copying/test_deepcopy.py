@@ -148,6 +148,7 @@ def test_gradients_of_parameters_stay_behind():
     """Parameters of a ``copy.deepcopy`` have ``grad`` ``None``, even if the original's have a ``grad``."""
     net = nn.Linear(2, 3)
     net(torch.rand(4, 2)).sum().backward()
+    net.bias.requires_grad_(False)
     copied = copy.deepcopy(net)
 
     assert [p.grad for p in copied.parameters()] == [None, None]
@@ -269,14 +270,14 @@ def test_a_stored_result_cannot_be_copied():
 
     net = Net(2, 3)
     copy.deepcopy(net)
-    net(torch.rand(4, 2))
+    output = net(torch.rand(4, 2))
 
-    with pytest.raises(
-        RuntimeError, match=r"^Only Tensors created explicitly by the user \(graph leaves\) support"
-    ):
-        copy.deepcopy(net)
+    for net.last in (output, output.sum(), [output]):
+        for module in (net, nn.Sequential(net)):
+            with pytest.raises(RuntimeError, match=r"^Only Tensors created explicitly by the user"):
+                copy.deepcopy(module)
 
-    net.last = net.last.detach()
+    net.last = output.detach()
 
     assert copy.deepcopy(net).last.tolist() == net.last.tolist()
 

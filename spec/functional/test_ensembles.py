@@ -280,6 +280,8 @@ def test_stacking_inside_a_transform_is_refused(transform):
     with pytest.raises(RuntimeError, match=r"attempting to call Tensor\.requires_grad_\(\)"):
         transform(ensemble)(torch.rand(2))
     with pytest.raises(RuntimeError, match=r"attempting to call Tensor\.requires_grad_\(\)"):
+        torch.vmap(ensemble)(torch.rand(3, 2))
+    with pytest.raises(RuntimeError, match=r"attempting to call Tensor\.requires_grad_\(\)"):
         torch.func.jvp(ensemble, (torch.rand(2),), (torch.rand(2),))
 
     weights = stacked["weight"].detach()

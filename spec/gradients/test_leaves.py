@@ -16,7 +16,8 @@ def test_a_parameter_is_a_leaf():
     That is so even if it was made of a tensor that was computed from others.
     """
     computed = torch.rand(2, requires_grad=True) * 2
-    for parameter in (nn.Linear(2, 3).weight, nn.Parameter(computed)):
+    frozen = nn.Parameter(torch.rand(2), requires_grad=False)
+    for parameter in (nn.Linear(2, 3).weight, nn.Parameter(computed), nn.Parameter(frozen)):
         assert parameter.is_leaf is True
         assert parameter.requires_grad is True
         assert parameter.grad_fn is None

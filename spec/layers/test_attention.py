@@ -127,7 +127,9 @@ def test_each_head_attends_by_itself():
     for query, key, value in zip(*(each.split(2, dim=-1) for each in projections), strict=True):
         heads.append((query @ key.T / 2**0.5).softmax(-1) @ value)
 
-    assert torch.allclose(layer(x, x, x)[0], layer.out_proj(torch.cat(heads, dim=-1)), atol=1e-6)
+    expected = layer.out_proj(torch.cat(heads, dim=-1))
+    for need_weights in (True, False):
+        assert torch.allclose(layer(x, x, x, need_weights=need_weights)[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("training", [True, False])

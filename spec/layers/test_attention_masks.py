@@ -11,11 +11,8 @@ from torch.nn import functional as F
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(
-    ("name", "mask"),
-    [("attn_mask", torch.ones(5, 5).triu(1) == 1), ("key_padding_mask", torch.eye(3, 5) == 1)],
-)
-def test_true_in_a_mask_forbids(name, mask, training):
+@pytest.mark.parametrize("names", [["attn_mask"], ["key_padding_mask"], ["attn_mask", "key_padding_mask"]])
+def test_true_in_a_mask_forbids(names, training):
     """``True`` in ``attn_mask`` or ``key_padding_mask`` of ``MultiheadAttention`` makes the weight of a key
     0.
 
@@ -24,11 +21,13 @@ def test_true_in_a_mask_forbids(name, mask, training):
     See also :ref:`layers.attention_masks.true_in_the_function_allows`
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True).train(training), torch.rand(3, 5, 4)
-    for_each_entry = mask if name == "attn_mask" else mask[:, None]
+    masks = {"attn_mask": torch.ones(5, 5).triu(2) == 1, "key_padding_mask": torch.eye(3, 5) == 1}
+    for_each_entry = {"attn_mask": masks["attn_mask"], "key_padding_mask": masks["key_padding_mask"][:, None]}
 
-    _, weights = layer(x, x, x, **{name: mask})
+    _, weights = layer(x, x, x, **{name: masks[name] for name in names})
 
-    assert torch.equal(weights == 0, for_each_entry.expand(3, 5, 5))
+    forbidden = torch.stack([for_each_entry[name].expand(3, 5, 5) for name in names]).any(0)
+    assert torch.equal(weights == 0, forbidden)
     assert torch.allclose(weights.sum(-1), torch.ones(3, 5))
 
 

@@ -364,10 +364,10 @@ def test_pos_weight_scales_positive_targets():
     """
     scores, target = torch.tensor(SCORES), torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
     loss = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([2.0, 3.0, 5.0]), reduction="none")
-
-    scale = loss(scores, target) / nn.BCEWithLogitsLoss(reduction="none")(scores, target)
-
-    assert torch.allclose(scale, torch.tensor([[1.0, 3.0, 5.0], [2.0, 1.0, 5.0]]))
+    for shape in ((2, 3), (2, 1, 3)):
+        one, positive = scores.view(shape), target.view(shape)
+        scale = loss(one, positive) / nn.BCEWithLogitsLoss(reduction="none")(one, positive)
+        assert torch.allclose(scale, torch.tensor([[1.0, 3.0, 5.0], [2.0, 1.0, 5.0]]).view(shape))
 
 
 def test_bce_is_100_at_most():

@@ -138,14 +138,21 @@ def test_defaults_of_pretrained_embeddings(layer):
 
 @pytest.mark.parametrize(
     "layer",
-    [nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.LazyConv1d, nn.LazyConv2d, nn.LazyConv3d],
+    [
+        *[nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.LazyConv1d, nn.LazyConv2d, nn.LazyConv3d],
+        *[nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d],
+        *[nn.LazyConvTranspose1d, nn.LazyConvTranspose2d, nn.LazyConvTranspose3d],
+    ],
 )
 def test_defaults_of_convolutions(layer):
     """``Conv2d``, ``LazyConv2d`` and the like have stride 1, no padding, dilation 1 and a bias by default."""
-    names = ["stride", "padding", "dilation", "groups", "bias", "padding_mode"]
-    parameters = inspect.signature(layer).parameters
+    inputs = {} if issubclass(layer, nn.modules.lazy.LazyModuleMixin) else {"in_channels": 2}
+    net = layer(out_channels=4, kernel_size=3, **inputs)
 
-    assert [parameters[name].default for name in names] == [1, 0, 1, 1, True, "zeros"]
+    assert {*net.stride, *net.dilation} == {1}
+    assert {*net.padding} == {0}
+    assert (net.groups, net.padding_mode) == (1, "zeros")
+    assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +168,10 @@ def test_defaults_of_convolutions(layer):
 )
 def test_defaults_of_transposed_convolutions(layer):
     """``ConvTranspose2d``, ``LazyConvTranspose2d`` and the like have ``output_padding=0`` by default."""
-    names = ["stride", "padding", "output_padding", "groups", "bias", "dilation"]
-    parameters = inspect.signature(layer).parameters
+    inputs = {} if issubclass(layer, nn.modules.lazy.LazyModuleMixin) else {"in_channels": 2}
+    net = layer(out_channels=4, kernel_size=3, **inputs)
 
-    assert [parameters[name].default for name in names] == [1, 0, 0, 1, True, 1]
+    assert {*net.stride, *net.dilation} == {1}
+    assert {*net.padding, *net.output_padding} == {0}
+    assert (net.groups, net.padding_mode) == (1, "zeros")
+    assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]

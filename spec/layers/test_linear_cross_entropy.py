@@ -220,14 +220,15 @@ def test_linear_cross_entropy_takes_any_probabilities():
 
 
 @pytest.mark.since("2.13")
-def test_chunks_are_asked_for():
+@pytest.mark.parametrize("bias", [True, False])
+def test_chunks_are_asked_for(bias):
     """``LinearCrossEntropyLoss`` computes all logits at once unless it is given ``options``.
 
     Pass ``options=nn.LinearCrossEntropyOptions()``, or no memory is saved.
     """
     inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
-    whole = nn.LinearCrossEntropyLoss(5, 3)
-    chunked = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions())
+    whole = nn.LinearCrossEntropyLoss(5, 3, bias=bias)
+    chunked = nn.LinearCrossEntropyLoss(5, 3, bias=bias, options=nn.LinearCrossEntropyOptions())
     chunked.load_state_dict(whole.state_dict())
 
     assert "NllLoss" in whole(inputs, classes).grad_fn.name()
@@ -309,15 +310,16 @@ def test_unreduced_chunks_are_walked_back_twice(bias):
 
 
 @pytest.mark.since("2.13")
-def test_chunks_have_no_second_derivative():
+@pytest.mark.parametrize("bias", [True, False])
+def test_chunks_have_no_second_derivative(bias):
     """``LinearCrossEntropyLoss`` chunked by ``options`` ignores ``create_graph=True``: no second derivative.
 
     The gradients do not require grad, so that a penalty on them is silently without effect if other terms of
     the loss require grad. Without ``options`` there is one.
     """
     inputs, classes = torch.randn(4, 5, requires_grad=True), torch.tensor([0, 2, 1, 2])
-    whole = nn.LinearCrossEntropyLoss(5, 3)
-    chunked = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions())
+    whole = nn.LinearCrossEntropyLoss(5, 3, bias=bias)
+    chunked = nn.LinearCrossEntropyLoss(5, 3, bias=bias, options=nn.LinearCrossEntropyOptions())
 
     gradients = [
         torch.autograd.grad(loss(inputs, classes), inputs, create_graph=True)[0] for loss in (whole, chunked)
@@ -350,15 +352,16 @@ def test_chunks_are_left_out_of_a_graph():
 
 
 @pytest.mark.since("2.13")
-def test_forward_mode_of_chunks_is_silently_zero():
+@pytest.mark.parametrize("bias", [True, False])
+def test_forward_mode_of_chunks_is_silently_zero(bias):
     """``torch.func.jvp`` of a ``LinearCrossEntropyLoss`` chunked by ``options`` returns a zero tangent and no
     error.
 
     ``torch.func.grad`` raises. Without ``options`` both work.
     """
     inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
-    whole = nn.LinearCrossEntropyLoss(5, 3)
-    chunked = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions())
+    whole = nn.LinearCrossEntropyLoss(5, 3, bias=bias)
+    chunked = nn.LinearCrossEntropyLoss(5, 3, bias=bias, options=nn.LinearCrossEntropyOptions())
 
     tangents = [
         torch.func.jvp(lambda x, loss=loss: loss(x, classes), (inputs,), (inputs,))[1]

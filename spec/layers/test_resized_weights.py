@@ -77,10 +77,12 @@ def test_a_bias_of_the_old_size_raises():
     layer = nn.Linear(2, 3)
     layer.weight = nn.Parameter(torch.rand(5, 2))
 
-    with pytest.raises(RuntimeError, match=r"The expanded size of the tensor \(5\) must match"):
-        layer(torch.rand(4, 2))
+    for shape in ((2,), (4, 2), (3, 4, 2)):
+        with pytest.raises(RuntimeError, match=r"The .*size of .*tensor .*\(5\) must match .*\(3\)"):
+            layer(torch.rand(shape))
     layer.bias = nn.Parameter(torch.rand(5))
-    assert layer(torch.rand(4, 2)).shape == (4, 5)
+    for shape in ((2,), (4, 2), (3, 4, 2)):
+        assert layer(torch.rand(shape)).shape == (*shape[:-1], 5)
 
 
 def test_batch_norm_needs_its_statistics_resized():

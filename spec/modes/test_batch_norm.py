@@ -96,14 +96,14 @@ def test_evaluation_leaves_the_running_statistics(layer, shape):
 @pytest.mark.parametrize(("layer", "shape"), BATCHES)
 def test_batches_are_counted(layer, shape):
     """``num_batches_tracked`` of ``BatchNorm`` counts the batches seen in training mode only."""
-    net = layer(2)
-    for recorded in (True, False, True):
-        with torch.set_grad_enabled(recorded):
-            net(torch.randn(shape))
-    assert net.num_batches_tracked.item() == 3
+    for net in (layer(2), layer(2, momentum=None)):
+        for recorded in (True, False, True):
+            with torch.set_grad_enabled(recorded):
+                net(torch.randn(shape))
+        assert net.num_batches_tracked.item() == 3
 
-    net.eval()(torch.randn(shape))
-    assert net.num_batches_tracked.item() == 3
+        net.eval()(torch.randn(shape))
+        assert net.num_batches_tracked.item() == 3
 
 
 @pytest.mark.parametrize("layer", LAYERS)

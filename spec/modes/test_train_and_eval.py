@@ -284,24 +284,33 @@ def test_a_layer_built_in_forward_is_in_training_mode(make):
 
 
 @pytest.mark.parametrize(
-    "layer",
-    [nn.Linear(4, 3), nn.BatchNorm1d(4), nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.Dropout(), nn.Softmax(-1)],
-    ids=repr,
+    ("layer", "shape"),
+    [
+        *[(layer, (4,)) for layer in (nn.Linear(4, 3), nn.BatchNorm1d(4), nn.Dropout(), nn.Softmax(-1))],
+        *[
+            (layer, (4, 5))
+            for layer in (nn.BatchNorm1d(4), nn.LayerNorm(5), nn.GroupNorm(2, 4), nn.LPPool1d(2, 3))
+        ],
+        *[(layer, (4, 5, 6)) for layer in (nn.BatchNorm2d(4), nn.Conv2d(4, 3, 2), nn.InstanceNorm2d(4))],
+        (nn.BatchNorm3d(4), (4, 5, 6, 7)),
+        (nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), (5, 4)),
+    ],
 )
-def test_in_evaluation_samples_do_not_meet(layer):
+def test_in_evaluation_samples_do_not_meet(layer, shape):
     """In ``eval()`` the output for a sample is the same in every batch, up to rounding.
 
     Up to rounding only: products of another size may be summed in another order, so compare with a tolerance
     (:issue:`58128`). In training ``BatchNorm`` mixes the samples, and with ``track_running_stats=False`` in
     ``eval()`` as well.
     """
-    x, mixing = torch.randn(8, 4), nn.BatchNorm1d(4, track_running_stats=False).eval()
+    x, mixing = torch.randn(8, *shape), nn.BatchNorm1d(4, track_running_stats=False).eval()
 
     one_by_one = torch.cat([layer.eval()(x[i : i + 1]) for i in range(8)])
 
     torch.testing.assert_close(layer(x), one_by_one)
     torch.testing.assert_close(layer(x[:3]), one_by_one[:3])
-    assert not torch.allclose(mixing(x)[:3], mixing(x[:3]), atol=1e-3)
+    flat = torch.randn(8, 4)
+    assert not torch.allclose(mixing(flat)[:3], mixing(flat[:3]), atol=1e-3)
 
 
 def test_an_attribute_named_train_breaks_eval():

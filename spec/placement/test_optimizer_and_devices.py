@@ -211,11 +211,13 @@ def test_overwriting_leaves_the_optimizer_behind(trained):
 
     It holds the parameters that the module had before. Make the optimizer after the cast.
     """
-    layer = nn.Linear(2, 1, bias=False)
+    layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 3.0)
+    nn.init.constant_(layer.bias, 5.0)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
     if trained:
         layer.weight.grad = torch.tensor([[0.5, 0.25]])
+        layer.bias.grad = torch.tensor([0.75])
 
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:
@@ -225,8 +227,10 @@ def test_overwriting_leaves_the_optimizer_behind(trained):
     layer(torch.tensor([[2.0, 4.0]]).double()).sum().backward()
     optimizer.step()
 
-    assert optimizer.param_groups[0]["params"][0] is not layer.weight
+    before = optimizer.param_groups[0]["params"]
+    assert [old is new for old, new in zip(before, layer.parameters(), strict=True)] == [False, False]
     assert layer.weight.tolist() == [[3.0, 3.0]]
+    assert layer.bias.tolist() == [5.0]
 
 
 @pytest.mark.since("2.3")

@@ -23,9 +23,10 @@ def test_a_parameter_is_registered():
     net.scale = scale
     net.shift = nn.Parameter(torch.rand(2)).double()
     net.lazy = lazy = nn.parameter.UninitializedParameter()
+    net.frozen = frozen = nn.Parameter(torch.rand(2), requires_grad=False)
 
-    assert list(net.named_parameters()) == [("scale", scale), ("lazy", lazy)]
-    assert list(net._parameters) == ["scale", "lazy"]
+    assert list(net.named_parameters()) == [("scale", scale), ("lazy", lazy), ("frozen", frozen)]
+    assert list(net._parameters) == ["scale", "lazy", "frozen"]
     assert type(net.shift) is torch.Tensor
 
 

@@ -53,6 +53,11 @@ def test_each_context_starts_afresh():
         assert kept() is layer.weight
     assert kept() is None
 
+    with contextlib.suppress(KeyError), parametrize.cached():
+        kept = weakref.ref(layer.weight)
+        raise KeyError
+    assert kept() is None
+
     with parametrize.cached():
         first = layer.weight
     with parametrize.cached():

@@ -269,13 +269,12 @@ def test_pruning_again_acts_on_what_is_left():
 
 def test_pruning_channels_again_takes_other_channels():
     """A second ``prune.ln_structured`` skips channels that are already pruned."""
-    layer = nn.Linear(2, 3)
-    layer.weight = nn.Parameter(torch.tensor([[1.0, 1.0], [5.0, 5.0], [3.0, 3.0]]))
-
-    prune.ln_structured(layer, "weight", amount=1, n=2, dim=0)
-    prune.ln_structured(layer, "weight", amount=1, n=2, dim=-2)
-
-    assert layer.weight_mask.tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
+    rows, columns = nn.Linear(2, 3), nn.Linear(3, 2)
+    rows.weight = nn.Parameter(torch.tensor([[1.0, 1.0], [5.0, 5.0], [3.0, 3.0]]))
+    columns.weight = nn.Parameter(rows.weight.detach().T)
+    for layer, dim in [(rows, 0), (rows, -2), (columns, 1), (columns, -1)]:
+        prune.ln_structured(layer, "weight", amount=1, n=2, dim=dim)
+    assert rows.weight_mask.T.tolist() == columns.weight_mask.tolist() == [[0.0, 1.0, 0.0]] * 2
 
 
 def test_two_parameters_of_a_module():

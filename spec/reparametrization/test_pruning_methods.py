@@ -312,14 +312,17 @@ def test_methods_of_another_parameter_are_refused():
 
 
 def test_a_container_takes_methods_only():
-    """``PruningContainer.add_pruning_method`` raises ``TypeError`` for what is not a pruning method."""
+    """``PruningContainer.add_pruning_method`` raises ``TypeError`` for all but pruning methods
+    and ``None``.
+    """
     method = prune.Identity()
     method._tensor_name = "weight"
 
     container = prune.PruningContainer(method)
 
-    with pytest.raises(TypeError, match="<class 'str'> is not a BasePruningMethod subclass"):
-        container.add_pruning_method("identity")
+    for wrong in ("identity", prune.Identity, [method]):
+        with pytest.raises(TypeError, match="is not a BasePruningMethod subclass"):
+            container.add_pruning_method(wrong)
     container.add_pruning_method(None)
     assert list(container) == [method, None]
 

@@ -31,12 +31,11 @@ def test_destination_is_filled_and_returned():
     """``state_dict(destination=d)`` adds its entries to the dict ``d`` and returns ``d``; old entries
     stay.
     """
-    destination = OrderedDict(epoch=7)
+    for destination in ({"epoch": 7}, OrderedDict(epoch=7)):
+        returned = nn.Sequential(nn.Linear(2, 3)).state_dict(destination=destination)
 
-    returned = nn.Sequential(nn.Linear(2, 3)).state_dict(destination=destination)
-
-    assert returned is destination
-    assert list(destination) == ["epoch", "0.weight", "0.bias"]
+        assert returned is destination
+        assert list(destination) == ["epoch", "0.weight", "0.bias"]
 
 
 @pytest.mark.question("Q65")

@@ -15,11 +15,11 @@ def test_buffers_is_a_generator():
     """:meth:`Module.buffers() <torch.nn.Module.buffers>` returns a generator over the buffers."""
     norm = nn.BatchNorm1d(4)
     norm.register_buffer("cache", torch.rand(2), persistent=False)
-    walk = norm.buffers()
 
-    assert inspect.isgenerator(walk)
-    assert list(walk) == [norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.cache]
-    assert list(walk) == []
+    for walk in (norm.buffers(), norm.buffers(recurse=False)):
+        assert inspect.isgenerator(walk)
+        assert list(walk) == [norm.running_mean, norm.running_var, norm.num_batches_tracked, norm.cache]
+        assert list(walk) == []
 
 
 def test_named_buffers_adds_the_name():

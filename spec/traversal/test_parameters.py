@@ -18,11 +18,11 @@ def test_parameters_is_a_generator():
     It can be iterated over once. To iterate again, call ``parameters()`` again.
     """
     layer = nn.Linear(2, 3)
-    walk = layer.parameters()
 
-    assert inspect.isgenerator(walk)
-    assert list(walk) == [layer.weight, layer.bias]
-    assert list(walk) == []
+    for walk in (layer.parameters(), layer.parameters(recurse=False)):
+        assert inspect.isgenerator(walk)
+        assert list(walk) == [layer.weight, layer.bias]
+        assert list(walk) == []
     assert list(layer.parameters()) == [layer.weight, layer.bias]
 
 
