@@ -30,7 +30,8 @@ def test_weights_and_gradients_keep_their_dtype():
 
 
 def test_a_float32_copy_of_the_input_is_cast_back():
-    """In ``torch.autocast("cpu")``, ``nn.Linear`` gives the same for a bfloat16 input and its ``float()``.
+    """In ``torch.autocast("cpu")``, ``nn.Linear`` gives the same output for a bfloat16 ``x`` and for
+    ``x.float()``.
 
     Output and gradients of the weights are equal: casting the input up first, as adapters in float32 do,
     costs memory and gains nothing. See :class:`torch.autocast`.
@@ -206,7 +207,8 @@ def test_autocast_to_another_dtype_is_switched_off(dtype):
 @pytest.mark.since("2.11")
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_a_call_without_gradients_leaves_later_ones(mode):
-    """In one ``autocast`` region a call under ``no_grad`` leaves a later call its gradients.
+    """In one ``autocast`` block, a layer called under ``no_grad`` first still gets gradients from a later
+    call.
 
     The cast of a weight that the first call remembers can be used for backward (:issue:`112583`). So it is
     after :class:`torch.inference_mode`. See :class:`torch.autocast`.
@@ -225,7 +227,7 @@ def test_a_call_without_gradients_leaves_later_ones(mode):
 @pytest.mark.before("2.11")
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_a_call_without_gradients_spoilt_later_ones(mode):
-    """In one ``autocast`` region a call under ``no_grad`` deprives later calls of their weights' gradients.
+    """In one ``autocast`` block, a layer called under ``no_grad`` first gets no gradients from later calls.
 
     The cast of a weight that the first call remembers has no graph. With other layers around there is no
     error, and the weight is silently not trained. Use regions of their own, or ``cache_enabled=False``. See
@@ -242,7 +244,8 @@ def test_a_call_without_gradients_spoilt_later_ones(mode):
 
 
 def test_without_the_cache_calls_are_independent():
-    """With ``torch.autocast("cpu", cache_enabled=False)`` a call under ``no_grad`` spoils no later gradients.
+    """In ``torch.autocast("cpu", cache_enabled=False)``, a call under ``no_grad`` does not spoil later
+    gradients.
 
     Each call casts the weights anew. See :class:`torch.autocast`.
     """
@@ -259,7 +262,8 @@ def test_without_the_cache_calls_are_independent():
 
 @pytest.mark.parametrize("how", ["in place", "load_state_dict", "optimizer"])
 def test_a_changed_weight_is_not_seen_in_a_region(how):
-    """In an ``autocast`` region ``nn.Linear`` goes on with the old values of a weight changed in place.
+    """In an ``autocast`` block, ``nn.Linear`` ignores in-place changes of its trainable weight after a first
+    call.
 
     The region remembers the cast of a trainable weight until it ends: changes by ``load_state_dict`` or
     ``optimizer.step()`` are not seen. Leave the region before each step, or pass ``cache_enabled=False``. See
@@ -284,7 +288,8 @@ def test_a_changed_weight_is_not_seen_in_a_region(how):
 
 
 def test_weights_that_a_region_sees_change():
-    """In an ``autocast`` region ``nn.Linear`` sees a replaced ``Parameter``, and changes of a frozen weight.
+    """In an ``autocast`` block, ``nn.Linear`` notices a new ``Parameter``, and in-place changes of a frozen
+    weight.
 
     Only casts of trainable float32 leaves are remembered; ``torch.clear_autocast_cache()`` forgets them. See
     :class:`torch.autocast`.
