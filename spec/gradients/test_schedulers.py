@@ -369,14 +369,17 @@ def test_a_new_cosine_goes_on_from_the_rate_it_finds():
 
     See also :ref:`gradients.schedulers.a_new_scheduler_may_go_on`
     """
-    optimizer, rates = SGD([{"params": [nn.Parameter(torch.rand(2))], "initial_lr": 1.0}], lr=1.0), []
+    groups = [{"params": [nn.Parameter(torch.rand(2))], "initial_lr": 1.0, "lr": lr} for lr in (1.0, 0.25)]
+    optimizer, rates = SGD(groups), []
     scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=4, last_epoch=5)
     for _ in range(3):
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         scheduler.step()
 
-    assert rates == pytest.approx([1.0, 1.0 + 0.5**0.5, 2.0])
+    first, second = zip(*rates, strict=True)
+    assert first == pytest.approx((1.0, 1.0 + 0.5**0.5, 2.0))
+    assert second == pytest.approx((0.25, 0.25 + 0.25 * 0.5**0.5, 0.5))
 
 
 @pytest.mark.before("2.8")
