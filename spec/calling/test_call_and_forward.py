@@ -124,6 +124,7 @@ def test_forward_may_be_replaced_on_one_module():
 
     patched.register_forward_hook(lambda *given: None)
     assert patched(x).tolist() == [-10.0, 20.0]
+    assert nn.Sequential(patched, other)(x).tolist() == [0.0, 20.0]
 
 
 def test_call_assigned_to_one_module_is_ignored():
