@@ -187,13 +187,14 @@ def test_a_recurrent_weight_may_be_normalized():
     """
     lstm = parametrizations.weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
     x = torch.rand(4, 1, 2)
-    before, _ = lstm(x)
 
     originals = lstm.parametrizations.weight_hh_l0
-    with torch.no_grad():
-        originals.original0.mul_(3.0)
-    after, _ = lstm(x)
-    assert not torch.equal(before, after)
+    for training in (False, True):
+        before, _ = lstm.train(training)(x)
+        with torch.no_grad():
+            originals.original0.mul_(3.0)
+        after, _ = lstm(x)
+        assert not torch.equal(before, after)
 
     after.sum().backward()
     assert [value.grad is None for value in originals.parameters()] == [False, False]
