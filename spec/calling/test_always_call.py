@@ -26,12 +26,14 @@ def test_it_runs_when_forward_raises():
     """
     failing = Failing()
     seen = []
+    failing.register_forward_hook(lambda *given: seen.append("ordinary"))
     failing.register_forward_hook(lambda *given: seen.append(given), always_call=True)
+    failing.register_forward_hook(lambda *given: seen.append("second"), always_call=True)
     for number in (3, 4):
         with pytest.raises(ValueError, match="forward failed"):
             failing.train(number == 3)(number, scale=5)
 
-    assert seen == [(failing, (3,), None), (failing, (4,), None)]
+    assert seen == [(failing, (3,), None), "second", (failing, (4,), None), "second"]
 
 
 @pytest.mark.since("2.1")

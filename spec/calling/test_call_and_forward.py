@@ -124,14 +124,17 @@ def test_forward_may_be_replaced_on_one_module():
 
     patched.register_forward_hook(lambda *given: None)
     assert patched(x).tolist() == [-10.0, 20.0]
+    assert nn.Sequential(patched, other)(x).tolist() == [0.0, 20.0]
 
 
 def test_call_assigned_to_one_module_is_ignored():
     """Assigning ``net.__call__`` has no effect on ``net(x)``: Python looks up ``__call__`` on the class."""
     layer = nn.ReLU()
     layer.__call__ = lambda x: "mine"
+    net = nn.Sequential(layer, nn.Identity())
 
     assert layer(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
+    assert net(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 2.0]
 
 
 def test_an_error_in_forward_reaches_the_caller():

@@ -116,8 +116,10 @@ def test_the_next_module_gets_the_replacement():
     """In a ``Sequential``, what a layer's forward hook returns is the input of the next layer."""
     net = nn.Sequential(nn.ReLU(), nn.ReLU())
     net[0].register_forward_hook(lambda module, args, output: output * 10 - 5)
-
     assert net(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 15.0]
+
+    net[0].register_forward_hook(lambda module, args, kwargs, output: output + 1, with_kwargs=True)
+    assert net(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 16.0]
 
 
 def test_forward_hooks_run_in_order_of_registration():

@@ -24,13 +24,13 @@ def test_every_positional_argument_has_its_place():
     """In a full backward hook, ``grad_input`` has an entry per positional argument, ``None`` for
     non-tensors.
     """
-    net = Apply(lambda x, factor, names, y: x * factor + y * 5)
+    net = Apply(lambda x, factor, y, names: x * factor + y * 5)
     seen = []
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
     x, y = torch.rand(2, requires_grad=True), torch.rand(2, requires_grad=True)
-    net(x, 3, ["a"], y).sum().backward()
+    net(x, 3, y, ["a"]).sum().backward()
 
-    [(of_x, of_factor, of_names, of_y)] = seen
+    [(of_x, of_factor, of_y, of_names)] = seen
     assert of_x.tolist() == [3.0, 3.0]
     assert of_factor is None
     assert of_names is None

@@ -139,23 +139,25 @@ def test_it_stays_with_the_parameter_object():
     """A ``register_post_accumulate_grad_hook`` hook survives casts of the module; a new ``Parameter`` lacks
     it.
 
-    It belongs to the :class:`~torch.nn.Parameter` object: ``load_state_dict`` and ``Module.double`` keep
+    It belongs to the :class:`~torch.nn.Parameter` object: ``load_state_dict`` and ``Module.to(dtype)`` keep
     that; a new ``Parameter``, a move to meta and ``copy.deepcopy`` do not take the hook over.
     """
     layer, calls = nn.Linear(2, 3), []
     layer.weight.register_post_accumulate_grad_hook(lambda p: calls.append(p.dtype))
     layer.load_state_dict(nn.Linear(2, 3).state_dict())
-    layer.double()(torch.rand(1, 2, dtype=torch.float64)).sum().backward()
-    assert calls == [torch.float64]
+    casts = [torch.bfloat16, torch.float32, torch.float64]
+    for dtype in casts:
+        layer.to(dtype)(torch.rand(1, 2, dtype=dtype)).sum().backward()
+    assert calls == casts
 
     copy.deepcopy(layer)(torch.rand(1, 2, dtype=torch.float64)).sum().backward()
     layer.weight = nn.Parameter(layer.weight.detach())
     layer(torch.rand(1, 2, dtype=torch.float64)).sum().backward()
-    assert calls == [torch.float64]
+    assert calls == casts
 
     layer.weight.register_post_accumulate_grad_hook(lambda p: calls.append(p.dtype))
     layer.to("meta")(torch.rand(1, 2, dtype=torch.float64, device="meta")).sum().backward()
-    assert calls == [torch.float64]
+    assert calls == casts
 
 
 def test_a_hook_on_the_node_is_lost_in_a_cast():

@@ -61,11 +61,11 @@ def test_its_owner_calls_the_modules():
 )
 def test_it_is_built_from_any_iterable(kind):
     """A ``ModuleList`` is built from any iterable of modules, which are named ``"0"``, ``"1"`` and so on."""
-    relu, tanh = nn.ReLU(), nn.Tanh()
+    elements = [nn.ReLU() for _ in range(11)]
 
-    layers = nn.ModuleList(kind([relu, tanh]))
+    layers = nn.ModuleList(kind(elements))
 
-    assert list(layers._modules.items()) == [("0", relu), ("1", tanh)]
+    assert list(layers._modules.items()) == [(str(i), elements[i]) for i in range(11)]
 
 
 @pytest.mark.parametrize("nothing", [(), (None,), ([],)], ids=["nothing", "None", "list"])
@@ -220,10 +220,10 @@ def test_a_slice_of_elements_is_deleted():
 def test_iteration_yields_every_element():
     """Iterating over a ``ModuleList`` yields its modules in order, a repeated module each time."""
     relu, tanh, others = nn.ReLU(), nn.Tanh(), [nn.GELU() for _ in range(9)]
-    layers = nn.ModuleList([relu, tanh, relu, *others])
+    layers = nn.ModuleList([relu, relu, tanh, relu, *others])
 
-    assert list(layers) == [relu, tanh, relu, *others]
-    assert len(layers) == 12
+    assert list(layers) == [relu, relu, tanh, relu, *others]
+    assert len(layers) == 13
     assert list(layers.children()) == [relu, tanh, *others]
 
 

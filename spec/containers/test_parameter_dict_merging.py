@@ -139,6 +139,7 @@ def test_or_merges_into_a_new_dict():
     assert type(merged) is nn.ParameterDict
     assert list(merged.items()) == [("z", "1"), ("m", weight), ("a", "4")]
     assert list((a | {"y": "5", "x": "6"}).items()) == [("z", "1"), ("m", "2"), ("x", "6"), ("y", "5")]
+    assert (a | nn.ParameterDict()) is not a
     assert list(a.items()) == [("z", "1"), ("m", "2")]
     assert list(b.items()) == [("m", weight), ("a", "4")]
 

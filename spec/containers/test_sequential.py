@@ -45,6 +45,9 @@ def test_positional_modules_are_numbered():
     net.insert(1, gelu)
     assert list(net.named_children()) == [("0", relu), ("1", gelu), ("2", tanh)]
 
+    names = [name for name, _ in nn.Sequential(*[nn.ReLU() for _ in range(11)]).named_children()]
+    assert names == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]
+
 
 @pytest.mark.claim("N5-05")
 def test_an_ordered_dict_gives_the_names():
@@ -83,8 +86,10 @@ def test_a_list_or_plain_dict_is_no_module(layers):
 
 def test_an_ordered_dict_stands_alone():
     """``nn.Sequential(OrderedDict(...), layer)`` raises ``TypeError``: the ``OrderedDict`` must be alone."""
-    with pytest.raises(TypeError, match="OrderedDict is not a Module subclass"):
-        nn.Sequential(OrderedDict(act=nn.ReLU()), nn.Tanh())
+    named, tanh = OrderedDict(act=nn.ReLU()), nn.Tanh()
+    for layers in ((named, tanh), (tanh, named), (named, named)):
+        with pytest.raises(TypeError, match="OrderedDict is not a Module subclass"):
+            nn.Sequential(*layers)
 
 
 def test_an_empty_sequential_returns_its_input():
@@ -248,10 +253,10 @@ def test_an_empty_sequential_is_false():
 def test_iteration_yields_each_place():
     """Iterating over a ``Sequential`` yields its layers in order, a repeated layer each time."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
-    net = nn.Sequential(relu, tanh, relu, gelu)
+    net = nn.Sequential(relu, relu, tanh, relu, gelu)
 
-    assert list(net) == [relu, tanh, relu, gelu]
-    assert list(reversed(net)) == [gelu, relu, tanh, relu]
+    assert list(net) == [relu, relu, tanh, relu, gelu]
+    assert list(reversed(net)) == [gelu, relu, tanh, relu, relu]
     assert list(net.children()) == [relu, tanh, gelu]
 
 

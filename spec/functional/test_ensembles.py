@@ -177,7 +177,13 @@ def test_submodules_are_not_compared():
     then computed as the one module that ``functional_call`` is given. See
     :func:`~torch.func.stack_module_state`.
     """
-    models = [nn.Sequential(nn.Linear(1, 1), end) for end in (nn.ReLU(), nn.Tanh(), nn.Dropout().eval())]
+
+    class Negative(nn.Linear):
+        def forward(self, x):
+            return -super().forward(x)
+
+    kinds, ends = (nn.Linear, nn.Linear, Negative), (nn.ReLU(), nn.Tanh(), nn.Dropout().eval())
+    models = [nn.Sequential(kind(1, 1), end) for kind, end in zip(kinds, ends, strict=True)]
     for model, weight in zip(models, (2.0, 3.0, 5.0), strict=True):
         nn.init.constant_(model[0].weight, weight)
         nn.init.zeros_(model[0].bias)
@@ -187,6 +193,7 @@ def test_submodules_are_not_compared():
 
     assert outputs.tolist() == [[2.0], [3.0], [5.0]]
     assert models[1](torch.ones(1)).item() < 1
+    assert models[2](torch.ones(1)).item() == -5.0
 
 
 def test_different_shapes_are_an_error():

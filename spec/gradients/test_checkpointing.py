@@ -360,17 +360,17 @@ def test_a_functional_call_is_over_at_the_second_forward(reentrant):
     Call ``backward()`` inside, or leave the checkpoint out. See :func:`~torch.func.functional_call`.
     """
 
-    class Net(nn.Linear):
+    class Net(nn.Sequential):
         def forward(self, x):
-            return checkpoint(super().forward, x, use_reentrant=reentrant)
+            return checkpoint(self[0], x, use_reentrant=reentrant)
 
-    net, x = Net(1, 1, bias=False), torch.full((1, 1), 3.0, requires_grad=True)
-    nn.init.constant_(net.weight, 2.0)
+    net, x = Net(nn.Linear(1, 1, bias=False)), torch.full((1, 1), 3.0, requires_grad=True)
+    nn.init.constant_(net[0].weight, 2.0)
     given = torch.full((1, 1), 5.0, requires_grad=True)
 
-    output = torch.func.functional_call(net, {"weight": given}, x)
+    output = torch.func.functional_call(net, {"0.weight": given}, x)
     output.backward()
 
     assert output.item() == 15.0
     assert x.grad.item() == 2.0
-    assert [weight.grad is None for weight in (given, net.weight)] == [reentrant, not reentrant]
+    assert [weight.grad is None for weight in (given, net[0].weight)] == [reentrant, not reentrant]

@@ -7,6 +7,7 @@ one that is built, cast or filled there consists of them.
 
 import copy
 import io
+import warnings
 
 import pytest
 import torch
@@ -74,7 +75,9 @@ def test_a_module_built_inside_gets_no_gradient():
 
     assert layer.weight.requires_grad is True
     assert layer.weight.is_inference() is True
-    layer(torch.rand(4, 2)).sum().backward()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer(torch.rand(4, 2)).sum().backward()
     assert layer.weight.grad is None
     assert layer.bias.grad.tolist() == [4.0, 4.0, 4.0]
     with pytest.raises(RuntimeError, match=r"^Inference tensors cannot be saved for backward"):

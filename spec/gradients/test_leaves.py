@@ -143,9 +143,11 @@ def test_only_leaves_may_be_frozen():
 def test_a_copied_parameter_is_a_leaf_of_its_own():
     """``parameter.detach().clone().requires_grad_()`` is a new leaf with a separate gradient."""
     layer = nn.Linear(2, 1)
+    layer(torch.tensor([[5.0, 7.0]])).backward()
     copy = layer.weight.detach().clone().requires_grad_()
-    (layer(torch.tensor([[5.0, 7.0]])) + (copy * 3).sum()).sum().backward()
 
     assert copy.is_leaf is True
+    assert copy.grad is None
+    (layer(torch.tensor([[5.0, 7.0]])) + (copy * 3).sum()).sum().backward()
     assert copy.grad.tolist() == [[3.0, 3.0]]
-    assert layer.weight.grad.tolist() == [[5.0, 7.0]]
+    assert layer.weight.grad.tolist() == [[10.0, 14.0]]

@@ -58,6 +58,7 @@ def test_a_step_uses_the_learning_rate_of_the_group():
 def test_parameters_alone_make_one_group():
     """An optimizer created with ``layer.parameters()`` has a single entry in ``param_groups``."""
     layer = nn.Linear(2, 3)
+    layer.bias.requires_grad_(False)
     [group] = SGD(layer.parameters(), lr=0.1).param_groups
 
     assert [id(p) for p in group["params"]] == [id(p) for p in layer.parameters()]

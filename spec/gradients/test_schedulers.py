@@ -142,7 +142,8 @@ def test_a_new_scheduler_may_go_on(make, options):
 
     See also :ref:`gradients.schedulers.a_new_step_lr_may_decay_once_more`
     """
-    optimizer, other = (SGD([nn.Parameter(torch.rand(2))], lr=0.5) for _ in range(2))
+    weights = [{"params": [nn.Parameter(torch.rand(2))], "lr": lr} for lr in (0.5, 0.125)]
+    optimizer, other = SGD(weights), SGD(weights)
     scheduler, rates = make(optimizer, **options), []
     for _ in range(4):
         optimizer.step()
@@ -151,12 +152,13 @@ def test_a_new_scheduler_may_go_on(make, options):
     other.load_state_dict(optimizer.state_dict())
     resumed = make(other, **options, last_epoch=3)
     for _ in range(5):
-        rates.append([one.param_groups[0]["lr"] for one in (optimizer, other)])
+        rates.append([group["lr"] for one in (optimizer, other) for group in one.param_groups])
         for each in (optimizer, scheduler, other, resumed):
             each.step()
 
-    assert [rate for _, rate in rates] == pytest.approx([rate for rate, _ in rates])
-    assert len({rate for rate, _ in rates}) > 1
+    for first, second, *those_of_other in rates:
+        assert those_of_other == pytest.approx([first, second])
+    assert len({rate for rate, *_ in rates}) > 1
     assert scheduler.state_dict()["_step_count"] == resumed.state_dict()["_step_count"] + 4
 
 
@@ -369,14 +371,17 @@ def test_a_new_cosine_goes_on_from_the_rate_it_finds():
 
     See also :ref:`gradients.schedulers.a_new_scheduler_may_go_on`
     """
-    optimizer, rates = SGD([{"params": [nn.Parameter(torch.rand(2))], "initial_lr": 1.0}], lr=1.0), []
+    groups = [{"params": [nn.Parameter(torch.rand(2))], "initial_lr": 1.0, "lr": lr} for lr in (1.0, 0.25)]
+    optimizer, rates = SGD(groups), []
     scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=4, last_epoch=5)
     for _ in range(3):
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         scheduler.step()
 
-    assert rates == pytest.approx([1.0, 1.0 + 0.5**0.5, 2.0])
+    first, second = zip(*rates, strict=True)
+    assert first == pytest.approx((1.0, 1.0 + 0.5**0.5, 2.0))
+    assert second == pytest.approx((0.25, 0.25 + 0.25 * 0.5**0.5, 0.5))
 
 
 @pytest.mark.before("2.8")
@@ -384,11 +389,12 @@ def test_a_new_cosine_computed_its_rate():
     """A new ``CosineAnnealingLR`` with ``last_epoch`` computes its rate from ``initial_lr``, not from
     ``lr``.
     """
-    optimizer, rates = SGD([{"params": [nn.Parameter(torch.rand(2))], "initial_lr": 1.0}], lr=1.0), []
+    groups = [{"params": [nn.Parameter(torch.rand(2))], "initial_lr": 1.0, "lr": lr} for lr in (0.25, 1.0)]
+    optimizer, rates = SGD(groups), []
     scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=4, last_epoch=5)
     for _ in range(3):
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates += [group["lr"] for group in optimizer.param_groups]
         optimizer.step()
         scheduler.step()
 
-    assert rates == pytest.approx([0.5, 0.5 + 0.5 * 0.5**0.5, 1.0])
+    assert rates == pytest.approx([0.5, 0.5, 0.5 + 0.5 * 0.5**0.5, 0.5 + 0.5 * 0.5**0.5, 1.0, 1.0])

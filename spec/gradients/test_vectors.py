@@ -90,15 +90,16 @@ def test_the_parameters_stay_leaves():
 
     For gradients to the vector use :func:`torch.func.functional_call` with its slices.
     """
-    layer = nn.Linear(2, 1)
     source = torch.rand(3, requires_grad=True)
-    vector_to_parameters(source * 2, layer.parameters())
-    layer(torch.tensor([[5.0, 7.0]])).sum().backward()
+    for vector in (source, source * 2):
+        layer = nn.Linear(2, 1)
+        vector_to_parameters(vector, layer.parameters())
+        layer(torch.tensor([[5.0, 7.0]])).sum().backward()
 
-    assert [p.is_leaf for p in layer.parameters()] == [True, True]
-    assert torch.equal(parameters_to_vector(layer.parameters()), source * 2)
-    assert layer.weight.grad.tolist() == [[5.0, 7.0]]
-    assert source.grad is None
+        assert [p.is_leaf for p in layer.parameters()] == [True, True]
+        assert torch.equal(parameters_to_vector(layer.parameters()), vector)
+        assert layer.weight.grad.tolist() == [[5.0, 7.0]]
+        assert source.grad is None
 
 
 def test_what_is_left_of_a_vector_is_ignored():

@@ -133,9 +133,15 @@ def test_an_activation_without_state_may_serve_twice():
 def test_prelu_learns_its_slope():
     """:class:`~torch.nn.PReLU` has one parameter, the slope for negative inputs."""
     layer = nn.PReLU(init=0.5)
-
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (1,))]
-    assert layer(torch.tensor([-2.0, 3.0])).tolist() == [-1.0, 3.0]
+
+    for slope in (0.5, -4.0):
+        nn.init.constant_(layer.weight, slope)
+        for training in (True, False):
+            assert layer.train(training)(torch.tensor([-2.0, 3.0])).tolist() == [-2.0 * slope, 3.0]
+
+    layer(torch.tensor([-2.0, 3.0])).sum().backward()
+    assert layer.weight.grad.tolist() == [-2.0]
 
 
 @pytest.mark.parametrize("selu", [nn.SELU(), F.selu], ids=["layer", "function"])

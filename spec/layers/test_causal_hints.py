@@ -193,7 +193,8 @@ def test_a_transformer_in_evaluation_ignores_is_causal(net, hint):
     ],
     ids=["encoder layer", "encoder", "decoder layer", "memory"],
 )
-def test_a_wrong_hint_replaces_the_mask(make, mask, hint, name, inputs):
+@pytest.mark.parametrize("norm_first", [False, True], ids=["norm last", "norm first"])
+def test_a_wrong_hint_replaces_the_mask(make, mask, hint, name, inputs, norm_first):
     """In training, without a padding mask, ``is_causal=True`` overrides ``src_mask`` of
     ``TransformerEncoderLayer``.
 
@@ -201,9 +202,9 @@ def test_a_wrong_hint_replaces_the_mask(make, mask, hint, name, inputs):
     error. So it is in :class:`~torch.nn.TransformerEncoder` and :class:`~torch.nn.TransformerDecoderLayer`.
     On the fast path, or with a padding mask, it is the hint that is lost.
     """
-    options = {"dropout": 0.0, "batch_first": True}
+    options = {"dropout": 0.0, "batch_first": True, "norm_first": norm_first}
     if make is nn.TransformerEncoder:
-        layer = make(nn.TransformerEncoderLayer(4, 2, 8, **options), 1)
+        layer = make(nn.TransformerEncoderLayer(4, 2, 8, **options), 1, enable_nested_tensor=not norm_first)
     else:
         layer = make(4, 2, 8, **options)
     x, other, padding = torch.rand(3, 5, 4), torch.eye(5) == 1, torch.zeros(3, 5) == 1

@@ -55,11 +55,12 @@ def test_groups_divide_the_second_size_of_the_weight(make, shape):
 
 def test_a_convolution_does_not_flip_its_kernel():
     """``Conv1d`` computes a cross-correlation, without flipping the kernel, and adds the bias."""
-    layer = nn.Conv1d(1, 1, 2)
-    layer.weight.data = torch.tensor([[[1.0, 10.0]]])
-    layer.bias.data = torch.tensor([0.5])
+    for padding_mode in ("zeros", "reflect", "replicate", "circular"):
+        layer = nn.Conv1d(1, 1, 2, padding_mode=padding_mode)
+        layer.weight.data = torch.tensor([[[1.0, 10.0]]])
+        layer.bias.data = torch.tensor([0.5])
 
-    assert layer(torch.tensor([[[1.0, 2.0, 3.0]]])).tolist() == [[[21.5, 32.5]]]
+        assert layer(torch.tensor([[[1.0, 2.0, 3.0]]])).tolist() == [[[21.5, 32.5]]]
 
 
 def test_stride_padding_and_dilation_in_this_order():

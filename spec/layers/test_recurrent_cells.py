@@ -66,13 +66,17 @@ def test_an_lstm_cell_returns_both_states():
     assert nn.GRUCell(5, 3)(x, h).shape == nn.RNNCell(5, 3)(x, h).shape == (2, 3)
 
 
-@pytest.mark.parametrize(("make", "whole"), [(nn.RNNCell, nn.RNN), (nn.GRUCell, nn.GRU)])
-def test_a_cell_in_a_loop_is_a_layer(make, whole):
+@pytest.mark.parametrize(
+    ("make", "whole", "options"),
+    [(nn.RNNCell, nn.RNN, {}), (nn.RNNCell, nn.RNN, {"nonlinearity": "relu"}), (nn.GRUCell, nn.GRU, {})],
+    ids=["RNN", "RNN of relu", "GRU"],
+)
+def test_a_cell_in_a_loop_is_a_layer(make, whole, options):
     """``GRUCell`` returns the next hidden state of each sequence in the batch: in a loop it computes ``GRU``.
 
     ``RNNCell`` computes ``RNN`` likewise.
     """
-    cell, layer = make(5, 3), whole(5, 3)
+    cell, layer = make(5, 3, **options), whole(5, 3, **options)
     layer.load_state_dict({f"{name}_l0": value for name, value in cell.state_dict().items()})
     x, h = torch.rand(4, 2, 5), torch.rand(2, 3)
     outputs, _ = layer(x, h[None])

@@ -94,7 +94,10 @@ def test_batch_norm_needs_its_statistics_resized():
 
     with pytest.raises(RuntimeError, match="running_mean should contain 5 elements not 3"):
         layer(torch.rand(4, 5))
-    layer.running_mean, layer.running_var = torch.zeros(5), torch.ones(5)
+    layer.running_mean = torch.zeros(5)
+    with pytest.raises(RuntimeError, match="running_var should contain 5 elements not 3"):
+        layer(torch.rand(4, 5))
+    layer.running_var = torch.ones(5)
     assert layer(torch.rand(4, 5)).shape == (4, 5)
     assert layer.num_features == 3
 

@@ -38,15 +38,16 @@ def test_train_wakes_a_layer_up():
 
     See also :ref:`modes.frozen_norm.an_overridden_train_keeps_it_asleep`
     """
-    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    net[1].eval()
-    net(torch.randn(8, 2))
-    assert net[1].num_batches_tracked.item() == 0
+    for trained in (True, False):
+        net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2).requires_grad_(trained))
+        net[1].eval()
+        net(torch.randn(8, 2))
+        assert net[1].num_batches_tracked.item() == 0
 
-    net.train()
-    net(torch.randn(8, 2))
-    assert net[1].training is True
-    assert net[1].num_batches_tracked.item() == 1
+        net.train()
+        net(torch.randn(8, 2))
+        assert net[1].training is True
+        assert net[1].num_batches_tracked.item() == 1
 
 
 @pytest.mark.question("Q39")

@@ -180,14 +180,13 @@ def test_no_parameter_from_a_subclass_of_parameter():
     class Scale(nn.Parameter):
         pass
 
-    scale = Scale(torch.tensor([1.5, 2.5]))
+    for trained in (True, False):
+        scale = Scale(torch.tensor([1.5, 2.5]), trained)
+        for wanted in (True, False):
+            with pytest.raises(RuntimeError, match="a Parameter from an instance of type Scale requires"):
+                nn.Parameter(scale, wanted)
 
-    with pytest.raises(RuntimeError, match="Creating a Parameter from an instance of type Scale requires"):
-        nn.Parameter(scale)
-    with pytest.raises(RuntimeError, match="Creating a Parameter from an instance of type Scale requires"):
-        nn.Parameter(scale, requires_grad=False)
-
-    assert nn.Parameter(scale.data).tolist() == [1.5, 2.5]
+        assert nn.Parameter(scale.data).tolist() == [1.5, 2.5]
 
 
 def test_loading_copies_by_the_class_of_the_dict():

@@ -54,6 +54,15 @@ def test_nothing_told_means_32_bits_on_the_cpu():
     assert [t.device for t in net.state_dict().values()] == [torch.device("cpu")] * 7
     assert [t.dtype for t in net.state_dict().values()] == [torch.float32] * 6 + [torch.int64]
 
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert [t.device for t in net.state_dict().values()] == [torch.device("meta")] * 7
+    assert [t.dtype for t in net.state_dict().values()] == [torch.float64] * 6 + [torch.int64]
+
 
 def test_a_device_is_a_context(device):
     """Inside a ``with torch.device(...)`` block, modules and tensors are created on that device.

@@ -72,6 +72,7 @@ def test_a_device_moves_parameters_and_buffers(device):
 def test_a_device_may_be_a_text(given):
     """``Module.to`` accepts a device as a :class:`torch.device` or as a string such as ``"meta"``."""
     assert nn.Linear(2, 3).to(given).weight.device == torch.device("meta")
+    assert nn.Linear(2, 3).to(device=given).weight.device == torch.device("meta")
 
 
 def test_a_device_and_a_dtype():

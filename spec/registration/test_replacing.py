@@ -104,18 +104,23 @@ def test_replacing_leaves_the_other_names():
     net.width, net.depth = 2, 3
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("var", torch.rand(2), persistent=False)
-    net.inner, net.last = nn.ReLU(), nn.Tanh()
+    net.inner = nn.ReLU()
+    net.last = net.same = tanh = nn.Tanh()
+    net.bias = net.twin = bias = nn.Parameter(torch.rand(5))
 
     net.width = nn.Parameter(torch.rand(3))
+    net.bias = nn.Parameter(torch.rand(5))
     net.mean = nn.GELU()
     net.inner = nn.Parameter(torch.rand(4))
     net.last = nn.Sigmoid()
 
     assert net.depth == 3
-    assert list(net._parameters) == ["width", "inner"]
+    assert net.same is tanh
+    assert net.twin is bias
+    assert list(net._parameters) == ["bias", "twin", "width", "inner"]
     assert list(net._buffers) == ["var"]
-    assert list(net._modules) == ["last", "mean"]
-    assert list(net.state_dict()) == ["width", "inner"]
+    assert list(net._modules) == ["last", "same", "mean"]
+    assert list(net.state_dict()) == ["bias", "twin", "width", "inner"]
 
 
 @pytest.mark.parametrize(

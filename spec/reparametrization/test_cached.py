@@ -116,8 +116,11 @@ def test_tracing_within_is_an_error():
     """``torch.jit.trace`` of a parametrized module in ``parametrize.cached()`` raises ``RuntimeError``."""
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
 
-    with parametrize.cached(), pytest.raises(RuntimeError, match="Cannot trace a model while caching"):
-        torch.jit.trace(layer, torch.rand(2), check_trace=False)
+    for enabled in (True, False):
+        with parametrize.cached(), torch.set_grad_enabled(enabled):
+            layer.weight  # noqa: B018
+            with pytest.raises(RuntimeError, match="Cannot trace a model while caching"):
+                torch.jit.trace(layer, torch.rand(2), check_trace=False)
 
 
 def test_tracing_without_it_is_possible():

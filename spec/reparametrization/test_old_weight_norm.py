@@ -217,12 +217,13 @@ def test_an_lstm_computes_with_the_normalized_weight():
     """
     lstm = weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
     x = torch.rand(4, 1, 2)
-    before, _ = lstm(x)
 
-    with torch.no_grad():
-        lstm.weight_hh_l0_g.mul_(3.0)
-    after, _ = lstm(x)
-    assert not torch.equal(before, after)
+    for training in (False, True):
+        before, _ = lstm.train(training)(x)
+        with torch.no_grad():
+            lstm.weight_hh_l0_g.mul_(3.0)
+        after, _ = lstm(x)
+        assert not torch.equal(before, after)
 
     after.sum().backward()
     assert [lstm.weight_hh_l0_g.grad is None, lstm.weight_hh_l0_v.grad is None] == [False, False]

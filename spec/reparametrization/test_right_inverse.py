@@ -23,16 +23,16 @@ def test_registering_keeps_the_value():
         def right_inverse(self, x):
             return x / 2.0
 
-    layer, shrunk = nn.Linear(2, 1), nn.Linear(2, 1)
-    shrink = nn.Identity()
-    shrink.right_inverse = lambda x: x / 10.0
-    for each, parametrization in ((layer, Double()), (shrunk, shrink)):
-        each.weight = nn.Parameter(torch.tensor([[2.0, -30.0]]))
-        register_parametrization(each, "weight", parametrization)
+    net, shrink = nn.Module(), nn.Identity()
+    shrink.right_inverse = lambda x: x / 8.0
+    net.weight, net.shrunk = (nn.Parameter(torch.tensor([2.0, -32.0])) for _ in range(2))
+    net.register_buffer("scale", torch.tensor([2.0, -32.0]))
+    for name, parametrization in (("weight", Double()), ("shrunk", shrink), ("scale", Double())):
+        register_parametrization(net, name, parametrization)
 
-    assert layer.parametrizations.weight.original.tolist() == [[1.0, -15.0]]
-    assert layer.weight.tolist() == [[2.0, -30.0]]
-    torch.testing.assert_close(shrunk.weight.detach(), torch.tensor([[0.2, -3.0]]))
+    assert [p.original.tolist() for p in net.parametrizations.values()] == [[1, -16], [0.25, -4], [1, -16]]
+    assert net.weight.tolist() == net.scale.tolist() == [2.0, -32.0]
+    assert net.shrunk.tolist() == [0.25, -4.0]
 
 
 def test_without_one_the_original_keeps_the_value():
@@ -355,12 +355,12 @@ def test_the_original_shares_memory_with_what_is_assigned():
     """
     same = nn.Identity()
     same.right_inverse = lambda x: x
-    layer = register_parametrization(nn.Linear(2, 2), "weight", same)
-    value = torch.tensor([[2.0, 3.0], [4.0, 5.0]]).T
-    layer.weight = value
-    value[0, 1] = 7.0
-
-    assert layer.weight.tolist() == [[2.0, 7.0], [3.0, 5.0]]
+    net = nn.BatchNorm1d(2)
+    for name in ("weight", "running_mean"):
+        value = torch.tensor([[2.0, 3.0], [4.0, 5.0]])[:, 0]
+        setattr(register_parametrization(net, name, same), name, value)
+        value[1] = 7.0
+        assert getattr(net, name).tolist() == [2.0, 7.0]
 
 
 def test_a_parameter_is_not_assigned():

@@ -43,7 +43,9 @@ def test_a_small_weight_is_scaled_up():
 
     spectral_norm(layer)
 
-    torch.testing.assert_close(layer.weight, torch.tensor([[1.0, 0.0], [0.0, 0.5]]))
+    for training in (True, False):
+        layer.train(training)
+        torch.testing.assert_close(layer.weight, torch.tensor([[1.0, 0.0], [0.0, 0.5]]))
 
 
 def test_the_original_is_the_parameter():

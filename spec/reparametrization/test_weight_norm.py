@@ -39,10 +39,11 @@ def test_magnitude_and_direction_are_kept():
 @pytest.mark.since("2.1")
 def test_the_value_is_kept(device):
     """``parametrizations.weight_norm`` leaves the value of the weight unchanged."""
-    for layer in (nn.Linear(3, 2, device=device), nn.ConvTranspose2d(2, 3, 2, device=device)):
-        for name in ("weight", "bias"):
+    for make, sizes in ((nn.Linear, (3, 2)), (nn.ConvTranspose2d, (2, 3, 2))):
+        for name, dim in (("weight", 0), ("weight", 1), ("weight", None), ("bias", 0), ("bias", None)):
+            layer = make(*sizes, device=device)
             before = getattr(layer, name).detach().clone()
-            parametrizations.weight_norm(layer, name)
+            parametrizations.weight_norm(layer, name, dim)
             torch.testing.assert_close(getattr(layer, name).detach(), before)
 
 
@@ -186,13 +187,14 @@ def test_a_recurrent_weight_may_be_normalized():
     """
     lstm = parametrizations.weight_norm(nn.LSTM(2, 3), "weight_hh_l0")
     x = torch.rand(4, 1, 2)
-    before, _ = lstm(x)
 
     originals = lstm.parametrizations.weight_hh_l0
-    with torch.no_grad():
-        originals.original0.mul_(3.0)
-    after, _ = lstm(x)
-    assert not torch.equal(before, after)
+    for training in (False, True):
+        before, _ = lstm.train(training)(x)
+        with torch.no_grad():
+            originals.original0.mul_(3.0)
+        after, _ = lstm(x)
+        assert not torch.equal(before, after)
 
     after.sum().backward()
     assert [value.grad is None for value in originals.parameters()] == [False, False]

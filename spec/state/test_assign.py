@@ -7,6 +7,7 @@ in the dict are (dtype, device, memory), the module then has.
 import copy
 import io
 import re
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -316,6 +317,28 @@ def test_a_dict_once_assigned_is_assigned_again():
     file.seek(0)
     assert torch.load(file, weights_only=True)._metadata == state._metadata
     assert state._metadata == {"": {"version": 1, "assign_to_params_buffers": True}}
+
+
+@pytest.mark.since("2.1")
+def test_the_given_dict_keeps_its_keys():
+    """``load_state_dict(assign=True)`` keeps the keys of the caller's dict, even if a module renames keys.
+
+    Its tensors become those of the module. A second module that loads the dict shares them.
+    """
+
+    class Renaming(nn.Linear):
+        def _load_from_state_dict(self, state_dict, prefix, *args):
+            state_dict[prefix + "weight"] = state_dict.pop(prefix + "w")
+            super()._load_from_state_dict(state_dict, prefix, *args)
+
+    state = OrderedDict(w=torch.tensor([[3.0, 4.0]]))
+    first, second = (Renaming(2, 1, bias=False) for _ in range(2))
+
+    first.load_state_dict(state, assign=True)
+    second.load_state_dict(state, assign=True)
+
+    assert list(state) == ["w"]
+    assert first.weight.data_ptr() == second.weight.data_ptr() == state["w"].data_ptr()
 
 
 @pytest.mark.since("2.1")

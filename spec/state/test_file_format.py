@@ -116,9 +116,13 @@ def test_readline_is_for_the_old_format():
             self.read, self.tell, self.seek = file.read, file.tell, file.seek
             file.seek(0)
 
-    assert torch.load(Reader(new), weights_only=True).tolist() == [1.5, 2.5]
-    with pytest.raises(AttributeError, match="readline"):
-        torch.load(Reader(old), weights_only=True)
+        def readline(self):
+            raise KeyError("readline")
+
+    for weights_only in (True, False):
+        assert torch.load(Reader(new), weights_only=weights_only).tolist() == [1.5, 2.5]
+        with pytest.raises(KeyError, match="readline"):
+            torch.load(Reader(old), weights_only=weights_only)
 
 
 @pytest.mark.parametrize("weights_only", [True, False])

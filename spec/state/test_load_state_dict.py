@@ -8,6 +8,7 @@ from collections import OrderedDict, UserDict
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -269,7 +270,7 @@ def test_what_fits_is_loaded_before_the_error():
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("value", [[2.0], 2.0, None], ids=type)
+@pytest.mark.parametrize("value", [[2.0], 2.0, None, np.ones((2, 1))], ids=type)
 def test_a_value_that_is_no_tensor_is_refused(value, strict):
     """``load_state_dict`` raises ``RuntimeError`` if a parameter's value is not a tensor, even with
     ``strict=False``.

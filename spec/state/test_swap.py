@@ -73,15 +73,16 @@ def test_assign_takes_the_memory_when_swapping(dtype):
 
     The parameter stays the same object, of the dtype of the tensor in the dict.
     """
-    layer, state = nn.Linear(2, 3), nn.Linear(2, 3, dtype=dtype).state_dict()
-    before = list(layer.parameters())
+    layer, state = nn.BatchNorm1d(2), nn.BatchNorm1d(2, dtype=dtype).state_dict()
+    before = [*layer.parameters(), layer.running_mean, layer.running_var, layer.num_batches_tracked]
 
     with swapping_parameters():
         layer.load_state_dict(state, assign=True)
 
-    assert [id(p) for p in layer.parameters()] == [id(p) for p in before]
-    assert [(type(p), p.dtype) for p in before] == [(nn.Parameter, dtype)] * 2
-    assert [p.data_ptr() for p in before] == [value.data_ptr() for value in state.values()]
+    assert [id(t) for t in (*layer.parameters(), *layer.buffers())] == [id(t) for t in before]
+    assert [(type(p), p.dtype) for p in layer.parameters()] == [(nn.Parameter, dtype)] * 2
+    assert [t.dtype for t in layer.buffers()] == [dtype, dtype, torch.int64]
+    assert [t.data_ptr() for t in before] == [value.data_ptr() for value in state.values()]
 
 
 @pytest.mark.since("2.3")

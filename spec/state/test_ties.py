@@ -57,12 +57,13 @@ def test_loading_keeps_weights_tied():
     net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
     net[1].weight = net[0].weight
     weight = net[0].weight
+    view = weight.detach()
 
     net.load_state_dict({"0.weight": torch.tensor([[1.0, 2.0]]), "1.weight": torch.tensor([[3.0, 4.0]])})
 
     assert net[0].weight is weight
     assert net[1].weight is weight
-    assert net[0].weight.tolist() == [[3.0, 4.0]]
+    assert weight.tolist() == view.tolist() == [[3.0, 4.0]]
 
 
 @pytest.mark.parametrize(
