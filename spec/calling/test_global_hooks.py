@@ -27,6 +27,7 @@ def test_a_global_forward_hook_runs_for_every_module():
     over.
     """
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    net[0].register_forward_hook(lambda *given: None)
     calls = []
     with register_module_forward_hook(lambda module, args, output: calls.append(type(module).__name__)):
         net(torch.rand(2))

@@ -303,11 +303,11 @@ def test_clear_empties_the_dict():
 
 def test_get_has_a_default():
     """:meth:`ParameterDict.get() <torch.nn.ParameterDict.get>` returns the value of a key, or the default."""
-    weight = nn.Parameter(torch.rand(2))
+    weight, bare = nn.Parameter(torch.rand(2)), torch.rand(2)
     table = nn.ParameterDict([("p", weight), ("n", 0), ("none", None)])
     assert [table.get("p"), table.get("p", "2")] == [weight, weight]
-    assert [table.get("n", "2"), table.get("none", "2")] == [0, None]
-    assert [table.get("x"), table.get("x", "2"), len(table)] == [None, "2", 3]
+    assert [table.get("x"), table.get("x", "2"), table.get("x", bare) is bare] == [None, "2", True]
+    assert [table.get("n", "2"), table.get("none", "2"), len(table)] == [0, None, 3]
 
 
 def test_setdefault_sets_what_is_missing():

@@ -43,6 +43,11 @@ def test_fromkeys_makes_a_new_dict():
     assert type(table.fromkeys(["z", "a"])) is nn.ParameterDict
     assert list(table) == ["p"]
 
+    weight = nn.Parameter(torch.rand(2))
+    shared = table.fromkeys("xy", weight)
+    assert shared["x"] is weight
+    assert shared["y"] is weight
+
 
 @pytest.mark.parametrize("requires_grad", [False, True])
 def test_a_tensor_of_fromkeys_is_shared(requires_grad):

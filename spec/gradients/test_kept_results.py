@@ -48,14 +48,15 @@ def test_one_backward_goes_through_all_calls():
         def forward(self, x):
             self.state = self.state * 0.5 + super().forward(x)
 
-    cell = Cell(1, 1, bias=False)
-    cell.state = torch.zeros(1)
-    for value in (3.0, 5.0):
-        cell(torch.tensor([value]))
+    for keep in (setattr, nn.Module.register_buffer):
+        cell = Cell(1, 1, bias=False)
+        keep(cell, "state", torch.zeros(1))
+        for value in (3.0, 5.0, 7.0):
+            cell(torch.tensor([value]))
 
-    cell.state.backward()
+        cell.state.backward()
 
-    assert cell.weight.grad.tolist() == [[3.0 / 2 + 5.0]]
+        assert cell.weight.grad.tolist() == [[3.0 / 4 + 5.0 / 2 + 7.0]]
 
 
 @pytest.mark.parametrize(

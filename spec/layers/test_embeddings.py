@@ -243,7 +243,7 @@ def test_max_norm_changes_the_table(make, freeze):
     table = torch.tensor([[3.0, 4.0], [6.0, 8.0], [30.0, 40.0]])
     layer = make.from_pretrained(table, freeze, max_norm=5.0)
 
-    layer(torch.tensor([[1]]))
+    layer(torch.tensor([[0], [1]]))
     assert layer.weight[1].tolist() == pytest.approx([3.0, 4.0], rel=1e-4)
     assert layer.weight[2].tolist() == [30.0, 40.0]
 

@@ -232,6 +232,8 @@ def test_lengths_beyond_the_padding_are_taken():
 
     assert packed.batch_sizes.tolist() == [2, 2, 1, 1]
     assert packed.data.tolist() == [1, 4, 2, 5, 3]
+    batches = pack_padded_sequence(padded.T, [4, 2], batch_first=True)
+    assert [batches.batch_sizes.tolist(), batches.data.tolist()] == [[2, 2, 1, 1], [1, 4, 2, 5, 3]]
     with pytest.raises(RuntimeError, match=r"shape '\[2, 1\]' is invalid for input of size 1"):
         pad_packed_sequence(packed)
     for layer in (nn.RNN(1, 3), nn.LSTM(1, 3), nn.GRU(1, 3)):

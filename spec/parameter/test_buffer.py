@@ -165,7 +165,9 @@ def test_a_buffer_prints_like_a_tensor():
     """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` prints like a plain tensor: its ``repr`` does not
     mention ``Buffer``.
     """
-    assert repr(nn.Buffer(torch.tensor([1.5, 2.5]))) == "tensor([1.5000, 2.5000])"
+    for persistent in (True, False):
+        buffer = nn.Buffer(torch.tensor([1.5, 2.5]), persistent=persistent)
+        assert repr(buffer) == "tensor([1.5000, 2.5000])"
 
 
 @pytest.mark.since("2.5")

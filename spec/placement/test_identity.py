@@ -367,6 +367,10 @@ def test_a_submodule_may_convert_itself():
     assert calls == [torch.float64]
     assert [p.dtype for p in net.parameters()] == [torch.float32] * 2 + [torch.float64] * 2
 
+    net.to(torch.bfloat16)
+    assert calls == [torch.float64, torch.bfloat16]
+    assert [p.dtype for p in net.parameters()] == [torch.float32] * 2 + [torch.bfloat16] * 2
+
 
 @pytest.mark.since("2.1")
 def test_conversion_may_leave_submodules_out():

@@ -147,6 +147,11 @@ def test_a_missing_batch_count_is_an_error(layer):
 
     assert layer(2).load_state_dict(dict(state)) == ([], [])
 
+    nested = nn.Sequential(layer(2)).state_dict()
+    del nested["0.num_batches_tracked"]
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "0.num_batches_tracked"'):
+        nn.Sequential(layer(2)).load_state_dict(nested)
+
 
 @pytest.mark.question("Q57")
 @pytest.mark.since("2.2")
