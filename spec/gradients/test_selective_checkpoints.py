@@ -14,66 +14,50 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 
-def selective(policy, **options):
-    """Return the ``context_fn`` of a policy."""
-    from torch.utils.checkpoint import create_selective_checkpoint_contexts
-
-    return functools.partial(create_selective_checkpoint_contexts, policy, **options)
-
-
-class Recorder(TorchDispatchMode):
-    """Notes the operations that really run."""
-
-    def __init__(self):
-        super().__init__()
-        self.ran = []
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        self.ran.append(operation.overloadpacket.__name__)
-        return operation(*args, **(kwargs or {}))
-
-
 @pytest.mark.since("2.5")
-def test_what_is_saved_does_not_run_again():
+@pytest.mark.parametrize(("saved", "times"), [("addmm", [1, 2]), ("sigmoid", [2, 1])])
+def test_what_is_saved_does_not_run_again(saved, times):
     """An operation that ``create_selective_checkpoint_contexts`` is told to save runs once, the others twice.
 
     ``forward`` as a whole is still called again, with its hooks and side effects. A list of operations says
     what is saved; a policy returns a :class:`~torch.utils.checkpoint.CheckpointPolicy`. See
     :func:`torch.utils.checkpoint.create_selective_checkpoint_contexts`.
     """
-    layer, calls = nn.Linear(2, 3), []
+    layer, calls, ran, x = nn.Linear(2, 3), [], [], torch.rand(4, 2, requires_grad=True)
+    operations = [getattr(torch.ops.aten, saved).default]
+    contexts = functools.partial(torch.utils.checkpoint.create_selective_checkpoint_contexts, operations)
 
     def forward(x):
         calls.append("forward")
         return layer(x).sigmoid().sin()
 
-    for saved, expected in (
-        ([torch.ops.aten.addmm.default], [1, 2]),
-        ([torch.ops.aten.sigmoid.default], [2, 1]),
-    ):
-        x = torch.rand(4, 2, requires_grad=True)
-        with Recorder() as recorder:
-            checkpoint(forward, x, use_reentrant=False, context_fn=selective(saved)).sum().backward()
-        assert [recorder.ran.count("addmm"), recorder.ran.count("sigmoid")] == expected
-    assert calls == ["forward"] * 4
+    class Record(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            ran.append(operation.overloadpacket.__name__)
+            return operation(*args, **(kwargs or {}))
+
+    with Record():
+        checkpoint(forward, x, use_reentrant=False, context_fn=contexts).sum().backward()
+
+    assert [ran.count("addmm"), ran.count("sigmoid")] == times
+    assert calls == ["forward"] * 2
 
 
 @pytest.mark.since("2.13")
 def test_a_policy_is_asked_in_the_first_forward():
-    """The policy of a selective checkpoint is asked once for each operation, in the first forward alone.
+    """The policy of ``create_selective_checkpoint_contexts`` is asked in the first forward alone.
 
     ``is_recompute`` of its context is always ``False``. A policy that counts operations, to save each second
     one, needs one counter. See :func:`torch.utils.checkpoint.create_selective_checkpoint_contexts`.
     """
-    from torch.utils.checkpoint import CheckpointPolicy
-
     asked, x = [], torch.rand(4, requires_grad=True)
 
     def policy(context, operation, *args, **kwargs):
         asked.append((context.is_recompute, operation.overloadpacket.__name__))
-        return CheckpointPolicy.PREFER_RECOMPUTE
+        return torch.utils.checkpoint.CheckpointPolicy.PREFER_RECOMPUTE
 
-    output = checkpoint(lambda x: x.sigmoid().sin(), x, use_reentrant=False, context_fn=selective(policy))
+    contexts = functools.partial(torch.utils.checkpoint.create_selective_checkpoint_contexts, policy)
+    output = checkpoint(lambda x: x.sigmoid().sin(), x, use_reentrant=False, context_fn=contexts)
     output.sum().backward()
 
     assert asked == [(False, "sigmoid"), (False, "sin")]
@@ -82,20 +66,19 @@ def test_a_policy_is_asked_in_the_first_forward():
 @pytest.mark.since("2.5")
 @pytest.mark.before("2.13")
 def test_a_policy_was_asked_in_both_forwards():
-    """The policy of a selective checkpoint is asked in both forwards, in the second with ``is_recompute``.
+    """The policy of ``create_selective_checkpoint_contexts`` is asked in both forwards.
 
-    Its answers have to agree: a policy that counts needs a counter for each. See
-    :func:`torch.utils.checkpoint.create_selective_checkpoint_contexts`.
+    In the second, ``is_recompute`` of its context is ``True``. Its answers have to agree: a policy that
+    counts needs a counter for each.
     """
-    from torch.utils.checkpoint import CheckpointPolicy
-
     asked, x = [], torch.rand(4, requires_grad=True)
 
     def policy(context, operation, *args, **kwargs):
         asked.append((context.is_recompute, operation.overloadpacket.__name__))
-        return CheckpointPolicy.PREFER_RECOMPUTE
+        return torch.utils.checkpoint.CheckpointPolicy.PREFER_RECOMPUTE
 
-    output = checkpoint(lambda x: x.sigmoid().sin(), x, use_reentrant=False, context_fn=selective(policy))
+    contexts = functools.partial(torch.utils.checkpoint.create_selective_checkpoint_contexts, policy)
+    output = checkpoint(lambda x: x.sigmoid().sin(), x, use_reentrant=False, context_fn=contexts)
     output.sum().backward()
 
     assert (False, "sigmoid") in asked
@@ -104,28 +87,28 @@ def test_a_policy_was_asked_in_both_forwards():
 
 @pytest.mark.since("2.5")
 def test_a_saved_result_may_not_be_changed():
-    """If a result that a selective checkpoint saves is changed in place, ``backward()`` raises
+    """If a result that a selective ``checkpoint`` saves is changed in place, ``backward()`` raises
     ``RuntimeError``.
 
     With ``allow_cache_entry_mutation=True`` it does not, and gradients may be wrong: then the changed value
     is what the second forward gets, and changes again (:issue:`96319`). See
     :func:`torch.utils.checkpoint.create_selective_checkpoint_contexts`.
     """
-    saved = [torch.ops.aten.sin.default]
+    make, saved = torch.utils.checkpoint.create_selective_checkpoint_contexts, [torch.ops.aten.sin.default]
+    refused = functools.partial(make, saved)
+    allowed = functools.partial(make, saved, allow_cache_entry_mutation=True)
 
     def forward(x):
         return x.sin().mul_(2).exp()
 
-    x = torch.tensor([0.5], requires_grad=True)
-    output = checkpoint(forward, x, use_reentrant=False, context_fn=selective(saved))
+    x, y = (torch.tensor([0.5], requires_grad=True) for _ in range(2))
+    output = checkpoint(forward, x, use_reentrant=False, context_fn=refused)
     with pytest.raises(RuntimeError, match="has been mutated"):
         output.backward()
 
     forward(x).backward()
-    right, x.grad = x.grad, None
-    allowed = selective(saved, allow_cache_entry_mutation=True)
-    checkpoint(forward, x, use_reentrant=False, context_fn=allowed).backward()
-    assert x.grad.item() != pytest.approx(right.item(), rel=0.01)
+    checkpoint(forward, y, use_reentrant=False, context_fn=allowed).backward()
+    assert y.grad.item() != pytest.approx(x.grad.item(), rel=0.01)
 
 
 @pytest.mark.since("2.5")
@@ -134,8 +117,8 @@ def test_contexts_need_the_form_without_reentry():
 
     So selective checkpoints need ``use_reentrant=False``. See :func:`torch.utils.checkpoint.checkpoint`.
     """
-    x = torch.rand(4, requires_grad=True)
-    contexts = selective([torch.ops.aten.sin.default])
+    x, saved = torch.rand(4, requires_grad=True), [torch.ops.aten.sin.default]
+    contexts = functools.partial(torch.utils.checkpoint.create_selective_checkpoint_contexts, saved)
 
     with pytest.raises(ValueError, match="is only supported when use_reentrant=False"):
         checkpoint(torch.sin, x, use_reentrant=True, context_fn=contexts)

@@ -217,7 +217,7 @@ def test_thawed_parameters_follow_the_policy(ranks):
 @pytest.mark.since("2.8")
 @pytest.mark.before("2.14")
 def test_thawed_parameters_got_another_dtype(ranks):
-    """Where ``fully_shard`` parameters were frozen at the first call, ``reduce_dtype`` lets backward raise."""
+    """If ``fully_shard`` parameters were frozen at the first call, backward raises with ``reduce_dtype``."""
 
     def train(rank):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
