@@ -76,3 +76,35 @@ def test_numbers_from_0_had_graphs_of_their_own():
         compiled(torch.tensor(2.0), number)
         counted.append(len(graphs))
     assert counted == [1, 2, 3, 4, 4]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+def test_equal_layers_share_a_graph():
+    """A function compiled by :func:`torch.compile` makes one graph for all layers of a kind that it is given.
+
+    Their parameters are inputs of the graph. What differs makes another one: a class, a bias or a plain
+    attribute such as a number, also in layers that live for one call. See :func:`torch.compile`
+    (:issue:`130776`).
+    """
+    graphs, x = [], torch.ones(1, 2)
+    assert torch._dynamo.config.inline_inbuilt_nn_modules  # it is off before, and each layer makes a graph
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    def call(layer, x):
+        return layer(x) + 1.0
+
+    compiled = torch.compile(call, backend=backend, fullgraph=True)
+    for weight in (2.0, 3.0, 5.0, 7.0):
+        layer = nn.Linear(2, 1, bias=False)
+        nn.init.constant_(layer.weight, weight)
+        assert compiled(layer, x).tolist() == [[2 * weight + 1.0]]
+    assert len(graphs) == 1
+    assert [node.op for node in graphs[0].graph.nodes].count("placeholder") == 2
+
+    compiled(nn.Linear(2, 1, bias=True), x)
+    compiled(nn.ReLU(), x)
+    assert len(graphs) == 3

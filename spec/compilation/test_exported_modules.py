@@ -263,3 +263,96 @@ def test_what_forward_did_not_read_was_left_out():
     for strict in (True, False):
         made = torch.export.export(net, x, strict=strict).module()
         assert set(net.state_dict()) - set(made.state_dict()) == {"0.num_batches_tracked"}
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_a_container_that_forward_fills_stays_as_it_was():
+    """If ``forward`` adds a key to its input dict, the module of ``torch.export.export`` leaves the dict
+    alone.
+
+    The output is right, and what the caller expects to find in the dict or list is not there; the original
+    adds it. Return what is new. See :func:`torch.export.export` (:issue:`147213`).
+    """
+
+    class Net(nn.Module):
+        def forward(self, given, kept):
+            given["sum"] = given["x"] + 1.0
+            kept.append(given["sum"])
+            return kept[-1] * 2.0
+
+    net = Net()
+
+    def fill(module):
+        given, kept = {"x": torch.tensor([3.0])}, [torch.tensor([5.0])]
+        return module(given, kept).tolist(), list(given), len(kept)
+
+    example = {"x": torch.tensor([1.0])}, [torch.tensor([1.0])]
+    assert fill(net) == ([8.0], ["x", "sum"], 2)
+    assert fill(torch.export.export(net, example).module()) == ([8.0], ["x"], 1)
+    assert [list(example[0]), len(example[1])] == [["x"], 1]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+@pytest.mark.before("2.8")
+def test_a_container_that_forward_fills_was_refused():
+    """``torch.export.export`` raises ``IndexError`` if ``forward`` adds a key to its input dict."""
+
+    class Net(nn.Module):
+        def forward(self, given):
+            given["sum"] = given["x"] + 1.0
+            return given["sum"] * 2.0
+
+    with pytest.raises(IndexError, match="list index out of range"):
+        torch.export.export(Net(), ({"x": torch.ones(1)},)).module()({"x": torch.ones(1)})
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+@pytest.mark.parametrize("place", ["root", "child"])
+def test_what_hooks_of_the_module_compute_is_exported(place):
+    """``torch.export.export(strict=False)`` records forward hooks and pre-hooks, of ``net`` itself as well.
+
+    The exported module computes what they did and has none of them. See :func:`torch.export.export`
+    (:issue:`167329`).
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return x + 1.0
+
+    hooked, calls = Net(), []
+    hooked.register_forward_pre_hook(lambda module, args: calls.append("pre") or (args[0] * 10.0,))
+    hooked.register_forward_hook(lambda module, args, output: calls.append("post") or output * 2.0)
+    net = hooked if place == "root" else nn.Sequential(hooked)
+
+    made = torch.export.export(net, (torch.tensor([1.0]),), strict=False).module()
+
+    calls.clear()
+    assert made(torch.tensor([3.0])).tolist() == [62.0]
+    assert calls == []
+    assert net(torch.tensor([3.0])).tolist() == [62.0]
+    assert calls == ["pre", "post"]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+def test_backward_hooks_are_not_exported():
+    """``torch.export.export(strict=False)`` drops full backward hooks in silence; with ``strict=True`` it
+    raises.
+
+    The gradient of the exported module is that without the hook. See :func:`torch.export.export`.
+    """
+    net, calls = nn.Linear(1, 1, bias=False), []
+    net.register_full_backward_hook(lambda *args: calls.append("hook"))
+    example, x = (torch.ones(1, 1, requires_grad=True),), torch.ones(1, 1, requires_grad=True)
+
+    made = torch.export.export(net, example, strict=False).module()
+    made(x).sum().backward()
+    assert [calls, net.weight.grad.tolist()] == [[], [[1.0]]]
+
+    net(x).sum().backward()
+    assert calls == ["hook"]
+    with pytest.raises(Exception, match=r"(?i)hook|graph"):
+        torch.export.export(net, example, strict=True)

@@ -5,6 +5,7 @@ again, each with its part of the graph. They can be called, hooked and exchanged
 """
 
 import copy
+import inspect
 import pickle
 
 import pytest
@@ -335,3 +336,27 @@ def test_it_cannot_be_copied():
         pickle.dumps(made)
 
     assert torch.equal(copy.deepcopy(before).weight, before.weight)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_its_inputs_have_no_names():
+    """``forward`` of ``torch.export.unflatten(program)`` takes ``(*args, **kwargs)``: names of inputs are
+    lost.
+
+    So for a second export the shapes of inputs are given as those of ``args``. ``program.module()`` keeps the
+    names (:issue:`171964`). See :func:`torch.export.unflatten`.
+    """
+    x, sizes = torch.rand(3, 2), {0: torch.export.Dim("batch")}
+    program = torch.export.export(nn.Sequential(nn.Linear(2, 1)), (x,), dynamic_shapes={"input": sizes})
+    whole, parts = program.module(), torch.export.unflatten(program)
+
+    assert list(inspect.signature(whole.forward).parameters) == ["input"]
+    assert list(inspect.signature(parts.forward).parameters) == ["args", "kwargs"]
+    with pytest.raises(Exception, match="arg names"):
+        torch.export.export(parts, (x,), dynamic_shapes={"input": sizes}, strict=False)
+    for again in (
+        torch.export.export(whole, (x,), dynamic_shapes={"input": sizes}, strict=False),
+        torch.export.export(parts, (x,), dynamic_shapes={"args": (sizes,)}, strict=False),
+    ):
+        assert again.module()(torch.rand(5, 2)).shape == (5, 1)

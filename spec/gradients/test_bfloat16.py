@@ -143,3 +143,60 @@ def test_a_float32_adapter_makes_the_sum_float32():
     assert after(layer(x) + adapter(x.float()).to(x.dtype)).dtype == torch.bfloat16
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert after(layer(x) + adapter(x)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("loss", [nn.L1Loss(), nn.SmoothL1Loss(), nn.BCEWithLogitsLoss()])
+def test_losses_take_a_wider_target(loss):
+    """``L1Loss`` of a bfloat16 prediction and a float32 target is float32; gradients stay bfloat16.
+
+    So do ``SmoothL1Loss`` and ``BCEWithLogitsLoss``.
+    """
+    layer, x = nn.Linear(2, 1, dtype=torch.bfloat16), torch.ones(4, 2, dtype=torch.bfloat16)
+
+    value = loss(layer(x), torch.full((4, 1), 0.5))
+    value.backward()
+
+    assert [value.dtype, layer.weight.grad.dtype] == [torch.float32, torch.bfloat16]
+
+
+@pytest.mark.since("2.12")
+def test_mse_takes_a_wider_target():
+    """``MSELoss`` of a bfloat16 prediction and a float32 target is trained; gradients are bfloat16."""
+    x, target = torch.full((4,), 0.25, dtype=torch.bfloat16, requires_grad=True), torch.full((4,), 0.5)
+
+    value = nn.MSELoss()(x, target)
+    value.backward()
+
+    assert [value.dtype, x.grad.dtype] == [torch.float32, torch.bfloat16]
+    assert x.grad.tolist() == [-0.125] * 4
+
+
+@pytest.mark.before("2.12")
+def test_mse_refused_a_wider_target():
+    """``MSELoss`` of a bfloat16 prediction and a float32 target raises ``RuntimeError`` in backward."""
+    x, target = torch.full((4,), 0.25, dtype=torch.bfloat16, requires_grad=True), torch.full((4,), 0.5)
+
+    value = nn.MSELoss()(x, target)
+    with pytest.raises(RuntimeError, match="Found dtype Float but expected BFloat16"):
+        value.backward()
+
+
+def test_losses_that_refuse_a_wider_target():
+    """``BCELoss`` raises ``RuntimeError`` for a bfloat16 input and a float32 target, ``HuberLoss`` in
+    backward.
+
+    The value of ``HuberLoss`` itself is computed, in bfloat16. Cast the input or the target.
+    """
+    x, target = torch.full((4,), 0.25, dtype=torch.bfloat16, requires_grad=True), torch.full((4,), 0.5)
+
+    with pytest.raises(RuntimeError, match=r"Found dtype Float but expected BFloat16|expected scalar type"):
+        nn.BCELoss()(x, target)
+    value = nn.HuberLoss()(x, target)
+    assert value.dtype == torch.bfloat16
+    with pytest.raises(RuntimeError, match="Found dtype Float but expected BFloat16"):
+        value.backward()
+
+    for loss in (nn.BCELoss(), nn.HuberLoss()):
+        x.grad = None
+        loss(x.float(), target).backward()
+        assert x.grad.dtype == torch.bfloat16

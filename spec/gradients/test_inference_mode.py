@@ -32,6 +32,28 @@ def test_calls_and_loading_inside_are_harmless():
     assert all(p.grad is not None for p in net.parameters())
 
 
+def test_scaling_a_weight_inside_is_harmless():
+    """A weight scaled in place in ``torch.inference_mode`` stays a leaf that is trained, as in ``no_grad``.
+
+    As there, a graph that was made before and needs the old value raises ``RuntimeError`` in ``backward()``.
+    What is computed from the weight inside is an inference tensor. See :class:`torch.inference_mode`.
+    """
+    layer, x = nn.Linear(2, 1, bias=False), torch.ones(1, 2, requires_grad=True)
+    weight = layer.weight
+    before = layer(x)
+
+    with torch.inference_mode():
+        weight.fill_(3.0).mul_(0.5)
+        inside = weight * 2
+
+    assert [weight.is_inference(), weight.is_leaf, weight.requires_grad] == [False, True, True]
+    assert [inside.is_inference(), inside.requires_grad] == [True, False]
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        before.backward()
+    layer(x).backward()
+    assert [weight.grad.tolist(), x.grad.tolist()] == [[[1.0, 1.0]], [[1.5, 1.5]]]
+
+
 def test_outputs_require_no_grad():
     """In ``torch.inference_mode`` the output of a module does not require grad, even in ``enable_grad()``.
 

@@ -56,6 +56,32 @@ def test_true_in_the_function_allows():
     assert torch.allclose(first, other, atol=1e-6)
 
 
+def test_a_float_mask_of_the_function_is_added():
+    """A float ``attn_mask`` of ``F.scaled_dot_product_attention`` is added to the scores: ``-inf`` hides a
+    key.
+
+    Any other number weights it by its exponential, so one number for all keys of a query changes nothing,
+    and a mask of ones and zeros hides none. Integers raise ``RuntimeError``.
+    """
+    q, k, v = torch.rand(1, 3, 4), torch.rand(1, 5, 4), torch.eye(5)[None]  # the output is the weights
+    allowed = torch.rand(3, 5) > 0.4
+    allowed[:, 0] = True
+    hidden = torch.zeros(3, 5).masked_fill(~allowed, float("-inf"))
+
+    weights = F.scaled_dot_product_attention(q, k, v)
+    masked = F.scaled_dot_product_attention(q, k, v, attn_mask=hidden)
+    shifted = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.rand(3, 1).expand(3, 5))
+    ones = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed.float())
+
+    assert torch.equal(masked[0] > 0, allowed)
+    assert torch.allclose(masked, F.scaled_dot_product_attention(q, k, v, attn_mask=allowed), atol=1e-6)
+    assert torch.allclose(shifted, weights, atol=1e-6)
+    rescaled = weights * allowed.float().exp()
+    assert torch.allclose(ones, rescaled / rescaled.sum(-1, keepdim=True), atol=1e-6)
+    with pytest.raises(RuntimeError, match="Expected attn_mask dtype to be bool"):
+        F.scaled_dot_product_attention(q, k, v, attn_mask=allowed.int())
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("name", "shape"), [("attn_mask", (5, 5)), ("key_padding_mask", (3, 5))])
 def test_a_float_mask_is_added_before_the_softmax(name, shape, training):

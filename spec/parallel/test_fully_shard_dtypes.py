@@ -187,3 +187,48 @@ def test_the_wrapper_reduces_in_param_dtype(ranks):
 
     assert ranks(train, {}) == [[([128.0], torch.float32)]] * 2
     assert ranks(train, {"reduce_dtype": torch.float32}) == [[([128.5], torch.float32)]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.14")
+def test_thawed_parameters_follow_the_policy(ranks):
+    """``fully_shard`` reduces in ``reduce_dtype`` also if its parameters were frozen at the first call.
+
+    See :func:`~torch.distributed.fsdp.fully_shard` (:issue:`186998`).
+    """
+
+    def train(rank):
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        net, x = nn.Linear(2, 4, bias=False).requires_grad_(False), torch.ones(1, 2)
+        fully_shard(net, mp_policy=policy)
+        frozen = net(x).requires_grad
+        net.requires_grad_(True)
+        output = net(x)
+        output.sum().backward()
+        return frozen, output.dtype, net.weight.grad.dtype, net.weight.grad.full_tensor().tolist()
+
+    expected = (False, torch.bfloat16, torch.float32, [[1.0, 1.0]] * 4)
+    assert ranks(train) == [expected, expected]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.8")
+@pytest.mark.before("2.14")
+def test_thawed_parameters_got_another_dtype(ranks):
+    """If ``fully_shard`` parameters were frozen at the first call, backward raises with ``reduce_dtype``."""
+
+    def train(rank):
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        net, x = nn.Linear(2, 4, bias=False).requires_grad_(False), torch.ones(1, 2)
+        fully_shard(net, mp_policy=policy)
+        net(x)
+        net.requires_grad_(True)
+        with pytest.raises(RuntimeError, match="attempting to assign a gradient"):
+            net(x).sum().backward()
+        return "raised"
+
+    assert ranks(train) == ["raised", "raised"]

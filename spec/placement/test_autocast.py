@@ -360,3 +360,38 @@ def test_a_function_of_ones_own_may_keep_the_region():
         inside.sum().backward()
 
     assert dtypes == [torch.float32, torch.bfloat16]
+
+
+@pytest.mark.since("2.4")
+def test_a_function_of_ones_own_may_leave_the_region():
+    """``torch.amp.custom_fwd(cast_inputs=torch.float32)`` makes a function compute in float32 in autocast.
+
+    Without it, ``forward`` saves what it is given, in float32, and ``backward`` gets a bfloat16 gradient for
+    a bfloat16 output: a product of both raises ``RuntimeError``.
+    """
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, weight):
+            ctx.save_for_backward(x)
+            return x @ weight
+
+        @staticmethod
+        def backward(ctx, grad):
+            return None, ctx.saved_tensors[0].T @ grad
+
+    options = {"device_type": "cpu", "cast_inputs": torch.float32}
+
+    class Kept(Product):
+        forward = staticmethod(torch.amp.custom_fwd(Product.forward, **options))
+        backward = staticmethod(torch.amp.custom_bwd(Product.backward, device_type="cpu"))
+
+    x, weight = torch.ones(1, 2), torch.rand(2, 3, requires_grad=True)
+    with torch.autocast("cpu"):
+        plain, kept = Product.apply(x, weight), Kept.apply(x.bfloat16(), weight)
+
+    assert [plain.dtype, kept.dtype] == [torch.bfloat16, torch.float32]
+    with pytest.raises(RuntimeError, match="same dtype"):
+        plain.sum().backward()
+    kept.sum().backward()
+    assert torch.equal(weight.grad, torch.ones(2, 3))

@@ -172,6 +172,25 @@ def test_fused_optimizers_convert_the_step():
         assert dtypes == loaded
 
 
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "NAdam"])
+def test_the_step_is_counted_on_the_cpu(kind):
+    """``step`` of ``Adam`` is a CPU tensor without dimensions, on whichever device the parameter is.
+
+    A kernel needs the number on the CPU. So a tool that moves all tensors of the state makes each step
+    slower. With ``capturable=True`` or ``fused=True`` it is where the parameter is.
+    """
+    weight = nn.Parameter(torch.ones(3, device="meta"))
+    optimizer = getattr(torch.optim, kind)([weight], lr=0.5)
+
+    weight.grad = torch.ones(3, device="meta")
+    optimizer.step()
+
+    state = {name: (value.device.type, value.dim()) for name, value in optimizer.state[weight].items()}
+    assert state.pop("step") == ("cpu", 0)
+    state.pop("mu_product", None)  # of NAdam, a number as well
+    assert set(state.values()) == {("meta", 1)}
+
+
 @pytest.mark.since("2.4")
 def test_the_step_is_counted_in_the_default_dtype():
     """``step`` of ``Adam`` is float64 if that is the default dtype, else float32, whatever the parameters

@@ -121,6 +121,53 @@ def test_other_objects_are_refused(value):
         torch.load(file, weights_only=True)
 
 
+def test_the_state_of_an_optimizer_is_accepted():
+    """``torch.load(weights_only=True)`` loads state dicts of optimizers and schedulers whole.
+
+    ``weights_only`` is about classes, not about what belongs to the weights: moments, steps and groups are
+    tensors, numbers and dicts.
+    """
+    layer, file = nn.Linear(2, 3), io.BytesIO()
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.5)
+    layer(torch.ones(2)).sum().backward()
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=7)
+
+    torch.save([optimizer.state_dict(), scheduler.state_dict()], file)
+    file.seek(0)
+    state, schedule = torch.load(file, weights_only=True)
+
+    assert state["param_groups"] == optimizer.state_dict()["param_groups"]
+    assert sorted(state["state"][0]) == ["exp_avg", "exp_avg_sq", "step"]
+    assert torch.equal(state["state"][0]["exp_avg"], optimizer.state[layer.weight]["exp_avg"])
+    assert schedule == scheduler.state_dict()
+
+
+def test_an_optimizer_itself_is_refused():
+    """``torch.load(weights_only=True)`` raises ``UnpicklingError`` for an optimizer or scheduler object.
+
+    Save its ``state_dict()``. With ``weights_only=False`` the object comes back with parameters of its own,
+    and trains the model only if both were saved in one file.
+    """
+    layer, file, apart = nn.Linear(2, 3), io.BytesIO(), io.BytesIO()
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+
+    for value, name in ((optimizer, "SGD"), (scheduler, "StepLR")):
+        refused = io.BytesIO()
+        torch.save({"kept": value}, refused)
+        refused.seek(0)
+        with pytest.raises(pickle.UnpicklingError, match=rf"Weights only load failed(.|\n)*{name}"):
+            torch.load(refused, weights_only=True)
+
+    torch.save(optimizer, apart)
+    torch.save([optimizer, layer], file)
+    apart.seek(0), file.seek(0)
+    alone, (together, model) = (torch.load(f, weights_only=False) for f in (apart, file))
+    assert alone.param_groups[0]["params"][0] is not layer.weight
+    assert together.param_groups[0]["params"][0] is model.weight
+
+
 def test_loading_a_pickle_runs_code(tmp_path):
     """``torch.load(weights_only=False)`` can run code from the file; ``True`` raises ``UnpicklingError``
     instead.
