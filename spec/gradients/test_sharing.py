@@ -332,7 +332,7 @@ def test_a_parametrization_of_one_name_is_not_of_the_other():
 def test_a_sum_over_modules_counts_a_tied_weight_again():
     """Summed up module by module, a tied weight counts twice; ``parameters()`` yields it once.
 
-    So a table of layers, made with ``parameters(recurse=False)``, tells more parameters than there are, unless
+    So a table of layers, made with ``parameters(recurse=False)``, tells more than there are, unless
     it remembers by identity which it has seen.
     """
     net = nn.ModuleDict({"embedding": nn.Embedding(5, 3), "head": nn.Linear(3, 5, bias=False)})
