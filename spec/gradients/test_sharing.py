@@ -327,18 +327,3 @@ def test_a_parametrization_of_one_name_is_not_of_the_other():
 
     assert net[1].parametrizations.weight.original is net[0].weight
     assert [layer.weight.item() for layer in net] == [3.0, 6.0]
-
-
-def test_a_sum_over_modules_counts_a_tied_weight_again():
-    """Summed up module by module, a tied weight counts twice; ``parameters()`` yields it once.
-
-    So a table of layers, made with ``parameters(recurse=False)``, tells more than there are, unless
-    it remembers by identity which it has seen.
-    """
-    net = nn.ModuleDict({"embedding": nn.Embedding(5, 3), "head": nn.Linear(3, 5, bias=False)})
-    net["head"].weight = net["embedding"].weight
-    own = [p for module in net.modules() for p in module.parameters(recurse=False)]
-
-    assert sum(p.numel() for p in own) == 30
-    assert sum(p.numel() for p in net.parameters()) == sum(p.numel() for p in set(own)) == 15
-    assert sum(p.numel() for child in net.children() for p in child.parameters()) == 30
