@@ -224,3 +224,19 @@ def test_no_grad_cuts_what_freezing_lets_through():
     assert [layer.weight.grad is not None for layer in (encoder, model, head)] == [False, False, True]
     with pytest.raises(RuntimeError, match="element 0 of tensors does not require grad"):
         features.sum().backward()
+
+
+def test_a_misspelled_name_does_not_freeze():
+    """``parameter.require_grad = False`` sets an attribute of another name, and the parameter still trains.
+
+    The name is ``requires_grad``. Tensors accept any attribute, so that no error says so;
+    ``requires_grad_(False)`` of the parameter or of its module cannot be misspelled in silence.
+    """
+    layer = nn.Linear(1, 1)
+    layer.weight.require_grad = False
+    layer(torch.ones(1, 1)).sum().backward()
+
+    assert layer.weight.requires_grad
+    assert layer.weight.grad.tolist() == [[1.0]]
+    with pytest.raises(AttributeError, match="has no attribute 'require_grad_'"):
+        layer.weight.require_grad_(False)

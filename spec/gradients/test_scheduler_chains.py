@@ -361,3 +361,21 @@ def test_a_warm_up_of_no_length_never_ends(make, rate):
         scheduler.step()
 
     assert rates == [rate] * 4
+
+
+def test_one_cycle_of_a_single_step_divides_by_zero():
+    """``OneCycleLR`` raises ``ZeroDivisionError`` if its rise, ``pct_start * total_steps``, is 1 step long.
+
+    So does ``pct_start=1``, where nothing is left for the way down. It comes with few steps, as when a script
+    is tried out; a rise of 0 steps is none. See :class:`torch.optim.lr_scheduler.OneCycleLR`.
+    """
+    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0, momentum=0.9)
+
+    for steps, share in ((20, 0.05), (2, 0.5), (10, 1.0)):
+        with pytest.raises(ZeroDivisionError, match="float division by zero"):
+            scheduler = lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=steps, pct_start=share)
+            for _ in range(steps):
+                optimizer.step()
+                scheduler.step()
+
+    assert lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=20, pct_start=0.0).get_last_lr()[0] > 0.9

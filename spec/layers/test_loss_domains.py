@@ -162,3 +162,17 @@ def test_a_negative_divergence():
     assert divergence(p, p).item() == pytest.approx(-(p * (p - p.log())).sum().item())
     assert divergence(q, p).item() < -1.0
     assert divergence(p.log(), p / 10).item() == pytest.approx(0.1 * math.log(0.1))
+
+
+def test_a_sigmoid_before_logits_keeps_the_loss_up():
+    """``BCEWithLogitsLoss`` of what a sigmoid returns does not fall below 0.313, however right it is.
+
+    It applies the sigmoid itself: a probability of 1 is taken for a logit of 1, and 0 for a logit of 0, which
+    is a loss of 0.693. Take the sigmoid out of the network, or :class:`~torch.nn.BCELoss`.
+    """
+    logits, target = torch.tensor([100.0, -100.0]), torch.tensor([1.0, 0.0])
+    twice = nn.BCEWithLogitsLoss(reduction="none")(logits.sigmoid(), target)
+
+    torch.testing.assert_close(twice, torch.tensor([math.log1p(math.exp(-1)), math.log(2)]))
+    assert nn.BCEWithLogitsLoss()(logits, target).item() == pytest.approx(0.0, abs=1e-6)
+    assert nn.BCELoss()(logits.sigmoid(), target).item() == pytest.approx(0.0, abs=1e-6)

@@ -5,6 +5,7 @@ for is in *loss_reductions*.
 """
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -234,3 +235,59 @@ def test_pos_weight_of_classes_is_aligned_at_the_end():
         loss(wide, torch.ones_like(wide))
     loss = nn.BCEWithLogitsLoss(reduction="none", pos_weight=weight[:, None, None])
     assert torch.allclose((loss(wide, torch.ones_like(wide)) / unit)[0, :, 0, 0], weight)
+
+
+@pytest.mark.parametrize("loss", [nn.L1Loss, nn.MSELoss, nn.SmoothL1Loss, nn.HuberLoss])
+def test_regression_losses_broadcast_with_a_warning(loss):
+    """``L1Loss``, ``MSELoss``, ``SmoothL1Loss`` and ``HuberLoss`` broadcast other shapes, with a
+    ``UserWarning``.
+
+    A prediction ``(N, 1)`` and a target ``(N,)`` become all pairs, ``(N, N)``; one target for many proposals
+    is compared with each. If that is meant, ``target.expand_as(input)`` says so and does not warn.
+    """
+    column, row = torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 2.0])
+
+    with pytest.warns(UserWarning, match="Using a target size .* that is different to the input size"):
+        pairs = loss(reduction="none")(column, row)
+    with pytest.warns(UserWarning, match="Using a target size .* that is different to the input size"):
+        samples = loss(reduction="none")(torch.zeros(4, 3, 2), torch.ones(4, 1, 2))
+
+    assert [pairs.shape, samples.shape] == [(2, 2), (4, 3, 2)]
+    assert pairs.diagonal().tolist() == [0.0, 0.0]
+    assert pairs[0, 1] == pairs[1, 0] > 0
+    assert loss()(column, row[:, None]).item() == 0.0
+
+
+def test_poisson_loss_broadcasts_in_silence():
+    """``PoissonNLLLoss`` broadcasts a prediction and a target of other shapes without a warning.
+
+    A prediction ``(N, 1)`` and counts ``(N,)`` are compared each with each: squeeze one of them.
+    """
+    rates, counts = torch.zeros(3, 1), torch.tensor([1.0, 2.0, 3.0])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss = nn.PoissonNLLLoss(reduction="none")(rates, counts)
+
+    assert loss.shape == (3, 3)
+    assert nn.PoissonNLLLoss(reduction="none")(rates.squeeze(1), counts).shape == (3,)
+
+
+def test_bce_wants_equal_shapes():
+    """``BCELoss`` and ``BCEWithLogitsLoss`` raise ``ValueError`` if the target has another shape.
+
+    Class indices ``(N,)`` are for ``CrossEntropyLoss``; here each output has a target of its own, of a
+    floating dtype, so that two classes are one column or a target of two. See :class:`torch.nn.BCELoss`.
+    """
+    x, indices = torch.full((4, 2), 0.5), torch.tensor([0, 1, 1, 0])
+
+    with pytest.raises(ValueError, match=r"Using a target size .* that is different to the input size"):
+        nn.BCELoss()(x, indices.float())
+    with pytest.raises(
+        ValueError, match=r"Target size \(torch.Size\(\[4\]\)\) must be the same as input size"
+    ):
+        nn.BCEWithLogitsLoss()(x, indices.float())
+
+    one_hot = nn.functional.one_hot(indices).float()
+    assert nn.BCELoss(reduction="none")(x, one_hot).shape == (4, 2)
+    assert nn.BCELoss(reduction="none")(x[:, 1], indices.float()).shape == (4,)

@@ -142,3 +142,24 @@ def test_one_value_in_a_group_of_one_sample_is_refused(training):
         layer(torch.rand(1, 2))
     assert [layer(torch.rand(2, 2)).shape, layer(torch.rand(1, 2, 2)).shape] == [(2, 2), (1, 2, 2)]
     assert nn.LayerNorm(1)(torch.rand(1, 1)).shape == (1, 1)
+
+
+def test_layer_norm_of_one_feature_returns_its_bias():
+    """``LayerNorm(1)`` returns its ``bias``, whatever the input: one feature less its mean is 0.
+
+    It leaves nothing of the input to learn from, and neither the input nor ``weight`` has a gradient but for
+    rounding, which grows with the input. To normalize a column over the batch, take
+    :class:`~torch.nn.BatchNorm1d`.
+    """
+    layer = nn.LayerNorm(1)
+    nn.init.constant_(layer.bias, 3.0)
+    x = torch.tensor([[2.0], [-7.0], [1.9]], requires_grad=True)
+
+    output = layer(x)
+    output.sum().backward()
+
+    torch.testing.assert_close(output, torch.full((3, 1), 3.0), rtol=0.0, atol=1e-3)
+    torch.testing.assert_close(x.grad, torch.zeros(3, 1), rtol=0.0, atol=1e-3)
+    torch.testing.assert_close(layer.weight.grad, torch.zeros(1), rtol=0.0, atol=1e-3)
+    assert layer.bias.grad.tolist() == [3.0]
+    assert nn.BatchNorm1d(1)(x).std() > 0.5

@@ -131,3 +131,22 @@ def test_an_identity_takes_dropout_out():
 
     assert list(net.state_dict()) == names
     assert torch.equal(net(x), net[2](net[0](x)))
+
+
+def test_dropout_alone_can_be_in_training_mode():
+    """After ``net.eval()``, ``train()`` of its ``Dropout`` layers alone makes outputs random, and no more.
+
+    For uncertainty by many passes, also called Monte Carlo dropout: a ``BatchNorm`` stays in eval mode and
+    keeps its running statistics. Leaving ``eval()`` out would change those too.
+    """
+    net = nn.Sequential(nn.BatchNorm1d(64), nn.Dropout(0.5)).eval()
+    x, before = torch.rand(8, 64), net[0].running_mean.clone()
+    assert torch.equal(net(x), net(x))
+
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.train()
+
+    assert not torch.equal(net(x), net(x))
+    assert torch.equal(net[0].running_mean, before)
+    assert [net.training, net[0].training, net[1].training] == [False, False, True]

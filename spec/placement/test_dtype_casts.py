@@ -325,3 +325,20 @@ def test_batch_norm_of_float32_trains_on_half_inputs(training, device):
         output = norm(x)
         output.pow(2).sum().backward()
         assert [output.dtype, x.grad.dtype, norm.weight.grad.dtype] == [dtype, dtype, torch.float32]
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(2, 3), nn.Conv1d(2, 3, 1)], ids=["Linear", "Conv1d"])
+def test_float64_input_is_not_cast(layer):
+    """``nn.Linear`` and ``nn.Conv1d`` in float32 raise ``RuntimeError`` for float64 input; they cast nothing.
+
+    An array of NumPy or of pandas is float64 unless told otherwise: ``torch.from_numpy(x).float()`` fits, and
+    so does ``double()`` of the network, which is slower. See also
+    :ref:`placement.dtype_casts.inputs_must_have_the_dtype_of_the_weights`
+    """
+    x = torch.ones(1, 2, 2, dtype=torch.float64)
+
+    with pytest.raises(
+        RuntimeError, match=r"must have the same dtype|should be the same|expected scalar type"
+    ):
+        layer(x)
+    assert layer(x.float()).dtype == torch.float32
