@@ -619,10 +619,9 @@ def steps_without_gradient(net: nn.Module, example: Example) -> list[str]:
     if counting != missed:
         return []
     return [
-        f"the outputs change with what is at the {len(missed)} of {len(is_reached)} steps up to "
-        f"{missed[-1]}, and their gradients do not reach it: they are cut off between the steps of a call, "
-        "as detach() and .data do; detach a state between calls alone, h = h.detach() before the loop, if "
-        "truncating is not meant"
+        f"the outputs move with {len(missed)} of the {len(is_reached)} steps of a sequence that no gradient "
+        "of theirs reaches: it is cut off between the steps of a call, as detach() and .data do; detach a "
+        "state between calls alone, h = h.detach() before the loop, if truncating is not meant"
     ]
 
 
